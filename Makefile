@@ -1,0 +1,41 @@
+# slimlab: make alone lists what there is to do.
+GO       ?= go
+BIN      := bin/slimlab
+CONCURRENT := ./lab/... ./serve/... ./tui/... ./kernels/...
+
+.PHONY: help build run test bench lint race noasm golden pretrain demo
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/slimlab
+	@$(GO) build -o $(BIN) .
+
+run: build ## open the workbench; without a terminal: run figure1 --quick and print its table
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN); else $(BIN) run figure1 --quick; fi
+
+test: ## all tests
+	$(GO) test ./...
+
+bench: ## all benchmarks, once over
+	$(GO) test -run '^$$' -bench . -benchtime 0.5s ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt is wanted by:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+race: ## the race detector on the concurrent packages
+	$(GO) test -race $(CONCURRENT)
+
+noasm: ## all tests on the plain-Go kernels
+	$(GO) test -tags noasm ./...
+
+golden: ## rewrite the golden files; read the diff before you commit it
+	$(GO) test ./lab/... ./tui/... -update
+
+pretrain: build ## train the embedded foundation model again from its scenario (about half an hour)
+	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm
+
+demo: build ## replay the recorded demo in the workbench
+	$(BIN) replay demo

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed says, for each room of the house, which other rooms its product code may import. A room
+// covers its own subfolders unless they are listed themselves.
+var allowed = map[string][]string{
+	".":                {"tui", "lab", "lab/*", "scenarios"},
+	"tui":              {"lab", "lab/*", "scenarios"},
+	"lab":              {},
+	"lab/scenario":     {"lab", "lab/stat"},
+	"lab/stat":         {},
+	"lab/store":        {"lab"},
+	"lab/report":       {"lab", "lab/stat"},
+	"lab/task":         {"lab", "lab/stat", "model", "model/*"},
+	"lab/run":          {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
+	"kd":               {"model", "model/*", "kernels"},
+	"pruning":          {"model", "model/*", "kernels"},
+	"quant":            {"model", "model/*", "kernels"},
+	"serve":            {"model", "model/*", "kernels", "serve/*"},
+	"serve/load":       {"serve"},
+	"model":            {"kernels"},
+	"model/calibrate":  {"model", "kernels"},
+	"model/checkpoint": {"model", "model/tokenizer", "kernels"},
+	"model/tokenizer":  {},
+	"model/pretrained": {"model", "model/checkpoint", "model/tokenizer"},
+	"kernels":          {},
+	"scenarios":        {},
+}
+
+// TestImportsRunOneWay holds the house to its plan: main → tui → lab/* → methods → model → kernels, rooms on
+// one floor apart, and bubbletea in tui alone.
+func TestImportsRunOneWay(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "gen" || name == "internal" && filepath.Dir(path) == ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		room := roomOf(filepath.ToSlash(filepath.Dir(path)))
+		if room == "" {
+			t.Errorf("%s: the house has no room for this folder; add it to the table", path)
+			return nil
+		}
+		seen[room] = true
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if strings.HasPrefix(name, "github.com/charmbracelet/") && room != "tui" {
+				t.Errorf("%s imports %s: only tui may", path, name)
+			}
+			if name == "C" {
+				t.Errorf("%s uses cgo", path)
+			}
+			inner, ok := strings.CutPrefix(name, "slimlab/")
+			if !ok {
+				continue
+			}
+			target := roomOf(inner)
+			if target == room && inner != "" && strings.HasPrefix(inner, room) {
+				continue
+			}
+			if !permits(allowed[room], inner) {
+				t.Errorf("%s imports slimlab/%s: %s may import %v", path, inner, room, allowed[room])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range allowed {
+		if !seen[room] {
+			t.Errorf("room %s is in the table but has no Go files", room)
+		}
+	}
+}
+
+// roomOf finds the most specific room that holds the folder.
+func roomOf(folder string) string {
+	for dir := folder; ; dir = filepath.Dir(dir) {
+		if _, ok := allowed[dir]; ok && (dir != "." || folder == ".") {
+			return dir
+		}
+		if dir == "." || dir == "/" {
+			return ""
+		}
+	}
+}
+
+func permits(rooms []string, target string) bool {
+	for _, r := range rooms {
+		if r == target {
+			return true
+		}
+		if prefix, ok := strings.CutSuffix(r, "/*"); ok && strings.HasPrefix(target, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}
