@@ -1,0 +1,313 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// attention64 is the float64 twin of Attention for one sequence: everything spelt out, a full matrix of probabilities a head.
+type attention64 struct{ tokens, heads, kvHeads, dim int }
+
+// forward returns out and the probabilities [heads, tokens, tokens].
+func (a attention64) forward(q, k, v []float64) (out, p, lse []float64) {
+	out, p = make([]float64, len(q)), make([]float64, a.heads*a.tokens*a.tokens)
+	lse = make([]float64, a.tokens*a.heads)
+	for h := range a.heads {
+		g := h / (a.heads / a.kvHeads)
+		for t := range a.tokens {
+			row, m := p[(h*a.tokens+t)*a.tokens:][:t+1], math.Inf(-1)
+			for u := range row {
+				for i := range a.dim {
+					row[u] += q[(t*a.heads+h)*a.dim+i] * k[(u*a.kvHeads+g)*a.dim+i] / math.Sqrt(float64(a.dim))
+				}
+				m = math.Max(m, row[u])
+			}
+			sum := 0.0
+			for u := range row {
+				row[u] = math.Exp(row[u] - m)
+				sum += row[u]
+			}
+			lse[t*a.heads+h] = m + math.Log(sum)
+			for u := range row {
+				row[u] /= sum
+				for i := range a.dim {
+					out[(t*a.heads+h)*a.dim+i] += row[u] * v[(u*a.kvHeads+g)*a.dim+i]
+				}
+			}
+		}
+	}
+	return out, p, lse
+}
+
+func (a attention64) backward(dout, q, k, v []float64) (dq, dk, dv []float64) {
+	out, p, _ := a.forward(q, k, v)
+	dq, dk, dv = make([]float64, len(q)), make([]float64, len(k)), make([]float64, len(v))
+	for h := range a.heads {
+		g := h / (a.heads / a.kvHeads)
+		for t := range a.tokens {
+			at, delta := (t*a.heads+h)*a.dim, 0.0
+			for i := range a.dim {
+				delta += out[at+i] * dout[at+i]
+			}
+			for u := range t + 1 {
+				kt, pr, dp := (u*a.kvHeads+g)*a.dim, p[(h*a.tokens+t)*a.tokens+u], 0.0
+				for i := range a.dim {
+					dp += dout[at+i] * v[kt+i]
+					dv[kt+i] += pr * dout[at+i]
+				}
+				ds := pr * (dp - delta) / math.Sqrt(float64(a.dim))
+				for i := range a.dim {
+					dq[at+i] += ds * k[kt+i]
+					dk[kt+i] += ds * q[at+i]
+				}
+			}
+		}
+	}
+	return dq, dk, dv
+}
+
+// finiteDifferences returns the gradient of f at x by central differences.
+func finiteDifferences(f func() float64, x []float64) []float64 {
+	const h = 1e-5
+	gradient := make([]float64, len(x))
+	for i, v := range x {
+		x[i] = v + h
+		plus := f()
+		x[i] = v - h
+		gradient[i] = (plus - f()) / (2 * h)
+		x[i] = v
+	}
+	return gradient
+}
+
+func innerProduct(x, y []float64) (sum float64) {
+	for i, v := range x {
+		sum += v * y[i]
+	}
+	return sum
+}
+
+func near64(t *testing.T, what string, got, want []float64, tolerance float64) {
+	t.Helper()
+	for i, g := range got {
+		if !(math.Abs(g-want[i]) <= tolerance*(1+math.Abs(want[i]))) {
+			t.Fatalf("%s[%d] = %v, want %v", what, i, g, want[i])
+		}
+	}
+}
+
+// The twin's gradients are those of its forward pass.
+func TestAttentionTwinGradients(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	a := attention64{tokens: 7, heads: 4, kvHeads: 2, dim: 3}
+	q, k, v := wide(randoms(r, 7*4*3, 0, 1).x), wide(randoms(r, 7*2*3, 0, 1).x), wide(randoms(r, 7*2*3, 0, 1).x)
+	dout := wide(randoms(r, 7*4*3, 0, 1).x)
+	loss := func() float64 {
+		out, _, _ := a.forward(q, k, v)
+		return innerProduct(out, dout)
+	}
+	dq, dk, dv := a.backward(dout, q, k, v)
+	near64(t, "dq", dq, finiteDifferences(loss, q), 1e-8)
+	near64(t, "dk", dk, finiteDifferences(loss, k), 1e-8)
+	near64(t, "dv", dv, finiteDifferences(loss, v), 1e-8)
+}
+
+func TestRMSNormBackwardFiniteDifferences(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(2, 1))
+		const rows, dim, eps = 3, 37, 1e-5
+		x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
+		y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
+		RMSNorm(y, rstd, x, w, rows, dim, eps)
+		RMSNormBackward(dx, dw, dy, x, w, rstd, rows, dim)
+		x64, w64, dy64 := wide(x), wide(w), wide(dy)
+		loss := func() (sum float64) {
+			for i := range rows {
+				row := x64[i*dim : (i+1)*dim]
+				s := 1 / math.Sqrt(innerProduct(row, row)/dim+eps)
+				for j, v := range row {
+					sum += v * s * w64[j] * dy64[i*dim+j]
+				}
+			}
+			return sum
+		}
+		near(t, "dx", dx, finiteDifferences(loss, x64), 1, 2e-6)
+		near(t, "dw", dw, finiteDifferences(loss, w64), 1, 2e-6)
+	})
+}
+
+func TestSwiGLUBackwardFiniteDifferences(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 1))
+		const n = 53
+		gate, up, dh := randoms(r, n, 0, 4).x, randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x
+		dgate, dup := make([]float32, n), make([]float32, n)
+		SwiGLUBackward(dgate, dup, dh, gate, up)
+		g64, u64 := wide(gate), wide(up)
+		loss := func() (sum float64) {
+			for i, a := range g64 {
+				sum += a / (1 + math.Exp(-a)) * u64[i] * float64(dh[i])
+			}
+			return sum
+		}
+		near(t, "dgate", dgate, finiteDifferences(loss, g64), 1, 1e-6)
+		near(t, "dup", dup, finiteDifferences(loss, u64), 1, 1e-6)
+	})
+}
+
+var attentionShapes = []struct{ heads, kvHeads, dim int }{{1, 1, 8}, {4, 2, 16}, {6, 2, 32}, {4, 4, 20}, {2, 1, 64}, {3, 3, 5}}
+
+func TestAttentionAgainstTwin(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(4, 1))
+		lengths := []int{1, 0, 64, 130, 17, 65}
+		starts := []int{0}
+		for _, n := range lengths {
+			starts = append(starts, starts[len(starts)-1]+n)
+		}
+		tokens := starts[len(starts)-1]
+		for i, s := range attentionShapes {
+			qn, kn := s.heads*s.dim, s.kvHeads*s.dim
+			q, k, v, dout := randoms(r, tokens*qn, i, 1.5), randoms(r, tokens*kn, 1, 1.5), randoms(r, tokens*kn, i, 1), randoms(r, tokens*qn, 2, 1)
+			out, lse := newGuarded(tokens*qn, i), newGuarded(tokens*s.heads, i)
+			dq, dk, dv := newGuarded(tokens*qn, i), newGuarded(tokens*kn, 2), newGuarded(tokens*kn, 3)
+			Attention(out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			AttentionBackward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			for what, g := range map[string]guarded{"out": out, "lse": lse, "dq": dq, "dk": dk, "dv": dv} {
+				g.check(t, what)
+			}
+			for j, n := range lengths {
+				from := starts[j]
+				part := func(x []float32, width int) []float32 { return x[from*width : (from+n)*width] }
+				a := attention64{n, s.heads, s.kvHeads, s.dim}
+				q64, k64, v64 := wide(part(q.x, qn)), wide(part(k.x, kn)), wide(part(v.x, kn))
+				wantOut, _, wantLSE := a.forward(q64, k64, v64)
+				wantDq, wantDk, wantDv := a.backward(wide(part(dout.x, qn)), q64, k64, v64)
+				what := fmt.Sprintf("%+v length %d ", s, n)
+				near(t, what+"out", part(out.x, qn), wantOut, 1, 4e-6)
+				near(t, what+"lse", part(lse.x, s.heads), wantLSE, 1, 2e-6)
+				near(t, what+"dq", part(dq.x, qn), wantDq, 3, 1e-5)
+				near(t, what+"dk", part(dk.x, kn), wantDk, 3, 1e-5)
+				near(t, what+"dv", part(dv.x, kn), wantDv, 3, 1e-5)
+			}
+		}
+	})
+}
+
+// A sequence gives the same bits whatever is packed around it and whatever the number of threads.
+func TestAttentionSameBitsPackedAndAlone(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		const heads, kvHeads, dim = 4, 2, 16
+		r := rand.New(rand.NewPCG(5, 1))
+		starts := []int{0, 90, 220, 221, 400}
+		const tokens = 400
+		q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
+		dout := randoms(r, tokens*heads*dim, 0, 1).x
+		run := func(threads, from, to int, starts []int) []float32 {
+			defer SetThreads(threads)()
+			n := to - from
+			q, k, v, dout := q[from*heads*dim:], k[from*kvHeads*dim:], v[from*kvHeads*dim:], dout[from*heads*dim:]
+			out, lse, dq := make([]float32, n*heads*dim), make([]float32, n*heads), make([]float32, n*heads*dim)
+			dk, dv := make([]float32, n*kvHeads*dim), make([]float32, n*kvHeads*dim)
+			Attention(out, lse, q, k, v, starts, heads, kvHeads, dim)
+			AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, dim)
+			var all []float32 // [tokens, everything of a token]
+			for i := range n {
+				all = append(append(append(all, out[i*heads*dim:(i+1)*heads*dim]...), dq[i*heads*dim:(i+1)*heads*dim]...), lse[i*heads:(i+1)*heads]...)
+				all = append(append(all, dk[i*kvHeads*dim:(i+1)*kvHeads*dim]...), dv[i*kvHeads*dim:(i+1)*kvHeads*dim]...)
+			}
+			return all
+		}
+		want := run(1, 0, tokens, starts)
+		for _, threads := range []int{2, 5} {
+			equalBits(t, fmt.Sprint(threads, " threads"), run(threads, 0, tokens, starts), want)
+		}
+		width := len(want) / tokens
+		for s := range len(starts) - 1 {
+			from, to := starts[s], starts[s+1]
+			equalBits(t, fmt.Sprint("sequence ", s, " alone"), run(2, from, to, []int{0, to - from}), want[from*width:to*width])
+		}
+	})
+}
+
+// pagedPrefix is a sequence's keys and values in pages of one size, at places of the pool that no order explains, between pages and slots of NaN.
+func pagedPrefix(r *rand.Rand, k, v []float32, tokens, size, kvHeads, dim int) KVPages {
+	used := (tokens + size - 1) / size
+	p := KVPages{PageSize: size}
+	for _, page := range r.Perm(2*used + 1)[:used] {
+		p.Table = append(p.Table, int32(page))
+	}
+	p.K = make([]float32, (2*used+1)*kvHeads*size*dim)
+	for i := range p.K {
+		p.K[i] = float32(math.NaN())
+	}
+	p.V = append([]float32(nil), p.K...)
+	StoreKV(p, k, v, tokens, 0, kvHeads, dim)
+	return p
+}
+
+// Whatever the page size, the chunks and the number of threads, and whatever lies in unused slots: the same bits; and they are right.
+func TestAttentionPaged(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(6, 1))
+		const tokens = 150
+		for _, s := range attentionShapes {
+			qn, kn := s.heads*s.dim, s.kvHeads*s.dim
+			q, k, v := randoms(r, tokens*qn, 1, 1.5), randoms(r, tokens*kn, 0, 1.5), randoms(r, tokens*kn, 0, 1).x
+			want := newGuarded(tokens*qn, 3)
+			AttentionPaged(want.x, q.x, pagedPrefix(r, k.x, v, tokens, KVBlock, s.kvHeads, s.dim), tokens, 0, s.heads, s.kvHeads, s.dim)
+			want.check(t, "AttentionPaged")
+			twin, _, _ := attention64{tokens, s.heads, s.kvHeads, s.dim}.forward(wide(q.x), wide(k.x), wide(v))
+			near(t, "AttentionPaged", want.x, twin, 1, 4e-6)
+
+			for _, size := range []int{1, 4, 16, 64} {
+				for _, chunk := range []int{1, 7, 64, 100, tokens} {
+					restore := SetThreads(1 + chunk%3)
+					got := make([]float32, tokens*qn)
+					for from := 0; from < tokens; from += chunk {
+						// Only what a chunk may see has been stored: later slots are still NaN.
+						to := min(tokens, from+chunk)
+						if chunk == 1 && from > 2 && from != 63 && from != 64 && from < tokens-2 {
+							copy(got[from*qn:to*qn], want.x[from*qn:])
+							continue
+						}
+						p := pagedPrefix(r, k.x, v, to, size, s.kvHeads, s.dim)
+						AttentionPaged(got[from*qn:to*qn], q.x[from*qn:], p, to-from, from, s.heads, s.kvHeads, s.dim)
+					}
+					restore()
+					equalBits(t, fmt.Sprintf("%+v pages of %d, chunks of %d", s, size, chunk), got, want.x)
+				}
+			}
+		}
+	})
+}
+
+func TestAttentionPagedEqualsAttention(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 1))
+		const tokens, heads, kvHeads, dim = 200, 4, 2, 32
+		q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
+		packed, paged := make([]float32, len(q)), make([]float32, len(q))
+		Attention(packed, nil, q, k, v, []int{0, tokens}, heads, kvHeads, dim)
+		AttentionPaged(paged, q, pagedPrefix(r, k, v, tokens, 16, kvHeads, dim), tokens, 0, heads, kvHeads, dim)
+		equalBits(t, "paged", paged, packed)
+	})
+}
+
+func TestAttentionMakesNoGarbage(t *testing.T) {
+	const tokens, heads, kvHeads, dim = 130, 4, 2, 16
+	r := rand.New(rand.NewPCG(8, 1))
+	q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
+	out := make([]float32, len(q))
+	p, starts := pagedPrefix(r, k, v, tokens, 16, kvHeads, dim), []int{0, tokens}
+	defer SetThreads(1)()
+	allocations := testing.AllocsPerRun(20, func() {
+		Attention(out, nil, q, k, v, starts, heads, kvHeads, dim)
+		AttentionPaged(out, q, p, tokens, 0, heads, kvHeads, dim)
+	})
+	if allocations > 8 { // the closures that Parallel takes; scratch would be more, and grow with the sequence
+		t.Errorf("%v allocations a run", allocations)
+	}
+}

@@ -1,0 +1,19 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+import "golang.org/x/sys/cpu"
+
+// supported asks the CPU, and through XGETBV the operating system, which vector registers may be used.
+func supported() []*implementation {
+	list := []*implementation{{"ref", gemmRef, rowsRef}}
+	x := &cpu.X86
+	if !x.HasAVX2 || !x.HasFMA {
+		return list
+	}
+	list = append(list, &implementation{"avx2", gemmAVX2, rowsAVX2})
+	if !x.HasAVX512F || !x.HasAVX512DQ || !x.HasAVX512BW || !x.HasAVX512VL {
+		return list
+	}
+	return append(list, &implementation{"avx512", gemmAVX512, rowsAVX512})
+}

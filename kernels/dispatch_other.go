@@ -1,0 +1,7 @@
+//go:build !amd64 || noasm
+
+package kernels
+
+func supported() []*implementation {
+	return []*implementation{{"ref", gemmRef, rowsRef}}
+}

@@ -1,0 +1,90 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// benchEach runs f as a sub-benchmark with each implementation, on one thread and on all.
+func benchEach(b *testing.B, f func(b *testing.B)) {
+	for _, name := range Implementations() {
+		for _, threads := range []int{1, Threads()} {
+			b.Run(fmt.Sprintf("%s/threads=%d", name, threads), func(b *testing.B) {
+				restore, err := Use(name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer restore()
+				defer SetThreads(threads)()
+				f(b)
+			})
+		}
+	}
+}
+
+func reportRate(b *testing.B, multiplyAdds int) {
+	b.ReportMetric(2*float64(multiplyAdds)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GFLOP/s")
+}
+
+func BenchmarkForms(b *testing.B) {
+	for _, f := range forms {
+		for _, s := range [][3]int{{1024, 1024, 1024}, {1504, 128, 128}, {1504, 384, 128}, {1504, 128, 384}, {1504, 256, 96}, {8, 384, 128}} {
+			rows, out, in := s[0], s[1], s[2]
+			m, n, k := rows, out, in
+			switch f.name {
+			case "MatMul":
+				n, k = in, out
+			case "MatTMul":
+				m, n, k = out, in, rows
+			}
+			r := rand.New(rand.NewPCG(1, 2))
+			x, y, z := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
+			normals(x, r)
+			normals(y, r)
+			b.Run(fmt.Sprintf("%s/rows=%d,out=%d,in=%d", f.name, rows, out, in), func(b *testing.B) {
+				benchEach(b, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						f.run(z, x, y, m, n, k, false)
+					}
+					reportRate(b, m*n*k)
+				})
+			})
+		}
+	}
+}
+
+// BenchmarkGemm has the sizes of one block of attention.
+func BenchmarkGemm(b *testing.B) {
+	for _, s := range [][3]int{{64, 64, 32}, {64, 32, 64}, {64, 64, 16}, {1, 64, 32}} {
+		m, n, k := s[0], s[1], s[2]
+		r := rand.New(rand.NewPCG(1, 2))
+		x, y, z := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
+		normals(x, r)
+		normals(y, r)
+		for _, transB := range []bool{false, true} {
+			mb := Matrix{y, k, n, n}
+			if transB {
+				mb = Matrix{y, n, k, k}
+			}
+			b.Run(fmt.Sprintf("m=%d,n=%d,k=%d,transB=%v", m, n, k, transB), func(b *testing.B) {
+				benchEach(b, func(b *testing.B) {
+					for b.Loop() {
+						Gemm(Matrix{z, m, n, n}, Matrix{x, m, k, k}, false, mb, transB, false)
+					}
+					reportRate(b, m*n*k)
+				})
+			})
+		}
+	}
+}
+
+// BenchmarkRegion is the cost of handing out two empty items, back to back.
+func BenchmarkRegion(b *testing.B) {
+	b.ReportAllocs()
+	f := func(int) {}
+	for b.Loop() {
+		Parallel(2, f)
+	}
+}

@@ -1,0 +1,25 @@
+package kernels
+
+// gemmKernels holds the vector routines behind gemm.go and packed.go. All of them work on panels of 16 columns, so that
+// packed weights have one layout.
+type gemmKernels struct {
+	// height is the most rows that strip takes, ragged whether it reads a last panel of less than 16 columns within
+	// its bounds (else the panel has to be padded).
+	height int
+	ragged bool
+
+	// strip computes c [m, n] = a·b, or c += a·b: a(i, p) is a[i*aRow+p*aCol]; b(p, j) is
+	// b[j/16*bPanel+p*bRow+j%16]. Each element is one chain of k multiply-adds in ascending p, started at
+	// zero; accumulate adds its end to c. 1 <= m <= height, n and k are at least 1.
+	strip func(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
+
+	// packColumns writes dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on; packRows writes
+	// dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.
+	packColumns func(dst, src []float32, stride, rows, k int)
+	packRows    func(dst, src []float32, stride, n, k int)
+}
+
+// panelWidth is the number of columns of a panel.
+const panelWidth = 16
+
+var gemmRef = gemmKernels{height: 4, strip: stripRef, packColumns: packColumnsRef, packRows: packRowsRef}

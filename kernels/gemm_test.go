@@ -1,0 +1,306 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// eachGemm runs f as a subtest with each implementation of this machine.
+func eachGemm(t *testing.T, f func(t *testing.T)) {
+	for _, name := range Implementations() {
+		t.Run(name, func(t *testing.T) {
+			restore, err := Use(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			f(t)
+		})
+	}
+}
+
+// guardedFloats returns n elements that begin offset elements after an aligned address, with guard words on both sides, and a
+// check that the guards are whole.
+func guardedFloats(n, offset int) (x []float32, check func(t *testing.T, what string)) {
+	const guard, margin = 12345.678, 64
+	all := make([]float32, margin+offset+n+margin)
+	for i := range all {
+		all[i] = guard
+	}
+	x = all[margin+offset : margin+offset+n : margin+offset+n]
+	return x, func(t *testing.T, what string) {
+		t.Helper()
+		for i, v := range all {
+			if v != guard && (i < margin+offset || i >= margin+offset+n) {
+				t.Fatalf("%s: element %d of %d was overwritten with %v", what, i-margin-offset, n, v)
+			}
+		}
+	}
+}
+
+func normals(x []float32, r *rand.Rand) {
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+}
+
+// gemmTwin computes c = op(a)·op(b) + c0 in float64 and, beside it, the same with absolute values: the scale of what
+// rounding may do to each element.
+func gemmTwin(m, n, k int, c0 []float32, a, b func(i, j int) float32) (want, scale []float64) {
+	want, scale = make([]float64, m*n), make([]float64, m*n)
+	for i := range m {
+		for j := range n {
+			if c0 != nil {
+				want[i*n+j], scale[i*n+j] = float64(c0[i*n+j]), math.Abs(float64(c0[i*n+j]))
+			}
+			for p := range k {
+				v := float64(a(i, p)) * float64(b(p, j))
+				want[i*n+j] += v
+				scale[i*n+j] += math.Abs(v)
+			}
+		}
+	}
+	return want, scale
+}
+
+// withinRounding allows each element the error of a chain of k roundings.
+func withinRounding(t *testing.T, what string, got []float32, want, scale []float64, k int) {
+	t.Helper()
+	for i := range want {
+		bound := float64(k+2) * 0x1p-24 * scale[i]
+		if d := math.Abs(float64(got[i]) - want[i]); !(d <= bound) {
+			t.Fatalf("%s: element %d is %v, want %v ± %v", what, i, got[i], want[i], bound)
+		}
+	}
+}
+
+// form is one of the three products as c [m, n] = a·b with a chain of k.
+type form struct {
+	name string
+	run  func(c, a, b []float32, m, n, k int, accumulate bool)
+	// a and b read element (i, p) and (p, j) of the operands.
+	a, b func(x []float32, m, n, k int) func(i, j int) float32
+}
+
+func rowMajor(x []float32, cols int) func(i, j int) float32 {
+	return func(i, j int) float32 { return x[i*cols+j] }
+}
+
+func columnMajor(x []float32, rows int) func(i, j int) float32 {
+	return func(i, j int) float32 { return x[j*rows+i] }
+}
+
+var forms = []form{
+	{
+		"MatMulT",
+		func(c, a, b []float32, m, n, k int, acc bool) { MatMulT(c, a, b, m, n, k, acc) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, k) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, k) },
+	}, {
+		"MatMul",
+		func(c, a, b []float32, m, n, k int, acc bool) { MatMul(c, a, b, m, k, n, acc) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, k) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) },
+	}, {
+		"MatTMul",
+		func(c, a, b []float32, m, n, k int, acc bool) { MatTMul(c, a, b, k, m, n, acc) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, m) },
+		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) },
+	},
+}
+
+// gemmSizes are m, n, k: each of the ragged sizes in each place, and some that take several blocks and tasks.
+func gemmSizes() [][3]int {
+	sizes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {64, 64, 32}, {300, 530, 20}, {30, 40, 1100}, {200, 172, 260}, {1, 600, 520}, {3, 140, 64}, {100, 96, 256}}
+	for _, s := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 47, 64, 172} {
+		sizes = append(sizes, [3]int{s, 40, 19}, [3]int{17, s, 19}, [3]int{9, 35, s}, [3]int{s, s, s})
+	}
+	return sizes
+}
+
+func TestMatMulForms(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		for _, f := range forms {
+			r := rand.New(rand.NewPCG(1, 2))
+			for number, s := range gemmSizes() {
+				m, n, k := s[0], s[1], s[2]
+				a, checkA := guardedFloats(m*k, number%5)
+				b, checkB := guardedFloats(k*n, number%3)
+				c, checkC := guardedFloats(m*n, number%7)
+				normals(a, r)
+				normals(b, r)
+				for _, accumulate := range []bool{false, true} {
+					what := fmt.Sprintf("%s m=%d n=%d k=%d accumulate=%v", f.name, m, n, k, accumulate)
+					var before []float32
+					normals(c, r)
+					if accumulate {
+						before = append(before, c...)
+					} else {
+						c[0] = float32(math.NaN()) // must be overwritten, not added to
+					}
+					want, scale := gemmTwin(m, n, k, before, f.a(a, m, n, k), f.b(b, m, n, k))
+					f.run(c, a, b, m, n, k, accumulate)
+					withinRounding(t, what, c, want, scale, k)
+					checkA(t, what)
+					checkB(t, what)
+					checkC(t, what)
+				}
+			}
+		}
+	})
+}
+
+// TestGemm multiplies views inside larger matrices; what lies between the rows of c must stay.
+func TestGemm(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for number, s := range append(gemmSizes(), [3]int{64, 32, 64}, [3]int{5, 16, 600}) {
+			for flags := range 8 {
+				m, n, k := s[0], s[1], s[2]
+				transA, transB, accumulate := flags&1 > 0, flags&2 > 0, flags&4 > 0
+				view := func(rows, cols int) (Matrix, func(*testing.T, string)) {
+					stride := cols + number%4
+					x, check := guardedFloats((rows-1)*stride+cols, number%3)
+					normals(x, r)
+					return Matrix{x, rows, cols, stride}, check
+				}
+				at := func(x Matrix, transposed bool) func(i, j int) float32 {
+					if transposed {
+						return columnMajor(x.Data, x.Stride)
+					}
+					return rowMajor(x.Data, x.Stride)
+				}
+				am, ak := m, k
+				if transA {
+					am, ak = k, m
+				}
+				bk, bn := k, n
+				if transB {
+					bk, bn = n, k
+				}
+				a, checkA := view(am, ak)
+				b, checkB := view(bk, bn)
+				c, checkC := view(m, n)
+				old := append([]float32(nil), c.Data...)
+				var before []float32
+				if accumulate {
+					for i := range m {
+						before = append(before, c.Data[i*c.Stride:i*c.Stride+n]...)
+					}
+				}
+				want, scale := gemmTwin(m, n, k, before, at(a, transA), at(b, transB))
+				Gemm(c, a, transA, b, transB, accumulate)
+				what := fmt.Sprintf("m=%d n=%d k=%d transA=%v transB=%v accumulate=%v", m, n, k, transA, transB, accumulate)
+				var got []float32
+				for i, v := range c.Data {
+					if i%c.Stride < n {
+						got = append(got, v)
+					} else if v != old[i] {
+						t.Fatalf("%s: element %d between the rows of c changed", what, i)
+					}
+				}
+				withinRounding(t, what, got, want, scale, k)
+				checkA(t, what)
+				checkB(t, what)
+				checkC(t, what)
+			}
+		}
+	})
+}
+
+// TestGemmEmptyChain: a product over nothing is zero, or leaves c when it is added.
+func TestGemmEmptyChain(t *testing.T) {
+	c := []float32{1, 2, 3, 4}
+	MatMulT(c, nil, nil, 2, 2, 0, true)
+	if c[3] != 4 {
+		t.Fatalf("adding an empty product changed c to %v", c)
+	}
+	MatMulT(c, nil, nil, 2, 2, 0, false)
+	for _, v := range c {
+		if v != 0 {
+			t.Fatalf("empty product is %v", c)
+		}
+	}
+}
+
+// TestRowsDoNotDependOnBatch: each row of x·wᵀ and dy·w is the same bits alone and among others, wherever it stands.
+func TestRowsDoNotDependOnBatch(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for _, size := range [][2]int{{172, 96}, {530, 600}, {33, 17}} {
+			n, k := size[0], size[1]
+			const rows = 45
+			a, b, all := make([]float32, rows*k), make([]float32, n*k), make([]float32, rows*n)
+			normals(a, r)
+			normals(b, r)
+			for _, f := range forms[:2] {
+				f.run(all, a, b, rows, n, k, false)
+				for _, batch := range []int{1, 2, 3, 5, 13, 14, 29} {
+					for first := 0; first+batch <= rows; first += batch {
+						part := make([]float32, batch*n)
+						f.run(part, a[first*k:], b, batch, n, k, false)
+						equalBits(t, fmt.Sprintf("%s n=%d k=%d rows %d+%d", f.name, n, k, first, batch), part, all[first*n:(first+batch)*n])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestResultsDoNotDependOnThreads(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, s := range [][3]int{{200, 172, 260}, {1, 4000, 300}, {15, 600, 1200}, {128, 128, 1504}} {
+			m, n, k := s[0], s[1], s[2]
+			a, b, c0 := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
+			normals(a, r)
+			normals(b, r)
+			normals(c0, r)
+			for _, f := range forms {
+				var one []float32
+				for _, threads := range []int{1, 2, 3, 8} {
+					c := append([]float32(nil), c0...)
+					restore := SetThreads(threads)
+					f.run(c, a, b, m, n, k, true)
+					restore()
+					if one == nil {
+						one = c
+					}
+					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)
+				}
+			}
+		}
+	})
+}
+
+func equalBits(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s: element %d is %v, want the bits of %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+func TestMisusePanics(t *testing.T) {
+	x := make([]float32, 12)
+	for name, f := range map[string]func(){
+		"short y":     func() { MatMulT(x[:3], x, x, 2, 2, 3, false) },
+		"short w":     func() { MatMul(x, x, x[:5], 2, 2, 3, false) },
+		"short x":     func() { MatTMul(x, x, x[:5], 2, 2, 3, false) },
+		"inner sizes": func() { Gemm(Matrix{x, 2, 2, 2}, Matrix{x, 2, 3, 3}, false, Matrix{x, 2, 2, 2}, false, false) },
+		"short data":  func() { Gemm(Matrix{x, 2, 2, 2}, Matrix{x[:5], 2, 3, 3}, false, Matrix{x, 3, 2, 2}, false, false) },
+		"stride":      func() { Gemm(Matrix{x, 2, 2, 1}, Matrix{x, 2, 3, 3}, false, Matrix{x, 3, 2, 2}, false, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}

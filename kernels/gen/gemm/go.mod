@@ -1,0 +1,3 @@
+module slimlab/kernels/gen/gemm
+
+go 1.26.0

@@ -1,0 +1,234 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"sync"
+)
+
+// Divergence names a distance between a teacher's distribution p and a student's q over one vocabulary.
+type Divergence int
+
+const (
+	ForwardKL     Divergence = iota // KL(p‖q) = Σ p log(p/q)
+	ReverseKL                       // KL(q‖p) = Σ q log(q/p)
+	JensenShannon                   // β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (GKD, Agarwal et al., 2024)
+)
+
+// Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of student logits z:
+// p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the cross-entropy is always at T = 1.
+type Distillation struct {
+	Divergence  Divergence
+	Beta        float64 // of JensenShannon: the teacher's share of m, in (0, 1)
+	Temperature float64 // 0 means 1
+	TimesT2     bool    // multiplies the divergence and its gradient by T² (Hinton et al., 2015)
+}
+
+// lossRows is how many rows one task of the parallel losses takes: small enough to share a chunk of logits
+// among threads, large enough to pay for the hand-over.
+const lossRows = 8
+
+// lossScratch holds rows of scratch, two vocabularies long.
+var lossScratch = sync.Pool{New: func() any { return new([]float32) }}
+
+// CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows, vocab] by weight[r]·∂loss[r]/∂z
+// = weight[r]·(softmax(z) − onehot(label)). labels and weight are [rows]. It runs on all threads.
+func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows, vocab int) {
+	checkLen("CrossEntropy loss", loss, rows)
+	checkLen("CrossEntropy logits", logits, rows*vocab)
+	checkLen("CrossEntropy weight", weight, rows)
+	checkLabels("CrossEntropy", labels, rows, vocab)
+	Parallel((rows+lossRows-1)/lossRows, func(task int) {
+		for r := task * lossRows; r < min(rows, (task+1)*lossRows); r++ {
+			loss[r] = crossEntropyRow(logits[r*vocab:(r+1)*vocab], int(labels[r]), weight[r])
+		}
+	})
+}
+
+// Loss writes each row's divergence and cross-entropy, unweighted and in nats, to divergence and ce [rows], and replaces
+// logits [rows, vocab] by weightD[r]·∂D/∂z + weightCE[r]·∂CE/∂z. teacher [rows, vocab] is used as scratch: its content is lost. Logits must be finite:
+// a NaN or an infinity makes its row's loss NaN. The KL values are complete (with Σ p log p), so they are 0 where p = q. With g_i = ∂D/∂q_i the
+// gradient of each is q_i·(g_i − Σ_j q_j g_j)/T; as computed:
+//
+//	ForwardKL      (q − p)/T
+//	ReverseKL      q·(log(q/p) − KL(q‖p))/T
+//	JensenShannon  (1−β)·q·(log(q/m) − KL(q‖m))/T
+func (d Distillation) Loss(divergence, ce, logits, teacher []float32, labels []int32, weightD, weightCE []float32, rows, vocab int) {
+	checkLen("Distillation.Loss divergence", divergence, rows)
+	checkLen("Distillation.Loss ce", ce, rows)
+	checkLen("Distillation.Loss logits", logits, rows*vocab)
+	checkLen("Distillation.Loss teacher", teacher, rows*vocab)
+	checkLen("Distillation.Loss weightD", weightD, rows)
+	checkLen("Distillation.Loss weightCE", weightCE, rows)
+	checkLabels("Distillation.Loss", labels, rows, vocab)
+	if d.Temperature == 0 {
+		d.Temperature = 1
+	}
+	if d.Divergence == JensenShannon && !(d.Beta > 0 && d.Beta < 1) {
+		panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
+	}
+	Parallel((rows+lossRows-1)/lossRows, func(task int) {
+		buffer := lossScratch.Get().(*[]float32)
+		if len(*buffer) < 2*vocab {
+			*buffer = make([]float32, 2*vocab)
+		}
+		s, copied := (*buffer)[:vocab], (*buffer)[vocab:2*vocab]
+		for r := task * lossRows; r < min(rows, (task+1)*lossRows); r++ {
+			z, t := logits[r*vocab:(r+1)*vocab], teacher[r*vocab:(r+1)*vocab]
+			if d.Temperature == 1 {
+				divergence[r], ce[r] = d.row(z, t, s, int(labels[r]), weightD[r], weightCE[r])
+				continue
+			}
+			copy(copied, z)
+			ce[r] = crossEntropyRow(copied, int(labels[r]), weightCE[r])
+			divergence[r], _ = d.row(z, t, s, int(labels[r]), weightD[r], 0)
+			Add(z, copied)
+		}
+		lossScratch.Put(buffer)
+	})
+}
+
+func crossEntropyRow(z []float32, label int, weight float32) float32 {
+	rk := &active.Load().rows
+	at, m := float64(z[label]), rk.maximum(z)
+	sum := expSumBlocks(rk, z, z, 1, m)
+	rk.scale(z, z, float32(float64(weight)/sum))
+	z[label] -= weight
+	return float32(math.Log(sum) - (at - float64(m)))
+}
+
+// lossRow is one row's work: z becomes the gradient, t and s are scratch. Logits are centred on their maximum first, so that their differences keep
+// their digits; nothing is divided by a probability, so that underflow of p or q is harmless.
+type lossRow struct {
+	rk      *rowKernels
+	z, t, s []float32
+	beta    float64
+
+	weightD, weightCE float64 // weightD with its factors of T
+	divergence, sumQ  float64
+}
+
+// row computes one row at one temperature.
+func (d Distillation) row(z, t, s []float32, label int, weightD, weightCE float32) (divergence, ce float32) {
+	scale := 1.0
+	if d.TimesT2 {
+		scale = d.Temperature * d.Temperature
+	}
+	r := lossRow{
+		rk: &active.Load().rows, z: z, t: t, s: s, beta: d.Beta,
+		weightD: float64(weightD) * scale / d.Temperature, weightCE: float64(weightCE),
+	}
+	r.center(z, d.Temperature)
+	r.center(t, d.Temperature)
+	at := float64(z[label])
+	switch d.Divergence {
+	case ForwardKL:
+		r.forwardKL()
+	case ReverseKL:
+		r.reverseKL()
+	case JensenShannon:
+		r.jensenShannon()
+	default:
+		panic(fmt.Sprintf("kernels: unknown divergence %d", d.Divergence))
+	}
+	z[label] -= weightCE
+	return float32(r.divergence * scale), float32(math.Log(r.sumQ) - at)
+}
+
+// center computes x = (x − max x)/temperature.
+func (r *lossRow) center(x []float32, temperature float64) {
+	m, inverse := r.rk.maximum(x), float32(1/temperature)
+	for i, v := range x {
+		x[i] = (v - m) * inverse
+	}
+}
+
+func (r *lossRow) forwardKL() {
+	p := r.s
+	sumP := expSumBlocks(r.rk, p, r.t, 1, 0)
+	r.rk.axpy(r.t, r.z, -1) // log(p/q) up to a constant
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	r.divergence = dotBlocks(r.rk, p, r.t)/sumP + math.Log(r.sumQ) - math.Log(sumP)
+	c := (r.weightD + r.weightCE) / r.sumQ
+	if c == 0 {
+		clear(r.z)
+		return
+	}
+	r.rk.axpy(r.z, p, float32(-r.weightD/sumP/c))
+	r.rk.scale(r.z, r.z, float32(c))
+}
+
+func (r *lossRow) reverseKL() {
+	copy(r.s, r.z)
+	r.rk.axpy(r.s, r.t, -1) // log(q/p) up to a constant
+	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	mean := dotBlocks(r.rk, r.z, r.s) / r.sumQ
+	r.divergence = mean - math.Log(r.sumQ) + math.Log(sumP)
+	r.gradient(r.weightD, mean)
+}
+
+// jensenShannon uses log(q/m) = −log((1−β) + β e^d) and log(p/m) = d + log(q/m) with d = log(p/q), in the form whose exponential is at most one.
+func (r *lossRow) jensenShannon() {
+	copy(r.s, r.t)
+	r.rk.axpy(r.s, r.z, -1)
+	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	shift := math.Log(r.sumQ) - math.Log(sumP)
+	var atP, atQ float64 // KL(p‖m)·Σ_p, KL(q‖m)·Σ_q
+	for i, q := range r.z {
+		d := float64(r.s[i]) + shift
+		var logQM float64
+		if d <= 0 {
+			logQM = -math.Log1p(r.beta * math.Expm1(d))
+		} else {
+			logQM = -d - math.Log1p((1-r.beta)*math.Expm1(-d))
+		}
+		atP += float64(r.t[i]) * (d + logQM)
+		atQ += float64(q) * logQM
+		r.s[i] = float32(logQM)
+	}
+	mean := atQ / r.sumQ
+	r.divergence = r.beta*atP/sumP + (1-r.beta)*mean
+	r.gradient(r.weightD*(1-r.beta), mean)
+}
+
+// gradient turns z = q·sumQ into weight·q·(s − mean) + weightCE·q.
+func (r *lossRow) gradient(weight, mean float64) {
+	if weight == 0 {
+		r.rk.scale(r.z, r.z, float32(r.weightCE/r.sumQ))
+		return
+	}
+	r.rk.softmaxGradient(r.z, r.z, r.s, float32(mean-r.weightCE/weight), float32(weight/r.sumQ))
+}
+
+// lossBlock is how many elements are added in float32 before the sum goes on in float64.
+const lossBlock = 1024
+
+// expSumBlocks computes y = e^(x·scale − shift) and returns Σy. y may be x.
+func expSumBlocks(rk *rowKernels, y, x []float32, scale, shift float32) (sum float64) {
+	for at := 0; at < len(x); at += lossBlock {
+		end := min(at+lossBlock, len(x))
+		sum += float64(rk.expSum(y[at:end], x[at:end], scale, shift))
+	}
+	return sum
+}
+
+func dotBlocks(rk *rowKernels, x, y []float32) (sum float64) {
+	for at := 0; at < len(x); at += lossBlock {
+		end := min(at+lossBlock, len(x))
+		sum += float64(rk.dot(x[at:end], y[at:end]))
+	}
+	return sum
+}
+
+func checkLabels(what string, labels []int32, rows, vocab int) {
+	if len(labels) < rows {
+		panic(fmt.Sprintf("kernels: %s labels has %d elements, needs %d", what, len(labels), rows))
+	}
+	for r, label := range labels[:rows] {
+		if label < 0 || int(label) >= vocab {
+			panic(fmt.Sprintf("kernels: %s label %d of row %d is outside the vocabulary of %d", what, label, r, vocab))
+		}
+	}
+}

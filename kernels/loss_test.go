@@ -1,0 +1,488 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// The float64 twin: the same losses from their definitions and the general gradient rule of the softmax.
+
+type lossCase struct {
+	name string
+	d    Distillation
+}
+
+func lossCases() []lossCase {
+	var cases []lossCase
+	for _, temperature := range []float64{1, 0.5, 3} {
+		for _, squared := range []bool{false, true} {
+			at := fmt.Sprintf("/T=%v,T2=%v", temperature, squared)
+			cases = append(cases,
+				lossCase{"fkl" + at, Distillation{ForwardKL, 0, temperature, squared}},
+				lossCase{"rkl" + at, Distillation{ReverseKL, 0, temperature, squared}})
+			for _, beta := range []float64{0.1, 0.5, 0.8} {
+				cases = append(cases, lossCase{fmt.Sprintf("jsd:%v%s", beta, at), Distillation{JensenShannon, beta, temperature, squared}})
+			}
+		}
+	}
+	return cases
+}
+
+func logSoftmax64(z []float64, temperature float64) []float64 {
+	m := math.Inf(-1)
+	for _, v := range z {
+		m = max(m, v/temperature)
+	}
+	var sum float64
+	for _, v := range z {
+		sum += math.Exp(v/temperature - m)
+	}
+	out := make([]float64, len(z))
+	for i, v := range z {
+		out[i] = v/temperature - m - math.Log(sum)
+	}
+	return out
+}
+
+func logAddExp(a, b float64) float64 { return max(a, b) + math.Log1p(math.Exp(-math.Abs(a-b))) }
+
+func klTwin(lp, lq []float64) (sum float64) {
+	for i := range lp {
+		if p := math.Exp(lp[i]); p > 0 {
+			sum += p * (lp[i] - lq[i])
+		}
+	}
+	return sum
+}
+
+func divergenceTwin(d Distillation, z, t []float64) float64 {
+	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
+	scale := 1.0
+	if d.TimesT2 {
+		scale = d.Temperature * d.Temperature
+	}
+	switch d.Divergence {
+	case ForwardKL:
+		return scale * klTwin(lp, lq)
+	case ReverseKL:
+		return scale * klTwin(lq, lp)
+	}
+	lm := make([]float64, len(lp))
+	for i := range lm {
+		lm[i] = logAddExp(math.Log(d.Beta)+lp[i], math.Log(1-d.Beta)+lq[i])
+	}
+	return scale * (d.Beta*klTwin(lp, lm) + (1-d.Beta)*klTwin(lq, lm))
+}
+
+// gradientTwin applies ∂D/∂z_i = q_i (g_i − Σ q_j g_j)/T to g = ∂D/∂q, which is given for each divergence by its definition
+// (for JSD with all terms, p/m and q/m included: that they cancel is a theorem this checks).
+func gradientTwin(d Distillation, z, t []float64) []float64 {
+	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
+	g, out := make([]float64, len(z)), make([]float64, len(z))
+	var mean float64
+	for i := range g {
+		q := math.Exp(lq[i])
+		switch d.Divergence {
+		case ForwardKL:
+			g[i] = -math.Exp(lp[i]) // q·g, which cannot overflow
+			mean += g[i]
+			continue
+		case ReverseKL:
+			g[i] = lq[i] - lp[i] + 1
+		case JensenShannon:
+			b := d.Beta
+			lm := logAddExp(math.Log(b)+lp[i], math.Log(1-b)+lq[i])
+			g[i] = -b*(1-b)*math.Exp(lp[i]-lm) + (1-b)*(lq[i]-lm+1-(1-b)*math.Exp(lq[i]-lm))
+		}
+		mean += q * g[i]
+	}
+	scale := 1 / d.Temperature
+	if d.TimesT2 {
+		scale = d.Temperature
+	}
+	for i := range out {
+		q := math.Exp(lq[i])
+		if d.Divergence != ForwardKL {
+			g[i] *= q
+		}
+		out[i] = scale * (g[i] - q*mean)
+	}
+	return out
+}
+
+func crossEntropyTwin(z []float64, label int) (loss float64, gradient []float64) {
+	lq := logSoftmax64(z, 1)
+	gradient = make([]float64, len(z))
+	for i := range gradient {
+		gradient[i] = math.Exp(lq[i])
+	}
+	gradient[label]--
+	return -lq[label], gradient
+}
+
+// lossLogits draws a pair of rows that float32 holds exactly; spread 0 draws near-one-hot rows.
+func lossLogits(rng *rand.Rand, n int, spread float64) (z, t []float64) {
+	draw := func() []float64 {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = float64(float32(rng.NormFloat64() * max(spread, 0.3)))
+		}
+		if spread == 0 {
+			x[rng.IntN(n)] += 12
+		}
+		return x
+	}
+	return draw(), draw()
+}
+
+func float32s(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(v)
+	}
+	return out
+}
+
+func TestDivergenceTwinAgainstCentralDifferences(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const h = 1e-5
+	for _, c := range lossCases() {
+		for _, spread := range []float64{1, 3, 0} {
+			z, teacher := lossLogits(rng, 11, spread)
+			gradient := gradientTwin(c.d, z, teacher)
+			var sum float64
+			for i, g := range gradient {
+				sum += g
+				at := z[i]
+				z[i] = at + h
+				up := divergenceTwin(c.d, z, teacher)
+				z[i] = at - h
+				down := divergenceTwin(c.d, z, teacher)
+				z[i] = at
+				if diff := math.Abs((up-down)/(2*h) - g); diff > 1e-8 {
+					t.Errorf("%s: spread %v: gradient %d is %v, central difference differs by %v", c.name, spread, i, g, diff)
+				}
+			}
+			if math.Abs(sum) > 1e-12 {
+				t.Errorf("%s: gradients sum to %v, want 0", c.name, sum)
+			}
+		}
+	}
+}
+
+// runLoss runs the kernel on one row.
+func runLoss(d Distillation, z, t []float64, label int, wd, wc float32) (divergence, ce float64, gradient []float32) {
+	gradient = float32s(z)
+	var a, b [1]float32
+	d.Loss(a[:], b[:], gradient, float32s(t), []int32{int32(label)}, []float32{wd}, []float32{wc}, 1, len(z))
+	return float64(a[0]), float64(b[0]), gradient
+}
+
+// TestDistillationAgainstTwin: float32 values within 2e-6·(1+|value|), gradients within 2e-6 of weight 1.
+func TestDistillationAgainstTwin(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, c := range lossCases() {
+		for _, n := range []int{2, 7, 64, 259, 1000} {
+			for _, spread := range []float64{0.1, 1, 4, 0} {
+				z, teacher := lossLogits(rng, n, spread)
+				label := rng.IntN(n)
+				wd, wc := float32(rng.Float64()), float32(rng.Float64())
+				divergence, ce, gradient := runLoss(c.d, z, teacher, label, wd, wc)
+				want, wantCE := divergenceTwin(c.d, z, teacher), 0.0
+				wantG := gradientTwin(c.d, z, teacher)
+				wantCE, ceG := crossEntropyTwin(z, label)
+				scale := 1.0
+				if c.d.TimesT2 {
+					scale = max(1, c.d.Temperature*c.d.Temperature)
+				}
+				if math.Abs(divergence-want) > 2e-6*(scale+want) || math.Abs(ce-wantCE) > 2e-6*(1+wantCE) {
+					t.Errorf("%s n=%d spread=%v: divergence %v want %v, ce %v want %v", c.name, n, spread, divergence, want, ce, wantCE)
+				}
+				var sum float64
+				for i, g := range gradient {
+					sum += float64(g)
+					if w := float64(wd)*wantG[i] + float64(wc)*ceG[i]; math.Abs(float64(g)-w) > 2e-6*scale {
+						t.Fatalf("%s n=%d spread=%v: gradient %d is %v, want %v", c.name, n, spread, i, g, w)
+					}
+				}
+				if math.Abs(sum) > 3e-6*scale {
+					t.Errorf("%s n=%d spread=%v: gradients sum to %v, want 0", c.name, n, spread, sum)
+				}
+			}
+		}
+	}
+}
+
+func TestCrossEntropyAgainstTwin(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	const rows, n = 19, 133
+	logits, labels, weight := make([]float32, rows*n), make([]int32, rows), make([]float32, rows)
+	var want []float64
+	var gradient [][]float64
+	for r := range rows {
+		z, _ := lossLogits(rng, n, float64(r%5))
+		copy(logits[r*n:], float32s(z))
+		labels[r], weight[r] = int32(rng.IntN(n)), rng.Float32()
+		loss, g := crossEntropyTwin(z, int(labels[r]))
+		want, gradient = append(want, loss), append(gradient, g)
+	}
+	loss := make([]float32, rows)
+	CrossEntropy(loss, logits, labels, weight, rows, n)
+	for r := range rows {
+		if math.Abs(float64(loss[r])-want[r]) > 2e-6*(1+want[r]) {
+			t.Errorf("row %d: loss %v, want %v", r, loss[r], want[r])
+		}
+		for i, g := range gradient[r] {
+			if got := float64(logits[r*n+i]); math.Abs(got-float64(weight[r])*g) > 1e-6 {
+				t.Fatalf("row %d: gradient %d is %v, want %v", r, i, got, float64(weight[r])*g)
+			}
+		}
+	}
+}
+
+func TestDivergenceIsZeroOnlyAtTeacher(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, c := range lossCases() {
+		for _, n := range []int{3, 50, 256} {
+			z, teacher := lossLogits(rng, n, 2)
+			divergence, _, gradient := runLoss(c.d, teacher, teacher, 0, 1, 0)
+			if divergence != 0 {
+				t.Errorf("%s n=%d: divergence of p from itself is %v, want exactly 0", c.name, n, divergence)
+			}
+			for i, g := range gradient {
+				if g != 0 {
+					t.Fatalf("%s n=%d: gradient %d at p = q is %v, want exactly 0", c.name, n, i, g)
+				}
+			}
+			if divergence, _, _ := runLoss(c.d, z, teacher, 0, 1, 0); divergence <= 1e-4 {
+				t.Errorf("%s n=%d: divergence of unlike rows is %v", c.name, n, divergence)
+			}
+		}
+	}
+}
+
+func TestDivergenceShiftInvariance(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for _, c := range lossCases() {
+		z, teacher := lossLogits(rng, 40, 2)
+		want, wantCE, wantG := runLoss(c.d, z, teacher, 3, 0.7, 0.3)
+		for i := range z {
+			z[i] = float64(float32(z[i] + 16))
+			teacher[i] = float64(float32(teacher[i] - 16))
+		}
+		got, ce, gradient := runLoss(c.d, z, teacher, 3, 0.7, 0.3)
+		if math.Abs(got-want) > 1e-5*(1+want)*9 || math.Abs(ce-wantCE) > 1e-5*(1+wantCE) {
+			t.Errorf("%s: shifted logits give %v and %v, want %v and %v", c.name, got, ce, want, wantCE)
+		}
+		for i := range gradient {
+			if math.Abs(float64(gradient[i]-wantG[i])) > 2e-5 {
+				t.Errorf("%s: gradient %d of shifted logits is %v, want %v", c.name, i, gradient[i], wantG[i])
+			}
+		}
+	}
+}
+
+// TestForwardKLPlusEntropyIsCrossEntropy: FKL + H(p) = −Σ p log q.
+func TestForwardKLPlusEntropyIsCrossEntropy(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 20 {
+		z, teacher := lossLogits(rng, 33, 2)
+		lp, lq := logSoftmax64(teacher, 1), logSoftmax64(z, 1)
+		var entropy, cross float64
+		for i := range lp {
+			entropy -= math.Exp(lp[i]) * lp[i]
+			cross -= math.Exp(lp[i]) * lq[i]
+		}
+		divergence, _, _ := runLoss(Distillation{Divergence: ForwardKL}, z, teacher, 0, 1, 0)
+		if math.Abs(divergence+entropy-cross) > 1e-5 {
+			t.Errorf("FKL %v + H %v is not the cross-entropy %v", divergence, entropy, cross)
+		}
+	}
+}
+
+// TestOneHotTeacher: FKL from a one-hot teacher is the cross-entropy of its label, gradient too.
+func TestOneHotTeacher(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	z, _ := lossLogits(rng, 50, 2)
+	teacher := make([]float64, 50)
+	teacher[17] = 1e4
+	divergence, ce, gradient := runLoss(Distillation{Divergence: ForwardKL}, z, teacher, 17, 1, 0)
+	_, _, want := runLoss(Distillation{Divergence: ForwardKL}, z, teacher, 17, 0, 1)
+	if math.Abs(divergence-ce) > 1e-6*(1+ce) {
+		t.Errorf("FKL %v, cross-entropy %v", divergence, ce)
+	}
+	for i := range gradient {
+		if math.Abs(float64(gradient[i]-want[i])) > 1e-7 {
+			t.Errorf("gradient %d: FKL %v, cross-entropy %v", i, gradient[i], want[i])
+		}
+	}
+}
+
+func TestJensenShannonTheorems(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	jsd := func(beta float64, z, teacher []float64) float64 {
+		got, _, _ := runLoss(Distillation{Divergence: JensenShannon, Beta: beta}, z, teacher, 0, 1, 0)
+		return got
+	}
+	for trial := range 40 {
+		z, teacher := lossLogits(rng, 20, float64(trial%4)*3)
+		for _, beta := range []float64{0.05, 0.3, 0.5, 0.9} {
+			got, mirrored := jsd(beta, z, teacher), jsd(1-beta, teacher, z)
+			if math.Abs(got-mirrored) > 1e-6 {
+				t.Errorf("JSD_%v(p, q) = %v, JSD_%v(q, p) = %v", beta, got, 1-beta, mirrored)
+			}
+			if bound := -beta*math.Log(beta) - (1-beta)*math.Log(1-beta); got < 0 || got > bound+1e-6 {
+				t.Errorf("JSD_%v = %v is outside 0 … %v", beta, got, bound)
+			}
+		}
+		// The limits are proven on the twin, which has the digits for it.
+		if trial%4 != 1 {
+			continue
+		}
+		for _, limit := range []struct {
+			beta float64
+			kl   Divergence
+		}{{1e-6, ForwardKL}, {1 - 1e-6, ReverseKL}} {
+			d := Distillation{JensenShannon, limit.beta, 1, false}
+			got := divergenceTwin(d, z, teacher) / (limit.beta * (1 - limit.beta))
+			want := divergenceTwin(Distillation{limit.kl, 0, 1, false}, z, teacher)
+			if math.Abs(got-want) > 0.02*want {
+				t.Errorf("JSD_%v/(β(1−β)) = %v, want about the KL %v", limit.beta, got, want)
+			}
+		}
+	}
+}
+
+// TestExtremeLogits: probabilities that underflow in float32 leave every value finite and right.
+func TestExtremeLogits(t *testing.T) {
+	z, teacher := make([]float64, 30), make([]float64, 30)
+	for i := range z {
+		z[i], teacher[i] = float64(-20*i), float64(-20*(29-i))
+	}
+	for _, c := range lossCases() {
+		divergence, ce, gradient := runLoss(c.d, z, teacher, 29, 1, 1)
+		if want := divergenceTwin(c.d, z, teacher); math.Abs(divergence-want) > 1e-5*(1+want) {
+			t.Errorf("%s: divergence %v, want %v", c.name, divergence, want)
+		}
+		if math.Abs(ce-580) > 1e-3 {
+			t.Errorf("%s: cross-entropy %v, want 580", c.name, ce)
+		}
+		want := gradientTwin(c.d, z, teacher)
+		_, ceG := crossEntropyTwin(z, 29)
+		for i, g := range gradient {
+			w := want[i] + ceG[i]
+			if !(math.Abs(float64(g)-w) <= 5e-5*(1+math.Abs(w))) {
+				t.Errorf("%s: gradient %d is %v, want %v", c.name, i, g, w)
+			}
+		}
+	}
+}
+
+func TestLossShowsNaN(t *testing.T) {
+	for _, bad := range []float64{math.NaN(), math.Inf(1)} {
+		z, teacher := lossLogits(rand.New(rand.NewPCG(1, 1)), 20, 1)
+		z[13] = bad
+		for _, c := range lossCases() {
+			if divergence, ce, _ := runLoss(c.d, z, teacher, 0, 1, 1); !math.IsNaN(divergence) || !math.IsNaN(ce) {
+				t.Errorf("%s: a logit of %v gives divergence %v and cross-entropy %v, want NaN", c.name, bad, divergence, ce)
+			}
+		}
+	}
+}
+
+// TestLossRowsAreIndependent: a row's bits depend neither on its neighbours nor on the number of threads.
+func TestLossRowsAreIndependent(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	const rows, n = 3*lossRows + 5, 70
+	z, teacher := make([]float32, rows*n), make([]float32, rows*n)
+	labels, wd, wc := make([]int32, rows), make([]float32, rows), make([]float32, rows)
+	for i := range z {
+		z[i], teacher[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
+	}
+	for r := range rows {
+		labels[r], wd[r], wc[r] = int32(rng.IntN(n)), rng.Float32(), rng.Float32()
+	}
+	for _, c := range lossCases() {
+		run := func(threads int) (divergence, ce, gradient []float32) {
+			defer SetThreads(threads)()
+			divergence, ce, gradient = make([]float32, rows), make([]float32, rows), append([]float32(nil), z...)
+			c.d.Loss(divergence, ce, gradient, append([]float32(nil), teacher...), labels, wd, wc, rows, n)
+			return
+		}
+		divergence, ce, gradient := run(1)
+		for _, threads := range []int{2, 5} {
+			a, b, g := run(threads)
+			if !sameBits(a, divergence) || !sameBits(b, ce) || !sameBits(g, gradient) {
+				t.Fatalf("%s: %d threads change the bits", c.name, threads)
+			}
+		}
+		for r := range rows {
+			var a, b [1]float32
+			g := append([]float32(nil), z[r*n:(r+1)*n]...)
+			c.d.Loss(a[:], b[:], g, append([]float32(nil), teacher[r*n:(r+1)*n]...), labels[r:], wd[r:], wc[r:], 1, n)
+			if a[0] != divergence[r] || b[0] != ce[r] || !sameBits(g, gradient[r*n:(r+1)*n]) {
+				t.Fatalf("%s: row %d alone gives other bits", c.name, r)
+			}
+		}
+	}
+}
+
+func sameBits(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func TestLossMisusePanics(t *testing.T) {
+	x := make([]float32, 8)
+	cases := map[string]func(){
+		"short teacher": func() { Distillation{}.Loss(x, x, x, x[:7], []int32{0, 0}, x, x, 2, 4) },
+		"short labels":  func() { Distillation{}.Loss(x, x, x, x, []int32{0}, x, x, 2, 4) },
+		"label outside": func() { CrossEntropy(x, x, []int32{0, 4}, x, 2, 4) },
+		"negative":      func() { CrossEntropy(x, x, []int32{0, -1}, x, 2, 4) },
+		"beta of 1":     func() { Distillation{Divergence: JensenShannon, Beta: 1}.Loss(x, x, x, x, []int32{0, 0}, x, x, 2, 4) },
+	}
+	for name, call := range cases {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			call()
+		})
+	}
+}
+
+func BenchmarkDistillation(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const rows, n = 512, 256
+	source, z, teacher := make([]float32, rows*n), make([]float32, rows*n), make([]float32, rows*n)
+	labels, weight := make([]int32, rows), make([]float32, rows)
+	for i := range source {
+		source[i] = float32(rng.NormFloat64())
+	}
+	divergence, ce := make([]float32, rows), make([]float32, rows)
+	b.Run("ce", func(b *testing.B) {
+		b.SetBytes(4 * rows * n)
+		for b.Loop() {
+			copy(z, source)
+			CrossEntropy(ce, z, labels, weight, rows, n)
+		}
+	})
+	for _, c := range []lossCase{{"fkl", Distillation{Divergence: ForwardKL}}, {"rkl", Distillation{Divergence: ReverseKL}}, {"jsd", Distillation{Divergence: JensenShannon, Beta: 0.5}}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(4 * rows * n)
+			for b.Loop() {
+				copy(z, source)
+				copy(teacher, source[1:])
+				c.d.Loss(divergence, ce, z, teacher, labels, weight, weight, rows, n)
+			}
+		})
+	}
+}

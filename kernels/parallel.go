@@ -1,0 +1,257 @@
+package kernels
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// The pool keeps one goroutine for each thread beyond the caller. A caller that opens a region claims workers
+// that are idle at that moment and works itself; work items are handed out by one counter. When the
+// counter has run out the caller closes the region: workers that have not come yet stay out, and only those inside are
+// waited for. So a caller never waits for a worker to become free, which is why regions may nest.
+
+const (
+	// workerSpins and callerSpins bound busy waiting; a pause takes about 40 ns on today's CPUs. A worker looks out
+	// for the next region for some 20 µs, because a forward pass opens regions back to back and waking
+	// a parked goroutine costs as much; after that it parks and its core is idle.
+	workerSpins = 400
+	callerSpins = 400
+)
+
+// region is one call of Parallel or ParallelRange.
+type region struct {
+	each  func(i int)
+	span  func(lo, hi int)
+	n     int // items, for span rows
+	grain int // rows of one span
+
+	next    atomic.Int64 // next item to hand out
+	inside  atomic.Int64 // workers inside, plus closed once the caller takes no more of them
+	waiting atomic.Bool  // the caller has parked or is about to
+	done    chan struct{}
+
+	panicked atomic.Bool
+	failure  any
+}
+
+const closed = 1 << 32
+
+var freeRegions = newFreeList(64, func() *region { return &region{done: make(chan struct{}, 1)} })
+
+// worker is one helper. mail is nil while it is idle.
+type worker struct {
+	mail   atomic.Pointer[region]
+	parked atomic.Bool
+	wake   chan struct{}
+}
+
+var pool struct {
+	sync.Mutex
+	threads atomic.Int64 // 0 until it is first needed
+	workers atomic.Pointer[[]*worker]
+}
+
+// Threads returns the number of threads that kernels use: the calling one and its helpers.
+func Threads() int {
+	if n := pool.threads.Load(); n > 0 {
+		return int(n)
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// SetThreads sets the number of threads and returns a func that restores the earlier number. n < 1 stands for GOMAXPROCS.
+// Results do not depend on it.
+func SetThreads(n int) (restore func()) {
+	old := pool.threads.Swap(int64(max(n, 0)))
+	return func() { pool.threads.Store(old) }
+}
+
+// helpers returns at least n workers if they are to be had, starting them when first asked for.
+func helpers(n int) []*worker {
+	if list := pool.workers.Load(); list != nil && len(*list) >= n {
+		return (*list)[:n]
+	}
+	pool.Lock()
+	defer pool.Unlock()
+	var list []*worker
+	if old := pool.workers.Load(); old != nil {
+		list = append(list, *old...)
+	}
+	for len(list) < n {
+		w := &worker{wake: make(chan struct{}, 1)}
+		list = append(list, w)
+		go w.loop()
+	}
+	pool.workers.Store(&list)
+	return list[:n]
+}
+
+// Parallel calls f(i) for i in 0…n-1, each once, on all idle threads, and returns when all are done. Calls may nest and may
+// come from many goroutines: a caller that finds no idle thread does its own work alone. A panic in f
+// surfaces in the caller; items not yet begun are then left undone. f must not call runtime.Goexit.
+func Parallel(n int, f func(i int)) {
+	if n < 2 || Threads() < 2 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	r := freeRegions.get()
+	r.each, r.n, r.grain = f, n, 1
+	r.share(n)
+}
+
+// ParallelRange splits rows 0…n-1 into consecutive ranges of at most grain rows and calls f(lo, hi) for each, like Parallel.
+// Where the boundaries fall depends on grain alone.
+func ParallelRange(n, grain int, f func(lo, hi int)) {
+	grain = max(grain, 1)
+	if n <= grain || Threads() < 2 {
+		for lo := 0; lo < n; lo += grain {
+			f(lo, min(lo+grain, n))
+		}
+		return
+	}
+	r := freeRegions.get()
+	r.span, r.n, r.grain = f, n, grain
+	r.share((n + grain - 1) / grain)
+}
+
+// share runs the region with whatever workers are idle and returns it to the free list.
+func (r *region) share(items int) {
+	r.next.Store(0)
+	r.inside.Store(0)
+	wanted := min(Threads(), items) - 1
+	for _, w := range helpers(Threads() - 1) {
+		if wanted == 0 {
+			break
+		}
+		if w.mail.Load() == nil && w.mail.CompareAndSwap(nil, r) {
+			if w.parked.CompareAndSwap(true, false) {
+				w.wake <- struct{}{}
+			}
+			wanted--
+		}
+	}
+	r.work()
+	r.join()
+	failure := r.failure
+	panicked := r.panicked.Load()
+	r.each, r.span, r.failure = nil, nil, nil
+	r.panicked.Store(false)
+	freeRegions.put(r)
+	if panicked {
+		panic(failure)
+	}
+}
+
+// work takes items until none is left. The first panic is kept for the caller and ends the handing out.
+func (r *region) work() {
+	defer func() {
+		if e := recover(); e != nil {
+			r.next.Store(int64(r.n))
+			if r.panicked.CompareAndSwap(false, true) {
+				r.failure = e
+			}
+		}
+	}()
+	if r.each != nil {
+		for i := int(r.next.Add(1) - 1); i < r.n; i = int(r.next.Add(1) - 1) {
+			r.each(i)
+		}
+		return
+	}
+	grain := int64(r.grain)
+	for lo := int(r.next.Add(grain) - grain); lo < r.n; lo = int(r.next.Add(grain) - grain) {
+		r.span(lo, min(lo+r.grain, r.n))
+	}
+}
+
+// join closes the region and waits for the workers inside.
+func (r *region) join() {
+	if r.inside.Add(closed) == closed {
+		return
+	}
+	for range callerSpins {
+		if r.inside.Load() == closed {
+			return
+		}
+		pause()
+	}
+	for r.inside.Load() != closed {
+		r.waiting.Store(true)
+		if r.inside.Load() == closed && r.waiting.CompareAndSwap(true, false) {
+			return
+		}
+		<-r.done // or a worker of this region's earlier life, delayed before it looked at waiting: hence the loop
+	}
+}
+
+// help enters the region if it is still open. A worker that comes so late that the region already serves another call helps
+// that one: entering and reading the fields are ordered by inside.
+func (r *region) help() {
+	for {
+		v := r.inside.Load()
+		if v >= closed {
+			return
+		}
+		if r.inside.CompareAndSwap(v, v+1) {
+			break
+		}
+	}
+	r.work()
+	if r.inside.Add(-1) == closed && r.waiting.CompareAndSwap(true, false) {
+		r.done <- struct{}{}
+	}
+}
+
+func (w *worker) loop() {
+	for {
+		r := w.await()
+		r.help()
+		w.mail.Store(nil)
+	}
+}
+
+// await returns the next region, first by looking out for it and then by parking.
+func (w *worker) await() *region {
+	for range workerSpins {
+		if r := w.mail.Load(); r != nil {
+			return r
+		}
+		pause()
+	}
+	w.parked.Store(true)
+	if r := w.mail.Load(); r != nil && w.parked.CompareAndSwap(true, false) {
+		return r
+	}
+	<-w.wake
+	return w.mail.Load()
+}
+
+// freeList keeps up to its capacity of values for reuse. The collector does not empty it as it does a sync.Pool, so
+// that a steady loop allocates nothing.
+type freeList[T any] struct {
+	free  chan T
+	fresh func() T
+}
+
+func newFreeList[T any](capacity int, fresh func() T) *freeList[T] {
+	return &freeList[T]{make(chan T, capacity), fresh}
+}
+
+func (l *freeList[T]) get() T {
+	select {
+	case v := <-l.free:
+		return v
+	default:
+		return l.fresh()
+	}
+}
+
+func (l *freeList[T]) put(v T) {
+	select {
+	case l.free <- v:
+	default:
+	}
+}

@@ -1,0 +1,33 @@
+package kernels
+
+// rowKernels holds the vector routines behind rows.go, attention.go and adamw.go. Slices of one call have
+// equal lengths, which callers have checked; y may be x where both are of that length.
+type rowKernels struct {
+	exp             func(y, x []float32)                                                          // y = eˣ
+	expSum          func(y, x []float32, scale, shift float32) float32                            // y = e^(x·scale − shift); returns Σy
+	maximum         func(x []float32) float32                                                     // max x
+	dot             func(x, y []float32) float32                                                  // Σ x·y
+	dot3            func(x, y, z []float32) float32                                               // Σ x·y·z
+	axpy            func(y, x []float32, a float32)                                               // y += a·x
+	scale           func(y, x []float32, a float32)                                               // y = a·x
+	scaleAdd        func(y, x []float32, a float32)                                               // y = a·y + x
+	normScale       func(y, x, w []float32, r float32)                                            // y = x·r·w
+	normBackward    func(dx, dw, dy, x, w []float32, r, c float32)                                // dx += r·(dy·w − c·x), dw += r·dy·x
+	swiglu          func(h, gate, up []float32)                                                   // see SwiGLU
+	swigluBackward  func(dgate, dup, dh, gate, up []float32)                                      // see SwiGLUBackward
+	softmaxGradient func(ds, p, dp []float32, delta, scale float32)                               // ds = p·(dp − delta)·scale
+	sumSquares      func(x []float32) float64                                                     // Σ x²
+	rotate          func(x, cos, sin []float32, heads int, sign float32)                          // one row of Rope, len(cos) = headDim/2
+	transpose       func(y, x []float32, rows, cols, ldy, ldx int)                                // y[j·ldy+i] = x[i·ldx+j]
+	product         func(c, a, b []float32, s blockShape)                                         // a small block product
+	adamW           func(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd float32) // see AdamW.Update; nb = 1−b, c1 and c2 correct the moments' bias
+}
+
+// blockShape describes c[i·ldc+j] = Σ_p a[i·aRow+p·aCol]·b[p·ldb+j] for i < m, j < n, p < k, all positive, added to c
+// when accumulate is set. Each sum is one chain over ascending p that starts from zero, whatever m and n. The operands of
+// attention fit the nearest cache, so nothing is packed; a is read one element at a time and may be transposed for free.
+type blockShape struct {
+	m, n, k              int
+	ldc, aRow, aCol, ldb int
+	accumulate           bool
+}

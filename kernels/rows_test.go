@@ -1,0 +1,500 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// eachImplementation runs f under every implementation that this machine has.
+func eachImplementation(t *testing.T, f func(t *testing.T)) {
+	for _, name := range Implementations() {
+		t.Run(name, func(t *testing.T) {
+			restore, err := Use(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			f(t)
+		})
+	}
+}
+
+const guard = float32(-12345.5)
+
+// guarded is a vector that starts offset elements into its memory with guard words on both sides.
+type guarded struct {
+	x      []float32
+	memory []float32
+}
+
+func newGuarded(n, offset int) guarded {
+	memory := make([]float32, offset+n+40)
+	for i := range memory {
+		memory[i] = guard
+	}
+	at := 16 + offset
+	return guarded{memory[at : at+n : at+n], memory}
+}
+
+func (g guarded) check(t *testing.T, what string) {
+	t.Helper()
+	at := (cap(g.memory) - len(g.x)) - 24
+	for i, v := range g.memory {
+		if (i < at || i >= at+len(g.x)) && v != guard {
+			t.Fatalf("%s wrote %v outside its %d elements, at %d", what, v, len(g.x), i-at)
+		}
+	}
+}
+
+func randoms(r *rand.Rand, n, offset int, spread float64) guarded {
+	g := newGuarded(n, offset)
+	for i := range g.x {
+		g.x[i] = float32(r.NormFloat64() * spread)
+	}
+	return g
+}
+
+func (g guarded) clone(offset int) guarded {
+	c := newGuarded(len(g.x), offset)
+	copy(c.x, g.x)
+	return c
+}
+
+// near fails unless every got is within tolerance·(scale + |want|) of want.
+func near(t *testing.T, what string, got []float32, want []float64, scale, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s has %d elements, want %d", what, len(got), len(want))
+	}
+	for i, g := range got {
+		if !(math.Abs(float64(g)-want[i]) <= tolerance*(scale+math.Abs(want[i]))) {
+			t.Fatalf("%s[%d] = %v, want %v", what, i, g, want[i])
+		}
+	}
+}
+
+func wide(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// eachLength runs f over lengths around the widths of vectors and unrolled loops, and over alignments.
+func eachLength(t *testing.T, f func(t *testing.T, r *rand.Rand, n, offset int)) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, n := range []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 200, 1000} {
+			for offset := range 8 {
+				f(t, r, n, offset)
+			}
+		}
+	})
+}
+
+func TestElementwise(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		a, b, c := randoms(r, n, offset, 3), randoms(r, n, offset/2, 3), randoms(r, n, 7-offset, 3)
+		x, y, d := wide(a.x), wide(b.x), wide(c.x)
+		want, up, gate := make([]float64, n), make([]float64, n), make([]float64, n)
+
+		out := newGuarded(n, offset)
+		Exp(out.x, a.x)
+		for i := range want {
+			want[i] = math.Exp(x[i])
+		}
+		out.check(t, "Exp")
+		near(t, "Exp", out.x, want, 0, 2.4e-7)
+
+		SwiGLU(out.x, a.x, b.x)
+		for i := range want {
+			want[i] = x[i] / (1 + math.Exp(-x[i])) * y[i]
+		}
+		out.check(t, "SwiGLU")
+		near(t, "SwiGLU", out.x, want, 0, 1e-6)
+		alias := b.clone(offset)
+		SwiGLU(alias.x, a.x, alias.x)
+		near(t, "SwiGLU in place of up", alias.x, want, 0, 1e-6)
+
+		for i := range want {
+			s := 1 / (1 + math.Exp(-x[i]))
+			gate[i], up[i] = d[i]*y[i]*(s+x[i]*s*(1-s)), d[i]*x[i]*s
+		}
+		g, u := a.clone(offset), b.clone(offset) // in place, as training does it
+		SwiGLUBackward(g.x, u.x, c.x, g.x, u.x)
+		g.check(t, "SwiGLUBackward dgate")
+		u.check(t, "SwiGLUBackward dup")
+		near(t, "dgate", g.x, gate, 1, 1e-6)
+		near(t, "dup", u.x, up, 0, 1e-6)
+
+		sum := a.clone(offset)
+		Add(sum.x, b.x)
+		sum.check(t, "Add")
+		for i := range want {
+			if sum.x[i] != a.x[i]+b.x[i] {
+				t.Fatalf("Add[%d] = %v, want %v", i, sum.x[i], a.x[i]+b.x[i])
+			}
+		}
+
+		square := 0.0
+		for _, v := range x {
+			square += v * v
+		}
+		if got := SumSquares(a.x); math.Abs(got-square) > 1e-14*square {
+			t.Fatalf("SumSquares of %d = %v, want %v", n, got, square)
+		}
+	})
+}
+
+func TestExpExtremes(t *testing.T) {
+	inf := float32(math.Inf(1))
+	eachImplementation(t, func(t *testing.T) {
+		for _, c := range []struct{ x, want float32 }{
+			{0, 1}, {float32(math.Copysign(0, -1)), 1}, {inf, inf}, {-inf, 0}, {89, inf}, {1e30, inf}, {-1e30, 0}, {-105, 0}, {-104, 0}, {88.73, inf},
+		} {
+			y := []float32{0}
+			if Exp(y, []float32{c.x}); y[0] != c.want {
+				t.Errorf("Exp(%v) = %v, want %v", c.x, y[0], c.want)
+			}
+		}
+		y := []float32{0}
+		if Exp(y, []float32{float32(math.NaN())}); y[0] == y[0] {
+			t.Errorf("Exp(NaN) = %v", y[0])
+		}
+		// The error in units of the last place, over the whole range with its subnormals.
+		x := make([]float32, 1<<18)
+		for i := range x {
+			x[i] = -104 + 192.72*float32(i)/float32(len(x))
+		}
+		e, worst := make([]float32, len(x)), 0.0
+		Exp(e, x)
+		for i, v := range x {
+			want := math.Exp(float64(v))
+			ulp := math.Max(math.Ldexp(1, math.Ilogb(want)-23), math.SmallestNonzeroFloat32)
+			worst = math.Max(worst, math.Abs(float64(e[i])-want)/ulp)
+		}
+		t.Logf("largest error %.3f ulp", worst)
+		if worst > 2 {
+			t.Errorf("largest error %.3f ulp, promised 2", worst)
+		}
+	})
+}
+
+func TestRMSNorm(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		const rows, eps = 3, 1e-5
+		x, w, dy := randoms(r, rows*n, offset, 2), randoms(r, n, 3, 1), randoms(r, rows*n, 1, 1)
+		dx, dw := randoms(r, rows*n, offset, 1), randoms(r, n, offset, 1)
+		y, rstd := newGuarded(rows*n, offset), newGuarded(rows, offset)
+		want, wantDx, wantDw := make([]float64, rows*n), wide(dx.x), wide(dw.x)
+		for i := range rows {
+			var mean, dot float64
+			for j := range n {
+				v := float64(x.x[i*n+j])
+				mean += v * v / float64(n)
+				dot += v * float64(w.x[j]) * float64(dy.x[i*n+j]) / float64(n)
+			}
+			s := 1 / math.Sqrt(mean+eps)
+			for j := range n {
+				v, m := float64(x.x[i*n+j]), float64(w.x[j])*float64(dy.x[i*n+j])
+				want[i*n+j] = v * s * float64(w.x[j])
+				wantDx[i*n+j] += s * (m - v*s*s*dot)
+				wantDw[j] += float64(dy.x[i*n+j]) * v * s
+			}
+		}
+		RMSNorm(y.x, rstd.x, x.x, w.x, rows, n, eps)
+		RMSNormBackward(dx.x, dw.x, dy.x, x.x, w.x, rstd.x, rows, n)
+		for what, g := range map[string]guarded{"y": y, "rstd": rstd, "dx": dx, "dw": dw} {
+			g.check(t, what)
+		}
+		near(t, "y", y.x, want, 0, 2e-6)
+		near(t, "dx", dx.x, wantDx, 10, 2e-6)
+		near(t, "dw", dw.x, wantDw, 10, 2e-6)
+		inPlace := x.clone(offset)
+		RMSNorm(inPlace.x, nil, inPlace.x, w.x, rows, n, eps)
+		near(t, "y in place", inPlace.x, want, 0, 2e-6)
+	})
+}
+
+// Scaling x does not change y but for eps, so x·dx is Σ_i m_i x_i · r³·eps exactly.
+func TestRMSNormBackwardScaleInvariance(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		const n = 96
+		for _, eps := range []float64{1e-6, 0.5} {
+			x, w, dy := randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x
+			y, rstd, dx, dw := make([]float32, n), make([]float32, 1), make([]float32, n), make([]float32, n)
+			RMSNorm(y, rstd, x, w, 1, n, float32(eps))
+			RMSNormBackward(dx, dw, dy, x, w, rstd, 1, n)
+			var got, m float64
+			for i := range x {
+				got += float64(x[i]) * float64(dx[i])
+				m += float64(x[i]) * float64(dy[i]) * float64(w[i])
+			}
+			if want := m * math.Pow(float64(rstd[0]), 3) * eps; math.Abs(got-want) > 1e-5*(1+math.Abs(m)) {
+				t.Errorf("eps %v: x·dx = %v, want %v", eps, got, want)
+			}
+		}
+	})
+}
+
+func TestRope(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for _, dim := range []int{2, 6, 8, 16, 20, 32, 34, 64, 128} {
+			const heads = 3
+			table := NewRopeTable(50, dim, 10000)
+			positions := []int32{0, 7, 49, 3}
+			x := randoms(r, len(positions)*heads*dim, dim%5, 1)
+			y := x.clone(dim % 3)
+			Rope(y.x, positions, heads, table, false)
+			y.check(t, "Rope")
+			want := make([]float64, len(x.x))
+			for i, p := range positions {
+				for h := range heads {
+					at := (i*heads + h) * dim
+					for j := range dim / 2 {
+						sin, cos := math.Sincos(float64(p) * math.Pow(10000, -2*float64(j)/float64(dim)))
+						a, b := float64(x.x[at+j]), float64(x.x[at+j+dim/2])
+						want[at+j], want[at+j+dim/2] = a*cos-b*sin, b*cos+a*sin
+					}
+					if before, after := SumSquares(x.x[at:at+dim]), SumSquares(y.x[at:at+dim]); math.Abs(before-after) > 1e-5*before {
+						t.Errorf("dim %d position %d: squared norm %v became %v", dim, p, before, after)
+					}
+				}
+			}
+			near(t, "Rope", y.x, want, 1, 1e-6)
+			Rope(y.x, positions, heads, table, true)
+			near(t, "inverse of Rope", y.x, wide(x.x), 1, 1e-6)
+
+			// ⟨R_m q, R_n k⟩ depends on m−n only.
+			score := func(m, n int32) float64 {
+				q, k := append([]float32(nil), x.x[:dim]...), append([]float32(nil), x.x[dim:2*dim]...)
+				Rope(q, []int32{m}, 1, table, false)
+				Rope(k, []int32{n}, 1, table, false)
+				return float64(active.Load().rows.dot(q, k))
+			}
+			if a, b := score(12, 5), score(40, 33); math.Abs(a-b) > 1e-5*float64(dim) {
+				t.Errorf("dim %d: scores 7 apart are %v and %v", dim, a, b)
+			}
+		}
+	})
+}
+
+func TestSoftmax(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		const rows = 2
+		x := randoms(r, rows*n, offset, 5)
+		p, lse := newGuarded(rows*n, offset), newGuarded(rows, offset)
+		SoftmaxLSE(p.x, x.x, rows, n, lse.x)
+		p.check(t, "SoftmaxLSE p")
+		lse.check(t, "SoftmaxLSE lse")
+		want, wantLSE := make([]float64, rows*n), make([]float64, rows)
+		for i := range rows {
+			sum := 0.0
+			for j := range n {
+				want[i*n+j] = math.Exp(float64(x.x[i*n+j]))
+				sum += want[i*n+j]
+			}
+			for j := range n {
+				want[i*n+j] /= sum
+			}
+			wantLSE[i] = math.Log(sum)
+		}
+		near(t, "softmax", p.x, want, 0, 1e-5)
+		near(t, "lse", lse.x, wantLSE, 1, 1e-6)
+		for i := range x.x { // softmax(x + c) = softmax(x), but for the bits that x loses
+			x.x[i] += 64
+		}
+		Softmax(x.x, rows, n)
+		near(t, "softmax after a shift", x.x, want, 0, 4e-5)
+	})
+}
+
+func TestSoftmaxMasked(t *testing.T) {
+	inf := float32(math.Inf(-1))
+	eachImplementation(t, func(t *testing.T) {
+		x, lse := []float32{inf, 2, inf, 2, inf}, make([]float32, 1)
+		SoftmaxLSE(x, x, 1, 5, lse)
+		for i, want := range []float32{0, 0.5, 0, 0.5, 0} {
+			if x[i] != want {
+				t.Errorf("p[%d] = %v, want %v", i, x[i], want)
+			}
+		}
+		near(t, "lse", lse, []float64{2 + math.Ln2}, 0, 1e-6)
+		nan := []float32{1, float32(math.NaN()), 2}
+		if Softmax(nan, 1, 3); nan[0] == nan[0] {
+			t.Errorf("softmax of a row with NaN = %v", nan)
+		}
+	})
+}
+
+func TestRowSums(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		if offset%3 != 0 {
+			return
+		}
+		rows := 2*reduceRows + 5
+		x, y := randoms(r, rows*n, offset, 1), randoms(r, n, offset, 1)
+		want := wide(y.x)
+		for i, v := range x.x {
+			want[i%n] += float64(v)
+		}
+		SumRows(y.x, x.x, rows, n)
+		y.check(t, "SumRows")
+		near(t, "SumRows", y.x, want, 30, 1e-6)
+		before := wide(x.x)
+		AddRow(x.x, y.x, rows, n)
+		x.check(t, "AddRow")
+		for i := range before {
+			before[i] += float64(y.x[i%n])
+		}
+		near(t, "AddRow", x.x, before, 1, 1e-6)
+	})
+}
+
+func TestAdamW(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		p, g, m, v := randoms(r, n, offset, 1), randoms(r, n, 1, 1), randoms(r, n, 2, 0.1), randoms(r, n, offset, 0.1)
+		for i := range v.x {
+			v.x[i] *= v.x[i]
+		}
+		a := AdamW{LearningRate: 0.01, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, WeightDecay: 0.1, Step: 3, GradScale: 0.5}
+		wp, wm, wv := wide(p.x), wide(m.x), wide(v.x)
+		for i := range wp {
+			gi := float64(g.x[i]) * 0.5
+			wm[i] = 0.9*wm[i] + 0.1*gi
+			wv[i] = 0.95*wv[i] + 0.05*gi*gi
+			wp[i] -= 0.01 * (wm[i]/(1-0.9*0.9*0.9)/(math.Sqrt(wv[i]/(1-0.95*0.95*0.95))+1e-8) + 0.1*wp[i])
+		}
+		a.Update(p.x, g.x, m.x, v.x)
+		for what, x := range map[string]guarded{"p": p, "m": m, "v": v} {
+			x.check(t, what)
+		}
+		near(t, "p", p.x, wp, 1, 2e-6)
+		near(t, "m", m.x, wm, 1, 1e-6)
+		near(t, "v", v.x, wv, 0, 4e-6)
+	})
+}
+
+// Nothing here may depend on the number of threads.
+func TestRowsSameBitsForAnyThreads(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		const rows, dim = 300, 200
+		run := func(threads int) []float32 {
+			defer SetThreads(threads)()
+			r := rand.New(rand.NewPCG(7, 8))
+			x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
+			y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
+			RMSNorm(y, rstd, x, w, rows, dim, 1e-6)
+			RMSNormBackward(dx, dw, dy, x, w, rstd, rows, dim)
+			SwiGLUBackward(y, x, dy, y, x)
+			Softmax(dy, rows, dim)
+			SumRows(dw, dy, rows, dim)
+			all := append(append(append(append(y, dx...), dw...), x...), dy...)
+			square := SumSquares(all)
+			AdamW{LearningRate: 1, Beta1: 0.9, Beta2: 0.9, Epsilon: 1e-8, Step: 1, GradScale: 1}.Update(all, append([]float32(nil), all...), make([]float32, len(all)), make([]float32, len(all)))
+			return append(all, float32(square), float32(square-float64(float32(square))))
+		}
+		want := run(1)
+		for _, threads := range []int{2, 3, 8} {
+			equalBits(t, fmt.Sprint(threads, " threads"), run(threads), want)
+		}
+	})
+}
+
+func TestProduct(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 10))
+		rk := &active.Load().rows
+		for _, m := range []int{1, 2, 3, 4, 5, 7, 8, 9, 13, 64} {
+			for _, n := range []int{1, 5, 8, 9, 16, 17, 24, 31, 32, 33, 64} {
+				for _, k := range []int{1, 2, 16, 33} {
+					for _, transposed := range []bool{false, true} {
+						a, b := randoms(r, m*k, k%3, 1), randoms(r, k*(n+3), 1, 1)
+						s := blockShape{m: m, n: n, k: k, ldc: n, aRow: k, aCol: 1, ldb: n + 3}
+						if transposed {
+							s.aRow, s.aCol, s.accumulate = 1, m, true
+						}
+						c := randoms(r, m*n, m%4, 1)
+						want, chain := wide(c.x), make([]float32, n)
+						for i := range m {
+							for j := range n {
+								sum := 0.0
+								for p := range k {
+									sum += float64(a.x[i*s.aRow+p*s.aCol]) * float64(b.x[p*s.ldb+j])
+								}
+								if !s.accumulate {
+									want[i*n+j] = 0
+								}
+								want[i*n+j] += sum
+							}
+						}
+						rk.product(c.x, a.x, b.x, s)
+						c.check(t, "product")
+						near(t, fmt.Sprintf("product %+v", s), c.x, want, 10, 1e-6)
+						if !s.accumulate { // a row alone, and in two pieces of its columns, has the same bits
+							s.m = 1
+							last := (m - 1) * k
+							rk.product(chain, a.x[last:], b.x, s)
+							equalBits(t, "row alone", chain, c.x[(m-1)*n:])
+							if half := n / 2; half > 0 {
+								s.n = half
+								rk.product(chain, a.x[last:], b.x, s)
+								s.n = n - half
+								rk.product(chain[half:], a.x[last:], b.x[half:], s)
+								equalBits(t, "row in pieces", chain, c.x[(m-1)*n:])
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTranspose(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		rk := &active.Load().rows
+		for _, rows := range []int{1, 7, 8, 9, 20, 64} {
+			for _, cols := range []int{1, 6, 8, 12, 16, 33} {
+				x, y := newGuarded(rows*(cols+2), 1), newGuarded(cols*rows, 2)
+				for i := range x.x {
+					x.x[i] = float32(i)
+				}
+				rk.transpose(y.x, x.x[:rows*(cols+2)-2], rows, cols, rows, cols+2)
+				y.check(t, "transpose")
+				for i := range rows {
+					for j := range cols {
+						if y.x[j*rows+i] != float32(i*(cols+2)+j) {
+							t.Fatalf("transpose %d×%d: [%d, %d] is %v", rows, cols, j, i, y.x[j*rows+i])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestRowsPanicOnShortSlices(t *testing.T) {
+	short, x := make([]float32, 3), make([]float32, 8)
+	for name, f := range map[string]func(){
+		"RMSNorm": func() { RMSNorm(short, nil, x, x, 2, 4, 0) },
+		"SwiGLU":  func() { SwiGLU(x, x, short) },
+		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, 4, 10), false) },
+		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
+		"AdamW":   func() { AdamW{}.Update(x, short, x, x) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s did not panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}

@@ -1,0 +1,27 @@
+package kernels
+
+import "sync"
+
+// scratch is pooled memory for one piece of work: newScratch, take what was asked for, free.
+type scratch struct{ data, rest []float32 }
+
+var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+
+// newScratch returns scratch with room for n elements of any content.
+func newScratch(n int) *scratch {
+	s := scratchPool.Get().(*scratch)
+	if cap(s.data) < n {
+		s.data = make([]float32, n)
+	}
+	s.rest = s.data[:n]
+	return s
+}
+
+// take cuts the next n elements off.
+func (s *scratch) take(n int) []float32 {
+	x := s.rest[:n:n]
+	s.rest = s.rest[n:]
+	return x
+}
+
+func (s *scratch) free() { scratchPool.Put(s) }

@@ -1,0 +1,412 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Board is the fold of a run's log: what every face of a run, live or replayed, is drawn from.
+//
+// Apply is the one reducer: deterministic, total (a strange event adds a note, nothing panics), and indifferent to
+// whether a log is applied at once or as it grows. Any number of goroutines may Apply and Read. A screen looks at
+// Version, which costs one atomic load, and calls Read when it has changed. Memory is bounded by the plan that Begin
+// announces: curves are decimated and notes are capped.
+type Board struct {
+	version atomic.Uint64
+	mu      sync.RWMutex
+	view    View
+	index   boardIndex
+}
+
+type boardIndex struct {
+	cells   map[string]int    // cell id → View.Cells
+	rows    map[rowKey]int    // → View.Rows
+	group   []int             // of each cell → groups
+	groups  [][]int           // rows of each sweep point
+	strange map[string]int    // text of a note that Apply made → View.Notes
+	series  map[seriesKey]int // → View.Cells[cell].Series
+}
+
+type rowKey struct {
+	group int
+	name  string
+}
+
+type seriesKey struct {
+	cell int
+	name string
+}
+
+// View is what a Board shows. Under Read it is the Board's own and must neither be changed nor kept.
+type View struct {
+	Begin    Begin   // zero until the run has begun
+	Begun    bool    // a begin event has come
+	State    State   // of the run: Waiting before begin, Running until end
+	Error    string  // why the run failed or stopped
+	Time     float64 // of the latest event, seconds since the run began
+	Events   int     // applied so far
+	Cells    []CellView
+	Rows     []TableRow // the live table: sweep points in the order of Begin.Cells × Begin.Rows
+	Notes    []Note
+	Dropped  int // notes beyond the first maxNotes, which only the log keeps
+	Warnings int // notes of level Warning, dropped ones included
+	Errors   int // notes of level Error, dropped ones included
+	Verdicts []Verdict
+}
+
+// CellView is one cell of the plan and how far it is.
+type CellView struct {
+	Cell
+	State   State
+	Stage   string  // the step that is being worked on, or was last
+	Step    int     // of Total, within the stage
+	Total   int     // 0 when unknown
+	Started float64 // seconds since the run began; 0 until it runs
+	Ended   float64 // 0 until it is done, failed or cancelled
+	Error   string  // of a failed cell
+	Stages  []StageView
+	Series  []Series // in order of first appearance
+}
+
+// StageView is one step of a cell's pipeline, in the order in which they were worked on.
+type StageView struct {
+	Name    string
+	State   State
+	Step    int
+	Total   int
+	Started float64
+	Ended   float64 // 0 while it runs
+	Text    string  // what the stage said of itself last: "from the cache", an error
+}
+
+// Note is a message of a run.
+type Note struct {
+	Time  float64
+	Level Level
+	Cell  string // empty when it concerns the whole run
+	Text  string
+	Count int // how often Apply had to say the same; 1 for a run's own notes
+}
+
+// Verdict is the outcome of one expectation.
+type Verdict struct {
+	Time   float64
+	Text   string // the expectation as the scenario has it
+	Held   bool
+	Reason string
+}
+
+// maxNotes caps View.Notes: a run that warns at every step must not fill the memory of who watches it.
+const maxNotes = 2000
+
+// NewBoard returns a Board that waits for a begin event.
+func NewBoard() *Board {
+	return &Board{index: boardIndex{
+		cells: map[string]int{}, rows: map[rowKey]int{}, strange: map[string]int{}, series: map[seriesKey]int{},
+	}}
+}
+
+// Version grows with every event. Equal versions mean equal views.
+func (b *Board) Version() uint64 { return b.version.Load() }
+
+// Read calls f with the view under the Board's read lock. f must be quick, must not call Apply, and must not keep or change v.
+func (b *Board) Read(f func(v *View)) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	f(&b.view)
+}
+
+// Snapshot returns a deep copy of the view, for readers that take their time: reports, comparisons.
+func (b *Board) Snapshot() *View {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.view.clone()
+}
+
+// Fold applies a whole log to a fresh Board.
+func Fold(events []Event) *Board {
+	b := NewBoard()
+	for _, e := range events {
+		b.Apply(e)
+	}
+	return b
+}
+
+// Apply folds one event in.
+func (b *Board) Apply(e Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.version.Add(1)
+	v := &b.view
+	v.Events++
+	if e.Time > v.Time {
+		v.Time = e.Time
+	}
+	if !v.Begun && e.Kind != KindBegin && e.Kind != KindNote {
+		b.doubt(e, "%s event before the run began", e.Kind)
+	}
+	switch e.Kind {
+	case KindBegin:
+		b.begin(e)
+	case KindCell:
+		b.cell(e)
+	case KindPoint:
+		b.point(e)
+	case KindRow:
+		b.row(e)
+	case KindNote:
+		b.note(Note{Time: e.Time, Level: e.Level, Cell: e.Cell, Text: e.Text, Count: 1})
+	case KindVerdict:
+		v.Verdicts = append(v.Verdicts, Verdict{Time: e.Time, Text: e.Name, Held: e.Held, Reason: e.Text})
+	case KindEnd:
+		b.end(e)
+	default:
+		b.doubt(e, "event of unknown kind %d", uint8(e.Kind))
+	}
+}
+
+func (b *Board) begin(e Event) {
+	v := &b.view
+	if e.Begin == nil {
+		b.doubt(e, "begin event without its payload")
+		return
+	}
+	if v.Begun {
+		b.doubt(e, "second begin event, of run %q", e.Begin.Run)
+		return
+	}
+	v.Begun, v.State, v.Begin = true, Running, e.Begin.clone()
+	points := map[string]int{}
+	for _, c := range v.Begin.Cells {
+		if _, twice := b.index.cells[c.ID]; twice {
+			b.doubt(e, "cell %q announced twice", c.ID)
+			continue
+		}
+		b.index.cells[c.ID] = len(v.Cells)
+		v.Cells = append(v.Cells, CellView{Cell: c})
+		key := paramsKey(c.Params)
+		group, known := points[key]
+		if !known {
+			group = len(b.index.groups)
+			points[key] = group
+			b.index.groups = append(b.index.groups, nil)
+			b.addRows(group, c.Params)
+		}
+		b.index.group = append(b.index.group, group)
+		for _, r := range b.index.groups[group] {
+			v.Rows[r].Cells = append(v.Rows[r].Cells, c.ID)
+			v.Rows[r].Of++
+		}
+	}
+}
+
+// addRows appends the table's rows of one sweep point.
+func (b *Board) addRows(group int, params []Param) {
+	v := &b.view
+	for _, name := range v.Begin.Rows {
+		key := rowKey{group, name}
+		if _, twice := b.index.rows[key]; twice {
+			continue
+		}
+		b.index.rows[key] = len(v.Rows)
+		b.index.groups[group] = append(b.index.groups[group], len(v.Rows))
+		v.Rows = append(v.Rows, TableRow{Name: name, Params: slices.Clone(params), Point: group, Values: map[string]Summary{}})
+	}
+}
+
+func (b *Board) cell(e Event) {
+	i, known := b.index.cells[e.Cell]
+	if !known {
+		b.doubt(e, "cell event for unknown cell %q", e.Cell)
+		return
+	}
+	c := &b.view.Cells[i]
+	if c.State == Waiting && e.State != Waiting {
+		c.Started = e.Time
+	}
+	c.State, c.Step, c.Total, c.Ended = e.State, e.Step, e.Total, 0
+	if e.Stage != "" {
+		c.Stage = e.Stage
+	}
+	if e.State == Failed {
+		c.Error = e.Text
+	}
+	if over(e.State) {
+		c.Ended = e.Time
+	}
+	c.stage(e)
+	b.rowStates(b.index.group[i])
+}
+
+// stage keeps the history of a cell's stages.
+func (c *CellView) stage(e Event) {
+	last := len(c.Stages) - 1
+	if e.Stage != "" && (last < 0 || c.Stages[last].Name != e.Stage) {
+		if last >= 0 && c.Stages[last].State == Running {
+			c.Stages[last].State, c.Stages[last].Ended = Done, e.Time
+		}
+		c.Stages = append(c.Stages, StageView{Name: e.Stage, Started: e.Time})
+		last++
+	}
+	if last < 0 {
+		return
+	}
+	s := &c.Stages[last]
+	s.State = e.State
+	if e.Stage != "" {
+		s.Step, s.Total = e.Step, e.Total
+	}
+	if e.Text != "" {
+		s.Text = e.Text
+	}
+	if over(e.State) {
+		s.Ended = e.Time
+	}
+}
+
+func (b *Board) point(e Event) {
+	i, known := b.index.cells[e.Cell]
+	if !known {
+		b.doubt(e, "point of series %q for unknown cell %q", e.Name, e.Cell)
+		return
+	}
+	c := &b.view.Cells[i]
+	key := seriesKey{i, e.Name}
+	at, known := b.index.series[key]
+	if !known {
+		at = len(c.Series)
+		b.index.series[key] = at
+		c.Series = append(c.Series, Series{Name: e.Name})
+	}
+	if !c.Series[at].add(Point{e.Step, e.Value}) {
+		b.doubt(e, "series %q of cell %q went back to an earlier step", e.Name, e.Cell)
+	}
+}
+
+func (b *Board) row(e Event) {
+	i, known := b.index.cells[e.Cell]
+	if !known {
+		b.doubt(e, "row %q for unknown cell %q", e.Row, e.Cell)
+		return
+	}
+	group := b.index.group[i]
+	r, known := b.index.rows[rowKey{group, e.Row}]
+	if !known {
+		b.doubt(e, "unknown row %q of cell %q", e.Row, e.Cell)
+		return
+	}
+	b.view.Rows[r].merge(b.view.Cells[i].Cell, e.Values)
+	b.rowStates(group)
+}
+
+func (b *Board) end(e Event) {
+	v := &b.view
+	v.State, v.Error = e.State, e.Text
+	for i := range v.Cells {
+		c := &v.Cells[i]
+		if c.State != Running {
+			continue
+		}
+		c.State, c.Ended = Cancelled, e.Time
+		if last := len(c.Stages) - 1; last >= 0 && c.Stages[last].State == Running {
+			c.Stages[last].State, c.Stages[last].Ended = Cancelled, e.Time
+		}
+	}
+	for g := range b.index.groups {
+		b.rowStates(g)
+	}
+}
+
+// rowStates says how far the rows of one sweep point are: done when every seed has reported, else the loudest of the
+// cells that have not.
+func (b *Board) rowStates(group int) {
+	for _, r := range b.index.groups[group] {
+		row := &b.view.Rows[r]
+		row.State = Done
+		for _, id := range row.Cells {
+			if row.reported(id) {
+				continue
+			}
+			c := &b.view.Cells[b.index.cells[id]]
+			switch {
+			case c.State == Failed:
+				row.State = Failed
+			case c.State == Cancelled && row.State != Failed:
+				row.State = Cancelled
+			case c.State == Running && c.Stage == row.Name && row.State != Failed && row.State != Cancelled:
+				row.State = Running
+			case row.State == Done:
+				row.State = Waiting
+			}
+		}
+		if row.State == Waiting && row.Done > 0 {
+			row.State = Running
+		}
+	}
+}
+
+// note appends a note, or counts it where there are too many.
+func (b *Board) note(n Note) {
+	v := &b.view
+	switch n.Level {
+	case Warning:
+		v.Warnings++
+	case Error:
+		v.Errors++
+	}
+	if len(v.Notes) >= maxNotes {
+		v.Dropped++
+		return
+	}
+	v.Notes = append(v.Notes, n)
+}
+
+// doubt notes an event that does not fit; the same text is noted once and counted.
+func (b *Board) doubt(e Event, format string, args ...any) {
+	text := "log: " + fmt.Sprintf(format, args...)
+	if at, known := b.index.strange[text]; known {
+		b.view.Notes[at].Count++
+		return
+	}
+	if len(b.view.Notes) < maxNotes {
+		b.index.strange[text] = len(b.view.Notes)
+	}
+	b.note(Note{Time: e.Time, Level: Warning, Cell: e.Cell, Text: text, Count: 1})
+}
+
+// Cell finds a cell by its id; nil when there is none.
+func (v *View) Cell(id string) *CellView {
+	for i := range v.Cells {
+		if v.Cells[i].ID == id {
+			return &v.Cells[i]
+		}
+	}
+	return nil
+}
+
+// Count returns how many cells are in a state.
+func (v *View) Count(s State) int {
+	n := 0
+	for i := range v.Cells {
+		if v.Cells[i].State == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Find finds a curve by its name; nil when the cell has none such.
+func (c *CellView) Find(series string) *Series {
+	for i := range c.Series {
+		if c.Series[i].Name == series {
+			return &c.Series[i]
+		}
+	}
+	return nil
+}
+
+func over(s State) bool { return s == Done || s == Failed || s == Cancelled }
+
+func paramsKey(params []Param) string { return fmt.Sprintf("%q", params) }

@@ -1,0 +1,241 @@
+package lab
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata")
+
+// story is a run of one sweep axis with two seeds in which most things happen.
+func story() []Event {
+	begin := &Begin{Run: "r1", Scenario: "tiny", Rows: []string{"FM", "student"}, Columns: []string{"auc"}}
+	for _, loss := range []string{"fkl", "rkl"} {
+		for seed := 1; seed <= 2; seed++ {
+			begin.Cells = append(begin.Cells, Cell{ID: fmt.Sprintf("loss=%s seed=%d", loss, seed), Params: []Param{{"loss", loss}}, Seed: seed})
+		}
+	}
+	a, b, c := begin.Cells[0].ID, begin.Cells[1].ID, begin.Cells[2].ID
+	auc := func(x float64) map[string]Measure { return map[string]Measure{"auc": {Value: x, N: 100}} }
+	return []Event{
+		{Kind: KindBegin, Begin: begin},
+		{Kind: KindCell, Time: 1, Cell: a, State: Running, Stage: "FM"},
+		{Kind: KindRow, Time: 2, Cell: a, Row: "FM", Values: map[string]Measure{"auc": {Value: 0.75, Low: 0.7, High: 0.8, N: 100}, "ttft_cold_p50": {Value: 0.02}}},
+		{Kind: KindCell, Time: 2, Cell: a, State: Running, Stage: "student", Total: 3},
+		{Kind: KindPoint, Time: 2.1, Cell: a, Name: "student/loss", Step: 1, Value: 2},
+		{Kind: KindPoint, Time: 2.2, Cell: a, Name: "student/loss", Step: 2, Value: math.NaN()},
+		{Kind: KindPoint, Time: 2.3, Cell: a, Name: "student/loss", Step: 3, Value: 1},
+		{Kind: KindPoint, Time: 2.4, Cell: a, Name: "student/loss", Step: 2, Value: 9},
+		{Kind: KindCell, Time: 2.5, Cell: a, State: Running, Stage: "student", Step: 3, Total: 3, Text: "from the cache"},
+		{Kind: KindRow, Time: 3, Cell: a, Row: "student", Values: auc(0.70)},
+		{Kind: KindCell, Time: 3, Cell: a, State: Done},
+		{Kind: KindCell, Time: 3, Cell: b, State: Running, Stage: "FM"},
+		{Kind: KindRow, Time: 4, Cell: b, Row: "FM", Values: map[string]Measure{"auc": {Value: 0.77}, "ttft_cold_p50": {Value: 0.04}}},
+		{Kind: KindCell, Time: 5, Cell: b, State: Failed, Stage: "student", Text: "loss is NaN at step 57"},
+		{Kind: KindNote, Time: 5, Level: Error, Cell: b, Text: "loss is NaN at step 57"},
+		{Kind: KindPoint, Time: 5, Cell: "who?", Name: "x"},
+		{Kind: KindPoint, Time: 5, Cell: "who?", Name: "x"},
+		{Kind: KindRow, Time: 5, Cell: a, Row: "nobody", Values: auc(1)},
+		{Kind: KindCell, Time: 6, Cell: c, State: Running, Stage: "FM", Step: 1, Total: 10},
+		{Kind: KindVerdict, Time: 6, Name: "auc > 1", Held: false, Text: "got 0.76"},
+		{Kind: KindEnd, Time: 7, State: Cancelled, Text: "interrupted"},
+		{Kind: 99, Time: 8},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	got := Fold(story()).Snapshot().String()
+	path := filepath.Join("testdata", "story.txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("board differs from %s:\n%s", path, got)
+	}
+}
+
+// The events of any log, in any order, with any repetition and omission, fold without a panic, the same way each time, whether
+// applied to the end or looked at on the way.
+func TestApplyIsTotalAndDeterministic(t *testing.T) {
+	events := story()
+	rapid.Check(t, func(t *rapid.T) {
+		log := rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "log")
+		cut := rapid.IntRange(0, len(log)).Draw(t, "cut")
+		grown := Fold(log[:cut])
+		before := grown.Snapshot()
+		text := before.String()
+		for _, e := range log[cut:] {
+			grown.Apply(e)
+		}
+		if got, want := grown.Snapshot().String(), Fold(log).Snapshot().String(); got != want {
+			t.Fatalf("incremental:\n%s\nat once:\n%s", got, want)
+		}
+		if before.String() != text {
+			t.Fatalf("a snapshot changed under later events")
+		}
+		if int(grown.Version()) != len(log) {
+			t.Fatalf("version %d after %d events", grown.Version(), len(log))
+		}
+	})
+}
+
+// Cells may report in any order: the table is the same.
+func TestRowsDoNotDependOnOrderOfSeeds(t *testing.T) {
+	begin := Event{Kind: KindBegin, Begin: &Begin{Rows: []string{"m"}, Cells: []Cell{{ID: "a", Seed: 1}, {ID: "b", Seed: 2}, {ID: "c", Seed: 3}}}}
+	var rows []Event
+	for i, id := range []string{"a", "b", "c"} {
+		rows = append(rows, Event{Kind: KindRow, Cell: id, Row: "m", Values: map[string]Measure{"auc": {Value: 0.1 * float64(i+1)}, "ttft_cold_p50": {Value: float64(i * i)}}})
+	}
+	want := Fold(append([]Event{begin}, rows...)).Snapshot().Rows[0]
+	rapid.Check(t, func(t *rapid.T) {
+		got := Fold(append([]Event{begin}, rapid.Permutation(rows).Draw(t, "rows")...)).Snapshot().Rows[0]
+		if fmt.Sprintf("%+v", got.Values) != fmt.Sprintf("%+v", want.Values) {
+			t.Fatalf("got %+v, want %+v", got.Values, want.Values)
+		}
+	})
+	// t(0.975, 2) = 4.302653; the standard error of 0.1, 0.2, 0.3 is 0.1/√3.
+	auc := want.Values["auc"]
+	if half := auc.High - auc.Value; math.Abs(auc.Value-0.2) > 1e-15 || math.Abs(half-4.302653*0.1/math.Sqrt(3)) > 1e-6 {
+		t.Errorf("auc %v ± %v", auc.Value, half)
+	}
+	if s := want.Values["ttft_cold_p50"]; s.Value != 1 || s.Low != 0 || s.High != 4 {
+		t.Errorf("timing: %+v, want the median 1 of the range [0, 4]", s)
+	}
+}
+
+func TestEqualSeedsHaveNoWidth(t *testing.T) {
+	for _, x := range []float64{0.1, 1e300, -3.3e-9, 0} {
+		mean, half := meanInterval([]float64{x, x, x})
+		if mean != x || half != 0 {
+			t.Errorf("mean of equal %v: %v ± %v", x, mean, half)
+		}
+	}
+}
+
+// A spike survives decimation, wherever it is, and so does the count of what is not finite.
+func TestSeriesKeepsSpikes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 20*maxBuckets).Draw(t, "points")
+		up, down, broken := rapid.IntRange(0, n-1).Draw(t, "up"), rapid.IntRange(0, n-1).Draw(t, "down"), rapid.IntRange(0, n-1).Draw(t, "broken")
+		value := func(i int) float64 {
+			switch i {
+			case broken:
+				return math.Inf(1)
+			case up:
+				return 1000
+			case down:
+				return -1000
+			}
+			return math.Sin(float64(i))
+		}
+		var s Series
+		low, high := math.Inf(1), math.Inf(-1)
+		for i := range n {
+			if !s.add(Point{i, value(i)}) {
+				t.Fatal("point refused")
+			}
+			if i != broken {
+				low, high = min(low, value(i)), max(high, value(i))
+			}
+		}
+		gotLow, gotHigh, ok := s.Bounds()
+		if ok != (n > 1) || ok && (gotLow != low || gotHigh != high) {
+			t.Fatalf("bounds %v %v, want %v %v", gotLow, gotHigh, low, high)
+		}
+		points, nan := s.Points(), 0
+		if len(points) > 3*maxBuckets || s.Count != n || s.NotFinite != 1 {
+			t.Fatalf("%d points, count %d, not finite %d", len(points), s.Count, s.NotFinite)
+		}
+		for i, p := range points {
+			if i > 0 && p.Step < points[i-1].Step {
+				t.Fatalf("steps go back at %d", i)
+			}
+			if math.IsNaN(p.Value) {
+				nan++
+			} else if p.Value != value(p.Step) {
+				t.Fatalf("point %v was never added", p)
+			}
+		}
+		if nan != 1 {
+			t.Fatalf("%d breaks in the line, want 1", nan)
+		}
+	})
+}
+
+func TestNotesAreBounded(t *testing.T) {
+	b := NewBoard()
+	for i := range maxNotes + 10 {
+		b.Apply(Event{Kind: KindNote, Level: Warning, Text: fmt.Sprint(i)})
+		b.Apply(Event{Kind: KindPoint, Cell: fmt.Sprint(i)})
+	}
+	v := b.Snapshot()
+	if len(v.Notes) != maxNotes || v.Dropped == 0 || v.Warnings != maxNotes+v.Dropped {
+		t.Errorf("%d notes, %d dropped, %d warnings", len(v.Notes), v.Dropped, v.Warnings)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	b := NewBoard()
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for _, e := range story() {
+				b.Apply(e)
+			}
+		})
+		wait.Go(func() {
+			for range 50 {
+				b.Read(func(v *View) { _ = v.Count(Running) })
+				_ = b.Snapshot().String()
+				_ = b.Version()
+			}
+		})
+	}
+	wait.Wait()
+	if b.Version() != uint64(4*len(story())) {
+		t.Errorf("version %d", b.Version())
+	}
+}
+
+func TestEventJSON(t *testing.T) {
+	var all bytes.Buffer
+	for _, e := range story() {
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatalf("%v: %v", e.Kind, err)
+		}
+		all.Write(text)
+		all.WriteByte('\n')
+	}
+	for _, want := range []string{`{"kind":"begin"`, `"value":null`, `"state":"fail"`, `"level":"error"`, `"held":false`} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("%s is missing in\n%s", want, all.String())
+		}
+	}
+}
+
+func TestMetricsAreWellFormed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, m := range Metrics() {
+		if m.Key == "" || m.Title == "" || m.About == "" || seen[m.Key] {
+			t.Errorf("metric %q: empty field or twice", m.Key)
+		}
+		seen[m.Key] = true
+	}
+}

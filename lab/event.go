@@ -1,0 +1,119 @@
+package lab
+
+// Kind says what an Event tells.
+type Kind uint8
+
+const (
+	KindBegin   Kind = iota + 1 // the run: Name is the scenario, Begin is set
+	KindCell                    // a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
+	KindPoint                   // a point of a curve: Cell, Name is the series, Step, Value
+	KindRow                     // measured values of one row: Cell, Row, Values
+	KindNote                    // a message: Level, Text, optionally Cell
+	KindVerdict                 // an expectation's outcome: Name is its text, Held, Text is the reason
+	KindEnd                     // the run's end: State, Text is the error
+)
+
+func (k Kind) String() string {
+	names := [...]string{"?", "begin", "cell", "point", "row", "note", "verdict", "end"}
+	if int(k) >= len(names) {
+		return "?"
+	}
+	return names[k]
+}
+
+// Event is one flat record of a run's log. Fields that a kind does not use are zero.
+type Event struct {
+	Kind   Kind               `msgpack:"k" json:"kind"`
+	Time   float64            `msgpack:"t" json:"time"` // seconds since the run began
+	Cell   string             `msgpack:"c,omitempty" json:"cell,omitempty"`
+	Stage  string             `msgpack:"g,omitempty" json:"stage,omitempty"` // name of the step that is being worked on
+	State  State              `msgpack:"s,omitempty" json:"state,omitempty"`
+	Name   string             `msgpack:"n,omitempty" json:"name,omitempty"`
+	Row    string             `msgpack:"r,omitempty" json:"row,omitempty"` // the step whose model was measured
+	Step   int                `msgpack:"i,omitempty" json:"step,omitempty"`
+	Total  int                `msgpack:"m,omitempty" json:"total,omitempty"`
+	Value  float64            `msgpack:"v,omitempty" json:"value,omitempty"`
+	Values map[string]Measure `msgpack:"w,omitempty" json:"values,omitempty"` // by metric key
+	Level  Level              `msgpack:"l,omitempty" json:"level,omitempty"`
+	Held   bool               `msgpack:"h,omitempty" json:"held,omitempty"`
+	Text   string             `msgpack:"x,omitempty" json:"text,omitempty"`
+	Begin  *Begin             `msgpack:"b,omitempty" json:"begin,omitempty"`
+}
+
+// Measure is one measured value with what is known of its doubt.
+type Measure struct {
+	Value float64 `msgpack:"v" json:"value"`
+	// Low and High bound the value's 95% interval; both 0 when there is none.
+	Low  float64 `msgpack:"l,omitempty" json:"low,omitempty"`
+	High float64 `msgpack:"h,omitempty" json:"high,omitempty"`
+	// N is the number of samples behind the value, 0 when it is exact.
+	N int `msgpack:"n,omitempty" json:"n,omitempty"`
+	// Doubt says why the value should be taken with care: "7 samples", "cached from another run".
+	Doubt string `msgpack:"d,omitempty" json:"doubt,omitempty"`
+}
+
+// Begin describes a run. It is the first event's payload and the header of its log.
+type Begin struct {
+	Run      string   `msgpack:"run" json:"run"`           // the run's id
+	Scenario string   `msgpack:"scenario" json:"scenario"` // its name
+	About    string   `msgpack:"about" json:"about"`
+	Hash     string   `msgpack:"hash" json:"hash"` // of the resolved scenario
+	Version  string   `msgpack:"version" json:"version"`
+	Machine  string   `msgpack:"machine" json:"machine"` // CPU, cores and kernels in one line
+	Started  int64    `msgpack:"started" json:"started"` // Unix seconds
+	Quick    bool     `msgpack:"quick,omitempty" json:"quick,omitempty"`
+	Cells    []Cell   `msgpack:"cells" json:"cells"`       // all that will be worked on, in order
+	Rows     []string `msgpack:"rows" json:"rows"`         // names of the rows that each cell yields, in order
+	Columns  []string `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table
+	Settings []string `msgpack:"settings" json:"settings"` // key=value overrides of this run
+	Source   string   `msgpack:"source" json:"source"`     // the scenario file's text
+}
+
+// Cell is one unit of work: one point of the sweep with one seed.
+type Cell struct {
+	ID     string  `msgpack:"id" json:"id"`         // unique in the run: "loss=fkl ratio=0.2 seed=1"
+	Params []Param `msgpack:"params" json:"params"` // the sweep's axes, in the scenario's order
+	Seed   int     `msgpack:"seed" json:"seed"`
+}
+
+// Param is one axis of a sweep at one value.
+type Param struct {
+	Key   string `msgpack:"k" json:"key"`
+	Value string `msgpack:"v" json:"value"`
+}
+
+// State is where a cell or a run stands.
+type State uint8
+
+const (
+	Waiting State = iota
+	Running
+	Done
+	Failed
+	Cancelled
+)
+
+func (s State) String() string {
+	names := [...]string{"wait", "run", "done", "fail", "stop"}
+	if int(s) >= len(names) {
+		return "?"
+	}
+	return names[s]
+}
+
+// Level is a note's weight.
+type Level uint8
+
+const (
+	Info Level = iota
+	Warning
+	Error
+)
+
+func (l Level) String() string {
+	names := [...]string{"info", "warning", "error"}
+	if int(l) >= len(names) {
+		return "?"
+	}
+	return names[l]
+}

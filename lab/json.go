@@ -1,0 +1,54 @@
+package lab
+
+import (
+	"encoding/json"
+	"math"
+)
+
+// Number is a float64 that JSON can carry: NaN and the infinities, which JSON lacks, are written as null.
+type Number float64
+
+// MarshalJSON writes the shortest text that reads back as the same value, or null.
+func (n Number) MarshalJSON() ([]byte, error) {
+	x := float64(n)
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(x)
+}
+
+// MarshalJSON writes the event as one flat object; values that are not finite become null.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type plain Event // without this method
+	out := struct {
+		Kind string `json:"kind"`
+		plain
+		State string  `json:"state,omitempty"`
+		Level string  `json:"level,omitempty"`
+		Held  *bool   `json:"held,omitempty"`
+		Value *Number `json:"value,omitempty"`
+	}{Kind: e.Kind.String(), plain: plain(e)}
+	switch e.Kind {
+	case KindCell, KindEnd:
+		out.State = e.State.String()
+	case KindPoint:
+		value := Number(e.Value)
+		out.Value = &value
+	case KindNote:
+		out.Level = e.Level.String()
+	case KindVerdict:
+		out.Held = &e.Held
+	}
+	return json.Marshal(out)
+}
+
+// MarshalJSON writes the measure; values that are not finite become null.
+func (m Measure) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Value Number `json:"value"`
+		Low   Number `json:"low,omitempty"`
+		High  Number `json:"high,omitempty"`
+		N     int    `json:"n,omitempty"`
+		Doubt string `json:"doubt,omitempty"`
+	}{Number(m.Value), Number(m.Low), Number(m.High), m.N, m.Doubt})
+}

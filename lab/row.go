@@ -1,0 +1,160 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// TableRow is one line of the live table: one step's model at one point of the sweep, over all seeds.
+type TableRow struct {
+	Name   string  // the step whose model was measured
+	Params []Param // the sweep's axes; empty without a sweep
+	Point  int     // index of the sweep point: rows with the same Point belong together
+	State  State
+	Cells  []string           // ids of the cells that the row aggregates, in the plan's order
+	Of     int                // cells that will report
+	Done   int                // cells that have reported at least one value
+	Values map[string]Summary // by metric key
+	seeds  []seedValues       // what each cell reported, in order of seed
+}
+
+type seedValues struct {
+	cell   string
+	seed   int
+	values map[string]Measure
+}
+
+// Summary is a metric of a row over the seeds that have reported it.
+type Summary struct {
+	// Value is the mean over seeds, or the median where the metric is a timing.
+	Value float64
+	// Low and High bound the value where Interval is true. One seed: the 95% interval that it came with. More: Student's t 95%
+	// interval of the mean, or for a timing the lowest and the highest seed.
+	Low, High float64
+	Interval  bool
+	Seeds     []SeedMeasure // in order of seed
+	Of        int           // seeds that the plan has
+	Doubts    []string      // why to take the value with care, each once
+}
+
+// SeedMeasure is what one seed measured.
+type SeedMeasure struct {
+	Seed int
+	Measure
+}
+
+// Metric returns the row's summary of a metric; ok is false when no seed has reported it.
+func (r *TableRow) Metric(key string) (s Summary, ok bool) {
+	s, ok = r.Values[key]
+	return s, ok
+}
+
+// Label names the row among all: its step, then the sweep's axes ("w8a8 loss=fkl").
+func (r *TableRow) Label() string {
+	label := r.Name
+	for _, p := range r.Params {
+		label += " " + p.Key + "=" + p.Value
+	}
+	return label
+}
+
+// Param returns the row's value on an axis of the sweep.
+func (r *TableRow) Param(key string) (value string, ok bool) {
+	for _, p := range r.Params {
+		if p.Key == key {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
+
+func (r *TableRow) reported(cell string) bool {
+	return slices.ContainsFunc(r.seeds, func(s seedValues) bool { return s.cell == cell })
+}
+
+// merge takes in what a cell reported; a metric that is reported again replaces what was there.
+func (r *TableRow) merge(cell Cell, values map[string]Measure) {
+	at, known := slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c Cell) int {
+		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
+	})
+	if !known {
+		r.seeds = slices.Insert(r.seeds, at, seedValues{cell.ID, cell.Seed, map[string]Measure{}})
+		r.Done++
+	}
+	maps.Copy(r.seeds[at].values, values)
+	for _, s := range r.seeds { // a new seed changes what "k of n seeds" says of every metric
+		for key := range s.values {
+			r.Values[key] = r.summarize(key)
+		}
+	}
+}
+
+func (r *TableRow) summarize(key string) Summary {
+	s := Summary{Of: r.Of}
+	for _, seed := range r.seeds {
+		if m, ok := seed.values[key]; ok {
+			s.Seeds = append(s.Seeds, SeedMeasure{seed.seed, m})
+		}
+	}
+	metric, known := MetricByKey(key)
+	s.fold(known && !metric.Deterministic)
+	return s
+}
+
+// fold fills the summary from its seeds.
+func (s *Summary) fold(timing bool) {
+	values := make([]float64, len(s.Seeds))
+	for i, m := range s.Seeds {
+		values[i] = m.Value
+		s.doubt(m.Doubt)
+	}
+	n := len(values)
+	switch {
+	case slices.ContainsFunc(values, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }):
+		s.Value = math.NaN()
+		s.doubt("not finite")
+	case n == 1:
+		m := s.Seeds[0].Measure
+		s.Value, s.Low, s.High, s.Interval = m.Value, m.Low, m.High, m.Low != 0 || m.High != 0
+	case timing:
+		slices.Sort(values)
+		s.Value, s.Low, s.High, s.Interval = (values[(n-1)/2]+values[n/2])/2, values[0], values[n-1], true
+		s.doubt(fmt.Sprintf("timing: median and range of %d seeds", n))
+	default:
+		mean, half := meanInterval(values)
+		s.Value, s.Low, s.High, s.Interval = mean, mean-half, mean+half, true
+		if n < 5 && half > 0 {
+			s.doubt(fmt.Sprintf("n=%d seeds", n))
+		}
+	}
+	if n < s.Of {
+		s.doubt(fmt.Sprintf("%d of %d seeds so far", n, s.Of))
+	}
+}
+
+func (s *Summary) doubt(text string) {
+	if text != "" && !slices.Contains(s.Doubts, text) {
+		s.Doubts = append(s.Doubts, text)
+	}
+}
+
+// meanInterval returns the mean and half the width of its 95% interval under Student's t. Equal values have the width 0 exactly.
+func meanInterval(values []float64) (mean, half float64) {
+	n := float64(len(values))
+	shift := values[0] // keeps equal values exact
+	for _, x := range values {
+		mean += x - shift
+	}
+	mean = shift + mean/n
+	var square float64
+	for _, x := range values {
+		square += (x - mean) * (x - mean)
+	}
+	t := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975)
+	return mean, t * math.Sqrt(square/(n-1)/n)
+}

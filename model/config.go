@@ -1,0 +1,138 @@
+package model
+
+import (
+	"fmt"
+	"math"
+)
+
+// Config is the shape of a model. The zero value is not valid; see Validate.
+type Config struct {
+	Architecture string // "LlamaForCausalLM" or "Qwen2ForCausalLM"
+	Vocab        int
+	Hidden       int
+	HeadDim      int
+	Layers       []LayerConfig // one a layer: widths differ after pruning
+	MaxPositions int
+	RopeTheta    float64
+	NormEps      float32
+	TiedHead     bool // the output head is the embedding
+	QKVBias      bool // Qwen2
+	BOS, EOS     int  // token ids; -1 is none
+}
+
+// LayerConfig is the widths of one layer.
+type LayerConfig struct {
+	Heads   int // query heads; a multiple of KVHeads
+	KVHeads int
+	MLP     int // neurons
+}
+
+// Uniform returns n equal layers.
+func Uniform(n, heads, kvHeads, mlp int) []LayerConfig {
+	layers := make([]LayerConfig, n)
+	for i := range layers {
+		layers[i] = LayerConfig{heads, kvHeads, mlp}
+	}
+	return layers
+}
+
+// The largest sizes that Validate lets through. They lie far above any model, and low enough that no product of
+// sizes overflows: a config comes from a file.
+const (
+	maxWidth     = 1 << 20
+	maxHeads     = 1 << 14
+	maxHeadDim   = 1 << 12
+	maxLayers    = 1 << 12
+	maxPositions = 1 << 30
+)
+
+// Validate reports the first thing that makes the shape impossible.
+func (c Config) Validate() error {
+	if c.Architecture != "LlamaForCausalLM" && c.Architecture != "Qwen2ForCausalLM" {
+		return fmt.Errorf("model config: architecture is %q, expected LlamaForCausalLM or Qwen2ForCausalLM", c.Architecture)
+	}
+	for _, size := range []struct {
+		name         string
+		value, limit int
+	}{
+		{"vocabulary", c.Vocab, maxWidth},
+		{"hidden size", c.Hidden, maxWidth},
+		{"head dim", c.HeadDim, maxHeadDim},
+		{"number of layers", len(c.Layers), maxLayers},
+		{"number of positions", c.MaxPositions, maxPositions},
+	} {
+		if err := checkSize(size.name, size.value, size.limit); err != nil {
+			return fmt.Errorf("model config: %w", err)
+		}
+	}
+	if c.HeadDim%2 != 0 {
+		return fmt.Errorf("model config: head dim is %d, expected an even number for rotary positions", c.HeadDim)
+	}
+	if !(c.RopeTheta > 0) || math.IsInf(c.RopeTheta, 0) {
+		return fmt.Errorf("model config: rope theta is %v, expected a positive number", c.RopeTheta)
+	}
+	if !(c.NormEps > 0) || math.IsInf(float64(c.NormEps), 0) {
+		return fmt.Errorf("model config: norm epsilon is %v, expected a positive number", c.NormEps)
+	}
+	for _, token := range []struct {
+		name string
+		id   int
+	}{{"BOS", c.BOS}, {"EOS", c.EOS}} {
+		if token.id < -1 || token.id >= c.Vocab {
+			return fmt.Errorf("model config: %s token is %d, expected -1 (none) to %d", token.name, token.id, c.Vocab-1)
+		}
+	}
+	for i, l := range c.Layers {
+		if err := l.validate(); err != nil {
+			return fmt.Errorf("model config: layer %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (l LayerConfig) validate() error {
+	if err := checkSize("number of heads", l.Heads, maxHeads); err != nil {
+		return err
+	}
+	if err := checkSize("number of kv heads", l.KVHeads, maxHeads); err != nil {
+		return err
+	}
+	if l.Heads%l.KVHeads != 0 {
+		return fmt.Errorf("%d heads over %d kv heads, expected a multiple", l.Heads, l.KVHeads)
+	}
+	return checkSize("number of mlp neurons", l.MLP, maxWidth)
+}
+
+func checkSize(name string, value, limit int) error {
+	if value < 1 || value > limit {
+		return fmt.Errorf("%s is %d, expected 1 to %d", name, value, limit)
+	}
+	return nil
+}
+
+// Parameters counts the stored parameters by formula (a tied head once).
+func (c Config) Parameters() int {
+	n := c.Vocab*c.Hidden + c.Hidden
+	if !c.TiedHead {
+		n += c.Vocab * c.Hidden
+	}
+	for _, l := range c.Layers {
+		q, kv := l.Heads*c.HeadDim, l.KVHeads*c.HeadDim
+		n += 2*c.Hidden + 2*(q+kv)*c.Hidden + 3*l.MLP*c.Hidden
+		if c.QKVBias {
+			n += q + 2*kv
+		}
+	}
+	return n
+}
+
+// widest returns the largest widths of any layer, which scratch memory is planned by.
+func (c Config) widest() LayerConfig {
+	var w LayerConfig
+	for _, l := range c.Layers {
+		w.Heads = max(w.Heads, l.Heads)
+		w.KVHeads = max(w.KVHeads, l.KVHeads)
+		w.MLP = max(w.MLP, l.MLP)
+	}
+	return w
+}

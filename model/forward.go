@@ -1,0 +1,198 @@
+package model
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+)
+
+// Site names the four distinct linear-layer inputs of a block.
+type Site int
+
+const (
+	SiteQKV    Site = iota // input of q_proj, k_proj and v_proj: the normed stream [rows, hidden]
+	SiteO                  // input of o_proj: the heads' outputs [rows, heads·headDim]
+	SiteGateUp             // input of gate_proj and up_proj: the normed stream [rows, hidden]
+	SiteDown               // input of down_proj: [rows, mlp]
+)
+
+// Tap sees the input x [rows, width] of the linear layers at a site during a forward pass. It must not keep x.
+type Tap func(layer int, site Site, x []float32, rows, width int)
+
+// Batch is packed sequences without padding: Starts [sequences+1] are offsets into Tokens. Positions start at 0 in each sequence.
+type Batch struct {
+	Tokens []int32
+	Starts []int
+}
+
+// Pack returns the batch of the given sequences.
+func Pack(sequences ...[]int32) Batch {
+	b := Batch{Starts: []int{0}}
+	for _, s := range sequences {
+		b.Tokens = append(b.Tokens, s...)
+		b.Starts = append(b.Starts, len(b.Tokens))
+	}
+	return b
+}
+
+// check panics with the numbers when the batch does not fit itself or the model, and returns the longest sequence.
+func (b Batch) check(c *Config) (longest int) {
+	n := len(b.Starts)
+	if n == 0 || b.Starts[0] != 0 || b.Starts[n-1] != len(b.Tokens) {
+		panic(fmt.Sprintf("model: batch starts %v do not run from 0 to the %d tokens", b.Starts, len(b.Tokens)))
+	}
+	for s := range n - 1 {
+		length := b.Starts[s+1] - b.Starts[s]
+		if length < 0 || length > c.MaxPositions {
+			panic(fmt.Sprintf("model: sequence %d of the batch has %d tokens, expected 0 to %d", s, length, c.MaxPositions))
+		}
+		longest = max(longest, length)
+	}
+	return longest
+}
+
+// positions writes each token's position to p, which it grows.
+func (b Batch) positions(p []int32) []int32 {
+	p = p[:0]
+	for s := range len(b.Starts) - 1 {
+		for i := range b.Starts[s+1] - b.Starts[s] {
+			p = append(p, int32(i))
+		}
+	}
+	return p
+}
+
+// workspace is the buffers of one pass through a layer.
+type workspace struct {
+	normed, q, k, v, heads, gate, up, delta []float32
+	positions                               []int32
+}
+
+func (m *Model) borrow() *workspace {
+	if w, ok := m.workspace.Get().(*workspace); ok {
+		return w
+	}
+	return new(workspace)
+}
+
+// sized returns buf with n elements of whatever content, made anew where it is too short.
+func sized(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	*buf = (*buf)[:n]
+	return *buf
+}
+
+// Embed writes the embeddings of tokens to x [tokens, hidden]. A token outside the vocabulary panics.
+func (m *Model) Embed(x []float32, tokens []int32) {
+	for i, t := range tokens {
+		if t < 0 || int(t) >= m.Vocab {
+			panic(fmt.Sprintf("model: token %d is %d, expected 0 to %d", i, t, m.Vocab-1))
+		}
+		copy(x[i*m.Hidden:(i+1)*m.Hidden], m.Embedding[int(t)*m.Hidden:])
+	}
+}
+
+// Attention adds the attention half of a layer to the residual stream x [tokens, hidden]. tap may be nil.
+func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
+	longest := b.check(&m.Config)
+	w := m.borrow()
+	defer m.workspace.Put(w)
+	bl, c, rows := &m.Blocks[layer], m.Layers[layer], len(b.Tokens)
+	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
+
+	normed := sized(&w.normed, rows*m.Hidden)
+	kernels.RMSNorm(normed, nil, x, bl.AttentionNorm, rows, m.Hidden, m.NormEps)
+	if tap != nil {
+		tap(layer, SiteQKV, normed, rows, m.Hidden)
+	}
+	q, k, v := sized(&w.q, rows*width), sized(&w.k, rows*kvWidth), sized(&w.v, rows*kvWidth)
+	bl.Q.mulT(q, normed, rows)
+	bl.K.mulT(k, normed, rows)
+	bl.V.mulT(v, normed, rows)
+	w.positions = b.positions(w.positions)
+	table := m.rope(longest)
+	kernels.Rope(q, w.positions, c.Heads, table, false)
+	kernels.Rope(k, w.positions, c.KVHeads, table, false)
+	heads := sized(&w.heads, rows*width)
+	kernels.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	if tap != nil {
+		tap(layer, SiteO, heads, rows, width)
+	}
+	delta := sized(&w.delta, rows*m.Hidden)
+	bl.O.mulT(delta, heads, rows)
+	kernels.Add(x[:rows*m.Hidden], delta)
+}
+
+// MLP adds the feed-forward half of a layer to the residual stream x [rows, hidden]. tap may be nil.
+func (m *Model) MLP(layer int, x []float32, rows int, tap Tap) {
+	w := m.borrow()
+	defer m.workspace.Put(w)
+	m.mlp(layer, x, rows, tap, w)
+}
+
+func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
+	bl, width := &m.Blocks[layer], m.Layers[layer].MLP
+	normed := sized(&w.normed, rows*m.Hidden)
+	kernels.RMSNorm(normed, nil, x, bl.MLPNorm, rows, m.Hidden, m.NormEps)
+	if tap != nil {
+		tap(layer, SiteGateUp, normed, rows, m.Hidden)
+	}
+	gate, up := sized(&w.gate, rows*width), sized(&w.up, rows*width)
+	bl.Gate.mulT(gate, normed, rows)
+	bl.Up.mulT(up, normed, rows)
+	kernels.SwiGLU(gate, gate, up)
+	if tap != nil {
+		tap(layer, SiteDown, gate, rows, width)
+	}
+	delta := sized(&w.delta, rows*m.Hidden)
+	bl.Down.mulT(delta, gate, rows)
+	kernels.Add(x[:rows*m.Hidden], delta)
+}
+
+// Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on any weights. It is
+// Embed, Attention and MLP of every layer, and the final norm.
+func (m *Model) Forward(b Batch, tap Tap) []float32 {
+	rows := len(b.Tokens)
+	x := make([]float32, rows*m.Hidden)
+	m.Embed(x, b.Tokens)
+	for layer := range m.Blocks {
+		m.Attention(layer, x, b, tap)
+		m.MLP(layer, x, rows, tap)
+	}
+	m.Norm(x, rows)
+	return x
+}
+
+// Norm applies the final norm to the residual stream x [rows, hidden] in place.
+func (m *Model) Norm(x []float32, rows int) {
+	kernels.RMSNorm(x, nil, x, m.FinalNorm, rows, m.Hidden, m.NormEps)
+}
+
+// Logits computes logits [rows, vocab] of final hidden states [rows, hidden].
+func (m *Model) Logits(logits, hidden []float32, rows int) { m.Head.MulT(logits, hidden, rows) }
+
+// LabelLogits computes the logits of the given token ids only, [rows, labels], bit-identical to the same columns of
+// Logits. A Dense head multiplies the label rows alone; a head of another format is multiplied whole. A label outside the vocabulary panics.
+func (m *Model) LabelLogits(logits, hidden []float32, rows int, labels []int32) {
+	for i, l := range labels {
+		if l < 0 || int(l) >= m.Vocab {
+			panic(fmt.Sprintf("model: label %d is token %d, expected 0 to %d", i, l, m.Vocab-1))
+		}
+	}
+	if rows == 0 || len(labels) == 0 {
+		return
+	}
+	if d, ok := m.Head.(*Dense); ok {
+		d.mulRows(logits, hidden, rows, labels)
+		return
+	}
+	all := make([]float32, rows*m.Vocab)
+	m.Head.MulT(all, hidden, rows)
+	for r := range rows {
+		for i, l := range labels {
+			logits[r*len(labels)+i] = all[r*m.Vocab+int(l)]
+		}
+	}
+}

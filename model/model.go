@@ -1,0 +1,228 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"slimlab/kernels"
+)
+
+// Model is a shape and its weights. A Model that is not being trained is safe for concurrent use.
+type Model struct {
+	Config
+	Embedding []float32 // [vocab, hidden]
+	Blocks    []Block
+	FinalNorm []float32 // [hidden]
+	Head      Weight    // [vocab, hidden]; with TiedHead it multiplies Embedding's data
+
+	arena     []float32 // what Gather laid out: the memory of the float32 tensors
+	workspace sync.Pool // of *workspace: buffers of Attention and MLP
+	turning   sync.Mutex
+	rotary    atomic.Pointer[kernels.RopeTable]
+}
+
+// Block is one layer's weights.
+type Block struct {
+	AttentionNorm []float32 // [hidden]
+	Q, K, V, O    Linear    // [heads·headDim, hidden], [kvHeads·headDim, hidden] twice, [hidden, heads·headDim]
+	MLPNorm       []float32 // [hidden]
+	Gate, Up      Linear    // [mlp, hidden]
+	Down          Linear    // [hidden, mlp]
+}
+
+// New allocates a float32 model with all weights zero (norms one). All its parameters lie in one slice, in the order of Parameters, so an
+// optimizer may treat them as one vector.
+func New(c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m := shell(c)
+	for _, l := range m.Linears() {
+		l.Weight = &Dense{Out: l.Out, In: l.In}
+	}
+	if !c.TiedHead {
+		m.Head = &Dense{Out: c.Vocab, In: c.Hidden}
+	}
+	m.layOut(make([]float32, c.Parameters()))
+	m.unitNorms()
+	return m, nil
+}
+
+// Skeleton allocates a model whose linear layers have no weight yet, nor has an untied head: for those who have the
+// weights in another format and set them (see Linears and Check). Embedding and biases are zero, norms one.
+func Skeleton(c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m := shell(c)
+	m.Gather()
+	m.unitNorms()
+	return m, nil
+}
+
+// shell is a model of shape c without any memory.
+func shell(c Config) *Model {
+	c.Layers = slices.Clone(c.Layers)
+	return &Model{Config: c, Blocks: make([]Block, len(c.Layers))}
+}
+
+func (m *Model) unitNorms() {
+	fill(m.FinalNorm, 1)
+	for i := range m.Blocks {
+		fill(m.Blocks[i].AttentionNorm, 1)
+		fill(m.Blocks[i].MLPNorm, 1)
+	}
+}
+
+func fill(x []float32, v float32) {
+	for i := range x {
+		x[i] = v
+	}
+}
+
+// logitDeviation is the standard deviation that Init gives the logits.
+const logitDeviation = 0.5
+
+// Init draws the weights of a fresh model, from rng alone, in the order of Parameters.
+//
+// Linear weights are normal with standard deviation in^-½, so that a unit-variance input gives unit variance; o_proj
+// and down_proj are (2·layers)^-½ smaller, so that the residual stream's variance does not grow with depth (Radford et al., 2019, 2.3).
+// Embeddings have standard deviation ½. Small models with tied embeddings of 0.02 did not learn at all at
+// usual rates: the stream began as noise of the layers. A tied head therefore has a final norm of hidden^-½, an untied head weights of deviation ½·hidden^-½:
+// either way the first logits have deviation ½. Biases are zero, other norms one.
+func (m *Model) Init(rng *rand.Rand) {
+	if err := m.Trainable(); err != nil {
+		panic("model: Init: " + err.Error())
+	}
+	m.unitNorms()
+	normal(m.Embedding, logitDeviation, rng)
+	shrink := 1 / math.Sqrt(float64(2*len(m.Blocks)))
+	for _, l := range m.Linears() {
+		deviation := 1 / math.Sqrt(float64(l.In))
+		if l.Site == SiteO || l.Site == SiteDown {
+			deviation *= shrink
+		}
+		normal(l.Weight.Float32(), deviation, rng)
+		clear(l.Bias)
+	}
+	gain := 1 / math.Sqrt(float64(m.Hidden))
+	if m.TiedHead {
+		fill(m.FinalNorm, float32(gain))
+	} else {
+		normal(m.Head.Float32(), logitDeviation*gain, rng)
+	}
+	m.Changed()
+}
+
+func normal(x []float32, deviation float64, rng *rand.Rand) {
+	for i := range x {
+		x[i] = float32(rng.NormFloat64() * deviation)
+	}
+}
+
+// Clone copies a model; quantized weights are shared, float32 weights are copied into a fresh arena.
+func (m *Model) Clone() *Model {
+	c := shell(m.Config)
+	c.Embedding, c.FinalNorm, c.Head = m.Embedding, m.FinalNorm, cloneWeight(m.Head)
+	copy(c.Blocks, m.Blocks)
+	for _, l := range c.Linears() {
+		l.Weight = cloneWeight(l.Weight)
+	}
+	c.Gather()
+	return c
+}
+
+// cloneWeight returns a Dense of its own over the same data, which Gather then copies.
+func cloneWeight(w Weight) Weight {
+	if d, ok := w.(*Dense); ok {
+		return NewDense(d.Data, d.Out, d.In)
+	}
+	return w
+}
+
+// Trainable reports whether all weights are Dense and the biases those of the family; the error names the first that is not.
+func (m *Model) Trainable() error {
+	for i := range m.Blocks {
+		b := &m.Blocks[i]
+		for j, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
+			if _, ok := l.Weight.(*Dense); !ok {
+				return fmt.Errorf("model.layers.%d.%s is %s, training expects float32", i, linearNames[j], formatOf(l.Weight))
+			}
+			if biased := m.QKVBias && linearSites[j] == SiteQKV; biased != (l.Bias != nil) {
+				return fmt.Errorf("model.layers.%d.%s has a bias of %d elements, the config says bias %t", i, linearNames[j], len(l.Bias), biased)
+			}
+		}
+	}
+	if _, ok := m.Head.(*Dense); !ok {
+		return fmt.Errorf("lm_head is %s, training expects float32", formatOf(m.Head))
+	}
+	return nil
+}
+
+func formatOf(w Weight) string {
+	if w == nil {
+		return "not set"
+	}
+	return w.Format()
+}
+
+// Changed tells the model that its float32 weights were written, so that packed forms are made anew.
+func (m *Model) Changed() {
+	for i := range m.Blocks {
+		b := &m.Blocks[i]
+		for _, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
+			if d, ok := l.Weight.(*Dense); ok {
+				d.Changed()
+			}
+		}
+	}
+	if d, ok := m.Head.(*Dense); ok {
+		d.Changed()
+	}
+}
+
+// Bytes is what the weights take in their formats (a tied head once).
+func (m *Model) Bytes() int64 {
+	n := 4 * int64(len(m.Embedding)+len(m.FinalNorm))
+	for i := range m.Blocks {
+		n += 4 * int64(len(m.Blocks[i].AttentionNorm)+len(m.Blocks[i].MLPNorm))
+	}
+	for _, l := range m.Linears() {
+		n += l.Weight.Bytes() + 4*int64(len(l.Bias))
+	}
+	if !m.headIsEmbedding() {
+		n += m.Head.Bytes()
+	}
+	return n
+}
+
+// headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was quantized.
+func (m *Model) headIsEmbedding() bool {
+	_, dense := m.Head.(*Dense)
+	return m.TiedHead && (dense || m.Head == nil)
+}
+
+// rope returns the rotation table for at least the given number of positions. It grows by doubling; a row does not
+// depend on the table's length.
+func (m *Model) rope(positions int) *kernels.RopeTable {
+	enough := func(t *kernels.RopeTable) bool { return t != nil && len(t.Cos) >= positions*m.HeadDim/2 }
+	if t := m.rotary.Load(); enough(t) {
+		return t
+	}
+	m.turning.Lock()
+	defer m.turning.Unlock()
+	t := m.rotary.Load()
+	if !enough(t) {
+		size := 256
+		for size < positions {
+			size *= 2
+		}
+		t = kernels.NewRopeTable(min(size, max(positions, m.MaxPositions)), m.HeadDim, m.RopeTheta)
+		m.rotary.Store(t)
+	}
+	return t
+}

@@ -1,0 +1,180 @@
+package model
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+)
+
+// Segment is a run of new tokens of one sequence in a step.
+type Segment struct {
+	Tokens []int32
+	Start  int     // absolute position of the first token; positions before it are in the pages already
+	Pages  []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
+}
+
+// Step is scratch memory for extending sequences; one a goroutine. Buffers are reused from step to step.
+type Step struct {
+	x, last   []float32 // residual stream of all rows, and of the segments' last rows
+	w         workspace
+	all, ends rows
+	reach     int // positions that the rotation table must hold
+}
+
+// rows is what is known of the rows of a buffer: all rows of a step, or the last of each segment alone.
+type rows struct {
+	positions []int32
+	spans     []span // one a segment
+}
+
+// span is a segment's rows in a buffer.
+type span struct {
+	row, count, start int // first row, number of rows, absolute position of the first
+}
+
+func (r *rows) add(count, start int) {
+	r.spans = append(r.spans, span{len(r.positions), count, start})
+	for p := range count {
+		r.positions = append(r.positions, int32(start+p))
+	}
+}
+
+func (r *rows) clear() { r.positions, r.spans = r.positions[:0], r.spans[:0] }
+
+// NewStep plans scratch for steps of up to tokens tokens; a larger step grows it.
+func NewStep(c Config, tokens int) *Step {
+	s, w := new(Step), c.widest()
+	sized(&s.x, tokens*c.Hidden)
+	for _, buf := range []*[]float32{&s.w.normed, &s.w.delta} {
+		sized(buf, tokens*c.Hidden)
+	}
+	for _, buf := range []*[]float32{&s.w.q, &s.w.heads} {
+		sized(buf, tokens*w.Heads*c.HeadDim)
+	}
+	for _, buf := range []*[]float32{&s.w.k, &s.w.v} {
+		sized(buf, tokens*w.KVHeads*c.HeadDim)
+	}
+	for _, buf := range []*[]float32{&s.w.gate, &s.w.up} {
+		sized(buf, tokens*w.MLP)
+	}
+	return s
+}
+
+// Extend runs the new tokens of all segments through m in one pass, writes their keys and values into the pool, and returns the final normed hidden
+// states [segments, hidden] of each segment's last token, valid until the next call. A segment's bits do not depend on the others. Head logits are the caller's to compute with
+// Model.Logits or for a few labels only with LabelLogits.
+//
+// A segment may continue another of the same call, as all keys and values of a layer are written before any query reads them.
+// An empty segment, a position beyond MaxPositions or the page table, a page outside the pool and a token outside the vocabulary panic with the numbers.
+func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
+	if len(segments) == 0 {
+		return nil
+	}
+	s.begin(m, pool, segments)
+	final := len(m.Blocks) - 1
+	for layer := range final {
+		s.layer(m, pool, layer, segments)
+	}
+	// Of the last layer only the keys and values of every row are needed, and the segments' last rows.
+	s.store(m, pool, final, segments)
+	n, d := len(segments), m.Hidden
+	last, normed := sized(&s.last, n*d), s.w.normed
+	for i, a := range s.all.spans {
+		end := a.row + a.count - 1 // at least i: no row is overwritten before it is read
+		copy(last[i*d:(i+1)*d], s.x[end*d:(end+1)*d])
+		copy(normed[i*d:(i+1)*d], normed[end*d:(end+1)*d])
+	}
+	s.attend(m, pool, final, last, normed[:n*d], segments, &s.ends)
+	m.mlp(final, last, n, nil, &s.w)
+	m.Norm(last, n)
+	return last
+}
+
+// ExtendAll is Extend but returns the hidden states [tokens, hidden] of every new token, in the order of the segments.
+func (s *Step) ExtendAll(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
+	if len(segments) == 0 {
+		return nil
+	}
+	s.begin(m, pool, segments)
+	for layer := range m.Blocks {
+		s.layer(m, pool, layer, segments)
+	}
+	m.Norm(s.x, len(s.all.positions))
+	return s.x
+}
+
+// begin checks the segments, lays their rows out and embeds them.
+func (s *Step) begin(m *Model, pool *KVPool, segments []Segment) {
+	if len(pool.k) != len(m.Blocks) {
+		panic(fmt.Sprintf("model: step over a pool of %d layers, the model has %d", len(pool.k), len(m.Blocks)))
+	}
+	s.all.clear()
+	s.ends.clear()
+	s.reach = 0
+	for i, seg := range segments {
+		seg.check(i, &m.Config, pool)
+		end := seg.Start + len(seg.Tokens)
+		s.all.add(len(seg.Tokens), seg.Start)
+		s.ends.add(1, end-1)
+		s.reach = max(s.reach, end)
+	}
+	sized(&s.x, len(s.all.positions)*m.Hidden)
+	for i, seg := range segments {
+		m.Embed(s.x[s.all.spans[i].row*m.Hidden:], seg.Tokens)
+	}
+}
+
+func (seg Segment) check(i int, c *Config, pool *KVPool) {
+	end := seg.Start + len(seg.Tokens)
+	if len(seg.Tokens) == 0 || seg.Start < 0 || end > c.MaxPositions {
+		panic(fmt.Sprintf("model: segment %d has positions %d to %d, expected at least one within 0 to %d", i, seg.Start, end-1, c.MaxPositions-1))
+	}
+	if len(seg.Pages)*pool.PageSize < end {
+		panic(fmt.Sprintf("model: segment %d ends at position %d, its %d pages of %d hold %d", i, end-1, len(seg.Pages), pool.PageSize, len(seg.Pages)*pool.PageSize))
+	}
+	for _, p := range seg.Pages[:(end+pool.PageSize-1)/pool.PageSize] {
+		if p < 0 || int(p) >= pool.Pages {
+			panic(fmt.Sprintf("model: segment %d lies in page %d, the pool has 0 to %d", i, p, pool.Pages-1))
+		}
+	}
+}
+
+// layer runs all rows through one layer.
+func (s *Step) layer(m *Model, pool *KVPool, layer int, segments []Segment) {
+	s.store(m, pool, layer, segments)
+	s.attend(m, pool, layer, s.x, s.w.normed, segments, &s.all)
+	m.mlp(layer, s.x, len(s.all.positions), nil, &s.w)
+}
+
+// store norms the residual stream of all rows and writes their keys and values into the pool.
+func (s *Step) store(m *Model, pool *KVPool, layer int, segments []Segment) {
+	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
+	width := c.KVHeads * m.HeadDim
+	normed := sized(&s.w.normed, n*m.Hidden)
+	kernels.RMSNorm(normed, nil, s.x, bl.AttentionNorm, n, m.Hidden, m.NormEps)
+	k, v := sized(&s.w.k, n*width), sized(&s.w.v, n*width)
+	bl.K.mulT(k, normed, n)
+	bl.V.mulT(v, normed, n)
+	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach), false)
+	for i, a := range s.all.spans {
+		from, to := a.row*width, (a.row+a.count)*width
+		kernels.StoreKV(pool.layer(layer, segments[i].Pages), k[from:to], v[from:to], a.count, a.start, c.KVHeads, m.HeadDim)
+	}
+}
+
+// attend adds the attention half of a layer to x, the residual stream of the rows in r; normed is x normed.
+func (s *Step) attend(m *Model, pool *KVPool, layer int, x, normed []float32, segments []Segment, r *rows) {
+	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
+	width := c.Heads * m.HeadDim
+	q, heads := sized(&s.w.q, n*width), sized(&s.w.heads, n*width)
+	bl.Q.mulT(q, normed, n)
+	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach), false)
+	kernels.Parallel(len(segments), func(i int) {
+		a := r.spans[i]
+		from, to := a.row*width, (a.row+a.count)*width
+		kernels.AttentionPaged(heads[from:to], q[from:to], pool.layer(layer, segments[i].Pages), a.count, a.start, c.Heads, c.KVHeads, m.HeadDim)
+	})
+	delta := sized(&s.w.delta, n*m.Hidden)
+	bl.O.mulT(delta, heads, n)
+	kernels.Add(x, delta)
+}

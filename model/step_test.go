@@ -1,0 +1,251 @@
+package model
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/kernels"
+)
+
+// medium has sequences longer than an attention block, grouped heads, and layers of different widths.
+func medium() Config {
+	return Config{
+		Architecture: "LlamaForCausalLM", Vocab: 50, Hidden: 48, HeadDim: 16,
+		Layers:       []LayerConfig{{Heads: 4, KVHeads: 2, MLP: 72}, {Heads: 2, KVHeads: 1, MLP: 40}, {Heads: 3, KVHeads: 3, MLP: 64}},
+		MaxPositions: 256, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	}
+}
+
+// cache is a pool with shuffled page tables for sequences.
+type cache struct {
+	pool   *KVPool
+	tables [][]int32
+}
+
+func newCache(t testing.TB, c Config, pageSize int, sequences [][]int32, rng *rand.Rand) cache {
+	t.Helper()
+	pages := 0
+	for _, s := range sequences {
+		pages += (len(s) + pageSize - 1) / pageSize
+	}
+	pool, err := NewKVPool(c, pages+3, pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := rng.Perm(pool.Pages)
+	k := cache{pool: pool}
+	for _, s := range sequences {
+		var table []int32
+		for range (len(s) + pageSize - 1) / pageSize {
+			table, free = append(table, int32(free[0])), free[1:]
+		}
+		k.tables = append(k.tables, table)
+	}
+	return k
+}
+
+func TestExtendIsInvariant(t *testing.T) {
+	everyImplementation(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		m := random(t, medium(), 2)
+		sequences := [][]int32{randomTokens(rng, 150, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 65, m.Vocab), randomTokens(rng, 64, m.Vocab)}
+		step := NewStep(m.Config, 8)
+
+		// The reference: each sequence alone and whole.
+		var want [][]float32 // [tokens, hidden] of each
+		for _, s := range sequences {
+			k := newCache(t, m.Config, 64, [][]int32{s}, rng)
+			all := slices.Clone(step.ExtendAll(m, k.pool, []Segment{{s, 0, k.tables[0]}}))
+			want = append(want, all)
+			if !near(all, m.Forward(Pack(s), nil), 1e-4) {
+				t.Errorf("Extend and Forward differ over %d tokens", len(s))
+			}
+		}
+		for _, pageSize := range []int{1, 4, 16, 64} {
+			for _, largest := range []int{1, 7, 200} {
+				for _, threads := range []int{1, 2} {
+					restore := kernels.SetThreads(threads)
+					k := newCache(t, m.Config, pageSize, sequences, rng)
+					name := fmt.Sprintf("pages of %d, chunks of up to %d, %d threads", pageSize, largest, threads)
+					randomWalk(t, name, m, step, k, sequences, want, largest, rng)
+					restore()
+				}
+			}
+		}
+	})
+}
+
+// randomWalk extends all sequences in random chunks and random company, and compares each chunk's last row.
+func randomWalk(t *testing.T, name string, m *Model, step *Step, k cache, sequences [][]int32, want [][]float32, largest int, rng *rand.Rand) {
+	t.Helper()
+	done := make([]int, len(sequences))
+	for {
+		var segments []Segment
+		var whose []int
+		for _, s := range rng.Perm(len(sequences)) {
+			left := len(sequences[s]) - done[s]
+			if left == 0 || rng.IntN(4) == 0 {
+				continue
+			}
+			n := 1 + rng.IntN(min(left, largest))
+			segments = append(segments, Segment{sequences[s][done[s] : done[s]+n], done[s], k.tables[s]})
+			whose = append(whose, s)
+			done[s] += n
+		}
+		hidden := step.Extend(m, k.pool, segments)
+		for i, s := range whose {
+			if !slices.Equal(hidden[i*m.Hidden:(i+1)*m.Hidden], want[s][(done[s]-1)*m.Hidden:done[s]*m.Hidden]) {
+				t.Fatalf("%s: sequence %d has other bits at position %d", name, s, done[s]-1)
+			}
+		}
+		finished := true
+		for s := range sequences {
+			finished = finished && done[s] == len(sequences[s])
+		}
+		if finished {
+			return
+		}
+	}
+}
+
+// A segment may continue another of the same call, as with a split prompt.
+func TestExtendSplitWithinOneCall(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	m := random(t, medium(), 2)
+	s := randomTokens(rng, 100, m.Vocab)
+	k := newCache(t, m.Config, 16, [][]int32{s}, rng)
+	step := NewStep(m.Config, 100)
+	want := slices.Clone(step.Extend(m, k.pool, []Segment{{s, 0, k.tables[0]}}))
+	got := step.Extend(m, k.pool, []Segment{{s[:41], 0, k.tables[0]}, {s[41:], 41, k.tables[0]}})
+	if !slices.Equal(got[m.Hidden:], want) {
+		t.Error("a split segment has other bits")
+	}
+	if got := step.Extend(m, k.pool, nil); len(got) != 0 {
+		t.Errorf("no segments gave %d states", len(got))
+	}
+}
+
+func TestExtendPanicsWithNumbers(t *testing.T) {
+	m := random(t, medium(), 2)
+	pool, err := NewKVPool(m.Config, 4, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := []int32{0, 1, 2, 3}
+	for _, c := range []struct {
+		name    string
+		segment Segment
+		message string
+	}{
+		{"empty", Segment{nil, 3, pages}, "positions 3 to 2"},
+		{"too far", Segment{make([]int32, 2), 255, append(pages, 0)}, "within 0 to 255"},
+		{"short table", Segment{make([]int32, 65), 0, pages[:1]}, "1 pages of 64 hold 64"},
+		{"page", Segment{make([]int32, 1), 0, []int32{4}}, "page 4"},
+		{"token", Segment{[]int32{50}, 0, pages}, "expected 0 to 49"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer func() {
+				if r := fmt.Sprint(recover()); !strings.Contains(r, c.message) {
+					t.Errorf("panic %q, expected %q in it", r, c.message)
+				}
+			}()
+			NewStep(m.Config, 1).Extend(m, pool, []Segment{c.segment})
+		})
+	}
+}
+
+func TestLabelLogits(t *testing.T) {
+	everyImplementation(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		for _, tied := range []bool{true, false} {
+			c := medium()
+			c.TiedHead = tied
+			m := random(t, c, 2)
+			for _, rows := range []int{1, 2, 37} {
+				hidden := m.Forward(Pack(randomTokens(rng, rows, m.Vocab)), nil)
+				all := make([]float32, rows*m.Vocab)
+				m.Logits(all, hidden, rows)
+				for _, labels := range [][]int32{{7}, {49, 0}, {3, 3, 1, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33}, nil} {
+					for range 2 { // the second time from the packed choice
+						got := make([]float32, rows*len(labels))
+						m.LabelLogits(got, hidden, rows, labels)
+						for i, v := range got {
+							if want := all[i/len(labels)*m.Vocab+int(labels[i%len(labels)])]; v != want {
+								t.Fatalf("rows %d, labels %v: [%d] is %v, Logits has %v", rows, labels, i, v, want)
+							}
+						}
+					}
+				}
+			}
+			// Another format multiplies whole; a changed head is packed anew.
+			hidden := m.Forward(Pack(randomTokens(rng, 2, m.Vocab)), nil)
+			a, b := make([]float32, 4), make([]float32, 4)
+			m.LabelLogits(a, hidden, 2, []int32{4, 9})
+			dense := m.Head
+			m.Head = other{m.Head}
+			m.LabelLogits(b, hidden, 2, []int32{4, 9})
+			if !slices.Equal(a, b) {
+				t.Errorf("a head of another format gives %v, dense %v", b, a)
+			}
+			m.Head = dense
+			m.Head.Float32()[4*m.Hidden] += 1
+			m.Changed()
+			m.LabelLogits(b, hidden, 2, []int32{4, 9})
+			if a[0] == b[0] || a[1] != b[1] {
+				t.Errorf("after a change of row 4 logits went from %v to %v", a, b)
+			}
+		}
+	})
+}
+
+// other is a weight of a format that this package does not know.
+type other struct{ Weight }
+
+func (other) Format() string { return "other" }
+
+func TestKVPool(t *testing.T) {
+	c := medium()
+	pool, err := NewKVPool(c, 5, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(4 * 2 * 5 * 16 * 16 * (2 + 1 + 3)); pool.Bytes() != want {
+		t.Errorf("pool takes %d bytes, expected %d", pool.Bytes(), want)
+	}
+	for _, bad := range [][2]int{{0, 16}, {5, 0}, {5, 48}, {5, 128}} {
+		if _, err := NewKVPool(c, bad[0], bad[1]); err == nil {
+			t.Errorf("a pool of %d pages of %d was made", bad[0], bad[1])
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	c := Config{Architecture: "LlamaForCausalLM", Vocab: 1024, Hidden: 128, HeadDim: 32, Layers: Uniform(4, 4, 2, 384),
+		MaxPositions: 512, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1}
+	for _, batch := range []int{1, 16} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			m := random(b, c, 1)
+			rng := rand.New(rand.NewPCG(9, 9))
+			var sequences [][]int32
+			for range batch {
+				sequences = append(sequences, randomTokens(rng, 129, c.Vocab))
+			}
+			k := newCache(b, c, 16, sequences, rng)
+			step := NewStep(c, batch*128)
+			var prompts, next []Segment
+			for i, s := range sequences {
+				prompts = append(prompts, Segment{s[:128], 0, k.tables[i]})
+				next = append(next, Segment{s[128:], 128, k.tables[i]})
+			}
+			step.Extend(m, k.pool, prompts)
+			b.ReportAllocs()
+			for b.Loop() {
+				step.Extend(m, k.pool, next)
+			}
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "tokens/s")
+		})
+	}
+}

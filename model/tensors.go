@@ -1,0 +1,174 @@
+package model
+
+import "fmt"
+
+// Parameter is one trainable tensor by its Hugging Face name, a view into the model's own memory.
+type Parameter struct {
+	Name  string // "model.layers.0.self_attn.q_proj.weight"
+	Shape []int
+	Data  []float32
+}
+
+// LinearLayer is one of a model's linear layers with its place and its shape by the Config.
+type LinearLayer struct {
+	Name    string // "model.layers.0.self_attn.q_proj"
+	Layer   int
+	Site    Site // where its input is seen by a Tap
+	Out, In int
+	*Linear // of the model itself: setting Weight sets it in the model
+}
+
+var (
+	linearNames = [...]string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}
+	linearSites = [...]Site{SiteQKV, SiteQKV, SiteQKV, SiteO, SiteGateUp, SiteGateUp, SiteDown}
+)
+
+// Linears lists the linear layers in their order of use: q, k, v, o, gate, up, down of every layer. The head is not among them.
+func (m *Model) Linears() []LinearLayer {
+	var list []LinearLayer
+	for i := range m.Blocks {
+		b, c := &m.Blocks[i], m.Layers[i]
+		q, kv := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
+		outs := [...]int{q, kv, kv, m.Hidden, c.MLP, c.MLP, m.Hidden}
+		ins := [...]int{m.Hidden, m.Hidden, m.Hidden, q, m.Hidden, m.Hidden, c.MLP}
+		for j, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
+			name := fmt.Sprintf("model.layers.%d.%s", i, linearNames[j])
+			list = append(list, LinearLayer{name, i, linearSites[j], outs[j], ins[j], l})
+		}
+	}
+	return list
+}
+
+// Tensors lists the model's float32 tensors in a fixed order, Hugging Face's names: the embedding, the norms, the biases, and those linear
+// weights that are Dense. A tied head is not listed again.
+func (m *Model) Tensors() []Parameter {
+	slots := m.slots()
+	list := make([]Parameter, len(slots))
+	for i, s := range slots {
+		list[i] = Parameter{s.name, s.shape, *s.data}
+	}
+	return list
+}
+
+// Parameters lists the trainable tensors in a fixed order. It panics when the model is not Trainable.
+func (m *Model) Parameters() []Parameter {
+	if err := m.Trainable(); err != nil {
+		panic("model: Parameters: " + err.Error())
+	}
+	return m.Tensors()
+}
+
+// Flat returns the arena: all parameters of a Trainable model as one vector, in the order of Parameters. Tensors that were
+// replaced since New are first gathered into a new arena.
+func (m *Model) Flat() []float32 {
+	for at, p := 0, m.Parameters(); ; p = p[1:] {
+		if len(p) == 0 && at == len(m.arena) {
+			return m.arena
+		}
+		if len(p) == 0 || at+len(p[0].Data) > len(m.arena) || &p[0].Data[0] != &m.arena[at] {
+			m.Gather()
+			return m.arena
+		}
+		at += len(p[0].Data)
+	}
+}
+
+// Gather moves all float32 tensors into one fresh arena, in the order of Tensors, and so lets go the memory of weights
+// that were replaced by others. A tied Dense head follows the embedding.
+func (m *Model) Gather() {
+	n := 0
+	for _, s := range m.slots() {
+		n += s.len()
+	}
+	m.layOut(make([]float32, n))
+}
+
+// layOut gives every float32 tensor its place in arena and copies what it holds.
+func (m *Model) layOut(arena []float32) {
+	m.arena = arena
+	for _, s := range m.slots() {
+		n := s.len()
+		copy(arena[:n], *s.data)
+		*s.data = arena[:n:n]
+		arena = arena[n:]
+	}
+	if m.headIsEmbedding() {
+		m.Head = NewDense(m.Embedding, m.Vocab, m.Hidden)
+	}
+	m.Changed()
+}
+
+// Check reports the first tensor that is missing or has another shape than the Config says.
+func (m *Model) Check() error {
+	for _, l := range m.Linears() {
+		if err := checkWeight(l.Name, l.Weight, l.Out, l.In); err != nil {
+			return err
+		}
+	}
+	if err := checkWeight("lm_head", m.Head, m.Vocab, m.Hidden); err != nil {
+		return err
+	}
+	for _, s := range m.slots() {
+		if len(*s.data) != s.len() {
+			return fmt.Errorf("model: %s has %d elements, expected %v", s.name, len(*s.data), s.shape)
+		}
+	}
+	return nil
+}
+
+func checkWeight(name string, w Weight, out, in int) error {
+	if w == nil {
+		return fmt.Errorf("model: %s.weight is not set, expected [%d, %d]", name, out, in)
+	}
+	if o, i := w.Shape(); o != out || i != in {
+		return fmt.Errorf("model: %s.weight is [%d, %d], expected [%d, %d]", name, o, i, out, in)
+	}
+	return nil
+}
+
+// slot is a place in the model that holds a float32 tensor.
+type slot struct {
+	name  string
+	shape []int
+	data  *[]float32
+}
+
+func (s slot) len() int {
+	n := 1
+	for _, d := range s.shape {
+		n *= d
+	}
+	return n
+}
+
+// slots lists the places of the float32 tensors, in the order of Tensors.
+func (m *Model) slots() []slot {
+	list := []slot{{"model.embed_tokens.weight", []int{m.Vocab, m.Hidden}, &m.Embedding}}
+	weight := func(name string, w Weight) {
+		if d, ok := w.(*Dense); ok {
+			list = append(list, slot{name, []int{d.Out, d.In}, &d.Data})
+		}
+	}
+	linears := m.Linears()
+	for i := range m.Blocks {
+		b := &m.Blocks[i]
+		prefix := fmt.Sprintf("model.layers.%d.", i)
+		for _, l := range linears[i*len(linearNames) : (i+1)*len(linearNames)] {
+			switch l.Linear {
+			case &b.Q:
+				list = append(list, slot{prefix + "input_layernorm.weight", []int{m.Hidden}, &b.AttentionNorm})
+			case &b.Gate:
+				list = append(list, slot{prefix + "post_attention_layernorm.weight", []int{m.Hidden}, &b.MLPNorm})
+			}
+			weight(l.Name+".weight", l.Weight)
+			if m.QKVBias && l.Site == SiteQKV {
+				list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
+			}
+		}
+	}
+	list = append(list, slot{"model.norm.weight", []int{m.Hidden}, &m.FinalNorm})
+	if !m.headIsEmbedding() {
+		weight("lm_head.weight", m.Head)
+	}
+	return list
+}

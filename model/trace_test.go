@@ -1,0 +1,259 @@
+package model
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+
+	"slimlab/kernels"
+)
+
+// everyImplementation runs f under each implementation of the kernels.
+func everyImplementation(t *testing.T, f func(t *testing.T)) {
+	for _, name := range kernels.Implementations() {
+		t.Run(name, func(t *testing.T) {
+			restore, err := kernels.Use(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer restore()
+			f(t)
+		})
+	}
+}
+
+// crossEntropy is the mean cross-entropy of hidden states, its gradient to them, and that of the head added to g.
+func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (loss float64, dHidden []float32) {
+	rows := len(targets)
+	z := make([]float32, rows*m.Vocab)
+	kernels.MatMulT(z, hidden, m.Head.Float32(), rows, m.Vocab, m.Hidden, false)
+	kernels.Softmax(z, rows, m.Vocab)
+	for i, target := range targets {
+		at := i*m.Vocab + int(target)
+		loss -= math.Log(float64(z[at])) / float64(rows)
+		z[at]--
+	}
+	for i := range z {
+		z[i] /= float32(rows)
+	}
+	dHidden = make([]float32, rows*m.Hidden)
+	kernels.MatMul(dHidden, z, m.Head.Float32(), rows, m.Vocab, m.Hidden, false)
+	kernels.MatTMul(g.Head, z, hidden, rows, m.Vocab, m.Hidden, true)
+	return loss, dHidden
+}
+
+func TestGradientsAgainstFiniteDifferences(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		bias, tied bool
+	}{{"tied", false, true}, {"untied with bias", true, false}, {"tied with bias", true, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := random(t, tiny(c.bias, c.tied), 3)
+			rng := rand.New(rand.NewPCG(5, 5))
+			b := Pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 8, m.Vocab))
+			targets := randomTokens(rng, len(b.Tokens), m.Vocab)
+
+			tw := newTwin(m)
+			want := make([]float64, len(tw.flat))
+			const h = 1e-5
+			for i, v := range tw.flat {
+				tw.flat[i] = v + h
+				up := tw.loss(b, targets)
+				tw.flat[i] = v - h
+				want[i] = (up - tw.loss(b, targets)) / (2 * h)
+				tw.flat[i] = v
+			}
+			wantLoss := tw.loss(b, targets)
+
+			everyImplementation(t, func(t *testing.T) {
+				g, trace := NewGradients(m), NewTrace(m, 4) // too few: Forward must grow it
+				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
+				if math.Abs(loss-wantLoss) > 1e-5 {
+					t.Errorf("loss %v, twin %v", loss, wantLoss)
+				}
+				trace.Backward(m, dHidden, g)
+				compareGradients(t, g, want, 1)
+
+				// A second pass adds.
+				_, dHidden = crossEntropy(m, trace.Forward(m, b), targets, g)
+				trace.Backward(m, dHidden, g)
+				compareGradients(t, g, want, 2)
+			})
+		})
+	}
+}
+
+// compareGradients compares tensor by tensor, relative to the tensor's largest gradient.
+func compareGradients(t *testing.T, g *Gradients, want []float64, times float64) {
+	t.Helper()
+	for _, p := range g.Parameters() {
+		largest, worst, at := 0.0, 0.0, 0
+		for i, v := range p.Data {
+			w := want[i] * times
+			largest = max(largest, math.Abs(w))
+			if d := math.Abs(float64(v) - w); d > worst || math.IsNaN(d) {
+				worst, at = d, i
+			}
+		}
+		if !(worst <= 2e-5*largest+1e-7) || largest == 0 {
+			t.Errorf("%s[%d]: gradient %v, finite difference %v (largest of the tensor %.3g)", p.Name, at, p.Data[at], want[at]*times, largest)
+		}
+		want = want[len(p.Data):]
+	}
+}
+
+func TestForwardAgainstTwin(t *testing.T) {
+	m := random(t, tiny(true, true), 7)
+	rng := rand.New(rand.NewPCG(1, 2))
+	b := Pack(randomTokens(rng, 90, m.Vocab), randomTokens(rng, 1, m.Vocab), nil, randomTokens(rng, 17, m.Vocab))
+	tw := newTwin(m)
+	var want [][]float64
+	for s := range len(b.Starts) - 1 {
+		want = append(want, tw.hidden(b.Tokens[b.Starts[s]:b.Starts[s+1]])...)
+	}
+	everyImplementation(t, func(t *testing.T) {
+		m := m.Clone()
+		for name, got := range map[string][]float32{"Forward": m.Forward(b, nil), "Trace.Forward": NewTrace(m, len(b.Tokens)).Forward(m, b)} {
+			worst := 0.0
+			for i, v := range got {
+				worst = max(worst, math.Abs(float64(v)-want[i/m.Hidden][i%m.Hidden]))
+			}
+			if !(worst < 5e-6) {
+				t.Errorf("%s differs from the twin by %.3g", name, worst)
+			}
+		}
+	})
+}
+
+// A sequence's bits depend neither on the batch around it nor on the number of threads.
+func TestForwardInvariance(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	everyImplementation(t, func(t *testing.T) {
+		m := random(t, medium(), 1)
+		sequences := [][]int32{randomTokens(rng, 70, m.Vocab), randomTokens(rng, 3, m.Vocab), randomTokens(rng, 129, m.Vocab)}
+		together := Pack(sequences...)
+		forward := m.Forward(together, nil)
+		trace := NewTrace(m, 1)
+		traced := slices.Clone(trace.Forward(m, together))
+		for s, seq := range sequences {
+			from, to := together.Starts[s]*m.Hidden, together.Starts[s+1]*m.Hidden
+			if !slices.Equal(m.Forward(Pack(seq), nil), forward[from:to]) {
+				t.Errorf("Forward: sequence %d has other bits alone", s)
+			}
+			if !slices.Equal(trace.Forward(m, Pack(seq)), traced[from:to]) {
+				t.Errorf("Trace.Forward: sequence %d has other bits alone", s)
+			}
+		}
+		targets := randomTokens(rng, len(together.Tokens), m.Vocab)
+		gradients := func() []float32 {
+			g := NewGradients(m)
+			_, dHidden := crossEntropy(m, trace.Forward(m, together), targets, g)
+			trace.Backward(m, dHidden, g)
+			return g.Flat
+		}
+		want := gradients()
+		for _, threads := range []int{1, 2, 3} {
+			restore := kernels.SetThreads(threads)
+			if !slices.Equal(m.Forward(together, nil), forward) {
+				t.Errorf("Forward has other bits with %d threads", threads)
+			}
+			if !slices.Equal(gradients(), want) {
+				t.Errorf("gradients have other bits with %d threads", threads)
+			}
+			restore()
+		}
+	})
+}
+
+func TestTrainingLearns(t *testing.T) {
+	for _, tied := range []bool{true, false} {
+		c := tiny(true, tied)
+		m, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(2, 3))
+		m.Init(rng)
+		b := Pack(randomTokens(rng, 12, c.Vocab), randomTokens(rng, 9, c.Vocab))
+		targets := randomTokens(rng, len(b.Tokens), c.Vocab)
+		trace, g := NewTrace(m, len(b.Tokens)), NewGradients(m)
+		m1, m2 := make([]float32, len(g.Flat)), make([]float32, len(g.Flat))
+		var first, last float64
+		for step := 1; step <= 150; step++ {
+			g.Zero()
+			loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
+			trace.Backward(m, dHidden, g)
+			kernels.AdamW{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Step: step, GradScale: 1}.Update(m.Flat(), g.Flat, m1, m2)
+			m.Changed()
+			if step == 1 {
+				first = loss
+			}
+			last = loss
+		}
+		if first > math.Log(float64(c.Vocab))+1 || last > 0.2 {
+			t.Errorf("tied %t: loss went from %.3f to %.3f, expected from about ln %d to below 0.2", tied, first, last, c.Vocab)
+		}
+		after := m.Forward(b, nil) // packed anew after Changed
+		if !near(after, trace.Forward(m, b), 1e-4) {
+			t.Errorf("tied %t: after training Forward and Trace.Forward differ", tied)
+		}
+	}
+}
+
+func near(a, b []float32, tolerance float64) bool {
+	for i := range a {
+		if !(math.Abs(float64(a[i])-float64(b[i])) <= tolerance) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// A training step reuses its buffers. What may remain are closures that kernels hand to their threads: less, over a
+// whole step, than one buffer of the residual stream.
+func TestTrainingStepAllocations(t *testing.T) {
+	m := random(t, medium(), 1)
+	rng := rand.New(rand.NewPCG(9, 9))
+	b := Pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
+	trace, g := NewTrace(m, len(b.Tokens)), NewGradients(m)
+	dHidden := make([]float32, len(b.Tokens)*m.Hidden)
+	step := func() {
+		copy(dHidden, trace.Forward(m, b))
+		trace.Backward(m, dHidden, g)
+	}
+	step()
+	var before, after runtime.MemStats
+	const steps = 5
+	runtime.ReadMemStats(&before)
+	for range steps {
+		step()
+	}
+	runtime.ReadMemStats(&after)
+	bytes := (after.TotalAlloc - before.TotalAlloc) / steps
+	t.Logf("%d allocations, %d bytes a step", (after.Mallocs-before.Mallocs)/steps, bytes)
+	if limit := uint64(4 * len(dHidden)); bytes >= limit {
+		t.Errorf("a step allocates %d bytes, expected fewer than %d", bytes, limit)
+	}
+}
+
+func BenchmarkTrainingStep(b *testing.B) {
+	c := Config{Architecture: "LlamaForCausalLM", Vocab: 1024, Hidden: 128, HeadDim: 32, Layers: Uniform(4, 4, 2, 384),
+		MaxPositions: 512, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1}
+	m := random(b, c, 1)
+	rng := rand.New(rand.NewPCG(9, 9))
+	var sequences [][]int32
+	for range 16 {
+		sequences = append(sequences, randomTokens(rng, 128, m.Vocab))
+	}
+	batch := Pack(sequences...)
+	trace, g := NewTrace(m, len(batch.Tokens)), NewGradients(m)
+	dHidden := make([]float32, len(batch.Tokens)*m.Hidden)
+	b.ReportAllocs()
+	for b.Loop() {
+		copy(dHidden, trace.Forward(m, batch))
+		trace.Backward(m, dHidden, g)
+	}
+	b.ReportMetric(float64(len(batch.Tokens)*b.N)/b.Elapsed().Seconds(), "tokens/s")
+}
