@@ -1,10 +1,20 @@
 package kernels
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // KVBlock is the number of consecutive absolute positions that attention treats as one block. Blocks are
 // merged in ascending order, so a query's result does not depend on how its prefix was computed, chunked, paged or batched.
 const KVBlock = 64
+
+// Queries go through in rows of so many, which divide KVBlock. The fewer, the less is computed above the diagonal; the backward pass
+// writes keys' and values' gradients once for each, so it takes more.
+const (
+	forwardRows  = 16
+	backwardRows = 32
+)
 
 // Attention computes causal attention for packed sequences: starts [sequences+1] are the offsets of the sequences in
 // the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads, headDim], lse is
@@ -56,11 +66,23 @@ type packedAttention struct {
 }
 
 func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) *packedAttention {
+	checkHeads(what, heads, kvHeads)
+	for i, s := range starts {
+		if s < 0 || i > 0 && s < starts[i-1] {
+			panic(fmt.Sprintf("kernels: %s start %d is %d after %d", what, i, s, starts[max(0, i-1)]))
+		}
+	}
 	tokens := starts[len(starts)-1]
 	checkLen(what+" q", q, tokens*heads*headDim)
 	checkLen(what+" k", k, tokens*kvHeads*headDim)
 	checkLen(what+" v", v, tokens*kvHeads*headDim)
 	return &packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
+}
+
+func checkHeads(what string, heads, kvHeads int) {
+	if kvHeads < 1 || heads%kvHeads != 0 {
+		panic(fmt.Sprintf("kernels: %s has %d heads over %d KV heads, needs a multiple", what, heads, kvHeads))
+	}
 }
 
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
@@ -76,21 +98,21 @@ func (a *packedAttention) task(i int) (from, to, kvHead int) {
 func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d // row strides
-	s := newScratch(d*n + KVBlock*KVBlock + KVBlock*d + 4*KVBlock)
+	s := newScratch(d*n + forwardRows*(KVBlock+d+4))
 	defer s.free()
-	keys, scores, part := s.take(d*n), s.take(KVBlock*KVBlock), s.take(KVBlock*d)
-	state := softmaxState{s.take(KVBlock), s.take(KVBlock), s.take(KVBlock), s.take(KVBlock)}
+	keys, scores, part := s.take(d*n), s.take(forwardRows*KVBlock), s.take(forwardRows*d)
+	state := softmaxState{s.take(forwardRows), s.take(forwardRows), s.take(forwardRows), s.take(forwardRows)}
 	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
-		for i := 0; i < n; i += KVBlock {
-			rows := min(KVBlock, n-i)
+		for i := 0; i < n; i += forwardRows {
+			rows := min(forwardRows, n-i)
 			at := (from+i)*qs + h*d
 			state.reset(rows)
 			for r := range rows {
 				clear(out[at+r*qs:][:d])
 			}
 			for j := 0; j <= i; j += KVBlock {
-				cols := min(KVBlock, n-j)
+				cols := min(KVBlock, i+rows-j)
 				rk.product(scores, a.q[at:], keys[j:], blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: qs, aCol: 1, ldb: n})
 				state.add(rk, scores, rows, cols, i-j, 1, a.scale)
 				rk.product(part, scores, a.v[(from+j)*ks+g*d:], blockShape{m: rows, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: ks})
@@ -114,10 +136,10 @@ func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
-	s := newScratch(2*d*n + 2*KVBlock*KVBlock + KVBlock)
+	s := newScratch(2*d*n + backwardRows*(2*KVBlock+1))
 	defer s.free()
 	keys, values := s.take(d*n), s.take(d*n)
-	p, ds, delta := s.take(KVBlock*KVBlock), s.take(KVBlock*KVBlock), s.take(KVBlock)
+	p, ds, delta := s.take(backwardRows*KVBlock), s.take(backwardRows*KVBlock), s.take(backwardRows)
 	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
 	rk.transpose(values, a.v[from*ks+g*d:], n, d, n, ks)
 	for r := from; r < to; r++ {
@@ -125,14 +147,14 @@ func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, t
 		clear(dv[r*ks+g*d:][:d])
 	}
 	for h := g * a.group; h < (g+1)*a.group; h++ {
-		for i := 0; i < n; i += KVBlock {
-			rows := min(KVBlock, n-i)
+		for i := 0; i < n; i += backwardRows {
+			rows := min(backwardRows, n-i)
 			at := (from+i)*qs + h*d
 			for r := range rows {
 				delta[r] = rk.dot(out[at+r*qs:][:d], dout[at+r*qs:][:d])
 			}
 			for j := 0; j <= i; j += KVBlock {
-				cols, kt := min(KVBlock, n-j), (from+j)*ks+g*d
+				cols, kt := min(KVBlock, i+rows-j), (from+j)*ks+g*d
 				toScores := blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: qs, aCol: 1, ldb: n}
 				rk.product(p, a.q[at:], keys[j:], toScores)
 				rk.product(ds, dout[at:], values[j:], toScores)
@@ -168,10 +190,15 @@ func (s *softmaxState) reset(rows int) {
 // add turns scores [rows, cols] with stride KVBlock into unnormalised probabilities. Row r is a query at position
 // first + r/group relative to the first column and sees the columns up to itself, at least one.
 func (s *softmaxState) add(rk *rowKernels, scores []float32, rows, cols, first, group int, scale float32) {
+	// Maxima of all rows first: a row's exponentials wait for its maximum, other rows need not.
 	for r := range rows {
-		row := scores[r*KVBlock:][:cols]
 		seen := min(cols, first+r/group+1)
-		m := max(s.max[r], rk.maximum(row[:seen])*scale)
+		s.new[r] = rk.maximum(scores[r*KVBlock:][:seen])
+	}
+	for r := range rows {
+		seen := min(cols, first+r/group+1)
+		row := scores[r*KVBlock:][:cols]
+		m := max(s.max[r], s.new[r]*scale)
 		s.new[r] = rk.expSum(row[:seen], row[:seen], scale, m)
 		clear(row[seen:])
 		s.shrink[r], s.max[r] = s.max[r]-m, m

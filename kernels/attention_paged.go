@@ -1,5 +1,7 @@
 package kernels
 
+import "fmt"
+
 // KVPages is one layer's paged KV cache as one sequence sees it. K and V are the layer's whole pool; Table
 // maps the sequence's page number to a page of the pool. PageSize divides KVBlock. A page of V is
 // [kvHeads, PageSize, headDim]; a page of K is [kvHeads, headDim, PageSize], transposed so that the scores of a block need no
@@ -10,10 +12,17 @@ type KVPages struct {
 	Table    []int32
 }
 
+func (p KVPages) check(what string, positions int) {
+	if p.PageSize < 1 || KVBlock%p.PageSize != 0 || len(p.Table)*p.PageSize < positions {
+		panic(fmt.Sprintf("kernels: %s has %d pages of %d positions, needs %d positions in pages that divide %d", what, len(p.Table), p.PageSize, positions, KVBlock))
+	}
+}
+
 // StoreKV writes k and v [rows, kvHeads, headDim] of positions start, start+1, … into the pages.
 func StoreKV(p KVPages, k, v []float32, rows, start, kvHeads, headDim int) {
 	checkLen("StoreKV k", k, rows*kvHeads*headDim)
 	checkLen("StoreKV v", v, rows*kvHeads*headDim)
+	p.check("StoreKV", start+rows)
 	for r := range rows {
 		page, slot := int(p.Table[(start+r)/p.PageSize]), (start+r)%p.PageSize
 		for g := range kvHeads {
@@ -33,6 +42,8 @@ func StoreKV(p KVPages, k, v []float32, rows, start, kvHeads, headDim int) {
 func AttentionPaged(out, q []float32, p KVPages, rows, start, heads, kvHeads, headDim int) {
 	checkLen("AttentionPaged out", out, rows*heads*headDim)
 	checkLen("AttentionPaged q", q, rows*heads*headDim)
+	checkHeads("AttentionPaged", heads, kvHeads)
+	p.check("AttentionPaged", start+rows)
 	group := heads / kvHeads
 	a := pagedAttention{&active.Load().rows, p, heads, kvHeads, headDim, group, scoreScale(headDim)}
 

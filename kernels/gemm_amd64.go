@@ -2,9 +2,26 @@
 
 package kernels
 
-var gemmAVX2 = gemmKernels{height: 6, strip: stripAVX2, packColumns: packColumnsAVX2, packRows: packRowsAVX2}
+import "golang.org/x/sys/cpu"
 
-var gemmAVX512 = gemmKernels{height: 14, ragged: true, strip: stripAVX512, packColumns: packColumnsAVX512, packRows: packRowsAVX512}
+var gemmAVX2 = gemmKernels{
+	height: 6, strip: stripAVX2, packColumns: packColumnsAVX2, packRows: packRowsAVX2,
+	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, mulInt8: mulInt8AVX2, int4Height: 4, mulInt4: mulInt4AVX2,
+}
+
+var gemmAVX512 = avx512Kernels()
+
+// avx512Kernels uses the AVX2 form of int8 products on CPUs that have AVX-512 without VNNI.
+func avx512Kernels() gemmKernels {
+	g := gemmKernels{
+		height: 14, ragged: true, strip: stripAVX512, packColumns: packColumnsAVX512, packRows: packRowsAVX512,
+		activation: 1, quantize: quantizeRowAVX512, int8Height: 14, mulInt8: mulInt8AVX512, int4Height: 12, mulInt4: mulInt4AVX512,
+	}
+	if !cpu.X86.HasAVX512VNNI {
+		g.activation, g.quantize, g.int8Height, g.mulInt8 = gemmAVX2.activation, gemmAVX2.quantize, gemmAVX2.int8Height, gemmAVX2.mulInt8
+	}
+	return g
+}
 
 //go:noescape
 func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)

@@ -4,6 +4,24 @@
 
 #include "textflag.h"
 
+DATA iota16<>+0(SB)/4, $0
+DATA iota16<>+4(SB)/4, $1
+DATA iota16<>+8(SB)/4, $2
+DATA iota16<>+12(SB)/4, $3
+DATA iota16<>+16(SB)/4, $4
+DATA iota16<>+20(SB)/4, $5
+DATA iota16<>+24(SB)/4, $6
+DATA iota16<>+28(SB)/4, $7
+DATA iota16<>+32(SB)/4, $8
+DATA iota16<>+36(SB)/4, $9
+DATA iota16<>+40(SB)/4, $10
+DATA iota16<>+44(SB)/4, $11
+DATA iota16<>+48(SB)/4, $12
+DATA iota16<>+52(SB)/4, $13
+DATA iota16<>+56(SB)/4, $14
+DATA iota16<>+60(SB)/4, $15
+GLOBL iota16<>(SB), RODATA|NOPTR, $64
+
 // Up to 6 x 16: Y0-Y11 accumulators, two a row; Y12, Y13 b's row p; Y14, Y15 broadcast a(i, p) in turn. General
 // registers as in stripAVX512. b's panels must be whole (padded); c is masked when fewer than 16 columns are left.
 // One row takes 64 columns and two rows 32 at a time as long as there are so many.
@@ -130,8 +148,8 @@ tilestore6:
 tail6:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore6
 	MOVQ R13, CX
@@ -268,8 +286,8 @@ tilestore5:
 tail5:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore5
 	MOVQ R13, CX
@@ -387,8 +405,8 @@ tilestore4:
 tail4:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore4
 	MOVQ R13, CX
@@ -487,8 +505,8 @@ tilestore3:
 tail3:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore3
 	MOVQ R13, CX
@@ -633,8 +651,8 @@ tilestore2:
 tail2:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore2
 	MOVQ R13, CX
@@ -761,8 +779,8 @@ tilestore1:
 tail1:
 	VMOVD AX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 	CMPB accumulate+136(FP), $0
 	JEQ tailstore1
 	MOVQ R13, CX
@@ -781,24 +799,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA ·iota16<>+0(SB)/4, $0
-DATA ·iota16<>+4(SB)/4, $1
-DATA ·iota16<>+8(SB)/4, $2
-DATA ·iota16<>+12(SB)/4, $3
-DATA ·iota16<>+16(SB)/4, $4
-DATA ·iota16<>+20(SB)/4, $5
-DATA ·iota16<>+24(SB)/4, $6
-DATA ·iota16<>+28(SB)/4, $7
-DATA ·iota16<>+32(SB)/4, $8
-DATA ·iota16<>+36(SB)/4, $9
-DATA ·iota16<>+40(SB)/4, $10
-DATA ·iota16<>+44(SB)/4, $11
-DATA ·iota16<>+48(SB)/4, $12
-DATA ·iota16<>+52(SB)/4, $13
-DATA ·iota16<>+56(SB)/4, $14
-DATA ·iota16<>+60(SB)/4, $15
-GLOBL ·iota16<>(SB), RODATA|NOPTR, $64
-
 // dst[p*16+i] = src[i*stride+p] for p < k and i < 8, zero from i = rows on. 8 x 8 at a time; Y15 masks the last
 // columns.
 // func packColumns8AVX2(dst, src []float32, stride, rows, k int)
@@ -812,7 +812,7 @@ TEXT ·packColumns8AVX2(SB), NOSPLIT, $0-72
 block:
 	VMOVD CX, X15
 	VPBROADCASTD X15, Y15
-	VPCMPGTD ·iota16<>+0(SB), Y15, Y15
+	VPCMPGTD iota16<>+0(SB), Y15, Y15
 	MOVQ SI, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -919,8 +919,8 @@ TEXT ·packRowsAVX2(SB), NOSPLIT, $0-72
 	SHLQ $2, R9
 	VMOVD DX, X12
 	VPBROADCASTD X12, Y13
-	VPCMPGTD ·iota16<>+0(SB), Y13, Y12
-	VPCMPGTD ·iota16<>+32(SB), Y13, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
 loop:
 	VMASKMOVPS (SI), Y12, Y0
 	VMASKMOVPS 32(SI), Y13, Y1

@@ -17,9 +17,26 @@ type gemmKernels struct {
 	// dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.
 	packColumns func(dst, src []float32, stride, rows, k int)
 	packRows    func(dst, src []float32, stride, n, k int)
+
+	// quantize is QuantizeRowInt8 into the form that mulInt8 reads, of activation bytes an element.
+	activation int
+	quantize   func(dst []byte, x []float32) (scale float32)
+
+	// mulInt8 computes y [m, n] = rowScale·scale·(x·qᵀ) from the panels of a PackedInt8; k counts fours of inputs, strides
+	// are in elements.
+	int8Height int
+	mulInt8    func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
+
+	// mulInt4 computes y [m, n] = x·ŵᵀ from the panels of a PackedInt4: within a group a chain of multiply-adds x·q from
+	// zero, whose end is scaled and added to those of the groups before.
+	int4Height int
+	mulInt4    func(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
 }
 
 // panelWidth is the number of columns of a panel.
 const panelWidth = 16
 
-var gemmRef = gemmKernels{height: 4, strip: stripRef, packColumns: packColumnsRef, packRows: packRowsRef}
+var gemmRef = gemmKernels{
+	height: 4, strip: stripRef, packColumns: packColumnsRef, packRows: packRowsRef,
+	activation: 1, quantize: quantizeRef, int8Height: 4, mulInt8: mulInt8Ref, int4Height: 4, mulInt4: mulInt4Ref,
+}

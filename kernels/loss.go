@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"sync"
 )
 
 // Divergence names a distance between a teacher's distribution p and a student's q over one vocabulary.
@@ -27,9 +26,6 @@ type Distillation struct {
 // lossRows is how many rows one task of the parallel losses takes: small enough to share a chunk of logits
 // among threads, large enough to pay for the hand-over.
 const lossRows = 8
-
-// lossScratch holds rows of scratch, two vocabularies long.
-var lossScratch = sync.Pool{New: func() any { return new([]float32) }}
 
 // CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows, vocab] by weight[r]·∂loss[r]/∂z
 // = weight[r]·(softmax(z) − onehot(label)). labels and weight are [rows]. It runs on all threads.
@@ -68,23 +64,20 @@ func (d Distillation) Loss(divergence, ce, logits, teacher []float32, labels []i
 		panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
 	}
 	Parallel((rows+lossRows-1)/lossRows, func(task int) {
-		buffer := lossScratch.Get().(*[]float32)
-		if len(*buffer) < 2*vocab {
-			*buffer = make([]float32, 2*vocab)
-		}
-		s, copied := (*buffer)[:vocab], (*buffer)[vocab:2*vocab]
+		memory := newScratch(3 * vocab)
+		defer memory.free()
+		own, copied := memory.take(2*vocab), memory.take(vocab)
 		for r := task * lossRows; r < min(rows, (task+1)*lossRows); r++ {
 			z, t := logits[r*vocab:(r+1)*vocab], teacher[r*vocab:(r+1)*vocab]
 			if d.Temperature == 1 {
-				divergence[r], ce[r] = d.row(z, t, s, int(labels[r]), weightD[r], weightCE[r])
+				divergence[r], ce[r] = d.row(z, t, own, int(labels[r]), weightD[r], weightCE[r])
 				continue
 			}
 			copy(copied, z)
 			ce[r] = crossEntropyRow(copied, int(labels[r]), weightCE[r])
-			divergence[r], _ = d.row(z, t, s, int(labels[r]), weightD[r], 0)
+			divergence[r], _ = d.row(z, t, own, int(labels[r]), weightD[r], 0)
 			Add(z, copied)
 		}
-		lossScratch.Put(buffer)
 	})
 }
 
@@ -97,25 +90,25 @@ func crossEntropyRow(z []float32, label int, weight float32) float32 {
 	return float32(math.Log(sum) - (at - float64(m)))
 }
 
-// lossRow is one row's work: z becomes the gradient, t and s are scratch. Logits are centred on their maximum first, so that their differences keep
+// lossRow is one row's work: z becomes the gradient, t, s and e are scratch. Logits are centred on their maximum first, so that their differences keep
 // their digits; nothing is divided by a probability, so that underflow of p or q is harmless.
 type lossRow struct {
-	rk      *rowKernels
-	z, t, s []float32
-	beta    float64
+	rk         *rowKernels
+	z, t, s, e []float32
+	beta       float64
 
 	weightD, weightCE float64 // weightD with its factors of T
 	divergence, sumQ  float64
 }
 
-// row computes one row at one temperature.
-func (d Distillation) row(z, t, s []float32, label int, weightD, weightCE float32) (divergence, ce float32) {
+// row computes one row at one temperature; own is scratch, two rows long.
+func (d Distillation) row(z, t, own []float32, label int, weightD, weightCE float32) (divergence, ce float32) {
 	scale := 1.0
 	if d.TimesT2 {
 		scale = d.Temperature * d.Temperature
 	}
 	r := lossRow{
-		rk: &active.Load().rows, z: z, t: t, s: s, beta: d.Beta,
+		rk: &active.Load().rows, z: z, t: t, s: own[:len(z)], e: own[len(z) : 2*len(z)], beta: d.Beta,
 		weightD: float64(weightD) * scale / d.Temperature, weightCE: float64(weightCE),
 	}
 	r.center(z, d.Temperature)
@@ -174,19 +167,23 @@ func (r *lossRow) jensenShannon() {
 	r.rk.axpy(r.s, r.z, -1)
 	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
 	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
-	shift := math.Log(r.sumQ) - math.Log(sumP)
-	var atP, atQ float64 // KL(p‖m)·Σ_p, KL(q‖m)·Σ_q
-	for i, q := range r.z {
-		d := float64(r.s[i]) + shift
-		var logQM float64
-		if d <= 0 {
-			logQM = -math.Log1p(r.beta * math.Expm1(d))
+	shift := float32(math.Log(r.sumQ) - math.Log(sumP))
+	for i, v := range r.s {
+		v += shift
+		r.s[i], r.e[i] = v, -max(v, -v)
+	}
+	r.rk.exp(r.e, r.e)
+	var atP, atQ float64 // KL(p‖m)·sumP, KL(q‖m)·sumQ
+	for i, d := range r.s {
+		var logQM float32
+		if below := float64(r.e[i]) - 1; d <= 0 {
+			logQM = -float32(math.Log(1 + r.beta*below))
 		} else {
-			logQM = -d - math.Log1p((1-r.beta)*math.Expm1(-d))
+			logQM = -d - float32(math.Log(1+(1-r.beta)*below))
 		}
-		atP += float64(r.t[i]) * (d + logQM)
-		atQ += float64(q) * logQM
-		r.s[i] = float32(logQM)
+		atP += float64(r.t[i] * (d + logQM))
+		atQ += float64(r.z[i] * logQM)
+		r.s[i] = logQM
 	}
 	mean := atQ / r.sumQ
 	r.divergence = r.beta*atP/sumP + (1-r.beta)*mean
@@ -203,7 +200,7 @@ func (r *lossRow) gradient(weight, mean float64) {
 }
 
 // lossBlock is how many elements are added in float32 before the sum goes on in float64.
-const lossBlock = 1024
+const lossBlock = 128
 
 // expSumBlocks computes y = e^(x·scale − shift) and returns Σy. y may be x.
 func expSumBlocks(rk *rowKernels, y, x []float32, scale, shift float32) (sum float64) {

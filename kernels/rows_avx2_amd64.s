@@ -1522,4 +1522,3 @@ store1:
 done:
 	VZEROUPPER
 	RET
-

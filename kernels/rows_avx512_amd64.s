@@ -1594,4 +1594,3 @@ store1:
 done:
 	VZEROUPPER
 	RET
-

@@ -486,6 +486,10 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"SwiGLU":  func() { SwiGLU(x, x, short) },
 		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, 4, 10), false) },
 		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
+		"heads":   func() { Attention(x, nil, x, x, x, []int{0, 1}, 3, 2, 2) },
+		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
+		"table":   func() { AttentionPaged(x, x, KVPages{x, x, 4, []int32{0}}, 2, 3, 1, 1, 1) },
+		"page":    func() { StoreKV(KVPages{x, x, 3, []int32{0}}, x, x, 1, 0, 1, 1) },
 		"AdamW":   func() { AdamW{}.Update(x, short, x, x) },
 	} {
 		func() {

@@ -121,12 +121,6 @@ func copy512(p *printer) {
 // transpose256 does what transpose512 does, 8 x 8 at a time; dst has room for whole rows of 16, of which it writes the
 // half that begins at dst.
 func transpose256(p *printer) {
-	p.line("")
-	p.line("DATA ·iota16<>+0(SB)/4, $0")
-	for i := 1; i < 16; i++ {
-		p.line("DATA ·iota16<>+%d(SB)/4, $%d", 4*i, i)
-	}
-	p.line("GLOBL ·iota16<>(SB), RODATA|NOPTR, $64")
 	p.comment(
 		"dst[p*16+i] = src[i*stride+p] for p < k and i < 8, zero from i = rows on. 8 x 8 at a time; Y15 masks the last",
 		"columns.",
@@ -142,7 +136,7 @@ func transpose256(p *printer) {
 	p.line("block:")
 	p.op("VMOVD CX, X15")
 	p.op("VPBROADCASTD X15, Y15")
-	p.op("VPCMPGTD ·iota16<>+0(SB), Y15, Y15")
+	p.op("VPCMPGTD iota16<>+0(SB), Y15, Y15")
 	p.op("MOVQ SI, R8")
 	for i := range 8 {
 		p.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
@@ -234,4 +228,13 @@ func peak(p *printer, name, reg, xor string, chains int) {
 	p.op("JNZ loop")
 	p.op("VZEROUPPER")
 	p.op("RET")
+}
+
+// iota16 prints the numbers 0…15, of which masks256 makes masks.
+func iota16(p *printer) {
+	p.line("")
+	for i := range 16 {
+		p.line("DATA iota16<>+%d(SB)/4, $%d", 4*i, i)
+	}
+	p.line("GLOBL iota16<>(SB), RODATA|NOPTR, $64")
 }

@@ -335,8 +335,8 @@ func tile256(p *printer, m int) {
 func masks256(p *printer, n string) {
 	p.op("VMOVD %s, X12", n)
 	p.op("VPBROADCASTD X12, Y13")
-	p.op("VPCMPGTD ·iota16<>+0(SB), Y13, Y12")
-	p.op("VPCMPGTD ·iota16<>+32(SB), Y13, Y13")
+	p.op("VPCMPGTD iota16<>+0(SB), Y13, Y12")
+	p.op("VPCMPGTD iota16<>+32(SB), Y13, Y13")
 }
 
 // wide256 prints the loop over several panels for one or two rows.

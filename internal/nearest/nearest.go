@@ -1,0 +1,45 @@
+// Package nearest finds the valid name that a misspelt one was meant to be, for error messages.
+package nearest
+
+import "fmt"
+
+// Name returns the valid name with the smallest edit distance (insertions, deletions and substitutions of a byte) to name, the first of
+// equals; "" where none is near: within two edits or a third of the name.
+func Name(name string, valid []string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, v := range valid {
+		if d := distance(name, v); d < least {
+			best, least = v, d
+		}
+	}
+	return best
+}
+
+// Suggest is the question to end an error message with, such as `, did you mean "osscar"?`; "" where no valid name is near.
+func Suggest(name string, valid []string) string {
+	if n := Name(name, valid); n != "" {
+		return fmt.Sprintf(", did you mean %q?", n)
+	}
+	return ""
+}
+
+// distance is Levenshtein's, one row of the table at a time.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

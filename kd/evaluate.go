@@ -1,0 +1,108 @@
+package kd
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the number of answer tokens.
+func Loss(m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
+	chunk := chunkRows(m.Vocab)
+	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
+	var rows headRows
+	var total float64
+	err = eachAnswerChunk(examples, m.Vocab, chunk, []*model.Model{m}, func(targets []target, of []states) {
+		n := len(targets)
+		rows.gather(of[0], targets, chunk)
+		logits := rows.multiply(m, n, m.Vocab, chunk)
+		for i, t := range targets {
+			labels[i] = t.label
+		}
+		kernels.CrossEntropy(loss, logits, labels, weight, n, m.Vocab)
+		total += sum(loss[:n])
+		tokens += n
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("loss: %w", err)
+	}
+	return total / float64(tokens), tokens, nil
+}
+
+// Fidelity says how closely a student follows its teacher on answer tokens.
+type Fidelity struct {
+	Top1      float64 // share of tokens whose likeliest next token is the same
+	ForwardKL float64 // mean KL(teacher‖student), in nats
+	Tokens    int
+}
+
+// Agreement measures a student against a teacher, both in any weight format, over the vocabulary that both have.
+func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, error) {
+	vocab := commonVocab(student, teacher)
+	chunk := chunkRows(vocab)
+	kl, ce, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
+	var ofTeacher, ofStudent headRows
+	var f Fidelity
+	var same int
+	var total float64
+	err := eachAnswerChunk(examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []target, of []states) {
+		n := len(targets)
+		ofTeacher.gather(of[0], targets, chunk)
+		ofStudent.gather(of[1], targets, chunk)
+		p := ofTeacher.multiply(teacher, n, vocab, chunk)
+		q := ofStudent.multiply(student, n, vocab, chunk)
+		for i := range n {
+			if argmax(p[i*vocab:(i+1)*vocab]) == argmax(q[i*vocab:(i+1)*vocab]) {
+				same++
+			}
+		}
+		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kl, ce, q, p, labels, weight, weight, n, vocab)
+		total += sum(kl[:n])
+		f.Tokens += n
+	})
+	if err != nil {
+		return Fidelity{}, fmt.Errorf("agreement: %w", err)
+	}
+	f.Top1, f.ForwardKL = float64(same)/float64(f.Tokens), total/float64(f.Tokens)
+	return f, nil
+}
+
+// eachAnswerChunk runs the examples through the models, pass by pass, and calls f with chunks of their answer tokens and the states of each model.
+func eachAnswerChunk(examples []Example, vocab, chunk int, models []*model.Model, f func(targets []target, of []states)) error {
+	positions := models[0].MaxPositions
+	for _, m := range models {
+		positions = min(positions, m.MaxPositions)
+	}
+	if err := checkExamples(examples, vocab, positions); err != nil {
+		return err
+	}
+	var p pass
+	seen := false
+	of := make([]states, len(models))
+	err := eachPass(&p, examples, passTokens, false, func(p *pass) error {
+		for i, m := range models {
+			of[i] = states{m, m.Forward(p.batch, nil)}
+		}
+		for at := 0; at < len(p.answers); at += chunk {
+			f(p.answers[at:min(at+chunk, len(p.answers))], of)
+		}
+		seen = true
+		return nil
+	})
+	if err == nil && !seen {
+		return fmt.Errorf("none of the %d examples has an answer token", len(examples))
+	}
+	return err
+}
+
+// argmax returns the index of the largest value, the first of equals.
+func argmax(x []float32) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
+}

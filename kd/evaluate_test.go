@@ -1,0 +1,82 @@
+package kd
+
+import (
+	"math"
+	"testing"
+
+	"slimlab/model"
+)
+
+func TestLossAgainstDefinition(t *testing.T) {
+	m := tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(9, 13, 31)
+	got, tokens, err := Loss(m, examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := countAll(examples)
+	want, unshifted := bruteObjective(Objective{}, m, nil, examples, 1), bruteObjective(Objective{}, m, nil, examples, 0)
+	if tokens != n.answers || math.Abs(got-want) > 1e-5*want {
+		t.Errorf("loss %v over %d tokens, want %v over %d", got, tokens, want, n.answers)
+	}
+	if math.Abs(got-unshifted) < 1e-3 {
+		t.Errorf("loss %v does not tell shifted labels from unshifted (%v)", got, unshifted)
+	}
+}
+
+func TestAgreementAgainstDefinition(t *testing.T) {
+	teacher, student := tinyModel(t, tinyConfig(15, 12), 2), tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(9, 13, 32)
+	got, err := Agreement(teacher, student, examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var same, tokens int
+	for _, e := range examples {
+		b := model.Pack(e.Tokens)
+		p, q := teacher.Forward(b, nil), student.Forward(b, nil)
+		for t := range e.Tokens {
+			if e.Answer[t] {
+				tokens++
+				if argmax64(logProbabilities(teacher, p, t-1, 13, 1)) == argmax64(logProbabilities(student, q, t-1, 13, 1)) {
+					same++
+				}
+			}
+		}
+	}
+	want := bruteObjective(Objective{Divergence: ForwardKL}, student, teacher, examples, 1)
+	if got.Tokens != tokens || got.Top1 != float64(same)/float64(tokens) || math.Abs(got.ForwardKL-want) > 1e-5*want {
+		t.Errorf("%+v, want %d of %d and %v", got, same, tokens, want)
+	}
+	if got.Top1 == 1 {
+		t.Error("unlike models agree everywhere: nothing was tested")
+	}
+	itself, err := Agreement(teacher, teacher, examples)
+	if err != nil || itself.Top1 != 1 || itself.ForwardKL != 0 {
+		t.Errorf("a model against itself: %+v, %v", itself, err)
+	}
+}
+
+func argmax64(x []float64) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+func TestEvaluationBadInput(t *testing.T) {
+	m := tinyModel(t, tinyConfig(13, 8), 1)
+	for _, examples := range [][]Example{
+		nil, {{[]int32{1, 2}, make([]bool, 2)}}, {{[]int32{1, 13}, []bool{false, true}}}, {{[]int32{1}, []bool{true}}}, {{nil, []bool{true}}},
+	} {
+		if _, _, err := Loss(m, examples); err == nil {
+			t.Errorf("Loss accepts %v", examples)
+		}
+		if _, err := Agreement(m, m, examples); err == nil {
+			t.Errorf("Agreement accepts %v", examples)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package kd
+
+import (
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// headLoss is the output head and the loss in one: from final hidden states to the objective, the gradient of the hidden states and that of the head. Invariants:
+// logits exist for one chunk of rows at a time, in a buffer of chunk·vocabulary; only rows with a weight are multiplied; the
+// weights hold the global token counts, so sums over chunks and passes are the loss and need no division.
+type headLoss struct {
+	objective Objective
+	chunk     int // rows
+	vocab     int // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
+
+	student, teacher headRows
+	dHidden          []float32 // [chunk, hidden]
+	divergence, ce   []float32 // [chunk]
+	weightD          []float32 // [chunk]
+	weightCE         []float32 // [chunk]
+	labels           []int32   // [chunk]
+}
+
+// headRows are buffers for logits of a chunk of rows.
+type headRows struct {
+	hidden, logits []float32 // [chunk, hidden], [chunk, vocab]
+}
+
+// sums are the losses of a step so far, in nats.
+type sums struct {
+	loss           float64 // the objective
+	divergence, ce float64 // over answer tokens, not normalised
+	answers        int
+}
+
+// chunkRows chooses rows per chunk so that a chunk of logits is about a megabyte, which a core's cache holds.
+func chunkRows(vocab int) int { return max(16, (1<<18)/vocab) }
+
+// newHeadLoss plans a loss; teacher is nil where the objective needs none.
+func newHeadLoss(o Objective, student, teacher *model.Model, chunk int) *headLoss {
+	l := &headLoss{objective: o, chunk: chunk, vocab: commonVocab(student, teacher)}
+	if chunk == 0 {
+		l.chunk = chunkRows(l.vocab)
+	}
+	return l
+}
+
+// commonVocab is the vocabulary that both models have: sizes differ where one pads its head.
+func commonVocab(student, teacher *model.Model) int {
+	if teacher == nil {
+		return student.Vocab
+	}
+	return min(student.Vocab, teacher.Vocab)
+}
+
+// states is a model and its final hidden states [tokens, hidden] of a pass.
+type states struct {
+	model  *model.Model
+	hidden []float32
+}
+
+// add adds the objective's share of a pass to total, its gradient to dHidden [tokens, hidden] at the targets' rows, and to head [vocab, hidden].
+// n counts the tokens of the step's whole batch.
+func (l *headLoss) add(total *sums, n counts, p *pass, student, teacher states, dHidden, head []float32) {
+	o := l.objective
+	answer, sequence := 0.0, 0.0
+	if n.answers > 0 {
+		answer = (1 - o.Sequence) / float64(n.answers)
+	}
+	if n.sequence > 0 {
+		sequence = o.Sequence / float64(n.sequence)
+	}
+	ce := o.ceShare()
+	ofAnswer, ofOther := weights{(1 - ce) * answer, ce*answer + sequence}, weights{0, sequence}
+	if o.SequenceLoss == SequenceMixture {
+		ofOther = weights{(1 - ce) * sequence, ce * sequence}
+		ofAnswer = weights{(1 - ce) * (answer + sequence), ce * (answer + sequence)}
+	}
+	part := func(targets []target, w weights) (divergence, crossEntropy float64) {
+		for len(targets) > 0 {
+			rows := min(l.chunk, len(targets))
+			d, c := l.addChunk(targets[:rows], w, student, teacher, dHidden, head)
+			divergence, crossEntropy = divergence+d, crossEntropy+c
+			targets = targets[rows:]
+		}
+		total.loss += w.divergence*divergence + w.ce*crossEntropy
+		return divergence, crossEntropy
+	}
+	d, c := part(p.answers, ofAnswer)
+	total.divergence, total.ce, total.answers = total.divergence+d, total.ce+c, total.answers+len(p.answers)
+	if ofOther != (weights{}) {
+		part(p.others, ofOther)
+	}
+}
+
+// weights are the factors of one token's divergence and cross-entropy in the objective.
+type weights struct{ divergence, ce float64 }
+
+// addChunk returns the sums of divergence and cross-entropy over the targets, unweighted.
+func (l *headLoss) addChunk(targets []target, w weights, student, teacher states, dHidden, head []float32) (divergence, crossEntropy float64) {
+	rows, width := len(targets), student.model.Hidden
+	x := l.student.gather(student, targets, l.chunk)
+	logits := sized(&l.student.logits, rows*l.vocab, l.chunk*l.vocab)
+	headWeight := student.model.Head.Float32()[:l.vocab*width]
+	kernels.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
+
+	labels := sized(&l.labels, rows, l.chunk)
+	wCE := sized(&l.weightCE, rows, l.chunk)
+	ce := sized(&l.ce, rows, l.chunk)
+	for i, t := range targets {
+		labels[i], wCE[i] = t.label, float32(w.ce)
+	}
+	if w.divergence == 0 {
+		kernels.CrossEntropy(ce, logits, labels, wCE, rows, l.vocab)
+	} else {
+		wD, d := sized(&l.weightD, rows, l.chunk), sized(&l.divergence, rows, l.chunk)
+		for i := range wD {
+			wD[i] = float32(w.divergence)
+		}
+		l.teacher.gather(teacher, targets, l.chunk)
+		teacherLogits := l.teacher.multiply(teacher.model, rows, l.vocab, l.chunk)
+		l.objective.kernel().Loss(d, ce, logits, teacherLogits, labels, wD, wCE, rows, l.vocab)
+		divergence = sum(d)
+	}
+
+	dx := sized(&l.dHidden, rows*width, l.chunk*width)
+	kernels.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
+	kernels.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
+	for i, t := range targets {
+		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
+	}
+	return divergence, sum(ce)
+}
+
+// gather copies the hidden states of the targets together.
+func (h *headRows) gather(of states, targets []target, chunk int) []float32 {
+	width := of.model.Hidden
+	x := sized(&h.hidden, len(targets)*width, chunk*width)
+	for i, t := range targets {
+		copy(x[i*width:(i+1)*width], of.hidden[t.row*width:(t.row+1)*width])
+	}
+	return x
+}
+
+// multiply computes the first vocab logits of the gathered rows with a head in any format.
+func (h *headRows) multiply(m *model.Model, rows, vocab, chunk int) []float32 {
+	logits := sized(&h.logits, rows*m.Vocab, chunk*m.Vocab)
+	m.Logits(logits, h.hidden, rows)
+	if vocab < m.Vocab {
+		for r := 1; r < rows; r++ {
+			copy(logits[r*vocab:(r+1)*vocab], logits[r*m.Vocab:])
+		}
+	}
+	return logits[:rows*vocab]
+}
+
+// bytes is the memory that the loss holds.
+func (l *headLoss) bytes() int {
+	floats := cap(l.student.hidden) + cap(l.student.logits) + cap(l.teacher.hidden) + cap(l.teacher.logits) + cap(l.dHidden)
+	return 4 * (floats + cap(l.divergence) + cap(l.ce) + cap(l.weightD) + cap(l.weightCE) + cap(l.labels))
+}
+
+// sized returns the first n elements of a buffer that is allocated once, with room for most.
+func sized[T any](buffer *[]T, n, most int) []T {
+	if cap(*buffer) < n {
+		*buffer = make([]T, max(n, most))
+	}
+	return (*buffer)[:n]
+}
+
+// sum adds in float64.
+func sum(x []float32) float64 {
+	var s float64
+	for _, v := range x {
+		s += float64(v)
+	}
+	return s
+}

@@ -1,0 +1,91 @@
+package kd
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseObjective(t *testing.T) {
+	cases := []struct{ text, name, formula, problem string }{
+		{text: "sft", name: "sft", formula: "0.95·mean_A[CE] + 0.05·mean_S[CE]"},
+		{text: "fkl", name: "fkl", formula: "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "rkl", name: "rkl", formula: "0.95·mean_A[0.9·KL(q‖p) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "jsd:0.5", name: "jsd:0.5", formula: "0.95·mean_A[0.9·(0.5·KL(p‖m) + 0.5·KL(q‖m); m = 0.5p + 0.5q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "jsd:0.1", name: "jsd:0.1", formula: "0.95·mean_A[0.9·(0.1·KL(p‖m) + 0.9·KL(q‖m); m = 0.1p + 0.9q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "flk", problem: "nearest is fkl"},
+		{text: "RKL", problem: "nearest is rkl"},
+		{text: "js:0.5", problem: "nearest is jsd"},
+		{text: "", problem: "nearest is"},
+		{text: "jsd", problem: "needs its β"},
+		{text: "jsd:", problem: "β is \"\""},
+		{text: "jsd:half", problem: "β is \"half\""},
+		{text: "jsd:0", problem: "its normalised limit is fkl"},
+		{text: "jsd:1", problem: "its normalised limit is rkl"},
+		{text: "jsd:1.5", problem: "between 0 and 1"},
+		{text: "jsd:NaN", problem: "between 0 and 1"},
+		{text: "fkl:2", problem: "takes no parameter"},
+	}
+	for _, c := range cases {
+		o, err := ParseObjective(c.text)
+		if c.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), c.problem) {
+				t.Errorf("ParseObjective(%q): error %v, want one that says %q", c.text, err, c.problem)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("ParseObjective(%q): %v", c.text, err)
+			continue
+		}
+		if o.String() != c.name || o.Formula() != c.formula {
+			t.Errorf("ParseObjective(%q) is %s: %s\nwant %s: %s", c.text, o, o.Formula(), c.name, c.formula)
+		}
+	}
+}
+
+func TestObjectiveFormula(t *testing.T) {
+	cases := []struct {
+		o    Objective
+		want string
+	}{
+		{Objective{}, "mean_A[CE]"},
+		{Objective{Divergence: ForwardKL}, "mean_A[KL(p‖q)]"},
+		{Objective{Divergence: ForwardKL, Sequence: 1}, "mean_S[CE]"},
+		{Objective{Divergence: ForwardKL, Sequence: 0.5, SequenceLoss: SequenceMixture}, "0.5·mean_A[KL(p‖q)] + 0.5·mean_S[KL(p‖q)]"},
+		{Objective{Divergence: ReverseKL, CE: 0.25, Temperature: 2, TimesT2: true}, "mean_A[0.75·4·KL(q^(1/2)‖p^(1/2)) + 0.25·CE]"},
+	}
+	for _, c := range cases {
+		if err := c.o.Validate(); err != nil {
+			t.Errorf("%+v: %v", c.o, err)
+		}
+		if got := c.o.Formula(); got != c.want {
+			t.Errorf("%+v: formula %s, want %s", c.o, got, c.want)
+		}
+	}
+}
+
+func TestObjectiveValidate(t *testing.T) {
+	for _, o := range []Objective{
+		{Divergence: 9}, {Divergence: -1}, {Divergence: JSD}, {CE: -0.1}, {CE: 1.1}, {Sequence: 2}, {SequenceLoss: 7}, {Temperature: -1},
+	} {
+		if o.Validate() == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+	}
+}
+
+func FuzzParseObjective(f *testing.F) {
+	for _, text := range []string{"sft", "fkl", "rkl", "jsd:0.5", "jsd:0", "jsd:1e-300", "jsd:", ":", "jsd:0x1p-2", "ΚΛ"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := ParseObjective(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseObjective(o.String())
+		if err != nil || again.String() != o.String() {
+			t.Errorf("%q parses to %s, which parses to %s, %v", text, o, again, err)
+		}
+	})
+}

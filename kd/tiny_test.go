@@ -1,0 +1,189 @@
+package kd
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"slimlab/model"
+)
+
+func tinyConfig(vocab, hidden int) model.Config {
+	return model.Config{
+		Architecture: "LlamaForCausalLM", Vocab: vocab, Hidden: hidden, HeadDim: 4, Layers: model.Uniform(2, 2, 1, 12),
+		MaxPositions: 64, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	}
+}
+
+// tinyModel draws weights large enough that its distributions are far from uniform.
+func tinyModel(t testing.TB, c model.Config, seed uint64) *model.Model {
+	t.Helper()
+	m, err := model.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(seed, 77))
+	m.Init(rng)
+	for _, p := range m.Parameters() {
+		for i := range p.Data {
+			p.Data[i] += float32(0.2 * rng.NormFloat64())
+		}
+	}
+	m.Changed()
+	return m
+}
+
+// tinyExamples draws sequences of unlike lengths and shares of answer tokens.
+func tinyExamples(n, vocab int, seed uint64) []Example {
+	rng := rand.New(rand.NewPCG(seed, 5))
+	examples := make([]Example, n)
+	for i := range examples {
+		length := 3 + rng.IntN(12)
+		e := Example{make([]int32, length), make([]bool, length)}
+		for t := range e.Tokens {
+			e.Tokens[t] = int32(rng.IntN(vocab))
+			e.Answer[t] = t > 0 && rng.IntN(4) == 0
+		}
+		e.Answer[1+i%(length-1)] = true
+		examples[i] = e
+	}
+	return examples
+}
+
+// objectives is every divergence in every structure.
+func objectives() []Objective {
+	var list []Objective
+	for _, base := range []Objective{
+		{}, {Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Beta: 0.3},
+		{Divergence: ForwardKL, Temperature: 2, TimesT2: true}, {Divergence: JSD, Beta: 0.5, Temperature: 0.7},
+	} {
+		for _, o := range []Objective{
+			{CE: 0.1, Sequence: 0.05}, {CE: 0.1, Sequence: 0.3, SequenceLoss: SequenceMixture}, {}, {CE: 1}, {CE: 0.2, Sequence: 1},
+		} {
+			o.Divergence, o.Beta, o.Temperature, o.TimesT2 = base.Divergence, base.Beta, base.Temperature, base.TimesT2
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+func newTestTrainer(t testing.TB, o Objective, student, teacher *model.Model, chunk, passTokens int) *trainer {
+	t.Helper()
+	tr, err := newTrainer(TrainConfig{
+		Student: student, Teacher: teacher, Objective: o, Batches: func(int) []Example { return nil },
+		Steps: 1, LearningRate: 1e-3, ChunkRows: chunk, PassTokens: passTokens,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// logProbabilities are float64 log-probabilities of rows [rows, hidden] over the first vocab tokens, at a temperature.
+func logProbabilities(m *model.Model, hidden []float32, row, vocab int, temperature float64) []float64 {
+	head := m.Head.Float32()
+	out := make([]float64, vocab)
+	for v := range out {
+		for i := range m.Hidden {
+			out[v] += float64(head[v*m.Hidden+i]) * float64(hidden[row*m.Hidden+i])
+		}
+		out[v] /= temperature
+	}
+	most, total := math.Inf(-1), 0.0
+	for _, z := range out {
+		most = max(most, z)
+	}
+	for _, z := range out {
+		total += math.Exp(z - most)
+	}
+	for v := range out {
+		out[v] -= most + math.Log(total)
+	}
+	return out
+}
+
+func kl(lp, lq []float64) (d float64) {
+	for i := range lp {
+		d += math.Exp(lp[i]) * (lp[i] - lq[i])
+	}
+	return d
+}
+
+// bruteObjective is the objective from its definition in float64: each example forward by itself, all tokens, no chunks, the label of
+// position t read at the logits of t−shift.
+func bruteObjective(o Objective, student, teacher *model.Model, examples []Example, shift int) float64 {
+	vocab := commonVocab(student, teacher)
+	temperature := o.Temperature
+	if temperature == 0 {
+		temperature = 1
+	}
+	var answerSum, sequenceSum float64
+	var answers, sequence int
+	for _, e := range examples {
+		b := model.Pack(e.Tokens)
+		qHidden := student.Forward(b, nil)
+		var pHidden []float32
+		if teacher != nil {
+			pHidden = teacher.Forward(b, nil)
+		}
+		for t := 1; t < len(e.Tokens); t++ {
+			ce := -logProbabilities(student, qHidden, t-shift, vocab, 1)[e.Tokens[t]]
+			mixture := ce
+			if o.Divergence != None {
+				lp := logProbabilities(teacher, pHidden, t-shift, vocab, temperature)
+				lq := logProbabilities(student, qHidden, t-shift, vocab, temperature)
+				var d float64
+				switch o.Divergence {
+				case ForwardKL:
+					d = kl(lp, lq)
+				case ReverseKL:
+					d = kl(lq, lp)
+				case JSD:
+					lm := make([]float64, vocab)
+					for i := range lm {
+						lm[i] = math.Log(o.Beta*math.Exp(lp[i]) + (1-o.Beta)*math.Exp(lq[i]))
+					}
+					d = o.Beta*kl(lp, lm) + (1-o.Beta)*kl(lq, lm)
+				}
+				if o.TimesT2 {
+					d *= temperature * temperature
+				}
+				mixture = (1-o.CE)*d + o.CE*ce
+			}
+			if e.Answer[t] {
+				answers++
+				answerSum += mixture
+			}
+			sequence++
+			if o.SequenceLoss == SequenceMixture {
+				sequenceSum += mixture
+			} else {
+				sequenceSum += ce
+			}
+		}
+	}
+	return (1-o.Sequence)*answerSum/float64(answers) + o.Sequence*sequenceSum/float64(sequence)
+}
+
+func largest(x []float32) (m float64) {
+	for _, v := range x {
+		m = max(m, math.Abs(float64(v)))
+	}
+	return m
+}
+
+func largestDifference(a, b []float32) (m float64) {
+	for i := range a {
+		m = max(m, math.Abs(float64(a[i])-float64(b[i])))
+	}
+	return m
+}
+
+func sameBits(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}

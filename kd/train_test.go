@@ -1,0 +1,341 @@
+package kd
+
+import (
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+func trainTiny(t testing.TB, c TrainConfig) (Result, []Step) {
+	t.Helper()
+	var steps []Step
+	result, err := Train(context.Background(), c, func(s Step) { steps = append(steps, s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result, steps
+}
+
+// TestMemorises: a tiny model learns a few sequences by heart.
+func TestMemorises(t *testing.T) {
+	student := tinyModel(t, tinyConfig(13, 16), 1)
+	examples := tinyExamples(6, 13, 21)
+	result, steps := trainTiny(t, TrainConfig{
+		Student: student, Objective: Objective{}, Batches: Shuffle(examples, 6, 1), Steps: 150,
+		LearningRate: 2e-2, WarmUp: 10, Floor: 0.1, Validation: examples,
+	})
+	if steps[0].Loss < 1 || result.Last.Validation > 0.05 {
+		t.Errorf("loss from %v to %v, want below 0.05", steps[0].Loss, result.Last.Validation)
+	}
+	if !math.IsNaN(steps[0].Divergence) || !math.IsNaN(steps[0].Validation) {
+		t.Errorf("step 1 reports divergence %v and validation %v that were not computed", steps[0].Divergence, steps[0].Validation)
+	}
+}
+
+// TestDivergencesConverge: a student of the teacher's shape comes close to it by each divergence.
+func TestDivergencesConverge(t *testing.T) {
+	teacher := tinyModel(t, tinyConfig(13, 8), 2)
+	examples := tinyExamples(6, 13, 22)
+	for _, o := range []Objective{
+		{Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Beta: 0.5}, {Divergence: JSD, Beta: 0.1},
+		{Divergence: ForwardKL, Temperature: 2, TimesT2: true},
+	} {
+		student := tinyModel(t, tinyConfig(13, 16), 1)
+		before, err := Agreement(teacher, student, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, steps := trainTiny(t, TrainConfig{
+			Student: student, Teacher: teacher, Objective: o, Batches: Shuffle(examples, 6, 1), Steps: 200,
+			LearningRate: 2e-2, WarmUp: 10, Floor: 0.02,
+		})
+		after, err := Agreement(teacher, student, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.ForwardKL > 0.02*before.ForwardKL || after.Top1 < 0.9 {
+			t.Errorf("%s: agreement from %+v to %+v, divergence from %v to %v", o.Formula(), before, after, steps[0].Divergence, steps[len(steps)-1].Divergence)
+		}
+	}
+}
+
+// TestSameSeedSameBits: whatever the number of threads and the run.
+func TestSameSeedSameBits(t *testing.T) {
+	teacher := tinyModel(t, tinyConfig(13, 12), 2)
+	examples := tinyExamples(20, 13, 23)
+	run := func(threads int, seed uint64) ([]Step, []float32) {
+		defer kernels.SetThreads(threads)()
+		student := tinyModel(t, tinyConfig(13, 8), 1)
+		_, steps := trainTiny(t, TrainConfig{
+			Student: student, Teacher: teacher, Objective: Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05},
+			Batches: Shuffle(examples, 7, seed), PassTokens: 30, ChunkRows: 9, Steps: 9, LearningRate: 1e-2, WarmUp: 2, WeightDecay: 0.1,
+		})
+		return steps, student.Flat()
+	}
+	steps, weights := run(1, 5)
+	for _, threads := range []int{1, 2, 7} {
+		again, same := run(threads, 5)
+		if !sameBits(weights, same) {
+			t.Errorf("%d threads: other weights", threads)
+		}
+		for i := range steps { // a NaN is not equal to itself
+			steps[i].Validation, again[i].Validation = 0, 0
+		}
+		if !reflect.DeepEqual(steps, again) {
+			t.Errorf("%d threads: other steps", threads)
+		}
+	}
+	if _, other := run(1, 6); sameBits(weights, other) {
+		t.Error("another seed gives the same weights")
+	}
+}
+
+func TestKeepBest(t *testing.T) {
+	examples := tinyExamples(5, 13, 24)
+	validation := tinyExamples(5, 13, 25)
+	student := tinyModel(t, tinyConfig(13, 16), 1)
+	result, steps := trainTiny(t, TrainConfig{ // learns noise by heart, so the validation loss soon rises
+		Student: student, Batches: Shuffle(examples, 5, 1), Steps: 60, LearningRate: 2e-2, Validation: validation, EvalEvery: 3, KeepBest: true,
+	})
+	best, at := math.Inf(1), 0
+	for _, s := range steps {
+		if (s.Step%3 == 0) == math.IsNaN(s.Validation) {
+			t.Errorf("step %d: validation %v", s.Step, s.Validation)
+		}
+		if s.Validation < best {
+			best, at = s.Validation, s.Step
+		}
+	}
+	loss, _, err := Loss(student, validation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.BestStep != at || result.BestValidation != best || loss != best {
+		t.Errorf("result %+v and final loss %v, want the best %v of step %d", result, loss, best, at)
+	}
+	if result.Last.Validation <= best {
+		t.Errorf("the last validation loss %v is the best: nothing was tested", result.Last.Validation)
+	}
+}
+
+func TestCancelKeepsFinishedSteps(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	student := tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(5, 13, 24)
+	var kept []float32
+	result, err := Train(ctx, TrainConfig{Student: student, Batches: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s Step) {
+		if s.Step == 3 {
+			kept = append(kept, student.Flat()...)
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "after step 3 of 50") {
+		t.Errorf("error %v", err)
+	}
+	if result.Last.Step != 3 || !sameBits(kept, student.Flat()) {
+		t.Errorf("stopped at step %d, or with other weights", result.Last.Step)
+	}
+}
+
+func TestNotFiniteStops(t *testing.T) {
+	student := tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(5, 13, 24)
+	var kept []float32
+	result, err := Train(context.Background(), TrainConfig{Student: student, Batches: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s Step) {
+		if s.Step == 2 {
+			student.FinalNorm[3] = float32(math.NaN())
+			kept = append(kept, student.Flat()...)
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "step 3 of 50") || !strings.Contains(err.Error(), "not finite") {
+		t.Errorf("error %v", err)
+	}
+	if result.Last.Step != 2 || !sameBits(kept, student.Flat()) {
+		t.Error("the broken step touched the weights")
+	}
+}
+
+func TestTrainBadInput(t *testing.T) {
+	teacher := tinyModel(t, tinyConfig(13, 12), 2)
+	good := tinyExamples(4, 13, 1)
+	cases := []struct {
+		name   string
+		change func(*TrainConfig)
+		want   string
+	}{
+		{"no student", func(c *TrainConfig) { c.Student = nil }, "no student"},
+		{"no teacher", func(c *TrainConfig) { c.Teacher = nil }, "needs a teacher"},
+		{"own teacher", func(c *TrainConfig) { c.Teacher = c.Student }, "clone"},
+		{"jsd of 1", func(c *TrainConfig) { c.Objective = Objective{Divergence: JSD, Beta: 1} }, "rkl"},
+		{"no batches", func(c *TrainConfig) { c.Batches = nil }, "no batches"},
+		{"no steps", func(c *TrainConfig) { c.Steps = 0 }, "0 steps"},
+		{"long warm-up", func(c *TrainConfig) { c.WarmUp = 9 }, "warm-up of 9"},
+		{"rate", func(c *TrainConfig) { c.LearningRate = math.NaN() }, "learning rate NaN"},
+		{"floor", func(c *TrainConfig) { c.Floor = 2 }, "floor 2"},
+		{"decay", func(c *TrainConfig) { c.WeightDecay = -1 }, "weight decay -1"},
+		{"beta", func(c *TrainConfig) { c.Beta2 = 1 }, "betas 0 and 1"},
+		{"quantized student", func(c *TrainConfig) { c.Student.Blocks[1].Up.Weight = opaque{c.Student.Blocks[1].Up.Weight} }, "up_proj"},
+		{"empty batch", func(c *TrainConfig) { c.Batches = Shuffle(nil, 4, 1) }, "step 1 of 3: batch of 0 examples"},
+		{"no answers", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 2}, make([]bool, 2)}) }, "no token with a loss"},
+		{"lengths", func(c *TrainConfig) { c.Batches = fixed(good[0], Example{[]int32{1, 2}, nil}) }, "example 1: 2 tokens, but 0 answer marks"},
+		{"first answer", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 2}, []bool{true, false}}) }, "first token"},
+		{"too long", func(c *TrainConfig) { c.Batches = fixed(Example{make([]int32, 65), make([]bool, 65)}) }, "65 tokens, but the model has 64"},
+		{"token", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 13}, []bool{false, true}}) }, "token 13 at position 1"},
+		{"negative token", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{-1, 1}, []bool{false, true}}) }, "token -1"},
+		{"validation", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 99}, []bool{false, true}}} }, "validation example 0: token 99"},
+		{"validation without answers", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 2}, make([]bool, 2)}} }, "none of the 1 validation examples"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			config := TrainConfig{
+				Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: teacher, Objective: Objective{Divergence: ForwardKL},
+				Batches: fixed(good...), Steps: 3, LearningRate: 1e-3,
+			}
+			c.change(&config)
+			_, err := Train(context.Background(), config, nil)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one that says %q", err, c.want)
+			}
+		})
+	}
+}
+
+func fixed(examples ...Example) func(int) []Example {
+	return func(int) []Example { return examples }
+}
+
+// opaque is a weight in a format that cannot be trained.
+type opaque struct{ model.Weight }
+
+func (opaque) Format() string { return "opaque" }
+
+// TestTeacherInAnyFormat: the teacher is reached through model.Weight alone.
+func TestTeacherInAnyFormat(t *testing.T) {
+	teacher := tinyModel(t, tinyConfig(13, 12), 2)
+	quantized := teacher.Clone()
+	quantized.Head = opaque{quantized.Head}
+	for i := range quantized.Blocks {
+		quantized.Blocks[i].Down.Weight = opaque{quantized.Blocks[i].Down.Weight}
+	}
+	examples := tinyExamples(5, 13, 2)
+	student := tinyModel(t, tinyConfig(13, 8), 1)
+	o := Objective{Divergence: ForwardKL, CE: 0.1}
+	want, err := newTestTrainer(t, o, student, teacher, 0, 0).gradient(examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := newTestTrainer(t, o, student, quantized, 0, 0).gradient(examples); err != nil || got != want {
+		t.Errorf("losses %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	c := TrainConfig{LearningRate: 2, WarmUp: 4, Steps: 14, Floor: 0.1}
+	for step, want := range map[int]float64{1: 0.5, 4: 2, 9: 1.1, 14: 0.2} {
+		if got := c.rate(step); math.Abs(got-want) > 1e-12 {
+			t.Errorf("rate of step %d is %v, want %v", step, got, want)
+		}
+	}
+	for step := 5; step <= 14; step++ {
+		if c.rate(step) >= c.rate(step-1) {
+			t.Errorf("rate does not fall at step %d", step)
+		}
+	}
+	one := TrainConfig{LearningRate: 2, Steps: 1}
+	if got := one.rate(1); got != 2 {
+		t.Errorf("rate of the only step is %v", got)
+	}
+}
+
+// TestWeightDecayRanges: every parameter is in one range, and norms, biases and the embedding do not decay.
+func TestWeightDecayRanges(t *testing.T) {
+	c := tinyConfig(13, 8)
+	c.Architecture, c.QKVBias, c.TiedHead = "Qwen2ForCausalLM", true, false
+	m := tinyModel(t, c, 1)
+	ranges := decayRanges(m)
+	at := 0
+	for _, r := range ranges {
+		if r.from != at || r.to <= r.from {
+			t.Fatalf("ranges %v have a gap", ranges)
+		}
+		at = r.to
+	}
+	if at != len(m.Flat()) {
+		t.Fatalf("ranges end at %d of %d", at, len(m.Flat()))
+	}
+	at = 0
+	for _, p := range m.Parameters() {
+		plain := strings.Contains(p.Name, "norm") || strings.HasSuffix(p.Name, "bias") || strings.Contains(p.Name, "embed")
+		for _, r := range ranges {
+			if r.from <= at && at < r.to && r.decays == plain {
+				t.Errorf("%s: decays %v", p.Name, r.decays)
+			}
+		}
+		at += len(p.Data)
+	}
+}
+
+// TestClipAndDecay: one step against AdamW's formula in float64.
+func TestClipAndDecay(t *testing.T) {
+	student := tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(4, 13, 1)
+	before := append([]float32(nil), student.Flat()...)
+	tr := newTestTrainer(t, Objective{}, student.Clone(), nil, 0, 0)
+	if _, err := tr.gradient(examples); err != nil {
+		t.Fatal(err)
+	}
+	norm := math.Sqrt(kernels.SumSquares(tr.gradients.Flat))
+	const rate, decay, clip = 0.01, 0.5, 1e-6 // clipped so far that epsilon shows
+	_, steps := trainTiny(t, TrainConfig{Student: student, Batches: fixed(examples...), Steps: 1, WarmUp: 1, LearningRate: rate, WeightDecay: decay, Clip: clip})
+	if math.Abs(steps[0].GradNorm-norm) > 1e-6*norm {
+		t.Errorf("gradient norm %v, want %v", steps[0].GradNorm, norm)
+	}
+	for _, r := range decayRanges(student) {
+		for i := r.from; i < r.to; i++ {
+			g := float64(tr.gradients.Flat[i]) * clip / norm
+			want := float64(before[i]) - rate*g/(math.Abs(g)+1e-8)
+			if r.decays {
+				want -= rate * decay * float64(before[i])
+			}
+			if math.Abs(float64(student.Flat()[i])-want) > 1e-6 {
+				t.Fatalf("parameter %d is %v, want %v", i, student.Flat()[i], want)
+			}
+		}
+	}
+}
+
+func TestShuffle(t *testing.T) {
+	examples := make([]Example, 10)
+	for i := range examples {
+		examples[i].Tokens = []int32{int32(i)}
+	}
+	batches := Shuffle(examples, 4, 3)
+	var order []int32
+	for step := 1; step <= 10; step++ {
+		for _, e := range batches(step) {
+			order = append(order, e.Tokens[0])
+		}
+	}
+	for epoch := range 4 {
+		seen := map[int32]bool{}
+		for _, id := range order[epoch*10 : epoch*10+10] {
+			seen[id] = true
+		}
+		if len(seen) != 10 {
+			t.Errorf("epoch %d has %d of 10 examples: %v", epoch, len(seen), order[epoch*10:epoch*10+10])
+		}
+	}
+	if reflect.DeepEqual(order[:10], order[10:20]) {
+		t.Error("two epochs have one order")
+	}
+	if again := Shuffle(examples, 4, 3)(7); again[2].Tokens[0] != order[26] {
+		t.Error("a step asked for by itself has other examples")
+	}
+}

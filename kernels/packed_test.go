@@ -1,0 +1,284 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// packedSizes are out and in.
+var packedSizes = [][2]int{{1, 1}, {2, 3}, {16, 4}, {17, 5}, {33, 31}, {47, 64}, {64, 172}, {172, 96}, {130, 33}, {300, 24}, {530, 600}, {40, 1100}}
+
+var packedRows = []int{1, 2, 3, 5, 11, 12, 13, 14, 15, 31, 45}
+
+func randomInt8(n, lo, hi int, r *rand.Rand) []int8 {
+	q := make([]int8, n)
+	for i := range q {
+		q[i] = int8(lo + r.IntN(hi-lo+1))
+	}
+	return q
+}
+
+// packedWeight is one of the packed forms of a random weight.
+type packedWeight struct {
+	name string
+	mulT func(y, x []float32, rows int)
+	// weight returns element (in i, out j) as a product of exact factors; exact is set where y must be the reference's bits.
+	weight func(i, j int) float64
+	exact  bool
+}
+
+func packedWeights(out, in, group int, r *rand.Rand) []packedWeight {
+	w := make([]float32, out*in)
+	normals(w, r)
+	q8, s8 := randomInt8(out*in, -127, 127, r), make([]float32, out)
+	normals(s8, r)
+	q4, s4 := randomInt8(out*in, -8, 7, r), make([]float32, out*in/group)
+	normals(s4, r)
+	return []packedWeight{
+		{"float32", PackFloat32(w, out, in).MulT, func(i, j int) float64 { return float64(w[j*in+i]) }, false},
+		{"int8", PackInt8(q8, s8, out, in).MulT, func(i, j int) float64 { return float64(s8[j]) * float64(q8[j*in+i]) }, true},
+		{"int4", PackInt4(q4, s4, out, in, group).MulT, func(i, j int) float64 { return float64(s4[(j*in+i)/group]) * float64(q4[j*in+i]) }, false},
+	}
+}
+
+// TestPackedProducts compares with a float64 twin, on the activations as they are quantized where they are.
+func TestPackedProducts(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		for number, size := range packedSizes {
+			r := rand.New(rand.NewPCG(9, uint64(number)))
+			out, in := size[0], size[1]
+			group := in
+			for _, g := range []int{32, 48, 12, 11} {
+				if in%g == 0 {
+					group = g
+				}
+			}
+			for _, w := range packedWeights(out, in, group, r) {
+				for _, rows := range packedRows {
+					what := fmt.Sprintf("%s out=%d in=%d group=%d rows=%d", w.name, out, in, group, rows)
+					x, checkX := guardedFloats(rows*in, number%5)
+					y, checkY := guardedFloats(rows*out, number%3)
+					normals(x, r)
+					w.mulT(y, x, rows)
+					checkX(t, what)
+					checkY(t, what)
+					seen, q := append([]float32(nil), x...), make([]int8, in)
+					if w.exact {
+						for i := range rows {
+							s := QuantizeRowInt8(q, x[i*in:(i+1)*in])
+							for j, v := range q {
+								seen[i*in+j] = s * float32(v)
+							}
+						}
+					}
+					for i := range rows {
+						for j := range out {
+							var want, scale float64
+							for p := range in {
+								v := float64(seen[i*in+p]) * w.weight(p, j)
+								want += v
+								scale += math.Abs(v)
+							}
+							if d := math.Abs(float64(y[i*out+j]) - want); d > float64(in+4)*0x1p-24*scale {
+								t.Fatalf("%s: y[%d, %d] is %v, want %v", what, i, j, y[i*out+j], want)
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPackedRowsDoNotDependOnBatchOrThreads: and float32 has the bits of MatMulT.
+func TestPackedRowsDoNotDependOnBatchOrThreads(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		for number, size := range packedSizes {
+			r := rand.New(rand.NewPCG(10, uint64(number)))
+			out, in := size[0], size[1]
+			for _, w := range packedWeights(out, in, in, r) {
+				const rows = 45
+				x, all := make([]float32, rows*in), make([]float32, rows*out)
+				normals(x, r)
+				w.mulT(all, x, rows)
+				for _, batch := range []int{1, 2, 3, 4, 9, 15} {
+					for first := 0; first+batch <= rows; first += batch {
+						y := make([]float32, batch*out)
+						w.mulT(y, x[first*in:], batch)
+						equalBits(t, fmt.Sprintf("%s [%d, %d] rows %d+%d", w.name, out, in, first, batch), y, all[first*out:(first+batch)*out])
+					}
+				}
+				for _, threads := range []int{1, 2, 5} {
+					y := make([]float32, rows*out)
+					restore := SetThreads(threads)
+					w.mulT(y, x, rows)
+					restore()
+					equalBits(t, fmt.Sprintf("%s [%d, %d] with %d threads", w.name, out, in, threads), y, all)
+				}
+			}
+		}
+	})
+}
+
+// TestPackedLarge: sizes that are shared between threads give the bits of one thread.
+func TestPackedLarge(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 0))
+		out, in := 1100, 512
+		for _, w := range packedWeights(out, in, 32, r) {
+			for _, rows := range []int{1, 7, 70} {
+				x, one, many := make([]float32, rows*in), make([]float32, rows*out), make([]float32, rows*out)
+				normals(x, r)
+				restore := SetThreads(1)
+				w.mulT(one, x, rows)
+				SetThreads(3)
+				w.mulT(many, x, rows)
+				restore()
+				equalBits(t, fmt.Sprintf("%s rows=%d", w.name, rows), many, one)
+			}
+		}
+	})
+}
+
+func TestPackedFloat32IsMatMulT(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(12, 0))
+		const rows, out, in = 20, 540, 1100
+		w, x, y, z := make([]float32, out*in), make([]float32, rows*in), make([]float32, rows*out), make([]float32, rows*out)
+		normals(w, r)
+		normals(x, r)
+		PackFloat32(w, out, in).MulT(y, x, rows)
+		MatMulT(z, x, w, rows, out, in, false)
+		equalBits(t, "PackFloat32", y, z)
+	})
+}
+
+// TestInt8IsExact compares with the definition, written out, bit for bit, also where sums are as large as they get and
+// where activations are nothing, tiny, halves between two levels, or not finite.
+func TestInt8IsExact(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(13, 0))
+		special := [][]float32{
+			{0}, {1}, {-1, 1}, {127, 0.5, 1.5, -0.5, -1.5, 2.5, 126.5}, {math.SmallestNonzeroFloat32, 0}, {200 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32},
+			{float32(math.NaN()), 1}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), 1}, {math.MaxFloat32, -math.MaxFloat32, 1},
+		}
+		for _, size := range packedSizes {
+			out, in := size[0], size[1]
+			rows := len(special) + 4
+			q, scale, x := randomInt8(out*in, -127, 127, r), make([]float32, out), make([]float32, rows*in)
+			normals(scale, r)
+			normals(x, r)
+			for i, row := range special {
+				for j := range in {
+					x[i*in+j] = row[j%len(row)]
+				}
+			}
+			if out > 1 {
+				for i := range in {
+					q[i], q[in+i] = 127, -127
+				}
+			}
+			y := make([]float32, rows*out)
+			PackInt8(q, scale, out, in).MulT(y, x, rows)
+			qx := make([]int8, in)
+			for i := range rows {
+				s := QuantizeRowInt8(qx, x[i*in:(i+1)*in])
+				for j := range out {
+					var sum int32
+					for p, v := range qx {
+						sum += int32(v) * int32(q[j*in+p])
+					}
+					want := float32(sum) * (s * scale[j])
+					if got := y[i*out+j]; math.Float32bits(got) != math.Float32bits(want) && (got == got || want == want) {
+						t.Fatalf("[%d, %d] row %d output %d is %v, want the bits of %v", out, in, i, j, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestQuantizeRowInt8(t *testing.T) {
+	for _, c := range []struct {
+		x     []float32
+		q     []int8
+		scale float32
+	}{
+		{[]float32{0, 0}, []int8{0, 0}, 0},
+		{[]float32{-127, 1, 0.5, 1.5, -2.5}, []int8{-127, 1, 0, 2, -2}, 1},
+		{[]float32{254, -2, 3}, []int8{127, -1, 2}, 2},
+		{[]float32{math.SmallestNonzeroFloat32}, []int8{0}, 0},
+		{[]float32{float32(math.Inf(1)), 3}, []int8{0, 0}, float32(math.NaN())},
+	} {
+		q := make([]int8, len(c.x))
+		s := QuantizeRowInt8(q, c.x)
+		if fmt.Sprint(q, s) != fmt.Sprint(c.q, c.scale) {
+			t.Errorf("%v gives %v with scale %v, want %v with %v", c.x, q, s, c.q, c.scale)
+		}
+	}
+}
+
+func TestPackedBytes(t *testing.T) {
+	const out, in, group = 48, 64, 32
+	q := make([]int8, out*in)
+	p4 := PackInt4(q, make([]float32, out*in/group), out, in, group)
+	for name, c := range map[string][2]int64{
+		"float32": {PackFloat32(make([]float32, out*in), out, in).Bytes(), 4 * out * in},
+		"int8":    {PackInt8(q, make([]float32, out), out, in).Bytes(), out*in + 4*out},
+		"int4":    {p4.Bytes(), out*in/2 + 4*out*in/group},
+		"memory":  {4 * int64(len(p4.q)), out * in / 2},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s has %d bytes, want %d", name, c[0], c[1])
+		}
+	}
+}
+
+// TestSteadyProductsAllocateNothing: after a first round, memory comes from free lists.
+func TestSteadyProductsAllocateNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(14, 0))
+	const rows, out, in = 200, 256, 96
+	w := packedWeights(out, in, 32, r)
+	x, y, z := make([]float32, rows*in), make([]float32, rows*out), make([]float32, out*in)
+	normals(x, r)
+	for name, f := range map[string]func(){
+		"MatMulT": func() { MatMulT(y, x, z, rows, out, in, false) },
+		"MatMul":  func() { MatMul(x, y, z, rows, out, in, false) },
+		"MatTMul": func() { MatTMul(z, y, x, rows, out, in, true) },
+		"float32": func() { w[0].mulT(y, x, rows) },
+		"int8":    func() { w[1].mulT(y, x, rows) },
+		"int4":    func() { w[2].mulT(y, x, rows) },
+	} {
+		f()
+		if n := testing.AllocsPerRun(50, f); n > 0.5 {
+			t.Errorf("%s allocates %v times a call", name, n)
+		}
+	}
+}
+
+func TestPackMisusePanics(t *testing.T) {
+	q, s := make([]int8, 64), make([]float32, 64)
+	q[3] = 8
+	for name, f := range map[string]func(){
+		"float32 weights": func() { PackFloat32(s[:5], 2, 3) },
+		"int8 weights":    func() { PackInt8(q[:5], s, 2, 3) },
+		"int8 scales":     func() { PackInt8(q, s[:1], 2, 3) },
+		"int4 group":      func() { PackInt4(q, s, 2, 4, 3) },
+		"int4 scales":     func() { PackInt4(q, s[:3], 2, 2, 1) },
+		"int4 range":      func() { PackInt4(q, s, 2, 4, 4) },
+		"float32 short y": func() { PackFloat32(s, 2, 3).MulT(s[:3], s, 2) },
+		"int8 short x":    func() { PackInt8(q, s, 2, 3).MulT(s, s[:5], 2) },
+		"int4 short x":    func() { PackInt4(q[4:], s, 2, 3, 3).MulT(s, s[:5], 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}

@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestParallelCallsEachItemOnce(t *testing.T) {
+	for _, threads := range []int{1, 2, 3, 8} {
+		restore := SetThreads(threads)
+		for _, n := range []int{0, 1, 2, 3, 17, 1000} {
+			counts := make([]atomic.Int32, n)
+			Parallel(n, func(i int) { counts[i].Add(1) })
+			for i := range counts {
+				if c := counts[i].Load(); c != 1 {
+					t.Fatalf("%d threads: item %d of %d was called %d times", threads, i, n, c)
+				}
+			}
+		}
+		restore()
+	}
+}
+
+func TestParallelRangeCoversEachRowOnce(t *testing.T) {
+	for _, threads := range []int{1, 4} {
+		restore := SetThreads(threads)
+		for _, n := range []int{0, 1, 7, 64, 1001} {
+			for _, grain := range []int{0, 1, 3, 64, 5000} {
+				counts := make([]atomic.Int32, n)
+				ParallelRange(n, grain, func(lo, hi int) {
+					if lo%max(grain, 1) != 0 || hi != min(lo+max(grain, 1), n) {
+						t.Errorf("range %d…%d of %d by %d", lo, hi, n, grain)
+					}
+					for i := lo; i < hi; i++ {
+						counts[i].Add(1)
+					}
+				})
+				for i := range counts {
+					if c := counts[i].Load(); c != 1 {
+						t.Fatalf("row %d of %d by %d was covered %d times", i, n, grain, c)
+					}
+				}
+			}
+		}
+		restore()
+	}
+}
+
+// TestParallelNestsAndShares: regions inside regions, from many goroutines at once, with fewer helpers than callers.
+func TestParallelNestsAndShares(t *testing.T) {
+	defer SetThreads(3)()
+	var wait sync.WaitGroup
+	var total atomic.Int64
+	for range 16 {
+		wait.Go(func() {
+			for range 50 {
+				Parallel(5, func(int) {
+					ParallelRange(40, 7, func(lo, hi int) {
+						Parallel(hi-lo, func(int) { total.Add(1) })
+					})
+				})
+			}
+		})
+	}
+	wait.Wait()
+	if got := total.Load(); got != 16*50*5*40 {
+		t.Fatalf("%d items were done, want %d", got, 16*50*5*40)
+	}
+}
+
+// TestParallelPanicSurfaces: the caller gets the panic, and the pool goes on working.
+func TestParallelPanicSurfaces(t *testing.T) {
+	for _, threads := range []int{1, 2, 4} {
+		restore := SetThreads(threads)
+		for item := range 20 {
+			func() {
+				defer func() {
+					if e := recover(); fmt.Sprint(e) != fmt.Sprint("item ", item) {
+						t.Errorf("%d threads: recovered %v from item %d", threads, e, item)
+					}
+				}()
+				Parallel(20, func(i int) {
+					if i == item {
+						panic(fmt.Sprint("item ", item))
+					}
+				})
+			}()
+			var sum atomic.Int64
+			Parallel(100, func(i int) { sum.Add(int64(i)) })
+			if sum.Load() != 4950 {
+				t.Fatalf("after a panic the items sum to %d", sum.Load())
+			}
+		}
+		restore()
+	}
+}
+
+// TestParallelUsesHelpers: two items that wait for each other end only on two threads.
+func TestParallelUsesHelpers(t *testing.T) {
+	defer SetThreads(2)()
+	var met sync.WaitGroup
+	met.Add(2)
+	Parallel(2, func(int) {
+		met.Done()
+		met.Wait()
+	})
+}
+
+func TestSetThreads(t *testing.T) {
+	before := Threads()
+	restore := SetThreads(3)
+	if Threads() != 3 {
+		t.Errorf("Threads is %d, want 3", Threads())
+	}
+	SetThreads(0)
+	if Threads() < 1 {
+		t.Errorf("Threads is %d", Threads())
+	}
+	restore()
+	if Threads() != before {
+		t.Errorf("Threads is %d after restoring, want %d", Threads(), before)
+	}
+}
+
+func TestParallelAllocatesNothing(t *testing.T) {
+	defer SetThreads(2)()
+	f := func(int) {}
+	Parallel(2, f)
+	if n := testing.AllocsPerRun(100, func() { Parallel(2, f) }); n > 0.5 {
+		t.Errorf("a region allocates %v times", n)
+	}
+}

@@ -1,0 +1,154 @@
+package kernels
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// benchRow runs f under every implementation, on one thread; it reports GB/s of bytes moved or, for flops, GFLOP/s.
+func benchRow(b *testing.B, bytes int64, flops float64, f func()) {
+	for _, name := range Implementations() {
+		b.Run(name, func(b *testing.B) {
+			restore, err := Use(name)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer restore()
+			defer SetThreads(1)()
+			b.SetBytes(bytes)
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+			if flops > 0 {
+				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			}
+		})
+	}
+}
+
+// The sizes are those of a small student: 2048 tokens of 128, and an MLP of 384.
+const benchRows, benchDim, benchWidth = 2048, 128, 384
+
+func benchVectors(n, count int) [][]float32 {
+	r := rand.New(rand.NewPCG(1, 1))
+	list := make([][]float32, count)
+	for i := range list {
+		list[i] = randoms(r, n, 0, 1).x
+	}
+	return list
+}
+
+func BenchmarkExp(b *testing.B) {
+	v := benchVectors(1<<12, 2)
+	benchRow(b, 8<<12, 0, func() { Exp(v[1], v[0]) })
+}
+
+func BenchmarkSoftmax(b *testing.B) {
+	const rows, n = 64, 1024
+	v, lse := benchVectors(rows*n, 2), make([]float32, rows)
+	benchRow(b, 8*rows*n, 0, func() { SoftmaxLSE(v[1], v[0], rows, n, lse) })
+}
+
+func BenchmarkRMSNorm(b *testing.B) {
+	v, rstd := benchVectors(benchRows*benchDim, 3), make([]float32, benchRows)
+	benchRow(b, 8*benchRows*benchDim, 0, func() { RMSNorm(v[1], rstd, v[0], v[2], benchRows, benchDim, 1e-6) })
+}
+
+func BenchmarkRMSNormBackward(b *testing.B) {
+	v, rstd := benchVectors(benchRows*benchDim, 4), benchVectors(benchRows, 1)[0]
+	dw := make([]float32, benchDim)
+	benchRow(b, 16*benchRows*benchDim, 0, func() { RMSNormBackward(v[1], dw, v[0], v[2], v[3], rstd, benchRows, benchDim) })
+}
+
+func BenchmarkRope(b *testing.B) {
+	const heads, dim = 4, 32
+	x, table, positions := benchVectors(benchRows*heads*dim, 1)[0], NewRopeTable(128, dim, 10000), make([]int32, benchRows)
+	for i := range positions {
+		positions[i] = int32(i % 128)
+	}
+	benchRow(b, 8*benchRows*heads*dim, 0, func() { Rope(x, positions, heads, table, false) })
+}
+
+func BenchmarkSwiGLU(b *testing.B) {
+	v := benchVectors(benchRows*benchWidth, 3)
+	benchRow(b, 12*benchRows*benchWidth, 0, func() { SwiGLU(v[0], v[1], v[2]) })
+}
+
+func BenchmarkSwiGLUBackward(b *testing.B) {
+	v := benchVectors(benchRows*benchWidth, 5)
+	benchRow(b, 20*benchRows*benchWidth, 0, func() { SwiGLUBackward(v[0], v[1], v[2], v[3], v[4]) })
+}
+
+func BenchmarkSumRows(b *testing.B) {
+	v := benchVectors(benchRows*benchDim, 2)
+	benchRow(b, 4*benchRows*benchDim, 0, func() { SumRows(v[1], v[0], benchRows, benchDim) })
+}
+
+func BenchmarkSumSquares(b *testing.B) {
+	v := benchVectors(1<<20, 1)
+	benchRow(b, 4<<20, 0, func() { SumSquares(v[0]) })
+}
+
+func BenchmarkAdamW(b *testing.B) {
+	const n = 1 << 20
+	v := benchVectors(n, 4)
+	clear(v[3])
+	a := AdamW{LearningRate: 1e-6, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Step: 10, GradScale: 1}
+	benchRow(b, 28*n, 0, func() { a.Update(v[0], v[1], v[2], v[3]) })
+}
+
+// attentionBench is a batch of 16 sequences of 120 tokens with 8 heads of 32 over 4 KV heads, as training packs them.
+type attentionBench struct {
+	q, k, v, out, lse, dout, dq, dk, dv []float32
+	starts                              []int
+	flops                               float64 // of the useful half: 2 products of 2·dim a visible pair
+}
+
+const benchHeads, benchKV, benchHeadDim = 8, 4, 32
+
+func newAttentionBench(sequences, length int) *attentionBench {
+	n := sequences * length
+	a := &attentionBench{lse: make([]float32, n*benchHeads)}
+	queries, keys := benchVectors(n*benchHeads*benchHeadDim, 4), benchVectors(n*benchKV*benchHeadDim, 4)
+	a.q, a.out, a.dout, a.dq = queries[0], queries[1], queries[2], queries[3]
+	a.k, a.v, a.dk, a.dv = keys[0], keys[1], keys[2], keys[3]
+	for s := range sequences + 1 {
+		a.starts = append(a.starts, s*length)
+	}
+	a.flops = float64(sequences*benchHeads) * float64(length*(length+1)/2) * 4 * benchHeadDim
+	return a
+}
+
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []struct {
+		name              string
+		sequences, length int
+	}{{"16x120", 16, 120}, {"1x1024", 1, 1024}} {
+		a := newAttentionBench(s.sequences, s.length)
+		b.Run("forward/"+s.name, func(b *testing.B) {
+			benchRow(b, 0, a.flops, func() { Attention(a.out, a.lse, a.q, a.k, a.v, a.starts, benchHeads, benchKV, benchHeadDim) })
+		})
+		b.Run("backward/"+s.name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*a.flops, func() {
+				AttentionBackward(a.dq, a.dk, a.dv, a.dout, a.out, a.lse, a.q, a.k, a.v, a.starts, benchHeads, benchKV, benchHeadDim)
+			})
+		})
+	}
+}
+
+func BenchmarkAttentionPaged(b *testing.B) {
+	for _, s := range []struct {
+		name              string
+		rows, start, page int
+	}{{"prefill512/page16", 512, 0, 16}, {"prefill512/page64", 512, 0, 64}, {"extend24at488/page16", 24, 488, 16}, {"decode512/page16", 1, 511, 16}, {"decode512/page64", 1, 511, 64}} {
+		a := newAttentionBench(1, s.start+s.rows)
+		p := pagedPrefix(rand.New(rand.NewPCG(1, 1)), a.k, a.v, s.start+s.rows, s.page, benchKV, benchHeadDim)
+		pairs := s.rows*s.start + s.rows*(s.rows+1)/2
+		b.Run(s.name, func(b *testing.B) {
+			benchRow(b, int64(8*(s.start+s.rows)*benchKV*benchHeadDim), float64(4*pairs*benchHeads*benchHeadDim), func() {
+				AttentionPaged(a.out, a.q, p, s.rows, s.start, benchHeads, benchKV, benchHeadDim)
+			})
+		})
+	}
+}

@@ -1,0 +1,218 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slimlab/kd"
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+	"slimlab/lab/store"
+	"slimlab/lab/task"
+	"slimlab/model/tokenizer"
+)
+
+// dataset is a task in the tokens of one tokenizer.
+type dataset struct {
+	task.Task
+	key       string       // names content: task, file, tokenizer
+	recsys    *task.Recsys // nil for other tasks
+	tokenizer *tokenizer.Tokenizer
+	positions int // that a model needs for it
+}
+
+// Special tokens of a tokenizer that slimlab trains.
+const (
+	beginToken = "<s>"
+	endToken   = "</s>"
+)
+
+// dataset returns the task of a point of the sweep, made once a run.
+func (r *Run) dataset(p *scenario.Point) (*dataset, error) {
+	var loads []string
+	for _, m := range p.Models {
+		if !m.Fresh() {
+			loads = append(loads, m.Load)
+		}
+	}
+	key := strings.Join(append(loads, p.Task.Recipe(), p.Tokenizer.Recipe()), "\n")
+	return r.tasks.get(key, func() (*dataset, error) {
+		d, err := r.newDataset(p, loads)
+		if err != nil {
+			return nil, fmt.Errorf("task: %w", err)
+		}
+		for _, n := range d.Notes() {
+			r.note("", lab.Info, n)
+		}
+		return d, nil
+	})
+}
+
+func (r *Run) newDataset(p *scenario.Point, loads []string) (*dataset, error) {
+	tok, err := r.loadedTokenizer(loads)
+	if err != nil {
+		return nil, err
+	}
+	d := &dataset{tokenizer: tok}
+	switch t := p.Task; {
+	case t.Recsys != nil:
+		err = r.openRecsys(d, t, p.Tokenizer)
+	case t.JSONL != nil:
+		err = r.openJSONL(d, t, p.Tokenizer)
+	}
+	return d, err
+}
+
+// loadedTokenizer returns the one tokenizer that the loaded models share; nil when none brings one.
+func (r *Run) loadedTokenizer(loads []string) (*tokenizer.Tokenizer, error) {
+	var tok *tokenizer.Tokenizer
+	from := ""
+	for _, load := range loads {
+		folder, err := r.lab.folder(load)
+		if err != nil {
+			return nil, err
+		}
+		t, err := tokenizer.LoadFS(folder, ".")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", load, err)
+		}
+		if tok != nil && t.Hash() != tok.Hash() {
+			return nil, fmt.Errorf("models %s and %s have different tokenizers; a teacher and its student must share one", from, load)
+		}
+		tok, from = t, load
+	}
+	return tok, nil
+}
+
+func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
+	cfg := task.DefaultRecsys()
+	cfg.WorldSeed = uint64(t.Recsys.World)
+	cfg.Members, cfg.Candidates = t.Recsys.Members, t.Recsys.Candidates
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if d.tokenizer == nil {
+		world, err := task.NewWorld(cfg)
+		if err != nil {
+			return err
+		}
+		if err := r.trainTokenizer(d, t.Recipe(), tz, world.Corpus); err != nil {
+			return err
+		}
+	}
+	rec, err := task.NewRecsys(cfg, d.tokenizer)
+	if err != nil {
+		return err
+	}
+	d.Task, d.recsys = rec, rec
+	d.positions = 512
+	d.key = store.Key("task", taskVersion, t.Recipe(), d.tokenizer.Hash())
+	return nil
+}
+
+func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
+	cfg := task.DefaultJSONL(t.JSONL.Path)
+	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
+	cfg.MaxTokens, cfg.ValidationShare = t.JSONL.MaxTokens, t.JSONL.Validation
+	if cfg.Path == "" {
+		return fmt.Errorf("no file is named; give one with --set task.path=FILE")
+	}
+	records, err := task.ReadJSONL(cfg)
+	if err != nil {
+		return err
+	}
+	content, err := fsHash(os.DirFS(filepath.Dir(cfg.Path)), filepath.Base(cfg.Path))
+	if err != nil {
+		return err
+	}
+	if d.tokenizer == nil {
+		if err := r.trainTokenizer(d, t.Recipe()+content, tz, records.Corpus); err != nil {
+			return err
+		}
+	}
+	eos := d.tokenizer.EOS()
+	if eos < 0 {
+		return fmt.Errorf("the model's tokenizer names no end-of-sequence token, which must end each response")
+	}
+	d.Task, err = records.Tokenize(d.tokenizer, eos)
+	if err != nil {
+		return err
+	}
+	d.positions = max(512, cfg.MaxTokens)
+	d.key = store.Key("task", taskVersion, t.Recipe(), content, d.tokenizer.Hash())
+	return nil
+}
+
+// trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run trained on the same.
+func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, corpus func(n int) []string) error {
+	key := store.Key("tokenizer", tokenizerVersion, source, tz.Recipe())
+	dir, _, err := r.artifact(key, "tokenizer", func(dir string) error {
+		t, err := tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken})
+		if err != nil {
+			return err
+		}
+		if err := t.SetSpecial("", endToken); err != nil {
+			return err
+		}
+		return t.Save(dir)
+	})
+	if err != nil {
+		return fmt.Errorf("tokenizer: %w", err)
+	}
+	d.tokenizer, err = tokenizer.Load(dir)
+	return err
+}
+
+// corpusTexts is how many texts a tokenizer is trained on, at most.
+const corpusTexts = 20000
+
+// batches gives the training batches of a step. With data > 0 the labelled examples are that many and come again each epoch.
+func (d *dataset) batches(seed uint64, size, data int) func(step int) []kd.Example {
+	if data > 0 {
+		if n := d.TrainSize(); n > 0 {
+			data = min(data, n)
+		}
+		examples := make([]kd.Example, data)
+		for i := range examples {
+			examples[i] = kd.Example(d.Train(seed, i))
+		}
+		return kd.Shuffle(examples, size, seed)
+	}
+	batch := make([]kd.Example, size)
+	return func(step int) []kd.Example {
+		for i := range batch {
+			batch[i] = kd.Example(d.Train(seed, (step-1)*size+i))
+		}
+		return batch
+	}
+}
+
+func (d *dataset) validation(n int) []kd.Example {
+	given := d.Validation(n)
+	examples := make([]kd.Example, len(given))
+	for i, e := range given {
+		examples[i] = kd.Example(e)
+	}
+	return examples
+}
+
+// calibration returns token sequences to calibrate on.
+func (d *dataset) calibration(c scenario.Calibration) ([][]int32, error) {
+	examples, err := d.Calibration(c.Source, c.Samples)
+	if err != nil {
+		return nil, err
+	}
+	sequences := make([][]int32, len(examples))
+	for i, e := range examples {
+		sequences[i] = e.Tokens
+	}
+	return sequences, nil
+}

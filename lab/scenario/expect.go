@@ -1,0 +1,400 @@
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// Expectation is a comparison that a run is to bear out:
+//
+//	comparison := sum ("<" | "<=" | ">" | ">=" | "==") sum
+//	sum        := product (("+" | "-") product)*
+//	product    := value ("*" value)*
+//	value      := ["-"] number ["%"] | metric "(" "row=" name ("," axis "=" value)* ")"
+//
+// A metric is the row's value over all seeds. Axes of the sweep that no metric names are free: the expectation must hold
+// at each of their values, and each gives a verdict.
+type Expectation struct {
+	Text  string
+	At    string // file, line and column, for annotations
+	op    string
+	left  []term // their sum
+	right []term
+	free  []Axis // axes that it leaves open
+}
+
+// term is a product of factors; a minus is in the first constant.
+type term struct {
+	scale   float64
+	metrics []operand
+}
+
+// operand is a metric of one row at one point.
+type operand struct {
+	text   string
+	metric string
+	row    string
+	at     map[string]string
+}
+
+var comparisons = []string{"<=", ">=", "==", "<", ">"}
+
+func (b *builder) expectations() {
+	n := b.list("expect", "expectations")
+	if n == nil {
+		return
+	}
+	for _, item := range n.items {
+		p := expectParser{text: item.text, scenario: b.scenario, at: item.at}
+		e, err := p.parse()
+		if err != nil {
+			at := item.at
+			if at.line > 0 {
+				at.column += p.column()
+				if item.quoted {
+					at.column++
+				}
+			}
+			b.bad.add(at, "expectation %q: %v", item.text, err)
+			continue
+		}
+		b.scenario.Expect = append(b.scenario.Expect, e)
+	}
+}
+
+// expectParser is a recursive descent over one expectation.
+type expectParser struct {
+	text     string
+	pos      int
+	start    int // of the token that an error is about
+	scenario *Scenario
+	at       place
+	bound    map[string]bool
+}
+
+// column is where the error lies, in runes from the expectation's start.
+func (p *expectParser) column() int { return len([]rune(p.text[:min(p.start, len(p.text))])) }
+
+func (p *expectParser) parse() (Expectation, error) {
+	e := Expectation{Text: p.text, At: p.at.String()}
+	p.bound = map[string]bool{}
+	var err error
+	if e.left, err = p.sum(); err != nil {
+		return e, err
+	}
+	p.space()
+	for _, op := range comparisons {
+		if strings.HasPrefix(p.text[p.pos:], op) {
+			e.op = op
+			p.pos += len(op)
+			break
+		}
+	}
+	if e.op == "" {
+		return e, fmt.Errorf("found %s, expected one of < <= > >= ==", p.rest())
+	}
+	if e.right, err = p.sum(); err != nil {
+		return e, err
+	}
+	if p.space(); p.pos < len(p.text) {
+		return e, fmt.Errorf("found %s after the end", p.rest())
+	}
+	return e, p.bind(&e)
+}
+
+// bind finds the axes that the expectation leaves free: all metrics must agree on which.
+func (p *expectParser) bind(e *Expectation) error {
+	var operands []operand
+	for _, t := range slices.Concat(e.left, e.right) {
+		operands = append(operands, t.metrics...)
+	}
+	p.start = 0
+	if len(operands) == 0 {
+		return fmt.Errorf("compares no metric, expected metric(row=…)")
+	}
+	for _, a := range p.scenario.Axes {
+		if !p.bound[a.Key] {
+			e.free = append(e.free, a)
+			continue
+		}
+		for _, o := range operands {
+			if _, ok := o.at[a.Key]; !ok {
+				return fmt.Errorf("%s leaves the axis %s open, which another metric here fixes; give it to both or to neither", o.text, a.Key)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *expectParser) space() {
+	for p.pos < len(p.text) && strings.ContainsRune(" \t\n", rune(p.text[p.pos])) {
+		p.pos++
+	}
+	p.start = p.pos
+}
+
+func (p *expectParser) rest() string {
+	if p.pos >= len(p.text) {
+		return "the end"
+	}
+	rest := p.text[p.pos:]
+	if len(rest) > 20 {
+		rest = strings.ToValidUTF8(rest[:20], "") + "…"
+	}
+	return strconv.Quote(rest)
+}
+
+// take consumes a single byte if it comes next.
+func (p *expectParser) take(b byte) bool {
+	p.space()
+	if p.pos < len(p.text) && p.text[p.pos] == b {
+		p.pos++
+		return true
+	}
+	return false
+}
+
+// maxTerms bounds an expectation.
+const maxTerms = 64
+
+func (p *expectParser) sum() ([]term, error) {
+	var terms []term
+	sign := 1.0
+	for len(terms) < maxTerms {
+		t := term{scale: sign}
+		for {
+			if err := p.value(&t); err != nil {
+				return nil, err
+			}
+			if !p.take('*') {
+				break
+			}
+			if len(t.metrics) > maxTerms {
+				return nil, fmt.Errorf("too long")
+			}
+		}
+		terms = append(terms, t)
+		if p.take('+') {
+			sign = 1
+		} else if p.take('-') {
+			sign = -1
+		} else {
+			return terms, nil
+		}
+	}
+	return nil, fmt.Errorf("more than %d terms", maxTerms)
+}
+
+func (p *expectParser) value(t *term) error {
+	if p.take('-') {
+		t.scale = -t.scale
+	}
+	p.space()
+	if p.pos < len(p.text) && strings.IndexByte("0123456789.", p.text[p.pos]) >= 0 {
+		return p.number(t)
+	}
+	name := p.word("(),=<>+-*")
+	if name == "" {
+		return fmt.Errorf("found %s, expected a number or metric(row=…)", p.rest())
+	}
+	if _, ok := lab.MetricByKey(name); !ok {
+		return fmt.Errorf("%s", unknown("metric", name, metricKeys()))
+	}
+	from := p.start
+	o := operand{metric: name, at: map[string]string{}}
+	if !p.take('(') {
+		return fmt.Errorf("%s stands without its row, expected %s(row=…)", name, name)
+	}
+	for !p.take(')') {
+		if err := p.argument(&o); err != nil {
+			return err
+		}
+		if !p.take(',') && (p.pos >= len(p.text) || p.text[p.pos] != ')') {
+			return fmt.Errorf("found %s, expected , or )", p.rest())
+		}
+	}
+	if o.row == "" {
+		return fmt.Errorf("%s has no row, expected %s(row=…)", name, name)
+	}
+	o.text = p.text[from:p.pos]
+	t.metrics = append(t.metrics, o)
+	return nil
+}
+
+func (p *expectParser) argument(o *operand) error {
+	key := p.word("(),=<>*")
+	if !p.take('=') {
+		return fmt.Errorf("found %s, expected row= or an axis and =", p.rest())
+	}
+	value := p.word("(),=<>*")
+	if key == "row" {
+		if !slices.Contains(p.scenario.Rows, value) {
+			return fmt.Errorf("%s", unknown("row", value, p.scenario.Rows))
+		}
+		o.row = value
+		return nil
+	}
+	var axes []string
+	for _, a := range p.scenario.Axes {
+		axes = append(axes, a.Key)
+		if a.Key != key {
+			continue
+		}
+		if !slices.Contains(a.Values, value) {
+			return fmt.Errorf("%s", unknown("value of "+key, value, a.Values))
+		}
+		o.at[key] = value
+		p.bound[key] = true
+		return nil
+	}
+	return fmt.Errorf("%s", unknown("axis", key, append([]string{"row"}, axes...)))
+}
+
+// word reads up to a space or one of the ends.
+func (p *expectParser) word(ends string) string {
+	p.space()
+	for p.pos < len(p.text) && !strings.ContainsRune(ends+" \t\n", rune(p.text[p.pos])) {
+		p.pos++
+	}
+	return p.text[p.start:p.pos]
+}
+
+func (p *expectParser) number(t *term) error {
+	for p.pos < len(p.text) {
+		c := p.text[p.pos]
+		exponent := (c == '-' || c == '+') && (p.text[p.pos-1] == 'e' || p.text[p.pos-1] == 'E') && p.pos > p.start
+		if strings.IndexByte("0123456789.eE", c) < 0 && !exponent {
+			break
+		}
+		p.pos++
+	}
+	x, err := strconv.ParseFloat(p.text[p.start:p.pos], 64)
+	if err != nil || math.IsInf(x, 0) {
+		return fmt.Errorf("%q is no number", p.text[p.start:p.pos])
+	}
+	if p.pos < len(p.text) && p.text[p.pos] == '%' {
+		p.pos++
+		x /= 100
+	}
+	t.scale *= x
+	return nil
+}
+
+// Verdicts judges every expectation on what a run has measured: one verdict event for each combination of the axes that the
+// expectation leaves free. What was not measured, or by some seeds only, has not held.
+func (s *Scenario) Verdicts(v *lab.View) []lab.Event {
+	var events []lab.Event
+	for _, e := range s.Expect {
+		for _, at := range combinations(e.free) {
+			held, reason := e.judge(v, s.Axes, at)
+			name := e.Text
+			for _, a := range e.free {
+				name += " at " + a.Key + "=" + at[a.Key]
+			}
+			events = append(events, lab.Event{Kind: lab.KindVerdict, Time: v.Time, Name: name, Held: held, Text: reason})
+		}
+	}
+	return events
+}
+
+func combinations(axes []Axis) []map[string]string {
+	all := []map[string]string{{}}
+	for _, a := range axes {
+		var next []map[string]string
+		for _, at := range all {
+			for _, value := range a.Values {
+				more := map[string]string{a.Key: value}
+				for k, v := range at {
+					more[k] = v
+				}
+				next = append(next, more)
+			}
+		}
+		all = next
+	}
+	return all
+}
+
+// judge evaluates the expectation with its free axes at given values.
+func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (held bool, reason string) {
+	var said []string
+	left, err := evaluate(e.left, v, axes, free, &said)
+	if err != nil {
+		return false, err.Error()
+	}
+	right, err := evaluate(e.right, v, axes, free, &said)
+	if err != nil {
+		return false, err.Error()
+	}
+	order := cmp.Compare(left, right)
+	switch e.op {
+	case "<":
+		held = order < 0
+	case "<=":
+		held = order <= 0
+	case ">":
+		held = order > 0
+	case ">=":
+		held = order >= 0
+	case "==":
+		held = order == 0
+	}
+	reason = strings.Join(said, ", ")
+	if len(e.left)+len(e.right) > 2 {
+		reason += fmt.Sprintf("; %.6g against %.6g", left, right)
+	}
+	if math.IsNaN(left) || math.IsNaN(right) {
+		return false, reason + "; not a number"
+	}
+	return held, reason
+}
+
+func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, said *[]string) (float64, error) {
+	var sum float64
+	for _, t := range terms {
+		product := t.scale
+		for _, o := range t.metrics {
+			x, err := o.value(v, axes, free)
+			if err != nil {
+				return 0, err
+			}
+			*said = append(*said, fmt.Sprintf("%s = %.6g", o.text, x))
+			product *= x
+		}
+		sum += product
+	}
+	return sum, nil
+}
+
+// value finds the operand's row and metric.
+func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (float64, error) {
+	want := make([]lab.Param, len(axes))
+	for i, a := range axes {
+		value, ok := o.at[a.Key]
+		if !ok {
+			value = free[a.Key]
+		}
+		want[i] = lab.Param{Key: a.Key, Value: value}
+	}
+	for i := range v.Rows {
+		r := &v.Rows[i]
+		if r.Name != o.row || !slices.Equal(r.Params, want) {
+			continue
+		}
+		s, ok := r.Metric(o.metric)
+		if !ok {
+			return 0, fmt.Errorf("%s was not measured", o.text)
+		}
+		if len(s.Seeds) < s.Of {
+			return 0, fmt.Errorf("%s was measured by %d of %d seeds", o.text, len(s.Seeds), s.Of)
+		}
+		return s.Value, nil
+	}
+	return 0, fmt.Errorf("%s: the run has no such row", o.text)
+}

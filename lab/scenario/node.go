@@ -1,0 +1,259 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Limits of a scenario file: far above any real one, low enough that a hostile one cannot take the machine.
+const (
+	maxBytes = 128 << 10
+	maxDepth = 16
+	maxNodes = 20_000
+)
+
+// place says where a value stands: a position in a file, or the override that set it.
+type place struct {
+	file         string
+	line, column int // from 1; 0 for an override
+}
+
+func (p place) String() string {
+	if p.line == 0 {
+		return p.file
+	}
+	return p.file + ":" + strconv.Itoa(p.line) + ":" + strconv.Itoa(p.column)
+}
+
+type shape uint8
+
+const (
+	null shape = iota
+	scalar
+	list
+	mapping
+)
+
+func (s shape) String() string { return [...]string{"nothing", "a value", "a list", "a mapping"}[s] }
+
+// node is one value of a scenario's tree.
+type node struct {
+	at     place
+	shape  shape
+	text   string   // of a scalar
+	quoted bool     // a scalar that was written as text: it is no number and no truth value
+	keys   []string // of a mapping, in order
+	keyAt  []place
+	items  []*node // of a list, or a mapping's values
+}
+
+// get returns a mapping's value, nil when the key is absent.
+func (n *node) get(key string) *node {
+	if n != nil {
+		for i, k := range n.keys {
+			if k == key {
+				return n.items[i]
+			}
+		}
+	}
+	return nil
+}
+
+// set replaces or appends a mapping's value.
+func (n *node) set(key string, at place, value *node) {
+	for i, k := range n.keys {
+		if k == key {
+			n.items[i] = value
+			return
+		}
+	}
+	n.keys, n.keyAt, n.items = append(n.keys, key), append(n.keyAt, at), append(n.items, value)
+}
+
+func (n *node) clone() *node {
+	out := *n
+	out.keys = append([]string(nil), n.keys...)
+	out.keyAt = append([]place(nil), n.keyAt...)
+	out.items = make([]*node, len(n.items))
+	for i, item := range n.items {
+		out.items[i] = item.clone()
+	}
+	return &out
+}
+
+// describe says what a node is, for "found …".
+func (n *node) describe() string {
+	switch {
+	case n.shape != scalar:
+		return n.shape.String()
+	case n.quoted:
+		return fmt.Sprintf("the text %q", n.text)
+	}
+	return fmt.Sprintf("%q", n.text)
+}
+
+// parse reads YAML into a tree.
+func parse(file string, text []byte) (root *node, err error) {
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("%s: %d bytes, expected at most %d", file, len(text), maxBytes)
+	}
+	defer func() {
+		if r := recover(); r != nil { // a scenario is input from outside: a defect of the YAML library must not take the program down
+			root, err = nil, fmt.Errorf("%s: cannot be read as YAML: %v", file, r)
+		}
+	}()
+	if err := checkNesting(file, text); err != nil {
+		return nil, err
+	}
+	parsed, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, syntaxError(file, text, err)
+	}
+	var body ast.Node
+	for _, doc := range parsed.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if body != nil {
+			t := doc.Body.GetToken()
+			return nil, fmt.Errorf("%s:%d:%d: a second document, expected one", file, t.Position.Line, t.Position.Column)
+		}
+		body = doc.Body
+	}
+	if body == nil {
+		return nil, fmt.Errorf("%s:1:1: the file is empty, expected a scenario", file)
+	}
+	c := converter{file: file}
+	return c.node(body, 0)
+}
+
+// checkNesting refuses text whose brackets or dashes nest too deep for a recursive parser.
+func checkNesting(file string, text []byte) error {
+	line, open := 1, 0
+	dashes := regexp.MustCompile(`(?m)^\s*([-?]\s+){17}`)
+	if dashes.Match(text) {
+		return fmt.Errorf("%s: lists nest more than %d deep", file, maxDepth)
+	}
+	for _, b := range text {
+		switch b {
+		case '\n':
+			line++
+		case '[', '{':
+			open++
+		case ']', '}':
+			open = max(0, open-1)
+		}
+		if open > 200 {
+			return fmt.Errorf("%s:%d: brackets nest more than %d deep", file, line, maxDepth)
+		}
+	}
+	return nil
+}
+
+func syntaxError(file string, text []byte, err error) error {
+	at := place{file, 1, 1}
+	message := err.Error()
+	var syntax *yaml.SyntaxError
+	if errors.As(err, &syntax) {
+		message = syntax.Message
+		if syntax.Token != nil && syntax.Token.Position != nil {
+			at.line, at.column = syntax.Token.Position.Line, syntax.Token.Position.Column
+		}
+	}
+	message, _, _ = strings.Cut(message, "\n")
+	lines := strings.Split(string(text), "\n")
+	if at.line <= len(lines) && strings.Contains(lines[at.line-1], "${") {
+		message += `; inside { } and [ ] write "${…}" in quotes`
+	}
+	return fmt.Errorf("%s: %s", at, message)
+}
+
+// converter turns the library's tree into ours, counting as it goes.
+type converter struct {
+	file  string
+	nodes int
+}
+
+func (c *converter) at(n ast.Node) place {
+	t := n.GetToken()
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		t = m.Values[0].Key.GetToken() // a block mapping's own token is its first colon
+	}
+	if m, ok := n.(*ast.MappingValueNode); ok {
+		t = m.Key.GetToken()
+	}
+	if t == nil || t.Position == nil {
+		return place{c.file, 1, 1}
+	}
+	return place{c.file, t.Position.Line, t.Position.Column}
+}
+
+func (c *converter) node(n ast.Node, depth int) (*node, error) {
+	at := c.at(n)
+	c.nodes++
+	if depth > maxDepth {
+		return nil, fmt.Errorf("%s: nested more than %d deep", at, maxDepth)
+	}
+	if c.nodes > maxNodes {
+		return nil, fmt.Errorf("%s: more than %d values", at, maxNodes)
+	}
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return &node{at: at}, nil
+	case *ast.StringNode:
+		quoted := n.Token != nil && (strings.HasPrefix(n.Token.Origin, `"`) || strings.HasPrefix(strings.TrimSpace(n.Token.Origin), `"`) ||
+			strings.HasPrefix(strings.TrimSpace(n.Token.Origin), `'`))
+		return &node{at: at, shape: scalar, text: n.Value, quoted: quoted}, nil
+	case *ast.LiteralNode:
+		return &node{at: at, shape: scalar, text: n.Value.Value, quoted: true}, nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return &node{at: at, shape: scalar, text: n.GetToken().Value}, nil
+	case *ast.MappingNode:
+		return c.mapping(at, n.Values, depth)
+	case *ast.MappingValueNode:
+		return c.mapping(at, []*ast.MappingValueNode{n}, depth)
+	case *ast.SequenceNode:
+		out := &node{at: at, shape: list}
+		for _, v := range n.Values {
+			item, err := c.node(v, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out.items = append(out.items, item)
+		}
+		return out, nil
+	case *ast.AnchorNode, *ast.AliasNode:
+		return nil, fmt.Errorf("%s: YAML anchors and aliases are not read here; use params and ${…}", at)
+	}
+	return nil, fmt.Errorf("%s: %s is not read here", at, n.Type().YAMLName())
+}
+
+func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int) (*node, error) {
+	out := &node{at: at, shape: mapping}
+	for _, v := range values {
+		keyAt := c.at(v)
+		token := v.Key.GetToken()
+		if _, plain := v.Key.(ast.ScalarNode); !plain || token == nil || v.Key.IsMergeKey() {
+			return nil, fmt.Errorf("%s: a key must be a plain name", keyAt)
+		}
+		if out.get(token.Value) != nil {
+			return nil, fmt.Errorf("%s: key %q stands here twice", keyAt, token.Value)
+		}
+		item, err := c.node(v.Value, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if item.shape == null {
+			item.at = keyAt
+		}
+		out.set(token.Value, keyAt, item)
+	}
+	return out, nil
+}

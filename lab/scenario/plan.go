@@ -1,0 +1,212 @@
+package scenario
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// Scenario is a loaded scenario: checked, its sweep expanded, every name in it resolved.
+type Scenario struct {
+	File     string // as it was opened
+	Name     string
+	About    string
+	Source   string // the file's text
+	Settings []string
+	Quick    bool
+	Seeds    []int
+	Axes     []Axis   // of the sweep, the first varies slowest
+	Rows     []string // names of the steps, in order: a row of the table each
+	Columns  []string // metric keys; empty for all that are measured
+	Baseline string   // the row that deltas refer to
+	Paper    map[string]float64
+	Expect   []Expectation
+	Points   []Point // one for each point of the sweep, at least one
+}
+
+// Axis is one dimension of a sweep.
+type Axis struct {
+	Key    string
+	Values []string
+}
+
+// Point is the scenario at one point of its sweep, with nothing left to look up.
+type Point struct {
+	Params    []lab.Param
+	Task      Task
+	Tokenizer Tokenizer
+	Models    []Model // in the file's order
+	Steps     []Step
+	Evaluate  Evaluate
+	Serve     *Serve // nil: serving is not measured
+}
+
+// Step is one step of a pipeline. Each yields a model under its Name.
+type Step struct {
+	Name string
+	Kind string // "baseline", "train", "distil", "prune" or "quantize"
+	// From is the step or model whose weights the step starts from: the step before where the file is silent. It is empty for a
+	// baseline, and where Into names the model.
+	From string
+	Work Work // what to do, of type *Baseline, *Train, *Distil, *Prune or *Quantize
+}
+
+// Model finds a model of the point by its name.
+func (p *Point) Model(name string) (m Model, ok bool) {
+	for _, m := range p.Models {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Model{}, false
+}
+
+// Step finds a step of the point by its name.
+func (p *Point) Step(name string) (s Step, ok bool) {
+	for _, s := range p.Steps {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Step{}, false
+}
+
+// Inputs lists the names of the models and steps whose weights or shape the step needs, the one that it starts from first.
+func (s Step) Inputs() []string {
+	var names []string
+	if s.From != "" {
+		names = append(names, s.From)
+	}
+	switch w := s.Work.(type) {
+	case *Baseline:
+		names = append(names, w.Model)
+	case *Train:
+		if w.Into != "" {
+			names = append(names, w.Into)
+		}
+	case *Distil:
+		if w.Into != "" {
+			names = append(names, w.Into)
+		}
+		names = append(names, w.Teacher)
+	}
+	return names
+}
+
+// Recipe is the canonical text of what the step does, without its name and the names of its inputs: with the keys of the inputs, the
+// task and the seed it names the step's artifact.
+func (s Step) Recipe() string { return s.Kind + recipe(reflect.ValueOf(s.Work).Elem()) }
+
+// Recipe is the canonical text of the model, without its name.
+func (m Model) Recipe() string {
+	if m.Load != "" {
+		return "load{" + strconv.Quote(m.Load) + "}"
+	}
+	return "shape" + recipe(reflect.ValueOf(m))
+}
+
+// Recipe is the canonical text of the task.
+func (t Task) Recipe() string {
+	if t.Recsys != nil {
+		return "task" + recipe(reflect.ValueOf(*t.Recsys))
+	}
+	return "task" + recipe(reflect.ValueOf(*t.JSONL))
+}
+
+// Recipe is the canonical text of the tokenizer.
+func (t Tokenizer) Recipe() string { return "tokenizer" + recipe(reflect.ValueOf(t)) }
+
+// recipe writes the fields of a struct that are not references, in order.
+func recipe(v reflect.Value) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for _, f := range structFields(v.Type()) {
+		if _, isRef := f.Tag.Lookup("ref"); isRef {
+			continue
+		}
+		b.WriteString(f.Tag.Get("key"))
+		b.WriteByte('=')
+		switch x := v.FieldByIndex(f.Index); x.Kind() {
+		case reflect.Struct:
+			b.WriteString(recipe(x))
+		case reflect.Float64:
+			b.WriteString(strconv.FormatFloat(x.Float(), 'g', -1, 64))
+		case reflect.String:
+			b.WriteString(strconv.Quote(x.String()))
+		default:
+			fmt.Fprint(&b, x.Interface())
+		}
+		b.WriteByte(' ')
+	}
+	return strings.TrimSuffix(b.String(), " ") + "}"
+}
+
+// Canonical is the text of everything that decides the figures: all points with their task, models, steps and measurements. It leaves out
+// seeds, names of the file, columns, expectations and the paper's figures. Equal texts mean comparable runs.
+func (s *Scenario) Canonical() string {
+	text, err := json.Marshal(struct {
+		Baseline string
+		Points   []Point
+	}{s.Baseline, s.Points})
+	if err != nil {
+		panic("scenario: " + err.Error()) // plain structs of finite numbers
+	}
+	return string(text)
+}
+
+// Hash is the SHA-256 of Canonical in hexadecimal.
+func (s *Scenario) Hash() string {
+	sum := sha256.Sum256([]byte(s.Canonical()))
+	return hex.EncodeToString(sum[:])
+}
+
+// Plan is the work of a scenario.
+type Plan struct {
+	Scenario *Scenario
+	Cells    []Cell // sweep points × seeds, seeds varying fastest
+}
+
+// Cell is one unit of work.
+type Cell struct {
+	lab.Cell
+	Point *Point
+}
+
+// Plan expands the scenario into cells.
+func (s *Scenario) Plan() *Plan {
+	p := &Plan{Scenario: s}
+	for i := range s.Points {
+		for _, seed := range s.Seeds {
+			point := &s.Points[i]
+			p.Cells = append(p.Cells, Cell{lab.Cell{ID: cellID(point.Params, seed), Params: point.Params, Seed: seed}, point})
+		}
+	}
+	return p
+}
+
+func cellID(params []lab.Param, seed int) string {
+	var b strings.Builder
+	for _, p := range params {
+		b.WriteString(p.Key + "=" + p.Value + " ")
+	}
+	return b.String() + "seed=" + strconv.Itoa(seed)
+}
+
+// Begin is the payload of the run's first event, but for Run, Version, Machine and Started, which the runner knows.
+func (p *Plan) Begin() lab.Begin {
+	s := p.Scenario
+	begin := lab.Begin{
+		Scenario: s.Name, About: s.About, Hash: s.Hash(), Quick: s.Quick,
+		Rows: s.Rows, Columns: s.Columns, Settings: s.Settings, Source: s.Source,
+	}
+	for _, c := range p.Cells {
+		begin.Cells = append(begin.Cells, c.Cell)
+	}
+	return begin
+}

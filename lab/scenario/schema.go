@@ -1,0 +1,205 @@
+package scenario
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// object is a JSON Schema, or part of one. encoding/json writes maps in order of key, so the text is stable.
+type object = map[string]any
+
+// Schema returns the JSON Schema (draft 2020-12) of a scenario file, for editors that complete and check YAML. Every value may
+// also be a text with ${…}.
+func Schema(vocabulary Vocabulary) []byte {
+	s := schemer{vocabulary}
+	properties := object{}
+	for _, section := range sections {
+		part := s.section(section.key)
+		part["description"] = section.doc
+		properties[section.key] = part
+	}
+	quick := object{}
+	for key, part := range properties {
+		if key != "quick" && key != "pipeline" {
+			quick[key] = object{"description": part.(object)["description"]} // an overlay is checked after it is laid on
+		}
+	}
+	quick["pipeline"] = object{"type": "object", "description": "changes to steps, by name"}
+	properties["quick"] = object{"type": "object", "description": sectionDoc("quick"), "properties": quick, "additionalProperties": false}
+	text, err := json.MarshalIndent(object{
+		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "slimlab scenario",
+		"type": "object", "required": []string{"task", "pipeline"}, "additionalProperties": false, "properties": properties,
+	}, "", "  ")
+	if err != nil {
+		panic("scenario: " + err.Error()) // a tree of strings and numbers
+	}
+	return append(text, '\n')
+}
+
+func sectionDoc(key string) string {
+	for _, s := range sections {
+		if s.key == key {
+			return s.doc
+		}
+	}
+	return ""
+}
+
+type schemer struct{ vocabulary Vocabulary }
+
+func (s schemer) section(key string) object {
+	plain := object{"type": []string{"string", "number", "boolean"}}
+	switch key {
+	case "task":
+		return object{"oneOf": []object{s.structure(Recsys{}), s.structure(JSONL{})}}
+	case "tokenizer":
+		return s.structure(Tokenizer{})
+	case "models":
+		return object{"type": "object", "additionalProperties": object{"oneOf": []object{{"type": "string"}, s.structure(Model{})}}}
+	case "pipeline":
+		return object{"type": "array", "minItems": 1, "items": s.steps()}
+	case "evaluate":
+		return s.structure(Evaluate{})
+	case "serve":
+		return s.structure(Serve{})
+	case "sweep":
+		return object{"type": "object", "minProperties": 1, "additionalProperties": object{"type": "array", "minItems": 1, "uniqueItems": true, "items": plain}}
+	case "params":
+		return object{"type": "object", "additionalProperties": plain}
+	case "columns":
+		return object{"type": "array", "uniqueItems": true, "items": s.metric()}
+	case "expect":
+		return object{"type": "array", "items": object{"type": "string"}}
+	case "paper":
+		return object{"type": "object", "additionalProperties": object{"type": "number"}}
+	}
+	if f, ok := headerField(key); ok {
+		return s.field(f)
+	}
+	return object{}
+}
+
+func headerField(key string) (reflect.StructField, bool) {
+	for _, f := range structFields(reflect.TypeFor[header]()) {
+		if f.Tag.Get("key") == key {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+func (s schemer) metric() object {
+	var all []object
+	for _, m := range lab.Metrics() {
+		all = append(all, object{"const": m.Key, "description": m.About})
+	}
+	return object{"oneOf": all}
+}
+
+func (s schemer) steps() object {
+	var kinds []object
+	for _, kind := range stepKinds {
+		work := s.structure(newWork(kind))
+		head := s.structure(stepHead{})["properties"].(object)
+		for key, part := range head {
+			if kind != "baseline" || key != "from" {
+				work["properties"].(object)[key] = part
+			}
+		}
+		kinds = append(kinds, object{
+			"type": "object", "required": []string{kind}, "additionalProperties": false, "properties": object{kind: work},
+		})
+	}
+	return object{"oneOf": kinds}
+}
+
+// structure describes a struct by its tags.
+func (s schemer) structure(of any) object {
+	t := reflect.TypeOf(of)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	properties, required := object{}, []string{}
+	for _, f := range structFields(t) {
+		key := f.Tag.Get("key")
+		if f.Type.Kind() == reflect.Struct {
+			part := s.structure(reflect.Zero(f.Type).Interface())
+			part["description"] = f.Tag.Get("doc")
+			properties[key] = part
+			continue
+		}
+		properties[key] = s.field(f)
+		if f.Tag.Get("required") == "true" {
+			required = append(required, key)
+		}
+	}
+	out := object{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(required) > 0 {
+		out["required"] = required
+	}
+	return out
+}
+
+// field describes one field; a text with ${…} stands for any type.
+func (s schemer) field(f reflect.StructField) object {
+	own := object{}
+	switch f.Type.Kind() {
+	case reflect.String:
+		own["type"] = "string"
+	case reflect.Int:
+		own["type"] = "integer"
+	case reflect.Float64:
+		own["type"] = "number"
+	case reflect.Bool:
+		own["type"] = "boolean"
+	}
+	for tag, key := range map[string]string{"min": "minimum", "max": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"} {
+		if text, ok := f.Tag.Lookup(tag); ok {
+			own[key] = json.Number(text)
+		}
+	}
+	if one, ok := f.Tag.Lookup("one"); ok {
+		own["enum"] = strings.Split(one, "|")
+	}
+	if list, ok := f.Tag.Lookup("names"); ok {
+		own = names(s.vocabulary.list(list))
+	}
+	out := object{"description": f.Tag.Get("doc")}
+	if text, ok := f.Tag.Lookup("default"); ok {
+		out["default"] = defaultValue(f, text)
+	}
+	if _, isEnum := own["enum"]; own["type"] == "string" && !isEnum {
+		out["type"] = "string" // holds ${…} as it is
+		return out
+	}
+	out["anyOf"] = []object{own, {"type": "string", "pattern": `\$\{`}}
+	return out
+}
+
+func defaultValue(f reflect.StructField, text string) any {
+	switch f.Type.Kind() {
+	case reflect.String:
+		return text
+	case reflect.Bool:
+		return text == "true"
+	}
+	return json.Number(text)
+}
+
+// names describes a list of names, of which those that end in ':' take a number.
+func names(all []string) object {
+	var plain []string
+	var parts []object
+	for _, name := range all {
+		if strings.HasSuffix(name, ":") {
+			parts = append(parts, object{"type": "string", "pattern": "^" + name + `0?\.[0-9]+$`, "examples": []string{name + strconv.FormatFloat(0.5, 'g', -1, 64)}})
+		} else {
+			plain = append(plain, name)
+		}
+	}
+	return object{"anyOf": append([]object{{"enum": plain}}, parts...)}
+}

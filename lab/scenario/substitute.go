@@ -1,0 +1,105 @@
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// values are what ${…} stands for at one point of the sweep.
+type values struct {
+	names []string // all that may be named, for the nearest one
+	of    map[string]*node
+	used  map[string]bool
+	bar   map[string]string // names that may not be used here → why
+}
+
+// substitute returns a copy of the tree with every ${name} in a text value replaced. A value that is nothing but ${name} takes over
+// the param's type; within other text its text is inserted.
+func (v *values) substitute(n *node, bad *problems) *node {
+	out := *n
+	if n.shape == scalar && strings.Contains(n.text, "${") {
+		v.text(&out, bad)
+	}
+	out.items = make([]*node, len(n.items))
+	for i, item := range n.items {
+		out.items[i] = v.substitute(item, bad)
+	}
+	return &out
+}
+
+func (v *values) text(n *node, bad *problems) {
+	whole := reference.FindString(n.text) == n.text
+	n.quoted = false
+	n.text = reference.ReplaceAllStringFunc(n.text, func(match string) string {
+		name := match[2 : len(match)-1]
+		if why, barred := v.bar[name]; barred {
+			bad.add(n.at, "${%s} %s", name, why)
+			return match
+		}
+		value := v.of[name]
+		if value == nil {
+			bad.add(n.at, "%s", unknown("param or axis", name, v.names))
+			return match
+		}
+		v.used[name] = true
+		if whole {
+			n.quoted = value.quoted
+		}
+		return value.text
+	})
+	if rest := reference.ReplaceAllString(n.text, ""); strings.Contains(rest, "${") {
+		bad.add(n.at, "${ without its }")
+	}
+}
+
+// problem is one thing that is wrong with a scenario.
+type problem struct {
+	at   place
+	text string
+}
+
+// problems collects what is wrong, each thing once.
+type problems struct {
+	all  []problem
+	seen map[string]bool
+}
+
+// maxProblems bounds how many things are told at once.
+const maxProblems = 20
+
+func (p *problems) add(at place, format string, args ...any) {
+	one := problem{at, fmt.Sprintf(format, args...)}
+	key := one.at.String() + one.text
+	if p.seen[key] {
+		return
+	}
+	if p.seen == nil {
+		p.seen = map[string]bool{}
+	}
+	p.seen[key] = true
+	p.all = append(p.all, one)
+}
+
+// err returns everything that is wrong, one line each, in order of place.
+func (p *problems) err() error {
+	if len(p.all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(p.all, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.at.file, b.at.file), cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column))
+	})
+	var lines []string
+	for i, one := range p.all {
+		if i == maxProblems {
+			lines = append(lines, fmt.Sprintf("… and %d more", len(p.all)-i))
+			break
+		}
+		lines = append(lines, one.at.String()+": "+one.text)
+	}
+	return fmt.Errorf("%s", strings.Join(lines, "\n"))
+}

@@ -1,0 +1,67 @@
+// Package stat is the statistics of a lab: location, intervals over few seeds, two-sample tests, the Pareto front.
+//
+// It promises stated definitions (which percentile, which interval) and never fails because a sample is weak: an interval says
+// what to doubt about it. It leaves out everything that a comparison of compressed models does not ask for.
+// No function changes its arguments. An empty sample gives NaN.
+package stat
+
+import (
+	"math"
+	"slices"
+)
+
+// Mean returns the arithmetic mean. Equal values give that value exactly.
+func Mean(x []float64) float64 {
+	if len(x) == 0 {
+		return math.NaN()
+	}
+	var sum float64
+	for _, v := range x {
+		sum += v - x[0]
+	}
+	return x[0] + sum/float64(len(x))
+}
+
+// Deviation returns the sample standard deviation (n − 1), NaN below two values.
+func Deviation(x []float64) float64 {
+	if len(x) < 2 {
+		return math.NaN()
+	}
+	mean := Mean(x)
+	var square float64
+	for _, v := range x {
+		square += (v - mean) * (v - mean)
+	}
+	return math.Sqrt(square / float64(len(x)-1))
+}
+
+// Median returns the middle value, or the mean of the middle two.
+func Median(x []float64) float64 { return Percentile(x, 50) }
+
+// Percentile returns the p-th percentile, p in [0, 100], by linear interpolation between the order statistics at rank
+// p/100·(n−1): the definition that numpy calls "linear" and Hyndman and Fan type 7. It is NaN for an empty sample, a sample
+// with a NaN, or a p outside of its range.
+func Percentile(x []float64, p float64) float64 {
+	if len(x) == 0 || slices.ContainsFunc(x, math.IsNaN) {
+		return math.NaN()
+	}
+	sorted := slices.Clone(x)
+	slices.Sort(sorted)
+	return PercentileSorted(sorted, p)
+}
+
+// PercentileSorted is Percentile of a sample that is in ascending order already.
+func PercentileSorted(x []float64, p float64) float64 {
+	if len(x) == 0 || !(p >= 0 && p <= 100) {
+		return math.NaN()
+	}
+	rank := p / 100 * float64(len(x)-1)
+	low := int(rank)
+	if low == len(x)-1 {
+		return x[low]
+	}
+	if share := rank - float64(low); share > 0 {
+		return x[low]*(1-share) + x[low+1]*share
+	}
+	return x[low]
+}

@@ -1,0 +1,35 @@
+//go:build unix
+
+package store
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// errLocked says that a live process holds a file's lock.
+var errLocked = errors.New("locked by another process")
+
+// lock takes the lock of a file that was just made; it lasts until the file is closed or its process ends, however it ends.
+// It waits, for there can be nothing but a probe to wait for.
+func lock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// probe reports errLocked while a process holds the file's lock.
+func probe(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errLocked
+	}
+	if err != nil {
+		return err
+	}
+	return unix.Flock(int(f.Fd()), unix.LOCK_UN)
+}

@@ -1,0 +1,214 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"slimlab/lab"
+)
+
+// The format of a log, all numbers little-endian:
+//
+//	file   := "slimlab\n" version:uint32 record*
+//	record := size:uint32 crc(payload):uint32 crc(the eight bytes before):uint32 payload
+//
+// A payload is one event as canonical msgpack: sorted keys, shortest integers; the first is the begin event. The header's own
+// checksum tells a damaged size from a torn end. CRCs are CRC-32C.
+const (
+	magic         = "slimlab\n"
+	schemaVersion = 1
+	fileHeader    = len(magic) + 4
+	recordHeader  = 12
+	maxRecord     = 64 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// measures encodes as a map in order of key.
+type measures map[string]lab.Measure
+
+func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
+	if err := e.EncodeMapLen(len(m)); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if err := e.EncodeString(key); err != nil {
+			return err
+		}
+		if err := e.Encode(m[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record is lab.Event with measures that encode canonically: the library sorts only maps of its own few types.
+type record struct {
+	Kind   lab.Kind   `msgpack:"k"`
+	Time   float64    `msgpack:"t"`
+	Cell   string     `msgpack:"c,omitempty"`
+	Stage  string     `msgpack:"g,omitempty"`
+	State  lab.State  `msgpack:"s,omitempty"`
+	Name   string     `msgpack:"n,omitempty"`
+	Row    string     `msgpack:"r,omitempty"`
+	Step   int        `msgpack:"i,omitempty"`
+	Total  int        `msgpack:"m,omitempty"`
+	Value  float64    `msgpack:"v,omitempty"`
+	Values measures   `msgpack:"w,omitempty"`
+	Level  lab.Level  `msgpack:"l,omitempty"`
+	Held   bool       `msgpack:"h,omitempty"`
+	Text   string     `msgpack:"x,omitempty"`
+	Begin  *lab.Begin `msgpack:"b,omitempty"`
+}
+
+// encoder writes events as framed records.
+type encoder struct {
+	buffer  bytes.Buffer
+	msgpack *msgpack.Encoder
+}
+
+func newEncoder() *encoder {
+	e := &encoder{}
+	e.msgpack = msgpack.NewEncoder(&e.buffer)
+	e.msgpack.SetSortMapKeys(true)
+	e.msgpack.UseCompactInts(true)
+	return e
+}
+
+// encode returns the framed record; it is valid until the next call.
+func (e *encoder) encode(event lab.Event) ([]byte, error) {
+	e.buffer.Reset()
+	e.buffer.Write(make([]byte, recordHeader))
+	err := e.msgpack.Encode(&record{
+		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
+		event.Value, measures(event.Values), event.Level, event.Held, event.Text, event.Begin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	frame := e.buffer.Bytes()
+	payload := frame[recordHeader:]
+	if len(payload) > maxRecord {
+		return nil, fmt.Errorf("event of %d bytes, expected at most %d", len(payload), maxRecord)
+	}
+	binary.LittleEndian.PutUint32(frame, uint32(len(payload)))
+	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(payload, castagnoli))
+	binary.LittleEndian.PutUint32(frame[8:], crc32.Checksum(frame[:8], castagnoli))
+	return frame, nil
+}
+
+// errTorn says that a log ends within a record.
+var errTorn = errors.New("torn")
+
+// reader goes through a log's records.
+type reader struct {
+	in     io.Reader
+	name   string
+	size   int64 // of the file when it was opened; what is appended later is not read
+	offset int64 // of the next record
+}
+
+// open checks the file header. An empty or torn header is errTorn.
+func (r *reader) open() error {
+	var head [fileHeader]byte
+	n, err := io.ReadFull(r.in, head[:])
+	if err != nil && !short(err) {
+		return fmt.Errorf("run log %s: %w", r.name, err)
+	}
+	if n < fileHeader {
+		if !bytes.HasPrefix([]byte(magic), head[:min(n, len(magic))]) {
+			return fmt.Errorf("run log %s: is no run log", r.name)
+		}
+		return errTorn
+	}
+	if string(head[:len(magic)]) != magic {
+		return fmt.Errorf("run log %s: begins with %q, expected %q: is no run log", r.name, head[:len(magic)], magic)
+	}
+	if v := binary.LittleEndian.Uint32(head[len(magic):]); v != schemaVersion {
+		return fmt.Errorf("run log %s: has the schema version %d, expected %d", r.name, v, schemaVersion)
+	}
+	r.offset = int64(fileHeader)
+	return nil
+}
+
+// next returns the next record's payload. It ends with io.EOF, or errTorn where the file ends within a record.
+func (r *reader) next() ([]byte, error) {
+	left := r.size - r.offset
+	if left <= 0 {
+		return nil, io.EOF
+	}
+	if left < recordHeader {
+		return nil, errTorn
+	}
+	var head [recordHeader]byte
+	if _, err := io.ReadFull(r.in, head[:]); err != nil {
+		return nil, r.failed(err)
+	}
+	size := int64(binary.LittleEndian.Uint32(head[:]))
+	if crc32.Checksum(head[:8], castagnoli) != binary.LittleEndian.Uint32(head[8:]) || size > maxRecord {
+		if r.zeros(head[:], left-recordHeader) { // a crash of the machine can leave space that was never written
+			return nil, errTorn
+		}
+		return nil, fmt.Errorf("run log %s: damaged record header at byte %d of %d", r.name, r.offset, r.size)
+	}
+	if left-recordHeader < size {
+		return nil, errTorn
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(r.in, payload); err != nil {
+		return nil, r.failed(err)
+	}
+	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+		if left-recordHeader == size {
+			return nil, errTorn
+		}
+		return nil, fmt.Errorf("run log %s: damaged record at byte %d of %d", r.name, r.offset, r.size)
+	}
+	r.offset += recordHeader + size
+	return payload, nil
+}
+
+// zeros says whether the rest of the file, whose head has been read, is nothing but zeros.
+func (r *reader) zeros(head []byte, left int64) bool {
+	isZero := func(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
+	if !isZero(head) {
+		return false
+	}
+	buffer := make([]byte, 32<<10)
+	in := io.LimitReader(r.in, left)
+	for {
+		n, err := in.Read(buffer)
+		if !isZero(buffer[:n]) {
+			return false
+		}
+		if err != nil {
+			return true
+		}
+	}
+}
+
+func (r *reader) failed(err error) error {
+	if short(err) { // the file shrank while it was read
+		return errTorn
+	}
+	return fmt.Errorf("run log %s: %w", r.name, err)
+}
+
+func short(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// decode reads one event.
+func (r *reader) decode(payload []byte) (lab.Event, error) {
+	var e lab.Event
+	if err := msgpack.Unmarshal(payload, &e); err != nil {
+		return e, fmt.Errorf("run log %s: record before byte %d: %w", r.name, r.offset, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,320 @@
+package store
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"slimlab/lab"
+)
+
+// ErrNotFound says that there is no run, or no artifact, of a name.
+var ErrNotFound = errors.New("not found")
+
+const extension = ".runlog"
+
+// Store is a folder of run logs.
+type Store struct{ dir string }
+
+// Open opens the folder, making it where it is absent.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("run store: %w", err)
+	}
+	return &Store{dir}, nil
+}
+
+// Info is one line of the list of runs.
+type Info struct {
+	ID          string
+	Scenario    string
+	About       string
+	Hash        string
+	Machine     string
+	State       lab.State // Running only while its process lives
+	Interrupted bool      // it never ended, and its process is gone; State is Cancelled
+	Error       string
+	Started     time.Time
+	Duration    time.Duration // to the last event
+	Quick       bool
+	Cells       int
+	Bytes       int64
+	Problem     error // why the log cannot be read; the other fields hold what is known
+}
+
+// Run is a log as it was read.
+type Run struct {
+	Info
+	// Events are all events, and after them what reading found out: a note on a torn end, and an end event for an interrupted run.
+	Events []lab.Event
+}
+
+var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// NewID names a run by the time of its start, its scenario and a few random digits: ids sort by time.
+func NewID(scenario string, started time.Time, random uint64) string {
+	return fmt.Sprintf("%s-%s-%04x", started.UTC().Format("20060102-150405"), strings.Trim(unfit.ReplaceAllString(scenario, "-"), "-"), random&0xffff)
+}
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Create begins the log of a run under begin.Run, which no other run may have.
+func (s *Store) Create(begin lab.Begin) (*Log, error) {
+	if !validID.MatchString(begin.Run) {
+		return nil, fmt.Errorf("run store: %q cannot name a run: expected letters, digits and . _ -", begin.Run)
+	}
+	f, err := os.OpenFile(s.path(begin.Run), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("run store: %w", err)
+	}
+	l, err := s.begin(f, begin)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (s *Store) begin(f *os.File, begin lab.Begin) (*Log, error) {
+	if err := lock(f); err != nil {
+		return nil, fmt.Errorf("run log %s: %w", f.Name(), err)
+	}
+	l, err := newLog(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Append(lab.Event{Kind: lab.KindBegin, Begin: &begin}); err != nil {
+		return nil, err
+	}
+	return l, syncDir(s.dir)
+}
+
+func (s *Store) path(id string) string { return filepath.Join(s.dir, id+extension) }
+
+// Find returns the id that name stands for: an id, a prefix that only one id has, or "last" for the run that began last.
+func (s *Store) Find(name string) (string, error) {
+	ids, err := s.ids()
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(ids, name) {
+		return name, nil
+	}
+	if name == "last" {
+		runs, err := s.List()
+		if err != nil {
+			return "", err
+		}
+		if len(runs) == 0 {
+			return "", fmt.Errorf("run %q: %w: there are no runs yet", name, ErrNotFound)
+		}
+		return runs[0].ID, nil
+	}
+	var found []string
+	for _, id := range ids {
+		if name != "" && strings.HasPrefix(id, name) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("run %q: %w: expected an id, the beginning of one, or last", name, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("run %q is the beginning of %d ids: %s", name, len(found), strings.Join(found[:min(5, len(found))], ", "))
+}
+
+func (s *Store) ids() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("run store: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), extension); ok && e.Type().IsRegular() {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// List returns all runs, the newest first. It decodes two records a run. A run whose log is damaged is listed with its Problem.
+func (s *Store) List() ([]Info, error) {
+	ids, err := s.ids()
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]Info, 0, len(ids))
+	for _, id := range ids {
+		var ends [2]lab.Event
+		run, err := s.read(id, func(r *reader) error { return firstAndLast(r, &ends) })
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since
+		}
+		info := run.Info
+		info.describe(ends[0], ends[1])
+		if err != nil {
+			info.Problem = err
+		}
+		runs = append(runs, info)
+	}
+	slices.SortFunc(runs, func(a, b Info) int {
+		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID))
+	})
+	return runs, nil
+}
+
+// Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts off is left out, with a note.
+func (s *Store) Read(name string) (*Run, error) {
+	id, err := s.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	var events []lab.Event
+	run, err := s.read(id, func(r *reader) error {
+		for {
+			payload, err := r.next()
+			if err != nil {
+				return err
+			}
+			e, err := r.decode(payload)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	run.Events = append(events, run.Events...)
+	var first, last lab.Event
+	if len(events) > 0 {
+		first, last = events[0], events[len(events)-1]
+	}
+	run.describe(first, last)
+	if run.Interrupted {
+		run.Events = append(run.Events, lab.Event{Kind: lab.KindEnd, State: lab.Cancelled, Text: interrupted})
+	}
+	for i := len(events); i < len(run.Events); i++ {
+		run.Events[i].Time = last.Time
+	}
+	return run, nil
+}
+
+// Remove deletes the log of a run that is not being written.
+func (s *Store) Remove(id string) error {
+	f, err := os.Open(s.path(id))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("run %q: %w", id, ErrNotFound)
+		}
+		return fmt.Errorf("run store: %w", err)
+	}
+	defer f.Close()
+	if err := probe(f); err != nil {
+		return fmt.Errorf("run log %s: %w", f.Name(), err)
+	}
+	return os.Remove(f.Name())
+}
+
+// read opens a log and hands its records to walk. It returns what the file itself tells: a torn end, a process that is gone.
+func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
+	run := &Run{Info: Info{ID: id}}
+	f, err := os.Open(s.path(id))
+	if err != nil {
+		return run, fmt.Errorf("run store: %w", err)
+	}
+	defer f.Close()
+	// The lock is looked at before the size: a writer that ends in between has then written its end within the size.
+	live := errors.Is(probe(f), errLocked)
+	stat, err := f.Stat()
+	if err != nil {
+		return run, fmt.Errorf("run store: %w", err)
+	}
+	run.Bytes = stat.Size()
+	r := &reader{in: bufio.NewReaderSize(f, 64<<10), name: f.Name(), size: stat.Size()}
+	if err = r.open(); err == nil {
+		err = walk(r)
+	}
+	run.State, run.Interrupted = lab.Running, !live
+	switch {
+	case errors.Is(err, errTorn):
+		if !live {
+			run.Events = append(run.Events, lab.Event{Kind: lab.KindNote, Level: lab.Warning, Text: "log: its last record is torn and was left out: the run was cut off while writing"})
+		}
+	case !errors.Is(err, io.EOF):
+		return run, err
+	}
+	return run, nil
+}
+
+// firstAndLast decodes the first and the last whole record.
+func firstAndLast(r *reader, ends *[2]lab.Event) error {
+	var first, last []byte
+	for {
+		payload, err := r.next()
+		if err == nil {
+			if first == nil {
+				first = payload
+			}
+			last = payload
+			continue
+		}
+		for i, payload := range [][]byte{first, last} {
+			if payload == nil {
+				continue
+			}
+			e, bad := r.decode(payload)
+			if bad != nil {
+				return bad
+			}
+			ends[i] = e
+		}
+		return err
+	}
+}
+
+// describe fills the line of the list from the first and the last event.
+func (i *Info) describe(first, last lab.Event) {
+	if b := first.Begin; b != nil {
+		i.Scenario, i.About, i.Hash, i.Machine, i.Quick, i.Cells = b.Scenario, b.About, b.Hash, b.Machine, b.Quick, len(b.Cells)
+		i.Started = time.Unix(b.Started, 0)
+	}
+	i.Duration = time.Duration(last.Time * float64(time.Second))
+	switch {
+	case last.Kind == lab.KindEnd:
+		i.State, i.Error, i.Interrupted = last.State, last.Text, false
+	case i.Interrupted:
+		i.State, i.Error = lab.Cancelled, interrupted
+	}
+}
+
+const interrupted = "interrupted: its process is gone"
+
+// syncDir makes a folder's entries durable, where the system can.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("run store: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("run store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+// Package task is what a model is measured on: training examples, calibration text, test cases with a
+// known truth, and the statistics that turn a model's scores into figures with intervals.
+//
+// There are two tasks. Recsys is a synthetic world of members and items whose click probabilities are known, so
+// that the best AUC that any model could reach stands beside the one that a model reached. JSONL is an engineer's
+// own file of prompts and responses. Both give plain token sequences: the package knows no model, no training and no
+// engine. What it needs of them it declares: an Encoder of text and a Scorer of prompts.
+//
+// Everything is a pure function of settings and indices: the same example has the same tokens in every run, on
+// every machine, in whatever order and from however many goroutines it is asked for.
+package task
+
+import "context"
+
+// Encoder turns text into token ids. It adds no special tokens.
+type Encoder interface {
+	Encode(text string) []int32
+}
+
+// Scorer gives, for each prompt, the logits or log-probabilities of the label tokens as the next token:
+// [prompts][labels].
+type Scorer interface {
+	Score(ctx context.Context, prompts [][]int32, labels []int32) ([][]float32, error)
+}
+
+// Example is a sequence to train, validate or calibrate on.
+type Example struct {
+	Tokens []int32
+	// Answer [len(Tokens)] marks the tokens that the loss on answers predicts: Answer[t] says that token t is a target.
+	Answer []bool
+}
+
+// Sources of calibration text.
+const (
+	InDomain = "in-domain" // the task's own prompts
+	Generic  = "generic"   // other text in the same vocabulary
+)
+
+// Task is what every task offers to training, calibration and tokenizer training. Its splits are disjoint.
+// Implementations are safe for concurrent use.
+type Task interface {
+	// Train returns the i-th training example, i ≥ 0, in the order that seed sets. It never ends: a finite set is gone through again, in another order.
+	Train(seed uint64, i int) Example
+	// TrainSize is the number of different training examples; 0 is without end.
+	TrainSize() int
+	// Validation returns the first n validation examples, or as many as there are; n ≤ 0 asks for all of a finite set.
+	Validation(n int) []Example
+	// Calibration returns n examples of a source, or as many as there are.
+	Calibration(source string, n int) ([]Example, error)
+	// Corpus returns up to n training texts, for training a tokenizer.
+	Corpus(n int) []string
+	// Notes are what a person should know about the data, such as examples that were cut.
+	Notes() []string
+}
+
+var (
+	_ Task = (*Recsys)(nil)
+	_ Task = (*JSONL)(nil)
+)

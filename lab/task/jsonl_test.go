@@ -1,0 +1,337 @@
+package task
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/internal/shareddata"
+)
+
+// byteEncoder encodes a text as its bytes.
+type byteEncoder struct{}
+
+func (byteEncoder) Encode(text string) (tokens []int32) {
+	for i := range len(text) {
+		tokens = append(tokens, int32(text[i]))
+	}
+	return tokens
+}
+
+const endOfText = 256
+
+func textOf(tokens []int32) string {
+	var b strings.Builder
+	for _, t := range tokens {
+		if t == endOfText {
+			b.WriteString("<eos>")
+		} else {
+			b.WriteByte(byte(t))
+		}
+	}
+	return b.String()
+}
+
+func writeFile(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data.jsonl")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// manyLines is a file of n records with different prompts.
+func manyLines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{\"prompt\": \"p%d?\", \"response\": \"r%d!\"}\n", i, i)
+	}
+	return b.String()
+}
+
+func newJSONL(t testing.TB, content string, change func(*JSONLConfig)) *JSONL {
+	t.Helper()
+	cfg := DefaultJSONL(writeFile(t, content))
+	if change != nil {
+		change(&cfg)
+	}
+	j, err := NewJSONL(cfg, byteEncoder{}, endOfText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func TestJSONLErrors(t *testing.T) {
+	good := `{"prompt": "a", "response": "b"}` + "\n"
+	for _, c := range []struct{ name, content, want string }{
+		{"bad JSON", good + `{"prompt": "a", "response": }`, "data.jsonl:2: bad JSON at byte 29 of the line: invalid character '}'"},
+		{"cut off", good + `{"prompt": "a", "resp`, "data.jsonl:2: bad JSON at byte 21 of the line: unexpected end"},
+		{"comma after the object", good[:len(good)-1] + ",\n", "data.jsonl:1: bad JSON at byte 33"},
+		{"array", `[{"prompt": "a", "response": "b"}]`, "data.jsonl:1: found a JSON array, expected one JSON object a line"},
+		{"array over lines", "[\n" + good + "]", "data.jsonl:1: found the beginning of a JSON array"},
+		{"string", `"prompt"`, "data.jsonl:1: found a string, expected a JSON object"},
+		{"null", `null`, "data.jsonl:1: found null, expected a JSON object"},
+		{"missing field", good + `{"prompt": "a", "respnse": "b"}`, `data.jsonl:2: no field "response", did you mean "respnse"?`},
+		{"missing field, none alike", good + `{"prompt": "a", "x": "b"}`, `data.jsonl:2: no field "response" among "prompt", "x"`},
+		{"empty response", good + `{"prompt": "a", "response": " \n"}`, `data.jsonl:2: field "response" is empty, expected a response`},
+		{"number", good + `{"prompt": 1, "response": "b"}`, `data.jsonl:2: field "prompt" is a number, expected a string`},
+		{"object", good + `{"prompt": "a", "response": {"text": "b"}}`, `data.jsonl:2: field "response" is an object, expected a string`},
+		{"null field", good + `{"prompt": "a", "response": null}`, `data.jsonl:2: field "response" is null, expected a string`},
+		{"unknown fields", `{"left": "a", "right": "b"}`, `data.jsonl:1: cannot tell prompt from response among the fields "left", "right"; set prompt_field and response_field`},
+		{"empty object", `{}`, "among the fields (none)"},
+		{"not UTF-8", good + "{\"prompt\": \"\xff\", \"response\": \"b\"}", "data.jsonl:2: not valid UTF-8"},
+		{"empty file", "", "no records, expected one JSON object a line"},
+		{"blank file", "\n \n", "no records, expected one JSON object a line"},
+		{"one record", good, "none of 1 records fell into the"},
+	} {
+		_, err := NewJSONL(DefaultJSONL(writeFile(t, c.content)), byteEncoder{}, endOfText)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v\nexpected %q", c.name, err, c.want)
+		}
+	}
+	if _, err := ReadJSONL(DefaultJSONL(filepath.Join(t.TempDir(), "absent.jsonl"))); err == nil || !strings.Contains(err.Error(), "absent.jsonl") {
+		t.Errorf("absent file: %v", err)
+	}
+	if _, err := ReadJSONL(DefaultJSONL(t.TempDir())); err == nil || !strings.Contains(err.Error(), "directory") {
+		t.Errorf("folder: %v", err)
+	}
+	for _, c := range []struct {
+		change func(*JSONLConfig)
+		want   string
+	}{
+		{func(c *JSONLConfig) { c.Path = "" }, "path is empty"},
+		{func(c *JSONLConfig) { c.Template = "{response}{prompt}" }, "expected {prompt} and, after it, {response}"},
+		{func(c *JSONLConfig) { c.Template = "{prompt}" }, "each once"},
+		{func(c *JSONLConfig) { c.Template = "{prompt}{response}{response}" }, "each once"},
+		{func(c *JSONLConfig) { c.MaxTokens = 1 }, "max_tokens is 1"},
+		{func(c *JSONLConfig) { c.Limit = -1 }, "limit is -1"},
+		{func(c *JSONLConfig) { c.ValidationShare = 0 }, "validation_share is 0"},
+		{func(c *JSONLConfig) { c.ValidationShare, c.CalibrationShare = 0.5, 0.5 }, "their sum below 1"},
+		{func(c *JSONLConfig) { c.PromptField, c.ResponseField = "x", "x" }, `both "x"`},
+		{func(c *JSONLConfig) { c.MaxTokens = 2 }, "every prompt of the training split has 2 tokens or more; raise max_tokens"},
+	} {
+		cfg := DefaultJSONL(writeFile(t, manyLines(100)))
+		c.change(&cfg)
+		if _, err := NewJSONL(cfg, byteEncoder{}, endOfText); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", err, c.want)
+		}
+	}
+}
+
+func TestJSONLFields(t *testing.T) {
+	for _, c := range []struct {
+		line, prompt, response string
+		change                 func(*JSONLConfig)
+	}{
+		{`{"question": "q", "answer": "a"}`, "q", "a", nil},
+		{`{"prompt": "p", "completion": "c", "id": 7}`, "p", "c", nil},
+		{`{"instruction": "i", "input": "", "output": "o"}`, "i", "o", nil},
+		{`{"instruction": "i", "input": "more", "output": "o"}`, "i\nmore", "o", nil},
+		{`{"instruction": "i", "output": "o"}`, "i", "o", nil},
+		{`{"input": "i", "target": "t"}`, "i", "t", nil},
+		{`{"prompt": "p", "response": "r", "left": "l"}`, "l", "r", func(c *JSONLConfig) { c.PromptField = "left" }},
+		{`{"prompt": "p", "question": "q", "right": "r"}`, "p", "r", func(c *JSONLConfig) { c.ResponseField = "right" }},
+		{`{"a": "é\n", "b": "\u00e9"}`, "é\n", "é", func(c *JSONLConfig) { c.PromptField, c.ResponseField = "a", "b" }},
+	} {
+		cfg := DefaultJSONL("x.jsonl")
+		if c.change != nil {
+			c.change(&cfg)
+		}
+		records, _, err := readJSONL(strings.NewReader(c.line), cfg)
+		if err != nil {
+			t.Errorf("%s: %v", c.line, err)
+			continue
+		}
+		if want := []Record{{1, c.prompt, c.response}}; !reflect.DeepEqual(records, want) {
+			t.Errorf("%s: %+v, expected %+v", c.line, records, want)
+		}
+	}
+}
+
+func TestJSONLLines(t *testing.T) {
+	long := strings.Repeat("x", 3<<20)
+	content := "\ufeff" + `{"prompt": "1", "response": "a"}` + "\r\n\n  \n" + `{"prompt": "2", "response": "` + long + `"}` + "\n" + `{"prompt": "3", "response": "c"}`
+	records, _, err := readJSONL(strings.NewReader(content), DefaultJSONL("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(records) != 3 || records[1].Line != 4 || len(records[1].Response) != len(long) || records[2].Line != 5 {
+		t.Errorf("%d records", len(records))
+	}
+	cfg := DefaultJSONL("x")
+	cfg.Limit = 2
+	if records, _, err = readJSONL(strings.NewReader(content+"\nnonsense"), cfg); err != nil || len(records) != 2 {
+		t.Errorf("limit 2: %d records, %v", len(records), err)
+	}
+}
+
+func TestJSONLExamples(t *testing.T) {
+	j := newJSONL(t, manyLines(200), func(c *JSONLConfig) { c.Template = "Q: {prompt}\nA: {response}." })
+	for i := range j.TrainSize() {
+		e := j.Train(1, i)
+		text := textOf(e.Tokens)
+		read, answer, found := strings.Cut(text, "A: ")
+		if !found || !strings.HasPrefix(read, "Q: p") || !strings.HasSuffix(answer, "!.<eos>") {
+			t.Fatalf("text %q", text)
+		}
+		begin := len(read) + len("A: ")
+		for at, is := range e.Answer {
+			if is != (at >= begin) {
+				t.Fatalf("answer mask %v of %q", e.Answer, text)
+			}
+		}
+	}
+	var epoch [2][]string
+	for k := range epoch {
+		for i := range j.TrainSize() {
+			epoch[k] = append(epoch[k], textOf(j.Train(5, k*j.TrainSize()+i).Tokens))
+		}
+	}
+	if slices.Equal(epoch[0], epoch[1]) {
+		t.Error("two epochs have the same order")
+	}
+	slices.Sort(epoch[0])
+	slices.Sort(epoch[1])
+	if !slices.Equal(epoch[0], epoch[1]) || len(slices.Compact(epoch[0])) != j.TrainSize() {
+		t.Error("an epoch is not every example once")
+	}
+	if n := len(j.Validation(0)); n == 0 || len(j.Validation(3)) != 3 || len(j.Validation(n+10)) != n {
+		t.Errorf("%d validation examples", n)
+	}
+	if c, err := j.Calibration(InDomain, 4); err != nil || len(c) != 4 {
+		t.Errorf("calibration: %d, %v", len(c), err)
+	}
+	if _, err := j.Calibration(Generic, 4); err == nil || !strings.Contains(err.Error(), `a file of records has only "in-domain"`) {
+		t.Errorf("generic calibration: %v", err)
+	}
+	if corpus := j.Corpus(5); len(corpus) != 5 || !strings.HasPrefix(corpus[0], "Q: p") {
+		t.Errorf("corpus %q", corpus)
+	}
+}
+
+func TestJSONLSplits(t *testing.T) {
+	prompts := func(records []Record) (p []string) {
+		for _, r := range records {
+			p = append(p, r.Prompt)
+		}
+		return p
+	}
+	read := func(content string, seed uint64) *Records {
+		cfg := DefaultJSONL(writeFile(t, content))
+		cfg.SplitSeed = seed
+		d, err := ReadJSONL(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	lines := strings.SplitAfter(manyLines(1000), "\n")
+	a := read(strings.Join(lines, ""), 0)
+	slices.Reverse(lines)
+	b := read(strings.Join(lines, ""), 0)
+	if c := slices.Sorted(slices.Values(prompts(b.validation))); !slices.Equal(c, slices.Sorted(slices.Values(prompts(a.validation)))) {
+		t.Error("the order of lines changes the splits")
+	}
+	if c := read(strings.Join(lines, ""), 1); slices.Equal(prompts(b.validation), prompts(c.validation)) {
+		t.Error("the seed does not change the splits")
+	}
+	if v, c := len(a.validation), len(a.calibration); v < 70 || v > 130 || c < 70 || c > 130 || len(a.train)+v+c != 1000 {
+		t.Errorf("%d validation, %d calibration, %d training records", v, c, len(a.train))
+	}
+	// Another response to the same prompt stays in its split.
+	more := read(manyLines(1000)+doubled(1000), 0)
+	in := map[string]string{}
+	for name, records := range map[string][]Record{"training": more.train, "validation": more.validation, "calibration": more.calibration} {
+		for _, r := range records {
+			if before, ok := in[r.Prompt]; ok && before != name {
+				t.Fatalf("prompt %q is in %s and %s", r.Prompt, before, name)
+			}
+			in[r.Prompt] = name
+		}
+	}
+}
+
+// doubled is n records with the prompts of manyLines and other responses.
+func doubled(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{\"prompt\": \"p%d?\", \"response\": \"another\"}\n", i)
+	}
+	return b.String()
+}
+
+func TestJSONLTruncates(t *testing.T) {
+	content := manyLines(100) + `{"prompt": "short", "response": "` + strings.Repeat("long ", 40) + `"}` + "\n" + `{"prompt": "` + strings.Repeat("long ", 40) + `", "response": "r"}`
+	j := newJSONL(t, content, func(c *JSONLConfig) { c.MaxTokens = 30 })
+	notes := strings.Join(j.Notes(), "\n")
+	for _, want := range []string{
+		`fields "prompt" → "response"; 102 records:`,
+		"1 examples were cut to max_tokens 30",
+		"1 examples were dropped: their prompts alone have max_tokens 30 or more",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("notes %q\nexpected %q", notes, want)
+		}
+	}
+	all, cut := 0, 0
+	for _, examples := range j.examples {
+		for _, e := range examples {
+			all++
+			if len(e.Tokens) > 30 || len(e.Answer) != len(e.Tokens) || !slices.Contains(e.Answer, true) || e.Answer[0] {
+				t.Fatalf("example %q, mask %v", textOf(e.Tokens), e.Answer)
+			}
+			if e.Tokens[len(e.Tokens)-1] != endOfText {
+				cut++
+			}
+		}
+	}
+	if all != 101 || cut != 1 {
+		t.Errorf("%d examples, %d cut", all, cut)
+	}
+}
+
+func TestJSONLOnRealFile(t *testing.T) {
+	path := shareddata.Path(t, "datasets", "gsm8k", "train.jsonl")
+	j, err := NewJSONL(DefaultJSONL(path), byteEncoder{}, endOfText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(strings.Join(j.Notes(), "\n"))
+	if !strings.Contains(j.Notes()[0], `"question" → "answer"`) || j.TrainSize() < 5000 {
+		t.Errorf("%q, %d training examples", j.Notes(), j.TrainSize())
+	}
+}
+
+func FuzzReadJSONL(f *testing.F) {
+	for _, seed := range []string{
+		manyLines(3), `{"prompt": "a", "response": }`, "[\n", `{"question": "q", "answer": "\ud800"}`, "\ufeff{}", `{"instruction":"i","input":null,"output":"o"}`, "null\n", `{"prompt":{},"response":"b"}`, "{\"\":\"\xff\"}",
+	} {
+		f.Add([]byte(seed), "", "")
+	}
+	f.Add([]byte(`{"": "a", "b": "c"}`), "b", "")
+	f.Fuzz(func(t *testing.T, content []byte, prompt, response string) {
+		cfg := DefaultJSONL("f.jsonl")
+		cfg.PromptField, cfg.ResponseField = prompt, response
+		records, _, err := readJSONL(bytes.NewReader(content), cfg)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "jsonl: f.jsonl:") {
+				t.Fatalf("error %q does not name the file", err)
+			}
+			return
+		}
+		line := 0
+		for _, r := range records {
+			if r.Line <= line || strings.TrimSpace(r.Response) == "" {
+				t.Fatalf("record %+v after line %d", r, line)
+			}
+			line = r.Line
+		}
+	})
+}

@@ -1,0 +1,183 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"slimlab/lab"
+)
+
+// Scores are a model's scores of the test cases.
+type Scores struct {
+	Score []float64 // log-odds of yes against no, one a case
+	task  *Recsys
+}
+
+// Evaluate scores all cases.
+func (r *Recsys) Evaluate(ctx context.Context, scorer Scorer) (*Scores, error) {
+	prompts := make([][]int32, len(r.cases))
+	for i, c := range r.cases {
+		prompts[i] = c.Prompt
+	}
+	logits, err := scorer.Score(ctx, prompts, r.Labels())
+	if err != nil {
+		return nil, fmt.Errorf("recsys: evaluate: %w", err)
+	}
+	if len(logits) != len(prompts) {
+		return nil, fmt.Errorf("recsys: evaluate: scorer returned %d rows for %d prompts", len(logits), len(prompts))
+	}
+	score := make([]float64, len(logits))
+	for i, row := range logits {
+		if len(row) != len(r.labels) {
+			return nil, fmt.Errorf("recsys: evaluate: test prompt %d has %d scores, expected %d", i, len(row), len(r.labels))
+		}
+		score[i] = float64(row[0]) - float64(row[1])
+	}
+	return r.NewScores(score)
+}
+
+// NewScores takes scores, one a case, such as another program's or those stored by an earlier evaluation.
+func (r *Recsys) NewScores(score []float64) (*Scores, error) {
+	if len(score) != len(r.cases) {
+		return nil, fmt.Errorf("recsys: %d scores for %d test prompts", len(score), len(r.cases))
+	}
+	for i, s := range score {
+		if math.IsNaN(s) {
+			return nil, fmt.Errorf("recsys: the score of test prompt %d (task %q, member %d) is NaN", i, TaskName(r.cases[i].Task), r.cases[i].Group)
+		}
+	}
+	return &Scores{Score: score, task: r}, nil
+}
+
+// Summary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected under the known probabilities; a ceiling is
+// that of the best possible prediction, with the same meaning of hard and soft. Intervals are 95%, by resampling members.
+type Summary struct {
+	Hard, Soft               lab.Measure // means over in-domain tasks
+	CeilingHard, CeilingSoft lab.Measure
+	HeldOutHard, HeldOutSoft lab.Measure // means over held-out tasks; N 0 where there are none
+	HeldOutCeiling           lab.Measure // soft
+	Tasks                    []TaskSummary
+}
+
+// TaskSummary is one task's AUCs.
+type TaskSummary struct {
+	Name                                 string
+	HeldOut                              bool
+	Cases                                int
+	Hard, Soft, CeilingHard, CeilingSoft lab.Measure
+}
+
+// Comparison is the difference of a model to a baseline over the same prompts. Intervals are 95%, by resampling members for both at once.
+type Comparison struct {
+	Hard, Soft, HeldOutSoft    lab.Measure // AUC(model) − AUC(baseline)
+	HardRelative, SoftRelative lab.Measure // AUC(model) / AUC(baseline) − 1
+}
+
+// Headroom is the soft AUC, averaged over in-domain tasks, that is reached by knowing ever more.
+type Headroom struct {
+	Trivial float64 // task and candidate: no need to read of the member
+	Profile float64 // and the words on the member
+	Ceiling float64 // and the history: all that the prompt shows
+	Truth   float64 // and what it does not show
+}
+
+// Headroom tells what there is to learn from each part of a prompt.
+func (r *Recsys) Headroom() Headroom { return r.headroom }
+
+func (r *Recsys) measureHeadroom() (h Headroom, err error) {
+	for _, p := range []struct {
+		to *float64
+		of func(Case) float64
+	}{
+		{&h.Trivial, func(c Case) float64 { return c.trivial }},
+		{&h.Profile, func(c Case) float64 { return c.profile }},
+		{&h.Ceiling, func(c Case) float64 { return c.Ceiling }},
+		{&h.Truth, func(c Case) float64 { return c.Truth }},
+	} {
+		s, err := r.newSample(r.scoresBy(p.of))
+		if err != nil {
+			return h, err
+		}
+		*p.to = s.table(nil).mean(soft, false)
+	}
+	return h, nil
+}
+
+func (r *Recsys) scoresBy(of func(Case) float64) []float64 {
+	score := make([]float64, len(r.cases))
+	for i, c := range r.cases {
+		score[i] = of(c)
+	}
+	return score
+}
+
+// Summary computes the figures of a model.
+func (s *Scores) Summary() (*Summary, error) {
+	model, err := s.task.newSample(s.Score)
+	if err != nil {
+		return nil, err
+	}
+	ceiling, err := s.task.newSample(s.task.scoresBy(func(c Case) float64 { return c.Ceiling }))
+	if err != nil {
+		return nil, err
+	}
+	var (
+		sum Summary
+		to  []*lab.Measure
+		of  []figure
+	)
+	add := func(m *lab.Measure, f figure) { to, of = append(to, m), append(of, f) }
+	mean := func(which int, k kind, heldOut bool) figure {
+		return func(t []table) float64 { return t[which].mean(k, heldOut) }
+	}
+	one := func(which int, k kind, task int) figure {
+		return func(t []table) float64 { return t[which][k][task] }
+	}
+	const ofModel, ofCeiling = 0, 1
+	add(&sum.Hard, mean(ofModel, hard, false))
+	add(&sum.Soft, mean(ofModel, soft, false))
+	add(&sum.CeilingHard, mean(ofCeiling, hard, false))
+	add(&sum.CeilingSoft, mean(ofCeiling, soft, false))
+	add(&sum.HeldOutHard, mean(ofModel, hard, true))
+	add(&sum.HeldOutSoft, mean(ofModel, soft, true))
+	add(&sum.HeldOutCeiling, mean(ofCeiling, soft, true))
+	for task := range tasks {
+		if n := len(model.cases[task]); n > 0 {
+			sum.Tasks = append(sum.Tasks, TaskSummary{Name: TaskName(task), HeldOut: task >= inDomainTasks, Cases: n})
+		}
+	}
+	for i := range sum.Tasks { // tasks without cases are the last ones
+		add(&sum.Tasks[i].Hard, one(ofModel, hard, i))
+		add(&sum.Tasks[i].Soft, one(ofModel, soft, i))
+		add(&sum.Tasks[i].CeilingHard, one(ofCeiling, hard, i))
+		add(&sum.Tasks[i].CeilingSoft, one(ofCeiling, soft, i))
+	}
+	for i, m := range s.task.resample([]*sample{model, ceiling}, of) {
+		*to[i] = m
+	}
+	return &sum, nil
+}
+
+// Compare compares a model with a baseline that was scored on the same cases.
+func Compare(model, baseline *Scores) (*Comparison, error) {
+	if model.task.cfg != baseline.task.cfg {
+		return nil, fmt.Errorf("recsys: compare: the scores are of different test sets")
+	}
+	m, err := model.task.newSample(model.Score)
+	if err != nil {
+		return nil, err
+	}
+	b, err := baseline.task.newSample(baseline.Score)
+	if err != nil {
+		return nil, err
+	}
+	delta := func(k kind, heldOut bool) figure {
+		return func(t []table) float64 { return t[0].mean(k, heldOut) - t[1].mean(k, heldOut) }
+	}
+	relative := func(k kind) figure {
+		return func(t []table) float64 { return t[0].mean(k, false)/t[1].mean(k, false) - 1 }
+	}
+	e := model.task.resample([]*sample{m, b}, []figure{delta(hard, false), delta(soft, false), delta(soft, true), relative(hard), relative(soft)})
+	return &Comparison{Hard: e[0], Soft: e[1], HeldOutSoft: e[2], HardRelative: e[3], SoftRelative: e[4]}, nil
+}

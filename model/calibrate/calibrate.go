@@ -1,0 +1,250 @@
+// Package calibrate runs calibration sequences through a model once, layer by layer, and gathers what layer-wise
+// compression needs to know about the input of every linear layer: the Gram matrix Σ x·xᵀ, the token count, the
+// largest and the mean magnitude of each channel.
+//
+// The residual stream of all sequences is kept, [tokens, hidden], and moved through one half of a layer at a time. A
+// Visitor sees the statistics of an input before the linear layers that read it are used for good, and may replace
+// them: the walk then goes on through the changed model, so that later layers are calibrated on what they will really
+// see (OSSCAR's and GPTQ's sequential order: q, k, v, then o, then gate and up, then down, then the next layer).
+//
+// Promises: the statistics are those of exactly the given tokens (sequences are packed, there is no padding to leak
+// in), attention's output is seen before o_proj, and the same sequences give the same bits whatever the number of
+// threads. Products are float32 over blocks of at most blockRows tokens; sums over blocks are float64.
+//
+// It leaves out: choosing and tokenizing the text, keeping statistics on disk, cross moments between two models.
+package calibrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// Sequence is the token ids of one calibration text.
+type Sequence = []int32
+
+// Stats are the input statistics of the linear layers at one site of one layer.
+type Stats struct {
+	Layer  int
+	Site   model.Site
+	Width  int
+	Tokens int
+	Gram   *mat.SymDense // [width, width], Σ x·xᵀ over all tokens: neither divided nor damped
+	MaxAbs []float64     // [width], the largest |x| of each channel
+	// MeanAbs is the mean |x| of each channel, [width].
+	MeanAbs []float64
+}
+
+// Visitor is shown the statistics of a site before its linear layers are used for good. It may replace weights and
+// widths of that half of the layer in the model being walked. The Stats are its own to keep.
+type Visitor func(*Stats) error
+
+// Options say what to gather and how.
+type Options struct {
+	Sites       []model.Site // the sites that the visitor wants to see; none means all four
+	ChunkTokens int          // whole sequences run together up to this many tokens; 0 means 2048
+}
+
+// blockRows bounds the number of products that are summed in float32 before the sum goes to float64.
+const blockRows = 256
+
+// Walk moves the sequences through m, layer by layer, and calls visit for each wanted site in the order of the data:
+// SiteQKV, SiteO, SiteGateUp, SiteDown. Each half of a layer runs once for each of its wanted sites, on a copy of the
+// stream, and once more for good.
+func Walk(ctx context.Context, m *model.Model, sequences []Sequence, o Options, visit Visitor) error {
+	batches, err := pack(m, sequences, o.ChunkTokens)
+	if err != nil {
+		return err
+	}
+	w := walk{model: m, batches: batches}
+	w.embed()
+	halves := [][]model.Site{{model.SiteQKV, model.SiteO}, {model.SiteGateUp, model.SiteDown}}
+	for layer := range m.Blocks {
+		for half, sites := range halves {
+			for _, site := range sites {
+				if len(o.Sites) > 0 && !slices.Contains(o.Sites, site) {
+					continue
+				}
+				stats, err := w.gather(ctx, layer, half, site)
+				if err != nil {
+					return err
+				}
+				if err := visit(stats); err != nil {
+					return err
+				}
+			}
+			if layer == len(m.Blocks)-1 && half == len(halves)-1 {
+				break // nobody looks at what leaves the last layer
+			}
+			if err := w.advance(ctx, layer, half); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Tokens counts the tokens of the sequences.
+func Tokens(sequences []Sequence) int {
+	n := 0
+	for _, s := range sequences {
+		n += len(s)
+	}
+	return n
+}
+
+// walk is the residual stream of all sequences on its way through the model.
+type walk struct {
+	model   *model.Model
+	batches []model.Batch
+	streams [][]float32 // one a batch, [tokens, hidden]
+	scratch []float32
+}
+
+// pack checks the sequences and joins them, in order, to batches of up to chunk tokens (a longer sequence is a batch of its own).
+func pack(m *model.Model, sequences []Sequence, chunk int) ([]model.Batch, error) {
+	if len(sequences) == 0 {
+		return nil, errors.New("calibration: no sequences")
+	}
+	if chunk <= 0 {
+		chunk = 2048
+	}
+	var batches []model.Batch
+	for i, s := range sequences {
+		if len(s) == 0 {
+			return nil, fmt.Errorf("calibration: sequence %d is empty", i)
+		}
+		if len(s) > m.MaxPositions {
+			return nil, fmt.Errorf("calibration: sequence %d has %d tokens, the model takes at most %d", i, len(s), m.MaxPositions)
+		}
+		for at, token := range s {
+			if token < 0 || int(token) >= m.Vocab {
+				return nil, fmt.Errorf("calibration: sequence %d, token %d is %d, outside the vocabulary of %d", i, at, token, m.Vocab)
+			}
+		}
+		if n := len(batches); n == 0 || len(batches[n-1].Tokens)+len(s) > chunk {
+			batches = append(batches, model.Batch{Starts: []int{0}})
+		}
+		b := &batches[len(batches)-1]
+		b.Tokens = append(b.Tokens, s...)
+		b.Starts = append(b.Starts, len(b.Tokens))
+	}
+	return batches, nil
+}
+
+func (w *walk) embed() {
+	most := 0
+	for _, b := range w.batches {
+		x := make([]float32, len(b.Tokens)*w.model.Hidden)
+		w.model.Embed(x, b.Tokens)
+		w.streams = append(w.streams, x)
+		most = max(most, len(x))
+	}
+	w.scratch = make([]float32, most)
+}
+
+// run moves one batch's stream x through half a layer: 0 is attention, 1 is the MLP.
+func (w *walk) run(x []float32, b model.Batch, layer, half int, tap model.Tap) {
+	if half == 0 {
+		w.model.Attention(layer, x, b, tap)
+	} else {
+		w.model.MLP(layer, x, len(b.Tokens), tap)
+	}
+}
+
+// advance moves the streams through half a layer for good.
+func (w *walk) advance(ctx context.Context, layer, half int) error {
+	for i, b := range w.batches {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		w.run(w.streams[i], b, layer, half, nil)
+	}
+	return nil
+}
+
+// gather runs half a layer on copies of the streams and returns the statistics of one of its sites.
+func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*Stats, error) {
+	var sums *sums
+	tap := func(_ int, site model.Site, x []float32, rows, width int) {
+		if site != want {
+			return
+		}
+		if sums == nil {
+			sums = newSums(width)
+		}
+		sums.add(x, rows)
+	}
+	for i, b := range w.batches {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		x := w.scratch[:len(w.streams[i])]
+		copy(x, w.streams[i])
+		w.run(x, b, layer, half, tap)
+	}
+	s := sums.stats()
+	s.Layer, s.Site = layer, want
+	for j, v := range s.MeanAbs {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("calibration: layer %d, %s: channel %d is not finite", layer, SiteName(want), j)
+		}
+	}
+	return s, nil
+}
+
+// SiteName is the Hugging Face name of the linear layers that read a site.
+func SiteName(s model.Site) string {
+	return [...]string{"input of q_proj, k_proj, v_proj", "input of o_proj", "input of gate_proj, up_proj", "input of down_proj"}[s]
+}
+
+// sums accumulates the statistics of one site.
+type sums struct {
+	width, tokens  int
+	gram           []float64 // upper triangle of [width, width]
+	maxAbs, sumAbs []float64
+	block          []float32 // one block's float32 products
+}
+
+func newSums(width int) *sums {
+	return &sums{width: width, gram: make([]float64, width*width), block: make([]float32, width*width),
+		maxAbs: make([]float64, width), sumAbs: make([]float64, width)}
+}
+
+// add takes rows more tokens, x [rows, width].
+func (s *sums) add(x []float32, rows int) {
+	n := s.width
+	for start := 0; start < rows; start += blockRows {
+		r := min(blockRows, rows-start)
+		xb := x[start*n : (start+r)*n]
+		kernels.MatTMul(s.block, xb, xb, r, n, n, false)
+		for i := range n {
+			sum := s.gram[i*n+i : (i+1)*n]
+			for j, v := range s.block[i*n+i : (i+1)*n] {
+				sum[j] += float64(v)
+			}
+		}
+		for i := range r {
+			for j, v := range xb[i*n : (i+1)*n] {
+				a := math.Abs(float64(v))
+				s.sumAbs[j] += a
+				s.maxAbs[j] = max(s.maxAbs[j], a)
+			}
+		}
+	}
+	s.tokens += rows
+}
+
+func (s *sums) stats() *Stats {
+	for j := range s.sumAbs {
+		s.sumAbs[j] /= float64(s.tokens)
+	}
+	return &Stats{Width: s.width, Tokens: s.tokens, Gram: mat.NewSymDense(s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs}
+}

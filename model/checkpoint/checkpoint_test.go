@@ -1,0 +1,327 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"slimlab/model"
+	"slimlab/model/tokenizer"
+)
+
+func shapes() map[string]model.Config {
+	base := model.Config{Architecture: llama, Vocab: 300, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 2, 24),
+		MaxPositions: 64, RopeTheta: 10000, NormEps: 1e-5, BOS: 0, EOS: 1}
+	tied, qwen, pruned := base, base, base
+	tied.TiedHead = true
+	qwen.Architecture, qwen.QKVBias, qwen.BOS = qwen2, true, -1
+	pruned.TiedHead = true
+	pruned.Layers = []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}, {Heads: 2, KVHeads: 1, MLP: 17}}
+	return map[string]model.Config{"untied": base, "tied": tied, "qwen2": qwen, "pruned": pruned}
+}
+
+// random is a model of random weights; biases too.
+func random(t testing.TB, c model.Config) *model.Model {
+	t.Helper()
+	m, err := model.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(7, 11))
+	for _, p := range m.Parameters() {
+		for i := range p.Data {
+			p.Data[i] = float32(rng.NormFloat64())
+		}
+	}
+	m.Changed()
+	return m
+}
+
+func smallTokenizer(t testing.TB) *tokenizer.Tokenizer {
+	t.Helper()
+	tok, err := tokenizer.Train(slices.Values([]string{"one two one two one two"}), 262, []string{"<s>", "</s>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func TestRoundTrip(t *testing.T) {
+	for name, c := range shapes() {
+		t.Run(name, func(t *testing.T) {
+			m, tok := random(t, c), smallTokenizer(t)
+			dir := filepath.Join(t.TempDir(), "new", "folder")
+			if err := Save(dir, m, tok, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			got, gotTok, err := Load(dir, LoadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !sameConfig(got.Config, c) {
+				t.Errorf("config %+v, expected %+v", got.Config, c)
+			}
+			if !slices.Equal(got.Flat(), m.Flat()) {
+				t.Error("weights differ")
+			}
+			if gotTok.Hash() != tok.Hash() {
+				t.Error("tokenizers differ")
+			}
+			stored, err := StoredBytes(os.DirFS(dir), ".")
+			if err != nil {
+				t.Fatal(err)
+			}
+			planned, err := Bytes(m, F32)
+			if err != nil || stored != planned || stored != int64(4*c.Parameters()) {
+				t.Errorf("%d bytes stored, %d planned (%v), expected %d", stored, planned, err, 4*c.Parameters())
+			}
+		})
+	}
+}
+
+func TestRoundTripBF16(t *testing.T) {
+	c := shapes()["qwen2"]
+	m := random(t, c)
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{DType: BF16}); err != nil {
+		t.Fatal(err)
+	}
+	got, tok, err := Load(dir, LoadOptions{})
+	if err != nil || tok != nil {
+		t.Fatal(tok, err)
+	}
+	for i, v := range m.Flat() {
+		if want := bfloat16(toBfloat16(v)); got.Flat()[i] != want {
+			t.Fatalf("parameter %d: %g, expected %g", i, got.Flat()[i], want)
+		}
+	}
+	if n, err := StoredBytes(os.DirFS(dir), "."); err != nil || n != int64(2*c.Parameters()) {
+		t.Errorf("%d bytes, %v; expected %d", n, err, 2*c.Parameters())
+	}
+	if err := Save(dir, m, nil, SaveOptions{DType: F16}); err == nil || !strings.HasSuffix(err.Error(), "dtype is F16, expected F32 or BF16") {
+		t.Errorf("F16: %v", err)
+	}
+}
+
+// tensorsOf lists a model's tensors for WriteSafetensors.
+func tensorsOf(t testing.TB, m *model.Model) []Tensor {
+	t.Helper()
+	list, _, _, err := plan(m, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestTiedSpellings(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	at := func(list []Tensor, name string) *Tensor {
+		return &list[slices.IndexFunc(list, func(t Tensor) bool { return t.Name == name })]
+	}
+	load := func(list []Tensor) (*model.Model, error) {
+		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), list); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := LoadFS(os.DirFS(dir), ".", LoadOptions{})
+		return got, err
+	}
+	only := tensorsOf(t, m)
+	at(only, embeddingName).Name = headName
+	both := tensorsOf(t, m)
+	head := *at(both, embeddingName)
+	head.Name = headName
+	both = append(both, head)
+	for name, list := range map[string][]Tensor{"only the head": only, "both": both} {
+		got, err := load(list)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !slices.Equal(got.Flat(), m.Flat()) {
+			t.Errorf("%s: weights differ", name)
+		}
+	}
+	other := slices.Clone(m.Embedding)
+	other[3]++
+	at(both, headName).Data = func() any { return other }
+	want := `tensor "lm_head.weight" differs from "model.embed_tokens.weight", but config.json has tie_word_embeddings true`
+	if _, err := load(both); err == nil || err.Error() != want {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
+func TestWrongTensors(t *testing.T) {
+	m := random(t, shapes()["untied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const q = "model.layers.1.self_attn.q_proj.weight"
+	for _, c := range []struct {
+		name   string
+		change func(list []Tensor, i int) []Tensor
+		want   string
+	}{
+		{"missing", func(list []Tensor, i int) []Tensor { return slices.Delete(list, i, i+1) }, `tensor "` + q + `" is missing, expected shape [16 16]`},
+		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by config.json`},
+		{"extra", func(list []Tensor, i int) []Tensor {
+			return append(list, Tensor{"model.layers.2.extra", I8, []int{1}, func() any { return []int8{1} }})
+		}, `tensor "model.layers.2.extra", shape [1], has no place in the model that config.json says`},
+		{"integers", func(list []Tensor, i int) []Tensor {
+			list[i].DType, list[i].Data = I8, func() any { return make([]int8, 256) }
+			return list
+		}, `tensor "` + q + `": dtype is I8, expected F32, F16 or BF16`},
+		{"frequencies", func(list []Tensor, i int) []Tensor {
+			return append(list, Tensor{"model.layers.0.self_attn.rotary_emb.inv_freq", F32, []int{1}, func() any { return []float32{1} }})
+		}, ""},
+	} {
+		list := tensorsOf(t, m)
+		list = c.change(list, slices.IndexFunc(list, func(t Tensor) bool { return t.Name == q }))
+		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), list); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := Load(dir, LoadOptions{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != "checkpoint "+dir+": "+c.want) {
+			t.Errorf("%s:\nfound    %v\nexpected %s", c.name, err, c.want)
+		}
+	}
+}
+
+// A config that asks for a giant is refused by the tensors of the file, before memory is taken.
+func TestHostileConfig(t *testing.T) {
+	m := random(t, shapes()["untied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "config.json")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	giant := edit(t, string(data), map[string]any{"vocab_size": 1 << 20, "hidden_size": 1 << 20, "intermediate_size": 1 << 20, "num_hidden_layers": 4096})
+	if err := os.WriteFile(name, []byte(giant), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = Load(dir, LoadOptions{})
+	if want := `tensor "model.embed_tokens.weight": shape is [300 16], expected [1048576 1048576] by config.json`; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
+func TestTokenizerMisfit(t *testing.T) {
+	c := shapes()["tied"]
+	c.Vocab = 261
+	m, tok := random(t, c), smallTokenizer(t)
+	if tok.Vocab() != 262 {
+		t.Fatalf("tokenizer of %d ids, expected 262", tok.Vocab())
+	}
+	dir := t.TempDir()
+	want := `tokenizer does not fit the model: its ids go to 261 ("` + tok.Token(261) + `"), expected at most 260: the embedding has 261 rows`
+	if err := Save(dir, m, tok, SaveOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("save: found %v, expected %s", err, want)
+	}
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tok.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("load: found %v, expected %s", err, want)
+	}
+}
+
+func TestShards(t *testing.T) {
+	m := random(t, shapes()["untied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	list := tensorsOf(t, m)
+	weightMap := map[string]string{}
+	for i, part := range [][]Tensor{list[:5], list[5:]} {
+		file := []string{"model-1.safetensors", "model-2.safetensors"}[i]
+		for _, tensor := range part {
+			weightMap[tensor.Name] = file
+		}
+		if err := WriteSafetensors(filepath.Join(dir, file), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index := func() {
+		data, err := json.Marshal(map[string]any{"weight_map": weightMap})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index()
+	got, _, err := Load(dir, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Flat(), m.Flat()) {
+		t.Error("weights differ")
+	}
+	weightMap["x"] = "../model-1.safetensors"
+	index()
+	want := `model.safetensors.index.json: weight_map "x": "../model-1.safetensors" is not the name of a file beside the index`
+	if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
+func TestLoadFS(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, smallTokenizer(t), SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	memory := fstest.MapFS{}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		memory["models/fm/"+name] = &fstest.MapFile{Data: data}
+	}
+	got, tok, err := LoadFS(memory, "models/fm", LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Flat(), m.Flat()) || tok == nil {
+		t.Error("the model from memory differs")
+	}
+	if _, _, err := LoadFS(streams{memory}, "models/fm", LoadOptions{}); err == nil || !strings.Contains(err.Error(), "cannot be read at an offset") {
+		t.Errorf("a stream: %v", err)
+	}
+	if _, _, err := Load(t.TempDir(), LoadOptions{}); err == nil || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	delete(memory, "models/fm/model.safetensors")
+	if _, _, err := LoadFS(memory, "models/fm", LoadOptions{}); err == nil || !strings.HasPrefix(err.Error(), "found neither model.safetensors nor model.safetensors.index.json") {
+		t.Errorf("no weights: %v", err)
+	}
+}
+
+// streams is a file system whose files have no ReadAt.
+type streams struct{ fs.FS }
+
+func (s streams) Open(name string) (fs.File, error) {
+	f, err := s.FS.Open(name)
+	return struct{ fs.File }{f}, err
+}

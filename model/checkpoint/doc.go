@@ -1,0 +1,14 @@
+// Package checkpoint reads and writes models as Hugging Face folders: config.json, model.safetensors (or shards with an
+// index) and the tokenizer's files. A model without quantized weights or layers of different widths is a folder that transformers loads.
+//
+// Quantized weights are written in the compressed-tensors formats int-quantized (W8A8) and pack-quantized (W4A16).
+// This package knows them only by what they hold, Int8Weight and Int4Weight; LoadOptions says how to make one. Layers
+// whose widths differ after pruning are listed in config.json under slimlab_layers.
+//
+// Nothing in a file is trusted: headers are checked against the file's size, every tensor against the shape that the
+// config asks for, before memory is taken. Errors name the file, and the key or tensor, what was found and what was expected.
+// What a config asks for and the model does not do (scaled rotary positions, sliding windows, other activations) is
+// refused by name. Files are replaced in one step.
+//
+// The package leaves out GGUF, FP8, GPTQ and AWQ formats, and pickled weights.
+package checkpoint

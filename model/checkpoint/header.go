@@ -1,0 +1,173 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// DType is a safetensors element type.
+type DType string
+
+// The element types that are read and written; files may hold others beside them.
+const (
+	F32  DType = "F32"
+	F16  DType = "F16"
+	BF16 DType = "BF16"
+	I8   DType = "I8"
+	I32  DType = "I32"
+	I64  DType = "I64"
+)
+
+// size is the bytes of an element, 0 for a type that the format does not have.
+func (d DType) size() int64 {
+	switch d {
+	case "BOOL", "U8", I8, "F8_E5M2", "F8_E4M3":
+		return 1
+	case "I16", "U16", F16, BF16:
+		return 2
+	case I32, "U32", F32:
+		return 4
+	case I64, "U64", "F64":
+		return 8
+	}
+	return 0
+}
+
+// TensorInfo is an entry of a safetensors header.
+type TensorInfo struct {
+	Name       string
+	DType      DType
+	Shape      []int
+	start, end int64 // bytes from the end of the header
+}
+
+// Elements is the product of the shape.
+func (t TensorInfo) Elements() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Bytes is what the tensor takes in the file.
+func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * t.DType.size() }
+
+// parseHeader reads a safetensors header and checks it against the number of bytes that follow it.
+func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map[string]string, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if token, err := d.Token(); err != nil || token != json.Delim('{') {
+		return nil, nil, fmt.Errorf("safetensors header: found %s, expected a JSON object", clip(data))
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, nil, fmt.Errorf("safetensors header: %w", err)
+		}
+		name := token.(string) // in an object, More is followed by a key
+		if seen[name] {
+			return nil, nil, fmt.Errorf("safetensors header: tensor %q is listed twice", name)
+		}
+		seen[name] = true
+		if name == "__metadata__" {
+			if err := d.Decode(&metadata); err != nil {
+				return nil, nil, fmt.Errorf("safetensors header: __metadata__: %w", err)
+			}
+			continue
+		}
+		var entry struct {
+			DType   DType   `json:"dtype"`
+			Shape   []int64 `json:"shape"`
+			Offsets []int64 `json:"data_offsets"`
+		}
+		if err := d.Decode(&entry); err != nil {
+			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
+		}
+		t, err := newTensorInfo(name, entry.DType, entry.Shape, entry.Offsets)
+		if err != nil {
+			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
+		}
+		tensors = append(tensors, t)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, nil, fmt.Errorf("safetensors header: %w", err)
+	}
+	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
+		return nil, nil, fmt.Errorf("safetensors header: found %s after the object, expected only spaces", clip(rest))
+	}
+	if err := checkLayout(tensors, payload); err != nil {
+		return nil, nil, fmt.Errorf("safetensors header: %w", err)
+	}
+	return tensors, metadata, nil
+}
+
+func newTensorInfo(name string, dtype DType, shape, offsets []int64) (TensorInfo, error) {
+	t := TensorInfo{Name: name, DType: dtype}
+	size := dtype.size()
+	if size == 0 {
+		return t, fmt.Errorf("dtype %q is not known", dtype)
+	}
+	if len(offsets) != 2 || offsets[0] < 0 || offsets[1] < offsets[0] {
+		return t, fmt.Errorf("data_offsets are %d, expected two, the first not above the second", offsets)
+	}
+	want := uint64(size)
+	for _, n := range shape {
+		if n < 0 {
+			return t, fmt.Errorf("shape is %d, expected no negative sizes", shape)
+		}
+		high, low := bits.Mul64(want, uint64(n))
+		if high != 0 || low > 1<<62 {
+			return t, fmt.Errorf("shape %d of %s overflows", shape, dtype)
+		}
+		want = low
+		t.Shape = append(t.Shape, int(n))
+	}
+	if found := offsets[1] - offsets[0]; uint64(found) != want {
+		return t, fmt.Errorf("data_offsets %d hold %d bytes, expected %d for shape %d of %s", offsets, found, want, shape, dtype)
+	}
+	t.start, t.end = offsets[0], offsets[1]
+	return t, nil
+}
+
+// checkLayout sorts tensors by their place and checks that they fill the payload without overlap or hole, as the format demands.
+func checkLayout(tensors []TensorInfo, payload int64) error {
+	slices.SortFunc(tensors, func(a, b TensorInfo) int {
+		switch {
+		case a.start != b.start:
+			return int(min(1, max(-1, a.start-b.start)))
+		case a.end != b.end:
+			return int(min(1, max(-1, a.end-b.end)))
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	var end int64
+	last := "the header"
+	for _, t := range tensors {
+		switch {
+		case t.end > payload:
+			return fmt.Errorf("tensor %q ends at byte %d of the data, but the file has only %d: it is truncated or not what its header says", t.Name, t.end, payload)
+		case t.start < end:
+			return fmt.Errorf("tensor %q begins at byte %d, inside %s, which ends at %d", t.Name, t.start, last, end)
+		case t.start > end:
+			return fmt.Errorf("tensor %q begins at byte %d, but %s ends at %d: expected no hole", t.Name, t.start, last, end)
+		}
+		end, last = t.end, fmt.Sprintf("tensor %q", t.Name)
+	}
+	if end != payload {
+		return fmt.Errorf("the tensors end at byte %d, but the file has %d: expected nothing after them", end, payload)
+	}
+	return nil
+}
+
+// clip quotes the beginning of data for an error.
+func clip(data []byte) string {
+	if len(data) > 40 {
+		return fmt.Sprintf("%q…", data[:40])
+	}
+	return fmt.Sprintf("%q", data)
+}

@@ -1,0 +1,270 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slimlab/model"
+)
+
+// codes is a quantized weight as far as a file is concerned. It does not multiply.
+type codes struct {
+	q       []int8
+	scale   []float32
+	out, in int
+	group   int
+}
+
+func (c *codes) Shape() (int, int)             { return c.out, c.in }
+func (c *codes) MulT(y, x []float32, rows int) { panic("not multiplied here") }
+func (c *codes) Float32() []float32            { panic("not multiplied here") }
+func (c *codes) Bytes() int64                  { return int64(len(c.q)) }
+
+type codes8 struct{ codes }
+
+func (c *codes8) Format() string            { return "w8a8" }
+func (c *codes8) Int8() ([]int8, []float32) { return c.q, c.scale }
+
+type codes4 struct{ codes }
+
+func (c *codes4) Format() string                 { return "w4a16" }
+func (c *codes4) Int4() ([]int8, []float32, int) { return c.q, c.scale, c.group }
+
+var constructors = LoadOptions{
+	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
+		return &codes8{codes{q, scale, out, in, 0}}, nil
+	},
+	Int4: func(q []int8, scale []float32, out, in, group int) (model.Weight, error) {
+		return &codes4{codes{q, scale, out, in, group}}, nil
+	},
+}
+
+func newCodes(out, in, bits, group int) model.Weight {
+	c := codes{make([]int8, out*in), make([]float32, out*in/group), out, in, group}
+	limit := 1 << (bits - 1)
+	for i := range c.q {
+		c.q[i] = int8(i*7%(2*limit-1) - limit + 1)
+	}
+	for i := range c.scale {
+		c.scale[i] = 0.1 + float32(i)/3 // not exact in bfloat16
+	}
+	if bits == 8 {
+		return &codes8{c}
+	}
+	return &codes4{c}
+}
+
+// quantize replaces linear weights as choose says: bits 8, 4 or 0 for dense, and the group.
+func quantize(m *model.Model, choose func(name string) (bits, group int)) {
+	for _, l := range m.Linears() {
+		switch bits, group := choose(l.Name); bits {
+		case 8:
+			l.Weight = newCodes(l.Out, l.In, 8, l.In)
+		case 4:
+			l.Weight = newCodes(l.Out, l.In, 4, group)
+		}
+	}
+}
+
+func sameWeights(t *testing.T, got, want *model.Model) {
+	t.Helper()
+	same := func(name string, got, want model.Weight) {
+		a, okA := got.(interface{ content() codes })
+		b, okB := want.(interface{ content() codes })
+		if okA != okB || got.Format() != want.Format() {
+			t.Errorf("%s: format %s, expected %s", name, got.Format(), want.Format())
+		} else if okA && !equalCodes(a.content(), b.content()) {
+			t.Errorf("%s: codes or scales differ", name)
+		}
+	}
+	wants := want.Linears()
+	for i, l := range got.Linears() {
+		same(l.Name, l.Weight, wants[i].Weight)
+	}
+	same("lm_head", got.Head, want.Head)
+	dense := want.Tensors()
+	for i, p := range got.Tensors() {
+		if p.Name != dense[i].Name || !slices.Equal(p.Data, dense[i].Data) {
+			t.Errorf("%s differs from %s", p.Name, dense[i].Name)
+		}
+	}
+}
+
+func (c *codes) content() codes { return *c }
+
+func equalCodes(a, b codes) bool {
+	return a.out == b.out && a.in == b.in && (a.group == b.group || a.group == 0) && slices.Equal(a.q, b.q) && slices.Equal(a.scale, b.scale)
+}
+
+func TestQuantizedRoundTrip(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		shape  string
+		choose func(name string) (bits, group int)
+		format string
+		bytes  int64 // of the quantized form of model.layers.1.mlp.down_proj
+	}{
+		{"w8a8", "qwen2", func(string) (int, int) { return 8, 0 }, "int-quantized", 16*24 + 4*16},
+		{"w4a16", "tied", func(string) (int, int) { return 4, 8 }, "pack-quantized", 16*24/2 + 4*16*24/8 + 16},
+		{"ragged", "pruned", func(name string) (int, int) {
+			if strings.Contains(name, "down_proj") {
+				return 4, map[bool]int{true: 17, false: 12}[strings.Contains(name, "layers.1")] // a row of 17 codes fills 3 words
+			}
+			return 8, 0
+		}, "mixed-precision", 16*3*4 + 4*16 + 16},
+		{"some dense", "untied", func(name string) (int, int) {
+			if strings.Contains(name, "q_proj") {
+				return 0, 0
+			}
+			return 8, 0
+		}, "int-quantized", 16*24 + 4*16},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := random(t, shapes()[c.shape])
+			dense, err := Bytes(m, BF16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			quantize(m, c.choose)
+			dir := t.TempDir()
+			if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := Load(dir, constructors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameWeights(t, got, m)
+			if !sameConfig(got.Config, m.Config) {
+				t.Errorf("config %+v, expected %+v", got.Config, m.Config)
+			}
+			stored, err := StoredBytes(os.DirFS(dir), ".")
+			if planned, e := Bytes(m, F32); err != nil || e != nil || stored != planned {
+				t.Errorf("%d bytes stored, %d planned: %v, %v", stored, planned, err, e)
+			}
+			if half, err := Bytes(m, BF16); err != nil || half >= dense {
+				t.Errorf("%d bytes quantized, %d dense: %v", half, dense, err)
+			}
+			data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var config configFile
+			if err := json.Unmarshal(data, &config); err != nil || config.Quantization.Format != c.format {
+				t.Errorf("format %q, expected %q (%v)", config.Quantization.Format, c.format, err)
+			}
+			if !slices.Contains(config.Quantization.Ignore, "lm_head") {
+				t.Errorf("ignore %q lacks the head", config.Quantization.Ignore)
+			}
+			var bytes int64
+			s, err := openShards(os.DirFS(dir), ".")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			for _, name := range s.names() {
+				if strings.HasPrefix(name, "model.layers.1.mlp.down_proj.") {
+					info, _ := s.tensor(name)
+					bytes += info.Bytes()
+				}
+			}
+			if bytes != c.bytes {
+				t.Errorf("down_proj takes %d bytes, expected %d", bytes, c.bytes)
+			}
+			if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.Contains(err.Error(), "bits, expected float weights here") {
+				t.Errorf("without constructors: %v", err)
+			}
+		})
+	}
+}
+
+func TestQuantizedHeadIsNotTied(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	m.Head = newCodes(m.Vocab, m.Hidden, 8, m.Hidden)
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Load(dir, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.TiedHead {
+		t.Error("the head is still tied")
+	}
+	sameWeights(t, got, m)
+}
+
+// The words of the format, by hand: nibble n of word w is column 8w+n, stored as code + 8.
+func TestPackedWords(t *testing.T) {
+	q := []int8{-8, -7, -6, -5, -4, -3, -2, -1, 0, 7}
+	neg := uint32(0x76543210)
+	want := []int32{int32(neg), 0xf8}
+	if got := packInt4(q, 1, 10); !slices.Equal(got, want) {
+		t.Errorf("packInt4 = %#x, expected %#x", got, want)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		out, in := rapid.IntRange(1, 4).Draw(t, "out"), rapid.IntRange(1, 20).Draw(t, "in")
+		q := rapid.SliceOfN(rapid.Int8Range(-8, 7), out*in, out*in).Draw(t, "codes")
+		if got := unpackInt4(packInt4(q, out, in), out, in); !slices.Equal(got, q) {
+			t.Fatalf("unpack(pack(%v)) = %v", q, got)
+		}
+	})
+}
+
+const w4Config = `{"quant_method":"compressed-tensors","format":"pack-quantized","quantization_status":"compressed","ignore":["lm_head","re:.*k_proj"],
+	"config_groups":{"group_0":{"targets":["Linear"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"group","group_size":128,"actorder":null,"dynamic":false},"input_activations":null},
+	"group_1":{"targets":["re:.*down_proj$"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel","group_size":null,"actorder":"static"}}}}`
+
+func TestQuantizationTargets(t *testing.T) {
+	q, err := parseQuantization(json.RawMessage(w4Config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for layer, want := range map[string]scheme{
+		"lm_head":                         {},
+		"model.layers.0.self_attn.k_proj": {},
+		"model.layers.0.self_attn.q_proj": {4, 128},
+		"model.layers.0.mlp.down_proj":    {4, 0},
+	} {
+		if got := q.of(layer); got != want {
+			t.Errorf("%s: %+v, expected %+v", layer, got, want)
+		}
+	}
+}
+
+func TestQuantizationRefusals(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{`"quantization_status":"compressed"`, `"quantization_status":"frozen"`, `quantization_config.quantization_status: "frozen" is not supported, expected "compressed"`},
+		{`"ignore"`, `"kv_cache_scheme":{"num_bits":8},"ignore"`, `quantization_config.kv_cache_scheme: "{\"num_bits\":8}" is not supported, expected null`},
+		{`"symmetric":true`, `"symmetric":false`, `quantization_config.config_groups.group_0: weights: expected symmetric, static integers`},
+		{`"actorder":null`, `"actorder":"group"`, `quantization_config.config_groups.group_0: weights.actorder: "group" is not supported, expected null or "static"`},
+		{`"group_size":128`, `"group_size":0`, `quantization_config.config_groups.group_0: weights.group_size: expected a positive number for strategy group`},
+		{`re:.*down_proj$`, `re:(`, `quantization_config.config_groups.group_1: target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
+		{`"num_bits":4`, `"num_bits":3`, `quantization_config.config_groups.group_0: format "pack-quantized" with 3-bit weights, strategy "group", activations false is not supported, expected int-quantized with 8-bit channels and activations, or pack-quantized with 4-bit groups or channels and none`},
+	} {
+		_, err := parseQuantization(json.RawMessage(strings.Replace(w4Config, c.old, c.new, 1)))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("found    %v\nexpected %s", err, c.want)
+		}
+	}
+}
+
+func TestUnknownFormatIsNotSaved(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	m.Linears()[2].Weight = &odd{codes{out: 8, in: 16}}
+	err := Save(t.TempDir(), m, nil, SaveOptions{})
+	if want := "model.layers.0.self_attn.v_proj: weights of format odd cannot be saved, expected float32, int8 or int4"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
+type odd struct{ codes }
+
+func (*odd) Format() string { return "odd" }

@@ -1,0 +1,135 @@
+package checkpoint
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"slimlab/internal/atomicfile"
+)
+
+// Tensor is a tensor to be written.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int
+	// Data returns the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64. It is called
+	// when the tensor's turn comes, so that packed forms need not all be in memory.
+	Data func() any
+}
+
+func (t Tensor) info() TensorInfo { return TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape} }
+
+// WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first, so that each is
+// aligned, and by name.
+func WriteSafetensors(name string, tensors []Tensor) error {
+	tensors = slices.Clone(tensors)
+	slices.SortFunc(tensors, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(b.DType.size(), a.DType.size()), cmp.Compare(a.Name, b.Name))
+	})
+	header, err := writeHeader(tensors)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(name, func(w io.Writer) error {
+		if err := binary.Write(w, binary.LittleEndian, uint64(len(header))); err != nil {
+			return err
+		}
+		if _, err := w.Write(header); err != nil {
+			return err
+		}
+		for _, t := range tensors {
+			if err := writeData(w, t); err != nil {
+				return fmt.Errorf("tensor %q: %w", t.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// writeHeader returns the header, padded with spaces so that the data begin at a multiple of 8.
+func writeHeader(tensors []Tensor) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString(`{"__metadata__":{"format":"pt"}`) // transformers wants to know which framework's layout it is
+	seen := map[string]bool{"__metadata__": true}
+	var at int64
+	for _, t := range tensors {
+		if seen[t.Name] {
+			return nil, fmt.Errorf("tensor %q is given twice", t.Name)
+		}
+		seen[t.Name] = true
+		name, err := json.Marshal(t.Name)
+		if err != nil {
+			return nil, err
+		}
+		shape := t.Shape
+		if shape == nil {
+			shape = []int{}
+		}
+		entry, err := json.Marshal(struct {
+			DType   DType    `json:"dtype"`
+			Shape   []int    `json:"shape"`
+			Offsets [2]int64 `json:"data_offsets"`
+		}{t.DType, shape, [2]int64{at, at + t.info().Bytes()}})
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, ",%s:%s", name, entry)
+		at += t.info().Bytes()
+	}
+	b.WriteByte('}')
+	for b.Len()%8 != 0 {
+		b.WriteByte(' ')
+	}
+	return b.Bytes(), nil
+}
+
+func writeData(w io.Writer, t Tensor) error {
+	little := binary.LittleEndian
+	switch data := t.Data().(type) {
+	case []float32:
+		switch t.DType {
+		case F32:
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint32(b, math.Float32bits(v)) })
+		case BF16:
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, toBfloat16(v)) })
+		}
+	case []int8:
+		if t.DType == I8 {
+			return put(w, t, data, func(b []byte, v int8) []byte { return append(b, byte(v)) })
+		}
+	case []int32:
+		if t.DType == I32 {
+			return put(w, t, data, func(b []byte, v int32) []byte { return little.AppendUint32(b, uint32(v)) })
+		}
+	case []int64:
+		if t.DType == I64 {
+			return put(w, t, data, func(b []byte, v int64) []byte { return little.AppendUint64(b, uint64(v)) })
+		}
+	}
+	return fmt.Errorf("cannot write %T as %s", t.Data(), t.DType)
+}
+
+func put[T any](w io.Writer, t Tensor, data []T, encode func([]byte, T) []byte) error {
+	if want := t.info().Elements(); len(data) != want {
+		return fmt.Errorf("found %d elements, expected %d for shape %d", len(data), want, t.Shape)
+	}
+	const chunk = 1 << 16
+	buf := make([]byte, 0, chunk)
+	for _, v := range data {
+		buf = encode(buf, v)
+		if len(buf) > chunk-8 {
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	_, err := w.Write(buf)
+	return err
+}

@@ -1,0 +1,38 @@
+// Package pretrained carries the small models that slimlab trained itself, embedded in the binary as Hugging Face
+// folders in bfloat16. How each was trained is a scenario that ships; `make pretrain` does it again.
+package pretrained
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+//go:embed all:*
+var files embed.FS
+
+// Names lists the embedded models.
+func Names() []string {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		panic("pretrained: " + err.Error()) // the embedded root is always there
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Open returns the folder of an embedded model.
+func Open(name string) (fs.FS, error) {
+	if !slices.Contains(Names(), name) {
+		return nil, fmt.Errorf("pretrained model %q: found none of that name, there are: %s", name, strings.Join(Names(), ", "))
+	}
+	return fs.Sub(files, name)
+}

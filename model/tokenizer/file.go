@@ -1,0 +1,119 @@
+package tokenizer
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// file is a tokenizer.json. Components stay as they were written; parse.go reads them.
+type file struct {
+	Version       string          `json:"version"`
+	Truncation    json.RawMessage `json:"truncation"`
+	Padding       json.RawMessage `json:"padding"`
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         modelFile       `json:"model"`
+}
+
+type modelFile struct {
+	Type                    string     `json:"type"`
+	Dropout                 *float64   `json:"dropout"`
+	UnkToken                *string    `json:"unk_token"`
+	ContinuingSubwordPrefix *string    `json:"continuing_subword_prefix"`
+	EndOfWordSuffix         *string    `json:"end_of_word_suffix"`
+	FuseUnk                 bool       `json:"fuse_unk"`
+	ByteFallback            bool       `json:"byte_fallback"`
+	IgnoreMerges            bool       `json:"ignore_merges"`
+	Vocab                   vocabulary `json:"vocab"`
+	Merges                  mergeList  `json:"merges"`
+}
+
+// vocabulary is written in the order of ids, as people read it.
+type vocabulary map[string]int32
+
+func (v vocabulary) MarshalJSON() ([]byte, error) {
+	tokens := make([]string, 0, len(v))
+	for token := range v {
+		tokens = append(tokens, token)
+	}
+	slices.SortFunc(tokens, func(a, b string) int { return cmp.Or(cmp.Compare(v[a], v[b]), cmp.Compare(a, b)) })
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, token := range tokens {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		key, err := marshal(token)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "%s:%d", key, v[token])
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// mergeList has two spellings: "a b", which every version of the format reads, and ["a","b"], needed for tokens with spaces.
+type mergeList [][2]string
+
+func (m *mergeList) UnmarshalJSON(data []byte) error {
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); err != nil {
+		return err
+	}
+	*m = make(mergeList, 0, len(items))
+	for i, item := range items {
+		var pair []string
+		if len(item) > 0 && item[0] == '[' {
+			if err := json.Unmarshal(item, &pair); err != nil {
+				return fmt.Errorf("model.merges[%d]: %w", i, err)
+			}
+		} else {
+			var s string
+			if err := json.Unmarshal(item, &s); err != nil {
+				return fmt.Errorf("model.merges[%d]: %w", i, err)
+			}
+			pair = strings.Split(s, " ")
+		}
+		if len(pair) != 2 {
+			return fmt.Errorf("model.merges[%d] %s: found %d parts, expected 2", i, item, len(pair))
+		}
+		*m = append(*m, [2]string{pair[0], pair[1]})
+	}
+	return nil
+}
+
+func (m mergeList) MarshalJSON() ([]byte, error) {
+	for _, pair := range m {
+		if strings.Contains(pair[0]+pair[1], " ") {
+			return marshal([][2]string(m))
+		}
+	}
+	lines := make([]string, len(m))
+	for i, pair := range m {
+		lines[i] = pair[0] + " " + pair[1]
+	}
+	return marshal(lines)
+}
+
+// marshal is json.Marshal without HTML escapes: "<|end|>" stays readable.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+func isNull(raw json.RawMessage) bool {
+	return len(raw) == 0 || string(raw) == "null"
+}

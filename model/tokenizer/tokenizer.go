@@ -1,0 +1,167 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use once it is made.
+type Tokenizer struct {
+	file   file                       // what tokenizer.json says; the source of Save and Hash
+	config map[string]json.RawMessage // tokenizer_config.json, kept for Save; nil where there was none
+
+	tokens   []string         // by id, in the file's spelling; "" where the id is not used
+	ids      map[string]int32 // of tokens
+	special  []bool           // by id: an added token that is marked special
+	text     []string         // by id: the bytes that the token stands for, under a ByteLevel decoder
+	bos, eos int32
+
+	raw, normalized matcher // added tokens matched before and after the normalizer
+	normalizers     []normalizer
+	splitters       []splitter
+	prefixSpace     bool
+	model           bpe
+	words           *cache
+	before, after   []int32 // special tokens that the post-processor puts around a text
+	decoders        []decoder
+}
+
+// Vocab returns the number of ids: one more than the highest.
+func (t *Tokenizer) Vocab() int { return len(t.tokens) }
+
+// ID returns the id of a token in the file's spelling, in which a byte-level token writes a space as "Ġ".
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// Token returns the file's spelling of an id, or "" where no token has it.
+func (t *Tokenizer) Token(id int32) string {
+	if id < 0 || int(id) >= len(t.tokens) {
+		return ""
+	}
+	return t.tokens[id]
+}
+
+// Special reports whether an id is a special token, one that stands for no text.
+func (t *Tokenizer) Special(id int32) bool {
+	return id >= 0 && int(id) < len(t.special) && t.special[id]
+}
+
+// BOS returns the id of the token that begins a text, or -1.
+func (t *Tokenizer) BOS() int32 { return t.bos }
+
+// EOS returns the id of the token that ends a text, or -1.
+func (t *Tokenizer) EOS() int32 { return t.eos }
+
+// Encode returns the ids of text. Added tokens that are written out in the text are found; none is added.
+func (t *Tokenizer) Encode(text string) []int32 {
+	return t.encode(make([]int32, 0, len(text)/4+1), text)
+}
+
+// EncodeSpecial returns the ids of text with the special tokens around it that the post-processor's template
+// asks for, such as a BOS.
+func (t *Tokenizer) EncodeSpecial(text string) []int32 {
+	ids := make([]int32, 0, len(text)/4+1+len(t.before)+len(t.after))
+	ids = append(ids, t.before...)
+	ids = t.encode(ids, text)
+	return append(ids, t.after...)
+}
+
+func (t *Tokenizer) encode(ids []int32, text string) []int32 {
+	t.raw.split(text, func(piece string, id int32) {
+		if id >= 0 {
+			ids = append(ids, id)
+			return
+		}
+		for _, n := range t.normalizers {
+			piece = n.normalize(piece)
+		}
+		t.normalized.split(piece, func(piece string, id int32) {
+			if id >= 0 {
+				ids = append(ids, id)
+				return
+			}
+			if t.prefixSpace && !strings.HasPrefix(piece, " ") {
+				piece = " " + piece
+			}
+			splitAll(t.splitters, piece, func(word string) { ids = t.encodeWord(ids, word) })
+		})
+	})
+	return ids
+}
+
+// encodeWord appends the ids of one pre-token, from the cache where it was seen before.
+func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
+	if len(word) > longestCached {
+		return t.model.encode(ids, word)
+	}
+	if found, ok := t.words.get(word); ok {
+		return append(ids, found...)
+	}
+	start := len(ids)
+	ids = t.model.encode(ids, word)
+	t.words.put(word, ids[start:])
+	return ids
+}
+
+// Decode returns the text of ids, special tokens spelled out. Ids that no token has are passed over: an embedding
+// may have more rows than the tokenizer has tokens.
+func (t *Tokenizer) Decode(ids []int32) string { return t.decode(ids, true) }
+
+// DecodeText returns the text of ids without special tokens.
+func (t *Tokenizer) DecodeText(ids []int32) string { return t.decode(ids, false) }
+
+func (t *Tokenizer) decode(ids []int32, special bool) string {
+	if t.text != nil {
+		var b strings.Builder
+		for _, id := range ids {
+			if id >= 0 && int(id) < len(t.text) && (special || !t.special[id]) {
+				b.WriteString(t.text[id])
+			}
+		}
+		return b.String()
+	}
+	pieces := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if token := t.Token(id); token != "" && (special || !t.special[id]) {
+			pieces = append(pieces, token)
+		}
+	}
+	for _, d := range t.decoders {
+		pieces = d.decode(pieces)
+	}
+	return strings.Join(pieces, "")
+}
+
+// SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then puts the first before
+// every text. It is part of making a tokenizer: call it before the tokenizer is shared.
+func (t *Tokenizer) SetSpecial(bos, eos string) error {
+	id := func(role, token string) (int32, error) {
+		if token == "" {
+			return -1, nil
+		}
+		id, ok := t.ids[token]
+		if !ok || !t.special[id] {
+			return -1, fmt.Errorf("%s token %q is not a special token of the tokenizer", role, token)
+		}
+		return id, nil
+	}
+	b, err := id("bos", bos)
+	if err != nil {
+		return err
+	}
+	e, err := id("eos", eos)
+	if err != nil {
+		return err
+	}
+	t.bos, t.eos = b, e
+	t.before, t.after = nil, nil
+	t.file.PostProcessor = nil
+	if b >= 0 {
+		t.before = []int32{b}
+		t.file.PostProcessor = templateOf(bos, b)
+	}
+	return nil
+}

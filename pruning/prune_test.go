@@ -1,0 +1,300 @@
+package pruning
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+)
+
+func config(architecture string) model.Config {
+	return model.Config{Architecture: architecture, Vocab: 50, Hidden: 32, HeadDim: 8, Layers: model.Uniform(2, 8, 4, 64), MaxPositions: 64,
+		RopeTheta: 1e4, NormEps: 1e-6, TiedHead: architecture == "Qwen2ForCausalLM", QKVBias: architecture == "Qwen2ForCausalLM", BOS: -1, EOS: -1}
+}
+
+func newModel(t testing.TB, c model.Config) *model.Model {
+	t.Helper()
+	m, err := model.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	m.Init(rng)
+	for i := range m.Blocks {
+		for _, l := range []model.Linear{m.Blocks[i].Q, m.Blocks[i].K, m.Blocks[i].V} {
+			for j := range l.Bias {
+				l.Bias[j] = float32(rng.NormFloat64())
+			}
+		}
+	}
+	m.Changed()
+	return m
+}
+
+func sequences(n, vocab int) []calibrate.Sequence {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var list []calibrate.Sequence
+	for range n {
+		s := make(calibrate.Sequence, 20+rng.IntN(30))
+		for i := range s {
+			s[i] = rng.Int32N(int32(vocab))
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func prune(t testing.TB, m *model.Model, o Options) (*model.Model, Report) {
+	t.Helper()
+	out, r, err := Prune(context.Background(), m, sequences(20, m.Vocab), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, r
+}
+
+func logits(m *model.Model) []float32 {
+	b := model.Pack(sequences(4, m.Vocab)...)
+	out := make([]float32, len(b.Tokens)*m.Vocab)
+	m.Logits(out, m.Forward(b, nil), len(b.Tokens))
+	return out
+}
+
+func flat(m *model.Model) []float32 { return slices.Clone(m.Flat()) }
+
+// masked is m at full width with the pruned model's updated columns in down_proj and o_proj and zeros in the removed ones.
+func masked(m, pruned *model.Model, r Report) *model.Model {
+	c := m.Clone()
+	for _, l := range r.Layers {
+		full, small, units := c.Blocks[l.Layer].Down.Weight, pruned.Blocks[l.Layer].Down.Weight, l.Support
+		if l.Part == Heads {
+			full, small = c.Blocks[l.Layer].O.Weight, pruned.Blocks[l.Layer].O.Weight
+			widths := m.Layers[l.Layer]
+			units = expand(l.Support, widths.Heads/widths.KVHeads*m.HeadDim)
+		}
+		out, in := full.Shape()
+		w := full.Float32()
+		clear(w)
+		for o := range out {
+			for at, i := range units {
+				w[o*in+i] = small.Float32()[o*len(units)+at]
+			}
+		}
+	}
+	c.Changed()
+	return c
+}
+
+// A sliced model computes what the full-width model computes with zeros in place of what was removed: for neurons and
+// KV groups, both families, all methods; and its parameters are as many as the formula says.
+func TestSlicedEqualsMasked(t *testing.T) {
+	for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM"} {
+		for _, method := range Methods() {
+			m := newModel(t, config(architecture))
+			before := flat(m)
+			pruned, r := prune(t, m, Options{Method: Method(method), MLP: Cut{Ratio: 0.375}, Heads: Cut{Count: 2}})
+			if !slices.Equal(before, flat(m)) {
+				t.Fatalf("%s %s: the input model changed", architecture, method)
+			}
+			for i, l := range pruned.Layers {
+				if l != (model.LayerConfig{Heads: 4, KVHeads: 2, MLP: 40}) {
+					t.Errorf("%s %s: layer %d is %+v", architecture, method, i, l)
+				}
+			}
+			if err := pruned.Check(); err != nil {
+				t.Errorf("%s %s: %v", architecture, method, err)
+			}
+			want, got := logits(masked(m, pruned, r)), logits(pruned)
+			worst := 0.0
+			for i := range want {
+				worst = max(worst, math.Abs(float64(want[i])-float64(got[i])))
+			}
+			if worst > 1e-5 {
+				t.Errorf("%s %s: logits of the sliced and the masked model differ by %g", architecture, method, worst)
+			}
+			counted := 0
+			for _, p := range pruned.Parameters() {
+				counted += len(p.Data)
+			}
+			// Per layer: 24 neurons of 3·32, and 2 KV groups of (2 q + k + v)·8 rows and 2·8 columns of o; biases too.
+			removed := 2 * (24*3*32 + 2*(4*8*32+2*8*32))
+			if m.QKVBias {
+				removed += 2 * 2 * 4 * 8
+			}
+			if counted != pruned.Config.Parameters() || counted != len(pruned.Flat()) || counted != len(before)-removed {
+				t.Errorf("%s %s: counted %d parameters, formula %d, vector %d, expected %d", architecture, method, counted, pruned.Config.Parameters(), len(pruned.Flat()), len(before)-removed)
+			}
+			if r.Parameters != (Count{len(before), counted}) || r.Neurons != (Count{128, 80}) || r.KVGroups != (Count{8, 4}) {
+				t.Errorf("%s %s: report counts %+v %+v %+v", architecture, method, r.Parameters, r.Neurons, r.KVGroups)
+			}
+		}
+	}
+}
+
+// On the same statistics: osscar's damped error ≤ that of magnitude with repair ≤ that of the same support without.
+func TestErrorsAreOrdered(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	first := func(method Method) LayerReport {
+		_, r := prune(t, m, Options{Method: method, MLP: Cut{Ratio: 0.5}})
+		return r.Layers[0]
+	}
+	osscar, ls, plain, random := first(OSSCAR), first(MagnitudeLS), first(Magnitude), first(Random)
+	t.Logf("damped error of layer 0: osscar %.4f, magnitude-ls %.4f, magnitude %.4f, random %.4f", osscar.Updated.Damped, ls.Updated.Damped, plain.Updated.Damped, random.Updated.Damped)
+	if osscar.Updated.Damped > ls.Updated.Damped*(1+1e-9) || ls.Updated.Damped > plain.Updated.Damped {
+		t.Errorf("damped errors: osscar %g, magnitude-ls %g, magnitude %g", osscar.Updated.Damped, ls.Updated.Damped, plain.Updated.Damped)
+	}
+	if !slices.Equal(ls.Support, plain.Support) || ls.Masked != plain.Masked || plain.Updated != plain.Masked {
+		t.Error("magnitude with and without repair report other supports or masked errors")
+	}
+	if osscar.Updated.Damped > osscar.Masked.Damped || osscar.Updated.Undamped <= 0 {
+		t.Errorf("osscar reports %+v after the update, %+v before", osscar.Updated, osscar.Masked)
+	}
+}
+
+// A KV group is the KV head and its consecutive query heads: the one group that o_proj reads is the one that stays.
+func TestKVGroupMapping(t *testing.T) {
+	for _, method := range []Method{OSSCAR, Magnitude, MagnitudeLS} {
+		m := newModel(t, config("Qwen2ForCausalLM"))
+		const group, rows = 2, 16 // two query heads of 8 for each KV head
+		w := m.Blocks[1].O.Weight.Float32()
+		for o := range m.Hidden {
+			for i := range 64 {
+				if i/rows != group {
+					w[o*64+i] = 0
+				}
+			}
+		}
+		m.Changed()
+		pruned, r := prune(t, m, Options{Method: method, Heads: Cut{Count: 3}})
+		if got := r.Layers[1]; !slices.Equal(got.Support, []int{group}) || got.Updated.Undamped > 1e-6 {
+			t.Errorf("%s: kept %v with error %g", method, got.Support, got.Updated.Undamped)
+		}
+		b, p := m.Blocks[1], pruned.Blocks[1]
+		for name, pair := range map[string][2][]float32{
+			"q_proj":      {b.Q.Weight.Float32()[group*16*32:][:16*32], p.Q.Weight.Float32()},
+			"k_proj":      {b.K.Weight.Float32()[group*8*32:][:8*32], p.K.Weight.Float32()},
+			"v_proj bias": {b.V.Bias[group*8:][:8], p.V.Bias},
+		} {
+			if !slices.Equal(pair[0], pair[1]) {
+				t.Errorf("%s: %s is not that of group %d", method, name, group)
+			}
+		}
+	}
+}
+
+func TestNothingToPrune(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	same, r := prune(t, m, Options{Method: OSSCAR})
+	if !slices.Equal(flat(m), flat(same)) || len(r.Layers) != 0 {
+		t.Error("no cut changed the model")
+	}
+	same, r = prune(t, m, Options{Method: OSSCAR, MLP: Cut{Ratio: 0.1}, Align: 64})
+	if !slices.Equal(flat(m), flat(same)) || len(r.Warnings) == 0 {
+		t.Errorf("a cut that alignment undoes: warnings %q", r.Warnings)
+	}
+}
+
+func TestDeterminism(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	for _, method := range []Method{OSSCAR, Random} {
+		o := Options{Method: method, MLP: Cut{Ratio: 0.3}, Heads: Cut{Ratio: 0.25}, Seed: 5}
+		restore := kernels.SetThreads(1)
+		one, _ := prune(t, m, o)
+		restore()
+		restore = kernels.SetThreads(3)
+		three, _ := prune(t, m, o)
+		restore()
+		if !slices.Equal(flat(one), flat(three)) {
+			t.Errorf("%s: other bits with another number of threads", method)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		cut          Cut
+		width, align int
+		want         int
+		err          string
+	}{
+		{Cut{}, 64, 0, 64, ""},
+		{Cut{Ratio: 0.375}, 64, 0, 40, ""},
+		{Cut{Ratio: 0.2}, 384, 32, 320, ""},
+		{Cut{Count: 1536}, 8192, 128, 6656, ""},
+		{Cut{Ratio: 0.99}, 60, 32, 32, ""},
+		{Cut{Count: 1}, 40, 32, 40, ""},
+		{Cut{Ratio: 1}, 64, 0, 0, "outside [0, 1)"},
+		{Cut{Ratio: -0.1}, 64, 0, 0, "outside [0, 1)"},
+		{Cut{Ratio: math.NaN()}, 64, 0, 0, "outside [0, 1)"},
+		{Cut{Count: -1}, 64, 0, 0, "negative"},
+		{Cut{Ratio: 0.5, Count: 2}, 64, 0, 0, "expected one of them"},
+		{Cut{Count: 4}, 4, 0, 0, "removing 4 of 4 leaves none"},
+		{Cut{Ratio: 0.9}, 2, 0, 0, "removing 2 of 2 leaves none"},
+	} {
+		got, err := c.cut.kept(c.width, c.align, "layer 0's units")
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || err == nil && got != c.want {
+			t.Errorf("%+v of %d: kept %d, error %v; want %d, %q", c.cut, c.width, got, err, c.want, c.err)
+		}
+	}
+}
+
+// int8Like stands for any weight that is not float32.
+type int8Like struct{ *model.Dense }
+
+func (int8Like) Format() string { return "w8a8" }
+
+func TestPruneErrors(t *testing.T) {
+	quantized := newModel(t, config("LlamaForCausalLM"))
+	quantized.Blocks[1].Up.Weight = int8Like{quantized.Blocks[1].Up.Weight.(*model.Dense)}
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	ok := Options{Method: OSSCAR, MLP: Cut{Ratio: 0.5}}
+	plain := newModel(t, config("LlamaForCausalLM"))
+	for _, c := range []struct {
+		want  string
+		ctx   context.Context
+		model *model.Model
+		list  []calibrate.Sequence
+		o     Options
+	}{
+		{`unknown method "oscar", expected one of osscar, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
+		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Heads: Cut{Count: 4}}},
+		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, MLP: Cut{Ratio: 1.5}}},
+		{"no calibration sequences", context.Background(), plain, nil, ok},
+		{"negative", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Damping: -1}},
+		{"model.layers.1.mlp.up_proj is w8a8, expected float32", context.Background(), quantized, sequences(2, 50), ok},
+		{"canceled", cancelled, plain, sequences(2, 50), ok},
+	} {
+		_, _, err := Prune(c.ctx, c.model, c.list, c.o, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want %q", err, c.want)
+		}
+	}
+}
+
+func TestStepsAndWarnings(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	var steps []Step
+	_, r, err := Prune(context.Background(), m, []calibrate.Sequence{{1, 2, 3}}, Options{Method: OSSCAR, MLP: Cut{Ratio: 0.5}, Heads: Cut{Count: 1}}, func(s Step) { steps = append(steps, s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(steps) != 4 || steps[3].Done != 4 || steps[3].Total != 4 || steps[0].Layer.Part != Heads || steps[1].Layer.Part != MLP || steps[2].Layer.Layer != 1 {
+		t.Errorf("steps %+v", steps)
+	}
+	all := strings.Join(r.Warnings, "\n")
+	for _, want := range []string{"layer 1, mlp: 3 calibration tokens for 64 channels", "6 query heads, which do not divide the hidden size 32"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning of %q in:\n%s", want, all)
+		}
+	}
+	if want := "osscar: 50.0% of MLP neurons, 25.0% of KV groups, "; !strings.HasPrefix(r.Summary(), want) || !strings.Contains(r.Summary(), "of all parameters") {
+		t.Errorf("summary %q", r.Summary())
+	}
+}

@@ -1,0 +1,174 @@
+package pruning
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// exhaustiveGroups is the number of groups up to which the local search ends by trying every single swap.
+const exhaustiveGroups = 64
+
+// improvement is the relative decrease of the objective below which a swap is not taken.
+const improvement = 1e-9
+
+// search is what the choice of a support may do.
+type search struct {
+	step   int // groups removed together between two scorings
+	swaps  int // groups swapped together at first; halved on failure
+	rounds int // local-search rounds at most; 0 switches it off
+}
+
+// choice is a support, the weight on it, and how it was found.
+type choice struct {
+	kept   []int
+	weight *mat.Dense // [d, p], zeros outside
+	start  string     // "greedy" or "magnitude": the start that won
+	swaps  int        // local-search rounds that improved it
+}
+
+// osscar keeps `keep` groups: greedy removal, then local search; a second local search from the support that
+// magnitude picks; the better of both with weights re-solved by a fresh factorisation. So its objective is never
+// above that of magnitude with repair.
+func (q *problem) osscar(keep int, s search) (choice, error) {
+	full, err := q.fullTableau()
+	if err != nil {
+		return choice{}, err
+	}
+	greedy := full.clone()
+	greedy.removeLowest(q.groups()-keep, s.step)
+	second := full
+	removed := q.removedByMagnitude(keep)
+	for _, g := range removed {
+		second.toggle(g)
+	}
+	best := choice{start: "greedy"}
+	greedy, best.swaps = greedy.localSearch(s)
+	second, swaps := second.localSearch(s)
+	if second.objective() < greedy.objective() {
+		best.start, best.swaps, greedy = "magnitude", swaps, second
+	}
+	best.kept = greedy.support()
+	best.weight, err = q.solve(best.kept)
+	return best, err
+}
+
+// removeLowest takes n groups out of the support, step at a time, those with the lowest scores first, and returns
+// them in that order.
+func (t *tableau) removeLowest(n, step int) []int {
+	var removed []int
+	for len(removed) < n {
+		lowest := t.ranked(t.side(true))[:min(step, n-len(removed))]
+		for _, g := range lowest {
+			t.toggle(g)
+		}
+		removed = append(removed, lowest...)
+	}
+	return removed
+}
+
+// ranked orders groups by score, lowest first; of equals the later group is first, so that it leaves.
+func (t *tableau) ranked(groups []int) []int {
+	scores := make([]float64, t.groups())
+	for _, g := range groups {
+		scores[g] = t.score(g)
+	}
+	slices.SortFunc(groups, func(a, b int) int {
+		return cmp.Or(cmp.Compare(scores[a], scores[b]), cmp.Compare(b, a))
+	})
+	return groups
+}
+
+// localSearch swaps groups as long as the objective falls: out go the s with the lowest scores, in come the s that
+// then gain most (maybe the same ones: no change). A failed round halves s. With few groups it ends with the best of
+// all single swaps, tried exhaustively. It returns the better tableau and the number of rounds that improved it.
+func (t *tableau) localSearch(s search) (better *tableau, swaps int) {
+	size := min(s.swaps, len(t.side(true)), len(t.side(false)))
+	if size == 0 {
+		return t, 0
+	}
+	f := t.objective()
+	for range s.rounds {
+		trial := t.clone()
+		trial.removeLowest(size, size)
+		outside := trial.ranked(trial.side(false))
+		for _, g := range outside[len(outside)-size:] {
+			trial.toggle(g)
+		}
+		ft := trial.objective()
+		if !improves(ft, f) && size == 1 && t.groups() <= exhaustiveGroups {
+			trial, ft = t.bestSwap()
+		}
+		switch {
+		case improves(ft, f):
+			t, f = trial, ft
+			swaps++
+		case size > 1:
+			size /= 2
+		default:
+			return t, swaps
+		}
+	}
+	return t, swaps
+}
+
+func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }
+
+// bestSwap tries each pair of a group inside and a group outside and returns the tableau after the best.
+func (t *tableau) bestSwap() (*tableau, float64) {
+	f := t.objective()
+	least, best := f, t
+	for _, out := range t.side(true) {
+		trial := t.clone()
+		raised := f + trial.score(out)
+		trial.toggle(out)
+		for _, in := range t.side(false) {
+			if ft := raised - trial.score(in); ft < least {
+				least = ft
+				best = trial.clone()
+				best.toggle(in)
+			}
+		}
+	}
+	return best, best.objective()
+}
+
+// magnitude keeps the groups whose weights have the largest L2 norm.
+func (q *problem) magnitude(keep int) []int {
+	return complement(q.removedByMagnitude(keep), q.groups())
+}
+
+func (q *problem) removedByMagnitude(keep int) []int {
+	norms := make([]float64, q.groups())
+	order := make([]int, q.groups())
+	for g := range norms {
+		order[g] = g
+		for i := g * q.group; i < (g+1)*q.group; i++ {
+			for _, v := range q.w.RawRowView(i) {
+				norms[g] += v * v
+			}
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(norms[a], norms[b]), cmp.Compare(b, a)) })
+	return order[:len(order)-keep]
+}
+
+// random keeps groups drawn from rng.
+func (q *problem) random(keep int, rng *rand.Rand) []int {
+	kept := rng.Perm(q.groups())[:keep]
+	slices.Sort(kept)
+	return kept
+}
+
+// complement lists what of 0…n-1 is not in groups, in ascending order.
+func complement(groups []int, n int) []int {
+	var rest []int
+	for g := range n {
+		if !slices.Contains(groups, g) {
+			rest = append(rest, g)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,221 @@
+package pruning
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// A local search never raises the objective, and stops where no single swap improves it.
+func TestLocalSearch(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		q := instance(rng, 14*(1+int(seed%2)), 3, 1+int(seed%2), 0.01)
+		x := must2(q.fullTableau())(t)
+		for _, g := range rng.Perm(q.groups())[:q.groups()/2] {
+			x.toggle(g)
+		}
+		f := x.objective()
+		for rounds := 1; rounds <= 8; rounds++ {
+			y, _ := x.localSearch(search{swaps: 4, rounds: rounds})
+			if next := y.objective(); next > f+1e-12*math.Abs(f) {
+				t.Fatalf("seed %d: objective rose from %g to %g in round %d", seed, f, next, rounds)
+			} else {
+				f = next
+			}
+		}
+		y, swaps := x.localSearch(search{swaps: 4, rounds: 1000})
+		if swaps >= 1000 {
+			t.Fatalf("seed %d: the search did not end", seed)
+		}
+		f = fresh(t, q, y.support())
+		for _, out := range y.side(true) {
+			for _, in := range y.side(false) {
+				swapped := slices.Clone(y.in)
+				swapped[out], swapped[in] = false, true
+				if g := fresh(t, q, (&tableau{problem: q, in: swapped}).support()); g < f-2*improvement*math.Abs(f) {
+					t.Fatalf("seed %d: the search ended at %g, but swapping %d for %d gives %g", seed, f, out, in, g)
+				}
+			}
+		}
+	}
+}
+
+// Permuted channels permute the answer; rotated outputs and rescaled channels leave it.
+func TestEquivariance(t *testing.T) {
+	how := search{step: 1, swaps: 3, rounds: 30}
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		d, p := 14, 4
+		x, w := inputs(rng, 60, d), normal(rng, d, p)
+		base := must2(newProblemFloat64(gram(x), w, 1, 0).osscar(8, how))(t)
+
+		perm := rng.Perm(d)
+		px, pw := mat.NewDense(60, d, nil), mat.NewDense(d, p, nil)
+		for j, from := range perm {
+			px.SetCol(j, mat.Col(nil, from, x))
+			pw.SetRow(j, w.RawRowView(from))
+		}
+		permuted := must2(newProblemFloat64(gram(px), pw, 1, 0).osscar(8, how))(t)
+		var back []int
+		for _, j := range permuted.kept {
+			back = append(back, perm[j])
+		}
+		slices.Sort(back)
+		if !slices.Equal(back, base.kept) {
+			t.Errorf("seed %d: permuted channels keep %v, want %v", seed, back, base.kept)
+		}
+
+		var qr mat.QR
+		qr.Factorize(normal(rng, p, p))
+		var rotation, rw mat.Dense
+		qr.QTo(&rotation)
+		rw.Mul(w, &rotation)
+		if c := must2(newProblemFloat64(gram(x), &rw, 1, 0).osscar(8, how))(t); !slices.Equal(c.kept, base.kept) {
+			t.Errorf("seed %d: rotated outputs keep %v, want %v", seed, c.kept, base.kept)
+		}
+
+		// The magnitude start sees the scale; the greedy start must not.
+		sx, sw := mat.DenseCopyOf(x), mat.DenseCopyOf(w)
+		for j := range d {
+			c := math.Exp(rng.NormFloat64())
+			for r := range 60 {
+				sx.Set(r, j, x.At(r, j)*c)
+			}
+			for o := range p {
+				sw.Set(j, o, w.At(j, o)/c)
+			}
+		}
+		greedy := func(x, w *mat.Dense) []int {
+			full := must2(newProblemFloat64(gram(x), w, 1, 0).fullTableau())(t)
+			full.removeLowest(d-8, 1)
+			full, _ = full.localSearch(how)
+			return full.support()
+		}
+		if a, b := greedy(x, w), greedy(sx, sw); !slices.Equal(a, b) {
+			t.Errorf("seed %d: rescaled channels keep %v, want %v", seed, b, a)
+		}
+	}
+}
+
+// OSSCAR is never worse than magnitude with repair, as the second start makes sure, nor than the search from the greedy start.
+func TestNeverWorseThanMagnitudeLS(t *testing.T) {
+	const trials = 200
+	better, equal := 0, 0
+	for seed := range uint64(trials) {
+		rng := rand.New(rand.NewPCG(seed, 10))
+		group := 1 + 2*int(seed%2)
+		d := 12 * group
+		q := newProblemFloat64(gram(mixed(rng, 4*d, d, 1)), normal(rng, d, 3), group, 0.01)
+		how := search{step: 1, swaps: 3, rounds: 30}
+		c := must2(q.osscar(6, how))(t)
+		a, b := fresh(t, q, c.kept), fresh(t, q, q.magnitude(6))
+		greedy := must2(q.fullTableau())(t)
+		greedy.removeLowest(6, 1)
+		greedy, _ = greedy.localSearch(how)
+		if g := greedy.objective(); a > g+1e-9*math.Abs(g) {
+			t.Errorf("seed %d: osscar %g, search from the greedy start %g", seed, a, g)
+		}
+		switch {
+		case a > b+1e-9*math.Abs(b):
+			t.Errorf("seed %d: osscar %g, magnitude with repair %g", seed, a, b)
+		case a < b-1e-9*math.Abs(b):
+			better++
+		default:
+			equal++
+		}
+	}
+	t.Logf("better than magnitude with repair in %d, equal in %d of %d", better, equal, trials)
+	if better == 0 {
+		t.Error("osscar never beat magnitude: the instances prove nothing")
+	}
+}
+
+// Groups that leave together leave exactly: the weights are optimal for what stays. But they are chosen without
+// seeing each other: how often that is worse is statistical.
+func TestJointRemoval(t *testing.T) {
+	worse := 0
+	const trials = 100
+	for seed := range uint64(trials) {
+		rng := rand.New(rand.NewPCG(seed, 14))
+		q := instance(rng, 20, 4, 1, 0.01)
+		one, six := must2(q.fullTableau())(t), must2(q.fullTableau())(t)
+		one.removeLowest(12, 1)
+		if removed := six.removeLowest(12, 6); len(removed) != 12 || len(six.support()) != 8 {
+			t.Fatalf("seed %d: removed %v, support %v", seed, removed, six.support())
+		}
+		f := fresh(t, q, six.support())
+		if math.Abs(six.objective()-f) > 1e-9*math.Abs(f) {
+			t.Fatalf("seed %d: objective %g, fresh %g", seed, six.objective(), f)
+		}
+		if f > fresh(t, q, one.support())+1e-9*math.Abs(f) {
+			worse++
+		}
+	}
+	t.Logf("six at a time is worse than one at a time in %d of %d", worse, trials)
+	if worse == 0 {
+		t.Error("six at a time was never worse: the default of one at a time would be pointless")
+	}
+}
+
+// Statistical, with fixed seeds: how often is the answer the best of all supports? The bounds are those of moderate
+// correlation; strong correlation, where the last swaps are hardest to find, is reported only.
+func TestAgainstBruteForce(t *testing.T) {
+	const trials = 100
+	for _, c := range []struct {
+		strength float64
+		group    int
+	}{{0.5, 1}, {0.5, 3}, {1, 1}, {1, 3}} {
+		optimal, greedyOptimal, worst := 0, 0, 1.0
+		for seed := range uint64(trials) {
+			rng := rand.New(rand.NewPCG(seed, 11))
+			m := 8 + rng.IntN(3)
+			keep := 3 + rng.IntN(m-5)
+			d := m * c.group
+			q := newProblemFloat64(gram(mixed(rng, 4*d, d, c.strength)), normal(rng, d, 4), c.group, 0.01)
+			greedy, ratio := againstBruteForce(t, q, keep)
+			if ratio < 1-1e-6 {
+				t.Fatalf("seed %d: better than the best of all: %g", seed, ratio)
+			}
+			if greedy {
+				greedyOptimal++
+			}
+			if ratio < 1+1e-6 {
+				optimal++
+			}
+			worst = max(worst, ratio)
+		}
+		t.Logf("correlation %g, group size %d: optimal in %d of %d (greedy alone %d), worst ratio %.3f", c.strength, c.group, optimal, trials, greedyOptimal, worst)
+		if c.strength == 0.5 && (optimal < trials*9/10 || worst > 1.25) {
+			t.Errorf("group size %d: optimal in %d of %d, worst ratio %.3f; expected at least 90%% and at most 1.25", c.group, optimal, trials, worst)
+		}
+	}
+}
+
+// againstBruteForce reports whether greedy removal finds the best support of all, and the ratio of osscar's error to the least.
+func againstBruteForce(t *testing.T, q *problem, keep int) (greedyOptimal bool, ratio float64) {
+	m := q.groups()
+	dense, best := fresh(t, q, complement(nil, m)), math.Inf(1)
+	for mask := range 1 << m {
+		if support := bits(mask, m); len(support) == keep {
+			best = min(best, fresh(t, q, support)-dense)
+		}
+	}
+	greedy := must2(q.fullTableau())(t)
+	greedy.removeLowest(m-keep, 1)
+	c := must2(q.osscar(keep, search{step: 1, swaps: 3, rounds: 30}))(t)
+	return near(fresh(t, q, greedy.support())-dense, best, 1e-6), (fresh(t, q, c.kept) - dense) / best
+}
+
+func bits(mask, n int) []int {
+	var s []int
+	for i := range n {
+		if mask>>i&1 == 1 {
+			s = append(s, i)
+		}
+	}
+	return s
+}

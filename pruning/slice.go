@@ -1,0 +1,75 @@
+package pruning
+
+import (
+	"gonum.org/v1/gonum/mat"
+
+	"slimlab/model"
+)
+
+// keepRows deletes all rows of a linear layer, with their biases, but the given ones.
+func keepRows(l model.Linear, rows []int) model.Linear {
+	_, in := l.Weight.Shape()
+	w := l.Weight.Float32()
+	data := make([]float32, 0, len(rows)*in)
+	var bias []float32
+	for _, r := range rows {
+		data = append(data, w[r*in:(r+1)*in]...)
+		if l.Bias != nil {
+			bias = append(bias, l.Bias[r])
+		}
+	}
+	return model.Linear{Weight: model.NewDense(data, len(rows), in), Bias: bias}
+}
+
+// keepColumns deletes all input channels of a linear layer but the given ones.
+func keepColumns(l model.Linear, columns []int) model.Linear {
+	out, in := l.Weight.Shape()
+	w := l.Weight.Float32()
+	data := make([]float32, 0, out*len(columns))
+	for o := range out {
+		for _, c := range columns {
+			data = append(data, w[o*in+c])
+		}
+	}
+	return model.Linear{Weight: model.NewDense(data, out, len(columns)), Bias: l.Bias}
+}
+
+// updatedColumns is keepColumns with new values from w [in, out].
+func updatedColumns(l model.Linear, columns []int, w *mat.Dense) model.Linear {
+	out, _ := l.Weight.Shape()
+	data := make([]float32, 0, out*len(columns))
+	for o := range out {
+		for _, c := range columns {
+			data = append(data, float32(w.At(c, o)))
+		}
+	}
+	return model.Linear{Weight: model.NewDense(data, out, len(columns)), Bias: l.Bias}
+}
+
+// sliceMLP keeps the given neurons of a layer of m; down is the new down_proj.
+func sliceMLP(m *model.Model, layer int, neurons []int, down model.Linear) {
+	b := &m.Blocks[layer]
+	b.Gate, b.Up, b.Down = keepRows(b.Gate, neurons), keepRows(b.Up, neurons), down
+	m.Layers[layer].MLP = len(neurons)
+}
+
+// sliceHeads keeps the given KV groups of a layer of m; o is the new o_proj. KV head c serves the consecutive query
+// heads c·n … (c+1)·n−1, n = heads/KV heads.
+func sliceHeads(m *model.Model, layer int, groups []int, o model.Linear) {
+	b, widths := &m.Blocks[layer], &m.Layers[layer]
+	n := widths.Heads / widths.KVHeads
+	q, kv := expand(groups, n*m.HeadDim), expand(groups, m.HeadDim)
+	b.Q, b.K, b.V, b.O = keepRows(b.Q, q), keepRows(b.K, kv), keepRows(b.V, kv), o
+	widths.Heads, widths.KVHeads = n*len(groups), len(groups)
+}
+
+// expand lists the rows of groups that are size rows each.
+func expand(groups []int, size int) []int {
+	rows := make([]int, 0, len(groups)*size)
+	for _, g := range groups {
+		for i := range size {
+			rows = append(rows, g*size+i)
+		}
+	}
+	return rows
+}

@@ -1,0 +1,14 @@
+// Package quant turns float32 linear layers into number formats that take less memory and multiply in that format.
+//
+// Two formats are model.Weights here. Int8 (W8A8): one symmetric scale per output channel, activations quantized per
+// token while they are multiplied, products summed in int32. Int4 (W4A16): one symmetric scale per group of
+// consecutive inputs of an output channel, float32 activations. Codes come from RTN (round to nearest) or GPTQ
+// (Frantar et al., 2022: static groups, damping, blocked updates, optional act-order), calibrated layer by layer on
+// the already quantized part of the model.
+//
+// Promises: the input model is not touched; codes are nearest to the scale as it is stored; rounding is to nearest,
+// ties to even; embedding and head stay float32, tied or not; each layer's report has the exact squared error on the
+// calibration data; the same sequences give the same bits.
+//
+// It leaves out: asymmetric grids, scales in 16 bits, quantized KV caches, and the writing of files.
+package quant

@@ -1,0 +1,349 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// weights are normal, [out, in].
+func weights(rng *rand.Rand, out, in int) []float32 {
+	w := make([]float32, out*in)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64())
+	}
+	return w
+}
+
+// correlated is the mean Gram matrix of rows draws of n correlated channels.
+func correlated(rng *rand.Rand, n, rows int) *mat.SymDense {
+	mix, z := mat.NewDense(n, n, nil), mat.NewDense(rows, n, nil)
+	for i := range n {
+		for j := range n {
+			mix.Set(i, j, rng.NormFloat64()/math.Sqrt(float64(n)))
+		}
+		mix.Set(i, i, mix.At(i, i)+1)
+	}
+	for i := range rows {
+		for j := range n {
+			z.Set(i, j, rng.NormFloat64())
+		}
+	}
+	var x mat.Dense
+	x.Mul(z, mix)
+	h := mat.NewSymDense(n, nil)
+	h.SymOuterK(1/float64(rows), x.T())
+	return h
+}
+
+func fit(t testing.TB, w []float32, out, in, group, bits int) *grid {
+	t.Helper()
+	g, err := newGrid(w, out, in, group, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func stats(t testing.TB, h *mat.SymDense, damping float64, actOrder bool) *statistics {
+	t.Helper()
+	s, err := newStatistics(h, damping, actOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Σe² = tr(ΔH_dΔᵀ): an identity that knows nothing of how the codes were found.
+func TestGPTQLossIdentity(t *testing.T) {
+	worst := 0.0
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		out, in := 1+rng.IntN(20), 16*(1+rng.IntN(6))
+		w := weights(rng, out, in)
+		g := fit(t, w, out, in, 16, 4+4*int(seed%2))
+		s := stats(t, correlated(rng, in, 2*in), 0.01, seed%3 == 0)
+		q, loss := g.gptq(w, s, 1+rng.IntN(in))
+		want := g.squaredError(w, q, s.damped)
+		worst = max(worst, math.Abs(loss-want)/want)
+		if math.Abs(loss-want) > 1e-10*want {
+			t.Errorf("seed %d: Σe² is %g, tr(ΔHΔᵀ) is %g", seed, loss, want)
+		}
+	}
+	t.Logf("worst relative difference %.1e", worst)
+}
+
+func TestGPTQBlockSizeInvariance(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		w := weights(rng, 17, 160)
+		g := fit(t, w, 17, 160, 32, 4)
+		s := stats(t, correlated(rng, 160, 400), 0.01, seed%2 == 0)
+		want, _ := g.gptq(w, s, 160)
+		for _, block := range []int{1, 7, 128} {
+			if q, _ := g.gptq(w, s, block); !slices.Equal(q, want) {
+				t.Errorf("seed %d: block %d gives other codes than one block", seed, block)
+			}
+		}
+	}
+}
+
+// With uncorrelated inputs there is nothing to compensate.
+func TestGPTQDiagonalIsRTN(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		w := weights(rng, 9, 64)
+		h := mat.NewSymDense(64, nil)
+		for i := range 64 {
+			h.SetSym(i, i, math.Exp(rng.NormFloat64()))
+		}
+		g := fit(t, w, 9, 64, 16, 4)
+		if q, _ := g.gptq(w, stats(t, h, 0.01, seed%2 == 0), 13); !slices.Equal(q, g.roundToNearest(w)) {
+			t.Errorf("seed %d: GPTQ is not RTN on a diagonal H", seed)
+		}
+	}
+}
+
+// Permuted inputs permute the codes under act-order with a grid per output channel, and each output channel is on its own.
+func TestGPTQEquivariance(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		out, in := 6, 48
+		w, h := weights(rng, out, in), correlated(rng, in, 100)
+		g := fit(t, w, out, in, in, 4)
+		s := stats(t, h, 0.01, true)
+		q, _ := g.gptq(w, s, 16)
+
+		perm := rng.Perm(in)
+		pw, ph := make([]float32, len(w)), mat.NewSymDense(in, nil)
+		for a, i := range perm {
+			for o := range out {
+				pw[o*in+a] = w[o*in+i]
+			}
+			for b := a; b < in; b++ {
+				ph.SetSym(a, b, h.At(i, perm[b]))
+			}
+		}
+		pq, _ := fit(t, pw, out, in, in, 4).gptq(pw, stats(t, ph, 0.01, true), 16)
+		for a, i := range perm {
+			for o := range out {
+				if pq[o*in+a] != q[o*in+i] {
+					t.Fatalf("seed %d: code [%d, %d] is %d, after a permutation of the inputs %d", seed, o, i, q[o*in+i], pq[o*in+a])
+				}
+			}
+		}
+		for o := range out {
+			row := w[o*in : (o+1)*in]
+			if one, _ := fit(t, row, 1, in, in, 4).gptq(row, s, 16); !slices.Equal(one, q[o*in:(o+1)*in]) {
+				t.Fatalf("seed %d: output %d alone has other codes", seed, o)
+			}
+		}
+	}
+}
+
+// Weights on the grid stay, and a single input is rounded to nearest.
+func TestGPTQOnGrid(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	out, in, group := 5, 32, 8
+	g := &grid{lowest: -8, highest: 7, out: out, in: in, group: group, scale: make([]float32, out*in/group)}
+	codes := make([]int8, out*in)
+	for i := range g.scale {
+		g.scale[i] = float32(math.Exp(rng.NormFloat64()))
+	}
+	for i := range codes {
+		codes[i] = int8(rng.IntN(16) - 8)
+	}
+	w := dequantize(codes, g.scale, group)
+	q, loss := g.gptq(w, stats(t, correlated(rng, in, 64), 0.01, true), 7)
+	if !slices.Equal(q, codes) || loss > 1e-10 {
+		t.Errorf("weights on the grid moved; loss %g", loss)
+	}
+	w = weights(rng, 7, 1)
+	g = fit(t, w, 7, 1, 1, 8)
+	if q, _ := g.gptq(w, stats(t, mat.NewSymDense(1, []float64{3}), 0.01, false), 128); !slices.Equal(q, g.roundToNearest(w)) {
+		t.Error("a single input is not rounded to nearest")
+	}
+}
+
+// The inverse's Cholesky factor stands for recomputing the inverse of the remaining inputs at each step (OBQ in a fixed order).
+func TestGPTQMatchesNaiveOBQ(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		in := 2 + rng.IntN(11)
+		w := weights(rng, 3, in)
+		g := fit(t, w, 3, in, in, 4)
+		s := stats(t, correlated(rng, in, 30), 0.01, seed%2 == 0)
+		if q, _ := g.gptq(w, s, 4); !slices.Equal(q, naiveOBQ(t, g, w, s)) {
+			t.Errorf("seed %d: codes differ from the naive recursion", seed)
+		}
+	}
+}
+
+func naiveOBQ(t *testing.T, g *grid, w []float32, s *statistics) []int8 {
+	q := make([]int8, len(w))
+	for o := range g.out {
+		row := make([]float64, g.in)
+		for i := range row {
+			row[i] = float64(w[o*g.in+i])
+		}
+		for a, i := range s.order {
+			rest := s.order[a:]
+			h := mat.NewDense(len(rest), len(rest), nil)
+			for x, j := range rest {
+				for y, k := range rest {
+					h.Set(x, y, s.damped.At(j, k))
+				}
+			}
+			var inverse mat.Dense
+			if err := inverse.Inverse(h); err != nil {
+				t.Fatal(err)
+			}
+			code := g.nearest(row[i], o, i)
+			q[o*g.in+i] = code
+			e := (row[i] - float64(code)*g.scaleAt(o, i)) / inverse.At(0, 0)
+			for x, j := range rest {
+				row[j] -= e * inverse.At(x, 0)
+			}
+		}
+	}
+	return q
+}
+
+// All 4^in codes of a 2-bit grid: none is better than the best, and GPTQ is not below it. How near it comes, beside
+// round to nearest, is statistical.
+func TestGPTQAgainstBruteForce(t *testing.T) {
+	const trials = 60
+	optimal, betterThanRTN, worseThanRTN, sumGPTQ, sumRTN := 0, 0, 0, 0.0, 0.0
+	for seed := range uint64(trials) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		in := 4 + rng.IntN(3)
+		w := weights(rng, 1, in)
+		g := fit(t, w, 1, in, in, 4)
+		g.lowest, g.highest = -2, 1
+		g.scale[0] *= 7.5 / 1.5
+		s := stats(t, correlated(rng, in, 40), 0.01, false)
+		best := math.Inf(1)
+		codes := make([]int8, in)
+		for n := range 1 << (2 * in) {
+			for i := range codes {
+				codes[i] = int8(n>>(2*i)&3) - 2
+			}
+			best = min(best, g.squaredError(w, codes, s.damped))
+		}
+		q, loss := g.gptq(w, s, 3)
+		rtn := g.squaredError(w, g.roundToNearest(w), s.damped)
+		if got := g.squaredError(w, q, s.damped); got < best*(1-1e-12) || loss < best*(1-1e-9) {
+			t.Fatalf("seed %d: GPTQ %g is below the least of all, %g", seed, got, best)
+		}
+		sumGPTQ += loss / best
+		sumRTN += rtn / best
+		if loss < best*(1+1e-9) {
+			optimal++
+		}
+		switch {
+		case loss < rtn*(1-1e-9):
+			betterThanRTN++
+		case loss > rtn*(1+1e-9):
+			worseThanRTN++
+		}
+	}
+	t.Logf("GPTQ optimal in %d of %d; better than RTN in %d, worse in %d; mean ratio to the optimum: GPTQ %.3f, RTN %.3f",
+		optimal, trials, betterThanRTN, worseThanRTN, sumGPTQ/trials, sumRTN/trials)
+}
+
+// Statistical: on a real layer's size GPTQ beats RTN clearly, though no theorem says so.
+func TestGPTQAgainstRTN(t *testing.T) {
+	better, ratio := 0, 0.0
+	const trials = 20
+	for seed := range uint64(trials) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		w := weights(rng, 16, 96)
+		g := fit(t, w, 16, 96, 32, 4)
+		h := correlated(rng, 96, 300)
+		q, _ := g.gptq(w, stats(t, h, 0.01, false), 128)
+		a, b := g.squaredError(w, q, h), g.squaredError(w, g.roundToNearest(w), h)
+		if a < b {
+			better++
+		}
+		ratio += a / b / trials
+	}
+	t.Logf("GPTQ better than RTN in %d of %d, mean error ratio %.3f", better, trials, ratio)
+	if better < trials*9/10 {
+		t.Errorf("GPTQ better than RTN in %d of %d", better, trials)
+	}
+}
+
+func TestRTNBound(t *testing.T) {
+	for _, bits := range []int{4, 8} {
+		rng := rand.New(rand.NewPCG(9, uint64(bits)))
+		w := weights(rng, 12, 64)
+		g := fit(t, w, 12, 64, 32, bits)
+		back := dequantize(g.roundToNearest(w), g.scale, 32)
+		for i, v := range w {
+			if d := math.Abs(float64(v) - float64(back[i])); d > float64(g.scale[i/32])/2*(1+1e-5) {
+				t.Fatalf("%d bits: weight %d is off by %g with scale %g", bits, i, d, g.scale[i/32])
+			}
+		}
+	}
+}
+
+// The grid's ends: +absmax of 4 bits is clamped to 7, −absmax is −7.5 and rounds to the even −8; 8 bits reach ±127;
+// zeros stay zeros.
+func TestGridEnds(t *testing.T) {
+	w := []float32{7.5, -7.5, 3.5, 2.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	g := fit(t, w, 1, 16, 8, 4)
+	if q := g.roundToNearest(w); q[0] != 7 || q[1] != -8 || q[2] != 4 || q[3] != 2 || slices.Max(q[8:]) != 0 || slices.Min(q[8:]) != 0 {
+		t.Errorf("4 bits: codes %v", q)
+	}
+	if g.scale[1] != 1 {
+		t.Errorf("4 bits: a group of zeros has scale %g, want 1", g.scale[1])
+	}
+	g = fit(t, w, 1, 16, 16, 8)
+	if q := g.roundToNearest(w); q[0] != 127 || q[1] != -127 || slices.Max(q[4:]) != 0 {
+		t.Errorf("8 bits: codes %v", q)
+	}
+	w[5] = float32(math.NaN())
+	if _, err := newGrid(w, 2, 8, 8, 8); err == nil {
+		t.Error("a weight that is not a number has a grid")
+	}
+}
+
+// Singular statistics never pass silently: damping rises and a note says so.
+func TestDampingRises(t *testing.T) {
+	h := mat.NewSymDense(3, []float64{1, 1, 0, 1, 1, 0, 0, 0, 2})
+	s, err := newStatistics(h, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.damping == 0 || s.note == "" {
+		t.Errorf("damping %g, note %q for a singular matrix", s.damping, s.note)
+	}
+	if s := stats(t, h, 0.01, false); s.damping != 0.01 || s.note != "" {
+		t.Errorf("damping %g, note %q where 0.01 suffices", s.damping, s.note)
+	}
+	h.SetSym(0, 1, math.NaN())
+	if _, err := newStatistics(h, 0.01, false); err == nil {
+		t.Error("statistics that are not numbers were factorised")
+	}
+}
+
+// A channel that was never active is rounded to nearest and disturbs no other.
+func TestDeadChannel(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	h := correlated(rng, 8, 40)
+	for i := range 8 {
+		h.SetSym(3, i, 0)
+	}
+	w := weights(rng, 4, 8)
+	g := fit(t, w, 4, 8, 8, 4)
+	q, _ := g.gptq(w, stats(t, h, 0.01, false), 128)
+	rtn := g.roundToNearest(w)
+	for o := range 4 {
+		if q[o*8+3] != rtn[o*8+3] {
+			t.Errorf("output %d: code of the dead channel is %d, nearest is %d", o, q[o*8+3], rtn[o*8+3])
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package quant
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+)
+
+// Int8 is a W8A8 weight: int8 codes with one scale per output channel; MulT quantizes each row of activations to int8
+// and sums in int32.
+type Int8 struct {
+	out, in int
+	q       []int8
+	scale   []float32
+	packed  *kernels.PackedInt8
+}
+
+// NewInt8 makes a weight of codes q [out, in], each −127…127, and scale [out]. It keeps both slices.
+func NewInt8(q []int8, scale []float32, out, in int) (*Int8, error) {
+	if len(q) != out*in || len(scale) != out {
+		return nil, fmt.Errorf("int8 weight [%d, %d]: found %d codes and %d scales, expected %d and %d", out, in, len(q), len(scale), out*in, out)
+	}
+	for i, v := range q {
+		if v == -128 {
+			return nil, fmt.Errorf("int8 weight [%d, %d]: code [%d, %d] is -128, expected -127 to 127", out, in, i/in, i%in)
+		}
+	}
+	return &Int8{out, in, q, scale, kernels.PackInt8(q, scale, out, in)}, nil
+}
+
+// Int8 returns the codes [out, in] and the scales [out]. The caller must not write to them.
+func (w *Int8) Int8() (q []int8, scale []float32) { return w.q, w.scale }
+
+// Shape returns the number of outputs and inputs.
+func (w *Int8) Shape() (out, in int) { return w.out, w.in }
+
+// MulT computes y = x·ŵᵀ with x quantized per row; y is [rows, out], x is [rows, in].
+func (w *Int8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
+
+// Float32 returns the dequantized weight, made anew at each call.
+func (w *Int8) Float32() []float32 { return dequantize(w.q, w.scale, w.in) }
+
+// Bytes is one byte a code and four a scale.
+func (w *Int8) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
+
+// Format returns "w8a8".
+func (w *Int8) Format() string { return "w8a8" }
+
+// Int4 is a W4A16 weight: codes −8…7 with one scale for each group of consecutive inputs of an output channel; MulT
+// dequantizes while it multiplies float32 activations.
+type Int4 struct {
+	out, in, group int
+	q              []byte // [out, in/2]: two codes a byte, the even column in the low half
+	scale          []float32
+	packed         *kernels.PackedInt4
+}
+
+// NewInt4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is even and a multiple of
+// group. It keeps scale, not q.
+func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
+	if group <= 0 || in%group != 0 || in%2 != 0 {
+		return nil, fmt.Errorf("int4 weight [%d, %d]: group %d, expected an even number of inputs that the group divides", out, in, group)
+	}
+	if len(q) != out*in || len(scale) != out*in/group {
+		return nil, fmt.Errorf("int4 weight [%d, %d] in groups of %d: found %d codes and %d scales, expected %d and %d",
+			out, in, group, len(q), len(scale), out*in, out*in/group)
+	}
+	w := &Int4{out: out, in: in, group: group, q: make([]byte, len(q)/2), scale: scale}
+	for i, v := range q {
+		if v < -8 || v > 7 {
+			return nil, fmt.Errorf("int4 weight [%d, %d]: code [%d, %d] is %d, expected -8 to 7", out, in, i/in, i%in, v)
+		}
+		w.q[i/2] |= byte(v&15) << (4 * (i % 2))
+	}
+	w.packed = kernels.PackInt4(q, scale, out, in, group)
+	return w, nil
+}
+
+// Int4 returns the codes [out, in], unpacked anew at each call, the scales [out, in/group], which the caller must not
+// write to, and the group size.
+func (w *Int4) Int4() (q []int8, scale []float32, group int) {
+	q = make([]int8, w.out*w.in)
+	for i, b := range w.q {
+		q[2*i], q[2*i+1] = int8(b<<4)>>4, int8(b)>>4
+	}
+	return q, w.scale, w.group
+}
+
+// Shape returns the number of outputs and inputs.
+func (w *Int4) Shape() (out, in int) { return w.out, w.in }
+
+// MulT computes y = x·ŵᵀ; y is [rows, out], x is [rows, in].
+func (w *Int4) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
+
+// Float32 returns the dequantized weight, made anew at each call.
+func (w *Int4) Float32() []float32 {
+	q, scale, group := w.Int4()
+	return dequantize(q, scale, group)
+}
+
+// Bytes is half a byte a code and four a scale.
+func (w *Int4) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
+
+// Format returns "w4a16-g32" for groups of 32.
+func (w *Int4) Format() string { return fmt.Sprintf("w4a16-g%d", w.group) }

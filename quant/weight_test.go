@@ -1,0 +1,159 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slimlab/kernels"
+)
+
+// The integer product equals the product of the dequantized weight and the dequantized activations.
+func TestInt8MatchesFakeQuant(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, shape := range [][2]int{{3, 8}, {17, 33}, {64, 128}} {
+		out, in := shape[0], shape[1]
+		w := weights(rng, out, in)
+		g := fit(t, w, out, in, in, 8)
+		weight, err := NewInt8(g.roundToNearest(w), g.scale, out, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const rows = 5
+		x := weights(rng, rows, in)
+		clear(x[2*in : 3*in]) // a token of zeros
+		y := make([]float32, rows*out)
+		weight.MulT(y, x, rows)
+		dense := weight.Float32()
+		q := make([]int8, in)
+		for r := range rows {
+			s := kernels.QuantizeRowInt8(q, x[r*in:(r+1)*in])
+			for o := range out {
+				sum, size := 0.0, 0.0
+				for i := range in {
+					p := float64(q[i]) * float64(s) * float64(dense[o*in+i])
+					sum += p
+					size += math.Abs(p)
+				}
+				if got := float64(y[r*out+o]); math.Abs(got-sum) > 1e-6*size {
+					t.Errorf("[%d, %d] row %d output %d: %g, fake quantization gives %g", out, in, r, o, got, sum)
+				}
+			}
+		}
+	}
+}
+
+// A token scaled by a power of two has the same codes, and so an output scaled alike.
+func TestInt8PerTokenScale(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	w := weights(rng, 6, 40)
+	g := fit(t, w, 6, 40, 40, 8)
+	weight, err := NewInt8(g.roundToNearest(w), g.scale, 6, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := weights(rng, 1, 40)
+	scaled := make([]float32, 40)
+	for i, v := range x {
+		scaled[i] = v * 8
+	}
+	a, b := make([]int8, 40), make([]int8, 40)
+	kernels.QuantizeRowInt8(a, x)
+	kernels.QuantizeRowInt8(b, scaled)
+	if !slices.Equal(a, b) {
+		t.Error("a scaled token has other codes")
+	}
+	y, z := make([]float32, 6), make([]float32, 6)
+	weight.MulT(y, x, 1)
+	weight.MulT(z, scaled, 1)
+	for o := range y {
+		if y[o]*8 != z[o] {
+			t.Errorf("output %d: %g, for the token times 8 %g", o, y[o], z[o])
+		}
+	}
+}
+
+func TestInt4MatchesDequantized(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, c := range []struct{ out, in, group int }{{3, 32, 32}, {10, 64, 16}, {33, 128, 64}, {5, 24, 8}} {
+		w := weights(rng, c.out, c.in)
+		g := fit(t, w, c.out, c.in, c.group, 4)
+		weight, err := NewInt4(g.roundToNearest(w), g.scale, c.out, c.in, c.group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const rows = 4
+		x, y, dense := weights(rng, rows, c.in), make([]float32, rows*c.out), weight.Float32()
+		weight.MulT(y, x, rows)
+		for r := range rows {
+			for o := range c.out {
+				sum, size := 0.0, 0.0
+				for i := range c.in {
+					p := float64(x[r*c.in+i]) * float64(dense[o*c.in+i])
+					sum += p
+					size += math.Abs(p)
+				}
+				if got := float64(y[r*c.out+o]); math.Abs(got-sum) > 1e-5*size {
+					t.Errorf("%+v row %d output %d: %g, want %g", c, r, o, got, sum)
+				}
+			}
+		}
+	}
+}
+
+// Packing and unpacking is the identity, for every code, and the constructors refuse what the formats cannot hold.
+func TestPackingIdentity(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		out, groups := rapid.IntRange(1, 5).Draw(t, "out"), rapid.IntRange(1, 4).Draw(t, "groups")
+		group := rapid.SampledFrom([]int{8, 16, 32}).Draw(t, "group")
+		in := groups * group
+		q := rapid.SliceOfN(rapid.Int8Range(-8, 7), out*in, out*in).Draw(t, "codes")
+		scale := rapid.SliceOfN(rapid.Float32Range(0.001, 10), out*groups, out*groups).Draw(t, "scale")
+		w, err := NewInt4(q, scale, out, in, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, scales, size := w.Int4()
+		if !slices.Equal(codes, q) || !slices.Equal(scales, scale) || size != group {
+			t.Fatalf("packed %v, unpacked %v", q, codes)
+		}
+		if want := int64(out*in/2 + 4*out*groups); w.Bytes() != want {
+			t.Fatalf("%d bytes, want %d", w.Bytes(), want)
+		}
+		for i, v := range w.Float32() {
+			if v != float32(q[i])*scale[i/group] {
+				t.Fatalf("weight %d is %g", i, v)
+			}
+		}
+	})
+	w, err := NewInt4([]int8{0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1}, []float32{1, 1}, 1, 16, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []byte{0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe}; !slices.Equal(w.q, want) {
+		t.Errorf("packed bytes %x, want %x", w.q, want)
+	}
+}
+
+func TestConstructorsRefuse(t *testing.T) {
+	codes := func(n int, v int8) []int8 { return slices.Repeat([]int8{v}, n) }
+	ones := func(n int) []float32 { return slices.Repeat([]float32{1}, n) }
+	for name, f := range map[string]func() error{
+		"int8 code -128":        func() error { _, err := NewInt8(codes(8, -128), ones(2), 2, 4); return err },
+		"int8 missing code":     func() error { _, err := NewInt8(codes(7, 0), ones(2), 2, 4); return err },
+		"int8 missing scale":    func() error { _, err := NewInt8(codes(8, 0), ones(1), 2, 4); return err },
+		"int4 code 8":           func() error { _, err := NewInt4(codes(16, 8), ones(2), 2, 8, 8); return err },
+		"int4 code -9":          func() error { _, err := NewInt4(codes(16, -9), ones(2), 2, 8, 8); return err },
+		"int4 group":            func() error { _, err := NewInt4(codes(24, 0), ones(2), 2, 12, 8); return err },
+		"int4 group of nothing": func() error { _, err := NewInt4(codes(16, 0), ones(2), 2, 8, 0); return err },
+		"int4 missing scale":    func() error { _, err := NewInt4(codes(16, 0), ones(1), 2, 8, 8); return err },
+		"int4 odd width":        func() error { _, err := NewInt4(codes(6, 0), ones(6), 2, 3, 1); return err },
+	} {
+		if f() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package grid
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slimlab/tui/text"
+)
+
+func numbers(rows, columns int, asked *int) *Grid {
+	g := &Grid{Rows: rows, At: func(r, c int) Cell {
+		if asked != nil {
+			*asked++
+		}
+		return Cell{Text: fmt.Sprintf("%d.%d", r, c)}
+	}}
+	for c := range columns {
+		g.Columns = append(g.Columns, Column{Title: fmt.Sprintf("column %d", c), Right: c > 0})
+	}
+	return g
+}
+
+func TestOnlySeenCellsAreAskedFor(t *testing.T) {
+	asked := 0
+	g := numbers(1_000_000, 10_000, &asked)
+	g.Row = 500_000
+	g.Render(80, 20)
+	if asked > 19*12 {
+		t.Errorf("%d cells asked for, at most 19 rows of some 8 columns are seen", asked)
+	}
+}
+
+func TestCursorIsAlwaysSeen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows, columns := rapid.IntRange(1, 60).Draw(t, "rows"), rapid.IntRange(1, 30).Draw(t, "columns")
+		g := numbers(rows, columns, nil)
+		for range rapid.IntRange(1, 10).Draw(t, "moves") {
+			g.Move(rapid.IntRange(-70, 70).Draw(t, "down"))
+			g.MoveColumn(rapid.IntRange(-40, 40).Draw(t, "right"))
+			width, height := rapid.IntRange(40, 200).Draw(t, "width"), rapid.IntRange(2, 30).Draw(t, "height")
+			lines := g.Render(width, height)
+			if len(lines) != height {
+				t.Fatalf("%d lines, expected %d", len(lines), height)
+			}
+			for _, line := range lines {
+				if text.Width(line) != width {
+					t.Fatalf("line %q is %d wide, expected %d", line, text.Width(line), width)
+				}
+			}
+			all := strings.Join(lines, "\n")
+			if want := fmt.Sprintf(" %d.%d ", g.Row, g.Column); !strings.Contains(all, want) {
+				t.Fatalf("the cell under the cursors %q is not seen in\n%s", want, all)
+			}
+			if !strings.Contains(lines[0], fmt.Sprintf("▸column %d", g.Column)) {
+				t.Fatalf("the column cursor is not seen in %q", lines[0])
+			}
+			if !strings.Contains(all, "▌") {
+				t.Fatalf("the row cursor is not seen in\n%s", all)
+			}
+		}
+	})
+}
+
+func TestFirstColumnStays(t *testing.T) {
+	g := numbers(3, 20, nil)
+	g.Column = 19
+	lines := g.Render(60, 4)
+	if !strings.Contains(lines[1], " 0.0 ") || !strings.Contains(lines[1], " 0.19 ") {
+		t.Errorf("got %q, expected the first and the last column", lines[1])
+	}
+	if !strings.Contains(lines[0], "‹") {
+		t.Errorf("got %q, expected a sign that columns are hidden on the left", lines[0])
+	}
+}
+
+func TestSortArrow(t *testing.T) {
+	g := numbers(1, 3, nil)
+	g.Sorted, g.Descending = 2, true
+	if head := g.Render(60, 2)[0]; !strings.Contains(head, "column 1▼") {
+		t.Errorf("got %q, expected ▼ behind column 1", head)
+	}
+}

@@ -1,0 +1,145 @@
+// Package text fits styled text into terminal cells: width, cutting, padding, wrapping, cleaning.
+//
+// It promises that Fit returns exactly the asked width whatever comes in, and that cleaned text holds no control or escape
+// characters. It knows escape sequences of styles, wide and combining characters; it leaves out bidirectional text.
+package text
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// Ellipsis ends text that was cut.
+const Ellipsis = "…"
+
+const blanks = "                                                                                                                                "
+
+// Blank returns n spaces; none when n is negative.
+func Blank(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	if n <= len(blanks) {
+		return blanks[:n]
+	}
+	return strings.Repeat(" ", n)
+}
+
+// Repeat returns s n times; nothing when n is negative.
+func Repeat(s string, n int) string { return strings.Repeat(s, max(0, n)) }
+
+// Width is the number of terminal cells that s takes.
+func Width(s string) int {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return ansi.StringWidth(s)
+		}
+	}
+	return len(s)
+}
+
+// Cut shortens s to at most width cells and ends it with an ellipsis when something was lost.
+func Cut(s string, width int) string {
+	if width <= 0 {
+		return ""
+	}
+	if Width(s) <= width {
+		return s
+	}
+	return ansi.Truncate(s, width, Ellipsis)
+}
+
+// Fit cuts or pads s on the right to exactly width cells.
+func Fit(s string, width int) string {
+	s = Cut(s, width)
+	return s + Blank(width-Width(s))
+}
+
+// Right cuts s, or pads it on the left, to exactly width cells.
+func Right(s string, width int) string {
+	s = Cut(s, width)
+	return Blank(width-Width(s)) + s
+}
+
+// Sides puts left and right at the two ends of a line of width cells. The right one is dropped when both do not fit.
+func Sides(left, right string, width int) string {
+	gap := width - Width(left) - Width(right)
+	if right == "" || gap < 1 {
+		return Fit(left, width)
+	}
+	return left + Blank(gap) + right
+}
+
+// Wrap breaks s into lines of at most width cells, at spaces where it can.
+func Wrap(s string, width int) []string {
+	if width <= 0 || s == "" {
+		return nil
+	}
+	return strings.Split(ansi.Wrap(s, width, ""), "\n")
+}
+
+// Clean replaces everything in foreign text that could move the cursor or change colours: line ends and tabs become spaces, other
+// control and unprintable characters the replacement character.
+func Clean(s string) string {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return strings.Map(cleanRune, s)
+		}
+	}
+	return s
+}
+
+func cleanRune(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t' || r == '\r':
+		return ' '
+	case unicode.IsControl(r) || !unicode.IsPrint(r):
+		return unicode.ReplacementChar
+	}
+	return r
+}
+
+// Paint is a style that is cheap to put on a thousand cells: what opens it and what closes it.
+type Paint struct{ Open, Close string }
+
+// On returns s in the style. s must not hold styles of its own.
+func (p Paint) On(s string) string {
+	if p.Open == "" || s == "" {
+		return s
+	}
+	return p.Open + s + p.Close
+}
+
+// ASCII replaces what a plain terminal cannot show by characters of the same width.
+func ASCII(s string) string {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return toASCII(s)
+		}
+	}
+	return s
+}
+
+func toASCII(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < 0x80 {
+			b.WriteRune(r)
+		} else if plain, ok := asciiOf[r]; ok {
+			b.WriteByte(plain)
+		} else {
+			b.WriteString(strings.Repeat("?", Width(string(r))))
+		}
+	}
+	return b.String()
+}
+
+var asciiOf = map[rune]byte{
+	'─': '-', '│': '|', '┤': '|', '├': '|', '└': '+', '┌': '+', '┐': '+', '┘': '+', '┴': '+', '┬': '+', '┼': '+', '┄': '-', '┊': ':',
+	'●': '*', '○': 'o', '◌': '.', '◆': '#', '✓': '+', '✗': 'x', '■': '#', '▶': '>', '▸': '>', '▾': 'v', '▌': '>', '▐': '|',
+	'▼': 'v', '▲': '^', '↑': '^', '↓': 'v', '←': '<', '→': '>', '‹': '<', '›': '>', '…': '~', '·': '-', '–': '-', '—': '-', '−': '-',
+	'×': 'x', '÷': '/', 'Δ': 'd', '±': '~', 'µ': 'u', '≤': '<', '≥': '>', '⚠': '!',
+	'▁': '_', '▂': '.', '▃': '-', '▄': '-', '▅': '=', '▆': '=', '▇': '#', '█': '#',
+}
