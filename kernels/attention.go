@@ -9,12 +9,9 @@ import (
 // merged in ascending order, so a query's result does not depend on how its prefix was computed, chunked, paged or batched.
 const KVBlock = 64
 
-// Queries go through in rows of so many, which divide KVBlock. The fewer, the less is computed above the diagonal; the backward pass
-// writes keys' and values' gradients once for each, so it takes more.
-const (
-	forwardRows  = 16
-	backwardRows = 32
-)
+// queryRows is the number of queries, a divisor of KVBlock, that training takes through the keys together. The fewer, the less is computed
+// above the diagonal; but for each such block the backward pass reads and writes its keys' gradients once.
+const queryRows = 32
 
 // Attention computes causal attention for packed sequences: starts [sequences+1] are the offsets of the sequences in
 // the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads, headDim], lse is
@@ -98,14 +95,14 @@ func (a *packedAttention) task(i int) (from, to, kvHead int) {
 func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d // row strides
-	s := newScratch(d*n + forwardRows*(KVBlock+d+4))
+	s := newScratch(d*n + queryRows*(KVBlock+d+4))
 	defer s.free()
-	keys, scores, part := s.take(d*n), s.take(forwardRows*KVBlock), s.take(forwardRows*d)
-	state := softmaxState{s.take(forwardRows), s.take(forwardRows), s.take(forwardRows), s.take(forwardRows)}
+	keys, scores, part := s.take(d*n), s.take(queryRows*KVBlock), s.take(queryRows*d)
+	state := softmaxState{s.take(queryRows), s.take(queryRows), s.take(queryRows), s.take(queryRows)}
 	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
-		for i := 0; i < n; i += forwardRows {
-			rows := min(forwardRows, n-i)
+		for i := 0; i < n; i += queryRows {
+			rows := min(queryRows, n-i)
 			at := (from+i)*qs + h*d
 			state.reset(rows)
 			for r := range rows {
@@ -136,10 +133,10 @@ func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
-	s := newScratch(2*d*n + backwardRows*(2*KVBlock+1))
+	s := newScratch(2*d*n + queryRows*(2*KVBlock+1))
 	defer s.free()
 	keys, values := s.take(d*n), s.take(d*n)
-	p, ds, delta := s.take(backwardRows*KVBlock), s.take(backwardRows*KVBlock), s.take(backwardRows)
+	p, ds, delta := s.take(queryRows*KVBlock), s.take(queryRows*KVBlock), s.take(queryRows)
 	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
 	rk.transpose(values, a.v[from*ks+g*d:], n, d, n, ks)
 	for r := from; r < to; r++ {
@@ -147,8 +144,8 @@ func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, t
 		clear(dv[r*ks+g*d:][:d])
 	}
 	for h := g * a.group; h < (g+1)*a.group; h++ {
-		for i := 0; i < n; i += backwardRows {
-			rows := min(backwardRows, n-i)
+		for i := 0; i < n; i += queryRows {
+			rows := min(queryRows, n-i)
 			at := (from+i)*qs + h*d
 			for r := range rows {
 				delta[r] = rk.dot(out[at+r*qs:][:d], dout[at+r*qs:][:d])

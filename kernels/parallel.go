@@ -188,11 +188,13 @@ func (r *region) join() {
 }
 
 // help enters the region if it is still open. A worker that comes so late that the region already serves another call helps
-// that one: entering and reading the fields are ordered by inside.
-func (r *region) help() {
+// that one: entering and reading the fields are ordered by inside. The worker counts as idle again before it
+// leaves, so that the caller's next region finds it.
+func (w *worker) help(r *region) {
 	for {
 		v := r.inside.Load()
 		if v >= closed {
+			w.mail.Store(nil)
 			return
 		}
 		if r.inside.CompareAndSwap(v, v+1) {
@@ -200,6 +202,7 @@ func (r *region) help() {
 		}
 	}
 	r.work()
+	w.mail.Store(nil)
 	if r.inside.Add(-1) == closed && r.waiting.CompareAndSwap(true, false) {
 		r.done <- struct{}{}
 	}
@@ -207,9 +210,7 @@ func (r *region) help() {
 
 func (w *worker) loop() {
 	for {
-		r := w.await()
-		r.help()
-		w.mail.Store(nil)
+		w.help(w.await())
 	}
 }
 

@@ -410,3 +410,34 @@ func (c *CellView) Find(series string) *Series {
 func over(s State) bool { return s == Done || s == Failed || s == Cancelled }
 
 func paramsKey(params []Param) string { return fmt.Sprintf("%q", params) }
+
+// Columns returns the metrics of the table: those that the scenario chose, or all that were measured, in the order of Metrics.
+func (v *View) Columns() []Metric {
+	var columns []Metric
+	for _, key := range v.Begin.Columns {
+		if m, ok := MetricByKey(key); ok {
+			columns = append(columns, m)
+		}
+	}
+	if len(columns) > 0 {
+		return columns
+	}
+	for _, m := range Metrics() {
+		if slices.ContainsFunc(v.Rows, func(r TableRow) bool { _, ok := r.Values[m.Key]; return ok }) {
+			columns = append(columns, m)
+		}
+	}
+	return columns
+}
+
+// Axes returns the keys of the sweep, in the scenario's order.
+func (v *View) Axes() []string {
+	if len(v.Cells) == 0 {
+		return nil
+	}
+	var axes []string
+	for _, p := range v.Cells[0].Params {
+		axes = append(axes, p.Key)
+	}
+	return axes
+}

@@ -119,6 +119,20 @@ func TestRowsDoNotDependOnOrderOfSeeds(t *testing.T) {
 	}
 }
 
+// Seeds that agree do not make a small test sample certain.
+func TestIntervalOfTheSample(t *testing.T) {
+	s := Summary{Of: 2, Seeds: []SeedMeasure{{1, Measure{Value: 0.80, Low: 0.78, High: 0.82}}, {2, Measure{Value: 0.80, Low: 0.76, High: 0.84}}}}
+	s.fold(false)
+	if s.Value != 0.80 || math.Abs(s.Low-0.77) > 1e-12 || math.Abs(s.High-0.83) > 1e-12 || len(s.Doubts) != 1 {
+		t.Errorf("%+v", s)
+	}
+	s.Seeds[1].Value, s.Doubts = 0.90, nil // now the seeds differ by more than the sample leaves open
+	s.fold(false)
+	if s.High-s.Value < 0.5 || s.Doubts[0] != "n=2 seeds" {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestEqualSeedsHaveNoWidth(t *testing.T) {
 	for _, x := range []float64{0.1, 1e300, -3.3e-9, 0} {
 		mean, half := meanInterval([]float64{x, x, x})

@@ -34,7 +34,7 @@ type Summary struct {
 	// Value is the mean over seeds, or the median where the metric is a timing.
 	Value float64
 	// Low and High bound the value where Interval is true. One seed: the 95% interval that it came with. More: Student's t 95%
-	// interval of the mean, or for a timing the lowest and the highest seed.
+	// interval of the mean, or the mean of the seeds' own intervals where that is wider; for a timing the lowest and the highest seed.
 	Low, High float64
 	Interval  bool
 	Seeds     []SeedMeasure // in order of seed
@@ -128,13 +128,29 @@ func (s *Summary) fold(timing bool) {
 	default:
 		mean, half := meanInterval(values)
 		s.Value, s.Low, s.High, s.Interval = mean, mean-half, mean+half, true
-		if n < 5 && half > 0 {
+		if low, high, ok := s.ownInterval(); ok && high-low > 2*half {
+			s.Low, s.High = low, high
+			s.doubt("interval of the test sample, wider than that of the seeds")
+		} else if n < 5 && half > 0 {
 			s.doubt(fmt.Sprintf("n=%d seeds", n))
 		}
 	}
 	if n < s.Of {
 		s.doubt(fmt.Sprintf("%d of %d seeds so far", n, s.Of))
 	}
+}
+
+// ownInterval is the mean of the intervals that the seeds came with: what the test sample leaves open, which more seeds on the same
+// sample do not narrow. ok is false when a seed came without.
+func (s *Summary) ownInterval() (low, high float64, ok bool) {
+	n := float64(len(s.Seeds))
+	for _, m := range s.Seeds {
+		if m.Low == 0 && m.High == 0 {
+			return 0, 0, false
+		}
+		low, high = low+m.Low/n, high+m.High/n
+	}
+	return low, high, true
 }
 
 func (s *Summary) doubt(text string) {

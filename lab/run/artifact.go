@@ -58,17 +58,17 @@ func (r *Run) artifact(key, what string, build func(dir string) error) (dir stri
 
 // artifactModel is a model on disk that is read when it is needed.
 type artifactModel struct {
-	key    string
-	folder fs.FS
-	load   func() (*model.Model, error)
+	key string
 	// origin is the shape that the model had before anything was pruned.
 	origin model.Config
+	folder fs.FS // nil until the artifact is there
+	load   func() (*model.Model, error)
 }
 
-func newArtifactModel(key string, folder fs.FS) *artifactModel {
-	return &artifactModel{key: key, folder: folder, load: sync.OnceValues(func() (*model.Model, error) {
-		return checkpoint.LoadModel(folder, ".", loadOptions)
-	})}
+// open says where the model is.
+func (m *artifactModel) open(folder fs.FS) {
+	m.folder = folder
+	m.load = sync.OnceValues(func() (*model.Model, error) { return checkpoint.LoadModel(folder, ".", loadOptions) })
 }
 
 // loadOptions make quantized weights multiply in their own format.
@@ -139,7 +139,8 @@ func (l *Lab) loadModel(name string) (*artifactModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	m := newArtifactModel(key, folder)
+	m := &artifactModel{key: key}
+	m.open(folder)
 	m.origin, err = checkpoint.ReadConfig(folder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)

@@ -43,12 +43,16 @@ func (w *worker) wants(keys ...string) bool {
 }
 
 // measure fills a row: sizes, quality, latency, and what they are beside the baseline's.
-func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel, facts *trainFacts) error {
+func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel, dir string) error {
 	row := &measured{name: s.Name, key: m.key, model: m, values: map[string]lab.Measure{}}
 	if err := w.sizes(row); err != nil {
 		return err
 	}
-	if facts != nil && facts.Seconds > 0 {
+	if s.Kind == "train" || s.Kind == "distil" {
+		var facts trainFacts
+		if err := readFacts(dir, &facts); err != nil {
+			return err
+		}
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds}
 	}
 	if paper, ok := w.run.plan.Scenario.Paper[s.Name]; ok {

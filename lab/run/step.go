@@ -51,12 +51,60 @@ func (w *worker) step(ctx context.Context, s scenario.Step) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m, facts, err := w.make(ctx, s)
+	j, err := w.job(ctx, s)
 	if err != nil {
 		return err
 	}
-	w.models[s.Name] = m
-	return w.measure(ctx, s, m, facts)
+	dir := ""
+	if j.build != nil {
+		var made bool
+		dir, made, err = w.run.artifact(j.model.key, s.Kind+" "+s.Name, j.build)
+		if err != nil {
+			return err
+		}
+		j.model.open(os.DirFS(dir))
+		if made && j.after != nil {
+			if err := j.after(dir); err != nil {
+				return err
+			}
+		}
+	}
+	w.models[s.Name] = j.model
+	return w.measure(ctx, s, j.model, dir)
+}
+
+// job is what a step comes down to: the artifact that its model will be, and how to make it.
+type job struct {
+	model *artifactModel
+	build func(dir string) error // nil when the model is there already: a baseline
+	after func(dir string) error // what to tell of an artifact that this run made
+}
+
+// job plans a step. It computes nothing that takes time, so that a plan can be checked without running it.
+func (w *worker) job(ctx context.Context, s scenario.Step) (job, error) {
+	switch work := s.Work.(type) {
+	case *scenario.Baseline:
+		m, err := w.weights(work.Model)
+		return job{model: m}, err
+	case *scenario.Train:
+		return w.train(ctx, s, &work.Training, nil, kd.Objective{CE: 1, Sequence: work.Sequence})
+	case *scenario.Distil:
+		objective, err := kd.ParseObjective(work.Loss)
+		if err != nil {
+			return job{}, err
+		}
+		objective.CE, objective.Sequence, objective.Temperature = work.CE, work.Sequence, work.Temperature
+		teacher, err := w.weights(work.Teacher)
+		if err != nil {
+			return job{}, err
+		}
+		return w.train(ctx, s, &work.Training, teacher, objective)
+	case *scenario.Prune:
+		return w.prune(ctx, s, work)
+	case *scenario.Quantize:
+		return w.quantize(ctx, s, work)
+	}
+	panic(fmt.Sprintf("run: step of kind %q", s.Kind))
 }
 
 // trainFacts are kept with a trained model.
@@ -64,34 +112,6 @@ type trainFacts struct {
 	Tokens  int     `json:"tokens"`
 	Seconds float64 `json:"seconds"`
 	Loss    float64 `json:"loss"`
-}
-
-func (w *worker) make(ctx context.Context, s scenario.Step) (*artifactModel, *trainFacts, error) {
-	switch work := s.Work.(type) {
-	case *scenario.Baseline:
-		m, err := w.weights(work.Model)
-		return m, nil, err
-	case *scenario.Train:
-		return w.train(ctx, s, &work.Training, nil, "sft", kd.Objective{CE: 1, Sequence: work.Sequence})
-	case *scenario.Distil:
-		objective, err := kd.ParseObjective(work.Loss)
-		if err != nil {
-			return nil, nil, err
-		}
-		objective.CE, objective.Sequence, objective.Temperature = work.CE, work.Sequence, work.Temperature
-		teacher, err := w.weights(work.Teacher)
-		if err != nil {
-			return nil, nil, err
-		}
-		return w.train(ctx, s, &work.Training, teacher, work.Loss, objective)
-	case *scenario.Prune:
-		m, err := w.prune(ctx, s, work)
-		return m, nil, err
-	case *scenario.Quantize:
-		m, err := w.quantize(ctx, s, work)
-		return m, nil, err
-	}
-	panic(fmt.Sprintf("run: step of kind %q", s.Kind))
 }
 
 // weights finds the model of an earlier step or opens a loaded one.
@@ -163,18 +183,18 @@ func (w *worker) start(s scenario.Step, into string) (key string, origin model.C
 	return source.key, source.origin, fresh, nil
 }
 
-// train makes a model by supervised training, or with a teacher by distillation.
-func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Training, teacher *artifactModel, loss string, objective kd.Objective) (*artifactModel, *trainFacts, error) {
+// train plans supervised training, or with a teacher distillation.
+func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Training, teacher *artifactModel, objective kd.Objective) (job, error) {
 	from, origin, fresh, err := w.start(s, t.Into)
 	if err != nil {
-		return nil, nil, err
+		return job{}, err
 	}
 	teacherKey := ""
 	if teacher != nil {
 		teacherKey = teacher.key
 	}
-	key := store.Key(s.Kind, trainVersion, s.Recipe(), loss, from, teacherKey, w.data.key, fmt.Sprint(w.cell.Seed), fmt.Sprint(w.cell.Point.Evaluate.Validation))
-	dir, _, err := w.run.artifact(key, s.Kind+" "+s.Name, func(dir string) error {
+	key := store.Key(s.Kind, trainVersion, s.Recipe(), objective.Formula(), from, teacherKey, w.data.key, fmt.Sprint(w.cell.Seed))
+	build := func(dir string) error {
 		student, err := fresh()
 		if err != nil {
 			return err
@@ -205,14 +225,8 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 		}
 		student.Changed()
 		return saveModel(dir, student, w.data, facts)
-	})
-	if err != nil {
-		return nil, nil, err
 	}
-	m := newArtifactModel(key, os.DirFS(dir))
-	m.origin = origin
-	facts := &trainFacts{}
-	return m, facts, readFacts(dir, facts)
+	return job{model: &artifactModel{key: key, origin: origin}, build: build}, nil
 }
 
 // runTraining trains and reports curves. While a timing is taken elsewhere in the run, training pauses between steps.
@@ -247,21 +261,21 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 // pointsPerCurve bounds what a curve adds to a run's log.
 const pointsPerCurve = 400
 
-func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) (*artifactModel, error) {
+func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) (job, error) {
 	method, err := pruning.ParseMethod(p.Method)
 	if err != nil {
-		return nil, err
+		return job{}, err
 	}
 	source, err := w.weights(s.From)
 	if err != nil {
-		return nil, err
+		return job{}, err
 	}
 	seed := uint64(0)
 	if method == pruning.Random {
 		seed = uint64(w.cell.Seed)
 	}
 	key := store.Key(s.Kind, pruneVersion, s.Recipe(), source.key, w.data.key, fmt.Sprint(seed))
-	dir, made, err := w.run.artifact(key, s.Kind+" "+s.Name, func(dir string) error {
+	build := func(dir string) error {
 		return w.compress(p.Calibration, source, func(m *model.Model, sequences [][]int32) error {
 			options := pruning.Options{Method: method, MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}, Align: p.Align, Seed: seed}
 			small, report, err := pruning.Prune(ctx, m, sequences, options, func(s pruning.Step) { w.progress(s.Done, s.Total, "") })
@@ -270,47 +284,38 @@ func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) 
 			}
 			return saveModel(dir, small, w.data, report)
 		})
-	})
-	if err != nil {
-		return nil, err
 	}
-	if err := w.pruneNotes(dir, made); err != nil {
-		return nil, err
+	after := func(dir string) error {
+		var report pruning.Report
+		if err := readFacts(dir, &report); err != nil {
+			return err
+		}
+		// Papers mix up the bases of a ratio, so all are told.
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %.1f%% of KV heads, %.1f%% of all parameters",
+			s.Name, report.Method, report.Neurons.Cut(), report.KVGroups.Cut(), report.Parameters.Cut()))
+		w.warnings(report.Warnings)
+		return nil
 	}
-	m := newArtifactModel(key, os.DirFS(dir))
-	m.origin = source.origin
-	return m, nil
+	return job{&artifactModel{key: key, origin: source.origin}, build, after}, nil
 }
 
-// pruneNotes tells both ratio bases, which papers mix up, and the report's warnings.
-func (w *worker) pruneNotes(dir string, made bool) error {
-	var report pruning.Report
-	if err := readFacts(dir, &report); err != nil || !made {
-		return err
-	}
-	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %.1f%% of KV heads, %.1f%% of all parameters",
-		w.stage, report.Method, report.Neurons.Cut(), report.KVGroups.Cut(), report.Parameters.Cut()))
-	w.warnings(report.Warnings)
-	return nil
-}
-
-func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quantize) (*artifactModel, error) {
+func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quantize) (job, error) {
 	scheme, err := quant.ParseScheme(q.Scheme)
 	if err != nil {
-		return nil, err
+		return job{}, err
 	}
 	if scheme.Bits == 4 && scheme.Group == 0 {
 		scheme.Group = q.Group
 	}
 	source, err := w.weights(s.From)
 	if err != nil {
-		return nil, err
+		return job{}, err
 	}
 	key := store.Key(s.Kind, quantizeVersion, s.Recipe(), source.key, w.data.key)
-	dir, made, err := w.run.artifact(key, s.Kind+" "+s.Name, func(dir string) error {
+	build := func(dir string) error {
 		return w.compress(q.Calibration, source, func(m *model.Model, sequences [][]int32) error {
 			if !scheme.GPTQ {
-				sequences = nil
+				sequences = nil // round to nearest looks at no data
 			}
 			small, report, err := quant.Quantize(ctx, m, sequences, quant.Options{Scheme: scheme}, func(s quant.Step) { w.progress(s.Done, s.Total, "") })
 			if err != nil {
@@ -318,20 +323,16 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 			}
 			return saveModel(dir, small, w.data, report)
 		})
-	})
-	if err != nil {
-		return nil, err
 	}
-	var report quant.Report
-	if err := readFacts(dir, &report); err != nil {
-		return nil, err
-	}
-	if made {
+	after := func(dir string) error {
+		var report quant.Report
+		if err := readFacts(dir, &report); err != nil {
+			return err
+		}
 		w.warnings(report.Warnings)
+		return nil
 	}
-	m := newArtifactModel(key, os.DirFS(dir))
-	m.origin = source.origin
-	return m, nil
+	return job{&artifactModel{key: key, origin: source.origin}, build, after}, nil
 }
 
 // compress loads what a one-shot method needs and runs it while no timing is taken.

@@ -153,8 +153,6 @@ type builder struct {
 	rows     []string           // of the first point
 	uses     map[string]bool    // names of models that some step uses
 	used     map[string]bool    // params and axes that some text uses
-	stepAt   map[string]place   // of the first point
-	modelAt  map[string]place   // of the first point
 }
 
 func (b *builder) sections() {

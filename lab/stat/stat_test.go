@@ -220,11 +220,9 @@ func TestParetoBruteForce(t *testing.T) {
 			}
 		}
 		got := slices.Clone(Pareto(points))
-		if !slices.IsSortedFunc(got, func(i, j int) int { return int(math.Copysign(1, points[i].X-points[j].X)) }) && len(got) > 1 {
-			for k := 1; k < len(got); k++ {
-				if points[got[k]].X < points[got[k-1]].X {
-					t.Fatalf("not in order of X: %v", got)
-				}
+		for k := 1; k < len(got); k++ {
+			if points[got[k]].X < points[got[k-1]].X {
+				t.Fatalf("not in order of X: %v", got)
 			}
 		}
 		slices.Sort(got)

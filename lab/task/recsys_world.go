@@ -9,7 +9,9 @@ import (
 // World is a ranking world whose truth is known. A member is one of a few archetypes; an item has a topic and a
 // format, which prompts show, and a level and a freshness, which they do not;
 //
-//	P(yes | archetype, item, task) = σ(bias + popularity[topic] + Σ_f weight[task, f] · affinity[archetype, f, item]).
+//	P(yes | archetype, item, task) = σ(bias + popularity[topic] + Σ_f weight[task, f] · affinity[archetype, f, item]),
+//
+// f being the archetype's generosity (to all items), topic, format, level and freshness.
 //
 // A task is an action on a surface, and its bias and weights are the sums of its action's and its surface's. So a
 // held-out task is a new combination of words that training shows.
@@ -31,27 +33,36 @@ const (
 )
 
 // affinity is what one archetype likes. Each column has mean 0 and standard deviation 1 over the archetypes; those of a hint's group
-// are alike by the configured kinship, so that what there is to learn comes in steps: items, groups, archetypes.
+// are alike by the configured kinship. So what there is to learn comes in steps: popular topics, generous members, groups, archetypes and their topics. (Without
+// the first steps a small model takes several times as long to begin.)
 type affinity struct {
-	topic  [topics]float64
-	format [formats]float64
-	level  [levels]float64
-	fresh  [freshness]float64
+	generous float64 // says yes more often, to everything
+	topic    [topics]float64
+	format   [formats]float64
+	level    [levels]float64
+	fresh    [freshness]float64
 }
 
 // taskParts names the action and the surface of each task; the last two are held out.
 var taskParts = [tasks]struct{ action, surface int }{{0, 0}, {0, 1}, {1, 0}, {2, 1}, {1, 1}, {2, 0}}
 
 // emphasis is one word's share of a task's parameters.
-type emphasis struct{ bias, topic, format, level, fresh float64 }
+type emphasis struct{ bias, generous, topic, format, level, fresh float64 }
 
 var (
-	actionEmphasis  = [actions]emphasis{{0, 1.0, 0.5, 0.2, 0.1}, {-0.6, 0.6, 0.9, 0.1, 0.2}, {-0.3, 0.8, 0.5, 0.3, 0.1}}
-	surfaceEmphasis = [surfaces]emphasis{{0, 0.3, 0.5, 0.1, 0.1}, {-0.3, 0.6, 0.2, 0.1, 0.1}}
+	actionEmphasis = [actions]emphasis{
+		{bias: 0, generous: 0.5, topic: 1.0, format: 0.5, level: 0.2, fresh: 0.1},
+		{bias: -0.6, generous: 0.5, topic: 0.6, format: 0.9, level: 0.1, fresh: 0.2},
+		{bias: -0.3, generous: 0.5, topic: 0.8, format: 0.5, level: 0.3, fresh: 0.1},
+	}
+	surfaceEmphasis = [surfaces]emphasis{
+		{bias: 0, generous: 0.3, topic: 0.3, format: 0.5, level: 0.1, fresh: 0.1},
+		{bias: -0.3, generous: 0.3, topic: 0.6, format: 0.2, level: 0.1, fresh: 0.1},
+	}
 )
 
 // emphasisNorm is about the root of the summed squares of a task's weights, so that Signal is the signal's standard deviation.
-const emphasisNorm = 1.68
+const emphasisNorm = 1.86
 
 type item struct{ topic, format, level, fresh int }
 
@@ -85,6 +96,7 @@ func NewWorld(cfg RecsysConfig) (*World, error) {
 			set(a, x)
 		}
 	}
+	column(func(a int, x float64) { w.affinity[a].generous = x })
 	for k := range topics {
 		column(func(a int, x float64) { w.affinity[a].topic[k] = x })
 	}
@@ -160,7 +172,7 @@ func (w *World) tabulate() {
 func (w *World) probability(archetype, task int, it item) float64 {
 	action, surface := actionEmphasis[taskParts[task].action], surfaceEmphasis[taskParts[task].surface]
 	like := &w.affinity[archetype]
-	signal := (action.topic+surface.topic)*like.topic[it.topic] + (action.format+surface.format)*like.format[it.format] +
+	signal := (action.generous+surface.generous)*like.generous + (action.topic+surface.topic)*like.topic[it.topic] + (action.format+surface.format)*like.format[it.format] +
 		(action.level+surface.level)*like.level[it.level] + (action.fresh+surface.fresh)*like.fresh[it.fresh]
 	return sigmoid(action.bias + surface.bias + w.popularity[it.topic] + w.cfg.Signal/emphasisNorm*signal)
 }

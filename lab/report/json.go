@@ -1,0 +1,131 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+
+	"slimlab/lab"
+)
+
+// jsonSchema names the shape of the document; a change that could break a reader changes it.
+const jsonSchema = "slimlab.report/1"
+
+type jsonReport struct {
+	Schema   string        `json:"schema"`
+	Run      jsonRun       `json:"run"`
+	State    string        `json:"state"`
+	Error    string        `json:"error,omitempty"`
+	Seconds  lab.Number    `json:"seconds"`
+	Rows     []jsonRow     `json:"rows"`
+	Verdicts []jsonVerdict `json:"verdicts"`
+	Notes    []jsonNote    `json:"notes"`
+}
+
+type jsonRun struct {
+	ID       string   `json:"id"`
+	Scenario string   `json:"scenario"`
+	About    string   `json:"about"`
+	Hash     string   `json:"hash"`
+	Version  string   `json:"version"`
+	Machine  string   `json:"machine"`
+	Started  int64    `json:"started"`
+	Quick    bool     `json:"quick"`
+	Settings []string `json:"settings"`
+	Columns  []string `json:"columns"`
+}
+
+type jsonRow struct {
+	Row    string                 `json:"row"`
+	Params map[string]string      `json:"params"`
+	State  string                 `json:"state"`
+	Values map[string]jsonSummary `json:"values"`
+}
+
+type jsonSummary struct {
+	Value  lab.Number  `json:"value"`
+	Low    *lab.Number `json:"low,omitempty"`
+	High   *lab.Number `json:"high,omitempty"`
+	Of     int         `json:"of"` // seeds of the plan
+	Seeds  []jsonSeed  `json:"seeds"`
+	Doubts []string    `json:"doubts"`
+}
+
+type jsonSeed struct {
+	Seed  int        `json:"seed"`
+	Value lab.Number `json:"value"`
+	N     int        `json:"n,omitempty"`
+}
+
+type jsonVerdict struct {
+	Text   string `json:"text"`
+	Held   bool   `json:"held"`
+	Reason string `json:"reason"`
+}
+
+type jsonNote struct {
+	Seconds lab.Number `json:"seconds"`
+	Level   string     `json:"level"`
+	Cell    string     `json:"cell,omitempty"`
+	Text    string     `json:"text"`
+	Count   int        `json:"count"`
+}
+
+// JSON writes everything that the table rests on, each seed by itself, in base units. Values that are not finite are null.
+func JSON(w io.Writer, v *lab.View) error {
+	b := v.Begin
+	out := jsonReport{
+		Schema: jsonSchema, State: v.State.String(), Error: v.Error, Seconds: lab.Number(v.Time),
+		Run:  jsonRun{b.Run, b.Scenario, b.About, b.Hash, b.Version, b.Machine, b.Started, b.Quick, orEmpty(b.Settings), []string{}},
+		Rows: []jsonRow{}, Verdicts: []jsonVerdict{}, Notes: []jsonNote{},
+	}
+	for _, m := range v.Columns() {
+		out.Run.Columns = append(out.Run.Columns, m.Key)
+	}
+	for i := range v.Rows {
+		out.Rows = append(out.Rows, newJSONRow(&v.Rows[i]))
+	}
+	for _, x := range v.Verdicts {
+		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, x.Reason})
+	}
+	for _, n := range v.Notes {
+		out.Notes = append(out.Notes, jsonNote{lab.Number(n.Time), n.Level.String(), n.Cell, n.Text, n.Count})
+	}
+	return writeJSON(w, out)
+}
+
+func newJSONRow(r *lab.TableRow) jsonRow {
+	out := jsonRow{Row: r.Name, Params: map[string]string{}, State: r.State.String(), Values: map[string]jsonSummary{}}
+	for _, p := range r.Params {
+		out.Params[p.Key] = p.Value
+	}
+	for key, s := range r.Values {
+		out.Values[key] = newJSONSummary(s)
+	}
+	return out
+}
+
+func newJSONSummary(s lab.Summary) jsonSummary {
+	one := jsonSummary{Value: lab.Number(s.Value), Of: s.Of, Seeds: []jsonSeed{}, Doubts: orEmpty(s.Doubts)}
+	if s.Interval {
+		low, high := lab.Number(s.Low), lab.Number(s.High)
+		one.Low, one.High = &low, &high
+	}
+	for _, m := range s.Seeds {
+		one.Seeds = append(one.Seeds, jsonSeed{m.Seed, lab.Number(m.Value), m.N})
+	}
+	return one
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func writeJSON(w io.Writer, document any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(document)
+}

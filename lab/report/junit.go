@@ -1,0 +1,78 @@
+package report
+
+import (
+	"encoding/xml"
+	"io"
+	"strconv"
+
+	"slimlab/lab"
+)
+
+type junitSuites struct {
+	XMLName xml.Name   `xml:"testsuites"`
+	Suite   junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    string        `xml:"time,attr"`
+	Failure *junitMessage `xml:"failure"`
+	Error   *junitMessage `xml:"error"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// JUnit writes the run as a test suite: a case for each verdict, which fails where it has not held, and one with an error for each
+// failed cell and for a run that broke.
+func JUnit(w io.Writer, v *lab.View) error {
+	name := v.Begin.Scenario
+	suite := junitSuite{Name: name, Time: decimal(v.Time)}
+	for _, x := range v.Verdicts {
+		one := junitCase{Class: name, Name: x.Text, Time: "0.000"}
+		if !x.Held {
+			one.Failure = &junitMessage{"not held: " + x.Reason, x.Text + "\n" + x.Reason}
+			suite.Failures++
+		}
+		suite.Cases = append(suite.Cases, one)
+	}
+	for i := range v.Cells {
+		if c := &v.Cells[i]; c.State == lab.Failed {
+			suite.fail(junitCase{Class: name, Name: "cell " + c.ID, Time: decimal(c.Ended - c.Started)}, c.Stage+": "+c.Error)
+		}
+	}
+	if v.State == lab.Failed || v.State == lab.Cancelled {
+		suite.fail(junitCase{Class: name, Name: "run " + v.Begin.Run, Time: decimal(v.Time)}, v.State.String()+": "+v.Error)
+	}
+	suite.Tests = len(suite.Cases)
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(junitSuites{Suite: suite}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func (s *junitSuite) fail(c junitCase, message string) {
+	c.Error = &junitMessage{message, message}
+	s.Errors++
+	s.Cases = append(s.Cases, c)
+}
+
+func decimal(seconds float64) string { return strconv.FormatFloat(seconds, 'f', 3, 64) }

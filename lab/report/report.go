@@ -1,0 +1,39 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// Formats lists what Write can write.
+func Formats() []string { return []string{"table", "md", "csv", "json", "junit"} }
+
+// Write writes the run in one of the Formats.
+func Write(format string, w io.Writer, v *lab.View) error {
+	var err error
+	switch format {
+	case "table":
+		err = Text(w, v, 0)
+	case "md":
+		err = Markdown(w, v)
+	case "csv":
+		err = CSV(w, v)
+	case "json":
+		err = JSON(w, v)
+	case "junit":
+		err = JUnit(w, v)
+	default:
+		return unknownFormat(format, Formats())
+	}
+	if err != nil {
+		return fmt.Errorf("report as %s: %w", format, err)
+	}
+	return nil
+}
+
+func unknownFormat(format string, formats []string) error {
+	return fmt.Errorf("unknown report format %q, expected one of %s", format, strings.Join(formats, ", "))
+}

@@ -1,0 +1,374 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"pgregory.net/rapid"
+
+	"slimlab/lab"
+)
+
+func begin(id string, started int64) lab.Begin {
+	return lab.Begin{Run: id, Scenario: "figure1", About: "x", Hash: "h", Machine: "m", Started: started, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}, Rows: []string{"FM"}}
+}
+
+func open(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// write makes a log of a begin event and n points, with an end where state is not Running.
+func write(t *testing.T, s *Store, id string, started int64, n int, state lab.State) {
+	t.Helper()
+	l, err := s.Create(begin(id, started))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if err := l.Append(lab.Event{Kind: lab.KindPoint, Time: float64(i), Cell: "seed=1", Name: "loss", Step: i, Value: 1 / float64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if state != lab.Running {
+		if err := l.Append(lab.Event{Kind: lab.KindEnd, Time: float64(n), State: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Every field of an event survives, whatever it holds, and the same event has the same bytes.
+func TestRecordRoundTrip(t *testing.T) {
+	if e, r := reflect.TypeFor[lab.Event](), reflect.TypeFor[record](); e.NumField() != r.NumField() {
+		t.Fatalf("an event has %d fields, a record %d", e.NumField(), r.NumField())
+	} else {
+		for i := range e.NumField() {
+			if e.Field(i).Name != r.Field(i).Name || e.Field(i).Tag.Get("msgpack") != r.Field(i).Tag.Get("msgpack") {
+				t.Errorf("field %s %s of an event is %s %s in a record", e.Field(i).Name, e.Field(i).Tag, r.Field(i).Name, r.Field(i).Tag)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.String()
+		number := rapid.Float64()
+		e := lab.Event{
+			Kind: lab.Kind(rapid.IntRange(0, 255).Draw(t, "kind")), Time: number.Draw(t, "time"), Cell: text.Draw(t, "cell"), Stage: text.Draw(t, "stage"),
+			State: lab.State(rapid.IntRange(0, 9).Draw(t, "state")), Name: text.Draw(t, "name"), Row: text.Draw(t, "row"), Step: rapid.Int().Draw(t, "step"),
+			Total: rapid.Int().Draw(t, "total"), Value: number.Draw(t, "value"), Level: lab.Level(rapid.IntRange(0, 2).Draw(t, "level")), Held: rapid.Bool().Draw(t, "held"), Text: text.Draw(t, "text"),
+		}
+		values := rapid.MapOf(text, rapid.Custom(func(t *rapid.T) lab.Measure {
+			return lab.Measure{Value: number.Draw(t, "v"), Low: number.Draw(t, "l"), High: number.Draw(t, "h"), N: rapid.Int().Draw(t, "n"), Doubt: text.Draw(t, "d")}
+		})).Draw(t, "values")
+		if len(values) > 0 {
+			e.Values = values
+		}
+		frame, err := newEncoder().encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			again, _ := newEncoder().encode(e)
+			if !bytes.Equal(frame, again) {
+				t.Fatalf("two encodings of one event differ")
+			}
+		}
+		var got lab.Event
+		if err := msgpack.Unmarshal(frame[recordHeader:], &got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, e) && !reflect.DeepEqual(zeros(got), zeros(e)) {
+			t.Fatalf("got %+v, want %+v", got, e)
+		}
+	})
+}
+
+// zeros makes −0 plain: omitted fields read back as 0.
+func zeros(e lab.Event) lab.Event {
+	e.Time, e.Value = e.Time+0, e.Value+0
+	values := map[string]lab.Measure{}
+	for k, m := range e.Values {
+		m.Value, m.Low, m.High = m.Value+0, m.Low+0, m.High+0
+		values[k] = m
+	}
+	e.Values = values
+	return e
+}
+
+func TestLogRoundTrip(t *testing.T) {
+	s := open(t)
+	write(t, s, "a", 100, 5, lab.Done)
+	run, err := s.Read("last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Events) != 7 || run.State != lab.Done || run.Interrupted || run.Scenario != "figure1" || run.Duration != 5*time.Second || run.Cells != 1 {
+		t.Errorf("%+v", run)
+	}
+	if x := run.Events[1].Value; !math.IsInf(x, 1) {
+		t.Errorf("first point %v, want +Inf", x)
+	}
+	if v := lab.Fold(run.Events).Snapshot(); v.State != lab.Done || v.Warnings != 0 || v.Cells[0].Series[0].Count != 5 {
+		t.Errorf("board:\n%s", v)
+	}
+}
+
+func TestListAndFind(t *testing.T) {
+	s := open(t)
+	write(t, s, "2026-b", 200, 2, lab.Failed)
+	write(t, s, "2026-a", 300, 3, lab.Running) // closed without an end
+	write(t, s, "2025-c", 100, 1, lab.Done)
+	live, err := s.Create(begin("2027-live", 50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	runs, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range runs {
+		got = append(got, r.ID+" "+r.State.String())
+	}
+	if want := "2026-a stop, 2026-b fail, 2025-c done, 2027-live run"; strings.Join(got, ", ") != want || !runs[0].Interrupted || runs[0].Error == "" {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+	for name, want := range map[string]string{"last": "2026-a", "2025": "2025-c", "2026-b": "2026-b"} {
+		if id, err := s.Find(name); id != want || err != nil {
+			t.Errorf("find %s: %q, %v", name, id, err)
+		}
+	}
+	if _, err := s.Find("2026"); err == nil || !strings.Contains(err.Error(), "the beginning of 2 ids: 2026-a, 2026-b") {
+		t.Errorf("ambiguous: %v", err)
+	}
+	for _, name := range []string{"zzz", ""} {
+		if _, err := s.Read(name); !errors.Is(err, ErrNotFound) {
+			t.Errorf("absent: %v", err)
+		}
+	}
+	run, err := s.Read("2026-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := run.Events[len(run.Events)-1]; end.Kind != lab.KindEnd || end.State != lab.Cancelled || end.Time != 2 {
+		t.Errorf("interrupted run ends with %+v", end)
+	}
+	if run, err := s.Read("2027-live"); err != nil || len(run.Events) != 1 || run.State != lab.Running {
+		t.Errorf("live run: %+v, %v", run, err)
+	}
+	if err := s.Remove("2027-live"); !errors.Is(err, errLocked) {
+		t.Errorf("removed a live log: %v", err)
+	}
+	if err := s.Remove("2025-c"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove("2025-c"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removed twice: %v", err)
+	}
+}
+
+func TestOneWriter(t *testing.T) {
+	s := open(t)
+	l, err := s.Create(begin("a", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(begin("a", 1)); !errors.Is(err, os.ErrExist) {
+		t.Errorf("second writer: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := l.Append(lab.Event{}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("append after close: %v", err)
+	}
+	for _, id := range []string{"", "../a", "a b", "a/b", strings.Repeat("x", 200)} {
+		if _, err := s.Create(begin(id, 1)); err == nil {
+			t.Errorf("created %q", id)
+		}
+	}
+	if id := NewID("paper/figure2", time.Unix(0, 0), 0x1abcd); id != "19700101-000000-paper-figure2-abcd" || !validID.MatchString(id) {
+		t.Errorf("id %s", id)
+	}
+}
+
+// A log that is cut anywhere reads back as a prefix of what was written, with a note unless the cut falls between records.
+func TestTornAnywhere(t *testing.T) {
+	s := open(t)
+	write(t, s, "a", 1, 4, lab.Done)
+	whole, err := os.ReadFile(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := s.Read("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tail := range []string{"", strings.Repeat("\x00", 40)} {
+		for cut := range whole {
+			if err := os.WriteFile(s.path("a"), append(whole[:cut:cut], tail...), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			run, err := s.Read("a")
+			if err != nil {
+				if tail == "" {
+					t.Fatalf("cut at %d: %v", cut, err)
+				}
+				continue // zeros after half a record: damage within the header or the payload
+			}
+			events := run.Events
+			if last := events[len(events)-1]; last.Kind != lab.KindEnd || last.State != lab.Cancelled {
+				t.Fatalf("cut at %d: ends with %+v", cut, last)
+			}
+			events = events[:len(events)-1]
+			if n := len(events); n > 0 && events[n-1].Kind == lab.KindNote {
+				events = events[:n-1]
+			}
+			if len(events) > len(full.Events) || len(events) > 0 && !reflect.DeepEqual(events, full.Events[:len(events)]) {
+				t.Fatalf("cut at %d: %d events are no prefix", cut, len(events))
+			}
+			if _, err := s.List(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A changed byte anywhere is an error that names the log, or a torn end that loses nothing but the last record.
+func TestDamageIsFound(t *testing.T) {
+	s := open(t)
+	write(t, s, "a", 1, 4, lab.Done)
+	whole, _ := os.ReadFile(s.path("a"))
+	full, _ := s.Read("a")
+	for at := range whole {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 0x20
+		if err := os.WriteFile(s.path("a"), damaged, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		run, err := s.Read("a")
+		if err == nil {
+			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning { // the end event is lost; note and end stand for it
+				t.Fatalf("byte %d of %d: %d events without a word", at, len(whole), len(run.Events))
+			}
+			continue
+		}
+		if !strings.Contains(err.Error(), "a"+extension) {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+		if runs, err := s.List(); err != nil || runs[0].Problem == nil {
+			t.Fatalf("byte %d: the list hides the damage: %+v, %v", at, runs, err)
+		}
+	}
+}
+
+func TestForeignFiles(t *testing.T) {
+	s := open(t)
+	newer := binary.LittleEndian.AppendUint32([]byte(magic), 99)
+	for content, want := range map[string]string{"hello, world": "is no run log", "hi": "is no run log", string(newer): "schema version 99, expected 1"} {
+		if err := os.WriteFile(s.path("x"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Read("x"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+// A full disk is told, and told again: nothing is written after a hole.
+func TestDiskFull(t *testing.T) {
+	f, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("skipped: no /dev/full here")
+	}
+	l, err := newLog(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := begin("a", 1)
+	first := l.Append(lab.Event{Kind: lab.KindBegin, Begin: &b})
+	if !errors.Is(first, syscall.ENOSPC) || !strings.Contains(first.Error(), "run log /dev/full") {
+		t.Errorf("got %v", first)
+	}
+	if err := l.Append(lab.Event{Kind: lab.KindPoint}); err != first {
+		t.Errorf("second append: %v", err)
+	}
+	if err := l.Flush(); err != first {
+		t.Errorf("flush: %v", err)
+	}
+	if err := l.Close(); err != first {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func TestOpenOnAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v", err)
+	}
+	if _, err := OpenArtifacts(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	dir := f.TempDir()
+	s, err := Open(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	l, err := s.Create(begin("a", 1))
+	if err != nil {
+		f.Fatal(err)
+	}
+	l.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: "FM", Values: map[string]lab.Measure{"auc": {Value: 1}}})
+	l.Close()
+	whole, err := os.ReadFile(s.path("a"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)-3])
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, log []byte) {
+		r := &reader{in: bytes.NewReader(log), name: "x", size: int64(len(log))}
+		err := r.open()
+		board := lab.NewBoard()
+		for err == nil {
+			var payload []byte
+			if payload, err = r.next(); err != nil {
+				break
+			}
+			e, bad := r.decode(payload)
+			if bad != nil {
+				break
+			}
+			board.Apply(e)
+		}
+		_ = board.Snapshot().String()
+		var e lab.Event // payloads without the guard of their checksums
+		if msgpack.Unmarshal(log, &e) == nil {
+			board.Apply(e)
+		}
+	})
+}

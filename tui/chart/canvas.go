@@ -1,0 +1,152 @@
+package chart
+
+import (
+	"math"
+	"strings"
+
+	"slimlab/tui/text"
+)
+
+// canvas is an area of cells with two by four pixels each; in ASCII one pixel a cell. Every cell remembers the line that drew into it first.
+type canvas struct {
+	columns, rows int
+	ascii         bool
+	sx, sy        int // pixels per cell
+	bits          []uint8
+	owner         []int16 // line+1
+	at            int     // column of the cursor, -1: none
+}
+
+func newCanvas(columns, rows int, ascii bool) *canvas {
+	c := &canvas{columns: columns, rows: rows, ascii: ascii, sx: 2, sy: 4, at: -1}
+	if ascii {
+		c.sx, c.sy = 1, 1
+	}
+	c.bits, c.owner = make([]uint8, columns*rows), make([]int16, columns*rows)
+	return c
+}
+
+// dots numbers the bits of a braille character by [y][x] (Unicode 15, chapter 21.1).
+var dots = [4][2]uint8{{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}}
+
+// set draws one pixel; y counts from the bottom.
+func (c *canvas) set(x, y, line int) {
+	y = c.rows*c.sy - 1 - y
+	cell := y/c.sy*c.columns + x/c.sx
+	if c.owner[cell] == 0 {
+		c.owner[cell] = int16(line + 1)
+	}
+	if c.ascii {
+		c.bits[cell] = 1
+		return
+	}
+	c.bits[cell] |= dots[y%4][x%2]
+}
+
+// column is what the points of one pixel column come to.
+type column struct {
+	first, last, low, high int
+	broken                 bool // the line does not go on from the column before
+	filled                 bool
+}
+
+// line draws one curve, dashed when there are several.
+func (c *canvas) line(l *Line, index int, x, y scale, several bool) {
+	columns := c.gather(l, x, y)
+	previous := -1
+	for px := range columns {
+		at := &columns[px]
+		if !at.filled {
+			continue
+		}
+		draw := func(x, y int) {
+			if !several || c.ascii || dashed(index, x) {
+				c.set(x, y, index)
+			}
+		}
+		if previous >= 0 && !at.broken {
+			segment(previous, columns[previous].last, px, at.first, draw)
+		}
+		for py := at.low; py <= at.high; py++ {
+			draw(px, py)
+		}
+		if at.broken || previous < 0 { // a lone point must be seen whatever the pattern
+			c.set(px, at.first, index)
+		}
+		previous = px
+	}
+}
+
+func (c *canvas) gather(l *Line, x, y scale) []column {
+	columns := make([]column, c.columns*c.sx)
+	broken := false
+	for _, p := range l.Points {
+		if !x.holds(p.X) || !y.holds(p.Y) {
+			broken = true
+			continue
+		}
+		at, py := &columns[x.pixel(p.X, len(columns))], y.pixel(p.Y, c.rows*c.sy)
+		if !at.filled {
+			*at = column{py, py, py, py, broken, true}
+		}
+		at.last, at.low, at.high = py, min(at.low, py), max(at.high, py)
+		broken = false
+	}
+	return columns
+}
+
+// segment visits the pixels between two columns, the first column left out (Bresenham's line).
+func segment(x0, y0, x1, y1 int, draw func(x, y int)) {
+	steps := max(x1-x0, abs(y1-y0))
+	for i := 1; i <= steps; i++ {
+		t := float64(i) / float64(steps)
+		draw(x0+int(math.Round(t*float64(x1-x0))), y0+int(math.Round(t*float64(y1-y0))))
+	}
+}
+
+func (c *canvas) cursor(x scale, v float64) {
+	if x.holds(v) {
+		c.at = x.pixel(v, c.columns)
+	}
+}
+
+// row writes one line of cells; runs of one owner share their style.
+func (c *canvas) row(r int, lines []Line, dim text.Paint) string {
+	var b, run strings.Builder
+	owner := int16(0)
+	flush := func() {
+		if owner > 0 {
+			b.WriteString(lines[owner-1].Paint.On(run.String()))
+		} else if owner < 0 {
+			b.WriteString(dim.On(run.String()))
+		} else {
+			b.WriteString(run.String())
+		}
+		run.Reset()
+	}
+	for x := range c.columns {
+		cell := r*c.columns + x
+		who := c.owner[cell]
+		if who == 0 && x == c.at {
+			who = -1
+		}
+		if who != owner {
+			flush()
+			owner = who
+		}
+		switch {
+		case who < 0:
+			run.WriteString("┊")
+		case who == 0:
+			run.WriteByte(' ')
+		case c.ascii:
+			run.WriteByte(glyphs[int(who-1)%len(glyphs)])
+		default:
+			run.WriteRune(0x2800 + rune(c.bits[cell]))
+		}
+	}
+	flush()
+	return b.String()
+}
+
+func abs(x int) int { return max(x, -x) }

@@ -1,0 +1,165 @@
+package chart
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slimlab/tui/text"
+)
+
+func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
+func curve(n int, f func(i int) float64) Line {
+	var l Line
+	for i := range n {
+		l.Points = append(l.Points, Point{float64(i), f(i)})
+	}
+	return l
+}
+
+func plain(lines ...Line) *Chart {
+	return &Chart{X: Axis{Title: "step", Format: short}, Y: Axis{Format: short}, Lines: lines, Cursor: math.NaN()}
+}
+
+// topmost is the line of the picture that holds the highest pixel.
+func topmost(lines []string) int {
+	for i, line := range lines {
+		_, area, _ := strings.Cut(strings.NewReplacer("┤", "│").Replace(line), "│")
+		if strings.ContainsFunc(area, func(r rune) bool { return r > 0x2800 && r <= 0x28ff }) {
+			return i
+		}
+	}
+	return -1
+}
+
+// A spike of one point among a hundred thousand must be drawn at the top.
+func TestSpikeSurvives(t *testing.T) {
+	c := plain(curve(100_000, func(i int) float64 {
+		if i == 31_417 {
+			return 100
+		}
+		return 1
+	}))
+	lines := c.Render(60, 12)
+	if top := topmost(lines); top != 0 {
+		t.Errorf("the highest pixel is in line %d, expected 0:\n%s", top, strings.Join(lines, "\n"))
+	}
+}
+
+func TestBreakLeavesAGap(t *testing.T) {
+	whole := plain(curve(100, func(int) float64 { return 1 }))
+	broken := plain(curve(100, func(i int) float64 {
+		if i > 20 && i < 60 {
+			return math.NaN()
+		}
+		return 1
+	}))
+	count := func(c *Chart) int {
+		return strings.Count(strings.Join(c.Render(60, 12), ""), "⠒") + strings.Count(strings.Join(c.Render(60, 12), ""), "⠤") + strings.Count(strings.Join(c.Render(60, 12), ""), "⠉")
+	}
+	if a, b := count(whole), count(broken); b > a*7/10 || b < a/3 {
+		t.Errorf("%d cells without and %d with a gap of 40%%", a, b)
+	}
+}
+
+func TestLogarithmicAxisIsEven(t *testing.T) {
+	s := newScale(true)
+	s.include(1)
+	s.include(10_000)
+	for i, v := range []float64{1, 10, 100, 1000, 10_000} {
+		if got, want := s.place(v), float64(i)/4; math.Abs(got-want) > 1e-12 {
+			t.Errorf("place(%g) = %g, expected %g", v, got, want)
+		}
+	}
+}
+
+func TestTicksAreRoundAndWithin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newScale(rapid.Bool().Draw(t, "log"))
+		a, b := rapid.Float64Range(1e-9, 1e9).Draw(t, "a"), rapid.Float64Range(1e-9, 1e9).Draw(t, "b")
+		s.include(a)
+		s.include(b)
+		s.settle(false)
+		n := rapid.IntRange(2, 12).Draw(t, "n")
+		ticks := s.ticks(n)
+		if len(ticks) > 2*n+4 {
+			t.Fatalf("%d ticks, about %d asked for", len(ticks), n)
+		}
+		for i, v := range ticks {
+			if v < s.low*(1-1e-9) || v > s.high*(1+1e-9) {
+				t.Fatalf("tick %g outside of [%g, %g]", v, s.low, s.high)
+			}
+			if i > 0 && v <= ticks[i-1] {
+				t.Fatalf("ticks %v do not ascend", ticks)
+			}
+		}
+	})
+}
+
+// Whatever the values and the size: the asked number of lines, none wider, no panic.
+func TestSizeIsExact(t *testing.T) {
+	any := rapid.OneOf(rapid.Float64(), rapid.Float64Range(-5, 5), rapid.Just(math.NaN()), rapid.Just(math.Inf(1)), rapid.Just(0.0))
+	rapid.Check(t, func(t *rapid.T) {
+		width, height := rapid.IntRange(1, 250).Draw(t, "width"), rapid.IntRange(1, 80).Draw(t, "height")
+		c := plain()
+		c.X.Log, c.Y.Log, c.ASCII = rapid.Bool().Draw(t, "x"), rapid.Bool().Draw(t, "y"), rapid.Bool().Draw(t, "ascii")
+		c.Cursor = any.Draw(t, "cursor")
+		dots := Dots{X: c.X, Baseline: any.Draw(t, "baseline")}
+		scatter := Scatter{X: c.X, Y: c.Y}
+		for range rapid.IntRange(0, 4).Draw(t, "lines") {
+			values := rapid.SliceOfN(any, 0, 40).Draw(t, "values")
+			c.Lines = append(c.Lines, curve(len(values), func(i int) float64 { return values[i] }))
+			m := Mark{Name: text.Clean(rapid.String().Draw(t, "name")), X: any.Draw(t, "x"), Y: any.Draw(t, "y"), Low: any.Draw(t, "low"), High: any.Draw(t, "high"), Text: "0.5"}
+			dots.Marks, scatter.Marks = append(dots.Marks, m), append(scatter.Marks, m)
+			Spark(values, width)
+		}
+		for what, lines := range map[string][]string{"chart": c.Render(width, height), "dots": dots.Render(width, height), "scatter": scatter.Render(width, height)} {
+			if len(lines) != height {
+				t.Fatalf("%s: %d lines, expected %d", what, len(lines), height)
+			}
+			for _, line := range lines {
+				if w := text.Width(line); w > width {
+					t.Fatalf("%s: line %q is %d wide, expected at most %d", what, line, w, width)
+				}
+			}
+		}
+	})
+}
+
+func TestPicture(t *testing.T) {
+	c := plain(curve(200, func(i int) float64 { return math.Exp(-float64(i) / 40) }), curve(200, func(i int) float64 { return 0.5 }))
+	c.ASCII = true
+	want := strings.Join([]string{
+		"  1┤*",
+		"   │ **",
+		"   │  ***",
+		"0.5┤++++****++++++++++++++++++++++++++++++",
+		"   │       *****",
+		"   │           **********",
+		"  0┤                    ******************",
+		"   └0─────────────────100──────────── step",
+	}, "\n")
+	got := strings.Join(c.Render(41, 8), "\n")
+	if normal(got) != normal(want) {
+		t.Errorf("got\n%s\nexpected\n%s", got, want)
+	}
+}
+
+func normal(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func BenchmarkChart(b *testing.B) {
+	c := plain(curve(2000, func(i int) float64 { return math.Sin(float64(i) / 100) }))
+	for b.Loop() {
+		c.Render(180, 25)
+	}
+}

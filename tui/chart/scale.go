@@ -1,0 +1,151 @@
+package chart
+
+import (
+	"math"
+	"strings"
+
+	"slimlab/tui/text"
+)
+
+// scale maps values to [0, 1].
+type scale struct {
+	log       bool
+	low, high float64
+}
+
+func newScale(log bool) scale { return scale{log: log, low: math.Inf(1), high: math.Inf(-1)} }
+
+// holds says whether a value has a place on the axis.
+func (s *scale) holds(v float64) bool {
+	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!s.log || v > 0)
+}
+
+func (s *scale) include(v float64) { s.low, s.high = min(s.low, v), max(s.high, v) }
+
+// settle widens a range that has no width and, when air is asked for, leaves a little room at both ends.
+func (s *scale) settle(air bool) {
+	if s.low > s.high {
+		s.low, s.high = 1, 2
+	}
+	if s.log {
+		if s.high/s.low < 1+1e-9 {
+			s.low, s.high = s.low/2, s.high*2
+		}
+		return
+	}
+	span := s.high - s.low
+	switch {
+	case span <= 1e-9*max(math.Abs(s.low), math.Abs(s.high)) || span == 0:
+		half := max(math.Abs(s.low)*0.01, 1e-6)
+		s.low, s.high = s.low-half, s.high+half
+	case math.IsInf(span, 0): // the ends of float64: halve both, nothing sensible is drawn
+		s.low, s.high = s.low/4, s.high/4
+	case air:
+		s.low, s.high = s.low-span*0.03, s.high+span*0.03
+	}
+}
+
+func (s *scale) place(v float64) float64 {
+	if s.log {
+		return (math.Log(v) - math.Log(s.low)) / (math.Log(s.high) - math.Log(s.low))
+	}
+	return (v - s.low) / (s.high - s.low)
+}
+
+// pixel is place over n pixels, clamped.
+func (s *scale) pixel(v float64, n int) int {
+	return max(0, min(n-1, int(math.Round(s.place(v)*float64(n-1)))))
+}
+
+// ticks returns about n round values within the range.
+func (s *scale) ticks(n int) []float64 {
+	if s.log && s.high/s.low >= 5 {
+		for _, steps := range [][]float64{{1, 2, 5}, {1, 3}, {1}} {
+			if t := s.decades(steps, 1); len(t) <= n+2 {
+				return t
+			}
+		}
+		for every := 2; ; every *= 2 {
+			if t := s.decades([]float64{1}, every); len(t) <= n+2 {
+				return t
+			}
+		}
+	}
+	step := niceStep((s.high - s.low) / float64(n))
+	var out []float64
+	for k := math.Ceil(s.low / step); k*step <= s.high && len(out) <= 4*n; k++ {
+		out = append(out, k*step+0) // +0 turns −0 into 0
+	}
+	return out
+}
+
+func (s *scale) decades(steps []float64, every int) []float64 {
+	var out []float64
+	from := math.Floor(math.Log10(s.low))
+	for e := from; e <= math.Ceil(math.Log10(s.high)); e++ {
+		if int(e-from)%every != 0 {
+			continue
+		}
+		for _, k := range steps {
+			if v := k * math.Pow(10, e); v >= s.low && v <= s.high {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+// niceStep rounds up to 1, 2 or 5 times a power of ten.
+func niceStep(raw float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(raw)))
+	for _, k := range []float64{1, 2, 5} {
+		if raw <= k*power*(1+1e-9) {
+			return k * power
+		}
+	}
+	return 10 * power
+}
+
+// yLabels writes the ticks and finds the width of the widest. Neighbours that would read the same lose their label.
+func yLabels(ticks []float64, format func(float64) string) (labels []string, width int) {
+	for i, t := range ticks {
+		label := format(t)
+		if i > 0 && label == labels[i-1] {
+			labels[i-1] = ""
+		}
+		labels = append(labels, label)
+		width = max(width, text.Width(label))
+	}
+	return labels, width
+}
+
+// xAxis draws the line below the area with its ticks in it, and the title at its end.
+func xAxis(x scale, axis Axis, gutter, columns int) string {
+	line := []string{}
+	for range columns {
+		line = append(line, "─")
+	}
+	room := columns
+	if axis.Title != "" && text.Width(axis.Title)+12 < columns {
+		room -= text.Width(axis.Title) + 1
+	}
+	free := 0
+	for _, t := range x.ticks(max(2, room/14)) {
+		label := axis.Format(t)
+		from := x.pixel(t, columns) - text.Width(label)/2
+		from = max(from, 0)
+		if from < free || from+text.Width(label) > room {
+			continue
+		}
+		for i, r := range []rune(label) {
+			line[from+i] = string(r)
+		}
+		free = from + text.Width(label) + 2
+	}
+	if room < columns {
+		for i, r := range []rune(" " + axis.Title) {
+			line[room+i] = string(r)
+		}
+	}
+	return text.Blank(gutter) + "└" + strings.Join(line, "")
+}
