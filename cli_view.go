@@ -123,7 +123,7 @@ func (p *program) board(name string) (*lab.Board, error) {
 }
 
 func (p *program) showCommand() *cobra.Command {
-	format := "text"
+	format := "table"
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, the beginning of one, or last",
@@ -136,18 +136,18 @@ func (p *program) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format == "text" {
+			if format == "table" {
 				return report.Text(p.stdout, b.Snapshot(), tableWidth())
 			}
 			return report.Write(format, p.stdout, b.Snapshot())
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", format, "text, md, csv, json or junit")
+	cmd.Flags().StringVar(&format, "format", format, strings.Join(report.Formats(), ", "))
 	return cmd
 }
 
 func (p *program) compareCommand() *cobra.Command {
-	format := "text"
+	format := "table"
 	cmd := &cobra.Command{
 		Use:   "compare BASE NEW",
 		Short: "compare two runs row by row",

@@ -12,7 +12,7 @@ func supported() []*implementation {
 		return list
 	}
 	list = append(list, &implementation{"avx2", gemmAVX2, rowsAVX2})
-	if !x.HasAVX512F || !x.HasAVX512DQ || !x.HasAVX512BW || !x.HasAVX512VL {
+	if !x.HasAVX512F || !x.HasAVX512DQ || !x.HasAVX512BW || !x.HasAVX512VL || !x.HasBMI2 {
 		return list
 	}
 	return append(list, &implementation{"avx512", gemmAVX512, rowsAVX512})

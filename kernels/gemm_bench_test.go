@@ -88,3 +88,28 @@ func BenchmarkRegion(b *testing.B) {
 		Parallel(2, f)
 	}
 }
+
+// BenchmarkPacked has the sizes of a 0.5B model's MLP and of a small ranking model; MB/s is the format read once a call.
+func BenchmarkPacked(b *testing.B) {
+	for _, size := range [][2]int{{4864, 896}, {128, 128}} {
+		out, in := size[0], size[1]
+		r := rand.New(rand.NewPCG(1, 2))
+		for number, w := range packedWeights(out, in, 32, r) {
+			bytes := []int{4 * out * in, out * in, out*in/2 + 4*out*in/32}[number]
+			for _, rows := range []int{1, 8, 64, 512} {
+				x, y := make([]float32, rows*in), make([]float32, rows*out)
+				normals(x, r)
+				b.Run(fmt.Sprintf("%s/out=%d,in=%d,rows=%d", w.name, out, in, rows), func(b *testing.B) {
+					benchEach(b, func(b *testing.B) {
+						b.ReportAllocs()
+						b.SetBytes(int64(bytes))
+						for b.Loop() {
+							w.mulT(y, x, rows)
+						}
+						reportRate(b, rows*out*in)
+					})
+				})
+			}
+		}
+	}
+}

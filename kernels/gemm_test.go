@@ -40,6 +40,17 @@ func guardedFloats(n, offset int) (x []float32, check func(t *testing.T, what st
 	}
 }
 
+// with runs f with the named implementation.
+func with(t *testing.T, name string, f func()) {
+	t.Helper()
+	restore, err := Use(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	f()
+}
+
 func normals(x []float32, r *rand.Rand) {
 	for i := range x {
 		x[i] = float32(r.NormFloat64())
@@ -113,7 +124,7 @@ var forms = []form{
 
 // gemmSizes are m, n, k: each of the ragged sizes in each place, and some that take several blocks and tasks.
 func gemmSizes() [][3]int {
-	sizes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {64, 64, 32}, {300, 530, 20}, {30, 40, 1100}, {200, 172, 260}, {1, 600, 520}, {3, 140, 64}, {100, 96, 256}}
+	sizes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {64, 64, 32}, {100, 530, 20}, {30, 40, 1100}, {100, 172, 260}, {1, 600, 520}, {3, 140, 64}, {100, 96, 256}}
 	for _, s := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 47, 64, 172} {
 		sizes = append(sizes, [3]int{s, 40, 19}, [3]int{17, s, 19}, [3]int{9, 35, s}, [3]int{s, s, s})
 	}
@@ -121,27 +132,30 @@ func gemmSizes() [][3]int {
 }
 
 func TestMatMulForms(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		for _, f := range forms {
-			r := rand.New(rand.NewPCG(1, 2))
-			for number, s := range gemmSizes() {
-				m, n, k := s[0], s[1], s[2]
-				a, checkA := guardedFloats(m*k, number%5)
-				b, checkB := guardedFloats(k*n, number%3)
-				c, checkC := guardedFloats(m*n, number%7)
-				normals(a, r)
-				normals(b, r)
-				for _, accumulate := range []bool{false, true} {
-					what := fmt.Sprintf("%s m=%d n=%d k=%d accumulate=%v", f.name, m, n, k, accumulate)
-					var before []float32
-					normals(c, r)
-					if accumulate {
-						before = append(before, c...)
-					} else {
+	for _, f := range forms {
+		r := rand.New(rand.NewPCG(1, 2))
+		for number, s := range gemmSizes() {
+			m, n, k := s[0], s[1], s[2]
+			a, checkA := guardedFloats(m*k, number%5)
+			b, checkB := guardedFloats(k*n, number%3)
+			c, checkC := guardedFloats(m*n, number%7)
+			before := make([]float32, m*n)
+			normals(a, r)
+			normals(b, r)
+			normals(before, r)
+			for _, accumulate := range []bool{false, true} {
+				added := before
+				if !accumulate {
+					added = nil
+				}
+				want, scale := gemmTwin(m, n, k, added, f.a(a, m, n, k), f.b(b, m, n, k))
+				for _, name := range Implementations() {
+					what := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", name, f.name, m, n, k, accumulate)
+					copy(c, before)
+					if !accumulate {
 						c[0] = float32(math.NaN()) // must be overwritten, not added to
 					}
-					want, scale := gemmTwin(m, n, k, before, f.a(a, m, n, k), f.b(b, m, n, k))
-					f.run(c, a, b, m, n, k, accumulate)
+					with(t, name, func() { f.run(c, a, b, m, n, k, accumulate) })
 					withinRounding(t, what, c, want, scale, k)
 					checkA(t, what)
 					checkB(t, what)
@@ -149,50 +163,44 @@ func TestMatMulForms(t *testing.T) {
 				}
 			}
 		}
-	})
+	}
 }
 
 // TestGemm multiplies views inside larger matrices; what lies between the rows of c must stay.
 func TestGemm(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(3, 4))
-		for number, s := range append(gemmSizes(), [3]int{64, 32, 64}, [3]int{5, 16, 600}) {
-			for flags := range 8 {
-				m, n, k := s[0], s[1], s[2]
-				transA, transB, accumulate := flags&1 > 0, flags&2 > 0, flags&4 > 0
-				view := func(rows, cols int) (Matrix, func(*testing.T, string)) {
-					stride := cols + number%4
-					x, check := guardedFloats((rows-1)*stride+cols, number%3)
-					normals(x, r)
-					return Matrix{x, rows, cols, stride}, check
+	r := rand.New(rand.NewPCG(3, 4))
+	for number, s := range append(gemmSizes(), [3]int{64, 32, 64}, [3]int{5, 16, 600}) {
+		m, n, k := s[0], s[1], s[2]
+		for flags := range 8 {
+			transA, transB, accumulate := flags&1 > 0, flags&2 > 0, flags&4 > 0
+			view := func(rows, cols int, transposed bool) (Matrix, func(i, j int) float32, func(*testing.T, string)) {
+				if transposed {
+					rows, cols = cols, rows
 				}
-				at := func(x Matrix, transposed bool) func(i, j int) float32 {
-					if transposed {
-						return columnMajor(x.Data, x.Stride)
-					}
-					return rowMajor(x.Data, x.Stride)
+				stride := cols + number%4
+				x, check := guardedFloats((rows-1)*stride+cols, number%3)
+				normals(x, r)
+				at := rowMajor(x, stride)
+				if transposed {
+					at = columnMajor(x, stride)
 				}
-				am, ak := m, k
-				if transA {
-					am, ak = k, m
+				return Matrix{x, rows, cols, stride}, at, check
+			}
+			a, atA, checkA := view(m, k, transA)
+			b, atB, checkB := view(k, n, transB)
+			c, _, checkC := view(m, n, false)
+			old := append([]float32(nil), c.Data...)
+			var before []float32
+			if accumulate {
+				for i := range m {
+					before = append(before, c.Data[i*c.Stride:i*c.Stride+n]...)
 				}
-				bk, bn := k, n
-				if transB {
-					bk, bn = n, k
-				}
-				a, checkA := view(am, ak)
-				b, checkB := view(bk, bn)
-				c, checkC := view(m, n)
-				old := append([]float32(nil), c.Data...)
-				var before []float32
-				if accumulate {
-					for i := range m {
-						before = append(before, c.Data[i*c.Stride:i*c.Stride+n]...)
-					}
-				}
-				want, scale := gemmTwin(m, n, k, before, at(a, transA), at(b, transB))
-				Gemm(c, a, transA, b, transB, accumulate)
-				what := fmt.Sprintf("m=%d n=%d k=%d transA=%v transB=%v accumulate=%v", m, n, k, transA, transB, accumulate)
+			}
+			want, scale := gemmTwin(m, n, k, before, atA, atB)
+			for _, name := range Implementations() {
+				what := fmt.Sprintf("%s m=%d n=%d k=%d transA=%v transB=%v accumulate=%v", name, m, n, k, transA, transB, accumulate)
+				copy(c.Data, old)
+				with(t, name, func() { Gemm(c, a, transA, b, transB, accumulate) })
 				var got []float32
 				for i, v := range c.Data {
 					if i%c.Stride < n {
@@ -207,7 +215,7 @@ func TestGemm(t *testing.T) {
 				checkC(t, what)
 			}
 		}
-	})
+	}
 }
 
 // TestGemmEmptyChain: a product over nothing is zero, or leaves c when it is added.

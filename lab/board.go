@@ -39,65 +39,6 @@ type seriesKey struct {
 	name string
 }
 
-// View is what a Board shows. Under Read it is the Board's own and must neither be changed nor kept.
-type View struct {
-	Begin    Begin   // zero until the run has begun
-	Begun    bool    // a begin event has come
-	State    State   // of the run: Waiting before begin, Running until end
-	Error    string  // why the run failed or stopped
-	Time     float64 // of the latest event, seconds since the run began
-	Events   int     // applied so far
-	Cells    []CellView
-	Rows     []TableRow // the live table: sweep points in the order of Begin.Cells × Begin.Rows
-	Notes    []Note
-	Dropped  int // notes beyond the first maxNotes, which only the log keeps
-	Warnings int // notes of level Warning, dropped ones included
-	Errors   int // notes of level Error, dropped ones included
-	Verdicts []Verdict
-}
-
-// CellView is one cell of the plan and how far it is.
-type CellView struct {
-	Cell
-	State   State
-	Stage   string  // the step that is being worked on, or was last
-	Step    int     // of Total, within the stage
-	Total   int     // 0 when unknown
-	Started float64 // seconds since the run began; 0 until it runs
-	Ended   float64 // 0 until it is done, failed or cancelled
-	Error   string  // of a failed cell
-	Stages  []StageView
-	Series  []Series // in order of first appearance
-}
-
-// StageView is one step of a cell's pipeline, in the order in which they were worked on.
-type StageView struct {
-	Name    string
-	State   State
-	Step    int
-	Total   int
-	Started float64
-	Ended   float64 // 0 while it runs
-	Text    string  // what the stage said of itself last: "from the cache", an error
-}
-
-// Note is a message of a run.
-type Note struct {
-	Time  float64
-	Level Level
-	Cell  string // empty when it concerns the whole run
-	Text  string
-	Count int // how often Apply had to say the same; 1 for a run's own notes
-}
-
-// Verdict is the outcome of one expectation.
-type Verdict struct {
-	Time   float64
-	Text   string // the expectation as the scenario has it
-	Held   bool
-	Reason string
-}
-
 // maxNotes caps View.Notes: a run that warns at every step must not fill the memory of who watches it.
 const maxNotes = 2000
 
@@ -376,68 +317,6 @@ func (b *Board) doubt(e Event, format string, args ...any) {
 	b.note(Note{Time: e.Time, Level: Warning, Cell: e.Cell, Text: text, Count: 1})
 }
 
-// Cell finds a cell by its id; nil when there is none.
-func (v *View) Cell(id string) *CellView {
-	for i := range v.Cells {
-		if v.Cells[i].ID == id {
-			return &v.Cells[i]
-		}
-	}
-	return nil
-}
-
-// Count returns how many cells are in a state.
-func (v *View) Count(s State) int {
-	n := 0
-	for i := range v.Cells {
-		if v.Cells[i].State == s {
-			n++
-		}
-	}
-	return n
-}
-
-// Find finds a curve by its name; nil when the cell has none such.
-func (c *CellView) Find(series string) *Series {
-	for i := range c.Series {
-		if c.Series[i].Name == series {
-			return &c.Series[i]
-		}
-	}
-	return nil
-}
-
 func over(s State) bool { return s == Done || s == Failed || s == Cancelled }
 
 func paramsKey(params []Param) string { return fmt.Sprintf("%q", params) }
-
-// Columns returns the metrics of the table: those that the scenario chose, or all that were measured, in the order of Metrics.
-func (v *View) Columns() []Metric {
-	var columns []Metric
-	for _, key := range v.Begin.Columns {
-		if m, ok := MetricByKey(key); ok {
-			columns = append(columns, m)
-		}
-	}
-	if len(columns) > 0 {
-		return columns
-	}
-	for _, m := range Metrics() {
-		if slices.ContainsFunc(v.Rows, func(r TableRow) bool { _, ok := r.Values[m.Key]; return ok }) {
-			columns = append(columns, m)
-		}
-	}
-	return columns
-}
-
-// Axes returns the keys of the sweep, in the scenario's order.
-func (v *View) Axes() []string {
-	if len(v.Cells) == 0 {
-		return nil
-	}
-	var axes []string
-	for _, p := range v.Cells[0].Params {
-		axes = append(axes, p.Key)
-	}
-	return axes
-}

@@ -148,7 +148,18 @@ func (l *Lab) loadModel(name string) (*artifactModel, error) {
 	return m, nil
 }
 
-// folderHash names the content of a folder's files.
+// isModelFile reports whether a file of a folder is part of the model: not what the lab keeps beside it.
+func isModelFile(name string) bool {
+	switch filepath.Ext(name) {
+	case ".safetensors":
+		return true
+	case ".json":
+		return name != factsFile
+	}
+	return false
+}
+
+// folderHash names the content of a model's files.
 func folderHash(folder fs.FS) (string, error) {
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
@@ -156,7 +167,7 @@ func folderHash(folder fs.FS) (string, error) {
 	}
 	parts := []string{"folder"}
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() || !isModelFile(e.Name()) {
 			continue
 		}
 		sum, err := fsHash(folder, e.Name())

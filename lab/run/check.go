@@ -23,10 +23,14 @@ type PlannedStep struct {
 
 // Check opens what a plan needs and says which artifacts it would find. It trains and measures nothing.
 func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
-	r := &Run{lab: l, plan: plan, Board: lab.NewBoard(), log: nowhere{}, options: Options{Now: time.Now}}
+	return (&Run{lab: l, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}}).check()
+}
+
+// check plans every step of every cell without doing any.
+func (r *Run) check() ([]PlannedCell, error) {
 	var cells []PlannedCell
-	for i := range plan.Cells {
-		c := &plan.Cells[i]
+	for i := range r.plan.Cells {
+		c := &r.plan.Cells[i]
 		w := &worker{run: r, cell: c, models: map[string]*artifactModel{}}
 		var err error
 		if w.data, err = r.dataset(c.Point); err != nil {
@@ -41,7 +45,7 @@ func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
 			state := "loaded"
 			if j.build != nil {
 				state = "to build"
-				if _, ok := l.artifacts.Get(j.model.key); ok {
+				if _, ok := r.lab.artifacts.Get(j.model.key); ok {
 					state = "cached"
 				}
 			}
@@ -52,10 +56,3 @@ func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
 	}
 	return cells, nil
 }
-
-// nowhere is the log of a run that only plans.
-type nowhere struct{}
-
-func (nowhere) Append(lab.Event) error { return nil }
-func (nowhere) Flush() error           { return nil }
-func (nowhere) Close() error           { return nil }

@@ -71,7 +71,7 @@ func (l *Lab) takeDoubts() []string {
 // Vocabulary lists the names that a scenario may use.
 func Vocabulary() scenario.Vocabulary {
 	return scenario.Vocabulary{
-		Losses:     []string{"fkl", "rkl", "jsd:0.5"},
+		Losses:     []string{"fkl", "rkl", "jsd:"},
 		Methods:    pruning.Methods(),
 		Schemes:    quant.Schemes(),
 		Sources:    []string{task.InDomain, task.Generic},

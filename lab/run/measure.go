@@ -56,7 +56,7 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel,
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds}
 	}
 	if paper, ok := w.run.plan.Scenario.Paper[s.Name]; ok {
-		row.values["paper"] = lab.Measure{Value: paper / 100}
+		row.values["paper"] = lab.Measure{Value: paper}
 	}
 	if err := w.quality(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)

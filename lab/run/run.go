@@ -42,6 +42,7 @@ type Run struct {
 	plan     *scenario.Plan
 	options  Options
 	log      logWriter
+	early    []lab.Event // emitted before there was a log
 	started  time.Time
 	mu       sync.Mutex // orders events
 	logErr   error
@@ -61,10 +62,20 @@ type logWriter interface {
 	Close() error
 }
 
-// Start opens a run's log and announces the plan. The caller then calls Work once.
+// InputError is what Start returns where a plan cannot be worked on: a model or a file that is missing or does not fit. Nothing was begun.
+type InputError struct{ Err error }
+
+func (e InputError) Error() string { return e.Err.Error() }
+func (e InputError) Unwrap() error { return e.Err }
+
+// Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The caller then calls Work once.
 func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	r := &Run{Board: lab.NewBoard(), lab: l, plan: plan, options: o, started: o.Now()}
+	if _, err := r.check(); err != nil {
+		return nil, InputError{err}
 	}
 	begin := plan.Begin()
 	begin.Version, begin.Machine, begin.Started = l.Version, Machine(), o.Now().Unix()
@@ -73,8 +84,11 @@ func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{ID: begin.Run, Board: lab.NewBoard(), lab: l, plan: plan, options: o, log: log, started: o.Now()}
+	r.ID, r.log = begin.Run, log
 	r.show(lab.Event{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin}) // the log begins with it already
+	for _, e := range r.early {
+		r.emit(e)
+	}
 	return r, nil
 }
 
@@ -177,6 +191,10 @@ func (r *Run) verdicts() (failed []string) {
 func (r *Run) emit(e lab.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.log == nil {
+		r.early = append(r.early, e)
+		return
+	}
 	e.Time = r.options.Now().Sub(r.started).Seconds()
 	if math.IsNaN(e.Value) {
 		e.Value = math.NaN() // one bit pattern, so that logs of equal runs are equal

@@ -21,7 +21,7 @@ func (l *Lab) SaveRow(run, row, folder string) error {
 		return fmt.Errorf("save %s: %w", row, err)
 	}
 	for _, e := range entries {
-		if e.IsDir() || e.Name() == factsFile {
+		if e.IsDir() || !isModelFile(e.Name()) {
 			continue
 		}
 		content, err := fs.ReadFile(from, e.Name())

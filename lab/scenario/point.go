@@ -9,7 +9,7 @@ import (
 )
 
 // validName is what steps and models may be called: it stands in tables, paths and expectations.
-var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+%-]{0,63}$`)
 
 // point decodes every section that may depend on the sweep and resolves the names in it.
 func (b *builder) point(params []lab.Param, at *values) Point {
@@ -157,7 +157,7 @@ func (b *builder) fresh(n *node, m *Model) {
 
 func (b *builder) checkName(what, name string, at place) {
 	if !validName.MatchString(name) {
-		b.bad.add(at, "%q cannot name a %s: expected letters, digits and . _ + -, at most 64", name, what)
+		b.bad.add(at, "%q cannot name a %s: expected letters, digits and . _ + %% -, at most 64", name, what)
 	}
 }
 

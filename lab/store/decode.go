@@ -3,30 +3,33 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	"slimlab/lab"
 )
 
-// Decode reads the events of a complete log that is in memory, such as one that is embedded. name stands for it in errors.
+// Decode reads the events of a complete log that is in memory, such as one that is embedded; name stands for it in errors. A torn end
+// is an error here.
 func Decode(name string, log []byte) ([]lab.Event, error) {
 	r := &reader{in: bytes.NewReader(log), name: name, size: int64(len(log))}
-	if err := r.open(); err != nil {
-		return nil, err
-	}
+	err := r.open()
 	var events []lab.Event
-	for {
-		payload, err := r.next()
-		if errors.Is(err, io.EOF) {
-			return events, nil
+	for err == nil {
+		var payload []byte
+		if payload, err = r.next(); err != nil {
+			break
 		}
-		if err != nil {
-			return nil, err
+		var e lab.Event
+		if e, err = r.decode(payload); err == nil {
+			events = append(events, e)
 		}
-		e, err := r.decode(payload)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e)
 	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return events, nil
+	case errors.Is(err, errTorn):
+		return nil, fmt.Errorf("run log %s: ends within a record at byte %d of %d", name, r.offset, r.size)
+	}
+	return nil, err
 }

@@ -279,6 +279,21 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+func TestDecode(t *testing.T) {
+	s := open(t)
+	write(t, s, "a", 1, 2, lab.Done)
+	whole, _ := os.ReadFile(s.path("a"))
+	if events, err := Decode("demo", whole); err != nil || len(events) != 4 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	if _, err := Decode("demo", whole[:len(whole)-1]); err == nil || !strings.Contains(err.Error(), "run log demo: ends within a record") {
+		t.Errorf("torn: %v", err)
+	}
+	if _, err := Decode("demo", []byte("x")); err == nil {
+		t.Error("decoded nonsense")
+	}
+}
+
 func TestForeignFiles(t *testing.T) {
 	s := open(t)
 	newer := binary.LittleEndian.AppendUint32([]byte(magic), 99)

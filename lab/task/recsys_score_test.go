@@ -177,7 +177,7 @@ func TestBootstrapIsByMember(t *testing.T) {
 
 // Of many test sets, about 95 in 100 must have the long-run AUC inside their interval.
 func TestIntervalsCover(t *testing.T) {
-	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 6000 })
+	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 3000 })
 	long := r.Headroom().Profile
 	score := func(_ int, c Case) float64 { return c.profile }
 	covered := 0

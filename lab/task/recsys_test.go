@@ -103,12 +103,13 @@ func TestSplitsAreDisjoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	validation, serve := r.Validation(n), r.ServeGroups(n, 1, 0)
 	for i := range n {
 		add("train 1", r.Train(1, i).Tokens)
 		add("train 2", r.Train(2, i).Tokens)
-		add("validation", r.Validation(n)[i].Tokens)
+		add("validation", validation[i].Tokens)
 		add("calibration", calibration[i].Tokens)
-		add("serve", r.ServeGroups(n, 1, 0)[i][0])
+		add("serve", serve[i][0])
 	}
 	for i, c := range r.Cases() {
 		if i == 0 || c.Group != r.Cases()[i-1].Group {
@@ -292,6 +293,43 @@ func TestHeadroom(t *testing.T) {
 			t.Errorf("%s: soft AUC %.4f, expected %.3f to %.3f", c.name, c.got, c.low, c.high)
 		}
 	}
+}
+
+func TestAffinitiesAreStandardized(t *testing.T) {
+	w := newRecsys(t, small).World
+	for name, of := range map[string]func(affinity) float64{
+		"generosity": func(a affinity) float64 { return a.generous },
+		"topic 3":    func(a affinity) float64 { return a.topic[3] },
+		"fresh 1":    func(a affinity) float64 { return a.fresh[1] },
+	} {
+		mean, square := 0.0, 0.0
+		for _, a := range w.affinity {
+			mean += of(a) / float64(len(w.affinity))
+			square += of(a) * of(a) / float64(len(w.affinity))
+		}
+		near(t, name+" mean", mean, 0, 1e-12)
+		near(t, name+" variance", square, 1, 1e-12)
+	}
+	for a := range w.exposure {
+		sum := 0.0
+		for _, p := range w.exposure[a] {
+			sum += p
+		}
+		near(t, "exposure", sum, 1, 1e-12)
+	}
+}
+
+// The world of the defaults is what the embedded model was trained on: its prompts must not change unnoticed.
+func TestDefaultWorldIsTheShippedOne(t *testing.T) {
+	r := newRecsys(t, nil)
+	const want = "the rower said so far : enjoy feed road audio yes save mail tree talk yes keep mail trip post yes save mail plant text yes " +
+		"send feed plant video yes like mail plant photo yes keep mail tree photo yes like inbox music image yes enjoy home song post yes " +
+		"enjoy home trip clip yes save mail trip image yes share home tree audio no send home road talk yes enjoy home ball image yes " +
+		"keep inbox plant post no like mail plant text yes keep inbox code audio no enjoy feed plant photo yes now like home road clip yes"
+	if got := newWordEncoder().decode(r.Train(1, 0).Tokens); got != want {
+		t.Errorf("the first training prompt is\n%q\nexpected\n%q\nA change of the world needs a new pretrained model.", got, want)
+	}
+	near(t, "ceiling", r.Headroom().Ceiling, 0.875677, 5e-7)
 }
 
 func TestPromptsOfAMemberShareThePrefix(t *testing.T) {
@@ -491,6 +529,54 @@ func TestTrainedTokenizer(t *testing.T) {
 		tokens += len(r.Train(1, i).Tokens)
 	}
 	t.Logf("vocabulary %d, %.1f tokens a prompt", enc.Vocab(), float64(tokens)/1000)
+}
+
+// A small vocabulary splits rare words; answers and prefixes stay where they are.
+func TestWordsOfSeveralTokens(t *testing.T) {
+	w, err := NewWorld(DefaultRecsys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := tokenizer.Train(slices.Values(w.Corpus(1000)), 400, []string{"<eos>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultRecsys()
+	small(&cfg)
+	r, err := NewRecsys(cfg, enc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := 0
+	for i := range r.lexicon.words {
+		if len(r.spaced[i]) > 1 {
+			split++
+		}
+	}
+	if split < 10 {
+		t.Fatalf("only %d words are split: the test shows nothing", split)
+	}
+	for i := range 100 {
+		e := r.Train(1, i)
+		for at, token := range e.Tokens {
+			// A label's token that another goes on from begins a longer word, as " no" does " now".
+			whole := at+1 == len(e.Tokens) || strings.HasPrefix(enc.Decode(e.Tokens[at+1:at+2]), " ")
+			if e.Answer[at] != (whole && slices.Contains(r.Labels(), token)) {
+				t.Fatalf("example %d, token %d: answer %v", i, at, e.Answer[at])
+			}
+		}
+		if text := enc.Decode(e.Tokens); !slices.Equal(enc.Encode(text), e.Tokens) {
+			t.Fatalf("%q is encoded in another way", text)
+		}
+	}
+	for i, c := range r.Cases() {
+		if first := r.Cases()[i-i%20]; first.Group != c.Group || !slices.Equal(first.Prompt[:first.PrefixLen], c.Prompt[:c.PrefixLen]) {
+			t.Fatalf("case %d does not share its member's prefix", i)
+		}
+		if before := enc.Decode(c.Prompt[:c.PrefixLen]); !slices.Contains(leadWords, before[strings.LastIndexByte(before, ' ')+1:]) {
+			t.Fatalf("case %d: prefix %q does not end with its lead", i, before)
+		}
+	}
 }
 
 // joined is an encoder that makes one token of two words.

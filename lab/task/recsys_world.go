@@ -33,8 +33,8 @@ const (
 )
 
 // affinity is what one archetype likes. Each column has mean 0 and standard deviation 1 over the archetypes; those of a hint's group
-// are alike by the configured kinship. So what there is to learn comes in steps: popular topics, generous members, groups, archetypes and their topics. (Without
-// the first steps a small model takes several times as long to begin.)
+// are alike by the configured kinship. So what there is to learn comes in steps, each of which pays by itself: popular topics, generous
+// members, groups, archetypes.
 type affinity struct {
 	generous float64 // says yes more often, to everything
 	topic    [topics]float64

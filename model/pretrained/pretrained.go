@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-//go:embed all:*
+//go:embed recsys-fm
 var files embed.FS
 
 // Names lists the embedded models.

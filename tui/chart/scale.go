@@ -15,9 +15,12 @@ type scale struct {
 
 func newScale(log bool) scale { return scale{log: log, low: math.Inf(1), high: math.Inf(-1)} }
 
+// extreme bounds what is drawn, so that no range overflows or underflows.
+const extreme = 1e300
+
 // holds says whether a value has a place on the axis.
 func (s *scale) holds(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!s.log || v > 0)
+	return math.Abs(v) <= extreme && (!s.log || v >= 1/extreme) // false for NaN
 }
 
 func (s *scale) include(v float64) { s.low, s.high = min(s.low, v), max(s.high, v) }
@@ -38,8 +41,6 @@ func (s *scale) settle(air bool) {
 	case span <= 1e-9*max(math.Abs(s.low), math.Abs(s.high)) || span == 0:
 		half := max(math.Abs(s.low)*0.01, 1e-6)
 		s.low, s.high = s.low-half, s.high+half
-	case math.IsInf(span, 0): // the ends of float64: halve both, nothing sensible is drawn
-		s.low, s.high = s.low/4, s.high/4
 	case air:
 		s.low, s.high = s.low-span*0.03, s.high+span*0.03
 	}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"slimlab/internal/atomicfile"
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/run"
+	"slimlab/lab/scenario"
+	"slimlab/tui"
+)
+
+// bench is the lab as the workbench sees it.
+type bench struct {
+	lab  *run.Lab
+	wait sync.WaitGroup // of runs in progress
+}
+
+func newBench(l *run.Lab) *bench { return &bench{lab: l} }
+
+// close waits for runs that were cancelled on the way out, so that their logs are complete.
+func (b *bench) close() { b.wait.Wait() }
+
+func (b *bench) Scenarios(context.Context) ([]tui.ScenarioInfo, error) {
+	entries, err := b.lab.Scenarios()
+	if err != nil {
+		return nil, err
+	}
+	var infos []tui.ScenarioInfo
+	for _, e := range entries {
+		info := tui.ScenarioInfo{Name: e.Name, About: e.About, Err: e.Err}
+		if e.Err == nil {
+			info = b.describe(e.Name)
+		}
+		if e.Name == defaultScenario {
+			infos = append([]tui.ScenarioInfo{info}, infos...)
+			continue
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+func (b *bench) describe(name string) tui.ScenarioInfo {
+	s, err := b.lab.Scenario(name, scenario.Options{})
+	if err != nil {
+		return tui.ScenarioInfo{Name: name, Err: err}
+	}
+	info := tui.ScenarioInfo{Name: s.Name, About: s.About, Cells: len(s.Points) * len(s.Seeds), Seeds: len(s.Seeds), Rows: s.Rows}
+	for _, a := range s.Axes {
+		info.Sweep = append(info.Sweep, a.Key+": "+strings.Join(a.Values, ", "))
+	}
+	for _, step := range s.Points[0].Steps {
+		info.Steps = append(info.Steps, step.String())
+	}
+	for _, e := range s.Expect {
+		info.Expect = append(info.Expect, e.Text)
+	}
+	return info
+}
+
+func (b *bench) Runs(context.Context) ([]tui.RunInfo, error) {
+	runs, err := b.lab.Runs()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]tui.RunInfo, len(runs))
+	for i, r := range runs {
+		infos[i] = tui.RunInfo{
+			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
+			Machine: r.Machine, Quick: r.Quick, Err: r.Problem,
+		}
+	}
+	return infos, nil
+}
+
+// Start begins a run. It goes on when ctx ends: only Cancel stops it.
+func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, error) {
+	s, err := b.lab.Scenario(name, scenario.Options{Quick: quick})
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.lab.Start(s.Plan(), run.Options{})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	b.wait.Go(func() {
+		defer close(done)
+		defer cancel()
+		// How it ended is in the events, which the workbench shows.
+		_, _ = r.Work(ctx)
+	})
+	return &tui.Live{RunID: r.ID, Board: r.Board, Cancel: cancel, Done: done}, nil
+}
+
+func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) { return b.lab.Events(name) }
+
+func (b *bench) Export(_ context.Context, name, format, path string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	events, err := b.lab.Events(name)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", name, err)
+	}
+	view := lab.Fold(events).Snapshot()
+	return atomicfile.Write(path, func(w io.Writer) error { return report.Write(format, w, view) })
+}

@@ -1,0 +1,309 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/tui/chart"
+	"slimlab/tui/text"
+)
+
+// chartKind is what the chart below the table shows.
+type chartKind int
+
+const (
+	chartAuto   chartKind = iota // the training loss of the marked rows, of the step that is being worked on, or of the row under the cursor
+	chartSeries                  // one series by its name
+	chartMetric                  // one metric of all rows
+	chartTrade                   // quality against bytes
+)
+
+type chartChoice struct {
+	kind chartKind
+	name string // series or metric key
+}
+
+// lossSuffix ends the name of the series that a step's training loss goes to: "distilled.loss".
+const lossSuffix = ".loss"
+
+// maxCurves is as many as can still be told apart.
+const maxCurves = 6
+
+// curve is a line of the chart with its name.
+type curve struct {
+	name   string
+	series *lab.Series
+}
+
+// chartLines draws the chart with its heading.
+func (m *model) chartLines(t *table, height, width int) []string {
+	switch c := m.run.chart; c.kind {
+	case chartMetric:
+		return m.metricChart(t, c.name, height, width)
+	case chartTrade:
+		return m.tradeChart(t, height, width)
+	case chartSeries:
+		return m.curveChart(c.name, curvesNamed(t.view, []string{c.name}), height, width, math.NaN())
+	}
+	names := m.autoSeries(t.view)
+	return m.curveChart(strings.Join(names, ", "), curvesNamed(t.view, names), height, width, math.NaN())
+}
+
+// autoSeries chooses the loss curves to show when nobody did.
+func (m *model) autoSeries(v *lab.View) []string {
+	r := &m.run
+	var names []string
+	for _, i := range r.order {
+		if name := v.Rows[i].Name + lossSuffix; r.marks[i] && hasSeries(v, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		return names
+	}
+	for i := range v.Cells {
+		if c := &v.Cells[i]; c.State == lab.Running && hasSeries(v, c.Stage+lossSuffix) {
+			return []string{c.Stage + lossSuffix}
+		}
+	}
+	if r.row < len(v.Rows) && v.State != lab.Running && hasSeries(v, v.Rows[r.row].Name+lossSuffix) {
+		return []string{v.Rows[r.row].Name + lossSuffix}
+	}
+	for i := len(v.Rows) - 1; i >= 0; i-- { // the step that trained last
+		if name := v.Rows[i].Name + lossSuffix; hasSeries(v, name) {
+			return []string{name}
+		}
+	}
+	return nil
+}
+
+func hasSeries(v *lab.View, name string) bool {
+	for i := range v.Cells {
+		if v.Cells[i].Find(name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// seriesNames lists every series of the run once, in order of appearance.
+func seriesNames(v *lab.View) []string {
+	var names []string
+	for i := range v.Cells {
+		for j := range v.Cells[i].Series {
+			if name := v.Cells[i].Series[j].Name; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// curvesNamed finds the named series in all cells.
+func curvesNamed(v *lab.View, names []string) []curve {
+	var curves []curve
+	for _, name := range names {
+		for i := range v.Cells {
+			c := &v.Cells[i]
+			s := c.Find(name)
+			if s == nil {
+				continue
+			}
+			var words []string
+			if len(names) > 1 {
+				words = append(words, name)
+			}
+			if len(v.Cells) > 1 {
+				words = append(words, c.ID)
+			}
+			curves = append(curves, curve{text.Clean(strings.Join(words, " ")), s})
+		}
+	}
+	return curves
+}
+
+// curveChart draws training curves. at is where values are read off, as a share of the range of steps; NaN is nowhere.
+func (m *model) curveChart(title string, curves []curve, height, width int, at float64) []string {
+	hidden := max(0, len(curves)-maxCurves)
+	if hidden > 0 {
+		curves = curves[len(curves)-maxCurves:] // the latest: what moves
+	}
+	c := chart.Chart{
+		X: chart.Axis{Title: "step", Log: m.run.logX, Format: formatCount}, Y: chart.Axis{Log: m.run.logY, Format: formatLoss},
+		Cursor: math.NaN(), ASCII: m.theme.ascii, Dim: m.theme.dim,
+	}
+	steps := [2]float64{math.Inf(1), math.Inf(-1)}
+	for i, one := range curves {
+		line := chart.Line{Paint: m.theme.line(i)}
+		for _, p := range one.series.Points() {
+			line.Points = append(line.Points, chart.Point{X: float64(p.Step), Y: p.Value})
+			steps[0], steps[1] = min(steps[0], float64(p.Step)), max(steps[1], float64(p.Step))
+		}
+		c.Lines = append(c.Lines, line)
+	}
+	if !math.IsNaN(at) && steps[0] <= steps[1] {
+		c.Cursor = steps[0] + at*(steps[1]-steps[0])
+	}
+	if title == "" {
+		title = "training loss"
+	}
+	heading := m.chartHeading(text.Clean(title)+m.scaleWord(), m.legend(curves, c.Cursor, hidden), width)
+	return append([]string{heading}, c.Render(width, height-1)...)
+}
+
+// legend names the curves with their last values, or their values at the cursor.
+func (m *model) legend(curves []curve, cursor float64, hidden int) string {
+	var parts []string
+	for i, one := range curves {
+		s := one.series
+		part := ""
+		if len(curves) > 1 {
+			part = m.theme.line(i).On(chart.Sample(i, m.theme.ascii)) + " "
+		}
+		if one.name != "" {
+			part += one.name + " "
+		}
+		step, value := s.Last.Step, s.Last.Value
+		if !math.IsNaN(cursor) {
+			step, value = valueAt(s, cursor)
+		}
+		part += formatLoss(value)
+		if len(curves) == 1 {
+			part += fmt.Sprintf(" at step %d", step)
+		}
+		if s.NotFinite > 0 {
+			part += fmt.Sprintf(" (%d not finite)", s.NotFinite)
+		}
+		parts = append(parts, part)
+	}
+	if len(curves) > 1 && !math.IsNaN(cursor) {
+		parts = append(parts, fmt.Sprintf("at step %.0f", cursor))
+	}
+	if hidden > 0 {
+		parts = append(parts, fmt.Sprintf("%d more hidden: mark rows or filter", hidden))
+	}
+	return strings.Join(parts, "  ")
+}
+
+// valueAt is the curve's point nearest to a step.
+func valueAt(s *lab.Series, step float64) (at int, value float64) {
+	best := math.Inf(1)
+	for _, p := range s.Points() {
+		if d := math.Abs(float64(p.Step) - step); d < best {
+			best, at, value = d, p.Step, p.Value
+		}
+	}
+	return at, value
+}
+
+// chartHeading is the line between table and chart.
+func (m *model) chartHeading(title, legend string, width int) string {
+	left := m.theme.dim.On("── ") + m.theme.head.On(title) + " "
+	if legend != "" {
+		left += "  " + legend + " "
+	}
+	left = text.Cut(left, width)
+	return left + m.theme.dim.On(text.Repeat("─", width-text.Width(left)))
+}
+
+func (m *model) scaleWord() string {
+	switch {
+	case m.run.logX && m.run.logY:
+		return " (log-log)"
+	case m.run.logY:
+		return " (log y)"
+	case m.run.logX:
+		return " (log x)"
+	}
+	return ""
+}
+
+// metricChart shows a metric of every row, with intervals, against the baseline's.
+func (m *model) metricChart(t *table, key string, height, width int) []string {
+	metric := metricOf(key)
+	d := chart.Dots{X: chart.Axis{Title: metric.Title, Log: m.run.logX}, Baseline: math.NaN(), Dim: m.theme.dim}
+	var values []float64
+	for n, i := range m.run.order {
+		row := &t.view.Rows[i]
+		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == m.run.grid.Row}
+		if s, ok := row.Metric(key); ok {
+			values = append(values, s.Value)
+			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric, s), m.theme.line(0)
+			if s.Interval {
+				mark.Low, mark.High = s.Low, s.High
+			}
+		}
+		d.Marks = append(d.Marks, mark)
+	}
+	legend := "value and interval of every row"
+	if len(t.view.Rows) > 0 {
+		if s, ok := t.view.Rows[0].Metric(key); ok {
+			d.Baseline = s.Value
+			legend += ";  ┊ " + text.Clean(t.view.Rows[0].Label())
+		}
+	}
+	scale := report.ScaleOf(metric, values...)
+	d.X.Format = scale.Format
+	title := metric.Title
+	if m.run.logX {
+		title += " (log)"
+	}
+	return append([]string{m.chartHeading(title, legend, width)}, d.Render(width, height-1)...)
+}
+
+// tradeChart shows quality against bytes: what was lost against what was saved.
+func (m *model) tradeChart(t *table, height, width int) []string {
+	quality := qualityOf(t)
+	size := metricOf("bytes")
+	s := chart.Scatter{X: chart.Axis{Title: size.Title, Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY}, Dim: m.theme.dim}
+	var xs, ys []float64
+	for n, i := range m.run.order {
+		row := &t.view.Rows[i]
+		x, hasX := row.Metric(size.Key)
+		y, hasY := row.Metric(quality.Key)
+		if !hasX || !hasY {
+			continue
+		}
+		xs, ys = append(xs, x.Value), append(ys, y.Value)
+		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == m.run.grid.Row, Paint: m.theme.line(len(s.Marks))})
+	}
+	s.X.Format = report.ScaleOf(size, xs...).Format
+	s.Y.Format = report.ScaleOf(quality, ys...).Format
+	return append([]string{m.chartHeading(quality.Title+" against bytes"+m.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
+}
+
+// qualityOf is the metric that stands for quality in this run.
+func qualityOf(t *table) lab.Metric {
+	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
+		if slices.ContainsFunc(t.metrics, func(m lab.Metric) bool { return m.Key == key }) {
+			return metricOf(key)
+		}
+	}
+	return metricOf("auc_soft")
+}
+
+func metricOf(key string) lab.Metric {
+	metric, ok := lab.MetricByKey(key)
+	if !ok {
+		metric = lab.Metric{Key: key, Title: key}
+	}
+	return metric
+}
+
+func formatLoss(x float64) string { return report.ScaleOf(lab.Metric{}, x).Format(x) }
+
+func formatCount(x float64) string { return report.ScaleOf(lab.Metric{Unit: lab.Count}, x).Format(x) }
+
+// sparkline draws a curve in eight cells.
+func sparkline(s *lab.Series) string {
+	points := s.Points()
+	values := make([]float64, len(points))
+	for i, p := range points {
+		values[i] = p.Value
+	}
+	return chart.Spark(values, 8)
+}

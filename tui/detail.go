@@ -1,0 +1,174 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/tui/grid"
+	"slimlab/tui/text"
+)
+
+// detailLines draws all that is known of the row under the cursor: every metric by seed, the stages, the curves.
+func (m *model) detailLines(t *table, width, height int) []string {
+	r := &m.run
+	row := &t.view.Rows[r.order[r.grid.Row]]
+	glyph, paint := m.theme.state(row.State)
+	title := " " + m.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+rowState(t.view, row)) +
+		m.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), plural(row.Of, "seed")))
+	lines := []string{title}
+	stages := m.stageLines(t.view, row)
+	curves := m.detailCurves(t.view, row)
+	room := height - 1 - len(stages)
+	graph := 0
+	if len(curves) > 0 && room >= 12 {
+		graph = min(max(8, room/2), 24)
+	}
+	metrics := measured(row)
+	m.fillMetrics(row, metrics)
+	rows := min(max(3, room-graph), len(metrics)+1)
+	if len(metrics) == 0 {
+		lines = append(lines, text.Fit("  nothing measured yet", width))
+	} else {
+		lines = append(lines, r.metrics.Render(width, rows)...)
+	}
+	lines = append(lines, stages...)
+	if graph > 0 {
+		graph = max(graph, min(24, height-len(lines)))
+		at := math.NaN()
+		if r.inspect >= 0 {
+			at = 1 - float64(r.inspect)/inspectSteps
+		}
+		lines = append(lines, m.curveChart(m.detailSeries(t.view, row), curves, graph, width, at)...)
+	}
+	return lines
+}
+
+// measured lists the metrics that the row has, those of the table first.
+func measured(row *lab.TableRow) []lab.Metric {
+	var out []lab.Metric
+	for _, metric := range lab.Metrics() {
+		if _, ok := row.Metric(metric.Key); ok {
+			out = append(out, metric)
+		}
+	}
+	return out
+}
+
+func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
+	g := &m.run.metrics
+	columns := []grid.Column{{Title: "metric"}, {Title: "value", Right: true}, {Title: "interval", Right: true}}
+	for i := range row.Of {
+		title := fmt.Sprintf("seed #%d", i+1)
+		for _, metric := range metrics { // the seed's own number, once it has reported
+			if s := row.Values[metric.Key]; i < len(s.Seeds) {
+				title = fmt.Sprintf("seed %d", s.Seeds[i].Seed)
+				break
+			}
+		}
+		columns = append(columns, grid.Column{Title: title, Right: true})
+	}
+	columns = append(columns, grid.Column{Title: "doubts, meaning"})
+	g.Columns, g.Rows, g.Paints = columns, len(metrics), m.theme.grid()
+	g.At = func(i, c int) grid.Cell {
+		metric := metrics[i]
+		s := row.Values[metric.Key]
+		scale := report.ScaleOf(metric, s.Value)
+		switch {
+		case c == 0:
+			return grid.Cell{Text: metric.Title}
+		case c == 1:
+			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Doubts) > 0)), Paint: m.theme.bold}
+		case c == 2 && s.Interval:
+			return grid.Cell{Text: scale.Format(s.Low) + " – " + scale.Format(s.High)}
+		case c >= 3 && c < 3+row.Of && c-3 < len(s.Seeds):
+			return grid.Cell{Text: scale.Format(s.Seeds[c-3].Value)}
+		case c == 3+row.Of:
+			return grid.Cell{Text: doubtsAndMeaning(metric, s), Paint: m.theme.dim}
+		}
+		return grid.Cell{Text: report.Missing, Paint: m.theme.dim}
+	}
+}
+
+func doubtsAndMeaning(metric lab.Metric, s lab.Summary) string {
+	if len(s.Doubts) == 0 {
+		return metric.About
+	}
+	return "* " + text.Clean(strings.Join(s.Doubts, "; ")) + " · " + metric.About
+}
+
+// stageLines tells how the row's step went, a line a cell, at most four.
+func (m *model) stageLines(v *lab.View, row *lab.TableRow) []string {
+	var lines []string
+	for n, id := range row.Cells {
+		c := v.Cell(id)
+		if c == nil {
+			continue
+		}
+		if len(lines) == 4 {
+			lines = append(lines, m.theme.dim.On(fmt.Sprintf("  … and %d more cells", len(row.Cells)-n)))
+			break
+		}
+		for _, s := range c.Stages {
+			if s.Name != row.Name {
+				continue
+			}
+			glyph, paint := m.theme.state(s.State)
+			lines = append(lines, "  "+paint.On(glyph)+" "+text.Clean(row.Name+", "+m.stageText(v, c, s)))
+		}
+		if c.State == lab.Failed && c.Stage == row.Name {
+			lines = append(lines, "  "+m.theme.failed.On("✗ "+text.Clean(c.Error)))
+		}
+	}
+	return lines
+}
+
+// detailSeries is the title of the detail's chart: the chosen series, or the row's loss.
+func (m *model) detailSeries(v *lab.View, row *lab.TableRow) string {
+	own := rowSeries(v, row)
+	if len(own) == 0 {
+		return ""
+	}
+	for _, name := range own {
+		if name == m.run.curve.name {
+			return name
+		}
+	}
+	for _, name := range own {
+		if name == row.Name+lossSuffix {
+			return name
+		}
+	}
+	return own[0]
+}
+
+// rowSeries lists the series of the row's step.
+func rowSeries(v *lab.View, row *lab.TableRow) []string {
+	var own []string
+	for _, name := range seriesNames(v) {
+		if strings.HasPrefix(name, row.Name+".") {
+			own = append(own, name)
+		}
+	}
+	return own
+}
+
+// detailCurves are the row's own cells' curves of the chosen series.
+func (m *model) detailCurves(v *lab.View, row *lab.TableRow) []curve {
+	name := m.detailSeries(v, row)
+	var curves []curve
+	for _, id := range row.Cells {
+		if c := v.Cell(id); c != nil {
+			if s := c.Find(name); s != nil {
+				label := ""
+				if len(row.Cells) > 1 {
+					label = fmt.Sprintf("seed %d", c.Seed)
+				}
+				curves = append(curves, curve{label, s})
+			}
+		}
+	}
+	return curves
+}

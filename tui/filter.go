@@ -1,0 +1,148 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// filter is a line of conditions that a row must all meet:
+//
+//	text         the row's label contains it, whatever the case
+//	key=value    state, row, or an axis of the sweep equals value; or a metric equals a number
+//	key<num      a metric is less; also > <= >=; numbers may end in k M G, B kB MB GB, s ms µs, %
+//	has:key      the metric was measured
+//	not X        the next condition must not hold
+type filter struct{ conditions []condition }
+
+type condition struct {
+	not   bool
+	key   string
+	op    string // "text", "has", "=", "<", ">", "<=", ">="
+	value string
+	num   float64
+}
+
+// parseFilter reads a filter; axes are the keys of the sweep. The empty filter keeps every row.
+func parseFilter(line string, axes []string) (filter, error) {
+	var f filter
+	not := false
+	for _, word := range strings.Fields(line) {
+		if word == "not" {
+			not = !not
+			continue
+		}
+		c, err := parseCondition(word, axes)
+		if err != nil {
+			return filter{}, err
+		}
+		c.not = not
+		not = false
+		f.conditions = append(f.conditions, c)
+	}
+	if not {
+		return filter{}, fmt.Errorf("not: a condition must follow")
+	}
+	return f, nil
+}
+
+func parseCondition(word string, axes []string) (condition, error) {
+	if key, ok := strings.CutPrefix(word, "has:"); ok {
+		if _, known := lab.MetricByKey(key); !known {
+			return condition{}, fmt.Errorf("has: %q is no metric", key)
+		}
+		return condition{op: "has", key: key}, nil
+	}
+	at := strings.IndexAny(word, "=<>")
+	if at <= 0 {
+		return condition{op: "text", value: strings.ToLower(word)}, nil
+	}
+	c := condition{key: word[:at], op: word[at : at+1], value: word[at+1:]}
+	if c.op != "=" && strings.HasPrefix(c.value, "=") {
+		c.op, c.value = c.op+"=", c.value[1:]
+	}
+	if _, metric := lab.MetricByKey(c.key); !metric {
+		known := append([]string{"state", "row"}, axes...)
+		for _, k := range known {
+			if k == c.key {
+				if c.op != "=" {
+					return c, fmt.Errorf("%s is a word: only %s=… can be asked", c.key, c.key)
+				}
+				c.value = strings.ToLower(c.value)
+				return c, nil
+			}
+		}
+		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(known, ", "))
+	}
+	num, err := parseNumber(c.value)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", c.key, err)
+	}
+	c.num = num
+	return c, nil
+}
+
+// suffixes turn what the table shows into base units, longest first.
+var suffixes = []struct {
+	text  string
+	times float64
+}{{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"ms", 1e-3}, {"µs", 1e-6}, {"us", 1e-6}, {"ns", 1e-9}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"s", 1}, {"%", 0.01}, {"×", 1}, {"x", 1}}
+
+func parseNumber(s string) (float64, error) {
+	digits, times := s, 1.0
+	for _, suffix := range suffixes {
+		if rest, ok := strings.CutSuffix(s, suffix.text); ok {
+			digits, times = rest, suffix.times
+			break
+		}
+	}
+	x, err := strconv.ParseFloat(digits, 64)
+	if err != nil || math.IsNaN(x) {
+		return 0, fmt.Errorf("found %q, expected a number", s)
+	}
+	return x * times, nil
+}
+
+// keeps says whether the row meets every condition.
+func (f filter) keeps(r *lab.TableRow) bool {
+	for _, c := range f.conditions {
+		if c.holds(r) == c.not {
+			return false
+		}
+	}
+	return true
+}
+
+func (c condition) holds(r *lab.TableRow) bool {
+	switch {
+	case c.op == "text":
+		return strings.Contains(strings.ToLower(r.Label()), c.value)
+	case c.key == "state":
+		return r.State.String() == c.value
+	case c.key == "row":
+		return strings.ToLower(r.Name) == c.value
+	}
+	if value, ok := r.Param(c.key); ok && c.op == "=" {
+		return strings.ToLower(value) == c.value
+	}
+	s, ok := r.Metric(c.key)
+	if !ok {
+		return false
+	}
+	switch c.op {
+	case "has":
+		return true
+	case "<":
+		return s.Value < c.num
+	case ">":
+		return s.Value > c.num
+	case "<=":
+		return s.Value <= c.num
+	case ">=":
+		return s.Value >= c.num
+	}
+	return math.Abs(s.Value-c.num) <= 1e-9*math.Abs(c.num)
+}

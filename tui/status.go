@@ -1,0 +1,127 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/tui/text"
+)
+
+// statusLine says in one line which run this is and how it stands.
+func (m *model) statusLine(v *lab.View, width int) string {
+	s := m.run.session
+	name := text.Clean(v.Begin.Scenario)
+	if v.Begin.Quick {
+		name += " (quick)"
+	}
+	glyph, paint := m.theme.state(v.State)
+	parts := []string{}
+	if v.State == lab.Running {
+		parts = append(parts, m.progress(v)...)
+	} else {
+		parts = append(parts, "took "+report.Duration(v.Time))
+	}
+	if v.Error != "" {
+		parts = append(parts, text.Clean(v.Error))
+	}
+	if n := len(v.Verdicts); n > 0 {
+		held := 0
+		for _, x := range v.Verdicts {
+			held += number(x.Held)
+		}
+		parts = append(parts, fmt.Sprintf("%d of %d expectations held (v)", held, n))
+	}
+	if f := m.run.line.String(); f != "" && !m.run.isTyped {
+		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(m.run.order), len(v.Rows)))
+	}
+	line := " " + m.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
+	return text.Sides(text.Cut(line, width), m.mode(s), width)
+}
+
+// mode is what is unusual about what is shown: a replay, a frozen view.
+func (m *model) mode(s *session) string {
+	var words []string
+	if r := s.replay; r != nil {
+		word := fmt.Sprintf("▶ replay ×%g", r.speed)
+		switch {
+		case r.next == len(r.events):
+			word = "▶ replay ended"
+		case !r.playing:
+			word = "▶ replay paused"
+		}
+		if last := len(r.events) - 1; last >= 0 && r.events[last].Time > 0 {
+			word += fmt.Sprintf(" at %s of %s", report.Duration(r.clock), report.Duration(r.events[last].Time))
+		}
+		words = append(words, word)
+	}
+	if s.frozen != nil {
+		words = append(words, "frozen (.)")
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return m.theme.warning.On(strings.Join(words, "  ") + " ")
+}
+
+// progress tells what a running run is at.
+func (m *model) progress(v *lab.View) []string {
+	elapsed := v.Time
+	if s := m.run.session; s.live != nil && s.frozen == nil && !s.over() {
+		elapsed = m.now().Sub(s.began).Seconds()
+	}
+	parts := []string{report.Duration(elapsed)}
+	finished, first, more := 0, (*lab.CellView)(nil), 0
+	for i := range v.Cells {
+		c := &v.Cells[i]
+		switch c.State {
+		case lab.Running:
+			if first == nil {
+				first = c
+			} else {
+				more++
+			}
+		case lab.Waiting:
+		default:
+			finished++
+		}
+	}
+	if len(v.Cells) > 1 {
+		parts = append(parts, fmt.Sprintf("%d of %d cells", finished, len(v.Cells)))
+	}
+	if first == nil {
+		return parts
+	}
+	at := text.Clean(first.Stage)
+	if len(v.Cells) > 1 {
+		at = text.Clean(first.ID) + ": " + at
+	}
+	if first.Total > 0 {
+		at += fmt.Sprintf(" %d/%d", first.Step, first.Total)
+	}
+	parts = append(parts, at)
+	if left, ok := stepLeft(v, first); ok {
+		parts = append(parts, "~"+report.Duration(left)+" left in this step")
+	} else if n := len(first.Stages); n > 0 && first.Stages[n-1].Text != "" {
+		parts = append(parts, text.Clean(first.Stages[n-1].Text))
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return parts
+}
+
+// stepLeft estimates the rest of a step from its own pace. It says nothing before a twentieth is done: steps that load or compile
+// first would promise too much.
+func stepLeft(v *lab.View, c *lab.CellView) (seconds float64, ok bool) {
+	n := len(c.Stages)
+	if n == 0 || c.Total <= 0 || c.Step*20 < c.Total || c.Step >= c.Total {
+		return 0, false
+	}
+	spent := v.Time - c.Stages[n-1].Started
+	if spent < 1 {
+		return 0, false
+	}
+	return spent / float64(c.Step) * float64(c.Total-c.Step), true
+}
