@@ -47,7 +47,7 @@ func (p *program) runCommand() *cobra.Command {
 	flags := cmd.Flags()
 	addPlanFlags(cmd, &f)
 	flags.BoolVar(&f.fresh, "fresh", false, "make every artifact anew instead of taking those of earlier runs")
-	flags.IntVar(&f.jobs, "jobs", 1, "cells to work on at once; timings are taken alone in any case")
+	flags.IntVar(&f.jobs, "jobs", 0, "cells to work on at once (default: one a core); timings are taken alone in any case")
 	flags.StringArrayVar(&f.exports, "export", nil, "FORMAT=FILE: also write the results as table, md, csv, json or junit; - is stdout (repeatable)")
 	flags.StringVar(&f.events, "events", "", "write every event as a line of JSON to this file; - is stdout")
 	flags.StringArrayVar(&f.saves, "save", nil, "ROW=FOLDER: copy a row's model there, as a Hugging Face folder (repeatable)")

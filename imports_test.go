@@ -65,8 +65,10 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 		for _, spec := range file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
-			if strings.HasPrefix(name, "github.com/charmbracelet/") && room != "tui" {
-				t.Errorf("%s imports %s: only tui may", path, name)
+			for _, screen := range []string{"bubbletea", "bubbles", "lipgloss"} {
+				if strings.HasPrefix(name, "github.com/charmbracelet/"+screen) && room != "tui" {
+					t.Errorf("%s imports %s: only tui may", path, name)
+				}
 			}
 			if name == "C" {
 				t.Errorf("%s uses cgo", path)

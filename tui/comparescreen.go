@@ -49,7 +49,7 @@ func (m *model) compared(msg comparedMsg) {
 		return
 	}
 	m.compare = compareScreen{base: msg.base, next: msg.next, result: report.Compare(msg.views[0], msg.views[1]), onlyNew: m.compare.onlyNew}
-	m.screen = screenCompare
+	m.screen, m.message = screenCompare, ""
 }
 
 // changes are the lines of the table.

@@ -133,7 +133,7 @@ func (m *model) curveChart(title string, curves []curve, height, width int, at f
 		curves = curves[len(curves)-maxCurves:] // the latest: what moves
 	}
 	c := chart.Chart{
-		X: chart.Axis{Title: "step", Log: m.run.logX, Format: formatCount}, Y: chart.Axis{Log: m.run.logY, Format: formatLoss},
+		X: chart.Axis{Title: "step", Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY},
 		Cursor: math.NaN(), ASCII: m.theme.ascii, Dim: m.theme.dim,
 	}
 	steps := [2]float64{math.Inf(1), math.Inf(-1)}
@@ -295,8 +295,6 @@ func metricOf(key string) lab.Metric {
 }
 
 func formatLoss(x float64) string { return report.ScaleOf(lab.Metric{}, x).Format(x) }
-
-func formatCount(x float64) string { return report.ScaleOf(lab.Metric{Unit: lab.Count}, x).Format(x) }
 
 // sparkline draws a curve in eight cells.
 func sparkline(s *lab.Series) string {

@@ -15,8 +15,8 @@ import (
 func (m *model) detailLines(t *table, width, height int) []string {
 	r := &m.run
 	row := &t.view.Rows[r.order[r.grid.Row]]
-	glyph, paint := m.theme.state(row.State)
-	title := " " + m.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+rowState(t.view, row)) +
+	glyph, word, paint := m.rowState(t.view, row)
+	title := " " + m.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+word) +
 		m.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), plural(row.Of, "seed")))
 	lines := []string{title}
 	stages := m.stageLines(t.view, row)

@@ -53,8 +53,11 @@ func (m *model) draw() string {
 
 // screenLines draws title, screen and footer.
 func (m *model) screenLines() []string {
-	height := m.height - 3
-	lines := append(make([]string, 0, m.height), m.title(), "")
+	lines := append(make([]string, 0, m.height), m.title())
+	if m.height >= 30 { // air, where there is room for it
+		lines = append(lines, "")
+	}
+	height := m.height - len(lines) - 1
 	var body []string
 	switch {
 	case m.overlay != nil:

@@ -46,6 +46,7 @@ type model struct {
 	starting bool // a run is being started
 	ticking  bool
 	quitting bool // wait for the live run's end, then quit
+	hurried  bool // do not wait
 
 	dirty   bool   // the frame must be drawn anew
 	frame   string // the last one
@@ -171,7 +172,9 @@ func (m *model) key(k tea.KeyMsg) tea.Cmd {
 	return nil
 }
 
-func (m *model) say(format string, args ...any) { m.message, m.failed = fmt.Sprintf(format, args...), false }
+func (m *model) say(format string, args ...any) {
+	m.message, m.failed = fmt.Sprintf(format, args...), false
+}
 
 // fail shows an error and keeps it for the list of errors. A nil error is none.
 func (m *model) fail(what string, err error) {
@@ -269,6 +272,7 @@ func (m *model) opened(msg openedMsg) {
 func (m *model) watch(s *session) {
 	m.run.show(s)
 	m.screen, m.overlay = screenRun, nil
+	m.message = ""
 }
 
 func (m *model) loadScenarios() tea.Cmd {
@@ -310,6 +314,7 @@ func (m *model) startRun(scenario string, quick bool) tea.Cmd {
 // quit leaves, after a question when a run is live. A second time it does not ask.
 func (m *model) quit() tea.Cmd {
 	if m.live == nil || m.live.over() || m.quitting {
+		m.hurried = true
 		return tea.Quit
 	}
 	if q, asked := m.overlay.(*question); asked && q.quits {

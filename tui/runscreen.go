@@ -224,8 +224,8 @@ func (m *model) cell(t *table, row *lab.TableRow, column int) grid.Cell {
 	case column == columnLabel:
 		return grid.Cell{Text: text.Clean(row.Label())}
 	case column == columnState:
-		glyph, paint := m.theme.state(row.State)
-		return grid.Cell{Text: glyph + " " + rowState(t.view, row), Paint: paint}
+		glyph, word, paint := m.rowState(t.view, row)
+		return grid.Cell{Text: glyph + " " + word, Paint: paint}
 	case column-columnMetrics < len(t.metrics):
 		return m.metricCell(t, row, column-columnMetrics)
 	}
@@ -262,21 +262,31 @@ func halfWidth(s lab.Summary) float64 {
 	return max(s.High-s.Value, s.Value-s.Low)
 }
 
-// rowState says how far a row is: its word, the share of the step that is being worked on, and the seeds that have reported.
-func rowState(v *lab.View, row *lab.TableRow) string {
-	word := row.State.String()
-	for _, id := range row.Cells {
-		if c := v.Cell(id); c != nil && c.State == lab.Running && c.Stage == row.Name && row.State == lab.Running {
-			if c.Total > 0 {
-				word += fmt.Sprintf(" %d%%", 100*c.Step/c.Total)
-			}
-			break
+// rowState says how far a row is: the share of the step that is being worked on, and how many seeds have reported.
+func (m *model) rowState(v *lab.View, row *lab.TableRow) (glyph, word string, p text.Paint) {
+	glyph, p = m.theme.state(row.State)
+	word = row.State.String()
+	seeds := fmt.Sprintf("%d/%d seeds", row.Done, row.Of)
+	if row.State != lab.Running {
+		if row.Done > 0 && row.Done < row.Of {
+			word += " " + seeds
 		}
+		return glyph, word, p
 	}
-	if row.Of > 1 && row.State != lab.Waiting && row.Done < row.Of {
-		word += fmt.Sprintf(" %d/%d", row.Done, row.Of)
+	for _, id := range row.Cells {
+		c := v.Cell(id)
+		if c == nil || c.State != lab.Running || c.Stage != row.Name {
+			continue
+		}
+		if c.Total > 0 {
+			word += fmt.Sprintf(" %d%%", 100*c.Step/c.Total)
+		}
+		if row.Done > 0 {
+			word += fmt.Sprintf(" %d/%d", row.Done, row.Of)
+		}
+		return glyph, word, p
 	}
-	return word
+	return "◌", seeds, m.theme.dim // nobody is at it: other seeds will come to it
 }
 
 // trend is the row's training loss in a few cells.

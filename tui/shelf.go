@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
@@ -190,6 +189,9 @@ func (m *model) shelfItem(it item, selected bool, width int) string {
 		note, paint = m.lastWord(it.scenario)
 	} else {
 		name, note = it.run.Scenario, it.run.Started.Format("01-02 15:04")
+		if width < 40 {
+			note = it.run.Started.Format("01-02")
+		}
 		if it.run.Quick {
 			name += " (quick)"
 		}
@@ -218,7 +220,7 @@ func (m *model) shelfItem(it item, selected bool, width int) string {
 // runState is how a past run ended. One that never ended and is not live here has been cut off.
 func (m *model) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 	if r.Err != nil {
-		return "✗", "bad", m.theme.failed
+		return "✗", "bad ", m.theme.failed
 	}
 	glyph, p = m.theme.state(r.State)
 	return glyph, text.Fit(r.State.String(), 4), p
@@ -227,7 +229,7 @@ func (m *model) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 // lastWord is what the list says of a scenario: that it cannot run, or how its last run ended.
 func (m *model) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
 	if c.Err != nil {
-		return "✗ error", m.theme.failed
+		return "✗ bad ", m.theme.failed
 	}
 	if r := m.lastRun(c.Name); r != nil {
 		glyph, word, p := m.runState(r)
@@ -294,7 +296,11 @@ func (m *model) scenarioDetails(c *ScenarioInfo, width int) []string {
 		return p.lines
 	}
 	p.say("")
-	p.say(text.Wrap(fmt.Sprintf("%s: %s × %s", plural(c.Cells, "cell"), plural(c.Cells/max(1, c.Seeds), "sweep point"), plural(c.Seeds, "seed")), width)...)
+	work := plural(c.Seeds, "seed")
+	if len(c.Sweep) > 0 {
+		work = fmt.Sprintf("%s: %s × %s", plural(c.Cells, "cell"), plural(c.Cells/max(1, c.Seeds), "sweep point"), work)
+	}
+	p.say(text.Cut(work+" in the full run", width))
 	if r := m.lastRun(c.Name); r != nil {
 		glyph, word, _ := m.runState(r)
 		p.say(text.Cut(fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, strings.TrimSpace(word), report.Duration(r.Duration.Seconds())), width))
@@ -356,14 +362,4 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// stateOf finds how a run stands in the list of runs.
-func (m *model) stateOf(id string) (lab.State, bool) {
-	for _, r := range m.shelf.runs {
-		if r.ID == id {
-			return r.State, true
-		}
-	}
-	return lab.Waiting, false
 }

@@ -71,7 +71,7 @@ func (m *model) progress(v *lab.View) []string {
 	if s := m.run.session; s.live != nil && s.frozen == nil && !s.over() {
 		elapsed = m.now().Sub(s.began).Seconds()
 	}
-	parts := []string{report.Duration(elapsed)}
+	parts := []string{clock(elapsed)}
 	finished, first, more := 0, (*lab.CellView)(nil), 0
 	for i := range v.Cells {
 		c := &v.Cells[i]
@@ -88,21 +88,21 @@ func (m *model) progress(v *lab.View) []string {
 		}
 	}
 	if len(v.Cells) > 1 {
-		parts = append(parts, fmt.Sprintf("%d of %d cells", finished, len(v.Cells)))
+		parts = append(parts, fmt.Sprintf("%d/%d cells", finished, len(v.Cells)))
 	}
 	if first == nil {
 		return parts
 	}
 	at := text.Clean(first.Stage)
 	if len(v.Cells) > 1 {
-		at = text.Clean(first.ID) + ": " + at
+		at = text.Clean(first.ID) + " " + at
 	}
 	if first.Total > 0 {
 		at += fmt.Sprintf(" %d/%d", first.Step, first.Total)
 	}
 	parts = append(parts, at)
 	if left, ok := stepLeft(v, first); ok {
-		parts = append(parts, "~"+report.Duration(left)+" left in this step")
+		parts[len(parts)-1] += ", ~" + clock(left) + " to go"
 	} else if n := len(first.Stages); n > 0 && first.Stages[n-1].Text != "" {
 		parts = append(parts, text.Clean(first.Stages[n-1].Text))
 	}
@@ -124,4 +124,12 @@ func stepLeft(v *lab.View, c *lab.CellView) (seconds float64, ok bool) {
 		return 0, false
 	}
 	return spent / float64(c.Step) * float64(c.Total-c.Step), true
+}
+
+// clock writes a time that runs, without the fractions that would flicker.
+func clock(seconds float64) string {
+	if seconds < 60 {
+		return fmt.Sprintf("%.0fs", max(0, seconds))
+	}
+	return report.Duration(seconds)
 }

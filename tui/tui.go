@@ -11,8 +11,8 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// Run opens the workbench on the terminal and returns when it is left. A run that is still live then is cancelled and waited for. It
-// does not check that there is a terminal.
+// Run opens the workbench on the terminal and returns when it is left. A run that is still live then is cancelled, and waited for
+// unless the user left at once. It does not check that there is a terminal.
 func Run(bench Bench, o Options) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -21,7 +21,9 @@ func Run(bench Bench, o Options) error {
 	_, err := tea.NewProgram(m, tea.WithAltScreen(), tea.WithFPS(30)).Run()
 	if m.live != nil && !m.live.over() {
 		m.live.live.Cancel()
-		<-m.live.live.Done
+		if !m.hurried {
+			<-m.live.live.Done
+		}
 	}
 	if errors.Is(err, tea.ErrInterrupted) {
 		return nil

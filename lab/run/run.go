@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // Options say how to run a plan.
 type Options struct {
 	Fresh bool            // make every artifact anew
-	Jobs  int             // cells at once; 0 is 1, which leaves all cores to each step's kernels
+	Jobs  int             // cells at once; 0 is one a core
 	Sink  func(lab.Event) // called for every event, one at a time, after it is in the log; may be nil
 	Now   func() time.Time
 }
@@ -97,7 +98,7 @@ func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
 func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
-	workers := pool.New().WithMaxGoroutines(max(1, r.options.Jobs))
+	workers := pool.New().WithMaxGoroutines(r.jobs())
 	errs := make([]error, len(r.plan.Cells))
 	for i := range r.plan.Cells {
 		workers.Go(func() { errs[i] = r.cell(ctx, &r.plan.Cells[i]) })
@@ -123,6 +124,13 @@ func (r *Run) Work(ctx context.Context) (Outcome, error) {
 		err = closeErr
 	}
 	return out, err
+}
+
+func (r *Run) jobs() int {
+	if r.options.Jobs > 0 {
+		return r.options.Jobs
+	}
+	return max(1, min(runtime.NumCPU(), len(r.plan.Cells)))
 }
 
 // firstError is the reason why the run ended badly: its log could not be written, it was interrupted, or cells failed.

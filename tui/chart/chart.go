@@ -26,7 +26,7 @@ type Line struct {
 type Axis struct {
 	Title  string
 	Log    bool
-	Format func(float64) string
+	Format func(float64) string // nil: plain numbers
 }
 
 // Chart is a set of curves over common axes.
@@ -71,7 +71,7 @@ func (c *Chart) Render(width, height int) []string {
 		return message(choose(ok, "too small for the chart", "no points yet"), width, height)
 	}
 	ticks := y.ticks(max(2, min(8, (height-1)/2)))
-	labels, gutter := yLabels(ticks, c.Y.Format)
+	labels, gutter := yLabels(ticks, c.Y)
 	columns, rows := width-gutter-1, height-1
 	if columns < 8 {
 		return message("too small for the chart", width, height)

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"math"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -10,8 +9,6 @@ import (
 
 	"slimlab/tui/text"
 )
-
-func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 func curve(n int, f func(i int) float64) Line {
 	var l Line
@@ -22,7 +19,7 @@ func curve(n int, f func(i int) float64) Line {
 }
 
 func plain(lines ...Line) *Chart {
-	return &Chart{X: Axis{Title: "step", Format: short}, Y: Axis{Format: short}, Lines: lines, Cursor: math.NaN()}
+	return &Chart{X: Axis{Title: "step"}, Lines: lines, Cursor: math.NaN()}
 }
 
 // topmost is the line of the picture that holds the highest pixel.
@@ -134,13 +131,13 @@ func TestPicture(t *testing.T) {
 	c := plain(curve(200, func(i int) float64 { return math.Exp(-float64(i) / 40) }), curve(200, func(i int) float64 { return 0.5 }))
 	c.ASCII = true
 	want := strings.Join([]string{
-		"  1┤*",
+		"1.0┤*",
 		"   │ **",
 		"   │  ***",
 		"0.5┤++++***++++++++++++++++++++++++++++++",
 		"   │       ****",
 		"   │          ***********",
-		"  0┤                    *****************",
+		"0.0┤                    *****************",
 		"   └0────────────────100──────────── step",
 	}, "\n")
 	got := strings.Join(c.Render(41, 8), "\n")

@@ -120,7 +120,7 @@ func (s *Scatter) Render(width, height int) []string {
 	x.settle(true)
 	y.settle(true)
 	ticks := y.ticks(max(2, min(8, (height-1)/2)))
-	labels, gutter := yLabels(ticks, s.Y.Format)
+	labels, gutter := yLabels(ticks, s.Y)
 	columns, rows := width-gutter-1, height-1
 	if columns < 8 {
 		return message("too small for the chart", width, height)
@@ -214,28 +214,34 @@ func (n *names) row(r int) string {
 	return b.String()
 }
 
-// Spark draws values as a row of bars, width cells wide: the last width values, scaled over themselves. Breaks are ×.
+// Spark draws values as a row of at most width bars, scaled over themselves: each the mean of its share of the values, × where one
+// of them is not finite.
 func Spark(values []float64, width int) string {
-	if width <= 0 || len(values) == 0 {
+	n := min(width, len(values))
+	if n <= 0 {
 		return ""
 	}
+	means := make([]float64, n)
 	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range values {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			low, high = min(low, v), max(high, v)
+	for i := range means {
+		from, to := i*len(values)/n, (i+1)*len(values)/n
+		for _, v := range values[from:to] {
+			means[i] += v / float64(to-from)
+		}
+		if math.Abs(means[i]) <= extreme {
+			low, high = min(low, means[i]), max(high, means[i])
 		}
 	}
 	bars := []rune("▁▂▃▄▅▆▇█")
-	out := make([]rune, 0, width)
-	for i := range min(width, len(values)) {
-		v := values[i*len(values)/min(width, len(values))]
+	out := make([]rune, n)
+	for i, v := range means {
 		switch {
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			out = append(out, '×')
+		case !(math.Abs(v) <= extreme):
+			out[i] = '×'
 		case high == low:
-			out = append(out, bars[0])
+			out[i] = bars[0]
 		default:
-			out = append(out, bars[int((v-low)/(high-low)*7)])
+			out[i] = bars[int((v-low)/(high-low)*7)]
 		}
 	}
 	return string(out)

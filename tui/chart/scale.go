@@ -2,6 +2,7 @@ package chart
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"slimlab/tui/text"
@@ -107,14 +108,41 @@ func niceStep(raw float64) float64 {
 	return 10 * power
 }
 
-// yLabels writes the ticks and finds the width of the widest. Neighbours that would read the same lose their label.
-func yLabels(ticks []float64, format func(float64) string) (labels []string, width int) {
+// labels writes ticks: by the axis' own format, else as numbers with the decimals that tell them apart.
+func (a Axis) labels(ticks []float64) []string {
+	format := a.Format
+	if format == nil {
+		format = plainFormat(ticks, a.Log)
+	}
+	out := make([]string, len(ticks))
 	for i, t := range ticks {
-		label := format(t)
+		out[i] = format(t)
+	}
+	return out
+}
+
+func plainFormat(ticks []float64, log bool) func(float64) string {
+	large, step := 0.0, math.Inf(1)
+	for i, t := range ticks {
+		large = max(large, math.Abs(t))
+		if i > 0 {
+			step = min(step, t-ticks[i-1])
+		}
+	}
+	decimals := -int(math.Floor(math.Log10(step) + 1e-9))
+	if log || len(ticks) < 2 || large >= 1e7 || decimals > 6 {
+		return func(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
+	}
+	return func(x float64) string { return strconv.FormatFloat(x, 'f', max(0, decimals), 64) }
+}
+
+// yLabels writes the ticks and finds the width of the widest. Neighbours that would read the same lose their label.
+func yLabels(ticks []float64, axis Axis) (labels []string, width int) {
+	labels = axis.labels(ticks)
+	for i, label := range labels {
 		if i > 0 && label == labels[i-1] {
 			labels[i-1] = ""
 		}
-		labels = append(labels, label)
 		width = max(width, text.Width(label))
 	}
 	return labels, width
@@ -131,15 +159,16 @@ func xAxis(x scale, axis Axis, gutter, columns int) string {
 		room -= text.Width(axis.Title) + 1
 	}
 	free := 0
-	for _, t := range x.ticks(max(2, room/14)) {
-		label := axis.Format(t)
+	ticks := x.ticks(max(2, room/14))
+	for i, label := range axis.labels(ticks) {
+		t := ticks[i]
 		from := x.pixel(t, columns) - text.Width(label)/2
 		from = max(from, 0)
 		if from < free || from+text.Width(label) > room {
 			continue
 		}
-		for i, r := range []rune(label) {
-			line[from+i] = string(r)
+		for j, r := range []rune(label) {
+			line[from+j] = string(r)
 		}
 		free = from + text.Width(label) + 2
 	}

@@ -1,0 +1,57 @@
+package pretrained
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"slimlab/model/checkpoint"
+)
+
+// TestEmbeddedModels holds each model to what the package promises: a whole Hugging Face folder in bfloat16, small enough to carry.
+func TestEmbeddedModels(t *testing.T) {
+	if len(Names()) == 0 {
+		t.Fatal("no model is embedded")
+	}
+	for _, name := range Names() {
+		folder, err := Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, tok, err := checkpoint.LoadFS(folder, ".", checkpoint.LoadOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if tok == nil || tok.Vocab() > m.Vocab {
+			t.Errorf("%s: its tokenizer is absent or larger than its vocabulary of %d", name, m.Vocab)
+		}
+		stored, err := checkpoint.StoredBytes(folder, ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := int64(2 * m.Config.Parameters()); stored != want {
+			t.Errorf("%s: %d bytes of tensors, want %d: two for each parameter", name, stored, want)
+		}
+		total := int64(0)
+		entries, err := fs.ReadDir(folder, ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += info.Size()
+		}
+		if total > 12<<20 {
+			t.Errorf("%s: %d bytes, at most 12 MB are carried", name, total)
+		}
+	}
+}
+
+func TestUnknownName(t *testing.T) {
+	if _, err := Open("recsys"); err == nil || !strings.Contains(err.Error(), "recsys-fm") {
+		t.Errorf("the error %v does not say what there is", err)
+	}
+}

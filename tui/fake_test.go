@@ -1,0 +1,274 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
+	"slimlab/lab"
+)
+
+// steps of the fake run: share of the FM's bytes, expected AUC, training steps.
+var steps = []struct {
+	name   string
+	params float64
+	bytes  float64
+	auc    float64
+	train  int
+}{
+	{"FM", 2_959_872, 5_919_744, 0.7712, 0},
+	{"distilled", 358_000, 1_432_000, 0.7644, 300},
+	{"mlp-37%", 274_000, 1_096_000, 0.7421, 0},
+	{"mlp-37%-kd", 274_000, 1_096_000, 0.7631, 100},
+	{"heads-50%", 233_000, 932_000, 0.7309, 0},
+	{"heads-50%-kd", 233_000, 932_000, 0.7618, 100},
+	{"w8a8", 233_000, 251_000, 0.7615, 0},
+	{"w4a16", 233_000, 148_000, 0.7566, 0},
+}
+
+// fakeLog is the log of a run like figure1's, with the given seeds.
+func fakeLog(id string, seeds int, shift float64) []lab.Event {
+	begin := &lab.Begin{
+		Run: id, Scenario: "figure1", About: "a ranking model becomes smaller", Hash: "3f2a", Version: "dev", Machine: "Xeon · 2 cores · avx512",
+		Columns: []string{"params", "bytes", "smaller", "auc", "auc_soft", "auc_soft_delta", "auc_ceiling", "ttft_cold_p50", "ttft_cold_p99", "ttft_hot_p50", "ttft_hot_p99", "tokens_per_s", "cached"},
+	}
+	for _, s := range steps {
+		begin.Rows = append(begin.Rows, s.name)
+	}
+	for seed := 1; seed <= seeds; seed++ {
+		begin.Cells = append(begin.Cells, lab.Cell{ID: fmt.Sprintf("seed=%d", seed), Seed: seed})
+	}
+	events := []lab.Event{{Kind: lab.KindBegin, Begin: begin}}
+	now := 0.0
+	add := func(e lab.Event) {
+		e.Time = now
+		events = append(events, e)
+	}
+	for n, cell := range begin.Cells {
+		for i, s := range steps {
+			add(lab.Event{Kind: lab.KindCell, Cell: cell.ID, State: lab.Running, Stage: s.name, Total: s.train})
+			for step := 1; step <= s.train; step++ {
+				now += 0.02
+				x := float64(step) / float64(s.train)
+				add(lab.Event{Kind: lab.KindPoint, Cell: cell.ID, Name: s.name + ".loss", Step: step, Value: 0.6 + 1.5*math.Exp(-6*x) + 0.03*math.Sin(float64(step*(n+2)))})
+				if step%10 == 0 {
+					add(lab.Event{Kind: lab.KindCell, Cell: cell.ID, State: lab.Running, Stage: s.name, Step: step, Total: s.train})
+				}
+			}
+			now += 0.5
+			auc := s.auc + shift + 0.002*float64(n)
+			fm := steps[0]
+			cold := 0.004 * s.params / fm.params * (1 + 0.1*float64(i%3)) * (1 + shift)
+			add(lab.Event{Kind: lab.KindRow, Cell: cell.ID, Row: s.name, Values: map[string]lab.Measure{
+				"params": {Value: s.params}, "bytes": {Value: s.bytes}, "smaller": {Value: fm.bytes / s.bytes},
+				"auc": {Value: auc - 0.004, Low: auc - 0.02, High: auc + 0.012, N: 1920}, "auc_soft": {Value: auc, Low: auc - 0.004, High: auc + 0.004, N: 1920},
+				"auc_soft_delta": {Value: s.auc/fm.auc - 1}, "auc_ceiling": {Value: 0.7842},
+				"ttft_cold_p50": {Value: cold, N: 40}, "ttft_cold_p99": {Value: 2 * cold, N: 40, Doubt: "P99 of 40 samples"}, "ttft_hot_p50": {Value: cold / 5, N: 120}, "ttft_hot_p99": {Value: cold / 2, N: 120},
+				"tokens_per_s": {Value: 20 / cold}, "cached": {Value: 0.6612},
+			}})
+		}
+		add(lab.Event{Kind: lab.KindCell, Cell: cell.ID, State: lab.Done})
+	}
+	add(lab.Event{Kind: lab.KindNote, Level: lab.Warning, Cell: "seed=1", Text: "w4a16: 3 of 96 groups clipped"})
+	add(lab.Event{Kind: lab.KindVerdict, Name: "smaller(row=w8a8) > 10", Held: true, Text: "23.6 > 10"})
+	add(lab.Event{Kind: lab.KindVerdict, Name: "auc_soft(row=w4a16) > 0.76", Held: false, Text: "0.7566 is not > 0.76"})
+	add(lab.Event{Kind: lab.KindEnd, State: lab.Done})
+	return events
+}
+
+var epoch = time.Date(2026, 11, 24, 12, 4, 5, 0, time.UTC)
+
+// fakeBench answers from memory. A run that it starts stands at the first `live` events of the fake log until it is cancelled.
+type fakeBench struct {
+	live     int
+	board    *lab.Board
+	done     chan struct{}
+	exported []string
+	scare    string // foreign text, put wherever the lab could put some
+}
+
+func (f *fakeBench) Scenarios(context.Context) ([]ScenarioInfo, error) {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return []ScenarioInfo{
+		{Name: "figure1", About: "a ranking model becomes more than 10× smaller, step by step; what each step costs in AUC and gains in bytes and latency" + f.scare, Cells: 3, Seeds: 3, Rows: names,
+			Steps:  []string{"FM: the model pretrained:recsys-fm as it is", "distilled: FM into student (3 layers, hidden 96), fkl, 2400 steps", "mlp-37%: prune 37.5% of MLP neurons (osscar)", "mlp-37%-kd: distil from distilled, 600 steps", "heads-50%: prune half of the KV heads (osscar)", "heads-50%-kd: distil from distilled, 600 steps", "w8a8: quantize", "w4a16: quantize (GPTQ, groups of 32)"},
+			Expect: []string{"smaller(row=w8a8) > 10", "auc_soft(row=mlp-37%-kd) > auc_soft(row=mlp-37%)"}},
+		{Name: "own-data", About: "SFT and distillation on your own JSONL file", Cells: 1, Seeds: 1, Rows: []string{"teacher"}, Steps: []string{"teacher: train"}},
+		{Name: "smoke", About: "every stage once, as small as it goes", Cells: 2, Seeds: 1, Rows: names, Steps: names, Sweep: []string{"loss: fkl, jsd:0.5"}},
+		{Name: "mine" + f.scare, Err: errors.New("mine.yaml:3:5: unknown key \"stps\", expected one of steps, batch" + f.scare)},
+	}, nil
+}
+
+func (f *fakeBench) Runs(context.Context) ([]RunInfo, error) {
+	return []RunInfo{
+		{ID: "20261124-1130-figure1-a1", Scenario: "figure1" + f.scare, State: lab.Done, Started: epoch.Add(-34 * time.Minute), Duration: 723 * time.Second, Machine: "Xeon · 2 cores · avx512" + f.scare},
+		{ID: "20261123-1822-figure1-b2", Scenario: "figure1", State: lab.Done, Started: epoch.Add(-18 * time.Hour), Duration: 53 * time.Second, Quick: true, Machine: "Xeon · 2 cores · avx512"},
+		{ID: "20261123-1801-smoke-c3", Scenario: "smoke", State: lab.Failed, Started: epoch.Add(-18*time.Hour - 3*time.Minute), Duration: 4 * time.Second, Machine: "Xeon · 2 cores · avx512"},
+		{ID: "20261122-0900-smoke-d4", Scenario: "smoke", Started: epoch.Add(-51 * time.Hour), Err: errors.New("record 17: checksum differs")},
+	}, nil
+}
+
+func (f *fakeBench) Start(_ context.Context, scenario string, quick bool) (*Live, error) {
+	if scenario != "figure1" {
+		return nil, fmt.Errorf("scenario %s: no such model", scenario)
+	}
+	events := fakeLog("20261124-1204-figure1-e5", 3, 0)
+	events[0].Begin.Quick = quick
+	f.board, f.done = lab.Fold(events[:f.live]), make(chan struct{})
+	return &Live{RunID: "20261124-1204-figure1-e5", Board: f.board, Done: f.done, Cancel: func() {
+		f.board.Apply(lab.Event{Kind: lab.KindEnd, Time: 30, State: lab.Cancelled, Text: "interrupted"})
+		close(f.done)
+	}}, nil
+}
+
+func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {
+	switch {
+	case run == "20261124-1130-figure1-a1":
+		return frighten(fakeLog(run, 3, 0), f.scare), nil
+	case run == "20261123-1822-figure1-b2":
+		return fakeLog(run, 3, -0.01), nil
+	case run == DemoRun:
+		return fakeLog(run, 1, 0), nil
+	}
+	return nil, fmt.Errorf("run %s: not found", run)
+}
+
+func (f *fakeBench) Export(_ context.Context, run, format, path string) error {
+	if strings.HasPrefix(path, "/full") {
+		return errors.New("write /full/x: no space left on device")
+	}
+	f.exported = append(f.exported, run+" "+format+" "+path)
+	return nil
+}
+
+// frighten puts foreign text into every text of a log.
+func frighten(events []lab.Event, scare string) []lab.Event {
+	if scare == "" {
+		return events
+	}
+	for i := range events {
+		e := &events[i]
+		e.Text += scare
+		switch {
+		case e.Begin != nil:
+			e.Begin.Scenario, e.Begin.Machine = e.Begin.Scenario+scare, e.Begin.Machine+scare
+			for j := range e.Begin.Rows {
+				e.Begin.Rows[j] += scare
+			}
+			for j := range e.Begin.Cells {
+				e.Begin.Cells[j].ID += scare
+			}
+		case e.Kind == lab.KindPoint:
+			e.Name = strings.TrimSuffix(e.Name, ".loss") + scare + ".loss"
+		case e.Kind == lab.KindVerdict:
+			e.Name += scare
+		}
+		if e.Cell != "" {
+			e.Cell += scare
+		}
+		if e.Row != "" {
+			e.Row += scare
+		}
+		if e.Stage != "" {
+			e.Stage += scare
+		}
+	}
+	return events
+}
+
+// session drives a model with keys, as a terminal would, with a clock that stands.
+type script struct {
+	t     testing.TB
+	m     *model
+	bench *fakeBench
+	quit  bool
+}
+
+func plainTheme(ascii bool) theme {
+	r := lipgloss.NewRenderer(io.Discard)
+	r.SetColorProfile(termenv.Ascii)
+	return newTheme(r, ascii)
+}
+
+func newScript(t testing.TB, width, height int, o Options) *script {
+	if o.Scenario == "" {
+		o.Scenario = "figure1"
+	}
+	o.Machine = "Xeon · 2 cores · avx512"
+	f := &fakeBench{live: 520}
+	s := &script{t: t, bench: f, m: newModel(context.Background(), f, o, plainTheme(o.ASCII), func() time.Time { return epoch })}
+	s.run(s.m.Init())
+	s.send(tea.WindowSizeMsg{Width: width, Height: height})
+	return s
+}
+
+func (s *script) send(msg tea.Msg) {
+	_, cmd := s.m.Update(msg)
+	s.m.View()
+	s.run(cmd)
+}
+
+// run does what a command does, but for those that wait: ticks and the end of a run.
+func (s *script) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	result := make(chan tea.Msg, 1)
+	go func() { result <- cmd() }()
+	var msg tea.Msg
+	select {
+	case msg = <-result:
+	case <-time.After(20 * time.Millisecond):
+		go func() { <-result }()
+		return
+	}
+	switch msg := msg.(type) {
+	case nil, tickMsg:
+	case tea.QuitMsg:
+		s.quit = true
+	case tea.BatchMsg:
+		for _, c := range msg {
+			s.run(c)
+		}
+	default:
+		s.send(msg)
+	}
+}
+
+var namedKeys = map[string]tea.KeyMsg{
+	"enter": {Type: tea.KeyEnter}, "esc": {Type: tea.KeyEsc}, "tab": {Type: tea.KeyTab}, "up": {Type: tea.KeyUp}, "down": {Type: tea.KeyDown},
+	"left": {Type: tea.KeyLeft}, "right": {Type: tea.KeyRight}, "space": {Type: tea.KeySpace, Runes: []rune(" ")}, "pgdown": {Type: tea.KeyPgDown}, "pgup": {Type: tea.KeyPgUp},
+	"home": {Type: tea.KeyHome}, "end": {Type: tea.KeyEnd}, "backspace": {Type: tea.KeyBackspace}, "ctrl+c": {Type: tea.KeyCtrlC}, "ctrl+u": {Type: tea.KeyCtrlU}, "ctrl+w": {Type: tea.KeyCtrlW},
+	"shift+tab": {Type: tea.KeyShiftTab}, "delete": {Type: tea.KeyDelete},
+}
+
+// keys sends keys written as text, named ones in angle brackets: "jj<enter>/kd<enter>".
+func (s *script) keys(line string) *script {
+	for line != "" {
+		if name, rest, ok := strings.Cut(line[1:], ">"); ok && line[0] == '<' {
+			if k, known := namedKeys[name]; known {
+				s.send(k)
+				line = rest
+				continue
+			}
+		}
+		r := []rune(line)[0]
+		s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+		line = line[len(string(r)):]
+	}
+	return s
+}
+
+func (s *script) screen() string { return s.m.View() }
