@@ -72,8 +72,8 @@ func (m *model) compareLines(width, height int) []string {
 		return centred([]string{
 			"Nothing is compared yet.",
 			"",
-			"Mark two runs on the Bench (1) with space, the older one first, then press c:",
-			"every metric of every row, side by side, judged by its seeds.",
+			"Mark two runs on the Bench (1) with space, then press c:",
+			"the newer against the older, every metric of every row, judged by its seeds.",
 		}, width, height)
 	}
 	lines := []string{

@@ -39,18 +39,31 @@ type curve struct {
 	series *lab.Series
 }
 
+// twoCharts is the width from which curves have quality against bytes beside them.
+const twoCharts = 150
+
 // chartLines draws the chart with its heading.
 func (m *model) chartLines(t *table, height, width int) []string {
-	switch c := m.run.chart; c.kind {
+	c := m.run.chart
+	names := []string{c.name}
+	switch c.kind {
 	case chartMetric:
 		return m.metricChart(t, c.name, height, width)
 	case chartTrade:
 		return m.tradeChart(t, height, width)
-	case chartSeries:
-		return m.curveChart(c.name, curvesNamed(t.view, []string{c.name}), height, width, math.NaN())
+	case chartAuto:
+		names = m.autoSeries(t.view)
 	}
-	names := m.autoSeries(t.view)
-	return m.curveChart(strings.Join(names, ", "), curvesNamed(t.view, names), height, width, math.NaN())
+	curves := curvesNamed(t.view, names)
+	if width < twoCharts {
+		return m.curveChart(strings.Join(names, ", "), curves, height, width, math.NaN())
+	}
+	right := width * 2 / 5
+	left := m.curveChart(strings.Join(names, ", "), curves, height, width-right-1, math.NaN())
+	for i, line := range m.tradeChart(t, height, right) {
+		left[i] = text.Fit(left[i], width-right-1) + " " + line
+	}
+	return left
 }
 
 // autoSeries chooses the loss curves to show when nobody did.
@@ -226,12 +239,10 @@ func (m *model) scaleWord() string {
 func (m *model) metricChart(t *table, key string, height, width int) []string {
 	metric := metricOf(key)
 	d := chart.Dots{X: chart.Axis{Title: metric.Title, Log: m.run.logX}, Baseline: math.NaN(), Dim: m.theme.dim}
-	var values []float64
 	for n, i := range m.run.order {
 		row := &t.view.Rows[i]
 		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == m.run.grid.Row}
 		if s, ok := row.Metric(key); ok {
-			values = append(values, s.Value)
 			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric, s), m.theme.line(0)
 			if s.Interval {
 				mark.Low, mark.High = s.Low, s.High
@@ -246,8 +257,7 @@ func (m *model) metricChart(t *table, key string, height, width int) []string {
 			legend += ";  ┊ " + text.Clean(t.view.Rows[0].Label())
 		}
 	}
-	scale := report.ScaleOf(metric, values...)
-	d.X.Format = scale.Format
+	d.X.Scale = ticksOf(metric)
 	title := metric.Title
 	if m.run.logX {
 		title += " (log)"
@@ -260,7 +270,6 @@ func (m *model) tradeChart(t *table, height, width int) []string {
 	quality := qualityOf(t)
 	size := metricOf("bytes")
 	s := chart.Scatter{X: chart.Axis{Title: size.Title, Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY}, Dim: m.theme.dim}
-	var xs, ys []float64
 	for n, i := range m.run.order {
 		row := &t.view.Rows[i]
 		x, hasX := row.Metric(size.Key)
@@ -268,12 +277,15 @@ func (m *model) tradeChart(t *table, height, width int) []string {
 		if !hasX || !hasY {
 			continue
 		}
-		xs, ys = append(xs, x.Value), append(ys, y.Value)
 		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == m.run.grid.Row, Paint: m.theme.line(len(s.Marks))})
 	}
-	s.X.Format = report.ScaleOf(size, xs...).Format
-	s.Y.Format = report.ScaleOf(quality, ys...).Format
+	s.X.Scale, s.Y.Scale = ticksOf(size), ticksOf(quality)
 	return append([]string{m.chartHeading(quality.Title+" against bytes"+m.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
+}
+
+// ticksOf writes the ticks of an axis that shows a metric.
+func ticksOf(metric lab.Metric) func([]float64) func(float64) string {
+	return func(ticks []float64) func(float64) string { return report.ScaleOf(metric, ticks...).Format }
 }
 
 // qualityOf is the metric that stands for quality in this run.

@@ -21,7 +21,7 @@ func (m *model) detailLines(t *table, width, height int) []string {
 	lines := []string{title}
 	stages := m.stageLines(t.view, row)
 	curves := m.detailCurves(t.view, row)
-	room := height - 1 - len(stages)
+	room := height - 2 - len(stages)
 	graph := 0
 	if len(curves) > 0 && room >= 12 {
 		graph = min(max(8, room/2), 24)
@@ -33,6 +33,8 @@ func (m *model) detailLines(t *table, width, height int) []string {
 		lines = append(lines, text.Fit("  nothing measured yet", width))
 	} else {
 		lines = append(lines, r.metrics.Render(width, rows)...)
+		metric := metrics[r.metrics.Row]
+		lines = append(lines, m.theme.dim.On(text.Fit("  "+metric.Key+" · "+doubtsAndMeaning(metric, row.Values[metric.Key]), width)))
 	}
 	lines = append(lines, stages...)
 	if graph > 0 {
@@ -70,8 +72,7 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		}
 		columns = append(columns, grid.Column{Title: title, Right: true})
 	}
-	columns = append(columns, grid.Column{Title: "doubts, meaning"})
-	g.Columns, g.Rows, g.Paints = columns, len(metrics), m.theme.grid()
+	g.Columns, g.Rows, g.Paints, g.HideColumn = columns, len(metrics), m.theme.grid(), true
 	g.At = func(i, c int) grid.Cell {
 		metric := metrics[i]
 		s := row.Values[metric.Key]
@@ -81,12 +82,12 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 			return grid.Cell{Text: metric.Title}
 		case c == 1:
 			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Doubts) > 0)), Paint: m.theme.bold}
+		case c == 2 && s.Interval && s.Low == s.High:
+			return grid.Cell{Text: "all equal", Paint: m.theme.dim}
 		case c == 2 && s.Interval:
 			return grid.Cell{Text: scale.Format(s.Low) + " – " + scale.Format(s.High)}
-		case c >= 3 && c < 3+row.Of && c-3 < len(s.Seeds):
+		case c >= 3 && c-3 < len(s.Seeds):
 			return grid.Cell{Text: scale.Format(s.Seeds[c-3].Value)}
-		case c == 3+row.Of:
-			return grid.Cell{Text: doubtsAndMeaning(metric, s), Paint: m.theme.dim}
 		}
 		return grid.Cell{Text: report.Missing, Paint: m.theme.dim}
 	}

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,7 @@ type condition struct {
 	op    string // "text", "has", "=", "<", ">", "<=", ">="
 	value string
 	num   float64
+	word  bool // compares text
 }
 
 // parseFilter reads a filter; axes are the keys of the sweep. The empty filter keeps every row.
@@ -64,18 +66,16 @@ func parseCondition(word string, axes []string) (condition, error) {
 	if c.op != "=" && strings.HasPrefix(c.value, "=") {
 		c.op, c.value = c.op+"=", c.value[1:]
 	}
-	if _, metric := lab.MetricByKey(c.key); !metric {
-		known := append([]string{"state", "row"}, axes...)
-		for _, k := range known {
-			if k == c.key {
-				if c.op != "=" {
-					return c, fmt.Errorf("%s is a word: only %s=… can be asked", c.key, c.key)
-				}
-				c.value = strings.ToLower(c.value)
-				return c, nil
-			}
+	words := append([]string{"state", "row"}, axes...)
+	if slices.Contains(words, c.key) && c.op == "=" { // an axis may be called like a metric
+		c.value, c.word = strings.ToLower(c.value), true
+		return c, nil
+	}
+	if _, known := lab.MetricByKey(c.key); !known {
+		if slices.Contains(words, c.key) {
+			return c, fmt.Errorf("%s is a word: only %s=… can be asked", c.key, c.key)
 		}
-		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(known, ", "))
+		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(words, ", "))
 	}
 	num, err := parseNumber(c.value)
 	if err != nil {
@@ -120,12 +120,12 @@ func (c condition) holds(r *lab.TableRow) bool {
 	switch {
 	case c.op == "text":
 		return strings.Contains(strings.ToLower(r.Label()), c.value)
-	case c.key == "state":
+	case c.word && c.key == "state":
 		return r.State.String() == c.value
-	case c.key == "row":
+	case c.word && c.key == "row":
 		return strings.ToLower(r.Name) == c.value
-	}
-	if value, ok := r.Param(c.key); ok && c.op == "=" {
+	case c.word:
+		value, _ := r.Param(c.key)
 		return strings.ToLower(value) == c.value
 	}
 	s, ok := r.Metric(c.key)

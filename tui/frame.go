@@ -105,12 +105,12 @@ func (m *model) liveWord() string {
 	}
 	name, done, all := "", 0, 0
 	m.live.board.Read(func(v *lab.View) {
-		name, all = text.Clean(v.Begin.Scenario), len(v.Rows)
+		name = text.Clean(v.Begin.Scenario)
 		for i := range v.Rows {
-			done += number(v.Rows[i].State == lab.Done)
+			done, all = done+v.Rows[i].Done, all+v.Rows[i].Of
 		}
 	})
-	return m.theme.running.On(fmt.Sprintf("● %s %d/%d rows", name, done, all)) + "  "
+	return m.theme.running.On(fmt.Sprintf("● %s %d of %d rows", name, done, all)) + "  "
 }
 
 // footer is the line of keys; a message takes its place until the next key.

@@ -93,7 +93,7 @@ func benchKeys() []binding {
 			m.shelf.move(1)
 			return nil
 		}},
-		{keys: []string{"c"}, short: "compare", help: "compare the two marked runs, the first marked is the base", when: func(m *model) bool { return len(m.shelf.marks) == 2 }, do: func(m *model) tea.Cmd { return m.compareRuns(m.shelf.marks[0], m.shelf.marks[1]) }},
+		{keys: []string{"c"}, short: "compare", help: "compare the two marked runs, the newer against the older", when: func(m *model) bool { return len(m.shelf.marks) == 2 }, do: func(m *model) tea.Cmd { return m.compareRuns(m.shelf.pair()) }},
 		{keys: []string{"e"}, short: "export", help: "export the run's report to a file", when: readable, do: func(m *model) tea.Cmd { return m.export(m.shelf.current().run.ID) }},
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func(m *model) tea.Cmd { return m.copy(m.shelf.current().run.ID) }},
 		{keys: []string{"d"}, short: "demo", help: "replay the recorded demo", do: func(m *model) tea.Cmd { return m.openRun(DemoRun, true) }},

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,6 +132,16 @@ func (s *shelf) mark(id string) {
 	if len(s.marks) > 2 {
 		s.marks = s.marks[1:]
 	}
+}
+
+// pair returns the two marked runs, the older one first: the list has the newest on top.
+func (s *shelf) pair() (older, newer string) {
+	for _, r := range s.runs {
+		if slices.Contains(s.marks, r.ID) {
+			older, newer = r.ID, cmp.Or(newer, r.ID)
+		}
+	}
+	return older, newer
 }
 
 func (m *model) shelfLines(width, height int) []string {
@@ -269,7 +280,12 @@ type page struct {
 
 func (p *page) say(lines ...string) { p.lines = append(p.lines, lines...) }
 
-func (p *page) heading(s string) { p.say("", p.theme.head.On(text.Cut(s, p.width))) }
+func (p *page) heading(s string) {
+	if len(p.lines) > 0 {
+		p.say("")
+	}
+	p.say(p.theme.head.On(text.Cut(s, p.width)))
+}
 
 // list wraps lines behind a bullet.
 func (p *page) list(bullet func(i int) string, lines []string) {

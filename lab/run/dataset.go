@@ -121,7 +121,7 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
-	cfg.MaxTokens, cfg.ValidationShare = t.JSONL.MaxTokens, t.JSONL.Validation
+	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
 	if cfg.Path == "" {
 		return fmt.Errorf("no file is named; give one with --set task.path=FILE")
 	}

@@ -30,8 +30,9 @@ type Recsys struct {
 type JSONL struct {
 	Kind          string  `key:"kind" one:"jsonl" required:"true" doc:"jsonl: your own file of prompts and responses" json:"-"`
 	Path          string  `key:"path" required:"true" doc:"the file, relative to the working directory"`
-	PromptField   string  `key:"prompt_field" default:"prompt" doc:"name of the field that holds the prompt"`
-	ResponseField string  `key:"response_field" default:"response" doc:"name of the field that holds the response"`
+	PromptField   string  `key:"prompt_field" doc:"name of the field that holds the prompt; default: found among the usual names in the first line"`
+	ResponseField string  `key:"response_field" doc:"name of the field that holds the response; default: found likewise"`
+	Limit         int     `key:"limit" default:"0" min:"0" doc:"records to read; 0 is all"`
 	MaxTokens     int     `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"examples are cut to this many tokens"`
 	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"1" doc:"share of the examples that is held out for validation"`
 }

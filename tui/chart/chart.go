@@ -24,9 +24,10 @@ type Line struct {
 
 // Axis is how one direction is scaled and written.
 type Axis struct {
-	Title  string
-	Log    bool
-	Format func(float64) string // nil: plain numbers
+	Title string
+	Log   bool
+	// Scale chooses how the values of the ticks are written; nil: as plain numbers.
+	Scale func(ticks []float64) func(float64) string
 }
 
 // Chart is a set of curves over common axes.

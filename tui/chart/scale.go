@@ -108,11 +108,11 @@ func niceStep(raw float64) float64 {
 	return 10 * power
 }
 
-// labels writes ticks: by the axis' own format, else as numbers with the decimals that tell them apart.
+// labels writes ticks: by the axis' own scale, else as numbers with the decimals that tell them apart.
 func (a Axis) labels(ticks []float64) []string {
-	format := a.Format
-	if format == nil {
-		format = plainFormat(ticks, a.Log)
+	format := plainFormat(ticks, a.Log)
+	if a.Scale != nil {
+		format = a.Scale(ticks)
 	}
 	out := make([]string, len(ticks))
 	for i, t := range ticks {

@@ -122,7 +122,7 @@ func (g *Grid) fit(width int) []int {
 	}
 	fetch(0)
 	for {
-		seen, room := []int{0}, width-margin-g.columnWidth(0, width)
+		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width) // the last cell of the head tells that there are more
 		for c := g.left; c < len(g.Columns); c++ {
 			fetch(c)
 			if room -= g.columnWidth(c, width); room < 0 {

@@ -1,0 +1,332 @@
+package tui
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+	"pgregory.net/rapid"
+
+	"slimlab/lab"
+	"slimlab/tui/text"
+)
+
+func (s *script) expect(parts ...string) *script {
+	s.t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(s.screen(), p) {
+			s.t.Fatalf("%q is not on the screen:\n%s", p, s.screen())
+		}
+	}
+	return s
+}
+
+func (s *script) expectNot(parts ...string) *script {
+	s.t.Helper()
+	for _, p := range parts {
+		if strings.Contains(s.screen(), p) {
+			s.t.Fatalf("%q is on the screen:\n%s", p, s.screen())
+		}
+	}
+	return s
+}
+
+// labels are the first words of the table's rows, in their order.
+func (s *script) labels() string {
+	var names []string
+	for _, i := range s.m.run.order {
+		names = append(names, steps[i].name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestRunWatchSortFilterOpen(t *testing.T) {
+	s := newScript(t, 120, 40, Options{})
+	s.expect("▌ figure1", "[1 Bench]")
+	s.keys("r").expect("[2 Run]", "● run 60%", "○ wait", "heads-50%-kd.loss")
+	s.keys("<right><right><right><right><right><right>").expect("▸AUC exp.")
+	s.keys("s").expect("▸AUC exp.▲")
+	if got, want := s.labels(), "heads-50% mlp-37% mlp-37%-kd distilled FM heads-50%-kd w8a8 w4a16"; got != want {
+		t.Errorf("ascending %q, expected %q: what is not measured comes last", got, want)
+	}
+	s.keys("s").expect("▸AUC exp.▼")
+	if got, want := s.labels(), "FM distilled mlp-37%-kd mlp-37% heads-50% heads-50%-kd w8a8 w4a16"; got != want {
+		t.Errorf("descending %q, expected %q", got, want)
+	}
+	s.keys("z/-kd<enter>").expectNot("▌  FM")
+	if got, want := s.labels(), "mlp-37%-kd heads-50%-kd"; got != want {
+		t.Errorf("filtered %q, expected %q", got, want)
+	}
+	s.keys("<esc>").keys("<home>j<enter>").expect("row 2 of 8", "AUC exp.", "seed 1: done 6.5s")
+	s.keys("<esc><esc>").expect("[1 Bench]")
+}
+
+// A run that is watched moves the screen by ticks alone, and only while it moves.
+func TestTickFollowsTheBoard(t *testing.T) {
+	s := newScript(t, 100, 30, Options{})
+	if s.m.ticking {
+		t.Error("ticks with nothing live")
+	}
+	s.keys("r")
+	if !s.m.ticking {
+		t.Fatal("no tick while a run is live")
+	}
+	before := s.screen()
+	s.send(tickMsg(epoch))
+	if s.m.dirty || s.screen() != before {
+		t.Error("a tick without news drew anew")
+	}
+	rest := fakeLog("x", 3, 0)[s.bench.live:]
+	for _, e := range rest[:60] {
+		s.bench.board.Apply(e)
+	}
+	s.send(tickMsg(epoch))
+	s.expect("◌ 2/3 seeds")
+	close(s.bench.done)
+	s.send(endedMsg{s.m.live})
+	s.m.ticking = false
+	s.send(tickMsg(epoch))
+	if s.m.ticking {
+		t.Error("ticks after the end of the run")
+	}
+}
+
+func TestStopAsksAndCancels(t *testing.T) {
+	s := newScript(t, 100, 30, Options{})
+	s.keys("rx").expect("Stop this run?")
+	s.keys("n").expectNot("Stop this run?")
+	if s.m.live.over() {
+		t.Fatal("no stopped the run")
+	}
+	s.keys("xy")
+	s.send(endedMsg{s.m.live})
+	s.expect("■ stop", "goes on from there")
+}
+
+func TestQuitAsksWhileLive(t *testing.T) {
+	s := newScript(t, 100, 30, Options{})
+	s.keys("rq").expect("A run is live")
+	if s.quit {
+		t.Fatal("quit without asking")
+	}
+	s.keys("y")
+	s.send(endedMsg{s.m.live})
+	if !s.quit {
+		t.Error("did not quit after the run had ended")
+	}
+	if s = newScript(t, 100, 30, Options{}).keys("q"); !s.quit {
+		t.Error("asked with nothing live")
+	}
+}
+
+func TestFreezeKeepsTheViewAndNotTheRun(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("r.").expect("frozen (.)")
+	for _, e := range fakeLog("x", 3, 0)[s.bench.live:] {
+		s.bench.board.Apply(e)
+	}
+	s.send(tickMsg(epoch))
+	s.expect("● run 60%")
+	s.keys(".").expectNot("● run 60%").expect("✓ done")
+}
+
+// A replay that has come to its end shows what opening the run shows.
+func TestReplayEndsWhereTheRunDid(t *testing.T) {
+	open := newScript(t, 100, 30, Options{}).keys("jjjj<enter>")
+	s := newScript(t, 100, 30, Options{Replay: "20261124-1130-figure1-a1", Speed: 4})
+	s.expect("▶ replay ×4")
+	at := epoch
+	for range 20 {
+		at = at.Add(600 * time.Millisecond)
+		s.send(tickMsg(at))
+	}
+	s.keys("ii").expect("▶ replay ended") // ii: the columns forget how wide they were on the way
+	_, a, _ := strings.Cut(open.screen(), "step ")
+	_, b, _ := strings.Cut(s.screen(), "step ")
+	a, _, _ = strings.Cut(a, "enter detail")
+	b, _, _ = strings.Cut(b, "enter detail")
+	if a != b {
+		t.Errorf("opened\n%s\nreplayed\n%s", open.screen(), s.screen())
+	}
+	s.keys("b").expect("▶ replay paused")
+	s.keys("(").expect("at 0ms of")
+	s.keys(")").expect("▶ replay ended")
+}
+
+func TestExport(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("jjjjecsv<enter>").expect("Export as csv", "figure1-a1.csv")
+	s.keys("<ctrl+u>/tmp/out.csv<enter>").expect("written to /tmp/out.csv")
+	if got := strings.Join(s.bench.exported, ";"); got != "20261124-1130-figure1-a1 csv /tmp/out.csv" {
+		t.Errorf("exported %q", got)
+	}
+	s.keys("emd<enter><ctrl+u>/full/x<enter>").expect("no space left on device")
+	s.keys("!").expect("Errors and warnings", "no space left on device")
+}
+
+func TestCopyIsOSC52(t *testing.T) {
+	var out bytes.Buffer
+	s := newScript(t, 100, 30, Options{})
+	s.m.clipboard = clipboard(&out, false)
+	s.keys("jjjj<enter>y")
+	if !strings.HasPrefix(out.String(), "\x1b]52;c;") {
+		t.Errorf("wrote %q, expected an OSC 52 sequence", out.String())
+	}
+}
+
+// Whatever is in footer and help is bound, and nothing is bound twice where both would work.
+func TestKeyTables(t *testing.T) {
+	for _, keys := range []string{"", "jjjj", "r", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3"} {
+		s := newScript(t, 100, 30, Options{}).keys(keys)
+		seen := map[string]string{}
+		for _, group := range s.m.keyGroups() {
+			for _, b := range group.bindings {
+				if b.do == nil || b.help == "" || len(b.keys) == 0 {
+					t.Errorf("after %q: binding %v has no key, help or action", keys, b.keys)
+				}
+				if !b.works(s.m) {
+					continue
+				}
+				for _, key := range b.keys {
+					if other, twice := seen[key]; twice && !(key == "esc" || key == "enter") {
+						t.Errorf("after %q: key %q is both %q and %q", keys, key, other, b.help)
+					}
+					seen[key] = b.help
+				}
+			}
+		}
+	}
+}
+
+// A run that another run replaces on the screen goes on, and can be found again.
+func TestLiveRunIsFoundAgain(t *testing.T) {
+	s := newScript(t, 120, 30, Options{}).keys("r1jjjj<enter>").expect("● figure1 5 of 24 rows", "✓ done")
+	if s.m.live.over() {
+		t.Fatal("the live run has ended")
+	}
+	s.keys("1r").expect("one run at a time")
+}
+
+func TestForeignTextCannotLeaveItsPlace(t *testing.T) {
+	scare := "\x1b[31m\x1b]0;x\x07\nevil\t\x7f\u202e日本"
+	f := &fakeBench{live: 520, scare: scare}
+	s := &script{t: t, bench: f, m: newModel(context.Background(), f, Options{Scenario: "figure1"}, plainTheme(false), func() time.Time { return epoch })}
+	s.run(s.m.Init())
+	s.send(tea.WindowSizeMsg{Width: 100, Height: 30})
+	for _, keys := range []string{"", "jjj", "jjjj<enter>", "<right>", "i", "m", "<esc>", "v", "<esc>", "!", "<esc>", "j<enter>", "<esc>", "M", "1jjjj<space><space>c", "?"} {
+		s.keys(keys)
+		if bad := strings.IndexAny(s.screen(), "\x1b\x07\t\x7f\u202e"); bad >= 0 {
+			t.Fatalf("after %q: control character in\n%q", keys, s.screen())
+		}
+		checkSize(t, s)
+	}
+}
+
+func checkSize(t testing.TB, s *script) {
+	t.Helper()
+	lines := strings.Split(s.screen(), "\n")
+	if len(lines) != s.m.height {
+		t.Fatalf("%d lines at %d×%d:\n%s", len(lines), s.m.width, s.m.height, s.screen())
+	}
+	for _, line := range lines {
+		if w := text.Width(line); w > s.m.width {
+			t.Fatalf("line %q is %d wide at %d×%d", line, w, s.m.width, s.m.height)
+		}
+	}
+}
+
+// Any keys at any sizes: exact frames, no panic.
+func TestAnyKeysAnySize(t *testing.T) {
+	keys := append(strings.Split("q r Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
+		"<enter>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<delete>", "<ctrl+u>", "<ctrl+w>", "jjjj<enter>")
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newScript(t, 100, 30, Options{ASCII: rapid.Bool().Draw(rt, "ascii")})
+		for range 40 {
+			if rapid.IntRange(0, 5).Draw(rt, "resize") == 0 {
+				s.send(tea.WindowSizeMsg{Width: rapid.IntRange(1, 250).Draw(rt, "width"), Height: rapid.IntRange(1, 80).Draw(rt, "height")})
+			}
+			s.keys(rapid.SampledFrom(keys).Draw(rt, "key"))
+			checkSize(t, s)
+		}
+	})
+}
+
+// Colours come as styles and leave the text alone.
+func TestColoursAddOnlyStyles(t *testing.T) {
+	r := lipgloss.NewRenderer(io.Discard)
+	r.SetColorProfile(termenv.TrueColor)
+	plain, coloured := newScript(t, 120, 40, Options{}), newScript(t, 120, 40, Options{})
+	coloured.m.theme = newTheme(r, false)
+	for _, keys := range []string{"j", "k", "r", "jj<right><right><right>s", "<enter>", "<esc>M", "?"} {
+		plain.keys(keys)
+		coloured.keys(keys)
+		a, b := plain.screen(), coloured.screen()
+		if a == b {
+			t.Fatalf("after %q: no style on the screen", keys)
+		}
+		if stripped := stripStyles(b); stripped != a {
+			t.Fatalf("after %q: text differs:\n%s\nwithout styles\n%s", keys, a, stripped)
+		}
+	}
+}
+
+func stripStyles(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "\x1b[")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		_, s, _ = strings.Cut(after, "m")
+	}
+}
+
+func TestFilter(t *testing.T) {
+	row := &lab.TableRow{Name: "w8a8", State: lab.Done, Params: []lab.Param{{Key: "loss", Value: "fkl"}}, Values: map[string]lab.Summary{"bytes": {Value: 251_000}, "ttft_cold_p50": {Value: 0.0003}, "auc_soft_delta": {Value: -0.012}}}
+	for line, want := range map[string]bool{
+		"": true, "w8": true, "W8A": true, "w9": false, "not w9": true, "w8 not w9": true, "bytes<300k": true, "bytes<250kB": false, "bytes>=251kB": true,
+		"ttft_cold_p50<1ms": true, "ttft_cold_p50<0.2ms": false, "has:bytes": true, "has:auc": false, "not has:auc": true, "auc<1": false, "state=done": true, "state=run": false,
+		"row=w8a8": true, "row=w8": false, "loss=fkl": true, "loss=rkl": false, "auc_soft_delta>-2%": true, "auc_soft_delta>-1%": false, "bytes=251000": true, "not not w8": true,
+	} {
+		f, err := parseFilter(line, []string{"loss"})
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		} else if got := f.keeps(row); got != want {
+			t.Errorf("%q keeps the row: %t, expected %t", line, got, want)
+		}
+	}
+	for _, line := range []string{"bytes<", "bytes<many", "aux=1", "has:aux", "state<done", "not", "axis<3"} {
+		if _, err := parseFilter(line, []string{"axis"}); err == nil {
+			t.Errorf("%q was taken for a filter", line)
+		}
+	}
+}
+
+func FuzzFilter(f *testing.F) {
+	for _, line := range []string{"", "w8 not kd", "bytes<300k", "has:auc state=done", "ttft_cold_p50>=1.5ms", "not not x", "=<>", "auc_soft_delta>-1%"} {
+		f.Add(line)
+	}
+	row := &lab.TableRow{Name: "x", Values: map[string]lab.Summary{"bytes": {Value: 1}}}
+	f.Fuzz(func(t *testing.T, line string) {
+		one, err := parseFilter(line, []string{"axis"})
+		if err == nil {
+			one.keeps(row)
+		} else if strings.TrimSpace(line) == "" {
+			t.Errorf("the empty filter is refused: %v", err)
+		}
+	})
+}
+
+func BenchmarkFrame(b *testing.B) {
+	s := newScript(b, 200, 60, Options{}).keys("jjjj<enter>")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.m.dirty = true
+		s.m.View()
+	}
+}
