@@ -92,9 +92,8 @@ func (m *model) compareLines(width, height int) []string {
 	if len(changes) == 0 {
 		return append(lines, "  nothing to show: d shows all")
 	}
-	foot := m.compareFoot(changes[min(c.grid.Row, len(changes)-1)], width)
 	lines = append(lines, c.grid.Render(width, max(2, height-len(lines)-1))...)
-	return append(lines, foot)
+	return append(lines, m.compareFoot(changes[c.grid.Row], width))
 }
 
 func runTitle(id string, b lab.Begin) string {
@@ -122,8 +121,8 @@ func judgements(changes []report.Change) string {
 
 func (m *model) fillCompare(changes []report.Change) {
 	g := &m.compare.grid
-	g.Columns = []grid.Column{{Title: "step"}, {Title: "metric"}, {Title: "base", Right: true}, {Title: "new", Right: true}, {Title: "change", Right: true}, {Title: "judgement"}, {Title: "p", Right: true}}
-	g.Rows, g.Paints, g.HideColumn = len(changes), m.theme.grid(), true
+	g.Columns = []grid.Column{{Title: "step"}, {Title: "metric"}, {Title: "judgement"}, {Title: "base", Right: true}, {Title: "new", Right: true}, {Title: "change", Right: true}, {Title: "p", Right: true}}
+	g.Rows, g.Paints = len(changes), m.theme.grid()
 	g.At = func(i, column int) grid.Cell {
 		c := &changes[i]
 		scale := report.ScaleOf(c.Metric, c.Base.Value, c.New.Value)
@@ -133,13 +132,13 @@ func (m *model) fillCompare(changes []report.Change) {
 		case 1:
 			return grid.Cell{Text: c.Metric.Title}
 		case 2:
-			return grid.Cell{Text: withInterval(scale, c.Base)}
-		case 3:
-			return grid.Cell{Text: withInterval(scale, c.New), Paint: m.theme.bold}
-		case 4:
-			return grid.Cell{Text: changeText(c.Delta)}
-		case 5:
 			return grid.Cell{Text: c.Judgement.String(), Paint: m.judgementPaint(c.Judgement), Mark: strings.Repeat("*", number(len(c.Doubts) > 0))}
+		case 3:
+			return grid.Cell{Text: withInterval(scale, c.Base)}
+		case 4:
+			return grid.Cell{Text: withInterval(scale, c.New), Paint: m.theme.bold}
+		case 5:
+			return grid.Cell{Text: changeText(c.Delta)}
 		}
 		if math.IsNaN(c.P) {
 			return grid.Cell{Text: report.Missing, Paint: m.theme.dim}
@@ -185,7 +184,7 @@ func (m *model) judgementPaint(j report.Judgement) text.Paint {
 
 // compareFoot explains the line under the cursor.
 func (m *model) compareFoot(c report.Change, width int) string {
-	parts := []string{"  " + c.Metric.Key}
+	parts := []string{"  " + rowsSeen(&m.compare.grid) + c.Metric.Key}
 	if len(c.Doubts) > 0 {
 		parts = append(parts, "* "+text.Clean(strings.Join(c.Doubts, "; ")))
 	}

@@ -208,7 +208,14 @@ func newScript(t testing.TB, width, height int, o Options) *script {
 	}
 	o.Machine = "Xeon · 2 cores · avx512"
 	f := &fakeBench{live: 520}
+	return openScript(t, f, width, height, o)
+}
+
+// openScript opens the workbench on a bench, without the commands that wait: ticks and ends are sent by hand.
+func openScript(t testing.TB, f *fakeBench, width, height int, o Options) *script {
 	s := &script{t: t, bench: f, m: newModel(context.Background(), f, o, plainTheme(o.ASCII), func() time.Time { return epoch })}
+	s.m.tickLater = func() tea.Cmd { return nil }
+	s.m.awaitEnd = func(*session) tea.Cmd { return nil }
 	s.run(s.m.Init())
 	s.send(tea.WindowSizeMsg{Width: width, Height: height})
 	return s
@@ -220,22 +227,13 @@ func (s *script) send(msg tea.Msg) {
 	s.run(cmd)
 }
 
-// run does what a command does, but for those that wait: ticks and the end of a run.
+// run does what a command does.
 func (s *script) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	result := make(chan tea.Msg, 1)
-	go func() { result <- cmd() }()
-	var msg tea.Msg
-	select {
-	case msg = <-result:
-	case <-time.After(20 * time.Millisecond):
-		go func() { <-result }()
-		return
-	}
-	switch msg := msg.(type) {
-	case nil, tickMsg:
+	switch msg := cmd().(type) {
+	case nil:
 	case tea.QuitMsg:
 		s.quit = true
 	case tea.BatchMsg:

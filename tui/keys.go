@@ -98,6 +98,8 @@ func benchKeys() []binding {
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func(m *model) tea.Cmd { return m.copy(m.shelf.current().run.ID) }},
 		{keys: []string{"d"}, short: "demo", help: "replay the recorded demo", do: func(m *model) tea.Cmd { return m.openRun(DemoRun, true) }},
 		{keys: []string{"/"}, short: "filter", help: "filter both lists by words", do: func(m *model) tea.Cmd { m.shelf.isFiltered = true; return nil }},
+		{keys: []string{"J"}, help: "scroll the details down", do: func(m *model) tea.Cmd { m.shelf.scroll += 3; return nil }},
+		{keys: []string{"K"}, help: "scroll the details up", do: func(m *model) tea.Cmd { m.shelf.scroll = max(0, m.shelf.scroll-3); return nil }},
 		{keys: []string{"u"}, help: "read the lists again", do: func(m *model) tea.Cmd { return tea.Batch(m.loadScenarios(), m.loadRuns()) }},
 	}
 }
@@ -164,6 +166,8 @@ func replayKeys() []binding {
 
 func compareKeys() []binding {
 	return []binding{
+		{keys: []string{"<", "left"}, shown: "<", help: "column cursor left (also ←)", do: func(m *model) tea.Cmd { m.compare.grid.MoveColumn(-1); return nil }},
+		{keys: []string{">", "right"}, shown: "< >", short: "column", help: "column cursor right (also →)", do: func(m *model) tea.Cmd { m.compare.grid.MoveColumn(1); return nil }},
 		{keys: []string{"o"}, short: "swap", help: "swap base and new", do: func(m *model) tea.Cmd { return m.compareRuns(m.compare.next, m.compare.base) }},
 		{keys: []string{"d"}, short: "differences only", help: "only what differs beyond seeds and clocks; again: all", do: func(m *model) tea.Cmd {
 			m.compare.onlyNew = !m.compare.onlyNew

@@ -31,6 +31,8 @@ type model struct {
 	theme     theme
 	now       func() time.Time
 	clipboard func(string) tea.Cmd
+	tickLater func() tea.Cmd // the commands that wait, which tests leave out
+	awaitEnd  func(s *session) tea.Cmd
 
 	width, height int
 	screen        screen
@@ -123,7 +125,7 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyMsg:
-		return m.key(msg)
+		return m.keyBurst(msg)
 	case tickMsg:
 		m.tick(time.Time(msg))
 	case scenariosMsg:
@@ -148,6 +150,22 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		}
 	}
 	return nil
+}
+
+// keyBurst takes keys one at a time: what was typed quickly, or came over a slow line, arrives as one message. Pasted text
+// goes to a line that is typed, or nowhere.
+func (m *model) keyBurst(k tea.KeyMsg) tea.Cmd {
+	switch {
+	case k.Paste && m.typing() == nil && m.overlay == nil:
+		return nil
+	case k.Paste || k.Type != tea.KeyRunes || len(k.Runes) < 2:
+		return m.key(k)
+	}
+	var cmds []tea.Cmd
+	for _, r := range k.Runes {
+		cmds = append(cmds, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt}))
+	}
+	return tea.Batch(cmds...)
 }
 
 // key gives a key to the overlay, to a line that is typed, or to the tables of keys.
@@ -199,7 +217,7 @@ func (m *model) tickIfMoving() tea.Cmd {
 		return nil
 	}
 	m.ticking = true
-	return tea.Tick(33*time.Millisecond, func(t time.Time) tea.Msg { return tickMsg(t) })
+	return m.tickLater()
 }
 
 func (m *model) tick(now time.Time) {
@@ -227,11 +245,7 @@ func (m *model) started(msg startedMsg) tea.Cmd {
 	s := &session{id: msg.live.RunID, board: msg.live.Board, live: msg.live, began: m.now()}
 	m.live = s
 	m.watch(s)
-	done := msg.live.Done
-	return tea.Batch(m.loadRuns(), func() tea.Msg {
-		<-done
-		return endedMsg{s}
-	})
+	return tea.Batch(m.loadRuns(), m.awaitEnd(s))
 }
 
 func (m *model) ended(s *session) tea.Cmd {
@@ -324,7 +338,7 @@ func (m *model) quit() tea.Cmd {
 		text: "A run is live. Stop it and quit? What it has finished is kept: the next run goes on from there.", quits: true,
 		yes: func(m *model) tea.Cmd {
 			m.quitting, m.overlay = true, nil
-			m.say("stopping the run …  (ctrl+c again leaves at once)")
+			m.say("stopping the run …  (ctrl+c again closes the screen)")
 			return m.cancelLive()
 		},
 	}

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"strings"
 	"testing"
@@ -65,6 +64,17 @@ func TestRunWatchSortFilterOpen(t *testing.T) {
 	}
 	s.keys("<esc>").keys("<home>j<enter>").expect("row 2 of 8", "AUC exp.", "seed 1: done 6.5s")
 	s.keys("<esc><esc>").expect("[1 Bench]")
+}
+
+// Keys that come in one message count one by one.
+func TestKeysInABurst(t *testing.T) {
+	s := newScript(t, 100, 30, Options{})
+	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jj/figure")})
+	s.expect("/ figure▏", "▌ figure1").expectNot("own-data")
+	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("1\n"), Paste: true})
+	s.expect("/ figure1 ▏").keys("<enter>")
+	s.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("Q"), Paste: true})
+	s.expect("[1 Bench]")
 }
 
 // A run that is watched moves the screen by ticks alone, and only while it moves.
@@ -208,15 +218,12 @@ func TestLiveRunIsFoundAgain(t *testing.T) {
 	if s.m.live.over() {
 		t.Fatal("the live run has ended")
 	}
-	s.keys("1r").expect("one run at a time")
+	s.keys("1<home>r").expect("one run at a time")
 }
 
 func TestForeignTextCannotLeaveItsPlace(t *testing.T) {
 	scare := "\x1b[31m\x1b]0;x\x07\nevil\t\x7f\u202e日本"
-	f := &fakeBench{live: 520, scare: scare}
-	s := &script{t: t, bench: f, m: newModel(context.Background(), f, Options{Scenario: "figure1"}, plainTheme(false), func() time.Time { return epoch })}
-	s.run(s.m.Init())
-	s.send(tea.WindowSizeMsg{Width: 100, Height: 30})
+	s := openScript(t, &fakeBench{live: 520, scare: scare}, 100, 30, Options{Scenario: "figure1"})
 	for _, keys := range []string{"", "jjj", "jjjj<enter>", "<right>", "i", "m", "<esc>", "v", "<esc>", "!", "<esc>", "j<enter>", "<esc>", "M", "1jjjj<space><space>c", "?"} {
 		s.keys(keys)
 		if bad := strings.IndexAny(s.screen(), "\x1b\x07\t\x7f\u202e"); bad >= 0 {

@@ -280,6 +280,8 @@ func (m *model) rowState(v *lab.View, row *lab.TableRow) (glyph, word string, p 
 		}
 		if c.Total > 0 {
 			word += fmt.Sprintf(" %d%%", 100*c.Step/c.Total)
+		} else if n := len(c.Stages); n > 0 && c.Stages[n-1].Text != "" {
+			word += " " + text.Cut(text.Clean(c.Stages[n-1].Text), 12)
 		}
 		if row.Done > 0 {
 			word += fmt.Sprintf(" %d/%d", row.Done, row.Of)
@@ -312,10 +314,10 @@ func (m *model) explain(t *table, width int) string {
 	}
 	row := &t.view.Rows[r.order[r.grid.Row]]
 	if i < 0 || i >= len(t.metrics) {
-		return m.theme.dim.On(text.Fit("  "+m.stepText(t.view, row), width))
+		return m.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+m.stepText(t.view, row), width))
 	}
 	metric := t.metrics[i]
-	parts := []string{"  " + metric.Key}
+	parts := []string{"  " + rowsSeen(&r.grid) + metric.Key}
 	if s, ok := row.Metric(metric.Key); ok {
 		value := t.scales[i].Format(s.Value)
 		if s.Interval {
@@ -335,6 +337,15 @@ func (m *model) explain(t *table, width int) string {
 	}
 	parts = append(parts, about)
 	return m.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))
+}
+
+// rowsSeen says which rows are seen, when not all are.
+func rowsSeen(g *grid.Grid) string {
+	from, to := g.Seen()
+	if from == 0 && to == g.Rows {
+		return ""
+	}
+	return fmt.Sprintf("rows %d–%d of %d · ", from+1, to, g.Rows)
 }
 
 // stepText is what a row's stage said of itself last.
@@ -366,7 +377,7 @@ func (m *model) stageText(v *lab.View, c *lab.CellView, s lab.StageView) string 
 	if s.Total > 0 && s.State == lab.Running {
 		out += fmt.Sprintf(" (%d of %d)", s.Step, s.Total)
 	}
-	if s.Text != "" {
+	if s.Text != "" && s.State != lab.Done { // what a finished step was at last is no news
 		out += ", " + s.Text
 	}
 	return out

@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // Every screen at the sizes that matter, as text.
 func TestScreens(t *testing.T) {
-	sizes := [][2]int{{80, 24}, {120, 40}, {200, 60}, {40, 10}}
+	sizes := [][2]int{{80, 24}, {120, 40}, {200, 60}, {60, 15}, {40, 10}}
 	screens := []struct{ name, keys string }{
 		{"bench", ""},
 		{"live", "Q"},

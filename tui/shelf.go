@@ -18,6 +18,7 @@ type shelf struct {
 	haveRuns   bool
 	cursor     string // the item under the cursor: it stays when the lists change
 	top        int    // first line of the list seen
+	scroll     int    // first line of the details seen
 	filter     input
 	isFiltered bool // the filter line is typed
 	marks      []string
@@ -118,7 +119,7 @@ func (s *shelf) current() item {
 func (s *shelf) move(n int) {
 	items := slices.DeleteFunc(s.items(), func(it item) bool { return it.id == "" })
 	if len(items) > 0 {
-		s.cursor = items[max(0, min(s.selected(items)+n, len(items)-1))].id
+		s.cursor, s.scroll = items[max(0, min(s.selected(items)+n, len(items)-1))].id, 0
 	}
 }
 
@@ -149,8 +150,13 @@ func (m *model) shelfLines(width, height int) []string {
 	right := width - left - 3
 	list := m.shelfList(left, height)
 	details := m.shelfDetails(right)
-	if len(details) > height {
-		details = append(details[:height-1:height-1], m.theme.dim.On("… more than fits: make the window taller"))
+	if over := len(details) - height + 1; over > 1 {
+		m.shelf.scroll = min(m.shelf.scroll, over)
+		rest := over - m.shelf.scroll
+		details = details[m.shelf.scroll:][:height-1]
+		details = append(details[:len(details):len(details)], m.theme.dim.On(text.Cut(fmt.Sprintf("… %s below: J scrolls, K back", plural(rest, "more line")), right)))
+	} else {
+		m.shelf.scroll = 0
 	}
 	lines := make([]string, height)
 	for i := range lines {

@@ -23,7 +23,7 @@ func (m *model) statusLine(v *lab.View, width int) string {
 	} else {
 		parts = append(parts, "took "+report.Duration(v.Time))
 	}
-	if v.Error != "" {
+	if v.Error != "" && v.State != lab.Cancelled { // that it was stopped is said already
 		parts = append(parts, text.Clean(v.Error))
 	}
 	if n := len(v.Verdicts); n > 0 {
@@ -123,13 +123,17 @@ func stepLeft(v *lab.View, c *lab.CellView) (seconds float64, ok bool) {
 	if spent < 1 {
 		return 0, false
 	}
-	return spent / float64(c.Step) * float64(c.Total-c.Step), true
+	left := spent / float64(c.Step) * float64(c.Total-c.Step)
+	return left, left >= 1
 }
 
 // clock writes a time that runs, without the fractions that would flicker.
 func clock(seconds float64) string {
-	if seconds < 60 {
-		return fmt.Sprintf("%.0fs", max(0, seconds))
+	switch whole := int(max(0, min(seconds, 1e9))); {
+	case whole < 60:
+		return fmt.Sprintf("%ds", whole)
+	case whole < 3600:
+		return fmt.Sprintf("%dm %02ds", whole/60, whole%60)
 	}
 	return report.Duration(seconds)
 }

@@ -36,8 +36,23 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 	if !(o.Speed > 0) {
 		o.Speed = 1
 	}
-	m := &model{ctx: ctx, bench: bench, options: o, theme: t, now: now, dirty: true, clipboard: clipboard(io.Discard, false)}
+	m := &model{ctx: ctx, bench: bench, options: o, theme: t, now: now, dirty: true}
+	m.clipboard, m.tickLater, m.awaitEnd = clipboard(io.Discard, false), tickLater, awaitEnd
 	m.shelf.cursor = "s:" + o.Scenario
 	m.run.split = 50
 	return m
+}
+
+// tickInterval is how often a moving board is looked at.
+const tickInterval = 33 * time.Millisecond
+
+func tickLater() tea.Cmd {
+	return tea.Tick(tickInterval, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+func awaitEnd(s *session) tea.Cmd {
+	return func() tea.Msg {
+		<-s.live.Done
+		return endedMsg{s}
+	}
 }

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"slimlab/lab"
@@ -18,10 +17,12 @@ type PlannedCell struct {
 // PlannedStep says whether a step's model has to be made.
 type PlannedStep struct {
 	Name, Kind string
-	State      string // "loaded", "cached" or "to build"
+	// State is "loaded", "cached", "to build", or "shared": an earlier cell of the plan builds it.
+	State string
 }
 
-// Check opens what a plan needs and says which artifacts it would find. It trains and measures nothing.
+// Check opens what a plan needs and says which artifacts it would find. It measures nothing and trains nothing but a tokenizer, whose
+// tokens are part of what names the artifacts.
 func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
 	return (&Run{lab: l, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}}).check()
 }
@@ -29,30 +30,34 @@ func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
 // check plans every step of every cell without doing any.
 func (r *Run) check() ([]PlannedCell, error) {
 	var cells []PlannedCell
+	built := map[string]bool{}
 	for i := range r.plan.Cells {
 		c := &r.plan.Cells[i]
-		w := &worker{run: r, cell: c, models: map[string]*artifactModel{}}
-		var err error
-		if w.data, err = r.dataset(c.Point); err != nil {
+		w := &worker{run: r, cell: c}
+		jobs, err := w.plan(context.Background())
+		if err != nil {
 			return nil, err
 		}
 		planned := PlannedCell{Cell: c.ID}
-		for _, s := range c.Point.Steps {
-			j, err := w.job(context.Background(), s)
-			if err != nil {
-				return nil, fmt.Errorf("step %s: %w", s.Name, err)
-			}
-			state := "loaded"
-			if j.build != nil {
-				state = "to build"
-				if _, ok := r.lab.artifacts.Get(j.model.key); ok {
-					state = "cached"
-				}
-			}
-			w.models[s.Name] = j.model
-			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, state})
+		for i, s := range c.Point.Steps {
+			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, r.state(jobs[i], built)})
 		}
 		cells = append(cells, planned)
 	}
 	return cells, nil
+}
+
+// state says what a job comes down to after those that have gone into built.
+func (r *Run) state(j job, built map[string]bool) string {
+	if j.build == nil {
+		return "loaded"
+	}
+	if built[j.model.key] {
+		return "shared"
+	}
+	if _, ok := r.lab.artifacts.Get(j.model.key); ok {
+		return "cached"
+	}
+	built[j.model.key] = true
+	return "to build"
 }

@@ -20,7 +20,8 @@ import (
 // dataset is a task in the tokens of one tokenizer.
 type dataset struct {
 	task.Task
-	key       string       // names content: task, file, tokenizer
+	key       string       // names what models are trained and calibrated on: world or file, tokenizer
+	testKey   string       // names what they are measured on
 	recsys    *task.Recsys // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
 	positions int // that a model needs for it
@@ -44,7 +45,7 @@ func (r *Run) dataset(p *scenario.Point) (*dataset, error) {
 	return r.tasks.get(key, func() (*dataset, error) {
 		d, err := r.newDataset(p, loads)
 		if err != nil {
-			return nil, fmt.Errorf("task: %w", err)
+			return nil, err
 		}
 		for _, n := range d.Notes() {
 			r.note("", lab.Info, n)
@@ -73,11 +74,11 @@ func (r *Run) loadedTokenizer(loads []string) (*tokenizer.Tokenizer, error) {
 	var tok *tokenizer.Tokenizer
 	from := ""
 	for _, load := range loads {
-		folder, err := r.lab.folder(load)
+		m, err := r.model(load)
 		if err != nil {
 			return nil, err
 		}
-		t, err := tokenizer.LoadFS(folder, ".")
+		t, err := tokenizer.LoadFS(m.folder, ".")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -85,7 +86,7 @@ func (r *Run) loadedTokenizer(loads []string) (*tokenizer.Tokenizer, error) {
 			return nil, fmt.Errorf("model %s: %w", load, err)
 		}
 		if tok != nil && t.Hash() != tok.Hash() {
-			return nil, fmt.Errorf("models %s and %s have different tokenizers; a teacher and its student must share one", from, load)
+			return nil, fmt.Errorf("models %s and %s have different tokenizers, expected the same: models are measured on the same tokens", from, load)
 		}
 		tok, from = t, load
 	}
@@ -99,12 +100,15 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	world := cfg // without what only the test set depends on
+	world.Members, world.Candidates, world.HeldOut = 0, 0, 0
+	source := fmt.Sprintf("recsys %+v", world)
 	if d.tokenizer == nil {
 		world, err := task.NewWorld(cfg)
 		if err != nil {
 			return err
 		}
-		if err := r.trainTokenizer(d, t.Recipe(), tz, world.Corpus); err != nil {
+		if err := r.trainTokenizer(d, source, tz, world.Corpus); err != nil {
 			return err
 		}
 	}
@@ -114,7 +118,8 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 	}
 	d.Task, d.recsys = rec, rec
 	d.positions = 512
-	d.key = store.Key("task", taskVersion, t.Recipe(), d.tokenizer.Hash())
+	d.key = store.Key("task", taskVersion, source, d.tokenizer.Hash())
+	d.testKey = store.Key(d.key, fmt.Sprint(cfg.Members, cfg.Candidates, cfg.HeldOut))
 	return nil
 }
 
@@ -123,7 +128,7 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
 	if cfg.Path == "" {
-		return fmt.Errorf("no file is named; give one with --set task.path=FILE")
+		return fmt.Errorf("jsonl: no file is named, expected one with a JSON object a line: --set task.path=FILE")
 	}
 	records, err := task.ReadJSONL(cfg)
 	if err != nil {
@@ -131,23 +136,27 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	}
 	content, err := fsHash(os.DirFS(filepath.Dir(cfg.Path)), filepath.Base(cfg.Path))
 	if err != nil {
-		return err
+		return fmt.Errorf("jsonl: %w", err)
 	}
+	fields := cfg // the file may lie anywhere: its content is what counts
+	fields.Path = content
+	source := fmt.Sprintf("jsonl %+v", fields)
 	if d.tokenizer == nil {
-		if err := r.trainTokenizer(d, t.Recipe()+content, tz, records.Corpus); err != nil {
+		if err := r.trainTokenizer(d, source, tz, records.Corpus); err != nil {
 			return err
 		}
 	}
 	eos := d.tokenizer.EOS()
 	if eos < 0 {
-		return fmt.Errorf("the model's tokenizer names no end-of-sequence token, which must end each response")
+		return fmt.Errorf("jsonl: the models' tokenizer names no end-of-sequence token, expected one to end each response")
 	}
 	d.Task, err = records.Tokenize(d.tokenizer, eos)
 	if err != nil {
 		return err
 	}
 	d.positions = max(512, cfg.MaxTokens)
-	d.key = store.Key("task", taskVersion, t.Recipe(), content, d.tokenizer.Hash())
+	d.key = store.Key("task", taskVersion, source, d.tokenizer.Hash())
+	d.testKey = d.key
 	return nil
 }
 
@@ -155,14 +164,16 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, corpus func(n int) []string) error {
 	key := store.Key("tokenizer", tokenizerVersion, source, tz.Recipe())
 	dir, _, err := r.artifact(key, "tokenizer", func(dir string) error {
-		t, err := tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken})
-		if err != nil {
-			return err
-		}
-		if err := t.SetSpecial("", endToken); err != nil {
-			return err
-		}
-		return t.Save(dir)
+		return r.compute(func() error {
+			t, err := tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken})
+			if err != nil {
+				return err
+			}
+			if err := t.SetSpecial("", endToken); err != nil {
+				return err
+			}
+			return t.Save(dir)
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("tokenizer: %w", err)
@@ -202,6 +213,12 @@ func (d *dataset) validation(n int) []kd.Example {
 		examples[i] = kd.Example(e)
 	}
 	return examples
+}
+
+// checkSource reports a source of calibration text that the task does not have.
+func (d *dataset) checkSource(source string) error {
+	_, err := d.Calibration(source, 1)
+	return err
 }
 
 // calibration returns token sequences to calibrate on.

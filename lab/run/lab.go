@@ -23,6 +23,7 @@ type Lab struct {
 	shipped   fs.FS
 	logs      *store.Store
 	artifacts *store.Artifacts
+	looking   sync.Mutex // held while an artifact is looked up
 	mu        sync.Mutex
 	doubts    []string // what the artifact store found damaged and nobody has told yet
 }
@@ -80,7 +81,7 @@ func Vocabulary() scenario.Vocabulary {
 	}
 }
 
-// Scenario loads a scenario: a shipped one by name, or a file where the name has an ending or a path that exists.
+// Scenario loads a scenario: a file where the name ends in .yaml or .yml, else a shipped one.
 func (l *Lab) Scenario(name string, o scenario.Options) (*scenario.Scenario, error) {
 	o.Vocabulary = Vocabulary()
 	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
+	"path"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,18 +50,13 @@ type Run struct {
 	logErr   error
 	flushed  float64 // when the log was last flushed, seconds since the start
 	stop     context.CancelFunc
+	models   keyed[*artifactModel] // that are loaded, by name
 	tasks    keyed[*dataset]
 	building keyedLocks
 	made     sync.Map // keys of the artifacts that this run made
-	// quiet is held for reading by whoever computes, and for writing while a timing is taken.
+	told     sync.Map // keys of the artifacts of which this run has told what there is to tell
+	// quiet is held for reading by whoever computes, and for writing while a timing is taken. No other lock is waited for while it is held.
 	quiet sync.RWMutex
-}
-
-// logWriter is what a run needs of its log.
-type logWriter interface {
-	Append(lab.Event) error
-	Flush() error
-	Close() error
 }
 
 // InputError is what Start returns where a plan cannot be worked on: a model or a file that is missing or does not fit. Nothing was begun.
@@ -105,23 +101,17 @@ func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	}
 	workers.Wait()
 	out := Outcome{Run: r.ID, Board: r.Board, State: lab.Done}
-	err := r.firstError(ctx, errs)
+	err := r.outcome(ctx, errs)
 	switch {
-	case errors.Is(err, context.Canceled):
+	case err == nil:
+		out.Failed = r.verdicts()
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		out.State = lab.Cancelled
-	case err != nil:
+	default:
 		out.State = lab.Failed
 	}
-	if out.State == lab.Done {
-		out.Failed = r.verdicts()
-	}
-	end := lab.Event{Kind: lab.KindEnd, State: out.State}
-	if err != nil {
-		end.Text = err.Error()
-	}
-	r.emit(end)
-	if closeErr := r.log.Close(); err == nil && closeErr != nil {
-		err = closeErr
+	if err = r.end(out.State, err); err != nil && out.State == lab.Done {
+		out.State = lab.Failed
 	}
 	return out, err
 }
@@ -133,27 +123,30 @@ func (r *Run) jobs() int {
 	return max(1, min(runtime.NumCPU(), len(r.plan.Cells)))
 }
 
-// firstError is the reason why the run ended badly: its log could not be written, it was interrupted, or cells failed.
-func (r *Run) firstError(ctx context.Context, errs []error) error {
+// outcome is the reason why the run ended badly: its log could not be written, it was interrupted, or cells failed.
+func (r *Run) outcome(ctx context.Context, errs []error) error {
 	if r.logErr != nil {
 		return r.logErr
 	}
 	failed, first := 0, error(nil)
 	for i, err := range errs {
-		if err == nil || errors.Is(err, context.Canceled) {
-			continue
-		}
-		if failed++; first == nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return ctx.Err()
+		case first == nil:
 			first = fmt.Errorf("cell %s: %w", r.plan.Cells[i].ID, err)
+		default:
+			failed++
 		}
 	}
-	if first != nil {
-		if failed > 1 {
-			return fmt.Errorf("%w (and %d more cells)", first, failed-1)
-		}
+	switch failed {
+	case 0:
 		return first
+	case 1:
+		return fmt.Errorf("%w (and 1 more cell)", first)
 	}
-	return ctx.Err()
+	return fmt.Errorf("%w (and %d more cells)", first, failed)
 }
 
 // cell works on one cell and reports its state.
@@ -166,9 +159,9 @@ func (r *Run) cell(ctx context.Context, c *scenario.Cell) error {
 		return ctx.Err()
 	}
 	var err error
-	w := &worker{run: r, cell: c, models: map[string]*artifactModel{}}
+	w := &worker{run: r, cell: c}
 	if p := panics.Try(func() { err = w.work(ctx) }); p != nil {
-		err = fmt.Errorf("step %s: %w", w.stage, p.AsError())
+		err = fmt.Errorf("step %s: panic: %v (%s)", w.stage, p.Value, where(p.Callers))
 	}
 	switch {
 	case err == nil:
@@ -194,69 +187,17 @@ func (r *Run) verdicts() (failed []string) {
 	return failed
 }
 
-// emit stamps an event, writes it to the log and folds it. When the log can no longer be written the run stops: what it would go on to do
-// could not be seen by anyone.
-func (r *Run) emit(e lab.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.log == nil {
-		r.early = append(r.early, e)
-		return
-	}
-	e.Time = r.options.Now().Sub(r.started).Seconds()
-	if math.IsNaN(e.Value) {
-		e.Value = math.NaN() // one bit pattern, so that logs of equal runs are equal
-	}
-	if r.logErr == nil {
-		r.logErr = r.log.Append(e)
-		if r.logErr == nil && e.Time-r.flushed >= 1 {
-			r.logErr, r.flushed = r.log.Flush(), e.Time
+// where names the places of this program that a panic went through, the innermost first.
+func where(callers []uintptr) string {
+	var places []string
+	for frames := runtime.CallersFrames(callers); len(places) < 5; {
+		f, more := frames.Next()
+		if strings.HasPrefix(f.Function, "slimlab/") {
+			places = append(places, fmt.Sprintf("%s:%d", path.Base(f.File), f.Line))
 		}
-		if r.logErr != nil && r.stop != nil {
-			r.stop()
+		if !more {
+			break
 		}
 	}
-	r.show(e)
-}
-
-func (r *Run) show(e lab.Event) {
-	r.Board.Apply(e)
-	if r.options.Sink != nil {
-		r.options.Sink(e)
-	}
-}
-
-func (r *Run) note(cell string, level lab.Level, text string) {
-	r.emit(lab.Event{Kind: lab.KindNote, Cell: cell, Level: level, Text: text})
-}
-
-// keyed makes each value once, however many ask for it at once.
-type keyed[V any] struct {
-	mu      sync.Mutex
-	entries map[string]func() (V, error)
-}
-
-func (k *keyed[V]) get(key string, make_ func() (V, error)) (V, error) {
-	k.mu.Lock()
-	if k.entries == nil {
-		k.entries = map[string]func() (V, error){}
-	}
-	once, ok := k.entries[key]
-	if !ok {
-		once = sync.OnceValues(make_)
-		k.entries[key] = once
-	}
-	k.mu.Unlock()
-	return once()
-}
-
-// keyedLocks keeps two cells from building one artifact at the same time.
-type keyedLocks struct {
-	locks sync.Map
-}
-
-func (k *keyedLocks) lock(key string) (unlock func()) {
-	m, _ := k.locks.LoadOrStore(key, &sync.Mutex{})
-	m.(*sync.Mutex).Lock()
-	return m.(*sync.Mutex).Unlock
+	return strings.Join(places, " < ")
 }

@@ -7,6 +7,7 @@ package text
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -72,21 +73,52 @@ func Sides(left, right string, width int) string {
 	return left + Blank(gap) + right
 }
 
-// Wrap breaks s into lines of at most width cells, at spaces where it can.
+// Wrap breaks text without styles into lines of at most width cells, at spaces where it can.
 func Wrap(s string, width int) []string {
-	if width <= 0 || s == "" {
+	if width <= 0 {
 		return nil
 	}
-	return strings.Split(ansi.Wrap(s, width, ""), "\n")
+	var lines []string
+	line, used := "", 0
+	for _, word := range strings.Fields(s) {
+		w := Width(word)
+		if line != "" && used+1+w <= width {
+			line, used = line+" "+word, used+1+w
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		for w > width { // a word that fits nowhere is broken
+			part := ansi.Truncate(word, width, "")
+			if part == "" {
+				break
+			}
+			lines = append(lines, part)
+			word = word[len(part):]
+			w = Width(word)
+		}
+		line, used = word, w
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // Clean replaces everything in foreign text that could move the cursor or change colours: line ends and tabs become spaces, other
-// control and unprintable characters the replacement character.
+// control and unprintable characters the replacement character. One of these goes before a mark at the
+// start, which would join the cell before it.
 func Clean(s string) string {
 	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return strings.Map(cleanRune, s)
+		if s[i] >= 0x20 && s[i] <= 0x7e {
+			continue
 		}
+		s = strings.Map(cleanRune, s)
+		if Width(" "+s) != 1+Width(s) {
+			s = string(unicode.ReplacementChar) + s
+		}
+		return s
 	}
 	return s
 }
@@ -124,13 +156,23 @@ func ASCII(s string) string {
 
 func toASCII(s string) string {
 	var b strings.Builder
-	for _, r := range s {
-		if r < 0x80 {
-			b.WriteRune(r)
-		} else if plain, ok := asciiOf[r]; ok {
+	for s != "" {
+		if s[0] < 0x80 && (len(s) == 1 || s[1] < 0x80) { // no mark follows
+			b.WriteByte(s[0])
+			s = s[1:]
+			continue
+		}
+		cluster, width := ansi.FirstGraphemeCluster(s, ansi.GraphemeWidth)
+		s = s[len(cluster):]
+		first, size := utf8.DecodeRuneInString(cluster)
+		plain, known := asciiOf[first]
+		switch {
+		case first < 0x80:
+			b.WriteByte(byte(first))
+		case known && size == len(cluster):
 			b.WriteByte(plain)
-		} else {
-			b.WriteString(strings.Repeat("?", Width(string(r))))
+		default:
+			b.WriteString(strings.Repeat("?", width))
 		}
 	}
 	return b.String()

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// tiny is a scenario of seconds: a teacher, a pruned and a quantized model of it.
+const tiny = `
+name: tiny
+about: for tests of the command line
+task: { kind: recsys, members: 12, candidates: 2 }
+tokenizer: { vocab: 400 }
+models:
+  shape: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 32 }
+params: { steps: 3 }
+pipeline:
+  - train:    { name: teacher, into: shape, steps: "${steps}", batch: 2, learning_rate: 1e-3 }
+  - prune:    { name: pruned, mlp: 0.5, calibration: { samples: 8 } }
+  - quantize: { name: w8a8, scheme: w8a8 }
+columns: [params, bytes, smaller, auc_soft, auc_soft_delta]
+expect:
+  - smaller(row=w8a8) > 1
+`
+
+// slimlab runs a command line in a home of its own and returns what it printed and its exit code.
+func slimlab(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = execute(context.Background(), args, &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// home gives the test a lab of its own and returns the tiny scenario's file.
+func home(t *testing.T) (scenario string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("SLIMLAB_HOME", filepath.Join(dir, "home"))
+	scenario = filepath.Join(dir, "tiny.yaml")
+	if err := os.WriteFile(scenario, []byte(tiny), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return scenario
+}
+
+func TestRunShowCompareExport(t *testing.T) {
+	file := home(t)
+	dir := filepath.Dir(file)
+	events := filepath.Join(dir, "events.jsonl")
+	junit := filepath.Join(dir, "out.xml")
+	table, progress, code := slimlab(t, "run", file, "--export", "junit="+junit, "--events", events, "--save", "w8a8="+filepath.Join(dir, "saved"))
+	if code != exitHeld {
+		t.Fatalf("exit %d: %s", code, progress)
+	}
+	for _, want := range []string{"teacher", "pruned", "w8a8", "smaller", "held"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
+		}
+	}
+	if !strings.Contains(progress, "measured pruned") {
+		t.Errorf("progress tells of no row:\n%s", progress)
+	}
+	lines := strings.Split(strings.TrimSpace(read(t, events)), "\n")
+	for i, line := range lines {
+		if !json.Valid([]byte(line)) {
+			t.Fatalf("line %d of the events is no JSON: %s", i+1, line)
+		}
+	}
+	if !strings.Contains(lines[0], `"begin"`) || !strings.Contains(read(t, junit), "<testsuite") {
+		t.Error("the events do not begin with begin, or JUnit is no test suite")
+	}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
+		if _, err := os.Stat(filepath.Join(dir, "saved", name)); err != nil {
+			t.Errorf("saved model: %v", err)
+		}
+	}
+
+	shown, _, code := slimlab(t, "show", "last")
+	if code != exitHeld || !strings.Contains(shown, "w8a8") {
+		t.Errorf("show: exit %d\n%s", code, shown)
+	}
+	csv, _, code := slimlab(t, "show", "last", "--format", "csv")
+	if code != exitHeld || !strings.HasPrefix(csv, "row,") {
+		t.Errorf("show as csv: exit %d\n%s", code, csv)
+	}
+	// The second run finds every artifact and ends with the same figures.
+	again, _, code := slimlab(t, "run", file)
+	if code != exitHeld || rows(again) != rows(table) {
+		t.Errorf("the second run: exit %d\n%s\nthe first:\n%s", code, again, table)
+	}
+	checked, _, _ := slimlab(t, "check", file)
+	if strings.Count(checked, "cached") != 3 {
+		t.Errorf("check does not find three cached models:\n%s", checked)
+	}
+	runs, _, _ := slimlab(t, "runs")
+	ids := regexp.MustCompile(`(?m)^\S+`).FindAllString(runs, -1)
+	if len(ids) != 2 {
+		t.Fatalf("runs lists %q", runs)
+	}
+	if out, errs, code := slimlab(t, "compare", ids[1], ids[0]); code != exitHeld {
+		t.Errorf("comparing equal runs: exit %d %s\n%s", code, errs, out)
+	}
+}
+
+// rows cuts the lines of a table that carry figures.
+func rows(table string) string {
+	var out []string
+	for _, line := range strings.Split(table, "\n") {
+		if strings.HasPrefix(line, "teacher") || strings.HasPrefix(line, "pruned") || strings.HasPrefix(line, "w8a8") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestExitCodesAndErrors(t *testing.T) {
+	file := home(t)
+	cases := []struct {
+		args []string
+		code int
+		want string // in stderr
+	}{
+		{[]string{"run", "figure2"}, exitUsage, `did you mean "figure1"`},
+		{[]string{"run", file, "--set", "pruned.method=oscar"}, exitUsage, `did you mean "osscar"`},
+		{[]string{"run", file, "--set", "columns=[acu]"}, exitUsage, `did you mean "auc"`},
+		{[]string{"run", file, "--set", "w8a8.scheme=w8a9"}, exitUsage, `did you mean "w8a8"`},
+		{[]string{"run", file, "--export", "yaml=x"}, exitUsage, "expected one of"},
+		{[]string{"run", file, "--export", "md=/no/such/folder/x.md"}, exitUsage, "no such file or directory"},
+		{[]string{"run", file, "--save", "w9=x"}, exitUsage, "it has: teacher, pruned, w8a8"},
+		{[]string{"run", file, "--set", "models.shape={load: /no/model}"}, exitUsage, "/no/model: no such folder"},
+		{[]string{"run", file, "--set", "teacher.learning_rate=0"}, exitUsage, "learning_rate"},
+		{[]string{"run", "own-data"}, exitUsage, "task.path"},
+		{[]string{"run", "own-data", "--set", "task.path=/no/file"}, exitUsage, "/no/file"},
+		{[]string{"show", "nothing"}, exitUsage, "not found"},
+		{[]string{"compare", "nothing", "nothing"}, exitBaseline, "not found"},
+		{[]string{"replay", "nothing"}, exitUsage, "not found"},
+		{[]string{"frobnicate"}, exitUsage, "unknown command"},
+		{[]string{}, exitUsage, "needs a terminal"},
+	}
+	for _, c := range cases {
+		_, stderr, code := slimlab(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("slimlab %s: exit %d, want %d; said %q, want %q in it", strings.Join(c.args, " "), code, c.code, stderr, c.want)
+		}
+		if strings.Count(strings.TrimSpace(stderr), "\n") > 0 {
+			t.Errorf("slimlab %s: says more than a line: %q", strings.Join(c.args, " "), stderr)
+		}
+	}
+	if _, stderr, code := slimlab(t, "run", file, "--set", "expect=[\"smaller(row=w8a8) > 100\"]"); code != exitExpectation {
+		t.Errorf("an expectation that does not hold: exit %d, %s", code, stderr)
+	}
+	t.Setenv("SLIMLAB_KERNELS", "avx1024")
+	if _, stderr, code := slimlab(t, "scenarios"); code != exitUsage || !strings.Contains(stderr, "avx1024") {
+		t.Errorf("an unknown kernel: exit %d, %s", code, stderr)
+	}
+}
+
+// TestInterruptedRunGoesOn cancels a run in its first step; the same command then ends as if nothing had been.
+func TestInterruptedRunGoesOn(t *testing.T) {
+	file := home(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, errs bytes.Buffer
+	if code := execute(ctx, []string{"run", file}, &out, &errs); code != exitInterrupted {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	if _, stderr, code := slimlab(t, "run", file); code != exitHeld {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// TestReadme holds the README to the program: every verb and flag that it names exists, and the shipped scenarios are those it lists.
+func TestReadme(t *testing.T) {
+	home(t)
+	readme := read(t, "README.md")
+	for _, verb := range []string{"run", "check", "scenarios", "runs", "show", "compare", "replay"} {
+		if !strings.Contains(readme, verb) {
+			t.Errorf("README.md does not name the verb %s", verb)
+		}
+		if _, stderr, code := slimlab(t, verb, "--help"); code != exitHeld {
+			t.Errorf("slimlab %s --help: exit %d %s", verb, code, stderr)
+		}
+	}
+	help, _, _ := slimlab(t, "run", "--help")
+	for _, flag := range regexp.MustCompile(`--[a-z]+`).FindAllString(readme, -1) {
+		if !strings.Contains(help, flag) {
+			t.Errorf("README.md names %s, which slimlab run does not know", flag)
+		}
+	}
+	listed, _, _ := slimlab(t, "scenarios")
+	for _, line := range strings.Split(strings.TrimSpace(listed), "\n") {
+		if name := strings.Fields(line)[0]; !strings.Contains(readme, "`"+name+"`") {
+			t.Errorf("README.md does not list the scenario %s", name)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+	"slimlab/lab/store"
+	"slimlab/model"
+	"slimlab/model/checkpoint"
+	"slimlab/model/pretrained"
+	"slimlab/quant"
+)
+
+// artifactModel is a model on disk that is read when it is needed.
+type artifactModel struct {
+	name   string // of its step, or what it was loaded from
+	key    string
+	shared bool // by all cells of the run
+	// origin is the shape that the model had before anything was pruned.
+	origin model.Config
+	folder fs.FS // nil until the artifact is there
+
+	mu     sync.Mutex
+	loaded *model.Model
+}
+
+// load reads the model, or returns it when it is in memory already. It is never changed.
+func (m *artifactModel) load() (*model.Model, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.loaded != nil {
+		return m.loaded, nil
+	}
+	loaded, err := checkpoint.LoadModel(m.folder, ".", loadOptions)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", m.name, err)
+	}
+	m.loaded = loaded
+	return loaded, nil
+}
+
+// forget lets the memory go; whoever needs the model after all reads it again.
+func (m *artifactModel) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loaded = nil
+}
+
+// loadOptions make quantized weights multiply in their own format.
+var loadOptions = checkpoint.LoadOptions{
+	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
+		return quant.NewInt8(q, scale, out, in)
+	},
+	Int4: func(q []int8, scale []float32, out, in, group int) (model.Weight, error) {
+		return quant.NewInt4(q, scale, out, in, group)
+	},
+}
+
+// saveModel writes a model as an artifact's content: float weights in bfloat16, as a checkpoint is shipped, and quantized ones in their format.
+func saveModel(dir string, m *model.Model, d *dataset, facts any) error {
+	if err := checkpoint.Save(dir, m, d.tokenizer, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		return err
+	}
+	return writeFacts(dir, facts)
+}
+
+// folder opens what a MODEL names: pretrained:NAME, run:ID/ROW or a Hugging Face folder.
+func (l *Lab) folder(name string) (fs.FS, error) {
+	if rest, ok := strings.CutPrefix(name, "pretrained:"); ok {
+		return pretrained.Open(rest)
+	}
+	if rest, ok := strings.CutPrefix(name, "run:"); ok {
+		folder, err := l.rowFolder(rest)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		return folder, nil
+	}
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("model %s: no such folder; expected a Hugging Face folder, pretrained:NAME or run:ID/ROW", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("model %s: found a file, expected a Hugging Face folder with config.json and model.safetensors", name)
+	}
+	return os.DirFS(name), nil
+}
+
+// rowFolder finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has reported the row.
+func (l *Lab) rowFolder(name string) (fs.FS, error) {
+	id, row, ok := strings.Cut(name, "/")
+	if !ok {
+		return nil, fmt.Errorf("found %q, expected ID/ROW", name)
+	}
+	log, err := l.Log(id)
+	if err != nil {
+		return nil, err
+	}
+	var rows []string
+	keys := map[string]string{} // by cell
+	var cells []lab.Cell
+	for _, e := range log.Events {
+		switch {
+		case e.Begin != nil:
+			cells = e.Begin.Cells
+		case e.Kind != lab.KindRow || e.Text == "":
+		case e.Row == row:
+			keys[e.Cell] = e.Text
+		case !slices.Contains(rows, e.Row):
+			rows = append(rows, e.Row)
+		}
+	}
+	for _, c := range cells {
+		key, reported := keys[c.ID]
+		if !reported {
+			continue
+		}
+		dir, found, _ := l.artifact(key)
+		if !found {
+			return nil, fmt.Errorf("the artifact of row %s is gone or damaged; run the scenario again", row)
+		}
+		return os.DirFS(dir), nil
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
+	}
+	return nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+}
+
+// model opens what a scenario loads, once a run.
+func (r *Run) model(name string) (*artifactModel, error) {
+	return r.models.get(name, func() (*artifactModel, error) {
+		if strings.HasPrefix(name, "run:last/") {
+			return nil, fmt.Errorf("model %s: the last run is another one each time, expected its id", name)
+		}
+		folder, err := r.lab.folder(name)
+		if err != nil {
+			return nil, err
+		}
+		m := &artifactModel{name: name, shared: true, folder: folder}
+		if err := m.inspect(); err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		return m, nil
+	})
+}
+
+// inspect looks at the folder of a loaded model without reading its weights into memory. Its key is the hash of its content.
+func (m *artifactModel) inspect() (err error) {
+	if m.origin, err = checkpoint.ReadConfig(m.folder, "."); err != nil {
+		return err
+	}
+	if _, err := checkpoint.StoredBytes(m.folder, "."); err != nil { // a truncated file is told before hours of work
+		return err
+	}
+	m.key, err = folderHash(m.folder)
+	return err
+}
+
+// checkFit reports a model that has no embedding for all tokens of the data.
+func (m *artifactModel) checkFit(d *dataset) error {
+	if tokens := d.tokenizer.Vocab(); tokens > m.origin.Vocab {
+		return fmt.Errorf("model %s: the tokenizer does not fit: it has %d tokens, expected at most %d, the rows of the model's embedding", m.name, tokens, m.origin.Vocab)
+	}
+	return nil
+}
+
+// modelFile reports whether a file of a folder belongs to its model.
+func modelFile(e fs.DirEntry) bool {
+	ending := path.Ext(e.Name())
+	return !e.IsDir() && (ending == ".json" || ending == ".safetensors") && e.Name() != factsFile
+}
+
+// folderHash names the content of a model's files.
+func folderHash(folder fs.FS) (string, error) {
+	entries, err := fs.ReadDir(folder, ".")
+	if err != nil {
+		return "", err
+	}
+	parts := []string{"folder"}
+	for _, e := range entries {
+		if !modelFile(e) {
+			continue
+		}
+		sum, err := fsHash(folder, e.Name())
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, e.Name(), sum)
+	}
+	return store.Key(parts...), nil
+}
+
+// shape is the config of a fresh model for the task.
+func (d *dataset) shape(m scenario.Model) model.Config {
+	return model.Config{
+		Architecture: "LlamaForCausalLM",
+		Vocab:        d.tokenizer.Vocab(),
+		Hidden:       m.Hidden,
+		HeadDim:      m.HeadDim,
+		Layers:       model.Uniform(m.Layers, m.Heads, m.KVHeads, m.MLP),
+		MaxPositions: d.positions,
+		RopeTheta:    m.RopeTheta,
+		NormEps:      1e-5,
+		TiedHead:     m.Tied,
+		BOS:          int(d.tokenizer.BOS()),
+		EOS:          int(d.tokenizer.EOS()),
+	}
+}

@@ -1,0 +1,171 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"slimlab/kd"
+	"slimlab/lab"
+	"slimlab/lab/task"
+	"slimlab/model"
+	"slimlab/serve"
+)
+
+// evaluation is the artifact of measuring a model's quality.
+type evaluation struct {
+	Scores []float64 `json:"scores,omitempty"`
+	Loss   float64   `json:"loss,omitempty"`
+	Tokens int       `json:"tokens,omitempty"`
+}
+
+// quality evaluates a model on the task, or finds the evaluation of an earlier run.
+func (w *worker) quality(ctx context.Context, row *measured) error {
+	validation := w.data.recsys == nil || w.wants("loss", "loss_delta")
+	settings := w.cell.Point.Evaluate
+	key := artifactKey("evaluate", evaluateVersion, row.key, w.data.testKey, fmt.Sprint(settings.Validation, validation))
+	dir, _, err := w.run.artifact(key, "evaluation of "+row.name, func(dir string) error {
+		w.progress(0, 0, "evaluate")
+		return w.run.compute(func() error {
+			m, err := row.model.load()
+			if err != nil {
+				return err
+			}
+			var e evaluation
+			if w.data.recsys != nil {
+				if e.Scores, err = rank(ctx, m, w.data.recsys); err != nil {
+					return err
+				}
+			}
+			if validation {
+				if e.Loss, e.Tokens, err = loss(ctx, m, w.data.validation(settings.Validation)); err != nil {
+					return err
+				}
+			}
+			return writeFacts(dir, e)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var e evaluation
+	if err := readFacts(dir, &e); err != nil {
+		return err
+	}
+	if validation {
+		row.values["loss"] = lab.Measure{Value: e.Loss, N: e.Tokens}
+	}
+	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
+}
+
+// partSize is how many validation examples are measured between two looks at the context.
+const partSize = 64
+
+// loss is the mean cross-entropy over all answer tokens.
+func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean float64, tokens int, err error) {
+	for part := range slices.Chunk(examples, partSize) {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
+		of, n, err := kd.Loss(m, part)
+		if err != nil {
+			return 0, 0, err
+		}
+		mean, tokens = mean+of*float64(n), tokens+n
+	}
+	if mean /= float64(tokens); math.IsNaN(mean) || math.IsInf(mean, 0) {
+		return 0, 0, fmt.Errorf("the validation loss over %d answer tokens is %v, expected a finite number", tokens, mean)
+	}
+	return mean, tokens, nil
+}
+
+// rank scores the task's test prompts on an engine.
+func rank(ctx context.Context, m *model.Model, r *task.Recsys) ([]float64, error) {
+	e, err := serve.New(m, serve.Defaults())
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	scores, err := r.Evaluate(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return scores.Score, nil
+}
+
+// ranking turns test scores into AUCs.
+func (w *worker) ranking(row *measured, score []float64) error {
+	if w.data.recsys == nil {
+		return nil
+	}
+	scores, err := w.data.recsys.NewScores(score)
+	if err != nil {
+		return err
+	}
+	row.scores = scores
+	summary, err := scores.Summary()
+	if err != nil {
+		return err
+	}
+	row.values["auc"] = summary.Hard
+	row.values["auc_soft"] = summary.Soft
+	row.values["auc_ceiling"] = lab.Measure{Value: summary.CeilingSoft.Value}
+	if summary.HeldOutSoft.N > 0 {
+		row.values["auc_heldout"] = summary.HeldOutSoft
+	}
+	return nil
+}
+
+// agreement compares the model's top choices with the baseline's.
+func (w *worker) agreement(ctx context.Context, row *measured) error {
+	if !w.wants("agreement") {
+		return nil
+	}
+	settings := w.cell.Point.Evaluate
+	key := artifactKey("agreement", evaluateVersion, w.base.key, row.key, w.data.key, fmt.Sprint(settings.Validation))
+	dir, _, err := w.run.artifact(key, "agreement of "+row.name, func(dir string) error {
+		return w.run.compute(func() error {
+			base, err := w.base.model.load()
+			if err != nil {
+				return err
+			}
+			m, err := row.model.load()
+			if err != nil {
+				return err
+			}
+			f, err := fidelity(ctx, base, m, w.data.validation(settings.Validation))
+			if err != nil {
+				return err
+			}
+			return writeFacts(dir, f)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var f kd.Fidelity
+	if err := readFacts(dir, &f); err != nil {
+		return err
+	}
+	row.values["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}
+	return nil
+}
+
+// fidelity is the mean agreement over all answer tokens.
+func fidelity(ctx context.Context, base, m *model.Model, examples []kd.Example) (all kd.Fidelity, err error) {
+	for part := range slices.Chunk(examples, partSize) {
+		if err := ctx.Err(); err != nil {
+			return all, err
+		}
+		f, err := kd.Agreement(base, m, part)
+		if err != nil {
+			return all, err
+		}
+		n := float64(f.Tokens)
+		all.Top1, all.ForwardKL, all.Tokens = all.Top1+f.Top1*n, all.ForwardKL+f.ForwardKL*n, all.Tokens+f.Tokens
+	}
+	all.Top1 /= float64(all.Tokens)
+	all.ForwardKL /= float64(all.Tokens)
+	return all, nil
+}

@@ -1,0 +1,90 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"slimlab/lab"
+	"slimlab/lab/stat"
+	"slimlab/serve"
+	"slimlab/serve/load"
+)
+
+// serving is the artifact of putting a model under the ranking workload on one machine.
+type serving struct {
+	Cold     []float64 `json:"cold"` // seconds
+	Hot      []float64 `json:"hot"`
+	Tokens   int       `json:"tokens"`
+	Cached   int       `json:"cached"`
+	Seconds  float64   `json:"seconds"`
+	Requests int       `json:"requests"`
+	Run      string    `json:"run"`
+}
+
+// serve measures latency and throughput while nothing else of the run computes.
+func (w *worker) serve(ctx context.Context, row *measured) error {
+	settings := w.cell.Point.Serve
+	if settings == nil {
+		return nil
+	}
+	key := artifactKey("serve", serveVersion, w.run.lab.Version, Machine(), row.key, w.data.key, fmt.Sprint(*settings))
+	dir, _, err := w.run.artifact(key, "serving of "+row.name, func(dir string) error {
+		w.progress(0, 0, "serve")
+		var e *serve.Engine
+		var workload load.Ranking
+		if err := w.run.compute(func() error {
+			m, err := row.model.load()
+			if err != nil {
+				return err
+			}
+			workload = load.Ranking{Members: w.data.recsys.ServeGroups(settings.Members, settings.Candidates, 0), Labels: w.data.recsys.Labels()}
+			e, err = serve.New(m, serve.Defaults())
+			return err
+		}); err != nil {
+			return err
+		}
+		defer e.Close()
+		report, err := w.run.alone(func() (load.Report, error) { return workload.Run(ctx, e) })
+		if err != nil {
+			return err
+		}
+		return writeFacts(dir, serving{
+			Cold: seconds(report.Cold), Hot: seconds(report.Hot),
+			Tokens: report.Tokens, Cached: report.Cached, Seconds: report.Wall.Seconds(), Requests: report.Requests, Run: w.run.ID,
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var s serving
+	if err := readFacts(dir, &s); err != nil {
+		return err
+	}
+	doubt := w.taken(s.Run)
+	latency := func(name string, samples []float64) {
+		if len(samples) == 0 {
+			return
+		}
+		p99 := doubt
+		if len(samples) < 100 {
+			p99 = strings.TrimPrefix(doubt+"; ", "; ") + fmt.Sprintf("P99 of %d samples", len(samples))
+		}
+		row.values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Doubt: doubt}
+		row.values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Doubt: p99}
+	}
+	latency("ttft_cold", s.Cold)
+	latency("ttft_hot", s.Hot)
+	row.values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Doubt: doubt}
+	row.values["cached"] = lab.Measure{Value: float64(s.Cached) / float64(s.Tokens)}
+	return nil
+}
+
+func seconds(durations []time.Duration) []float64 {
+	out := make([]float64, len(durations))
+	for i, d := range durations {
+		out[i] = d.Seconds()
+	}
+	return out
+}

@@ -1,0 +1,133 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"slimlab/kd"
+	"slimlab/lab/scenario"
+	"slimlab/model"
+)
+
+// trainFacts are kept with a trained model.
+type trainFacts struct {
+	Tokens  int     `json:"tokens"`
+	Seconds float64 `json:"seconds"`
+	Loss    float64 `json:"loss"`
+	Run     string  `json:"run"` // that took the time
+}
+
+// start returns what names the weights that training starts from, and how to make them.
+func (w *worker) start(s scenario.Step, into string) (key string, origin model.Config, fresh func() (*model.Model, error), err error) {
+	if shape, ok := w.cell.Point.Model(into); ok && into != "" && shape.Fresh() {
+		config := w.data.shape(shape)
+		fresh = func() (*model.Model, error) {
+			m, err := model.New(config)
+			if err != nil {
+				return nil, err
+			}
+			m.Init(rand.New(rand.NewPCG(uint64(w.cell.Seed), 1)))
+			return m, nil
+		}
+		return shape.Recipe(), config, fresh, config.Validate()
+	}
+	from := s.From
+	if into != "" {
+		from = into
+	}
+	source, err := w.weights(from)
+	if err != nil {
+		return "", model.Config{}, nil, err
+	}
+	fresh = func() (*model.Model, error) {
+		m, err := source.load()
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Trainable(); err != nil {
+			return nil, fmt.Errorf("%s cannot be trained: %w", from, err)
+		}
+		return m.Clone(), nil
+	}
+	return source.key, source.origin, fresh, nil
+}
+
+// train plans supervised training, or with a teacher distillation.
+func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Training, teacher *artifactModel, objective kd.Objective) (job, error) {
+	from, origin, fresh, err := w.start(s, t.Into)
+	if err != nil {
+		return job{}, err
+	}
+	teacherKey := ""
+	if teacher != nil {
+		teacherKey = teacher.key
+	}
+	key := artifactKey(s.Kind, trainVersion, s.Recipe(), objective.Formula(), from, teacherKey, w.data.key, fmt.Sprint(w.cell.Seed))
+	build := func(dir string) error {
+		student, err := fresh()
+		if err != nil {
+			return err
+		}
+		config := kd.TrainConfig{
+			Student: student, Objective: objective,
+			Batches: w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
+			Steps:   t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
+			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every,
+		}
+		if t.Clip == 0 {
+			config.Clip = math.Inf(1)
+		}
+		if teacher != nil {
+			if config.Teacher, err = teacher.load(); err != nil {
+				return err
+			}
+		}
+		if w.data.recsys == nil || t.Every > 0 {
+			config.Validation = w.data.validation(w.cell.Point.Evaluate.Validation)
+			if t.Every == 0 {
+				config.EvalEvery = max(1, t.Steps/20)
+			}
+		}
+		facts, err := w.runTraining(ctx, config)
+		if err != nil {
+			return err
+		}
+		student.Changed()
+		return saveModel(dir, student, w.data, facts)
+	}
+	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
+}
+
+// runTraining trains and reports curves. It holds quiet for reading, as all that compute, and lets go between steps: a timing need not wait for
+// the end of a training.
+func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
+	every := max(1, config.Steps/pointsPerCurve)
+	quiet := &w.run.quiet
+	start, paused := time.Now(), time.Duration(0)
+	result, err := kd.Train(ctx, config, func(s kd.Step) {
+		if s.Step%every == 0 || s.Step == s.Total {
+			w.point("loss", s.Step, s.Loss)
+			if config.Teacher != nil {
+				w.point("divergence", s.Step, s.Divergence)
+			}
+		}
+		if !math.IsNaN(s.Validation) {
+			w.point("validation", s.Step, s.Validation)
+		}
+		w.progress(s.Step, s.Total, "")
+		quiet.RUnlock()
+		before := time.Now()
+		quiet.RLock()
+		paused += time.Since(before)
+	})
+	if err != nil {
+		return trainFacts{}, err
+	}
+	return trainFacts{Tokens: result.Last.Tokens, Seconds: (time.Since(start) - paused).Seconds(), Loss: result.Last.Loss, Run: w.run.ID}, nil
+}
+
+// pointsPerCurve bounds what a curve adds to a run's log.
+const pointsPerCurve = 400

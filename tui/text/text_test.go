@@ -1,0 +1,46 @@
+package text
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever comes in, cleaned text fits exactly.
+func TestFitIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, width := Clean(rapid.String().Draw(t, "s")), rapid.IntRange(0, 60).Draw(t, "width")
+		for what, got := range map[string]string{"Fit": Fit(s, width), "Right": Right(s, width), "Sides": Sides(s, "end", width), "ASCII": ASCII(Fit(s, width))} {
+			if w := Width(got); w != width {
+				t.Fatalf("%s(%q, %d) = %q is %d wide", what, s, width, got, w)
+			}
+		}
+		for _, line := range Wrap(s, width) {
+			if w := Width(line); width >= 10 && w > width { // wide characters in a few cells cannot be helped
+				t.Fatalf("Wrap(%q, %d) has the line %q of %d cells", s, width, line, w)
+			}
+		}
+		if strings.ContainsFunc(ASCII(s), func(r rune) bool { return r >= 0x80 }) {
+			t.Fatalf("ASCII(%q) = %q", s, ASCII(s))
+		}
+	})
+}
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain": "plain", "two\nlines\tand tab": "two lines and tab", "\x1b[31mred\x1b[0m": "\uFFFD[31mred\uFFFD[0m",
+		"μ × Δ": "μ × Δ", "a\u202eb": "a\uFFFDb", "\x7f": "\uFFFD", "日本": "日本",
+	} {
+		if got := Clean(in); got != want {
+			t.Errorf("Clean(%q) = %q, expected %q", in, got, want)
+		}
+	}
+}
+
+func TestCutKeepsStyles(t *testing.T) {
+	p := Paint{"\x1b[1m", "\x1b[0m"}
+	if got := Cut(p.On("abcdef"), 4); Width(got) != 4 || !strings.HasPrefix(got, "\x1b[1mabc…") || !strings.HasSuffix(got, "\x1b[0m") {
+		t.Errorf("got %q", got)
+	}
+}
