@@ -28,6 +28,7 @@ type runScreen struct {
 	isTyped    bool  // the filter line is typed
 	wrong      error // why what is typed is no filter yet
 
+	drawn     lab.State // of the run, in the last table
 	intervals bool
 	split     int // height of the table, per cent
 	chart     chartChoice
@@ -210,9 +211,10 @@ func (m *model) fillGrid(t *table, width int) {
 	if trend {
 		columns = append(columns, grid.Column{Title: "loss curve"})
 	}
-	if len(columns) != len(r.grid.Columns) {
-		r.grid.Forget()
+	if len(columns) != len(r.grid.Columns) || t.view.State != r.drawn {
+		r.grid.Forget() // what a running row has to say is longer than what it says in the end
 	}
+	r.drawn = t.view.State
 	r.grid.Columns, r.grid.Paints = columns, m.theme.grid()
 	r.grid.Sorted, r.grid.Descending = r.sorted, r.descending
 	r.grid.Marked = func(row int) bool { return r.marks[r.order[row]] }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -107,60 +110,113 @@ func mustWork(t testing.TB, l *Lab, plan *scenario.Plan, o Options) Outcome {
 	return out
 }
 
-// figures writes the deterministic part of a table, bit for bit.
-func figures(b *lab.Board) string {
+// figures writes one seed's deterministic part of a table, bit for bit.
+func figures(b *lab.Board, seed int) string {
 	var text strings.Builder
 	view := b.Snapshot()
 	for i := range view.Rows {
 		row := &view.Rows[i]
 		fmt.Fprintln(&text, row.Label(), row.State)
 		for _, metric := range lab.Metrics() {
-			s, ok := row.Metric(metric.Key)
-			if !ok || !metric.Deterministic {
-				continue
-			}
-			fmt.Fprintf(&text, "  %s", metric.Key)
+			s, _ := row.Metric(metric.Key)
 			for _, m := range s.Seeds {
-				fmt.Fprintf(&text, " %d:%.6g[%x %x %x]", m.Seed, m.Value, math.Float64bits(m.Value), math.Float64bits(m.Low), math.Float64bits(m.High))
+				if m.Seed == seed && metric.Deterministic {
+					fmt.Fprintf(&text, "  %s %.6g [%x %x %x]\n", metric.Key, m.Value, math.Float64bits(m.Value), math.Float64bits(m.Low), math.Float64bits(m.High))
+				}
 			}
-			fmt.Fprintln(&text)
 		}
 	}
 	return text.String()
 }
 
-// reference is the chain's run from nothing to its end, which others are compared with.
-var reference = sync.OnceValue(func() (ref struct {
-	home    string
-	board   *lab.Board
-	figures string
-	err     error
-}) {
-	ref.home = filepath.Join(scratch, "reference")
+func sameFigures(t *testing.T, got, want *lab.Board, seeds ...int) {
+	t.Helper()
+	for _, seed := range seeds {
+		if g, w := figures(got, seed), figures(want, seed); g != w {
+			t.Errorf("seed %d: figures are\n%s\nexpected\n%s", seed, g, w)
+		}
+	}
+}
+
+// reference is the chain's run with two seeds from nothing to its end, cell after cell. Other runs are compared with it.
+type reference struct {
+	home   string
+	run    string
+	board  *lab.Board
+	events []lab.Event
+}
+
+var makeReference = sync.OnceValues(func() (*reference, error) {
+	ref := &reference{home: filepath.Join(scratch, "reference")}
 	l, err := Open(ref.home, fstest.MapFS{}, "test")
 	if err != nil {
-		ref.err = err
-		return ref
+		return nil, err
 	}
-	s, err := scenario.Parse("chain.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary()})
+	s, err := scenario.Parse("test.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary(), Seeds: 2})
 	if err != nil {
-		ref.err = err
-		return ref
+		return nil, err
 	}
-	r, err := l.Start(s.Plan(), Options{})
+	r, err := l.Start(s.Plan(), Options{Jobs: 1, Now: clock(), Sink: func(e lab.Event) { ref.events = append(ref.events, e) }})
 	if err != nil {
-		ref.err = err
-		return ref
+		return nil, err
 	}
-	out, err := r.Work(context.Background())
-	ref.board, ref.figures, ref.err = out.Board, figures(out.Board), err
-	return ref
+	ref.run, ref.board = r.ID, r.Board
+	_, err = r.Work(context.Background())
+	return ref, err
 })
+
+func theReference(t testing.TB) *reference {
+	t.Helper()
+	ref, err := makeReference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// copyLab opens a lab in a copy of the reference's home, with those artifacts that keep is true of.
+func copyLab(t testing.TB, keep func(recipe string) bool) *Lab {
+	t.Helper()
+	ref := theReference(t)
+	home := t.TempDir()
+	for _, dir := range artifactDirs(t, openLab(t, ref.home), keep) {
+		if err := os.CopyFS(filepath.Join(home, "artifacts", filepath.Base(dir)), os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return openLab(t, home)
+}
+
+func onlyTokenizer(recipe string) bool { return recipe == "tokenizer" }
+func everything(string) bool           { return true }
+
+// artifactDirs lists the folders of the artifacts whose recipes keep is true of.
+func artifactDirs(t testing.TB, l *Lab, keep func(recipe string) bool) (dirs []string) {
+	t.Helper()
+	folder := filepath.Join(l.Home, "artifacts")
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		meta, err := l.artifacts.Meta(e.Name())
+		if err != nil {
+			t.Fatalf("%s is no artifact: %v", e.Name(), err) // such as an unfinished one
+		}
+		if keep(meta.Recipe) {
+			dirs = append(dirs, filepath.Join(folder, e.Name()))
+		}
+	}
+	return dirs
+}
 
 // scratch is a folder for what all tests share.
 var scratch string
 
 func TestMain(m *testing.M) {
+	if home := os.Getenv(killHome); home != "" {
+		workAndDie(home, os.Getenv(killAt))
+	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "run-test-"); err != nil {
 		panic(err)
@@ -171,9 +227,123 @@ func TestMain(m *testing.M) {
 }
 
 func TestPipeline(t *testing.T) {
-	ref := reference()
-	if ref.err != nil {
-		t.Fatal(ref.err)
+	ref := theReference(t)
+	view := ref.board.Snapshot()
+	if view.State != lab.Done || view.Errors != 0 {
+		t.Fatalf("run is %s: %s", view.State, view)
 	}
-	t.Log(ref.board.Snapshot())
+	value := func(row, key string) float64 {
+		for i := range view.Rows {
+			if view.Rows[i].Name == row {
+				s, ok := view.Rows[i].Metric(key)
+				if !ok || len(s.Seeds) != 2 {
+					t.Errorf("row %s: %s of %d seeds, expected 2", row, key, len(s.Seeds))
+				}
+				return s.Value
+			}
+		}
+		t.Fatalf("no row %s", row)
+		return 0
+	}
+	trained := map[string]bool{"teacher": true, "student": true, "healed": true}
+	for _, row := range view.Begin.Rows {
+		for _, m := range lab.Metrics() {
+			if m.Key == "paper" || m.Key == "train_tokens_per_s" && !trained[row] {
+				continue
+			}
+			if x := value(row, m.Key); math.IsNaN(x) || math.IsInf(x, 0) {
+				t.Errorf("row %s: %s is %v", row, m.Key, x)
+			}
+		}
+		if x := value(row, "smaller"); x != value("teacher", "bytes")/value(row, "bytes") {
+			t.Errorf("row %s: %v times smaller", row, x)
+		}
+		if x := value(row, "cached"); x <= 0.3 || x >= 1 {
+			t.Errorf("row %s: %v of the prompts cached", row, x)
+		}
+	}
+	for key, want := range map[string]float64{"auc_delta": 0, "auc_soft_delta": 0, "loss_delta": 0, "smaller": 1, "params_kept": 1, "agreement": 1, "mlp_kept": 1, "heads_kept": 1} {
+		if x := value("teacher", key); x != want {
+			t.Errorf("the baseline's %s is %v, expected %v", key, x, want)
+		}
+	}
+	for _, key := range []string{"params", "bytes"} {
+		if !(value("teacher", key) > value("student", key) && value("student", key) > value("pruned", key)) || value("pruned", key) != value("healed", key) {
+			t.Errorf("%s do not shrink step by step", key)
+		}
+	}
+	if value("w8a8", "bytes") >= value("healed", "bytes") || value("w4a16", "bytes") >= value("w8a8", "bytes") || value("w8a8", "params") != value("healed", "params") {
+		t.Error("quantization does not shrink the bytes, or changes the parameters")
+	}
+	if value("pruned", "mlp_kept") != 0.75 || value("w4a16", "mlp_kept") != 0.75 || value("pruned", "heads_kept") != 0.5 {
+		t.Error("the widths are not those that pruning was asked for")
+	}
+}
+
+// TestLogIsTheBoard: what is on disk folds to what was seen live.
+func TestLogIsTheBoard(t *testing.T) {
+	ref := theReference(t)
+	events, err := openLab(t, ref.home).Events(ref.run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := lab.Fold(events).Snapshot().String(), ref.board.Snapshot().String(); got != want {
+		t.Errorf("the log folds to\n%s\nexpected\n%s", got, want)
+	}
+	if got, want := lab.Fold(ref.events).Snapshot().String(), ref.board.Snapshot().String(); got != want {
+		t.Errorf("what the sink saw folds to\n%s\nexpected\n%s", got, want)
+	}
+}
+
+func TestAgainFindsAll(t *testing.T) {
+	ref := theReference(t)
+	l := copyLab(t, everything)
+	before := artifactDirs(t, l, everything)
+	o := Options{Sink: func(e lab.Event) {
+		if e.Kind == lab.KindPoint || e.Text == "evaluate" || e.Text == "serve" {
+			t.Errorf("stage %s was worked on again: %+v", e.Stage, e)
+		}
+	}}
+	out := mustWork(t, l, parse(t, chain, scenario.Options{Seeds: 2}), o)
+	sameFigures(t, out.Board, ref.board, 1, 2)
+	if after := artifactDirs(t, l, everything); len(after) != len(before) {
+		t.Errorf("%d artifacts, expected the %d of the first run", len(after), len(before))
+	}
+	view := out.Board.Snapshot()
+	for _, key := range []string{"ttft_cold_p50", "tokens_per_s", "train_tokens_per_s"} {
+		if s, _ := view.Rows[0].Metric(key); len(s.Doubts) == 0 || !strings.Contains(strings.Join(s.Doubts, "; "), ref.run) {
+			t.Errorf("%s does not tell that it is of run %s: %q", key, ref.run, s.Doubts)
+		}
+	}
+	if len(view.Notes) == 0 || !strings.Contains(view.Notes[0].Text, "25.0% of MLP neurons") {
+		t.Errorf("the second run does not tell what pruning did: %v", view.Notes)
+	}
+}
+
+// TestElsewhere: another home, cells side by side, from nothing.
+func TestElsewhere(t *testing.T) {
+	ref := theReference(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	l := newLab(t)
+	out := mustWork(t, l, parse(t, chain, scenario.Options{Seeds: 2}), Options{Jobs: 2})
+	sameFigures(t, out.Board, ref.board, 1, 2)
+	if n, of := len(artifactDirs(t, l, everything)), len(artifactDirs(t, openLab(t, ref.home), everything)); n != of {
+		t.Errorf("%d artifacts, the reference made %d", n, of)
+	}
+}
+
+// TestFresh: what is there is made again, once, and comes out the same.
+func TestFresh(t *testing.T) {
+	ref := theReference(t)
+	l := copyLab(t, everything)
+	trained := map[string]int{}
+	out := mustWork(t, l, parse(t, chain, scenario.Options{}), Options{Fresh: true, Sink: func(e lab.Event) {
+		if e.Kind == lab.KindCell && e.Step == e.Total && e.Total > 0 {
+			trained[e.Stage]++
+		}
+	}})
+	sameFigures(t, out.Board, ref.board, 1)
+	if want := map[string]int{"teacher": 1, "student": 1, "pruned": 1, "healed": 1, "w8a8": 1, "w4a16": 1}; !maps.Equal(trained, want) {
+		t.Errorf("stages worked on: %v, expected %v", trained, want)
+	}
 }

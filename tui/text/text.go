@@ -33,12 +33,53 @@ func Repeat(s string, n int) string { return strings.Repeat(s, max(0, n)) }
 
 // Width is the number of terminal cells that s takes.
 func Width(s string) int {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return ansi.StringWidth(s)
+	width := 0
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c >= 0x20 && c <= 0x7e:
+			width++
+			i++
+		case c == 0x1b:
+			n := styleLength(s[i:])
+			if n == 0 {
+				return ansi.StringWidth(s)
+			}
+			i += n
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if !narrow(r) {
+				return ansi.StringWidth(s)
+			}
+			width++
+			i += size
 		}
 	}
-	return len(s)
+	return width
+}
+
+// styleLength is the length of the escape sequence of a style that s begins with; 0 when it begins with another.
+func styleLength(s string) int {
+	if len(s) < 2 || s[1] != '[' {
+		return 0
+	}
+	for i := 2; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
+}
+
+// narrow knows the characters that the screens are made of: one cell each, whatever stands before them.
+func narrow(r rune) bool {
+	if r >= 0x2500 && r <= 0x259f || r >= 0x2800 && r <= 0x28ff { // lines, blocks, braille
+		return true
+	}
+	_, ours := asciiOf[r]
+	return ours
 }
 
 // Cut shortens s to at most width cells and ends it with an ellipsis when something was lost.

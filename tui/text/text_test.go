@@ -1,9 +1,11 @@
 package text
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"pgregory.net/rapid"
 )
 
@@ -23,6 +25,25 @@ func TestFitIsExact(t *testing.T) {
 		}
 		if strings.ContainsFunc(ASCII(s), func(r rune) bool { return r >= 0x80 }) {
 			t.Fatalf("ASCII(%q) = %q", s, ASCII(s))
+		}
+	})
+}
+
+// The quick way to a width is the exact way's result.
+func TestWidthIsExact(t *testing.T) {
+	var pieces []string
+	for r := range asciiOf {
+		pieces = append(pieces, string(r))
+	}
+	slices.Sort(pieces)
+	for r := rune(0x2500); r <= 0x259f; r++ {
+		pieces = append(pieces, string(r))
+	}
+	pieces = append(pieces, "⠀", "⣿", "\x1b[1m", "\x1b[38;5;39m", "\x1b[0m", "\x1b[2K", "\x1b]0;x\x07", "é", "e\u0301", "日", "\ufe0f", "plain", " ", "\x1b", "\x1b[")
+	rapid.Check(t, func(t *rapid.T) {
+		s := strings.Join(rapid.SliceOf(rapid.SampledFrom(pieces)).Draw(t, "s"), "")
+		if got, want := Width(s), ansi.StringWidth(s); got != want {
+			t.Fatalf("Width(%q) = %d, expected %d", s, got, want)
 		}
 	})
 }

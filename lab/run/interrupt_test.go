@@ -1,0 +1,140 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"testing/fstest"
+
+	"go.uber.org/goleak"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+// place is where in a run an event stands: "stage/what it says/step".
+func place(e lab.Event) string {
+	if e.Kind != lab.KindCell {
+		return ""
+	}
+	return fmt.Sprintf("%s/%s/%d", e.Stage, e.Text, e.Step)
+}
+
+// TestInterrupt stops a run in the middle of each kind of stage. Each next run goes on from what was finished, and the last ends with the same table.
+func TestInterrupt(t *testing.T) {
+	ref := theReference(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	l := copyLab(t, onlyTokenizer)
+	plan := parse(t, chain, scenario.Options{})
+	for _, at := range []string{"data//0", "teacher//3", "student//0", "student/evaluate/0", "pruned//1", "pruned/serve/0", "healed//2", "w8a8//4", "w4a16//2", "w4a16/evaluate/0"} {
+		reached := false
+		out, err := workUntil(t, l, plan, Options{}, func(e lab.Event) bool {
+			reached = reached || place(e) == at
+			return reached
+		})
+		if !reached {
+			t.Fatalf("%s: the run never came there: %v", at, err)
+		}
+		if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
+			t.Fatalf("%s: run is %s, error %v; expected an interrupted one", at, out.State, err)
+		}
+		view := out.Board.Snapshot()
+		if view.State != lab.Cancelled || view.Cells[0].State != lab.Cancelled || view.Errors != 0 {
+			t.Errorf("%s: the board shows\n%s", at, view)
+		}
+		artifactDirs(t, l, everything) // nothing unfinished is left
+	}
+	out := mustWork(t, l, plan, Options{Sink: func(e lab.Event) {
+		if e.Kind == lab.KindPoint {
+			t.Errorf("the last run trained %s again", e.Stage)
+		}
+	}})
+	sameFigures(t, out.Board, ref.board, 1)
+	runs, err := l.Runs()
+	if err != nil || len(runs) != 11 {
+		t.Fatalf("%d runs, error %v; expected 11", len(runs), err)
+	}
+	for _, r := range runs[1:] {
+		if r.State != lab.Cancelled || r.Interrupted {
+			t.Errorf("run %s is %s, interrupted without an end: %t", r.ID, r.State, r.Interrupted)
+		}
+	}
+}
+
+// TestInterruptSideBySide: a stopped run stops all its cells.
+func TestInterruptSideBySide(t *testing.T) {
+	ref := theReference(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	l := copyLab(t, onlyTokenizer)
+	plan := parse(t, chain, scenario.Options{Seeds: 2})
+	out, err := workUntil(t, l, plan, Options{Jobs: 2}, func(e lab.Event) bool { return place(e) == "pruned/serve/0" })
+	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
+		t.Fatalf("run is %s, error %v", out.State, err)
+	}
+	out = mustWork(t, l, plan, Options{Jobs: 2})
+	sameFigures(t, out.Board, ref.board, 1, 2)
+}
+
+const (
+	killHome = "SLIMLAB_TEST_HOME"
+	killAt   = "SLIMLAB_TEST_KILL_AT"
+)
+
+// workAndDie is the life of the process that TestKill starts: it works on the chain and kills itself.
+func workAndDie(home, at string) {
+	l, err := Open(home, fstest.MapFS{}, "test")
+	if err != nil {
+		panic(err)
+	}
+	s, err := scenario.Parse("test.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary()})
+	if err != nil {
+		panic(err)
+	}
+	r, err := l.Start(s.Plan(), Options{Now: clock(), Sink: func(e lab.Event) {
+		if place(e) == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+	}})
+	if err != nil {
+		panic(err)
+	}
+	_, err = r.Work(context.Background())
+	fmt.Println("the run ended by itself:", err)
+	os.Exit(1)
+}
+
+func TestKill(t *testing.T) {
+	ref := theReference(t)
+	l := copyLab(t, onlyTokenizer)
+	for _, at := range []string{"teacher//4", "pruned//1", "healed/evaluate/0", "w4a16//3"} {
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), killHome+"="+l.Home, killAt+"="+at)
+		text, err := child.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("%s: the process ended with %v, expected a kill: %s", at, err, text)
+		}
+	}
+	runs, err := l.Runs()
+	if err != nil || len(runs) != 4 {
+		t.Fatalf("%d runs, error %v; expected 4", len(runs), err)
+	}
+	for _, r := range runs {
+		if !r.Interrupted || r.State != lab.Cancelled || r.Problem != nil {
+			t.Errorf("run %s is %s, interrupted %t, problem %v", r.ID, r.State, r.Interrupted, r.Problem)
+		}
+		if _, err := l.Events(r.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	out := mustWork(t, l, parse(t, chain, scenario.Options{}), Options{Sink: func(e lab.Event) {
+		if e.Kind == lab.KindPoint {
+			t.Errorf("the last run trained %s again", e.Stage)
+		}
+	}})
+	sameFigures(t, out.Board, ref.board, 1)
+}
