@@ -196,10 +196,14 @@ func TestReadme(t *testing.T) {
 			t.Errorf("slimlab %s --help: exit %d %s", verb, code, stderr)
 		}
 	}
-	help, _, _ := slimlab(t, "run", "--help")
+	help := ""
+	for _, verb := range [][]string{{"--help"}, {"run", "--help"}, {"replay", "--help"}} {
+		text, _, _ := slimlab(t, verb...)
+		help += text
+	}
 	for _, flag := range regexp.MustCompile(`--[a-z]+`).FindAllString(readme, -1) {
 		if !strings.Contains(help, flag) {
-			t.Errorf("README.md names %s, which slimlab run does not know", flag)
+			t.Errorf("README.md names %s, which no verb knows", flag)
 		}
 	}
 	listed, _, _ := slimlab(t, "scenarios")

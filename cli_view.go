@@ -179,7 +179,7 @@ func (p *program) compareCommand() *cobra.Command {
 }
 
 func (p *program) replayCommand() *cobra.Command {
-	speed := 1.0
+	speed, ascii := 1.0, false
 	cmd := &cobra.Command{
 		Use:   "replay RUN",
 		Short: "replay a run in the workbench; demo is the one that ships",
@@ -191,9 +191,10 @@ func (p *program) replayCommand() *cobra.Command {
 			if _, err := p.board(args[0]); err != nil {
 				return err
 			}
-			return p.workbench(cmd.Context(), tui.Options{Replay: args[0], Speed: speed})
+			return p.workbench(cmd.Context(), tui.Options{Replay: args[0], Speed: speed, ASCII: ascii})
 		},
 	}
 	cmd.Flags().Float64Var(&speed, "speed", speed, "how many times faster than it ran")
+	cmd.Flags().BoolVar(&ascii, "ascii", false, "draw with ASCII characters only")
 	return cmd
 }

@@ -46,7 +46,7 @@ func (f failure) Unwrap() error { return f.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -79,6 +79,7 @@ type program struct {
 
 func command(stdout, stderr io.Writer) *cobra.Command {
 	p := &program{stdout: stdout, stderr: stderr}
+	ascii := false
 	root := &cobra.Command{
 		Use:           "slimlab",
 		Short:         "make language models small, and see what it costs",
@@ -91,9 +92,10 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 			return p.open()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.workbench(cmd.Context(), tui.Options{})
+			return p.workbench(cmd.Context(), tui.Options{ASCII: ascii})
 		},
 	}
+	root.Flags().BoolVar(&ascii, "ascii", false, "draw with ASCII characters only")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand())
 	return root

@@ -42,11 +42,7 @@ func (r *Run) artifact(key, what string, build func(dir string) error) (dir stri
 			return "", false, err
 		}
 	}
-	dir, found, doubts := r.lab.artifact(key)
-	for _, doubt := range doubts {
-		r.note("", lab.Warning, what+": "+doubt)
-	}
-	if found {
+	if dir, found := r.find(key, what); found {
 		return dir, ours, nil
 	}
 	dir, err = r.lab.artifacts.Put(key, store.Meta{Recipe: what, Version: r.lab.Version}, build)
@@ -55,6 +51,15 @@ func (r *Run) artifact(key, what string, build func(dir string) error) (dir stri
 	}
 	r.made.Store(key, true)
 	return dir, true, nil
+}
+
+// find looks an artifact up and tells of damage.
+func (r *Run) find(key, what string) (dir string, found bool) {
+	dir, found, doubts := r.lab.artifact(key)
+	for _, doubt := range doubts {
+		r.note("", lab.Warning, what+": "+doubt)
+	}
+	return dir, found
 }
 
 // artifact looks an artifact up. doubts tell of damage: a damaged artifact is not found.

@@ -40,7 +40,7 @@ func (r *Run) check() ([]PlannedCell, error) {
 		}
 		planned := PlannedCell{Cell: c.ID}
 		for i, s := range c.Point.Steps {
-			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, r.state(jobs[i], built)})
+			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, r.state(s, jobs[i], built)})
 		}
 		cells = append(cells, planned)
 	}
@@ -48,14 +48,14 @@ func (r *Run) check() ([]PlannedCell, error) {
 }
 
 // state says what a job comes down to after those that have gone into built.
-func (r *Run) state(j job, built map[string]bool) string {
+func (r *Run) state(s scenario.Step, j job, built map[string]bool) string {
 	if j.build == nil {
 		return "loaded"
 	}
 	if built[j.model.key] {
 		return "shared"
 	}
-	if _, ok := r.lab.artifacts.Get(j.model.key); ok {
+	if _, found := r.find(j.model.key, s.Kind+" "+s.Name); found {
 		return "cached"
 	}
 	built[j.model.key] = true

@@ -53,7 +53,10 @@ func (r *Run) note(cell string, level lab.Level, text string) {
 // end tells how the run ended and closes its log. It returns err, or why the log cannot be written.
 func (r *Run) end(state lab.State, err error) error {
 	e := lab.Event{Kind: lab.KindEnd, State: state}
-	if err != nil {
+	switch {
+	case state == lab.Cancelled:
+		e.Text = "interrupted"
+	case err != nil:
 		e.Text = err.Error()
 	}
 	r.emit(e)

@@ -190,7 +190,7 @@ func (r *Run) verdicts() (failed []string) {
 // where names the places of this program that a panic went through, the innermost first.
 func where(callers []uintptr) string {
 	var places []string
-	for frames := runtime.CallersFrames(callers); len(places) < 5; {
+	for frames := runtime.CallersFrames(callers); len(places) < 6; {
 		f, more := frames.Next()
 		if strings.HasPrefix(f.Function, "slimlab/") {
 			places = append(places, fmt.Sprintf("%s:%d", path.Base(f.File), f.Line))

@@ -187,6 +187,14 @@ func copyLab(t testing.TB, keep func(recipe string) bool) *Lab {
 	return openLab(t, home)
 }
 
+// copyRuns adds the logs of the reference's home.
+func copyRuns(t testing.TB, l *Lab) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(l.Home, "runs"), os.DirFS(filepath.Join(theReference(t).home, "runs"))); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func onlyTokenizer(recipe string) bool { return recipe == "tokenizer" }
 func everything(string) bool           { return true }
 

@@ -1,0 +1,214 @@
+package run
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+	"slimlab/model"
+	"slimlab/model/checkpoint"
+	"slimlab/quant"
+)
+
+func states(t *testing.T, l *Lab, text string, set ...string) string {
+	t.Helper()
+	cells, err := l.Check(parse(t, text, scenario.Options{Set: set}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, c := range cells {
+		for _, s := range c.Steps {
+			out = append(out, s.Name+" "+s.State)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestCheck also tells what decides an artifact: a setting that changes a step makes it and all that follows anew, and no other.
+func TestCheck(t *testing.T) {
+	l := copyLab(t, everything)
+	const all = "teacher cached, student cached, pruned cached, healed cached, w8a8 cached, w4a16 cached"
+	fromStudent := "teacher cached, student to build, pruned to build, healed to build, w8a8 to build, w4a16 to build"
+	for _, c := range []struct{ set, want string }{
+		{"", all},
+		{"task.members=60", all},
+		{"task.candidates=3", all},
+		{"evaluate.validation=9", all},
+		{"serve.members=4", all},
+		{"w8a8.calibration.samples=9", all}, // round to nearest looks at no data
+		{"columns=[auc]", all},
+		{"task.world=2", strings.ReplaceAll(all, "cached", "to build")},
+		{"tokenizer.vocab=500", strings.ReplaceAll(all, "cached", "to build")},
+		{"teacher.steps=7", strings.ReplaceAll(all, "cached", "to build")},
+		{"student.ce=0.2", fromStudent},
+		{"student.loss=rkl", fromStudent},
+		{"models.student-shape.mlp=40", fromStudent},
+		{"pruned.calibration.samples=13", strings.Replace(fromStudent, "student to build", "student cached", 1)},
+		{"w8a8.scheme=w8a8-gptq", strings.Replace(all, "w8a8 cached", "w8a8 to build", 1)},
+		{"w4a16.calibration.source=generic", strings.Replace(all, "w4a16 cached", "w4a16 to build", 1)},
+	} {
+		var set []string
+		if c.set != "" {
+			set = append(set, c.set)
+		}
+		if got := states(t, l, chain, set...); got != c.want {
+			t.Errorf("%s:\n%s\nexpected\n%s", c.set, got, c.want)
+		}
+	}
+	if got, want := states(t, l, two), "base to build, small to build, base shared, small to build"; got != want {
+		t.Errorf("%s, expected %s", got, want)
+	}
+	if got, want := states(t, l, fmt.Sprintf(baseline, savedTeacher(t))), "FM loaded"; got != want {
+		t.Errorf("%s, expected %s", got, want)
+	}
+	if dirs := artifactDirs(t, l, func(recipe string) bool { return recipe == "train base" }); len(dirs) > 0 {
+		t.Error("Check has trained a model")
+	}
+}
+
+// TestSave: a row's model is a folder like any other, under the name of its run too.
+func TestSave(t *testing.T) {
+	ref := theReference(t)
+	for _, row := range []string{"teacher", "pruned", "w8a8", "w4a16"} {
+		l := copyLab(t, everything)
+		copyRuns(t, l)
+		folder := filepath.Join(t.TempDir(), "a", "b")
+		if err := l.SaveRow(ref.run[:len(ref.run)-2], row, folder); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); got != "config.json model.safetensors special_tokens_map.json tokenizer.json tokenizer_config.json" {
+			t.Errorf("%s was saved as %s", row, got)
+		}
+		fromFolder := mustWork(t, l, parse(t, fmt.Sprintf(baseline, folder), scenario.Options{}), Options{}).Board
+		fromRun := mustWork(t, l, parse(t, fmt.Sprintf(baseline, "run:"+ref.run+"/"+row), scenario.Options{}), Options{Sink: func(e lab.Event) {
+			if e.Text == "evaluate" {
+				t.Errorf("%s: the same content was evaluated again", row)
+			}
+		}}).Board
+		sameFigures(t, fromRun, fromFolder, 1)
+		view, original := fromFolder.Snapshot(), ref.board.Snapshot()
+		at := slices.Index(original.Begin.Rows, row)
+		for _, key := range []string{"params", "bytes", "auc"} {
+			got, _ := view.Rows[0].Metric(key)
+			want, _ := original.Rows[at].Metric(key)
+			if got.Value != want.Seeds[0].Value {
+				t.Errorf("%s: %s is %v as a loaded model, %v in its run", row, key, got.Value, want.Seeds[0].Value)
+			}
+		}
+	}
+	l := openLab(t, ref.home)
+	if err := l.SaveRow(ref.run, "nothing", t.TempDir()); err == nil || !strings.Contains(err.Error(), "save row nothing: run "+ref.run+` has no row "nothing"`) {
+		t.Errorf("error %v", err)
+	}
+	full := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(full, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SaveRow(ref.run, "teacher", full); err == nil || !strings.HasPrefix(err.Error(), "save row teacher: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestListings(t *testing.T) {
+	ref := theReference(t)
+	log, err := os.ReadFile(filepath.Join(ref.home, "runs", ref.run+".runlog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(t.TempDir(), fstest.MapFS{"chain.yaml": {Data: []byte(chain)}, "demo.log": {Data: log}, "deep/two.yaml": {Data: []byte(two)}}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := l.Scenarios()
+	if err != nil || len(entries) != 2 || entries[0].Name != "chain" || entries[1].Name != "deep/two" {
+		t.Errorf("scenarios %+v, error %v", entries, err)
+	}
+	if s, err := l.Scenario("deep/two", scenario.Options{}); err != nil || s.Name != "two" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := l.Scenario("chian", scenario.Options{}); err == nil || !strings.Contains(err.Error(), "chain") {
+		t.Errorf("error %v, expected the nearest name in it", err)
+	}
+	events, err := l.Events(Demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameFigures(t, lab.Fold(events), ref.board, 1, 2)
+	if _, err := l.Events("nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := openLab(t, t.TempDir()).Events(Demo); err == nil || !strings.HasPrefix(err.Error(), "demo: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestQuantizedReload: a quantized model that was written and read computes the very same.
+func TestQuantizedReload(t *testing.T) {
+	ref := theReference(t)
+	dirs := artifactDirs(t, openLab(t, ref.home), func(recipe string) bool { return recipe == "train teacher" })
+	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", loadOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := model.Batch{Starts: []int{0, 20}}
+	for i := range 20 {
+		batch.Tokens = append(batch.Tokens, int32(i*29%source.Vocab))
+	}
+	logits := func(m *model.Model) []float32 {
+		hidden := m.Forward(batch, nil)
+		out := make([]float32, len(batch.Tokens)*m.Vocab)
+		m.Head.MulT(out, hidden, len(batch.Tokens))
+		return out
+	}
+	for _, name := range []string{"none", "w8a8", "w8a8-gptq", "w4a16-rtn-g16", "w4a16-gptq-act-g8"} {
+		scheme, err := quant.ParseScheme(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		small, _, err := quant.Quantize(t.Context(), source, [][]int32{batch.Tokens}, quant.Options{Scheme: scheme}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := checkpoint.Save(dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+			t.Fatal(err)
+		}
+		read, err := checkpoint.LoadModel(os.DirFS(dir), ".", loadOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		formats := map[string]bool{}
+		for i, l := range read.Linears() {
+			formats[l.Weight.Format()] = true
+			if got, want := l.Weight.Format(), small.Linears()[i].Weight.Format(); got != want {
+				t.Errorf("%s: %s was read as %s, written as %s", name, l.Name, got, want)
+			}
+		}
+		if len(formats) != 1 {
+			t.Errorf("%s: formats %v", name, slices.Collect(maps.Keys(formats)))
+		}
+		got, want := logits(read), logits(small)
+		for i := range want {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%s: logit %d is %v after reading, %v before", name, i, got[i], want[i])
+			}
+		}
+	}
+}
