@@ -1,7 +1,6 @@
 # slimlab: make alone lists what there is to do.
 GO       ?= go
 BIN      := bin/slimlab
-CONCURRENT := ./lab/... ./serve/... ./tui/... ./kernels/...
 
 .PHONY: help build run test bench lint race noasm golden pretrain demo
 
@@ -26,13 +25,14 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 race: ## the race detector on the concurrent packages
-	$(GO) test -race $(CONCURRENT)
+	$(GO) test -race ./lab/... ./serve/... ./tui/...
+	$(GO) test -race -run 'Parallel|Thread' ./kernels
 
 noasm: ## all tests on the plain-Go kernels
 	$(GO) test -tags noasm ./...
 
 golden: ## rewrite the golden files; read the diff before you commit it
-	$(GO) test ./lab/... ./tui/... -update
+	$(GO) test $$(grep -rl --include=*_test.go 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 
 pretrain: build ## train the embedded foundation model again from its scenario (about half an hour)
 	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm

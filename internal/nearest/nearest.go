@@ -1,14 +1,22 @@
 // Package nearest finds the valid name that a misspelt one was meant to be, for error messages.
 package nearest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Name returns the valid name with the smallest edit distance (insertions, deletions and substitutions of a byte) to name, the first of
-// equals; "" where none is near: within two edits or a third of the name.
+// equals; "" where none is near: within two edits or a third of the name. Case does not count, and the beginning of a name is near it,
+// however long the rest.
 func Name(name string, valid []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, v := range valid {
-		if d := distance(name, v); d < least {
+		d := distance(strings.ToLower(name), strings.ToLower(v))
+		if len(name) >= 3 && strings.HasPrefix(v, name) {
+			d = min(d, 2)
+		}
+		if d < least {
 			best, least = v, d
 		}
 	}
@@ -25,6 +33,9 @@ func Suggest(name string, valid []string) string {
 
 // distance is Levenshtein's, one row of the table at a time.
 func distance(a, b string) int {
+	if len(a) > 100 || len(b) > 100 {
+		return max(len(a), len(b))
+	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -80,6 +80,16 @@ func damaged(t *testing.T, file string, change func(text []byte) []byte) string 
 	return folder
 }
 
+// without is a folder with the reference's teacher that lacks a file.
+func without(t *testing.T, file string) string {
+	t.Helper()
+	folder := savedTeacher(t)
+	if err := os.Remove(filepath.Join(folder, file)); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // otherTokenizer is a folder with the reference's teacher and a tokenizer that was trained on something else.
 func otherTokenizer(t *testing.T, folder string) string {
 	t.Helper()
@@ -124,7 +134,8 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"no folder", load("/no/such/model"), []string{"model /no/such/model: no such folder", "expected a Hugging Face folder, pretrained:NAME or run:ID/ROW"}},
 		{"a file", load(file), []string{"own.jsonl: found a file", "expected a Hugging Face folder"}},
-		{"an empty folder", load(t.TempDir()), []string{"model ", "config.json"}},
+		{"an empty folder", load(t.TempDir()), []string{"model ", "found no config.json, expected a Hugging Face folder"}},
+		{"no tensors", load(without(t, "model.safetensors")), []string{"model ", "found neither model.safetensors nor"}},
 		{"truncated tensors", load(damaged(t, "model.safetensors", cut)), []string{"model ", "model.safetensors", "truncated"}},
 		{"truncated config", load(damaged(t, "config.json", cut)), []string{"model ", "config.json"}},
 		{"truncated tokenizer", load(damaged(t, "tokenizer.json", cut)), []string{"model ", "tokenizer.json"}},

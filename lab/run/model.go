@@ -158,7 +158,11 @@ func (r *Run) model(name string) (*artifactModel, error) {
 
 // inspect looks at the folder of a loaded model without reading its weights into memory. Its key is the hash of its content.
 func (m *artifactModel) inspect() (err error) {
-	if m.origin, err = checkpoint.ReadConfig(m.folder, "."); err != nil {
+	m.origin, err = checkpoint.ReadConfig(m.folder, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("found no config.json, expected a Hugging Face folder with config.json and model.safetensors")
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := checkpoint.StoredBytes(m.folder, "."); err != nil { // a truncated file is told before hours of work

@@ -2,6 +2,7 @@ package run
 
 import (
 	"sync"
+	"time"
 
 	"slimlab/serve/load"
 )
@@ -42,6 +43,14 @@ func (r *Run) compute(f func() error) error {
 	r.quiet.RLock()
 	defer r.quiet.RUnlock()
 	return f()
+}
+
+// pause, called within compute, lets a timing be taken that waits. It returns how long that took.
+func (r *Run) pause() time.Duration {
+	start := time.Now()
+	r.quiet.RUnlock()
+	r.quiet.RLock()
+	return time.Since(start)
 }
 
 // alone takes a timing while nothing else of the run computes.

@@ -101,11 +101,9 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
 }
 
-// runTraining trains and reports curves. It holds quiet for reading, as all that compute, and lets go between steps: a timing need not wait for
-// the end of a training.
+// runTraining trains and reports curves. Between steps it lets a timing be taken: that need not wait for the end of a training.
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
 	every := max(1, config.Steps/pointsPerCurve)
-	quiet := &w.run.quiet
 	start, paused := time.Now(), time.Duration(0)
 	result, err := kd.Train(ctx, config, func(s kd.Step) {
 		if s.Step%every == 0 || s.Step == s.Total {
@@ -118,10 +116,7 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 			w.point("validation", s.Step, s.Validation)
 		}
 		w.progress(s.Step, s.Total, "")
-		quiet.RUnlock()
-		before := time.Now()
-		quiet.RLock()
-		paused += time.Since(before)
+		paused += w.run.pause()
 	})
 	if err != nil {
 		return trainFacts{}, err
