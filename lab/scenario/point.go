@@ -107,7 +107,7 @@ func (b *builder) loaded(n *node, m *Model) {
 			b.bad.add(at, "model %s is loaded from %q, expected run:ID/ROW", m.Name, m.Load)
 		}
 	} else if m.Load == "" {
-		b.bad.add(at, "model %s is loaded from nothing, expected a folder, a .gguf file, pretrained:NAME or run:ID/ROW", m.Name)
+		b.bad.add(at, "model %s is loaded from nothing, expected a Hugging Face folder, pretrained:NAME or run:ID/ROW", m.Name)
 	}
 	*m = Model{Name: m.Name, Load: m.Load}
 }

@@ -45,8 +45,8 @@ type Tokenizer struct {
 // Model is a named model: loaded, or a shape that a step fills with fresh weights.
 type Model struct {
 	Name string `json:"-"`
-	// Load is a MODEL: a folder, a .gguf file, pretrained:NAME or run:ID/ROW. Empty for a fresh shape.
-	Load      string  `key:"load" doc:"a folder, a .gguf file, pretrained:NAME or run:ID/ROW; then no other field is read"`
+	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh shape.
+	Load      string  `key:"load" doc:"a Hugging Face folder, pretrained:NAME or run:ID/ROW; then no other field is read"`
 	Layers    int     `key:"layers" min:"1" max:"4096" doc:"number of layers"`
 	Hidden    int     `key:"hidden" min:"1" max:"1048576" doc:"width of the residual stream"`
 	Heads     int     `key:"heads" min:"1" max:"16384" doc:"query heads"`
@@ -147,7 +147,6 @@ var stepKinds = []string{"baseline", "train", "distil", "prune", "quantize"}
 // Evaluate says how well each step's model is measured.
 type Evaluate struct {
 	Validation int `key:"validation" default:"256" min:"1" max:"1000000" doc:"validation sequences, at most what the task has"`
-	Test       int `key:"test" default:"0" min:"0" doc:"test prompts; 0 is all of the task's"`
 }
 
 // Serve is the ranking workload that each step's model is put under.
