@@ -105,12 +105,15 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
 	every := max(1, config.Steps/pointsPerCurve)
 	start, paused := time.Now(), time.Duration(0)
+	var loss, divergence, steps float64 // sums since the last point: a point is a mean, or a curve would be all noise of batches
 	result, err := kd.Train(ctx, config, func(s kd.Step) {
+		loss, divergence, steps = loss+s.Loss, divergence+s.Divergence, steps+1
 		if s.Step%every == 0 || s.Step == s.Total {
-			w.point("loss", s.Step, s.Loss)
+			w.point("loss", s.Step, loss/steps)
 			if config.Teacher != nil {
-				w.point("divergence", s.Step, s.Divergence)
+				w.point("divergence", s.Step, divergence/steps)
 			}
+			loss, divergence, steps = 0, 0, 0
 		}
 		if !math.IsNaN(s.Validation) {
 			w.point("validation", s.Step, s.Validation)
@@ -124,5 +127,5 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	return trainFacts{Tokens: result.Last.Tokens, Seconds: (time.Since(start) - paused).Seconds(), Loss: result.Last.Loss, Run: w.run.ID}, nil
 }
 
-// pointsPerCurve bounds what a curve adds to a run's log.
-const pointsPerCurve = 400
+// pointsPerCurve bounds what a curve adds to a run's log, and says over how many steps a point is the mean.
+const pointsPerCurve = 200
