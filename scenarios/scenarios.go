@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the shipped scenarios and the recorded demo.
 //
-//go:embed *.yaml paper/*.yaml
+//go:embed *.yaml paper/*.yaml demo.log
 var Files embed.FS
