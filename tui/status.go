@@ -37,11 +37,16 @@ func (m *model) statusLine(v *lab.View, width int) string {
 		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(m.run.order), len(v.Rows)))
 	}
 	line := " " + m.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
-	return text.Sides(text.Cut(line, width), m.mode(s), width)
+	mode := m.mode(s, true)
+	if mode != "" && text.Width(line)+text.Width(mode) >= width { // what is shown matters more than the end of how it stands
+		mode = m.mode(s, false)
+		line = text.Cut(line, max(width/2, width-text.Width(mode)-2))
+	}
+	return text.Sides(text.Cut(line, width), mode, width)
 }
 
-// mode is what is unusual about what is shown: a replay, a frozen view.
-func (m *model) mode(s *session) string {
+// mode is what is unusual about what is shown: a replay and, when there is room for it, how far it is; a frozen view.
+func (m *model) mode(s *session, far bool) string {
 	var words []string
 	if r := s.replay; r != nil {
 		word := fmt.Sprintf("▶ replay ×%g", r.speed)
@@ -51,7 +56,7 @@ func (m *model) mode(s *session) string {
 		case !r.playing:
 			word = "▶ replay paused"
 		}
-		if last := len(r.events) - 1; last >= 0 && r.events[last].Time > 0 {
+		if last := len(r.events) - 1; far && last >= 0 && r.events[last].Time > 0 {
 			word += fmt.Sprintf(" at %s of %s", report.Duration(r.clock), report.Duration(r.events[last].Time))
 		}
 		words = append(words, word)
