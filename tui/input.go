@@ -1,62 +1,55 @@
 package tui
 
 import (
-	"strings"
-
+	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/tui/text"
 )
 
-// input is a line that is typed.
+// input is a line that is typed. The editing is that of bubbles' text input; the drawing is ours, since a cursor must be seen without colour too.
 type input struct {
-	runes []rune
-	at    int // of the cursor
+	value string
+	at    int // of the cursor, in runes
 }
 
-func newInput(s string) input { return input{[]rune(s), len([]rune(s))} }
+func newInput(s string) input { return input{s, len([]rune(s))} }
 
-func (i *input) String() string { return string(i.runes) }
+func (i *input) String() string { return i.value }
 
 // key edits the line; it reports whether the key was one for it.
 func (i *input) key(k tea.KeyMsg) bool {
-	switch k.String() {
-	case "left", "ctrl+b":
-		i.at = max(0, i.at-1)
-	case "right", "ctrl+f":
-		i.at = min(len(i.runes), i.at+1)
-	case "home", "ctrl+a":
-		i.at = 0
-	case "end", "ctrl+e":
-		i.at = len(i.runes)
-	case "backspace", "ctrl+h":
-		i.cut(max(0, i.at-1), i.at)
-	case "delete", "ctrl+d":
-		i.cut(i.at, min(len(i.runes), i.at+1))
-	case "ctrl+u":
-		i.cut(0, i.at)
-	case "ctrl+w":
-		before := strings.TrimRight(string(i.runes[:i.at]), " ")
-		i.cut(len([]rune(before[:strings.LastIndex(before, " ")+1])), i.at)
-	default:
-		if k.Type != tea.KeyRunes && k.Type != tea.KeySpace || k.Alt {
-			return false
-		}
-		typed := []rune(text.Clean(string(k.Runes)))
-		i.runes = append(i.runes[:i.at:i.at], append(typed, i.runes[i.at:]...)...)
-		i.at += len(typed)
+	if k.Type == tea.KeyRunes {
+		k.Runes = []rune(text.Clean(string(k.Runes)))
 	}
+	line := textinput.New()
+	line.Focus()
+	line.SetValue(i.value)
+	line.SetCursor(i.at)
+	line, _ = line.Update(k)
+	edited := input{line.Value(), line.Position()}
+	if edited == *i && !movesInLine(k) {
+		return false
+	}
+	*i = edited
 	return true
 }
 
-func (i *input) cut(from, to int) {
-	i.runes = append(i.runes[:from:from], i.runes[to:]...)
-	i.at = from
+// movesInLine reports whether a key belongs to a line even where it has nothing to do, such as left at its beginning.
+func movesInLine(k tea.KeyMsg) bool {
+	switch k.Type {
+	case tea.KeyRunes, tea.KeySpace:
+		return !k.Alt
+	case tea.KeyLeft, tea.KeyRight, tea.KeyHome, tea.KeyEnd, tea.KeyBackspace, tea.KeyDelete:
+		return true
+	}
+	return false
 }
 
 // view shows the line with its cursor in at most width cells, the cursor always among them.
 func (i *input) view(width int) string {
-	before, after := string(i.runes[:i.at]), string(i.runes[i.at:])
+	runes := []rune(i.value)
+	before, after := string(runes[:i.at]), string(runes[i.at:])
 	for text.Width(before)+1 > width && before != "" {
 		before = string([]rune(before)[1:])
 	}
