@@ -34,7 +34,7 @@ noasm: ## all tests on the plain-Go kernels
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test $$(grep -rl --include=*_test.go 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 
-pretrain: build ## train the embedded foundation model again from its scenario (about half an hour)
+pretrain: build ## train the embedded foundation model again from its scenario (about a quarter of an hour)
 	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm
 
 demo: build ## replay the recorded demo in the workbench

@@ -52,8 +52,8 @@ func (m Matrix) check(what string) {
 	}
 }
 
-// Gemm computes c = op(a)·op(b), or c += op(a)·op(b), on the calling goroutine alone (attention calls
-// it from many). op transposes when its flag is set.
+// Gemm computes c = op(a)·op(b), or c += op(a)·op(b), on the calling goroutine alone. op
+// transposes when its flag is set. (Attention has a block product of its own, whose bits do not depend on the number of rows.)
 func Gemm(c, a Matrix, transA bool, b Matrix, transB bool, accumulate bool) {
 	p := product{
 		m: a.Rows, k: a.Cols, accumulate: accumulate,

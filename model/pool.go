@@ -10,7 +10,7 @@ import (
 type KVPool struct {
 	Pages, PageSize int
 
-	k, v [][]float32 // a layer: [pages, kvHeads, pageSize, headDim]
+	k, v [][]float32 // a layer, as kernels.KVPages lays them out
 }
 
 // NewKVPool allocates pages for a model of shape c. pageSize divides kernels.KVBlock.

@@ -170,8 +170,8 @@ func TestReplayEndsWhereTheRunDid(t *testing.T) {
 
 func TestExport(t *testing.T) {
 	s := newScript(t, 100, 30, Options{}).keys("jjjjecsv<enter>").expect("Export as csv", "figure1-a1.csv")
-	s.keys("<ctrl+u>/tmp/out.csv<enter>").expect("written to /tmp/out.csv")
-	if got := strings.Join(s.bench.exported, ";"); got != "20261124-1130-figure1-a1 csv /tmp/out.csv" {
+	s.keys("<ctrl+u>out.csv<enter>").expect("written to out.csv")
+	if got := strings.Join(s.bench.exported, ";"); got != "20261124-1130-figure1-a1 csv out.csv" {
 		t.Errorf("exported %q", got)
 	}
 	s.keys("emd<enter><ctrl+u>/full/x<enter>").expect("no space left on device")
