@@ -2,7 +2,7 @@
 GO       ?= go
 BIN      := bin/slimlab
 
-.PHONY: help build run test bench lint race noasm golden pretrain demo
+.PHONY: help build run test bench lint generated race noasm golden pretrain demo
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt is wanted by:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+generated: ## the committed assembly is what its generator writes
+	cd kernels/gen && test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) test ./...
 
 race: ## the race detector on the concurrent packages
 	$(GO) test -race ./lab/... ./serve/... ./tui/...

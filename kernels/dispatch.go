@@ -44,7 +44,7 @@ func find(name string) (*implementation, error) {
 	return nil, fmt.Errorf("kernels: no implementation %q: this machine and build offer auto, %s", name, strings.Join(Implementations(), ", "))
 }
 
-// Use selects the implementation by name ("ref", "avx2", "avx512"; "" and "auto" pick the fastest that the CPU has) and
+// Use selects the implementation by name ("ref", "avx2", "avx512", "avx512vnni", "avx512bf16"; "" and "auto" pick the fastest that the CPU has) and
 // returns a func that restores the earlier one. The error names what this machine offers. Packed
 // weights keep the layout of the implementation that was in use when they were packed.
 //

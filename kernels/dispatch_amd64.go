@@ -4,7 +4,8 @@ package kernels
 
 import "golang.org/x/sys/cpu"
 
-// supported asks the CPU, and through XGETBV the operating system, which vector registers may be used.
+// supported asks the CPU, and through XGETBV the operating system, which vector registers may be used. Each implementation has
+// all that the one before it has.
 func supported() []*implementation {
 	list := []*implementation{{"ref", gemmRef, rowsRef}}
 	x := &cpu.X86
@@ -15,5 +16,13 @@ func supported() []*implementation {
 	if !x.HasAVX512F || !x.HasAVX512DQ || !x.HasAVX512BW || !x.HasAVX512VL || !x.HasBMI2 {
 		return list
 	}
-	return append(list, &implementation{"avx512", gemmAVX512, rowsAVX512})
+	list = append(list, &implementation{"avx512", gemmAVX512, rowsAVX512})
+	if !x.HasAVX512VNNI {
+		return list
+	}
+	list = append(list, &implementation{"avx512vnni", gemmVNNI, rowsAVX512})
+	if !x.HasAVX512BF16 {
+		return list
+	}
+	return append(list, &implementation{"avx512bf16", gemmBF16, rowsAVX512})
 }

@@ -2,24 +2,28 @@
 
 package kernels
 
-import "golang.org/x/sys/cpu"
-
 var gemmAVX2 = gemmKernels{
 	height: 6, strip: stripAVX2, packColumns: packColumnsAVX2, packRows: packRowsAVX2,
 	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, mulInt8: mulInt8AVX2, int4Height: 4, mulInt4: mulInt4AVX2,
 }
 
-var gemmAVX512 = avx512Kernels()
+// gemmAVX512 has the AVX2 form of int8 products, gemmVNNI one of its own; gemmBF16 is for CPUs that multiply bfloat16 too.
+var (
+	gemmAVX512 = avx512Kernels()
+	gemmVNNI   = vnniKernels()
+	gemmBF16   = vnniKernels()
+)
 
-// avx512Kernels uses the AVX2 form of int8 products on CPUs that have AVX-512 without VNNI.
 func avx512Kernels() gemmKernels {
-	g := gemmKernels{
-		height: 14, ragged: true, strip: stripAVX512, packColumns: packColumnsAVX512, packRows: packRowsAVX512,
-		activation: 1, quantize: quantizeRowAVX512, int8Height: 14, mulInt8: mulInt8AVX512, int4Height: 12, mulInt4: mulInt4AVX512,
-	}
-	if !cpu.X86.HasAVX512VNNI {
-		g.activation, g.quantize, g.int8Height, g.mulInt8 = gemmAVX2.activation, gemmAVX2.quantize, gemmAVX2.int8Height, gemmAVX2.mulInt8
-	}
+	g := gemmAVX2
+	g.height, g.ragged, g.strip, g.packColumns, g.packRows = 14, true, stripAVX512, packColumnsAVX512, packRowsAVX512
+	g.int4Height, g.mulInt4 = 12, mulInt4AVX512
+	return g
+}
+
+func vnniKernels() gemmKernels {
+	g := avx512Kernels()
+	g.activation, g.quantize, g.int8Height, g.mulInt8 = 1, quantizeRowAVX512, 14, mulInt8AVX512
 	return g
 }
 

@@ -4,6 +4,7 @@ package kernels
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -11,7 +12,7 @@ import (
 func BenchmarkPeak(b *testing.B) {
 	for _, name := range Implementations()[1:] {
 		loop, lanes := peakAVX2, 12*8
-		if name == "avx512" {
+		if strings.HasPrefix(name, "avx512") {
 			loop, lanes = peakAVX512, 24*16
 		}
 		for _, threads := range []int{1, Threads()} {

@@ -2,7 +2,7 @@
 
 package kernels
 
-//go:generate go run ./gen/rows .
+//go:generate go run -C gen . ..
 
 var rowsAVX2 = rowKernels{
 	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,

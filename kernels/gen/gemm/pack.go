@@ -1,240 +1,244 @@
-package main
+package gemm
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
 
 const transposeArgs = "(dst, src []float32, stride, rows, k int)"
 
 // transpose512 writes dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on. A block of 16 x 16 is
 // read as 16 rows and transposed in four steps of 16 shuffles: 32-bit and 64-bit interleaving inside 128-bit lanes, then
 // two exchanges of lanes.
-func transpose512(p *printer) {
-	p.comment(
+func transpose512(p *asm.Printer) {
+	p.Comment(
 		"dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on. 16 x 16 at a time, in four steps of 16",
 		"shuffles between Z0-Z15 and Z16-Z31. K1 masks the last columns.",
 	)
-	p.line("// func packColumnsAVX512%s", transposeArgs)
-	p.line("TEXT ·packColumnsAVX512(SB), NOSPLIT, $0-72")
-	p.op("MOVQ dst_base+0(FP), DI")
-	p.op("MOVQ src_base+24(FP), SI")
-	p.op("MOVQ stride+48(FP), R9")
-	p.op("MOVQ rows+56(FP), DX")
-	p.op("MOVQ k+64(FP), CX")
-	p.op("SHLQ $2, R9")
-	p.op("MOVL $0xffff, AX")
-	p.op("KMOVW AX, K1")
-	p.line("block:")
-	p.op("CMPQ CX, $16")
-	p.op("JGE load")
-	p.op("BZHIL CX, AX, AX")
-	p.op("KMOVW AX, K1")
-	p.line("load:")
-	p.op("MOVQ SI, R8")
-	p.op("CMPQ DX, $16")
-	p.op("JGE full")
+	p.Line("// func packColumnsAVX512%s", transposeArgs)
+	p.Line("TEXT ·packColumnsAVX512(SB), NOSPLIT, $0-72")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ stride+48(FP), R9")
+	p.Op("MOVQ rows+56(FP), DX")
+	p.Op("MOVQ k+64(FP), CX")
+	p.Op("SHLQ $2, R9")
+	p.Op("MOVL $0xffff, AX")
+	p.Op("KMOVW AX, K1")
+	p.Line("block:")
+	p.Op("CMPQ CX, $16")
+	p.Op("JGE load")
+	p.Op("BZHIL CX, AX, AX")
+	p.Op("KMOVW AX, K1")
+	p.Line("load:")
+	p.Op("MOVQ SI, R8")
+	p.Op("CMPQ DX, $16")
+	p.Op("JGE full")
 	for i := range 16 {
-		p.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
 	for i := range 15 {
-		p.op("VMOVUPS.Z (R8), K1, Z%d", i)
-		p.op("ADDQ R9, R8")
-		p.op("CMPQ DX, $%d", i+1)
-		p.op("JEQ shuffle")
+		p.Op("VMOVUPS.Z (R8), K1, Z%d", i)
+		p.Op("ADDQ R9, R8")
+		p.Op("CMPQ DX, $%d", i+1)
+		p.Op("JEQ shuffle")
 	}
-	p.line("full:")
+	p.Line("full:")
 	for i := range 16 {
-		p.op("VMOVUPS.Z (R8), K1, Z%d", i)
-		p.op("ADDQ R9, R8")
+		p.Op("VMOVUPS.Z (R8), K1, Z%d", i)
+		p.Op("ADDQ R9, R8")
 	}
-	p.line("shuffle:")
+	p.Line("shuffle:")
 	// After the first two steps, register 16+4g+c holds column 4l+c of rows 4g…4g+3 in its lane l.
 	for g := range 4 {
 		r := 4 * g
-		p.op("VUNPCKLPS Z%d, Z%d, Z%d", r+1, r, 16+r)
-		p.op("VUNPCKHPS Z%d, Z%d, Z%d", r+1, r, 17+r)
-		p.op("VUNPCKLPS Z%d, Z%d, Z%d", r+3, r+2, 18+r)
-		p.op("VUNPCKHPS Z%d, Z%d, Z%d", r+3, r+2, 19+r)
-		p.op("VUNPCKLPD Z%d, Z%d, Z%d", 18+r, 16+r, r)
-		p.op("VUNPCKHPD Z%d, Z%d, Z%d", 18+r, 16+r, r+1)
-		p.op("VUNPCKLPD Z%d, Z%d, Z%d", 19+r, 17+r, r+2)
-		p.op("VUNPCKHPD Z%d, Z%d, Z%d", 19+r, 17+r, r+3)
+		p.Op("VUNPCKLPS Z%d, Z%d, Z%d", r+1, r, 16+r)
+		p.Op("VUNPCKHPS Z%d, Z%d, Z%d", r+1, r, 17+r)
+		p.Op("VUNPCKLPS Z%d, Z%d, Z%d", r+3, r+2, 18+r)
+		p.Op("VUNPCKHPS Z%d, Z%d, Z%d", r+3, r+2, 19+r)
+		p.Op("VUNPCKLPD Z%d, Z%d, Z%d", 18+r, 16+r, r)
+		p.Op("VUNPCKHPD Z%d, Z%d, Z%d", 18+r, 16+r, r+1)
+		p.Op("VUNPCKLPD Z%d, Z%d, Z%d", 19+r, 17+r, r+2)
+		p.Op("VUNPCKHPD Z%d, Z%d, Z%d", 19+r, 17+r, r+3)
 	}
 	// Register 4g+c now holds column 4l+c of rows 4g… in lane l. For each c, transpose the 4 x 4 of lanes (g, l).
 	for c := range 4 {
-		p.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 4+c, c, 16+c)    // g0l0 g0l2 g1l0 g1l2
-		p.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 4+c, c, 20+c)    // g0l1 g0l3 g1l1 g1l3
-		p.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 12+c, 8+c, 24+c) // g2l0 g2l2 g3l0 g3l2
-		p.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 12+c, 8+c, 28+c) // g2l1 g2l3 g3l1 g3l3
+		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 4+c, c, 16+c)    // g0l0 g0l2 g1l0 g1l2
+		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 4+c, c, 20+c)    // g0l1 g0l3 g1l1 g1l3
+		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 12+c, 8+c, 24+c) // g2l0 g2l2 g3l0 g3l2
+		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 12+c, 8+c, 28+c) // g2l1 g2l3 g3l1 g3l3
 	}
 	for c := range 4 {
-		p.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+c, 16+c, c)    // lane 0 of all: column c
-		p.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+c, 16+c, 8+c)  // lane 2: column 8+c
-		p.op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 28+c, 20+c, 4+c)  // lane 1
-		p.op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 28+c, 20+c, 12+c) // lane 3
+		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 24+c, 16+c, c)    // lane 0 of all: column c
+		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+c, 16+c, 8+c)  // lane 2: column 8+c
+		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 28+c, 20+c, 4+c)  // lane 1
+		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 28+c, 20+c, 12+c) // lane 3
 	}
-	p.op("CMPQ CX, $16")
-	p.op("JLT partial")
+	p.Op("CMPQ CX, $16")
+	p.Op("JLT partial")
 	for i := range 16 {
-		p.op("VMOVUPS Z%d, %d(DI)", i, 64*i)
+		p.Op("VMOVUPS Z%d, %d(DI)", i, 64*i)
 	}
-	p.op("ADDQ $64, SI")
-	p.op("ADDQ $1024, DI")
-	p.op("SUBQ $16, CX")
-	p.op("JNZ block")
-	p.op("VZEROUPPER")
-	p.op("RET")
-	p.line("partial:")
+	p.Op("ADDQ $64, SI")
+	p.Op("ADDQ $1024, DI")
+	p.Op("SUBQ $16, CX")
+	p.Op("JNZ block")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+	p.Line("partial:")
 	for i := range 15 {
-		p.op("VMOVUPS Z%d, %d(DI)", i, 64*i)
-		p.op("DECQ CX")
-		p.op("JZ done")
+		p.Op("VMOVUPS Z%d, %d(DI)", i, 64*i)
+		p.Op("DECQ CX")
+		p.Op("JZ done")
 	}
-	p.line("done:")
-	p.op("VZEROUPPER")
-	p.op("RET")
+	p.Line("done:")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
 }
 
 // copy512 writes dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.
-func copy512(p *printer) {
-	p.comment("dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.")
-	p.line("// func packRowsAVX512(dst, src []float32, stride, n, k int)")
-	p.line("TEXT ·packRowsAVX512(SB), NOSPLIT, $0-72")
-	p.op("MOVQ dst_base+0(FP), DI")
-	p.op("MOVQ src_base+24(FP), SI")
-	p.op("MOVQ stride+48(FP), R9")
-	p.op("MOVQ n+56(FP), DX")
-	p.op("MOVQ k+64(FP), CX")
-	p.op("SHLQ $2, R9")
-	p.op("MOVL $0xffff, AX")
-	p.op("BZHIL DX, AX, AX // n is at most 16")
-	p.op("KMOVW AX, K1")
-	p.line("loop:")
-	p.op("VMOVUPS.Z (SI), K1, Z0")
-	p.op("VMOVUPS Z0, (DI)")
-	p.op("ADDQ R9, SI")
-	p.op("ADDQ $64, DI")
-	p.op("DECQ CX")
-	p.op("JNZ loop")
-	p.op("VZEROUPPER")
-	p.op("RET")
+func copy512(p *asm.Printer) {
+	p.Comment("dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.")
+	p.Line("// func packRowsAVX512(dst, src []float32, stride, n, k int)")
+	p.Line("TEXT ·packRowsAVX512(SB), NOSPLIT, $0-72")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ stride+48(FP), R9")
+	p.Op("MOVQ n+56(FP), DX")
+	p.Op("MOVQ k+64(FP), CX")
+	p.Op("SHLQ $2, R9")
+	p.Op("MOVL $0xffff, AX")
+	p.Op("BZHIL DX, AX, AX // n is at most 16")
+	p.Op("KMOVW AX, K1")
+	p.Line("loop:")
+	p.Op("VMOVUPS.Z (SI), K1, Z0")
+	p.Op("VMOVUPS Z0, (DI)")
+	p.Op("ADDQ R9, SI")
+	p.Op("ADDQ $64, DI")
+	p.Op("DECQ CX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
 }
 
 // transpose256 does what transpose512 does, 8 x 8 at a time; dst has room for whole rows of 16, of which it writes the
 // half that begins at dst.
-func transpose256(p *printer) {
-	p.comment(
+func transpose256(p *asm.Printer) {
+	p.Comment(
 		"dst[p*16+i] = src[i*stride+p] for p < k and i < 8, zero from i = rows on. 8 x 8 at a time; Y15 masks the last",
 		"columns.",
 	)
-	p.line("// func packColumns8AVX2%s", transposeArgs)
-	p.line("TEXT ·packColumns8AVX2(SB), NOSPLIT, $0-72")
-	p.op("MOVQ dst_base+0(FP), DI")
-	p.op("MOVQ src_base+24(FP), SI")
-	p.op("MOVQ stride+48(FP), R9")
-	p.op("MOVQ rows+56(FP), DX")
-	p.op("MOVQ k+64(FP), CX")
-	p.op("SHLQ $2, R9")
-	p.line("block:")
-	p.op("VMOVD CX, X15")
-	p.op("VPBROADCASTD X15, Y15")
-	p.op("VPCMPGTD iota16<>+0(SB), Y15, Y15")
-	p.op("MOVQ SI, R8")
+	p.Line("// func packColumns8AVX2%s", transposeArgs)
+	p.Line("TEXT ·packColumns8AVX2(SB), NOSPLIT, $0-72")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ stride+48(FP), R9")
+	p.Op("MOVQ rows+56(FP), DX")
+	p.Op("MOVQ k+64(FP), CX")
+	p.Op("SHLQ $2, R9")
+	p.Line("block:")
+	p.Op("VMOVD CX, X15")
+	p.Op("VPBROADCASTD X15, Y15")
+	p.Op("VPCMPGTD iota16<>+0(SB), Y15, Y15")
+	p.Op("MOVQ SI, R8")
 	for i := range 8 {
-		p.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
+		p.Op("VXORPS Y%d, Y%d, Y%d", i, i, i)
 	}
 	for i := range 8 {
 		if i > 0 {
-			p.op("CMPQ DX, $%d", i)
-			p.op("JLE shuffle")
+			p.Op("CMPQ DX, $%d", i)
+			p.Op("JLE shuffle")
 		}
-		p.op("VMASKMOVPS (R8), Y15, Y%d", i)
-		p.op("ADDQ R9, R8")
+		p.Op("VMASKMOVPS (R8), Y15, Y%d", i)
+		p.Op("ADDQ R9, R8")
 	}
-	p.line("shuffle:")
+	p.Line("shuffle:")
 	for g := range 2 {
 		r := 4 * g
-		p.op("VUNPCKLPS Y%d, Y%d, Y8", r+1, r)
-		p.op("VUNPCKHPS Y%d, Y%d, Y9", r+1, r)
-		p.op("VUNPCKLPS Y%d, Y%d, Y10", r+3, r+2)
-		p.op("VUNPCKHPS Y%d, Y%d, Y11", r+3, r+2)
-		p.op("VUNPCKLPD Y10, Y8, Y%d", r)
-		p.op("VUNPCKHPD Y10, Y8, Y%d", r+1)
-		p.op("VUNPCKLPD Y11, Y9, Y%d", r+2)
-		p.op("VUNPCKHPD Y11, Y9, Y%d", r+3)
+		p.Op("VUNPCKLPS Y%d, Y%d, Y8", r+1, r)
+		p.Op("VUNPCKHPS Y%d, Y%d, Y9", r+1, r)
+		p.Op("VUNPCKLPS Y%d, Y%d, Y10", r+3, r+2)
+		p.Op("VUNPCKHPS Y%d, Y%d, Y11", r+3, r+2)
+		p.Op("VUNPCKLPD Y10, Y8, Y%d", r)
+		p.Op("VUNPCKHPD Y10, Y8, Y%d", r+1)
+		p.Op("VUNPCKLPD Y11, Y9, Y%d", r+2)
+		p.Op("VUNPCKHPD Y11, Y9, Y%d", r+3)
 	}
 	for c := range 4 {
-		p.op("VPERM2F128 $0x20, Y%d, Y%d, Y%d", 4+c, c, 8+c)
+		p.Op("VPERM2F128 $0x20, Y%d, Y%d, Y%d", 4+c, c, 8+c)
 	}
 	for c := range 4 {
-		p.op("VPERM2F128 $0x31, Y%d, Y%d, Y%d", 4+c, c, 4+c)
+		p.Op("VPERM2F128 $0x31, Y%d, Y%d, Y%d", 4+c, c, 4+c)
 	}
 	for i := range 8 {
 		r := 8 + i
 		if i >= 4 {
 			r = i
 		}
-		p.op("VMOVUPS Y%d, %d(DI)", r, 64*i)
-		p.op("DECQ CX")
-		p.op("JZ done")
+		p.Op("VMOVUPS Y%d, %d(DI)", r, 64*i)
+		p.Op("DECQ CX")
+		p.Op("JZ done")
 	}
-	p.op("ADDQ $32, SI")
-	p.op("ADDQ $512, DI")
-	p.op("JMP block")
-	p.line("done:")
-	p.op("VZEROUPPER")
-	p.op("RET")
+	p.Op("ADDQ $32, SI")
+	p.Op("ADDQ $512, DI")
+	p.Op("JMP block")
+	p.Line("done:")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
 }
 
-func copy256(p *printer) {
-	p.comment("dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.")
-	p.line("// func packRowsAVX2(dst, src []float32, stride, n, k int)")
-	p.line("TEXT ·packRowsAVX2(SB), NOSPLIT, $0-72")
-	p.op("MOVQ dst_base+0(FP), DI")
-	p.op("MOVQ src_base+24(FP), SI")
-	p.op("MOVQ stride+48(FP), R9")
-	p.op("MOVQ n+56(FP), DX")
-	p.op("MOVQ k+64(FP), CX")
-	p.op("SHLQ $2, R9")
+func copy256(p *asm.Printer) {
+	p.Comment("dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.")
+	p.Line("// func packRowsAVX2(dst, src []float32, stride, n, k int)")
+	p.Line("TEXT ·packRowsAVX2(SB), NOSPLIT, $0-72")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ stride+48(FP), R9")
+	p.Op("MOVQ n+56(FP), DX")
+	p.Op("MOVQ k+64(FP), CX")
+	p.Op("SHLQ $2, R9")
 	masks256(p, "DX")
-	p.line("loop:")
-	p.op("VMASKMOVPS (SI), Y12, Y0")
-	p.op("VMASKMOVPS 32(SI), Y13, Y1")
-	p.op("VMOVUPS Y0, (DI)")
-	p.op("VMOVUPS Y1, 32(DI)")
-	p.op("ADDQ R9, SI")
-	p.op("ADDQ $64, DI")
-	p.op("DECQ CX")
-	p.op("JNZ loop")
-	p.op("VZEROUPPER")
-	p.op("RET")
+	p.Line("loop:")
+	p.Op("VMASKMOVPS (SI), Y12, Y0")
+	p.Op("VMASKMOVPS 32(SI), Y13, Y1")
+	p.Op("VMOVUPS Y0, (DI)")
+	p.Op("VMOVUPS Y1, 32(DI)")
+	p.Op("ADDQ R9, SI")
+	p.Op("ADDQ $64, DI")
+	p.Op("DECQ CX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
 }
 
 // peak512 and peak256 print loops of independent fused multiply-adds on registers: the measure that GEMM is held against.
-func peak512(p *printer) { peak(p, "AVX512", "Z", "VPXORQ", 24) }
-func peak256(p *printer) { peak(p, "AVX2", "Y", "VPXOR", 12) }
+func peak512(p *asm.Printer) { peak(p, "AVX512", "Z", "VPXORQ", 24) }
+func peak256(p *asm.Printer) { peak(p, "AVX2", "Y", "VPXOR", 12) }
 
-func peak(p *printer, name, reg, xor string, chains int) {
-	p.comment(fmt.Sprintf("rounds times %d independent fused multiply-adds on registers.", chains))
-	p.line("// func peak%s(rounds int)", name)
-	p.line("TEXT ·peak%s(SB), NOSPLIT, $0-8", name)
-	p.op("MOVQ rounds+0(FP), CX")
+func peak(p *asm.Printer, name, reg, xor string, chains int) {
+	p.Comment(fmt.Sprintf("rounds times %d independent fused multiply-adds on registers.", chains))
+	p.Line("// func peak%s(rounds int)", name)
+	p.Line("TEXT ·peak%s(SB), NOSPLIT, $0-8", name)
+	p.Op("MOVQ rounds+0(FP), CX")
 	for i := range chains + 2 {
-		p.op("%s %s%d, %s%d, %s%d", xor, reg, i, reg, i, reg, i)
+		p.Op("%s %s%d, %s%d, %s%d", xor, reg, i, reg, i, reg, i)
 	}
-	p.line("loop:")
+	p.Line("loop:")
 	for i := range chains {
-		p.op("VFMADD231PS %s%d, %s%d, %s%d", reg, chains, reg, chains+1, reg, i)
+		p.Op("VFMADD231PS %s%d, %s%d, %s%d", reg, chains, reg, chains+1, reg, i)
 	}
-	p.op("DECQ CX")
-	p.op("JNZ loop")
-	p.op("VZEROUPPER")
-	p.op("RET")
+	p.Op("DECQ CX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
 }
 
 // iota16 prints the numbers 0…15, of which masks256 makes masks.
-func iota16(p *printer) {
-	p.line("")
+func iota16(p *asm.Printer) {
+	p.Line("")
 	for i := range 16 {
-		p.line("DATA iota16<>+%d(SB)/4, $%d", 4*i, i)
+		p.Line("DATA iota16<>+%d(SB)/4, $%d", 4*i, i)
 	}
-	p.line("GLOBL iota16<>(SB), RODATA|NOPTR, $64")
+	p.Line("GLOBL iota16<>(SB), RODATA|NOPTR, $64")
 }

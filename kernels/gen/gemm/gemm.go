@@ -1,0 +1,44 @@
+// Package gemm writes the assembly of the matrix products. Go's assembler has no macros over register numbers, and a
+// micro-kernel is the same few lines for every height of its tile; so each function here is one plan of
+// registers, printed for the heights that are needed. The plans stand as comments above the functions, here and in what is printed.
+package gemm
+
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
+
+// Files returns the assembly by file name.
+func Files() map[string]string {
+	files := map[string]string{}
+	for name, write := range map[string]func(*asm.Printer){
+		"gemm_avx512_amd64.s":   func(p *asm.Printer) { strip512(p); transpose512(p); copy512(p); peak512(p) },
+		"gemm_avx2_amd64.s":     func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p); peak256(p) },
+		"packed_avx512_amd64.s": func(p *asm.Printer) { int8x512(p); quantize512(p); int4x512(p) },
+		"packed_avx2_amd64.s":   func(p *asm.Printer) { iota16(p); int8x256(p); quantize256(p); int4x256(p) },
+	} {
+		p := &asm.Printer{}
+		p.WriteString(asm.Header)
+		write(p)
+		files[name] = p.String()
+	}
+	return files
+}
+
+// row is the address of row i of a matrix whose row stride stands in l1, three and five times the stride in l3 and l5,
+// row 0's address in base and row 7's in base7.
+func row(i int, base, base7, l1, l3, l5 string) string {
+	if i >= 7 {
+		base, i = base7, i-7
+	}
+	switch i {
+	case 0:
+		return fmt.Sprintf("(%s)", base)
+	case 1, 2, 4:
+		return fmt.Sprintf("(%s)(%s*%d)", base, l1, i)
+	case 3, 6:
+		return fmt.Sprintf("(%s)(%s*%d)", base, l3, i/3)
+	}
+	return fmt.Sprintf("(%s)(%s*1)", base, l5)
+}

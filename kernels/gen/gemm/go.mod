@@ -1,3 +1,0 @@
-module slimlab/kernels/gen/gemm
-
-go 1.26.0

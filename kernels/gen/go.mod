@@ -1,0 +1,3 @@
+module slimlab/kernels/gen
+
+go 1.26.0

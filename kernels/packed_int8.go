@@ -1,0 +1,154 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+)
+
+// PackedInt8 is a symmetric 8-bit weight with one scale per output channel, multiplied with
+// activations that are quantized per token to 8 bits; products accumulate in int32.
+type PackedInt8 struct {
+	Out, In int
+	// q holds panels of 16 outputs: for each four inputs, four consecutive bytes of each output; zero
+	// behind the last input and output.
+	q          []int8
+	correction []int32 // -128·Σ of an output's weights, for activations that are stored with 128 added
+	scale      []float32
+}
+
+// PackInt8 packs q, [out, in] in -127..127, with scale [out]. in is at most 2¹⁷, so that a sum of products fits 32 bits.
+func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
+	if len(q) < out*in || len(scale) < out || in > 1<<17 {
+		panic(fmt.Sprintf("kernels: PackInt8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
+	}
+	outs := panelsOf(out) * panelWidth
+	p := &PackedInt8{out, in, aligned[int8](outs * fours(in) * 4), make([]int32, outs), aligned[float32](outs)}
+	copy(p.scale, scale[:out])
+	for o := range out {
+		panel := p.q[o/panelWidth*p.panel():]
+		for i, v := range q[o*in : (o+1)*in] {
+			panel[i/4*(4*panelWidth)+o%panelWidth*4+i%4] = v
+			p.correction[o] -= 128 * int32(v)
+		}
+	}
+	return p
+}
+
+// fours returns the number of groups of four that hold n inputs.
+func fours(n int) int { return (n + 3) / 4 }
+
+// panel returns the bytes of one panel.
+func (p *PackedInt8) panel() int { return fours(p.In) * 4 * panelWidth }
+
+// Bytes returns the bytes of the format: 1 a weight and 4 an output's scale.
+func (p *PackedInt8) Bytes() int64 { return int64(p.Out)*int64(p.In) + 4*int64(p.Out) }
+
+// MulT quantizes each row of x to int8 with the scale max|x|/127 (see QuantizeRowInt8), multiplies in int32 and computes
+// y = s_row·s_out·Σq_x·q_w. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
+func (p *PackedInt8) MulT(y, x []float32, rows int) {
+	checkLen("PackedInt8.MulT y", y, rows*p.Out)
+	checkLen("PackedInt8.MulT x", x, rows*p.In)
+	if rows == 0 || p.Out == 0 {
+		return
+	}
+	if p.In == 0 {
+		clear(y[:rows*p.Out])
+		return
+	}
+	c := freeInt8.get()
+	c.begin(p, y, x, rows)
+	// The instruction does four products where a float32 one does one; a byte from memory costs the time of two of those.
+	work := rows*p.Out*p.In/4 + 2*p.Out*p.In
+	if c.grid = newGrid(rows, p.Out, work); work < serialWork {
+		c.quantizeRows(0, rows)
+		c.multiply(0)
+	} else {
+		ParallelRange(rows, 16, c.quantize)
+		Parallel(c.grid.tasks(), c.task)
+	}
+	c.end()
+}
+
+// int8Call is a product with a PackedInt8 on its way.
+type int8Call struct {
+	kernels  *gemmKernels
+	w        *PackedInt8
+	y, x     []float32
+	q        []byte // x quantized, rows of stride bytes
+	stride   int
+	rowScale []float32
+	grid     grid
+
+	// Bound once: a method value would be allocated in each call.
+	quantize func(lo, hi int)
+	task     func(task int)
+}
+
+var freeInt8 = newFreeList(64, func() *int8Call {
+	c := new(int8Call)
+	c.quantize, c.task = c.quantizeRows, c.multiply
+	return c
+})
+
+func (c *int8Call) begin(w *PackedInt8, y, x []float32, rows int) {
+	c.kernels, c.w, c.y, c.x = &active.Load().gemm, w, y, x
+	c.stride = fours(w.In) * 4 * c.kernels.activation
+	if len(c.q) < rows*c.stride {
+		c.q = make([]byte, rows*c.stride)
+	}
+	if len(c.rowScale) < rows {
+		c.rowScale = make([]float32, rows)
+	}
+}
+
+func (c *int8Call) end() {
+	c.w, c.y, c.x = nil, nil, nil
+	freeInt8.put(c)
+}
+
+func (c *int8Call) quantizeRows(lo, hi int) {
+	in := c.w.In
+	for r := lo; r < hi; r++ {
+		row := c.q[r*c.stride : (r+1)*c.stride]
+		clear(row[in*c.kernels.activation:])
+		c.rowScale[r] = c.kernels.quantize(row[:in*c.kernels.activation], c.x[r*in:(r+1)*in])
+	}
+}
+
+func (c *int8Call) multiply(task int) {
+	w, panel := c.w, c.w.panel()
+	c.grid.strips(task, c.kernels.int8Height, panel, func(row0, m, panel0, panels int) {
+		j := panel0 * panelWidth
+		c.kernels.mulInt8(c.y[row0*w.Out+j:], w.Out, c.q[row0*c.stride:], c.stride, w.q[panel0*panel:], panel,
+			w.correction[j:], w.scale[j:], c.rowScale[row0:], m, min(panels*panelWidth, w.Out-j), fours(w.In))
+	})
+}
+
+// QuantizeRowInt8 quantizes one row symmetrically to int8, q = x/s to the nearest, ties to even, and returns its scale
+// s = max|x|/127 (SmoothQuant's per-token dynamic scale). A row of zeros, or of values so small that s underflows, gives
+// zeros and scale 0; a row with a NaN or an infinity gives zeros and scale NaN, so that products show it.
+func QuantizeRowInt8(q []int8, x []float32) float32 {
+	var m uint32
+	for _, v := range x {
+		m = max(m, math.Float32bits(v)&^(1<<31))
+	}
+	s, ok := scaleInt8(m)
+	if !ok {
+		clear(q[:len(x)])
+		return s
+	}
+	for i, v := range x {
+		q[i] = int8(max(-127, min(127, math.RoundToEven(float64(v/s)))))
+	}
+	return s
+}
+
+// scaleInt8 returns the scale of a row whose greatest magnitude has these bits, and whether there is anything to
+// quantize.
+func scaleInt8(greatest uint32) (scale float32, ok bool) {
+	m := math.Float32frombits(greatest)
+	if greatest >= math.Float32bits(float32(math.Inf(1))) {
+		return float32(math.NaN()), false
+	}
+	return m / 127, m/127 > 0
+}
