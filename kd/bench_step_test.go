@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -20,8 +21,10 @@ func stepModel(b testing.TB, vocab, hidden, heads, kvHeads, layers, mlp int, see
 }
 
 // smallStep has 5.8 M parameters with a vocabulary of 4096, largeStep 27.4 M.
-func smallStep(b testing.TB, vocab int) *model.Model { return stepModel(b, vocab, 256, 8, 8, 6, 688, 1) }
-func largeStep(b testing.TB) *model.Model            { return stepModel(b, 8192, 512, 8, 4, 8, 1376, 2) }
+func smallStep(b testing.TB, vocab int) *model.Model {
+	return stepModel(b, vocab, 256, 8, 8, 6, 688, 1)
+}
+func largeStep(b testing.TB) *model.Model { return stepModel(b, 8192, 512, 8, 4, 8, 1376, 2) }
 
 // fullExamples are count sequences of which tokens tokens go through the models, each with a loss.
 func fullExamples(count, tokens, vocab int) []Example {
@@ -41,22 +44,37 @@ func fullExamples(count, tokens, vocab int) []Example {
 // student small with the teacher's vocabulary. peak-MB is the largest resident set so far: to be read from a run of one benchmark.
 func BenchmarkStep(b *testing.B) {
 	supervised := Objective{CE: 1}
-	b.Run("small", func(b *testing.B) { benchmarkStep(b, supervised, smallStep(b, 4096), nil, fullExamples(16, 256, 4096)) })
-	b.Run("large", func(b *testing.B) { benchmarkStep(b, supervised, largeStep(b), nil, fullExamples(8, 512, 8192)) })
-	b.Run("distil", func(b *testing.B) {
-		benchmarkStep(b, Objective{Divergence: ForwardKL}, smallStep(b, 8192), largeStep(b), fullExamples(16, 256, 8192))
-	})
+	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		b.Run("small/"+precision.String(), func(b *testing.B) {
+			benchmarkStep(b, TrainConfig{Student: smallStep(b, 4096), Objective: supervised, Precision: precision}, fullExamples(16, 256, 4096))
+		})
+		b.Run("large/"+precision.String(), func(b *testing.B) {
+			benchmarkStep(b, TrainConfig{Student: largeStep(b), Objective: supervised, Precision: precision}, fullExamples(8, 512, 8192))
+		})
+		b.Run("distil/"+precision.String(), func(b *testing.B) {
+			benchmarkStep(b, TrainConfig{
+				Student: smallStep(b, 8192), Teacher: largeStep(b), Objective: Objective{Divergence: ForwardKL}, Precision: precision,
+			}, fullExamples(16, 256, 8192))
+		})
+	}
 }
 
-func benchmarkStep(b *testing.B, o Objective, student, teacher *model.Model, examples []Example) {
-	tr, err := newTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Batches: fixed(examples...), Steps: 1 << 30, WarmUp: 1 << 29, LearningRate: 1e-6,
-	})
+func benchmarkStep(b *testing.B, c TrainConfig, examples []Example) {
+	c.Batches, c.Steps, c.WarmUp, c.LearningRate = fixed(examples...), 1<<30, 1<<29, 1e-6
+	if n, err := strconv.Atoi(os.Getenv("PASS")); err == nil {
+		c.PassTokens = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("CHUNK")); err == nil {
+		c.ChunkRows = n
+	}
+	tr, err := newTrainer(c)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := tr.step(1); err != nil {
-		b.Fatal(err)
+	for step := range 2 { // buffers, pools and packed forms
+		if _, err := tr.step(step + 1); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -267,6 +267,32 @@ func Add(y, x []float32) {
 	addCalls.run(n, blockElements, addCall{&active.Load().rows, y, x})
 }
 
+type scatterCall struct {
+	rk    *rowKernels
+	y, x  []float32
+	index []int32
+	dim   int
+}
+
+var scatterCalls = newCalls(func(a *scatterCall, lo, hi int) {
+	for i, at := range a.index {
+		a.rk.axpy(a.y[int(at)*a.dim+lo:int(at)*a.dim+hi], a.x[i*a.dim+lo:i*a.dim+hi], 1)
+	}
+})
+
+// ScatterAdd adds row i of x [len(index), dim] to row index[i] of y [any, dim], in ascending order of i: the gradient of an embedding.
+func ScatterAdd(y, x []float32, index []int32, dim int) {
+	checkLen("ScatterAdd x", x, len(index)*dim)
+	for i, at := range index {
+		if at < 0 || (int(at)+1)*dim > len(y) {
+			panic(fmt.Sprintf("kernels: ScatterAdd index %d is %d, y has %d rows", i, at, len(y)/max(1, dim)))
+		}
+	}
+	// Threads share columns, since two rows of x may go to one of y.
+	const columns = 64
+	scatterCalls.run(dim, columns, scatterCall{&active.Load().rows, y, x, index, dim})
+}
+
 type addRowCall struct {
 	rk      *rowKernels
 	y, bias []float32

@@ -426,6 +426,18 @@ func TestRowSums(t *testing.T) {
 			before[i] += float64(y.x[i%n])
 		}
 		near(t, "AddRow", x.x, before, 1, 1e-6)
+
+		index, scattered := make([]int32, rows), randoms(r, 3*n, offset, 1)
+		want = wide(scattered.x)
+		for i := range index {
+			index[i] = int32(r.IntN(3))
+			for j := range n {
+				want[int(index[i])*n+j] += float64(x.x[i*n+j])
+			}
+		}
+		ScatterAdd(scattered.x, x.x, index, n)
+		scattered.check(t, "ScatterAdd")
+		near(t, "ScatterAdd", scattered.x, want, 30, 1e-6)
 	})
 }
 
@@ -474,6 +486,7 @@ func TestRowsSameBitsForAnyThreads(t *testing.T) {
 			SwiGLUBackward(y, x, dy, y, x)
 			Softmax(dy, rows, dim)
 			SumRows(dw, dy, rows, dim)
+			ScatterAdd(y, dx, make([]int32, rows), dim)
 			all := append(append(append(append(y, dx...), dw...), x...), dy...)
 			square := SumSquares(all)
 			AdamW{LearningRate: 1, Beta1: 0.9, Beta2: 0.9, Epsilon: 1e-8, Step: 1, GradScale: 1}.Update(all, append([]float32(nil), all...), make([]float32, len(all)), make([]float32, len(all)))
@@ -572,6 +585,7 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
 		"table":   func() { AttentionPaged(x, x, KVPages{x, x, 4, []int32{0}}, 2, 3, 1, 1, 1) },
 		"page":    func() { StoreKV(KVPages{x, x, 3, []int32{0}}, x, x, 1, 0, 1, 1) },
+		"scatter": func() { ScatterAdd(x, x, []int32{0, 2}, 4) },
 		"AdamW":   func() { AdamW{}.Update(x, short, x, x) },
 	} {
 		func() {
@@ -601,6 +615,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 		"SwiGLU":          func() { SwiGLU(x, y, z) },
 		"SwiGLUBackward":  func() { SwiGLUBackward(x, y, u, x, y) },
 		"Add":             func() { Add(x, y) },
+		"ScatterAdd":      func() { ScatterAdd(x, y, labels, dim) },
 		"AddRow":          func() { AddRow(x, w, rows, dim) },
 		"SumRows":         func() { SumRows(w, x, rows, dim) },
 		"SumSquares":      func() { SumSquares(x) },
