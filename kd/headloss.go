@@ -34,9 +34,9 @@ type sums struct {
 	answers        int
 }
 
-// chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache may hold, but enough rows for the head, which every chunk
+// chunkRows chooses rows per chunk so that a chunk of logits is about 4 MB, which the last cache holds, but enough rows for the head, which every chunk
 // packs and whose gradient every chunk adds to, to cost little beside the arithmetic.
-func chunkRows(vocab int) int { return max(128, (1<<22)/vocab) }
+func chunkRows(vocab int) int { return max(128, (1<<20)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
 func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precision kernels.Precision) *headLoss {

@@ -17,8 +17,8 @@ type TrainConfig struct {
 
 	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
 	Batches    func(step int) []Example
-	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 8192
-	ChunkRows  int // rows whose logits exist at once; 0 chooses about 16 MB of them
+	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 1024
+	ChunkRows  int // rows whose logits exist at once; 0 chooses about 4 MB of them
 
 	Precision  kernels.Precision // of the student's matrix products; its weights, gradients and moments are float32 in either
 	Checkpoint bool              // keeps only the input of each layer for the backward pass and computes the rest again: less memory, a third more time, the same bits
@@ -138,7 +138,7 @@ func newTrainer(c TrainConfig) (*trainer, error) {
 }
 
 // passTokens is how many tokens go through a model at once unless the caller says otherwise.
-const passTokens = 8192
+const passTokens = 1024
 
 func (c *TrainConfig) check() error {
 	if err := c.Objective.Validate(); err != nil {
