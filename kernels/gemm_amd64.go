@@ -57,11 +57,5 @@ func packRowsAVX512(dst, src []float32, stride, n, k int)
 //go:noescape
 func packRowsAVX2(dst, src []float32, stride, n, k int)
 
-//go:noescape
-func peakAVX512(rounds int)
-
-//go:noescape
-func peakAVX2(rounds int)
-
 // pause tells the core that it is busy waiting.
 func pause()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"slimlab/kernels/gen/gemm"
+	"slimlab/kernels/gen/peak"
 	"slimlab/kernels/gen/rows"
 )
 
@@ -31,7 +32,7 @@ func main() {
 // files is all assembly by file name.
 func files() map[string]string {
 	all := map[string]string{}
-	for _, of := range []map[string]string{gemm.Files(), rows.Files()} {
+	for _, of := range []map[string]string{gemm.Files(), rows.Files(), peak.Files()} {
 		maps.Copy(all, of)
 	}
 	return all
