@@ -4,6 +4,7 @@
 
 #include "textflag.h"
 
+// Words are float32.
 // Up to 14 x 32: Z0-Z27 accumulators, two a row; Z28, Z29 b's row p; Z30, Z31 broadcast a(i, p) in turn; K1, K2 the
 // columns that exist. SI, R8 rows 0 and 7 of a at p; R9, R10, R11 1, 3, 5 times a's row stride, R12 its column
 // stride; DI b at p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left; CX rounds.
@@ -3347,6 +3348,7 @@ partial:
 	VMOVUPS Z14, 896(DI)
 	DECQ CX
 	JZ done
+	VMOVUPS Z15, 960(DI)
 done:
 	VZEROUPPER
 	RET
