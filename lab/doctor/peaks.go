@@ -61,30 +61,40 @@ func (l *limits) level(n float64, threads int) string {
 	return "DRAM"
 }
 
-// hold measures w beside its limits: operations of a format, and bytes. Either may be 0. operations and bytes are those of one time.
-func (l *limits) hold(s *stopwatch, w work, format string, operations, bytes float64, threads int) Timing {
-	works, amounts := []work{w}, []float64{1}
-	add := func(w work, amount float64) { works, amounts = append(works, w), append(amounts, amount) }
-	loop := l.loop(format)
-	if operations > 0 {
-		add(compute(loop, threads))
+// demand is what a piece of work cannot do without. Either of its halves may be 0.
+type demand struct {
+	arithmetic string // the Loop that does its operations
+	operations float64
+	bytes      float64 // of the memory that it touches
+	passes     float64 // over these bytes
+}
+
+// hold measures w, whose demand is that of one time, in turn with what limits it. It returns the seconds of each sample too.
+func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, samples []float64) {
+	type bound struct {
+		name   string
+		demand float64 // in the unit of amount
+		amount float64 // that one time does
 	}
-	if bytes > 0 {
-		add(l.read(bytes, threads))
+	works, bounds := []work{w}, []bound{}
+	if d.operations > 0 {
+		loop := l.loop(d.arithmetic)
+		w, amount := compute(loop, threads)
+		works, bounds = append(works, w), append(bounds, bound{loop.Format, d.operations, amount})
+	}
+	if d.bytes > 0 {
+		w, amount := l.read(d.bytes, threads)
+		works, bounds = append(works, w), append(bounds, bound{l.level(d.bytes, threads), d.bytes * d.passes, amount})
 	}
 	seconds := s.inTurn(works...)
-	t := Timing{Threads: threads, Seconds: newSample(seconds[0])}
-	for i, perTime := range seconds[1:] {
-		name, amount := loop.Format, operations
-		if i > 0 || operations == 0 {
-			name, amount = l.level(bytes, threads), bytes
-		}
-		if least := newSample(perTime).Median / amounts[i+1] * amount; least > t.Least {
-			t.Limit, t.Least = name, least
+	t = Timing{Threads: threads, Seconds: newSample(seconds[0])}
+	for i, b := range bounds {
+		if least := newSample(seconds[i+1]).Median * b.demand / b.amount; least > t.Least {
+			t.Limit, t.Least = b.name, least
 		}
 	}
 	t.Share = t.Least / t.Seconds.Median
-	return t
+	return t, seconds[0]
 }
 
 // peaks measures all of them, on one thread and on all.

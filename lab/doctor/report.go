@@ -63,7 +63,7 @@ type Kernel struct {
 	Shape      string   `json:"shape"`
 	Rows       int      `json:"rows,omitempty"`
 	Operations float64  `json:"operations,omitempty"` // of a call; 0 where they are not what limits it
-	Bytes      float64  `json:"bytes,omitempty"`      // that a call must read and write
+	Bytes      float64  `json:"bytes,omitempty"`      // of the memory that a call touches, each once
 	Timings    []Timing `json:"timings"`              // by number of threads
 }
 
