@@ -5,37 +5,19 @@ import "fmt"
 // MatMulT computes y = x·wᵀ, or y += x·wᵀ when accumulate is set: the forward pass of a linear
 // layer. y is [rows, out], x is [rows, in], w is [out, in]. It runs on all threads.
 func MatMulT(y, x, w []float32, rows, out, in int, accumulate bool) {
-	checkLen("MatMulT y", y, rows*out)
-	checkLen("MatMulT x", x, rows*in)
-	checkLen("MatMulT w", w, out*in)
-	share(product{
-		m: rows, n: out, k: in, accumulate: accumulate,
-		c: y, cRow: out, a: x, aRow: in, aCol: 1, b: w, bStride: in, transB: true,
-	})
+	Float32.MatMulT(y, x, w, rows, out, in, accumulate)
 }
 
 // MatMul computes dx = dy·w, or dx += dy·w: the gradient of a linear layer's input. dx is
 // [rows, in], dy is [rows, out], w is [out, in].
 func MatMul(dx, dy, w []float32, rows, out, in int, accumulate bool) {
-	checkLen("MatMul dx", dx, rows*in)
-	checkLen("MatMul dy", dy, rows*out)
-	checkLen("MatMul w", w, out*in)
-	share(product{
-		m: rows, n: in, k: out, accumulate: accumulate,
-		c: dx, cRow: in, a: dy, aRow: out, aCol: 1, b: w, bStride: in,
-	})
+	Float32.MatMul(dx, dy, w, rows, out, in, accumulate)
 }
 
 // MatTMul computes dw = dyᵀ·x, or dw += dyᵀ·x: the gradient of a linear layer's weight. dw is
 // [out, in], dy is [rows, out], x is [rows, in].
 func MatTMul(dw, dy, x []float32, rows, out, in int, accumulate bool) {
-	checkLen("MatTMul dw", dw, out*in)
-	checkLen("MatTMul dy", dy, rows*out)
-	checkLen("MatTMul x", x, rows*in)
-	share(product{
-		m: out, n: in, k: rows, accumulate: accumulate,
-		c: dw, cRow: in, a: dy, aRow: 1, aCol: out, b: x, bStride: in,
-	})
+	Float32.MatTMul(dw, dy, x, rows, out, in, accumulate)
 }
 
 // Matrix is a view of a row-major matrix: element (i, j) is Data[i*Stride+j].
@@ -73,7 +55,7 @@ func Gemm(c, a Matrix, transA bool, b Matrix, transB bool, accumulate bool) {
 	c.check("Gemm c")
 	a.check("Gemm a")
 	b.check("Gemm b")
-	p.kernels = &active.Load().gemm
+	p.kernels = &active.Load().gemm.float32
 	p.run()
 }
 

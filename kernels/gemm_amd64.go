@@ -2,8 +2,12 @@
 
 package kernels
 
+var floatAVX2, floatAVX512 = panelKernels{6, false, 1, true, stripAVX2, packColumnsAVX2, packRowsAVX2},
+	panelKernels{14, true, 1, true, stripAVX512, packColumnsAVX512, packRowsAVX512}
+
 var gemmAVX2 = gemmKernels{
-	height: 6, strip: stripAVX2, packColumns: packColumnsAVX2, packRows: packRowsAVX2,
+	float32: floatAVX2, bfloat16: rounding(floatAVX2, roundFloatsAVX2),
+	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2,
 	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, mulInt8: mulInt8AVX2, int4Height: 4, mulInt4: mulInt4AVX2,
 }
 
@@ -11,12 +15,13 @@ var gemmAVX2 = gemmKernels{
 var (
 	gemmAVX512 = avx512Kernels()
 	gemmVNNI   = vnniKernels()
-	gemmBF16   = vnniKernels()
+	gemmBF16   = bf16Kernels()
 )
 
 func avx512Kernels() gemmKernels {
 	g := gemmAVX2
-	g.height, g.ragged, g.strip, g.packColumns, g.packRows = 14, true, stripAVX512, packColumnsAVX512, packRowsAVX512
+	g.float32, g.bfloat16 = floatAVX512, rounding(floatAVX512, roundFloatsAVX512)
+	g.roundBFloat16, g.roundFloats, g.widen = roundAVX512, roundFloatsAVX512, widenAVX512
 	g.int4Height, g.mulInt4 = 12, mulInt4AVX512
 	return g
 }
@@ -26,6 +31,47 @@ func vnniKernels() gemmKernels {
 	g.activation, g.quantize, g.int8Height, g.mulInt8 = 1, quantizeRowAVX512, 14, mulInt8AVX512
 	return g
 }
+
+func bf16Kernels() gemmKernels {
+	g := vnniKernels()
+	g.bfloat16 = panelKernels{14, true, 2, false, stripBF16, packColumnsBF16, packRowsBF16}
+	return g
+}
+
+//go:noescape
+func stripBF16(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
+
+//go:noescape
+func packColumnsBF16(dst, src []float32, stride, rows, k int)
+
+//go:noescape
+func packRowsBF16(dst, src []float32, stride, n, k int)
+
+//go:noescape
+func roundAVX512(dst []uint16, src []float32)
+
+//go:noescape
+func roundFloatsAVX512(x []float32)
+
+//go:noescape
+func roundFloats8AVX2(x []float32)
+
+func roundFloatsAVX2(x []float32) {
+	whole := len(x) &^ 7
+	if whole > 0 {
+		roundFloats8AVX2(x[:whole])
+	}
+	roundFloatsRef(x[whole:])
+}
+
+//go:noescape
+func widenAVX512(dst, src []float32, n int)
+
+//go:noescape
+func widenAVX2(dst, src []float32, n int)
+
+//go:noescape
+func peakBF16(rounds int)
 
 //go:noescape
 func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)

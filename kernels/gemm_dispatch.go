@@ -1,22 +1,39 @@
 package kernels
 
-// gemmKernels holds the vector routines behind gemm.go and packed.go. All of them work on panels of 16 columns, so that
-// packed weights have one layout.
-type gemmKernels struct {
+// panelKernels holds the routines of one precision. They work on panels of 16 columns of words: a word is one float32, or two consecutive
+// elements of the chain in bfloat16, the first in its lower half. Either has four bytes, and words of both kinds pass as float32.
+type panelKernels struct {
 	// height is the most rows that strip takes, ragged whether it reads a last panel of less than 16 columns within
 	// its bounds (else the panel has to be padded).
 	height int
 	ragged bool
+	// elements is how many elements of the chain a word holds; inPlace says that operands need no rounding, and may be read where they stand.
+	elements int
+	inPlace  bool
 
-	// strip computes c [m, n] = a·b, or c += a·b: a(i, p) is a[i*aRow+p*aCol]; b(p, j) is
-	// b[j/16*bPanel+p*bRow+j%16]. Each element is one chain of k multiply-adds in ascending p, started at
+	// strip computes c [m, n] = a·b, or c += a·b: word (i, p) of a is a[i*aRow+p*aCol], word (p, j) of b is
+	// b[j/16*bPanel+p*bRow+j%16]. Each element is one chain over k words in ascending p, started at
 	// zero; accumulate adds its end to c. 1 <= m <= height, n and k are at least 1.
 	strip func(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 
 	// packColumns writes dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on; packRows writes
-	// dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.
+	// dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on. p counts elements of the chain, which they round to
+	// words; the last word of an odd k ends with a zero.
 	packColumns func(dst, src []float32, stride, rows, k int)
 	packRows    func(dst, src []float32, stride, n, k int)
+}
+
+// gemmKernels holds the vector routines of matrix products. All of them work on panels of 16 columns, so that packed weights have one layout.
+type gemmKernels struct {
+	float32 panelKernels
+	// bfloat16 has words of two elements where the CPU multiplies bfloat16, and else float32 words that hold what rounding leaves.
+	bfloat16 panelKernels
+
+	// roundBFloat16 is RoundBFloat16 and roundFloats leaves float32 of the same values.
+	roundBFloat16 func(dst []uint16, src []float32)
+	roundFloats   func(x []float32)
+	// widen writes dst[32p+j] and dst[32p+16+j], the lower and upper half of bfloat16 word src[16p+j], for p < n and j < 16.
+	widen func(dst, src []float32, n int)
 
 	// quantize is QuantizeRowInt8 into the form that mulInt8 reads, of activation bytes an element.
 	activation int
@@ -37,6 +54,23 @@ type gemmKernels struct {
 const panelWidth = 16
 
 var gemmRef = gemmKernels{
-	height: 4, strip: stripRef, packColumns: packColumnsRef, packRows: packRowsRef,
+	float32:       panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef},
+	bfloat16:      rounding(panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef}, roundFloatsRef),
+	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef,
 	activation: 1, quantize: quantizeRef, int8Height: 4, mulInt8: mulInt8Ref, int4Height: 4, mulInt4: mulInt4Ref,
+}
+
+// rounding returns kernels that round the elements that they pack to bfloat16.
+func rounding(g panelKernels, round func(x []float32)) panelKernels {
+	columns, rows := g.packColumns, g.packRows
+	g.inPlace = false
+	g.packColumns = func(dst, src []float32, stride, n, k int) {
+		columns(dst, src, stride, n, k)
+		round(dst[:k*panelWidth])
+	}
+	g.packRows = func(dst, src []float32, stride, n, k int) {
+		rows(dst, src, stride, n, k)
+		round(dst[:k*panelWidth])
+	}
+	return g
 }

@@ -1,5 +1,7 @@
 package kernels
 
+import "math"
+
 // stripRef is gemmKernels.strip in plain Go, four rows by four columns at a time. The conversions keep compilers from
 // fusing the product with the sum, so that the reference gives the same bits on every machine.
 func stripRef(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool) {
@@ -75,5 +77,36 @@ func packRowsRef(dst, src []float32, stride, n, k int) {
 	for p := range k {
 		out := dst[p*panelWidth : (p+1)*panelWidth]
 		clear(out[copy(out, src[p*stride:p*stride+n]):])
+	}
+}
+
+func roundBFloat16Ref(dst []uint16, src []float32) {
+	for i, v := range src {
+		dst[i] = uint16(roundedBits(v) >> 16)
+	}
+}
+
+func roundFloatsRef(x []float32) {
+	for i, v := range x {
+		x[i] = math.Float32frombits(roundedBits(v) &^ 0xffff)
+	}
+}
+
+// roundedBits returns bits whose upper half is v as a bfloat16, to nearest even; a NaN is made quiet, lest it end up as an infinity.
+func roundedBits(v float32) uint32 {
+	b := math.Float32bits(v)
+	if v != v {
+		return b | 1<<22
+	}
+	return b + 0x7fff + b>>16&1
+}
+
+func widenRef(dst, src []float32, n int) {
+	for p := range n {
+		out := dst[2*p*panelWidth : 2*(p+1)*panelWidth]
+		for j, v := range src[p*panelWidth : (p+1)*panelWidth] {
+			word := math.Float32bits(v)
+			out[j], out[panelWidth+j] = math.Float32frombits(word<<16), math.Float32frombits(word&^0xffff)
+		}
 	}
 }

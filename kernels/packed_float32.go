@@ -3,28 +3,16 @@ package kernels
 // PackedFloat32 is a float32 weight [out, in] laid out once in panels for repeated products.
 type PackedFloat32 struct {
 	Out, In int
-	// data holds, for each block of depthOf(In) inputs, the panels of 16 outputs one after another, for each input of
-	// the block 16 consecutive outputs, zero behind the last.
-	data []float32
+	panels  panels
 }
 
 // PackFloat32 packs w, [out, in] row-major. The result does not refer to w.
 func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 	checkLen("PackFloat32 w", w, out*in)
-	g := &active.Load().gemm
-	p := &PackedFloat32{out, in, aligned[float32](panelsOf(out) * panelWidth * in)}
-	if in == 0 {
-		return p
-	}
-	depth := depthOf(in)
-	ParallelRange(panelsOf(out), 16, func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			for d := 0; d < in; d += depth {
-				n := min(depth, in-d)
-				at := (d*panelsOf(out) + j*n) * panelWidth
-				g.packColumns(p.data[at:at+n*panelWidth], w[j*panelWidth*in+d:], in, min(panelWidth, out-j*panelWidth), n)
-			}
-		}
+	g := &active.Load().gemm.float32
+	p := &PackedFloat32{out, in, newPanels(out, in, 1)}
+	p.panels.each(func(j, word, depth int) {
+		g.packColumns(p.panels.at(j, word, depth), w[j*panelWidth*in+word:], in, min(panelWidth, out-j*panelWidth), depth)
 	})
 	return p
 }
@@ -37,5 +25,11 @@ func (p *PackedFloat32) Bytes() int64 { return 4 * int64(p.Out) * int64(p.In) }
 func (p *PackedFloat32) MulT(y, x []float32, rows int) {
 	checkLen("PackedFloat32.MulT y", y, rows*p.Out)
 	checkLen("PackedFloat32.MulT x", x, rows*p.In)
-	share(product{m: rows, n: p.Out, k: p.In, c: y, cRow: p.Out, a: x, aRow: p.In, aCol: 1, packed: p.data})
+	p.panels.mulT(y, x, rows, Float32)
+}
+
+// Row writes the weights of output o, [in], to dst.
+func (p *PackedFloat32) Row(dst []float32, o int) {
+	checkRow("PackedFloat32.Row", dst, o, p.Out, p.In)
+	p.panels.column(o, func(word int, v float32) { dst[word] = v })
 }

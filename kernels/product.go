@@ -20,7 +20,7 @@ const (
 
 // product is a matrix product c [m, n] (+)= a·b on its way.
 type product struct {
-	kernels    *gemmKernels
+	kernels    *panelKernels
 	m, n, k    int
 	accumulate bool
 
@@ -28,12 +28,11 @@ type product struct {
 	cRow       int
 	a          []float32 // a(i, p) is a[i*aRow+p*aCol]
 	aRow, aCol int
-	b          []float32 // b(p, j) is b[p*bStride+j], transposed b[j*bStride+p]; nil when packed is set
+	b          []float32 // b(p, j) is b[p*bStride+j], transposed b[j*bStride+p]
 	bStride    int
 	transB     bool
-	packed     []float32 // all of b as packBlocks lays it out
 
-	// The block of b in work: rows depth0… and columns column0…, and where its panels are.
+	// The block of b in work: elements depth0… of the chain, depth words of it, and columns column0…, and where its panels are.
 	depth0, depth, column0, columns int
 	block                           []float32
 	blockRow, blockPanel            int
@@ -49,26 +48,10 @@ var freeProducts = newFreeList(64, func() *product {
 	return p
 })
 
-// share runs the product on all threads if it is large enough to pay.
-func share(call product) {
-	call.kernels = &active.Load().gemm
-	// A weight that is read once costs more than its arithmetic: four bytes from memory take some 8 multiply-adds' time.
-	if call.m*call.n*call.k+8*call.n*call.k < serialWork || Threads() == 1 {
-		call.run()
-		return
-	}
-	p := freeProducts.get()
-	call.packTask, call.strips = p.packTask, p.strips
-	*p = call
-	p.run()
-	*p = product{packTask: p.packTask, strips: p.strips}
-	freeProducts.put(p)
-}
-
-// depthOf returns the length of the blocks that k is cut into; the last may be shorter.
-func depthOf(k int) int {
-	blocks := (k + maxDepth - 1) / maxDepth
-	return (k + blocks - 1) / blocks
+// depthOf returns the length of the blocks that a chain of so many words is cut into; the last may be shorter.
+func depthOf(words int) int {
+	blocks := (words + maxDepth - 1) / maxDepth
+	return (words + blocks - 1) / blocks
 }
 
 func panelsOf(columns int) int { return (columns + panelWidth - 1) / panelWidth }
@@ -85,8 +68,9 @@ func (p *product) run() {
 		}
 		return
 	}
-	depth := depthOf(p.k)
-	if p.packed == nil && !p.direct(depth) {
+	elements := p.kernels.elements
+	depth := depthOf((p.k + elements - 1) / elements)
+	if !p.direct(depth) {
 		size := depth * panelWidth * panelsOf(min(p.n, maxColumns))
 		buffer := borrow(size)
 		p.block = *buffer
@@ -94,8 +78,8 @@ func (p *product) run() {
 	}
 	for p.column0 = 0; p.column0 < p.n; p.column0 += maxColumns {
 		p.columns = min(maxColumns, p.n-p.column0)
-		for p.depth0 = 0; p.depth0 < p.k; p.depth0 += depth {
-			p.depth = min(depth, p.k-p.depth0)
+		for p.depth0 = 0; p.depth0 < p.k; p.depth0 += depth * elements {
+			p.depth = min(depth, (p.k-p.depth0+elements-1)/elements)
 			p.locate(depth)
 			p.multiply()
 		}
@@ -105,33 +89,32 @@ func (p *product) run() {
 // direct reports whether b is read where it stands: rows of b are contiguous, and with few strips to come, or a
 // block that fits the first cache, packing costs more than it saves.
 func (p *product) direct(depth int) bool {
-	if p.transB || !p.kernels.ragged && p.n%panelWidth != 0 {
+	if p.transB || !p.kernels.inPlace || !p.kernels.ragged && p.n%panelWidth != 0 {
 		return false
 	}
 	return p.m <= 2*p.kernels.height || depth*p.n <= 4096
 }
 
-// locate sets block to the block of b in work, packing it where b is neither packed already nor read in place.
+// locate sets block to the block of b in work, packing it where it is not read in place.
 func (p *product) locate(depth int) {
-	switch {
-	case p.packed != nil:
-		p.block = p.packed[p.depth0*panelsOf(p.n)*panelWidth+p.column0*p.depth:]
-		p.blockRow, p.blockPanel = panelWidth, p.depth*panelWidth
-	case p.direct(depth):
+	if p.direct(depth) {
 		p.block = p.b[p.depth0*p.bStride+p.column0:]
 		p.blockRow, p.blockPanel = p.bStride, panelWidth
-	default:
-		p.blockRow, p.blockPanel = panelWidth, p.depth*panelWidth
-		panels := panelsOf(p.columns)
-		if p.packTask != nil && panels*p.blockPanel >= 1<<15 {
-			Parallel(panels, p.packTask)
-			return
-		}
-		for j := range panels {
-			p.packPanels(j)
-		}
+		return
+	}
+	p.blockRow, p.blockPanel = panelWidth, p.depth*panelWidth
+	panels := panelsOf(p.columns)
+	if p.packTask != nil && panels*p.blockPanel >= 1<<15 {
+		Parallel(panels, p.packTask)
+		return
+	}
+	for j := range panels {
+		p.packPanels(j)
 	}
 }
+
+// elements returns the number of elements of the chain in the block in work.
+func (p *product) elements() int { return min(p.depth*p.kernels.elements, p.k-p.depth0) }
 
 // packPanels packs panel j of the block.
 func (p *product) packPanels(j int) {
@@ -139,9 +122,9 @@ func (p *product) packPanels(j int) {
 	width := min(panelWidth, p.n-column)
 	panel := p.block[j*p.blockPanel : (j+1)*p.blockPanel]
 	if p.transB {
-		p.kernels.packColumns(panel, p.b[column*p.bStride+p.depth0:], p.bStride, width, p.depth)
+		p.kernels.packColumns(panel, p.b[column*p.bStride+p.depth0:], p.bStride, width, p.elements())
 	} else {
-		p.kernels.packRows(panel, p.b[p.depth0*p.bStride+column:], p.bStride, width, p.depth)
+		p.kernels.packRows(panel, p.b[p.depth0*p.bStride+column:], p.bStride, width, p.elements())
 	}
 }
 
@@ -183,9 +166,9 @@ func (p *product) runTask(task int) {
 		a, aRow, aCol := p.a[i*p.aRow+p.depth0*p.aCol:], p.aRow, p.aCol
 		if packedA != nil {
 			if aCol == 1 {
-				g.packColumns(packedA, a, aRow, end-i, p.depth)
+				g.packColumns(packedA, a, aRow, end-i, p.elements())
 			} else {
-				g.packRows(packedA, a, aCol, end-i, p.depth)
+				g.packRows(packedA, a, aCol, end-i, p.elements())
 			}
 			a, aRow, aCol = packedA, 1, panelWidth
 		}
@@ -196,6 +179,9 @@ func (p *product) runTask(task int) {
 // packsA reports whether a task over n columns copies its strips of a to consecutive memory first. Read in place, columns
 // of a cost a cache line for a few of its elements, and rows a power of two apart fall into few sets of the first cache.
 func (p *product) packsA(n int) bool {
+	if !p.kernels.inPlace {
+		return true
+	}
 	if p.aCol != 1 && p.aRow != 1 || n < 4*panelWidth || p.depth < 2*panelWidth {
 		return false
 	}

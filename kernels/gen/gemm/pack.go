@@ -18,12 +18,7 @@ func transpose512(p *asm.Printer) {
 	)
 	p.Line("// func packColumnsAVX512%s", transposeArgs)
 	p.Line("TEXT ·packColumnsAVX512(SB), NOSPLIT, $0-72")
-	p.Op("MOVQ dst_base+0(FP), DI")
-	p.Op("MOVQ src_base+24(FP), SI")
-	p.Op("MOVQ stride+48(FP), R9")
-	p.Op("MOVQ rows+56(FP), DX")
-	p.Op("MOVQ k+64(FP), CX")
-	p.Op("SHLQ $2, R9")
+	loadTranspose(p)
 	p.Op("MOVL $0xffff, AX")
 	p.Op("KMOVW AX, K1")
 	p.Line("block:")
@@ -32,6 +27,22 @@ func transpose512(p *asm.Printer) {
 	p.Op("BZHIL CX, AX, AX")
 	p.Op("KMOVW AX, K1")
 	p.Line("load:")
+	loadRows(p, func(i int) { p.Op("VMOVUPS.Z (R8), K1, Z%d", i) })
+	shuffle512(p)
+	storeTransposed(p, 1)
+}
+
+func loadTranspose(p *asm.Printer) {
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ stride+48(FP), R9")
+	p.Op("MOVQ rows+56(FP), DX")
+	p.Op("MOVQ k+64(FP), CX")
+	p.Op("SHLQ $2, R9")
+}
+
+// loadRows prints the loading of DX rows, at most 16, from SI on with stride R9 into Z0-Z15, zeros behind the last.
+func loadRows(p *asm.Printer, load func(i int)) {
 	p.Op("MOVQ SI, R8")
 	p.Op("CMPQ DX, $16")
 	p.Op("JGE full")
@@ -39,17 +50,21 @@ func transpose512(p *asm.Printer) {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
 	for i := range 15 {
-		p.Op("VMOVUPS.Z (R8), K1, Z%d", i)
+		load(i)
 		p.Op("ADDQ R9, R8")
 		p.Op("CMPQ DX, $%d", i+1)
 		p.Op("JEQ shuffle")
 	}
 	p.Line("full:")
 	for i := range 16 {
-		p.Op("VMOVUPS.Z (R8), K1, Z%d", i)
+		load(i)
 		p.Op("ADDQ R9, R8")
 	}
 	p.Line("shuffle:")
+}
+
+// shuffle512 prints the transposition of Z0-Z15.
+func shuffle512(p *asm.Printer) {
 	// After the first two steps, register 16+4g+c holds column 4l+c of rows 4g…4g+3 in its lane l.
 	for g := range 4 {
 		r := 4 * g
@@ -75,22 +90,33 @@ func transpose512(p *asm.Printer) {
 		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 28+c, 20+c, 4+c)  // lane 1
 		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 28+c, 20+c, 12+c) // lane 3
 	}
-	p.Op("CMPQ CX, $16")
+}
+
+// storeTransposed prints the storing of a block of 16 words of each source row, a word made of so many elements, and the way to the next;
+// of the last block only the words that the CX elements left make.
+func storeTransposed(p *asm.Printer, elements int) {
+	p.Op("CMPQ CX, $%d", 16*elements)
 	p.Op("JLT partial")
 	for i := range 16 {
 		p.Op("VMOVUPS Z%d, %d(DI)", i, 64*i)
 	}
-	p.Op("ADDQ $64, SI")
+	p.Op("ADDQ $%d, SI", 64*elements)
 	p.Op("ADDQ $1024, DI")
-	p.Op("SUBQ $16, CX")
+	p.Op("SUBQ $%d, CX", 16*elements)
 	p.Op("JNZ block")
 	p.Op("VZEROUPPER")
 	p.Op("RET")
 	p.Line("partial:")
-	for i := range 15 {
+	if elements == 2 {
+		p.Op("INCQ CX")
+		p.Op("SHRQ $1, CX")
+	}
+	for i := range 16 {
 		p.Op("VMOVUPS Z%d, %d(DI)", i, 64*i)
-		p.Op("DECQ CX")
-		p.Op("JZ done")
+		if i < 15 {
+			p.Op("DECQ CX")
+			p.Op("JZ done")
+		}
 	}
 	p.Line("done:")
 	p.Op("VZEROUPPER")

@@ -1,6 +1,10 @@
 package gemm
 
-import "slimlab/kernels/gen/asm"
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
 
 // The strip functions compute c [m, n] (+)= a·b for at most one tile's height of rows and any number of columns:
 //
@@ -28,6 +32,18 @@ func loadStrip(p *asm.Printer) {
 	p.Op("MOVQ m+112(FP), CX")
 }
 
+// dot512 is the instruction of a 512-bit strip: acc += a·b on numbers of Z registers.
+type dot512 struct {
+	name, about string
+	print       func(p *asm.Printer, b, a, acc int)
+	memory      bool // whether it can take an operand from memory here
+}
+
+var fma512 = dot512{
+	"stripAVX512", "Words are float32.",
+	func(p *asm.Printer, b, a, acc int) { p.Op("VFMADD231PS Z%d, Z%d, Z%d", b, a, acc) }, true,
+}
+
 // strip512: tiles of up to 14 x 32.
 //
 //	Z0…Z27   accumulators, two a row        K1, K2  columns of the two panels that exist
@@ -35,15 +51,16 @@ func loadStrip(p *asm.Printer) {
 //	SI, R8   rows 0 and 7 of a at p         R9, R10, R11  1, 3, 5 times a's row stride; R12 its column stride
 //	DI       b at p, BX its row stride, DX its panel stride
 //	R13, R14 c and its row stride           AX  columns left, CX  rounds left
-func strip512(p *asm.Printer) {
+func strip512(p *asm.Printer, dot dot512) {
 	p.Comment(
+		dot.about,
 		"Up to 14 x 32: Z0-Z27 accumulators, two a row; Z28, Z29 b's row p; Z30, Z31 broadcast a(i, p) in turn; K1, K2 the",
 		"columns that exist. SI, R8 rows 0 and 7 of a at p; R9, R10, R11 1, 3, 5 times a's row stride, R12 its column",
 		"stride; DI b at p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left; CX rounds.",
 		"One to three rows take 128 columns at a time as long as there are so many, to have enough chains in flight.",
 	)
-	p.Line("// func stripAVX512%s", stripArgs)
-	p.Line("TEXT ·stripAVX512(SB), NOSPLIT, $0-137")
+	p.Line("// func %s%s", dot.name, stripArgs)
+	p.Line("TEXT ·%s(SB), NOSPLIT, $0-137", dot.name)
 	loadStrip(p)
 	for m := 1; m < 14; m++ {
 		p.Op("CMPQ CX, $%d", m)
@@ -53,10 +70,10 @@ func strip512(p *asm.Printer) {
 		p.Line("")
 		p.Line("m%d:", m)
 		if m <= 3 {
-			wide512(p, m)
+			wide512(p, m, dot)
 		}
-		pair512(p, m)
-		single512(p, m)
+		pair512(p, m, dot)
+		single512(p, m, dot)
 	}
 	p.Line("")
 	p.Line("done:")
@@ -80,8 +97,30 @@ func advanceA(p *asm.Printer, m int) {
 	}
 }
 
+// nextTile puts n back into its argument, and into AX the beginning of the panels of the next tile, which follow one another in memory; where there
+// is none, or b is read where it stands, that of this one.
+func nextTile(p *asm.Printer, panels int, label string) {
+	p.Op("MOVQ AX, n+120(FP)")
+	p.Op("CMPQ AX, $%d", 16*panels)
+	p.Op("MOVQ DI, AX")
+	p.Op("JLE %s", label)
+	p.Op("CMPQ BX, $64")
+	p.Op("JNE %s", label)
+	p.Op("LEAQ (DI)(DX*%d), AX", panels)
+	p.Line("%s:", label)
+}
+
+// prefetch prints the prefetching of a step's share of the next tile into the second cache. So a weight comes from memory in one stream while
+// the tile before it is multiplied.
+func prefetch(p *asm.Printer, panels int) {
+	for i := range panels {
+		p.Op("PREFETCHT1 %d(AX)", 64*i)
+	}
+	p.Op("ADDQ $%d, AX", 64*panels)
+}
+
 // pair512 prints the loop over pairs of panels for a tile of m rows.
-func pair512(p *asm.Printer, m int) {
+func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Line("pair%d:", m)
 	p.Op("CMPQ AX, $16")
 	p.Op("JLE single%d", m)
@@ -94,6 +133,7 @@ func pair512(p *asm.Printer, m int) {
 	p.Op("KMOVW R15, K2")
 	p.Op("MOVQ DI, R15")
 	rewindA(p, m)
+	nextTile(p, 2, fmt.Sprintf("pairnext%d", m))
 	for i := range 2 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -103,13 +143,15 @@ func pair512(p *asm.Printer, m int) {
 	for i := range m {
 		x := 30 + i%2
 		p.Op("VBROADCASTSS %s, Z%d", row(i, "SI", "R8", "R9", "R10", "R11"), x)
-		p.Op("VFMADD231PS Z28, Z%d, Z%d", x, 2*i)
-		p.Op("VFMADD231PS Z29, Z%d, Z%d", x, 2*i+1)
+		dot.print(p, 28, x, 2*i)
+		dot.print(p, 29, x, 2*i+1)
 	}
+	prefetch(p, 2)
 	advanceA(p, m)
 	p.Op("ADDQ BX, R15")
 	p.Op("DECQ CX")
 	p.Op("JNZ pairloop%d", m)
+	p.Op("MOVQ n+120(FP), AX")
 	p.Op("MOVQ R13, CX")
 	p.Op("CMPB accumulate+136(FP), $0")
 	p.Op("JEQ pairstore%d", m)
@@ -134,7 +176,7 @@ func pair512(p *asm.Printer, m int) {
 }
 
 // single512 prints the last panel, of at most 16 columns, for a tile of m rows; it comes with AX in 1…16.
-func single512(p *asm.Printer, m int) {
+func single512(p *asm.Printer, m int, dot dot512) {
 	p.Line("single%d:", m)
 	p.Op("MOVL $0xffff, R15")
 	p.Op("BZHIL AX, R15, R15")
@@ -146,7 +188,13 @@ func single512(p *asm.Printer, m int) {
 	p.Line("singleloop%d:", m)
 	p.Op("VMOVUPS.Z (DI), K1, Z28")
 	for i := range m {
-		p.Op("VFMADD231PS.BCST %s, Z28, Z%d", row(i, "SI", "R8", "R9", "R10", "R11"), i)
+		a := row(i, "SI", "R8", "R9", "R10", "R11")
+		if dot.memory {
+			p.Op("VFMADD231PS.BCST %s, Z28, Z%d", a, i)
+			continue
+		}
+		p.Op("VBROADCASTSS %s, Z%d", a, 30+i%2)
+		dot.print(p, 28, 30+i%2, i)
 	}
 	advanceA(p, m)
 	p.Op("ADDQ BX, DI")
@@ -169,7 +217,7 @@ func single512(p *asm.Printer, m int) {
 }
 
 // wide512 prints the loop over 128 columns for one to three rows: R8 and R10 hold the fifth panel and three panel strides.
-func wide512(p *asm.Printer, m int) {
+func wide512(p *asm.Printer, m int, dot dot512) {
 	p.Op("LEAQ (DX)(DX*2), R10")
 	p.Line("wide%d:", m)
 	p.Op("CMPQ AX, $128")
@@ -178,6 +226,7 @@ func wide512(p *asm.Printer, m int) {
 	p.Op("MOVQ k+128(FP), CX")
 	p.Op("MOVQ DI, R15")
 	p.Op("LEAQ (DI)(DX*4), R8")
+	nextTile(p, 8, fmt.Sprintf("widenext%d", m))
 	for i := range 8 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -187,20 +236,22 @@ func wide512(p *asm.Printer, m int) {
 	}
 	for j := range 8 {
 		b := panel(j, "R15", "R8", "DX", "R10")
-		if m == 1 {
+		if m == 1 && dot.memory {
 			p.Op("VFMADD231PS %s, Z29, Z%d", b, j)
 			continue
 		}
 		p.Op("VMOVUPS %s, Z%d", b, 27+j%2)
 		for i := range m {
-			p.Op("VFMADD231PS Z%d, Z%d, Z%d", 27+j%2, 29+i, 8*i+j)
+			dot.print(p, 27+j%2, 29+i, 8*i+j)
 		}
 	}
+	prefetch(p, 8)
 	p.Op("ADDQ R12, SI")
 	p.Op("ADDQ BX, R15")
 	p.Op("ADDQ BX, R8")
 	p.Op("DECQ CX")
 	p.Op("JNZ wideloop%d", m)
+	p.Op("MOVQ n+120(FP), AX")
 	p.Op("CMPB accumulate+136(FP), $0")
 	p.Op("JEQ widestore%d", m)
 	p.Op("MOVQ R13, CX")

@@ -1,0 +1,153 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// roundedTwin is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a tie the one with an even fraction.
+func roundedTwin(x []float32) []float32 {
+	r := make([]float32, len(x))
+	for i, v := range x {
+		low := math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+		high := math.Float32frombits(math.Float32bits(v)&^0xffff + 1<<16)
+		below, above := math.Abs(float64(v)-float64(low)), math.Abs(float64(high)-float64(v))
+		r[i] = low
+		if above < below || above == below && math.Float32bits(low)>>16&1 == 1 {
+			r[i] = high
+		}
+	}
+	return r
+}
+
+func TestRoundBFloat16(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(20, 0))
+		for n := range 70 {
+			x, check := guardedFloats(n, n%5)
+			for i := range x {
+				// Ties and numbers that bfloat16 holds among them, none infinite.
+				x[i] = math.Float32frombits(r.Uint32() &^ (1<<30 | [...]uint32{0, 0x7fff, 0xffff}[r.IntN(3)]))
+			}
+			got := make([]uint16, n+2)
+			got[n] = 7
+			RoundBFloat16(got, x)
+			check(t, "RoundBFloat16")
+			if got[n] != 7 || got[n+1] != 0 {
+				t.Fatalf("rounding %d numbers writes behind them", n)
+			}
+			for i, want := range roundedTwin(x) {
+				if got := math.Float32frombits(uint32(got[i]) << 16); math.Float32bits(got) != math.Float32bits(want) {
+					t.Fatalf("%v (%#x) rounds to %v, want %v", x[i], math.Float32bits(x[i]), got, want)
+				}
+			}
+		}
+		nan := math.Float32frombits
+		for _, c := range []struct {
+			x    float32
+			want uint16
+		}{
+			{float32(math.Inf(1)), 0x7f80}, {float32(math.Inf(-1)), 0xff80}, {math.MaxFloat32, 0x7f80}, {-math.MaxFloat32, 0xff80},
+			{nan(0x7f800001), 0x7fc0}, {nan(0xffffffff), 0xffff}, {nan(0x7fc00000), 0x7fc0}, {float32(math.Copysign(0, -1)), 0x8000},
+			{math.SmallestNonzeroFloat32, 0}, {nan(0x7f7f8000), 0x7f80}, {nan(0x7f7f7fff), 0x7f7f},
+		} {
+			x, got := make([]float32, 17), make([]uint16, 17)
+			for i := range x {
+				x[i] = c.x
+			}
+			RoundBFloat16(got, x)
+			for i, g := range got {
+				if g != c.want {
+					t.Errorf("%v (%#x) at %d rounds to %#x, want %#x", c.x, math.Float32bits(c.x), i, g, c.want)
+				}
+			}
+		}
+	})
+}
+
+// bfloat16Forms are the forms in that precision.
+var bfloat16Forms = []form{
+	{"MatMulT", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatMulT(c, a, b, m, n, k, acc) }, forms[0].a, forms[0].b},
+	{"MatMul", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatMul(c, a, b, m, k, n, acc) }, forms[1].a, forms[1].b},
+	{"MatTMul", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatTMul(c, a, b, k, m, n, acc) }, forms[2].a, forms[2].b},
+}
+
+// TestBFloat16Forms compares with a float64 twin of the rounded operands.
+func TestBFloat16Forms(t *testing.T) {
+	for _, f := range bfloat16Forms {
+		r := rand.New(rand.NewPCG(21, 2))
+		for number, s := range append(gemmSizes(), [3]int{20, 40, 2100}) {
+			m, n, k := s[0], s[1], s[2]
+			a, checkA := guardedFloats(m*k, number%5)
+			b, checkB := guardedFloats(k*n, number%3)
+			c, checkC := guardedFloats(m*n, number%7)
+			before := make([]float32, m*n)
+			normals(a, r)
+			normals(b, r)
+			normals(before, r)
+			for _, accumulate := range []bool{false, true} {
+				added := before
+				if !accumulate {
+					added = nil
+				}
+				want, scale := gemmTwin(m, n, k, added, f.a(roundedTwin(a), m, n, k), f.b(roundedTwin(b), m, n, k))
+				for _, name := range Implementations() {
+					what := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", name, f.name, m, n, k, accumulate)
+					copy(c, before)
+					if !accumulate {
+						c[0] = float32(math.NaN())
+					}
+					with(t, name, func() { f.run(c, a, b, m, n, k, accumulate) })
+					withinRounding(t, what, c, want, scale, k)
+					checkA(t, what)
+					checkB(t, what)
+					checkC(t, what)
+				}
+			}
+		}
+	}
+}
+
+func TestBFloat16FormsDoNotDependOnThreadsOrBatch(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(22, 8))
+		for _, s := range [][3]int{{200, 172, 261}, {1, 4000, 300}, {15, 600, 1201}, {45, 33, 17}} {
+			m, n, k := s[0], s[1], s[2]
+			a, b, c0 := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
+			normals(a, r)
+			normals(b, r)
+			normals(c0, r)
+			for number, f := range bfloat16Forms {
+				one := append([]float32(nil), c0...)
+				restore := SetThreads(1)
+				f.run(one, a, b, m, n, k, true)
+				restore()
+				for _, threads := range []int{2, 3, 8} {
+					c := append([]float32(nil), c0...)
+					restore := SetThreads(threads)
+					f.run(c, a, b, m, n, k, true)
+					restore()
+					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)
+				}
+				if number == 2 {
+					continue // its rows are outputs
+				}
+				for _, batch := range []int{1, 2, 4, 13} {
+					for first := 0; first+batch <= m; first += batch {
+						c := append([]float32(nil), c0[first*n:(first+batch)*n]...)
+						f.run(c, a[first*k:], b, batch, n, k, true)
+						equalBits(t, fmt.Sprintf("%s %v rows %d+%d", f.name, s, first, batch), c, one[first*n:(first+batch)*n])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestPrecisionNames(t *testing.T) {
+	if Float32.String() != "float32" || BFloat16.String() != "bfloat16" {
+		t.Errorf("precisions are called %v and %v", Float32, BFloat16)
+	}
+}

@@ -1,0 +1,123 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// medianTime is the median time in seconds of so many calls.
+func medianTime(calls int, f func()) float64 {
+	times := make([]float64, calls)
+	for i := range times {
+		start := time.Now()
+		f()
+		times[i] = time.Since(start).Seconds()
+	}
+	slices.Sort(times)
+	return times[calls/2]
+}
+
+// limit measures what the machine does at this moment on so many threads: float operations a second in a loop on registers.
+func limit(precision Precision, threads int) float64 {
+	const rounds, chains = 100_000, 24
+	loop, operations := peakAVX512, 2*16
+	if precision == BFloat16 {
+		loop, operations = peakBF16, 4*16
+	}
+	return float64(chains*operations*rounds*threads) / medianTime(5, func() { Parallel(threads, func(int) { loop(rounds) }) })
+}
+
+// readLimit measures the bytes a second that so many threads read of x, each its part.
+func readLimit(x []float32, threads int) float64 {
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
+	sums := make([][8]uint64, 8*threads)
+	return float64(8*len(words)) / medianTime(3, func() {
+		Parallel(threads, func(i int) {
+			var s0, s1, s2, s3, s4, s5, s6, s7 uint64
+			for rest := words[i*len(words)/threads : (i+1)*len(words)/threads]; len(rest) >= 8; rest = rest[8:] {
+				s0, s1, s2, s3 = s0+rest[0], s1+rest[1], s2+rest[2], s3+rest[3]
+				s4, s5, s6, s7 = s4+rest[4], s5+rest[5], s6+rest[6], s7+rest[7]
+			}
+			sums[8*i] = [8]uint64{s0, s1, s2, s3, s4, s5, s6, s7}
+		})
+	})
+}
+
+// BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its share of the rate of multiply-adds on registers, GB/s of
+// the weight and its share of the rate at which the same memory is merely read. Rates are of median times; n=1, with the square sizes, stands for
+// MatMul.
+func BenchmarkLimit(b *testing.B) {
+	if !slices.Contains(Implementations(), "avx512bf16") {
+		b.Skip("the CPU does not multiply bfloat16")
+	}
+	for _, precision := range []Precision{Float32, BFloat16} {
+		for _, size := range [][2]int{{1024, 1024}, {2048, 2048}, {4864, 896}, {896, 4864}, {151936, 896}} {
+			out, in := size[0], size[1]
+			batches := []int{8, 64, 512}
+			switch out {
+			case 1024, 2048:
+				batches = []int{in}
+			case 151936:
+				batches = []int{1, 2, 4, 8, 16}
+			}
+			r := rand.New(rand.NewPCG(1, 2))
+			w := make([]float32, out*in)
+			for i := range w {
+				w[i] = r.Float32() - 0.5
+			}
+			var mulT func(y, x []float32, rows int)
+			var memory []float32
+			weightBytes := 0
+			switch {
+			case out == in:
+				mulT = func(y, x []float32, rows int) { precision.MatMul(y, x, w, rows, out, in, false) }
+			case precision == Float32:
+				p := PackFloat32(w, out, in)
+				mulT, memory, weightBytes = p.MulT, p.panels.data, int(p.Bytes())
+			default:
+				bits := make([]uint16, len(w))
+				RoundBFloat16(bits, w)
+				p := PackBFloat16(bits, out, in)
+				mulT, memory, weightBytes = p.MulT, p.panels.data, int(p.Bytes())
+			}
+			if out != in {
+				w = nil
+			}
+			for _, rows := range batches {
+				x, y := make([]float32, rows*in), make([]float32, rows*out)
+				normals(x, r)
+				for _, threads := range []int{1, 2} {
+					b.Run(fmt.Sprintf("%v/out=%d,in=%d/rows=%d/threads=%d", precision, out, in, rows, threads), func(b *testing.B) {
+						defer SetThreads(threads)()
+						operations := 2 * float64(rows*out*in)
+						var shares, rates []float64
+						for b.Loop() {
+							before := limit(precision, threads)
+							t := medianTime(3, func() { mulT(y, x, rows) })
+							peak := max(before, limit(precision, threads))
+							rates, shares = append(rates, operations/t), append(shares, operations/t/peak)
+						}
+						slices.Sort(rates)
+						slices.Sort(shares)
+						rate := rates[len(rates)/2]
+						b.ReportMetric(rate/1e9, "GFLOP/s")
+						b.ReportMetric(100*shares[len(shares)/2], "%peak")
+						if weightBytes > 1<<27 {
+							read := readLimit(memory, threads)
+							b.ReportMetric(rate/operations*float64(weightBytes)/1e9, "GB/s")
+							b.ReportMetric(100*rate/operations*float64(weightBytes)/read, "%read")
+							b.ReportMetric(read/1e9, "read-GB/s")
+						}
+						b.ReportMetric(0, "ns/op")
+					})
+				}
+			}
+		}
+	}
+}
