@@ -89,6 +89,14 @@ pair14:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext14
+	CMPQ BX, $64
+	JNE pairnext14
+	LEAQ (DI)(DX*2), AX
+pairnext14:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -302,11 +310,15 @@ pairloop14:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xdd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop14
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore14
@@ -634,6 +646,14 @@ pair13:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext13
+	CMPQ BX, $64
+	JNE pairnext13
+	LEAQ (DI)(DX*2), AX
+pairnext13:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -832,11 +852,15 @@ pairloop13:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xcd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop13
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore13
@@ -1144,6 +1168,14 @@ pair12:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext12
+	CMPQ BX, $64
+	JNE pairnext12
+	LEAQ (DI)(DX*2), AX
+pairnext12:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1327,11 +1359,15 @@ pairloop12:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop12
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore12
@@ -1619,6 +1655,14 @@ pair11:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext11
+	CMPQ BX, $64
+	JNE pairnext11
+	LEAQ (DI)(DX*2), AX
+pairnext11:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1787,11 +1831,15 @@ pairloop11:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xed
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop11
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore11
@@ -2059,6 +2107,14 @@ pair10:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext10
+	CMPQ BX, $64
+	JNE pairnext10
+	LEAQ (DI)(DX*2), AX
+pairnext10:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -2212,11 +2268,15 @@ pairloop10:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xdd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop10
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore10
@@ -2464,6 +2524,14 @@ pair9:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext9
+	CMPQ BX, $64
+	JNE pairnext9
+	LEAQ (DI)(DX*2), AX
+pairnext9:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -2602,11 +2670,15 @@ pairloop9:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xcd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop9
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore9
@@ -2834,6 +2906,14 @@ pair8:
 	LEAQ (SI)(R9*8), R8
 	SUBQ R9, R8
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext8
+	CMPQ BX, $64
+	JNE pairnext8
+	LEAQ (DI)(DX*2), AX
+pairnext8:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -2957,11 +3037,15 @@ pairloop8:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ R12, R8
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop8
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore8
@@ -3167,6 +3251,14 @@ pair7:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext7
+	CMPQ BX, $64
+	JNE pairnext7
+	LEAQ (DI)(DX*2), AX
+pairnext7:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -3275,10 +3367,14 @@ pairloop7:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xed
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop7
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore7
@@ -3461,6 +3557,14 @@ pair6:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext6
+	CMPQ BX, $64
+	JNE pairnext6
+	LEAQ (DI)(DX*2), AX
+pairnext6:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -3554,10 +3658,14 @@ pairloop6:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xdd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop6
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore6
@@ -3720,6 +3828,14 @@ pair5:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext5
+	CMPQ BX, $64
+	JNE pairnext5
+	LEAQ (DI)(DX*2), AX
+pairnext5:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -3798,10 +3914,14 @@ pairloop5:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xcd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop5
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore5
@@ -3944,6 +4064,14 @@ pair4:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext4
+	CMPQ BX, $64
+	JNE pairnext4
+	LEAQ (DI)(DX*2), AX
+pairnext4:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4007,10 +4135,14 @@ pairloop4:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop4
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore4
@@ -4128,6 +4260,14 @@ wide3:
 	MOVQ k+128(FP), CX
 	MOVQ DI, R15
 	LEAQ (DI)(DX*4), R8
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $128
+	MOVQ DI, AX
+	JLE widenext3
+	CMPQ BX, $64
+	JNE widenext3
+	LEAQ (DI)(DX*8), AX
+widenext3:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4308,11 +4448,21 @@ wideloop3:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfc
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 128(AX)
+	PREFETCHT1 192(AX)
+	PREFETCHT1 256(AX)
+	PREFETCHT1 320(AX)
+	PREFETCHT1 384(AX)
+	PREFETCHT1 448(AX)
+	ADDQ $512, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	ADDQ BX, R8
 	DECQ CX
 	JNZ wideloop3
+	MOVQ n+120(FP), AX
 	CMPB accumulate+136(FP), $0
 	JEQ widestore3
 	MOVQ R13, CX
@@ -4391,6 +4541,14 @@ pair3:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext3
+	CMPQ BX, $64
+	JNE pairnext3
+	LEAQ (DI)(DX*2), AX
+pairnext3:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4439,10 +4597,14 @@ pairloop3:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xed
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop3
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore3
@@ -4540,6 +4702,14 @@ wide2:
 	MOVQ k+128(FP), CX
 	MOVQ DI, R15
 	LEAQ (DI)(DX*4), R8
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $128
+	MOVQ DI, AX
+	JLE widenext2
+	CMPQ BX, $64
+	JNE widenext2
+	LEAQ (DI)(DX*8), AX
+widenext2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4663,11 +4833,21 @@ wideloop2:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfc
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 128(AX)
+	PREFETCHT1 192(AX)
+	PREFETCHT1 256(AX)
+	PREFETCHT1 320(AX)
+	PREFETCHT1 384(AX)
+	PREFETCHT1 448(AX)
+	ADDQ $512, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	ADDQ BX, R8
 	DECQ CX
 	JNZ wideloop2
+	MOVQ n+120(FP), AX
 	CMPB accumulate+136(FP), $0
 	JEQ widestore2
 	MOVQ R13, CX
@@ -4728,6 +4908,14 @@ pair2:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext2
+	CMPQ BX, $64
+	JNE pairnext2
+	LEAQ (DI)(DX*2), AX
+pairnext2:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4761,10 +4949,14 @@ pairloop2:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xdd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop2
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore2
@@ -4842,6 +5034,14 @@ wide1:
 	MOVQ k+128(FP), CX
 	MOVQ DI, R15
 	LEAQ (DI)(DX*4), R8
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $128
+	MOVQ DI, AX
+	JLE widenext1
+	CMPQ BX, $64
+	JNE widenext1
+	LEAQ (DI)(DX*8), AX
+widenext1:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -4908,11 +5108,21 @@ wideloop1:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xfc
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 128(AX)
+	PREFETCHT1 192(AX)
+	PREFETCHT1 256(AX)
+	PREFETCHT1 320(AX)
+	PREFETCHT1 384(AX)
+	PREFETCHT1 448(AX)
+	ADDQ $512, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	ADDQ BX, R8
 	DECQ CX
 	JNZ wideloop1
+	MOVQ n+120(FP), AX
 	CMPB accumulate+136(FP), $0
 	JEQ widestore1
 	MOVQ R13, CX
@@ -4955,6 +5165,14 @@ pair1:
 	MOVQ DI, R15
 	MOVQ a_base+32(FP), SI
 	MOVQ k+128(FP), CX
+	MOVQ AX, n+120(FP)
+	CMPQ AX, $32
+	MOVQ DI, AX
+	JLE pairnext1
+	CMPQ BX, $64
+	JNE pairnext1
+	LEAQ (DI)(DX*2), AX
+pairnext1:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 pairloop1:
@@ -4973,10 +5191,14 @@ pairloop1:
 	BYTE $0x40
 	BYTE $0x52
 	BYTE $0xcd
+	PREFETCHT1 0(AX)
+	PREFETCHT1 64(AX)
+	ADDQ $128, AX
 	ADDQ R12, SI
 	ADDQ BX, R15
 	DECQ CX
 	JNZ pairloop1
+	MOVQ n+120(FP), AX
 	MOVQ R13, CX
 	CMPB accumulate+136(FP), $0
 	JEQ pairstore1
