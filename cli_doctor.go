@@ -21,7 +21,7 @@ type doctorFlags struct {
 	threads int
 	quick   bool
 
-	model, dtype              string
+	model, dtype, kv          string
 	prefill, decode, parallel []int
 	repeat                    int
 }
@@ -42,6 +42,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	flags.BoolVar(&f.quick, "quick", false, "fewer sizes and samples")
 	flags.StringVar(&f.model, "model", "", "measure a whole model of a shape: "+strings.Join(doctor.Shapes(), ", "))
 	flags.StringVar(&f.dtype, "dtype", "float32", "with --model: the format of its weights, one of "+strings.Join(doctor.WeightFormats(), ", "))
+	flags.StringVar(&f.kv, "kv", doctor.CacheFormats()[0], "with --model: the format of its keys and values, one of "+strings.Join(doctor.CacheFormats(), ", "))
 	flags.IntSliceVar(&f.prefill, "prefill", nil, "with --model: read a prompt of so many tokens (repeatable)")
 	flags.IntSliceVar(&f.decode, "decode", nil, "with --model: write so many tokens, one at a time, from nothing (repeatable)")
 	flags.IntSliceVar(&f.parallel, "parallel", nil, "with --model: write with so many sequences together, each after a prompt of 64 tokens (repeatable)")
@@ -61,7 +62,7 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	var err error
 	if f.model != "" {
 		r, err = doctor.ExamineModel(cmd.Context(), o, doctor.ModelOptions{
-			Shape: f.model, Format: f.dtype, Prefill: f.prefill, Decode: f.decode, Parallel: f.parallel, Repeat: f.repeat,
+			Shape: f.model, Format: f.dtype, Cache: f.kv, Prefill: f.prefill, Decode: f.decode, Parallel: f.parallel, Repeat: f.repeat,
 		})
 	} else {
 		r, err = doctor.Examine(cmd.Context(), o)
@@ -92,11 +93,14 @@ func (f *doctorFlags) check(cmd *cobra.Command) error {
 	if err := oneOf("dtype", f.dtype, doctor.WeightFormats()); err != nil {
 		return err
 	}
+	if err := oneOf("kv", f.kv, doctor.CacheFormats()); err != nil {
+		return err
+	}
 	if cmd.Flags().Changed("threads") && (f.threads < 1 || f.threads > runtime.NumCPU()) {
 		return fmt.Errorf("--threads %d: expected 1 to %d, the logical processors of this machine", f.threads, runtime.NumCPU())
 	}
 	if !cmd.Flags().Changed("model") {
-		for _, flag := range []string{"dtype", "prefill", "decode", "parallel", "repeat"} {
+		for _, flag := range []string{"dtype", "kv", "prefill", "decode", "parallel", "repeat"} {
 			if cmd.Flags().Changed(flag) {
 				return fmt.Errorf("--%s needs --model, one of %s", flag, strings.Join(doctor.Shapes(), ", "))
 			}

@@ -114,28 +114,31 @@ func weightCases(g *generator, f format, shape [2]int, rows []int) []kernelCase 
 	return cases
 }
 
+// attentionCases are over caches of each format; the backward pass knows no cache.
 func (s sizes) attentionCases(g *generator) []kernelCase {
 	shape := fmt.Sprintf("%d/%d heads of %d", s.heads, s.kvHeads, s.dim)
 	width, kvWidth := s.heads*s.dim, s.kvHeads*s.dim
 	var cases []kernelCase
-	add := func(name string, rows, start int, passes float64, bytes int, run func()) {
+	add := func(name, format, arithmetic string, rows, start int, passes float64, bytes int64, run func()) {
 		pairs := float64(rows)*float64(start) + float64(rows)*float64(rows+1)/2
 		cases = append(cases, kernelCase{
-			name: name, format: "float32", shape: shape, rows: rows, arithmetic: "float32",
+			name: name, format: format, shape: shape, rows: rows, arithmetic: arithmetic,
 			operations: passes * 4 * pairs * float64(width), bytes: float64(bytes), run: run,
 		})
 	}
-	paged := func(name string, rows, start int) {
-		pages := newPages(g, rows+start, s.kvHeads, s.dim)
-		q, out := vector(g, rows*width), make([]float32, rows*width)
-		add(name, rows, start, 1, 8*(rows*width+(rows+start)*kvWidth), func() {
-			kernels.AttentionPaged(out, q, pages, rows, start, s.heads, s.kvHeads, s.dim)
-		})
+	for _, f := range cacheFormats {
+		paged := func(name string, rows, start int) {
+			l, segments := s.cache(g, f, rows, start)
+			q, out := vector(g, rows*width), make([]float32, rows*width)
+			add(name, f.String(), cacheArithmetic(f), rows, start, 1, l.Bytes()+int64(8*rows*width), func() {
+				kernels.AttentionPaged(out, q, l, segments, s.heads)
+			})
+		}
+		for _, n := range s.prefills {
+			paged("prefill", n, 0)
+		}
+		paged(fmt.Sprintf("decode after %d", s.context), 1, s.context)
 	}
-	for _, n := range s.prefills {
-		paged("prefill", n, 0)
-	}
-	paged(fmt.Sprintf("decode after %d", s.context), 1, s.context)
 
 	n := s.prefills[0]
 	q, k, v, dout := vector(g, n*width), vector(g, n*kvWidth), vector(g, n*kvWidth), vector(g, n*width)
@@ -143,21 +146,33 @@ func (s sizes) attentionCases(g *generator) []kernelCase {
 	lse, starts := make([]float32, n*s.heads), []int{0, n}
 	kernels.Attention(out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
 	// Two products forwards are five backwards: the scores again, and a gradient for each of four operands.
-	add("attention backward", n, 0, 2.5, 4*(4*n*width+4*n*kvWidth), func() {
+	add("attention backward", "float32", "float32", n, 0, 2.5, int64(4*(4*n*width+4*n*kvWidth)), func() {
 		kernels.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
 	})
 	return cases
 }
 
-// newPages is a cache of random keys and values for so many positions, in whole blocks.
-func newPages(g *generator, positions, kvHeads, dim int) kernels.KVPages {
-	pages := (positions + kernels.KVBlock - 1) / kernels.KVBlock
-	n := pages * kernels.KVBlock * kvHeads * dim
-	p := kernels.KVPages{K: vector(g, n), V: vector(g, n), PageSize: kernels.KVBlock, Table: make([]int32, pages)}
-	for i := range p.Table {
-		p.Table[i] = int32(i)
+var cacheFormats = []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8}
+
+// cacheArithmetic is the Loop that limits attention over a cache: 8 bits are widened to bfloat16.
+func cacheArithmetic(f kernels.KVFormat) string {
+	if f == kernels.KVFloat32 {
+		return "float32"
 	}
-	return p
+	return "bfloat16"
+}
+
+// cache is a layer with random keys and values for rows new positions after start others, in whole blocks.
+func (s sizes) cache(g *generator, f kernels.KVFormat, rows, start int) (*kernels.KVLayer, []kernels.KVSegment) {
+	n := start + rows
+	table := make([]int32, (n+kernels.KVBlock-1)/kernels.KVBlock)
+	for i := range table {
+		table[i] = int32(i)
+	}
+	l := kernels.NewKVLayer(f, len(table), kernels.KVBlock, s.kvHeads, s.dim)
+	k, v := vector(g, n*s.kvHeads*s.dim), vector(g, n*s.kvHeads*s.dim)
+	kernels.StoreKV(l, k, v, []kernels.KVSegment{{Table: table, Rows: n}})
+	return l, []kernels.KVSegment{{Table: table, Rows: rows, Start: start}}
 }
 
 func (s sizes) rowCases(g *generator) []kernelCase {

@@ -13,6 +13,7 @@ import (
 type ModelOptions struct {
 	Shape    string // one of Shapes
 	Format   string // one of WeightFormats
+	Cache    string // one of CacheFormats
 	Prefill  []int  // prompts of so many tokens
 	Decode   []int  // so many tokens one at a time, from nothing
 	Parallel []int  // so many sequences together
@@ -25,10 +26,23 @@ const (
 	parallelTokens = 32  // of each sequence
 )
 
+// CacheFormats lists the names of the formats that ExamineModel keeps keys and values in.
+func CacheFormats() []string {
+	names := make([]string, len(cacheFormats))
+	for i, f := range cacheFormats {
+		names[i] = f.String()
+	}
+	return names
+}
+
 // ExamineModel measures the peaks and how fast a model with random weights reads and writes tokens. Every token that is written is the
 // most likely by the logits, which are computed for it. The error is that of a ctx that ended, or tells what of m cannot be.
 func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, error) {
 	c, f, err := find(m.Shape, m.Format)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := kernels.ParseKVFormat(m.Cache)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +55,7 @@ func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, erro
 	o.complete()
 	defer kernels.SetThreads(o.Threads)()
 	e := newExamination(o, o.stopwatch())
-	return e.model(ctx, c, f, m)
+	return e.model(ctx, c, f, cache, m)
 }
 
 func (o *ModelOptions) check(c *model.Config) error {
@@ -65,14 +79,14 @@ func (o *ModelOptions) check(c *model.Config) error {
 }
 
 // model builds the model and runs the tests.
-func (e *examination) model(ctx context.Context, c model.Config, f format, o ModelOptions) (*Report, error) {
+func (e *examination) model(ctx context.Context, c model.Config, f format, cache kernels.KVFormat, o ModelOptions) (*Report, error) {
 	e.Progress(fmt.Sprintf("building %s in %s", o.Shape, f.name))
 	m, err := newModel(&e.generator, c, f)
 	if err != nil {
 		return nil, err
 	}
 	e.generator = generator{} // its memory is as large as the largest weight
-	e.report.Model = &Model{Shape: o.Shape, Format: f.name, Parameters: c.Parameters(), Bytes: m.Bytes()}
+	e.report.Model = &Model{Shape: o.Shape, Format: f.name, Cache: o.Cache, Parameters: c.Parameters(), Bytes: m.Bytes()}
 	var tests []runner
 	for _, n := range o.Prefill {
 		tests = append(tests, runner{name: fmt.Sprintf("prefill %d", n), sequences: 1, prompt: n})
@@ -87,7 +101,7 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, o Mod
 	for i := range tests {
 		t := &tests[i]
 		e.Progress(t.name)
-		if err := t.prepare(ctx, m); err != nil {
+		if err := t.prepare(ctx, m, cache); err != nil {
 			return nil, err
 		}
 		test := t.measure(e.limits, s, f.arithmetic, e.Threads)
@@ -115,9 +129,9 @@ type runner struct {
 }
 
 // prepare plans memory, and reads the prompts of what is to be decoded.
-func (r *runner) prepare(ctx context.Context, m *model.Model) (err error) {
+func (r *runner) prepare(ctx context.Context, m *model.Model, cache kernels.KVFormat) (err error) {
 	pages := (r.prompt + r.decode + kernels.KVBlock - 1) / kernels.KVBlock
-	if r.pool, err = model.NewKVPool(m.Config, r.sequences*pages, kernels.KVBlock); err != nil {
+	if r.pool, err = model.NewKVPool(m.Config, cache, r.sequences*pages, kernels.KVBlock); err != nil {
 		return err
 	}
 	r.ctx, r.model, r.step = ctx, m, model.NewStep(m.Config, min(chunk, max(r.prompt, r.sequences)))

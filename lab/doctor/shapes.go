@@ -51,9 +51,9 @@ func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
 		return nil, err
 	}
 	for _, l := range m.Linears() {
-		l.Weight = &weight{packed: f.random(g, l.Out, l.In), out: l.Out, in: l.In, format: f.name}
+		l.Weight = f.random(g, l.Out, l.In)
 	}
-	m.TieHead(&weight{packed: f.random(g, c.Vocab, c.Hidden), out: c.Vocab, in: c.Hidden, format: f.name})
+	m.TieHead(f.random(g, c.Vocab, c.Hidden))
 	return m, nil
 }
 

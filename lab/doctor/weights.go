@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -12,57 +13,49 @@ import (
 type format struct {
 	name       string // as --dtype has it
 	arithmetic string // the Loop that limits its products
-	random     func(g *generator, out, in int) packed
-}
-
-// packed is a weight laid out for products.
-type packed interface {
-	MulT(y, x []float32, rows int)
-	Row(dst []float32, o int)
-	Bytes() int64
+	random     func(g *generator, out, in int) model.Weight
 }
 
 // group is the number of inputs that share a scale in 4 bits.
 const group = 32
 
 var formats = []format{
-	{"float32", "float32", func(g *generator, out, in int) packed {
-		return kernels.PackFloat32(g.float32s(out*in, deviation(in)), out, in)
+	{"float32", "float32", func(g *generator, out, in int) model.Weight {
+		return &packed{packed: kernels.PackFloat32(g.float32s(out*in, deviation(in)), out, in)}
 	}},
-	{"bfloat16", "bfloat16", func(g *generator, out, in int) packed {
-		return kernels.PackBFloat16(g.bfloat16s(out*in, deviation(in)), out, in)
+	{"bfloat16", "bfloat16", func(g *generator, out, in int) model.Weight {
+		return model.NewBFloat16(g.bfloat16s(out*in, deviation(in)), out, in)
 	}},
-	{"w8a8", "int8", func(g *generator, out, in int) packed {
-		return must(quant.NewInt8(g.int8s(out*in), g.same(out, deviation(in)/(127/math.Sqrt(3))), out, in))
+	{"w8a8", "int8", func(g *generator, out, in int) model.Weight {
+		return must(quant.NewInt8(slices.Clone(g.int8s(out*in)), same(out, deviation(in)/(127/math.Sqrt(3))), out, in))
 	}},
-	{"w4a16", "float32", func(g *generator, out, in int) packed {
-		return must(quant.NewInt4(g.int4s(out*in), g.same(out*in/group, deviation(in)/(8/math.Sqrt(3))), out, in, group))
+	{"w4a16", "float32", func(g *generator, out, in int) model.Weight {
+		return must(quant.NewInt4(g.int4s(out*in), same(out*in/group, deviation(in)/(8/math.Sqrt(3))), out, in, group))
 	}},
 }
 
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
 
-func must[T packed](w T, err error) packed {
+func must[T model.Weight](w T, err error) model.Weight {
 	if err != nil {
 		panic(err) // the sizes are this package's own
 	}
 	return w
 }
 
-// weight is a random weight of a model. What only training and ranking ask for, its float32 form and a selection of outputs, it lacks: that panics.
-type weight struct {
+// packed is a float32 weight without the copy that model.Dense keeps to be trained on. Its float32 form and a selection of outputs are not
+// asked for here, and panic.
+type packed struct {
 	model.Weight
-	packed
-	out, in int
-	format  string
+	packed *kernels.PackedFloat32
 }
 
-func (w *weight) Shape() (out, in int)          { return w.out, w.in }
-func (w *weight) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
-func (w *weight) Row(dst []float32, o int)      { w.packed.Row(dst, o) }
-func (w *weight) Bytes() int64                  { return w.packed.Bytes() }
-func (w *weight) Format() string                { return w.format }
+func (w *packed) Shape() (out, in int)          { return w.packed.Out, w.packed.In }
+func (w *packed) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
+func (w *packed) Row(dst []float32, o int)      { w.packed.Row(dst, o) }
+func (w *packed) Bytes() int64                  { return w.packed.Bytes() }
+func (w *packed) Format() string                { return "float32" }
 
 // generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and Flood, 2014), on all threads, into memory that the next draw
 // takes again. The same calls draw the same numbers.
@@ -71,7 +64,6 @@ type generator struct {
 	floats []float32
 	halves []uint16
 	bytes  []int8
-	scales []float32
 }
 
 // drawn is the number of elements that have a seed of their own; it is a multiple of eight.
@@ -136,10 +128,4 @@ func (g *generator) int4s(n int) []int8 {
 }
 
 // same is n times a value.
-func (g *generator) same(n int, value float64) []float32 {
-	g.scales = make([]float32, n)
-	for i := range g.scales {
-		g.scales[i] = float32(value)
-	}
-	return g.scales
-}
+func same(n int, value float64) []float32 { return slices.Repeat([]float32{float32(value)}, n) }
