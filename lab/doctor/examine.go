@@ -18,8 +18,8 @@ type Options struct {
 	Quick    bool   // fewer sizes and samples
 	Progress func(text string)
 
-	now   func() time.Duration
-	sizes *sizes
+	stopwatch *stopwatch
+	sizes     *sizes
 }
 
 func (o *Options) complete() {
@@ -29,9 +29,12 @@ func (o *Options) complete() {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	if o.now == nil {
+	if o.stopwatch == nil {
 		start := time.Now()
-		o.now = func() time.Duration { return time.Since(start) }
+		o.stopwatch = &stopwatch{func() time.Duration { return time.Since(start) }, 7, 4 * time.Millisecond}
+		if o.Quick {
+			o.stopwatch.samples, o.stopwatch.least = 5, 2*time.Millisecond
+		}
 	}
 	if o.sizes == nil {
 		o.sizes = &fullSizes
@@ -42,20 +45,12 @@ func (o *Options) complete() {
 	}
 }
 
-func (o *Options) stopwatch() *stopwatch {
-	if o.Quick {
-		return &stopwatch{o.now, 5, 2 * time.Millisecond}
-	}
-	return &stopwatch{o.now, 7, 4 * time.Millisecond}
-}
-
 // Examine measures the machine's peaks and each kernel beside them, in about a minute on two cores. It needs the machine for itself, and at most
 // some 2 GiB of memory. The error is that of a ctx that ended.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	o.complete()
 	defer kernels.SetThreads(o.Threads)()
-	s := o.stopwatch()
-	e := newExamination(o, s)
+	e := newExamination(o)
 	for _, f := range o.sizes.families(o.Threads) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -71,7 +66,6 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 // examination is a report in the making.
 type examination struct {
 	Options
-	stopwatch *stopwatch
 	limits    *limits
 	pulse     pulse
 	report    *Report
@@ -79,12 +73,12 @@ type examination struct {
 }
 
 // newExamination measures the peaks.
-func newExamination(o Options, s *stopwatch) *examination {
+func newExamination(o Options) *examination {
 	cpu := kernels.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, stopwatch: s, limits: newLimits(cpu, o.Threads), report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
-	e.pulse.feel(e.limits, s, o.Threads)
-	e.report.Peaks = e.limits.peaks(s, o.Threads)
+	e := &examination{Options: o, limits: newLimits(cpu, o.Threads), report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e.pulse.feel(e.limits, o.stopwatch, o.Threads)
+	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
 	return e
 }
 

@@ -24,6 +24,8 @@ const (
 	chunk          = 512 // tokens of a pass over a prompt
 	parallelPrompt = 64  // tokens before those that are decoded together
 	parallelTokens = 32  // of each sequence
+
+	logitBlock = 1 << 14 // logits that one thread searches at once
 )
 
 // CacheFormats lists the names of the formats that ExamineModel keeps keys and values in.
@@ -54,7 +56,7 @@ func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, erro
 	}
 	o.complete()
 	defer kernels.SetThreads(o.Threads)()
-	e := newExamination(o, o.stopwatch())
+	e := newExamination(o)
 	return e.model(ctx, c, f, cache, m)
 }
 
@@ -97,7 +99,7 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 	for _, n := range o.Parallel {
 		tests = append(tests, runner{name: fmt.Sprintf("%d × decode %d", n, parallelTokens), sequences: n, prompt: parallelPrompt, decode: parallelTokens})
 	}
-	s := &stopwatch{e.now, o.Repeat, time.Millisecond}
+	s := &stopwatch{e.stopwatch.now, o.Repeat, time.Millisecond}
 	for i := range tests {
 		t := &tests[i]
 		e.Progress(t.name)
@@ -126,6 +128,7 @@ type runner struct {
 	segments []model.Segment
 	next     []int32   // the token that each sequence goes on with
 	logits   []float32 // [sequences, vocab]
+	best     []int     // of each block of them, the index of the largest
 }
 
 // prepare plans memory, and reads the prompts of what is to be decoded.
@@ -135,7 +138,7 @@ func (r *runner) prepare(ctx context.Context, m *model.Model, cache kernels.KVFo
 		return err
 	}
 	r.ctx, r.model, r.step = ctx, m, model.NewStep(m.Config, min(chunk, max(r.prompt, r.sequences)))
-	r.next, r.logits = make([]int32, r.sequences), make([]float32, r.sequences*m.Vocab)
+	r.next, r.logits, r.best = make([]int32, r.sequences), make([]float32, r.sequences*m.Vocab), make([]int, r.sequences*(m.Vocab/logitBlock+1))
 	r.prompts = make([]int32, r.prompt)
 	for i := range r.prompts {
 		r.prompts[i] = int32(i * 7919 % m.Vocab)
@@ -185,17 +188,29 @@ func (r *runner) write() {
 func (r *runner) choose(hidden []float32, first, n int) {
 	vocab := r.model.Vocab
 	r.model.Logits(r.logits[:n*vocab], hidden, n)
+	blocks := (vocab + logitBlock - 1) / logitBlock
+	kernels.Parallel(n*blocks, func(i int) {
+		row, lo := r.logits[i/blocks*vocab:][:vocab], i%blocks*logitBlock
+		r.best[i] = lo + argmax(row[lo:min(lo+logitBlock, vocab)])
+	})
 	for i := range n {
-		r.next[first+i] = int32(argmax(r.logits[i*vocab : (i+1)*vocab]))
+		row, of := r.logits[i*vocab:], r.best[i*blocks:(i+1)*blocks]
+		best := of[0]
+		for _, b := range of[1:] {
+			if row[b] > row[best] {
+				best = b
+			}
+		}
+		r.next[first+i] = int32(best)
 	}
 }
 
 // argmax returns the index of the largest of x, the first of equals.
 func argmax(x []float32) int {
-	best := 0
+	best, value := 0, x[0]
 	for i, v := range x {
-		if v > x[best] {
-			best = i
+		if v > value {
+			best, value = i, v
 		}
 	}
 	return best

@@ -69,13 +69,15 @@ type demand struct {
 	passes     float64 // over these bytes
 }
 
+// bound is what a peak, measured as work, says of a demand.
+type bound struct {
+	name   string  // of the peak
+	demand float64 // in the unit of amount
+	amount float64 // that one time of the peak's work does
+}
+
 // hold measures w, whose demand is that of one time, in turn with what limits it. It returns the seconds of each sample too.
 func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, samples []float64) {
-	type bound struct {
-		name   string
-		demand float64 // in the unit of amount
-		amount float64 // that one time does
-	}
 	works, bounds := []work{w}, []bound{}
 	if d.operations > 0 {
 		loop := l.loop(d.arithmetic)
@@ -87,14 +89,19 @@ func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, sa
 		works, bounds = append(works, w), append(bounds, bound{l.level(d.bytes, threads), d.bytes * d.passes, amount})
 	}
 	seconds := s.inTurn(works...)
-	t = Timing{Threads: threads, Seconds: newSample(seconds[0])}
+	return newTiming(threads, seconds[0], bounds, seconds[1:]), seconds[0]
+}
+
+// newTiming finds, of the bounds, whose works took seconds [bounds][samples], the one that allows the least.
+func newTiming(threads int, samples []float64, bounds []bound, seconds [][]float64) Timing {
+	t := Timing{Threads: threads, Seconds: newSample(samples)}
 	for i, b := range bounds {
-		if least := newSample(seconds[i+1]).Median * b.demand / b.amount; least > t.Least {
+		if least := newSample(seconds[i]).Median * b.demand / b.amount; least > t.Least {
 			t.Limit, t.Least = b.name, least
 		}
 	}
 	t.Share = t.Least / t.Seconds.Median
-	return t, seconds[0]
+	return t
 }
 
 // peaks measures all of them, on one thread and on all.
