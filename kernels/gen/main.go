@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"slimlab/kernels/gen/attention"
 	"slimlab/kernels/gen/gemm"
 	"slimlab/kernels/gen/rows"
 )
@@ -31,7 +32,7 @@ func main() {
 // files is all assembly by file name.
 func files() map[string]string {
 	all := map[string]string{}
-	for _, of := range []map[string]string{gemm.Files(), rows.Files()} {
+	for _, of := range []map[string]string{attention.Files(), gemm.Files(), rows.Files()} {
 		maps.Copy(all, of)
 	}
 	return all
