@@ -71,9 +71,6 @@ func widenAVX512(dst, src []float32, n int)
 func widenAVX2(dst, src []float32, n int)
 
 //go:noescape
-func peakBF16(rounds int)
-
-//go:noescape
 func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 
 //go:noescape
@@ -102,12 +99,6 @@ func packRowsAVX512(dst, src []float32, stride, n, k int)
 
 //go:noescape
 func packRowsAVX2(dst, src []float32, stride, n, k int)
-
-//go:noescape
-func peakAVX512(rounds int)
-
-//go:noescape
-func peakAVX2(rounds int)
 
 // pause tells the core that it is busy waiting.
 func pause()
