@@ -20,6 +20,7 @@ type Options struct {
 
 	stopwatch *stopwatch
 	sizes     *sizes
+	buffer    int // bytes that memory is read from
 }
 
 func (o *Options) complete() {
@@ -28,6 +29,9 @@ func (o *Options) complete() {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
+	}
+	if o.buffer == 0 {
+		o.buffer = bufferSize(kernels.ThisCPU().L3, o.Threads)
 	}
 	if o.stopwatch == nil {
 		start := time.Now()
@@ -76,7 +80,7 @@ type examination struct {
 func newExamination(o Options) *examination {
 	cpu := kernels.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, limits: newLimits(cpu, o.Threads), report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e := &examination{Options: o, limits: &limits{cpu, kernels.Loops(), kernels.NewReadBuffer(o.buffer)}, report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
 	e.pulse.feel(e.limits, o.stopwatch, o.Threads)
 	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
 	return e

@@ -190,17 +190,22 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 	}
 	p, gradient, m, v := vector(g, s.adamW), vector(g, s.adamW), make([]float32, s.adamW), make([]float32, s.adamW)
 	adamW := kernels.AdamW{LearningRate: 1e-6, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Step: 10, GradScale: 1}
-	row := func(name string, rows, width int, bytes int, run func()) kernelCase {
-		return kernelCase{name: name, shape: fmt.Sprintf("%d wide", width), rows: rows, bytes: float64(bytes), run: run}
+	// An exponential takes 14 instructions of an element, of which each could have been a multiply-add.
+	const exponential = 14
+	row := func(name string, rows, width, instructions, bytes int, run func()) kernelCase {
+		return kernelCase{
+			name: name, shape: fmt.Sprintf("%d wide", width), rows: rows, arithmetic: "float32",
+			operations: 2 * float64(instructions) * float64(rows*width), bytes: float64(bytes) * float64(rows*width), run: run,
+		}
 	}
 	return []kernelCase{
-		row("RMSNorm", n, s.hidden, 8*n*s.hidden, func() { kernels.RMSNorm(y, nil, x, w, n, s.hidden, 1e-6) }),
-		row("residual sum", n, s.hidden, 8*n*s.hidden, func() { kernels.Add(y, x) }),
-		row("rotary positions", n, s.heads*s.dim, 4*n*s.heads*s.dim, func() { kernels.Rope(q, positions, s.heads, table, false) }),
-		row("SwiGLU", n, s.mlp, 12*n*s.mlp, func() { kernels.SwiGLU(h, gate, up) }),
-		row("softmax", n, n, 4*n*n, func() { kernels.Softmax(probabilities, n, n) }),
-		row("cross-entropy", s.logitsRows, s.logits, 4*s.logitsRows*s.logits, func() { kernels.CrossEntropy(loss, logits, labels, weights, s.logitsRows, s.logits) }),
-		row("AdamW", 1, s.adamW, 16*s.adamW, func() { adamW.Update(p, gradient, m, v) }),
+		row("RMSNorm", n, s.hidden, 3, 8, func() { kernels.RMSNorm(y, nil, x, w, n, s.hidden, 1e-6) }),
+		row("residual sum", n, s.hidden, 1, 8, func() { kernels.Add(y, x) }),
+		row("rotary positions", n, s.heads*s.dim, 2, 4, func() { kernels.Rope(q, positions, s.heads, table, false) }),
+		row("SwiGLU", n, s.mlp, exponential+4, 12, func() { kernels.SwiGLU(h, gate, up) }),
+		row("softmax", n, n, exponential+4, 4, func() { kernels.Softmax(probabilities, n, n) }),
+		row("cross-entropy", s.logitsRows, s.logits, exponential+4, 4, func() { kernels.CrossEntropy(loss, logits, labels, weights, s.logitsRows, s.logits) }),
+		row("AdamW", 1, s.adamW, 13, 16, func() { adamW.Update(p, gradient, m, v) }),
 	}
 }
 

@@ -16,10 +16,6 @@ type limits struct {
 	buffer *kernels.ReadBuffer
 }
 
-func newLimits(cpu kernels.CPU, threads int) *limits {
-	return &limits{cpu, kernels.Loops(), kernels.NewReadBuffer(bufferSize(cpu.L3, threads))}
-}
-
 // bufferSize is large enough for memory to be read from memory: half a GiB a thread, or eight times the third cache; a GiB at most.
 func bufferSize(l3 int64, threads int) int {
 	return int(min(1<<30, max(int64(threads)<<29, 8*l3)))
