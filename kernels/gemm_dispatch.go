@@ -23,9 +23,9 @@ type gemmKernels struct {
 	quantize   func(dst []byte, x []float32) (scale float32)
 
 	// mulInt8 computes y [m, n] = rowScale·scale·(x·qᵀ) from the panels of a PackedInt8; k counts fours of inputs, strides
-	// are in elements.
-	int8Height int
-	mulInt8    func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
+	// are in elements. m is at most int8Height, or, where there are no more rows than int8Few, that.
+	int8Height, int8Few int
+	mulInt8             func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 
 	// mulInt4 computes y [m, n] = x·ŵᵀ from the panels of a PackedInt4: within a group a chain of multiply-adds x·q from
 	// zero, whose end is scaled and added to those of the groups before.
@@ -38,5 +38,5 @@ const panelWidth = 16
 
 var gemmRef = gemmKernels{
 	height: 4, strip: stripRef, packColumns: packColumnsRef, packRows: packRowsRef,
-	activation: 1, quantize: quantizeRef, int8Height: 4, mulInt8: mulInt8Ref, int4Height: 4, mulInt4: mulInt4Ref,
+	activation: 1, quantize: quantizeRef, int8Height: 4, int8Few: 4, mulInt8: mulInt8Ref, int4Height: 4, mulInt4: mulInt4Ref,
 }

@@ -20,6 +20,12 @@ func mulInt4AVX512(y []float32, yRow int, x []float32, xRow int, q []uint32, pan
 func mulInt4AVX2(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
 
 //go:noescape
+func int8PeakAVX512(rounds int)
+
+//go:noescape
+func readAVX512(x []float32)
+
+//go:noescape
 func absMaxAVX512(x []float32) uint32
 
 //go:noescape

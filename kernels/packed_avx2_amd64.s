@@ -24,7 +24,7 @@ GLOBL iota16<>(SB), RODATA|NOPTR, $64
 
 // Activations are int16; weights are widened to int16 and VPMADDWD sums pairs of products in int32, which cannot
 // overflow there. Up to 2 x 16: Y0-Y7 accumulators, four a row, each the pairs of four outputs; Y8 weights; Y9, Y10
-// products; Y12, Y13 four activations of a row. General registers as in mulInt8AVX512.
+// products; Y12, Y13 four activations of a row. General registers as in mulInt8AVX512, R12 for BX.
 // func mulInt8AVX2(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 TEXT ·mulInt8AVX2(SB), NOSPLIT, $0-192
 	MOVQ y_base+0(FP), R13

@@ -116,8 +116,11 @@ func (c *int8Call) quantizeRows(lo, hi int) {
 }
 
 func (c *int8Call) multiply(task int) {
-	w, panel := c.w, c.w.panel()
-	c.grid.strips(task, c.kernels.int8Height, panel, func(row0, m, panel0, panels int) {
+	w, panel, height := c.w, c.w.panel(), c.kernels.int8Height
+	if c.grid.rows <= c.kernels.int8Few {
+		height = c.kernels.int8Few
+	}
+	c.grid.strips(task, height, panel, func(row0, m, panel0, panels int) {
 		j := panel0 * panelWidth
 		c.kernels.mulInt8(c.y[row0*w.Out+j:], w.Out, c.q[row0*c.stride:], c.stride, w.q[panel0*panel:], panel,
 			w.correction[j:], w.scale[j:], c.rowScale[row0:], m, min(panels*panelWidth, w.Out-j), fours(w.In))
