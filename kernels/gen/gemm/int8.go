@@ -359,17 +359,19 @@ func quantize512(p *asm.Printer) {
 	p.Op("VZEROUPPER")
 	p.Op("RET")
 
-	p.Comment("dst[i] = 128 + x[i]/scale rounded to even and held to ±127.")
-	p.Line("// func quantizeAVX512(dst []byte, x []float32, scale float32)")
-	p.Line("TEXT ·quantizeAVX512(SB), NOSPLIT, $0-52")
+	p.Comment("dst[i] = offset + x[i]/scale rounded to even and held to ±127.")
+	p.Line("// func quantizeAVX512(dst []byte, x []float32, scale float32, offset int32)")
+	p.Line("TEXT ·quantizeAVX512(SB), NOSPLIT, $0-56")
 	p.Op("MOVQ dst_base+0(FP), DI")
 	p.Op("MOVQ x_base+24(FP), SI")
 	p.Op("MOVQ x_len+32(FP), CX")
 	p.Op("VBROADCASTSS scale+48(FP), Z1")
-	for i, v := range []int{-127, 127, 128} {
+	for i, v := range []int{-127, 127} {
 		p.Op("MOVL $%d, AX", v)
 		p.Op("VPBROADCASTD AX, Z%d", 2+i)
 	}
+	p.Op("MOVL offset+52(FP), AX")
+	p.Op("VPBROADCASTD AX, Z4")
 	p.Op("MOVL $0xffff, AX")
 	p.Op("KMOVW AX, K1")
 	p.Line("loop:")
@@ -406,7 +408,7 @@ func maxReduce(p *asm.Printer) {
 	p.Op("MOVL AX, ret+24(FP)")
 }
 
-// quantize256 is quantize512 for a multiple of eight elements and int16 results without the offset.
+// quantize256 is quantize512 for a multiple of eight elements, without the offset.
 func quantize256(p *asm.Printer) {
 	p.Comment("The greatest |x| as in absMaxAVX512, of a positive multiple of eight elements.")
 	p.Line("// func absMax8AVX2(x []float32) uint32")
@@ -427,9 +429,15 @@ func quantize256(p *asm.Printer) {
 	p.Op("VZEROUPPER")
 	p.Op("RET")
 
-	p.Comment("dst[i] = x[i]/scale rounded to even and held to ±127, as int16, for a positive multiple of eight elements.")
-	p.Line("// func quantize8AVX2(dst []byte, x []float32, scale float32)")
-	p.Line("TEXT ·quantize8AVX2(SB), NOSPLIT, $0-52")
+	quantize256to(p, 16)
+	quantize256to(p, 8)
+}
+
+// quantize256to prints the second pass with results of so many bits.
+func quantize256to(p *asm.Printer, bits int) {
+	p.Comment(fmt.Sprintf("dst[i] = x[i]/scale rounded to even and held to ±127, as int%d, for a positive multiple of eight elements.", bits))
+	p.Line("// func quantizeInt%dAVX2(dst []byte, x []float32, scale float32)", bits)
+	p.Line("TEXT ·quantizeInt%dAVX2(SB), NOSPLIT, $0-52", bits)
 	p.Op("MOVQ dst_base+0(FP), DI")
 	p.Op("MOVQ x_base+24(FP), SI")
 	p.Op("MOVQ x_len+32(FP), CX")
@@ -447,9 +455,14 @@ func quantize256(p *asm.Printer) {
 	p.Op("VPMINSD Y3, Y0, Y0")
 	p.Op("VEXTRACTI128 $1, Y0, X4")
 	p.Op("VPACKSSDW X4, X0, X0")
-	p.Op("VMOVDQU X0, (DI)")
+	if bits == 16 {
+		p.Op("VMOVDQU X0, (DI)")
+	} else {
+		p.Op("VPACKSSWB X0, X0, X0")
+		p.Op("VMOVQ X0, (DI)")
+	}
 	p.Op("ADDQ $32, SI")
-	p.Op("ADDQ $16, DI")
+	p.Op("ADDQ $%d, DI", bits)
 	p.Op("SUBQ $8, CX")
 	p.Op("JGT loop")
 	p.Op("VZEROUPPER")
