@@ -51,10 +51,14 @@ func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
 		return nil, err
 	}
 	for _, l := range m.Linears() {
-		l.Weight = f.random(g, l.Out, l.In)
+		l.Weight = f.weight(g, l.Out, l.In)
 	}
-	m.TieHead(f.random(g, c.Vocab, c.Hidden))
+	m.TieHead(f.weight(g, c.Vocab, c.Hidden))
 	return m, nil
+}
+
+func (f format) weight(g *generator, out, in int) model.Weight {
+	return &weight{multiplier: f.random(g, out, in), out: out, in: in, format: f.name}
 }
 
 // find returns the shape and the format of these names.

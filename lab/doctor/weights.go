@@ -2,60 +2,74 @@ package doctor
 
 import (
 	"math"
-	"slices"
 
 	"slimlab/kernels"
 	"slimlab/model"
-	"slimlab/quant"
 )
 
 // format is a number format that weights are multiplied in.
 type format struct {
 	name       string // as --dtype has it
 	arithmetic string // the Loop that limits its products
-	random     func(g *generator, out, in int) model.Weight
+	random     func(g *generator, out, in int) multiplier
 }
 
-// group is the number of inputs that share a scale in 4 bits.
-const group = 32
+// multiplier is a weight [out, in] laid out for products.
+type multiplier interface {
+	MulT(y, x []float32, rows int)
+	Row(dst []float32, o int)
+	Bytes() int64
+}
 
 var formats = []format{
-	{"float32", "float32", func(g *generator, out, in int) model.Weight {
-		return &packed{packed: kernels.PackFloat32(g.float32s(out*in, deviation(in)), out, in)}
+	{"float32", "float32", func(g *generator, out, in int) multiplier {
+		return kernels.PackFloat32(g.float32s(out*in, deviation(in)), out, in)
 	}},
-	{"bfloat16", "bfloat16", func(g *generator, out, in int) model.Weight {
-		return model.NewBFloat16(g.bfloat16s(out*in, deviation(in)), out, in)
+	{"bfloat16", "bfloat16", func(g *generator, out, in int) multiplier {
+		return kernels.PackBFloat16(g.bfloat16s(out*in, deviation(in)), out, in)
 	}},
-	{"w8a8", "int8", func(g *generator, out, in int) model.Weight {
-		return must(quant.NewInt8(slices.Clone(g.int8s(out*in)), same(out, deviation(in)/(127/math.Sqrt(3))), out, in))
+	{"w8a8", "int8", func(g *generator, out, in int) multiplier {
+		return kernels.PackInt8(g.int8s(out*in), g.scales(out, deviation(in)/(127/math.Sqrt(3))), out, in)
 	}},
-	{"w4a16", "float32", func(g *generator, out, in int) model.Weight {
-		return must(quant.NewInt4(g.int4s(out*in), same(out*in/group, deviation(in)/(8/math.Sqrt(3))), out, in, group))
-	}},
+	{"w4a8", "int8", func(g *generator, out, in int) multiplier { return int4Int8{randomInt4(g, out, in)} }},
+	{"w4a16", "bfloat16", func(g *generator, out, in int) multiplier { return randomInt4(g, out, in) }},
 }
+
+func randomInt4(g *generator, out, in int) *kernels.PackedInt4 {
+	group := groupOf(in)
+	return kernels.PackInt4(g.int4s(out*in), g.scales(out*in/group, deviation(in)/(8/math.Sqrt(3))), out, in, group)
+}
+
+// groupOf is the number of inputs that share a scale in 4 bits: 128, or as many as divide them.
+func groupOf(in int) int {
+	group := 128
+	for in%group != 0 {
+		group /= 2
+	}
+	return group
+}
+
+// int4Int8 multiplies 4-bit weights with activations in 8 bits.
+type int4Int8 struct{ *kernels.PackedInt4 }
+
+func (w int4Int8) MulT(y, x []float32, rows int) { w.MulTInt8(y, x, rows) }
 
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
 
-func must[T model.Weight](w T, err error) model.Weight {
-	if err != nil {
-		panic(err) // the sizes are this package's own
-	}
-	return w
-}
-
-// packed is a float32 weight without the copy that model.Dense keeps to be trained on. Its float32 form and a selection of outputs are not
-// asked for here, and panic.
-type packed struct {
+// weight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for here, and panic.
+type weight struct {
 	model.Weight
-	packed *kernels.PackedFloat32
+	multiplier
+	out, in int
+	format  string
 }
 
-func (w *packed) Shape() (out, in int)          { return w.packed.Out, w.packed.In }
-func (w *packed) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
-func (w *packed) Row(dst []float32, o int)      { w.packed.Row(dst, o) }
-func (w *packed) Bytes() int64                  { return w.packed.Bytes() }
-func (w *packed) Format() string                { return "float32" }
+func (w *weight) Shape() (out, in int)          { return w.out, w.in }
+func (w *weight) MulT(y, x []float32, rows int) { w.multiplier.MulT(y, x, rows) }
+func (w *weight) Row(dst []float32, o int)      { w.multiplier.Row(dst, o) }
+func (w *weight) Bytes() int64                  { return w.multiplier.Bytes() }
+func (w *weight) Format() string                { return w.format }
 
 // generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and Flood, 2014), on all threads, into memory that the next draw
 // takes again. The same calls draw the same numbers.
@@ -64,6 +78,7 @@ type generator struct {
 	floats []float32
 	halves []uint16
 	bytes  []int8
+	scale  []float32
 }
 
 // drawn is the number of elements that have a seed of their own; it is a multiple of eight.
@@ -127,5 +142,7 @@ func (g *generator) int4s(n int) []int8 {
 	})
 }
 
-// same is n times a value.
-func same(n int, value float64) []float32 { return slices.Repeat([]float32{float32(value)}, n) }
+// scales are n times a value.
+func (g *generator) scales(n int, value float64) []float32 {
+	return draw(g, &g.scale, n, 1, func(dst []float32, _ uint64) { dst[0] = float32(value) })
+}

@@ -51,9 +51,9 @@ func TestFormats(t *testing.T) {
 	const out, in = 50, 640
 	for _, f := range formats {
 		var g generator
-		w := f.random(&g, out, in)
-		if o, i := w.Shape(); o != out || i != in {
-			t.Errorf("%s: the shape is [%d, %d]", f.name, o, i)
+		w := f.weight(&g, out, in)
+		if o, i := w.Shape(); o != out || i != in || w.Format() != f.name {
+			t.Errorf("%s: the shape is [%d, %d] in %s", f.name, o, i, w.Format())
 		}
 		x, y := vector(&g, in), make([]float32, out)
 		w.MulT(y, x, 1)

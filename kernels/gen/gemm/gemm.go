@@ -22,10 +22,23 @@ func Files() map[string]string {
 			round512(p)
 			widen512(p)
 		},
-		"bf16_avx2_amd64.s":     func(p *asm.Printer) { round256(p); widen256(p) },
-		"gemm_avx2_amd64.s":     func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
-		"packed_avx512_amd64.s": func(p *asm.Printer) { int8x512(p); quantize512(p); int4x512(p) },
-		"packed_avx2_amd64.s":   func(p *asm.Printer) { iota16(p); int8x256(p); quantize256(p); int4x256(p) },
+		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
+		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"packed_avx512_amd64.s": func(p *asm.Printer) {
+			int8x512(p)
+			quantize512(p)
+			int4x512(p)
+			int4nibbles(p)
+			int4int8x512(p)
+		},
+		"packed_avx2_amd64.s": func(p *asm.Printer) {
+			iota16(p)
+			int8x256(p)
+			quantize256(p)
+			int4x256(p)
+			int4nibbles(p)
+			int4int8x256(p)
+		},
 	} {
 		p := &asm.Printer{}
 		p.WriteString(asm.Header)
