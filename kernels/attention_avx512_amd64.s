@@ -34,11 +34,14 @@ GLOBL attentionConstants<>(SB), RODATA|NOPTR, $92
 // 
 // With scales (int8 codes as bfloat16) S is multiplied by the keys' scales, and P, once it is summed, by the values' and rounded again.
 // 
+// Meanwhile, if s.ahead is 0 (else it is negative), the scores' loop fetches the block's V, and that of the values s.linesAhead lines of
+// each panel of the next block's K: memory is never waited for.
+// 
 // Z0-Z27 S, four vectors a row, then O likewise; Z28-Z30 three lines of K or V, Z31 a pair of Q or P broadcast; the fourth line is
 // read from memory with each row. Between the products Z28, Z29 are temporary, Z30 is c4, Z31 is c; Z0-Z3, once row 0 is done, the
 // other coefficients. DI s, R14 its work area; SI, R9-R11 queries and 1, 3, 5 of their strides; R8, R12, R13, R15 panels of K, BX
-// their stride, CX pairs left. In P·V: SI weights, DX offset of the columns, R13 panels left, R10 the list of pages of V, R8 V, BX its
-// stride, CX pairs left, R12 of this page, R9 the stride of O.
+// their stride, CX pairs left, AX the offset fetched, DX its page. In P·V: SI weights, DX offset of the columns, R13 panels left, R10 the
+// list of pages of V, R8 V, BX its stride, CX pairs left, R12 of this page, R9 the stride of O, R11 lines to fetch, R15 their offset.
 // func attendBF16(s *attentionStrip)
 TEXT ·attendBF16(SB), NOSPLIT, $0-8
 	MOVQ s+0(FP), DI
@@ -100,7 +103,20 @@ rows7:
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores7:
+	TESTQ AX, AX
+	JLT near7
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near7:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -1074,6 +1090,8 @@ values7:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns7:
 	CMPQ R13, $1
 	JEQ columns71
@@ -1136,6 +1154,19 @@ page74:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair74:
+	TESTQ R11, R11
+	JEQ near74
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near74:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -1416,6 +1447,19 @@ page73:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair73:
+	TESTQ R11, R11
+	JEQ near73
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near73:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -1630,6 +1674,19 @@ page72:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair72:
+	TESTQ R11, R11
+	JEQ near72
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near72:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -1787,6 +1844,19 @@ page71:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair71:
+	TESTQ R11, R11
+	JEQ near71
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near71:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -1895,7 +1965,20 @@ rows6:
 	VPXORQ Z21, Z21, Z21
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores6:
+	TESTQ AX, AX
+	JLT near6
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near6:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -2742,6 +2825,8 @@ values6:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns6:
 	CMPQ R13, $1
 	JEQ columns61
@@ -2798,6 +2883,19 @@ page64:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair64:
+	TESTQ R11, R11
+	JEQ near64
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near64:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -3042,6 +3140,19 @@ page63:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair63:
+	TESTQ R11, R11
+	JEQ near63
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near63:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -3229,6 +3340,19 @@ page62:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair62:
+	TESTQ R11, R11
+	JEQ near62
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near62:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -3367,6 +3491,19 @@ page61:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair61:
+	TESTQ R11, R11
+	JEQ near61
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near61:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -3462,7 +3599,20 @@ rows5:
 	VPXORQ Z17, Z17, Z17
 	VPXORQ Z18, Z18, Z18
 	VPXORQ Z19, Z19, Z19
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores5:
+	TESTQ AX, AX
+	JLT near5
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near5:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -4182,6 +4332,8 @@ values5:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns5:
 	CMPQ R13, $1
 	JEQ columns51
@@ -4232,6 +4384,19 @@ page54:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair54:
+	TESTQ R11, R11
+	JEQ near54
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near54:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -4440,6 +4605,19 @@ page53:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair53:
+	TESTQ R11, R11
+	JEQ near53
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near53:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -4600,6 +4778,19 @@ page52:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair52:
+	TESTQ R11, R11
+	JEQ near52
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near52:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -4719,6 +4910,19 @@ page51:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair51:
+	TESTQ R11, R11
+	JEQ near51
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near51:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -4801,7 +5005,20 @@ rows4:
 	VPXORQ Z13, Z13, Z13
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores4:
+	TESTQ AX, AX
+	JLT near4
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near4:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -5381,6 +5598,8 @@ values4:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns4:
 	CMPQ R13, $1
 	JEQ columns41
@@ -5425,6 +5644,19 @@ page44:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair44:
+	TESTQ R11, R11
+	JEQ near44
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near44:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -5597,6 +5829,19 @@ page43:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair43:
+	TESTQ R11, R11
+	JEQ near43
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near43:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -5730,6 +5975,19 @@ page42:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair42:
+	TESTQ R11, R11
+	JEQ near42
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near42:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -5830,6 +6088,19 @@ page41:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair41:
+	TESTQ R11, R11
+	JEQ near41
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near41:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -5899,7 +6170,20 @@ rows3:
 	VPXORQ Z9, Z9, Z9
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores3:
+	TESTQ AX, AX
+	JLT near3
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near3:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -6352,6 +6636,8 @@ values3:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns3:
 	CMPQ R13, $1
 	JEQ columns31
@@ -6390,6 +6676,19 @@ page34:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair34:
+	TESTQ R11, R11
+	JEQ near34
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near34:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -6526,6 +6825,19 @@ page33:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair33:
+	TESTQ R11, R11
+	JEQ near33
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near33:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -6632,6 +6944,19 @@ page32:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair32:
+	TESTQ R11, R11
+	JEQ near32
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near32:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -6713,6 +7038,19 @@ page31:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair31:
+	TESTQ R11, R11
+	JEQ near31
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near31:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -6769,7 +7107,20 @@ rows2:
 	VPXORQ Z5, Z5, Z5
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores2:
+	TESTQ AX, AX
+	JLT near2
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near2:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -7095,6 +7446,8 @@ values2:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns2:
 	CMPQ R13, $1
 	JEQ columns21
@@ -7127,6 +7480,19 @@ page24:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair24:
+	TESTQ R11, R11
+	JEQ near24
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near24:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -7227,6 +7593,19 @@ page23:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair23:
+	TESTQ R11, R11
+	JEQ near23
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near23:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -7306,6 +7685,19 @@ page22:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair22:
+	TESTQ R11, R11
+	JEQ near22
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near22:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -7368,6 +7760,19 @@ page21:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair21:
+	TESTQ R11, R11
+	JEQ near21
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near21:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -7411,7 +7816,20 @@ rows1:
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
+	MOVQ attentionStrip_ahead+0(DI), AX
 scores1:
+	TESTQ AX, AX
+	JLT near1
+	MOVQ attentionStrip_v+0(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+8(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+16(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	MOVQ attentionStrip_v+24(DI), DX
+	PREFETCHT1 (DX)(AX*1)
+	ADDQ $64, AX
+near1:
 	VMOVUPS (R8), Z28
 	VMOVUPS (R12), Z29
 	VMOVUPS (R13), Z30
@@ -7610,6 +8028,8 @@ values1:
 	MOVQ attentionStrip_outPanels+0(DI), R13
 	MOVQ attentionStrip_outStride+0(DI), R9
 	MOVQ attentionStrip_vStride+0(DI), BX
+	MOVQ attentionStrip_linesAhead+0(DI), R11
+	XORQ R15, R15
 columns1:
 	CMPQ R13, $1
 	JEQ columns11
@@ -7636,6 +8056,19 @@ page14:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair14:
+	TESTQ R11, R11
+	JEQ near14
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near14:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -7700,6 +8133,19 @@ page13:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair13:
+	TESTQ R11, R11
+	JEQ near13
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near13:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VMOVUPS 128(R8), Z30
@@ -7752,6 +8198,19 @@ page12:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair12:
+	TESTQ R11, R11
+	JEQ near12
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near12:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(SI), Z31
@@ -7795,6 +8254,19 @@ page11:
 	CMOVQLT CX, R12
 	SUBQ R12, CX
 pair11:
+	TESTQ R11, R11
+	JEQ near11
+	MOVQ attentionStrip_kNext+0(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+8(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+16(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	MOVQ attentionStrip_kNext+24(DI), AX
+	PREFETCHT1 (AX)(R15*1)
+	ADDQ attentionStrip_kStride+0(DI), R15
+	DECQ R11
+near11:
 	VMOVUPS 0(R8), Z28
 	VBROADCASTSS 0(SI), Z31
 	BYTE $0x62 // VDPBF16PS Z28, Z31, Z0
@@ -7858,15 +8330,20 @@ done:
 	VZEROUPPER
 	RET
 
-// unpackInt8BF16: dst = src [n], n a multiple of 32, in bfloat16. DI dst, SI src, CX left.
-// func unpackInt8BF16(dst *uint16, src *int8, n int)
-TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-24
+// unpackInt8BF16: dst = src [rows, width] in bfloat16, width a multiple of 32; dst's rows are stride elements apart, src's follow each
+// other. DI dst, SI src, BX the distance from a row's end to the next, R8 rows left, R9 width, CX of it left.
+// func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)
+TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ rows+16(FP), R8
+	MOVQ width+24(FP), R9
+	MOVQ stride+32(FP), BX
+	SUBQ R9, BX
+	SHLQ $1, BX
+row:
+	MOVQ R9, CX
 by32:
-	CMPQ CX, $32
-	JLT done
 	VPMOVSXBD (SI), Z0
 	VPMOVSXBD 16(SI), Z1
 	VCVTDQ2PS Z0, Z0
@@ -7881,7 +8358,9 @@ by32:
 	ADDQ $32, SI
 	ADDQ $64, DI
 	SUBQ $32, CX
-	JMP by32
-done:
+	JNZ by32
+	ADDQ BX, DI
+	DECQ R8
+	JNZ row
 	VZEROUPPER
 	RET

@@ -187,6 +187,7 @@ type attentionStrip struct {
 	q                *uint16 // [rows, 2·dimPairs] bfloat16
 	out, sum, max    *float32
 	k, v             [KVBlock / 16]*uint16 // each 16 positions: dimPairs lines of K kStride apart, 8 pairs of V vStride apart
+	kNext            [KVBlock / 16]*uint16 // K of the next block, to fetch linesAhead lines of each panel
 	kScale, vScale   *float32              // [KVBlock], or nil
 	work             *float32              // [stripWork], aligned to a line
 	rows             int
@@ -196,6 +197,8 @@ type attentionStrip struct {
 	qStride, kStride int // bytes
 	vStride          int
 	outStride        int
+	ahead            int // 0 to fetch the block's V, too, -1 not to
+	linesAhead       int
 	masked           int // whether any position is hidden
 	hidden           [8]uint64
 	scale            float32
@@ -308,7 +311,9 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 	l := w.a.layer
 	pages := table[block*KVBlock/l.PageSize:][:(cols+l.PageSize-1)/l.PageSize]
 	if w.fast {
-		w.attend(pages, cols, lo, hi, first)
+		w.point(pages, cols)
+		w.ahead(table[block*KVBlock/l.PageSize:][len(pages):])
+		w.attend(cols, lo, hi, first)
 		return
 	}
 	rk, d, n := w.a.rk, l.HeadDim, hi-lo
@@ -380,9 +385,8 @@ func scalePairs(dst []float32, pairs []int8, n, width, stride int) {
 }
 
 // attend is block for bfloat16 products.
-func (w *queryStack) attend(pages []int32, cols, lo, hi, first int) {
+func (w *queryStack) attend(cols, lo, hi, first int) {
 	d, s := w.a.layer.HeadDim, &w.strip
-	w.point(pages, cols)
 	s.work, s.scale = &w.work[0], w.a.scale*log2e
 	s.dimPairs, s.pairs, s.outPanels = d/2, (cols+1)/2, d/16
 	s.qStride, s.vStride, s.outStride = 2*d, 4*d, 4*d
@@ -398,6 +402,7 @@ func (w *queryStack) attend(pages []int32, cols, lo, hi, first int) {
 		}
 		s.q, s.out, s.sum, s.max = &w.q16[r*d], &w.sums[r*d], &w.lanes[r*16], &w.state.max[r]
 		w.a.rk.attend(s)
+		s.ahead, s.linesAhead = -1, 0
 	}
 }
 
@@ -437,14 +442,8 @@ func (w *queryStack) point(pages []int32, cols int) {
 			}
 			continue
 		}
-		w.a.rk.unpackInt8(w.v16[c*d:], l.v8[at:at+size*d])
-		if size == KVBlock {
-			w.a.rk.unpackInt8(w.k16, l.k8[at:at+size*d])
-		} else {
-			for p := range d / 2 {
-				w.a.rk.unpackInt8(w.k16[p*2*KVBlock+2*c:], l.k8[at+p*2*size:][:2*size])
-			}
-		}
+		w.a.rk.unpackInt8(w.v16[c*d:], l.v8[at:at+size*d], 1, size*d, 0)
+		w.a.rk.unpackInt8(w.k16[2*c:], l.k8[at:at+size*d], d/2, 2*size, 2*KVBlock)
 		copy(w.kvScales[c:KVBlock], l.kScale[head*size:][:size])
 		copy(w.kvScales[KVBlock+c:], l.vScale[head*size:][:size])
 	}
@@ -458,6 +457,25 @@ func (w *queryStack) point(pages []int32, cols int) {
 		s.k[j], s.v[j] = &w.k16[j*run*2], &w.v16[j*run*d]
 	}
 	s.kStride = 4 * KVBlock
+}
+
+// ahead lets the strip fetch the block's values and the keys of the pages after it, if they are read in place.
+func (w *queryStack) ahead(pages []int32) {
+	l, s := w.a.layer, &w.strip
+	s.ahead, s.linesAhead = -1, 0
+	const run = 16
+	if l.Format != KVBFloat16 || l.PageSize < run {
+		return
+	}
+	s.ahead = 0
+	if len(pages) == 0 {
+		return
+	}
+	for j := range s.kNext {
+		i := min(j*run/l.PageSize, len(pages)-1)
+		s.kNext[j] = &l.k16[(int(pages[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim+j*run%l.PageSize*2]
+	}
+	s.linesAhead = l.HeadDim / 2
 }
 
 // clearSecond zeroes the second of each pair.

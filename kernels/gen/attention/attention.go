@@ -94,11 +94,14 @@ func attend(p *asm.Printer) {
 		"",
 		"With scales (int8 codes as bfloat16) S is multiplied by the keys' scales, and P, once it is summed, by the values' and rounded again.",
 		"",
+		"Meanwhile, if s.ahead is 0 (else it is negative), the scores' loop fetches the block's V, and that of the values s.linesAhead lines of",
+		"each panel of the next block's K: memory is never waited for.",
+		"",
 		"Z0-Z27 S, four vectors a row, then O likewise; Z28-Z30 three lines of K or V, Z31 a pair of Q or P broadcast; the fourth line is",
 		"read from memory with each row. Between the products Z28, Z29 are temporary, Z30 is c4, Z31 is c; Z0-Z3, once row 0 is done, the",
 		"other coefficients. DI s, R14 its work area; SI, R9-R11 queries and 1, 3, 5 of their strides; R8, R12, R13, R15 panels of K, BX",
-		"their stride, CX pairs left. In P·V: SI weights, DX offset of the columns, R13 panels left, R10 the list of pages of V, R8 V, BX its",
-		"stride, CX pairs left, R12 of this page, R9 the stride of O.",
+		"their stride, CX pairs left, AX the offset fetched, DX its page. In P·V: SI weights, DX offset of the columns, R13 panels left, R10 the",
+		"list of pages of V, R8 V, BX its stride, CX pairs left, R12 of this page, R9 the stride of O, R11 lines to fetch, R15 their offset.",
 	)
 	p.Line("// func attendBF16(s *attentionStrip)")
 	p.Line("TEXT ·attendBF16(SB), NOSPLIT, $0-8")
@@ -142,7 +145,16 @@ func scores(p *asm.Printer, m int) {
 	for i := range panels * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
+	p.Op("MOVQ %s, AX", field("ahead", 0))
 	p.Line("scores%d:", m)
+	p.Op("TESTQ AX, AX")
+	p.Op("JLT near%d", m)
+	for j := range panels {
+		p.Op("MOVQ %s, DX", field("v", 8*j))
+		p.Op("PREFETCHT1 (DX)(AX*1)")
+	}
+	p.Op("ADDQ $64, AX")
+	p.Line("near%d:", m)
 	for j, r := range []string{"R8", "R12", "R13"} {
 		p.Op("VMOVUPS (%s), Z%d", r, 28+j)
 	}
@@ -302,6 +314,8 @@ func values(p *asm.Printer, m int) {
 	p.Op("MOVQ %s, R13", field("outPanels", 0))
 	p.Op("MOVQ %s, R9", field("outStride", 0))
 	p.Op("MOVQ %s, BX", field("vStride", 0))
+	p.Op("MOVQ %s, R11", field("linesAhead", 0))
+	p.Op("XORQ R15, R15")
 	p.Line("columns%d:", m)
 	for n := 1; n < panels; n++ {
 		p.Op("CMPQ R13, $%d", n)
@@ -349,6 +363,15 @@ func columns(p *asm.Printer, m, n int) {
 	p.Op("CMOVQLT CX, R12")
 	p.Op("SUBQ R12, CX")
 	p.Line("pair%s:", name)
+	p.Op("TESTQ R11, R11")
+	p.Op("JEQ near%s", name)
+	for j := range panels {
+		p.Op("MOVQ %s, AX", field("kNext", 8*j))
+		p.Op("PREFETCHT1 (AX)(R15*1)")
+	}
+	p.Op("ADDQ %s, R15", field("kStride", 0))
+	p.Op("DECQ R11")
+	p.Line("near%s:", name)
 	lines := min(n, 3)
 	for j := range lines {
 		p.Op("VMOVUPS %d(R8), Z%d", 64*j, 28+j)
@@ -415,15 +438,22 @@ func round(p *asm.Printer) {
 
 // unpack prints the conversion of int8 codes to bfloat16, which holds them exactly.
 func unpack(p *asm.Printer) {
-	p.Comment("unpackInt8BF16: dst = src [n], n a multiple of 32, in bfloat16. DI dst, SI src, CX left.")
-	p.Line("// func unpackInt8BF16(dst *uint16, src *int8, n int)")
-	p.Line("TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-24")
+	p.Comment(
+		"unpackInt8BF16: dst = src [rows, width] in bfloat16, width a multiple of 32; dst's rows are stride elements apart, src's follow each",
+		"other. DI dst, SI src, BX the distance from a row's end to the next, R8 rows left, R9 width, CX of it left.",
+	)
+	p.Line("// func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)")
+	p.Line("TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-40")
 	p.Op("MOVQ dst+0(FP), DI")
 	p.Op("MOVQ src+8(FP), SI")
-	p.Op("MOVQ n+16(FP), CX")
+	p.Op("MOVQ rows+16(FP), R8")
+	p.Op("MOVQ width+24(FP), R9")
+	p.Op("MOVQ stride+32(FP), BX")
+	p.Op("SUBQ R9, BX")
+	p.Op("SHLQ $1, BX")
+	p.Line("row:")
+	p.Op("MOVQ R9, CX")
 	p.Line("by32:")
-	p.Op("CMPQ CX, $32")
-	p.Op("JLT done")
 	p.Op("VPMOVSXBD (SI), Z0")
 	p.Op("VPMOVSXBD 16(SI), Z1")
 	p.Op("VCVTDQ2PS Z0, Z0")
@@ -433,8 +463,10 @@ func unpack(p *asm.Printer) {
 	p.Op("ADDQ $32, SI")
 	p.Op("ADDQ $64, DI")
 	p.Op("SUBQ $32, CX")
-	p.Op("JMP by32")
-	p.Line("done:")
+	p.Op("JNZ by32")
+	p.Op("ADDQ BX, DI")
+	p.Op("DECQ R8")
+	p.Op("JNZ row")
 	p.Op("VZEROUPPER")
 	p.Op("RET")
 }
