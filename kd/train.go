@@ -12,7 +12,7 @@ import (
 // TrainConfig is one training run. Zero fields mean what their comments say.
 type TrainConfig struct {
 	Student   *model.Model // float32 weights, changed in place
-	Teacher   *model.Model // any format, never changed; nil where the objective has no divergence
+	Teacher   *model.Model // any format, never changed (with a Precision of bfloat16 its float32 weights are read in bfloat16); nil where the objective has no divergence
 	Objective Objective
 
 	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
@@ -111,6 +111,9 @@ func newTrainer(c TrainConfig) (*trainer, error) {
 	}
 	if !c.Objective.needsTeacher() {
 		c.Teacher = nil
+	}
+	if c.Teacher != nil && c.Precision == kernels.BFloat16 {
+		c.Teacher = c.Teacher.InBFloat16()
 	}
 	if c.Beta1 == 0 {
 		c.Beta1 = 0.9

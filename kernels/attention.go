@@ -76,12 +76,6 @@ func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvH
 	return &packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
 }
 
-func checkHeads(what string, heads, kvHeads int) {
-	if kvHeads < 1 || heads%kvHeads != 0 {
-		panic(fmt.Sprintf("kernels: %s has %d heads over %d KV heads, needs a multiple", what, heads, kvHeads))
-	}
-}
-
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
 
 func (a *packedAttention) tasks() int { return (len(a.starts) - 1) * a.kvHeads }

@@ -136,19 +136,3 @@ func BenchmarkAttention(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkAttentionPaged(b *testing.B) {
-	for _, s := range []struct {
-		name              string
-		rows, start, page int
-	}{{"prefill512/page16", 512, 0, 16}, {"prefill512/page64", 512, 0, 64}, {"extend24at488/page16", 24, 488, 16}, {"decode512/page16", 1, 511, 16}, {"decode512/page64", 1, 511, 64}} {
-		a := newAttentionBench(1, s.start+s.rows)
-		p := pagedPrefix(rand.New(rand.NewPCG(1, 1)), a.k, a.v, s.start+s.rows, s.page, benchKV, benchHeadDim)
-		pairs := s.rows*s.start + s.rows*(s.rows+1)/2
-		b.Run(s.name, func(b *testing.B) {
-			benchRow(b, int64(8*(s.start+s.rows)*benchKV*benchHeadDim), float64(4*pairs*benchHeads*benchHeadDim), func() {
-				AttentionPaged(a.out, a.q, p, s.rows, s.start, benchHeads, benchKV, benchHeadDim)
-			})
-		})
-	}
-}

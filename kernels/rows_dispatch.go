@@ -24,6 +24,12 @@ type rowKernels struct {
 	transpose       func(y, x []float32, rows, cols, ldy, ldx int)                                // y[j·ldy+i] = x[i·ldx+j]
 	product         func(c, a, b []float32, s blockShape)                                         // a small block product
 	adamW           func(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd float32) // see AdamW.Update; g = 0; nb = 1−b, c1 and c2 correct the moments' bias
+
+	// Set only where the CPU multiplies bfloat16: attention's way of a few queries through a block of bfloat16 keys and values; a vector
+	// rounded to bfloat16; and rows of codes, which it holds exactly, stride apart in dst.
+	attend        func(s *attentionStrip)
+	roundBFloat16 func(dst []uint16, src []float32)
+	unpackInt8    func(dst []uint16, src []int8, rows, width, stride int)
 }
 
 // blockShape describes c[i·ldc+j] = Σ_p a[i·aRow+p·aCol]·b[p·ldb+j] for i < m, j < n, p < k, all positive, added to c

@@ -583,8 +583,8 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
 		"heads":   func() { Attention(x, nil, x, x, x, []int{0, 1}, 3, 2, 2) },
 		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
-		"table":   func() { AttentionPaged(x, x, KVPages{x, x, 4, []int32{0}}, 2, 3, 1, 1, 1) },
-		"page":    func() { StoreKV(KVPages{x, x, 3, []int32{0}}, x, x, 1, 0, 1, 1) },
+		"table":   func() { AttentionPaged(x, x, NewKVLayer(KVFloat32, 1, 4, 1, 1), []KVSegment{{[]int32{0}, 0, 2, 3}}, 1) },
+		"page":    func() { NewKVLayer(KVFloat32, 1, 3, 1, 1) },
 		"scatter": func() { ScatterAdd(x, x, []int32{0, 2}, 4) },
 		"AdamW":   func() { AdamW{}.Update(x, short, x, x) },
 	} {

@@ -1,6 +1,10 @@
 package gemm
 
-import "slimlab/kernels/gen/asm"
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
 
 // The strip functions compute c [m, n] (+)= a·b for at most one tile's height of rows and any number of columns:
 //
@@ -93,6 +97,28 @@ func advanceA(p *asm.Printer, m int) {
 	}
 }
 
+// nextTile puts n back into its argument, and into AX the beginning of the panels of the next tile, which follow one another in memory; where there
+// is none, or b is read where it stands, that of this one.
+func nextTile(p *asm.Printer, panels int, label string) {
+	p.Op("MOVQ AX, n+120(FP)")
+	p.Op("CMPQ AX, $%d", 16*panels)
+	p.Op("MOVQ DI, AX")
+	p.Op("JLE %s", label)
+	p.Op("CMPQ BX, $64")
+	p.Op("JNE %s", label)
+	p.Op("LEAQ (DI)(DX*%d), AX", panels)
+	p.Line("%s:", label)
+}
+
+// prefetch prints the prefetching of a step's share of the next tile into the second cache. So a weight comes from memory in one stream while
+// the tile before it is multiplied.
+func prefetch(p *asm.Printer, panels int) {
+	for i := range panels {
+		p.Op("PREFETCHT1 %d(AX)", 64*i)
+	}
+	p.Op("ADDQ $%d, AX", 64*panels)
+}
+
 // pair512 prints the loop over pairs of panels for a tile of m rows.
 func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Line("pair%d:", m)
@@ -107,6 +133,7 @@ func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Op("KMOVW R15, K2")
 	p.Op("MOVQ DI, R15")
 	rewindA(p, m)
+	nextTile(p, 2, fmt.Sprintf("pairnext%d", m))
 	for i := range 2 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -119,10 +146,12 @@ func pair512(p *asm.Printer, m int, dot dot512) {
 		dot.print(p, 28, x, 2*i)
 		dot.print(p, 29, x, 2*i+1)
 	}
+	prefetch(p, 2)
 	advanceA(p, m)
 	p.Op("ADDQ BX, R15")
 	p.Op("DECQ CX")
 	p.Op("JNZ pairloop%d", m)
+	p.Op("MOVQ n+120(FP), AX")
 	p.Op("MOVQ R13, CX")
 	p.Op("CMPB accumulate+136(FP), $0")
 	p.Op("JEQ pairstore%d", m)
@@ -197,6 +226,7 @@ func wide512(p *asm.Printer, m int, dot dot512) {
 	p.Op("MOVQ k+128(FP), CX")
 	p.Op("MOVQ DI, R15")
 	p.Op("LEAQ (DI)(DX*4), R8")
+	nextTile(p, 8, fmt.Sprintf("widenext%d", m))
 	for i := range 8 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -215,11 +245,13 @@ func wide512(p *asm.Printer, m int, dot dot512) {
 			dot.print(p, 27+j%2, 29+i, 8*i+j)
 		}
 	}
+	prefetch(p, 8)
 	p.Op("ADDQ R12, SI")
 	p.Op("ADDQ BX, R15")
 	p.Op("ADDQ BX, R8")
 	p.Op("DECQ CX")
 	p.Op("JNZ wideloop%d", m)
+	p.Op("MOVQ n+120(FP), AX")
 	p.Op("CMPB accumulate+136(FP), $0")
 	p.Op("JEQ widestore%d", m)
 	p.Op("MOVQ R13, CX")
