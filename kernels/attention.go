@@ -19,35 +19,41 @@ const queryRows = 32
 // reads KV head h/(heads/kvHeads). Scores are scaled by headDim^-½. Memory beyond the arguments is, a thread, one block of scores
 // and one KV head of one sequence's keys, transposed (Dao, 2023: the scores of a block at a time, softmax online).
 func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	a := newPackedAttention("Attention", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("Attention out", out, a.tokens*heads*headDim)
+	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
+	checkLen("Attention out", out, tokens*heads*headDim)
 	if lse != nil {
-		checkLen("Attention lse", lse, a.tokens*heads)
+		checkLen("Attention lse", lse, tokens*heads)
 	}
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.forward(out, lse, from, to, g)
-		}
-	})
+	a := freePacked.get()
+	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.out, a.lse = out, lse
+	Parallel(a.tasks(), a.forwardTask)
+	a.release()
 }
 
 // AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v, out and lse. Shapes are those of
 // Attention. No sequence×sequence matrix is held: probabilities are recomputed a block at a time.
 func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	a := newPackedAttention("AttentionBackward", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("AttentionBackward dq", dq, a.tokens*heads*headDim)
-	checkLen("AttentionBackward dk", dk, a.tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dv", dv, a.tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dout", dout, a.tokens*heads*headDim)
-	checkLen("AttentionBackward out", out, a.tokens*heads*headDim)
-	checkLen("AttentionBackward lse", lse, a.tokens*heads)
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.backward(dq, dk, dv, dout, out, lse, from, to, g)
-		}
-	})
+	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, false)
+}
+
+func attentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int, bfloat16 bool) {
+	tokens := checkPacked("AttentionBackward", q, k, v, starts, heads, kvHeads, headDim)
+	checkLen("AttentionBackward dq", dq, tokens*heads*headDim)
+	checkLen("AttentionBackward dk", dk, tokens*kvHeads*headDim)
+	checkLen("AttentionBackward dv", dv, tokens*kvHeads*headDim)
+	checkLen("AttentionBackward dout", dout, tokens*heads*headDim)
+	checkLen("AttentionBackward out", out, tokens*heads*headDim)
+	checkLen("AttentionBackward lse", lse, tokens*heads)
+	a := freePacked.get()
+	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.dq, a.dk, a.dv, a.dout, a.out, a.lse = dq, dk, dv, dout, out, lse
+	if bfloat16 {
+		Parallel(a.tasks(), a.backwardBFloat16Task)
+	} else {
+		Parallel(a.tasks(), a.backwardTask)
+	}
+	a.release()
 }
 
 // packedAttention is one call over packed sequences. A task is one KV head of one sequence with the query heads that
@@ -55,39 +61,65 @@ func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []i
 type packedAttention struct {
 	rk             *rowKernels
 	q, k, v        []float32
+	out, lse       []float32
+	dq, dk, dv     []float32
+	dout           []float32
 	starts         []int
 	heads, kvHeads int
-	headDim        int
-	tokens, group  int // rows in all; query heads a KV head
+	headDim, group int // group: query heads a KV head
 	scale          float32
+
+	forwardTask, backwardTask, backwardBFloat16Task func(i int) // bound once
 }
 
-func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) *packedAttention {
+var freePacked = newFreeList(16, func() *packedAttention {
+	a := new(packedAttention)
+	a.forwardTask = func(i int) { a.each(i, (*packedAttention).forward) }
+	a.backwardTask = func(i int) { a.each(i, (*packedAttention).backward) }
+	a.backwardBFloat16Task = func(i int) { a.each(i, (*packedAttention).backwardBFloat16) }
+	return a
+})
+
+func (a *packedAttention) set(q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
+	a.rk, a.q, a.k, a.v, a.starts = &active.Load().rows, q, k, v, starts
+	a.heads, a.kvHeads, a.headDim, a.group, a.scale = heads, kvHeads, headDim, heads/kvHeads, scoreScale(headDim)
+}
+
+// release lets go of the call's memory and returns a to the free list.
+func (a *packedAttention) release() {
+	*a = packedAttention{forwardTask: a.forwardTask, backwardTask: a.backwardTask, backwardBFloat16Task: a.backwardBFloat16Task}
+	freePacked.put(a)
+}
+
+// checkPacked returns the number of rows in all.
+func checkPacked(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) (tokens int) {
 	checkHeads(what, heads, kvHeads)
 	for i, s := range starts {
 		if s < 0 || i > 0 && s < starts[i-1] {
 			panic(fmt.Sprintf("kernels: %s start %d is %d after %d", what, i, s, starts[max(0, i-1)]))
 		}
 	}
-	tokens := starts[len(starts)-1]
+	tokens = starts[len(starts)-1]
 	checkLen(what+" q", q, tokens*heads*headDim)
 	checkLen(what+" k", k, tokens*kvHeads*headDim)
 	checkLen(what+" v", v, tokens*kvHeads*headDim)
-	return &packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
+	return tokens
 }
 
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
 
 func (a *packedAttention) tasks() int { return (len(a.starts) - 1) * a.kvHeads }
 
-func (a *packedAttention) task(i int) (from, to, kvHead int) {
-	s := i / a.kvHeads
-	return a.starts[s], a.starts[s+1], i % a.kvHeads
+// each calls f with the rows and the KV head of task i.
+func (a *packedAttention) each(i int, f func(a *packedAttention, from, to, g int)) {
+	if s := i / a.kvHeads; a.starts[s] < a.starts[s+1] {
+		f(a, a.starts[s], a.starts[s+1], i%a.kvHeads)
+	}
 }
 
 // forward runs the query heads of KV head g over the sequence of rows from…to.
-func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
-	n, d, rk := to-from, a.headDim, a.rk
+func (a *packedAttention) forward(from, to, g int) {
+	out, lse, n, d, rk := a.out, a.lse, to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d // row strides
 	s := newScratch(d*n + queryRows*(KVBlock+d+4))
 	defer s.free()
@@ -124,7 +156,8 @@ func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 
 // backward is the transpose of forward: with P = exp(S·scale − lse) and δ_r = out_r·dout_r,
 // dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − δ)·scale, dQ = dS·K, dK = dSᵀ·Q, block by block in a fixed order.
-func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, to, g int) {
+func (a *packedAttention) backward(from, to, g int) {
+	dq, dk, dv, dout, out, lse := a.dq, a.dk, a.dv, a.dout, a.out, a.lse
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
 	s := newScratch(2*d*n + queryRows*(2*KVBlock+1))
