@@ -77,6 +77,8 @@ type bfloat16Tile struct {
 	s, dp      []float32 // [queryRows, KVBlock]
 	p, ds      []uint16  // [queryRows/2, KVBlock, 2]
 	dsRows     []uint16  // [queryRows, KVBlock]
+	dq         []float32 // [queryRows, headDim]
+	dk, dv     []float32 // [n, headDim]
 	zero       []float32 // [headDim]
 	rows       []uint16  // [KVBlock, headDim]
 	delta      []float32 // [n]
@@ -129,7 +131,7 @@ func pairFloats(x []uint16) []float32 {
 func (a *packedAttention) backwardBFloat16(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
-	whole := (n + KVBlock - 1) / KVBlock * KVBlock
+	whole := wholeBlocks(n)
 	t := freeTiles.get()
 	defer freeTiles.put(t)
 	t.kernels, t.headDim, t.n = rk, d, whole
@@ -143,10 +145,9 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 	t.packBlocks(t.k, a.k[from*ks+g*d:], ks, n)
 	t.packBlocks(t.v, a.v[from*ks+g*d:], ks, n)
 	t.pack(t.kPairs, a.k[from*ks+g*d:], ks, n)
-	for r := from; r < to; r++ {
-		clear(a.dk[r*ks+g*d:][:d])
-		clear(a.dv[r*ks+g*d:][:d])
-	}
+	t.dq, t.dk, t.dv = grown(t.dq, queryRows*d), grown(t.dk, n*d), grown(t.dv, n*d)
+	clear(t.dk)
+	clear(t.dv)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
 		at := from*qs + h*d
 		t.pack(t.qPairs, a.q[at:], qs, n)
@@ -158,20 +159,22 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 		}
 		for i := 0; i < n; i += queryRows {
 			rows := min(queryRows, n-i)
-			pairs := (rows + 1) / 2
 			for j := 0; j <= i; j += KVBlock {
-				cols, kt := min(KVBlock, i+rows-j), (from+j)*ks+g*d
+				cols := min(KVBlock, i+rows-j)
 				toScores := blockShape{m: rows, n: (cols + 15) &^ 15, k: d / 2, ldc: KVBlock, aRow: d / 2, aCol: 1, ldb: KVBlock}
 				rk.pairProduct(t.s, t.q[i*d:], t.k[j*d:], toScores)
 				rk.pairProduct(t.dp, t.dout[i*d:], t.v[j*d:], toScores)
 				t.gradients(a, from+i, h, rows, i, j, cols)
-				toKeys := blockShape{m: cols, n: d, k: pairs, ldc: ks, aRow: 1, aCol: KVBlock, ldb: d, accumulate: true}
-				rk.pairProduct(a.dv[kt:], t.p, t.doutPairs[i*d:], toKeys)
-				rk.pairProduct(a.dk[kt:], t.ds, t.qPairs[i*d:], toKeys)
-				rk.pairProduct(a.dq[at+i*qs:], t.dsRows, t.kPairs[j*d:], blockShape{m: rows, n: d, k: (cols + 1) / 2, ldc: qs, aRow: KVBlock / 2, aCol: 1, ldb: d, accumulate: j > 0})
+				toKeys := blockShape{m: cols, n: d, k: (rows + 1) / 2, ldc: d, aRow: 1, aCol: KVBlock, ldb: d, accumulate: true}
+				rk.pairProduct(t.dv[j*d:], t.p, t.doutPairs[i*d:], toKeys)
+				rk.pairProduct(t.dk[j*d:], t.ds, t.qPairs[i*d:], toKeys)
+				rk.pairProduct(t.dq, t.dsRows, t.kPairs[j*d:], blockShape{m: rows, n: d, k: (cols + 1) / 2, ldc: d, aRow: KVBlock / 2, aCol: 1, ldb: d, accumulate: j > 0})
 			}
+			scatter(a.dq[at+i*qs:], t.dq, rows, d, qs)
 		}
 	}
+	scatter(a.dk[from*ks+g*d:], t.dk, n, d, ks)
+	scatter(a.dv[from*ks+g*d:], t.dv, n, d, ks)
 }
 
 // gradients turns the tile's s and dp, rows from row of the batch and i of the sequence, into p, ds and dsRows. What no query sees becomes zero, also
