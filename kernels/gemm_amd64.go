@@ -13,7 +13,7 @@ var gemmAVX2 = gemmKernels{
 var (
 	gemmAVX512 = avx512Kernels()
 	gemmVNNI   = vnniKernels()
-	gemmBF16   = vnniKernels()
+	gemmBF16   = bf16Kernels()
 )
 
 func avx512Kernels() gemmKernels {
@@ -27,6 +27,12 @@ func vnniKernels() gemmKernels {
 	g := avx512Kernels()
 	g.activation, g.quantize, g.int8Height, g.int8Few, g.mulInt8 = 1, quantizeRowAVX512, 14, 16, mulInt8AVX512
 	g.quantizeInt4, g.int4Int8Height, g.int4Int8Few, g.mulInt4Int8 = quantizeInt4AVX512, 14, 16, mulInt4Int8AVX512
+	return g
+}
+
+func bf16Kernels() gemmKernels {
+	g := vnniKernels()
+	g.int4PerWord, g.roundInt4, g.int4Height, g.mulInt4 = 2, roundInt4Pairs, 12, mulInt4AVX512BF16
 	return g
 }
 
