@@ -197,7 +197,7 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	help := ""
-	for _, verb := range [][]string{{"--help"}, {"run", "--help"}, {"replay", "--help"}} {
+	for _, verb := range [][]string{{"--help"}, {"run", "--help"}, {"replay", "--help"}, {"doctor", "--help"}} {
 		text, _, _ := slimlab(t, verb...)
 		help += text
 	}

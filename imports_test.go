@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"lab/stat":         {},
 	"lab/store":        {"lab"},
 	"lab/report":       {"lab", "lab/stat"},
+	"lab/doctor":       {"model", "kernels"},
 	"lab/task":         {"lab", "lab/stat", "model", "model/*"},
 	"lab/run":          {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
 	"kd":               {"model", "model/*", "kernels"},

@@ -10,8 +10,9 @@ import (
 // weights hold the global token counts, so sums over chunks and passes are the loss and need no division.
 type headLoss struct {
 	objective Objective
-	chunk     int // rows
-	vocab     int // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
+	precision kernels.Precision // of the student's products
+	chunk     int               // rows
+	vocab     int               // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
 
 	student, teacher headRows
 	dHidden          []float32 // [chunk, hidden]
@@ -33,12 +34,13 @@ type sums struct {
 	answers        int
 }
 
-// chunkRows chooses rows per chunk so that a chunk of logits is about a megabyte, which a core's cache holds.
-func chunkRows(vocab int) int { return max(16, (1<<18)/vocab) }
+// chunkRows chooses rows per chunk so that a chunk of logits is about 4 MB, which the last cache holds, but enough rows for the head, which every chunk
+// packs and whose gradient every chunk adds to, to cost little beside the arithmetic.
+func chunkRows(vocab int) int { return max(128, (1<<20)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
-func newHeadLoss(o Objective, student, teacher *model.Model, chunk int) *headLoss {
-	l := &headLoss{objective: o, chunk: chunk, vocab: commonVocab(student, teacher)}
+func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precision kernels.Precision) *headLoss {
+	l := &headLoss{objective: o, precision: precision, chunk: chunk, vocab: commonVocab(student, teacher)}
 	if chunk == 0 {
 		l.chunk = chunkRows(l.vocab)
 	}
@@ -102,7 +104,7 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 	x := l.student.gather(student, targets, l.chunk)
 	logits := sized(&l.student.logits, rows*l.vocab, l.chunk*l.vocab)
 	headWeight := student.model.Head.Float32()[:l.vocab*width]
-	kernels.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
+	l.precision.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
 
 	labels := sized(&l.labels, rows, l.chunk)
 	wCE := sized(&l.weightCE, rows, l.chunk)
@@ -124,8 +126,8 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 	}
 
 	dx := sized(&l.dHidden, rows*width, l.chunk*width)
-	kernels.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
-	kernels.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
+	l.precision.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
+	l.precision.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
 	for i, t := range targets {
 		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
 	}

@@ -24,5 +24,5 @@ func supported() []*implementation {
 	if !x.HasAVX512BF16 {
 		return list
 	}
-	return append(list, &implementation{"avx512bf16", gemmBF16, rowsAVX512})
+	return append(list, &implementation{"avx512bf16", gemmBF16, rowsBF16})
 }

@@ -8,7 +8,9 @@ var floatAVX2, floatAVX512 = panelKernels{6, false, 1, true, stripAVX2, packColu
 var gemmAVX2 = gemmKernels{
 	float32: floatAVX2, bfloat16: rounding(floatAVX2, roundFloatsAVX2),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2,
-	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, mulInt8: mulInt8AVX2, int4Height: 4, mulInt4: mulInt4AVX2,
+	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, int8Few: 2, mulInt8: mulInt8AVX2,
+	int4PerWord: 1, roundInt4: roundInt4Float32, int4Height: 4, mulInt4: mulInt4AVX2,
+	quantizeInt4: quantizeInt4AVX2, int4Int8Height: 3, int4Int8Few: 3, mulInt4Int8: mulInt4Int8AVX2,
 }
 
 // gemmAVX512 has the AVX2 form of int8 products, gemmVNNI one of its own; gemmBF16 is for CPUs that multiply bfloat16 too.
@@ -28,13 +30,15 @@ func avx512Kernels() gemmKernels {
 
 func vnniKernels() gemmKernels {
 	g := avx512Kernels()
-	g.activation, g.quantize, g.int8Height, g.mulInt8 = 1, quantizeRowAVX512, 14, mulInt8AVX512
+	g.activation, g.quantize, g.int8Height, g.int8Few, g.mulInt8 = 1, quantizeRowAVX512, 14, 16, mulInt8AVX512
+	g.quantizeInt4, g.int4Int8Height, g.int4Int8Few, g.mulInt4Int8 = quantizeInt4AVX512, 14, 16, mulInt4Int8AVX512
 	return g
 }
 
 func bf16Kernels() gemmKernels {
 	g := vnniKernels()
 	g.bfloat16 = panelKernels{14, true, 2, false, stripBF16, packColumnsBF16, packRowsBF16}
+	g.int4PerWord, g.roundInt4, g.int4Height, g.mulInt4 = 2, roundInt4Pairs, 12, mulInt4AVX512BF16
 	return g
 }
 
@@ -71,9 +75,6 @@ func widenAVX512(dst, src []float32, n int)
 func widenAVX2(dst, src []float32, n int)
 
 //go:noescape
-func peakBF16(rounds int)
-
-//go:noescape
 func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 
 //go:noescape
@@ -102,12 +103,6 @@ func packRowsAVX512(dst, src []float32, stride, n, k int)
 
 //go:noescape
 func packRowsAVX2(dst, src []float32, stride, n, k int)
-
-//go:noescape
-func peakAVX512(rounds int)
-
-//go:noescape
-func peakAVX2(rounds int)
 
 // pause tells the core that it is busy waiting.
 func pause()

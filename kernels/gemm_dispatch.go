@@ -40,14 +40,25 @@ type gemmKernels struct {
 	quantize   func(dst []byte, x []float32) (scale float32)
 
 	// mulInt8 computes y [m, n] = rowScale·scale·(x·qᵀ) from the panels of a PackedInt8; k counts fours of inputs, strides
-	// are in elements.
-	int8Height int
-	mulInt8    func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
+	// are in elements. m is at most int8Height, or, where there are no more rows than int8Few, that.
+	int8Height, int8Few int
+	mulInt8             func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 
-	// mulInt4 computes y [m, n] = x·ŵᵀ from the panels of a PackedInt4: within a group a chain of multiply-adds x·q from
-	// zero, whose end is scaled and added to those of the groups before.
-	int4Height int
-	mulInt4    func(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
+	// roundInt4 rounds a row's activations to bfloat16, each group filled up with zeros to a multiple of eight, in the form
+	// and order that mulInt4 reads: int4PerWord to a word. mulInt4 computes y [m, n] = x·ŵᵀ from the panels of a
+	// PackedInt4: within a group, of so many words, a chain of multiply-adds x·q from zero, whose end is scaled and added to
+	// those of the groups before.
+	int4PerWord int
+	roundInt4   func(dst []uint32, x []float32, group int)
+	int4Height  int
+	mulInt4     func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+
+	// quantizeInt4 is QuantizeRowInt8. mulInt4Int8 computes y [m, n] = rowScale·(x·ŵᵀ) from the panels of a PackedInt4; the sum of
+	// row i's group g starts at start[g*startRow+i], which is -8·Σx, since weights stand there with 8 added. m is at most
+	// int4Int8Height, or, where there are no more rows than int4Int8Few, that.
+	quantizeInt4                func(q []int8, x []float32) (scale float32)
+	int4Int8Height, int4Int8Few int
+	mulInt4Int8                 func(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 }
 
 // panelWidth is the number of columns of a panel.
@@ -57,7 +68,9 @@ var gemmRef = gemmKernels{
 	float32:       panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef},
 	bfloat16:      rounding(panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef}, roundFloatsRef),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef,
-	activation: 1, quantize: quantizeRef, int8Height: 4, mulInt8: mulInt8Ref, int4Height: 4, mulInt4: mulInt4Ref,
+	activation: 1, quantize: quantizeRef, int8Height: 4, int8Few: 4, mulInt8: mulInt8Ref,
+	int4PerWord: 1, roundInt4: roundInt4Float32, int4Height: 4, mulInt4: mulInt4Ref,
+	quantizeInt4: QuantizeRowInt8, int4Int8Height: 4, int4Int8Few: 4, mulInt4Int8: mulInt4Int8Ref,
 }
 
 // rounding returns kernels that round the elements that they pack to bfloat16.

@@ -5,6 +5,7 @@ package kernels
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 )
 
 //go:noescape
@@ -14,10 +15,22 @@ func mulInt8AVX512(y []float32, yRow int, x []byte, xRow int, q []int8, panel in
 func mulInt8AVX2(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 
 //go:noescape
-func mulInt4AVX512(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
+func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
 
 //go:noescape
-func mulInt4AVX2(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
+func mulInt4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+
+//go:noescape
+func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+
+//go:noescape
+func roundInt4AVX512BF16(dst []uint32, x []float32)
+
+//go:noescape
+func mulInt4Int8AVX512(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
+
+//go:noescape
+func mulInt4Int8AVX2(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 
 //go:noescape
 func absMaxAVX512(x []float32) uint32
@@ -26,16 +39,19 @@ func absMaxAVX512(x []float32) uint32
 func absMax8AVX2(x []float32) uint32
 
 //go:noescape
-func quantizeAVX512(dst []byte, x []float32, scale float32)
+func quantizeAVX512(dst []byte, x []float32, scale float32, offset int32)
 
 //go:noescape
-func quantize8AVX2(dst []byte, x []float32, scale float32)
+func quantizeInt16AVX2(dst []byte, x []float32, scale float32)
+
+//go:noescape
+func quantizeInt8AVX2(dst []byte, x []float32, scale float32)
 
 // quantizeRowAVX512 writes bytes with 128 added.
 func quantizeRowAVX512(dst []byte, x []float32) float32 {
 	s, ok := scaleInt8(absMaxAVX512(x))
 	if ok {
-		quantizeAVX512(dst, x, s)
+		quantizeAVX512(dst, x, s, 128)
 		return s
 	}
 	for i := range dst {
@@ -44,8 +60,22 @@ func quantizeRowAVX512(dst []byte, x []float32) float32 {
 	return s
 }
 
-// quantizeRowAVX2 writes int16.
-func quantizeRowAVX2(dst []byte, x []float32) float32 {
+func quantizeInt4AVX512(q []int8, x []float32) float32 {
+	s, ok := scaleInt8(absMaxAVX512(x))
+	if ok {
+		quantizeAVX512(bytesOf(q), x, s, 0)
+		return s
+	}
+	clear(q)
+	return s
+}
+
+func bytesOf(q []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
+}
+
+// absMaxAVX2 returns the bits of the greatest |x|.
+func absMaxAVX2(x []float32) uint32 {
 	whole := len(x) &^ 7
 	var greatest uint32
 	if whole > 0 {
@@ -54,17 +84,54 @@ func quantizeRowAVX2(dst []byte, x []float32) float32 {
 	for _, v := range x[whole:] {
 		greatest = max(greatest, math.Float32bits(v)&^(1<<31))
 	}
-	s, ok := scaleInt8(greatest)
+	return greatest
+}
+
+// quantizeRowAVX2 writes int16.
+func quantizeRowAVX2(dst []byte, x []float32) float32 {
+	s, ok := scaleInt8(absMaxAVX2(x))
 	if !ok {
 		clear(dst)
 		return s
 	}
+	whole := len(x) &^ 7
 	if whole > 0 {
-		quantize8AVX2(dst, x[:whole], s)
+		quantizeInt16AVX2(dst, x[:whole], s)
 	}
 	for i, v := range x[whole:] {
-		q := int16(max(-127, min(127, math.RoundToEven(float64(v/s)))))
-		binary.LittleEndian.PutUint16(dst[2*(whole+i):], uint16(q))
+		binary.LittleEndian.PutUint16(dst[2*(whole+i):], uint16(int16(roundInt8(v/s))))
 	}
 	return s
+}
+
+func quantizeInt4AVX2(q []int8, x []float32) float32 {
+	s, ok := scaleInt8(absMaxAVX2(x))
+	if !ok {
+		clear(q)
+		return s
+	}
+	whole := len(x) &^ 7
+	if whole > 0 {
+		quantizeInt8AVX2(bytesOf(q), x[:whole], s)
+	}
+	for i, v := range x[whole:] {
+		q[whole+i] = roundInt8(v / s)
+	}
+	return s
+}
+
+// roundInt4Pairs writes pairs of bfloat16, the first in the lower half: inputs 0 and 2 of each eight, 4 and 6, 1 and 3, 5 and 7.
+func roundInt4Pairs(dst []uint32, x []float32, group int) {
+	if group%8 == 0 {
+		roundInt4AVX512BF16(dst, x)
+		return
+	}
+	for ; len(x) > 0; x = x[group:] {
+		for w := 0; w < group; w += 8 {
+			var eight [8]float32
+			copy(eight[:], x[w:group])
+			roundInt4AVX512BF16(dst, eight[:])
+			dst = dst[4:]
+		}
+	}
 }

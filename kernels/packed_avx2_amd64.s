@@ -24,7 +24,7 @@ GLOBL iota16<>(SB), RODATA|NOPTR, $64
 
 // Activations are int16; weights are widened to int16 and VPMADDWD sums pairs of products in int32, which cannot
 // overflow there. Up to 2 x 16: Y0-Y7 accumulators, four a row, each the pairs of four outputs; Y8 weights; Y9, Y10
-// products; Y12, Y13 four activations of a row. General registers as in mulInt8AVX512.
+// products; Y12, Y13 four activations of a row. General registers as in mulInt8AVX512, R12 for BX.
 // func mulInt8AVX2(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 TEXT ·mulInt8AVX2(SB), NOSPLIT, $0-192
 	MOVQ y_base+0(FP), R13
@@ -218,8 +218,8 @@ loop:
 	RET
 
 // dst[i] = x[i]/scale rounded to even and held to ±127, as int16, for a positive multiple of eight elements.
-// func quantize8AVX2(dst []byte, x []float32, scale float32)
-TEXT ·quantize8AVX2(SB), NOSPLIT, $0-52
+// func quantizeInt16AVX2(dst []byte, x []float32, scale float32)
+TEXT ·quantizeInt16AVX2(SB), NOSPLIT, $0-52
 	MOVQ dst_base+0(FP), DI
 	MOVQ x_base+24(FP), SI
 	MOVQ x_len+32(FP), CX
@@ -246,25 +246,57 @@ loop:
 	VZEROUPPER
 	RET
 
-// An arithmetic shift brings a word's highest four bits down with their sign. Up to 4 x 16: Y0-Y7 accumulators, two a
-// row; Y8, Y9 words; Y10, Y11 weights; Y12, Y13 broadcast x in turn, and masks of the last columns; Y14 is free.
+// dst[i] = x[i]/scale rounded to even and held to ±127, as int8, for a positive multiple of eight elements.
+// func quantizeInt8AVX2(dst []byte, x []float32, scale float32)
+TEXT ·quantizeInt8AVX2(SB), NOSPLIT, $0-52
+	MOVQ dst_base+0(FP), DI
+	MOVQ x_base+24(FP), SI
+	MOVQ x_len+32(FP), CX
+	VBROADCASTSS scale+48(FP), Y1
+	MOVL $-127, AX
+	VMOVD AX, X2
+	VPBROADCASTD X2, Y2
+	MOVL $127, AX
+	VMOVD AX, X3
+	VPBROADCASTD X3, Y3
+loop:
+	VMOVUPS (SI), Y0
+	VDIVPS Y1, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPMAXSD Y2, Y0, Y0
+	VPMINSD Y3, Y0, Y0
+	VEXTRACTI128 $1, Y0, X4
+	VPACKSSDW X4, X0, X0
+	VPACKSSWB X0, X0, X0
+	VMOVQ X0, (DI)
+	ADDQ $32, SI
+	ADDQ $8, DI
+	SUBQ $8, CX
+	JGT loop
+	VZEROUPPER
+	RET
+
+// Activations as for mulInt4AVX512. With the highest bit of each four inverted these are two's complement, and an arithmetic
+// shift brings a word's highest four bits down with their sign. Up to 4 x 16: Y0-Y7 accumulators, two a row; Y8, Y9 words;
+// Y10, Y11 weights; Y12, Y13 broadcast x in turn, and masks of the last columns; Y15 the bits to invert; Y14 is free.
 // General registers as in mulInt4AVX512.
-// func mulInt4AVX2(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int)
-TEXT ·mulInt4AVX2(SB), NOSPLIT, $16-160
+// func mulInt4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+TEXT ·mulInt4AVX2(SB), NOSPLIT, $8-128
 	MOVQ y_base+0(FP), R13
 	MOVQ yRow+24(FP), R14
 	MOVQ xRow+56(FP), R9
 	MOVQ q_base+64(FP), DI
 	MOVQ panel+88(FP), DX
-	MOVQ n+136(FP), AX
+	MOVQ n+104(FP), AX
 	SHLQ $2, R14
 	SHLQ $2, R9
 	SHLQ $2, DX
-	MOVQ scale_base+96(FP), CX
-	MOVQ CX, at-16(SP)
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R9)(R9*4), R11
-	MOVQ m+128(FP), CX
+	MOVQ m+96(FP), CX
+	MOVL $0x88888888, R15
+	VMOVD R15, X15
+	VPBROADCASTD X15, Y15
 	CMPQ CX, $1
 	JEQ m1
 	CMPQ CX, $2
@@ -274,8 +306,7 @@ TEXT ·mulInt4AVX2(SB), NOSPLIT, $16-160
 
 m4:
 	MOVQ DI, R12
-	MOVQ at-16(SP), BX
-	MOVQ groups+144(FP), CX
+	MOVQ groups+112(FP), CX
 	MOVQ CX, left-8(SP)
 	MOVQ x_base+32(FP), SI
 group4:
@@ -287,14 +318,12 @@ group4:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ group+152(FP), CX
+	MOVQ words+120(FP), CX
 word4:
-	VMOVDQU (R12), Y8
-	VMOVDQU 32(R12), Y9
+	VPXOR (R12), Y15, Y8
+	VPXOR 32(R12), Y15, Y9
 	ADDQ $64, R12
 	MOVL $8, R15
-	CMPQ CX, R15
-	CMOVQLT CX, R15
 input4:
 	VPSRAD $28, Y8, Y10
 	VPSRAD $28, Y9, Y11
@@ -317,10 +346,10 @@ input4:
 	ADDQ $4, SI
 	DECQ R15
 	JNZ input4
-	SUBQ $8, CX
-	JGT word4
-	VMOVUPS (BX), Y10
-	VMOVUPS 32(BX), Y11
+	DECQ CX
+	JNZ word4
+	VMOVUPS (R12), Y10
+	VMOVUPS 32(R12), Y11
 	VPCMPEQD Y12, Y12, Y12
 	VPCMPEQD Y13, Y13, Y13
 	CMPQ AX, $16
@@ -330,9 +359,10 @@ input4:
 	VPCMPGTD iota16<>+0(SB), Y13, Y12
 	VPCMPGTD iota16<>+32(SB), Y13, Y13
 masked4:
+	ADDQ $64, R12
 	MOVQ R13, CX
 	MOVQ left-8(SP), R15
-	CMPQ R15, groups+144(FP)
+	CMPQ R15, groups+112(FP)
 	JEQ first4
 	VMASKMOVPS 0(CX), Y12, Y14
 	VFMADD231PS Y10, Y0, Y14
@@ -385,12 +415,8 @@ first4:
 	VMASKMOVPS Y14, Y13, 32(CX)
 	ADDQ R14, CX
 flushed4:
-	ADDQ $64, BX
 	DECQ left-8(SP)
 	JNZ group4
-	MOVQ scalePanel+120(FP), CX
-	SHLQ $2, CX
-	ADDQ CX, at-16(SP)
 	ADDQ $64, R13
 	LEAQ (DI)(DX*1), DI
 	SUBQ $16, AX
@@ -399,8 +425,7 @@ flushed4:
 
 m3:
 	MOVQ DI, R12
-	MOVQ at-16(SP), BX
-	MOVQ groups+144(FP), CX
+	MOVQ groups+112(FP), CX
 	MOVQ CX, left-8(SP)
 	MOVQ x_base+32(FP), SI
 group3:
@@ -410,14 +435,12 @@ group3:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ group+152(FP), CX
+	MOVQ words+120(FP), CX
 word3:
-	VMOVDQU (R12), Y8
-	VMOVDQU 32(R12), Y9
+	VPXOR (R12), Y15, Y8
+	VPXOR 32(R12), Y15, Y9
 	ADDQ $64, R12
 	MOVL $8, R15
-	CMPQ CX, R15
-	CMOVQLT CX, R15
 input3:
 	VPSRAD $28, Y8, Y10
 	VPSRAD $28, Y9, Y11
@@ -437,10 +460,10 @@ input3:
 	ADDQ $4, SI
 	DECQ R15
 	JNZ input3
-	SUBQ $8, CX
-	JGT word3
-	VMOVUPS (BX), Y10
-	VMOVUPS 32(BX), Y11
+	DECQ CX
+	JNZ word3
+	VMOVUPS (R12), Y10
+	VMOVUPS 32(R12), Y11
 	VPCMPEQD Y12, Y12, Y12
 	VPCMPEQD Y13, Y13, Y13
 	CMPQ AX, $16
@@ -450,9 +473,10 @@ input3:
 	VPCMPGTD iota16<>+0(SB), Y13, Y12
 	VPCMPGTD iota16<>+32(SB), Y13, Y13
 masked3:
+	ADDQ $64, R12
 	MOVQ R13, CX
 	MOVQ left-8(SP), R15
-	CMPQ R15, groups+144(FP)
+	CMPQ R15, groups+112(FP)
 	JEQ first3
 	VMASKMOVPS 0(CX), Y12, Y14
 	VFMADD231PS Y10, Y0, Y14
@@ -493,12 +517,8 @@ first3:
 	VMASKMOVPS Y14, Y13, 32(CX)
 	ADDQ R14, CX
 flushed3:
-	ADDQ $64, BX
 	DECQ left-8(SP)
 	JNZ group3
-	MOVQ scalePanel+120(FP), CX
-	SHLQ $2, CX
-	ADDQ CX, at-16(SP)
 	ADDQ $64, R13
 	LEAQ (DI)(DX*1), DI
 	SUBQ $16, AX
@@ -507,8 +527,7 @@ flushed3:
 
 m2:
 	MOVQ DI, R12
-	MOVQ at-16(SP), BX
-	MOVQ groups+144(FP), CX
+	MOVQ groups+112(FP), CX
 	MOVQ CX, left-8(SP)
 	MOVQ x_base+32(FP), SI
 group2:
@@ -516,14 +535,12 @@ group2:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ group+152(FP), CX
+	MOVQ words+120(FP), CX
 word2:
-	VMOVDQU (R12), Y8
-	VMOVDQU 32(R12), Y9
+	VPXOR (R12), Y15, Y8
+	VPXOR 32(R12), Y15, Y9
 	ADDQ $64, R12
 	MOVL $8, R15
-	CMPQ CX, R15
-	CMOVQLT CX, R15
 input2:
 	VPSRAD $28, Y8, Y10
 	VPSRAD $28, Y9, Y11
@@ -540,10 +557,10 @@ input2:
 	ADDQ $4, SI
 	DECQ R15
 	JNZ input2
-	SUBQ $8, CX
-	JGT word2
-	VMOVUPS (BX), Y10
-	VMOVUPS 32(BX), Y11
+	DECQ CX
+	JNZ word2
+	VMOVUPS (R12), Y10
+	VMOVUPS 32(R12), Y11
 	VPCMPEQD Y12, Y12, Y12
 	VPCMPEQD Y13, Y13, Y13
 	CMPQ AX, $16
@@ -553,9 +570,10 @@ input2:
 	VPCMPGTD iota16<>+0(SB), Y13, Y12
 	VPCMPGTD iota16<>+32(SB), Y13, Y13
 masked2:
+	ADDQ $64, R12
 	MOVQ R13, CX
 	MOVQ left-8(SP), R15
-	CMPQ R15, groups+144(FP)
+	CMPQ R15, groups+112(FP)
 	JEQ first2
 	VMASKMOVPS 0(CX), Y12, Y14
 	VFMADD231PS Y10, Y0, Y14
@@ -584,12 +602,8 @@ first2:
 	VMASKMOVPS Y14, Y13, 32(CX)
 	ADDQ R14, CX
 flushed2:
-	ADDQ $64, BX
 	DECQ left-8(SP)
 	JNZ group2
-	MOVQ scalePanel+120(FP), CX
-	SHLQ $2, CX
-	ADDQ CX, at-16(SP)
 	ADDQ $64, R13
 	LEAQ (DI)(DX*1), DI
 	SUBQ $16, AX
@@ -598,21 +612,18 @@ flushed2:
 
 m1:
 	MOVQ DI, R12
-	MOVQ at-16(SP), BX
-	MOVQ groups+144(FP), CX
+	MOVQ groups+112(FP), CX
 	MOVQ CX, left-8(SP)
 	MOVQ x_base+32(FP), SI
 group1:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ group+152(FP), CX
+	MOVQ words+120(FP), CX
 word1:
-	VMOVDQU (R12), Y8
-	VMOVDQU 32(R12), Y9
+	VPXOR (R12), Y15, Y8
+	VPXOR 32(R12), Y15, Y9
 	ADDQ $64, R12
 	MOVL $8, R15
-	CMPQ CX, R15
-	CMOVQLT CX, R15
 input1:
 	VPSRAD $28, Y8, Y10
 	VPSRAD $28, Y9, Y11
@@ -626,10 +637,10 @@ input1:
 	ADDQ $4, SI
 	DECQ R15
 	JNZ input1
-	SUBQ $8, CX
-	JGT word1
-	VMOVUPS (BX), Y10
-	VMOVUPS 32(BX), Y11
+	DECQ CX
+	JNZ word1
+	VMOVUPS (R12), Y10
+	VMOVUPS 32(R12), Y11
 	VPCMPEQD Y12, Y12, Y12
 	VPCMPEQD Y13, Y13, Y13
 	CMPQ AX, $16
@@ -639,9 +650,10 @@ input1:
 	VPCMPGTD iota16<>+0(SB), Y13, Y12
 	VPCMPGTD iota16<>+32(SB), Y13, Y13
 masked1:
+	ADDQ $64, R12
 	MOVQ R13, CX
 	MOVQ left-8(SP), R15
-	CMPQ R15, groups+144(FP)
+	CMPQ R15, groups+112(FP)
 	JEQ first1
 	VMASKMOVPS 0(CX), Y12, Y14
 	VFMADD231PS Y10, Y0, Y14
@@ -658,14 +670,377 @@ first1:
 	VMASKMOVPS Y14, Y13, 32(CX)
 	ADDQ R14, CX
 flushed1:
-	ADDQ $64, BX
 	DECQ left-8(SP)
 	JNZ group1
-	MOVQ scalePanel+120(FP), CX
-	SHLQ $2, CX
-	ADDQ CX, at-16(SP)
 	ADDQ $64, R13
 	LEAQ (DI)(DX*1), DI
+	SUBQ $16, AX
+	JGT m1
+	JMP done
+
+done:
+	VZEROUPPER
+	RET
+
+DATA nibbles<>+0(SB)/4, $0x0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $4
+
+// VPMADDUBSW multiplies weights, unsigned bytes q+8, with signed activations and sums pairs in int16, which four products of
+// at most 15·127 fit; VPMADDWD with ones sums pairs of those in int32. The sums start at -8·Σx. Up to 3 x 16: Y0-Y5
+// accumulators, two a row; Y6-Y9 weights: inputs 0 to 3 and 4 to 7 of outputs 0 to 7, then of 8 to 15; Y10, Y11 eight
+// activations of a row; Y12, Y13 sums, and masks of the last columns; Y14 the mask of the low half of a byte; Y15 ones.
+// General registers as in mulInt4Int8AVX512.
+// func mulInt4Int8AVX2(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
+TEXT ·mulInt4Int8AVX2(SB), 0, $1880-184
+	MOVQ y_base+0(FP), R13
+	MOVQ yRow+24(FP), R14
+	MOVQ xRow+56(FP), R9
+	MOVQ q_base+96(FP), DI
+	MOVQ panel+120(FP), DX
+	MOVQ n+160(FP), AX
+	SHLQ $2, R14
+	SHLQ $2, DX
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R9)(R9*4), R11
+	LEAQ memory-1880(SP), CX
+	ADDQ $63, CX
+	ANDQ $-64, CX
+	MOVQ CX, totals-8(SP)
+	MOVQ m+152(FP), CX
+	VPBROADCASTD nibbles<>(SB), Y14
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLW $15, Y15, Y15
+	CMPQ CX, $1
+	JEQ m1
+	CMPQ CX, $2
+	JEQ m2
+
+m3:
+	MOVQ totals-8(SP), CX
+	VPXOR Y12, Y12, Y12
+	VMOVDQA Y12, 0(CX)
+	VMOVDQA Y12, 32(CX)
+	VMOVDQA Y12, 64(CX)
+	VMOVDQA Y12, 96(CX)
+	VMOVDQA Y12, 128(CX)
+	VMOVDQA Y12, 160(CX)
+	MOVQ DI, R15
+	MOVQ x_base+32(FP), SI
+	MOVQ groups+168(FP), CX
+	MOVQ CX, left-16(SP)
+	MOVQ start_base+64(FP), CX
+	MOVQ CX, start-24(SP)
+group3:
+	MOVQ start-24(SP), CX
+	VPBROADCASTD 0(CX), Y0
+	VMOVDQA Y0, Y1
+	VPBROADCASTD 4(CX), Y2
+	VMOVDQA Y2, Y3
+	VPBROADCASTD 8(CX), Y4
+	VMOVDQA Y4, Y5
+	MOVQ startRow+88(FP), CX
+	SHLQ $2, CX
+	ADDQ CX, start-24(SP)
+	MOVQ words+176(FP), CX
+word3:
+	VMOVDQU 0(R15), Y7
+	VPAND Y7, Y14, Y6
+	VPSRLD $4, Y7, Y7
+	VPAND Y7, Y14, Y7
+	VMOVDQU 32(R15), Y9
+	VPAND Y9, Y14, Y8
+	VPSRLD $4, Y9, Y9
+	VPAND Y9, Y14, Y9
+	VPBROADCASTD (SI), Y10
+	VPBROADCASTD 4(SI), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y0, Y0
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y1, Y1
+	VPBROADCASTD (SI)(R9*1), Y10
+	VPBROADCASTD 4(SI)(R9*1), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y2, Y2
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y3, Y3
+	VPBROADCASTD (SI)(R9*2), Y10
+	VPBROADCASTD 4(SI)(R9*2), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y4, Y4
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y5, Y5
+	ADDQ $8, SI
+	ADDQ $64, R15
+	DECQ CX
+	JNZ word3
+	MOVQ totals-8(SP), CX
+	VCVTDQ2PS Y0, Y0
+	VMULPS 0(R15), Y0, Y0
+	VADDPS 0(CX), Y0, Y0
+	VMOVAPS Y0, 0(CX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS 32(R15), Y1, Y1
+	VADDPS 32(CX), Y1, Y1
+	VMOVAPS Y1, 32(CX)
+	VCVTDQ2PS Y2, Y2
+	VMULPS 0(R15), Y2, Y2
+	VADDPS 64(CX), Y2, Y2
+	VMOVAPS Y2, 64(CX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS 32(R15), Y3, Y3
+	VADDPS 96(CX), Y3, Y3
+	VMOVAPS Y3, 96(CX)
+	VCVTDQ2PS Y4, Y4
+	VMULPS 0(R15), Y4, Y4
+	VADDPS 128(CX), Y4, Y4
+	VMOVAPS Y4, 128(CX)
+	VCVTDQ2PS Y5, Y5
+	VMULPS 32(R15), Y5, Y5
+	VADDPS 160(CX), Y5, Y5
+	VMOVAPS Y5, 160(CX)
+	ADDQ $64, R15
+	DECQ left-16(SP)
+	JNZ group3
+	VPCMPEQD Y12, Y12, Y12
+	VPCMPEQD Y13, Y13, Y13
+	CMPQ AX, $16
+	JGE masked3
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
+masked3:
+	MOVQ totals-8(SP), CX
+	MOVQ rowScale_base+128(FP), R15
+	MOVQ R13, SI
+	VBROADCASTSS 0(R15), Y11
+	VMULPS 0(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 32(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	VBROADCASTSS 4(R15), Y11
+	VMULPS 64(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 96(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	VBROADCASTSS 8(R15), Y11
+	VMULPS 128(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 160(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	ADDQ $64, R13
+	ADDQ DX, DI
+	SUBQ $16, AX
+	JGT m3
+	JMP done
+
+m2:
+	MOVQ totals-8(SP), CX
+	VPXOR Y12, Y12, Y12
+	VMOVDQA Y12, 0(CX)
+	VMOVDQA Y12, 32(CX)
+	VMOVDQA Y12, 64(CX)
+	VMOVDQA Y12, 96(CX)
+	MOVQ DI, R15
+	MOVQ x_base+32(FP), SI
+	MOVQ groups+168(FP), CX
+	MOVQ CX, left-16(SP)
+	MOVQ start_base+64(FP), CX
+	MOVQ CX, start-24(SP)
+group2:
+	MOVQ start-24(SP), CX
+	VPBROADCASTD 0(CX), Y0
+	VMOVDQA Y0, Y1
+	VPBROADCASTD 4(CX), Y2
+	VMOVDQA Y2, Y3
+	MOVQ startRow+88(FP), CX
+	SHLQ $2, CX
+	ADDQ CX, start-24(SP)
+	MOVQ words+176(FP), CX
+word2:
+	VMOVDQU 0(R15), Y7
+	VPAND Y7, Y14, Y6
+	VPSRLD $4, Y7, Y7
+	VPAND Y7, Y14, Y7
+	VMOVDQU 32(R15), Y9
+	VPAND Y9, Y14, Y8
+	VPSRLD $4, Y9, Y9
+	VPAND Y9, Y14, Y9
+	VPBROADCASTD (SI), Y10
+	VPBROADCASTD 4(SI), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y0, Y0
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y1, Y1
+	VPBROADCASTD (SI)(R9*1), Y10
+	VPBROADCASTD 4(SI)(R9*1), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y2, Y2
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y3, Y3
+	ADDQ $8, SI
+	ADDQ $64, R15
+	DECQ CX
+	JNZ word2
+	MOVQ totals-8(SP), CX
+	VCVTDQ2PS Y0, Y0
+	VMULPS 0(R15), Y0, Y0
+	VADDPS 0(CX), Y0, Y0
+	VMOVAPS Y0, 0(CX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS 32(R15), Y1, Y1
+	VADDPS 32(CX), Y1, Y1
+	VMOVAPS Y1, 32(CX)
+	VCVTDQ2PS Y2, Y2
+	VMULPS 0(R15), Y2, Y2
+	VADDPS 64(CX), Y2, Y2
+	VMOVAPS Y2, 64(CX)
+	VCVTDQ2PS Y3, Y3
+	VMULPS 32(R15), Y3, Y3
+	VADDPS 96(CX), Y3, Y3
+	VMOVAPS Y3, 96(CX)
+	ADDQ $64, R15
+	DECQ left-16(SP)
+	JNZ group2
+	VPCMPEQD Y12, Y12, Y12
+	VPCMPEQD Y13, Y13, Y13
+	CMPQ AX, $16
+	JGE masked2
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
+masked2:
+	MOVQ totals-8(SP), CX
+	MOVQ rowScale_base+128(FP), R15
+	MOVQ R13, SI
+	VBROADCASTSS 0(R15), Y11
+	VMULPS 0(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 32(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	VBROADCASTSS 4(R15), Y11
+	VMULPS 64(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 96(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	ADDQ $64, R13
+	ADDQ DX, DI
+	SUBQ $16, AX
+	JGT m2
+	JMP done
+
+m1:
+	MOVQ totals-8(SP), CX
+	VPXOR Y12, Y12, Y12
+	VMOVDQA Y12, 0(CX)
+	VMOVDQA Y12, 32(CX)
+	MOVQ DI, R15
+	MOVQ x_base+32(FP), SI
+	MOVQ groups+168(FP), CX
+	MOVQ CX, left-16(SP)
+	MOVQ start_base+64(FP), CX
+	MOVQ CX, start-24(SP)
+group1:
+	MOVQ start-24(SP), CX
+	VPBROADCASTD 0(CX), Y0
+	VMOVDQA Y0, Y1
+	MOVQ startRow+88(FP), CX
+	SHLQ $2, CX
+	ADDQ CX, start-24(SP)
+	MOVQ words+176(FP), CX
+word1:
+	VMOVDQU 0(R15), Y7
+	VPAND Y7, Y14, Y6
+	VPSRLD $4, Y7, Y7
+	VPAND Y7, Y14, Y7
+	VMOVDQU 32(R15), Y9
+	VPAND Y9, Y14, Y8
+	VPSRLD $4, Y9, Y9
+	VPAND Y9, Y14, Y9
+	VPBROADCASTD (SI), Y10
+	VPBROADCASTD 4(SI), Y11
+	VPMADDUBSW Y10, Y6, Y12
+	VPMADDUBSW Y11, Y7, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y0, Y0
+	VPMADDUBSW Y10, Y8, Y12
+	VPMADDUBSW Y11, Y9, Y13
+	VPADDW Y13, Y12, Y12
+	VPMADDWD Y12, Y15, Y12
+	VPADDD Y12, Y1, Y1
+	ADDQ $8, SI
+	ADDQ $64, R15
+	DECQ CX
+	JNZ word1
+	MOVQ totals-8(SP), CX
+	VCVTDQ2PS Y0, Y0
+	VMULPS 0(R15), Y0, Y0
+	VADDPS 0(CX), Y0, Y0
+	VMOVAPS Y0, 0(CX)
+	VCVTDQ2PS Y1, Y1
+	VMULPS 32(R15), Y1, Y1
+	VADDPS 32(CX), Y1, Y1
+	VMOVAPS Y1, 32(CX)
+	ADDQ $64, R15
+	DECQ left-16(SP)
+	JNZ group1
+	VPCMPEQD Y12, Y12, Y12
+	VPCMPEQD Y13, Y13, Y13
+	CMPQ AX, $16
+	JGE masked1
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y13
+	VPCMPGTD iota16<>+0(SB), Y13, Y12
+	VPCMPGTD iota16<>+32(SB), Y13, Y13
+masked1:
+	MOVQ totals-8(SP), CX
+	MOVQ rowScale_base+128(FP), R15
+	MOVQ R13, SI
+	VBROADCASTSS 0(R15), Y11
+	VMULPS 0(CX), Y11, Y10
+	VMASKMOVPS Y10, Y12, 0(SI)
+	VMULPS 32(CX), Y11, Y10
+	VMASKMOVPS Y10, Y13, 32(SI)
+	ADDQ R14, SI
+	ADDQ $64, R13
+	ADDQ DX, DI
 	SUBQ $16, AX
 	JGT m1
 	JMP done

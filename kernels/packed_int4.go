@@ -1,58 +1,95 @@
 package kernels
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+)
 
-// PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel,
-// dequantized in registers and multiplied with float32 activations.
+// PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel. It multiplies activations
+// in bfloat16 (MulT) or in 8 bits (MulTInt8).
 type PackedInt4 struct {
 	Out, In, Group int
-	// q holds panels of 16 outputs: for each group, for each eight inputs of it, one word of each output: two weights a
-	// byte in two's complement, the first input in the word's highest four bits. A group whose length is no
-	// multiple of eight ends in a word with unused bits.
+	// q holds panels of 16 outputs, each one group after another: for each eight inputs of the group one word of each output,
+	// then the scale of each output as the bits of a float32. So a product reads memory from its first byte to its last. Byte i
+	// of a word has input i of the eight in its low half and input 4+i in its high half, each with 8 added: a mask gives four
+	// unsigned bytes of consecutive inputs, a shift and a mask the other four, and each quarter of the two halfwords is one pair
+	// of inputs. Where the group's length is no multiple of eight, its last word ends in zero weights.
 	q []uint32
-	// scale holds for each panel and group the scales of its 16 outputs.
-	scale []float32
 }
 
-// PackInt4 packs q, [out, in] in -8..7, with scale [out, in/group]. group divides in.
+// PackInt4 packs q, [out, in] in -8..7, with scale [out, in/group]. group divides in and is at most 2¹⁷, so that a sum of products fits
+// 32 bits.
 func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
-	if group < 1 || in%group != 0 || len(q) < out*in || len(scale) < out*(in/group) {
+	if group < 1 || group > 1<<17 || in%group != 0 || len(q) < out*in || len(scale) < out*(in/group) {
 		panic(fmt.Sprintf("kernels: PackInt4 of %d weights and %d scales as [%d, %d] in groups of %d", len(q), len(scale), out, in, group))
 	}
 	p := &PackedInt4{Out: out, In: in, Group: group}
-	groups, panels := in/group, panelsOf(out)
-	p.q = aligned[uint32](panels * p.panel())
-	p.scale = aligned[float32](panels * panelWidth * groups)
+	groups, words := in/group, p.words()
+	p.q = aligned[uint32](panelsOf(out) * p.panel())
 	for o := range out {
-		words := p.q[o/panelWidth*p.panel()+o%panelWidth:]
-		for i, v := range q[o*in : (o+1)*in] {
-			if v < -8 || v > 7 {
-				panic(fmt.Sprintf("kernels: PackInt4 weight [%d, %d] is %d, not in -8..7", o, i, v))
-			}
-			g, j := i/group, i%group
-			words[(g*p.words()+j/8)*panelWidth] |= uint32(v&15) << (28 - 4*(j%8))
-		}
+		column := p.q[o/panelWidth*p.panel()+o%panelWidth:]
 		for g := range groups {
-			p.scale[(o/panelWidth*groups+g)*panelWidth+o%panelWidth] = scale[o*groups+g]
+			lines := column[g*(words+1)*panelWidth:]
+			for w := range words {
+				lines[w*panelWidth] = 0x88888888
+			}
+			for j, v := range q[o*in+g*group : o*in+(g+1)*group] {
+				if v < -8 || v > 7 {
+					panic(fmt.Sprintf("kernels: PackInt4 weight [%d, %d] is %d, not in -8..7", o, g*group+j, v))
+				}
+				lines[j/8*panelWidth] ^= uint32(v&15) << int4Shift(j)
+			}
+			lines[words*panelWidth] = math.Float32bits(scale[o*groups+g])
 		}
 	}
 	return p
 }
 
-// words returns the number of words of a group of one output, panel those of a panel.
+// int4Shift returns where the four bits of a group's input j stand in their word.
+func int4Shift(j int) int { return j%4*8 + j%8/4*4 }
+
+// words returns the number of words of a group of one output, panel that of a panel's words and scales.
 func (p *PackedInt4) words() int { return (p.Group + 7) / 8 }
-func (p *PackedInt4) panel() int { return p.In / p.Group * p.words() * panelWidth }
+func (p *PackedInt4) panel() int { return p.In / p.Group * (p.words() + 1) * panelWidth }
 
 // Bytes returns the bytes of the format: half a byte a weight and 4 a group's scale.
 func (p *PackedInt4) Bytes() int64 {
 	return int64(p.Out) * (int64(p.In+1)/2 + 4*int64(p.In/p.Group))
 }
 
-// MulT computes y = x·ŵᵀ with ŵ = scale·q; y is [rows, out], x is [rows, in]. Each row's result is the same bits whatever
-// the other rows and their number.
-func (p *PackedInt4) MulT(y, x []float32, rows int) {
-	checkLen("PackedInt4.MulT y", y, rows*p.Out)
-	checkLen("PackedInt4.MulT x", x, rows*p.In)
+// Row writes output o's weights, scale·q, to dst [in].
+func (p *PackedInt4) Row(dst []float32, o int) {
+	checkLen("PackedInt4.Row dst", dst, p.In)
+	if o < 0 || o >= p.Out {
+		panic(fmt.Sprintf("kernels: PackedInt4.Row %d of %d", o, p.Out))
+	}
+	column := p.q[o/panelWidth*p.panel()+o%panelWidth:]
+	for g := range p.In / p.Group {
+		lines := column[g*(p.words()+1)*panelWidth:]
+		scale := math.Float32frombits(lines[p.words()*panelWidth])
+		row := dst[g*p.Group : (g+1)*p.Group]
+		for j := range row {
+			row[j] = scale * float32(int32(lines[j/8*panelWidth]>>int4Shift(j)&15)-8)
+		}
+	}
+}
+
+// MulT computes y = x·ŵᵀ with ŵ = scale·q and x rounded to bfloat16, to nearest even; y is [rows, out], x is [rows, in]. A
+// group's products are summed in float32, its scale multiplies the sum, and the groups are added in ascending order. Each row's
+// result is the same bits whatever the other rows and their number.
+func (p *PackedInt4) MulT(y, x []float32, rows int) { p.multiply("MulT", y, x, rows, false) }
+
+// MulTInt8 computes y = x·ŵᵀ with ŵ = scale·q and each row of x quantized to int8 (see QuantizeRowInt8): a group's products
+// are summed in int32, its scale multiplies the sum, the groups are added in float32 in ascending order, and the row's scale
+// multiplies the total. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
+func (p *PackedInt4) MulTInt8(y, x []float32, rows int) { p.multiply("MulTInt8", y, x, rows, true) }
+
+func (p *PackedInt4) multiply(name string, y, x []float32, rows int, int8 bool) {
+	if len(y) < rows*p.Out || len(x) < rows*p.In {
+		panic(fmt.Sprintf("kernels: PackedInt4.%s of %d rows has y of %d and x of %d elements, want %d and %d", name, rows, len(y), len(x), rows*p.Out, rows*p.In))
+	}
 	if rows == 0 || p.Out == 0 {
 		return
 	}
@@ -61,12 +98,19 @@ func (p *PackedInt4) MulT(y, x []float32, rows int) {
 		return
 	}
 	c := freeInt4.get()
-	c.begin(p, y, x, rows)
-	work := rows*p.Out*p.In + 4*p.Out*p.In // unpacking a weight takes the time of four multiply-adds
+	c.begin(p, y, x, rows, int8)
+	prepare, task := c.round, c.task
+	work := rows*p.Out*p.In/2 + p.Out*p.In // in multiply-adds of float32
+	if int8 {
+		prepare, task = c.quantize, c.taskInt8
+		work = rows*p.Out*p.In/4 + p.Out*p.In
+	}
 	if c.grid = newGrid(rows, p.Out, work); work < serialWork {
-		c.multiply(0)
+		prepare(0, rows)
+		task(0)
 	} else {
-		Parallel(c.grid.tasks(), c.task)
+		ParallelRange(rows, 16, prepare)
+		Parallel(c.grid.tasks(), task)
 	}
 	c.end()
 }
@@ -76,18 +120,47 @@ type int4Call struct {
 	kernels *gemmKernels
 	w       *PackedInt4
 	y, x    []float32
+	rows    int
 	grid    grid
-	task    func(task int) // bound once
+
+	// The activations: rows of stride elements in which each group is filled up with zeros to a multiple of eight; of 8 bits
+	// with the scales of the rows and -8·Σq of each group (by group, then by row), or as gemmKernels.roundInt4 makes them.
+	stride   int
+	q        []int8
+	rowScale []float32
+	start    []int32
+	words    []uint32
+
+	// Bound once: a method value would be allocated in each call.
+	round, quantize func(lo, hi int)
+	task, taskInt8  func(task int)
 }
 
 var freeInt4 = newFreeList(64, func() *int4Call {
 	c := new(int4Call)
-	c.task = c.multiply
+	c.round, c.quantize, c.task, c.taskInt8 = c.roundRows, c.quantizeRows, c.multiply, c.multiplyInt8
 	return c
 })
 
-func (c *int4Call) begin(w *PackedInt4, y, x []float32, rows int) {
-	c.kernels, c.w, c.y, c.x = &active.Load().gemm, w, y, x
+func (c *int4Call) begin(w *PackedInt4, y, x []float32, rows int, int8 bool) {
+	c.kernels, c.w, c.y, c.x, c.rows = &active.Load().gemm, w, y, x, rows
+	groups, wide := w.In/w.Group, w.words()*8
+	if int8 {
+		c.stride = groups * wide
+		grow(&c.q, rows*c.stride)
+		grow(&c.rowScale, rows)
+		grow(&c.start, rows*groups)
+		return
+	}
+	c.stride = groups * wide / c.kernels.int4PerWord
+	grow(&c.words, rows*c.stride)
+}
+
+// grow makes x at least n long; what it held is lost.
+func grow[T any](x *[]T, n int) {
+	if len(*x) < n {
+		*x = make([]T, n)
+	}
 }
 
 func (c *int4Call) end() {
@@ -95,11 +168,89 @@ func (c *int4Call) end() {
 	freeInt4.put(c)
 }
 
+// quantizeRows quantizes rows lo to hi, and spreads them where groups have to be filled up.
+func (c *int4Call) quantizeRows(lo, hi int) {
+	in, group, wide := c.w.In, c.w.Group, c.w.words()*8
+	groups := in / group
+	for r := lo; r < hi; r++ {
+		row := c.q[r*c.stride : (r+1)*c.stride]
+		c.rowScale[r] = c.kernels.quantizeInt4(row[:in], c.x[r*in:(r+1)*in])
+		for g := groups - 1; g >= 0; g-- {
+			of := row[g*wide : (g+1)*wide]
+			if group < wide {
+				clear(of[copy(of, row[g*group:(g+1)*group]):])
+			}
+			c.start[g*c.rows+r] = -8 * sumInt8(of)
+		}
+	}
+}
+
+// sumInt8 sums a multiple of eight numbers, eight at a time: with 128 added they are unsigned bytes, whose sums fit halfwords.
+func sumInt8(q []int8) int32 {
+	var sum uint64
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
+	for i := 0; i < len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:]) ^ 0x8080808080808080
+		v = v&0x00ff00ff00ff00ff + v>>8&0x00ff00ff00ff00ff
+		sum += v * 0x0001000100010001 >> 48
+	}
+	return int32(sum) - 128*int32(len(q))
+}
+
+func (c *int4Call) roundRows(lo, hi int) {
+	for r := lo; r < hi; r++ {
+		c.kernels.roundInt4(c.words[r*c.stride:(r+1)*c.stride], c.x[r*c.w.In:(r+1)*c.w.In], c.w.Group)
+	}
+}
+
+// height returns the most rows of a strip.
+func (c *int4Call) height(tall, few int) int {
+	if c.rows <= few {
+		return few
+	}
+	return tall
+}
+
 func (c *int4Call) multiply(task int) {
-	w, panel, groups := c.w, c.w.panel(), c.w.In/c.w.Group
+	w, panel := c.w, c.w.panel()
 	c.grid.strips(task, c.kernels.int4Height, 4*panel, func(row0, m, panel0, panels int) {
 		j := panel0 * panelWidth
-		c.kernels.mulInt4(c.y[row0*w.Out+j:], w.Out, c.x[row0*w.In:], w.In, w.q[panel0*panel:], panel,
-			w.scale[panel0*groups*panelWidth:], groups*panelWidth, m, min(panels*panelWidth, w.Out-j), groups, w.Group)
+		c.kernels.mulInt4(c.y[row0*w.Out+j:], w.Out, c.words[row0*c.stride:], c.stride, w.q[panel0*panel:], panel,
+			m, min(panels*panelWidth, w.Out-j), w.In/w.Group, w.words())
 	})
+}
+
+func (c *int4Call) multiplyInt8(task int) {
+	w, panel := c.w, c.w.panel()
+	c.grid.strips(task, c.height(c.kernels.int4Int8Height, c.kernels.int4Int8Few), 4*panel, func(row0, m, panel0, panels int) {
+		j := panel0 * panelWidth
+		c.kernels.mulInt4Int8(c.y[row0*w.Out+j:], w.Out, c.q[row0*c.stride:], c.stride, c.start[row0:], c.rows, w.q[panel0*panel:], panel,
+			c.rowScale[row0:], m, min(panels*panelWidth, w.Out-j), w.In/w.Group, w.words())
+	})
+}
+
+// int4Order is the order in which the reference and float32 products take a word's eight inputs: from its highest bits down.
+var int4Order = [8]int{7, 3, 6, 2, 5, 1, 4, 0}
+
+// roundInt4Float32 writes the activations rounded to bfloat16 as the bits of float32, each word's eight in int4Order.
+func roundInt4Float32(dst []uint32, x []float32, group int) {
+	for ; len(x) > 0; x = x[group:] {
+		for w := 0; w < group; w += 8 {
+			for i, j := range int4Order {
+				dst[i] = 0
+				if w+j < group {
+					dst[i] = roundToBFloat16(math.Float32bits(x[w+j]))
+				}
+			}
+			dst = dst[8:]
+		}
+	}
+}
+
+// roundToBFloat16 rounds the bits of a float32 to those of the nearest bfloat16, ties to even, as a float32. A NaN stays one.
+func roundToBFloat16(b uint32) uint32 {
+	if b&^(1<<31) > math.Float32bits(float32(math.Inf(1))) {
+		return (b | 1<<22) &^ 0xffff
+	}
+	return (b + 0x7fff + b>>16&1) &^ 0xffff
 }

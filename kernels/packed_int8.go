@@ -43,6 +43,18 @@ func (p *PackedInt8) panel() int { return fours(p.In) * 4 * panelWidth }
 // Bytes returns the bytes of the format: 1 a weight and 4 an output's scale.
 func (p *PackedInt8) Bytes() int64 { return int64(p.Out)*int64(p.In) + 4*int64(p.Out) }
 
+// Row writes output o's weights, scale·q, to dst [in].
+func (p *PackedInt8) Row(dst []float32, o int) {
+	checkLen("PackedInt8.Row dst", dst, p.In)
+	if o < 0 || o >= p.Out {
+		panic(fmt.Sprintf("kernels: PackedInt8.Row %d of %d", o, p.Out))
+	}
+	panel := p.q[o/panelWidth*p.panel():]
+	for i := range dst[:p.In] {
+		dst[i] = p.scale[o] * float32(panel[i/4*(4*panelWidth)+o%panelWidth*4+i%4])
+	}
+}
+
 // MulT quantizes each row of x to int8 with the scale max|x|/127 (see QuantizeRowInt8), multiplies in int32 and computes
 // y = s_row·s_out·Σq_x·q_w. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
 func (p *PackedInt8) MulT(y, x []float32, rows int) {
@@ -116,8 +128,11 @@ func (c *int8Call) quantizeRows(lo, hi int) {
 }
 
 func (c *int8Call) multiply(task int) {
-	w, panel := c.w, c.w.panel()
-	c.grid.strips(task, c.kernels.int8Height, panel, func(row0, m, panel0, panels int) {
+	w, panel, height := c.w, c.w.panel(), c.kernels.int8Height
+	if c.grid.rows <= c.kernels.int8Few {
+		height = c.kernels.int8Few
+	}
+	c.grid.strips(task, height, panel, func(row0, m, panel0, panels int) {
 		j := panel0 * panelWidth
 		c.kernels.mulInt8(c.y[row0*w.Out+j:], w.Out, c.q[row0*c.stride:], c.stride, w.q[panel0*panel:], panel,
 			w.correction[j:], w.scale[j:], c.rowScale[row0:], m, min(panels*panelWidth, w.Out-j), fours(w.In))
@@ -138,10 +153,12 @@ func QuantizeRowInt8(q []int8, x []float32) float32 {
 		return s
 	}
 	for i, v := range x {
-		q[i] = int8(max(-127, min(127, math.RoundToEven(float64(v/s)))))
+		q[i] = roundInt8(v / s)
 	}
 	return s
 }
+
+func roundInt8(v float32) int8 { return int8(max(-127, min(127, math.RoundToEven(float64(v))))) }
 
 // scaleInt8 returns the scale of a row whose greatest magnitude has these bits, and whether there is anything to
 // quantize.

@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // quantizeRef writes int8 as bytes.
 func quantizeRef(dst []byte, x []float32) float32 {
@@ -23,22 +26,48 @@ func mulInt8Ref(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, 
 	}
 }
 
-func mulInt4Ref(y []float32, yRow int, x []float32, xRow int, q []uint32, panel int, scale []float32, scalePanel int, m, n, groups, group int) {
-	words := (group + 7) / 8
+func mulInt4Ref(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int) {
 	for j := range n {
-		w, s := q[j/panelWidth*panel+j%panelWidth:], scale[j/panelWidth*scalePanel+j%panelWidth:]
 		for i := range m {
+			w, row := q[j/panelWidth*panel+j%panelWidth:], x[i*xRow:i*xRow+groups*words*8]
 			var total float32
-			for g := range groups {
-				row := x[i*xRow+g*group : i*xRow+(g+1)*group]
+			for range groups {
 				var sum float32
-				for p, v := range row {
-					word := w[(g*words+p/8)*panelWidth]
-					sum += float32(v * float32(int32(word<<(4*(p%8)))>>28))
+				for range words {
+					word, eight := w[0]^0x88888888, row[:8]
+					for _, v := range eight {
+						sum += float32(math.Float32frombits(v) * float32(int32(word)>>28))
+						word <<= 4
+					}
+					w, row = w[panelWidth:], row[8:]
 				}
-				total += float32(sum * s[g*panelWidth])
+				total += float32(sum * math.Float32frombits(w[0]))
+				w = w[min(panelWidth, len(w)):]
 			}
 			y[i*yRow+j] = total
+		}
+	}
+}
+
+func mulInt4Int8Ref(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int) {
+	for j := range n {
+		for i := range m {
+			w, row := q[j/panelWidth*panel+j%panelWidth:], x[i*xRow:i*xRow+groups*words*8]
+			var total float32
+			for g := range groups {
+				sum := start[g*startRow+i]
+				for range words {
+					word, v := w[0], row[:8]
+					for b := range 4 {
+						sum += int32(word&15)*int32(v[b]) + int32(word>>4&15)*int32(v[b+4])
+						word >>= 8
+					}
+					w, row = w[panelWidth:], row[8:]
+				}
+				total += float32(float32(sum) * math.Float32frombits(w[0]))
+				w = w[min(panelWidth, len(w)):]
+			}
+			y[i*yRow+j] = total * rowScale[i]
 		}
 	}
 }

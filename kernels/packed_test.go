@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -24,9 +25,36 @@ func randomInt8(n, lo, hi int, r *rand.Rand) []int8 {
 type packedWeight struct {
 	name string
 	mulT func(y, x []float32, rows int)
-	// weight returns element (in i, out j) as a product of exact factors; exact is set where y must be the reference's bits.
+	row  func(dst []float32, o int)
+	// weight returns element (in i, out j) as a product of exact factors; seen is what becomes of a row of activations.
 	weight func(i, j int) float64
-	exact  bool
+	seen   func(x []float32)
+}
+
+// asIs, asBFloat16 and asInt8 are what products make of a row of activations.
+func asIs([]float32) {}
+
+func asBFloat16(x []float32) {
+	for i, v := range x {
+		x[i] = float32(nearestBFloat16(float64(v)))
+	}
+}
+
+// nearestBFloat16 rounds a normal number to eight bits, ties to even, by its definition.
+func nearestBFloat16(v float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	_, e := math.Frexp(v)
+	return math.Ldexp(math.RoundToEven(math.Ldexp(v, 8-e)), e-8)
+}
+
+func asInt8(x []float32) {
+	q := make([]int8, len(x))
+	s := QuantizeRowInt8(q, x)
+	for i, v := range q {
+		x[i] = s * float32(v)
+	}
 }
 
 func packedWeights(out, in, group int, r *rand.Rand) []packedWeight {
@@ -36,10 +64,13 @@ func packedWeights(out, in, group int, r *rand.Rand) []packedWeight {
 	normals(s8, r)
 	q4, s4 := randomInt8(out*in, -8, 7, r), make([]float32, out*in/group)
 	normals(s4, r)
+	f, p8, p4 := PackFloat32(w, out, in), PackInt8(q8, s8, out, in), PackInt4(q4, s4, out, in, group)
+	weight4 := func(i, j int) float64 { return float64(s4[(j*in+i)/group]) * float64(q4[j*in+i]) }
 	return []packedWeight{
-		{"float32", PackFloat32(w, out, in).MulT, func(i, j int) float64 { return float64(w[j*in+i]) }, false},
-		{"int8", PackInt8(q8, s8, out, in).MulT, func(i, j int) float64 { return float64(s8[j]) * float64(q8[j*in+i]) }, true},
-		{"int4", PackInt4(q4, s4, out, in, group).MulT, func(i, j int) float64 { return float64(s4[(j*in+i)/group]) * float64(q4[j*in+i]) }, false},
+		{"float32", f.MulT, nil, func(i, j int) float64 { return float64(w[j*in+i]) }, asIs},
+		{"int8", p8.MulT, p8.Row, func(i, j int) float64 { return float64(s8[j]) * float64(q8[j*in+i]) }, asInt8},
+		{"int4", p4.MulT, p4.Row, weight4, asBFloat16},
+		{"int4 by int8", p4.MulTInt8, p4.Row, weight4, asInt8},
 	}
 }
 
@@ -50,7 +81,7 @@ func TestPackedProducts(t *testing.T) {
 			r := rand.New(rand.NewPCG(9, uint64(number)))
 			out, in := size[0], size[1]
 			group := in
-			for _, g := range []int{32, 48, 12, 11} {
+			for _, g := range []int{12, 11, 48, 32} {
 				if in%g == 0 {
 					group = g
 				}
@@ -64,14 +95,9 @@ func TestPackedProducts(t *testing.T) {
 					w.mulT(y, x, rows)
 					checkX(t, what)
 					checkY(t, what)
-					seen, q := append([]float32(nil), x...), make([]int8, in)
-					if w.exact {
-						for i := range rows {
-							s := QuantizeRowInt8(q, x[i*in:(i+1)*in])
-							for j, v := range q {
-								seen[i*in+j] = s * float32(v)
-							}
-						}
+					seen := slices.Clone(x)
+					for i := range rows {
+						w.seen(seen[i*in : (i+1)*in])
 					}
 					for i := range rows {
 						for j := range out {
@@ -228,7 +254,7 @@ func TestPackedBytes(t *testing.T) {
 		"float32": {PackFloat32(make([]float32, out*in), out, in).Bytes(), 4 * out * in},
 		"int8":    {PackInt8(q, make([]float32, out), out, in).Bytes(), out*in + 4*out},
 		"int4":    {p4.Bytes(), out*in/2 + 4*out*in/group},
-		"memory":  {4 * int64(len(p4.q)), out * in / 2},
+		"memory":  {4 * int64(len(p4.q)), out*in/2 + 4*out*in/group},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s has %d bytes, want %d", name, c[0], c[1])
@@ -250,6 +276,7 @@ func TestSteadyProductsAllocateNothing(t *testing.T) {
 		"float32": func() { w[0].mulT(y, x, rows) },
 		"int8":    func() { w[1].mulT(y, x, rows) },
 		"int4":    func() { w[2].mulT(y, x, rows) },
+		"int4x8":  func() { w[3].mulT(y, x, rows) },
 	} {
 		f()
 		if n := testing.AllocsPerRun(50, f); n > 0.5 {

@@ -25,12 +25,14 @@ func medianTime(calls int, f func()) float64 {
 
 // limit measures what the machine does at this moment on so many threads: float operations a second in a loop on registers.
 func limit(precision Precision, threads int) float64 {
-	const rounds, chains = 100_000, 24
-	loop, operations := peakAVX512, 2*16
-	if precision == BFloat16 {
-		loop, operations = peakBF16, 4*16
+	const rounds = 100_000
+	l := loops(Implementation())[0]
+	for _, other := range loops(Implementation()) {
+		if precision == BFloat16 && other.Format == "bfloat16" {
+			l = other
+		}
 	}
-	return float64(chains*operations*rounds*threads) / medianTime(5, func() { Parallel(threads, func(int) { loop(rounds) }) })
+	return float64(l.Operations*rounds*threads) / medianTime(5, func() { l.Run(threads, rounds) })
 }
 
 // readLimit measures the bytes a second that so many threads read of x, each its part.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"slimlab/kernels"
 )
@@ -90,7 +91,12 @@ func (m *Model) Embed(x []float32, tokens []int32) {
 		if t < 0 || int(t) >= m.Vocab {
 			panic(fmt.Sprintf("model: token %d is %d, expected 0 to %d", i, t, m.Vocab-1))
 		}
-		copy(x[i*m.Hidden:(i+1)*m.Hidden], m.Embedding[int(t)*m.Hidden:])
+		row := x[i*m.Hidden : (i+1)*m.Hidden]
+		if m.embedsByHead() {
+			m.Head.Row(row, int(t))
+			continue
+		}
+		copy(row, m.Embedding[int(t)*m.Hidden:])
 	}
 }
 
@@ -154,15 +160,23 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 // Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on any weights. It is
 // Embed, Attention and MLP of every layer, and the final norm.
 func (m *Model) Forward(b Batch, tap Tap) []float32 {
+	x := make([]float32, len(b.Tokens)*m.Hidden)
+	m.ForwardInto(x, b, tap)
+	return x
+}
+
+// ForwardInto is Forward into the caller's memory x [tokens, hidden].
+func (m *Model) ForwardInto(x []float32, b Batch, tap Tap) {
 	rows := len(b.Tokens)
-	x := make([]float32, rows*m.Hidden)
+	if len(x) != rows*m.Hidden {
+		panic(fmt.Sprintf("model: ForwardInto: memory of %d elements for %d tokens of %d", len(x), rows, m.Hidden))
+	}
 	m.Embed(x, b.Tokens)
 	for layer := range m.Blocks {
 		m.Attention(layer, x, b, tap)
 		m.MLP(layer, x, rows, tap)
 	}
 	m.Norm(x, rows)
-	return x
 }
 
 // Norm applies the final norm to the residual stream x [rows, hidden] in place.
@@ -174,7 +188,7 @@ func (m *Model) Norm(x []float32, rows int) {
 func (m *Model) Logits(logits, hidden []float32, rows int) { m.Head.MulT(logits, hidden, rows) }
 
 // LabelLogits computes the logits of the given token ids only, [rows, labels], bit-identical to the same columns of
-// Logits. A Dense head multiplies the label rows alone; a head of another format is multiplied whole. A label outside the vocabulary panics.
+// Logits. The last choice of labels stays packed: ranking asks for the same ones each time. A label outside the vocabulary panics.
 func (m *Model) LabelLogits(logits, hidden []float32, rows int, labels []int32) {
 	for i, l := range labels {
 		if l < 0 || int(l) >= m.Vocab {
@@ -184,15 +198,17 @@ func (m *Model) LabelLogits(logits, hidden []float32, rows int, labels []int32) 
 	if rows == 0 || len(labels) == 0 {
 		return
 	}
-	if d, ok := m.Head.(*Dense); ok {
-		d.mulRows(logits, hidden, rows, labels)
-		return
+	c := m.labels.Load()
+	if c == nil || c.of != m.Head || !slices.Equal(c.outputs, labels) {
+		c = &selection{m.Head, slices.Clone(labels), m.Head.Select(labels)}
+		m.labels.Store(c)
 	}
-	all := make([]float32, rows*m.Vocab)
-	m.Head.MulT(all, hidden, rows)
-	for r := range rows {
-		for i, l := range labels {
-			logits[r*len(labels)+i] = all[r*m.Vocab+int(l)]
-		}
-	}
+	c.weight.MulT(logits, hidden, rows)
+}
+
+// selection is a few outputs of the head.
+type selection struct {
+	of      Weight
+	outputs []int32
+	weight  Weight
 }

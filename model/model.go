@@ -14,15 +14,16 @@ import (
 // Model is a shape and its weights. A Model that is not being trained is safe for concurrent use.
 type Model struct {
 	Config
-	Embedding []float32 // [vocab, hidden]
+	Embedding []float32 // [vocab, hidden]; nil where a tied head of another format holds it, see TieHead
 	Blocks    []Block
 	FinalNorm []float32 // [hidden]
-	Head      Weight    // [vocab, hidden]; with TiedHead it multiplies Embedding's data
+	Head      Weight    // [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
 
 	arena     []float32 // what Gather laid out: the memory of the float32 tensors
 	workspace sync.Pool // of *workspace: buffers of Attention and MLP
 	turning   sync.Mutex
 	rotary    atomic.Pointer[kernels.RopeTable]
+	labels    atomic.Pointer[selection] // what LabelLogits was last asked for
 }
 
 // Block is one layer's weights.
@@ -183,6 +184,7 @@ func (m *Model) Changed() {
 	if d, ok := m.Head.(*Dense); ok {
 		d.Changed()
 	}
+	m.labels.Store(nil)
 }
 
 // Bytes is what the weights take in their formats (a tied head once).
@@ -199,6 +201,16 @@ func (m *Model) Bytes() int64 {
 	}
 	return n
 }
+
+// TieHead makes w, [vocab, hidden] and not Dense, the head and the embedding of a model whose config ties them: tokens are then embedded by rows of w, and no float32
+// embedding is kept.
+func (m *Model) TieHead(w Weight) {
+	m.Head, m.Embedding = w, nil
+	m.Gather()
+}
+
+// embedsByHead reports whether the head holds the embedding in another format than float32.
+func (m *Model) embedsByHead() bool { return m.TiedHead && m.Embedding == nil && m.Head != nil }
 
 // headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was quantized.
 func (m *Model) headIsEmbedding() bool {

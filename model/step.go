@@ -24,22 +24,17 @@ type Step struct {
 // rows is what is known of the rows of a buffer: all rows of a step, or the last of each segment alone.
 type rows struct {
 	positions []int32
-	spans     []span // one a segment
+	segments  []kernels.KVSegment
 }
 
-// span is a segment's rows in a buffer.
-type span struct {
-	row, count, start int // first row, number of rows, absolute position of the first
-}
-
-func (r *rows) add(count, start int) {
-	r.spans = append(r.spans, span{len(r.positions), count, start})
+func (r *rows) add(pages []int32, count, start int) {
+	r.segments = append(r.segments, kernels.KVSegment{Table: pages, Row: len(r.positions), Rows: count, Start: start})
 	for p := range count {
 		r.positions = append(r.positions, int32(start+p))
 	}
 }
 
-func (r *rows) clear() { r.positions, r.spans = r.positions[:0], r.spans[:0] }
+func (r *rows) clear() { r.positions, r.segments = r.positions[:0], r.segments[:0] }
 
 // NewStep plans scratch for steps of up to tokens tokens; a larger step grows it.
 func NewStep(c Config, tokens int) *Step {
@@ -73,18 +68,18 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 	s.begin(m, pool, segments)
 	final := len(m.Blocks) - 1
 	for layer := range final {
-		s.layer(m, pool, layer, segments)
+		s.layer(m, pool, layer)
 	}
 	// Of the last layer only the keys and values of every row are needed, and the segments' last rows.
-	s.store(m, pool, final, segments)
+	s.store(m, pool, final)
 	n, d := len(segments), m.Hidden
 	last, normed := sized(&s.last, n*d), s.w.normed
-	for i, a := range s.all.spans {
-		end := a.row + a.count - 1 // at least i: no row is overwritten before it is read
+	for i, a := range s.all.segments {
+		end := a.Row + a.Rows - 1 // at least i: no row is overwritten before it is read
 		copy(last[i*d:(i+1)*d], s.x[end*d:(end+1)*d])
 		copy(normed[i*d:(i+1)*d], normed[end*d:(end+1)*d])
 	}
-	s.attend(m, pool, final, last, normed[:n*d], segments, &s.ends)
+	s.attend(m, pool, final, last, normed[:n*d], &s.ends)
 	m.mlp(final, last, n, nil, &s.w)
 	m.Norm(last, n)
 	return last
@@ -97,7 +92,7 @@ func (s *Step) ExtendAll(m *Model, pool *KVPool, segments []Segment) (hidden []f
 	}
 	s.begin(m, pool, segments)
 	for layer := range m.Blocks {
-		s.layer(m, pool, layer, segments)
+		s.layer(m, pool, layer)
 	}
 	m.Norm(s.x, len(s.all.positions))
 	return s.x
@@ -105,8 +100,8 @@ func (s *Step) ExtendAll(m *Model, pool *KVPool, segments []Segment) (hidden []f
 
 // begin checks the segments, lays their rows out and embeds them.
 func (s *Step) begin(m *Model, pool *KVPool, segments []Segment) {
-	if len(pool.k) != len(m.Blocks) {
-		panic(fmt.Sprintf("model: step over a pool of %d layers, the model has %d", len(pool.k), len(m.Blocks)))
+	if len(pool.layers) != len(m.Blocks) {
+		panic(fmt.Sprintf("model: step over a pool of %d layers, the model has %d", len(pool.layers), len(m.Blocks)))
 	}
 	s.all.clear()
 	s.ends.clear()
@@ -114,13 +109,13 @@ func (s *Step) begin(m *Model, pool *KVPool, segments []Segment) {
 	for i, seg := range segments {
 		seg.check(i, &m.Config, pool)
 		end := seg.Start + len(seg.Tokens)
-		s.all.add(len(seg.Tokens), seg.Start)
-		s.ends.add(1, end-1)
+		s.all.add(seg.Pages, len(seg.Tokens), seg.Start)
+		s.ends.add(seg.Pages, 1, end-1)
 		s.reach = max(s.reach, end)
 	}
 	sized(&s.x, len(s.all.positions)*m.Hidden)
 	for i, seg := range segments {
-		m.Embed(s.x[s.all.spans[i].row*m.Hidden:], seg.Tokens)
+		m.Embed(s.x[s.all.segments[i].Row*m.Hidden:], seg.Tokens)
 	}
 }
 
@@ -140,14 +135,14 @@ func (seg Segment) check(i int, c *Config, pool *KVPool) {
 }
 
 // layer runs all rows through one layer.
-func (s *Step) layer(m *Model, pool *KVPool, layer int, segments []Segment) {
-	s.store(m, pool, layer, segments)
-	s.attend(m, pool, layer, s.x, s.w.normed, segments, &s.all)
+func (s *Step) layer(m *Model, pool *KVPool, layer int) {
+	s.store(m, pool, layer)
+	s.attend(m, pool, layer, s.x, s.w.normed, &s.all)
 	m.mlp(layer, s.x, len(s.all.positions), nil, &s.w)
 }
 
 // store norms the residual stream of all rows and writes their keys and values into the pool.
-func (s *Step) store(m *Model, pool *KVPool, layer int, segments []Segment) {
+func (s *Step) store(m *Model, pool *KVPool, layer int) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
 	width := c.KVHeads * m.HeadDim
 	normed := sized(&s.w.normed, n*m.Hidden)
@@ -156,24 +151,17 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, segments []Segment) {
 	bl.K.mulT(k, normed, n)
 	bl.V.mulT(v, normed, n)
 	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach), false)
-	for i, a := range s.all.spans {
-		from, to := a.row*width, (a.row+a.count)*width
-		kernels.StoreKV(pool.layer(layer, segments[i].Pages), k[from:to], v[from:to], a.count, a.start, c.KVHeads, m.HeadDim)
-	}
+	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
 }
 
 // attend adds the attention half of a layer to x, the residual stream of the rows in r; normed is x normed.
-func (s *Step) attend(m *Model, pool *KVPool, layer int, x, normed []float32, segments []Segment, r *rows) {
+func (s *Step) attend(m *Model, pool *KVPool, layer int, x, normed []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
 	width := c.Heads * m.HeadDim
 	q, heads := sized(&s.w.q, n*width), sized(&s.w.heads, n*width)
 	bl.Q.mulT(q, normed, n)
 	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach), false)
-	kernels.Parallel(len(segments), func(i int) {
-		a := r.spans[i]
-		from, to := a.row*width, (a.row+a.count)*width
-		kernels.AttentionPaged(heads[from:to], q[from:to], pool.layer(layer, segments[i].Pages), a.count, a.start, c.Heads, c.KVHeads, m.HeadDim)
-	})
+	kernels.AttentionPaged(heads, q, pool.layers[layer], r.segments, c.Heads)
 	delta := sized(&s.w.delta, n*m.Hidden)
 	bl.O.mulT(delta, heads, n)
 	kernels.Add(x, delta)

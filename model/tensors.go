@@ -143,7 +143,10 @@ func (s slot) len() int {
 
 // slots lists the places of the float32 tensors, in the order of Tensors.
 func (m *Model) slots() []slot {
-	list := []slot{{"model.embed_tokens.weight", []int{m.Vocab, m.Hidden}, &m.Embedding}}
+	var list []slot
+	if !m.embedsByHead() {
+		list = append(list, slot{"model.embed_tokens.weight", []int{m.Vocab, m.Hidden}, &m.Embedding})
+	}
 	weight := func(name string, w Weight) {
 		if d, ok := w.(*Dense); ok {
 			list = append(list, slot{name, []int{d.Out, d.In}, &d.Data})

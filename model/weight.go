@@ -1,7 +1,6 @@
 package model
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,6 +15,10 @@ type Weight interface {
 	MulT(y, x []float32, rows int)
 	// Float32 returns the weight as float32, [out, in] row-major: dequantized where the format is quantized. The caller must not write to it.
 	Float32() []float32
+	// Select returns the weight of some outputs alone, in their order; each has the bits that it has among all.
+	Select(outputs []int32) Weight
+	// Row writes the weights of output o, [in], dequantized, to dst: an embedding of a head that is tied to it.
+	Row(dst []float32, o int)
 	// Bytes is what the weight takes in its format, scales included.
 	Bytes() int64
 	// Format names the number format, such as "float32", "w8a8", "w4a16-g32".
@@ -28,15 +31,8 @@ type Dense struct {
 	Out, In int
 	Data    []float32
 
-	packing sync.Mutex // held while a packed form is made
+	packing sync.Mutex // held while the packed form is made
 	packed  atomic.Pointer[kernels.PackedFloat32]
-	chosen  atomic.Pointer[chosenRows]
-}
-
-// chosenRows is the packed form of a few rows of a Dense: those that mulRows was last asked for.
-type chosenRows struct {
-	rows   []int32
-	packed *kernels.PackedFloat32
 }
 
 // NewDense wraps data, [out, in].
@@ -65,20 +61,17 @@ func (d *Dense) pack() *kernels.PackedFloat32 {
 	return p
 }
 
-// mulRows computes y = x·wᵀ for some outputs of w only; y is [rows, outputs]. Each has the bits that it has in MulT,
-// as every output is accumulated in the same order. The last choice stays packed: ranking asks for the same labels each time.
-func (d *Dense) mulRows(y, x []float32, rows int, outputs []int32) {
-	c := d.chosen.Load()
-	if c == nil || !slices.Equal(c.rows, outputs) {
-		w := make([]float32, 0, len(outputs)*d.In)
-		for _, o := range outputs {
-			w = append(w, d.Data[int(o)*d.In:(int(o)+1)*d.In]...)
-		}
-		c = &chosenRows{slices.Clone(outputs), kernels.PackFloat32(w, len(outputs), d.In)}
-		d.chosen.Store(c)
+// Select returns the weight of some outputs alone.
+func (d *Dense) Select(outputs []int32) Weight {
+	w := make([]float32, len(outputs)*d.In)
+	for i, o := range outputs {
+		d.Row(w[i*d.In:(i+1)*d.In], int(o))
 	}
-	c.packed.MulT(y, x, rows)
+	return NewDense(w, len(outputs), d.In)
 }
+
+// Row copies output o's weights to dst.
+func (d *Dense) Row(dst []float32, o int) { copy(dst[:d.In], d.Data[o*d.In:(o+1)*d.In]) }
 
 // Float32 returns Data.
 func (d *Dense) Float32() []float32 { return d.Data }
@@ -90,10 +83,7 @@ func (d *Dense) Bytes() int64 { return int64(4 * len(d.Data)) }
 func (d *Dense) Format() string { return "float32" }
 
 // Changed drops the packed form.
-func (d *Dense) Changed() {
-	d.packed.Store(nil)
-	d.chosen.Store(nil)
-}
+func (d *Dense) Changed() { d.packed.Store(nil) }
 
 // Linear is a weight with an optional bias [out].
 type Linear struct {

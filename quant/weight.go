@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
+	"slimlab/model"
 )
 
 // Int8 is a W8A8 weight: int8 codes with one scale per output channel; MulT quantizes each row of activations to int8
@@ -39,6 +40,22 @@ func (w *Int8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 
 // Float32 returns the dequantized weight, made anew at each call.
 func (w *Int8) Float32() []float32 { return dequantize(w.q, w.scale, w.in) }
+
+// Row writes output o's dequantized weights, [in], to dst.
+func (w *Int8) Row(dst []float32, o int) {
+	for i, v := range w.q[o*w.in : (o+1)*w.in] {
+		dst[i] = w.scale[o] * float32(v)
+	}
+}
+
+// Select returns the weight of some outputs alone.
+func (w *Int8) Select(outputs []int32) model.Weight {
+	q, scale := make([]int8, 0, len(outputs)*w.in), make([]float32, 0, len(outputs))
+	for _, o := range outputs {
+		q, scale = append(q, w.q[int(o)*w.in:(int(o)+1)*w.in]...), append(scale, w.scale[o])
+	}
+	return &Int8{len(outputs), w.in, q, scale, kernels.PackInt8(q, scale, len(outputs), w.in)}
+}
 
 // Bytes is one byte a code and four a scale.
 func (w *Int8) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
@@ -96,6 +113,34 @@ func (w *Int4) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 func (w *Int4) Float32() []float32 {
 	q, scale, group := w.Int4()
 	return dequantize(q, scale, group)
+}
+
+// Row writes output o's dequantized weights, [in], to dst.
+func (w *Int4) Row(dst []float32, o int) {
+	for i := range dst[:w.in] {
+		dst[i] = w.scale[o*(w.in/w.group)+i/w.group] * float32(w.code(o*w.in+i))
+	}
+}
+
+// code returns code i of all.
+func (w *Int4) code(i int) int8 { return int8(w.q[i/2]<<(4*(1-i%2))) >> 4 }
+
+// Select returns the weight of some outputs alone.
+func (w *Int4) Select(outputs []int32) model.Weight {
+	groups := w.in / w.group
+	var q []int8
+	var scale []float32
+	for _, o := range outputs {
+		for i := range w.in {
+			q = append(q, w.code(int(o)*w.in+i))
+		}
+		scale = append(scale, w.scale[int(o)*groups:(int(o)+1)*groups]...)
+	}
+	selected, err := NewInt4(q, scale, len(outputs), w.in, w.group)
+	if err != nil {
+		panic(err) // the codes were checked when w was made
+	}
+	return selected
 }
 
 // Bytes is half a byte a code and four a scale.

@@ -17,12 +17,13 @@ import (
 
 // Options shape an engine. Zero values stand for the defaults.
 type Options struct {
-	PageSize    int  // tokens a page; a divisor of kernels.KVBlock; 16
-	Pages       int  // pages of the KV cache; room for 32768 tokens
-	BatchTokens int  // tokens computed in one step, at most; 2048
-	Chunk       int  // tokens of one prompt in one step, at most; BatchTokens
-	Running     int  // requests that run at once, at most; 256
-	PrefixCache bool // share the KV of common prefixes; Defaults sets it
+	PageSize    int              // tokens a page; a divisor of kernels.KVBlock; 16
+	KV          kernels.KVFormat // of the KV cache; bfloat16
+	Pages       int              // pages of the KV cache; room for 32768 tokens
+	BatchTokens int              // tokens computed in one step, at most; 2048
+	Chunk       int              // tokens of one prompt in one step, at most; BatchTokens
+	Running     int              // requests that run at once, at most; 256
+	PrefixCache bool             // share the KV of common prefixes; Defaults sets it
 	Now         func() time.Time
 }
 

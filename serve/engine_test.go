@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -94,10 +96,6 @@ func answers(t *testing.T, m *model.Model, o Options, rs []Request) []answerOf {
 func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 	m := tinyModel(t)
 	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
-	var want []answerOf
-	for i := range rs {
-		want = append(want, answers(t, m, Options{}, rs[i:i+1])...)
-	}
 	variants := map[string]Options{
 		"cache off":      {},
 		"cache on":       {PrefixCache: true},
@@ -111,16 +109,26 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		"three at once":  {PrefixCache: true, Running: 3},
 		"pressure alone": {PageSize: 4, Pages: 27},
 	}
-	for name, o := range variants {
-		t.Run(name, func(t *testing.T) {
-			if got := answers(t, m, o, rs); !reflect.DeepEqual(got, want) {
-				for i := range got {
-					if !reflect.DeepEqual(got[i], want[i]) {
-						t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
+	for format := range kernels.KVFormat(3) {
+		var want []answerOf
+		for i := range rs {
+			want = append(want, answers(t, m, Options{KV: format}, rs[i:i+1])...)
+		}
+		for name, o := range variants {
+			o.KV = format
+			if format != kernels.KVFloat32 && o.PageSize == 1 {
+				continue
+			}
+			t.Run(fmt.Sprint(format, "/", name), func(t *testing.T) {
+				if got := answers(t, m, o, rs); !reflect.DeepEqual(got, want) {
+					for i := range got {
+						if !reflect.DeepEqual(got[i], want[i]) {
+							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -144,22 +152,24 @@ func TestGreedyEqualsForward(t *testing.T) {
 func TestScoresAreLogits(t *testing.T) {
 	m := tinyModel(t)
 	ps := prompts(rand.New(rand.NewPCG(4, 4)), 6)
-	e, err := New(m, Defaults())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	got, err := e.Score(context.Background(), ps, []int32{5, 9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	logits := make([]float32, m.Vocab)
-	for i, p := range ps {
-		hidden := m.Forward(model.Batch{Tokens: p, Starts: []int{0, len(p)}}, nil)
-		m.Logits(logits, hidden[(len(p)-1)*m.Hidden:], 1)
-		for j, l := range []int32{5, 9} {
-			if math.Abs(float64(got[i][j]-logits[l])) > 1e-4 {
-				t.Errorf("prompt %d label %d: engine %g, forward %g", i, l, got[i][j], logits[l])
+	for format, tolerance := range map[kernels.KVFormat]float64{kernels.KVFloat32: 1e-4, kernels.KVBFloat16: 0.01, kernels.KVInt8: 0.02} {
+		e, err := New(m, Options{PrefixCache: true, KV: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Score(context.Background(), ps, []int32{5, 9})
+		e.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits := make([]float32, m.Vocab)
+		for i, p := range ps {
+			hidden := m.Forward(model.Batch{Tokens: p, Starts: []int{0, len(p)}}, nil)
+			m.Logits(logits, hidden[(len(p)-1)*m.Hidden:], 1)
+			for j, l := range []int32{5, 9} {
+				if math.Abs(float64(got[i][j]-logits[l])) > tolerance {
+					t.Errorf("%v, prompt %d label %d: engine %g, forward %g", format, i, l, got[i][j], logits[l])
+				}
 			}
 		}
 	}
@@ -171,7 +181,7 @@ func TestInvariantsUnderPressure(t *testing.T) {
 	m := tinyModel(t)
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 5))
-		o, err := Options{PrefixCache: seed%4 != 3, PageSize: []int{1, 2, 4}[seed%3], Pages: 110, BatchTokens: 40, Chunk: 16}.complete()
+		o, err := Options{PrefixCache: seed%4 != 3, PageSize: []int{1, 2, 4}[seed%3], KV: []kernels.KVFormat{kernels.KVFloat32, kernels.KVBFloat16, kernels.KVInt8}[seed%3], Pages: 110, BatchTokens: 40, Chunk: 16}.complete()
 		if err != nil {
 			t.Fatal(err)
 		}

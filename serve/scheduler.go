@@ -26,7 +26,7 @@ type scheduler struct {
 const window = 512
 
 func newScheduler(m *model.Model, o Options) (*scheduler, error) {
-	pool, err := model.NewKVPool(m.Config, o.Pages, o.PageSize)
+	pool, err := model.NewKVPool(m.Config, o.KV, o.Pages, o.PageSize)
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}

@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"slimlab/kernels/gen/attention"
 	"slimlab/kernels/gen/gemm"
+	"slimlab/kernels/gen/peak"
 	"slimlab/kernels/gen/rows"
 )
 
@@ -31,7 +33,7 @@ func main() {
 // files is all assembly by file name.
 func files() map[string]string {
 	all := map[string]string{}
-	for _, of := range []map[string]string{gemm.Files(), rows.Files()} {
+	for _, of := range []map[string]string{attention.Files(), gemm.Files(), peak.Files(), rows.Files()} {
 		maps.Copy(all, of)
 	}
 	return all

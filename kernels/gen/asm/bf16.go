@@ -31,11 +31,5 @@ func (p *Printer) evex(text string, prefix, opcode byte, reg, vvvv, rm int) {
 		opcode,
 		0xc0 | byte(reg&7)<<3 | byte(rm&7),
 	}
-	for i, v := range b {
-		if i == 0 {
-			p.Op("BYTE $0x%02x // %s", v, text)
-			continue
-		}
-		p.Op("BYTE $0x%02x", v)
-	}
+	p.bytes(text, b)
 }

@@ -16,6 +16,9 @@ func TestEncoding(t *testing.T) {
 		{func(p *Printer) { p.VDPBF16PS(1, 15, 27) }, "62 62 06 48 52 d9"},
 		{func(p *Printer) { p.VCVTNE2PS2BF16(3, 17, 9) }, "62 72 77 40 72 cb"},
 		{func(p *Printer) { p.VCVTNEPS2BF16(21, 12) }, "62 32 7e 48 72 e5"},
+		{func(p *Printer) { p.VDPBF16PSMemory(0, "R15", 31, 3) }, "62 d2 06 40 52 5f 00"},
+		{func(p *Printer) { p.VDPBF16PSMemory(3, "R8", 31, 27) }, "62 42 06 40 52 58 03"},
+		{func(p *Printer) { p.VDPBF16PSMemory(-2, "DI", 7, 17) }, "62 e2 46 48 52 4f fe"},
 	} {
 		var p Printer
 		c.print(&p)

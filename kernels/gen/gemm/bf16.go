@@ -1,10 +1,6 @@
 package gemm
 
-import (
-	"fmt"
-
-	"slimlab/kernels/gen/asm"
-)
+import "slimlab/kernels/gen/asm"
 
 // bfloat16 is the upper half of a float32. A word of its panels is two elements of the chain, 2p in the lower and 2p+1 in the upper half, which
 // VDPBF16PS multiplies with two others and adds to a float32. So the strip and the panels are those of float32, a word in an element's place.
@@ -231,26 +227,6 @@ func widen256(p *asm.Printer) {
 	}
 	p.Op("ADDQ $64, SI")
 	p.Op("ADDQ $128, DI")
-	p.Op("DECQ CX")
-	p.Op("JNZ loop")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
-}
-
-// peakBF16 prints the loop that bfloat16 products are held against.
-func peakBF16(p *asm.Printer) {
-	const chains = 24
-	p.Comment(fmt.Sprintf("rounds times %d independent VDPBF16PS on registers.", chains))
-	p.Line("// func peakBF16(rounds int)")
-	p.Line("TEXT ·peakBF16(SB), NOSPLIT, $0-8")
-	p.Op("MOVQ rounds+0(FP), CX")
-	for i := range chains + 2 {
-		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
-	p.Line("loop:")
-	for i := range chains {
-		p.VDPBF16PS(chains, chains+1, i)
-	}
 	p.Op("DECQ CX")
 	p.Op("JNZ loop")
 	p.Op("VZEROUPPER")

@@ -13,7 +13,7 @@ import (
 func Files() map[string]string {
 	files := map[string]string{}
 	for name, write := range map[string]func(*asm.Printer){
-		"gemm_avx512_amd64.s": func(p *asm.Printer) { strip512(p, fma512); transpose512(p); copy512(p); peak512(p) },
+		"gemm_avx512_amd64.s": func(p *asm.Printer) { strip512(p, fma512); transpose512(p); copy512(p) },
 		"bf16_avx512_amd64.s": func(p *asm.Printer) {
 			interleave(p)
 			strip512(p, bf16x512)
@@ -21,12 +21,26 @@ func Files() map[string]string {
 			copyBF16(p)
 			round512(p)
 			widen512(p)
-			peakBF16(p)
 		},
-		"bf16_avx2_amd64.s":     func(p *asm.Printer) { round256(p); widen256(p) },
-		"gemm_avx2_amd64.s":     func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p); peak256(p) },
-		"packed_avx512_amd64.s": func(p *asm.Printer) { int8x512(p); quantize512(p); int4x512(p) },
-		"packed_avx2_amd64.s":   func(p *asm.Printer) { iota16(p); int8x256(p); quantize256(p); int4x256(p) },
+		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
+		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"packed_avx512_amd64.s": func(p *asm.Printer) {
+			int8x512(p)
+			quantize512(p)
+			int4x512(p)
+			int4nibbles(p)
+			int4int8x512(p)
+			int4bf16x512(p)
+			int4round(p)
+		},
+		"packed_avx2_amd64.s": func(p *asm.Printer) {
+			iota16(p)
+			int8x256(p)
+			quantize256(p)
+			int4x256(p)
+			int4nibbles(p)
+			int4int8x256(p)
+		},
 	} {
 		p := &asm.Printer{}
 		p.WriteString(asm.Header)

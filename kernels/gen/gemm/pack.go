@@ -1,10 +1,6 @@
 package gemm
 
-import (
-	"fmt"
-
-	"slimlab/kernels/gen/asm"
-)
+import "slimlab/kernels/gen/asm"
 
 const transposeArgs = "(dst, src []float32, stride, rows, k int)"
 
@@ -232,28 +228,6 @@ func copy256(p *asm.Printer) {
 	p.Op("VMOVUPS Y1, 32(DI)")
 	p.Op("ADDQ R9, SI")
 	p.Op("ADDQ $64, DI")
-	p.Op("DECQ CX")
-	p.Op("JNZ loop")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
-}
-
-// peak512 and peak256 print loops of independent fused multiply-adds on registers: the measure that GEMM is held against.
-func peak512(p *asm.Printer) { peak(p, "AVX512", "Z", "VPXORQ", 24) }
-func peak256(p *asm.Printer) { peak(p, "AVX2", "Y", "VPXOR", 12) }
-
-func peak(p *asm.Printer, name, reg, xor string, chains int) {
-	p.Comment(fmt.Sprintf("rounds times %d independent fused multiply-adds on registers.", chains))
-	p.Line("// func peak%s(rounds int)", name)
-	p.Line("TEXT ·peak%s(SB), NOSPLIT, $0-8", name)
-	p.Op("MOVQ rounds+0(FP), CX")
-	for i := range chains + 2 {
-		p.Op("%s %s%d, %s%d, %s%d", xor, reg, i, reg, i, reg, i)
-	}
-	p.Line("loop:")
-	for i := range chains {
-		p.Op("VFMADD231PS %s%d, %s%d, %s%d", reg, chains, reg, chains+1, reg, i)
-	}
 	p.Op("DECQ CX")
 	p.Op("JNZ loop")
 	p.Op("VZEROUPPER")

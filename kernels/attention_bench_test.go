@@ -1,0 +1,121 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// pagedBench is sequences of one shape in pages of 16, each of its own pages but for the first shared positions.
+type pagedBench struct {
+	out, q   []float32
+	layer    *KVLayer
+	segments []KVSegment
+	heads    int
+	flops    float64 // of what the causal mask leaves: 2 products of 2·dim a visible pair and head
+	bytes    int64   // of the pages that all sequences together see
+}
+
+func newPagedBench(format KVFormat, sequences, shared, start, rows, heads, kvHeads, dim int) *pagedBench {
+	const size = 16
+	end := start + rows
+	own, common := (end+size-1)/size-shared/size, shared/size
+	b := &pagedBench{layer: NewKVLayer(format, common+sequences*own, size, kvHeads, dim), heads: heads}
+	r := rand.New(rand.NewPCG(1, 1))
+	free := r.Perm(b.layer.Pages)
+	take := func(n int) (pages []int32) {
+		for _, p := range free[:n] {
+			pages = append(pages, int32(p))
+		}
+		free = free[n:]
+		return pages
+	}
+	prefix := take(common)
+	k := randoms(r, end*kvHeads*dim, 0, 1).x
+	for s := range sequences {
+		table := append(append([]int32(nil), prefix...), take(own)...)
+		StoreKV(b.layer, k, k, []KVSegment{{table, 0, end, 0}})
+		b.segments = append(b.segments, KVSegment{table, s * rows, rows, start})
+	}
+	b.q, b.out = randoms(r, sequences*rows*heads*dim, 0, 1).x, make([]float32, sequences*rows*heads*dim)
+	pairs := sequences * (rows*start + rows*(rows+1)/2)
+	b.flops = float64(pairs) * float64(4*heads*dim)
+	b.bytes = b.layer.Bytes()
+	return b
+}
+
+func (p *pagedBench) run(b *testing.B, implementation string, threads int) {
+	restore, err := Use(implementation)
+	if err != nil {
+		b.Skip(err)
+	}
+	defer restore()
+	defer SetThreads(threads)()
+	b.ReportAllocs()
+	b.SetBytes(p.bytes)
+	for b.Loop() {
+		AttentionPaged(p.out, p.q, p.layer, p.segments, p.heads)
+	}
+	b.ReportMetric(p.flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// BenchmarkAttentionPaged has the heads of a 0.5B model: 14 over 2 KV heads, of 64.
+func BenchmarkAttentionPaged(b *testing.B) {
+	for format := range KVFormat(3) {
+		for _, s := range []struct {
+			name                           string
+			sequences, shared, start, rows int
+		}{
+			{"prefill4096", 1, 0, 0, 4096}, {"decode4096", 1, 0, 4095, 1}, {"decode65536", 1, 0, 65535, 1}, {"extend32at2048", 1, 0, 2048, 32},
+			{"decode8at2048", 8, 0, 2063, 1}, {"decode8at2048/shared", 8, 2048, 2063, 1},
+			{"decode16at2048", 16, 0, 2063, 1}, {"decode16at2048/shared", 16, 2048, 2063, 1},
+		} {
+			p := newPagedBench(format, s.sequences, s.shared, s.start, s.rows, 14, 2, 64)
+			for _, threads := range []int{1, 2} {
+				b.Run(fmt.Sprintf("%v/%s/threads=%d", format, s.name, threads), func(b *testing.B) { p.run(b, "auto", threads) })
+			}
+		}
+	}
+}
+
+// BenchmarkAttentionPagedShapes is a prefill of 1024 in other heads, and with the other implementations.
+func BenchmarkAttentionPagedShapes(b *testing.B) {
+	for _, s := range []struct{ heads, kvHeads, dim int }{{6, 6, 48}, {8, 4, 32}, {8, 2, 128}, {14, 2, 64}} {
+		p := newPagedBench(KVBFloat16, 1, 0, 0, 1024, s.heads, s.kvHeads, s.dim)
+		for _, name := range Implementations()[1:] {
+			b.Run(fmt.Sprintf("%d over %d of %d/%s", s.heads, s.kvHeads, s.dim, name), func(b *testing.B) { p.run(b, name, 1) })
+		}
+	}
+}
+
+// BenchmarkAttention has training's shapes; GFLOP/s count what the causal mask leaves, 2 products of 2·dim a visible pair and head, backward 5.
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []struct{ sequences, length, heads, kvHeads, dim int }{{16, 256, 8, 8, 32}, {8, 512, 8, 4, 64}, {16, 120, 4, 2, 32}} {
+		n := s.sequences * s.length
+		queries, keys := benchVectors(n*s.heads*s.dim, 4), benchVectors(n*s.kvHeads*s.dim, 4)
+		lse, starts := make([]float32, n*s.heads), []int{0}
+		for i := range s.sequences {
+			starts = append(starts, (i+1)*s.length)
+		}
+		flops := float64(s.sequences*s.heads) * float64(s.length*(s.length+1)/2) * float64(4*s.dim)
+		name := fmt.Sprintf("%dx%d,heads=%d,kv=%d,dim=%d", s.sequences, s.length, s.heads, s.kvHeads, s.dim)
+		b.Run("forward/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() { Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim) })
+		})
+		b.Run("backward/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("forwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() {
+				AttentionBFloat16(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("backwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackwardBFloat16(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+	}
+}

@@ -1,0 +1,168 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"slimlab/kernels"
+)
+
+// Options are how to examine.
+type Options struct {
+	Version  string // of the program, for the report
+	Threads  int    // that kernels are measured with, beside one; 0 is one for each logical processor
+	Quick    bool   // fewer sizes and samples
+	Progress func(text string)
+
+	stopwatch *stopwatch
+	sizes     *sizes
+	buffer    int // bytes that memory is read from
+}
+
+func (o *Options) complete() {
+	if o.Threads == 0 {
+		o.Threads = runtime.NumCPU()
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if o.buffer == 0 {
+		o.buffer = bufferSize(kernels.ThisCPU().L3, o.Threads)
+	}
+	if o.stopwatch == nil {
+		start := time.Now()
+		o.stopwatch = &stopwatch{func() time.Duration { return time.Since(start) }, 7, 4 * time.Millisecond}
+		if o.Quick {
+			o.stopwatch.samples, o.stopwatch.least = 5, 2*time.Millisecond
+		}
+	}
+	if o.sizes == nil {
+		o.sizes = &fullSizes
+		if o.Quick {
+			quick := quickSizes()
+			o.sizes = &quick
+		}
+	}
+}
+
+// Examine measures the machine's peaks and each kernel beside them, in about a minute on two cores. It needs the machine for itself, and at most
+// some 2 GiB of memory. The error is that of a ctx that ended.
+func Examine(ctx context.Context, o Options) (*Report, error) {
+	o.complete()
+	defer kernels.SetThreads(o.Threads)()
+	e := newExamination(o)
+	for _, f := range o.sizes.families(o.Threads) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		o.Progress(f.name)
+		if err := e.family(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	return e.finish(), nil
+}
+
+// examination is a report in the making.
+type examination struct {
+	Options
+	limits    *limits
+	pulse     pulse
+	report    *Report
+	generator generator
+}
+
+// newExamination measures the peaks.
+func newExamination(o Options) *examination {
+	cpu := kernels.ThisCPU()
+	o.Progress("peaks")
+	e := &examination{Options: o, limits: &limits{cpu, kernels.Loops(), kernels.NewReadBuffer(o.buffer)}, report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e.pulse.feel(e.limits, o.stopwatch, o.Threads)
+	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
+	return e
+}
+
+func (e *examination) finish() *Report {
+	e.pulse.feel(e.limits, e.stopwatch, e.Threads)
+	e.report.State = e.pulse.judge(e.Threads)
+	return e.report
+}
+
+func newMachine(c kernels.CPU, threads int) Machine {
+	names := kernels.Implementations()
+	m := Machine{
+		Vendor: c.Vendor, CPU: c.Name, Family: c.Family, Model: c.Model, Stepping: c.Stepping, System: runtime.GOOS + "/" + runtime.GOARCH,
+		Features: c.Features, CPUs: c.Threads, L1: c.L1, L2: c.L2, L3: c.L3,
+		Threads: threads, Implementation: kernels.Implementation(), Implementations: names,
+	}
+	fastest := names[len(names)-1]
+	switch {
+	case len(names) == 1:
+		m.Reason = "the only one of this build on this CPU"
+	case m.Implementation == fastest:
+		m.Reason = "the fastest that this CPU runs"
+	default:
+		m.Reason = fmt.Sprintf("asked for by SLIMLAB_KERNELS=%s, though this CPU runs %s", os.Getenv("SLIMLAB_KERNELS"), fastest)
+	}
+	return m
+}
+
+// tooLong is the time of a call above which a case is left out: the reference kernels take minutes for what others do in a moment.
+const tooLong = time.Second
+
+// family measures the cases of a family on one thread and on all.
+func (e *examination) family(ctx context.Context, f family) error {
+	for _, c := range f.make(&e.generator) {
+		k := Kernel{Name: c.name, Format: c.format, Shape: c.shape, Rows: c.rows, Operations: c.operations, Bytes: c.bytes}
+		for _, threads := range e.threads(c) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if expected := c.operations / e.peak(c.arithmetic, threads); expected > tooLong.Seconds() {
+				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.0f s a call at best", c.name, c.shape, c.rows, threadsText(threads), expected))
+				continue
+			}
+			restore := kernels.SetThreads(threads)
+			t, _ := e.limits.hold(e.stopwatch, func(times int) {
+				for range times {
+					c.run()
+				}
+			}, demand{c.arithmetic, c.operations, c.bytes, 1}, threads)
+			restore()
+			k.Timings = append(k.Timings, t)
+		}
+		if len(k.Timings) > 0 {
+			e.report.Kernels = append(e.report.Kernels, k)
+		}
+	}
+	return nil
+}
+
+// threads lists the numbers of threads for a case; handing work out is of interest with several alone.
+func (e *examination) threads(c kernelCase) []int {
+	if e.Threads == 1 || c.bytes == 0 && c.operations == 0 {
+		return []int{e.Threads}
+	}
+	return []int{1, e.Threads}
+}
+
+// peak is the rate of a format's arithmetic as it was measured at the beginning.
+func (e *examination) peak(format string, threads int) float64 {
+	name := e.limits.loop(format).Format
+	p := e.report.Peaks[slices.IndexFunc(e.report.Peaks, func(p Peak) bool { return p.Name == name })]
+	if threads > 1 && p.All != nil {
+		return p.All.Median
+	}
+	return p.One.Median
+}
+
+func threadsText(n int) string {
+	if n == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", n)
+}

@@ -1,0 +1,67 @@
+package doctor
+
+import (
+	"slices"
+	"time"
+)
+
+// stopwatch measures.
+type stopwatch struct {
+	now     func() time.Duration // since some moment
+	samples int                  // of each quantity
+	least   time.Duration        // that a sample takes
+}
+
+// work is something to measure: it does it so many times over.
+type work func(times int)
+
+// inTurn measures the seconds that each work takes once, in samples taken in turn, so that what slows the machine slows all of them. Before
+// each sample the work is done once untimed, for what it reads to be in the caches that hold it; a work that fills a sample alone is
+// spared that.
+func (s *stopwatch) inTurn(works ...work) [][]float64 {
+	times := make([]int, len(works))
+	for i, w := range works {
+		times[i] = s.calibrate(w)
+	}
+	seconds := make([][]float64, len(works))
+	for range s.samples {
+		for i, w := range works {
+			if times[i] > 1 {
+				w(1)
+			}
+			start := s.now()
+			w(times[i])
+			seconds[i] = append(seconds[i], (s.now()-start).Seconds()/float64(times[i]))
+		}
+	}
+	return seconds
+}
+
+// calibrate returns how many times fill a sample.
+func (s *stopwatch) calibrate(w work) int {
+	for times := 1; ; {
+		start := s.now()
+		w(times)
+		took := s.now() - start
+		if took >= s.least {
+			return times
+		}
+		times *= int(min(max(s.least/max(took, 1)+1, 2), 100))
+	}
+}
+
+// newSample is the spread of values, of which there is at least one.
+func newSample(values []float64) Sample {
+	v := slices.Sorted(slices.Values(values))
+	n := len(v)
+	return Sample{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1], n}
+}
+
+// rates turns seconds for an amount of work into amounts per second.
+func rates(seconds []float64, amount float64) []float64 {
+	r := make([]float64, len(seconds))
+	for i, s := range seconds {
+		r[i] = amount / s
+	}
+	return r
+}

@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+
+	"slimlab/model"
+)
+
+// shapes are those of published models.
+var shapes = []struct {
+	name   string
+	config model.Config
+}{
+	{"qwen2.5-0.5b", model.Config{
+		Architecture: "Qwen2ForCausalLM", Vocab: 151936, Hidden: 896, HeadDim: 64, Layers: model.Uniform(24, 14, 2, 4864),
+		MaxPositions: 32768, RopeTheta: 1e6, NormEps: 1e-6, TiedHead: true, QKVBias: true, BOS: -1, EOS: -1,
+	}},
+	{"llama-3.2-1b", model.Config{
+		Architecture: "LlamaForCausalLM", Vocab: 128256, Hidden: 2048, HeadDim: 64, Layers: model.Uniform(16, 32, 8, 8192),
+		MaxPositions: 131072, RopeTheta: 5e5, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	}},
+	{"stories15m", model.Config{
+		Architecture: "LlamaForCausalLM", Vocab: 32000, Hidden: 288, HeadDim: 48, Layers: model.Uniform(6, 6, 6, 768),
+		MaxPositions: 8192, RopeTheta: 1e4, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	}},
+}
+
+// Shapes lists the names of the shapes that ExamineModel knows.
+func Shapes() []string {
+	names := make([]string, len(shapes))
+	for i, s := range shapes {
+		names[i] = s.name
+	}
+	return names
+}
+
+// WeightFormats lists the names of the formats that ExamineModel knows.
+func WeightFormats() []string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = f.name
+	}
+	return names
+}
+
+// newModel makes a model of random weights, all of one format: the head, which is the embedding too, as well.
+func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
+	m, err := model.Skeleton(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range m.Linears() {
+		l.Weight = f.weight(g, l.Out, l.In)
+	}
+	m.TieHead(f.weight(g, c.Vocab, c.Hidden))
+	return m, nil
+}
+
+func (f format) weight(g *generator, out, in int) model.Weight {
+	return &weight{multiplier: f.random(g, out, in), out: out, in: in, format: f.name}
+}
+
+// find returns the shape and the format of these names.
+func find(shape, weights string) (c model.Config, f format, err error) {
+	i, j := slices.Index(Shapes(), shape), slices.Index(WeightFormats(), weights)
+	switch {
+	case i < 0:
+		return c, f, fmt.Errorf("shape %q: expected one of %v", shape, Shapes())
+	case j < 0:
+		return c, f, fmt.Errorf("weight format %q: expected one of %v", weights, WeightFormats())
+	}
+	return shapes[i].config, formats[j], nil
+}
+
+// passOperations are the multiplications and additions of a pass over n tokens from position start on, as model.Step.Extend makes it: of the last layer only keys
+// and values for all tokens, the rest and the logits for the last.
+func passOperations(c *model.Config, n, start int) float64 {
+	var total float64
+	tokens := float64(n)
+	for i, l := range c.Layers {
+		q, kv := l.Heads*c.HeadDim, l.KVHeads*c.HeadDim
+		rows, pairs := tokens, tokens*float64(start)+tokens*(tokens+1)/2
+		if i == len(c.Layers)-1 {
+			rows, pairs = 1, float64(start+n)
+		}
+		total += tokens*float64(4*c.Hidden*kv) + rows*float64(4*c.Hidden*q+6*c.Hidden*l.MLP) + 4*pairs*float64(q)
+	}
+	return total + 2*float64(c.Vocab)*float64(c.Hidden)
+}
