@@ -49,14 +49,16 @@ var fma512 = dot512{
 //	Z0…Z27   accumulators, two a row        K1, K2  columns of the two panels that exist
 //	Z28, Z29 b's row p                      Z30, Z31 broadcast a(i, p), in turn
 //	SI, R8   rows 0 and 7 of a at p         R9, R10, R11  1, 3, 5 times a's row stride; R12 its column stride
-//	DI       b at p, BX its row stride, DX its panel stride
-//	R13, R14 c and its row stride           AX  columns left, CX  rounds left
+//	DI, R15  b's tile and its row p, BX its row stride, DX its panel stride
+//	R13, R14 c and its row stride           CX  rounds left
+//	AX       columns left; inside a loop, with those in the argument n, the place in the next tile that is prefetched
 func strip512(p *asm.Printer, dot dot512) {
 	p.Comment(
 		dot.about,
 		"Up to 14 x 32: Z0-Z27 accumulators, two a row; Z28, Z29 b's row p; Z30, Z31 broadcast a(i, p) in turn; K1, K2 the",
 		"columns that exist. SI, R8 rows 0 and 7 of a at p; R9, R10, R11 1, 3, 5 times a's row stride, R12 its column",
-		"stride; DI b at p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left; CX rounds.",
+		"stride; DI, R15 b's tile and row p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left, kept",
+		"in the argument n while AX goes through the next tile; CX rounds.",
 		"One to three rows take 128 columns at a time as long as there are so many, four 96, five and six 64: to have enough",
 		"chains and, above all, lines of memory in flight.",
 	)
@@ -98,17 +100,30 @@ func advanceA(p *asm.Printer, m int) {
 	}
 }
 
-// nextTile puts n back into its argument, and into AX the beginning of the panels of the next tile, which follow one another in memory; where there
+// nextTile, with the columns left put back into their argument, sets AX to the beginning of the panels of the next tile, which follow one another in memory; where there
 // is none, or b is read where it stands, that of this one.
 func nextTile(p *asm.Printer, panels int, label string) {
-	p.Op("MOVQ AX, n+120(FP)")
-	p.Op("CMPQ AX, $%d", 16*panels)
+	p.Op("CMPQ n+120(FP), $%d", 16*panels)
 	p.Op("MOVQ DI, AX")
 	p.Op("JLE %s", label)
 	p.Op("CMPQ BX, $64")
 	p.Op("JNE %s", label)
 	skipPanels(p, panels, "DI", "AX")
 	p.Line("%s:", label)
+}
+
+// fetchC prints the prefetching of the tile of c, whose rows are far apart where no hardware sees them coming, while the chains are computed: short chains
+// would gain nothing.
+func fetchC(p *asm.Printer, m int) {
+	p.Op("CMPQ CX, $64")
+	p.Op("JLT pairshort%d", m)
+	p.Op("MOVQ R13, AX")
+	for range m {
+		p.Op("PREFETCHT0 (AX)")
+		p.Op("PREFETCHT0 64(AX)")
+		p.Op("ADDQ R14, AX")
+	}
+	p.Line("pairshort%d:", m)
 }
 
 // prefetch prints the prefetching of a step's share of the next tile into the second cache. So a weight comes from memory in one stream while
@@ -134,6 +149,8 @@ func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Op("KMOVW R15, K2")
 	p.Op("MOVQ DI, R15")
 	rewindA(p, m)
+	p.Op("MOVQ AX, n+120(FP)")
+	fetchC(p, m)
 	nextTile(p, 2, fmt.Sprintf("pairnext%d", m))
 	for i := range 2 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
@@ -236,6 +253,7 @@ func wide512(p *asm.Printer, m int, dot dot512) {
 	rewindA(p, m)
 	p.Op("MOVQ DI, R15")
 	skipPanels(p, third, "DI", "R8")
+	p.Op("MOVQ AX, n+120(FP)")
 	nextTile(p, panels, fmt.Sprintf("widenext%d", m))
 	for i := range panels * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
