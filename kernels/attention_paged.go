@@ -277,7 +277,7 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	}
 	if w.fast {
 		w.q16, w.lanes = grown(w.q16, n*d), grown(w.lanes, n*16)
-		a.rk.roundBFloat16(w.q16, w.queries)
+		a.rk.roundRows(w.q16, w.queries, n, d, d)
 		clear(w.lanes)
 		w.k16, w.v16 = grown(w.k16, KVBlock*d), grown(w.v16, KVBlock*d)
 	}
