@@ -24,7 +24,7 @@ const (
 	pruneVersion     = "1"
 	quantizeVersion  = "1"
 	evaluateVersion  = "1"
-	serveVersion     = "1"
+	serveVersion     = "2"
 )
 
 // artifactKey names what a stage computes from parts. The kernels' implementation is one: another gives other last bits.
