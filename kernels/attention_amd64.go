@@ -27,6 +27,18 @@ func withBF16(k rowKernels) rowKernels {
 	return k
 }
 
+// widenAVX2 widens rows that are not of whole vectors element by element.
+func widenAVX2(dst []float32, pairs []uint16, n, width, stride int) {
+	if width%8 != 0 {
+		widenRef(dst, pairs, n, width, stride)
+		return
+	}
+	widen8AVX2(&dst[0], &pairs[0], n, width, stride)
+}
+
+//go:noescape
+func widen8AVX2(dst *float32, pairs *uint16, n, width, stride int)
+
 // pairProductBF16 takes 64 columns at a time.
 func pairProductBF16(c []float32, a, b []uint16, s blockShape) {
 	for j := 0; j < s.n; j += 64 {

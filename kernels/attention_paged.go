@@ -358,11 +358,11 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 				copy(keys[i*KVBlock+c:][:size], page[i*size:])
 			}
 		case KVBFloat16:
-			widenPairs(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
-			widenPairs(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
+			w.a.rk.widen(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
+			w.a.rk.widen(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
 		case KVInt8:
-			scalePairs(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
-			scalePairs(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
+			widenCodes(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
+			widenCodes(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
 			for s := range min(size, cols-c) {
 				for i := range d {
 					keys[i*KVBlock+c+s] *= l.kScale[head*size+s]
@@ -374,18 +374,8 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 	return keys, values
 }
 
-// widenPairs writes pairs [n, width, 2] to dst, row 2i the first and row 2i+1 the second of each pair; rows are stride apart.
-func widenPairs(dst []float32, pairs []uint16, n, width, stride int) {
-	for i := range n {
-		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
-		for j := range first {
-			first[j], second[j] = fromBFloat16(row[2*j]), fromBFloat16(row[2*j+1])
-		}
-	}
-}
-
-// scalePairs is widenPairs for codes.
-func scalePairs(dst []float32, pairs []int8, n, width, stride int) {
+// widenCodes is rowKernels.widen for codes.
+func widenCodes(dst []float32, pairs []int8, n, width, stride int) {
 	for i := range n {
 		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
 		for j := range first {

@@ -22,6 +22,8 @@ type rowKernels struct {
 	product         func(c, a, b []float32, s blockShape)                                         // a small block product
 	adamW           func(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd float32) // see AdamW.Update; nb = 1−b, c1 and c2 correct the moments' bias
 
+	widen func(dst []float32, pairs []uint16, n, width, stride int) // rows 2i and 2i+1 of dst, stride apart, are the first and second of row i of pairs [n, width, 2]
+
 	// Set only where the CPU multiplies bfloat16.
 	attend      func(s *attentionStrip)                                 // a few queries through a block of bfloat16 keys and values
 	gradient    func(g *attentionGradient)                              // the elementwise part of attention's backward pass

@@ -33,7 +33,10 @@ func Files() map[string]string {
 	interleave(p)
 	product(p)
 	gradient(p)
-	return map[string]string{"attention_avx512_amd64.s": p.String()}
+	w := &asm.Printer{}
+	w.WriteString(asm.Header)
+	widen(w)
+	return map[string]string{"attention_avx512_amd64.s": p.String(), "attention_avx2_amd64.s": w.String()}
 }
 
 // constant is what a register is broadcast from.
