@@ -9,8 +9,10 @@ func withBF16(k rowKernels) rowKernels {
 	k.attend = attendBF16
 	k.gradient = gradientBF16
 	k.pairProduct = pairProductBF16
-	k.interleave = func(dst []uint16, first, second []float32, n int) { interleaveBF16(&dst[0], &first[0], &second[0], n) }
-	k.roundBFloat16 = func(dst []uint16, src []float32) { roundBF16(&dst[0], &src[0], len(src)) }
+	k.roundRows = func(dst []uint16, src []float32, rows, n, stride int) { roundBF16(&dst[0], &src[0], rows, n, stride) }
+	k.interleave = func(dst []uint16, src []float32, pairs, n, stride int) {
+		interleaveBF16(&dst[0], &src[0], pairs, n, stride)
+	}
 	k.unpackInt8 = func(dst []uint16, src []int8, rows, width, stride int) {
 		if width%32 == 0 {
 			unpackInt8BF16(&dst[0], &src[0], rows, width, stride)
@@ -24,6 +26,18 @@ func withBF16(k rowKernels) rowKernels {
 	}
 	return k
 }
+
+// widenPairsAVX2 widens rows that are not of whole vectors element by element.
+func widenPairsAVX2(dst []float32, pairs []uint16, n, width, stride int) {
+	if width%8 != 0 {
+		widenPairsRef(dst, pairs, n, width, stride)
+		return
+	}
+	widen8AVX2(&dst[0], &pairs[0], n, width, stride)
+}
+
+//go:noescape
+func widen8AVX2(dst *float32, pairs *uint16, n, width, stride int)
 
 // pairProductBF16 takes 64 columns at a time.
 func pairProductBF16(c []float32, a, b []uint16, s blockShape) {
@@ -39,13 +53,13 @@ func panelsBF16(c *float32, a, b *uint16, m, k, ldc, aRow, aCol, ldb, panels int
 func gradientBF16(x *attentionGradient)
 
 //go:noescape
-func interleaveBF16(dst *uint16, first, second *float32, n int)
+func interleaveBF16(dst *uint16, src *float32, pairs, n, stride int)
 
 //go:noescape
 func attendBF16(s *attentionStrip)
 
 //go:noescape
-func roundBF16(dst *uint16, src *float32, n int)
+func roundBF16(dst *uint16, src *float32, rows, n, stride int)
 
 //go:noescape
 func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)

@@ -8290,15 +8290,20 @@ done:
 	VZEROUPPER
 	RET
 
-// roundBF16: dst = src [n] rounded to bfloat16, to nearest even, subnormals to zero. DI dst, SI src, CX left, K1 the last vector's lanes.
-// func roundBF16(dst *uint16, src *float32, n int)
-TEXT ·roundBF16(SB), NOSPLIT, $0-24
+// roundBF16: dst [rows, n] = src rounded to bfloat16, to nearest even, subnormals to zero; n is a multiple of 16, src's rows are stride
+// elements apart. DI dst, SI src, BX from a row's end to the next, R8 rows left, R9 n, CX of it left.
+// func roundBF16(dst *uint16, src *float32, rows, n, stride int)
+TEXT ·roundBF16(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ rows+16(FP), R8
+	MOVQ n+24(FP), R9
+	MOVQ stride+32(FP), BX
+	SUBQ R9, BX
+	SHLQ $2, BX
+row:
+	MOVQ R9, CX
 by16:
-	CMPQ CX, $16
-	JLT tail
 	VMOVUPS (SI), Z0
 	BYTE $0x62 // VCVTNEPS2BF16 Z0, Y1
 	BYTE $0xf2
@@ -8310,23 +8315,10 @@ by16:
 	ADDQ $64, SI
 	ADDQ $32, DI
 	SUBQ $16, CX
-	JMP by16
-tail:
-	TESTQ CX, CX
-	JEQ done
-	MOVL $1, DX
-	SHLL CX, DX
-	DECL DX
-	KMOVW DX, K1
-	VMOVUPS.Z (SI), K1, Z0
-	BYTE $0x62 // VCVTNEPS2BF16 Z0, Y1
-	BYTE $0xf2
-	BYTE $0x7e
-	BYTE $0x48
-	BYTE $0x72
-	BYTE $0xc8
-	VMOVDQU16 Y1, K1, (DI)
-done:
+	JNZ by16
+	ADDQ BX, SI
+	DECQ R8
+	JNZ row
 	VZEROUPPER
 	RET
 
@@ -8375,14 +8367,22 @@ DATA attentionPairs<>+48(SB)/8, $0x001d000d001c000c
 DATA attentionPairs<>+56(SB)/8, $0x001f000f001e000e
 GLOBL attentionPairs<>(SB), RODATA|NOPTR, $64
 
-// interleaveBF16: dst [n, 2] = pairs of first [n] and second [n], n a multiple of 16, rounded as by roundBF16. DI dst, SI and DX sources, CX left.
-// func interleaveBF16(dst *uint16, first, second *float32, n int)
-TEXT ·interleaveBF16(SB), NOSPLIT, $0-32
+// interleaveBF16: dst [pairs, n, 2] = pairs of src's rows 2i and 2i+1, which are stride elements apart, rounded as by roundBF16; n is a
+// multiple of 16. DI dst, SI and DX both rows, BX from the end of a row to the one after the next, R8 pairs left, R9 n, CX of it left.
+// func interleaveBF16(dst *uint16, src *float32, pairs, n, stride int)
+TEXT ·interleaveBF16(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
-	MOVQ first+8(FP), SI
-	MOVQ second+16(FP), DX
-	MOVQ n+24(FP), CX
+	MOVQ src+8(FP), SI
+	MOVQ pairs+16(FP), R8
+	MOVQ n+24(FP), R9
+	MOVQ stride+32(FP), BX
+	LEAQ (SI)(BX*4), DX
+	ADDQ BX, BX
+	SUBQ R9, BX
+	SHLQ $2, BX
 	VMOVUPS attentionPairs<>(SB), Z3
+pair:
+	MOVQ R9, CX
 by16:
 	VMOVUPS (SI), Z0
 	VMOVUPS (DX), Z1
@@ -8399,6 +8399,10 @@ by16:
 	ADDQ $64, DI
 	SUBQ $16, CX
 	JNZ by16
+	ADDQ BX, SI
+	ADDQ BX, DX
+	DECQ R8
+	JNZ pair
 	VZEROUPPER
 	RET
 

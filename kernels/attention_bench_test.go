@@ -78,6 +78,24 @@ func BenchmarkAttentionPaged(b *testing.B) {
 	}
 }
 
+// BenchmarkAttentionPagedShared is 16 queries of a model without grouped heads on one prefix of 2048: in one call, one by one, and on prefixes of their own.
+func BenchmarkAttentionPagedShared(b *testing.B) {
+	for _, s := range []struct{ heads, kvHeads int }{{8, 8}, {14, 2}} {
+		shared, own := newPagedBench(KVBFloat16, 16, 2048, 2063, 1, s.heads, s.kvHeads, 64), newPagedBench(KVBFloat16, 16, 0, 2063, 1, s.heads, s.kvHeads, 64)
+		name := fmt.Sprintf("%d over %d/", s.heads, s.kvHeads)
+		b.Run(name+"together", func(b *testing.B) { shared.run(b, "auto", 1) })
+		b.Run(name+"own", func(b *testing.B) { own.run(b, "auto", 1) })
+		b.Run(name+"one by one", func(b *testing.B) {
+			defer SetThreads(1)()
+			for b.Loop() {
+				for i := range shared.segments {
+					AttentionPaged(shared.out, shared.q, shared.layer, shared.segments[i:i+1], s.heads)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkAttentionPagedShapes is a prefill of 1024 in other heads, and with the other implementations.
 func BenchmarkAttentionPagedShapes(b *testing.B) {
 	for _, s := range []struct{ heads, kvHeads, dim int }{{6, 6, 48}, {8, 4, 32}, {8, 2, 128}, {14, 2, 64}} {

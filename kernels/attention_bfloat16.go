@@ -79,7 +79,6 @@ type bfloat16Tile struct {
 	dsRows     []uint16  // [queryRows, KVBlock]
 	dq         []float32 // [queryRows, headDim]
 	dk, dv     []float32 // [n, headDim]
-	zero       []float32 // [headDim]
 	rows       []uint16  // [KVBlock, headDim]
 	delta      []float32 // [n]
 	gradient   attentionGradient
@@ -92,15 +91,15 @@ var freeTiles = newFreeList(16, func() *bfloat16Tile { return new(bfloat16Tile) 
 // pack rounds x, n rows of one head stride apart, to pairs of rows; the rows after them to a whole block are zeros.
 func (t *bfloat16Tile) pack(pairs []uint16, x []float32, stride, n int) {
 	d := t.headDim
-	for r := 0; r < t.n; r += 2 {
-		first, second := t.zero, t.zero
-		if r < n {
-			first = x[r*stride:]
+	if n > 1 {
+		t.kernels.interleave(pairs, x, n/2, d, stride)
+	}
+	clear(pairs[n/2*2*d:])
+	if n%2 != 0 {
+		t.kernels.roundRows(t.rows, x[(n-1)*stride:], 1, d, stride)
+		for i, v := range t.rows[:d] {
+			pairs[(n-1)*d+2*i] = v
 		}
-		if r+1 < n {
-			second = x[(r+1)*stride:]
-		}
-		t.kernels.interleave(pairs[r*d:], first, second, d)
 	}
 }
 
@@ -109,9 +108,7 @@ func (t *bfloat16Tile) packBlocks(blocks []uint16, x []float32, stride, n int) {
 	d := t.headDim
 	for j := 0; j < t.n; j += KVBlock {
 		rows := min(KVBlock, n-j)
-		for r := range rows {
-			t.kernels.roundBFloat16(t.rows[r*d:], x[(j+r)*stride:][:d])
-		}
+		t.kernels.roundRows(t.rows, x[j*stride:], rows, d, stride)
 		clear(t.rows[rows*d:])
 		transposePairs(t.kernels, blocks[j*d:], t.rows, KVBlock, d/2, KVBlock)
 	}
@@ -140,8 +137,7 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 	}
 	t.s, t.dp = grown(t.s, queryRows*KVBlock), grown(t.dp, queryRows*KVBlock)
 	t.p, t.ds, t.dsRows = grown(t.p, queryRows*KVBlock), grown(t.ds, queryRows*KVBlock), grown(t.dsRows, queryRows*KVBlock)
-	t.rows, t.zero, t.delta = grown(t.rows, KVBlock*d), grown(t.zero, d), grown(t.delta, whole)
-	clear(t.zero)
+	t.rows, t.delta = grown(t.rows, KVBlock*d), grown(t.delta, n)
 	t.packBlocks(t.k, a.k[from*ks+g*d:], ks, n)
 	t.packBlocks(t.v, a.v[from*ks+g*d:], ks, n)
 	t.pack(t.kPairs, a.k[from*ks+g*d:], ks, n)
@@ -152,9 +148,9 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 		at := from*qs + h*d
 		t.pack(t.qPairs, a.q[at:], qs, n)
 		t.pack(t.doutPairs, a.dout[at:], qs, n)
+		rk.roundRows(t.q, a.q[at:], n, d, qs)
+		rk.roundRows(t.dout, a.dout[at:], n, d, qs)
 		for r := range n {
-			rk.roundBFloat16(t.q[r*d:], a.q[at+r*qs:][:d])
-			rk.roundBFloat16(t.dout[r*d:], a.dout[at+r*qs:][:d])
 			t.delta[r] = rk.dot(a.out[at+r*qs:][:d], a.dout[at+r*qs:][:d])
 		}
 		for i := 0; i < n; i += queryRows {

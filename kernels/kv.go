@@ -210,16 +210,16 @@ func (l *KVLayer) storeBFloat16(head, slot, n int, k, v []float32) {
 	defer freeRounded.put(buffer)
 	*buffer = grown(*buffer, KVBlock*d)
 	rounded := *buffer
-	for r := range n {
-		rk.roundBFloat16(rounded[r*d:], k[r*stride:][:d])
-	}
+	rk.roundRows(rounded, k, n, d, stride)
 	transposePairs(rk, keys[2*slot:], rounded, n, d/2, size)
-	for r := 0; r < n; r++ {
-		if at := slot + r; at%2 == 0 && r+1 < n {
-			rk.interleave(values[at*d:], v[r*stride:], v[(r+1)*stride:], d)
-			r++
-		} else {
-			rk.roundBFloat16(rounded, v[r*stride:][:d])
+	// Whole pairs of positions at once, and one at an end whose partner is not among the rows.
+	first := slot % 2
+	if pairs := (n - first) / 2; pairs > 0 {
+		rk.interleave(values[(slot+first)*d:], v[first*stride:], pairs, d, stride)
+	}
+	for _, r := range [...]int{0, n - 1} {
+		if at := slot + r; r == 0 && first == 1 || r == n-1 && at%2 == 0 {
+			rk.roundRows(rounded, v[r*stride:], 1, d, d)
 			for i, x := range rounded[:d] {
 				values[at/2*2*d+2*i+at%2] = x
 			}

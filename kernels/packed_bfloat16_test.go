@@ -79,7 +79,7 @@ func TestPackedBFloat16DoesNotDependOnBatchOrThreads(t *testing.T) {
 }
 
 // TestPackedRow: packed weights give back what went in.
-func TestPackedRow(t *testing.T) {
+func TestPackedFloatRow(t *testing.T) {
 	for number, size := range bfloat16Sizes {
 		r := rand.New(rand.NewPCG(25, uint64(number)))
 		out, in := size[0], size[1]

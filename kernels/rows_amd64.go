@@ -8,14 +8,14 @@ var rowsAVX2 = rowKernels{
 	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, addDot: addDotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,
 	shiftScale: shiftScaleAVX2, scaleAdd: scaleAddAVX2, normScale: normScaleAVX2, normBackward: normBackwardAVX2, swiglu: swigluAVX2,
 	swigluBackward: swigluBackwardAVX2, mixtureLogs: mixtureLogsAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2,
-	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2,
+	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2, widenPairs: widenPairsAVX2,
 }
 
 var rowsAVX512 = rowKernels{
 	exp: expAVX512, expSum: expSumAVX512, maximum: maximumAVX512, dot: dotAVX512, addDot: addDotAVX512, dot3: dot3AVX512, axpy: axpyAVX512, scale: scaleAVX512,
 	shiftScale: shiftScaleAVX512, scaleAdd: scaleAddAVX512, normScale: normScaleAVX512, normBackward: normBackwardAVX512, swiglu: swigluAVX512,
 	swigluBackward: swigluBackwardAVX512, mixtureLogs: mixtureLogsAVX512, softmaxGradient: softmaxGradientAVX512, adamW: adamWAVX512, sumSquares: sumSquaresAVX512,
-	rotate: rotateAVX512, transpose: transposeAVX2, product: productAVX512,
+	rotate: rotateAVX512, transpose: transposeAVX2, product: productAVX512, widenPairs: widenPairsAVX2,
 }
 
 // transposeAVX2 transposes strips of eight rows in vectors and the edges element by element.

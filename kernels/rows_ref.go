@@ -6,7 +6,7 @@ var rowsRef = rowKernels{
 	exp: expRef, expSum: expSumRef, maximum: maximumRef, dot: dotRef, addDot: addDotRef, dot3: dot3Ref, axpy: axpyRef, scale: scaleRef,
 	shiftScale: shiftScaleRef, scaleAdd: scaleAddRef, normScale: normScaleRef, normBackward: normBackwardRef, swiglu: swigluRef,
 	swigluBackward: swigluBackwardRef, mixtureLogs: mixtureLogsRef, softmaxGradient: softmaxGradientRef, adamW: adamWRef, sumSquares: sumSquaresRef,
-	rotate: rotateRef, transpose: transposeRef, product: productRef,
+	rotate: rotateRef, transpose: transposeRef, product: productRef, widenPairs: widenPairsRef,
 }
 
 func expRef(y, x []float32) {
@@ -161,6 +161,15 @@ func transposeRef(y, x []float32, rows, cols, ldy, ldx int) {
 	for i := range rows {
 		for j, v := range x[i*ldx : i*ldx+cols] {
 			y[j*ldy+i] = v
+		}
+	}
+}
+
+func widenPairsRef(dst []float32, pairs []uint16, n, width, stride int) {
+	for i := range n {
+		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
+		for j := range first {
+			first[j], second[j] = fromBFloat16(row[2*j]), fromBFloat16(row[2*j+1])
 		}
 	}
 }
