@@ -24,13 +24,26 @@ func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDi
 	if lse != nil {
 		checkLen("Attention lse", lse, a.tokens*heads)
 	}
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.forward(out, lse, from, to, g)
-		}
-	})
+	attentionCalls.run(a.tasks(), 1, attentionCall{packedAttention: a, out: out, lse: lse})
 }
+
+// attentionCall is one forward or, with dout, backward pass.
+type attentionCall struct {
+	packedAttention
+	out, lse, dq, dk, dv, dout []float32
+}
+
+var attentionCalls = newCalls(func(c *attentionCall, lo, hi int) {
+	for task := lo; task < hi; task++ {
+		switch from, to, g := c.task(task); {
+		case from == to:
+		case c.dout == nil:
+			c.forward(c.out, c.lse, from, to, g)
+		default:
+			c.backward(c.dq, c.dk, c.dv, c.dout, c.out, c.lse, from, to, g)
+		}
+	}
+})
 
 // AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v, out and lse. Shapes are those of
 // Attention. No sequence×sequence matrix is held: probabilities are recomputed a block at a time.
@@ -42,12 +55,7 @@ func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []i
 	checkLen("AttentionBackward dout", dout, a.tokens*heads*headDim)
 	checkLen("AttentionBackward out", out, a.tokens*heads*headDim)
 	checkLen("AttentionBackward lse", lse, a.tokens*heads)
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.backward(dq, dk, dv, dout, out, lse, from, to, g)
-		}
-	})
+	attentionCalls.run(a.tasks(), 1, attentionCall{a, out, lse, dq, dk, dv, dout[:a.tokens*heads*headDim]})
 }
 
 // packedAttention is one call over packed sequences. A task is one KV head of one sequence with the query heads that
@@ -62,7 +70,7 @@ type packedAttention struct {
 	scale          float32
 }
 
-func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) *packedAttention {
+func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) packedAttention {
 	checkHeads(what, heads, kvHeads)
 	for i, s := range starts {
 		if s < 0 || i > 0 && s < starts[i-1] {
@@ -70,10 +78,12 @@ func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvH
 		}
 	}
 	tokens := starts[len(starts)-1]
-	checkLen(what+" q", q, tokens*heads*headDim)
-	checkLen(what+" k", k, tokens*kvHeads*headDim)
-	checkLen(what+" v", v, tokens*kvHeads*headDim)
-	return &packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
+	if len(q) < tokens*heads*headDim || min(len(k), len(v)) < tokens*kvHeads*headDim { // the names are made for a panic alone
+		checkLen(what+" q", q, tokens*heads*headDim)
+		checkLen(what+" k", k, tokens*kvHeads*headDim)
+		checkLen(what+" v", v, tokens*kvHeads*headDim)
+	}
+	return packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
 }
 
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
