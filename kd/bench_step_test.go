@@ -61,6 +61,7 @@ func BenchmarkStep(b *testing.B) {
 			change func(*TrainConfig)
 		}{
 			{"float32", func(c *TrainConfig) { c.Precision = kernels.Float32 }},
+			{"float32-one-pass", func(c *TrainConfig) { c.Precision, c.PassTokens = kernels.Float32, 1<<20 }},
 			{"bfloat16", func(*TrainConfig) {}},
 			{"one-pass", func(c *TrainConfig) { c.PassTokens = 1 << 20 }},
 			{"one-pass-one-chunk", func(c *TrainConfig) { c.PassTokens, c.ChunkRows = 1<<20, 1<<20 }},
