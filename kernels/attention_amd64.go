@@ -7,6 +7,9 @@ var rowsBF16 = withBF16(rowsAVX512)
 
 func withBF16(k rowKernels) rowKernels {
 	k.attend = attendBF16
+	k.gradient = gradientBF16
+	k.pairProduct = pairProductBF16
+	k.interleave = func(dst []uint16, first, second []float32, n int) { interleaveBF16(&dst[0], &first[0], &second[0], n) }
 	k.roundBFloat16 = func(dst []uint16, src []float32) { roundBF16(&dst[0], &src[0], len(src)) }
 	k.unpackInt8 = func(dst []uint16, src []int8, rows, width, stride int) {
 		if width%32 == 0 {
@@ -21,6 +24,22 @@ func withBF16(k rowKernels) rowKernels {
 	}
 	return k
 }
+
+// pairProductBF16 takes 64 columns at a time.
+func pairProductBF16(c []float32, a, b []uint16, s blockShape) {
+	for j := 0; j < s.n; j += 64 {
+		panelsBF16(&c[j], &a[0], &b[2*j], s.m, s.k, s.ldc, s.aRow, s.aCol, s.ldb, min(64, s.n-j)/16, s.accumulate)
+	}
+}
+
+//go:noescape
+func panelsBF16(c *float32, a, b *uint16, m, k, ldc, aRow, aCol, ldb, panels int, accumulate bool)
+
+//go:noescape
+func gradientBF16(x *attentionGradient)
+
+//go:noescape
+func interleaveBF16(dst *uint16, first, second *float32, n int)
 
 //go:noescape
 func attendBF16(s *attentionStrip)

@@ -87,3 +87,35 @@ func BenchmarkAttentionPagedShapes(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAttention has training's shapes; GFLOP/s count what the causal mask leaves, 2 products of 2·dim a visible pair and head, backward 5.
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []struct{ sequences, length, heads, kvHeads, dim int }{{16, 256, 8, 8, 32}, {8, 512, 8, 4, 64}, {16, 120, 4, 2, 32}} {
+		n := s.sequences * s.length
+		queries, keys := benchVectors(n*s.heads*s.dim, 4), benchVectors(n*s.kvHeads*s.dim, 4)
+		lse, starts := make([]float32, n*s.heads), []int{0}
+		for i := range s.sequences {
+			starts = append(starts, (i+1)*s.length)
+		}
+		flops := float64(s.sequences*s.heads) * float64(s.length*(s.length+1)/2) * float64(4*s.dim)
+		name := fmt.Sprintf("%dx%d,heads=%d,kv=%d,dim=%d", s.sequences, s.length, s.heads, s.kvHeads, s.dim)
+		b.Run("forward/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() { Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim) })
+		})
+		b.Run("backward/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("forwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() {
+				AttentionBFloat16(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("backwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackwardBFloat16(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+	}
+}

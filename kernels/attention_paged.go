@@ -3,6 +3,7 @@ package kernels
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -14,12 +15,17 @@ import (
 // In the formats below float32 a CPU that multiplies bfloat16 rounds queries and softmax weights to it; elsewhere keys and values are
 // widened and everything is computed in float32.
 func AttentionPaged(out, q []float32, l *KVLayer, segments []KVSegment, heads int) {
+	attendPages(out, nil, q, l, segments, heads)
+}
+
+// attendPages is AttentionPaged with the log-sum-exp of the scores, lse [rows, heads], unless it is nil.
+func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads int) {
 	checkHeads("AttentionPaged", heads, l.KVHeads)
 	rows := l.check("AttentionPaged", segments)
 	checkLen("AttentionPaged out", out, rows*heads*l.HeadDim)
 	checkLen("AttentionPaged q", q, rows*heads*l.HeadDim)
 	a := freePaged.get()
-	a.rk, a.layer, a.out, a.q, a.segments = &active.Load().rows, l, out, q, segments
+	a.rk, a.layer, a.out, a.lse, a.q, a.segments = &active.Load().rows, l, out, lse, q, segments
 	a.heads, a.group, a.scale = heads, heads/l.KVHeads, scoreScale(l.HeadDim)
 	a.plan()
 	tasks := len(a.units) * l.KVHeads
@@ -30,7 +36,7 @@ func AttentionPaged(out, q []float32, l *KVLayer, segments []KVSegment, heads in
 	} else {
 		Parallel(tasks, a.task)
 	}
-	a.rk, a.layer, a.out, a.q, a.segments = nil, nil, nil, nil, nil
+	a.rk, a.layer, a.out, a.lse, a.q, a.segments = nil, nil, nil, nil, nil, nil
 	freePaged.put(a)
 }
 
@@ -41,6 +47,7 @@ type pagedAttention struct {
 	rk       *rowKernels
 	layer    *KVLayer
 	out, q   []float32
+	lse      []float32
 	segments []KVSegment
 
 	heads, group int
@@ -284,9 +291,12 @@ func (w *queryStack) end(u pagedUnit) {
 		p := &a.pieces[i]
 		for r := range p.rows * a.group {
 			at := p.stacked + r
-			sum := w.state.sum[at]
+			sum, unit := w.state.sum[at], 1.0 // of the maximum, in nats
 			if w.fast {
-				sum = foldLanes(w.lanes[at*16:][:16])
+				sum, unit = foldLanes(w.lanes[at*16:][:16]), math.Ln2
+			}
+			if a.lse != nil {
+				a.lse[(p.row+r/a.group)*a.heads+w.g*a.group+r%a.group] = float32(float64(w.state.max[at])*unit + math.Log(float64(sum)))
 			}
 			row := a.out[(p.row+r/a.group)*a.heads*d+w.g*width+r%a.group*d:][:d]
 			// Added to zero, so that no row tells a sum that vanished from below from one that was never there.

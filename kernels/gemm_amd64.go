@@ -38,6 +38,7 @@ func vnniKernels() gemmKernels {
 func bf16Kernels() gemmKernels {
 	g := vnniKernels()
 	g.bfloat16 = panelKernels{14, true, 2, false, stripBF16, packColumnsBF16, packRowsBF16}
+	g.int4PerWord, g.roundInt4, g.int4Height, g.mulInt4 = 2, roundInt4Pairs, 12, mulInt4AVX512BF16
 	return g
 }
 

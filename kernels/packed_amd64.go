@@ -21,6 +21,12 @@ func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, pane
 func mulInt4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
 
 //go:noescape
+func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+
+//go:noescape
+func roundInt4AVX512BF16(dst []uint32, x []float32)
+
+//go:noescape
 func mulInt4Int8AVX512(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 
 //go:noescape
@@ -112,4 +118,20 @@ func quantizeInt4AVX2(q []int8, x []float32) float32 {
 		q[whole+i] = roundInt8(v / s)
 	}
 	return s
+}
+
+// roundInt4Pairs writes pairs of bfloat16, the first in the lower half: inputs 0 and 2 of each eight, 4 and 6, 1 and 3, 5 and 7.
+func roundInt4Pairs(dst []uint32, x []float32, group int) {
+	if group%8 == 0 {
+		roundInt4AVX512BF16(dst, x)
+		return
+	}
+	for ; len(x) > 0; x = x[group:] {
+		for w := 0; w < group; w += 8 {
+			var eight [8]float32
+			copy(eight[:], x[w:group])
+			roundInt4AVX512BF16(dst, eight[:])
+			dst = dst[4:]
+		}
+	}
 }

@@ -40,9 +40,10 @@ func readRate(threads int, memory []byte) float64 {
 }
 
 // BenchmarkQuantized has the products of a 0.5B model in 4 and 8 bits beside what the machine does at that moment: GOP/s and
-// the share of VPDPBUSD's rate, GB/s of the format and the share of a plain reading loop's.
+// the share of VPDPBUSD's rate, or for bfloat16 of half of it, as VDPBF16PS multiplies a pair where that multiplies four; GB/s
+// of the format and the share of a plain loop's that reads the same weight.
 func BenchmarkQuantized(b *testing.B) {
-	restore, err := Use("avx512vnni")
+	restore, err := Use("avx512bf16")
 	if err != nil {
 		b.Skip(err)
 	}
@@ -56,21 +57,24 @@ func BenchmarkQuantized(b *testing.B) {
 		r := rand.New(rand.NewPCG(1, 2))
 		q8, q4, s8 := randomInt8(out*in, -127, 127, r), randomInt8(out*in, -8, 7, r), make([]float32, out)
 		normals(s8, r)
-		for _, format := range []string{"int8", "int4-g128-int8", "int4-g32-int8"} {
+		for _, format := range []string{"int8", "int4-g128-int8", "int4-g32-int8", "int4-g128-bfloat16", "int4-g32-bfloat16"} {
 			var w interface{ Bytes() int64 }
 			var memory []byte // the weight
 			var mulT func(y, x []float32, rows int)
 			var group int
+			var path string
 			if format == "int8" {
 				p := PackInt8(q8, s8, out, in)
 				w, mulT, memory = p, p.MulT, unsafe.Slice((*byte)(unsafe.Pointer(&p.q[0])), len(p.q))
 			} else {
-				var path string
 				fmt.Sscanf(format, "int4-g%d-%s", &group, &path)
 				s4 := make([]float32, out*in/group)
 				normals(s4, r)
 				p := PackInt4(q4, s4, out, in, group)
-				w, mulT, memory = p, p.MulTInt8, unsafe.Slice((*byte)(unsafe.Pointer(&p.q[0])), 4*len(p.q))
+				w, mulT, memory = p, p.MulT, unsafe.Slice((*byte)(unsafe.Pointer(&p.q[0])), 4*len(p.q))
+				if path == "int8" {
+					mulT = p.MulTInt8
+				}
 			}
 			for _, rows := range batches {
 				x, y := make([]float32, rows*in), make([]float32, rows*out)
@@ -88,6 +92,9 @@ func BenchmarkQuantized(b *testing.B) {
 						slices.Sort(times)
 						t := times[len(times)/2]
 						peak, read := max(before, int8Peak(threads)), max(readBefore, readRate(threads, memory))
+						if path == "bfloat16" {
+							peak /= 2
+						}
 						ops, bytes := 2*float64(rows*out*in)/t, float64(w.Bytes())/t
 						b.ReportMetric(ops/1e9, "GOP/s")
 						b.ReportMetric(100*ops/peak, "%peak")

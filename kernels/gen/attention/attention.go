@@ -30,6 +30,9 @@ func Files() map[string]string {
 	attend(p)
 	round(p)
 	unpack(p)
+	interleave(p)
+	product(p)
+	gradient(p)
 	return map[string]string{"attention_avx512_amd64.s": p.String()}
 }
 

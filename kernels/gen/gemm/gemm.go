@@ -30,6 +30,8 @@ func Files() map[string]string {
 			int4x512(p)
 			int4nibbles(p)
 			int4int8x512(p)
+			int4bf16x512(p)
+			int4round(p)
 		},
 		"packed_avx2_amd64.s": func(p *asm.Printer) {
 			iota16(p)

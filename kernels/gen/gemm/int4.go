@@ -280,8 +280,8 @@ func int4int8x512(p *asm.Printer) {
 		"inputs 0 to 3 of a word, a shift and a mask inputs 4 to 7. Totals are kept in memory, between groups alone, so that their",
 		"registers are free. SI, R8, R12 rows 0, 7, 14 of x; R9, R10, R11 1, 3, 5 times its row stride; DI q, R15 q at work, DX",
 		"its panel stride; BX q ahead; R13, R14 y and its row stride; AX columns left; CX words left in the group, and totals.",
-		"Up to 4 rows, and 15 and 16, take one panel at a time, so that memory is read from the first byte to the last: Z0-Z15",
-		"accumulators, up to 4 rows two a row, to have enough in flight; Z26, Z28 weights; Z27 the mask. 5 to 14 rows take two",
+		"One and two rows, and 15 and 16, take one panel at a time, so that memory is read from the first byte to the last: Z0-Z15",
+		"accumulators, two a row of one or two, to have enough in flight; Z26, Z28 weights; Z27 the mask. 3 to 14 rows take two",
 		"panels: Z0-Z27 accumulators, two a row; Z28, Z29 weights. Z30, Z31 four activations of a row, in turn.",
 	)
 	p.Line("// func mulInt4Int8AVX512%s", int4Int8Args)
@@ -306,7 +306,7 @@ func int4int8x512(p *asm.Printer) {
 func int4int8tile512(p *asm.Printer, m int) {
 	panels, chains := 2, 1
 	switch {
-	case m <= 4:
+	case m <= 2:
 		panels, chains = 1, 2
 	case m > 14:
 		panels = 1
@@ -356,7 +356,7 @@ func int4int8tile512(p *asm.Printer, m int) {
 			p.Op("PREFETCHT1 (BX)")
 			p.Op("PREFETCHT1 64(BX)")
 			p.Op("ADDQ $128, BX")
-		case m > 4:
+		case m > 2:
 			p.Op("PREFETCHT0 %d(R15)", int8ahead)
 		}
 	}
