@@ -41,32 +41,45 @@ func fullExamples(count, tokens, vocab int) []Example {
 }
 
 // BenchmarkStep is one training step of every token of 16 sequences of 256 (small, distil) or 8 of 512 (large). distil's teacher is large, its
-// student small with the teacher's vocabulary. peak-MB is the largest resident set so far: to be read from a run of one benchmark.
+// student small with the teacher's vocabulary. The variants leave out one thing that saves time or memory, or add checkpoints. peak-MB is the largest resident set so
+// far: to be read from a run of one benchmark.
 func BenchmarkStep(b *testing.B) {
 	supervised := Objective{CE: 1}
-	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
-		b.Run("small/"+precision.String(), func(b *testing.B) {
-			benchmarkStep(b, TrainConfig{Student: smallStep(b, 4096), Objective: supervised, Precision: precision}, fullExamples(16, 256, 4096))
-		})
-		b.Run("large/"+precision.String(), func(b *testing.B) {
-			benchmarkStep(b, TrainConfig{Student: largeStep(b), Objective: supervised, Precision: precision}, fullExamples(8, 512, 8192))
-		})
-		b.Run("distil/"+precision.String(), func(b *testing.B) {
-			benchmarkStep(b, TrainConfig{
-				Student: smallStep(b, 8192), Teacher: largeStep(b), Objective: Objective{Divergence: ForwardKL}, Precision: precision,
-			}, fullExamples(16, 256, 8192))
-		})
+	for _, shape := range []struct {
+		name     string
+		config   func() TrainConfig
+		examples []Example
+	}{
+		{"small", func() TrainConfig { return TrainConfig{Student: smallStep(b, 4096), Objective: supervised} }, fullExamples(16, 256, 4096)},
+		{"large", func() TrainConfig { return TrainConfig{Student: largeStep(b), Objective: supervised} }, fullExamples(8, 512, 8192)},
+		{"distil", func() TrainConfig {
+			return TrainConfig{Student: smallStep(b, 8192), Teacher: largeStep(b), Objective: Objective{Divergence: ForwardKL}}
+		}, fullExamples(16, 256, 8192)},
+	} {
+		for _, variant := range []struct {
+			name   string
+			change func(*TrainConfig)
+		}{
+			{"float32", func(c *TrainConfig) { c.Precision = kernels.Float32 }},
+			{"float32-one-pass", func(c *TrainConfig) { c.Precision, c.PassTokens = kernels.Float32, 1<<20 }},
+			{"bfloat16", func(*TrainConfig) {}},
+			{"one-pass", func(c *TrainConfig) { c.PassTokens = 1 << 20 }},
+			{"one-pass-one-chunk", func(c *TrainConfig) { c.PassTokens, c.ChunkRows = 1<<20, 1<<20 }},
+			{"one-pass-checkpoint", func(c *TrainConfig) { c.PassTokens, c.Checkpoint = 1<<20, true }},
+			{"checkpoint", func(c *TrainConfig) { c.Checkpoint = true }},
+		} {
+			b.Run(shape.name+"/"+variant.name, func(b *testing.B) {
+				c := shape.config()
+				c.Precision = kernels.BFloat16
+				variant.change(&c)
+				benchmarkStep(b, c, shape.examples)
+			})
+		}
 	}
 }
 
 func benchmarkStep(b *testing.B, c TrainConfig, examples []Example) {
 	c.Batches, c.Steps, c.WarmUp, c.LearningRate = fixed(examples...), 1<<30, 1<<29, 1e-6
-	if n, err := strconv.Atoi(os.Getenv("PASS")); err == nil {
-		c.PassTokens = n
-	}
-	if n, err := strconv.Atoi(os.Getenv("CHUNK")); err == nil {
-		c.ChunkRows = n
-	}
 	tr, err := newTrainer(c)
 	if err != nil {
 		b.Fatal(err)

@@ -18,7 +18,7 @@ type TrainConfig struct {
 	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
 	Batches    func(step int) []Example
 	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 1024
-	ChunkRows  int // rows whose logits exist at once; 0 chooses about 4 MB of them
+	ChunkRows  int // rows whose logits exist at once; 0 chooses about 16 MB of them
 
 	Precision  kernels.Precision // of the student's matrix products; its weights, gradients and moments are float32 in either
 	Checkpoint bool              // keeps only the input of each layer for the backward pass and computes the rest again: less memory, a third more time, the same bits
@@ -248,7 +248,7 @@ func (t *trainer) gradient(batch []Example) (sums, error) {
 			teacher.hidden = t.teacher.forward(t.Teacher, p.batch)
 		}
 		student := states{t.Student, t.trace.Forward(t.Student, p.batch)}
-		dHidden := sized(&t.dHidden, len(student.hidden), 0)
+		dHidden := sized(&t.dHidden, len(student.hidden))
 		clear(dHidden)
 		t.loss.add(&total, n, p, student, teacher, dHidden, t.gradients.Head)
 		t.trace.Backward(t.Student, dHidden, t.gradients)
@@ -274,7 +274,7 @@ type teacherPass struct {
 
 // forward returns the hidden states of a batch, valid until the next call. It takes as many sequences at once as make teacherTokens, at least one.
 func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
-	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden, 0)
+	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
 	for first := 0; first+1 < len(b.Starts); {
 		from, next := b.Starts[first], first+1
 		p.starts = append(p.starts[:0], 0, b.Starts[next]-from)
