@@ -1,16 +1,27 @@
 package kernels
 
-// scratch is reused memory for one piece of work: newScratch, take what was asked for, free.
-type scratch struct{ data, rest []float32 }
+import "math/bits"
 
-var freeScratch = newFreeList(64, func() *scratch { return new(scratch) })
+// scratch is reused memory for one piece of work: newScratch, take what was asked for, free.
+type scratch struct {
+	data, rest []float32
+	class      int
+}
+
+// freeScratch keeps scratch by its size, a power of two: with one list for all sizes, small pieces would be made anew for a long time
+// until each had grown to the largest.
+var freeScratch = scratchLists()
+
+func scratchLists() (lists [40]*freeList[*scratch]) {
+	for class := range lists {
+		lists[class] = newFreeList(64, func() *scratch { return &scratch{data: make([]float32, 1<<class), class: class} })
+	}
+	return lists
+}
 
 // newScratch returns scratch with room for n elements of any content.
 func newScratch(n int) *scratch {
-	s := freeScratch.get()
-	if cap(s.data) < n {
-		s.data = make([]float32, n)
-	}
+	s := freeScratch[bits.Len(uint(max(n, 1)-1))].get()
 	s.rest = s.data[:n]
 	return s
 }
@@ -22,4 +33,4 @@ func (s *scratch) take(n int) []float32 {
 	return x
 }
 
-func (s *scratch) free() { freeScratch.put(s) }
+func (s *scratch) free() { freeScratch[s.class].put(s) }
