@@ -13,9 +13,9 @@ func withBF16(k rowKernels) rowKernels {
 	k.interleave = func(dst []uint16, src []float32, pairs, n, stride int) {
 		interleaveBF16(&dst[0], &src[0], pairs, n, stride)
 	}
-	k.unpackInt8 = func(dst []uint16, src []int8, rows, width, stride int) {
+	k.unpackInt8 = func(dst []uint16, src, next []int8, rows, width, stride int) {
 		if width%32 == 0 {
-			unpackInt8BF16(&dst[0], &src[0], rows, width, stride)
+			unpackInt8BF16(&dst[0], &src[0], &next[0], rows, width, stride)
 			return
 		}
 		for i := range rows {
@@ -62,4 +62,4 @@ func attendBF16(s *attentionStrip)
 func roundBF16(dst *uint16, src *float32, rows, n, stride int)
 
 //go:noescape
-func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)
+func unpackInt8BF16(dst *uint16, src, next *int8, rows, width, stride int)

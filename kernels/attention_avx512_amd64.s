@@ -8323,19 +8323,23 @@ by16:
 	RET
 
 // unpackInt8BF16: dst = src [rows, width] in bfloat16, width a multiple of 32; dst's rows are stride elements apart, src's follow each
-// other. DI dst, SI src, BX the distance from a row's end to the next, R8 rows left, R9 width, CX of it left.
-// func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)
-TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-40
+// other. What stands at next as src does here is fetched, since it comes next. DI dst, SI src, R10 next from there, BX the distance from
+// a row's end to the next, R8 rows left, R9 width, CX of it left.
+// func unpackInt8BF16(dst *uint16, src, next *int8, rows, width, stride int)
+TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ rows+16(FP), R8
-	MOVQ width+24(FP), R9
-	MOVQ stride+32(FP), BX
+	MOVQ next+16(FP), R10
+	SUBQ SI, R10
+	MOVQ rows+24(FP), R8
+	MOVQ width+32(FP), R9
+	MOVQ stride+40(FP), BX
 	SUBQ R9, BX
 	SHLQ $1, BX
 row:
 	MOVQ R9, CX
 by32:
+	PREFETCHT1 (SI)(R10*1)
 	VPMOVSXBD (SI), Z0
 	VPMOVSXBD 16(SI), Z1
 	VCVTDQ2PS Z0, Z0

@@ -323,8 +323,9 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 	l := w.a.layer
 	pages := table[block*KVBlock/l.PageSize:][:(cols+l.PageSize-1)/l.PageSize]
 	if w.fast {
-		w.point(pages, cols)
-		w.ahead(table[block*KVBlock/l.PageSize:][len(pages):])
+		next := table[block*KVBlock/l.PageSize:][len(pages):]
+		w.point(pages, next, cols)
+		w.ahead(next)
 		w.attend(cols, lo, hi, first)
 		return
 	}
@@ -410,8 +411,9 @@ func (w *queryStack) attend(cols, lo, hi, first int) {
 
 const log2e = 1.442695040888963407359924681001892137
 
-// point sets the strip's keys and values to those of a block's pages, in place where a page holds 16 positions or more, else gathered.
-func (w *queryStack) point(pages []int32, cols int) {
+// point sets the strip's keys and values to those of a block's pages, in place where a page holds 16 positions or more, else gathered. next are the
+// pages after them.
+func (w *queryStack) point(pages, next []int32, cols int) {
 	l, s := w.a.layer, &w.strip
 	d, size := l.HeadDim, l.PageSize
 	if l.Format == KVBFloat16 && size >= stripRun {
@@ -443,8 +445,12 @@ func (w *queryStack) point(pages []int32, cols int) {
 			}
 			continue
 		}
-		w.a.rk.unpackInt8(w.v16[c*d:], l.v8[at:at+size*d], 1, size*d, 0)
-		w.a.rk.unpackInt8(w.k16[2*c:], l.k8[at:at+size*d], d/2, 2*size, 2*KVBlock)
+		then := at
+		if i < len(next) {
+			then = (int(next[i])*l.KVHeads + w.g) * size * d
+		}
+		w.a.rk.unpackInt8(w.v16[c*d:], l.v8[at:at+size*d], l.v8[then:], 1, size*d, 0)
+		w.a.rk.unpackInt8(w.k16[2*c:], l.k8[at:at+size*d], l.k8[then:], d/2, 2*size, 2*KVBlock)
 		copy(w.kvScales[c:KVBlock], l.kScale[head*size:][:size])
 		copy(w.kvScales[KVBlock+c:], l.vScale[head*size:][:size])
 	}

@@ -28,12 +28,12 @@ type rowKernels struct {
 	widenPairs func(dst []float32, pairs []uint16, n, width, stride int) // rows 2i and 2i+1 of dst, stride apart, are the first and second of row i of pairs [n, width, 2]
 
 	// Set only where the CPU multiplies bfloat16.
-	attend      func(s *attentionStrip)                                 // a few queries through a block of bfloat16 keys and values
-	gradient    func(g *attentionGradient)                              // the elementwise part of attention's backward pass
-	pairProduct func(c []float32, a, b []uint16, s blockShape)          // product of pairs: k, aRow, aCol and ldb count them; n is a multiple of 16
-	roundRows   func(dst []uint16, src []float32, rows, n, stride int)  // dst [rows, n] = src's rows, stride apart, rounded to nearest even; n is a multiple of 16
-	interleave  func(dst []uint16, src []float32, pairs, n, stride int) // dst [pairs, n, 2] = pairs of rows likewise
-	unpackInt8  func(dst []uint16, src []int8, rows, width, stride int) // dst = src [rows, width], exactly, dst's rows stride apart
+	attend      func(s *attentionStrip)                                       // a few queries through a block of bfloat16 keys and values
+	gradient    func(g *attentionGradient)                                    // the elementwise part of attention's backward pass
+	pairProduct func(c []float32, a, b []uint16, s blockShape)                // product of pairs: k, aRow, aCol and ldb count them; n is a multiple of 16
+	roundRows   func(dst []uint16, src []float32, rows, n, stride int)        // dst [rows, n] = src's rows, stride apart, rounded to nearest even; n is a multiple of 16
+	interleave  func(dst []uint16, src []float32, pairs, n, stride int)       // dst [pairs, n, 2] = pairs of rows likewise
+	unpackInt8  func(dst []uint16, src, next []int8, rows, width, stride int) // dst = src [rows, width], exactly, dst's rows stride apart; next is unpacked next
 }
 
 // blockShape describes c[i·ldc+j] = Σ_p a[i·aRow+p·aCol]·b[p·ldb+j] for i < m, j < n, p < k, all positive, added to c

@@ -445,20 +445,24 @@ func round(p *asm.Printer) {
 func unpack(p *asm.Printer) {
 	p.Comment(
 		"unpackInt8BF16: dst = src [rows, width] in bfloat16, width a multiple of 32; dst's rows are stride elements apart, src's follow each",
-		"other. DI dst, SI src, BX the distance from a row's end to the next, R8 rows left, R9 width, CX of it left.",
+		"other. What stands at next as src does here is fetched, since it comes next. DI dst, SI src, R10 next from there, BX the distance from",
+		"a row's end to the next, R8 rows left, R9 width, CX of it left.",
 	)
-	p.Line("// func unpackInt8BF16(dst *uint16, src *int8, rows, width, stride int)")
-	p.Line("TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-40")
+	p.Line("// func unpackInt8BF16(dst *uint16, src, next *int8, rows, width, stride int)")
+	p.Line("TEXT ·unpackInt8BF16(SB), NOSPLIT, $0-48")
 	p.Op("MOVQ dst+0(FP), DI")
 	p.Op("MOVQ src+8(FP), SI")
-	p.Op("MOVQ rows+16(FP), R8")
-	p.Op("MOVQ width+24(FP), R9")
-	p.Op("MOVQ stride+32(FP), BX")
+	p.Op("MOVQ next+16(FP), R10")
+	p.Op("SUBQ SI, R10")
+	p.Op("MOVQ rows+24(FP), R8")
+	p.Op("MOVQ width+32(FP), R9")
+	p.Op("MOVQ stride+40(FP), BX")
 	p.Op("SUBQ R9, BX")
 	p.Op("SHLQ $1, BX")
 	p.Line("row:")
 	p.Op("MOVQ R9, CX")
 	p.Line("by32:")
+	p.Op("PREFETCHT1 (SI)(R10*1)")
 	p.Op("VPMOVSXBD (SI), Z0")
 	p.Op("VPMOVSXBD 16(SI), Z1")
 	p.Op("VCVTDQ2PS Z0, Z0")
