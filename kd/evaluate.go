@@ -15,8 +15,8 @@ func Loss(m *model.Model, examples []Example) (perAnswerToken float64, tokens in
 	var total float64
 	err = eachAnswerChunk(examples, m.Vocab, chunk, []*model.Model{m}, func(targets []target, of []states) {
 		n := len(targets)
-		rows.gather(of[0], targets, chunk)
-		logits := rows.multiply(m, n, m.Vocab, chunk)
+		rows.gather(of[0], targets)
+		logits := rows.multiply(m, n, m.Vocab)
 		for i, t := range targets {
 			labels[i] = t.label
 		}
@@ -48,10 +48,10 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 	var total float64
 	err := eachAnswerChunk(examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []target, of []states) {
 		n := len(targets)
-		ofTeacher.gather(of[0], targets, chunk)
-		ofStudent.gather(of[1], targets, chunk)
-		p := ofTeacher.multiply(teacher, n, vocab, chunk)
-		q := ofStudent.multiply(student, n, vocab, chunk)
+		ofTeacher.gather(of[0], targets)
+		ofStudent.gather(of[1], targets)
+		p := ofTeacher.multiply(teacher, n, vocab)
+		q := ofStudent.multiply(student, n, vocab)
 		for i := range n {
 			if argmax(p[i*vocab:(i+1)*vocab]) == argmax(q[i*vocab:(i+1)*vocab]) {
 				same++

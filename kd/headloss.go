@@ -10,8 +10,9 @@ import (
 // weights hold the global token counts, so sums over chunks and passes are the loss and need no division.
 type headLoss struct {
 	objective Objective
-	chunk     int // rows
-	vocab     int // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
+	precision kernels.Precision // of the student's products
+	chunk     int               // rows
+	vocab     int               // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
 
 	student, teacher headRows
 	dHidden          []float32 // [chunk, hidden]
@@ -33,12 +34,13 @@ type sums struct {
 	answers        int
 }
 
-// chunkRows chooses rows per chunk so that a chunk of logits is about a megabyte, which a core's cache holds.
-func chunkRows(vocab int) int { return max(16, (1<<18)/vocab) }
+// chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache may hold, but enough rows for the head, which every chunk
+// packs and whose gradient every chunk adds to, to cost little beside the arithmetic.
+func chunkRows(vocab int) int { return max(128, (1<<22)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
-func newHeadLoss(o Objective, student, teacher *model.Model, chunk int) *headLoss {
-	l := &headLoss{objective: o, chunk: chunk, vocab: commonVocab(student, teacher)}
+func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precision kernels.Precision) *headLoss {
+	l := &headLoss{objective: o, precision: precision, chunk: chunk, vocab: commonVocab(student, teacher)}
 	if chunk == 0 {
 		l.chunk = chunkRows(l.vocab)
 	}
@@ -99,33 +101,33 @@ type weights struct{ divergence, ce float64 }
 // addChunk returns the sums of divergence and cross-entropy over the targets, unweighted.
 func (l *headLoss) addChunk(targets []target, w weights, student, teacher states, dHidden, head []float32) (divergence, crossEntropy float64) {
 	rows, width := len(targets), student.model.Hidden
-	x := l.student.gather(student, targets, l.chunk)
-	logits := sized(&l.student.logits, rows*l.vocab, l.chunk*l.vocab)
+	x := l.student.gather(student, targets)
+	logits := sized(&l.student.logits, rows*l.vocab)
 	headWeight := student.model.Head.Float32()[:l.vocab*width]
-	kernels.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
+	l.precision.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
 
-	labels := sized(&l.labels, rows, l.chunk)
-	wCE := sized(&l.weightCE, rows, l.chunk)
-	ce := sized(&l.ce, rows, l.chunk)
+	labels := sized(&l.labels, rows)
+	wCE := sized(&l.weightCE, rows)
+	ce := sized(&l.ce, rows)
 	for i, t := range targets {
 		labels[i], wCE[i] = t.label, float32(w.ce)
 	}
 	if w.divergence == 0 {
 		kernels.CrossEntropy(ce, logits, labels, wCE, rows, l.vocab)
 	} else {
-		wD, d := sized(&l.weightD, rows, l.chunk), sized(&l.divergence, rows, l.chunk)
+		wD, d := sized(&l.weightD, rows), sized(&l.divergence, rows)
 		for i := range wD {
 			wD[i] = float32(w.divergence)
 		}
-		l.teacher.gather(teacher, targets, l.chunk)
-		teacherLogits := l.teacher.multiply(teacher.model, rows, l.vocab, l.chunk)
+		l.teacher.gather(teacher, targets)
+		teacherLogits := l.teacher.multiply(teacher.model, rows, l.vocab)
 		l.objective.kernel().Loss(d, ce, logits, teacherLogits, labels, wD, wCE, rows, l.vocab)
 		divergence = sum(d)
 	}
 
-	dx := sized(&l.dHidden, rows*width, l.chunk*width)
-	kernels.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
-	kernels.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
+	dx := sized(&l.dHidden, rows*width)
+	l.precision.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
+	l.precision.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
 	for i, t := range targets {
 		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
 	}
@@ -133,9 +135,9 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 }
 
 // gather copies the hidden states of the targets together.
-func (h *headRows) gather(of states, targets []target, chunk int) []float32 {
+func (h *headRows) gather(of states, targets []target) []float32 {
 	width := of.model.Hidden
-	x := sized(&h.hidden, len(targets)*width, chunk*width)
+	x := sized(&h.hidden, len(targets)*width)
 	for i, t := range targets {
 		copy(x[i*width:(i+1)*width], of.hidden[t.row*width:(t.row+1)*width])
 	}
@@ -143,8 +145,8 @@ func (h *headRows) gather(of states, targets []target, chunk int) []float32 {
 }
 
 // multiply computes the first vocab logits of the gathered rows with a head in any format.
-func (h *headRows) multiply(m *model.Model, rows, vocab, chunk int) []float32 {
-	logits := sized(&h.logits, rows*m.Vocab, chunk*m.Vocab)
+func (h *headRows) multiply(m *model.Model, rows, vocab int) []float32 {
+	logits := sized(&h.logits, rows*m.Vocab)
 	m.Logits(logits, h.hidden, rows)
 	if vocab < m.Vocab {
 		for r := 1; r < rows; r++ {
@@ -160,10 +162,10 @@ func (l *headLoss) bytes() int {
 	return 4 * (floats + cap(l.divergence) + cap(l.ce) + cap(l.weightD) + cap(l.weightCE) + cap(l.labels))
 }
 
-// sized returns the first n elements of a buffer that is allocated once, with room for most.
-func sized[T any](buffer *[]T, n, most int) []T {
+// sized returns the first n elements of a buffer, of any content, made anew where it is too short.
+func sized[T any](buffer *[]T, n int) []T {
 	if cap(*buffer) < n {
-		*buffer = make([]T, max(n, most))
+		*buffer = make([]T, n)
 	}
 	return (*buffer)[:n]
 }

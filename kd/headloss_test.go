@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -158,7 +159,7 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 		t.Errorf("tokens after the last answer change the loss from %v to %v, or the gradient", want, got)
 	}
 
-	l := newHeadLoss(o, student, teacher, 0)
+	l := newHeadLoss(o, student, teacher, 0, kernels.Float32)
 	targets := pass{answers: []target{{2, 4}, {5, 1}}}
 	hidden, teacherHidden := make([]float32, 7*8), make([]float32, 7*12)
 	for i := range hidden {
@@ -249,7 +250,7 @@ func TestTeacherAsStudent(t *testing.T) {
 func TestHeadLossMemory(t *testing.T) {
 	const rows, vocab, hidden, teacherHidden, chunk = 1024, 2048, 8, 12, 16
 	student, teacher := tinyModel(t, tinyConfig(vocab, hidden), 1), tinyModel(t, tinyConfig(vocab, teacherHidden), 2)
-	l := newHeadLoss(Objective{Divergence: ForwardKL, CE: 0.1}, student, teacher, chunk)
+	l := newHeadLoss(Objective{Divergence: ForwardKL, CE: 0.1}, student, teacher, chunk, kernels.Float32)
 	var p pass
 	for r := range rows {
 		p.answers = append(p.answers, target{r, int32(r % vocab)})

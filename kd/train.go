@@ -12,13 +12,16 @@ import (
 // TrainConfig is one training run. Zero fields mean what their comments say.
 type TrainConfig struct {
 	Student   *model.Model // float32 weights, changed in place
-	Teacher   *model.Model // any format, never changed; nil where the objective has no divergence
+	Teacher   *model.Model // any format, never changed (with a Precision of bfloat16 its float32 weights are read in bfloat16); nil where the objective has no divergence
 	Objective Objective
 
 	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
 	Batches    func(step int) []Example
-	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 8192
-	ChunkRows  int // rows whose logits exist at once; 0 chooses about a megabyte of them
+	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 1024
+	ChunkRows  int // rows whose logits exist at once; 0 chooses about 16 MB of them
+
+	Precision  kernels.Precision // of the student's matrix products; its weights, gradients and moments are float32 in either
+	Checkpoint bool              // keeps only the input of each layer for the backward pass and computes the rest again: less memory, a third more time, the same bits
 
 	Steps        int
 	LearningRate float64 // the highest
@@ -97,6 +100,8 @@ type trainer struct {
 	loss      *headLoss
 	pass      pass
 	dHidden   []float32
+	teacher   teacherPass
+	clear     bool // the gradients are zero, as an update leaves them
 	tokens    int
 }
 
@@ -106,6 +111,9 @@ func newTrainer(c TrainConfig) (*trainer, error) {
 	}
 	if !c.Objective.needsTeacher() {
 		c.Teacher = nil
+	}
+	if c.Teacher != nil && c.Precision == kernels.BFloat16 {
+		c.Teacher = c.Teacher.InBFloat16()
 	}
 	if c.Beta1 == 0 {
 		c.Beta1 = 0.9
@@ -127,13 +135,13 @@ func newTrainer(c TrainConfig) (*trainer, error) {
 		return nil, fmt.Errorf("none of the %d validation examples has an answer token", len(c.Validation))
 	}
 	t.gradients = model.NewGradients(c.Student)
-	t.trace = model.NewTrace(c.Student, 0)
-	t.loss = newHeadLoss(c.Objective, c.Student, c.Teacher, c.ChunkRows)
+	t.trace = model.NewTrace(c.Student, 0, model.TraceOptions{Precision: c.Precision, Checkpoint: c.Checkpoint})
+	t.loss = newHeadLoss(c.Objective, c.Student, c.Teacher, c.ChunkRows, c.Precision)
 	return t, nil
 }
 
 // passTokens is how many tokens go through a model at once unless the caller says otherwise.
-const passTokens = 8192
+const passTokens = 1024
 
 func (c *TrainConfig) check() error {
 	if err := c.Objective.Validate(); err != nil {
@@ -203,6 +211,7 @@ func (t *trainer) step(step int) (Step, error) {
 		scale = t.Clip / s.GradNorm
 	}
 	t.optimizer.update(t.gradients.Flat, &t.TrainConfig, s.LearningRate, scale)
+	t.clear = true
 	t.Student.Changed()
 	t.tokens += countTokens(batch)
 	s.Tokens = t.tokens
@@ -228,15 +237,18 @@ func (t *trainer) gradient(batch []Example) (sums, error) {
 	if !(n.answers > 0 && t.Objective.Sequence < 1) && !(n.sequence > 0 && t.Objective.Sequence > 0) {
 		return sums{}, fmt.Errorf("batch of %d examples has no token with a loss", len(batch))
 	}
-	t.gradients.Zero()
+	if !t.clear {
+		t.gradients.Zero()
+	}
+	t.clear = false
 	var total sums
 	err := eachPass(&t.pass, batch, t.PassTokens, t.Objective.Sequence > 0, func(p *pass) error {
 		teacher := states{model: t.Teacher}
 		if t.needsTeacher(p) {
-			teacher.hidden = t.Teacher.Forward(p.batch, nil)
+			teacher.hidden = t.teacher.forward(t.Teacher, p.batch)
 		}
 		student := states{t.Student, t.trace.Forward(t.Student, p.batch)}
-		dHidden := sized(&t.dHidden, len(student.hidden), 0)
+		dHidden := sized(&t.dHidden, len(student.hidden))
 		clear(dHidden)
 		t.loss.add(&total, n, p, student, teacher, dHidden, t.gradients.Head)
 		t.trace.Backward(t.Student, dHidden, t.gradients)
@@ -248,6 +260,33 @@ func (t *trainer) gradient(batch []Example) (sums, error) {
 // needsTeacher reports whether any target of a pass carries a divergence.
 func (t *trainer) needsTeacher(p *pass) bool {
 	return t.Teacher != nil && (len(p.answers) > 0 || t.Objective.SequenceLoss == SequenceMixture)
+}
+
+// teacherTokens is how many tokens the teacher reads at once: enough to pay for going through its weights, few enough for its activations to stay in
+// the last cache. Its hidden states do not depend on it.
+const teacherTokens = 1024
+
+// teacherPass is the memory of a teacher's passes.
+type teacherPass struct {
+	hidden []float32 // [tokens, hidden]
+	starts []int
+}
+
+// forward returns the hidden states of a batch, valid until the next call. It takes as many sequences at once as make teacherTokens, at least one.
+func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
+	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
+	for first := 0; first+1 < len(b.Starts); {
+		from, next := b.Starts[first], first+1
+		p.starts = append(p.starts[:0], 0, b.Starts[next]-from)
+		for next+1 < len(b.Starts) && b.Starts[next+1]-from <= teacherTokens {
+			next++
+			p.starts = append(p.starts, b.Starts[next]-from)
+		}
+		to := b.Starts[next]
+		m.ForwardInto(hidden[from*m.Hidden:to*m.Hidden], model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, nil)
+		first = next
+	}
+	return hidden
 }
 
 func countTokens(batch []Example) (n int) {

@@ -17,37 +17,43 @@ const queryRows = 32
 // the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads, headDim], lse is
 // [tokens, heads] (the log-sum-exp of each row's scores, for the backward pass; may be nil). Query head h
 // reads KV head h/(heads/kvHeads). Scores are scaled by headDim^-½. Memory beyond the arguments is, a thread, one block of scores
-// and one KV head of one sequence's keys, transposed (Dao, 2023: the scores of a block at a time, softmax online).
+// and one KV head of one sequence's keys and values, packed (Dao, 2023: the scores of a block at a time, softmax online).
 func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	a := newPackedAttention("Attention", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("Attention out", out, a.tokens*heads*headDim)
+	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
+	checkLen("Attention out", out, tokens*heads*headDim)
 	if lse != nil {
-		checkLen("Attention lse", lse, a.tokens*heads)
+		checkLen("Attention lse", lse, tokens*heads)
 	}
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.forward(out, lse, from, to, g)
-		}
-	})
+	a := freePacked.get()
+	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.out, a.lse = out, lse
+	Parallel(a.tasks(), a.forwardTask)
+	a.release()
 }
 
 // AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v, out and lse. Shapes are those of
 // Attention. No sequence×sequence matrix is held: probabilities are recomputed a block at a time.
 func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	a := newPackedAttention("AttentionBackward", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("AttentionBackward dq", dq, a.tokens*heads*headDim)
-	checkLen("AttentionBackward dk", dk, a.tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dv", dv, a.tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dout", dout, a.tokens*heads*headDim)
-	checkLen("AttentionBackward out", out, a.tokens*heads*headDim)
-	checkLen("AttentionBackward lse", lse, a.tokens*heads)
-	Parallel(a.tasks(), func(task int) {
-		from, to, g := a.task(task)
-		if from < to {
-			a.backward(dq, dk, dv, dout, out, lse, from, to, g)
-		}
-	})
+	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, false)
+}
+
+func attentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int, bfloat16 bool) {
+	tokens := checkPacked("AttentionBackward", q, k, v, starts, heads, kvHeads, headDim)
+	checkLen("AttentionBackward dq", dq, tokens*heads*headDim)
+	checkLen("AttentionBackward dk", dk, tokens*kvHeads*headDim)
+	checkLen("AttentionBackward dv", dv, tokens*kvHeads*headDim)
+	checkLen("AttentionBackward dout", dout, tokens*heads*headDim)
+	checkLen("AttentionBackward out", out, tokens*heads*headDim)
+	checkLen("AttentionBackward lse", lse, tokens*heads)
+	a := freePacked.get()
+	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.dq, a.dk, a.dv, a.dout, a.out, a.lse = dq, dk, dv, dout, out, lse
+	if bfloat16 {
+		Parallel(a.tasks(), a.backwardBFloat16Task)
+	} else {
+		Parallel(a.tasks(), a.backwardTask)
+	}
+	a.release()
 }
 
 // packedAttention is one call over packed sequences. A task is one KV head of one sequence with the query heads that
@@ -55,67 +61,123 @@ func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []i
 type packedAttention struct {
 	rk             *rowKernels
 	q, k, v        []float32
+	out, lse       []float32
+	dq, dk, dv     []float32
+	dout           []float32
 	starts         []int
 	heads, kvHeads int
-	headDim        int
-	tokens, group  int // rows in all; query heads a KV head
+	headDim, group int // group: query heads a KV head
 	scale          float32
+
+	forwardTask, backwardTask, backwardBFloat16Task func(i int) // bound once
 }
 
-func newPackedAttention(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) *packedAttention {
+var freePacked = newFreeList(16, func() *packedAttention {
+	a := new(packedAttention)
+	a.forwardTask = func(i int) { a.each(i, (*packedAttention).forward) }
+	a.backwardTask = func(i int) { a.each(i, (*packedAttention).backward) }
+	a.backwardBFloat16Task = func(i int) { a.each(i, (*packedAttention).backwardBFloat16) }
+	return a
+})
+
+func (a *packedAttention) set(q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
+	a.rk, a.q, a.k, a.v, a.starts = &active.Load().rows, q, k, v, starts
+	a.heads, a.kvHeads, a.headDim, a.group, a.scale = heads, kvHeads, headDim, heads/kvHeads, scoreScale(headDim)
+}
+
+// release lets go of the call's memory and returns a to the free list.
+func (a *packedAttention) release() {
+	*a = packedAttention{forwardTask: a.forwardTask, backwardTask: a.backwardTask, backwardBFloat16Task: a.backwardBFloat16Task}
+	freePacked.put(a)
+}
+
+// checkPacked returns the number of rows in all.
+func checkPacked(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) (tokens int) {
 	checkHeads(what, heads, kvHeads)
 	for i, s := range starts {
 		if s < 0 || i > 0 && s < starts[i-1] {
 			panic(fmt.Sprintf("kernels: %s start %d is %d after %d", what, i, s, starts[max(0, i-1)]))
 		}
 	}
-	tokens := starts[len(starts)-1]
-	checkLen(what+" q", q, tokens*heads*headDim)
-	checkLen(what+" k", k, tokens*kvHeads*headDim)
-	checkLen(what+" v", v, tokens*kvHeads*headDim)
-	return &packedAttention{&active.Load().rows, q, k, v, starts, heads, kvHeads, headDim, tokens, heads / kvHeads, scoreScale(headDim)}
+	tokens = starts[len(starts)-1]
+	for _, x := range [...]struct {
+		name  string
+		x     []float32
+		heads int
+	}{{" q", q, heads}, {" k", k, kvHeads}, {" v", v, kvHeads}} {
+		if want := tokens * x.heads * headDim; len(x.x) < want {
+			checkLen(what+x.name, x.x, want)
+		}
+	}
+	return tokens
 }
 
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }
 
 func (a *packedAttention) tasks() int { return (len(a.starts) - 1) * a.kvHeads }
 
-func (a *packedAttention) task(i int) (from, to, kvHead int) {
-	s := i / a.kvHeads
-	return a.starts[s], a.starts[s+1], i % a.kvHeads
+// each calls f with the rows and the KV head of task i.
+func (a *packedAttention) each(i int, f func(a *packedAttention, from, to, g int)) {
+	if s := i / a.kvHeads; a.starts[s] < a.starts[s+1] {
+		f(a, a.starts[s], a.starts[s+1], i%a.kvHeads)
+	}
 }
 
+// gather copies rows of d elements, stride apart in src, to dst, one after the other. Heads of a row stand a power of two apart as a rule, and
+// rows read in place would fall into few sets of the first cache.
+func gather(dst, src []float32, rows, d, stride int) {
+	for r := range rows {
+		copy(dst[r*d:][:d], src[r*stride:])
+	}
+}
+
+// scatter is the way back.
+func scatter(dst, src []float32, rows, d, stride int) {
+	for r := range rows {
+		copy(dst[r*stride:][:d], src[r*d:])
+	}
+}
+
+// transposeBlocks writes src [n, d], rows stride apart, to blocks [d, KVBlock].
+func (rk *rowKernels) transposeBlocks(blocks, src []float32, n, d, stride int) {
+	for j := 0; j < n; j += KVBlock {
+		rk.transpose(blocks[j*d:], src[j*stride:], min(KVBlock, n-j), d, KVBlock, stride)
+	}
+}
+
+func wholeBlocks(n int) int { return (n + KVBlock - 1) / KVBlock * KVBlock }
+
 // forward runs the query heads of KV head g over the sequence of rows from…to.
-func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
+func (a *packedAttention) forward(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d // row strides
-	s := newScratch(d*n + queryRows*(KVBlock+d+4))
+	s := newScratch(d*(wholeBlocks(n)+n) + queryRows*(KVBlock+3*d+4))
 	defer s.free()
-	keys, scores, part := s.take(d*n), s.take(queryRows*KVBlock), s.take(queryRows*d)
+	keys, values, scores := s.take(d*wholeBlocks(n)), s.take(n*d), s.take(queryRows*KVBlock)
+	q, sums, part := s.take(queryRows*d), s.take(queryRows*d), s.take(queryRows*d)
 	state := softmaxState{s.take(queryRows), s.take(queryRows), s.take(queryRows), s.take(queryRows)}
-	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
+	rk.transposeBlocks(keys, a.k[from*ks+g*d:], n, d, ks)
+	gather(values, a.v[from*ks+g*d:], n, d, ks)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
 		for i := 0; i < n; i += queryRows {
 			rows := min(queryRows, n-i)
 			at := (from+i)*qs + h*d
+			gather(q, a.q[at:], rows, d, qs)
 			state.reset(rows)
-			for r := range rows {
-				clear(out[at+r*qs:][:d])
-			}
+			clear(sums)
 			for j := 0; j <= i; j += KVBlock {
 				cols := min(KVBlock, i+rows-j)
-				rk.product(scores, a.q[at:], keys[j:], blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: qs, aCol: 1, ldb: n})
+				rk.product(scores, q, keys[j*d:], blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: d, aCol: 1, ldb: KVBlock})
 				state.add(rk, scores, rows, cols, i-j, 1, a.scale)
-				rk.product(part, scores, a.v[(from+j)*ks+g*d:], blockShape{m: rows, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: ks})
+				rk.product(part, scores, values[j*d:], blockShape{m: rows, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: d})
 				for r := range rows {
-					rk.scaleAdd(out[at+r*qs:][:d], part[r*d:][:d], state.shrink[r])
+					rk.scaleAdd(sums[r*d:][:d], part[r*d:][:d], state.shrink[r])
 				}
 			}
 			for r := range rows {
-				row := out[at+r*qs:][:d]
-				rk.scale(row, row, 1/state.sum[r])
-				if lse != nil {
-					lse[(from+i+r)*a.heads+h] = state.max[r] + float32(math.Log(float64(state.sum[r])))
+				rk.scale(a.out[at+r*qs:][:d], sums[r*d:][:d], 1/state.sum[r])
+				if a.lse != nil {
+					a.lse[(from+i+r)*a.heads+h] = state.max[r] + float32(math.Log(float64(state.sum[r])))
 				}
 			}
 		}
@@ -124,46 +186,52 @@ func (a *packedAttention) forward(out, lse []float32, from, to, g int) {
 
 // backward is the transpose of forward: with P = exp(S·scale − lse) and δ_r = out_r·dout_r,
 // dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − δ)·scale, dQ = dS·K, dK = dSᵀ·Q, block by block in a fixed order.
-func (a *packedAttention) backward(dq, dk, dv, dout, out, lse []float32, from, to, g int) {
+func (a *packedAttention) backward(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
-	s := newScratch(2*d*n + queryRows*(2*KVBlock+1))
+	s := newScratch(2*d*wholeBlocks(n) + 3*n*d + queryRows*(2*KVBlock+3*d+1))
 	defer s.free()
-	keys, values := s.take(d*n), s.take(d*n)
+	keys, values := s.take(d*wholeBlocks(n)), s.take(d*wholeBlocks(n))
+	k, dk, dv := s.take(n*d), s.take(n*d), s.take(n*d)
+	q, dout, dq := s.take(queryRows*d), s.take(queryRows*d), s.take(queryRows*d)
 	p, ds, delta := s.take(queryRows*KVBlock), s.take(queryRows*KVBlock), s.take(queryRows)
-	rk.transpose(keys, a.k[from*ks+g*d:], n, d, n, ks)
-	rk.transpose(values, a.v[from*ks+g*d:], n, d, n, ks)
-	for r := from; r < to; r++ {
-		clear(dk[r*ks+g*d:][:d])
-		clear(dv[r*ks+g*d:][:d])
-	}
+	gather(k, a.k[from*ks+g*d:], n, d, ks)
+	rk.transposeBlocks(keys, k, n, d, d)
+	rk.transposeBlocks(values, a.v[from*ks+g*d:], n, d, ks)
+	clear(dk)
+	clear(dv)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
 		for i := 0; i < n; i += queryRows {
 			rows := min(queryRows, n-i)
 			at := (from+i)*qs + h*d
+			gather(q, a.q[at:], rows, d, qs)
+			gather(dout, a.dout[at:], rows, d, qs)
 			for r := range rows {
-				delta[r] = rk.dot(out[at+r*qs:][:d], dout[at+r*qs:][:d])
+				delta[r] = rk.dot(a.out[at+r*qs:][:d], dout[r*d:][:d])
 			}
 			for j := 0; j <= i; j += KVBlock {
-				cols, kt := min(KVBlock, i+rows-j), (from+j)*ks+g*d
-				toScores := blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: qs, aCol: 1, ldb: n}
-				rk.product(p, a.q[at:], keys[j:], toScores)
-				rk.product(ds, dout[at:], values[j:], toScores)
+				cols := min(KVBlock, i+rows-j)
+				toScores := blockShape{m: rows, n: cols, k: d, ldc: KVBlock, aRow: d, aCol: 1, ldb: KVBlock}
+				rk.product(p, q, keys[j*d:], toScores)
+				rk.product(ds, dout, values[j*d:], toScores)
 				for r := range rows {
 					seen := min(cols, i-j+r+1)
 					pr, dr := p[r*KVBlock:][:cols], ds[r*KVBlock:][:cols]
-					rk.expSum(pr[:seen], pr[:seen], a.scale, lse[(from+i+r)*a.heads+h])
+					rk.expSum(pr[:seen], pr[:seen], a.scale, a.lse[(from+i+r)*a.heads+h])
 					rk.softmaxGradient(dr[:seen], pr[:seen], dr[:seen], delta[r], a.scale)
 					clear(pr[seen:])
 					clear(dr[seen:])
 				}
-				toKeys := blockShape{m: cols, n: d, k: rows, ldc: ks, aRow: 1, aCol: KVBlock, ldb: qs, accumulate: true}
-				rk.product(dv[kt:], p, dout[at:], toKeys)
-				rk.product(dk[kt:], ds, a.q[at:], toKeys)
-				rk.product(dq[at:], ds, a.k[kt:], blockShape{m: rows, n: d, k: cols, ldc: qs, aRow: KVBlock, aCol: 1, ldb: ks, accumulate: j > 0})
+				toKeys := blockShape{m: cols, n: d, k: rows, ldc: d, aRow: 1, aCol: KVBlock, ldb: d, accumulate: true}
+				rk.product(dv[j*d:], p, dout, toKeys)
+				rk.product(dk[j*d:], ds, q, toKeys)
+				rk.product(dq, ds, k[j*d:], blockShape{m: rows, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: d, accumulate: j > 0})
 			}
+			scatter(a.dq[at:], dq, rows, d, qs)
 		}
 	}
+	scatter(a.dk[from*ks+g*d:], dk, n, d, ks)
+	scatter(a.dv[from*ks+g*d:], dv, n, d, ks)
 }
 
 // softmaxState carries the online softmax of a block of query rows from one block of keys to the next.

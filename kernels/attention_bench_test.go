@@ -78,6 +78,24 @@ func BenchmarkAttentionPaged(b *testing.B) {
 	}
 }
 
+// BenchmarkAttentionPagedShared is 16 queries of a model without grouped heads on one prefix of 2048: in one call, one by one, and on prefixes of their own.
+func BenchmarkAttentionPagedShared(b *testing.B) {
+	for _, s := range []struct{ heads, kvHeads int }{{8, 8}, {14, 2}} {
+		shared, own := newPagedBench(KVBFloat16, 16, 2048, 2063, 1, s.heads, s.kvHeads, 64), newPagedBench(KVBFloat16, 16, 0, 2063, 1, s.heads, s.kvHeads, 64)
+		name := fmt.Sprintf("%d over %d/", s.heads, s.kvHeads)
+		b.Run(name+"together", func(b *testing.B) { shared.run(b, "auto", 1) })
+		b.Run(name+"own", func(b *testing.B) { own.run(b, "auto", 1) })
+		b.Run(name+"one by one", func(b *testing.B) {
+			defer SetThreads(1)()
+			for b.Loop() {
+				for i := range shared.segments {
+					AttentionPaged(shared.out, shared.q, shared.layer, shared.segments[i:i+1], s.heads)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkAttentionPagedShapes is a prefill of 1024 in other heads, and with the other implementations.
 func BenchmarkAttentionPagedShapes(b *testing.B) {
 	for _, s := range []struct{ heads, kvHeads, dim int }{{6, 6, 48}, {8, 4, 32}, {8, 2, 128}, {14, 2, 64}} {
@@ -85,5 +103,37 @@ func BenchmarkAttentionPagedShapes(b *testing.B) {
 		for _, name := range Implementations()[1:] {
 			b.Run(fmt.Sprintf("%d over %d of %d/%s", s.heads, s.kvHeads, s.dim, name), func(b *testing.B) { p.run(b, name, 1) })
 		}
+	}
+}
+
+// BenchmarkAttention has training's shapes; GFLOP/s count what the causal mask leaves, 2 products of 2·dim a visible pair and head, backward 5.
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []struct{ sequences, length, heads, kvHeads, dim int }{{16, 256, 8, 8, 32}, {8, 512, 8, 4, 64}, {16, 120, 4, 2, 32}} {
+		n := s.sequences * s.length
+		queries, keys := benchVectors(n*s.heads*s.dim, 4), benchVectors(n*s.kvHeads*s.dim, 4)
+		lse, starts := make([]float32, n*s.heads), []int{0}
+		for i := range s.sequences {
+			starts = append(starts, (i+1)*s.length)
+		}
+		flops := float64(s.sequences*s.heads) * float64(s.length*(s.length+1)/2) * float64(4*s.dim)
+		name := fmt.Sprintf("%dx%d,heads=%d,kv=%d,dim=%d", s.sequences, s.length, s.heads, s.kvHeads, s.dim)
+		b.Run("forward/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() { Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim) })
+		})
+		b.Run("backward/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("forwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, flops, func() {
+				AttentionBFloat16(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
+		b.Run("backwardBFloat16/"+name, func(b *testing.B) {
+			benchRow(b, 0, 2.5*flops, func() {
+				AttentionBackwardBFloat16(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+			})
+		})
 	}
 }

@@ -3,6 +3,7 @@ package kernels
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -14,12 +15,17 @@ import (
 // In the formats below float32 a CPU that multiplies bfloat16 rounds queries and softmax weights to it; elsewhere keys and values are
 // widened and everything is computed in float32.
 func AttentionPaged(out, q []float32, l *KVLayer, segments []KVSegment, heads int) {
+	attendPages(out, nil, q, l, segments, heads)
+}
+
+// attendPages is AttentionPaged with the log-sum-exp of the scores, lse [rows, heads], unless it is nil.
+func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads int) {
 	checkHeads("AttentionPaged", heads, l.KVHeads)
 	rows := l.check("AttentionPaged", segments)
 	checkLen("AttentionPaged out", out, rows*heads*l.HeadDim)
 	checkLen("AttentionPaged q", q, rows*heads*l.HeadDim)
 	a := freePaged.get()
-	a.rk, a.layer, a.out, a.q, a.segments = &active.Load().rows, l, out, q, segments
+	a.rk, a.layer, a.out, a.lse, a.q, a.segments = &active.Load().rows, l, out, lse, q, segments
 	a.heads, a.group, a.scale = heads, heads/l.KVHeads, scoreScale(l.HeadDim)
 	a.plan()
 	tasks := len(a.units) * l.KVHeads
@@ -30,7 +36,7 @@ func AttentionPaged(out, q []float32, l *KVLayer, segments []KVSegment, heads in
 	} else {
 		Parallel(tasks, a.task)
 	}
-	a.rk, a.layer, a.out, a.q, a.segments = nil, nil, nil, nil, nil
+	a.rk, a.layer, a.out, a.lse, a.q, a.segments = nil, nil, nil, nil, nil, nil
 	freePaged.put(a)
 }
 
@@ -41,6 +47,7 @@ type pagedAttention struct {
 	rk       *rowKernels
 	layer    *KVLayer
 	out, q   []float32
+	lse      []float32
 	segments []KVSegment
 
 	heads, group int
@@ -98,7 +105,8 @@ func (a *pagedAttention) plan() {
 		for r := 0; r < s.Rows; {
 			position := s.Start + r
 			n := min(s.Rows-r, step, KVBlock-position%KVBlock)
-			a.add(piece{table: s.Table, row: s.Row + r, rows: n, position: position})
+			// No further than check has looked: what follows may be anything.
+			a.add(piece{table: s.Table[:(position+n+a.layer.PageSize-1)/a.layer.PageSize], row: s.Row + r, rows: n, position: position})
 			r += n
 		}
 	}
@@ -186,10 +194,10 @@ func (a *pagedAttention) visit(w *queryStack, from, to, block int) {
 type attentionStrip struct {
 	q                *uint16 // [rows, 2·dimPairs] bfloat16
 	out, sum, max    *float32
-	k, v             [KVBlock / 16]*uint16 // each 16 positions: dimPairs lines of K kStride apart, 8 pairs of V vStride apart
-	kNext            [KVBlock / 16]*uint16 // K of the next block, to fetch linesAhead lines of each panel
-	kScale, vScale   *float32              // [KVBlock], or nil
-	work             *float32              // [stripWork], aligned to a line
+	k, v             [KVBlock / stripRun]*uint16 // of each run: dimPairs lines of K kStride apart, 8 pairs of V vStride apart
+	kNext            [KVBlock / stripRun]*uint16 // K of the next block, to fetch linesAhead lines of each panel
+	kScale, vScale   *float32                    // [KVBlock], or nil
+	work             *float32                    // [stripWork], aligned to a line
 	rows             int
 	dimPairs         int
 	pairs            int // of positions that are multiplied with V
@@ -206,6 +214,7 @@ type attentionStrip struct {
 
 const (
 	stripRows = 7
+	stripRun  = 16 // positions that attend finds together
 	stripWork = (8*64 + 2*64 + stripRows*128) / 4
 )
 
@@ -270,7 +279,7 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	}
 	if w.fast {
 		w.q16, w.lanes = grown(w.q16, n*d), grown(w.lanes, n*16)
-		a.rk.roundBFloat16(w.q16, w.queries)
+		a.rk.roundRows(w.q16, w.queries, n, d, d)
 		clear(w.lanes)
 		w.k16, w.v16 = grown(w.k16, KVBlock*d), grown(w.v16, KVBlock*d)
 	}
@@ -284,9 +293,12 @@ func (w *queryStack) end(u pagedUnit) {
 		p := &a.pieces[i]
 		for r := range p.rows * a.group {
 			at := p.stacked + r
-			sum := w.state.sum[at]
+			sum, unit := w.state.sum[at], 1.0 // of the maximum, in nats
 			if w.fast {
-				sum = foldLanes(w.lanes[at*16:][:16])
+				sum, unit = foldLanes(w.lanes[at*16:][:16]), math.Ln2
+			}
+			if a.lse != nil {
+				a.lse[(p.row+r/a.group)*a.heads+w.g*a.group+r%a.group] = float32(float64(w.state.max[at])*unit + math.Log(float64(sum)))
 			}
 			row := a.out[(p.row+r/a.group)*a.heads*d+w.g*width+r%a.group*d:][:d]
 			// Added to zero, so that no row tells a sum that vanished from below from one that was never there.
@@ -348,11 +360,11 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 				copy(keys[i*KVBlock+c:][:size], page[i*size:])
 			}
 		case KVBFloat16:
-			widenPairs(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
-			widenPairs(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
+			w.a.rk.widenPairs(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
+			w.a.rk.widenPairs(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
 		case KVInt8:
-			scalePairs(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
-			scalePairs(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
+			widenCodes(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
+			widenCodes(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
 			for s := range min(size, cols-c) {
 				for i := range d {
 					keys[i*KVBlock+c+s] *= l.kScale[head*size+s]
@@ -364,18 +376,8 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 	return keys, values
 }
 
-// widenPairs writes pairs [n, width, 2] to dst, row 2i the first and row 2i+1 the second of each pair; rows are stride apart.
-func widenPairs(dst []float32, pairs []uint16, n, width, stride int) {
-	for i := range n {
-		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
-		for j := range first {
-			first[j], second[j] = fromBFloat16(row[2*j]), fromBFloat16(row[2*j+1])
-		}
-	}
-}
-
-// scalePairs is widenPairs for codes.
-func scalePairs(dst []float32, pairs []int8, n, width, stride int) {
+// widenCodes is rowKernels.widenPairs for codes.
+func widenCodes(dst []float32, pairs []int8, n, width, stride int) {
 	for i := range n {
 		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
 		for j := range first {
@@ -412,20 +414,19 @@ const log2e = 1.442695040888963407359924681001892137
 func (w *queryStack) point(pages []int32, cols int) {
 	l, s := w.a.layer, &w.strip
 	d, size := l.HeadDim, l.PageSize
-	const run = 16 // positions that attend finds together
-	if l.Format == KVBFloat16 && size >= run {
+	if l.Format == KVBFloat16 && size >= stripRun {
 		for j := range s.k {
 			// Beyond cols there may be no page; scores of any other are hidden.
-			i := min(j*run/size, len(pages)-1)
+			i := min(j*stripRun/size, len(pages)-1)
 			head := (int(pages[i])*l.KVHeads + w.g) * size * d
-			s.k[j], s.v[j] = &l.k16[head+j*run%size*2], &l.v16[head+j*run%size*d]
+			s.k[j], s.v[j] = &l.k16[head+j*stripRun%size*2], &l.v16[head+j*stripRun%size*d]
 		}
 		s.kStride = 4 * size
-		if last := cols / run; cols%2 != 0 {
+		if last := cols / stripRun; cols%2 != 0 {
 			// The partner of the last position has not been stored: whatever it is, it must not meet a weight of zero as a NaN.
-			i := last * run / size
-			head := (int(pages[i])*l.KVHeads+w.g)*size*d + last*run%size*d
-			n := (cols%run + 1) * d
+			i := last * stripRun / size
+			head := (int(pages[i])*l.KVHeads+w.g)*size*d + last*stripRun%size*d
+			n := (cols%stripRun + 1) * d
 			copy(w.v16, l.v16[head:head+n])
 			clearSecond(w.v16[n-2*d : n])
 			s.v[last] = &w.v16[0]
@@ -454,7 +455,7 @@ func (w *queryStack) point(pages []int32, cols int) {
 		clearSecond(w.v16[(cols-1)*d : (cols+1)*d])
 	}
 	for j := range s.k {
-		s.k[j], s.v[j] = &w.k16[j*run*2], &w.v16[j*run*d]
+		s.k[j], s.v[j] = &w.k16[j*stripRun*2], &w.v16[j*stripRun*d]
 	}
 	s.kStride = 4 * KVBlock
 }
@@ -463,8 +464,7 @@ func (w *queryStack) point(pages []int32, cols int) {
 func (w *queryStack) ahead(pages []int32) {
 	l, s := w.a.layer, &w.strip
 	s.ahead, s.linesAhead = -1, 0
-	const run = 16
-	if l.Format != KVBFloat16 || l.PageSize < run {
+	if l.Format != KVBFloat16 || l.PageSize < stripRun {
 		return
 	}
 	s.ahead = 0
@@ -472,8 +472,8 @@ func (w *queryStack) ahead(pages []int32) {
 		return
 	}
 	for j := range s.kNext {
-		i := min(j*run/l.PageSize, len(pages)-1)
-		s.kNext[j] = &l.k16[(int(pages[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim+j*run%l.PageSize*2]
+		i := min(j*stripRun/l.PageSize, len(pages)-1)
+		s.kNext[j] = &l.k16[(int(pages[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim+j*stripRun%l.PageSize*2]
 	}
 	s.linesAhead = l.HeadDim / 2
 }

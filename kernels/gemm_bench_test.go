@@ -95,7 +95,7 @@ func BenchmarkPacked(b *testing.B) {
 		out, in := size[0], size[1]
 		r := rand.New(rand.NewPCG(1, 2))
 		for number, w := range packedWeights(out, in, 32, r) {
-			bytes := []int{4 * out * in, out * in, out*in/2 + 4*out*in/32}[number]
+			bytes := []int{4 * out * in, out * in, out*in/2 + 4*out*in/32, out*in/2 + 4*out*in/32}[number]
 			for _, rows := range []int{1, 8, 64, 512} {
 				x, y := make([]float32, rows*in), make([]float32, rows*out)
 				normals(x, r)

@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 // KVFormat is how a cache keeps keys and values. The zero value is the one to serve with.
@@ -164,53 +163,95 @@ var freeStores = newFreeList(16, func() *kvStore {
 
 var freeCodes = newFreeList(16, func() *[]int8 { return new([]int8) })
 
+// store writes one run, page by page.
 func (s *kvStore) store(i int) {
 	l, run := s.layer, s.runs[i]
 	seg := &s.segments[run.segment]
-	d, size := l.HeadDim, l.PageSize
-	var codes []int8
-	if l.Format == KVInt8 {
-		buffer := freeCodes.get()
-		defer freeCodes.put(buffer)
-		*buffer = slices.Grow((*buffer)[:0], d)[:d]
-		codes = *buffer
-	}
-	for r := run.row; r < run.row+run.rows; r++ {
+	for r := run.row; r < run.row+run.rows; {
 		position := seg.Start + r
-		page, slot := int(seg.Table[position/size]), position%size
+		slot := position % l.PageSize
+		n := min(run.row+run.rows-r, l.PageSize-slot)
 		for g := range l.KVHeads {
-			from, head := ((seg.Row+r)*l.KVHeads+g)*d, page*l.KVHeads+g
-			k, v := s.k[from:from+d], s.v[from:from+d]
-			at := head * size * d
+			from, head := ((seg.Row+r)*l.KVHeads+g)*l.HeadDim, int(seg.Table[position/l.PageSize])*l.KVHeads+g
 			switch l.Format {
 			case KVFloat32:
-				copy(l.v[at+slot*d:][:d], v)
-				keys := l.k[at : at+size*d]
-				for i, x := range k {
-					keys[i*size+slot] = x
-				}
+				l.storeFloat32(head, slot, n, s.k[from:], s.v[from:])
 			case KVBFloat16:
-				keys, values := l.k16[at:at+size*d], l.v16[at+slot/2*2*d:][:2*d]
-				for i := 0; i < d; i += 2 {
-					pair := keys[i*size+2*slot:][:2]
-					pair[0], pair[1] = toBFloat16(k[i]), toBFloat16(k[i+1])
-				}
-				for i, x := range v {
-					values[2*i+slot%2] = toBFloat16(x)
-				}
+				l.storeBFloat16(head, slot, n, s.k[from:], s.v[from:])
 			case KVInt8:
-				keys, values := l.k8[at:at+size*d], l.v8[at+slot/2*2*d:][:2*d]
-				l.kScale[head*size+slot] = QuantizeRowInt8(codes, k)
-				for i := 0; i < d; i += 2 {
-					pair := keys[i*size+2*slot:][:2]
-					pair[0], pair[1] = codes[i], codes[i+1]
-				}
-				l.vScale[head*size+slot] = QuantizeRowInt8(codes, v)
-				for i, x := range codes {
-					values[2*i+slot%2] = x
-				}
+				l.storeInt8(head, slot, n, s.k[from:], s.v[from:])
 			}
 		}
+		r += n
+	}
+}
+
+// storeFloat32 writes n rows of one head, KVHeads·HeadDim apart in k and v, to slots slot … of a page's head.
+func (l *KVLayer) storeFloat32(head, slot, n int, k, v []float32) {
+	d, size := l.HeadDim, l.PageSize
+	at, stride := head*size*d, l.KVHeads*d
+	for r := range n {
+		copy(l.v[at+(slot+r)*d:][:d], v[r*stride:])
+	}
+	active.Load().rows.transpose(l.k[at+slot:at+size*d], k, n, d, size, stride)
+}
+
+func (l *KVLayer) storeBFloat16(head, slot, n int, k, v []float32) {
+	d, size, rk := l.HeadDim, l.PageSize, &active.Load().rows
+	at, stride := head*size*d, l.KVHeads*d
+	keys, values := l.k16[at:at+size*d], l.v16[at:at+size*d]
+	if rk.attend == nil || d%16 != 0 {
+		for r := range n {
+			storePairs(keys, values, slot+r, size, k[r*stride:][:d], v[r*stride:][:d], toBFloat16)
+		}
+		return
+	}
+	buffer := freeRounded.get()
+	defer freeRounded.put(buffer)
+	*buffer = grown(*buffer, KVBlock*d)
+	rounded := *buffer
+	rk.roundRows(rounded, k, n, d, stride)
+	transposePairs(rk, keys[2*slot:], rounded, n, d/2, size)
+	// Whole pairs of positions at once, and one at an end whose partner is not among the rows.
+	first := slot % 2
+	if pairs := (n - first) / 2; pairs > 0 {
+		rk.interleave(values[(slot+first)*d:], v[first*stride:], pairs, d, stride)
+	}
+	for _, r := range [...]int{0, n - 1} {
+		if at := slot + r; r == 0 && first == 1 || r == n-1 && at%2 == 0 {
+			rk.roundRows(rounded, v[r*stride:], 1, d, d)
+			for i, x := range rounded[:d] {
+				values[at/2*2*d+2*i+at%2] = x
+			}
+		}
+	}
+}
+
+var freeRounded = newFreeList(16, func() *[]uint16 { return new([]uint16) })
+
+func (l *KVLayer) storeInt8(head, slot, n int, k, v []float32) {
+	d, size := l.HeadDim, l.PageSize
+	at, stride := head*size*d, l.KVHeads*d
+	buffer := freeCodes.get()
+	defer freeCodes.put(buffer)
+	*buffer = grown(*buffer, 2*d)
+	keys, values := (*buffer)[:d], (*buffer)[d:]
+	for r := range n {
+		l.kScale[head*size+slot+r] = QuantizeRowInt8(keys, k[r*stride:][:d])
+		l.vScale[head*size+slot+r] = QuantizeRowInt8(values, v[r*stride:][:d])
+		storePairs(l.k8[at:at+size*d], l.v8[at:at+size*d], slot+r, size, keys, values, func(c int8) int8 { return c })
+	}
+}
+
+// storePairs writes one position of a head into K [len(k)/2, size, 2] and V [size/2, len(k), 2].
+func storePairs[T, U any](keys, values []T, slot, size int, k, v []U, as func(U) T) {
+	for i := 0; i < len(k); i += 2 {
+		pair := keys[i*size+2*slot:][:2]
+		pair[0], pair[1] = as(k[i]), as(k[i+1])
+	}
+	row := values[slot/2*2*len(v):][:2*len(v)]
+	for i, x := range v {
+		row[2*i+slot%2] = as(x)
 	}
 }
 

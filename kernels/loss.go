@@ -27,6 +27,18 @@ type Distillation struct {
 // among threads, large enough to pay for the hand-over.
 const lossRows = 8
 
+type crossEntropyCall struct {
+	loss, logits, weight []float32
+	labels               []int32
+	vocab                int
+}
+
+var crossEntropyCalls = newCalls(func(a *crossEntropyCall, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		a.loss[r] = crossEntropyRow(a.logits[r*a.vocab:(r+1)*a.vocab], int(a.labels[r]), a.weight[r])
+	}
+})
+
 // CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows, vocab] by weight[r]·∂loss[r]/∂z
 // = weight[r]·(softmax(z) − onehot(label)). labels and weight are [rows]. It runs on all threads.
 func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows, vocab int) {
@@ -34,11 +46,7 @@ func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows
 	checkLen("CrossEntropy logits", logits, rows*vocab)
 	checkLen("CrossEntropy weight", weight, rows)
 	checkLabels("CrossEntropy", labels, rows, vocab)
-	Parallel((rows+lossRows-1)/lossRows, func(task int) {
-		for r := task * lossRows; r < min(rows, (task+1)*lossRows); r++ {
-			loss[r] = crossEntropyRow(logits[r*vocab:(r+1)*vocab], int(labels[r]), weight[r])
-		}
-	})
+	crossEntropyCalls.run(rows, lossRows, crossEntropyCall{loss, logits, weight, labels, vocab})
 }
 
 // Loss writes each row's divergence and cross-entropy, unweighted and in nats, to divergence and ce [rows], and replaces
@@ -63,23 +71,33 @@ func (d Distillation) Loss(divergence, ce, logits, teacher []float32, labels []i
 	if d.Divergence == JensenShannon && !(d.Beta > 0 && d.Beta < 1) {
 		panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
 	}
-	Parallel((rows+lossRows-1)/lossRows, func(task int) {
-		memory := newScratch(3 * vocab)
-		defer memory.free()
-		own, copied := memory.take(2*vocab), memory.take(vocab)
-		for r := task * lossRows; r < min(rows, (task+1)*lossRows); r++ {
-			z, t := logits[r*vocab:(r+1)*vocab], teacher[r*vocab:(r+1)*vocab]
-			if d.Temperature == 1 {
-				divergence[r], ce[r] = d.row(z, t, own, int(labels[r]), weightD[r], weightCE[r])
-				continue
-			}
-			copy(copied, z)
-			ce[r] = crossEntropyRow(copied, int(labels[r]), weightCE[r])
-			divergence[r], _ = d.row(z, t, own, int(labels[r]), weightD[r], 0)
-			Add(z, copied)
-		}
-	})
+	distillationCalls.run(rows, lossRows, distillationCall{d, divergence, ce, logits, teacher, weightD, weightCE, labels, vocab})
 }
+
+type distillationCall struct {
+	Distillation
+	divergence, ce, logits, teacher, weightD, weightCE []float32
+	labels                                             []int32
+	vocab                                              int
+}
+
+var distillationCalls = newCalls(func(a *distillationCall, lo, hi int) {
+	vocab := a.vocab
+	memory := newScratch(3 * vocab)
+	defer memory.free()
+	own, copied := memory.take(2*vocab), memory.take(vocab)
+	for r := lo; r < hi; r++ {
+		z, t := a.logits[r*vocab:(r+1)*vocab], a.teacher[r*vocab:(r+1)*vocab]
+		if a.Temperature == 1 {
+			a.divergence[r], a.ce[r] = a.row(z, t, own, int(a.labels[r]), a.weightD[r], a.weightCE[r])
+			continue
+		}
+		copy(copied, z)
+		a.ce[r] = crossEntropyRow(copied, int(a.labels[r]), a.weightCE[r])
+		a.divergence[r], _ = a.row(z, t, own, int(a.labels[r]), a.weightD[r], 0)
+		Add(z, copied)
+	}
+})
 
 func crossEntropyRow(z []float32, label int, weight float32) float32 {
 	rk := &active.Load().rows
@@ -130,10 +148,7 @@ func (d Distillation) row(z, t, own []float32, label int, weightD, weightCE floa
 
 // center computes x = (x − max x)/temperature.
 func (r *lossRow) center(x []float32, temperature float64) {
-	m, inverse := r.rk.maximum(x), float32(1/temperature)
-	for i, v := range x {
-		x[i] = (v - m) * inverse
-	}
+	r.rk.shiftScale(x, x, r.rk.maximum(x), float32(1/temperature))
 }
 
 func (r *lossRow) forwardKL() {
@@ -161,30 +176,14 @@ func (r *lossRow) reverseKL() {
 	r.gradient(r.weightD, mean)
 }
 
-// jensenShannon uses log(q/m) = −log((1−β) + β e^d) and log(p/m) = d + log(q/m) with d = log(p/q), in the form whose exponential is at most one.
+// jensenShannon takes log(q/m) and log(p/m) from d = log(p/q).
 func (r *lossRow) jensenShannon() {
 	copy(r.s, r.t)
 	r.rk.axpy(r.s, r.z, -1)
 	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
 	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
-	shift := float32(math.Log(r.sumQ) - math.Log(sumP))
-	for i, v := range r.s {
-		v += shift
-		r.s[i], r.e[i] = v, -max(v, -v)
-	}
-	r.rk.exp(r.e, r.e)
-	var atP, atQ float64 // KL(p‖m)·sumP, KL(q‖m)·sumQ
-	for i, d := range r.s {
-		var logQM float32
-		if below := float64(r.e[i]) - 1; d <= 0 {
-			logQM = -float32(math.Log(1 + r.beta*below))
-		} else {
-			logQM = -d - float32(math.Log(1+(1-r.beta)*below))
-		}
-		atP += float64(r.t[i] * (d + logQM))
-		atQ += float64(r.z[i] * logQM)
-		r.s[i] = logQM
-	}
+	r.rk.mixtureLogs(r.e, r.s, float32(math.Log(r.sumQ)-math.Log(sumP)), float32(r.beta), float32(1-r.beta))
+	atP, atQ := dotBlocks(r.rk, r.t, r.e), dotBlocks(r.rk, r.z, r.s) // KL(p‖m)·sumP, KL(q‖m)·sumQ
 	mean := atQ / r.sumQ
 	r.divergence = r.beta*atP/sumP + (1-r.beta)*mean
 	r.gradient(r.weightD*(1-r.beta), mean)

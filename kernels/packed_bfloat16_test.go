@@ -79,7 +79,7 @@ func TestPackedBFloat16DoesNotDependOnBatchOrThreads(t *testing.T) {
 }
 
 // TestPackedRow: packed weights give back what went in.
-func TestPackedRow(t *testing.T) {
+func TestPackedFloatRow(t *testing.T) {
 	for number, size := range bfloat16Sizes {
 		r := rand.New(rand.NewPCG(25, uint64(number)))
 		out, in := size[0], size[1]
@@ -163,4 +163,23 @@ func TestBFloat16MisusePanics(t *testing.T) {
 			f()
 		})
 	}
+}
+
+// TestPackedManyRows: rows beyond those that are multiplied at once have the bits that they have alone.
+func TestPackedManyRows(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(28, 0))
+		const rows, out, in = 2*mostRows + 3, 5, 7
+		w, x := make([]float32, out*in), make([]float32, rows*in)
+		normals(w, r)
+		normals(x, r)
+		for _, mulT := range []func(y, x []float32, rows int){PackFloat32(w, out, in).MulT, PackBFloat16(randomBFloat16(out*in, r), out, in).MulT} {
+			all, y := make([]float32, rows*out), make([]float32, out)
+			mulT(all, x, rows)
+			for _, i := range []int{0, mostRows - 1, mostRows, 2*mostRows - 1, 2 * mostRows, rows - 1} {
+				mulT(y, x[i*in:], 1)
+				equalBits(t, fmt.Sprintf("row %d", i), all[i*out:(i+1)*out], y)
+			}
+		}
+	})
 }

@@ -229,18 +229,15 @@ func (c *int4Call) multiplyInt8(task int) {
 	})
 }
 
-// int4Order is the order in which the reference and float32 products take a word's eight inputs: from its highest bits down.
-var int4Order = [8]int{7, 3, 6, 2, 5, 1, 4, 0}
-
-// roundInt4Float32 writes the activations rounded to bfloat16 as the bits of float32, each word's eight in int4Order.
+// roundInt4Float32 writes the activations rounded to bfloat16 as the bits of float32, each eight in the order in which a word has
+// their weights from its highest bits down.
 func roundInt4Float32(dst []uint32, x []float32, group int) {
 	for ; len(x) > 0; x = x[group:] {
 		for w := 0; w < group; w += 8 {
-			for i, j := range int4Order {
-				dst[i] = 0
-				if w+j < group {
-					dst[i] = roundToBFloat16(math.Float32bits(x[w+j]))
-				}
+			var eight [8]float32
+			copy(eight[:], x[w:group])
+			for i, j := range [8]int{7, 3, 6, 2, 5, 1, 4, 0} {
+				dst[i] = roundToBFloat16(math.Float32bits(eight[j]))
 			}
 			dst = dst[8:]
 		}

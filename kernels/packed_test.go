@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -11,7 +12,18 @@ import (
 // packedSizes are out and in.
 var packedSizes = [][2]int{{1, 1}, {2, 3}, {16, 4}, {17, 5}, {33, 31}, {47, 64}, {64, 172}, {172, 96}, {130, 33}, {300, 24}, {530, 600}, {40, 1100}}
 
-var packedRows = []int{1, 2, 3, 5, 11, 12, 13, 14, 15, 31, 45}
+var packedRows = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 45}
+
+// groupOf returns a group size for in inputs: a few that are multiples of eight or not, or all inputs.
+func groupOf(in int) int {
+	group := in
+	for _, g := range []int{12, 11, 48, 32} {
+		if in%g == 0 {
+			group = g
+		}
+	}
+	return group
+}
 
 func randomInt8(n, lo, hi int, r *rand.Rand) []int8 {
 	q := make([]int8, n)
@@ -80,12 +92,7 @@ func TestPackedProducts(t *testing.T) {
 		for number, size := range packedSizes {
 			r := rand.New(rand.NewPCG(9, uint64(number)))
 			out, in := size[0], size[1]
-			group := in
-			for _, g := range []int{12, 11, 48, 32} {
-				if in%g == 0 {
-					group = g
-				}
-			}
+			group := groupOf(in)
 			for _, w := range packedWeights(out, in, group, r) {
 				for _, rows := range packedRows {
 					what := fmt.Sprintf("%s out=%d in=%d group=%d rows=%d", w.name, out, in, group, rows)
@@ -124,7 +131,7 @@ func TestPackedRowsDoNotDependOnBatchOrThreads(t *testing.T) {
 		for number, size := range packedSizes {
 			r := rand.New(rand.NewPCG(10, uint64(number)))
 			out, in := size[0], size[1]
-			for _, w := range packedWeights(out, in, in, r) {
+			for _, w := range packedWeights(out, in, groupOf(in), r) {
 				const rows = 45
 				x, all := make([]float32, rows*in), make([]float32, rows*out)
 				normals(x, r)
@@ -181,49 +188,117 @@ func TestPackedFloat32IsMatMulT(t *testing.T) {
 	})
 }
 
-// TestInt8IsExact compares with the definition, written out, bit for bit, also where sums are as large as they get and
-// where activations are nothing, tiny, halves between two levels, or not finite.
+// specialActivations has rows of nothing, of tiny, huge and not finite values, and of halves between two levels.
+var specialActivations = [][]float32{
+	{0}, {1}, {-1, 1}, {127, 0.5, 1.5, -0.5, -1.5, 2.5, 126.5}, {math.SmallestNonzeroFloat32, 0}, {200 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32},
+	{float32(math.NaN()), 1}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), 1}, {math.MaxFloat32, -math.MaxFloat32, 1},
+}
+
+// checkInt8 holds products with 8-bit activations to their definitions, written out, bit for bit: q8 has a scale for each output,
+// q4 one for each group of inputs.
+func checkInt8(t *testing.T, q8, q4 []int8, s8, s4, x []float32, rows, out, in, group int) {
+	t.Helper()
+	y8, y4, qx := make([]float32, rows*out), make([]float32, rows*out), make([]int8, in)
+	PackInt8(q8, s8, out, in).MulT(y8, x, rows)
+	PackInt4(q4, s4, out, in, group).MulTInt8(y4, x, rows)
+	same := func(got, want float32) bool {
+		return math.Float32bits(got) == math.Float32bits(want) || got != got && want != want
+	}
+	for i := range rows {
+		s := QuantizeRowInt8(qx, x[i*in:(i+1)*in])
+		for j := range out {
+			var sum int32
+			var total float32
+			for g := 0; g < in; g += group {
+				var part int32
+				for p := g; p < g+group; p++ {
+					sum += int32(qx[p]) * int32(q8[j*in+p])
+					part += int32(qx[p]) * int32(q4[j*in+p])
+				}
+				total += float32(float32(part) * s4[(j*in+g)/group])
+			}
+			if want := float32(sum) * (s * s8[j]); !same(y8[i*out+j], want) {
+				t.Fatalf("[%d, %d] 8 bits, row %d of %d, output %d is %v, want the bits of %v", out, in, i, rows, j, y8[i*out+j], want)
+			}
+			if want := total * s; !same(y4[i*out+j], want) {
+				t.Fatalf("[%d, %d] 4 bits in groups of %d, row %d of %d, output %d is %v, want the bits of %v", out, in, group, i, rows, j, y4[i*out+j], want)
+			}
+		}
+	}
+}
+
+// TestInt8IsExact: also where sums are as large as they get.
 func TestInt8IsExact(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(13, 0))
-		special := [][]float32{
-			{0}, {1}, {-1, 1}, {127, 0.5, 1.5, -0.5, -1.5, 2.5, 126.5}, {math.SmallestNonzeroFloat32, 0}, {200 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32},
-			{float32(math.NaN()), 1}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), 1}, {math.MaxFloat32, -math.MaxFloat32, 1},
-		}
 		for _, size := range packedSizes {
 			out, in := size[0], size[1]
-			rows := len(special) + 4
-			q, scale, x := randomInt8(out*in, -127, 127, r), make([]float32, out), make([]float32, rows*in)
-			normals(scale, r)
-			normals(x, r)
-			for i, row := range special {
-				for j := range in {
-					x[i*in+j] = row[j%len(row)]
-				}
-			}
-			if out > 1 {
-				for i := range in {
-					q[i], q[in+i] = 127, -127
-				}
-			}
-			y := make([]float32, rows*out)
-			PackInt8(q, scale, out, in).MulT(y, x, rows)
-			qx := make([]int8, in)
-			for i := range rows {
-				s := QuantizeRowInt8(qx, x[i*in:(i+1)*in])
-				for j := range out {
-					var sum int32
-					for p, v := range qx {
-						sum += int32(v) * int32(q[j*in+p])
-					}
-					want := float32(sum) * (s * scale[j])
-					if got := y[i*out+j]; math.Float32bits(got) != math.Float32bits(want) && (got == got || want == want) {
-						t.Fatalf("[%d, %d] row %d output %d is %v, want the bits of %v", out, in, i, j, got, want)
+			for _, group := range []int{groupOf(in), in} {
+				rows := len(specialActivations) + 4
+				x := make([]float32, rows*in)
+				normals(x, r)
+				for i, row := range specialActivations {
+					for j := range in {
+						x[i*in+j] = row[j%len(row)]
 					}
 				}
+				q8, q4, s8, s4 := randomInt8(out*in, -127, 127, r), randomInt8(out*in, -8, 7, r), make([]float32, out), make([]float32, out*in/group)
+				normals(s8, r)
+				normals(s4, r)
+				if out > 1 {
+					for i := range in {
+						q8[i], q8[in+i], q4[i], q4[in+i] = 127, -127, 7, -8
+					}
+				}
+				checkInt8(t, q8, q4, s8, s4, x, rows, out, in, group)
 			}
 		}
 	})
+}
+
+// FuzzInt8 tries shapes, and activations of any bits.
+func FuzzInt8(f *testing.F) {
+	f.Add(uint8(1), uint8(1), uint8(1), uint8(1), uint64(1), []byte{1, 2, 3, 4})
+	f.Add(uint8(17), uint8(172), uint8(43), uint8(4), uint64(2), []byte{0, 0, 128, 63, 0, 0, 128, 191, 0, 0, 0, 65})
+	f.Add(uint8(8), uint8(33), uint8(16), uint8(3), uint64(3), []byte{255, 255, 127, 127, 0, 0, 192, 127})
+	f.Fuzz(func(t *testing.T, rows, out, group, groups uint8, seed uint64, bits []byte) {
+		m, n, g, k := int(rows%20)+1, int(out)+1, int(group%64)+1, int(group%64+1)*(int(groups%6)+1)
+		r := rand.New(rand.NewPCG(seed, 0))
+		x, s8, s4 := make([]float32, m*k), make([]float32, n), make([]float32, n*k/g)
+		normals(x, r)
+		for i := 0; i+4 <= len(bits); i += 4 {
+			x[r.IntN(len(x))] = math.Float32frombits(binary.LittleEndian.Uint32(bits[i:]))
+		}
+		normals(s8, r)
+		normals(s4, r)
+		q8, q4 := randomInt8(n*k, -127, 127, r), randomInt8(n*k, -8, 7, r)
+		for _, name := range Implementations() {
+			with(t, name, func() { checkInt8(t, q8, q4, s8, s4, x, m, n, k, g) })
+		}
+	})
+}
+
+// TestPackedRow reads single outputs back.
+func TestPackedRow(t *testing.T) {
+	for number, size := range packedSizes {
+		r := rand.New(rand.NewPCG(15, uint64(number)))
+		out, in := size[0], size[1]
+		for _, w := range packedWeights(out, in, groupOf(in), r) {
+			if w.row == nil {
+				continue
+			}
+			for o := range out {
+				got, check := guardedFloats(in, o%3)
+				w.row(got, o)
+				check(t, w.name)
+				for i, v := range got {
+					if want := float32(w.weight(i, o)); v != want {
+						t.Fatalf("%s [%d, %d]: weight [%d, %d] is %v, want %v", w.name, out, in, o, i, v, want)
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestQuantizeRowInt8(t *testing.T) {
@@ -298,6 +373,11 @@ func TestPackMisusePanics(t *testing.T) {
 		"float32 short y": func() { PackFloat32(s, 2, 3).MulT(s[:3], s, 2) },
 		"int8 short x":    func() { PackInt8(q, s, 2, 3).MulT(s, s[:5], 2) },
 		"int4 short x":    func() { PackInt4(q[4:], s, 2, 3, 3).MulT(s, s[:5], 2) },
+		"int4 short y":    func() { PackInt4(q[4:], s, 2, 3, 3).MulTInt8(s[:3], s, 2) },
+		"int4 long group": func() { PackInt4(make([]int8, 1<<18), s, 1, 1<<18, 1<<18) },
+		"int8 row":        func() { PackInt8(q, s, 2, 3).Row(s, 2) },
+		"int8 short row":  func() { PackInt8(q, s, 2, 3).Row(s[:2], 0) },
+		"int4 row":        func() { PackInt4(q[4:], s, 2, 3, 3).Row(s, -1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

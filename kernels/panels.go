@@ -51,6 +51,9 @@ func (w *panels) column(o int, f func(word int, v float32)) {
 	}
 }
 
+// mostRows bounds the rows that are multiplied at once, and so the memory that their rounded copies take: reading the weight again for so many more costs nothing.
+const mostRows = 1024
+
 // panelsCall is a product y = x·wᵀ with such a weight on its way. Weights that are larger than the caches are read once whatever the number of rows, each
 // task a run of consecutive memory of each block.
 type panelsCall struct {
@@ -91,10 +94,21 @@ func (w *panels) mulT(y, x []float32, rows int, precision Precision) {
 	c := freePanelsCalls.get()
 	c.gemm = &active.Load().gemm
 	c.kernels = precision.panels(c.gemm)
-	c.w, c.y, c.x, c.rows = w, y, x, rows
-	c.widens = c.kernels.elements < w.elements
+	c.w, c.widens = w, c.kernels.elements < w.elements
+	for first := 0; first < rows; first += mostRows {
+		c.rows = min(mostRows, rows-first)
+		c.y, c.x = y[first*w.out:], x[first*w.in:]
+		c.run()
+	}
+	c.w, c.y, c.x, c.a = nil, nil, nil, nil
+	freePanelsCalls.put(c)
+}
+
+// run multiplies the call's rows.
+func (c *panelsCall) run() {
+	w := c.w
 	// A word that is read once costs more than its arithmetic: from memory it takes the time of some 8 multiply-adds.
-	work := (rows + 8) * w.out * w.words
+	work := (c.rows + 8) * w.out * w.words
 	shared := work >= serialWork && Threads() > 1
 	c.layRows(shared)
 	c.divide(work, shared)
@@ -103,8 +117,6 @@ func (w *panels) mulT(y, x []float32, rows int, precision Precision) {
 	} else {
 		c.multiply(0)
 	}
-	c.w, c.y, c.x, c.a = nil, nil, nil, nil
-	freePanelsCalls.put(c)
 }
 
 // layRows sets a: x itself where it needs no rounding and its rows do not fall into few sets of the first cache.

@@ -151,3 +151,48 @@ func TestPrecisionNames(t *testing.T) {
 		t.Errorf("precisions are called %v and %v", Float32, BFloat16)
 	}
 }
+
+// FuzzProducts multiplies sizes and numbers that nobody chose, in both precisions, packed and not, and compares with the twin. Operands are of a
+// kind that no product of 64 leaves the range of float32 or meets a subnormal number.
+func FuzzProducts(f *testing.F) {
+	f.Add(uint8(1), uint8(1), uint8(1), uint8(0), uint64(1))
+	f.Add(uint8(14), uint8(33), uint8(31), uint8(7), uint64(2))
+	f.Add(uint8(5), uint8(200), uint8(63), uint8(3), uint64(3))
+	f.Fuzz(func(t *testing.T, rows, outs, ins, flags uint8, seed uint64) {
+		m, n, k := int(rows)%40+1, int(outs)+1, int(ins)%64+1
+		r := rand.New(rand.NewPCG(seed, 0))
+		x, checkX := guardedFloats(m*k, int(flags)%5)
+		w, checkW := guardedFloats(n*k, int(flags)%3)
+		y, checkY := guardedFloats(m*n, int(flags)%7)
+		for _, s := range [][]float32{x, w} {
+			for i := range s {
+				s[i] = math.Float32frombits(r.Uint32()&(1<<31|1<<23-1) | uint32(117+r.IntN(20))<<23)
+			}
+		}
+		bits := make([]uint16, len(w))
+		RoundBFloat16(bits, w)
+		for _, name := range Implementations() {
+			with(t, name, func() {
+				for _, precision := range []Precision{Float32, BFloat16} {
+					a, b := x, w
+					if precision == BFloat16 {
+						a, b = roundedTwin(x), roundedTwin(w)
+					}
+					want, scale := gemmTwin(m, n, k, nil, rowMajor(a, k), columnMajor(b, k))
+					what := fmt.Sprintf("%s %v [%d, %d, %d]", name, precision, m, n, k)
+					packed := PackFloat32(w, n, k).MulT
+					if precision == BFloat16 {
+						packed = PackBFloat16(bits, n, k).MulT
+					}
+					packed(y, x, m)
+					withinRounding(t, what+" packed", y, want, scale, k)
+					precision.MatMulT(y, x, w, m, n, k, false)
+					withinRounding(t, what, y, want, scale, k)
+					checkX(t, what)
+					checkW(t, what)
+					checkY(t, what)
+				}
+			})
+		}
+	})
+}

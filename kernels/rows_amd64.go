@@ -5,17 +5,17 @@ package kernels
 //go:generate go run -C gen . ..
 
 var rowsAVX2 = rowKernels{
-	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,
-	scaleAdd: scaleAddAVX2, normScale: normScaleAVX2, normBackward: normBackwardAVX2, swiglu: swigluAVX2,
-	swigluBackward: swigluBackwardAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2,
-	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2,
+	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, addDot: addDotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,
+	shiftScale: shiftScaleAVX2, scaleAdd: scaleAddAVX2, normScale: normScaleAVX2, normBackward: normBackwardAVX2, swiglu: swigluAVX2,
+	swigluBackward: swigluBackwardAVX2, mixtureLogs: mixtureLogsAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2,
+	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2, widenPairs: widenPairsAVX2,
 }
 
 var rowsAVX512 = rowKernels{
-	exp: expAVX512, expSum: expSumAVX512, maximum: maximumAVX512, dot: dotAVX512, dot3: dot3AVX512, axpy: axpyAVX512, scale: scaleAVX512,
-	scaleAdd: scaleAddAVX512, normScale: normScaleAVX512, normBackward: normBackwardAVX512, swiglu: swigluAVX512,
-	swigluBackward: swigluBackwardAVX512, softmaxGradient: softmaxGradientAVX512, adamW: adamWAVX512, sumSquares: sumSquaresAVX512,
-	rotate: rotateAVX512, transpose: transposeAVX2, product: productAVX512,
+	exp: expAVX512, expSum: expSumAVX512, maximum: maximumAVX512, dot: dotAVX512, addDot: addDotAVX512, dot3: dot3AVX512, axpy: axpyAVX512, scale: scaleAVX512,
+	shiftScale: shiftScaleAVX512, scaleAdd: scaleAddAVX512, normScale: normScaleAVX512, normBackward: normBackwardAVX512, swiglu: swigluAVX512,
+	swigluBackward: swigluBackwardAVX512, mixtureLogs: mixtureLogsAVX512, softmaxGradient: softmaxGradientAVX512, adamW: adamWAVX512, sumSquares: sumSquaresAVX512,
+	rotate: rotateAVX512, transpose: transposeAVX2, product: productAVX512, widenPairs: widenPairsAVX2,
 }
 
 // transposeAVX2 transposes strips of eight rows in vectors and the edges element by element.
@@ -69,6 +69,9 @@ func maximumAVX2(x []float32) float32
 func dotAVX2(x, y []float32) float32
 
 //go:noescape
+func addDotAVX2(y, x, d []float32) float32
+
+//go:noescape
 func dot3AVX2(x, y, z []float32) float32
 
 //go:noescape
@@ -76,6 +79,9 @@ func axpyAVX2(y, x []float32, a float32)
 
 //go:noescape
 func scaleAVX2(y, x []float32, a float32)
+
+//go:noescape
+func shiftScaleAVX2(y, x []float32, m, a float32)
 
 //go:noescape
 func scaleAddAVX2(y, x []float32, a float32)
@@ -91,6 +97,9 @@ func swigluAVX2(h, gate, up []float32)
 
 //go:noescape
 func swigluBackwardAVX2(dgate, dup, dh, gate, up []float32)
+
+//go:noescape
+func mixtureLogsAVX2(logPM, d []float32, shift, beta, other float32)
 
 //go:noescape
 func softmaxGradientAVX2(ds, p, dp []float32, delta, scale float32)
@@ -123,6 +132,9 @@ func maximumAVX512(x []float32) float32
 func dotAVX512(x, y []float32) float32
 
 //go:noescape
+func addDotAVX512(y, x, d []float32) float32
+
+//go:noescape
 func dot3AVX512(x, y, z []float32) float32
 
 //go:noescape
@@ -130,6 +142,9 @@ func axpyAVX512(y, x []float32, a float32)
 
 //go:noescape
 func scaleAVX512(y, x []float32, a float32)
+
+//go:noescape
+func shiftScaleAVX512(y, x []float32, m, a float32)
 
 //go:noescape
 func scaleAddAVX512(y, x []float32, a float32)
@@ -145,6 +160,9 @@ func swigluAVX512(h, gate, up []float32)
 
 //go:noescape
 func swigluBackwardAVX512(dgate, dup, dh, gate, up []float32)
+
+//go:noescape
+func mixtureLogsAVX512(logPM, d []float32, shift, beta, other float32)
 
 //go:noescape
 func softmaxGradientAVX512(ds, p, dp []float32, delta, scale float32)

@@ -3,10 +3,10 @@ package kernels
 import "math"
 
 var rowsRef = rowKernels{
-	exp: expRef, expSum: expSumRef, maximum: maximumRef, dot: dotRef, dot3: dot3Ref, axpy: axpyRef, scale: scaleRef,
-	scaleAdd: scaleAddRef, normScale: normScaleRef, normBackward: normBackwardRef, swiglu: swigluRef,
-	swigluBackward: swigluBackwardRef, softmaxGradient: softmaxGradientRef, adamW: adamWRef, sumSquares: sumSquaresRef,
-	rotate: rotateRef, transpose: transposeRef, product: productRef,
+	exp: expRef, expSum: expSumRef, maximum: maximumRef, dot: dotRef, addDot: addDotRef, dot3: dot3Ref, axpy: axpyRef, scale: scaleRef,
+	shiftScale: shiftScaleRef, scaleAdd: scaleAddRef, normScale: normScaleRef, normBackward: normBackwardRef, swiglu: swigluRef,
+	swigluBackward: swigluBackwardRef, mixtureLogs: mixtureLogsRef, softmaxGradient: softmaxGradientRef, adamW: adamWRef, sumSquares: sumSquaresRef,
+	rotate: rotateRef, transpose: transposeRef, product: productRef, widenPairs: widenPairsRef,
 }
 
 func expRef(y, x []float32) {
@@ -43,6 +43,16 @@ func dotRef(x, y []float32) float32 {
 	return sum
 }
 
+func addDotRef(y, x, d []float32) float32 {
+	var sum float32
+	for i, v := range x {
+		v += d[i]
+		y[i] = v
+		sum += v * v
+	}
+	return sum
+}
+
 func dot3Ref(x, y, z []float32) float32 {
 	var sum float32
 	for i, v := range x {
@@ -60,6 +70,12 @@ func axpyRef(y, x []float32, a float32) {
 func scaleRef(y, x []float32, a float32) {
 	for i, v := range x {
 		y[i] = a * v
+	}
+}
+
+func shiftScaleRef(y, x []float32, m, a float32) {
+	for i, v := range x {
+		y[i] = (v - m) * a
 	}
 }
 
@@ -94,6 +110,25 @@ func swigluBackwardRef(dgate, dup, dh, gate, up []float32) {
 		silu, d, b := a*s, dh[i], up[i]
 		dup[i] = d * silu
 		dgate[i] = d * b * (s + silu*(1-s))
+		dh[i] = silu * b
+	}
+}
+
+// mixtureLogsRef computes log(p/m) and, in place of d, log(q/m) for m = beta·p + other·q, other = 1−beta, from d + shift = log(p/q) =: l.
+// log(q/m) = −log(other + beta·e^l) and log(p/m) = l + log(q/m), summed without cancelling. With e = e^−|l| the mixture is v = other + beta·e where l < 0, and e^l·(beta + other·e)
+// elsewhere. v near one is taken as 1 + b·(e−1), b the factor of e, so that the logarithm of almost equal p and q keeps its digits.
+func mixtureLogsRef(logPM, d []float32, shift, beta, other float32) {
+	for i, l := range d {
+		l += shift
+		e, a, b := math.Exp(-math.Abs(float64(l))), float64(beta), float64(other)
+		if l < 0 {
+			a, b = b, a
+		}
+		logM := math.Log(a + b*e)
+		if a+b*e >= 0.5 {
+			logM = math.Log1p(b * (e - 1))
+		}
+		logPM[i], d[i] = min(l, 0)-float32(logM), -max(l, 0)-float32(logM)
 	}
 }
 
@@ -130,6 +165,15 @@ func transposeRef(y, x []float32, rows, cols, ldy, ldx int) {
 	}
 }
 
+func widenPairsRef(dst []float32, pairs []uint16, n, width, stride int) {
+	for i := range n {
+		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
+		for j := range first {
+			first[j], second[j] = fromBFloat16(row[2*j]), fromBFloat16(row[2*j+1])
+		}
+	}
+}
+
 func productRef(c, a, b []float32, s blockShape) {
 	var sum [64]float32
 	for j := 0; j < s.n; j += len(sum) {
@@ -161,5 +205,6 @@ func adamWRef(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd fl
 		m[i] = b1*m[i] + nb1*gi
 		v[i] = b2*v[i] + nb2*gi*gi
 		p[i] -= lr * (m[i]*c1/(float32(math.Sqrt(float64(v[i]*c2)))+eps) + wd*p[i])
+		g[i] = 0
 	}
 }

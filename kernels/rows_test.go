@@ -123,10 +123,15 @@ func TestElementwise(t *testing.T) {
 			s := 1 / (1 + math.Exp(-x[i]))
 			gate[i], up[i] = d[i]*y[i]*(s+x[i]*s*(1-s)), d[i]*x[i]*s
 		}
-		g, u := a.clone(offset), b.clone(offset) // in place, as training does it
-		SwiGLUBackward(g.x, u.x, c.x, g.x, u.x)
-		g.check(t, "SwiGLUBackward dgate")
-		u.check(t, "SwiGLUBackward dup")
+		g, u, h := a.clone(offset), b.clone(offset), c.clone(offset) // in place, as training does it
+		SwiGLUBackward(g.x, u.x, h.x, g.x, u.x)
+		for i := range want {
+			want[i] = x[i] / (1 + math.Exp(-x[i])) * y[i]
+		}
+		for what, x := range map[string]guarded{"dgate": g, "dup": u, "dh": h} {
+			x.check(t, "SwiGLUBackward "+what)
+		}
+		near(t, "h after SwiGLUBackward", h.x, want, 0, 1e-6)
 		near(t, "dgate", g.x, gate, 1, 1e-6)
 		near(t, "dup", u.x, up, 0, 1e-6)
 
@@ -145,6 +150,56 @@ func TestElementwise(t *testing.T) {
 		}
 		if got := SumSquares(a.x); math.Abs(got-square) > 1e-14*square {
 			t.Fatalf("SumSquares of %d = %v, want %v", n, got, square)
+		}
+	})
+}
+
+// TestLossRows checks the routines behind the losses against their definitions in float64.
+func TestLossRows(t *testing.T) {
+	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
+		rk := &active.Load().rows
+		x, y := randoms(r, n, offset, 3), newGuarded(n, 7-offset)
+		rk.shiftScale(y.x, x.x, 1.5, 0.7)
+		y.check(t, "shiftScale")
+		want := wide(x.x)
+		for i := range want {
+			want[i] = (want[i] - 1.5) * float64(float32(0.7))
+		}
+		near(t, "shiftScale", y.x, want, 1, 1e-6)
+
+		// Differences from 1e-6 to 30, so that both small and saturated mixtures occur.
+		d, logPM := newGuarded(n, offset), newGuarded(n, offset/2)
+		for i := range d.x {
+			d.x[i] = float32(math.Copysign(math.Exp(r.Float64()*17-14), r.NormFloat64()))
+		}
+		for _, beta := range []float32{0.001, 0.1, 0.5, 0.9, 0.999} {
+			const shift = float32(0.125)
+			logQM := d.clone(3)
+			rk.mixtureLogs(logPM.x, logQM.x, shift, beta, 1-beta)
+			logPM.check(t, "log(p/m)")
+			logQM.check(t, "log(q/m)")
+			pm, qm := make([]float64, n), make([]float64, n)
+			for i, v := range d.x {
+				l := float64(v + shift)
+				qm[i] = -math.Log(float64(1-beta) + float64(beta)*math.Exp(l))
+				pm[i] = l + qm[i]
+			}
+			near(t, "log(q/m)", logQM.x, qm, 1, 3e-7)
+			near(t, "log(p/m)", logPM.x, pm, 1, 3e-7)
+		}
+	})
+}
+
+// TestMixtureLogsNearOne: where p is close to q the logarithms keep their digits relative to log(p/q) itself, but for those that e^-|l| lacks.
+func TestMixtureLogsNearOne(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		for _, l := range []float32{0, 1e-7, -1e-5, 1e-4, -1e-3, 0.01, -0.3} {
+			logPM, d := []float32{0}, []float32{l}
+			active.Load().rows.mixtureLogs(logPM, d, 0, 0.25, 0.75)
+			want := -math.Log1p(0.25 * math.Expm1(float64(l)))
+			if math.Abs(float64(d[0])-want) > 1e-7*math.Abs(want)+4e-8 {
+				t.Errorf("log(q/m) at log(p/q) = %v is %v, want %v", l, d[0], want)
+			}
 		}
 	})
 }
@@ -213,6 +268,24 @@ func TestRMSNorm(t *testing.T) {
 		near(t, "y", y.x, want, 0, 2e-6)
 		near(t, "dx", dx.x, wantDx, 10, 2e-6)
 		near(t, "dw", dw.x, wantDw, 10, 2e-6)
+		again := newGuarded(rows*n, offset)
+		RMSNormAgain(again.x, rstd.x, x.x, w.x, rows, n)
+		again.check(t, "RMSNormAgain")
+		equalBits(t, "RMSNormAgain", again.x, y.x)
+
+		// The sum is that of Add, and the norm that of RMSNorm, wherever they are written.
+		sum, separately, rstdOfSum := x.clone(1), newGuarded(rows*n, 2), newGuarded(rows, 3)
+		Add(sum.x, dy.x)
+		RMSNorm(separately.x, rstdOfSum.x, sum.x, w.x, rows, n, eps)
+		stream, delta, rstd2 := x.clone(offset), dy.clone(2), newGuarded(rows, offset)
+		AddRMSNorm(delta.x, rstd2.x, stream.x, stream.x, delta.x, w.x, rows, n, eps)
+		for what, g := range map[string]guarded{"sum": stream, "y": delta, "rstd": rstd2} {
+			g.check(t, "AddRMSNorm "+what)
+		}
+		equalBits(t, "AddRMSNorm sum", stream.x, sum.x)
+		equalBits(t, "AddRMSNorm y", delta.x, separately.x)
+		equalBits(t, "AddRMSNorm rstd", rstd2.x, rstdOfSum.x)
+
 		inPlace := x.clone(offset)
 		RMSNorm(inPlace.x, nil, inPlace.x, w.x, rows, n, eps)
 		near(t, "y in place", inPlace.x, want, 0, 2e-6)
@@ -353,6 +426,18 @@ func TestRowSums(t *testing.T) {
 			before[i] += float64(y.x[i%n])
 		}
 		near(t, "AddRow", x.x, before, 1, 1e-6)
+
+		index, scattered := make([]int32, rows), randoms(r, 3*n, offset, 1)
+		want = wide(scattered.x)
+		for i := range index {
+			index[i] = int32(r.IntN(3))
+			for j := range n {
+				want[int(index[i])*n+j] += float64(x.x[i*n+j])
+			}
+		}
+		ScatterAdd(scattered.x, x.x, index, n)
+		scattered.check(t, "ScatterAdd")
+		near(t, "ScatterAdd", scattered.x, want, 30, 1e-6)
 	})
 }
 
@@ -371,8 +456,13 @@ func TestAdamW(t *testing.T) {
 			wp[i] -= 0.01 * (wm[i]/(1-0.9*0.9*0.9)/(math.Sqrt(wv[i]/(1-0.95*0.95*0.95))+1e-8) + 0.1*wp[i])
 		}
 		a.Update(p.x, g.x, m.x, v.x)
-		for what, x := range map[string]guarded{"p": p, "m": m, "v": v} {
+		for what, x := range map[string]guarded{"p": p, "g": g, "m": m, "v": v} {
 			x.check(t, what)
+		}
+		for i, gi := range g.x {
+			if gi != 0 {
+				t.Fatalf("the gradient's element %d is %v after the step, want 0", i, gi)
+			}
 		}
 		near(t, "p", p.x, wp, 1, 2e-6)
 		near(t, "m", m.x, wm, 1, 1e-6)
@@ -390,10 +480,13 @@ func TestRowsSameBitsForAnyThreads(t *testing.T) {
 			x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
 			y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
 			RMSNorm(y, rstd, x, w, rows, dim, 1e-6)
+			AddRMSNorm(y, rstd, x, x, y, w, rows, dim, 1e-6)
 			RMSNormBackward(dx, dw, dy, x, w, rstd, rows, dim)
+			RMSNormAgain(y, rstd, x, w, rows, dim)
 			SwiGLUBackward(y, x, dy, y, x)
 			Softmax(dy, rows, dim)
 			SumRows(dw, dy, rows, dim)
+			ScatterAdd(y, dx, make([]int32, rows), dim)
 			all := append(append(append(append(y, dx...), dw...), x...), dy...)
 			square := SumSquares(all)
 			AdamW{LearningRate: 1, Beta1: 0.9, Beta2: 0.9, Epsilon: 1e-8, Step: 1, GradScale: 1}.Update(all, append([]float32(nil), all...), make([]float32, len(all)), make([]float32, len(all)))
@@ -483,6 +576,8 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 	short, x := make([]float32, 3), make([]float32, 8)
 	for name, f := range map[string]func(){
 		"RMSNorm": func() { RMSNorm(short, nil, x, x, 2, 4, 0) },
+		"sum":     func() { AddRMSNorm(x, nil, short, x, x, x, 2, 4, 0) },
+		"again":   func() { RMSNormAgain(x, short[:1], x, x, 2, 4) },
 		"SwiGLU":  func() { SwiGLU(x, x, short) },
 		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, 4, 10), false) },
 		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
@@ -490,6 +585,7 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
 		"table":   func() { AttentionPaged(x, x, NewKVLayer(KVFloat32, 1, 4, 1, 1), []KVSegment{{[]int32{0}, 0, 2, 3}}, 1) },
 		"page":    func() { NewKVLayer(KVFloat32, 1, 3, 1, 1) },
+		"scatter": func() { ScatterAdd(x, x, []int32{0, 2}, 4) },
 		"AdamW":   func() { AdamW{}.Update(x, short, x, x) },
 	} {
 		func() {
@@ -500,5 +596,36 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 			}()
 			f()
 		}()
+	}
+}
+
+// TestRowsAllocateNothing: on more threads than one and on rows enough to share out.
+func TestRowsAllocateNothing(t *testing.T) {
+	defer SetThreads(2)()
+	const rows, dim = 512, 96
+	x, y, z, u := make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim)
+	w, rstd, labels := make([]float32, dim), make([]float32, rows), make([]int32, rows)
+	table := NewRopeTable(4, dim, 10)
+	for name, f := range map[string]func(){
+		"RMSNorm":         func() { RMSNorm(y, rstd, x, w, rows, dim, 1) },
+		"AddRMSNorm":      func() { AddRMSNorm(y, rstd, x, x, z, w, rows, dim, 1) },
+		"RMSNormAgain":    func() { RMSNormAgain(y, rstd, x, w, rows, dim) },
+		"RMSNormBackward": func() { RMSNormBackward(y, w, z, x, w, rstd, rows, dim) },
+		"Rope":            func() { Rope(x, labels, 1, table, false) },
+		"SwiGLU":          func() { SwiGLU(x, y, z) },
+		"SwiGLUBackward":  func() { SwiGLUBackward(x, y, u, x, y) },
+		"Add":             func() { Add(x, y) },
+		"ScatterAdd":      func() { ScatterAdd(x, y, labels, dim) },
+		"AddRow":          func() { AddRow(x, w, rows, dim) },
+		"SumRows":         func() { SumRows(w, x, rows, dim) },
+		"SumSquares":      func() { SumSquares(x) },
+		"Softmax":         func() { Softmax(x, rows, dim) },
+		"CrossEntropy":    func() { CrossEntropy(rstd, x, labels, rstd, rows, dim) },
+		"Loss":            func() { Distillation{Temperature: 2}.Loss(rstd, rstd, x, y, labels, rstd, rstd, rows, dim) },
+		"AdamW":           func() { AdamW{Step: 1}.Update(x, y, z, u) },
+	} {
+		if n := testing.AllocsPerRun(20, f); n > 0 {
+			t.Errorf("%s allocates %v times a call", name, n)
+		}
 	}
 }

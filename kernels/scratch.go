@@ -1,15 +1,13 @@
 package kernels
 
-import "sync"
-
-// scratch is pooled memory for one piece of work: newScratch, take what was asked for, free.
+// scratch is reused memory for one piece of work: newScratch, take what was asked for, free.
 type scratch struct{ data, rest []float32 }
 
-var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+var freeScratch = newFreeList(64, func() *scratch { return new(scratch) })
 
 // newScratch returns scratch with room for n elements of any content.
 func newScratch(n int) *scratch {
-	s := scratchPool.Get().(*scratch)
+	s := freeScratch.get()
 	if cap(s.data) < n {
 		s.data = make([]float32, n)
 	}
@@ -24,4 +22,4 @@ func (s *scratch) take(n int) []float32 {
 	return x
 }
 
-func (s *scratch) free() { scratchPool.Put(s) }
+func (s *scratch) free() { freeScratch.put(s) }

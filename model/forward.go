@@ -160,15 +160,23 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 // Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on any weights. It is
 // Embed, Attention and MLP of every layer, and the final norm.
 func (m *Model) Forward(b Batch, tap Tap) []float32 {
+	x := make([]float32, len(b.Tokens)*m.Hidden)
+	m.ForwardInto(x, b, tap)
+	return x
+}
+
+// ForwardInto is Forward into the caller's memory x [tokens, hidden].
+func (m *Model) ForwardInto(x []float32, b Batch, tap Tap) {
 	rows := len(b.Tokens)
-	x := make([]float32, rows*m.Hidden)
+	if len(x) != rows*m.Hidden {
+		panic(fmt.Sprintf("model: ForwardInto: memory of %d elements for %d tokens of %d", len(x), rows, m.Hidden))
+	}
 	m.Embed(x, b.Tokens)
 	for layer := range m.Blocks {
 		m.Attention(layer, x, b, tap)
 		m.MLP(layer, x, rows, tap)
 	}
 	m.Norm(x, rows)
-	return x
 }
 
 // Norm applies the final norm to the residual stream x [rows, hidden] in place.

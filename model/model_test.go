@@ -251,7 +251,7 @@ func TestBadBatchPanicsWithNumbers(t *testing.T) {
 	} {
 		for name, run := range map[string]func(){
 			"Forward":       func() { m.Forward(c.batch, nil) },
-			"Trace.Forward": func() { NewTrace(m, 1).Forward(m, c.batch) },
+			"Trace.Forward": func() { NewTrace(m, 1, TraceOptions{}).Forward(m, c.batch) },
 		} {
 			func() {
 				defer func() {

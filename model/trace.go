@@ -37,8 +37,16 @@ func (g *Gradients) Zero() { clear(g.Flat) }
 // Parameters lists the gradients by the names of the parameters that they belong to.
 func (g *Gradients) Parameters() []Parameter { return g.views.Parameters() }
 
-// Trace records one training forward pass, with buffers that are planned once and reused from step to step.
+// TraceOptions says how a Trace computes.
+type TraceOptions struct {
+	Precision  kernels.Precision // of all products, forward and backward; weights, activations and gradients are float32 in either
+	Checkpoint bool              // keeps no more of a layer than its input and computes the rest again in the backward pass: the same gradients, bit for bit
+}
+
+// Trace records one training forward pass, with buffers that are planned once and reused from step to step. What a layer's products read is not
+// recorded where it costs one pass over memory to make it again: the normed streams and silu(gate)∘up.
 type Trace struct {
+	options   TraceOptions
 	batch     Batch // a copy, for the backward pass
 	positions []int32
 	longest   int // sequence of the batch
@@ -47,68 +55,86 @@ type Trace struct {
 	rstd      []float32 // of the final norm [tokens]
 	hidden    []float32 // what Forward returned [tokens, hidden]
 
+	normed   []float32 // input of the products at hand, and output of those that write to the residual stream [tokens, hidden]
+	activity []float32 // silu(gate)∘up or its gradient [tokens, mlp]
+
 	// gradients on their way down, one layer at a time
-	dx, dheads, dq, dk, dv, dact []float32
+	dx, dheads, dq, dk, dv []float32
 }
 
 // layerTrace is what one layer's backward pass needs.
 type layerTrace struct {
-	x, normed, rstd    []float32 // residual stream into the layer, normed, and the norm's 1/rms
-	q, k, v            []float32 // after rotation
-	heads, lse         []float32 // what attention gave
-	mid, midNormed     []float32 // residual stream between the halves
-	midRstd            []float32
-	gate, up, activity []float32 // activity is silu(gate)∘up
+	x, rstd      []float32 // residual stream into the layer and its norm's 1/rms
+	*activations           // with checkpoints shared by all layers
+}
+
+// activations is what lies between a layer's input and its output.
+type activations struct {
+	q, k, v      []float32 // after rotation
+	heads, lse   []float32 // what attention gave
+	mid, midRstd []float32 // residual stream between the halves and its norm's 1/rms
+	gate, up     []float32
+}
+
+// size sets the lengths for a layer.
+func (a *activations) size(m *Model, c LayerConfig, rows int) {
+	width, kvWidth := rows*c.Heads*m.HeadDim, rows*c.KVHeads*m.HeadDim
+	sized(&a.q, width)
+	sized(&a.k, kvWidth)
+	sized(&a.v, kvWidth)
+	sized(&a.heads, width)
+	sized(&a.lse, rows*c.Heads)
+	sized(&a.mid, rows*m.Hidden)
+	sized(&a.midRstd, rows)
+	sized(&a.gate, rows*c.MLP)
+	sized(&a.up, rows*c.MLP)
 }
 
 // NewTrace plans buffers for batches of up to tokens tokens; a larger batch grows them.
-func NewTrace(m *Model, tokens int) *Trace {
+func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	if err := m.Trainable(); err != nil {
 		panic("model: NewTrace: " + err.Error())
 	}
-	t := new(Trace)
+	t := &Trace{options: options, layers: make([]layerTrace, len(m.Blocks))}
+	for i := range t.layers {
+		t.layers[i].activations = new(activations)
+		if options.Checkpoint {
+			t.layers[i].activations = t.layers[0].activations
+		}
+	}
 	t.plan(m, tokens)
 	return t
 }
 
 // plan sizes the buffers for a number of tokens.
 func (t *Trace) plan(m *Model, rows int) {
-	d := m.Hidden
-	if len(t.layers) != len(m.Blocks) {
-		t.layers = make([]layerTrace, len(m.Blocks))
-	}
+	d, w := m.Hidden, m.widest()
 	for i := range t.layers {
-		l, c := &t.layers[i], m.Layers[i]
-		width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
-		for _, buf := range [...]struct {
-			data  *[]float32
-			width int
-		}{
-			{&l.x, d}, {&l.normed, d}, {&l.rstd, 1},
-			{&l.q, width}, {&l.k, kvWidth}, {&l.v, kvWidth}, {&l.heads, width}, {&l.lse, c.Heads},
-			{&l.mid, d}, {&l.midNormed, d}, {&l.midRstd, 1},
-			{&l.gate, c.MLP}, {&l.up, c.MLP}, {&l.activity, c.MLP},
-		} {
-			sized(buf.data, rows*buf.width)
-		}
+		l := &t.layers[i]
+		sized(&l.x, rows*d)
+		sized(&l.rstd, rows)
+		l.size(m, m.Layers[i], rows)
 	}
 	sized(&t.last, rows*d)
 	sized(&t.rstd, rows)
 	sized(&t.hidden, rows*d)
+	sized(&t.normed, rows*d)
+	sized(&t.activity, rows*w.MLP)
 	sized(&t.dx, rows*d)
-	w := m.widest()
 	sized(&t.dheads, rows*w.Heads*m.HeadDim)
 	sized(&t.dq, rows*w.Heads*m.HeadDim)
 	sized(&t.dk, rows*w.KVHeads*m.HeadDim)
 	sized(&t.dv, rows*w.KVHeads*m.HeadDim)
-	sized(&t.dact, rows*w.MLP)
 }
 
 // Forward runs a batch over float32 weights, records what the backward pass needs and returns the final hidden states
-// [tokens, hidden], valid until the next Forward.
+// [tokens, hidden], valid until the next Forward. The model has the layers of the one that the Trace was made for.
 func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Trace.Forward: " + err.Error())
+	}
+	if len(m.Blocks) != len(t.layers) {
+		panic(fmt.Sprintf("model: Trace.Forward: model of %d layers, the trace is for %d", len(m.Blocks), len(t.layers)))
 	}
 	t.longest = b.check(&m.Config)
 	rows := len(b.Tokens)
@@ -116,38 +142,44 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	t.batch.Tokens = append(t.batch.Tokens[:0], b.Tokens...)
 	t.batch.Starts = append(t.batch.Starts[:0], b.Starts...)
 	t.positions = b.positions(t.positions)
-	table := m.rope(t.longest)
 
 	m.Embed(t.layers[0].x, b.Tokens)
+	kernels.RMSNorm(t.normed, t.layers[0].rstd, t.layers[0].x, m.Blocks[0].AttentionNorm, rows, m.Hidden, m.NormEps)
 	for i := range t.layers {
 		l, bl := &t.layers[i], &m.Blocks[i]
-		t.attention(m, i, table)
-		kernels.RMSNorm(l.midNormed, l.midRstd, l.mid, bl.MLPNorm, rows, m.Hidden, m.NormEps)
-		mulT(l.gate, l.midNormed, &bl.Gate, rows)
-		mulT(l.up, l.midNormed, &bl.Up, rows)
-		kernels.SwiGLU(l.activity, l.gate, l.up)
-		out := t.last
+		t.upToActivity(m, i)
+		activity := t.activity[:len(l.gate)]
+		kernels.SwiGLU(activity, l.gate, l.up)
+		t.mulT(t.normed, activity, &bl.Down)
 		if i+1 < len(t.layers) {
-			out = t.layers[i+1].x
+			next := &t.layers[i+1]
+			kernels.AddRMSNorm(t.normed, next.rstd, next.x, l.mid, t.normed, m.Blocks[i+1].AttentionNorm, rows, m.Hidden, m.NormEps)
+		} else {
+			kernels.AddRMSNorm(t.hidden, t.rstd, t.last, l.mid, t.normed, m.FinalNorm, rows, m.Hidden, m.NormEps)
 		}
-		copy(out, l.mid)
-		addMulT(out, l.activity, &bl.Down, rows)
 	}
-	kernels.RMSNorm(t.hidden, t.rstd, t.last, m.FinalNorm, rows, m.Hidden, m.NormEps)
 	return t.hidden
 }
 
-func (t *Trace) attention(m *Model, layer int, table *kernels.RopeTable) {
+// upToActivity computes a layer's activations from its input, whose norm is in normed.
+func (t *Trace) upToActivity(m *Model, layer int) {
 	l, bl, c, rows := &t.layers[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
-	kernels.RMSNorm(l.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden, m.NormEps)
-	mulT(l.q, l.normed, &bl.Q, rows)
-	mulT(l.k, l.normed, &bl.K, rows)
-	mulT(l.v, l.normed, &bl.V, rows)
+	l.size(m, c, rows)
+	t.mulT(l.q, t.normed, &bl.Q)
+	t.mulT(l.k, t.normed, &bl.K)
+	t.mulT(l.v, t.normed, &bl.V)
+	table := m.rope(t.longest)
 	kernels.Rope(l.q, t.positions, c.Heads, table, false)
 	kernels.Rope(l.k, t.positions, c.KVHeads, table, false)
-	kernels.Attention(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	copy(l.mid, l.x)
-	addMulT(l.mid, l.heads, &bl.O, rows)
+	attend := kernels.Attention
+	if t.options.Precision == kernels.BFloat16 {
+		attend = kernels.AttentionBFloat16
+	}
+	attend(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	t.mulT(t.normed, l.heads, &bl.O)
+	kernels.AddRMSNorm(t.normed, l.midRstd, l.mid, l.x, t.normed, bl.MLPNorm, rows, m.Hidden, m.NormEps)
+	t.mulT(l.gate, t.normed, &bl.Gate)
+	t.mulT(l.up, t.normed, &bl.Up)
 }
 
 // Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to g. The gradient of the head is the
@@ -160,69 +192,81 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 	if len(g.Flat) != m.Config.Parameters() {
 		panic(fmt.Sprintf("model: Trace.Backward: %d gradients for %d parameters", len(g.Flat), m.Config.Parameters()))
 	}
-	dx := t.dx[:rows*m.Hidden]
-	clear(dx)
-	kernels.RMSNormBackward(dx, g.views.FinalNorm, dHidden, t.last, m.FinalNorm, t.rstd, rows, m.Hidden)
+	clear(t.dx)
+	kernels.RMSNormBackward(t.dx, g.views.FinalNorm, dHidden, t.last, m.FinalNorm, t.rstd, rows, m.Hidden)
 	for i := len(t.layers) - 1; i >= 0; i-- {
-		t.mlpBackward(m, i, dx, dHidden, g)
-		t.attentionBackward(m, i, dx, dHidden, g)
-	}
-	d := m.Hidden
-	for i, token := range t.batch.Tokens {
-		row := g.views.Embedding[int(token)*d:][:d]
-		for j, v := range dx[i*d:][:d] {
-			row[j] += v
+		l, bl := &t.layers[i], &m.Blocks[i]
+		if t.options.Checkpoint && i+1 < len(t.layers) {
+			kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
+			t.upToActivity(m, i)
 		}
+		t.mlpBackward(m, i, dHidden, g)
+		t.attentionBackward(m, i, dHidden, g)
 	}
+	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)
 }
 
 // mlpBackward takes dx, the gradient of the stream after the layer, to that between the halves. dnormed is scratch.
-func (t *Trace) mlpBackward(m *Model, layer int, dx, dnormed []float32, g *Gradients) {
+func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
 	l, bl, gr, rows := &t.layers[layer], &m.Blocks[layer], &g.views.Blocks[layer], len(t.batch.Tokens)
-	dact := t.dact[:len(l.gate)]
-	backward(dact, dx, l.activity, &bl.Down, &gr.Down, rows, false)
-	kernels.SwiGLUBackward(l.gate, l.up, dact, l.gate, l.up)
-	backward(dnormed, l.gate, l.midNormed, &bl.Gate, &gr.Gate, rows, false)
-	backward(dnormed, l.up, l.midNormed, &bl.Up, &gr.Up, rows, true)
-	kernels.RMSNormBackward(dx, gr.MLPNorm, dnormed, l.mid, bl.MLPNorm, l.midRstd, rows, m.Hidden)
+	activity := t.activity[:len(l.gate)]
+	t.toInput(activity, t.dx, &bl.Down, false)
+	kernels.SwiGLUBackward(l.gate, l.up, activity, l.gate, l.up)
+	t.toWeight(&gr.Down, t.dx, activity)
+	kernels.RMSNormAgain(t.normed, l.midRstd, l.mid, bl.MLPNorm, rows, m.Hidden)
+	t.toWeight(&gr.Gate, l.gate, t.normed)
+	t.toWeight(&gr.Up, l.up, t.normed)
+	t.toInput(dnormed, l.gate, &bl.Gate, false)
+	t.toInput(dnormed, l.up, &bl.Up, true)
+	kernels.RMSNormBackward(t.dx, gr.MLPNorm, dnormed, l.mid, bl.MLPNorm, l.midRstd, rows, m.Hidden)
 }
 
 // attentionBackward takes dx, the gradient of the stream between the halves, to that before the layer.
-func (t *Trace) attentionBackward(m *Model, layer int, dx, dnormed []float32, g *Gradients) {
+func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
 	l, bl, gr, c, rows := &t.layers[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
-	backward(dheads, dx, l.heads, &bl.O, &gr.O, rows, false)
-	kernels.AttentionBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	t.toWeight(&gr.O, t.dx, l.heads)
+	t.toInput(dheads, t.dx, &bl.O, false)
+	attendBackward := kernels.AttentionBackward
+	if t.options.Precision == kernels.BFloat16 {
+		attendBackward = kernels.AttentionBackwardBFloat16
+	}
+	attendBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
 	table := m.rope(t.longest)
 	kernels.Rope(dq, t.positions, c.Heads, table, true)
 	kernels.Rope(dk, t.positions, c.KVHeads, table, true)
-	backward(dnormed, dq, l.normed, &bl.Q, &gr.Q, rows, false)
-	backward(dnormed, dk, l.normed, &bl.K, &gr.K, rows, true)
-	backward(dnormed, dv, l.normed, &bl.V, &gr.V, rows, true)
-	kernels.RMSNormBackward(dx, gr.AttentionNorm, dnormed, l.x, bl.AttentionNorm, l.rstd, rows, m.Hidden)
+	kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
+	t.toWeight(&gr.Q, dq, t.normed)
+	t.toWeight(&gr.K, dk, t.normed)
+	t.toWeight(&gr.V, dv, t.normed)
+	t.toInput(dnormed, dq, &bl.Q, false)
+	t.toInput(dnormed, dk, &bl.K, true)
+	t.toInput(dnormed, dv, &bl.V, true)
+	kernels.RMSNormBackward(t.dx, gr.AttentionNorm, dnormed, l.x, bl.AttentionNorm, l.rstd, rows, m.Hidden)
 }
 
 // mulT is y = x·wᵀ + bias on the raw data: training changes it every step, so a packed form would not live.
-func mulT(y, x []float32, l *Linear, rows int) {
+func (t *Trace) mulT(y, x []float32, l *Linear) {
+	rows := len(t.batch.Tokens)
 	out, in := l.Weight.Shape()
-	kernels.MatMulT(y, x, l.Weight.Float32(), rows, out, in, false)
+	t.options.Precision.MatMulT(y, x, l.Weight.Float32(), rows, out, in, false)
 	if l.Bias != nil {
 		kernels.AddRow(y, l.Bias, rows, out)
 	}
 }
 
-// addMulT is y += x·wᵀ, for the layers that write to the residual stream; they have no bias.
-func addMulT(y, x []float32, l *Linear, rows int) {
+// toInput takes dy, the gradient of a linear layer's output, to dx, that of its input, or adds to it.
+func (t *Trace) toInput(dx, dy []float32, l *Linear, accumulate bool) {
 	out, in := l.Weight.Shape()
-	kernels.MatMulT(y, x, l.Weight.Float32(), rows, out, in, true)
+	t.options.Precision.MatMul(dx, dy, l.Weight.Float32(), len(t.batch.Tokens), out, in, accumulate)
 }
 
-// backward runs a linear layer backward: dx (or dx +=) from dy, and the weight's and bias's gradients added to grad.
-func backward(dx, dy, x []float32, l, grad *Linear, rows int, accumulate bool) {
-	out, in := l.Weight.Shape()
-	kernels.MatTMul(grad.Weight.Float32(), dy, x, rows, out, in, true)
+// toWeight adds the gradient of a linear layer's weight and bias to grad, from that of its output, dy, and its input x.
+func (t *Trace) toWeight(grad *Linear, dy, x []float32) {
+	rows := len(t.batch.Tokens)
+	out, in := grad.Weight.Shape()
+	t.options.Precision.MatTMul(grad.Weight.Float32(), dy, x, rows, out, in, true)
 	if grad.Bias != nil {
 		kernels.SumRows(grad.Bias, dy, rows, out)
 	}
-	kernels.MatMul(dx, dy, l.Weight.Float32(), rows, out, in, accumulate)
 }

@@ -3,7 +3,6 @@ package model
 import (
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -68,7 +67,8 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 			wantLoss := tw.loss(b, targets)
 
 			everyImplementation(t, func(t *testing.T) {
-				g, trace := NewGradients(m), NewTrace(m, 4) // too few: Forward must grow it
+				options := TraceOptions{Checkpoint: c.tied}
+				g, trace := NewGradients(m), NewTrace(m, 4, options) // too few: Forward must grow it
 				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
 				if math.Abs(loss-wantLoss) > 1e-5 {
 					t.Errorf("loss %v, twin %v", loss, wantLoss)
@@ -115,7 +115,7 @@ func TestForwardAgainstTwin(t *testing.T) {
 	}
 	everyImplementation(t, func(t *testing.T) {
 		m := m.Clone()
-		for name, got := range map[string][]float32{"Forward": m.Forward(b, nil), "Trace.Forward": NewTrace(m, len(b.Tokens)).Forward(m, b)} {
+		for name, got := range map[string][]float32{"Forward": m.Forward(b, nil), "Trace.Forward": NewTrace(m, len(b.Tokens), TraceOptions{}).Forward(m, b)} {
 			worst := 0.0
 			for i, v := range got {
 				worst = max(worst, math.Abs(float64(v)-want[i/m.Hidden][i%m.Hidden]))
@@ -135,7 +135,7 @@ func TestForwardInvariance(t *testing.T) {
 		sequences := [][]int32{randomTokens(rng, 70, m.Vocab), randomTokens(rng, 3, m.Vocab), randomTokens(rng, 129, m.Vocab)}
 		together := Pack(sequences...)
 		forward := m.Forward(together, nil)
-		trace := NewTrace(m, 1)
+		trace := NewTrace(m, 1, TraceOptions{})
 		traced := slices.Clone(trace.Forward(m, together))
 		for s, seq := range sequences {
 			from, to := together.Starts[s]*m.Hidden, together.Starts[s+1]*m.Hidden
@@ -178,7 +178,7 @@ func TestTrainingLearns(t *testing.T) {
 		m.Init(rng)
 		b := Pack(randomTokens(rng, 12, c.Vocab), randomTokens(rng, 9, c.Vocab))
 		targets := randomTokens(rng, len(b.Tokens), c.Vocab)
-		trace, g := NewTrace(m, len(b.Tokens)), NewGradients(m)
+		trace, g := NewTrace(m, len(b.Tokens), TraceOptions{}), NewGradients(m)
 		m1, m2 := make([]float32, len(g.Flat)), make([]float32, len(g.Flat))
 		var first, last float64
 		for step := 1; step <= 150; step++ {
@@ -211,30 +211,73 @@ func near(a, b []float32, tolerance float64) bool {
 	return len(a) == len(b)
 }
 
-// A training step reuses its buffers. What may remain are closures that kernels hand to their threads: less, over a
-// whole step, than one buffer of the residual stream.
+// TestCheckpointChangesNothing: layers of different widths share the buffers, and the gradients have the same bits.
+func TestCheckpointChangesNothing(t *testing.T) {
+	m := random(t, medium(), 1)
+	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		gradients := func(checkpoint bool) []float32 {
+			trace, g := NewTrace(m, 0, TraceOptions{Precision: precision, Checkpoint: checkpoint}), NewGradients(m)
+			rng := rand.New(rand.NewPCG(9, 10))
+			for _, lengths := range [][]int{{3, 70}, {90, 2, 61}, {5}} { // the buffers grow and shrink
+				var sequences [][]int32
+				for _, n := range lengths {
+					sequences = append(sequences, randomTokens(rng, n, m.Vocab))
+				}
+				b := Pack(sequences...)
+				_, dHidden := crossEntropy(m, trace.Forward(m, b), randomTokens(rng, len(b.Tokens), m.Vocab), g)
+				trace.Backward(m, dHidden, g)
+			}
+			return g.Flat
+		}
+		if !slices.Equal(gradients(false), gradients(true)) {
+			t.Errorf("%v: checkpoints change the gradients", precision)
+		}
+	}
+}
+
+// TestBFloat16Gradients: operands of 8 bits of fraction move the gradient by a percent, not to another direction.
+func TestBFloat16Gradients(t *testing.T) {
+	m := random(t, medium(), 1)
+	rng := rand.New(rand.NewPCG(9, 11))
+	b := Pack(randomTokens(rng, 50, m.Vocab), randomTokens(rng, 30, m.Vocab))
+	targets := randomTokens(rng, len(b.Tokens), m.Vocab)
+	gradients := func(precision kernels.Precision) *Gradients {
+		trace, g := NewTrace(m, 0, TraceOptions{Precision: precision}), NewGradients(m)
+		_, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
+		trace.Backward(m, dHidden, g)
+		return g
+	}
+	exact, rounded := gradients(kernels.Float32).Parameters(), gradients(kernels.BFloat16).Parameters()
+	for i, p := range exact {
+		var square, error float64
+		for j, v := range p.Data {
+			square += float64(v) * float64(v)
+			error += math.Pow(float64(rounded[i].Data[j]-v), 2)
+		}
+		if share := math.Sqrt(error / square); !(share < 0.03) || share == 0 {
+			t.Errorf("%s: bfloat16 products change the gradient by %v of its norm, want some, below 0.03", p.Name, share)
+		}
+	}
+}
+
+// TestTrainingStepAllocations: a step reuses its buffers, on more threads than one too.
 func TestTrainingStepAllocations(t *testing.T) {
 	m := random(t, medium(), 1)
 	rng := rand.New(rand.NewPCG(9, 9))
 	b := Pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
-	trace, g := NewTrace(m, len(b.Tokens)), NewGradients(m)
-	dHidden := make([]float32, len(b.Tokens)*m.Hidden)
-	step := func() {
-		copy(dHidden, trace.Forward(m, b))
-		trace.Backward(m, dHidden, g)
-	}
-	step()
-	var before, after runtime.MemStats
-	const steps = 5
-	runtime.ReadMemStats(&before)
-	for range steps {
-		step()
-	}
-	runtime.ReadMemStats(&after)
-	bytes := (after.TotalAlloc - before.TotalAlloc) / steps
-	t.Logf("%d allocations, %d bytes a step", (after.Mallocs-before.Mallocs)/steps, bytes)
-	if limit := uint64(4 * len(dHidden)); bytes >= limit {
-		t.Errorf("a step allocates %d bytes, expected fewer than %d", bytes, limit)
+	for _, options := range []TraceOptions{{}, {Precision: kernels.BFloat16, Checkpoint: true}} {
+		for _, threads := range []int{1, 2} {
+			restore := kernels.SetThreads(threads)
+			trace, g := NewTrace(m, len(b.Tokens), options), NewGradients(m)
+			dHidden := make([]float32, len(b.Tokens)*m.Hidden)
+			if n := testing.AllocsPerRun(5, func() {
+				copy(dHidden, trace.Forward(m, b))
+				trace.Backward(m, dHidden, g)
+			}); n > 0 {
+				t.Errorf("%+v, %d threads: %v allocations a step", options, threads, n)
+			}
+			restore()
+		}
 	}
 }
 
@@ -248,7 +291,7 @@ func BenchmarkTrainingStep(b *testing.B) {
 		sequences = append(sequences, randomTokens(rng, 128, m.Vocab))
 	}
 	batch := Pack(sequences...)
-	trace, g := NewTrace(m, len(batch.Tokens)), NewGradients(m)
+	trace, g := NewTrace(m, len(batch.Tokens), TraceOptions{}), NewGradients(m)
 	dHidden := make([]float32, len(batch.Tokens)*m.Hidden)
 	b.ReportAllocs()
 	for b.Loop() {

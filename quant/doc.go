@@ -1,8 +1,8 @@
 // Package quant turns float32 linear layers into number formats that take less memory and multiply in that format.
 //
 // Two formats are model.Weights here. Int8 (W8A8): one symmetric scale per output channel, activations quantized per
-// token while they are multiplied, products summed in int32. Int4 (W4A16): one symmetric scale per group of
-// consecutive inputs of an output channel, float32 activations. Codes come from RTN (round to nearest) or GPTQ
+// token while they are multiplied, products summed in int32. Int4 (W4A16 or W4A8): one symmetric scale per group of
+// consecutive inputs of an output channel, activations in bfloat16 or quantized as for Int8. Codes come from RTN (round to nearest) or GPTQ
 // (Frantar et al., 2022: static groups, damping, blocked updates, optional act-order), calibrated layer by layer on
 // the already quantized part of the model.
 //

@@ -63,16 +63,17 @@ func (w *Int8) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
 // Format returns "w8a8".
 func (w *Int8) Format() string { return "w8a8" }
 
-// Int4 is a W4A16 weight: codes −8…7 with one scale for each group of consecutive inputs of an output channel; MulT
-// dequantizes while it multiplies float32 activations.
+// Int4 is a W4A16 or W4A8 weight: codes −8…7 with one scale for each group of consecutive inputs of an output channel; MulT
+// rounds activations to bfloat16, or quantizes each row of them to int8 and sums the products of a group in int32.
 type Int4 struct {
 	out, in, group int
 	q              []byte // [out, in/2]: two codes a byte, the even column in the low half
 	scale          []float32
 	packed         *kernels.PackedInt4
+	activations    int // bits: 16 or 8
 }
 
-// NewInt4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is even and a multiple of
+// NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is even and a multiple of
 // group. It keeps scale, not q.
 func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
 	if group <= 0 || in%group != 0 || in%2 != 0 {
@@ -82,7 +83,7 @@ func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
 		return nil, fmt.Errorf("int4 weight [%d, %d] in groups of %d: found %d codes and %d scales, expected %d and %d",
 			out, in, group, len(q), len(scale), out*in, out*in/group)
 	}
-	w := &Int4{out: out, in: in, group: group, q: make([]byte, len(q)/2), scale: scale}
+	w := &Int4{out: out, in: in, group: group, q: make([]byte, len(q)/2), scale: scale, activations: 16}
 	for i, v := range q {
 		if v < -8 || v > 7 {
 			return nil, fmt.Errorf("int4 weight [%d, %d]: code [%d, %d] is %d, expected -8 to 7", out, in, i/in, i%in, v)
@@ -90,6 +91,16 @@ func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
 		w.q[i/2] |= byte(v&15) << (4 * (i % 2))
 	}
 	w.packed = kernels.PackInt4(q, scale, out, in, group)
+	return w, nil
+}
+
+// NewInt4A8 makes a W4A8 weight of what NewInt4 takes.
+func NewInt4A8(q []int8, scale []float32, out, in, group int) (*Int4, error) {
+	w, err := NewInt4(q, scale, out, in, group)
+	if err != nil {
+		return nil, err
+	}
+	w.activations = 8
 	return w, nil
 }
 
@@ -107,7 +118,13 @@ func (w *Int4) Int4() (q []int8, scale []float32, group int) {
 func (w *Int4) Shape() (out, in int) { return w.out, w.in }
 
 // MulT computes y = x·ŵᵀ; y is [rows, out], x is [rows, in].
-func (w *Int4) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
+func (w *Int4) MulT(y, x []float32, rows int) {
+	if w.activations == 8 {
+		w.packed.MulTInt8(y, x, rows)
+		return
+	}
+	w.packed.MulT(y, x, rows)
+}
 
 // Float32 returns the dequantized weight, made anew at each call.
 func (w *Int4) Float32() []float32 {
@@ -146,5 +163,5 @@ func (w *Int4) Select(outputs []int32) model.Weight {
 // Bytes is half a byte a code and four a scale.
 func (w *Int4) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
 
-// Format returns "w4a16-g32" for groups of 32.
-func (w *Int4) Format() string { return fmt.Sprintf("w4a16-g%d", w.group) }
+// Format returns "w4a16-g32" or "w4a8-g32" for groups of 32.
+func (w *Int4) Format() string { return fmt.Sprintf("w4a%d-g%d", w.activations, w.group) }

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -76,30 +77,56 @@ func TestInt8PerTokenScale(t *testing.T) {
 	}
 }
 
+// With activations that bfloat16 holds exactly, nothing but the sums is rounded; in 8 bits with those that the row's
+// quantization makes of them.
 func TestInt4MatchesDequantized(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, c := range []struct{ out, in, group int }{{3, 32, 32}, {10, 64, 16}, {33, 128, 64}, {5, 24, 8}} {
 		w := weights(rng, c.out, c.in)
 		g := fit(t, w, c.out, c.in, c.group, 4)
-		weight, err := NewInt4(g.roundToNearest(w), g.scale, c.out, c.in, c.group)
+		q := g.roundToNearest(w)
+		weight, err := NewInt4(q, g.scale, c.out, c.in, c.group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by8, err := NewInt4A8(q, g.scale, c.out, c.in, c.group)
 		if err != nil {
 			t.Fatal(err)
 		}
 		const rows = 4
-		x, y, dense := weights(rng, rows, c.in), make([]float32, rows*c.out), weight.Float32()
-		weight.MulT(y, x, rows)
+		x, dense := weights(rng, rows, c.in), weight.Float32()
+		seen8 := make([]float32, len(x))
+		for i, v := range x {
+			x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+		}
 		for r := range rows {
-			for o := range c.out {
-				sum, size := 0.0, 0.0
-				for i := range c.in {
-					p := float64(x[r*c.in+i]) * float64(dense[o*c.in+i])
-					sum += p
-					size += math.Abs(p)
-				}
-				if got := float64(y[r*c.out+o]); math.Abs(got-sum) > 1e-5*size {
-					t.Errorf("%+v row %d output %d: %g, want %g", c, r, o, got, sum)
+			codes := make([]int8, c.in)
+			s := kernels.QuantizeRowInt8(codes, x[r*c.in:(r+1)*c.in])
+			for i, v := range codes {
+				seen8[r*c.in+i] = s * float32(v)
+			}
+		}
+		check := func(what string, mulT func(y, x []float32, rows int), seen []float32) {
+			y := make([]float32, rows*c.out)
+			mulT(y, x, rows)
+			for r := range rows {
+				for o := range c.out {
+					sum, size := 0.0, 0.0
+					for i := range c.in {
+						p := float64(seen[r*c.in+i]) * float64(dense[o*c.in+i])
+						sum += p
+						size += math.Abs(p)
+					}
+					if got := float64(y[r*c.out+o]); math.Abs(got-sum) > 1e-5*size {
+						t.Errorf("%s %+v row %d output %d: %g, want %g", what, c, r, o, got, sum)
+					}
 				}
 			}
+		}
+		check(weight.Format(), weight.MulT, x)
+		check(by8.Format(), by8.MulT, seen8)
+		if want := fmt.Sprintf("w4a8-g%d", c.group); by8.Format() != want || !slices.Equal(by8.Float32(), dense) {
+			t.Errorf("%+v: format %q, want %q and the same weights", c, by8.Format(), want)
 		}
 	}
 }
@@ -150,6 +177,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"int4 group":            func() error { _, err := NewInt4(codes(24, 0), ones(2), 2, 12, 8); return err },
 		"int4 group of nothing": func() error { _, err := NewInt4(codes(16, 0), ones(2), 2, 8, 0); return err },
 		"int4 missing scale":    func() error { _, err := NewInt4(codes(16, 0), ones(1), 2, 8, 8); return err },
+		"int4 by int8 code":     func() error { _, err := NewInt4A8(codes(16, 8), ones(2), 2, 8, 8); return err },
 		"int4 odd width":        func() error { _, err := NewInt4(codes(6, 0), ones(6), 2, 3, 1); return err },
 	} {
 		if f() == nil {

@@ -20,11 +20,11 @@ import (
 const (
 	taskVersion      = "1"
 	tokenizerVersion = "1"
-	trainVersion     = "1"
-	pruneVersion     = "1"
-	quantizeVersion  = "1"
-	evaluateVersion  = "1"
-	serveVersion     = "1"
+	trainVersion     = "2"
+	pruneVersion     = "2"
+	quantizeVersion  = "2"
+	evaluateVersion  = "2"
+	serveVersion     = "2"
 )
 
 // artifactKey names what a stage computes from parts. The kernels' implementation is one: another gives other last bits.

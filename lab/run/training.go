@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"slimlab/kd"
+	"slimlab/kernels"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 )
@@ -75,7 +76,10 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 			Student: student, Objective: objective,
 			Batches: w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
 			Steps:   t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
-			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every,
+			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Checkpoint: t.Checkpoint,
+		}
+		if t.Precision == kernels.BFloat16.String() {
+			config.Precision = kernels.BFloat16
 		}
 		if t.Clip == 0 {
 			config.Clip = math.Inf(1)

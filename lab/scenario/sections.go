@@ -85,6 +85,8 @@ type Training struct {
 	Warmup          int     `key:"warmup" default:"0" min:"0" max:"100000000" doc:"steps of linear warm-up"`
 	WeightDecay     float64 `key:"weight_decay" default:"0.01" min:"0" max:"1" doc:"decoupled weight decay, not on norms"`
 	Clip            float64 `key:"clip" default:"1" min:"0" doc:"largest norm of the gradient; 0 does not clip"`
+	Precision       string  `key:"precision" default:"float32" one:"float32|bfloat16" doc:"what the operands of products are rounded to; weights and gradients are kept in float32 either way"`
+	Checkpoint      bool    `key:"checkpoint" default:"false" doc:"compute activations again on the way back instead of keeping them: less memory, more time, the same weights"`
 	Data            int     `key:"data" default:"0" min:"0" doc:"number of different labelled examples; 0 is all, in a world without end"`
 	Every           int     `key:"every" default:"0" min:"0" doc:"steps between two looks at the validation loss; 0 is a twentieth of the steps"`
 }

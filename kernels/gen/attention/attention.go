@@ -30,7 +30,13 @@ func Files() map[string]string {
 	attend(p)
 	round(p)
 	unpack(p)
-	return map[string]string{"attention_avx512_amd64.s": p.String()}
+	interleave(p)
+	product(p)
+	gradient(p)
+	w := &asm.Printer{}
+	w.WriteString(asm.Header)
+	widen(w)
+	return map[string]string{"attention_avx512_amd64.s": p.String(), "attention_avx2_amd64.s": w.String()}
 }
 
 // constant is what a register is broadcast from.
@@ -403,35 +409,34 @@ func columns(p *asm.Printer, m, n int) {
 	}
 }
 
-// round prints the rounding of a vector to bfloat16.
+// round prints the rounding of rows to bfloat16.
 func round(p *asm.Printer) {
-	p.Comment("roundBF16: dst = src [n] rounded to bfloat16, to nearest even, subnormals to zero. DI dst, SI src, CX left, K1 the last vector's lanes.")
-	p.Line("// func roundBF16(dst *uint16, src *float32, n int)")
-	p.Line("TEXT ·roundBF16(SB), NOSPLIT, $0-24")
+	p.Comment(
+		"roundBF16: dst [rows, n] = src rounded to bfloat16, to nearest even, subnormals to zero; n is a multiple of 16, src's rows are stride",
+		"elements apart. DI dst, SI src, BX from a row's end to the next, R8 rows left, R9 n, CX of it left.",
+	)
+	p.Line("// func roundBF16(dst *uint16, src *float32, rows, n, stride int)")
+	p.Line("TEXT ·roundBF16(SB), NOSPLIT, $0-40")
 	p.Op("MOVQ dst+0(FP), DI")
 	p.Op("MOVQ src+8(FP), SI")
-	p.Op("MOVQ n+16(FP), CX")
+	p.Op("MOVQ rows+16(FP), R8")
+	p.Op("MOVQ n+24(FP), R9")
+	p.Op("MOVQ stride+32(FP), BX")
+	p.Op("SUBQ R9, BX")
+	p.Op("SHLQ $2, BX")
+	p.Line("row:")
+	p.Op("MOVQ R9, CX")
 	p.Line("by16:")
-	p.Op("CMPQ CX, $16")
-	p.Op("JLT tail")
 	p.Op("VMOVUPS (SI), Z0")
 	p.VCVTNEPS2BF16(0, 1)
 	p.Op("VMOVDQU Y1, (DI)")
 	p.Op("ADDQ $64, SI")
 	p.Op("ADDQ $32, DI")
 	p.Op("SUBQ $16, CX")
-	p.Op("JMP by16")
-	p.Line("tail:")
-	p.Op("TESTQ CX, CX")
-	p.Op("JEQ done")
-	p.Op("MOVL $1, DX")
-	p.Op("SHLL CX, DX")
-	p.Op("DECL DX")
-	p.Op("KMOVW DX, K1")
-	p.Op("VMOVUPS.Z (SI), K1, Z0")
-	p.VCVTNEPS2BF16(0, 1)
-	p.Op("VMOVDQU16 Y1, K1, (DI)")
-	p.Line("done:")
+	p.Op("JNZ by16")
+	p.Op("ADDQ BX, SI")
+	p.Op("DECQ R8")
+	p.Op("JNZ row")
 	p.Op("VZEROUPPER")
 	p.Op("RET")
 }

@@ -49,15 +49,18 @@ var fma512 = dot512{
 //	Z0…Z27   accumulators, two a row        K1, K2  columns of the two panels that exist
 //	Z28, Z29 b's row p                      Z30, Z31 broadcast a(i, p), in turn
 //	SI, R8   rows 0 and 7 of a at p         R9, R10, R11  1, 3, 5 times a's row stride; R12 its column stride
-//	DI       b at p, BX its row stride, DX its panel stride
-//	R13, R14 c and its row stride           AX  columns left, CX  rounds left
+//	DI, R15  b's tile and its row p, BX its row stride, DX its panel stride
+//	R13, R14 c and its row stride           CX  rounds left
+//	AX       columns left; inside a loop, with those in the argument n, the place in the next tile that is prefetched
 func strip512(p *asm.Printer, dot dot512) {
 	p.Comment(
 		dot.about,
 		"Up to 14 x 32: Z0-Z27 accumulators, two a row; Z28, Z29 b's row p; Z30, Z31 broadcast a(i, p) in turn; K1, K2 the",
 		"columns that exist. SI, R8 rows 0 and 7 of a at p; R9, R10, R11 1, 3, 5 times a's row stride, R12 its column",
-		"stride; DI b at p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left; CX rounds.",
-		"One to three rows take 128 columns at a time as long as there are so many, to have enough chains in flight.",
+		"stride; DI, R15 b's tile and row p, BX its row and DX its panel stride; R13, R14 c and its row stride; AX columns left, kept",
+		"in the argument n while AX goes through the next tile; CX rounds.",
+		"One to three rows take 128 columns at a time as long as there are so many, four 96, five and six 64: to have enough",
+		"chains and, above all, lines of memory in flight.",
 	)
 	p.Line("// func %s%s", dot.name, stripArgs)
 	p.Line("TEXT ·%s(SB), NOSPLIT, $0-137", dot.name)
@@ -69,7 +72,7 @@ func strip512(p *asm.Printer, dot dot512) {
 	for m := 14; m >= 1; m-- {
 		p.Line("")
 		p.Line("m%d:", m)
-		if m <= 3 {
+		if m < len(widePanels) {
 			wide512(p, m, dot)
 		}
 		pair512(p, m, dot)
@@ -97,17 +100,30 @@ func advanceA(p *asm.Printer, m int) {
 	}
 }
 
-// nextTile puts n back into its argument, and into AX the beginning of the panels of the next tile, which follow one another in memory; where there
+// nextTile, with the columns left put back into their argument, sets AX to the beginning of the panels of the next tile, which follow one another in memory; where there
 // is none, or b is read where it stands, that of this one.
 func nextTile(p *asm.Printer, panels int, label string) {
-	p.Op("MOVQ AX, n+120(FP)")
-	p.Op("CMPQ AX, $%d", 16*panels)
+	p.Op("CMPQ n+120(FP), $%d", 16*panels)
 	p.Op("MOVQ DI, AX")
 	p.Op("JLE %s", label)
 	p.Op("CMPQ BX, $64")
 	p.Op("JNE %s", label)
-	p.Op("LEAQ (DI)(DX*%d), AX", panels)
+	skipPanels(p, panels, "DI", "AX")
 	p.Line("%s:", label)
+}
+
+// fetchC prints the prefetching of the tile of c, whose rows are far apart where no hardware sees them coming, while the chains are computed: short chains
+// would gain nothing.
+func fetchC(p *asm.Printer, m int) {
+	p.Op("CMPQ CX, $64")
+	p.Op("JLT pairshort%d", m)
+	p.Op("MOVQ R13, AX")
+	for range m {
+		p.Op("PREFETCHT0 (AX)")
+		p.Op("PREFETCHT0 64(AX)")
+		p.Op("ADDQ R14, AX")
+	}
+	p.Line("pairshort%d:", m)
 }
 
 // prefetch prints the prefetching of a step's share of the next tile into the second cache. So a weight comes from memory in one stream while
@@ -133,6 +149,8 @@ func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Op("KMOVW R15, K2")
 	p.Op("MOVQ DI, R15")
 	rewindA(p, m)
+	p.Op("MOVQ AX, n+120(FP)")
+	fetchC(p, m)
 	nextTile(p, 2, fmt.Sprintf("pairnext%d", m))
 	for i := range 2 * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
@@ -216,37 +234,47 @@ func single512(p *asm.Printer, m int, dot dot512) {
 	p.Op("JMP done")
 }
 
-// wide512 prints the loop over 128 columns for one to three rows: R8 and R10 hold the fifth panel and three panel strides.
+// widePanels is the number of panels that so many rows take at a time.
+var widePanels = [...]int{1: 8, 2: 8, 3: 8, 4: 6, 5: 4, 6: 4}
+
+// wide512 prints the loop over several panels for a few rows. A step broadcasts a's column into the last registers and reads b into the two before
+// them. Up to three rows find panels with R8 and R10, the fifth panel and three panel strides, more rows with R8 alone, the fourth.
 func wide512(p *asm.Printer, m int, dot dot512) {
-	p.Op("LEAQ (DX)(DX*2), R10")
+	panels := widePanels[m]
+	x, b := 32-m, 30-m
+	third := 3
+	if m <= 3 {
+		third = 4
+		p.Op("LEAQ (DX)(DX*2), R10")
+	}
 	p.Line("wide%d:", m)
-	p.Op("CMPQ AX, $128")
+	p.Op("CMPQ AX, $%d", 16*panels)
 	p.Op("JLT pair%d", m)
-	p.Op("MOVQ a_base+32(FP), SI")
-	p.Op("MOVQ k+128(FP), CX")
+	rewindA(p, m)
 	p.Op("MOVQ DI, R15")
-	p.Op("LEAQ (DI)(DX*4), R8")
-	nextTile(p, 8, fmt.Sprintf("widenext%d", m))
-	for i := range 8 * m {
+	skipPanels(p, third, "DI", "R8")
+	p.Op("MOVQ AX, n+120(FP)")
+	nextTile(p, panels, fmt.Sprintf("widenext%d", m))
+	for i := range panels * m {
 		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
 	p.Line("wideloop%d:", m)
 	for i := range m {
-		p.Op("VBROADCASTSS %s, Z%d", row(i, "SI", "", "R9", "", ""), 29+i)
+		p.Op("VBROADCASTSS %s, Z%d", row(i, "SI", "", "R9", "R10", "R11"), x+i)
 	}
-	for j := range 8 {
-		b := panel(j, "R15", "R8", "DX", "R10")
+	for j := range panels {
+		at := panelAt(j, third, "R15", "R8", "DX", "R10")
 		if m == 1 && dot.memory {
-			p.Op("VFMADD231PS %s, Z29, Z%d", b, j)
+			p.Op("VFMADD231PS %s, Z%d, Z%d", at, x, j)
 			continue
 		}
-		p.Op("VMOVUPS %s, Z%d", b, 27+j%2)
+		p.Op("VMOVUPS %s, Z%d", at, b+j%2)
 		for i := range m {
-			dot.print(p, 27+j%2, 29+i, 8*i+j)
+			dot.print(p, b+j%2, x+i, panels*i+j)
 		}
 	}
-	prefetch(p, 8)
-	p.Op("ADDQ R12, SI")
+	prefetch(p, panels)
+	advanceA(p, m)
 	p.Op("ADDQ BX, R15")
 	p.Op("ADDQ BX, R8")
 	p.Op("DECQ CX")
@@ -256,31 +284,41 @@ func wide512(p *asm.Printer, m int, dot dot512) {
 	p.Op("JEQ widestore%d", m)
 	p.Op("MOVQ R13, CX")
 	for i := range m {
-		for j := range 8 {
-			p.Op("VADDPS %d(CX), Z%d, Z%d", 64*j, 8*i+j, 8*i+j)
+		for j := range panels {
+			p.Op("VADDPS %d(CX), Z%d, Z%d", 64*j, panels*i+j, panels*i+j)
 		}
 		p.Op("ADDQ R14, CX")
 	}
 	p.Line("widestore%d:", m)
 	p.Op("MOVQ R13, CX")
 	for i := range m {
-		for j := range 8 {
-			p.Op("VMOVUPS Z%d, %d(CX)", 8*i+j, 64*j)
+		for j := range panels {
+			p.Op("VMOVUPS Z%d, %d(CX)", panels*i+j, 64*j)
 		}
 		p.Op("ADDQ R14, CX")
 	}
-	p.Op("ADDQ $512, R13")
-	p.Op("LEAQ (DI)(DX*8), DI")
-	p.Op("SUBQ $128, AX")
+	p.Op("ADDQ $%d, R13", 64*panels)
+	skipPanels(p, panels, "DI", "DI")
+	p.Op("SUBQ $%d, AX", 16*panels)
 	p.Op("JGT wide%d", m)
 	p.Op("JMP done")
 	p.Line("")
 }
 
-// panel is the address of panel j of eight: base is panel 0's, base4 panel 4's, d1 and d3 one and three strides.
-func panel(j int, base, base4, d1, d3 string) string {
-	if j >= 4 {
-		base, j = base4, j-4
+// skipPanels prints to = from + n panel strides.
+func skipPanels(p *asm.Printer, n int, from, to string) {
+	for scale := 8; scale > 0; scale /= 2 {
+		if n&scale != 0 {
+			p.Op("LEAQ (%s)(DX*%d), %s", from, scale, to)
+			from = to
+		}
+	}
+}
+
+// panelAt is the address of panel j: base is panel 0's, later that of panel first, d1 and d3 one and three strides.
+func panelAt(j, first int, base, later, d1, d3 string) string {
+	if j >= first {
+		base, j = later, j-first
 	}
 	switch j {
 	case 0:
@@ -292,6 +330,9 @@ func panel(j int, base, base4, d1, d3 string) string {
 	}
 	return "(" + base + ")(" + d3 + "*1)"
 }
+
+// panel is panelAt where the later panels begin with the fifth.
+func panel(j int, base, base4, d1, d3 string) string { return panelAt(j, 4, base, base4, d1, d3) }
 
 // strip256: tiles of up to 6 x 16, one panel at a time.
 func strip256(p *asm.Printer) {

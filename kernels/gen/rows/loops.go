@@ -84,6 +84,10 @@ func loops() []loop {
 			body: "load x V0\nload y V1\nVFMADD231PS V1, V0, ACC",
 		},
 		{
+			name: "addDot", doc: "y = x + d; returns Σ y²", slices: []string{"y", "x", "d"}, unroll: 4, reduce: "VADDPS",
+			body: "load x V0\nload d V1\nVADDPS V1, V0, V0\nstore V0 y\nVFMADD231PS V0, V0, ACC",
+		},
+		{
 			name: "dot3", doc: "returns Σ x·y·z", slices: []string{"x", "y", "z"}, unroll: 4, reduce: "VADDPS",
 			body: "load x V0\nload y V1\nVMULPS V1, V0, V0\nload z V1\nVFMADD231PS V1, V0, ACC",
 		},
@@ -94,6 +98,10 @@ func loops() []loop {
 		{
 			name: "scale", doc: "y = a·x", slices: []string{"y", "x"}, scalars: []string{"a"}, at: 4, unroll: 4,
 			body: "load x V0\nVMULPS V4, V0, V0\nstore V0 y",
+		},
+		{
+			name: "shiftScale", doc: "y = (x − m)·a", slices: []string{"y", "x"}, scalars: []string{"m", "a"}, at: 4, unroll: 4,
+			body: "load x V0\nVSUBPS V4, V0, V0\nVMULPS V5, V0, V0\nstore V0 y",
 		},
 		{
 			name: "scaleAdd", doc: "y = a·y + x", slices: []string{"y", "x"}, scalars: []string{"a"}, at: 4, unroll: 4,
@@ -131,7 +139,7 @@ func loops() []loop {
 				store V0 h`,
 		},
 		{
-			name: "swigluBackward", doc: "s = 1/(1+e^-g), dup = dh·g·s, dgate = dh·u·(s + g·s·(1−s))",
+			name: "swigluBackward", doc: "s = 1/(1+e^-g), dup = dh·g·s, dgate = dh·u·(s + g·s·(1−s)), dh = g·s·u",
 			slices: []string{"dgate", "dup", "dh", "gate", "up"}, setup: clamps, unroll: 1,
 			body: `load gate V4
 				VXORPS {sign}, V4, V0
@@ -148,7 +156,61 @@ func loops() []loop {
 				VFMADD213PS V5, V6, V1
 				VMULPS V8, V7, V7
 				VMULPS V7, V1, V1
-				store V1 dgate`,
+				store V1 dgate
+				VMULPS V8, V6, V6
+				store V6 dh`,
+		},
+		{
+			// l in V7, e in V0, the mask of l < 0 in V1. V11 becomes b, the factor of e, and V12 the other one, a; v = a + b·e in V9. The mixture is
+			// 1 + u, u = b·(e−1): where v ≥ ½, v−1 is exact and u − (v−1) is what v lacks; divided by v, in V10, it is the rest of the logarithm. log v =
+			// k·ln2 + log m with √½ ≤ m < √2 and log m = 2·artanh s, s = (m−1)/(m+1), |s| ≤ 0.172: the odd series to s⁹ leaves 2e-9 of the value.
+			// Where l is NaN the minimum and the maximum pass it on.
+			name: "mixtureLogs", doc: "l = d + shift, e = e^-|l|, L = log(l < 0 ? other + beta·e : beta + other·e), d = −max(l,0) − L, logPM = min(l,0) − L",
+			slices: []string{"logPM", "d"}, scalars: []string{"shift", "beta", "other"}, at: 4, setup: clamps, unroll: 1,
+			body: `load d V7
+				VADDPS V4, V7, V7
+				VORPS {sign}, V7, V0
+				exp
+				VPSRAD $31, V7, V1
+				VXORPS V5, V6, V12
+				VANDPS V12, V1, V1
+				VXORPS V6, V1, V11
+				VXORPS V11, V12, V12
+				VMULPS V11, V0, V9
+				VADDPS V12, V9, V9
+				VSUBPS {one}, V0, V0
+				VMULPS V11, V0, V10
+				VSUBPS {one}, V9, V1
+				VSUBPS V1, V10, V10
+				VDIVPS V9, V10, V10
+				VPSUBD {half}, V9, V1
+				VPSRAD $31, V1, V1
+				VANDNPS V10, V1, V10
+				VPSUBD {rootHalf}, V9, V1
+				VPSRAD $23, V1, V1
+				VPSLLD $23, V1, V2
+				VPSUBD V2, V9, V2
+				VCVTDQ2PS V1, V1
+				VSUBPS {one}, V2, V3
+				VADDPS {one}, V2, V2
+				VDIVPS V2, V3, V2
+				VMULPS V2, V2, V3
+				VBROADCASTSS {l9}, V0
+				VFMADD213PS {l7}, V3, V0
+				VFMADD213PS {l5}, V3, V0
+				VFMADD213PS {l3}, V3, V0
+				VFMADD213PS {two}, V3, V0
+				VFMADD213PS V10, V2, V0
+				VFMADD231PS {ln2lo}, V1, V0
+				VFMADD231PS {ln2hi}, V1, V0
+				VXORPS V1, V1, V1
+				VMINPS V7, V1, V2
+				VSUBPS V0, V2, V2
+				store V2 logPM
+				VMAXPS V7, V1, V1
+				VADDPS V0, V1, V0
+				VXORPS {sign}, V0, V0
+				store V0 d`,
 		},
 		{
 			name: "softmaxGradient", doc: "ds = p·(dp − delta)·scale", slices: []string{"ds", "p", "dp"},
@@ -157,7 +219,7 @@ func loops() []loop {
 		},
 		{
 			name: "adamW",
-			doc:  "g' = gs·g, m = b1·m + nb1·g', v = b2·v + nb2·g'², p −= lr·(m·c1/(√(v·c2)+eps) + wd·p)",
+			doc:  "g' = gs·g, m = b1·m + nb1·g', v = b2·v + nb2·g'², p −= lr·(m·c1/(√(v·c2)+eps) + wd·p), g = 0",
 			// c1, c2 correct the bias of the moments, nb = 1−b.
 			slices:  []string{"p", "g", "m", "v"},
 			scalars: []string{"gs", "b1", "nb1", "b2", "nb2", "c1", "c2", "lr", "eps", "wd"}, at: 5, unroll: 1,
@@ -180,7 +242,9 @@ func loops() []loop {
 				load p V3
 				VFMADD231PS V14, V3, V1
 				VFNMADD231PS V12, V1, V3
-				store V3 p`,
+				store V3 p
+				VXORPS V0, V0, V0
+				store V0 g`,
 		},
 	}
 }

@@ -65,12 +65,19 @@ var constants = []struct {
 	{"c4", 0x3d2aaaab},    // 1/24
 	{"c3", 0x3e2aaaab},    // 1/6
 	{"c2", 0x3f000000},    // 1/2
+	{"half", 0x3f000000},
 	{"one", 0x3f800000},
 	{"high", 0x42b20000}, // 89: exp overflows
 	{"low", 0xc2d20000},  // -105: exp is below half of the least subnormal
 	{"sign", 0x80000000},
 	{"bias", 127},
 	{"minusInf", 0xff800000},
+	{"rootHalf", 0x3f3504f3}, // √½
+	{"two", 0x40000000},
+	{"l3", 0x3f2aaaab}, // 2/3
+	{"l5", 0x3ecccccd}, // 2/5
+	{"l7", 0x3e924925}, // 2/7
+	{"l9", 0x3e638e39}, // 2/9
 }
 
 func dataSection(t target) string {

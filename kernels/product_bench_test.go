@@ -1,5 +1,3 @@
-//go:build amd64 && !noasm
-
 package kernels
 
 import (
@@ -35,25 +33,18 @@ func limit(precision Precision, threads int) float64 {
 	return float64(l.Operations*rounds*threads) / medianTime(5, func() { l.Run(threads, rounds) })
 }
 
-// readLimit measures the bytes a second that so many threads read of x, each its part.
+// readLimit measures the bytes a second that so many threads merely read of x, each its part.
 func readLimit(x []float32, threads int) float64 {
-	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
-	sums := make([][8]uint64, 8*threads)
-	return float64(8*len(words)) / medianTime(3, func() {
-		Parallel(threads, func(i int) {
-			var s0, s1, s2, s3, s4, s5, s6, s7 uint64
-			for rest := words[i*len(words)/threads : (i+1)*len(words)/threads]; len(rest) >= 8; rest = rest[8:] {
-				s0, s1, s2, s3 = s0+rest[0], s1+rest[1], s2+rest[2], s3+rest[3]
-				s4, s5, s6, s7 = s4+rest[4], s5+rest[5], s6+rest[6], s7+rest[7]
-			}
-			sums[8*i] = [8]uint64{s0, s1, s2, s3, s4, s5, s6, s7}
-		})
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+	part := len(bytes) / threads / readBlock * readBlock
+	read := reader(Implementation())
+	return float64(part*threads) / medianTime(3, func() {
+		Parallel(threads, func(i int) { read(bytes[i*part : (i+1)*part]) })
 	})
 }
 
 // BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its share of the rate of multiply-adds on registers, GB/s of
-// the weight and its share of the rate at which the same memory is merely read. Rates are of median times; n=1, with the square sizes, stands for
-// MatMul.
+// the weight and its share of the rate at which the same memory is merely read. The square sizes are MatMul, the others packed weights.
 func BenchmarkLimit(b *testing.B) {
 	if !slices.Contains(Implementations(), "avx512bf16") {
 		b.Skip("the CPU does not multiply bfloat16")

@@ -1,0 +1,90 @@
+package kd
+
+import (
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// TestStepAllocatesNothing: once the buffers have their size, on one thread and on more, with every objective.
+func TestStepAllocatesNothing(t *testing.T) {
+	examples := tinyExamples(40, 61, 3)
+	for _, o := range append(objectives(), Objective{CE: 1}) {
+		for _, checkpoint := range []bool{false, true} {
+			for _, threads := range []int{1, 2} {
+				restore := kernels.SetThreads(threads)
+				tr, err := newTrainer(TrainConfig{
+					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Checkpoint: checkpoint,
+					Batches: fixed(examples...), Steps: 100, LearningRate: 1e-4, PassTokens: 200, ChunkRows: 64,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				step := 0
+				if n := testing.AllocsPerRun(4, func() {
+					step++
+					if _, err := tr.step(step); err != nil {
+						t.Fatal(err)
+					}
+				}); n > 0 {
+					t.Errorf("%s, checkpoint %t, %d threads: %v allocations a step", o.Formula(), checkpoint, threads, n)
+				}
+				restore()
+			}
+		}
+	}
+}
+
+// trained returns the weights after some steps of a distillation of 30 examples by the larger of two tiny models.
+func trained(t *testing.T, change func(*TrainConfig)) []float32 {
+	t.Helper()
+	c := TrainConfig{
+		Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: Objective{Divergence: ForwardKL, CE: 0.1},
+		Batches: Shuffle(tinyExamples(30, 61, 3), 12, 1), Steps: 4, LearningRate: 1e-3, PassTokens: 150, ChunkRows: 20,
+	}
+	change(&c)
+	trainTiny(t, c)
+	return c.Student.Flat()
+}
+
+// TestTrainingBits: what must not change a bit, in either precision; and that the precision does.
+func TestTrainingBits(t *testing.T) {
+	var plain [2][]float32
+	for i, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		plain[i] = trained(t, func(c *TrainConfig) { c.Precision = precision })
+		if !sameBits(plain[i], trained(t, func(c *TrainConfig) { c.Precision, c.Checkpoint = precision, true })) {
+			t.Errorf("%v: checkpoints change the weights", precision)
+		}
+		for _, threads := range []int{1, 2, 5} {
+			restore := kernels.SetThreads(threads)
+			if !sameBits(plain[i], trained(t, func(c *TrainConfig) { c.Precision = precision })) {
+				t.Errorf("%v: %d threads change the weights", precision, threads)
+			}
+			restore()
+		}
+	}
+	if sameBits(plain[0], plain[1]) {
+		t.Error("bfloat16 products change nothing")
+	}
+}
+
+// TestTeacherPass: the states of a teacher do not depend on how many of the sequences it reads at once.
+func TestTeacherPass(t *testing.T) {
+	m := tinyModel(t, tinyConfig(61, 16), 1)
+	var b model.Batch
+	b.Starts = []int{0}
+	for i := range 2000 { // longer than teacherTokens together, and an empty sequence among them
+		b.Tokens = append(b.Tokens, int32(i%61))
+		if i%37 == 36 || i == 1999 {
+			b.Starts = append(b.Starts, i+1)
+		}
+		if i == 500 {
+			b.Starts = append(b.Starts, i+1, i+1)
+		}
+	}
+	var p teacherPass
+	if got, want := p.forward(m, b), m.Forward(b, nil); !sameBits(got, want) {
+		t.Error("the teacher's states differ from those of the whole batch at once")
+	}
+}
