@@ -115,7 +115,12 @@ func newMachine(c kernels.CPU, threads int) Machine {
 }
 
 // tooLong is the time of a call above which a case is left out: the reference kernels take minutes for what others do in a moment.
-const tooLong = time.Second
+func (e *examination) tooLong() time.Duration {
+	if e.Quick {
+		return 100 * time.Millisecond
+	}
+	return 500 * time.Millisecond
+}
 
 // family measures the cases of a family on one thread and on all.
 func (e *examination) family(ctx context.Context, f family) error {
@@ -125,8 +130,8 @@ func (e *examination) family(ctx context.Context, f family) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if expected := c.operations / e.peak(c.arithmetic, threads); expected > tooLong.Seconds() {
-				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.0f s a call at best", c.name, c.shape, c.rows, threadsText(threads), expected))
+			if expected := c.operations / e.peak(c.arithmetic, threads); expected > e.tooLong().Seconds() {
+				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.1f s a call at best", c.name, c.shape, c.rows, threadsText(threads), expected))
 				continue
 			}
 			restore := kernels.SetThreads(threads)

@@ -121,7 +121,7 @@ func TestTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if run || len(e.report.Kernels) != 0 || len(e.report.LeftOut) != 2 || e.report.LeftOut[0] != "slow [1, 1] × 7 on 1 thread: it would take 3 s a call at best" {
+	if run || len(e.report.Kernels) != 0 || len(e.report.LeftOut) != 2 || e.report.LeftOut[0] != "slow [1, 1] × 7 on 1 thread: it would take 3.0 s a call at best" {
 		t.Errorf("run %v, left out %q", run, e.report.LeftOut)
 	}
 }
