@@ -82,23 +82,14 @@ func packRowsRef(dst, src []float32, stride, n, k int) {
 
 func roundBFloat16Ref(dst []uint16, src []float32) {
 	for i, v := range src {
-		dst[i] = uint16(roundedBits(v) >> 16)
+		dst[i] = toBFloat16(v)
 	}
 }
 
 func roundFloatsRef(x []float32) {
 	for i, v := range x {
-		x[i] = math.Float32frombits(roundedBits(v) &^ 0xffff)
+		x[i] = fromBFloat16(toBFloat16(v))
 	}
-}
-
-// roundedBits returns bits whose upper half is v as a bfloat16, to nearest even; a NaN is made quiet, lest it end up as an infinity.
-func roundedBits(v float32) uint32 {
-	b := math.Float32bits(v)
-	if v != v {
-		return b | 1<<22
-	}
-	return b + 0x7fff + b>>16&1
 }
 
 func widenRef(dst, src []float32, n int) {

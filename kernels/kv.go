@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 )
 
 // KVFormat is how a cache keeps keys and values. The zero value is the one to serve with.
@@ -254,14 +253,3 @@ func storePairs[T, U any](keys, values []T, slot, size int, k, v []U, as func(U)
 		row[2*i+slot%2] = as(x)
 	}
 }
-
-// toBFloat16 returns the bits of x rounded to bfloat16, to nearest even; NaN stays NaN.
-func toBFloat16(x float32) uint16 {
-	b := math.Float32bits(x)
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
-
-func fromBFloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }

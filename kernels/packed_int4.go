@@ -237,17 +237,9 @@ func roundInt4Float32(dst []uint32, x []float32, group int) {
 			var eight [8]float32
 			copy(eight[:], x[w:group])
 			for i, j := range [8]int{7, 3, 6, 2, 5, 1, 4, 0} {
-				dst[i] = roundToBFloat16(math.Float32bits(eight[j]))
+				dst[i] = uint32(toBFloat16(eight[j])) << 16
 			}
 			dst = dst[8:]
 		}
 	}
-}
-
-// roundToBFloat16 rounds the bits of a float32 to those of the nearest bfloat16, ties to even, as a float32. A NaN stays one.
-func roundToBFloat16(b uint32) uint32 {
-	if b&^(1<<31) > math.Float32bits(float32(math.Inf(1))) {
-		return (b | 1<<22) &^ 0xffff
-	}
-	return (b + 0x7fff + b>>16&1) &^ 0xffff
 }

@@ -1,6 +1,9 @@
 package asm
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // general are the general registers by their number in an instruction.
 var general = []string{"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15"}
@@ -32,11 +35,9 @@ func (p *Printer) VDPBF16PSMemory(lines int, base string, a, acc int) {
 
 // bytes prints an instruction as the bytes that it is.
 func (p *Printer) bytes(text string, b []byte) {
+	parts := make([]string, len(b))
 	for i, v := range b {
-		if i == 0 {
-			p.Op("BYTE $0x%02x // %s", v, text)
-			continue
-		}
-		p.Op("BYTE $0x%02x", v)
+		parts[i] = fmt.Sprintf("BYTE $0x%02x", v)
 	}
+	p.Op("%s // %s", strings.Join(parts, "; "), text)
 }
