@@ -15,7 +15,7 @@ const (
 	// serialWork is the number of multiply-adds below which a product stays on its caller's thread: some 20 µs.
 	serialWork = 1 << 20
 	// taskWork is about the number of multiply-adds of a task of a shared product.
-	taskWork = 1 << 20
+	taskWork = 1 << 19
 )
 
 // product is a matrix product c [m, n] (+)= a·b on its way.
@@ -136,7 +136,7 @@ func (p *product) multiply() {
 		p.runTask(0)
 		return
 	}
-	tasks := min(8*Threads(), 1+(p.m+8)*p.columns*p.depth/taskWork)
+	tasks := min(32*Threads(), 1+(p.m+8)*p.columns*p.depth/taskWork)
 	p.rowTasks = min(strips, tasks)
 	p.columnTasks = max(1, min(tasks/p.rowTasks, panelsOf(p.columns)/8))
 	Parallel(p.rowTasks*p.columnTasks, p.strips)

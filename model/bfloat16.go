@@ -48,11 +48,11 @@ func (w *BFloat16) Bytes() int64 { return w.packed.Bytes() }
 // Format returns "bfloat16".
 func (w *BFloat16) Format() string { return "bfloat16" }
 
-// InBFloat16 returns a model for inference with the Dense weights of m rounded to bfloat16, head and tied embedding included; weights of other
-// formats are shared.
+// InBFloat16 returns a model for inference with the Dense weights of m rounded to bfloat16, head and tied embedding included, which attends in bfloat16 as well;
+// weights of other formats are shared.
 func (m *Model) InBFloat16() *Model {
 	c := shell(m.Config)
-	c.FinalNorm, c.Embedding, c.Head = m.FinalNorm, m.Embedding, m.Head
+	c.FinalNorm, c.Embedding, c.Head, c.attention = m.FinalNorm, m.Embedding, m.Head, kernels.BFloat16
 	copy(c.Blocks, m.Blocks)
 	for _, l := range c.Linears() {
 		l.Weight = rounded(l.Weight)

@@ -122,7 +122,11 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Rope(q, w.positions, c.Heads, table, false)
 	kernels.Rope(k, w.positions, c.KVHeads, table, false)
 	heads := sized(&w.heads, rows*width)
-	kernels.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	if m.attention == kernels.BFloat16 {
+		kernels.AttentionBFloat16(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	} else {
+		kernels.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	}
 	if tap != nil {
 		tap(layer, SiteO, heads, rows, width)
 	}

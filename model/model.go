@@ -19,8 +19,9 @@ type Model struct {
 	FinalNorm []float32 // [hidden]
 	Head      Weight    // [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
 
-	arena     []float32 // what Gather laid out: the memory of the float32 tensors
-	workspace sync.Pool // of *workspace: buffers of Attention and MLP
+	attention kernels.Precision // of Attention's products: with weights in bfloat16 they are rounded too
+	arena     []float32         // what Gather laid out: the memory of the float32 tensors
+	workspace sync.Pool         // of *workspace: buffers of Attention and MLP
 	turning   sync.Mutex
 	rotary    atomic.Pointer[kernels.RopeTable]
 	labels    atomic.Pointer[selection] // what LabelLogits was last asked for
