@@ -188,7 +188,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 func TestReadme(t *testing.T) {
 	home(t)
 	readme := read(t, "README.md")
-	for _, verb := range []string{"run", "check", "scenarios", "runs", "show", "compare", "replay"} {
+	for _, verb := range []string{"run", "check", "scenarios", "runs", "show", "compare", "replay", "doctor"} {
 		if !strings.Contains(readme, verb) {
 			t.Errorf("README.md does not name the verb %s", verb)
 		}
