@@ -179,7 +179,7 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 	} else {
 		q = g.roundToNearest(w)
 	}
-	weight, err := g.weight(q)
+	weight, err := g.weight(q, p.Scheme.Int8Activations)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.Name, err)
 	}
@@ -196,12 +196,14 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 	return nil
 }
 
-// weight makes the weight of codes on the grid.
-func (g *grid) weight(q []int8) (model.Weight, error) {
-	switch g.highest {
-	case 127:
+// weight makes the weight of codes on the grid; int8Activations tells W4A8 from W4A16.
+func (g *grid) weight(q []int8, int8Activations bool) (model.Weight, error) {
+	switch {
+	case g.highest == 127:
 		return NewInt8(q, g.scale, g.out, g.in)
-	case 7:
+	case g.highest == 7 && int8Activations:
+		return NewInt4A8(q, g.scale, g.out, g.in, g.group)
+	case g.highest == 7:
 		return NewInt4(q, g.scale, g.out, g.in, g.group)
 	}
 	return nil, errors.New("no format for this grid")

@@ -70,6 +70,8 @@ func TestQuantizeFormats(t *testing.T) {
 		{"w8a8-gptq", "w8a8", 1e-3, func(n, out int) int { return n + 4*out }},
 		{"w4a16-rtn", "w4a16-g32", 0.05, func(n, _ int) int { return n/2 + 4*n/32 }},
 		{"w4a16-gptq-g16", "w4a16-g16", 0.05, func(n, _ int) int { return n/2 + 4*n/16 }},
+		{"w4a8-rtn", "w4a8-g32", 0.05, func(n, _ int) int { return n/2 + 4*n/32 }},
+		{"w4a8-gptq-g16", "w4a8-g16", 0.05, func(n, _ int) int { return n/2 + 4*n/16 }},
 		{"w4a16-gptq-act-g8", "w4a16-g8", 0.05, func(n, _ int) int { return n/2 + 4*n/8 }},
 	} {
 		for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM"} {
@@ -185,6 +187,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", context.Background(), broken, nil, Options{Scheme: Scheme{Bits: 8}}},
 		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 3}}},
 		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, ActOrder: true}}},
+		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, Int8Activations: true}}},
 		{"negative", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8}, Damping: -1}},
 		{"canceled", cancelled, plain, nil, Options{Scheme: Scheme{Bits: 8}}},
 		{"canceled", cancelled, plain, sequences(2), Options{Scheme: Scheme{Bits: 8}}},
@@ -228,6 +231,9 @@ func TestParseScheme(t *testing.T) {
 		{"w4a16", Scheme{Bits: 4, GPTQ: true}, "w4a16-gptq"},
 		{"w4a16-g32", Scheme{Bits: 4, GPTQ: true, Group: 32}, "w4a16-gptq-g32"},
 		{"w4a16-rtn-g128", Scheme{Bits: 4, Group: 128}, "w4a16-rtn-g128"},
+		{"w4a8", Scheme{Bits: 4, Int8Activations: true, GPTQ: true}, "w4a8-gptq"},
+		{"w4a8-rtn-g64", Scheme{Bits: 4, Int8Activations: true, Group: 64}, "w4a8-rtn-g64"},
+		{"w4a8-gptq-act", Scheme{Bits: 4, Int8Activations: true, GPTQ: true, ActOrder: true}, "w4a8-gptq-act"},
 		{"w4a16-gptq-act-g64", Scheme{Bits: 4, GPTQ: true, ActOrder: true, Group: 64}, "w4a16-gptq-act-g64"},
 	} {
 		got, err := ParseScheme(c.name)
@@ -239,10 +245,11 @@ func TestParseScheme(t *testing.T) {
 		"w8a16":          `unknown scheme "w8a16", expected one of none, w8a8,`,
 		"w4a16_gptq":     `did you mean "w4a16-gptq"?`,
 		"w4a16-gpt-g32":  `did you mean "w4a16-gptq"?`,
+		"w4a8_rtn":       `did you mean "w4a8-rtn"?`,
 		"w4a16-g":        `group size ""`,
 		"w4a16-g12":      `group size "12", expected a multiple of 8`,
 		"w4a16-rtn-g-32": `group size "-32"`,
-		"w8a8-g32":       "only w4a16 has groups",
+		"w8a8-g32":       "only w4a16 and w4a8 have groups",
 		"w4a16-rtn-act":  `unknown scheme`,
 		"":               `unknown scheme ""`,
 	} {

@@ -12,18 +12,21 @@ import (
 
 // Scheme is a number format and the way its codes are chosen. The zero value quantizes nothing.
 type Scheme struct {
-	Bits     int  // 8: W8A8, 4: W4A16, 0: none
-	GPTQ     bool // codes by GPTQ; else round to nearest
-	ActOrder bool // GPTQ takes the inputs with the largest second moment first
-	Group    int  // W4A16: inputs that share a scale; 0 is automatic (see Quantize)
+	Bits            int  // 8: W8A8, 4: W4A16 or W4A8, 0: none
+	Int8Activations bool // 4 bits: W4A8 instead of W4A16
+	GPTQ            bool // codes by GPTQ; else round to nearest
+	ActOrder        bool // GPTQ takes the inputs with the largest second moment first
+	Group           int  // 4 bits: inputs that share a scale; 0 is automatic (see Quantize)
 }
 
-// Schemes lists the names that ParseScheme knows. Those of w4a16 take an ending for the group size, such as "-g32".
+// Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the group size, such as "-g32".
 func Schemes() []string {
-	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act"}
+	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act",
+		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act"}
 }
 
-// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" is GPTQ, "-act" is act-order, "-g64" is groups of 64.
+// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ, "-act" is act-order, "-g64"
+// is groups of 64.
 func ParseScheme(name string) (Scheme, error) {
 	base, group, grouped := name, 0, false
 	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
@@ -40,11 +43,11 @@ func ParseScheme(name string) (Scheme, error) {
 	switch {
 	case strings.HasPrefix(base, "w8a8"):
 		s.Bits, s.GPTQ = 8, strings.Contains(base, "gptq")
-	case strings.HasPrefix(base, "w4a16"):
-		s.Bits, s.GPTQ = 4, !strings.Contains(base, "rtn")
+	case strings.HasPrefix(base, "w4"):
+		s.Bits, s.GPTQ, s.Int8Activations = 4, !strings.Contains(base, "rtn"), strings.HasPrefix(base, "w4a8")
 	}
 	if grouped && s.Bits != 4 {
-		return Scheme{}, fmt.Errorf("scheme %q: only w4a16 has groups", name)
+		return Scheme{}, fmt.Errorf("scheme %q: only w4a16 and w4a8 have groups", name)
 	}
 	return s, nil
 }
@@ -55,7 +58,10 @@ func (s Scheme) String() string {
 		return "none"
 	}
 	name := "w8a8-"
-	if s.Bits == 4 {
+	switch {
+	case s.Bits == 4 && s.Int8Activations:
+		name = "w4a8-"
+	case s.Bits == 4:
 		name = "w4a16-"
 	}
 	if s.GPTQ {
@@ -75,7 +81,7 @@ func (s Scheme) String() string {
 // check reports a scheme that no name stands for.
 func (s Scheme) check() error {
 	if parsed, err := ParseScheme(s.String()); err != nil || parsed != s {
-		return fmt.Errorf("scheme %+v is impossible: bits 0, 4 or 8; groups a multiple of 8 and for 4 bits only; act-order for GPTQ only", s)
+		return fmt.Errorf("scheme %+v is impossible: bits 0, 4 or 8; groups a multiple of 8, they and a choice of activations for 4 bits only; act-order for GPTQ only", s)
 	}
 	return nil
 }

@@ -114,6 +114,9 @@ func (w *Int4) Int4() (q []int8, scale []float32, group int) {
 	return q, w.scale, w.group
 }
 
+// Int8Activations tells W4A8 from W4A16.
+func (w *Int4) Int8Activations() bool { return w.activations == 8 }
+
 // Shape returns the number of outputs and inputs.
 func (w *Int4) Shape() (out, in int) { return w.out, w.in }
 
@@ -157,6 +160,7 @@ func (w *Int4) Select(outputs []int32) model.Weight {
 	if err != nil {
 		panic(err) // the codes were checked when w was made
 	}
+	selected.activations = w.activations
 	return selected
 }
 

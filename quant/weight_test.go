@@ -128,6 +128,9 @@ func TestInt4MatchesDequantized(t *testing.T) {
 		if want := fmt.Sprintf("w4a8-g%d", c.group); by8.Format() != want || !slices.Equal(by8.Float32(), dense) {
 			t.Errorf("%+v: format %q, want %q and the same weights", c, by8.Format(), want)
 		}
+		if got := by8.Select([]int32{1}).Format(); got != by8.Format() {
+			t.Errorf("%+v: selected outputs have format %q, all of them %q", c, got, by8.Format())
+		}
 	}
 }
 

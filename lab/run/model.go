@@ -59,7 +59,10 @@ var loadOptions = checkpoint.LoadOptions{
 	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
 		return quant.NewInt8(q, scale, out, in)
 	},
-	Int4: func(q []int8, scale []float32, out, in, group int) (model.Weight, error) {
+	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error) {
+		if int8Activations {
+			return quant.NewInt4A8(q, scale, out, in, group)
+		}
 		return quant.NewInt4(q, scale, out, in, group)
 	},
 }

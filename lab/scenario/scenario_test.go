@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 var vocabulary = Vocabulary{
-	Losses: []string{"fkl", "rkl", "jsd:"}, Methods: []string{"osscar", "magnitude"}, Schemes: []string{"none", "w8a8", "w4a16-rtn", "w4a16-gptq"},
+	Losses: []string{"fkl", "rkl", "jsd:"}, Methods: []string{"osscar", "magnitude"}, Schemes: []string{"none", "w8a8", "w4a16-rtn", "w4a16-gptq", "w4a8-rtn", "w4a8-gptq"},
 	Sources: []string{"in-domain", "generic"}, Workloads: []string{"ranking"}, Pretrained: []string{"recsys-fm"},
 }
 

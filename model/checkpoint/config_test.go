@@ -117,7 +117,7 @@ func TestConfigRefusals(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(plainConfig))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}, "rope_theta": 1e6})))
-	f.Add([]byte(edit(f, plainConfig, map[string]any{"quantization_config": newQuantizationConfig([]string{"a", "b", "lm_head"}, []scheme{{8, 0}, {4, 8}, {}})})))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"quantization_config": newQuantizationConfig([]string{"a", "b", "c", "lm_head"}, []scheme{{8, 0, true}, {4, 8, false}, {4, 8, true}, {}})})))
 	f.Add([]byte(`{"architectures":["Qwen2ForCausalLM"],"vocab_size":1e99}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, q, err := parseConfig(data)

@@ -1,7 +1,7 @@
 // Package checkpoint reads and writes models as Hugging Face folders: config.json, model.safetensors (or shards with an
 // index) and the tokenizer's files. A model without quantized weights or layers of different widths is a folder that transformers loads.
 //
-// Quantized weights are written in the compressed-tensors formats int-quantized (W8A8) and pack-quantized (W4A16).
+// Quantized weights are written in the compressed-tensors formats int-quantized (W8A8) and pack-quantized (W4A16 and W4A8).
 // This package knows them only by what they hold, Int8Weight and Int4Weight; LoadOptions says how to make one. Layers
 // whose widths differ after pruning are listed in config.json under slimlab_layers.
 //

@@ -19,8 +19,8 @@ import (
 type LoadOptions struct {
 	// Int8 makes a weight of codes q [out, in] and scale [out].
 	Int8 func(q []int8, scale []float32, out, in int) (model.Weight, error)
-	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group].
-	Int4 func(q []int8, scale []float32, out, in, group int) (model.Weight, error)
+	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where int8Activations, else W4A16.
+	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error)
 }
 
 // Load reads a model and its tokenizer, nil where the folder has none, from a Hugging Face folder.
@@ -377,7 +377,7 @@ func (l *loader) weight(name string, dense model.Weight, out, in int) (w model.W
 	case 8:
 		w, err = l.int8(name, out, in)
 	case 4:
-		w, err = l.int4(name, out, in, s.group)
+		w, err = l.int4(name, out, in, s)
 	default:
 		if dense == nil {
 			dense = model.NewDense(make([]float32, out*in), out, in)
@@ -405,10 +405,11 @@ func (l *loader) int8(name string, out, in int) (model.Weight, error) {
 	return l.options.Int8(q, scale, out, in)
 }
 
-func (l *loader) int4(name string, out, in, group int) (model.Weight, error) {
+func (l *loader) int4(name string, out, in int, s scheme) (model.Weight, error) {
 	if l.options.Int4 == nil {
 		return nil, errors.New("is quantized to 4 bits, expected float weights here")
 	}
+	group := s.group
 	if group == 0 {
 		group = in
 	}
@@ -427,5 +428,5 @@ func (l *loader) int4(name string, out, in, group int) (model.Weight, error) {
 	if err := l.read(scale, name+".weight_scale"); err != nil {
 		return nil, err
 	}
-	return l.options.Int4(unpackInt4(words, out, in), scale, out, in, group)
+	return l.options.Int4(unpackInt4(words, out, in), scale, out, in, group, s.int8Activations)
 }

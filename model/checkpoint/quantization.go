@@ -10,8 +10,9 @@ import (
 
 // scheme is how a linear layer is stored. The zero value is dense.
 type scheme struct {
-	bits  int // 8 for W8A8, 4 for W4A16; 0 is dense
-	group int // for 4 bits: inputs a scale; 0 is all the inputs of a channel
+	bits            int  // 8 for W8A8, 4 for W4A16 or W4A8; 0 is dense
+	group           int  // for 4 bits: inputs a scale; 0 is all the inputs of a channel
+	int8Activations bool // W8A8 or W4A8
 }
 
 func (s scheme) format() string {
@@ -157,7 +158,7 @@ func parseQuantization(raw json.RawMessage) (*quantization, error) {
 	return q, nil
 }
 
-// scheme tells which of the two supported forms a group is.
+// scheme tells which of the supported forms a group is.
 func (g configGroup) scheme(format string) (scheme, error) {
 	if g.Format != "" {
 		format = g.Format
@@ -169,25 +170,28 @@ func (g configGroup) scheme(format string) (scheme, error) {
 	if len(w.ActOrder) > 0 && string(w.ActOrder) != "null" && string(w.ActOrder) != `"static"` && string(w.ActOrder) != `"weight"` {
 		return scheme{}, fmt.Errorf("weights.actorder: %s is not supported, expected null or \"static\"", w.ActOrder)
 	}
-	in := g.Inputs
+	s := scheme{bits: w.Bits, int8Activations: g.Inputs != nil}
+	activations := "8-bit integers, symmetric, dynamic, strategy token"
 	switch {
 	case g.Outputs != nil:
 		return scheme{}, fmt.Errorf("output_activations are not supported, expected null")
 	case format == "int-quantized" && w.Bits == 8 && w.Strategy == "channel":
-		if in == nil || in.Bits != 8 || in.Type != "int" || !in.Symmetric || !in.Dynamic || in.Strategy != "token" {
-			return scheme{}, fmt.Errorf("input_activations: expected 8-bit integers, symmetric, dynamic, strategy token")
-		}
-		return scheme{bits: 8}, nil
-	case format == "pack-quantized" && w.Bits == 4 && in == nil && w.Strategy == "channel":
-		return scheme{bits: 4}, nil
-	case format == "pack-quantized" && w.Bits == 4 && in == nil && w.Strategy == "group":
+	case format == "pack-quantized" && w.Bits == 4 && w.Strategy == "channel":
+		activations = "null, or " + activations
+	case format == "pack-quantized" && w.Bits == 4 && w.Strategy == "group":
 		if w.GroupSize == nil || *w.GroupSize < 1 {
 			return scheme{}, fmt.Errorf("weights.group_size: expected a positive number for strategy group")
 		}
-		return scheme{bits: 4, group: *w.GroupSize}, nil
+		s.group, activations = *w.GroupSize, "null, or "+activations
+	default:
+		return scheme{}, fmt.Errorf("format %q with %d-bit weights, strategy %q is not supported, expected int-quantized with 8-bit channels, or pack-quantized with 4-bit groups or channels",
+			format, w.Bits, w.Strategy)
 	}
-	return scheme{}, fmt.Errorf("format %q with %d-bit weights, strategy %q, activations %t is not supported, expected int-quantized with 8-bit channels and activations, or pack-quantized with 4-bit groups or channels and none",
-		format, w.Bits, w.Strategy, in != nil)
+	if in := g.Inputs; in == nil && w.Bits == 8 ||
+		in != nil && (in.Bits != 8 || in.Type != "int" || !in.Symmetric || !in.Dynamic || in.Strategy != "token") {
+		return scheme{}, fmt.Errorf("input_activations: expected %s", activations)
+	}
+	return s, nil
 }
 
 // newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are dense. One scheme targets the
@@ -227,9 +231,11 @@ func newQuantizationConfig(layers []string, schemes []scheme) *quantizationConfi
 func (s scheme) config() configGroup {
 	minmax := "minmax"
 	g := configGroup{Format: s.format()}
+	if s.int8Activations {
+		g.Inputs = &quantizedArgs{Bits: 8, Type: "int", Symmetric: true, Strategy: "token", Dynamic: true}
+	}
 	if s.bits == 8 {
 		g.Weights = &quantizedArgs{Bits: 8, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
-		g.Inputs = &quantizedArgs{Bits: 8, Type: "int", Symmetric: true, Strategy: "token", Dynamic: true}
 		return g
 	}
 	g.Weights = &quantizedArgs{Bits: 4, Type: "int", Symmetric: true, Strategy: "group", GroupSize: &s.group, Observer: &minmax}

@@ -33,17 +33,23 @@ type codes8 struct{ codes }
 func (c *codes8) Format() string            { return "w8a8" }
 func (c *codes8) Int8() ([]int8, []float32) { return c.q, c.scale }
 
-type codes4 struct{ codes }
+type codes4 struct {
+	codes
+	int8Activations bool
+}
 
-func (c *codes4) Format() string                 { return "w4a16" }
+func (c *codes4) Format() string {
+	return map[bool]string{false: "w4a16", true: "w4a8"}[c.int8Activations]
+}
 func (c *codes4) Int4() ([]int8, []float32, int) { return c.q, c.scale, c.group }
+func (c *codes4) Int8Activations() bool          { return c.int8Activations }
 
 var constructors = LoadOptions{
 	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
 		return &codes8{codes{q, scale, out, in, 0}}, nil
 	},
-	Int4: func(q []int8, scale []float32, out, in, group int) (model.Weight, error) {
-		return &codes4{codes{q, scale, out, in, group}}, nil
+	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error) {
+		return &codes4{codes{q, scale, out, in, group}, int8Activations}, nil
 	},
 }
 
@@ -59,7 +65,7 @@ func newCodes(out, in, bits, group int) model.Weight {
 	if bits == 8 {
 		return &codes8{c}
 	}
-	return &codes4{c}
+	return &codes4{codes: c}
 }
 
 // quantize replaces linear weights as choose says: bits 8, 4 or 0 for dense, and the group.
@@ -186,6 +192,55 @@ func TestQuantizedRoundTrip(t *testing.T) {
 	}
 }
 
+// The same 4-bit codes with and without 8-bit activations are told apart by config.json alone, whole models and layers.
+func TestInt8ActivationsRoundTrip(t *testing.T) {
+	for name, int8Activations := range map[string]func(layer string) bool{
+		"all":  func(string) bool { return true },
+		"some": func(layer string) bool { return strings.Contains(layer, "mlp") },
+	} {
+		m := random(t, shapes()["tied"])
+		quantize(m, func(string) (int, int) { return 4, 8 })
+		for _, l := range m.Linears() {
+			l.Weight.(*codes4).int8Activations = int8Activations(l.Name)
+		}
+		dir := t.TempDir()
+		if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Load(dir, constructors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameWeights(t, got, m)
+		data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config struct {
+			Quantization struct {
+				Format string
+				Groups map[string]struct {
+					Targets []string
+					Weights map[string]any
+					Inputs  map[string]any `json:"input_activations"`
+				} `json:"config_groups"`
+			} `json:"quantization_config"`
+		}
+		if err := json.Unmarshal(data, &config); err != nil || config.Quantization.Format != "pack-quantized" {
+			t.Errorf("%s: format %q (%v)", name, config.Quantization.Format, err)
+		}
+		for _, g := range config.Quantization.Groups {
+			if g.Weights["num_bits"] != 4.0 || g.Weights["strategy"] != "group" || g.Weights["group_size"] != 8.0 {
+				t.Errorf("%s: weights %v", name, g.Weights)
+			}
+			if in := g.Inputs; (in != nil) != int8Activations(g.Targets[0]) ||
+				in != nil && (in["num_bits"] != 8.0 || in["type"] != "int" || in["symmetric"] != true || in["dynamic"] != true || in["strategy"] != "token") {
+				t.Errorf("%s: %s: input_activations %v", name, g.Targets[0], in)
+			}
+		}
+	}
+}
+
 func TestQuantizedHeadIsNotTied(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	m.Head = newCodes(m.Vocab, m.Hidden, 8, m.Hidden)
@@ -222,7 +277,8 @@ func TestPackedWords(t *testing.T) {
 
 const w4Config = `{"quant_method":"compressed-tensors","format":"pack-quantized","quantization_status":"compressed","ignore":["lm_head","re:.*k_proj"],
 	"config_groups":{"group_0":{"targets":["Linear"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"group","group_size":128,"actorder":null,"dynamic":false},"input_activations":null},
-	"group_1":{"targets":["re:.*down_proj$"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel","group_size":null,"actorder":"static"}}}}`
+	"group_1":{"targets":["re:.*down_proj$"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel","group_size":null,"actorder":"static"},
+		"input_activations":{"num_bits":8,"type":"int","symmetric":true,"strategy":"token","dynamic":true}}}}`
 
 func TestQuantizationTargets(t *testing.T) {
 	q, err := parseQuantization(json.RawMessage(w4Config))
@@ -232,8 +288,8 @@ func TestQuantizationTargets(t *testing.T) {
 	for layer, want := range map[string]scheme{
 		"lm_head":                         {},
 		"model.layers.0.self_attn.k_proj": {},
-		"model.layers.0.self_attn.q_proj": {4, 128},
-		"model.layers.0.mlp.down_proj":    {4, 0},
+		"model.layers.0.self_attn.q_proj": {4, 128, false},
+		"model.layers.0.mlp.down_proj":    {4, 0, true},
 	} {
 		if got := q.of(layer); got != want {
 			t.Errorf("%s: %+v, expected %+v", layer, got, want)
@@ -242,6 +298,7 @@ func TestQuantizationTargets(t *testing.T) {
 }
 
 func TestQuantizationRefusals(t *testing.T) {
+	const group1 = `quantization_config.config_groups.group_1: input_activations: expected null, or 8-bit integers, symmetric, dynamic, strategy token`
 	for _, c := range []struct{ old, new, want string }{
 		{`"quantization_status":"compressed"`, `"quantization_status":"frozen"`, `quantization_config.quantization_status: "frozen" is not supported, expected "compressed"`},
 		{`"ignore"`, `"kv_cache_scheme":{"num_bits":8},"ignore"`, `quantization_config.kv_cache_scheme: "{\"num_bits\":8}" is not supported, expected null`},
@@ -249,7 +306,13 @@ func TestQuantizationRefusals(t *testing.T) {
 		{`"actorder":null`, `"actorder":"group"`, `quantization_config.config_groups.group_0: weights.actorder: "group" is not supported, expected null or "static"`},
 		{`"group_size":128`, `"group_size":0`, `quantization_config.config_groups.group_0: weights.group_size: expected a positive number for strategy group`},
 		{`re:.*down_proj$`, `re:(`, `quantization_config.config_groups.group_1: target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
-		{`"num_bits":4`, `"num_bits":3`, `quantization_config.config_groups.group_0: format "pack-quantized" with 3-bit weights, strategy "group", activations false is not supported, expected int-quantized with 8-bit channels and activations, or pack-quantized with 4-bit groups or channels and none`},
+		{`"num_bits":4`, `"num_bits":3`, `quantization_config.config_groups.group_0: format "pack-quantized" with 3-bit weights, strategy "group" is not supported, expected int-quantized with 8-bit channels, or pack-quantized with 4-bit groups or channels`},
+		{`"num_bits":8`, `"num_bits":4`, group1},
+		{`{"num_bits":8,"type":"int"`, `{"num_bits":8,"type":"float"`, group1},
+		{`"symmetric":true,"strategy":"token"`, `"symmetric":false,"strategy":"token"`, group1},
+		{`"dynamic":true`, `"dynamic":false`, group1},
+		{`"token"`, `"tensor"`, group1},
+		{`"input_activations":null`, `"input_activations":{"num_bits":4}`, strings.Replace(group1, "group_1", "group_0", 1)},
 	} {
 		_, err := parseQuantization(json.RawMessage(strings.Replace(w4Config, c.old, c.new, 1)))
 		if err == nil || err.Error() != c.want {

@@ -23,6 +23,7 @@ type Int8Weight interface {
 type Int4Weight interface {
 	model.Weight
 	Int4() (q []int8, scale []float32, group int)
+	Int8Activations() bool // each row of activations is quantized to int8: W4A8
 }
 
 // SaveOptions says how Save writes.
@@ -129,7 +130,7 @@ func quantized(name string, w model.Weight) ([]Tensor, scheme, error) {
 		return []Tensor{
 			{name + ".weight", I8, []int{out, in}, func() any { q, _ := w.Int8(); return q }},
 			{name + ".weight_scale", F32, []int{out, 1}, func() any { _, scale := w.Int8(); return scale }},
-		}, scheme{bits: 8}, nil
+		}, scheme{bits: 8, int8Activations: true}, nil
 	case Int4Weight:
 		out, in := w.Shape()
 		_, _, group := w.Int4()
@@ -137,7 +138,7 @@ func quantized(name string, w model.Weight) ([]Tensor, scheme, error) {
 			{name + ".weight_packed", I32, []int{out, packedWords(in)}, func() any { q, _, _ := w.Int4(); return packInt4(q, out, in) }},
 			{name + ".weight_scale", F32, []int{out, in / group}, func() any { _, scale, _ := w.Int4(); return scale }},
 			{name + ".weight_shape", I64, []int{2}, func() any { return []int64{int64(out), int64(in)} }},
-		}, scheme{bits: 4, group: group}, nil
+		}, scheme{bits: 4, group: group, int8Activations: w.Int8Activations()}, nil
 	}
 	return nil, scheme{}, fmt.Errorf("%s: weights of format %s cannot be saved, expected float32, int8 or int4", name, w.Format())
 }
