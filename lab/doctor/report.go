@@ -80,6 +80,7 @@ type Timing struct {
 type Model struct {
 	Shape      string `json:"shape"`
 	Format     string `json:"format"`
+	Head       string `json:"head"`  // format of the head and the embedding
 	Cache      string `json:"cache"` // format of keys and values
 	Parameters int    `json:"parameters"`
 	Bytes      int64  `json:"bytes"` // of the weights in their formats

@@ -44,7 +44,7 @@ func WeightFormats() []string {
 	return names
 }
 
-// newModel makes a model of random weights, all of one format: the head, which is the embedding too, as well.
+// newModel makes a model of random weights of one format. The head, which is the embedding too, may have another.
 func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
 	m, err := model.Skeleton(c)
 	if err != nil {
@@ -53,8 +53,16 @@ func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
 	for _, l := range m.Linears() {
 		l.Weight = f.weight(g, l.Out, l.In)
 	}
-	m.TieHead(f.weight(g, c.Vocab, c.Hidden))
+	m.TieHead(f.ofHead().weight(g, c.Vocab, c.Hidden))
 	return m, nil
+}
+
+// ofHead is the format of the head of a model whose other weights are in f.
+func (f format) ofHead() format {
+	if f.head == "" {
+		return f
+	}
+	return formats[slices.Index(WeightFormats(), f.head)]
 }
 
 func (f format) weight(g *generator, out, in int) model.Weight {

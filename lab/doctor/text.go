@@ -190,7 +190,11 @@ const noise = 1.3
 func (s Sample) noisy() bool { return s.Max > noise*s.Min }
 
 func (m *Model) text(b *strings.Builder, threads int) {
-	fmt.Fprintf(b, "%s in %s · keys and values in %s · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, m.Format, m.Cache, float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
+	weights := m.Format
+	if m.Head != m.Format {
+		weights += ", head in " + m.Head
+	}
+	fmt.Fprintf(b, "%s in %s · keys and values in %s · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
 	t := newTable(1, "test", "tokens/s", "median", "min", "max", "n", "bytes/token", "", "limit", "share")
 	for _, test := range m.Tests {
 		rate := rateText(test.Operations*test.Rate.Median, operationsPerSecond)
