@@ -18,7 +18,8 @@ func (g grid) tasks() int { return g.rowTasks * g.columnTasks }
 // panelBytes·n ≈ blockBytes, the strips inside the runs.
 func (g grid) strips(task, height, panelBytes int, f func(row0, m, panel0, n int)) {
 	row0, row1 := task/g.columnTasks*g.rows/g.rowTasks, (task/g.columnTasks+1)*g.rows/g.rowTasks
-	first, last := task%g.columnTasks*g.panels/g.columnTasks, (task%g.columnTasks+1)*g.panels/g.columnTasks
+	column, pairs := task%g.columnTasks, (g.panels+1)/2 // most kernels take two panels at once, and a single one slowly
+	first, last := 2*(column*pairs/g.columnTasks), min(2*((column+1)*pairs/g.columnTasks), g.panels)
 	const blockBytes = 1 << 18 // what the second cache holds easily beside the activations
 	run := max(8, blockBytes/panelBytes/8*8)
 	rows := row1 - row0
