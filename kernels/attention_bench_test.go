@@ -127,12 +127,12 @@ func BenchmarkAttention(b *testing.B) {
 		})
 		b.Run("forwardBFloat16/"+name, func(b *testing.B) {
 			benchRow(b, 0, flops, func() {
-				AttentionBFloat16(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+				BFloat16.Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
 			})
 		})
 		b.Run("backwardBFloat16/"+name, func(b *testing.B) {
 			benchRow(b, 0, 2.5*flops, func() {
-				AttentionBackwardBFloat16(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+				BFloat16.AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
 			})
 		})
 	}

@@ -2,17 +2,12 @@ package kernels
 
 import "unsafe"
 
-// AttentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to bfloat16 and sums in float32, where the CPU multiplies
-// bfloat16 and headDim is a multiple of 16; elsewhere it is Attention.
-func AttentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	if !multipliesBFloat16(headDim) {
-		Attention(out, lse, q, k, v, starts, heads, kvHeads, headDim)
-		return
-	}
-	tokens := checkPacked("AttentionBFloat16", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("AttentionBFloat16 out", out, tokens*heads*headDim)
+// attentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to bfloat16, where the CPU multiplies it.
+func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
+	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
+	checkLen("Attention out", out, tokens*heads*headDim)
 	if lse != nil {
-		checkLen("AttentionBFloat16 lse", lse, tokens*heads)
+		checkLen("Attention lse", lse, tokens*heads)
 	}
 	// The sequences as segments of a cache that lives for this call.
 	p := freePackedPages.get()
@@ -48,13 +43,8 @@ type packedPages struct {
 
 var freePackedPages = newFreeList(4, func() *packedPages { return new(packedPages) })
 
+// multipliesBFloat16 reports whether attention with heads of headDim has a bfloat16 form here.
 func multipliesBFloat16(headDim int) bool { return active.Load().rows.attend != nil && headDim%16 == 0 }
-
-// AttentionBackwardBFloat16 is AttentionBackward with all operands of its products rounded to bfloat16 and sums in float32, where
-// AttentionBFloat16 does the same.
-func AttentionBackwardBFloat16(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, multipliesBFloat16(headDim))
-}
 
 // attentionGradient is the argument of rowKernels.gradient: two rows, 32 positions a step.
 type attentionGradient struct {

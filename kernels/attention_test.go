@@ -212,8 +212,8 @@ func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 			q, k, v, dout := randoms(r, tokens*qn, i, 1), randoms(r, tokens*kn, 1, 1), randoms(r, tokens*kn, i, 1), randoms(r, tokens*qn, 2, 1)
 			out, lse := newGuarded(tokens*qn, i), newGuarded(tokens*s.heads, i)
 			dq, dk, dv := newGuarded(tokens*qn, i), newGuarded(tokens*kn, 2), newGuarded(tokens*kn, 3)
-			AttentionBFloat16(out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
-			AttentionBackwardBFloat16(dq.x, dk.x, dv.x, dout.x, out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			BFloat16.Attention(out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			BFloat16.AttentionBackward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
 			for what, g := range map[string]guarded{"out": out, "lse": lse, "dq": dq, "dk": dk, "dv": dv} {
 				g.check(t, what)
 			}
@@ -239,7 +239,7 @@ func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 func TestAttentionSameBitsPackedAndAlone(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		sameBitsPackedAndAlone(t, Attention, AttentionBackward)
-		sameBitsPackedAndAlone(t, AttentionBFloat16, AttentionBackwardBFloat16)
+		sameBitsPackedAndAlone(t, BFloat16.Attention, BFloat16.AttentionBackward)
 	})
 }
 
@@ -414,8 +414,8 @@ func TestAttentionMakesNoGarbage(t *testing.T) {
 				AttentionPaged(out, q, l, segments, heads)
 				Attention(out, lse, q, k, v, starts, heads, kvHeads, dim)
 				AttentionBackward(dq, dk, dv, q, out, lse, q, k, v, starts, heads, kvHeads, dim)
-				AttentionBFloat16(out, lse, q, k, v, starts, heads, kvHeads, dim)
-				AttentionBackwardBFloat16(dq, dk, dv, q, out, lse, q, k, v, starts, heads, kvHeads, dim)
+				BFloat16.Attention(out, lse, q, k, v, starts, heads, kvHeads, dim)
+				BFloat16.AttentionBackward(dq, dk, dv, q, out, lse, q, k, v, starts, heads, kvHeads, dim)
 			})
 			restore()
 			if allocations > 0 {

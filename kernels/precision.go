@@ -57,6 +57,21 @@ func (p Precision) MatTMul(dw, dy, x []float32, rows, out, in int, accumulate bo
 	})
 }
 
+// Attention computes what the function Attention does. BFloat16 rounds queries, keys, values and softmax weights and sums in float32, where
+// the CPU multiplies bfloat16 and headDim is a multiple of 16; elsewhere it is Float32.
+func (p Precision) Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
+	if p == BFloat16 && multipliesBFloat16(headDim) {
+		attentionBFloat16(out, lse, q, k, v, starts, heads, kvHeads, headDim)
+		return
+	}
+	Attention(out, lse, q, k, v, starts, heads, kvHeads, headDim)
+}
+
+// AttentionBackward computes what the function AttentionBackward does, with the operands of all its products rounded where Attention rounds.
+func (p Precision) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
+	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, p == BFloat16 && multipliesBFloat16(headDim))
+}
+
 // share runs the product, on all threads if it is large enough to pay.
 func (p Precision) share(call product) {
 	call.kernels = p.panels(&active.Load().gemm)

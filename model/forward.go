@@ -122,11 +122,7 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Rope(q, w.positions, c.Heads, table, false)
 	kernels.Rope(k, w.positions, c.KVHeads, table, false)
 	heads := sized(&w.heads, rows*width)
-	if m.attention == kernels.BFloat16 {
-		kernels.AttentionBFloat16(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	} else {
-		kernels.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	}
+	m.attention.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
 	if tap != nil {
 		tap(layer, SiteO, heads, rows, width)
 	}

@@ -171,11 +171,7 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	table := m.rope(t.longest)
 	kernels.Rope(l.q, t.positions, c.Heads, table, false)
 	kernels.Rope(l.k, t.positions, c.KVHeads, table, false)
-	attend := kernels.Attention
-	if t.options.Precision == kernels.BFloat16 {
-		attend = kernels.AttentionBFloat16
-	}
-	attend(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	t.options.Precision.Attention(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
 	t.mulT(t.normed, l.heads, &bl.O)
 	kernels.AddRMSNorm(t.normed, l.midRstd, l.mid, l.x, t.normed, bl.MLPNorm, rows, m.Hidden, m.NormEps)
 	t.mulT(l.gate, t.normed, &bl.Gate)
@@ -227,11 +223,7 @@ func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gra
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
 	t.toWeight(&gr.O, t.dx, l.heads)
 	t.toInput(dheads, t.dx, &bl.O, false)
-	attendBackward := kernels.AttentionBackward
-	if t.options.Precision == kernels.BFloat16 {
-		attendBackward = kernels.AttentionBackwardBFloat16
-	}
-	attendBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	t.options.Precision.AttentionBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
 	table := m.rope(t.longest)
 	kernels.Rope(dq, t.positions, c.Heads, table, true)
 	kernels.Rope(dk, t.positions, c.KVHeads, table, true)
