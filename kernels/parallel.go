@@ -8,8 +8,10 @@ import (
 )
 
 // The pool keeps one goroutine for each thread beyond the caller. A caller that opens a region claims workers
-// that are idle at that moment and works itself; work items are handed out by one counter. When the
-// counter has run out the caller closes the region: workers that have not come yet stay out, and only those inside are
+// that are idle at that moment and works itself. The items are divided among them in consecutive runs, each handed out by a counter; who has finished
+// his own run helps with the others'. Neighbours mostly lie next to each other in memory, so a thread reads on where it stopped, and finds in
+// its cache what it wrote there in the region before. When the
+// counters have run out the caller closes the region: workers that have not come yet stay out, and only those inside are
 // waited for. So a caller never waits for a worker to become free, which is why regions may nest.
 
 // spinFor bounds busy waiting. A worker looks out for the next region that long, because a forward pass opens regions back to back and waking
@@ -36,10 +38,12 @@ func spin(ready func() bool) bool {
 type region struct {
 	each  func(i int)
 	span  func(lo, hi int)
-	n     int // items, for span rows
-	grain int // rows of one span
+	n     int // rows, for span
+	grain int // rows of one item, for span
+	items int
+	runs  int // into which the items are divided, one for each thread that is wanted
 
-	next    atomic.Int64 // next item to hand out
+	next    [mostRuns]counter
 	inside  atomic.Int64 // workers inside, plus closed once the caller takes no more of them
 	waiting atomic.Bool  // the caller has parked or is about to
 	done    chan struct{}
@@ -50,10 +54,20 @@ type region struct {
 
 const closed = 1 << 32
 
+// mostRuns bounds the runs of a region: with more threads, several share one.
+const mostRuns = 16
+
+// counter is the next item of a run, on a cache line of its own.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
+}
+
 var freeRegions = newFreeList(64, func() *region { return &region{done: make(chan struct{}, 1)} })
 
 // worker is one helper. mail is nil while it is idle.
 type worker struct {
+	run    int // of a region that it begins with
 	mail   atomic.Pointer[region]
 	parked atomic.Bool
 	wake   chan struct{}
@@ -92,7 +106,7 @@ func helpers(n int) []*worker {
 		list = append(list, *old...)
 	}
 	for len(list) < n {
-		w := &worker{wake: make(chan struct{}, 1)}
+		w := &worker{run: len(list) + 1, wake: make(chan struct{}, 1)}
 		list = append(list, w)
 		go w.loop()
 	}
@@ -111,7 +125,7 @@ func Parallel(n int, f func(i int)) {
 		return
 	}
 	r := freeRegions.get()
-	r.each, r.n, r.grain = f, n, 1
+	r.each = f
 	r.share(n)
 }
 
@@ -132,9 +146,9 @@ func ParallelRange(n, grain int, f func(lo, hi int)) {
 
 // share runs the region with whatever workers are idle and returns it to the free list.
 func (r *region) share(items int) {
-	r.next.Store(0)
-	r.inside.Store(0)
 	wanted := min(Threads(), items) - 1
+	r.divide(items, min(wanted+1, mostRuns))
+	r.inside.Store(0)
 	for _, w := range helpers(Threads() - 1) {
 		if wanted == 0 {
 			break
@@ -146,7 +160,7 @@ func (r *region) share(items int) {
 			wanted--
 		}
 	}
-	r.work()
+	r.work(0)
 	r.join()
 	failure := r.failure
 	panicked := r.panicked.Load()
@@ -158,25 +172,38 @@ func (r *region) share(items int) {
 	}
 }
 
-// work takes items until none is left. The first panic is kept for the caller and ends the handing out.
-func (r *region) work() {
+// divide sets the runs up.
+func (r *region) divide(items, runs int) {
+	r.items, r.runs = items, runs
+	for k := range runs {
+		r.next[k].Store(int64(k * items / runs))
+	}
+}
+
+// work takes the items of the run first, then those of the runs after it, until none is left. The first panic is kept for the caller and ends
+// the handing out.
+func (r *region) work(first int) {
 	defer func() {
 		if e := recover(); e != nil {
-			r.next.Store(int64(r.n))
+			for k := range r.runs {
+				r.next[k].Store(int64(r.items))
+			}
 			if r.panicked.CompareAndSwap(false, true) {
 				r.failure = e
 			}
 		}
 	}()
-	if r.each != nil {
-		for i := int(r.next.Add(1) - 1); i < r.n; i = int(r.next.Add(1) - 1) {
-			r.each(i)
+	for k := range r.runs {
+		run := (first + k) % r.runs
+		end := (run + 1) * r.items / r.runs
+		next := &r.next[run]
+		for i := int(next.Add(1) - 1); i < end; i = int(next.Add(1) - 1) {
+			if r.each != nil {
+				r.each(i)
+			} else {
+				r.span(i*r.grain, min((i+1)*r.grain, r.n))
+			}
 		}
-		return
-	}
-	grain := int64(r.grain)
-	for lo := int(r.next.Add(grain) - grain); lo < r.n; lo = int(r.next.Add(grain) - grain) {
-		r.span(lo, min(lo+r.grain, r.n))
 	}
 }
 
@@ -211,7 +238,7 @@ func (w *worker) help(r *region) {
 			break
 		}
 	}
-	r.work()
+	r.work(w.run)
 	w.mail.Store(nil)
 	if r.inside.Add(-1) == closed && r.waiting.CompareAndSwap(true, false) {
 		r.done <- struct{}{}
