@@ -1,17 +1,18 @@
 package kernels
 
 // grid divides a product of rows by panels into tasks. Weights are read once by each row task, so columns are divided first.
-type grid struct{ rows, panels, rowTasks, columnTasks int }
+type grid struct{ size, rows, panels, rowTasks, columnTasks int }
 
 func newGrid(rows, out, work int) grid {
 	if work < serialWork {
-		return grid{rows, panelsOf(out), 1, 1}
+		return grid{work, rows, panelsOf(out), 1, 1}
 	}
 	tasks := min(8*Threads(), 2*Threads()+work/(4*taskWork))
 	columnTasks := min(tasks, (panelsOf(out)+7)/8)
-	return grid{rows, panelsOf(out), min((tasks+columnTasks-1)/columnTasks, (rows+15)/16), columnTasks}
+	return grid{work, rows, panelsOf(out), min((tasks+columnTasks-1)/columnTasks, (rows+15)/16), columnTasks}
 }
 
+func (g grid) work() int  { return g.size }
 func (g grid) tasks() int { return g.rowTasks * g.columnTasks }
 
 // strips calls f for each strip of at most height rows (row0, m) of a task and each run of panels (panel0, n) of at most

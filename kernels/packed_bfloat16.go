@@ -35,10 +35,13 @@ func (p *PackedBFloat16) Bytes() int64 { return 2 * int64(p.Out) * int64(p.In) }
 
 // MulT computes y = x·wᵀ with x rounded to bfloat16 as RoundBFloat16 does; y is [rows, out], x is [rows, in]. Each row's result is the same bits
 // whatever the other rows and their number. Where the CPU multiplies bfloat16 it counts subnormal numbers as zeros.
-func (p *PackedBFloat16) MulT(y, x []float32, rows int) {
+func (p *PackedBFloat16) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (p *PackedBFloat16) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedBFloat16.MulT y", y, rows*p.Out)
 	checkLen("PackedBFloat16.MulT x", x, rows*p.In)
-	p.panels.mulT(y, x, rows, BFloat16)
+	return p.panels.begin(y, x, rows, BFloat16)
 }
 
 // Row writes the weights of output o, [in], to dst as float32.

@@ -22,10 +22,13 @@ func (p *PackedFloat32) Bytes() int64 { return 4 * int64(p.Out) * int64(p.In) }
 
 // MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's result is the same bits whatever
 // the other rows and their number, and the bits of MatMulT.
-func (p *PackedFloat32) MulT(y, x []float32, rows int) {
+func (p *PackedFloat32) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (p *PackedFloat32) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedFloat32.MulT y", y, rows*p.Out)
 	checkLen("PackedFloat32.MulT x", x, rows*p.In)
-	p.panels.mulT(y, x, rows, Float32)
+	return p.panels.begin(y, x, rows, Float32)
 }
 
 // Row writes the weights of output o, [in], to dst.

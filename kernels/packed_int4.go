@@ -79,40 +79,42 @@ func (p *PackedInt4) Row(dst []float32, o int) {
 // MulT computes y = x·ŵᵀ with ŵ = scale·q and x rounded to bfloat16, to nearest even; y is [rows, out], x is [rows, in]. A
 // group's products are summed in float32, its scale multiplies the sum, and the groups are added in ascending order. Each row's
 // result is the same bits whatever the other rows and their number.
-func (p *PackedInt4) MulT(y, x []float32, rows int) { p.multiply("MulT", y, x, rows, false) }
+func (p *PackedInt4) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (p *PackedInt4) Begin(y, x []float32, rows int) Pending {
+	return p.begin("MulT", y, x, rows, false)
+}
 
 // MulTInt8 computes y = x·ŵᵀ with ŵ = scale·q and each row of x quantized to int8 (see QuantizeRowInt8): a group's products
 // are summed in int32, its scale multiplies the sum, the groups are added in float32 in ascending order, and the row's scale
 // multiplies the total. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
-func (p *PackedInt4) MulTInt8(y, x []float32, rows int) { p.multiply("MulTInt8", y, x, rows, true) }
+func (p *PackedInt4) MulTInt8(y, x []float32, rows int) { Run(p.BeginInt8(y, x, rows)) }
 
-func (p *PackedInt4) multiply(name string, y, x []float32, rows int, int8 bool) {
+// BeginInt8 begins MulTInt8.
+func (p *PackedInt4) BeginInt8(y, x []float32, rows int) Pending {
+	return p.begin("MulTInt8", y, x, rows, true)
+}
+
+func (p *PackedInt4) begin(name string, y, x []float32, rows int, int8 bool) Pending {
 	if len(y) < rows*p.Out || len(x) < rows*p.In {
 		panic(fmt.Sprintf("kernels: PackedInt4.%s of %d rows has y of %d and x of %d elements, want %d and %d", name, rows, len(y), len(x), rows*p.Out, rows*p.In))
 	}
-	if rows == 0 || p.Out == 0 {
-		return
-	}
-	if p.In == 0 {
-		clear(y[:rows*p.Out])
-		return
+	if trivial(y, rows, p.Out, p.In) {
+		return nothing{}
 	}
 	c := freeInt4.get()
 	c.begin(p, y, x, rows, int8)
-	prepare, task := c.round, c.task
-	work := rows*p.Out*p.In/2 + p.Out*p.In // in multiply-adds of float32
+	prepare, work := c.round, rows*p.Out*p.In/2+p.Out*p.In // in multiply-adds of float32
 	if int8 {
-		prepare, task = c.quantize, c.taskInt8
-		work = rows*p.Out*p.In/4 + p.Out*p.In
+		prepare, work = c.quantize, rows*p.Out*p.In/4+p.Out*p.In
 	}
 	if c.grid = newGrid(rows, p.Out, work); work < serialWork {
 		prepare(0, rows)
-		task(0)
 	} else {
 		ParallelRange(rows, 16, prepare)
-		Parallel(c.grid.tasks(), task)
 	}
-	c.end()
+	return c
 }
 
 // int4Call is a product with a PackedInt4 on its way.
@@ -121,7 +123,8 @@ type int4Call struct {
 	w       *PackedInt4
 	y, x    []float32
 	rows    int
-	grid    grid
+	int8    bool // activations
+	grid
 
 	// The activations: rows of stride elements in which each group is filled up with zeros to a multiple of eight; of 8 bits
 	// with the scales of the rows and -8·Σq of each group (by group, then by row), or as gemmKernels.roundInt4 makes them.
@@ -133,17 +136,16 @@ type int4Call struct {
 
 	// Bound once: a method value would be allocated in each call.
 	round, quantize func(lo, hi int)
-	task, taskInt8  func(task int)
 }
 
 var freeInt4 = newFreeList(64, func() *int4Call {
 	c := new(int4Call)
-	c.round, c.quantize, c.task, c.taskInt8 = c.roundRows, c.quantizeRows, c.multiply, c.multiplyInt8
+	c.round, c.quantize = c.roundRows, c.quantizeRows
 	return c
 })
 
 func (c *int4Call) begin(w *PackedInt4, y, x []float32, rows int, int8 bool) {
-	c.kernels, c.w, c.y, c.x, c.rows = &active.Load().gemm, w, y, x, rows
+	c.kernels, c.w, c.y, c.x, c.rows, c.int8 = &active.Load().gemm, w, y, x, rows, int8
 	groups, wide := w.In/w.Group, w.words()*8
 	if int8 {
 		c.stride = groups * wide
@@ -209,6 +211,14 @@ func (c *int4Call) height(tall, few int) int {
 		return few
 	}
 	return tall
+}
+
+func (c *int4Call) run(task int) {
+	if c.int8 {
+		c.multiplyInt8(task)
+	} else {
+		c.multiply(task)
+	}
 }
 
 func (c *int4Call) multiply(task int) {

@@ -57,28 +57,25 @@ func (p *PackedInt8) Row(dst []float32, o int) {
 
 // MulT quantizes each row of x to int8 with the scale max|x|/127 (see QuantizeRowInt8), multiplies in int32 and computes
 // y = s_row·s_out·Σq_x·q_w. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
-func (p *PackedInt8) MulT(y, x []float32, rows int) {
+func (p *PackedInt8) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (p *PackedInt8) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedInt8.MulT y", y, rows*p.Out)
 	checkLen("PackedInt8.MulT x", x, rows*p.In)
-	if rows == 0 || p.Out == 0 {
-		return
-	}
-	if p.In == 0 {
-		clear(y[:rows*p.Out])
-		return
+	if trivial(y, rows, p.Out, p.In) {
+		return nothing{}
 	}
 	c := freeInt8.get()
 	c.begin(p, y, x, rows)
 	// The instruction does four products where a float32 one does one; a byte from memory costs the time of two of those.
-	work := rows*p.Out*p.In/4 + 2*p.Out*p.In
-	if c.grid = newGrid(rows, p.Out, work); work < serialWork {
+	c.grid = newGrid(rows, p.Out, rows*p.Out*p.In/4+2*p.Out*p.In)
+	if c.work() < serialWork {
 		c.quantizeRows(0, rows)
-		c.multiply(0)
 	} else {
 		ParallelRange(rows, 16, c.quantize)
-		Parallel(c.grid.tasks(), c.task)
 	}
-	c.end()
+	return c
 }
 
 // int8Call is a product with a PackedInt8 on its way.
@@ -89,16 +86,14 @@ type int8Call struct {
 	q        []byte // x quantized, rows of stride bytes
 	stride   int
 	rowScale []float32
-	grid     grid
+	grid
 
-	// Bound once: a method value would be allocated in each call.
-	quantize func(lo, hi int)
-	task     func(task int)
+	quantize func(lo, hi int) // bound once: a method value would be allocated in each call
 }
 
 var freeInt8 = newFreeList(64, func() *int8Call {
 	c := new(int8Call)
-	c.quantize, c.task = c.quantizeRows, c.multiply
+	c.quantize = c.quantizeRows
 	return c
 })
 
@@ -127,7 +122,7 @@ func (c *int8Call) quantizeRows(lo, hi int) {
 	}
 }
 
-func (c *int8Call) multiply(task int) {
+func (c *int8Call) run(task int) {
 	w, panel, height := c.w, c.w.panel(), c.kernels.int8Height
 	if c.grid.rows <= c.kernels.int8Few {
 		height = c.kernels.int8Few

@@ -67,60 +67,50 @@ type panelsCall struct {
 	a    []float32 // the rows of x as kernels reads them, aRow words apart
 	aRow int
 
-	rowTasks, columnTasks int
+	size, rowTasks, columnTasks int
 
 	buffer []float32 // kept for a
 
-	// Bound once: a method value would be allocated in each call.
-	convert func(lo, hi int)
-	task    func(task int)
+	convert func(lo, hi int) // bound once: a method value would be allocated in each call
 }
 
 var freePanelsCalls = newFreeList(64, func() *panelsCall {
 	c := new(panelsCall)
-	c.convert, c.task = c.convertRows, c.multiply
+	c.convert = c.convertRows
 	return c
 })
 
-// mulT computes y [rows, out] = x·wᵀ in the given precision.
-func (w *panels) mulT(y, x []float32, rows int, precision Precision) {
-	if rows == 0 || w.out == 0 {
-		return
+// begin begins y [rows, out] = x·wᵀ in the given precision; all but the last rows, if there are too many, are multiplied.
+func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
+	for ; rows > mostRows; rows -= mostRows {
+		Run(w.begin(y, x, mostRows, precision))
+		y, x = y[mostRows*w.out:], x[mostRows*w.in:]
 	}
-	if w.in == 0 {
-		clear(y[:rows*w.out])
-		return
+	if trivial(y, rows, w.out, w.in) {
+		return nothing{}
 	}
 	c := freePanelsCalls.get()
 	c.gemm = &active.Load().gemm
 	c.kernels = precision.panels(c.gemm)
 	c.w, c.widens = w, c.kernels.elements < w.elements
-	for first := 0; first < rows; first += mostRows {
-		c.rows = min(mostRows, rows-first)
-		c.y, c.x = y[first*w.out:], x[first*w.in:]
-		c.run()
-	}
+	c.y, c.x, c.rows = y, x, rows
+	// A word that is read once costs more than its arithmetic: from memory it takes the time of some 8 multiply-adds.
+	c.size = (rows + 8) * w.out * w.words
+	c.layRows()
+	c.divide()
+	return c
+}
+
+func (c *panelsCall) work() int  { return c.size }
+func (c *panelsCall) tasks() int { return c.rowTasks * c.columnTasks }
+
+func (c *panelsCall) end() {
 	c.w, c.y, c.x, c.a = nil, nil, nil, nil
 	freePanelsCalls.put(c)
 }
 
-// run multiplies the call's rows.
-func (c *panelsCall) run() {
-	w := c.w
-	// A word that is read once costs more than its arithmetic: from memory it takes the time of some 8 multiply-adds.
-	work := (c.rows + 8) * w.out * w.words
-	shared := work >= serialWork && Threads() > 1
-	c.layRows(shared)
-	c.divide(work, shared)
-	if shared {
-		Parallel(c.rowTasks*c.columnTasks, c.task)
-	} else {
-		c.multiply(0)
-	}
-}
-
 // layRows sets a: x itself where it needs no rounding and its rows do not fall into few sets of the first cache.
-func (c *panelsCall) layRows(shared bool) {
+func (c *panelsCall) layRows() {
 	if c.kernels.inPlace && (c.w.in%256 != 0 || c.rows < 4) {
 		c.a, c.aRow = c.x, c.w.in
 		return
@@ -135,10 +125,10 @@ func (c *panelsCall) layRows(shared bool) {
 		c.buffer = make([]float32, c.rows*c.aRow)
 	}
 	c.a = c.buffer
-	if shared {
-		ParallelRange(c.rows, 16, c.convert)
-	} else {
+	if c.size < serialWork {
 		c.convertRows(0, c.rows)
+	} else {
+		ParallelRange(c.rows, 16, c.convert)
 	}
 }
 
@@ -162,19 +152,19 @@ func (c *panelsCall) convertRows(lo, hi int) {
 }
 
 // divide sets the number of tasks: columns are divided first, since each row task reads the weight anew, in steps of the 8 panels that few rows take at once.
-func (c *panelsCall) divide(work int, shared bool) {
+func (c *panelsCall) divide() {
 	c.rowTasks, c.columnTasks = 1, 1
-	if !shared {
+	if c.size < serialWork || Threads() == 1 {
 		return
 	}
-	tasks := min(32*Threads(), 1+work/taskWork)
+	tasks := min(32*Threads(), 1+c.size/taskWork)
 	c.columnTasks = min(tasks, (panelsOf(c.w.out)+7)/8)
 	c.rowTasks = min((tasks+c.columnTasks-1)/c.columnTasks, (c.rows+c.kernels.height-1)/c.kernels.height)
 }
 
-// multiply computes one task: for each run of panels and each block of the chain, the run's panels of the block stay in the second cache while the
+// run computes one task: for each run of panels and each block of the chain, the run's panels of the block stay in the second cache while the
 // strips pass.
-func (c *panelsCall) multiply(task int) {
+func (c *panelsCall) run(task int) {
 	w, g := c.w, c.kernels
 	eights := (panelsOf(w.out) + 7) / 8
 	column := task % c.columnTasks

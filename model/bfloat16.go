@@ -18,6 +18,9 @@ func (w *BFloat16) Shape() (out, in int) { return w.packed.Out, w.packed.In }
 // MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in].
 func (w *BFloat16) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 
+// Begin begins MulT.
+func (w *BFloat16) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
+
 // Row writes output o's weights, [in], to dst.
 func (w *BFloat16) Row(dst []float32, o int) { w.packed.Row(dst, o) }
 

@@ -114,9 +114,10 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 		tap(layer, SiteQKV, normed, rows, m.Hidden)
 	}
 	q, k, v := sized(&w.q, rows*width), sized(&w.k, rows*kvWidth), sized(&w.v, rows*kvWidth)
-	bl.Q.mulT(q, normed, rows)
-	bl.K.mulT(k, normed, rows)
-	bl.V.mulT(v, normed, rows)
+	kernels.Run(bl.Q.begin(q, normed, rows), bl.K.begin(k, normed, rows), bl.V.begin(v, normed, rows))
+	bl.Q.addBias(q, rows)
+	bl.K.addBias(k, rows)
+	bl.V.addBias(v, rows)
 	w.positions = b.positions(w.positions)
 	table := m.rope(longest)
 	kernels.Rope(q, w.positions, c.Heads, table, false)
@@ -146,8 +147,9 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 		tap(layer, SiteGateUp, normed, rows, m.Hidden)
 	}
 	gate, up := sized(&w.gate, rows*width), sized(&w.up, rows*width)
-	bl.Gate.mulT(gate, normed, rows)
-	bl.Up.mulT(up, normed, rows)
+	kernels.Run(bl.Gate.begin(gate, normed, rows), bl.Up.begin(up, normed, rows))
+	bl.Gate.addBias(gate, rows)
+	bl.Up.addBias(up, rows)
 	kernels.SwiGLU(gate, gate, up)
 	if tap != nil {
 		tap(layer, SiteDown, gate, rows, width)

@@ -71,7 +71,7 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 		s.layer(m, pool, layer)
 	}
 	// Of the last layer only the keys and values of every row are needed, and the segments' last rows.
-	s.store(m, pool, final)
+	s.store(m, pool, final, false)
 	n, d := len(segments), m.Hidden
 	last, normed := sized(&s.last, n*d), s.w.normed
 	for i, a := range s.all.segments {
@@ -79,7 +79,8 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 		copy(last[i*d:(i+1)*d], s.x[end*d:(end+1)*d])
 		copy(normed[i*d:(i+1)*d], normed[end*d:(end+1)*d])
 	}
-	s.attend(m, pool, final, last, normed[:n*d], &s.ends)
+	m.Blocks[final].Q.mulT(sized(&s.w.q, n*m.Layers[final].Heads*m.HeadDim), normed[:n*d], n)
+	s.attend(m, pool, final, last, &s.ends)
 	m.mlp(final, last, n, nil, &s.w)
 	m.Norm(last, n)
 	return last
@@ -136,30 +137,35 @@ func (seg Segment) check(i int, c *Config, pool *KVPool) {
 
 // layer runs all rows through one layer.
 func (s *Step) layer(m *Model, pool *KVPool, layer int) {
-	s.store(m, pool, layer)
-	s.attend(m, pool, layer, s.x, s.w.normed, &s.all)
+	s.store(m, pool, layer, true)
+	s.attend(m, pool, layer, s.x, &s.all)
 	m.mlp(layer, s.x, len(s.all.positions), nil, &s.w)
 }
 
-// store norms the residual stream of all rows and writes their keys and values into the pool.
-func (s *Step) store(m *Model, pool *KVPool, layer int) {
+// store norms the residual stream of all rows and writes their keys and values into the pool; with queries, it makes those of all rows too.
+func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
 	width := c.KVHeads * m.HeadDim
 	normed := sized(&s.w.normed, n*m.Hidden)
 	kernels.RMSNorm(normed, nil, s.x, bl.AttentionNorm, n, m.Hidden, m.NormEps)
 	k, v := sized(&s.w.k, n*width), sized(&s.w.v, n*width)
-	bl.K.mulT(k, normed, n)
-	bl.V.mulT(v, normed, n)
+	if queries {
+		q := sized(&s.w.q, n*c.Heads*m.HeadDim)
+		kernels.Run(bl.Q.begin(q, normed, n), bl.K.begin(k, normed, n), bl.V.begin(v, normed, n))
+		bl.Q.addBias(q, n)
+	} else {
+		kernels.Run(bl.K.begin(k, normed, n), bl.V.begin(v, normed, n))
+	}
+	bl.K.addBias(k, n)
+	bl.V.addBias(v, n)
 	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach), false)
 	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
 }
 
-// attend adds the attention half of a layer to x, the residual stream of the rows in r; normed is x normed.
-func (s *Step) attend(m *Model, pool *KVPool, layer int, x, normed []float32, r *rows) {
+// attend adds the attention half of a layer to x, the residual stream of the rows in r, whose queries are made.
+func (s *Step) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
-	width := c.Heads * m.HeadDim
-	q, heads := sized(&s.w.q, n*width), sized(&s.w.heads, n*width)
-	bl.Q.mulT(q, normed, n)
+	q, heads := s.w.q, sized(&s.w.heads, n*c.Heads*m.HeadDim)
 	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach), false)
 	kernels.AttentionPaged(heads, q, pool.layers[layer], r.segments, c.Heads)
 	delta := sized(&s.w.delta, n*m.Hidden)

@@ -13,6 +13,8 @@ type Weight interface {
 	Shape() (out, in int)
 	// MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's bits do not depend on the other rows.
 	MulT(y, x []float32, rows int)
+	// Begin begins MulT, for kernels.Run.
+	Begin(y, x []float32, rows int) kernels.Pending
 	// Float32 returns the weight as float32, [out, in] row-major: dequantized where the format is quantized. The caller must not write to it.
 	Float32() []float32
 	// Select returns the weight of some outputs alone, in their order; each has the bits that it has among all.
@@ -42,12 +44,15 @@ func NewDense(data []float32, out, in int) *Dense { return &Dense{Out: out, In: 
 func (d *Dense) Shape() (out, in int) { return d.Out, d.In }
 
 // MulT computes y = x·wᵀ over the packed form; y is [rows, out], x is [rows, in].
-func (d *Dense) MulT(y, x []float32, rows int) {
+func (d *Dense) MulT(y, x []float32, rows int) { kernels.Run(d.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (d *Dense) Begin(y, x []float32, rows int) kernels.Pending {
 	p := d.packed.Load()
 	if p == nil {
 		p = d.pack()
 	}
-	p.MulT(y, x, rows)
+	return p.Begin(y, x, rows)
 }
 
 func (d *Dense) pack() *kernels.PackedFloat32 {
@@ -94,6 +99,12 @@ type Linear struct {
 // mulT computes y = x·wᵀ + bias.
 func (l *Linear) mulT(y, x []float32, rows int) {
 	l.Weight.MulT(y, x, rows)
+	l.addBias(y, rows)
+}
+
+func (l *Linear) begin(y, x []float32, rows int) kernels.Pending { return l.Weight.Begin(y, x, rows) }
+
+func (l *Linear) addBias(y []float32, rows int) {
 	if l.Bias != nil {
 		kernels.AddRow(y, l.Bias, rows, len(l.Bias))
 	}

@@ -38,6 +38,9 @@ func (w *Int8) Shape() (out, in int) { return w.out, w.in }
 // MulT computes y = x·ŵᵀ with x quantized per row; y is [rows, out], x is [rows, in].
 func (w *Int8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 
+// Begin begins MulT.
+func (w *Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
+
 // Float32 returns the dequantized weight, made anew at each call.
 func (w *Int8) Float32() []float32 { return dequantize(w.q, w.scale, w.in) }
 
@@ -121,12 +124,14 @@ func (w *Int4) Int8Activations() bool { return w.activations == 8 }
 func (w *Int4) Shape() (out, in int) { return w.out, w.in }
 
 // MulT computes y = x·ŵᵀ; y is [rows, out], x is [rows, in].
-func (w *Int4) MulT(y, x []float32, rows int) {
+func (w *Int4) MulT(y, x []float32, rows int) { kernels.Run(w.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (w *Int4) Begin(y, x []float32, rows int) kernels.Pending {
 	if w.activations == 8 {
-		w.packed.MulTInt8(y, x, rows)
-		return
+		return w.packed.BeginInt8(y, x, rows)
 	}
-	w.packed.MulT(y, x, rows)
+	return w.packed.Begin(y, x, rows)
 }
 
 // Float32 returns the dequantized weight, made anew at each call.

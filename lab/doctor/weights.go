@@ -18,6 +18,7 @@ type format struct {
 // multiplier is a weight [out, in] laid out for products.
 type multiplier interface {
 	MulT(y, x []float32, rows int)
+	Begin(y, x []float32, rows int) kernels.Pending
 	Row(dst []float32, o int)
 	Bytes() int64
 }
@@ -54,7 +55,8 @@ func groupOf(in int) int {
 // int4Int8 multiplies 4-bit weights with activations in 8 bits.
 type int4Int8 struct{ *kernels.PackedInt4 }
 
-func (w int4Int8) MulT(y, x []float32, rows int) { w.MulTInt8(y, x, rows) }
+func (w int4Int8) MulT(y, x []float32, rows int)                  { w.MulTInt8(y, x, rows) }
+func (w int4Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.BeginInt8(y, x, rows) }
 
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
@@ -69,9 +71,12 @@ type weight struct {
 
 func (w *weight) Shape() (out, in int)          { return w.out, w.in }
 func (w *weight) MulT(y, x []float32, rows int) { w.multiplier.MulT(y, x, rows) }
-func (w *weight) Row(dst []float32, o int)      { w.multiplier.Row(dst, o) }
-func (w *weight) Bytes() int64                  { return w.multiplier.Bytes() }
-func (w *weight) Format() string                { return w.format }
+func (w *weight) Begin(y, x []float32, rows int) kernels.Pending {
+	return w.multiplier.Begin(y, x, rows)
+}
+func (w *weight) Row(dst []float32, o int) { w.multiplier.Row(dst, o) }
+func (w *weight) Bytes() int64             { return w.multiplier.Bytes() }
+func (w *weight) Format() string           { return w.format }
 
 // generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and Flood, 2014), on all threads, into memory that the next draw
 // takes again. The same calls draw the same numbers.

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -23,10 +24,13 @@ type codes struct {
 
 func (c *codes) Shape() (int, int)             { return c.out, c.in }
 func (c *codes) MulT(y, x []float32, rows int) { panic("not multiplied here") }
-func (c *codes) Float32() []float32            { panic("not multiplied here") }
-func (c *codes) Bytes() int64                  { return int64(len(c.q)) }
-func (c *codes) Row([]float32, int)            { panic("not multiplied here") }
-func (c *codes) Select([]int32) model.Weight   { panic("not multiplied here") }
+func (c *codes) Begin(y, x []float32, rows int) kernels.Pending {
+	panic("not multiplied here")
+}
+func (c *codes) Float32() []float32          { panic("not multiplied here") }
+func (c *codes) Bytes() int64                { return int64(len(c.q)) }
+func (c *codes) Row([]float32, int)          { panic("not multiplied here") }
+func (c *codes) Select([]int32) model.Weight { panic("not multiplied here") }
 
 type codes8 struct{ codes }
 
