@@ -14,6 +14,9 @@ type headLoss struct {
 	chunk     int               // rows
 	vocab     int               // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
 
+	head           *kernels.TrainedWeight // the student's, as pack found it
+	input, dLogits kernels.Operand        // of its products
+
 	student, teacher headRows
 	dHidden          []float32 // [chunk, hidden]
 	divergence, ce   []float32 // [chunk]
@@ -44,7 +47,13 @@ func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precisio
 	if chunk == 0 {
 		l.chunk = chunkRows(l.vocab)
 	}
+	l.head = kernels.NewTrainedWeight(l.vocab, student.Hidden, precision)
 	return l
+}
+
+// pack takes the student's head as it is, for the adds to come.
+func (l *headLoss) pack(student *model.Model) {
+	l.head.Pack(student.Head.Float32()[:l.vocab*student.Hidden])
 }
 
 // commonVocab is the vocabulary that both models have: sizes differ where one pads its head.
@@ -103,8 +112,8 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 	rows, width := len(targets), student.model.Hidden
 	x := l.student.gather(student, targets)
 	logits := sized(&l.student.logits, rows*l.vocab)
-	headWeight := student.model.Head.Float32()[:l.vocab*width]
-	l.precision.MatMulT(logits, x, headWeight, rows, l.vocab, width, false)
+	l.input.Lay(x, rows, width, l.precision, kernels.Rows|kernels.RightSide)
+	kernels.Run(l.head.Begin(logits, &l.input))
 
 	labels := sized(&l.labels, rows)
 	wCE := sized(&l.weightCE, rows)
@@ -126,8 +135,8 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 	}
 
 	dx := sized(&l.dHidden, rows*width)
-	l.precision.MatMul(dx, logits, headWeight, rows, l.vocab, width, false)
-	l.precision.MatTMul(head[:l.vocab*width], logits, x, rows, l.vocab, width, true)
+	l.dLogits.Lay(logits, rows, l.vocab, l.precision, kernels.Rows|kernels.LeftSide)
+	kernels.Run(l.head.BeginInput(dx, &l.dLogits, false), kernels.BeginGradient(head[:l.vocab*width], &l.dLogits, &l.input))
 	for i, t := range targets {
 		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
 	}

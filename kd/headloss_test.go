@@ -62,11 +62,13 @@ func TestGradientAgainstFiniteDifferences(t *testing.T) {
 					for i := range p.Data {
 						p.Data[i] += h * direction[i]
 					}
+					student.Changed()
 					total, err := tr.gradient(examples)
 					if err != nil {
 						t.Fatal(err)
 					}
 					copy(p.Data, saved)
+					student.Changed()
 					return total.loss
 				}
 				const h = 1e-2 // fourth order, so that h may be large against float32's rounding
@@ -160,6 +162,7 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 	}
 
 	l := newHeadLoss(o, student, teacher, 0, kernels.Float32)
+	l.pack(student)
 	targets := pass{answers: []target{{2, 4}, {5, 1}}}
 	hidden, teacherHidden := make([]float32, 7*8), make([]float32, 7*12)
 	for i := range hidden {
@@ -251,6 +254,7 @@ func TestHeadLossMemory(t *testing.T) {
 	const rows, vocab, hidden, teacherHidden, chunk = 1024, 2048, 8, 12, 16
 	student, teacher := tinyModel(t, tinyConfig(vocab, hidden), 1), tinyModel(t, tinyConfig(vocab, teacherHidden), 2)
 	l := newHeadLoss(Objective{Divergence: ForwardKL, CE: 0.1}, student, teacher, chunk, kernels.Float32)
+	l.pack(student)
 	var p pass
 	for r := range rows {
 		p.answers = append(p.answers, target{r, int32(r % vocab)})

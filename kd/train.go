@@ -141,7 +141,7 @@ func newTrainer(c TrainConfig) (*trainer, error) {
 }
 
 // passTokens is how many tokens go through a model at once unless the caller says otherwise.
-const passTokens = 1024
+const passTokens = 512
 
 func (c *TrainConfig) check() error {
 	if err := c.Objective.Validate(); err != nil {
@@ -241,6 +241,7 @@ func (t *trainer) gradient(batch []Example) (sums, error) {
 		t.gradients.Zero()
 	}
 	t.clear = false
+	t.loss.pack(t.Student)
 	var total sums
 	err := eachPass(&t.pass, batch, t.PassTokens, t.Objective.Sequence > 0, func(p *pass) error {
 		teacher := states{model: t.Teacher}

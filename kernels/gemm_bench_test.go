@@ -55,31 +55,6 @@ func BenchmarkForms(b *testing.B) {
 	}
 }
 
-// BenchmarkGemm has the sizes of one block of attention.
-func BenchmarkGemm(b *testing.B) {
-	for _, s := range [][3]int{{64, 64, 32}, {64, 32, 64}, {64, 64, 16}, {1, 64, 32}} {
-		m, n, k := s[0], s[1], s[2]
-		r := rand.New(rand.NewPCG(1, 2))
-		x, y, z := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
-		normals(x, r)
-		normals(y, r)
-		for _, transB := range []bool{false, true} {
-			mb := Matrix{y, k, n, n}
-			if transB {
-				mb = Matrix{y, n, k, k}
-			}
-			b.Run(fmt.Sprintf("m=%d,n=%d,k=%d,transB=%v", m, n, k, transB), func(b *testing.B) {
-				benchEach(b, func(b *testing.B) {
-					for b.Loop() {
-						Gemm(Matrix{z, m, n, n}, Matrix{x, m, k, k}, false, mb, transB, false)
-					}
-					reportRate(b, m*n*k)
-				})
-			})
-		}
-	}
-}
-
 // BenchmarkRegion is the cost of handing out two empty items, back to back.
 func BenchmarkRegion(b *testing.B) {
 	b.ReportAllocs()

@@ -127,9 +127,6 @@ func TestBFloat16AllocatesNothing(t *testing.T) {
 		for name, f := range map[string]func(){
 			"MulT":    func() { p.MulT(y, x, rows) },
 			"one row": func() { p.MulT(y, x, 1) },
-			"MatMulT": func() { BFloat16.MatMulT(y, x, z, rows, out, in, false) },
-			"MatMul":  func() { BFloat16.MatMul(x, y, z, rows, out, in, false) },
-			"MatTMul": func() { BFloat16.MatTMul(z, y, x, rows, out, in, true) },
 			"Row":     func() { p.Row(z, 3) },
 			"Round":   func() { RoundBFloat16(bits, z) },
 		} {
@@ -152,7 +149,6 @@ func TestBFloat16MisusePanics(t *testing.T) {
 		"row":        func() { p.Row(x, 3) },
 		"row before": func() { PackFloat32(x, 3, 4).Row(x, -1) },
 		"round":      func() { RoundBFloat16(bits[:3], x) },
-		"form":       func() { BFloat16.MatMulT(x[:3], x, x, 2, 2, 3, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -11,9 +11,7 @@ func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 	checkLen("PackFloat32 w", w, out*in)
 	g := &active.Load().gemm.float32
 	p := &PackedFloat32{out, in, newPanels(out, in, 1)}
-	p.panels.each(func(j, word, depth int) {
-		g.packColumns(p.panels.at(j, word, depth), w[j*panelWidth*in+word:], in, min(panelWidth, out-j*panelWidth), depth)
-	})
+	Parallel(p.panels.count, func(j int) { p.panels.packColumns(g, j, w, in) })
 	return p
 }
 

@@ -11,10 +11,10 @@ type Pending interface {
 	end()
 }
 
-// mostTogether is how many products Run takes: an input of a layer has up to three readers.
-const mostTogether = 3
+// mostTogether is how many products Run takes: an input of a layer has up to three readers, its gradient four.
+const mostTogether = 4
 
-// Run computes up to three products as one parallel region: a thread that has done its share of one goes on with the next, where one
+// Run computes up to four products as one parallel region: a thread that has done its share of one goes on with the next, where one
 // region after another would have it wait for the slowest. The bits are those of each alone.
 func Run(products ...Pending) {
 	if len(products) > mostTogether {

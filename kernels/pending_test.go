@@ -28,7 +28,7 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 		MulT(y, x []float32, rows int)
 	}
 	for _, rows := range []int{0, 1, 7, 1500} { // more than mostRows
-		x := drawn(rows*in)
+		x := drawn(rows * in)
 		for _, outs := range [][]int{{3}, {700, 0, 33}, {40, 2000, 17}, {5000, 5000}} {
 			for _, threads := range []int{1, 2, 5} {
 				restore := SetThreads(threads)
@@ -56,10 +56,10 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 	}
 	t.Run("too many", func(t *testing.T) {
 		defer func() {
-			if fmt.Sprint(recover()) != "kernels: Run of 4 products, expected at most 3" {
+			if fmt.Sprint(recover()) != "kernels: Run of 5 products, expected at most 4" {
 				t.Error("no panic that names the numbers")
 			}
 		}()
-		Run(nothing{}, nothing{}, nothing{}, nothing{})
+		Run(nothing{}, nothing{}, nothing{}, nothing{}, nothing{})
 	})
 }

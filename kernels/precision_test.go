@@ -67,85 +67,6 @@ func TestRoundBFloat16(t *testing.T) {
 	})
 }
 
-// bfloat16Forms are the forms in that precision.
-var bfloat16Forms = []form{
-	{"MatMulT", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatMulT(c, a, b, m, n, k, acc) }, forms[0].a, forms[0].b},
-	{"MatMul", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatMul(c, a, b, m, k, n, acc) }, forms[1].a, forms[1].b},
-	{"MatTMul", func(c, a, b []float32, m, n, k int, acc bool) { BFloat16.MatTMul(c, a, b, k, m, n, acc) }, forms[2].a, forms[2].b},
-}
-
-// TestBFloat16Forms compares with a float64 twin of the rounded operands.
-func TestBFloat16Forms(t *testing.T) {
-	for _, f := range bfloat16Forms {
-		r := rand.New(rand.NewPCG(21, 2))
-		for number, s := range append(gemmSizes(), [3]int{20, 40, 2100}) {
-			m, n, k := s[0], s[1], s[2]
-			a, checkA := guardedFloats(m*k, number%5)
-			b, checkB := guardedFloats(k*n, number%3)
-			c, checkC := guardedFloats(m*n, number%7)
-			before := make([]float32, m*n)
-			normals(a, r)
-			normals(b, r)
-			normals(before, r)
-			for _, accumulate := range []bool{false, true} {
-				added := before
-				if !accumulate {
-					added = nil
-				}
-				want, scale := gemmTwin(m, n, k, added, f.a(roundedTwin(a), m, n, k), f.b(roundedTwin(b), m, n, k))
-				for _, name := range Implementations() {
-					what := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", name, f.name, m, n, k, accumulate)
-					copy(c, before)
-					if !accumulate {
-						c[0] = float32(math.NaN())
-					}
-					with(t, name, func() { f.run(c, a, b, m, n, k, accumulate) })
-					withinRounding(t, what, c, want, scale, k)
-					checkA(t, what)
-					checkB(t, what)
-					checkC(t, what)
-				}
-			}
-		}
-	}
-}
-
-func TestBFloat16FormsDoNotDependOnThreadsOrBatch(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(22, 8))
-		for _, s := range [][3]int{{200, 172, 261}, {1, 4000, 300}, {15, 600, 1201}, {45, 33, 17}} {
-			m, n, k := s[0], s[1], s[2]
-			a, b, c0 := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
-			normals(a, r)
-			normals(b, r)
-			normals(c0, r)
-			for number, f := range bfloat16Forms {
-				one := append([]float32(nil), c0...)
-				restore := SetThreads(1)
-				f.run(one, a, b, m, n, k, true)
-				restore()
-				for _, threads := range []int{2, 3, 8} {
-					c := append([]float32(nil), c0...)
-					restore := SetThreads(threads)
-					f.run(c, a, b, m, n, k, true)
-					restore()
-					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)
-				}
-				if number == 2 {
-					continue // its rows are outputs
-				}
-				for _, batch := range []int{1, 2, 4, 13} {
-					for first := 0; first+batch <= m; first += batch {
-						c := append([]float32(nil), c0[first*n:(first+batch)*n]...)
-						f.run(c, a[first*k:], b, batch, n, k, true)
-						equalBits(t, fmt.Sprintf("%s %v rows %d+%d", f.name, s, first, batch), c, one[first*n:(first+batch)*n])
-					}
-				}
-			}
-		}
-	})
-}
-
 func TestPrecisionNames(t *testing.T) {
 	if Float32.String() != "float32" || BFloat16.String() != "bfloat16" {
 		t.Errorf("precisions are called %v and %v", Float32, BFloat16)
@@ -186,8 +107,8 @@ func FuzzProducts(f *testing.F) {
 					}
 					packed(y, x, m)
 					withinRounding(t, what+" packed", y, want, scale, k)
-					precision.MatMulT(y, x, w, m, n, k, false)
-					withinRounding(t, what, y, want, scale, k)
+					trainedForms(precision)[0].run(y, x, w, m, n, k, false)
+					withinRounding(t, what+" trained", y, want, scale, k)
 					checkX(t, what)
 					checkW(t, what)
 					checkY(t, what)

@@ -18,7 +18,7 @@ const (
 	taskWork = 1 << 19
 )
 
-// product is a matrix product c [m, n] (+)= a·b on its way.
+// product is a float32 matrix product c [m, n] (+)= a·b on its way.
 type product struct {
 	kernels    *panelKernels
 	m, n, k    int
@@ -68,8 +68,7 @@ func (p *product) run() {
 		}
 		return
 	}
-	elements := p.kernels.elements
-	depth := depthOf((p.k + elements - 1) / elements)
+	depth := depthOf(p.k)
 	if !p.direct(depth) {
 		size := depth * panelWidth * panelsOf(min(p.n, maxColumns))
 		buffer := borrow(size)
@@ -78,8 +77,8 @@ func (p *product) run() {
 	}
 	for p.column0 = 0; p.column0 < p.n; p.column0 += maxColumns {
 		p.columns = min(maxColumns, p.n-p.column0)
-		for p.depth0 = 0; p.depth0 < p.k; p.depth0 += depth * elements {
-			p.depth = min(depth, (p.k-p.depth0+elements-1)/elements)
+		for p.depth0 = 0; p.depth0 < p.k; p.depth0 += depth {
+			p.depth = min(depth, p.k-p.depth0)
 			p.locate(depth)
 			p.multiply()
 		}
@@ -89,7 +88,7 @@ func (p *product) run() {
 // direct reports whether b is read where it stands: rows of b are contiguous, and with few strips to come, or a
 // block that fits the first cache, packing costs more than it saves.
 func (p *product) direct(depth int) bool {
-	if p.transB || !p.kernels.inPlace || !p.kernels.ragged && p.n%panelWidth != 0 {
+	if p.transB || !p.kernels.ragged && p.n%panelWidth != 0 {
 		return false
 	}
 	return p.m <= 2*p.kernels.height || depth*p.n <= 4096
@@ -113,18 +112,15 @@ func (p *product) locate(depth int) {
 	}
 }
 
-// elements returns the number of elements of the chain in the block in work.
-func (p *product) elements() int { return min(p.depth*p.kernels.elements, p.k-p.depth0) }
-
 // packPanels packs panel j of the block.
 func (p *product) packPanels(j int) {
 	column := p.column0 + j*panelWidth
 	width := min(panelWidth, p.n-column)
 	panel := p.block[j*p.blockPanel : (j+1)*p.blockPanel]
 	if p.transB {
-		p.kernels.packColumns(panel, p.b[column*p.bStride+p.depth0:], p.bStride, width, p.elements())
+		p.kernels.packColumns(panel, p.b[column*p.bStride+p.depth0:], p.bStride, width, p.depth)
 	} else {
-		p.kernels.packRows(panel, p.b[p.depth0*p.bStride+column:], p.bStride, width, p.elements())
+		p.kernels.packRows(panel, p.b[p.depth0*p.bStride+column:], p.bStride, width, p.depth)
 	}
 }
 
@@ -166,9 +162,9 @@ func (p *product) runTask(task int) {
 		a, aRow, aCol := p.a[i*p.aRow+p.depth0*p.aCol:], p.aRow, p.aCol
 		if packedA != nil {
 			if aCol == 1 {
-				g.packColumns(packedA, a, aRow, end-i, p.elements())
+				g.packColumns(packedA, a, aRow, end-i, p.depth)
 			} else {
-				g.packRows(packedA, a, aCol, end-i, p.elements())
+				g.packRows(packedA, a, aCol, end-i, p.depth)
 			}
 			a, aRow, aCol = packedA, 1, panelWidth
 		}
@@ -179,9 +175,6 @@ func (p *product) runTask(task int) {
 // packsA reports whether a task over n columns copies its strips of a to consecutive memory first. Read in place, columns
 // of a cost a cache line for a few of its elements, and rows a power of two apart fall into few sets of the first cache.
 func (p *product) packsA(n int) bool {
-	if !p.kernels.inPlace {
-		return true
-	}
 	if p.aCol != 1 && p.aRow != 1 || n < 4*panelWidth || p.depth < 2*panelWidth {
 		return false
 	}

@@ -44,7 +44,7 @@ func readLimit(x []float32, threads int) float64 {
 }
 
 // BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its share of the rate of multiply-adds on registers, GB/s of
-// the weight and its share of the rate at which the same memory is merely read. The square sizes are MatMul, the others packed weights.
+// the weight and its share of the rate at which the same memory is merely read. The square sizes in float32 are MatMul, all others packed weights.
 func BenchmarkLimit(b *testing.B) {
 	if !slices.Contains(Implementations(), "avx512bf16") {
 		b.Skip("the CPU does not multiply bfloat16")
@@ -68,8 +68,8 @@ func BenchmarkLimit(b *testing.B) {
 			var memory []float32
 			weightBytes := 0
 			switch {
-			case out == in:
-				mulT = func(y, x []float32, rows int) { precision.MatMul(y, x, w, rows, out, in, false) }
+			case out == in && precision == Float32:
+				mulT = func(y, x []float32, rows int) { MatMul(y, x, w, rows, out, in, false) }
 			case precision == Float32:
 				p := PackFloat32(w, out, in)
 				mulT, memory, weightBytes = p.MulT, p.panels.data, int(p.Bytes())
@@ -79,7 +79,7 @@ func BenchmarkLimit(b *testing.B) {
 				p := PackBFloat16(bits, out, in)
 				mulT, memory, weightBytes = p.MulT, p.panels.data, int(p.Bytes())
 			}
-			if out != in {
+			if memory != nil {
 				w = nil
 			}
 			for _, rows := range batches {

@@ -25,6 +25,7 @@ type Model struct {
 	turning   sync.Mutex
 	rotary    atomic.Pointer[kernels.RopeTable]
 	labels    atomic.Pointer[selection] // what LabelLogits was last asked for
+	changes   atomic.Uint64             // calls of Changed
 }
 
 // Block is one layer's weights.
@@ -186,6 +187,7 @@ func (m *Model) Changed() {
 		d.Changed()
 	}
 	m.labels.Store(nil)
+	m.changes.Add(1)
 }
 
 // Bytes is what the weights take in their formats (a tied head once).

@@ -143,8 +143,8 @@ func TestCloneAndGather(t *testing.T) {
 	if d.Blocks[0].Gate.Weight != c.Blocks[0].Gate.Weight {
 		t.Error("a quantized weight was copied")
 	}
-	if len(d.arena) != len(flat)-13*10 {
-		t.Errorf("the clone keeps %d float32 elements, expected %d", len(d.arena), len(flat)-13*10)
+	if len(d.arena) != len(flat)-37*10 {
+		t.Errorf("the clone keeps %d float32 elements, expected %d", len(d.arena), len(flat)-37*10)
 	}
 	if !slices.Equal(d.Forward(b, nil), want) {
 		t.Error("the clone with a weight of another format differs")

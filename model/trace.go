@@ -55,11 +55,24 @@ type Trace struct {
 	rstd      []float32 // of the final norm [tokens]
 	hidden    []float32 // what Forward returned [tokens, hidden]
 
+	of      *Model // whose weights are laid out, as they were after so many changes
+	changes uint64
+	weights []layerWeights
+
+	// The operands of the products at hand: their input; the gradient of their outputs.
+	input              kernels.Operand
+	grad, gradK, gradV kernels.Operand
+
 	normed   []float32 // input of the products at hand, and output of those that write to the residual stream [tokens, hidden]
 	activity []float32 // silu(gate)∘up or its gradient [tokens, mlp]
 
 	// gradients on their way down, one layer at a time
 	dx, dheads, dq, dk, dv []float32
+}
+
+// layerWeights are a layer's weights as products read them.
+type layerWeights struct {
+	q, k, v, o, gate, up, down *kernels.TrainedWeight
 }
 
 // layerTrace is what one layer's backward pass needs.
@@ -95,7 +108,7 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	if err := m.Trainable(); err != nil {
 		panic("model: NewTrace: " + err.Error())
 	}
-	t := &Trace{options: options, layers: make([]layerTrace, len(m.Blocks))}
+	t := &Trace{options: options, layers: make([]layerTrace, len(m.Blocks)), weights: make([]layerWeights, len(m.Blocks))}
 	for i := range t.layers {
 		t.layers[i].activations = new(activations)
 		if options.Checkpoint {
@@ -104,6 +117,26 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	}
 	t.plan(m, tokens)
 	return t
+}
+
+// pack lays the weights of m out, unless they are and have not changed.
+func (t *Trace) pack(m *Model) {
+	if changes := m.changes.Load(); t.of != m || t.changes != changes {
+		t.of, t.changes = m, changes
+		for i := range t.weights {
+			w, b := &t.weights[i], &m.Blocks[i]
+			for _, l := range [...]struct {
+				packed **kernels.TrainedWeight
+				of     *Linear
+			}{{&w.q, &b.Q}, {&w.k, &b.K}, {&w.v, &b.V}, {&w.o, &b.O}, {&w.gate, &b.Gate}, {&w.up, &b.Up}, {&w.down, &b.Down}} {
+				if *l.packed == nil {
+					out, in := l.of.Weight.Shape()
+					*l.packed = kernels.NewTrainedWeight(out, in, t.options.Precision)
+				}
+				(*l.packed).Pack(l.of.Weight.Float32())
+			}
+		}
+	}
 }
 
 // plan sizes the buffers for a number of tokens.
@@ -128,7 +161,8 @@ func (t *Trace) plan(m *Model, rows int) {
 }
 
 // Forward runs a batch over float32 weights, records what the backward pass needs and returns the final hidden states
-// [tokens, hidden], valid until the next Forward. The model has the layers of the one that the Trace was made for.
+// [tokens, hidden], valid until the next Forward. The model has the layers of the one that the Trace was made for. The Trace keeps the weights as products read
+// them: who writes to them calls Model.Changed.
 func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Trace.Forward: " + err.Error())
@@ -138,6 +172,7 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	}
 	t.longest = b.check(&m.Config)
 	rows := len(b.Tokens)
+	t.pack(m)
 	t.plan(m, rows)
 	t.batch.Tokens = append(t.batch.Tokens[:0], b.Tokens...)
 	t.batch.Starts = append(t.batch.Starts[:0], b.Starts...)
@@ -146,11 +181,13 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	m.Embed(t.layers[0].x, b.Tokens)
 	kernels.RMSNorm(t.normed, t.layers[0].rstd, t.layers[0].x, m.Blocks[0].AttentionNorm, rows, m.Hidden, m.NormEps)
 	for i := range t.layers {
-		l, bl := &t.layers[i], &m.Blocks[i]
+		l, c := &t.layers[i], m.Layers[i]
 		t.upToActivity(m, i)
 		activity := t.activity[:len(l.gate)]
 		kernels.SwiGLU(activity, l.gate, l.up)
-		t.mulT(t.normed, activity, &bl.Down)
+		t.lay(&t.input, activity, c.MLP, kernels.Rows)
+		kernels.Run(t.weights[i].down.Begin(t.normed, &t.input))
+		m.Blocks[i].Down.addBias(t.normed, rows)
 		if i+1 < len(t.layers) {
 			next := &t.layers[i+1]
 			kernels.AddRMSNorm(t.normed, next.rstd, next.x, l.mid, t.normed, m.Blocks[i+1].AttentionNorm, rows, m.Hidden, m.NormEps)
@@ -163,19 +200,25 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 
 // upToActivity computes a layer's activations from its input, whose norm is in normed.
 func (t *Trace) upToActivity(m *Model, layer int) {
-	l, bl, c, rows := &t.layers[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
+	l, w, bl, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	l.size(m, c, rows)
-	t.mulT(l.q, t.normed, &bl.Q)
-	t.mulT(l.k, t.normed, &bl.K)
-	t.mulT(l.v, t.normed, &bl.V)
+	t.lay(&t.input, t.normed, m.Hidden, kernels.Rows)
+	kernels.Run(w.q.Begin(l.q, &t.input), w.k.Begin(l.k, &t.input), w.v.Begin(l.v, &t.input))
+	bl.Q.addBias(l.q, rows)
+	bl.K.addBias(l.k, rows)
+	bl.V.addBias(l.v, rows)
 	table := m.rope(t.longest)
 	kernels.Rope(l.q, t.positions, c.Heads, table, false)
 	kernels.Rope(l.k, t.positions, c.KVHeads, table, false)
 	t.options.Precision.Attention(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	t.mulT(t.normed, l.heads, &bl.O)
+	t.lay(&t.input, l.heads, c.Heads*m.HeadDim, kernels.Rows)
+	kernels.Run(w.o.Begin(t.normed, &t.input))
+	bl.O.addBias(t.normed, rows)
 	kernels.AddRMSNorm(t.normed, l.midRstd, l.mid, l.x, t.normed, bl.MLPNorm, rows, m.Hidden, m.NormEps)
-	t.mulT(l.gate, t.normed, &bl.Gate)
-	t.mulT(l.up, t.normed, &bl.Up)
+	t.lay(&t.input, t.normed, m.Hidden, kernels.Rows)
+	kernels.Run(w.gate.Begin(l.gate, &t.input), w.up.Begin(l.up, &t.input))
+	bl.Gate.addBias(l.gate, rows)
+	bl.Up.addBias(l.up, rows)
 }
 
 // Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to g. The gradient of the head is the
@@ -204,61 +247,68 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 
 // mlpBackward takes dx, the gradient of the stream after the layer, to that between the halves. dnormed is scratch.
 func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
-	l, bl, gr, rows := &t.layers[layer], &m.Blocks[layer], &g.views.Blocks[layer], len(t.batch.Tokens)
+	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	activity := t.activity[:len(l.gate)]
-	t.toInput(activity, t.dx, &bl.Down, false)
+	t.lay(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
+	kernels.Run(w.down.BeginInput(activity, &t.grad, false))
 	kernels.SwiGLUBackward(l.gate, l.up, activity, l.gate, l.up)
-	t.toWeight(&gr.Down, t.dx, activity)
+	t.lay(&t.input, activity, c.MLP, kernels.RightSide)
+	kernels.Run(beginGradient(&gr.Down, &t.grad, &t.input))
+	gr.Down.sumBias(t.dx, rows)
+
 	kernels.RMSNormAgain(t.normed, l.midRstd, l.mid, bl.MLPNorm, rows, m.Hidden)
-	t.toWeight(&gr.Gate, l.gate, t.normed)
-	t.toWeight(&gr.Up, l.up, t.normed)
-	t.toInput(dnormed, l.gate, &bl.Gate, false)
-	t.toInput(dnormed, l.up, &bl.Up, true)
+	t.lay(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.lay(&t.grad, l.gate, c.MLP, kernels.Rows|kernels.LeftSide)
+	t.lay(&t.gradK, l.up, c.MLP, kernels.Rows|kernels.LeftSide)
+	kernels.Run(beginGradient(&gr.Gate, &t.grad, &t.input), beginGradient(&gr.Up, &t.gradK, &t.input), w.gate.BeginInput(dnormed, &t.grad, false))
+	kernels.Run(w.up.BeginInput(dnormed, &t.gradK, true))
+	gr.Gate.sumBias(l.gate, rows)
+	gr.Up.sumBias(l.up, rows)
 	kernels.RMSNormBackward(t.dx, gr.MLPNorm, dnormed, l.mid, bl.MLPNorm, l.midRstd, rows, m.Hidden)
 }
 
 // attentionBackward takes dx, the gradient of the stream between the halves, to that before the layer.
 func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
-	l, bl, gr, c, rows := &t.layers[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
+	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
-	t.toWeight(&gr.O, t.dx, l.heads)
-	t.toInput(dheads, t.dx, &bl.O, false)
+	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
+	t.lay(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
+	t.lay(&t.input, l.heads, width, kernels.RightSide)
+	kernels.Run(beginGradient(&gr.O, &t.grad, &t.input), w.o.BeginInput(dheads, &t.grad, false))
+	gr.O.sumBias(t.dx, rows)
 	t.options.Precision.AttentionBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
 	table := m.rope(t.longest)
 	kernels.Rope(dq, t.positions, c.Heads, table, true)
 	kernels.Rope(dk, t.positions, c.KVHeads, table, true)
+
 	kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
-	t.toWeight(&gr.Q, dq, t.normed)
-	t.toWeight(&gr.K, dk, t.normed)
-	t.toWeight(&gr.V, dv, t.normed)
-	t.toInput(dnormed, dq, &bl.Q, false)
-	t.toInput(dnormed, dk, &bl.K, true)
-	t.toInput(dnormed, dv, &bl.V, true)
+	t.lay(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.lay(&t.grad, dq, width, kernels.Rows|kernels.LeftSide)
+	t.lay(&t.gradK, dk, kvWidth, kernels.Rows|kernels.LeftSide)
+	t.lay(&t.gradV, dv, kvWidth, kernels.Rows|kernels.LeftSide)
+	kernels.Run(beginGradient(&gr.Q, &t.grad, &t.input), beginGradient(&gr.K, &t.gradK, &t.input), beginGradient(&gr.V, &t.gradV, &t.input),
+		w.q.BeginInput(dnormed, &t.grad, false))
+	kernels.Run(w.k.BeginInput(dnormed, &t.gradK, true))
+	kernels.Run(w.v.BeginInput(dnormed, &t.gradV, true))
+	gr.Q.sumBias(dq, rows)
+	gr.K.sumBias(dk, rows)
+	gr.V.sumBias(dv, rows)
 	kernels.RMSNormBackward(t.dx, gr.AttentionNorm, dnormed, l.x, bl.AttentionNorm, l.rstd, rows, m.Hidden)
 }
 
-// mulT is y = x·wᵀ + bias on the raw data: training changes it every step, so a packed form would not live.
-func (t *Trace) mulT(y, x []float32, l *Linear) {
-	rows := len(t.batch.Tokens)
-	out, in := l.Weight.Shape()
-	t.options.Precision.MatMulT(y, x, l.Weight.Float32(), rows, out, in, false)
+// lay lays x, [tokens, width], out for products.
+func (t *Trace) lay(o *kernels.Operand, x []float32, width int, forms kernels.Forms) {
+	o.Lay(x, len(t.batch.Tokens), width, t.options.Precision, forms)
+}
+
+// beginGradient begins to add the gradient of a linear layer's weight to grad, from that of its output, dy, and its input x.
+func beginGradient(grad *Linear, dy, x *kernels.Operand) kernels.Pending {
+	return kernels.BeginGradient(grad.Weight.Float32(), dy, x)
+}
+
+// sumBias adds the gradient of the bias to a Linear of gradients, from that of the output.
+func (l *Linear) sumBias(dy []float32, rows int) {
 	if l.Bias != nil {
-		kernels.AddRow(y, l.Bias, rows, out)
-	}
-}
-
-// toInput takes dy, the gradient of a linear layer's output, to dx, that of its input, or adds to it.
-func (t *Trace) toInput(dx, dy []float32, l *Linear, accumulate bool) {
-	out, in := l.Weight.Shape()
-	t.options.Precision.MatMul(dx, dy, l.Weight.Float32(), len(t.batch.Tokens), out, in, accumulate)
-}
-
-// toWeight adds the gradient of a linear layer's weight and bias to grad, from that of its output, dy, and its input x.
-func (t *Trace) toWeight(grad *Linear, dy, x []float32) {
-	rows := len(t.batch.Tokens)
-	out, in := grad.Weight.Shape()
-	t.options.Precision.MatTMul(grad.Weight.Float32(), dy, x, rows, out, in, true)
-	if grad.Bias != nil {
-		kernels.SumRows(grad.Bias, dy, rows, out)
+		kernels.SumRows(l.Bias, dy, rows, len(l.Bias))
 	}
 }

@@ -145,7 +145,7 @@ func (t *twin) loss(b Batch, targets []int32) float64 {
 func tiny(bias, tied bool) Config {
 	return Config{
 		Architecture: "Qwen2ForCausalLM", Vocab: 11, Hidden: 10, HeadDim: 4,
-		Layers:       []LayerConfig{{Heads: 4, KVHeads: 2, MLP: 13}, {Heads: 3, KVHeads: 1, MLP: 7}},
+		Layers:       []LayerConfig{{Heads: 4, KVHeads: 2, MLP: 37}, {Heads: 3, KVHeads: 1, MLP: 7}},
 		MaxPositions: 512, RopeTheta: 100, NormEps: 1e-5, TiedHead: tied, QKVBias: bias, BOS: -1, EOS: 0,
 	}
 }
