@@ -17,7 +17,7 @@ type TrainConfig struct {
 
 	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
 	Batches    func(step int) []Example
-	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 1024
+	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 512
 	ChunkRows  int // rows whose logits exist at once; 0 chooses about 16 MB of them
 
 	Precision  kernels.Precision // of the student's matrix products; its weights, gradients and moments are float32 in either
