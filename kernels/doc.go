@@ -5,8 +5,8 @@
 // weight is [out, in], as in checkpoints.
 //
 // A weight is packed once (PackFloat32, PackBFloat16, PackInt8, PackInt4) into panels of 16 outputs, in which a cache line is one step over the
-// inputs: 1 float32, 2 bfloat16, 4 int8 or 8 int4 inputs of each output. Training multiplies weights as they lie (MatMulT,
-// MatMul, MatTMul, in a Precision). KVLayer is a paged cache and AttentionPaged reads it; Attention is for packed sequences. Peaks and
+// inputs: 1 float32, 2 bfloat16, 4 int8 or 8 int4 inputs of each output. Training lays a weight out once a step
+// (TrainedWeight) and an activation once for all that read it (Operand), in a Precision; MatMulT, MatMul and MatTMul take matrices as they lie. KVLayer is a paged cache and AttentionPaged reads it; Attention is for packed sequences. Peaks and
 // facts of the machine are measured by Loops, ReadBuffer and ThisCPU.
 //
 // Promises. A result never depends on the number of threads, on the batch around a row, or on where
