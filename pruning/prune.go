@@ -34,11 +34,28 @@ type Options struct {
 // A cut that is impossible, and calibration data that do not fit the model, are errors; data that are too few for the
 // width is a warning in the report.
 func Prune(ctx context.Context, m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*model.Model, Report, error) {
+	for _, l := range m.Linears() {
+		if err := dense(l); err != nil {
+			return nil, Report{}, fmt.Errorf("pruning: %w", err)
+		}
+	}
+	pruned := m.Clone()
+	report, err := PruneBlocks(ctx, pruned, nil, calibration, o, onStep)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	pruned.Gather()
+	return pruned, report, nil
+}
+
+// PruneBlocks prunes m in place. With blocks, m is a skeleton whose layers they bring one at a time: what each has become is theirs to keep in Leave. The report says
+// nothing of layers that were finished before.
+func PruneBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, calibration []calibrate.Sequence, o Options, onStep func(Step)) (Report, error) {
 	p, err := newPass(m, calibration, o, onStep)
 	if err != nil {
-		return nil, Report{}, fmt.Errorf("pruning: %w", err)
+		return Report{}, fmt.Errorf("pruning: %w", err)
 	}
-	walk := calibrate.Options{ChunkTokens: o.ChunkTokens}
+	walk := calibrate.Options{ChunkTokens: o.ChunkTokens, Blocks: blocks}
 	if slices.ContainsFunc(p.keepHeads, func(k int) bool { return k > 0 }) {
 		walk.Sites = append(walk.Sites, model.SiteO)
 	}
@@ -46,13 +63,19 @@ func Prune(ctx context.Context, m *model.Model, calibration []calibrate.Sequence
 		walk.Sites = append(walk.Sites, model.SiteDown)
 	}
 	if len(walk.Sites) > 0 {
-		if err := calibrate.Walk(ctx, p.model, calibration, walk, p.visit); err != nil {
-			return nil, Report{}, fmt.Errorf("pruning: %w", err)
+		if err := calibrate.Walk(ctx, m, calibration, walk, p.visit); err != nil {
+			return Report{}, fmt.Errorf("pruning: %w", err)
 		}
 	}
-	p.model.Gather()
-	p.finish(p.model.Config)
-	return p.model, p.report, nil
+	p.finish(m.Config)
+	return p.report, nil
+}
+
+func dense(l model.LinearLayer) error {
+	if _, ok := l.Weight.(*model.Dense); !ok {
+		return fmt.Errorf("%s is %s, expected float32: prune before quantizing", l.Name, l.Weight.Format())
+	}
+	return nil
 }
 
 // pass is one run of Prune: the model as far as it is pruned, and the report as far as it is known.
@@ -69,11 +92,6 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 	if _, err := ParseMethod(string(o.Method)); err != nil {
 		return nil, err
 	}
-	for _, l := range m.Linears() {
-		if _, ok := l.Weight.(*model.Dense); !ok {
-			return nil, fmt.Errorf("%s is %s, expected float32: prune before quantizing", l.Name, l.Weight.Format())
-		}
-	}
 	if o.Damping < 0 || o.Step < 0 || o.Swaps < 0 || o.LocalSearch < -1 || o.Align < 0 {
 		return nil, fmt.Errorf("damping %g, step %d, swaps %d, local search %d, align %d: found a negative value",
 			o.Damping, o.Step, o.Swaps, o.LocalSearch, o.Align)
@@ -84,7 +102,7 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 	if o.Damping == 0 {
 		o.Damping = 0.01
 	}
-	p := &pass{Options: o, model: m.Clone(), onStep: onStep}
+	p := &pass{Options: o, model: m, onStep: onStep}
 	p.report = Report{Method: o.Method, Damping: o.Damping, Tokens: calibrate.Tokens(calibration)}
 	for i, l := range m.Layers {
 		neurons, err := o.MLP.kept(l.MLP, o.Align, fmt.Sprintf("layer %d's MLP neurons", i))
@@ -123,6 +141,13 @@ func (p *pass) warn(format string, args ...any) {
 
 // visit prunes the half of a layer whose last linear layer reads the site.
 func (p *pass) visit(s *calibrate.Stats) error {
+	for _, l := range p.model.Linears() {
+		if l.Layer == s.Layer {
+			if err := dense(l); err != nil {
+				return err
+			}
+		}
+	}
 	block := &p.model.Blocks[s.Layer]
 	part, keep, group, linear, swaps := MLP, p.keepMLP[s.Layer], 1, block.Down, 10
 	if s.Site == model.SiteO {

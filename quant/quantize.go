@@ -57,23 +57,47 @@ type Step struct {
 // With an automatic group size all layers get the largest of 128, 64, 32, 16 and 8 that divides the inputs of each; Report.Scheme
 // says which.
 func Quantize(ctx context.Context, m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*model.Model, Report, error) {
+	if o.Scheme.Bits != 0 {
+		for _, l := range m.Linears() {
+			if err := dense(l); err != nil {
+				return nil, Report{}, fmt.Errorf("quantization: %w", err)
+			}
+		}
+	}
+	q := m.Clone()
+	report, err := QuantizeBlocks(ctx, q, nil, calibration, o, onStep)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	q.Gather() // lets the memory of the float32 weights go
+	report.BytesBefore, report.BytesAfter = m.Bytes(), q.Bytes()
+	return q, report, nil
+}
+
+// QuantizeBlocks quantizes m in place. With blocks, m is a skeleton whose layers they bring one at a time: what each has become is theirs to keep in
+// Leave. The report says nothing of bytes, nor of layers that were finished before.
+func QuantizeBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, calibration []calibrate.Sequence, o Options, onStep func(Step)) (Report, error) {
 	p, err := newPass(m, calibration, o, onStep)
 	if err != nil {
-		return nil, Report{}, fmt.Errorf("quantization: %w", err)
+		return Report{}, fmt.Errorf("quantization: %w", err)
 	}
 	switch {
-	case o.Scheme.Bits == 0:
-	case len(calibration) == 0:
-		err = p.withoutCalibration(ctx)
+	case len(calibration) == 0 || o.Scheme.Bits == 0:
+		err = p.withoutCalibration(ctx, blocks)
 	default:
-		err = calibrate.Walk(ctx, p.model, calibration, calibrate.Options{ChunkTokens: o.ChunkTokens}, p.visit)
+		err = calibrate.Walk(ctx, m, calibration, calibrate.Options{ChunkTokens: o.ChunkTokens, Blocks: blocks}, p.visit)
 	}
 	if err != nil {
-		return nil, Report{}, fmt.Errorf("quantization: %w", err)
+		return Report{}, fmt.Errorf("quantization: %w", err)
 	}
-	p.model.Gather() // lets the memory of the float32 weights go
-	p.report.BytesAfter = p.model.Bytes()
-	return p.model, p.report, nil
+	return p.report, nil
+}
+
+func dense(l model.LinearLayer) error {
+	if _, ok := l.Weight.(*model.Dense); !ok {
+		return fmt.Errorf("%s is %s already, expected float32", l.Name, l.Weight.Format())
+	}
+	return nil
 }
 
 // pass is one run of Quantize: the model as far as it is quantized, and the report as far as it is known.
@@ -95,14 +119,6 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 	if o.Scheme.GPTQ && len(calibration) == 0 {
 		return nil, fmt.Errorf("%s needs calibration sequences, found none", o.Scheme)
 	}
-	linears := m.Linears()
-	if o.Scheme.Bits != 0 {
-		for _, l := range linears {
-			if _, ok := l.Weight.(*model.Dense); !ok {
-				return nil, fmt.Errorf("%s is %s already, expected float32", l.Name, l.Weight.Format())
-			}
-		}
-	}
 	if o.Scheme.Bits == 4 {
 		group, err := o.Scheme.groupFor(m)
 		if err != nil {
@@ -116,17 +132,34 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 	if o.Block == 0 {
 		o.Block = 128
 	}
-	return &pass{Options: o, model: m.Clone(), onStep: onStep, total: len(linears),
-		report: Report{Scheme: o.Scheme, Tokens: calibrate.Tokens(calibration), BytesBefore: m.Bytes()}}, nil
+	return &pass{Options: o, model: m, onStep: onStep, total: len(m.Linears()),
+		report: Report{Scheme: o.Scheme, Tokens: calibrate.Tokens(calibration)}}, nil
 }
 
-func (p *pass) withoutCalibration(ctx context.Context) error {
-	for _, l := range p.model.Linears() {
-		if err := ctx.Err(); err != nil {
-			return err
+func (p *pass) withoutCalibration(ctx context.Context, blocks calibrate.Blocks) error {
+	for layer := range p.model.Blocks {
+		finished := false
+		if blocks != nil {
+			var err error
+			if finished, err = blocks.Load(layer); err != nil {
+				return err
+			}
 		}
-		if err := p.quantize(l, nil); err != nil {
-			return err
+		for _, l := range p.model.Linears() {
+			if l.Layer != layer || finished || p.Scheme.Bits == 0 {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := p.quantize(l, nil); err != nil {
+				return err
+			}
+		}
+		if blocks != nil {
+			if err := blocks.Leave(layer); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -163,6 +196,9 @@ func (p *pass) visit(s *calibrate.Stats) error {
 
 // quantize replaces one linear layer's weight. input is nil where nothing was measured.
 func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
+	if err := dense(l); err != nil {
+		return err
+	}
 	w, group := l.Weight.Float32(), l.In
 	if p.Scheme.Bits == 4 {
 		group = p.Scheme.Group

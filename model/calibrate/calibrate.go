@@ -7,6 +7,8 @@
 // them: the walk then goes on through the changed model, so that later layers are calibrated on what they will really
 // see (OSSCAR's and GPTQ's sequential order: q, k, v, then o, then gate and up, then down, then the next layer).
 //
+// With Options.Blocks a model need not be in memory: its layers come one at a time and may go again when the walk has left them.
+//
 // Promises: the statistics are those of exactly the given tokens (sequences are packed, there is no padding to leak
 // in), attention's output is seen before o_proj, and the same sequences give the same bits whatever the number of
 // threads. Products are float32 over blocks of at most blockRows tokens; sums over blocks are float64.
@@ -50,7 +52,25 @@ type Visitor func(*Stats) error
 type Options struct {
 	Sites       []model.Site // the sites that the visitor wants to see; none means all four
 	ChunkTokens int          // whole sequences run together up to this many tokens; 0 means 2048
+	Blocks      Blocks       // of a model that is not in memory; nil for one that is
 }
+
+// Blocks brings the layers of a model into memory one at a time, and its embeddings.
+type Blocks interface {
+	// Embed writes the embeddings of tokens to x [tokens, hidden].
+	Embed(x []float32, tokens []int32) error
+	// Load brings a layer into the model, in ascending order. A finished one is not visited, but run.
+	Load(layer int) (finished bool, err error)
+	// Leave is called when the walk needs the layer no more, all that the visitor did to it included.
+	Leave(layer int) error
+}
+
+// inMemory is a model that is there as a whole.
+type inMemory struct{ m *model.Model }
+
+func (b inMemory) Embed(x []float32, tokens []int32) error { b.m.Embed(x, tokens); return nil }
+func (inMemory) Load(int) (bool, error)                    { return false, nil }
+func (inMemory) Leave(int) error                           { return nil }
 
 // blockRows bounds the number of products that are summed in float32 before the sum goes to float64.
 const blockRows = 256
@@ -63,29 +83,50 @@ func Walk(ctx context.Context, m *model.Model, sequences []Sequence, o Options, 
 	if err != nil {
 		return err
 	}
+	blocks := o.Blocks
+	if blocks == nil {
+		blocks = inMemory{m}
+	}
 	w := walk{model: m, batches: batches}
-	w.embed()
-	halves := [][]model.Site{{model.SiteQKV, model.SiteO}, {model.SiteGateUp, model.SiteDown}}
+	if err := w.embed(blocks); err != nil {
+		return err
+	}
 	for layer := range m.Blocks {
-		for half, sites := range halves {
-			for _, site := range sites {
-				if len(o.Sites) > 0 && !slices.Contains(o.Sites, site) {
-					continue
-				}
-				stats, err := w.gather(ctx, layer, half, site)
-				if err != nil {
-					return err
-				}
-				if err := visit(stats); err != nil {
-					return err
-				}
+		finished, err := blocks.Load(layer)
+		if err != nil {
+			return err
+		}
+		if err := w.layer(ctx, layer, finished, o.Sites, visit); err != nil {
+			return err
+		}
+		if err := blocks.Leave(layer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layer shows the wanted sites of a layer, unless it is finished, and moves the streams through it.
+func (w *walk) layer(ctx context.Context, layer int, finished bool, wanted []model.Site, visit Visitor) error {
+	halves := [][]model.Site{{model.SiteQKV, model.SiteO}, {model.SiteGateUp, model.SiteDown}}
+	for half, sites := range halves {
+		for _, site := range sites {
+			if finished || len(wanted) > 0 && !slices.Contains(wanted, site) {
+				continue
 			}
-			if layer == len(m.Blocks)-1 && half == len(halves)-1 {
-				break // nobody looks at what leaves the last layer
-			}
-			if err := w.advance(ctx, layer, half); err != nil {
+			stats, err := w.gather(ctx, layer, half, site)
+			if err != nil {
 				return err
 			}
+			if err := visit(stats); err != nil {
+				return err
+			}
+		}
+		if layer == len(w.model.Blocks)-1 && half == len(halves)-1 {
+			break // nobody looks at what leaves the last layer
+		}
+		if err := w.advance(ctx, layer, half); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -139,15 +180,18 @@ func pack(m *model.Model, sequences []Sequence, chunk int) ([]model.Batch, error
 	return batches, nil
 }
 
-func (w *walk) embed() {
+func (w *walk) embed(blocks Blocks) error {
 	most := 0
 	for _, b := range w.batches {
 		x := make([]float32, len(b.Tokens)*w.model.Hidden)
-		w.model.Embed(x, b.Tokens)
+		if err := blocks.Embed(x, b.Tokens); err != nil {
+			return err
+		}
 		w.streams = append(w.streams, x)
 		most = max(most, len(x))
 	}
 	w.scratch = make([]float32, most)
+	return nil
 }
 
 // run moves one batch's stream x through half a layer: 0 is attention, 1 is the MLP.
