@@ -17,6 +17,13 @@ func (p Precision) String() string {
 	return "float32"
 }
 
+// Round rounds x to what the precision holds, to nearest even.
+func (p Precision) Round(x []float32) {
+	if p == BFloat16 {
+		active.Load().gemm.roundFloats(x)
+	}
+}
+
 func (p Precision) panels(g *gemmKernels) *panelKernels {
 	if p == BFloat16 {
 		return &g.bfloat16

@@ -38,6 +38,11 @@ func TestRoundBFloat16(t *testing.T) {
 			if got[n] != 7 || got[n+1] != 0 {
 				t.Fatalf("rounding %d numbers writes behind them", n)
 			}
+			inPlace, same := append([]float32(nil), x...), append([]float32(nil), x...)
+			BFloat16.Round(inPlace)
+			Float32.Round(same)
+			equalBits(t, "rounded in place", inPlace, roundedTwin(x))
+			equalBits(t, "not rounded", same, x)
 			for i, want := range roundedTwin(x) {
 				if got := math.Float32frombits(uint32(got[i]) << 16); math.Float32bits(got) != math.Float32bits(want) {
 					t.Fatalf("%v (%#x) rounds to %v, want %v", x[i], math.Float32bits(x[i]), got, want)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 )
@@ -23,8 +24,9 @@ type Options struct {
 	Swaps       int // units that a round of local search swaps at first; 0 is 10 neurons or 5 KV groups
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
-	Seed        uint64 // of the random method
-	ChunkTokens int    // calibration tokens that run together; 0 is the default of package calibrate
+	Precision   kernels.Precision // that new weights are rounded to: of the file that they will lie in
+	Seed        uint64            // of the random method
+	ChunkTokens int               // calibration tokens that run together; 0 is the default of package calibrate
 }
 
 // Prune returns a smaller model. m, whose weights must all be float32, is not touched. The calibration sequences are
@@ -175,6 +177,7 @@ func (p *pass) visit(s *calibrate.Stats) error {
 	if c.weight != nil {
 		r.Updated = Error{q.relativeError(c.weight, q.h), q.relativeError(c.weight, q.raw)}
 		next = updatedColumns(linear, channels, c.weight)
+		p.Precision.Round(next.Weight.Float32())
 	}
 	if part == MLP {
 		sliceMLP(p.model, s.Layer, c.kept, next)

@@ -163,7 +163,7 @@ func TestListings(t *testing.T) {
 func TestQuantizedReload(t *testing.T) {
 	ref := theReference(t)
 	dirs := artifactDirs(t, openLab(t, ref.home), func(recipe string) bool { return recipe == "train teacher" })
-	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", loadOptions)
+	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", quant.LoadOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestQuantizedReload(t *testing.T) {
 		if err := checkpoint.Save(dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 			t.Fatal(err)
 		}
-		read, err := checkpoint.LoadModel(os.DirFS(dir), ".", loadOptions)
+		read, err := checkpoint.LoadModel(os.DirFS(dir), ".", quant.LoadOptions())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func (m *artifactModel) load() (*model.Model, error) {
 	if m.loaded != nil {
 		return m.loaded, nil
 	}
-	loaded, err := checkpoint.LoadModel(m.folder, ".", loadOptions)
+	loaded, err := checkpoint.LoadModel(m.folder, ".", quant.LoadOptions())
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.name, err)
 	}
@@ -52,19 +52,6 @@ func (m *artifactModel) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loaded = nil
-}
-
-// loadOptions make quantized weights multiply in their own format.
-var loadOptions = checkpoint.LoadOptions{
-	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
-		return quant.NewInt8(q, scale, out, in)
-	},
-	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error) {
-		if int8Activations {
-			return quant.NewInt4A8(q, scale, out, in, group)
-		}
-		return quant.NewInt4(q, scale, out, in, group)
-	},
 }
 
 // saveModel writes a model as an artifact's content: float weights in bfloat16, as a checkpoint is shipped, and quantized ones in their format.

@@ -1,0 +1,264 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slimlab/model"
+)
+
+// Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole: one file for each layer and one for what surrounds the layers. Each
+// file is read again and compared before it counts. The Writer works in a folder beside the one that it was asked for, named with ".partial" at the end, and Close gives that the
+// final name; a Writer with the same recipe finds the files of one that did not come so far.
+type Writer struct {
+	dir, partial string
+	config       model.Config // its widths become those of the layers that are written
+	dtype        DType
+	schemes      []scheme // of the linear layers, in their order
+}
+
+// recipeFile says in a partial folder what its files were made of and how.
+const recipeFile = "slimlab-recipe.json"
+
+// NewWriter begins, or goes on with, the folder dir, which must not exist or be empty. recipe names all that the layers' content depends on: their source, method and options. c is the
+// shape before the layers change it; dtype is that of the float tensors.
+func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
+	c.Layers = slices.Clone(c.Layers)
+	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, schemes: make([]scheme, len(c.Layers)*linearsPerLayer)}
+	w.partial = w.dir + ".partial"
+	if err := w.begin(recipe); err != nil {
+		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+const linearsPerLayer = 7
+
+func (w *Writer) begin(recipe string) error {
+	if entries, err := os.ReadDir(w.dir); err == nil && len(entries) > 0 {
+		return errors.New("the folder is not empty, expected a new one")
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(w.partial, recipeFile))
+	var found string
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(w.partial, 0o755); err != nil {
+			return err
+		}
+		return writeJSON(filepath.Join(w.partial, recipeFile), recipe)
+	case err != nil:
+		return err
+	}
+	if err := json.Unmarshal(data, &found); err != nil || found != recipe {
+		return fmt.Errorf("%s holds the unfinished work of another command; finish that, or remove the folder", w.partial)
+	}
+	return nil
+}
+
+// Folder is where files that belong to the checkpoint, such as a tokenizer's, may be put before Close.
+func (w *Writer) Folder() string { return w.partial }
+
+// shard is the name of file n: 0 is what surrounds the layers, n+1 is layer n.
+func (w *Writer) shard(n int) string {
+	return fmt.Sprintf("model-%05d-of-%05d.safetensors", n+1, len(w.config.Layers)+1)
+}
+
+// Finished reports whether a layer was written, by this Writer or one before.
+func (w *Writer) Finished(layer int) bool {
+	_, err := os.Stat(filepath.Join(w.partial, w.shard(layer+1)))
+	return err == nil
+}
+
+// Block writes a layer of m.
+func (w *Writer) Block(m *model.Model, layer int) error {
+	prefix := fmt.Sprintf("model.layers.%d.", layer)
+	var tensors []Tensor
+	for _, p := range m.Tensors() {
+		if strings.HasPrefix(p.Name, prefix) {
+			tensors = append(tensors, Tensor{p.Name, w.dtype, p.Shape, func() any { return p.Data }})
+		}
+	}
+	for i, l := range m.Linears() {
+		if l.Layer != layer {
+			continue
+		}
+		if err := checkShape(l); err != nil {
+			return err
+		}
+		packed, s, err := quantized(l.Name, l.Weight)
+		if err != nil {
+			return err
+		}
+		w.schemes[i] = s
+		tensors = append(tensors, packed...)
+	}
+	w.config.Layers[layer] = m.Layers[layer]
+	if err := w.saveConfig(); err != nil { // first: a file that is there is finished
+		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	}
+	return w.write(layer+1, tensors)
+}
+
+// saveConfig writes config.json as far as the layers are known: layers to come look as they were, and dense.
+func (w *Writer) saveConfig() error {
+	config, err := newConfigFile(w.config, w.dtype)
+	if err != nil {
+		return err
+	}
+	// The names of linear layers alone are wanted: they follow from the shape.
+	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
+	layers := make([]string, 0, len(w.schemes)+1)
+	for _, l := range skeleton.Linears() {
+		layers = append(layers, l.Name)
+	}
+	config.Quantization = newQuantizationConfig(append(layers, "lm_head"), append(slices.Clone(w.schemes), scheme{}))
+	return writeJSON(filepath.Join(w.partial, "config.json"), config)
+}
+
+func checkShape(l model.LinearLayer) error {
+	if l.Weight == nil {
+		return fmt.Errorf("%s is not set, expected a weight [%d, %d]", l.Name, l.Out, l.In)
+	}
+	if out, in := l.Weight.Shape(); out != l.Out || in != l.In {
+		return fmt.Errorf("%s is [%d, %d], expected [%d, %d]", l.Name, out, in, l.Out, l.In)
+	}
+	return nil
+}
+
+// Rest writes what surrounds the layers: embedding, final norm, and an untied head.
+func (w *Writer) Rest(tensors []Tensor) error { return w.write(0, tensors) }
+
+func (w *Writer) write(n int, tensors []Tensor) error {
+	name := filepath.Join(w.partial, w.shard(n))
+	if err := WriteSafetensors(name, tensors); err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	}
+	if err := verify(name, tensors); err != nil {
+		err = errors.Join(err, os.Remove(name))
+		return fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.dir, filepath.Base(name), err)
+	}
+	return nil
+}
+
+// verify reads a safetensors file again and compares every tensor with what was to be written.
+func verify(name string, tensors []Tensor) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	s, err := OpenSafetensors(f, info.Size())
+	if err != nil {
+		return err
+	}
+	if len(s.Tensors) != len(tensors) {
+		return fmt.Errorf("found %d tensors, expected %d", len(s.Tensors), len(tensors))
+	}
+	for _, t := range tensors {
+		found, ok := s.Tensor(t.Name)
+		if !ok || found.DType != t.DType || !slices.Equal(found.Shape, t.Shape) {
+			return fmt.Errorf("tensor %q: found %s %d, expected %s %d", t.Name, found.DType, found.Shape, t.DType, t.Shape)
+		}
+		c := &comparison{with: io.NewSectionReader(f, s.data+found.start, found.Bytes())}
+		if err := writeData(c, t); err != nil {
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+// comparison is a writer that fails where it is given other bytes than a reader has.
+type comparison struct {
+	with   io.Reader
+	buffer []byte
+	at     int64
+}
+
+func (c *comparison) Write(b []byte) (int, error) {
+	if cap(c.buffer) < len(b) {
+		c.buffer = make([]byte, len(b))
+	}
+	found := c.buffer[:len(b)]
+	if _, err := io.ReadFull(c.with, found); err != nil {
+		return 0, err
+	}
+	if !bytes.Equal(found, b) {
+		return 0, fmt.Errorf("other bytes from byte %d to %d", c.at, c.at+int64(len(b)))
+	}
+	c.at += int64(len(b))
+	return len(b), nil
+}
+
+// Close writes the index and config.json and gives the folder its name. All layers and the rest must have been written.
+func (w *Writer) Close() error {
+	if err := w.close(); err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	}
+	return nil
+}
+
+func (w *Writer) close() error {
+	index := shardIndex{WeightMap: map[string]string{}}
+	for n := range len(w.config.Layers) + 1 {
+		infos, err := shardTensors(filepath.Join(w.partial, w.shard(n)))
+		if err != nil {
+			return err
+		}
+		for _, t := range infos {
+			index.WeightMap[t.Name] = w.shard(n)
+			index.Metadata.TotalSize += t.Bytes()
+		}
+	}
+	if err := writeJSON(filepath.Join(w.partial, "model.safetensors.index.json"), index); err != nil {
+		return err
+	}
+	if err := w.saveConfig(); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(w.partial, recipeFile)); err != nil {
+		return err
+	}
+	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
+		return err
+	}
+	return os.Rename(w.partial, w.dir)
+}
+
+// shardIndex is model.safetensors.index.json.
+type shardIndex struct {
+	Metadata struct {
+		TotalSize int64 `json:"total_size"`
+	} `json:"metadata"`
+	WeightMap map[string]string `json:"weight_map"`
+}
+
+func shardTensors(name string) ([]TensorInfo, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSafetensors(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return s.Tensors, nil
+}
