@@ -67,6 +67,31 @@ func Skeleton(c Config) (*Model, error) {
 	return m, nil
 }
 
+// Frame allocates a model whose layers come and go: it has a final norm, but no embedding and no head, and its layers have norms only. See Place.
+func Frame(c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m := shell(c)
+	m.FinalNorm = make([]float32, m.Hidden)
+	for i := range m.Blocks {
+		m.Place(i)
+		for _, l := range m.BlockLinears(i) {
+			l.Bias = nil
+		}
+	}
+	m.unitNorms()
+	return m, nil
+}
+
+// Place begins a layer anew: zero biases and norms in memory of its own, and no weights.
+func (m *Model) Place(layer int) {
+	m.Blocks[layer] = Block{}
+	for _, s := range m.blockSlots(layer) {
+		*s.data = make([]float32, s.len())
+	}
+}
+
 // shell is a model of shape c without any memory.
 func shell(c Config) *Model {
 	c.Layers = slices.Clone(c.Layers)

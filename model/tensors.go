@@ -27,14 +27,21 @@ var (
 func (m *Model) Linears() []LinearLayer {
 	var list []LinearLayer
 	for i := range m.Blocks {
-		b, c := &m.Blocks[i], m.Layers[i]
-		q, kv := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
-		outs := [...]int{q, kv, kv, m.Hidden, c.MLP, c.MLP, m.Hidden}
-		ins := [...]int{m.Hidden, m.Hidden, m.Hidden, q, m.Hidden, m.Hidden, c.MLP}
-		for j, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
-			name := fmt.Sprintf("model.layers.%d.%s", i, linearNames[j])
-			list = append(list, LinearLayer{name, i, linearSites[j], outs[j], ins[j], l})
-		}
+		list = append(list, m.BlockLinears(i)...)
+	}
+	return list
+}
+
+// BlockLinears lists the linear layers of one layer.
+func (m *Model) BlockLinears(layer int) []LinearLayer {
+	b, c := &m.Blocks[layer], m.Layers[layer]
+	q, kv := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
+	outs := [...]int{q, kv, kv, m.Hidden, c.MLP, c.MLP, m.Hidden}
+	ins := [...]int{m.Hidden, m.Hidden, m.Hidden, q, m.Hidden, m.Hidden, c.MLP}
+	list := make([]LinearLayer, 0, len(linearNames))
+	for j, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
+		name := fmt.Sprintf("model.layers.%d.%s", layer, linearNames[j])
+		list = append(list, LinearLayer{name, layer, linearSites[j], outs[j], ins[j], l})
 	}
 	return list
 }
@@ -42,7 +49,13 @@ func (m *Model) Linears() []LinearLayer {
 // Tensors lists the model's float32 tensors in a fixed order, Hugging Face's names: the embedding, the norms, the biases, and those linear
 // weights that are Dense. A tied head is not listed again.
 func (m *Model) Tensors() []Parameter {
-	slots := m.slots()
+	return parameters(m.slots())
+}
+
+// BlockTensors lists those of Tensors that belong to one layer.
+func (m *Model) BlockTensors(layer int) []Parameter { return parameters(m.blockSlots(layer)) }
+
+func parameters(slots []slot) []Parameter {
 	list := make([]Parameter, len(slots))
 	for i, s := range slots {
 		list[i] = Parameter{s.name, s.shape, *s.data}
@@ -147,31 +160,35 @@ func (m *Model) slots() []slot {
 	if !m.embedsByHead() {
 		list = append(list, slot{"model.embed_tokens.weight", []int{m.Vocab, m.Hidden}, &m.Embedding})
 	}
-	weight := func(name string, w Weight) {
-		if d, ok := w.(*Dense); ok {
-			list = append(list, slot{name, []int{d.Out, d.In}, &d.Data})
-		}
-	}
-	linears := m.Linears()
 	for i := range m.Blocks {
-		b := &m.Blocks[i]
-		prefix := fmt.Sprintf("model.layers.%d.", i)
-		for _, l := range linears[i*len(linearNames) : (i+1)*len(linearNames)] {
-			switch l.Linear {
-			case &b.Q:
-				list = append(list, slot{prefix + "input_layernorm.weight", []int{m.Hidden}, &b.AttentionNorm})
-			case &b.Gate:
-				list = append(list, slot{prefix + "post_attention_layernorm.weight", []int{m.Hidden}, &b.MLPNorm})
-			}
-			weight(l.Name+".weight", l.Weight)
-			if m.QKVBias && l.Site == SiteQKV {
-				list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
-			}
-		}
+		list = append(list, m.blockSlots(i)...)
 	}
 	list = append(list, slot{"model.norm.weight", []int{m.Hidden}, &m.FinalNorm})
-	if !m.headIsEmbedding() {
-		weight("lm_head.weight", m.Head)
+	if d, ok := m.Head.(*Dense); ok && !m.headIsEmbedding() {
+		list = append(list, d.slot("lm_head.weight"))
 	}
 	return list
 }
+
+// blockSlots lists the places of a layer.
+func (m *Model) blockSlots(layer int) []slot {
+	var list []slot
+	b, prefix := &m.Blocks[layer], fmt.Sprintf("model.layers.%d.", layer)
+	for _, l := range m.BlockLinears(layer) {
+		switch l.Linear {
+		case &b.Q:
+			list = append(list, slot{prefix + "input_layernorm.weight", []int{m.Hidden}, &b.AttentionNorm})
+		case &b.Gate:
+			list = append(list, slot{prefix + "post_attention_layernorm.weight", []int{m.Hidden}, &b.MLPNorm})
+		}
+		if d, ok := l.Weight.(*Dense); ok {
+			list = append(list, d.slot(l.Name+".weight"))
+		}
+		if m.QKVBias && l.Site == SiteQKV {
+			list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
+		}
+	}
+	return list
+}
+
+func (d *Dense) slot(name string) slot { return slot{name, []int{d.Out, d.In}, &d.Data} }

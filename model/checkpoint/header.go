@@ -37,12 +37,12 @@ func (d DType) size() int64 {
 	return 0
 }
 
-// TensorInfo is an entry of a safetensors header.
+// TensorInfo describes a tensor in a file.
 type TensorInfo struct {
 	Name       string
 	DType      DType
 	Shape      []int
-	start, end int64 // bytes from the end of the header
+	start, end int64 // bytes from where the tensors begin; both 0 for a tensor that is in no file yet
 }
 
 // Elements is the product of the shape.
@@ -55,7 +55,12 @@ func (t TensorInfo) Elements() int {
 }
 
 // Bytes is what the tensor takes in the file.
-func (t TensorInfo) Bytes() int64 { return int64(t.Elements()) * t.DType.size() }
+func (t TensorInfo) Bytes() int64 {
+	if t.end > t.start {
+		return t.end - t.start
+	}
+	return int64(t.Elements()) * t.DType.size()
+}
 
 // parseHeader reads a safetensors header and checks it against the number of bytes that follow it.
 func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map[string]string, err error) {

@@ -1,13 +1,9 @@
 package checkpoint
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -23,32 +19,55 @@ type LoadOptions struct {
 	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error)
 }
 
-// Load reads a model and its tokenizer, nil where the folder has none, from a Hugging Face folder.
-func Load(dir string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
-	m, t, err := LoadFS(os.DirFS(dir), ".", o)
+// Load reads a model and its tokenizer, nil where there is none: Open, Model and Tokenizer.
+func Load(name string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
+	m, t, err := LoadFS(os.DirFS(name), ".", o)
 	if err != nil {
-		return nil, nil, fmt.Errorf("checkpoint %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}
 	return m, t, nil
 }
 
-// LoadFS is Load from a file system, such as an embedded one. Its files must be readable at any offset.
+// LoadFS is Load from a folder of a file system.
 func LoadFS(fsys fs.FS, dir string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
-	m, err := LoadModel(fsys, dir, o)
+	c, err := OpenFS(fsys, dir, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := tokenizer.LoadFS(fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil, nil
+	defer c.Close()
+	m, err := c.Model()
+	if err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		err = checkTokenizer(t, m.Vocab)
-	}
+	t, err := c.Tokenizer()
 	if err != nil {
 		return nil, nil, err
 	}
 	return m, t, nil
+}
+
+// LoadModel reads the model alone.
+func LoadModel(fsys fs.FS, dir string, o LoadOptions) (*model.Model, error) {
+	c, err := OpenFS(fsys, dir, o)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Model()
+}
+
+// StoredBytes is what the tensors of a checkpoint take in its files, headers left out.
+func StoredBytes(fsys fs.FS, dir string) (int64, error) {
+	s, err := openShards(fsys, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	var n int64
+	for _, t := range s.tensors() {
+		n += t.Bytes()
+	}
+	return n, nil
 }
 
 // checkTokenizer reports a tokenizer whose ids have no embedding.
@@ -60,160 +79,9 @@ func checkTokenizer(t *tokenizer.Tokenizer, vocab int) error {
 	return nil
 }
 
-// LoadModel reads the model alone.
-func LoadModel(fsys fs.FS, dir string, o LoadOptions) (*model.Model, error) {
-	c, q, err := readConfig(fsys, dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := openShards(fsys, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	l := loader{c, q, s, o}
-	want, err := l.expected()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.check(want); err != nil {
-		return nil, err
-	}
-	return l.load()
-}
-
-// StoredBytes is what the tensors of a checkpoint take in its files, headers left out.
-func StoredBytes(fsys fs.FS, dir string) (int64, error) {
-	s, err := openShards(fsys, dir)
-	if err != nil {
-		return 0, err
-	}
-	defer s.close()
-	var n int64
-	for _, name := range s.names() {
-		t, _ := s.tensor(name)
-		n += t.Bytes()
-	}
-	return n, nil
-}
-
-// shards are the safetensors files of a folder as one.
-type shards struct {
-	files []*Safetensors
-	in    map[string]*Safetensors // by tensor name
-	close func()
-}
-
-func (s *shards) tensor(name string) (TensorInfo, bool) {
-	f := s.in[name]
-	if f == nil {
-		return TensorInfo{}, false
-	}
-	return f.Tensor(name)
-}
-
-func (s *shards) names() []string {
-	list := make([]string, 0, len(s.in))
-	for name := range s.in {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
-}
-
-// openShards opens model.safetensors, or the files that model.safetensors.index.json names.
-func openShards(fsys fs.FS, dir string) (*shards, error) {
-	names := []string{"model.safetensors"}
-	if _, err := fs.Stat(fsys, path.Join(dir, names[0])); errors.Is(err, fs.ErrNotExist) {
-		const index = "model.safetensors.index.json"
-		data, err := fs.ReadFile(fsys, path.Join(dir, index))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("found neither %s nor %s: %w", names[0], index, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if names, err = indexed(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", index, err)
-		}
-	}
-	s := &shards{in: map[string]*Safetensors{}}
-	var open []fs.File
-	s.close = func() {
-		for _, f := range open {
-			f.Close() // read only: nothing to lose
-		}
-	}
-	for _, name := range names {
-		f, err := fsys.Open(path.Join(dir, name))
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		open = append(open, f)
-		if err := s.add(f); err != nil {
-			s.close()
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return s, nil
-}
-
-// indexed returns the file names of an index, sorted.
-func indexed(data []byte) ([]string, error) {
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, err
-	}
-	var names []string
-	for tensor, name := range index.WeightMap {
-		if name != path.Base(name) || !fs.ValidPath(name) {
-			return nil, fmt.Errorf("weight_map %q: %q is not the name of a file beside the index", tensor, name)
-		}
-		names = append(names, name)
-	}
-	if len(names) == 0 {
-		return nil, errors.New("weight_map names no files")
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-func (s *shards) add(f fs.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	r, ok := f.(io.ReaderAt)
-	if !ok {
-		return fmt.Errorf("the file system gives %T, which cannot be read at an offset", f)
-	}
-	file, err := OpenSafetensors(r, info.Size())
-	if err != nil {
-		return err
-	}
-	s.files = append(s.files, file)
-	for _, t := range file.Tensors {
-		if s.in[t.Name] != nil {
-			return fmt.Errorf("tensor %q is also in another file", t.Name)
-		}
-		s.in[t.Name] = file
-	}
-	return nil
-}
-
-// loader joins a config and the files.
-type loader struct {
-	model.Config
-	quantization *quantization
-	files        *shards
-	options      LoadOptions
-}
-
 const (
 	embeddingName = "model.embed_tokens.weight"
+	finalNormName = "model.norm.weight"
 	headName      = "lm_head.weight"
 )
 
@@ -223,67 +91,65 @@ type expectation struct {
 	shape []int
 }
 
+// linear is a linear layer that the config asks for.
+type linear struct {
+	name    string // "model.layers.0.self_attn.q_proj"
+	out, in int
+	bias    bool
+}
+
+// blockLinears lists the linear layers of a layer.
+func (c *Checkpoint) blockLinears(layer int) []linear {
+	m, l := &c.config, c.config.Layers[layer]
+	q, kv := l.Heads*m.HeadDim, l.KVHeads*m.HeadDim
+	list := []linear{
+		{"self_attn.q_proj", q, m.Hidden, m.QKVBias}, {"self_attn.k_proj", kv, m.Hidden, m.QKVBias}, {"self_attn.v_proj", kv, m.Hidden, m.QKVBias},
+		{"self_attn.o_proj", m.Hidden, q, false},
+		{"mlp.gate_proj", l.MLP, m.Hidden, false}, {"mlp.up_proj", l.MLP, m.Hidden, false}, {"mlp.down_proj", m.Hidden, l.MLP, false},
+	}
+	for i := range list {
+		list[i].name = fmt.Sprintf("model.layers.%d.%s", layer, list[i].name)
+	}
+	return list
+}
+
+// linears lists all linear layers, an untied head last.
+func (c *Checkpoint) linears() []linear {
+	var list []linear
+	for i := range c.config.Layers {
+		list = append(list, c.blockLinears(i)...)
+	}
+	if !c.config.TiedHead {
+		list = append(list, linear{"lm_head", c.config.Vocab, c.config.Hidden, false})
+	}
+	return list
+}
+
 // expected lists the tensors that the config asks for. It takes no memory for weights.
-func (l *loader) expected() ([]expectation, error) {
-	var list []expectation
-	add := func(name string, shape ...int) { list = append(list, expectation{name, shape}) }
-	add(l.stored(embeddingName), l.Vocab, l.Hidden)
-	add("model.norm.weight", l.Hidden)
-	linear := func(name string, out, in int) error {
-		s := l.quantization.of(name)
-		switch s.bits {
-		case 8:
-			add(name+".weight", out, in)
-			add(name+".weight_scale", out, 1)
-		case 4:
-			if s.group == 0 {
-				s.group = in
-			}
-			if in%s.group != 0 {
-				return fmt.Errorf("%s: group size %d does not divide its %d inputs", name, s.group, in)
-			}
-			add(name+".weight_packed", out, packedWords(in))
-			add(name+".weight_scale", out, in/s.group)
-			add(name+".weight_shape", 2)
-		default:
-			add(name+".weight", out, in)
-		}
-		return nil
-	}
-	for i, c := range l.Layers {
+func (c *Checkpoint) expected() ([]expectation, error) {
+	hidden := c.config.Hidden
+	list := []expectation{{c.stored(embeddingName), []int{c.config.Vocab, hidden}}, {finalNormName, []int{hidden}}}
+	for i := range c.config.Layers {
 		prefix := fmt.Sprintf("model.layers.%d.", i)
-		add(prefix+"input_layernorm.weight", l.Hidden)
-		add(prefix+"post_attention_layernorm.weight", l.Hidden)
-		q, kv := c.Heads*l.HeadDim, c.KVHeads*l.HeadDim
-		for _, w := range []struct {
-			name    string
-			out, in int
-			bias    bool
-		}{
-			{"self_attn.q_proj", q, l.Hidden, l.QKVBias}, {"self_attn.k_proj", kv, l.Hidden, l.QKVBias}, {"self_attn.v_proj", kv, l.Hidden, l.QKVBias},
-			{"self_attn.o_proj", l.Hidden, q, false},
-			{"mlp.gate_proj", c.MLP, l.Hidden, false}, {"mlp.up_proj", c.MLP, l.Hidden, false}, {"mlp.down_proj", l.Hidden, c.MLP, false},
-		} {
-			if err := linear(prefix+w.name, w.out, w.in); err != nil {
-				return nil, err
-			}
-			if w.bias {
-				add(prefix+w.name+".bias", w.out)
-			}
-		}
+		list = append(list, expectation{prefix + "input_layernorm.weight", []int{hidden}}, expectation{prefix + "post_attention_layernorm.weight", []int{hidden}})
 	}
-	if !l.TiedHead {
-		if err := linear("lm_head", l.Vocab, l.Hidden); err != nil {
-			return nil, err
+	for _, l := range c.linears() {
+		tensors, err := c.quantization.of(l.name).expected(l.name, l.out, l.in)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.name, err)
+		}
+		list = append(list, tensors...)
+		if l.bias {
+			list = append(list, expectation{l.name + ".bias", []int{l.out}})
 		}
 	}
 	return list, nil
 }
 
 // stored returns the name under which a tensor lies in the file: a tied embedding may have been stored as the head.
-func (l *loader) stored(name string) string {
-	if _, ok := l.files.tensor(embeddingName); name == embeddingName && !ok && l.TiedHead {
-		if _, ok := l.files.tensor(headName); ok {
+func (c *Checkpoint) stored(name string) string {
+	if _, ok := c.files.tensor(embeddingName); name == embeddingName && !ok && c.config.TiedHead {
+		if _, ok := c.files.tensor(headName); ok {
 			return headName
 		}
 	}
@@ -291,11 +157,15 @@ func (l *loader) stored(name string) string {
 }
 
 // check compares what the config asks for with what the files hold, before any weight is read.
-func (l *loader) check(want []expectation) error {
+func (c *Checkpoint) check() error {
+	want, err := c.expected()
+	if err != nil {
+		return err
+	}
 	known := map[string]bool{}
 	for _, e := range want {
 		known[e.name] = true
-		t, ok := l.files.tensor(e.name)
+		t, ok := c.files.tensor(e.name)
 		if !ok {
 			return fmt.Errorf("tensor %q is missing, expected shape %d", e.name, e.shape)
 		}
@@ -303,130 +173,17 @@ func (l *loader) check(want []expectation) error {
 			return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", e.name, t.Shape, e.shape)
 		}
 	}
-	for _, name := range l.files.names() {
+	for _, t := range c.files.tensors() {
 		switch {
-		case known[name]:
-		case strings.HasSuffix(name, ".rotary_emb.inv_freq"): // early Llama files store what follows from rope_theta
-		case name == headName && l.TiedHead:
-			if err := l.checkTied(); err != nil {
-				return err
+		case known[t.Name]:
+		case strings.HasSuffix(t.Name, ".rotary_emb.inv_freq"): // early Llama files store what follows from rope_theta
+		case t.Name == headName && c.config.TiedHead:
+			if want := []int{c.config.Vocab, c.config.Hidden}; !slices.Equal(t.Shape, want) {
+				return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", headName, t.Shape, want)
 			}
 		default:
-			t, _ := l.files.tensor(name)
-			return fmt.Errorf("tensor %q, shape %d, has no place in the model that config.json says", name, t.Shape)
+			return fmt.Errorf("tensor %q, shape %d, has no place in the model that config.json says", t.Name, t.Shape)
 		}
 	}
 	return nil
-}
-
-// checkTied lets a tied head be stored beside the embedding when it is the same.
-func (l *loader) checkTied() error {
-	t, _ := l.files.tensor(headName)
-	if want := []int{l.Vocab, l.Hidden}; !slices.Equal(t.Shape, want) {
-		return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", headName, t.Shape, want)
-	}
-	head, embedding := make([]float32, l.Vocab*l.Hidden), make([]float32, l.Vocab*l.Hidden)
-	if err := l.read(head, headName); err != nil {
-		return err
-	}
-	if err := l.read(embedding, embeddingName); err != nil {
-		return err
-	}
-	if !slices.Equal(head, embedding) {
-		return fmt.Errorf("tensor %q differs from %q, but config.json has tie_word_embeddings true", headName, embeddingName)
-	}
-	return nil
-}
-
-func (l *loader) load() (*model.Model, error) {
-	shape := model.New // dense throughout: all parameters in one arena from the start
-	if l.quantization != nil {
-		shape = model.Skeleton
-	}
-	m, err := shape(l.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, linear := range m.Linears() {
-		if linear.Weight, err = l.weight(linear.Name, linear.Weight, linear.Out, linear.In); err != nil {
-			return nil, err
-		}
-	}
-	if !l.TiedHead {
-		if m.Head, err = l.weight("lm_head", m.Head, l.Vocab, l.Hidden); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range m.Tensors() {
-		if err := l.read(p.Data, l.stored(p.Name)); err != nil {
-			return nil, err
-		}
-	}
-	m.Changed()
-	return m, m.Check()
-}
-
-// read reads a float tensor.
-func (l *loader) read(dst []float32, name string) error {
-	return l.files.in[name].ReadFloat32(dst, name)
-}
-
-// weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet, and read later.
-func (l *loader) weight(name string, dense model.Weight, out, in int) (w model.Weight, err error) {
-	switch s := l.quantization.of(name); s.bits {
-	case 8:
-		w, err = l.int8(name, out, in)
-	case 4:
-		w, err = l.int4(name, out, in, s)
-	default:
-		if dense == nil {
-			dense = model.NewDense(make([]float32, out*in), out, in)
-		}
-		return dense, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", name+".weight", err)
-	}
-	return w, nil
-}
-
-func (l *loader) int8(name string, out, in int) (model.Weight, error) {
-	if l.options.Int8 == nil {
-		return nil, errors.New("is quantized to 8 bits, expected float weights here")
-	}
-	q, err := l.files.in[name+".weight"].Int8(name + ".weight")
-	if err != nil {
-		return nil, err
-	}
-	scale := make([]float32, out)
-	if err := l.read(scale, name+".weight_scale"); err != nil {
-		return nil, err
-	}
-	return l.options.Int8(q, scale, out, in)
-}
-
-func (l *loader) int4(name string, out, in int, s scheme) (model.Weight, error) {
-	if l.options.Int4 == nil {
-		return nil, errors.New("is quantized to 4 bits, expected float weights here")
-	}
-	group := s.group
-	if group == 0 {
-		group = in
-	}
-	shape, err := l.files.in[name+".weight_shape"].Int64(name + ".weight_shape")
-	if err != nil {
-		return nil, err
-	}
-	if want := []int64{int64(out), int64(in)}; !slices.Equal(shape, want) {
-		return nil, fmt.Errorf("weight_shape holds %d, expected %d by config.json", shape, want)
-	}
-	words, err := l.files.in[name+".weight_packed"].Int32(name + ".weight_packed")
-	if err != nil {
-		return nil, err
-	}
-	scale := make([]float32, out*in/group)
-	if err := l.read(scale, name+".weight_scale"); err != nil {
-		return nil, err
-	}
-	return l.options.Int4(unpackInt4(words, out, in), scale, out, in, group, s.int8Activations)
 }

@@ -84,22 +84,25 @@ func quantize(m *model.Model, choose func(name string) (bits, group int)) {
 	}
 }
 
+// sameWeight compares the formats of weights, and the codes of quantized ones.
+func sameWeight(t *testing.T, name string, got, want model.Weight) {
+	t.Helper()
+	a, okA := got.(interface{ content() codes })
+	b, okB := want.(interface{ content() codes })
+	if okA != okB || got.Format() != want.Format() {
+		t.Errorf("%s: format %s, expected %s", name, got.Format(), want.Format())
+	} else if okA && !equalCodes(a.content(), b.content()) {
+		t.Errorf("%s: codes or scales differ", name)
+	}
+}
+
 func sameWeights(t *testing.T, got, want *model.Model) {
 	t.Helper()
-	same := func(name string, got, want model.Weight) {
-		a, okA := got.(interface{ content() codes })
-		b, okB := want.(interface{ content() codes })
-		if okA != okB || got.Format() != want.Format() {
-			t.Errorf("%s: format %s, expected %s", name, got.Format(), want.Format())
-		} else if okA && !equalCodes(a.content(), b.content()) {
-			t.Errorf("%s: codes or scales differ", name)
-		}
-	}
 	wants := want.Linears()
 	for i, l := range got.Linears() {
-		same(l.Name, l.Weight, wants[i].Weight)
+		sameWeight(t, l.Name, l.Weight, wants[i].Weight)
 	}
-	same("lm_head", got.Head, want.Head)
+	sameWeight(t, "lm_head", got.Head, want.Head)
 	dense := want.Tensors()
 	for i, p := range got.Tensors() {
 		if p.Name != dense[i].Name || !slices.Equal(p.Data, dense[i].Data) {
@@ -179,11 +182,10 @@ func TestQuantizedRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.close()
-			for _, name := range s.names() {
-				if strings.HasPrefix(name, "model.layers.1.mlp.down_proj.") {
-					info, _ := s.tensor(name)
-					bytes += info.Bytes()
+			defer s.Close()
+			for _, tensor := range s.tensors() {
+				if strings.HasPrefix(tensor.Name, "model.layers.1.mlp.down_proj.") {
+					bytes += tensor.Bytes()
 				}
 			}
 			if bytes != c.bytes {

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"slimlab/kernels"
 )
 
 // maxHeader is the format's limit on a header.
@@ -20,6 +22,12 @@ type Safetensors struct {
 
 	r    io.ReaderAt
 	data int64 // where the tensors begin
+}
+
+// viewer is a reader whose file is mapped: what is read need not be copied.
+type viewer interface {
+	View(at, size int64) []byte
+	Forget(at, size int64)
 }
 
 // OpenSafetensors reads and checks the header of a file of size bytes.
@@ -57,114 +65,99 @@ func (s *Safetensors) Tensor(name string) (TensorInfo, bool) {
 	return s.Tensors[i], true
 }
 
+// Raw returns a tensor's bytes as they are stored. Where the reader is mapped they are a view of the file, and must not be written to.
+func (s *Safetensors) Raw(name string) ([]byte, error) {
+	t, ok := s.Tensor(name)
+	if !ok {
+		return nil, fmt.Errorf("tensor %q is missing", name)
+	}
+	if v, ok := s.r.(viewer); ok {
+		return v.View(s.data+t.start, t.Bytes()), nil
+	}
+	b := make([]byte, t.Bytes())
+	if err := readFull(s.r, b, s.data+t.start); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", name, err)
+	}
+	return b, nil
+}
+
 // ReadFloat32 reads an F32, F16 or BF16 tensor into dst, which has its number of elements.
 func (s *Safetensors) ReadFloat32(dst []float32, name string) error {
-	var decode func(dst []float32, src []byte)
-	t, err := s.typed(name, F32, F16, BF16)
+	t, err := s.float(name)
 	if err != nil {
 		return err
 	}
 	if len(dst) != t.Elements() {
 		return fmt.Errorf("tensor %q: shape is %d, expected %d elements", name, t.Shape, len(dst))
 	}
-	switch t.DType {
-	case F32:
-		decode = func(dst []float32, src []byte) {
-			for i := range dst {
-				dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-			}
-		}
-	case F16:
-		decode = func(dst []float32, src []byte) {
-			for i := range dst {
-				dst[i] = float16(binary.LittleEndian.Uint16(src[2*i:]))
-			}
-		}
-	case BF16:
-		decode = func(dst []float32, src []byte) {
-			for i := range dst {
-				dst[i] = bfloat16(binary.LittleEndian.Uint16(src[2*i:]))
-			}
-		}
-	}
-	return read(s, t, dst, decode)
+	return s.read(dst, t, t.start)
 }
 
-// Int8 reads an I8 tensor.
-func (s *Safetensors) Int8(name string) ([]int8, error) {
-	return readAs(s, name, I8, func(dst []int8, src []byte) {
-		for i := range dst {
-			dst[i] = int8(src[i])
-		}
-	})
-}
-
-// Int32 reads an I32 tensor.
-func (s *Safetensors) Int32(name string) ([]int32, error) {
-	return readAs(s, name, I32, func(dst []int32, src []byte) {
-		for i := range dst {
-			dst[i] = int32(binary.LittleEndian.Uint32(src[4*i:]))
-		}
-	})
-}
-
-// Int64 reads an I64 tensor.
-func (s *Safetensors) Int64(name string) ([]int64, error) {
-	return readAs(s, name, I64, func(dst []int64, src []byte) {
-		for i := range dst {
-			dst[i] = int64(binary.LittleEndian.Uint64(src[8*i:]))
-		}
-	})
-}
-
-func (s *Safetensors) typed(name string, types ...DType) (TensorInfo, error) {
-	t, ok := s.Tensor(name)
-	if !ok {
-		return t, fmt.Errorf("tensor %q is missing", name)
-	}
-	if !slices.Contains(types, t.DType) {
-		return t, fmt.Errorf("tensor %q: dtype is %s, expected %s", name, t.DType, orList(types))
-	}
-	return t, nil
-}
-
-func orList(types []DType) string {
-	s := string(types[0])
-	for i, t := range types[1:] {
-		if i == len(types)-2 {
-			s += " or " + string(t)
-		} else {
-			s += ", " + string(t)
-		}
-	}
-	return s
-}
-
-func readAs[T any](s *Safetensors, name string, dtype DType, decode func(dst []T, src []byte)) ([]T, error) {
-	t, err := s.typed(name, dtype)
+// ReadRows reads some rows of an F32, F16 or BF16 matrix [rows, in] into dst [rows, in].
+func (s *Safetensors) ReadRows(dst []float32, name string, first, rows int) error {
+	t, err := s.float(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	dst := make([]T, t.Elements())
-	return dst, read(s, t, dst, decode)
+	if len(t.Shape) != 2 || first < 0 || rows < 0 || first > t.Shape[0]-rows {
+		return fmt.Errorf("tensor %q: shape is %d, expected a matrix with rows %d to %d", name, t.Shape, first, first+rows-1)
+	}
+	if len(dst) != rows*t.Shape[1] {
+		return fmt.Errorf("tensor %q: shape is %d, expected %d elements in %d rows", name, t.Shape, len(dst), rows)
+	}
+	return s.read(dst, t, t.start+int64(first*t.Shape[1])*t.DType.size())
 }
 
-// read decodes a tensor through a small buffer.
-func read[T any](s *Safetensors, t TensorInfo, dst []T, decode func(dst []T, src []byte)) error {
-	const chunk = 1 << 16 // elements
+func (s *Safetensors) float(name string) (TensorInfo, error) {
+	t, ok := s.Tensor(name)
+	return t, checkType(t, ok, name, F32, F16, BF16)
+}
+
+// read decodes elements of a float tensor from offset at of the data on: from the mapped file on all threads, or through a small buffer.
+func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
+	const chunk = 1 << 18 // elements
 	size := t.DType.size()
+	at += s.data
+	if v, ok := s.r.(viewer); ok {
+		kernels.ParallelRange(len(dst), chunk, func(lo, hi int) {
+			from, n := at+int64(lo)*size, int64(hi-lo)*size
+			decodeFloats(dst[lo:hi], v.View(from, n), t.DType)
+			if len(dst) > chunk { // a small tensor shares its pages with others that may be read next
+				v.Forget(from, n)
+			}
+		})
+		return nil
+	}
 	buf := make([]byte, min(chunk, int64(len(dst)))*size)
-	at := s.data + t.start
 	for len(dst) > 0 {
 		n := min(chunk, len(dst))
 		b := buf[:int64(n)*size]
 		if err := readFull(s.r, b, at); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		decode(dst[:n], b)
+		decodeFloats(dst[:n], b, t.DType)
 		dst, at = dst[n:], at+int64(len(b))
 	}
 	return nil
+}
+
+// decodeFloats decodes F32, F16 or BF16 elements.
+func decodeFloats(dst []float32, src []byte, dtype DType) {
+	little := binary.LittleEndian
+	switch dtype {
+	case F32:
+		for i := range dst {
+			dst[i] = math.Float32frombits(little.Uint32(src[4*i:]))
+		}
+	case F16:
+		for i := range dst {
+			dst[i] = float16(little.Uint16(src[2*i:]))
+		}
+	case BF16:
+		for i := range dst {
+			dst[i] = bfloat16(little.Uint16(src[2*i:]))
+		}
+	}
 }
 
 // readFull fills b from offset at.

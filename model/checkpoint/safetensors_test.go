@@ -23,6 +23,15 @@ func openBytes(data []byte) (*Safetensors, error) {
 	return OpenSafetensors(bytes.NewReader(data), int64(len(data)))
 }
 
+// sourceOf is a source of one file.
+func sourceOf(file *Safetensors) source {
+	s := &shards{list: file.Tensors, in: map[string]*Safetensors{}}
+	for _, t := range file.Tensors {
+		s.in[t.Name] = file
+	}
+	return s
+}
+
 func TestLyingHeaders(t *testing.T) {
 	const two = `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I8","shape":[4],"data_offsets":[8,12]}}`
 	long := withHeader(two, 12)
@@ -96,13 +105,13 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	if err := s.ReadFloat32(got, "half"); err != nil || !slices.Equal(got, half) {
 		t.Errorf("BF16: %v, %v; expected %v", got, err, half)
 	}
-	if v, err := s.Int8("c"); err != nil || !slices.Equal(v, bytes8) {
+	if v, err := int8s(sourceOf(s), "c"); err != nil || !slices.Equal(v, bytes8) {
 		t.Errorf("I8: %v, %v", v, err)
 	}
-	if v, err := s.Int32("d"); err != nil || !slices.Equal(v, words) {
+	if v, err := int32s(sourceOf(s), "d"); err != nil || !slices.Equal(v, words) {
 		t.Errorf("I32: %v, %v", v, err)
 	}
-	if v, err := s.Int64("e"); err != nil || !slices.Equal(v, shape) {
+	if v, err := int64s(sourceOf(s), "e"); err != nil || !slices.Equal(v, shape) {
 		t.Errorf("I64: %v, %v", v, err)
 	}
 	for _, tensor := range s.Tensors {
@@ -114,7 +123,7 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		`tensor "none" is missing`:                               s.ReadFloat32(got, "none"),
 		`tensor "c": dtype is I8, expected F32, F16 or BF16`:     s.ReadFloat32(got[:3], "c"),
 		`tensor "b": shape is [2 3], expected 5 elements`:        s.ReadFloat32(got[:5], "b"),
-		`tensor "b": dtype is F32, expected I8`:                  second(s.Int8("b")),
+		`tensor "b": dtype is F32, expected I8`:                  second(int8s(sourceOf(s), "b")),
 		`tensor "a" is given twice`:                              WriteSafetensors(name, []Tensor{{"a", I8, nil, nil}, {"a", I8, nil, nil}}),
 		`tensor "a": cannot write []int8 as F32`:                 WriteSafetensors(name, []Tensor{{"a", F32, []int{3}, give(bytes8)}}),
 		`tensor "a": found 3 elements, expected 4 for shape [4]`: WriteSafetensors(name, []Tensor{{"a", I8, []int{4}, give(bytes8)}}),
@@ -155,7 +164,7 @@ func TestHadamards(t *testing.T) {
 	}
 	for _, tensor := range s.Tensors {
 		n := tensor.Shape[0]
-		h, err := s.Int8(tensor.Name)
+		h, err := int8s(sourceOf(s), tensor.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

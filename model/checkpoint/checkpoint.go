@@ -1,0 +1,231 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"slimlab/model"
+	"slimlab/model/tokenizer"
+)
+
+// Checkpoint is a model on disk, opened: its shape, and its tensors one at a time. Files are mapped, where they lie in the system's own
+// file system, and must not be shortened while it is open. It is safe for concurrent use.
+type Checkpoint struct {
+	config       model.Config
+	quantization *quantization
+	files        source
+	options      LoadOptions
+	vocabulary   func() (*tokenizer.Tokenizer, error) // an error that is fs.ErrNotExist where there is none
+}
+
+// Open opens a Hugging Face folder and checks that its files hold the tensors that its config asks for. No weight is read yet.
+func Open(name string, o LoadOptions) (*Checkpoint, error) {
+	c, err := OpenFS(os.DirFS(name), ".", o)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
+	}
+	return c, nil
+}
+
+// OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable at any offset.
+func OpenFS(fsys fs.FS, dir string, o LoadOptions) (*Checkpoint, error) {
+	config, q, err := readConfig(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	files, err := openShards(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{config, q, files, o, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) }}
+	if err := c.check(); err != nil {
+		files.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close lets the files go: what Raw returned is no longer valid. Models stay.
+func (c *Checkpoint) Close() error { return c.files.Close() }
+
+// Config is the model's shape.
+func (c *Checkpoint) Config() model.Config {
+	config := c.config
+	config.Layers = slices.Clone(config.Layers)
+	return config
+}
+
+// Tensors lists what the files hold, in their order.
+func (c *Checkpoint) Tensors() []TensorInfo { return slices.Clone(c.files.tensors()) }
+
+// Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid until Close and must not be written to.
+func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.raw(name) }
+
+// LayerFormat is how a linear layer is stored.
+type LayerFormat struct {
+	Layer  string // "model.layers.0.self_attn.q_proj"
+	Format string // "w8a8", "w4a16-g128", or the element type of a weight that is one tensor: "BF16"
+}
+
+// Quantization lists the formats of the linear layers in the order of Model.Linears, an untied head last.
+func (c *Checkpoint) Quantization() []LayerFormat {
+	var list []LayerFormat
+	for _, l := range c.linears() {
+		format := c.quantization.of(l.name).String()
+		if t, ok := c.files.tensor(l.name + ".weight"); ok && format == "" {
+			format = string(t.DType)
+		}
+		list = append(list, LayerFormat{l.name, format})
+	}
+	return list
+}
+
+// Tokenizer reads the tokenizer, nil where there is none.
+func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) {
+	t, err := c.vocabulary()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = checkTokenizer(t, c.config.Vocab)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Model reads the whole model into memory.
+func (c *Checkpoint) Model() (*model.Model, error) {
+	if err := c.checkTied(); err != nil {
+		return nil, err
+	}
+	shape := model.New // dense throughout: all parameters in one arena from the start
+	if c.quantization != nil {
+		shape = model.Skeleton
+	}
+	m, err := shape(c.config)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range m.Linears() {
+		if l.Weight, err = c.weight(l.Name, l.Weight, l.Out, l.In); err != nil {
+			return nil, err
+		}
+	}
+	if !c.config.TiedHead {
+		if m.Head, err = c.weight("lm_head", m.Head, c.config.Vocab, c.config.Hidden); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.read(m.Tensors()); err != nil {
+		return nil, err
+	}
+	m.Changed()
+	return m, m.Check()
+}
+
+// Skeleton returns a model.Frame with the checkpoint's norms: no linear weights, biases, embedding or head. LoadBlock brings the layers.
+func (c *Checkpoint) Skeleton() (*model.Model, error) {
+	if err := c.checkTied(); err != nil {
+		return nil, err
+	}
+	m, err := model.Frame(c.config)
+	if err != nil {
+		return nil, err
+	}
+	norms := []model.Parameter{{Name: finalNormName, Shape: []int{m.Hidden}, Data: m.FinalNorm}}
+	for i := range m.Blocks {
+		for _, p := range m.BlockTensors(i) {
+			if p.Data != nil {
+				norms = append(norms, p)
+			}
+		}
+	}
+	return m, c.read(norms)
+}
+
+// LoadBlock reads a layer's weights, norms and biases into m.Blocks[layer], in memory of their own, and sets its widths. m is of
+// this checkpoint's shape but for widths of layers.
+func (c *Checkpoint) LoadBlock(m *model.Model, layer int) error {
+	if layer < 0 || layer >= len(c.config.Layers) || len(m.Blocks) != len(c.config.Layers) {
+		return fmt.Errorf("layer %d of a model of %d: the checkpoint has %d", layer, len(m.Blocks), len(c.config.Layers))
+	}
+	m.Layers[layer] = c.config.Layers[layer]
+	m.Place(layer)
+	var err error
+	for _, l := range m.BlockLinears(layer) {
+		if l.Weight, err = c.weight(l.Name, nil, l.Out, l.In); err != nil {
+			return err
+		}
+	}
+	return c.read(m.BlockTensors(layer))
+}
+
+// Embed reads the embeddings of tokens into x [tokens, hidden], row by row from the file.
+func (c *Checkpoint) Embed(x []float32, tokens []int32) error {
+	name, hidden := c.stored(embeddingName), c.config.Hidden
+	if len(x) != len(tokens)*hidden {
+		return fmt.Errorf("embeddings of %d tokens of %d into %d elements", len(tokens), hidden, len(x))
+	}
+	for i, t := range tokens {
+		if t < 0 || int(t) >= c.config.Vocab {
+			return fmt.Errorf("token %d is %d, expected 0 to %d", i, t, c.config.Vocab-1)
+		}
+		if err := c.files.readRows(x[i*hidden:(i+1)*hidden], name, int(t), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read fills float tensors.
+func (c *Checkpoint) read(list []model.Parameter) error {
+	for _, p := range list {
+		if err := c.files.readFloat32(p.Data, c.stored(p.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet, and read later.
+func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model.Weight, error) {
+	s := c.quantization.of(name)
+	if s == (scheme{}) {
+		if dense == nil {
+			dense = model.NewDense(make([]float32, out*in), out, in)
+		}
+		return dense, nil
+	}
+	w, err := s.read(c.files, c.options, name, out, in)
+	if err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", name+".weight", err)
+	}
+	return w, nil
+}
+
+// checkTied lets a tied head be stored beside the embedding when it is the same.
+func (c *Checkpoint) checkTied() error {
+	head, ok := c.files.tensor(headName)
+	if !c.config.TiedHead || !ok || c.stored(embeddingName) == headName {
+		return nil
+	}
+	embedding, _ := c.files.tensor(embeddingName)
+	a, err := c.files.raw(headName)
+	if err != nil {
+		return err
+	}
+	b, err := c.files.raw(embeddingName)
+	if err != nil {
+		return err
+	}
+	if head.DType != embedding.DType || !bytes.Equal(a, b) {
+		return fmt.Errorf("tensor %q differs from %q, but config.json has tie_word_embeddings true", headName, embeddingName)
+	}
+	return nil
+}
