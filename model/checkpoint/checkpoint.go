@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 
 	"slimlab/model"
@@ -20,6 +22,7 @@ type Checkpoint struct {
 	files        source
 	options      LoadOptions
 	vocabulary   func() (*tokenizer.Tokenizer, error) // an error that is fs.ErrNotExist where there is none
+	beside       func(name string) ([]byte, error)    // a file of the folder
 }
 
 // Open opens a Hugging Face folder and checks that its files hold the tensors that its config asks for. No weight is read yet.
@@ -41,7 +44,11 @@ func OpenFS(fsys fs.FS, dir string, o LoadOptions) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{config, q, files, o, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) }}
+	c := &Checkpoint{
+		config: config, quantization: q, files: files, options: o,
+		vocabulary: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) },
+		beside:     func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) },
+	}
 	if err := c.check(); err != nil {
 		files.Close()
 		return nil, err
@@ -64,6 +71,35 @@ func (c *Checkpoint) Tensors() []TensorInfo { return slices.Clone(c.files.tensor
 
 // Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid until Close and must not be written to.
 func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.raw(name) }
+
+// companions are the files of a Hugging Face folder beside its tensors and config.json.
+var companions = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+	"merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"}
+
+// SaveCompanions copies what lies beside the tensors into a folder: the tokenizer's files as they are and the generation config. Where the checkpoint is one file, the
+// tokenizer that it holds is written.
+func (c *Checkpoint) SaveCompanions(dir string) error {
+	if c.beside == nil {
+		t, err := c.Tokenizer()
+		if err != nil || t == nil {
+			return err
+		}
+		return t.Save(dir)
+	}
+	for _, name := range companions {
+		data, err := c.beside(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // LayerFormat is how a linear layer is stored.
 type LayerFormat struct {

@@ -18,7 +18,8 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int
-	// Data returns the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64. It is called
+	// Data returns the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
+	// stored, []byte, or an error that ends the writing. It is called
 	// when the tensor's turn comes, so that packed forms need not all be in memory.
 	Data func() any
 }
@@ -92,6 +93,14 @@ func writeHeader(tensors []Tensor) ([]byte, error) {
 func writeData(w io.Writer, t Tensor) error {
 	little := binary.LittleEndian
 	switch data := t.Data().(type) {
+	case error:
+		return data
+	case []byte:
+		if int64(len(data)) != t.info().Bytes() {
+			return fmt.Errorf("found %d bytes, expected %d for shape %d", len(data), t.info().Bytes(), t.Shape)
+		}
+		_, err := w.Write(data)
+		return err
 	case []float32:
 		switch t.DType {
 		case F32:

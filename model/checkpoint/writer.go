@@ -262,3 +262,45 @@ func shardTensors(name string) ([]TensorInfo, error) {
 	}
 	return s.Tensors, nil
 }
+
+// LoadBlock brings a finished layer into m as it was written, widths and formats included.
+func (w *Writer) LoadBlock(m *model.Model, layer int, o LoadOptions) error {
+	if err := w.loadBlock(m, layer, o); err != nil {
+		return fmt.Errorf("checkpoint %s: layer %d: %w", w.partial, layer, err)
+	}
+	return nil
+}
+
+func (w *Writer) loadBlock(m *model.Model, layer int, o LoadOptions) error {
+	folder := os.DirFS(w.partial)
+	config, q, err := readConfig(folder, ".")
+	if err != nil {
+		return err
+	}
+	files := &shards{in: map[string]*Safetensors{}}
+	defer files.Close()
+	if err := files.add(folder, w.shard(layer+1)); err != nil {
+		return err
+	}
+	c := &Checkpoint{config: config, quantization: q, files: files, options: o}
+	if err := c.LoadBlock(m, layer); err != nil {
+		return err
+	}
+	w.config.Layers[layer] = m.Layers[layer]
+	for i, l := range m.Linears() {
+		if l.Layer == layer {
+			w.schemes[i] = q.of(l.Name)
+		}
+	}
+	return nil
+}
+
+// Float32 reads a float tensor as float32.
+func (c *Checkpoint) Float32(name string) ([]float32, error) {
+	t, ok := c.files.tensor(name)
+	if !ok {
+		return nil, fmt.Errorf("tensor %q is missing", name)
+	}
+	x := make([]float32, t.Elements())
+	return x, c.files.readFloat32(x, name)
+}

@@ -1,0 +1,160 @@
+package checkpoint
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/model"
+)
+
+// rest lists the tensors of m that belong to no layer.
+func rest(m *model.Model) (list []Tensor) {
+	for _, p := range m.Tensors() {
+		if !strings.HasPrefix(p.Name, "model.layers.") {
+			list = append(list, Tensor{p.Name, F32, p.Shape, func() any { return p.Data }})
+		}
+	}
+	return list
+}
+
+// writerModels are models with layers of one shape and of two, dense and quantized.
+func writerModels(t *testing.T) map[string]*model.Model {
+	models := map[string]*model.Model{}
+	for name, c := range shapes() {
+		models[name] = random(t, c)
+	}
+	q := random(t, shapes()["tied"])
+	quantize(q, func(name string) (bits, group int) {
+		switch {
+		case strings.HasSuffix(name, "down_proj"):
+			return 4, 4
+		case strings.HasSuffix(name, "o_proj"):
+			return 0, 0
+		}
+		return 8, 0
+	})
+	models["quantized"] = q
+	return models
+}
+
+// A folder that is written layer by layer holds what Save writes, also when a second Writer goes on where the first stopped.
+func TestWriterWritesWhatSaveWrites(t *testing.T) {
+	for name, m := range writerModels(t) {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "out")
+			shape := m.Config
+			shape.Layers = model.Uniform(len(m.Layers), 4, 2, 24) // as it was before its layers were changed
+			begin := func() *Writer {
+				w, err := NewWriter(dir, "a recipe", shape, F32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w
+			}
+			w := begin()
+			if w.Finished(0) {
+				t.Error("a layer is finished at the start")
+			}
+			if err := w.Block(m, 0); err != nil {
+				t.Fatal(err)
+			}
+			w = begin() // after an interruption
+			if !w.Finished(0) || w.Finished(1) {
+				t.Error("the second writer does not find the layer of the first")
+			}
+			if _, err := NewWriter(dir, "another recipe", shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
+				t.Errorf("another recipe goes on with the layers of this one: %v", err)
+			}
+			frame, err := model.Frame(shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.LoadBlock(frame, 0, constructors); err != nil {
+				t.Fatal(err)
+			}
+			if frame.Layers[0] != m.Layers[0] || frame.Blocks[0].Q.Weight.Format() != m.Blocks[0].Q.Weight.Format() {
+				t.Errorf("layer 0 came back as %v in %s", frame.Layers[0], frame.Blocks[0].Q.Weight.Format())
+			}
+			for layer := 1; layer < len(m.Blocks); layer++ {
+				if err := w.Block(m, layer); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Rest(rest(m)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("the folder has its name before it is whole")
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			saved := filepath.Join(t.TempDir(), "saved")
+			if err := Save(saved, m, nil, SaveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			sameTensors(t, dir, saved)
+			if _, err := NewWriter(dir, "a recipe", shape, F32); err == nil || !strings.Contains(err.Error(), "not empty") {
+				t.Errorf("a finished folder is written again: %v", err)
+			}
+		})
+	}
+}
+
+// sameTensors compares two folders tensor by tensor.
+func sameTensors(t *testing.T, a, b string) {
+	t.Helper()
+	x, err := Open(a, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	y, err := Open(b, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.Close()
+	if len(x.Tensors()) != len(y.Tensors()) || !slices.Equal(x.Quantization(), y.Quantization()) {
+		t.Fatalf("%d tensors in %v, want %d in %v", len(x.Tensors()), x.Quantization(), len(y.Tensors()), y.Quantization())
+	}
+	for _, want := range y.Tensors() {
+		got, err := x.Raw(want.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := y.Raw(want.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, data) {
+			t.Errorf("tensor %q differs", want.Name)
+		}
+	}
+}
+
+// Verify finds a single byte that is not what was written.
+func TestVerifyFindsAByte(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.safetensors")
+	tensors := []Tensor{{"x", F32, []int{2}, func() any { return []float32{1, 2} }}, {"y", BF16, []int{3}, func() any { return []float32{1, 2, 3} }}}
+	if err := WriteSafetensors(name, tensors); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(name, tensors); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(name, tensors); err == nil || !strings.Contains(err.Error(), `"y"`) {
+		t.Errorf("a changed byte of y gives %v", err)
+	}
+}
