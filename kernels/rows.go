@@ -170,18 +170,27 @@ type RopeTable struct {
 	Cos, Sin []float32
 }
 
-// NewRopeTable computes the table in float64: frequency_i = theta^(-2i/headDim) (Su et al., 2021).
-func NewRopeTable(positions, headDim int, theta float64) *RopeTable {
-	half := headDim / 2
-	t := &RopeTable{headDim, make([]float32, positions*half), make([]float32, positions*half)}
-	for i := range half {
-		frequency := math.Pow(theta, -2*float64(i)/float64(headDim))
+// NewRopeTable computes the table in float64 for frequencies in radians a position, one for each pair of a head's elements. Cos and Sin are multiplied by gain, and so is
+// what they rotate; 1 leaves lengths as they are.
+func NewRopeTable(positions int, frequencies []float64, gain float64) *RopeTable {
+	half := len(frequencies)
+	t := &RopeTable{2 * half, make([]float32, positions*half), make([]float32, positions*half)}
+	for i, frequency := range frequencies {
 		for p := range positions {
 			sin, cos := math.Sincos(float64(p) * frequency)
-			t.Cos[p*half+i], t.Sin[p*half+i] = float32(cos), float32(sin)
+			t.Cos[p*half+i], t.Sin[p*half+i] = float32(gain*cos), float32(gain*sin)
 		}
 	}
 	return t
+}
+
+// RopeFrequencies are those of rotary positions as they were published: frequency_i = theta^(-2i/headDim) (Su et al., 2021).
+func RopeFrequencies(headDim int, theta float64) []float64 {
+	f := make([]float64, headDim/2)
+	for i := range f {
+		f[i] = math.Pow(theta, -2*float64(i)/float64(headDim))
+	}
+	return f
 }
 
 type ropeCall struct {

@@ -63,7 +63,7 @@ func BenchmarkRMSNormBackward(b *testing.B) {
 
 func BenchmarkRope(b *testing.B) {
 	const heads, dim = 4, 32
-	x, table, positions := benchVectors(benchRows*heads*dim, 1)[0], NewRopeTable(128, dim, 10000), make([]int32, benchRows)
+	x, table, positions := benchVectors(benchRows*heads*dim, 1)[0], NewRopeTable(128, RopeFrequencies(dim, 10000), 1), make([]int32, benchRows)
 	for i := range positions {
 		positions[i] = int32(i % 128)
 	}

@@ -319,7 +319,7 @@ func TestRope(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))
 		for _, dim := range []int{2, 6, 8, 16, 20, 32, 34, 64, 128} {
 			const heads = 3
-			table := NewRopeTable(50, dim, 10000)
+			table := NewRopeTable(50, RopeFrequencies(dim, 10000), 1)
 			positions := []int32{0, 7, 49, 3}
 			x := randoms(r, len(positions)*heads*dim, dim%5, 1)
 			y := x.clone(dim % 3)
@@ -579,7 +579,7 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"sum":     func() { AddRMSNorm(x, nil, short, x, x, x, 2, 4, 0) },
 		"again":   func() { RMSNormAgain(x, short[:1], x, x, 2, 4) },
 		"SwiGLU":  func() { SwiGLU(x, x, short) },
-		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, 4, 10), false) },
+		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, RopeFrequencies(4, 10), 1), false) },
 		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
 		"heads":   func() { Attention(x, nil, x, x, x, []int{0, 1}, 3, 2, 2) },
 		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
@@ -605,7 +605,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 	const rows, dim = 512, 96
 	x, y, z, u := make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim)
 	w, rstd, labels := make([]float32, dim), make([]float32, rows), make([]int32, rows)
-	table := NewRopeTable(4, dim, 10)
+	table := NewRopeTable(4, RopeFrequencies(dim, 10), 1)
 	for name, f := range map[string]func(){
 		"RMSNorm":         func() { RMSNorm(y, rstd, x, w, rows, dim, 1) },
 		"AddRMSNorm":      func() { AddRMSNorm(y, rstd, x, x, z, w, rows, dim, 1) },

@@ -3,21 +3,32 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Config is the shape of a model. The zero value is not valid; see Validate.
 type Config struct {
-	Architecture string // "LlamaForCausalLM" or "Qwen2ForCausalLM"
+	Architecture string // one of Architectures
 	Vocab        int
 	Hidden       int
 	HeadDim      int
 	Layers       []LayerConfig // one a layer: widths differ after pruning
 	MaxPositions int
 	RopeTheta    float64
+	Rope         RopeScaling // of the rotary positions; the zero value is none
 	NormEps      float32
-	TiedHead     bool // the output head is the embedding
-	QKVBias      bool // Qwen2
-	BOS, EOS     int  // token ids; -1 is none
+	TiedHead     bool  // the output head is the embedding
+	QKVBias      bool  // q_proj, k_proj and v_proj have a bias: Qwen2, or attention_bias
+	OBias        bool  // o_proj has a bias: attention_bias
+	QKNorm       bool  // RMSNorm of each head's query and key before they are rotated: Qwen3
+	BOS, EOS     int   // token ids; -1 is none
+	MoreEOS      []int // further token ids that end a text
+}
+
+// Architectures lists the families by the names of their classes.
+func Architectures() []string {
+	return []string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
 }
 
 // LayerConfig is the widths of one layer.
@@ -48,8 +59,8 @@ const (
 
 // Validate reports the first thing that makes the shape impossible.
 func (c Config) Validate() error {
-	if c.Architecture != "LlamaForCausalLM" && c.Architecture != "Qwen2ForCausalLM" {
-		return fmt.Errorf("model config: architecture is %q, expected LlamaForCausalLM or Qwen2ForCausalLM", c.Architecture)
+	if !slices.Contains(Architectures(), c.Architecture) {
+		return fmt.Errorf("model config: architecture is %q, expected one of %s", c.Architecture, strings.Join(Architectures(), ", "))
 	}
 	for _, size := range []struct {
 		name         string
@@ -71,6 +82,9 @@ func (c Config) Validate() error {
 	if !(c.RopeTheta > 0) || math.IsInf(c.RopeTheta, 0) {
 		return fmt.Errorf("model config: rope theta is %v, expected a positive number", c.RopeTheta)
 	}
+	if err := c.Rope.validate(c.RopeTheta); err != nil {
+		return fmt.Errorf("model config: %w", err)
+	}
 	if !(c.NormEps > 0) || math.IsInf(float64(c.NormEps), 0) {
 		return fmt.Errorf("model config: norm epsilon is %v, expected a positive number", c.NormEps)
 	}
@@ -80,6 +94,11 @@ func (c Config) Validate() error {
 	}{{"BOS", c.BOS}, {"EOS", c.EOS}} {
 		if token.id < -1 || token.id >= c.Vocab {
 			return fmt.Errorf("model config: %s token is %d, expected -1 (none) to %d", token.name, token.id, c.Vocab-1)
+		}
+	}
+	for _, id := range c.MoreEOS {
+		if id < 0 || id >= c.Vocab || c.EOS < 0 {
+			return fmt.Errorf("model config: after EOS token %d another is %d, expected 0 to %d", c.EOS, id, c.Vocab-1)
 		}
 	}
 	for i, l := range c.Layers {
@@ -122,8 +141,19 @@ func (c Config) Parameters() int {
 		if c.QKVBias {
 			n += q + 2*kv
 		}
+		if c.OBias {
+			n += c.Hidden
+		}
+		if c.QKNorm {
+			n += 2 * c.HeadDim
+		}
 	}
 	return n
+}
+
+// biased reports whether the linear layers at a site have a bias.
+func (c *Config) biased(site Site) bool {
+	return site == SiteQKV && c.QKVBias || site == SiteO && c.OBias
 }
 
 // widest returns the largest widths of any layer, which scratch memory is planned by.

@@ -120,6 +120,8 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	bl.V.addBias(v, rows)
 	w.positions = b.positions(w.positions)
 	table := m.rope(longest)
+	m.normHeads(q, bl.QNorm)
+	m.normHeads(k, bl.KNorm)
 	kernels.Rope(q, w.positions, c.Heads, table, false)
 	kernels.Rope(k, w.positions, c.KVHeads, table, false)
 	heads := sized(&w.heads, rows*width)
@@ -130,6 +132,13 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	delta := sized(&w.delta, rows*m.Hidden)
 	bl.O.mulT(delta, heads, rows)
 	kernels.Add(x[:rows*m.Hidden], delta)
+}
+
+// normHeads norms each head of queries or keys x, [rows, heads·headDim], in place where the model has a norm of them.
+func (m *Model) normHeads(x, norm []float32) {
+	if m.QKNorm {
+		kernels.RMSNorm(x, nil, x, norm, len(x)/m.HeadDim, m.HeadDim, m.NormEps)
+	}
 }
 
 // MLP adds the feed-forward half of a layer to the residual stream x [rows, hidden]. tap may be nil.

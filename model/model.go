@@ -32,6 +32,7 @@ type Model struct {
 type Block struct {
 	AttentionNorm []float32 // [hidden]
 	Q, K, V, O    Linear    // [heads·headDim, hidden], [kvHeads·headDim, hidden] twice, [hidden, heads·headDim]
+	QNorm, KNorm  []float32 // [headDim] where Config.QKNorm, else nil
 	MLPNorm       []float32 // [hidden]
 	Gate, Up      Linear    // [mlp, hidden]
 	Down          Linear    // [hidden, mlp]
@@ -101,8 +102,10 @@ func shell(c Config) *Model {
 func (m *Model) unitNorms() {
 	fill(m.FinalNorm, 1)
 	for i := range m.Blocks {
-		fill(m.Blocks[i].AttentionNorm, 1)
-		fill(m.Blocks[i].MLPNorm, 1)
+		b := &m.Blocks[i]
+		for _, norm := range [...][]float32{b.AttentionNorm, b.QNorm, b.KNorm, b.MLPNorm} {
+			fill(norm, 1)
+		}
 	}
 }
 
@@ -180,7 +183,7 @@ func (m *Model) Trainable() error {
 			if _, ok := l.Weight.(*Dense); !ok {
 				return fmt.Errorf("model.layers.%d.%s is %s, training expects float32", i, linearNames[j], formatOf(l.Weight))
 			}
-			if biased := m.QKVBias && linearSites[j] == SiteQKV; biased != (l.Bias != nil) {
+			if biased := m.biased(linearSites[j]); biased != (l.Bias != nil) {
 				return fmt.Errorf("model.layers.%d.%s has a bias of %d elements, the config says bias %t", i, linearNames[j], len(l.Bias), biased)
 			}
 		}
@@ -219,7 +222,8 @@ func (m *Model) Changed() {
 func (m *Model) Bytes() int64 {
 	n := 4 * int64(len(m.Embedding)+len(m.FinalNorm))
 	for i := range m.Blocks {
-		n += 4 * int64(len(m.Blocks[i].AttentionNorm)+len(m.Blocks[i].MLPNorm))
+		b := &m.Blocks[i]
+		n += 4 * int64(len(b.AttentionNorm)+len(b.QNorm)+len(b.KNorm)+len(b.MLPNorm))
 	}
 	for _, l := range m.Linears() {
 		n += l.Weight.Bytes() + 4*int64(len(l.Bias))
@@ -261,7 +265,8 @@ func (m *Model) rope(positions int) *kernels.RopeTable {
 		for size < positions {
 			size *= 2
 		}
-		t = kernels.NewRopeTable(min(size, max(positions, m.MaxPositions)), m.HeadDim, m.RopeTheta)
+		frequencies, gain := m.frequencies()
+		t = kernels.NewRopeTable(min(size, max(positions, m.MaxPositions)), frequencies, gain)
 		m.rotary.Store(t)
 	}
 	return t

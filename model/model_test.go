@@ -19,7 +19,7 @@ func TestConfigValidate(t *testing.T) {
 		change  func(*Config)
 		message string
 	}{
-		{func(c *Config) { *c = Config{} }, `architecture is "", expected LlamaForCausalLM or Qwen2ForCausalLM`},
+		{func(c *Config) { *c = Config{} }, `architecture is "", expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
 		{func(c *Config) { c.Vocab = 0 }, "vocabulary is 0, expected 1 to"},
 		{func(c *Config) { c.Hidden = 1 << 40 }, "hidden size is 1099511627776, expected 1 to"},
 		{func(c *Config) { c.HeadDim = 5 }, "head dim is 5, expected an even number"},
@@ -32,6 +32,18 @@ func TestConfigValidate(t *testing.T) {
 		{func(c *Config) { c.Layers[1].Heads = 0 }, "layer 1: number of heads is 0"},
 		{func(c *Config) { c.Layers[2].KVHeads = 2 }, "layer 2: 3 heads over 2 kv heads, expected a multiple"},
 		{func(c *Config) { c.Layers[0].MLP = 0 }, "layer 0: number of mlp neurons is 0"},
+		{func(c *Config) { c.EOS, c.MoreEOS = 3, []int{4, 50} }, "after EOS token 3 another is 50, expected 0 to 49"},
+		{func(c *Config) { c.MoreEOS = []int{4} }, "after EOS token -1 another is 4"},
+		{func(c *Config) { c.Rope.Factor = 2 }, "without a kind"},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: "dynamic", Factor: 2} }, `rope scaling: "dynamic" is not supported, expected linear, llama3 or yarn`},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: RopeLinear, Factor: 0.5} }, "rope scaling linear: factor is 0.5, expected at least 1"},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: RopeLinear, Factor: math.NaN()} }, "factor is NaN"},
+		{func(c *Config) { c.Rope = llama31; c.Rope.LowFrequencyFactor = 0 }, "low frequency factor is 0, expected a positive number"},
+		{func(c *Config) { c.Rope = llama31; c.Rope.HighFrequencyFactor = 1 }, "high frequency factor is 1, expected above the low one, 1"},
+		{func(c *Config) { c.Rope = llama31; c.Rope.OriginalMaxPositions = 0 }, "original number of positions is 0, expected 1 to"},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: RopeYarn, Factor: 4, BetaSlow: 33} }, "beta fast is 32, expected at least beta slow, 33"},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: RopeYarn, Factor: 4, AttentionFactor: -1} }, "attention factor is -1"},
+		{func(c *Config) { c.Rope = RopeScaling{Kind: RopeYarn, Factor: 4}; c.RopeTheta = 1 }, "rope theta is 1, expected above 1"},
 	} {
 		bad := medium()
 		c.change(&bad)

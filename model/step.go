@@ -158,6 +158,7 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	}
 	bl.K.addBias(k, n)
 	bl.V.addBias(v, n)
+	m.normHeads(k, bl.KNorm)
 	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach), false)
 	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
 }
@@ -166,6 +167,7 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 func (s *Step) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
 	q, heads := s.w.q, sized(&s.w.heads, n*c.Heads*m.HeadDim)
+	m.normHeads(q, bl.QNorm)
 	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach), false)
 	kernels.AttentionPaged(heads, q, pool.layers[layer], r.segments, c.Heads)
 	delta := sized(&s.w.delta, n*m.Hidden)

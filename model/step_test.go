@@ -47,11 +47,24 @@ func newCache(t testing.TB, c Config, format kernels.KVFormat, pageSize int, seq
 	return k
 }
 
+// extended is medium with all that a family may add to attention.
+func extended() Config {
+	c := medium()
+	c.Architecture, c.QKNorm, c.QKVBias, c.OBias = "Qwen3ForCausalLM", true, true, true
+	c.Rope = RopeScaling{Kind: RopeYarn, Factor: 4, OriginalMaxPositions: 64}
+	return c
+}
+
 func TestExtendIsInvariant(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { extendIsInvariant(t, medium()) })
+	t.Run("with norms of heads, biases and yarn", func(t *testing.T) { extendIsInvariant(t, extended()) })
+}
+
+func extendIsInvariant(t *testing.T, c Config) {
 	everyImplementation(t, func(t *testing.T) {
 		for format := range kernels.KVFormat(3) {
 			rng := rand.New(rand.NewPCG(4, 4))
-			m := random(t, medium(), 2)
+			m := random(t, c, 2)
 			sequences := [][]int32{randomTokens(rng, 150, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 65, m.Vocab), randomTokens(rng, 64, m.Vocab)}
 			step := NewStep(m.Config, 8)
 

@@ -184,8 +184,15 @@ func (m *Model) blockSlots(layer int) []slot {
 		if d, ok := l.Weight.(*Dense); ok {
 			list = append(list, d.slot(l.Name+".weight"))
 		}
-		if m.QKVBias && l.Site == SiteQKV {
+		if m.biased(l.Site) {
 			list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
+		}
+		switch {
+		case !m.QKNorm:
+		case l.Linear == &b.Q:
+			list = append(list, slot{prefix + "self_attn.q_norm.weight", []int{m.HeadDim}, &b.QNorm})
+		case l.Linear == &b.K:
+			list = append(list, slot{prefix + "self_attn.k_norm.weight", []int{m.HeadDim}, &b.KNorm})
 		}
 	}
 	return list

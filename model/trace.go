@@ -84,6 +84,8 @@ type layerTrace struct {
 // activations is what lies between a layer's input and its output.
 type activations struct {
 	q, k, v      []float32 // after rotation
+	rawQ, rawK   []float32 // before their norms, which come before rotation; with Config.QKNorm alone
+	rstdQ, rstdK []float32 // 1/rms of those norms, a head
 	heads, lse   []float32 // what attention gave
 	mid, midRstd []float32 // residual stream between the halves and its norm's 1/rms
 	gate, up     []float32
@@ -95,6 +97,12 @@ func (a *activations) size(m *Model, c LayerConfig, rows int) {
 	sized(&a.q, width)
 	sized(&a.k, kvWidth)
 	sized(&a.v, kvWidth)
+	if m.QKNorm {
+		sized(&a.rawQ, width)
+		sized(&a.rawK, kvWidth)
+		sized(&a.rstdQ, rows*c.Heads)
+		sized(&a.rstdK, rows*c.KVHeads)
+	}
 	sized(&a.heads, width)
 	sized(&a.lse, rows*c.Heads)
 	sized(&a.mid, rows*m.Hidden)
@@ -203,10 +211,18 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	l, w, bl, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	l.size(m, c, rows)
 	t.lay(&t.input, t.normed, m.Hidden, kernels.Rows)
-	kernels.Run(w.q.Begin(l.q, &t.input), w.k.Begin(l.k, &t.input), w.v.Begin(l.v, &t.input))
-	bl.Q.addBias(l.q, rows)
-	bl.K.addBias(l.k, rows)
+	q, k := l.q, l.k
+	if m.QKNorm {
+		q, k = l.rawQ, l.rawK
+	}
+	kernels.Run(w.q.Begin(q, &t.input), w.k.Begin(k, &t.input), w.v.Begin(l.v, &t.input))
+	bl.Q.addBias(q, rows)
+	bl.K.addBias(k, rows)
 	bl.V.addBias(l.v, rows)
+	if m.QKNorm {
+		kernels.RMSNorm(l.q, l.rstdQ, q, bl.QNorm, rows*c.Heads, m.HeadDim, m.NormEps)
+		kernels.RMSNorm(l.k, l.rstdK, k, bl.KNorm, rows*c.KVHeads, m.HeadDim, m.NormEps)
+	}
 	table := m.rope(t.longest)
 	kernels.Rope(l.q, t.positions, c.Heads, table, false)
 	kernels.Rope(l.k, t.positions, c.KVHeads, table, false)
@@ -280,6 +296,15 @@ func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gra
 	table := m.rope(t.longest)
 	kernels.Rope(dq, t.positions, c.Heads, table, true)
 	kernels.Rope(dk, t.positions, c.KVHeads, table, true)
+	if m.QKNorm {
+		// The gradients before the norms take memory that is free by now: dheads, then dq.
+		clear(dheads)
+		kernels.RMSNormBackward(dheads, gr.QNorm, dq, l.rawQ, bl.QNorm, l.rstdQ, rows*c.Heads, m.HeadDim)
+		before := dq[:len(dk)]
+		clear(before)
+		kernels.RMSNormBackward(before, gr.KNorm, dk, l.rawK, bl.KNorm, l.rstdK, rows*c.KVHeads, m.HeadDim)
+		dq, dk = dheads, before
+	}
 
 	kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
 	t.lay(&t.input, t.normed, m.Hidden, kernels.RightSide)

@@ -44,12 +44,9 @@ func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (lo
 }
 
 func TestGradientsAgainstFiniteDifferences(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		bias, tied bool
-	}{{"tied", false, true}, {"untied with bias", true, false}, {"tied with bias", true, true}} {
-		t.Run(c.name, func(t *testing.T) {
-			m := random(t, tiny(c.bias, c.tied), 3)
+	for name, c := range families() {
+		t.Run(name, func(t *testing.T) {
+			m := random(t, c, 3)
 			rng := rand.New(rand.NewPCG(5, 5))
 			b := Pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 8, m.Vocab))
 			targets := randomTokens(rng, len(b.Tokens), m.Vocab)
@@ -67,7 +64,7 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 			wantLoss := tw.loss(b, targets)
 
 			everyImplementation(t, func(t *testing.T) {
-				options := TraceOptions{Checkpoint: c.tied}
+				options := TraceOptions{Checkpoint: c.TiedHead}
 				g, trace := NewGradients(m), NewTrace(m, 4, options) // too few: Forward must grow it
 				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
 				if math.Abs(loss-wantLoss) > 1e-5 {
@@ -105,7 +102,12 @@ func compareGradients(t *testing.T, g *Gradients, want []float64, times float64)
 }
 
 func TestForwardAgainstTwin(t *testing.T) {
-	m := random(t, tiny(true, true), 7)
+	for name, c := range families() {
+		t.Run(name, func(t *testing.T) { forwardAgainstTwin(t, random(t, c, 7)) })
+	}
+}
+
+func forwardAgainstTwin(t *testing.T, m *Model) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	b := Pack(randomTokens(rng, 90, m.Vocab), randomTokens(rng, 1, m.Vocab), nil, randomTokens(rng, 17, m.Vocab))
 	tw := newTwin(m)

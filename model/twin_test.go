@@ -51,17 +51,52 @@ func (t *twin) norm(name string, x []float64) []float64 {
 	return y
 }
 
-// rotate turns head h of x by position.
+func (t *twin) normHeads(name string, x []float64) (y []float64) {
+	for h := 0; h < len(x); h += t.c.HeadDim {
+		y = append(y, t.norm(name, x[h:h+t.c.HeadDim])...)
+	}
+	return y
+}
+
+// rotate turns each head of x by position.
 func (t *twin) rotate(x []float64, position int) {
 	half := t.c.HeadDim / 2
 	for h := 0; h < len(x); h += t.c.HeadDim {
 		for i := range half {
-			angle := float64(position) * math.Pow(t.c.RopeTheta, -float64(i)/float64(half))
-			sin, cos := math.Sincos(angle)
+			turn, scale := t.turn(i)
+			sin, cos := math.Sincos(float64(position) * turn)
 			a, b := x[h+i], x[h+i+half]
-			x[h+i], x[h+i+half] = a*cos-b*sin, b*cos+a*sin
+			x[h+i], x[h+i+half] = scale*(a*cos-b*sin), scale*(b*cos+a*sin)
 		}
 	}
+}
+
+// turn is the angle a position of pair i, and what it is scaled by.
+func (t *twin) turn(i int) (angle, scale float64) {
+	r, dim := t.c.Rope, float64(t.c.HeadDim)
+	angle, scale = 1/math.Pow(t.c.RopeTheta, 2*float64(i)/dim), 1
+	wavelength, length := 2*math.Pi/angle, float64(r.OriginalMaxPositions)
+	switch r.Kind {
+	case "linear":
+		angle /= r.Factor
+	case "llama3":
+		switch low, high := length/r.LowFrequencyFactor, length/r.HighFrequencyFactor; {
+		case wavelength > low:
+			angle /= r.Factor
+		case wavelength >= high:
+			smooth := (length/wavelength - r.LowFrequencyFactor) / (r.HighFrequencyFactor - r.LowFrequencyFactor)
+			angle = (1-smooth)*angle/r.Factor + smooth*angle
+		}
+	case "yarn":
+		scale = r.AttentionFactor
+		dimension := func(turns float64) float64 {
+			return dim * math.Log(length/(turns*2*math.Pi)) / (2 * math.Log(t.c.RopeTheta))
+		}
+		low, high := math.Max(math.Floor(dimension(r.BetaFast)), 0), math.Min(math.Ceil(dimension(r.BetaSlow)), dim-1)
+		ramp := math.Max(0, math.Min(1, (float64(i)-low)/(high-low)))
+		angle = angle/r.Factor*ramp + angle*(1-ramp)
+	}
+	return angle, scale
 }
 
 // hidden runs one sequence and returns the final hidden state of each token.
@@ -77,6 +112,9 @@ func (t *twin) hidden(tokens []int32) [][]float64 {
 		for i := range x {
 			n := t.norm(prefix+"input_layernorm", x[i])
 			q, k := t.linear(prefix+"self_attn.q_proj", n), t.linear(prefix+"self_attn.k_proj", n)
+			if t.c.QKNorm {
+				q, k = t.normHeads(prefix+"self_attn.q_norm", q), t.normHeads(prefix+"self_attn.k_norm", k)
+			}
 			t.rotate(q, i)
 			t.rotate(k, i)
 			keys, values = append(keys, k), append(values, t.linear(prefix+"self_attn.v_proj", n))
@@ -147,6 +185,22 @@ func tiny(bias, tied bool) Config {
 		Architecture: "Qwen2ForCausalLM", Vocab: 11, Hidden: 10, HeadDim: 4,
 		Layers:       []LayerConfig{{Heads: 4, KVHeads: 2, MLP: 37}, {Heads: 3, KVHeads: 1, MLP: 7}},
 		MaxPositions: 512, RopeTheta: 100, NormEps: 1e-5, TiedHead: tied, QKVBias: bias, BOS: -1, EOS: 0,
+	}
+}
+
+// families are variants of tiny as the published families have them.
+func families() map[string]Config {
+	qwen3, llama, yarn, linear := tiny(false, true), tiny(true, false), tiny(true, true), tiny(false, false)
+	qwen3.Architecture, qwen3.QKNorm, qwen3.HeadDim = "Qwen3ForCausalLM", true, 6
+	llama.Architecture, llama.OBias = "LlamaForCausalLM", true
+	llama.Rope = RopeScaling{Kind: RopeLlama3, Factor: 4, LowFrequencyFactor: 0.5, HighFrequencyFactor: 3, OriginalMaxPositions: 16}
+	yarn.Architecture, yarn.OBias, yarn.QKNorm, yarn.HeadDim = "Qwen3ForCausalLM", true, true, 8
+	yarn.Rope = RopeScaling{Kind: RopeYarn, Factor: 8, OriginalMaxPositions: 64, BetaFast: 7, BetaSlow: 0.5, AttentionFactor: 1.3}
+	linear.Architecture = "MistralForCausalLM"
+	linear.Rope = RopeScaling{Kind: RopeLinear, Factor: 2.5}
+	return map[string]Config{
+		"tied": tiny(false, true), "untied with bias": tiny(true, false), "tied with bias": tiny(true, true),
+		"qwen3": qwen3, "llama with bias and llama3 scaling": llama, "qwen3 with bias and yarn": yarn, "mistral with linear scaling": linear,
 	}
 }
 

@@ -179,7 +179,7 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 	n := s.tokens
 	x, y, w := vector(g, n*s.hidden), make([]float32, n*s.hidden), vector(g, s.hidden)
 	gate, up, h := vector(g, n*s.mlp), vector(g, n*s.mlp), make([]float32, n*s.mlp)
-	q, positions, table := vector(g, n*s.heads*s.dim), make([]int32, n), kernels.NewRopeTable(n, s.dim, 1e4)
+	q, positions, table := vector(g, n*s.heads*s.dim), make([]int32, n), kernels.NewRopeTable(n, kernels.RopeFrequencies(s.dim, 1e4), 1)
 	for i := range positions {
 		positions[i] = int32(i)
 	}
