@@ -258,18 +258,12 @@ func (r *run) loop(n forNode) {
 		r.within(outer, func() { r.nodes(n.empty) })
 		return
 	}
-	depth := int64(1)
-	if l, ok := outer.get("loop"); ok {
-		if l, ok := l.(*loopState); ok {
-			depth = l.depth + 1
-		}
-	}
 	for i, item := range items {
 		end := onward
 		r.spend(8 * nodeWork) // a scope is dearer than a node
 		r.within(outer, func() {
 			r.bind(n.targets, item)
-			r.scope.names["loop"] = &loopState{items, i, depth}
+			r.scope.names["loop"] = &loopState{items, i}
 			end = r.nodes(n.body)
 		})
 		if end == stopped {
@@ -282,7 +276,6 @@ func (r *run) loop(n forNode) {
 type loopState struct {
 	items []value
 	index int
-	depth int64
 }
 
 func (l *loopState) attribute(name string) value {
@@ -302,10 +295,10 @@ func (l *loopState) attribute(name string) value {
 		return i == n-1
 	case "length":
 		return n
-	case "depth":
-		return l.depth
+	case "depth": // of recursive loops, which there are none of
+		return int64(1)
 	case "depth0":
-		return l.depth - 1
+		return int64(0)
 	case "previtem":
 		if i > 0 {
 			return l.items[i-1]
