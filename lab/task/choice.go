@@ -24,11 +24,14 @@ type ChoiceConfig struct {
 // DefaultCue asks for the answer as lm-evaluation-harness does in ARC and PIQA.
 const DefaultCue = "\nAnswer:"
 
+// mostChoices bounds the choices of a question, each of which takes memory for the whole context.
+const mostChoices = 256
+
 // Question is one line of a file of choices.
 type Question struct {
 	Line    int
 	Query   string
-	Choices []string // two or more, none empty
+	Choices []string // 2 to 256, none empty
 	Gold    int      // index of the right choice
 }
 
@@ -103,8 +106,8 @@ func readQuestion(line []byte) (q Question, err error) {
 	if q.Choices, err = textsField(object, "choices"); err != nil {
 		return q, err
 	}
-	if len(q.Choices) < 2 {
-		return q, fmt.Errorf("field \"choices\" has %d, expected at least two", len(q.Choices))
+	if n := len(q.Choices); n < 2 || n > mostChoices {
+		return q, fmt.Errorf("field \"choices\" has %d, expected 2 to %d", n, mostChoices)
 	}
 	if i := slices.Index(q.Choices, ""); i >= 0 {
 		return q, fmt.Errorf("choice %d is empty, expected a text: its likelihood is divided by its length", i)
