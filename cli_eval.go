@@ -68,11 +68,15 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	start, progress := time.Now(), newProgress(p.stderr)
 	f.Version = version
 	f.Progress = func(e eval.Progress) {
-		text := e.Model + " · " + e.What
+		text, at := e.Model+" · "+e.What, time.Since(start).Seconds()
+		if e.What == eval.Loading {
+			progress.line(at, text)
+			return
+		}
 		if e.Done > 0 {
 			text += fmt.Sprintf(" · %.0f%%, %s left", 100*float64(e.Done)/float64(e.Total), report.Duration(e.Left.Seconds()))
 		}
-		progress.passing(time.Since(start).Seconds(), text)
+		progress.passing(at, text)
 	}
 	r, err := eval.Run(cmd.Context(), sources, f.Options)
 	progress.done()

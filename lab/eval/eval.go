@@ -73,11 +73,14 @@ type Options struct {
 // Progress says how far the work is.
 type Progress struct {
 	Model string // the name of its source
-	What  string // "loading" or a file
+	What  string // Loading, a file or "generation"
 	// Done and Total count the tokens of all models; Total is 0 until the first model is loaded.
 	Done, Total int
 	Left        time.Duration // estimated; 0 where there is nothing to estimate from
 }
+
+// Loading is what is done before a model computes.
+const Loading = "loading"
 
 // InputError is an error of what was asked for: files, options or models that do not fit.
 type InputError struct{ Err error }
@@ -219,7 +222,7 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	e.tell(source, "loading")
+	e.tell(source, Loading)
 	m, err := source.Load()
 	if err != nil {
 		return nil, InputError{err}

@@ -174,6 +174,9 @@ func (e *evaluation) text(r *Report, index int) error {
 		size += fmt.Sprintf(" (%d of the other model)", len(last.texts[index].rolling))
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: the models' tokens differ: token perplexities are not comparable, and differences by word and byte have no interval", t.Path))
 	}
+	if predicted, all := len(e.measured[0].texts[index].token), len(e.measured[0].texts[index].rolling); predicted != all {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: its token perplexity is of %d predictions, the other figures are of all %d tokens", short(t.Path), predicted, all))
+	}
 	for _, metric := range metrics {
 		result := Result{File: t.Path, Size: size, Metric: metric.name, Definition: metric.definition, Better: "lower"}
 		var samples [][]float32

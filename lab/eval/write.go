@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
 )
 
 // Formats lists the formats that Write knows.
@@ -47,8 +50,8 @@ func (m ModelInfo) line() string {
 	if m.AddsBOS {
 		begin = m.BOS + " before every text"
 	}
-	return fmt.Sprintf("%s: %d parameters, %d bytes stored; multiplied as %s, keys and values in %s; %s",
-		m.Name, m.Parameters, m.Stored, strings.Join(m.Formats, " and "), m.Cache, begin)
+	return fmt.Sprintf("%s: %s parameters, %s stored; multiplied as %s, keys and values in %s; %s", m.Name,
+		report.Format(lab.Metric{Unit: lab.Count}, float64(m.Parameters)), report.Format(lab.Metric{Unit: lab.Bytes}, float64(m.Stored)), strings.Join(m.Formats, " and "), m.Cache, begin)
 }
 
 // head is the header of the figures' columns.
@@ -71,7 +74,7 @@ func (r *Report) cells(x Result) []string {
 	}
 	difference, p := "–", "–"
 	if x.Difference != nil {
-		difference = x.Difference.text(decimals, true)
+		difference = x.Difference.text(x.Difference.decimals(), true)
 	}
 	if x.P != nil {
 		p = strconv.FormatFloat(*x.P, 'g', 2, 64)
@@ -88,10 +91,25 @@ func decimalsOf(x Result) int {
 	return max(0, min(4, 4-int(math.Floor(math.Log10(max(large, 1))))))
 }
 
+// decimals gives three digits to the largest number of a difference and its interval, six decimals at most.
+func (e Estimate) decimals() int {
+	large := math.Abs(e.Value)
+	if e.Low != nil {
+		large = max(large, math.Abs(*e.Low), math.Abs(*e.High))
+	}
+	if large == 0 {
+		return 0
+	}
+	return max(0, min(6, 2-int(math.Floor(math.Log10(large)))))
+}
+
 // text writes an estimate with its interval, "0.2512 [0.2342, 0.2690]".
 func (e Estimate) text(decimals int, signed bool) string {
 	number := func(x float64) string {
 		s := strconv.FormatFloat(x, 'f', decimals, 64)
+		if math.Abs(x) >= 1e7 {
+			s = strconv.FormatFloat(x, 'g', 5, 64)
+		}
 		if strings.Trim(s, "-0.") == "" {
 			return strings.TrimPrefix(s, "-") // −0.00 is 0.00
 		}
