@@ -299,13 +299,18 @@ func (p *progress) event(e lab.Event) {
 		if e.Total > 0 {
 			text += fmt.Sprintf(" %d/%d", e.Step, e.Total)
 		}
-		switch {
-		case p.terminal:
-			fmt.Fprintf(p.w, "\r%-*s", p.width, stamp(e.Time)+text)
-			p.width = len(stamp(e.Time) + text)
-		case e.Time-p.last >= 10:
-			p.line(e.Time, text)
-		}
+		p.passing(e.Time, text)
+	}
+}
+
+// passing shows a text that the next one replaces: on a terminal; else it is a line every ten seconds.
+func (p *progress) passing(at float64, text string) {
+	switch {
+	case p.terminal:
+		fmt.Fprintf(p.w, "\r%-*s", p.width, stamp(at)+text)
+		p.width = len(stamp(at) + text)
+	case at-p.last >= 10:
+		p.line(at, text)
 	}
 }
 

@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"lab/report":       {"lab", "lab/stat"},
 	"lab/doctor":       {"model", "kernels"},
 	"lab/task":         {"lab", "lab/stat", "model", "model/*"},
+	"lab/eval":         {"lab", "lab/report", "lab/stat", "lab/task", "model", "model/*", "kernels"},
 	"lab/run":          {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
 	"kd":               {"model", "model/*", "kernels"},
 	"pruning":          {"model", "model/*", "kernels"},

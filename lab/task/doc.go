@@ -1,9 +1,10 @@
 // Package task is what a model is measured on: training examples, calibration text, test cases with a
 // known truth, and the statistics that turn a model's scores into figures with intervals.
 //
-// There are two tasks. Recsys is a synthetic world of members and items whose click probabilities are known, so
+// There are two tasks that train and measure. Recsys is a synthetic world of members and items whose click probabilities are known, so
 // that the best AUC that any model could reach stands beside the one that a model reached. JSONL is an engineer's
-// own file of prompts and responses. Both give plain token sequences: the package knows no model, no training and no
+// own file of prompts and responses. Two more only measure: Text, the perplexity of a file, and Choice, questions with given
+// answers of which the likeliest is taken. All give plain token sequences: the package knows no model, no training and no
 // engine. What it needs of them it declares: an Encoder of text and a Scorer of prompts.
 //
 // Everything is a pure function of settings and indices: the same example has the same tokens in every run, on

@@ -207,11 +207,7 @@ func quoteAll(names []string) string {
 func textField(object map[string]json.RawMessage, name string) (string, error) {
 	raw, ok := object[name]
 	if !ok {
-		names := fieldNames(object)
-		if near := nearest.Suggest(name, names); near != "" {
-			return "", fmt.Errorf("no field %q%s", name, near)
-		}
-		return "", fmt.Errorf("no field %q among %s", name, quoteAll(names))
+		return "", missingField(object, name)
 	}
 	var text string
 	if raw[0] != '"' {
@@ -221,6 +217,14 @@ func textField(object map[string]json.RawMessage, name string) (string, error) {
 		return "", fmt.Errorf("field %q: %w", name, err)
 	}
 	return text, nil
+}
+
+func missingField(object map[string]json.RawMessage, name string) error {
+	names := fieldNames(object)
+	if near := nearest.Suggest(name, names); near != "" {
+		return fmt.Errorf("no field %q%s", name, near)
+	}
+	return fmt.Errorf("no field %q among %s", name, quoteAll(names))
 }
 
 // kindOf names the kind of a JSON value by its first byte.

@@ -1,0 +1,328 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/internal/shareddata"
+	"slimlab/kernels"
+	"slimlab/lab/task"
+	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
+)
+
+const sentences = "The quick brown fox jumps over the lazy dog. The dog sleeps, and the fox runs over the hill!\nA lazy hill sleeps. \n"
+
+// tinySource is a model of random weights with a tokenizer of its own, whose texts begin with <bos> unless bos is empty.
+func tinySource(t testing.TB, name string, seed uint64, bos string) Source {
+	t.Helper()
+	tok, err := tokenizer.Train(slices.Values([]string{sentences}), 300, []string{"<bos>", "<eos>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tok.SetSpecial(bos, "<eos>"); err != nil {
+		t.Fatal(err)
+	}
+	return Source{Name: name, Positions: 300, Load: func() (*Model, error) {
+		m := tinyModel(t, 320)
+		m.Init(rand.New(rand.NewPCG(seed, seed)))
+		return &Model{Model: m, Tokenizer: tok, Stored: 1234, Cache: kernels.KVFloat32, Generate: func(_ context.Context, prompt []int32, tokens int, _ []int32) ([]int32, error) {
+			out := slices.Repeat([]int32{prompt[len(prompt)-1]}, tokens)
+			out[tokens-1] = int32(seed)
+			return out, nil
+		}}, nil
+	}}
+}
+
+func write(t testing.TB, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const questions = `{"query":"Question: What does the fox do?","choices":["runs","sleeps over the hill","lazy"],"gold":0}
+{"query":"Question: Who sleeps?\n","choices":["the dog","a hill","the fox"],"gold":0}
+{"query":"Question: Where?","choices":["over","the quick brown fox jumps"],"gold":1}
+`
+
+// find returns a result by its metric.
+func find(t testing.TB, r *Report, metric string) Result {
+	t.Helper()
+	i := slices.IndexFunc(r.Results, func(x Result) bool { return x.Metric == metric })
+	if i < 0 {
+		t.Fatalf("no %s in the report", metric)
+	}
+	return r.Results[i]
+}
+
+// Every figure is computed again, one sequence at a time with a softmax in float64.
+func TestFiguresAgainstNaive(t *testing.T) {
+	text, choice := write(t, "text.txt", strings.Repeat(sentences, 12)), write(t, "choice.jsonl", questions)
+	for _, bos := range []string{"<bos>", ""} {
+		source := tinySource(t, "tiny", 5, bos)
+		r, err := Run(context.Background(), []Source{source}, Options{Texts: []string{text}, Choices: []string{choice}, Window: 20, Cue: task.DefaultCue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := source.Load()
+		content := strings.Repeat(sentences, 12)
+		plain := m.Tokenizer.Encode(content)
+		before := m.Tokenizer.EncodeSpecial("")
+		whole := slices.Concat(before, plain)
+		if len(before) != len(bos)/5 {
+			t.Fatalf("the tokenizer puts %v before a text", before)
+		}
+		prefix := int32(0)
+		if bos == "" {
+			prefix = 1
+		}
+
+		// Token perplexity: whole windows of 20, the mean over all but their first tokens.
+		var sum float64
+		n := 0
+		for at := 0; at+20 <= len(whole); at += 20 {
+			for _, v := range naive(m.Model, task.Span{Tokens: whole[at : at+20], Begin: 1}) {
+				sum, n = sum-v, n+1
+			}
+		}
+		near(t, bos+" token perplexity", find(t, r, "token perplexity").Values[0].Value, math.Exp(sum/float64(n)))
+
+		// The rolling log-likelihood: every token after those before it in the windows that harness makes.
+		sum = 0
+		all := append([]int32{prefix}, plain...)
+		for at := 1; at < len(all); at += 20 {
+			end := min(at+20, len(all))
+			from := at - 1
+			if end < at+20 {
+				from = max(0, end-21)
+			}
+			for _, v := range naive(m.Model, task.Span{Tokens: all[from:end], Begin: at - from}) {
+				sum -= v
+			}
+		}
+		words := float64(len(strings.Fields(content)) + 1)
+		word, bytes := find(t, r, "word perplexity").Values[0].Value, find(t, r, "byte perplexity").Values[0].Value
+		near(t, bos+" word perplexity", word, math.Exp(sum/words))
+		near(t, bos+" bits per byte", find(t, r, "bits per byte").Values[0].Value, sum/math.Ln2/float64(len(content)))
+		near(t, bos+" byte perplexity to the words", words*math.Log(word), float64(len(content))*math.Log(bytes))
+
+		// Multiple choice.
+		c, err := task.ReadChoice(task.ChoiceConfig{Path: choice, Cue: task.DefaultCue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var right [2]float64
+		for _, q := range c.Questions {
+			context := strings.TrimSuffix(q.Query, "\n") + "\nAnswer:"
+			best, most := [2]int{}, [2]float64{math.Inf(-1), math.Inf(-1)}
+			for k, answer := range q.Choices {
+				ids := slices.Concat(before, m.Tokenizer.Encode(context+" "+answer))
+				var ll float64
+				for _, v := range naive(m.Model, task.Span{Tokens: ids, Begin: len(before) + len(m.Tokenizer.Encode(context))}) {
+					ll += v
+				}
+				for i, length := range []float64{1, float64(len(answer))} {
+					if ll/length > most[i] {
+						best[i], most[i] = k, ll/length
+					}
+				}
+			}
+			for i := range best {
+				if best[i] == q.Gold {
+					right[i] += 1.0 / 3
+				}
+			}
+		}
+		near(t, bos+" acc", find(t, r, "acc").Values[0].Value, right[0])
+		near(t, bos+" acc_norm", find(t, r, "acc_norm").Values[0].Value, right[1])
+		if got := r.Models[0]; got.AddsBOS != (bos != "") || got.Prefix != map[string]string{"<bos>": "<bos>", "": "<eos>"}[bos] {
+			t.Errorf("the report says of the beginning %+v", got)
+		}
+	}
+}
+
+func near(t testing.TB, what string, got, want float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= 1e-5*math.Abs(want)) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// A model beside itself differs in nothing; beside another, the paired interval of the difference holds it.
+func TestAgainst(t *testing.T) {
+	text, choice := write(t, "text.txt", strings.Repeat(sentences, 40)), write(t, "choice.jsonl", strings.Repeat(questions, 10))
+	o := Options{Texts: []string{text}, Choices: []string{choice}, Cue: task.DefaultCue, Prompt: "The", Tokens: 5}
+	var seen []Progress
+	o.Progress = func(p Progress) { seen = append(seen, p) }
+	a, b := tinySource(t, "a", 5, "<bos>"), tinySource(t, "b", 6, "<bos>")
+	same, err := Run(context.Background(), []Source{a, a}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range same.Results {
+		if d := x.Difference; d == nil || d.Value != 0 || *d.Low != 0 || *d.High != 0 || x.P != nil && *x.P != 1 {
+			t.Errorf("%s of a model beside itself: %+v", x.Metric, d)
+		}
+	}
+	for _, c := range same.Changes {
+		if c.Changed+c.Lost+c.Gained != 0 || c.Questions != 30 {
+			t.Errorf("changes of a model beside itself: %+v", c)
+		}
+	}
+	if got := same.Texts[1]; got.Same != len(got.Tokens) || got.Prompt != len(got.Tokens)-5 || !strings.HasPrefix(got.Text, "The") {
+		t.Errorf("generation %+v", got)
+	}
+	last := seen[len(seen)-1]
+	if last.Total == 0 || last.Done != last.Total-5 || last.What != "generation" || seen[0].What != Loading { // the last tokens are written after it
+		t.Errorf("progress ended with %+v", last)
+	}
+	for i := 1; i < len(seen); i++ {
+		if seen[i].Done < seen[i-1].Done || seen[i].Left < 0 {
+			t.Errorf("progress went from %+v to %+v", seen[i-1], seen[i])
+		}
+	}
+
+	other, err := Run(context.Background(), []Source{a, b}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range other.Results {
+		d := x.Difference
+		near(t, x.Metric, d.Value, x.Values[1].Value-x.Values[0].Value)
+		if !(*d.Low <= d.Value && d.Value <= *d.High) || *d.Low == *d.High {
+			t.Errorf("%s: the difference %v is not in [%v, %v]", x.Metric, d.Value, *d.Low, *d.High)
+		}
+	}
+	if other.Texts[1].Same != len(other.Texts[1].Tokens)-1 {
+		t.Errorf("the texts are the same for %d tokens", other.Texts[1].Same)
+	}
+
+	// Where the tokens differ, figures are not paired, and token perplexities are not compared at all.
+	apart, err := Run(context.Background(), []Source{a, tinySource(t, "c", 6, "")}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := find(t, apart, "token perplexity").Difference; d != nil {
+		t.Errorf("token perplexities of different tokens are compared: %+v", d)
+	}
+	if d := find(t, apart, "word perplexity").Difference; d == nil || d.Low != nil || len(apart.Notes) == 0 {
+		t.Errorf("word perplexity: %+v, notes %q", d, apart.Notes)
+	}
+	if d := find(t, apart, "acc").Difference; d == nil || d.Low == nil {
+		t.Errorf("acc: %+v", d)
+	}
+}
+
+func TestBeginning(t *testing.T) {
+	text := write(t, "text.txt", sentences)
+	for _, c := range []struct {
+		bos, policy string
+		adds        bool
+		wrong       string
+	}{
+		{"<bos>", Auto, true, ""},
+		{"<bos>", Never, false, ""},
+		{"", Auto, false, ""},
+		{"", Always, false, "no BOS"},
+		{"<bos>", Always, true, ""},
+	} {
+		r, err := Run(context.Background(), []Source{tinySource(t, "m", 1, c.bos)}, Options{Texts: []string{text}, BOS: c.policy})
+		if c.wrong != "" {
+			var input InputError
+			if !errors.As(err, &input) || !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%+v: error %v", c, err)
+			}
+			continue
+		}
+		if err != nil || r.Models[0].AddsBOS != c.adds || strings.Contains(find(t, r, "token perplexity").Definition, "without a BOS") == c.adds {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	text, choice := write(t, "text.txt", sentences), write(t, "choice.jsonl", questions)
+	source := tinySource(t, "m", 1, "<bos>")
+	broken := Source{Name: "broken", Positions: 300, Load: func() (*Model, error) { return nil, errors.New("tensor x is missing") }}
+	for _, c := range []struct {
+		source Source
+		o      Options
+		want   string
+	}{
+		{source, Options{}, "nothing to measure"},
+		{source, Options{Texts: []string{text}, Window: 301}, "a window of 301 tokens, expected 4 to 300"},
+		{source, Options{Texts: []string{text}, Window: 3}, "a window of 3 tokens"},
+		{source, Options{Texts: []string{text}, Stride: 301}, "a stride of 301"},
+		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Stride: 10}, "do not overlap"},
+		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Window: 200}, text + ": text: found"},
+		{source, Options{Texts: []string{text}, Perplexity: "wikitext"}, `perplexity "wikitext"`},
+		{source, Options{Texts: []string{text}, BOS: "yes"}, `BOS "yes"`},
+		{source, Options{Texts: []string{text}, Limit: -1}, "limit is -1"},
+		{source, Options{Texts: []string{write(t, "bad.txt", "a\n\xff")}}, "bad.txt:2: not valid UTF-8"},
+		{source, Options{Choices: []string{write(t, "bad.jsonl", questions+"{}")}}, "bad.jsonl:4: no field \"query\""},
+		{source, Options{Prompt: "The", Tokens: 300}, "300 tokens to generate, the model has 300 positions"},
+		{source, Options{Prompt: "The", Tokens: 299}, "and 299 are to follow, the model has 300 positions"},
+		{source, Options{Tokens: -1}, "-1 tokens to generate"},
+		{broken, Options{Choices: []string{choice}}, "model broken: tensor x is missing"},
+	} {
+		_, err := Run(context.Background(), []Source{c.source}, c.o)
+		var input InputError
+		if !errors.As(err, &input) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want an InputError with %q", c.o, err, c.want)
+		}
+	}
+	if _, err := Run(context.Background(), nil, Options{Texts: []string{text}}); err == nil {
+		t.Error("no model: no error")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err := Run(ctx, []Source{source}, Options{Texts: []string{text}, Progress: func(p Progress) {
+		if p.Done > 0 {
+			cancel()
+		}
+	}})
+	if err != context.Canceled {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// TestLlamaCpp holds the perplexity of a real model to what llama.cpp computes. Its keys and values are float16: its figure is good to some 2e-4.
+func TestLlamaCpp(t *testing.T) {
+	var manifest struct {
+		Perplexity map[string]struct {
+			PPL float64 `json:"ppl"`
+		} `json:"perplexity"`
+	}
+	data, err := os.ReadFile(shareddata.Path(t, "vectors", "llamacpp-golden", "manifest.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &manifest)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := Source{Name: "TinyStories-656K", Positions: 512, Load: func() (*Model, error) {
+		m, tok, err := checkpoint.Load(shareddata.Path(t, "models", "TinyStories-656K"), checkpoint.LoadOptions{})
+		return &Model{Model: m, Tokenizer: tok, Cache: kernels.KVFloat32}, err
+	}}
+	r, err := Run(context.Background(), []Source{source}, Options{
+		Texts: []string{shareddata.Path(t, "vectors", "llamacpp-golden", "ppl_sample.txt")}, Perplexity: LlamaCpp, Window: 128,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := find(t, r, "token perplexity").Values[0], manifest.Perplexity["tinystories-656K-F32"].PPL
+	t.Logf("perplexity %.4f of %d tokens, llama.cpp's is %.4f", got.Value, got.N, want)
+	if want == 0 || math.Abs(got.Value-want) > 2e-3 {
+		t.Errorf("perplexity %.4f, llama.cpp's is %.4f", got.Value, want)
+	}
+}

@@ -1,0 +1,223 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"slimlab/kernels"
+	"slimlab/lab/task"
+	"slimlab/model"
+)
+
+const (
+	// passTokens is how many tokens go through a model at once, unless a single span has more.
+	passTokens = 2048
+	// pageSize is the positions of a page: spans share whole pages of their common beginning. The least that every format of the cache takes.
+	pageSize = 2
+	// chunkLogits bounds the logits that are in memory at once.
+	chunkLogits = 1 << 22
+)
+
+// scorer gives the log-probabilities that a model has for the targets of spans.
+type scorer struct {
+	model  *model.Model
+	cache  kernels.KVFormat
+	step   *model.Step
+	pool   *model.KVPool // grown to what the largest pass needs
+	onDone func(tokens int)
+
+	segments []model.Segment
+	rows     int // tokens of the pass
+	pages    int // that the pass has used
+	targets  []target
+
+	hidden, logits, loss, weight []float32
+	labels                       []int32
+}
+
+// target is a token to predict from a row of the pass, and where its log-probability goes.
+type target struct {
+	row   int
+	token int32
+	to    *float32
+}
+
+// newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every pass: the tokens of all spans that it was for, shared ones counted
+// for each.
+func newScorer(m *model.Model, cache kernels.KVFormat, onDone func(tokens int)) *scorer {
+	return &scorer{model: m, cache: cache, step: model.NewStep(m.Config, passTokens), onDone: onDone}
+}
+
+// logProbs returns the log-probability, in nats, of every target: [groups][spans][targets]. Spans of a group are expected to begin alike, and what they have in
+// common is computed once. Results do not depend on the grouping.
+func (s *scorer) logProbs(ctx context.Context, groups [][]task.Span) ([][][]float32, error) {
+	out := make([][][]float32, len(groups))
+	tokens := 0
+	flush := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.run(); err != nil {
+			return err
+		}
+		s.onDone(tokens)
+		tokens = 0
+		return nil
+	}
+	for g, spans := range groups {
+		out[g] = make([][]float32, len(spans))
+		for i, span := range spans {
+			if span.Begin < 1 || span.Begin >= len(span.Tokens) {
+				return nil, fmt.Errorf("a span of %d tokens predicts from token %d on, expected 1 to %d", len(span.Tokens), span.Begin, len(span.Tokens)-1)
+			}
+			if n := len(span.Tokens) - 1; n > s.model.MaxPositions {
+				return nil, fmt.Errorf("a span reads %d tokens, the model has %d positions", n, s.model.MaxPositions)
+			}
+			out[g][i] = make([]float32, span.Targets())
+		}
+		for from := 0; from < len(spans); {
+			to, rows := fit(spans, from)
+			if s.rows > 0 && s.rows+rows > passTokens {
+				if err := flush(); err != nil {
+					return nil, err
+				}
+			}
+			s.add(spans[from:to], out[g][from:to])
+			tokens += tokensOf(spans[from:to])
+			from = to
+		}
+	}
+	if s.rows > 0 {
+		if err := flush(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tokensOf is how many tokens the spans have to read.
+func tokensOf(spans []task.Span) (n int) {
+	for _, s := range spans {
+		n += len(s.Tokens) - 1
+	}
+	return n
+}
+
+// fit returns how many spans from one on go into a pass together, at least one, and the rows that they take.
+func fit(spans []task.Span, from int) (to, rows int) {
+	to, rows = from+1, len(spans[from].Tokens)-1
+	for to < len(spans) {
+		more := shared(spans[from : to+1])
+		n := more
+		for _, s := range spans[from : to+1] {
+			n += len(s.Tokens) - 1 - more
+		}
+		if n > passTokens {
+			break
+		}
+		to, rows = to+1, n
+	}
+	return to, rows
+}
+
+// shared is the number of tokens, in whole pages, that all spans read first; 0 for one span.
+func shared(spans []task.Span) int {
+	if len(spans) < 2 {
+		return 0
+	}
+	first := spans[0].Tokens[:len(spans[0].Tokens)-1]
+	n := len(first)
+	for _, s := range spans[1:] {
+		n = min(n, len(s.Tokens)-1)
+		for i := range n {
+			if s.Tokens[i] != first[i] {
+				n = i
+				break
+			}
+		}
+	}
+	return n / pageSize * pageSize
+}
+
+// add lays spans out in the pass: a segment for what they share, and one for the rest of each.
+func (s *scorer) add(spans []task.Span, out [][]float32) {
+	common := shared(spans)
+	var before []int32
+	commonRow := s.rows
+	if common > 0 {
+		before = s.take(common)
+		s.segment(spans[0].Tokens[:common], 0, before)
+	}
+	for i, span := range spans {
+		own, ownRow := span.Tokens[common:len(span.Tokens)-1], s.rows
+		if len(own) > 0 {
+			s.segment(own, common, append(before[:len(before):len(before)], s.take(len(own))...))
+		}
+		for k := range out[i] {
+			at := span.Begin + k
+			row := commonRow + at - 1
+			if at-1 >= common {
+				row = ownRow + at - 1 - common
+			}
+			s.targets = append(s.targets, target{row, span.Tokens[at], &out[i][k]})
+		}
+	}
+}
+
+// take returns fresh pages for so many tokens.
+func (s *scorer) take(tokens int) []int32 {
+	pages := make([]int32, (tokens+pageSize-1)/pageSize)
+	for i := range pages {
+		pages[i] = int32(s.pages)
+		s.pages++
+	}
+	return pages
+}
+
+func (s *scorer) segment(tokens []int32, start int, pages []int32) {
+	s.segments = append(s.segments, model.Segment{Tokens: tokens, Start: start, Pages: pages})
+	s.rows += len(tokens)
+}
+
+// run computes the pass and empties it.
+func (s *scorer) run() error {
+	if s.pool == nil || s.pool.Pages < s.pages {
+		var err error
+		if s.pool, err = model.NewKVPool(s.model.Config, s.cache, max(s.pages, passTokens/pageSize), pageSize); err != nil {
+			return err
+		}
+	}
+	states := s.step.ExtendAll(s.model, s.pool, s.segments)
+	vocab, width := s.model.Vocab, s.model.Hidden
+	chunk := max(64, chunkLogits/vocab)
+	for targets := s.targets; len(targets) > 0; {
+		n := min(chunk, len(targets))
+		s.size(n)
+		for i, t := range targets[:n] {
+			copy(s.hidden[i*width:(i+1)*width], states[t.row*width:(t.row+1)*width])
+			s.labels[i] = t.token
+		}
+		s.model.Logits(s.logits[:n*vocab], s.hidden[:n*width], n)
+		kernels.CrossEntropy(s.loss[:n], s.logits[:n*vocab], s.labels[:n], s.weight[:n], n, vocab)
+		for i, t := range targets[:n] {
+			loss := float64(s.loss[i])
+			if math.IsNaN(loss) || math.IsInf(loss, 0) {
+				return fmt.Errorf("the log-probability of token %d is %v, expected a number: the model's logits are not finite", t.token, -loss)
+			}
+			*t.to = -s.loss[i]
+		}
+		targets = targets[n:]
+	}
+	s.segments, s.targets, s.rows, s.pages = s.segments[:0], s.targets[:0], 0, 0
+	return nil
+}
+
+// size makes the buffers large enough for n rows of logits.
+func (s *scorer) size(n int) {
+	if n <= len(s.loss) {
+		return
+	}
+	s.hidden, s.logits = make([]float32, n*s.model.Hidden), make([]float32, n*s.model.Vocab)
+	s.loss, s.weight, s.labels = make([]float32, n), make([]float32, n), make([]int32, n)
+}

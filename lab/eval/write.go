@@ -1,0 +1,259 @@
+package eval
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+)
+
+// Formats lists the formats that Write knows.
+func Formats() []string { return []string{"table", "json", "markdown"} }
+
+// Write writes the report in one of Formats.
+func (r *Report) Write(format string, w io.Writer) error {
+	switch format {
+	case "table":
+		return r.table(w)
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(r)
+	case "markdown":
+		return r.markdown(w)
+	}
+	return fmt.Errorf("format %q: expected one of %s", format, strings.Join(Formats(), ", "))
+}
+
+// intervalNote tells what the intervals of all figures are.
+const intervalNote = "intervals of 95%: Wilson's for accuracies; for perplexities and all differences the percentiles of a bootstrap over questions or runs of tokens"
+
+// roles name the models in a table.
+func (r *Report) roles() []string {
+	if len(r.Models) == 2 {
+		return []string{"before", "after"}
+	}
+	return []string{"value"}
+}
+
+// line tells of a model.
+func (m ModelInfo) line() string {
+	begin := "no BOS"
+	if m.AddsBOS {
+		begin = m.BOS + " before every text"
+	}
+	return fmt.Sprintf("%s: %s parameters, %s stored; multiplied as %s, keys and values in %s; %s", m.Name,
+		report.Format(lab.Metric{Unit: lab.Count}, float64(m.Parameters)), report.Format(lab.Metric{Unit: lab.Bytes}, float64(m.Stored)), strings.Join(m.Formats, " and "), m.Cache, begin)
+}
+
+// head is the header of the figures' columns.
+func (r *Report) head() []string {
+	if len(r.Models) == 2 {
+		return []string{"metric", "before", "after", "difference", "p"}
+	}
+	return []string{"metric", "value"}
+}
+
+// cells are a result's columns.
+func (r *Report) cells(x Result) []string {
+	decimals := decimalsOf(x)
+	cells := []string{x.Metric}
+	for _, v := range x.Values {
+		cells = append(cells, v.text(decimals, false))
+	}
+	if len(r.Models) < 2 {
+		return cells
+	}
+	difference, p := "–", "–"
+	if x.Difference != nil {
+		difference = x.Difference.text(x.Difference.decimals(), true)
+	}
+	if x.P != nil {
+		p = strconv.FormatFloat(*x.P, 'g', 2, 64)
+	}
+	return append(cells, difference, p)
+}
+
+// decimalsOf gives five digits to the largest value, four decimals at most.
+func decimalsOf(x Result) int {
+	large := 0.0
+	for _, v := range x.Values {
+		large = max(large, math.Abs(v.Value))
+	}
+	return max(0, min(4, 4-int(math.Floor(math.Log10(max(large, 1))))))
+}
+
+// decimals gives three digits to the largest number of a difference and its interval, six decimals at most.
+func (e Estimate) decimals() int {
+	large := math.Abs(e.Value)
+	if e.Low != nil {
+		large = max(large, math.Abs(*e.Low), math.Abs(*e.High))
+	}
+	if large == 0 {
+		return 0
+	}
+	return max(0, min(6, 2-int(math.Floor(math.Log10(large)))))
+}
+
+// text writes an estimate with its interval, "0.2512 [0.2342, 0.2690]".
+func (e Estimate) text(decimals int, signed bool) string {
+	number := func(x float64) string {
+		s := strconv.FormatFloat(x, 'f', decimals, 64)
+		if math.Abs(x) >= 1e7 {
+			s = strconv.FormatFloat(x, 'g', 5, 64)
+		}
+		if strings.Trim(s, "-0.") == "" {
+			return strings.TrimPrefix(s, "-") // −0.00 is 0.00
+		}
+		if signed && x > 0 {
+			s = "+" + s
+		}
+		return s
+	}
+	s := number(e.Value)
+	if e.Low != nil {
+		s += " [" + number(*e.Low) + ", " + number(*e.High) + "]"
+	}
+	return s
+}
+
+// groups are the results of each file, in order.
+func (r *Report) groups() [][]Result {
+	var groups [][]Result
+	for i, x := range r.Results {
+		if i == 0 || x.File != r.Results[i-1].File || x.Size != r.Results[i-1].Size {
+			groups = append(groups, nil)
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], x)
+	}
+	return groups
+}
+
+// notes are what stands below the figures: definitions, doubts, changes of answers.
+func (r *Report) notes() []string {
+	var notes []string
+	add := func(note string) {
+		if !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+	}
+	for _, c := range r.Changes {
+		if c.Metric == "acc_norm" {
+			add(fmt.Sprintf("%s: by acc_norm %d of %d answers changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, c.Questions, c.Lost, c.Gained))
+		}
+	}
+	for _, x := range r.Results {
+		if v := x.Values[0]; v.Doubt != "" {
+			add(fmt.Sprintf("%s: %s", short(x.File), v.Doubt))
+		}
+	}
+	for _, note := range r.Notes {
+		add(note)
+	}
+	if len(r.Results) > 0 {
+		add(intervalNote)
+	}
+	for _, x := range r.Results {
+		add(x.Metric + ": " + x.Definition)
+	}
+	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Better == "higher" }) {
+		add(fmt.Sprintf("between a question and a choice stand %q and a space", r.Settings.Cue))
+	}
+	if r.Settings.Limit > 0 {
+		add(fmt.Sprintf("only the first %d questions of each file and lines of each text", r.Settings.Limit))
+	}
+	return notes
+}
+
+func (r *Report) table(w io.Writer) error {
+	var b strings.Builder
+	for i, m := range r.Models {
+		if len(r.Models) == 2 {
+			b.WriteString(r.roles()[i] + " ")
+		}
+		b.WriteString(m.line() + "\n")
+	}
+	for _, group := range r.groups() {
+		fmt.Fprintf(&b, "\n%s · %s\n", short(group[0].File), group[0].Size)
+		t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+		rows := [][]string{r.head()}
+		for _, x := range group {
+			rows = append(rows, r.cells(x))
+		}
+		for _, row := range rows {
+			fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
+		}
+		t.Flush() // to memory
+	}
+	for i, text := range r.Texts {
+		role := ""
+		if len(r.Models) == 2 {
+			role = r.roles()[i] + ", "
+			if i == 1 {
+				role += fmt.Sprintf("the same for %d tokens, ", text.Same)
+			}
+		}
+		fmt.Fprintf(&b, "\ngeneration · %s%d tokens after %d of prompt, greedy\n  %s\n", role, len(text.Tokens)-text.Prompt, text.Prompt, strings.ReplaceAll(text.Text, "\n", "\n  "))
+	}
+	if notes := r.notes(); len(notes) > 0 {
+		b.WriteString("\n")
+		for _, note := range notes {
+			b.WriteString("- " + note + "\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var markdownEscape = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
+
+func (r *Report) markdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("## eval\n\n")
+	for i, m := range r.Models {
+		role := ""
+		if len(r.Models) == 2 {
+			role = "**" + r.roles()[i] + "** "
+		}
+		b.WriteString("- " + role + markdownEscape.Replace(m.line()) + "\n")
+	}
+	row := func(cells []string) {
+		for _, c := range cells {
+			b.WriteString("| " + markdownEscape.Replace(c) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	if len(r.Results) > 0 {
+		b.WriteString("\n")
+		head := append([]string{"file"}, r.head()...)
+		row(head)
+		b.WriteString("| --- | --- |" + strings.Repeat(" ---: |", len(head)-2) + "\n")
+		for _, x := range r.Results {
+			row(append([]string{short(x.File)}, r.cells(x)...))
+		}
+	}
+	for i, text := range r.Texts {
+		role := ""
+		if len(r.Models) == 2 {
+			role = ", " + r.roles()[i]
+		}
+		fmt.Fprintf(&b, "\nGeneration%s:\n\n> %s\n", role, strings.ReplaceAll(markdownEscape.Replace(text.Text), "\n", "\n> "))
+	}
+	if notes := r.notes(); len(notes) > 0 {
+		b.WriteString("\n")
+		for _, note := range notes {
+			b.WriteString("- " + markdownEscape.Replace(note) + "\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

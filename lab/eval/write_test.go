@@ -1,0 +1,84 @@
+package eval
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata")
+
+// sample is a report of every kind of line, for one model or two.
+func sample(models int) *Report {
+	estimate := func(value, half float64, n int) Estimate {
+		return Estimate{Value: value, Low: pointer(value - half), High: pointer(value + half), N: n}
+	}
+	r := &Report{
+		Schema: schema, Version: "0.0.0",
+		Models: []ModelInfo{
+			{Name: "models/full", Parameters: 656000, Stored: 2624000, Memory: 2624000, Formats: []string{"float32"}, Cache: "float32", BOS: "<s>", AddsBOS: true, Prefix: "<s>"},
+			{Name: "models/w8a8", Parameters: 656000, Stored: 1450000, Memory: 1450000, Formats: []string{"w8a8", "float32"}, Cache: "float32", BOS: "<s>", Prefix: "<s>"},
+		}[:models],
+		Settings: Settings{Window: 512, Stride: 512, Perplexity: Fixed, BOS: Auto, Cue: "\nAnswer:", Limit: 100, Block: blockTokens, Resamples: resamples},
+		Results: []Result{
+			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "token perplexity", Definition: "exp(−Σ log P ÷ tokens)", Better: "lower"},
+			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "word perplexity", Definition: "exp(−Σ log P ÷ words)", Better: "lower"},
+			{File: "data/b_c.jsonl", Size: "100 questions", Metric: "acc_norm", Definition: "share of questions", Better: "higher"},
+		},
+		Notes: []string{"data/b_c.jsonl: 3 of 100 questions lost their beginning"},
+		Texts: []Text{{Model: "models/full", Tokens: []int32{1, 2, 3}, Prompt: 1, Text: "Once\nupon", Same: 3}, {Model: "models/w8a8", Tokens: []int32{1, 2, 4}, Prompt: 1, Text: "Once | more", Same: 2}}[:models],
+	}
+	for i, v := range [][2]Estimate{
+		{estimate(24.52701, 3.1, 511), estimate(24.60001, 3.2, 511)},
+		{estimate(4507067.53, 1000, 852), estimate(4507967.53, 1000, 852)},
+		{estimate(0.25, 0.09, 100), estimate(0.27, 0.09, 100)},
+	} {
+		r.Results[i].Values = v[:models]
+	}
+	r.Results[0].Values[0].Doubt = "the interval is from only 8 runs of 64 tokens"
+	if models == 2 {
+		token, acc, p := estimate(0.073, 0.01, 511), estimate(0.02, 0.05, 100), 0.6875
+		r.Results[0].Difference = &token
+		r.Results[1].Difference = &Estimate{Value: -0.0001, N: 852, Doubt: "not paired"}
+		r.Results[2].Difference, r.Results[2].P = &acc, &p
+		r.Changes = []Change{{"data/b_c.jsonl", "acc", 100, 9, 3, 4}, {"data/b_c.jsonl", "acc_norm", 100, 8, 2, 4}}
+	}
+	return r
+}
+
+func TestWrite(t *testing.T) {
+	for name, r := range map[string]*Report{"one": sample(1), "two": sample(2)} {
+		for _, format := range Formats() {
+			var b bytes.Buffer
+			if err := r.Write(format, &b); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name+"."+format)
+			if *update {
+				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != string(want) {
+				t.Errorf("%s: found\n%s\nwant\n%s", golden, b.String(), want)
+			}
+			if format == "json" {
+				var again Report
+				if err := json.Unmarshal(b.Bytes(), &again); err != nil || len(again.Results) != 3 {
+					t.Errorf("%s does not read back: %v", golden, err)
+				}
+			}
+		}
+	}
+	if err := sample(1).Write("cvs", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "expected one of table, json, markdown") {
+		t.Errorf("an unknown format: %v", err)
+	}
+}

@@ -1,0 +1,78 @@
+package stat
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Wilson returns the share of successes in n trials with Wilson's 95% score interval (1927), which keeps its promise near 0 and 1 and for
+// few trials. No trial gives NaN.
+func Wilson(successes, n int) Interval {
+	if n == 0 {
+		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
+	}
+	z := distuv.UnitNormal.Quantile(0.975)
+	size, p := float64(n), float64(successes)/float64(n)
+	centre := (p + z*z/(2*size)) / (1 + z*z/size)
+	half := z / (1 + z*z/size) * math.Sqrt(p*(1-p)/size+z*z/(4*size*size))
+	return Interval{Value: p, Low: min(p, max(0, centre-half)), High: max(p, min(1, centre+half)), N: n}
+}
+
+// McNemar returns in how many pairs only the first is true and in how many only the second, and the exact two-sided p-value that
+// neither of the two is more likely (McNemar, 1947): a binomial test of those pairs. No such pair gives p = 1. It panics when the lengths differ.
+func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
+	if len(x) != len(y) {
+		panic(fmt.Sprintf("stat: McNemar of %d and %d values", len(x), len(y)))
+	}
+	for i := range x {
+		switch {
+		case x[i] && !y[i]:
+			onlyX++
+		case y[i] && !x[i]:
+			onlyY++
+		}
+	}
+	n, fewer := onlyX+onlyY, min(onlyX, onlyY)
+	if n == 0 {
+		return 0, 0, 1
+	}
+	return onlyX, onlyY, min(1, 2*distuv.Binomial{N: float64(n), P: 0.5}.CDF(float64(fewer)))
+}
+
+// fewUnits is the number of units below which a resampled interval carries a doubt.
+const fewUnits = 20
+
+// Resample returns figures of a sample of n units with their 95% percentile intervals over resamples drawn with replacement from rng (Efron,
+// Tibshirani 1993). statistic gets how often each unit stands in a sample [n] and returns the figures, always as many; all are taken on the same draws, so that a
+// difference of two that were measured on the same units is a paired one. A figure that is NaN on the whole sample, or on any draw, has bounds that are NaN.
+func Resample(n, resamples int, rng *rand.Rand, statistic func(count []float64) []float64) []Interval {
+	count := make([]float64, n)
+	for i := range count {
+		count[i] = 1
+	}
+	whole := statistic(count)
+	draws := make([][]float64, len(whole)) // [figures][resamples]
+	for i := range draws {
+		draws[i] = make([]float64, resamples)
+	}
+	for r := range resamples {
+		clear(count)
+		for range n {
+			count[rng.IntN(n)]++
+		}
+		for i, v := range statistic(count) {
+			draws[i][r] = v
+		}
+	}
+	out := make([]Interval, len(whole))
+	for i, v := range whole {
+		out[i] = Interval{Value: v, Low: Percentile(draws[i], 2.5), High: Percentile(draws[i], 97.5), N: n}
+		if n < fewUnits {
+			out[i].Doubt = fmt.Sprintf("bootstrap of n=%d", n)
+		}
+	}
+	return out
+}

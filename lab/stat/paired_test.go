@@ -1,0 +1,118 @@
+package stat
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestWilson(t *testing.T) {
+	for _, c := range []struct {
+		successes, n int
+		low, high    float64
+	}{
+		// From the formula by hand with z = 1.959964; the ends are z²/(n+z²).
+		{0, 10, 0, 0.277533},
+		{10, 10, 0.722467, 1},
+		{5, 10, 0.236593, 0.763407},
+		{1, 1, 0.206549, 1},
+	} {
+		got := Wilson(c.successes, c.n)
+		if !near(got.Low, c.low, 1e-6) || !near(got.High, c.high, 1e-6) || got.Value != float64(c.successes)/float64(c.n) {
+			t.Errorf("%d of %d: %+v, want %v to %v", c.successes, c.n, got, c.low, c.high)
+		}
+	}
+	if none := Wilson(0, 0); !math.IsNaN(none.Value) || none.Doubt == "" {
+		t.Errorf("no trials: %+v", none)
+	}
+	// The interval covers the true share some 95 times in a hundred.
+	rng, hit := rand.New(rand.NewPCG(5, 6)), 0
+	for range 2000 {
+		k := 0
+		for range 50 {
+			if rng.Float64() < 0.1 {
+				k++
+			}
+		}
+		if w := Wilson(k, 50); w.Low <= 0.1 && 0.1 <= w.High {
+			hit++
+		}
+	}
+	if hit < 1840 || hit > 1980 {
+		t.Errorf("covers %d of 2000", hit)
+	}
+}
+
+func TestMcNemar(t *testing.T) {
+	pairs := func(both, onlyX, onlyY, neither int) (x, y []bool) {
+		for range both {
+			x, y = append(x, true), append(y, true)
+		}
+		for range onlyX {
+			x, y = append(x, true), append(y, false)
+		}
+		for range onlyY {
+			x, y = append(x, false), append(y, true)
+		}
+		for range neither {
+			x, y = append(x, false), append(y, false)
+		}
+		return x, y
+	}
+	for _, c := range []struct {
+		both, onlyX, onlyY, neither int
+		p                           float64
+	}{
+		{3, 0, 0, 4, 1},
+		{3, 1, 1, 4, 1},
+		{9, 5, 0, 1, 2.0 / 32},
+		{0, 1, 5, 0, 2 * 7.0 / 64}, // (6 choose 0) + (6 choose 1)
+		{0, 6, 2, 7, 2 * 37.0 / 256},
+	} {
+		x, y := pairs(c.both, c.onlyX, c.onlyY, c.neither)
+		onlyX, onlyY, p := McNemar(x, y)
+		if onlyX != c.onlyX || onlyY != c.onlyY || !near(p, c.p, 1e-12) {
+			t.Errorf("%+v: %d, %d, p %v", c, onlyX, onlyY, p)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("unequal lengths did not panic")
+		}
+	}()
+	McNemar([]bool{true}, nil)
+}
+
+func TestResample(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	const n = 200
+	x, y := make([]float64, n), make([]float64, n)
+	for i := range x {
+		x[i] = 10 * rng.NormFloat64()
+		y[i] = x[i] + 1 + 0.1*rng.NormFloat64()
+	}
+	mean := func(count, v []float64) (m float64) {
+		for i, c := range count {
+			m += c * v[i] / n
+		}
+		return m
+	}
+	got := Resample(n, 500, rng, func(count []float64) []float64 {
+		a, b := mean(count, x), mean(count, y)
+		return []float64{a, b, b - a, math.NaN()}
+	})
+	want := MeanInterval(x)
+	if !near(got[0].Value, want.Value, 1e-9) || math.Abs(got[0].Low-want.Low) > 0.3 || math.Abs(got[0].High-want.High) > 0.3 {
+		t.Errorf("mean %+v, by Student's t %+v", got[0], want)
+	}
+	// Each mean is uncertain by more than one, their paired difference by a hundredth.
+	if d := got[2]; d.Low > 1 || d.High < 1-0.03 || d.High-d.Low > 0.05 || d.Doubt != "" || d.N != n {
+		t.Errorf("paired difference %+v", d)
+	}
+	if !math.IsNaN(got[3].Value) || !math.IsNaN(got[3].Low) {
+		t.Errorf("NaN gave %+v", got[3])
+	}
+	if few := Resample(3, 10, rng, func([]float64) []float64 { return []float64{1} }); few[0].Doubt != "bootstrap of n=3" || few[0].Low != 1 {
+		t.Errorf("few units: %+v", few)
+	}
+}
