@@ -9,6 +9,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab/eval"
 	"slimlab/model/checkpoint"
+	"slimlab/quant"
 	"slimlab/serve"
 )
 
@@ -47,7 +48,7 @@ func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 
 // loadForEval loads a model whose weights that are not quantized, keys and values are in dtype.
 func loadForEval(folder fs.FS, dtype string) (*eval.Model, error) {
-	m, t, err := checkpoint.LoadFS(folder, ".", loadOptions)
+	m, t, err := checkpoint.LoadFS(folder, ".", quant.LoadOptions())
 	if err != nil {
 		return nil, err
 	}
