@@ -23,7 +23,12 @@ func shapes() map[string]model.Config {
 	qwen.Architecture, qwen.QKVBias, qwen.BOS = qwen2, true, -1
 	pruned.TiedHead = true
 	pruned.Layers = []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}, {Heads: 2, KVHeads: 1, MLP: 17}}
-	return map[string]model.Config{"untied": base, "tied": tied, "qwen2": qwen, "pruned": pruned}
+	norms, biased, window := tied, base, base
+	norms.Architecture, norms.QKNorm, norms.HeadDim, norms.MoreEOS = qwen3, true, 6, []int{7, 8}
+	norms.Rope = model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 16}
+	biased.QKVBias, biased.OBias, biased.Rope = true, true, llama3Scaling
+	window.Architecture, window.Rope = mistral, model.RopeScaling{Kind: model.RopeLinear, Factor: 2}
+	return map[string]model.Config{"untied": base, "tied": tied, "qwen2": qwen, "pruned": pruned, "qwen3": norms, "llama with bias": biased, "mistral": window}
 }
 
 // random is a model of random weights; biases too.

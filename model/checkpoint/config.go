@@ -7,14 +7,18 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"slimlab/model"
 )
 
 const (
-	llama = "LlamaForCausalLM"
-	qwen2 = "Qwen2ForCausalLM"
+	llama   = "LlamaForCausalLM"
+	mistral = "MistralForCausalLM"
+	qwen2   = "Qwen2ForCausalLM"
+	qwen3   = "Qwen3ForCausalLM"
 
 	maxLayers = 1 << 12 // checked before a list of layers is made; model.Config.Validate checks the other sizes
 )
@@ -53,21 +57,10 @@ func parseConfig(data []byte) (model.Config, *quantization, error) {
 		MLP:     k.integer("intermediate_size", required),
 	}
 	layers := k.integer("num_hidden_layers", required)
-	c.HeadDim = k.integer("head_dim", c.Hidden/max(1, heads))
 	c.NormEps = float32(k.number("rms_norm_eps", 1e-6))
 	c.TiedHead = k.boolean("tie_word_embeddings", false)
-	c.RopeTheta = k.ropeTheta()
-	c.BOS, c.EOS = k.token("bos_token_id"), k.token("eos_token_id")
-	switch c.Architecture {
-	case llama:
-		c.MaxPositions = k.integer("max_position_embeddings", 2048)
-		k.refuse("attention_bias", false)
-		k.refuse("mlp_bias", false)
-	case qwen2:
-		c.MaxPositions = k.integer("max_position_embeddings", 32768)
-		c.QKVBias = true
-		k.refuse("use_sliding_window", false)
-	}
+	c.RopeTheta, c.Rope = k.rope()
+	k.family(&c, heads)
 	if act := k.text("hidden_act", "silu"); act != "silu" {
 		k.fail("hidden_act", "found %q, expected \"silu\"", act)
 	}
@@ -86,6 +79,81 @@ func parseConfig(data []byte) (model.Config, *quantization, error) {
 	}
 	q, err := parseQuantization(k.raw["quantization_config"])
 	return c, q, err
+}
+
+// family reads what the families have of their own.
+func (k *keys) family(c *model.Config, heads int) {
+	none := []int{}
+	bos, eos := none, none // Hugging Face's defaults
+	headDim := c.Hidden / max(1, heads)
+	switch c.Architecture {
+	case llama:
+		bos, eos = []int{1}, []int{2}
+		c.MaxPositions = k.integer("max_position_embeddings", 2048)
+		c.QKVBias = k.boolean("attention_bias", false)
+		c.OBias = c.QKVBias
+		k.refuse("mlp_bias", false)
+	case mistral:
+		bos, eos = []int{1}, []int{2}
+		c.MaxPositions = k.integer("max_position_embeddings", 131072)
+		k.window(c.MaxPositions)
+	case qwen2:
+		c.MaxPositions = k.integer("max_position_embeddings", 32768)
+		c.QKVBias = true
+		k.refuse("use_sliding_window", false)
+	case qwen3:
+		c.MaxPositions = k.integer("max_position_embeddings", 32768)
+		c.QKVBias = k.boolean("attention_bias", false)
+		c.OBias, c.QKNorm, headDim = c.QKVBias, true, 128
+		k.refuse("use_sliding_window", false)
+	}
+	k.fullAttention()
+	c.HeadDim = k.integer("head_dim", headDim)
+	if c.Architecture != qwen3 && !k.present("head_dim") && heads > 0 && c.Hidden%heads != 0 {
+		k.fail("head_dim", "the key is missing, and hidden_size %d does not divide into %d heads", c.Hidden, heads)
+	}
+	if bos = k.tokens("bos_token_id", bos); len(bos) > 0 {
+		c.BOS = bos[0]
+	} else {
+		c.BOS = -1
+	}
+	if eos = k.tokens("eos_token_id", eos); len(eos) > 0 {
+		c.EOS = eos[0]
+	} else {
+		c.EOS = -1
+	}
+	if len(eos) > 1 {
+		c.MoreEOS = eos[1:]
+	}
+}
+
+// window refuses Mistral's sliding window, which a missing key means too, unless no position lies beyond it.
+func (k *keys) window(positions int) {
+	raw, ok := k.raw["sliding_window"]
+	if !ok && positions > 4096 {
+		k.fail("sliding_window", "the key is missing, which means 4096: attention within a window is not supported, expected null")
+	}
+	if k.present("sliding_window") {
+		if n := k.integer("sliding_window", 0); n < positions {
+			k.fail("sliding_window", "found %s: attention within a window is not supported, expected null, or at least max_position_embeddings, %d", clip(raw), positions)
+		}
+	}
+}
+
+// fullAttention refuses layers that do not attend to all positions.
+func (k *keys) fullAttention() {
+	if !k.present("layer_types") {
+		return
+	}
+	var kinds []string
+	if err := json.Unmarshal(k.raw["layer_types"], &kinds); err != nil {
+		k.fail("layer_types", "found %s, expected a list of strings", clip(k.raw["layer_types"]))
+	}
+	for i, kind := range kinds {
+		if kind != "full_attention" {
+			k.fail("layer_types", "layer %d has %q, expected \"full_attention\"", i, kind)
+		}
+	}
 }
 
 // required is the fallback of a key that must be there.
@@ -176,6 +244,9 @@ func (k *keys) refuse(key string, only bool) {
 	}
 }
 
+// families are the architectures by model_type.
+var families = []struct{ kind, architecture string }{{"llama", llama}, {"mistral", mistral}, {"qwen2", qwen2}, {"qwen3", qwen3}}
+
 // architecture takes the one entry of architectures, or what model_type implies.
 func (k *keys) architecture() string {
 	if k.present("architectures") {
@@ -184,71 +255,46 @@ func (k *keys) architecture() string {
 			k.fail("architectures", "found %s, expected a list of one name", clip(k.raw["architectures"]))
 			return ""
 		}
-		if names[0] != llama && names[0] != qwen2 {
-			k.fail("architectures", "%q is not supported, expected %s or %s", names[0], llama, qwen2)
+		if !slices.Contains(model.Architectures(), names[0]) {
+			k.fail("architectures", "%q is not supported, expected one of %s", names[0], strings.Join(model.Architectures(), ", "))
 		}
 		return names[0]
 	}
-	switch kind := k.text("model_type", ""); kind {
-	case "llama":
-		return llama
-	case "qwen2":
-		return qwen2
-	default:
-		k.fail("architectures", "the key is missing, and model_type %q is not supported, expected llama or qwen2", kind)
+	kind := k.text("model_type", "")
+	var kinds []string
+	for _, f := range families {
+		if f.kind == kind {
+			return f.architecture
+		}
+		kinds = append(kinds, f.kind)
 	}
+	k.fail("architectures", "the key is missing, and model_type %q is not supported, expected one of %s", kind, strings.Join(kinds, ", "))
 	return ""
 }
 
-// ropeTheta reads the base of the rotary positions in its two spellings: rope_theta beside rope_scaling, or both within rope_parameters.
-func (k *keys) ropeTheta() float64 {
-	theta := k.number("rope_theta", 10000)
-	for _, key := range []string{"rope_scaling", "rope_parameters"} {
-		if !k.present(key) {
-			continue
-		}
-		var in keys
-		if err := json.Unmarshal(k.raw[key], &in.raw); err != nil {
-			k.fail(key, "found %s, expected an object", clip(k.raw[key]))
-			continue
-		}
-		if kind := in.text("rope_type", in.text("type", "default")); kind != "default" {
-			k.fail(key, "rope type %q is not supported, expected null", kind)
-		}
-		if key == "rope_parameters" {
-			theta = in.number("rope_theta", theta)
-		}
-		if in.err != nil {
-			k.fail(key, "%v", in.err)
-		}
-	}
-	if f := k.number("partial_rotary_factor", 1); f != 1 {
-		k.fail("partial_rotary_factor", "%g is not supported, expected 1", f)
-	}
-	return theta
-}
-
-// token reads a token id: a number, a list, of which the first counts, or null. Llama's defaults are 1 and 2.
-func (k *keys) token(key string) int {
+// tokens reads token ids: a number, a list or null; fallback is for a missing key.
+func (k *keys) tokens(key string, fallback []int) []int {
 	raw, ok := k.raw[key]
 	if !ok {
-		if k.architecture() != llama {
-			return -1
+		return fallback
+	}
+	if !k.present(key) {
+		return nil
+	}
+	list := []json.RawMessage{raw}
+	if raw[0] == '[' {
+		if err := json.Unmarshal(raw, &list); err != nil {
+			k.fail(key, "%v", err)
 		}
-		return map[string]int{"bos_token_id": 1, "eos_token_id": 2}[key]
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
-		if len(list) == 0 {
-			return -1
+	ids := make([]int, len(list))
+	for i, one := range list {
+		var err error
+		if ids[i], err = whole(one); err != nil || ids[i] < 0 {
+			k.fail(key, "found %s, expected a token id, a list of them or null", clip(one))
 		}
-		raw = list[0]
 	}
-	id, err := whole(raw)
-	if err != nil || id < 0 {
-		k.fail(key, "found %s, expected a token id, a list of them or null", clip(raw))
-	}
-	return id
+	return ids
 }
 
 // layerWidths is an entry of slimlab_layers.
@@ -288,16 +334,17 @@ type configFile struct {
 	KVHeads          int                 `json:"num_key_value_heads"`
 	HeadDim          int                 `json:"head_dim"`
 	MaxPositions     int                 `json:"max_position_embeddings"`
-	RopeTheta        float64             `json:"rope_theta"`
-	RopeScaling      *struct{}           `json:"rope_scaling"`
+	RopeTheta        float               `json:"rope_theta"`
+	RopeScaling      *ropeScaling        `json:"rope_scaling"`
 	RMSNormEps       json.Number         `json:"rms_norm_eps"`
 	HiddenAct        string              `json:"hidden_act"`
 	AttentionBias    *bool               `json:"attention_bias,omitempty"`
 	MLPBias          *bool               `json:"mlp_bias,omitempty"`
-	SlidingWindow    *bool               `json:"use_sliding_window,omitempty"`
+	UseSlidingWindow *bool               `json:"use_sliding_window,omitempty"`
+	SlidingWindow    json.RawMessage     `json:"sliding_window,omitempty"`
 	Tied             bool                `json:"tie_word_embeddings"`
 	BOS              *int                `json:"bos_token_id"`
-	EOS              *int                `json:"eos_token_id"`
+	EOS              any                 `json:"eos_token_id"` // a number, a list or null
 	TorchDType       string              `json:"torch_dtype"`
 	SlimlabLayers    []layerWidths       `json:"slimlab_layers,omitempty"`
 	Quantization     *quantizationConfig `json:"quantization_config,omitempty"`
@@ -309,27 +356,44 @@ func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	if err := c.Validate(); err != nil {
 		return configFile{}, err
 	}
-	no := false
 	f := configFile{
 		Architectures: []string{c.Architecture}, VocabSize: c.Vocab, HiddenSize: c.Hidden, HeadDim: c.HeadDim, Layers: len(c.Layers),
-		MaxPositions: c.MaxPositions, RopeTheta: c.RopeTheta, HiddenAct: "silu", Tied: c.TiedHead,
+		MaxPositions: c.MaxPositions, RopeTheta: float(c.RopeTheta), RopeScaling: newRopeScaling(c.Rope), HiddenAct: "silu", Tied: c.TiedHead,
 		// The shortest decimal that reads back as the same float32.
 		RMSNormEps: json.Number(strconv.FormatFloat(float64(c.NormEps), 'g', -1, 32)),
 	}
+	for _, family := range families {
+		if family.architecture == c.Architecture {
+			f.ModelType = family.kind
+		}
+	}
+	no, bias := false, c.QKVBias
+	var fits bool
 	switch c.Architecture {
 	case llama:
-		f.ModelType, f.AttentionBias, f.MLPBias = "llama", &no, &no
+		f.AttentionBias, f.MLPBias = &bias, &no
+		fits = c.QKVBias == c.OBias && !c.QKNorm
+	case mistral:
+		f.SlidingWindow = json.RawMessage("null")
+		fits = !c.QKVBias && !c.OBias && !c.QKNorm
 	case qwen2:
-		f.ModelType, f.SlidingWindow = "qwen2", &no
+		f.UseSlidingWindow = &no
+		fits = c.QKVBias && !c.OBias && !c.QKNorm
+	case qwen3:
+		f.AttentionBias, f.UseSlidingWindow = &bias, &no
+		fits = c.QKVBias == c.OBias && c.QKNorm
 	}
-	if want := c.Architecture == qwen2; c.QKVBias != want {
-		return f, fmt.Errorf("model config: q/k/v bias is %t, expected %t for %s", c.QKVBias, want, c.Architecture)
+	if !fits {
+		return f, fmt.Errorf("model config: q/k/v bias is %t, o bias %t and q/k norm %t, which %s does not have so", c.QKVBias, c.OBias, c.QKNorm, c.Architecture)
 	}
 	if c.BOS >= 0 {
 		f.BOS = &c.BOS
 	}
-	if c.EOS >= 0 {
-		f.EOS = &c.EOS
+	switch {
+	case len(c.MoreEOS) > 0:
+		f.EOS = append([]int{c.EOS}, c.MoreEOS...)
+	case c.EOS >= 0:
+		f.EOS = c.EOS
 	}
 	f.TorchDType = map[DType]string{F32: "float32", BF16: "bfloat16"}[dtype]
 	if f.TorchDType == "" {

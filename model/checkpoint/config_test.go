@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -31,6 +32,36 @@ func edit(t testing.TB, object string, keys map[string]any) string {
 	return string(data)
 }
 
+var (
+	llama3        = map[string]any{"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+	llama3Scaling = model.RopeScaling{Kind: model.RopeLlama3, Factor: 32, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}
+)
+
+// with is an object with one more key.
+func with(object map[string]any, key string, value any) map[string]any {
+	object = maps.Clone(object)
+	object[key] = value
+	return object
+}
+
+// rewritten writes a config and reads it again.
+func rewritten(t *testing.T, c model.Config) model.Config {
+	t.Helper()
+	file, err := newConfigFile(c, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := parseConfig(data)
+	if err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+	return again
+}
+
 func TestConfigDefaults(t *testing.T) {
 	base := model.Config{Architecture: llama, Vocab: 32, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 4, 24),
 		MaxPositions: 2048, RopeTheta: 10000, NormEps: 1e-6, BOS: 1, EOS: 2}
@@ -49,6 +80,29 @@ func TestConfigDefaults(t *testing.T) {
 			func(c *model.Config) {
 				c.Architecture, c.QKVBias, c.TiedHead, c.MaxPositions, c.BOS, c.EOS = qwen2, true, true, 32768, -1, -1
 			}},
+		{"qwen3", map[string]any{"architectures": []string{qwen3}, "layer_types": []string{"full_attention", "full_attention"}}, func(c *model.Config) {
+			c.Architecture, c.QKNorm, c.HeadDim, c.MaxPositions, c.BOS, c.EOS = qwen3, true, 128, 32768, -1, -1
+		}},
+		{"qwen3 with bias", map[string]any{"architectures": nil, "model_type": "qwen3", "attention_bias": true, "head_dim": 4}, func(c *model.Config) {
+			c.Architecture, c.QKNorm, c.QKVBias, c.OBias, c.MaxPositions, c.BOS, c.EOS = qwen3, true, true, true, 32768, -1, -1
+		}},
+		{"llama with bias", map[string]any{"attention_bias": true}, func(c *model.Config) { c.QKVBias, c.OBias = true, true }},
+		{"mistral", map[string]any{"architectures": []string{mistral}, "sliding_window": 131072}, func(c *model.Config) { c.Architecture, c.MaxPositions = mistral, 131072 }},
+		{"short mistral", map[string]any{"architectures": []string{mistral}, "max_position_embeddings": 4096}, func(c *model.Config) { c.Architecture, c.MaxPositions = mistral, 4096 }},
+		{"several ends", map[string]any{"eos_token_id": []int{8, 9, 10}, "dtype": "bfloat16"}, func(c *model.Config) { c.EOS, c.MoreEOS = 8, []int{9, 10} }},
+		{"linear", map[string]any{"rope_scaling": map[string]any{"type": "linear", "factor": 4.0, "original_max_position_embeddings": 512}},
+			func(c *model.Config) { c.Rope = model.RopeScaling{Kind: model.RopeLinear, Factor: 4} }},
+		{"llama3", map[string]any{"rope_scaling": llama3}, func(c *model.Config) { c.Rope = llama3Scaling }},
+		{"llama3 in parameters", map[string]any{"rope_parameters": with(llama3, "rope_theta", 5e5)}, func(c *model.Config) { c.Rope, c.RopeTheta = llama3Scaling, 5e5 }},
+		{"llama3 twice", map[string]any{"rope_parameters": with(llama3, "rope_theta", 5e5), "rope_scaling": llama3}, func(c *model.Config) { c.Rope, c.RopeTheta = llama3Scaling, 5e5 }},
+		{"yarn", map[string]any{"rope_scaling": map[string]any{"type": "yarn", "factor": 4, "original_max_position_embeddings": 32768}},
+			func(c *model.Config) {
+				c.Rope = model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 32768}
+			}},
+		{"yarn in full", map[string]any{"rope_scaling": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16, "beta_slow": 2, "attention_factor": 1.5, "truncate": true}},
+			func(c *model.Config) {
+				c.Rope = model.RopeScaling{Kind: model.RopeYarn, Factor: 4, BetaFast: 16, BetaSlow: 2, AttentionFactor: 1.5}
+			}},
 		{"own layers", map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}}, func(c *model.Config) {
 			c.Layers = []model.LayerConfig{{Heads: 2, KVHeads: 1, MLP: 5}, {Heads: 4, KVHeads: 4, MLP: 7}}
 		}},
@@ -60,6 +114,8 @@ func TestConfigDefaults(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		} else if !sameConfig(got, want) {
 			t.Errorf("%s: found %+v, expected %+v", c.name, got, want)
+		} else if again := rewritten(t, got); !sameConfig(again, want) {
+			t.Errorf("%s: written and read again it is %+v, expected %+v", c.name, again, want)
 		}
 	}
 	null := strings.Replace(plainConfig, "{", `{"bos_token_id":null,`, 1)
@@ -80,8 +136,9 @@ func TestConfigRefusals(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"architectures", []string{"MistralForCausalLM"}, `architectures: "MistralForCausalLM" is not supported, expected LlamaForCausalLM or Qwen2ForCausalLM`},
-		{"architectures", nil, `architectures: the key is missing, and model_type "" is not supported, expected llama or qwen2`},
+		{"architectures", []string{"MixtralForCausalLM"}, `architectures: "MixtralForCausalLM" is not supported, expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
+		{"architectures", []string{mistral}, `sliding_window: the key is missing, which means 4096: attention within a window is not supported, expected null`},
+		{"architectures", nil, `architectures: the key is missing, and model_type "" is not supported, expected one of llama, mistral, qwen2, qwen3`},
 		{"architectures", "x", `architectures: found "\"x\"", expected a list of one name`},
 		{"vocab_size", nil, `vocab_size: the key is missing`},
 		{"hidden_size", "big", `hidden_size: found "\"big\"", expected a whole number`},
@@ -90,12 +147,23 @@ func TestConfigRefusals(t *testing.T) {
 		{"num_hidden_layers", -1, `num_hidden_layers: found -1, expected 1 to 4096`},
 		{"num_attention_heads", 0, `model config: layer 0: number of heads is 0, expected 1 to 16384`},
 		{"hidden_act", "gelu", `hidden_act: found "gelu", expected "silu"`},
-		{"attention_bias", true, `attention_bias: true is not supported, expected false`},
+		{"attention_bias", "yes", `attention_bias: found "\"yes\"", expected true or false`},
+		{"num_attention_heads", 3, `head_dim: the key is missing, and hidden_size 16 does not divide into 3 heads`},
+		{"layer_types", []string{"full_attention", "sliding_attention"}, `layer_types: layer 1 has "sliding_attention", expected "full_attention"`},
+		{"layer_types", 1, `layer_types: found "1", expected a list of strings`},
+		{"partial_rotary_factor", 0.5, `partial_rotary_factor: 0.5 is not supported, expected 1`},
 		{"mlp_bias", true, `mlp_bias: true is not supported, expected false`},
 		{"tie_word_embeddings", 1, `tie_word_embeddings: found "1", expected true or false`},
 		{"rms_norm_eps", "x", `rms_norm_eps: found "\"x\"", expected a number`},
-		{"rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}, `rope_scaling: rope type "llama3" is not supported, expected null`},
-		{"rope_scaling", map[string]any{"type": "linear"}, `rope_scaling: rope type "linear" is not supported, expected null`},
+		{"rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}, `rope_scaling: low_freq_factor: the key is missing for rope type "llama3"`},
+		{"rope_scaling", map[string]any{"type": "linear"}, `rope_scaling: factor: the key is missing for rope type "linear"`},
+		{"rope_scaling", map[string]any{"type": "dynamic", "factor": 2}, `rope_scaling: rope_type: "dynamic" is not supported, expected default, linear, llama3 or yarn`},
+		{"rope_scaling", with(llama3, "original_max_position_embeddings", nil), `rope_scaling: original_max_position_embeddings: the key is missing`},
+		{"rope_scaling", with(llama3, "mscale", 1), `rope_scaling: mscale: the key is not supported for rope type "llama3"`},
+		{"rope_scaling", with(llama3, "factor", 0.5), `model config: rope scaling llama3: factor is 0.5, expected at least 1`},
+		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}, `rope_scaling: truncate: false is not supported, expected true`},
+		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": "x"}, `rope_scaling: factor: found "\"x\"", expected a number`},
+		{"rope_parameters", map[string]any{"partial_rotary_factor": 0.5}, `rope_parameters: partial_rotary_factor: 0.5 is not supported, expected 1`},
 		{"rope_parameters", 1, `rope_parameters: found "1", expected an object`},
 		{"eos_token_id", "x", `eos_token_id: found "\"x\"", expected a token id, a list of them or null`},
 		{"eos_token_id", 99, `model config: EOS token is 99, expected -1 (none) to 31`},
@@ -108,9 +176,64 @@ func TestConfigRefusals(t *testing.T) {
 			t.Errorf("%s %v:\nfound    %v\nexpected %s", c.key, c.value, err, c.want)
 		}
 	}
-	window := edit(t, plainConfig, map[string]any{"architectures": []string{qwen2}, "use_sliding_window": true})
-	if _, _, err := parseConfig([]byte(window)); err == nil || err.Error() != `use_sliding_window: true is not supported, expected false` {
-		t.Errorf("sliding window: %v", err)
+	for _, c := range []struct {
+		keys map[string]any
+		want string
+	}{
+		{map[string]any{"architectures": []string{qwen2}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
+		{map[string]any{"architectures": []string{qwen3}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
+		{map[string]any{"architectures": []string{mistral}, "sliding_window": 4096, "max_position_embeddings": 32768},
+			`sliding_window: found "4096": attention within a window is not supported, expected null, or at least max_position_embeddings, 32768`},
+		{map[string]any{"rope_scaling": llama3, "rope_parameters": map[string]any{"rope_type": "linear", "factor": 2}},
+			`rope_parameters: found "{\"factor\":2,\"rope_type\":\"linear\"}", which differs from rope_scaling`},
+	} {
+		if _, _, err := parseConfig([]byte(edit(t, plainConfig, c.keys))); err == nil || err.Error() != c.want {
+			t.Errorf("%v:\nfound    %v\nexpected %s", c.keys, err, c.want)
+		}
+	}
+}
+
+// What a family's config cannot say is not written.
+func TestConfigThatDoesNotFit(t *testing.T) {
+	for _, c := range []struct {
+		architecture string
+		qkv, o, norm bool
+		fits         bool
+		file         string
+	}{
+		{llama, true, true, false, true, `"attention_bias":true,"mlp_bias":false`},
+		{llama, true, false, false, false, ""},
+		{llama, false, false, true, false, ""},
+		{mistral, false, false, false, true, `"sliding_window":null`},
+		{mistral, true, true, false, false, ""},
+		{qwen2, true, false, false, true, `"use_sliding_window":false`},
+		{qwen2, true, true, false, false, ""},
+		{qwen3, true, true, true, true, `"attention_bias":true,"use_sliding_window":false`},
+		{qwen3, false, false, false, false, ""},
+	} {
+		m := shapes()["untied"]
+		m.Architecture, m.QKVBias, m.OBias, m.QKNorm = c.architecture, c.qkv, c.o, c.norm
+		file, err := newConfigFile(m, F32)
+		if (err == nil) != c.fits {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if data, err := json.Marshal(file); err != nil || !strings.Contains(string(data), c.file) {
+			t.Errorf("%+v: written as %s: %v", c, data, err)
+		}
+	}
+	m := shapes()["untied"]
+	m.Rope, m.RopeTheta, m.EOS, m.MoreEOS = llama3Scaling, 5e5, 8, []int{9}
+	file, err := newConfigFile(m, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(file)
+	if want := `"rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":32.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192}`; err != nil || !strings.Contains(string(data), want) {
+		t.Errorf("found %s (%v), expected %s in it", data, err, want)
+	}
+	if want := `"eos_token_id":[8,9]`; !strings.Contains(string(data), want) {
+		t.Errorf("found %s, expected %s in it", data, want)
 	}
 }
 
@@ -119,6 +242,9 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}, "rope_theta": 1e6})))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"quantization_config": newQuantizationConfig([]string{"a", "b", "c", "lm_head"}, []scheme{{8, 0, true}, {4, 8, false}, {4, 8, true}, {}})})))
 	f.Add([]byte(`{"architectures":["Qwen2ForCausalLM"],"vocab_size":1e99}`))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"rope_scaling": llama3, "attention_bias": true, "eos_token_id": []int{3, 4}})))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{mistral}, "sliding_window": 1 << 20, "rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16}})))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{qwen3}, "layer_types": []string{"full_attention"}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, q, err := parseConfig(data)
 		if err != nil {

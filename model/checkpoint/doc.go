@@ -5,9 +5,13 @@
 // This package knows them only by what they hold, Int8Weight and Int4Weight; LoadOptions says how to make one. Layers
 // whose widths differ after pruning are listed in config.json under slimlab_layers.
 //
+// Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the size, and its tensors are read and converted one at a time, a whole
+// model (Model, Load) or a layer at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3, dense, with the
+// rotary scalings linear, llama3 and yarn.
+//
 // Nothing in a file is trusted: headers are checked against the file's size, every tensor against the shape that the
 // config asks for, before memory is taken. Errors name the file, and the key or tensor, what was found and what was expected.
-// What a config asks for and the model does not do (scaled rotary positions, sliding windows, other activations) is
+// What a config asks for and the model does not do (attention within a sliding window, other activations, other rotary scalings) is
 // refused by name. Files are replaced in one step.
 //
 // The package leaves out GGUF, FP8, GPTQ and AWQ formats, and pickled weights.

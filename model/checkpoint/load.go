@@ -104,7 +104,7 @@ func (c *Checkpoint) blockLinears(layer int) []linear {
 	q, kv := l.Heads*m.HeadDim, l.KVHeads*m.HeadDim
 	list := []linear{
 		{"self_attn.q_proj", q, m.Hidden, m.QKVBias}, {"self_attn.k_proj", kv, m.Hidden, m.QKVBias}, {"self_attn.v_proj", kv, m.Hidden, m.QKVBias},
-		{"self_attn.o_proj", m.Hidden, q, false},
+		{"self_attn.o_proj", m.Hidden, q, m.OBias},
 		{"mlp.gate_proj", l.MLP, m.Hidden, false}, {"mlp.up_proj", l.MLP, m.Hidden, false}, {"mlp.down_proj", m.Hidden, l.MLP, false},
 	}
 	for i := range list {
@@ -132,6 +132,9 @@ func (c *Checkpoint) expected() ([]expectation, error) {
 	for i := range c.config.Layers {
 		prefix := fmt.Sprintf("model.layers.%d.", i)
 		list = append(list, expectation{prefix + "input_layernorm.weight", []int{hidden}}, expectation{prefix + "post_attention_layernorm.weight", []int{hidden}})
+		if c.config.QKNorm {
+			list = append(list, expectation{prefix + "self_attn.q_norm.weight", []int{c.config.HeadDim}}, expectation{prefix + "self_attn.k_norm.weight", []int{c.config.HeadDim}})
+		}
 	}
 	for _, l := range c.linears() {
 		tensors, err := c.quantization.of(l.name).expected(l.name, l.out, l.in)
