@@ -97,7 +97,11 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	}
 	root.Flags().BoolVar(&ascii, "ascii", false, "draw with ASCII characters only")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.evalCommand(), p.doctorCommand())
+	root.AddCommand(
+		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(),
+		p.tokenizeCommand(), p.evalCommand(),
+		p.doctorCommand(),
+	)
 	return root
 }
 

@@ -52,6 +52,12 @@ func (t *Tokenizer) piece(id int32, special, first bool) (text string, ok bool) 
 	return t.text[id], true
 }
 
+// Text returns the bytes that an id stands for within a text, or "" where no token has it.
+func (t *Tokenizer) Text(id int32) string {
+	text, _ := t.piece(id, true, false)
+	return text
+}
+
 func (s *spelling) decodeToken(token string) string {
 	for _, step := range s.steps {
 		token = step.decode(token)

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/lab/run"
+)
+
+// tokenizeFlags are the flags of `slimlab tokenize`.
+type tokenizeFlags struct {
+	noSpecial bool
+	pieces    bool
+	decode    bool
+}
+
+func (p *program) tokenizeCommand() *cobra.Command {
+	var f tokenizeFlags
+	cmd := &cobra.Command{
+		Use:   "tokenize MODEL",
+		Short: "standard input to token ids, one JSON array; --decode the other way",
+		Long: "tokenize reads all of standard input, to the last byte, and prints its token ids as one JSON array.\n" +
+			"MODEL is a folder, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.tokenize(cmd.InOrStdin(), args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.noSpecial, "no-special", false, "add no special tokens, such as one that begins a text; with --decode: leave them out")
+	flags.BoolVar(&f.pieces, "pieces", false, "print each token as {\"id\", \"piece\"}; the piece of a part of a character is a list of bytes")
+	flags.BoolVar(&f.decode, "decode", false, "ids in, as a JSON array or with white space between; text out")
+	cmd.MarkFlagsMutuallyExclusive("pieces", "decode")
+	return cmd
+}
+
+func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
+	tok, err := p.lab.Tokenizer(name)
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return failure{exitBroke, fmt.Errorf("standard input: %w", err)}
+	}
+	out := bufio.NewWriter(p.stdout)
+	switch {
+	case f.decode:
+		ids, err := run.ParseIDs(tok, string(data))
+		if err != nil {
+			return failure{exitUsage, fmt.Errorf("standard input: %w", err)}
+		}
+		decode := tok.Decode
+		if f.noSpecial {
+			decode = tok.DecodeText
+		}
+		_, err = out.WriteString(decode(ids))
+		return broke(errors.Join(err, out.Flush()))
+	default:
+		encode := tok.EncodeSpecial
+		if f.noSpecial {
+			encode = tok.Encode
+		}
+		ids := encode(string(data))
+		var product any = ids
+		if f.pieces {
+			product = run.Pieces(tok, ids)
+		}
+		e := json.NewEncoder(out)
+		e.SetEscapeHTML(false)
+		return broke(errors.Join(e.Encode(product), out.Flush()))
+	}
+}
+
+// broke makes an error of writing the product one of the run.
+func broke(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{exitBroke, err}
+}

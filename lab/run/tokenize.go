@@ -1,0 +1,92 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"slimlab/model/tokenizer"
+)
+
+// Tokenizer returns the tokenizer of a MODEL, or of a tokenizer's own file: tokenizer.json, tokenizer.model or vocab.json.
+func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		return tokenizer.Load(name)
+	}
+	folder, err := l.folder(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tokenizer.LoadFS(folder, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("model %s: found no tokenizer, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return t, nil
+}
+
+// Piece is a token with the text that it stands for.
+type Piece struct {
+	ID   int32
+	Text string
+}
+
+// MarshalJSON writes {"id": 1, "piece": "text"}. The piece of a token that is a part of a character is the list of its bytes.
+func (p Piece) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"id":%d,"piece":`, p.ID)
+	if !utf8.ValidString(p.Text) {
+		for i := range len(p.Text) {
+			b.WriteByte("[,"[min(i, 1)])
+			b.WriteString(strconv.Itoa(int(p.Text[i])))
+		}
+		b.WriteString("]}")
+		return b.Bytes(), nil
+	}
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(p.Text); err != nil {
+		return nil, err
+	}
+	return append(bytes.TrimRight(b.Bytes(), "\n"), '}'), nil
+}
+
+// Pieces returns ids with their texts. Each is what its token stands for within a text.
+func Pieces(t *tokenizer.Tokenizer, ids []int32) []Piece {
+	pieces := make([]Piece, len(ids))
+	for i, id := range ids {
+		pieces[i] = Piece{id, t.Text(id)}
+	}
+	return pieces
+}
+
+// ParseIDs reads ids: a JSON array, or numbers with white space or commas between. Each must be an id of the tokenizer.
+func ParseIDs(t *tokenizer.Tokenizer, text string) ([]int32, error) {
+	text = strings.TrimSpace(text)
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		if text, ok = strings.CutSuffix(inner, "]"); !ok {
+			return nil, errors.New("ids: the array does not end, expected ]")
+		}
+	}
+	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r' })
+	ids := make([]int32, len(fields))
+	for i, field := range fields {
+		id, err := strconv.ParseInt(field, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("ids[%d]: found %.40q, expected a number", i, field)
+		}
+		if id < 0 || int(id) >= t.Vocab() {
+			return nil, fmt.Errorf("ids[%d]: found %d, expected an id below %d", i, id, t.Vocab())
+		}
+		ids[i] = int32(id)
+	}
+	return ids, nil
+}
