@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -249,9 +250,34 @@ func newBPE(f *modelFile, ids map[string]int32, byteLevel bool) (bpe, error) {
 				return m, fmt.Errorf("model.merges[%d] %q: %q is not in the vocabulary", rank, pair, part.token)
 			}
 		}
-		m.merges[pairKey(a, b)] = merge{int32(rank), merged}
+		at := int32(rank)
+		if f.ranks != nil {
+			at = f.ranks[rank]
+		}
+		m.merges[pairKey(a, b)] = merge{at, merged}
 	}
 	return m, nil
+}
+
+// cutsBeforeMarks reports whether a text may be cut wherever a space's mark follows another character: of character
+// symbols, where no merge spans such a place and a mark is never an unknown symbol. Then words are encoded apart, to the same ids.
+func (m *bpe) cutsBeforeMarks() bool {
+	if m.byteLevel || m.ignoreMerges {
+		return false
+	}
+	if _, ok := m.ids[spaceMark]; !ok {
+		return false
+	}
+	made := make(map[int32]bool, len(m.merges))
+	for _, merge := range m.merges {
+		made[merge.id] = true
+	}
+	for token, id := range m.ids {
+		if made[id] && strings.Contains(strings.TrimLeft(token, spaceMark), spaceMark) {
+			return false
+		}
+	}
+	return true
 }
 
 func fallbackToken(b byte) string { return fmt.Sprintf("<0x%02X>", b) }

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/dlclark/regexp2"
@@ -21,10 +20,16 @@ type component struct {
 	Content        string            `json:"content"`
 	Start          int               `json:"start"`
 	Stop           int               `json:"stop"`
+	StripLeft      bool              `json:"strip_left"`
+	StripRight     bool              `json:"strip_right"`
 	Behavior       string            `json:"behavior"`
 	Invert         bool              `json:"invert"`
+	Individual     bool              `json:"individual_digits"`
 	AddPrefixSpace *bool             `json:"add_prefix_space"`
 	UseRegex       *bool             `json:"use_regex"`
+	Replacement    *string           `json:"replacement"`
+	PrependScheme  *string           `json:"prepend_scheme"`
+	Split          *bool             `json:"split"`
 	Single         []templateItem    `json:"single"`
 	SpecialTokens  map[string]struct {
 		IDs []int32 `json:"ids"`
@@ -45,9 +50,15 @@ type templateItem struct {
 	} `json:"Sequence"`
 }
 
-// each calls visit for the component in raw, or for each in turn where raw is a Sequence (one level deep, as files have it).
-// path names the place for errors.
+// deepestSequence is how deep Sequences may lie in one another; files have one level, seldom two.
+const deepestSequence = 8
+
+// each calls visit for the component in raw, or for each in turn where raw is a Sequence. path names the place for errors.
 func each(raw json.RawMessage, path string, visit func(path string, c component) error) error {
+	return eachWithin(raw, path, path, 0, visit)
+}
+
+func eachWithin(raw json.RawMessage, kind, path string, depth int, visit func(path string, c component) error) error {
 	if isNull(raw) {
 		return nil
 	}
@@ -58,8 +69,11 @@ func each(raw json.RawMessage, path string, visit func(path string, c component)
 	if c.Type != "Sequence" {
 		return visit(path, c)
 	}
+	if depth == deepestSequence {
+		return fmt.Errorf("%s: Sequences lie deeper than %d in one another", path, deepestSequence)
+	}
 	key, parts := "normalizers", c.Normalizers
-	switch path {
+	switch kind {
 	case "pre_tokenizer":
 		key, parts = "pretokenizers", c.PreTokenizers
 	case "post_processor":
@@ -68,12 +82,7 @@ func each(raw json.RawMessage, path string, visit func(path string, c component)
 		key, parts = "decoders", c.Decoders
 	}
 	for i, part := range parts {
-		at := fmt.Sprintf("%s.%s[%d]", path, key, i)
-		var c component
-		if err := json.Unmarshal(part, &c); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
-		}
-		if err := visit(at, c); err != nil {
+		if err := eachWithin(part, kind, fmt.Sprintf("%s.%s[%d]", path, key, i), depth+1, visit); err != nil {
 			return err
 		}
 	}
@@ -84,68 +93,51 @@ func unsupported(path, kind, known string) error {
 	return fmt.Errorf("%s: type %q is not supported, expected %s", path, kind, known)
 }
 
-// normalizer rewrites a piece of text before it is split into words.
-type normalizer interface {
-	normalize(text string) string
-}
-
-type prepend string
-
-func (p prepend) normalize(text string) string {
-	if text == "" {
-		return ""
+// expression compiles a component's pattern: a Regex as it is, a String literally.
+func (c component) expression(path string) (*regexp2.Regexp, string, error) {
+	var text string
+	switch p := c.Pattern; {
+	case p.Regex != nil && *p.Regex != "":
+		text = *p.Regex
+	case p.String != nil && *p.String != "":
+		text = regexp2.Escape(*p.String)
+	default:
+		return nil, "", fmt.Errorf("%s: %s has no pattern, expected a Regex or a String, not empty", path, c.Type)
 	}
-	return string(p) + text
-}
-
-// replace is both a normalizer and a decoder.
-type replace struct{ from, to string }
-
-func (r replace) normalize(text string) string { return strings.ReplaceAll(text, r.from, r.to) }
-
-func (r replace) decode(pieces []string) []string {
-	for i := range pieces {
-		pieces[i] = strings.ReplaceAll(pieces[i], r.from, r.to)
+	re, err := compile(text)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: pattern %q: %w", path, text, err)
 	}
-	return pieces
+	return re, text, nil
 }
 
-func newReplace(path string, c component) (replace, error) {
-	if c.Pattern.String == nil || *c.Pattern.String == "" {
-		return replace{}, fmt.Errorf("%s: Replace needs a pattern that is a String, not empty", path)
+// words is what the pre_tokenizer component says: how a piece of text begins, and how it is cut into words.
+type words struct {
+	lead      lead
+	splitters []splitter
+	byteLevel bool
+}
+
+// lead rewrites a piece of text before it is cut: from becomes to, and prefix is put before a piece that does not begin with it.
+type lead struct {
+	from, to string
+	prefix   string // "" is none
+	first    bool   // only at the beginning of the whole text
+}
+
+func (l lead) apply(piece string, first bool) string {
+	if l.from != "" {
+		piece = strings.ReplaceAll(piece, l.from, l.to)
 	}
-	return replace{*c.Pattern.String, c.Content}, nil
+	if l.prefix != "" && (first || !l.first) && !strings.HasPrefix(piece, l.prefix) {
+		piece = l.prefix + piece
+	}
+	return piece
 }
 
-func parseNormalizers(raw json.RawMessage) (list []normalizer, err error) {
-	err = each(raw, "normalizer", func(path string, c component) error {
-		switch c.Type {
-		case "Prepend":
-			list = append(list, prepend(c.Prepend))
-		case "Replace":
-			r, err := newReplace(path, c)
-			if err != nil {
-				return err
-			}
-			list = append(list, r)
-		default:
-			return unsupported(path, c.Type, "Prepend, Replace or Sequence")
-		}
-		return nil
-	})
-	return list, err
-}
-
-// preTokenizer is what the pre_tokenizer component says.
-type preTokenizer struct {
-	splitters   []splitter
-	byteLevel   bool
-	prefixSpace bool
-}
-
-func parsePreTokenizer(raw json.RawMessage) (p preTokenizer, err error) {
+func parsePreTokenizer(raw json.RawMessage) (w words, err error) {
 	err = each(raw, "pre_tokenizer", func(path string, c component) error {
-		if p.byteLevel {
+		if w.byteLevel {
 			return fmt.Errorf("%s: %s after ByteLevel is not supported, expected ByteLevel to be the last", path, c.Type)
 		}
 		switch c.Type {
@@ -154,47 +146,96 @@ func parsePreTokenizer(raw json.RawMessage) (p preTokenizer, err error) {
 			if err != nil {
 				return err
 			}
-			p.splitters = append(p.splitters, s)
+			w.splitters = append(w.splitters, s)
+		case "Digits":
+			w.splitters = append(w.splitters, digits{individual: c.Individual})
+		case "Metaspace":
+			return w.metaspace(path, c)
 		case "ByteLevel":
-			p.byteLevel = true
-			p.prefixSpace = c.AddPrefixSpace == nil || *c.AddPrefixSpace
-			if p.prefixSpace && len(p.splitters) > 0 {
-				return fmt.Errorf("%s: add_prefix_space after Split is not supported, expected false", path)
+			w.byteLevel = true
+			if c.AddPrefixSpace == nil || *c.AddPrefixSpace {
+				if w.lead != (lead{}) || len(w.splitters) > 0 {
+					return fmt.Errorf("%s: add_prefix_space after another pre_tokenizer is not supported, expected false", path)
+				}
+				w.lead = lead{prefix: " "}
 			}
 			if c.UseRegex == nil || *c.UseRegex {
-				p.splitters = append(p.splitters, scanner{})
+				w.splitters = append(w.splitters, scanner{})
 			}
 		default:
-			return unsupported(path, c.Type, "ByteLevel, Split or Sequence")
+			return unsupported(path, c.Type, "ByteLevel, Digits, Metaspace, Split or Sequence")
 		}
 		return nil
 	})
-	return p, err
+	return w, err
+}
+
+// metaspace reads how spaces are written, and whether words are cut before them.
+func (w *words) metaspace(path string, c component) error {
+	if w.lead != (lead{}) || len(w.splitters) > 0 {
+		return fmt.Errorf("%s: Metaspace after another pre_tokenizer is not supported, expected it to be the first", path)
+	}
+	mark, scheme, err := c.metaspace(path)
+	if err != nil {
+		return err
+	}
+	w.lead = lead{from: " ", to: mark}
+	if scheme != "never" {
+		w.lead.prefix, w.lead.first = mark, scheme == "first"
+	}
+	if c.Split == nil || *c.Split {
+		w.splitters = append(w.splitters, beforeMark(mark))
+	}
+	return nil
+}
+
+// metaspace returns the mark that stands for a space and where one is put before a text; the keys have defaults, and one older spelling.
+func (c component) metaspace(path string) (mark, scheme string, err error) {
+	mark, scheme = spaceMark, "always"
+	if c.Replacement != nil {
+		mark = *c.Replacement
+	}
+	switch {
+	case c.PrependScheme != nil:
+		scheme = *c.PrependScheme
+	case c.AddPrefixSpace != nil && !*c.AddPrefixSpace:
+		scheme = "never"
+	}
+	if mark == "" {
+		return "", "", fmt.Errorf("%s: Metaspace has an empty replacement, expected a character such as %q", path, spaceMark)
+	}
+	if scheme != "always" && scheme != "first" && scheme != "never" {
+		return "", "", fmt.Errorf("%s: prepend_scheme %q is not supported, expected always, first or never", path, scheme)
+	}
+	return mark, scheme, nil
 }
 
 func parseSplit(path string, c component) (splitter, error) {
-	dropGaps := c.Behavior == "Removed" && c.Invert
-	if c.Behavior != "Isolated" && !dropGaps {
-		return nil, fmt.Errorf("%s: Split behavior %q with invert %t is not supported, expected \"Isolated\", or \"Removed\" with invert true", path, c.Behavior, c.Invert)
-	}
-	var expression string
-	switch {
-	case c.Pattern.Regex != nil:
-		expression = *c.Pattern.Regex
-	case c.Pattern.String != nil:
-		expression = regexp2.Escape(*c.Pattern.String)
+	var rule splitRule
+	switch c.Behavior {
+	case "Isolated":
+		rule = isolated
+	case "Removed":
+		rule = removed
+	case "MergedWithPrevious":
+		rule = withPrevious
+	case "MergedWithNext":
+		rule = withNext
+	case "Contiguous":
+		rule = contiguous
 	default:
-		return nil, fmt.Errorf("%s: Split has no pattern, expected a Regex or a String", path)
+		return nil, fmt.Errorf("%s: Split behavior %q is not supported, expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", path, c.Behavior)
 	}
-	s, err := newSplitter(expression, dropGaps)
+	re, text, err := c.expression(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: pattern %q: %w", path, expression, err)
+		return nil, err
 	}
-	return s, nil
+	return newSplitter(re, text, rule, c.Invert), nil
 }
 
 // parseTemplate reads which special tokens stand before and after a single text. A ByteLevel post-processor only moves offsets.
 func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err error) {
+	templates := 0
 	err = each(raw, "post_processor", func(path string, c component) error {
 		switch c.Type {
 		case "ByteLevel":
@@ -202,6 +243,9 @@ func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err e
 		case "TemplateProcessing":
 		default:
 			return unsupported(path, c.Type, "ByteLevel, TemplateProcessing or Sequence")
+		}
+		if templates++; templates > 1 {
+			return fmt.Errorf("%s: a second TemplateProcessing is not supported", path)
 		}
 		seen := false
 		for i, item := range c.Single {
@@ -235,101 +279,22 @@ func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err e
 	return before, after, err
 }
 
-// templateOf is a TemplateProcessing that puts one token before a text.
-func templateOf(token string, id int32) json.RawMessage {
-	special := map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": 0}}
+// templateOf is a TemplateProcessing that puts one token before a text, and one after it where after is not empty.
+func templateOf(tokens map[string]int32, before, after string) json.RawMessage {
+	var single, pair []any
+	special := map[string]any{}
+	put := func(list []any, token string, kind int) []any {
+		if token == "" {
+			return list
+		}
+		special[token] = map[string]any{"id": token, "ids": []int32{tokens[token]}, "tokens": []string{token}}
+		return append(list, map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": kind}})
+	}
 	sequence := func(name string, kind int) any {
 		return map[string]any{"Sequence": map[string]any{"id": name, "type_id": kind}}
 	}
-	raw, err := marshal(map[string]any{
-		"type":           "TemplateProcessing",
-		"single":         []any{special, sequence("A", 0)},
-		"pair":           []any{special, sequence("A", 0), sequence("B", 1)},
-		"special_tokens": map[string]any{token: map[string]any{"id": token, "ids": []int32{id}, "tokens": []string{token}}},
-	})
-	if err != nil {
-		panic(err) // maps of strings and numbers always marshal
-	}
-	return raw
-}
-
-// decoder rewrites the list of a text's tokens; the joined list is the text.
-type decoder interface {
-	decode(pieces []string) []string
-}
-
-// byteFallback turns tokens such as <0x0A> into their bytes.
-type byteFallback struct{}
-
-func (byteFallback) decode(pieces []string) []string {
-	for i, p := range pieces {
-		if len(p) == 6 && strings.HasPrefix(p, "<0x") && p[5] == '>' {
-			if b, err := strconv.ParseUint(p[3:5], 16, 8); err == nil {
-				pieces[i] = string([]byte{byte(b)})
-			}
-		}
-	}
-	return pieces
-}
-
-// fuse joins all pieces to one.
-type fuse struct{}
-
-func (fuse) decode(pieces []string) []string { return []string{strings.Join(pieces, "")} }
-
-// strip takes up to start copies of content from the beginning of each piece, and up to stop from its end.
-type strip struct {
-	content     string
-	start, stop int
-}
-
-func (s strip) decode(pieces []string) []string {
-	for i, p := range pieces {
-		for n := 0; n < s.start && strings.HasPrefix(p, s.content); n++ {
-			p = p[len(s.content):]
-		}
-		for n := 0; n < s.stop && strings.HasSuffix(p, s.content); n++ {
-			p = p[:len(p)-len(s.content)]
-		}
-		pieces[i] = p
-	}
-	return pieces
-}
-
-// parseDecoder returns the steps, or byteLevel alone where the decoder is ByteLevel.
-func parseDecoder(raw json.RawMessage) (steps []decoder, byteLevel bool, err error) {
-	if isNull(raw) {
-		return nil, false, fmt.Errorf("decoder: null is not supported, expected ByteLevel, or a Sequence of Replace, ByteFallback, Fuse and Strip")
-	}
-	err = each(raw, "decoder", func(path string, c component) error {
-		if byteLevel {
-			return fmt.Errorf("%s: %s after ByteLevel is not supported, expected ByteLevel alone", path, c.Type)
-		}
-		switch c.Type {
-		case "ByteLevel":
-			if len(steps) > 0 {
-				return fmt.Errorf("%s: ByteLevel after other decoders is not supported, expected ByteLevel alone", path)
-			}
-			byteLevel = true
-		case "Replace":
-			r, err := newReplace(path, c)
-			if err != nil {
-				return err
-			}
-			steps = append(steps, r)
-		case "ByteFallback":
-			steps = append(steps, byteFallback{})
-		case "Fuse":
-			steps = append(steps, fuse{})
-		case "Strip":
-			if c.Content == "" {
-				return fmt.Errorf("%s: Strip needs content", path)
-			}
-			steps = append(steps, strip{c.Content, c.Start, c.Stop})
-		default:
-			return unsupported(path, c.Type, "ByteLevel, Replace, ByteFallback, Fuse, Strip or Sequence")
-		}
-		return nil
-	})
-	return steps, byteLevel, err
+	single = put(append(put(nil, before, 0), sequence("A", 0)), after, 0)
+	pair = append(put(nil, before, 0), sequence("A", 0), sequence("B", 1))
+	pair = put(pair, after, 1)
+	return mustMarshal(map[string]any{"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// file is a tokenizer.json. Components stay as they were written; parse.go reads them.
+// file is a tokenizer.json. Components stay as they were written; component.go reads them.
 type file struct {
 	Version       string          `json:"version"`
 	Truncation    json.RawMessage `json:"truncation"`
@@ -33,6 +33,10 @@ type modelFile struct {
 	IgnoreMerges            bool       `json:"ignore_merges"`
 	Vocab                   vocabulary `json:"vocab"`
 	Merges                  mergeList  `json:"merges"`
+
+	// ranks, where it is not nil, are the merges' ranks instead of their places in the list. Formats that score tokens and not
+	// merges give all merges that make one token one rank, and the leftmost goes first; a tokenizer.json cannot say so.
+	ranks []int32
 }
 
 // vocabulary is written in the order of ids, as people read it.

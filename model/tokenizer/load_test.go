@@ -140,13 +140,13 @@ func TestRefusals(t *testing.T) {
 		{tiny(`"b":1`, `"b":2000000000`), `token "b": found id 2000000000, expected an id below 65539 in a vocabulary of 3 tokens`},
 		{tiny(`{"a":0,"b":1,"ab":2}`, `{}`), `model.vocab: found no tokens`},
 		{tiny(`"added_tokens":[]`, `"added_tokens":[{"id":7,"content":"a"}]`), `token "a": found two ids, 0 and 7`},
-		{tiny(`"normalizer":null`, `"normalizer":{"type":"NFC"}`), `normalizer: type "NFC" is not supported, expected Prepend, Replace or Sequence`},
-		{tiny(pre, `{"type":"Sequence","pretokenizers":[{"type":"Metaspace"}]}`), `pre_tokenizer.pretokenizers[0]: type "Metaspace" is not supported, expected ByteLevel, Split or Sequence`},
-		{tiny(pre, `{"type":"Split","pattern":{"Regex":"a"},"behavior":"Removed","invert":false}`), `pre_tokenizer: Split behavior "Removed" with invert false is not supported, expected "Isolated", or "Removed" with invert true`},
+		{tiny(`"normalizer":null`, `"normalizer":{"type":"Precompiled"}`), `normalizer: type "Precompiled" is not supported, expected NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip or Sequence`},
+		{tiny(pre, `{"type":"Sequence","pretokenizers":[{"type":"Whitespace"}]}`), `pre_tokenizer.pretokenizers[0]: type "Whitespace" is not supported, expected ByteLevel, Digits, Metaspace, Split or Sequence`},
+		{tiny(pre, `{"type":"Split","pattern":{"Regex":"a"},"behavior":"Dropped","invert":false}`), `pre_tokenizer: Split behavior "Dropped" is not supported, expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous`},
 		{tiny(pre, `null`), `decoder: found byte-level true, but the pre_tokenizer is byte-level false`},
 		{tiny(`"post_processor":null`, `"post_processor":{"type":"BertProcessing"}`), `post_processor: type "BertProcessing" is not supported, expected ByteLevel, TemplateProcessing or Sequence`},
 		{tiny(`"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}],"special_tokens":{"x":{"ids":[9]}}}`), `post_processor.special_tokens "x": found id 9, expected an id below 3`},
-		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":null`), `decoder: null is not supported, expected ByteLevel, or a Sequence of Replace, ByteFallback, Fuse and Strip`},
+		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":null`), `decoder: null is not supported, expected ByteLevel, or a Sequence of Replace, ByteFallback, Metaspace, Fuse and Strip`},
 		{`{"model":`, `unexpected end of JSON input`},
 	} {
 		if _, err := Parse([]byte(c.file)); err == nil || err.Error() != c.want {
@@ -173,7 +173,7 @@ func TestLoadNames(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(`{"eos_token":"nowhere"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want := "folder " + dir + `: tokenizer_config.json: eos_token: "nowhere" is not a token of tokenizer.json`
+	want := "folder " + dir + `: tokenizer_config.json: eos_token: "nowhere" is not a token of the vocabulary`
 	if _, err := Load(dir); err == nil || err.Error() != want {
 		t.Errorf("found %v, expected %s", err, want)
 	}

@@ -45,10 +45,7 @@ func (t *Tokenizer) canonical() file {
 func (t *Tokenizer) Save(dir string) error {
 	config := maps.Clone(t.config)
 	if config == nil {
-		config = map[string]json.RawMessage{
-			"tokenizer_class":              json.RawMessage(`"PreTrainedTokenizerFast"`),
-			"clean_up_tokenization_spaces": json.RawMessage(`false`),
-		}
+		config = newConfig()
 	}
 	roles := map[string]json.RawMessage{}
 	for key, id := range map[string]int32{"bos_token": t.bos, "eos_token": t.eos} {
@@ -71,6 +68,14 @@ func (t *Tokenizer) Save(dir string) error {
 		}
 	}
 	return nil
+}
+
+// newConfig is a tokenizer_config.json for a tokenizer that came without one.
+func newConfig() map[string]json.RawMessage {
+	return map[string]json.RawMessage{
+		"tokenizer_class":              json.RawMessage(`"PreTrainedTokenizerFast"`),
+		"clean_up_tokenization_spaces": json.RawMessage(`false`),
+	}
 }
 
 func writeJSON(name string, v any) error {

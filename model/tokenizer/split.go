@@ -1,6 +1,9 @@
 package tokenizer
 
 import (
+	"fmt"
+	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -13,6 +16,13 @@ const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 // digitPattern is the same with every digit a word of its own, so that numbers are written from digits and no
 // vocabulary is spent on them. Train uses it.
 const digitPattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+
+// llama3Pattern and qwen2Pattern are how Llama 3 and Qwen 2, 2.5 and 3 cut a text into words: they differ in how many digits
+// a word may have.
+const (
+	llama3Pattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	qwen2Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+)
 
 // splitter cuts a text into pieces, in order.
 type splitter interface {
@@ -32,18 +42,29 @@ func splitAll(splitters []splitter, text string, yield func(string)) {
 }
 
 // newSplitter returns the hand-written scanner for the patterns that have one, else the regular expression.
-func newSplitter(expression string, dropGaps bool) (splitter, error) {
-	switch expression {
+func newSplitter(re *regexp2.Regexp, text string, rule splitRule, invert bool) splitter {
+	// The known patterns match all of every text, so that there are no gaps to keep or remove.
+	if rule == isolated && !invert || rule == removed && invert {
+		if s, ok := scannerOf(text); ok {
+			return s
+		}
+	}
+	return &expressionSplitter{re, rule, invert}
+}
+
+// scannerOf returns the scanner that splits as a known pattern does.
+func scannerOf(pattern string) (splitter, bool) {
+	switch pattern {
 	case gpt2Pattern:
-		return scanner{}, nil
+		return scanner{}, true
 	case digitPattern:
-		return scanner{singleDigits: true}, nil
+		return scanner{singleDigits: true}, true
+	case llama3Pattern:
+		return caseScanner{digits: 3}, true
+	case qwen2Pattern:
+		return caseScanner{digits: 1}, true
 	}
-	re, err := regexp2.Compile(expression, regexp2.None)
-	if err != nil {
-		return nil, err
-	}
-	return &expressionSplitter{re, dropGaps}, nil
+	return nil, false
 }
 
 // scanner splits by gpt2Pattern or digitPattern without a regular expression: its matches cover every text, so there are no gaps.
@@ -82,6 +103,106 @@ func (s scanner) word(text string) int {
 		end += n
 	}
 	return end
+}
+
+// caseScanner splits by llama3Pattern or qwen2Pattern. Their matches cover every text too.
+type caseScanner struct{ digits int }
+
+func (s caseScanner) split(text string, yield func(string)) {
+	for len(text) > 0 {
+		n := s.word(text)
+		yield(text[:n])
+		text = text[n:]
+	}
+}
+
+func (s caseScanner) word(text string) int {
+	if n := anyContraction(text); n > 0 {
+		return n
+	}
+	kind, n := classAt(text, 0)
+	if kind == letter {
+		return run(text, n, letter)
+	}
+	if kind == number {
+		for count := 1; count < s.digits && n < len(text); count++ {
+			next, size := classAt(text, n)
+			if next != number {
+				break
+			}
+			n += size
+		}
+		return n
+	}
+	follower, size := other, 0 // the end of the text is neither letter nor other: size 0 says so
+	if n < len(text) {
+		follower, size = classAt(text, n)
+	}
+	if follower == letter && size > 0 && text[0] != '\r' && text[0] != '\n' {
+		return run(text, n, letter)
+	}
+	if kind == other {
+		return lineEnds(text, run(text, n, other))
+	}
+	if text[0] == ' ' && follower == other && size > 0 {
+		return lineEnds(text, run(text, n+size, other))
+	}
+	// White space: up to the last line end in it, else as spaceRun has it.
+	end, line := 0, 0
+	for end < len(text) {
+		c, size := classAt(text, end)
+		if c != space {
+			break
+		}
+		if b := text[end]; b == '\r' || b == '\n' {
+			line = end + 1
+		}
+		end += size
+	}
+	if line > 0 {
+		return line
+	}
+	return spaceRun(text)
+}
+
+// run returns where the characters of a class end that go on at i.
+func run(text string, i int, kind class) int {
+	for i < len(text) {
+		c, n := classAt(text, i)
+		if c != kind {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
+func lineEnds(text string, i int) int {
+	for i < len(text) && (text[i] == '\r' || text[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// anyContraction is contraction in upper or lower case. The long s (ſ) is an s in another case.
+func anyContraction(text string) int {
+	if text[0] != '\'' || len(text) < 2 {
+		return 0
+	}
+	switch text[1] | 0x20 {
+	case 's', 't', 'm', 'd':
+		return 2
+	}
+	if strings.HasPrefix(text[1:], "ſ") {
+		return 1 + len("ſ")
+	}
+	if len(text) > 2 {
+		switch [2]byte{text[1] | 0x20, text[2] | 0x20} {
+		case [2]byte{'r', 'e'}, [2]byte{'v', 'e'}, [2]byte{'l', 'l'}:
+			return 3
+		}
+	}
+	return 0
 }
 
 // spaceRun returns how much of the leading white space is one word: all at the end of the text, else all but the last
@@ -128,37 +249,111 @@ const (
 	space
 )
 
-func classAt(text string, i int) (class, int) {
-	if b := text[i]; b < utf8.RuneSelf {
-		switch {
-		case b|0x20 >= 'a' && b|0x20 <= 'z':
-			return letter, 1
-		case b >= '0' && b <= '9':
-			return number, 1
-		case b == ' ' || b >= '\t' && b <= '\r':
-			return space, 1
-		}
-		return other, 1
+// asciiClass is classAt of single bytes below 0x80.
+var asciiClass = func() (table [utf8.RuneSelf]class) {
+	for b := range table {
+		table[b] = classOf(rune(b))
 	}
-	r, n := utf8.DecodeRuneInString(text[i:])
+	return table
+}()
+
+func classOf(r rune) class {
 	switch {
 	case unicode.IsLetter(r):
-		return letter, n
+		return letter
 	case unicode.IsNumber(r):
-		return number, n
+		return number
 	case unicode.IsSpace(r):
-		return space, n
+		return space
 	}
-	return other, n
+	return other
 }
 
-// expressionSplitter makes every match a piece, and every gap between matches too unless gaps are dropped.
+// classAt returns the class and the length of the character at i; a byte that is no character is other.
+func classAt(text string, i int) (class, int) {
+	if b := text[i]; b < utf8.RuneSelf {
+		return asciiClass[b], 1
+	}
+	r, n := utf8.DecodeRuneInString(text[i:])
+	return classOf(r), n
+}
+
+// splitRule says what becomes of the matches of an expression and of the gaps between them.
+type splitRule byte
+
+const (
+	isolated     splitRule = iota // each is a piece
+	removed                       // matches are dropped
+	withPrevious                  // a match ends the gap before it
+	withNext                      // a match begins the gap after it
+	contiguous                    // matches that follow each other are one piece
+)
+
+// expressionSplitter splits by a regular expression; invert takes gaps for matches and matches for gaps.
 type expressionSplitter struct {
-	re       *regexp2.Regexp
-	dropGaps bool
+	re     *regexp2.Regexp
+	rule   splitRule
+	invert bool
 }
 
 func (s *expressionSplitter) split(text string, yield func(string)) {
+	if s.rule == isolated || s.rule == removed {
+		matches(s.re, text, func(piece string, match bool) {
+			if s.rule == isolated || match == s.invert {
+				yield(piece)
+			}
+		})
+		return
+	}
+	// The others join neighbours: ends are where pieces end, kinds whether the last part of each is a match.
+	var ends []int
+	var kinds []bool
+	at := 0
+	matches(s.re, text, func(piece string, match bool) {
+		at += len(piece)
+		ends, kinds = append(ends, at), append(kinds, match != s.invert)
+	})
+	at = 0
+	for i, end := range ends {
+		if i+1 < len(ends) {
+			joined := false
+			switch s.rule {
+			case withPrevious:
+				joined = kinds[i+1] && !kinds[i]
+			case withNext:
+				joined = kinds[i] && !kinds[i+1]
+			case contiguous:
+				joined = kinds[i] == kinds[i+1]
+			}
+			if joined {
+				continue
+			}
+		}
+		yield(text[at:end])
+		at = end
+	}
+}
+
+const (
+	longestPattern = 1 << 13         // bytes; real patterns have a few hundred
+	longestMatch   = 2 * time.Second // for one match: an expression that goes back and forth without end is given up
+)
+
+func compile(pattern string) (*regexp2.Regexp, error) {
+	if len(pattern) > longestPattern {
+		return nil, fmt.Errorf("found %d bytes, expected at most %d", len(pattern), longestPattern)
+	}
+	re, err := regexp2.Compile(pattern, regexp2.None)
+	if err != nil {
+		return nil, err
+	}
+	re.MatchTimeout = longestMatch
+	return re, nil
+}
+
+// matches yields the matches of an expression and the gaps between them, in order; none is empty. Where a match
+// takes longer than longestMatch, the rest of the text is one gap.
+func matches(re *regexp2.Regexp, text string, yield func(piece string, match bool)) {
 	// The expression sees runes; offsets lead back to bytes, so that a byte which is not UTF-8 (one U+FFFD here) is kept as it is.
 	runes := make([]rune, 0, len(text))
 	offsets := make([]int, 0, len(text)+1)
@@ -168,19 +363,78 @@ func (s *expressionSplitter) split(text string, yield func(string)) {
 	}
 	offsets = append(offsets, len(text))
 	done := 0
-	// Errors come only from a match timeout, and none is set.
-	for m, _ := s.re.FindRunesMatch(runes); m != nil; m, _ = s.re.FindNextMatch(m) {
+	m, err := re.FindRunesMatch(runes)
+	for ; m != nil && err == nil; m, err = re.FindNextMatch(m) {
 		start, stop := offsets[m.Index], offsets[m.Index+m.Length]
 		if start == stop {
 			continue
 		}
-		if done < start && !s.dropGaps {
-			yield(text[done:start])
+		if done < start {
+			yield(text[done:start], false)
 		}
-		yield(text[start:stop])
+		yield(text[start:stop], true)
 		done = stop
 	}
-	if done < len(text) && !s.dropGaps {
-		yield(text[done:])
+	if done < len(text) {
+		yield(text[done:], false)
+	}
+}
+
+// digits cuts numbers out of a text: each digit alone, or each run of them.
+type digits struct{ individual bool }
+
+func (d digits) split(text string, yield func(string)) {
+	start, before := 0, false
+	for i, r := range text {
+		isDigit := unicode.IsNumber(r)
+		if i > start && (isDigit != before || isDigit && d.individual) {
+			yield(text[start:i])
+			start = i
+		}
+		before = isDigit
+	}
+	if start < len(text) {
+		yield(text[start:])
+	}
+}
+
+// beforeMark cuts before every mark.
+type beforeMark string
+
+func (m beforeMark) split(text string, yield func(string)) {
+	for len(text) > 0 {
+		end := strings.Index(text[1:], string(m)) + 1
+		if end == 0 {
+			end = len(text)
+		}
+		yield(text[:end])
+		text = text[end:]
+	}
+}
+
+// afterWord cuts where a mark follows another character, so that each piece is marks and then one word.
+type afterWord string
+
+func (m afterWord) split(text string, yield func(string)) {
+	start, inMarks := 0, true
+	for i := 0; i < len(text); {
+		if strings.HasPrefix(text[i:], string(m)) {
+			if !inMarks {
+				yield(text[start:i])
+				start = i
+			}
+			inMarks = true
+			i += len(m)
+			continue
+		}
+		inMarks = false
+		next := strings.IndexByte(text[i+1:], m[0])
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	if start < len(text) {
+		yield(text[start:])
 	}
 }

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use once it is made.
@@ -11,20 +10,19 @@ type Tokenizer struct {
 	file   file                       // what tokenizer.json says; the source of Save and Hash
 	config map[string]json.RawMessage // tokenizer_config.json, kept for Save; nil where there was none
 
-	tokens   []string         // by id, in the file's spelling; "" where the id is not used
-	ids      map[string]int32 // of tokens
-	special  []bool           // by id: an added token that is marked special
-	text     []string         // by id: the bytes that the token stands for, under a ByteLevel decoder
-	bos, eos int32
+	tokens            []string         // by id, in the file's spelling; "" where the id is not used
+	ids               map[string]int32 // of tokens
+	special           []bool           // by id: an added token that is marked special
+	bos, eos, padding int32
 
 	raw, normalized matcher // added tokens matched before and after the normalizer
 	normalizers     []normalizer
+	lead            lead
 	splitters       []splitter
-	prefixSpace     bool
 	model           bpe
-	words           *cache
+	cache           *cache
 	before, after   []int32 // special tokens that the post-processor puts around a text
-	decoders        []decoder
+	spelling
 }
 
 // Vocab returns the number of ids: one more than the highest.
@@ -55,6 +53,9 @@ func (t *Tokenizer) BOS() int32 { return t.bos }
 // EOS returns the id of the token that ends a text, or -1.
 func (t *Tokenizer) EOS() int32 { return t.eos }
 
+// Padding returns the id of the token that fills a batch up, or -1.
+func (t *Tokenizer) Padding() int32 { return t.padding }
+
 // Encode returns the ids of text. Added tokens that are written out in the text are found; none is added.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.encode(make([]int32, 0, len(text)/4+1), text)
@@ -70,9 +71,10 @@ func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 }
 
 func (t *Tokenizer) encode(ids []int32, text string) []int32 {
+	first := true
 	t.raw.split(text, func(piece string, id int32) {
 		if id >= 0 {
-			ids = append(ids, id)
+			ids, first = append(ids, id), false
 			return
 		}
 		for _, n := range t.normalizers {
@@ -80,12 +82,11 @@ func (t *Tokenizer) encode(ids []int32, text string) []int32 {
 		}
 		t.normalized.split(piece, func(piece string, id int32) {
 			if id >= 0 {
-				ids = append(ids, id)
+				ids, first = append(ids, id), false
 				return
 			}
-			if t.prefixSpace && !strings.HasPrefix(piece, " ") {
-				piece = " " + piece
-			}
+			piece = t.lead.apply(piece, first)
+			first = false
 			splitAll(t.splitters, piece, func(word string) { ids = t.encodeWord(ids, word) })
 		})
 	})
@@ -97,42 +98,13 @@ func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
 	if len(word) > longestCached {
 		return t.model.encode(ids, word)
 	}
-	if found, ok := t.words.get(word); ok {
+	if found, ok := t.cache.get(word); ok {
 		return append(ids, found...)
 	}
 	start := len(ids)
 	ids = t.model.encode(ids, word)
-	t.words.put(word, ids[start:])
+	t.cache.put(word, ids[start:])
 	return ids
-}
-
-// Decode returns the text of ids, special tokens spelled out. Ids that no token has are passed over: an embedding
-// may have more rows than the tokenizer has tokens.
-func (t *Tokenizer) Decode(ids []int32) string { return t.decode(ids, true) }
-
-// DecodeText returns the text of ids without special tokens.
-func (t *Tokenizer) DecodeText(ids []int32) string { return t.decode(ids, false) }
-
-func (t *Tokenizer) decode(ids []int32, special bool) string {
-	if t.text != nil {
-		var b strings.Builder
-		for _, id := range ids {
-			if id >= 0 && int(id) < len(t.text) && (special || !t.special[id]) {
-				b.WriteString(t.text[id])
-			}
-		}
-		return b.String()
-	}
-	pieces := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if token := t.Token(id); token != "" && (special || !t.special[id]) {
-			pieces = append(pieces, token)
-		}
-	}
-	for _, d := range t.decoders {
-		pieces = d.decode(pieces)
-	}
-	return strings.Join(pieces, "")
 }
 
 // SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then puts the first before
@@ -161,7 +133,7 @@ func (t *Tokenizer) SetSpecial(bos, eos string) error {
 	t.file.PostProcessor = nil
 	if b >= 0 {
 		t.before = []int32{b}
-		t.file.PostProcessor = templateOf(bos, b)
+		t.file.PostProcessor = templateOf(t.ids, bos, "")
 	}
 	return nil
 }

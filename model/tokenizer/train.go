@@ -17,7 +17,7 @@ func Train(texts iter.Seq[string], vocab int, special []string) (*Tokenizer, err
 	if least := len(special) + 256; vocab < least {
 		return nil, fmt.Errorf("train tokenizer: found a vocabulary of %d, expected at least %d: %d special tokens and 256 bytes", vocab, least, len(special))
 	}
-	t := &Tokenizer{bos: -1, eos: -1, words: newCache()}
+	t := newTokenizer()
 	f := &t.file
 	f.Model = modelFile{Type: "BPE", Vocab: vocabulary{}}
 	f.PreTokenizer = mustMarshal(map[string]any{"type": "Sequence", "pretokenizers": []any{
