@@ -15,6 +15,7 @@ import (
 const (
 	llama = "LlamaForCausalLM"
 	qwen2 = "Qwen2ForCausalLM"
+	qwen3 = "Qwen3ForCausalLM"
 
 	maxLayers = 1 << 12 // checked before a list of layers is made; model.Config.Validate checks the other sizes
 )

@@ -49,6 +49,9 @@ func (t Tensor) Rows() int {
 // Elements is the product of the shape.
 func (t Tensor) Elements() int { return t.Rows() * t.RowLength() }
 
+// Offset is the byte of the file at which the tensor begins.
+func (t Tensor) Offset() int64 { return t.offset }
+
 // Bytes is what the tensor takes in the file.
 func (t Tensor) Bytes() int64 { return t.size }
 
