@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	llama = "LlamaForCausalLM"
-	qwen2 = "Qwen2ForCausalLM"
-	qwen3 = "Qwen3ForCausalLM"
+	llama   = "LlamaForCausalLM"
+	qwen2   = "Qwen2ForCausalLM"
+	qwen3   = "Qwen3ForCausalLM"
+	mistral = "MistralForCausalLM"
 
 	maxLayers = 1 << 12 // checked before a list of layers is made; model.Config.Validate checks the other sizes
 )

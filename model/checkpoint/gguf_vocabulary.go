@@ -8,7 +8,10 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-const ggufTokenizer = "tokenizer.ggml."
+const (
+	ggufTokenizer    = "tokenizer.ggml."
+	ggufChatTemplate = "tokenizer.chat_template"
+)
 
 // ggufVocabulary reads the tokenizer of a file's metadata; the error is fs.ErrNotExist where there is none.
 func ggufVocabulary(m gguf.Metadata) (tokenizer.Vocabulary, error) {
