@@ -1,9 +1,7 @@
 package checkpoint
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 
@@ -23,9 +21,9 @@ type ggufFile struct {
 	stored map[string]string // GGUF's name of each
 }
 
-// openGGUF maps a file and reads what model it holds. A tensor that such a model does not have is refused by name, as is one of a type whose
-// values are not supported.
-func openGGUF(name string) (*ggufFile, error) {
+// openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused by name, as is one of a type whose values
+// are not supported.
+func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -35,11 +33,16 @@ func openGGUF(name string) (*ggufFile, error) {
 		return nil, err
 	}
 	g := &ggufFile{mapped: m, index: map[string]int{}, stored: map[string]string{}}
-	if err := g.open(); err != nil {
-		m.Close()
+	err = g.open()
+	c := &Checkpoint{g.Config, nil, g, o, g.tokenizer}
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		g.Close()
 		return nil, err
 	}
-	return g, nil
+	return c, nil
 }
 
 func (g *ggufFile) open() (err error) {
@@ -178,60 +181,4 @@ func (g *ggufFile) tokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	return tokenizer.FromVocabulary(v)
-}
-
-// LoadGGUF reads a model and its tokenizer, nil where the file has none, from a GGUF file. All weights become float32.
-func LoadGGUF(name string) (*model.Model, *tokenizer.Tokenizer, error) {
-	m, t, err := loadGGUF(name)
-	if err != nil {
-		return nil, nil, fmt.Errorf("checkpoint %s: %w", name, err)
-	}
-	return m, t, nil
-}
-
-func loadGGUF(name string) (*model.Model, *tokenizer.Tokenizer, error) {
-	g, err := openGGUF(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer g.Close()
-	m, err := g.model()
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err := g.tokenizer()
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil, nil
-	}
-	if err == nil {
-		err = checkTokenizer(t, m.Vocab)
-	}
-	return m, t, err
-}
-
-func (g *ggufFile) model() (*model.Model, error) {
-	m, err := model.New(g.Config)
-	if err != nil {
-		return nil, err
-	}
-	places := m.Tensors()
-	for _, p := range places {
-		t, ok := g.tensor(p.Name)
-		if !ok {
-			return nil, fmt.Errorf("tensor %q is missing", p.Name)
-		}
-		if !slices.Equal(t.Shape, p.Shape) {
-			return nil, fmt.Errorf("tensor %q: shape is %d, expected %d by the metadata", p.Name, t.Shape, p.Shape)
-		}
-		if err := g.readFloat32(p.Data, p.Name); err != nil {
-			return nil, err
-		}
-	}
-	for _, t := range g.list {
-		if !slices.ContainsFunc(places, func(p model.Parameter) bool { return p.Name == t.Name }) {
-			return nil, fmt.Errorf("tensor %q, shape %d, has no place in the model that the metadata say", t.Name, t.Shape)
-		}
-	}
-	m.Changed()
-	return m, nil
 }

@@ -296,3 +296,17 @@ func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
 	}
 	return nil, errors.New("rope scaling " + r.Kind + " has no name in GGUF")
 }
+
+// WriteGGUF writes a checkpoint as a GGUF file, a few rows at a time: see the function of that name.
+func (c *Checkpoint) WriteGGUF(name string, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
+	return WriteGGUF(name, c.Config(), c.readRows, v, o)
+}
+
+// readRows reads rows of a tensor by its name in the model, [rows, in]; a vector is one row.
+func (c *Checkpoint) readRows(dst []float32, name string, first, rows int) error {
+	stored := c.stored(name)
+	if t, ok := c.files.tensor(stored); ok && len(t.Shape) == 1 {
+		return c.files.readFloat32(dst, stored)
+	}
+	return c.files.readRows(dst, stored, first, rows)
+}
