@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"slimlab/model"
 	"slimlab/model/tokenizer"
@@ -25,9 +26,13 @@ type Checkpoint struct {
 	beside       func(name string) ([]byte, error)    // a file of the folder
 }
 
-// Open opens a Hugging Face folder and checks that its files hold the tensors that its config asks for. No weight is read yet.
-func Open(name string, o LoadOptions) (*Checkpoint, error) {
-	c, err := OpenFS(os.DirFS(name), ".", o)
+// Open opens a Hugging Face folder or a file whose name ends in .gguf, and checks that it holds the tensors that its config asks for. No weight is read yet.
+func Open(name string, o LoadOptions) (c *Checkpoint, err error) {
+	if strings.EqualFold(filepath.Ext(name), ".gguf") {
+		c, err = openGGUF(name, o)
+	} else {
+		c, err = OpenFS(os.DirFS(name), ".", o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}

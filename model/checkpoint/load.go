@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -21,7 +20,11 @@ type LoadOptions struct {
 
 // Load reads a model and its tokenizer, nil where there is none: Open, Model and Tokenizer.
 func Load(name string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
-	m, t, err := LoadFS(os.DirFS(name), ".", o)
+	c, err := Open(name, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, t, err := c.load()
 	if err != nil {
 		return nil, nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}
@@ -34,6 +37,11 @@ func LoadFS(fsys fs.FS, dir string, o LoadOptions) (*model.Model, *tokenizer.Tok
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.load()
+}
+
+// load reads the model and the tokenizer, and closes the checkpoint.
+func (c *Checkpoint) load() (*model.Model, *tokenizer.Tokenizer, error) {
 	defer c.Close()
 	m, err := c.Model()
 	if err != nil {

@@ -1,0 +1,78 @@
+package gguf
+
+import (
+	"math"
+
+	"slimlab/internal/half"
+)
+
+func encodeF32(dst []byte, src []float32) {
+	for i, v := range src {
+		little.PutUint32(dst[4*i:], math.Float32bits(v))
+	}
+}
+
+func encodeF16(dst []byte, src []float32) {
+	for i, v := range src {
+		little.PutUint16(dst[2*i:], half.Bits(v))
+	}
+}
+
+// encodeBF16 rounds to the nearest, ties to even.
+func encodeBF16(dst []byte, src []float32) {
+	for i, v := range src {
+		bits := math.Float32bits(v)
+		little.PutUint16(dst[2*i:], uint16((bits+0x7fff+bits>>16&1)>>16))
+	}
+}
+
+// encodeQ8_0 takes the largest magnitude / 127 as scale. Codes are rounded, ties away from zero, by the scale before it
+// becomes a half, as ggml's reference does.
+func encodeQ8_0(dst []byte, src []float32) {
+	for ; len(src) > 0; dst, src = dst[34:], src[32:] {
+		block := src[:32]
+		d := abs(extreme(block)) / 127
+		little.PutUint16(dst, half.Bits(d))
+		inverse := invert(d)
+		for i, v := range block {
+			dst[2+i] = byte(int8(math.Round(float64(v * inverse))))
+		}
+	}
+}
+
+// encodeQ4_0 takes the value of largest magnitude / −8 as scale, with its sign: that value has the code 0, which
+// reaches further than 15 on the other side. Codes are rounded by the scale before it becomes a half, as ggml's reference does.
+func encodeQ4_0(dst []byte, src []float32) {
+	for ; len(src) > 0; dst, src = dst[18:], src[32:] {
+		d := extreme(src[:32]) / -8
+		little.PutUint16(dst, half.Bits(d))
+		inverse := invert(d)
+		for i := range 16 {
+			dst[2+i] = code4(float32(src[i]*inverse)) | code4(float32(src[i+16]*inverse))<<4
+		}
+	}
+}
+
+// code4 rounds −8…8 to 0…15.
+func code4(v float32) byte { return byte(min(15, int(v+8.5))) }
+
+// extreme returns the value of largest magnitude, the first of equals.
+func extreme(block []float32) float32 {
+	var best float32
+	for _, v := range block {
+		if abs(v) > abs(best) {
+			best = v
+		}
+	}
+	return best
+}
+
+func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
+
+// invert returns 1/d, or 0 for a block of zeros, or of numbers so small that 1/d is infinite: their codes are those of zero.
+func invert(d float32) float32 {
+	if inverse := 1 / d; d != 0 && !math.IsInf(float64(inverse), 0) {
+		return inverse
+	}
+	return 0
+}

@@ -1,0 +1,152 @@
+package checkpoint
+
+import (
+	"fmt"
+	"math"
+
+	"slimlab/model"
+	"slimlab/model/checkpoint/gguf"
+)
+
+// ggufKeys reads values by key and keeps the first error.
+type ggufKeys struct {
+	metadata gguf.Metadata
+	prefix   string // of the keys of the model's architecture, "llama."
+	err      error
+}
+
+func (k *ggufKeys) fail(key, format string, args ...any) {
+	if k.err == nil {
+		k.err = fmt.Errorf("metadata key %q: %s", key, fmt.Sprintf(format, args...))
+	}
+}
+
+// fetch reads the value of a key by one of Metadata's methods, or takes the fallback where there is none.
+func fetch[T any](k *ggufKeys, read func(string) (T, bool, error), key string, fallback T) T {
+	v, found, err := read(key)
+	if err != nil && k.err == nil {
+		k.err = err
+	}
+	if !found {
+		return fallback
+	}
+	return v
+}
+
+// integer reads a size of the architecture; without a fallback, which required says, it must be there.
+func (k *ggufKeys) integer(key string, fallback int) int {
+	key = k.prefix + key
+	n := fetch(k, k.metadata.Int, key, fallback)
+	if n == required {
+		k.fail(key, "the key is missing")
+		return 0
+	}
+	return n
+}
+
+func (k *ggufKeys) number(key string, fallback float64) float64 {
+	return fetch(k, k.metadata.Float, k.prefix+key, fallback)
+}
+
+// perLayer reads a size that is one for all layers or a list of one a layer, into list.
+func (k *ggufKeys) perLayer(list []int, key string, fallback []int) {
+	key = k.prefix + key
+	v, found := k.metadata.Get(key)
+	switch n, isOne, err := k.metadata.Int(key); {
+	case !found && fallback == nil:
+		k.fail(key, "the key is missing")
+	case !found:
+		copy(list, fallback)
+	case isOne && err == nil:
+		for i := range list {
+			list[i] = n
+		}
+	default:
+		many, _, err := k.metadata.Ints(key)
+		if err != nil || len(many) != len(list) {
+			k.fail(key, "found %v, expected a whole number, or %d of them", v, len(list))
+			return
+		}
+		copy(list, many)
+	}
+}
+
+// ggufConfig reads the shape of the model from a file's metadata and the presence of its tensors.
+func ggufConfig(f *gguf.File) (model.Config, error) {
+	k := &ggufKeys{metadata: f.Metadata}
+	name := fetch(k, f.Metadata.String, "general.architecture", "")
+	if kind := fetch(k, f.Metadata.String, "general.type", "model"); kind != "model" {
+		k.fail("general.type", "%q is not supported, expected \"model\"", kind)
+	}
+	if n := fetch(k, f.Metadata.Int, "split.count", 1); n > 1 {
+		k.fail("split.count", "the model lies in %d files, which is not supported: join them first", n)
+	}
+	c := model.Config{Architecture: ggufArchitectures[name]}
+	if c.Architecture == "" {
+		k.fail("general.architecture", "%q is not supported, expected llama, qwen2 or qwen3", name)
+	}
+	k.prefix = name + "."
+	c.MaxPositions = k.integer("context_length", required)
+	c.Hidden = k.integer("embedding_length", required)
+	c.NormEps = float32(k.number("attention.layer_norm_rms_epsilon", math.NaN()))
+	c.RopeTheta = k.number("rope.freq_base", 10000)
+	layers := k.integer("block_count", required)
+	if layers < 1 || layers > maxLayers {
+		k.fail(k.prefix+"block_count", "found %d, expected 1 to %d", layers, maxLayers)
+	}
+	if k.err != nil {
+		return c, k.err
+	}
+	heads, kvHeads, mlp := make([]int, layers), make([]int, layers), make([]int, layers)
+	k.perLayer(heads, "attention.head_count", nil)
+	k.perLayer(kvHeads, "attention.head_count_kv", heads)
+	k.perLayer(mlp, "feed_forward_length", nil)
+	for i := range layers {
+		c.Layers = append(c.Layers, model.LayerConfig{Heads: heads[i], KVHeads: kvHeads[i], MLP: mlp[i]})
+	}
+	c.HeadDim = k.integer("attention.key_length", c.Hidden/max(1, heads[0]))
+	k.only("attention.value_length", c.HeadDim)
+	k.only("rope.dimension_count", c.HeadDim)
+	k.only("expert_count", 0)
+	k.only("attention.sliding_window", 0)
+	c.BOS, c.EOS = k.token("bos_token_id"), k.token("eos_token_id")
+
+	has := func(name string) bool { _, ok := f.Tensor(name); return ok }
+	embedding, ok := f.Tensor(ggufEmbedding)
+	if !ok {
+		return c, fmt.Errorf("tensor %q is missing", ggufEmbedding)
+	}
+	c.Vocab = embedding.Rows()
+	c.TiedHead = !has(ggufHead)
+	c.QKVBias = has("blk.0.attn_q.bias")
+	c.OBias = has("blk.0.attn_output.bias")
+	c.QKNorm = c.Architecture == qwen3
+	c.Rope = k.rope(f, c)
+	if k.err != nil {
+		return c, k.err
+	}
+	return c, c.Validate()
+}
+
+// only refuses a key that has another value than the one that the model has; absent is that value.
+func (k *ggufKeys) only(key string, value int) {
+	if n := k.integer(key, value); n != value {
+		k.fail(k.prefix+key, "%d is not supported, expected %d", n, value)
+	}
+}
+
+// noToken is how files write that there is no token of a kind.
+const noToken = math.MaxUint32
+
+// token reads the id of a special token, -1 for none. A SentencePiece vocabulary that does not say has the usual ones.
+func (k *ggufKeys) token(key string) int {
+	fallback := -1
+	if usual, ok := map[string]int{"unknown_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}[key]; ok && fetch(k, k.metadata.String, ggufTokenizer+"model", "") == "llama" {
+		fallback = usual
+	}
+	id := fetch(k, k.metadata.Int, ggufTokenizer+key, fallback)
+	if id == noToken {
+		return -1
+	}
+	return id
+}
