@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"lab/doctor":            {"model", "kernels"},
 	"lab/task":              {"lab", "lab/stat", "model", "model/*"},
 	"lab/eval":              {"lab", "lab/report", "lab/stat", "lab/task", "model", "model/*", "kernels"},
+	"lab/convert":           {"lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
 	"kd":                    {"model", "model/*", "kernels"},
 	"pruning":               {"model", "model/*", "kernels"},

@@ -87,6 +87,22 @@ func (l *Lab) folder(name string) (fs.FS, error) {
 	return os.DirFS(name), nil
 }
 
+// Open opens what a MODEL names: pretrained:NAME, run:ID/ROW, a Hugging Face folder or a GGUF file. No weight is read yet.
+func (l *Lab) Open(name string) (*checkpoint.Checkpoint, error) {
+	if info, err := os.Stat(name); err == nil && (info.IsDir() || strings.HasSuffix(name, ".gguf")) {
+		return checkpoint.Open(name, quant.LoadOptions())
+	}
+	folder, err := l.folder(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkpoint.OpenFS(folder, ".", quant.LoadOptions())
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return c, nil
+}
+
 // rowFolder finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has reported the row.
 func (l *Lab) rowFolder(name string) (fs.FS, error) {
 	id, row, ok := strings.Cut(name, "/")

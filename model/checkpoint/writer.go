@@ -73,6 +73,16 @@ func (w *Writer) shard(n int) string {
 	return fmt.Sprintf("model-%05d-of-%05d.safetensors", n+1, len(w.config.Layers)+1)
 }
 
+// Abandon removes the folder of a Writer that finished no layer, so that another command may begin; else it does nothing.
+func (w *Writer) Abandon() error {
+	for layer := range w.config.Layers {
+		if w.Finished(layer) {
+			return nil
+		}
+	}
+	return os.RemoveAll(w.partial)
+}
+
 // Finished reports whether a layer was written, by this Writer or one before.
 func (w *Writer) Finished(layer int) bool {
 	_, err := os.Stat(filepath.Join(w.partial, w.shard(layer+1)))

@@ -1,0 +1,123 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/model/checkpoint"
+)
+
+// Calibration is the text that statistics are taken from.
+type Calibration struct {
+	File    string // of text; "" is none
+	Random  bool   // tokens drawn evenly instead: for models without a tokenizer, whose weights are random themselves
+	Samples int    // sequences
+	Length  int    // tokens of one
+	Seed    uint64
+}
+
+// given reports whether there is any.
+func (c Calibration) given() bool { return c.File != "" || c.Random }
+
+func (c Calibration) String() string {
+	if !c.given() {
+		return "no calibration"
+	}
+	source := c.File
+	if c.Random {
+		source = "random tokens"
+	}
+	return fmt.Sprintf("%d × %d tokens of %s, seed %d", c.Samples, c.Length, source, c.Seed)
+}
+
+// sequences draws the sequences: places of the tokenized file, which may overlap.
+func (c Calibration) sequences(from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
+	shape := from.Config()
+	if c.Samples < 1 || c.Length < 1 || c.Length > shape.MaxPositions {
+		return nil, fmt.Errorf("calibration: %d sequences of %d tokens, expected at least 1 of 1 to %d, the model's positions", c.Samples, c.Length, shape.MaxPositions)
+	}
+	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	list := make([]calibrate.Sequence, c.Samples)
+	if c.Random {
+		for i := range list {
+			list[i] = make(calibrate.Sequence, c.Length)
+			for j := range list[i] {
+				list[i][j] = rng.Int32N(int32(shape.Vocab))
+			}
+		}
+		return list, nil
+	}
+	ids, err := c.tokens(from)
+	if err != nil {
+		return nil, fmt.Errorf("calibration: %w", err)
+	}
+	for i := range list {
+		at := 0
+		if last := len(ids) - c.Length; last > 0 {
+			at = rng.IntN(last + 1)
+		}
+		list[i] = ids[at:min(at+c.Length, len(ids))]
+	}
+	return list, nil
+}
+
+// tokens tokenizes the file.
+func (c Calibration) tokens(from *checkpoint.Checkpoint) ([]int32, error) {
+	t, err := from.Tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, errors.New("the model has no tokenizer, so no text can be read; random tokens can")
+	}
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return nil, err
+	}
+	ids := t.Encode(string(text))
+	if len(ids) < c.Length {
+		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence", c.File, len(ids), c.Length)
+	}
+	for _, id := range ids {
+		if id < 0 || int(id) >= from.Config().Vocab {
+			return nil, fmt.Errorf("%s: token %d is outside the model's vocabulary of %d", c.File, id, from.Config().Vocab)
+		}
+	}
+	return ids, nil
+}
+
+// Estimate is what pruning or quantizing takes of memory, in bytes.
+type Estimate struct {
+	Layer      int64 // one layer in float32, beside its form for products
+	Statistics int64 // of the widest input, with what is computed from them
+	Stream     int64 // the residual stream of the calibration text
+}
+
+// Total is all of it.
+func (e Estimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
+
+// estimate predicts the memory for a model of a shape. copies is how many matrices of the size of the statistics a method holds.
+func estimate(c model.Config, calibration Calibration, copies int) Estimate {
+	var e Estimate
+	widest := c.Hidden
+	for _, l := range c.Layers {
+		weights := 2*c.Hidden*(l.Heads+l.KVHeads)*c.HeadDim + 3*c.Hidden*l.MLP
+		e.Layer = max(e.Layer, 2*4*int64(weights))
+		widest = max(widest, l.MLP, l.Heads*c.HeadDim)
+	}
+	if calibration.given() {
+		e.Statistics = int64(copies) * 8 * int64(widest) * int64(widest)
+		e.Stream = 4 * int64(calibration.Samples+chunkSequences(calibration)) * int64(calibration.Length) * int64(c.Hidden)
+	}
+	return e
+}
+
+// chunkSequences is how many sequences run through a layer at once.
+func chunkSequences(c Calibration) int { return max(1, chunkTokens/c.Length) }
+
+// chunkTokens run through a layer at once.
+const chunkTokens = 2048

@@ -1,0 +1,226 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"slimlab/kd"
+	"slimlab/kernels"
+	"slimlab/lab/task"
+	"slimlab/model"
+	"slimlab/model/checkpoint"
+)
+
+// Distillation is how a student is trained. Its zero fields have no defaults: the command line has.
+type Distillation struct {
+	Data         string // JSON lines with prompts and responses (.jsonl), of which the responses are learned, or text, of which every token is
+	Objective    kd.Objective
+	Steps        int
+	Batch        int // sequences of a step
+	Length       int // tokens of a sequence
+	LearningRate float64
+	WarmUp       int
+	Validation   int // sequences that are kept from training and measured after the last step
+	Seed         uint64
+	Precision    kernels.Precision // of the student's products
+	Checkpoint   bool              // less memory for a third more time
+}
+
+// Set sets the objective and the precision by their names; an empty loss is the usual one with a teacher or without.
+func (d *Distillation) Set(loss, precision string, teacher bool) (err error) {
+	if loss == "" {
+		loss = map[bool]string{true: "fkl", false: "sft"}[teacher]
+	}
+	if d.Objective, err = kd.ParseObjective(loss); err != nil {
+		return err
+	}
+	if needs := d.Objective.Divergence != kd.None; needs != teacher {
+		return fmt.Errorf("loss %q: found %s, expected %s", loss, has(teacher), has(needs))
+	}
+	for _, p := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		if p.String() == precision {
+			d.Precision = p
+			return nil
+		}
+	}
+	return fmt.Errorf("precision %q: expected float32 or bfloat16", precision)
+}
+
+func has(teacher bool) string {
+	if teacher {
+		return "a teacher"
+	}
+	return "no teacher"
+}
+
+// Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where teacher is "", and writes it to the new folder to.
+func Distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
+	start := time.Now()
+	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
+	}
+	source, err := o.Open(student)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	if err := o.complete(source); err != nil {
+		return nil, err
+	}
+	config := kd.TrainConfig{
+		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
+		Precision: d.Precision, Checkpoint: d.Checkpoint,
+	}
+	if config.Student, err = source.Model(); err != nil {
+		return nil, err
+	}
+	if err := config.Student.Trainable(); err != nil {
+		return nil, fmt.Errorf("distil: the student: %w", err)
+	}
+	positions := source.Config().MaxPositions
+	if teacher != "" {
+		t, err := o.Open(teacher)
+		if err != nil {
+			return nil, err
+		}
+		defer t.Close()
+		if err := sameTokens(source, t); err != nil {
+			return nil, fmt.Errorf("distil: %w", err)
+		}
+		if config.Teacher, err = t.Model(); err != nil {
+			return nil, err
+		}
+		positions = min(positions, t.Config().MaxPositions)
+	}
+	if d.Length < 2 || d.Length > positions {
+		return nil, fmt.Errorf("distil: sequences of %d tokens, expected 2 to %d, the positions of the models", d.Length, positions)
+	}
+	training, validation, err := d.examples(source)
+	if err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	config.Batches, config.Validation = training, validation
+	r := new(Result)
+	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
+	if len(validation) > 0 {
+		before, _, err := kd.Loss(config.Student, validation)
+		if err != nil {
+			return nil, fmt.Errorf("distil: %w", err)
+		}
+		r.Lines = append(r.Lines, fmt.Sprintf("before: cross-entropy of %d held-out sequences %.4f nats a token", len(validation), before))
+	}
+	outcome, err := kd.Train(ctx, config, func(s kd.Step) {
+		o.Progress(s.Step, s.Total, fmt.Sprintf("loss %.4f, gradient norm %.3g", s.Loss, s.GradNorm))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	r.Lines = append(r.Lines, fmt.Sprintf("%s: %d steps, %d tokens; last loss %.4f", d.Objective.Formula(), d.Steps, outcome.Last.Tokens, outcome.Last.Loss))
+	if !math.IsNaN(outcome.Last.Validation) {
+		r.Lines = append(r.Lines, fmt.Sprintf("after: cross-entropy of the held-out sequences %.4f nats a token", outcome.Last.Validation))
+	}
+	config.Student.Changed()
+	if err := save(config.Student, source, to, o.DType); err != nil {
+		return nil, err
+	}
+	return r, r.complete(to, start)
+}
+
+// save writes a whole model, with what lies beside the source's tensors.
+func save(m *model.Model, from *checkpoint.Checkpoint, to string, dtype checkpoint.DType) error {
+	if err := checkpoint.Save(to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
+		return err
+	}
+	return from.SaveCompanions(to)
+}
+
+// sameTokens reports a teacher that reads other token ids than the student.
+func sameTokens(student, teacher *checkpoint.Checkpoint) error {
+	a, err := student.Tokenizer()
+	if err != nil {
+		return err
+	}
+	b, err := teacher.Tokenizer()
+	if err != nil {
+		return err
+	}
+	if a == nil || b == nil || a.Hash() != b.Hash() {
+		return errors.New("the teacher's tokenizer is not the student's: their probabilities are of different tokens")
+	}
+	return nil
+}
+
+// examples reads the data.
+func (d Distillation) examples(from *checkpoint.Checkpoint) (batches func(step int) []kd.Example, validation []kd.Example, err error) {
+	t, err := from.Tokenizer()
+	if err != nil {
+		return nil, nil, err
+	}
+	if t == nil {
+		return nil, nil, errors.New("the student has no tokenizer, so no data can be read")
+	}
+	if d.Batch < 1 || d.Validation < 0 {
+		return nil, nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
+	}
+	if strings.EqualFold(filepath.Ext(d.Data), ".jsonl") {
+		eos := t.EOS()
+		if eos < 0 {
+			return nil, nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
+		}
+		c := task.DefaultJSONL(d.Data)
+		c.MaxTokens = d.Length
+		records, err := task.NewJSONL(c, t, eos)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range records.Validation(d.Validation) {
+			validation = append(validation, kd.Example(e))
+		}
+		return func(step int) []kd.Example {
+			batch := make([]kd.Example, d.Batch)
+			for i := range batch {
+				batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
+			}
+			return batch
+		}, validation[:min(d.Validation, len(validation))], nil
+	}
+	text, err := os.ReadFile(d.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := t.Encode(string(text))
+	held := d.Validation * d.Length // the end of the file
+	if len(ids) < held+d.Length {
+		return nil, nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from", d.Data, len(ids), held+d.Length, held)
+	}
+	for i := range d.Validation {
+		at := len(ids) - held + i*d.Length
+		validation = append(validation, everyToken(ids[at:at+d.Length]))
+	}
+	places := len(ids) - held - d.Length + 1
+	return func(step int) []kd.Example {
+		rng := rand.New(rand.NewPCG(d.Seed, uint64(step)))
+		batch := make([]kd.Example, d.Batch)
+		for i := range batch {
+			at := rng.IntN(places)
+			batch[i] = everyToken(ids[at : at+d.Length])
+		}
+		return batch
+	}, validation, nil
+}
+
+// everyToken is an example that learns every token but the first.
+func everyToken(ids []int32) kd.Example {
+	e := kd.Example{Tokens: ids, Answer: make([]bool, len(ids))}
+	for i := range e.Answer {
+		e.Answer[i] = i > 0
+	}
+	return e
+}
