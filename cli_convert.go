@@ -202,6 +202,26 @@ func (p *program) importCommand() *cobra.Command {
 	return cmd
 }
 
+func (p *program) exportCommand() *cobra.Command {
+	var f convertFlags
+	target := "hf"
+	cmd := &cobra.Command{
+		Use:   "export MODEL TO",
+		Short: "write a model for another engine: a Hugging Face folder, or a GGUF file",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			r, err := convert.Export(cmd.Context(), names[0], names[1], target, p.convertOptions(f))
+			return p.finishConversion(f, names[1], r, err)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&target, "as", target, "one of "+strings.Join(convert.Targets(), ", "))
+	return cmd
+}
+
 func (f *convertFlags) check() error {
 	for _, flag := range []struct {
 		name, value string

@@ -99,7 +99,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(),
-		p.inspectCommand(), p.importCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(), p.tokenizeCommand(), p.evalCommand(),
+		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(), p.tokenizeCommand(), p.evalCommand(),
 		p.doctorCommand(),
 	)
 	return root
