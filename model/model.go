@@ -130,23 +130,35 @@ func (m *Model) Init(rng *rand.Rand) {
 		panic("model: Init: " + err.Error())
 	}
 	m.unitNorms()
-	normal(m.Embedding, logitDeviation, rng)
-	shrink := 1 / math.Sqrt(float64(2*len(m.Blocks)))
+	embedding, head, finalNorm := m.FreshEnds()
+	normal(m.Embedding, embedding, rng)
 	for _, l := range m.Linears() {
-		deviation := 1 / math.Sqrt(float64(l.In))
-		if l.Site == SiteO || l.Site == SiteDown {
-			deviation *= shrink
-		}
-		normal(l.Weight.Float32(), deviation, rng)
+		normal(l.Weight.Float32(), m.FreshLinear(l), rng)
 		clear(l.Bias)
 	}
-	gain := 1 / math.Sqrt(float64(m.Hidden))
-	if m.TiedHead {
-		fill(m.FinalNorm, float32(gain))
-	} else {
-		normal(m.Head.Float32(), logitDeviation*gain, rng)
+	fill(m.FinalNorm, float32(finalNorm))
+	if !m.TiedHead {
+		normal(m.Head.Float32(), head, rng)
 	}
 	m.Changed()
+}
+
+// FreshLinear is the standard deviation that Init draws the weights of a linear layer with.
+func (c *Config) FreshLinear(l LinearLayer) float64 {
+	deviation := 1 / math.Sqrt(float64(l.In))
+	if l.Site == SiteO || l.Site == SiteDown {
+		deviation *= 1 / math.Sqrt(float64(2*len(c.Layers)))
+	}
+	return deviation
+}
+
+// FreshEnds are the standard deviations that Init draws the embedding and an untied head with, and the value of its final norm.
+func (c *Config) FreshEnds() (embedding, head, finalNorm float64) {
+	gain := 1 / math.Sqrt(float64(c.Hidden))
+	if c.TiedHead {
+		return logitDeviation, logitDeviation, gain
+	}
+	return logitDeviation, logitDeviation * gain, 1
 }
 
 func normal(x []float32, deviation float64, rng *rand.Rand) {

@@ -7,33 +7,8 @@ import (
 	"slimlab/model"
 )
 
-// shapes are those of published models.
-var shapes = []struct {
-	name   string
-	config model.Config
-}{
-	{"qwen2.5-0.5b", model.Config{
-		Architecture: "Qwen2ForCausalLM", Vocab: 151936, Hidden: 896, HeadDim: 64, Layers: model.Uniform(24, 14, 2, 4864),
-		MaxPositions: 32768, RopeTheta: 1e6, NormEps: 1e-6, TiedHead: true, QKVBias: true, BOS: -1, EOS: -1,
-	}},
-	{"llama-3.2-1b", model.Config{
-		Architecture: "LlamaForCausalLM", Vocab: 128256, Hidden: 2048, HeadDim: 64, Layers: model.Uniform(16, 32, 8, 8192),
-		MaxPositions: 131072, RopeTheta: 5e5, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
-	}},
-	{"stories15m", model.Config{
-		Architecture: "LlamaForCausalLM", Vocab: 32000, Hidden: 288, HeadDim: 48, Layers: model.Uniform(6, 6, 6, 768),
-		MaxPositions: 8192, RopeTheta: 1e4, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
-	}},
-}
-
 // Shapes lists the names of the shapes that ExamineModel knows.
-func Shapes() []string {
-	names := make([]string, len(shapes))
-	for i, s := range shapes {
-		names[i] = s.name
-	}
-	return names
-}
+func Shapes() []string { return model.Shapes() }
 
 // WeightFormats lists the names of the formats that ExamineModel knows.
 func WeightFormats() []string {
@@ -71,14 +46,14 @@ func (f format) weight(g *generator, out, in int) model.Weight {
 
 // find returns the shape and the format of these names.
 func find(shape, weights string) (c model.Config, f format, err error) {
-	i, j := slices.Index(Shapes(), shape), slices.Index(WeightFormats(), weights)
-	switch {
-	case i < 0:
-		return c, f, fmt.Errorf("shape %q: expected one of %v", shape, Shapes())
-	case j < 0:
+	if c, err = model.Shape(shape); err != nil {
+		return c, f, err
+	}
+	i := slices.Index(WeightFormats(), weights)
+	if i < 0 {
 		return c, f, fmt.Errorf("weight format %q: expected one of %v", weights, WeightFormats())
 	}
-	return shapes[i].config, formats[j], nil
+	return c, formats[i], nil
 }
 
 // passOperations are the multiplications and additions of a pass over n tokens from position start on, as model.Step.Extend makes it: of the last layer only keys

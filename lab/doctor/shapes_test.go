@@ -10,18 +10,6 @@ import (
 	"slimlab/model"
 )
 
-func TestShapes(t *testing.T) {
-	for i, parameters := range []int{494032768, 1235814400, 15191712} {
-		c := shapes[i].config
-		if err := c.Validate(); err != nil {
-			t.Errorf("%s: %v", shapes[i].name, err)
-		}
-		if c.Parameters() != parameters {
-			t.Errorf("%s has %d parameters, the published model %d", shapes[i].name, c.Parameters(), parameters)
-		}
-	}
-}
-
 // small is a shape for tests.
 var small = model.Config{
 	Architecture: "Qwen2ForCausalLM", Vocab: 20_000, Hidden: 32, HeadDim: 16, Layers: model.Uniform(2, 4, 2, 96),

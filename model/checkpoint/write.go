@@ -18,7 +18,7 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int
-	// Data returns the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
+	// Data returns a function that writes the bytes of a tensor too large to be made at once, func(io.Writer) error, or the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
 	// stored, []byte, or an error that ends the writing. It is called
 	// when the tensor's turn comes, so that packed forms need not all be in memory.
 	Data func() any
@@ -93,6 +93,8 @@ func writeHeader(tensors []Tensor) ([]byte, error) {
 func writeData(w io.Writer, t Tensor) error {
 	little := binary.LittleEndian
 	switch data := t.Data().(type) {
+	case func(io.Writer) error:
+		return data(w)
 	case error:
 		return data
 	case []byte:
