@@ -12,10 +12,10 @@ type bpe struct {
 	byteLevel    bool             // symbols are bytes, else characters
 	byteID       [256]int32       // ids of single bytes: the alphabet, or the fallback tokens <0x00>…; -1 where absent
 	ids          map[string]int32 // vocabulary in the file's spelling
-	merges       map[uint64]merge // by pairKey
-	unknown      int32            // -1 where there is none
-	fuseUnknown  bool             // neighbouring unknown symbols become one
-	ignoreMerges bool             // a word that is itself a token is not merged from its parts
+	merges       mergeTable
+	unknown      int32 // -1 where there is none
+	fuseUnknown  bool  // neighbouring unknown symbols become one
+	ignoreMerges bool  // a word that is itself a token is not merged from its parts
 }
 
 type merge struct {
@@ -24,6 +24,46 @@ type merge struct {
 }
 
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
+
+// mergeTable finds the merge of a pair: open addressing in a power of two of slots, at least half of them empty. It is what
+// encoding spends its time in.
+type mergeTable struct {
+	slots []mergeSlot
+	shift uint // of a hash, to the number of a slot
+}
+
+type mergeSlot struct {
+	key uint64 // pairKey + 1; 0 is empty, for ids are not negative
+	merge
+}
+
+func newMergeTable(n int) mergeTable {
+	bits := uint(4)
+	for 1<<bits < 2*n {
+		bits++
+	}
+	return mergeTable{slots: make([]mergeSlot, 1<<bits), shift: 64 - bits}
+}
+
+// slot returns the slot that a pair has, or the empty one that it may take. The multiplier is 2⁶⁴ over the golden ratio (Knuth, TAOCP 3, 6.4).
+func (t *mergeTable) slot(a, b int32) *mergeSlot {
+	key := pairKey(a, b) + 1
+	for i := key * 0x9E3779B97F4A7C15 >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
+		if s := &t.slots[i]; s.key == key || s.key == 0 {
+			return s
+		}
+	}
+}
+
+func (t *mergeTable) get(a, b int32) (merge, bool) {
+	s := t.slot(a, b)
+	return s.merge, s.key != 0
+}
+
+// put is for at most as many pairs as the table was made for; the last of two for one pair counts.
+func (t *mergeTable) put(a, b int32, m merge) {
+	*t.slot(a, b) = mergeSlot{pairKey(a, b) + 1, m}
+}
 
 // encode appends the ids of word.
 func (m *bpe) encode(ids []int32, word string) []int32 {
@@ -107,7 +147,7 @@ func (m *bpe) mergeShort(s []int32) int {
 	for n > 1 {
 		best, at := merge{rank: -1}, 0
 		for i := range n - 1 {
-			if c, ok := m.merges[pairKey(s[i], s[i+1])]; ok && (best.rank < 0 || c.rank < best.rank) {
+			if c, ok := m.merges.get(s[i], s[i+1]); ok && (best.rank < 0 || c.rank < best.rank) {
 				best, at = c, i
 			}
 		}
@@ -130,7 +170,7 @@ func (m *bpe) mergeLong(s []int32) int {
 		if left < 0 || int(next[left]) >= len(s) {
 			return
 		}
-		if c, ok := m.merges[pairKey(s[left], s[next[left]])]; ok {
+		if c, ok := m.merges.get(s[left], s[next[left]]); ok {
 			queue.push(uint64(c.rank)<<32 | uint64(left))
 		}
 	}
@@ -147,7 +187,7 @@ func (m *bpe) mergeLong(s []int32) int {
 		if s[left] < 0 || int(right) >= len(s) {
 			continue
 		}
-		c, ok := m.merges[pairKey(s[left], s[right])]
+		c, ok := m.merges.get(s[left], s[right])
 		if !ok || c.rank != int32(entry>>32) {
 			continue
 		}
@@ -217,7 +257,7 @@ func (q *minQueue) pop() uint64 {
 // newBPE checks the merges against the vocabulary and indexes both.
 func newBPE(f *modelFile, ids map[string]int32, byteLevel bool) (bpe, error) {
 	m := bpe{byteLevel: byteLevel, ids: ids, unknown: -1, fuseUnknown: f.FuseUnk, ignoreMerges: f.IgnoreMerges,
-		merges: make(map[uint64]merge, len(f.Merges))}
+		merges: newMergeTable(len(f.Merges))}
 	for b := range 256 {
 		m.byteID[b] = -1
 		spelling := string(byteRune[b])
@@ -254,7 +294,7 @@ func newBPE(f *modelFile, ids map[string]int32, byteLevel bool) (bpe, error) {
 		if f.ranks != nil {
 			at = f.ranks[rank]
 		}
-		m.merges[pairKey(a, b)] = merge{at, merged}
+		m.merges.put(a, b, merge{at, merged})
 	}
 	return m, nil
 }
@@ -268,9 +308,11 @@ func (m *bpe) cutsBeforeMarks() bool {
 	if _, ok := m.ids[spaceMark]; !ok {
 		return false
 	}
-	made := make(map[int32]bool, len(m.merges))
-	for _, merge := range m.merges {
-		made[merge.id] = true
+	made := map[int32]bool{}
+	for _, s := range m.merges.slots {
+		if s.key != 0 {
+			made[s.id] = true
+		}
 	}
 	for token, id := range m.ids {
 		if made[id] && strings.Contains(strings.TrimLeft(token, spaceMark), spaceMark) {

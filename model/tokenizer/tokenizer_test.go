@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -224,47 +223,4 @@ func FuzzEncodeDecode(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkEncode(b *testing.B) {
-	data, err := os.ReadFile(shareddata.Path(b, "datasets", "tinyshakespeare", "input.txt"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	text := string(data)
-	if !utf8.ValidString(text) {
-		b.Fatal("not UTF-8")
-	}
-	tok, err := Train(slices.Values([]string{text}), 2048, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	tiny, err := Load(shareddata.Path(b, "models", "TinyStories-656K"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		tok  *Tokenizer
-	}{{"bytes", tok}, {"characters", tiny}} {
-		b.Run(c.name, func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			for b.Loop() {
-				c.tok.Encode(text)
-			}
-		})
-	}
-}
-
-func BenchmarkTrain(b *testing.B) {
-	data, err := os.ReadFile(shareddata.Path(b, "datasets", "tinyshakespeare", "input.txt"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		if _, err := Train(slices.Values([]string{string(data)}), 2048, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -383,7 +383,7 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 			if !okA || !okB || v.Types[a] != TypeNormal || v.Types[b] != TypeNormal {
 				continue
 			}
-			if _, ok := t.model.merges[pairKey(a, b)]; !ok {
+			if _, ok := t.model.merges.get(a, b); !ok {
 				return fmt.Errorf("vocabulary: token %q could be made of %q and %q, which no merge does: it cannot be written as a score", token, token[:i], token[i:])
 			}
 		}
