@@ -189,7 +189,9 @@ func (p *program) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import MODEL FOLDER",
 		Short: "write a model of any format as a Hugging Face folder of float tensors",
-		Args:  cobra.ExactArgs(2),
+		Long: "import reads a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW and writes a Hugging Face folder of float tensors: packed and block formats are decoded.\n" +
+			"random:SHAPE is a model with random weights, to measure with. The shapes: " + strings.Join(convert.Shapes(), ", ") + ".",
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if err := f.check(); err != nil {
 				return err

@@ -213,7 +213,11 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 		q.ChunkTokens = chunkTokens
 		report, err := quant.QuantizeBlocks(ctx, s.model, s, sequences, q.Options, func(step quant.Step) {
 			l := step.Layer
-			o.Progress(step.Done, step.Total, fmt.Sprintf("%s: error %.2e", l.Name, l.Error))
+			text := fmt.Sprintf("%s: error of weights %.2e", l.Name, l.WeightError)
+			if len(sequences) > 0 {
+				text = fmt.Sprintf("%s: error of outputs %.2e", l.Name, l.Error)
+			}
+			o.Progress(step.Done, step.Total, text)
 		})
 		if err != nil {
 			return err

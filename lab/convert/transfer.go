@@ -4,12 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
+
+	"slimlab/model"
+	"slimlab/model/checkpoint"
 )
 
 // Import writes the checkpoint from, in whatever format, as a Hugging Face folder of float tensors. Block formats and codes are dequantized.
+//
+// random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16, to measure with.
 func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
+	if shape, ok := strings.CutPrefix(from, "random:"); ok {
+		return random(shape, to, o)
+	}
 	return transfer(ctx, from, to, "import", true, o)
+}
+
+func random(shape, to string, o Options) (*Result, error) {
+	start := time.Now()
+	if o.DType != "" && !strings.EqualFold(string(o.DType), string(checkpoint.BF16)) {
+		return nil, fmt.Errorf("dtype %s: random weights are written in BF16 only", o.DType)
+	}
+	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
+	}
+	c, err := model.Shape(shape)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkpoint.WriteRandom(to, c, 1); err != nil {
+		return nil, err
+	}
+	r := new(Result)
+	if err := r.complete(to, start); err != nil {
+		return nil, err
+	}
+	r.Parameters.Before, r.Bytes.Before = r.Parameters.After, r.Bytes.After
+	return r, nil
 }
 
 // transfer moves all layers to a new folder, dense or in the formats that they have.
@@ -39,3 +72,6 @@ func transfer(ctx context.Context, from, to, verb string, dense bool, o Options)
 	}
 	return r, r.complete(to, start)
 }
+
+// Shapes lists the names that random: knows.
+func Shapes() []string { return model.Shapes() }
