@@ -170,12 +170,12 @@ func (p *pass) visit(s *calibrate.Stats) error {
 	}
 	masked := q.restrict(c.kept)
 	r := LayerReport{Layer: s.Layer, Part: part, Before: q.groups(), Kept: keep, Support: c.kept, Start: c.start, Swaps: c.swaps}
-	r.Masked = Error{q.relativeError(masked, q.h), q.relativeError(masked, q.raw)}
+	r.Masked = q.relativeError(masked)
 	r.Updated = r.Masked
 	channels := q.channels(c.kept)
 	next := keepColumns(linear, channels)
 	if c.weight != nil {
-		r.Updated = Error{q.relativeError(c.weight, q.h), q.relativeError(c.weight, q.raw)}
+		r.Updated = q.relativeError(c.weight)
 		next = updatedColumns(linear, channels, c.weight)
 		p.Precision.Round(next.Weight.Float32())
 	}

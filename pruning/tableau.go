@@ -22,7 +22,7 @@ import (
 type problem struct {
 	d, p, group int
 	h           *mat.SymDense // [d, d], mean Gram + damping·mean(diagonal)·I
-	raw         *mat.SymDense // [d, d], mean Gram
+	shift       float64       // damping·mean(diagonal)
 	w, g        *mat.Dense    // [d, p]
 }
 
@@ -59,7 +59,7 @@ func newProblemFloat64(raw *mat.SymDense, w *mat.Dense, group int, damping float
 	}
 	g := mat.NewDense(d, p, nil)
 	g.Mul(h, w)
-	return &problem{d: d, p: p, group: group, h: h, raw: raw, w: w, g: g}
+	return &problem{d: d, p: p, group: group, h: h, shift: shift, w: w, g: g}
 }
 
 func (q *problem) groups() int { return q.d / q.group }
@@ -121,29 +121,56 @@ func (q *problem) restrict(support []int) *mat.Dense {
 	return w
 }
 
-// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H or the raw one; 0 for a layer whose output is zero anyway.
-func (q *problem) relativeError(w *mat.Dense, h *mat.SymDense) float64 {
+// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer whose output is zero anyway. The raw H differs from the
+// damped one by shift·I where the difference of weights is not zero, so one product gives both.
+func (q *problem) relativeError(w *mat.Dense) Error {
 	delta := mat.NewDense(q.d, q.p, nil)
 	delta.Sub(w, q.w)
-	total := energy(h, q.w)
-	if total <= 0 {
-		return 0
+	total, squares := 0.0, 0.0
+	for i := range q.d {
+		total += dot(q.w.RawRowView(i), q.g.RawRowView(i))
+		squares += dot(q.w.RawRowView(i), q.w.RawRowView(i))
 	}
-	return max(0, energy(h, delta)) / total
+	damped, change := energy(q.h, delta)
+	relative := func(part, of float64) float64 {
+		if of <= 0 {
+			return 0
+		}
+		return max(0, part) / of
+	}
+	return Error{Damped: relative(damped, total), Undamped: relative(damped-q.shift*change, total-q.shift*squares)}
 }
 
-// energy is tr(wᵀHw).
-func energy(h *mat.SymDense, w *mat.Dense) float64 {
+// energy is tr(wᵀHw), and ‖w‖². Rows of zeros, as a support leaves them, cost nothing.
+func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
 	d, p := w.Dims()
-	hw := mat.NewDense(d, p, nil)
-	hw.Mul(h, w)
-	sum := 0.0
+	var rows []int
 	for i := range d {
-		for j, v := range w.RawRowView(i) {
-			sum += v * hw.At(i, j)
+		if s := dot(w.RawRowView(i), w.RawRowView(i)); s > 0 {
+			rows, squares = append(rows, i), squares+s
 		}
 	}
-	return sum
+	n := len(rows)
+	if n == 0 {
+		return 0, 0
+	}
+	part, of := mat.NewDense(n, p, nil), mat.NewSymDense(n, nil)
+	for a, i := range rows {
+		part.SetRow(a, w.RawRowView(i))
+		for b := a; b < n; b++ {
+			of.SetSym(a, b, h.At(i, rows[b]))
+		}
+	}
+	hw := mat.NewDense(n, p, nil)
+	hw.Mul(of, part)
+	for a := range n {
+		energy += dot(part.RawRowView(a), hw.RawRowView(a))
+	}
+	return energy, squares
+}
+
+func dot(x, y []float64) float64 {
+	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
 }
 
 // tableau holds everything that the search needs for a support S, in the form of the symmetric sweep operator on [H |
@@ -171,17 +198,13 @@ func (q *problem) fullTableau() (*tableau, error) {
 	if err := chol.InverseTo(inverse); err != nil && !isCondition(err) {
 		return nil, fmt.Errorf("%w: %w", errSingular, err)
 	}
-	var w mat.Dense
-	if err := chol.SolveTo(&w, q.g); err != nil && !isCondition(err) {
-		return nil, fmt.Errorf("%w: %w", errSingular, err)
-	}
 	t := &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
 	for i := range q.d {
 		row := t.row(i)
 		for j := range q.d {
 			row[j] = -inverse.At(i, j)
 		}
-		copy(row[q.d:], w.RawRowView(i))
+		copy(row[q.d:], q.w.RawRowView(i)) // H⁻¹·G
 	}
 	for g := range t.in {
 		t.in[g] = true
