@@ -20,8 +20,8 @@ import (
 const (
 	taskVersion      = "1"
 	tokenizerVersion = "1"
-	trainVersion     = "2"
-	pruneVersion     = "2"
+	trainVersion     = "3"
+	pruneVersion     = "3"
 	quantizeVersion  = "2"
 	evaluateVersion  = "2"
 	serveVersion     = "2"
