@@ -47,6 +47,10 @@ func TestEval(t *testing.T) {
 	if !strings.Contains(stderr, "loading") {
 		t.Errorf("no progress on stderr: %q", stderr)
 	}
+	again, stderr, code := slimlab(t, "eval", "run:last/w8a8", "--against", saved, "--text", text, "--choice", choice, "--window", "32")
+	if code != exitHeld || strings.Contains(stderr, "loading") || !strings.HasPrefix(stdout, again[:strings.Index(again, "- ")]) {
+		t.Errorf("exit %d: measured again: %s\n%s", code, stderr, again)
+	}
 	stdout, _, code = slimlab(t, "eval", saved, "--choice", choice, "--limit", "3", "--dtype", "bfloat16", "--format", "json")
 	var r struct {
 		Models  []struct{ Cache string }

@@ -184,7 +184,7 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("generation %+v", got)
 	}
 	last := seen[len(seen)-1]
-	if last.Total == 0 || last.Done != last.Total-5 || last.What != "generation" || seen[0].What != Loading { // the last tokens are written after it
+	if last.Total == 0 || last.Done != last.Total || last.What != "generation" || seen[0].What != Loading {
 		t.Errorf("progress ended with %+v", last)
 	}
 	for i := 1; i < len(seen); i++ {
@@ -221,6 +221,97 @@ func TestAgainst(t *testing.T) {
 	}
 	if d := find(t, apart, "acc").Difference; d == nil || d.Low == nil {
 		t.Errorf("acc: %+v", d)
+	}
+}
+
+// memory is a Store.
+type memory map[string][]byte
+
+func (m memory) Get(key string) ([]byte, bool) { data, ok := m[key]; return data, ok }
+
+func (m memory) Put(key, _ string, data []byte) error { m[key] = data; return nil }
+
+// What was measured is kept, file by file, and found again only where all that it depends on is the same.
+func TestStore(t *testing.T) {
+	text, choice := write(t, "text.txt", strings.Repeat(sentences, 20)), write(t, "choice.jsonl", questions)
+	loads := 0
+	source := tinySource(t, "m", 3, "<bos>")
+	load := source.Load
+	source.Load = func() (*Model, error) { loads++; return load() }
+	source.Key = func() (string, error) { return "content of m", nil }
+	kept := memory{}
+	base := Options{Texts: []string{text}, Choices: []string{choice}, Prompt: "The", Tokens: 4, Cue: task.DefaultCue, Store: kept}
+	run := func(name string, o Options, wantLoads int) *Report {
+		t.Helper()
+		loads = 0
+		r, err := Run(context.Background(), []Source{source}, o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if loads != wantLoads {
+			t.Errorf("%s: the model was loaded %d times, want %d", name, loads, wantLoads)
+		}
+		return r
+	}
+	asText := func(r *Report) string {
+		var b strings.Builder
+		if err := r.Write("json", &b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	first := asText(run("first", base, 1))
+	if again := asText(run("again", base, 0)); again != first {
+		t.Errorf("found again:\n%s\nat first:\n%s", again, first)
+	}
+	run("a part of it", Options{Choices: []string{choice}, Cue: task.DefaultCue, Store: kept}, 0)
+	fresh := base
+	fresh.Fresh = true
+	run("fresh", fresh, 1)
+	for name, change := range map[string]func(*Options){
+		"window":     func(o *Options) { o.Window = 30 },
+		"stride":     func(o *Options) { o.Stride = 100 },
+		"definition": func(o *Options) { o.Perplexity = LlamaCpp },
+		"bos":        func(o *Options) { o.BOS = Never },
+		"cue":        func(o *Options) { o.Cue = "\nA:" },
+		"limit":      func(o *Options) { o.Limit = 2 },
+		"prompt":     func(o *Options) { o.Prompt = "A" },
+		"tokens":     func(o *Options) { o.Tokens = 3 },
+		"questions": func(o *Options) {
+			o.Choices = []string{write(t, "choice.jsonl", strings.Replace(questions, "lazy", "dull", 1))}
+		},
+	} {
+		o := base
+		change(&o)
+		run(name, o, 1)
+	}
+	source.Key = func() (string, error) { return "another content", nil }
+	run("another model", base, 1)
+	for key := range kept {
+		kept[key] = []byte("damaged")
+	}
+	if again := asText(run("damaged", base, 1)); again != first {
+		t.Errorf("after damage:\n%s\nat first:\n%s", again, first)
+	}
+
+	// Interrupted in the second of two files, it goes on with it.
+	ctx, cancel := context.WithCancel(context.Background())
+	clear(kept)
+	o := base
+	o.Progress = func(p Progress) {
+		if p.What == choice {
+			cancel()
+		}
+	}
+	o.Choices = append(o.Choices, write(t, "more.jsonl", strings.Repeat(questions, 2)))
+	if _, err := Run(ctx, []Source{source}, o); err != context.Canceled {
+		t.Fatalf("interrupted: %v", err)
+	}
+	measured := map[string]bool{}
+	o.Progress = func(p Progress) { measured[p.What] = true }
+	run("after the interruption", o, 1)
+	if measured[text] || measured[choice] || !measured[o.Choices[1]] {
+		t.Errorf("after the interruption these were measured: %v", measured)
 	}
 }
 

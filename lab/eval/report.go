@@ -132,13 +132,14 @@ func (e *evaluation) report() (*Report, error) {
 		e.choice(r, i)
 	}
 	if o.Tokens > 0 {
-		first := e.measured[0].generated
+		first := e.measured[0].generation.Tokens
 		for _, m := range e.measured {
 			same := 0
-			for same < min(len(first), len(m.generated)) && first[same] == m.generated[same] {
+			g := m.generation
+			for same < min(len(first), len(g.Tokens)) && first[same] == g.Tokens[same] {
 				same++
 			}
-			r.Texts = append(r.Texts, Text{Model: m.info.Name, Tokens: m.generated, Prompt: m.prompt, Text: m.text, Same: same})
+			r.Texts = append(r.Texts, Text{Model: m.info.Name, Tokens: g.Tokens, Prompt: g.Prompt, Text: g.Text, Same: same})
 		}
 	}
 	return r, nil
@@ -158,23 +159,23 @@ type textMetric struct {
 // text adds the perplexities of a text.
 func (e *evaluation) text(r *Report, index int) error {
 	t, o := e.texts[index], e.options
-	rolling := func(m *measured) []float32 { return m.texts[index].rolling }
+	rolling := func(m *measured) []float32 { return m.texts[index].Rolling }
 	base2 := func(mean float64) float64 { return mean / math.Ln2 }
 	how := fmt.Sprintf("over the rolling windows of lm-evaluation-harness: %d tokens, every token predicted once, the first after %s, the file as one document", o.Window, e.measured[0].info.Prefix)
 	metrics := []textMetric{
-		{"token perplexity", e.tokenDefinition(), func(m *measured) []float32 { return m.texts[index].token }, func(n int) int { return n }, math.Exp},
+		{"token perplexity", e.tokenDefinition(), func(m *measured) []float32 { return m.texts[index].Token }, func(n int) int { return n }, math.Exp},
 		{"word perplexity", `exp(−Σ log P ÷ words), words as a split at \s+ counts them; ` + how, rolling, func(int) int { return t.Words }, math.Exp},
 		{"byte perplexity", "exp(−Σ log P ÷ bytes); " + how, rolling, func(int) int { return t.Bytes }, math.Exp},
 		{"bits per byte", "−Σ log₂ P ÷ bytes; " + how, rolling, func(int) int { return t.Bytes }, base2},
 	}
 	last := e.measured[len(e.measured)-1]
-	paired := slices.Equal(e.measured[0].texts[index].tokens, last.texts[index].tokens)
-	size := fmt.Sprintf("%d bytes, %d words, %d tokens", t.Bytes, t.Words, len(e.measured[0].texts[index].rolling))
+	paired := slices.Equal(e.measured[0].texts[index].Tokens, last.texts[index].Tokens)
+	size := fmt.Sprintf("%d bytes, %d words, %d tokens", t.Bytes, t.Words, len(e.measured[0].texts[index].Rolling))
 	if !paired {
-		size += fmt.Sprintf(" (%d of the other model)", len(last.texts[index].rolling))
+		size += fmt.Sprintf(" (%d of the other model)", len(last.texts[index].Rolling))
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: the models' tokens differ: token perplexities are not comparable, and differences by word and byte have no interval", t.Path))
 	}
-	if predicted, all := len(e.measured[0].texts[index].token), len(e.measured[0].texts[index].rolling); predicted != all {
+	if predicted, all := len(e.measured[0].texts[index].Token), len(e.measured[0].texts[index].Rolling); predicted != all {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: its token perplexity is of %d predictions, the other figures are of all %d tokens", short(t.Path), predicted, all))
 	}
 	for _, metric := range metrics {
@@ -269,7 +270,7 @@ func (t textMetric) intervals(samples [][]float32, paired bool) []stat.Interval 
 
 // choice adds the accuracies of a file of questions.
 func (e *evaluation) choice(r *Report, index int) {
-	c, path := e.choices[index], e.options.Choices[index]
+	c, path := e.choices[index], e.choices[index].Path
 	n := len(c.Questions)
 	const right = "share of questions whose right choice has the largest Σ log P(its tokens | question)"
 	const first = "; of equals the first"
@@ -285,7 +286,7 @@ func (e *evaluation) choice(r *Report, index int) {
 		hits := make([][]bool, len(e.measured))
 		for i, m := range e.measured {
 			held, values := 0, make([]float64, n)
-			for q, a := range m.choices[index].answers {
+			for q, a := range m.choices[index].Answers {
 				hit := metric.of(a) == c.Questions[q].Gold
 				hits[i] = append(hits[i], hit)
 				if hit {
@@ -316,8 +317,8 @@ func (e *evaluation) choice(r *Report, index int) {
 			})[0], n)
 			result.Difference, result.P = &difference, &p
 			change := Change{File: path, Metric: metric.name, Questions: n, Lost: lost, Gained: gained}
-			for q, before := range e.measured[0].choices[index].answers {
-				if metric.of(before) != metric.of(e.measured[1].choices[index].answers[q]) {
+			for q, before := range e.measured[0].choices[index].Answers {
+				if metric.of(before) != metric.of(e.measured[1].choices[index].Answers[q]) {
 					change.Changed++
 				}
 			}
@@ -326,7 +327,7 @@ func (e *evaluation) choice(r *Report, index int) {
 		r.Results = append(r.Results, result)
 	}
 	for _, m := range e.measured {
-		if cut := m.choices[index].cut; cut > 0 {
+		if cut := m.choices[index].Cut; cut > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d of %d questions are longer than the positions of %s and lost their beginning", path, cut, n, m.info.Name))
 		}
 	}
