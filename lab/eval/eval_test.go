@@ -171,7 +171,7 @@ func TestAgainst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range same.Results {
-		if d := x.Difference; d == nil || d.Value != 0 || *d.Low != 0 || *d.High != 0 || x.P != nil && *x.P != 1 {
+		if d := x.Difference; d == nil || d.Value != 0 || x.Better == "lower" && (*d.Low != 0 || *d.High != 0) || x.Better == "higher" && *d.Low != -*d.High || x.P != nil && *x.P != 1 {
 			t.Errorf("%s of a model beside itself: %+v", x.Metric, d)
 		}
 	}

@@ -302,19 +302,7 @@ func (e *evaluation) choice(r *Report, index int) {
 		}
 		if len(hits) == 2 {
 			lost, gained, p := stat.McNemar(hits[0], hits[1])
-			difference := newEstimate(stat.Resample(n, resamples, rng(), func(count []float64) []float64 {
-				var sum, size float64
-				for q, times := range count {
-					size += times
-					switch {
-					case hits[1][q] && !hits[0][q]:
-						sum += times
-					case hits[0][q] && !hits[1][q]:
-						sum -= times
-					}
-				}
-				return []float64{sum / size}
-			})[0], n)
+			difference := newEstimate(stat.PairedShares(lost, gained, n), n)
 			result.Difference, result.P = &difference, &p
 			change := Change{File: path, Metric: metric.name, Questions: n, Lost: lost, Gained: gained}
 			for q, before := range e.measured[0].choices[index].Answers {

@@ -34,7 +34,7 @@ func (r *Report) Write(format string, w io.Writer) error {
 }
 
 // intervalNote tells what the intervals of all figures are.
-const intervalNote = "intervals of 95%: Wilson's for accuracies; for perplexities and all differences the percentiles of a bootstrap over questions or runs of tokens"
+const intervalNote = "intervals of 95%: Wilson's for accuracies, Bonett and Price's for their paired differences; for perplexities and their paired differences the percentiles of a bootstrap over runs of tokens"
 
 // roles name the models in a table.
 func (r *Report) roles() []string {
@@ -151,9 +151,9 @@ func (r *Report) notes() []string {
 			add(fmt.Sprintf("%s: by acc_norm %d of %d answers changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, c.Questions, c.Lost, c.Gained))
 		}
 	}
-	for _, x := range r.Results {
-		if v := x.Values[0]; v.Doubt != "" {
-			add(fmt.Sprintf("%s: %s", short(x.File), v.Doubt))
+	for _, group := range r.groups() {
+		if doubt := group[0].Values[0].Doubt; doubt != "" {
+			add(fmt.Sprintf("%s: %s", short(group[0].File), doubt))
 		}
 	}
 	for _, note := range r.Notes {
