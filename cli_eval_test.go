@@ -38,7 +38,7 @@ func TestEval(t *testing.T) {
 	}
 	for _, want := range []string{
 		"before " + saved, "after run:last/w8a8", "w8a8 and float32", "text.txt · ", "choice.jsonl · 8 questions", "token perplexity", "bits per byte", "acc_norm",
-		"generation · after", "windows of 32 tokens", "difference", "lm-evaluation-harness", "McNemar",
+		"generation · after", "32 tokens without overlap", "difference", "lm-evaluation-harness", "McNemar",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
@@ -63,7 +63,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("exit %d, %v: %s", code, err, stdout)
 	}
 	stdout, _, code = slimlab(t, "eval", saved, "--text", text, "--perplexity", "llama.cpp", "--window", "16", "--format", "markdown")
-	if code != exitHeld || !strings.Contains(stdout, "| text.txt | token perplexity |") || !strings.Contains(stdout, "as llama.cpp's llama-perplexity: windows of 16 tokens") {
+	if code != exitHeld || !strings.Contains(stdout, "| text.txt | token perplexity |") || !strings.Contains(stdout, "over the windows of llama.cpp's llama-perplexity: 16 tokens") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
 }

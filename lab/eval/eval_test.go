@@ -336,7 +336,7 @@ func TestBeginning(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || r.Models[0].AddsBOS != c.adds || strings.Contains(find(t, r, "token perplexity").Definition, "without a BOS") == c.adds {
+		if err != nil || r.Models[0].AddsBOS != c.adds || strings.Contains(find(t, r, "token perplexity").Method, "without a BOS") == c.adds {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

@@ -55,7 +55,8 @@ type Result struct {
 	File       string     `json:"file"`
 	Size       string     `json:"size"` // of the file in words
 	Metric     string     `json:"metric"`
-	Definition string     `json:"definition"`
+	Definition string     `json:"definition"`           // the formula
+	Method     string     `json:"method"`               // what it is taken over
 	Better     string     `json:"better"`               // "higher" or "lower"
 	Values     []Estimate `json:"values"`               // of the models
 	Difference *Estimate  `json:"difference,omitempty"` // the second model's less the first's, paired
@@ -150,10 +151,10 @@ func rng() *rand.Rand { return rand.New(rand.NewPCG(0x51, 0x1a)) }
 
 // textMetric is a figure of a text: f of the mean −log P over units.
 type textMetric struct {
-	name, definition string
-	of               func(m *measured) []float32
-	units            func(targets int) int // what the sum of so many log-probabilities is divided by
-	f                func(mean float64) float64
+	name, definition, method string
+	of                       func(m *measured) []float32
+	units                    func(targets int) int // what the sum of so many log-probabilities is divided by
+	f                        func(mean float64) float64
 }
 
 // text adds the perplexities of a text.
@@ -163,10 +164,10 @@ func (e *evaluation) text(r *Report, index int) error {
 	base2 := func(mean float64) float64 { return mean / math.Ln2 }
 	how := fmt.Sprintf("over the rolling windows of lm-evaluation-harness: %d tokens, every token predicted once, the first after %s, the file as one document", o.Window, e.measured[0].info.Prefix)
 	metrics := []textMetric{
-		{"token perplexity", e.tokenDefinition(), func(m *measured) []float32 { return m.texts[index].Token }, func(n int) int { return n }, math.Exp},
-		{"word perplexity", `exp(−Σ log P ÷ words), words as a split at \s+ counts them; ` + how, rolling, func(int) int { return t.Words }, math.Exp},
-		{"byte perplexity", "exp(−Σ log P ÷ bytes); " + how, rolling, func(int) int { return t.Bytes }, math.Exp},
-		{"bits per byte", "−Σ log₂ P ÷ bytes; " + how, rolling, func(int) int { return t.Bytes }, base2},
+		{"token perplexity", "exp(−Σ log P ÷ tokens)", e.tokenMethod(), func(m *measured) []float32 { return m.texts[index].Token }, func(n int) int { return n }, math.Exp},
+		{"word perplexity", `exp(−Σ log P ÷ words), words as a split at \s+ counts them`, how, rolling, func(int) int { return t.Words }, math.Exp},
+		{"byte perplexity", "exp(−Σ log P ÷ bytes)", how, rolling, func(int) int { return t.Bytes }, math.Exp},
+		{"bits per byte", "−Σ log₂ P ÷ bytes", how, rolling, func(int) int { return t.Bytes }, base2},
 	}
 	last := e.measured[len(e.measured)-1]
 	paired := slices.Equal(e.measured[0].texts[index].Tokens, last.texts[index].Tokens)
@@ -179,7 +180,7 @@ func (e *evaluation) text(r *Report, index int) error {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: its token perplexity is of %d predictions, the other figures are of all %d tokens", short(t.Path), predicted, all))
 	}
 	for _, metric := range metrics {
-		result := Result{File: t.Path, Size: size, Metric: metric.name, Definition: metric.definition, Better: "lower"}
+		result := Result{File: t.Path, Size: size, Metric: metric.name, Definition: metric.definition, Method: metric.method, Better: "lower"}
 		var samples [][]float32
 		for _, m := range e.measured {
 			samples = append(samples, metric.of(m))
@@ -209,8 +210,8 @@ func (e *evaluation) text(r *Report, index int) error {
 	return nil
 }
 
-// tokenDefinition tells how the token perplexity was computed.
-func (e *evaluation) tokenDefinition() string {
+// tokenMethod tells what the token perplexity is taken over.
+func (e *evaluation) tokenMethod() string {
 	o, begin := e.options, "without a BOS"
 	if first := e.measured[0].info; first.AddsBOS {
 		begin = first.BOS + " once before the text"
@@ -219,12 +220,12 @@ func (e *evaluation) tokenDefinition() string {
 		}
 	}
 	if o.Perplexity == LlamaCpp {
-		return fmt.Sprintf("exp(−Σ log P ÷ tokens), as llama.cpp's llama-perplexity: windows of %d tokens, the second half of each predicted; %s", o.Window, begin)
+		return fmt.Sprintf("over the windows of llama.cpp's llama-perplexity: %d tokens, the second half of each predicted; %s", o.Window, begin)
 	}
 	if o.Stride < o.Window {
-		return fmt.Sprintf("exp(−Σ log P ÷ tokens): windows of %d tokens every %d, the last %d of each predicted; %s", o.Window, o.Stride, min(o.Stride, o.Window-1), begin)
+		return fmt.Sprintf("over windows of %d tokens every %d, the last %d of each predicted; %s", o.Window, o.Stride, min(o.Stride, o.Window-1), begin)
 	}
-	return fmt.Sprintf("exp(−Σ log P ÷ tokens), as in GPTQ's paper: windows of %d tokens without overlap, all but the first of each predicted; %s", o.Window, begin)
+	return fmt.Sprintf("over the windows of GPTQ's paper: %d tokens without overlap, all but the first of each predicted; %s", o.Window, begin)
 }
 
 // intervals returns the figure of each sample and, where there are two on the same tokens, the difference of the second from the first. They are resampled by runs of tokens.
@@ -272,17 +273,16 @@ func (t textMetric) intervals(samples [][]float32, paired bool) []stat.Interval 
 func (e *evaluation) choice(r *Report, index int) {
 	c, path := e.choices[index], e.choices[index].Path
 	n := len(c.Questions)
-	const right = "share of questions whose right choice has the largest Σ log P(its tokens | question)"
-	const first = "; of equals the first"
+	method := fmt.Sprintf("each the share of questions whose right choice has the largest score, of equal ones the first; %q and a space stand before a choice", e.options.Cue)
 	for _, metric := range []struct {
 		name, definition string
 		of               func(task.Answer) int
 	}{
-		{"acc", right + first, func(a task.Answer) int { return a.Plain }},
-		{"acc_norm", right + ", ÷ the choice's characters" + first, func(a task.Answer) int { return a.Characters }},
-		{"acc_bytes", right + ", ÷ the choice's bytes" + first, func(a task.Answer) int { return a.Bytes }},
+		{"acc", "score Σ log P of the choice's tokens after the question", func(a task.Answer) int { return a.Plain }},
+		{"acc_norm", "that ÷ the choice's characters", func(a task.Answer) int { return a.Characters }},
+		{"acc_bytes", "that ÷ the choice's bytes", func(a task.Answer) int { return a.Bytes }},
 	} {
-		result := Result{File: path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Better: "higher"}
+		result := Result{File: path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher"}
 		hits := make([][]bool, len(e.measured))
 		for i, m := range e.measured {
 			held, values := 0, make([]float64, n)
