@@ -224,6 +224,34 @@ func TestAgainst(t *testing.T) {
 	}
 }
 
+// A model whose layers add nothing sees only the token before: the log-likelihood of a text does not depend on the windows.
+func TestWindowsOfABigramModel(t *testing.T) {
+	text := write(t, "text.txt", strings.Repeat(sentences, 8))
+	source := tinySource(t, "bigram", 4, "<bos>")
+	load := source.Load
+	source.Load = func() (*Model, error) {
+		m, err := load()
+		for i := range m.Blocks {
+			clear(m.Blocks[i].O.Weight.Float32())
+			clear(m.Blocks[i].Down.Weight.Float32())
+		}
+		m.Changed()
+		return m, err
+	}
+	var first float64
+	for i, window := range []int{300, 4, 7, 64} {
+		r, err := Run(context.Background(), []Source{source}, Options{Texts: []string{text}, Window: window, Stride: 1 + window/3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := find(t, r, "word perplexity").Values[0].Value
+		if i == 0 {
+			first = got
+		}
+		near(t, "word perplexity", got, first)
+	}
+}
+
 // memory is a Store.
 type memory map[string][]byte
 
