@@ -39,6 +39,7 @@ func (p *program) evalCommand() *cobra.Command {
 	flags.StringVar(&f.Prompt, "generate", "", "a prompt to continue, always by the likeliest token")
 	flags.IntVar(&f.Tokens, "tokens", 64, "with --generate: tokens to write at most")
 	flags.IntVar(&f.Limit, "limit", 0, "measure only the first so many questions of each file and lines of each text")
+	flags.BoolVar(&f.Fresh, "fresh", false, "measure anew what was measured before")
 	flags.StringVar(&f.dtype, "dtype", "float32", "what weights that are not quantized are multiplied in, keys and values too: one of "+strings.Join(eval.DTypes(), ", "))
 	flags.StringVar(&f.format, "format", "table", "one of "+strings.Join(eval.Formats(), ", "))
 	flags.StringVar(&f.Perplexity, "perplexity", eval.Fixed, "the definition of token perplexity: fixed windows as in GPTQ's paper, or those of llama.cpp; one of "+strings.Join(eval.Perplexities(), ", "))
@@ -66,7 +67,7 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 		sources = append(sources, s)
 	}
 	start, progress := time.Now(), newProgress(p.stderr)
-	f.Version = version
+	f.Version, f.Store = version, p.lab.Evaluations()
 	f.Progress = func(e eval.Progress) {
 		text, at := e.Model+" · "+e.What, time.Since(start).Seconds()
 		if e.What == eval.Loading {
@@ -83,7 +84,7 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	var input eval.InputError
 	switch {
 	case errors.Is(err, context.Canceled):
-		return failure{exitInterrupted, errors.New("interrupted; nothing was measured to the end")}
+		return failure{exitInterrupted, errors.New("interrupted; files that were measured to the end are kept, and the same command goes on from there")}
 	case errors.As(err, &input):
 		return failure{exitUsage, err}
 	case err != nil:

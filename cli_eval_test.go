@@ -38,7 +38,7 @@ func TestEval(t *testing.T) {
 	}
 	for _, want := range []string{
 		"before " + saved, "after run:last/w8a8", "w8a8 and float32", "text.txt · ", "choice.jsonl · 8 questions", "token perplexity", "bits per byte", "acc_norm",
-		"generation · after", "windows of 32 tokens", "difference", "lm-evaluation-harness", "McNemar",
+		"generation · after", "32 tokens without overlap", "difference", "lm-evaluation-harness", "McNemar",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
@@ -46,6 +46,10 @@ func TestEval(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "loading") {
 		t.Errorf("no progress on stderr: %q", stderr)
+	}
+	again, stderr, code := slimlab(t, "eval", "run:last/w8a8", "--against", saved, "--text", text, "--choice", choice, "--window", "32")
+	if code != exitHeld || strings.Contains(stderr, "loading") || !strings.HasPrefix(stdout, again[:strings.Index(again, "- ")]) {
+		t.Errorf("exit %d: measured again: %s\n%s", code, stderr, again)
 	}
 	stdout, _, code = slimlab(t, "eval", saved, "--choice", choice, "--limit", "3", "--dtype", "bfloat16", "--format", "json")
 	var r struct {
@@ -59,7 +63,7 @@ func TestEval(t *testing.T) {
 		t.Errorf("exit %d, %v: %s", code, err, stdout)
 	}
 	stdout, _, code = slimlab(t, "eval", saved, "--text", text, "--perplexity", "llama.cpp", "--window", "16", "--format", "markdown")
-	if code != exitHeld || !strings.Contains(stdout, "| text.txt | token perplexity |") || !strings.Contains(stdout, "as llama.cpp's llama-perplexity: windows of 16 tokens") {
+	if code != exitHeld || !strings.Contains(stdout, "| text.txt | token perplexity |") || !strings.Contains(stdout, "over the windows of llama.cpp's llama-perplexity: 16 tokens") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
 }

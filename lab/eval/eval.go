@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"slimlab/kernels"
 	"slimlab/lab/task"
 	"slimlab/model"
@@ -18,6 +20,15 @@ type Source struct {
 	Name      string
 	Positions int // that the model has
 	Load      func() (*Model, error)
+	// Key names all that figures of the model depend on: its content and the arithmetic. Only asked for where there is a Store.
+	Key func() (string, error)
+}
+
+// Store keeps what was measured of a model on a file, so that an evaluation that was interrupted goes on, and that a model which others
+// are compared with is measured once.
+type Store interface {
+	Get(key string) (data []byte, ok bool)
+	Put(key, what string, data []byte) error
 }
 
 // Model is a model in memory and what goes with it.
@@ -66,6 +77,8 @@ type Options struct {
 	BOS        string // one of BeginningsOfText; empty is Auto
 	Cue        string // between a question and a choice
 
+	Store    Store          // may be nil
+	Fresh    bool           // measure anew what Store has
 	Progress func(Progress) // may be nil
 	Version  string         // of the program, for the report
 }
@@ -124,24 +137,25 @@ type evaluation struct {
 
 // measured is what was seen of one model.
 type measured struct {
-	info      ModelInfo
-	texts     []textScores
-	choices   []choiceScores
-	generated []int32 // with the prompt
-	text      string
-	prompt    int // tokens of generated that are the prompt
+	info       ModelInfo
+	texts      []*textScores
+	choices    []*choiceScores
+	generation *generation
 }
 
-// textScores are the log-probabilities of a text's tokens, [targets] in the order of the text.
-type textScores struct {
-	tokens         []int32 // by which two models' figures can be paired
-	token, rolling []float32
-}
-
-// choiceScores are the answers to the questions of a file.
-type choiceScores struct {
-	answers []task.Answer
-	cut     int // questions that lost the beginning of their context
+// parts are all that is measured of a model, in order.
+func (m *measured) parts() []part {
+	var all []part
+	for _, t := range m.texts {
+		all = append(all, t)
+	}
+	for _, c := range m.choices {
+		all = append(all, c)
+	}
+	if m.generation != nil {
+		all = append(all, m.generation)
+	}
+	return all
 }
 
 // prepare checks the options and reads the files.
@@ -205,20 +219,30 @@ func prepare(sources []Source, o Options) (*evaluation, error) {
 	return e, nil
 }
 
-// plan is the spans that one model is asked for.
-type plan struct {
-	texts   []textPlan
-	choices [][][]task.Span // [files][questions][choices]
-	prompt  []int32
-}
-
-type textPlan struct {
-	tokens         []int32
-	token, rolling [][]task.Span
-}
-
-// measure loads a model, asks it everything and lets it go.
+// measure takes from the store what it has of a model. For the rest it loads the model, asks it, and lets it go.
 func (e *evaluation) measure(ctx context.Context, source Source, index int) (*measured, error) {
+	out := &measured{}
+	for _, t := range e.texts {
+		out.texts = append(out.texts, &textScores{text: t, options: &e.options})
+	}
+	for _, c := range e.choices {
+		out.choices = append(out.choices, &choiceScores{choice: c, options: &e.options})
+	}
+	if e.options.Tokens > 0 {
+		out.generation = &generation{options: &e.options}
+	}
+	kept, err := e.open(source)
+	if err != nil {
+		return nil, InputError{err}
+	}
+	missing := out.parts()
+	if kept.get("info", &out.info) {
+		out.info.Name = source.Name // the same content may have had another name
+		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.key(), p) })
+		if len(missing) == 0 {
+			return out, nil
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -231,12 +255,19 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 	if err != nil {
 		return nil, InputError{err}
 	}
-	out := &measured{info: newModelInfo(source.Name, m, begin)}
-	p, err := e.plan(m, begin, out)
-	if err != nil {
-		return nil, InputError{err}
+	out.info = newModelInfo(source.Name, m, begin)
+	tokens := 0
+	for _, p := range missing {
+		n, err := p.plan(m, begin)
+		if err != nil {
+			return nil, InputError{err}
+		}
+		tokens += n
 	}
-	e.total = e.done + p.tokens()*(len(e.sources)-index) + e.options.Tokens*(len(e.sources)-index)
+	e.total = e.done + tokens*(len(e.sources)-index)
+	if err := kept.put("info", "facts of "+source.Name, &out.info); err != nil {
+		return nil, err
+	}
 	e.begun = time.Now()
 	defer func() {
 		e.computing += time.Since(e.begun)
@@ -248,43 +279,60 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		e.done += tokens
 		e.tell(source, what)
 	})
-	for i, t := range p.texts {
-		what = e.texts[i].Path
-		token, err := s.logProbs(ctx, t.token)
-		if err != nil {
+	for _, p := range missing {
+		what = p.name()
+		if err := p.compute(ctx, m, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		rolling, err := s.logProbs(ctx, t.rolling)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
-		out.texts = append(out.texts, textScores{t.tokens, flat(token), flat(rolling)})
-	}
-	for i, questions := range p.choices {
-		what = e.options.Choices[i]
-		logProbs, err := s.logProbs(ctx, questions)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
-		sums := make([][]float64, len(logProbs))
-		for q, choices := range logProbs {
-			for _, c := range choices {
-				sums[q] = append(sums[q], task.Total(c))
-			}
-		}
-		if out.choices[i].answers, err = e.choices[i].Answers(sums); err != nil {
+		if err := kept.put(p.key(), what+" by "+source.Name, p); err != nil {
 			return nil, err
 		}
 	}
-	if e.options.Tokens > 0 {
-		what = "generation"
-		e.tell(source, what)
-		if err := e.generate(ctx, m, p.prompt, out); err != nil {
-			return nil, fmt.Errorf("generation: %w", err)
-		}
-		e.done += e.options.Tokens
-	}
 	return out, nil
+}
+
+// keeper is the store's view of one model.
+type keeper struct {
+	store Store // nil keeps nothing
+	fresh bool
+	model string // its key, and what all figures depend on
+}
+
+func (e *evaluation) open(source Source) (k keeper, err error) {
+	if e.options.Store == nil {
+		return k, nil
+	}
+	key, err := source.Key()
+	if err != nil {
+		return k, err
+	}
+	return keeper{e.options.Store, e.options.Fresh, digest(codeVersion, key, e.options.BOS)}, nil
+}
+
+// codeVersion is raised whenever the same inputs would be measured otherwise.
+const codeVersion = "1"
+
+// get reads what was kept into a value. What cannot be read is measured anew.
+func (k keeper) get(key string, into any) bool {
+	if k.store == nil || k.fresh {
+		return false
+	}
+	data, ok := k.store.Get(digest(k.model, key))
+	return ok && msgpack.Unmarshal(data, into) == nil
+}
+
+func (k keeper) put(key, what string, value any) error {
+	if k.store == nil {
+		return nil
+	}
+	data, err := msgpack.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", what, err)
+	}
+	if err := k.store.Put(digest(k.model, key), what, data); err != nil {
+		return fmt.Errorf("keep %s: %w", what, err)
+	}
+	return nil
 }
 
 // beginning settles what stands before a text.
@@ -313,102 +361,6 @@ func (e *evaluation) beginning(m *Model) (task.Beginning, error) {
 		}
 	}
 	return b, nil
-}
-
-// plan turns files into the model's tokens.
-func (e *evaluation) plan(m *Model, begin task.Beginning, out *measured) (p plan, err error) {
-	o := e.options
-	each := func(spans []task.Span, err error) ([][]task.Span, error) {
-		groups := make([][]task.Span, len(spans))
-		for i := range spans {
-			groups[i] = spans[i : i+1]
-		}
-		return groups, err
-	}
-	for _, t := range e.texts {
-		one := textPlan{tokens: t.Encode(m.Tokenizer, begin)}
-		if o.Perplexity == LlamaCpp {
-			one.token, err = each(task.LlamaCppWindows(one.tokens, o.Window, begin.BOS))
-		} else {
-			one.token, err = each(task.FixedWindows(one.tokens, o.Window, o.Stride))
-		}
-		if err == nil {
-			one.rolling, err = each(task.RollingWindows(m.Tokenizer.Encode(t.Content), o.Window, begin.Prefix))
-		}
-		if err != nil {
-			return p, fmt.Errorf("%s: %w", t.Path, err)
-		}
-		p.texts = append(p.texts, one)
-	}
-	for _, c := range e.choices {
-		spans, cut, err := c.Spans(m.Tokenizer, begin, m.MaxPositions)
-		if err != nil {
-			return p, err
-		}
-		p.choices = append(p.choices, spans)
-		out.choices = append(out.choices, choiceScores{cut: cut})
-	}
-	if o.Tokens > 0 {
-		p.prompt, err = e.prompt(m, begin)
-	}
-	return p, err
-}
-
-// tokens is what the model has to read in all.
-func (p *plan) tokens() (n int) {
-	add := func(groups [][]task.Span) {
-		for _, g := range groups {
-			n += tokensOf(g)
-		}
-	}
-	for _, t := range p.texts {
-		add(t.token)
-		add(t.rolling)
-	}
-	for _, c := range p.choices {
-		add(c)
-	}
-	return n
-}
-
-func flat(groups [][][]float32) []float32 {
-	var out []float32
-	for _, spans := range groups {
-		for _, s := range spans {
-			out = append(out, s...)
-		}
-	}
-	return out
-}
-
-// prompt returns the tokens that are continued.
-func (e *evaluation) prompt(m *Model, begin task.Beginning) ([]int32, error) {
-	tokens := m.Tokenizer.Encode(e.options.Prompt)
-	if begin.BOS >= 0 || len(tokens) == 0 {
-		if begin.Prefix < 0 {
-			return nil, errors.New("the prompt has no tokens and the tokenizer has neither BOS nor EOS to begin with")
-		}
-		tokens = append([]int32{begin.Prefix}, tokens...)
-	}
-	if n := len(tokens); n+e.options.Tokens > m.MaxPositions {
-		return nil, fmt.Errorf("the prompt has %d tokens and %d are to follow, the model has %d positions", n, e.options.Tokens, m.MaxPositions)
-	}
-	return tokens, nil
-}
-
-// generate continues the prompt.
-func (e *evaluation) generate(ctx context.Context, m *Model, prompt []int32, out *measured) error {
-	var stop []int32
-	if eos := m.Tokenizer.EOS(); eos >= 0 {
-		stop = append(stop, eos)
-	}
-	tokens, err := m.Generate(ctx, prompt, e.options.Tokens, stop)
-	if err != nil {
-		return err
-	}
-	out.prompt, out.generated = len(prompt), slices.Concat(prompt, tokens)
-	out.text = m.Tokenizer.DecodeText(out.generated)
-	return nil
 }
 
 // tell reports progress.

@@ -55,7 +55,8 @@ type Result struct {
 	File       string     `json:"file"`
 	Size       string     `json:"size"` // of the file in words
 	Metric     string     `json:"metric"`
-	Definition string     `json:"definition"`
+	Definition string     `json:"definition"`           // the formula
+	Method     string     `json:"method"`               // what it is taken over
 	Better     string     `json:"better"`               // "higher" or "lower"
 	Values     []Estimate `json:"values"`               // of the models
 	Difference *Estimate  `json:"difference,omitempty"` // the second model's less the first's, paired
@@ -132,13 +133,14 @@ func (e *evaluation) report() (*Report, error) {
 		e.choice(r, i)
 	}
 	if o.Tokens > 0 {
-		first := e.measured[0].generated
+		first := e.measured[0].generation.Tokens
 		for _, m := range e.measured {
 			same := 0
-			for same < min(len(first), len(m.generated)) && first[same] == m.generated[same] {
+			g := m.generation
+			for same < min(len(first), len(g.Tokens)) && first[same] == g.Tokens[same] {
 				same++
 			}
-			r.Texts = append(r.Texts, Text{Model: m.info.Name, Tokens: m.generated, Prompt: m.prompt, Text: m.text, Same: same})
+			r.Texts = append(r.Texts, Text{Model: m.info.Name, Tokens: g.Tokens, Prompt: g.Prompt, Text: g.Text, Same: same})
 		}
 	}
 	return r, nil
@@ -149,36 +151,36 @@ func rng() *rand.Rand { return rand.New(rand.NewPCG(0x51, 0x1a)) }
 
 // textMetric is a figure of a text: f of the mean −log P over units.
 type textMetric struct {
-	name, definition string
-	of               func(m *measured) []float32
-	units            func(targets int) int // what the sum of so many log-probabilities is divided by
-	f                func(mean float64) float64
+	name, definition, method string
+	of                       func(m *measured) []float32
+	units                    func(targets int) int // what the sum of so many log-probabilities is divided by
+	f                        func(mean float64) float64
 }
 
 // text adds the perplexities of a text.
 func (e *evaluation) text(r *Report, index int) error {
 	t, o := e.texts[index], e.options
-	rolling := func(m *measured) []float32 { return m.texts[index].rolling }
+	rolling := func(m *measured) []float32 { return m.texts[index].Rolling }
 	base2 := func(mean float64) float64 { return mean / math.Ln2 }
 	how := fmt.Sprintf("over the rolling windows of lm-evaluation-harness: %d tokens, every token predicted once, the first after %s, the file as one document", o.Window, e.measured[0].info.Prefix)
 	metrics := []textMetric{
-		{"token perplexity", e.tokenDefinition(), func(m *measured) []float32 { return m.texts[index].token }, func(n int) int { return n }, math.Exp},
-		{"word perplexity", `exp(−Σ log P ÷ words), words as a split at \s+ counts them; ` + how, rolling, func(int) int { return t.Words }, math.Exp},
-		{"byte perplexity", "exp(−Σ log P ÷ bytes); " + how, rolling, func(int) int { return t.Bytes }, math.Exp},
-		{"bits per byte", "−Σ log₂ P ÷ bytes; " + how, rolling, func(int) int { return t.Bytes }, base2},
+		{"token perplexity", "exp(−Σ log P ÷ tokens)", e.tokenMethod(), func(m *measured) []float32 { return m.texts[index].Token }, func(n int) int { return n }, math.Exp},
+		{"word perplexity", `exp(−Σ log P ÷ words), words as a split at \s+ counts them`, how, rolling, func(int) int { return t.Words }, math.Exp},
+		{"byte perplexity", "exp(−Σ log P ÷ bytes)", how, rolling, func(int) int { return t.Bytes }, math.Exp},
+		{"bits per byte", "−Σ log₂ P ÷ bytes", how, rolling, func(int) int { return t.Bytes }, base2},
 	}
 	last := e.measured[len(e.measured)-1]
-	paired := slices.Equal(e.measured[0].texts[index].tokens, last.texts[index].tokens)
-	size := fmt.Sprintf("%d bytes, %d words, %d tokens", t.Bytes, t.Words, len(e.measured[0].texts[index].rolling))
+	paired := slices.Equal(e.measured[0].texts[index].Tokens, last.texts[index].Tokens)
+	size := fmt.Sprintf("%d bytes, %d words, %d tokens", t.Bytes, t.Words, len(e.measured[0].texts[index].Rolling))
 	if !paired {
-		size += fmt.Sprintf(" (%d of the other model)", len(last.texts[index].rolling))
+		size += fmt.Sprintf(" (%d of the other model)", len(last.texts[index].Rolling))
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: the models' tokens differ: token perplexities are not comparable, and differences by word and byte have no interval", t.Path))
 	}
-	if predicted, all := len(e.measured[0].texts[index].token), len(e.measured[0].texts[index].rolling); predicted != all {
+	if predicted, all := len(e.measured[0].texts[index].Token), len(e.measured[0].texts[index].Rolling); predicted != all {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: its token perplexity is of %d predictions, the other figures are of all %d tokens", short(t.Path), predicted, all))
 	}
 	for _, metric := range metrics {
-		result := Result{File: t.Path, Size: size, Metric: metric.name, Definition: metric.definition, Better: "lower"}
+		result := Result{File: t.Path, Size: size, Metric: metric.name, Definition: metric.definition, Method: metric.method, Better: "lower"}
 		var samples [][]float32
 		for _, m := range e.measured {
 			samples = append(samples, metric.of(m))
@@ -208,8 +210,8 @@ func (e *evaluation) text(r *Report, index int) error {
 	return nil
 }
 
-// tokenDefinition tells how the token perplexity was computed.
-func (e *evaluation) tokenDefinition() string {
+// tokenMethod tells what the token perplexity is taken over.
+func (e *evaluation) tokenMethod() string {
 	o, begin := e.options, "without a BOS"
 	if first := e.measured[0].info; first.AddsBOS {
 		begin = first.BOS + " once before the text"
@@ -218,12 +220,12 @@ func (e *evaluation) tokenDefinition() string {
 		}
 	}
 	if o.Perplexity == LlamaCpp {
-		return fmt.Sprintf("exp(−Σ log P ÷ tokens), as llama.cpp's llama-perplexity: windows of %d tokens, the second half of each predicted; %s", o.Window, begin)
+		return fmt.Sprintf("over the windows of llama.cpp's llama-perplexity: %d tokens, the second half of each predicted; %s", o.Window, begin)
 	}
 	if o.Stride < o.Window {
-		return fmt.Sprintf("exp(−Σ log P ÷ tokens): windows of %d tokens every %d, the last %d of each predicted; %s", o.Window, o.Stride, min(o.Stride, o.Window-1), begin)
+		return fmt.Sprintf("over windows of %d tokens every %d, the last %d of each predicted; %s", o.Window, o.Stride, min(o.Stride, o.Window-1), begin)
 	}
-	return fmt.Sprintf("exp(−Σ log P ÷ tokens), as in GPTQ's paper: windows of %d tokens without overlap, all but the first of each predicted; %s", o.Window, begin)
+	return fmt.Sprintf("over the windows of GPTQ's paper: %d tokens without overlap, all but the first of each predicted; %s", o.Window, begin)
 }
 
 // intervals returns the figure of each sample and, where there are two on the same tokens, the difference of the second from the first. They are resampled by runs of tokens.
@@ -269,23 +271,22 @@ func (t textMetric) intervals(samples [][]float32, paired bool) []stat.Interval 
 
 // choice adds the accuracies of a file of questions.
 func (e *evaluation) choice(r *Report, index int) {
-	c, path := e.choices[index], e.options.Choices[index]
+	c, path := e.choices[index], e.choices[index].Path
 	n := len(c.Questions)
-	const right = "share of questions whose right choice has the largest Σ log P(its tokens | question)"
-	const first = "; of equals the first"
+	method := fmt.Sprintf("each the share of questions whose right choice has the largest score, of equal ones the first; %q and a space stand before a choice", e.options.Cue)
 	for _, metric := range []struct {
 		name, definition string
 		of               func(task.Answer) int
 	}{
-		{"acc", right + first, func(a task.Answer) int { return a.Plain }},
-		{"acc_norm", right + ", ÷ the choice's characters" + first, func(a task.Answer) int { return a.Characters }},
-		{"acc_bytes", right + ", ÷ the choice's bytes" + first, func(a task.Answer) int { return a.Bytes }},
+		{"acc", "score Σ log P of the choice's tokens after the question", func(a task.Answer) int { return a.Plain }},
+		{"acc_norm", "that ÷ the choice's characters", func(a task.Answer) int { return a.Characters }},
+		{"acc_bytes", "that ÷ the choice's bytes", func(a task.Answer) int { return a.Bytes }},
 	} {
-		result := Result{File: path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Better: "higher"}
+		result := Result{File: path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher"}
 		hits := make([][]bool, len(e.measured))
 		for i, m := range e.measured {
 			held, values := 0, make([]float64, n)
-			for q, a := range m.choices[index].answers {
+			for q, a := range m.choices[index].Answers {
 				hit := metric.of(a) == c.Questions[q].Gold
 				hits[i] = append(hits[i], hit)
 				if hit {
@@ -301,23 +302,11 @@ func (e *evaluation) choice(r *Report, index int) {
 		}
 		if len(hits) == 2 {
 			lost, gained, p := stat.McNemar(hits[0], hits[1])
-			difference := newEstimate(stat.Resample(n, resamples, rng(), func(count []float64) []float64 {
-				var sum, size float64
-				for q, times := range count {
-					size += times
-					switch {
-					case hits[1][q] && !hits[0][q]:
-						sum += times
-					case hits[0][q] && !hits[1][q]:
-						sum -= times
-					}
-				}
-				return []float64{sum / size}
-			})[0], n)
+			difference := newEstimate(stat.PairedShares(lost, gained, n), n)
 			result.Difference, result.P = &difference, &p
 			change := Change{File: path, Metric: metric.name, Questions: n, Lost: lost, Gained: gained}
-			for q, before := range e.measured[0].choices[index].answers {
-				if metric.of(before) != metric.of(e.measured[1].choices[index].answers[q]) {
+			for q, before := range e.measured[0].choices[index].Answers {
+				if metric.of(before) != metric.of(e.measured[1].choices[index].Answers[q]) {
 					change.Changed++
 				}
 			}
@@ -326,7 +315,7 @@ func (e *evaluation) choice(r *Report, index int) {
 		r.Results = append(r.Results, result)
 	}
 	for _, m := range e.measured {
-		if cut := m.choices[index].cut; cut > 0 {
+		if cut := m.choices[index].Cut; cut > 0 {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: %d of %d questions are longer than the positions of %s and lost their beginning", path, cut, n, m.info.Name))
 		}
 	}

@@ -34,7 +34,7 @@ func (r *Report) Write(format string, w io.Writer) error {
 }
 
 // intervalNote tells what the intervals of all figures are.
-const intervalNote = "intervals of 95%: Wilson's for accuracies; for perplexities and all differences the percentiles of a bootstrap over questions or runs of tokens"
+const intervalNote = "intervals of 95%: Wilson's for accuracies, Bonett and Price's for their paired differences; for perplexities and their paired differences the percentiles of a bootstrap over runs of tokens"
 
 // roles name the models in a table.
 func (r *Report) roles() []string {
@@ -151,9 +151,9 @@ func (r *Report) notes() []string {
 			add(fmt.Sprintf("%s: by acc_norm %d of %d answers changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, c.Questions, c.Lost, c.Gained))
 		}
 	}
-	for _, x := range r.Results {
-		if v := x.Values[0]; v.Doubt != "" {
-			add(fmt.Sprintf("%s: %s", short(x.File), v.Doubt))
+	for _, group := range r.groups() {
+		if doubt := group[0].Values[0].Doubt; doubt != "" {
+			add(fmt.Sprintf("%s: %s", short(group[0].File), doubt))
 		}
 	}
 	for _, note := range r.Notes {
@@ -162,16 +162,37 @@ func (r *Report) notes() []string {
 	if len(r.Results) > 0 {
 		add(intervalNote)
 	}
-	for _, x := range r.Results {
-		add(x.Metric + ": " + x.Definition)
-	}
-	if slices.ContainsFunc(r.Results, func(x Result) bool { return x.Better == "higher" }) {
-		add(fmt.Sprintf("between a question and a choice stand %q and a space", r.Settings.Cue))
+	for _, definition := range r.definitions() {
+		add(definition)
 	}
 	if r.Settings.Limit > 0 {
 		add(fmt.Sprintf("only the first %d questions of each file and lines of each text", r.Settings.Limit))
 	}
 	return notes
+}
+
+// definitions tell how the metrics are computed, those that are taken over the same together.
+func (r *Report) definitions() []string {
+	type group struct {
+		method  string
+		metrics []string
+	}
+	var groups []group
+	for _, x := range r.Results {
+		i := slices.IndexFunc(groups, func(g group) bool { return g.method == x.Method })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, group{method: x.Method})
+		}
+		if metric := x.Metric + ": " + x.Definition; !slices.Contains(groups[i].metrics, metric) {
+			groups[i].metrics = append(groups[i].metrics, metric)
+		}
+	}
+	var lines []string
+	for _, g := range groups {
+		lines = append(lines, strings.Join(g.metrics, "; ")+"; "+g.method)
+	}
+	return lines
 }
 
 func (r *Report) table(w io.Writer) error {

@@ -25,9 +25,9 @@ func sample(models int) *Report {
 		}[:models],
 		Settings: Settings{Window: 512, Stride: 512, Perplexity: Fixed, BOS: Auto, Cue: "\nAnswer:", Limit: 100, Block: blockTokens, Resamples: resamples},
 		Results: []Result{
-			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "token perplexity", Definition: "exp(−Σ log P ÷ tokens)", Better: "lower"},
-			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "word perplexity", Definition: "exp(−Σ log P ÷ words)", Better: "lower"},
-			{File: "data/b_c.jsonl", Size: "100 questions", Metric: "acc_norm", Definition: "share of questions", Better: "higher"},
+			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "token perplexity", Definition: "exp(−Σ log P ÷ tokens)", Method: "windows", Better: "lower"},
+			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "word perplexity", Definition: "exp(−Σ log P ÷ words)", Method: "windows", Better: "lower"},
+			{File: "data/b_c.jsonl", Size: "100 questions", Metric: "acc_norm", Definition: "score", Method: "share of questions", Better: "higher"},
 		},
 		Notes: []string{"data/b_c.jsonl: 3 of 100 questions lost their beginning"},
 		Texts: []Text{{Model: "models/full", Tokens: []int32{1, 2, 3}, Prompt: 1, Text: "Once\nupon", Same: 3}, {Model: "models/w8a8", Tokens: []int32{1, 2, 4}, Prompt: 1, Text: "Once | more", Same: 2}}[:models],

@@ -25,6 +25,7 @@ const (
 	quantizeVersion  = "2"
 	evaluateVersion  = "2"
 	serveVersion     = "2"
+	evalVersion      = "1" // of the models that slimlab eval loads
 )
 
 // artifactKey names what a stage computes from parts. The kernels' implementation is one: another gives other last bits.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"slimlab/kernels"
 	"slimlab/lab/eval"
+	"slimlab/lab/store"
 	"slimlab/model/checkpoint"
 	"slimlab/quant"
 	"slimlab/serve"
@@ -32,9 +35,6 @@ func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 	if err != nil {
 		return eval.Source{}, named(err)
 	}
-	if _, err := fs.Stat(folder, "tokenizer.json"); err != nil {
-		return eval.Source{}, named(errors.New("found no tokenizer.json, expected the tokenizer that the model was trained with"))
-	}
 	load := func() (*eval.Model, error) {
 		m, err := loadForEval(folder, dtype)
 		if err != nil {
@@ -43,7 +43,14 @@ func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 		m.Stored = stored
 		return m, nil
 	}
-	return eval.Source{Name: name, Positions: config.MaxPositions, Load: load}, nil
+	key := func() (string, error) {
+		content, err := folderHash(folder)
+		if err != nil {
+			return "", named(err)
+		}
+		return artifactKey("eval", evalVersion, content, dtype), nil
+	}
+	return eval.Source{Name: name, Positions: config.MaxPositions, Load: load, Key: key}, nil
 }
 
 // loadForEval loads a model whose weights that are not quantized, keys and values are in dtype.
@@ -53,7 +60,7 @@ func loadForEval(folder fs.FS, dtype string) (*eval.Model, error) {
 		return nil, err
 	}
 	if t == nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", fs.ErrNotExist)
+		return nil, errors.New("found no tokenizer, expected that with which the model was trained")
 	}
 	out := &eval.Model{Model: m, Tokenizer: t}
 	switch dtype {
@@ -75,4 +82,32 @@ func loadForEval(folder fs.FS, dtype string) (*eval.Model, error) {
 		return result.Tokens, err
 	}
 	return out, nil
+}
+
+// evaluationFile holds what an evaluation keeps, in its artifact.
+const evaluationFile = "evaluation.msgpack"
+
+// evaluations is what the lab has kept of evaluations.
+type evaluations struct{ lab *Lab }
+
+// Evaluations keeps what was measured of models on files.
+func (l *Lab) Evaluations() eval.Store { return evaluations{l} }
+
+func (e evaluations) Get(key string) (data []byte, ok bool) {
+	dir, found, _ := e.lab.artifact(key)
+	if !found {
+		return nil, false // a damaged one is set aside and measured anew
+	}
+	data, err := os.ReadFile(filepath.Join(dir, evaluationFile))
+	return data, err == nil
+}
+
+func (e evaluations) Put(key, what string, data []byte) error {
+	if err := e.lab.artifacts.Remove(key); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	_, err := e.lab.artifacts.Put(key, store.Meta{Recipe: "eval " + what, Version: e.lab.Version}, func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, evaluationFile), data, 0o644)
+	})
+	return err
 }

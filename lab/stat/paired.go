@@ -42,6 +42,19 @@ func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
 	return onlyX, onlyY, min(1, 2*distuv.Binomial{N: float64(n), P: 0.5}.CDF(float64(fewer)))
 }
 
+// PairedShares returns the difference of two shares over the same n pairs, of which only the first is true in onlyX and only the second in onlyY, second less first, with
+// Bonett and Price's adjusted 95% interval (2012). It is honest where few pairs or none differ, as a bootstrap is not.
+func PairedShares(onlyX, onlyY, n int) Interval {
+	if n == 0 {
+		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
+	}
+	z, size := distuv.UnitNormal.Quantile(0.975), float64(n+2)
+	x, y := float64(onlyX+1)/size, float64(onlyY+1)/size
+	half := z * math.Sqrt((x+y-(x-y)*(x-y))/size)
+	value := float64(onlyY-onlyX) / float64(n)
+	return Interval{Value: value, Low: min(value, max(-1, y-x-half)), High: max(value, min(1, y-x+half)), N: n}
+}
+
 // fewUnits is the number of units below which a resampled interval carries a doubt.
 const fewUnits = 20
 

@@ -83,6 +83,44 @@ func TestMcNemar(t *testing.T) {
 	McNemar([]bool{true}, nil)
 }
 
+func TestPairedShares(t *testing.T) {
+	// By hand: shares 1/12 and 1/12, half = 1.959964·√(1/6/12).
+	if got := PairedShares(0, 0, 10); got.Value != 0 || !near(got.Low, -0.230984, 1e-6) || !near(got.High, 0.230984, 1e-6) || got.N != 10 {
+		t.Errorf("nothing differs: %+v", got)
+	}
+	if got := PairedShares(0, 10, 10); got.Value != 1 || got.High != 1 || got.Low >= 1 {
+		t.Errorf("all differ: %+v", got)
+	}
+	if none := PairedShares(0, 0, 0); !math.IsNaN(none.Value) || none.Doubt == "" {
+		t.Errorf("no pairs: %+v", none)
+	}
+	// Turned about, it is its own negative; and it covers the true difference some 95 times in a hundred, rare as changes are.
+	rng := rand.New(rand.NewPCG(7, 8))
+	const n, lost, gained = 300, 0.01, 0.02
+	hit := 0
+	for range 2000 {
+		b, c := 0, 0
+		for range n {
+			switch u := rng.Float64(); {
+			case u < lost:
+				b++
+			case u < lost+gained:
+				c++
+			}
+		}
+		d, turned := PairedShares(b, c, n), PairedShares(c, b, n)
+		if !near(d.Low, -turned.High, 1e-15) || !near(d.High, -turned.Low, 1e-15) || d.Value != -turned.Value {
+			t.Fatalf("%+v turned about is %+v", d, turned)
+		}
+		if d.Low <= gained-lost && gained-lost <= d.High {
+			hit++
+		}
+	}
+	if hit < 1860 || hit > 1990 {
+		t.Errorf("covers %d of 2000", hit)
+	}
+}
+
 func TestResample(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	const n = 200

@@ -37,7 +37,7 @@ type Question struct {
 
 // Choice is the task of choosing among given answers by their likelihood.
 type Choice struct {
-	cfg       ChoiceConfig
+	ChoiceConfig
 	Questions []Question
 }
 
@@ -162,10 +162,10 @@ func shorten(raw json.RawMessage) string {
 // Context is what stands before the choices of a question; each follows it after a space.
 func (c *Choice) Context(q Question) string {
 	query := q.Query
-	if strings.HasPrefix(c.cfg.Cue, "\n") {
+	if strings.HasPrefix(c.Cue, "\n") {
 		query = strings.TrimSuffix(query, "\n")
 	}
-	return query + c.cfg.Cue
+	return query + c.Cue
 }
 
 // Spans turns the questions into tokens, [questions][choices], for a model of so many positions. A context too long for it loses its
@@ -199,7 +199,7 @@ func (c *Choice) Spans(enc Encoder, begin Beginning, positions int) (spans [][]S
 // Answers returns what a model chooses, by the log-likelihoods [questions][choices] of its Spans.
 func (c *Choice) Answers(logLikelihood [][]float64) ([]Answer, error) {
 	if len(logLikelihood) != len(c.Questions) {
-		return nil, fmt.Errorf("choice: %s: log-likelihoods of %d questions, expected %d", c.cfg.Path, len(logLikelihood), len(c.Questions))
+		return nil, fmt.Errorf("choice: %s: log-likelihoods of %d questions, expected %d", c.Path, len(logLikelihood), len(c.Questions))
 	}
 	answers := make([]Answer, len(c.Questions))
 	for i, q := range c.Questions {
@@ -212,5 +212,5 @@ func (c *Choice) Answers(logLikelihood [][]float64) ([]Answer, error) {
 }
 
 func (c *Choice) at(q Question, err error) error {
-	return fmt.Errorf("choice: %s:%d: %w", c.cfg.Path, q.Line, err)
+	return fmt.Errorf("choice: %s:%d: %w", c.Path, q.Line, err)
 }

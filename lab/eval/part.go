@@ -1,0 +1,185 @@
+package eval
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"slimlab/lab/task"
+)
+
+// part is one thing that is measured of a model. Its exported fields are the outcome, which is kept; the others are its making.
+type part interface {
+	// name is its file, or what else it is.
+	name() string
+	// key tells it from all others of the same model.
+	key() string
+	// plan settles what the model is asked, and returns the tokens that it has to read. An error is one of the input.
+	plan(m *Model, begin task.Beginning) (tokens int, err error)
+	// compute asks the model.
+	compute(ctx context.Context, m *Model, s *scorer) error
+}
+
+// digest names texts.
+func digest(texts ...string) string {
+	h := sha256.New()
+	for _, t := range texts {
+		fmt.Fprintf(h, "%d:%s", len(t), t)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// textScores are the log-probabilities of a text's tokens, [targets] in the order of the text.
+type textScores struct {
+	Tokens         []int32 // by which two models' figures can be paired
+	Token, Rolling []float32
+
+	text                         *task.Text
+	options                      *Options
+	tokenWindows, rollingWindows [][]task.Span
+}
+
+func (t *textScores) name() string { return t.text.Path }
+
+func (t *textScores) key() string {
+	o := t.options
+	return digest("text", t.text.Content, o.Perplexity, fmt.Sprint(o.Window, o.Stride))
+}
+
+func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
+	each := func(spans []task.Span, err error) ([][]task.Span, error) {
+		groups := make([][]task.Span, len(spans))
+		for i := range spans {
+			groups[i] = spans[i : i+1]
+			tokens += tokensOf(groups[i])
+		}
+		return groups, err
+	}
+	o := t.options
+	t.Tokens = t.text.Encode(m.Tokenizer, begin)
+	if o.Perplexity == LlamaCpp {
+		t.tokenWindows, err = each(task.LlamaCppWindows(t.Tokens, o.Window, begin.BOS))
+	} else {
+		t.tokenWindows, err = each(task.FixedWindows(t.Tokens, o.Window, o.Stride))
+	}
+	if err == nil {
+		t.rollingWindows, err = each(task.RollingWindows(m.Tokenizer.Encode(t.text.Content), o.Window, begin.Prefix))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", t.text.Path, err)
+	}
+	return tokens, nil
+}
+
+func (t *textScores) compute(ctx context.Context, _ *Model, s *scorer) error {
+	token, err := s.logProbs(ctx, t.tokenWindows)
+	if err != nil {
+		return err
+	}
+	rolling, err := s.logProbs(ctx, t.rollingWindows)
+	if err != nil {
+		return err
+	}
+	t.Token, t.Rolling = flat(token), flat(rolling)
+	t.tokenWindows, t.rollingWindows = nil, nil
+	return nil
+}
+
+func flat(groups [][][]float32) []float32 {
+	var out []float32
+	for _, spans := range groups {
+		for _, s := range spans {
+			out = append(out, s...)
+		}
+	}
+	return out
+}
+
+// choiceScores are the answers to the questions of a file.
+type choiceScores struct {
+	Answers []task.Answer
+	Cut     int // questions that lost the beginning of their context
+
+	choice  *task.Choice
+	options *Options
+	spans   [][]task.Span // [questions][choices]
+}
+
+func (c *choiceScores) name() string { return c.choice.Path }
+
+func (c *choiceScores) key() string {
+	return digest("choice", fmt.Sprintf("%#v", c.choice.Questions), c.options.Cue)
+}
+
+func (c *choiceScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
+	c.spans, c.Cut, err = c.choice.Spans(m.Tokenizer, begin, m.MaxPositions)
+	for _, question := range c.spans {
+		tokens += tokensOf(question)
+	}
+	return tokens, err
+}
+
+func (c *choiceScores) compute(ctx context.Context, _ *Model, s *scorer) error {
+	logProbs, err := s.logProbs(ctx, c.spans)
+	if err != nil {
+		return err
+	}
+	sums := make([][]float64, len(logProbs))
+	for q, choices := range logProbs {
+		for _, one := range choices {
+			sums[q] = append(sums[q], task.Total(one))
+		}
+	}
+	c.spans = nil
+	c.Answers, err = c.choice.Answers(sums)
+	return err
+}
+
+// generation is a prompt and how a model continues it.
+type generation struct {
+	Tokens []int32
+	Prompt int // of Tokens
+	Text   string
+
+	options *Options
+	prompt  []int32
+}
+
+func (g *generation) name() string { return "generation" }
+
+func (g *generation) key() string {
+	return digest("generation", g.options.Prompt, fmt.Sprint(g.options.Tokens))
+}
+
+func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error) {
+	g.prompt = m.Tokenizer.Encode(g.options.Prompt)
+	if begin.BOS >= 0 || len(g.prompt) == 0 {
+		if begin.Prefix < 0 {
+			return 0, errors.New("the prompt has no tokens and the tokenizer has neither BOS nor EOS to begin with")
+		}
+		g.prompt = append([]int32{begin.Prefix}, g.prompt...)
+	}
+	if n := len(g.prompt); n+g.options.Tokens > m.MaxPositions {
+		return 0, fmt.Errorf("the prompt has %d tokens and %d are to follow, the model has %d positions", n, g.options.Tokens, m.MaxPositions)
+	}
+	return len(g.prompt) + g.options.Tokens, nil
+}
+
+func (g *generation) compute(ctx context.Context, m *Model, s *scorer) error {
+	var stop []int32
+	if eos := m.Tokenizer.EOS(); eos >= 0 {
+		stop = append(stop, eos)
+	}
+	s.onDone(0)
+	tokens, err := m.Generate(ctx, g.prompt, g.options.Tokens, stop)
+	if err != nil {
+		return err
+	}
+	g.Prompt, g.Tokens = len(g.prompt), slices.Concat(g.prompt, tokens)
+	g.Text = m.Tokenizer.DecodeText(g.Tokens)
+	s.onDone(len(g.prompt) + g.options.Tokens)
+	return nil
+}
