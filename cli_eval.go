@@ -27,7 +27,7 @@ func (p *program) evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval MODEL",
 		Short: "perplexity, multiple choice and a continuation of a model, or of two beside each other",
-		Long: "eval measures a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. With --against it measures another one on the same items first, and tells the\n" +
+		Long: "eval measures a MODEL: a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW. With --against it measures another one on the same items first, and tells the\n" +
 			"difference with a paired interval. Each figure names its definition: perplexities and accuracies of the same name differ between programs.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error { return p.eval(cmd, names[0], f) },

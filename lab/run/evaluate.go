@@ -4,39 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"slimlab/kernels"
 	"slimlab/lab/eval"
 	"slimlab/lab/store"
-	"slimlab/model/checkpoint"
-	"slimlab/quant"
 	"slimlab/serve"
 )
 
 // Source finds what a MODEL names, for an evaluation with weights that are not quantized multiplied in dtype, one of eval.DTypes. Of its files only the config
 // and the tensors' headers are read.
 func (l *Lab) Source(name, dtype string) (eval.Source, error) {
-	folder, err := l.folder(name)
+	c, err := l.Open(name)
 	if err != nil {
 		return eval.Source{}, err
 	}
-	named := func(err error) error { return fmt.Errorf("model %s: %w", name, err) }
-	config, err := checkpoint.ReadConfig(folder, ".")
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("found no config.json, expected a Hugging Face folder with config.json and model.safetensors")
-	}
-	if err != nil {
-		return eval.Source{}, named(err)
-	}
-	stored, err := checkpoint.StoredBytes(folder, ".")
-	if err != nil {
-		return eval.Source{}, named(err)
+	defer c.Close()
+	var stored int64
+	for _, t := range c.Tensors() {
+		stored += t.Bytes()
 	}
 	load := func() (*eval.Model, error) {
-		m, err := loadForEval(folder, dtype)
+		m, err := l.loadForEval(name, dtype)
 		if err != nil {
 			return nil, err
 		}
@@ -44,23 +34,45 @@ func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 		return m, nil
 	}
 	key := func() (string, error) {
-		content, err := folderHash(folder)
+		content, err := l.content(name)
 		if err != nil {
-			return "", named(err)
+			return "", fmt.Errorf("model %s: %w", name, err)
 		}
 		return artifactKey("eval", evalVersion, content, dtype), nil
 	}
-	return eval.Source{Name: name, Positions: config.MaxPositions, Load: load, Key: key}, nil
+	return eval.Source{Name: name, Positions: c.Config().MaxPositions, Load: load, Key: key}, nil
+}
+
+// content names the content of a MODEL's files.
+func (l *Lab) content(name string) (string, error) {
+	if isGGUF(name) {
+		sum, err := fsHash(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+		return store.Key("file", sum), err
+	}
+	folder, err := l.folder(name)
+	if err != nil {
+		return "", err
+	}
+	return folderHash(folder)
 }
 
 // loadForEval loads a model whose weights that are not quantized, keys and values are in dtype.
-func loadForEval(folder fs.FS, dtype string) (*eval.Model, error) {
-	m, t, err := checkpoint.LoadFS(folder, ".", quant.LoadOptions())
+func (l *Lab) loadForEval(name, dtype string) (*eval.Model, error) {
+	c, err := l.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	t, err := c.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
 	if t == nil {
 		return nil, errors.New("found no tokenizer, expected that with which the model was trained")
+	}
+	m, err := c.Model()
+	if err != nil {
+		return nil, err
 	}
 	out := &eval.Model{Model: m, Tokenizer: t}
 	switch dtype {

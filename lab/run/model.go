@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -89,7 +90,7 @@ func (l *Lab) folder(name string) (fs.FS, error) {
 
 // Open opens what a MODEL names: pretrained:NAME, run:ID/ROW, a Hugging Face folder or a GGUF file. No weight is read yet.
 func (l *Lab) Open(name string) (*checkpoint.Checkpoint, error) {
-	if info, err := os.Stat(name); err == nil && (info.IsDir() || strings.HasSuffix(name, ".gguf")) {
+	if isGGUF(name) {
 		return checkpoint.Open(name, quant.LoadOptions())
 	}
 	folder, err := l.folder(name)
@@ -97,11 +98,17 @@ func (l *Lab) Open(name string) (*checkpoint.Checkpoint, error) {
 		return nil, err
 	}
 	c, err := checkpoint.OpenFS(folder, ".", quant.LoadOptions())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("found no config.json or tensors, expected a Hugging Face folder with config.json and model.safetensors: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	return c, nil
 }
+
+// isGGUF tells a GGUF file by its name.
+func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
 
 // rowFolder finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has reported the row.
 func (l *Lab) rowFolder(name string) (fs.FS, error) {
