@@ -34,6 +34,11 @@ func familyModel(t *testing.T, c model.Config) *model.Model {
 				l.Bias[j] = float32(rng.NormFloat64()) / 2
 			}
 		}
+		for _, norm := range [][]float32{b.QNorm, b.KNorm} {
+			for j := range norm {
+				norm[j] = 0.6 + float32(rng.NormFloat64())/5
+			}
+		}
 	}
 	scale(m.FinalNorm, 3)
 	m.Changed()
@@ -61,8 +66,8 @@ func perplexity(m *model.Model, ids []int32, bos int32, n int) float64 {
 }
 
 // TestFamiliesAgainstLlamaCpp compares what each family adds, the scalings of rotary positions above all, with llama.cpp, which computed
-// these perplexities (-c 256, float32 cache, --yarn-beta-fast and -slow where a case has them) of these models written as GGUF. Here they go
-// through a Hugging Face folder.
+// these perplexities of these models written as GGUF (llama-perplexity -c 256 with a float32 cache, --yarn-beta-fast and -slow where a case has
+// them; for Qwen3 ik_llama.cpp, whose values are float16 in its cache). Here they go through a Hugging Face folder.
 func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 	_, tok, err := Load(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
 	if err != nil {
@@ -76,25 +81,34 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 	yarn := model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 128}
 	betas := yarn
 	betas.BetaFast, betas.BetaSlow = 8, 2
-	for _, c := range []struct {
-		name         string
+	type family struct {
 		architecture string
 		bias         bool // of q, k and v; with Llama of o too
-		rope         model.RopeScaling
-		want         float64
+		headDim      int
+	}
+	plain, biased, second, third, wide := family{llama, false, 32}, family{llama, true, 32}, family{qwen2, true, 32}, family{qwen3, false, 32}, family{qwen3, false, 64}
+	const exact, half = 2e-6, 1e-4 // with the cache in float32; with its values in float16
+	for _, c := range []struct {
+		name string
+		family
+		rope            model.RopeScaling
+		want, tolerance float64
 	}{
-		{"llama", llama, false, model.RopeScaling{}, 4873.9716},
-		{"mistral", mistral, false, model.RopeScaling{}, 4873.9716},
-		{"llama with biases", llama, true, model.RopeScaling{}, 1723.6649},
-		{"linear", llama, false, model.RopeScaling{Kind: model.RopeLinear, Factor: 4}, 4824.4508},
-		{"llama3", llama, false, model.RopeScaling{Kind: model.RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 128}, 5216.4953},
-		{"yarn", llama, false, yarn, 3731.1571},
-		{"yarn of other turns", llama, false, betas, 3786.3139},
-		{"qwen2", qwen2, true, model.RopeScaling{}, 2695.7742},
-		{"qwen2 with yarn", qwen2, true, yarn, 2482.1598},
+		{"llama", plain, model.RopeScaling{}, 4873.9716, exact},
+		{"mistral", family{mistral, false, 32}, model.RopeScaling{}, 4873.9716, exact},
+		{"llama with biases", biased, model.RopeScaling{}, 1723.6649, exact},
+		{"linear", plain, model.RopeScaling{Kind: model.RopeLinear, Factor: 4}, 4824.4508, exact},
+		{"llama3", plain, model.RopeScaling{Kind: model.RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 128}, 5216.4953, exact},
+		{"yarn", plain, yarn, 3731.1571, exact},
+		{"yarn of other turns", plain, betas, 3786.3139, exact},
+		{"qwen2", second, model.RopeScaling{}, 2695.7742, exact},
+		{"qwen2 with yarn", second, yarn, 2482.1598, exact},
+		{"qwen3", third, model.RopeScaling{}, 158124.5371, half},
+		{"qwen3 of wide heads", wide, model.RopeScaling{}, 114802.6945, half},
+		{"qwen3 with yarn", third, yarn, 153918.1528, half},
 	} {
-		m := familyModel(t, model.Config{Architecture: c.architecture, Vocab: tok.Vocab(), Hidden: 128, HeadDim: 32, Layers: model.Uniform(2, 4, 2, 96), MaxPositions: 512,
-			RopeTheta: 10000, Rope: c.rope, NormEps: 1e-5, TiedHead: true, QKVBias: c.bias, OBias: c.bias && c.architecture == llama, BOS: 1, EOS: 2})
+		m := familyModel(t, model.Config{Architecture: c.architecture, Vocab: tok.Vocab(), Hidden: 128, HeadDim: c.headDim, Layers: model.Uniform(2, 4, 2, 96), MaxPositions: 512,
+			RopeTheta: 10000, Rope: c.rope, NormEps: 1e-5, TiedHead: true, QKVBias: c.bias, OBias: c.bias && c.architecture == llama, QKNorm: c.architecture == qwen3, BOS: 1, EOS: 2})
 		dir := t.TempDir()
 		if err := Save(dir, m, nil, SaveOptions{}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -104,7 +118,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		got := perplexity(read, ids, tok.BOS(), 256)
-		if math.Abs(got/c.want-1) > 2e-6 {
+		if math.Abs(got/c.want-1) > c.tolerance {
 			t.Errorf("%s: perplexity %.4f, llama.cpp has %.4f", c.name, got, c.want)
 		}
 	}
