@@ -14,8 +14,9 @@ import (
 )
 
 func config(architecture string) model.Config {
+	qwen2, qwen3 := architecture == "Qwen2ForCausalLM", architecture == "Qwen3ForCausalLM"
 	return model.Config{Architecture: architecture, Vocab: 50, Hidden: 32, HeadDim: 8, Layers: model.Uniform(2, 8, 4, 64), MaxPositions: 64,
-		RopeTheta: 1e4, NormEps: 1e-6, TiedHead: architecture == "Qwen2ForCausalLM", QKVBias: architecture == "Qwen2ForCausalLM", BOS: -1, EOS: -1}
+		RopeTheta: 1e4, NormEps: 1e-6, TiedHead: qwen2, QKVBias: qwen2 || qwen3, OBias: qwen3, QKNorm: qwen3, BOS: -1, EOS: -1}
 }
 
 func newModel(t testing.TB, c model.Config) *model.Model {
@@ -27,9 +28,10 @@ func newModel(t testing.TB, c model.Config) *model.Model {
 	rng := rand.New(rand.NewPCG(1, 2))
 	m.Init(rng)
 	for i := range m.Blocks {
-		for _, l := range []model.Linear{m.Blocks[i].Q, m.Blocks[i].K, m.Blocks[i].V} {
-			for j := range l.Bias {
-				l.Bias[j] = float32(rng.NormFloat64())
+		b := &m.Blocks[i]
+		for _, vector := range [][]float32{b.Q.Bias, b.K.Bias, b.V.Bias, b.O.Bias, b.QNorm, b.KNorm} {
+			for j := range vector {
+				vector[j] = float32(rng.NormFloat64())
 			}
 		}
 	}
@@ -94,7 +96,7 @@ func masked(m, pruned *model.Model, r Report) *model.Model {
 // A sliced model computes what the full-width model computes with zeros in place of what was removed: for neurons and
 // KV groups, both families, all methods; and its parameters are as many as the formula says.
 func TestSlicedEqualsMasked(t *testing.T) {
-	for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM"} {
+	for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"} {
 		for _, method := range Methods() {
 			m := newModel(t, config(architecture))
 			before := flat(m)

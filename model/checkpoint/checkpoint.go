@@ -67,7 +67,7 @@ func (c *Checkpoint) Close() error { return c.files.Close() }
 // Config is the model's shape.
 func (c *Checkpoint) Config() model.Config {
 	config := c.config
-	config.Layers = slices.Clone(config.Layers)
+	config.Layers, config.MoreEOS = slices.Clone(config.Layers), slices.Clone(config.MoreEOS)
 	return config
 }
 

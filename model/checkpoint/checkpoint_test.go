@@ -282,9 +282,27 @@ func TestShards(t *testing.T) {
 	if !slices.Equal(got.Flat(), m.Flat()) {
 		t.Error("weights differ")
 	}
-	weightMap["x"] = "../model-1.safetensors"
+	second := weightMap[list[7].Name]
+	for _, c := range []struct{ tensor, file, want string }{
+		{"x", "../model-1.safetensors", `weight_map "x": "../model-1.safetensors" is not the name of a file beside the index`},
+		{"x", "model-1.safetensors", `weight_map "x": model-1.safetensors has no such tensor`},
+		{list[7].Name, "model-1.safetensors", `weight_map "` + list[7].Name + `": model-1.safetensors has no such tensor`},
+		{"x", "model-3.safetensors", `open model-3.safetensors: no such file or directory`},
+	} {
+		weightMap[c.tensor] = c.file
+		index()
+		if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), "model.safetensors.index.json: "+c.want) {
+			t.Errorf("found %v, expected %s", err, c.want)
+		}
+		delete(weightMap, "x")
+		weightMap[list[7].Name] = second
+	}
+	double := append(slices.Clone(list[5:]), list[0])
+	if err := WriteSafetensors(filepath.Join(dir, "model-2.safetensors"), double); err != nil {
+		t.Fatal(err)
+	}
 	index()
-	want := `model.safetensors.index.json: weight_map "x": "../model-1.safetensors" is not the name of a file beside the index`
+	want := `model-1.safetensors: tensor "` + list[0].Name + `" is also in another file`
 	if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
@@ -320,6 +338,10 @@ func TestLoadFS(t *testing.T) {
 	delete(memory, "models/fm/model.safetensors")
 	if _, _, err := LoadFS(memory, "models/fm", LoadOptions{}); err == nil || !strings.HasPrefix(err.Error(), "found neither model.safetensors nor model.safetensors.index.json") {
 		t.Errorf("no weights: %v", err)
+	}
+	memory["models/fm/pytorch_model.bin"] = &fstest.MapFile{}
+	if _, _, err := LoadFS(memory, "models/fm", LoadOptions{}); err == nil || !strings.Contains(err.Error(), "index.json, only pytorch_model.bin, and pickled weights are not read") {
+		t.Errorf("pickled weights: %v", err)
 	}
 }
 

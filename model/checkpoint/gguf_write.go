@@ -274,10 +274,14 @@ func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
 	case "linear":
 		return gguf.Metadata{{Key: prefix + "type", Value: "linear"}, {Key: prefix + "factor", Value: float32(r.Factor)}}, nil
 	case "yarn":
+		original := r.OriginalMaxPositions
+		if original == 0 {
+			original = c.MaxPositions
+		}
 		m := gguf.Metadata{
 			{Key: prefix + "type", Value: "yarn"},
 			{Key: prefix + "factor", Value: float32(r.Factor)},
-			{Key: prefix + "original_context_length", Value: uint32(r.OriginalMaxPositions)},
+			{Key: prefix + "original_context_length", Value: uint32(original)},
 		}
 		for _, beta := range []struct {
 			key          string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -58,64 +59,83 @@ func (s *shards) Close() error {
 
 // openShards opens model.safetensors, or the files that model.safetensors.index.json names.
 func openShards(fsys fs.FS, dir string) (*shards, error) {
-	names := []string{"model.safetensors"}
-	if _, err := fs.Stat(fsys, path.Join(dir, names[0])); errors.Is(err, fs.ErrNotExist) {
-		const index = "model.safetensors.index.json"
-		data, err := fs.ReadFile(fsys, path.Join(dir, index))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("found neither %s nor %s: %w", names[0], index, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if names, err = indexed(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", index, err)
+	const single, index = "model.safetensors", "model.safetensors.index.json"
+	s := &shards{in: map[string]*Safetensors{}}
+	_, err := fs.Stat(fsys, path.Join(dir, single))
+	if err == nil {
+		_, err = s.add(fsys, path.Join(dir, single))
+	} else if errors.Is(err, fs.ErrNotExist) {
+		var data []byte
+		data, err = fs.ReadFile(fsys, path.Join(dir, index))
+		switch {
+		case err == nil:
+			if err = s.addIndexed(fsys, dir, data); err != nil {
+				err = fmt.Errorf("%s: %w", index, err)
+			}
+		case errors.Is(err, fs.ErrNotExist):
+			err = fmt.Errorf("found neither %s nor %s%s: %w", single, index, pickled(fsys, dir), err)
 		}
 	}
-	s := &shards{in: map[string]*Safetensors{}}
-	for _, name := range names {
-		if err := s.add(fsys, path.Join(dir, name)); err != nil {
-			s.Close()
-			return nil, err
-		}
+	if err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }
 
-// indexed returns the file names of an index, sorted.
-func indexed(data []byte) ([]string, error) {
+// pickled says that a folder has its weights in a form that runs code when it is read.
+func pickled(fsys fs.FS, dir string) string {
+	for _, name := range []string{"pytorch_model.bin", "pytorch_model.bin.index.json"} {
+		if _, err := fs.Stat(fsys, path.Join(dir, name)); err == nil {
+			return ", only " + name + ", and pickled weights are not read"
+		}
+	}
+	return ""
+}
+
+// addIndexed opens the files that an index names, each of which must hold the tensors that the index says.
+func (s *shards) addIndexed(fsys fs.FS, dir string, data []byte) error {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
 	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, err
+		return err
 	}
-	var names []string
-	for tensor, name := range index.WeightMap {
+	if len(index.WeightMap) == 0 {
+		return errors.New("weight_map names no files")
+	}
+	files := map[string]*Safetensors{}
+	for _, tensor := range slices.Sorted(maps.Keys(index.WeightMap)) {
+		name := index.WeightMap[tensor]
 		if name != path.Base(name) || !fs.ValidPath(name) {
-			return nil, fmt.Errorf("weight_map %q: %q is not the name of a file beside the index", tensor, name)
+			return fmt.Errorf("weight_map %q: %q is not the name of a file beside the index", tensor, name)
 		}
-		names = append(names, name)
+		if files[name] == nil {
+			file, err := s.add(fsys, path.Join(dir, name))
+			if err != nil {
+				return err
+			}
+			files[name] = file
+		}
+		if _, ok := files[name].Tensor(tensor); !ok {
+			return fmt.Errorf("weight_map %q: %s has no such tensor", tensor, name)
+		}
 	}
-	if len(names) == 0 {
-		return nil, errors.New("weight_map names no files")
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return nil
 }
 
 // add opens a file: mapped, where it is one of the system's.
-func (s *shards) add(fsys fs.FS, name string) error {
+func (s *shards) add(fsys fs.FS, name string) (*Safetensors, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var r io.ReaderAt
 	var size int64
 	if system, ok := f.(*os.File); ok {
 		m, err := mapped.New(system)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		r, size = m, m.Size()
 		s.open = append(s.open, m)
@@ -123,23 +143,23 @@ func (s *shards) add(fsys fs.FS, name string) error {
 		s.open = append(s.open, f)
 		info, err := f.Stat()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if r, ok = f.(io.ReaderAt); !ok {
-			return fmt.Errorf("%s: the file system gives %T, which cannot be read at an offset", path.Base(name), f)
+			return nil, fmt.Errorf("%s: the file system gives %T, which cannot be read at an offset", path.Base(name), f)
 		}
 		size = info.Size()
 	}
 	file, err := OpenSafetensors(r, size)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path.Base(name), err)
+		return nil, fmt.Errorf("%s: %w", path.Base(name), err)
 	}
 	for _, t := range file.Tensors {
 		if s.in[t.Name] != nil {
-			return fmt.Errorf("%s: tensor %q is also in another file", path.Base(name), t.Name)
+			return nil, fmt.Errorf("%s: tensor %q is also in another file", path.Base(name), t.Name)
 		}
 		s.in[t.Name] = file
 	}
 	s.list = append(s.list, file.Tensors...)
-	return nil
+	return file, nil
 }

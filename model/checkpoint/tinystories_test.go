@@ -65,6 +65,45 @@ func TestTinyStories(t *testing.T) {
 	}
 }
 
+// TestTinyStoriesLayerByLayer: the layers of a real checkpoint, one in memory at a time, compute what the whole model does, bit for bit. Its tied embedding
+// is stored as the head alone.
+func TestTinyStoriesLayerByLayer(t *testing.T) {
+	c, err := Open(shareddata.Path(t, "models", "TinyStories-656K"), LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	whole, err := c.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := c.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Skeleton()
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := model.Pack(tok.EncodeSpecial("Once upon a time, there was a little girl named Lily."), tok.EncodeSpecial("One day"))
+	x := make([]float32, len(batch.Tokens)*m.Hidden)
+	if err := c.Embed(x, batch.Tokens); err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.Blocks {
+		if err := c.LoadBlock(m, i); err != nil {
+			t.Fatal(err)
+		}
+		m.Attention(i, x, batch, nil)
+		m.MLP(i, x, len(batch.Tokens), nil)
+		m.Blocks[i] = model.Block{}
+	}
+	m.Norm(x, len(batch.Tokens))
+	if !slices.Equal(x, whole.Forward(batch, nil)) {
+		t.Error("hidden states differ")
+	}
+}
+
 func allLogits(m *model.Model, ids []int32) []float32 {
 	hidden := m.Forward(model.Batch{Tokens: ids, Starts: []int{0, len(ids)}}, nil)
 	logits := make([]float32, len(ids)*m.Vocab)

@@ -289,7 +289,7 @@ func (w *Writer) loadBlock(m *model.Model, layer int, o LoadOptions) error {
 	}
 	files := &shards{in: map[string]*Safetensors{}}
 	defer files.Close()
-	if err := files.add(folder, w.shard(layer+1)); err != nil {
+	if _, err := files.add(folder, w.shard(layer+1)); err != nil {
 		return err
 	}
 	c := &Checkpoint{config: config, quantization: q, files: files, options: o}
