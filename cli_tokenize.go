@@ -25,7 +25,7 @@ func (p *program) tokenizeCommand() *cobra.Command {
 		Use:   "tokenize MODEL",
 		Short: "standard input to token ids, one JSON array; --decode the other way",
 		Long: "tokenize reads all of standard input, to the last byte, and prints its token ids as one JSON array.\n" +
-			"MODEL is a folder, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.",
+			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.tokenize(cmd.InOrStdin(), args[0], f)

@@ -11,12 +11,16 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 )
 
-// Tokenizer returns the tokenizer of a MODEL, or of a tokenizer's own file: tokenizer.json, tokenizer.model or vocab.json.
+// Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own file: tokenizer.json, tokenizer.model or vocab.json.
 func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		if strings.HasSuffix(name, ".gguf") {
+			return checkpoint.GGUFTokenizer(name)
+		}
 		return tokenizer.Load(name)
 	}
 	folder, err := l.folder(name)

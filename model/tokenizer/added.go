@@ -21,8 +21,9 @@ type addedToken struct {
 
 // matcher cuts added tokens out of a text: the leftmost first, of those the longest.
 type matcher struct {
-	tokens []pattern // longest first
-	first  [256]bool // bytes that begin a pattern
+	tokens  map[string]addedToken // by the text that they stand for
+	lengths []int                 // that the texts have, longest first
+	first   [256]bool             // bytes that begin one
 }
 
 type pattern struct {
@@ -31,11 +32,17 @@ type pattern struct {
 }
 
 func newMatcher(patterns []pattern) matcher {
-	m := matcher{tokens: patterns}
-	slices.SortStableFunc(m.tokens, func(a, b pattern) int { return cmp.Compare(len(b.text), len(a.text)) })
-	for _, p := range m.tokens {
+	m := matcher{tokens: make(map[string]addedToken, len(patterns))}
+	for _, p := range patterns {
+		if _, ok := m.tokens[p.text]; ok {
+			continue // the first of two counts
+		}
+		m.tokens[p.text] = p.token
 		m.first[p.text[0]] = true
+		m.lengths = append(m.lengths, len(p.text))
 	}
+	slices.SortFunc(m.lengths, func(a, b int) int { return cmp.Compare(b, a) })
+	m.lengths = slices.Compact(m.lengths)
 	return m
 }
 
@@ -43,26 +50,26 @@ func newMatcher(patterns []pattern) matcher {
 func (m *matcher) split(text string, yield func(piece string, id int32)) {
 	done := 0
 	for i := 0; i < len(text) && len(m.tokens) > 0; {
-		p := m.at(text, i)
-		if p == nil {
+		token, length := m.at(text, i)
+		if length == 0 {
 			i++
 			continue
 		}
-		start, stop := i, i+len(p.text)
-		if p.token.SingleWord && !wordBounded(text, start, stop) {
+		start, stop := i, i+length
+		if token.SingleWord && !wordBounded(text, start, stop) {
 			i = stop
 			continue
 		}
-		if p.token.LStrip {
+		if token.LStrip {
 			start = max(done, len(strings.TrimRightFunc(text[:start], unicode.IsSpace)))
 		}
-		if p.token.RStrip {
+		if token.RStrip {
 			stop = len(text) - len(strings.TrimLeftFunc(text[stop:], unicode.IsSpace))
 		}
 		if done < start {
 			yield(text[done:start], -1)
 		}
-		yield("", p.token.ID)
+		yield("", token.ID)
 		done, i = stop, stop
 	}
 	if done < len(text) {
@@ -70,16 +77,19 @@ func (m *matcher) split(text string, yield func(piece string, id int32)) {
 	}
 }
 
-func (m *matcher) at(text string, i int) *pattern {
+// at returns the token that begins at i and how long it is; 0 is none.
+func (m *matcher) at(text string, i int) (addedToken, int) {
 	if !m.first[text[i]] {
-		return nil
+		return addedToken{}, 0
 	}
-	for k := range m.tokens {
-		if strings.HasPrefix(text[i:], m.tokens[k].text) {
-			return &m.tokens[k]
+	for _, n := range m.lengths {
+		if i+n <= len(text) {
+			if token, ok := m.tokens[text[i:i+n]]; ok {
+				return token, n
+			}
 		}
 	}
-	return nil
+	return addedToken{}, 0
 }
 
 func wordBounded(text string, start, stop int) bool {

@@ -278,17 +278,20 @@ func newBPE(f *modelFile, ids map[string]int32, byteLevel bool) (bpe, error) {
 		}
 		m.unknown = id
 	}
+	var spelled []byte
 	for rank, pair := range f.Merges {
 		a, okA := ids[pair[0]]
 		b, okB := ids[pair[1]]
-		merged, okM := ids[pair[0]+pair[1]]
-		for _, part := range []struct {
-			ok    bool
-			token string
-		}{{okA, pair[0]}, {okB, pair[1]}, {okM, pair[0] + pair[1]}} {
-			if !part.ok {
-				return m, fmt.Errorf("model.merges[%d] %q: %q is not in the vocabulary", rank, pair, part.token)
+		spelled = append(append(spelled[:0], pair[0]...), pair[1]...)
+		merged, ok := ids[string(spelled)]
+		if !okA || !okB || !ok {
+			absent := string(spelled)
+			if !okA {
+				absent = pair[0]
+			} else if !okB {
+				absent = pair[1]
 			}
+			return m, fmt.Errorf("model.merges[%d] %q: %q is not in the vocabulary", rank, pair, absent)
 		}
 		at := int32(rank)
 		if f.ranks != nil {

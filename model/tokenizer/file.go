@@ -68,28 +68,35 @@ func (v vocabulary) MarshalJSON() ([]byte, error) {
 type mergeList [][2]string
 
 func (m *mergeList) UnmarshalJSON(data []byte) error {
-	var items []json.RawMessage
-	if err := json.Unmarshal(data, &items); err != nil {
-		return err
+	if inner := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("[")), " \t\r\n"); len(inner) > 0 && inner[0] == '[' {
+		var pairs [][]string
+		if err := json.Unmarshal(data, &pairs); err != nil {
+			return fmt.Errorf("model.merges: %w", err)
+		}
+		return m.fill(pairs)
 	}
-	*m = make(mergeList, 0, len(items))
-	for i, item := range items {
-		var pair []string
-		if len(item) > 0 && item[0] == '[' {
-			if err := json.Unmarshal(item, &pair); err != nil {
-				return fmt.Errorf("model.merges[%d]: %w", i, err)
-			}
-		} else {
-			var s string
-			if err := json.Unmarshal(item, &s); err != nil {
-				return fmt.Errorf("model.merges[%d]: %w", i, err)
-			}
-			pair = strings.Split(s, " ")
+	var lines []string
+	if err := json.Unmarshal(data, &lines); err != nil {
+		return fmt.Errorf("model.merges: %w", err)
+	}
+	*m = make(mergeList, len(lines))
+	for i, line := range lines {
+		a, b, ok := strings.Cut(line, " ")
+		if !ok || strings.Contains(b, " ") {
+			return fmt.Errorf("model.merges[%d] %q: found %d parts, expected 2", i, line, strings.Count(line, " ")+1)
 		}
+		(*m)[i] = [2]string{a, b}
+	}
+	return nil
+}
+
+func (m *mergeList) fill(pairs [][]string) error {
+	*m = make(mergeList, len(pairs))
+	for i, pair := range pairs {
 		if len(pair) != 2 {
-			return fmt.Errorf("model.merges[%d] %s: found %d parts, expected 2", i, item, len(pair))
+			return fmt.Errorf("model.merges[%d] %q: found %d parts, expected 2", i, pair, len(pair))
 		}
-		*m = append(*m, [2]string{pair[0], pair[1]})
+		(*m)[i] = [2]string{pair[0], pair[1]}
 	}
 	return nil
 }

@@ -112,10 +112,7 @@ func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 		return nil, err
 	}
 	if template != nil {
-		if t.config == nil {
-			t.config = newConfig()
-		}
-		t.config["chat_template"] = mustMarshal(string(template))
+		t.SetChatTemplate(string(template))
 	}
 	return t, nil
 }
@@ -275,6 +272,14 @@ func (t *Tokenizer) ChatTemplate() string {
 		}
 	}
 	return ""
+}
+
+// SetChatTemplate gives the tokenizer a template of conversations. It is part of making a tokenizer: call it before the tokenizer is shared.
+func (t *Tokenizer) SetChatTemplate(template string) {
+	if t.config == nil {
+		t.config = newConfig()
+	}
+	t.config["chat_template"] = mustMarshal(template)
 }
 
 // Parse reads the content of a tokenizer.json. BOS is taken from its template; EOS is not in that file.
