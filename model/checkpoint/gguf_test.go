@@ -319,26 +319,6 @@ func TestGGUFRopeScaling(t *testing.T) {
 	}
 }
 
-// TestGGUFQwenWithoutHeads: llama.cpp's qwen2 wants heads as wide as the stream; a pruned model is written as the same function of architecture llama.
-func TestGGUFQwenWithoutHeads(t *testing.T) {
-	c := shapes()["qwen2"]
-	c.Layers = model.Uniform(2, 2, 1, 24)
-	m := random(t, c)
-	name := filepath.Join(t.TempDir(), "model.gguf")
-	notes, err := SaveGGUF(name, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32})
-	if err != nil || len(notes) != 1 || !strings.HasPrefix(notes[0], "the architecture is llama") {
-		t.Fatal(notes, err)
-	}
-	got, _, err := Load(name, LoadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := []int32{5, 250, 31, 7}
-	if got.Architecture != llama || !slices.Equal(allLogits(got, ids), allLogits(m, ids)) {
-		t.Errorf("architecture %s, expected %s and the same logits", got.Architecture, llama)
-	}
-}
-
 // TestGGUFEndOfText: the further tokens that end a text have two keys; what is beyond is said.
 func TestGGUFEndOfText(t *testing.T) {
 	c := shapes()["untied"]
@@ -376,6 +356,9 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
 		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},
 		{"qwen3", func(c *model.Config) { c.OBias = true }, small, gguf.F16, "o bias is true, expected false: llama.cpp's qwen3 is so"},
+		{"qwen2", func(c *model.Config) { c.Layers = model.Uniform(2, 2, 1, 24) }, small, gguf.F16,
+			"2 heads of 4 are 8 wide beside a hidden size of 16: llama.cpp's qwen2 takes biased heads of the hidden size alone, so no heads may be pruned"},
+		{"qwen3", func(c *model.Config) { c.Rope = llama3Scaling }, small, gguf.F16, "rope scaling llama3: llama.cpp's qwen3 has no tensor for it, expected none, linear or yarn"},
 		{"untied", func(c *model.Config) { c.QKNorm = true }, small, gguf.F16, "q/k norm is true, expected false: llama.cpp's llama is so"},
 	} {
 		config := shapes()[c.shape]

@@ -74,13 +74,10 @@ func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabular
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	architecture, note := ggufArchitecture(c)
+	architecture := ggufArchitecture(c.Architecture)
 	metadata, notes, err := ggufMetadata(name, architecture, c, v, o)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
-	}
-	if note != "" {
-		notes = append(notes, note)
 	}
 	var tensors []gguf.NewTensor
 	for _, t := range ggufShapes(c) {
@@ -182,21 +179,17 @@ func ggufShapes(c model.Config) []TensorInfo {
 	return list
 }
 
-// ggufArchitecture is GGUF's name of a model's architecture. Mistral is llama's; so is a Qwen2 model that has lost heads, or has wider ones: llama.cpp's qwen2
-// takes the heads together for as wide as the stream, and its llama takes biases.
-func ggufArchitecture(c model.Config) (name, note string) {
-	switch {
-	case c.Architecture == mistral:
-		return "llama", ""
-	case c.Architecture == qwen2 && c.Layers[0].Heads*c.HeadDim != c.Hidden:
-		return "llama", fmt.Sprintf("the architecture is llama, with biases, which is the same model: llama.cpp's qwen2 would want %d heads of %d to be %d wide", c.Layers[0].Heads, c.HeadDim, c.Hidden)
+// ggufArchitecture is GGUF's name of an architecture; Mistral is llama's.
+func ggufArchitecture(architecture string) string {
+	if architecture == mistral {
+		architecture = llama
 	}
 	for name, a := range ggufArchitectures {
-		if a == c.Architecture {
-			return name, ""
+		if a == architecture {
+			return name
 		}
 	}
-	return "", ""
+	return ""
 }
 
 // ggufMetadata says what a model is in GGUF's keys, and refuses what they cannot say.
@@ -223,6 +216,13 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		if has.found != has.wants {
 			return nil, nil, fmt.Errorf("%s is %t, expected %t: llama.cpp's %s is so", has.what, has.found, has.wants, architecture)
 		}
+	}
+	if wide := layer.Heads * c.HeadDim; c.QKVBias && wide != c.Hidden {
+		return nil, nil, fmt.Errorf("%d heads of %d are %d wide beside a hidden size of %d: llama.cpp's %s takes biased heads of the hidden size alone, so no heads may be pruned",
+			layer.Heads, c.HeadDim, wide, c.Hidden, architecture)
+	}
+	if c.Rope.Kind == model.RopeLlama3 && architecture != "llama" {
+		return nil, nil, fmt.Errorf("rope scaling llama3: llama.cpp's %s has no tensor for it, expected none, linear or yarn", architecture)
 	}
 	m = gguf.Metadata{
 		{Key: "general.architecture", Value: architecture},
