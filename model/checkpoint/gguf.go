@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -33,7 +34,7 @@ func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
 		return nil, err
 	}
 	g := &ggufFile{mapped: m, index: map[string]int{}, stored: map[string]string{}}
-	err = g.open()
+	err = g.open(m, m.Size())
 	c := &Checkpoint{config: g.Config, files: g, options: o, vocabulary: g.tokenizer}
 	if err == nil {
 		err = c.check()
@@ -45,8 +46,8 @@ func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
 	return c, nil
 }
 
-func (g *ggufFile) open() (err error) {
-	if g.file, err = gguf.Open(g.mapped, g.mapped.Size()); err != nil {
+func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
+	if g.file, err = gguf.Open(r, size); err != nil {
 		return err
 	}
 	if g.Config, err = ggufConfig(g.file); err != nil {

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
@@ -88,7 +89,10 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 	k.prefix = name + "."
 	c.MaxPositions = k.integer("context_length", required)
 	c.Hidden = k.integer("embedding_length", required)
-	c.NormEps = float32(k.number("attention.layer_norm_rms_epsilon", math.NaN()))
+	const eps = "attention.layer_norm_rms_epsilon"
+	if c.NormEps = float32(k.number(eps, 0)); c.NormEps == 0 {
+		k.fail(k.prefix+eps, "the key is missing, or 0")
+	}
 	c.RopeTheta = k.number("rope.freq_base", 10000)
 	layers := k.integer("block_count", required)
 	if layers < 1 || layers > maxLayers {
@@ -108,8 +112,19 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 	k.only("attention.value_length", c.HeadDim)
 	k.only("rope.dimension_count", c.HeadDim)
 	k.only("expert_count", 0)
-	k.only("attention.sliding_window", 0)
+	if n := k.integer("attention.sliding_window", 0); n > 0 && n < c.MaxPositions {
+		k.fail(k.prefix+"attention.sliding_window", "attention within a window of %d is not supported, expected none", n)
+	}
 	c.BOS, c.EOS = k.token("bos_token_id"), k.token("eos_token_id")
+	for _, key := range []string{"eot_token_id", "eom_token_id"} { // of a turn and of a message: they end a text too
+		switch id := k.token(key); {
+		case id < 0 || id == c.EOS || slices.Contains(c.MoreEOS, id):
+		case c.EOS < 0:
+			c.EOS = id
+		default:
+			c.MoreEOS = append(c.MoreEOS, id)
+		}
+	}
 
 	has := func(name string) bool { _, ok := f.Tensor(name); return ok }
 	embedding, ok := f.Tensor(ggufEmbedding)

@@ -21,11 +21,11 @@ func (k *ggufKeys) rope(f *gguf.File, c model.Config) model.RopeScaling {
 	switch kind {
 	case "", "none":
 	case "linear":
-		r = model.RopeScaling{Kind: "linear", Factor: factor}
+		r = model.RopeScaling{Kind: model.RopeLinear, Factor: factor}
 	case "yarn":
 		r = model.RopeScaling{
-			Kind: "yarn", Factor: factor, OriginalMaxPositions: k.integer("rope.scaling.original_context_length", c.MaxPositions),
-			BetaFast: k.number("rope.scaling.yarn_beta_fast", 32), BetaSlow: k.number("rope.scaling.yarn_beta_slow", 1),
+			Kind: model.RopeYarn, Factor: factor, OriginalMaxPositions: k.integer("rope.scaling.original_context_length", c.MaxPositions),
+			BetaFast: k.number("rope.scaling.yarn_beta_fast", 0), BetaSlow: k.number("rope.scaling.yarn_beta_slow", 0),
 		}
 		if a := k.number("rope.scaling.attn_factor", 1) * k.number("rope.scaling.yarn_attn_factor", 1); a != 1 {
 			r.AttentionFactor = a * yarnAttention(factor)
@@ -86,7 +86,7 @@ func frequency(theta float64, headDim, i int) float64 {
 // number changes no divisor, so the context is taken to be Llama 3's; where the usual low and high factor do not give the tensor, they are solved from
 // the two outermost blended frequencies. Divisors that follow no such rule are refused.
 func llama3FromFactors(factors []float32, c model.Config) (model.RopeScaling, error) {
-	r := model.RopeScaling{Kind: "llama3", Factor: 1, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}
+	r := model.RopeScaling{Kind: model.RopeLlama3, Factor: 1, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}
 	for i, f := range factors {
 		if !(f >= 1 && f <= 1<<20) {
 			return model.RopeScaling{}, fmt.Errorf("tensor %q: element %d is %g, expected 1 to 2²⁰", ggufRopeFactors, i, f)

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 
@@ -29,6 +30,7 @@ func ggufVocabulary(m gguf.Metadata) (tokenizer.Vocabulary, error) {
 	}
 	v.BOS, v.EOS = k.token("bos_token_id"), k.token("eos_token_id")
 	v.Unknown, v.Padding = k.token("unknown_token_id"), k.token("padding_token_id")
+	v.ChatTemplate = fetch(k, m.String, ggufChatTemplate, "")
 	v.AddBOS, v.AddEOS, v.AddSpacePrefix = k.flag("add_bos_token"), k.flag("add_eos_token"), k.flag("add_space_prefix")
 	return v, k.err
 }
@@ -45,9 +47,6 @@ func (k *ggufKeys) flag(key string) *bool {
 
 // ggufTokenizerKeys says what a vocabulary is in GGUF's keys, with as many tokens as the embedding has rows: llama.cpp wants no fewer.
 func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) {
-	if v.Model == "" {
-		return gguf.Metadata{{Key: ggufTokenizer + "model", Value: "none"}}, nil
-	}
 	if len(v.Tokens) > rows {
 		return nil, fmt.Errorf("tokenizer does not fit the model: it has %d tokens, expected at most %d: the embedding has %d rows", len(v.Tokens), rows, rows)
 	}
@@ -59,32 +58,10 @@ func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) 
 			return nil, fmt.Errorf("tokenizer: found %d %s for %d tokens", list.len, list.name, len(v.Tokens))
 		}
 	}
-	const least = -1000 // a score below any that counts
-	tokens, scores, types := make([]string, rows), make([]float32, rows), make([]int32, rows)
-	copy(tokens, v.Tokens)
-	copy(scores, v.Scores)
-	copy(types, v.Types)
-	for i := range tokens {
-		switch {
-		case i >= len(v.Tokens):
-			tokens[i], scores[i], types[i] = fmt.Sprintf("[PAD%d]", i), least, tokenizer.TypeUnused
-		case len(v.Types) == 0:
-			types[i] = tokenizer.TypeNormal
-		}
+	m := gguf.Metadata{{Key: ggufTokenizer + "model", Value: v.Model}}
+	if len(v.Tokens) > 0 {
+		m = append(m, tokenLists(v, rows)...)
 	}
-	pre := v.Pre
-	if pre == "" {
-		pre = "default"
-	}
-	m := gguf.Metadata{
-		{Key: ggufTokenizer + "model", Value: v.Model},
-		{Key: ggufTokenizer + "pre", Value: pre},
-		{Key: ggufTokenizer + "tokens", Value: tokens},
-	}
-	if len(v.Scores) > 0 {
-		m = append(m, gguf.Pair{Key: ggufTokenizer + "scores", Value: scores})
-	}
-	m = append(m, gguf.Pair{Key: ggufTokenizer + "token_type", Value: types})
 	if len(v.Merges) > 0 {
 		m = append(m, gguf.Pair{Key: ggufTokenizer + "merges", Value: v.Merges})
 	}
@@ -104,5 +81,30 @@ func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) 
 			m = append(m, gguf.Pair{Key: ggufTokenizer + flag.key, Value: *flag.value})
 		}
 	}
+	if v.ChatTemplate != "" {
+		m = append(m, gguf.Pair{Key: ggufChatTemplate, Value: v.ChatTemplate})
+	}
 	return m, nil
+}
+
+// tokenLists are the lists of a vocabulary, one entry for each row of the embedding.
+func tokenLists(v tokenizer.Vocabulary, rows int) gguf.Metadata {
+	const least = -1000 // a score below any that counts
+	tokens, scores, types := make([]string, rows), make([]float32, rows), make([]int32, rows)
+	copy(tokens, v.Tokens)
+	copy(scores, v.Scores)
+	copy(types, v.Types)
+	for i := range tokens {
+		switch {
+		case i >= len(v.Tokens):
+			tokens[i], scores[i], types[i] = fmt.Sprintf("[PAD%d]", i), least, tokenizer.TypeUnused
+		case len(v.Types) == 0:
+			types[i] = tokenizer.TypeNormal
+		}
+	}
+	m := gguf.Metadata{{Key: ggufTokenizer + "pre", Value: cmp.Or(v.Pre, "default")}, {Key: ggufTokenizer + "tokens", Value: tokens}}
+	if len(v.Scores) > 0 {
+		m = append(m, gguf.Pair{Key: ggufTokenizer + "scores", Value: scores})
+	}
+	return append(m, gguf.Pair{Key: ggufTokenizer + "token_type", Value: types})
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -17,8 +18,7 @@ var ggufFileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q4_0: 2,
 
 // GGUFOptions says how a GGUF file is written.
 type GGUFOptions struct {
-	Type         gguf.Type // of the matrices: F32, F16, BF16, Q8_0 or Q4_0
-	ChatTemplate string    // "" is none
+	Type gguf.Type // of the matrices: F32, F16, BF16, Q8_0 or Q4_0
 }
 
 // ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows, in]; a vector is one row.
@@ -66,15 +66,19 @@ func modelRows(m *model.Model) ReadRows {
 // vocabulary without Model is none.
 //
 // Matrices have the type asked for, vectors are F32. Two matrices are otherwise, as llama.cpp's own quantizer does: with Q4_0, the output head, or the
-// embedding that is tied to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the second kind.
+// embedding that is tied to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the second kind, and whatever else is not as asked for. The file is read
+// again and compared with its source before WriteGGUF returns.
 //
 // What GGUF or its readers cannot say is an error before anything is written: layers of different widths, Qwen2 without biases, and the like.
 func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
-	metadata, err := ggufMetadata(name, c, v, o)
-	if err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	architecture := ggufArchitecture(c.Architecture)
+	metadata, notes, err := ggufMetadata(name, architecture, c, v, o)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
 	var tensors []gguf.NewTensor
 	for _, t := range ggufShapes(c) {
 		stored, ok := toGGUFName(t.Name)
@@ -92,13 +96,16 @@ func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabular
 		}
 		tensors = append(tensors, n)
 	}
-	if c.Rope.Kind == "llama3" {
+	if c.Rope.Kind == model.RopeLlama3 {
 		factors := llama3Factors(c.Rope, c.RopeTheta, c.HeadDim)
 		tensors = append(tensors, gguf.NewTensor{Name: ggufRopeFactors, Type: gguf.F32, Shape: []int{len(factors)},
 			ReadRows: func(dst []float32, _, _ int) error { copy(dst, factors); return nil }})
 	}
 	if err := gguf.Write(name, metadata, tensors); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := gguf.Verify(name, metadata, tensors); err != nil {
+		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
 	return notes, nil
 }
@@ -172,10 +179,10 @@ func ggufShapes(c model.Config) []TensorInfo {
 	return list
 }
 
-// ggufArchitecture is GGUF's name of an architecture, "" for one that it cannot hold.
+// ggufArchitecture is GGUF's name of an architecture; Mistral is llama's.
 func ggufArchitecture(architecture string) string {
 	if architecture == mistral {
-		return "llama"
+		architecture = llama
 	}
 	for name, a := range ggufArchitectures {
 		if a == architecture {
@@ -186,22 +193,15 @@ func ggufArchitecture(architecture string) string {
 }
 
 // ggufMetadata says what a model is in GGUF's keys, and refuses what they cannot say.
-func ggufMetadata(name string, c model.Config, v tokenizer.Vocabulary, o GGUFOptions) (gguf.Metadata, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
+func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabulary, o GGUFOptions) (m gguf.Metadata, notes []string, err error) {
 	fileType, ok := ggufFileTypes[o.Type]
 	if !ok {
-		return nil, fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0 or Q4_0", o.Type)
-	}
-	architecture := ggufArchitecture(c.Architecture)
-	if architecture == "" {
-		return nil, fmt.Errorf("architecture %s has no name in GGUF", c.Architecture)
+		return nil, nil, fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0 or Q4_0", o.Type)
 	}
 	layer := c.Layers[0]
 	for i, l := range c.Layers {
 		if l != layer {
-			return nil, fmt.Errorf("layer %d has %d heads, %d kv heads and %d neurons, layer 0 %d, %d and %d: GGUF's %s holds layers of one shape alone",
+			return nil, nil, fmt.Errorf("layer %d has %d heads, %d kv heads and %d neurons, layer 0 %d, %d and %d: GGUF's %s holds layers of one shape alone",
 				i, l.Heads, l.KVHeads, l.MLP, layer.Heads, layer.KVHeads, layer.MLP, architecture)
 		}
 	}
@@ -214,10 +214,17 @@ func ggufMetadata(name string, c model.Config, v tokenizer.Vocabulary, o GGUFOpt
 		{"o bias", c.OBias, architecture == "llama" && c.OBias},
 	} {
 		if has.found != has.wants {
-			return nil, fmt.Errorf("%s is %t, expected %t: llama.cpp's %s is so", has.what, has.found, has.wants, architecture)
+			return nil, nil, fmt.Errorf("%s is %t, expected %t: llama.cpp's %s is so", has.what, has.found, has.wants, architecture)
 		}
 	}
-	m := gguf.Metadata{
+	if wide := layer.Heads * c.HeadDim; c.QKVBias && wide != c.Hidden {
+		return nil, nil, fmt.Errorf("%d heads of %d are %d wide beside a hidden size of %d: llama.cpp's %s takes biased heads of the hidden size alone, so no heads may be pruned",
+			layer.Heads, c.HeadDim, wide, c.Hidden, architecture)
+	}
+	if c.Rope.Kind == model.RopeLlama3 && architecture != "llama" {
+		return nil, nil, fmt.Errorf("rope scaling llama3: llama.cpp's %s has no tensor for it, expected none, linear or yarn", architecture)
+	}
+	m = gguf.Metadata{
 		{Key: "general.architecture", Value: architecture},
 		{Key: "general.type", Value: "model"},
 		{Key: "general.name", Value: strings.TrimSuffix(filepath.Base(name), ".gguf")},
@@ -239,22 +246,31 @@ func ggufMetadata(name string, c model.Config, v tokenizer.Vocabulary, o GGUFOpt
 		gguf.Pair{Key: prefix + "rope.freq_base", Value: float32(c.RopeTheta)})
 	scaling, err := ggufRopeKeys(prefix+"rope.scaling.", c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m = append(m, scaling...)
 	// The ids of the model count, where it has them: generation ends by them.
-	if v.Model != "" {
-		v.BOS, v.EOS = or(c.BOS, v.BOS), or(c.EOS, v.EOS)
+	if v.Model == "" {
+		v = tokenizer.Vocabulary{Model: "none", BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
 	}
+	v.BOS, v.EOS = or(c.BOS, v.BOS), or(c.EOS, v.EOS)
 	keys, err := ggufTokenizerKeys(v, c.Vocab)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m = append(m, keys...)
-	if o.ChatTemplate != "" {
-		m = append(m, gguf.Pair{Key: ggufChatTemplate, Value: o.ChatTemplate})
+	for _, id := range c.MoreEOS {
+		key := ggufTokenizer + "eot_token_id"
+		if id < len(v.Tokens) && strings.Contains(v.Tokens[id], "eom") { // Llama 3's end of a message that calls a tool
+			key = ggufTokenizer + "eom_token_id"
+		}
+		if _, taken := m.Get(key); taken {
+			notes = append(notes, fmt.Sprintf("token %d ends a text too, for which GGUF has no further key: readers find it by its spelling or not at all", id))
+			continue
+		}
+		m = append(m, gguf.Pair{Key: key, Value: uint32(id)})
 	}
-	return m, nil
+	return m, notes, nil
 }
 
 // or is a, or b where a is none.
@@ -269,19 +285,15 @@ func or(a, b int) int {
 func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
 	r := c.Rope
 	switch r.Kind {
-	case "", "llama3":
+	case "", model.RopeLlama3:
 		return nil, nil
-	case "linear":
+	case model.RopeLinear:
 		return gguf.Metadata{{Key: prefix + "type", Value: "linear"}, {Key: prefix + "factor", Value: float32(r.Factor)}}, nil
-	case "yarn":
-		original := r.OriginalMaxPositions
-		if original == 0 {
-			original = c.MaxPositions
-		}
+	case model.RopeYarn:
 		m := gguf.Metadata{
 			{Key: prefix + "type", Value: "yarn"},
 			{Key: prefix + "factor", Value: float32(r.Factor)},
-			{Key: prefix + "original_context_length", Value: uint32(original)},
+			{Key: prefix + "original_context_length", Value: uint32(cmp.Or(r.OriginalMaxPositions, c.MaxPositions))},
 		}
 		for _, beta := range []struct {
 			key          string

@@ -24,6 +24,8 @@ type Vocabulary struct {
 
 	// Nil is absent: the default of the model.
 	AddBOS, AddEOS, AddSpacePrefix *bool
+
+	ChatTemplate string // tokenizer.chat_template, in Jinja; "" is none
 }
 
 // Types of tokens in a Vocabulary and in a SentencePiece file.
@@ -128,6 +130,10 @@ func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
 		return nil, fmt.Errorf("model %q is not supported, expected gpt2 or llama", v.Model)
 	}
 	t.bos, t.eos, t.padding = int32(v.BOS), int32(v.EOS), int32(v.Padding)
+	if v.ChatTemplate != "" {
+		t.config = newConfig()
+		t.config["chat_template"] = mustMarshal(v.ChatTemplate)
+	}
 	if v.AddBOS != nil {
 		addBOS = *v.AddBOS
 	}
@@ -279,7 +285,7 @@ func (t *Tokenizer) Vocabulary() (Vocabulary, error) {
 	yes, no := new(bool), new(bool)
 	*yes = true
 	v := Vocabulary{Tokens: slices.Clone(t.tokens), Types: make([]int32, len(t.tokens)),
-		BOS: int(t.bos), EOS: int(t.eos), Unknown: int(t.model.unknown), Padding: int(t.padding), AddBOS: no, AddEOS: no}
+		BOS: int(t.bos), EOS: int(t.eos), Unknown: int(t.model.unknown), Padding: int(t.padding), AddBOS: no, AddEOS: no, ChatTemplate: t.ChatTemplate()}
 	for id, token := range v.Tokens {
 		v.Types[id] = TypeNormal
 		if token == "" {

@@ -1,10 +1,13 @@
 package gguf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
+	"slices"
 
 	"slimlab/internal/atomicfile"
 )
@@ -48,6 +51,43 @@ func Write(name string, m Metadata, tensors []NewTensor) error {
 	})
 }
 
+// Verify reads a file that Write wrote, and what it was written of again, and reports the first difference.
+func Verify(name string, m Metadata, tensors []NewTensor) error {
+	r, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return err
+	}
+	f, err := Open(r, info.Size())
+	if err != nil {
+		return err
+	}
+	if len(f.Tensors) != len(tensors) || !reflect.DeepEqual(f.Metadata, m) {
+		return fmt.Errorf("gguf: the metadata or the number of tensors, %d, are not those that were written", len(f.Tensors))
+	}
+	for _, t := range tensors {
+		stored, ok := f.Tensor(t.Name)
+		if !ok || stored.Type != t.Type || !slices.Equal(stored.Shape, t.Shape) {
+			return fmt.Errorf("gguf: tensor %q is not the one that was written", t.Name)
+		}
+		err := eachChunk(stored, t.ReadRows, func(first, rows int, encoded []byte) error {
+			b, err := f.Raw(t.Name, first, rows)
+			if err == nil && !bytes.Equal(b, encoded) {
+				err = fmt.Errorf("rows %d to %d are not those that were written", first, first+rows-1)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("gguf: tensor %q: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
 // layOut gives each tensor its place, from the end of the header, and checks what the header will say.
 func layOut(tensors []NewTensor) ([]Tensor, error) {
 	seen := map[string]bool{}
@@ -84,6 +124,18 @@ func pad(w io.Writer, size int64) error {
 
 // writeTensor encodes a tensor a few rows at a time.
 func writeTensor(w io.Writer, t Tensor, readRows func(dst []float32, first, rows int) error) error {
+	err := eachChunk(t, readRows, func(_, _ int, encoded []byte) error {
+		_, err := w.Write(encoded)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return pad(w, t.size)
+}
+
+// eachChunk reads and encodes a tensor a few rows at a time.
+func eachChunk(t Tensor, readRows func(dst []float32, first, rows int) error, use func(first, rows int, encoded []byte) error) error {
 	const most = 1 << 18 // elements in memory, unless one row has more
 	width, total := t.RowLength(), t.Rows()
 	step := min(total, max(1, most/width))
@@ -97,11 +149,11 @@ func writeTensor(w io.Writer, t Tensor, readRows func(dst []float32, first, rows
 		if err := t.Type.Encode(b, v); err != nil {
 			return fmt.Errorf("from row %d on: %w", first, err)
 		}
-		if _, err := w.Write(b); err != nil {
+		if err := use(first, rows, b); err != nil {
 			return err
 		}
 	}
-	return pad(w, t.size)
+	return nil
 }
 
 func appendHeader(b []byte, m Metadata, tensors []Tensor) ([]byte, error) {

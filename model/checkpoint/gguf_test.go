@@ -1,0 +1,513 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/internal/shareddata"
+	"slimlab/model"
+	"slimlab/model/checkpoint/gguf"
+	"slimlab/model/tokenizer"
+)
+
+var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
+
+// TestGGUFRoundTrip writes models of every family and reads them: F32 to the bit, the others as what they round to, and what F16 holds as F16.
+func TestGGUFRoundTrip(t *testing.T) {
+	for name, c := range shapes() {
+		if name == "pruned" {
+			continue // layers of different widths: see TestGGUFRefusesToWrite
+		}
+		t.Run(name, func(t *testing.T) {
+			c.MoreEOS = c.MoreEOS[:min(1, len(c.MoreEOS))] // see TestGGUFEndOfText
+			if c.Rope.Kind == model.RopeLlama3 {
+				c.Rope = model.RopeScaling{} // with heads of 4 it changes no frequency: see TestGGUFRopeScaling
+			}
+			m := random(t, c)
+			want := c
+			if c.Architecture == mistral {
+				want.Architecture = llama
+			}
+			for _, kind := range ggufTypes {
+				file := filepath.Join(t.TempDir(), "model.gguf")
+				notes, err := SaveGGUF(file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: kind})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, tok, err := Load(file, LoadOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tok != nil || !sameConfig(got.Config, want) {
+					t.Errorf("%s: tokenizer %v, config %+v, expected none and %+v", kind, tok, got.Config, want)
+				}
+				if kind == gguf.F32 {
+					if !slices.Equal(got.Flat(), m.Flat()) || len(notes) > 0 {
+						t.Errorf("weights differ; notes %q", notes)
+					}
+					continue
+				}
+				if blocks := kind.Block() > 1; blocks != (len(notes) > 0) {
+					t.Errorf("%s: notes %q: the rows of 16 and 24 are whole blocks of F16 and BF16 alone", kind, notes)
+				}
+				rounded := map[gguf.Type]gguf.Type{gguf.F16: gguf.F16, gguf.BF16: gguf.BF16, gguf.Q8_0: gguf.F16, gguf.Q4_0: gguf.F16}[kind]
+				for i, p := range m.Tensors() {
+					stored := slices.Clone(p.Data)
+					if len(p.Shape) == 2 {
+						b := make([]byte, rounded.RowBytes(len(stored)))
+						if err := errors.Join(rounded.Encode(b, p.Data), rounded.Decode(stored, b)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if !slices.Equal(got.Tensors()[i].Data, stored) {
+						t.Errorf("%s: tensor %q differs from what it rounds to", kind, p.Name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestGGUFRewritten writes every given F32 and F16 file again, from its checkpoint: all tensors have the same bytes, and the F32 file written in the other types is
+// what llama.cpp made of it.
+func TestGGUFRewritten(t *testing.T) {
+	for _, c := range []struct {
+		from string
+		kind gguf.Type
+		to   string
+	}{
+		{"stories260K/gguf/stories260K.gguf", gguf.F32, "stories260K/gguf/stories260K.gguf"},
+		{"stories260K/gguf/stories260K.gguf", gguf.F16, "stories260K/gguf/stories260K-F16.gguf"},
+		{"stories260K/gguf/stories260K-F16.gguf", gguf.F16, "stories260K/gguf/stories260K-F16.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.F32, "TinyStories-656K/gguf/tinystories-656K-F32.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.F16, "TinyStories-656K/gguf/tinystories-656K-F16.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F16.gguf", gguf.F16, "TinyStories-656K/gguf/tinystories-656K-F16.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.BF16, "TinyStories-656K/gguf/tinystories-656K-BF16.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.Q8_0, "TinyStories-656K/gguf/tinystories-656K-Q8_0.gguf"},
+		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.Q4_0, "TinyStories-656K/gguf/tinystories-656K-Q4_0.gguf"},
+	} {
+		from, err := Open(shareddata.Path(t, "models", c.from), LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer from.Close()
+		tok, err := from.Tokenizer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := tok.Vocabulary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.ChatTemplate = "{{ bos_token }}"
+		name := filepath.Join(t.TempDir(), "again.gguf")
+		if notes, err := from.WriteGGUF(name, v, GGUFOptions{Type: c.kind}); err != nil || len(notes) > 0 {
+			t.Fatal(notes, err)
+		}
+		got, want := openContainer(t, name), openContainer(t, shareddata.Path(t, "models", c.to))
+		if len(got.Tensors) != len(want.Tensors) {
+			t.Errorf("%s as %s: %d tensors, expected %d", c.from, c.kind, len(got.Tensors), len(want.Tensors))
+		}
+		for _, tensor := range want.Tensors {
+			a, errA := got.Raw(tensor.Name, 0, tensor.Rows())
+			b, errB := want.Raw(tensor.Name, 0, tensor.Rows())
+			if stored, _ := got.Tensor(tensor.Name); stored.Type != tensor.Type || !bytes.Equal(a, b) || errA != nil || errB != nil {
+				t.Errorf("%s as %s: tensor %q is %s, expected the bytes of %s, %s (%v, %v)", c.from, c.kind, tensor.Name, stored.Type, c.to, tensor.Type, errA, errB)
+			}
+		}
+		again, err := Open(name, LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if a, b := again.Config(), from.Config(); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s as %s: config %+v, expected %+v", c.from, c.kind, a, b)
+		}
+		tokAgain, err := again.Tokenizer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const text = "Once upon a time, there was a café; 1 + 1 = 2.\n\n  ☃"
+		if a, b := tokAgain.EncodeSpecial(text), tok.EncodeSpecial(text); !slices.Equal(a, b) || tokAgain.ChatTemplate() != v.ChatTemplate {
+			t.Errorf("%s as %s: ids %d and chat template %q, expected %d and %q", c.from, c.kind, a, tokAgain.ChatTemplate(), b, v.ChatTemplate)
+		}
+	}
+}
+
+// TestGGUFFallback: 172 is no multiple of 32, so down_proj of stories260K cannot be of blocks. The notes say so.
+func TestGGUFFallback(t *testing.T) {
+	c, err := Open(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	name := filepath.Join(t.TempDir(), "q8.gguf")
+	notes, err := c.WriteGGUF(name, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.Q8_0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "model.layers.0.mlp.down_proj.weight is F16: its rows of 172 are not whole blocks of Q8_0"; len(notes) != 5 || notes[0] != want {
+		t.Errorf("notes are %q, expected 5 from %q on", notes, want)
+	}
+	q, err := Open(name, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	formats := map[string]int{}
+	for _, l := range q.Quantization() {
+		formats[l.Format]++
+	}
+	if want := map[string]int{"Q8_0": 31, "F16": 5}; !reflect.DeepEqual(formats, want) {
+		t.Errorf("formats %v, expected %v", formats, want)
+	}
+}
+
+// TestGGUFRows: rows, raw bytes and whole tensors of one file agree, also where heads are stored in another order.
+func TestGGUFRows(t *testing.T) {
+	c := shapes()["llama with bias"]
+	m := random(t, c)
+	name := filepath.Join(t.TempDir(), "model.gguf")
+	if _, err := SaveGGUF(name, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := Open(name, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, p := range m.Tensors() {
+		raw, err := file.Raw(p.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded := make([]float32, len(p.Data))
+		if err := gguf.F32.Decode(decoded, raw); err != nil || !slices.Equal(decoded, p.Data) {
+			t.Errorf("the raw bytes of %q differ (%v)", p.Name, err)
+		}
+		if len(p.Shape) < 2 {
+			continue
+		}
+		in := p.Shape[1]
+		rows := make([]float32, 2*in)
+		if err := file.files.readRows(rows, p.Name, 1, 2); err != nil || !slices.Equal(rows, p.Data[in:3*in]) {
+			t.Errorf("rows 1 and 2 of %q differ (%v)", p.Name, err)
+		}
+		for _, first := range []int{-1, p.Shape[0] - 1, math.MaxInt - 1} {
+			if err := file.files.readRows(rows, p.Name, first, 2); err == nil {
+				t.Errorf("rows %d and the next of %q, which has %d, were read", first, p.Name, p.Shape[0])
+			}
+		}
+	}
+	if _, err := file.Raw("none"); err == nil || err.Error() != `tensor "none" is missing` {
+		t.Errorf("found %v", err)
+	}
+	turned := openContainer(t, name)
+	q := make([]float32, c.Hidden*c.Hidden)
+	if err := turned.ReadRows(q, "blk.0.attn_q.weight", 0, c.Hidden); err != nil {
+		t.Fatal(err)
+	}
+	// The second row of a head in the file turns with the first: it is row headDim/2 of the model.
+	if in := c.Hidden; !slices.Equal(q[in:2*in], m.Blocks[0].Q.Weight.Float32()[2*in:3*in]) {
+		t.Error("row 1 of blk.0.attn_q.weight is not row 2, of heads of 4, of q_proj")
+	}
+}
+
+func openContainer(t *testing.T, name string) *gguf.File {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return f
+}
+
+// TestGGUFRowOrder: the two orders of rows are inverse, and keep rows within their head.
+func TestGGUFRowOrder(t *testing.T) {
+	for _, headDim := range []int{2, 4, 6, 64} {
+		for r := range 3 * headDim {
+			if g := ggufRow(r, headDim); huggingFaceRow(g, headDim) != r || g/headDim != r/headDim {
+				t.Fatalf("heads of %d: row %d is stored as %d, which is %d", headDim, r, g, huggingFaceRow(g, headDim))
+			}
+		}
+	}
+}
+
+func TestGGUFNames(t *testing.T) {
+	for _, c := range shapes() {
+		for _, s := range ggufShapes(c) {
+			stored, ok := toGGUFName(s.Name)
+			if name, back := fromGGUFName(stored); !ok || !back || name != s.Name {
+				t.Errorf("%q is %q (%t), which is %q (%t)", s.Name, stored, ok, name, back)
+			}
+		}
+	}
+	for _, name := range []string{"", "blk", "blk.", "blk.0", "blk.0.", "blk.00.attn_q.weight", "blk.-1.attn_q.weight", "blk.+1.attn_q.weight", "blk.0.attn_q", "output", "rope_freqs.weight", "blk.99999999999999999999.attn_q.weight"} {
+		if got, ok := fromGGUFName(name); ok {
+			t.Errorf("%q is %q, expected none", name, got)
+		}
+	}
+}
+
+// TestGGUFRopeScaling: each kind of scaling comes back as itself, and llama3's as one that gives the same divisors.
+func TestGGUFRopeScaling(t *testing.T) {
+	base := model.Config{Architecture: llama, Vocab: 64, Hidden: 64, HeadDim: 64, Layers: model.Uniform(1, 1, 1, 32), MaxPositions: 1 << 17,
+		RopeTheta: 500000, NormEps: 1e-5, BOS: 1, EOS: 2}
+	for _, c := range []struct {
+		name     string
+		in, want model.RopeScaling
+	}{
+		{"none", model.RopeScaling{}, model.RopeScaling{}},
+		{"linear", model.RopeScaling{Kind: model.RopeLinear, Factor: 4}, model.RopeScaling{Kind: model.RopeLinear, Factor: 4}},
+		{"yarn", model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 32768}, model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 32768}},
+		{"yarn of the whole context", model.RopeScaling{Kind: model.RopeYarn, Factor: 4}, model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 1 << 17}},
+		{"yarn with all its numbers", model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 4096, BetaFast: 16, BetaSlow: 2, AttentionFactor: 1.25},
+			model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 4096, BetaFast: 16, BetaSlow: 2, AttentionFactor: 1.25}},
+		{"llama 3.1", model.RopeScaling{Kind: model.RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192},
+			model.RopeScaling{Kind: model.RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}},
+		{"llama 3.2", model.RopeScaling{Kind: model.RopeLlama3, Factor: 32, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192},
+			model.RopeScaling{Kind: model.RopeLlama3, Factor: 32, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}},
+		// Twice the context and twice the factors is the same scaling.
+		{"another context", model.RopeScaling{Kind: model.RopeLlama3, Factor: 16, LowFrequencyFactor: 3, HighFrequencyFactor: 10, OriginalMaxPositions: 16384},
+			model.RopeScaling{Kind: model.RopeLlama3, Factor: 16, LowFrequencyFactor: 1.5, HighFrequencyFactor: 5, OriginalMaxPositions: 8192}},
+		{"llama3 by 1", model.RopeScaling{Kind: model.RopeLlama3, Factor: 1, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}, model.RopeScaling{}},
+	} {
+		config := base
+		config.Rope = c.in
+		name := filepath.Join(t.TempDir(), "model.gguf")
+		if _, err := SaveGGUF(name, random(t, config), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		file, err := Open(name, LoadOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		got := file.Config().Rope
+		file.Close()
+		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-3*math.Abs(b) }
+		if got.Kind != c.want.Kind || got.OriginalMaxPositions != c.want.OriginalMaxPositions || !near(got.Factor, c.want.Factor) ||
+			!near(got.LowFrequencyFactor, c.want.LowFrequencyFactor) || !near(got.HighFrequencyFactor, c.want.HighFrequencyFactor) ||
+			!near(got.BetaFast, c.want.BetaFast) || !near(got.BetaSlow, c.want.BetaSlow) || !near(got.AttentionFactor, c.want.AttentionFactor) {
+			t.Errorf("%s: %+v became %+v, expected %+v", c.name, c.in, got, c.want)
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	factors := make([]float32, 32)
+	for i := range factors {
+		factors[i] = 1 + 7*rng.Float32()
+	}
+	const want = `tensor "rope_freqs.weight": the 32 divisors of the frequencies follow no llama3 scaling`
+	if r, err := llama3FromFactors(factors, base); err == nil || err.Error() != want {
+		t.Errorf("random divisors are %+v (%v), expected: %s", r, err, want)
+	}
+	factors[3] = float32(math.NaN())
+	if _, err := llama3FromFactors(factors, base); err == nil {
+		t.Error("a divisor that is NaN was taken")
+	}
+}
+
+// TestGGUFEndOfText: the further tokens that end a text have two keys; what is beyond is said.
+func TestGGUFEndOfText(t *testing.T) {
+	c := shapes()["untied"]
+	c.MoreEOS = []int{7, 8, 9}
+	v := tokenizer.Vocabulary{Model: "gpt2", Tokens: strings.Split("0 1 2 3 4 5 6 <|eom_id|> 8 9", " "), BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
+	name := filepath.Join(t.TempDir(), "model.gguf")
+	notes, err := SaveGGUF(name, random(t, c), v, GGUFOptions{Type: gguf.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(notes) != 1 || !strings.HasPrefix(notes[0], "token 9 ends a text too") {
+		t.Errorf("notes are %q", notes)
+	}
+	config, err := ggufConfig(openContainer(t, name))
+	if err != nil || config.EOS != c.EOS || !slices.Equal(config.MoreEOS, []int{8, 7}) {
+		t.Errorf("texts end with %d, %d (%v), expected %d, [8 7]", config.EOS, config.MoreEOS, err, c.EOS)
+	}
+}
+
+func TestGGUFRefusesToWrite(t *testing.T) {
+	small := tokenizer.Vocabulary{Model: "gpt2", Tokens: []string{"a", "b"}, BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
+	large, short := small, small
+	large.Tokens = make([]string, 301)
+	short.Types = []int32{1}
+	for _, c := range []struct {
+		shape  string
+		change func(*model.Config)
+		v      tokenizer.Vocabulary
+		kind   gguf.Type
+		want   string
+	}{
+		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
+		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
+		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
+		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
+		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},
+		{"qwen3", func(c *model.Config) { c.OBias = true }, small, gguf.F16, "o bias is true, expected false: llama.cpp's qwen3 is so"},
+		{"qwen2", func(c *model.Config) { c.Layers = model.Uniform(2, 2, 1, 24) }, small, gguf.F16,
+			"2 heads of 4 are 8 wide beside a hidden size of 16: llama.cpp's qwen2 takes biased heads of the hidden size alone, so no heads may be pruned"},
+		{"qwen3", func(c *model.Config) { c.Rope = llama3Scaling }, small, gguf.F16, "rope scaling llama3: llama.cpp's qwen3 has no tensor for it, expected none, linear or yarn"},
+		{"untied", func(c *model.Config) { c.QKNorm = true }, small, gguf.F16, "q/k norm is true, expected false: llama.cpp's llama is so"},
+	} {
+		config := shapes()[c.shape]
+		if c.change != nil {
+			c.change(&config)
+		}
+		dir := t.TempDir()
+		_, err := SaveGGUF(filepath.Join(dir, "model.gguf"), random(t, config), c.v, GGUFOptions{Type: c.kind})
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%s: found %v, expected %s", c.shape, err, c.want)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s: %s was left behind", c.shape, left[0].Name())
+		}
+	}
+}
+
+// TestGGUFRefuses changes one thing in a good file at a time.
+func TestGGUFRefuses(t *testing.T) {
+	c := shapes()["untied"]
+	good := filepath.Join(t.TempDir(), "good.gguf")
+	if _, err := SaveGGUF(good, random(t, c), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		t.Fatal(err)
+	}
+	file := openContainer(t, good)
+	for _, c := range []struct {
+		key   string // to be set, or removed where the value is nil; "tensor NAME" is a tensor to be added, or removed where the value is nil
+		value any
+		want  string
+	}{
+		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", true, `metadata key "general.architecture": found true, expected a text`},
+		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
+		{"split.count", uint16(3), `metadata key "split.count": the model lies in 3 files, which is not supported: join them first`},
+		{"llama.block_count", nil, `metadata key "llama.block_count": the key is missing`},
+		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected 1 to 4096`},
+		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]`},
+		{"llama.embedding_length", "16", `metadata key "llama.embedding_length": found the text "16", expected a whole number`},
+		{"llama.attention.head_count", []int32{4, 4, 4}, `metadata key "llama.attention.head_count": found [4 4 4], expected a whole number, or 2 of them`},
+		{"llama.attention.head_count", uint32(0), `model config: layer 0: number of heads is 0, expected 1 to 16384`},
+		{"llama.feed_forward_length", nil, `metadata key "llama.feed_forward_length": the key is missing`},
+		{"llama.attention.value_length", uint32(8), `metadata key "llama.attention.value_length": 8 is not supported, expected 4`},
+		{"llama.attention.key_length", uint32(3), `metadata key "llama.attention.value_length": 4 is not supported, expected 3`},
+		{"llama.rope.dimension_count", uint32(2), `metadata key "llama.rope.dimension_count": 2 is not supported, expected 4`},
+		{"llama.expert_count", uint32(8), `metadata key "llama.expert_count": 8 is not supported, expected 0`},
+		{"llama.attention.sliding_window", uint32(32), `metadata key "llama.attention.sliding_window": attention within a window of 32 is not supported, expected none`},
+		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
+		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},
+		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2²⁰`},
+		{"tokenizer.ggml.bos_token_id", uint32(300), `model config: BOS token is 300, expected -1 (none) to 299`},
+		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
+		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
+		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},
+		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by config.json`},
+		{"tensor blk.0.attn_q.weight", []int{15, 16}, `tensor "blk.0.attn_q.weight": 15 rows of F32, shape [15 16], expected whole heads of 4`},
+		{"tensor blk.0.ffn_gate_inp.weight", []int{8, 16}, `tensor "blk.0.ffn_gate_inp.weight", shape [8 16], has no place in a model of architecture LlamaForCausalLM`},
+		{"tensor rope_freqs.weight", []int{3}, `tensor "rope_freqs.weight": 3 elements, expected 2`},
+	} {
+		metadata := slices.DeleteFunc(slices.Clone(file.Metadata), func(p gguf.Pair) bool { return p.Key == c.key })
+		added, isTensor := strings.CutPrefix(c.key, "tensor ")
+		if c.value != nil && !isTensor {
+			metadata = append(metadata, gguf.Pair{Key: c.key, Value: c.value})
+		}
+		var tensors []gguf.NewTensor
+		add := func(name string, shape []int) {
+			tensors = append(tensors, gguf.NewTensor{Name: name, Type: gguf.F32, Shape: shape, ReadRows: func([]float32, int, int) error { return nil }})
+		}
+		for _, tensor := range file.Tensors {
+			if !isTensor || tensor.Name != added {
+				add(tensor.Name, tensor.Shape)
+			}
+		}
+		if shape, ok := c.value.([]int); ok {
+			add(added, shape)
+		}
+		name := filepath.Join(t.TempDir(), "bad.gguf")
+		if err := gguf.Write(name, metadata, tensors); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(name, LoadOptions{})
+		if want := "checkpoint " + name + ": " + c.want; err == nil || err.Error() != want {
+			t.Errorf("%s %v:\n found    %v\n expected %s", c.key, c.value, err, want)
+		}
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none.gguf"), LoadOptions{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, err := Open(t.TempDir()+"/.gguf", LoadOptions{}); err == nil {
+		t.Error("a file that is not there was opened")
+	}
+}
+
+// TestGGUFLayersOfTheirOwn: files may list widths layer by layer.
+func TestGGUFLayersOfTheirOwn(t *testing.T) {
+	c := shapes()["pruned"]
+	metadata := gguf.Metadata{
+		{Key: "general.architecture", Value: "llama"}, {Key: "llama.context_length", Value: uint32(c.MaxPositions)}, {Key: "llama.embedding_length", Value: uint64(c.Hidden)},
+		{Key: "llama.block_count", Value: int16(2)}, {Key: "llama.attention.head_count", Value: []uint32{4, 2}}, {Key: "llama.attention.head_count_kv", Value: []int32{2, 1}},
+		{Key: "llama.feed_forward_length", Value: []int64{24, 17}}, {Key: "llama.attention.layer_norm_rms_epsilon", Value: float64(c.NormEps)},
+		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(0)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(1)}, {Key: "tokenizer.ggml.padding_token_id", Value: uint32(noToken)},
+	}
+	var tensors []gguf.NewTensor
+	for _, s := range ggufShapes(c) {
+		name, _ := toGGUFName(s.Name)
+		tensors = append(tensors, gguf.NewTensor{Name: name, Type: gguf.F32, Shape: s.Shape, ReadRows: func([]float32, int, int) error { return nil }})
+	}
+	name := filepath.Join(t.TempDir(), "model.GGUF")
+	if err := gguf.Write(name, metadata, tensors); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open(name, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if !sameConfig(got.Config(), c) {
+		t.Errorf("config %+v, expected %+v", got.Config(), c)
+	}
+}
+
+// FuzzGGUF: whatever the bytes, opening the model and its vocabulary ends in an answer or an error.
+func FuzzGGUF(f *testing.F) {
+	for _, name := range []string{"untied", "qwen3", "llama with bias"} {
+		c := shapes()[name]
+		c.Vocab, c.Hidden, c.MoreEOS, c.Layers = 2, 4, nil, model.Uniform(1, 1, 1, 1)
+		file := filepath.Join(f.TempDir(), "seed.gguf")
+		v := tokenizer.Vocabulary{Model: "llama", Tokens: []string{"a", "b"}, Scores: []float32{0, -1}, Types: []int32{1, 3}, BOS: -1, EOS: 1, Unknown: -1, Padding: -1}
+		if _, err := SaveGGUF(file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {
+			f.Fatal(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g := &ggufFile{index: map[string]int{}, stored: map[string]string{}}
+		if err := g.open(bytes.NewReader(data), int64(len(data))); err != nil {
+			return
+		}
+		c := &Checkpoint{config: g.Config, files: g, vocabulary: g.tokenizer}
+		if c.check() != nil {
+			return
+		}
+		if _, err := c.Model(); err != nil {
+			t.Fatalf("a file that was opened does not load: %v", err)
+		}
+		_, _ = c.Tokenizer()
+	})
+}
