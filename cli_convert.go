@@ -186,6 +186,7 @@ func (p *program) pruneCommand() *cobra.Command {
 
 func (p *program) importCommand() *cobra.Command {
 	var f convertFlags
+	tokenizer := ""
 	cmd := &cobra.Command{
 		Use:   "import MODEL FOLDER",
 		Short: "write a model of any format as a Hugging Face folder of float tensors",
@@ -196,11 +197,14 @@ func (p *program) importCommand() *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			r, err := convert.Import(cmd.Context(), names[0], names[1], p.convertOptions(f))
+			o := p.convertOptions(f)
+			o.Tokenizer = tokenizer
+			r, err := convert.Import(cmd.Context(), names[0], names[1], o)
 			return p.finishConversion(f, names[1], r, err)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "with random:SHAPE: a folder whose tokenizer the model gets")
 	return cmd
 }
 

@@ -24,10 +24,11 @@ type DType = checkpoint.DType
 
 // Options are what every conversion takes.
 type Options struct {
-	Open     Opener
-	DType    checkpoint.DType // of float tensors; "" is that of the source's, or BF16 where the source has none that folders hold
-	Progress Progress         // may be nil
-	Begin    func(Estimate)   // told before work begins; may be nil
+	Open      Opener
+	DType     checkpoint.DType // of float tensors; "" is that of the source's, or BF16 where the source has none that folders hold
+	Tokenizer string           // a folder whose tokenizer a random model gets; "" is none
+	Progress  Progress         // may be nil
+	Begin     func(Estimate)   // told before work begins; may be nil
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -126,7 +127,7 @@ const statisticsCopies = 5
 //
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
-	return compress(ctx, from, to, p.Calibration, o, "prune "+p.recipe(), func(s *stream, r *Result) error {
+	return compress(ctx, from, to, p.Calibration, o, "prune "+p.recipe(), func(s *stream, r *Result, progress Progress) error {
 		sequences, err := p.Calibration.sequences(s.from)
 		if err != nil {
 			return err
@@ -138,7 +139,7 @@ func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result,
 		}
 		report, err := pruning.PruneBlocks(ctx, s.model, s, sequences, p.Options, func(step pruning.Step) {
 			l := step.Layer
-			o.Progress(step.Done, step.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))
+			progress(step.Done, step.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))
 		})
 		if err != nil {
 			return err
@@ -199,7 +200,7 @@ type Quantization struct {
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
 	recipe := fmt.Sprintf("quantize %v damping %g, %v", q.Scheme, q.Damping, q.Calibration)
-	return compress(ctx, from, to, q.Calibration, o, recipe, func(s *stream, r *Result) error {
+	return compress(ctx, from, to, q.Calibration, o, recipe, func(s *stream, r *Result, progress Progress) error {
 		if q.Scheme.Bits == 0 {
 			return errors.New("scheme none changes nothing, expected a format")
 		}
@@ -217,7 +218,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			if len(sequences) > 0 {
 				text = fmt.Sprintf("%s: error of outputs %.2e", l.Name, l.Error)
 			}
-			o.Progress(step.Done, step.Total, text)
+			progress(step.Done, step.Total, text)
 		})
 		if err != nil {
 			return err
@@ -236,7 +237,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 }
 
 // compress runs a method over the layers of a checkpoint on their way to a new folder.
-func compress(ctx context.Context, from, to string, c Calibration, o Options, recipe string, method func(s *stream, r *Result) error) (*Result, error) {
+func compress(ctx context.Context, from, to string, c Calibration, o Options, recipe string, method func(s *stream, r *Result, progress Progress) error) (*Result, error) {
 	start := time.Now()
 	source, err := o.Open(from)
 	if err != nil {
@@ -253,7 +254,7 @@ func compress(ctx context.Context, from, to string, c Calibration, o Options, re
 	}
 	r := new(Result)
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
-	err = method(s, r)
+	err = method(s, r, o.Progress)
 	if err == nil {
 		err = s.finish()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
 )
 
 // Import writes the checkpoint from, in whatever format, as a Hugging Face folder of float tensors. Block formats and codes are dequantized.
@@ -23,6 +24,13 @@ func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 }
 
 func random(shape, to string, o Options) (*Result, error) {
+	var t *tokenizer.Tokenizer
+	if o.Tokenizer != "" {
+		var err error
+		if t, err = tokenizer.Load(o.Tokenizer); err != nil {
+			return nil, fmt.Errorf("tokenizer %s: %w", o.Tokenizer, err)
+		}
+	}
 	start := time.Now()
 	if o.DType != "" && !strings.EqualFold(string(o.DType), string(checkpoint.BF16)) {
 		return nil, fmt.Errorf("dtype %s: random weights are written in BF16 only", o.DType)
@@ -34,8 +42,16 @@ func random(shape, to string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t != nil && t.Vocab() > c.Vocab {
+		return nil, fmt.Errorf("tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
+	}
 	if err := checkpoint.WriteRandom(to, c, 1); err != nil {
 		return nil, err
+	}
+	if t != nil {
+		if err := t.Save(to); err != nil {
+			return nil, err
+		}
 	}
 	r := new(Result)
 	if err := r.complete(to, start); err != nil {

@@ -1,0 +1,454 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/kd"
+	"slimlab/model"
+	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
+	"slimlab/quant"
+)
+
+// open is an Opener of folders and files.
+func open(name string) (*checkpoint.Checkpoint, error) {
+	return checkpoint.Open(name, quant.LoadOptions())
+}
+
+const poem = "the cat sat on the mat and the dog sat on the log; a cat and a dog and a log and a mat. "
+
+// source writes a small model with a tokenizer and a text, and returns their names.
+func source(t *testing.T, dtype checkpoint.DType) (folder, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	folder, text = filepath.Join(dir, "model"), filepath.Join(dir, "text.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat(poem, 60)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Train(slices.Values([]string{poem}), 280, []string{"<s>", "</s>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tok.SetSpecial("<s>", "</s>"); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.New(model.Config{
+		Architecture: "Qwen2ForCausalLM", Vocab: tok.Vocab(), Hidden: 32, HeadDim: 8, Layers: model.Uniform(3, 4, 2, 96),
+		MaxPositions: 64, RopeTheta: 10000, NormEps: 1e-6, TiedHead: true, QKVBias: true, BOS: -1, EOS: int(tok.EOS()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Init(rand.New(rand.NewPCG(4, 2)))
+	if err := checkpoint.Save(folder, m, tok, checkpoint.SaveOptions{DType: dtype}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "generation_config.json"), []byte(`{"temperature": 0.7}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return folder, text
+}
+
+// files reads all files of a folder.
+func files(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = data
+	}
+	return all
+}
+
+func sameFiles(t *testing.T, got, want map[string][]byte) {
+	t.Helper()
+	for name, data := range want {
+		if !bytes.Equal(got[name], data) {
+			t.Errorf("%s differs", name)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s should not be there", name)
+		}
+	}
+}
+
+// sameTensors compares the tensors of two checkpoints to the byte.
+func sameTensors(t *testing.T, got, want string) {
+	t.Helper()
+	a, err := open(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := open(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if len(a.Tensors()) != len(b.Tensors()) {
+		t.Fatalf("found %d tensors, want %d", len(a.Tensors()), len(b.Tensors()))
+	}
+	for _, info := range b.Tensors() {
+		x, err := a.Raw(info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := b.Raw(info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(x, y) {
+			t.Errorf("tensor %q differs", info.Name)
+		}
+	}
+}
+
+// conversions are a method each, that writes a folder.
+func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+	t.Helper()
+	scheme := func(name string) quant.Scheme {
+		s, err := quant.ParseScheme(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	calibration := func(text string) Calibration { return Calibration{File: text, Samples: 8, Length: 32, Seed: 3} }
+	quantize := func(name string, calibrated bool) func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+		return func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			q := Quantization{Options: quant.Options{Scheme: scheme(name)}}
+			if calibrated {
+				q.Calibration = calibration(text)
+			}
+			return Quantize(ctx, from, to, q, o)
+		}
+	}
+	return map[string]func(ctx context.Context, from, text, to string, o Options) (*Result, error){
+		"w8a8":       quantize("w8a8", false),
+		"w4a16-gptq": quantize("w4a16-gptq-g32", true),
+		"w4a8":       quantize("w4a8-rtn-g16", true),
+		"fp8":        quantize("fp8", false),
+		"prune": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text)}
+			if err := p.Set("osscar", "25%", "1"); err != nil {
+				t.Fatal(err)
+			}
+			return Prune(ctx, from, to, p, o)
+		},
+		"import": func(ctx context.Context, from, _, to string, o Options) (*Result, error) {
+			return Import(ctx, from, to, o)
+		},
+	}
+}
+
+// A conversion that is interrupted after its first layer and then repeated writes the bytes of one that was not, in whatever precision the files are.
+func TestInterruptedConversionsResume(t *testing.T) {
+	for name, run := range conversions(t) {
+		for _, dtype := range []checkpoint.DType{checkpoint.F32, checkpoint.BF16} {
+			t.Run(name+" "+string(dtype), func(t *testing.T) {
+				from, text := source(t, dtype)
+				dir := t.TempDir()
+				whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+				result, err := run(context.Background(), from, text, whole, Options{Open: open})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if name != "import" && result.Bytes.After >= result.Bytes.Before {
+					t.Errorf("%d bytes became %d", result.Bytes.Before, result.Bytes.After)
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				first := filepath.Join(parts+".partial", "model-00002-of-00004.safetensors")
+				interrupt := func(int, int, string) {
+					if _, err := os.Stat(first); err == nil {
+						cancel()
+					}
+				}
+				if _, err := run(ctx, from, text, parts, Options{Open: open, Progress: interrupt}); !errors.Is(err, context.Canceled) {
+					t.Fatalf("the interrupted conversion ends with %v", err)
+				}
+				if _, err := os.Stat(first); err != nil {
+					t.Fatal("the finished layer was lost: ", err)
+				}
+				before, err := os.Stat(first)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := run(context.Background(), from, text, parts, Options{Open: open}); err != nil {
+					t.Fatal(err)
+				}
+				after, err := os.Stat(filepath.Join(parts, "model-00002-of-00004.safetensors"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !after.ModTime().Equal(before.ModTime()) {
+					t.Error("the finished layer was made again")
+				}
+				sameFiles(t, files(t, parts), files(t, whole))
+				if _, err := os.Stat(parts + ".partial"); err == nil {
+					t.Error("the partial folder is still there")
+				}
+			})
+		}
+	}
+}
+
+// A folder that goes through slimlab has the same tensors to the byte, and the files beside them.
+func TestRoundTrips(t *testing.T) {
+	for _, dtype := range []checkpoint.DType{checkpoint.F32, checkpoint.F16, checkpoint.BF16} {
+		from, text := source(t, dtype)
+		for name, run := range conversions(t) {
+			dir := t.TempDir()
+			made := from
+			if name != "import" {
+				made = filepath.Join(dir, "made")
+				if _, err := run(context.Background(), from, text, made, Options{Open: open}); err != nil {
+					t.Fatalf("%s %s: %v", name, dtype, err)
+				}
+			}
+			to := filepath.Join(dir, "again")
+			if _, err := Export(context.Background(), made, to, "hf", Options{Open: open}); err != nil {
+				t.Fatalf("%s %s: %v", name, dtype, err)
+			}
+			sameTensors(t, to, made)
+			original, copied := files(t, from), files(t, to)
+			for _, beside := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json"} {
+				if !bytes.Equal(original[beside], copied[beside]) {
+					t.Errorf("%s %s: %s differs", name, dtype, beside)
+				}
+			}
+		}
+	}
+}
+
+// A model that was written as GGUF computes what it did before, to within the rounding of the type.
+func TestExportGGUF(t *testing.T) {
+	from, _ := source(t, checkpoint.F32)
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} { // one that slimlab trained has no name in GGUF
+		if err := os.Remove(filepath.Join(from, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := logits(t, from)
+	for target, bound := range map[string]float64{"gguf-f32": 1e-6, "gguf-bf16": 0.02, "gguf-q8_0": 0.02, "gguf-q4_0": 0.2} {
+		to := filepath.Join(t.TempDir(), "model.gguf")
+		if _, err := Export(context.Background(), from, to, target, Options{Open: open}); err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		square, total := 0.0, 0.0
+		for i, v := range logits(t, to) {
+			square += float64(v-want[i]) * float64(v-want[i])
+			total += float64(want[i]) * float64(want[i])
+		}
+		if !(square <= bound*bound*total) {
+			t.Errorf("%s: logits differ by %g of their size, at most %g is rounding", target, square/total, bound)
+		}
+	}
+}
+
+func logits(t *testing.T, name string) []float32 {
+	t.Helper()
+	m, _, err := checkpoint.Load(name, quant.LoadOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int32
+	for i := range 40 {
+		ids = append(ids, int32(i*7%m.Vocab))
+	}
+	b := model.Pack(ids)
+	x := make([]float32, 40*m.Vocab)
+	m.Logits(x, m.Forward(b, nil), 40)
+	return x
+}
+
+func TestDistil(t *testing.T) {
+	teacher, text := source(t, checkpoint.F32)
+	dir := t.TempDir()
+	p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32}}
+	if err := p.Set("magnitude", "0.5", ""); err != nil {
+		t.Fatal(err)
+	}
+	student := filepath.Join(dir, "student")
+	if _, err := Prune(context.Background(), teacher, student, p, Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	d := Distillation{Data: text, Steps: 30, Batch: 4, Length: 32, LearningRate: 1e-3, Validation: 4, Seed: 1}
+	if err := d.Set("", "float32", true); err != nil {
+		t.Fatal(err)
+	}
+	d.Objective = kd.Objective{Divergence: kd.ForwardKL} // the text is not what a random teacher knows
+	steps := 0
+	r, err := Distil(context.Background(), student, teacher, filepath.Join(dir, "distilled"), d, Options{Open: open, Progress: func(done, total int, _ string) { steps = done }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if steps != 30 || len(r.Lines) != 3 || r.Parameters.After != r.Parameters.Before {
+		t.Errorf("%d steps, %+v", steps, r)
+	}
+	a, b := logits(t, student), logits(t, filepath.Join(dir, "distilled"))
+	want := logits(t, teacher)
+	if before, after := distance(a, want), distance(b, want); !(after < before) {
+		t.Errorf("distilling took the logits from %g to %g away from the teacher's", before, after)
+	}
+}
+
+func distance(a, b []float32) (sum float64) {
+	for i, v := range a {
+		sum += float64(v-b[i]) * float64(v-b[i])
+	}
+	return sum
+}
+
+func TestInspect(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	to := filepath.Join(t.TempDir(), "quantized")
+	if _, err := conversions(t)["w4a16-gptq"](context.Background(), from, text, to, Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	in, err := Inspect(to, open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters, bytes := 0, int64(0)
+	for _, p := range in.Parts {
+		parameters, bytes = parameters+p.Parameters, bytes+p.Bytes
+	}
+	if parameters != in.Parameters || bytes != in.Bytes {
+		t.Errorf("the parts have %d parameters in %d bytes, the whole %d in %d", parameters, bytes, in.Parameters, in.Bytes)
+	}
+	if len(in.Formats) != 1 || in.Formats[0] != (Format{"w4a16-g32", 21}) {
+		t.Errorf("the formats are %v", in.Formats)
+	}
+	if w := in.Widths(); len(w) != 1 || w[0].Widths != (model.LayerConfig{Heads: 4, KVHeads: 2, MLP: 96}) {
+		t.Errorf("the widths are %v", w)
+	}
+}
+
+func TestConversionErrors(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	if err := os.MkdirAll(filepath.Join(full, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, o := context.Background(), Options{Open: open}
+	w8a8, err := quant.ParseScheme("w8a8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gptq, err := quant.ParseScheme("w4a16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := func(mlp, heads string, align int, c Calibration) error {
+		p := Pruning{Calibration: c}
+		p.Align = align
+		if err := p.Set("osscar", mlp, heads); err != nil {
+			return err
+		}
+		_, err := Prune(ctx, from, filepath.Join(dir, "out"), p, o)
+		return err
+	}
+	calibration := Calibration{File: text, Samples: 4, Length: 32}
+	for name, c := range map[string]struct {
+		run  func() error
+		want string
+	}{
+		"not empty": {func() error {
+			_, err := Quantize(ctx, from, full, Quantization{Options: quant.Options{Scheme: w8a8}}, o)
+			return err
+		}, "not empty"},
+		"no calibration": {func() error {
+			_, err := Quantize(ctx, from, filepath.Join(dir, "out"), Quantization{Options: quant.Options{Scheme: gptq}}, o)
+			return err
+		}, "needs calibration"},
+		"no source": {func() error {
+			_, err := Import(ctx, filepath.Join(dir, "none"), filepath.Join(dir, "out"), o)
+			return err
+		}, "none"},
+		"dtype": {func() error {
+			_, err := Import(ctx, from, filepath.Join(dir, "out"), Options{Open: open, DType: "I8"})
+			return err
+		}, "I8"},
+		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "nothing would be removed"},
+		"nothing":  {func() error { return cut("", "", 0, calibration) }, "nothing is to be removed"},
+		"all":      {func() error { return cut("96", "", 8, calibration) }, "leaves none"},
+		"share":    {func() error { return cut("120%", "", 0, calibration) }, "120%"},
+		"method":   {func() error { return new(Pruning).Set("oscar", "1", "") }, "osscar"},
+		"too long": {func() error { return cut("10%", "", 0, Calibration{File: text, Samples: 4, Length: 65}) }, "1 to 64"},
+		"no text": {func() error {
+			return cut("10%", "", 0, Calibration{File: filepath.Join(dir, "none"), Samples: 4, Length: 32})
+		}, "no such file"},
+		"target":    {func() error { _, err := Export(ctx, from, filepath.Join(dir, "x"), "onnx", o); return err }, "gguf-q8_0"},
+		"no gguf":   {func() error { _, err := Export(ctx, from, filepath.Join(dir, "x"), "gguf-f16", o); return err }, ".gguf"},
+		"shape":     {func() error { _, err := Import(ctx, "random:gpt9", filepath.Join(dir, "out"), o); return err }, "qwen2.5-0.5b"},
+		"loss":      {func() error { return new(Distillation).Set("fkl", "float32", false) }, "a teacher"},
+		"precision": {func() error { return new(Distillation).Set("sft", "float16", false) }, "bfloat16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.run()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want one with %q", err, c.want)
+			}
+			for _, left := range []string{"out", "out.partial"} {
+				if _, err := os.Stat(filepath.Join(dir, left)); err == nil {
+					t.Errorf("%s was left behind", left)
+				}
+			}
+		})
+	}
+}
+
+// A finished layer is not taken for another command's.
+func TestOtherCommandsWorkIsNotTaken(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	to := filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	run := conversions(t)
+	stop := func(done, _ int, _ string) {
+		if done > 7 {
+			cancel()
+		}
+	}
+	if _, err := run["w4a16-gptq"](ctx, from, text, to, Options{Open: open, Progress: stop}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := run["w4a8"](context.Background(), from, text, to, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "another command") {
+		t.Errorf("the layers of one scheme were taken for another's: %v", err)
+	}
+}
+
+// The estimate follows from the shape: it is what the arrays are, by hand.
+func TestEstimate(t *testing.T) {
+	c, err := model.Shape("qwen2.5-0.5b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}, 5)
+	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
+	if want := (Estimate{layer, 5 * 8 * 4864 * 4864, 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
+		t.Errorf("the estimate is %+v, want %+v", e, want)
+	}
+	if e := estimate(c, Calibration{}, 5); e.Statistics != 0 || e.Stream != 0 {
+		t.Errorf("without calibration the estimate is %+v", e)
+	}
+}
