@@ -59,6 +59,42 @@ func TestViews(t *testing.T) {
 	}
 }
 
+func TestShortened(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, make([]byte, 1<<16), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := os.Truncate(name, 0); err != nil {
+		t.Fatal(err)
+	}
+	sum := byte(0)
+	for what, err := range map[string]error{
+		"Guard":  m.Guard(func() { sum += m.View(1<<15, 8)[3] }),
+		"ReadAt": second(m.ReadAt(make([]byte, 8), 1<<15)),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "it was shortened") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	defer func() {
+		if r := recover(); r != "another" {
+			t.Errorf("recovered %v, expected the panic of what was called", r)
+		}
+	}()
+	t.Error(m.Guard(func() { panic("another") }))
+}
+
+func second(_ int, err error) error { return err }
+
 func TestEmptyAndFolder(t *testing.T) {
 	if f := open(t, nil); f.Size() != 0 {
 		t.Errorf("size %d, expected 0", f.Size())

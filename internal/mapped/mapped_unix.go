@@ -3,10 +3,13 @@
 package mapped
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"runtime/debug"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,12 +60,34 @@ func (f *File) Forget(at, size int64) {
 	_ = unix.Madvise(f.data[first:end], unix.MADV_DONTNEED)
 }
 
+// Guard calls read, which reads views, and returns an error where the system could not give what it reads: the file was shortened, or the disk failed.
+func (f *File) Guard(read func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		cause := recover()
+		if fault, ok := cause.(interface{ Addr() uintptr }); ok && f.holds(fault.Addr()) {
+			err = errors.New("the mapped file could not be read: it was shortened, or its disk failed")
+		} else if cause != nil {
+			panic(cause)
+		}
+	}()
+	read()
+	return nil
+}
+
+func (f *File) holds(address uintptr) bool {
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(f.data)))
+	return address >= first && address-first < uintptr(len(f.data))
+}
+
 // ReadAt copies from the file.
-func (f *File) ReadAt(p []byte, at int64) (int, error) {
+func (f *File) ReadAt(p []byte, at int64) (n int, err error) {
 	if at < 0 || at > int64(len(f.data)) {
 		return 0, io.EOF
 	}
-	n := copy(p, f.data[at:])
+	if err := f.Guard(func() { n = copy(p, f.data[at:]) }); err != nil {
+		return 0, err
+	}
 	if n < len(p) {
 		return n, io.EOF
 	}

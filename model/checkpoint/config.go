@@ -101,6 +101,7 @@ func (k *keys) family(c *model.Config, heads int) {
 		c.MaxPositions = k.integer("max_position_embeddings", 32768)
 		c.QKVBias = true
 		k.refuse("use_sliding_window", false)
+		k.refuse("use_mrope", false)
 	case qwen3:
 		c.MaxPositions = k.integer("max_position_embeddings", 32768)
 		c.QKVBias = k.boolean("attention_bias", false)

@@ -165,6 +165,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": "x"}, `rope_scaling: factor: found "\"x\"", expected a number`},
 		{"rope_parameters", map[string]any{"partial_rotary_factor": 0.5}, `rope_parameters: partial_rotary_factor: 0.5 is not supported, expected 1`},
 		{"rope_parameters", 1, `rope_parameters: found "1", expected an object`},
+		{"rope_parameters", map[string]any{"full_attention": map[string]any{"rope_type": "default"}}, `rope_parameters: full_attention: the key is not supported for rope type "default"`},
 		{"eos_token_id", "x", `eos_token_id: found "\"x\"", expected a token id, a list of them or null`},
 		{"eos_token_id", 99, `model config: EOS token is 99, expected -1 (none) to 31`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},

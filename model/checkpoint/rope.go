@@ -78,9 +78,6 @@ func (k *keys) partialRotary() {
 // scaling reads the object of rope_scaling or rope_parameters.
 func (k *keys) scaling() model.RopeScaling {
 	kind := k.text("rope_type", k.text("type", "default"))
-	if kind == "default" {
-		return model.RopeScaling{}
-	}
 	r := model.RopeScaling{Kind: kind}
 	known := []string{"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 	original := func(fallback int) {
@@ -94,6 +91,8 @@ func (k *keys) scaling() model.RopeScaling {
 		*v = k.number(key, 0)
 	}
 	switch kind {
+	case "default":
+		r.Kind = ""
 	case model.RopeLinear:
 		known = append(known, "original_max_position_embeddings") // says where the model comes from, and changes nothing
 	case model.RopeLlama3:
@@ -111,7 +110,9 @@ func (k *keys) scaling() model.RopeScaling {
 		k.fail("rope_type", "%q is not supported, expected default, linear, llama3 or yarn", kind)
 		return r
 	}
-	number(&r.Factor, "factor", true)
+	if kind != "default" {
+		number(&r.Factor, "factor", true)
+	}
 	var others []string
 	for key := range k.raw {
 		if !slices.Contains(known, key) && k.present(key) {

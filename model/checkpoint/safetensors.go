@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Safetensors struct {
 type viewer interface {
 	View(at, size int64) []byte
 	Forget(at, size int64)
+	Guard(read func()) error
 }
 
 // OpenSafetensors reads and checks the header of a file of size bytes.
@@ -119,13 +121,17 @@ func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
 	size := t.DType.size()
 	at += s.data
 	if v, ok := s.r.(viewer); ok {
+		errs := make([]error, (len(dst)+chunk-1)/chunk)
 		kernels.ParallelRange(len(dst), chunk, func(lo, hi int) {
 			from, n := at+int64(lo)*size, int64(hi-lo)*size
-			decodeFloats(dst[lo:hi], v.View(from, n), t.DType)
+			errs[lo/chunk] = v.Guard(func() { decodeFloats(dst[lo:hi], v.View(from, n), t.DType) })
 			if len(dst) > chunk { // a small tensor shares its pages with others that may be read next
 				v.Forget(from, n)
 			}
 		})
+		if err := cmp.Or(errs...); err != nil {
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
 		return nil
 	}
 	buf := make([]byte, min(chunk, int64(len(dst)))*size)
