@@ -107,7 +107,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.Run("llama-3 tiktoken", func(b *testing.B) {
 		for b.Loop() {
-			llama3(b)
+			load(b, shareddata.Path(b, "tokenizers", "llama3", "tokenizer.model"))
 		}
 	})
 	b.Run("llama-3 tokenizer.json", func(b *testing.B) {
@@ -117,7 +117,7 @@ func BenchmarkLoad(b *testing.B) {
 	})
 	b.Run("llama-2 SentencePiece", func(b *testing.B) {
 		for b.Loop() {
-			llama2(b)
+			load(b, shareddata.Path(b, "tokenizers", "llama2", "tokenizer.model"))
 		}
 	})
 }
