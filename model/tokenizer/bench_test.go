@@ -17,7 +17,26 @@ var kinds = []struct {
 	{"llama-3", llama3},
 	{"qwen-2", qwen2},
 	{"llama-2", llama2},
+	{"other pattern", expression},
 	{"TinyStories", func(t testing.TB) *Tokenizer { return load(t, shareddata.Path(t, "models", "TinyStories-656K")) }},
+}
+
+// tekken is how Mistral's later models cut a text: a pattern that has no scanner here.
+const tekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+
+func expression(t testing.TB) *Tokenizer {
+	tok := gpt2(t)
+	f := tok.file
+	f.byteLevel(cut{pattern: tekken})
+	data, err := marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
 }
 
 // corpora are real texts, of about a megabyte each.
@@ -88,7 +107,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.Run("llama-3 tiktoken", func(b *testing.B) {
 		for b.Loop() {
-			llama3(b)
+			load(b, shareddata.Path(b, "tokenizers", "llama3", "tokenizer.model"))
 		}
 	})
 	b.Run("llama-3 tokenizer.json", func(b *testing.B) {
@@ -98,7 +117,7 @@ func BenchmarkLoad(b *testing.B) {
 	})
 	b.Run("llama-2 SentencePiece", func(b *testing.B) {
 		for b.Loop() {
-			llama2(b)
+			load(b, shareddata.Path(b, "tokenizers", "llama2", "tokenizer.model"))
 		}
 	})
 }

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -300,29 +299,6 @@ func newBPE(f *modelFile, ids map[string]int32, byteLevel bool) (bpe, error) {
 		m.merges.put(a, b, merge{at, merged})
 	}
 	return m, nil
-}
-
-// cutsBeforeMarks reports whether a text may be cut wherever a space's mark follows another character: of character
-// symbols, where no merge spans such a place and a mark is never an unknown symbol. Then words are encoded apart, to the same ids.
-func (m *bpe) cutsBeforeMarks() bool {
-	if m.byteLevel || m.ignoreMerges {
-		return false
-	}
-	if _, ok := m.ids[spaceMark]; !ok {
-		return false
-	}
-	made := map[int32]bool{}
-	for _, s := range m.merges.slots {
-		if s.key != 0 {
-			made[s.id] = true
-		}
-	}
-	for token, id := range m.ids {
-		if made[id] && strings.Contains(strings.TrimLeft(token, spaceMark), spaceMark) {
-			return false
-		}
-	}
-	return true
 }
 
 func fallbackToken(b byte) string { return fmt.Sprintf("<0x%02X>", b) }

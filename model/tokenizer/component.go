@@ -50,8 +50,12 @@ type templateItem struct {
 	} `json:"Sequence"`
 }
 
-// deepestSequence is how deep Sequences may lie in one another; files have one level, seldom two.
-const deepestSequence = 8
+// Bounds of a file's components; real files are far below.
+const (
+	deepestSequence  = 8  // Sequences in one another
+	longestSequence  = 64 // components in one
+	longestInsertion = 64 // bytes that a component puts before a piece of text, or in the place of a space
+)
 
 // each calls visit for the component in raw, or for each in turn where raw is a Sequence. path names the place for errors.
 func each(raw json.RawMessage, path string, visit func(path string, c component) error) error {
@@ -80,6 +84,9 @@ func eachWithin(raw json.RawMessage, kind, path string, depth int, visit func(pa
 		key, parts = "processors", c.Processors
 	case "decoder":
 		key, parts = "decoders", c.Decoders
+	}
+	if len(parts) > longestSequence {
+		return fmt.Errorf("%s.%s: found %d components, expected at most %d", path, key, len(parts), longestSequence)
 	}
 	for i, part := range parts {
 		if err := eachWithin(part, kind, fmt.Sprintf("%s.%s[%d]", path, key, i), depth+1, visit); err != nil {
@@ -201,8 +208,8 @@ func (c component) metaspace(path string) (mark, scheme string, err error) {
 	case c.AddPrefixSpace != nil && !*c.AddPrefixSpace:
 		scheme = "never"
 	}
-	if mark == "" {
-		return "", "", fmt.Errorf("%s: Metaspace has an empty replacement, expected a character such as %q", path, spaceMark)
+	if mark == "" || len(mark) > longestInsertion {
+		return "", "", fmt.Errorf("%s: Metaspace has a replacement of %d bytes, expected a character such as %q", path, len(mark), spaceMark)
 	}
 	if scheme != "always" && scheme != "first" && scheme != "never" {
 		return "", "", fmt.Errorf("%s: prepend_scheme %q is not supported, expected always, first or never", path, scheme)

@@ -324,8 +324,8 @@ func (t *Tokenizer) build() error {
 	if t.model, err = newBPE(&f.Model, f.Model.Vocab, words.byteLevel); err != nil {
 		return err
 	}
-	if t.model.cutsBeforeMarks() {
-		t.splitters = append(t.splitters, afterWord(spaceMark))
+	if !words.byteLevel {
+		t.splitters = append(t.splitters, newSeams(&t.model))
 	}
 	if t.before, t.after, err = parseTemplate(f.PostProcessor, len(t.tokens)); err != nil {
 		return err

@@ -147,6 +147,18 @@ func TestRefusals(t *testing.T) {
 		{tiny(`"post_processor":null`, `"post_processor":{"type":"BertProcessing"}`), `post_processor: type "BertProcessing" is not supported, expected ByteLevel, TemplateProcessing or Sequence`},
 		{tiny(`"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}],"special_tokens":{"x":{"ids":[9]}}}`), `post_processor.special_tokens "x": found id 9, expected an id below 3`},
 		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":null`), `decoder: null is not supported, expected ByteLevel, or a Sequence of Replace, ByteFallback, Metaspace, Fuse and Strip`},
+		{tiny(`"normalizer":null`, `"normalizer":{"type":"Prepend","prepend":"`+strings.Repeat("a", 65)+`"}`), `normalizer: Prepend of 65 bytes, expected at most 64`},
+		{tiny(`"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaa"},{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaa"}]}`), `normalizer: a character may become 81 bytes, expected at most 64`},
+		{tiny(`"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"NFC"},`, 64)+`{"type":"NFC"}]}`), `normalizer.normalizers: found 65 components, expected at most 64`},
+		{tiny(`"normalizer":null`, `"normalizer":`+strings.Repeat(`{"type":"Sequence","normalizers":[`, 9)+`{"type":"NFC"}`+strings.Repeat(`]}`, 9)), `normalizer` + strings.Repeat(".normalizers[0]", 8) + `: Sequences lie deeper than 8 in one another`},
+		{tiny(pre, `{"type":"Metaspace","replacement":""}`), `pre_tokenizer: Metaspace has a replacement of 0 bytes, expected a character such as "▁"`},
+		{tiny(pre, `{"type":"Metaspace","prepend_scheme":"last"}`), `pre_tokenizer: prepend_scheme "last" is not supported, expected always, first or never`},
+		{tiny(pre, `{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"Metaspace"}]}`), `pre_tokenizer.pretokenizers[1]: Metaspace after another pre_tokenizer is not supported, expected it to be the first`},
+		{tiny(pre, `{"type":"Split","pattern":{"String":""},"behavior":"Isolated"}`), `pre_tokenizer: Split has no pattern, expected a Regex or a String, not empty`},
+		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"WordPiece"}`), `decoder: type "WordPiece" is not supported, expected ByteLevel, or a Sequence of Replace, ByteFallback, Metaspace, Fuse and Strip`},
+		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Replace","pattern":{"String":"a"}}]}`), `decoder.decoders[1]: Replace after Fuse is not supported, expected Strip or nothing`},
+		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Strip","content":"a","start":0,"stop":1}]}`), `decoder.decoders[1]: Strip after Fuse with stop 1 is not supported, expected 0: a text would have to end before its last word is known`},
+		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteLevel"}]}`), `decoder.decoders[1]: ByteLevel beside other decoders is not supported, expected it alone`},
 		{`{"model":`, `unexpected end of JSON input`},
 	} {
 		if _, err := Parse([]byte(c.file)); err == nil || err.Error() != c.want {

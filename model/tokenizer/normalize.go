@@ -89,6 +89,9 @@ func parseNormalizers(raw json.RawMessage) (list []normalizer, err error) {
 		case "Strip":
 			list = append(list, trim{c.StripLeft, c.StripRight})
 		case "Prepend":
+			if len(c.Prepend) > longestInsertion {
+				return fmt.Errorf("%s: Prepend of %d bytes, expected at most %d", path, len(c.Prepend), longestInsertion)
+			}
 			list = append(list, prepend(c.Prepend))
 		case "Replace":
 			if c.Pattern.String != nil && *c.Pattern.String != "" {

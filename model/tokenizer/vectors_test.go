@@ -190,23 +190,42 @@ func load(t testing.TB, name string) *Tokenizer {
 	return tok
 }
 
+// made keeps tokenizers that several tests use; none changes them.
+var made = map[string]*Tokenizer{}
+
+func once(t testing.TB, name string, load func() string) *Tokenizer {
+	t.Helper()
+	if made[name] == nil {
+		tok, err := Load(load())
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[name] = tok
+	}
+	return made[name]
+}
+
 func llama3(t testing.TB) *Tokenizer {
-	return load(t, shareddata.Path(t, "tokenizers", "llama3", "tokenizer.model"))
+	return once(t, "llama3", func() string { return shareddata.Path(t, "tokenizers", "llama3", "tokenizer.model") })
 }
 
 func llama2(t testing.TB) *Tokenizer {
-	return load(t, shareddata.Path(t, "tokenizers", "llama2", "tokenizer.model"))
+	return once(t, "llama2", func() string { return shareddata.Path(t, "tokenizers", "llama2", "tokenizer.model") })
 }
 
 func gpt2(t testing.TB) *Tokenizer {
-	return load(t, folder(t, map[string][]string{"vocab.json": {"gpt2", "vocab.json"}, "merges.txt": {"gpt2", "merges.txt"}}))
+	return once(t, "gpt2", func() string {
+		return folder(t, map[string][]string{"vocab.json": {"gpt2", "vocab.json"}, "merges.txt": {"gpt2", "merges.txt"}})
+	})
 }
 
 func qwen2(t testing.TB) *Tokenizer {
-	return load(t, folder(t, map[string][]string{
-		"vocab.json": {"qwen2", "vocab.derived.json"}, "merges.txt": {"qwen2", "merges.txt"}, "added_tokens.json": {"qwen2", "added_tokens.derived.json"},
-		"tokenizer_config.json": {`{"tokenizer_class":"Qwen2Tokenizer","eos_token":"<|im_end|>","pad_token":"<|endoftext|>","bos_token":null}`},
-	}))
+	return once(t, "qwen2", func() string {
+		return folder(t, map[string][]string{
+			"vocab.json": {"qwen2", "vocab.derived.json"}, "merges.txt": {"qwen2", "merges.txt"}, "added_tokens.json": {"qwen2", "added_tokens.derived.json"},
+			"tokenizer_config.json": {`{"tokenizer_class":"Qwen2Tokenizer","eos_token":"<|im_end|>","pad_token":"<|endoftext|>","bos_token":null}`},
+		})
+	})
 }
 
 // TestVectors holds every way to read a vocabulary to llama.cpp's vectors.

@@ -425,7 +425,7 @@ func (t *Tokenizer) spaces() (prefix bool, err error) {
 		return false, fmt.Errorf("vocabulary: normalizer %s cannot be written, expected spaces to become %s", cmp.Or(string(t.file.Normalizer), "null"), spaceMark)
 	}
 	for _, s := range t.splitters {
-		if s != splitter(afterWord(spaceMark)) {
+		if _, ok := s.(*seams); !ok {
 			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not cut", t.file.PreTokenizer)
 		}
 	}
