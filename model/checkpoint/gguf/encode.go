@@ -35,20 +35,29 @@ func encodeQ8_0(dst []byte, src []float32) {
 		little.PutUint16(dst, half.Bits(d))
 		inverse := invert(d)
 		for i, v := range block {
-			dst[2+i] = byte(int8(math.Round(float64(v * inverse))))
+			dst[2+i] = byte(int8(round(v * inverse)))
 		}
 	}
+}
+
+// round is the nearest whole number, ties away from zero. The sum is exact in float64.
+func round(v float32) int {
+	if v < 0 {
+		return int(float64(v) - 0.5)
+	}
+	return int(float64(v) + 0.5)
 }
 
 // encodeQ4_0 takes the value of largest magnitude / −8 as scale, with its sign: that value has the code 0, which
 // reaches further than 15 on the other side. Codes are rounded by the scale before it becomes a half, as ggml's reference does.
 func encodeQ4_0(dst []byte, src []float32) {
 	for ; len(src) > 0; dst, src = dst[18:], src[32:] {
+		low, high := src[:16], src[16:32]
 		d := extreme(src[:32]) / -8
 		little.PutUint16(dst, half.Bits(d))
 		inverse := invert(d)
-		for i := range 16 {
-			dst[2+i] = code4(float32(src[i]*inverse)) | code4(float32(src[i+16]*inverse))<<4
+		for i, v := range low {
+			dst[2+i] = code4(float32(v*inverse)) | code4(float32(high[i]*inverse))<<4
 		}
 	}
 }
@@ -56,18 +65,22 @@ func encodeQ4_0(dst []byte, src []float32) {
 // code4 rounds −8…8 to 0…15.
 func code4(v float32) byte { return byte(min(15, int(v+8.5))) }
 
-// extreme returns the value of largest magnitude, the first of equals.
+// extreme returns the value of largest magnitude, the first of equals, 0 for zeros of either sign.
 func extreme(block []float32) float32 {
 	var best float32
+	var most uint32
 	for _, v := range block {
-		if abs(v) > abs(best) {
-			best = v
+		if m := magnitude(v); m > most {
+			best, most = v, m
 		}
 	}
 	return best
 }
 
-func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
+// magnitude orders numbers by their absolute value, infinity and NaN above all others.
+func magnitude(v float32) uint32 { return math.Float32bits(v) &^ (1 << 31) }
+
+func abs(v float32) float32 { return math.Float32frombits(magnitude(v)) }
 
 // invert returns 1/d, or 0 for a block of zeros, or of numbers so small that 1/d is infinite: their codes are those of zero.
 func invert(d float32) float32 {

@@ -55,9 +55,10 @@ func (t Tensor) Offset() int64 { return t.offset }
 // Bytes is what the tensor takes in the file.
 func (t Tensor) Bytes() int64 { return t.size }
 
-// Viewer is a reader that holds its file in memory, mapped: File.Raw then returns views of it.
+// Viewer is a reader that holds its file in memory, mapped: File.Raw then returns views of it, and what ReadRows has decoded is given back to the system.
 type Viewer interface {
 	View(at, size int64) []byte
+	Forget(at, size int64)
 }
 
 // Open reads and checks the header of a file of size bytes.
@@ -160,6 +161,9 @@ func (f *File) ReadRows(dst []float32, name string, first, rows int) error {
 		}
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", name, err)
+		}
+		if v, ok := f.r.(Viewer); ok {
+			v.Forget(at, int64(len(b)))
 		}
 		dst, at = dst[n:], at+int64(len(b))
 	}

@@ -122,6 +122,7 @@ type viewer struct {
 }
 
 func (v viewer) View(at, size int64) []byte { return v.data[at : at+size] }
+func (v viewer) Forget(at, size int64)      {}
 
 func TestTypedValues(t *testing.T) {
 	m := sampleMetadata()

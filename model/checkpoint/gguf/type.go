@@ -113,8 +113,9 @@ func (t Type) Encode(dst []byte, src []float32) error {
 		return fmt.Errorf("%d bytes of %s for %d elements, expected blocks of %d bytes and %d elements", len(dst), t, len(src), f.bytes, f.elements)
 	}
 	limit := largest(t)
+	most := magnitude(limit)
 	for i, v := range src {
-		if a := math.Abs(float64(v)); !(a < limit) {
+		if magnitude(v) >= most {
 			return fmt.Errorf("element %d is %g, expected less than %g in magnitude for %s", i, v, limit, t)
 		}
 	}
@@ -123,7 +124,7 @@ func (t Type) Encode(dst []byte, src []float32) error {
 }
 
 // largest is the magnitude from which on type t would hold an infinity: as a value, or as a block's scale.
-func largest(t Type) float64 {
+func largest(t Type) float32 {
 	const half = 65520 // the middle between the largest half and 2¹⁶
 	switch t {
 	case F16:
@@ -135,5 +136,5 @@ func largest(t Type) float64 {
 	case BF16:
 		return 0x1.ffp127 // the middle between the largest bfloat16 and 2¹²⁸
 	}
-	return math.Inf(1)
+	return float32(math.Inf(1))
 }
