@@ -27,3 +27,23 @@ func toBfloat16(f float32) uint16 {
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }
+
+// toFloat16 rounds to the nearest, ties to even; beyond the largest number to infinity. NaN stays NaN.
+func toFloat16(f float32) uint16 {
+	bits := math.Float32bits(f)
+	sign, size := uint16(bits>>16)&0x8000, bits&^(1<<31)
+	switch {
+	case f != f:
+		return sign | 0x7e00
+	case size >= 0x477ff000: // 65520, halfway between the largest number and the next
+		return sign | 0x7c00
+	case size < 0x38800000: // below 2⁻¹⁴ numbers are multiples of 2⁻²⁴, which is the last place of a float32 of ½
+		return sign | uint16(math.Float32bits(math.Float32frombits(size)+0.5)-math.Float32bits(0.5))
+	}
+	return sign | uint16((size+0xfff+size>>13&1)>>13-(127-15)<<10)
+}
+
+// beyondFloat16 reports whether a finite number becomes infinite in F16.
+func beyondFloat16(f float32) bool {
+	return toFloat16(f)&0x7fff == 0x7c00 && !math.IsInf(float64(f), 0)
+}
