@@ -48,6 +48,16 @@ var float8Values = func() (values [256]float32) {
 	return values
 }()
 
+// float8Codes has the code of each value by the twelve highest bits of its float32: sign, exponent and the three bits of fraction that it has.
+var float8Codes = func() (codes [1 << 12]byte) {
+	for code, v := range float8Values {
+		if v == v {
+			codes[math.Float32bits(v)>>20] = byte(code)
+		}
+	}
+	return codes
+}()
+
 // roundFloat8 rounds v to the nearest value of E4M3FN, ties to even, saturating; a NaN stays one. The sign of a zero is lost.
 func roundFloat8(v float32) float32 {
 	v = max(-MaxFloat8, min(MaxFloat8, v))

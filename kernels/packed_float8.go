@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with activations that are rounded to FP8 too.
 //
@@ -38,7 +41,7 @@ func (p *PackedFloat8) Scale() (scale []float32, input float32) { return p.scale
 func (p *PackedFloat8) Codes(dst []byte, row []float32, o int) {
 	p.codes.Row(row, o)
 	for i := range dst[:p.codes.In] {
-		dst[i] = ToFloat8(row[i])
+		dst[i] = float8Codes[math.Float32bits(row[i])>>20]
 	}
 }
 

@@ -36,10 +36,12 @@ func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error)
 func (w *FP8) FP8() (q []byte, scale []float32, input float32) {
 	out, in := w.Shape()
 	q = make([]byte, out*in)
-	row := make([]float32, in)
-	for o := range out {
-		w.packed.Codes(q[o*in:(o+1)*in], row, o)
-	}
+	kernels.ParallelRange(out, 16, func(lo, hi int) {
+		row := make([]float32, in)
+		for o := lo; o < hi; o++ {
+			w.packed.Codes(q[o*in:(o+1)*in], row, o)
+		}
+	})
 	scale, input = w.packed.Scale()
 	return q, scale, input
 }
@@ -57,9 +59,11 @@ func (w *FP8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.
 func (w *FP8) Float32() []float32 {
 	out, in := w.Shape()
 	data := make([]float32, out*in)
-	for o := range out {
-		w.Row(data[o*in:(o+1)*in], o)
-	}
+	kernels.ParallelRange(out, 16, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			w.Row(data[o*in:(o+1)*in], o)
+		}
+	})
 	return data
 }
 

@@ -72,9 +72,13 @@ func (g *grid) value(code int8) float64 {
 // roundToNearest is RTN: the nearest code for each weight on its own.
 func (g *grid) roundToNearest(w []float32) []int8 {
 	q := make([]int8, len(w))
-	for at, v := range w {
-		q[at] = g.nearest(float64(v), at/g.in, at%g.in)
-	}
+	kernels.ParallelRange(g.out, 16, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			for i, v := range w[o*g.in : (o+1)*g.in] {
+				q[o*g.in+i] = g.nearest(float64(v), o, i)
+			}
+		}
+	})
 	return q
 }
 
