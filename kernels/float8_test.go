@@ -111,6 +111,10 @@ func randomFloat8(n int, r *rand.Rand) []byte {
 
 // TestPackedFloat8 compares with a float64 twin on the activations as they are rounded, with scales of the rows and with one for all.
 func TestPackedFloat8(t *testing.T) {
+	var twins [256]float64
+	for code := range twins {
+		twins[code] = float8Twin(code)
+	}
 	eachGemm(t, func(t *testing.T) {
 		for number, size := range bfloat16Sizes {
 			r := rand.New(rand.NewPCG(31, uint64(number)))
@@ -119,7 +123,7 @@ func TestPackedFloat8(t *testing.T) {
 			normals(scale, r)
 			for _, input := range []float32{0, 0.01} {
 				p := PackFloat8(q, scale, input, out, in)
-				for _, rows := range []int{1, 2, 5, 17} {
+				for _, rows := range []int{1, 5, 17} {
 					what := fmt.Sprintf("out=%d in=%d rows=%d input scale %v", out, in, rows, input)
 					x, checkX := guardedFloats(rows*in, number%5)
 					y, checkY := guardedFloats(rows*out, number%3)
@@ -140,7 +144,7 @@ func TestPackedFloat8(t *testing.T) {
 							sum, size := 0.0, 0.0
 							for k, v := range row {
 								if s != 0 {
-									product := float8Twin(int(ToFloat8(v/s))) * float8Twin(int(q[j*in+k]))
+									product := twins[ToFloat8(v/s)] * twins[q[j*in+k]]
 									sum, size = sum+product, size+math.Abs(product)
 								}
 							}

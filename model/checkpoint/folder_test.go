@@ -3,14 +3,13 @@ package checkpoint
 import (
 	"encoding/json"
 	"errors"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"slimlab/internal/half"
 	"slimlab/model"
 )
 
@@ -49,8 +48,8 @@ func TestFP8RoundTrip(t *testing.T) {
 	}
 }
 
-// half makes all scales exact in 16 bits.
-func half(m *model.Model) {
+// halveScales makes all scales exact in 16 bits.
+func halveScales(m *model.Model) {
 	for _, l := range m.Linears() {
 		scale := l.Weight.(interface{ content() codes }).content().scale
 		for i, v := range scale {
@@ -68,7 +67,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 	if err := Save(t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
-	half(m)
+	halveScales(m)
 	dir := t.TempDir()
 	if err := Save(dir, m, nil, options); err != nil {
 		t.Fatal(err)
@@ -103,7 +102,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 
 	activations := random(t, shapes()["tied"])
 	quantize(activations, func(string) (int, int) { return 4, 8 })
-	half(activations)
+	halveScales(activations)
 	activations.Linears()[1].Weight.(*codes4).int8Activations = true
 	mixed := random(t, shapes()["tied"])
 	quantize(mixed, func(name string) (int, int) { return map[bool]int{true: 4}[!strings.Contains(name, "up_proj")], 8 })
@@ -118,7 +117,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 	quantize(odd, func(name string) (int, int) {
 		return 4, map[bool]int{true: 1, false: 4}[strings.Contains(name, "down_proj")]
 	})
-	half(odd)
+	halveScales(odd)
 	for want, m := range map[string]*model.Model{
 		"model.layers.0.self_attn.k_proj: GPTQ files have no 8-bit activations, expected W4A16":                                                                    activations,
 		"model.layers.0.mlp.up_proj: its scheme differs from that of model.layers.0.self_attn.q_proj: GPTQ has one scheme for all linear layers, and a dense head": mixed,
@@ -209,7 +208,7 @@ func TestRoundTripF16(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, v := range m.Flat() {
-		if want := float16(toFloat16(v)); got.Flat()[i] != want {
+		if want := half.Float32(half.Bits(v)); got.Flat()[i] != want {
 			t.Fatalf("parameter %d: %g, expected %g", i, got.Flat()[i], want)
 		}
 	}
@@ -224,7 +223,7 @@ func TestRoundTripF16(t *testing.T) {
 func TestWriterGPTQ(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
-	half(m)
+	halveScales(m)
 	dir := filepath.Join(t.TempDir(), "out")
 	for layer := range m.Blocks {
 		w, err := NewWriter(dir, "a recipe", m.Config, F32)
@@ -262,41 +261,4 @@ func TestWriterGPTQ(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameWeights(t, got, m)
-}
-
-// TestToFloat16 goes through all numbers of the format and all midpoints between them.
-func TestToFloat16(t *testing.T) {
-	for h := range 0x7c00 {
-		v := float16(uint16(h))
-		next := float64(float16(uint16(h + 1)))
-		if h == 0x7bff {
-			next = 65536
-		}
-		middle := float32((float64(v) + next) / 2)
-		even := uint16(h + h&1)
-		for f, want := range map[float32]uint16{v: uint16(h), -v: uint16(h) | 0x8000, middle: even, -middle: even | 0x8000,
-			math.Nextafter32(middle, 0): uint16(h), math.Nextafter32(middle, 1e6): uint16(h + 1)} {
-			if h == 0 && f == 0 {
-				continue // of two keys that are equal the map has one
-			}
-			if got := toFloat16(f); got != want {
-				t.Fatalf("%v became %#04x, want %#04x", f, got, want)
-			}
-		}
-	}
-	rng := rand.New(rand.NewPCG(1, 16))
-	for range 1000 {
-		v := float32(rng.NormFloat64())
-		if d := math.Abs(float64(float16(toFloat16(v)) - v)); d > math.Abs(float64(v))/2048+0x1p-25 {
-			t.Errorf("%v is %v off", v, d)
-		}
-	}
-	for f, want := range map[float64]uint16{math.Inf(1): 0x7c00, math.Inf(-1): 0xfc00, 1e30: 0x7c00, 0: 0, math.Copysign(0, -1): 0x8000} {
-		if got := toFloat16(float32(f)); got != want && f != 0 {
-			t.Errorf("%v became %#04x, want %#04x", f, got, want)
-		}
-	}
-	if nan := float16(toFloat16(float32(math.NaN()))); nan == nan {
-		t.Error("a NaN became a number")
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"slimlab/internal/half"
 	"slimlab/model"
 	"slimlab/model/tokenizer"
 )
@@ -276,6 +277,6 @@ func (o SaveOptions) scaleType(scale []float32) DType {
 // exact reports whether a float type holds all values as they are.
 func exact(d DType, values []float32) bool {
 	return !slices.ContainsFunc(values, func(v float32) bool {
-		return d == BF16 && bfloat16(toBfloat16(v)) != v || d == F16 && float16(toFloat16(v)) != v
+		return d == BF16 && bfloat16(toBfloat16(v)) != v || d == F16 && half.Float32(half.Bits(v)) != v
 	})
 }

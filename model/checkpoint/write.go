@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/half"
 )
 
 // Tensor is a tensor to be written.
@@ -114,7 +115,7 @@ func writeData(w io.Writer, t Tensor) error {
 			if i := slices.IndexFunc(data, beyondFloat16); i >= 0 {
 				return fmt.Errorf("element %d is %v, which F16 does not hold: its largest number is 65504", i, data[i])
 			}
-			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, toFloat16(v)) })
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.Bits(v)) })
 		case BF16:
 			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, toBfloat16(v)) })
 		}
