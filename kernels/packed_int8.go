@@ -16,7 +16,7 @@ type PackedInt8 struct {
 	scale      []float32
 }
 
-// PackInt8 packs q, [out, in] in -127..127, with scale [out]. in is at most 2¹⁷, so that a sum of products fits 32 bits.
+// PackInt8 packs q, [out, in], with scale [out]. in is at most 2¹⁷, so that a sum of products fits 32 bits.
 func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
 	if len(q) < out*in || len(scale) < out || in > 1<<17 {
 		panic(fmt.Sprintf("kernels: PackInt8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))

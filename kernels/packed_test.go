@@ -72,7 +72,7 @@ func asInt8(x []float32) {
 func packedWeights(out, in, group int, r *rand.Rand) []packedWeight {
 	w := make([]float32, out*in)
 	normals(w, r)
-	q8, s8 := randomInt8(out*in, -127, 127, r), make([]float32, out)
+	q8, s8 := randomInt8(out*in, -128, 127, r), make([]float32, out)
 	normals(s8, r)
 	q4, s4 := randomInt8(out*in, -8, 7, r), make([]float32, out*in/group)
 	normals(s4, r)

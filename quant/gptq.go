@@ -137,7 +137,7 @@ func (g *grid) gptqBlock(q []int8, row, errs []float64, o, start, end int, s *st
 		i := s.order[a]
 		code := g.nearest(row[a], o, i)
 		q[o*g.in+i] = code
-		e := (row[a] - float64(code)*g.scaleAt(o, i)) / u.Data[a*u.Stride+a]
+		e := (row[a] - g.value(code)*g.scaleAt(o, i)) / u.Data[a*u.Stride+a]
 		errs[a-start] = e
 		loss += e * e
 		for b, v := range u.Data[a*u.Stride+a+1 : a*u.Stride+end] {
@@ -153,7 +153,7 @@ func (g *grid) squaredError(w []float32, q []int8, h *mat.SymDense) float64 {
 	for o := range g.out {
 		row := delta.RawRowView(o)
 		for i := range row {
-			row[i] = float64(w[o*g.in+i]) - float64(q[o*g.in+i])*g.scaleAt(o, i)
+			row[i] = float64(w[o*g.in+i]) - g.value(q[o*g.in+i])*g.scaleAt(o, i)
 		}
 	}
 	return energy(delta, h)

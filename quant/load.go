@@ -17,5 +17,11 @@ func LoadOptions() checkpoint.LoadOptions {
 			}
 			return NewInt4(q, scale, out, in, group)
 		},
+		Uint4: func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error) {
+			return NewUint4(q, zero, scale, groupOf, out, in, group)
+		},
+		FP8: func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error) {
+			return NewFP8(q, scale, input, out, in)
+		},
 	}
 }

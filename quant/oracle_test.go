@@ -41,7 +41,7 @@ func correlated(rng *rand.Rand, n, rows int) *mat.SymDense {
 
 func fit(t testing.TB, w []float32, out, in, group, bits int) *grid {
 	t.Helper()
-	g, err := newGrid(w, out, in, group, bits)
+	g, err := newGrid(w, out, in, group, Scheme{Bits: bits}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestGridEnds(t *testing.T) {
 		t.Errorf("8 bits: codes %v", q)
 	}
 	w[5] = float32(math.NaN())
-	if _, err := newGrid(w, 2, 8, 8, 8); err == nil {
+	if _, err := newGrid(w, 2, 8, 8, Scheme{Bits: 8}, false); err == nil {
 		t.Error("a weight that is not a number has a grid")
 	}
 }

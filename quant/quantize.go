@@ -17,6 +17,8 @@ type Options struct {
 	Damping     float64 // GPTQ: added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
 	Block       int     // GPTQ: inputs between two updates of all the rest; 0 is 128. It does not change the result
 	ChunkTokens int     // calibration tokens that run together; 0 is the default of package calibrate
+	// BFloat16Scales rounds scales to bfloat16 before codes are chosen, so that a file whose scales have 16 bits, as other engines want them, holds the same weights.
+	BFloat16Scales bool
 }
 
 // LinearReport is what happened to one linear layer.
@@ -203,7 +205,7 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 	if p.Scheme.Bits == 4 {
 		group = p.Scheme.Group
 	}
-	g, err := newGrid(w, l.Out, l.In, group, p.Scheme.Bits)
+	g, err := newGrid(w, l.Out, l.In, group, p.Scheme, p.BFloat16Scales)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.Name, err)
 	}
@@ -235,6 +237,12 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 // weight makes the weight of codes on the grid; int8Activations tells W4A8 from W4A16.
 func (g *grid) weight(q []int8, int8Activations bool) (model.Weight, error) {
 	switch {
+	case g.float8:
+		codes := make([]byte, len(q))
+		for i, v := range q {
+			codes[i] = byte(v)
+		}
+		return NewFP8(codes, g.scale, 0, g.out, g.in)
 	case g.highest == 127:
 		return NewInt8(q, g.scale, g.out, g.in)
 	case g.highest == 7 && int8Activations:

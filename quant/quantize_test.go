@@ -73,6 +73,7 @@ func TestQuantizeFormats(t *testing.T) {
 		{"w4a8-rtn", "w4a8-g32", 0.05, func(n, _ int) int { return n/2 + 4*n/32 }},
 		{"w4a8-gptq-g16", "w4a8-g16", 0.05, func(n, _ int) int { return n/2 + 4*n/16 }},
 		{"w4a16-gptq-act-g8", "w4a16-g8", 0.05, func(n, _ int) int { return n/2 + 4*n/8 }},
+		{"fp8", "fp8-dynamic", 5e-3, func(n, out int) int { return n + 4*out }},
 	} {
 		for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM"} {
 			m := newModel(t, architecture, 64)
@@ -188,6 +189,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 3}}},
 		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, ActOrder: true}}},
 		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, Int8Activations: true}}},
+		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, Float: true, GPTQ: true}}},
 		{"negative", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8}, Damping: -1}},
 		{"canceled", cancelled, plain, nil, Options{Scheme: Scheme{Bits: 8}}},
 		{"canceled", cancelled, plain, sequences(2), Options{Scheme: Scheme{Bits: 8}}},

@@ -12,7 +12,8 @@ import (
 
 // Scheme is a number format and the way its codes are chosen. The zero value quantizes nothing.
 type Scheme struct {
-	Bits            int  // 8: W8A8, 4: W4A16 or W4A8, 0: none
+	Bits            int  // 8: W8A8 or FP8, 4: W4A16 or W4A8, 0: none
+	Float           bool // 8 bits: FP8 (E4M3FN) with activations rounded per token, instead of integers
 	Int8Activations bool // 4 bits: W4A8 instead of W4A16
 	GPTQ            bool // codes by GPTQ; else round to nearest
 	ActOrder        bool // GPTQ takes the inputs with the largest second moment first
@@ -22,11 +23,11 @@ type Scheme struct {
 // Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the group size, such as "-g32".
 func Schemes() []string {
 	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act",
-		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act"}
+		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
 }
 
 // ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ, "-act" is act-order, "-g64"
-// is groups of 64.
+// is groups of 64, "fp8" is fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, group, grouped := name, 0, false
 	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
@@ -43,6 +44,8 @@ func ParseScheme(name string) (Scheme, error) {
 	switch {
 	case strings.HasPrefix(base, "w8a8"):
 		s.Bits, s.GPTQ = 8, strings.Contains(base, "gptq")
+	case strings.HasPrefix(base, "fp8"):
+		s.Bits, s.Float = 8, true
 	case strings.HasPrefix(base, "w4"):
 		s.Bits, s.GPTQ, s.Int8Activations = 4, !strings.Contains(base, "rtn"), strings.HasPrefix(base, "w4a8")
 	}
@@ -56,6 +59,9 @@ func ParseScheme(name string) (Scheme, error) {
 func (s Scheme) String() string {
 	if s.Bits == 0 {
 		return "none"
+	}
+	if s.Float {
+		return "fp8-dynamic"
 	}
 	name := "w8a8-"
 	switch {
@@ -81,7 +87,7 @@ func (s Scheme) String() string {
 // check reports a scheme that no name stands for.
 func (s Scheme) check() error {
 	if parsed, err := ParseScheme(s.String()); err != nil || parsed != s {
-		return fmt.Errorf("scheme %+v is impossible: bits 0, 4 or 8; groups a multiple of 8, they and a choice of activations for 4 bits only; act-order for GPTQ only", s)
+		return fmt.Errorf("scheme %+v is impossible: bits 0, 4 or 8; groups a multiple of 8, they and a choice of activations for 4 bits only; act-order for GPTQ only, which is not for FP8", s)
 	}
 	return nil
 }

@@ -7,6 +7,9 @@ import (
 	"slimlab/model"
 )
 
+// maxSummed is how many products of 8 bits a sum of 32 bits holds.
+const maxSummed = 1 << 17
+
 // Int8 is a W8A8 weight: int8 codes with one scale per output channel; MulT quantizes each row of activations to int8
 // and sums in int32.
 type Int8 struct {
@@ -16,15 +19,13 @@ type Int8 struct {
 	packed  *kernels.PackedInt8
 }
 
-// NewInt8 makes a weight of codes q [out, in], each −127…127, and scale [out]. It keeps both slices.
+// NewInt8 makes a weight of codes q [out, in] and scale [out]. It keeps both slices.
 func NewInt8(q []int8, scale []float32, out, in int) (*Int8, error) {
+	if in > maxSummed {
+		return nil, fmt.Errorf("int8 weight [%d, %d]: expected at most %d inputs, whose products 32 bits hold", out, in, maxSummed)
+	}
 	if len(q) != out*in || len(scale) != out {
 		return nil, fmt.Errorf("int8 weight [%d, %d]: found %d codes and %d scales, expected %d and %d", out, in, len(q), len(scale), out*in, out)
-	}
-	for i, v := range q {
-		if v == -128 {
-			return nil, fmt.Errorf("int8 weight [%d, %d]: code [%d, %d] is -128, expected -127 to 127", out, in, i/in, i%in)
-		}
 	}
 	return &Int8{out, in, q, scale, kernels.PackInt8(q, scale, out, in)}, nil
 }
@@ -79,8 +80,8 @@ type Int4 struct {
 // NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is even and a multiple of
 // group. It keeps scale, not q.
 func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
-	if group <= 0 || in%group != 0 || in%2 != 0 {
-		return nil, fmt.Errorf("int4 weight [%d, %d]: group %d, expected an even number of inputs that the group divides", out, in, group)
+	if group <= 0 || group > maxSummed || in%group != 0 || in%2 != 0 {
+		return nil, fmt.Errorf("int4 weight [%d, %d]: group %d, expected an even number of inputs that the group, at most %d, divides", out, in, group, maxSummed)
 	}
 	if len(q) != out*in || len(scale) != out*in/group {
 		return nil, fmt.Errorf("int4 weight [%d, %d] in groups of %d: found %d codes and %d scales, expected %d and %d",

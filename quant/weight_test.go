@@ -172,7 +172,6 @@ func TestConstructorsRefuse(t *testing.T) {
 	codes := func(n int, v int8) []int8 { return slices.Repeat([]int8{v}, n) }
 	ones := func(n int) []float32 { return slices.Repeat([]float32{1}, n) }
 	for name, f := range map[string]func() error{
-		"int8 code -128":        func() error { _, err := NewInt8(codes(8, -128), ones(2), 2, 4); return err },
 		"int8 missing code":     func() error { _, err := NewInt8(codes(7, 0), ones(2), 2, 4); return err },
 		"int8 missing scale":    func() error { _, err := NewInt8(codes(8, 0), ones(1), 2, 4); return err },
 		"int4 code 8":           func() error { _, err := NewInt4(codes(16, 8), ones(2), 2, 8, 8); return err },

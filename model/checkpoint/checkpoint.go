@@ -224,9 +224,18 @@ func (c *Checkpoint) Embed(x []float32, tokens []int32) error {
 	return nil
 }
 
-// read fills float tensors.
+// read fills float tensors. Those that are float32 in memory alone, made of codes, are left as they are.
 func (c *Checkpoint) read(list []model.Parameter) error {
+	made := map[string]bool{}
+	if c.quantization != nil {
+		for _, l := range c.linears() {
+			made[l.name+".weight"] = !c.quantization.of(l.name).Dense()
+		}
+	}
 	for _, p := range list {
+		if made[p.Name] {
+			continue
+		}
 		if err := c.files.readFloat32(p.Data, c.stored(p.Name)); err != nil {
 			return err
 		}
@@ -237,13 +246,13 @@ func (c *Checkpoint) read(list []model.Parameter) error {
 // weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet, and read later.
 func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model.Weight, error) {
 	s := c.quantization.of(name)
-	if s == (scheme{}) {
+	if s.Dense() {
 		if dense == nil {
 			dense = model.NewDense(make([]float32, out*in), out, in)
 		}
 		return dense, nil
 	}
-	w, err := s.read(c.files, c.options, name, out, in)
+	w, err := c.quantized(name, s, out, in)
 	if err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", name+".weight", err)
 	}

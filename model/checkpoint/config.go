@@ -396,9 +396,9 @@ func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	case c.EOS >= 0:
 		f.EOS = c.EOS
 	}
-	f.TorchDType = map[DType]string{F32: "float32", BF16: "bfloat16"}[dtype]
+	f.TorchDType = map[DType]string{F32: "float32", F16: "float16", BF16: "bfloat16"}[dtype]
 	if f.TorchDType == "" {
-		return f, errors.New("dtype is " + string(dtype) + ", expected F32 or BF16")
+		return f, errors.New("dtype is " + string(dtype) + ", expected F32, F16 or BF16")
 	}
 	uniform := true
 	for _, l := range c.Layers {

@@ -170,7 +170,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"eos_token_id", 99, `model config: EOS token is 99, expected -1 (none) to 31`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `model config: layer 1: number of heads is 0, expected 1 to 16384`},
-		{"quantization_config", map[string]any{"quant_method": "gptq"}, `quantization_config.quant_method: "gptq" is not supported, expected "compressed-tensors"`},
+		{"quantization_config", map[string]any{"quant_method": "quip"}, `quantization_config.quant_method: "quip" is not supported, expected compressed-tensors, gptq, awq or fp8`},
 	} {
 		_, _, err := parseConfig([]byte(edit(t, plainConfig, map[string]any{c.key: c.value})))
 		if err == nil || err.Error() != c.want {
@@ -241,7 +241,14 @@ func TestConfigThatDoesNotFit(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(plainConfig))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}, "rope_theta": 1e6})))
-	f.Add([]byte(edit(f, plainConfig, map[string]any{"quantization_config": newQuantizationConfig([]string{"a", "b", "c", "lm_head"}, []scheme{{8, 0, true}, {4, 8, false}, {4, 8, true}, {}})})))
+	several, err := newQuantizationConfig([]layer{{"a", Scheme{Format: IntQuantized, Bits: 8, Activations: Token}}, {"b", Scheme{Format: PackQuantized, Bits: 4, Group: 8}},
+		{"c", Scheme{Format: PackQuantized, Bits: 4, Group: 8, Activations: Token}}, {"d", Scheme{Format: FloatQuantized, Bits: 8, Activations: Static}}, {"lm_head", Scheme{}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, q := range []string{string(*several), w4Config, gptqSample, awqSample, fp8Sample} {
+		f.Add([]byte(edit(f, plainConfig, map[string]any{"quantization_config": json.RawMessage(q)})))
+	}
 	f.Add([]byte(`{"architectures":["Qwen2ForCausalLM"],"vocab_size":1e99}`))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"rope_scaling": llama3, "attention_bias": true, "eos_token_id": []int{3, 4}})))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{mistral}, "sliding_window": 1 << 20, "rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16}})))

@@ -1,8 +1,12 @@
-// Package checkpoint reads and writes models as Hugging Face folders: config.json, model.safetensors (or shards with an
-// index) and the tokenizer's files; and as GGUF files. A model without quantized weights or layers of different widths is a folder that transformers loads.
+// Package checkpoint reads and writes models as GGUF files and as Hugging Face folders: config.json, model.safetensors (or shards with an
+// index) and the tokenizer's files. A model of one width without quantized weights is a folder that transformers loads; LoadsIn says
+// which engines would load which shape in which scheme, and what they would load instead.
 //
-// Quantized weights are written in the compressed-tensors formats int-quantized (W8A8) and pack-quantized (W4A16 and W4A8).
-// This package knows them only by what they hold, Int8Weight and Int4Weight; LoadOptions says how to make one. Layers
+// Quantized linear layers are read in the forms in which they are published: compressed-tensors (int-quantized; pack-quantized with 4 and 8 bits,
+// symmetric or not, with act-order or not; float-quantized with scales of channels, tensors or blocks, activations dynamic or static), GPTQ of both versions with 4 and 8 bits,
+// AWQ (GEMM), and vLLM's fp8. What is an Int8Weight, Int4Weight, Uint4Weight or FP8Weight is made by LoadOptions' constructors; every other form becomes float32 weights
+// that are the very numbers (code − zero)·scale, 4 bytes each: codes of 8 bits whose activations are kept as they are, and those with scales of blocks, whose activations
+// are then not rounded. All of the four are written as compressed-tensors, W4A16 as GPTQ (version 1) on demand. Layers
 // whose widths differ after pruning are listed in config.json under slimlab_layers.
 //
 // Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the size, and its tensors are read and converted one at a time, a whole
@@ -15,8 +19,8 @@
 //
 // Nothing in a file is trusted: headers are checked against the file's size, every tensor against the shape that the
 // config asks for, before memory is taken. Errors name the file, and the key or tensor, what was found and what was expected.
-// What a config asks for and the model does not do (attention within a sliding window, other activations, other rotary scalings) is
+// What a config asks for and the model does not do (attention within a sliding window, other activations, other rotary scalings, quantized KV caches) is
 // refused by name. Files are replaced in one step.
 //
-// The package leaves out FP8, GPTQ and AWQ formats, and pickled weights.
+// The package leaves out codes of 2, 3, 5, 6 and 7 bits, Marlin's and NVIDIA's 4-bit forms, sparse forms, and pickled weights.
 package checkpoint

@@ -1,20 +1,10 @@
 package checkpoint
 
-import "math"
+import (
+	"math"
 
-// float16 decodes an IEEE 754 binary16 number; every one is exact in float32.
-func float16(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	exponent := uint32(h>>10) & 0x1f
-	fraction := uint32(h & 0x3ff)
-	switch exponent {
-	case 0: // zero and subnormal: fraction · 2⁻²⁴
-		return math.Float32frombits(math.Float32bits(float32(fraction)*(1.0/(1<<24))) | sign)
-	case 31: // infinity and NaN
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
-}
+	"slimlab/internal/half"
+)
 
 // bfloat16 decodes the upper half of a float32.
 func bfloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
@@ -26,4 +16,9 @@ func toBfloat16(f float32) uint16 {
 		return uint16(bits>>16) | 0x40 // a payload in the lower half alone would otherwise round to infinity
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}
+
+// beyondFloat16 reports whether a finite number becomes infinite in F16.
+func beyondFloat16(f float32) bool {
+	return half.Bits(f)&0x7fff == 0x7c00 && !math.IsInf(float64(f), 0)
 }

@@ -6,35 +6,6 @@ import (
 	"testing"
 )
 
-func TestFloat16EveryCode(t *testing.T) {
-	for code := range 1 << 16 {
-		sign, exponent, fraction := float64(1), code>>10&31, float64(code&1023)
-		if code>>15 == 1 {
-			sign = -1
-		}
-		var want float64
-		switch exponent {
-		case 0:
-			want = sign * fraction * math.Pow(2, -24)
-		case 31:
-			want = sign * math.Inf(1)
-			if fraction != 0 {
-				want = math.NaN()
-			}
-		default:
-			want = sign * (1 + fraction/1024) * math.Pow(2, float64(exponent-15))
-		}
-		got := float64(float16(uint16(code)))
-		if math.IsNaN(want) {
-			if !math.IsNaN(got) {
-				t.Fatalf("float16(%#04x) = %g, expected NaN", code, got)
-			}
-		} else if got != want || math.Signbit(got) != (sign < 0) {
-			t.Fatalf("float16(%#04x) = %g, expected %g", code, got, want)
-		}
-	}
-}
-
 func TestBfloat16(t *testing.T) {
 	for code := range 1 << 16 {
 		f := bfloat16(uint16(code))

@@ -20,6 +20,8 @@ const (
 	I8   DType = "I8"
 	I32  DType = "I32"
 	I64  DType = "I64"
+
+	F8E4M3 DType = "F8_E4M3"
 )
 
 // size is the bytes of an element, 0 for a type that the format does not have.

@@ -16,6 +16,11 @@ type LoadOptions struct {
 	Int8 func(q []int8, scale []float32, out, in int) (model.Weight, error)
 	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where int8Activations, else W4A16.
 	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error)
+	// Uint4 makes a weight of codes q [out, in], each at most 15, with zero points and scales [out, in/group], and the group of each input, [in], nil for consecutive
+	// ones. Without it such weights become float32.
+	Uint4 func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error)
+	// FP8 makes a weight of E4M3FN codes q [out, in] and scale [out]. input is the scale of all activations, or 0 where each token has its own.
+	FP8 func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error)
 }
 
 // Load reads a model and its tokenizer, nil where there is none: Open, Model and Tokenizer.
@@ -93,10 +98,19 @@ const (
 	headName      = "lm_head.weight"
 )
 
-// expectation is a tensor that the config asks for.
+// expectation is a tensor that the config asks for, in one of the shapes in which it is found.
 type expectation struct {
-	name  string
-	shape []int
+	name     string
+	shapes   [][]int
+	optional bool
+}
+
+func expect(name string, shape ...int) expectation {
+	return expectation{name: name, shapes: [][]int{shape}}
+}
+
+func (e expectation) fits(shape []int) bool {
+	return slices.ContainsFunc(e.shapes, func(s []int) bool { return slices.Equal(s, shape) })
 }
 
 // linear is a linear layer that the config asks for.
@@ -136,22 +150,22 @@ func (c *Checkpoint) linears() []linear {
 // expected lists the tensors that the config asks for. It takes no memory for weights.
 func (c *Checkpoint) expected() ([]expectation, error) {
 	hidden := c.config.Hidden
-	list := []expectation{{c.stored(embeddingName), []int{c.config.Vocab, hidden}}, {finalNormName, []int{hidden}}}
+	list := []expectation{expect(c.stored(embeddingName), c.config.Vocab, hidden), expect(finalNormName, hidden)}
 	for i := range c.config.Layers {
 		prefix := fmt.Sprintf("model.layers.%d.", i)
-		list = append(list, expectation{prefix + "input_layernorm.weight", []int{hidden}}, expectation{prefix + "post_attention_layernorm.weight", []int{hidden}})
+		list = append(list, expect(prefix+"input_layernorm.weight", hidden), expect(prefix+"post_attention_layernorm.weight", hidden))
 		if c.config.QKNorm {
-			list = append(list, expectation{prefix + "self_attn.q_norm.weight", []int{c.config.HeadDim}}, expectation{prefix + "self_attn.k_norm.weight", []int{c.config.HeadDim}})
+			list = append(list, expect(prefix+"self_attn.q_norm.weight", c.config.HeadDim), expect(prefix+"self_attn.k_norm.weight", c.config.HeadDim))
 		}
 	}
 	for _, l := range c.linears() {
-		tensors, err := c.quantization.of(l.name).expected(l.name, l.out, l.in)
+		tensors, err := c.quantization.of(l.name).tensors(l.name, l.out, l.in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.name, err)
+			return nil, err
 		}
 		list = append(list, tensors...)
 		if l.bias {
-			list = append(list, expectation{l.name + ".bias", []int{l.out}})
+			list = append(list, expect(l.name+".bias", l.out))
 		}
 	}
 	return list, nil
@@ -177,11 +191,11 @@ func (c *Checkpoint) check() error {
 	for _, e := range want {
 		known[e.name] = true
 		t, ok := c.files.tensor(e.name)
-		if !ok {
-			return fmt.Errorf("tensor %q is missing, expected shape %d", e.name, e.shape)
+		if !ok && !e.optional {
+			return fmt.Errorf("tensor %q is missing, expected shape %d", e.name, e.shapes[0])
 		}
-		if !slices.Equal(t.Shape, e.shape) {
-			return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", e.name, t.Shape, e.shape)
+		if ok && !e.fits(t.Shape) {
+			return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", e.name, t.Shape, e.shapes[0])
 		}
 	}
 	for _, t := range c.files.tensors() {
@@ -191,6 +205,10 @@ func (c *Checkpoint) check() error {
 		case t.Name == headName && c.config.TiedHead:
 			if want := []int{c.config.Vocab, c.config.Hidden}; !slices.Equal(t.Shape, want) {
 				return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", headName, t.Shape, want)
+			}
+		case c.isSpareBias(t.Name):
+			if err := c.checkZero(t); err != nil {
+				return err
 			}
 		default:
 			return fmt.Errorf("tensor %q, shape %d, has no place in the model that config.json says", t.Name, t.Shape)

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -8,21 +9,79 @@ import (
 	"strings"
 )
 
-// scheme is how a linear layer is stored. The zero value is dense.
-type scheme struct {
-	bits            int  // 8 for W8A8, 4 for W4A16 or W4A8; 0 is dense
-	group           int  // for 4 bits: inputs a scale; 0 is all the inputs of a channel
-	int8Activations bool // W8A8 or W4A8
+// Format is a way to store a quantized linear layer, by the name that its makers gave it.
+type Format string
+
+// The formats that are read. All but the last three are those of compressed-tensors.
+const (
+	IntQuantized   Format = "int-quantized"   // int8 codes, one a byte
+	PackQuantized  Format = "pack-quantized"  // codes of 4 or 8 bits, packed along the inputs
+	FloatQuantized Format = "float-quantized" // FP8 (E4M3FN) codes
+	FP8            Format = "fp8"             // the same under vLLM's own quant_method
+	GPTQ           Format = "gptq"            // codes of 4 or 8 bits, packed along the inputs of the transposed weight
+	AWQ            Format = "awq"             // 4-bit codes, packed along the outputs of the transposed weight
+)
+
+// Activations says how the input of a quantized layer is quantized as it is multiplied.
+type Activations string
+
+// The ways to treat activations.
+const (
+	Kept   Activations = ""       // not at all
+	Token  Activations = "token"  // each token with a scale of its own
+	Static Activations = "static" // with one scale that the file holds
+)
+
+// Scheme is how a linear layer is stored. The zero value is dense. Schemes can be compared.
+type Scheme struct {
+	Format      Format
+	Bits        int
+	Group       int         // inputs that share a scale; 0 is all the inputs of a channel
+	Tensor      bool        // one scale for the whole weight
+	Block       [2]int      // FP8: outputs and inputs that share a scale; 0 where they do not
+	ZeroPoints  bool        // pack-quantized: codes are relative to a zero point for each scale
+	Order       bool        // the group of each input is listed (act-order)
+	V2          bool        // GPTQ: zero points as they are, not less one
+	Activations Activations // to as many bits as the weights of int-quantized, float-quantized and fp8, to 8 bits for pack-quantized
 }
 
-func (s scheme) format() string {
-	if s.bits == 8 {
-		return "int-quantized"
+// Dense reports whether the layer is not quantized.
+func (s Scheme) Dense() bool { return s.Format == "" }
+
+// String names the format, such as "w8a8", "w4a16-g128" or "fp8-dynamic"; "" is dense.
+func (s Scheme) String() string {
+	name := ""
+	switch s.Format {
+	case "":
+		return ""
+	case FloatQuantized, FP8:
+		name = map[Activations]string{Kept: "fp8-a16", Token: "fp8-dynamic", Static: "fp8-static"}[s.Activations]
+	default:
+		activations := "a16"
+		if s.Activations == Token {
+			activations = "a8"
+		}
+		name = fmt.Sprintf("w%d%s", s.Bits, activations)
 	}
-	return "pack-quantized"
+	if s.Group > 0 {
+		name += fmt.Sprintf("-g%d", s.Group)
+	}
+	if s.Block != [2]int{} {
+		name += fmt.Sprintf("-b%dx%d", s.Block[0], s.Block[1])
+	}
+	if s.ZeroPoints {
+		name += "-zero"
+	}
+	if s.Order {
+		name += "-order"
+	}
+	if s.Format == GPTQ || s.Format == AWQ {
+		name += " " + string(s.Format)
+	}
+	return name
 }
 
-// quantization says which scheme a layer has, as compressed-tensors' quantization_config does.
+// quantization says which scheme a layer has.
 type quantization struct {
 	groups []quantizationGroup
 	ignore targets
@@ -30,14 +89,14 @@ type quantization struct {
 
 type quantizationGroup struct {
 	targets targets
-	scheme  scheme
+	scheme  Scheme
 }
 
 // of returns the scheme of a linear layer by its name. A nil quantization is dense throughout. A target that
 // names the layer, or a pattern that it matches, comes before the class Linear.
-func (q *quantization) of(layer string) scheme {
+func (q *quantization) of(layer string) Scheme {
 	if q == nil || q.ignore.mean(layer) {
-		return scheme{}
+		return Scheme{}
 	}
 	for _, g := range q.groups {
 		if g.targets.mean(layer) {
@@ -49,13 +108,14 @@ func (q *quantization) of(layer string) scheme {
 			return g.scheme
 		}
 	}
-	return scheme{}
+	return Scheme{}
 }
 
-// targets are names of layers, or of the class Linear, and patterns for the beginning of names, written "re:…".
+// targets are names of layers, or of the class Linear, patterns for the beginning of names, written "re:…", and parts of names.
 type targets struct {
 	names    []string
 	patterns []*regexp.Regexp
+	parts    []string
 }
 
 func newTargets(list []string) (t targets, err error) {
@@ -75,11 +135,56 @@ func newTargets(list []string) (t targets, err error) {
 }
 
 func (t targets) mean(layer string) bool {
-	return slices.Contains(t.names, layer) || slices.ContainsFunc(t.patterns, func(re *regexp.Regexp) bool { return re.MatchString(layer) })
+	return slices.Contains(t.names, layer) ||
+		slices.ContainsFunc(t.patterns, func(re *regexp.Regexp) bool { return re.MatchString(layer) }) ||
+		slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(layer, part) })
 }
 
-// quantizationConfig is the quantization_config of compressed-tensors.
-type quantizationConfig struct {
+// throughout is one scheme for all linear layers but those that ignore means.
+func throughout(s Scheme, ignore targets) *quantization {
+	return &quantization{[]quantizationGroup{{targets{names: []string{"Linear"}}, s}}, ignore}
+}
+
+// parseQuantization reads a quantization_config; null is dense.
+func parseQuantization(raw json.RawMessage) (q *quantization, err error) {
+	if absent(raw) {
+		return nil, nil
+	}
+	var method struct {
+		Method string `json:"quant_method"`
+	}
+	if err := json.Unmarshal(raw, &method); err != nil {
+		return nil, fmt.Errorf("quantization_config: %w", err)
+	}
+	switch method.Method {
+	case "compressed-tensors":
+		q, err = parseCompressedTensors(raw)
+	case "gptq":
+		q, err = parseGPTQ(raw)
+	case "awq":
+		q, err = parseAWQ(raw)
+	case "fp8":
+		q, err = parseFP8(raw)
+	default:
+		err = fmt.Errorf("quant_method: %q is not supported, expected compressed-tensors, gptq, awq or fp8", method.Method)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("quantization_config.%w", err)
+	}
+	return q, nil
+}
+
+// absent reports whether a value is not there, null, or an empty object or list.
+func absent(raw json.RawMessage) bool {
+	switch string(bytes.TrimSpace(raw)) {
+	case "", "null", "{}", "[]":
+		return true
+	}
+	return false
+}
+
+// compressedTensors is the quantization_config of compressed-tensors.
+type compressedTensors struct {
 	Method      string                 `json:"quant_method"`
 	Format      string                 `json:"format"`
 	Status      string                 `json:"quantization_status"`
@@ -87,6 +192,8 @@ type quantizationConfig struct {
 	Groups      map[string]configGroup `json:"config_groups"`
 	Ignore      []string               `json:"ignore"`
 	KVCache     json.RawMessage        `json:"kv_cache_scheme"`
+	Sparsity    json.RawMessage        `json:"sparsity_config,omitempty"`
+	Transform   json.RawMessage        `json:"transform_config,omitempty"`
 	Version     string                 `json:"version,omitempty"`
 }
 
@@ -104,38 +211,34 @@ type quantizedArgs struct {
 	Symmetric bool            `json:"symmetric"`
 	Strategy  string          `json:"strategy"`
 	GroupSize *int            `json:"group_size"`
+	Block     json.RawMessage `json:"block_structure,omitempty"`
 	Dynamic   bool            `json:"dynamic"`
 	ActOrder  json.RawMessage `json:"actorder"`
 	Observer  *string         `json:"observer"`
 }
 
-// parseQuantization reads a quantization_config; null is dense.
-func parseQuantization(raw json.RawMessage) (*quantization, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
-	}
-	var method struct {
-		Method string `json:"quant_method"`
-	}
-	if err := json.Unmarshal(raw, &method); err != nil {
-		return nil, fmt.Errorf("quantization_config: %w", err)
-	}
-	if method.Method != "compressed-tensors" {
-		return nil, fmt.Errorf("quantization_config.quant_method: %q is not supported, expected \"compressed-tensors\"", method.Method)
-	}
-	var f quantizationConfig
+// parseCompressedTensors names the key of an error after "quantization_config.", as do its brothers.
+func parseCompressedTensors(raw json.RawMessage) (*quantization, error) {
+	var f compressedTensors
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("quantization_config: %w", err)
+		return nil, fmt.Errorf("quant_method compressed-tensors: %w", err)
 	}
 	if f.Status != "" && f.Status != "compressed" {
-		return nil, fmt.Errorf("quantization_config.quantization_status: %q is not supported, expected \"compressed\"", f.Status)
+		return nil, fmt.Errorf("quantization_status: %q is not supported, expected \"compressed\"", f.Status)
 	}
-	if len(f.KVCache) > 0 && string(f.KVCache) != "null" {
-		return nil, fmt.Errorf("quantization_config.kv_cache_scheme: %s is not supported, expected null", clip(f.KVCache))
+	if !absent(f.KVCache) {
+		return nil, fmt.Errorf("kv_cache_scheme: %s is not supported, expected null", clip(f.KVCache))
+	}
+	if !absent(f.Transform) {
+		return nil, fmt.Errorf("transform_config: %s is not supported, expected null", clip(f.Transform))
+	}
+	var sparsity struct{ Format string }
+	if !absent(f.Sparsity) && (json.Unmarshal(f.Sparsity, &sparsity) != nil || sparsity.Format != "dense") {
+		return nil, fmt.Errorf("sparsity_config: %s is not supported, expected format \"dense\"", clip(f.Sparsity))
 	}
 	ignore, err := newTargets(f.Ignore)
 	if err != nil {
-		return nil, fmt.Errorf("quantization_config.ignore: %w", err)
+		return nil, fmt.Errorf("ignore: %w", err)
 	}
 	q := &quantization{ignore: ignore}
 	names := make([]string, 0, len(f.Groups))
@@ -152,70 +255,262 @@ func parseQuantization(raw json.RawMessage) (*quantization, error) {
 			q.groups = append(q.groups, quantizationGroup{t, s})
 		}
 		if err != nil {
-			return nil, fmt.Errorf("quantization_config.config_groups.%s: %w", name, err)
+			return nil, fmt.Errorf("config_groups.%s: %w", name, err)
 		}
 	}
 	return q, nil
 }
 
 // scheme tells which of the supported forms a group is.
-func (g configGroup) scheme(format string) (scheme, error) {
+func (g configGroup) scheme(format string) (Scheme, error) {
 	if g.Format != "" {
 		format = g.Format
 	}
-	w := g.Weights
-	if w == nil || w.Type != "int" || !w.Symmetric || w.Dynamic {
-		return scheme{}, fmt.Errorf("weights: expected symmetric, static integers")
+	s := Scheme{Format: Format(format)}
+	if g.Weights == nil {
+		return s, fmt.Errorf("weights: found null, expected an object")
 	}
-	if len(w.ActOrder) > 0 && string(w.ActOrder) != "null" && string(w.ActOrder) != `"static"` && string(w.ActOrder) != `"weight"` {
-		return scheme{}, fmt.Errorf("weights.actorder: %s is not supported, expected null or \"static\"", w.ActOrder)
+	if g.Outputs != nil {
+		return s, fmt.Errorf("output_activations are not supported, expected null")
 	}
-	s := scheme{bits: w.Bits, int8Activations: g.Inputs != nil}
-	activations := "8-bit integers, symmetric, dynamic, strategy token"
-	switch {
-	case g.Outputs != nil:
-		return scheme{}, fmt.Errorf("output_activations are not supported, expected null")
-	case format == "int-quantized" && w.Bits == 8 && w.Strategy == "channel":
-	case format == "pack-quantized" && w.Bits == 4 && w.Strategy == "channel":
-		activations = "null, or " + activations
-	case format == "pack-quantized" && w.Bits == 4 && w.Strategy == "group":
-		if w.GroupSize == nil || *w.GroupSize < 1 {
-			return scheme{}, fmt.Errorf("weights.group_size: expected a positive number for strategy group")
+	if g.Weights.Dynamic {
+		return s, fmt.Errorf("weights.dynamic: true is not supported, expected false")
+	}
+	s.Bits = g.Weights.Bits
+	if err := g.Weights.weights(&s); err != nil {
+		return s, fmt.Errorf("weights%w", err)
+	}
+	if g.Inputs != nil {
+		if err := g.Inputs.activations(&s); err != nil {
+			return s, fmt.Errorf("input_activations: %w", err)
 		}
-		s.group, activations = *w.GroupSize, "null, or "+activations
-	default:
-		return scheme{}, fmt.Errorf("format %q with %d-bit weights, strategy %q is not supported, expected int-quantized with 8-bit channels, or pack-quantized with 4-bit groups or channels",
-			format, w.Bits, w.Strategy)
-	}
-	if in := g.Inputs; in == nil && w.Bits == 8 ||
-		in != nil && (in.Bits != 8 || in.Type != "int" || !in.Symmetric || !in.Dynamic || in.Strategy != "token") {
-		return scheme{}, fmt.Errorf("input_activations: expected %s", activations)
 	}
 	return s, nil
 }
 
-// newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are dense. One scheme targets the
-// class Linear and ignores the dense layers; several target their layers by name.
-func newQuantizationConfig(layers []string, schemes []scheme) *quantizationConfig {
-	f := &quantizationConfig{Method: "compressed-tensors", Status: "compressed", Groups: map[string]configGroup{}, Ignore: []string{}}
-	var distinct []scheme
-	named := map[scheme][]string{}
-	for i, s := range schemes {
-		if s.bits == 0 {
-			f.Ignore = append(f.Ignore, layers[i])
-			continue
-		}
-		if !slices.Contains(distinct, s) {
-			distinct = append(distinct, s)
-		}
-		named[s] = append(named[s], layers[i])
+// weights says how the weights of s are stored.
+func (w *quantizedArgs) weights(s *Scheme) error {
+	kind, bits, strategies := "int", []int{8}, []string{"channel", "tensor"}
+	switch s.Format {
+	case IntQuantized:
+	case PackQuantized:
+		bits, strategies = []int{4, 8}, []string{"group", "channel"}
+		s.ZeroPoints = !w.Symmetric
+	case FloatQuantized:
+		kind, strategies = "float", []string{"channel", "tensor", "block"}
+	default:
+		return fmt.Errorf(": format %q is not supported, expected pack-quantized, int-quantized or float-quantized", string(s.Format))
 	}
-	if len(distinct) == 0 {
+	switch {
+	case w.Type != kind || !slices.Contains(bits, w.Bits):
+		return fmt.Errorf(": %d-bit %s is not supported for %s, expected %s of %s bits", w.Bits, w.Type, s.Format, kind, strings.Trim(fmt.Sprint(bits), "[]"))
+	case !w.Symmetric && s.Format != PackQuantized:
+		return fmt.Errorf(".symmetric: false is not supported for %s, expected true", s.Format)
+	case !slices.Contains(strategies, w.Strategy):
+		return fmt.Errorf(".strategy: %q is not supported for %s, expected %s", w.Strategy, s.Format, strings.Join(strategies, ", "))
+	}
+	switch w.Strategy {
+	case "group":
+		if w.GroupSize == nil || *w.GroupSize < 1 {
+			return fmt.Errorf(".group_size: expected a positive number for strategy group")
+		}
+		s.Group = *w.GroupSize
+	case "tensor":
+		s.Tensor = true
+	case "block":
+		if err := json.Unmarshal(w.Block, &s.Block); err != nil || s.Block[0] < 1 || s.Block[1] < 1 {
+			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", clip(w.Block))
+		}
+	}
+	switch string(w.ActOrder) {
+	case "", "null", "false", `"static"`, `"weight"`:
+	case "true", `"group"`, `"dynamic"`:
+		if w.Strategy != "group" {
+			return fmt.Errorf(".actorder: %s is not supported with strategy %q, expected null", w.ActOrder, w.Strategy)
+		}
+		s.Order = true
+	default:
+		return fmt.Errorf(".actorder: %s is not known, expected null, \"static\" or \"group\"", w.ActOrder)
+	}
+	return nil
+}
+
+// activations says how the activations of s are quantized.
+func (a *quantizedArgs) activations(s *Scheme) error {
+	token := a.Symmetric && a.Bits == 8 && a.Dynamic && a.Strategy == "token"
+	switch {
+	case s.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && a.Dynamic:
+		return nil // the weight is then used without its activations' rounding, as Load says
+	case s.Format == FloatQuantized && a.Type == "float" && token, s.Format == IntQuantized && a.Type == "int" && token:
+		s.Activations = Token
+		return nil
+	case s.Format == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && !a.Dynamic && a.Strategy == "tensor":
+		s.Activations = Static
+		return nil
+	case s.Format == PackQuantized && a.Type == "int" && token && s.Bits == 4 && !s.ZeroPoints && !s.Order:
+		s.Activations = Token
 		return nil
 	}
-	f.Format = distinct[0].format()
+	want := map[Format]string{
+		IntQuantized:   "null, or 8-bit integers, symmetric, dynamic, strategy token",
+		FloatQuantized: "null, or 8-bit floats, symmetric, dynamic with strategy token or not with strategy tensor",
+		PackQuantized:  "null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token",
+	}[s.Format]
+	return fmt.Errorf("%d-bit %s, symmetric %t, dynamic %t, strategy %q is not supported, expected %s", a.Bits, a.Type, a.Symmetric, a.Dynamic, a.Strategy, want)
+}
+
+func parseGPTQ(raw json.RawMessage) (*quantization, error) {
+	var f struct {
+		Bits      int             `json:"bits"`
+		Group     *int            `json:"group_size"`
+		Order     bool            `json:"desc_act"`
+		Format    string          `json:"checkpoint_format"`
+		Head      bool            `json:"lm_head"`
+		PackDType string          `json:"pack_dtype"`
+		Dynamic   json.RawMessage `json:"dynamic"`
+		Marlin    bool            `json:"is_marlin_format"`
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, fmt.Errorf("quant_method gptq: %w", err)
+	}
+	s := Scheme{Format: GPTQ, Bits: f.Bits, Order: f.Order, V2: f.Format == "gptq_v2"}
+	switch {
+	case f.Bits != 4 && f.Bits != 8:
+		return nil, fmt.Errorf("bits: %d is not supported, expected 4 or 8", f.Bits)
+	case f.Marlin || f.Format != "" && f.Format != "gptq" && f.Format != "gptq_v2":
+		return nil, fmt.Errorf("checkpoint_format: %q (is_marlin_format %t) is not supported, expected gptq or gptq_v2", f.Format, f.Marlin)
+	case f.PackDType != "" && f.PackDType != "int32":
+		return nil, fmt.Errorf("pack_dtype: %q is not supported, expected int32", f.PackDType)
+	case !absent(f.Dynamic):
+		return nil, fmt.Errorf("dynamic: %s is not supported, expected none: one scheme for all layers", clip(f.Dynamic))
+	}
+	var err error
+	if s.Group, err = groupSize(f.Group); err != nil {
+		return nil, err
+	}
+	var ignore targets
+	if !f.Head {
+		ignore.names = []string{"lm_head"}
+	}
+	return throughout(s, ignore), nil
+}
+
+func parseAWQ(raw json.RawMessage) (*quantization, error) {
+	f := struct {
+		Bits    int      `json:"bits"`
+		Group   *int     `json:"group_size"`
+		Zero    bool     `json:"zero_point"`
+		Version string   `json:"version"`
+		Skipped []string `json:"modules_to_not_convert"`
+	}{Bits: 4, Zero: true, Version: "gemm"}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, fmt.Errorf("quant_method awq: %w", err)
+	}
+	switch {
+	case f.Bits != 4:
+		return nil, fmt.Errorf("bits: %d is not supported, expected 4", f.Bits)
+	case !strings.EqualFold(f.Version, "gemm"):
+		return nil, fmt.Errorf("version: %q is not supported, expected gemm", f.Version)
+	case !f.Zero:
+		return nil, fmt.Errorf("zero_point: false is not supported, expected true")
+	}
+	group, err := groupSize(f.Group)
+	if err != nil {
+		return nil, err
+	}
+	return throughout(Scheme{Format: AWQ, Bits: 4, Group: group}, targets{names: []string{"lm_head"}, parts: f.Skipped}), nil
+}
+
+// groupSize reads the group size of GPTQ and AWQ: -1 is all the inputs, none is 128.
+func groupSize(n *int) (int, error) {
+	switch {
+	case n == nil:
+		return 128, nil
+	case *n == -1:
+		return 0, nil
+	case *n < 1:
+		return 0, fmt.Errorf("group_size: found %d, expected -1 or a positive number", *n)
+	}
+	return *n, nil
+}
+
+func parseFP8(raw json.RawMessage) (*quantization, error) {
+	f := struct {
+		Activations string   `json:"activation_scheme"`
+		Ignored     []string `json:"ignored_layers"`
+		Skipped     []string `json:"modules_to_not_convert"`
+		Block       []int    `json:"weight_block_size"`
+		Kind        string   `json:"fmt"`
+		Stored      *bool    `json:"is_checkpoint_fp8_serialized"`
+	}{Activations: "dynamic", Kind: "e4m3"}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, fmt.Errorf("quant_method fp8: %w", err)
+	}
+	s := Scheme{Format: FP8, Bits: 8, Tensor: true}
+	switch {
+	case f.Kind != "e4m3":
+		return nil, fmt.Errorf("fmt: %q is not supported, expected e4m3", f.Kind)
+	case f.Stored != nil && !*f.Stored:
+		return nil, fmt.Errorf("is_checkpoint_fp8_serialized: false is not supported, expected true")
+	case f.Activations == "dynamic":
+		s.Activations = Token
+	case f.Activations == "static":
+		s.Activations = Static
+	default:
+		return nil, fmt.Errorf("activation_scheme: %q is not supported, expected dynamic or static", f.Activations)
+	}
+	if f.Block != nil {
+		if len(f.Block) != 2 || f.Block[0] < 1 || f.Block[1] < 1 || s.Activations == Static {
+			return nil, fmt.Errorf("weight_block_size: found %d with activation_scheme %s, expected two positive numbers with dynamic", f.Block, f.Activations)
+		}
+		s.Tensor, s.Block, s.Activations = false, [2]int{f.Block[0], f.Block[1]}, Kept
+	}
+	ignore, err := newTargets(slices.Concat([]string{"lm_head"}, f.Ignored, f.Skipped))
+	if err != nil {
+		return nil, fmt.Errorf("ignored_layers: %w", err)
+	}
+	return throughout(s, ignore), nil
+}
+
+// quantizationConfig is a quantization_config to be written.
+type quantizationConfig = json.RawMessage
+
+// newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are dense.
+func newQuantizationConfig(layers []layer) (*quantizationConfig, error) {
+	first := slices.IndexFunc(layers, func(l layer) bool { return !l.scheme.Dense() })
+	switch {
+	case first < 0:
+		return nil, nil
+	case layers[first].scheme.Format == GPTQ:
+		return gptqConfig(layers)
+	}
+	return marshalled(newCompressedTensors(layers))
+}
+
+func marshalled(v any) (*quantizationConfig, error) {
+	data, err := json.Marshal(v)
+	raw := quantizationConfig(data)
+	return &raw, err
+}
+
+// newCompressedTensors writes one scheme for the class Linear that ignores the dense layers, or several that target their layers by name.
+func newCompressedTensors(layers []layer) *compressedTensors {
+	f := &compressedTensors{Method: "compressed-tensors", Status: "compressed", Groups: map[string]configGroup{}, Ignore: []string{}}
+	var distinct []Scheme
+	named := map[Scheme][]string{}
+	for _, l := range layers {
+		if l.scheme.Dense() {
+			f.Ignore = append(f.Ignore, l.name)
+			continue
+		}
+		if !slices.Contains(distinct, l.scheme) {
+			distinct = append(distinct, l.scheme)
+		}
+		named[l.scheme] = append(named[l.scheme], l.name)
+	}
+	f.Format = string(distinct[0].Format)
 	for i, s := range distinct {
-		if s.format() != f.Format {
+		if string(s.Format) != f.Format {
 			f.Format = "mixed-precision"
 		}
 		g := s.config()
@@ -228,44 +523,50 @@ func newQuantizationConfig(layers []string, schemes []scheme) *quantizationConfi
 	return f
 }
 
-func (s scheme) config() configGroup {
+// config is the group of a scheme that Save writes.
+func (s Scheme) config() configGroup {
 	minmax := "minmax"
-	g := configGroup{Format: s.format()}
-	if s.int8Activations {
-		g.Inputs = &quantizedArgs{Bits: 8, Type: "int", Symmetric: true, Strategy: "token", Dynamic: true}
+	g := configGroup{Format: string(s.Format)}
+	g.Weights = &quantizedArgs{Bits: s.Bits, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
+	switch s.Format {
+	case PackQuantized:
+		g.Weights.Strategy, g.Weights.GroupSize, g.Weights.Symmetric = "group", &s.Group, !s.ZeroPoints
+		if s.Order {
+			g.Weights.ActOrder = json.RawMessage(`"group"`)
+		}
+	case FloatQuantized:
+		g.Weights.Type = "float"
 	}
-	if s.bits == 8 {
-		g.Weights = &quantizedArgs{Bits: 8, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
-		return g
+	switch s.Activations {
+	case Token:
+		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "token", Dynamic: true}
+	case Static:
+		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "tensor", Observer: &minmax}
 	}
-	g.Weights = &quantizedArgs{Bits: 4, Type: "int", Symmetric: true, Strategy: "group", GroupSize: &s.group, Observer: &minmax}
 	return g
 }
 
-// packedWords is the int32 words of a row of 4-bit codes.
-func packedWords(in int) int { return (in + 7) / 8 }
-
-// packInt4 packs codes q [out, in], each −8…7, to words [out, ⌈in/8⌉]: column 8w+n is nibble n of word w as q+8, and what is beyond a
-// row's end is zero.
-func packInt4(q []int8, out, in int) []int32 {
-	n := packedWords(in)
-	words := make([]int32, out*n)
-	for o := range out {
-		for i, v := range q[o*in : (o+1)*in] {
-			words[o*n+i/8] |= int32(uint32(v+8) << (4 * (i % 8)))
-		}
-	}
-	return words
+// gptqFile is the quantization_config of GPTQ, which is also quantize_config.json.
+type gptqFile struct {
+	Method    string         `json:"quant_method"`
+	Bits      int            `json:"bits"`
+	Group     int            `json:"group_size"`
+	Order     bool           `json:"desc_act"`
+	Symmetric bool           `json:"sym"`
+	Format    string         `json:"checkpoint_format"`
+	Head      bool           `json:"lm_head"`
+	PackDType string         `json:"pack_dtype"`
+	Meta      map[string]any `json:"meta"`
 }
 
-// unpackInt4 is the inverse of packInt4.
-func unpackInt4(words []int32, out, in int) []int8 {
-	n := packedWords(in)
-	q := make([]int8, out*in)
-	for o := range out {
-		for i := range in {
-			q[o*in+i] = int8(uint32(words[o*n+i/8])>>(4*(i%8))&15) - 8
+// gptqConfig is possible where all layers but the head have one scheme.
+func gptqConfig(layers []layer) (*quantizationConfig, error) {
+	s := layers[0].scheme
+	for _, l := range layers {
+		if head := l.name == "lm_head"; head && !l.scheme.Dense() || !head && l.scheme != s {
+			return nil, fmt.Errorf("%s: its scheme differs from that of %s: GPTQ has one scheme for all linear layers, and a dense head", l.name, layers[0].name)
 		}
 	}
-	return q
+	return marshalled(gptqFile{Method: "gptq", Bits: s.Bits, Group: s.Group, Symmetric: true, Format: "gptq", PackDType: "int32",
+		Meta: map[string]any{"quantizer": []string{"slimlab"}}})
 }

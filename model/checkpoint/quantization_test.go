@@ -2,13 +2,12 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -37,6 +36,15 @@ type codes8 struct{ codes }
 func (c *codes8) Format() string            { return "w8a8" }
 func (c *codes8) Int8() ([]int8, []float32) { return c.q, c.scale }
 
+type codesFP8 struct {
+	codes
+	bytes []byte
+	input float32
+}
+
+func (c *codesFP8) Format() string                    { return "fp8" }
+func (c *codesFP8) FP8() ([]byte, []float32, float32) { return c.bytes, c.scale, c.input }
+
 type codes4 struct {
 	codes
 	int8Activations bool
@@ -54,6 +62,9 @@ var constructors = LoadOptions{
 	},
 	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error) {
 		return &codes4{codes{q, scale, out, in, group}, int8Activations}, nil
+	},
+	FP8: func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error) {
+		return &codesFP8{codes{nil, scale, out, in, 0}, q, input}, nil
 	},
 }
 
@@ -171,11 +182,12 @@ func TestQuantizedRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			var config configFile
-			if err := json.Unmarshal(data, &config); err != nil || config.Quantization.Format != c.format {
-				t.Errorf("format %q, expected %q (%v)", config.Quantization.Format, c.format, err)
+			var written compressedTensors
+			if err := errors.Join(json.Unmarshal(data, &config), json.Unmarshal(*config.Quantization, &written)); err != nil || written.Format != c.format {
+				t.Errorf("format %q, expected %q (%v)", written.Format, c.format, err)
 			}
-			if !slices.Contains(config.Quantization.Ignore, "lm_head") {
-				t.Errorf("ignore %q lacks the head", config.Quantization.Ignore)
+			if !slices.Contains(written.Ignore, "lm_head") {
+				t.Errorf("ignore %q lacks the head", written.Ignore)
 			}
 			var bytes int64
 			s, err := openShards(os.DirFS(dir), ".")
@@ -264,23 +276,6 @@ func TestQuantizedHeadIsNotTied(t *testing.T) {
 	sameWeights(t, got, m)
 }
 
-// The words of the format, by hand: nibble n of word w is column 8w+n, stored as code + 8.
-func TestPackedWords(t *testing.T) {
-	q := []int8{-8, -7, -6, -5, -4, -3, -2, -1, 0, 7}
-	neg := uint32(0x76543210)
-	want := []int32{int32(neg), 0xf8}
-	if got := packInt4(q, 1, 10); !slices.Equal(got, want) {
-		t.Errorf("packInt4 = %#x, expected %#x", got, want)
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		out, in := rapid.IntRange(1, 4).Draw(t, "out"), rapid.IntRange(1, 20).Draw(t, "in")
-		q := rapid.SliceOfN(rapid.Int8Range(-8, 7), out*in, out*in).Draw(t, "codes")
-		if got := unpackInt4(packInt4(q, out, in), out, in); !slices.Equal(got, q) {
-			t.Fatalf("unpack(pack(%v)) = %v", q, got)
-		}
-	})
-}
-
 const w4Config = `{"quant_method":"compressed-tensors","format":"pack-quantized","quantization_status":"compressed","ignore":["lm_head","re:.*k_proj"],
 	"config_groups":{"group_0":{"targets":["Linear"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"group","group_size":128,"actorder":null,"dynamic":false},"input_activations":null},
 	"group_1":{"targets":["re:.*down_proj$"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel","group_size":null,"actorder":"static"},
@@ -291,38 +286,14 @@ func TestQuantizationTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for layer, want := range map[string]scheme{
+	for layer, want := range map[string]Scheme{
 		"lm_head":                         {},
 		"model.layers.0.self_attn.k_proj": {},
-		"model.layers.0.self_attn.q_proj": {4, 128, false},
-		"model.layers.0.mlp.down_proj":    {4, 0, true},
+		"model.layers.0.self_attn.q_proj": {Format: PackQuantized, Bits: 4, Group: 128},
+		"model.layers.0.mlp.down_proj":    {Format: PackQuantized, Bits: 4, Activations: Token},
 	} {
 		if got := q.of(layer); got != want {
 			t.Errorf("%s: %+v, expected %+v", layer, got, want)
-		}
-	}
-}
-
-func TestQuantizationRefusals(t *testing.T) {
-	const group1 = `quantization_config.config_groups.group_1: input_activations: expected null, or 8-bit integers, symmetric, dynamic, strategy token`
-	for _, c := range []struct{ old, new, want string }{
-		{`"quantization_status":"compressed"`, `"quantization_status":"frozen"`, `quantization_config.quantization_status: "frozen" is not supported, expected "compressed"`},
-		{`"ignore"`, `"kv_cache_scheme":{"num_bits":8},"ignore"`, `quantization_config.kv_cache_scheme: "{\"num_bits\":8}" is not supported, expected null`},
-		{`"symmetric":true`, `"symmetric":false`, `quantization_config.config_groups.group_0: weights: expected symmetric, static integers`},
-		{`"actorder":null`, `"actorder":"group"`, `quantization_config.config_groups.group_0: weights.actorder: "group" is not supported, expected null or "static"`},
-		{`"group_size":128`, `"group_size":0`, `quantization_config.config_groups.group_0: weights.group_size: expected a positive number for strategy group`},
-		{`re:.*down_proj$`, `re:(`, `quantization_config.config_groups.group_1: target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
-		{`"num_bits":4`, `"num_bits":3`, `quantization_config.config_groups.group_0: format "pack-quantized" with 3-bit weights, strategy "group" is not supported, expected int-quantized with 8-bit channels, or pack-quantized with 4-bit groups or channels`},
-		{`"num_bits":8`, `"num_bits":4`, group1},
-		{`{"num_bits":8,"type":"int"`, `{"num_bits":8,"type":"float"`, group1},
-		{`"symmetric":true,"strategy":"token"`, `"symmetric":false,"strategy":"token"`, group1},
-		{`"dynamic":true`, `"dynamic":false`, group1},
-		{`"token"`, `"tensor"`, group1},
-		{`"input_activations":null`, `"input_activations":{"num_bits":4}`, strings.Replace(group1, "group_1", "group_0", 1)},
-	} {
-		_, err := parseQuantization(json.RawMessage(strings.Replace(w4Config, c.old, c.new, 1)))
-		if err == nil || err.Error() != c.want {
-			t.Errorf("found    %v\nexpected %s", err, c.want)
 		}
 	}
 }
@@ -331,7 +302,7 @@ func TestUnknownFormatIsNotSaved(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	m.Linears()[2].Weight = &odd{codes{out: 8, in: 16}}
 	err := Save(t.TempDir(), m, nil, SaveOptions{})
-	if want := "model.layers.0.self_attn.v_proj: weights of format odd cannot be saved, expected float32, int8 or int4"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "model.layers.0.self_attn.v_proj: weights of format odd cannot be saved, expected float32, int8, int4 or fp8"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
 }

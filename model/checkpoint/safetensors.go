@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/half"
 	"slimlab/kernels"
 )
 
@@ -157,7 +158,7 @@ func decodeFloats(dst []float32, src []byte, dtype DType) {
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = float16(little.Uint16(src[2*i:]))
+			dst[i] = half.Float32(little.Uint16(src[2*i:]))
 		}
 	case BF16:
 		for i := range dst {

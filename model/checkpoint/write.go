@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/half"
 )
 
 // Tensor is a tensor to be written.
@@ -18,9 +19,9 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int
-	// Data returns a function that writes the bytes of a tensor too large to be made at once, func(io.Writer) error, or the elements: []float32 for F32 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
+	// Data returns a function that writes the bytes of a tensor too large to be made at once, func(io.Writer) error, or the elements: []float32 for F32, F16 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
 	// stored, []byte, or an error that ends the writing. It is called
-	// when the tensor's turn comes, so that packed forms need not all be in memory.
+	// when the tensor's turn comes, so that packed forms need not all be in memory, and once more where what was written is compared.
 	Data func() any
 }
 
@@ -29,6 +30,10 @@ func (t Tensor) info() TensorInfo { return TensorInfo{Name: t.Name, DType: t.DTy
 // WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first, so that each is
 // aligned, and by name.
 func WriteSafetensors(name string, tensors []Tensor) error {
+	return atomicfile.Write(name, func(w io.Writer) error { return writeSafetensors(w, tensors) })
+}
+
+func writeSafetensors(w io.Writer, tensors []Tensor) error {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b Tensor) int {
 		return cmp.Or(cmp.Compare(b.DType.size(), a.DType.size()), cmp.Compare(a.Name, b.Name))
@@ -37,20 +42,18 @@ func WriteSafetensors(name string, tensors []Tensor) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(name, func(w io.Writer) error {
-		if err := binary.Write(w, binary.LittleEndian, uint64(len(header))); err != nil {
-			return err
+	if err := binary.Write(w, binary.LittleEndian, uint64(len(header))); err != nil {
+		return err
+	}
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		if err := writeData(w, t); err != nil {
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		if _, err := w.Write(header); err != nil {
-			return err
-		}
-		for _, t := range tensors {
-			if err := writeData(w, t); err != nil {
-				return fmt.Errorf("tensor %q: %w", t.Name, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // writeHeader returns the header, padded with spaces so that the data begin at a multiple of 8.
@@ -92,7 +95,8 @@ func writeHeader(tensors []Tensor) ([]byte, error) {
 
 func writeData(w io.Writer, t Tensor) error {
 	little := binary.LittleEndian
-	switch data := t.Data().(type) {
+	found := t.Data()
+	switch data := found.(type) {
 	case func(io.Writer) error:
 		return data(w)
 	case error:
@@ -107,6 +111,11 @@ func writeData(w io.Writer, t Tensor) error {
 		switch t.DType {
 		case F32:
 			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint32(b, math.Float32bits(v)) })
+		case F16:
+			if i := slices.IndexFunc(data, beyondFloat16); i >= 0 {
+				return fmt.Errorf("element %d is %v, which F16 does not hold: its largest number is 65504", i, data[i])
+			}
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.Bits(v)) })
 		case BF16:
 			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, toBfloat16(v)) })
 		}
@@ -123,7 +132,7 @@ func writeData(w io.Writer, t Tensor) error {
 			return put(w, t, data, func(b []byte, v int64) []byte { return little.AppendUint64(b, uint64(v)) })
 		}
 	}
-	return fmt.Errorf("cannot write %T as %s", t.Data(), t.DType)
+	return fmt.Errorf("cannot write %T as %s", found, t.DType)
 }
 
 func put[T any](w io.Writer, t Tensor, data []T, encode func([]byte, T) []byte) error {

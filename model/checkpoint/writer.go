@@ -22,7 +22,10 @@ type Writer struct {
 	dir, partial string
 	config       model.Config // its widths become those of the layers that are written
 	dtype        DType
-	schemes      []scheme // of the linear layers, in their order
+	schemes      []Scheme // of the linear layers, in their order
+
+	// Format is that of 4-bit weights, see SaveOptions. It is set before the first layer is written.
+	Format Format
 }
 
 // recipeFile says in a partial folder what its files were made of and how.
@@ -32,7 +35,7 @@ const recipeFile = "slimlab-recipe.json"
 // shape before the layers change it; dtype is that of the float tensors.
 func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
-	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, schemes: make([]scheme, len(c.Layers)*linearsPerLayer)}
+	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, schemes: make([]Scheme, len(c.Layers)*linearsPerLayer)}
 	w.partial = w.dir + ".partial"
 	if err := w.begin(recipe); err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
@@ -105,7 +108,7 @@ func (w *Writer) Block(m *model.Model, layer int) error {
 		if err := checkShape(l); err != nil {
 			return err
 		}
-		packed, s, err := quantized(l.Name, l.Weight)
+		packed, s, err := stored(l.Name, l.Weight, SaveOptions{DType: w.dtype, Format: w.Format})
 		if err != nil {
 			return err
 		}
@@ -113,26 +116,31 @@ func (w *Writer) Block(m *model.Model, layer int) error {
 		tensors = append(tensors, packed...)
 	}
 	w.config.Layers[layer] = m.Layers[layer]
-	if err := w.saveConfig(); err != nil { // first: a file that is there is finished
+	if err := w.saveConfig(false); err != nil { // first: a file that is there is finished
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
 	}
 	return w.write(layer+1, tensors)
 }
 
-// saveConfig writes config.json as far as the layers are known: layers to come look as they were, and dense.
-func (w *Writer) saveConfig() error {
+// saveConfig writes config.json, or before that is final as much as is known: layers to come look as they were, and dense.
+func (w *Writer) saveConfig(final bool) error {
 	config, err := newConfigFile(w.config, w.dtype)
 	if err != nil {
 		return err
 	}
 	// The names of linear layers alone are wanted: they follow from the shape.
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
-	layers := make([]string, 0, len(w.schemes)+1)
-	for _, l := range skeleton.Linears() {
-		layers = append(layers, l.Name)
+	layers := make([]layer, 0, len(w.schemes)+1)
+	for i, l := range skeleton.Linears() {
+		if final || !w.schemes[i].Dense() || w.Format != GPTQ { // whose config has no place for dense layers
+			layers = append(layers, layer{l.Name, w.schemes[i]})
+		}
 	}
-	config.Quantization = newQuantizationConfig(append(layers, "lm_head"), append(slices.Clone(w.schemes), scheme{}))
-	return writeJSON(filepath.Join(w.partial, "config.json"), config)
+	layers = append(layers, layer{"lm_head", Scheme{}})
+	if config.Quantization, err = newQuantizationConfig(layers); err != nil {
+		return err
+	}
+	return writeConfig(w.partial, config, layers)
 }
 
 func checkShape(l model.LinearLayer) error {
@@ -236,7 +244,7 @@ func (w *Writer) close() error {
 	if err := writeJSON(filepath.Join(w.partial, "model.safetensors.index.json"), index); err != nil {
 		return err
 	}
-	if err := w.saveConfig(); err != nil {
+	if err := w.saveConfig(true); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(w.partial, recipeFile)); err != nil {

@@ -1,0 +1,110 @@
+package kernels
+
+import "fmt"
+
+// PackedInt4Shifted is a 4-bit weight whose groups have an offset each, as codes with zero points have, and whose groups need not be of consecutive inputs.
+//
+// The product is that of a PackedInt4 with the inputs in the order of their groups, plus that of the offsets with the sum of each group's inputs.
+type PackedInt4Shifted struct {
+	codes *PackedInt4
+	shift *PackedFloat32 // [out, groups]; nil is none
+	order []int32        // the input that stands at each place; nil is as they come
+}
+
+// PackInt4Shifted packs what PackInt4 takes, with the inputs in the order given: order[i] is the input that stands at place i; nil is as they come. The weight of
+// place i is scale·q + shift, shift [out, in/group], nil for none.
+func PackInt4Shifted(q []int8, scale, shift []float32, order []int32, out, in, group int) *PackedInt4Shifted {
+	p := &PackedInt4Shifted{codes: PackInt4(q, scale, out, in, group), order: order}
+	if shift != nil {
+		p.shift = PackFloat32(shift, out, in/group)
+	}
+	if order != nil && len(order) != in {
+		panic(fmt.Sprintf("kernels: PackInt4Shifted of %d inputs in an order of %d", in, len(order)))
+	}
+	return p
+}
+
+// MulT computes y = x·ŵᵀ with x rounded to bfloat16; sums are float32. Each row's result is the same bits whatever the other rows and their number. y is
+// [rows, out], x is [rows, in].
+func (p *PackedInt4Shifted) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
+
+// Begin begins MulT.
+func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
+	checkLen("PackedInt4Shifted.MulT y", y, rows*p.codes.Out)
+	checkLen("PackedInt4Shifted.MulT x", x, rows*p.codes.In)
+	c := freeShifted.get()
+	c.w, c.y, c.x, c.rows = p, y, x, rows
+	grow(&c.ordered, rows*p.codes.In)
+	grow(&c.sums, rows*(p.codes.In/p.codes.Group))
+	grow(&c.offsets, rows*p.codes.Out)
+	if rows*p.codes.In < serialWork/16 {
+		c.prepare(0, rows)
+	} else {
+		ParallelRange(rows, 16, c.prepare)
+	}
+	c.Pending = p.codes.Begin(y, c.ordered, rows)
+	return c
+}
+
+// shiftedCall is a product with a PackedInt4Shifted on its way: that of the codes; offsets are added in the end.
+type shiftedCall struct {
+	Pending
+	w       *PackedInt4Shifted
+	y, x    []float32
+	rows    int
+	ordered []float32 // x rounded to bfloat16, in the order of the weight
+	sums    []float32 // of each group of a row
+	offsets []float32 // the product of sums and shift
+
+	prepare, add func(lo, hi int) // bound once: a method value would be allocated in each call
+}
+
+var freeShifted = newFreeList(64, func() *shiftedCall {
+	c := new(shiftedCall)
+	c.prepare, c.add = c.prepareRows, c.addRows
+	return c
+})
+
+func (c *shiftedCall) prepareRows(lo, hi int) {
+	in, group := c.w.codes.In, c.w.codes.Group
+	groups := in / group
+	for r := lo; r < hi; r++ {
+		x, ordered := c.x[r*in:(r+1)*in], c.ordered[r*in:(r+1)*in]
+		for i := range ordered {
+			v := x[i]
+			if c.w.order != nil {
+				v = x[c.w.order[i]]
+			}
+			ordered[i] = fromBFloat16(toBFloat16(v))
+		}
+		for g := range groups {
+			sum := float32(0)
+			for _, v := range ordered[g*group : (g+1)*group] {
+				sum += v
+			}
+			c.sums[r*groups+g] = sum
+		}
+	}
+}
+
+func (c *shiftedCall) addRows(lo, hi int) {
+	out := c.w.codes.Out
+	offsets := c.offsets[lo*out : hi*out]
+	for i, v := range offsets {
+		c.y[lo*out+i] += v
+	}
+}
+
+func (c *shiftedCall) end() {
+	c.Pending.end()
+	if c.w.shift != nil {
+		c.w.shift.MulT(c.offsets, c.sums, c.rows)
+		if c.rows*c.w.codes.Out < serialWork/16 {
+			c.add(0, c.rows)
+		} else {
+			ParallelRange(c.rows, 16, c.add)
+		}
+	}
+	c.Pending, c.w, c.y, c.x = nil, nil, nil, nil
+	freeShifted.put(c)
+}

@@ -1,0 +1,264 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/internal/half"
+	"slimlab/model"
+)
+
+// newFP8 replaces all linear weights by FP8 codes.
+func newFP8(m *model.Model, input float32) {
+	for _, l := range m.Linears() {
+		c := codesFP8{codes{nil, make([]float32, l.Out), l.Out, l.In, 0}, make([]byte, l.Out*l.In), input}
+		for i := range c.bytes {
+			c.bytes[i] = byte(i * 7 % 0x7f)
+		}
+		for i := range c.scale {
+			c.scale[i] = 0.1 + float32(i)/3
+		}
+		l.Weight = &c
+	}
+}
+
+func TestFP8RoundTrip(t *testing.T) {
+	for _, input := range []float32{0, 0.5} {
+		m := random(t, shapes()["qwen2"])
+		newFP8(m, input)
+		dir := t.TempDir()
+		if err := Save(dir, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Load(dir, constructors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range got.Linears() {
+			a, b := l.Weight.(*codesFP8), m.Linears()[i].Weight.(*codesFP8)
+			if !slices.Equal(a.bytes, b.bytes) || !slices.Equal(a.scale, b.scale) || a.input != b.input {
+				t.Errorf("%s: codes or scales differ", l.Name)
+			}
+		}
+	}
+}
+
+// halveScales makes all scales exact in 16 bits.
+func halveScales(m *model.Model) {
+	for _, l := range m.Linears() {
+		scale := l.Weight.(interface{ content() codes }).content().scale
+		for i, v := range scale {
+			scale[i] = bfloat16(toBfloat16(v))
+		}
+	}
+}
+
+// A model goes through GPTQ's form and comes back with its codes and scales; what that form has no place for is refused.
+func TestGPTQRoundTrip(t *testing.T) {
+	m := random(t, shapes()["qwen2"])
+	quantize(m, func(string) (int, int) { return 4, 8 })
+	options := SaveOptions{DType: F16, Format: GPTQ, Verify: true}
+	want := "model.layers.0.self_attn.q_proj: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits"
+	if err := Save(t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+	halveScales(m)
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, options); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Load(dir, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range got.Linears() {
+		if !equalCodes(l.Weight.(*codes4).codes, m.Linears()[i].Weight.(*codes4).codes) {
+			t.Errorf("%s: codes or scales differ", l.Name)
+		}
+	}
+	s, err := openShards(os.DirFS(dir), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	zeros, err := s.raw("model.layers.0.mlp.up_proj.qzeros")
+	if err != nil || slices.ContainsFunc(zeros, func(b byte) bool { return b != 0x77 }) {
+		t.Errorf("zero points %x, %v", zeros, err)
+	}
+	old, err := os.ReadFile(filepath.Join(dir, "quantize_config.json"))
+	var config map[string]any
+	if err := errors.Join(err, json.Unmarshal(old, &config)); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]any{"quant_method": "gptq", "bits": 4.0, "group_size": 8.0, "desc_act": false, "sym": true, "checkpoint_format": "gptq",
+		"lm_head": false, "pack_dtype": "int32", "meta": map[string]any{"quantizer": []any{"slimlab"}}}; !equalJSON(config, want) {
+		t.Errorf("quantize_config.json holds %v", config)
+	}
+
+	activations := random(t, shapes()["tied"])
+	quantize(activations, func(string) (int, int) { return 4, 8 })
+	halveScales(activations)
+	activations.Linears()[1].Weight.(*codes4).int8Activations = true
+	mixed := random(t, shapes()["tied"])
+	quantize(mixed, func(name string) (int, int) { return map[bool]int{true: 4}[!strings.Contains(name, "up_proj")], 8 })
+	for _, l := range mixed.Linears() {
+		if w, ok := l.Weight.(*codes4); ok {
+			for i := range w.scale {
+				w.scale[i] = 1
+			}
+		}
+	}
+	odd := random(t, shapes()["pruned"])
+	quantize(odd, func(name string) (int, int) {
+		return 4, map[bool]int{true: 1, false: 4}[strings.Contains(name, "down_proj")]
+	})
+	halveScales(odd)
+	for want, m := range map[string]*model.Model{
+		"model.layers.0.self_attn.k_proj: GPTQ files have no 8-bit activations, expected W4A16":                                                                    activations,
+		"model.layers.0.mlp.up_proj: its scheme differs from that of model.layers.0.self_attn.q_proj: GPTQ has one scheme for all linear layers, and a dense head": mixed,
+		"model.layers.1.self_attn.k_proj: its 16 inputs and 4 outputs do not fill words of 8 codes, as GPTQ packs them":                                            odd,
+	} {
+		if err := Save(t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("found %v, expected %s", err, want)
+		}
+	}
+}
+
+func equalJSON(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// Scales are written in 16 bits exactly where that loses nothing.
+func TestScaleTypes(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	quantize(m, func(string) (int, int) { return 4, 8 })
+	w := m.Linears()[1].Weight.(*codes4)
+	for i, v := range w.scale {
+		w.scale[i] = bfloat16(toBfloat16(v))
+	}
+	tensors, _, err := plan(m, SaveOptions{DType: BF16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tensor := range tensors {
+		if layer, ok := strings.CutSuffix(tensor.Name, ".weight_scale"); ok {
+			if want := map[bool]DType{true: BF16, false: F32}[layer == m.Linears()[1].Name]; tensor.DType != want {
+				t.Errorf("%s is %s, want %s", tensor.Name, tensor.DType, want)
+			}
+		}
+	}
+}
+
+// A model is written in files of limited size, whose index counts them, in place of one of another layout, and the other way.
+func TestWriteShards(t *testing.T) {
+	m := random(t, shapes()["untied"])
+	dir := t.TempDir()
+	weightFiles := func() (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if strings.Contains(e.Name(), "safetensors") {
+				names = append(names, e.Name())
+			}
+		}
+		return names
+	}
+	for _, c := range []struct {
+		limit int64
+		files int
+	}{{0, 1}, {20_000, 4}, {1, 22}, {0, 1}} { // of two layers: 9 tensors each, and 3
+		if err := Save(dir, m, nil, SaveOptions{ShardBytes: c.limit, Verify: true}); err != nil {
+			t.Fatal(err)
+		}
+		names := weightFiles()
+		if sharded := c.files > 1; sharded != slices.Contains(names, "model.safetensors.index.json") || sharded == slices.Contains(names, "model.safetensors") || len(names) != c.files {
+			t.Errorf("limit %d: files %q, expected %d", c.limit, names, c.files)
+		}
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(dir, name))
+			if err != nil || c.limit > 1 && !strings.HasSuffix(name, ".json") && info.Size() > c.limit+4096 {
+				t.Errorf("limit %d: %s has %d bytes (%v)", c.limit, name, info.Size(), err)
+			}
+		}
+		got, _, err := Load(dir, LoadOptions{})
+		if err != nil || !slices.Equal(got.Flat(), m.Flat()) {
+			t.Errorf("limit %d: other weights (%v)", c.limit, err)
+		}
+	}
+}
+
+// A model goes through F16 and its numbers are those rounded; what does not fit is refused.
+func TestRoundTripF16(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	dir := t.TempDir()
+	if err := Save(dir, m, nil, SaveOptions{DType: F16, Verify: true}); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Load(dir, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range m.Flat() {
+		if want := half.Float32(half.Bits(v)); got.Flat()[i] != want {
+			t.Fatalf("parameter %d: %g, expected %g", i, got.Flat()[i], want)
+		}
+	}
+	m.FinalNorm[1] = 65520
+	err = Save(dir, m, nil, SaveOptions{DType: F16})
+	if want := `tensor "model.norm.weight": element 1 is 65520, which F16 does not hold: its largest number is 65504`; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
+// A Writer's folder of GPTQ goes on after an interruption, and comes to what Save writes.
+func TestWriterGPTQ(t *testing.T) {
+	m := random(t, shapes()["untied"])
+	quantize(m, func(string) (int, int) { return 4, 8 })
+	halveScales(m)
+	dir := filepath.Join(t.TempDir(), "out")
+	for layer := range m.Blocks {
+		w, err := NewWriter(dir, "a recipe", m.Config, F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Format = GPTQ
+		for finished := range layer {
+			if err := w.LoadBlock(m, finished, constructors); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Block(m, layer); err != nil {
+			t.Fatal(err)
+		}
+		if layer+1 == len(m.Blocks) {
+			if err := errors.Join(w.Rest(rest(m)), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	saved := t.TempDir()
+	if err := Save(saved, m, nil, SaveOptions{Format: GPTQ}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"config.json", "quantize_config.json"} {
+		a, errA := os.ReadFile(filepath.Join(dir, name))
+		b, errB := os.ReadFile(filepath.Join(saved, name))
+		if errA != nil || errB != nil || string(a) != string(b) {
+			t.Errorf("%s: found %s, expected %s (%v, %v)", name, a, b, errA, errB)
+		}
+	}
+	got, _, err := Load(dir, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameWeights(t, got, m)
+}

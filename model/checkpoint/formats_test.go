@@ -1,0 +1,675 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"pgregory.net/rapid"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// The words of the formats, by hand.
+func TestGoldenWords(t *testing.T) {
+	words := func(list ...uint32) []byte {
+		var b []byte
+		for _, w := range list {
+			b = binary.LittleEndian.AppendUint32(b, w)
+		}
+		return b
+	}
+	eight := []byte{0, 1, 2, 3, 4, 5, 6, 7}
+	awq := slices.Clone(eight)
+	reorderAWQ(awq, false)
+	for name, c := range map[string]struct{ got, want []byte }{
+		"eight codes of 4 bits":                 {packRows(eight, 1, 8, 4), words(0x76543210)},
+		"a row that ends within a word":         {packRows([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 15}, 1, 10, 4), words(0x76543210, 0xf8)},
+		"two rows":                              {packRows([]byte{1, 2, 3, 4, 5, 6}, 2, 3, 4), words(0x321, 0x654)},
+		"codes of 8 bits":                       {packRows([]byte{0x80, 0x7f, 1, 0, 0xff}, 1, 5, 8), words(0x00017f80, 0xff)},
+		"GPTQ: along the inputs":                {packColumns([]byte{0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15}, 8, 2, 4), words(0x76543210, 0xfedcba98)},
+		"GPTQ: codes of 8 bits":                 {packColumns([]byte{1, 5, 2, 6, 3, 7, 4, 8}, 4, 2, 8), words(0x04030201, 0x08070605)},
+		"zero points along outputs, 3 of 8":     {packColumns([]byte{1, 9, 2, 10, 3, 11}, 3, 2, 4), words(0x321, 0xba9)},
+		"AWQ: even columns before odd ones":     {packRows(awq, 1, 8, 4), words(0x75316420)},
+		"GPTQ version 1: zero point 8 as seven": {packRows(slices.Repeat([]byte{7}, 8), 1, 8, 4), words(0x77777777)},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: %x, want %x", name, c.got, c.want)
+		}
+	}
+}
+
+// Packing and unpacking are inverse to each other, and packed words come back bit by bit.
+func TestPackingIdentity(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows, columns := rapid.IntRange(1, 20).Draw(t, "rows"), rapid.IntRange(1, 20).Draw(t, "columns")
+		bits := rapid.SampledFrom([]int{4, 8}).Draw(t, "bits")
+		codes := rapid.SliceOfN(rapid.ByteMax(byte(1<<bits-1)), rows*columns, rows*columns).Draw(t, "codes")
+		words := packRows(codes, rows, columns, bits)
+		if got := unpackRows(words, rows, columns, bits); !slices.Equal(got, codes) || !slices.Equal(packRows(got, rows, columns, bits), words) {
+			t.Fatalf("rows: %v became %v", codes, got)
+		}
+		words = packColumns(codes, rows, columns, bits)
+		if got := unpackColumns(words, rows, columns, bits); !slices.Equal(got, codes) || !slices.Equal(packColumns(got, rows, columns, bits), words) {
+			t.Fatalf("columns: %v became %v", codes, got)
+		}
+		if got := transpose(transpose(codes, rows, columns), columns, rows); !slices.Equal(got, codes) {
+			t.Fatalf("transposed twice: %v became %v", codes, got)
+		}
+		moved := slices.Clone(codes)
+		reorderAWQ(moved, false)
+		if reorderAWQ(moved, true); !slices.Equal(moved, codes) {
+			t.Fatalf("AWQ's order: %v became %v", codes, moved)
+		}
+	})
+}
+
+const (
+	gptqSample = `{"quant_method":"gptq","bits":4,"group_size":8,"desc_act":false,"sym":true,"checkpoint_format":"gptq","lm_head":false,"pack_dtype":"int32","dynamic":{},"meta":{}}`
+	awqSample  = `{"quant_method":"awq","bits":4,"group_size":8,"zero_point":true,"version":"gemm","modules_to_not_convert":["k_proj"]}`
+	fp8Sample  = `{"quant_method":"fp8","activation_scheme":"dynamic","ignored_layers":["model.layers.0.mlp.up_proj"]}`
+
+	// The groups of compressed-tensors; # is the format, then come the weights and the activations.
+	tensorsSample = `{"quant_method":"compressed-tensors","format":%q,"quantization_status":"compressed","ignore":["lm_head"],
+		"config_groups":{"group_0":{"targets":["Linear"],"weights":%s,"input_activations":%s,"output_activations":null}}}`
+)
+
+// sample is a published form: how a layer is stored in it, written here a code at a time from the description of the format.
+type sample struct {
+	name   string
+	config string
+	// store makes the tensors of a layer [out, in], and the weight that they stand for.
+	store func(s *sampler, name string, out, in int) (weight []float32)
+	kind  string // of the weight in memory; "uint4" is float32 where there is no constructor for it
+}
+
+// sampler draws the tensors of a sample.
+type sampler struct {
+	rng     *rand.Rand
+	tensors []Tensor
+}
+
+func (s *sampler) add(name string, dtype DType, data any, shape ...int) {
+	s.tensors = append(s.tensors, Tensor{name, dtype, shape, func() any { return data }})
+}
+
+func (s *sampler) scales(n int) []float32 {
+	list := make([]float32, n)
+	for i := range list {
+		list[i] = float32(1+s.rng.IntN(127)) / 256 // exact in 16 bits
+	}
+	return list
+}
+
+func (s *sampler) codes(n, limit int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = s.rng.IntN(limit)
+	}
+	return list
+}
+
+// words sets codes of the given bits, each where at says: the word and the place in it.
+func words(n, bits int, codes []int, at func(i int) (word, place int)) []int32 {
+	list := make([]int32, n)
+	for i, v := range codes {
+		word, place := at(i)
+		list[word] |= int32(uint32(v) << (bits * place))
+	}
+	return list
+}
+
+// gptqLayer writes a layer as GPTQ. order lists the group of each input, nil is one after another; zero draws zero points.
+func gptqLayer(bits, group int, v1, order, sym bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		size := group
+		if size == 0 {
+			size = in
+		}
+		groups, per := in/size, 32/bits
+		q, z, scale := s.codes(in*out, 1<<bits), s.codes(groups*out, 1<<bits-1), s.scales(groups*out)
+		g := make([]int32, in)
+		for i := range g {
+			g[i] = int32(i / size)
+		}
+		if order {
+			s.rng.Shuffle(in, func(i, j int) { g[i], g[j] = g[j], g[i] })
+		}
+		stored := slices.Clone(z)
+		for i := range z {
+			if sym {
+				z[i] = 1 << (bits - 1)
+			}
+			if z[i] == 0 && v1 {
+				z[i] = 1
+			}
+			if stored[i] = z[i]; v1 {
+				stored[i]--
+			}
+		}
+		s.add(name+".qweight", I32, words(in/per*out, bits, q, func(i int) (int, int) { return i/out/per*out + i%out, i / out % per }), in/per, out)
+		s.add(name+".qzeros", I32, words(groups*out/per, bits, stored, func(i int) (int, int) { return i / per, i % per }), groups, out/per)
+		s.add(name+".scales", F16, scale, groups, out)
+		s.add(name+".g_idx", I32, g, in)
+		s.add(name+".bias", F16, make([]float32, out), out)
+		w := make([]float32, out*in)
+		for i := range in {
+			for o := range out {
+				at := int(g[i])*out + o
+				w[o*in+i] = float32(q[i*out+o]-z[at]) * scale[at]
+			}
+		}
+		return w
+	}
+}
+
+func awqLayer(sym bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		const group = 8
+		groups := in / group
+		q, z, scale := s.codes(in*out, 16), s.codes(groups*out, 16), s.scales(groups*out)
+		if sym {
+			z = slices.Repeat([]int{8}, groups*out)
+		}
+		place := func(i int) (int, int) { return i / 8, []int{0, 4, 1, 5, 2, 6, 3, 7}[i%8] }
+		s.add(name+".qweight", I32, words(in*out/8, 4, q, place), in, out/8)
+		s.add(name+".qzeros", I32, words(groups*out/8, 4, z, place), groups, out/8)
+		s.add(name+".scales", F16, scale, groups, out)
+		w := make([]float32, out*in)
+		for i := range in {
+			for o := range out {
+				at := i/group*out + o
+				w[o*in+i] = float32(q[i*out+o]-z[at]) * scale[at]
+			}
+		}
+		return w
+	}
+}
+
+func packedLayer(bits, group int, zeros, order bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		size := group
+		if size == 0 {
+			size = in
+		}
+		groups, per := in/size, 32/bits
+		row, half := (in+per-1)/per, 1<<(bits-1)
+		q, z, scale := s.codes(in*out, 1<<bits), s.codes(groups*out, 1<<bits), s.scales(groups*out)
+		s.add(name+".weight_packed", I32, words(out*row, bits, q, func(i int) (int, int) { return i/in*row + i%in/per, i % in % per }), out, row)
+		s.add(name+".weight_scale", BF16, scale, out, groups)
+		s.add(name+".weight_shape", I64, []int64{int64(out), int64(in)}, 2)
+		if zeros {
+			high := (out + per - 1) / per
+			s.add(name+".weight_zero_point", I32, words(high*groups, bits, z, func(i int) (int, int) { return i/groups/per*groups + i%groups, i / groups % per }), high, groups)
+		}
+		g := make([]int32, in)
+		for i := range g {
+			g[i] = int32(i / size)
+		}
+		if order {
+			s.rng.Shuffle(in, func(i, j int) { g[i], g[j] = g[j], g[i] })
+			s.add(name+".weight_g_idx", I32, g, in)
+		}
+		w := make([]float32, out*in)
+		for i := range w {
+			at := i/in*groups + int(g[i%in])
+			zero := half
+			if zeros {
+				zero = z[at]
+			}
+			w[i] = float32(q[i]-zero) * scale[at]
+		}
+		return w
+	}
+}
+
+func int8Layer(perTensor bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		q, scale, w := make([]int8, out*in), s.scales(out), make([]float32, out*in)
+		if perTensor {
+			s.add(name+".weight_scale", F32, scale[:1], 1)
+			scale = slices.Repeat(scale[:1], out)
+		} else {
+			s.add(name+".weight_scale", BF16, scale, out, 1)
+		}
+		for i := range q {
+			q[i] = int8(s.rng.IntN(256) - 128)
+			w[i] = float32(q[i]) * scale[i/in]
+		}
+		s.add(name+".weight", I8, q, out, in)
+		return w
+	}
+}
+
+// float8Layer writes FP8; blocks of 0 are channels, of 1 the whole tensor.
+func float8Layer(suffix string, block int, static bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		q, w := make([]byte, out*in), make([]float32, out*in)
+		rows, columns, shape := out, 1, []int{out, 1}
+		at := func(i int) int { return i / in }
+		switch block {
+		case 0:
+		case 1:
+			rows, shape = 1, []int{}
+			at = func(int) int { return 0 }
+		default:
+			rows, columns = (out+block-1)/block, (in+block-1)/block
+			shape = []int{rows, columns}
+			at = func(i int) int { return i/in/block*columns + i%in/block }
+		}
+		scale := s.scales(rows * columns)
+		for i := range q {
+			for q[i] = byte(s.rng.IntN(256)); q[i]&0x7f == 0x7f; {
+				q[i] = byte(s.rng.IntN(256))
+			}
+			w[i] = kernels.FromFloat8(q[i]) * scale[at(i)]
+		}
+		s.add(name+".weight", F8E4M3, q, out, in)
+		s.add(name+suffix, F32, scale, shape...)
+		if static {
+			s.add(name+".input_scale", F32, []float32{0.25}, 1)
+		}
+		return w
+	}
+}
+
+func samples() []sample {
+	const (
+		channel8 = `{"num_bits":8,"type":"int","symmetric":true,"strategy":"channel","group_size":null,"dynamic":false}`
+		floats8  = `{"num_bits":8,"type":"float","symmetric":true,"strategy":%q,"block_structure":[8,8],"dynamic":false}`
+		token8   = `{"num_bits":8,"type":"int","symmetric":true,"strategy":"token","dynamic":true}`
+		tokenF8  = `{"num_bits":8,"type":"float","symmetric":true,"strategy":"token","dynamic":true}`
+		staticF8 = `{"num_bits":8,"type":"float","symmetric":true,"strategy":"tensor","dynamic":false}`
+	)
+	packed := func(bits int, strategy string, symmetric bool, order string) string {
+		return fmt.Sprintf(tensorsSample, "pack-quantized",
+			fmt.Sprintf(`{"num_bits":%d,"type":"int","symmetric":%t,"strategy":%q,"group_size":8,"dynamic":false,"actorder":%s}`, bits, symmetric, strategy, order), "null")
+	}
+	gptq := func(edits ...string) string { return strings.NewReplacer(edits...).Replace(gptqSample) }
+	fp8 := func(edits ...string) string { return strings.NewReplacer(edits...).Replace(fp8Sample) }
+	return []sample{
+		{"pack-quantized", packed(4, "group", true, "null"), packedLayer(4, 8, false, false), "w4a16"},
+		{"pack-quantized channels", packed(4, "channel", true, "null"), packedLayer(4, 0, false, false), "w4a16"},
+		{"pack-quantized asymmetric", packed(4, "group", false, `"static"`), packedLayer(4, 8, true, false), "uint4"},
+		{"pack-quantized ordered", packed(4, "group", true, `"group"`), packedLayer(4, 8, false, true), "uint4"},
+		{"pack-quantized 8 bits asymmetric channels", packed(8, "channel", false, "null"), packedLayer(8, 0, true, false), "float32"},
+		{"pack-quantized 8 bits", packed(8, "group", true, "null"), packedLayer(8, 8, false, false), "float32"},
+		{"int-quantized", fmt.Sprintf(tensorsSample, "int-quantized", channel8, token8), int8Layer(false), "w8a8"},
+		{"int-quantized tensors", fmt.Sprintf(tensorsSample, "int-quantized", strings.Replace(channel8, "channel", "tensor", 1), token8), int8Layer(true), "w8a8"},
+		{"int-quantized weights only", fmt.Sprintf(tensorsSample, "int-quantized", channel8, "null"), int8Layer(false), "float32"},
+		{"float-quantized", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), tokenF8), float8Layer(".weight_scale", 0, false), "fp8"},
+		{"float-quantized static", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "tensor"), staticF8), float8Layer(".weight_scale", 1, true), "fp8"},
+		{"float-quantized weights only", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), "null"), float8Layer(".weight_scale", 0, false), "float32"},
+		{"float-quantized blocks", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "block"), strings.Replace(tokenF8, "token", "group", 1)), float8Layer(".weight_scale", 8, false), "float32"},
+		{"fp8", fp8("model.layers.0.mlp.up_proj", "lm_head"), float8Layer(".weight_scale", 1, false), "fp8"},
+		{"fp8 static", fp8("model.layers.0.mlp.up_proj", "lm_head", "dynamic", "static"), float8Layer(".weight_scale", 1, true), "fp8"},
+		{"fp8 blocks", fp8(`"ignored_layers":["model.layers.0.mlp.up_proj"]`, `"weight_block_size":[8,8]`), float8Layer(".weight_scale_inv", 8, false), "float32"},
+		{"GPTQ", gptqSample, gptqLayer(4, 8, true, false, true), "w4a16"},
+		{"GPTQ channels", gptq(`"group_size":8`, `"group_size":-1`), gptqLayer(4, 0, true, false, true), "w4a16"},
+		{"GPTQ ordered", gptq(`"desc_act":false`, `"desc_act":true`), gptqLayer(4, 8, true, true, true), "uint4"},
+		{"GPTQ asymmetric", gptq(`"sym":true`, `"sym":false`), gptqLayer(4, 8, true, false, false), "uint4"},
+		{"GPTQ 8 bits", gptq(`"bits":4`, `"bits":8`), gptqLayer(8, 8, true, false, true), "float32"},
+		{"GPTQ version 2", gptq(`"gptq",`, `"gptq",`, `"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), gptqLayer(4, 8, false, false, false), "uint4"},
+		{"GPTQ version 2 symmetric", gptq(`"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), gptqLayer(4, 8, false, false, true), "w4a16"},
+		{"AWQ", strings.Replace(awqSample, `["k_proj"]`, "null", 1), awqLayer(false), "uint4"},
+		{"AWQ symmetric", strings.Replace(awqSample, `["k_proj"]`, "null", 1), awqLayer(true), "w4a16"},
+	}
+}
+
+// sampleFolder writes a model with all linear layers of its blocks in a sample's form, and returns the tensors and the weights that they stand for.
+func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]float32) {
+	t.Helper()
+	m := random(t, shapes()["untied"])
+	weights, from := map[string][]float32{}, sampler{rng: rand.New(rand.NewPCG(5, 6))}
+	for _, l := range m.Linears() {
+		weights[l.Name] = s.store(&from, l.Name, l.Out, l.In)
+	}
+	tensors := slices.DeleteFunc(tensorsOf(t, m), func(t Tensor) bool { return weights[strings.TrimSuffix(t.Name, ".weight")] != nil })
+	tensors = append(tensors, from.tensors...)
+	config, err := newConfigFile(m.Config, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quantization := quantizationConfig(s.config)
+	config.Quantization = &quantization
+	if err := errors.Join(writeShards(dir, tensors, SaveOptions{Verify: true}), writeConfig(dir, config, nil)); err != nil {
+		t.Fatal(err)
+	}
+	return tensors, weights
+}
+
+// TestPublishedFormats reads every form, each weight to the very number, at once and layer by layer, and says what it is.
+func TestPublishedFormats(t *testing.T) {
+	for _, s := range samples() {
+		t.Run(s.name, func(t *testing.T) {
+			dir := t.TempDir()
+			_, weights := sampleFolder(t, dir, s)
+			m, _, err := Load(dir, constructors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range m.Linears() {
+				if got, want := l.Weight.Format(), strings.Replace(s.kind, "uint4", "float32", 1); got != want {
+					t.Fatalf("%s: format %s, want %s", l.Name, got, want)
+				}
+				got, want := dequantizedForTest(l.Weight), weights[l.Name]
+				for i := range want {
+					if got[i] != want[i] {
+						t.Fatalf("%s: weight %d is %v, want %v", l.Name, i, got[i], want[i])
+					}
+				}
+			}
+			if fp8, ok := m.Linears()[0].Weight.(*codesFP8); ok && (fp8.input == 0.25) != strings.Contains(s.name, "static") {
+				t.Errorf("scale of activations %v", fp8.input)
+			}
+			checkUint4(t, dir, m, s.kind == "uint4")
+			checkBlocks(t, dir, m)
+			if s.kind != "float32" && s.kind != "uint4" {
+				if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.Contains(err.Error(), "expected float weights here") {
+					t.Errorf("without constructors: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// codesUint4 is a weight with zero points or groups in another order.
+type codesUint4 struct {
+	codes
+	unsigned, zero []byte
+	groupOf        []int32
+}
+
+func (c *codesUint4) Format() string { return "uint4" }
+func (c *codesUint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int) {
+	return c.unsigned, c.zero, c.scale, c.groupOf, c.group
+}
+
+// checkUint4 reads a folder with a constructor for Uint4 weights: they stand for the numbers that the float32 weights of want are, and come back from a
+// folder of their own.
+func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
+	t.Helper()
+	options := constructors
+	options.Uint4 = func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error) {
+		return &codesUint4{codes{nil, scale, out, in, group}, q, zero, groupOf}, nil
+	}
+	m, _, err := Load(dir, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := t.TempDir()
+	if err := Save(again, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
+		t.Fatal(err)
+	}
+	read, _, err := Load(again, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range m.Linears() {
+		w, ok := l.Weight.(*codesUint4)
+		if ok != uint4 {
+			t.Fatalf("%s: format %s", l.Name, l.Weight.Format())
+		}
+		if !ok {
+			continue
+		}
+		if got, want := dequantizedForTest(w), dequantizedForTest(want.Linears()[i].Weight); !slices.Equal(got, want) {
+			t.Fatalf("%s: other numbers", l.Name)
+		}
+		if got, want := dequantizedForTest(read.Linears()[i].Weight), dequantizedForTest(w); !slices.Equal(got, want) {
+			t.Fatalf("%s: other numbers after a round trip", l.Name)
+		}
+	}
+}
+
+// checkBlocks reads a folder layer by layer, and through a Writer's folder, and compares with the whole model.
+func checkBlocks(t *testing.T, dir string, want *model.Model) {
+	t.Helper()
+	c, err := Open(dir, constructors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	frame, err := c.Skeleton()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := NewWriter(filepath.Join(t.TempDir(), "out"), "", c.Config(), BF16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(layer int) {
+		t.Helper()
+		all := want.Linears()
+		for _, l := range frame.BlockLinears(layer) {
+			i := slices.IndexFunc(all, func(other model.LinearLayer) bool { return other.Name == l.Name })
+			if !slices.Equal(dequantizedForTest(l.Weight), dequantizedForTest(all[i].Weight)) || l.Weight.Format() != all[i].Weight.Format() {
+				t.Fatalf("%s: other numbers, %s", l.Name, l.Weight.Format())
+			}
+		}
+	}
+	for layer := range frame.Blocks {
+		if err := c.LoadBlock(frame, layer); err != nil {
+			t.Fatal(err)
+		}
+		same(layer)
+		if frame.Blocks[0].Q.Weight.Format() == "float32" {
+			continue // and would be rounded
+		}
+		if err := errors.Join(w.Block(frame, layer), w.LoadBlock(frame, layer, constructors)); err != nil {
+			t.Fatal(err)
+		}
+		same(layer)
+	}
+	for _, l := range c.Quantization() {
+		if l.Layer != "lm_head" && (l.Format == "" || l.Format == "F32") {
+			t.Errorf("%s: format %q", l.Layer, l.Format)
+		}
+	}
+}
+
+func dequantizedForTest(w model.Weight) []float32 {
+	out, in := w.Shape()
+	data := make([]float32, out*in)
+	for i := range data {
+		switch w := w.(type) {
+		case *model.Dense:
+			data[i] = w.Data[i]
+		case *codes8:
+			data[i] = float32(w.q[i]) * w.scale[i/in]
+		case *codes4:
+			data[i] = float32(w.q[i]) * w.scale[i/w.group]
+		case *codesUint4:
+			g := i/in*(in/w.group) + i%in/w.group
+			if w.groupOf != nil {
+				g = i/in*(in/w.group) + int(w.groupOf[i%in])
+			}
+			data[i] = float32(int(w.unsigned[i])-int(w.zero[g])) * w.scale[g]
+		case *codesFP8:
+			data[i] = kernels.FromFloat8(w.bytes[i]) * w.scale[i/in]
+		}
+	}
+	return data
+}
+
+// TestBrokenFormats: what is wrong in the tensors of a form is told by name.
+func TestBrokenFormats(t *testing.T) {
+	const q = "model.layers.1.self_attn.q_proj"
+	replace := func(name string, dtype DType, data any, shape ...int) func(list []Tensor) []Tensor {
+		return func(list []Tensor) []Tensor {
+			for i := range list {
+				if list[i].Name == q+name {
+					list[i] = Tensor{q + name, dtype, shape, func() any { return data }}
+				}
+			}
+			return list
+		}
+	}
+	remove := func(name string) func(list []Tensor) []Tensor {
+		return func(list []Tensor) []Tensor {
+			return slices.DeleteFunc(list, func(t Tensor) bool { return t.Name == q+name })
+		}
+	}
+	groupOf := func(v int32) []int32 { return slices.Repeat([]int32{v}, 16) }
+	nan := float32(math.NaN())
+	for _, c := range []struct {
+		sample string
+		change func(list []Tensor) []Tensor
+		want   string
+	}{
+		{"GPTQ", replace(".g_idx", I32, groupOf(2), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group 2, expected 0 to 1`},
+		{"GPTQ", replace(".g_idx", I32, groupOf(-1), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group -1, expected 0 to 1`},
+		{"GPTQ", replace(".g_idx", I64, make([]int64, 16), 16), `tensor "` + q + `.weight": tensor "` + q + `.g_idx": dtype is I64, expected I32`},
+		{"GPTQ", remove(".g_idx"), ``},
+		{"GPTQ ordered", remove(".g_idx"), `tensor "` + q + `.g_idx" is missing, expected shape [16]`},
+		{"GPTQ", replace(".qweight", I32, make([]int32, 16), 1, 16), `tensor "` + q + `.qweight": shape is [1 16], expected [2 16] by config.json`},
+		{"GPTQ", replace(".qzeros", I32, slices.Repeat([]int32{-1}, 4), 2, 2), `tensor "` + q + `.weight": qzeros [0, 0] is 15: with one added engines take it for 0 or for 16; expected checkpoint_format gptq_v2 for such zero points`},
+		{"GPTQ", replace(".scales", F16, slices.Repeat([]float32{nan}, 32), 2, 16), `tensor "` + q + `.weight": ` + q + `.scales: scale 0 is NaN, expected a finite number`},
+		{"GPTQ", replace(".bias", F16, slices.Repeat([]float32{1}, 16), 16), `tensor "` + q + `.bias": element 0 is 1, expected 0: the model has no bias there`},
+		{"AWQ", replace(".qweight", I32, make([]int32, 32), 8, 4), `tensor "` + q + `.qweight": shape is [8 4], expected [16 2] by config.json`},
+		{"pack-quantized", replace(".weight_shape", I64, []int64{16, 15}, 2), `tensor "` + q + `.weight": weight_shape holds [16 15], expected [16 16] by config.json`},
+		{"pack-quantized", replace(".weight_packed", F32, make([]float32, 32), 16, 2), `tensor "` + q + `.weight": tensor "` + q + `.weight_packed": dtype is F32, expected I32`},
+		{"pack-quantized asymmetric", remove(".weight_zero_point"), `tensor "` + q + `.weight_zero_point" is missing, expected shape [2 2]`},
+		{"float-quantized", replace(".weight", F8E4M3, slices.Repeat([]byte{0xff}, 256), 16, 16), `tensor "` + q + `.weight": code [0, 0] is 0xff, which is no number`},
+		{"float-quantized static", replace(".input_scale", F32, []float32{-1}, 1), `tensor "` + q + `.weight": ` + q + `.input_scale is -1, expected a positive number`},
+		{"int-quantized", replace(".weight", F8E4M3, make([]byte, 256), 16, 16), `tensor "` + q + `.weight": tensor "` + q + `.weight": dtype is F8_E4M3, expected I8`},
+	} {
+		dir := t.TempDir()
+		all := samples()
+		tensors, _ := sampleFolder(t, dir, all[slices.IndexFunc(all, func(s sample) bool { return s.name == c.sample })])
+		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := Load(dir, constructors)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != "checkpoint "+dir+": "+c.want) {
+			t.Errorf("%s:\nfound    %v\nexpected %s", c.sample, err, c.want)
+		}
+	}
+}
+
+// Layers that a config leaves out are dense, by each method's own key.
+func TestIgnoredLayers(t *testing.T) {
+	for config, want := range map[string]string{
+		w4Config:   "model.layers.0.self_attn.k_proj",
+		awqSample:  "model.layers.0.self_attn.k_proj",
+		fp8Sample:  "model.layers.0.mlp.up_proj",
+		gptqSample: "lm_head",
+	} {
+		q, err := parseQuantization(json.RawMessage(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, layer := range []string{"model.layers.0.self_attn.k_proj", "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"} {
+			if got := q.of(layer).Dense(); got != (layer == want) {
+				t.Errorf("%s: %s is dense: %t", config, layer, got)
+			}
+		}
+		if !q.of("lm_head").Dense() {
+			t.Errorf("%s: the head is quantized", config)
+		}
+	}
+}
+
+func TestQuantizationRefusals(t *testing.T) {
+	const group = `quantization_config.config_groups.group_%d: `
+	const inputs = `, expected null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token`
+	for _, c := range []struct{ config, old, new, want string }{
+		{w4Config, `"quantization_status":"compressed"`, `"quantization_status":"frozen"`, `quantization_config.quantization_status: "frozen" is not supported, expected "compressed"`},
+		{w4Config, `"ignore"`, `"kv_cache_scheme":{"num_bits":8},"ignore"`, `quantization_config.kv_cache_scheme: "{\"num_bits\":8}" is not supported, expected null`},
+		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config: "{\"format\":\"sparse-24\"}" is not supported, expected format "dense"`},
+		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: "{\"a\":1}" is not supported, expected null`},
+		{w4Config, `"actorder":null`, `"actorder":"odd"`, fmt.Sprintf(group, 0) + `weights.actorder: "odd" is not known, expected null, "static" or "group"`},
+		{w4Config, `"actorder":"static"`, `"actorder":"group"`, fmt.Sprintf(group, 1) + `weights.actorder: "group" is not supported with strategy "channel", expected null`},
+		{w4Config, `"group_size":128`, `"group_size":0`, fmt.Sprintf(group, 0) + `weights.group_size: expected a positive number for strategy group`},
+		{w4Config, `"dynamic":false`, `"dynamic":true`, fmt.Sprintf(group, 0) + `weights.dynamic: true is not supported, expected false`},
+		{w4Config, `re:.*down_proj$`, `re:(`, fmt.Sprintf(group, 1) + `target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
+		{w4Config, `"num_bits":4`, `"num_bits":3`, fmt.Sprintf(group, 0) + `weights: 3-bit int is not supported for pack-quantized, expected int of 4 8 bits`},
+		{w4Config, `"strategy":"group"`, `"strategy":"tensor"`, fmt.Sprintf(group, 0) + `weights.strategy: "tensor" is not supported for pack-quantized, expected group, channel`},
+		{w4Config, `"format":"pack-quantized"`, `"format":"nvfp4-pack-quantized"`, fmt.Sprintf(group, 0) + `weights: format "nvfp4-pack-quantized" is not supported, expected pack-quantized, int-quantized or float-quantized`},
+		{w4Config, `"format":"pack-quantized"`, `"format":"int-quantized"`, fmt.Sprintf(group, 0) + `weights: 4-bit int is not supported for int-quantized, expected int of 8 bits`},
+		{w4Config, `"dynamic":true`, `"dynamic":false`, fmt.Sprintf(group, 1) + `input_activations: 8-bit int, symmetric true, dynamic false, strategy "token" is not supported` + inputs},
+		{w4Config, `"input_activations":null`, `"input_activations":{"num_bits":4}`, fmt.Sprintf(group, 0) + `input_activations: 4-bit , symmetric false, dynamic false, strategy "" is not supported` + inputs},
+		{gptqSample, `"bits":4`, `"bits":3`, `quantization_config.bits: 3 is not supported, expected 4 or 8`},
+		{gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"marlin"`, `quantization_config.checkpoint_format: "marlin" (is_marlin_format false) is not supported, expected gptq or gptq_v2`},
+		{gptqSample, `"dynamic":{}`, `"dynamic":{"-:.*k_proj":{}}`, `quantization_config.dynamic: "{\"-:.*k_proj\":{}}" is not supported, expected none: one scheme for all layers`},
+		{gptqSample, `"group_size":8`, `"group_size":0`, `quantization_config.group_size: found 0, expected -1 or a positive number`},
+		{gptqSample, `"pack_dtype":"int32"`, `"pack_dtype":"int64"`, `quantization_config.pack_dtype: "int64" is not supported, expected int32`},
+		{awqSample, `"bits":4`, `"bits":8`, `quantization_config.bits: 8 is not supported, expected 4`},
+		{awqSample, `"gemm"`, `"gemv"`, `quantization_config.version: "gemv" is not supported, expected gemm`},
+		{awqSample, `"zero_point":true`, `"zero_point":false`, `quantization_config.zero_point: false is not supported, expected true`},
+		{fp8Sample, `"dynamic"`, `"none"`, `quantization_config.activation_scheme: "none" is not supported, expected dynamic or static`},
+		{fp8Sample, `{`, `{"fmt":"e5m2",`, `quantization_config.fmt: "e5m2" is not supported, expected e4m3`},
+		{fp8Sample, `{`, `{"weight_block_size":[128],`, `quantization_config.weight_block_size: found [128] with activation_scheme dynamic, expected two positive numbers with dynamic`},
+		{fp8Sample, `{`, `{"is_checkpoint_fp8_serialized":false,`, `quantization_config.is_checkpoint_fp8_serialized: false is not supported, expected true`},
+	} {
+		_, err := parseQuantization(json.RawMessage(strings.Replace(c.config, c.old, c.new, 1)))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("found    %v\nexpected %s", err, c.want)
+		}
+	}
+}
+
+// FuzzPacked changes the bytes, the type and the shape of one tensor of a small quantized model: it is read or refused, never a panic.
+func FuzzPacked(f *testing.F) {
+	type stored struct {
+		tensors []Tensor
+		config  []byte
+	}
+	var all []stored
+	for i, s := range samples() {
+		dir := f.TempDir()
+		tensors, _ := sampleFolder(f, dir, s)
+		config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		all = append(all, stored{tensors, config})
+		packed := slices.IndexFunc(tensors, func(t Tensor) bool {
+			return strings.HasSuffix(t.Name, "q_proj.g_idx") || strings.Contains(t.Name, "q_proj.weight_")
+		})
+		f.Add(uint8(i), uint8(max(0, packed)), uint8(0), 16, 2, []byte{1, 2, 3, 0xff})
+		f.Add(uint8(i), uint8(max(0, packed)), uint8(0), 0, 0, []byte{0, 0, 0, 0x80})
+	}
+	f.Fuzz(func(t *testing.T, which, tensor, dtype uint8, rows, columns int, data []byte) {
+		s := all[int(which)%len(all)]
+		tensors := slices.Clone(s.tensors)
+		changed := &tensors[int(tensor)%len(tensors)]
+		if types := []DType{changed.DType, I32, F16, I8, F8E4M3}; int(dtype) < len(types) {
+			changed.DType = types[dtype]
+		}
+		if rows > 0 && columns > 0 && rows <= 64 && columns <= 64 {
+			changed.Shape = []int{rows, columns}
+		}
+		content := make([]byte, changed.info().Bytes())
+		if len(data) > 0 {
+			for i := range content {
+				content[i] = data[i%len(data)]
+			}
+		}
+		changed.Data = func() any { return content }
+		var file bytes.Buffer
+		if err := writeSafetensors(&file, tensors); err != nil {
+			t.Fatal(err)
+		}
+		memory := fstest.MapFS{"config.json": {Data: s.config}, "model.safetensors": {Data: file.Bytes()}}
+		m, err := LoadModel(memory, ".", constructors)
+		if err == nil {
+			err = m.Check()
+		}
+		if err != nil && !strings.Contains(err.Error(), changed.Name) && !strings.Contains(err.Error(), strings.TrimSuffix(changed.Name, path.Ext(changed.Name))) {
+			t.Fatalf("%q was changed, the error is %v", changed.Name, err)
+		}
+	})
+}

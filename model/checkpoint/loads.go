@@ -1,0 +1,211 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"slimlab/model"
+)
+
+// GGUF is llama.cpp's container, for LoadsIn: Bits are 16 and 32 for floats, fewer for blocks. Save does not write it.
+const GGUF Format = "gguf"
+
+// Verdict is what an engine would do with a checkpoint.
+type Verdict struct {
+	Engine  string // "transformers", "vLLM", "SGLang" or "llama.cpp"
+	Loads   bool
+	Reasons []string // why it does not, or what to mind where it does
+	Instead []string // what would load; nil where it does
+}
+
+// String is the verdict in a line, without the engine's name.
+func (v Verdict) String() string {
+	s := "loads"
+	if !v.Loads {
+		s = "does not load"
+	}
+	if len(v.Reasons) > 0 {
+		s += ": " + strings.Join(v.Reasons, "; ")
+	}
+	if len(v.Instead) > 0 {
+		s += ". Instead: " + strings.Join(v.Instead, "; ")
+	}
+	return s
+}
+
+func (v *Verdict) refuse(instead, reason string, args ...any) {
+	v.Loads = false
+	v.Reasons = append(v.Reasons, fmt.Sprintf(reason, args...))
+	if instead != "" && !slices.Contains(v.Instead, instead) {
+		v.Instead = append(v.Instead, instead)
+	}
+}
+
+func (v *Verdict) mind(note string, args ...any) {
+	v.Reasons = append(v.Reasons, fmt.Sprintf(note, args...))
+}
+
+// LoadsIn is LoadsIn of the checkpoint's shape and the scheme that most of its linear layers have.
+func (c *Checkpoint) LoadsIn() []Verdict {
+	count, most := map[Scheme]int{}, Scheme{}
+	for _, l := range c.linears() {
+		s := c.quantization.of(l.name)
+		if _, ok := c.files.(*ggufFile); ok {
+			t, _ := c.files.tensor(l.name + ".weight")
+			s = Scheme{Format: GGUF, Bits: map[DType]int{F32: 32, F16: 16, BF16: 16, "Q8_0": 8}[t.DType]}
+		}
+		if count[s]++; count[s] > count[most] {
+			most = s
+		}
+	}
+	return LoadsIn(c.config, most)
+}
+
+// LoadsIn says which engines would load a model of a shape whose linear layers, but not the head, have a scheme, on one GPU. It goes by what the engines'
+// sources asked for in 2025 and 2026, and looks at nothing else: versions before or after may differ.
+//
+// The rules: one width for all layers, as config.json has no other. transformers, whose configs vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang take
+// hidden/heads for Qwen2's head dim whatever config.json says. Their kernels of 4-bit weights (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as
+// one matrix each, and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF alone, whose blocks hold 32 inputs.
+func LoadsIn(c model.Config, s Scheme) []Verdict {
+	verdicts := []Verdict{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
+	for i := range verdicts {
+		v := &verdicts[i]
+		if !uniform(c) {
+			v.refuse("the same widths in all layers", "its layers have different widths")
+			continue
+		}
+		if v.Engine == "llama.cpp" {
+			v.gguf(c, s)
+			continue
+		}
+		v.heads(c)
+		if s.Format == GGUF {
+			v.refuse("a Hugging Face folder", "a GGUF file is read by way of experiment or conversion only")
+			continue
+		}
+		if v.Engine != "transformers" {
+			v.kernels(c, s)
+		}
+	}
+	return verdicts
+}
+
+func uniform(c model.Config) bool {
+	return !slices.ContainsFunc(c.Layers, func(l model.LayerConfig) bool { return l != c.Layers[0] })
+}
+
+// heads checks the shape of attention as configs and models of the Hugging Face kind take it.
+func (v *Verdict) heads(c model.Config) {
+	l := c.Layers[0]
+	if c.Architecture == llama && c.Hidden%l.Heads != 0 {
+		v.refuse(possibleHeads(c), "%d heads do not divide the hidden size %d, which LlamaConfig asks for even with head_dim", l.Heads, c.Hidden)
+	}
+	if c.Architecture == qwen2 && v.Engine != "transformers" && l.Heads*c.HeadDim != c.Hidden {
+		v.refuse("a "+llama+" with attention_bias, head_dim, and o_proj.bias zero, which is the same model; or pruned MLPs alone",
+			"it takes hidden/heads, %d/%d, for the head dim of Qwen2, where this model has %d", c.Hidden, l.Heads, c.HeadDim)
+	}
+}
+
+// possibleHeads lists the smaller head counts that transformers takes: whole KV groups gone, or as many heads of each.
+func possibleHeads(c model.Config) string {
+	l := c.Layers[0]
+	each := l.Heads / l.KVHeads
+	var list []string
+	add := func(heads, kv int) {
+		if s := fmt.Sprintf("%d/%d", heads, kv); c.Hidden%heads == 0 && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	for kv := l.KVHeads; kv > 0; kv-- {
+		add(kv*each, kv)
+	}
+	for n := each - 1; n > 0; n-- {
+		add(n*l.KVHeads, l.KVHeads)
+	}
+	return "heads/kv heads of " + strings.Join(list, ", ")
+}
+
+// fused are the linear layers of a block as GPU engines multiply them.
+func fused(c model.Config) []model.LinearLayer {
+	l := c.Layers[0]
+	q, kv := l.Heads*c.HeadDim, l.KVHeads*c.HeadDim
+	return []model.LinearLayer{{Name: "q, k, v", Out: q + 2*kv, In: c.Hidden}, {Name: "o_proj", Out: c.Hidden, In: q},
+		{Name: "gate, up", Out: 2 * l.MLP, In: c.Hidden}, {Name: "down_proj", Out: c.Hidden, In: l.MLP}}
+}
+
+// kernels checks the sizes that the kernels of a scheme take.
+func (v *Verdict) kernels(c model.Config, s Scheme) {
+	switch s.Format {
+	case IntQuantized, FloatQuantized, FP8:
+		v.multiples(c, 16, 16, "")
+	case PackQuantized, GPTQ, AWQ:
+		if s.Activations != Kept {
+			v.refuse("pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)", "it has no kernel for 4-bit weights with 8-bit integer activations on GPUs")
+			return
+		}
+		if s.ZeroPoints && s.Bits == 8 {
+			v.refuse("symmetric codes", "it has no kernel for 8-bit weights with zero points")
+		}
+		if s.ZeroPoints && v.Engine == "SGLang" {
+			v.mind("zero points are read since its pull request 25292")
+		}
+		if !slices.Contains([]int{0, 32, 64, 128}, s.Group) {
+			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Group)
+		}
+		v.multiples(c, 128, 64, "int-quantized (w8a8) or float-quantized (fp8)")
+		for _, l := range fused(c) {
+			if s.Group > 0 && l.In%s.Group != 0 {
+				v.refuse("", "groups of %d do not divide the %d inputs of %s", s.Group, l.In, l.Name)
+			}
+		}
+	}
+}
+
+// multiples checks inputs and outputs of all layers; instead names other schemes where the shape stays.
+func (v *Verdict) multiples(c model.Config, in, out int, instead string) {
+	for _, l := range fused(c) {
+		if l.In%in != 0 {
+			v.refuse(otherWidth(c, l, in, instead), "%s has %d inputs, its kernel takes multiples of %d", l.Name, l.In, in)
+		}
+		if l.Out%out != 0 {
+			v.refuse(otherWidth(c, l, in, instead), "%s has %d outputs, its kernel takes multiples of %d", l.Name, l.Out, out)
+		}
+	}
+}
+
+// otherWidth offers the nearest MLP width where that is what a layer lacks.
+func otherWidth(c model.Config, l model.LinearLayer, multiple int, instead string) string {
+	mlp := c.Layers[0].MLP
+	if l.Name != "gate, up" && l.Name != "down_proj" || mlp%multiple == 0 || c.Hidden%multiple != 0 {
+		if instead == "" {
+			return "float weights"
+		}
+		return instead
+	}
+	if mlp < multiple {
+		return fmt.Sprintf("an MLP width of %d", multiple)
+	}
+	return fmt.Sprintf("an MLP width of %d or %d", mlp/multiple*multiple, (mlp/multiple+1)*multiple)
+}
+
+// gguf checks what llama.cpp takes.
+func (v *Verdict) gguf(c model.Config, s Scheme) {
+	if s.Format != GGUF {
+		want := "a GGUF file (F16 or BF16)"
+		switch {
+		case s.Bits == 4:
+			want = "a GGUF file (Q4_0)"
+		case s.Bits == 8:
+			want = "a GGUF file (Q8_0)"
+		}
+		v.refuse(want, "it reads GGUF files alone")
+		return
+	}
+	for _, l := range fused(c) {
+		if s.Bits <= 8 && l.In%32 != 0 {
+			v.mind("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
+		}
+	}
+}

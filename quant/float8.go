@@ -1,0 +1,94 @@
+package quant
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations to FP8 with a scale of their own per token
+// (fp8-dynamic), or one for all (fp8-static) where a file brings it, multiplies the values exactly, and sums in float32. In memory it takes two
+// bytes a weight, since it is laid out as the bfloat16 numbers that the codes stand for; in a file one.
+type FP8 struct {
+	packed *kernels.PackedFloat8
+}
+
+// NewFP8 makes a weight of codes q [out, in], none of them a NaN, and scale [out], which it keeps. input is the scale of all activations, or 0 for one
+// per token, max|x|/448.
+func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error) {
+	if len(q) != out*in || len(scale) != out {
+		return nil, fmt.Errorf("fp8 weight [%d, %d]: found %d codes and %d scales, expected %d and %d", out, in, len(q), len(scale), out*in, out)
+	}
+	if !(input >= 0) || input > 1e30 {
+		return nil, fmt.Errorf("fp8 weight [%d, %d]: the scale of activations is %v, expected a positive number, or 0 for one per token", out, in, input)
+	}
+	for i, v := range q {
+		if kernels.IsNaNFloat8(v) {
+			return nil, fmt.Errorf("fp8 weight [%d, %d]: code [%d, %d] is %#02x, which is no number", out, in, i/in, i%in, v)
+		}
+	}
+	return &FP8{kernels.PackFloat8(q, scale, input, out, in)}, nil
+}
+
+// FP8 returns the codes [out, in], made anew at each call, the scales [out], which the caller must not write to, and the scale of all activations,
+// 0 where each token has its own.
+func (w *FP8) FP8() (q []byte, scale []float32, input float32) {
+	out, in := w.Shape()
+	q = make([]byte, out*in)
+	kernels.ParallelRange(out, 16, func(lo, hi int) {
+		row := make([]float32, in)
+		for o := lo; o < hi; o++ {
+			w.packed.Codes(q[o*in:(o+1)*in], row, o)
+		}
+	})
+	scale, input = w.packed.Scale()
+	return q, scale, input
+}
+
+// Shape returns the number of outputs and inputs.
+func (w *FP8) Shape() (out, in int) { return w.packed.Shape() }
+
+// MulT computes y = x·ŵᵀ with x rounded per row; y is [rows, out], x is [rows, in].
+func (w *FP8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
+
+// Begin begins MulT.
+func (w *FP8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
+
+// Float32 returns the dequantized weight, made anew at each call.
+func (w *FP8) Float32() []float32 {
+	out, in := w.Shape()
+	data := make([]float32, out*in)
+	kernels.ParallelRange(out, 16, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			w.Row(data[o*in:(o+1)*in], o)
+		}
+	})
+	return data
+}
+
+// Row writes output o's dequantized weights, [in], to dst.
+func (w *FP8) Row(dst []float32, o int) { w.packed.Row(dst, o) }
+
+// Select returns the weight of some outputs alone.
+func (w *FP8) Select(outputs []int32) model.Weight {
+	_, in := w.Shape()
+	all, input := w.packed.Scale()
+	q, scale, row := make([]byte, len(outputs)*in), make([]float32, len(outputs)), make([]float32, in)
+	for i, o := range outputs {
+		w.packed.Codes(q[i*in:(i+1)*in], row, int(o))
+		scale[i] = all[o]
+	}
+	return &FP8{kernels.PackFloat8(q, scale, input, len(outputs), in)}
+}
+
+// Bytes is one byte a code and four a scale.
+func (w *FP8) Bytes() int64 { return w.packed.Bytes() }
+
+// Format returns "fp8-dynamic" or "fp8-static".
+func (w *FP8) Format() string {
+	if _, input := w.packed.Scale(); input != 0 {
+		return "fp8-static"
+	}
+	return "fp8-dynamic"
+}
