@@ -36,9 +36,14 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 	return convert.Options{
 		Open:  p.lab.Open,
 		DType: convert.DType(f.dtype), Progress: bar.step,
-		Begin: func(e convert.Estimate) {
+		Begin: func(e convert.Estimate, verdicts []convert.Verdict) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream))
+			for _, v := range verdicts {
+				if !v.Loads && v.Engine != "llama.cpp" { // which loads an export
+					fmt.Fprintf(p.stderr, "%s will not take the result: %s\n", v.Engine, v)
+				}
+			}
 		},
 	}
 }

@@ -40,9 +40,9 @@ type Cut struct {
 	Count int
 }
 
-// kept is what remains of width units called name. It is rounded up to a multiple of align, so that never more than
+// Kept is what remains of width units called name. It is rounded up to a multiple of align, so that never more than
 // asked is removed.
-func (c Cut) kept(width, align int, name string) (int, error) {
+func (c Cut) Kept(width, align int, name string) (int, error) {
 	switch {
 	case c.Ratio != 0 && c.Count != 0:
 		return 0, fmt.Errorf("cut of %s: found both ratio %g and count %d, expected one of them", name, c.Ratio, c.Count)

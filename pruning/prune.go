@@ -107,11 +107,11 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 	p := &pass{Options: o, model: m, onStep: onStep}
 	p.report = Report{Method: o.Method, Damping: o.Damping, Tokens: calibrate.Tokens(calibration)}
 	for i, l := range m.Layers {
-		neurons, err := o.MLP.kept(l.MLP, o.Align, fmt.Sprintf("layer %d's MLP neurons", i))
+		neurons, err := o.MLP.Kept(l.MLP, o.Align, fmt.Sprintf("layer %d's MLP neurons", i))
 		if err != nil {
 			return nil, err
 		}
-		heads, err := o.Heads.kept(l.KVHeads, 1, fmt.Sprintf("layer %d's KV groups", i))
+		heads, err := o.Heads.Kept(l.KVHeads, 1, fmt.Sprintf("layer %d's KV groups", i))
 		if err != nil {
 			return nil, err
 		}

@@ -239,7 +239,7 @@ func TestCut(t *testing.T) {
 		{Cut{Count: 4}, 4, 0, 0, "removing 4 of 4 leaves none"},
 		{Cut{Ratio: 0.9}, 2, 0, 0, "removing 2 of 2 leaves none"},
 	} {
-		got, err := c.cut.kept(c.width, c.align, "layer 0's units")
+		got, err := c.cut.Kept(c.width, c.align, "layer 0's units")
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || err == nil && got != c.want {
 			t.Errorf("%+v of %d: kept %d, error %v; want %d, %q", c.cut, c.width, got, err, c.want, c.err)
 		}

@@ -122,7 +122,7 @@ func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep
 		return nil, fmt.Errorf("%s needs calibration sequences, found none", o.Scheme)
 	}
 	if o.Scheme.Bits == 4 {
-		group, err := o.Scheme.groupFor(m)
+		group, err := o.Scheme.GroupFor(m)
 		if err != nil {
 			return nil, err
 		}

@@ -92,9 +92,9 @@ func (s Scheme) check() error {
 	return nil
 }
 
-// groupFor returns the group size for all linear layers of m: the scheme's, which must divide each layer's inputs, or
+// GroupFor returns the group size for all linear layers of m: the scheme's, which must divide each layer's inputs, or
 // the largest of 128, 64, 32, 16 and 8 that does.
-func (s Scheme) groupFor(m *model.Model) (int, error) {
+func (s Scheme) GroupFor(m *model.Model) (int, error) {
 	sizes := []int{128, 64, 32, 16, 8}
 	if s.Group > 0 {
 		sizes = []int{s.Group}

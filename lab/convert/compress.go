@@ -22,13 +22,16 @@ type Opener func(name string) (*checkpoint.Checkpoint, error)
 // DType is an element type of float tensors: F32, F16 or BF16, in letters of either case.
 type DType = checkpoint.DType
 
+// Verdict is what an engine would do with a checkpoint.
+type Verdict = checkpoint.Verdict
+
 // Options are what every conversion takes.
 type Options struct {
 	Open      Opener
-	DType     checkpoint.DType // of float tensors; "" is that of the source's, or BF16 where the source has none that folders hold
-	Tokenizer string           // a folder whose tokenizer a random model gets; "" is none
-	Progress  Progress         // may be nil
-	Begin     func(Estimate)   // told before work begins; may be nil
+	DType     checkpoint.DType          // of float tensors; "" is that of the source's, or BF16 where the source has none that folders hold
+	Tokenizer string                    // a folder whose tokenizer a random model gets; "" is none
+	Progress  Progress                  // may be nil
+	Begin     func(Estimate, []Verdict) // told before work begins what it needs, and which engines would load the result; may be nil
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -42,7 +45,7 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 		o.Progress = func(int, int, string) {}
 	}
 	if o.Begin == nil {
-		o.Begin = func(Estimate) {}
+		o.Begin = func(Estimate, []checkpoint.Verdict) {}
 	}
 	return nil
 }
@@ -127,7 +130,7 @@ const statisticsCopies = 5
 //
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
-	return compress(ctx, from, to, p.Calibration, o, "prune "+p.recipe(), func(s *stream, r *Result, progress Progress) error {
+	return compress(ctx, from, to, p.Calibration, o, "prune "+p.recipe(), p.planned, func(s *stream, r *Result, progress Progress) error {
 		sequences, err := p.Calibration.sequences(s.from)
 		if err != nil {
 			return err
@@ -161,6 +164,26 @@ func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result,
 		}
 		return nil
 	})
+}
+
+// planned is the shape that the pruned model will have.
+func (p Pruning) planned(c model.Config) (model.Config, checkpoint.Scheme, error) {
+	if p.Align == 0 {
+		p.Align = alignment(c.Layers, p.MLP)
+	}
+	for i := range c.Layers {
+		l := &c.Layers[i]
+		neurons, err := p.MLP.Kept(l.MLP, p.Align, fmt.Sprintf("layer %d's MLP neurons", i))
+		if err != nil {
+			return c, checkpoint.Scheme{}, err
+		}
+		groups, err := p.Options.Heads.Kept(l.KVHeads, 1, fmt.Sprintf("layer %d's KV groups", i))
+		if err != nil {
+			return c, checkpoint.Scheme{}, err
+		}
+		l.MLP, l.Heads, l.KVHeads = neurons, l.Heads/l.KVHeads*groups, groups
+	}
+	return c, checkpoint.Scheme{}, nil
 }
 
 // alignment chooses the multiple that the kept neurons are rounded up to.
@@ -200,7 +223,7 @@ type Quantization struct {
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
 	recipe := fmt.Sprintf("quantize %v damping %g, %v", q.Scheme, q.Damping, q.Calibration)
-	return compress(ctx, from, to, q.Calibration, o, recipe, func(s *stream, r *Result, progress Progress) error {
+	return compress(ctx, from, to, q.Calibration, o, recipe, q.planned, func(s *stream, r *Result, progress Progress) error {
 		if q.Scheme.Bits == 0 {
 			return errors.New("scheme none changes nothing, expected a format")
 		}
@@ -236,8 +259,33 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	})
 }
 
+// planned is the shape of the model, and the form that its linear layers will have.
+func (q Quantization) planned(c model.Config) (model.Config, checkpoint.Scheme, error) {
+	s := checkpoint.Scheme{Format: checkpoint.PackQuantized, Bits: q.Scheme.Bits, Group: q.Scheme.Group}
+	switch {
+	case q.Scheme.Bits == 0:
+		return c, checkpoint.Scheme{}, nil
+	case q.Scheme.Float:
+		s.Format, s.Activations = checkpoint.FloatQuantized, checkpoint.Token
+	case q.Scheme.Bits == 8:
+		s.Format, s.Activations = checkpoint.IntQuantized, checkpoint.Token
+	case q.Scheme.Int8Activations:
+		s.Activations = checkpoint.Token
+	}
+	if q.Scheme.Bits == 4 && s.Group == 0 {
+		frame, err := model.Frame(c)
+		if err != nil {
+			return c, s, err
+		}
+		if s.Group, err = q.Scheme.GroupFor(frame); err != nil {
+			return c, s, err
+		}
+	}
+	return c, s, nil
+}
+
 // compress runs a method over the layers of a checkpoint on their way to a new folder.
-func compress(ctx context.Context, from, to string, c Calibration, o Options, recipe string, method func(s *stream, r *Result, progress Progress) error) (*Result, error) {
+func compress(ctx context.Context, from, to string, c Calibration, o Options, recipe string, planned func(c model.Config) (model.Config, checkpoint.Scheme, error), method func(s *stream, r *Result, progress Progress) error) (*Result, error) {
 	start := time.Now()
 	source, err := o.Open(from)
 	if err != nil {
@@ -247,7 +295,11 @@ func compress(ctx context.Context, from, to string, c Calibration, o Options, re
 	if err := o.complete(source); err != nil {
 		return nil, err
 	}
-	o.Begin(estimate(source.Config(), c, statisticsCopies))
+	shape, scheme, err := planned(source.Config())
+	if err != nil {
+		return nil, err
+	}
+	o.Begin(estimate(source.Config(), c, statisticsCopies), checkpoint.LoadsIn(shape, scheme))
 	s, err := newStream(source, from, to, recipe, o.DType)
 	if err != nil {
 		return nil, err

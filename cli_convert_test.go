@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConvertVerbs takes the embedded model through the verbs that make one checkpoint of another.
+func TestConvertVerbs(t *testing.T) {
+	home(t)
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(in("text.txt"), []byte(strings.Repeat("the member clicked the item and the member did not click. ", 200)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const fm = "pretrained:recsys-fm"
+	calibration := []string{"--calibration", in("text.txt"), "--samples", "8", "--length", "64"}
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"inspect", fm}, []string{"LlamaForCausalLM", "attention", "BF16: 28 linear layers", "541 tokens", "vLLM"}},
+		{[]string{"import", fm, in("float"), "--dtype", "f32"}, []string{"11.6MB"}},
+		{append([]string{"prune", fm, in("pruned"), "--mlp", "20%", "--heads", "1", "--step", "64", "--local-search", "-1"}, calibration...), []string{"of KV groups", "MLP sizes are multiples of 128", "transformers"}},
+		{append([]string{"quantize", in("pruned"), in("w4"), "--scheme", "w4a16"}, calibration...), []string{"w4a16-gptq-g64", "of outputs on the calibration text"}},
+		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, []string{"mean relative error of weights"}},
+		{[]string{"export", in("w8"), in("copy")}, []string{in("copy")}},
+		{[]string{"distil", in("pruned"), in("kd"), "--teacher", fm, "--data", in("text.txt"), "--steps", "2", "--length", "32", "--validation", "2"}, []string{"before:", "after:"}},
+	} {
+		stdout, stderr, code := slimlab(t, c.args...)
+		if code != exitHeld {
+			t.Fatalf("slimlab %s: exit %d: %s", strings.Join(c.args, " "), code, stderr)
+		}
+		if warned := c.args[0] == "prune" && strings.Contains(stderr, "vLLM will not take the result: does not load: 6 heads"); warned != (c.args[0] == "prune") {
+			t.Errorf("slimlab %s: warned %t of heads that do not divide the hidden size: %s", strings.Join(c.args, " "), warned, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("slimlab %s: %q is not in\n%s", strings.Join(c.args, " "), want, stdout)
+			}
+		}
+	}
+	stdout, stderr, code := slimlab(t, "inspect", in("w4"), "--format", "json")
+	var report struct {
+		Parameters int
+		Formats    []struct{ Name string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); code != exitHeld || err != nil || report.Parameters == 0 || len(report.Formats) != 1 || report.Formats[0].Name != "w4a16-g64" {
+		t.Errorf("inspect as JSON: exit %d, %v, %+v, %s", code, err, report, stderr)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"quantize", fm, in("x"), "--scheme", "w3"}, "unknown scheme"},
+		{[]string{"quantize", fm, in("x")}, "scheme"},
+		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, "not empty"},
+		{[]string{"prune", fm, in("x"), "--mlp", "x"}, "found \"x\""},
+		{[]string{"import", in("none"), in("x")}, "no such folder"},
+		{[]string{"import", fm, in("x"), "--dtype", "f64"}, "--dtype"},
+		{[]string{"export", fm, in("x"), "--as", "onnx"}, "onnx"},
+		{[]string{"inspect", in("text.txt")}, "found a file"},
+		{[]string{"distil", fm, in("x"), "--data", in("text.txt"), "--loss", "fkl"}, "a teacher"},
+	} {
+		if _, stderr, code := slimlab(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("slimlab %s: exit %d, said %q, want exit 2 and %q", strings.Join(c.args, " "), code, stderr, c.want)
+		}
+	}
+}
