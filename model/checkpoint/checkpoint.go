@@ -1,10 +1,10 @@
 package checkpoint
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -259,23 +259,27 @@ func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model
 	return w, nil
 }
 
-// checkTied lets a tied head be stored beside the embedding when it is the same.
+// checkTied lets a tied head be stored beside the embedding when it is the same, which it reads some rows at a time.
 func (c *Checkpoint) checkTied() error {
-	head, ok := c.files.tensor(headName)
-	if !c.config.TiedHead || !ok || c.stored(embeddingName) == headName {
+	_, both := c.files.tensor(headName)
+	if !c.config.TiedHead || !both || c.stored(embeddingName) == headName {
 		return nil
 	}
-	embedding, _ := c.files.tensor(embeddingName)
-	a, err := c.files.raw(headName)
-	if err != nil {
-		return err
-	}
-	b, err := c.files.raw(embeddingName)
-	if err != nil {
-		return err
-	}
-	if head.DType != embedding.DType || !bytes.Equal(a, b) {
-		return fmt.Errorf("tensor %q differs from %q, but config.json has tie_word_embeddings true", headName, embeddingName)
+	vocab, hidden := c.config.Vocab, c.config.Hidden
+	most := max(1, (1<<20)/hidden)
+	a, b := make([]float32, min(most, vocab)*hidden), make([]float32, min(most, vocab)*hidden)
+	for first := 0; first < vocab; first += most {
+		n := min(most, vocab-first)
+		a, b = a[:n*hidden], b[:n*hidden]
+		if err := c.files.readRows(a, headName, first, n); err != nil {
+			return err
+		}
+		if err := c.files.readRows(b, embeddingName, first, n); err != nil {
+			return err
+		}
+		if !slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }) {
+			return fmt.Errorf("tensor %q differs from %q, but config.json has tie_word_embeddings true", headName, embeddingName)
+		}
 	}
 	return nil
 }
