@@ -88,6 +88,9 @@ func (d *Decoder) Push(id int32) string {
 		return ""
 	}
 	d.first = false
+	if len(d.pending) == 0 && d.leads == 0 && utf8.ValidString(piece) {
+		return piece // as nearly all are
+	}
 	d.pending = append(d.pending, piece...)
 	for d.leads > 0 {
 		if cut, ok := strings.CutPrefix(string(d.pending), d.t.strip); ok {

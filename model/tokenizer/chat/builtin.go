@@ -122,7 +122,7 @@ var globals = map[string]func(r *run, a arguments) value{
 	},
 }
 
-// whiteSpace is the characters that Python's strip takes where none are given.
+// strip takes characters from the ends of a string: those given, or white space where chars is nil.
 func strip(s string, chars value, r *run, what string, left, right bool) string {
 	in := unicode.IsSpace
 	if chars != nil {

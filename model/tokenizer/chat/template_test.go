@@ -134,8 +134,8 @@ func TestErrors(t *testing.T) {
 	if _, err := Parse(strings.Repeat("x", MaxSource+1)); err == nil {
 		t.Error("a template beyond MaxSource was read")
 	}
-	for _, bad := range []string{"", "{}", `[{"role":1}`, `[1e999]`, `[99999999999999999999]`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
-		if _, err := render(t, "{{ messages }}", Input{Messages: json.RawMessage(bad)}); bad != "" && err == nil {
+	for _, bad := range []string{"{}", `[{"role":1}`, `[1e999]`, `[99999999999999999999]`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
+		if _, err := render(t, "{{ messages }}", Input{Messages: json.RawMessage(bad)}); err == nil {
 			t.Errorf("messages %.20s were taken", bad)
 		}
 	}

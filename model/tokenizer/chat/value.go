@@ -22,7 +22,8 @@ type list struct {
 	tuple bool
 }
 
-// dict keeps the order in which its keys came, as Python's does; it does not change once it is made. Keys are strings, or others by their repr.
+// dict keeps the order in which its keys came, as Python's does; it does not change once it is made. Keys are strings,
+// numbers, truth values or None; a float that is whole is the same key as the int.
 type dict struct {
 	keys   []value
 	values []value
