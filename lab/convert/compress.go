@@ -234,7 +234,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 				return err
 			}
 		}
-		q.ChunkTokens, q.BFloat16Scales = chunkTokens, o.DType != checkpoint.F32 // files of 16 bits hold scales of 16 bits, as other engines want them
+		q.ChunkTokens, q.BFloat16Scales = chunkTokens, s.dtype != checkpoint.F32 // files of 16 bits hold scales of 16 bits, as other engines want them
 		report, err := quant.QuantizeBlocks(ctx, s.model, s, sequences, q.Options, func(step quant.Step) {
 			l := step.Layer
 			text := fmt.Sprintf("%s: error of weights %.2e", l.Name, l.WeightError)

@@ -15,9 +15,9 @@ import (
 // ggufTypes are the types that matrices of a GGUF file are written in.
 var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
 
-// Targets lists what Export writes: a Hugging Face folder in the formats that the source has, and GGUF files.
+// Targets lists what Export writes: a Hugging Face folder in the formats that the source has, one whose 4-bit weights are in GPTQ's, and GGUF files.
 func Targets() []string {
-	list := []string{"hf"}
+	list := []string{"hf", "hf-gptq"}
 	for _, t := range ggufTypes {
 		list = append(list, "gguf-"+strings.ToLower(t.String()))
 	}
@@ -26,8 +26,11 @@ func Targets() []string {
 
 // Export writes the checkpoint from as a target, one of Targets, to the new folder or file to.
 func Export(ctx context.Context, from, to, target string, o Options) (*Result, error) {
-	if target == "hf" {
-		return transfer(ctx, from, to, "export", false, o)
+	switch target {
+	case "hf":
+		return transfer(ctx, from, to, "export", false, checkpoint.PackQuantized, o)
+	case "hf-gptq":
+		return transfer(ctx, from, to, "export "+target, false, checkpoint.GPTQ, o)
 	}
 	for _, t := range ggufTypes {
 		if target == "gguf-"+strings.ToLower(t.String()) {

@@ -20,7 +20,7 @@ func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 	if shape, ok := strings.CutPrefix(from, "random:"); ok {
 		return random(shape, to, o)
 	}
-	return transfer(ctx, from, to, "import", true, o)
+	return transfer(ctx, from, to, "import", true, "", o)
 }
 
 func random(shape, to string, o Options) (*Result, error) {
@@ -61,8 +61,8 @@ func random(shape, to string, o Options) (*Result, error) {
 	return r, nil
 }
 
-// transfer moves all layers to a new folder, dense or in the formats that they have.
-func transfer(ctx context.Context, from, to, verb string, dense bool, o Options) (*Result, error) {
+// transfer moves all layers to a new folder, dense or in the formats that they have, those of 4 bits in the given one.
+func transfer(ctx context.Context, from, to, verb string, dense bool, format checkpoint.Format, o Options) (*Result, error) {
 	start := time.Now()
 	source, err := o.Open(from)
 	if err != nil {
@@ -78,7 +78,7 @@ func transfer(ctx context.Context, from, to, verb string, dense bool, o Options)
 	}
 	r := new(Result)
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
-	s.dense = dense
+	s.dense, s.to.Format = dense, format
 	err = s.copyAll(ctx, o.Progress)
 	if err == nil {
 		err = s.finish()

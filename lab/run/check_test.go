@@ -177,7 +177,7 @@ func TestQuantizedReload(t *testing.T) {
 		m.Head.MulT(out, hidden, len(batch.Tokens))
 		return out
 	}
-	for _, name := range []string{"none", "w8a8", "w8a8-gptq", "w4a16-rtn-g16", "w4a16-gptq-act-g8", "w4a8-rtn-g16", "w4a8-gptq-g8"} {
+	for _, name := range []string{"none", "w8a8", "w8a8-gptq", "w4a16-rtn-g16", "w4a16-gptq-act-g8", "w4a8-rtn-g16", "w4a8-gptq-g8", "fp8"} {
 		scheme, err := quant.ParseScheme(name)
 		if err != nil {
 			t.Fatal(err)
