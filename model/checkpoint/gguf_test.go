@@ -413,7 +413,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
 		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
 		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},
-		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by config.json`},
+		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by the config`},
 		{"tensor blk.0.attn_q.weight", []int{15, 16}, `tensor "blk.0.attn_q.weight": 15 rows of F32, shape [15 16], expected whole heads of 4`},
 		{"tensor blk.0.ffn_gate_inp.weight", []int{8, 16}, `tensor "blk.0.ffn_gate_inp.weight", shape [8 16], has no place in a model of architecture LlamaForCausalLM`},
 		{"tensor rope_freqs.weight", []int{3}, `tensor "rope_freqs.weight": 3 elements, expected 2`},
