@@ -511,3 +511,32 @@ func FuzzGGUF(f *testing.F) {
 		_, _ = c.Tokenizer()
 	})
 }
+
+// TestGGUFOfPackedWeights: weights that are not float32 in memory are decoded, a head that holds the embedding too, and one beside it is a head of its own.
+func TestGGUFOfPackedWeights(t *testing.T) {
+	tied := random(t, shapes()["tied"]).InBFloat16()
+	apart := random(t, shapes()["tied"])
+	apart.Head = tied.Head
+	for name, m := range map[string]*model.Model{"the head is the embedding": tied, "the head is its own": apart} {
+		file := filepath.Join(t.TempDir(), "model.gguf")
+		if _, err := SaveGGUF(file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Load(file, LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		embedding := m.Embedding
+		if embedding == nil {
+			embedding = m.Head.Float32()
+		}
+		if got.TiedHead != (m.Embedding == nil) || !slices.Equal(got.Embedding, embedding) || !slices.Equal(got.Head.Float32(), m.Head.Float32()) {
+			t.Errorf("%s: tied %t, or other weights", name, got.TiedHead)
+		}
+		for i, l := range m.Linears() {
+			if !slices.Equal(got.Linears()[i].Weight.Float32(), l.Weight.Float32()) {
+				t.Errorf("%s: %s differs", name, l.Name)
+			}
+		}
+	}
+}
