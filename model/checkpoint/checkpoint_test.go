@@ -178,10 +178,10 @@ func TestWrongTensors(t *testing.T) {
 		want   string
 	}{
 		{"missing", func(list []Tensor, i int) []Tensor { return slices.Delete(list, i, i+1) }, `tensor "` + q + `" is missing, expected shape [16 16]`},
-		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by config.json`},
+		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by the config`},
 		{"extra", func(list []Tensor, i int) []Tensor {
 			return append(list, Tensor{"model.layers.2.extra", I8, []int{1}, func() any { return []int8{1} }})
-		}, `tensor "model.layers.2.extra", shape [1], has no place in the model that config.json says`},
+		}, `tensor "model.layers.2.extra", shape [1], has no place in the model of the config`},
 		{"integers", func(list []Tensor, i int) []Tensor {
 			list[i].DType, list[i].Data = I8, func() any { return make([]int8, 256) }
 			return list
@@ -219,7 +219,7 @@ func TestHostileConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = Load(dir, LoadOptions{})
-	if want := `tensor "model.embed_tokens.weight": shape is [300 16], expected [1048576 1048576] by config.json`; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := `tensor "model.embed_tokens.weight": shape is [300 16], expected [1048576 1048576] by the config`; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
 }

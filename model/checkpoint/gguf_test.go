@@ -413,7 +413,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
 		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
 		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},
-		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by config.json`},
+		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by the config`},
 		{"tensor blk.0.attn_q.weight", []int{15, 16}, `tensor "blk.0.attn_q.weight": 15 rows of F32, shape [15 16], expected whole heads of 4`},
 		{"tensor blk.0.ffn_gate_inp.weight", []int{8, 16}, `tensor "blk.0.ffn_gate_inp.weight", shape [8 16], has no place in a model of architecture LlamaForCausalLM`},
 		{"tensor rope_freqs.weight", []int{3}, `tensor "rope_freqs.weight": 3 elements, expected 2`},
@@ -510,4 +510,33 @@ func FuzzGGUF(f *testing.F) {
 		}
 		_, _ = c.Tokenizer()
 	})
+}
+
+// TestGGUFOfPackedWeights: weights that are not float32 in memory are decoded, a head that holds the embedding too, and one beside it is a head of its own.
+func TestGGUFOfPackedWeights(t *testing.T) {
+	tied := random(t, shapes()["tied"]).InBFloat16()
+	apart := random(t, shapes()["tied"])
+	apart.Head = tied.Head
+	for name, m := range map[string]*model.Model{"the head is the embedding": tied, "the head is its own": apart} {
+		file := filepath.Join(t.TempDir(), "model.gguf")
+		if _, err := SaveGGUF(file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Load(file, LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		embedding := m.Embedding
+		if embedding == nil {
+			embedding = m.Head.Float32()
+		}
+		if got.TiedHead != (m.Embedding == nil) || !slices.Equal(got.Embedding, embedding) || !slices.Equal(got.Head.Float32(), m.Head.Float32()) {
+			t.Errorf("%s: tied %t, or other weights", name, got.TiedHead)
+		}
+		for i, l := range m.Linears() {
+			if !slices.Equal(got.Linears()[i].Weight.Float32(), l.Weight.Float32()) {
+				t.Errorf("%s: %s differs", name, l.Name)
+			}
+		}
+	}
 }

@@ -195,7 +195,7 @@ func (c *Checkpoint) check() error {
 			return fmt.Errorf("tensor %q is missing, expected shape %d", e.name, e.shapes[0])
 		}
 		if ok && !e.fits(t.Shape) {
-			return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", e.name, t.Shape, e.shapes[0])
+			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config", e.name, t.Shape, e.shapes[0])
 		}
 	}
 	for _, t := range c.files.tensors() {
@@ -204,14 +204,14 @@ func (c *Checkpoint) check() error {
 		case strings.HasSuffix(t.Name, ".rotary_emb.inv_freq"): // early Llama files store what follows from rope_theta
 		case t.Name == headName && c.config.TiedHead:
 			if want := []int{c.config.Vocab, c.config.Hidden}; !slices.Equal(t.Shape, want) {
-				return fmt.Errorf("tensor %q: shape is %d, expected %d by config.json", headName, t.Shape, want)
+				return fmt.Errorf("tensor %q: shape is %d, expected %d by the config", headName, t.Shape, want)
 			}
 		case c.isSpareBias(t.Name):
 			if err := c.checkZero(t); err != nil {
 				return err
 			}
 		default:
-			return fmt.Errorf("tensor %q, shape %d, has no place in the model that config.json says", t.Name, t.Shape)
+			return fmt.Errorf("tensor %q, shape %d, has no place in the model of the config", t.Name, t.Shape)
 		}
 	}
 	return nil
