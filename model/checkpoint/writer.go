@@ -55,6 +55,9 @@ func (w *Writer) begin(recipe string) error {
 	var found string
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := os.RemoveAll(w.partial); err != nil { // files of which nobody can say what they are of
+			return err
+		}
 		if err := os.MkdirAll(w.partial, 0o755); err != nil {
 			return err
 		}
@@ -247,13 +250,13 @@ func (w *Writer) close() error {
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(w.partial, recipeFile)); err != nil {
-		return err
-	}
 	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
 		return err
 	}
-	return os.Rename(w.partial, w.dir)
+	if err := os.Rename(w.partial, w.dir); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(w.dir, recipeFile)) // last: files without their recipe could be taken for another's
 }
 
 // shardIndex is model.safetensors.index.json.

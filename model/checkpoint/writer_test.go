@@ -136,6 +136,25 @@ func sameTensors(t *testing.T, a, b string) {
 	}
 }
 
+// Files in a partial folder without a recipe are not taken for this one's.
+func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	m := random(t, shapes()["tied"])
+	w, err := NewWriter(dir, "a recipe", m.Config, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Block(m, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir+".partial", recipeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = NewWriter(dir, "another recipe", m.Config, F32); err != nil || w.Finished(0) {
+		t.Errorf("a layer of an unknown recipe was taken over: %v", err)
+	}
+}
+
 // Verify finds a single byte that is not what was written.
 func TestVerifyFindsAByte(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.safetensors")
