@@ -30,7 +30,7 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.format, "format", "table", "of the report: table or json")
 }
 
-// options are the options of package convert, with progress on stderr.
+// convertOptions are the options of package convert, with progress on stderr.
 func (p *program) convertOptions(f convertFlags) convert.Options {
 	bar := newBar(p.stderr)
 	return convert.Options{
@@ -48,7 +48,7 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 	}
 }
 
-// finish reports a conversion, or why it ended.
+// finishConversion reports a conversion, or why it ended.
 func (p *program) finishConversion(f convertFlags, to string, r *convert.Result, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -113,7 +113,25 @@ func (b *bar) step(done, total int, text string) {
 	}
 }
 
-// calibrationFlags say what text statistics are taken from.
+// conversion makes a verb of two arguments, MODEL and what is written, out of what it does with them.
+func (p *program) conversion(use, short, long string, convertTo func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error)) *cobra.Command {
+	var f convertFlags
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			r, err := convertTo(cmd.Context(), names[0], names[1], p.convertOptions(f))
+			return p.finishConversion(f, names[1], r, err)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// addCalibration adds the flags that say what text statistics are taken from.
 func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.File, "calibration", "", "a text file to take statistics from")
@@ -125,28 +143,17 @@ func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 }
 
 func (p *program) quantizeCommand() *cobra.Command {
-	var f convertFlags
 	var scheme string
 	var q convert.Quantization
-	cmd := &cobra.Command{
-		Use:   "quantize MODEL FOLDER",
-		Short: "write a model with its linear layers in fewer bits, layer by layer",
-		Long: "quantize takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n" +
+	cmd := p.conversion("quantize MODEL FOLDER", "write a model with its linear layers in fewer bits, layer by layer",
+		"quantize takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n"+
 			"GPTQ needs a calibration text; round to nearest only measures its error on one.",
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := f.check(); err != nil {
-				return err
-			}
-			var err error
+		func(ctx context.Context, from, to string, o convert.Options) (r *convert.Result, err error) {
 			if q.Scheme, err = convert.ParseScheme(scheme); err != nil {
-				return failure{exitUsage, err}
+				return nil, err
 			}
-			r, err := convert.Quantize(cmd.Context(), names[0], names[1], q, p.convertOptions(f))
-			return p.finishConversion(f, names[1], r, err)
-		},
-	}
-	f.add(cmd)
+			return convert.Quantize(ctx, from, to, q, o)
+		})
 	addCalibration(cmd, &q.Calibration)
 	cmd.Flags().StringVar(&scheme, "scheme", "", "one of "+strings.Join(convert.Schemes(), ", ")+"; those of 4 bits take an ending for the group, such as -g64")
 	cmd.Flags().Float64Var(&q.Damping, "damping", 0, "of GPTQ, relative to the mean of the statistics' diagonal (default 0.01)")
@@ -155,28 +162,17 @@ func (p *program) quantizeCommand() *cobra.Command {
 }
 
 func (p *program) pruneCommand() *cobra.Command {
-	var f convertFlags
 	var method, mlp, heads string
 	var cut convert.Pruning
-	cmd := &cobra.Command{
-		Use:   "prune MODEL FOLDER",
-		Short: "write a model without some of its MLP neurons and attention heads, layer by layer",
-		Long: "prune takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n" +
+	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, layer by layer",
+		"prune takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n"+
 			"All layers keep the same sizes, as other engines expect.",
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := f.check(); err != nil {
-				return err
+		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
+			if err := cut.Set(method, mlp, heads); err != nil {
+				return nil, err
 			}
-			err := cut.Set(method, mlp, heads)
-			if err != nil {
-				return failure{exitUsage, err}
-			}
-			r, err := convert.Prune(cmd.Context(), names[0], names[1], cut, p.convertOptions(f))
-			return p.finishConversion(f, names[1], r, err)
-		},
-	}
-	f.add(cmd)
+			return convert.Prune(ctx, from, to, cut, o)
+		})
 	addCalibration(cmd, &cut.Calibration)
 	flags := cmd.Flags()
 	flags.StringVar(&method, "method", "osscar", "one of "+strings.Join(convert.Methods(), ", "))
@@ -190,45 +186,25 @@ func (p *program) pruneCommand() *cobra.Command {
 }
 
 func (p *program) importCommand() *cobra.Command {
-	var f convertFlags
 	tokenizer := ""
-	cmd := &cobra.Command{
-		Use:   "import MODEL FOLDER",
-		Short: "write a model of any format as a Hugging Face folder of float tensors",
-		Long: "import reads a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW and writes a Hugging Face folder of float tensors: packed and block formats are decoded.\n" +
-			"random:SHAPE is a model with random weights, to measure with. The shapes: " + strings.Join(convert.Shapes(), ", ") + ".",
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := f.check(); err != nil {
-				return err
-			}
-			o := p.convertOptions(f)
+	cmd := p.conversion("import MODEL FOLDER", "write a model of any format as a Hugging Face folder of float tensors",
+		"import reads a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW and writes a Hugging Face folder of float tensors: packed and block formats are decoded.\n"+
+			"random:SHAPE is a model with random weights, to measure with. The shapes: "+strings.Join(convert.Shapes(), ", ")+".",
+		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			o.Tokenizer = tokenizer
-			r, err := convert.Import(cmd.Context(), names[0], names[1], o)
-			return p.finishConversion(f, names[1], r, err)
-		},
-	}
-	f.add(cmd)
+			return convert.Import(ctx, from, to, o)
+		})
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "with random:SHAPE: a folder whose tokenizer the model gets")
 	return cmd
 }
 
 func (p *program) exportCommand() *cobra.Command {
-	var f convertFlags
 	target := "hf"
-	cmd := &cobra.Command{
-		Use:   "export MODEL TO",
-		Short: "write a model for another engine: a Hugging Face folder, or a GGUF file",
-		Args:  cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := f.check(); err != nil {
-				return err
-			}
-			r, err := convert.Export(cmd.Context(), names[0], names[1], target, p.convertOptions(f))
-			return p.finishConversion(f, names[1], r, err)
-		},
-	}
-	f.add(cmd)
+	cmd := p.conversion("export MODEL TO", "write a model for another engine: a Hugging Face folder, or a GGUF file",
+		"export writes a new folder, or a file whose name ends in .gguf. What was written is read again and compared.",
+		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
+			return convert.Export(ctx, from, to, target, o)
+		})
 	cmd.Flags().StringVar(&target, "as", target, "one of "+strings.Join(convert.Targets(), ", "))
 	return cmd
 }
@@ -246,27 +222,17 @@ func (f *convertFlags) check() error {
 }
 
 func (p *program) distilCommand() *cobra.Command {
-	var f convertFlags
 	var teacher, loss, precision string
 	var d convert.Distillation
-	cmd := &cobra.Command{
-		Use:   "distil STUDENT FOLDER",
-		Short: "train a model to answer as a teacher does, or alone",
-		Long: "distil trains the whole student in memory. The data are JSON lines with prompts and responses, of which the responses are learned, or text, of which every token is.\n" +
+	cmd := p.conversion("distil STUDENT FOLDER", "train a model to answer as a teacher does, or alone",
+		"distil trains the whole student in memory. The data are JSON lines with prompts and responses, of which the responses are learned, or text, of which every token is.\n"+
 			"Student and teacher must have the same tokenizer.",
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := f.check(); err != nil {
-				return err
-			}
+		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			if err := d.Set(loss, precision, teacher != ""); err != nil {
-				return failure{exitUsage, err}
+				return nil, err
 			}
-			r, err := convert.Distil(cmd.Context(), names[0], teacher, names[1], d, p.convertOptions(f))
-			return p.finishConversion(f, names[1], r, err)
-		},
-	}
-	f.add(cmd)
+			return convert.Distil(ctx, from, teacher, to, d, o)
+		})
 	flags := cmd.Flags()
 	flags.StringVar(&teacher, "teacher", "", "the MODEL to learn from; without one the student learns from the data alone")
 	flags.StringVar(&d.Data, "data", "", "JSON lines (.jsonl) or a text file")
