@@ -311,7 +311,7 @@ func TestDeadChannelsAndDamping(t *testing.T) {
 	}
 	var want mat.Dense
 	want.Mul(q.h, q.w)
-	if !mat.Equal(&want, q.g) {
+	if !mat.EqualApprox(&want, q.g, 1e-12) {
 		t.Error("G is not the damped H times the weight")
 	}
 	shift := q.h.At(0, 0) - raw.At(0, 0)

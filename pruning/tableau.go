@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
+	"slimlab/model/calibrate"
 )
 
 // problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from statistics of its input:
@@ -58,7 +59,7 @@ func newProblemFloat64(raw *mat.SymDense, w *mat.Dense, group int, damping float
 		h.SetSym(i, i, h.At(i, i)+shift)
 	}
 	g := mat.NewDense(d, p, nil)
-	g.Mul(h, w)
+	g.Mul(calibrate.Full(h), w)
 	return &problem{d: d, p: p, group: group, h: h, shift: shift, w: w, g: g}
 }
 
@@ -162,7 +163,7 @@ func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
 		}
 	}
 	hw := mat.NewDense(n, p, nil)
-	hw.Mul(of, part)
+	hw.Mul(calibrate.Full(of), part)
 	for a := range n {
 		energy += dot(part.RawRowView(a), hw.RawRowView(a))
 	}

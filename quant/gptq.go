@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
+	"slimlab/model/calibrate"
 )
 
 // statistics are the second moments of a linear layer's input, as GPTQ needs them.
@@ -163,7 +164,7 @@ func (g *grid) squaredError(w []float32, q []int8, h *mat.SymDense) float64 {
 func energy(w *mat.Dense, h *mat.SymDense) float64 {
 	out, in := w.Dims()
 	wh := mat.NewDense(out, in, nil)
-	wh.Mul(w, h)
+	wh.Mul(w, calibrate.Full(h))
 	sum := 0.0
 	for o := range out {
 		sum += blas64.Dot(blas64.Vector{N: in, Data: w.RawRowView(o), Inc: 1}, blas64.Vector{N: in, Data: wh.RawRowView(o), Inc: 1})

@@ -23,6 +23,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
@@ -242,6 +243,25 @@ func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*S
 		}
 	}
 	return s, nil
+}
+
+// Full returns a symmetric matrix as a dense one over the same memory, whose lower triangle it fills: products of dense matrices run on all threads, those of
+// symmetric ones on one.
+func Full(h *mat.SymDense) *mat.Dense {
+	raw := h.RawSymmetric()
+	const block = 64 // squares that the caches hold, since one side of the copy is read down its columns
+	for top := 0; top < raw.N; top += block {
+		for left := top; left < raw.N; left += block {
+			for i := top; i < min(top+block, raw.N); i++ {
+				for j := max(i+1, left); j < min(left+block, raw.N); j++ {
+					raw.Data[j*raw.Stride+i] = raw.Data[i*raw.Stride+j]
+				}
+			}
+		}
+	}
+	d := new(mat.Dense)
+	d.SetRawMatrix(blas64.General{Rows: raw.N, Cols: raw.N, Stride: raw.Stride, Data: raw.Data})
+	return d
 }
 
 // SiteName is the Hugging Face name of the linear layers that read a site.

@@ -201,3 +201,17 @@ func TestWalkErrors(t *testing.T) {
 		t.Errorf("a visitor's error came back as %v", err)
 	}
 }
+
+// Full is the symmetric matrix, whatever lay in its lower triangle.
+func TestFull(t *testing.T) {
+	const n = 131 // more than two blocks, and a ragged one
+	data := make([]float64, n*n)
+	for i := range data {
+		data[i] = float64(i * 7 % 1009)
+	}
+	h := mat.NewSymDense(n, data)
+	want := mat.DenseCopyOf(h)
+	if !mat.Equal(Full(h), want) || !mat.Equal(h, want) {
+		t.Error("the dense view is not the symmetric matrix")
+	}
+}
