@@ -284,17 +284,29 @@ func (q Quantization) planned(c model.Config) (model.Config, checkpoint.Scheme, 
 	return c, s, nil
 }
 
+// begin opens what is converted, completes the options by it, and begins the result.
+func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
+	source, err := o.Open(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.complete(source); err != nil {
+		source.Close()
+		return nil, nil, err
+	}
+	r := new(Result)
+	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
+	return source, r, nil
+}
+
 // compress runs a method over the layers of a checkpoint on their way to a new folder.
 func compress(ctx context.Context, from, to string, c Calibration, o Options, recipe string, planned func(c model.Config) (model.Config, checkpoint.Scheme, error), method func(s *stream, r *Result, progress Progress) error) (*Result, error) {
 	start := time.Now()
-	source, err := o.Open(from)
+	source, r, err := o.begin(from)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	if err := o.complete(source); err != nil {
-		return nil, err
-	}
 	shape, scheme, err := planned(source.Config())
 	if err != nil {
 		return nil, err
@@ -304,8 +316,6 @@ func compress(ctx context.Context, from, to string, c Calibration, o Options, re
 	if err != nil {
 		return nil, err
 	}
-	r := new(Result)
-	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
 	err = method(s, r, o.Progress)
 	if err == nil {
 		err = s.finish()

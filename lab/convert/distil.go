@@ -66,14 +66,11 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
 	}
-	source, err := o.Open(student)
+	source, r, err := o.begin(student)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	if err := o.complete(source); err != nil {
-		return nil, err
-	}
 	config := kd.TrainConfig{
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
 		Precision: d.Precision, Checkpoint: d.Checkpoint,
@@ -107,8 +104,6 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		return nil, fmt.Errorf("distil: %w", err)
 	}
 	config.Batches, config.Validation = training, validation
-	r := new(Result)
-	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
 	if len(validation) > 0 {
 		before, _, err := kd.Loss(config.Student, validation)
 		if err != nil {

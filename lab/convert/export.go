@@ -48,16 +48,11 @@ func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
 	if _, err := os.Stat(to); err == nil {
 		return nil, fmt.Errorf("%s: the file is there already, expected a new one", to)
 	}
-	source, err := o.Open(from)
+	source, r, err := o.begin(from)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	if err := o.complete(source); err != nil {
-		return nil, err
-	}
-	r := new(Result)
-	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
 	options := checkpoint.GGUFOptions{Type: t}
 	var vocabulary tokenizer.Vocabulary
 	tok, err := source.Tokenizer()

@@ -64,20 +64,15 @@ func random(shape, to string, o Options) (*Result, error) {
 // transfer moves all layers to a new folder, dense or in the formats that they have, those of 4 bits in the given one.
 func transfer(ctx context.Context, from, to, verb string, dense bool, format checkpoint.Format, o Options) (*Result, error) {
 	start := time.Now()
-	source, err := o.Open(from)
+	source, r, err := o.begin(from)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	if err := o.complete(source); err != nil {
-		return nil, err
-	}
 	s, err := newStream(source, from, to, verb, o.DType)
 	if err != nil {
 		return nil, err
 	}
-	r := new(Result)
-	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
 	s.dense, s.to.Format = dense, format
 	err = s.copyAll(ctx, o.Progress)
 	if err == nil {
