@@ -146,7 +146,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 	var scheme string
 	var q convert.Quantization
 	cmd := p.conversion("quantize MODEL FOLDER", "write a model with its linear layers in fewer bits, layer by layer",
-		"quantize takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n"+
+		"quantize takes the model's layers one at a time: memory holds one of them, not the model. Interrupted, the same command goes on from the layer that it was at.\n"+
 			"GPTQ needs a calibration text; round to nearest only measures its error on one.",
 		func(ctx context.Context, from, to string, o convert.Options) (r *convert.Result, err error) {
 			if q.Scheme, err = convert.ParseScheme(scheme); err != nil {
@@ -165,7 +165,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	var method, mlp, heads string
 	var cut convert.Pruning
 	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, layer by layer",
-		"prune takes the model's layers one at a time, so the model may be larger than memory. Interrupted, the same command goes on from the layer that it was at.\n"+
+		"prune takes the model's layers one at a time: memory holds one of them, not the model. Interrupted, the same command goes on from the layer that it was at.\n"+
 			"All layers keep the same sizes, as other engines expect.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			if err := cut.Set(method, mlp, heads); err != nil {
