@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -53,6 +54,8 @@ func (p *program) finishConversion(f convertFlags, to string, r *convert.Result,
 	switch {
 	case errors.Is(err, context.Canceled):
 		return failure{exitInterrupted, fmt.Errorf("interrupted; finished layers are kept, and the same command goes on from there")}
+	case writingFailed(err):
+		return failure{exitBroke, err}
 	case err != nil:
 		return failure{exitUsage, err}
 	}
@@ -67,6 +70,12 @@ func (p *program) finishConversion(f convertFlags, to string, r *convert.Result,
 		return failure{exitBroke, err}
 	}
 	return nil
+}
+
+// writingFailed tells a full or broken disk from input that cannot be converted.
+func writingFailed(err error) bool {
+	var of *fs.PathError
+	return errors.As(err, &of) && slices.Contains([]string{"write", "sync", "close", "truncate"}, of.Op)
 }
 
 func writeResult(out io.Writer, to string, r *convert.Result) error {

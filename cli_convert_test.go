@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -67,6 +72,18 @@ func TestConvertVerbs(t *testing.T) {
 	} {
 		if _, stderr, code := slimlab(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("slimlab %s: exit %d, said %q, want exit 2 and %q", strings.Join(c.args, " "), code, stderr, c.want)
+		}
+	}
+}
+
+// A disk that is full is not the user's mistake.
+func TestConversionExitCodes(t *testing.T) {
+	full := fmt.Errorf("folder: %w", &fs.PathError{Op: "write", Path: "model.safetensors", Err: syscall.ENOSPC})
+	missing := fmt.Errorf("model: %w", &fs.PathError{Op: "open", Path: "config.json", Err: fs.ErrNotExist})
+	for err, want := range map[error]int{full: exitBroke, missing: exitUsage, context.Canceled: exitInterrupted} {
+		var f failure
+		if got := new(program).finishConversion(convertFlags{}, "to", nil, err); !errors.As(got, &f) || f.code != want {
+			t.Errorf("%v: exit %d, expected %d", err, f.code, want)
 		}
 	}
 }

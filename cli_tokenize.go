@@ -17,6 +17,8 @@ type tokenizeFlags struct {
 	noSpecial bool
 	pieces    bool
 	decode    bool
+	chat      bool
+	text      bool
 }
 
 func (p *program) tokenizeCommand() *cobra.Command {
@@ -25,9 +27,14 @@ func (p *program) tokenizeCommand() *cobra.Command {
 		Use:   "tokenize MODEL",
 		Short: "standard input to token ids, one JSON array; --decode the other way",
 		Long: "tokenize reads all of standard input, to the last byte, and prints its token ids as one JSON array.\n" +
-			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.",
+			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.\n\n" +
+			"With --chat standard input is a conversation, a JSON array of messages {\"role\", \"content\"} or an object with messages and tools, which the model's own\n" +
+			"template writes as text, up to the point where the assistant would answer if the last message is not its own.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.text && !f.chat {
+				return failure{exitUsage, errors.New("--text is what --chat writes: expected both")}
+			}
 			return p.tokenize(cmd.InOrStdin(), args[0], f)
 		},
 	}
@@ -35,7 +42,11 @@ func (p *program) tokenizeCommand() *cobra.Command {
 	flags.BoolVar(&f.noSpecial, "no-special", false, "add no special tokens, such as one that begins a text; with --decode: leave them out")
 	flags.BoolVar(&f.pieces, "pieces", false, "print each token as {\"id\", \"piece\"}; the piece of a part of a character is a list of bytes")
 	flags.BoolVar(&f.decode, "decode", false, "ids in, as a JSON array or with white space between; text out")
-	cmd.MarkFlagsMutuallyExclusive("pieces", "decode")
+	flags.BoolVar(&f.chat, "chat", false, "a conversation in, as JSON, written by the model's chat template")
+	flags.BoolVar(&f.text, "text", false, "with --chat: print the text, not its ids")
+	cmd.MarkFlagsMutuallyExclusive("pieces", "decode", "text")
+	cmd.MarkFlagsMutuallyExclusive("chat", "decode")
+	cmd.MarkFlagsMutuallyExclusive("chat", "no-special") // the template says which there are
 	return cmd
 }
 
@@ -62,11 +73,20 @@ func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
 		_, err = out.WriteString(decode(ids))
 		return broke(errors.Join(err, out.Flush()))
 	default:
-		encode := tok.EncodeSpecial
-		if f.noSpecial {
+		text, encode := string(data), tok.EncodeSpecial
+		if f.chat {
+			if text, err = run.Chat(tok, data); err != nil {
+				return failure{exitUsage, fmt.Errorf("standard input: %w", err)}
+			}
+		}
+		if f.text {
+			_, err = out.WriteString(text)
+			return broke(errors.Join(err, out.Flush()))
+		}
+		if f.noSpecial || f.chat {
 			encode = tok.Encode
 		}
-		ids := encode(string(data))
+		ids := encode(text)
 		var product any = ids
 		if f.pieces {
 			product = run.Pieces(tok, ids)

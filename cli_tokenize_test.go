@@ -39,6 +39,17 @@ func TestTokenize(t *testing.T) {
 	if err := os.WriteFile(file, []byte(characters), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	talks := t.TempDir()
+	for name, content := range map[string]string{
+		"tokenizer.json":        characters,
+		"tokenizer_config.json": `{"bos_token": "<s>"}`,
+		"chat_template.jinja": "{{ bos_token }}{% for m in messages %}{% if m.role == 'nobody' %}{{ raise_exception('who?') }}{% endif %}{{ m.content }}{% endfor %}" +
+			"{% if add_generation_prompt %}<{% endif %}",
+	} {
+		if err := os.WriteFile(filepath.Join(talks, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		args []string
 		in   string
@@ -57,6 +68,13 @@ func TestTokenize(t *testing.T) {
 		{[]string{dir, "--decode"}, "[1, x]", `standard input: ids[1]: found "x", expected a number`, exitUsage},
 		{[]string{dir, "--decode"}, "[1", "standard input: ids: the array does not end, expected ]", exitUsage},
 		{[]string{dir, "--decode", "--pieces"}, "", "none of the others can be", exitUsage},
+		{[]string{dir, "--chat"}, `[]`, "has no chat template", exitUsage},
+		{[]string{talks, "--chat"}, `[{"role": "user", "content": "ab a"}]`, "[0,4,1,2,7]\n", exitHeld},
+		{[]string{talks, "--chat", "--text"}, `{"messages": [{"role": "user", "content": "ab a"}, {"role": "assistant", "content": "b"}]}`, "<s>ab ab", exitHeld},
+		{[]string{talks, "--chat"}, `[{"role": "nobody"}]`, "line 1: the template refuses: who?", exitUsage},
+		{[]string{talks, "--chat"}, `{"messages": 1}`, "standard input: conversation: messages", exitUsage},
+		{[]string{talks, "--chat"}, "hello", "standard input: conversation", exitUsage},
+		{[]string{talks, "--text"}, "", "expected both", exitUsage},
 		{[]string{t.TempDir()}, "", "found no tokenizer", exitUsage},
 		{[]string{filepath.Join(dir, "nowhere")}, "", "no such folder", exitUsage},
 		{[]string{}, "", "accepts 1 arg", exitUsage},

@@ -38,6 +38,23 @@ func MatTMul(dw, dy, x []float32, rows, out, in int, accumulate bool) {
 	})
 }
 
+// Gram computes the upper triangle of xᵀ·x, g [width, width] from x [rows, width]. Below the diagonal some elements are written and some are not.
+func Gram(g, x []float32, rows, width int) {
+	const part = 512 // rows of g, of which only the columns from the first row's number on are computed
+	checkLen("Gram g", g, width*width)
+	checkLen("Gram x", x, rows*width)
+	if rows == 0 {
+		clear(g[:width*width])
+		return
+	}
+	for i := 0; i < width; i += part {
+		share(product{
+			m: min(part, width-i), n: width - i, k: rows,
+			c: g[i*width+i:], cRow: width, a: x[i:], aRow: 1, aCol: width, b: x[i:], bStride: width,
+		})
+	}
+}
+
 // share runs the product, on all threads if it is large enough to pay.
 func share(call product) {
 	call.kernels = &active.Load().gemm.float32

@@ -26,6 +26,7 @@ type panelKernels struct {
 // gemmKernels holds the vector routines of matrix products. All of them work on panels of 16 columns, so that packed weights have one layout.
 type gemmKernels struct {
 	float32 panelKernels
+	float64 float64Kernels
 	// bfloat16 has words of two elements where the CPU multiplies bfloat16, and else float32 words that hold what rounding leaves.
 	bfloat16 panelKernels
 
@@ -66,6 +67,7 @@ const panelWidth = 16
 
 var gemmRef = gemmKernels{
 	float32:       panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef},
+	float64:       float64Kernels{4, stripFloat64Ref},
 	bfloat16:      rounding(panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef}, roundFloatsRef),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef,
 	activation: 1, quantize: quantizeRef, int8Height: 4, int8Few: 4, mulInt8: mulInt8Ref,

@@ -17,8 +17,9 @@ const (
 	SiteDown               // input of down_proj: [rows, mlp]
 )
 
-// Tap sees the input x [rows, width] of the linear layers at a site during a forward pass. It must not keep x.
-type Tap func(layer int, site Site, x []float32, rows, width int)
+// Tap sees the input x [rows, width] of the linear layers at a site during a forward pass. It must not keep x. Where it returns false the half of the
+// layer ends there and leaves the stream as it was.
+type Tap func(layer int, site Site, x []float32, rows, width int) (more bool)
 
 // Batch is packed sequences without padding: Starts [sequences+1] are offsets into Tokens. Positions start at 0 in each sequence.
 type Batch struct {
@@ -110,8 +111,8 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 
 	normed := sized(&w.normed, rows*m.Hidden)
 	kernels.RMSNorm(normed, nil, x, bl.AttentionNorm, rows, m.Hidden, m.NormEps)
-	if tap != nil {
-		tap(layer, SiteQKV, normed, rows, m.Hidden)
+	if tap != nil && !tap(layer, SiteQKV, normed, rows, m.Hidden) {
+		return
 	}
 	q, k, v := sized(&w.q, rows*width), sized(&w.k, rows*kvWidth), sized(&w.v, rows*kvWidth)
 	kernels.Run(bl.Q.begin(q, normed, rows), bl.K.begin(k, normed, rows), bl.V.begin(v, normed, rows))
@@ -126,8 +127,8 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Rope(k, w.positions, c.KVHeads, table, false)
 	heads := sized(&w.heads, rows*width)
 	m.attention.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	if tap != nil {
-		tap(layer, SiteO, heads, rows, width)
+	if tap != nil && !tap(layer, SiteO, heads, rows, width) {
+		return
 	}
 	delta := sized(&w.delta, rows*m.Hidden)
 	bl.O.mulT(delta, heads, rows)
@@ -152,16 +153,16 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 	bl, width := &m.Blocks[layer], m.Layers[layer].MLP
 	normed := sized(&w.normed, rows*m.Hidden)
 	kernels.RMSNorm(normed, nil, x, bl.MLPNorm, rows, m.Hidden, m.NormEps)
-	if tap != nil {
-		tap(layer, SiteGateUp, normed, rows, m.Hidden)
+	if tap != nil && !tap(layer, SiteGateUp, normed, rows, m.Hidden) {
+		return
 	}
 	gate, up := sized(&w.gate, rows*width), sized(&w.up, rows*width)
 	kernels.Run(bl.Gate.begin(gate, normed, rows), bl.Up.begin(up, normed, rows))
 	bl.Gate.addBias(gate, rows)
 	bl.Up.addBias(up, rows)
 	kernels.SwiGLU(gate, gate, up)
-	if tap != nil {
-		tap(layer, SiteDown, gate, rows, width)
+	if tap != nil && !tap(layer, SiteDown, gate, rows, width) {
+		return
 	}
 	delta := sized(&w.delta, rows*m.Hidden)
 	bl.Down.mulT(delta, gate, rows)

@@ -219,19 +219,26 @@ func TestTap(t *testing.T) {
 	before := slices.Clone(x)
 	want := make([]float32, len(x))
 	for layer, c := range m.Layers {
-		m.Attention(layer, x, b, func(l int, s Site, in []float32, rows, width int) {
+		m.Attention(layer, x, b, func(l int, s Site, in []float32, rows, width int) bool {
 			seen = append(seen, fmt.Sprint(l, s, rows, width, len(in)))
 			if s == SiteO {
 				m.Blocks[l].O.Weight.MulT(want, in, rows)
 			}
+			return true
 		})
 		for i := range want {
 			if want[i]+before[i] != x[i] {
 				t.Fatalf("layer %d: what the tap saw does not give the output", layer)
 			}
 		}
-		m.MLP(layer, x, 4, func(l int, s Site, in []float32, rows, width int) {
+		halfway := slices.Clone(x)
+		m.MLP(layer, x, 4, func(_ int, s Site, _ []float32, _, _ int) bool { return s != SiteDown })
+		if !slices.Equal(x, halfway) {
+			t.Errorf("layer %d: a pass that its tap ended changed the stream", layer)
+		}
+		m.MLP(layer, x, 4, func(l int, s Site, in []float32, rows, width int) bool {
 			seen = append(seen, fmt.Sprint(l, s, rows, width, len(in)))
+			return true
 		})
 		copy(before, x)
 		expected := []string{

@@ -301,7 +301,7 @@ func TestDeadChannelsAndDamping(t *testing.T) {
 		x.Set(r, 5, 0)
 	}
 	raw := gram(x)
-	q := newProblemFloat64(raw, w, 1, 0.01)
+	q := newProblemFloat64(gram(x), w, 1, 0.01)
 	c := must2(q.osscar(7, search{step: 1, swaps: 1, rounds: 5}))(t)
 	if slices.Contains(c.kept, 5) {
 		t.Errorf("kept %v, which has the dead channel 5", c.kept)

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
+
+	"slimlab/kernels"
 )
 
 // exhaustiveGroups is the number of groups up to which the local search ends by trying every single swap.
@@ -33,26 +35,35 @@ type choice struct {
 // magnitude picks; the better of both with weights re-solved by a fresh factorisation. So its objective is never
 // above that of magnitude with repair.
 func (q *problem) osscar(keep int, s search) (choice, error) {
-	full, err := q.fullTableau()
+	t, err := q.fullTableau()
 	if err != nil {
 		return choice{}, err
 	}
-	greedy := full.clone()
-	greedy.removeLowest(q.groups()-keep, s.step)
-	second := full
-	removed := q.removedByMagnitude(keep)
-	for _, g := range removed {
-		second.toggle(g)
-	}
+	t.removeLowest(q.groups()-keep, s.step)
+	var spare *tableau // two tableaux are all the memory that the search takes
 	best := choice{start: "greedy"}
-	greedy, best.swaps = greedy.localSearch(s)
-	second, swaps := second.localSearch(s)
-	if second.objective() < greedy.objective() {
-		best.start, best.swaps, greedy = "magnitude", swaps, second
+	best.swaps, spare = t.localSearch(s, spare)
+	best.kept = t.support()
+	f := t.objective()
+
+	t.moveTo(q.magnitude(keep))
+	swaps, _ := t.localSearch(s, spare)
+	if t.objective() < f {
+		best.start, best.swaps, best.kept = "magnitude", swaps, t.support()
 	}
-	best.kept = greedy.support()
 	best.weight, err = q.solve(best.kept)
 	return best, err
+}
+
+// moveTo makes groups the support.
+func (t *tableau) moveTo(groups []int) {
+	var moved []int
+	for g, in := range t.in {
+		if in != slices.Contains(groups, g) {
+			moved = append(moved, g)
+		}
+	}
+	t.toggle(moved...)
 }
 
 // removeLowest takes n groups out of the support, step at a time, those with the lowest scores first, and returns
@@ -60,10 +71,13 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 func (t *tableau) removeLowest(n, step int) []int {
 	var removed []int
 	for len(removed) < n {
-		lowest := t.ranked(t.side(true))[:min(step, n-len(removed))]
-		for _, g := range lowest {
-			t.toggle(g)
+		var lowest []int
+		if t.group == 1 {
+			lowest = t.lowestInTurn(min(n-len(removed), pivotChannels), n-len(removed), step)
+		} else {
+			lowest = t.ranked(t.side(true))[:min(step, n-len(removed))]
 		}
+		t.toggle(lowest...)
 		removed = append(removed, lowest...)
 	}
 	return removed
@@ -72,46 +86,55 @@ func (t *tableau) removeLowest(n, step int) []int {
 // ranked orders groups by score, lowest first; of equals the later group is first, so that it leaves.
 func (t *tableau) ranked(groups []int) []int {
 	scores := make([]float64, t.groups())
-	for _, g := range groups {
-		scores[g] = t.score(g)
-	}
-	slices.SortFunc(groups, func(a, b int) int {
-		return cmp.Or(cmp.Compare(scores[a], scores[b]), cmp.Compare(b, a))
+	kernels.ParallelRange(len(groups), max(1, 64/t.group), func(lo, hi int) {
+		for _, g := range groups[lo:hi] {
+			scores[g] = t.score(g)
+		}
 	})
+	slices.SortFunc(groups, byScore(scores))
 	return groups
+}
+
+func byScore(scores []float64) func(a, b int) int {
+	return func(a, b int) int { return cmp.Or(cmp.Compare(scores[a], scores[b]), cmp.Compare(b, a)) }
 }
 
 // localSearch swaps groups as long as the objective falls: out go the s with the lowest scores, in come the s that
 // then gain most (maybe the same ones: no change). A failed round halves s. With few groups it ends with the best of
-// all single swaps, tried exhaustively. It returns the better tableau and the number of rounds that improved it.
-func (t *tableau) localSearch(s search) (better *tableau, swaps int) {
+// all single swaps, tried exhaustively. It leaves t at the better support and returns the number of rounds that improved it. Rounds are tried in spare, which
+// is made where it is nil and returned for the next search.
+func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *tableau) {
+	trial = spare
 	size := min(s.swaps, len(t.side(true)), len(t.side(false)))
 	if size == 0 {
-		return t, 0
+		return 0, trial
 	}
 	f := t.objective()
 	for range s.rounds {
-		trial := t.clone()
+		if trial == nil {
+			trial = t.clone()
+		} else {
+			trial.copy(t)
+		}
 		trial.removeLowest(size, size)
 		outside := trial.ranked(trial.side(false))
-		for _, g := range outside[len(outside)-size:] {
-			trial.toggle(g)
-		}
-		ft := trial.objective()
+		trial.toggle(outside[len(outside)-size:]...)
+		next, ft := trial, trial.objective()
 		if !improves(ft, f) && size == 1 && t.groups() <= exhaustiveGroups {
-			trial, ft = t.bestSwap()
+			next, ft = t.bestSwap()
 		}
 		switch {
 		case improves(ft, f):
-			t, f = trial, ft
+			t.exchange(next)
+			f = ft
 			swaps++
 		case size > 1:
 			size /= 2
 		default:
-			return t, swaps
+			return swaps, trial
 		}
 	}
-	return t, swaps
+	return swaps, trial
 }
 
 func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }

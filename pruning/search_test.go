@@ -20,14 +20,16 @@ func TestLocalSearch(t *testing.T) {
 		}
 		f := x.objective()
 		for rounds := 1; rounds <= 8; rounds++ {
-			y, _ := x.localSearch(search{swaps: 4, rounds: rounds})
+			y := x.clone()
+			y.localSearch(search{swaps: 4, rounds: rounds}, nil)
 			if next := y.objective(); next > f+1e-12*math.Abs(f) {
 				t.Fatalf("seed %d: objective rose from %g to %g in round %d", seed, f, next, rounds)
 			} else {
 				f = next
 			}
 		}
-		y, swaps := x.localSearch(search{swaps: 4, rounds: 1000})
+		y := x.clone()
+		swaps, _ := y.localSearch(search{swaps: 4, rounds: 1000}, nil)
 		if swaps >= 1000 {
 			t.Fatalf("seed %d: the search did not end", seed)
 		}
@@ -92,7 +94,7 @@ func TestEquivariance(t *testing.T) {
 		greedy := func(x, w *mat.Dense) []int {
 			full := must2(newProblemFloat64(gram(x), w, 1, 0).fullTableau())(t)
 			full.removeLowest(d-8, 1)
-			full, _ = full.localSearch(how)
+			full.localSearch(how, nil)
 			return full.support()
 		}
 		if a, b := greedy(x, w), greedy(sx, sw); !slices.Equal(a, b) {
@@ -115,7 +117,7 @@ func TestNeverWorseThanMagnitudeLS(t *testing.T) {
 		a, b := fresh(t, q, c.kept), fresh(t, q, q.magnitude(6))
 		greedy := must2(q.fullTableau())(t)
 		greedy.removeLowest(6, 1)
-		greedy, _ = greedy.localSearch(how)
+		greedy.localSearch(how, nil)
 		if g := greedy.objective(); a > g+1e-9*math.Abs(g) {
 			t.Errorf("seed %d: osscar %g, search from the greedy start %g", seed, a, g)
 		}
@@ -131,6 +133,34 @@ func TestNeverWorseThanMagnitudeLS(t *testing.T) {
 	t.Logf("better than magnitude with repair in %d, equal in %d of %d", better, equal, trials)
 	if better == 0 {
 		t.Error("osscar never beat magnitude: the instances prove nothing")
+	}
+}
+
+// Channels chosen in turn, ahead of the moves in the tableau, are those that one would choose after each move.
+func TestChosenInTurn(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 15))
+		q := instance(rng, 150, 7, 1, 0.01)
+		step := 1 + 2*int(seed%2)
+		fast, slow := must2(q.fullTableau())(t), must2(q.fullTableau())(t)
+		var want []int
+		for len(want) < 130 {
+			lowest := slow.ranked(slow.side(true))[:min(step, 130-len(want))]
+			for _, g := range lowest {
+				slow.toggle(g)
+			}
+			want = append(want, lowest...)
+		}
+		if got := fast.removeLowest(130, step); !slices.Equal(got, want) {
+			t.Errorf("seed %d, %d at a time: removed %v, one move after another %v", seed, step, got, want)
+		}
+		for i := range q.d {
+			for j, v := range fast.row(i) {
+				if j >= i && math.Abs(v-slow.row(i)[j]) > 1e-9*max(1, math.Abs(v)) {
+					t.Fatalf("seed %d: tableau [%d, %d] is %g, by single moves %g", seed, i, j, v, slow.row(i)[j])
+				}
+			}
+		}
 	}
 }
 

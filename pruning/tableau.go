@@ -2,7 +2,6 @@ package pruning
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 
@@ -27,7 +26,7 @@ type problem struct {
 	w, g        *mat.Dense    // [d, p]
 }
 
-// newProblem takes the Gram matrix of tokens inputs and the layer's weight [p, d] as in checkpoints. Channels that
+// newProblem takes the Gram matrix of tokens inputs, which it keeps and changes, and the layer's weight [p, d] as in checkpoints. Channels that
 // were never active (a zero on the diagonal) lose their weight and get a one on the diagonal, as in OSSCAR.
 func newProblem(gram *mat.SymDense, tokens int, weight []float32, group int, damping float64) *problem {
 	d := gram.SymmetricDim()
@@ -38,16 +37,13 @@ func newProblem(gram *mat.SymDense, tokens int, weight []float32, group int, dam
 			w.Set(i, o, float64(v))
 		}
 	}
-	raw := mat.NewSymDense(d, nil)
-	raw.ScaleSym(1/float64(tokens), gram)
-	return newProblemFloat64(raw, w, group, damping)
+	gram.ScaleSym(1/float64(tokens), gram)
+	return newProblemFloat64(gram, w, group, damping)
 }
 
-func newProblemFloat64(raw *mat.SymDense, w *mat.Dense, group int, damping float64) *problem {
+// newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
+func newProblemFloat64(h *mat.SymDense, w *mat.Dense, group int, damping float64) *problem {
 	d, p := w.Dims()
-	h := mat.NewSymDense(d, nil)
-	h.CopySym(raw)
-	w = mat.DenseCopyOf(w)
 	for i := range d {
 		if h.At(i, i) == 0 {
 			h.SetSym(i, i, 1)
@@ -59,7 +55,7 @@ func newProblemFloat64(raw *mat.SymDense, w *mat.Dense, group int, damping float
 		h.SetSym(i, i, h.At(i, i)+shift)
 	}
 	g := mat.NewDense(d, p, nil)
-	g.Mul(calibrate.Full(h), w)
+	kernels.AddProduct(calibrate.Dense(g), calibrate.Matrix(h), calibrate.Dense(w), 1)
 	return &problem{d: d, p: p, group: group, h: h, shift: shift, w: w, g: g}
 }
 
@@ -86,31 +82,23 @@ func (q *problem) solve(support []int) (*mat.Dense, error) {
 	if len(c) == 0 {
 		return w, nil
 	}
-	h, g := mat.NewSymDense(len(c), nil), mat.NewDense(len(c), q.p, nil)
+	h, x := kernels.NewMatrix(len(c), len(c), nil), kernels.NewMatrix(len(c), q.p, nil)
 	for a, i := range c {
+		row := h.Row(a)
 		for b, j := range c[a:] {
-			h.SetSym(a, a+b, q.h.At(i, j))
+			row[a+b] = q.h.At(i, j)
 		}
-		g.SetRow(a, q.g.RawRowView(i))
+		copy(x.Row(a), q.g.RawRowView(i))
 	}
-	var chol mat.Cholesky
-	if !chol.Factorize(h) {
+	if !kernels.Cholesky(h) {
 		return nil, errSingular
 	}
-	var x mat.Dense
-	if err := chol.SolveTo(&x, g); err != nil && !isCondition(err) {
-		return nil, fmt.Errorf("%w: %w", errSingular, err)
-	}
+	kernels.SolveUpperTransposed(h, x)
+	kernels.SolveUpper(h, x)
 	for a, i := range c {
-		w.SetRow(i, x.RawRowView(a))
+		copy(w.RawRowView(i), x.Row(a))
 	}
 	return w, nil
-}
-
-// isCondition tells gonum's warning about a large condition number, whose result is valid, from a failure.
-func isCondition(err error) bool {
-	var c mat.Condition
-	return errors.As(err, &c) && !math.IsInf(float64(c), 1)
 }
 
 // restrict is the dense weight with all groups outside support set to zero: pruning without an update.
@@ -155,17 +143,24 @@ func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
 	if n == 0 {
 		return 0, 0
 	}
-	part, of := mat.NewDense(n, p, nil), mat.NewSymDense(n, nil)
+	const strip = 512 // rows at a time: the product is as large as w otherwise, and H's rows are as many as all
+	part := kernels.NewMatrix(n, p, nil)
 	for a, i := range rows {
-		part.SetRow(a, w.RawRowView(i))
-		for b := a; b < n; b++ {
-			of.SetSym(a, b, h.At(i, rows[b]))
-		}
+		copy(part.Row(a), w.RawRowView(i))
 	}
-	hw := mat.NewDense(n, p, nil)
-	hw.Mul(calibrate.Full(of), part)
-	for a := range n {
-		energy += dot(part.RawRowView(a), hw.RawRowView(a))
+	for first := 0; first < n; first += strip {
+		some := rows[first:min(first+strip, n)]
+		of, product := kernels.NewMatrix(len(some), n, nil), kernels.NewMatrix(len(some), p, nil)
+		for a, i := range some {
+			row := of.Row(a)
+			for b, j := range rows {
+				row[b] = h.At(i, j)
+			}
+		}
+		kernels.AddProduct(product, of, part, 1)
+		for a := range some {
+			energy += dot(part.Row(first+a), product.Row(a))
+		}
 	}
 	return energy, squares
 }
@@ -181,31 +176,37 @@ func dot(x, y []float64) float64 {
 //	S        −A              A·H_S·                            W_S = A·G_S
 //	not S    (transposed)    C = H − H_·S·A·H_S·  (Schur)      r = G − H_·S·W_S
 //
-// One pivot moves a channel in or out of S in O(d·(d+p)) and is exact: for a channel that leaves it is OSSCAR's
-// update A ← A − A_{:,i}·A_ii⁻¹·A_{i,:}, W ← W − A_{:,i}·A_ii⁻¹·W_i; several pivots are its block form.
+// A pivot moves channels P in or out of S and is exact. With B the rows P of the tableau, and D = |B_PP| (A_PP of channels that leave, C_PP of channels that
+// come), all but these rows lose ±BᵀD⁻¹B, which become D⁻¹B themselves, and their own block ∓D⁻¹: for channels that leave it is OSSCAR's
+// update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost little more than one, since the tableau passes through memory once.
 type tableau struct {
 	*problem
 	t  []float64 // [d, d+p]; of the symmetric part only the upper triangle is kept up to date
 	in []bool    // by group: is it in S
 }
 
+// pivotChannels is the number of channels that are moved together, if a group has no more.
+const pivotChannels = 64
+
 // fullTableau is the tableau of the full support, by a fresh factorisation.
 func (q *problem) fullTableau() (*tableau, error) {
-	var chol mat.Cholesky
-	if !chol.Factorize(q.h) {
-		return nil, errSingular
-	}
-	inverse := mat.NewSymDense(q.d, nil)
-	if err := chol.InverseTo(inverse); err != nil && !isCondition(err) {
-		return nil, fmt.Errorf("%w: %w", errSingular, err)
-	}
 	t := &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
+	h := q.h.RawSymmetric()
 	for i := range q.d {
 		row := t.row(i)
-		for j := range q.d {
-			row[j] = -inverse.At(i, j)
-		}
+		copy(row[i:q.d], h.Data[i*h.Stride+i:])
 		copy(row[q.d:], q.w.RawRowView(i)) // H⁻¹·G
+	}
+	inverse := t.matrix().Block(0, 0, q.d, q.d)
+	if !kernels.Cholesky(inverse) {
+		return nil, errSingular
+	}
+	kernels.InvertCholesky(inverse)
+	for i := range q.d {
+		row := t.row(i)[i:q.d]
+		for j, v := range row {
+			row[j] = -v
+		}
 	}
 	for g := range t.in {
 		t.in[g] = true
@@ -213,50 +214,106 @@ func (q *problem) fullTableau() (*tableau, error) {
 	return t, nil
 }
 
+func (t *tableau) matrix() kernels.Matrix { return kernels.NewMatrix(t.d, t.d+t.p, t.t) }
+
 func (t *tableau) row(i int) []float64 {
 	n := t.d + t.p
 	return t.t[i*n : (i+1)*n]
+}
+
+// symmetricRow writes row i to row [d+p], its part left of the diagonal from the column above it.
+func (t *tableau) symmetricRow(row []float64, i int) {
+	n := t.d + t.p
+	copy(row[i:], t.row(i)[i:])
+	for r := range i {
+		row[r] = t.t[r*n+i]
+	}
 }
 
 func (t *tableau) clone() *tableau {
 	return &tableau{t.problem, slices.Clone(t.t), slices.Clone(t.in)}
 }
 
-// toggle moves a group into the support or out of it.
-func (t *tableau) toggle(group int) {
-	for i := group * t.group; i < (group+1)*t.group; i++ {
-		t.pivot(i)
-	}
-	t.in[group] = !t.in[group]
+// copy makes t another tableau of the same problem.
+func (t *tableau) copy(from *tableau) {
+	kernels.ParallelRange(len(t.t), 1<<18, func(lo, hi int) { copy(t.t[lo:hi], from.t[lo:hi]) })
+	copy(t.in, from.in)
 }
 
-// pivot sweeps channel i in (a positive pivot, C_ii) or out (a negative one, −A_ii).
-func (t *tableau) pivot(i int) {
-	const rows = 64 // rows of a task
-	source := slices.Clone(t.row(i))
-	for r := range i {
-		source[r] = t.row(r)[i]
-	}
-	d := source[i]
-	sign := math.Copysign(1, d)
-	kernels.Parallel((t.d+rows-1)/rows, func(task int) {
-		for r := task * rows; r < min(t.d, (task+1)*rows); r++ {
-			if r == i {
+// exchange exchanges the supports of two tableaux of the same problem.
+func (t *tableau) exchange(with *tableau) {
+	t.t, with.t = with.t, t.t
+	t.in, with.in = with.in, t.in
+}
+
+// toggle moves groups into the support, or out of it: each to its other side.
+func (t *tableau) toggle(groups ...int) {
+	for _, in := range []bool{true, false} {
+		var channels []int
+		for _, g := range groups {
+			if t.in[g] != in {
 				continue
 			}
-			row, f := t.row(r), source[r]/d
-			n := len(row) - r
-			blas64.Axpy(-f, blas64.Vector{N: n, Data: source[r:], Inc: 1}, blas64.Vector{N: n, Data: row[r:], Inc: 1})
-			if r < i {
-				row[i] = sign * f
+			if len(channels)+t.group > max(pivotChannels, t.group) {
+				t.pivot(channels, in)
+				channels = channels[:0]
+			}
+			for i := range t.group {
+				channels = append(channels, g*t.group+i)
 			}
 		}
-	})
-	row := t.row(i)
-	for j := i + 1; j < len(row); j++ {
-		row[j] = sign * source[j] / d
+		if len(channels) > 0 {
+			t.pivot(channels, in)
+		}
 	}
-	row[i] = -1 / d
+	for _, g := range groups {
+		t.in[g] = !t.in[g]
+	}
+}
+
+// pivot moves channels that are all on one side to the other. Channels whose block D rounding has made indefinite are moved one after another.
+func (t *tableau) pivot(channels []int, in bool) {
+	k, d := len(channels), t.d
+	sign := 1.0 // of the channels' block
+	if in {
+		sign = -1
+	}
+	b, block := kernels.NewMatrix(k, d+t.p, nil), kernels.NewMatrix(k, k, nil)
+	kernels.Parallel(k, func(a int) { t.symmetricRow(b.Row(a), channels[a]) })
+	for a := range k {
+		for c := range k {
+			block.Row(a)[c] = sign * b.Row(a)[channels[c]]
+		}
+	}
+	if k == 1 { // the sign of a single one is seen
+		v := b.Row(0)[channels[0]]
+		sign = math.Copysign(1, v)
+		block.Row(0)[0] = math.Abs(v)
+	}
+	if !kernels.Cholesky(block) && k > 1 {
+		t.pivot(channels[:k/2], in)
+		t.pivot(channels[k/2:], in)
+		return
+	}
+	x := kernels.NewMatrix(k, d+t.p, slices.Clone(b.Data))
+	kernels.SolveUpperTransposed(block, x)
+	kernels.SolveUpper(block, x)
+	kernels.AddSymmetric(t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
+	kernels.InvertCholesky(block)
+	for a, i := range channels {
+		row := t.row(i)
+		copy(row[i+1:], x.Row(a)[i+1:])
+		for r, v := range x.Row(a)[:i] {
+			t.row(r)[i] = v
+		}
+	}
+	for a, i := range channels {
+		for c, j := range channels {
+			if i <= j {
+				t.row(i)[j] = -sign * block.Row(min(a, c))[max(a, c)]
+			}
+		}
+	}
 }
 
 // score is the exact change of the optimal objective when a group changes sides alone: for a group in S its increase
@@ -265,49 +322,40 @@ func (t *tableau) score(group int) float64 {
 	k, first := t.group, group*t.group
 	if k == 1 {
 		row := t.row(first)
-		rhs := row[t.d:]
-		return 0.5 * blas64.Dot(blas64.Vector{N: t.p, Data: rhs, Inc: 1}, blas64.Vector{N: t.p, Data: rhs, Inc: 1}) / math.Abs(row[first])
+		return 0.5 * dot(row[t.d:], row[t.d:]) / math.Abs(row[first])
 	}
 	sign := 1.0
 	if t.in[group] {
 		sign = -1
 	}
-	block, rhs := mat.NewSymDense(k, nil), mat.NewDense(k, t.p, nil)
+	block, rhs := kernels.NewMatrix(k, k, nil), kernels.NewMatrix(k, t.p, nil)
 	for a := range k {
 		row := t.row(first + a)
 		for b := a; b < k; b++ {
-			block.SetSym(a, b, sign*row[first+b])
+			block.Row(a)[b] = sign * row[first+b]
 		}
-		rhs.SetRow(a, row[t.d:])
+		copy(rhs.Row(a), row[t.d:])
 	}
-	var chol mat.Cholesky
-	if !chol.Factorize(block) { // only for a redundant group and no damping: it can leave and add nothing
+	if !kernels.Cholesky(block) { // only for a redundant group and no damping: it can leave and add nothing
 		return 0
 	}
-	var x mat.Dense
-	if err := chol.SolveTo(&x, rhs); err != nil && !isCondition(err) {
-		return 0
-	}
-	sum := 0.0
-	for a := range k {
-		for j, v := range rhs.RawRowView(a) {
-			sum += v * x.At(a, j)
-		}
-	}
-	return 0.5 * sum
+	kernels.SolveUpperTransposed(block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
+	return 0.5 * dot(rhs.Data, rhs.Data)
 }
 
 // objective is f at the optimum of the support, −½·tr(W_Sᵀ·G_S).
 func (t *tableau) objective() float64 {
+	parts := make([]float64, t.groups())
+	kernels.ParallelRange(len(parts), max(1, 64/t.group), func(lo, hi int) {
+		for g := lo; g < hi; g++ {
+			for i := g * t.group; t.in[g] && i < (g+1)*t.group; i++ {
+				parts[g] += dot(t.row(i)[t.d:], t.g.RawRowView(i))
+			}
+		}
+	})
 	sum := 0.0
-	for g, in := range t.in {
-		if !in {
-			continue
-		}
-		for i := g * t.group; i < (g+1)*t.group; i++ {
-			w := t.row(i)[t.d:]
-			sum += blas64.Dot(blas64.Vector{N: t.p, Data: w, Inc: 1}, blas64.Vector{N: t.p, Data: t.g.RawRowView(i), Inc: 1})
-		}
+	for _, v := range parts {
+		sum += v
 	}
 	return -0.5 * sum
 }

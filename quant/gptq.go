@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
@@ -17,12 +14,12 @@ import (
 
 // statistics are the second moments of a linear layer's input, as GPTQ needs them.
 type statistics struct {
-	raw     *mat.SymDense // [in, in], mean x·xᵀ
-	damped  *mat.SymDense // raw with ones for channels that were never active, and damping on the diagonal
-	order   []int         // the order in which inputs are quantized
-	factor  *mat.TriDense // U, upper, with (damped in that order)⁻¹ = UᵀU
-	damping float64       // relative to the mean of the diagonal, as it was used in the end
-	note    string        // says that damping had to be raised
+	raw     *mat.SymDense  // [in, in], mean x·xᵀ
+	shift   float64        // that damping adds to the diagonal
+	order   []int          // the order in which inputs are quantized
+	factor  kernels.Matrix // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
+	damping float64        // relative to the mean of the diagonal, as it was used in the end
+	note    string         // says that damping had to be raised
 }
 
 // dampingLimit ends the search for a damping that makes the statistics positive definite.
@@ -30,30 +27,23 @@ const dampingLimit = 10
 
 var errNotPositive = errors.New("the input statistics are not positive definite even with damping 10: are they finite?")
 
-// newStatistics factorises the mean Gram matrix of an input. A channel that was never active has a one put on its
+// newStatistics factorises the mean Gram matrix of an input, which it keeps. A channel that was never active has a one put on its
 // diagonal: its weights, which nothing depends on, are then rounded to nearest. When the factorisation fails the
 // damping is multiplied by ten (from 0: set to 0.001) and a note is left.
 func newStatistics(raw *mat.SymDense, damping float64, actOrder bool) (*statistics, error) {
 	n := raw.SymmetricDim()
 	s := &statistics{raw: raw, order: make([]int, n), damping: damping}
-	base := mat.NewSymDense(n, nil)
-	base.CopySym(raw)
+	mean := 0.0
 	for i := range n {
 		s.order[i] = i
-		if base.At(i, i) == 0 {
-			base.SetSym(i, i, 1)
-		}
+		mean += s.diagonal(i) / float64(n)
 	}
 	if actOrder {
-		slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(base.At(b, b), base.At(a, a)) })
+		slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(s.diagonal(b), s.diagonal(a)) })
 	}
-	mean := mat.Trace(base) / float64(n)
+	s.factor = kernels.NewMatrix(n, n, nil)
 	for ; s.damping <= dampingLimit; s.damping = max(0.001, 10*s.damping) {
-		s.damped = mat.NewSymDense(n, nil)
-		s.damped.CopySym(base)
-		for i := range n {
-			s.damped.SetSym(i, i, base.At(i, i)+s.damping*mean)
-		}
+		s.shift = s.damping * mean
 		if s.factorise() {
 			if s.damping != damping {
 				s.note = fmt.Sprintf("the input statistics were singular: damping raised from %g to %g", damping, s.damping)
@@ -64,30 +54,41 @@ func newStatistics(raw *mat.SymDense, damping float64, actOrder bool) (*statisti
 	return nil, errNotPositive
 }
 
-// factorise computes U and reports whether it could.
+// diagonal is an element of the diagonal before damping, one for a channel that was never active.
+func (s *statistics) diagonal(i int) float64 {
+	if v := s.raw.At(i, i); v != 0 {
+		return v
+	}
+	return 1
+}
+
+// factorise computes U and reports whether it could. In the reverse order of inputs the matrix is VᵀV; reversed again that is LᵀL with a lower triangle L,
+// whose inverse transposed is U: one factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
 func (s *statistics) factorise() bool {
-	n := len(s.order)
-	h := mat.NewSymDense(n, nil)
-	for a, i := range s.order {
-		for b := a; b < n; b++ {
-			h.SetSym(a, b, s.damped.At(i, s.order[b]))
+	n, h := len(s.order), s.factor
+	kernels.ParallelRange(n, 64, func(lo, hi int) {
+		for a := lo; a < hi; a++ {
+			row, i := h.Row(a), s.order[n-1-a]
+			for b := a; b < n; b++ {
+				row[b] = s.raw.At(i, s.order[n-1-b])
+			}
+			row[a] = s.diagonal(i) + s.shift
 		}
-	}
-	var chol mat.Cholesky
-	if !chol.Factorize(h) {
+	})
+	if !kernels.Cholesky(h) {
 		return false
 	}
-	if err := chol.InverseTo(h); err != nil {
-		var condition mat.Condition
-		if !errors.As(err, &condition) || math.IsInf(float64(condition), 1) {
-			return false
+	kernels.InvertUpper(h)
+	// U(a, b) = V⁻¹(n-1-b, n-1-a): elements change places across the other diagonal.
+	kernels.ParallelRange(n, 64, func(lo, hi int) {
+		for a := lo; a < hi; a++ {
+			row := h.Row(a)
+			for b := a; a+b < n-1; b++ {
+				mirror := &h.Data[(n-1-b)*h.RowStride+n-1-a]
+				row[b], *mirror = *mirror, row[b]
+			}
 		}
-	}
-	if !chol.Factorize(h) {
-		return false
-	}
-	s.factor = mat.NewTriDense(n, mat.Upper, nil)
-	chol.UTo(s.factor)
+	})
 	return true
 }
 
@@ -97,33 +98,27 @@ func (s *statistics) factorise() bool {
 // with the damped H.
 func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float64) {
 	q = make([]int8, len(w))
-	const rows = 16 // rows of a task: they do not depend on each other
-	tasks := (g.out + rows - 1) / rows
+	const rows = 16 // of a task: they do not depend on each other
 	losses := make([]float64, g.out)
-	kernels.Parallel(tasks, func(task int) {
-		first := task * rows
-		n := min(rows, g.out-first)
-		work, errs := mat.NewDense(n, g.in, nil), mat.NewDense(n, block, nil)
-		for r := range n {
-			row := work.RawRowView(r)
+	work, errs := kernels.NewMatrix(g.out, g.in, nil), kernels.NewMatrix(g.out, block, nil)
+	kernels.ParallelRange(g.out, rows, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			row := work.Row(o)
 			for a, i := range s.order {
-				row[a] = float64(w[(first+r)*g.in+i])
-			}
-		}
-		for start := 0; start < g.in; start += block {
-			end := min(g.in, start+block)
-			for r := range n {
-				losses[first+r] += g.gptqBlock(q, work.RawRowView(r), errs.RawRowView(r), first+r, start, end, s)
-			}
-			if end < g.in {
-				u := s.factor.RawTriangular()
-				blas64.Gemm(blas.NoTrans, blas.NoTrans, -1,
-					blas64.General{Rows: n, Cols: end - start, Stride: block, Data: errs.RawMatrix().Data},
-					blas64.General{Rows: end - start, Cols: g.in - end, Stride: u.Stride, Data: u.Data[start*u.Stride+end:]},
-					1, blas64.General{Rows: n, Cols: g.in - end, Stride: g.in, Data: work.RawMatrix().Data[end:]})
+				row[a] = float64(w[o*g.in+i])
 			}
 		}
 	})
+	for start := 0; start < g.in; start += block {
+		end := min(g.in, start+block)
+		kernels.ParallelRange(g.out, rows, func(lo, hi int) {
+			for o := lo; o < hi; o++ {
+				losses[o] += g.gptqBlock(q, work.Row(o), errs.Row(o), o, start, end, s)
+			}
+		})
+		rest := g.in - end
+		kernels.AddProduct(work.Block(0, end, g.out, rest), errs.Block(0, 0, g.out, end-start), s.factor.Block(start, end, end-start, rest), -1)
+	}
 	for _, l := range losses {
 		loss += l
 	}
@@ -133,15 +128,15 @@ func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float
 // gptqBlock quantizes the ordered inputs start…end-1 of one output channel o, whose compensated weights are row, and
 // writes their errors to errs. It returns Σe².
 func (g *grid) gptqBlock(q []int8, row, errs []float64, o, start, end int, s *statistics) (loss float64) {
-	u := s.factor.RawTriangular()
+	u := s.factor
 	for a := start; a < end; a++ {
 		i := s.order[a]
 		code := g.nearest(row[a], o, i)
 		q[o*g.in+i] = code
-		e := (row[a] - g.value(code)*g.scaleAt(o, i)) / u.Data[a*u.Stride+a]
+		e := (row[a] - g.value(code)*g.scaleAt(o, i)) / u.Row(a)[a]
 		errs[a-start] = e
 		loss += e * e
-		for b, v := range u.Data[a*u.Stride+a+1 : a*u.Stride+end] {
+		for b, v := range u.Row(a)[a+1 : end] {
 			row[a+1+b] -= e * v
 		}
 	}
@@ -150,24 +145,37 @@ func (g *grid) gptqBlock(q []int8, row, errs []float64, o, start, end int, s *st
 
 // squaredError is tr((W−Ŵ)·h·(W−Ŵ)ᵀ) for w and q of g's shape.
 func (g *grid) squaredError(w []float32, q []int8, h *mat.SymDense) float64 {
-	delta := mat.NewDense(g.out, g.in, nil)
-	for o := range g.out {
-		row := delta.RawRowView(o)
+	return energy(g.out, g.in, h, func(row []float64, o int) {
 		for i := range row {
 			row[i] = float64(w[o*g.in+i]) - g.value(q[o*g.in+i])*g.scaleAt(o, i)
 		}
-	}
-	return energy(delta, h)
+	})
 }
 
-// energy is tr(W·h·Wᵀ) for W [out, in].
-func energy(w *mat.Dense, h *mat.SymDense) float64 {
-	out, in := w.Dims()
-	wh := mat.NewDense(out, in, nil)
-	wh.Mul(w, calibrate.Full(h))
+// energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
+func energy(out, in int, h *mat.SymDense, row func(row []float64, o int)) float64 {
+	const strip = 512 // rows at a time, so that memory stays small
+	full, parts := calibrate.Matrix(h), make([]float64, out)
+	for first := 0; first < out; first += strip {
+		n := min(strip, out-first)
+		w, wh := kernels.NewMatrix(n, in, nil), kernels.NewMatrix(n, in, nil)
+		kernels.ParallelRange(n, 16, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				row(w.Row(r), first+r)
+			}
+		})
+		kernels.AddProduct(wh, w, full, 1)
+		kernels.ParallelRange(n, 16, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				for i, v := range w.Row(r) {
+					parts[first+r] += v * wh.Row(r)[i]
+				}
+			}
+		})
+	}
 	sum := 0.0
-	for o := range out {
-		sum += blas64.Dot(blas64.Vector{N: in, Data: w.RawRowView(o), Inc: 1}, blas64.Vector{N: in, Data: wh.RawRowView(o), Inc: 1})
+	for _, v := range parts {
+		sum += v
 	}
 	return sum
 }

@@ -48,6 +48,17 @@ func fit(t testing.TB, w []float32, out, in, group, bits int) *grid {
 	return g
 }
 
+// damped is the matrix that GPTQ minimises over: with ones for channels that were never active, and damping on the diagonal.
+func (s *statistics) damped() *mat.SymDense {
+	n := len(s.order)
+	h := mat.NewSymDense(n, nil)
+	h.CopySym(s.raw)
+	for i := range n {
+		h.SetSym(i, i, s.diagonal(i)+s.shift)
+	}
+	return h
+}
+
 func stats(t testing.TB, h *mat.SymDense, damping float64, actOrder bool) *statistics {
 	t.Helper()
 	s, err := newStatistics(h, damping, actOrder)
@@ -67,7 +78,7 @@ func TestGPTQLossIdentity(t *testing.T) {
 		g := fit(t, w, out, in, 16, 4+4*int(seed%2))
 		s := stats(t, correlated(rng, in, 2*in), 0.01, seed%3 == 0)
 		q, loss := g.gptq(w, s, 1+rng.IntN(in))
-		want := g.squaredError(w, q, s.damped)
+		want := g.squaredError(w, q, s.damped())
 		worst = max(worst, math.Abs(loss-want)/want)
 		if math.Abs(loss-want) > 1e-10*want {
 			t.Errorf("seed %d: Σe² is %g, tr(ΔHΔᵀ) is %g", seed, loss, want)
@@ -183,7 +194,7 @@ func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 }
 
 func naiveOBQ(t *testing.T, g *grid, w []float32, s *statistics) []int8 {
-	q := make([]int8, len(w))
+	q, damped := make([]int8, len(w)), s.damped()
 	for o := range g.out {
 		row := make([]float64, g.in)
 		for i := range row {
@@ -194,7 +205,7 @@ func naiveOBQ(t *testing.T, g *grid, w []float32, s *statistics) []int8 {
 			h := mat.NewDense(len(rest), len(rest), nil)
 			for x, j := range rest {
 				for y, k := range rest {
-					h.Set(x, y, s.damped.At(j, k))
+					h.Set(x, y, damped.At(j, k))
 				}
 			}
 			var inverse mat.Dense
@@ -231,11 +242,11 @@ func TestGPTQAgainstBruteForce(t *testing.T) {
 			for i := range codes {
 				codes[i] = int8(n>>(2*i)&3) - 2
 			}
-			best = min(best, g.squaredError(w, codes, s.damped))
+			best = min(best, g.squaredError(w, codes, s.damped()))
 		}
 		q, loss := g.gptq(w, s, 3)
-		rtn := g.squaredError(w, g.roundToNearest(w), s.damped)
-		if got := g.squaredError(w, q, s.damped); got < best*(1-1e-12) || loss < best*(1-1e-9) {
+		rtn := g.squaredError(w, g.roundToNearest(w), s.damped())
+		if got := g.squaredError(w, q, s.damped()); got < best*(1-1e-12) || loss < best*(1-1e-9) {
 			t.Fatalf("seed %d: GPTQ %g is below the least of all, %g", seed, got, best)
 		}
 		sumGPTQ += loss / best

@@ -169,8 +169,8 @@ func (p *pass) withoutCalibration(ctx context.Context, blocks calibrate.Blocks) 
 
 // visit quantizes the linear layers that read the site.
 func (p *pass) visit(s *calibrate.Stats) error {
-	raw := mat.NewSymDense(s.Width, nil)
-	raw.ScaleSym(1/float64(s.Tokens), s.Gram)
+	raw := s.Gram
+	raw.ScaleSym(1/float64(s.Tokens), raw)
 	input := &statistics{raw: raw}
 	if p.Scheme.GPTQ {
 		var err error

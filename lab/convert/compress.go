@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,7 +124,7 @@ func parseCut(text string) (pruning.Cut, error) {
 	return pruning.Cut{Ratio: ratio}, nil
 }
 
-// statisticsCopies of OSSCAR and GPTQ: the sums, the mean, the damped mean, the factor or tableau, and one of work.
+// statisticsCopies of OSSCAR and GPTQ: the sums, which become the damped mean, the sums' last part, two tableaux or a factor, and one of work.
 const statisticsCopies = 5
 
 // Prune writes the checkpoint from, a folder or file, without some of its neurons and heads to the new folder to.
@@ -311,6 +312,7 @@ func compress(ctx context.Context, from, to string, c Calibration, o Options, re
 	if err != nil {
 		return nil, err
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // matrices of hundreds of megabytes come and go, and there are few objects to look at
 	o.Begin(estimate(source.Config(), c, statisticsCopies), checkpoint.LoadsIn(shape, scheme))
 	s, err := newStream(source, from, to, recipe, o.DType)
 	if err != nil {

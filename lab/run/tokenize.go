@@ -9,10 +9,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
+	"slimlab/model/tokenizer/chat"
 )
 
 // Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own file: tokenizer.json, tokenizer.model or vocab.json.
@@ -35,6 +37,37 @@ func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	return t, nil
+}
+
+// Chat writes a conversation by the tokenizer's template. data is a JSON array of messages, or an object with messages and tools. Where the last message is not
+// the assistant's, the text ends where its answer would begin.
+func Chat(t *tokenizer.Tokenizer, data []byte) (string, error) {
+	source := t.ChatTemplate()
+	if source == "" {
+		return "", errors.New("conversation: the tokenizer has no chat template")
+	}
+	template, err := chat.Parse(source)
+	if err != nil {
+		return "", err
+	}
+	var of struct{ Messages, Tools json.RawMessage }
+	if trimmed := bytes.TrimSpace(data); bytes.HasPrefix(trimmed, []byte("[")) {
+		of.Messages = trimmed
+	} else if err := json.Unmarshal(trimmed, &of); err != nil {
+		return "", fmt.Errorf("conversation: %w", err)
+	}
+	var roles []struct{ Role string }
+	if err := json.Unmarshal(of.Messages, &roles); err != nil {
+		return "", fmt.Errorf("conversation: messages: %w", err)
+	}
+	in := chat.Input{Messages: of.Messages, Tools: of.Tools, Now: time.Now(), AddGenerationPrompt: len(roles) == 0 || roles[len(roles)-1].Role != "assistant"}
+	if id := t.BOS(); id >= 0 {
+		in.BOS = t.Token(id)
+	}
+	if id := t.EOS(); id >= 0 {
+		in.EOS = t.Token(id)
+	}
+	return template.Render(in)
 }
 
 // Piece is a token with the text that it stands for.

@@ -23,7 +23,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
@@ -77,8 +76,7 @@ func (inMemory) Leave(int) error                           { return nil }
 const blockRows = 256
 
 // Walk moves the sequences through m, layer by layer, and calls visit for each wanted site in the order of the data:
-// SiteQKV, SiteO, SiteGateUp, SiteDown. Each half of a layer runs once for each of its wanted sites, on a copy of the
-// stream, and once more for good.
+// SiteQKV, SiteO, SiteGateUp, SiteDown. Each half of a layer runs up to each of its wanted sites, and once more, to its end, for good.
 func Walk(ctx context.Context, m *model.Model, sequences []Sequence, o Options, visit Visitor) error {
 	batches, err := pack(m, sequences, o.ChunkTokens)
 	if err != nil {
@@ -147,7 +145,6 @@ type walk struct {
 	model   *model.Model
 	batches []model.Batch
 	streams [][]float32 // one a batch, [tokens, hidden]
-	scratch []float32
 }
 
 // pack checks the sequences and joins them, in order, to batches of up to chunk tokens (a longer sequence is a batch of its own).
@@ -182,16 +179,13 @@ func pack(m *model.Model, sequences []Sequence, chunk int) ([]model.Batch, error
 }
 
 func (w *walk) embed(blocks Blocks) error {
-	most := 0
 	for _, b := range w.batches {
 		x := make([]float32, len(b.Tokens)*w.model.Hidden)
 		if err := blocks.Embed(x, b.Tokens); err != nil {
 			return err
 		}
 		w.streams = append(w.streams, x)
-		most = max(most, len(x))
 	}
-	w.scratch = make([]float32, most)
 	return nil
 }
 
@@ -215,25 +209,24 @@ func (w *walk) advance(ctx context.Context, layer, half int) error {
 	return nil
 }
 
-// gather runs half a layer on copies of the streams and returns the statistics of one of its sites.
+// gather runs half a layer up to one of its sites and returns the statistics of that.
 func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*Stats, error) {
 	var sums *sums
-	tap := func(_ int, site model.Site, x []float32, rows, width int) {
+	tap := func(_ int, site model.Site, x []float32, rows, width int) (more bool) {
 		if site != want {
-			return
+			return true
 		}
 		if sums == nil {
 			sums = newSums(width)
 		}
 		sums.add(x, rows)
+		return false
 	}
 	for i, b := range w.batches {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		x := w.scratch[:len(w.streams[i])]
-		copy(x, w.streams[i])
-		w.run(x, b, layer, half, tap)
+		w.run(w.streams[i], b, layer, half, tap)
 	}
 	s := sums.stats()
 	s.Layer, s.Site = layer, want
@@ -245,23 +238,26 @@ func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*S
 	return s, nil
 }
 
-// Full returns a symmetric matrix as a dense one over the same memory, whose lower triangle it fills: products of dense matrices run on all threads, those of
-// symmetric ones on one.
-func Full(h *mat.SymDense) *mat.Dense {
+// Matrix is a symmetric matrix for products and factorisations, over the same memory, whose lower triangle it fills.
+func Matrix(h *mat.SymDense) kernels.Matrix {
 	raw := h.RawSymmetric()
 	const block = 64 // squares that the caches hold, since one side of the copy is read down its columns
-	for top := 0; top < raw.N; top += block {
-		for left := top; left < raw.N; left += block {
-			for i := top; i < min(top+block, raw.N); i++ {
-				for j := max(i+1, left); j < min(left+block, raw.N); j++ {
-					raw.Data[j*raw.Stride+i] = raw.Data[i*raw.Stride+j]
+	kernels.ParallelRange(raw.N, block, func(first, last int) {
+		for left := 0; left < last; left += block {
+			for i := first; i < last; i++ {
+				for j := left; j < min(left+block, i); j++ {
+					raw.Data[i*raw.Stride+j] = raw.Data[j*raw.Stride+i]
 				}
 			}
 		}
-	}
-	d := new(mat.Dense)
-	d.SetRawMatrix(blas64.General{Rows: raw.N, Cols: raw.N, Stride: raw.Stride, Data: raw.Data})
-	return d
+	})
+	return kernels.Matrix{Rows: raw.N, Cols: raw.N, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
+}
+
+// Dense is a dense matrix for products and factorisations, over the same memory.
+func Dense(m *mat.Dense) kernels.Matrix {
+	raw := m.RawMatrix()
+	return kernels.Matrix{Rows: raw.Rows, Cols: raw.Cols, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
 }
 
 // SiteName is the Hugging Face name of the linear layers that read a site.
@@ -288,20 +284,22 @@ func (s *sums) add(x []float32, rows int) {
 	for start := 0; start < rows; start += blockRows {
 		r := min(blockRows, rows-start)
 		xb := x[start*n : (start+r)*n]
-		kernels.MatTMul(s.block, xb, xb, r, n, n, false)
-		for i := range n {
-			sum := s.gram[i*n+i : (i+1)*n]
-			for j, v := range s.block[i*n+i : (i+1)*n] {
-				sum[j] += float64(v)
+		kernels.Gram(s.block, xb, r, n)
+		kernels.ParallelRange(n, 64, func(first, last int) {
+			for i := first; i < last; i++ {
+				sum := s.gram[i*n+i : (i+1)*n]
+				for j, v := range s.block[i*n+i : (i+1)*n] {
+					sum[j] += float64(v)
+				}
 			}
-		}
-		for i := range r {
-			for j, v := range xb[i*n : (i+1)*n] {
-				a := math.Abs(float64(v))
-				s.sumAbs[j] += a
-				s.maxAbs[j] = max(s.maxAbs[j], a)
+			for i := range r {
+				for j := first; j < last; j++ {
+					a := math.Abs(float64(xb[i*n+j]))
+					s.sumAbs[j] += a
+					s.maxAbs[j] = max(s.maxAbs[j], a)
+				}
 			}
-		}
+		})
 	}
 	s.tokens += rows
 }

@@ -57,7 +57,7 @@ func TestWalkMatchesForward(t *testing.T) {
 	}
 	gram, sum, top, tokens := map[key][]float64{}, map[key][]float64{}, map[key][]float64{}, map[key]int{}
 	for _, s := range list {
-		m.Forward(model.Batch{Tokens: s, Starts: []int{0, len(s)}}, func(layer int, site model.Site, x []float32, rows, width int) {
+		m.Forward(model.Batch{Tokens: s, Starts: []int{0, len(s)}}, func(layer int, site model.Site, x []float32, rows, width int) bool {
 			k := key{layer, site}
 			if gram[k] == nil {
 				gram[k], sum[k], top[k] = make([]float64, width*width), make([]float64, width), make([]float64, width)
@@ -73,6 +73,7 @@ func TestWalkMatchesForward(t *testing.T) {
 					}
 				}
 			}
+			return true
 		})
 	}
 	all := collect(t, m, list, Options{ChunkTokens: 100})
@@ -202,8 +203,8 @@ func TestWalkErrors(t *testing.T) {
 	}
 }
 
-// Full is the symmetric matrix, whatever lay in its lower triangle.
-func TestFull(t *testing.T) {
+// Matrix is the symmetric matrix, whatever lay in its lower triangle.
+func TestMatrix(t *testing.T) {
 	const n = 131 // more than two blocks, and a ragged one
 	data := make([]float64, n*n)
 	for i := range data {
@@ -211,7 +212,8 @@ func TestFull(t *testing.T) {
 	}
 	h := mat.NewSymDense(n, data)
 	want := mat.DenseCopyOf(h)
-	if !mat.Equal(Full(h), want) || !mat.Equal(h, want) {
-		t.Error("the dense view is not the symmetric matrix")
+	m := Matrix(h)
+	if !mat.Equal(mat.NewDense(n, n, m.Data), want) || !mat.Equal(h, want) {
+		t.Error("the view is not the symmetric matrix")
 	}
 }

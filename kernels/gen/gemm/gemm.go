@@ -22,8 +22,10 @@ func Files() map[string]string {
 			round512(p)
 			widen512(p)
 		},
-		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
-		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"float64_avx512_amd64.s": float64x512,
+		"float64_avx2_amd64.s":   float64x256,
+		"bf16_avx2_amd64.s":      func(p *asm.Printer) { round256(p); widen256(p) },
+		"gemm_avx2_amd64.s":      func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)
 			quantize512(p)

@@ -1,0 +1,284 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// guardedMatrix is a matrix of normal numbers in memory whose gaps and ends hold guard numbers, and a check that these are whole.
+func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Matrix, check func(t *testing.T, what string)) {
+	const guard, margin, gap = 12345.678, 32, 3
+	inner, outer := cols, rows
+	if transposed {
+		inner, outer = rows, cols
+	}
+	all := make([]float64, 2*margin+outer*(inner+gap))
+	for i := range all {
+		all[i] = guard
+	}
+	m = Matrix{rows, cols, inner + gap, 1, all[margin:]}
+	if transposed {
+		m.RowStride, m.ColStride = 1, inner+gap
+	}
+	for i := range rows {
+		for j := range cols {
+			m.Data[i*m.RowStride+j*m.ColStride] = r.NormFloat64()
+		}
+	}
+	return m, func(t *testing.T, what string) {
+		t.Helper()
+		for i, v := range all {
+			at := i - margin
+			if v != guard && (at < 0 || at >= outer*(inner+gap) || at%(inner+gap) >= inner) {
+				t.Fatalf("%s: the number %d places behind the beginning was overwritten with %v", what, at, v)
+			}
+		}
+	}
+}
+
+func (m Matrix) at(i, j int) float64 { return m.Data[i*m.RowStride+j*m.ColStride] }
+
+// copyOf has consecutive rows.
+func (m Matrix) copyOf() Matrix {
+	c := NewMatrix(m.Rows, m.Cols, nil)
+	for i := range m.Rows {
+		for j := range m.Cols {
+			c.Row(i)[j] = m.at(i, j)
+		}
+	}
+	return c
+}
+
+func TestFloat64Products(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	sizes := gemmSizes()
+	sizes = append(sizes, [3]int{61, 1100, 20}, [3]int{530, 40, 33})
+	for number, s := range sizes {
+		m, n, k := s[0], s[1], s[2]
+		transposeA, transposeB, transposeC, upper := number%2 == 1, number%3 == 1, number%5 == 1, number%5 == 2
+		a, checkA := guardedMatrix(r, m, k, transposeA)
+		b, checkB := guardedMatrix(r, k, n, transposeB)
+		before, _ := guardedMatrix(r, m, n, false)
+		factor := []float64{1, -1, 0.5}[number%3]
+		for _, name := range Implementations() {
+			what := fmt.Sprintf("%s m=%d n=%d k=%d transposed %v %v %v upper %v", name, m, n, k, transposeA, transposeB, transposeC, upper)
+			c, checkC := guardedMatrix(r, m, n, transposeC)
+			for i := range m {
+				for j := range n {
+					c.Data[i*c.RowStride+j*c.ColStride] = before.at(i, j)
+				}
+			}
+			with(t, name, func() { addProduct(c, a, b, factor, upper) })
+			for i := range m {
+				for j := range n {
+					if upper && j < i {
+						continue
+					}
+					want, scale := before.at(i, j), math.Abs(before.at(i, j))
+					for p := range k {
+						v := factor * a.at(i, p) * b.at(p, j)
+						want, scale = want+v, scale+math.Abs(v)
+					}
+					if d := math.Abs(c.at(i, j) - want); !(d <= float64(2*k+4)*0x1p-53*scale) {
+						t.Fatalf("%s: element [%d, %d] is %v, want %v", what, i, j, c.at(i, j), want)
+					}
+				}
+			}
+			checkA(t, what)
+			checkB(t, what)
+			checkC(t, what)
+		}
+	}
+}
+
+// The bits are those of one thread, and those of each row multiplied alone.
+func TestFloat64ProductsDoNotDependOnThreadsOrRows(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		const m, n, k = 150, 620, 300
+		a, _ := guardedMatrix(r, m, k, false)
+		b, _ := guardedMatrix(r, k, n, false)
+		want := NewMatrix(m, n, nil)
+		restore := SetThreads(1)
+		AddProduct(want, a, b, -1)
+		restore()
+		for _, threads := range []int{2, 3, 8} {
+			restore := SetThreads(threads)
+			got := NewMatrix(m, n, nil)
+			AddProduct(got, a, b, -1)
+			restore()
+			for i, v := range got.Data {
+				if v != want.Data[i] {
+					t.Fatalf("%d threads: element %d is %v, want the bits of %v", threads, i, v, want.Data[i])
+				}
+			}
+		}
+		for _, i := range []int{0, 77, m - 1} {
+			got := NewMatrix(1, n, nil)
+			AddProduct(got, a.Block(i, 0, 1, k), b, -1)
+			for j, v := range got.Data {
+				if v != want.at(i, j) {
+					t.Fatalf("row %d alone: element %d is %v, want the bits of %v", i, j, v, want.at(i, j))
+				}
+			}
+		}
+	})
+}
+
+// definite is a symmetric positive definite matrix, XᵀX + I/10.
+func definite(r *rand.Rand, n int) Matrix {
+	x, _ := guardedMatrix(r, n+5, n, false)
+	h := NewMatrix(n, n, nil)
+	for i := range n {
+		h.Row(i)[i] = 0.1
+	}
+	AddProduct(h, x.T(), x, 1/float64(n))
+	return h
+}
+
+// triangle is the upper triangle of m and zeros.
+func triangle(m Matrix) Matrix {
+	u := m.copyOf()
+	for i := range u.Rows {
+		clear(u.Row(i)[:min(i, u.Cols)])
+	}
+	return u
+}
+
+func differ(a, b Matrix, upper bool) float64 {
+	worst := 0.0
+	for i := range a.Rows {
+		for j := range a.Cols {
+			if !upper || j >= i {
+				worst = max(worst, math.Abs(a.at(i, j)-b.at(i, j)))
+			}
+		}
+	}
+	return worst
+}
+
+func multiplied(a, b Matrix) Matrix {
+	c := NewMatrix(a.Rows, b.Cols, nil)
+	AddProduct(c, a, b, 1)
+	return c
+}
+
+// What each factorisation promises, multiplied out: UᵀU is the matrix, a solution times its triangle the right-hand side, a matrix times its inverse the unit matrix.
+func TestFactorisations(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		for _, n := range []int{1, 2, 15, 16, 17, 33, 100, 300} {
+			r := rand.New(rand.NewPCG(uint64(n), 5))
+			h := definite(r, n)
+			lost := h.copyOf() // the lower triangle must not matter
+			for i := range n {
+				for j := range i {
+					lost.Row(i)[j] = math.NaN()
+				}
+			}
+			if !Cholesky(lost) {
+				t.Fatalf("width %d: not positive definite", n)
+			}
+			u := triangle(lost)
+			if d := differ(multiplied(u.T(), u), h, false); d > 1e-12 {
+				t.Errorf("width %d: UᵀU is off by %g", n, d)
+			}
+			b, check := guardedMatrix(r, n, 7+n, n%2 == 1)
+			for _, transposed := range []bool{false, true} {
+				x, of := b, u
+				copied := b.copyOf()
+				solve := SolveUpper
+				if transposed {
+					solve, of = SolveUpperTransposed, u.T()
+				}
+				solve(lost, x)
+				if d := differ(multiplied(of, x), copied, false); d > 1e-11 {
+					t.Errorf("width %d, transposed %v: the solution is off by %g", n, transposed, d)
+				}
+				check(t, "right-hand side")
+			}
+			inverse := lost.copyOf()
+			InvertUpper(inverse)
+			unit := multiplied(u, triangle(inverse))
+			for i := range n {
+				unit.Row(i)[i]--
+			}
+			if d := differ(unit, NewMatrix(n, n, nil), false); d > 1e-11 {
+				t.Errorf("width %d: U·U⁻¹ is off by %g", n, d)
+			}
+			inverse = lost.copyOf()
+			InvertCholesky(inverse)
+			full := triangle(inverse)
+			for i := range n {
+				for j := range i {
+					full.Row(i)[j] = full.Row(j)[i]
+				}
+			}
+			unit = multiplied(h, full)
+			for i := range n {
+				unit.Row(i)[i]--
+			}
+			if d := differ(unit, NewMatrix(n, n, nil), false); d > 1e-10 {
+				t.Errorf("width %d: H·H⁻¹ is off by %g", n, d)
+			}
+		}
+	})
+}
+
+func TestCholeskyOfIndefinite(t *testing.T) {
+	for _, n := range []int{1, 16, 40} {
+		for _, wrong := range []float64{0, -1, math.NaN(), math.Inf(1)} {
+			h := definite(rand.New(rand.NewPCG(1, 6)), n)
+			h.Row(n - 1)[n-1] = wrong
+			if Cholesky(h) {
+				t.Errorf("width %d with %v on the diagonal counts as positive definite", n, wrong)
+			}
+		}
+	}
+}
+
+func TestFloat64MisusePanics(t *testing.T) {
+	a := NewMatrix(3, 4, nil)
+	for name, f := range map[string]func(){
+		"inner sizes": func() { AddProduct(NewMatrix(3, 3, nil), a, a, 1) },
+		"short data":  func() { AddProduct(Matrix{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
+		"block":       func() { a.Block(1, 0, 3, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+// BenchmarkFloat64 gives multiply-adds as two operations; the peak is half that of float32.
+func BenchmarkFloat64(b *testing.B) {
+	const n = 2048
+	r := rand.New(rand.NewPCG(1, 2))
+	h := definite(r, n)
+	for _, threads := range []int{1, 2} {
+		for _, work := range []struct {
+			name  string
+			flops float64
+			run   func(c, x Matrix)
+		}{
+			{"product", 2 * n * n * n, func(c, x Matrix) { AddProduct(c, h, h, 1) }},
+			{"cholesky", n * n * n / 3., func(c, x Matrix) { copy(x.Data, h.Data); Cholesky(x) }},
+			{"inverse", n * n * n, func(c, x Matrix) { copy(x.Data, h.Data); Cholesky(x); InvertCholesky(x) }},
+		} {
+			b.Run(fmt.Sprintf("%s/threads=%d", work.name, threads), func(b *testing.B) {
+				defer SetThreads(threads)()
+				c, x := NewMatrix(n, n, nil), NewMatrix(n, n, nil)
+				for b.Loop() {
+					work.run(c, x)
+				}
+				b.ReportMetric(work.flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
