@@ -166,6 +166,28 @@ func TestMatMulForms(t *testing.T) {
 	}
 }
 
+func TestGram(t *testing.T) {
+	eachGemm(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 10))
+		for _, s := range [][2]int{{1, 1}, {7, 33}, {256, 172}, {40, 1050}, {0, 5}} {
+			rows, width := s[0], s[1]
+			x, checkX := guardedFloats(rows*width, 3)
+			g, checkG := guardedFloats(width*width, 1)
+			normals(x, r)
+			normals(g, r)
+			Gram(g, x, rows, width)
+			want, scale := gemmTwin(width, width, rows, nil, columnMajor(x, width), rowMajor(x, width))
+			for i := range width {
+				clear(g[i*width : i*width+i])
+				clear(want[i*width : i*width+i])
+			}
+			withinRounding(t, fmt.Sprintf("%d rows of %d", rows, width), g, want, scale, rows)
+			checkX(t, "x")
+			checkG(t, "the Gram matrix")
+		}
+	})
+}
+
 // TestEmptyChain: a product over nothing is zero, or leaves c when it is added.
 func TestEmptyChain(t *testing.T) {
 	c := []float32{1, 2, 3, 4}

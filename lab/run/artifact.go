@@ -21,8 +21,8 @@ const (
 	taskVersion      = "1"
 	tokenizerVersion = "1"
 	trainVersion     = "3"
-	pruneVersion     = "3"
-	quantizeVersion  = "2"
+	pruneVersion     = "4"
+	quantizeVersion  = "3"
 	evaluateVersion  = "2"
 	serveVersion     = "2"
 	evalVersion      = "1" // of the models that slimlab eval loads
