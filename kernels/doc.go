@@ -9,12 +9,14 @@
 // (TrainedWeight) and an activation once for all that read it (Operand), in a Precision; MatMulT, MatMul and MatTMul take matrices as they lie. KVLayer is a paged cache and AttentionPaged reads it; Attention is for packed sequences. Peaks and
 // facts of the machine are measured by Loops, ReadBuffer and ThisCPU.
 //
+// What calibration gathers is solved with in float64: AddProduct, Cholesky, SolveUpper and InvertUpper on views of type Matrix.
+//
 // Promises. A result never depends on the number of threads, on the batch around a row, or on where
 // a row stands in it: each output element is accumulated over the inner dimension in one fixed
 // order, and work is split over outputs only. Implementations may differ from each other in the last
 // bits; within one implementation the same input gives the same bits.
 //
 // Misuse (a slice whose length does not fit the sizes) panics with the lengths. The package leaves
-// out tensors, shapes, broadcasting and autograd: the family of models is fixed, so callers know
+// out tensors, broadcasting and autograd: the family of models is fixed, so callers know
 // their sizes. There is no assembly for ARM, and none for VNNI without AVX-512: no machine to test either on was at hand.
 package kernels
