@@ -296,7 +296,7 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 		return nil, nil, err
 	}
 	r := new(Result)
-	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), storedBytes(source)
+	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
 	return source, r, nil
 }
 
@@ -335,18 +335,11 @@ func (r *Result) complete(to string, start time.Time) error {
 		return fmt.Errorf("the new checkpoint cannot be opened: %w", err)
 	}
 	defer written.Close()
-	r.Parameters.After, r.Bytes.After = written.Config().Parameters(), storedBytes(written)
+	r.Parameters.After, r.Bytes.After = written.Config().Parameters(), written.Bytes()
 	r.Verdicts = written.LoadsIn()
 	r.Seconds = time.Since(start).Seconds()
 	r.Peak, _ = peakResident()
 	return nil
-}
-
-func storedBytes(c *checkpoint.Checkpoint) (n int64) {
-	for _, t := range c.Tensors() {
-		n += t.Bytes()
-	}
-	return n
 }
 
 // layerPrefix begins the names of the tensors that belong to a layer.

@@ -44,7 +44,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 		return nil, err
 	}
 	defer c.Close()
-	in := &Inspection{Name: name, Config: c.Config(), Opened: time.Since(start), Bytes: storedBytes(c), Verdicts: c.LoadsIn()}
+	in := &Inspection{Name: name, Config: c.Config(), Opened: time.Since(start), Bytes: c.Bytes(), Verdicts: c.LoadsIn()}
 	in.Parameters = in.Config.Parameters()
 	in.Parts = parts(in.Config)
 	for _, t := range c.Tensors() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"slimlab/internal/shareddata"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/model"
@@ -209,6 +210,36 @@ func TestQuantizedReload(t *testing.T) {
 			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 				t.Fatalf("%s: logit %d is %v after reading, %v before", name, i, got[i], want[i])
 			}
+		}
+	}
+}
+
+// A GGUF file loads like the folder that it was made of, and measures the same.
+func TestLoadGGUF(t *testing.T) {
+	folder := shareddata.Path(t, "models", "TinyStories-656K")
+	l := copyLab(t, everything)
+	const text = `
+name: loaded
+task: { kind: jsonl, path: %q, max_tokens: 48 }
+models: { tiny: { load: %q } }
+pipeline: [ baseline: { name: tiny, model: tiny } ]
+evaluate: { validation: 16 }
+`
+	data := writeJSONL(t, "")
+	var values []map[string]lab.Measure
+	for _, name := range []string{folder, filepath.Join(folder, "gguf", "tinystories-656K-F32.gguf")} {
+		mustWork(t, l, parse(t, fmt.Sprintf(text, data, name), scenario.Options{}), Options{Sink: func(e lab.Event) {
+			if e.Kind == lab.KindRow {
+				values = append(values, e.Values)
+			}
+		}})
+	}
+	if len(values) != 2 || values[0]["params"].Value < 1e5 || values[0]["loss"].Value <= 0 {
+		t.Fatalf("values %v", values)
+	}
+	for _, key := range []string{"params", "loss"} {
+		if a, b := values[0][key].Value, values[1][key].Value; a != b {
+			t.Errorf("%s of the folder %v, of the file %v", key, a, b)
 		}
 	}
 }

@@ -1,9 +1,7 @@
 package run
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,12 +76,12 @@ func (r *Run) loadedTokenizer(loads []string) (*tokenizer.Tokenizer, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := tokenizer.LoadFS(m.folder, ".")
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		t, err := m.tokenizer()
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", load, err)
+		}
+		if t == nil {
+			continue
 		}
 		if tok != nil && t.Hash() != tok.Hash() {
 			return nil, fmt.Errorf("models %s and %s have different tokenizers, expected the same: models are measured on the same tokens", from, load)

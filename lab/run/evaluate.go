@@ -21,10 +21,7 @@ func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 		return eval.Source{}, err
 	}
 	defer c.Close()
-	var stored int64
-	for _, t := range c.Tensors() {
-		stored += t.Bytes()
-	}
+	stored := c.Bytes()
 	load := func() (*eval.Model, error) {
 		m, err := l.loadForEval(name, dtype)
 		if err != nil {

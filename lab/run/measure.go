@@ -10,7 +10,6 @@ import (
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
 	"slimlab/model"
-	"slimlab/model/checkpoint"
 )
 
 // measured is a row in the making.
@@ -91,16 +90,14 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 }
 
 func (w *worker) sizes(row *measured) error {
-	config, err := checkpoint.ReadConfig(row.model.folder, ".")
+	c, err := row.model.open()
 	if err != nil {
 		return err
 	}
-	bytes, err := checkpoint.StoredBytes(row.model.folder, ".")
-	if err != nil {
-		return err
-	}
+	defer c.Close()
+	config := c.Config()
 	row.values["params"] = lab.Measure{Value: float64(config.Parameters())}
-	row.values["bytes"] = lab.Measure{Value: float64(bytes)}
+	row.values["bytes"] = lab.Measure{Value: float64(c.Bytes())}
 	mlp, heads := widths(config)
 	fullMLP, fullHeads := widths(row.model.origin)
 	row.values["mlp_kept"] = lab.Measure{Value: mlp / fullMLP}

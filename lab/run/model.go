@@ -17,6 +17,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/pretrained"
+	"slimlab/model/tokenizer"
 	"slimlab/quant"
 )
 
@@ -27,7 +28,7 @@ type artifactModel struct {
 	shared bool // by all cells of the run
 	// origin is the shape that the model had before anything was pruned.
 	origin model.Config
-	folder fs.FS // nil until the artifact is there
+	open   func() (*checkpoint.Checkpoint, error) // nil until the artifact is there
 
 	mu     sync.Mutex
 	loaded *model.Model
@@ -40,12 +41,27 @@ func (m *artifactModel) load() (*model.Model, error) {
 	if m.loaded != nil {
 		return m.loaded, nil
 	}
-	loaded, err := checkpoint.LoadModel(m.folder, ".", quant.LoadOptions())
+	c, err := m.open()
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", m.name, err)
+	}
+	defer c.Close()
+	loaded, err := c.Model()
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.name, err)
 	}
 	m.loaded = loaded
 	return loaded, nil
+}
+
+// tokenizer reads the tokenizer beside the model, nil where there is none.
+func (m *artifactModel) tokenizer() (*tokenizer.Tokenizer, error) {
+	c, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Tokenizer()
 }
 
 // forget lets the memory go; whoever needs the model after all reads it again.
@@ -157,32 +173,23 @@ func (r *Run) model(name string) (*artifactModel, error) {
 		if strings.HasPrefix(name, "run:last/") {
 			return nil, fmt.Errorf("model %s: the last run is another one each time, expected its id", name)
 		}
-		folder, err := r.lab.folder(name)
+		m := &artifactModel{name: name, shared: true, open: func() (*checkpoint.Checkpoint, error) { return r.lab.Open(name) }}
+		c, err := m.open() // a truncated file is told before hours of work
 		if err != nil {
 			return nil, err
 		}
-		m := &artifactModel{name: name, shared: true, folder: folder}
-		if err := m.inspect(); err != nil {
+		defer c.Close()
+		m.origin = c.Config()
+		if m.key, err = r.lab.content(name); err != nil {
 			return nil, fmt.Errorf("model %s: %w", name, err)
 		}
 		return m, nil
 	})
 }
 
-// inspect looks at the folder of a loaded model without reading its weights into memory. Its key is the hash of its content.
-func (m *artifactModel) inspect() (err error) {
-	m.origin, err = checkpoint.ReadConfig(m.folder, ".")
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("found no config.json, expected a Hugging Face folder with config.json and model.safetensors")
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := checkpoint.StoredBytes(m.folder, "."); err != nil { // a truncated file is told before hours of work
-		return err
-	}
-	m.key, err = folderHash(m.folder)
-	return err
+// folderOpener opens the checkpoint in an artifact's folder.
+func folderOpener(dir string) func() (*checkpoint.Checkpoint, error) {
+	return func() (*checkpoint.Checkpoint, error) { return checkpoint.Open(dir, quant.LoadOptions()) }
 }
 
 // checkFit reports a model that has no embedding for all tokens of the data.

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -83,7 +82,7 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 		if !made {
 			w.progress(0, 0, "from the cache")
 		}
-		j.model.folder = os.DirFS(dir)
+		j.model.open = folderOpener(dir)
 		if _, told := w.run.told.LoadOrStore(j.model.key, true); !told && j.tell != nil {
 			if err := j.tell(dir); err != nil {
 				return err

@@ -46,7 +46,7 @@ type Tokenizer struct {
 type Model struct {
 	Name string `json:"-"`
 	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh shape.
-	Load      string  `key:"load" doc:"a Hugging Face folder, pretrained:NAME or run:ID/ROW; then no other field is read"`
+	Load      string  `key:"load" doc:"a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW; then no other field is read"`
 	Layers    int     `key:"layers" min:"1" max:"4096" doc:"number of layers"`
 	Hidden    int     `key:"hidden" min:"1" max:"1048576" doc:"width of the residual stream"`
 	Heads     int     `key:"heads" min:"1" max:"16384" doc:"query heads"`

@@ -74,6 +74,14 @@ func (c *Checkpoint) Config() model.Config {
 // Tensors lists what the files hold, in their order.
 func (c *Checkpoint) Tensors() []TensorInfo { return slices.Clone(c.files.tensors()) }
 
+// Bytes is what all tensors take as they are stored, headers left out.
+func (c *Checkpoint) Bytes() (n int64) {
+	for _, t := range c.files.tensors() {
+		n += t.Bytes()
+	}
+	return n
+}
+
 // Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid until Close and must not be written to.
 func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.raw(name) }
 

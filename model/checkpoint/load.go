@@ -69,20 +69,6 @@ func LoadModel(fsys fs.FS, dir string, o LoadOptions) (*model.Model, error) {
 	return c.Model()
 }
 
-// StoredBytes is what the tensors of a checkpoint take in its files, headers left out.
-func StoredBytes(fsys fs.FS, dir string) (int64, error) {
-	s, err := openShards(fsys, dir)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	var n int64
-	for _, t := range s.tensors() {
-		n += t.Bytes()
-	}
-	return n, nil
-}
-
 // checkTokenizer reports a tokenizer whose ids have no embedding.
 func checkTokenizer(t *tokenizer.Tokenizer, vocab int) error {
 	if last := t.Vocab() - 1; last >= vocab {

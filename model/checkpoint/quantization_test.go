@@ -170,7 +170,7 @@ func TestQuantizedRoundTrip(t *testing.T) {
 			if !sameConfig(got.Config, m.Config) {
 				t.Errorf("config %+v, expected %+v", got.Config, m.Config)
 			}
-			stored, err := StoredBytes(os.DirFS(dir), ".")
+			stored, err := storedBytes(dir)
 			if planned, e := Bytes(m, F32); err != nil || e != nil || stored != planned {
 				t.Errorf("%d bytes stored, %d planned: %v, %v", stored, planned, err, e)
 			}

@@ -25,10 +25,11 @@ func TestEmbeddedModels(t *testing.T) {
 		if tok == nil || tok.Vocab() > m.Vocab {
 			t.Errorf("%s: its tokenizer is absent or larger than its vocabulary of %d", name, m.Vocab)
 		}
-		stored, err := checkpoint.StoredBytes(folder, ".")
+		c, err := checkpoint.OpenFS(folder, ".", checkpoint.LoadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		stored := c.Bytes()
 		if want := int64(2 * m.Config.Parameters()); stored != want {
 			t.Errorf("%s: %d bytes of tensors, want %d: two for each parameter", name, stored, want)
 		}
