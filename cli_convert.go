@@ -99,7 +99,8 @@ func writeResult(out io.Writer, to string, r *convert.Result) error {
 	return w.Flush()
 }
 
-// bar is a line on stderr with the share of work that is done and the time left: rewritten on a terminal, else every ten seconds.
+// bar is a line on stderr with the share of work that is done and the time left: rewritten on a
+// terminal, else every ten seconds.
 type bar struct {
 	progress *progress
 	start    time.Time
@@ -122,7 +123,8 @@ func (b *bar) step(done, total int, text string) {
 	}
 }
 
-// conversion makes a verb of two arguments, MODEL and what is written, out of what it does with them.
+// conversion makes a verb of two arguments, MODEL and what is written, out of what it does with
+// them.
 func (p *program) conversion(use, short, long string, convertTo func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error)) *cobra.Command {
 	var f convertFlags
 	cmd := &cobra.Command{

@@ -75,7 +75,8 @@ func (p *program) load(cmd *cobra.Command, name string, f runFlags) (*scenario.S
 	return s, nil
 }
 
-// runAll loads all scenarios before it runs the first, so that a slip in the last does not cost an hour.
+// runAll loads all scenarios before it runs the first, so that a slip in the last does not cost an
+// hour.
 func (p *program) runAll(cmd *cobra.Command, names []string, f runFlags) error {
 	var plans []*scenario.Plan
 	for _, name := range names {
@@ -267,7 +268,8 @@ func (o *outputs) close() {
 	}
 }
 
-// progress tells on stderr what a headless run is doing: one rewritten line on a terminal, else a line for each row and every ten seconds.
+// progress tells on stderr what a headless run is doing: one rewritten line on a terminal, else a
+// line for each row and every ten seconds.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -303,7 +305,8 @@ func (p *progress) event(e lab.Event) {
 	}
 }
 
-// passing shows a text that the next one replaces: on a terminal; else it is a line every ten seconds.
+// passing shows a text that the next one replaces: on a terminal; else it is a line every ten
+// seconds.
 func (p *progress) passing(at float64, text string) {
 	switch {
 	case p.terminal:

@@ -170,7 +170,8 @@ func TestExitCodesAndErrors(t *testing.T) {
 	}
 }
 
-// TestInterruptedRunGoesOn cancels a run in its first step; the same command then ends as if nothing had been.
+// TestInterruptedRunGoesOn cancels a run in its first step; the same command then ends as if
+// nothing had been.
 func TestInterruptedRunGoesOn(t *testing.T) {
 	file := home(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -184,7 +185,8 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 	}
 }
 
-// TestReadme holds the README to the program: every verb and flag that it names exists, and the shipped scenarios are those it lists.
+// TestReadme holds the README to the program: every verb and flag that it names exists, and the
+// shipped scenarios are those it lists.
 func TestReadme(t *testing.T) {
 	home(t)
 	readme := read(t, "README.md")

@@ -26,7 +26,8 @@ func stdin(t *testing.T, text string) {
 	})
 }
 
-// characters is a tokenizer.json of a few characters with byte fallback and a token that begins a text.
+// characters is a tokenizer.json of a few characters with byte fallback and a token that begins a
+// text.
 const characters = `{"added_tokens":[{"id":0,"content":"<s>","special":true}],"normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},
 "pre_tokenizer":null,"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{"<s>":{"ids":[0]}}},
 "decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"}]},

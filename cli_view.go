@@ -18,7 +18,8 @@ import (
 	"slimlab/tui"
 )
 
-// tableWidth is the width that tables are laid out for: the terminal's, or none where stdout is not one.
+// tableWidth is the width that tables are laid out for: the terminal's, or none where stdout is not
+// one.
 func tableWidth() int {
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
 		return w

@@ -40,8 +40,8 @@ var allowed = map[string][]string{
 	"scenarios":             {},
 }
 
-// TestImportsRunOneWay holds the house to its plan: main → tui → lab/* → methods → model → kernels, rooms on
-// one floor apart, and bubbletea in tui alone.
+// TestImportsRunOneWay holds the house to its plan: main → tui → lab/* → methods → model → kernels,
+// rooms on one floor apart, and bubbletea in tui alone.
 func TestImportsRunOneWay(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

@@ -1,7 +1,8 @@
-// Command slimlab is a workbench and benchmark lab for making language models small and serving them.
+// Command slimlab is a workbench and benchmark lab for making language models small and serving
+// them.
 //
-// This file and its neighbours turn the command line into calls of lab/run, lab/report and tui. They know nothing of
-// models and methods.
+// This file and its neighbours turn the command line into calls of lab/run, lab/report and tui.
+// They know nothing of models and methods.
 package main
 
 import (

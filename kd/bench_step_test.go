@@ -12,7 +12,8 @@ import (
 	"slimlab/model"
 )
 
-// stepModel is a model with the widths of the two training benchmarks, its head tied to the embedding.
+// stepModel is a model with the widths of the two training benchmarks, its head tied to the
+// embedding.
 func stepModel(b testing.TB, vocab, hidden, heads, kvHeads, layers, mlp int, seed uint64) *model.Model {
 	return tinyModel(b, model.Config{
 		Architecture: "LlamaForCausalLM", Vocab: vocab, Hidden: hidden, HeadDim: hidden / heads, Layers: model.Uniform(layers, heads, kvHeads, mlp),
@@ -40,9 +41,10 @@ func fullExamples(count, tokens, vocab int) []Example {
 	return examples
 }
 
-// BenchmarkStep is one training step of every token of 16 sequences of 256 (small, distil) or 8 of 512 (large). distil's teacher is large, its
-// student small with the teacher's vocabulary. The variants leave out one thing that saves time or memory, or add checkpoints. peak-MB is the largest resident set so
-// far: to be read from a run of one benchmark.
+// BenchmarkStep is one training step of every token of 16 sequences of 256 (small, distil) or 8 of
+// 512 (large). distil's teacher is large, its student small with the teacher's vocabulary. The
+// variants leave out one thing that saves time or memory, or add checkpoints. peak-MB is the
+// largest resident set so far: to be read from a run of one benchmark.
 func BenchmarkStep(b *testing.B) {
 	supervised := Objective{CE: 1}
 	for _, shape := range []struct {

@@ -57,7 +57,8 @@ func benchmarkSteps(b *testing.B, o Objective, student, teacher *model.Model) {
 	b.ReportMetric(float64(b.N*countTokens(examples))/b.Elapsed().Seconds(), "tokens/s")
 }
 
-// BenchmarkTrainStep is one step of the default student (0.34 M parameters), with and without its teacher, and one of the teacher (1.8 M).
+// BenchmarkTrainStep is one step of the default student (0.34 M parameters), with and without its
+// teacher, and one of the teacher (1.8 M).
 func BenchmarkTrainStep(b *testing.B) {
 	mixture := Objective{CE: 0.1, Sequence: 0.05}
 	b.Run("student-sft", func(b *testing.B) { benchmarkSteps(b, mixture, benchStudent(b), nil) })

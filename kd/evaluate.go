@@ -7,7 +7,8 @@ import (
 	"slimlab/model"
 )
 
-// Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the number of answer tokens.
+// Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the
+// number of answer tokens.
 func Loss(m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
 	chunk := chunkRows(m.Vocab)
 	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
@@ -37,7 +38,8 @@ type Fidelity struct {
 	Tokens    int
 }
 
-// Agreement measures a student against a teacher, both in any weight format, over the vocabulary that both have.
+// Agreement measures a student against a teacher, both in any weight format, over the vocabulary
+// that both have.
 func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, error) {
 	vocab := commonVocab(student, teacher)
 	chunk := chunkRows(vocab)
@@ -68,7 +70,8 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 	return f, nil
 }
 
-// eachAnswerChunk runs the examples through the models, pass by pass, and calls f with chunks of their answer tokens and the states of each model.
+// eachAnswerChunk runs the examples through the models, pass by pass, and calls f with chunks of
+// their answer tokens and the states of each model.
 func eachAnswerChunk(examples []Example, vocab, chunk int, models []*model.Model, f func(targets []target, of []states)) error {
 	positions := models[0].MaxPositions
 	for _, m := range models {

@@ -7,14 +7,16 @@ import (
 	"slimlab/model"
 )
 
-// Example is one training sequence: a prompt and its answer. Answer[t] says that Tokens[t] is an answer token, which the
-// logits at t−1 are to predict; so Answer[0] must be false. An end-of-sequence token is an answer token like any other, and there is no padding.
+// Example is one training sequence: a prompt and its answer. Answer[t] says that Tokens[t] is an
+// answer token, which the logits at t−1 are to predict; so Answer[0] must be false. An
+// end-of-sequence token is an answer token like any other, and there is no padding.
 type Example struct {
 	Tokens []int32
 	Answer []bool // as long as Tokens
 }
 
-// check reports why an example cannot be used with the first vocab tokens of models with that many positions.
+// check reports why an example cannot be used with the first vocab tokens of models with that many
+// positions.
 func (e Example) check(vocab, positions int) error {
 	if len(e.Tokens) != len(e.Answer) {
 		return fmt.Errorf("%d tokens, but %d answer marks", len(e.Tokens), len(e.Answer))
@@ -42,8 +44,9 @@ func checkExamples(examples []Example, vocab, positions int) error {
 	return nil
 }
 
-// Shuffle returns batches for TrainConfig.Batches: step after step the next size examples of an order that is drawn anew for each
-// epoch. It depends on seed and step alone, so a step may be asked for in any order. A batch may span two epochs; it is valid until the next call.
+// Shuffle returns batches for TrainConfig.Batches: step after step the next size examples of an
+// order that is drawn anew for each epoch. It depends on seed and step alone, so a step may be
+// asked for in any order. A batch may span two epochs; it is valid until the next call.
 func Shuffle(examples []Example, size int, seed uint64) func(step int) []Example {
 	if size <= 0 || len(examples) == 0 {
 		return func(int) []Example { return nil }
@@ -103,8 +106,9 @@ func (p *pass) reset() {
 	p.answers, p.others = p.answers[:0], p.others[:0]
 }
 
-// add appends an example up to its last token that serves a loss. Later tokens would change nothing, as attention is causal; nor does the
-// last target itself, which is only predicted. whole says that every token has a loss, not the answer alone.
+// add appends an example up to its last token that serves a loss. Later tokens would change
+// nothing, as attention is causal; nor does the last target itself, which is only predicted. whole
+// says that every token has a loss, not the answer alone.
 func (p *pass) add(e Example, whole bool) {
 	base, last := len(p.batch.Tokens), 0
 	for t, answer := range e.Answer {
@@ -124,7 +128,8 @@ func (p *pass) add(e Example, whole bool) {
 	}
 }
 
-// eachPass packs examples into passes of at most tokens tokens (but at least one example) and calls f for each that has a target.
+// eachPass packs examples into passes of at most tokens tokens (but at least one example) and calls
+// f for each that has a target.
 func eachPass(p *pass, examples []Example, tokens int, whole bool, f func(*pass) error) error {
 	p.reset()
 	for i, e := range examples {

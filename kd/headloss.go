@@ -5,14 +5,18 @@ import (
 	"slimlab/model"
 )
 
-// headLoss is the output head and the loss in one: from final hidden states to the objective, the gradient of the hidden states and that of the head. Invariants:
-// logits exist for one chunk of rows at a time, in a buffer of chunk·vocabulary; only rows with a weight are multiplied; the
-// weights hold the global token counts, so sums over chunks and passes are the loss and need no division.
+// headLoss is the output head and the loss in one: from final hidden states to the objective, the
+// gradient of the hidden states and that of the head. Invariants: logits exist for one chunk of
+// rows at a time, in a buffer of chunk·vocabulary; only rows with a weight are multiplied; the
+// weights hold the global token counts, so sums over chunks and passes are the loss and need no
+// division.
 type headLoss struct {
 	objective Objective
 	precision kernels.Precision // of the student's products
 	chunk     int               // rows
-	vocab     int               // the common vocabulary: rows of the heads beyond it are padding, and are cut off before the softmax
+	// the common vocabulary: rows of the heads beyond it are padding, and are cut off before the
+	// softmax
+	vocab int
 
 	head           *kernels.TrainedWeight // the student's, as pack found it
 	input, dLogits kernels.Operand        // of its products
@@ -37,8 +41,9 @@ type sums struct {
 	answers        int
 }
 
-// chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache may hold, but enough rows for the head, which every chunk
-// packs and whose gradient every chunk adds to, to cost little beside the arithmetic.
+// chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache
+// may hold, but enough rows for the head, which every chunk packs and whose gradient every chunk
+// adds to, to cost little beside the arithmetic.
 func chunkRows(vocab int) int { return max(128, (1<<22)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
@@ -70,8 +75,8 @@ type states struct {
 	hidden []float32
 }
 
-// add adds the objective's share of a pass to total, its gradient to dHidden [tokens, hidden] at the targets' rows, and to head [vocab, hidden].
-// n counts the tokens of the step's whole batch.
+// add adds the objective's share of a pass to total, its gradient to dHidden [tokens, hidden] at
+// the targets' rows, and to head [vocab, hidden]. n counts the tokens of the step's whole batch.
 func (l *headLoss) add(total *sums, n counts, p *pass, student, teacher states, dHidden, head []float32) {
 	o := l.objective
 	answer, sequence := 0.0, 0.0

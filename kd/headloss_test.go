@@ -10,7 +10,8 @@ import (
 	"slimlab/model"
 )
 
-// TestObjectiveAgainstDefinition: the chunked loss over packed passes is the objective as defined, within 1e-5; with labels that are not shifted it is not.
+// TestObjectiveAgainstDefinition: the chunked loss over packed passes is the objective as defined,
+// within 1e-5; with labels that are not shifted it is not.
 func TestObjectiveAgainstDefinition(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(9, 13, 3)
@@ -29,7 +30,8 @@ func TestObjectiveAgainstDefinition(t *testing.T) {
 	}
 }
 
-// TestGradientAgainstFiniteDifferences: the gradient of the whole objective through head and all layers, along random directions of every tensor.
+// TestGradientAgainstFiniteDifferences: the gradient of the whole objective through head and all
+// layers, along random directions of every tensor.
 func TestGradientAgainstFiniteDifferences(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(6, 13, 3)
@@ -81,7 +83,8 @@ func TestGradientAgainstFiniteDifferences(t *testing.T) {
 	}
 }
 
-// TestChunksChangeNothing: chunks of 1, 7 and all rows give one loss, gradient and hidden gradient, to rounding (2e-6 of the largest).
+// TestChunksChangeNothing: chunks of 1, 7 and all rows give one loss, gradient and hidden gradient,
+// to rounding (2e-6 of the largest).
 func TestChunksChangeNothing(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(9, 13, 4)
@@ -107,8 +110,9 @@ func TestChunksChangeNothing(t *testing.T) {
 	}
 }
 
-// TestBatchSplitAndOrder: how a batch is split into passes and in which order its examples come changes nothing but rounding. Means of
-// means would fail here: the examples have unlike numbers of answer tokens.
+// TestBatchSplitAndOrder: how a batch is split into passes and in which order its examples come
+// changes nothing but rounding. Means of means would fail here: the examples have unlike numbers of
+// answer tokens.
 func TestBatchSplitAndOrder(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(11, 13, 5)
@@ -141,7 +145,8 @@ func TestBatchSplitAndOrder(t *testing.T) {
 	}
 }
 
-// TestUnweightedTokensChangeNothing: without a sequence loss, tokens after the last answer and the hidden states of prompt positions leave every bit as it was.
+// TestUnweightedTokensChangeNothing: without a sequence loss, tokens after the last answer and the
+// hidden states of prompt positions leave every bit as it was.
 func TestUnweightedTokensChangeNothing(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
 	example := Example{[]int32{1, 2, 3, 4, 5, 6, 7}, []bool{false, false, false, true, false, false, false}}
@@ -192,7 +197,8 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 	}
 }
 
-// TestEndTokenIsLearned: the last token of a sequence, where an end-of-sequence token stands, is predicted like any other.
+// TestEndTokenIsLearned: the last token of a sequence, where an end-of-sequence token stands, is
+// predicted like any other.
 func TestEndTokenIsLearned(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := []Example{{[]int32{3, 4, 0}, []bool{false, false, true}}}
@@ -206,7 +212,8 @@ func TestEndTokenIsLearned(t *testing.T) {
 	}
 }
 
-// TestPaddedVocabulary: rows of a head beyond the common vocabulary get no probability, on either side.
+// TestPaddedVocabulary: rows of a head beyond the common vocabulary get no probability, on either
+// side.
 func TestPaddedVocabulary(t *testing.T) {
 	examples := tinyExamples(5, 13, 6)
 	small, large := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(17, 8), 2)
@@ -249,7 +256,8 @@ func TestTeacherAsStudent(t *testing.T) {
 	}
 }
 
-// TestHeadLossMemory: logits of all rows would take rows·vocabulary; the loss takes chunk·(2·vocabulary + widths).
+// TestHeadLossMemory: logits of all rows would take rows·vocabulary; the loss takes
+// chunk·(2·vocabulary + widths).
 func TestHeadLossMemory(t *testing.T) {
 	const rows, vocab, hidden, teacherHidden, chunk = 1024, 2048, 8, 12, 16
 	student, teacher := tinyModel(t, tinyConfig(vocab, hidden), 1), tinyModel(t, tinyConfig(vocab, teacherHidden), 2)

@@ -24,11 +24,13 @@ const (
 type SequenceLoss int
 
 const (
-	SequenceCE      SequenceLoss = iota // cross-entropy: the teacher's logits are needed on answer tokens only
-	SequenceMixture                     // the mixture of the answer tokens, on all tokens
+	// cross-entropy: the teacher's logits are needed on answer tokens only
+	SequenceCE      SequenceLoss = iota
+	SequenceMixture              // the mixture of the answer tokens, on all tokens
 )
 
-// Objective is what Train minimises. With A the answer tokens and S all predicted tokens (each but the first of a sequence, answers included) of a step's whole batch:
+// Objective is what Train minimises. With A the answer tokens and S all predicted tokens (each but
+// the first of a sequence, answers included) of a step's whole batch:
 //
 //	L = (1−Sequence)·(1/|A|) Σ_A M + Sequence·(1/|S|) Σ_S M′
 //	M = (1−CE)·D + CE·(−log q[token])      without a divergence: M = −log q[token]
@@ -36,17 +38,20 @@ const (
 //
 // "Efficient AI in Practice" (Behdin et al., 2025) uses forward KL with CE 0.1 and Sequence 0.05.
 type Objective struct {
-	Divergence   Divergence
-	Beta         float64 // of JSD: the teacher's share of m, in (0, 1)
-	CE           float64 // share of the cross-entropy in the mixture, 0 to 1; without a divergence it is all of it
+	Divergence Divergence
+	Beta       float64 // of JSD: the teacher's share of m, in (0, 1)
+	// share of the cross-entropy in the mixture, 0 to 1; without a divergence it is all of it
+	CE           float64
 	Sequence     float64 // share of the whole-sequence loss, 0 to 1
 	SequenceLoss SequenceLoss
-	Temperature  float64 // of p and q in the divergence; the cross-entropy is always at 1. 0 means 1
-	TimesT2      bool    // multiplies the divergence by Temperature² (Hinton et al., 2015)
+	// of p and q in the divergence; the cross-entropy is always at 1. 0 means 1
+	Temperature float64
+	TimesT2     bool // multiplies the divergence by Temperature² (Hinton et al., 2015)
 }
 
-// ParseObjective reads "sft", "fkl", "rkl" or "jsd:β" (as "jsd:0.5") into the objective of the paper with that divergence: CE 0.1, Sequence
-// 0.05, Temperature 1. The caller changes the other fields as it likes.
+// ParseObjective reads "sft", "fkl", "rkl" or "jsd:β" (as "jsd:0.5") into the objective of the
+// paper with that divergence: CE 0.1, Sequence 0.05, Temperature 1. The caller changes the other
+// fields as it likes.
 func ParseObjective(text string) (Objective, error) {
 	o := Objective{CE: 0.1, Sequence: 0.05, Temperature: 1}
 	name, beta, hasBeta := strings.Cut(text, ":")

@@ -27,8 +27,9 @@ func newOptimizer(student *model.Model) *optimizer {
 	return &optimizer{parameters: flat, m: make([]float32, len(flat)), v: make([]float32, len(flat)), ranges: decayRanges(student)}
 }
 
-// decayRanges merges neighbours in the order of Flat. Weight decay is for the matrices of linear layers, an untied head among them: not for norms and biases, whose
-// size is a function in itself, nor for the embedding, whose rows would shrink at each step that does not read them.
+// decayRanges merges neighbours in the order of Flat. Weight decay is for the matrices of linear
+// layers, an untied head among them: not for norms and biases, whose size is a function in itself,
+// nor for the embedding, whose rows would shrink at each step that does not read them.
 func decayRanges(student *model.Model) []decayRange {
 	var ranges []decayRange
 	at := 0
@@ -60,8 +61,8 @@ func (o *optimizer) update(gradient []float32, c *TrainConfig, rate, scale float
 	}
 }
 
-// rate is the learning rate of a step from 1: a linear warm-up to LearningRate at step WarmUp (at the first without one), then half
-// a cosine down to Floor·LearningRate at the last step.
+// rate is the learning rate of a step from 1: a linear warm-up to LearningRate at step WarmUp (at
+// the first without one), then half a cosine down to Floor·LearningRate at the last step.
 func (c *TrainConfig) rate(step int) float64 {
 	if step <= c.WarmUp {
 		return c.LearningRate * float64(step) / float64(c.WarmUp)

@@ -7,7 +7,8 @@ import (
 	"slimlab/model"
 )
 
-// TestStepAllocatesNothing: once the buffers have their size, on one thread and on more, with every objective.
+// TestStepAllocatesNothing: once the buffers have their size, on one thread and on more, with every
+// objective.
 func TestStepAllocatesNothing(t *testing.T) {
 	examples := tinyExamples(40, 61, 3)
 	for _, o := range append(objectives(), Objective{CE: 1}) {
@@ -36,7 +37,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 	}
 }
 
-// trained returns the weights after some steps of a distillation of 30 examples by the larger of two tiny models.
+// trained returns the weights after some steps of a distillation of 30 examples by the larger of
+// two tiny models.
 func trained(t *testing.T, change func(*TrainConfig)) []float32 {
 	t.Helper()
 	c := TrainConfig{
@@ -69,7 +71,8 @@ func TestTrainingBits(t *testing.T) {
 	}
 }
 
-// TestTeacherPass: the states of a teacher do not depend on how many of the sequences it reads at once.
+// TestTeacherPass: the states of a teacher do not depend on how many of the sequences it reads at
+// once.
 func TestTeacherPass(t *testing.T) {
 	m := tinyModel(t, tinyConfig(61, 16), 1)
 	var b model.Batch

@@ -79,7 +79,8 @@ func newTestTrainer(t testing.TB, o Objective, student, teacher *model.Model, ch
 	return tr
 }
 
-// logProbabilities are float64 log-probabilities of rows [rows, hidden] over the first vocab tokens, at a temperature.
+// logProbabilities are float64 log-probabilities of rows [rows, hidden] over the first vocab
+// tokens, at a temperature.
 func logProbabilities(m *model.Model, hidden []float32, row, vocab int, temperature float64) []float64 {
 	head := m.Head.Float32()
 	out := make([]float64, vocab)
@@ -109,8 +110,8 @@ func kl(lp, lq []float64) (d float64) {
 	return d
 }
 
-// bruteObjective is the objective from its definition in float64: each example forward by itself, all tokens, no chunks, the label of
-// position t read at the logits of t−shift.
+// bruteObjective is the objective from its definition in float64: each example forward by itself,
+// all tokens, no chunks, the label of position t read at the logits of t−shift.
 func bruteObjective(o Objective, student, teacher *model.Model, examples []Example, shift int) float64 {
 	vocab := commonVocab(student, teacher)
 	temperature := o.Temperature

@@ -11,17 +11,24 @@ import (
 
 // TrainConfig is one training run. Zero fields mean what their comments say.
 type TrainConfig struct {
-	Student   *model.Model // float32 weights, changed in place
-	Teacher   *model.Model // any format, never changed (with a Precision of bfloat16 its float32 weights are read in bfloat16); nil where the objective has no divergence
+	Student *model.Model // float32 weights, changed in place
+	// any format, never changed (with a Precision of bfloat16 its float32 weights are read in
+	// bfloat16); nil where the objective has no divergence
+	Teacher   *model.Model
 	Objective Objective
 
-	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over it. It is read until the next call. See Shuffle.
-	Batches    func(step int) []Example
-	PassTokens int // tokens that go through the models at once, which bounds memory and not the result; 0 is 512
+	// Batches returns the whole batch of a step, from 1 to Steps; the losses are normalised over
+	// it. It is read until the next call. See Shuffle.
+	Batches func(step int) []Example
+	// tokens that go through the models at once, which bounds memory and not the result; 0 is 512
+	PassTokens int
 	ChunkRows  int // rows whose logits exist at once; 0 chooses about 16 MB of them
 
-	Precision  kernels.Precision // of the student's matrix products; its weights, gradients and moments are float32 in either
-	Checkpoint bool              // keeps only the input of each layer for the backward pass and computes the rest again: less memory, a third more time, the same bits
+	// of the student's matrix products; its weights, gradients and moments are float32 in either
+	Precision kernels.Precision
+	// keeps only the input of each layer for the backward pass and computes the rest again: less
+	// memory, a third more time, the same bits
+	Checkpoint bool
 
 	Steps        int
 	LearningRate float64 // the highest
@@ -45,7 +52,9 @@ type Step struct {
 	LearningRate float64
 	GradNorm     float64 // before clipping
 	Tokens       int     // of the batches so far, prompts included
-	Validation   float64 // cross-entropy per answer token of the validation examples; NaN unless evaluated after this step
+	// cross-entropy per answer token of the validation examples; NaN unless evaluated after this
+	// step
+	Validation float64
 }
 
 // Result is how a run ended.
@@ -55,9 +64,11 @@ type Result struct {
 	BestValidation float64 // NaN without a validation
 }
 
-// Train minimises the objective. onStep, which may be nil, is called after every step, on the calling goroutine. ctx is looked at between steps: a cancelled run
-// returns the steps that it finished and an error that wraps ctx.Err(). A loss or gradient that is not finite ends the run with an error before it
-// touches the weights. In all cases the student holds the weights of the last step that was finished, or with KeepBest and no error those of the best.
+// Train minimises the objective. onStep, which may be nil, is called after every step, on the
+// calling goroutine. ctx is looked at between steps: a cancelled run returns the steps that it
+// finished and an error that wraps ctx.Err(). A loss or gradient that is not finite ends the run
+// with an error before it touches the weights. In all cases the student holds the weights of the
+// last step that was finished, or with KeepBest and no error those of the best.
 func Train(ctx context.Context, config TrainConfig, onStep func(Step)) (Result, error) {
 	result := Result{BestValidation: math.NaN()}
 	t, err := newTrainer(config)
@@ -228,7 +239,8 @@ func (t *trainer) step(step int) (Step, error) {
 	return s, nil
 }
 
-// gradient sets the gradients to those of the objective over a whole batch, pass by pass, and returns its losses.
+// gradient sets the gradients to those of the objective over a whole batch, pass by pass, and
+// returns its losses.
 func (t *trainer) gradient(batch []Example) (sums, error) {
 	if err := checkExamples(batch, t.vocab(), t.positions()); err != nil {
 		return sums{}, err
@@ -263,8 +275,9 @@ func (t *trainer) needsTeacher(p *pass) bool {
 	return t.Teacher != nil && (len(p.answers) > 0 || t.Objective.SequenceLoss == SequenceMixture)
 }
 
-// teacherTokens is how many tokens the teacher reads at once: enough to pay for going through its weights, few enough for its activations to stay in
-// the last cache. Its hidden states do not depend on it.
+// teacherTokens is how many tokens the teacher reads at once: enough to pay for going through its
+// weights, few enough for its activations to stay in the last cache. Its hidden states do not
+// depend on it.
 const teacherTokens = 1024
 
 // teacherPass is the memory of a teacher's passes.
@@ -273,7 +286,8 @@ type teacherPass struct {
 	starts []int
 }
 
-// forward returns the hidden states of a batch, valid until the next call. It takes as many sequences at once as make teacherTokens, at least one.
+// forward returns the hidden states of a batch, valid until the next call. It takes as many
+// sequences at once as make teacherTokens, at least one.
 func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
 	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
 	for first := 0; first+1 < len(b.Starts); {

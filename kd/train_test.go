@@ -100,7 +100,8 @@ func TestKeepBest(t *testing.T) {
 	examples := tinyExamples(5, 13, 24)
 	validation := tinyExamples(5, 13, 25)
 	student := tinyModel(t, tinyConfig(13, 16), 1)
-	result, steps := trainTiny(t, TrainConfig{ // learns noise by heart, so the validation loss soon rises
+	// learns noise by heart, so the validation loss soon rises
+	result, steps := trainTiny(t, TrainConfig{
 		Student: student, Batches: Shuffle(examples, 5, 1), Steps: 60, LearningRate: 2e-2, Validation: validation, EvalEvery: 3, KeepBest: true,
 	})
 	best, at := math.Inf(1), 0
@@ -254,7 +255,8 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestWeightDecayRanges: every parameter is in one range, and norms, biases and the embedding do not decay.
+// TestWeightDecayRanges: every parameter is in one range, and norms, biases and the embedding do
+// not decay.
 func TestWeightDecayRanges(t *testing.T) {
 	c := tinyConfig(13, 8)
 	c.Architecture, c.QKVBias, c.TiedHead = "Qwen2ForCausalLM", true, false

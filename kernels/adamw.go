@@ -5,8 +5,9 @@ import "math"
 // AdamW holds the constants of one optimizer step (Loshchilov and Hutter, 2019).
 type AdamW struct {
 	LearningRate, Beta1, Beta2, Epsilon, WeightDecay float32
-	Step                                             int     // 1 for the first step
-	GradScale                                        float32 // gradients are multiplied by it first: clipping and normalisation
+	Step                                             int // 1 for the first step
+	// gradients are multiplied by it first: clipping and normalisation
+	GradScale float32
 }
 
 // adamWCall is a step with what follows from its constants.
@@ -22,8 +23,9 @@ var adamWCalls = newCalls(func(a *adamWCall, lo, hi int) {
 		a.Beta1, 1-a.Beta1, a.Beta2, 1-a.Beta2, a.c1, a.c2, a.LearningRate, a.Epsilon, a.WeightDecay)
 })
 
-// Update applies one step to p from its gradient g with moments m and v, all of one length, and clears g for the next, in one pass:
-// m = β₁m + (1−β₁)g, v = β₂v + (1−β₂)g², p −= lr·(m̂/(√v̂ + ε) + decay·p), with m̂ = m/(1−β₁^step) and v̂ likewise.
+// Update applies one step to p from its gradient g with moments m and v, all of one length, and
+// clears g for the next, in one pass: m = β₁m + (1−β₁)g, v = β₂v + (1−β₂)g², p −= lr·(m̂/(√v̂ + ε)
+// + decay·p), with m̂ = m/(1−β₁^step) and v̂ likewise.
 func (a AdamW) Update(p, g, m, v []float32) {
 	n := len(p)
 	checkLen("AdamW.Update g", g, n)

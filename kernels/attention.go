@@ -5,19 +5,22 @@ import (
 	"math"
 )
 
-// KVBlock is the number of consecutive absolute positions that attention treats as one block. Blocks are
-// merged in ascending order, so a query's result does not depend on how its prefix was computed, chunked, paged or batched.
+// KVBlock is the number of consecutive absolute positions that attention treats as one block.
+// Blocks are merged in ascending order, so a query's result does not depend on how its prefix was
+// computed, chunked, paged or batched.
 const KVBlock = 64
 
-// queryRows is the number of queries, a divisor of KVBlock, that training takes through the keys together. The fewer, the less is computed
-// above the diagonal; but for each such block the backward pass reads and writes its keys' gradients once.
+// queryRows is the number of queries, a divisor of KVBlock, that training takes through the keys
+// together. The fewer, the less is computed above the diagonal; but for each such block the
+// backward pass reads and writes its keys' gradients once.
 const queryRows = 32
 
-// Attention computes causal attention for packed sequences: starts [sequences+1] are the offsets of the sequences in
-// the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads, headDim], lse is
-// [tokens, heads] (the log-sum-exp of each row's scores, for the backward pass; may be nil). Query head h
-// reads KV head h/(heads/kvHeads). Scores are scaled by headDim^-½. Memory beyond the arguments is, a thread, one block of scores
-// and one KV head of one sequence's keys and values, packed (Dao, 2023: the scores of a block at a time, softmax online).
+// Attention computes causal attention for packed sequences: starts [sequences+1] are the offsets of
+// the sequences in the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads,
+// headDim], lse is [tokens, heads] (the log-sum-exp of each row's scores, for the backward pass;
+// may be nil). Query head h reads KV head h/(heads/kvHeads). Scores are scaled by headDim^-½.
+// Memory beyond the arguments is, a thread, one block of scores and one KV head of one sequence's
+// keys and values, packed (Dao, 2023: the scores of a block at a time, softmax online).
 func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
 	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
 	checkLen("Attention out", out, tokens*heads*headDim)
@@ -31,8 +34,9 @@ func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDi
 	a.release()
 }
 
-// AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v, out and lse. Shapes are those of
-// Attention. No sequence×sequence matrix is held: probabilities are recomputed a block at a time.
+// AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v,
+// out and lse. Shapes are those of Attention. No sequence×sequence matrix is held: probabilities
+// are recomputed a block at a time.
 func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
 	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, false)
 }
@@ -56,8 +60,8 @@ func attentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []i
 	a.release()
 }
 
-// packedAttention is one call over packed sequences. A task is one KV head of one sequence with the query heads that
-// read it: tasks write disjoint parts of every result.
+// packedAttention is one call over packed sequences. A task is one KV head of one sequence with the
+// query heads that read it: tasks write disjoint parts of every result.
 type packedAttention struct {
 	rk             *rowKernels
 	q, k, v        []float32
@@ -123,8 +127,9 @@ func (a *packedAttention) each(i int, f func(a *packedAttention, from, to, g int
 	}
 }
 
-// gather copies rows of d elements, stride apart in src, to dst, one after the other. Heads of a row stand a power of two apart as a rule, and
-// rows read in place would fall into few sets of the first cache.
+// gather copies rows of d elements, stride apart in src, to dst, one after the other. Heads of a
+// row stand a power of two apart as a rule, and rows read in place would fall into few sets of the
+// first cache.
 func gather(dst, src []float32, rows, d, stride int) {
 	for r := range rows {
 		copy(dst[r*d:][:d], src[r*stride:])
@@ -234,10 +239,12 @@ func (a *packedAttention) backward(from, to, g int) {
 	scatter(a.dv[from*ks+g*d:], dv, n, d, ks)
 }
 
-// softmaxState carries the online softmax of a block of query rows from one block of keys to the next.
+// softmaxState carries the online softmax of a block of query rows from one block of keys to the
+// next.
 type softmaxState struct {
-	max, sum    []float32 // of the scores seen so far, the sum relative to max
-	shrink, new []float32 // of the latest block: what the earlier sums are multiplied by, and its own sums
+	max, sum []float32 // of the scores seen so far, the sum relative to max
+	// of the latest block: what the earlier sums are multiplied by, and its own sums
+	shrink, new []float32
 }
 
 func (s *softmaxState) reset(rows int) {
@@ -246,8 +253,9 @@ func (s *softmaxState) reset(rows int) {
 	}
 }
 
-// add turns scores [rows, cols] with stride KVBlock into unnormalised probabilities. Row r is a query at position
-// first + r/group relative to the first column and sees the columns up to itself, at least one.
+// add turns scores [rows, cols] with stride KVBlock into unnormalised probabilities. Row r is a
+// query at position first + r/group relative to the first column and sees the columns up to itself,
+// at least one.
 func (s *softmaxState) add(rk *rowKernels, scores []float32, rows, cols, first, group int, scale float32) {
 	// Maxima of all rows first: a row's exponentials wait for its maximum, other rows need not.
 	for r := range rows {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// sharingSequences are sequences of one layer: each begins as an earlier one does for some whole pages, or with none of its pages.
+// sharingSequences are sequences of one layer: each begins as an earlier one does for some whole
+// pages, or with none of its pages.
 func sharingSequences(r *rand.Rand, format KVFormat, size, kvHeads, dim, sequences, longest int) (l *KVLayer, ends []int, tables [][]int32) {
 	l = NewKVLayer(format, sequences*(longest/size+1)+1, size, kvHeads, dim)
 	l.poison()
@@ -80,7 +81,8 @@ func TestAttentionPagedBatch(t *testing.T) {
 	})
 }
 
-// Stacks are shared as far as pages are: queries on a common prefix are one unit, and each block of the prefix is visited once.
+// Stacks are shared as far as pages are: queries on a common prefix are one unit, and each block of
+// the prefix is visited once.
 func TestAttentionPagedPlan(t *testing.T) {
 	const size, prefix, sequences, group = 16, 256, 8, 7
 	a := freePaged.get()

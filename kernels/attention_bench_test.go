@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// pagedBench is sequences of one shape in pages of 16, each of its own pages but for the first shared positions.
+// pagedBench is sequences of one shape in pages of 16, each of its own pages but for the first
+// shared positions.
 type pagedBench struct {
 	out, q   []float32
 	layer    *KVLayer
@@ -78,7 +79,8 @@ func BenchmarkAttentionPaged(b *testing.B) {
 	}
 }
 
-// BenchmarkAttentionPagedShared is 16 queries of a model without grouped heads on one prefix of 2048: in one call, one by one, and on prefixes of their own.
+// BenchmarkAttentionPagedShared is 16 queries of a model without grouped heads on one prefix of
+// 2048: in one call, one by one, and on prefixes of their own.
 func BenchmarkAttentionPagedShared(b *testing.B) {
 	for _, s := range []struct{ heads, kvHeads int }{{8, 8}, {14, 2}} {
 		shared, own := newPagedBench(KVBFloat16, 16, 2048, 2063, 1, s.heads, s.kvHeads, 64), newPagedBench(KVBFloat16, 16, 0, 2063, 1, s.heads, s.kvHeads, 64)
@@ -96,7 +98,8 @@ func BenchmarkAttentionPagedShared(b *testing.B) {
 	}
 }
 
-// BenchmarkAttentionPagedShapes is a prefill of 1024 in other heads, and with the other implementations.
+// BenchmarkAttentionPagedShapes is a prefill of 1024 in other heads, and with the other
+// implementations.
 func BenchmarkAttentionPagedShapes(b *testing.B) {
 	for _, s := range []struct{ heads, kvHeads, dim int }{{6, 6, 48}, {8, 4, 32}, {8, 2, 128}, {14, 2, 64}} {
 		p := newPagedBench(KVBFloat16, 1, 0, 0, 1024, s.heads, s.kvHeads, s.dim)
@@ -106,7 +109,8 @@ func BenchmarkAttentionPagedShapes(b *testing.B) {
 	}
 }
 
-// BenchmarkAttention has training's shapes; GFLOP/s count what the causal mask leaves, 2 products of 2·dim a visible pair and head, backward 5.
+// BenchmarkAttention has training's shapes; GFLOP/s count what the causal mask leaves, 2 products
+// of 2·dim a visible pair and head, backward 5.
 func BenchmarkAttention(b *testing.B) {
 	for _, s := range []struct{ sequences, length, heads, kvHeads, dim int }{{16, 256, 8, 8, 32}, {8, 512, 8, 4, 64}, {16, 120, 4, 2, 32}} {
 		n := s.sequences * s.length

@@ -2,7 +2,8 @@ package kernels
 
 import "unsafe"
 
-// attentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to bfloat16, where the CPU multiplies it.
+// attentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to
+// bfloat16, where the CPU multiplies it.
 func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
 	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
 	checkLen("Attention out", out, tokens*heads*headDim)
@@ -57,7 +58,8 @@ type attentionGradient struct {
 	c, scale        float32    // c = scale·log2 e
 }
 
-// bfloat16Tile is memory for the backward pass of one KV head of one sequence in bfloat16. n is the sequence's length in whole blocks.
+// bfloat16Tile is memory for the backward pass of one KV head of one sequence in bfloat16. n is the
+// sequence's length in whole blocks.
 type bfloat16Tile struct {
 	k, v       []uint16 // [n/KVBlock, headDim/2, KVBlock, 2]: pairs of dimensions
 	kPairs     []uint16 // [n/2, headDim, 2]: pairs of positions
@@ -78,7 +80,8 @@ type bfloat16Tile struct {
 
 var freeTiles = newFreeList(16, func() *bfloat16Tile { return new(bfloat16Tile) })
 
-// pack rounds x, n rows of one head stride apart, to pairs of rows; the rows after them to a whole block are zeros.
+// pack rounds x, n rows of one head stride apart, to pairs of rows; the rows after them to a whole
+// block are zeros.
 func (t *bfloat16Tile) pack(pairs []uint16, x []float32, stride, n int) {
 	d := t.headDim
 	if n > 1 {
@@ -104,7 +107,8 @@ func (t *bfloat16Tile) packBlocks(blocks []uint16, x []float32, stride, n int) {
 	}
 }
 
-// transposePairs writes pair j of row i of src [rows, n, 2] to pair i of row j of dst, whose rows are stride pairs apart.
+// transposePairs writes pair j of row i of src [rows, n, 2] to pair i of row j of dst, whose rows
+// are stride pairs apart.
 func transposePairs(rk *rowKernels, dst, src []uint16, rows, n, stride int) {
 	rk.transpose(pairFloats(dst), pairFloats(src), rows, n, stride, n)
 }
@@ -163,8 +167,8 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 	scatter(a.dv[from*ks+g*d:], t.dv, n, d, ks)
 }
 
-// gradients turns the tile's s and dp, rows from row of the batch and i of the sequence, into p, ds and dsRows. What no query sees becomes zero, also
-// the row that a last odd one is paired with.
+// gradients turns the tile's s and dp, rows from row of the batch and i of the sequence, into p, ds
+// and dsRows. What no query sees becomes zero, also the row that a last odd one is paired with.
 func (t *bfloat16Tile) gradients(a *packedAttention, row, h, rows, i, j, cols int) {
 	x := &t.gradient
 	x.scale, x.c, x.steps = a.scale, a.scale*log2e, (cols+31)/32

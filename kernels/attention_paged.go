@@ -7,18 +7,20 @@ import (
 	"slices"
 )
 
-// AttentionPaged computes causal attention of the segments' new queries over the pages of their sequences, which hold the keys and values
-// of all positions up to each query's own already. q and out are [rows, heads, HeadDim]. Segments whose tables begin with the same pages
-// read the blocks that they share once, together. A row's bits depend only on its query and on the cached keys and values: not on the
-// other rows and segments, how a prompt was chunked, the page size or threads.
+// AttentionPaged computes causal attention of the segments' new queries over the pages of their
+// sequences, which hold the keys and values of all positions up to each query's own already. q and
+// out are [rows, heads, HeadDim]. Segments whose tables begin with the same pages read the blocks
+// that they share once, together. A row's bits depend only on its query and on the cached keys and
+// values: not on the other rows and segments, how a prompt was chunked, the page size or threads.
 //
-// In the formats below float32 a CPU that multiplies bfloat16 rounds queries and softmax weights to it; elsewhere keys and values are
-// widened and everything is computed in float32.
+// In the formats below float32 a CPU that multiplies bfloat16 rounds queries and softmax weights to
+// it; elsewhere keys and values are widened and everything is computed in float32.
 func AttentionPaged(out, q []float32, l *KVLayer, segments []KVSegment, heads int) {
 	attendPages(out, nil, q, l, segments, heads)
 }
 
-// attendPages is AttentionPaged with the log-sum-exp of the scores, lse [rows, heads], unless it is nil.
+// attendPages is AttentionPaged with the log-sum-exp of the scores, lse [rows, heads], unless it is
+// nil.
 func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads int) {
 	checkHeads("AttentionPaged", heads, l.KVHeads)
 	rows := l.check("AttentionPaged", segments)
@@ -40,9 +42,10 @@ func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads 
 	freePaged.put(a)
 }
 
-// pagedAttention is one call of AttentionPaged. Queries are stacked: a piece is rows of one segment within one block of positions, each
-// row with the query heads of a KV head; a unit is pieces that begin with a common block, or one alone, and with one KV head a
-// task. What a query computes does not depend on what it is stacked with.
+// pagedAttention is one call of AttentionPaged. Queries are stacked: a piece is rows of one segment
+// within one block of positions, each row with the query heads of a KV head; a unit is pieces that
+// begin with a common block, or one alone, and with one KV head a task. What a query computes does
+// not depend on what it is stacked with.
 type pagedAttention struct {
 	rk       *rowKernels
 	layer    *KVLayer
@@ -69,11 +72,13 @@ type piece struct {
 	stacked  int // queries of the unit before it
 }
 
-// full is the number of blocks that every row of the piece sees whole, end the number of positions that the last one sees.
+// full is the number of blocks that every row of the piece sees whole, end the number of positions
+// that the last one sees.
 func (p *piece) full() int { return (p.position + 1) / KVBlock }
 func (p *piece) end() int  { return p.position + p.rows }
 
-// pagedUnit is pieces from … to-1, stack queries in all; cost is about the number of queries times blocks.
+// pagedUnit is pieces from … to-1, stack queries in all; cost is about the number of queries times
+// blocks.
 type pagedUnit struct{ from, to, stack, cost int }
 
 var freePaged = newFreeList(16, func() *pagedAttention {
@@ -92,7 +97,8 @@ func (a *pagedAttention) byTable(i, j int32) int {
 	return cmp.Compare(i, j)
 }
 
-// plan cuts the segments into pieces and gathers them into units of at most KVBlock queries where a group allows it, largest first.
+// plan cuts the segments into pieces and gathers them into units of at most KVBlock queries where a
+// group allows it, largest first.
 func (a *pagedAttention) plan() {
 	a.order, a.pieces, a.units = a.order[:0], a.pieces[:0], a.units[:0]
 	for i := range a.segments {
@@ -162,8 +168,8 @@ func (a *pagedAttention) run(task int) {
 	freeStacks.put(w)
 }
 
-// visit takes pieces from … to-1, which share the blocks before block, through the others: together as far as they share them, then in
-// runs that share more.
+// visit takes pieces from … to-1, which share the blocks before block, through the others: together
+// as far as they share them, then in runs that share more.
 func (a *pagedAttention) visit(w *queryStack, from, to, block int) {
 	p := &a.pieces[from]
 	if to-from == 1 {
@@ -190,14 +196,17 @@ func (a *pagedAttention) visit(w *queryStack, from, to, block int) {
 	}
 }
 
-// attentionStrip is the argument of rowKernels.attend: at most stripRows queries and one block of positions.
+// attentionStrip is the argument of rowKernels.attend: at most stripRows queries and one block of
+// positions.
 type attentionStrip struct {
-	q                *uint16 // [rows, 2·dimPairs] bfloat16
-	out, sum, max    *float32
-	k, v             [KVBlock / stripRun]*uint16 // of each run: dimPairs lines of K kStride apart, 8 pairs of V vStride apart
-	kNext            [KVBlock / stripRun]*uint16 // K of the next block, to fetch linesAhead lines of each panel
-	kScale, vScale   *float32                    // [KVBlock], or nil
-	work             *float32                    // [stripWork], aligned to a line
+	q             *uint16 // [rows, 2·dimPairs] bfloat16
+	out, sum, max *float32
+	// of each run: dimPairs lines of K kStride apart, 8 pairs of V vStride apart
+	k, v [KVBlock / stripRun]*uint16
+	// K of the next block, to fetch linesAhead lines of each panel
+	kNext            [KVBlock / stripRun]*uint16
+	kScale, vScale   *float32 // [KVBlock], or nil
+	work             *float32 // [stripWork], aligned to a line
 	rows             int
 	dimPairs         int
 	pairs            int // of positions that are multiplied with V
@@ -301,7 +310,8 @@ func (w *queryStack) end(u pagedUnit) {
 				a.lse[(p.row+r/a.group)*a.heads+w.g*a.group+r%a.group] = float32(float64(w.state.max[at])*unit + math.Log(float64(sum)))
 			}
 			row := a.out[(p.row+r/a.group)*a.heads*d+w.g*width+r%a.group*d:][:d]
-			// Added to zero, so that no row tells a sum that vanished from below from one that was never there.
+			// Added to zero, so that no row tells a sum that vanished from below from one that was
+			// never there.
 			clear(row)
 			a.rk.axpy(row, w.sums[at*d:][:d], 1/sum)
 		}
@@ -318,7 +328,8 @@ func foldLanes(x []float32) float32 {
 	return x[0]
 }
 
-// block takes queries lo … hi-1 of the stack through cols positions of a block. Query lo+i sees the positions up to first + i/group.
+// block takes queries lo … hi-1 of the stack through cols positions of a block. Query lo+i sees the
+// positions up to first + i/group.
 func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 	l := w.a.layer
 	pages := table[block*KVBlock/l.PageSize:][:(cols+l.PageSize-1)/l.PageSize]
@@ -340,8 +351,9 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 	}
 }
 
-// floats returns a block's keys [HeadDim, KVBlock] and values [KVBlock, HeadDim] in float32: the page itself where it is a whole block of
-// float32, else gathered. What lies beyond cols is of any content.
+// floats returns a block's keys [HeadDim, KVBlock] and values [KVBlock, HeadDim] in float32: the
+// page itself where it is a whole block of float32, else gathered. What lies beyond cols is of any
+// content.
 func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 	l, d := w.a.layer, w.a.layer.HeadDim
 	size := l.PageSize
@@ -411,8 +423,8 @@ func (w *queryStack) attend(cols, lo, hi, first int) {
 
 const log2e = 1.442695040888963407359924681001892137
 
-// point sets the strip's keys and values to those of a block's pages, in place where a page holds 16 positions or more, else gathered. next are the
-// pages after them.
+// point sets the strip's keys and values to those of a block's pages, in place where a page holds
+// 16 positions or more, else gathered. next are the pages after them.
 func (w *queryStack) point(pages, next []int32, cols int) {
 	l, s := w.a.layer, &w.strip
 	d, size := l.HeadDim, l.PageSize
@@ -425,7 +437,8 @@ func (w *queryStack) point(pages, next []int32, cols int) {
 		}
 		s.kStride = 4 * size
 		if last := cols / stripRun; cols%2 != 0 {
-			// The partner of the last position has not been stored: whatever it is, it must not meet a weight of zero as a NaN.
+			// The partner of the last position has not been stored: whatever it is, it must not
+			// meet a weight of zero as a NaN.
 			i := last * stripRun / size
 			head := (int(pages[i])*l.KVHeads+w.g)*size*d + last*stripRun%size*d
 			n := (cols%stripRun + 1) * d
@@ -466,7 +479,8 @@ func (w *queryStack) point(pages, next []int32, cols int) {
 	s.kStride = 4 * KVBlock
 }
 
-// ahead lets the strip fetch the block's values and the keys of the pages after it, if they are read in place.
+// ahead lets the strip fetch the block's values and the keys of the pages after it, if they are
+// read in place.
 func (w *queryStack) ahead(pages []int32) {
 	l, s := w.a.layer, &w.strip
 	s.ahead, s.linesAhead = -1, 0

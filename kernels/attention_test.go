@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// attention64 is the float64 twin of Attention for one sequence: everything spelt out, a full matrix of probabilities a head.
+// attention64 is the float64 twin of Attention for one sequence: everything spelt out, a full
+// matrix of probabilities a head.
 type attention64 struct{ tokens, heads, kvHeads, dim int }
 
 // forward returns out and the probabilities [heads, tokens, tokens].
@@ -197,7 +198,8 @@ func TestAttentionAgainstTwin(t *testing.T) {
 	})
 }
 
-// The bounds of the bfloat16 forms: operands are off by up to 2⁻⁹ of their size, scores of the spreads here by hundredths, and with them weights.
+// The bounds of the bfloat16 forms: operands are off by up to 2⁻⁹ of their size, scores of the
+// spreads here by hundredths, and with them weights.
 func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 2))
@@ -278,7 +280,8 @@ func sameBitsPackedAndAlone(t *testing.T, forward func(out, lse, q, k, v []float
 	}
 }
 
-// pagedPrefix is a sequence's keys and values in pages of one size, at places of the pool that no order explains, between pages and slots of NaN.
+// pagedPrefix is a sequence's keys and values in pages of one size, at places of the pool that no
+// order explains, between pages and slots of NaN.
 func pagedPrefix(r *rand.Rand, format KVFormat, k, v []float32, tokens, size, kvHeads, dim int) (*KVLayer, KVSegment) {
 	used := (tokens + size - 1) / size
 	l := NewKVLayer(format, 2*used+1, size, kvHeads, dim)
@@ -330,8 +333,10 @@ func stored(format KVFormat, x []float32, dim int) []float64 {
 	return y
 }
 
-// pagedTolerance bounds how far a result may be from the twin's on the cached values. Where queries and weights are rounded to 2⁻⁹ of their size, the
-// largest scores here move by some thousandths and weights with them: 0.013 was the most seen over a million results, 0.001 their root mean square.
+// pagedTolerance bounds how far a result may be from the twin's on the cached values. Where queries
+// and weights are rounded to 2⁻⁹ of their size, the largest scores here move by some thousandths
+// and weights with them: 0.013 was the most seen over a million results, 0.001 their root mean
+// square.
 func pagedTolerance(format KVFormat, dim int) float64 {
 	if format == KVFloat32 || active.Load().rows.attend == nil || dim%16 != 0 {
 		return 4e-6
@@ -339,7 +344,8 @@ func pagedTolerance(format KVFormat, dim int) float64 {
 	return 0.02
 }
 
-// Whatever the page size, the chunks and the number of threads, and whatever lies in unused slots: the same bits; and they are right.
+// Whatever the page size, the chunks and the number of threads, and whatever lies in unused slots:
+// the same bits; and they are right.
 func TestAttentionPaged(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(6, 1))

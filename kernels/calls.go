@@ -1,7 +1,8 @@
 package kernels
 
-// calls runs one kind of work over ranges of rows on all threads and allocates nothing: a func literal that refers to its
-// surroundings would be made anew in each call, so the arguments travel in a record from a free list whose method value is bound once.
+// calls runs one kind of work over ranges of rows on all threads and allocates nothing: a func
+// literal that refers to its surroundings would be made anew in each call, so the arguments travel
+// in a record from a free list whose method value is bound once.
 type calls[A any] struct{ free *freeList[*call[A]] }
 
 // call is one set of arguments and the work that reads them.
@@ -11,7 +12,8 @@ type call[A any] struct {
 	span      func(lo, hi int)
 }
 
-// newCalls makes the calls of body, which handles rows lo…hi−1 and must refer to nothing but its arguments and constants.
+// newCalls makes the calls of body, which handles rows lo…hi−1 and must refer to nothing but its
+// arguments and constants.
 func newCalls[A any](body func(a *A, lo, hi int)) calls[A] {
 	return calls[A]{newFreeList(64, func() *call[A] {
 		c := &call[A]{body: body}

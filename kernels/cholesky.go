@@ -2,7 +2,8 @@ package kernels
 
 import "math"
 
-// Factorisations of symmetric positive definite matrices, by halving: all but a sixteenth of a matrix's width is done by products, whose speed they have.
+// Factorisations of symmetric positive definite matrices, by halving: all but a sixteenth of a
+// matrix's width is done by products, whose speed they have.
 
 // smallTriangle is the width from which halving goes on.
 const smallTriangle = 16
@@ -10,8 +11,9 @@ const smallTriangle = 16
 // half is where a triangle of width n is cut in two, on a panel's border.
 func half(n int) int { return (n/2 + smallTriangle - 1) / smallTriangle * smallTriangle }
 
-// Cholesky replaces the upper triangle of a symmetric matrix a [n, n], whose rows must be consecutive, by U with a = UᵀU. It reports whether a is positive
-// definite; if not, the triangle is lost. What is below the diagonal is not read, and not kept.
+// Cholesky replaces the upper triangle of a symmetric matrix a [n, n], whose rows must be
+// consecutive, by U with a = UᵀU. It reports whether a is positive definite; if not, the triangle
+// is lost. What is below the diagonal is not read, and not kept.
 func Cholesky(a Matrix) bool {
 	n := a.Rows
 	if n <= smallTriangle {
@@ -48,7 +50,8 @@ func smallCholesky(a Matrix) bool {
 	return true
 }
 
-// SolveUpper replaces b [n, p] by U⁻¹·b, SolveUpperTransposed by U⁻ᵀ·b, for the upper triangle U of u [n, n].
+// SolveUpper replaces b [n, p] by U⁻¹·b, SolveUpperTransposed by U⁻ᵀ·b, for the upper triangle U of
+// u [n, n].
 func SolveUpper(u, b Matrix)           { solveTriangle(u, b, false) }
 func SolveUpperTransposed(u, b Matrix) { solveTriangle(u, b, true) }
 
@@ -146,7 +149,8 @@ func InvertUpper(u Matrix) {
 	InvertUpper(rest)
 }
 
-// InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that of (UᵀU)⁻¹.
+// InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that
+// of (UᵀU)⁻¹.
 func InvertCholesky(u Matrix) {
 	InvertUpper(u)
 	squareUpper(u)

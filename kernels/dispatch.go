@@ -14,14 +14,16 @@ type implementation struct {
 	rows rowKernels
 }
 
-// available holds what this build and CPU can run, slowest first; it always begins with the reference.
+// available holds what this build and CPU can run, slowest first; it always begins with the
+// reference.
 var available = supported()
 
 // active is the implementation in use. It is never nil.
 var active = firstActive()
 
-// firstActive honours SLIMLAB_KERNELS. A name that cannot be had must not stop a program before main
-// could report it, so it counts as "auto" here; a program that wants the error calls Use itself.
+// firstActive honours SLIMLAB_KERNELS. A name that cannot be had must not stop a program before
+// main could report it, so it counts as "auto" here; a program that wants the error calls Use
+// itself.
 func firstActive() *atomic.Pointer[implementation] {
 	chosen, err := find(os.Getenv("SLIMLAB_KERNELS"))
 	if err != nil {
@@ -44,12 +46,13 @@ func find(name string) (*implementation, error) {
 	return nil, fmt.Errorf("kernels: no implementation %q: this machine and build offer auto, %s", name, strings.Join(Implementations(), ", "))
 }
 
-// Use selects the implementation by name ("ref", "avx2", "avx512", "avx512vnni", "avx512bf16"; "" and "auto" pick the fastest that the CPU has) and
-// returns a func that restores the earlier one. The error names what this machine offers. Packed
-// weights keep the layout of the implementation that was in use when they were packed.
+// Use selects the implementation by name ("ref", "avx2", "avx512", "avx512vnni", "avx512bf16"; ""
+// and "auto" pick the fastest that the CPU has) and returns a func that restores the earlier one.
+// The error names what this machine offers. Packed weights keep the layout of the implementation
+// that was in use when they were packed.
 //
-// The choice at start-up is that of the environment variable SLIMLAB_KERNELS, where an unknown or unsupported name
-// counts as "auto".
+// The choice at start-up is that of the environment variable SLIMLAB_KERNELS, where an unknown or
+// unsupported name counts as "auto".
 func Use(name string) (restore func(), err error) {
 	chosen, err := find(name)
 	if err != nil {

@@ -4,8 +4,8 @@ package kernels
 
 import "golang.org/x/sys/cpu"
 
-// supported asks the CPU, and through XGETBV the operating system, which vector registers may be used. Each implementation has
-// all that the one before it has.
+// supported asks the CPU, and through XGETBV the operating system, which vector registers may be
+// used. Each implementation has all that the one before it has.
 func supported() []*implementation {
 	list := []*implementation{{"ref", gemmRef, rowsRef}}
 	x := &cpu.X86

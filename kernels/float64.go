@@ -2,15 +2,16 @@ package kernels
 
 import "fmt"
 
-// Matrix is a view of float64 numbers: element (i, j) is Data[i*RowStride+j*ColStride]. Statistics of calibration are solved with in float64, whose
-// products and factorisations these are.
+// Matrix is a view of float64 numbers: element (i, j) is Data[i*RowStride+j*ColStride]. Statistics
+// of calibration are solved with in float64, whose products and factorisations these are.
 type Matrix struct {
 	Rows, Cols           int
 	RowStride, ColStride int
 	Data                 []float64
 }
 
-// NewMatrix returns a matrix with consecutive rows over data, or over new memory of zeros where data is nil.
+// NewMatrix returns a matrix with consecutive rows over data, or over new memory of zeros where
+// data is nil.
 func NewMatrix(rows, cols int, data []float64) Matrix {
 	if data == nil {
 		data = make([]float64, rows*cols)
@@ -54,14 +55,17 @@ func (m Matrix) check(what string) {
 	}
 }
 
-// AddProduct computes c += factor·a·b on all threads, c [m, n], a [m, k], b [k, n], whose elements lie apart from c's. The bits do not depend on the
-// number of threads, and those of an element not on the size of c.
+// AddProduct computes c += factor·a·b on all threads, c [m, n], a [m, k], b [k, n], whose elements
+// lie apart from c's. The bits do not depend on the number of threads, and those of an element not
+// on the size of c.
 func AddProduct(c, a, b Matrix, factor float64) { addProduct(c, a, b, factor, false) }
 
-// AddSymmetric is AddProduct for a result of which only the elements (i, j) with i ≤ j are wanted: below the diagonal some change and some do not.
+// AddSymmetric is AddProduct for a result of which only the elements (i, j) with i ≤ j are wanted:
+// below the diagonal some change and some do not.
 func AddSymmetric(c, a, b Matrix, factor float64) { addProduct(c, a, b, factor, true) }
 
-// A block of b of float64Depth rows by float64Columns columns, 1 MiB, and the strip of a that passes it, 28 KiB, are copied into panels.
+// A block of b of float64Depth rows by float64Columns columns, 1 MiB, and the strip of a that
+// passes it, 28 KiB, are copied into panels.
 const (
 	float64Depth   = 256
 	float64Columns = 512
@@ -96,7 +100,8 @@ func addProduct(c, a, b Matrix, factor float64, upper bool) {
 	}
 }
 
-// float64Kernels is the routine of float64 products, described with its assembly: strip adds a·b to up to height rows of c.
+// float64Kernels is the routine of float64 products, described with its assembly: strip adds a·b to
+// up to height rows of c.
 type float64Kernels struct {
 	height int
 	strip  func(c []float64, cRow int, a, b []float64, m, n, k int)
@@ -152,7 +157,8 @@ func (p *float64Product) multiply() {
 func (p *float64Product) strip(buffer []float64, lo, hi int) {
 	first := 0
 	if p.upper {
-		first = max(0, lo-p.column0) / panelWidth // panels that begin right of all of the strip's diagonal begin behind it
+		// panels that begin right of all of the strip's diagonal begin behind it
+		first = max(0, lo-p.column0) / panelWidth
 	}
 	from := first * panelWidth
 	if from >= p.columns {
@@ -193,7 +199,8 @@ func packFloat64(dst []float64, m Matrix, factor float64) {
 	}
 }
 
-// stripFloat64Ref is float64Kernels.strip in plain Go. The conversion keeps compilers from fusing the product with the sum.
+// stripFloat64Ref is float64Kernels.strip in plain Go. The conversion keeps compilers from fusing
+// the product with the sum.
 func stripFloat64Ref(c []float64, cRow int, a, b []float64, m, n, k int) {
 	for j := 0; j < n; j += panelWidth {
 		panel := b[j/panelWidth*k*panelWidth:]

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// guardedMatrix is a matrix of normal numbers in memory whose gaps and ends hold guard numbers, and a check that these are whole.
+// guardedMatrix is a matrix of normal numbers in memory whose gaps and ends hold guard numbers, and
+// a check that these are whole.
 func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Matrix, check func(t *testing.T, what string)) {
 	const guard, margin, gap = 12345.678, 32, 3
 	inner, outer := cols, rows
@@ -165,7 +166,8 @@ func multiplied(a, b Matrix) Matrix {
 	return c
 }
 
-// What each factorisation promises, multiplied out: UᵀU is the matrix, a solution times its triangle the right-hand side, a matrix times its inverse the unit matrix.
+// What each factorisation promises, multiplied out: UᵀU is the matrix, a solution times its
+// triangle the right-hand side, a matrix times its inverse the unit matrix.
 func TestFactorisations(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		for _, n := range []int{1, 2, 15, 16, 17, 33, 100, 300} {

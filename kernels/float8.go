@@ -2,22 +2,27 @@ package kernels
 
 import "math"
 
-// The limits of FP8 E4M3FN: four bits of exponent with bias 7, three of fraction, no infinities, and two codes that are no number.
+// The limits of FP8 E4M3FN: four bits of exponent with bias 7, three of fraction, no infinities,
+// and two codes that are no number.
 const (
-	MaxFloat8    = 448      // the largest value, code 0x7e
-	normalFloat8 = 0x1p-6   // the smallest normal value, code 0x08; below it values are multiples of 2⁻⁹
-	signFloat8   = 0x80     // the bit of the sign
-	nanFloat8    = 0x7f     // with either sign
-	magicFloat8  = 0x1.8p14 // a float32 of this size has a last place of 2⁻⁹: adding it rounds to that
+	MaxFloat8 = 448 // the largest value, code 0x7e
+	// the smallest normal value, code 0x08; below it values are multiples of 2⁻⁹
+	normalFloat8 = 0x1p-6
+	signFloat8   = 0x80 // the bit of the sign
+	nanFloat8    = 0x7f // with either sign
+	// a float32 of this size has a last place of 2⁻⁹: adding it rounds to that
+	magicFloat8 = 0x1.8p14
 )
 
-// ToFloat8 returns the E4M3FN code of the value nearest to v, ties to even. Beyond ±448, infinities included, it saturates; a NaN stays one.
+// ToFloat8 returns the E4M3FN code of the value nearest to v, ties to even. Beyond ±448, infinities
+// included, it saturates; a NaN stays one.
 func ToFloat8(v float32) byte {
 	if v != v {
 		return nanFloat8
 	}
 	bits := math.Float32bits(roundFloat8(v))
-	sign := byte(math.Float32bits(v) >> 24 & signFloat8) // that of the argument: what rounds to zero keeps it
+	// that of the argument: what rounds to zero keeps it
+	sign := byte(math.Float32bits(v) >> 24 & signFloat8)
 	if size := math.Float32frombits(bits &^ (1 << 31)); size < normalFloat8 {
 		return sign | byte(size*(1<<9))
 	}
@@ -48,7 +53,8 @@ var float8Values = func() (values [256]float32) {
 	return values
 }()
 
-// float8Codes has the code of each value by the twelve highest bits of its float32: sign, exponent and the three bits of fraction that it has.
+// float8Codes has the code of each value by the twelve highest bits of its float32: sign, exponent
+// and the three bits of fraction that it has.
 var float8Codes = func() (codes [1 << 12]byte) {
 	for code, v := range float8Values {
 		if v == v {
@@ -58,7 +64,8 @@ var float8Codes = func() (codes [1 << 12]byte) {
 	return codes
 }()
 
-// roundFloat8 rounds v to the nearest value of E4M3FN, ties to even, saturating; a NaN stays one. The sign of a zero is lost.
+// roundFloat8 rounds v to the nearest value of E4M3FN, ties to even, saturating; a NaN stays one.
+// The sign of a zero is lost.
 func roundFloat8(v float32) float32 {
 	v = max(-MaxFloat8, min(MaxFloat8, v))
 	if -normalFloat8 < v && v < normalFloat8 {
@@ -75,8 +82,8 @@ func roundRowFloat8(dst, x []float32, s float32) {
 	}
 }
 
-// scaleOfRowFloat8 is the scale of a row that is quantized on its own: max|x|/448; 0 for a row of zeros, or of values so small that it
-// underflows, and NaN for a row with one.
+// scaleOfRowFloat8 is the scale of a row that is quantized on its own: max|x|/448; 0 for a row of
+// zeros, or of values so small that it underflows, and NaN for a row with one.
 func scaleOfRowFloat8(x []float32) float32 {
 	largest := float32(0)
 	for _, v := range x {

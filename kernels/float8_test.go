@@ -24,7 +24,8 @@ func float8Twin(code int) float64 {
 	return sign * (8 + fraction) * math.Pow(2, float64(exponent-10))
 }
 
-// TestFloat8Codes goes through all codes: 253 distinct values, no infinity, two codes without a number, each value encoded by its own code.
+// TestFloat8Codes goes through all codes: 253 distinct values, no infinity, two codes without a
+// number, each value encoded by its own code.
 func TestFloat8Codes(t *testing.T) {
 	distinct := map[float32]bool{}
 	for code := range 256 {
@@ -51,7 +52,8 @@ func TestFloat8Codes(t *testing.T) {
 	}
 }
 
-// TestFloat8Rounding: the nearest by search through the table, all midpoints and what lies beside them, and random numbers; no number becomes a NaN.
+// TestFloat8Rounding: the nearest by search through the table, all midpoints and what lies beside
+// them, and random numbers; no number becomes a NaN.
 func TestFloat8Rounding(t *testing.T) {
 	var values []float64 // not below zero, ascending; the index is the code
 	for code := range 127 {
@@ -109,7 +111,8 @@ func randomFloat8(n int, r *rand.Rand) []byte {
 	return q
 }
 
-// TestPackedFloat8 compares with a float64 twin on the activations as they are rounded, with scales of the rows and with one for all.
+// TestPackedFloat8 compares with a float64 twin on the activations as they are rounded, with scales
+// of the rows and with one for all.
 func TestPackedFloat8(t *testing.T) {
 	var twins [256]float64
 	for code := range twins {
@@ -190,7 +193,8 @@ func TestPackedFloat8DoesNotDependOnBatchOrThreads(t *testing.T) {
 	})
 }
 
-// TestPackedFloat8Row: a packed weight gives back its codes, signs of zeros included, and their values times the scale.
+// TestPackedFloat8Row: a packed weight gives back its codes, signs of zeros included, and their
+// values times the scale.
 func TestPackedFloat8Row(t *testing.T) {
 	r := rand.New(rand.NewPCG(33, 0))
 	for number, size := range bfloat16Sizes {

@@ -38,9 +38,11 @@ func MatTMul(dw, dy, x []float32, rows, out, in int, accumulate bool) {
 	})
 }
 
-// Gram computes the upper triangle of xᵀ·x, g [width, width] from x [rows, width]. Below the diagonal some elements are written and some are not.
+// Gram computes the upper triangle of xᵀ·x, g [width, width] from x [rows, width]. Below the
+// diagonal some elements are written and some are not.
 func Gram(g, x []float32, rows, width int) {
-	const part = 512 // rows of g, of which only the columns from the first row's number on are computed
+	// rows of g, of which only the columns from the first row's number on are computed
+	const part = 512
 	checkLen("Gram g", g, width*width)
 	checkLen("Gram x", x, rows*width)
 	if rows == 0 {
@@ -58,7 +60,8 @@ func Gram(g, x []float32, rows, width int) {
 // share runs the product, on all threads if it is large enough to pay.
 func share(call product) {
 	call.kernels = &active.Load().gemm.float32
-	// An operand that is read once costs more than its arithmetic: four bytes from memory take some 8 multiply-adds' time.
+	// An operand that is read once costs more than its arithmetic: four bytes from memory take some
+	// 8 multiply-adds' time.
 	if call.m*call.n*call.k+8*call.n*call.k < serialWork || Threads() == 1 {
 		call.run()
 		return

@@ -13,7 +13,8 @@ var gemmAVX2 = gemmKernels{
 	quantizeInt4: quantizeInt4AVX2, int4Int8Height: 3, int4Int8Few: 3, mulInt4Int8: mulInt4Int8AVX2,
 }
 
-// gemmAVX512 has the AVX2 form of int8 products, gemmVNNI one of its own; gemmBF16 is for CPUs that multiply bfloat16 too.
+// gemmAVX512 has the AVX2 form of int8 products, gemmVNNI one of its own; gemmBF16 is for CPUs that
+// multiply bfloat16 too.
 var (
 	gemmAVX512 = avx512Kernels()
 	gemmVNNI   = vnniKernels()

@@ -64,7 +64,8 @@ func BenchmarkRegion(b *testing.B) {
 	}
 }
 
-// BenchmarkPacked has the sizes of a 0.5B model's MLP and of a small ranking model; MB/s is the format read once a call.
+// BenchmarkPacked has the sizes of a 0.5B model's MLP and of a small ranking model; MB/s is the
+// format read once a call.
 func BenchmarkPacked(b *testing.B) {
 	for _, size := range [][2]int{{4864, 896}, {128, 128}} {
 		out, in := size[0], size[1]

@@ -2,8 +2,9 @@ package kernels
 
 import "math"
 
-// stripRef is gemmKernels.strip in plain Go, four rows by four columns at a time. The conversions keep compilers from
-// fusing the product with the sum, so that the reference gives the same bits on every machine.
+// stripRef is gemmKernels.strip in plain Go, four rows by four columns at a time. The conversions
+// keep compilers from fusing the product with the sum, so that the reference gives the same bits on
+// every machine.
 func stripRef(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool) {
 	for j := 0; j < n; j += 4 {
 		panel := b[j/panelWidth*bPanel+j%panelWidth:]

@@ -21,8 +21,8 @@ func eachGemm(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// guardedFloats returns n elements that begin offset elements after an aligned address, with guard words on both sides, and a
-// check that the guards are whole.
+// guardedFloats returns n elements that begin offset elements after an aligned address, with guard
+// words on both sides, and a check that the guards are whole.
 func guardedFloats(n, offset int) (x []float32, check func(t *testing.T, what string)) {
 	const guard, margin = 12345.678, 64
 	all := make([]float32, margin+offset+n+margin)
@@ -57,8 +57,8 @@ func normals(x []float32, r *rand.Rand) {
 	}
 }
 
-// gemmTwin computes c = op(a)·op(b) + c0 in float64 and, beside it, the same with absolute values: the scale of what
-// rounding may do to each element.
+// gemmTwin computes c = op(a)·op(b) + c0 in float64 and, beside it, the same with absolute values:
+// the scale of what rounding may do to each element.
 func gemmTwin(m, n, k int, c0 []float32, a, b func(i, j int) float32) (want, scale []float64) {
 	want, scale = make([]float64, m*n), make([]float64, m*n)
 	for i := range m {
@@ -122,7 +122,8 @@ var forms = []form{
 	},
 }
 
-// gemmSizes are m, n, k: each of the ragged sizes in each place, and some that take several blocks and tasks.
+// gemmSizes are m, n, k: each of the ragged sizes in each place, and some that take several blocks
+// and tasks.
 func gemmSizes() [][3]int {
 	sizes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {64, 64, 32}, {100, 530, 20}, {30, 40, 1100}, {100, 172, 260}, {1, 600, 520}, {3, 140, 64}, {100, 96, 256}}
 	for _, s := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 47, 64, 172} {
@@ -203,7 +204,8 @@ func TestEmptyChain(t *testing.T) {
 	}
 }
 
-// TestRowsDoNotDependOnBatch: each row of x·wᵀ and dy·w is the same bits alone and among others, wherever it stands.
+// TestRowsDoNotDependOnBatch: each row of x·wᵀ and dy·w is the same bits alone and among others,
+// wherever it stands.
 func TestRowsDoNotDependOnBatch(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))

@@ -1,6 +1,7 @@
 package kernels
 
-// grid divides a product of rows by panels into tasks. Weights are read once by each row task, so columns are divided first.
+// grid divides a product of rows by panels into tasks. Weights are read once by each row task, so
+// columns are divided first.
 type grid struct{ size, rows, panels, rowTasks, columnTasks int }
 
 func newGrid(rows, out, work int) grid {
@@ -15,11 +16,12 @@ func newGrid(rows, out, work int) grid {
 func (g grid) work() int  { return g.size }
 func (g grid) tasks() int { return g.rowTasks * g.columnTasks }
 
-// strips calls f for each strip of at most height rows (row0, m) of a task and each run of panels (panel0, n) of at most
-// panelBytes·n ≈ blockBytes, the strips inside the runs.
+// strips calls f for each strip of at most height rows (row0, m) of a task and each run of panels
+// (panel0, n) of at most panelBytes·n ≈ blockBytes, the strips inside the runs.
 func (g grid) strips(task, height, panelBytes int, f func(row0, m, panel0, n int)) {
 	row0, row1 := task/g.columnTasks*g.rows/g.rowTasks, (task/g.columnTasks+1)*g.rows/g.rowTasks
-	column, pairs := task%g.columnTasks, (g.panels+1)/2 // most kernels take two panels at once, and a single one slowly
+	// most kernels take two panels at once, and a single one slowly
+	column, pairs := task%g.columnTasks, (g.panels+1)/2
 	first, last := 2*(column*pairs/g.columnTasks), min(2*((column+1)*pairs/g.columnTasks), g.panels)
 	const blockBytes = 1 << 18 // what the second cache holds easily beside the activations
 	run := max(8, blockBytes/panelBytes/8*8)

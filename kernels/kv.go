@@ -32,8 +32,9 @@ func ParseKVFormat(name string) (KVFormat, error) {
 	return 0, fmt.Errorf("kernels: no KV format %q, expected one of %v", name, kvFormats)
 }
 
-// Check reports why pages of pageSize positions with heads of headDim cannot be kept in format f: PageSize has to divide KVBlock, and the
-// formats below float32, which interleave pairs, need an even page size and head dim.
+// Check reports why pages of pageSize positions with heads of headDim cannot be kept in format f:
+// PageSize has to divide KVBlock, and the formats below float32, which interleave pairs, need an
+// even page size and head dim.
 func (f KVFormat) Check(pageSize, headDim int) error {
 	switch {
 	case f < 0 || int(f) >= len(kvFormats):
@@ -50,7 +51,8 @@ func (f KVFormat) Check(pageSize, headDim int) error {
 	return nil
 }
 
-// KVLayer is the memory of one layer's paged cache. A page holds PageSize positions of all KV heads, one head after the other:
+// KVLayer is the memory of one layer's paged cache. A page holds PageSize positions of all KV
+// heads, one head after the other:
 //
 //	float32   K [headDim, PageSize], transposed so that the scores of a block need no packing; V [PageSize, headDim]
 //	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: pairs of what their products add up lie together
@@ -95,7 +97,8 @@ func (l *KVLayer) Bytes() int64 {
 	return 4*int64(len(l.k)+len(l.v)+len(l.kScale)+len(l.vScale)) + 2*int64(len(l.k16)+len(l.v16)) + int64(len(l.k8)+len(l.v8))
 }
 
-// KVSegment is a run of new rows of one sequence: rows Row … Row+Rows-1 of the call's buffers are its positions Start, Start+1, ….
+// KVSegment is a run of new rows of one sequence: rows Row … Row+Rows-1 of the call's buffers are
+// its positions Start, Start+1, ….
 type KVSegment struct {
 	Table            []int32 // the layer's page that holds each page of the sequence
 	Row, Rows, Start int
@@ -185,7 +188,8 @@ func (s *kvStore) store(i int) {
 	}
 }
 
-// storeFloat32 writes n rows of one head, KVHeads·HeadDim apart in k and v, to slots slot … of a page's head.
+// storeFloat32 writes n rows of one head, KVHeads·HeadDim apart in k and v, to slots slot … of a
+// page's head.
 func (l *KVLayer) storeFloat32(head, slot, n int, k, v []float32) {
 	d, size := l.HeadDim, l.PageSize
 	at, stride := head*size*d, l.KVHeads*d

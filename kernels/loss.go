@@ -5,17 +5,20 @@ import (
 	"math"
 )
 
-// Divergence names a distance between a teacher's distribution p and a student's q over one vocabulary.
+// Divergence names a distance between a teacher's distribution p and a student's q over one
+// vocabulary.
 type Divergence int
 
 const (
-	ForwardKL     Divergence = iota // KL(p‖q) = Σ p log(p/q)
-	ReverseKL                       // KL(q‖p) = Σ q log(q/p)
-	JensenShannon                   // β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (GKD, Agarwal et al., 2024)
+	ForwardKL Divergence = iota // KL(p‖q) = Σ p log(p/q)
+	ReverseKL                   // KL(q‖p) = Σ q log(q/p)
+	// β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (GKD, Agarwal et al., 2024)
+	JensenShannon
 )
 
-// Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of student logits z:
-// p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the cross-entropy is always at T = 1.
+// Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of student
+// logits z: p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the cross-entropy is
+// always at T = 1.
 type Distillation struct {
 	Divergence  Divergence
 	Beta        float64 // of JensenShannon: the teacher's share of m, in (0, 1)
@@ -23,8 +26,8 @@ type Distillation struct {
 	TimesT2     bool    // multiplies the divergence and its gradient by T² (Hinton et al., 2015)
 }
 
-// lossRows is how many rows one task of the parallel losses takes: small enough to share a chunk of logits
-// among threads, large enough to pay for the hand-over.
+// lossRows is how many rows one task of the parallel losses takes: small enough to share a chunk of
+// logits among threads, large enough to pay for the hand-over.
 const lossRows = 8
 
 type crossEntropyCall struct {
@@ -39,8 +42,9 @@ var crossEntropyCalls = newCalls(func(a *crossEntropyCall, lo, hi int) {
 	}
 })
 
-// CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows, vocab] by weight[r]·∂loss[r]/∂z
-// = weight[r]·(softmax(z) − onehot(label)). labels and weight are [rows]. It runs on all threads.
+// CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows,
+// vocab] by weight[r]·∂loss[r]/∂z = weight[r]·(softmax(z) − onehot(label)). labels and weight are
+// [rows]. It runs on all threads.
 func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows, vocab int) {
 	checkLen("CrossEntropy loss", loss, rows)
 	checkLen("CrossEntropy logits", logits, rows*vocab)
@@ -49,10 +53,11 @@ func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows
 	crossEntropyCalls.run(rows, lossRows, crossEntropyCall{loss, logits, weight, labels, vocab})
 }
 
-// Loss writes each row's divergence and cross-entropy, unweighted and in nats, to divergence and ce [rows], and replaces
-// logits [rows, vocab] by weightD[r]·∂D/∂z + weightCE[r]·∂CE/∂z. teacher [rows, vocab] is used as scratch: its content is lost. Logits must be finite:
-// a NaN or an infinity makes its row's loss NaN. The KL values are complete (with Σ p log p), so they are 0 where p = q. With g_i = ∂D/∂q_i the
-// gradient of each is q_i·(g_i − Σ_j q_j g_j)/T; as computed:
+// Loss writes each row's divergence and cross-entropy, unweighted and in nats, to divergence and ce
+// [rows], and replaces logits [rows, vocab] by weightD[r]·∂D/∂z + weightCE[r]·∂CE/∂z. teacher
+// [rows, vocab] is used as scratch: its content is lost. Logits must be finite: a NaN or an
+// infinity makes its row's loss NaN. The KL values are complete (with Σ p log p), so they are 0
+// where p = q. With g_i = ∂D/∂q_i the gradient of each is q_i·(g_i − Σ_j q_j g_j)/T; as computed:
 //
 //	ForwardKL      (q − p)/T
 //	ReverseKL      q·(log(q/p) − KL(q‖p))/T
@@ -108,8 +113,9 @@ func crossEntropyRow(z []float32, label int, weight float32) float32 {
 	return float32(math.Log(sum) - (at - float64(m)))
 }
 
-// lossRow is one row's work: z becomes the gradient, t, s and e are scratch. Logits are centred on their maximum first, so that their differences keep
-// their digits; nothing is divided by a probability, so that underflow of p or q is harmless.
+// lossRow is one row's work: z becomes the gradient, t, s and e are scratch. Logits are centred on
+// their maximum first, so that their differences keep their digits; nothing is divided by a
+// probability, so that underflow of p or q is harmless.
 type lossRow struct {
 	rk         *rowKernels
 	z, t, s, e []float32

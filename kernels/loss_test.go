@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The float64 twin: the same losses from their definitions and the general gradient rule of the softmax.
+// The float64 twin: the same losses from their definitions and the general gradient rule of the
+// softmax.
 
 type lossCase struct {
 	name string
@@ -76,8 +77,9 @@ func divergenceTwin(d Distillation, z, t []float64) float64 {
 	return scale * (d.Beta*klTwin(lp, lm) + (1-d.Beta)*klTwin(lq, lm))
 }
 
-// gradientTwin applies ∂D/∂z_i = q_i (g_i − Σ q_j g_j)/T to g = ∂D/∂q, which is given for each divergence by its definition
-// (for JSD with all terms, p/m and q/m included: that they cancel is a theorem this checks).
+// gradientTwin applies ∂D/∂z_i = q_i (g_i − Σ q_j g_j)/T to g = ∂D/∂q, which is given for each
+// divergence by its definition (for JSD with all terms, p/m and q/m included: that they cancel is a
+// theorem this checks).
 func gradientTwin(d Distillation, z, t []float64) []float64 {
 	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
 	g, out := make([]float64, len(z)), make([]float64, len(z))
@@ -205,7 +207,8 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// testDistillationAgainstTwin: float32 values within 3e-6·(1+|value|), gradients within 5e-6·(1+|gradient|) at weights up to 1.
+// testDistillationAgainstTwin: float32 values within 3e-6·(1+|value|), gradients within
+// 5e-6·(1+|gradient|) at weights up to 1.
 func testDistillationAgainstTwin(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, c := range lossCases() {
@@ -437,7 +440,8 @@ func testLossShowsNaN(t *testing.T) {
 	}
 }
 
-// testLossRowsAreIndependent: a row's bits depend neither on its neighbours nor on the number of threads.
+// testLossRowsAreIndependent: a row's bits depend neither on its neighbours nor on the number of
+// threads.
 func testLossRowsAreIndependent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 18))
 	const rows, n = 3*lossRows + 5, 70

@@ -10,16 +10,19 @@ import (
 
 // CPU is what is known of the processor. What is unknown or absent is zero.
 type CPU struct {
-	Vendor   string   // as it names itself, such as "AuthenticAMD"
-	Name     string   // such as "AMD EPYC 9654 96-Core Processor"; virtual machines often shorten it
-	Family   int      // on amd64, with the extended part
-	Model    int      // on amd64, with the extended part
-	Stepping int      // on amd64
-	Features []string // the instruction sets among those that kernels ask for, or may come to, that both CPU and system allow
-	Threads  int      // logical processors that this process may run on
-	L1       int64    // bytes of a core's first data cache
-	L2       int64    // bytes of a core's second cache
-	L3       int64    // bytes of the third cache, shared by several cores
+	Vendor string // as it names itself, such as "AuthenticAMD"
+	// such as "AMD EPYC 9654 96-Core Processor"; virtual machines often shorten it
+	Name     string
+	Family   int // on amd64, with the extended part
+	Model    int // on amd64, with the extended part
+	Stepping int // on amd64
+	// the instruction sets among those that kernels ask for, or may come to, that both CPU and
+	// system allow
+	Features []string
+	Threads  int   // logical processors that this process may run on
+	L1       int64 // bytes of a core's first data cache
+	L2       int64 // bytes of a core's second cache
+	L3       int64 // bytes of the third cache, shared by several cores
 }
 
 // ThisCPU asks the processor, and where it does not answer the operating system.
@@ -73,6 +76,7 @@ func (c *CPU) setCache(level int, bytes int64) {
 	}
 }
 
-// CycleLoop returns a loop that takes a known number of the core's clock cycles, its Operations, so that its rate is the clock's; ok is false where there is none. It does
-// the same work whatever else the core's other thread does, as it leaves almost all of the core unused.
+// CycleLoop returns a loop that takes a known number of the core's clock cycles, its Operations, so
+// that its rate is the clock's; ok is false where there is none. It does the same work whatever
+// else the core's other thread does, as it leaves almost all of the core unused.
 func CycleLoop() (l Loop, ok bool) { return cycleLoop, cycleLoop.run != nil }

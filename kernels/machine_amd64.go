@@ -11,7 +11,8 @@ import (
 
 var cycleLoop = Loop{"clock", "IMULQ, each waiting for the one before", 24, spinCycles}
 
-// identify fills in what CPUID tells (Intel SDM volume 2, CPUID; AMD64 Architecture Programmer's Manual volume 3, appendix E).
+// identify fills in what CPUID tells (Intel SDM volume 2, CPUID; AMD64 Architecture Programmer's
+// Manual volume 3, appendix E).
 func (c *CPU) identify() {
 	highest, b, cx, d := cpuid(0, 0)
 	c.Vendor = ascii(b, d, cx)

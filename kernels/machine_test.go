@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestThisCPU: the processor's own account and that of Linux agree, and the features carry the implementations.
+// TestThisCPU: the processor's own account and that of Linux agree, and the features carry the
+// implementations.
 func TestThisCPU(t *testing.T) {
 	c := ThisCPU()
 	if c.Name == "" || c.Threads < 1 {

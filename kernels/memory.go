@@ -2,10 +2,12 @@ package kernels
 
 import "unsafe"
 
-// hugePage is the size of the pages that large buffers ask for: with small ones part of the memory's bandwidth goes to translating addresses (LOG.md).
+// hugePage is the size of the pages that large buffers ask for: with small ones part of the
+// memory's bandwidth goes to translating addresses (LOG.md).
 const hugePage = 2 << 20
 
-// aligned returns n zeros that begin at a cache line. Buffers of several huge pages ask the operating system for them.
+// aligned returns n zeros that begin at a cache line. Buffers of several huge pages ask the
+// operating system for them.
 func aligned[T any](n int) []T {
 	const line = 64
 	var zero T

@@ -120,7 +120,8 @@ func quantizeInt4AVX2(q []int8, x []float32) float32 {
 	return s
 }
 
-// roundInt4Pairs writes pairs of bfloat16, the first in the lower half: inputs 0 and 2 of each eight, 4 and 6, 1 and 3, 5 and 7.
+// roundInt4Pairs writes pairs of bfloat16, the first in the lower half: inputs 0 and 2 of each
+// eight, 4 and 6, 1 and 3, 5 and 7.
 func roundInt4Pairs(dst []uint32, x []float32, group int) {
 	if group%8 == 0 {
 		roundInt4AVX512BF16(dst, x)

@@ -39,9 +39,10 @@ func readRate(threads int, memory []byte) float64 {
 	})
 }
 
-// BenchmarkQuantized has the products of a 0.5B model in 4 and 8 bits beside what the machine does at that moment: GOP/s and
-// the share of VPDPBUSD's rate, or for bfloat16 of half of it, as VDPBF16PS multiplies a pair where that multiplies four; GB/s
-// of the format and the share of a plain loop's that reads the same weight.
+// BenchmarkQuantized has the products of a 0.5B model in 4 and 8 bits beside what the machine does
+// at that moment: GOP/s and the share of VPDPBUSD's rate, or for bfloat16 of half of it, as
+// VDPBF16PS multiplies a pair where that multiplies four; GB/s of the format and the share of a
+// plain loop's that reads the same weight.
 func BenchmarkQuantized(b *testing.B) {
 	restore, err := Use("avx512bf16")
 	if err != nil {

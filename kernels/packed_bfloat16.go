@@ -5,14 +5,15 @@ import (
 	"math"
 )
 
-// PackedBFloat16 is a bfloat16 weight [out, in] laid out once in panels, multiplied with activations that are rounded to bfloat16; products
-// accumulate in float32.
+// PackedBFloat16 is a bfloat16 weight [out, in] laid out once in panels, multiplied with
+// activations that are rounded to bfloat16; products accumulate in float32.
 type PackedBFloat16 struct {
 	Out, In int
 	panels  panels // two inputs a word
 }
 
-// PackBFloat16 packs w, [out, in] row-major, the bits of bfloat16 numbers. The result does not refer to w.
+// PackBFloat16 packs w, [out, in] row-major, the bits of bfloat16 numbers. The result does not
+// refer to w.
 func PackBFloat16(w []uint16, out, in int) *PackedBFloat16 {
 	if len(w) < out*in {
 		panic(fmt.Sprintf("kernels: PackBFloat16 of %d weights as [%d, %d]", len(w), out, in))
@@ -33,8 +34,9 @@ func PackBFloat16(w []uint16, out, in int) *PackedBFloat16 {
 // Bytes returns the bytes of the format: 2 a weight.
 func (p *PackedBFloat16) Bytes() int64 { return 2 * int64(p.Out) * int64(p.In) }
 
-// MulT computes y = x·wᵀ with x rounded to bfloat16 as RoundBFloat16 does; y is [rows, out], x is [rows, in]. Each row's result is the same bits
-// whatever the other rows and their number. Where the CPU multiplies bfloat16 it counts subnormal numbers as zeros.
+// MulT computes y = x·wᵀ with x rounded to bfloat16 as RoundBFloat16 does; y is [rows, out], x is
+// [rows, in]. Each row's result is the same bits whatever the other rows and their number. Where
+// the CPU multiplies bfloat16 it counts subnormal numbers as zeros.
 func (p *PackedBFloat16) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.
@@ -56,7 +58,8 @@ func (p *PackedBFloat16) Row(dst []float32, o int) {
 	})
 }
 
-// RoundBFloat16 writes the bits of src rounded to bfloat16, to nearest even, to dst. A NaN stays one and becomes quiet.
+// RoundBFloat16 writes the bits of src rounded to bfloat16, to nearest even, to dst. A NaN stays
+// one and becomes quiet.
 func RoundBFloat16(dst []uint16, src []float32) {
 	if len(dst) < len(src) {
 		panic(fmt.Sprintf("kernels: RoundBFloat16 of %d numbers into %d", len(src), len(dst)))
@@ -64,7 +67,8 @@ func RoundBFloat16(dst []uint16, src []float32) {
 	active.Load().gemm.roundBFloat16(dst, src)
 }
 
-// toBFloat16 returns the bits of x rounded to bfloat16, to nearest even; a NaN is made quiet, lest it end up as an infinity.
+// toBFloat16 returns the bits of x rounded to bfloat16, to nearest even; a NaN is made quiet, lest
+// it end up as an infinity.
 func toBFloat16(x float32) uint16 {
 	b := math.Float32bits(x)
 	if x != x {

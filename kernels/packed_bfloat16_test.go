@@ -161,7 +161,8 @@ func TestBFloat16MisusePanics(t *testing.T) {
 	}
 }
 
-// TestPackedManyRows: rows beyond those that are multiplied at once have the bits that they have alone.
+// TestPackedManyRows: rows beyond those that are multiplied at once have the bits that they have
+// alone.
 func TestPackedManyRows(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(28, 0))

@@ -18,8 +18,8 @@ func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 // Bytes returns the bytes of the format: 4 a weight.
 func (p *PackedFloat32) Bytes() int64 { return 4 * int64(p.Out) * int64(p.In) }
 
-// MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's result is the same bits whatever
-// the other rows and their number, and the bits of MatMulT.
+// MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's result is the same bits
+// whatever the other rows and their number, and the bits of MatMulT.
 func (p *PackedFloat32) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.

@@ -5,18 +5,20 @@ import (
 	"math"
 )
 
-// PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with activations that are rounded to FP8 too.
+// PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with
+// activations that are rounded to FP8 too.
 //
-// Every value of E4M3FN is a bfloat16 number, and none that is subnormal there, and a product of two is exact in float32: so codes are widened
-// to panels of bfloat16 once, and multiplied by its kernels without any rounding but that of the float32 sums. In memory a weight takes two bytes.
+// Every value of E4M3FN is a bfloat16 number, and none that is subnormal there, and a product of
+// two is exact in float32: so codes are widened to panels of bfloat16 once, and multiplied by its
+// kernels without any rounding but that of the float32 sums. In memory a weight takes two bytes.
 type PackedFloat8 struct {
 	codes *PackedBFloat16
 	scale []float32
 	input float32 // scale of all activations; 0 gives each row its own
 }
 
-// PackFloat8 packs codes q, [out, in], with scale [out], which it keeps. input is the scale of all activations, or 0 for each row's own, max|x|/448.
-// No code may be a NaN.
+// PackFloat8 packs codes q, [out, in], with scale [out], which it keeps. input is the scale of all
+// activations, or 0 for each row's own, max|x|/448. No code may be a NaN.
 func PackFloat8(q []byte, scale []float32, input float32, out, in int) *PackedFloat8 {
 	if len(q) < out*in || len(scale) < out {
 		panic(fmt.Sprintf("kernels: PackFloat8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
@@ -34,7 +36,8 @@ func PackFloat8(q []byte, scale []float32, input float32, out, in int) *PackedFl
 // Shape returns the number of outputs and inputs.
 func (p *PackedFloat8) Shape() (out, in int) { return p.codes.Out, p.codes.In }
 
-// Scale returns the scales, [out], and that of all activations, 0 where each row has its own. The caller must not write to them.
+// Scale returns the scales, [out], and that of all activations, 0 where each row has its own. The
+// caller must not write to them.
 func (p *PackedFloat8) Scale() (scale []float32, input float32) { return p.scale, p.input }
 
 // Codes writes the codes of output o, [in], to dst; row is memory for [in].
@@ -58,8 +61,9 @@ func (p *PackedFloat8) Row(dst []float32, o int) {
 	}
 }
 
-// MulT rounds x/s of each row to FP8, s the row's scale, multiplies, sums in float32 and computes y = (s·s_out)·Σq_x·q_w. Each row's result is
-// the same bits whatever the other rows and their number. y is [rows, out], x is [rows, in].
+// MulT rounds x/s of each row to FP8, s the row's scale, multiplies, sums in float32 and computes y
+// = (s·s_out)·Σq_x·q_w. Each row's result is the same bits whatever the other rows and their
+// number. y is [rows, out], x is [rows, in].
 func (p *PackedFloat8) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.
@@ -80,7 +84,8 @@ func (p *PackedFloat8) Begin(y, x []float32, rows int) Pending {
 	return c
 }
 
-// float8Call is a product with a PackedFloat8 on its way: that of the values without scales, which are applied in the end.
+// float8Call is a product with a PackedFloat8 on its way: that of the values without scales, which
+// are applied in the end.
 type float8Call struct {
 	Pending
 	w        *PackedFloat8

@@ -7,20 +7,22 @@ import (
 	"unsafe"
 )
 
-// PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel. It multiplies activations
-// in bfloat16 (MulT) or in 8 bits (MulTInt8).
+// PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel.
+// It multiplies activations in bfloat16 (MulT) or in 8 bits (MulTInt8).
 type PackedInt4 struct {
 	Out, In, Group int
-	// q holds panels of 16 outputs, each one group after another: for each eight inputs of the group one word of each output,
-	// then the scale of each output as the bits of a float32. So a product reads memory from its first byte to its last. Byte i
-	// of a word has input i of the eight in its low half and input 4+i in its high half, each with 8 added: a mask gives four
-	// unsigned bytes of consecutive inputs, a shift and a mask the other four, and each quarter of the two halfwords is one pair
-	// of inputs. Where the group's length is no multiple of eight, its last word ends in zero weights.
+	// q holds panels of 16 outputs, each one group after another: for each eight inputs of the
+	// group one word of each output, then the scale of each output as the bits of a float32. So a
+	// product reads memory from its first byte to its last. Byte i of a word has input i of the
+	// eight in its low half and input 4+i in its high half, each with 8 added: a mask gives four
+	// unsigned bytes of consecutive inputs, a shift and a mask the other four, and each quarter of
+	// the two halfwords is one pair of inputs. Where the group's length is no multiple of eight,
+	// its last word ends in zero weights.
 	q []uint32
 }
 
-// PackInt4 packs q, [out, in] in -8..7, with scale [out, in/group]. group divides in and is at most 2¹⁷, so that a sum of products fits
-// 32 bits.
+// PackInt4 packs q, [out, in] in -8..7, with scale [out, in/group]. group divides in and is at most
+// 2¹⁷, so that a sum of products fits 32 bits.
 func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 	if group < 1 || group > 1<<17 || in%group != 0 || len(q) < out*in || len(scale) < out*(in/group) {
 		panic(fmt.Sprintf("kernels: PackInt4 of %d weights and %d scales as [%d, %d] in groups of %d", len(q), len(scale), out, in, group))
@@ -50,7 +52,8 @@ func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 // int4Shift returns where the four bits of a group's input j stand in their word.
 func int4Shift(j int) int { return j%4*8 + j%8/4*4 }
 
-// words returns the number of words of a group of one output, panel that of a panel's words and scales.
+// words returns the number of words of a group of one output, panel that of a panel's words and
+// scales.
 func (p *PackedInt4) words() int { return (p.Group + 7) / 8 }
 func (p *PackedInt4) panel() int { return p.In / p.Group * (p.words() + 1) * panelWidth }
 
@@ -76,9 +79,10 @@ func (p *PackedInt4) Row(dst []float32, o int) {
 	}
 }
 
-// MulT computes y = x·ŵᵀ with ŵ = scale·q and x rounded to bfloat16, to nearest even; y is [rows, out], x is [rows, in]. A
-// group's products are summed in float32, its scale multiplies the sum, and the groups are added in ascending order. Each row's
-// result is the same bits whatever the other rows and their number.
+// MulT computes y = x·ŵᵀ with ŵ = scale·q and x rounded to bfloat16, to nearest even; y is [rows,
+// out], x is [rows, in]. A group's products are summed in float32, its scale multiplies the sum,
+// and the groups are added in ascending order. Each row's result is the same bits whatever the
+// other rows and their number.
 func (p *PackedInt4) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.
@@ -86,9 +90,10 @@ func (p *PackedInt4) Begin(y, x []float32, rows int) Pending {
 	return p.begin("MulT", y, x, rows, false)
 }
 
-// MulTInt8 computes y = x·ŵᵀ with ŵ = scale·q and each row of x quantized to int8 (see QuantizeRowInt8): a group's products
-// are summed in int32, its scale multiplies the sum, the groups are added in float32 in ascending order, and the row's scale
-// multiplies the total. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
+// MulTInt8 computes y = x·ŵᵀ with ŵ = scale·q and each row of x quantized to int8 (see
+// QuantizeRowInt8): a group's products are summed in int32, its scale multiplies the sum, the
+// groups are added in float32 in ascending order, and the row's scale multiplies the total. Every
+// implementation gives the same bits. y is [rows, out], x is [rows, in].
 func (p *PackedInt4) MulTInt8(y, x []float32, rows int) { Run(p.BeginInt8(y, x, rows)) }
 
 // BeginInt8 begins MulTInt8.
@@ -126,8 +131,9 @@ type int4Call struct {
 	int8    bool // activations
 	grid
 
-	// The activations: rows of stride elements in which each group is filled up with zeros to a multiple of eight; of 8 bits
-	// with the scales of the rows and -8·Σq of each group (by group, then by row), or as gemmKernels.roundInt4 makes them.
+	// The activations: rows of stride elements in which each group is filled up with zeros to a
+	// multiple of eight; of 8 bits with the scales of the rows and -8·Σq of each group (by group,
+	// then by row), or as gemmKernels.roundInt4 makes them.
 	stride   int
 	q        []int8
 	rowScale []float32
@@ -187,7 +193,8 @@ func (c *int4Call) quantizeRows(lo, hi int) {
 	}
 }
 
-// sumInt8 sums a multiple of eight numbers, eight at a time: with 128 added they are unsigned bytes, whose sums fit halfwords.
+// sumInt8 sums a multiple of eight numbers, eight at a time: with 128 added they are unsigned
+// bytes, whose sums fit halfwords.
 func sumInt8(q []int8) int32 {
 	var sum uint64
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
@@ -239,8 +246,8 @@ func (c *int4Call) multiplyInt8(task int) {
 	})
 }
 
-// roundInt4Float32 writes the activations rounded to bfloat16 as the bits of float32, each eight in the order in which a word has
-// their weights from its highest bits down.
+// roundInt4Float32 writes the activations rounded to bfloat16 as the bits of float32, each eight in
+// the order in which a word has their weights from its highest bits down.
 func roundInt4Float32(dst []uint32, x []float32, group int) {
 	for ; len(x) > 0; x = x[group:] {
 		for w := 0; w < group; w += 8 {

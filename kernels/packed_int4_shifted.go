@@ -2,17 +2,20 @@ package kernels
 
 import "fmt"
 
-// PackedInt4Shifted is a 4-bit weight whose groups have an offset each, as codes with zero points have, and whose groups need not be of consecutive inputs.
+// PackedInt4Shifted is a 4-bit weight whose groups have an offset each, as codes with zero points
+// have, and whose groups need not be of consecutive inputs.
 //
-// The product is that of a PackedInt4 with the inputs in the order of their groups, plus that of the offsets with the sum of each group's inputs.
+// The product is that of a PackedInt4 with the inputs in the order of their groups, plus that of
+// the offsets with the sum of each group's inputs.
 type PackedInt4Shifted struct {
 	codes *PackedInt4
 	shift *PackedFloat32 // [out, groups]; nil is none
 	order []int32        // the input that stands at each place; nil is as they come
 }
 
-// PackInt4Shifted packs what PackInt4 takes, with the inputs in the order given: order[i] is the input that stands at place i; nil is as they come. The weight of
-// place i is scale·q + shift, shift [out, in/group], nil for none.
+// PackInt4Shifted packs what PackInt4 takes, with the inputs in the order given: order[i] is the
+// input that stands at place i; nil is as they come. The weight of place i is scale·q + shift,
+// shift [out, in/group], nil for none.
 func PackInt4Shifted(q []int8, scale, shift []float32, order []int32, out, in, group int) *PackedInt4Shifted {
 	p := &PackedInt4Shifted{codes: PackInt4(q, scale, out, in, group), order: order}
 	if shift != nil {
@@ -24,8 +27,8 @@ func PackInt4Shifted(q []int8, scale, shift []float32, order []int32, out, in, g
 	return p
 }
 
-// MulT computes y = x·ŵᵀ with x rounded to bfloat16; sums are float32. Each row's result is the same bits whatever the other rows and their number. y is
-// [rows, out], x is [rows, in].
+// MulT computes y = x·ŵᵀ with x rounded to bfloat16; sums are float32. Each row's result is the
+// same bits whatever the other rows and their number. y is [rows, out], x is [rows, in].
 func (p *PackedInt4Shifted) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.
@@ -46,7 +49,8 @@ func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
 	return c
 }
 
-// shiftedCall is a product with a PackedInt4Shifted on its way: that of the codes; offsets are added in the end.
+// shiftedCall is a product with a PackedInt4Shifted on its way: that of the codes; offsets are
+// added in the end.
 type shiftedCall struct {
 	Pending
 	w       *PackedInt4Shifted

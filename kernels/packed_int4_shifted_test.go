@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestPackedInt4Shifted compares with a float64 twin, with offsets and orders and without, and one batch with another.
+// TestPackedInt4Shifted compares with a float64 twin, with offsets and orders and without, and one
+// batch with another.
 func TestPackedInt4Shifted(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		for number, size := range packedSizes {

@@ -9,14 +9,16 @@ import (
 // activations that are quantized per token to 8 bits; products accumulate in int32.
 type PackedInt8 struct {
 	Out, In int
-	// q holds panels of 16 outputs: for each four inputs, four consecutive bytes of each output; zero
-	// behind the last input and output.
-	q          []int8
-	correction []int32 // -128·Σ of an output's weights, for activations that are stored with 128 added
+	// q holds panels of 16 outputs: for each four inputs, four consecutive bytes of each output;
+	// zero behind the last input and output.
+	q []int8
+	// -128·Σ of an output's weights, for activations that are stored with 128 added
+	correction []int32
 	scale      []float32
 }
 
-// PackInt8 packs q, [out, in], with scale [out]. in is at most 2¹⁷, so that a sum of products fits 32 bits.
+// PackInt8 packs q, [out, in], with scale [out]. in is at most 2¹⁷, so that a sum of products fits
+// 32 bits.
 func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
 	if len(q) < out*in || len(scale) < out || in > 1<<17 {
 		panic(fmt.Sprintf("kernels: PackInt8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
@@ -55,8 +57,9 @@ func (p *PackedInt8) Row(dst []float32, o int) {
 	}
 }
 
-// MulT quantizes each row of x to int8 with the scale max|x|/127 (see QuantizeRowInt8), multiplies in int32 and computes
-// y = s_row·s_out·Σq_x·q_w. Every implementation gives the same bits. y is [rows, out], x is [rows, in].
+// MulT quantizes each row of x to int8 with the scale max|x|/127 (see QuantizeRowInt8), multiplies
+// in int32 and computes y = s_row·s_out·Σq_x·q_w. Every implementation gives the same bits. y is
+// [rows, out], x is [rows, in].
 func (p *PackedInt8) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.
@@ -68,7 +71,8 @@ func (p *PackedInt8) Begin(y, x []float32, rows int) Pending {
 	}
 	c := freeInt8.get()
 	c.begin(p, y, x, rows)
-	// The instruction does four products where a float32 one does one; a byte from memory costs the time of two of those.
+	// The instruction does four products where a float32 one does one; a byte from memory costs the
+	// time of two of those.
 	c.grid = newGrid(rows, p.Out, rows*p.Out*p.In/4+2*p.Out*p.In)
 	if c.work() < serialWork {
 		c.quantizeRows(0, rows)
@@ -134,9 +138,10 @@ func (c *int8Call) run(task int) {
 	})
 }
 
-// QuantizeRowInt8 quantizes one row symmetrically to int8, q = x/s to the nearest, ties to even, and returns its scale
-// s = max|x|/127 (SmoothQuant's per-token dynamic scale). A row of zeros, or of values so small that s underflows, gives
-// zeros and scale 0; a row with a NaN or an infinity gives zeros and scale NaN, so that products show it.
+// QuantizeRowInt8 quantizes one row symmetrically to int8, q = x/s to the nearest, ties to even,
+// and returns its scale s = max|x|/127 (SmoothQuant's per-token dynamic scale). A row of zeros, or
+// of values so small that s underflows, gives zeros and scale 0; a row with a NaN or an infinity
+// gives zeros and scale NaN, so that products show it.
 func QuantizeRowInt8(q []int8, x []float32) float32 {
 	var m uint32
 	for _, v := range x {
@@ -155,8 +160,8 @@ func QuantizeRowInt8(q []int8, x []float32) float32 {
 
 func roundInt8(v float32) int8 { return int8(max(-127, min(127, math.RoundToEven(float64(v))))) }
 
-// scaleInt8 returns the scale of a row whose greatest magnitude has these bits, and whether there is anything to
-// quantize.
+// scaleInt8 returns the scale of a row whose greatest magnitude has these bits, and whether there
+// is anything to quantize.
 func scaleInt8(greatest uint32) (scale float32, ok bool) {
 	m := math.Float32frombits(greatest)
 	if greatest >= math.Float32bits(float32(math.Inf(1))) {

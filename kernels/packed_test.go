@@ -14,7 +14,8 @@ var packedSizes = [][2]int{{1, 1}, {2, 3}, {16, 4}, {17, 5}, {33, 31}, {47, 64},
 
 var packedRows = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 45}
 
-// groupOf returns a group size for in inputs: a few that are multiples of eight or not, or all inputs.
+// groupOf returns a group size for in inputs: a few that are multiples of eight or not, or all
+// inputs.
 func groupOf(in int) int {
 	group := in
 	for _, g := range []int{12, 11, 48, 32} {
@@ -38,7 +39,8 @@ type packedWeight struct {
 	name string
 	mulT func(y, x []float32, rows int)
 	row  func(dst []float32, o int)
-	// weight returns element (in i, out j) as a product of exact factors; seen is what becomes of a row of activations.
+	// weight returns element (in i, out j) as a product of exact factors; seen is what becomes of a
+	// row of activations.
 	weight func(i, j int) float64
 	seen   func(x []float32)
 }
@@ -86,7 +88,8 @@ func packedWeights(out, in, group int, r *rand.Rand) []packedWeight {
 	}
 }
 
-// TestPackedProducts compares with a float64 twin, on the activations as they are quantized where they are.
+// TestPackedProducts compares with a float64 twin, on the activations as they are quantized where
+// they are.
 func TestPackedProducts(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		for number, size := range packedSizes {
@@ -188,14 +191,15 @@ func TestPackedFloat32IsMatMulT(t *testing.T) {
 	})
 }
 
-// specialActivations has rows of nothing, of tiny, huge and not finite values, and of halves between two levels.
+// specialActivations has rows of nothing, of tiny, huge and not finite values, and of halves
+// between two levels.
 var specialActivations = [][]float32{
 	{0}, {1}, {-1, 1}, {127, 0.5, 1.5, -0.5, -1.5, 2.5, 126.5}, {math.SmallestNonzeroFloat32, 0}, {200 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32},
 	{float32(math.NaN()), 1}, {float32(math.Inf(1)), 1}, {float32(math.Inf(-1)), 1}, {math.MaxFloat32, -math.MaxFloat32, 1},
 }
 
-// checkInt8 holds products with 8-bit activations to their definitions, written out, bit for bit: q8 has a scale for each output,
-// q4 one for each group of inputs.
+// checkInt8 holds products with 8-bit activations to their definitions, written out, bit for bit:
+// q8 has a scale for each output, q4 one for each group of inputs.
 func checkInt8(t *testing.T, q8, q4 []int8, s8, s4, x []float32, rows, out, in, group int) {
 	t.Helper()
 	y8, y4, qx := make([]float32, rows*out), make([]float32, rows*out), make([]int8, in)

@@ -2,9 +2,11 @@ package kernels
 
 import "unsafe"
 
-// panels is a matrix of a product, [out, in] with the chain along in, laid out for its kernels: for each block of depthOf(words) words of the chain, the panels
-// one after another, for each word of the block the 16 consecutive outputs of the panel, zero behind the last. What a word is see panelKernels. On the left side of a product
-// panels hold fewer outputs, the strips that a kernel takes at once.
+// panels is a matrix of a product, [out, in] with the chain along in, laid out for its kernels: for
+// each block of depthOf(words) words of the chain, the panels one after another, for each word of
+// the block the 16 consecutive outputs of the panel, zero behind the last. What a word is see
+// panelKernels. On the left side of a product panels hold fewer outputs, the strips that a kernel
+// takes at once.
 type panels struct {
 	out, in, words int
 	elements       int // elements of the chain in a word
@@ -20,7 +22,8 @@ func newPanels(out, in, elements int) panels {
 	return w
 }
 
-// shape makes room for a matrix in panels of at most width outputs, in the memory that is there if it is enough.
+// shape makes room for a matrix in panels of at most width outputs, in the memory that is there if
+// it is enough.
 func (w *panels) shape(out, in, elements, width int) {
 	w.out, w.in, w.elements = out, in, elements
 	w.words, w.count, w.strips = (in+elements-1)/elements, (out+width-1)/width, width < panelWidth
@@ -37,7 +40,8 @@ func (w *panels) at(j, word, depth int) []float32 {
 	return w.data[start : start+depth*panelWidth]
 }
 
-// bounds returns the outputs of panel j: 16, or of strips about the same number each, instead of full ones and a remainder.
+// bounds returns the outputs of panel j: 16, or of strips about the same number each, instead of
+// full ones and a remainder.
 func (w *panels) bounds(j int) (lo, hi int) {
 	if w.strips {
 		return j * w.out / w.count, (j + 1) * w.out / w.count
@@ -55,7 +59,8 @@ func (w *panels) packColumns(g *panelKernels, j int, src []float32, stride int) 
 	}
 }
 
-// packRows fills n words of the chain of all panels, from word on, from src: [in, out] row-major from that word's first element on, with rows stride apart.
+// packRows fills n words of the chain of all panels, from word on, from src: [in, out] row-major
+// from that word's first element on, with rows stride apart.
 func (w *panels) packRows(g *panelKernels, src []float32, stride, word, n int) {
 	depth := depthOf(w.words)
 	for first := word; n > 0; {
@@ -101,11 +106,13 @@ func (w *panels) column(o int, f func(word int, v float32)) {
 	}
 }
 
-// mostRows bounds the rows that are multiplied at once, and so the memory that their rounded copies take: reading the weight again for so many more costs nothing.
+// mostRows bounds the rows that are multiplied at once, and so the memory that their rounded copies
+// take: reading the weight again for so many more costs nothing.
 const mostRows = 1024
 
-// panelsCall is a product y = a·wᵀ of rows by panels on its way. Weights that are larger than the caches are read once whatever the number of rows, each
-// task a run of consecutive memory of each block.
+// panelsCall is a product y = a·wᵀ of rows by panels on its way. Weights that are larger than the
+// caches are read once whatever the number of rows, each task a run of consecutive memory of each
+// block.
 type panelsCall struct {
 	kernels *panelKernels
 	gemm    *gemmKernels
@@ -128,7 +135,8 @@ type panelsCall struct {
 
 var freePanelsCalls = newFreeList(64, func() *panelsCall { return new(panelsCall) })
 
-// begin begins y [rows, out] = x·wᵀ in the given precision; all but the last rows, if there are too many, are multiplied.
+// begin begins y [rows, out] = x·wᵀ in the given precision; all but the last rows, if there are too
+// many, are multiplied.
 func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
 	for ; rows > mostRows; rows -= mostRows {
 		Run(w.begin(y, x, mostRows, precision))
@@ -142,7 +150,8 @@ func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
 	c.gemm, c.kernels = c.own.gemm, c.own.kernels
 	c.w, c.widens = w, c.kernels.elements < w.elements
 	c.a, c.aRow, c.y, c.rows = c.own.a, c.own.aRow, y, rows
-	// A word that is read once costs more than its arithmetic: from memory it takes the time of some 8 multiply-adds.
+	// A word that is read once costs more than its arithmetic: from memory it takes the time of
+	// some 8 multiply-adds.
 	c.size = (rows + 8) * w.out * w.words
 	c.divide()
 	return c
@@ -157,7 +166,8 @@ func (c *panelsCall) end() {
 	freePanelsCalls.put(c)
 }
 
-// divide sets the number of tasks: columns are divided first, since each row task reads the weight anew, in steps of the 8 panels that few rows take at once.
+// divide sets the number of tasks: columns are divided first, since each row task reads the weight
+// anew, in steps of the 8 panels that few rows take at once.
 func (c *panelsCall) divide() {
 	c.strips = (c.rows + c.kernels.height - 1) / c.kernels.height
 	c.rowTasks, c.columnTasks = 1, 1
@@ -169,8 +179,8 @@ func (c *panelsCall) divide() {
 	c.rowTasks = min((tasks+c.columnTasks-1)/c.columnTasks, c.strips)
 }
 
-// run computes one task: for each run of panels and each block of the chain, the run's panels of the block stay in the second cache while the
-// strips pass.
+// run computes one task: for each run of panels and each block of the chain, the run's panels of
+// the block stay in the second cache while the strips pass.
 func (c *panelsCall) run(task int) {
 	w := c.w
 	eights := (w.count + 7) / 8

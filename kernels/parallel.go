@@ -7,16 +7,19 @@ import (
 	"time"
 )
 
-// The pool keeps one goroutine for each thread beyond the caller. A caller that opens a region claims workers
-// that are idle at that moment and works itself. The items are divided among them in consecutive runs, each handed out by a counter; who has finished
-// his own run helps with the others'. Neighbours mostly lie next to each other in memory, so a thread reads on where it stopped, and finds in
-// its cache what it wrote there in the region before. When the
-// counters have run out the caller closes the region: workers that have not come yet stay out, and only those inside are
-// waited for. So a caller never waits for a worker to become free, which is why regions may nest.
+// The pool keeps one goroutine for each thread beyond the caller. A caller that opens a region
+// claims workers that are idle at that moment and works itself. The items are divided among them in
+// consecutive runs, each handed out by a counter; who has finished his own run helps with the
+// others'. Neighbours mostly lie next to each other in memory, so a thread reads on where it
+// stopped, and finds in its cache what it wrote there in the region before. When the counters have
+// run out the caller closes the region: workers that have not come yet stay out, and only those
+// inside are waited for. So a caller never waits for a worker to become free, which is why regions
+// may nest.
 
-// spinFor bounds busy waiting. A worker looks out for the next region that long, because a forward pass opens regions back to back and waking
-// a parked goroutine costs as much; after that it parks and its core is idle. With an eighth of it a training step took a tenth longer:
-// workers had parked between a region's last task and the next region.
+// spinFor bounds busy waiting. A worker looks out for the next region that long, because a forward
+// pass opens regions back to back and waking a parked goroutine costs as much; after that it parks
+// and its core is idle. With an eighth of it a training step took a tenth longer: workers had
+// parked between a region's last task and the next region.
 const spinFor = 50 * time.Microsecond
 
 // spin waits until ready reports true, at most spinFor, and reports whether it did.
@@ -87,8 +90,8 @@ func Threads() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// SetThreads sets the number of threads and returns a func that restores the earlier number. n < 1 stands for GOMAXPROCS.
-// Results do not depend on it.
+// SetThreads sets the number of threads and returns a func that restores the earlier number. n < 1
+// stands for GOMAXPROCS. Results do not depend on it.
 func SetThreads(n int) (restore func()) {
 	old := pool.threads.Swap(int64(max(n, 0)))
 	return func() { pool.threads.Store(old) }
@@ -114,9 +117,10 @@ func helpers(n int) []*worker {
 	return list[:n]
 }
 
-// Parallel calls f(i) for i in 0…n-1, each once, on all idle threads, and returns when all are done. Calls may nest and may
-// come from many goroutines: a caller that finds no idle thread does its own work alone. A panic in f
-// surfaces in the caller; items not yet begun are then left undone. f must not call runtime.Goexit.
+// Parallel calls f(i) for i in 0…n-1, each once, on all idle threads, and returns when all are
+// done. Calls may nest and may come from many goroutines: a caller that finds no idle thread does
+// its own work alone. A panic in f surfaces in the caller; items not yet begun are then left
+// undone. f must not call runtime.Goexit.
 func Parallel(n int, f func(i int)) {
 	if n < 2 || Threads() < 2 {
 		for i := range n {
@@ -129,8 +133,8 @@ func Parallel(n int, f func(i int)) {
 	r.share(n)
 }
 
-// ParallelRange splits rows 0…n-1 into consecutive ranges of at most grain rows and calls f(lo, hi) for each, like Parallel.
-// Where the boundaries fall depends on grain alone.
+// ParallelRange splits rows 0…n-1 into consecutive ranges of at most grain rows and calls f(lo, hi)
+// for each, like Parallel. Where the boundaries fall depends on grain alone.
 func ParallelRange(n, grain int, f func(lo, hi int)) {
 	grain = max(grain, 1)
 	if n <= grain || Threads() < 2 {
@@ -180,8 +184,8 @@ func (r *region) divide(items, runs int) {
 	}
 }
 
-// work takes the items of the run first, then those of the runs after it, until none is left. The first panic is kept for the caller and ends
-// the handing out.
+// work takes the items of the run first, then those of the runs after it, until none is left. The
+// first panic is kept for the caller and ends the handing out.
 func (r *region) work(first int) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -220,13 +224,15 @@ func (r *region) join() {
 		if r.inside.Load() == closed && r.waiting.CompareAndSwap(true, false) {
 			return
 		}
-		<-r.done // or a worker of this region's earlier life, delayed before it looked at waiting: hence the loop
+		// or a worker of this region's earlier life, delayed before it looked at waiting: hence the
+		// loop
+		<-r.done
 	}
 }
 
-// help enters the region if it is still open. A worker that comes so late that the region already serves another call helps
-// that one: entering and reading the fields are ordered by inside. The worker counts as idle again before it
-// leaves, so that the caller's next region finds it.
+// help enters the region if it is still open. A worker that comes so late that the region already
+// serves another call helps that one: entering and reading the fields are ordered by inside. The
+// worker counts as idle again before it leaves, so that the caller's next region finds it.
 func (w *worker) help(r *region) {
 	for {
 		v := r.inside.Load()
@@ -264,8 +270,8 @@ func (w *worker) await() *region {
 	return w.mail.Load()
 }
 
-// freeList keeps up to its capacity of values for reuse. The collector does not empty it as it does a sync.Pool, so
-// that a steady loop allocates nothing.
+// freeList keeps up to its capacity of values for reuse. The collector does not empty it as it does
+// a sync.Pool, so that a steady loop allocates nothing.
 type freeList[T any] struct {
 	free  chan T
 	fresh func() T

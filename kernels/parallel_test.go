@@ -49,7 +49,8 @@ func TestParallelRangeCoversEachRowOnce(t *testing.T) {
 	}
 }
 
-// TestParallelNestsAndShares: regions inside regions, from many goroutines at once, with fewer helpers than callers.
+// TestParallelNestsAndShares: regions inside regions, from many goroutines at once, with fewer
+// helpers than callers.
 func TestParallelNestsAndShares(t *testing.T) {
 	defer SetThreads(3)()
 	var wait sync.WaitGroup
@@ -98,7 +99,8 @@ func TestParallelPanicSurfaces(t *testing.T) {
 	}
 }
 
-// TestParallelUsesHelpers: in some region two items run at once. None in particular need: a helper may be late.
+// TestParallelUsesHelpers: in some region two items run at once. None in particular need: a helper
+// may be late.
 func TestParallelUsesHelpers(t *testing.T) {
 	defer SetThreads(2)()
 	for range 10000 {

@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// Loop is the densest arithmetic of one kind on registers: what one thread computes at most. Kernels are held against it. A sum that is
-// added to waits for nothing but itself, and no memory is touched.
+// Loop is the densest arithmetic of one kind on registers: what one thread computes at most.
+// Kernels are held against it. A sum that is added to waits for nothing but itself, and no memory
+// is touched.
 type Loop struct {
 	Format      string // of the factors: "float32", "bfloat16" or "int8"
 	Instruction string // what it is made of, such as "VFMADD231PS, 512 bits"
@@ -18,7 +19,8 @@ type Loop struct {
 // Run makes rounds rounds on each of so many threads, as far as Threads allows.
 func (l *Loop) Run(threads, rounds int) { Parallel(threads, func(int) { l.run(rounds) }) }
 
-// Loops returns the loops of the implementation in use, float32 first. A format whose products it computes by way of another has none.
+// Loops returns the loops of the implementation in use, float32 first. A format whose products it
+// computes by way of another has none.
 func Loops() []Loop { return loops(Implementation()) }
 
 // ReadBuffer is memory to measure the bandwidth of reading with.
@@ -27,7 +29,8 @@ type ReadBuffer struct{ data []byte }
 // readBlock is what the loops that read take at once.
 const readBlock = 512
 
-// NewReadBuffer returns a buffer of at least n bytes. It writes to all of it once: memory that was never written to is one page of zeros, read from the caches.
+// NewReadBuffer returns a buffer of at least n bytes. It writes to all of it once: memory that was
+// never written to is one page of zeros, read from the caches.
 func NewReadBuffer(n int) *ReadBuffer {
 	b := &ReadBuffer{aligned[byte]((max(n, 1) + readBlock - 1) / readBlock * readBlock)}
 	ParallelRange(len(b.data), 1<<24, func(lo, hi int) {
@@ -41,8 +44,9 @@ func NewReadBuffer(n int) *ReadBuffer {
 // Len is the buffer's size in bytes.
 func (b *ReadBuffer) Len() int { return len(b.data) }
 
-// Read reads the first n bytes of the buffer times times, each of the threads a consecutive part of its own, and returns the bytes that were read: a multiple of
-// 512 for each thread and time, hence some more or less than n·times.
+// Read reads the first n bytes of the buffer times times, each of the threads a consecutive part of
+// its own, and returns the bytes that were read: a multiple of 512 for each thread and time, hence
+// some more or less than n·times.
 func (b *ReadBuffer) Read(n, times, threads int) int64 {
 	part := max(n/threads/readBlock, 1) * readBlock
 	if part*threads > len(b.data) {
@@ -63,8 +67,9 @@ var loopsRef = []Loop{
 	{"int8", "plain Go", 2 * 8, peakInt8Ref},
 }
 
-// peakFloat32Ref has eight chains that begin differently, so that none is the same as another to the compiler. Products are rounded, as they are in the
-// reference kernels. The chains converge to 2.
+// peakFloat32Ref has eight chains that begin differently, so that none is the same as another to
+// the compiler. Products are rounded, as they are in the reference kernels. The chains converge to
+// 2.
 func peakFloat32Ref(rounds int) {
 	var a, b, c, d, e, f, g, h float32 = 1, 2, 3, 4, 5, 6, 7, 8
 	x, y := float32(0.5), float32(1)

@@ -2,8 +2,9 @@ package kernels
 
 import "fmt"
 
-// Pending is a product with a packed weight that was begun: its operands are checked, the activations rounded or quantized, and nothing multiplied yet. It is for
-// Run, once; until then y and x must stay as they are.
+// Pending is a product with a packed weight that was begun: its operands are checked, the
+// activations rounded or quantized, and nothing multiplied yet. It is for Run, once; until then y
+// and x must stay as they are.
 type Pending interface {
 	work() int // the time that it takes, in float32 multiply-adds
 	tasks() int
@@ -11,11 +12,13 @@ type Pending interface {
 	end()
 }
 
-// mostTogether is how many products Run takes: an input of a layer has up to three readers, its gradient four.
+// mostTogether is how many products Run takes: an input of a layer has up to three readers, its
+// gradient four.
 const mostTogether = 4
 
-// Run computes up to four products as one parallel region: a thread that has done its share of one goes on with the next, where one
-// region after another would have it wait for the slowest. The bits are those of each alone.
+// Run computes up to four products as one parallel region: a thread that has done its share of one
+// goes on with the next, where one region after another would have it wait for the slowest. The
+// bits are those of each alone.
 func Run(products ...Pending) {
 	if len(products) > mostTogether {
 		panic(fmt.Sprintf("kernels: Run of %d products, expected at most %d", len(products), mostTogether))

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Products in one region have the bits of each alone, whatever their formats, sizes and the threads; empty ones may be among them.
+// Products in one region have the bits of each alone, whatever their formats, sizes and the
+// threads; empty ones may be among them.
 func TestRunTogetherIsEachAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 1))
 	const in = 64

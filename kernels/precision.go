@@ -1,12 +1,14 @@
 package kernels
 
-// Precision is what the operands of a product are rounded to before they are multiplied. Sums are float32 in either.
+// Precision is what the operands of a product are rounded to before they are multiplied. Sums are
+// float32 in either.
 type Precision int
 
 const (
 	// Float32 multiplies the operands as they are.
 	Float32 Precision = iota
-	// BFloat16 rounds both operands to bfloat16, to nearest even. Where the CPU multiplies bfloat16 it counts subnormal numbers as zeros.
+	// BFloat16 rounds both operands to bfloat16, to nearest even. Where the CPU multiplies bfloat16
+	// it counts subnormal numbers as zeros.
 	BFloat16
 )
 
@@ -31,8 +33,9 @@ func (p Precision) panels(g *gemmKernels) *panelKernels {
 	return &g.float32
 }
 
-// Attention computes what the function Attention does. BFloat16 rounds queries, keys, values and softmax weights and sums in float32, where
-// the CPU multiplies bfloat16 and headDim is a multiple of 16; elsewhere it is Float32.
+// Attention computes what the function Attention does. BFloat16 rounds queries, keys, values and
+// softmax weights and sums in float32, where the CPU multiplies bfloat16 and headDim is a multiple
+// of 16; elsewhere it is Float32.
 func (p Precision) Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
 	if p == BFloat16 && multipliesBFloat16(headDim) {
 		attentionBFloat16(out, lse, q, k, v, starts, heads, kvHeads, headDim)
@@ -41,7 +44,8 @@ func (p Precision) Attention(out, lse, q, k, v []float32, starts []int, heads, k
 	Attention(out, lse, q, k, v, starts, heads, kvHeads, headDim)
 }
 
-// AttentionBackward computes what the function AttentionBackward does, with the operands of all its products rounded where Attention rounds.
+// AttentionBackward computes what the function AttentionBackward does, with the operands of all its
+// products rounded where Attention rounds.
 func (p Precision) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
 	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, p == BFloat16 && multipliesBFloat16(headDim))
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// roundedTwin is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a tie the one with an even fraction.
+// roundedTwin is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a
+// tie the one with an even fraction.
 func roundedTwin(x []float32) []float32 {
 	r := make([]float32, len(x))
 	for i, v := range x {
@@ -78,8 +79,9 @@ func TestPrecisionNames(t *testing.T) {
 	}
 }
 
-// FuzzProducts multiplies sizes and numbers that nobody chose, in both precisions, packed and not, and compares with the twin. Operands are of a
-// kind that no product of 64 leaves the range of float32 or meets a subnormal number.
+// FuzzProducts multiplies sizes and numbers that nobody chose, in both precisions, packed and not,
+// and compares with the twin. Operands are of a kind that no product of 64 leaves the range of
+// float32 or meets a subnormal number.
 func FuzzProducts(f *testing.F) {
 	f.Add(uint8(1), uint8(1), uint8(1), uint8(0), uint64(1))
 	f.Add(uint8(14), uint8(33), uint8(31), uint8(7), uint64(2))

@@ -1,18 +1,21 @@
 package kernels
 
-// The algorithm is that of Goto and van de Geijn ("Anatomy of high-performance matrix multiplication", 2008) with the
-// inner loops in assembly: a block of b of maxDepth rows by maxColumns columns is packed in panels that stay in the
-// second cache; strips of a few rows of a run over all its panels, the strip's own piece of a staying in the first. Work is
-// shared out over strips, or over panels where the strips are few; nothing is split along k.
+// The algorithm is that of Goto and van de Geijn ("Anatomy of high-performance matrix
+// multiplication", 2008) with the inner loops in assembly: a block of b of maxDepth rows by
+// maxColumns columns is packed in panels that stay in the second cache; strips of a few rows of a
+// run over all its panels, the strip's own piece of a staying in the first. Work is shared out over
+// strips, or over panels where the strips are few; nothing is split along k.
 //
-// The chain of an element depends on k alone: k is cut into equal blocks of at most maxDepth, each block is one chain of
-// fused multiply-adds from zero, and the blocks' sums are added in ascending order.
+// The chain of an element depends on k alone: k is cut into equal blocks of at most maxDepth, each
+// block is one chain of fused multiply-adds from zero, and the blocks' sums are added in ascending
+// order.
 
 const (
 	maxDepth   = 512 // 14 rows of a are 28 KiB of the first cache
 	maxColumns = 512 // a block of b is 1 MiB at most
 
-	// serialWork is the number of multiply-adds below which a product stays on its caller's thread: some 20 µs.
+	// serialWork is the number of multiply-adds below which a product stays on its caller's thread:
+	// some 20 µs.
 	serialWork = 1 << 20
 	// taskWork is about the number of multiply-adds of a task of a shared product.
 	taskWork = 1 << 19
@@ -32,7 +35,8 @@ type product struct {
 	bStride    int
 	transB     bool
 
-	// The block of b in work: elements depth0… of the chain, depth words of it, and columns column0…, and where its panels are.
+	// The block of b in work: elements depth0… of the chain, depth words of it, and columns
+	// column0…, and where its panels are.
 	depth0, depth, column0, columns int
 	block                           []float32
 	blockRow, blockPanel            int
@@ -48,7 +52,8 @@ var freeProducts = newFreeList(64, func() *product {
 	return p
 })
 
-// depthOf returns the length of the blocks that a chain of so many words is cut into; the last may be shorter.
+// depthOf returns the length of the blocks that a chain of so many words is cut into; the last may
+// be shorter.
 func depthOf(words int) int {
 	blocks := (words + maxDepth - 1) / maxDepth
 	return (words + blocks - 1) / blocks
@@ -85,8 +90,8 @@ func (p *product) run() {
 	}
 }
 
-// direct reports whether b is read where it stands: rows of b are contiguous, and with few strips to come, or a
-// block that fits the first cache, packing costs more than it saves.
+// direct reports whether b is read where it stands: rows of b are contiguous, and with few strips
+// to come, or a block that fits the first cache, packing costs more than it saves.
 func (p *product) direct(depth int) bool {
 	if p.transB || !p.kernels.ragged && p.n%panelWidth != 0 {
 		return false
@@ -172,8 +177,9 @@ func (p *product) runTask(task int) {
 	}
 }
 
-// packsA reports whether a task over n columns copies its strips of a to consecutive memory first. Read in place, columns
-// of a cost a cache line for a few of its elements, and rows a power of two apart fall into few sets of the first cache.
+// packsA reports whether a task over n columns copies its strips of a to consecutive memory first.
+// Read in place, columns of a cost a cache line for a few of its elements, and rows a power of two
+// apart fall into few sets of the first cache.
 func (p *product) packsA(n int) bool {
 	if p.aCol != 1 && p.aRow != 1 || n < 4*panelWidth || p.depth < 2*panelWidth {
 		return false
@@ -184,7 +190,8 @@ func (p *product) packsA(n int) bool {
 	return true
 }
 
-// Scratch memory comes in two sizes, so that the many small requests do not hold on to large buffers.
+// Scratch memory comes in two sizes, so that the many small requests do not hold on to large
+// buffers.
 const smallScratch = 16 * maxDepth
 
 var (

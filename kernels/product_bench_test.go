@@ -21,7 +21,8 @@ func medianTime(calls int, f func()) float64 {
 	return times[calls/2]
 }
 
-// limit measures what the machine does at this moment on so many threads: float operations a second in a loop on registers.
+// limit measures what the machine does at this moment on so many threads: float operations a second
+// in a loop on registers.
 func limit(precision Precision, threads int) float64 {
 	const rounds = 100_000
 	l := loops(Implementation())[0]
@@ -43,8 +44,10 @@ func readLimit(x []float32, threads int) float64 {
 	})
 }
 
-// BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its share of the rate of multiply-adds on registers, GB/s of
-// the weight and its share of the rate at which the same memory is merely read. The square sizes in float32 are MatMul, all others packed weights.
+// BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its
+// share of the rate of multiply-adds on registers, GB/s of the weight and its share of the rate at
+// which the same memory is merely read. The square sizes in float32 are MatMul, all others packed
+// weights.
 func BenchmarkLimit(b *testing.B) {
 	if !slices.Contains(Implementations(), "avx512bf16") {
 		b.Skip("the CPU does not multiply bfloat16")

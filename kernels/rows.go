@@ -6,18 +6,20 @@ import (
 	"slices"
 )
 
-// blockElements is the number of float32 that one unit of parallel work handles: 64 KiB, large against the
-// cost of handing it to a thread. Partitions depend on sizes alone, never on the number of threads.
+// blockElements is the number of float32 that one unit of parallel work handles: 64 KiB, large
+// against the cost of handing it to a thread. Partitions depend on sizes alone, never on the number
+// of threads.
 const blockElements = 1 << 14
 
-// reduceRows is the number of rows whose contribution to a column sum is added up before the blocks are added in order.
+// reduceRows is the number of rows whose contribution to a column sum is added up before the blocks
+// are added in order.
 const reduceRows = 64
 
 // rowGrain is the number of rows of dim elements that make blockElements.
 func rowGrain(dim int) int { return max(1, blockElements/max(1, dim)) }
 
-// columnSums is the memory of a sum over rows: parts of reduceRows rows each are summed from zero and then added in ascending order, so that the
-// bits do not depend on threads.
+// columnSums is the memory of a sum over rows: parts of reduceRows rows each are summed from zero
+// and then added in ascending order, so that the bits do not depend on threads.
 type columnSums struct {
 	memory *scratch
 	all    []float32 // [parts, dim]
@@ -31,7 +33,8 @@ func newColumnSums(rows, dim int) columnSums {
 	return columnSums{s, s.take(n), rows, dim}
 }
 
-// grid returns the number of parts and how many of them one task takes: all where the whole is small.
+// grid returns the number of parts and how many of them one task takes: all where the whole is
+// small.
 func (c *columnSums) grid() (parts, grain int) {
 	parts = (c.rows + reduceRows - 1) / reduceRows
 	if c.rows*c.dim <= blockElements {
@@ -82,8 +85,9 @@ var normCalls = newCalls(func(a *normCall, lo, hi int) {
 	}
 })
 
-// RMSNorm computes y = x·r∘w for each row, r = (mean x² + eps)^-½, and stores r in rstd (which may be
-// nil). x and y are [rows, dim] and may be the same slice; w is [dim] (Zhang and Sennrich, 2019).
+// RMSNorm computes y = x·r∘w for each row, r = (mean x² + eps)^-½, and stores r in rstd (which may
+// be nil). x and y are [rows, dim] and may be the same slice; w is [dim] (Zhang and Sennrich,
+// 2019).
 func RMSNorm(y, rstd, x, w []float32, rows, dim int, eps float32) {
 	checkLen("RMSNorm y", y, rows*dim)
 	checkLen("RMSNorm x", x, rows*dim)
@@ -94,8 +98,10 @@ func RMSNorm(y, rstd, x, w []float32, rows, dim int, eps float32) {
 	normCalls.run(rows, rowGrain(dim), normCall{rk: &active.Load().rows, y: y, rstd: rstd, x: x, w: w[:dim], dim: dim, eps: eps})
 }
 
-// AddRMSNorm computes sum = x + delta and y = RMSNorm(sum) row by row, bit for bit what Add and RMSNorm compute one after the other: the residual
-// stream is summed and normed while a row is in the nearest cache. sum, x, delta and y are [rows, dim]; sum may be x or delta, y may be any of the three.
+// AddRMSNorm computes sum = x + delta and y = RMSNorm(sum) row by row, bit for bit what Add and
+// RMSNorm compute one after the other: the residual stream is summed and normed while a row is in
+// the nearest cache. sum, x, delta and y are [rows, dim]; sum may be x or delta, y may be any of
+// the three.
 func AddRMSNorm(y, rstd, sum, x, delta, w []float32, rows, dim int, eps float32) {
 	checkLen("AddRMSNorm y", y, rows*dim)
 	checkLen("AddRMSNorm x", x, rows*dim)
@@ -120,7 +126,8 @@ var normAgainCalls = newCalls(func(a *normAgainCall, lo, hi int) {
 	}
 })
 
-// RMSNormAgain computes y = x·rstd∘w, the output of an earlier RMSNorm with its bits, from what that one stored in rstd [rows].
+// RMSNormAgain computes y = x·rstd∘w, the output of an earlier RMSNorm with its bits, from what
+// that one stored in rstd [rows].
 func RMSNormAgain(y, rstd, x, w []float32, rows, dim int) {
 	checkLen("RMSNormAgain y", y, rows*dim)
 	checkLen("RMSNormAgain x", x, rows*dim)
@@ -148,8 +155,9 @@ var normBackwardCalls = newCalls(func(a *normBackwardCall, lo, hi int) {
 })
 
 // RMSNormBackward adds the gradient of the input to dx [rows, dim] and that of the weight to dw
-// [dim], from dy [rows, dim], the forward pass's input x and its rstd [rows]:
-// m = dy∘w, dx += r·(m − x·r²·mean(m∘x)), dw += Σ_rows dy∘x·r. As dx is added to, it may hold what comes down the residual stream.
+// [dim], from dy [rows, dim], the forward pass's input x and its rstd [rows]: m = dy∘w, dx += r·(m
+// − x·r²·mean(m∘x)), dw += Σ_rows dy∘x·r. As dx is added to, it may hold what comes down the
+// residual stream.
 func RMSNormBackward(dx, dw, dy, x, w, rstd []float32, rows, dim int) {
 	checkLen("RMSNormBackward dx", dx, rows*dim)
 	checkLen("RMSNormBackward dw", dw, dim)
@@ -170,8 +178,9 @@ type RopeTable struct {
 	Cos, Sin []float32
 }
 
-// NewRopeTable computes the table in float64 for frequencies in radians a position, one for each pair of a head's elements. Cos and Sin are multiplied by gain, and so is
-// what they rotate; 1 leaves lengths as they are.
+// NewRopeTable computes the table in float64 for frequencies in radians a position, one for each
+// pair of a head's elements. Cos and Sin are multiplied by gain, and so is what they rotate; 1
+// leaves lengths as they are.
 func NewRopeTable(positions int, frequencies []float64, gain float64) *RopeTable {
 	half := len(frequencies)
 	t := &RopeTable{2 * half, make([]float32, positions*half), make([]float32, positions*half)}
@@ -184,7 +193,8 @@ func NewRopeTable(positions int, frequencies []float64, gain float64) *RopeTable
 	return t
 }
 
-// RopeFrequencies are those of rotary positions as they were published: frequency_i = theta^(-2i/headDim) (Su et al., 2021).
+// RopeFrequencies are those of rotary positions as they were published: frequency_i =
+// theta^(-2i/headDim) (Su et al., 2021).
 func RopeFrequencies(headDim int, theta float64) []float64 {
 	f := make([]float64, headDim/2)
 	for i := range f {
@@ -215,8 +225,8 @@ var ropeCalls = newCalls(func(a *ropeCall, lo, hi int) {
 })
 
 // Rope rotates x [rows, heads, headDim] in place, half-split as Hugging Face checkpoints need it:
-// [x1·c − x2·s, x2·c + x1·s]. positions [rows] selects the table's rows. inverse turns the other way: the
-// backward pass.
+// [x1·c − x2·s, x2·c + x1·s]. positions [rows] selects the table's rows. inverse turns the other
+// way: the backward pass.
 func Rope(x []float32, positions []int32, heads int, t *RopeTable, inverse bool) {
 	dim := heads * t.HeadDim
 	checkLen("Rope x", x, len(positions)*dim)
@@ -251,8 +261,9 @@ var swigluBackwardCalls = newCalls(func(a *swigluBackwardCall, lo, hi int) {
 	a.rk.swigluBackward(a.dgate[lo:hi], a.dup[lo:hi], a.dh[lo:hi], a.gate[lo:hi], a.up[lo:hi])
 })
 
-// SwiGLUBackward computes dgate and dup from dh and the forward pass's inputs, and replaces dh by h, which so need not be kept: it recomputes silu, and h
-// may differ from SwiGLU's in the last place. dgate may be gate and dup may be up.
+// SwiGLUBackward computes dgate and dup from dh and the forward pass's inputs, and replaces dh by
+// h, which so need not be kept: it recomputes silu, and h may differ from SwiGLU's in the last
+// place. dgate may be gate and dup may be up.
 func SwiGLUBackward(dgate, dup, dh, gate, up []float32) {
 	n := len(gate)
 	checkLen("SwiGLUBackward dgate", dgate, n)
@@ -289,7 +300,8 @@ var scatterCalls = newCalls(func(a *scatterCall, lo, hi int) {
 	}
 })
 
-// ScatterAdd adds row i of x [len(index), dim] to row index[i] of y [any, dim], in ascending order of i: the gradient of an embedding.
+// ScatterAdd adds row i of x [len(index), dim] to row index[i] of y [any, dim], in ascending order
+// of i: the gradient of an embedding.
 func ScatterAdd(y, x []float32, index []int32, dim int) {
 	checkLen("ScatterAdd x", x, len(index)*dim)
 	for i, at := range index {
@@ -377,8 +389,9 @@ func SumSquares(x []float32) float64 {
 	return sum
 }
 
-// Exp computes y = eˣ, element by element, on the calling goroutine alone. y may be x. The error is below 2 ulp; results
-// overflow to +Inf above 88.72, pass through the subnormals and reach 0 below -103.97; NaN stays NaN.
+// Exp computes y = eˣ, element by element, on the calling goroutine alone. y may be x. The error is
+// below 2 ulp; results overflow to +Inf above 88.72, pass through the subnormals and reach 0 below
+// -103.97; NaN stays NaN.
 func Exp(y, x []float32) {
 	checkLen("Exp y", y, len(x))
 	active.Load().rows.exp(y[:len(x)], x)
@@ -406,8 +419,9 @@ var softmaxCalls = newCalls(func(a *softmaxCall, lo, hi int) {
 	}
 })
 
-// SoftmaxLSE computes the softmax p of each row of x, both [rows, n], n ≥ 1, and stores the log-sum-exp of each row in lse [rows] (which
-// may be nil). p may be x. A row that holds NaN or +Inf, or nothing above -Inf, gives NaN.
+// SoftmaxLSE computes the softmax p of each row of x, both [rows, n], n ≥ 1, and stores the
+// log-sum-exp of each row in lse [rows] (which may be nil). p may be x. A row that holds NaN or
+// +Inf, or nothing above -Inf, gives NaN.
 func SoftmaxLSE(p, x []float32, rows, n int, lse []float32) {
 	checkLen("SoftmaxLSE p", p, rows*n)
 	checkLen("SoftmaxLSE x", x, rows*n)

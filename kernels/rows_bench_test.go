@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// benchRow runs f under every implementation, on one thread; it reports GB/s of bytes moved or, for flops, GFLOP/s.
+// benchRow runs f under every implementation, on one thread; it reports GB/s of bytes moved or, for
+// flops, GFLOP/s.
 func benchRow(b *testing.B, bytes int64, flops float64, f func()) {
 	for _, name := range Implementations() {
 		b.Run(name, func(b *testing.B) {

@@ -114,9 +114,11 @@ func swigluBackwardRef(dgate, dup, dh, gate, up []float32) {
 	}
 }
 
-// mixtureLogsRef computes log(p/m) and, in place of d, log(q/m) for m = beta·p + other·q, other = 1−beta, from d + shift = log(p/q) =: l.
-// log(q/m) = −log(other + beta·e^l) and log(p/m) = l + log(q/m), summed without cancelling. With e = e^−|l| the mixture is v = other + beta·e where l < 0, and e^l·(beta + other·e)
-// elsewhere. v near one is taken as 1 + b·(e−1), b the factor of e, so that the logarithm of almost equal p and q keeps its digits.
+// mixtureLogsRef computes log(p/m) and, in place of d, log(q/m) for m = beta·p + other·q, other =
+// 1−beta, from d + shift = log(p/q) =: l. log(q/m) = −log(other + beta·e^l) and log(p/m) = l +
+// log(q/m), summed without cancelling. With e = e^−|l| the mixture is v = other + beta·e where l <
+// 0, and e^l·(beta + other·e) elsewhere. v near one is taken as 1 + b·(e−1), b the factor of e, so
+// that the logarithm of almost equal p and q keeps its digits.
 func mixtureLogsRef(logPM, d []float32, shift, beta, other float32) {
 	for i, l := range d {
 		l += shift

@@ -83,7 +83,8 @@ func wide(x []float32) []float64 {
 	return y
 }
 
-// eachLength runs f over lengths around the widths of vectors and unrolled loops, and over alignments.
+// eachLength runs f over lengths around the widths of vectors and unrolled loops, and over
+// alignments.
 func eachLength(t *testing.T, f func(t *testing.T, r *rand.Rand, n, offset int)) {
 	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -123,7 +124,8 @@ func TestElementwise(t *testing.T) {
 			s := 1 / (1 + math.Exp(-x[i]))
 			gate[i], up[i] = d[i]*y[i]*(s+x[i]*s*(1-s)), d[i]*x[i]*s
 		}
-		g, u, h := a.clone(offset), b.clone(offset), c.clone(offset) // in place, as training does it
+		// in place, as training does it
+		g, u, h := a.clone(offset), b.clone(offset), c.clone(offset)
 		SwiGLUBackward(g.x, u.x, h.x, g.x, u.x)
 		for i := range want {
 			want[i] = x[i] / (1 + math.Exp(-x[i])) * y[i]
@@ -190,7 +192,8 @@ func TestLossRows(t *testing.T) {
 	})
 }
 
-// TestMixtureLogsNearOne: where p is close to q the logarithms keep their digits relative to log(p/q) itself, but for those that e^-|l| lacks.
+// TestMixtureLogsNearOne: where p is close to q the logarithms keep their digits relative to
+// log(p/q) itself, but for those that e^-|l| lacks.
 func TestMixtureLogsNearOne(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		for _, l := range []float32{0, 1e-7, -1e-5, 1e-4, -1e-3, 0.01, -0.3} {
@@ -529,7 +532,8 @@ func TestProduct(t *testing.T) {
 						rk.product(c.x, a.x, b.x, s)
 						c.check(t, "product")
 						near(t, fmt.Sprintf("product %+v", s), c.x, want, 10, 1e-6)
-						if !s.accumulate { // a row alone, and in two pieces of its columns, has the same bits
+						// a row alone, and in two pieces of its columns, has the same bits
+						if !s.accumulate {
 							s.m = 1
 							last := (m - 1) * k
 							rk.product(chain, a.x[last:], b.x, s)

@@ -8,8 +8,8 @@ type scratch struct {
 	class      int
 }
 
-// freeScratch keeps scratch by its size, a power of two: with one list for all sizes, small pieces would be made anew for a long time
-// until each had grown to the largest.
+// freeScratch keeps scratch by its size, a power of two: with one list for all sizes, small pieces
+// would be made anew for a long time until each had grown to the largest.
 var freeScratch = scratchLists()
 
 func scratchLists() (lists [40]*freeList[*scratch]) {

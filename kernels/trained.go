@@ -2,11 +2,14 @@ package kernels
 
 import "fmt"
 
-// A training step multiplies with each weight twice for each pass of tokens and with each activation and gradient up to four times. So a weight is
-// laid out once a step, and an activation once for all its readers: TrainedWeight and Operand. Every product is one chain of the same blocks as the
-// function of its name (MatMulT, MatMul, MatTMul) in float32 has, and gives the same bits.
+// A training step multiplies with each weight twice for each pass of tokens and with each
+// activation and gradient up to four times. So a weight is laid out once a step, and an activation
+// once for all its readers: TrainedWeight and Operand. Every product is one chain of the same
+// blocks as the function of its name (MatMulT, MatMul, MatTMul) in float32 has, and gives the same
+// bits.
 
-// TrainedWeight is a float32 weight [out, in] as training products read it: in a precision, in the order of each of its two products.
+// TrainedWeight is a float32 weight [out, in] as training products read it: in a precision, in the
+// order of each of its two products.
 type TrainedWeight struct {
 	Out, In   int
 	precision Precision
@@ -33,7 +36,8 @@ func (w *TrainedWeight) Pack(data []float32) {
 	w.data = nil
 }
 
-// packOutputs lays the 16 outputs of one forward panel out in both orders, while they are in the cache.
+// packOutputs lays the 16 outputs of one forward panel out in both orders, while they are in the
+// cache.
 func (w *TrainedWeight) packOutputs(j int) {
 	g := w.precision.panels(&active.Load().gemm)
 	w.forward.packColumns(g, j, w.data, w.In)
@@ -54,7 +58,8 @@ func (w *TrainedWeight) BeginInput(dx []float32, dy *Operand, accumulate bool) P
 	return dy.begin(dx, &w.backward, w.precision, accumulate)
 }
 
-// BeginGradient begins dw += dyᵀ·x; dw is [out, in], dy holds the left side of [rows, out] and x the right side of [rows, in].
+// BeginGradient begins dw += dyᵀ·x; dw is [out, in], dy holds the left side of [rows, out] and x
+// the right side of [rows, in].
 func BeginGradient(dw []float32, dy, x *Operand) Pending {
 	checkLen("BeginGradient dw", dw, dy.columns*x.columns)
 	if !dy.forms.has(LeftSide) || !x.forms.has(RightSide) || dy.rows != x.rows || dy.precision != x.precision {
@@ -83,8 +88,9 @@ const (
 
 func (f Forms) has(form Forms) bool { return f&form != 0 }
 
-// Operand is activations or gradients [rows, columns], rounded to a precision and laid out once for all products that read them. The zero Operand is
-// ready for Lay; its memory is kept from one Lay to the next.
+// Operand is activations or gradients [rows, columns], rounded to a precision and laid out once for
+// all products that read them. The zero Operand is ready for Lay; its memory is kept from one Lay
+// to the next.
 type Operand struct {
 	precision     Precision
 	forms         Forms
@@ -98,7 +104,8 @@ type Operand struct {
 	inPlace bool      // a is x
 	buffer  []float32 // kept for a
 
-	// The chain runs along the rows of x. left has as panels the strips of columns that a kernel takes at once.
+	// The chain runs along the rows of x. left has as panels the strips of columns that a kernel
+	// takes at once.
 	left, right panels
 
 	block func(block int) // bound once: a method value would be allocated in each call
@@ -108,16 +115,19 @@ func (o *Operand) String() string {
 	return fmt.Sprintf("operand [%d, %d] in %v with forms %b", o.rows, o.columns, o.precision, o.forms)
 }
 
-// blockRows is how many rows are laid out at once: their cache lines are in the second cache when the next form, or the next panel, asks for them.
+// blockRows is how many rows are laid out at once: their cache lines are in the second cache when
+// the next form, or the next panel, asks for them.
 const blockRows = 32
 
-// Lay lays x, [rows, columns], out. With the form Rows the operand may refer to x, which must stay as it is until the products are done.
+// Lay lays x, [rows, columns], out. With the form Rows the operand may refer to x, which must stay
+// as it is until the products are done.
 func (o *Operand) Lay(x []float32, rows, columns int, precision Precision, forms Forms) {
 	checkLen("Operand.Lay", x, rows*columns)
 	o.lay(x, rows, columns, precision, forms, 1)
 }
 
-// lay is Lay for products with a weight of so many elements in a word, which may be more than this CPU's kernels have.
+// lay is Lay for products with a weight of so many elements in a word, which may be more than this
+// CPU's kernels have.
 func (o *Operand) lay(x []float32, rows, columns int, precision Precision, forms Forms, elements int) {
 	o.precision, o.forms, o.rows, o.columns, o.x = precision, forms, rows, columns, x
 	o.gemm = &active.Load().gemm
@@ -149,7 +159,8 @@ func (o *Operand) lay(x []float32, rows, columns int, precision Precision, forms
 
 // shapeRows decides on a and its stride.
 func (o *Operand) shapeRows(elements int) {
-	o.inPlace = o.kernels.inPlace && (o.columns%256 != 0 || o.rows < 4) // rows a power of two apart fall into few sets of the first cache
+	// rows a power of two apart fall into few sets of the first cache
+	o.inPlace = o.kernels.inPlace && (o.columns%256 != 0 || o.rows < 4)
 	if o.inPlace {
 		o.a, o.aRow = o.x, o.columns
 		return

@@ -9,10 +9,11 @@ import (
 
 // Board is the fold of a run's log: what every face of a run, live or replayed, is drawn from.
 //
-// Apply is the one reducer: deterministic, total (a strange event adds a note, nothing panics), and indifferent to
-// whether a log is applied at once or as it grows. Any number of goroutines may Apply and Read. A screen looks at
-// Version, which costs one atomic load, and calls Read when it has changed. Memory is bounded by the plan that Begin
-// announces: curves are decimated and notes are capped.
+// Apply is the one reducer: deterministic, total (a strange event adds a note, nothing panics), and
+// indifferent to whether a log is applied at once or as it grows. Any number of goroutines may
+// Apply and Read. A screen looks at Version, which costs one atomic load, and calls Read when it
+// has changed. Memory is bounded by the plan that Begin announces: curves are decimated and notes
+// are capped.
 type Board struct {
 	version atomic.Uint64
 	mu      sync.RWMutex
@@ -39,7 +40,8 @@ type seriesKey struct {
 	name string
 }
 
-// maxNotes caps View.Notes: a run that warns at every step must not fill the memory of who watches it.
+// maxNotes caps View.Notes: a run that warns at every step must not fill the memory of who watches
+// it.
 const maxNotes = 2000
 
 // NewBoard returns a Board that waits for a begin event.
@@ -52,7 +54,8 @@ func NewBoard() *Board {
 // Version grows with every event. Equal versions mean equal views.
 func (b *Board) Version() uint64 { return b.version.Load() }
 
-// Read calls f with the view under the Board's read lock. f must be quick, must not call Apply, and must not keep or change v.
+// Read calls f with the view under the Board's read lock. f must be quick, must not call Apply, and
+// must not keep or change v.
 func (b *Board) Read(f func(v *View)) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -260,8 +263,8 @@ func (b *Board) end(e Event) {
 	}
 }
 
-// rowStates says how far the rows of one sweep point are: done when every seed has reported, else the loudest of the
-// cells that have not.
+// rowStates says how far the rows of one sweep point are: done when every seed has reported, else
+// the loudest of the cells that have not.
 func (b *Board) rowStates(group int) {
 	for _, r := range b.index.groups[group] {
 		row := &b.view.Rows[r]

@@ -70,8 +70,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The events of any log, in any order, with any repetition and omission, fold without a panic, the same way each time, whether
-// applied to the end or looked at on the way.
+// The events of any log, in any order, with any repetition and omission, fold without a panic, the
+// same way each time, whether applied to the end or looked at on the way.
 func TestApplyIsTotalAndDeterministic(t *testing.T) {
 	events := story()
 	rapid.Check(t, func(t *rapid.T) {
@@ -126,7 +126,8 @@ func TestIntervalOfTheSample(t *testing.T) {
 	if s.Value != 0.80 || math.Abs(s.Low-0.77) > 1e-12 || math.Abs(s.High-0.83) > 1e-12 || len(s.Doubts) != 1 {
 		t.Errorf("%+v", s)
 	}
-	s.Seeds[1].Value, s.Doubts = 0.90, nil // now the seeds differ by more than the sample leaves open
+	// now the seeds differ by more than the sample leaves open
+	s.Seeds[1].Value, s.Doubts = 0.90, nil
 	s.fold(false)
 	if s.High-s.Value < 0.5 || s.Doubts[0] != "n=2 seeds" {
 		t.Errorf("%+v", s)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// String writes all that the view holds as plain text, one line a thing: for goldens and for bug reports. It is no report.
+// String writes all that the view holds as plain text, one line a thing: for goldens and for bug
+// reports. It is no report.
 func (v *View) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %q scenario %q %s %.3fs events %d", v.Begin.Run, v.Begin.Scenario, v.State, v.Time, v.Events)

@@ -4,13 +4,15 @@ package lab
 type Kind uint8
 
 const (
-	KindBegin   Kind = iota + 1 // the run: Name is the scenario, Begin is set
-	KindCell                    // a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
-	KindPoint                   // a point of a curve: Cell, Name is the series, Step, Value
-	KindRow                     // measured values of one row: Cell, Row, Values
-	KindNote                    // a message: Level, Text, optionally Cell
-	KindVerdict                 // an expectation's outcome: Name is its text, Held, Text is the reason
-	KindEnd                     // the run's end: State, Text is the error
+	KindBegin Kind = iota + 1 // the run: Name is the scenario, Begin is set
+	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
+	KindCell
+	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
+	KindRow   // measured values of one row: Cell, Row, Values
+	KindNote  // a message: Level, Text, optionally Cell
+	// an expectation's outcome: Name is its text, Held, Text is the reason
+	KindVerdict
+	KindEnd // the run's end: State, Text is the error
 )
 
 func (k Kind) String() string {
@@ -23,13 +25,15 @@ func (k Kind) String() string {
 
 // Event is one flat record of a run's log. Fields that a kind does not use are zero.
 type Event struct {
-	Kind   Kind               `msgpack:"k" json:"kind"`
-	Time   float64            `msgpack:"t" json:"time"` // seconds since the run began
-	Cell   string             `msgpack:"c,omitempty" json:"cell,omitempty"`
-	Stage  string             `msgpack:"g,omitempty" json:"stage,omitempty"` // name of the step that is being worked on
-	State  State              `msgpack:"s,omitempty" json:"state,omitempty"`
-	Name   string             `msgpack:"n,omitempty" json:"name,omitempty"`
-	Row    string             `msgpack:"r,omitempty" json:"row,omitempty"` // the step whose model was measured
+	Kind Kind    `msgpack:"k" json:"kind"`
+	Time float64 `msgpack:"t" json:"time"` // seconds since the run began
+	Cell string  `msgpack:"c,omitempty" json:"cell,omitempty"`
+	// name of the step that is being worked on
+	Stage string `msgpack:"g,omitempty" json:"stage,omitempty"`
+	State State  `msgpack:"s,omitempty" json:"state,omitempty"`
+	Name  string `msgpack:"n,omitempty" json:"name,omitempty"`
+	// the step whose model was measured
+	Row    string             `msgpack:"r,omitempty" json:"row,omitempty"`
 	Step   int                `msgpack:"i,omitempty" json:"step,omitempty"`
 	Total  int                `msgpack:"m,omitempty" json:"total,omitempty"`
 	Value  float64            `msgpack:"v,omitempty" json:"value,omitempty"`
@@ -54,16 +58,17 @@ type Measure struct {
 
 // Begin describes a run. It is the first event's payload and the header of its log.
 type Begin struct {
-	Run      string   `msgpack:"run" json:"run"`           // the run's id
-	Scenario string   `msgpack:"scenario" json:"scenario"` // its name
-	About    string   `msgpack:"about" json:"about"`
-	Hash     string   `msgpack:"hash" json:"hash"` // of the resolved scenario
-	Version  string   `msgpack:"version" json:"version"`
-	Machine  string   `msgpack:"machine" json:"machine"` // CPU, cores and kernels in one line
-	Started  int64    `msgpack:"started" json:"started"` // Unix seconds
-	Quick    bool     `msgpack:"quick,omitempty" json:"quick,omitempty"`
-	Cells    []Cell   `msgpack:"cells" json:"cells"`       // all that will be worked on, in order
-	Rows     []string `msgpack:"rows" json:"rows"`         // names of the rows that each cell yields, in order
+	Run      string `msgpack:"run" json:"run"`           // the run's id
+	Scenario string `msgpack:"scenario" json:"scenario"` // its name
+	About    string `msgpack:"about" json:"about"`
+	Hash     string `msgpack:"hash" json:"hash"` // of the resolved scenario
+	Version  string `msgpack:"version" json:"version"`
+	Machine  string `msgpack:"machine" json:"machine"` // CPU, cores and kernels in one line
+	Started  int64  `msgpack:"started" json:"started"` // Unix seconds
+	Quick    bool   `msgpack:"quick,omitempty" json:"quick,omitempty"`
+	Cells    []Cell `msgpack:"cells" json:"cells"` // all that will be worked on, in order
+	// names of the rows that each cell yields, in order
+	Rows     []string `msgpack:"rows" json:"rows"`
 	Columns  []string `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table
 	Settings []string `msgpack:"settings" json:"settings"` // key=value overrides of this run
 	Source   string   `msgpack:"source" json:"source"`     // the scenario file's text
@@ -71,7 +76,8 @@ type Begin struct {
 
 // Cell is one unit of work: one point of the sweep with one seed.
 type Cell struct {
-	ID     string  `msgpack:"id" json:"id"`         // unique in the run: "loss=fkl ratio=0.2 seed=1"
+	// unique in the run: "loss=fkl ratio=0.2 seed=1"
+	ID     string  `msgpack:"id" json:"id"`
 	Params []Param `msgpack:"params" json:"params"` // the sweep's axes, in the scenario's order
 	Seed   int     `msgpack:"seed" json:"seed"`
 }

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// Number is a float64 that JSON can carry: NaN and the infinities, which JSON lacks, are written as null.
+// Number is a float64 that JSON can carry: NaN and the infinities, which JSON lacks, are written as
+// null.
 type Number float64
 
 // MarshalJSON writes the shortest text that reads back as the same value, or null.

@@ -10,7 +10,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// TableRow is one line of the live table: one step's model at one point of the sweep, over all seeds.
+// TableRow is one line of the live table: one step's model at one point of the sweep, over all
+// seeds.
 type TableRow struct {
 	Name   string  // the step whose model was measured
 	Params []Param // the sweep's axes; empty without a sweep
@@ -33,8 +34,9 @@ type seedValues struct {
 type Summary struct {
 	// Value is the mean over seeds, or the median where the metric is a timing.
 	Value float64
-	// Low and High bound the value where Interval is true. One seed: the 95% interval that it came with. More: Student's t 95%
-	// interval of the mean, or the mean of the seeds' own intervals where that is wider; for a timing the lowest and the highest seed.
+	// Low and High bound the value where Interval is true. One seed: the 95% interval that it came
+	// with. More: Student's t 95% interval of the mean, or the mean of the seeds' own intervals
+	// where that is wider; for a timing the lowest and the highest seed.
 	Low, High float64
 	Interval  bool
 	Seeds     []SeedMeasure // in order of seed
@@ -140,8 +142,8 @@ func (s *Summary) fold(timing bool) {
 	}
 }
 
-// ownInterval is the mean of the intervals that the seeds came with: what the test sample leaves open, which more seeds on the same
-// sample do not narrow. ok is false when a seed came without.
+// ownInterval is the mean of the intervals that the seeds came with: what the test sample leaves
+// open, which more seeds on the same sample do not narrow. ok is false when a seed came without.
 func (s *Summary) ownInterval() (low, high float64, ok bool) {
 	n := float64(len(s.Seeds))
 	for _, m := range s.Seeds {
@@ -159,7 +161,8 @@ func (s *Summary) doubt(text string) {
 	}
 }
 
-// meanInterval returns the mean and half the width of its 95% interval under Student's t. Equal values have the width 0 exactly.
+// meanInterval returns the mean and half the width of its 95% interval under Student's t. Equal
+// values have the width 0 exactly.
 func meanInterval(values []float64) (mean, half float64) {
 	n := float64(len(values))
 	shift := values[0] // keeps equal values exact

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Series is a curve, decimated as it grows: neighbouring points share a bucket that keeps its lowest and its highest value,
-// so that a spike survives however long the run. Values that are not finite break the line and are counted, never scaled.
+// Series is a curve, decimated as it grows: neighbouring points share a bucket that keeps its
+// lowest and its highest value, so that a spike survives however long the run. Values that are not
+// finite break the line and are counted, never scaled.
 type Series struct {
 	Name      string
 	Count     int   // points received
@@ -32,7 +33,8 @@ type bucket struct {
 // maxBuckets bounds a curve: 1,024 buckets draw 2 columns a bucket on the widest terminal.
 const maxBuckets = 1024
 
-// Points returns the decimated curve in order of steps: at most three points a bucket, one of them NaN where the line breaks.
+// Points returns the decimated curve in order of steps: at most three points a bucket, one of them
+// NaN where the line breaks.
 func (s *Series) Points() []Point {
 	points := make([]Point, 0, len(s.buckets)+len(s.buckets)/2)
 	for _, b := range s.buckets {
@@ -55,7 +57,8 @@ func (s *Series) Bounds() (low, high float64, ok bool) {
 	return low, high, ok
 }
 
-// add takes a point in; it reports false, and drops the point, when its step lies before the last one.
+// add takes a point in; it reports false, and drops the point, when its step lies before the last
+// one.
 func (s *Series) add(p Point) bool {
 	if s.Count > 0 && p.Step < s.Last.Step {
 		return false

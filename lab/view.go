@@ -2,7 +2,8 @@ package lab
 
 import "slices"
 
-// View is what a Board shows. Under Read it is the Board's own and must neither be changed nor kept.
+// View is what a Board shows. Under Read it is the Board's own and must neither be changed nor
+// kept.
 type View struct {
 	Begin    Begin   // zero until the run has begun
 	Begun    bool    // a begin event has come
@@ -92,7 +93,8 @@ func (c *CellView) Find(series string) *Series {
 	return nil
 }
 
-// Columns returns the metrics of the table: those that the scenario chose, or all that were measured, in the order of Metrics.
+// Columns returns the metrics of the table: those that the scenario chose, or all that were
+// measured, in the order of Metrics.
 func (v *View) Columns() []Metric {
 	var columns []Metric
 	for _, key := range v.Begin.Columns {

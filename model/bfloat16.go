@@ -2,7 +2,8 @@ package model
 
 import "slimlab/kernels"
 
-// BFloat16 is a weight in bfloat16 for inference; activations are rounded to bfloat16 as they are multiplied and products summed in float32.
+// BFloat16 is a weight in bfloat16 for inference; activations are rounded to bfloat16 as they are
+// multiplied and products summed in float32.
 type BFloat16 struct {
 	packed *kernels.PackedBFloat16
 }
@@ -51,8 +52,9 @@ func (w *BFloat16) Bytes() int64 { return w.packed.Bytes() }
 // Format returns "bfloat16".
 func (w *BFloat16) Format() string { return "bfloat16" }
 
-// InBFloat16 returns a model for inference with the Dense weights of m rounded to bfloat16, head and tied embedding included, which attends in bfloat16 as well;
-// weights of other formats are shared.
+// InBFloat16 returns a model for inference with the Dense weights of m rounded to bfloat16, head
+// and tied embedding included, which attends in bfloat16 as well; weights of other formats are
+// shared.
 func (m *Model) InBFloat16() *Model {
 	c := shell(m.Config)
 	c.FinalNorm, c.Embedding, c.Head, c.attention = m.FinalNorm, m.Embedding, m.Head, kernels.BFloat16

@@ -1,21 +1,23 @@
-// Package model is the transformer: decoder-only, of the Llama, Mistral, Qwen2 and Qwen3 families (RMSNorm, RoPE and its
-// linear, llama3 and yarn scalings, grouped-query attention, SwiGLU, optional biases of attention, optional norms of queries and keys, tied or
-// untied embeddings).
+// Package model is the transformer: decoder-only, of the Llama, Mistral, Qwen2 and Qwen3 families
+// (RMSNorm, RoPE and its linear, llama3 and yarn scalings, grouped-query attention, SwiGLU,
+// optional biases of attention, optional norms of queries and keys, tied or untied embeddings).
 //
-// A Model is a Config and its weights. Every linear layer holds a Weight, the seam at which a pruned,
-// quantized and served model meets itself: each format multiplies a batch of rows in its own way. Widths
-// (heads, KV heads, MLP neurons) are per layer, as pruning leaves them.
+// A Model is a Config and its weights. Every linear layer holds a Weight, the seam at which a
+// pruned, quantized and served model meets itself: each format multiplies a batch of rows in its
+// own way. Widths (heads, KV heads, MLP neurons) are per layer, as pruning leaves them.
 //
 // There are three ways through a model, all written by hand, none with an autograd graph:
-//   - Forward runs packed sequences from start to end, for calibration and loss; Attention and MLP are its halves, with a Tap that sees the input of every linear layer.
+//   - Forward runs packed sequences from start to end, for calibration and loss; Attention and MLP
+//     are its halves, with a Tap that sees the input of every linear layer.
 //   - Trace records a forward pass over float32 weights and runs it backward into Gradients.
 //   - Step extends sequences that live in a paged KV cache, for serving.
 //
-// New makes a float32 model, whose tensors are one vector for an optimizer (Flat) and a list by Hugging Face names for
-// a checkpoint (Tensors). Skeleton makes one that waits for weights in other formats; Linears gives the places to put them, and Check
-// says what is missing. Frame makes one whose layers come and go one at a time.
+// New makes a float32 model, whose tensors are one vector for an optimizer (Flat) and a list by
+// Hugging Face names for a checkpoint (Tensors). Skeleton makes one that waits for weights in other
+// formats; Linears gives the places to put them, and Check says what is missing. Frame makes one
+// whose layers come and go one at a time.
 //
-// Inference is batch-invariant: a row's result is the same bits whatever stands beside it, however its prefix was
-// chunked or cached. Misuse (a token outside the vocabulary, a batch whose starts do not fit) panics with the numbers. The package
-// leaves out losses, sampling, text and files.
+// Inference is batch-invariant: a row's result is the same bits whatever stands beside it, however
+// its prefix was chunked or cached. Misuse (a token outside the vocabulary, a batch whose starts do
+// not fit) panics with the numbers. The package leaves out losses, sampling, text and files.
 package model

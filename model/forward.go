@@ -17,11 +17,13 @@ const (
 	SiteDown               // input of down_proj: [rows, mlp]
 )
 
-// Tap sees the input x [rows, width] of the linear layers at a site during a forward pass. It must not keep x. Where it returns false the half of the
-// layer ends there and leaves the stream as it was.
+// Tap sees the input x [rows, width] of the linear layers at a site during a forward pass. It must
+// not keep x. Where it returns false the half of the layer ends there and leaves the stream as it
+// was.
 type Tap func(layer int, site Site, x []float32, rows, width int) (more bool)
 
-// Batch is packed sequences without padding: Starts [sequences+1] are offsets into Tokens. Positions start at 0 in each sequence.
+// Batch is packed sequences without padding: Starts [sequences+1] are offsets into Tokens.
+// Positions start at 0 in each sequence.
 type Batch struct {
 	Tokens []int32
 	Starts []int
@@ -37,7 +39,8 @@ func Pack(sequences ...[]int32) Batch {
 	return b
 }
 
-// check panics with the numbers when the batch does not fit itself or the model, and returns the longest sequence.
+// check panics with the numbers when the batch does not fit itself or the model, and returns the
+// longest sequence.
 func (b Batch) check(c *Config) (longest int) {
 	n := len(b.Starts)
 	if n == 0 || b.Starts[0] != 0 || b.Starts[n-1] != len(b.Tokens) {
@@ -86,7 +89,8 @@ func sized(buf *[]float32, n int) []float32 {
 	return *buf
 }
 
-// Embed writes the embeddings of tokens to x [tokens, hidden]. A token outside the vocabulary panics.
+// Embed writes the embeddings of tokens to x [tokens, hidden]. A token outside the vocabulary
+// panics.
 func (m *Model) Embed(x []float32, tokens []int32) {
 	for i, t := range tokens {
 		if t < 0 || int(t) >= m.Vocab {
@@ -101,7 +105,8 @@ func (m *Model) Embed(x []float32, tokens []int32) {
 	}
 }
 
-// Attention adds the attention half of a layer to the residual stream x [tokens, hidden]. tap may be nil.
+// Attention adds the attention half of a layer to the residual stream x [tokens, hidden]. tap may
+// be nil.
 func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	longest := b.check(&m.Config)
 	w := m.borrow()
@@ -135,14 +140,16 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Add(x[:rows*m.Hidden], delta)
 }
 
-// normHeads norms each head of queries or keys x, [rows, heads·headDim], in place where the model has a norm of them.
+// normHeads norms each head of queries or keys x, [rows, heads·headDim], in place where the model
+// has a norm of them.
 func (m *Model) normHeads(x, norm []float32) {
 	if m.QKNorm {
 		kernels.RMSNorm(x, nil, x, norm, len(x)/m.HeadDim, m.HeadDim, m.NormEps)
 	}
 }
 
-// MLP adds the feed-forward half of a layer to the residual stream x [rows, hidden]. tap may be nil.
+// MLP adds the feed-forward half of a layer to the residual stream x [rows, hidden]. tap may be
+// nil.
 func (m *Model) MLP(layer int, x []float32, rows int, tap Tap) {
 	w := m.borrow()
 	defer m.workspace.Put(w)
@@ -169,8 +176,8 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 	kernels.Add(x[:rows*m.Hidden], delta)
 }
 
-// Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on any weights. It is
-// Embed, Attention and MLP of every layer, and the final norm.
+// Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on
+// any weights. It is Embed, Attention and MLP of every layer, and the final norm.
 func (m *Model) Forward(b Batch, tap Tap) []float32 {
 	x := make([]float32, len(b.Tokens)*m.Hidden)
 	m.ForwardInto(x, b, tap)
@@ -199,8 +206,9 @@ func (m *Model) Norm(x []float32, rows int) {
 // Logits computes logits [rows, vocab] of final hidden states [rows, hidden].
 func (m *Model) Logits(logits, hidden []float32, rows int) { m.Head.MulT(logits, hidden, rows) }
 
-// LabelLogits computes the logits of the given token ids only, [rows, labels], bit-identical to the same columns of
-// Logits. The last choice of labels stays packed: ranking asks for the same ones each time. A label outside the vocabulary panics.
+// LabelLogits computes the logits of the given token ids only, [rows, labels], bit-identical to the
+// same columns of Logits. The last choice of labels stays packed: ranking asks for the same ones
+// each time. A label outside the vocabulary panics.
 func (m *Model) LabelLogits(logits, hidden []float32, rows int, labels []int32) {
 	for i, l := range labels {
 		if l < 0 || int(l) >= m.Vocab {

@@ -14,14 +14,17 @@ import (
 // Model is a shape and its weights. A Model that is not being trained is safe for concurrent use.
 type Model struct {
 	Config
-	Embedding []float32 // [vocab, hidden]; nil where a tied head of another format holds it, see TieHead
+	// [vocab, hidden]; nil where a tied head of another format holds it, see TieHead
+	Embedding []float32
 	Blocks    []Block
 	FinalNorm []float32 // [hidden]
-	Head      Weight    // [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
+	// [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
+	Head Weight
 
-	attention kernels.Precision // of Attention's products: with weights in bfloat16 they are rounded too
-	arena     []float32         // what Gather laid out: the memory of the float32 tensors
-	workspace sync.Pool         // of *workspace: buffers of Attention and MLP
+	// of Attention's products: with weights in bfloat16 they are rounded too
+	attention kernels.Precision
+	arena     []float32 // what Gather laid out: the memory of the float32 tensors
+	workspace sync.Pool // of *workspace: buffers of Attention and MLP
 	turning   sync.Mutex
 	rotary    atomic.Pointer[kernels.RopeTable]
 	labels    atomic.Pointer[selection] // what LabelLogits was last asked for
@@ -31,15 +34,16 @@ type Model struct {
 // Block is one layer's weights.
 type Block struct {
 	AttentionNorm []float32 // [hidden]
-	Q, K, V, O    Linear    // [heads·headDim, hidden], [kvHeads·headDim, hidden] twice, [hidden, heads·headDim]
-	QNorm, KNorm  []float32 // [headDim] where Config.QKNorm, else nil
-	MLPNorm       []float32 // [hidden]
-	Gate, Up      Linear    // [mlp, hidden]
-	Down          Linear    // [hidden, mlp]
+	// [heads·headDim, hidden], [kvHeads·headDim, hidden] twice, [hidden, heads·headDim]
+	Q, K, V, O   Linear
+	QNorm, KNorm []float32 // [headDim] where Config.QKNorm, else nil
+	MLPNorm      []float32 // [hidden]
+	Gate, Up     Linear    // [mlp, hidden]
+	Down         Linear    // [hidden, mlp]
 }
 
-// New allocates a float32 model with all weights zero (norms one). All its parameters lie in one slice, in the order of Parameters, so an
-// optimizer may treat them as one vector.
+// New allocates a float32 model with all weights zero (norms one). All its parameters lie in one
+// slice, in the order of Parameters, so an optimizer may treat them as one vector.
 func New(c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -56,8 +60,9 @@ func New(c Config) (*Model, error) {
 	return m, nil
 }
 
-// Skeleton allocates a model whose linear layers have no weight yet, nor has an untied head: for those who have the
-// weights in another format and set them (see Linears and Check). Embedding and biases are zero, norms one.
+// Skeleton allocates a model whose linear layers have no weight yet, nor has an untied head: for
+// those who have the weights in another format and set them (see Linears and Check). Embedding and
+// biases are zero, norms one.
 func Skeleton(c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -68,7 +73,8 @@ func Skeleton(c Config) (*Model, error) {
 	return m, nil
 }
 
-// Frame allocates a model whose layers come and go: it has a final norm, but no embedding and no head, and its layers have norms only. See Place.
+// Frame allocates a model whose layers come and go: it has a final norm, but no embedding and no
+// head, and its layers have norms only. See Place.
 func Frame(c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -120,11 +126,13 @@ const logitDeviation = 0.5
 
 // Init draws the weights of a fresh model, from rng alone, in the order of Parameters.
 //
-// Linear weights are normal with standard deviation in^-½, so that a unit-variance input gives unit variance; o_proj
-// and down_proj are (2·layers)^-½ smaller, so that the residual stream's variance does not grow with depth (Radford et al., 2019, 2.3).
-// Embeddings have standard deviation ½. Small models with tied embeddings of 0.02 did not learn at all at
-// usual rates: the stream began as noise of the layers. A tied head therefore has a final norm of hidden^-½, an untied head weights of deviation ½·hidden^-½:
-// either way the first logits have deviation ½. Biases are zero, other norms one.
+// Linear weights are normal with standard deviation in^-½, so that a unit-variance input gives unit
+// variance; o_proj and down_proj are (2·layers)^-½ smaller, so that the residual stream's variance
+// does not grow with depth (Radford et al., 2019, 2.3). Embeddings have standard deviation ½. Small
+// models with tied embeddings of 0.02 did not learn at all at usual rates: the stream began as
+// noise of the layers. A tied head therefore has a final norm of hidden^-½, an untied head weights
+// of deviation ½·hidden^-½: either way the first logits have deviation ½. Biases are zero, other
+// norms one.
 func (m *Model) Init(rng *rand.Rand) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Init: " + err.Error())
@@ -152,7 +160,8 @@ func (c *Config) FreshLinear(l LinearLayer) float64 {
 	return deviation
 }
 
-// FreshEnds are the standard deviations that Init draws the embedding and an untied head with, and the value of its final norm.
+// FreshEnds are the standard deviations that Init draws the embedding and an untied head with, and
+// the value of its final norm.
 func (c *Config) FreshEnds() (embedding, head, finalNorm float64) {
 	gain := 1 / math.Sqrt(float64(c.Hidden))
 	if c.TiedHead {
@@ -167,7 +176,8 @@ func normal(x []float32, deviation float64, rng *rand.Rand) {
 	}
 }
 
-// Clone copies a model; quantized weights are shared, float32 weights are copied into a fresh arena.
+// Clone copies a model; quantized weights are shared, float32 weights are copied into a fresh
+// arena.
 func (m *Model) Clone() *Model {
 	c := shell(m.Config)
 	c.Embedding, c.FinalNorm, c.Head = m.Embedding, m.FinalNorm, cloneWeight(m.Head)
@@ -187,7 +197,8 @@ func cloneWeight(w Weight) Weight {
 	return w
 }
 
-// Trainable reports whether all weights are Dense and the biases those of the family; the error names the first that is not.
+// Trainable reports whether all weights are Dense and the biases those of the family; the error
+// names the first that is not.
 func (m *Model) Trainable() error {
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
@@ -213,7 +224,8 @@ func formatOf(w Weight) string {
 	return w.Format()
 }
 
-// Changed tells the model that its float32 weights were written, so that packed forms are made anew.
+// Changed tells the model that its float32 weights were written, so that packed forms are made
+// anew.
 func (m *Model) Changed() {
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
@@ -246,8 +258,8 @@ func (m *Model) Bytes() int64 {
 	return n
 }
 
-// TieHead makes w, [vocab, hidden] and not Dense, the head and the embedding of a model whose config ties them: tokens are then embedded by rows of w, and no float32
-// embedding is kept.
+// TieHead makes w, [vocab, hidden] and not Dense, the head and the embedding of a model whose
+// config ties them: tokens are then embedded by rows of w, and no float32 embedding is kept.
 func (m *Model) TieHead(w Weight) {
 	m.Head, m.Embedding = w, nil
 	m.Gather()
@@ -256,14 +268,15 @@ func (m *Model) TieHead(w Weight) {
 // embedsByHead reports whether the head holds the embedding in another format than float32.
 func (m *Model) embedsByHead() bool { return m.TiedHead && m.Embedding == nil && m.Head != nil }
 
-// headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was quantized.
+// headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was
+// quantized.
 func (m *Model) headIsEmbedding() bool {
 	_, dense := m.Head.(*Dense)
 	return m.TiedHead && (dense || m.Head == nil)
 }
 
-// rope returns the rotation table for at least the given number of positions. It grows by doubling; a row does not
-// depend on the table's length.
+// rope returns the rotation table for at least the given number of positions. It grows by doubling;
+// a row does not depend on the table's length.
 func (m *Model) rope(positions int) *kernels.RopeTable {
 	enough := func(t *kernels.RopeTable) bool { return t != nil && len(t.Cos) >= positions*m.HeadDim/2 }
 	if t := m.rotary.Load(); enough(t) {

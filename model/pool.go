@@ -14,7 +14,8 @@ type KVPool struct {
 	layers []*kernels.KVLayer
 }
 
-// NewKVPool allocates pages for a model of shape c. pageSize divides kernels.KVBlock; the formats below float32 need an even one.
+// NewKVPool allocates pages for a model of shape c. pageSize divides kernels.KVBlock; the formats
+// below float32 need an even one.
 func NewKVPool(c Config, format kernels.KVFormat, pages, pageSize int) (*KVPool, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -7,7 +7,8 @@ import (
 	"slimlab/kernels"
 )
 
-// RopeScaling stretches the rotary positions of a model beyond those that it was first trained on. The zero value is none.
+// RopeScaling stretches the rotary positions of a model beyond those that it was first trained on.
+// The zero value is none.
 type RopeScaling struct {
 	Kind                 string // "", RopeLinear, RopeLlama3 or RopeYarn
 	Factor               float64
@@ -21,8 +22,10 @@ type RopeScaling struct {
 // The kinds of RopeScaling by Hugging Face's names.
 const (
 	RopeLinear = "linear" // every frequency divided by Factor (Chen et al., 2023)
-	RopeLlama3 = "llama3" // low frequencies divided, high ones kept, a slope over wavelengths between (Llama 3.1)
-	RopeYarn   = "yarn"   // as llama3, but with a slope over dimensions, and attention is scaled (Peng et al., 2023)
+	// low frequencies divided, high ones kept, a slope over wavelengths between (Llama 3.1)
+	RopeLlama3 = "llama3"
+	// as llama3, but with a slope over dimensions, and attention is scaled (Peng et al., 2023)
+	RopeYarn = "yarn"
 )
 
 func (r RopeScaling) validate(theta float64) error {
@@ -84,7 +87,8 @@ func (r RopeScaling) validate(theta float64) error {
 	return nil
 }
 
-// betas are the full turns within the original positions from which on, and down to which, yarn keeps and divides a frequency.
+// betas are the full turns within the original positions from which on, and down to which, yarn
+// keeps and divides a frequency.
 func (r RopeScaling) betas() (fast, slow float64) {
 	fast, slow = 32, 1
 	if r.BetaFast != 0 {
@@ -104,11 +108,12 @@ func (r RopeScaling) gain() float64 {
 	case r.AttentionFactor != 0:
 		return r.AttentionFactor
 	}
-	return 0.1*math.Log(r.Factor) + 1 // Peng et al., 2023, equation 22: the square root of 1/t scales queries and keys alike
+	// Peng et al., 2023, equation 22: the square root of 1/t scales queries and keys alike
+	return 0.1*math.Log(r.Factor) + 1
 }
 
-// frequencies are the angles a position by which the pairs of a head turn [headDim/2], and what cos and sin are multiplied by, as
-// Hugging Face's modeling_rope_utils defines them.
+// frequencies are the angles a position by which the pairs of a head turn [headDim/2], and what cos
+// and sin are multiplied by, as Hugging Face's modeling_rope_utils defines them.
 func (c *Config) frequencies() (f []float64, gain float64) {
 	f = kernels.RopeFrequencies(c.HeadDim, c.RopeTheta)
 	r := c.Rope
@@ -119,7 +124,8 @@ func (c *Config) frequencies() (f []float64, gain float64) {
 		}
 	case RopeLlama3:
 		for i := range f {
-			turns := float64(r.OriginalMaxPositions) * f[i] / (2 * math.Pi) // within the original positions
+			// within the original positions
+			turns := float64(r.OriginalMaxPositions) * f[i] / (2 * math.Pi)
 			kept := clamp((turns - r.LowFrequencyFactor) / (r.HighFrequencyFactor - r.LowFrequencyFactor))
 			f[i] *= kept + (1-kept)/r.Factor
 		}
@@ -133,8 +139,8 @@ func (c *Config) frequencies() (f []float64, gain float64) {
 	return f, r.gain()
 }
 
-// yarnSlope returns the pair up to which yarn keeps frequencies and the one from which on it divides them: whole numbers, as the released
-// code rounds them outward.
+// yarnSlope returns the pair up to which yarn keeps frequencies and the one from which on it
+// divides them: whole numbers, as the released code rounds them outward.
 func (c *Config) yarnSlope() (first, last float64) {
 	original := c.Rope.OriginalMaxPositions
 	if original == 0 {

@@ -8,8 +8,8 @@ import (
 // llama31 is the scaling of Llama 3.1.
 var llama31 = RopeScaling{Kind: RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}
 
-// The frequencies of published shapes, at pairs where they are kept, where they are divided and between. The numbers were
-// computed apart, from the definitions, with 30 digits.
+// The frequencies of published shapes, at pairs where they are kept, where they are divided and
+// between. The numbers were computed apart, from the definitions, with 30 digits.
 func TestScaledFrequencies(t *testing.T) {
 	qwen := RopeScaling{Kind: RopeYarn, Factor: 4, OriginalMaxPositions: 32768}
 	for _, c := range []struct {

@@ -9,11 +9,13 @@ import (
 // Segment is a run of new tokens of one sequence in a step.
 type Segment struct {
 	Tokens []int32
-	Start  int     // absolute position of the first token; positions before it are in the pages already
-	Pages  []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
+	// absolute position of the first token; positions before it are in the pages already
+	Start int
+	Pages []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
 }
 
-// Step is scratch memory for extending sequences; one a goroutine. Buffers are reused from step to step.
+// Step is scratch memory for extending sequences; one a goroutine. Buffers are reused from step to
+// step.
 type Step struct {
 	x, last   []float32 // residual stream of all rows, and of the segments' last rows
 	w         workspace
@@ -21,7 +23,8 @@ type Step struct {
 	reach     int // positions that the rotation table must hold
 }
 
-// rows is what is known of the rows of a buffer: all rows of a step, or the last of each segment alone.
+// rows is what is known of the rows of a buffer: all rows of a step, or the last of each segment
+// alone.
 type rows struct {
 	positions []int32
 	segments  []kernels.KVSegment
@@ -55,12 +58,14 @@ func NewStep(c Config, tokens int) *Step {
 	return s
 }
 
-// Extend runs the new tokens of all segments through m in one pass, writes their keys and values into the pool, and returns the final normed hidden
-// states [segments, hidden] of each segment's last token, valid until the next call. A segment's bits do not depend on the others. Head logits are the caller's to compute with
-// Model.Logits or for a few labels only with LabelLogits.
+// Extend runs the new tokens of all segments through m in one pass, writes their keys and values
+// into the pool, and returns the final normed hidden states [segments, hidden] of each segment's
+// last token, valid until the next call. A segment's bits do not depend on the others. Head logits
+// are the caller's to compute with Model.Logits or for a few labels only with LabelLogits.
 //
-// A segment may continue another of the same call, as all keys and values of a layer are written before any query reads them.
-// An empty segment, a position beyond MaxPositions or the page table, a page outside the pool and a token outside the vocabulary panic with the numbers.
+// A segment may continue another of the same call, as all keys and values of a layer are written
+// before any query reads them. An empty segment, a position beyond MaxPositions or the page table,
+// a page outside the pool and a token outside the vocabulary panic with the numbers.
 func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
 	if len(segments) == 0 {
 		return nil
@@ -70,7 +75,8 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 	for layer := range final {
 		s.layer(m, pool, layer)
 	}
-	// Of the last layer only the keys and values of every row are needed, and the segments' last rows.
+	// Of the last layer only the keys and values of every row are needed, and the segments' last
+	// rows.
 	s.store(m, pool, final, false)
 	n, d := len(segments), m.Hidden
 	last, normed := sized(&s.last, n*d), s.w.normed
@@ -86,7 +92,8 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 	return last
 }
 
-// ExtendAll is Extend but returns the hidden states [tokens, hidden] of every new token, in the order of the segments.
+// ExtendAll is Extend but returns the hidden states [tokens, hidden] of every new token, in the
+// order of the segments.
 func (s *Step) ExtendAll(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
 	if len(segments) == 0 {
 		return nil
@@ -142,7 +149,8 @@ func (s *Step) layer(m *Model, pool *KVPool, layer int) {
 	m.mlp(layer, s.x, len(s.all.positions), nil, &s.w)
 }
 
-// store norms the residual stream of all rows and writes their keys and values into the pool; with queries, it makes those of all rows too.
+// store norms the residual stream of all rows and writes their keys and values into the pool; with
+// queries, it makes those of all rows too.
 func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
 	width := c.KVHeads * m.HeadDim
@@ -163,7 +171,8 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
 }
 
-// attend adds the attention half of a layer to x, the residual stream of the rows in r, whose queries are made.
+// attend adds the attention half of a layer to x, the residual stream of the rows in r, whose
+// queries are made.
 func (s *Step) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
 	q, heads := s.w.q, sized(&s.w.heads, n*c.Heads*m.HeadDim)

@@ -10,7 +10,8 @@ import (
 	"slimlab/kernels"
 )
 
-// medium has sequences longer than an attention block, grouped heads, and layers of different widths.
+// medium has sequences longer than an attention block, grouped heads, and layers of different
+// widths.
 func medium() Config {
 	return Config{
 		Architecture: "LlamaForCausalLM", Vocab: 50, Hidden: 48, HeadDim: 16,
@@ -96,7 +97,8 @@ func extendIsInvariant(t *testing.T, c Config) {
 	})
 }
 
-// randomWalk extends all sequences in random chunks and random company, and compares each chunk's last row.
+// randomWalk extends all sequences in random chunks and random company, and compares each chunk's
+// last row.
 func randomWalk(t *testing.T, name string, m *Model, step *Step, k cache, sequences [][]int32, want [][]float32, largest int, rng *rand.Rand) {
 	t.Helper()
 	done := make([]int, len(sequences))

@@ -23,7 +23,8 @@ var (
 	linearSites = [...]Site{SiteQKV, SiteQKV, SiteQKV, SiteO, SiteGateUp, SiteGateUp, SiteDown}
 )
 
-// Linears lists the linear layers in their order of use: q, k, v, o, gate, up, down of every layer. The head is not among them.
+// Linears lists the linear layers in their order of use: q, k, v, o, gate, up, down of every layer.
+// The head is not among them.
 func (m *Model) Linears() []LinearLayer {
 	var list []LinearLayer
 	for i := range m.Blocks {
@@ -46,8 +47,8 @@ func (m *Model) BlockLinears(layer int) []LinearLayer {
 	return list
 }
 
-// Tensors lists the model's float32 tensors in a fixed order, Hugging Face's names: the embedding, the norms, the biases, and those linear
-// weights that are Dense. A tied head is not listed again.
+// Tensors lists the model's float32 tensors in a fixed order, Hugging Face's names: the embedding,
+// the norms, the biases, and those linear weights that are Dense. A tied head is not listed again.
 func (m *Model) Tensors() []Parameter {
 	return parameters(m.slots())
 }
@@ -63,7 +64,8 @@ func parameters(slots []slot) []Parameter {
 	return list
 }
 
-// Parameters lists the trainable tensors in a fixed order. It panics when the model is not Trainable.
+// Parameters lists the trainable tensors in a fixed order. It panics when the model is not
+// Trainable.
 func (m *Model) Parameters() []Parameter {
 	if err := m.Trainable(); err != nil {
 		panic("model: Parameters: " + err.Error())
@@ -71,8 +73,8 @@ func (m *Model) Parameters() []Parameter {
 	return m.Tensors()
 }
 
-// Flat returns the arena: all parameters of a Trainable model as one vector, in the order of Parameters. Tensors that were
-// replaced since New are first gathered into a new arena.
+// Flat returns the arena: all parameters of a Trainable model as one vector, in the order of
+// Parameters. Tensors that were replaced since New are first gathered into a new arena.
 func (m *Model) Flat() []float32 {
 	for at, p := 0, m.Parameters(); ; p = p[1:] {
 		if len(p) == 0 && at == len(m.arena) {
@@ -86,8 +88,8 @@ func (m *Model) Flat() []float32 {
 	}
 }
 
-// Gather moves all float32 tensors into one fresh arena, in the order of Tensors, and so lets go the memory of weights
-// that were replaced by others. A tied Dense head follows the embedding.
+// Gather moves all float32 tensors into one fresh arena, in the order of Tensors, and so lets go
+// the memory of weights that were replaced by others. A tied Dense head follows the embedding.
 func (m *Model) Gather() {
 	n := 0
 	for _, s := range m.slots() {

@@ -9,7 +9,8 @@ import (
 // Gradients is the gradient of a Trainable model, one vector in the order and shape of Model.Flat.
 type Gradients struct {
 	Flat []float32
-	// Head is the view of Flat for the output head [vocab, hidden] (with TiedHead: the embedding's), which a loss adds to.
+	// Head is the view of Flat for the output head [vocab, hidden] (with TiedHead: the
+	// embedding's), which a loss adds to.
 	Head []float32
 
 	views *Model // a model whose weights are the gradients
@@ -39,12 +40,17 @@ func (g *Gradients) Parameters() []Parameter { return g.views.Parameters() }
 
 // TraceOptions says how a Trace computes.
 type TraceOptions struct {
-	Precision  kernels.Precision // of all products, forward and backward; weights, activations and gradients are float32 in either
-	Checkpoint bool              // keeps no more of a layer than its input and computes the rest again in the backward pass: the same gradients, bit for bit
+	// of all products, forward and backward; weights, activations and gradients are float32 in
+	// either
+	Precision kernels.Precision
+	// keeps no more of a layer than its input and computes the rest again in the backward pass: the
+	// same gradients, bit for bit
+	Checkpoint bool
 }
 
-// Trace records one training forward pass, with buffers that are planned once and reused from step to step. What a layer's products read is not
-// recorded where it costs one pass over memory to make it again: the normed streams and silu(gate)∘up.
+// Trace records one training forward pass, with buffers that are planned once and reused from step
+// to step. What a layer's products read is not recorded where it costs one pass over memory to make
+// it again: the normed streams and silu(gate)∘up.
 type Trace struct {
 	options   TraceOptions
 	batch     Batch // a copy, for the backward pass
@@ -63,7 +69,9 @@ type Trace struct {
 	input              kernels.Operand
 	grad, gradK, gradV kernels.Operand
 
-	normed   []float32 // input of the products at hand, and output of those that write to the residual stream [tokens, hidden]
+	// input of the products at hand, and output of those that write to the residual stream [tokens,
+	// hidden]
+	normed   []float32
 	activity []float32 // silu(gate)∘up or its gradient [tokens, mlp]
 
 	// gradients on their way down, one layer at a time
@@ -83,8 +91,9 @@ type layerTrace struct {
 
 // activations is what lies between a layer's input and its output.
 type activations struct {
-	q, k, v      []float32 // after rotation
-	rawQ, rawK   []float32 // before their norms, which come before rotation; with Config.QKNorm alone
+	q, k, v []float32 // after rotation
+	// before their norms, which come before rotation; with Config.QKNorm alone
+	rawQ, rawK   []float32
 	rstdQ, rstdK []float32 // 1/rms of those norms, a head
 	heads, lse   []float32 // what attention gave
 	mid, midRstd []float32 // residual stream between the halves and its norm's 1/rms
@@ -168,9 +177,10 @@ func (t *Trace) plan(m *Model, rows int) {
 	sized(&t.dv, rows*w.KVHeads*m.HeadDim)
 }
 
-// Forward runs a batch over float32 weights, records what the backward pass needs and returns the final hidden states
-// [tokens, hidden], valid until the next Forward. The model has the layers of the one that the Trace was made for. The Trace keeps the weights as products read
-// them: who writes to them calls Model.Changed.
+// Forward runs a batch over float32 weights, records what the backward pass needs and returns the
+// final hidden states [tokens, hidden], valid until the next Forward. The model has the layers of
+// the one that the Trace was made for. The Trace keeps the weights as products read them: who
+// writes to them calls Model.Changed.
 func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Trace.Forward: " + err.Error())
@@ -237,8 +247,9 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	bl.Up.addBias(l.up, rows)
 }
 
-// Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to g. The gradient of the head is the
-// loss's to add; with a tied head both add to the same view. The record is used up: one Backward follows a Forward.
+// Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to
+// g. The gradient of the head is the loss's to add; with a tied head both add to the same view. The
+// record is used up: one Backward follows a Forward.
 func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 	rows := len(t.batch.Tokens)
 	if len(dHidden) != rows*m.Hidden {
@@ -261,7 +272,8 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)
 }
 
-// mlpBackward takes dx, the gradient of the stream after the layer, to that between the halves. dnormed is scratch.
+// mlpBackward takes dx, the gradient of the stream after the layer, to that between the halves.
+// dnormed is scratch.
 func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
 	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	activity := t.activity[:len(l.gate)]
@@ -283,7 +295,8 @@ func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients
 	kernels.RMSNormBackward(t.dx, gr.MLPNorm, dnormed, l.mid, bl.MLPNorm, l.midRstd, rows, m.Hidden)
 }
 
-// attentionBackward takes dx, the gradient of the stream between the halves, to that before the layer.
+// attentionBackward takes dx, the gradient of the stream between the halves, to that before the
+// layer.
 func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
 	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
@@ -326,7 +339,8 @@ func (t *Trace) lay(o *kernels.Operand, x []float32, width int, forms kernels.Fo
 	o.Lay(x, len(t.batch.Tokens), width, t.options.Precision, forms)
 }
 
-// beginGradient begins to add the gradient of a linear layer's weight to grad, from that of its output, dy, and its input x.
+// beginGradient begins to add the gradient of a linear layer's weight to grad, from that of its
+// output, dy, and its input x.
 func beginGradient(grad *Linear, dy, x *kernels.Operand) kernels.Pending {
 	return kernels.BeginGradient(grad.Weight.Float32(), dy, x)
 }

@@ -23,7 +23,8 @@ func everyImplementation(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// crossEntropy is the mean cross-entropy of hidden states, its gradient to them, and that of the head added to g.
+// crossEntropy is the mean cross-entropy of hidden states, its gradient to them, and that of the
+// head added to g.
 func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (loss float64, dHidden []float32) {
 	rows := len(targets)
 	z := make([]float32, rows*m.Vocab)
@@ -65,7 +66,8 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 
 			everyImplementation(t, func(t *testing.T) {
 				options := TraceOptions{Checkpoint: c.TiedHead}
-				g, trace := NewGradients(m), NewTrace(m, 4, options) // too few: Forward must grow it
+				// too few: Forward must grow it
+				g, trace := NewGradients(m), NewTrace(m, 4, options)
 				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
 				if math.Abs(loss-wantLoss) > 1e-5 {
 					t.Errorf("loss %v, twin %v", loss, wantLoss)
@@ -213,14 +215,16 @@ func near(a, b []float32, tolerance float64) bool {
 	return len(a) == len(b)
 }
 
-// TestCheckpointChangesNothing: layers of different widths share the buffers, and the gradients have the same bits.
+// TestCheckpointChangesNothing: layers of different widths share the buffers, and the gradients
+// have the same bits.
 func TestCheckpointChangesNothing(t *testing.T) {
 	m := random(t, medium(), 1)
 	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
 		gradients := func(checkpoint bool) []float32 {
 			trace, g := NewTrace(m, 0, TraceOptions{Precision: precision, Checkpoint: checkpoint}), NewGradients(m)
 			rng := rand.New(rand.NewPCG(9, 10))
-			for _, lengths := range [][]int{{3, 70}, {90, 2, 61}, {5}} { // the buffers grow and shrink
+			// the buffers grow and shrink
+			for _, lengths := range [][]int{{3, 70}, {90, 2, 61}, {5}} {
 				var sequences [][]int32
 				for _, n := range lengths {
 					sequences = append(sequences, randomTokens(rng, n, m.Vocab))
@@ -237,7 +241,8 @@ func TestCheckpointChangesNothing(t *testing.T) {
 	}
 }
 
-// TestBFloat16Gradients: operands of 8 bits of fraction move the gradient by a percent, not to another direction.
+// TestBFloat16Gradients: operands of 8 bits of fraction move the gradient by a percent, not to
+// another direction.
 func TestBFloat16Gradients(t *testing.T) {
 	m := random(t, medium(), 1)
 	rng := rand.New(rand.NewPCG(9, 11))

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// twin is the whole forward pass in float64, written as plainly as the papers put it: the oracle of this package.
+// twin is the whole forward pass in float64, written as plainly as the papers put it: the oracle of
+// this package.
 type twin struct {
 	c    Config
 	flat []float64            // all parameters, in the order of Model.Flat

@@ -11,15 +11,19 @@ import (
 type Weight interface {
 	// Shape returns the number of outputs and inputs.
 	Shape() (out, in int)
-	// MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's bits do not depend on the other rows.
+	// MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's bits do not depend on
+	// the other rows.
 	MulT(y, x []float32, rows int)
 	// Begin begins MulT, for kernels.Run.
 	Begin(y, x []float32, rows int) kernels.Pending
-	// Float32 returns the weight as float32, [out, in] row-major: dequantized where the format is quantized. The caller must not write to it.
+	// Float32 returns the weight as float32, [out, in] row-major: dequantized where the format is
+	// quantized. The caller must not write to it.
 	Float32() []float32
-	// Select returns the weight of some outputs alone, in their order; each has the bits that it has among all.
+	// Select returns the weight of some outputs alone, in their order; each has the bits that it
+	// has among all.
 	Select(outputs []int32) Weight
-	// Row writes the weights of output o, [in], dequantized, to dst: an embedding of a head that is tied to it.
+	// Row writes the weights of output o, [in], dequantized, to dst: an embedding of a head that is
+	// tied to it.
 	Row(dst []float32, o int)
 	// Bytes is what the weight takes in its format, scales included.
 	Bytes() int64
@@ -27,8 +31,9 @@ type Weight interface {
 	Format() string
 }
 
-// Dense is a float32 weight that can be trained: Data is [out, in] row-major. Its packed form for inference is made when
-// it is first multiplied and must be dropped with Changed after Data was written.
+// Dense is a float32 weight that can be trained: Data is [out, in] row-major. Its packed form for
+// inference is made when it is first multiplied and must be dropped with Changed after Data was
+// written.
 type Dense struct {
 	Out, In int
 	Data    []float32

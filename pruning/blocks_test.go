@@ -37,7 +37,8 @@ func (l *layers) Leave(layer int) error {
 	return nil
 }
 
-// Layers that come one at a time give the model that Prune gives, also after a run that broke off between two of them.
+// Layers that come one at a time give the model that Prune gives, also after a run that broke off
+// between two of them.
 func TestPruneBlocksIsPrune(t *testing.T) {
 	c := config("Qwen2ForCausalLM")
 	m := newModel(t, c)

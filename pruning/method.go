@@ -12,9 +12,11 @@ import (
 // Method is a way to choose what to keep and what to do with its weights.
 type Method string
 
-// The methods. Magnitude keeps the groups of down_proj's and o_proj's input channels with the largest L2 norm.
+// The methods. Magnitude keeps the groups of down_proj's and o_proj's input channels with the
+// largest L2 norm.
 const (
-	OSSCAR      Method = "osscar"       // greedy and local search on the least-squares objective, weights re-solved
+	// greedy and local search on the least-squares objective, weights re-solved
+	OSSCAR      Method = "osscar"
 	Magnitude   Method = "magnitude"    // weights unchanged
 	MagnitudeLS Method = "magnitude-ls" // weights re-solved
 	Random      Method = "random"       // drawn from the seed, weights unchanged
@@ -33,15 +35,15 @@ func ParseMethod(name string) (Method, error) {
 	return Method(name), nil
 }
 
-// Cut says how much of a layer's width to remove: a Ratio in [0, 1) of the width that the layer has now, or a Count.
-// The zero value removes nothing.
+// Cut says how much of a layer's width to remove: a Ratio in [0, 1) of the width that the layer has
+// now, or a Count. The zero value removes nothing.
 type Cut struct {
 	Ratio float64
 	Count int
 }
 
-// Kept is what remains of width units called name. It is rounded up to a multiple of align, so that never more than
-// asked is removed.
+// Kept is what remains of width units called name. It is rounded up to a multiple of align, so that
+// never more than asked is removed.
 func (c Cut) Kept(width, align int, name string) (int, error) {
 	switch {
 	case c.Ratio != 0 && c.Count != 0:

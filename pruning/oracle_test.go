@@ -80,7 +80,8 @@ func must[T any](t testing.TB, v T, err error) T {
 	return v
 }
 
-// walkRandom calls f on the tableau of random supports that were reached by random moves in both directions.
+// walkRandom calls f on the tableau of random supports that were reached by random moves in both
+// directions.
 func walkRandom(t *testing.T, f func(q *problem, x *tableau, scale float64)) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -123,7 +124,8 @@ func TestScoresAreExact(t *testing.T) {
 	t.Logf("worst difference relative to the dense objective: %.1e", worst)
 }
 
-// After any sequence of moves the tableau holds H_SS⁻¹, the optimal weights, the Schur complement and the residual.
+// After any sequence of moves the tableau holds H_SS⁻¹, the optimal weights, the Schur complement
+// and the residual.
 func TestTableauMatchesFreshSolve(t *testing.T) {
 	walkRandom(t, func(q *problem, x *tableau, scale float64) {
 		w := must2(q.solve(x.support()))(t)
@@ -238,7 +240,8 @@ func TestUpdateIsNeverWorse(t *testing.T) {
 	}
 }
 
-// A channel that is a combination of others costs nothing: with one fewer channel and no damping the error is 0.
+// A channel that is a combination of others costs nothing: with one fewer channel and no damping
+// the error is 0.
 func TestRedundantChannelIsFree(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 6))
@@ -265,7 +268,8 @@ func TestRedundantChannelIsFree(t *testing.T) {
 	}
 }
 
-// With uncorrelated inputs the answer is to keep the groups with the largest ‖W_g‖²·H_gg, and the weights stay.
+// With uncorrelated inputs the answer is to keep the groups with the largest ‖W_g‖²·H_gg, and the
+// weights stay.
 func TestDiagonalStatistics(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -293,7 +297,8 @@ func TestDiagonalStatistics(t *testing.T) {
 	}
 }
 
-// Channels that were never active lose their weight, and damping is applied once, to H and through it to G.
+// Channels that were never active lose their weight, and damping is applied once, to H and through
+// it to G.
 func TestDeadChannelsAndDamping(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 12))
 	x, w := inputs(rng, 40, 8), normal(rng, 8, 3)

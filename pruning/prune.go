@@ -18,23 +18,28 @@ type Options struct {
 	Heads  Cut // of each layer's KV groups; at least one stays
 	Align  int // the kept number of neurons is rounded up to a multiple of Align; 0 is 1
 
-	Damping float64 // added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
-	Step    int     // units removed together between two scorings of the greedy search; 0 is 1, the most exact
+	// added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
+	Damping float64
+	// units removed together between two scorings of the greedy search; 0 is 1, the most exact
+	Step int
 
-	Swaps       int // units that a round of local search swaps at first; 0 is 10 neurons or 5 KV groups
+	// units that a round of local search swaps at first; 0 is 10 neurons or 5 KV groups
+	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
-	Precision   kernels.Precision // that new weights are rounded to: of the file that they will lie in
-	Seed        uint64            // of the random method
-	ChunkTokens int               // calibration tokens that run together; 0 is the default of package calibrate
+	// that new weights are rounded to: of the file that they will lie in
+	Precision kernels.Precision
+	Seed      uint64 // of the random method
+	// calibration tokens that run together; 0 is the default of package calibrate
+	ChunkTokens int
 }
 
-// Prune returns a smaller model. m, whose weights must all be float32, is not touched. The calibration sequences are
-// needed by all methods: those that do not use them are measured on them. onStep may be nil; it is called after each
-// pruned half of a layer.
+// Prune returns a smaller model. m, whose weights must all be float32, is not touched. The
+// calibration sequences are needed by all methods: those that do not use them are measured on them.
+// onStep may be nil; it is called after each pruned half of a layer.
 //
-// A cut that is impossible, and calibration data that do not fit the model, are errors; data that are too few for the
-// width is a warning in the report.
+// A cut that is impossible, and calibration data that do not fit the model, are errors; data that
+// are too few for the width is a warning in the report.
 func Prune(ctx context.Context, m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*model.Model, Report, error) {
 	for _, l := range m.Linears() {
 		if err := dense(l); err != nil {
@@ -50,8 +55,9 @@ func Prune(ctx context.Context, m *model.Model, calibration []calibrate.Sequence
 	return pruned, report, nil
 }
 
-// PruneBlocks prunes m in place. With blocks, m is a skeleton whose layers they bring one at a time: what each has become is theirs to keep in Leave. The report says
-// nothing of layers that were finished before.
+// PruneBlocks prunes m in place. With blocks, m is a skeleton whose layers they bring one at a
+// time: what each has become is theirs to keep in Leave. The report says nothing of layers that
+// were finished before.
 func PruneBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, calibration []calibrate.Sequence, o Options, onStep func(Step)) (Report, error) {
 	p, err := newPass(m, calibration, o, onStep)
 	if err != nil {
@@ -191,7 +197,8 @@ func (p *pass) visit(s *calibrate.Stats) error {
 	return nil
 }
 
-// choose applies the method. The choice's weight is nil where the method leaves weights as they are.
+// choose applies the method. The choice's weight is nil where the method leaves weights as they
+// are.
 func (p *pass) choose(q *problem, keep int, s *calibrate.Stats, swaps int) (choice, error) {
 	switch p.Method {
 	case Magnitude:
@@ -226,7 +233,8 @@ func (p *pass) count(c model.Config, side func(*Count) *int) {
 	*side(&p.report.Neurons), *side(&p.report.KVGroups), *side(&p.report.Parameters) = neurons, groups, c.Parameters()
 }
 
-// finish completes the report with the sizes after, and with what loaders elsewhere will say to the new shape.
+// finish completes the report with the sizes after, and with what loaders elsewhere will say to the
+// new shape.
 func (p *pass) finish(c model.Config) {
 	p.count(c, func(c *Count) *int { return &c.After })
 	if p.report.KVGroups.Before == p.report.KVGroups.After {

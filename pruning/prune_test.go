@@ -70,7 +70,8 @@ func logits(m *model.Model) []float32 {
 
 func flat(m *model.Model) []float32 { return slices.Clone(m.Flat()) }
 
-// masked is m at full width with the pruned model's updated columns in down_proj and o_proj and zeros in the removed ones.
+// masked is m at full width with the pruned model's updated columns in down_proj and o_proj and
+// zeros in the removed ones.
 func masked(m, pruned *model.Model, r Report) *model.Model {
 	c := m.Clone()
 	for _, l := range r.Layers {
@@ -93,8 +94,9 @@ func masked(m, pruned *model.Model, r Report) *model.Model {
 	return c
 }
 
-// A sliced model computes what the full-width model computes with zeros in place of what was removed: for neurons and
-// KV groups, both families, all methods; and its parameters are as many as the formula says.
+// A sliced model computes what the full-width model computes with zeros in place of what was
+// removed: for neurons and KV groups, both families, all methods; and its parameters are as many as
+// the formula says.
 func TestSlicedEqualsMasked(t *testing.T) {
 	for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"} {
 		for _, method := range Methods() {
@@ -124,7 +126,8 @@ func TestSlicedEqualsMasked(t *testing.T) {
 			for _, p := range pruned.Parameters() {
 				counted += len(p.Data)
 			}
-			// Per layer: 24 neurons of 3·32, and 2 KV groups of (2 q + k + v)·8 rows and 2·8 columns of o; biases too.
+			// Per layer: 24 neurons of 3·32, and 2 KV groups of (2 q + k + v)·8 rows and 2·8
+			// columns of o; biases too.
 			removed := 2 * (24*3*32 + 2*(4*8*32+2*8*32))
 			if m.QKVBias {
 				removed += 2 * 2 * 4 * 8
@@ -139,7 +142,8 @@ func TestSlicedEqualsMasked(t *testing.T) {
 	}
 }
 
-// On the same statistics: osscar's damped error ≤ that of magnitude with repair ≤ that of the same support without.
+// On the same statistics: osscar's damped error ≤ that of magnitude with repair ≤ that of the same
+// support without.
 func TestErrorsAreOrdered(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	first := func(method Method) LayerReport {
@@ -159,7 +163,8 @@ func TestErrorsAreOrdered(t *testing.T) {
 	}
 }
 
-// A KV group is the KV head and its consecutive query heads: the one group that o_proj reads is the one that stays.
+// A KV group is the KV head and its consecutive query heads: the one group that o_proj reads is the
+// one that stays.
 func TestKVGroupMapping(t *testing.T) {
 	for _, method := range []Method{OSSCAR, Magnitude, MagnitudeLS} {
 		m := newModel(t, config("Qwen2ForCausalLM"))

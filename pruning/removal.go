@@ -6,9 +6,11 @@ import (
 	"slimlab/kernels"
 )
 
-// removal chooses channels that leave the support one after another, each with the scores that those before it have left, without moving them in the
-// tableau: a move passes over all of the tableau's memory, a choice over the right-hand side alone. With f_j = B_j/B_j[q_j] of the j-th choice q_j, whose row at
-// that time is B_j, row r is by now that of the tableau less Σ_j f_j[r]·B_j. From that follow the diagonal and the squared norms ‖W_r‖² of the scores
+// removal chooses channels that leave the support one after another, each with the scores that
+// those before it have left, without moving them in the tableau: a move passes over all of the
+// tableau's memory, a choice over the right-hand side alone. With f_j = B_j/B_j[q_j] of the j-th
+// choice q_j, whose row at that time is B_j, row r is by now that of the tableau less Σ_j
+// f_j[r]·B_j. From that follow the diagonal and the squared norms ‖W_r‖² of the scores
 // ½·‖W_r‖²/A_rr:
 //
 //	A_rr ← A_rr + f[r]·B[r]      ‖W_r‖² ← ‖W_r‖² − 2·f[r]·W_r·W_q + f[r]²·‖W_q‖²
@@ -22,8 +24,9 @@ type removal struct {
 	scores  []float64
 }
 
-// lowestInTurn returns up to most channels of the support that leave it in turn, `step` of them (those with the lowest scores) between two scorings, the last
-// of `left` possibly fewer. They are still to be moved.
+// lowestInTurn returns up to most channels of the support that leave it in turn, `step` of them
+// (those with the lowest scores) between two scorings, the last of `left` possibly fewer. They are
+// still to be moved.
 func (t *tableau) lowestInTurn(most, left, step int) []int {
 	r := &removal{t: t, inside: t.side(true), a: make([]float64, t.d), squares: make([]float64, t.d), scores: make([]float64, t.d)}
 	kernels.ParallelRange(len(r.inside), 64, func(lo, hi int) {
@@ -49,7 +52,8 @@ func (t *tableau) lowestInTurn(most, left, step int) []int {
 	}
 }
 
-// lowest takes the n channels with the lowest scores out of those inside; of equals the later is first.
+// lowest takes the n channels with the lowest scores out of those inside; of equals the later is
+// first.
 func (r *removal) lowest(n int) []int {
 	less := byScore(r.scores)
 	if n == 1 { // of thousands, not worth sorting

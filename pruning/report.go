@@ -11,8 +11,8 @@ const (
 	MLP   Part = "mlp"   // neurons
 )
 
-// Error is the squared error of a layer's output on calibration data relative to the squared output,
-// tr((W−W₀)ᵀH(W−W₀))/tr(W₀ᵀHW₀).
+// Error is the squared error of a layer's output on calibration data relative to the squared
+// output, tr((W−W₀)ᵀH(W−W₀))/tr(W₀ᵀHW₀).
 type Error struct {
 	Damped   float64 // with the damped H: what the methods minimise
 	Undamped float64 // with H as measured
@@ -22,12 +22,13 @@ type Error struct {
 type LayerReport struct {
 	Layer        int
 	Part         Part
-	Before, Kept int    // units
-	Support      []int  // indices of the kept units, ascending
-	Masked       Error  // error of the same support without a weight update
-	Updated      Error  // error with the weights as they now are; equal to Masked for methods that do not update
-	Start        string // osscar: the start that won, "greedy" or "magnitude"
-	Swaps        int    // osscar: rounds of local search that improved it
+	Before, Kept int   // units
+	Support      []int // indices of the kept units, ascending
+	Masked       Error // error of the same support without a weight update
+	// error with the weights as they now are; equal to Masked for methods that do not update
+	Updated Error
+	Start   string // osscar: the start that won, "greedy" or "magnitude"
+	Swaps   int    // osscar: rounds of local search that improved it
 }
 
 // Count is a size before and after.

@@ -10,7 +10,8 @@ import (
 	"slimlab/kernels"
 )
 
-// exhaustiveGroups is the number of groups up to which the local search ends by trying every single swap.
+// exhaustiveGroups is the number of groups up to which the local search ends by trying every single
+// swap.
 const exhaustiveGroups = 64
 
 // improvement is the relative decrease of the objective below which a swap is not taken.
@@ -31,9 +32,9 @@ type choice struct {
 	swaps  int        // local-search rounds that improved it
 }
 
-// osscar keeps `keep` groups: greedy removal, then local search; a second local search from the support that
-// magnitude picks; the better of both with weights re-solved by a fresh factorisation. So its objective is never
-// above that of magnitude with repair.
+// osscar keeps `keep` groups: greedy removal, then local search; a second local search from the
+// support that magnitude picks; the better of both with weights re-solved by a fresh factorisation.
+// So its objective is never above that of magnitude with repair.
 func (q *problem) osscar(keep int, s search) (choice, error) {
 	t, err := q.fullTableau()
 	if err != nil {
@@ -66,8 +67,8 @@ func (t *tableau) moveTo(groups []int) {
 	t.toggle(moved...)
 }
 
-// removeLowest takes n groups out of the support, step at a time, those with the lowest scores first, and returns
-// them in that order.
+// removeLowest takes n groups out of the support, step at a time, those with the lowest scores
+// first, and returns them in that order.
 func (t *tableau) removeLowest(n, step int) []int {
 	var removed []int
 	for len(removed) < n {
@@ -83,7 +84,8 @@ func (t *tableau) removeLowest(n, step int) []int {
 	return removed
 }
 
-// ranked orders groups by score, lowest first; of equals the later group is first, so that it leaves.
+// ranked orders groups by score, lowest first; of equals the later group is first, so that it
+// leaves.
 func (t *tableau) ranked(groups []int) []int {
 	scores := make([]float64, t.groups())
 	kernels.ParallelRange(len(groups), max(1, 64/t.group), func(lo, hi int) {
@@ -99,10 +101,11 @@ func byScore(scores []float64) func(a, b int) int {
 	return func(a, b int) int { return cmp.Or(cmp.Compare(scores[a], scores[b]), cmp.Compare(b, a)) }
 }
 
-// localSearch swaps groups as long as the objective falls: out go the s with the lowest scores, in come the s that
-// then gain most (maybe the same ones: no change). A failed round halves s. With few groups it ends with the best of
-// all single swaps, tried exhaustively. It leaves t at the better support and returns the number of rounds that improved it. Rounds are tried in spare, which
-// is made where it is nil and returned for the next search.
+// localSearch swaps groups as long as the objective falls: out go the s with the lowest scores, in
+// come the s that then gain most (maybe the same ones: no change). A failed round halves s. With
+// few groups it ends with the best of all single swaps, tried exhaustively. It leaves t at the
+// better support and returns the number of rounds that improved it. Rounds are tried in spare,
+// which is made where it is nil and returned for the next search.
 func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *tableau) {
 	trial = spare
 	size := min(s.swaps, len(t.side(true)), len(t.side(false)))
@@ -139,7 +142,8 @@ func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *table
 
 func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }
 
-// bestSwap tries each pair of a group inside and a group outside and returns the tableau after the best.
+// bestSwap tries each pair of a group inside and a group outside and returns the tableau after the
+// best.
 func (t *tableau) bestSwap() (*tableau, float64) {
 	f := t.objective()
 	least, best := f, t

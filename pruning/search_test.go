@@ -103,7 +103,8 @@ func TestEquivariance(t *testing.T) {
 	}
 }
 
-// OSSCAR is never worse than magnitude with repair, as the second start makes sure, nor than the search from the greedy start.
+// OSSCAR is never worse than magnitude with repair, as the second start makes sure, nor than the
+// search from the greedy start.
 func TestNeverWorseThanMagnitudeLS(t *testing.T) {
 	const trials = 200
 	better, equal := 0, 0
@@ -136,7 +137,8 @@ func TestNeverWorseThanMagnitudeLS(t *testing.T) {
 	}
 }
 
-// Channels chosen in turn, ahead of the moves in the tableau, are those that one would choose after each move.
+// Channels chosen in turn, ahead of the moves in the tableau, are those that one would choose after
+// each move.
 func TestChosenInTurn(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 15))
@@ -164,8 +166,8 @@ func TestChosenInTurn(t *testing.T) {
 	}
 }
 
-// Groups that leave together leave exactly: the weights are optimal for what stays. But they are chosen without
-// seeing each other: how often that is worse is statistical.
+// Groups that leave together leave exactly: the weights are optimal for what stays. But they are
+// chosen without seeing each other: how often that is worse is statistical.
 func TestJointRemoval(t *testing.T) {
 	worse := 0
 	const trials = 100
@@ -191,8 +193,9 @@ func TestJointRemoval(t *testing.T) {
 	}
 }
 
-// Statistical, with fixed seeds: how often is the answer the best of all supports? The bounds are those of moderate
-// correlation; strong correlation, where the last swaps are hardest to find, is reported only.
+// Statistical, with fixed seeds: how often is the answer the best of all supports? The bounds are
+// those of moderate correlation; strong correlation, where the last swaps are hardest to find, is
+// reported only.
 func TestAgainstBruteForce(t *testing.T) {
 	const trials = 100
 	for _, c := range []struct {
@@ -225,7 +228,8 @@ func TestAgainstBruteForce(t *testing.T) {
 	}
 }
 
-// againstBruteForce reports whether greedy removal finds the best support of all, and the ratio of osscar's error to the least.
+// againstBruteForce reports whether greedy removal finds the best support of all, and the ratio of
+// osscar's error to the least.
 func againstBruteForce(t *testing.T, q *problem, keep int) (greedyOptimal bool, ratio float64) {
 	m := q.groups()
 	dense, best := fresh(t, q, complement(nil, m)), math.Inf(1)

@@ -53,8 +53,8 @@ func sliceMLP(m *model.Model, layer int, neurons []int, down model.Linear) {
 	m.Layers[layer].MLP = len(neurons)
 }
 
-// sliceHeads keeps the given KV groups of a layer of m; o is the new o_proj. KV head c serves the consecutive query
-// heads c·n … (c+1)·n−1, n = heads/KV heads.
+// sliceHeads keeps the given KV groups of a layer of m; o is the new o_proj. KV head c serves the
+// consecutive query heads c·n … (c+1)·n−1, n = heads/KV heads.
 func sliceHeads(m *model.Model, layer int, groups []int, o model.Linear) {
 	b, widths := &m.Blocks[layer], &m.Layers[layer]
 	n := widths.Heads / widths.KVHeads

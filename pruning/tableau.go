@@ -12,13 +12,14 @@ import (
 	"slimlab/model/calibrate"
 )
 
-// problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from statistics of its input:
-// over supports S of whole groups of `group` consecutive input channels, and weights W that are zero outside S,
-// minimise
+// problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from
+// statistics of its input: over supports S of whole groups of `group` consecutive input channels,
+// and weights W that are zero outside S, minimise
 //
 //	f(W) = ½·tr(WᵀHW) − tr(WᵀG),   G = H·w.
 //
-// H is damped and G is made with the damped H, so that w itself is the minimum over the full support.
+// H is damped and G is made with the damped H, so that w itself is the minimum over the full
+// support.
 type problem struct {
 	d, p, group int
 	h           *mat.SymDense // [d, d], mean Gram + damping·mean(diagonal)·I
@@ -26,8 +27,9 @@ type problem struct {
 	w, g        *mat.Dense    // [d, p]
 }
 
-// newProblem takes the Gram matrix of tokens inputs, which it keeps and changes, and the layer's weight [p, d] as in checkpoints. Channels that
-// were never active (a zero on the diagonal) lose their weight and get a one on the diagonal, as in OSSCAR.
+// newProblem takes the Gram matrix of tokens inputs, which it keeps and changes, and the layer's
+// weight [p, d] as in checkpoints. Channels that were never active (a zero on the diagonal) lose
+// their weight and get a one on the diagonal, as in OSSCAR.
 func newProblem(gram *mat.SymDense, tokens int, weight []float32, group int, damping float64) *problem {
 	d := gram.SymmetricDim()
 	p := len(weight) / d
@@ -74,8 +76,8 @@ func (q *problem) channels(groups []int) []int {
 
 var errSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
 
-// solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros elsewhere, by a fresh
-// Cholesky factorisation.
+// solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
+// elsewhere, by a fresh Cholesky factorisation.
 func (q *problem) solve(support []int) (*mat.Dense, error) {
 	c := q.channels(support)
 	w := mat.NewDense(q.d, q.p, nil)
@@ -101,7 +103,8 @@ func (q *problem) solve(support []int) (*mat.Dense, error) {
 	return w, nil
 }
 
-// restrict is the dense weight with all groups outside support set to zero: pruning without an update.
+// restrict is the dense weight with all groups outside support set to zero: pruning without an
+// update.
 func (q *problem) restrict(support []int) *mat.Dense {
 	w := mat.NewDense(q.d, q.p, nil)
 	for _, i := range q.channels(support) {
@@ -110,8 +113,9 @@ func (q *problem) restrict(support []int) *mat.Dense {
 	return w
 }
 
-// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer whose output is zero anyway. The raw H differs from the
-// damped one by shift·I where the difference of weights is not zero, so one product gives both.
+// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer
+// whose output is zero anyway. The raw H differs from the damped one by shift·I where the
+// difference of weights is not zero, so one product gives both.
 func (q *problem) relativeError(w *mat.Dense) Error {
 	delta := mat.NewDense(q.d, q.p, nil)
 	delta.Sub(w, q.w)
@@ -143,7 +147,8 @@ func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
 	if n == 0 {
 		return 0, 0
 	}
-	const strip = 512 // rows at a time: the product is as large as w otherwise, and H's rows are as many as all
+	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
+	const strip = 512
 	part := kernels.NewMatrix(n, p, nil)
 	for a, i := range rows {
 		copy(part.Row(a), w.RawRowView(i))
@@ -169,16 +174,18 @@ func dot(x, y []float64) float64 {
 	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
 }
 
-// tableau holds everything that the search needs for a support S, in the form of the symmetric sweep operator on [H |
-// G]. With A = H_SS⁻¹ its blocks are
+// tableau holds everything that the search needs for a support S, in the form of the symmetric
+// sweep operator on [H | G]. With A = H_SS⁻¹ its blocks are
 //
 //	           S              not S                             right-hand side
 //	S        −A              A·H_S·                            W_S = A·G_S
 //	not S    (transposed)    C = H − H_·S·A·H_S·  (Schur)      r = G − H_·S·W_S
 //
-// A pivot moves channels P in or out of S and is exact. With B the rows P of the tableau, and D = |B_PP| (A_PP of channels that leave, C_PP of channels that
-// come), all but these rows lose ±BᵀD⁻¹B, which become D⁻¹B themselves, and their own block ∓D⁻¹: for channels that leave it is OSSCAR's
-// update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost little more than one, since the tableau passes through memory once.
+// A pivot moves channels P in or out of S and is exact. With B the rows P of the tableau, and D =
+// |B_PP| (A_PP of channels that leave, C_PP of channels that come), all but these rows lose
+// ±BᵀD⁻¹B, which become D⁻¹B themselves, and their own block ∓D⁻¹: for channels that leave it is
+// OSSCAR's update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost
+// little more than one, since the tableau passes through memory once.
 type tableau struct {
 	*problem
 	t  []float64 // [d, d+p]; of the symmetric part only the upper triangle is kept up to date
@@ -271,7 +278,8 @@ func (t *tableau) toggle(groups ...int) {
 	}
 }
 
-// pivot moves channels that are all on one side to the other. Channels whose block D rounding has made indefinite are moved one after another.
+// pivot moves channels that are all on one side to the other. Channels whose block D rounding has
+// made indefinite are moved one after another.
 func (t *tableau) pivot(channels []int, in bool) {
 	k, d := len(channels), t.d
 	sign := 1.0 // of the channels' block
@@ -316,8 +324,9 @@ func (t *tableau) pivot(channels []int, in bool) {
 	}
 }
 
-// score is the exact change of the optimal objective when a group changes sides alone: for a group in S its increase
-// on removal, ½·tr(W_gᵀ·A_gg⁻¹·W_g); for one outside, the decrease on adding it, ½·tr(r_gᵀ·C_gg⁻¹·r_g).
+// score is the exact change of the optimal objective when a group changes sides alone: for a group
+// in S its increase on removal, ½·tr(W_gᵀ·A_gg⁻¹·W_g); for one outside, the decrease on adding it,
+// ½·tr(r_gᵀ·C_gg⁻¹·r_g).
 func (t *tableau) score(group int) float64 {
 	k, first := t.group, group*t.group
 	if k == 1 {
@@ -336,7 +345,8 @@ func (t *tableau) score(group int) float64 {
 		}
 		copy(rhs.Row(a), row[t.d:])
 	}
-	if !kernels.Cholesky(block) { // only for a redundant group and no damping: it can leave and add nothing
+	// only for a redundant group and no damping: it can leave and add nothing
+	if !kernels.Cholesky(block) {
 		return 0
 	}
 	kernels.SolveUpperTransposed(block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²

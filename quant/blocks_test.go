@@ -46,7 +46,8 @@ func (l *layers) Leave(layer int) error {
 	return nil
 }
 
-// Layers that come one at a time give the model that Quantize gives, also after a run that broke off between two of them.
+// Layers that come one at a time give the model that Quantize gives, also after a run that broke
+// off between two of them.
 func TestQuantizeBlocksIsQuantize(t *testing.T) {
 	for _, name := range []string{"w8a8", "w4a16-gptq-g32"} {
 		m := newModel(t, "Qwen2ForCausalLM", 96)

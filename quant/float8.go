@@ -7,15 +7,16 @@ import (
 	"slimlab/model"
 )
 
-// FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations to FP8 with a scale of their own per token
-// (fp8-dynamic), or one for all (fp8-static) where a file brings it, multiplies the values exactly, and sums in float32. In memory it takes two
-// bytes a weight, since it is laid out as the bfloat16 numbers that the codes stand for; in a file one.
+// FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
+// to FP8 with a scale of their own per token (fp8-dynamic), or one for all (fp8-static) where a
+// file brings it, multiplies the values exactly, and sums in float32. In memory it takes two bytes
+// a weight, since it is laid out as the bfloat16 numbers that the codes stand for; in a file one.
 type FP8 struct {
 	packed *kernels.PackedFloat8
 }
 
-// NewFP8 makes a weight of codes q [out, in], none of them a NaN, and scale [out], which it keeps. input is the scale of all activations, or 0 for one
-// per token, max|x|/448.
+// NewFP8 makes a weight of codes q [out, in], none of them a NaN, and scale [out], which it keeps.
+// input is the scale of all activations, or 0 for one per token, max|x|/448.
 func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error) {
 	if len(q) != out*in || len(scale) != out {
 		return nil, fmt.Errorf("fp8 weight [%d, %d]: found %d codes and %d scales, expected %d and %d", out, in, len(q), len(scale), out*in, out)
@@ -31,8 +32,8 @@ func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error)
 	return &FP8{kernels.PackFloat8(q, scale, input, out, in)}, nil
 }
 
-// FP8 returns the codes [out, in], made anew at each call, the scales [out], which the caller must not write to, and the scale of all activations,
-// 0 where each token has its own.
+// FP8 returns the codes [out, in], made anew at each call, the scales [out], which the caller must
+// not write to, and the scale of all activations, 0 where each token has its own.
 func (w *FP8) FP8() (q []byte, scale []float32, input float32) {
 	out, in := w.Shape()
 	q = make([]byte, out*in)

@@ -44,7 +44,8 @@ func TestFP8MatchesFakeQuant(t *testing.T) {
 				}
 			}
 		}
-		// A value within the normal range is at most 1/16 off; the largest of a channel is exact to the scale's rounding.
+		// A value within the normal range is at most 1/16 off; the largest of a channel is exact to
+		// the scale's rounding.
 		for i, v := range w {
 			if s := float64(g.scale[i/in]); math.Abs(float64(v)-float64(dense[i])) > max(math.Abs(float64(v))/16, s/1024)*(1+1e-6) {
 				t.Errorf("weight %g became %g with scale %g", v, dense[i], s)
@@ -53,7 +54,8 @@ func TestFP8MatchesFakeQuant(t *testing.T) {
 	}
 }
 
-// Codes and scales come back as they were given, those of selected outputs too, and NaN codes are refused.
+// Codes and scales come back as they were given, those of selected outputs too, and NaN codes are
+// refused.
 func TestFP8Identity(t *testing.T) {
 	q := make([]byte, 0, 254)
 	for c := range 256 {

@@ -27,9 +27,10 @@ const dampingLimit = 10
 
 var errNotPositive = errors.New("the input statistics are not positive definite even with damping 10: are they finite?")
 
-// newStatistics factorises the mean Gram matrix of an input, which it keeps. A channel that was never active has a one put on its
-// diagonal: its weights, which nothing depends on, are then rounded to nearest. When the factorisation fails the
-// damping is multiplied by ten (from 0: set to 0.001) and a note is left.
+// newStatistics factorises the mean Gram matrix of an input, which it keeps. A channel that was
+// never active has a one put on its diagonal: its weights, which nothing depends on, are then
+// rounded to nearest. When the factorisation fails the damping is multiplied by ten (from 0: set to
+// 0.001) and a note is left.
 func newStatistics(raw *mat.SymDense, damping float64, actOrder bool) (*statistics, error) {
 	n := raw.SymmetricDim()
 	s := &statistics{raw: raw, order: make([]int, n), damping: damping}
@@ -62,8 +63,9 @@ func (s *statistics) diagonal(i int) float64 {
 	return 1
 }
 
-// factorise computes U and reports whether it could. In the reverse order of inputs the matrix is VᵀV; reversed again that is LᵀL with a lower triangle L,
-// whose inverse transposed is U: one factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
+// factorise computes U and reports whether it could. In the reverse order of inputs the matrix is
+// VᵀV; reversed again that is LᵀL with a lower triangle L, whose inverse transposed is U: one
+// factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
 func (s *statistics) factorise() bool {
 	n, h := len(s.order), s.factor
 	kernels.ParallelRange(n, 64, func(lo, hi int) {
@@ -92,10 +94,10 @@ func (s *statistics) factorise() bool {
 	return true
 }
 
-// gptq chooses codes for w [out, in] on a grid that was fixed before (static groups): input by input in the order of
-// s, the error of each is passed on to the inputs not yet quantized (Frantar et al., 2022, algorithm 1). Updates
-// beyond `block` inputs are done a block at a time. It returns the codes and Σe², which equals tr((W−Ŵ)·H·(W−Ŵ)ᵀ)
-// with the damped H.
+// gptq chooses codes for w [out, in] on a grid that was fixed before (static groups): input by
+// input in the order of s, the error of each is passed on to the inputs not yet quantized (Frantar
+// et al., 2022, algorithm 1). Updates beyond `block` inputs are done a block at a time. It returns
+// the codes and Σe², which equals tr((W−Ŵ)·H·(W−Ŵ)ᵀ) with the damped H.
 func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float64) {
 	q = make([]int8, len(w))
 	const rows = 16 // of a task: they do not depend on each other
@@ -125,8 +127,8 @@ func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float
 	return q, loss
 }
 
-// gptqBlock quantizes the ordered inputs start…end-1 of one output channel o, whose compensated weights are row, and
-// writes their errors to errs. It returns Σe².
+// gptqBlock quantizes the ordered inputs start…end-1 of one output channel o, whose compensated
+// weights are row, and writes their errors to errs. It returns Σe².
 func (g *grid) gptqBlock(q []int8, row, errs []float64, o, start, end int, s *statistics) (loss float64) {
 	u := s.factor
 	for a := start; a < end; a++ {

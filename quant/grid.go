@@ -7,8 +7,9 @@ import (
 	"slimlab/kernels"
 )
 
-// grid is the set of values that a linear layer's weights may take: code·scale, codes lowest…highest, or FP8's, one scale for
-// each group of `group` consecutive inputs of an output channel. Scales are as they are stored.
+// grid is the set of values that a linear layer's weights may take: code·scale, codes
+// lowest…highest, or FP8's, one scale for each group of `group` consecutive inputs of an output
+// channel. Scales are as they are stored.
 type grid struct {
 	float8          bool // codes are bytes of E4M3FN
 	lowest, highest int
@@ -16,9 +17,11 @@ type grid struct {
 	scale           []float32 // [out, in/group]
 }
 
-// newGrid fits symmetric scales to w [out, in]: 8 bits are codes −127…127 with absmax/127 (SmoothQuant), 4 bits are
-// codes −8…7 with absmax/7.5 (compressed-tensors, GPTQ): the largest weight is then clamped by half a step, and the
-// smallest rounds to −8. FP8 has absmax/448, its largest value. A group of zeros gets scale 1. With half, scales are rounded to bfloat16 before codes are chosen.
+// newGrid fits symmetric scales to w [out, in]: 8 bits are codes −127…127 with absmax/127
+// (SmoothQuant), 4 bits are codes −8…7 with absmax/7.5 (compressed-tensors, GPTQ): the largest
+// weight is then clamped by half a step, and the smallest rounds to −8. FP8 has absmax/448, its
+// largest value. A group of zeros gets scale 1. With half, scales are rounded to bfloat16 before
+// codes are chosen.
 func newGrid(w []float32, out, in, group int, s Scheme, half bool) (*grid, error) {
 	g := &grid{lowest: -127, highest: 127, out: out, in: in, group: group, scale: make([]float32, out*in/group)}
 	steps := float32(127)

@@ -48,7 +48,8 @@ func fit(t testing.TB, w []float32, out, in, group, bits int) *grid {
 	return g
 }
 
-// damped is the matrix that GPTQ minimises over: with ones for channels that were never active, and damping on the diagonal.
+// damped is the matrix that GPTQ minimises over: with ones for channels that were never active, and
+// damping on the diagonal.
 func (s *statistics) damped() *mat.SymDense {
 	n := len(s.order)
 	h := mat.NewSymDense(n, nil)
@@ -118,7 +119,8 @@ func TestGPTQDiagonalIsRTN(t *testing.T) {
 	}
 }
 
-// Permuted inputs permute the codes under act-order with a grid per output channel, and each output channel is on its own.
+// Permuted inputs permute the codes under act-order with a grid per output channel, and each output
+// channel is on its own.
 func TestGPTQEquivariance(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 4))
@@ -179,7 +181,8 @@ func TestGPTQOnGrid(t *testing.T) {
 	}
 }
 
-// The inverse's Cholesky factor stands for recomputing the inverse of the remaining inputs at each step (OBQ in a fixed order).
+// The inverse's Cholesky factor stands for recomputing the inverse of the remaining inputs at each
+// step (OBQ in a fixed order).
 func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 6))
@@ -223,8 +226,8 @@ func naiveOBQ(t *testing.T, g *grid, w []float32, s *statistics) []int8 {
 	return q
 }
 
-// All 4^in codes of a 2-bit grid: none is better than the best, and GPTQ is not below it. How near it comes, beside
-// round to nearest, is statistical.
+// All 4^in codes of a 2-bit grid: none is better than the best, and GPTQ is not below it. How near
+// it comes, beside round to nearest, is statistical.
 func TestGPTQAgainstBruteForce(t *testing.T) {
 	const trials = 60
 	optimal, betterThanRTN, worseThanRTN, sumGPTQ, sumRTN := 0, 0, 0, 0.0, 0.0
@@ -301,8 +304,8 @@ func TestRTNBound(t *testing.T) {
 	}
 }
 
-// The grid's ends: +absmax of 4 bits is clamped to 7, −absmax is −7.5 and rounds to the even −8; 8 bits reach ±127;
-// zeros stay zeros.
+// The grid's ends: +absmax of 4 bits is clamped to 7, −absmax is −7.5 and rounds to the even −8; 8
+// bits reach ±127; zeros stay zeros.
 func TestGridEnds(t *testing.T) {
 	w := []float32{7.5, -7.5, 3.5, 2.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	g := fit(t, w, 1, 16, 8, 4)

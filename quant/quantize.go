@@ -13,11 +13,16 @@ import (
 
 // Options say how to quantize. The zero value of each field but Scheme is its default.
 type Options struct {
-	Scheme      Scheme
-	Damping     float64 // GPTQ: added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
-	Block       int     // GPTQ: inputs between two updates of all the rest; 0 is 128. It does not change the result
-	ChunkTokens int     // calibration tokens that run together; 0 is the default of package calibrate
-	// BFloat16Scales rounds scales to bfloat16 before codes are chosen, so that a file whose scales have 16 bits, as other engines want them, holds the same weights.
+	Scheme Scheme
+	// GPTQ: added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is
+	// 0.01
+	Damping float64
+	// GPTQ: inputs between two updates of all the rest; 0 is 128. It does not change the result
+	Block int
+	// calibration tokens that run together; 0 is the default of package calibrate
+	ChunkTokens int
+	// BFloat16Scales rounds scales to bfloat16 before codes are chosen, so that a file whose scales
+	// have 16 bits, as other engines want them, holds the same weights.
 	BFloat16Scales bool
 }
 
@@ -26,11 +31,12 @@ type LinearReport struct {
 	Name        string  // "model.layers.0.self_attn.q_proj"
 	Format      string  // "w4a16-g32"
 	WeightError float64 // ‖W−Ŵ‖²/‖W‖²
-	// Error is the squared error of the output relative to the squared output on the calibration data,
-	// tr(ΔHΔᵀ)/tr(WHWᵀ), Δ = W−Ŵ, with H as measured: that of the weights' rounding alone. Without calibration data
-	// (Report.Tokens is 0) it is not measured and 0.
+	// Error is the squared error of the output relative to the squared output on the calibration
+	// data, tr(ΔHΔᵀ)/tr(WHWᵀ), Δ = W−Ŵ, with H as measured: that of the weights' rounding alone.
+	// Without calibration data (Report.Tokens is 0) it is not measured and 0.
 	Error float64
-	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for round to nearest.
+	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for round to
+	// nearest.
 	DampedLoss float64
 	Damping    float64 // as it was used in the end; 0 for round to nearest
 }
@@ -40,8 +46,8 @@ type Report struct {
 	Scheme Scheme // with the group size that was used
 	Tokens int    // calibration tokens
 	Layers []LinearReport
-	// BytesBefore and BytesAfter are the model's weights in their formats, model.Model.Bytes: 4-bit codes at half a
-	// byte, scales at four.
+	// BytesBefore and BytesAfter are the model's weights in their formats, model.Model.Bytes: 4-bit
+	// codes at half a byte, scales at four.
 	BytesBefore, BytesAfter int64
 	Warnings                []string
 }
@@ -52,12 +58,13 @@ type Step struct {
 	Layer       LinearReport
 }
 
-// Quantize returns m with all linear layers of its blocks in the scheme's format; embedding and head stay float32. m,
-// whose linear layers must be float32, is not touched. GPTQ needs calibration sequences; round to nearest uses them,
-// if there are any, to measure its error. onStep may be nil; it is called after each linear layer.
+// Quantize returns m with all linear layers of its blocks in the scheme's format; embedding and
+// head stay float32. m, whose linear layers must be float32, is not touched. GPTQ needs calibration
+// sequences; round to nearest uses them, if there are any, to measure its error. onStep may be nil;
+// it is called after each linear layer.
 //
-// With an automatic group size all layers get the largest of 128, 64, 32, 16 and 8 that divides the inputs of each; Report.Scheme
-// says which.
+// With an automatic group size all layers get the largest of 128, 64, 32, 16 and 8 that divides the
+// inputs of each; Report.Scheme says which.
 func Quantize(ctx context.Context, m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*model.Model, Report, error) {
 	if o.Scheme.Bits != 0 {
 		for _, l := range m.Linears() {
@@ -76,8 +83,9 @@ func Quantize(ctx context.Context, m *model.Model, calibration []calibrate.Seque
 	return q, report, nil
 }
 
-// QuantizeBlocks quantizes m in place. With blocks, m is a skeleton whose layers they bring one at a time: what each has become is theirs to keep in
-// Leave. The report says nothing of bytes, nor of layers that were finished before.
+// QuantizeBlocks quantizes m in place. With blocks, m is a skeleton whose layers they bring one at
+// a time: what each has become is theirs to keep in Leave. The report says nothing of bytes, nor of
+// layers that were finished before.
 func QuantizeBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, calibration []calibrate.Sequence, o Options, onStep func(Step)) (Report, error) {
 	p, err := newPass(m, calibration, o, onStep)
 	if err != nil {
@@ -102,7 +110,8 @@ func dense(l model.LinearLayer) error {
 	return nil
 }
 
-// pass is one run of Quantize: the model as far as it is quantized, and the report as far as it is known.
+// pass is one run of Quantize: the model as far as it is quantized, and the report as far as it is
+// known.
 type pass struct {
 	Options
 	model  *model.Model

@@ -58,8 +58,8 @@ func logits(m *model.Model) []float32 {
 	return out
 }
 
-// All linear layers of the blocks change format, embedding and head do not, and the bytes are those of codes, scales
-// and what stayed float32.
+// All linear layers of the blocks change format, embedding and head do not, and the bytes are those
+// of codes, scales and what stayed float32.
 func TestQuantizeFormats(t *testing.T) {
 	for _, c := range []struct {
 		scheme, format string
@@ -105,7 +105,8 @@ func TestQuantizeFormats(t *testing.T) {
 	}
 }
 
-// GPTQ's reported output error is below RTN's on the same grid, all layers together. Statistical, with a fixed seed.
+// GPTQ's reported output error is below RTN's on the same grid, all layers together. Statistical,
+// with a fixed seed.
 func TestGPTQBeatsRTNOnAModel(t *testing.T) {
 	m := newModel(t, "LlamaForCausalLM", 64)
 	total := func(scheme string) (sum float64) {

@@ -12,22 +12,24 @@ import (
 
 // Scheme is a number format and the way its codes are chosen. The zero value quantizes nothing.
 type Scheme struct {
-	Bits            int  // 8: W8A8 or FP8, 4: W4A16 or W4A8, 0: none
-	Float           bool // 8 bits: FP8 (E4M3FN) with activations rounded per token, instead of integers
+	Bits int // 8: W8A8 or FP8, 4: W4A16 or W4A8, 0: none
+	// 8 bits: FP8 (E4M3FN) with activations rounded per token, instead of integers
+	Float           bool
 	Int8Activations bool // 4 bits: W4A8 instead of W4A16
 	GPTQ            bool // codes by GPTQ; else round to nearest
 	ActOrder        bool // GPTQ takes the inputs with the largest second moment first
 	Group           int  // 4 bits: inputs that share a scale; 0 is automatic (see Quantize)
 }
 
-// Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the group size, such as "-g32".
+// Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the
+// group size, such as "-g32".
 func Schemes() []string {
 	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act",
 		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
 }
 
-// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ, "-act" is act-order, "-g64"
-// is groups of 64, "fp8" is fp8-dynamic.
+// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ,
+// "-act" is act-order, "-g64" is groups of 64, "fp8" is fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, group, grouped := name, 0, false
 	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
@@ -92,8 +94,8 @@ func (s Scheme) check() error {
 	return nil
 }
 
-// GroupFor returns the group size for all linear layers of m: the scheme's, which must divide each layer's inputs, or
-// the largest of 128, 64, 32, 16 and 8 that does.
+// GroupFor returns the group size for all linear layers of m: the scheme's, which must divide each
+// layer's inputs, or the largest of 128, 64, 32, 16 and 8 that does.
 func (s Scheme) GroupFor(m *model.Model) (int, error) {
 	sizes := []int{128, 64, 32, 16, 8}
 	if s.Group > 0 {

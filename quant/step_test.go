@@ -23,7 +23,8 @@ func inEveryFormat(t *testing.T) map[string]*model.Model {
 	return models
 }
 
-// run extends sequences through a pool of their own, chunk tokens of each at a time, and returns each one's last hidden state.
+// run extends sequences through a pool of their own, chunk tokens of each at a time, and returns
+// each one's last hidden state.
 func run(t *testing.T, m *model.Model, format kernels.KVFormat, pageSize, chunk int, sequences [][]int32) [][]float32 {
 	t.Helper()
 	const pages = 128
@@ -60,8 +61,8 @@ func run(t *testing.T, m *model.Model, format kernels.KVFormat, pageSize, chunk 
 	}
 }
 
-// TestBitsDoNotDependOnTheStep: in every format of weights and of the cache a sequence has the same bits alone and among others, whole and in chunks, in
-// pages of any size, on any number of threads.
+// TestBitsDoNotDependOnTheStep: in every format of weights and of the cache a sequence has the same
+// bits alone and among others, whole and in chunks, in pages of any size, on any number of threads.
 func TestBitsDoNotDependOnTheStep(t *testing.T) {
 	for name, m := range inEveryFormat(t) {
 		for _, format := range []kernels.KVFormat{kernels.KVFloat32, kernels.KVBFloat16, kernels.KVInt8} {
@@ -94,7 +95,8 @@ func TestBitsDoNotDependOnTheStep(t *testing.T) {
 	}
 }
 
-// TestDecodeStepAllocations: a step that decodes a token of each sequence, its logits included, allocates nothing once buffers are there.
+// TestDecodeStepAllocations: a step that decodes a token of each sequence, its logits included,
+// allocates nothing once buffers are there.
 func TestDecodeStepAllocations(t *testing.T) {
 	for name, m := range inEveryFormat(t) {
 		for _, threads := range []int{1, 2} {

@@ -8,8 +8,9 @@ import (
 	"slimlab/model"
 )
 
-// Uint4 is a W4A16 weight as others make it: codes 0…15, each group of inputs with a scale and a zero point, groups of consecutive inputs or in the
-// order of GPTQ's act-order. A weight is (code − zero)·scale; MulT rounds activations to bfloat16. slimlab quantizes to none, but multiplies them
+// Uint4 is a W4A16 weight as others make it: codes 0…15, each group of inputs with a scale and a
+// zero point, groups of consecutive inputs or in the order of GPTQ's act-order. A weight is (code −
+// zero)·scale; MulT rounds activations to bfloat16. slimlab quantizes to none, but multiplies them
 // in their size.
 type Uint4 struct {
 	out, in, group int
@@ -20,8 +21,9 @@ type Uint4 struct {
 	packed         *kernels.PackedInt4Shifted
 }
 
-// NewUint4 makes a weight of codes q [out, in], each at most 15, zero points and scales [out, in/group], and the group of each input, [in], nil for
-// consecutive ones; every group has `group` inputs. It keeps all but q.
+// NewUint4 makes a weight of codes q [out, in], each at most 15, zero points and scales [out,
+// in/group], and the group of each input, [in], nil for consecutive ones; every group has `group`
+// inputs. It keeps all but q.
 func NewUint4(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (*Uint4, error) {
 	if group <= 0 || group > maxSummed || in%group != 0 || in%2 != 0 {
 		return nil, fmt.Errorf("uint4 weight [%d, %d]: group %d, expected an even number of inputs that the group, at most %d, divides", out, in, group, maxSummed)
@@ -78,8 +80,9 @@ func placesOf(groupOf []int32, groups, group int) ([]int32, error) {
 	return order, nil
 }
 
-// Uint4 returns the codes [out, in], unpacked anew at each call; the zero points and scales [out, in/group] and the group of each input, nil for consecutive
-// ones, which the caller must not write to; and the group size.
+// Uint4 returns the codes [out, in], unpacked anew at each call; the zero points and scales [out,
+// in/group] and the group of each input, nil for consecutive ones, which the caller must not write
+// to; and the group size.
 func (w *Uint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int) {
 	q = make([]byte, w.out*w.in)
 	for i, b := range w.q {
@@ -137,12 +140,14 @@ func (w *Uint4) Select(outputs []int32) model.Weight {
 	return selected
 }
 
-// Bytes is half a byte a code and a zero point, four a scale and, where they are listed, an input's group.
+// Bytes is half a byte a code and a zero point, four a scale and, where they are listed, an input's
+// group.
 func (w *Uint4) Bytes() int64 {
 	return int64(len(w.q)) + int64(len(w.zero)+1)/2 + 4*int64(len(w.scale)) + 4*int64(len(w.groupOf))
 }
 
-// Format returns "w4a16-g32-zero" for groups of 32 with zero points, "w4a16-g32-order" for listed groups.
+// Format returns "w4a16-g32-zero" for groups of 32 with zero points, "w4a16-g32-order" for listed
+// groups.
 func (w *Uint4) Format() string {
 	name := fmt.Sprintf("w4a16-g%d", w.group)
 	if slices.ContainsFunc(w.zero, func(z byte) bool { return z != 8 }) {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Codes, zero points, scales and groups come back as they were given; rows are (code − zero)·scale; the product is that of the rows.
+// Codes, zero points, scales and groups come back as they were given; rows are (code − zero)·scale;
+// the product is that of the rows.
 func TestUint4(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	for form, format := range []string{"w4a16-g8", "w4a16-g8-zero", "w4a16-g8-order", "w4a16-g8-zero-order"} {

@@ -10,8 +10,8 @@ import (
 // maxSummed is how many products of 8 bits a sum of 32 bits holds.
 const maxSummed = 1 << 17
 
-// Int8 is a W8A8 weight: int8 codes with one scale per output channel; MulT quantizes each row of activations to int8
-// and sums in int32.
+// Int8 is a W8A8 weight: int8 codes with one scale per output channel; MulT quantizes each row of
+// activations to int8 and sums in int32.
 type Int8 struct {
 	out, in int
 	q       []int8
@@ -67,8 +67,9 @@ func (w *Int8) Bytes() int64 { return int64(len(w.q)) + 4*int64(len(w.scale)) }
 // Format returns "w8a8".
 func (w *Int8) Format() string { return "w8a8" }
 
-// Int4 is a W4A16 or W4A8 weight: codes −8…7 with one scale for each group of consecutive inputs of an output channel; MulT
-// rounds activations to bfloat16, or quantizes each row of them to int8 and sums the products of a group in int32.
+// Int4 is a W4A16 or W4A8 weight: codes −8…7 with one scale for each group of consecutive inputs of
+// an output channel; MulT rounds activations to bfloat16, or quantizes each row of them to int8 and
+// sums the products of a group in int32.
 type Int4 struct {
 	out, in, group int
 	q              []byte // [out, in/2]: two codes a byte, the even column in the low half
@@ -77,8 +78,8 @@ type Int4 struct {
 	activations    int // bits: 16 or 8
 }
 
-// NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is even and a multiple of
-// group. It keeps scale, not q.
+// NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is
+// even and a multiple of group. It keeps scale, not q.
 func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
 	if group <= 0 || group > maxSummed || in%group != 0 || in%2 != 0 {
 		return nil, fmt.Errorf("int4 weight [%d, %d]: group %d, expected an even number of inputs that the group, at most %d, divides", out, in, group, maxSummed)
@@ -108,8 +109,8 @@ func NewInt4A8(q []int8, scale []float32, out, in, group int) (*Int4, error) {
 	return w, nil
 }
 
-// Int4 returns the codes [out, in], unpacked anew at each call, the scales [out, in/group], which the caller must not
-// write to, and the group size.
+// Int4 returns the codes [out, in], unpacked anew at each call, the scales [out, in/group], which
+// the caller must not write to, and the group size.
 func (w *Int4) Int4() (q []int8, scale []float32, group int) {
 	q = make([]int8, w.out*w.in)
 	for i, b := range w.q {

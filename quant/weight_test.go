@@ -77,8 +77,8 @@ func TestInt8PerTokenScale(t *testing.T) {
 	}
 }
 
-// With activations that bfloat16 holds exactly, nothing but the sums is rounded; in 8 bits with those that the row's
-// quantization makes of them.
+// With activations that bfloat16 holds exactly, nothing but the sums is rounded; in 8 bits with
+// those that the row's quantization makes of them.
 func TestInt4MatchesDequantized(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, c := range []struct{ out, in, group int }{{3, 32, 32}, {10, 64, 16}, {33, 128, 64}, {5, 24, 8}} {
@@ -134,7 +134,8 @@ func TestInt4MatchesDequantized(t *testing.T) {
 	}
 }
 
-// Packing and unpacking is the identity, for every code, and the constructors refuse what the formats cannot hold.
+// Packing and unpacking is the identity, for every code, and the constructors refuse what the
+// formats cannot hold.
 func TestPackingIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		out, groups := rapid.IntRange(1, 5).Draw(t, "out"), rapid.IntRange(1, 4).Draw(t, "groups")

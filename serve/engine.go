@@ -123,7 +123,8 @@ func (e *Engine) loop(s *scheduler) {
 			}
 		}
 		s.step()
-		runtime.Gosched() // on few cores: let those who wait for a result read it before the next step
+		// on few cores: let those who wait for a result read it before the next step
+		runtime.Gosched()
 	}
 }
 
@@ -143,7 +144,8 @@ func (e *Engine) do(f func(*scheduler)) error {
 	}
 }
 
-// Do serves one request and waits for its answer. When ctx ends first, it returns what was generated so far and the context's error.
+// Do serves one request and waits for its answer. When ctx ends first, it returns what was
+// generated so far and the context's error.
 func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
 	results, err := e.DoAll(ctx, []Request{r})
 	if len(results) == 0 {
@@ -152,7 +154,8 @@ func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
 	return results[0], err
 }
 
-// DoAll submits requests together, in order, and waits for all. The first error ends the others' waiting.
+// DoAll submits requests together, in order, and waits for all. The first error ends the others'
+// waiting.
 func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error) {
 	for i, r := range requests {
 		if err := e.check(r); err != nil {
@@ -189,8 +192,9 @@ func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error
 	return results, nil
 }
 
-// Score returns, for each prompt, the logits of the label tokens as its next token: [prompts][labels]. The difference of two labels' logits is their
-// log-odds. Only the labels' rows of the head are computed.
+// Score returns, for each prompt, the logits of the label tokens as its next token:
+// [prompts][labels]. The difference of two labels' logits is their log-odds. Only the labels' rows
+// of the head are computed.
 func (e *Engine) Score(ctx context.Context, prompts [][]int32, labels []int32) ([][]float32, error) {
 	requests := make([]Request, len(prompts))
 	for i, p := range prompts {

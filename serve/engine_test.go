@@ -91,8 +91,8 @@ func answers(t *testing.T, m *model.Model, o Options, rs []Request) []answerOf {
 	return out
 }
 
-// TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size, chunk, batch and pressure change no token
-// and no bit of a logit.
+// TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size,
+// chunk, batch and pressure change no token and no bit of a logit.
 func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 	m := tinyModel(t)
 	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
@@ -175,8 +175,9 @@ func TestScoresAreLogits(t *testing.T) {
 	}
 }
 
-// TestInvariantsUnderPressure steps the scheduler by hand through random arrivals and cancellations in a cache that fits little more than
-// one request, checks all invariants after each step, and that everything ends.
+// TestInvariantsUnderPressure steps the scheduler by hand through random arrivals and cancellations
+// in a cache that fits little more than one request, checks all invariants after each step, and
+// that everything ends.
 func TestInvariantsUnderPressure(t *testing.T) {
 	m := tinyModel(t)
 	for seed := range uint64(8) {
@@ -237,7 +238,8 @@ func TestInvariantsUnderPressure(t *testing.T) {
 	}
 }
 
-// TestFollowersWaitForTheirLeader submits candidates of one member together: the shared prefix is computed once.
+// TestFollowersWaitForTheirLeader submits candidates of one member together: the shared prefix is
+// computed once.
 func TestFollowersWaitForTheirLeader(t *testing.T) {
 	m := tinyModel(t)
 	e, err := New(m, Options{PrefixCache: true, PageSize: 4})
@@ -332,7 +334,8 @@ func TestStopToken(t *testing.T) {
 	}
 }
 
-// TestSamplingDistribution draws many tokens and compares their frequencies with the exact distribution (chi-square, 3 degrees of freedom).
+// TestSamplingDistribution draws many tokens and compares their frequencies with the exact
+// distribution (chi-square, 3 degrees of freedom).
 func TestSamplingDistribution(t *testing.T) {
 	logits := []float32{1, 0, 2, -1, 0.5, 1.5}
 	s := Sampling{Temperature: 0.9, TopK: 5, TopP: 0.9}

@@ -8,9 +8,11 @@ import (
 
 // radix is a tree of token prefixes in whole pages. Its invariants, checked by check:
 //
-//   - every edge is a whole number of pages, not empty, and has one pool page for each page of tokens;
+//   - every edge is a whole number of pages, not empty, and has one pool page for each page of
+//     tokens;
 //   - siblings differ in their first page, and a child stands under the key of its first page;
-//   - a node's locks are at least those of each child: whoever locks a node locks the path to the root;
+//   - a node's locks are at least those of each child: whoever locks a node locks the path to the
+//     root;
 //   - evictable counts the pages of unlocked nodes, protected those of locked ones;
 //   - a page is in the tree, in a request's private tail or in the free list, never in two of them.
 type radix struct {
@@ -53,8 +55,9 @@ func (r *radix) commonPages(a, b []int32) int {
 	return i / r.pageSize
 }
 
-// match returns the pages of the longest cached prefix of tokens, in whole pages, and the node where it ends. It splits an
-// edge in which the match ends and marks the path as used. The pages are safe to read only while the node is locked.
+// match returns the pages of the longest cached prefix of tokens, in whole pages, and the node
+// where it ends. It splits an edge in which the match ends and marks the path as used. The pages
+// are safe to read only while the node is locked.
 func (r *radix) match(tokens []int32) (pages []int32, at *node) {
 	r.clock++
 	at = r.root
@@ -75,8 +78,9 @@ func (r *radix) match(tokens []int32) (pages []int32, at *node) {
 	return pages, at
 }
 
-// insert adds tokens (whole pages) with their pages and returns the node where they end and the number of leading pages
-// that the tree held already. Of those the tree keeps its own; the caller still owns its duplicates. The others are the tree's now.
+// insert adds tokens (whole pages) with their pages and returns the node where they end and the
+// number of leading pages that the tree held already. Of those the tree keeps its own; the caller
+// still owns its duplicates. The others are the tree's now.
 func (r *radix) insert(tokens, pages []int32) (at *node, held int) {
 	own, at := r.match(tokens)
 	held = len(own)
@@ -133,8 +137,8 @@ func (r *radix) unlock(n *node) {
 	}
 }
 
-// evict removes least recently used unlocked leaves, page by page from their ends, until want pages are free or nothing unlocked is
-// left, and returns the freed pages.
+// evict removes least recently used unlocked leaves, page by page from their ends, until want pages
+// are free or nothing unlocked is left, and returns the freed pages.
 func (r *radix) evict(want int) (freed []int32) {
 	leaves := &leafHeap{}
 	r.walk(func(n *node) {
@@ -206,7 +210,8 @@ func (r *radix) check() (err error) {
 	return err
 }
 
-// leafHeap orders leaves by last use; the first page breaks ties, so that eviction is the same in every run.
+// leafHeap orders leaves by last use; the first page breaks ties, so that eviction is the same in
+// every run.
 type leafHeap []*node
 
 func (h leafHeap) Len() int { return len(h) }

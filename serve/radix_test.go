@@ -17,7 +17,8 @@ func ids(a, b int32) (out []int32) {
 
 func join(parts ...[]int32) []int32 { return slices.Concat(parts...) }
 
-// put inserts tokens with fresh page numbers from *next on and returns how many pages were there already.
+// put inserts tokens with fresh page numbers from *next on and returns how many pages were there
+// already.
 func put(t *testing.T, r *radix, next *int32, tokens []int32) int {
 	t.Helper()
 	full := len(tokens) / r.pageSize
@@ -108,7 +109,8 @@ func TestRadixEvictsTheLeastRecentlyUsedFromItsEnd(t *testing.T) {
 	}
 }
 
-// TestRadixAgainstNaiveModel drives random operations and compares with a map from each cached prefix to its page.
+// TestRadixAgainstNaiveModel drives random operations and compares with a map from each cached
+// prefix to its page.
 func TestRadixAgainstNaiveModel(t *testing.T) {
 	for seed := range uint64(30) {
 		playRadix(t, rand.New(rand.NewPCG(seed, 1)), 1+int(seed%3), 400)

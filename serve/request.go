@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// Request is one prompt and what is wanted of it: up to MaxTokens generated tokens, or with Labels the logits of those tokens
-// as the next one and nothing generated.
+// Request is one prompt and what is wanted of it: up to MaxTokens generated tokens, or with Labels
+// the logits of those tokens as the next one and nothing generated.
 type Request struct {
 	Prompt    []int32
 	MaxTokens int
 	Sampling  Sampling
 	Stop      []int32 // token ids that end generation; they are not part of the answer
 	Labels    []int32
-	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not block. May be nil.
+	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
+	// block. May be nil.
 	OnToken func(token int32)
 }
 
@@ -51,8 +52,9 @@ func (r Result) TPOT() time.Duration {
 	return r.End.Sub(r.FirstToken) / time.Duration(len(r.Tokens)-1)
 }
 
-// sequence is a request's state inside the engine. While it runs, node is locked and pages holds the whole page table: first the tree's pages
-// up to shared, then private ones, enough for the prompt and all tokens that may be generated.
+// sequence is a request's state inside the engine. While it runs, node is locked and pages holds
+// the whole page table: first the tree's pages up to shared, then private ones, enough for the
+// prompt and all tokens that may be generated.
 type sequence struct {
 	Request
 	ctx      context.Context
@@ -70,5 +72,6 @@ type outcome struct {
 	err    error
 }
 
-// reserve is the number of tokens for which the sequence needs room: the last generated token is never computed on.
+// reserve is the number of tokens for which the sequence needs room: the last generated token is
+// never computed on.
 func (s *sequence) reserve() int { return len(s.Prompt) + max(0, s.MaxTokens-1) }

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Sampling chooses the next token. The zero value is greedy. The order is temperature, then top-k, then top-p over
-// what top-k left, renormalised.
+// Sampling chooses the next token. The zero value is greedy. The order is temperature, then top-k,
+// then top-p over what top-k left, renormalised.
 type Sampling struct {
 	Temperature float64 // 0 is greedy
 	TopK        int     // 0 keeps all
@@ -16,8 +16,8 @@ type Sampling struct {
 	Seed        uint64
 }
 
-// next draws the token at an absolute position from logits [vocab]. The random number depends on seed and position alone, so batching
-// never changes an answer.
+// next draws the token at an absolute position from logits [vocab]. The random number depends on
+// seed and position alone, so batching never changes an answer.
 func (s Sampling) next(logits []float32, position int) int32 {
 	if s.Temperature <= 0 || s.TopK == 1 {
 		return argmax(logits)
@@ -37,7 +37,8 @@ type candidate struct {
 	p     float64
 }
 
-// distribution returns the tokens that may be drawn, most probable first, with probabilities that add up to 1.
+// distribution returns the tokens that may be drawn, most probable first, with probabilities that
+// add up to 1.
 func (s Sampling) distribution(logits []float32) []candidate {
 	top := float64(logits[argmax(logits)])
 	all := make([]candidate, len(logits))

@@ -79,7 +79,8 @@ func (s *scheduler) submit(q *sequence) {
 // idle reports whether there is nothing to do.
 func (s *scheduler) idle() bool { return len(s.waiting)+len(s.running) == 0 }
 
-// step drops aborted requests, admits waiting ones, runs one batch through the model and finishes what is complete.
+// step drops aborted requests, admits waiting ones, runs one batch through the model and finishes
+// what is complete.
 func (s *scheduler) step() {
 	s.abort()
 	batch, segments := s.plan()
@@ -106,8 +107,8 @@ func (s *scheduler) step() {
 	s.running = keep(s.running, func(q *sequence) bool { return q.result.Finish == "" })
 }
 
-// plan chooses the segments of the next batch within the token budget: decoding requests first, then prefill chunks in
-// order of arrival, then newly admitted requests.
+// plan chooses the segments of the next batch within the token budget: decoding requests first,
+// then prefill chunks in order of arrival, then newly admitted requests.
 func (s *scheduler) plan() (batch []*sequence, segments []model.Segment) {
 	budget := s.options.BatchTokens
 	add := func(q *sequence) {
@@ -149,7 +150,8 @@ func (s *scheduler) plan() (batch []*sequence, segments []model.Segment) {
 	return batch, segments
 }
 
-// follows reports whether a running request is computing a longer prefix of q than the tree holds: then q waits for it.
+// follows reports whether a running request is computing a longer prefix of q than the tree holds:
+// then q waits for it.
 func (s *scheduler) follows(q *sequence) bool {
 	if s.tree == nil {
 		return false
@@ -168,7 +170,8 @@ func (s *scheduler) follows(q *sequence) bool {
 	return best > len(held)
 }
 
-// admit locks q's cached prefix and reserves pages for the rest. It reports false, with nothing held, when there is no room now.
+// admit locks q's cached prefix and reserves pages for the rest. It reports false, with nothing
+// held, when there is no room now.
 func (s *scheduler) admit(q *sequence) bool {
 	var pages []int32
 	if s.tree != nil {
@@ -201,8 +204,8 @@ func (s *scheduler) admit(q *sequence) bool {
 	return true
 }
 
-// commit hands the full pages that q has computed to the tree, so that others can use them at once. Where another request was
-// faster, q gives up its duplicates and goes on with the tree's pages.
+// commit hands the full pages that q has computed to the tree, so that others can use them at once.
+// Where another request was faster, q gives up its duplicates and goes on with the tree's pages.
 func (s *scheduler) commit(q *sequence) {
 	full := q.computed / s.options.PageSize
 	if s.tree == nil || full <= q.shared {
@@ -278,7 +281,8 @@ func (s *scheduler) finish(q *sequence, why Finish) {
 	q.done <- outcome{q.result, q.ctx.Err()}
 }
 
-// check returns the first broken invariant: the tree's own, and that every page is in exactly one place.
+// check returns the first broken invariant: the tree's own, and that every page is in exactly one
+// place.
 func (s *scheduler) check() error {
 	owner := make([]string, s.options.Pages)
 	claim := func(page int32, who string) error {

@@ -7,9 +7,11 @@ import (
 	"slimlab/lab"
 )
 
-// Bench is what the workbench needs from the lab. Its methods may take time: they are called from commands, never in Update or View.
+// Bench is what the workbench needs from the lab. Its methods may take time: they are called from
+// commands, never in Update or View.
 type Bench interface {
-	// Scenarios lists what can be run, the default first. A file that cannot be read stays in the list with its Err.
+	// Scenarios lists what can be run, the default first. A file that cannot be read stays in the
+	// list with its Err.
 	Scenarios(ctx context.Context) ([]ScenarioInfo, error)
 	// Runs lists past runs, newest first.
 	Runs(ctx context.Context) ([]RunInfo, error)

@@ -16,10 +16,12 @@ import (
 type chartKind int
 
 const (
-	chartAuto   chartKind = iota // the training loss of the marked rows, of the step that is being worked on, or of the row under the cursor
-	chartSeries                  // one series by its name
-	chartMetric                  // one metric of all rows
-	chartTrade                   // quality against bytes
+	// the training loss of the marked rows, of the step that is being worked on, or of the row
+	// under the cursor
+	chartAuto   chartKind = iota
+	chartSeries           // one series by its name
+	chartMetric           // one metric of all rows
+	chartTrade            // quality against bytes
 )
 
 type chartChoice struct {
@@ -139,7 +141,8 @@ func curvesNamed(v *lab.View, names []string) []curve {
 	return curves
 }
 
-// curveChart draws training curves. at is where values are read off, as a share of the range of steps; NaN is nowhere.
+// curveChart draws training curves. at is where values are read off, as a share of the range of
+// steps; NaN is nowhere.
 func (m *model) curveChart(title string, curves []curve, height, width int, at float64) []string {
 	hidden := max(0, len(curves)-maxCurves)
 	if hidden > 0 {

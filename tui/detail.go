@@ -11,7 +11,8 @@ import (
 	"slimlab/tui/text"
 )
 
-// detailLines draws all that is known of the row under the cursor: every metric by seed, the stages, the curves.
+// detailLines draws all that is known of the row under the cursor: every metric by seed, the
+// stages, the curves.
 func (m *model) detailLines(t *table, width, height int) []string {
 	r := &m.run
 	row := &t.view.Rows[r.order[r.grid.Row]]

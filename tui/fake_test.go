@@ -87,7 +87,8 @@ func fakeLog(id string, seeds int, shift float64) []lab.Event {
 
 var epoch = time.Date(2026, 11, 24, 12, 4, 5, 0, time.UTC)
 
-// fakeBench answers from memory. A run that it starts stands at the first `live` events of the fake log until it is cancelled.
+// fakeBench answers from memory. A run that it starts stands at the first `live` events of the fake
+// log until it is cancelled.
 type fakeBench struct {
 	live     int
 	board    *lab.Board
@@ -211,7 +212,8 @@ func newScript(t testing.TB, width, height int, o Options) *script {
 	return openScript(t, f, width, height, o)
 }
 
-// openScript opens the workbench on a bench, without the commands that wait: ticks and ends are sent by hand.
+// openScript opens the workbench on a bench, without the commands that wait: ticks and ends are
+// sent by hand.
 func openScript(t testing.TB, f *fakeBench, width, height int, o Options) *script {
 	s := &script{t: t, bench: f, m: newModel(context.Background(), f, o, plainTheme(o.ASCII), func() time.Time { return epoch })}
 	s.m.tickLater = func() tea.Cmd { return nil }

@@ -7,7 +7,8 @@ import (
 	"slimlab/tui/text"
 )
 
-// input is a line that is typed. The editing is that of bubbles' text input; the drawing is ours, since a cursor must be seen without colour too.
+// input is a line that is typed. The editing is that of bubbles' text input; the drawing is ours,
+// since a cursor must be seen without colour too.
 type input struct {
 	value string
 	at    int // of the cursor, in runes
@@ -35,7 +36,8 @@ func (i *input) key(k tea.KeyMsg) bool {
 	return true
 }
 
-// movesInLine reports whether a key belongs to a line even where it has nothing to do, such as left at its beginning.
+// movesInLine reports whether a key belongs to a line even where it has nothing to do, such as left
+// at its beginning.
 func movesInLine(k tea.KeyMsg) bool {
 	switch k.Type {
 	case tea.KeyRunes, tea.KeySpace:

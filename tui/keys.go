@@ -9,7 +9,8 @@ import (
 	"slimlab/tui/text"
 )
 
-// binding is a key and what it does. The tables below are all there is: they dispatch, they are the footer, the help and the palette.
+// binding is a key and what it does. The tables below are all there is: they dispatch, they are the
+// footer, the help and the palette.
 type binding struct {
 	keys  []string // as bubbletea names them
 	shown string   // in footer and help; empty: the first key
@@ -193,7 +194,8 @@ func (m *model) help() tea.Cmd {
 			p.say(m.theme.head.On(group.title))
 			for _, b := range works {
 				name := b.name()
-				if len(strings.Fields(name)) == 2 && strings.Contains("[ ] { } ( ) < > f b", name) { // the footer shows a pair by one word
+				// the footer shows a pair by one word
+				if len(strings.Fields(name)) == 2 && strings.Contains("[ ] { } ( ) < > f b", name) {
 					name = b.keys[0]
 				}
 				p.list(func(int) string { return "  " + text.Fit(name, 11) }, []string{b.help})

@@ -152,8 +152,8 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// keyBurst takes keys one at a time: what was typed quickly, or came over a slow line, arrives as one message. Pasted text
-// goes to a line that is typed, or nowhere.
+// keyBurst takes keys one at a time: what was typed quickly, or came over a slow line, arrives as
+// one message. Pasted text goes to a line that is typed, or nowhere.
 func (m *model) keyBurst(k tea.KeyMsg) tea.Cmd {
 	switch {
 	case k.Paste && m.typing() == nil && m.overlay == nil:

@@ -163,7 +163,8 @@ func (p *picker) key(m *model, k tea.KeyMsg) tea.Cmd {
 	return nil
 }
 
-// matches are the entries that contain all typed words; failing that, those that contain the typed letters in order.
+// matches are the entries that contain all typed words; failing that, those that contain the typed
+// letters in order.
 func (p *picker) matches() []entry {
 	words := strings.Fields(strings.ToLower(p.line.String()))
 	var exact, loose []entry

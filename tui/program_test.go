@@ -12,7 +12,8 @@ import (
 	"slimlab/lab"
 )
 
-// The whole program in its real loop: a run is started, watched by real ticks, stopped on the way out, and nothing is left behind.
+// The whole program in its real loop: a run is started, watched by real ticks, stopped on the way
+// out, and nothing is left behind.
 func TestProgram(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	f := &fakeBench{live: 100}
@@ -39,7 +40,8 @@ func TestProgram(t *testing.T) {
 		_, err := p.Run()
 		ended <- err
 	}()
-	p.Send(scenariosMsg{list: []ScenarioInfo{{Name: "figure1"}}}) // whichever list comes first has it
+	// whichever list comes first has it
+	p.Send(scenariosMsg{list: []ScenarioInfo{{Name: "figure1"}}})
 	p.Send(tea.WindowSizeMsg{Width: 100, Height: 30})
 	press := func(s string) {
 		if _, err := io.WriteString(keys, s); err != nil {

@@ -38,7 +38,8 @@ type runScreen struct {
 	detail  bool
 	metrics grid.Grid // of the detail
 	curve   chartChoice
-	inspect int // where values are read off a curve, in 1/40 of its width from the right; -1: nowhere
+	// where values are read off a curve, in 1/40 of its width from the right; -1: nowhere
+	inspect int
 }
 
 const inspectSteps = 40
@@ -55,7 +56,8 @@ const (
 	columnMetrics
 )
 
-// table is what one frame or one key needs of the view: columns with their scales, and the order of rows.
+// table is what one frame or one key needs of the view: columns with their scales, and the order of
+// rows.
 type table struct {
 	view    *lab.View
 	metrics []lab.Metric
@@ -115,7 +117,8 @@ func (r *runScreen) keepRow() {
 	}
 }
 
-// compare orders two rows by the sorted column; what was not measured comes last in either direction.
+// compare orders two rows by the sorted column; what was not measured comes last in either
+// direction.
 func (r *runScreen) compare(t *table, a, b int) int {
 	sign := 1
 	if r.descending {
@@ -176,7 +179,8 @@ func (m *model) runLines(width, height int) []string {
 	return lines
 }
 
-// tableAndChart shares the height: the table takes no more than it has rows, the chart no less than it can use.
+// tableAndChart shares the height: the table takes no more than it has rows, the chart no less than
+// it can use.
 func (m *model) tableAndChart(t *table, width, height int) []string {
 	r := &m.run
 	rows := max(3, height*r.split/100)
@@ -264,7 +268,8 @@ func halfWidth(s lab.Summary) float64 {
 	return max(s.High-s.Value, s.Value-s.Low)
 }
 
-// rowState says how far a row is: the share of the step that is being worked on, and how many seeds have reported.
+// rowState says how far a row is: the share of the step that is being worked on, and how many seeds
+// have reported.
 func (m *model) rowState(v *lab.View, row *lab.TableRow) (glyph, word string, p text.Paint) {
 	glyph, p = m.theme.state(row.State)
 	word = row.State.String()
@@ -307,7 +312,8 @@ func trend(v *lab.View, row *lab.TableRow) string {
 	return ""
 }
 
-// explain says what stands under the cursors: the metric, the value with its interval, and what to doubt.
+// explain says what stands under the cursors: the metric, the value with its interval, and what to
+// doubt.
 func (m *model) explain(t *table, width int) string {
 	r := &m.run
 	i := r.grid.Column - columnMetrics

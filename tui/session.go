@@ -60,7 +60,8 @@ func newReplay(events []lab.Event, speed float64, now time.Time) (*replay, *lab.
 	return r, r.rewind(0)
 }
 
-// rewind returns a fresh board with the first n events, at least the begin event, and continues from there.
+// rewind returns a fresh board with the first n events, at least the begin event, and continues
+// from there.
 func (r *replay) rewind(n int) *lab.Board {
 	r.next = min(max(n, 1), len(r.events))
 	r.clock = 0

@@ -38,14 +38,16 @@ func (m *model) statusLine(v *lab.View, width int) string {
 	}
 	line := " " + m.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
 	mode := m.mode(s, true)
-	if mode != "" && text.Width(line)+text.Width(mode) >= width { // what is shown matters more than the end of how it stands
+	// what is shown matters more than the end of how it stands
+	if mode != "" && text.Width(line)+text.Width(mode) >= width {
 		mode = m.mode(s, false)
 		line = text.Cut(line, max(width/2, width-text.Width(mode)-2))
 	}
 	return text.Sides(text.Cut(line, width), mode, width)
 }
 
-// mode is what is unusual about what is shown: a replay and, when there is room for it, how far it is; a frozen view.
+// mode is what is unusual about what is shown: a replay and, when there is room for it, how far it
+// is; a frozen view.
 func (m *model) mode(s *session, far bool) string {
 	var words []string
 	if r := s.replay; r != nil {
@@ -117,8 +119,8 @@ func (m *model) progress(v *lab.View) []string {
 	return parts
 }
 
-// stepLeft estimates the rest of a step from its own pace. It says nothing before a twentieth is done: steps that load or compile
-// first would promise too much.
+// stepLeft estimates the rest of a step from its own pace. It says nothing before a twentieth is
+// done: steps that load or compile first would promise too much.
 func stepLeft(v *lab.View, c *lab.CellView) (seconds float64, ok bool) {
 	n := len(c.Stages)
 	if n == 0 || c.Total <= 0 || c.Step*20 < c.Total || c.Step >= c.Total {

@@ -27,7 +27,8 @@ func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 		bold: paintOf(style().Bold(true)), tab: paintOf(style().Bold(true).Reverse(true)),
 		running: colour("39"), done: colour("35"), failed: colour("203"), warning: colour("178"), baseline: colour("245"),
 	}
-	for _, c := range []string{"39", "208", "35", "175", "178", "27"} { // after Okabe and Ito: apart for colour-blind eyes too
+	// after Okabe and Ito: apart for colour-blind eyes too
+	for _, c := range []string{"39", "208", "35", "175", "178", "27"} {
 		t.lines = append(t.lines, colour(c))
 	}
 	return t

@@ -11,8 +11,9 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// Run opens the workbench on the terminal and returns when it is left. A run that is still live then is cancelled, and waited for
-// unless the user left at once. It does not check that there is a terminal.
+// Run opens the workbench on the terminal and returns when it is left. A run that is still live
+// then is cancelled, and waited for unless the user left at once. It does not check that there is a
+// terminal.
 func Run(bench Bench, o Options) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -1,4 +1,5 @@
-// Package atomicfile replaces a file in one step: a reader, a crash or a full disk never leaves half of it.
+// Package atomicfile replaces a file in one step: a reader, a crash or a full disk never leaves
+// half of it.
 package atomicfile
 
 import (
@@ -8,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Write calls fill with a buffered writer to a temporary file beside name, syncs it and renames it to name. On any error
-// name is as it was and the temporary file is gone.
+// Write calls fill with a buffered writer to a temporary file beside name, syncs it and renames it
+// to name. On any error name is as it was and the temporary file is gone.
 func Write(name string, fill func(w io.Writer) error) error {
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+"-*")
@@ -40,7 +41,8 @@ func Write(name string, fill func(w io.Writer) error) error {
 	return syncDir(dir)
 }
 
-// syncDir makes the rename itself durable. Not every system can sync a folder; there the rename is as durable as it gets.
+// syncDir makes the rename itself durable. Not every system can sync a folder; there the rename is
+// as durable as it gets.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package half converts between float32 and IEEE 754 binary16, the half precision of files: bits to numbers and
-// back. There is no arithmetic on halves.
+// Package half converts between float32 and IEEE 754 binary16, the half precision of files: bits to
+// numbers and back. There is no arithmetic on halves.
 package half
 
 import "math"
@@ -18,7 +18,8 @@ func Float32(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// Bits rounds f to the nearest half, ties to even; what lies beyond 65504 by half a step or more is infinite. NaN stays NaN.
+// Bits rounds f to the nearest half, ties to even; what lies beyond 65504 by half a step or more is
+// infinite. NaN stays NaN.
 func Bits(f float32) uint16 {
 	bits := math.Float32bits(f)
 	sign := uint16(bits>>16) & 0x8000
@@ -36,6 +37,7 @@ func Bits(f float32) uint16 {
 	case magnitude >= normal: // a carry out of the fraction rightly goes into the exponent
 		return sign | uint16((magnitude-(127-15)<<23+0xfff+magnitude>>13&1)>>13)
 	}
-	// Below, halves lie 2⁻²⁴ apart, as float32 do from ½ on: adding ½ rounds, and leaves the multiple of 2⁻²⁴ in the low bits.
+	// Below, halves lie 2⁻²⁴ apart, as float32 do from ½ on: adding ½ rounds, and leaves the
+	// multiple of 2⁻²⁴ in the low bits.
 	return sign | uint16(math.Float32bits(math.Float32frombits(magnitude)+0.5))
 }

@@ -40,7 +40,8 @@ func TestEveryHalf(t *testing.T) {
 	}
 }
 
-// TestRounding: between two neighbours lies the middle, which goes to the even one; a float32 step off it goes to the nearer.
+// TestRounding: between two neighbours lies the middle, which goes to the even one; a float32 step
+// off it goes to the nearer.
 func TestRounding(t *testing.T) {
 	for h := uint16(0); h < 0x7c00; h++ {
 		low, high := Float32(h), Float32(h+1)

@@ -19,7 +19,8 @@ type File struct {
 	data []byte
 }
 
-// New maps the whole of f and takes it over: f is closed, now or by Close. An empty file maps to nothing.
+// New maps the whole of f and takes it over: f is closed, now or by Close. An empty file maps to
+// nothing.
 func New(f *os.File) (*File, error) {
 	defer f.Close() // read only: nothing to lose, and a mapping outlives it
 	info, err := f.Stat()
@@ -46,10 +47,12 @@ func New(f *os.File) (*File, error) {
 // Size is the bytes of the file.
 func (f *File) Size() int64 { return int64(len(f.data)) }
 
-// View returns size bytes from offset at, which lie within the file. They must not be written to, nor read after Close.
+// View returns size bytes from offset at, which lie within the file. They must not be written to,
+// nor read after Close.
 func (f *File) View(at, size int64) []byte { return f.data[at : at+size : at+size] }
 
-// Forget tells the system that a view is not needed soon. Its pages no longer count as this process's memory; a read brings them back.
+// Forget tells the system that a view is not needed soon. Its pages no longer count as this
+// process's memory; a read brings them back.
 func (f *File) Forget(at, size int64) {
 	page := int64(os.Getpagesize())
 	first, end := (at+page-1)/page*page, (at+size)/page*page
@@ -60,7 +63,8 @@ func (f *File) Forget(at, size int64) {
 	_ = unix.Madvise(f.data[first:end], unix.MADV_DONTNEED)
 }
 
-// Guard calls read, which reads views, and returns an error where the system could not give what it reads: the file was shortened, or the disk failed.
+// Guard calls read, which reads views, and returns an error where the system could not give what it
+// reads: the file was shortened, or the disk failed.
 func (f *File) Guard(read func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

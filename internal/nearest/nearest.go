@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// Name returns the valid name with the smallest edit distance (insertions, deletions and substitutions of a byte) to name, the first of
-// equals; "" where none is near: within two edits or a third of the name. Case does not count, and the beginning of a name is near it,
-// however long the rest.
+// Name returns the valid name with the smallest edit distance (insertions, deletions and
+// substitutions of a byte) to name, the first of equals; "" where none is near: within two edits or
+// a third of the name. Case does not count, and the beginning of a name is near it, however long
+// the rest.
 func Name(name string, valid []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, v := range valid {
@@ -23,7 +24,8 @@ func Name(name string, valid []string) string {
 	return best
 }
 
-// Suggest is the question to end an error message with, such as `, did you mean "osscar"?`; "" where no valid name is near.
+// Suggest is the question to end an error message with, such as `, did you mean "osscar"?`; ""
+// where no valid name is near.
 func Suggest(name string, valid []string) string {
 	if n := Name(name, valid); n != "" {
 		return fmt.Sprintf(", did you mean %q?", n)

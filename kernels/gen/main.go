@@ -2,7 +2,8 @@
 //
 //	go generate ./kernels
 //
-// It is a module of its own, so that nothing of it is part of the product. A test holds the committed files to what it writes.
+// It is a module of its own, so that nothing of it is part of the product. A test holds the
+// committed files to what it writes.
 package main
 
 import (

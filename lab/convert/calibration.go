@@ -13,10 +13,12 @@ import (
 
 // Calibration is the text that statistics are taken from.
 type Calibration struct {
-	File    string // of text; "" is none
-	Random  bool   // tokens drawn evenly instead: for models without a tokenizer, whose weights are random themselves
-	Samples int    // sequences
-	Length  int    // tokens of one
+	File string // of text; "" is none
+	// tokens drawn evenly instead: for models without a tokenizer, whose weights are random
+	// themselves
+	Random  bool
+	Samples int // sequences
+	Length  int // tokens of one
 	Seed    uint64
 }
 
@@ -100,7 +102,8 @@ type Estimate struct {
 // Total is all of it.
 func (e Estimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
-// estimate predicts the memory for a model of a shape. copies is how many matrices of the size of the statistics a method holds.
+// estimate predicts the memory for a model of a shape. copies is how many matrices of the size of
+// the statistics a method holds.
 func estimate(c model.Config, calibration Calibration, copies int) Estimate {
 	var e Estimate
 	widest := c.Hidden

@@ -28,11 +28,14 @@ type Verdict = checkpoint.Verdict
 
 // Options are what every conversion takes.
 type Options struct {
-	Open      Opener
-	DType     checkpoint.DType          // of float tensors; "" is that of the source's, or BF16 where the source has none that folders hold
-	Tokenizer string                    // a folder whose tokenizer a random model gets; "" is none
-	Progress  Progress                  // may be nil
-	Begin     func(Estimate, []Verdict) // told before work begins what it needs, and which engines would load the result; may be nil
+	Open Opener
+	// of float tensors; "" is that of the source's, or BF16 where the source has none that folders
+	// hold
+	DType     checkpoint.DType
+	Tokenizer string   // a folder whose tokenizer a random model gets; "" is none
+	Progress  Progress // may be nil
+	// told before work begins what it needs, and which engines would load the result; may be nil
+	Begin func(Estimate, []Verdict)
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -89,7 +92,8 @@ type Pruning struct {
 // Methods lists the names of pruning methods.
 func Methods() []string { return pruning.Methods() }
 
-// Set sets the method by its name, and the cuts, each a share such as "20%" or "0.2", a number, or "" for none.
+// Set sets the method by its name, and the cuts, each a share such as "20%" or "0.2", a number, or
+// "" for none.
 func (p *Pruning) Set(method, mlp, heads string) (err error) {
 	if p.Method, err = pruning.ParseMethod(method); err != nil {
 		return err
@@ -124,12 +128,15 @@ func parseCut(text string) (pruning.Cut, error) {
 	return pruning.Cut{Ratio: ratio}, nil
 }
 
-// statisticsCopies of OSSCAR and GPTQ: the sums, which become the damped mean, the sums' last part, two tableaux or a factor, and one of work.
+// statisticsCopies of OSSCAR and GPTQ: the sums, which become the damped mean, the sums' last part,
+// two tableaux or a factor, and one of work.
 const statisticsCopies = 5
 
-// Prune writes the checkpoint from, a folder or file, without some of its neurons and heads to the new folder to.
+// Prune writes the checkpoint from, a folder or file, without some of its neurons and heads to the
+// new folder to.
 //
-// With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that keeps at most a twentieth of a layer's more.
+// With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
+// keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
 	return compress(ctx, from, to, p.Calibration, o, "prune "+p.recipe(), p.planned, func(s *stream, r *Result, progress Progress) error {
 		sequences, err := p.Calibration.sequences(s.from)
@@ -218,10 +225,12 @@ func ParseScheme(name string) (quant.Scheme, error) { return quant.ParseScheme(n
 // Quantization is the scheme that Quantize writes.
 type Quantization struct {
 	quant.Options
-	Calibration Calibration // may be left out for round to nearest, whose output error is then not measured
+	// may be left out for round to nearest, whose output error is then not measured
+	Calibration Calibration
 }
 
-// Quantize writes the checkpoint from, a folder or file, with its linear layers in another format to the new folder to.
+// Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
+// to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
 	recipe := fmt.Sprintf("quantize %v damping %g, %v", q.Scheme, q.Damping, q.Calibration)
 	return compress(ctx, from, to, q.Calibration, o, recipe, q.planned, func(s *stream, r *Result, progress Progress) error {
@@ -235,7 +244,8 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 				return err
 			}
 		}
-		q.ChunkTokens, q.BFloat16Scales = chunkTokens, s.dtype != checkpoint.F32 // files of 16 bits hold scales of 16 bits, as other engines want them
+		// files of 16 bits hold scales of 16 bits, as other engines want them
+		q.ChunkTokens, q.BFloat16Scales = chunkTokens, s.dtype != checkpoint.F32
 		report, err := quant.QuantizeBlocks(ctx, s.model, s, sequences, q.Options, func(step quant.Step) {
 			l := step.Layer
 			text := fmt.Sprintf("%s: error of weights %.2e", l.Name, l.WeightError)
@@ -312,7 +322,8 @@ func compress(ctx context.Context, from, to string, c Calibration, o Options, re
 	if err != nil {
 		return nil, err
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(20)) // matrices of hundreds of megabytes come and go, and there are few objects to look at
+	// matrices of hundreds of megabytes come and go, and there are few objects to look at
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	o.Begin(estimate(source.Config(), c, statisticsCopies), checkpoint.LoadsIn(shape, scheme))
 	s, err := newStream(source, from, to, recipe, o.DType)
 	if err != nil {

@@ -158,7 +158,8 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 	}
 }
 
-// A conversion that is interrupted after its first layer and then repeated writes the bytes of one that was not, in whatever precision the files are.
+// A conversion that is interrupted after its first layer and then repeated writes the bytes of one
+// that was not, in whatever precision the files are.
 func TestInterruptedConversionsResume(t *testing.T) {
 	for name, run := range conversions(t) {
 		for _, dtype := range []checkpoint.DType{checkpoint.F32, checkpoint.BF16} {
@@ -241,7 +242,8 @@ func TestRoundTrips(t *testing.T) {
 // A model that was written as GGUF computes what it did before, to within the rounding of the type.
 func TestExportGGUF(t *testing.T) {
 	from, _ := source(t, checkpoint.F32)
-	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} { // one that slimlab trained has no name in GGUF
+	// one that slimlab trained has no name in GGUF
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
 		if err := os.Remove(filepath.Join(from, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +296,8 @@ func TestDistil(t *testing.T) {
 	if err := d.Set("", "float32", true); err != nil {
 		t.Fatal(err)
 	}
-	d.Objective = kd.Objective{Divergence: kd.ForwardKL} // the text is not what a random teacher knows
+	// the text is not what a random teacher knows
+	d.Objective = kd.Objective{Divergence: kd.ForwardKL}
 	steps := 0
 	r, err := Distil(context.Background(), student, teacher, filepath.Join(dir, "distilled"), d, Options{Open: open, Progress: func(done, total int, _ string) { steps = done }})
 	if err != nil {

@@ -20,7 +20,9 @@ import (
 
 // Distillation is how a student is trained. Its zero fields have no defaults: the command line has.
 type Distillation struct {
-	Data         string // JSON lines with prompts and responses (.jsonl), of which the responses are learned, or text, of which every token is
+	// JSON lines with prompts and responses (.jsonl), of which the responses are learned, or text,
+	// of which every token is
+	Data         string
 	Objective    kd.Objective
 	Steps        int
 	Batch        int // sequences of a step
@@ -33,7 +35,8 @@ type Distillation struct {
 	Checkpoint   bool              // less memory for a third more time
 }
 
-// Set sets the objective and the precision by their names; an empty loss is the usual one with a teacher or without.
+// Set sets the objective and the precision by their names; an empty loss is the usual one with a
+// teacher or without.
 func (d *Distillation) Set(loss, precision string, teacher bool) (err error) {
 	if loss == "" {
 		loss = map[bool]string{true: "fkl", false: "sft"}[teacher]
@@ -60,7 +63,8 @@ func has(teacher bool) string {
 	return "no teacher"
 }
 
-// Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where teacher is "", and writes it to the new folder to.
+// Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where
+// teacher is "", and writes it to the new folder to.
 func Distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
 	start := time.Now()
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {

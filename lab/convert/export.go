@@ -15,7 +15,8 @@ import (
 // ggufTypes are the types that matrices of a GGUF file are written in.
 var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
 
-// Targets lists what Export writes: a Hugging Face folder in the formats that the source has, one whose 4-bit weights are in GPTQ's, and GGUF files.
+// Targets lists what Export writes: a Hugging Face folder in the formats that the source has, one
+// whose 4-bit weights are in GPTQ's, and GGUF files.
 func Targets() []string {
 	list := []string{"hf", "hf-gptq"}
 	for _, t := range ggufTypes {
@@ -72,7 +73,8 @@ func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
 	return r, r.complete(to, start)
 }
 
-// writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model in memory.
+// writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model
+// in memory.
 func writeGGUF(source *checkpoint.Checkpoint, to string, v tokenizer.Vocabulary, o checkpoint.GGUFOptions) (notes []string, err error) {
 	for _, l := range source.Quantization() {
 		if strings.HasPrefix(l.Format, "w") {

@@ -18,7 +18,8 @@ import (
 // Progress is told of finished work: done of total steps, and what the last one was.
 type Progress func(done, total int, text string)
 
-// stream moves a model from one checkpoint to another, a layer at a time. It is the calibrate.Blocks of a method that changes the layers on the way.
+// stream moves a model from one checkpoint to another, a layer at a time. It is the
+// calibrate.Blocks of a method that changes the layers on the way.
 type stream struct {
 	from      *checkpoint.Checkpoint
 	to        *checkpoint.Writer
@@ -50,7 +51,8 @@ func newStream(from *checkpoint.Checkpoint, source, to, recipe string, dtype che
 	return s, nil
 }
 
-// identify names the files of a checkpoint: their sizes and times tell another one, or a changed one.
+// identify names the files of a checkpoint: their sizes and times tell another one, or a changed
+// one.
 func identify(source string) (string, error) {
 	absolute, err := filepath.Abs(source)
 	if err != nil {
@@ -127,7 +129,8 @@ func (s *stream) copyAll(ctx context.Context, progress Progress) error {
 	return nil
 }
 
-// finish writes what surrounds the layers, and the files beside the tensors, and gives the new folder its name.
+// finish writes what surrounds the layers, and the files beside the tensors, and gives the new
+// folder its name.
 func (s *stream) finish() error {
 	var tensors []checkpoint.Tensor
 	for _, t := range s.from.Tensors() {
@@ -152,7 +155,8 @@ func (s *stream) has(name string) bool {
 	return slices.ContainsFunc(s.from.Tensors(), func(t checkpoint.TensorInfo) bool { return t.Name == name })
 }
 
-// passed is a tensor on its way through: as it is stored where that is what the new file holds, or converted.
+// passed is a tensor on its way through: as it is stored where that is what the new file holds, or
+// converted.
 func (s *stream) passed(t checkpoint.TensorInfo) checkpoint.Tensor {
 	out := checkpoint.Tensor{Name: t.Name, DType: s.dtype, Shape: t.Shape}
 	out.Data = func() any {

@@ -13,9 +13,11 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// Import writes the checkpoint from, in whatever format, as a Hugging Face folder of float tensors. Block formats and codes are dequantized.
+// Import writes the checkpoint from, in whatever format, as a Hugging Face folder of float tensors.
+// Block formats and codes are dequantized.
 //
-// random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16, to measure with.
+// random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16,
+// to measure with.
 func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 	if shape, ok := strings.CutPrefix(from, "random:"); ok {
 		return random(shape, to, o)
@@ -61,7 +63,8 @@ func random(shape, to string, o Options) (*Result, error) {
 	return r, nil
 }
 
-// transfer moves all layers to a new folder, dense or in the formats that they have, those of 4 bits in the given one.
+// transfer moves all layers to a new folder, dense or in the formats that they have, those of 4
+// bits in the given one.
 func transfer(ctx context.Context, from, to, verb string, dense bool, format checkpoint.Format, o Options) (*Result, error) {
 	start := time.Now()
 	source, r, err := o.begin(from)

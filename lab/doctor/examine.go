@@ -14,9 +14,10 @@ import (
 
 // Options are how to examine.
 type Options struct {
-	Version  string // of the program, for the report
-	Threads  int    // that kernels are measured with, beside one; 0 is one for each logical processor
-	Quick    bool   // fewer sizes and samples
+	Version string // of the program, for the report
+	// that kernels are measured with, beside one; 0 is one for each logical processor
+	Threads  int
+	Quick    bool // fewer sizes and samples
 	Progress func(text string)
 
 	stopwatch *stopwatch
@@ -50,8 +51,9 @@ func (o *Options) complete() {
 	}
 }
 
-// Examine measures the machine's peaks and each kernel beside them, in about a minute on two cores. It needs the machine for itself, and some
-// 2.5 GB of memory. The error is that of a ctx that ended.
+// Examine measures the machine's peaks and each kernel beside them, in about a minute on two cores.
+// It needs the machine for itself, and some 2.5 GB of memory. The error is that of a ctx that
+// ended.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	o.complete()
 	defer kernels.SetThreads(o.Threads)()
@@ -114,7 +116,8 @@ func newMachine(c kernels.CPU, threads int) Machine {
 	return m
 }
 
-// tooLong is the time of a call above which a case is left out: the reference kernels take minutes for what others do in a moment.
+// tooLong is the time of a call above which a case is left out: the reference kernels take minutes
+// for what others do in a moment.
 func (e *examination) tooLong() time.Duration {
 	if e.Quick {
 		return 100 * time.Millisecond
@@ -150,7 +153,8 @@ func (e *examination) family(ctx context.Context, f family) error {
 	return nil
 }
 
-// threads lists the numbers of threads for a case; handing work out is of interest with several alone.
+// threads lists the numbers of threads for a case; handing work out is of interest with several
+// alone.
 func (e *examination) threads(c kernelCase) []int {
 	if e.Threads == 1 || c.bytes == 0 && c.operations == 0 {
 		return []int{e.Threads}

@@ -32,7 +32,8 @@ func testOptions(threads int) Options {
 	return Options{Version: "1", Threads: threads, sizes: &tinySizes, buffer: 64 << 20, stopwatch: &stopwatch{tick, 5, 0}}
 }
 
-// TestExamine: every case of every family is there, on one thread and on all, and JSON reads back as what was written.
+// TestExamine: every case of every family is there, on one thread and on all, and JSON reads back
+// as what was written.
 func TestExamine(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		var progress []string

@@ -12,9 +12,10 @@ import (
 type kernelCase struct {
 	name, format, shape string
 	rows                int
-	arithmetic          string  // the Loop that limits it
-	operations, bytes   float64 // of a call; bytes are those of the memory that it touches, each once
-	run                 func()
+	arithmetic          string // the Loop that limits it
+	// of a call; bytes are those of the memory that it touches, each once
+	operations, bytes float64
+	run               func()
 }
 
 // family is cases that share memory, which is made when their turn comes.
@@ -145,7 +146,8 @@ func (s sizes) attentionCases(g *generator) []kernelCase {
 	out, dq, dk, dv := make([]float32, n*width), make([]float32, n*width), make([]float32, n*kvWidth), make([]float32, n*kvWidth)
 	lse, starts := make([]float32, n*s.heads), []int{0, n}
 	kernels.Attention(out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
-	// Two products forwards are five backwards: the scores again, and a gradient for each of four operands.
+	// Two products forwards are five backwards: the scores again, and a gradient for each of four
+	// operands.
 	add("attention backward", "float32", "float32", n, 0, 2.5, int64(4*(4*n*width+4*n*kvWidth)), func() {
 		kernels.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
 	})
@@ -162,7 +164,8 @@ func cacheArithmetic(f kernels.KVFormat) string {
 	return "bfloat16"
 }
 
-// cache is a layer with random keys and values for rows new positions after start others, in whole blocks.
+// cache is a layer with random keys and values for rows new positions after start others, in whole
+// blocks.
 func (s sizes) cache(g *generator, f kernels.KVFormat, rows, start int) (*kernels.KVLayer, []kernels.KVSegment) {
 	n := start + rows
 	table := make([]int32, (n+kernels.KVBlock-1)/kernels.KVBlock)
@@ -190,7 +193,8 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 	}
 	p, gradient, m, v := vector(g, s.adamW), vector(g, s.adamW), make([]float32, s.adamW), make([]float32, s.adamW)
 	adamW := kernels.AdamW{LearningRate: 1e-6, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Step: 10, GradScale: 1}
-	// An exponential takes 14 instructions of an element, of which each could have been a multiply-add.
+	// An exponential takes 14 instructions of an element, of which each could have been a
+	// multiply-add.
 	const exponential = 14
 	row := func(name string, rows, width, instructions, bytes int, run func()) kernelCase {
 		return kernelCase{
@@ -209,7 +213,8 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 	}
 }
 
-// regionCase is what it costs to have every thread begin and to wait for all of them: each piece of work waits for the others to have begun.
+// regionCase is what it costs to have every thread begin and to wait for all of them: each piece of
+// work waits for the others to have begun.
 func regionCase(threads int) kernelCase {
 	var begun atomic.Int64
 	meet := func(int) {

@@ -9,7 +9,8 @@ import (
 	"slimlab/model"
 )
 
-// ModelOptions are what to measure of a model. With none of Prefill, Decode and Parallel it is a prefill of 512 tokens, 128 tokens decoded, and 8 sequences together.
+// ModelOptions are what to measure of a model. With none of Prefill, Decode and Parallel it is a
+// prefill of 512 tokens, 128 tokens decoded, and 8 sequences together.
 type ModelOptions struct {
 	Shape    string // one of Shapes
 	Format   string // one of WeightFormats
@@ -37,8 +38,9 @@ func CacheFormats() []string {
 	return names
 }
 
-// ExamineModel measures the peaks and how fast a model with random weights reads and writes tokens. Every token that is written is the
-// most likely by the logits, which are computed for it. The error is that of a ctx that ended, or tells what of m cannot be.
+// ExamineModel measures the peaks and how fast a model with random weights reads and writes tokens.
+// Every token that is written is the most likely by the logits, which are computed for it. The
+// error is that of a ctx that ended, or tells what of m cannot be.
 func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, error) {
 	c, f, err := find(m.Shape, m.Format)
 	if err != nil {
@@ -184,7 +186,8 @@ func (r *runner) write() {
 	}
 }
 
-// choose computes the logits of n sequences from the first on and takes the most likely token of each.
+// choose computes the logits of n sequences from the first on and takes the most likely token of
+// each.
 func (r *runner) choose(hidden []float32, first, n int) {
 	vocab := r.model.Vocab
 	r.model.Logits(r.logits[:n*vocab], hidden, n)
@@ -216,7 +219,8 @@ func argmax(x []float32) int {
 	return best
 }
 
-// measure holds a repetition against what its arithmetic and its reading of the weights and the cache allow.
+// measure holds a repetition against what its arithmetic and its reading of the weights and the
+// cache allow.
 func (r *runner) measure(l *limits, s *stopwatch, arithmetic string, threads int) Test {
 	c := &r.model.Config
 	t := Test{Name: r.name, Sequences: r.sequences, Tokens: r.sequences * r.prompt}

@@ -6,7 +6,8 @@ import (
 	"slimlab/kernels"
 )
 
-// rounds of a loop make some 0.1 ms, so that starting and ending it on several threads counts little.
+// rounds of a loop make some 0.1 ms, so that starting and ending it on several threads counts
+// little.
 const rounds = 1 << 14
 
 // limits are the machine's peaks as they can be measured at any moment.
@@ -16,12 +17,14 @@ type limits struct {
 	buffer *kernels.ReadBuffer
 }
 
-// bufferSize is large enough for memory to be read from memory: half a GiB a thread, or eight times the third cache; a GiB at most.
+// bufferSize is large enough for memory to be read from memory: half a GiB a thread, or eight times
+// the third cache; a GiB at most.
 func bufferSize(l3 int64, threads int) int {
 	return int(min(1<<30, max(int64(threads)<<29, 8*l3)))
 }
 
-// loop finds the arithmetic of a format; one without a loop of its own is computed by way of float32.
+// loop finds the arithmetic of a format; one without a loop of its own is computed by way of
+// float32.
 func (l *limits) loop(format string) *kernels.Loop {
 	for i := range l.loops {
 		if l.loops[i].Format == format {
@@ -36,7 +39,8 @@ func compute(loop *kernels.Loop, threads int) (w work, operations float64) {
 	return func(times int) { loop.Run(threads, times*rounds) }, float64(loop.Operations) * rounds * float64(threads)
 }
 
-// read is reading n bytes over and over; so many are one time. More than the buffer has is read as all of it.
+// read is reading n bytes over and over; so many are one time. More than the buffer has is read as
+// all of it.
 func (l *limits) read(n float64, threads int) (w work, bytes float64) {
 	size := min(int(n), l.buffer.Len())
 	w = func(times int) { l.buffer.Read(size, times, threads) }
@@ -72,7 +76,8 @@ type bound struct {
 	amount float64 // that one time of the peak's work does
 }
 
-// hold measures w, whose demand is that of one time, in turn with what limits it. It returns the seconds of each sample too.
+// hold measures w, whose demand is that of one time, in turn with what limits it. It returns the
+// seconds of each sample too.
 func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, samples []float64) {
 	works, bounds := []work{w}, []bound{}
 	if d.operations > 0 {
@@ -88,7 +93,8 @@ func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, sa
 	return newTiming(threads, seconds[0], bounds, seconds[1:]), seconds[0]
 }
 
-// newTiming finds, of the bounds, whose works took seconds [bounds][samples], the one that allows the least.
+// newTiming finds, of the bounds, whose works took seconds [bounds][samples], the one that allows
+// the least.
 func newTiming(threads int, samples []float64, bounds []bound, seconds [][]float64) Timing {
 	t := Timing{Threads: threads, Seconds: newSample(samples)}
 	for i, b := range bounds {
@@ -135,7 +141,8 @@ type memory struct {
 	shared bool
 }
 
-// memory lists the levels that the CPU has. Of a cache three quarters are read, of the third a quarter: other cores, and other machines, are in it too.
+// memory lists the levels that the CPU has. Of a cache three quarters are read, of the third a
+// quarter: other cores, and other machines, are in it too.
 func (l *limits) memory(threads int) []memory {
 	var list []memory
 	if l.cpu.L1 > 0 {

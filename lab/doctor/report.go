@@ -1,8 +1,10 @@
 package doctor
 
-// Report is all that was measured. Quantities are in base units: seconds, bytes, operations (a multiply-add is two), hertz.
+// Report is all that was measured. Quantities are in base units: seconds, bytes, operations (a
+// multiply-add is two), hertz.
 type Report struct {
-	Schema  string   `json:"schema"` // "slimlab.doctor/1"; a change that could break a reader changes it
+	// "slimlab.doctor/1"; a change that could break a reader changes it
+	Schema  string   `json:"schema"`
 	Version string   `json:"version"`
 	Machine Machine  `json:"machine"`
 	State   State    `json:"state"`
@@ -58,22 +60,26 @@ const (
 
 // Kernel is one kernel on one size.
 type Kernel struct {
-	Name       string   `json:"name"`
-	Format     string   `json:"format,omitempty"` // of the weights
-	Shape      string   `json:"shape"`
-	Rows       int      `json:"rows,omitempty"`
-	Operations float64  `json:"operations,omitempty"` // of a call; 0 where they are not what limits it
-	Bytes      float64  `json:"bytes,omitempty"`      // of the memory that a call touches, each once
-	Timings    []Timing `json:"timings"`              // by number of threads
+	Name   string `json:"name"`
+	Format string `json:"format,omitempty"` // of the weights
+	Shape  string `json:"shape"`
+	Rows   int    `json:"rows,omitempty"`
+	// of a call; 0 where they are not what limits it
+	Operations float64 `json:"operations,omitempty"`
+	// of the memory that a call touches, each once
+	Bytes   float64  `json:"bytes,omitempty"`
+	Timings []Timing `json:"timings"` // by number of threads
 }
 
 // Timing is one kernel, or a step of a model, on so many threads, beside its limit.
 type Timing struct {
-	Threads int     `json:"threads"`
-	Seconds Sample  `json:"seconds"`
-	Limit   string  `json:"limit,omitempty"`         // the peak that allows the least; empty where there is none
-	Least   float64 `json:"limit_seconds,omitempty"` // what that peak, measured in turn with the kernel, would take
-	Share   float64 `json:"share,omitempty"`         // Least ÷ the median
+	Threads int    `json:"threads"`
+	Seconds Sample `json:"seconds"`
+	// the peak that allows the least; empty where there is none
+	Limit string `json:"limit,omitempty"`
+	// what that peak, measured in turn with the kernel, would take
+	Least float64 `json:"limit_seconds,omitempty"`
+	Share float64 `json:"share,omitempty"` // Least ÷ the median
 }
 
 // Model is the speed of a whole model with random weights.
@@ -95,6 +101,7 @@ type Test struct {
 	Rate       Sample  `json:"rate"`      // tokens per second
 	Mean       float64 `json:"mean"`      // of the same
 	Operations float64 `json:"operations_per_token"`
-	Bytes      float64 `json:"bytes_per_token"` // weights and cached keys and values, read once for all sequences of a step
-	Timing             // of a repetition
+	// weights and cached keys and values, read once for all sequences of a step
+	Bytes  float64 `json:"bytes_per_token"`
+	Timing         // of a repetition
 }

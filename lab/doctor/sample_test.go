@@ -31,7 +31,8 @@ func TestInTurn(t *testing.T) {
 	if want := [][]float64{{0.001, 0.001, 0.001}, {1, 1, 1}}; !reflect.DeepEqual(seconds, want) {
 		t.Errorf("seconds are %v, want %v", seconds, want)
 	}
-	// 1 ms is too little for a sample of 10 ms, 11 ms are enough; each sample after that is preceded by one time that does not count. A second is enough alone.
+	// 1 ms is too little for a sample of 10 ms, 11 ms are enough; each sample after that is
+	// preceded by one time that does not count. A second is enough alone.
 	if want := []int{1, 11, 1, 11, 1, 11, 1, 11}; !reflect.DeepEqual(short, want) {
 		t.Errorf("the short work was done %v times, want %v", short, want)
 	}
@@ -67,7 +68,8 @@ func TestSample(t *testing.T) {
 
 // TestTiming: the share is that of the tighter bound, at the rates measured beside the work.
 func TestTiming(t *testing.T) {
-	// A peak that does 100 in 1 s leaves 50 half a second; one that does 10 in 0.5 s leaves 16 no less than 0.8 s.
+	// A peak that does 100 in 1 s leaves 50 half a second; one that does 10 in 0.5 s leaves 16 no
+	// less than 0.8 s.
 	bounds := []bound{{"float32", 50, 100}, {"DRAM", 16, 10}}
 	got := newTiming(2, []float64{1, 2, 1.6}, bounds, [][]float64{{1, 1, 3}, {0.5, 0.4, 0.6}})
 	if want := (Timing{2, Sample{1.6, 1, 2, 3}, "DRAM", 0.8, 0.5}); got != want {

@@ -19,7 +19,8 @@ func WeightFormats() []string {
 	return names
 }
 
-// newModel makes a model of random weights of one format. The head, which is the embedding too, may have another.
+// newModel makes a model of random weights of one format. The head, which is the embedding too, may
+// have another.
 func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
 	m, err := model.Skeleton(c)
 	if err != nil {
@@ -56,8 +57,9 @@ func find(shape, weights string) (c model.Config, f format, err error) {
 	return c, formats[i], nil
 }
 
-// passOperations are the multiplications and additions of a pass over n tokens from position start on, as model.Step.Extend makes it: of the last layer only keys
-// and values for all tokens, the rest and the logits for the last.
+// passOperations are the multiplications and additions of a pass over n tokens from position start
+// on, as model.Step.Extend makes it: of the last layer only keys and values for all tokens, the
+// rest and the logits for the last.
 func passOperations(c *model.Config, n, start int) float64 {
 	var total float64
 	tokens := float64(n)

@@ -40,7 +40,8 @@ func TestPassOperations(t *testing.T) {
 	}
 }
 
-// TestRunner: what is decoded is what a forward pass over the whole sequence finds most likely, for sequences together as alone.
+// TestRunner: what is decoded is what a forward pass over the whole sequence finds most likely, for
+// sequences together as alone.
 func TestRunner(t *testing.T) {
 	var g generator
 	m, err := newModel(&g, small, formats[0])

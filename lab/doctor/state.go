@@ -8,11 +8,12 @@ import (
 
 // State says whether the machine gave all that it has while it was measured.
 type State struct {
-	Verdict   Verdict  `json:"verdict"`
-	Findings  []string `json:"findings,omitempty"`  // reasons, as sentences
-	Delivered float64  `json:"delivered,omitempty"` // all threads' float32 peak over one thread's: the number of cores whose work they do
-	Clock     *Sample  `json:"clock,omitempty"`     // hertz of one busy core
-	PerCycle  float64  `json:"operations_per_cycle,omitempty"`
+	Verdict  Verdict  `json:"verdict"`
+	Findings []string `json:"findings,omitempty"` // reasons, as sentences
+	// all threads' float32 peak over one thread's: the number of cores whose work they do
+	Delivered float64 `json:"delivered,omitempty"`
+	Clock     *Sample `json:"clock,omitempty"` // hertz of one busy core
+	PerCycle  float64 `json:"operations_per_cycle,omitempty"`
 }
 
 // Verdict is the worst that was found.
@@ -24,11 +25,13 @@ const (
 	Throttled Verdict = "throttled" // the clock stays below what it reaches at times
 )
 
-// pulse is what the state is read from: samples of the clock in hertz (none where it cannot be had) and of the float32 peak in
-// operations per second, by one thread and by all (none where there is one).
+// pulse is what the state is read from: samples of the clock in hertz (none where it cannot be had)
+// and of the float32 peak in operations per second, by one thread and by all (none where there is
+// one).
 type pulse struct{ clock, one, all []float64 }
 
-// feel takes samples and adds them to p: at the beginning and at the end, for a machine may change meanwhile.
+// feel takes samples and adds them to p: at the beginning and at the end, for a machine may change
+// meanwhile.
 func (p *pulse) feel(l *limits, s *stopwatch, threads int) {
 	one, operations := compute(&l.loops[0], 1)
 	works := []work{one}

@@ -256,7 +256,8 @@ func secondsText(s float64) string {
 	return scaled(s*1e6, "µs", 3)
 }
 
-// table is columns of text with two spaces between: the first few to the left, the others to the right.
+// table is columns of text with two spaces between: the first few to the left, the others to the
+// right.
 type table struct {
 	left int
 	rows [][]string

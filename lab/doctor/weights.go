@@ -61,7 +61,8 @@ func (w int4Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.Beg
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
 
-// weight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for here, and panic.
+// weight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for
+// here, and panic.
 type weight struct {
 	model.Weight
 	multiplier
@@ -78,8 +79,9 @@ func (w *weight) Row(dst []float32, o int) { w.multiplier.Row(dst, o) }
 func (w *weight) Bytes() int64             { return w.multiplier.Bytes() }
 func (w *weight) Format() string           { return w.format }
 
-// generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and Flood, 2014), on all threads, into memory that the next draw
-// takes again. The same calls draw the same numbers.
+// generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and
+// Flood, 2014), on all threads, into memory that the next draw takes again. The same calls draw the
+// same numbers.
 type generator struct {
 	draws  uint64
 	floats []float32

@@ -8,7 +8,8 @@ import (
 	"slimlab/kernels"
 )
 
-// TestGenerator: codes keep to their range and fill it, floats have the deviation, and nothing depends on the number of threads.
+// TestGenerator: codes keep to their range and fill it, floats have the deviation, and nothing
+// depends on the number of threads.
 func TestGenerator(t *testing.T) {
 	const n = 100_003
 	for _, draw := range []struct {

@@ -1,10 +1,14 @@
-// Package eval measures language models on files as they are published: perplexity of a text, multiple choice by likelihood, and a
-// greedy continuation to read; one model, or one beside another.
+// Package eval measures language models on files as they are published: perplexity of a text,
+// multiple choice by likelihood, and a greedy continuation to read; one model, or one beside
+// another.
 //
-// A figure never stands alone: each names the definition it was computed by (windows, what stands before a text, what it is divided by), since
-// figures of the same name by different definitions differ by factors, and each has a 95% interval. Two models are measured on the same items, and
-// their difference has an interval of its own, paired item by item: that of a difference is far narrower than those of its terms suggest.
+// A figure never stands alone: each names the definition it was computed by (windows, what stands
+// before a text, what it is divided by), since figures of the same name by different definitions
+// differ by factors, and each has a 95% interval. Two models are measured on the same items, and
+// their difference has an interval of its own, paired item by item: that of a difference is far
+// narrower than those of its terms suggest.
 //
-// Models are loaded one after the other, so that one at a time is in memory. Continuations that share a context share its computation. The package
-// leaves out where models come from (see Source) and how text is generated (see Model.Generate).
+// Models are loaded one after the other, so that one at a time is in memory. Continuations that
+// share a context share its computation. The package leaves out where models come from (see Source)
+// and how text is generated (see Model.Generate).
 package eval

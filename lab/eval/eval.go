@@ -20,12 +20,13 @@ type Source struct {
 	Name      string
 	Positions int // that the model has
 	Load      func() (*Model, error)
-	// Key names all that figures of the model depend on: its content and the arithmetic. Only asked for where there is a Store.
+	// Key names all that figures of the model depend on: its content and the arithmetic. Only asked
+	// for where there is a Store.
 	Key func() (string, error)
 }
 
-// Store keeps what was measured of a model on a file, so that an evaluation that was interrupted goes on, and that a model which others
-// are compared with is measured once.
+// Store keeps what was measured of a model on a file, so that an evaluation that was interrupted
+// goes on, and that a model which others are compared with is measured once.
 type Store interface {
 	Get(key string) (data []byte, ok bool)
 	Put(key, what string, data []byte) error
@@ -37,7 +38,8 @@ type Model struct {
 	Tokenizer *tokenizer.Tokenizer
 	Stored    int64            // bytes of the tensors in its files
 	Cache     kernels.KVFormat // of keys and values
-	// Generate continues a prompt greedily by so many tokens, or up to one of stop, which is left out.
+	// Generate continues a prompt greedily by so many tokens, or up to one of stop, which is left
+	// out.
 	Generate func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error)
 }
 
@@ -70,8 +72,9 @@ type Options struct {
 	Prompt  string   // is continued greedily; only with Tokens
 	Tokens  int      // to generate; 0 generates nothing
 
-	Limit      int    // questions of each file and lines of each text; 0 is all
-	Window     int    // tokens of a text's windows; 0 is 2048, or what the models have positions for
+	Limit int // questions of each file and lines of each text; 0 is all
+	// tokens of a text's windows; 0 is 2048, or what the models have positions for
+	Window     int
 	Stride     int    // of fixed windows; 0 is the window
 	Perplexity string // one of Perplexities; empty is Fixed
 	BOS        string // one of BeginningsOfText; empty is Auto
@@ -103,7 +106,8 @@ func (e InputError) Unwrap() error { return e.Err }
 
 const defaultWindow = 2048
 
-// Run measures one model, or two, of which the first is what the second is compared with. It reads all files before it loads a model.
+// Run measures one model, or two, of which the first is what the second is compared with. It reads
+// all files before it loads a model.
 func Run(ctx context.Context, sources []Source, o Options) (*Report, error) {
 	e, err := prepare(sources, o)
 	if err != nil {
@@ -219,7 +223,8 @@ func prepare(sources []Source, o Options) (*evaluation, error) {
 	return e, nil
 }
 
-// measure takes from the store what it has of a model. For the rest it loads the model, asks it, and lets it go.
+// measure takes from the store what it has of a model. For the rest it loads the model, asks it,
+// and lets it go.
 func (e *evaluation) measure(ctx context.Context, source Source, index int) (*measured, error) {
 	out := &measured{}
 	for _, t := range e.texts {

@@ -21,7 +21,8 @@ import (
 
 const sentences = "The quick brown fox jumps over the lazy dog. The dog sleeps, and the fox runs over the hill!\nA lazy hill sleeps. \n"
 
-// tinySource is a model of random weights with a tokenizer of its own, whose texts begin with <bos> unless bos is empty.
+// tinySource is a model of random weights with a tokenizer of its own, whose texts begin with <bos>
+// unless bos is empty.
 func tinySource(t testing.TB, name string, seed uint64, bos string) Source {
 	t.Helper()
 	tok, err := tokenizer.Train(slices.Values([]string{sentences}), 300, []string{"<bos>", "<eos>"})
@@ -98,7 +99,8 @@ func TestFiguresAgainstNaive(t *testing.T) {
 		}
 		near(t, bos+" token perplexity", find(t, r, "token perplexity").Values[0].Value, math.Exp(sum/float64(n)))
 
-		// The rolling log-likelihood: every token after those before it in the windows that harness makes.
+		// The rolling log-likelihood: every token after those before it in the windows that harness
+		// makes.
 		sum = 0
 		all := append([]int32{prefix}, plain...)
 		for at := 1; at < len(all); at += 20 {
@@ -159,7 +161,8 @@ func near(t testing.TB, what string, got, want float64) {
 	}
 }
 
-// A model beside itself differs in nothing; beside another, the paired interval of the difference holds it.
+// A model beside itself differs in nothing; beside another, the paired interval of the difference
+// holds it.
 func TestAgainst(t *testing.T) {
 	text, choice := write(t, "text.txt", strings.Repeat(sentences, 40)), write(t, "choice.jsonl", strings.Repeat(questions, 10))
 	o := Options{Texts: []string{text}, Choices: []string{choice}, Cue: task.DefaultCue, Prompt: "The", Tokens: 5}
@@ -208,7 +211,8 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("the texts are the same for %d tokens", other.Texts[1].Same)
 	}
 
-	// Where the tokens differ, figures are not paired, and token perplexities are not compared at all.
+	// Where the tokens differ, figures are not paired, and token perplexities are not compared at
+	// all.
 	apart, err := Run(context.Background(), []Source{a, tinySource(t, "c", 6, "")}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +228,8 @@ func TestAgainst(t *testing.T) {
 	}
 }
 
-// A model whose layers add nothing sees only the token before: the log-likelihood of a text does not depend on the windows.
+// A model whose layers add nothing sees only the token before: the log-likelihood of a text does
+// not depend on the windows.
 func TestWindowsOfABigramModel(t *testing.T) {
 	text := write(t, "text.txt", strings.Repeat(sentences, 8))
 	source := tinySource(t, "bigram", 4, "<bos>")
@@ -259,7 +264,8 @@ func (m memory) Get(key string) ([]byte, bool) { data, ok := m[key]; return data
 
 func (m memory) Put(key, _ string, data []byte) error { m[key] = data; return nil }
 
-// What was measured is kept, file by file, and found again only where all that it depends on is the same.
+// What was measured is kept, file by file, and found again only where all that it depends on is the
+// same.
 func TestStore(t *testing.T) {
 	text, choice := write(t, "text.txt", strings.Repeat(sentences, 20)), write(t, "choice.jsonl", questions)
 	loads := 0
@@ -415,7 +421,8 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// TestLlamaCpp holds the perplexity of a real model to what llama.cpp computes. Its keys and values are float16: its figure is good to some 2e-4.
+// TestLlamaCpp holds the perplexity of a real model to what llama.cpp computes. Its keys and values
+// are float16: its figure is good to some 2e-4.
 func TestLlamaCpp(t *testing.T) {
 	var manifest struct {
 		Perplexity map[string]struct {

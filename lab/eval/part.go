@@ -11,13 +11,15 @@ import (
 	"slimlab/lab/task"
 )
 
-// part is one thing that is measured of a model. Its exported fields are the outcome, which is kept; the others are its making.
+// part is one thing that is measured of a model. Its exported fields are the outcome, which is
+// kept; the others are its making.
 type part interface {
 	// name is its file, or what else it is.
 	name() string
 	// key tells it from all others of the same model.
 	key() string
-	// plan settles what the model is asked, and returns the tokens that it has to read. An error is one of the input.
+	// plan settles what the model is asked, and returns the tokens that it has to read. An error is
+	// one of the input.
 	plan(m *Model, begin task.Beginning) (tokens int, err error)
 	// compute asks the model.
 	compute(ctx context.Context, m *Model, s *scorer) error

@@ -13,14 +13,16 @@ import (
 
 // Report is all that was measured.
 type Report struct {
-	Schema   string      `json:"schema"` // "slimlab.eval/1"; a change that could break a reader changes it
+	// "slimlab.eval/1"; a change that could break a reader changes it
+	Schema   string      `json:"schema"`
 	Version  string      `json:"version"`
 	Models   []ModelInfo `json:"models"` // what the other is compared with comes first
 	Settings Settings    `json:"settings"`
 	Results  []Result    `json:"results"`
-	Changes  []Change    `json:"changes,omitempty"` // of answers, from the first model to the second
-	Texts    []Text      `json:"generations,omitempty"`
-	Notes    []string    `json:"notes,omitempty"` // what a reader must know of the figures
+	// of answers, from the first model to the second
+	Changes []Change `json:"changes,omitempty"`
+	Texts   []Text   `json:"generations,omitempty"`
+	Notes   []string `json:"notes,omitempty"` // what a reader must know of the figures
 }
 
 const schema = "slimlab.eval/1"
@@ -55,12 +57,13 @@ type Result struct {
 	File       string     `json:"file"`
 	Size       string     `json:"size"` // of the file in words
 	Metric     string     `json:"metric"`
-	Definition string     `json:"definition"`           // the formula
-	Method     string     `json:"method"`               // what it is taken over
-	Better     string     `json:"better"`               // "higher" or "lower"
-	Values     []Estimate `json:"values"`               // of the models
-	Difference *Estimate  `json:"difference,omitempty"` // the second model's less the first's, paired
-	P          *float64   `json:"p,omitempty"`          // of no difference: McNemar's exact test
+	Definition string     `json:"definition"` // the formula
+	Method     string     `json:"method"`     // what it is taken over
+	Better     string     `json:"better"`     // "higher" or "lower"
+	Values     []Estimate `json:"values"`     // of the models
+	// the second model's less the first's, paired
+	Difference *Estimate `json:"difference,omitempty"`
+	P          *float64  `json:"p,omitempty"` // of no difference: McNemar's exact test
 }
 
 // Estimate is a value with its 95% interval, where there is one.
@@ -153,8 +156,9 @@ func rng() *rand.Rand { return rand.New(rand.NewPCG(0x51, 0x1a)) }
 type textMetric struct {
 	name, definition, method string
 	of                       func(m *measured) []float32
-	units                    func(targets int) int // what the sum of so many log-probabilities is divided by
-	f                        func(mean float64) float64
+	// what the sum of so many log-probabilities is divided by
+	units func(targets int) int
+	f     func(mean float64) float64
 }
 
 // text adds the perplexities of a text.
@@ -228,7 +232,8 @@ func (e *evaluation) tokenMethod() string {
 	return fmt.Sprintf("over the windows of GPTQ's paper: %d tokens without overlap, all but the first of each predicted; %s", o.Window, begin)
 }
 
-// intervals returns the figure of each sample and, where there are two on the same tokens, the difference of the second from the first. They are resampled by runs of tokens.
+// intervals returns the figure of each sample and, where there are two on the same tokens, the
+// difference of the second from the first. They are resampled by runs of tokens.
 func (t textMetric) intervals(samples [][]float32, paired bool) []stat.Interval {
 	if !paired {
 		var out []stat.Interval

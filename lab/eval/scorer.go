@@ -13,7 +13,8 @@ import (
 const (
 	// passTokens is how many tokens go through a model at once, unless a single span has more.
 	passTokens = 2048
-	// pageSize is the positions of a page: spans share whole pages of their common beginning. The least that every format of the cache takes.
+	// pageSize is the positions of a page: spans share whole pages of their common beginning. The
+	// least that every format of the cache takes.
 	pageSize = 2
 	// chunkLogits bounds the logits that are in memory at once.
 	chunkLogits = 1 << 22
@@ -43,14 +44,15 @@ type target struct {
 	to    *float32
 }
 
-// newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every pass: the tokens of all spans that it was for, shared ones counted
-// for each.
+// newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every
+// pass: the tokens of all spans that it was for, shared ones counted for each.
 func newScorer(m *model.Model, cache kernels.KVFormat, onDone func(tokens int)) *scorer {
 	return &scorer{model: m, cache: cache, step: model.NewStep(m.Config, passTokens), onDone: onDone}
 }
 
-// logProbs returns the log-probability, in nats, of every target: [groups][spans][targets]. Spans of a group are expected to begin alike, and what they have in
-// common is computed once. Results do not depend on the grouping.
+// logProbs returns the log-probability, in nats, of every target: [groups][spans][targets]. Spans
+// of a group are expected to begin alike, and what they have in common is computed once. Results do
+// not depend on the grouping.
 func (s *scorer) logProbs(ctx context.Context, groups [][]task.Span) ([][][]float32, error) {
 	out := make([][][]float32, len(groups))
 	tokens := 0
@@ -104,7 +106,8 @@ func tokensOf(spans []task.Span) (n int) {
 	return n
 }
 
-// fit returns how many spans from one on go into a pass together, at least one, and the rows that they take.
+// fit returns how many spans from one on go into a pass together, at least one, and the rows that
+// they take.
 func fit(spans []task.Span, from int) (to, rows int) {
 	to, rows = from+1, len(spans[from].Tokens)-1
 	for to < len(spans) {

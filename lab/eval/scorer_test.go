@@ -43,7 +43,8 @@ func naive(m *model.Model, span task.Span) []float64 {
 	return out
 }
 
-// randomGroups are spans that begin alike, of all lengths, some the beginning of another or equal to it.
+// randomGroups are spans that begin alike, of all lengths, some the beginning of another or equal
+// to it.
 func randomGroups(rng *rand.Rand, vocab, groups int) [][]task.Span {
 	tokens := func(n int) []int32 {
 		ids := make([]int32, n)
@@ -78,7 +79,8 @@ func TestLogProbsAgainstNaive(t *testing.T) {
 		long[i] = int32(rng.IntN(m.Vocab))
 	}
 	many := task.Span{Tokens: long, Begin: 250}
-	groups = append(groups, []task.Span{many}, slices.Repeat([]task.Span{many, {Tokens: long[100:], Begin: 1}}, 8)) // more than a pass holds
+	// more than a pass holds
+	groups = append(groups, []task.Span{many}, slices.Repeat([]task.Span{many, {Tokens: long[100:], Begin: 1}}, 8))
 	total, done := 0, 0
 	for _, spans := range groups {
 		total += tokensOf(spans)
@@ -149,7 +151,8 @@ func TestLogProbsErrors(t *testing.T) {
 	}
 }
 
-// A model whose weights are zero gives all tokens alike: its perplexity is the size of its vocabulary, and of equal choices it takes the first of the shortest.
+// A model whose weights are zero gives all tokens alike: its perplexity is the size of its
+// vocabulary, and of equal choices it takes the first of the shortest.
 func TestUniformModel(t *testing.T) {
 	m := tinyModel(t, 64)
 	clear(m.Embedding)

@@ -91,7 +91,8 @@ func decimalsOf(x Result) int {
 	return max(0, min(4, 4-int(math.Floor(math.Log10(max(large, 1))))))
 }
 
-// decimals gives three digits to the largest number of a difference and its interval, six decimals at most.
+// decimals gives three digits to the largest number of a difference and its interval, six decimals
+// at most.
 func (e Estimate) decimals() int {
 	large := math.Abs(e.Value)
 	if e.Low != nil {

@@ -34,11 +34,14 @@ func (j Judgement) MarshalJSON() ([]byte, error) {
 	return json.Marshal(word)
 }
 
-// Timings count as different only where a test says so and the medians are further apart than a quiet machine's clock wanders.
+// Timings count as different only where a test says so and the medians are further apart than a
+// quiet machine's clock wanders.
 const (
 	timingFloor = 0.05
 	alpha       = 0.05
-	testSeeds   = 4 // fewer seeds cannot reach alpha in a rank test (2/70 is the least p-value of 4 against 4): their ranges are compared
+	// fewer seeds cannot reach alpha in a rank test (2/70 is the least p-value of 4 against 4):
+	// their ranges are compared
+	testSeeds = 4
 )
 
 // Change is one metric of one row in two runs.
@@ -58,12 +61,14 @@ type Comparison struct {
 	Comparable bool     // the same scenario, all that decides its figures alike
 	Timings    bool     // also on the same machine
 	Reasons    []string // why not
-	Changes    []Change // rows of the new run in order, then its columns; then what only the base has
-	Missing    []string // rows that only one run has
+	// rows of the new run in order, then its columns; then what only the base has
+	Changes []Change
+	Missing []string // rows that only one run has
 }
 
-// Compare sets a run against a base. Deterministic metrics are compared exactly where both ran the same seeds, else by their intervals over
-// seeds; timings by a rank test over seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines.
+// Compare sets a run against a base. Deterministic metrics are compared exactly where both ran the
+// same seeds, else by their intervals over seeds; timings by a rank test over seeds (Mann–Whitney),
+// or by their ranges where seeds are few, and never between machines.
 func Compare(base, next *lab.View) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Comparable: true, Timings: true}
 	if base.Begin.Hash != next.Begin.Hash {
@@ -270,7 +275,8 @@ func (one *Change) fields() [6]string {
 	}
 	delta := Missing
 	switch {
-	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value): // a difference of deltas, in points
+	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value):
+		// a difference of deltas, in points
 		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt"
 	case !math.IsNaN(one.Delta):
 		delta = Format(lab.Metric{Unit: lab.Percent}, one.Delta)

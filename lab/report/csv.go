@@ -10,8 +10,9 @@ import (
 	"slimlab/lab"
 )
 
-// CSV writes one line a row of the table, values in base units as they are: row, the sweep's axes, state, seeds, and for each metric its
-// value and the bounds of its interval. What was not measured is empty. Each seed by itself is in the JSON.
+// CSV writes one line a row of the table, values in base units as they are: row, the sweep's axes,
+// state, seeds, and for each metric its value and the bounds of its interval. What was not measured
+// is empty. Each seed by itself is in the JSON.
 func CSV(w io.Writer, v *lab.View) error {
 	out := csv.NewWriter(w)
 	head := append([]string{"row"}, v.Axes()...)
@@ -55,7 +56,8 @@ func csvRow(r *lab.TableRow, columns []lab.Metric) []string {
 	return append(line, strings.Join(doubts, "; "))
 }
 
-// plain writes a number so that it reads back as the same bits, without an exponent where people would not write one.
+// plain writes a number so that it reads back as the same bits, without an exponent where people
+// would not write one.
 func plain(x float64) string {
 	if size := math.Abs(x); size >= 1e-6 && size < 1e15 {
 		return strconv.FormatFloat(x, 'f', -1, 64)

@@ -32,7 +32,8 @@ var (
 	secondUnit  = map[string]float64{"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 )
 
-// ScaleOf chooses the scale of a column: the unit by its largest value, the decimals so that its smallest keeps two or three digits.
+// ScaleOf chooses the scale of a column: the unit by its largest value, the decimals so that its
+// smallest keeps two or three digits.
 func ScaleOf(m lab.Metric, values ...float64) Scale {
 	large, small := 0.0, math.Inf(1)
 	whole := true
@@ -67,7 +68,8 @@ func ScaleOf(m lab.Metric, values ...float64) Scale {
 	if math.IsInf(small, 1) {
 		return s
 	}
-	// Three digits of the smallest value, but no more than four of the largest, and in any case two of the smallest.
+	// Three digits of the smallest value, but no more than four of the largest, and in any case two
+	// of the smallest.
 	three := 2 - magnitude(small/s.divisor)
 	s.decimals = min(max(three-1, min(three, 3-magnitude(large/s.divisor)), 0), 4)
 	return s

@@ -70,7 +70,8 @@ type jsonNote struct {
 	Count   int        `json:"count"`
 }
 
-// JSON writes everything that the table rests on, each seed by itself, in base units. Values that are not finite are null.
+// JSON writes everything that the table rests on, each seed by itself, in base units. Values that
+// are not finite are null.
 func JSON(w io.Writer, v *lab.View) error {
 	b := v.Begin
 	out := jsonReport{

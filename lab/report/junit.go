@@ -35,8 +35,8 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the run as a test suite: a case for each verdict, which fails where it has not held, and one with an error for each
-// failed cell and for a run that broke.
+// JUnit writes the run as a test suite: a case for each verdict, which fails where it has not held,
+// and one with an error for each failed cell and for a run that broke.
 func JUnit(w io.Writer, v *lab.View) error {
 	name := v.Begin.Scenario
 	suite := junitSuite{Name: name, Time: decimal(v.Time)}

@@ -10,7 +10,8 @@ import (
 
 var markdownEscape = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
 
-// Markdown writes the run as a section with a table, for a pull request or a job's summary. The best of a column is bold.
+// Markdown writes the run as a section with a table, for a pull request or a job's summary. The
+// best of a column is bold.
 func Markdown(w io.Writer, v *lab.View) error {
 	t := newTable(v)
 	var b strings.Builder

@@ -120,7 +120,8 @@ func (t *table) note(text string) int {
 	return at + 1
 }
 
-// bestOf returns the best value; ok is false where there is none to choose: no direction, or all equal.
+// bestOf returns the best value; ok is false where there is none to choose: no direction, or all
+// equal.
 func bestOf(better lab.Direction, values []float64) (best float64, ok bool) {
 	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if better == lab.Neither || len(values) < 2 {
@@ -195,7 +196,8 @@ func plural(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// troubles lists what a reader must not miss: the run's own error, failed cells, warnings and errors.
+// troubles lists what a reader must not miss: the run's own error, failed cells, warnings and
+// errors.
 func troubles(v *lab.View) []string {
 	var lines []string
 	if v.Error != "" {

@@ -10,8 +10,8 @@ import (
 	"slimlab/lab"
 )
 
-// Text writes the run for a terminal of a width; 0 is without limit. What does not fit goes in this order: intervals, then
-// columns from the right, whose names stand under the table.
+// Text writes the run for a terminal of a width; 0 is without limit. What does not fit goes in this
+// order: intervals, then columns from the right, whose names stand under the table.
 func Text(w io.Writer, v *lab.View, width int) error {
 	t := newTable(v)
 	var b strings.Builder

@@ -16,7 +16,8 @@ import (
 	"slimlab/lab/store"
 )
 
-// Versions of the stages' code. Whoever changes what a stage computes raises its version, and artifacts of the old one are made anew.
+// Versions of the stages' code. Whoever changes what a stage computes raises its version, and
+// artifacts of the old one are made anew.
 const (
 	taskVersion      = "1"
 	tokenizerVersion = "1"
@@ -28,13 +29,15 @@ const (
 	evalVersion      = "1" // of the models that slimlab eval loads
 )
 
-// artifactKey names what a stage computes from parts. The kernels' implementation is one: another gives other last bits.
+// artifactKey names what a stage computes from parts. The kernels' implementation is one: another
+// gives other last bits.
 func artifactKey(stage, version string, parts ...string) string {
 	return store.Key(append([]string{stage, version, kernels.Implementation()}, parts...)...)
 }
 
-// artifact returns the folder of an artifact, making it when it is not there. made reports that this run made it. Whoever calls it
-// must not hold quiet: another cell may be making the artifact, and need it.
+// artifact returns the folder of an artifact, making it when it is not there. made reports that
+// this run made it. Whoever calls it must not hold quiet: another cell may be making the artifact,
+// and need it.
 func (r *Run) artifact(key, what string, build func(dir string) error) (dir string, made bool, err error) {
 	defer r.building.lock(key)()
 	_, ours := r.made.Load(key)

@@ -21,8 +21,8 @@ type PlannedStep struct {
 	State string
 }
 
-// Check opens what a plan needs and says which artifacts it would find. It measures nothing and trains nothing but a tokenizer, whose
-// tokens are part of what names the artifacts.
+// Check opens what a plan needs and says which artifacts it would find. It measures nothing and
+// trains nothing but a tokenizer, whose tokens are part of what names the artifacts.
 func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
 	return (&Run{lab: l, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}}).check()
 }

@@ -34,7 +34,8 @@ func states(t *testing.T, l *Lab, text string, set ...string) string {
 	return strings.Join(out, ", ")
 }
 
-// TestCheck also tells what decides an artifact: a setting that changes a step makes it and all that follows anew, and no other.
+// TestCheck also tells what decides an artifact: a setting that changes a step makes it and all
+// that follows anew, and no other.
 func TestCheck(t *testing.T) {
 	l := copyLab(t, everything)
 	const all = "teacher cached, student cached, pruned cached, healed cached, w8a8 cached, w4a16 cached"

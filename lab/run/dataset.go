@@ -18,7 +18,8 @@ import (
 // dataset is a task in the tokens of one tokenizer.
 type dataset struct {
 	task.Task
-	key       string       // names what models are trained and calibrated on: world or file, tokenizer
+	// names what models are trained and calibrated on: world or file, tokenizer
+	key       string
 	testKey   string       // names what they are measured on
 	recsys    *task.Recsys // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
@@ -158,7 +159,8 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	return nil
 }
 
-// trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run trained on the same.
+// trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run
+// trained on the same.
 func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, corpus func(n int) []string) error {
 	key := store.Key("tokenizer", tokenizerVersion, source, tz.Recipe())
 	dir, _, err := r.artifact(key, "tokenizer", func(dir string) error {
@@ -183,7 +185,8 @@ func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, c
 // corpusTexts is how many texts a tokenizer is trained on, at most.
 const corpusTexts = 20000
 
-// batches gives the training batches of a step. With data > 0 the labelled examples are that many and come again each epoch.
+// batches gives the training batches of a step. With data > 0 the labelled examples are that many
+// and come again each epoch.
 func (d *dataset) batches(seed uint64, size, data int) func(step int) []kd.Example {
 	if data > 0 {
 		if n := d.TrainSize(); n > 0 {

@@ -13,8 +13,8 @@ type logWriter interface {
 	Close() error
 }
 
-// emit stamps an event, writes it to the log and folds it. When the log can no longer be written the run stops: what it would go on to do
-// could not be seen by anyone.
+// emit stamps an event, writes it to the log and folds it. When the log can no longer be written
+// the run stops: what it would go on to do could not be seen by anyone.
 func (r *Run) emit(e lab.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"slimlab/serve"
 )
 
-// Source finds what a MODEL names, for an evaluation with weights that are not quantized multiplied in dtype, one of eval.DTypes. Of its files only the config
-// and the tensors' headers are read.
+// Source finds what a MODEL names, for an evaluation with weights that are not quantized multiplied
+// in dtype, one of eval.DTypes. Of its files only the config and the tensors' headers are read.
 func (l *Lab) Source(name, dtype string) (eval.Source, error) {
 	c, err := l.Open(name)
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"slimlab/serve"
 )
 
-// TestEvaluateQuantized quantizes a real model, calibrated on stories that it writes itself, and holds what it loses: W8A8 next to nothing, 4 bits by
-// GPTQ more than that, and less than the model's own use.
+// TestEvaluateQuantized quantizes a real model, calibrated on stories that it writes itself, and
+// holds what it loses: W8A8 next to nothing, 4 bits by GPTQ more than that, and less than the
+// model's own use.
 func TestEvaluateQuantized(t *testing.T) {
 	folder := shareddata.Path(t, "models", "TinyStories-656K")
 	m, tok, err := checkpoint.Load(folder, checkpoint.LoadOptions{})

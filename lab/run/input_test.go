@@ -90,7 +90,8 @@ func without(t *testing.T, file string) string {
 	return folder
 }
 
-// otherTokenizer is a folder with the reference's teacher and a tokenizer that was trained on something else.
+// otherTokenizer is a folder with the reference's teacher and a tokenizer that was trained on
+// something else.
 func otherTokenizer(t *testing.T, folder string) string {
 	t.Helper()
 	tok, err := tokenizer.Train(func(yield func(string) bool) { yield("yes no yes no yes no") }, 260, nil)

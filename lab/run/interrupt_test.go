@@ -23,7 +23,8 @@ func place(e lab.Event) string {
 	return fmt.Sprintf("%s/%s/%d", e.Stage, e.Text, e.Step)
 }
 
-// TestInterrupt stops a run in the middle of each kind of stage. Each next run goes on from what was finished, and the last ends with the same table.
+// TestInterrupt stops a run in the middle of each kind of stage. Each next run goes on from what
+// was finished, and the last ends with the same table.
 func TestInterrupt(t *testing.T) {
 	ref := theReference(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -88,7 +89,8 @@ const (
 	survived = "the run ended by itself:"
 )
 
-// workAndDie is the life of the process that TestKill starts: it works on the chain and kills itself.
+// workAndDie is the life of the process that TestKill starts: it works on the chain and kills
+// itself.
 func workAndDie(home, at string) {
 	l, err := Open(home, fstest.MapFS{}, "test")
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"slimlab/quant"
 )
 
-// Lab is a place where runs happen: a home folder with artifacts and the logs of runs, and the shipped scenarios.
+// Lab is a place where runs happen: a home folder with artifacts and the logs of runs, and the
+// shipped scenarios.
 type Lab struct {
 	Home      string
 	Version   string // of the program; part of the keys of timings
@@ -28,7 +29,8 @@ type Lab struct {
 	doubts    []string // what the artifact store found damaged and nobody has told yet
 }
 
-// Home returns the folder in which slimlab keeps runs and artifacts: $SLIMLAB_HOME, or slimlab under $XDG_DATA_HOME or ~/.local/share.
+// Home returns the folder in which slimlab keeps runs and artifacts: $SLIMLAB_HOME, or slimlab
+// under $XDG_DATA_HOME or ~/.local/share.
 func Home() (string, error) {
 	if dir := os.Getenv("SLIMLAB_HOME"); dir != "" {
 		return filepath.Abs(dir)

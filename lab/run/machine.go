@@ -10,8 +10,8 @@ import (
 	"slimlab/kernels"
 )
 
-// Machine describes where a run's timings were taken, in one line: the CPU, its cores, the kernels in use.
-// Timings of different machines are not comparable.
+// Machine describes where a run's timings were taken, in one line: the CPU, its cores, the kernels
+// in use. Timings of different machines are not comparable.
 func Machine() string {
 	return fmt.Sprintf("%s · %d cores · %s", cpuName(), runtime.NumCPU(), kernels.Implementation())
 }
@@ -32,7 +32,8 @@ func cpuName() string {
 			model = strings.TrimSpace(value)
 		case "":
 			if name != "" {
-				// Virtual machines often hide the name behind "Xeon Processor": the model number tells them apart.
+				// Virtual machines often hide the name behind "Xeon Processor": the model number
+				// tells them apart.
 				return name + " model " + model
 			}
 		}

@@ -71,7 +71,8 @@ func (m *artifactModel) forget() {
 	m.loaded = nil
 }
 
-// saveModel writes a model as an artifact's content: float weights in bfloat16, as a checkpoint is shipped, and quantized ones in their format.
+// saveModel writes a model as an artifact's content: float weights in bfloat16, as a checkpoint is
+// shipped, and quantized ones in their format.
 func saveModel(dir string, m *model.Model, d *dataset, facts any) error {
 	if err := checkpoint.Save(dir, m, d.tokenizer, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 		return err
@@ -104,7 +105,8 @@ func (l *Lab) folder(name string) (fs.FS, error) {
 	return os.DirFS(name), nil
 }
 
-// Open opens what a MODEL names: pretrained:NAME, run:ID/ROW, a Hugging Face folder or a GGUF file. No weight is read yet.
+// Open opens what a MODEL names: pretrained:NAME, run:ID/ROW, a Hugging Face folder or a GGUF file.
+// No weight is read yet.
 func (l *Lab) Open(name string) (*checkpoint.Checkpoint, error) {
 	if isGGUF(name) {
 		return checkpoint.Open(name, quant.LoadOptions())
@@ -126,7 +128,8 @@ func (l *Lab) Open(name string) (*checkpoint.Checkpoint, error) {
 // isGGUF tells a GGUF file by its name.
 func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
 
-// rowFolder finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has reported the row.
+// rowFolder finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that
+// has reported the row.
 func (l *Lab) rowFolder(name string) (fs.FS, error) {
 	id, row, ok := strings.Cut(name, "/")
 	if !ok {

@@ -21,10 +21,11 @@ import (
 
 // Options say how to run a plan.
 type Options struct {
-	Fresh bool            // make every artifact anew
-	Jobs  int             // cells at once; 0 is one a core
-	Sink  func(lab.Event) // called for every event, one at a time, after it is in the log; may be nil
-	Now   func() time.Time
+	Fresh bool // make every artifact anew
+	Jobs  int  // cells at once; 0 is one a core
+	// called for every event, one at a time, after it is in the log; may be nil
+	Sink func(lab.Event)
+	Now  func() time.Time
 }
 
 // Outcome is how a run ended.
@@ -55,17 +56,20 @@ type Run struct {
 	building keyedLocks
 	made     sync.Map // keys of the artifacts that this run made
 	told     sync.Map // keys of the artifacts of which this run has told what there is to tell
-	// quiet is held for reading by whoever computes, and for writing while a timing is taken. No other lock is waited for while it is held.
+	// quiet is held for reading by whoever computes, and for writing while a timing is taken. No
+	// other lock is waited for while it is held.
 	quiet sync.RWMutex
 }
 
-// InputError is what Start returns where a plan cannot be worked on: a model or a file that is missing or does not fit. Nothing was begun.
+// InputError is what Start returns where a plan cannot be worked on: a model or a file that is
+// missing or does not fit. Nothing was begun.
 type InputError struct{ Err error }
 
 func (e InputError) Error() string { return e.Err.Error() }
 func (e InputError) Unwrap() error { return e.Err }
 
-// Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The caller then calls Work once.
+// Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The
+// caller then calls Work once.
 func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -82,15 +86,17 @@ func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
 		return nil, err
 	}
 	r.ID, r.log = begin.Run, log
-	r.show(lab.Event{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin}) // the log begins with it already
+	// the log begins with it already
+	r.show(lab.Event{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin})
 	for _, e := range r.early {
 		r.emit(e)
 	}
 	return r, nil
 }
 
-// Work does the plan's cells and returns how the run ended. The error is nil when all cells were done, whether or not expectations
-// held; it wraps ctx's error when the run was interrupted. The log is complete and closed in any case.
+// Work does the plan's cells and returns how the run ended. The error is nil when all cells were
+// done, whether or not expectations held; it wraps ctx's error when the run was interrupted. The
+// log is complete and closed in any case.
 func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
@@ -123,7 +129,8 @@ func (r *Run) jobs() int {
 	return max(1, min(runtime.NumCPU(), len(r.plan.Cells)))
 }
 
-// outcome is the reason why the run ended badly: its log could not be written, it was interrupted, or cells failed.
+// outcome is the reason why the run ended badly: its log could not be written, it was interrupted,
+// or cells failed.
 func (r *Run) outcome(ctx context.Context, errs []error) error {
 	if r.logErr != nil {
 		return r.logErr

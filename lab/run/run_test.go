@@ -138,7 +138,8 @@ func sameFigures(t *testing.T, got, want *lab.Board, seeds ...int) {
 	}
 }
 
-// reference is the chain's run with two seeds from nothing to its end, cell after cell. Other runs are compared with it.
+// reference is the chain's run with two seeds from nothing to its end, cell after cell. Other runs
+// are compared with it.
 type reference struct {
 	home   string
 	run    string

@@ -10,7 +10,8 @@ import (
 	"slimlab/internal/atomicfile"
 )
 
-// SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when needed; files of the same names are replaced.
+// SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when
+// needed; files of the same names are replaced.
 func (l *Lab) SaveRow(run, row, folder string) error {
 	from, err := l.rowFolder(run + "/" + row)
 	if err == nil {

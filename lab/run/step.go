@@ -47,7 +47,8 @@ func (w *worker) work(ctx context.Context) error {
 	return nil
 }
 
-// plan opens the cell's data and plans all its steps, so that what is wrong with the last is told before the first has taken an hour.
+// plan opens the cell's data and plans all its steps, so that what is wrong with the last is told
+// before the first has taken an hour.
 func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	point := w.cell.Point
 	w.models = map[string]*artifactModel{}
@@ -68,7 +69,8 @@ func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	return jobs, nil
 }
 
-// step makes a step's model, or finds it, and measures it. The model is always used as it was read from its artifact.
+// step makes a step's model, or finds it, and measures it. The model is always used as it was read
+// from its artifact.
 func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 	dir := ""
 	if j.build != nil {
@@ -110,7 +112,8 @@ type job struct {
 	tell  func(dir string) error // tells what is to be known of the artifact; may be nil
 }
 
-// job plans a step. It computes nothing that takes time, so that a plan can be checked without running it.
+// job plans a step. It computes nothing that takes time, so that a plan can be checked without
+// running it.
 func (w *worker) job(ctx context.Context, s scenario.Step) (job, error) {
 	switch work := s.Work.(type) {
 	case *scenario.Baseline:

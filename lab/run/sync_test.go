@@ -8,7 +8,8 @@ import (
 	"slimlab/serve/load"
 )
 
-// TestAlone: while a timing is taken nothing computes, and training that goes on for ever does not keep it waiting.
+// TestAlone: while a timing is taken nothing computes, and training that goes on for ever does not
+// keep it waiting.
 func TestAlone(t *testing.T) {
 	var r Run
 	var computing atomic.Int64

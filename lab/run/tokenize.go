@@ -17,7 +17,8 @@ import (
 	"slimlab/model/tokenizer/chat"
 )
 
-// Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own file: tokenizer.json, tokenizer.model or vocab.json.
+// Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
+// file: tokenizer.json, tokenizer.model or vocab.json.
 func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
 		if strings.HasSuffix(name, ".gguf") {
@@ -39,8 +40,9 @@ func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// Chat writes a conversation by the tokenizer's template. data is a JSON array of messages, or an object with messages and tools. Where the last message is not
-// the assistant's, the text ends where its answer would begin.
+// Chat writes a conversation by the tokenizer's template. data is a JSON array of messages, or an
+// object with messages and tools. Where the last message is not the assistant's, the text ends
+// where its answer would begin.
 func Chat(t *tokenizer.Tokenizer, data []byte) (string, error) {
 	source := t.ChatTemplate()
 	if source == "" {
@@ -76,7 +78,8 @@ type Piece struct {
 	Text string
 }
 
-// MarshalJSON writes {"id": 1, "piece": "text"}. The piece of a token that is a part of a character is the list of its bytes.
+// MarshalJSON writes {"id": 1, "piece": "text"}. The piece of a token that is a part of a character
+// is the list of its bytes.
 func (p Piece) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"id":%d,"piece":`, p.ID)
@@ -105,7 +108,8 @@ func Pieces(t *tokenizer.Tokenizer, ids []int32) []Piece {
 	return pieces
 }
 
-// ParseIDs reads ids: a JSON array, or numbers with white space or commas between. Each must be an id of the tokenizer.
+// ParseIDs reads ids: a JSON array, or numbers with white space or commas between. Each must be an
+// id of the tokenizer.
 func ParseIDs(t *tokenizer.Tokenizer, text string) ([]int32, error) {
 	text = strings.TrimSpace(text)
 	if inner, ok := strings.CutPrefix(text, "["); ok {

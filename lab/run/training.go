@@ -105,11 +105,13 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
 }
 
-// runTraining trains and reports curves. Between steps it lets a timing be taken: that need not wait for the end of a training.
+// runTraining trains and reports curves. Between steps it lets a timing be taken: that need not
+// wait for the end of a training.
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
 	every := max(1, config.Steps/pointsPerCurve)
 	start, paused := time.Now(), time.Duration(0)
-	var loss, divergence, steps float64 // sums since the last point: a point is a mean, or a curve would be all noise of batches
+	// sums since the last point: a point is a mean, or a curve would be all noise of batches
+	var loss, divergence, steps float64
 	result, err := kd.Train(ctx, config, func(s kd.Step) {
 		loss, divergence, steps = loss+s.Loss, divergence+s.Divergence, steps+1
 		if s.Step%every == 0 || s.Step == s.Total {
@@ -131,5 +133,6 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	return trainFacts{Tokens: result.Last.Tokens, Seconds: (time.Since(start) - paused).Seconds(), Loss: result.Last.Loss, Run: w.run.ID}, nil
 }
 
-// pointsPerCurve bounds what a curve adds to a run's log, and says over how many steps a point is the mean.
+// pointsPerCurve bounds what a curve adds to a run's log, and says over how many steps a point is
+// the mean.
 const pointsPerCurve = 200

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Vocabulary lists the names that exist, for the fields that take one. A name that ends in ':' takes a number in (0, 1) after
-// it: "jsd:" allows "jsd:0.5".
+// Vocabulary lists the names that exist, for the fields that take one. A name that ends in ':'
+// takes a number in (0, 1) after it: "jsd:" allows "jsd:0.5".
 type Vocabulary struct {
 	Losses     []string // divergences of a distil step
 	Methods    []string // of a prune step
@@ -42,7 +42,8 @@ type decoder struct {
 	bad        *problems
 }
 
-// into fills the struct that target points to. Keys in also are left to the caller. What is wrong is added to the decoder's problems.
+// into fills the struct that target points to. Keys in also are left to the caller. What is wrong
+// is added to the decoder's problems.
 func (d *decoder) into(n *node, what string, target any, also ...string) {
 	v := reflect.ValueOf(target).Elem()
 	fields := structFields(v.Type())
@@ -137,7 +138,8 @@ func number(n *node) (float64, error) {
 	return x, nil
 }
 
-// checkTags checks a value against its range and its list of names; the error reads after the field's name.
+// checkTags checks a value against its range and its list of names; the error reads after the
+// field's name.
 func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) error {
 	switch v.Kind() {
 	case reflect.Int:

@@ -18,8 +18,8 @@ import (
 //	product    := value ("*" value)*
 //	value      := ["-"] number ["%"] | metric "(" "row=" name ("," axis "=" value)* ")"
 //
-// A metric is the row's value over all seeds. Axes of the sweep that no metric names are free: the expectation must hold
-// at each of their values, and each gives a verdict.
+// A metric is the row's value over all seeds. Axes of the sweep that no metric names are free: the
+// expectation must hold at each of their values, and each gives a verdict.
 type Expectation struct {
 	Text  string
 	At    string // file, line and column, for annotations
@@ -286,8 +286,9 @@ func (p *expectParser) number(t *term) error {
 	return nil
 }
 
-// Verdicts judges every expectation on what a run has measured: one verdict event for each combination of the axes that the
-// expectation leaves free. What was not measured, or by some seeds only, has not held.
+// Verdicts judges every expectation on what a run has measured: one verdict event for each
+// combination of the axes that the expectation leaves free. What was not measured, or by some seeds
+// only, has not held.
 func (s *Scenario) Verdicts(v *lab.View) []lab.Event {
 	var events []lab.Event
 	for _, e := range s.Expect {

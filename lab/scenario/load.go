@@ -84,7 +84,8 @@ func Parse(file string, text []byte, o Options) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	if root.get("quick") != nil && !o.Quick && len(o.Set) == 0 { // a slip in the overlay should not wait for its first --quick
+	// a slip in the overlay should not wait for its first --quick
+	if root.get("quick") != nil && !o.Quick && len(o.Set) == 0 {
 		o.Quick = true
 		if _, err := build(file, root, o); err != nil {
 			return nil, fmt.Errorf("with the section quick: %w", err)

@@ -12,7 +12,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Limits of a scenario file: far above any real one, low enough that a hostile one cannot take the machine.
+// Limits of a scenario file: far above any real one, low enough that a hostile one cannot take the
+// machine.
 const (
 	maxBytes = 128 << 10
 	maxDepth = 16
@@ -105,7 +106,9 @@ func parse(file string, text []byte) (root *node, err error) {
 		return nil, fmt.Errorf("%s: %d bytes, expected at most %d", file, len(text), maxBytes)
 	}
 	defer func() {
-		if r := recover(); r != nil { // a scenario is input from outside: a defect of the YAML library must not take the program down
+		// a scenario is input from outside: a defect of the YAML library must not take the program
+		// down
+		if r := recover(); r != nil {
 			root, err = nil, fmt.Errorf("%s: cannot be read as YAML: %v", file, r)
 		}
 	}()

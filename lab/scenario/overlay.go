@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// merge lays over on base, mappings key by key, everything else replaced. A mapping over the pipeline changes steps by name.
+// merge lays over on base, mappings key by key, everything else replaced. A mapping over the
+// pipeline changes steps by name.
 func merge(base, over *node) (*node, error) {
 	if base == nil || over.shape != mapping {
 		return over.clone(), nil
@@ -76,8 +77,8 @@ func stepNames(pipeline *node) []string {
 	return names
 }
 
-// override applies one key=value. The key is a path from the top (task.members), from a step's name (distilled.steps), or the bare
-// name of a param or of an axis of the sweep. The value is YAML.
+// override applies one key=value. The key is a path from the top (task.members), from a step's name
+// (distilled.steps), or the bare name of a param or of an axis of the sweep. The value is YAML.
 func override(root *node, setting string) error {
 	key, text, ok := strings.Cut(setting, "=")
 	at := place{file: "--set " + setting}

@@ -51,8 +51,8 @@ type Point struct {
 type Step struct {
 	Name string
 	Kind string // "baseline", "train", "distil", "prune" or "quantize"
-	// From is the step or model whose weights the step starts from: the step before where the file is silent. It is empty for a
-	// baseline, and where Into names the model.
+	// From is the step or model whose weights the step starts from: the step before where the file
+	// is silent. It is empty for a baseline, and where Into names the model.
 	From string
 	Work Work // what to do, of type *Baseline, *Train, *Distil, *Prune or *Quantize
 }
@@ -77,7 +77,8 @@ func (p *Point) Step(name string) (s Step, ok bool) {
 	return Step{}, false
 }
 
-// Inputs lists the names of the models and steps whose weights or shape the step needs, the one that it starts from first.
+// Inputs lists the names of the models and steps whose weights or shape the step needs, the one
+// that it starts from first.
 func (s Step) Inputs() []string {
 	var names []string
 	if s.From != "" {
@@ -99,8 +100,8 @@ func (s Step) Inputs() []string {
 	return names
 }
 
-// Recipe is the canonical text of what the step does, without its name and the names of its inputs: with the keys of the inputs, the
-// task and the seed it names the step's artifact.
+// Recipe is the canonical text of what the step does, without its name and the names of its inputs:
+// with the keys of the inputs, the task and the seed it names the step's artifact.
 func (s Step) Recipe() string { return s.Kind + recipe(reflect.ValueOf(s.Work).Elem()) }
 
 // Recipe is the canonical text of the model, without its name.
@@ -147,8 +148,9 @@ func recipe(v reflect.Value) string {
 	return strings.TrimSuffix(b.String(), " ") + "}"
 }
 
-// Canonical is the text of everything that decides the figures: all points with their task, models, steps and measurements. It leaves out
-// seeds, names of the file, columns, expectations and the paper's figures. Equal texts mean comparable runs.
+// Canonical is the text of everything that decides the figures: all points with their task, models,
+// steps and measurements. It leaves out seeds, names of the file, columns, expectations and the
+// paper's figures. Equal texts mean comparable runs.
 func (s *Scenario) Canonical() string {
 	text, err := json.Marshal(struct {
 		Baseline string
@@ -198,7 +200,8 @@ func cellID(params []lab.Param, seed int) string {
 	return b.String() + "seed=" + strconv.Itoa(seed)
 }
 
-// Begin is the payload of the run's first event, but for Run, Version, Machine and Started, which the runner knows.
+// Begin is the payload of the run's first event, but for Run, Version, Machine and Started, which
+// the runner knows.
 func (p *Plan) Begin() lab.Begin {
 	s := p.Scenario
 	begin := lab.Begin{

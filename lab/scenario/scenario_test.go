@@ -273,7 +273,8 @@ func TestVerdicts(t *testing.T) {
 		report(cell, "mlp", map[string]lab.Measure{"auc_soft_delta": {Value: -0.010}})
 		report(cell, "w8a8", map[string]lab.Measure{"smaller": {Value: 12}, "auc": {Value: 0.73}, "auc_soft_delta": {Value: -0.014}})
 	}
-	report(2, "w8a8", map[string]lab.Measure{"smaller": {Value: 12}}) // loss=jsd:0.5, one seed of two
+	// loss=jsd:0.5, one seed of two
+	report(2, "w8a8", map[string]lab.Measure{"smaller": {Value: 12}})
 	report(3, "mlp", map[string]lab.Measure{"auc_soft_delta": {Value: 0}})
 	var text strings.Builder
 	for _, e := range s.Verdicts(lab.Fold(events).Snapshot()) {

@@ -9,11 +9,12 @@ import (
 	"slimlab/lab"
 )
 
-// object is a JSON Schema, or part of one. encoding/json writes maps in order of key, so the text is stable.
+// object is a JSON Schema, or part of one. encoding/json writes maps in order of key, so the text
+// is stable.
 type object = map[string]any
 
-// Schema returns the JSON Schema (draft 2020-12) of a scenario file, for editors that complete and check YAML. Every value may
-// also be a text with ${…}.
+// Schema returns the JSON Schema (draft 2020-12) of a scenario file, for editors that complete and
+// check YAML. Every value may also be a text with ${…}.
 func Schema(vocabulary Vocabulary) []byte {
 	s := schemer{vocabulary}
 	properties := object{}
@@ -25,7 +26,8 @@ func Schema(vocabulary Vocabulary) []byte {
 	quick := object{}
 	for key, part := range properties {
 		if key != "quick" && key != "pipeline" {
-			quick[key] = object{"description": part.(object)["description"]} // an overlay is checked after it is laid on
+			// an overlay is checked after it is laid on
+			quick[key] = object{"description": part.(object)["description"]}
 		}
 	}
 	quick["pipeline"] = object{"type": "object", "description": "changes to steps, by name"}

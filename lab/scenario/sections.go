@@ -11,7 +11,8 @@ package scenario
 //	names     the list of the Vocabulary that a text is taken from
 //	ref       what a text refers to: "model", "shape", "weights"; such fields are inputs and no part of a step's Recipe
 
-// Task is what a model is trained for and measured on. The kind decides which other fields are read.
+// Task is what a model is trained for and measured on. The kind decides which other fields are
+// read.
 type Task struct {
 	Kind   string  `json:"kind"`
 	Recsys *Recsys `json:"recsys,omitempty"`
@@ -45,7 +46,8 @@ type Tokenizer struct {
 // Model is a named model: loaded, or a shape that a step fills with fresh weights.
 type Model struct {
 	Name string `json:"-"`
-	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh shape.
+	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh
+	// shape.
 	Load      string  `key:"load" doc:"a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW; then no other field is read"`
 	Layers    int     `key:"layers" min:"1" max:"4096" doc:"number of layers"`
 	Hidden    int     `key:"hidden" min:"1" max:"1048576" doc:"width of the residual stream"`

@@ -18,8 +18,8 @@ type values struct {
 	bar   map[string]string // names that may not be used here → why
 }
 
-// substitute returns a copy of the tree with every ${name} in a text value replaced. A value that is nothing but ${name} takes over
-// the param's type; within other text its text is inserted.
+// substitute returns a copy of the tree with every ${name} in a text value replaced. A value that
+// is nothing but ${name} takes over the param's type; within other text its text is inserted.
 func (v *values) substitute(n *node, bad *problems) *node {
 	out := *n
 	if n.shape == scalar && strings.Contains(n.text, "${") {

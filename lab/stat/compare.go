@@ -9,9 +9,9 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// PairedT returns the mean of y−x over pairs (the same seed, the same prompt) with its t interval, and the two-sided p-value of
-// no difference. It panics when the lengths differ. Fewer than two pairs give p = 1; equal differences give p = 0, or 1 when
-// they are all zero.
+// PairedT returns the mean of y−x over pairs (the same seed, the same prompt) with its t interval,
+// and the two-sided p-value of no difference. It panics when the lengths differ. Fewer than two
+// pairs give p = 1; equal differences give p = 0, or 1 when they are all zero.
 func PairedT(x, y []float64) (difference Interval, p float64) {
 	if len(x) != len(y) {
 		panic(fmt.Sprintf("stat: PairedT of %d and %d values", len(x), len(y)))
@@ -36,12 +36,14 @@ func PairedT(x, y []float64) (difference Interval, p float64) {
 	return difference, 2 * distuv.StudentsT{Sigma: 1, Nu: n - 1}.Survival(t)
 }
 
-// exactLimit is the product of the sizes up to which MannWhitney counts arrangements instead of using the normal law.
+// exactLimit is the product of the sizes up to which MannWhitney counts arrangements instead of
+// using the normal law.
 const exactLimit = 400
 
-// MannWhitney returns U, the number of pairs in which y exceeds x (ties count half), and the two-sided p-value that neither of
-// the two independent samples tends to be larger. Small samples without ties are counted exactly; else the normal approximation with
-// tie and continuity correction. An empty sample gives p = 1.
+// MannWhitney returns U, the number of pairs in which y exceeds x (ties count half), and the
+// two-sided p-value that neither of the two independent samples tends to be larger. Small samples
+// without ties are counted exactly; else the normal approximation with tie and continuity
+// correction. An empty sample gives p = 1.
 func MannWhitney(x, y []float64) (u, p float64) {
 	n, m := len(x), len(y)
 	if n == 0 || m == 0 {
@@ -62,7 +64,8 @@ func MannWhitney(x, y []float64) (u, p float64) {
 	return u, 2 * distuv.UnitNormal.Survival(z)
 }
 
-// rankSum returns the sum of y's ranks in the pooled sample, tied values at their mean rank, and Σ t³−t over groups of ties.
+// rankSum returns the sum of y's ranks in the pooled sample, tied values at their mean rank, and Σ
+// t³−t over groups of ties.
 func rankSum(x, y []float64) (sum, ties float64) {
 	type ranked struct {
 		value float64
@@ -94,8 +97,9 @@ func rankSum(x, y []float64) (sum, ties float64) {
 	return sum, ties
 }
 
-// exactU returns the two-sided p-value of u: the share of the (n+m choose n) arrangements that lie at least as far from the mean.
-// counts[i][u] follows Mann and Whitney's recurrence f(n, m, u) = f(n−1, m, u−m) + f(n, m−1, u).
+// exactU returns the two-sided p-value of u: the share of the (n+m choose n) arrangements that lie
+// at least as far from the mean. counts[i][u] follows Mann and Whitney's recurrence f(n, m, u) =
+// f(n−1, m, u−m) + f(n, m−1, u).
 func exactU(n, m, u int) float64 {
 	row := make([][]float64, n+1) // row[i][u] for the current j
 	for i := range row {

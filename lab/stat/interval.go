@@ -9,7 +9,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Interval is a value with its 95% confidence interval. Doubt says why to take it with care; empty when there is nothing to say.
+// Interval is a value with its 95% confidence interval. Doubt says why to take it with care; empty
+// when there is nothing to say.
 type Interval struct {
 	Value, Low, High float64
 	N                int
@@ -19,8 +20,8 @@ type Interval struct {
 // fewSeeds is the sample size below which an interval over seeds carries the doubt "n=…".
 const fewSeeds = 5
 
-// MeanInterval returns the mean with Student's t 95% interval: exact for normal values, however few. One value has no
-// interval: its bounds are infinite.
+// MeanInterval returns the mean with Student's t 95% interval: exact for normal values, however
+// few. One value has no interval: its bounds are infinite.
 func MeanInterval(x []float64) Interval {
 	out := Interval{Value: Mean(x), N: len(x)}
 	if len(x) < 2 {
@@ -36,8 +37,9 @@ func MeanInterval(x []float64) Interval {
 	return out
 }
 
-// Bootstrap returns statistic(x) with its 95% percentile interval over resamples drawn with replacement from rng.
-// It is honest from some twenty values on; below, prefer MeanInterval. Same rng state, same interval.
+// Bootstrap returns statistic(x) with its 95% percentile interval over resamples drawn with
+// replacement from rng. It is honest from some twenty values on; below, prefer MeanInterval. Same
+// rng state, same interval.
 func Bootstrap(x []float64, statistic func([]float64) float64, resamples int, rng *rand.Rand) Interval {
 	out := Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), N: len(x)}
 	if len(x) == 0 || resamples < 1 {

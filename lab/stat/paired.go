@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Wilson returns the share of successes in n trials with Wilson's 95% score interval (1927), which keeps its promise near 0 and 1 and for
-// few trials. No trial gives NaN.
+// Wilson returns the share of successes in n trials with Wilson's 95% score interval (1927), which
+// keeps its promise near 0 and 1 and for few trials. No trial gives NaN.
 func Wilson(successes, n int) Interval {
 	if n == 0 {
 		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
@@ -21,8 +21,9 @@ func Wilson(successes, n int) Interval {
 	return Interval{Value: p, Low: min(p, max(0, centre-half)), High: max(p, min(1, centre+half)), N: n}
 }
 
-// McNemar returns in how many pairs only the first is true and in how many only the second, and the exact two-sided p-value that
-// neither of the two is more likely (McNemar, 1947): a binomial test of those pairs. No such pair gives p = 1. It panics when the lengths differ.
+// McNemar returns in how many pairs only the first is true and in how many only the second, and the
+// exact two-sided p-value that neither of the two is more likely (McNemar, 1947): a binomial test
+// of those pairs. No such pair gives p = 1. It panics when the lengths differ.
 func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
 	if len(x) != len(y) {
 		panic(fmt.Sprintf("stat: McNemar of %d and %d values", len(x), len(y)))
@@ -42,8 +43,9 @@ func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
 	return onlyX, onlyY, min(1, 2*distuv.Binomial{N: float64(n), P: 0.5}.CDF(float64(fewer)))
 }
 
-// PairedShares returns the difference of two shares over the same n pairs, of which only the first is true in onlyX and only the second in onlyY, second less first, with
-// Bonett and Price's adjusted 95% interval (2012). It is honest where few pairs or none differ, as a bootstrap is not.
+// PairedShares returns the difference of two shares over the same n pairs, of which only the first
+// is true in onlyX and only the second in onlyY, second less first, with Bonett and Price's
+// adjusted 95% interval (2012). It is honest where few pairs or none differ, as a bootstrap is not.
 func PairedShares(onlyX, onlyY, n int) Interval {
 	if n == 0 {
 		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
@@ -58,9 +60,11 @@ func PairedShares(onlyX, onlyY, n int) Interval {
 // fewUnits is the number of units below which a resampled interval carries a doubt.
 const fewUnits = 20
 
-// Resample returns figures of a sample of n units with their 95% percentile intervals over resamples drawn with replacement from rng (Efron,
-// Tibshirani 1993). statistic gets how often each unit stands in a sample [n] and returns the figures, always as many; all are taken on the same draws, so that a
-// difference of two that were measured on the same units is a paired one. A figure that is NaN on the whole sample, or on any draw, has bounds that are NaN.
+// Resample returns figures of a sample of n units with their 95% percentile intervals over
+// resamples drawn with replacement from rng (Efron, Tibshirani 1993). statistic gets how often each
+// unit stands in a sample [n] and returns the figures, always as many; all are taken on the same
+// draws, so that a difference of two that were measured on the same units is a paired one. A figure
+// that is NaN on the whole sample, or on any draw, has bounds that are NaN.
 func Resample(n, resamples int, rng *rand.Rand, statistic func(count []float64) []float64) []Interval {
 	count := make([]float64, n)
 	for i := range count {

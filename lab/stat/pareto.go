@@ -9,9 +9,9 @@ import (
 // Point is a choice with two costs, both to be small.
 type Point struct{ X, Y float64 }
 
-// Pareto returns the indices of the points that no other point dominates (at most as large in both costs, smaller in one), in
-// order of X, then Y, then index; equal points are all kept. Points with a NaN are never on the front. O(n log n).
-// Negate a cost that should be large.
+// Pareto returns the indices of the points that no other point dominates (at most as large in both
+// costs, smaller in one), in order of X, then Y, then index; equal points are all kept. Points with
+// a NaN are never on the front. O(n log n). Negate a cost that should be large.
 func Pareto(points []Point) []int {
 	order := make([]int, 0, len(points))
 	for i, p := range points {

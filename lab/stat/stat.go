@@ -1,8 +1,10 @@
-// Package stat is the statistics of a lab: location, intervals over few seeds, two-sample tests, the Pareto front.
+// Package stat is the statistics of a lab: location, intervals over few seeds, two-sample tests,
+// the Pareto front.
 //
-// It promises stated definitions (which percentile, which interval) and never fails because a sample is weak: an interval says
-// what to doubt about it. It leaves out everything that a comparison of compressed models does not ask for.
-// No function changes its arguments. An empty sample gives NaN.
+// It promises stated definitions (which percentile, which interval) and never fails because a
+// sample is weak: an interval says what to doubt about it. It leaves out everything that a
+// comparison of compressed models does not ask for. No function changes its arguments. An empty
+// sample gives NaN.
 package stat
 
 import (
@@ -38,9 +40,9 @@ func Deviation(x []float64) float64 {
 // Median returns the middle value, or the mean of the middle two.
 func Median(x []float64) float64 { return Percentile(x, 50) }
 
-// Percentile returns the p-th percentile, p in [0, 100], by linear interpolation between the order statistics at rank
-// p/100·(n−1): the definition that numpy calls "linear" and Hyndman and Fan type 7. It is NaN for an empty sample, a sample
-// with a NaN, or a p outside of its range.
+// Percentile returns the p-th percentile, p in [0, 100], by linear interpolation between the order
+// statistics at rank p/100·(n−1): the definition that numpy calls "linear" and Hyndman and Fan type
+// 7. It is NaN for an empty sample, a sample with a NaN, or a p outside of its range.
 func Percentile(x []float64, p float64) float64 {
 	if len(x) == 0 || slices.ContainsFunc(x, math.IsNaN) {
 		return math.NaN()

@@ -47,7 +47,8 @@ func TestLocation(t *testing.T) {
 }
 
 func TestMeanInterval(t *testing.T) {
-	// Student's table: t(0.975) is 12.7062 for 1, 4.302653 for 2, 2.262157 for 9 degrees of freedom.
+	// Student's table: t(0.975) is 12.7062 for 1, 4.302653 for 2, 2.262157 for 9 degrees of
+	// freedom.
 	for n, quantile := range map[int]float64{2: 12.706205, 3: 4.302653, 10: 2.262157} {
 		x := make([]float64, n)
 		for i := range x {
@@ -67,8 +68,8 @@ func TestMeanInterval(t *testing.T) {
 	}
 }
 
-// Over many draws of normal samples the t interval covers the true mean 95 times in a hundred, also for n = 3, and the
-// bootstrap nearly so for n = 40.
+// Over many draws of normal samples the t interval covers the true mean 95 times in a hundred, also
+// for n = 3, and the bootstrap nearly so for n = 40.
 func TestCoverage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	mean := func(x []float64) float64 { return Mean(x) }
@@ -185,7 +186,8 @@ func TestMannWhitneyApproximation(t *testing.T) {
 		x[i], y[i] = rng.NormFloat64(), 0.6+rng.NormFloat64()
 	}
 	u, exact := MannWhitney(x, y)
-	// One more pair passes the limit of exact counting, far from the others so that U moves by a known count.
+	// One more pair passes the limit of exact counting, far from the others so that U moves by a
+	// known count.
 	_, approximate := MannWhitney(append(slices.Clone(x), -100), append(slices.Clone(y), -99))
 	if u != pairs(x, y) || math.Abs(exact-approximate) > 0.05 || exact > 0.5 {
 		t.Errorf("u %v exact %v approximate %v", u, exact, approximate)

@@ -19,9 +19,10 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// Artifacts is a content-addressed store of finished work. An artifact is a folder under the hash of all that made it; it appears whole,
-// by a rename, or not at all. What does not match its checksums is moved aside, told, and treated as absent.
-// Methods may be called from several goroutines and processes.
+// Artifacts is a content-addressed store of finished work. An artifact is a folder under the hash
+// of all that made it; it appears whole, by a rename, or not at all. What does not match its
+// checksums is moved aside, told, and treated as absent. Methods may be called from several
+// goroutines and processes.
 type Artifacts struct {
 	dir  string
 	note func(text string)
@@ -32,8 +33,9 @@ type Artifacts struct {
 
 // Meta says what made an artifact. Store fills Files and Created.
 type Meta struct {
-	Recipe  string   `msgpack:"recipe"`  // canonical text of the step
-	Inputs  []string `msgpack:"inputs"`  // keys of the artifacts that went in, and other inputs, in order
+	Recipe string `msgpack:"recipe"` // canonical text of the step
+	// keys of the artifacts that went in, and other inputs, in order
+	Inputs  []string `msgpack:"inputs"`
 	Version string   `msgpack:"version"` // of the code of that stage
 	Created int64    `msgpack:"created"` // Unix seconds
 	Files   []File   `msgpack:"files"`
@@ -53,7 +55,8 @@ const (
 	stale    = 24 * time.Hour // unfinished work older than this belongs to no living process
 )
 
-// Key is the hexadecimal SHA-256 of the parts, each with its length, so that no two lists of parts share a key.
+// Key is the hexadecimal SHA-256 of the parts, each with its length, so that no two lists of parts
+// share a key.
 func Key(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
@@ -64,8 +67,8 @@ func Key(parts ...string) string {
 
 var validKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// OpenArtifacts opens the folder, making it where it is absent, and clears what killed processes left a day ago. note is told
-// of every artifact that turns out corrupt.
+// OpenArtifacts opens the folder, making it where it is absent, and clears what killed processes
+// left a day ago. note is told of every artifact that turns out corrupt.
 func OpenArtifacts(dir string, note func(text string)) (*Artifacts, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("artifacts: %w", err)
@@ -83,8 +86,8 @@ func OpenArtifacts(dir string, note func(text string)) (*Artifacts, error) {
 	return &Artifacts{dir: dir, note: note, verified: map[string]bool{}}, nil
 }
 
-// Get returns the folder of a complete and undamaged artifact. Its files must not be changed. Checksums are read once in a process,
-// sizes each time.
+// Get returns the folder of a complete and undamaged artifact. Its files must not be changed.
+// Checksums are read once in a process, sizes each time.
 func (a *Artifacts) Get(key string) (dir string, ok bool) {
 	dir = filepath.Join(a.dir, key)
 	if !validKey.MatchString(key) {
@@ -160,8 +163,9 @@ func (a *Artifacts) discard(key, dir string, why error) {
 	}
 }
 
-// Put makes the artifact of a key: make writes its files into an empty folder, which then takes its place at once, or leaves no
-// trace when make fails. An artifact that is there already, made by another process meanwhile, stays. It returns the artifact's folder.
+// Put makes the artifact of a key: make writes its files into an empty folder, which then takes its
+// place at once, or leaves no trace when make fails. An artifact that is there already, made by
+// another process meanwhile, stays. It returns the artifact's folder.
 func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir string, err error) {
 	if !validKey.MatchString(key) {
 		return "", fmt.Errorf("artifact: %q is no key, expected 64 hexadecimal digits", key)
@@ -333,7 +337,8 @@ func (a *Artifacts) Remove(key string) error {
 	return nil
 }
 
-// Size returns the number of artifacts and the bytes of everything in the store, unfinished and corrupt work included.
+// Size returns the number of artifacts and the bytes of everything in the store, unfinished and
+// corrupt work included.
 func (a *Artifacts) Size() (artifacts int, bytes int64, err error) {
 	err = filepath.WalkDir(a.dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -12,8 +12,8 @@ import (
 // errLocked says that a live process holds a file's lock.
 var errLocked = errors.New("locked by another process")
 
-// lock takes the lock of a file that was just made; it lasts until the file is closed or its process ends, however it ends.
-// It waits, for there can be nothing but a probe to wait for.
+// lock takes the lock of a file that was just made; it lasts until the file is closed or its
+// process ends, however it ends. It waits, for there can be nothing but a probe to wait for.
 func lock(f *os.File) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {

@@ -13,8 +13,8 @@ var errLocked = errors.New("locked by another process")
 // lockOffset is a byte that no log reaches: a lock here hinders nobody who reads.
 const lockOffset = 1 << 30
 
-// lock takes the lock of a file that was just made; it lasts until the file is closed or its process ends, however it ends.
-// It waits, for there can be nothing but a probe to wait for.
+// lock takes the lock of a file that was just made; it lasts until the file is closed or its
+// process ends, however it ends. It waits, for there can be nothing but a probe to wait for.
 func lock(f *os.File) error { return lockByte(f, windows.LOCKFILE_EXCLUSIVE_LOCK) }
 
 // probe reports errLocked while a process holds the file's lock.

@@ -10,8 +10,8 @@ import (
 	"slimlab/lab"
 )
 
-// Log is the log of a run that is being written. Its methods may be called from several goroutines. After a failed write every
-// later call returns the same error: a log has no holes.
+// Log is the log of a run that is being written. Its methods may be called from several goroutines.
+// After a failed write every later call returns the same error: a log has no holes.
 type Log struct {
 	mu      sync.Mutex
 	file    *os.File
@@ -29,8 +29,8 @@ func newLog(f *os.File) (*Log, error) {
 	return l, nil
 }
 
-// Append adds an event. What must not be lost (begin, rows, failures, verdicts, the end) is on the disk when Append returns; other events
-// wait for the next Flush.
+// Append adds an event. What must not be lost (begin, rows, failures, verdicts, the end) is on the
+// disk when Append returns; other events wait for the next Flush.
 func (l *Log) Append(e lab.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +80,8 @@ func (l *Log) sync() error {
 	return nil
 }
 
-// Close flushes and closes the log. A log that is closed without an end event is that of an interrupted run.
+// Close flushes and closes the log. A log that is closed without an end event is that of an
+// interrupted run.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 //	file   := "slimlab\n" version:uint32 record*
 //	record := size:uint32 crc(payload):uint32 crc(the eight bytes before):uint32 payload
 //
-// A payload is one event as canonical msgpack: sorted keys, shortest integers; the first is the begin event. The header's own
-// checksum tells a damaged size from a torn end. CRCs are CRC-32C.
+// A payload is one event as canonical msgpack: sorted keys, shortest integers; the first is the
+// begin event. The header's own checksum tells a damaged size from a torn end. CRCs are CRC-32C.
 const (
 	magic         = "slimlab\n"
 	schemaVersion = 1
@@ -50,7 +50,8 @@ func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
 	return nil
 }
 
-// record is lab.Event with measures that encode canonically: the library sorts only maps of its own few types.
+// record is lab.Event with measures that encode canonically: the library sorts only maps of its own
+// few types.
 type record struct {
 	Kind   lab.Kind   `msgpack:"k"`
 	Time   float64    `msgpack:"t"`
@@ -139,7 +140,8 @@ func (r *reader) open() error {
 	return nil
 }
 
-// next returns the next record's payload. It ends with io.EOF, or errTorn where the file ends within a record.
+// next returns the next record's payload. It ends with io.EOF, or errTorn where the file ends
+// within a record.
 func (r *reader) next() ([]byte, error) {
 	left := r.size - r.offset
 	if left <= 0 {
@@ -154,7 +156,8 @@ func (r *reader) next() ([]byte, error) {
 	}
 	size := int64(binary.LittleEndian.Uint32(head[:]))
 	if crc32.Checksum(head[:8], castagnoli) != binary.LittleEndian.Uint32(head[8:]) || size > maxRecord {
-		if r.zeros(head[:], left-recordHeader) { // a crash of the machine can leave space that was never written
+		// a crash of the machine can leave space that was never written
+		if r.zeros(head[:], left-recordHeader) {
 			return nil, errTorn
 		}
 		return nil, fmt.Errorf("run log %s: damaged record header at byte %d of %d", r.name, r.offset, r.size)

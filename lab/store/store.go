@@ -55,13 +55,15 @@ type Info struct {
 // Run is a log as it was read.
 type Run struct {
 	Info
-	// Events are all events, and after them what reading found out: a note on a torn end, and an end event for an interrupted run.
+	// Events are all events, and after them what reading found out: a note on a torn end, and an
+	// end event for an interrupted run.
 	Events []lab.Event
 }
 
 var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// NewID names a run by the time of its start, its scenario and a few random digits: ids sort by time.
+// NewID names a run by the time of its start, its scenario and a few random digits: ids sort by
+// time.
 func NewID(scenario string, started time.Time, random uint64) string {
 	return fmt.Sprintf("%s-%s-%04x", started.UTC().Format("20060102-150405"), strings.Trim(unfit.ReplaceAllString(scenario, "-"), "-"), random&0xffff)
 }
@@ -101,7 +103,8 @@ func (s *Store) begin(f *os.File, begin lab.Begin) (*Log, error) {
 
 func (s *Store) path(id string) string { return filepath.Join(s.dir, id+extension) }
 
-// Find returns the id that name stands for: an id, a prefix that only one id has, or "last" for the run that began last.
+// Find returns the id that name stands for: an id, a prefix that only one id has, or "last" for the
+// run that began last.
 func (s *Store) Find(name string) (string, error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -149,7 +152,8 @@ func (s *Store) ids() ([]string, error) {
 	return ids, nil
 }
 
-// List returns all runs, the newest first. It decodes two records a run. A run whose log is damaged is listed with its Problem.
+// List returns all runs, the newest first. It decodes two records a run. A run whose log is damaged
+// is listed with its Problem.
 func (s *Store) List() ([]Info, error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -175,7 +179,8 @@ func (s *Store) List() ([]Info, error) {
 	return runs, nil
 }
 
-// Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts off is left out, with a note.
+// Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts
+// off is left out, with a note.
 func (s *Store) Read(name string) (*Run, error) {
 	id, err := s.Find(name)
 	if err != nil {
@@ -229,7 +234,8 @@ func (s *Store) Remove(id string) error {
 	return os.Remove(f.Name())
 }
 
-// read opens a log and hands its records to walk. It returns what the file itself tells: a torn end, a process that is gone.
+// read opens a log and hands its records to walk. It returns what the file itself tells: a torn
+// end, a process that is gone.
 func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	run := &Run{Info: Info{ID: id}}
 	f, err := os.Open(s.path(id))
@@ -237,7 +243,8 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 		return run, fmt.Errorf("run store: %w", err)
 	}
 	defer f.Close()
-	// The lock is looked at before the size: a writer that ends in between has then written its end within the size.
+	// The lock is looked at before the size: a writer that ends in between has then written its end
+	// within the size.
 	live := errors.Is(probe(f), errLocked)
 	stat, err := f.Stat()
 	if err != nil {

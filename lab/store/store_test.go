@@ -209,7 +209,8 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
-// A log that is cut anywhere reads back as a prefix of what was written, with a note unless the cut falls between records.
+// A log that is cut anywhere reads back as a prefix of what was written, with a note unless the cut
+// falls between records.
 func TestTornAnywhere(t *testing.T) {
 	s := open(t)
 	write(t, s, "a", 1, 4, lab.Done)
@@ -251,7 +252,8 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
-// A changed byte anywhere is an error that names the log, or a torn end that loses nothing but the last record.
+// A changed byte anywhere is an error that names the log, or a torn end that loses nothing but the
+// last record.
 func TestDamageIsFound(t *testing.T) {
 	s := open(t)
 	write(t, s, "a", 1, 4, lab.Done)
@@ -265,7 +267,8 @@ func TestDamageIsFound(t *testing.T) {
 		}
 		run, err := s.Read("a")
 		if err == nil {
-			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning { // the end event is lost; note and end stand for it
+			// the end event is lost; note and end stand for it
+			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning {
 				t.Fatalf("byte %d of %d: %d events without a word", at, len(whole), len(run.Events))
 			}
 			continue

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// AUC is the area under the ROC curve of scores against labels: the Mann-Whitney statistic U/(n₊n₋), the
-// probability that a positive stands above a negative, ties counted half. It takes O(n log n). Lengths
-// must agree, no score may be NaN, and both labels must occur.
+// AUC is the area under the ROC curve of scores against labels: the Mann-Whitney statistic
+// U/(n₊n₋), the probability that a positive stands above a negative, ties counted half. It takes
+// O(n log n). Lengths must agree, no score may be NaN, and both labels must occur.
 func AUC(scores []float64, labels []bool) (float64, error) {
 	p := make([]float64, len(labels))
 	for i, yes := range labels {
@@ -23,7 +23,8 @@ func AUC(scores []float64, labels []bool) (float64, error) {
 //
 //	Σ_{i≠j} p_i (1−p_j) ([s_i > s_j] + ½[s_i = s_j]) / Σ_{i≠j} p_i (1−p_j).
 //
-// With p of 0 and 1 it is the AUC. It ranks models as the AUC on drawn labels does, without the noise of the draws.
+// With p of 0 and 1 it is the AUC. It ranks models as the AUC on drawn labels does, without the
+// noise of the draws.
 func SoftAUC(scores, p []float64) (float64, error) {
 	r, err := newRanking(scores, p)
 	if err != nil {

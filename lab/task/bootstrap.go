@@ -71,7 +71,8 @@ func (r *Recsys) newSample(score []float64) (*sample, error) {
 	return s, nil
 }
 
-// table computes the AUCs with each member standing weight[member] times in the sample; nil is once.
+// table computes the AUCs with each member standing weight[member] times in the sample; nil is
+// once.
 func (s *sample) table(weight []float64) (t table) {
 	for k := range t {
 		for task := range tasks {
@@ -89,8 +90,10 @@ func (s *sample) table(weight []float64) (t table) {
 // figure is a number computed from the tables of one or more samples over the same cases.
 type figure func([]table) float64
 
-// resample computes figures with 95% percentile intervals from a cluster bootstrap (Efron, Tibshirani 1993): members are drawn with replacement, each
-// with all its cases and, where there are several samples, for all of them at once. A figure that is undefined (a held-out mean without cases) is the zero Measure.
+// resample computes figures with 95% percentile intervals from a cluster bootstrap (Efron,
+// Tibshirani 1993): members are drawn with replacement, each with all its cases and, where there
+// are several samples, for all of them at once. A figure that is undefined (a held-out mean without
+// cases) is the zero Measure.
 func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
 	tables := func(weight []float64) []table {
 		all := make([]table, len(samples))

@@ -15,8 +15,8 @@ import (
 // ChoiceConfig sets a file of multiple-choice questions.
 type ChoiceConfig struct {
 	Path string
-	// Cue stands between the query and a choice, which follows it after a space. Where it begins with a line's end, one that ends the query is
-	// dropped.
+	// Cue stands between the query and a choice, which follows it after a space. Where it begins
+	// with a line's end, one that ends the query is dropped.
 	Cue   string
 	Limit int // questions to read; 0 is all
 }
@@ -41,8 +41,8 @@ type Choice struct {
 	Questions []Question
 }
 
-// ReadChoice reads a file with one JSON object a line: query, choices and gold, the index of the right one from 0. Lines of white space are skipped,
-// and so are other members of an object.
+// ReadChoice reads a file with one JSON object a line: query, choices and gold, the index of the
+// right one from 0. Lines of white space are skipped, and so are other members of an object.
 func ReadChoice(cfg ChoiceConfig) (*Choice, error) {
 	file, err := os.Open(cfg.Path)
 	if err != nil {
@@ -168,8 +168,8 @@ func (c *Choice) Context(q Question) string {
 	return query + c.Cue
 }
 
-// Spans turns the questions into tokens, [questions][choices], for a model of so many positions. A context too long for it loses its
-// beginning, and cut counts the questions to which that happened.
+// Spans turns the questions into tokens, [questions][choices], for a model of so many positions. A
+// context too long for it loses its beginning, and cut counts the questions to which that happened.
 func (c *Choice) Spans(enc Encoder, begin Beginning, positions int) (spans [][]Span, cut int, err error) {
 	spans = make([][]Span, len(c.Questions))
 	for i, q := range c.Questions {

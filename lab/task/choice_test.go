@@ -202,7 +202,8 @@ func TestReadPublishedChoices(t *testing.T) {
 	}
 }
 
-// FuzzReadChoice: no input panics; what is accepted can be asked, and reads back the same when it is written.
+// FuzzReadChoice: no input panics; what is accepted can be asked, and reads back the same when it
+// is written.
 func FuzzReadChoice(f *testing.F) {
 	f.Add(`{"query":"q","choices":["a","b"],"gold":0}`)
 	f.Add("\ufeff\n{\"query\":\"Question: \\u00e9\\n\",\"choices\":[\"a\",\"b\",\"\\ud800\"],\"gold\":2,\"more\":[]}\n\n")

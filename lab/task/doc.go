@@ -1,14 +1,16 @@
-// Package task is what a model is measured on: training examples, calibration text, test cases with a
-// known truth, and the statistics that turn a model's scores into figures with intervals.
+// Package task is what a model is measured on: training examples, calibration text, test cases with
+// a known truth, and the statistics that turn a model's scores into figures with intervals.
 //
-// There are two tasks that train and measure. Recsys is a synthetic world of members and items whose click probabilities are known, so
-// that the best AUC that any model could reach stands beside the one that a model reached. JSONL is an engineer's
-// own file of prompts and responses. Two more only measure: Text, the perplexity of a file, and Choice, questions with given
-// answers of which the likeliest is taken. All give plain token sequences: the package knows no model, no training and no
-// engine. What it needs of them it declares: an Encoder of text and a Scorer of prompts.
+// There are two tasks that train and measure. Recsys is a synthetic world of members and items
+// whose click probabilities are known, so that the best AUC that any model could reach stands
+// beside the one that a model reached. JSONL is an engineer's own file of prompts and responses.
+// Two more only measure: Text, the perplexity of a file, and Choice, questions with given answers
+// of which the likeliest is taken. All give plain token sequences: the package knows no model, no
+// training and no engine. What it needs of them it declares: an Encoder of text and a Scorer of
+// prompts.
 //
-// Everything is a pure function of settings and indices: the same example has the same tokens in every run, on
-// every machine, in whatever order and from however many goroutines it is asked for.
+// Everything is a pure function of settings and indices: the same example has the same tokens in
+// every run, on every machine, in whatever order and from however many goroutines it is asked for.
 package task
 
 import "context"
@@ -18,8 +20,8 @@ type Encoder interface {
 	Encode(text string) []int32
 }
 
-// Scorer gives, for each prompt, the logits or log-probabilities of the label tokens as the next token:
-// [prompts][labels].
+// Scorer gives, for each prompt, the logits or log-probabilities of the label tokens as the next
+// token: [prompts][labels].
 type Scorer interface {
 	Score(ctx context.Context, prompts [][]int32, labels []int32) ([][]float32, error)
 }
@@ -27,7 +29,8 @@ type Scorer interface {
 // Example is a sequence to train, validate or calibrate on.
 type Example struct {
 	Tokens []int32
-	// Answer [len(Tokens)] marks the tokens that the loss on answers predicts: Answer[t] says that token t is a target.
+	// Answer [len(Tokens)] marks the tokens that the loss on answers predicts: Answer[t] says that
+	// token t is a target.
 	Answer []bool
 }
 
@@ -37,14 +40,16 @@ const (
 	Generic  = "generic"   // other text in the same vocabulary
 )
 
-// Task is what every task offers to training, calibration and tokenizer training. Its splits are disjoint.
-// Implementations are safe for concurrent use.
+// Task is what every task offers to training, calibration and tokenizer training. Its splits are
+// disjoint. Implementations are safe for concurrent use.
 type Task interface {
-	// Train returns the i-th training example, i ≥ 0, in the order that seed sets. It never ends: a finite set is gone through again, in another order.
+	// Train returns the i-th training example, i ≥ 0, in the order that seed sets. It never ends: a
+	// finite set is gone through again, in another order.
 	Train(seed uint64, i int) Example
 	// TrainSize is the number of different training examples; 0 is without end.
 	TrainSize() int
-	// Validation returns the first n validation examples, or as many as there are; n ≤ 0 asks for all of a finite set.
+	// Validation returns the first n validation examples, or as many as there are; n ≤ 0 asks for
+	// all of a finite set.
 	Validation(n int) []Example
 	// Calibration returns n examples of a source, or as many as there are.
 	Calibration(source string, n int) ([]Example, error)

@@ -9,16 +9,19 @@ import (
 // JSONLConfig sets an engineer's own data: a file with one JSON object a line.
 type JSONLConfig struct {
 	Path string `yaml:"path"`
-	// PromptField and ResponseField name the fields to use; where empty, the usual names are looked for in the first line.
+	// PromptField and ResponseField name the fields to use; where empty, the usual names are looked
+	// for in the first line.
 	PromptField   string `yaml:"prompt_field"`
 	ResponseField string `yaml:"response_field"`
-	// Template makes a text of a record: {prompt} and, after it, {response}, each once. What follows {prompt} up to {response} is read, what follows
-	// is answered; an end-of-sequence token is added.
+	// Template makes a text of a record: {prompt} and, after it, {response}, each once. What
+	// follows {prompt} up to {response} is read, what follows is answered; an end-of-sequence token
+	// is added.
 	Template  string `yaml:"template"`
 	MaxTokens int    `yaml:"max_tokens"` // longer examples lose their end
 	Limit     int    `yaml:"limit"`      // records to read; 0 is all
-	// ValidationShare and CalibrationShare are the parts of the file that are kept from training, chosen by a hash of each prompt and SplitSeed. So
-	// records with the same prompt are in the same split, and a longer file moves no record.
+	// ValidationShare and CalibrationShare are the parts of the file that are kept from training,
+	// chosen by a hash of each prompt and SplitSeed. So records with the same prompt are in the
+	// same split, and a longer file moves no record.
 	ValidationShare  float64 `yaml:"validation_share"`
 	CalibrationShare float64 `yaml:"calibration_share"`
 	SplitSeed        uint64  `yaml:"split_seed"`
@@ -56,7 +59,8 @@ type Records struct {
 	notes                          []string
 }
 
-// ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into tokens.
+// ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into
+// tokens.
 func ReadJSONL(cfg JSONLConfig) (*Records, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -132,8 +136,9 @@ func NewJSONL(cfg JSONLConfig, enc Encoder, eos int32) (*JSONL, error) {
 	return d.Tokenize(enc, eos)
 }
 
-// Tokenize turns records into tokens. The text to read and the text to answer are encoded by themselves, as they are when a
-// model is asked and answers. Of an example longer than MaxTokens the end is cut off; one that would lose all of its answer is dropped.
+// Tokenize turns records into tokens. The text to read and the text to answer are encoded by
+// themselves, as they are when a model is asked and answers. Of an example longer than MaxTokens
+// the end is cut off; one that would lose all of its answer is dropped.
 func (d *Records) Tokenize(enc Encoder, eos int32) (*JSONL, error) {
 	j := &JSONL{Records: d}
 	cut, dropped := 0, 0
@@ -152,7 +157,8 @@ func (d *Records) Tokenize(enc Encoder, eos int32) (*JSONL, error) {
 				cut++
 			}
 			mask := make([]bool, len(tokens))
-			for t := max(begin, 1); t < len(mask); t++ { // the first token of a sequence has nothing to be predicted from
+			// the first token of a sequence has nothing to be predicted from
+			for t := max(begin, 1); t < len(mask); t++ {
 				mask[t] = true
 			}
 			j.examples[split] = append(j.examples[split], Example{tokens, mask})
@@ -173,7 +179,8 @@ func (d *Records) Tokenize(enc Encoder, eos int32) (*JSONL, error) {
 	return j, nil
 }
 
-// Train returns the i-th example of an endless pass over the training records, each epoch in another order.
+// Train returns the i-th example of an endless pass over the training records, each epoch in
+// another order.
 func (j *JSONL) Train(seed uint64, i int) Example {
 	return j.examples[0][shuffled(seed, i, len(j.examples[0]))]
 }

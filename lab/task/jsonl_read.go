@@ -21,7 +21,8 @@ type Record struct {
 	Prompt, Response string
 }
 
-// fields names the members of a line's object that hold the prompt, an optional addition to it, and the response.
+// fields names the members of a line's object that hold the prompt, an optional addition to it, and
+// the response.
 type fields struct{ prompt, input, response string }
 
 // knownFields are the names that published files use, in the order in which they are tried.
@@ -56,7 +57,8 @@ func readJSONLFile(cfg JSONLConfig) ([]Record, fields, error) {
 	return readJSONL(file, cfg)
 }
 
-// readJSONL reads one object a line; lines of white space are skipped. The first object settles which fields are meant.
+// readJSONL reads one object a line; lines of white space are skipped. The first object settles
+// which fields are meant.
 func readJSONL(from io.Reader, cfg JSONLConfig) (records []Record, use fields, err error) {
 	in := bufio.NewReaderSize(from, 1<<16)
 	for number := 1; ; number++ {
@@ -146,7 +148,8 @@ func describeJSON(line []byte, err error) error {
 	return fmt.Errorf("bad JSON: %w", err)
 }
 
-// chooseFields takes the configured fields, and what is not configured from the first of knownFields that fits.
+// chooseFields takes the configured fields, and what is not configured from the first of
+// knownFields that fits.
 func chooseFields(object map[string]json.RawMessage, cfg JSONLConfig) (fields, error) {
 	if cfg.PromptField != "" && cfg.ResponseField != "" {
 		return fields{prompt: cfg.PromptField, response: cfg.ResponseField}, nil

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Span is a run of tokens of which those from Begin on are targets: a model is asked for the probability of each after all tokens before
-// it in the span. 1 ≤ Begin < len(Tokens).
+// Span is a run of tokens of which those from Begin on are targets: a model is asked for the
+// probability of each after all tokens before it in the span. 1 ≤ Begin < len(Tokens).
 type Span struct {
 	Tokens []int32
 	Begin  int
@@ -22,7 +22,8 @@ func (s Span) Targets() int { return len(s.Tokens) - s.Begin }
 // Beginning says which tokens stand before a text.
 type Beginning struct {
 	BOS int32 // stands before every text; −1 is none
-	// Prefix stands where a text's first token is predicted and nothing is before it: BOS or, in its absence, EOS; −1 where there is neither.
+	// Prefix stands where a text's first token is predicted and nothing is before it: BOS or, in
+	// its absence, EOS; −1 where there is neither.
 	Prefix int32
 }
 
@@ -34,8 +35,9 @@ func (b Beginning) encode(enc Encoder, text string) []int32 {
 	return append([]int32{b.BOS}, enc.Encode(text)...)
 }
 
-// pair encodes a context and its continuation as lm-evaluation-harness does: white space that ends the context goes over to the continuation, the
-// whole is encoded, and the continuation's tokens are those after as many as the context has when it is encoded alone.
+// pair encodes a context and its continuation as lm-evaluation-harness does: white space that ends
+// the context goes over to the continuation, the whole is encoded, and the continuation's tokens
+// are those after as many as the context has when it is encoded alone.
 func (b Beginning) pair(enc Encoder, context, continuation string) (Span, error) {
 	before := b.encode(enc, strings.TrimRightFunc(context, isSpace))
 	if len(before) > 0 {
@@ -47,7 +49,8 @@ func (b Beginning) pair(enc Encoder, context, continuation string) (Span, error)
 	return Span{append([]int32{b.Prefix}, enc.Encode(context+continuation)...), 1}, nil
 }
 
-// cut drops tokens from the span's beginning until a model of so many positions reads all but the last.
+// cut drops tokens from the span's beginning until a model of so many positions reads all but the
+// last.
 func (s Span) cut(positions int) (Span, bool) {
 	excess := len(s.Tokens) - 1 - positions
 	if excess <= 0 {
@@ -56,10 +59,12 @@ func (s Span) cut(positions int) (Span, bool) {
 	return Span{s.Tokens[excess:], s.Begin - excess}, true
 }
 
-// isSpace reports what Python's regular expressions and string methods take for white space: Unicode's, and the four separators of ASCII.
+// isSpace reports what Python's regular expressions and string methods take for white space:
+// Unicode's, and the four separators of ASCII.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
 
-// words counts the pieces between runs of white space, an empty one at either end included, as a split at \s+ does.
+// words counts the pieces between runs of white space, an empty one at either end included, as a
+// split at \s+ does.
 func words(text string) int {
 	n, inside := 1, false
 	for _, r := range text {

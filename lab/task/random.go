@@ -25,8 +25,8 @@ func mix64(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// shuffled returns the example that stands at place i of an endless pass over n examples, each epoch in an order of its
-// own: a keyed permutation of [0, n), so that no order need be stored.
+// shuffled returns the example that stands at place i of an endless pass over n examples, each
+// epoch in an order of its own: a keyed permutation of [0, n), so that no order need be stored.
 func shuffled(seed uint64, i, n int) int {
 	epoch := uint64(i / n)
 	x := uint64(i % n)
@@ -35,7 +35,8 @@ func shuffled(seed uint64, i, n int) int {
 		half++
 	}
 	mask := uint64(1)<<half - 1
-	// A Feistel network permutes [0, 4^half); values outside [0, n) walk on along their cycle until they are inside.
+	// A Feistel network permutes [0, 4^half); values outside [0, n) walk on along their cycle until
+	// they are inside.
 	for {
 		left, right := x>>half, x&mask
 		for round := uint64(0); round < 4; round++ {

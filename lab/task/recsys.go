@@ -15,12 +15,17 @@ type RecsysConfig struct {
 	Candidates int    `yaml:"candidates"` // test prompts per member and in-domain task
 	HeldOut    int    `yaml:"held_out"`   // test prompts per member and held-out task
 	Labelled   int    `yaml:"labelled"`   // number of different training prompts; 0 is without end
-	// Signal is about the standard deviation of the log-odds over what members like; Popularity that over topics, the same for all members.
+	// Signal is about the standard deviation of the log-odds over what members like; Popularity
+	// that over topics, the same for all members.
 	Signal     float64 `yaml:"signal"`
 	Popularity float64 `yaml:"popularity"`
-	Exposure   float64 `yaml:"exposure"` // how much what a member sees leans towards what it likes; 0 is not at all
-	Kinship    float64 `yaml:"kinship"`  // share of the variance of affinities that archetypes of the same group have in common, 0 to below 1
-	// ProfileShare of the prompts name an archetype, right with ProfileReliability; the others hint at a group, right with HintReliability.
+	// how much what a member sees leans towards what it likes; 0 is not at all
+	Exposure float64 `yaml:"exposure"`
+	// share of the variance of affinities that archetypes of the same group have in common, 0 to
+	// below 1
+	Kinship float64 `yaml:"kinship"`
+	// ProfileShare of the prompts name an archetype, right with ProfileReliability; the others hint
+	// at a group, right with HintReliability.
 	ProfileShare       float64 `yaml:"profile_share"`
 	ProfileReliability float64 `yaml:"profile_reliability"`
 	HintReliability    float64 `yaml:"hint_reliability"`
@@ -69,7 +74,8 @@ func (c RecsysConfig) Validate() error {
 	return nil
 }
 
-// maxWords is the most words that a prompt has beside its events: an instruction and the member, a lead, the candidate with its task.
+// maxWords is the most words that a prompt has beside its events: an instruction and the member, a
+// lead, the candidate with its task.
 const maxWords = 13
 
 // Splits: examples of different splits come from different random streams.
@@ -86,8 +92,9 @@ const (
 	splitBootstrap
 )
 
-// Recsys is the ranking task: prompts of a World as tokens. A prompt holds an instruction, words on the member, past
-// events and, last, a candidate with its task, so that all prompts of one member share a prefix; the answer is one token.
+// Recsys is the ranking task: prompts of a World as tokens. A prompt holds an instruction, words on
+// the member, past events and, last, a candidate with its task, so that all prompts of one member
+// share a prefix; the answer is one token.
 type Recsys struct {
 	*World
 	lexicon       *lexicon
@@ -111,8 +118,8 @@ type Case struct {
 	profile   float64 // P(yes) given task, candidate and words on the member
 }
 
-// NewRecsys draws the world and its test set. The encoder must give each word the same tokens wherever it stands, and
-// the words "yes" and "no" one token each.
+// NewRecsys draws the world and its test set. The encoder must give each word the same tokens
+// wherever it stands, and the words "yes" and "no" one token each.
 func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	w, err := NewWorld(cfg)
 	if err != nil {
@@ -147,7 +154,8 @@ func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	return r, nil
 }
 
-// checkEncoder makes sure that prompts put together from the words' tokens are what the encoder gives for their text.
+// checkEncoder makes sure that prompts put together from the words' tokens are what the encoder
+// gives for their text.
 func (r *Recsys) checkEncoder(enc Encoder) error {
 	for i, text := range r.Corpus(64) {
 		var want []int32
@@ -199,7 +207,8 @@ func (w *World) prompt(l *lexicon, rng *rand.Rand) *writer {
 	return text
 }
 
-// Train returns the i-th training prompt of a stream; all outcomes, those of past events too, are answers.
+// Train returns the i-th training prompt of a stream; all outcomes, those of past events too, are
+// answers.
 func (r *Recsys) Train(seed uint64, i int) Example {
 	if n := r.cfg.Labelled; n > 0 {
 		order, _ := hashKeys(splitOrder, seed)
@@ -223,8 +232,8 @@ func (r *Recsys) Validation(n int) []Example {
 	return examples
 }
 
-// Calibration returns n prompts (InDomain) or texts of the same length and vocabulary that know nothing of the
-// world and have no answers (Generic).
+// Calibration returns n prompts (InDomain) or texts of the same length and vocabulary that know
+// nothing of the world and have no answers (Generic).
 func (r *Recsys) Calibration(source string, n int) ([]Example, error) {
 	examples := make([]Example, n)
 	for i := range examples {
@@ -256,8 +265,8 @@ func (r *Recsys) corpusWords(i int) []word {
 	return r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitCorpus, uint64(i))).words
 }
 
-// Corpus returns n texts, prompts and generic sentences by turns, in which every word stands. It needs no encoder, so
-// a tokenizer can be trained on it.
+// Corpus returns n texts, prompts and generic sentences by turns, in which every word stands. It
+// needs no encoder, so a tokenizer can be trained on it.
 func (w *World) Corpus(n int) []string {
 	l := newLexicon()
 	texts := make([]string, n)
@@ -316,7 +325,8 @@ func (r *Recsys) drawCases() {
 	}
 }
 
-// checkCases makes sure that every task of the test set has both answers, without which it has no AUC.
+// checkCases makes sure that every task of the test set has both answers, without which it has no
+// AUC.
 func (r *Recsys) checkCases() error {
 	var yes, all [tasks]int
 	for _, c := range r.cases {
@@ -333,9 +343,10 @@ func (r *Recsys) checkCases() error {
 	return nil
 }
 
-// ServeGroups returns prompts for a serving workload, [members][candidates]: members that no other split has, each with candidates over
-// the in-domain tasks that share the member's prefix. Histories are lengthened or cut to prompts of at most context tokens (at least one
-// event); context 0 keeps the configured number of events.
+// ServeGroups returns prompts for a serving workload, [members][candidates]: members that no other
+// split has, each with candidates over the in-domain tasks that share the member's prefix.
+// Histories are lengthened or cut to prompts of at most context tokens (at least one event);
+// context 0 keeps the configured number of events.
 func (r *Recsys) ServeGroups(members, candidates, context int) [][][]int32 {
 	groups := make([][][]int32, members)
 	for i := range groups {

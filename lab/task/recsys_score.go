@@ -37,7 +37,8 @@ func (r *Recsys) Evaluate(ctx context.Context, scorer Scorer) (*Scores, error) {
 	return r.NewScores(score)
 }
 
-// NewScores takes scores, one a case, such as another program's or those stored by an earlier evaluation.
+// NewScores takes scores, one a case, such as another program's or those stored by an earlier
+// evaluation.
 func (r *Recsys) NewScores(score []float64) (*Scores, error) {
 	if len(score) != len(r.cases) {
 		return nil, fmt.Errorf("recsys: %d scores for %d test prompts", len(score), len(r.cases))
@@ -50,8 +51,9 @@ func (r *Recsys) NewScores(score []float64) (*Scores, error) {
 	return &Scores{Score: score, task: r}, nil
 }
 
-// Summary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected under the known probabilities; a ceiling is
-// that of the best possible prediction, with the same meaning of hard and soft. Intervals are 95%, by resampling members.
+// Summary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected
+// under the known probabilities; a ceiling is that of the best possible prediction, with the same
+// meaning of hard and soft. Intervals are 95%, by resampling members.
 type Summary struct {
 	Hard, Soft               lab.Measure // means over in-domain tasks
 	CeilingHard, CeilingSoft lab.Measure
@@ -68,7 +70,8 @@ type TaskSummary struct {
 	Hard, Soft, CeilingHard, CeilingSoft lab.Measure
 }
 
-// Comparison is the difference of a model to a baseline over the same prompts. Intervals are 95%, by resampling members for both at once.
+// Comparison is the difference of a model to a baseline over the same prompts. Intervals are 95%,
+// by resampling members for both at once.
 type Comparison struct {
 	Hard, Soft, HeldOutSoft    lab.Measure // AUC(model) − AUC(baseline)
 	HardRelative, SoftRelative lab.Measure // AUC(model) / AUC(baseline) − 1

@@ -164,8 +164,8 @@ func parsePrompt(t *testing.T, text string) (p parsedPrompt) {
 	return p
 }
 
-// bruteForce is P(yes | text) by summing the joint probability of the text and of all that it leaves open: the
-// archetype, and the hidden fields of every event and of the candidate.
+// bruteForce is P(yes | text) by summing the joint probability of the text and of all that it
+// leaves open: the archetype, and the hidden fields of every event and of the candidate.
 func bruteForce(w *World, p parsedPrompt) float64 {
 	var total, yes float64
 	for a := range w.affinity {
@@ -245,7 +245,8 @@ func TestCeilingIsThePosteriorOfTheText(t *testing.T) {
 	}
 }
 
-// The truth must be what clicks are drawn from, and the ceiling what they are on average where the prompt says the same.
+// The truth must be what clicks are drawn from, and the ceiling what they are on average where the
+// prompt says the same.
 func TestProbabilitiesAreCalibrated(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 3000 })
 	for name, of := range map[string]func(Case) float64{
@@ -319,7 +320,8 @@ func TestAffinitiesAreStandardized(t *testing.T) {
 	}
 }
 
-// The world of the defaults is what the embedded model was trained on: its prompts must not change unnoticed.
+// The world of the defaults is what the embedded model was trained on: its prompts must not change
+// unnoticed.
 func TestDefaultWorldIsTheShippedOne(t *testing.T) {
 	r := newRecsys(t, nil)
 	const want = "the rower said so far : enjoy feed road audio yes save mail tree talk yes keep mail trip post yes save mail plant text yes " +

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// The words of the ranking world: synonyms stand together, no word stands twice. They are short because each
-// must become one token of a byte-pair encoding, and every merge on the way is a token too.
+// The words of the ranking world: synonyms stand together, no word stands twice. They are short
+// because each must become one token of a byte-pair encoding, and every merge on the way is a token
+// too.
 var (
 	topicWords = [topics][]string{
 		{"sport", "ball"}, {"food", "meal"}, {"music", "song"}, {"money", "cash"},
@@ -71,7 +72,8 @@ func (l *lexicon) add(words ...string) {
 	}
 }
 
-// roleWords returns the groups of synonyms that a pattern's letter stands for, nil for a plain word.
+// roleWords returns the groups of synonyms that a pattern's letter stands for, nil for a plain
+// word.
 func roleWords(letter string) [][]string {
 	switch letter {
 	case "T":

@@ -6,22 +6,24 @@ import (
 	"math/rand/v2"
 )
 
-// World is a ranking world whose truth is known. A member is one of a few archetypes; an item has a topic and a
-// format, which prompts show, and a level and a freshness, which they do not;
+// World is a ranking world whose truth is known. A member is one of a few archetypes; an item has a
+// topic and a format, which prompts show, and a level and a freshness, which they do not;
 //
 //	P(yes | archetype, item, task) = σ(bias + popularity[topic] + Σ_f weight[task, f] · affinity[archetype, f, item]),
 //
 // f being the archetype's generosity (to all items), topic, format, level and freshness.
 //
-// A task is an action on a surface, and its bias and weights are the sums of its action's and its surface's. So a
-// held-out task is a new combination of words that training shows.
+// A task is an action on a surface, and its bias and weights are the sums of its action's and its
+// surface's. So a held-out task is a new combination of words that training shows.
 type World struct {
 	cfg        RecsysConfig
 	popularity [topics]float64
 	affinity   []affinity // one an archetype
-	// exposure is P(topic | archetype), [archetypes][topics]: what a member gets to see leans towards what the member likes.
+	// exposure is P(topic | archetype), [archetypes][topics]: what a member gets to see leans
+	// towards what the member likes.
 	exposure [][topics]float64
-	// shown is P(yes | archetype, task, topic, format): the hidden fields averaged out, [tasks][topics][formats][archetypes].
+	// shown is P(yes | archetype, task, topic, format): the hidden fields averaged out,
+	// [tasks][topics][formats][archetypes].
 	shown [tasks][topics][formats][]float64
 }
 
@@ -32,9 +34,10 @@ const (
 	inDomainTasks, tasks               = 4, 6
 )
 
-// affinity is what one archetype likes. Each column has mean 0 and standard deviation 1 over the archetypes; those of a hint's group
-// are alike by the configured kinship. So what there is to learn comes in steps, each of which pays by itself: popular topics, generous
-// members, groups, archetypes.
+// affinity is what one archetype likes. Each column has mean 0 and standard deviation 1 over the
+// archetypes; those of a hint's group are alike by the configured kinship. So what there is to
+// learn comes in steps, each of which pays by itself: popular topics, generous members, groups,
+// archetypes.
 type affinity struct {
 	generous float64 // says yes more often, to everything
 	topic    [topics]float64
@@ -61,7 +64,8 @@ var (
 	}
 )
 
-// emphasisNorm is about the root of the summed squares of a task's weights, so that Signal is the signal's standard deviation.
+// emphasisNorm is about the root of the summed squares of a task's weights, so that Signal is the
+// signal's standard deviation.
 const emphasisNorm = 1.86
 
 type item struct{ topic, format, level, fresh int }
@@ -218,7 +222,8 @@ func (w *World) drawHistory(rng *rand.Rand, archetype, n int) []event {
 	return events
 }
 
-// evidence is the log-likelihood of what was read so far, one an archetype. Archetypes are equally likely to begin with.
+// evidence is the log-likelihood of what was read so far, one an archetype. Archetypes are equally
+// likely to begin with.
 type evidence []float64
 
 func (w *World) newEvidence() evidence { return make(evidence, len(w.affinity)) }
@@ -248,8 +253,8 @@ func (w *World) addEvent(e evidence, ev event) {
 	}
 }
 
-// predict is the Bayes posterior P(yes | all that the prompt shows): a finite sum over archetypes. That the member gets to see the candidate
-// is evidence too.
+// predict is the Bayes posterior P(yes | all that the prompt shows): a finite sum over archetypes.
+// That the member gets to see the candidate is evidence too.
 func (w *World) predict(e evidence, task int, candidate item) float64 {
 	top := math.Inf(-1)
 	for a := range e {

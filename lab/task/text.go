@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a file whose tokens a model predicts. Perplexities of it come in definitions that differ by factors and must not be mixed; see
-// FixedWindows, LlamaCppWindows and RollingWindows.
+// Text is a file whose tokens a model predicts. Perplexities of it come in definitions that differ
+// by factors and must not be mixed; see FixedWindows, LlamaCppWindows and RollingWindows.
 type Text struct {
 	Path    string
 	Content string
@@ -68,9 +68,10 @@ func invalidLine(text string) int {
 // Encode returns the text's tokens, those of Beginning before them.
 func (t *Text) Encode(enc Encoder, begin Beginning) []int32 { return begin.encode(enc, t.Content) }
 
-// FixedWindows cuts the tokens of a text, encoded once, as GPTQ's authors and those after them did: windows of so many tokens, each of which
-// begins stride tokens after the one before. A window's first token is only read; where windows overlap, those that an earlier window
-// predicted are only read too. What does not fill a window is left out, unless it is the only one.
+// FixedWindows cuts the tokens of a text, encoded once, as GPTQ's authors and those after them did:
+// windows of so many tokens, each of which begins stride tokens after the one before. A window's
+// first token is only read; where windows overlap, those that an earlier window predicted are only
+// read too. What does not fill a window is left out, unless it is the only one.
 func FixedWindows(tokens []int32, window, stride int) ([]Span, error) {
 	if window < 2 || stride < 1 || stride > window {
 		return nil, fmt.Errorf("text: windows of %d tokens every %d, expected at least 2 and a stride from 1 to the window", window, stride)
@@ -86,8 +87,9 @@ func FixedWindows(tokens []int32, window, stride int) ([]Span, error) {
 	return spans, nil
 }
 
-// LlamaCppWindows cuts the tokens of a text, encoded once, as llama.cpp's llama-perplexity does: windows of so many tokens without overlap, of which each has its
-// first token replaced by the BOS (unless that is −1), and the second half is predicted. What does not fill a window is left out.
+// LlamaCppWindows cuts the tokens of a text, encoded once, as llama.cpp's llama-perplexity does:
+// windows of so many tokens without overlap, of which each has its first token replaced by the BOS
+// (unless that is −1), and the second half is predicted. What does not fill a window is left out.
 func LlamaCppWindows(tokens []int32, window int, bos int32) ([]Span, error) {
 	if window < 4 {
 		return nil, fmt.Errorf("text: windows of %d tokens, expected at least 4", window)
@@ -106,10 +108,12 @@ func LlamaCppWindows(tokens []int32, window int, bos int32) ([]Span, error) {
 	return spans, nil
 }
 
-// RollingWindows cuts the tokens of a text, encoded without special tokens, as lm-evaluation-harness does for its rolling log-likelihood: every token is
-// predicted once, the first after prefix. A window predicts so many tokens and reads as many, the first of which is the last of the window before; the last window
-// reads as many too and predicts what is left. The sum over all spans is the text's log-likelihood, whose quotients by words and bytes do not depend on the tokenizer's
-// choice of tokens.
+// RollingWindows cuts the tokens of a text, encoded without special tokens, as
+// lm-evaluation-harness does for its rolling log-likelihood: every token is predicted once, the
+// first after prefix. A window predicts so many tokens and reads as many, the first of which is the
+// last of the window before; the last window reads as many too and predicts what is left. The sum
+// over all spans is the text's log-likelihood, whose quotients by words and bytes do not depend on
+// the tokenizer's choice of tokens.
 func RollingWindows(tokens []int32, window int, prefix int32) ([]Span, error) {
 	if window < 1 {
 		return nil, fmt.Errorf("text: windows of %d tokens, expected at least 1", window)

@@ -1,19 +1,23 @@
-// Package calibrate runs calibration sequences through a model once, layer by layer, and gathers what layer-wise
-// compression needs to know about the input of every linear layer: the Gram matrix Σ x·xᵀ, the token count, the
-// largest and the mean magnitude of each channel.
+// Package calibrate runs calibration sequences through a model once, layer by layer, and gathers
+// what layer-wise compression needs to know about the input of every linear layer: the Gram matrix
+// Σ x·xᵀ, the token count, the largest and the mean magnitude of each channel.
 //
-// The residual stream of all sequences is kept, [tokens, hidden], and moved through one half of a layer at a time. A
-// Visitor sees the statistics of an input before the linear layers that read it are used for good, and may replace
-// them: the walk then goes on through the changed model, so that later layers are calibrated on what they will really
-// see (OSSCAR's and GPTQ's sequential order: q, k, v, then o, then gate and up, then down, then the next layer).
+// The residual stream of all sequences is kept, [tokens, hidden], and moved through one half of a
+// layer at a time. A Visitor sees the statistics of an input before the linear layers that read it
+// are used for good, and may replace them: the walk then goes on through the changed model, so that
+// later layers are calibrated on what they will really see (OSSCAR's and GPTQ's sequential order:
+// q, k, v, then o, then gate and up, then down, then the next layer).
 //
-// With Options.Blocks a model need not be in memory: its layers come one at a time and may go again when the walk has left them.
+// With Options.Blocks a model need not be in memory: its layers come one at a time and may go again
+// when the walk has left them.
 //
-// Promises: the statistics are those of exactly the given tokens (sequences are packed, there is no padding to leak
-// in), attention's output is seen before o_proj, and the same sequences give the same bits whatever the number of
-// threads. Products are float32 over blocks of at most blockRows tokens; sums over blocks are float64.
+// Promises: the statistics are those of exactly the given tokens (sequences are packed, there is no
+// padding to leak in), attention's output is seen before o_proj, and the same sequences give the
+// same bits whatever the number of threads. Products are float32 over blocks of at most blockRows
+// tokens; sums over blocks are float64.
 //
-// It leaves out: choosing and tokenizing the text, keeping statistics on disk, cross moments between two models.
+// It leaves out: choosing and tokenizing the text, keeping statistics on disk, cross moments
+// between two models.
 package calibrate
 
 import (
@@ -44,8 +48,9 @@ type Stats struct {
 	MeanAbs []float64
 }
 
-// Visitor is shown the statistics of a site before its linear layers are used for good. It may replace weights and
-// widths of that half of the layer in the model being walked. The Stats are its own to keep.
+// Visitor is shown the statistics of a site before its linear layers are used for good. It may
+// replace weights and widths of that half of the layer in the model being walked. The Stats are its
+// own to keep.
 type Visitor func(*Stats) error
 
 // Options say what to gather and how.
@@ -59,9 +64,11 @@ type Options struct {
 type Blocks interface {
 	// Embed writes the embeddings of tokens to x [tokens, hidden].
 	Embed(x []float32, tokens []int32) error
-	// Load brings a layer into the model, in ascending order. A finished one is not visited, but run.
+	// Load brings a layer into the model, in ascending order. A finished one is not visited, but
+	// run.
 	Load(layer int) (finished bool, err error)
-	// Leave is called when the walk needs the layer no more, all that the visitor did to it included.
+	// Leave is called when the walk needs the layer no more, all that the visitor did to it
+	// included.
 	Leave(layer int) error
 }
 
@@ -72,11 +79,13 @@ func (b inMemory) Embed(x []float32, tokens []int32) error { b.m.Embed(x, tokens
 func (inMemory) Load(int) (bool, error)                    { return false, nil }
 func (inMemory) Leave(int) error                           { return nil }
 
-// blockRows bounds the number of products that are summed in float32 before the sum goes to float64.
+// blockRows bounds the number of products that are summed in float32 before the sum goes to
+// float64.
 const blockRows = 256
 
-// Walk moves the sequences through m, layer by layer, and calls visit for each wanted site in the order of the data:
-// SiteQKV, SiteO, SiteGateUp, SiteDown. Each half of a layer runs up to each of its wanted sites, and once more, to its end, for good.
+// Walk moves the sequences through m, layer by layer, and calls visit for each wanted site in the
+// order of the data: SiteQKV, SiteO, SiteGateUp, SiteDown. Each half of a layer runs up to each of
+// its wanted sites, and once more, to its end, for good.
 func Walk(ctx context.Context, m *model.Model, sequences []Sequence, o Options, visit Visitor) error {
 	batches, err := pack(m, sequences, o.ChunkTokens)
 	if err != nil {
@@ -147,7 +156,8 @@ type walk struct {
 	streams [][]float32 // one a batch, [tokens, hidden]
 }
 
-// pack checks the sequences and joins them, in order, to batches of up to chunk tokens (a longer sequence is a batch of its own).
+// pack checks the sequences and joins them, in order, to batches of up to chunk tokens (a longer
+// sequence is a batch of its own).
 func pack(m *model.Model, sequences []Sequence, chunk int) ([]model.Batch, error) {
 	if len(sequences) == 0 {
 		return nil, errors.New("calibration: no sequences")
@@ -238,10 +248,12 @@ func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*S
 	return s, nil
 }
 
-// Matrix is a symmetric matrix for products and factorisations, over the same memory, whose lower triangle it fills.
+// Matrix is a symmetric matrix for products and factorisations, over the same memory, whose lower
+// triangle it fills.
 func Matrix(h *mat.SymDense) kernels.Matrix {
 	raw := h.RawSymmetric()
-	const block = 64 // squares that the caches hold, since one side of the copy is read down its columns
+	// squares that the caches hold, since one side of the copy is read down its columns
+	const block = 64
 	kernels.ParallelRange(raw.N, block, func(first, last int) {
 		for left := 0; left < last; left += block {
 			for i := first; i < last; i++ {

@@ -15,18 +15,21 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// Checkpoint is a model on disk, opened: its shape, and its tensors one at a time. Files are mapped, where they lie in the system's own
-// file system, and must not be shortened while it is open. It is safe for concurrent use.
+// Checkpoint is a model on disk, opened: its shape, and its tensors one at a time. Files are
+// mapped, where they lie in the system's own file system, and must not be shortened while it is
+// open. It is safe for concurrent use.
 type Checkpoint struct {
 	config       model.Config
 	quantization *quantization
 	files        source
 	options      LoadOptions
-	vocabulary   func() (*tokenizer.Tokenizer, error) // an error that is fs.ErrNotExist where there is none
-	beside       func(name string) ([]byte, error)    // a file of the folder
+	// an error that is fs.ErrNotExist where there is none
+	vocabulary func() (*tokenizer.Tokenizer, error)
+	beside     func(name string) ([]byte, error) // a file of the folder
 }
 
-// Open opens a Hugging Face folder or a file whose name ends in .gguf, and checks that it holds the tensors that its config asks for. No weight is read yet.
+// Open opens a Hugging Face folder or a file whose name ends in .gguf, and checks that it holds the
+// tensors that its config asks for. No weight is read yet.
 func Open(name string, o LoadOptions) (c *Checkpoint, err error) {
 	if strings.EqualFold(filepath.Ext(name), ".gguf") {
 		c, err = openGGUF(name, o)
@@ -39,7 +42,8 @@ func Open(name string, o LoadOptions) (c *Checkpoint, err error) {
 	return c, nil
 }
 
-// OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable at any offset.
+// OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable
+// at any offset.
 func OpenFS(fsys fs.FS, dir string, o LoadOptions) (*Checkpoint, error) {
 	config, q, err := readConfig(fsys, dir)
 	if err != nil {
@@ -82,15 +86,17 @@ func (c *Checkpoint) Bytes() (n int64) {
 	return n
 }
 
-// Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid until Close and must not be written to.
+// Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid
+// until Close and must not be written to.
 func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.raw(name) }
 
 // companions are the files of a Hugging Face folder beside its tensors and config.json.
 var companions = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
 	"merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"}
 
-// SaveCompanions copies what lies beside the tensors into a folder: the tokenizer's files as they are and the generation config. Where the checkpoint is one file, the
-// tokenizer that it holds is written.
+// SaveCompanions copies what lies beside the tensors into a folder: the tokenizer's files as they
+// are and the generation config. Where the checkpoint is one file, the tokenizer that it holds is
+// written.
 func (c *Checkpoint) SaveCompanions(dir string) error {
 	if c.beside == nil {
 		t, err := c.Tokenizer()
@@ -116,11 +122,13 @@ func (c *Checkpoint) SaveCompanions(dir string) error {
 
 // LayerFormat is how a linear layer is stored.
 type LayerFormat struct {
-	Layer  string // "model.layers.0.self_attn.q_proj"
-	Format string // "w8a8", "w4a16-g128", or the element type of a weight that is one tensor: "BF16"
+	Layer string // "model.layers.0.self_attn.q_proj"
+	// "w8a8", "w4a16-g128", or the element type of a weight that is one tensor: "BF16"
+	Format string
 }
 
-// Quantization lists the formats of the linear layers in the order of Model.Linears, an untied head last.
+// Quantization lists the formats of the linear layers in the order of Model.Linears, an untied head
+// last.
 func (c *Checkpoint) Quantization() []LayerFormat {
 	var list []LayerFormat
 	for _, l := range c.linears() {
@@ -178,7 +186,8 @@ func (c *Checkpoint) Model() (*model.Model, error) {
 	return m, m.Check()
 }
 
-// Skeleton returns a model.Frame with the checkpoint's norms: no linear weights, biases, embedding or head. LoadBlock brings the layers.
+// Skeleton returns a model.Frame with the checkpoint's norms: no linear weights, biases, embedding
+// or head. LoadBlock brings the layers.
 func (c *Checkpoint) Skeleton() (*model.Model, error) {
 	if err := c.checkTied(); err != nil {
 		return nil, err
@@ -198,8 +207,8 @@ func (c *Checkpoint) Skeleton() (*model.Model, error) {
 	return m, c.read(norms)
 }
 
-// LoadBlock reads a layer's weights, norms and biases into m.Blocks[layer], in memory of their own, and sets its widths. m is of
-// this checkpoint's shape but for widths of layers.
+// LoadBlock reads a layer's weights, norms and biases into m.Blocks[layer], in memory of their own,
+// and sets its widths. m is of this checkpoint's shape but for widths of layers.
 func (c *Checkpoint) LoadBlock(m *model.Model, layer int) error {
 	if layer < 0 || layer >= len(c.config.Layers) || len(m.Blocks) != len(c.config.Layers) {
 		return fmt.Errorf("layer %d of a model of %d: the checkpoint has %d", layer, len(m.Blocks), len(c.config.Layers))
@@ -232,7 +241,8 @@ func (c *Checkpoint) Embed(x []float32, tokens []int32) error {
 	return nil
 }
 
-// read fills float tensors. Those that are float32 in memory alone, made of codes, are left as they are.
+// read fills float tensors. Those that are float32 in memory alone, made of codes, are left as they
+// are.
 func (c *Checkpoint) read(list []model.Parameter) error {
 	made := map[string]bool{}
 	if c.quantization != nil {
@@ -251,7 +261,8 @@ func (c *Checkpoint) read(list []model.Parameter) error {
 	return nil
 }
 
-// weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet, and read later.
+// weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet,
+// and read later.
 func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model.Weight, error) {
 	s := c.quantization.of(name)
 	if s.Dense() {
@@ -267,7 +278,8 @@ func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model
 	return w, nil
 }
 
-// checkTied lets a tied head be stored beside the embedding when it is the same, which it reads some rows at a time.
+// checkTied lets a tied head be stored beside the embedding when it is the same, which it reads
+// some rows at a time.
 func (c *Checkpoint) checkTied() error {
 	_, both := c.files.tensor(headName)
 	if !c.config.TiedHead || !both || c.stored(embeddingName) == headName {

@@ -20,7 +20,8 @@ const (
 	qwen2   = "Qwen2ForCausalLM"
 	qwen3   = "Qwen3ForCausalLM"
 
-	maxLayers = 1 << 12 // checked before a list of layers is made; model.Config.Validate checks the other sizes
+	// checked before a list of layers is made; model.Config.Validate checks the other sizes
+	maxLayers = 1 << 12
 )
 
 // ReadConfig reads the config.json of a folder.
@@ -41,7 +42,8 @@ func readConfig(fsys fs.FS, dir string) (model.Config, *quantization, error) {
 	return c, q, nil
 }
 
-// parseConfig reads a config.json with Hugging Face's defaults. The sizes of a model have none: a file without them is not a config.
+// parseConfig reads a config.json with Hugging Face's defaults. The sizes of a model have none: a
+// file without them is not a config.
 func parseConfig(data []byte) (model.Config, *quantization, error) {
 	var k keys
 	if err := json.Unmarshal(data, &k.raw); err != nil {
@@ -128,7 +130,8 @@ func (k *keys) family(c *model.Config, heads int) {
 	}
 }
 
-// window refuses Mistral's sliding window, which a missing key means too, unless no position lies beyond it.
+// window refuses Mistral's sliding window, which a missing key means too, unless no position lies
+// beyond it.
 func (k *keys) window(positions int) {
 	raw, ok := k.raw["sliding_window"]
 	if !ok && positions > 4096 {
@@ -351,8 +354,8 @@ type configFile struct {
 	Quantization     *quantizationConfig `json:"quantization_config,omitempty"`
 }
 
-// newConfigFile says what a model is in Hugging Face's keys. Where layers differ the plain keys hold the largest widths, and
-// slimlab_layers those of each layer.
+// newConfigFile says what a model is in Hugging Face's keys. Where layers differ the plain keys
+// hold the largest widths, and slimlab_layers those of each layer.
 func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	if err := c.Validate(); err != nil {
 		return configFile{}, err

@@ -1,26 +1,37 @@
-// Package checkpoint reads and writes models as GGUF files and as Hugging Face folders: config.json, model.safetensors (or shards with an
-// index) and the tokenizer's files. A model of one width without quantized weights is a folder that transformers loads; LoadsIn says
-// which engines would load which shape in which scheme, and what they would load instead.
+// Package checkpoint reads and writes models as GGUF files and as Hugging Face folders:
+// config.json, model.safetensors (or shards with an index) and the tokenizer's files. A model of
+// one width without quantized weights is a folder that transformers loads; LoadsIn says which
+// engines would load which shape in which scheme, and what they would load instead.
 //
-// Quantized linear layers are read in the forms in which they are published: compressed-tensors (int-quantized; pack-quantized with 4 and 8 bits,
-// symmetric or not, with act-order or not; float-quantized with scales of channels, tensors or blocks, activations dynamic or static), GPTQ of both versions with 4 and 8 bits,
-// AWQ (GEMM), and vLLM's fp8. What is an Int8Weight, Int4Weight, Uint4Weight or FP8Weight is made by LoadOptions' constructors; every other form becomes float32 weights
-// that are the very numbers (code − zero)·scale, 4 bytes each: codes of 8 bits whose activations are kept as they are, and those with scales of blocks, whose activations
-// are then not rounded. All of the four are written as compressed-tensors, W4A16 as GPTQ (version 1) on demand. Layers
-// whose widths differ after pruning are listed in config.json under slimlab_layers.
+// Quantized linear layers are read in the forms in which they are published: compressed-tensors
+// (int-quantized; pack-quantized with 4 and 8 bits, symmetric or not, with act-order or not;
+// float-quantized with scales of channels, tensors or blocks, activations dynamic or static), GPTQ
+// of both versions with 4 and 8 bits, AWQ (GEMM), and vLLM's fp8. What is an Int8Weight,
+// Int4Weight, Uint4Weight or FP8Weight is made by LoadOptions' constructors; every other form
+// becomes float32 weights that are the very numbers (code − zero)·scale, 4 bytes each: codes of 8
+// bits whose activations are kept as they are, and those with scales of blocks, whose activations
+// are then not rounded. All of the four are written as compressed-tensors, W4A16 as GPTQ (version
+// 1) on demand. Layers whose widths differ after pruning are listed in config.json under
+// slimlab_layers.
 //
-// Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the size, and its tensors are read and converted one at a time, a whole
-// model (Model, Load) or a layer at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3, dense, with the
-// rotary scalings linear, llama3 and yarn.
+// Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the
+// size, and its tensors are read and converted one at a time, a whole model (Model, Load) or a
+// layer at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3,
+// dense, with the rotary scalings linear, llama3 and yarn.
 //
-// A GGUF file of architecture llama, qwen2 or qwen3 opens as a folder does: its tensors have their Hugging Face names and order of rows, its block formats are decoded as they
-// are read, its metadata are the config and the tokenizer. The llama3 scaling of rotary positions, which GGUF keeps as a tensor of divisors, is solved back to its numbers. WriteGGUF and SaveGGUF
-// write what llama.cpp loads, and refuse with the reason what it would not: layers of different widths, biased heads that were pruned.
+// A GGUF file of architecture llama, qwen2 or qwen3 opens as a folder does: its tensors have their
+// Hugging Face names and order of rows, its block formats are decoded as they are read, its
+// metadata are the config and the tokenizer. The llama3 scaling of rotary positions, which GGUF
+// keeps as a tensor of divisors, is solved back to its numbers. WriteGGUF and SaveGGUF write what
+// llama.cpp loads, and refuse with the reason what it would not: layers of different widths, biased
+// heads that were pruned.
 //
-// Nothing in a file is trusted: headers are checked against the file's size, every tensor against the shape that the
-// config asks for, before memory is taken. Errors name the file, and the key or tensor, what was found and what was expected.
-// What a config asks for and the model does not do (attention within a sliding window, other activations, other rotary scalings, quantized KV caches) is
-// refused by name. Files are replaced in one step.
+// Nothing in a file is trusted: headers are checked against the file's size, every tensor against
+// the shape that the config asks for, before memory is taken. Errors name the file, and the key or
+// tensor, what was found and what was expected. What a config asks for and the model does not do
+// (attention within a sliding window, other activations, other rotary scalings, quantized KV
+// caches) is refused by name. Files are replaced in one step.
 //
-// The package leaves out codes of 2, 3, 5, 6 and 7 bits, Marlin's and NVIDIA's 4-bit forms, sparse forms, and pickled weights.
+// The package leaves out codes of 2, 3, 5, 6 and 7 bits, Marlin's and NVIDIA's 4-bit forms, sparse
+// forms, and pickled weights.
 package checkpoint

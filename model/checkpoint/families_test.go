@@ -45,7 +45,8 @@ func familyModel(t *testing.T, c model.Config) *model.Model {
 	return m
 }
 
-// perplexity is that of llama.cpp: over the second half of each window of n tokens, which begins with BOS.
+// perplexity is that of llama.cpp: over the second half of each window of n tokens, which begins
+// with BOS.
 func perplexity(m *model.Model, ids []int32, bos int32, n int) float64 {
 	var sum float64
 	count := 0
@@ -65,9 +66,11 @@ func perplexity(m *model.Model, ids []int32, bos int32, n int) float64 {
 	return math.Exp(sum / float64(count))
 }
 
-// TestFamiliesAgainstLlamaCpp compares what each family adds, the scalings of rotary positions above all, with llama.cpp, which computed
-// these perplexities of these models written as GGUF (llama-perplexity -c 256 with a float32 cache, --yarn-beta-fast and -slow where a case has
-// them; for Qwen3 ik_llama.cpp, whose values are float16 in its cache). Here they go through a Hugging Face folder.
+// TestFamiliesAgainstLlamaCpp compares what each family adds, the scalings of rotary positions
+// above all, with llama.cpp, which computed these perplexities of these models written as GGUF
+// (llama-perplexity -c 256 with a float32 cache, --yarn-beta-fast and -slow where a case has them;
+// for Qwen3 ik_llama.cpp, whose values are float16 in its cache). Here they go through a Hugging
+// Face folder.
 func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 	_, tok, err := Load(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
 	if err != nil {

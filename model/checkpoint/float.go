@@ -13,7 +13,8 @@ func bfloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
 func toBfloat16(f float32) uint16 {
 	bits := math.Float32bits(f)
 	if f != f {
-		return uint16(bits>>16) | 0x40 // a payload in the lower half alone would otherwise round to infinity
+		// a payload in the lower half alone would otherwise round to infinity
+		return uint16(bits>>16) | 0x40
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }

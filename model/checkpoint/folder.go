@@ -16,7 +16,8 @@ import (
 // defaultShard is the limit on the bytes of tensors in a file, as Hugging Face's tools have it.
 const defaultShard = 5_000_000_000
 
-// writeShards writes the tensors in their order to files of at most as many bytes as the options say, and removes files of weights that another model left.
+// writeShards writes the tensors in their order to files of at most as many bytes as the options
+// say, and removes files of weights that another model left.
 func writeShards(dir string, tensors []Tensor, o SaveOptions) error {
 	limit := o.ShardBytes
 	if limit == 0 {

@@ -58,7 +58,8 @@ func halveScales(m *model.Model) {
 	}
 }
 
-// A model goes through GPTQ's form and comes back with its codes and scales; what that form has no place for is refused.
+// A model goes through GPTQ's form and comes back with its codes and scales; what that form has no
+// place for is refused.
 func TestGPTQRoundTrip(t *testing.T) {
 	m := random(t, shapes()["qwen2"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
@@ -156,7 +157,8 @@ func TestScaleTypes(t *testing.T) {
 	}
 }
 
-// A model is written in files of limited size, whose index counts them, in place of one of another layout, and the other way.
+// A model is written in files of limited size, whose index counts them, in place of one of another
+// layout, and the other way.
 func TestWriteShards(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	dir := t.TempDir()

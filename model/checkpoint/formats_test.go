@@ -86,7 +86,8 @@ const (
 		"config_groups":{"group_0":{"targets":["Linear"],"weights":%s,"input_activations":%s,"output_activations":null}}}`
 )
 
-// sample is a published form: how a layer is stored in it, written here a code at a time from the description of the format.
+// sample is a published form: how a layer is stored in it, written here a code at a time from the
+// description of the format.
 type sample struct {
 	name   string
 	config string
@@ -131,7 +132,8 @@ func words(n, bits int, codes []int, at func(i int) (word, place int)) []int32 {
 	return list
 }
 
-// gptqLayer writes a layer as GPTQ. order lists the group of each input, nil is one after another; zero draws zero points.
+// gptqLayer writes a layer as GPTQ. order lists the group of each input, nil is one after another;
+// zero draws zero points.
 func gptqLayer(bits, group int, v1, order, sym bool) func(s *sampler, name string, out, in int) []float32 {
 	return func(s *sampler, name string, out, in int) []float32 {
 		size := group
@@ -328,7 +330,8 @@ func samples() []sample {
 	}
 }
 
-// sampleFolder writes a model with all linear layers of its blocks in a sample's form, and returns the tensors and the weights that they stand for.
+// sampleFolder writes a model with all linear layers of its blocks in a sample's form, and returns
+// the tensors and the weights that they stand for.
 func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]float32) {
 	t.Helper()
 	m := random(t, shapes()["untied"])
@@ -350,7 +353,8 @@ func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]fl
 	return tensors, weights
 }
 
-// TestPublishedFormats reads every form, each weight to the very number, at once and layer by layer, and says what it is.
+// TestPublishedFormats reads every form, each weight to the very number, at once and layer by
+// layer, and says what it is.
 func TestPublishedFormats(t *testing.T) {
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
@@ -397,8 +401,8 @@ func (c *codesUint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, 
 	return c.unsigned, c.zero, c.scale, c.groupOf, c.group
 }
 
-// checkUint4 reads a folder with a constructor for Uint4 weights: they stand for the numbers that the float32 weights of want are, and come back from a
-// folder of their own.
+// checkUint4 reads a folder with a constructor for Uint4 weights: they stand for the numbers that
+// the float32 weights of want are, and come back from a folder of their own.
 func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
 	t.Helper()
 	options := constructors
@@ -434,7 +438,8 @@ func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
 	}
 }
 
-// checkBlocks reads a folder layer by layer, and through a Writer's folder, and compares with the whole model.
+// checkBlocks reads a folder layer by layer, and through a Writer's folder, and compares with the
+// whole model.
 func checkBlocks(t *testing.T, dir string, want *model.Model) {
 	t.Helper()
 	c, err := Open(dir, constructors)
@@ -621,7 +626,8 @@ func TestQuantizationRefusals(t *testing.T) {
 	}
 }
 
-// FuzzPacked changes the bytes, the type and the shape of one tensor of a small quantized model: it is read or refused, never a panic.
+// FuzzPacked changes the bytes, the type and the shape of one tensor of a small quantized model: it
+// is read or refused, never a panic.
 func FuzzPacked(f *testing.F) {
 	type stored struct {
 		tensors []Tensor

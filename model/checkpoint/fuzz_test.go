@@ -7,8 +7,8 @@ import (
 	"testing/fstest"
 )
 
-// FuzzFolder opens whole folders of two shards with hostile configs, indexes and headers. What opens can be read, in memory that is in
-// proportion to the files.
+// FuzzFolder opens whole folders of two shards with hostile configs, indexes and headers. What
+// opens can be read, in memory that is in proportion to the files.
 func FuzzFolder(f *testing.F) {
 	for name, c := range shapes() {
 		c.Vocab, c.Hidden, c.HeadDim, c.BOS, c.EOS, c.MoreEOS = 3, 4, 2, -1, -1, nil

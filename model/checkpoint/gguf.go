@@ -12,7 +12,8 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// ggufFile is a GGUF file as a source: its tensors by their Hugging Face names and in their order of rows.
+// ggufFile is a GGUF file as a source: its tensors by their Hugging Face names and in their order
+// of rows.
 type ggufFile struct {
 	model.Config
 	file   *gguf.File
@@ -22,8 +23,8 @@ type ggufFile struct {
 	stored map[string]string // GGUF's name of each
 }
 
-// openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused by name, as is one of a type whose values
-// are not supported.
+// openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused
+// by name, as is one of a type whose values are not supported.
 func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -73,8 +74,8 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 	return nil
 }
 
-// turned returns the number of rows, or elements of a vector, that have another order in the file than in Hugging Face's, 0 for most tensors, and
-// whether they are whole heads.
+// turned returns the number of rows, or elements of a vector, that have another order in the file
+// than in Hugging Face's, 0 for most tensors, and whether they are whole heads.
 func (g *ggufFile) turned(name string, t gguf.Tensor) (rows int, ok bool) {
 	if !turnsPairs(g.Architecture, name) {
 		return 0, true
@@ -149,7 +150,8 @@ func (g *ggufFile) readRows(dst []float32, name string, first, rows int) error {
 	return nil
 }
 
-// raw returns a tensor's bytes as they are stored, rows in Hugging Face's order: a view of the file where that is its own.
+// raw returns a tensor's bytes as they are stored, rows in Hugging Face's order: a view of the file
+// where that is its own.
 func (g *ggufFile) raw(name string) ([]byte, error) {
 	t, err := g.find(name)
 	if err != nil {

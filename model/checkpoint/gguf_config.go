@@ -22,7 +22,8 @@ func (k *ggufKeys) fail(key, format string, args ...any) {
 	}
 }
 
-// fetch reads the value of a key by one of Metadata's methods, or takes the fallback where there is none.
+// fetch reads the value of a key by one of Metadata's methods, or takes the fallback where there is
+// none.
 func fetch[T any](k *ggufKeys, read func(string) (T, bool, error), key string, fallback T) T {
 	v, found, err := read(key)
 	if err != nil && k.err == nil {
@@ -34,7 +35,8 @@ func fetch[T any](k *ggufKeys, read func(string) (T, bool, error), key string, f
 	return v
 }
 
-// integer reads a size of the architecture; without a fallback, which required says, it must be there.
+// integer reads a size of the architecture; without a fallback, which required says, it must be
+// there.
 func (k *ggufKeys) integer(key string, fallback int) int {
 	key = k.prefix + key
 	n := fetch(k, k.metadata.Int, key, fallback)
@@ -116,7 +118,8 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 		k.fail(k.prefix+"attention.sliding_window", "attention within a window of %d is not supported, expected none", n)
 	}
 	c.BOS, c.EOS = k.token("bos_token_id"), k.token("eos_token_id")
-	for _, key := range []string{"eot_token_id", "eom_token_id"} { // of a turn and of a message: they end a text too
+	// of a turn and of a message: they end a text too
+	for _, key := range []string{"eot_token_id", "eom_token_id"} {
 		switch id := k.token(key); {
 		case id < 0 || id == c.EOS || slices.Contains(c.MoreEOS, id):
 		case c.EOS < 0:
@@ -153,7 +156,8 @@ func (k *ggufKeys) only(key string, value int) {
 // noToken is how files write that there is no token of a kind.
 const noToken = math.MaxUint32
 
-// token reads the id of a special token, -1 for none. A SentencePiece vocabulary that does not say has the usual ones.
+// token reads the id of a special token, -1 for none. A SentencePiece vocabulary that does not say
+// has the usual ones.
 func (k *ggufKeys) token(key string) int {
 	fallback := -1
 	if usual, ok := map[string]int{"unknown_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}[key]; ok && fetch(k, k.metadata.String, ggufTokenizer+"model", "") == "llama" {

@@ -24,15 +24,19 @@ func goldenFloat32s(t *testing.T, name string) []float32 {
 	return v
 }
 
-// halfStep is the largest rounding error of a format, relative to the number, or to the largest of its block.
+// halfStep is the largest rounding error of a format, relative to the number, or to the largest of
+// its block.
 var halfStep = map[string]float64{"F32": 0x1p-24, "F16": 0x1p-11, "BF16": 0x1p-9, "Q8_0": 1.0 / 254, "Q5_0": 1.0 / 32, "Q4_0": 1.0 / 16}
 
-// TestGGUFLogits runs every given GGUF file on the golden prompt: the logits of its last position against a float64 forward pass over the F32 weights, and
-// against llama.cpp's on the same file, where they are given.
+// TestGGUFLogits runs every given GGUF file on the golden prompt: the logits of its last position
+// against a float64 forward pass over the F32 weights, and against llama.cpp's on the same file,
+// where they are given.
 //
-// Both models show errors of 13 to 35 half steps of the coarsest format in the file, on logits that reach 20: 64 are allowed, and 10⁻⁴ for what
-// float32 sums leave where the format is exact, as F16 and BF16 are for TinyStories-656K, whose weights are bfloat16. llama.cpp rounds what it multiplies to
-// the format of the weights too (Q8_0 for all block formats) and keeps keys and values in F16, so there a half step is never less than F16's.
+// Both models show errors of 13 to 35 half steps of the coarsest format in the file, on logits that
+// reach 20: 64 are allowed, and 10⁻⁴ for what float32 sums leave where the format is exact, as F16
+// and BF16 are for TinyStories-656K, whose weights are bfloat16. llama.cpp rounds what it
+// multiplies to the format of the weights too (Q8_0 for all block formats) and keeps keys and
+// values in F16, so there a half step is never less than F16's.
 func TestGGUFLogits(t *testing.T) {
 	var manifest struct {
 		IDs map[string][]int32 `json:"prompt_ids"`

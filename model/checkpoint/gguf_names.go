@@ -22,7 +22,8 @@ const (
 	ggufRopeFactors = "rope_freqs.weight" // the llama3 scaling of rotary positions, [headDim/2]
 )
 
-// ggufLayerNames are the tensors of a layer: "blk.0." and the first is "model.layers.0." and the second.
+// ggufLayerNames are the tensors of a layer: "blk.0." and the first is "model.layers.0." and the
+// second.
 var ggufLayerNames = map[string]string{
 	"attn_norm.weight":   "input_layernorm.weight",
 	"attn_q.weight":      "self_attn.q_proj.weight",
@@ -41,7 +42,8 @@ var ggufLayerNames = map[string]string{
 	"ffn_down.weight":    "mlp.down_proj.weight",
 }
 
-// fromGGUFName is the Hugging Face name of a tensor, false for a tensor that these models do not have.
+// fromGGUFName is the Hugging Face name of a tensor, false for a tensor that these models do not
+// have.
 func fromGGUFName(name string) (string, bool) {
 	if outer, ok := ggufOuterNames[name]; ok {
 		return outer, true
@@ -79,8 +81,9 @@ func toGGUFName(name string) (string, bool) {
 	return "", false
 }
 
-// turnsPairs reports whether architecture llama stores a tensor, by its Hugging Face name, with the rows of each head in another order: GGUF's
-// llama turns the elements 2b and 2b+1 of a head by an angle, Hugging Face b and b + headDim/2. The other architectures keep the order.
+// turnsPairs reports whether architecture llama stores a tensor, by its Hugging Face name, with the
+// rows of each head in another order: GGUF's llama turns the elements 2b and 2b+1 of a head by an
+// angle, Hugging Face b and b + headDim/2. The other architectures keep the order.
 func turnsPairs(architecture, name string) bool {
 	if architecture != llama {
 		return false

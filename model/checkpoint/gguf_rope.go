@@ -8,7 +8,8 @@ import (
 	"slimlab/model/checkpoint/gguf"
 )
 
-// rope reads how rotary positions are scaled. The llama3 kind has no key of its own: its divisors of the frequencies lie in a tensor.
+// rope reads how rotary positions are scaled. The llama3 kind has no key of its own: its divisors
+// of the frequencies lie in a tensor.
 func (k *ggufKeys) rope(f *gguf.File, c model.Config) model.RopeScaling {
 	key := k.prefix + "rope.scaling.type"
 	linear := k.number("rope.scale_linear", 1) // the key of older files
@@ -63,9 +64,10 @@ func (k *ggufKeys) rope(f *gguf.File, c model.Config) model.RopeScaling {
 // yarnAttention is YaRN's own factor of the attention (Peng et al., 2023, equation 22).
 func yarnAttention(factor float64) float64 { return 0.1*math.Log(factor) + 1 }
 
-// llama3Factors are the divisors of the rotary frequencies, [headDim/2], that Llama 3.1's scaling amounts to: none for wavelengths below
-// original / high, factor for those above original / low, and between the two a blend of the frequencies that is linear in
-// the number of turns within the original context.
+// llama3Factors are the divisors of the rotary frequencies, [headDim/2], that Llama 3.1's scaling
+// amounts to: none for wavelengths below original / high, factor for those above original / low,
+// and between the two a blend of the frequencies that is linear in the number of turns within the
+// original context.
 func llama3Factors(r model.RopeScaling, theta float64, headDim int) []float32 {
 	factors := make([]float32, headDim/2)
 	for i := range factors {
@@ -82,8 +84,9 @@ func frequency(theta float64, headDim, i int) float64 {
 	return math.Pow(theta, -float64(2*i)/float64(headDim))
 }
 
-// llama3FromFactors finds the llama3 scaling that a file's divisors stand for. Scaling the original context and the low and the high factor by one
-// number changes no divisor, so the context is taken to be Llama 3's; where the usual low and high factor do not give the tensor, they are solved from
+// llama3FromFactors finds the llama3 scaling that a file's divisors stand for. Scaling the original
+// context and the low and the high factor by one number changes no divisor, so the context is taken
+// to be Llama 3's; where the usual low and high factor do not give the tensor, they are solved from
 // the two outermost blended frequencies. Divisors that follow no such rule are refused.
 func llama3FromFactors(factors []float32, c model.Config) (model.RopeScaling, error) {
 	r := model.RopeScaling{Kind: model.RopeLlama3, Factor: 1, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}

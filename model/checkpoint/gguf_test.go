@@ -21,7 +21,8 @@ import (
 
 var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
 
-// TestGGUFRoundTrip writes models of every family and reads them: F32 to the bit, the others as what they round to, and what F16 holds as F16.
+// TestGGUFRoundTrip writes models of every family and reads them: F32 to the bit, the others as
+// what they round to, and what F16 holds as F16.
 func TestGGUFRoundTrip(t *testing.T) {
 	for name, c := range shapes() {
 		if name == "pruned" {
@@ -30,7 +31,8 @@ func TestGGUFRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.MoreEOS = c.MoreEOS[:min(1, len(c.MoreEOS))] // see TestGGUFEndOfText
 			if c.Rope.Kind == model.RopeLlama3 {
-				c.Rope = model.RopeScaling{} // with heads of 4 it changes no frequency: see TestGGUFRopeScaling
+				// with heads of 4 it changes no frequency: see TestGGUFRopeScaling
+				c.Rope = model.RopeScaling{}
 			}
 			m := random(t, c)
 			want := c
@@ -77,8 +79,8 @@ func TestGGUFRoundTrip(t *testing.T) {
 	}
 }
 
-// TestGGUFRewritten writes every given F32 and F16 file again, from its checkpoint: all tensors have the same bytes, and the F32 file written in the other types is
-// what llama.cpp made of it.
+// TestGGUFRewritten writes every given F32 and F16 file again, from its checkpoint: all tensors
+// have the same bytes, and the F32 file written in the other types is what llama.cpp made of it.
 func TestGGUFRewritten(t *testing.T) {
 	for _, c := range []struct {
 		from string
@@ -143,7 +145,8 @@ func TestGGUFRewritten(t *testing.T) {
 	}
 }
 
-// TestGGUFFallback: 172 is no multiple of 32, so down_proj of stories260K cannot be of blocks. The notes say so.
+// TestGGUFFallback: 172 is no multiple of 32, so down_proj of stories260K cannot be of blocks. The
+// notes say so.
 func TestGGUFFallback(t *testing.T) {
 	c, err := Open(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
 	if err != nil {
@@ -172,7 +175,8 @@ func TestGGUFFallback(t *testing.T) {
 	}
 }
 
-// TestGGUFRows: rows, raw bytes and whole tensors of one file agree, also where heads are stored in another order.
+// TestGGUFRows: rows, raw bytes and whole tensors of one file agree, also where heads are stored in
+// another order.
 func TestGGUFRows(t *testing.T) {
 	c := shapes()["llama with bias"]
 	m := random(t, c)
@@ -262,7 +266,8 @@ func TestGGUFNames(t *testing.T) {
 	}
 }
 
-// TestGGUFRopeScaling: each kind of scaling comes back as itself, and llama3's as one that gives the same divisors.
+// TestGGUFRopeScaling: each kind of scaling comes back as itself, and llama3's as one that gives
+// the same divisors.
 func TestGGUFRopeScaling(t *testing.T) {
 	base := model.Config{Architecture: llama, Vocab: 64, Hidden: 64, HeadDim: 64, Layers: model.Uniform(1, 1, 1, 32), MaxPositions: 1 << 17,
 		RopeTheta: 500000, NormEps: 1e-5, BOS: 1, EOS: 2}
@@ -385,7 +390,9 @@ func TestGGUFRefuses(t *testing.T) {
 	}
 	file := openContainer(t, good)
 	for _, c := range []struct {
-		key   string // to be set, or removed where the value is nil; "tensor NAME" is a tensor to be added, or removed where the value is nil
+		// to be set, or removed where the value is nil; "tensor NAME" is a tensor to be added, or
+		// removed where the value is nil
+		key   string
 		value any
 		want  string
 	}{
@@ -512,7 +519,8 @@ func FuzzGGUF(f *testing.F) {
 	})
 }
 
-// TestGGUFOfPackedWeights: weights that are not float32 in memory are decoded, a head that holds the embedding too, and one beside it is a head of its own.
+// TestGGUFOfPackedWeights: weights that are not float32 in memory are decoded, a head that holds
+// the embedding too, and one beside it is a head of its own.
 func TestGGUFOfPackedWeights(t *testing.T) {
 	tied := random(t, shapes()["tied"]).InBFloat16()
 	apart := random(t, shapes()["tied"])

@@ -9,8 +9,8 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// GGUFTokenizer reads the tokenizer of a GGUF file alone: of any architecture, and of a file that holds a vocabulary and no tensors. The
-// error is fs.ErrNotExist where the file has none.
+// GGUFTokenizer reads the tokenizer of a GGUF file alone: of any architecture, and of a file that
+// holds a vocabulary and no tensors. The error is fs.ErrNotExist where the file has none.
 func GGUFTokenizer(name string) (*tokenizer.Tokenizer, error) {
 	t, err := ggufTokenizerOf(name)
 	if err != nil {

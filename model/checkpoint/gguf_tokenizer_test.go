@@ -11,7 +11,8 @@ import (
 	"slimlab/model/checkpoint/gguf"
 )
 
-// TestGGUFTokenizer reads vocabularies without tensors, of architectures that no checkpoint here has.
+// TestGGUFTokenizer reads vocabularies without tensors, of architectures that no checkpoint here
+// has.
 func TestGGUFTokenizer(t *testing.T) {
 	for name, want := range map[string][]int32{
 		"gpt-2":     {15496, 995},

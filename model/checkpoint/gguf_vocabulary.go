@@ -14,7 +14,8 @@ const (
 	ggufChatTemplate = "tokenizer.chat_template"
 )
 
-// ggufVocabulary reads the tokenizer of a file's metadata; the error is fs.ErrNotExist where there is none.
+// ggufVocabulary reads the tokenizer of a file's metadata; the error is fs.ErrNotExist where there
+// is none.
 func ggufVocabulary(m gguf.Metadata) (tokenizer.Vocabulary, error) {
 	k := &ggufKeys{metadata: m}
 	v := tokenizer.Vocabulary{Model: fetch(k, m.String, ggufTokenizer+"model", "none")}
@@ -45,7 +46,8 @@ func (k *ggufKeys) flag(key string) *bool {
 	return &b
 }
 
-// ggufTokenizerKeys says what a vocabulary is in GGUF's keys, with as many tokens as the embedding has rows: llama.cpp wants no fewer.
+// ggufTokenizerKeys says what a vocabulary is in GGUF's keys, with as many tokens as the embedding
+// has rows: llama.cpp wants no fewer.
 func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) {
 	if len(v.Tokens) > rows {
 		return nil, fmt.Errorf("tokenizer does not fit the model: it has %d tokens, expected at most %d: the embedding has %d rows", len(v.Tokens), rows, rows)

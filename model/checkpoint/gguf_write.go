@@ -21,10 +21,12 @@ type GGUFOptions struct {
 	Type gguf.Type // of the matrices: F32, F16, BF16, Q8_0 or Q4_0
 }
 
-// ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows, in]; a vector is one row.
+// ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows,
+// in]; a vector is one row.
 type ReadRows func(dst []float32, name string, first, rows int) error
 
-// SaveGGUF writes a model in memory as a GGUF file: see WriteGGUF. Quantized weights are decoded, and encoded in the type asked for.
+// SaveGGUF writes a model in memory as a GGUF file: see WriteGGUF. Quantized weights are decoded,
+// and encoded in the type asked for.
 func SaveGGUF(name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
@@ -62,14 +64,17 @@ func modelRows(m *model.Model) ReadRows {
 	}
 }
 
-// WriteGGUF writes a model of configuration c, whose tensors read gives, as a GGUF file that llama.cpp loads, in one step and a few rows at a time. A
-// vocabulary without Model is none.
+// WriteGGUF writes a model of configuration c, whose tensors read gives, as a GGUF file that
+// llama.cpp loads, in one step and a few rows at a time. A vocabulary without Model is none.
 //
-// Matrices have the type asked for, vectors are F32. Two matrices are otherwise, as llama.cpp's own quantizer does: with Q4_0, the output head, or the
-// embedding that is tied to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the second kind, and whatever else is not as asked for. The file is read
-// again and compared with its source before WriteGGUF returns.
+// Matrices have the type asked for, vectors are F32. Two matrices are otherwise, as llama.cpp's own
+// quantizer does: with Q4_0, the output head, or the embedding that is tied to it, is Q8_0; and a
+// matrix whose rows are not whole blocks is F16. The notes name the second kind, and whatever else
+// is not as asked for. The file is read again and compared with its source before WriteGGUF
+// returns.
 //
-// What GGUF or its readers cannot say is an error before anything is written: layers of different widths, Qwen2 without biases, and the like.
+// What GGUF or its readers cannot say is an error before anything is written: layers of different
+// widths, Qwen2 without biases, and the like.
 func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
@@ -144,7 +149,8 @@ func turnedRows(t TensorInfo, headDim int, read ReadRows) func(dst []float32, fi
 	}
 }
 
-// ggufShapes lists the tensors of a model by their Hugging Face names, in the order in which they are used.
+// ggufShapes lists the tensors of a model by their Hugging Face names, in the order in which they
+// are used.
 func ggufShapes(c model.Config) []TensorInfo {
 	list := []TensorInfo{{Name: embeddingName, Shape: []int{c.Vocab, c.Hidden}}}
 	for i, l := range c.Layers {
@@ -261,7 +267,8 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 	m = append(m, keys...)
 	for _, id := range c.MoreEOS {
 		key := ggufTokenizer + "eot_token_id"
-		if id < len(v.Tokens) && strings.Contains(v.Tokens[id], "eom") { // Llama 3's end of a message that calls a tool
+		// Llama 3's end of a message that calls a tool
+		if id < len(v.Tokens) && strings.Contains(v.Tokens[id], "eom") {
 			key = ggufTokenizer + "eom_token_id"
 		}
 		if _, taken := m.Get(key); taken {
@@ -313,7 +320,8 @@ func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
 	return nil, errors.New("rope scaling " + r.Kind + " has no name in GGUF")
 }
 
-// WriteGGUF writes a checkpoint as a GGUF file, a few rows at a time: see the function of that name.
+// WriteGGUF writes a checkpoint as a GGUF file, a few rows at a time: see the function of that
+// name.
 func (c *Checkpoint) WriteGGUF(name string, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	return WriteGGUF(name, c.Config(), c.readRows, v, o)
 }

@@ -41,10 +41,11 @@ func (d DType) size() int64 {
 
 // TensorInfo describes a tensor in a file.
 type TensorInfo struct {
-	Name       string
-	DType      DType
-	Shape      []int
-	start, end int64 // bytes from where the tensors begin; both 0 for a tensor that is in no file yet
+	Name  string
+	DType DType
+	Shape []int
+	// bytes from where the tensors begin; both 0 for a tensor that is in no file yet
+	start, end int64
 }
 
 // Elements is the product of the shape.
@@ -141,7 +142,8 @@ func newTensorInfo(name string, dtype DType, shape, offsets []int64) (TensorInfo
 	return t, nil
 }
 
-// checkLayout sorts tensors by their place and checks that they fill the payload without overlap or hole, as the format demands.
+// checkLayout sorts tensors by their place and checks that they fill the payload without overlap or
+// hole, as the format demands.
 func checkLayout(tensors []TensorInfo, payload int64) error {
 	slices.SortFunc(tensors, func(a, b TensorInfo) int {
 		switch {

@@ -10,16 +10,20 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// LoadOptions says how to make the weights of quantized checkpoints. Without a constructor such a checkpoint is refused.
+// LoadOptions says how to make the weights of quantized checkpoints. Without a constructor such a
+// checkpoint is refused.
 type LoadOptions struct {
 	// Int8 makes a weight of codes q [out, in] and scale [out].
 	Int8 func(q []int8, scale []float32, out, in int) (model.Weight, error)
-	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where int8Activations, else W4A16.
+	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where
+	// int8Activations, else W4A16.
 	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error)
-	// Uint4 makes a weight of codes q [out, in], each at most 15, with zero points and scales [out, in/group], and the group of each input, [in], nil for consecutive
-	// ones. Without it such weights become float32.
+	// Uint4 makes a weight of codes q [out, in], each at most 15, with zero points and scales [out,
+	// in/group], and the group of each input, [in], nil for consecutive ones. Without it such
+	// weights become float32.
 	Uint4 func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error)
-	// FP8 makes a weight of E4M3FN codes q [out, in] and scale [out]. input is the scale of all activations, or 0 where each token has its own.
+	// FP8 makes a weight of E4M3FN codes q [out, in] and scale [out]. input is the scale of all
+	// activations, or 0 where each token has its own.
 	FP8 func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error)
 }
 
@@ -157,7 +161,8 @@ func (c *Checkpoint) expected() ([]expectation, error) {
 	return list, nil
 }
 
-// stored returns the name under which a tensor lies in the file: a tied embedding may have been stored as the head.
+// stored returns the name under which a tensor lies in the file: a tied embedding may have been
+// stored as the head.
 func (c *Checkpoint) stored(name string) string {
 	if _, ok := c.files.tensor(embeddingName); name == embeddingName && !ok && c.config.TiedHead {
 		if _, ok := c.files.tensor(headName); ok {
@@ -187,7 +192,8 @@ func (c *Checkpoint) check() error {
 	for _, t := range c.files.tensors() {
 		switch {
 		case known[t.Name]:
-		case strings.HasSuffix(t.Name, ".rotary_emb.inv_freq"): // early Llama files store what follows from rope_theta
+		case strings.HasSuffix(t.Name, ".rotary_emb.inv_freq"):
+			// early Llama files store what follows from rope_theta
 		case t.Name == headName && c.config.TiedHead:
 			if want := []int{c.config.Vocab, c.config.Hidden}; !slices.Equal(t.Shape, want) {
 				return fmt.Errorf("tensor %q: shape is %d, expected %d by the config", headName, t.Shape, want)

@@ -8,7 +8,8 @@ import (
 	"slimlab/model"
 )
 
-// GGUF is llama.cpp's container, for LoadsIn: Bits are 16 and 32 for floats, fewer for blocks. Save does not write it.
+// GGUF is llama.cpp's container, for LoadsIn: Bits are 16 and 32 for floats, fewer for blocks. Save
+// does not write it.
 const GGUF Format = "gguf"
 
 // Verdict is what an engine would do with a checkpoint.
@@ -62,12 +63,16 @@ func (c *Checkpoint) LoadsIn() []Verdict {
 	return LoadsIn(c.config, most)
 }
 
-// LoadsIn says which engines would load a model of a shape whose linear layers, but not the head, have a scheme, on one GPU. It goes by what the engines'
-// sources asked for in 2025 and 2026, and looks at nothing else: versions before or after may differ.
+// LoadsIn says which engines would load a model of a shape whose linear layers, but not the head,
+// have a scheme, on one GPU. It goes by what the engines' sources asked for in 2025 and 2026, and
+// looks at nothing else: versions before or after may differ.
 //
-// The rules: one width for all layers, as config.json has no other. transformers, whose configs vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang take
-// hidden/heads for Qwen2's head dim whatever config.json says. Their kernels of 4-bit weights (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as
-// one matrix each, and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF alone, whose blocks hold 32 inputs.
+// The rules: one width for all layers, as config.json has no other. transformers, whose configs
+// vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang
+// take hidden/heads for Qwen2's head dim whatever config.json says. Their kernels of 4-bit weights
+// (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
+// and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF
+// alone, whose blocks hold 32 inputs.
 func LoadsIn(c model.Config, s Scheme) []Verdict {
 	verdicts := []Verdict{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
 	for i := range verdicts {
@@ -108,7 +113,8 @@ func (v *Verdict) heads(c model.Config) {
 	}
 }
 
-// possibleHeads lists the smaller head counts that transformers takes: whole KV groups gone, or as many heads of each.
+// possibleHeads lists the smaller head counts that transformers takes: whole KV groups gone, or as
+// many heads of each.
 func possibleHeads(c model.Config) string {
 	l := c.Layers[0]
 	each := l.Heads / l.KVHeads
@@ -163,7 +169,8 @@ func (v *Verdict) kernels(c model.Config, s Scheme) {
 	}
 }
 
-// multiples checks inputs and outputs of all layers; instead names other schemes where the shape stays.
+// multiples checks inputs and outputs of all layers; instead names other schemes where the shape
+// stays.
 func (v *Verdict) multiples(c model.Config, in, out int, instead string) {
 	for _, l := range fused(c) {
 		if l.In%in != 0 {

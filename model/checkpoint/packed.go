@@ -1,12 +1,14 @@
 package checkpoint
 
-// Codes of 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has the words little-endian: code i of a row of words is then
-// byte i, or half i%2 of byte i/2, and nothing depends on the words but where a row ends.
+// Codes of 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has the
+// words little-endian: code i of a row of words is then byte i, or half i%2 of byte i/2, and
+// nothing depends on the words but where a row ends.
 
 // wordsOf is the int32 words of n codes.
 func wordsOf(n, bits int) int { return (n*bits + 31) / 32 }
 
-// packRows packs codes [rows, columns] along the columns to words [rows, ⌈columns·bits/32⌉]; what is beyond a row's end is zero.
+// packRows packs codes [rows, columns] along the columns to words [rows, ⌈columns·bits/32⌉]; what
+// is beyond a row's end is zero.
 func packRows(codes []byte, rows, columns, bits int) []byte {
 	width := 4 * wordsOf(columns, bits)
 	words := make([]byte, rows*width)
@@ -62,10 +64,12 @@ func inColumn(r, columns, bits int) int {
 	return 4*(r/perWord*columns) + r%perWord*bits/8
 }
 
-// awqOrder is the column, of eight, that each of a word's eight halves of a byte holds in AWQ's GEMM form.
+// awqOrder is the column, of eight, that each of a word's eight halves of a byte holds in AWQ's
+// GEMM form.
 var awqOrder = [8]int{0, 2, 4, 6, 1, 3, 5, 7}
 
-// reorderAWQ moves the codes of each eight columns, [rows, columns], from their order in memory to that of the words, or back.
+// reorderAWQ moves the codes of each eight columns, [rows, columns], from their order in memory to
+// that of the words, or back.
 func reorderAWQ(codes []byte, back bool) {
 	for ; len(codes) >= 8; codes = codes[8:] {
 		eight := [8]byte(codes)

@@ -18,8 +18,10 @@ const (
 	PackQuantized  Format = "pack-quantized"  // codes of 4 or 8 bits, packed along the inputs
 	FloatQuantized Format = "float-quantized" // FP8 (E4M3FN) codes
 	FP8            Format = "fp8"             // the same under vLLM's own quant_method
-	GPTQ           Format = "gptq"            // codes of 4 or 8 bits, packed along the inputs of the transposed weight
-	AWQ            Format = "awq"             // 4-bit codes, packed along the outputs of the transposed weight
+	// codes of 4 or 8 bits, packed along the inputs of the transposed weight
+	GPTQ Format = "gptq"
+	// 4-bit codes, packed along the outputs of the transposed weight
+	AWQ Format = "awq"
 )
 
 // Activations says how the input of a quantized layer is quantized as it is multiplied.
@@ -34,15 +36,17 @@ const (
 
 // Scheme is how a linear layer is stored. The zero value is dense. Schemes can be compared.
 type Scheme struct {
-	Format      Format
-	Bits        int
-	Group       int         // inputs that share a scale; 0 is all the inputs of a channel
-	Tensor      bool        // one scale for the whole weight
-	Block       [2]int      // FP8: outputs and inputs that share a scale; 0 where they do not
-	ZeroPoints  bool        // pack-quantized: codes are relative to a zero point for each scale
-	Order       bool        // the group of each input is listed (act-order)
-	V2          bool        // GPTQ: zero points as they are, not less one
-	Activations Activations // to as many bits as the weights of int-quantized, float-quantized and fp8, to 8 bits for pack-quantized
+	Format     Format
+	Bits       int
+	Group      int    // inputs that share a scale; 0 is all the inputs of a channel
+	Tensor     bool   // one scale for the whole weight
+	Block      [2]int // FP8: outputs and inputs that share a scale; 0 where they do not
+	ZeroPoints bool   // pack-quantized: codes are relative to a zero point for each scale
+	Order      bool   // the group of each input is listed (act-order)
+	V2         bool   // GPTQ: zero points as they are, not less one
+	// to as many bits as the weights of int-quantized, float-quantized and fp8, to 8 bits for
+	// pack-quantized
+	Activations Activations
 }
 
 // Dense reports whether the layer is not quantized.
@@ -92,8 +96,8 @@ type quantizationGroup struct {
 	scheme  Scheme
 }
 
-// of returns the scheme of a linear layer by its name. A nil quantization is dense throughout. A target that
-// names the layer, or a pattern that it matches, comes before the class Linear.
+// of returns the scheme of a linear layer by its name. A nil quantization is dense throughout. A
+// target that names the layer, or a pattern that it matches, comes before the class Linear.
 func (q *quantization) of(layer string) Scheme {
 	if q == nil || q.ignore.mean(layer) {
 		return Scheme{}
@@ -111,7 +115,8 @@ func (q *quantization) of(layer string) Scheme {
 	return Scheme{}
 }
 
-// targets are names of layers, or of the class Linear, patterns for the beginning of names, written "re:…", and parts of names.
+// targets are names of layers, or of the class Linear, patterns for the beginning of names, written
+// "re:…", and parts of names.
 type targets struct {
 	names    []string
 	patterns []*regexp.Regexp
@@ -217,7 +222,8 @@ type quantizedArgs struct {
 	Observer  *string         `json:"observer"`
 }
 
-// parseCompressedTensors names the key of an error after "quantization_config.", as do its brothers.
+// parseCompressedTensors names the key of an error after "quantization_config.", as do its
+// brothers.
 func parseCompressedTensors(raw json.RawMessage) (*quantization, error) {
 	var f compressedTensors
 	if err := json.Unmarshal(raw, &f); err != nil {
@@ -475,7 +481,8 @@ func parseFP8(raw json.RawMessage) (*quantization, error) {
 // quantizationConfig is a quantization_config to be written.
 type quantizationConfig = json.RawMessage
 
-// newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are dense.
+// newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are
+// dense.
 func newQuantizationConfig(layers []layer) (*quantizationConfig, error) {
 	first := slices.IndexFunc(layers, func(l layer) bool { return !l.scheme.Dense() })
 	switch {
@@ -493,7 +500,8 @@ func marshalled(v any) (*quantizationConfig, error) {
 	return &raw, err
 }
 
-// newCompressedTensors writes one scheme for the class Linear that ignores the dense layers, or several that target their layers by name.
+// newCompressedTensors writes one scheme for the class Linear that ignores the dense layers, or
+// several that target their layers by name.
 func newCompressedTensors(layers []layer) *compressedTensors {
 	f := &compressedTensors{Method: "compressed-tensors", Status: "compressed", Groups: map[string]configGroup{}, Ignore: []string{}}
 	var distinct []Scheme

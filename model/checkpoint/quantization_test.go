@@ -140,7 +140,8 @@ func TestQuantizedRoundTrip(t *testing.T) {
 		{"w4a16", "tied", func(string) (int, int) { return 4, 8 }, "pack-quantized", 16*24/2 + 4*16*24/8 + 16},
 		{"ragged", "pruned", func(name string) (int, int) {
 			if strings.Contains(name, "down_proj") {
-				return 4, map[bool]int{true: 17, false: 12}[strings.Contains(name, "layers.1")] // a row of 17 codes fills 3 words
+				// a row of 17 codes fills 3 words
+				return 4, map[bool]int{true: 17, false: 12}[strings.Contains(name, "layers.1")]
 			}
 			return 8, 0
 		}, "mixed-precision", 16*3*4 + 4*16 + 16},
@@ -210,7 +211,8 @@ func TestQuantizedRoundTrip(t *testing.T) {
 	}
 }
 
-// The same 4-bit codes with and without 8-bit activations are told apart by config.json alone, whole models and layers.
+// The same 4-bit codes with and without 8-bit activations are told apart by config.json alone,
+// whole models and layers.
 func TestInt8ActivationsRoundTrip(t *testing.T) {
 	for name, int8Activations := range map[string]func(layer string) bool{
 		"all":  func(string) bool { return true },

@@ -13,9 +13,10 @@ import (
 	"slimlab/model"
 )
 
-// WriteRandom writes a checkpoint of random weights in bfloat16, without a tokenizer, into a folder, which it makes if need be: a model of any shape to measure with.
-// Weights have the deviations of a fresh model (model.Model.Init), biases one of 0.1, norms are constant. Tensors are drawn and written a few megabytes
-// at a time. They follow from the shape and the seed alone.
+// WriteRandom writes a checkpoint of random weights in bfloat16, without a tokenizer, into a
+// folder, which it makes if need be: a model of any shape to measure with. Weights have the
+// deviations of a fresh model (model.Model.Init), biases one of 0.1, norms are constant. Tensors
+// are drawn and written a few megabytes at a time. They follow from the shape and the seed alone.
 func WriteRandom(dir string, c model.Config, seed uint64) error {
 	if err := writeRandom(dir, c, seed); err != nil {
 		return fmt.Errorf("write random checkpoint %s: %w", dir, err)

@@ -122,7 +122,8 @@ func llama1B(t testing.TB) model.Config {
 	return c
 }
 
-// Opening a checkpoint of gigabytes takes memory for its header alone, and its embeddings for their rows.
+// Opening a checkpoint of gigabytes takes memory for its header alone, and its embeddings for their
+// rows.
 func TestOpenTakesNoMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a file of 2.5 GB, though one that takes no room")

@@ -21,7 +21,8 @@ type ropeScaling struct {
 	AttentionFactor      float  `json:"attention_factor,omitempty"`
 }
 
-// float is a number that is written with a fraction or an exponent, as Hugging Face's checks of types expect of one that is not an integer.
+// float is a number that is written with a fraction or an exponent, as Hugging Face's checks of
+// types expect of one that is not an integer.
 type float float64
 
 // MarshalJSON writes the shortest decimal.
@@ -41,8 +42,8 @@ func newRopeScaling(r model.RopeScaling) *ropeScaling {
 		float(r.BetaFast), float(r.BetaSlow), float(r.AttentionFactor)}
 }
 
-// rope reads the rotary positions in their spellings: rope_theta beside rope_scaling, or both within rope_parameters; the kind is
-// rope_type or, earlier, type.
+// rope reads the rotary positions in their spellings: rope_theta beside rope_scaling, or both
+// within rope_parameters; the kind is rope_type or, earlier, type.
 func (k *keys) rope() (theta float64, scaling model.RopeScaling) {
 	theta = k.number("rope_theta", 10000)
 	for _, key := range []string{"rope_scaling", "rope_parameters"} {
@@ -94,7 +95,8 @@ func (k *keys) scaling() model.RopeScaling {
 	case "default":
 		r.Kind = ""
 	case model.RopeLinear:
-		known = append(known, "original_max_position_embeddings") // says where the model comes from, and changes nothing
+		// says where the model comes from, and changes nothing
+		known = append(known, "original_max_position_embeddings")
 	case model.RopeLlama3:
 		number(&r.LowFrequencyFactor, "low_freq_factor", true)
 		number(&r.HighFrequencyFactor, "high_freq_factor", true)

@@ -17,7 +17,8 @@ import (
 // maxHeader is the format's limit on a header.
 const maxHeader = 100_000_000
 
-// Safetensors reads tensors from a safetensors file, one at a time. It is safe for concurrent use if its reader is.
+// Safetensors reads tensors from a safetensors file, one at a time. It is safe for concurrent use
+// if its reader is.
 type Safetensors struct {
 	Metadata map[string]string // may be nil
 	Tensors  []TensorInfo      // sorted by name
@@ -68,7 +69,8 @@ func (s *Safetensors) Tensor(name string) (TensorInfo, bool) {
 	return s.Tensors[i], true
 }
 
-// Raw returns a tensor's bytes as they are stored. Where the reader is mapped they are a view of the file, and must not be written to.
+// Raw returns a tensor's bytes as they are stored. Where the reader is mapped they are a view of
+// the file, and must not be written to.
 func (s *Safetensors) Raw(name string) ([]byte, error) {
 	t, ok := s.Tensor(name)
 	if !ok {
@@ -116,7 +118,8 @@ func (s *Safetensors) float(name string) (TensorInfo, error) {
 	return t, checkType(t, ok, name, F32, F16, BF16)
 }
 
-// read decodes elements of a float tensor from offset at of the data on: from the mapped file on all threads, or through a small buffer.
+// read decodes elements of a float tensor from offset at of the data on: from the mapped file on
+// all threads, or through a small buffer.
 func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
 	const chunk = 1 << 18 // elements
 	size := t.DType.size()
@@ -126,7 +129,8 @@ func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
 		kernels.ParallelRange(len(dst), chunk, func(lo, hi int) {
 			from, n := at+int64(lo)*size, int64(hi-lo)*size
 			errs[lo/chunk] = v.Guard(func() { decodeFloats(dst[lo:hi], v.View(from, n), t.DType) })
-			if len(dst) > chunk { // a small tensor shares its pages with others that may be read next
+			// a small tensor shares its pages with others that may be read next
+			if len(dst) > chunk {
 				v.Forget(from, n)
 			}
 		})

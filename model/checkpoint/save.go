@@ -11,28 +11,31 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// Int8Weight is a weight that is written as int-quantized: codes [out, in] and a scale per output [out].
+// Int8Weight is a weight that is written as int-quantized: codes [out, in] and a scale per output
+// [out].
 type Int8Weight interface {
 	model.Weight
 	Int8() (q []int8, scale []float32)
 }
 
-// Int4Weight is a weight that is written as pack-quantized or GPTQ: codes [out, in], each −8…7, and scales [out, in/group].
+// Int4Weight is a weight that is written as pack-quantized or GPTQ: codes [out, in], each −8…7, and
+// scales [out, in/group].
 type Int4Weight interface {
 	model.Weight
 	Int4() (q []int8, scale []float32, group int)
 	Int8Activations() bool // each row of activations is quantized to int8: W4A8
 }
 
-// Uint4Weight is a weight that is written as pack-quantized with zero points, unless all are 8, and with act-order where groups are listed: codes [out, in], each at
-// most 15, zero points and scales [out, in/group], and the group of each input, nil for consecutive ones.
+// Uint4Weight is a weight that is written as pack-quantized with zero points, unless all are 8, and
+// with act-order where groups are listed: codes [out, in], each at most 15, zero points and scales
+// [out, in/group], and the group of each input, nil for consecutive ones.
 type Uint4Weight interface {
 	model.Weight
 	Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int)
 }
 
-// FP8Weight is a weight that is written as float-quantized: E4M3FN codes [out, in], a scale per output [out], and the scale of all activations, 0
-// where each row has its own.
+// FP8Weight is a weight that is written as float-quantized: E4M3FN codes [out, in], a scale per
+// output [out], and the scale of all activations, 0 where each row has its own.
 type FP8Weight interface {
 	model.Weight
 	FP8() (q []byte, scale []float32, input float32)
@@ -40,7 +43,9 @@ type FP8Weight interface {
 
 // SaveOptions says how models are written.
 type SaveOptions struct {
-	DType      DType  // of the tensors that are float32 in memory: F32, or rounded to nearest F16 or BF16; empty is F32
+	// of the tensors that are float32 in memory: F32, or rounded to nearest F16 or BF16; empty is
+	// F32
+	DType      DType
 	Format     Format // of 4-bit weights: PackQuantized or GPTQ; empty is PackQuantized
 	ShardBytes int64  // of tensors in a file at most, but one tensor at least; 0 is 5·10⁹
 	Verify     bool   // read everything back and compare before config.json is written
@@ -53,11 +58,13 @@ func (o SaveOptions) dtype() DType {
 	return o.DType
 }
 
-// Save writes a model, and its tokenizer unless that is nil, into a folder, which it makes if need be: the tensors, in several files with an index where
-// there are more bytes than the options allow for one. Quantized weights keep their
-// codes and the very scales, which are written in the options' type where all of a layer are exact in it, else as F32: so a loaded model computes the
-// bits that the saved one did. A tied head that was quantized no longer is the embedding: the model is written as not tied.
-// config.json comes last: a new folder that has one is whole. Weights of a model that was there before are removed when the new ones are there.
+// Save writes a model, and its tokenizer unless that is nil, into a folder, which it makes if need
+// be: the tensors, in several files with an index where there are more bytes than the options allow
+// for one. Quantized weights keep their codes and the very scales, which are written in the
+// options' type where all of a layer are exact in it, else as F32: so a loaded model computes the
+// bits that the saved one did. A tied head that was quantized no longer is the embedding: the model
+// is written as not tied. config.json comes last: a new folder that has one is whole. Weights of a
+// model that was there before are removed when the new ones are there.
 func Save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
 	if err := save(dir, m, t, o); err != nil {
 		return fmt.Errorf("save checkpoint %s: %w", dir, err)
@@ -126,13 +133,15 @@ func Bytes(m *model.Model, dtype DType) (int64, error) {
 	return n, nil
 }
 
-// layer is a linear layer, such as "model.layers.0.self_attn.q_proj" or "lm_head", and how it is stored.
+// layer is a linear layer, such as "model.layers.0.self_attn.q_proj" or "lm_head", and how it is
+// stored.
 type layer struct {
 	name   string
 	scheme Scheme
 }
 
-// plan lists the tensors to write, and the linear layers, the head last. Packed forms are made when they are written.
+// plan lists the tensors to write, and the linear layers, the head last. Packed forms are made when
+// they are written.
 func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err error) {
 	for _, p := range m.Tensors() {
 		tensors = append(tensors, Tensor{p.Name, o.dtype(), p.Shape, func() any { return p.Data }})
@@ -153,7 +162,8 @@ func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err 
 	return tensors, layers, nil
 }
 
-// stored lists the tensors of a weight that is not Dense; those of a Dense one are among Model.Tensors.
+// stored lists the tensors of a weight that is not Dense; those of a Dense one are among
+// Model.Tensors.
 func stored(name string, w model.Weight, o SaveOptions) ([]Tensor, Scheme, error) {
 	list, s, err := packed(name, w, o)
 	if err == nil {

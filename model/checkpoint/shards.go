@@ -93,7 +93,8 @@ func pickled(fsys fs.FS, dir string) string {
 	return ""
 }
 
-// addIndexed opens the files that an index names, each of which must hold the tensors that the index says.
+// addIndexed opens the files that an index names, each of which must hold the tensors that the
+// index says.
 func (s *shards) addIndexed(fsys fs.FS, dir string, data []byte) error {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`

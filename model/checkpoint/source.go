@@ -6,16 +6,19 @@ import (
 	"slices"
 )
 
-// source gives the tensors of a checkpoint by their Hugging Face names, whatever files they lie in. It is safe for concurrent use.
+// source gives the tensors of a checkpoint by their Hugging Face names, whatever files they lie in.
+// It is safe for concurrent use.
 type source interface {
 	// tensors lists all, in the order of the files. The list is not to be written to.
 	tensors() []TensorInfo
 	tensor(name string) (TensorInfo, bool)
-	// readFloat32 reads a whole tensor of a float or block format into dst, which has its number of elements.
+	// readFloat32 reads a whole tensor of a float or block format into dst, which has its number of
+	// elements.
 	readFloat32(dst []float32, name string) error
 	// readRows reads some rows of a matrix [rows, in] into dst [rows, in].
 	readRows(dst []float32, name string, first, rows int) error
-	// raw returns the bytes as they are stored: a view where the file is mapped, valid until Close and not to be written to.
+	// raw returns the bytes as they are stored: a view where the file is mapped, valid until Close
+	// and not to be written to.
 	raw(name string) ([]byte, error)
 	Close() error
 }

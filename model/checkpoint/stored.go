@@ -68,7 +68,8 @@ func (s Scheme) tensors(name string, out, in int) ([]expectation, error) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// quantized makes the weight of a quantized layer [out, in], whose tensors were found to be there with their shapes.
+// quantized makes the weight of a quantized layer [out, in], whose tensors were found to be there
+// with their shapes.
 func (c *Checkpoint) quantized(name string, s Scheme, out, in int) (w model.Weight, err error) {
 	switch s.Format {
 	case IntQuantized:
@@ -113,7 +114,8 @@ func (c *Checkpoint) scales(name string, n int) ([]float32, error) {
 	return list, nil
 }
 
-// integers reads int-quantized codes. With activations as they are, nothing multiplies them: the weight is float32.
+// integers reads int-quantized codes. With activations as they are, nothing multiplies them: the
+// weight is float32.
 func (c *Checkpoint) integers(name string, s Scheme, out, in int) (model.Weight, error) {
 	scale, err := c.scales(name+".weight_scale", out)
 	if err != nil {
@@ -305,8 +307,10 @@ func (c *Checkpoint) order(g *grouped, name string) error {
 	return nil
 }
 
-// grouped makes symmetric 4-bit codes in plain order an Int4 weight, other 4-bit codes a Uint4 weight where there is a constructor, and the rest
-// float32: (code − zero)·scale has at most 9 bits more than the scale and is exact for scales of 16 bits. Such a weight takes 4 bytes a parameter in memory.
+// grouped makes symmetric 4-bit codes in plain order an Int4 weight, other 4-bit codes a Uint4
+// weight where there is a constructor, and the rest float32: (code − zero)·scale has at most 9 bits
+// more than the scale and is exact for scales of 16 bits. Such a weight takes 4 bytes a parameter
+// in memory.
 func (c *Checkpoint) grouped(g *grouped) (model.Weight, error) {
 	half := byte(1) << (g.scheme.Bits - 1)
 	symmetric := !slices.ContainsFunc(g.zeros, func(z byte) bool { return z != half })
@@ -353,7 +357,8 @@ func dequantized(out, in int, value func(o, i int) float32) *model.Dense {
 	return model.NewDense(data, out, in)
 }
 
-// isSpareBias reports whether a tensor is the bias that GPTQ's tools store with layers that have none.
+// isSpareBias reports whether a tensor is the bias that GPTQ's tools store with layers that have
+// none.
 func (c *Checkpoint) isSpareBias(name string) bool {
 	layer, ok := strings.CutSuffix(name, ".bias")
 	_, packed := c.files.tensor(layer + ".qweight")

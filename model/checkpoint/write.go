@@ -19,16 +19,18 @@ type Tensor struct {
 	Name  string
 	DType DType
 	Shape []int
-	// Data returns a function that writes the bytes of a tensor too large to be made at once, func(io.Writer) error, or the elements: []float32 for F32, F16 and BF16 (rounded to nearest, ties to even), []int8, []int32 or []int64, or the bytes as they are
-	// stored, []byte, or an error that ends the writing. It is called
-	// when the tensor's turn comes, so that packed forms need not all be in memory, and once more where what was written is compared.
+	// Data returns a function that writes the bytes of a tensor too large to be made at once,
+	// func(io.Writer) error, or the elements: []float32 for F32, F16 and BF16 (rounded to nearest,
+	// ties to even), []int8, []int32 or []int64, or the bytes as they are stored, []byte, or an
+	// error that ends the writing. It is called when the tensor's turn comes, so that packed forms
+	// need not all be in memory, and once more where what was written is compared.
 	Data func() any
 }
 
 func (t Tensor) info() TensorInfo { return TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape} }
 
-// WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first, so that each is
-// aligned, and by name.
+// WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first,
+// so that each is aligned, and by name.
 func WriteSafetensors(name string, tensors []Tensor) error {
 	return atomicfile.Write(name, func(w io.Writer) error { return writeSafetensors(w, tensors) })
 }
@@ -59,7 +61,8 @@ func writeSafetensors(w io.Writer, tensors []Tensor) error {
 // writeHeader returns the header, padded with spaces so that the data begin at a multiple of 8.
 func writeHeader(tensors []Tensor) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString(`{"__metadata__":{"format":"pt"}`) // transformers wants to know which framework's layout it is
+	// transformers wants to know which framework's layout it is
+	b.WriteString(`{"__metadata__":{"format":"pt"}`)
 	seen := map[string]bool{"__metadata__": true}
 	var at int64
 	for _, t := range tensors {

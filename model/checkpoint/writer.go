@@ -15,24 +15,28 @@ import (
 	"slimlab/model"
 )
 
-// Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole: one file for each layer and one for what surrounds the layers. Each
-// file is read again and compared before it counts. The Writer works in a folder beside the one that it was asked for, named with ".partial" at the end, and Close gives that the
-// final name; a Writer with the same recipe finds the files of one that did not come so far.
+// Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole:
+// one file for each layer and one for what surrounds the layers. Each file is read again and
+// compared before it counts. The Writer works in a folder beside the one that it was asked for,
+// named with ".partial" at the end, and Close gives that the final name; a Writer with the same
+// recipe finds the files of one that did not come so far.
 type Writer struct {
 	dir, partial string
 	config       model.Config // its widths become those of the layers that are written
 	dtype        DType
 	schemes      []Scheme // of the linear layers, in their order
 
-	// Format is that of 4-bit weights, see SaveOptions. It is set before the first layer is written.
+	// Format is that of 4-bit weights, see SaveOptions. It is set before the first layer is
+	// written.
 	Format Format
 }
 
 // recipeFile says in a partial folder what its files were made of and how.
 const recipeFile = "slimlab-recipe.json"
 
-// NewWriter begins, or goes on with, the folder dir, which must not exist or be empty. recipe names all that the layers' content depends on: their source, method and options. c is the
-// shape before the layers change it; dtype is that of the float tensors.
+// NewWriter begins, or goes on with, the folder dir, which must not exist or be empty. recipe names
+// all that the layers' content depends on: their source, method and options. c is the shape before
+// the layers change it; dtype is that of the float tensors.
 func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
 	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, schemes: make([]Scheme, len(c.Layers)*linearsPerLayer)}
@@ -55,7 +59,8 @@ func (w *Writer) begin(recipe string) error {
 	var found string
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.RemoveAll(w.partial); err != nil { // files of which nobody can say what they are of
+		// files of which nobody can say what they are of
+		if err := os.RemoveAll(w.partial); err != nil {
 			return err
 		}
 		if err := os.MkdirAll(w.partial, 0o755); err != nil {
@@ -71,7 +76,8 @@ func (w *Writer) begin(recipe string) error {
 	return nil
 }
 
-// Folder is where files that belong to the checkpoint, such as a tokenizer's, may be put before Close.
+// Folder is where files that belong to the checkpoint, such as a tokenizer's, may be put before
+// Close.
 func (w *Writer) Folder() string { return w.partial }
 
 // shard is the name of file n: 0 is what surrounds the layers, n+1 is layer n.
@@ -79,7 +85,8 @@ func (w *Writer) shard(n int) string {
 	return fmt.Sprintf("model-%05d-of-%05d.safetensors", n+1, len(w.config.Layers)+1)
 }
 
-// Abandon removes the folder of a Writer that finished no layer, so that another command may begin; else it does nothing.
+// Abandon removes the folder of a Writer that finished no layer, so that another command may begin;
+// else it does nothing.
 func (w *Writer) Abandon() error {
 	for layer := range w.config.Layers {
 		if w.Finished(layer) {
@@ -125,7 +132,8 @@ func (w *Writer) Block(m *model.Model, layer int) error {
 	return w.write(layer+1, tensors)
 }
 
-// saveConfig writes config.json, or before that is final as much as is known: layers to come look as they were, and dense.
+// saveConfig writes config.json, or before that is final as much as is known: layers to come look
+// as they were, and dense.
 func (w *Writer) saveConfig(final bool) error {
 	config, err := newConfigFile(w.config, w.dtype)
 	if err != nil {
@@ -135,7 +143,8 @@ func (w *Writer) saveConfig(final bool) error {
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
 	layers := make([]layer, 0, len(w.schemes)+1)
 	for i, l := range skeleton.Linears() {
-		if final || !w.schemes[i].Dense() || w.Format != GPTQ { // whose config has no place for dense layers
+		// whose config has no place for dense layers
+		if final || !w.schemes[i].Dense() || w.Format != GPTQ {
 			layers = append(layers, layer{l.Name, w.schemes[i]})
 		}
 	}
@@ -224,7 +233,8 @@ func (c *comparison) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close writes the index and config.json and gives the folder its name. All layers and the rest must have been written.
+// Close writes the index and config.json and gives the folder its name. All layers and the rest
+// must have been written.
 func (w *Writer) Close() error {
 	if err := w.close(); err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
@@ -250,13 +260,15 @@ func (w *Writer) close() error {
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
-	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
+	// an empty folder gives way
+	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.Rename(w.partial, w.dir); err != nil {
 		return err
 	}
-	return os.Remove(filepath.Join(w.dir, recipeFile)) // last: files without their recipe could be taken for another's
+	// last: files without their recipe could be taken for another's
+	return os.Remove(filepath.Join(w.dir, recipeFile))
 }
 
 // shardIndex is model.safetensors.index.json.

@@ -41,13 +41,15 @@ func writerModels(t *testing.T) map[string]*model.Model {
 	return models
 }
 
-// A folder that is written layer by layer holds what Save writes, also when a second Writer goes on where the first stopped.
+// A folder that is written layer by layer holds what Save writes, also when a second Writer goes on
+// where the first stopped.
 func TestWriterWritesWhatSaveWrites(t *testing.T) {
 	for name, m := range writerModels(t) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
 			shape := m.Config
-			shape.Layers = model.Uniform(len(m.Layers), 4, 2, 24) // as it was before its layers were changed
+			// as it was before its layers were changed
+			shape.Layers = model.Uniform(len(m.Layers), 4, 2, 24)
 			begin := func() *Writer {
 				w, err := NewWriter(dir, "a recipe", shape, F32)
 				if err != nil {

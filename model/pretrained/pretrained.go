@@ -1,5 +1,6 @@
-// Package pretrained carries the small models that slimlab trained itself, embedded in the binary as Hugging Face
-// folders in bfloat16. How each was trained is a scenario that ships; `make pretrain` does it again.
+// Package pretrained carries the small models that slimlab trained itself, embedded in the binary
+// as Hugging Face folders in bfloat16. How each was trained is a scenario that ships; `make
+// pretrain` does it again.
 package pretrained
 
 import (

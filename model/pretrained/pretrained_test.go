@@ -8,7 +8,8 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// TestEmbeddedModels holds each model to what the package promises: a whole Hugging Face folder in bfloat16, small enough to carry.
+// TestEmbeddedModels holds each model to what the package promises: a whole Hugging Face folder in
+// bfloat16, small enough to carry.
 func TestEmbeddedModels(t *testing.T) {
 	if len(Names()) == 0 {
 		t.Fatal("no model is embedded")

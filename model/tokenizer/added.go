@@ -46,7 +46,8 @@ func newMatcher(patterns []pattern) matcher {
 	return m
 }
 
-// split yields the pieces of text in order: an added token's id, or a piece between them with id -1.
+// split yields the pieces of text in order: an added token's id, or a piece between them with id
+// -1.
 func (m *matcher) split(text string, yield func(piece string, id int32)) {
 	done := 0
 	for i := 0; i < len(text) && len(m.tokens) > 0; {

@@ -55,7 +55,8 @@ func corpora(t testing.TB) map[string]string {
 	return texts
 }
 
-// BenchmarkEncode is of whole corpora. "fresh" forgets the words that it has seen before each, as a first text does.
+// BenchmarkEncode is of whole corpora. "fresh" forgets the words that it has seen before each, as a
+// first text does.
 func BenchmarkEncode(b *testing.B) {
 	for name, text := range corpora(b) {
 		for _, kind := range kinds {

@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// bpe merges the symbols of one word: while two neighbours form a known pair, the pair of lowest rank is merged, the
-// leftmost first (Sennrich, Haddow, Birch 2016).
+// bpe merges the symbols of one word: while two neighbours form a known pair, the pair of lowest
+// rank is merged, the leftmost first (Sennrich, Haddow, Birch 2016).
 type bpe struct {
-	byteLevel    bool             // symbols are bytes, else characters
-	byteID       [256]int32       // ids of single bytes: the alphabet, or the fallback tokens <0x00>…; -1 where absent
+	byteLevel bool // symbols are bytes, else characters
+	// ids of single bytes: the alphabet, or the fallback tokens <0x00>…; -1 where absent
+	byteID       [256]int32
 	ids          map[string]int32 // vocabulary in the file's spelling
 	merges       mergeTable
 	unknown      int32 // -1 where there is none
@@ -24,8 +25,8 @@ type merge struct {
 
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
-// mergeTable finds the merge of a pair: open addressing in a power of two of slots, at least half of them empty. It is what
-// encoding spends its time in.
+// mergeTable finds the merge of a pair: open addressing in a power of two of slots, at least half
+// of them empty. It is what encoding spends its time in.
 type mergeTable struct {
 	slots []mergeSlot
 	shift uint // of a hash, to the number of a slot
@@ -44,7 +45,8 @@ func newMergeTable(n int) mergeTable {
 	return mergeTable{slots: make([]mergeSlot, 1<<bits), shift: 64 - bits}
 }
 
-// slot returns the slot that a pair has, or the empty one that it may take. The multiplier is 2⁶⁴ over the golden ratio (Knuth, TAOCP 3, 6.4).
+// slot returns the slot that a pair has, or the empty one that it may take. The multiplier is 2⁶⁴
+// over the golden ratio (Knuth, TAOCP 3, 6.4).
 func (t *mergeTable) slot(a, b int32) *mergeSlot {
 	key := pairKey(a, b) + 1
 	for i := key * 0x9E3779B97F4A7C15 >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
@@ -84,7 +86,8 @@ func (m *bpe) encode(ids []int32, word string) []int32 {
 	} else {
 		ids = m.runeSymbols(ids, word)
 	}
-	// Scanning all pairs for each merge is quadratic but fastest for words; a text without word breaks needs the queue.
+	// Scanning all pairs for each merge is quadratic but fastest for words; a text without word
+	// breaks needs the queue.
 	if len(ids)-start <= 48 {
 		return ids[:start+m.mergeShort(ids[start:])]
 	}
@@ -160,8 +163,9 @@ func (m *bpe) mergeShort(s []int32) int {
 	return n
 }
 
-// mergeLong is mergeShort by a priority queue over a linked list: n·log n. An entry of the queue is a pair's rank above the place
-// of its left symbol, so that the smallest entry is the next merge; an entry whose pair has changed is passed over.
+// mergeLong is mergeShort by a priority queue over a linked list: n·log n. An entry of the queue is
+// a pair's rank above the place of its left symbol, so that the smallest entry is the next merge;
+// an entry whose pair has changed is passed over.
 func (m *bpe) mergeLong(s []int32) int {
 	next, prev := make([]int32, len(s)), make([]int32, len(s))
 	queue := make(minQueue, 0, len(s))

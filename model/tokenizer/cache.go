@@ -13,8 +13,8 @@ const (
 	longestCached = 128  // longer words hardly come twice
 )
 
-// cache keeps the ids of words that were encoded before. It only grows to its bound and then stays: the
-// frequent words come first.
+// cache keeps the ids of words that were encoded before. It only grows to its bound and then stays:
+// the frequent words come first.
 type cache struct {
 	seed   maphash.Seed
 	shards [cacheShards]struct {
@@ -43,7 +43,8 @@ func (c *cache) put(word string, ids []int32) {
 	s := &c.shards[maphash.String(c.seed, word)%cacheShards]
 	s.Lock()
 	if len(s.words) < shardWords {
-		s.words[strings.Clone(word)] = slices.Clone(ids) // the word is a view of the caller's whole text
+		// the word is a view of the caller's whole text
+		s.words[strings.Clone(word)] = slices.Clone(ids)
 	}
 	s.Unlock()
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// component is any of the typed objects of a tokenizer.json: a union of the keys that are understood.
+// component is any of the typed objects of a tokenizer.json: a union of the keys that are
+// understood.
 type component struct {
 	Type           string            `json:"type"`
 	Normalizers    []json.RawMessage `json:"normalizers"`
@@ -52,12 +53,14 @@ type templateItem struct {
 
 // Bounds of a file's components; real files are far below.
 const (
-	deepestSequence  = 8  // Sequences in one another
-	longestSequence  = 64 // components in one
-	longestInsertion = 64 // bytes that a component puts before a piece of text, or in the place of a space
+	deepestSequence = 8  // Sequences in one another
+	longestSequence = 64 // components in one
+	// bytes that a component puts before a piece of text, or in the place of a space
+	longestInsertion = 64
 )
 
-// each calls visit for the component in raw, or for each in turn where raw is a Sequence. path names the place for errors.
+// each calls visit for the component in raw, or for each in turn where raw is a Sequence. path
+// names the place for errors.
 func each(raw json.RawMessage, path string, visit func(path string, c component) error) error {
 	return eachWithin(raw, path, path, 0, visit)
 }
@@ -118,14 +121,16 @@ func (c component) expression(path string) (*regexp2.Regexp, string, error) {
 	return re, text, nil
 }
 
-// words is what the pre_tokenizer component says: how a piece of text begins, and how it is cut into words.
+// words is what the pre_tokenizer component says: how a piece of text begins, and how it is cut
+// into words.
 type words struct {
 	lead      lead
 	splitters []splitter
 	byteLevel bool
 }
 
-// lead rewrites a piece of text before it is cut: from becomes to, and prefix is put before a piece that does not begin with it.
+// lead rewrites a piece of text before it is cut: from becomes to, and prefix is put before a piece
+// that does not begin with it.
 type lead struct {
 	from, to string
 	prefix   string // "" is none
@@ -196,7 +201,8 @@ func (w *words) metaspace(path string, c component) error {
 	return nil
 }
 
-// metaspace returns the mark that stands for a space and where one is put before a text; the keys have defaults, and one older spelling.
+// metaspace returns the mark that stands for a space and where one is put before a text; the keys
+// have defaults, and one older spelling.
 func (c component) metaspace(path string) (mark, scheme string, err error) {
 	mark, scheme = spaceMark, "always"
 	if c.Replacement != nil {
@@ -240,7 +246,8 @@ func parseSplit(path string, c component) (splitter, error) {
 	return newSplitter(re, text, rule, c.Invert), nil
 }
 
-// parseTemplate reads which special tokens stand before and after a single text. A ByteLevel post-processor only moves offsets.
+// parseTemplate reads which special tokens stand before and after a single text. A ByteLevel
+// post-processor only moves offsets.
 func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err error) {
 	templates := 0
 	err = each(raw, "post_processor", func(path string, c component) error {
@@ -286,7 +293,8 @@ func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err e
 	return before, after, err
 }
 
-// templateOf is a TemplateProcessing that puts one token before a text, and one after it where after is not empty.
+// templateOf is a TemplateProcessing that puts one token before a text, and one after it where
+// after is not empty.
 func templateOf(tokens map[string]int32, before, after string) json.RawMessage {
 	var single, pair []any
 	special := map[string]any{}

@@ -8,18 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// A token has one text wherever it stands, save at the beginning of the whole text: there leading copies of a string are
-// taken off (SentencePiece puts a space before every text), or a mark is dropped from the first token.
+// A token has one text wherever it stands, save at the beginning of the whole text: there leading
+// copies of a string are taken off (SentencePiece puts a space before every text), or a mark is
+// dropped from the first token.
 type spelling struct {
 	text       []string // by id: the bytes that the token stands for
 	strip      string   // taken from the beginning of a text,
 	stripCount int      // up to so many times
-	dropFirst  string   // dropped wherever it stands in the first token's own spelling, before steps; "" is none
-	steps      []step
+	// dropped wherever it stands in the first token's own spelling, before steps; "" is none
+	dropFirst string
+	steps     []step
 }
 
-// Decode returns the text of ids, special tokens spelled out. Ids that no token has are passed over: an embedding
-// may have more rows than the tokenizer has tokens.
+// Decode returns the text of ids, special tokens spelled out. Ids that no token has are passed
+// over: an embedding may have more rows than the tokenizer has tokens.
 func (t *Tokenizer) Decode(ids []int32) string { return t.decode(ids, true) }
 
 // DecodeText returns the text of ids without special tokens.
@@ -41,7 +43,8 @@ func (t *Tokenizer) decode(ids []int32, special bool) string {
 	return text
 }
 
-// piece returns the text of one id; ok is false where it has none, or is special and those are not wanted.
+// piece returns the text of one id; ok is false where it has none, or is special and those are not
+// wanted.
 func (t *Tokenizer) piece(id int32, special, first bool) (text string, ok bool) {
 	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || t.special[id] && !special {
 		return "", false
@@ -65,9 +68,10 @@ func (s *spelling) decodeToken(token string) string {
 	return token
 }
 
-// Decoder turns ids into text one at a time, as they are sampled. What it emits is valid UTF-8 always: a character that
-// several tokens make up is held back until it is whole, and bytes that can be no character become U+FFFD, one for each
-// sequence that was begun and not finished. So the texts of a valid sequence, joined, are Decode's.
+// Decoder turns ids into text one at a time, as they are sampled. What it emits is valid UTF-8
+// always: a character that several tokens make up is held back until it is whole, and bytes that
+// can be no character become U+FFFD, one for each sequence that was begun and not finished. So the
+// texts of a valid sequence, joined, are Decode's.
 type Decoder struct {
 	t       *Tokenizer
 	special bool
@@ -133,8 +137,8 @@ func (d *Decoder) emit(end bool) string {
 	return string(out)
 }
 
-// begun measures bytes that are no whole character: how many of them begin one (at least 1), and whether more bytes could
-// make it whole (The Unicode Standard, table 3-7).
+// begun measures bytes that are no whole character: how many of them begin one (at least 1), and
+// whether more bytes could make it whole (The Unicode Standard, table 3-7).
 func begun(b []byte) (n int, open bool) {
 	low, high, size := byte(0x80), byte(0xBF), 0
 	switch c := b[0]; {
@@ -194,7 +198,8 @@ func fallbackByte(token string) (byte, bool) {
 	return byte(b), err == nil
 }
 
-// strip takes up to start copies of content from the beginning of a piece, and up to stop from its end.
+// strip takes up to start copies of content from the beginning of a piece, and up to stop from its
+// end.
 type strip struct {
 	content     string
 	start, stop int

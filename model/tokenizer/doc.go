@@ -1,23 +1,28 @@
 // Package tokenizer turns text into token ids and back, by byte-pair encoding.
 //
-// A Tokenizer is what a Hugging Face tokenizer.json says, and every other form is read into one: a SentencePiece or tiktoken
-// tokenizer.model, vocab.json with merges.txt, and the Vocabulary of a GGUF file. Encode follows that format's pipeline: added tokens are cut
-// out of the text, each remaining piece is normalized, pre-tokenized into words, and each word is merged by
-// rank. Two kinds are understood: byte-level BPE, whose symbols are bytes, and character BPE with byte fallback,
-// whose symbols are characters (SentencePiece's). A component of the format that is not supported is refused by name when the
-// file is loaded, never ignored; so are unigram and WordPiece models, tables of normalizations, and tiktoken files that
-// are not Llama 3's, for that format does not say how a text is cut.
+// A Tokenizer is what a Hugging Face tokenizer.json says, and every other form is read into one: a
+// SentencePiece or tiktoken tokenizer.model, vocab.json with merges.txt, and the Vocabulary of a
+// GGUF file. Encode follows that format's pipeline: added tokens are cut out of the text, each
+// remaining piece is normalized, pre-tokenized into words, and each word is merged by rank. Two
+// kinds are understood: byte-level BPE, whose symbols are bytes, and character BPE with byte
+// fallback, whose symbols are characters (SentencePiece's). A component of the format that is not
+// supported is refused by name when the file is loaded, never ignored; so are unigram and WordPiece
+// models, tables of normalizations, and tiktoken files that are not Llama 3's, for that format does
+// not say how a text is cut.
 //
-// Byte-level tokenizers that hold all 256 bytes, as trained ones do, are lossless: Decode(Encode(s)) == s for every string,
-// valid UTF-8 or not, unless a normal form is asked for (Qwen composes characters, NFC). SentencePiece's put a space before a text and take it
-// off again; of them Decode(Encode(s)) == s but for three things: the mark ▁ comes back as a space, a space comes after a special token that is
-// written out in s, and some files take superfluous spaces out. Where a vocabulary lacks a symbol and names no unknown token, the symbol is
-// dropped, as the format's own implementation does.
+// Byte-level tokenizers that hold all 256 bytes, as trained ones do, are lossless:
+// Decode(Encode(s)) == s for every string, valid UTF-8 or not, unless a normal form is asked for
+// (Qwen composes characters, NFC). SentencePiece's put a space before a text and take it off again;
+// of them Decode(Encode(s)) == s but for three things: the mark ▁ comes back as a space, a space
+// comes after a special token that is written out in s, and some files take superfluous spaces out.
+// Where a vocabulary lacks a symbol and names no unknown token, the symbol is dropped, as the
+// format's own implementation does.
 //
-// A Decoder gives the text of ids one at a time, never a broken character. Train makes a byte-level tokenizer from texts; Save writes a
-// folder that Load, and transformers, read; Vocabulary writes what a GGUF file holds. A tokenizer of scores (SentencePiece, tiktoken, GGUF's llama)
-// merges the leftmost of two pairs that make one token, which a tokenizer.json cannot say: once saved, a rare run of one repeated character may be cut
-// otherwise, as it is in transformers.
+// A Decoder gives the text of ids one at a time, never a broken character. Train makes a byte-level
+// tokenizer from texts; Save writes a folder that Load, and transformers, read; Vocabulary writes
+// what a GGUF file holds. A tokenizer of scores (SentencePiece, tiktoken, GGUF's llama) merges the
+// leftmost of two pairs that make one token, which a tokenizer.json cannot say: once saved, a rare
+// run of one repeated character may be cut otherwise, as it is in transformers.
 //
 // Chat templates are in the package chat.
 package tokenizer

@@ -34,8 +34,9 @@ type modelFile struct {
 	Vocab                   vocabulary `json:"vocab"`
 	Merges                  mergeList  `json:"merges"`
 
-	// ranks, where it is not nil, are the merges' ranks instead of their places in the list. Formats that score tokens and not
-	// merges give all merges that make one token one rank, and the leftmost goes first; a tokenizer.json cannot say so.
+	// ranks, where it is not nil, are the merges' ranks instead of their places in the list.
+	// Formats that score tokens and not merges give all merges that make one token one rank, and
+	// the leftmost goes first; a tokenizer.json cannot say so.
 	ranks []int32
 }
 
@@ -64,7 +65,8 @@ func (v vocabulary) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// mergeList has two spellings: "a b", which every version of the format reads, and ["a","b"], needed for tokens with spaces.
+// mergeList has two spellings: "a b", which every version of the format reads, and ["a","b"],
+// needed for tokens with spaces.
 type mergeList [][2]string
 
 func (m *mergeList) UnmarshalJSON(data []byte) error {

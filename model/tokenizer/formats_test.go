@@ -18,10 +18,12 @@ import (
 	"slimlab/internal/shareddata"
 )
 
-// TestCorpora takes whole corpora there and back. Byte-level tokenizers are lossless. SentencePiece writes a space before a text
-// and takes it off again, which loses nothing either, unless a text has the mark ▁ in it, which stands for a space.
+// TestCorpora takes whole corpora there and back. Byte-level tokenizers are lossless. SentencePiece
+// writes a space before a text and takes it off again, which loses nothing either, unless a text
+// has the mark ▁ in it, which stands for a space.
 func TestCorpora(t *testing.T) {
-	counts := map[string]int{"gpt-2/shakespeare": 338025, "gpt-2/wikitext": 295877} // as two other implementations count
+	// as two other implementations count
+	counts := map[string]int{"gpt-2/shakespeare": 338025, "gpt-2/wikitext": 295877}
 	for name, text := range corpora(t) {
 		for _, kind := range kinds {
 			if kind.name == "TinyStories" {
@@ -29,7 +31,8 @@ func TestCorpora(t *testing.T) {
 			}
 			tok := kind.make(t)
 			if kind.name == "llama-2" {
-				// A special token that is written out is one, and SentencePiece's space comes after it too.
+				// A special token that is written out is one, and SentencePiece's space comes after
+				// it too.
 				text = strings.ReplaceAll(text, "<unk>", "unk")
 			}
 			ids := tok.Encode(text)
@@ -62,7 +65,8 @@ func firstDifference(a, b string) int {
 	return n
 }
 
-// TestGoldenPrompts holds the two forms of the small models' vocabularies to the ids that llama.cpp gave.
+// TestGoldenPrompts holds the two forms of the small models' vocabularies to the ids that llama.cpp
+// gave.
 func TestGoldenPrompts(t *testing.T) {
 	var manifest struct {
 		Prompt string             `json:"prompt"`
@@ -112,8 +116,8 @@ func TestSeamsChangeNothing(t *testing.T) {
 	}
 }
 
-// TestScoresByDefinition holds merging by scores to a plain reading of SentencePiece: of all neighbours that make a token, the pair with
-// the highest score is merged, the leftmost of equals.
+// TestScoresByDefinition holds merging by scores to a plain reading of SentencePiece: of all
+// neighbours that make a token, the pair with the highest score is merged, the leftmost of equals.
 func TestScoresByDefinition(t *testing.T) {
 	v := Vocabulary{Model: "llama", BOS: -1, EOS: -1, Unknown: 0, Padding: -1, AddSpacePrefix: pointer(false),
 		Tokens: []string{"<unk>", "a", "b", "aa", "aaa", "ab", "aab", "bb", "ba", "aaaa"}}
@@ -154,7 +158,8 @@ func TestScoresByDefinition(t *testing.T) {
 	})
 }
 
-// TestFamilyComponents holds components that the families' files use to what the format says of them.
+// TestFamilyComponents holds components that the families' files use to what the format says of
+// them.
 func TestFamilyComponents(t *testing.T) {
 	vocab := func(tokens ...string) string {
 		var b strings.Builder
@@ -250,7 +255,8 @@ func TestLongS(t *testing.T) {
 	}
 }
 
-// TestStreamIsValid streams ids drawn by chance: what comes out is valid UTF-8 at every step, and Decode with its broken bytes marked.
+// TestStreamIsValid streams ids drawn by chance: what comes out is valid UTF-8 at every step, and
+// Decode with its broken bytes marked.
 func TestStreamIsValid(t *testing.T) {
 	tok := trained(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -276,8 +282,9 @@ func TestStreamIsValid(t *testing.T) {
 	})
 }
 
-// marked writes U+FFFD for each longest beginning of a character that does not go on, and for each byte that begins none: what
-// The Unicode Standard calls the maximal subparts of an ill-formed sequence, found here by trying lengths.
+// marked writes U+FFFD for each longest beginning of a character that does not go on, and for each
+// byte that begins none: what The Unicode Standard calls the maximal subparts of an ill-formed
+// sequence, found here by trying lengths.
 func marked(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -412,7 +419,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestVocabularyThereAndBack: a tokenizer.json whose order of merges is one of tokens can be written as scores.
+// TestVocabularyThereAndBack: a tokenizer.json whose order of merges is one of tokens can be
+// written as scores.
 func TestVocabularyThereAndBack(t *testing.T) {
 	texts := corpora(t)
 	for _, kind := range kinds {
@@ -615,7 +623,8 @@ func TestPairFiles(t *testing.T) {
 	}
 }
 
-// TestEndlessPattern: an expression that goes back and forth without end is given up, and nothing of the text is lost.
+// TestEndlessPattern: an expression that goes back and forth without end is given up, and nothing
+// of the text is lost.
 func TestEndlessPattern(t *testing.T) {
 	tok, err := Parse([]byte(tiny(`{"type":"ByteLevel","add_prefix_space":false}`, `{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(a+)+$"},"behavior":"Isolated"},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]}`)))
 	if err != nil {

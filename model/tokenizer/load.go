@@ -15,8 +15,9 @@ import (
 	"strings"
 )
 
-// Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a tokenizer.model, or a vocab.json with a
-// merges.txt beside it. What a folder says besides, such as which tokens begin and end a text, is read in both cases.
+// Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a
+// tokenizer.model, or a vocab.json with a merges.txt beside it. What a folder says besides, such as
+// which tokens begin and end a text, is read in both cases.
 func Load(name string) (*Tokenizer, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -37,9 +38,10 @@ func Load(name string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// LoadFS reads the tokenizer of a Hugging Face folder: tokenizer.json, else tokenizer.model of SentencePiece or
-// tiktoken, else vocab.json and merges.txt; and from tokenizer_config.json, special_tokens_map.json and chat_template.jinja, where they
-// exist, which tokens have a role and how a conversation is written. The error of a folder without a tokenizer is fs.ErrNotExist.
+// LoadFS reads the tokenizer of a Hugging Face folder: tokenizer.json, else tokenizer.model of
+// SentencePiece or tiktoken, else vocab.json and merges.txt; and from tokenizer_config.json,
+// special_tokens_map.json and chat_template.jinja, where they exist, which tokens have a role and
+// how a conversation is written. The error of a folder without a tokenizer is fs.ErrNotExist.
 func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 	for _, name := range []string{"tokenizer.json", "tokenizer.model", "vocab.json"} {
 		if _, err := fs.Stat(fsys, path.Join(dir, name)); err == nil {
@@ -126,7 +128,8 @@ func optional(fsys fs.FS, name string) ([]byte, error) {
 	return data, err
 }
 
-// surround puts the tokens around a text that tokenizer_config.json asks for, where the vocabulary's file cannot say so.
+// surround puts the tokens around a text that tokenizer_config.json asks for, where the
+// vocabulary's file cannot say so.
 func (t *Tokenizer) surround(config configFile) error {
 	before, after := "", ""
 	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && len(t.before) > 0 {
@@ -145,8 +148,9 @@ func (t *Tokenizer) surround(config configFile) error {
 	return err
 }
 
-// loadPairs reads the folder form of GPT-2: vocab.json, merges.txt, and added tokens in added_tokens.json or
-// tokenizer_config.json. The class of the tokenizer says how a text is cut; without one it is GPT-2's.
+// loadPairs reads the folder form of GPT-2: vocab.json, merges.txt, and added tokens in
+// added_tokens.json or tokenizer_config.json. The class of the tokenizer says how a text is cut;
+// without one it is GPT-2's.
 func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokenizer, error) {
 	t := newTokenizer()
 	f := &t.file
@@ -206,7 +210,8 @@ func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokeni
 // endOfText is the special token of GPT-2 and of what followed it.
 const endOfText = "<|endoftext|>"
 
-// readAdded reads added_tokens.json: ids by token. It says nothing of which are special: those that are written <|so|> are taken for it.
+// readAdded reads added_tokens.json: ids by token. It says nothing of which are special: those that
+// are written <|so|> are taken for it.
 func readAdded(fsys fs.FS, dir string) (map[string]addedToken, error) {
 	data, err := optional(fsys, path.Join(dir, "added_tokens.json"))
 	if err != nil || data == nil {
@@ -256,7 +261,8 @@ func (t *Tokenizer) readRoles(data []byte) (map[string]json.RawMessage, error) {
 	return config, nil
 }
 
-// ChatTemplate returns the Jinja template of conversations, or "" where the tokenizer has none. Of several it is the one named default.
+// ChatTemplate returns the Jinja template of conversations, or "" where the tokenizer has none. Of
+// several it is the one named default.
 func (t *Tokenizer) ChatTemplate() string {
 	raw := t.config["chat_template"]
 	var one string
@@ -274,7 +280,8 @@ func (t *Tokenizer) ChatTemplate() string {
 	return ""
 }
 
-// SetChatTemplate gives the tokenizer a template of conversations. It is part of making a tokenizer: call it before the tokenizer is shared.
+// SetChatTemplate gives the tokenizer a template of conversations. It is part of making a
+// tokenizer: call it before the tokenizer is shared.
 func (t *Tokenizer) SetChatTemplate(template string) {
 	if t.config == nil {
 		t.config = newConfig()
@@ -282,7 +289,8 @@ func (t *Tokenizer) SetChatTemplate(template string) {
 	t.config["chat_template"] = mustMarshal(template)
 }
 
-// Parse reads the content of a tokenizer.json. BOS is taken from its template; EOS is not in that file.
+// Parse reads the content of a tokenizer.json. BOS is taken from its template; EOS is not in that
+// file.
 func Parse(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
 	if err := json.Unmarshal(data, &t.file); err != nil {

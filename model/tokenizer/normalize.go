@@ -111,7 +111,8 @@ func parseNormalizers(raw json.RawMessage) (list []normalizer, err error) {
 	return list, err
 }
 
-// longestGrowth bounds what the Replace components may make of one byte, all together. Real ones write three.
+// longestGrowth bounds what the Replace components may make of one byte, all together. Real ones
+// write three.
 const longestGrowth = 64
 
 // checkGrowth refuses normalizers that together blow a text up beyond any use.

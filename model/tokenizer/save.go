@@ -13,7 +13,8 @@ import (
 	"slimlab/internal/atomicfile"
 )
 
-// Hash returns a hexadecimal SHA-256 of all that decides ids and text: two tokenizers of one hash encode alike.
+// Hash returns a hexadecimal SHA-256 of all that decides ids and text: two tokenizers of one hash
+// encode alike.
 func (t *Tokenizer) Hash() string {
 	data, err := marshal(t.canonical())
 	if err != nil {
@@ -40,8 +41,8 @@ func (t *Tokenizer) canonical() file {
 	return f
 }
 
-// Save writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into a folder that exists. Each file is
-// replaced in one step.
+// Save writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into a folder that
+// exists. Each file is replaced in one step.
 func (t *Tokenizer) Save(dir string) error {
 	config := maps.Clone(t.config)
 	if config == nil {

@@ -8,9 +8,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// parseSentencePiece reads a SentencePiece model file: a protocol buffer of pieces, of what trained them, and of how a text is
-// normalized (sentencepiece_model.proto; the numbers below are its fields). Models of BPE are read; those of
-// unigrams, words and characters are refused, and so is a table of normalizations.
+// parseSentencePiece reads a SentencePiece model file: a protocol buffer of pieces, of what trained
+// them, and of how a text is normalized (sentencepiece_model.proto; the numbers below are its
+// fields). Models of BPE are read; those of unigrams, words and characters are refused, and so is a
+// table of normalizations.
 func parseSentencePiece(data []byte) (*Tokenizer, error) {
 	v := Vocabulary{Model: "llama", Unknown: 0, BOS: 1, EOS: 2, Padding: -1}
 	kind, prefix, squeeze := uint64(1), true, true

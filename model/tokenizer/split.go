@@ -10,15 +10,16 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// gpt2Pattern is how GPT-2 cuts a text into words: what the ByteLevel pre-tokenizer means by use_regex.
+// gpt2Pattern is how GPT-2 cuts a text into words: what the ByteLevel pre-tokenizer means by
+// use_regex.
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// digitPattern is the same with every digit a word of its own, so that numbers are written from digits and no
-// vocabulary is spent on them. Train uses it.
+// digitPattern is the same with every digit a word of its own, so that numbers are written from
+// digits and no vocabulary is spent on them. Train uses it.
 const digitPattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// llama3Pattern and qwen2Pattern are how Llama 3 and Qwen 2, 2.5 and 3 cut a text into words: they differ in how many digits
-// a word may have.
+// llama3Pattern and qwen2Pattern are how Llama 3 and Qwen 2, 2.5 and 3 cut a text into words: they
+// differ in how many digits a word may have.
 const (
 	llama3Pattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	qwen2Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
@@ -41,7 +42,8 @@ func splitAll(splitters []splitter, text string, yield func(string)) {
 	}
 }
 
-// newSplitter returns the hand-written scanner for the patterns that have one, else the regular expression.
+// newSplitter returns the hand-written scanner for the patterns that have one, else the regular
+// expression.
 func newSplitter(re *regexp2.Regexp, text string, rule splitRule, invert bool) splitter {
 	// The known patterns match all of every text, so that there are no gaps to keep or remove.
 	if rule == isolated && !invert || rule == removed && invert {
@@ -67,7 +69,8 @@ func scannerOf(pattern string) (splitter, bool) {
 	return nil, false
 }
 
-// scanner splits by gpt2Pattern or digitPattern without a regular expression: its matches cover every text, so there are no gaps.
+// scanner splits by gpt2Pattern or digitPattern without a regular expression: its matches cover
+// every text, so there are no gaps.
 type scanner struct{ singleDigits bool }
 
 func (s scanner) split(text string, yield func(string)) {
@@ -78,7 +81,8 @@ func (s scanner) split(text string, yield func(string)) {
 	}
 }
 
-// word returns the length of the first word of a text that is not empty; each branch is an alternative of the pattern, in its order.
+// word returns the length of the first word of a text that is not empty; each branch is an
+// alternative of the pattern, in its order.
 func (s scanner) word(text string) int {
 	if n := contraction(text); n > 0 {
 		return n
@@ -205,8 +209,8 @@ func anyContraction(text string) int {
 	return 0
 }
 
-// spaceRun returns how much of the leading white space is one word: all at the end of the text, else all but the last
-// character, which goes to the word after it.
+// spaceRun returns how much of the leading white space is one word: all at the end of the text,
+// else all but the last character, which goes to the word after it.
 func spaceRun(text string) int {
 	end, last := 0, 0
 	for end < len(text) {
@@ -269,7 +273,8 @@ func classOf(r rune) class {
 	return other
 }
 
-// classAt returns the class and the length of the character at i; a byte that is no character is other.
+// classAt returns the class and the length of the character at i; a byte that is no character is
+// other.
 func classAt(text string, i int) (class, int) {
 	if b := text[i]; b < utf8.RuneSelf {
 		return asciiClass[b], 1
@@ -289,7 +294,8 @@ const (
 	contiguous                    // matches that follow each other are one piece
 )
 
-// expressionSplitter splits by a regular expression; invert takes gaps for matches and matches for gaps.
+// expressionSplitter splits by a regular expression; invert takes gaps for matches and matches for
+// gaps.
 type expressionSplitter struct {
 	re     *regexp2.Regexp
 	rule   splitRule
@@ -305,7 +311,8 @@ func (s *expressionSplitter) split(text string, yield func(string)) {
 		})
 		return
 	}
-	// The others join neighbours: ends are where pieces end, kinds whether the last part of each is a match.
+	// The others join neighbours: ends are where pieces end, kinds whether the last part of each is
+	// a match.
 	var ends []int
 	var kinds []bool
 	at := 0
@@ -335,8 +342,9 @@ func (s *expressionSplitter) split(text string, yield func(string)) {
 }
 
 const (
-	longestPattern = 1 << 13         // bytes; real patterns have a few hundred
-	longestMatch   = 2 * time.Second // for one match: an expression that goes back and forth without end is given up
+	longestPattern = 1 << 13 // bytes; real patterns have a few hundred
+	// for one match: an expression that goes back and forth without end is given up
+	longestMatch = 2 * time.Second
 )
 
 func compile(pattern string) (*regexp2.Regexp, error) {
@@ -351,10 +359,11 @@ func compile(pattern string) (*regexp2.Regexp, error) {
 	return re, nil
 }
 
-// matches yields the matches of an expression and the gaps between them, in order; none is empty. Where a match
-// takes longer than longestMatch, the rest of the text is one gap.
+// matches yields the matches of an expression and the gaps between them, in order; none is empty.
+// Where a match takes longer than longestMatch, the rest of the text is one gap.
 func matches(re *regexp2.Regexp, text string, yield func(piece string, match bool)) {
-	// The expression sees runes; offsets lead back to bytes, so that a byte which is not UTF-8 (one U+FFFD here) is kept as it is.
+	// The expression sees runes; offsets lead back to bytes, so that a byte which is not UTF-8 (one
+	// U+FFFD here) is kept as it is.
 	runes := make([]rune, 0, len(text))
 	offsets := make([]int, 0, len(text)+1)
 	for i, r := range text {
@@ -412,9 +421,10 @@ func (m beforeMark) split(text string, yield func(string)) {
 	}
 }
 
-// seams cuts a text between two characters that stand side by side in no token that a merge makes: no merge spans such a place, so that
-// what is left and right of it is encoded apart, to the same ids. Texts of SentencePiece are not cut into words; this does it. Only
-// characters that are symbols themselves are looked at, and of them ASCII and the mark of a space: the rest is not cut.
+// seams cuts a text between two characters that stand side by side in no token that a merge makes:
+// no merge spans such a place, so that what is left and right of it is encoded apart, to the same
+// ids. Texts of SentencePiece are not cut into words; this does it. Only characters that are
+// symbols themselves are looked at, and of them ASCII and the mark of a space: the rest is not cut.
 type seams struct {
 	cut [markClass + 1][markClass + 1]bool
 }
@@ -428,7 +438,8 @@ func seamClass(r rune) (class int, ok bool) {
 	return markClass, string(r) == spaceMark
 }
 
-// newSeams finds the seams of a vocabulary of characters. There are none where a whole text may be a token.
+// newSeams finds the seams of a vocabulary of characters. There are none where a whole text may be
+// a token.
 func newSeams(m *bpe) *seams {
 	s := &seams{}
 	var symbol [markClass + 1]bool

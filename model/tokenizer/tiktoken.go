@@ -11,8 +11,8 @@ import (
 // llama3Ranks is how many tokens Llama 3's file has; the special tokens follow them.
 const llama3Ranks = 128000
 
-// llama3Special are the 256 special tokens of Llama 3.1 and later by their ids above llama3Ranks. Llama 3.0 had other
-// names for a few that it reserved.
+// llama3Special are the 256 special tokens of Llama 3.1 and later by their ids above llama3Ranks.
+// Llama 3.0 had other names for a few that it reserved.
 func llama3Special() []string {
 	names := []string{"<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
 		"<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>",
@@ -23,8 +23,9 @@ func llama3Special() []string {
 	return names
 }
 
-// parseTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format holds neither how a text is cut into
-// words nor special tokens: those are Llama 3's, and files that are not Llama 3's are refused.
+// parseTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format
+// holds neither how a text is cut into words nor special tokens: those are Llama 3's, and files
+// that are not Llama 3's are refused.
 func parseTiktoken(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
 	f := &t.file
@@ -76,7 +77,8 @@ func parseTiktoken(data []byte) (*Tokenizer, error) {
 	return t, t.build()
 }
 
-// isTiktoken tells a tiktoken tokenizer.model, which is lines of text, from a SentencePiece one, which is a protocol buffer.
+// isTiktoken tells a tiktoken tokenizer.model, which is lines of text, from a SentencePiece one,
+// which is a protocol buffer.
 func isTiktoken(data []byte) bool {
 	line, _, _ := bytes.Cut(data[:min(len(data), 4096)], []byte("\n"))
 	coded, rank, ok := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(" "))

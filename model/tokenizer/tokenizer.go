@@ -5,10 +5,12 @@ import (
 	"fmt"
 )
 
-// Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use once it is made.
+// Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use once it is
+// made.
 type Tokenizer struct {
-	file   file                       // what tokenizer.json says; the source of Save and Hash
-	config map[string]json.RawMessage // tokenizer_config.json, kept for Save; nil where there was none
+	file file // what tokenizer.json says; the source of Save and Hash
+	// tokenizer_config.json, kept for Save; nil where there was none
+	config map[string]json.RawMessage
 
 	tokens            []string         // by id, in the file's spelling; "" where the id is not used
 	ids               map[string]int32 // of tokens
@@ -28,7 +30,8 @@ type Tokenizer struct {
 // Vocab returns the number of ids: one more than the highest.
 func (t *Tokenizer) Vocab() int { return len(t.tokens) }
 
-// ID returns the id of a token in the file's spelling, in which a byte-level token writes a space as "Ġ".
+// ID returns the id of a token in the file's spelling, in which a byte-level token writes a space
+// as "Ġ".
 func (t *Tokenizer) ID(token string) (int32, bool) {
 	id, ok := t.ids[token]
 	return id, ok
@@ -56,13 +59,14 @@ func (t *Tokenizer) EOS() int32 { return t.eos }
 // Padding returns the id of the token that fills a batch up, or -1.
 func (t *Tokenizer) Padding() int32 { return t.padding }
 
-// Encode returns the ids of text. Added tokens that are written out in the text are found; none is added.
+// Encode returns the ids of text. Added tokens that are written out in the text are found; none is
+// added.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.encode(make([]int32, 0, len(text)/4+1), text)
 }
 
-// EncodeSpecial returns the ids of text with the special tokens around it that the post-processor's template
-// asks for, such as a BOS.
+// EncodeSpecial returns the ids of text with the special tokens around it that the post-processor's
+// template asks for, such as a BOS.
 func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 	ids := make([]int32, 0, len(text)/4+1+len(t.before)+len(t.after))
 	ids = append(ids, t.before...)
@@ -107,8 +111,9 @@ func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
 	return ids
 }
 
-// SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then puts the first before
-// every text. It is part of making a tokenizer: call it before the tokenizer is shared.
+// SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then puts the
+// first before every text. It is part of making a tokenizer: call it before the tokenizer is
+// shared.
 func (t *Tokenizer) SetSpecial(bos, eos string) error {
 	id := func(role, token string) (int32, error) {
 		if token == "" {

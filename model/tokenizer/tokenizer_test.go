@@ -13,7 +13,8 @@ import (
 	"slimlab/internal/shareddata"
 )
 
-// story is a small training text with what real text has: contractions, numbers, punctuation, other scripts, odd white space.
+// story is a small training text with what real text has: contractions, numbers, punctuation, other
+// scripts, odd white space.
 const story = `The member liked the red lamp. The member didn't like the blue lamp, but they'll like 42 lamps!
 Item 1999: "wooden chair" (skipped) -- item 2024: "wooden table" (liked).
 Żółć, naïve café, 你好世界, 🙂🙂, ١٢٣.

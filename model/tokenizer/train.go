@@ -9,10 +9,12 @@ import (
 	"strings"
 )
 
-// Train makes a byte-level tokenizer from texts: ids are the special tokens in the order given, then the 256 bytes, then one token a merge,
-// up to vocab ids or until no pair of symbols comes twice, whichever is first. Texts are cut into words as GPT-2 does, but
-// each digit is a word. Each merge joins the most frequent pair of neighbours within words; of equally frequent ones the first by the bytes of its
-// left part, then of its right part. So the result depends on the multiset of words alone.
+// Train makes a byte-level tokenizer from texts: ids are the special tokens in the order given,
+// then the 256 bytes, then one token a merge, up to vocab ids or until no pair of symbols comes
+// twice, whichever is first. Texts are cut into words as GPT-2 does, but each digit is a word. Each
+// merge joins the most frequent pair of neighbours within words; of equally frequent ones the first
+// by the bytes of its left part, then of its right part. So the result depends on the multiset of
+// words alone.
 func Train(texts iter.Seq[string], vocab int, special []string) (*Tokenizer, error) {
 	if least := len(special) + 256; vocab < least {
 		return nil, fmt.Errorf("train tokenizer: found a vocabulary of %d, expected at least %d: %d special tokens and 256 bytes", vocab, least, len(special))
@@ -78,9 +80,11 @@ func (t *Tokenizer) countWords(texts iter.Seq[string]) map[string]int {
 	return counts
 }
 
-// trainer keeps, for every pair of neighbouring symbols, its count and the words that have it, and updates both at each merge.
+// trainer keeps, for every pair of neighbouring symbols, its count and the words that have it, and
+// updates both at each merge.
 type trainer struct {
-	tokens []string // the bytes of each symbol; the first 256 are the single bytes, in the order of their spelling
+	// the bytes of each symbol; the first 256 are the single bytes, in the order of their spelling
+	tokens []string
 	merges [][2]int32
 	words  []trainWord
 	pairs  map[uint64]*pairCount
@@ -97,8 +101,8 @@ type pairCount struct {
 	words map[int32]struct{}
 }
 
-// queued is a pair with its count when it was queued. A pair that gains is queued again, so the highest entry of a pair is
-// never below its count.
+// queued is a pair with its count when it was queued. A pair that gains is queued again, so the
+// highest entry of a pair is never below its count.
 type queued struct {
 	left, right int32
 	count       int
@@ -185,7 +189,8 @@ func (tr *trainer) run(n int) {
 			heap.Push(tr, q)
 			continue
 		}
-		// Two pairs may spell the same bytes: they share one token, as in the file, where a token is its spelling.
+		// Two pairs may spell the same bytes: they share one token, as in the file, where a token
+		// is its spelling.
 		token := tr.tokens[q.left] + tr.tokens[q.right]
 		id, ok := ids[token]
 		if !ok {

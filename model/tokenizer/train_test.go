@@ -9,7 +9,8 @@ import (
 )
 
 func TestTrainByHand(t *testing.T) {
-	// "ab" comes 5 times, "bc" 4, "abc" 4: first a+b, then ab+c; then nothing comes twice but the digits, which stay alone.
+	// "ab" comes 5 times, "bc" 4, "abc" 4: first a+b, then ab+c; then nothing comes twice but the
+	// digits, which stay alone.
 	tok, err := Train(slices.Values([]string{"abc\nabc\nabc\nabc\nab", "11 11"}), 1000, []string{"<s>"})
 	if err != nil {
 		t.Fatal(err)

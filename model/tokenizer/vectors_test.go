@@ -114,8 +114,8 @@ func numbersOf(x any) []int32 {
 
 func pointer[T any](x T) *T { return &x }
 
-// checkVectors encodes the texts of a .inp file and compares with the ids of the .out file. The peer that made them
-// added no special tokens.
+// checkVectors encodes the texts of a .inp file and compares with the ids of the .out file. The
+// peer that made them added no special tokens.
 func checkVectors(t *testing.T, name string, tok *Tokenizer) {
 	t.Helper()
 	const separator = "\n__ggml_vocab_test__\n"
@@ -160,7 +160,8 @@ func checkVectors(t *testing.T, name string, tok *Tokenizer) {
 	}
 }
 
-// folder copies files of the shared data into a folder under the names of a Hugging Face folder; a name with "{" is content.
+// folder copies files of the shared data into a folder under the names of a Hugging Face folder; a
+// name with "{" is content.
 func folder(t testing.TB, files map[string][]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -278,7 +279,8 @@ func compareVocabularies(t *testing.T, got, want Vocabulary) {
 	if len(got.Tokens) != len(want.Tokens) {
 		t.Fatalf("%d tokens, expected %d", len(got.Tokens), len(want.Tokens))
 	}
-	// The file of phi-3 has its padding marked unknown and its unknown token marked control: both are special.
+	// The file of phi-3 has its padding marked unknown and its unknown token marked control: both
+	// are special.
 	special := func(kind int32) bool { return kind == TypeUnknown || kind == TypeControl }
 	differ := 0
 	for id := range got.Tokens {

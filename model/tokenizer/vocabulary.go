@@ -13,7 +13,9 @@ import (
 
 // Vocabulary is a tokenizer as a GGUF file holds it.
 type Vocabulary struct {
-	Model  string    // tokenizer.ggml.model: "gpt2" is byte-level BPE by merges, "llama" is SentencePiece BPE by scores
+	// tokenizer.ggml.model: "gpt2" is byte-level BPE by merges, "llama" is SentencePiece BPE by
+	// scores
+	Model  string
 	Pre    string    // tokenizer.ggml.pre, for gpt2: how a text is cut into words
 	Tokens []string  // by id
 	Scores []float32 // by id, for llama
@@ -53,8 +55,9 @@ var cuts = []cut{
 	{names: []string{"qwen2", "deepseek-r1-qwen"}, pattern: qwen2Pattern, compose: true},
 }
 
-// FromVocabulary makes a tokenizer from what a GGUF file says. Of a gpt2 vocabulary the names of Pre that are understood are
-// those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is brought to normal form C, as its own tokenizer does.
+// FromVocabulary makes a tokenizer from what a GGUF file says. Of a gpt2 vocabulary the names of
+// Pre that are understood are those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is brought
+// to normal form C, as its own tokenizer does.
 func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	t, err := fromVocabulary(v, false)
 	if err != nil {
@@ -63,7 +66,8 @@ func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	return t, nil
 }
 
-// fromVocabulary is FromVocabulary; squeeze takes superfluous spaces out of a text first, as some SentencePiece files ask for.
+// fromVocabulary is FromVocabulary; squeeze takes superfluous spaces out of a text first, as some
+// SentencePiece files ask for.
 func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
 	n := len(v.Tokens)
 	switch {
@@ -279,8 +283,9 @@ func (m *modelFile) mergeTo(tokens []rankedToken) error {
 	return nil
 }
 
-// Vocabulary returns the tokenizer as a GGUF file holds it. Its error names what such a file cannot say. A tokenizer of characters is
-// written by scores, which are less exact than merges; see checkScores.
+// Vocabulary returns the tokenizer as a GGUF file holds it. Its error names what such a file cannot
+// say. A tokenizer of characters is written by scores, which are less exact than merges; see
+// checkScores.
 func (t *Tokenizer) Vocabulary() (Vocabulary, error) {
 	yes, no := new(bool), new(bool)
 	*yes = true
@@ -362,7 +367,8 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 			}
 		}
 	}
-	// A score belongs to a token, a rank to a merge: they agree where the merges of each token follow one another.
+	// A score belongs to a token, a rank to a merge: they agree where the merges of each token
+	// follow one another.
 	v.Scores = make([]float32, len(v.Tokens))
 	for id := range v.Scores {
 		v.Scores[id] = -float32(len(m.Merges) + id)
@@ -382,9 +388,10 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 	return t.checkScores(*v)
 }
 
-// checkScores holds scores to the merges that they stand for. By scores, any two tokens that spell a third are merged; a
-// trained list of merges has fewer pairs. Mostly the others never come to stand side by side, for their parts have gone into other
-// tokens before, and then nothing changes. So every token that such a pair spells is encoded both ways.
+// checkScores holds scores to the merges that they stand for. By scores, any two tokens that spell
+// a third are merged; a trained list of merges has fewer pairs. Mostly the others never come to
+// stand side by side, for their parts have gone into other tokens before, and then nothing changes.
+// So every token that such a pair spells is encoded both ways.
 func (t *Tokenizer) checkScores(v Vocabulary) error {
 	scored, err := FromVocabulary(v)
 	if err != nil {
@@ -412,7 +419,8 @@ func (t *Tokenizer) checkScores(v Vocabulary) error {
 	return nil
 }
 
-// spaces reports whether a space is put before a text, of a tokenizer that does to its text what SentencePiece does.
+// spaces reports whether a space is put before a text, of a tokenizer that does to its text what
+// SentencePiece does.
 func (t *Tokenizer) spaces() (prefix bool, err error) {
 	mark := normalizer(replace{" ", spaceMark})
 	switch n, l := t.normalizers, t.lead; {

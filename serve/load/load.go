@@ -1,9 +1,10 @@
 // Package load puts a workload on an engine and measures it.
 //
-// The ranking workload is the paper's (section 5.3): members, each with candidates that share the member's prompt as prefix, one answer
-// token each. Cold and hot prefill are measured apart and one at a time, so that a latency is the engine's own and not a
-// queue's; throughput is measured with everything submitted at once. The package reports samples, not percentiles; statistics are the lab's. It leaves out
-// arrival processes and HTTP targets.
+// The ranking workload is the paper's (section 5.3): members, each with candidates that share the
+// member's prompt as prefix, one answer token each. Cold and hot prefill are measured apart and one
+// at a time, so that a latency is the engine's own and not a queue's; throughput is measured with
+// everything submitted at once. The package reports samples, not percentiles; statistics are the
+// lab's. It leaves out arrival processes and HTTP targets.
 package load
 
 import (
@@ -32,7 +33,8 @@ type Report struct {
 	Requests int
 }
 
-// Run measures the workload on e, which must be otherwise idle. The first member is served once before as a warm-up; the cache is flushed before each pass.
+// Run measures the workload on e, which must be otherwise idle. The first member is served once
+// before as a warm-up; the cache is flushed before each pass.
 func (r Ranking) Run(ctx context.Context, e *serve.Engine) (Report, error) {
 	if len(r.Members) == 0 {
 		return Report{}, fmt.Errorf("load: the workload has no members")

@@ -63,7 +63,8 @@ func TestRankingCountsColdAndHot(t *testing.T) {
 	if report.Tokens != 5*4*42 {
 		t.Errorf("%d tokens, want %d", report.Tokens, 5*4*42)
 	}
-	// The cache is flushed before the throughput pass, so each member's first candidate finds nothing and the others its prefix.
+	// The cache is flushed before the throughput pass, so each member's first candidate finds
+	// nothing and the others its prefix.
 	if report.Cached != 5*3*40 {
 		t.Errorf("%d cached tokens, want %d", report.Cached, 5*3*40)
 	}

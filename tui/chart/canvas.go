@@ -7,7 +7,8 @@ import (
 	"slimlab/tui/text"
 )
 
-// canvas is an area of cells with two by four pixels each; in ASCII one pixel a cell. Every cell remembers the line that drew into it first.
+// canvas is an area of cells with two by four pixels each; in ASCII one pixel a cell. Every cell
+// remembers the line that drew into it first.
 type canvas struct {
 	columns, rows int
 	ascii         bool

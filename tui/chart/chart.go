@@ -1,9 +1,12 @@
-// Package chart draws curves, points and intervals into terminal cells: braille lines with axes, two by four dots a cell.
+// Package chart draws curves, points and intervals into terminal cells: braille lines with axes,
+// two by four dots a cell.
 //
-// It promises that every axis names its range, that a spike survives however many points share a column (each keeps its lowest
-// and highest value), that values which are not finite, or not positive on a logarithmic axis, break the line and are never
-// scaled, and that lines can be told apart without colour. With ASCII set it draws with plain characters. Each Render returns exactly the asked
-// number of lines, none wider than asked. The package leaves out legends: their owner knows the names.
+// It promises that every axis names its range, that a spike survives however many points share a
+// column (each keeps its lowest and highest value), that values which are not finite, or not
+// positive on a logarithmic axis, break the line and are never scaled, and that lines can be told
+// apart without colour. With ASCII set it draws with plain characters. Each Render returns exactly
+// the asked number of lines, none wider than asked. The package leaves out legends: their owner
+// knows the names.
 package chart
 
 import (

@@ -169,7 +169,8 @@ func (n *names) point(x, y int, m Mark) {
 	}
 }
 
-// name writes a point's name to its right, left, above or below, where it covers nothing; else the point stays unnamed.
+// name writes a point's name to its right, left, above or below, where it covers nothing; else the
+// point stays unnamed.
 func (n *names) name(x, y int, m Mark) {
 	label := []rune(m.Name)
 	if text.Width(m.Name) != len(label) {
@@ -214,8 +215,8 @@ func (n *names) row(r int) string {
 	return b.String()
 }
 
-// Spark draws values as a row of at most width bars, scaled over themselves: each the mean of its share of the values, × where one
-// of them is not finite.
+// Spark draws values as a row of at most width bars, scaled over themselves: each the mean of its
+// share of the values, × where one of them is not finite.
 func Spark(values []float64, width int) string {
 	n := min(width, len(values))
 	if n <= 0 {

@@ -26,7 +26,8 @@ func (s *scale) holds(v float64) bool {
 
 func (s *scale) include(v float64) { s.low, s.high = min(s.low, v), max(s.high, v) }
 
-// settle widens a range that has no width and, when air is asked for, leaves a little room at both ends.
+// settle widens a range that has no width and, when air is asked for, leaves a little room at both
+// ends.
 func (s *scale) settle(air bool) {
 	if s.low > s.high {
 		s.low, s.high = 1, 2
@@ -108,7 +109,8 @@ func niceStep(raw float64) float64 {
 	return 10 * power
 }
 
-// labels writes ticks: by the axis' own scale, else as numbers with the decimals that tell them apart.
+// labels writes ticks: by the axis' own scale, else as numbers with the decimals that tell them
+// apart.
 func (a Axis) labels(ticks []float64) []string {
 	format := plainFormat(ticks, a.Log)
 	if a.Scale != nil {
@@ -136,7 +138,8 @@ func plainFormat(ticks []float64, log bool) func(float64) string {
 	return func(x float64) string { return strconv.FormatFloat(x, 'f', max(0, decimals), 64) }
 }
 
-// yLabels writes the ticks and finds the width of the widest. Neighbours that would read the same lose their label.
+// yLabels writes the ticks and finds the width of the widest. Neighbours that would read the same
+// lose their label.
 func yLabels(ticks []float64, axis Axis) (labels []string, width int) {
 	labels = axis.labels(ticks)
 	for i, label := range labels {

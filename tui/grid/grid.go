@@ -1,8 +1,9 @@
 // Package grid draws a table in a window: rows and columns as far as they fit, a cursor over both.
 //
-// Only the cells that are seen are asked for, so a table may have any number of rows and columns. The first column stays when
-// the others scroll. Column widths grow with what has been seen and never shrink, so that the table does not jitter. The package
-// leaves out sorting and filtering: rows are numbers to it, and their owner orders them.
+// Only the cells that are seen are asked for, so a table may have any number of rows and columns.
+// The first column stays when the others scroll. Column widths grow with what has been seen and
+// never shrink, so that the table does not jitter. The package leaves out sorting and filtering:
+// rows are numbers to it, and their owner orders them.
 package grid
 
 import (
@@ -49,7 +50,8 @@ type Grid struct {
 
 const (
 	margin = 2 // cells for the cursor and the mark before the first column
-	extra  = 2 // cells of a column beside its text: the column cursor before it, sort arrow or doubt behind it
+	// cells of a column beside its text: the column cursor before it, sort arrow or doubt behind it
+	extra = 2
 )
 
 // Move moves the row cursor and keeps it on the table.
@@ -67,7 +69,8 @@ func (g *Grid) Seen() (from, to int) { return g.top, min(g.Rows, g.top+g.height)
 // Forget drops the widths of columns: the table shows something else from now on.
 func (g *Grid) Forget() { g.widths, g.top, g.left = nil, 0, 0 }
 
-// Render draws the head and as many rows as fit into height lines; each line is exactly width cells wide.
+// Render draws the head and as many rows as fit into height lines; each line is exactly width cells
+// wide.
 func (g *Grid) Render(width, height int) []string {
 	if width <= 0 || height <= 0 {
 		return nil
@@ -104,7 +107,8 @@ func (g *Grid) settle(height int) {
 	}
 }
 
-// fit chooses the columns that are seen: the first, then from g.left on while there is room, scrolled so that the column cursor is among them.
+// fit chooses the columns that are seen: the first, then from g.left on while there is room,
+// scrolled so that the column cursor is among them.
 func (g *Grid) fit(width int) []int {
 	if len(g.Columns) == 0 {
 		return nil
@@ -122,7 +126,8 @@ func (g *Grid) fit(width int) []int {
 	}
 	fetch(0)
 	for {
-		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width) // the last cell of the head tells that there are more
+		// the last cell of the head tells that there are more
+		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width)
 		for c := g.left; c < len(g.Columns); c++ {
 			fetch(c)
 			if room -= g.columnWidth(c, width); room < 0 {

@@ -1,7 +1,8 @@
 // Package text fits styled text into terminal cells: width, cutting, padding, wrapping, cleaning.
 //
-// It promises that Fit returns exactly the asked width whatever comes in, and that cleaned text holds no control or escape
-// characters. It knows escape sequences of styles, wide and combining characters; it leaves out bidirectional text.
+// It promises that Fit returns exactly the asked width whatever comes in, and that cleaned text
+// holds no control or escape characters. It knows escape sequences of styles, wide and combining
+// characters; it leaves out bidirectional text.
 package text
 
 import (
@@ -57,7 +58,8 @@ func Width(s string) int {
 	return width
 }
 
-// styleLength is the length of the escape sequence of a style that s begins with; 0 when it begins with another.
+// styleLength is the length of the escape sequence of a style that s begins with; 0 when it begins
+// with another.
 func styleLength(s string) int {
 	if len(s) < 2 || s[1] != '[' {
 		return 0
@@ -73,7 +75,8 @@ func styleLength(s string) int {
 	return 0
 }
 
-// narrow knows the characters that the screens are made of: one cell each, whatever stands before them.
+// narrow knows the characters that the screens are made of: one cell each, whatever stands before
+// them.
 func narrow(r rune) bool {
 	if r >= 0x2500 && r <= 0x259f || r >= 0x2800 && r <= 0x28ff { // lines, blocks, braille
 		return true
@@ -105,7 +108,8 @@ func Right(s string, width int) string {
 	return Blank(width-Width(s)) + s
 }
 
-// Sides puts left and right at the two ends of a line of width cells. The right one is dropped when both do not fit.
+// Sides puts left and right at the two ends of a line of width cells. The right one is dropped when
+// both do not fit.
 func Sides(left, right string, width int) string {
 	gap := width - Width(left) - Width(right)
 	if right == "" || gap < 1 {
@@ -147,9 +151,9 @@ func Wrap(s string, width int) []string {
 	return lines
 }
 
-// Clean replaces everything in foreign text that could move the cursor or change colours: line ends and tabs become spaces, other
-// control and unprintable characters the replacement character. One of these goes before a mark at the
-// start, which would join the cell before it.
+// Clean replaces everything in foreign text that could move the cursor or change colours: line ends
+// and tabs become spaces, other control and unprintable characters the replacement character. One
+// of these goes before a mark at the start, which would join the cell before it.
 func Clean(s string) string {
 	for i := range len(s) {
 		if s[i] >= 0x20 && s[i] <= 0x7e {

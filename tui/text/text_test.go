@@ -19,7 +19,8 @@ func TestFitIsExact(t *testing.T) {
 			}
 		}
 		for _, line := range Wrap(s, width) {
-			if w := Width(line); width >= 10 && w > width { // wide characters in a few cells cannot be helped
+			// wide characters in a few cells cannot be helped
+			if w := Width(line); width >= 10 && w > width {
 				t.Fatalf("Wrap(%q, %d) has the line %q of %d cells", s, width, line, w)
 			}
 		}

@@ -8,8 +8,9 @@ import (
 // general are the general registers by their number in an instruction.
 var general = []string{"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15"}
 
-// VDPBF16PSMemory prints VDPBF16PS with b the 64 bytes at lines·64 from base. The displacement of a full vector is counted in vectors
-// (Intel SDM, volume 2, 2.7.5), so lines is -128 … 127. base is not SP or R12, which would need another byte.
+// VDPBF16PSMemory prints VDPBF16PS with b the 64 bytes at lines·64 from base. The displacement of a
+// full vector is counted in vectors (Intel SDM, volume 2, 2.7.5), so lines is -128 … 127. base is
+// not SP or R12, which would need another byte.
 func (p *Printer) VDPBF16PSMemory(lines int, base string, a, acc int) {
 	number := -1
 	for i, name := range general {

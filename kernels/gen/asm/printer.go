@@ -1,4 +1,5 @@
-// Package asm prints Go assembly: lines, instructions, comments, and the instructions that Go's assembler lacks, as bytes.
+// Package asm prints Go assembly: lines, instructions, comments, and the instructions that Go's
+// assembler lacks, as bytes.
 package asm
 
 import (

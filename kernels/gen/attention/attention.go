@@ -1,5 +1,6 @@
-// Package attention writes the assembly of attention over bfloat16 keys and values: a strip of queries against one block of
-// positions, from scores to weighted values, without leaving the function.
+// Package attention writes the assembly of attention over bfloat16 keys and values: a strip of
+// queries against one block of positions, from scores to weighted values, without leaving the
+// function.
 package attention
 
 import (
@@ -13,7 +14,8 @@ const (
 	panels = 4 // of 16 positions in a block
 )
 
-// Where the work area keeps, in bytes: each row's maxima of 16 lanes, the rows' maxima and shrink factors, the rows' weights.
+// Where the work area keeps, in bytes: each row's maxima of 16 lanes, the rows' maxima and shrink
+// factors, the rows' weights.
 const (
 	maxima  = 0
 	highest = 8 * 64
@@ -45,8 +47,9 @@ type constant struct {
 	bits uint32
 }
 
-// The polynomial is the one of degree 4 with c0 = 1 whose relative distance to 2^f on [0, 1] is least: 2.9e-6, against the 2⁻⁹ of
-// rounding to bfloat16. Since c0 is 1, a maximum that has not moved shrinks nothing.
+// The polynomial is the one of degree 4 with c0 = 1 whose relative distance to 2^f on [0, 1] is
+// least: 2.9e-6, against the 2⁻⁹ of rounding to bfloat16. Since c0 is 1, a maximum that has not
+// moved shrinks nothing.
 var table = []constant{
 	{"c1", 0x3f316b63}, {"c2", 0x3e771228}, {"c3", 0x3d55fc34}, {"c4", 0x3c5bfb98}, {"one", 0x3f800000},
 	{"ones", 0x3f803f80}, // two bfloat16
@@ -80,7 +83,8 @@ func field(name string, offset int) string {
 	return fmt.Sprintf("attentionStrip_%s+%d(DI)", name, offset)
 }
 
-// row is the address of query i in the strip: SI is row 0's, R9, R10 and R11 one, three and five strides.
+// row is the address of query i in the strip: SI is row 0's, R9, R10 and R11 one, three and five
+// strides.
 func row(i int) string {
 	return []string{"(SI)", "(SI)(R9*1)", "(SI)(R9*2)", "(SI)(R10*1)", "(SI)(R9*4)", "(SI)(R11*1)", "(SI)(R10*2)"}[i]
 }
@@ -198,8 +202,9 @@ func scores(p *asm.Printer, m int) {
 	p.Line("seen%d:", m)
 }
 
-// maximum updates the rows' maxima and leaves them and the shrink factors in the work area. Rows are reduced together: halves of
-// 8 lanes by twos into one vector, quarters by fours, and the last two folds on all rows at once.
+// maximum updates the rows' maxima and leaves them and the shrink factors in the work area. Rows
+// are reduced together: halves of 8 lanes by twos into one vector, quarters by fours, and the last
+// two folds on all rows at once.
 func maximum(p *asm.Printer, m int) {
 	for i := range m {
 		t := 28 + i%2*2
@@ -247,7 +252,8 @@ func maximum(p *asm.Printer, m int) {
 	p.Op("VMOVUPS Y29, %d(R14)", shrink)
 }
 
-// power prints Zx = 2^Zx; f is temporary and Z30 holds c4. It works on a copy of c4 in register to, which may be Z30 itself the last time.
+// power prints Zx = 2^Zx; f is temporary and Z30 holds c4. It works on a copy of c4 in register to,
+// which may be Z30 itself the last time.
 func power(p *asm.Printer, x, f, to int, coefficient func(name string) string) {
 	p.Op("VREDUCEPS $1, Z%d, Z%d", x, f)
 	if to != 30 {

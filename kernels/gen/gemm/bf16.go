@@ -2,8 +2,9 @@ package gemm
 
 import "slimlab/kernels/gen/asm"
 
-// bfloat16 is the upper half of a float32. A word of its panels is two elements of the chain, 2p in the lower and 2p+1 in the upper half, which
-// VDPBF16PS multiplies with two others and adds to a float32. So the strip and the panels are those of float32, a word in an element's place.
+// bfloat16 is the upper half of a float32. A word of its panels is two elements of the chain, 2p in
+// the lower and 2p+1 in the upper half, which VDPBF16PS multiplies with two others and adds to a
+// float32. So the strip and the panels are those of float32, a word in an element's place.
 
 var bf16x512 = dot512{
 	"stripBF16", "Words are two bfloat16, strides count words.",
@@ -40,7 +41,8 @@ func transposeBF16(p *asm.Printer) {
 	storeTransposed(p, 2)
 }
 
-// interleave prints the indices that put word j of the lower half of a register into place 2j and word j of the upper into 2j+1.
+// interleave prints the indices that put word j of the lower half of a register into place 2j and
+// word j of the upper into 2j+1.
 func interleave(p *asm.Printer) {
 	p.Line("")
 	for j := range 16 {
@@ -85,8 +87,9 @@ func copyBF16(p *asm.Printer) {
 	p.Op("RET")
 }
 
-// Rounding adds half a unit of the last place, less one where that place is even already, and cuts the lower half off: ties go to even, an overflow of the
-// fraction carries into the exponent, up to infinity. A NaN could lose its fraction that way; it gets its highest bit set instead.
+// Rounding adds half a unit of the last place, less one where that place is even already, and cuts
+// the lower half off: ties go to even, an overflow of the fraction carries into the exponent, up to
+// infinity. A NaN could lose its fraction that way; it gets its highest bit set instead.
 
 // round512 prints the rounding of a slice: to bfloat16, and to float32 that bfloat16 holds.
 func round512(p *asm.Printer) {

@@ -2,16 +2,19 @@ package gemm
 
 import "slimlab/kernels/gen/asm"
 
-// The float64 strips compute c [m, n] += a·b for at most one tile's height of rows and any number of columns:
+// The float64 strips compute c [m, n] += a·b for at most one tile's height of rows and any number
+// of columns:
 //
 //	func strip(c []float64, cRow int, a, b []float64, m, n, k int)
 //
-// a(i, p) is a[p*16+i]; b's columns stand in panels of 16, the last filled up: b(p, j) is b[(j/16*k+p)*16+j%16]. Every element of c gets one chain of k
-// fused multiply-adds in ascending p, started at zero.
+// a(i, p) is a[p*16+i]; b's columns stand in panels of 16, the last filled up: b(p, j) is
+// b[(j/16*k+p)*16+j%16]. Every element of c gets one chain of k fused multiply-adds in ascending p,
+// started at zero.
 
 const float64Args = "(c []float64, cRow int, a, b []float64, m, n, k int)"
 
-// loadFloat64 loads the arguments: R13, R14 c and its row stride in bytes; SI a; DI b; BX k; AX n; CX m.
+// loadFloat64 loads the arguments: R13, R14 c and its row stride in bytes; SI a; DI b; BX k; AX n;
+// CX m.
 func loadFloat64(p *asm.Printer) {
 	for _, a := range []struct{ from, to string }{
 		{"c_base+0(FP)", "R13"}, {"cRow+24(FP)", "R14"}, {"a_base+32(FP)", "SI"}, {"b_base+56(FP)", "DI"}, {"m+80(FP)", "CX"},

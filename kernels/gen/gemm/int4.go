@@ -6,14 +6,16 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// The int4 functions compute y [m, n] = x·ŵᵀ, ŵ = scale·q, from activations that stand for real numbers or from 8-bit ones:
+// The int4 functions compute y [m, n] = x·ŵᵀ, ŵ = scale·q, from activations that stand for real
+// numbers or from 8-bit ones:
 //
 //	func mulInt4(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
 //	func mulInt4Int8(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 //
-// A panel of q holds 16 outputs: for each group of inputs, for each eight inputs of it, a word of each output, then the scale of
-// each output. Byte i of a word is q+8 of input i in its low half, of input 4+i in its high half. A group's sum is scaled and
-// added to those before, in ascending order.
+// A panel of q holds 16 outputs: for each group of inputs, for each eight inputs of it, a word of
+// each output, then the scale of each output. Byte i of a word is q+8 of input i in its low half,
+// of input 4+i in its high half. A group's sum is scaled and added to those before, in ascending
+// order.
 
 const (
 	int4Args     = "(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)"
@@ -247,8 +249,9 @@ func int4tile256(p *asm.Printer, m int) {
 	int4end(p, m, 1)
 }
 
-// int4Frame is the frame of the functions that keep totals in memory: 28 vectors of 64 bytes aligned to 64, whose address is at
-// totals-8, and below it the groups left and the address of the group's starts.
+// int4Frame is the frame of the functions that keep totals in memory: 28 vectors of 64 bytes
+// aligned to 64, whose address is at totals-8, and below it the groups left and the address of the
+// group's starts.
 const int4Frame = 28*64 + 64 + 24
 
 // loadInt4Int8 loads what all heights share.

@@ -6,16 +6,19 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// The int8 functions compute y [m, n] = rowScale·scale·(x·qᵀ) exactly as integers up to the scaling:
+// The int8 functions compute y [m, n] = rowScale·scale·(x·qᵀ) exactly as integers up to the
+// scaling:
 //
 //	func mulInt8(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 //
-// k counts groups of four inputs. A panel of q holds 16 outputs: for each group, four bytes of each output.
+// k counts groups of four inputs. A panel of q holds 16 outputs: for each group, four bytes of each
+// output.
 
 const int8Args = "(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)"
 
-// columnMasks sets K1 and K2 to the columns that exist of two panels, and DX to 0 where there is no second panel, so that
-// the first is read twice instead of memory behind the last. AX is the number of columns left; CX and R15 are free.
+// columnMasks sets K1 and K2 to the columns that exist of two panels, and DX to 0 where there is no
+// second panel, so that the first is read twice instead of memory behind the last. AX is the number
+// of columns left; CX and R15 are free.
 func columnMasks(p *asm.Printer) {
 	p.Op("MOVL $32, CX // K1, K2: the lower and upper halves of min(n, 32) ones")
 	p.Op("CMPQ AX, CX")
@@ -166,7 +169,8 @@ func int8scale512(p *asm.Printer, scale, acc int) {
 	p.Op("VMULPS Z30, Z%d, Z%d", acc, acc)
 }
 
-// columnMask sets K1 to the columns that exist of a panel; AX is the number of columns left, R15 is free.
+// columnMask sets K1 to the columns that exist of a panel; AX is the number of columns left, R15 is
+// free.
 func columnMask(p *asm.Printer, label string) {
 	p.Op("MOVL $0xffff, R15")
 	p.Op("CMPQ AX, $16")

@@ -4,9 +4,9 @@ import "slimlab/kernels/gen/asm"
 
 const transposeArgs = "(dst, src []float32, stride, rows, k int)"
 
-// transpose512 writes dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on. A block of 16 x 16 is
-// read as 16 rows and transposed in four steps of 16 shuffles: 32-bit and 64-bit interleaving inside 128-bit lanes, then
-// two exchanges of lanes.
+// transpose512 writes dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on. A
+// block of 16 x 16 is read as 16 rows and transposed in four steps of 16 shuffles: 32-bit and
+// 64-bit interleaving inside 128-bit lanes, then two exchanges of lanes.
 func transpose512(p *asm.Printer) {
 	p.Comment(
 		"dst[p*16+i] = src[i*stride+p] for p < k and i < 16, zero from i = rows on. 16 x 16 at a time, in four steps of 16",
@@ -37,7 +37,8 @@ func loadTranspose(p *asm.Printer) {
 	p.Op("SHLQ $2, R9")
 }
 
-// loadRows prints the loading of DX rows, at most 16, from SI on with stride R9 into Z0-Z15, zeros behind the last.
+// loadRows prints the loading of DX rows, at most 16, from SI on with stride R9 into Z0-Z15, zeros
+// behind the last.
 func loadRows(p *asm.Printer, load func(i int)) {
 	p.Op("MOVQ SI, R8")
 	p.Op("CMPQ DX, $16")
@@ -73,7 +74,8 @@ func shuffle512(p *asm.Printer) {
 		p.Op("VUNPCKLPD Z%d, Z%d, Z%d", 19+r, 17+r, r+2)
 		p.Op("VUNPCKHPD Z%d, Z%d, Z%d", 19+r, 17+r, r+3)
 	}
-	// Register 4g+c now holds column 4l+c of rows 4g… in lane l. For each c, transpose the 4 x 4 of lanes (g, l).
+	// Register 4g+c now holds column 4l+c of rows 4g… in lane l. For each c, transpose the 4 x 4 of
+	// lanes (g, l).
 	for c := range 4 {
 		p.Op("VSHUFF32X4 $0x88, Z%d, Z%d, Z%d", 4+c, c, 16+c)    // g0l0 g0l2 g1l0 g1l2
 		p.Op("VSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 4+c, c, 20+c)    // g0l1 g0l3 g1l1 g1l3
@@ -88,8 +90,9 @@ func shuffle512(p *asm.Printer) {
 	}
 }
 
-// storeTransposed prints the storing of a block of 16 words of each source row, a word made of so many elements, and the way to the next;
-// of the last block only the words that the CX elements left make.
+// storeTransposed prints the storing of a block of 16 words of each source row, a word made of so
+// many elements, and the way to the next; of the last block only the words that the CX elements
+// left make.
 func storeTransposed(p *asm.Printer, elements int) {
 	p.Op("CMPQ CX, $%d", 16*elements)
 	p.Op("JLT partial")
@@ -144,8 +147,8 @@ func copy512(p *asm.Printer) {
 	p.Op("RET")
 }
 
-// transpose256 does what transpose512 does, 8 x 8 at a time; dst has room for whole rows of 16, of which it writes the
-// half that begins at dst.
+// transpose256 does what transpose512 does, 8 x 8 at a time; dst has room for whole rows of 16, of
+// which it writes the half that begins at dst.
 func transpose256(p *asm.Printer) {
 	p.Comment(
 		"dst[p*16+i] = src[i*stride+p] for p < k and i < 8, zero from i = rows on. 8 x 8 at a time; Y15 masks the last",

@@ -6,13 +6,14 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// The strip functions compute c [m, n] (+)= a·b for at most one tile's height of rows and any number of columns:
+// The strip functions compute c [m, n] (+)= a·b for at most one tile's height of rows and any
+// number of columns:
 //
 //	func strip(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 //
-// a(i, p) is a[i*aRow+p*aCol]; b's columns stand in panels of 16: b(p, j) is b[j/16*bPanel+p*bRow+j%16].
-// Every element of c is one chain of k fused multiply-adds in ascending p, started at zero and then stored or added to c,
-// whatever the tile around it.
+// a(i, p) is a[i*aRow+p*aCol]; b's columns stand in panels of 16: b(p, j) is
+// b[j/16*bPanel+p*bRow+j%16]. Every element of c is one chain of k fused multiply-adds in ascending
+// p, started at zero and then stored or added to c, whatever the tile around it.
 
 const stripArgs = "(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)"
 
@@ -100,8 +101,9 @@ func advanceA(p *asm.Printer, m int) {
 	}
 }
 
-// nextTile, with the columns left put back into their argument, sets AX to the beginning of the panels of the next tile, which follow one another in memory; where there
-// is none, or b is read where it stands, that of this one.
+// nextTile, with the columns left put back into their argument, sets AX to the beginning of the
+// panels of the next tile, which follow one another in memory; where there is none, or b is read
+// where it stands, that of this one.
 func nextTile(p *asm.Printer, panels int, label string) {
 	p.Op("CMPQ n+120(FP), $%d", 16*panels)
 	p.Op("MOVQ DI, AX")
@@ -112,8 +114,8 @@ func nextTile(p *asm.Printer, panels int, label string) {
 	p.Line("%s:", label)
 }
 
-// fetchC prints the prefetching of the tile of c, whose rows are far apart where no hardware sees them coming, while the chains are computed: short chains
-// would gain nothing.
+// fetchC prints the prefetching of the tile of c, whose rows are far apart where no hardware sees
+// them coming, while the chains are computed: short chains would gain nothing.
 func fetchC(p *asm.Printer, m int) {
 	p.Op("CMPQ CX, $64")
 	p.Op("JLT pairshort%d", m)
@@ -126,8 +128,8 @@ func fetchC(p *asm.Printer, m int) {
 	p.Line("pairshort%d:", m)
 }
 
-// prefetch prints the prefetching of a step's share of the next tile into the second cache. So a weight comes from memory in one stream while
-// the tile before it is multiplied.
+// prefetch prints the prefetching of a step's share of the next tile into the second cache. So a
+// weight comes from memory in one stream while the tile before it is multiplied.
 func prefetch(p *asm.Printer, panels int) {
 	for i := range panels {
 		p.Op("PREFETCHT1 %d(AX)", 64*i)
@@ -193,7 +195,8 @@ func pair512(p *asm.Printer, m int, dot dot512) {
 	p.Op("JMP done")
 }
 
-// single512 prints the last panel, of at most 16 columns, for a tile of m rows; it comes with AX in 1…16.
+// single512 prints the last panel, of at most 16 columns, for a tile of m rows; it comes with AX in
+// 1…16.
 func single512(p *asm.Printer, m int, dot dot512) {
 	p.Line("single%d:", m)
 	p.Op("MOVL $0xffff, R15")
@@ -237,8 +240,9 @@ func single512(p *asm.Printer, m int, dot dot512) {
 // widePanels is the number of panels that so many rows take at a time.
 var widePanels = [...]int{1: 8, 2: 8, 3: 8, 4: 6, 5: 4, 6: 4}
 
-// wide512 prints the loop over several panels for a few rows. A step broadcasts a's column into the last registers and reads b into the two before
-// them. Up to three rows find panels with R8 and R10, the fifth panel and three panel strides, more rows with R8 alone, the fourth.
+// wide512 prints the loop over several panels for a few rows. A step broadcasts a's column into the
+// last registers and reads b into the two before them. Up to three rows find panels with R8 and
+// R10, the fifth panel and three panel strides, more rows with R8 alone, the fourth.
 func wide512(p *asm.Printer, m int, dot dot512) {
 	panels := widePanels[m]
 	x, b := 32-m, 30-m
@@ -315,7 +319,8 @@ func skipPanels(p *asm.Printer, n int, from, to string) {
 	}
 }
 
-// panelAt is the address of panel j: base is panel 0's, later that of panel first, d1 and d3 one and three strides.
+// panelAt is the address of panel j: base is panel 0's, later that of panel first, d1 and d3 one
+// and three strides.
 func panelAt(j, first int, base, later, d1, d3 string) string {
 	if j >= first {
 		base, j = later, j-first

@@ -1,5 +1,6 @@
-// Package peak writes the loops that show what a core can do at most: arithmetic on registers, reads of memory, and cycles
-// counted by a chain of instructions of known latency. Kernels are held against them. It also writes cpuid, which Go does not offer.
+// Package peak writes the loops that show what a core can do at most: arithmetic on registers,
+// reads of memory, and cycles counted by a chain of instructions of known latency. Kernels are held
+// against them. It also writes cpuid, which Go does not offer.
 package peak
 
 import (
@@ -33,8 +34,8 @@ func Files() map[string]string {
 	return files
 }
 
-// loop prints a function that runs body rounds times. Its registers 0…count-1 are zero at the start: what is multiplied does not
-// change the time, and zeros stay zeros.
+// loop prints a function that runs body rounds times. Its registers 0…count-1 are zero at the
+// start: what is multiplied does not change the time, and zeros stay zeros.
 func loop(p *asm.Printer, name, reg, xor string, count int, body func()) {
 	p.Line("// func %s(rounds int)", name)
 	p.Line("TEXT ·%s(SB), NOSPLIT, $0-8", name)
@@ -50,7 +51,8 @@ func loop(p *asm.Printer, name, reg, xor string, count int, body func()) {
 	p.Op("RET")
 }
 
-// multiplyAdds has so many chains that their latency is hidden: 4 or 5 cycles times 2 instructions a cycle is less than 12.
+// multiplyAdds has so many chains that their latency is hidden: 4 or 5 cycles times 2 instructions
+// a cycle is less than 12.
 func multiplyAdds(p *asm.Printer, name, reg, xor string, chains int) {
 	p.Comment(
 		fmt.Sprintf("rounds times %d fused multiply-adds of float32, each on a sum of its own: registers 0-%d. %d and %d are the factors.", chains, chains-1, chains, chains+1),
@@ -80,8 +82,8 @@ func bfloat16x512(p *asm.Printer) {
 	})
 }
 
-// int8x256 is what int8 products take without VNNI: pairs of int16 are multiplied and added, and the sum is added in a
-// second instruction.
+// int8x256 is what int8 products take without VNNI: pairs of int16 are multiplied and added, and
+// the sum is added in a second instruction.
 func int8x256(p *asm.Printer) {
 	p.Comment("rounds times 12 dot products of two int16 in each of 8 lanes, added to sums of their own: Y0-Y11. Y12 and Y13 are the factors, Y14 a product.")
 	loop(p, "peakInt8AVX2", "Y", "VPXOR", 15, func() {
@@ -113,8 +115,8 @@ func read(p *asm.Printer, name, move, reg string, width int) {
 	p.Op("RET")
 }
 
-// cycles rests on the latency of a 64-bit multiplication: 3 cycles on every x86 of Intel since 2008 and of AMD since 2017
-// (Fog, "Instruction tables").
+// cycles rests on the latency of a 64-bit multiplication: 3 cycles on every x86 of Intel since 2008
+// and of AMD since 2017 (Fog, "Instruction tables").
 func cycles(p *asm.Printer) {
 	p.Comment("takes rounds times 24 cycles: 8 multiplications that wait for each other, of 3 cycles each.")
 	p.Line("// func spinCycles(rounds int)")

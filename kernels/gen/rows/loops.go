@@ -14,15 +14,18 @@ type loop struct {
 	scalars []string // float32 parameters; scalar i is broadcast to V(scalarAt+i)
 	at      int      // first register of the scalars
 	setup   string
-	body    string // "load x V0", "store V0 y", "exp" (V0 = e^V0, using V1…V3), "accumulate OP Vn" (into ACC), or an instruction
-	unroll  int
-	reduce  string // the instruction that folds the accumulators V8…; "" for none
+	// "load x V0", "store V0 y", "exp" (V0 = e^V0, using V1…V3), "accumulate OP Vn" (into ACC), or
+	// an instruction
+	body   string
+	unroll int
+	reduce string // the instruction that folds the accumulators V8…; "" for none
 }
 
 var pointers = []string{"DI", "SI", "R8", "R9", "R10"}
 
-// exponential computes V0 = e^V0: n = round(x·log2 e), r = x − n·ln2 in two steps, Taylor to r⁷, times 2ⁿ.
-// Arguments are clamped to [-105, 89], where the result is 0 or +Inf; the operand order of MIN and MAX lets NaN through.
+// exponential computes V0 = e^V0: n = round(x·log2 e), r = x − n·ln2 in two steps, Taylor to r⁷,
+// times 2ⁿ. Arguments are clamped to [-105, 89], where the result is 0 or +Inf; the operand order
+// of MIN and MAX lets NaN through.
 func exponential(t target) string {
 	s := t.lines(`
 		VMINPS V0, V14, V0
@@ -161,10 +164,12 @@ func loops() []loop {
 				store V6 dh`,
 		},
 		{
-			// l in V7, e in V0, the mask of l < 0 in V1. V11 becomes b, the factor of e, and V12 the other one, a; v = a + b·e in V9. The mixture is
-			// 1 + u, u = b·(e−1): where v ≥ ½, v−1 is exact and u − (v−1) is what v lacks; divided by v, in V10, it is the rest of the logarithm. log v =
-			// k·ln2 + log m with √½ ≤ m < √2 and log m = 2·artanh s, s = (m−1)/(m+1), |s| ≤ 0.172: the odd series to s⁹ leaves 2e-9 of the value.
-			// Where l is NaN the minimum and the maximum pass it on.
+			// l in V7, e in V0, the mask of l < 0 in V1. V11 becomes b, the factor of e, and V12
+			// the other one, a; v = a + b·e in V9. The mixture is 1 + u, u = b·(e−1): where v ≥ ½,
+			// v−1 is exact and u − (v−1) is what v lacks; divided by v, in V10, it is the rest of
+			// the logarithm. log v = k·ln2 + log m with √½ ≤ m < √2 and log m = 2·artanh s, s =
+			// (m−1)/(m+1), |s| ≤ 0.172: the odd series to s⁹ leaves 2e-9 of the value. Where l is
+			// NaN the minimum and the maximum pass it on.
 			name: "mixtureLogs", doc: "l = d + shift, e = e^-|l|, L = log(l < 0 ? other + beta·e : beta + other·e), d = −max(l,0) − L, logPM = min(l,0) − L",
 			slices: []string{"logPM", "d"}, scalars: []string{"shift", "beta", "other"}, at: 4, setup: clamps, unroll: 1,
 			body: `load d V7

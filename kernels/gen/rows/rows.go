@@ -34,8 +34,8 @@ func (t target) source() string {
 	return strings.TrimRight(s.String(), "\n") + "\n"
 }
 
-// target is one instruction set. Bodies name vector registers V0…V15; the last ones are taken: the mask of
-// an AVX2 tail is V15, and the exponential keeps its clamps in V13 and V14.
+// target is one instruction set. Bodies name vector registers V0…V15; the last ones are taken: the
+// mask of an AVX2 tail is V15, and the exponential keeps its clamps in V13 and V14.
 type target struct {
 	name   string
 	suffix string // of the Go symbols
@@ -50,8 +50,8 @@ var (
 
 func (t target) wide() bool { return t.lanes == 16 }
 
-// constants of the bodies, named in braces. The polynomial of the exponential is the Taylor series to
-// the seventh power, whose remainder on |r| ≤ ½ln2 is 5e-9 of the value: 1/20 ulp.
+// constants of the bodies, named in braces. The polynomial of the exponential is the Taylor series
+// to the seventh power, whose remainder on |r| ≤ ½ln2 is 5e-9 of the value: 1/20 ulp.
 var constants = []struct {
 	name string
 	bits uint32

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// sumSquares accumulates in float64: four vectors of float64 at a time, then one element after another.
+// sumSquares accumulates in float64: four vectors of float64 at a time, then one element after
+// another.
 func sumSquares(t target) string {
 	half := t.lanes / 2 // float64 lanes
 	source, scalar := "Y", "X"
@@ -90,12 +91,14 @@ func transpose(t target) string {
 	return s.String()
 }
 
-// panel writes the product of a small block with a panel of one or two vectors of columns, from unpacked operands:
-// c[i, j] = Σ_p a[i·aRow + p·aCol]·b[p·ldb + j], a chain of fused multiply-adds over ascending p for each
-// element, whatever the tile it falls into. Rows go through in tiles of 8 (AVX-512 only), 4 and 1.
+// panel writes the product of a small block with a panel of one or two vectors of columns, from
+// unpacked operands: c[i, j] = Σ_p a[i·aRow + p·aCol]·b[p·ldb + j], a chain of fused multiply-adds
+// over ascending p for each element, whatever the tile it falls into. Rows go through in tiles of 8
+// (AVX-512 only), 4 and 1.
 //
-// DI c, SI a, BX b, CX p, DX a's rows 0-3 of the tile, AX rows 4-7, R8 aRow, R9 3·aRow, R10 aCol, R11 ldb, R12 rows left, R13 ldc, all
-// strides in bytes. V0 and V1 hold b, V2 the broadcast of a. The last vector of the panel is masked.
+// DI c, SI a, BX b, CX p, DX a's rows 0-3 of the tile, AX rows 4-7, R8 aRow, R9 3·aRow, R10 aCol,
+// R11 ldb, R12 rows left, R13 ldc, all strides in bytes. V0 and V1 hold b, V2 the broadcast of a.
+// The last vector of the panel is masked.
 func panel(t target, vectors int) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "// panel%d: c (+)= a·b for up to %d columns\nTEXT ·panel%d%s(SB), NOSPLIT, $0-81\n", vectors, vectors*t.lanes, vectors, t.suffix)

@@ -16,7 +16,8 @@ const (
 	oneAndQuarter = "\x00\x3d" // 1.25
 )
 
-// TestGoldenBlocks decodes a block of each format that was laid out by hand: most of it one value, and a few codes that differ.
+// TestGoldenBlocks decodes a block of each format that was laid out by hand: most of it one value,
+// and a few codes that differ.
 func TestGoldenBlocks(t *testing.T) {
 	// with returns n zero bytes with some set.
 	with := func(n int, set map[int]byte) string {
@@ -26,9 +27,11 @@ func TestGoldenBlocks(t *testing.T) {
 		}
 		return string(b)
 	}
-	// Part 0 has scale 3 and minimum 2; part 5 has scale 45, 13 + 2·16, and minimum 51, 3 + 3·16; the others none.
+	// Part 0 has scale 3 and minimum 2; part 5 has scale 45, 13 + 2·16, and minimum 51, 3 + 3·16;
+	// the others none.
 	scales := with(12, map[int]byte{0: 3, 4: 2, 9: 3<<4 | 13, 1: 2 << 6, 5: 3 << 6})
-	nibbles := with(128, map[int]byte{7: 9, 64 + 31: 15 << 4}) // element 7 of part 0, element 31 of part 5
+	// element 7 of part 0, element 31 of part 5
+	nibbles := with(128, map[int]byte{7: 9, 64 + 31: 15 << 4})
 	between := func(v float32, from, to int, values map[int]float32) map[int]float32 {
 		for i := from; i < to; i++ {
 			values[i] = v
@@ -108,8 +111,9 @@ func TestGoldenEncoding(t *testing.T) {
 	}
 }
 
-// worst is the largest error that a format may have on a value of a block whose value of largest magnitude is extreme.
-// Half a unit in the last place of a half is 2⁻¹¹ of it, and 2⁻²⁵ where it is subnormal; a scale's error grows with the code.
+// worst is the largest error that a format may have on a value of a block whose value of largest
+// magnitude is extreme. Half a unit in the last place of a half is 2⁻¹¹ of it, and 2⁻²⁵ where it is
+// subnormal; a scale's error grows with the code.
 func worst(kind Type, value, extreme float64) float64 {
 	rounded := func(v float64) float64 { return max(math.Abs(v)*0x1p-11, 0x1p-25) }
 	const slack = 1 + 1e-6 // of the float32 arithmetic
@@ -164,8 +168,9 @@ func TestEncodeDecode(t *testing.T) {
 			if err := checkErrors(kind, got, src); err != nil {
 				t.Fatal(err)
 			}
-			// What was decoded is of the format: encoding it again is the same numbers (a block's extreme may change its
-			// scale's last place, so Q4_0 and Q8_0 are held to the numbers' bound instead).
+			// What was decoded is of the format: encoding it again is the same numbers (a block's
+			// extreme may change its scale's last place, so Q4_0 and Q8_0 are held to the numbers'
+			// bound instead).
 			if kind == F32 || kind == F16 || kind == BF16 {
 				again := make([]byte, len(encoded))
 				if err := kind.Encode(again, got); err != nil || !bytes.Equal(again, encoded) {

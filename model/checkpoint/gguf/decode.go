@@ -7,7 +7,8 @@ import (
 	"slimlab/internal/half"
 )
 
-// Products are converted to float32 before a sum, so that no machine fuses the two: the values are the same bits everywhere.
+// Products are converted to float32 before a sum, so that no machine fuses the two: the values are
+// the same bits everywhere.
 
 var little = binary.LittleEndian
 
@@ -42,7 +43,8 @@ func decodeQ8_0(dst []float32, src []byte) {
 	}
 }
 
-// decodeQ4_0: half scale, 16 bytes of two codes: the low nibbles are elements 0…15, the high ones 16…31; x = d·(q − 8).
+// decodeQ4_0: half scale, 16 bytes of two codes: the low nibbles are elements 0…15, the high ones
+// 16…31; x = d·(q − 8).
 func decodeQ4_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[18:] {
 		d := scale(src)
@@ -64,7 +66,8 @@ func decodeQ4_1(dst []float32, src []byte) {
 	}
 }
 
-// decodeQ5_0: half scale, 32 bits that are the fifth of each code, nibbles as in Q4_0; x = d·(q − 16).
+// decodeQ5_0: half scale, 32 bits that are the fifth of each code, nibbles as in Q4_0; x = d·(q −
+// 16).
 func decodeQ5_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[22:] {
 		d, fifth := scale(src), little.Uint32(src[2:])
@@ -88,13 +91,15 @@ func decodeQ5_1(dst []float32, src []byte) {
 	}
 }
 
-// fifths returns codes i and i+16 of a block: the nibbles of q, and bits i and i+16 of fifth above them.
+// fifths returns codes i and i+16 of a block: the nibbles of q, and bits i and i+16 of fifth above
+// them.
 func fifths(q byte, fifth uint32, i int) (low, high int) {
 	return int(q&15) | int(fifth>>i&1)<<4, int(q>>4) | int(fifth>>(i+16)&1)<<4
 }
 
-// packedScales returns the 6-bit scale and minimum of part j of 8, from the 12 bytes of a K block: the low six bits of bytes j and j+4 for the
-// first four parts; for the others the nibbles of byte j+4 with the top two bits of bytes j−4 and j above them.
+// packedScales returns the 6-bit scale and minimum of part j of 8, from the 12 bytes of a K block:
+// the low six bits of bytes j and j+4 for the first four parts; for the others the nibbles of byte
+// j+4 with the top two bits of bytes j−4 and j above them.
 func packedScales(b []byte, j int) (scale, minimum float32) {
 	if j < 4 {
 		return float32(b[j] & 63), float32(b[j+4] & 63)
@@ -102,15 +107,17 @@ func packedScales(b []byte, j int) (scale, minimum float32) {
 	return float32(b[j+4]&15 | b[j-4]>>6<<4), float32(b[j+4]>>4 | b[j]>>6<<4)
 }
 
-// decodeQ4_K: half scales d of the scales and e of the minima, 12 bytes of packed scales, 128 bytes of nibbles: each run of 32 bytes has the
-// codes of a part of 32 in its low nibbles and of the next in its high ones; x = d·scale·q − e·minimum.
+// decodeQ4_K: half scales d of the scales and e of the minima, 12 bytes of packed scales, 128 bytes
+// of nibbles: each run of 32 bytes has the codes of a part of 32 in its low nibbles and of the next
+// in its high ones; x = d·scale·q − e·minimum.
 func decodeQ4_K(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[256:], src[144:] {
 		decodeK(dst[:256], src[:16], src[16:144], nil)
 	}
 }
 
-// decodeQ5_K: as Q4_K with 32 bytes of fifth bits before the nibbles: bit j of byte i belongs to element i of part j.
+// decodeQ5_K: as Q4_K with 32 bytes of fifth bits before the nibbles: bit j of byte i belongs to
+// element i of part j.
 func decodeQ5_K(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[256:], src[176:] {
 		decodeK(dst[:256], src[:16], src[48:176], src[16:48])
@@ -134,9 +141,10 @@ func decodeK(dst []float32, head, nibbles, fifth []byte) {
 	}
 }
 
-// decodeQ6_K: 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales, a half scale of the scales. Each half of the block, 128 elements, has
-// four parts of 32: parts 0 and 1 in the low nibbles of 64 bytes, 2 and 3 in the high ones, and pair p of byte i above element i of part p. A scale is for
-// 16 elements; x = d·scale·(q − 32).
+// decodeQ6_K: 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales, a half scale of the
+// scales. Each half of the block, 128 elements, has four parts of 32: parts 0 and 1 in the low
+// nibbles of 64 bytes, 2 and 3 in the high ones, and pair p of byte i above element i of part p. A
+// scale is for 16 elements; x = d·scale·(q − 32).
 func decodeQ6_K(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[256:], src[210:] {
 		d := scale(src[208:])

@@ -1,15 +1,20 @@
-// Package gguf reads and writes GGUF files: metadata by key, and tensors in the block formats of ggml. It is the container
-// alone; what the keys and tensors mean is the business of package checkpoint.
+// Package gguf reads and writes GGUF files: metadata by key, and tensors in the block formats of
+// ggml. It is the container alone; what the keys and tensors mean is the business of package
+// checkpoint.
 //
-// Open checks a whole header against the file's size before it believes any of it: every length and count, the shape, place
-// and overlap of every tensor, so that no file makes it take more than a small multiple of its own size, or
-// read outside it. Shapes are [rows, in], the widest step first, as in package model; the file has them the other way round.
+// Open checks a whole header against the file's size before it believes any of it: every length and
+// count, the shape, place and overlap of every tensor, so that no file makes it take more than a
+// small multiple of its own size, or read outside it. Shapes are [rows, in], the widest step first,
+// as in package model; the file has them the other way round.
 //
-// Versions 2 and 3, little-endian, are read and version 3 is written. Tensors of the types F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K,
-// Q5_K and Q6_K are decoded to float32, any run of rows by itself; F32, F16, BF16, Q8_0 and Q4_0 are encoded. Other types are known by name and size,
-// and refused when their values are asked for. Write takes tensors a few rows at a time and replaces the file in one step.
+// Versions 2 and 3, little-endian, are read and version 3 is written. Tensors of the types F32,
+// F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K are decoded to float32, any run of
+// rows by itself; F32, F16, BF16, Q8_0 and Q4_0 are encoded. Other types are known by name and
+// size, and refused when their values are asked for. Write takes tensors a few rows at a time and
+// replaces the file in one step.
 //
-// The package leaves out version 1, big-endian files, models split over several files and the importance-weighted quantizers.
+// The package leaves out version 1, big-endian files, models split over several files and the
+// importance-weighted quantizers.
 //
 // Source of the layouts: docs/gguf.md of the ggml project, and the block structures of its headers.
 package gguf

@@ -26,8 +26,8 @@ func encodeBF16(dst []byte, src []float32) {
 	}
 }
 
-// encodeQ8_0 takes the largest magnitude / 127 as scale. Codes are rounded, ties away from zero, by the scale before it
-// becomes a half, as ggml's reference does.
+// encodeQ8_0 takes the largest magnitude / 127 as scale. Codes are rounded, ties away from zero, by
+// the scale before it becomes a half, as ggml's reference does.
 func encodeQ8_0(dst []byte, src []float32) {
 	for ; len(src) > 0; dst, src = dst[34:], src[32:] {
 		block := src[:32]
@@ -48,8 +48,9 @@ func round(v float32) int {
 	return int(float64(v) + 0.5)
 }
 
-// encodeQ4_0 takes the value of largest magnitude / −8 as scale, with its sign: that value has the code 0, which
-// reaches further than 15 on the other side. Codes are rounded by the scale before it becomes a half, as ggml's reference does.
+// encodeQ4_0 takes the value of largest magnitude / −8 as scale, with its sign: that value has the
+// code 0, which reaches further than 15 on the other side. Codes are rounded by the scale before it
+// becomes a half, as ggml's reference does.
 func encodeQ4_0(dst []byte, src []float32) {
 	for ; len(src) > 0; dst, src = dst[18:], src[32:] {
 		low, high := src[:16], src[16:32]
@@ -82,7 +83,8 @@ func magnitude(v float32) uint32 { return math.Float32bits(v) &^ (1 << 31) }
 
 func abs(v float32) float32 { return math.Float32frombits(magnitude(v)) }
 
-// invert returns 1/d, or 0 for a block of zeros, or of numbers so small that 1/d is infinite: their codes are those of zero.
+// invert returns 1/d, or 0 for a block of zeros, or of numbers so small that 1/d is infinite: their
+// codes are those of zero.
 func invert(d float32) float32 {
 	if inverse := 1 / d; d != 0 && !math.IsInf(float64(inverse), 0) {
 		return inverse

@@ -55,7 +55,8 @@ func (t Tensor) Offset() int64 { return t.offset }
 // Bytes is what the tensor takes in the file.
 func (t Tensor) Bytes() int64 { return t.size }
 
-// Viewer is a reader that holds its file in memory, mapped: File.Raw then returns views of it, and what ReadRows has decoded is given back to the system.
+// Viewer is a reader that holds its file in memory, mapped: File.Raw then returns views of it, and
+// what ReadRows has decoded is given back to the system.
 type Viewer interface {
 	View(at, size int64) []byte
 	Forget(at, size int64)
@@ -80,7 +81,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
-// place finds where the tensors lie, behind a header of the given length, and checks that they lie in the file and do not overlap.
+// place finds where the tensors lie, behind a header of the given length, and checks that they lie
+// in the file and do not overlap.
 func (f *File) place(header, size int64) error {
 	align, found, err := f.Metadata.Int(alignmentKey)
 	if err != nil {
@@ -133,7 +135,8 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return f.Tensors[i], true
 }
 
-// Raw returns the bytes of a run of rows as they are stored; where the reader is a Viewer they are not copied, and must not be written to.
+// Raw returns the bytes of a run of rows as they are stored; where the reader is a Viewer they are
+// not copied, and must not be written to.
 func (f *File) Raw(name string, first, rows int) ([]byte, error) {
 	t, at, size, err := f.rows(name, first, rows)
 	if err != nil {

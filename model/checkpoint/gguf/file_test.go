@@ -317,8 +317,8 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// TestGivenFiles holds the block formats of real files to the same file in F32: each decodes within its bound, and encoding the F32 values gives the
-// stored bytes.
+// TestGivenFiles holds the block formats of real files to the same file in F32: each decodes within
+// its bound, and encoding the F32 values gives the stored bytes.
 func TestGivenFiles(t *testing.T) {
 	for _, c := range []struct {
 		exact string
@@ -380,7 +380,8 @@ func open(t *testing.T, name string) *File {
 	return f
 }
 
-// FuzzOpen: whatever the bytes, there is no panic, and no memory beyond a small multiple of the file.
+// FuzzOpen: whatever the bytes, there is no panic, and no memory beyond a small multiple of the
+// file.
 func FuzzOpen(f *testing.F) {
 	f.Add(sample(f))
 	f.Add(start(1, 1).s(alignmentKey).u32(valueUint32).u32(8).tensor("t", Q4_K, 0, 256, 2).zeros(300).b)

@@ -44,7 +44,8 @@ const (
 	headerBytes   = 4 + 4 + 8 + 8
 )
 
-// header reads the beginning of a file and keeps the first error; what is read after an error is zero.
+// header reads the beginning of a file and keeps the first error; what is read after an error is
+// zero.
 type header struct {
 	r    *bufio.Reader
 	at   int64 // bytes read
@@ -87,7 +88,8 @@ func (h *header) uint64() uint64 {
 	return little.Uint64(b[:])
 }
 
-// count reads the number of things to follow, each of which takes at least least bytes of what is left of the file.
+// count reads the number of things to follow, each of which takes at least least bytes of what is
+// left of the file.
 func (h *header) count(of string, least int64) int {
 	n := h.uint64()
 	if limit := (h.size - h.at) / least; h.err == nil && n > uint64(limit) {
@@ -105,7 +107,8 @@ func (h *header) string(of string) string {
 	return string(b)
 }
 
-// list reads n values one by one. Memory is taken as they are read: a text may take less in the file than in memory.
+// list reads n values one by one. Memory is taken as they are read: a text may take less in the
+// file than in memory.
 func list[T any](h *header, n int, one func() T) []T {
 	values := make([]T, 0, min(n, 1<<12))
 	for range n {
@@ -270,7 +273,8 @@ func (h *header) tensors(n int) []Tensor {
 	})
 }
 
-// tensor reads what follows a tensor's name, and checks that the shape is whole blocks and does not overflow.
+// tensor reads what follows a tensor's name, and checks that the shape is whole blocks and does not
+// overflow.
 func (h *header) tensor(t *Tensor) {
 	n := h.uint32()
 	if h.err == nil && n > maxDimensions {

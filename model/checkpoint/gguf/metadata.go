@@ -8,8 +8,8 @@ import (
 // Metadata is the keys and values of a file, in its order. Keys are unique.
 type Metadata []Pair
 
-// Pair is a key and its value: uint8, int8, uint16, int16, uint32, int32, uint64, int64, float32, float64, bool, string, a
-// slice of one of them, or, for an array of arrays, []any of slices.
+// Pair is a key and its value: uint8, int8, uint16, int16, uint32, int32, uint64, int64, float32,
+// float64, bool, string, a slice of one of them, or, for an array of arrays, []any of slices.
 type Pair struct {
 	Key   string
 	Value any
@@ -25,7 +25,8 @@ func (m Metadata) Get(key string) (any, bool) {
 	return nil, false
 }
 
-// get finds a key whose value convert can take as a T; found is false, without an error, where there is no such key.
+// get finds a key whose value convert can take as a T; found is false, without an error, where
+// there is no such key.
 func get[T any](m Metadata, key, kind string, convert func(any) (T, bool)) (value T, found bool, err error) {
 	v, found := m.Get(key)
 	if !found {

@@ -33,7 +33,8 @@ type format struct {
 	encode   func(dst []byte, src []float32) // whole blocks; nil where it is not written
 }
 
-// formats lists every type that files may hold. Numbers that are absent were given up by the format.
+// formats lists every type that files may hold. Numbers that are absent were given up by the
+// format.
 var formats = map[Type]format{
 	F32:  {"F32", 1, 4, decodeF32, encodeF32},
 	F16:  {"F16", 1, 2, decodeF16, encodeF16},
@@ -89,7 +90,8 @@ func (t Type) CanEncode() bool { return formats[t].encode != nil }
 // RowBytes is what n elements take, which are whole blocks.
 func (t Type) RowBytes(n int) int { return n / formats[t].elements * formats[t].bytes }
 
-// Decode writes the values of src, whole blocks of type t, to dst, which has their number of elements.
+// Decode writes the values of src, whole blocks of type t, to dst, which has their number of
+// elements.
 func (t Type) Decode(dst []float32, src []byte) error {
 	f := formats[t]
 	if f.decode == nil {
@@ -102,8 +104,9 @@ func (t Type) Decode(dst []float32, src []byte) error {
 	return nil
 }
 
-// Encode writes src, whole blocks, to dst in type t. Values of the block formats are rounded to the nearest code of a block's scale, the scale to half precision. A
-// value that is not finite, or too large for the type, is an error.
+// Encode writes src, whole blocks, to dst in type t. Values of the block formats are rounded to the
+// nearest code of a block's scale, the scale to half precision. A value that is not finite, or too
+// large for the type, is an error.
 func (t Type) Encode(dst []byte, src []float32) error {
 	f := formats[t]
 	if f.encode == nil {
@@ -123,7 +126,8 @@ func (t Type) Encode(dst []byte, src []float32) error {
 	return nil
 }
 
-// largest is the magnitude from which on type t would hold an infinity: as a value, or as a block's scale.
+// largest is the magnitude from which on type t would hold an infinity: as a value, or as a block's
+// scale.
 func largest(t Type) float32 {
 	const half = 65520 // the middle between the largest half and 2¹⁶
 	switch t {

@@ -20,8 +20,8 @@ type NewTensor struct {
 	Name  string
 	Type  Type
 	Shape []int // [rows, in] or [in]
-	// ReadRows writes a run of rows to dst, [rows, in]; a vector has one. It is called when the tensor's turn comes, for a few rows at
-	// a time, so that no tensor need be in memory.
+	// ReadRows writes a run of rows to dst, [rows, in]; a vector has one. It is called when the
+	// tensor's turn comes, for a few rows at a time, so that no tensor need be in memory.
 	ReadRows func(dst []float32, first, rows int) error
 }
 
@@ -51,7 +51,8 @@ func Write(name string, m Metadata, tensors []NewTensor) error {
 	})
 }
 
-// Verify reads a file that Write wrote, and what it was written of again, and reports the first difference.
+// Verify reads a file that Write wrote, and what it was written of again, and reports the first
+// difference.
 func Verify(name string, m Metadata, tensors []NewTensor) error {
 	r, err := os.Open(name)
 	if err != nil {
@@ -88,7 +89,8 @@ func Verify(name string, m Metadata, tensors []NewTensor) error {
 	return nil
 }
 
-// layOut gives each tensor its place, from the end of the header, and checks what the header will say.
+// layOut gives each tensor its place, from the end of the header, and checks what the header will
+// say.
 func layOut(tensors []NewTensor) ([]Tensor, error) {
 	seen := map[string]bool{}
 	list := make([]Tensor, len(tensors))
@@ -161,7 +163,8 @@ func appendHeader(b []byte, m Metadata, tensors []Tensor) ([]byte, error) {
 	b = little.AppendUint32(b, 3)
 	b = little.AppendUint64(b, uint64(len(tensors)))
 	b = little.AppendUint64(b, uint64(len(m)))
-	seen := map[string]bool{alignmentKey: true} // a file without the key has the alignment that is written
+	// a file without the key has the alignment that is written
+	seen := map[string]bool{alignmentKey: true}
 	for _, p := range m {
 		if seen[p.Key] {
 			return nil, fmt.Errorf("metadata key %q is given twice, or is the writer's own", p.Key)

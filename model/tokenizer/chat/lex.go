@@ -140,8 +140,8 @@ func (l *lexer) comment() error {
 	return nil
 }
 
-// close passes over the end of a tag, and over the white space after it that the tag takes: all of it, or one line end of a
-// block or comment.
+// close passes over the end of a tag, and over the white space after it that the tag takes: all of
+// it, or one line end of a block or comment.
 func (l *lexer) close(end string, strip, keep bool) {
 	to := l.at + len(end)
 	switch {
@@ -245,7 +245,8 @@ func (l *lexer) number() {
 	l.move(l.at + n)
 }
 
-// quoted reads a string with Python's escapes; an escape that Python does not know stands for itself.
+// quoted reads a string with Python's escapes; an escape that Python does not know stands for
+// itself.
 func (l *lexer) quoted() error {
 	s := l.source[l.at:]
 	quote := s[0]

@@ -161,7 +161,8 @@ func (p *parser) deeper() func() {
 	return func() { p.depth-- }
 }
 
-// nodes reads up to a block that begins with one of the words of ends, and past that word; at the top, up to the end of the template.
+// nodes reads up to a block that begins with one of the words of ends, and past that word; at the
+// top, up to the end of the template.
 func (p *parser) nodes(ends ...string) (list []node, end string) {
 	defer p.deeper()()
 	for {
@@ -375,7 +376,8 @@ func (p *parser) and() expression {
 	return x
 }
 
-// pair makes a binary node. A long chain of them nests to the left, so it counts towards the depth until the expression ends.
+// pair makes a binary node. A long chain of them nests to the left, so it counts towards the depth
+// until the expression ends.
 func (p *parser) pair(op string, a, b expression) expression {
 	if heightOf(a) >= maxDepth*8 {
 		p.fail("more than %d operators stand in a row", maxDepth*8)
@@ -545,7 +547,8 @@ func (p *parser) primary() expression {
 	return nil
 }
 
-// postfix reads attributes, subscripts and calls, and then filters and tests, which bind tighter than any operator.
+// postfix reads attributes, subscripts and calls, and then filters and tests, which bind tighter
+// than any operator.
 func (p *parser) postfix(x expression, filters bool) expression {
 	for n := heightOf(x); ; n++ {
 		if n > maxDepth*8 {

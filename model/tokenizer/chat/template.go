@@ -18,7 +18,8 @@ const (
 
 	inputWork = 64
 	nodeWork  = 16 // for a node that is evaluated
-	itemWork  = 16 // for an item of a list that is made; a byte that is made or looked through costs 1
+	// for an item of a list that is made; a byte that is made or looked through costs 1
+	itemWork = 16
 )
 
 // ErrWork is the error of a template that does more than its bounds allow.
@@ -50,8 +51,9 @@ func Parse(source string) (t *Template, err error) {
 	return &Template{nodes}, nil
 }
 
-// Input is a conversation and what else a template may ask for. Messages is a JSON array of objects, such as
-// {"role": "user", "content": "Hello"}; Tools is a JSON array, or nil for none. Extra adds variables by name, such as enable_thinking.
+// Input is a conversation and what else a template may ask for. Messages is a JSON array of
+// objects, such as {"role": "user", "content": "Hello"}; Tools is a JSON array, or nil for none.
+// Extra adds variables by name, such as enable_thinking.
 type Input struct {
 	Messages            json.RawMessage
 	Tools               json.RawMessage
@@ -61,8 +63,8 @@ type Input struct {
 	Extra               map[string]json.RawMessage
 }
 
-// Render writes a conversation. An error names the line of the template: the template's own refusal (raise_exception), an operation
-// that its values do not have, or ErrWork.
+// Render writes a conversation. An error names the line of the template: the template's own refusal
+// (raise_exception), an operation that its values do not have, or ErrWork.
 func (t *Template) Render(in Input) (text string, err error) {
 	r := &run{out: &strings.Builder{}, left: MaxWork, filters: filterTable, tests: testTable, scope: &scope{names: map[string]value{}}}
 	if r.scope.names["messages"], err = r.input("messages", in.Messages); err != nil {

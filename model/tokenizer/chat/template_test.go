@@ -27,8 +27,8 @@ func render(t testing.TB, source string, in Input) (string, error) {
 	return template.Render(in)
 }
 
-// expected is templates and what Jinja 3.1 writes for them with trim_blocks and lstrip_blocks, each derived from its documentation
-// and from Python's semantics of values.
+// expected is templates and what Jinja 3.1 writes for them with trim_blocks and lstrip_blocks, each
+// derived from its documentation and from Python's semantics of values.
 var expected = []struct{ template, want string }{
 	// White space around tags.
 	{"a\n{% if true %}\nb\n{% endif %}\nc\n", "a\nb\nc"},

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// value is a Python value: nil (None), undefined, bool, int64, float64, string, *list, *dict, *namespace or function.
+// value is a Python value: nil (None), undefined, bool, int64, float64, string, *list, *dict,
+// *namespace or function.
 type value any
 
 // undefined is the value of a name that there is not; what names it for errors.
@@ -22,8 +23,9 @@ type list struct {
 	tuple bool
 }
 
-// dict keeps the order in which its keys came, as Python's does; it does not change once it is made. Keys are strings,
-// numbers, truth values or None; a float that is whole is the same key as the int.
+// dict keeps the order in which its keys came, as Python's does; it does not change once it is
+// made. Keys are strings, numbers, truth values or None; a float that is whole is the same key as
+// the int.
 type dict struct {
 	keys   []value
 	values []value
@@ -285,7 +287,8 @@ func (r *run) equal(a, b value, depth int) bool {
 	return false
 }
 
-// toJSON writes a value as Python's json.dumps does with ensure_ascii false: ", " and ": " between, or lines with an indent.
+// toJSON writes a value as Python's json.dumps does with ensure_ascii false: ", " and ": " between,
+// or lines with an indent.
 func (r *run) toJSON(b *strings.Builder, v value, indent string, depth int) {
 	r.spend(nodeWork + len(indent)*depth)
 	if depth > maxDepth {
