@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
-	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 func trainTiny(t testing.TB, c TrainConfig) (Result, []Step) {
@@ -213,11 +213,11 @@ func fixed(examples ...Example) func(int) []Example {
 }
 
 // opaque is a weight in a format that cannot be trained.
-type opaque struct{ model.Weight }
+type opaque struct{ weight.Weight }
 
 func (opaque) Format() string { return "opaque" }
 
-// TestTeacherInAnyFormat: the teacher is reached through model.Weight alone.
+// TestTeacherInAnyFormat: the teacher is reached through weight.Weight alone.
 func TestTeacherInAnyFormat(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 12), 2)
 	quantized := teacher.Clone()

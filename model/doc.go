@@ -2,9 +2,9 @@
 // (RMSNorm, RoPE and its linear, llama3 and yarn scalings, grouped-query attention, SwiGLU,
 // optional biases of attention, optional norms of queries and keys, tied or untied embeddings).
 //
-// A Model is a Config and its weights. Every linear layer holds a Weight, the seam at which a
-// pruned, quantized and served model meets itself: each format multiplies a batch of rows in its
-// own way. Widths (heads, KV heads, MLP neurons) are per layer, as pruning leaves them.
+// A Model is a Config and its weights. Every linear layer holds a weight.Weight, the interface that
+// every weight format implements, so pruned, quantized and served models share one forward pass.
+// Widths (heads, KV heads, MLP neurons) are per layer, as pruning leaves them.
 //
 // There are three ways through a model, all written by hand, none with an autograd graph:
 //   - Forward runs packed sequences from start to end, for calibration and loss; Attention and MLP

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"slimlab/kernels"
+	"slimlab/model/weight"
 )
 
 // Site names the four distinct linear-layer inputs of a block.
@@ -228,7 +229,7 @@ func (m *Model) LabelLogits(logits, hidden []float32, rows int, labels []int32) 
 
 // selection is a few outputs of the head.
 type selection struct {
-	of      Weight
+	of      weight.Weight
 	outputs []int32
-	weight  Weight
+	weight  weight.Weight
 }

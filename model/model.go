@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"slimlab/kernels"
+	"slimlab/model/weight"
 )
 
 // Model is a shape and its weights. A Model that is not being trained is safe for concurrent use.
@@ -19,7 +20,7 @@ type Model struct {
 	Blocks    []Block
 	FinalNorm []float32 // [hidden]
 	// [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
-	Head Weight
+	Head weight.Weight
 
 	// of Attention's products: with weights in bfloat16 they are rounded too
 	attention kernels.Precision
@@ -50,10 +51,10 @@ func New(c Config) (*Model, error) {
 	}
 	m := shell(c)
 	for _, l := range m.Linears() {
-		l.Weight = &Dense{Out: l.Out, In: l.In}
+		l.Weight = &weight.Dense{Out: l.Out, In: l.In}
 	}
 	if !c.TiedHead {
-		m.Head = &Dense{Out: c.Vocab, In: c.Hidden}
+		m.Head = &weight.Dense{Out: c.Vocab, In: c.Hidden}
 	}
 	m.layOut(make([]float32, c.Parameters()))
 	m.unitNorms()
@@ -190,9 +191,9 @@ func (m *Model) Clone() *Model {
 }
 
 // cloneWeight returns a Dense of its own over the same data, which Gather then copies.
-func cloneWeight(w Weight) Weight {
-	if d, ok := w.(*Dense); ok {
-		return NewDense(d.Data, d.Out, d.In)
+func cloneWeight(w weight.Weight) weight.Weight {
+	if d, ok := w.(*weight.Dense); ok {
+		return weight.NewDense(d.Data, d.Out, d.In)
 	}
 	return w
 }
@@ -203,7 +204,7 @@ func (m *Model) Trainable() error {
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
 		for j, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
-			if _, ok := l.Weight.(*Dense); !ok {
+			if _, ok := l.Weight.(*weight.Dense); !ok {
 				return fmt.Errorf("model.layers.%d.%s is %s, training expects float32", i, linearNames[j], formatOf(l.Weight))
 			}
 			if biased := m.biased(linearSites[j]); biased != (l.Bias != nil) {
@@ -211,13 +212,13 @@ func (m *Model) Trainable() error {
 			}
 		}
 	}
-	if _, ok := m.Head.(*Dense); !ok {
+	if _, ok := m.Head.(*weight.Dense); !ok {
 		return fmt.Errorf("lm_head is %s, training expects float32", formatOf(m.Head))
 	}
 	return nil
 }
 
-func formatOf(w Weight) string {
+func formatOf(w weight.Weight) string {
 	if w == nil {
 		return "not set"
 	}
@@ -230,12 +231,12 @@ func (m *Model) Changed() {
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
 		for _, l := range [...]*Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
-			if d, ok := l.Weight.(*Dense); ok {
+			if d, ok := l.Weight.(*weight.Dense); ok {
 				d.Changed()
 			}
 		}
 	}
-	if d, ok := m.Head.(*Dense); ok {
+	if d, ok := m.Head.(*weight.Dense); ok {
 		d.Changed()
 	}
 	m.labels.Store(nil)
@@ -260,7 +261,7 @@ func (m *Model) Bytes() int64 {
 
 // TieHead makes w, [vocab, hidden] and not Dense, the head and the embedding of a model whose
 // config ties them: tokens are then embedded by rows of w, and no float32 embedding is kept.
-func (m *Model) TieHead(w Weight) {
+func (m *Model) TieHead(w weight.Weight) {
 	m.Head, m.Embedding = w, nil
 	m.Gather()
 }
@@ -271,7 +272,7 @@ func (m *Model) embedsByHead() bool { return m.TiedHead && m.Embedding == nil &&
 // headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was
 // quantized.
 func (m *Model) headIsEmbedding() bool {
-	_, dense := m.Head.(*Dense)
+	_, dense := m.Head.(*weight.Dense)
 	return m.TiedHead && (dense || m.Head == nil)
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"slimlab/model/weight"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -139,7 +141,7 @@ func TestCloneAndGather(t *testing.T) {
 
 	// Replaced tensors are gathered by Flat; the tied head follows the embedding.
 	o := c.Blocks[1].O.Weight.Float32()
-	c.Blocks[1].O.Weight = NewDense(slices.Clone(o), 10, 12)
+	c.Blocks[1].O.Weight = weight.NewDense(slices.Clone(o), 10, 12)
 	c.Embedding = slices.Clone(c.Embedding)
 	flat := c.Flat()
 	if !slices.Equal(flat, m.Flat()) || &flat[0] != &c.Embedding[0] || &flat[0] != &c.Head.Float32()[0] {
@@ -195,7 +197,7 @@ func TestSkeleton(t *testing.T) {
 	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "lm_head.weight is not set, expected [11, 10]") {
 		t.Errorf("error %v, expected the missing head", err)
 	}
-	s.Head = other{NewDense(nil, 11, 9)}
+	s.Head = other{weight.NewDense(nil, 11, 9)}
 	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "lm_head.weight is [11, 9], expected [11, 10]") {
 		t.Errorf("error %v, expected the head's shape", err)
 	}

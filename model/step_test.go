@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/model/weight"
 )
 
 // medium has sequences longer than an attention block, grouped heads, and layers of different
@@ -222,7 +223,7 @@ func TestLabelLogits(t *testing.T) {
 }
 
 // other is a weight of a format that this package does not know.
-type other struct{ Weight }
+type other struct{ weight.Weight }
 
 func (other) Format() string { return "other" }
 

@@ -1,6 +1,10 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/model/weight"
+)
 
 // Parameter is one trainable tensor by its Hugging Face name, a view into the model's own memory.
 type Parameter struct {
@@ -108,7 +112,7 @@ func (m *Model) layOut(arena []float32) {
 		arena = arena[n:]
 	}
 	if m.headIsEmbedding() {
-		m.Head = NewDense(m.Embedding, m.Vocab, m.Hidden)
+		m.Head = weight.NewDense(m.Embedding, m.Vocab, m.Hidden)
 	}
 	m.Changed()
 }
@@ -131,7 +135,7 @@ func (m *Model) Check() error {
 	return nil
 }
 
-func checkWeight(name string, w Weight, out, in int) error {
+func checkWeight(name string, w weight.Weight, out, in int) error {
 	if w == nil {
 		return fmt.Errorf("model: %s.weight is not set, expected [%d, %d]", name, out, in)
 	}
@@ -166,8 +170,8 @@ func (m *Model) slots() []slot {
 		list = append(list, m.blockSlots(i)...)
 	}
 	list = append(list, slot{"model.norm.weight", []int{m.Hidden}, &m.FinalNorm})
-	if d, ok := m.Head.(*Dense); ok && !m.headIsEmbedding() {
-		list = append(list, d.slot("lm_head.weight"))
+	if d, ok := m.Head.(*weight.Dense); ok && !m.headIsEmbedding() {
+		list = append(list, denseSlot(d, "lm_head.weight"))
 	}
 	return list
 }
@@ -183,8 +187,8 @@ func (m *Model) blockSlots(layer int) []slot {
 		case &b.Gate:
 			list = append(list, slot{prefix + "post_attention_layernorm.weight", []int{m.Hidden}, &b.MLPNorm})
 		}
-		if d, ok := l.Weight.(*Dense); ok {
-			list = append(list, d.slot(l.Name+".weight"))
+		if d, ok := l.Weight.(*weight.Dense); ok {
+			list = append(list, denseSlot(d, l.Name+".weight"))
 		}
 		if m.biased(l.Site) {
 			list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
@@ -200,4 +204,4 @@ func (m *Model) blockSlots(layer int) []slot {
 	return list
 }
 
-func (d *Dense) slot(name string) slot { return slot{name, []int{d.Out, d.In}, &d.Data} }
+func denseSlot(d *weight.Dense, name string) slot { return slot{name, []int{d.Out, d.In}, &d.Data} }

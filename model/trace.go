@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
+	"slimlab/model/weight"
 )
 
 // Gradients is the gradient of a Trainable model, one vector in the order and shape of Model.Flat.
@@ -23,10 +24,10 @@ func NewGradients(m *Model) *Gradients {
 	}
 	views := shell(m.Config)
 	for _, l := range views.Linears() {
-		l.Weight = &Dense{Out: l.Out, In: l.In}
+		l.Weight = &weight.Dense{Out: l.Out, In: l.In}
 	}
 	if !m.TiedHead {
-		views.Head = &Dense{Out: m.Vocab, In: m.Hidden}
+		views.Head = &weight.Dense{Out: m.Vocab, In: m.Hidden}
 	}
 	views.Gather()
 	return &Gradients{Flat: views.arena, Head: views.Head.Float32(), views: views}

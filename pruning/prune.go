@@ -9,6 +9,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
 // Options say what to remove and how. The zero value of each field but Method is its default.
@@ -80,7 +81,7 @@ func PruneBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, c
 }
 
 func dense(l model.LinearLayer) error {
-	if _, ok := l.Weight.(*model.Dense); !ok {
+	if _, ok := l.Weight.(*weight.Dense); !ok {
 		return fmt.Errorf("%s is %s, expected float32: prune before quantizing", l.Name, l.Weight.Format())
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
 func config(architecture string) model.Config {
@@ -252,13 +253,13 @@ func TestCut(t *testing.T) {
 }
 
 // int8Like stands for any weight that is not float32.
-type int8Like struct{ *model.Dense }
+type int8Like struct{ *weight.Dense }
 
 func (int8Like) Format() string { return "w8a8" }
 
 func TestPruneErrors(t *testing.T) {
 	quantized := newModel(t, config("LlamaForCausalLM"))
-	quantized.Blocks[1].Up.Weight = int8Like{quantized.Blocks[1].Up.Weight.(*model.Dense)}
+	quantized.Blocks[1].Up.Weight = int8Like{quantized.Blocks[1].Up.Weight.(*weight.Dense)}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	ok := Options{Method: OSSCAR, MLP: Cut{Ratio: 0.5}}

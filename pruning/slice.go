@@ -4,6 +4,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // keepRows deletes all rows of a linear layer, with their biases, but the given ones.
@@ -18,7 +19,7 @@ func keepRows(l model.Linear, rows []int) model.Linear {
 			bias = append(bias, l.Bias[r])
 		}
 	}
-	return model.Linear{Weight: model.NewDense(data, len(rows), in), Bias: bias}
+	return model.Linear{Weight: weight.NewDense(data, len(rows), in), Bias: bias}
 }
 
 // keepColumns deletes all input channels of a linear layer but the given ones.
@@ -31,7 +32,7 @@ func keepColumns(l model.Linear, columns []int) model.Linear {
 			data = append(data, w[o*in+c])
 		}
 	}
-	return model.Linear{Weight: model.NewDense(data, out, len(columns)), Bias: l.Bias}
+	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}
 }
 
 // updatedColumns is keepColumns with new values from w [in, out].
@@ -43,7 +44,7 @@ func updatedColumns(l model.Linear, columns []int, w *mat.Dense) model.Linear {
 			data = append(data, float32(w.At(c, o)))
 		}
 	}
-	return model.Linear{Weight: model.NewDense(data, out, len(columns)), Bias: l.Bias}
+	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}
 }
 
 // sliceMLP keeps the given neurons of a layer of m; down is the new down_proj.

@@ -84,12 +84,3 @@ func (g *grid) roundToNearest(w []float32) []int8 {
 	})
 	return q
 }
-
-// dequantize returns code·scale, [out, in].
-func dequantize(q []int8, scale []float32, group int) []float32 {
-	w := make([]float32, len(q))
-	for i, v := range q {
-		w[i] = float32(v) * scale[i/group]
-	}
-	return w
-}

@@ -361,3 +361,12 @@ func TestDeadChannel(t *testing.T) {
 		}
 	}
 }
+
+// dequantize returns code·scale, [out, in].
+func dequantize(q []int8, scale []float32, group int) []float32 {
+	w := make([]float32, len(q))
+	for i, v := range q {
+		w[i] = float32(v) * scale[i/group]
+	}
+	return w
+}

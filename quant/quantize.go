@@ -9,6 +9,7 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
 // Options say how to quantize. The zero value of each field but Scheme is its default.
@@ -104,7 +105,7 @@ func QuantizeBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks
 }
 
 func dense(l model.LinearLayer) error {
-	if _, ok := l.Weight.(*model.Dense); !ok {
+	if _, ok := l.Weight.(*weight.Dense); !ok {
 		return fmt.Errorf("%s is %s already, expected float32", l.Name, l.Weight.Format())
 	}
 	return nil
@@ -226,13 +227,13 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 	} else {
 		q = g.roundToNearest(w)
 	}
-	weight, err := g.weight(q, p.Scheme.Int8Activations)
+	packed, err := g.weight(q, p.Scheme.Int8Activations)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.Name, err)
 	}
-	l.Linear.Weight = weight
-	r.Format = weight.Format()
-	r.WeightError = relativeError(w, weight.Float32())
+	l.Linear.Weight = packed
+	r.Format = packed.Format()
+	r.WeightError = relativeError(w, packed.Float32())
 	if input != nil {
 		r.Error = g.outputError(w, q, input.raw)
 	}
@@ -244,20 +245,20 @@ func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
 }
 
 // weight makes the weight of codes on the grid; int8Activations tells W4A8 from W4A16.
-func (g *grid) weight(q []int8, int8Activations bool) (model.Weight, error) {
+func (g *grid) weight(q []int8, int8Activations bool) (weight.Weight, error) {
 	switch {
 	case g.float8:
 		codes := make([]byte, len(q))
 		for i, v := range q {
 			codes[i] = byte(v)
 		}
-		return NewFP8(codes, g.scale, 0, g.out, g.in)
+		return weight.NewFP8(codes, g.scale, 0, g.out, g.in)
 	case g.highest == 127:
-		return NewInt8(q, g.scale, g.out, g.in)
+		return weight.NewInt8(q, g.scale, g.out, g.in)
 	case g.highest == 7 && int8Activations:
-		return NewInt4A8(q, g.scale, g.out, g.in, g.group)
+		return weight.NewInt4A8(q, g.scale, g.out, g.in, g.group)
 	case g.highest == 7:
-		return NewInt4(q, g.scale, g.out, g.in, g.group)
+		return weight.NewInt4(q, g.scale, g.out, g.in, g.group)
 	}
 	return nil, errors.New("no format for this grid")
 }

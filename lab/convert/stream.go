@@ -12,6 +12,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
+	"slimlab/model/weight"
 	"slimlab/quant"
 )
 
@@ -91,9 +92,9 @@ func (s *stream) Load(layer int) (finished bool, err error) {
 	for _, l := range s.model.BlockLinears(layer) {
 		if s.dense {
 			out, in := l.Weight.Shape()
-			l.Linear.Weight = model.NewDense(l.Weight.Float32(), out, in)
+			l.Linear.Weight = weight.NewDense(l.Weight.Float32(), out, in)
 		}
-		if d, ok := l.Weight.(*model.Dense); ok {
+		if d, ok := l.Weight.(*weight.Dense); ok {
 			s.precision.Round(d.Data)
 		}
 	}

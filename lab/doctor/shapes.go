@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // Shapes lists the names of the shapes that ExamineModel knows.
@@ -41,8 +42,8 @@ func (f format) ofHead() format {
 	return formats[slices.Index(WeightFormats(), f.head)]
 }
 
-func (f format) weight(g *generator, out, in int) model.Weight {
-	return &weight{multiplier: f.random(g, out, in), out: out, in: in, format: f.name}
+func (f format) weight(g *generator, out, in int) weight.Weight {
+	return &randomWeight{multiplier: f.random(g, out, in), out: out, in: in, format: f.name}
 }
 
 // find returns the shape and the format of these names.

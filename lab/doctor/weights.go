@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"slimlab/kernels"
-	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // format is a number format that weights are multiplied in.
@@ -61,23 +61,23 @@ func (w int4Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.Beg
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
 
-// weight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for
+// randomWeight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for
 // here, and panic.
-type weight struct {
-	model.Weight
+type randomWeight struct {
+	weight.Weight
 	multiplier
 	out, in int
 	format  string
 }
 
-func (w *weight) Shape() (out, in int)          { return w.out, w.in }
-func (w *weight) MulT(y, x []float32, rows int) { w.multiplier.MulT(y, x, rows) }
-func (w *weight) Begin(y, x []float32, rows int) kernels.Pending {
+func (w *randomWeight) Shape() (out, in int)          { return w.out, w.in }
+func (w *randomWeight) MulT(y, x []float32, rows int) { w.multiplier.MulT(y, x, rows) }
+func (w *randomWeight) Begin(y, x []float32, rows int) kernels.Pending {
 	return w.multiplier.Begin(y, x, rows)
 }
-func (w *weight) Row(dst []float32, o int) { w.multiplier.Row(dst, o) }
-func (w *weight) Bytes() int64             { return w.multiplier.Bytes() }
-func (w *weight) Format() string           { return w.format }
+func (w *randomWeight) Row(dst []float32, o int) { w.multiplier.Row(dst, o) }
+func (w *randomWeight) Bytes() int64             { return w.multiplier.Bytes() }
+func (w *randomWeight) Format() string           { return w.format }
 
 // generator draws weights with the cheapest generator that will do (SplitMix64: Steele, Lea and
 // Flood, 2014), on all threads, into memory that the next draw takes again. The same calls draw the

@@ -13,6 +13,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 func tiny(t testing.TB, seed uint64) *model.Model {
@@ -129,12 +130,12 @@ func TestWalkGoesOnThroughTheChangedModel(t *testing.T) {
 		switch {
 		case s.Layer == 0 && s.Site == model.SiteQKV: // values of zero: attention's output is zero
 			out, in := b.V.Weight.Shape()
-			b.V = model.Linear{Weight: model.NewDense(make([]float32, out*in), out, in), Bias: make([]float32, out)}
+			b.V = model.Linear{Weight: weight.NewDense(make([]float32, out*in), out, in), Bias: make([]float32, out)}
 		case s.Layer == 0 && s.Site == model.SiteGateUp: // half the neurons
 			out, in := b.Gate.Weight.Shape()
-			b.Gate = model.Linear{Weight: model.NewDense(b.Gate.Weight.Float32()[:out/2*in], out/2, in)}
-			b.Up = model.Linear{Weight: model.NewDense(b.Up.Weight.Float32()[:out/2*in], out/2, in)}
-			b.Down = model.Linear{Weight: model.NewDense(make([]float32, m.Hidden*out/2), m.Hidden, out/2)}
+			b.Gate = model.Linear{Weight: weight.NewDense(b.Gate.Weight.Float32()[:out/2*in], out/2, in)}
+			b.Up = model.Linear{Weight: weight.NewDense(b.Up.Weight.Float32()[:out/2*in], out/2, in)}
+			b.Down = model.Linear{Weight: weight.NewDense(make([]float32, m.Hidden*out/2), m.Hidden, out/2)}
 			m.Layers[0].MLP = out / 2
 		}
 		return nil

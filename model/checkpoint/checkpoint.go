@@ -13,6 +13,7 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // Checkpoint is a model on disk, opened: its shape, and its tensors one at a time. Files are
@@ -263,11 +264,11 @@ func (c *Checkpoint) read(list []model.Parameter) error {
 
 // weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet,
 // and read later.
-func (c *Checkpoint) weight(name string, dense model.Weight, out, in int) (model.Weight, error) {
+func (c *Checkpoint) weight(name string, dense weight.Weight, out, in int) (weight.Weight, error) {
 	s := c.quantization.of(name)
 	if s.Dense() {
 		if dense == nil {
-			dense = model.NewDense(make([]float32, out*in), out, in)
+			dense = weight.NewDense(make([]float32, out*in), out, in)
 		}
 		return dense, nil
 	}

@@ -20,6 +20,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // The words of the formats, by hand.
@@ -406,7 +407,7 @@ func (c *codesUint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, 
 func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
 	t.Helper()
 	options := constructors
-	options.Uint4 = func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error) {
+	options.Uint4 = func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (weight.Weight, error) {
 		return &codesUint4{codes{nil, scale, out, in, group}, q, zero, groupOf}, nil
 	}
 	m, _, err := Load(dir, options)
@@ -485,12 +486,12 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 	}
 }
 
-func dequantizedForTest(w model.Weight) []float32 {
+func dequantizedForTest(w weight.Weight) []float32 {
 	out, in := w.Shape()
 	data := make([]float32, out*in)
 	for i := range data {
 		switch w := w.(type) {
-		case *model.Dense:
+		case *weight.Dense:
 			data[i] = w.Data[i]
 		case *codes8:
 			data[i] = float32(w.q[i]) * w.scale[i/in]

@@ -11,6 +11,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // ggufFileTypes are what general.file_type says of a file most of whose matrices have a type.
@@ -32,7 +33,7 @@ func SaveGGUF(name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	c := m.Config
-	if _, dense := m.Head.(*model.Dense); !dense && m.Embedding != nil {
+	if _, dense := m.Head.(*weight.Dense); !dense && m.Embedding != nil {
 		c.TiedHead = false // a head of another format than the embedding is not the embedding
 	}
 	return WriteGGUF(name, c, modelRows(m), v, o)
@@ -40,7 +41,7 @@ func SaveGGUF(name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions
 
 // modelRows reads rows of a model's tensors.
 func modelRows(m *model.Model) ReadRows {
-	vectors, weights := map[string][]float32{}, map[string]model.Weight{headName: m.Head}
+	vectors, weights := map[string][]float32{}, map[string]weight.Weight{headName: m.Head}
 	for _, p := range m.Tensors() {
 		vectors[p.Name] = p.Data
 	}

@@ -8,23 +8,24 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // LoadOptions says how to make the weights of quantized checkpoints. Without a constructor such a
 // checkpoint is refused.
 type LoadOptions struct {
 	// Int8 makes a weight of codes q [out, in] and scale [out].
-	Int8 func(q []int8, scale []float32, out, in int) (model.Weight, error)
+	Int8 func(q []int8, scale []float32, out, in int) (weight.Weight, error)
 	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where
 	// int8Activations, else W4A16.
-	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error)
+	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (weight.Weight, error)
 	// Uint4 makes a weight of codes q [out, in], each at most 15, with zero points and scales [out,
 	// in/group], and the group of each input, [in], nil for consecutive ones. Without it such
 	// weights become float32.
-	Uint4 func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (model.Weight, error)
+	Uint4 func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (weight.Weight, error)
 	// FP8 makes a weight of E4M3FN codes q [out, in] and scale [out]. input is the scale of all
 	// activations, or 0 where each token has its own.
-	FP8 func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error)
+	FP8 func(q []byte, scale []float32, input float32, out, in int) (weight.Weight, error)
 }
 
 // Load reads a model and its tokenizer, nil where there is none: Open, Model and Tokenizer.

@@ -11,6 +11,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // codes is a quantized weight as far as a file is concerned. It does not multiply.
@@ -26,10 +27,10 @@ func (c *codes) MulT(y, x []float32, rows int) { panic("not multiplied here") }
 func (c *codes) Begin(y, x []float32, rows int) kernels.Pending {
 	panic("not multiplied here")
 }
-func (c *codes) Float32() []float32          { panic("not multiplied here") }
-func (c *codes) Bytes() int64                { return int64(len(c.q)) }
-func (c *codes) Row([]float32, int)          { panic("not multiplied here") }
-func (c *codes) Select([]int32) model.Weight { panic("not multiplied here") }
+func (c *codes) Float32() []float32           { panic("not multiplied here") }
+func (c *codes) Bytes() int64                 { return int64(len(c.q)) }
+func (c *codes) Row([]float32, int)           { panic("not multiplied here") }
+func (c *codes) Select([]int32) weight.Weight { panic("not multiplied here") }
 
 type codes8 struct{ codes }
 
@@ -57,18 +58,18 @@ func (c *codes4) Int4() ([]int8, []float32, int) { return c.q, c.scale, c.group 
 func (c *codes4) Int8Activations() bool          { return c.int8Activations }
 
 var constructors = LoadOptions{
-	Int8: func(q []int8, scale []float32, out, in int) (model.Weight, error) {
+	Int8: func(q []int8, scale []float32, out, in int) (weight.Weight, error) {
 		return &codes8{codes{q, scale, out, in, 0}}, nil
 	},
-	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (model.Weight, error) {
+	Int4: func(q []int8, scale []float32, out, in, group int, int8Activations bool) (weight.Weight, error) {
 		return &codes4{codes{q, scale, out, in, group}, int8Activations}, nil
 	},
-	FP8: func(q []byte, scale []float32, input float32, out, in int) (model.Weight, error) {
+	FP8: func(q []byte, scale []float32, input float32, out, in int) (weight.Weight, error) {
 		return &codesFP8{codes{nil, scale, out, in, 0}, q, input}, nil
 	},
 }
 
-func newCodes(out, in, bits, group int) model.Weight {
+func newCodes(out, in, bits, group int) weight.Weight {
 	c := codes{make([]int8, out*in), make([]float32, out*in/group), out, in, group}
 	limit := 1 << (bits - 1)
 	for i := range c.q {
@@ -96,7 +97,7 @@ func quantize(m *model.Model, choose func(name string) (bits, group int)) {
 }
 
 // sameWeight compares the formats of weights, and the codes of quantized ones.
-func sameWeight(t *testing.T, name string, got, want model.Weight) {
+func sameWeight(t *testing.T, name string, got, want weight.Weight) {
 	t.Helper()
 	a, okA := got.(interface{ content() codes })
 	b, okB := want.(interface{ content() codes })

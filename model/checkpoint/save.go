@@ -9,19 +9,20 @@ import (
 	"slimlab/internal/half"
 	"slimlab/model"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // Int8Weight is a weight that is written as int-quantized: codes [out, in] and a scale per output
 // [out].
 type Int8Weight interface {
-	model.Weight
+	weight.Weight
 	Int8() (q []int8, scale []float32)
 }
 
 // Int4Weight is a weight that is written as pack-quantized or GPTQ: codes [out, in], each −8…7, and
 // scales [out, in/group].
 type Int4Weight interface {
-	model.Weight
+	weight.Weight
 	Int4() (q []int8, scale []float32, group int)
 	Int8Activations() bool // each row of activations is quantized to int8: W4A8
 }
@@ -30,14 +31,14 @@ type Int4Weight interface {
 // with act-order where groups are listed: codes [out, in], each at most 15, zero points and scales
 // [out, in/group], and the group of each input, nil for consecutive ones.
 type Uint4Weight interface {
-	model.Weight
+	weight.Weight
 	Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int)
 }
 
 // FP8Weight is a weight that is written as float-quantized: E4M3FN codes [out, in], a scale per
 // output [out], and the scale of all activations, 0 where each row has its own.
 type FP8Weight interface {
-	model.Weight
+	weight.Weight
 	FP8() (q []byte, scale []float32, input float32)
 }
 
@@ -74,7 +75,7 @@ func Save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) err
 
 func save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
 	c := m.Config
-	if _, dense := m.Head.(*model.Dense); !dense {
+	if _, dense := m.Head.(*weight.Dense); !dense {
 		c.TiedHead = false
 	}
 	config, err := newConfigFile(c, o.dtype())
@@ -146,7 +147,7 @@ func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err 
 	for _, p := range m.Tensors() {
 		tensors = append(tensors, Tensor{p.Name, o.dtype(), p.Shape, func() any { return p.Data }})
 	}
-	linear := func(name string, w model.Weight) error {
+	linear := func(name string, w weight.Weight) error {
 		packed, s, err := stored(name, w, o)
 		tensors, layers = append(tensors, packed...), append(layers, layer{name, s})
 		return err
@@ -164,7 +165,7 @@ func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err 
 
 // stored lists the tensors of a weight that is not Dense; those of a Dense one are among
 // Model.Tensors.
-func stored(name string, w model.Weight, o SaveOptions) ([]Tensor, Scheme, error) {
+func stored(name string, w weight.Weight, o SaveOptions) ([]Tensor, Scheme, error) {
 	list, s, err := packed(name, w, o)
 	if err == nil {
 		out, in := w.Shape()
@@ -173,9 +174,9 @@ func stored(name string, w model.Weight, o SaveOptions) ([]Tensor, Scheme, error
 	return list, s, err
 }
 
-func packed(name string, w model.Weight, o SaveOptions) ([]Tensor, Scheme, error) {
+func packed(name string, w weight.Weight, o SaveOptions) ([]Tensor, Scheme, error) {
 	switch w := w.(type) {
-	case *model.Dense:
+	case *weight.Dense:
 		return nil, Scheme{}, nil
 	case Int8Weight:
 		out, in := w.Shape()

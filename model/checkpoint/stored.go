@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"slimlab/kernels"
-	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // tensors lists what a linear layer [out, in] is stored as. It takes no memory for weights.
@@ -70,7 +70,7 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 
 // quantized makes the weight of a quantized layer [out, in], whose tensors were found to be there
 // with their shapes.
-func (c *Checkpoint) quantized(name string, s Scheme, out, in int) (w model.Weight, err error) {
+func (c *Checkpoint) quantized(name string, s Scheme, out, in int) (w weight.Weight, err error) {
 	switch s.Format {
 	case IntQuantized:
 		w, err = c.integers(name, s, out, in)
@@ -116,7 +116,7 @@ func (c *Checkpoint) scales(name string, n int) ([]float32, error) {
 
 // integers reads int-quantized codes. With activations as they are, nothing multiplies them: the
 // weight is float32.
-func (c *Checkpoint) integers(name string, s Scheme, out, in int) (model.Weight, error) {
+func (c *Checkpoint) integers(name string, s Scheme, out, in int) (weight.Weight, error) {
 	scale, err := c.scales(name+".weight_scale", out)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (c *Checkpoint) integers(name string, s Scheme, out, in int) (model.Weight,
 }
 
 // floats reads FP8 codes. With scales of blocks, or activations as they are, the weight is float32.
-func (c *Checkpoint) floats(name string, s Scheme, out, in int) (model.Weight, error) {
+func (c *Checkpoint) floats(name string, s Scheme, out, in int) (weight.Weight, error) {
 	q, err := c.bytes(name+".weight", F8E4M3)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (c *Checkpoint) floats(name string, s Scheme, out, in int) (model.Weight, e
 }
 
 // packQuantized reads the packed form of compressed-tensors.
-func (c *Checkpoint) packQuantized(name string, s Scheme, out, in int) (model.Weight, error) {
+func (c *Checkpoint) packQuantized(name string, s Scheme, out, in int) (weight.Weight, error) {
 	g, err := newGrouped(s, out, in)
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func (c *Checkpoint) packQuantized(name string, s Scheme, out, in int) (model.We
 }
 
 // transposed reads GPTQ's and AWQ's forms, which hold the weight as [in, out].
-func (c *Checkpoint) transposed(name string, s Scheme, out, in int) (model.Weight, error) {
+func (c *Checkpoint) transposed(name string, s Scheme, out, in int) (weight.Weight, error) {
 	g, err := newGrouped(s, out, in)
 	if err != nil {
 		return nil, err
@@ -311,7 +311,7 @@ func (c *Checkpoint) order(g *grouped, name string) error {
 // weight where there is a constructor, and the rest float32: (code − zero)·scale has at most 9 bits
 // more than the scale and is exact for scales of 16 bits. Such a weight takes 4 bytes a parameter
 // in memory.
-func (c *Checkpoint) grouped(g *grouped) (model.Weight, error) {
+func (c *Checkpoint) grouped(g *grouped) (weight.Weight, error) {
 	half := byte(1) << (g.scheme.Bits - 1)
 	symmetric := !slices.ContainsFunc(g.zeros, func(z byte) bool { return z != half })
 	if g.scheme.Bits == 4 && symmetric && g.groupOf == nil {
@@ -344,7 +344,7 @@ func (c *Checkpoint) grouped(g *grouped) (model.Weight, error) {
 }
 
 // dequantized makes a float32 weight [out, in].
-func dequantized(out, in int, value func(o, i int) float32) *model.Dense {
+func dequantized(out, in int, value func(o, i int) float32) *weight.Dense {
 	data := make([]float32, out*in)
 	kernels.ParallelRange(out, 16, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
@@ -354,7 +354,7 @@ func dequantized(out, in int, value func(o, i int) float32) *model.Dense {
 			}
 		}
 	})
-	return model.NewDense(data, out, in)
+	return weight.NewDense(data, out, in)
 }
 
 // isSpareBias reports whether a tensor is the bias that GPTQ's tools store with layers that have

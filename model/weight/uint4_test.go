@@ -1,4 +1,4 @@
-package quant
+package weight
 
 import (
 	"math"
@@ -54,7 +54,7 @@ func TestUint4(t *testing.T) {
 				t.Fatalf("%s: weight %d is %v, want %v", format, at, v, want)
 			}
 		}
-		x, y := weights(rng, rows, in), make([]float32, rows*out)
+		x, y := normal(rng, rows, in), make([]float32, rows*out)
 		for i, v := range x {
 			x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
 		}

@@ -1,4 +1,4 @@
-package quant
+package weight
 
 import (
 	"fmt"
@@ -12,89 +12,24 @@ import (
 	"slimlab/kernels"
 )
 
-// The integer product equals the product of the dequantized weight and the dequantized activations.
-func TestInt8MatchesFakeQuant(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	for _, shape := range [][2]int{{3, 8}, {17, 33}, {64, 128}} {
-		out, in := shape[0], shape[1]
-		w := weights(rng, out, in)
-		g := fit(t, w, out, in, in, 8)
-		weight, err := NewInt8(g.roundToNearest(w), g.scale, out, in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const rows = 5
-		x := weights(rng, rows, in)
-		clear(x[2*in : 3*in]) // a token of zeros
-		y := make([]float32, rows*out)
-		weight.MulT(y, x, rows)
-		dense := weight.Float32()
-		q := make([]int8, in)
-		for r := range rows {
-			s := kernels.QuantizeRowInt8(q, x[r*in:(r+1)*in])
-			for o := range out {
-				sum, size := 0.0, 0.0
-				for i := range in {
-					p := float64(q[i]) * float64(s) * float64(dense[o*in+i])
-					sum += p
-					size += math.Abs(p)
-				}
-				if got := float64(y[r*out+o]); math.Abs(got-sum) > 1e-6*size {
-					t.Errorf("[%d, %d] row %d output %d: %g, fake quantization gives %g", out, in, r, o, got, sum)
-				}
-			}
-		}
-	}
-}
-
-// A token scaled by a power of two has the same codes, and so an output scaled alike.
-func TestInt8PerTokenScale(t *testing.T) {
-	rng := rand.New(rand.NewPCG(2, 2))
-	w := weights(rng, 6, 40)
-	g := fit(t, w, 6, 40, 40, 8)
-	weight, err := NewInt8(g.roundToNearest(w), g.scale, 6, 40)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := weights(rng, 1, 40)
-	scaled := make([]float32, 40)
-	for i, v := range x {
-		scaled[i] = v * 8
-	}
-	a, b := make([]int8, 40), make([]int8, 40)
-	kernels.QuantizeRowInt8(a, x)
-	kernels.QuantizeRowInt8(b, scaled)
-	if !slices.Equal(a, b) {
-		t.Error("a scaled token has other codes")
-	}
-	y, z := make([]float32, 6), make([]float32, 6)
-	weight.MulT(y, x, 1)
-	weight.MulT(z, scaled, 1)
-	for o := range y {
-		if y[o]*8 != z[o] {
-			t.Errorf("output %d: %g, for the token times 8 %g", o, y[o], z[o])
-		}
-	}
-}
-
 // With activations that bfloat16 holds exactly, nothing but the sums is rounded; in 8 bits with
+
 // those that the row's quantization makes of them.
+
 func TestInt4MatchesDequantized(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, c := range []struct{ out, in, group int }{{3, 32, 32}, {10, 64, 16}, {33, 128, 64}, {5, 24, 8}} {
-		w := weights(rng, c.out, c.in)
-		g := fit(t, w, c.out, c.in, c.group, 4)
-		q := g.roundToNearest(w)
-		weight, err := NewInt4(q, g.scale, c.out, c.in, c.group)
+		q, scale := integers(rng, c.out*c.in, -8, 7), scales(rng, c.out*c.in/c.group)
+		w, err := NewInt4(q, scale, c.out, c.in, c.group)
 		if err != nil {
 			t.Fatal(err)
 		}
-		by8, err := NewInt4A8(q, g.scale, c.out, c.in, c.group)
+		by8, err := NewInt4A8(q, scale, c.out, c.in, c.group)
 		if err != nil {
 			t.Fatal(err)
 		}
 		const rows = 4
-		x, dense := weights(rng, rows, c.in), weight.Float32()
+		x, dense := normal(rng, rows, c.in), w.Float32()
 		seen8 := make([]float32, len(x))
 		for i, v := range x {
 			x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
@@ -123,7 +58,7 @@ func TestInt4MatchesDequantized(t *testing.T) {
 				}
 			}
 		}
-		check(weight.Format(), weight.MulT, x)
+		check(w.Format(), w.MulT, x)
 		check(by8.Format(), by8.MulT, seen8)
 		if want := fmt.Sprintf("w4a8-g%d", c.group); by8.Format() != want || !slices.Equal(by8.Float32(), dense) {
 			t.Errorf("%+v: format %q, want %q and the same weights", c, by8.Format(), want)
@@ -135,7 +70,9 @@ func TestInt4MatchesDequantized(t *testing.T) {
 }
 
 // Packing and unpacking is the identity, for every code, and the constructors refuse what the
+
 // formats cannot hold.
+
 func TestPackingIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		out, groups := rapid.IntRange(1, 5).Draw(t, "out"), rapid.IntRange(1, 4).Draw(t, "groups")

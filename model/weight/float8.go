@@ -1,10 +1,9 @@
-package quant
+package weight
 
 import (
 	"fmt"
 
 	"slimlab/kernels"
-	"slimlab/model"
 )
 
 // FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
@@ -72,7 +71,7 @@ func (w *FP8) Float32() []float32 {
 func (w *FP8) Row(dst []float32, o int) { w.packed.Row(dst, o) }
 
 // Select returns the weight of some outputs alone.
-func (w *FP8) Select(outputs []int32) model.Weight {
+func (w *FP8) Select(outputs []int32) Weight {
 	_, in := w.Shape()
 	all, input := w.packed.Scale()
 	q, scale, row := make([]byte, len(outputs)*in), make([]float32, len(outputs)), make([]float32, in)

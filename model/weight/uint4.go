@@ -1,11 +1,10 @@
-package quant
+package weight
 
 import (
 	"fmt"
 	"slices"
 
 	"slimlab/kernels"
-	"slimlab/model"
 )
 
 // Uint4 is a W4A16 weight as others make it: codes 0…15, each group of inputs with a scale and a
@@ -123,7 +122,7 @@ func (w *Uint4) Row(dst []float32, o int) {
 }
 
 // Select returns the weight of some outputs alone.
-func (w *Uint4) Select(outputs []int32) model.Weight {
+func (w *Uint4) Select(outputs []int32) Weight {
 	groups := w.in / w.group
 	all, _, _, _, _ := w.Uint4()
 	var q, zero []byte
