@@ -40,7 +40,7 @@ func TestDoctorInterrupted(t *testing.T) {
 	home(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var out strings.Builder
-	if code := execute(ctx, []string{"doctor", "--quick", "--threads", "1"}, &out, cancelAt{"products", cancel}); code != exitInterrupted || out.Len() > 0 {
+	if code := execute(ctx, []string{"doctor", "--quick", "--threads", "1"}, &out, cancelAt{"square weights", cancel}); code != exitInterrupted || out.Len() > 0 {
 		t.Errorf("exit %d, printed %q", code, out.String())
 	}
 }

@@ -26,7 +26,7 @@ type family struct {
 
 // sizes are what kernels are measured on.
 type sizes struct {
-	squares                        []int    // edges of float32 products
+	squares                        []int    // edges of square float32 weights
 	weights                        [][2]int // out and in
 	rows                           []int
 	vocab                          [2]int
@@ -57,7 +57,7 @@ func quickSizes() sizes {
 }
 
 func (s sizes) families(threads int) []family {
-	list := []family{{"float32 products", s.squareCases}}
+	list := []family{{"square weights", s.squareCases}}
 	for _, f := range formats {
 		for _, shape := range s.weights {
 			list = append(list, family{fmt.Sprintf("%s %v", f.name, shapeText(shape)), func(g *generator) []kernelCase { return weightCases(g, f, shape, s.rows) }})
@@ -83,15 +83,12 @@ func shapeText[T [2]int | [3]int](shape T) string {
 	return ""
 }
 
+// squareCases are float32 weights of other shapes than those of a model's layers: as a model runs
+// them, packed.
 func (s sizes) squareCases(g *generator) []kernelCase {
 	var cases []kernelCase
 	for _, n := range s.squares {
-		a, b, c := vector(g, n*n), vector(g, n*n), make([]float32, n*n)
-		cases = append(cases, kernelCase{
-			name: "product", format: "float32", shape: shapeText([2]int{n, n}), rows: n, arithmetic: "float32",
-			operations: 2 * float64(n) * float64(n) * float64(n), bytes: 12 * float64(n) * float64(n),
-			run: func() { kernels.MatMulT(c, a, b, n, n, n, false) },
-		})
+		cases = append(cases, weightCases(g, formats[0], [2]int{n, n}, []int{n})...)
 	}
 	return cases
 }
@@ -186,7 +183,6 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 	for i := range positions {
 		positions[i] = int32(i)
 	}
-	probabilities := vector(g, n*n)
 	logits, labels, weights, loss := vector(g, s.logitsRows*s.logits), make([]int32, s.logitsRows), make([]float32, s.logitsRows), make([]float32, s.logitsRows)
 	for i := range weights {
 		weights[i] = 1
@@ -207,7 +203,6 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 		row("residual sum", n, s.hidden, 1, 8, func() { kernels.Add(y, x) }),
 		row("rotary positions", n, s.heads*s.dim, 2, 4, func() { kernels.Rope(q, positions, s.heads, table, false) }),
 		row("SwiGLU", n, s.mlp, exponential+4, 12, func() { kernels.SwiGLU(h, gate, up) }),
-		row("softmax", n, n, exponential+4, 4, func() { kernels.Softmax(probabilities, n, n) }),
 		row("cross-entropy", s.logitsRows, s.logits, exponential+4, 4, func() { kernels.CrossEntropy(loss, logits, labels, weights, s.logitsRows, s.logits) }),
 		row("AdamW", 1, s.adamW, 13, 16, func() { adamW.Update(p, gradient, m, v) }),
 	}
