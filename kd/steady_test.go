@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -14,7 +15,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 	for _, o := range append(objectives(), Objective{CE: 1}) {
 		for _, checkpoint := range []bool{false, true} {
 			for _, threads := range []int{1, 2} {
-				restore := kernels.SetThreads(threads)
+				restore := parallel.SetThreads(threads)
 				tr, err := newTrainer(TrainConfig{
 					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Checkpoint: checkpoint,
 					Batches: fixed(examples...), Steps: 100, LearningRate: 1e-4, PassTokens: 200, ChunkRows: 64,
@@ -59,7 +60,7 @@ func TestTrainingBits(t *testing.T) {
 			t.Errorf("%v: checkpoints change the weights", precision)
 		}
 		for _, threads := range []int{1, 2, 5} {
-			restore := kernels.SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			if !sameBits(plain[i], trained(t, func(c *TrainConfig) { c.Precision = precision })) {
 				t.Errorf("%v: %d threads change the weights", precision, threads)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
 
@@ -70,7 +71,7 @@ func TestSameSeedSameBits(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(20, 13, 23)
 	run := func(threads int, seed uint64) ([]Step, []float32) {
-		defer kernels.SetThreads(threads)()
+		defer parallel.SetThreads(threads)()
 		student := tinyModel(t, tinyConfig(13, 8), 1)
 		_, steps := trainTiny(t, TrainConfig{
 			Student: student, Teacher: teacher, Objective: Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05},

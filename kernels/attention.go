@@ -3,6 +3,9 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // KVBlock is the number of consecutive absolute positions that attention treats as one block.
@@ -27,10 +30,10 @@ func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDi
 	if lse != nil {
 		checkLen("Attention lse", lse, tokens*heads)
 	}
-	a := freePacked.get()
+	a := freePacked.Get()
 	a.set(q, k, v, starts, heads, kvHeads, headDim)
 	a.out, a.lse = out, lse
-	Parallel(a.tasks(), a.forwardTask)
+	parallel.For(a.tasks(), a.forwardTask)
 	a.release()
 }
 
@@ -49,13 +52,13 @@ func attentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []i
 	checkLen("AttentionBackward dout", dout, tokens*heads*headDim)
 	checkLen("AttentionBackward out", out, tokens*heads*headDim)
 	checkLen("AttentionBackward lse", lse, tokens*heads)
-	a := freePacked.get()
+	a := freePacked.Get()
 	a.set(q, k, v, starts, heads, kvHeads, headDim)
 	a.dq, a.dk, a.dv, a.dout, a.out, a.lse = dq, dk, dv, dout, out, lse
 	if bfloat16 {
-		Parallel(a.tasks(), a.backwardBFloat16Task)
+		parallel.For(a.tasks(), a.backwardBFloat16Task)
 	} else {
-		Parallel(a.tasks(), a.backwardTask)
+		parallel.For(a.tasks(), a.backwardTask)
 	}
 	a.release()
 }
@@ -76,7 +79,7 @@ type packedAttention struct {
 	forwardTask, backwardTask, backwardBFloat16Task func(i int) // bound once
 }
 
-var freePacked = newFreeList(16, func() *packedAttention {
+var freePacked = memory.NewFreeList(16, func() *packedAttention {
 	a := new(packedAttention)
 	a.forwardTask = func(i int) { a.each(i, (*packedAttention).forward) }
 	a.backwardTask = func(i int) { a.each(i, (*packedAttention).backward) }
@@ -92,7 +95,7 @@ func (a *packedAttention) set(q, k, v []float32, starts []int, heads, kvHeads, h
 // release lets go of the call's memory and returns a to the free list.
 func (a *packedAttention) release() {
 	*a = packedAttention{forwardTask: a.forwardTask, backwardTask: a.backwardTask, backwardBFloat16Task: a.backwardBFloat16Task}
-	freePacked.put(a)
+	freePacked.Put(a)
 }
 
 // checkPacked returns the number of rows in all.
@@ -156,11 +159,11 @@ func wholeBlocks(n int) int { return (n + KVBlock - 1) / KVBlock * KVBlock }
 func (a *packedAttention) forward(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d // row strides
-	s := newScratch(d*(wholeBlocks(n)+n) + queryRows*(KVBlock+3*d+4))
-	defer s.free()
-	keys, values, scores := s.take(d*wholeBlocks(n)), s.take(n*d), s.take(queryRows*KVBlock)
-	q, sums, part := s.take(queryRows*d), s.take(queryRows*d), s.take(queryRows*d)
-	state := softmaxState{s.take(queryRows), s.take(queryRows), s.take(queryRows), s.take(queryRows)}
+	s := memory.NewScratch(d*(wholeBlocks(n)+n) + queryRows*(KVBlock+3*d+4))
+	defer s.Free()
+	keys, values, scores := s.Take(d*wholeBlocks(n)), s.Take(n*d), s.Take(queryRows*KVBlock)
+	q, sums, part := s.Take(queryRows*d), s.Take(queryRows*d), s.Take(queryRows*d)
+	state := softmaxState{s.Take(queryRows), s.Take(queryRows), s.Take(queryRows), s.Take(queryRows)}
 	rk.transposeBlocks(keys, a.k[from*ks+g*d:], n, d, ks)
 	gather(values, a.v[from*ks+g*d:], n, d, ks)
 	for h := g * a.group; h < (g+1)*a.group; h++ {
@@ -194,12 +197,12 @@ func (a *packedAttention) forward(from, to, g int) {
 func (a *packedAttention) backward(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
-	s := newScratch(2*d*wholeBlocks(n) + 3*n*d + queryRows*(2*KVBlock+3*d+1))
-	defer s.free()
-	keys, values := s.take(d*wholeBlocks(n)), s.take(d*wholeBlocks(n))
-	k, dk, dv := s.take(n*d), s.take(n*d), s.take(n*d)
-	q, dout, dq := s.take(queryRows*d), s.take(queryRows*d), s.take(queryRows*d)
-	p, ds, delta := s.take(queryRows*KVBlock), s.take(queryRows*KVBlock), s.take(queryRows)
+	s := memory.NewScratch(2*d*wholeBlocks(n) + 3*n*d + queryRows*(2*KVBlock+3*d+1))
+	defer s.Free()
+	keys, values := s.Take(d*wholeBlocks(n)), s.Take(d*wholeBlocks(n))
+	k, dk, dv := s.Take(n*d), s.Take(n*d), s.Take(n*d)
+	q, dout, dq := s.Take(queryRows*d), s.Take(queryRows*d), s.Take(queryRows*d)
+	p, ds, delta := s.Take(queryRows*KVBlock), s.Take(queryRows*KVBlock), s.Take(queryRows)
 	gather(k, a.k[from*ks+g*d:], n, d, ks)
 	rk.transposeBlocks(keys, k, n, d, d)
 	rk.transposeBlocks(values, a.v[from*ks+g*d:], n, d, ks)

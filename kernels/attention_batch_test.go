@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // sharingSequences are sequences of one layer: each begins as an earlier one does for some whole
@@ -57,7 +59,7 @@ func checkBatch(t *testing.T, r *rand.Rand, format KVFormat, size, group, kvHead
 		AttentionPaged(want.x, q.x, l, segments[i:i+1], heads)
 	}
 	for _, threads := range []int{1, 3} {
-		restore := SetThreads(threads)
+		restore := parallel.SetThreads(threads)
 		AttentionPaged(got.x, q.x, l, segments, heads)
 		restore()
 		what := fmt.Sprintf("%v, pages of %d, %d queries over %d KV heads of %d, %d threads, segments %v", format, size, group, kvHeads, dim, threads, segments)
@@ -85,8 +87,8 @@ func TestAttentionPagedBatch(t *testing.T) {
 // the prefix is visited once.
 func TestAttentionPagedPlan(t *testing.T) {
 	const size, prefix, sequences, group = 16, 256, 8, 7
-	a := freePaged.get()
-	defer freePaged.put(a)
+	a := freePaged.Get()
+	defer freePaged.Put(a)
 	a.layer, a.group, a.segments = NewKVLayer(KVBFloat16, 64, size, 1, 64), group, nil
 	for s := range sequences {
 		var table []int32

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // pagedBench is sequences of one shape in pages of 16, each of its own pages but for the first
@@ -51,7 +53,7 @@ func (p *pagedBench) run(b *testing.B, implementation string, threads int) {
 		b.Skip(err)
 	}
 	defer restore()
-	defer SetThreads(threads)()
+	defer parallel.SetThreads(threads)()
 	b.ReportAllocs()
 	b.SetBytes(p.bytes)
 	for b.Loop() {
@@ -88,7 +90,7 @@ func BenchmarkAttentionPagedShared(b *testing.B) {
 		b.Run(name+"together", func(b *testing.B) { shared.run(b, "auto", 1) })
 		b.Run(name+"own", func(b *testing.B) { own.run(b, "auto", 1) })
 		b.Run(name+"one by one", func(b *testing.B) {
-			defer SetThreads(1)()
+			defer parallel.SetThreads(1)()
 			for b.Loop() {
 				for i := range shared.segments {
 					AttentionPaged(shared.out, shared.q, shared.layer, shared.segments[i:i+1], s.heads)

@@ -1,6 +1,10 @@
 package kernels
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"slimlab/kernels/memory"
+)
 
 // attentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to
 // bfloat16, where the CPU multiplies it.
@@ -11,14 +15,14 @@ func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads
 		checkLen("Attention lse", lse, tokens*heads)
 	}
 	// The sequences as segments of a cache that lives for this call.
-	p := freePackedPages.get()
+	p := freePackedPages.Get()
 	pages := 0
 	for i := range len(starts) - 1 {
 		pages += (starts[i+1] - starts[i] + KVBlock - 1) / KVBlock
 	}
 	l := &p.layer
 	l.Format, l.Pages, l.PageSize, l.KVHeads, l.HeadDim = KVBFloat16, pages, KVBlock, kvHeads, headDim
-	l.k16, l.v16 = grown(l.k16, pages*kvHeads*KVBlock*headDim), grown(l.v16, pages*kvHeads*KVBlock*headDim)
+	l.k16, l.v16 = memory.Grown(l.k16, pages*kvHeads*KVBlock*headDim), memory.Grown(l.v16, pages*kvHeads*KVBlock*headDim)
 	for i := len(p.table); i < pages; i++ {
 		p.table = append(p.table, int32(i))
 	}
@@ -33,7 +37,7 @@ func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads
 	}
 	StoreKV(l, k, v, p.segments)
 	attendPages(out, lse, q, l, p.segments, heads)
-	freePackedPages.put(p)
+	freePackedPages.Put(p)
 }
 
 type packedPages struct {
@@ -42,7 +46,7 @@ type packedPages struct {
 	segments []KVSegment
 }
 
-var freePackedPages = newFreeList(4, func() *packedPages { return new(packedPages) })
+var freePackedPages = memory.NewFreeList(4, func() *packedPages { return new(packedPages) })
 
 // multipliesBFloat16 reports whether attention with heads of headDim has a bfloat16 form here.
 func multipliesBFloat16(headDim int) bool { return active.Load().rows.attend != nil && headDim%16 == 0 }
@@ -78,7 +82,7 @@ type bfloat16Tile struct {
 	headDim, n int
 }
 
-var freeTiles = newFreeList(16, func() *bfloat16Tile { return new(bfloat16Tile) })
+var freeTiles = memory.NewFreeList(16, func() *bfloat16Tile { return new(bfloat16Tile) })
 
 // pack rounds x, n rows of one head stride apart, to pairs of rows; the rows after them to a whole
 // block are zeros.
@@ -123,19 +127,19 @@ func (a *packedAttention) backwardBFloat16(from, to, g int) {
 	n, d, rk := to-from, a.headDim, a.rk
 	qs, ks := a.heads*d, a.kvHeads*d
 	whole := wholeBlocks(n)
-	t := freeTiles.get()
-	defer freeTiles.put(t)
+	t := freeTiles.Get()
+	defer freeTiles.Put(t)
 	t.kernels, t.headDim, t.n = rk, d, whole
 	for _, x := range []*[]uint16{&t.k, &t.v, &t.kPairs, &t.q, &t.dout, &t.qPairs, &t.doutPairs} {
-		*x = grown(*x, whole*d)
+		*x = memory.Grown(*x, whole*d)
 	}
-	t.s, t.dp = grown(t.s, queryRows*KVBlock), grown(t.dp, queryRows*KVBlock)
-	t.p, t.ds, t.dsRows = grown(t.p, queryRows*KVBlock), grown(t.ds, queryRows*KVBlock), grown(t.dsRows, queryRows*KVBlock)
-	t.rows, t.delta = grown(t.rows, KVBlock*d), grown(t.delta, n)
+	t.s, t.dp = memory.Grown(t.s, queryRows*KVBlock), memory.Grown(t.dp, queryRows*KVBlock)
+	t.p, t.ds, t.dsRows = memory.Grown(t.p, queryRows*KVBlock), memory.Grown(t.ds, queryRows*KVBlock), memory.Grown(t.dsRows, queryRows*KVBlock)
+	t.rows, t.delta = memory.Grown(t.rows, KVBlock*d), memory.Grown(t.delta, n)
 	t.packBlocks(t.k, a.k[from*ks+g*d:], ks, n)
 	t.packBlocks(t.v, a.v[from*ks+g*d:], ks, n)
 	t.pack(t.kPairs, a.k[from*ks+g*d:], ks, n)
-	t.dq, t.dk, t.dv = grown(t.dq, queryRows*d), grown(t.dk, n*d), grown(t.dv, n*d)
+	t.dq, t.dk, t.dv = memory.Grown(t.dq, queryRows*d), memory.Grown(t.dk, n*d), memory.Grown(t.dv, n*d)
 	clear(t.dk)
 	clear(t.dv)
 	for h := g * a.group; h < (g+1)*a.group; h++ {

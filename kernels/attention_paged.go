@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // AttentionPaged computes causal attention of the segments' new queries over the pages of their
@@ -26,7 +29,7 @@ func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads 
 	rows := l.check("AttentionPaged", segments)
 	checkLen("AttentionPaged out", out, rows*heads*l.HeadDim)
 	checkLen("AttentionPaged q", q, rows*heads*l.HeadDim)
-	a := freePaged.get()
+	a := freePaged.Get()
 	a.rk, a.layer, a.out, a.lse, a.q, a.segments = &active.Load().rows, l, out, lse, q, segments
 	a.heads, a.group, a.scale = heads, heads/l.KVHeads, scoreScale(l.HeadDim)
 	a.plan()
@@ -36,10 +39,10 @@ func attendPages(out, lse, q []float32, l *KVLayer, segments []KVSegment, heads 
 			a.run(i)
 		}
 	} else {
-		Parallel(tasks, a.task)
+		parallel.For(tasks, a.task)
 	}
 	a.rk, a.layer, a.out, a.lse, a.q, a.segments = nil, nil, nil, nil, nil, nil
-	freePaged.put(a)
+	freePaged.Put(a)
 }
 
 // pagedAttention is one call of AttentionPaged. Queries are stacked: a piece is rows of one segment
@@ -81,7 +84,7 @@ func (p *piece) end() int  { return p.position + p.rows }
 // blocks.
 type pagedUnit struct{ from, to, stack, cost int }
 
-var freePaged = newFreeList(16, func() *pagedAttention {
+var freePaged = memory.NewFreeList(16, func() *pagedAttention {
 	a := new(pagedAttention)
 	a.task, a.less = a.run, a.byTable
 	return a
@@ -161,11 +164,11 @@ func (a *pagedAttention) work() (pairs int) {
 // run computes one unit with one KV head.
 func (a *pagedAttention) run(task int) {
 	u, g := a.units[task/a.layer.KVHeads], task%a.layer.KVHeads
-	w := freeStacks.get()
+	w := freeStacks.Get()
 	w.begin(a, u, g)
 	a.visit(w, u.from, u.to, 0)
 	w.end(u)
-	freeStacks.put(w)
+	freeStacks.Put(w)
 }
 
 // visit takes pieces from … to-1, which share the blocks before block, through the others: together
@@ -249,14 +252,14 @@ type queryStack struct {
 	work     []float32 // attend's
 }
 
-var freeStacks = newFreeList(64, func() *queryStack {
-	return &queryStack{work: aligned[float32](stripWork), kvScales: aligned[float32](2 * KVBlock)}
+var freeStacks = memory.NewFreeList(64, func() *queryStack {
+	return &queryStack{work: memory.Aligned[float32](stripWork), kvScales: memory.Aligned[float32](2 * KVBlock)}
 })
 
 // grown returns x with n elements of any content, beginning at a line if it had to grow.
 func grown[T any](x []T, n int) []T {
 	if cap(x) < n {
-		return aligned[T](n)
+		return memory.Aligned[T](n)
 	}
 	return x[:n]
 }
@@ -267,7 +270,7 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	w.a, w.g = a, g
 	w.fast = l.Format != KVFloat32 && a.rk.attend != nil && d%16 == 0
 	n := u.stack
-	w.memory = grown(w.memory, n*(2*d+KVBlock+4)+2*KVBlock*d)
+	w.memory = memory.Grown(w.memory, n*(2*d+KVBlock+4)+2*KVBlock*d)
 	rest := w.memory
 	take := func(n int) []float32 {
 		x := rest[:n:n]
@@ -276,7 +279,7 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	}
 	w.sums, w.part, w.scores, w.keys, w.values = take(n*d), take(n*d), take(n*KVBlock), take(KVBlock*d), take(KVBlock*d)
 	w.state = softmaxState{take(n), take(n), take(n), take(n)}
-	w.queries = grown(w.queries, n*d)
+	w.queries = memory.Grown(w.queries, n*d)
 	clear(w.sums)
 	w.state.reset(n)
 	width := a.group * d // a row's queries of this KV head lie together
@@ -287,10 +290,10 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 		}
 	}
 	if w.fast {
-		w.q16, w.lanes = grown(w.q16, n*d), grown(w.lanes, n*16)
+		w.q16, w.lanes = memory.Grown(w.q16, n*d), memory.Grown(w.lanes, n*16)
 		a.rk.roundRows(w.q16, w.queries, n, d, d)
 		clear(w.lanes)
-		w.k16, w.v16 = grown(w.k16, KVBlock*d), grown(w.v16, KVBlock*d)
+		w.k16, w.v16 = memory.Grown(w.k16, KVBlock*d), memory.Grown(w.v16, KVBlock*d)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // attention64 is the float64 twin of Attention for one sequence: everything spelt out, a full
@@ -255,7 +257,7 @@ func sameBitsPackedAndAlone(t *testing.T, forward func(out, lse, q, k, v []float
 	q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
 	dout := randoms(r, tokens*heads*dim, 0, 1).x
 	run := func(threads, from, to int, starts []int) []float32 {
-		defer SetThreads(threads)()
+		defer parallel.SetThreads(threads)()
 		n := to - from
 		q, k, v, dout := q[from*heads*dim:], k[from*kvHeads*dim:], v[from*kvHeads*dim:], dout[from*heads*dim:]
 		out, lse, dq := make([]float32, n*heads*dim), make([]float32, n*heads), make([]float32, n*heads*dim)
@@ -369,7 +371,7 @@ func TestAttentionPaged(t *testing.T) {
 						continue
 					}
 					for _, chunk := range []int{1, 7, 64, 100, tokens} {
-						restore := SetThreads(1 + chunk%3)
+						restore := parallel.SetThreads(1 + chunk%3)
 						got := make([]float32, tokens*qn)
 						for from := 0; from < tokens; from += chunk {
 							// Only what a chunk may see has been stored: later slots are still NaN.
@@ -412,7 +414,7 @@ func TestAttentionMakesNoGarbage(t *testing.T) {
 	dq, dk, dv := make([]float32, len(q)), make([]float32, len(k)), make([]float32, len(k))
 	for _, threads := range []int{1, 2} {
 		for format := range KVFormat(3) {
-			restore := SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			l, s := pagedPrefix(r, format, k, v, tokens, 16, kvHeads, dim)
 			segments := []KVSegment{s}
 			allocations := testing.AllocsPerRun(20, func() {

@@ -1,9 +1,14 @@
 package kernels
 
+import (
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
+
 // calls runs one kind of work over ranges of rows on all threads and allocates nothing: a func
 // literal that refers to its surroundings would be made anew in each call, so the arguments travel
 // in a record from a free list whose method value is bound once.
-type calls[A any] struct{ free *freeList[*call[A]] }
+type calls[A any] struct{ free *memory.FreeList[*call[A]] }
 
 // call is one set of arguments and the work that reads them.
 type call[A any] struct {
@@ -15,19 +20,19 @@ type call[A any] struct {
 // newCalls makes the calls of body, which handles rows lo…hi−1 and must refer to nothing but its
 // arguments and constants.
 func newCalls[A any](body func(a *A, lo, hi int)) calls[A] {
-	return calls[A]{newFreeList(64, func() *call[A] {
+	return calls[A]{memory.NewFreeList(64, func() *call[A] {
 		c := &call[A]{body: body}
 		c.span = func(lo, hi int) { c.body(&c.arguments, lo, hi) }
 		return c
 	})}
 }
 
-// run is ParallelRange(n, grain, body).
+// run is parallel.Range(n, grain, body).
 func (k calls[A]) run(n, grain int, arguments A) {
-	c := k.free.get()
+	c := k.free.Get()
 	c.arguments = arguments
-	ParallelRange(n, grain, c.span)
+	parallel.Range(n, grain, c.span)
 	var none A // lets the slices go
 	c.arguments = none
-	k.free.put(c)
+	k.free.Put(c)
 }

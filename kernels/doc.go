@@ -9,10 +9,10 @@
 // int4 inputs of each output. Training lays a weight out once a step (TrainedWeight) and an
 // activation once for all that read it (Operand), in a Precision; MatMulT, MatMul and MatTMul take
 // matrices as they lie. KVLayer is a paged cache and AttentionPaged reads it; Attention is for
-// packed sequences. Peaks and facts of the machine are measured by Loops, ReadBuffer and ThisCPU.
+// packed sequences.
 //
-// What calibration gathers is solved with in float64: AddProduct, Cholesky, SolveUpper and
-// InvertUpper on views of type Matrix.
+// Its subpackages: memory has aligned and reused buffers, parallel the thread pool, machine the
+// facts and limits of the machine, matrix the float64 products and factorisations of calibration.
 //
 // Promises. A result never depends on the number of threads, on the batch around a row, or on where
 // a row stands in it: each output element is accumulated over the inner dimension in one fixed

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // float8Twin decodes a code by the definition of the format.
@@ -184,7 +186,7 @@ func TestPackedFloat8DoesNotDependOnBatchOrThreads(t *testing.T) {
 			}
 			for _, threads := range []int{1, 5} {
 				y := make([]float32, rows*out)
-				restore := SetThreads(threads)
+				restore := parallel.SetThreads(threads)
 				p.MulT(y, x, rows)
 				restore()
 				equalBits(t, fmt.Sprintf("[%d, %d] with %d threads", out, in, threads), y, all)

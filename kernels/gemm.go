@@ -1,6 +1,10 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/parallel"
+)
 
 // MatMulT computes y = x·wᵀ, or y += x·wᵀ when accumulate is set: the forward pass of a linear
 // layer. y is [rows, out], x is [rows, in], w is [out, in]. It runs on all threads.
@@ -62,16 +66,16 @@ func share(call product) {
 	call.kernels = &active.Load().gemm.float32
 	// An operand that is read once costs more than its arithmetic: four bytes from memory take some
 	// 8 multiply-adds' time.
-	if call.m*call.n*call.k+8*call.n*call.k < serialWork || Threads() == 1 {
+	if call.m*call.n*call.k+8*call.n*call.k < serialWork || parallel.Threads() == 1 {
 		call.run()
 		return
 	}
-	shared := freeProducts.get()
+	shared := freeProducts.Get()
 	call.packTask, call.strips = shared.packTask, shared.strips
 	*shared = call
 	shared.run()
 	*shared = product{packTask: shared.packTask, strips: shared.strips}
-	freeProducts.put(shared)
+	freeProducts.Put(shared)
 }
 
 func checkLen(what string, x []float32, want int) {

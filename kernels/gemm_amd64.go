@@ -6,7 +6,7 @@ var floatAVX2, floatAVX512 = panelKernels{6, false, 1, true, stripAVX2, packColu
 	panelKernels{14, true, 1, true, stripAVX512, packColumnsAVX512, packRowsAVX512}
 
 var gemmAVX2 = gemmKernels{
-	float32: floatAVX2, bfloat16: rounding(floatAVX2, roundFloatsAVX2), float64: float64Kernels{6, stripFloat64AVX2},
+	float32: floatAVX2, bfloat16: rounding(floatAVX2, roundFloatsAVX2),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2,
 	activation: 2, quantize: quantizeRowAVX2, int8Height: 2, int8Few: 2, mulInt8: mulInt8AVX2,
 	int4PerWord: 1, roundInt4: roundInt4Float32, int4Height: 4, mulInt4: mulInt4AVX2,
@@ -24,7 +24,6 @@ var (
 func avx512Kernels() gemmKernels {
 	g := gemmAVX2
 	g.float32, g.bfloat16 = floatAVX512, rounding(floatAVX512, roundFloatsAVX512)
-	g.float64 = float64Kernels{14, stripFloat64AVX512}
 	g.roundBFloat16, g.roundFloats, g.widen = roundAVX512, roundFloatsAVX512, widenAVX512
 	g.int4Height, g.mulInt4 = 12, mulInt4AVX512
 	return g
@@ -83,12 +82,6 @@ func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32
 func stripAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 
 //go:noescape
-func stripFloat64AVX512(c []float64, cRow int, a, b []float64, m, n, k int)
-
-//go:noescape
-func stripFloat64AVX2(c []float64, cRow int, a, b []float64, m, n, k int)
-
-//go:noescape
 func packColumnsAVX512(dst, src []float32, stride, rows, k int)
 
 //go:noescape
@@ -111,6 +104,3 @@ func packRowsAVX512(dst, src []float32, stride, n, k int)
 
 //go:noescape
 func packRowsAVX2(dst, src []float32, stride, n, k int)
-
-// pause tells the core that it is busy waiting.
-func pause()

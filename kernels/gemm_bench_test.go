@@ -4,19 +4,21 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // benchEach runs f as a sub-benchmark with each implementation, on one thread and on all.
 func benchEach(b *testing.B, f func(b *testing.B)) {
 	for _, name := range Implementations() {
-		for _, threads := range []int{1, Threads()} {
+		for _, threads := range []int{1, parallel.Threads()} {
 			b.Run(fmt.Sprintf("%s/threads=%d", name, threads), func(b *testing.B) {
 				restore, err := Use(name)
 				if err != nil {
 					b.Fatal(err)
 				}
 				defer restore()
-				defer SetThreads(threads)()
+				defer parallel.SetThreads(threads)()
 				f(b)
 			})
 		}
@@ -60,7 +62,7 @@ func BenchmarkRegion(b *testing.B) {
 	b.ReportAllocs()
 	f := func(int) {}
 	for b.Loop() {
-		Parallel(2, f)
+		parallel.For(2, f)
 	}
 }
 

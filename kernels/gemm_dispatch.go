@@ -30,7 +30,6 @@ type panelKernels struct {
 // columns, so that packed weights have one layout.
 type gemmKernels struct {
 	float32 panelKernels
-	float64 float64Kernels
 	// bfloat16 has words of two elements where the CPU multiplies bfloat16, and else float32 words
 	// that hold what rounding leaves.
 	bfloat16 panelKernels
@@ -76,7 +75,6 @@ const panelWidth = 16
 
 var gemmRef = gemmKernels{
 	float32:       panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef},
-	float64:       float64Kernels{4, stripFloat64Ref},
 	bfloat16:      rounding(panelKernels{4, false, 1, true, stripRef, packColumnsRef, packRowsRef}, roundFloatsRef),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef,
 	activation: 1, quantize: quantizeRef, int8Height: 4, int8Few: 4, mulInt8: mulInt8Ref,

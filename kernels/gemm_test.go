@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // eachGemm runs f as a subtest with each implementation of this machine.
@@ -242,7 +244,7 @@ func TestResultsDoNotDependOnThreads(t *testing.T) {
 				var one []float32
 				for _, threads := range []int{1, 2, 3, 8} {
 					c := append([]float32(nil), c0...)
-					restore := SetThreads(threads)
+					restore := parallel.SetThreads(threads)
 					f.run(c, a, b, m, n, k, true)
 					restore()
 					if one == nil {

@@ -1,5 +1,7 @@
 package kernels
 
+import "slimlab/kernels/parallel"
+
 // grid divides a product of rows by panels into tasks. Weights are read once by each row task, so
 // columns are divided first.
 type grid struct{ size, rows, panels, rowTasks, columnTasks int }
@@ -8,7 +10,7 @@ func newGrid(rows, out, work int) grid {
 	if work < serialWork {
 		return grid{work, rows, panelsOf(out), 1, 1}
 	}
-	tasks := min(8*Threads(), 2*Threads()+work/(4*taskWork))
+	tasks := min(8*parallel.Threads(), 2*parallel.Threads()+work/(4*taskWork))
 	columnTasks := min(tasks, (panelsOf(out)+7)/8)
 	return grid{work, rows, panelsOf(out), min((tasks+columnTasks-1)/columnTasks, (rows+15)/16), columnTasks}
 }

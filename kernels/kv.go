@@ -2,6 +2,9 @@ package kernels
 
 import (
 	"fmt"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // KVFormat is how a cache keeps keys and values. The zero value is the one to serve with.
@@ -82,12 +85,12 @@ func NewKVLayer(format KVFormat, pages, pageSize, kvHeads, headDim int) *KVLayer
 	n := pages * kvHeads * pageSize
 	switch format {
 	case KVFloat32:
-		l.k, l.v = aligned[float32](n*headDim), aligned[float32](n*headDim)
+		l.k, l.v = memory.Aligned[float32](n*headDim), memory.Aligned[float32](n*headDim)
 	case KVBFloat16:
-		l.k16, l.v16 = aligned[uint16](n*headDim), aligned[uint16](n*headDim)
+		l.k16, l.v16 = memory.Aligned[uint16](n*headDim), memory.Aligned[uint16](n*headDim)
 	case KVInt8:
-		l.k8, l.v8 = aligned[int8](n*headDim), aligned[int8](n*headDim)
-		l.kScale, l.vScale = aligned[float32](n), aligned[float32](n)
+		l.k8, l.v8 = memory.Aligned[int8](n*headDim), memory.Aligned[int8](n*headDim)
+		l.kScale, l.vScale = memory.Aligned[float32](n), memory.Aligned[float32](n)
 	}
 	return l
 }
@@ -126,7 +129,7 @@ func StoreKV(l *KVLayer, k, v []float32, segments []KVSegment) {
 	rows := l.check("StoreKV", segments)
 	checkLen("StoreKV k", k, rows*l.KVHeads*l.HeadDim)
 	checkLen("StoreKV v", v, rows*l.KVHeads*l.HeadDim)
-	s := freeStores.get()
+	s := freeStores.Get()
 	s.layer, s.k, s.v, s.segments, s.runs = l, k, v, segments, s.runs[:0]
 	for i, seg := range segments {
 		for r := 0; r < seg.Rows; {
@@ -140,10 +143,10 @@ func StoreKV(l *KVLayer, k, v []float32, segments []KVSegment) {
 			s.store(i)
 		}
 	} else {
-		Parallel(len(s.runs), s.task)
+		parallel.For(len(s.runs), s.task)
 	}
 	s.layer, s.k, s.v, s.segments = nil, nil, nil, nil
-	freeStores.put(s)
+	freeStores.Put(s)
 }
 
 // kvStore is one call of StoreKV; a run is rows of a segment within one block of positions.
@@ -157,13 +160,13 @@ type kvStore struct {
 
 type storeRun struct{ segment, row, rows int }
 
-var freeStores = newFreeList(16, func() *kvStore {
+var freeStores = memory.NewFreeList(16, func() *kvStore {
 	s := new(kvStore)
 	s.task = s.store
 	return s
 })
 
-var freeCodes = newFreeList(16, func() *[]int8 { return new([]int8) })
+var freeCodes = memory.NewFreeList(16, func() *[]int8 { return new([]int8) })
 
 // store writes one run, page by page.
 func (s *kvStore) store(i int) {
@@ -209,9 +212,9 @@ func (l *KVLayer) storeBFloat16(head, slot, n int, k, v []float32) {
 		}
 		return
 	}
-	buffer := freeRounded.get()
-	defer freeRounded.put(buffer)
-	*buffer = grown(*buffer, KVBlock*d)
+	buffer := freeRounded.Get()
+	defer freeRounded.Put(buffer)
+	*buffer = memory.Grown(*buffer, KVBlock*d)
 	rounded := *buffer
 	rk.roundRows(rounded, k, n, d, stride)
 	transposePairs(rk, keys[2*slot:], rounded, n, d/2, size)
@@ -230,14 +233,14 @@ func (l *KVLayer) storeBFloat16(head, slot, n int, k, v []float32) {
 	}
 }
 
-var freeRounded = newFreeList(16, func() *[]uint16 { return new([]uint16) })
+var freeRounded = memory.NewFreeList(16, func() *[]uint16 { return new([]uint16) })
 
 func (l *KVLayer) storeInt8(head, slot, n int, k, v []float32) {
 	d, size := l.HeadDim, l.PageSize
 	at, stride := head*size*d, l.KVHeads*d
-	buffer := freeCodes.get()
-	defer freeCodes.put(buffer)
-	*buffer = grown(*buffer, 2*d)
+	buffer := freeCodes.Get()
+	defer freeCodes.Put(buffer)
+	*buffer = memory.Grown(*buffer, 2*d)
 	keys, values := (*buffer)[:d], (*buffer)[d:]
 	for r := range n {
 		l.kScale[head*size+slot+r] = QuantizeRowInt8(keys, k[r*stride:][:d])

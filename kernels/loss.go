@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"slimlab/kernels/memory"
 )
 
 // Divergence names a distance between a teacher's distribution p and a student's q over one
@@ -88,9 +90,9 @@ type distillationCall struct {
 
 var distillationCalls = newCalls(func(a *distillationCall, lo, hi int) {
 	vocab := a.vocab
-	memory := newScratch(3 * vocab)
-	defer memory.free()
-	own, copied := memory.take(2*vocab), memory.take(vocab)
+	work := memory.NewScratch(3 * vocab)
+	defer work.Free()
+	own, copied := work.Take(2*vocab), work.Take(vocab)
 	for r := lo; r < hi; r++ {
 		z, t := a.logits[r*vocab:(r+1)*vocab], a.teacher[r*vocab:(r+1)*vocab]
 		if a.Temperature == 1 {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // The float64 twin: the same losses from their definitions and the general gradient rule of the
@@ -455,7 +457,7 @@ func testLossRowsAreIndependent(t *testing.T) {
 	}
 	for _, c := range lossCases() {
 		run := func(threads int) (divergence, ce, gradient []float32) {
-			defer SetThreads(threads)()
+			defer parallel.SetThreads(threads)()
 			divergence, ce, gradient = make([]float32, rows), make([]float32, rows), append([]float32(nil), z...)
 			c.d.Loss(divergence, ce, gradient, append([]float32(nil), teacher...), labels, wd, wc, rows, n)
 			return

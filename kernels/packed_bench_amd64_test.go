@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"slimlab/kernels/machine"
+	"slimlab/kernels/parallel"
 )
 
 // medianSeconds is the median time of five calls.
@@ -26,16 +29,16 @@ func medianSeconds(f func()) float64 {
 // int8Peak is the machine's rate of VPDPBUSD in operations a second, at this moment.
 func int8Peak(threads int) float64 {
 	const rounds = 100000
-	list := loops("avx512vnni")
+	list := machine.Loops("avx512vnni")
 	l := &list[len(list)-1]
 	return float64(threads*rounds*l.Operations) / medianSeconds(func() { l.Run(threads, rounds) })
 }
 
 // readRate is the rate at which memory is read in bytes a second, at this moment.
 func readRate(threads int, memory []byte) float64 {
-	part := len(memory) / threads / readBlock * readBlock
+	part := len(memory) / threads / machine.ReadBlock * machine.ReadBlock
 	return float64(threads*part) / medianSeconds(func() {
-		Parallel(threads, func(i int) { readAVX512(memory[i*part : (i+1)*part]) })
+		parallel.For(threads, func(i int) { machine.Read(memory[i*part : (i+1)*part]) })
 	})
 }
 
@@ -82,7 +85,7 @@ func BenchmarkQuantized(b *testing.B) {
 				normals(x, r)
 				for _, threads := range []int{1, 2} {
 					b.Run(fmt.Sprintf("%s/out=%d,in=%d/rows=%d/threads=%d", format, out, in, rows, threads), func(b *testing.B) {
-						defer SetThreads(threads)()
+						defer parallel.SetThreads(threads)()
 						before, readBefore := int8Peak(threads), readRate(threads, memory)
 						var times []float64
 						for b.Loop() {

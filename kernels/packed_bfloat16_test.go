@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 func randomBFloat16(n int, r *rand.Rand) []uint16 {
@@ -69,7 +71,7 @@ func TestPackedBFloat16DoesNotDependOnBatchOrThreads(t *testing.T) {
 			}
 			for _, threads := range []int{1, 2, 5} {
 				y := make([]float32, rows*out)
-				restore := SetThreads(threads)
+				restore := parallel.SetThreads(threads)
 				p.MulT(y, x, rows)
 				restore()
 				equalBits(t, fmt.Sprintf("[%d, %d] with %d threads", out, in, threads), y, all)

@@ -1,5 +1,7 @@
 package kernels
 
+import "slimlab/kernels/parallel"
+
 // PackedFloat32 is a float32 weight [out, in] laid out once in panels for repeated products.
 type PackedFloat32 struct {
 	Out, In int
@@ -11,7 +13,7 @@ func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 	checkLen("PackFloat32 w", w, out*in)
 	g := &active.Load().gemm.float32
 	p := &PackedFloat32{out, in, newPanels(out, in, 1)}
-	Parallel(p.panels.count, func(j int) { p.panels.packColumns(g, j, w, in) })
+	parallel.For(p.panels.count, func(j int) { p.panels.packColumns(g, j, w, in) })
 	return p
 }
 

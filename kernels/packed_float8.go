@@ -3,6 +3,9 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with
@@ -71,14 +74,14 @@ func (p *PackedFloat8) Begin(y, x []float32, rows int) Pending {
 	out, in := p.Shape()
 	checkLen("PackedFloat8.MulT y", y, rows*out)
 	checkLen("PackedFloat8.MulT x", x, rows*in)
-	c := freeFloat8.get()
+	c := freeFloat8.Get()
 	c.w, c.y, c.x, c.rows = p, y, x, rows
 	grow(&c.rounded, rows*in)
 	grow(&c.rowScale, rows)
 	if rows*in < serialWork/16 {
 		c.round(0, rows)
 	} else {
-		ParallelRange(rows, 16, c.round)
+		parallel.Range(rows, 16, c.round)
 	}
 	c.Pending = p.codes.Begin(y, c.rounded, rows)
 	return c
@@ -98,7 +101,7 @@ type float8Call struct {
 	round, scale func(lo, hi int)
 }
 
-var freeFloat8 = newFreeList(64, func() *float8Call {
+var freeFloat8 = memory.NewFreeList(64, func() *float8Call {
 	c := new(float8Call)
 	c.round, c.scale = c.roundRows, c.scaleRows
 	return c
@@ -135,8 +138,8 @@ func (c *float8Call) end() {
 	if out, _ := c.w.Shape(); c.rows*out < serialWork/16 {
 		c.scale(0, c.rows)
 	} else {
-		ParallelRange(c.rows, 16, c.scale)
+		parallel.Range(c.rows, 16, c.scale)
 	}
 	c.Pending, c.w, c.y, c.x = nil, nil, nil, nil
-	freeFloat8.put(c)
+	freeFloat8.Put(c)
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"unsafe"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel.
@@ -29,7 +32,7 @@ func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 	}
 	p := &PackedInt4{Out: out, In: in, Group: group}
 	groups, words := in/group, p.words()
-	p.q = aligned[uint32](panelsOf(out) * p.panel())
+	p.q = memory.Aligned[uint32](panelsOf(out) * p.panel())
 	for o := range out {
 		column := p.q[o/panelWidth*p.panel()+o%panelWidth:]
 		for g := range groups {
@@ -108,7 +111,7 @@ func (p *PackedInt4) begin(name string, y, x []float32, rows int, int8 bool) Pen
 	if trivial(y, rows, p.Out, p.In) {
 		return nothing{}
 	}
-	c := freeInt4.get()
+	c := freeInt4.Get()
 	c.begin(p, y, x, rows, int8)
 	prepare, work := c.round, rows*p.Out*p.In/2+p.Out*p.In // in multiply-adds of float32
 	if int8 {
@@ -117,7 +120,7 @@ func (p *PackedInt4) begin(name string, y, x []float32, rows int, int8 bool) Pen
 	if c.grid = newGrid(rows, p.Out, work); work < serialWork {
 		prepare(0, rows)
 	} else {
-		ParallelRange(rows, 16, prepare)
+		parallel.Range(rows, 16, prepare)
 	}
 	return c
 }
@@ -144,7 +147,7 @@ type int4Call struct {
 	round, quantize func(lo, hi int)
 }
 
-var freeInt4 = newFreeList(64, func() *int4Call {
+var freeInt4 = memory.NewFreeList(64, func() *int4Call {
 	c := new(int4Call)
 	c.round, c.quantize = c.roundRows, c.quantizeRows
 	return c
@@ -173,7 +176,7 @@ func grow[T any](x *[]T, n int) {
 
 func (c *int4Call) end() {
 	c.w, c.y, c.x = nil, nil, nil
-	freeInt4.put(c)
+	freeInt4.Put(c)
 }
 
 // quantizeRows quantizes rows lo to hi, and spreads them where groups have to be filled up.

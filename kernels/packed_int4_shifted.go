@@ -1,6 +1,11 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
 
 // PackedInt4Shifted is a 4-bit weight whose groups have an offset each, as codes with zero points
 // have, and whose groups need not be of consecutive inputs.
@@ -35,7 +40,7 @@ func (p *PackedInt4Shifted) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, r
 func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedInt4Shifted.MulT y", y, rows*p.codes.Out)
 	checkLen("PackedInt4Shifted.MulT x", x, rows*p.codes.In)
-	c := freeShifted.get()
+	c := freeShifted.Get()
 	c.w, c.y, c.x, c.rows = p, y, x, rows
 	grow(&c.ordered, rows*p.codes.In)
 	grow(&c.sums, rows*(p.codes.In/p.codes.Group))
@@ -43,7 +48,7 @@ func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
 	if rows*p.codes.In < serialWork/16 {
 		c.prepare(0, rows)
 	} else {
-		ParallelRange(rows, 16, c.prepare)
+		parallel.Range(rows, 16, c.prepare)
 	}
 	c.Pending = p.codes.Begin(y, c.ordered, rows)
 	return c
@@ -63,7 +68,7 @@ type shiftedCall struct {
 	prepare, add func(lo, hi int) // bound once: a method value would be allocated in each call
 }
 
-var freeShifted = newFreeList(64, func() *shiftedCall {
+var freeShifted = memory.NewFreeList(64, func() *shiftedCall {
 	c := new(shiftedCall)
 	c.prepare, c.add = c.prepareRows, c.addRows
 	return c
@@ -106,9 +111,9 @@ func (c *shiftedCall) end() {
 		if c.rows*c.w.codes.Out < serialWork/16 {
 			c.add(0, c.rows)
 		} else {
-			ParallelRange(c.rows, 16, c.add)
+			parallel.Range(c.rows, 16, c.add)
 		}
 	}
 	c.Pending, c.w, c.y, c.x = nil, nil, nil, nil
-	freeShifted.put(c)
+	freeShifted.Put(c)
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // TestPackedInt4Shifted compares with a float64 twin, with offsets and orders and without, and one
@@ -64,7 +66,7 @@ func TestPackedInt4Shifted(t *testing.T) {
 					p.MulT(some, x[3*in:], batch)
 					equalBits(t, what, some, y[3*out:(3+batch)*out])
 				}
-				restore := SetThreads(3)
+				restore := parallel.SetThreads(3)
 				again := make([]float32, rows*out)
 				p.MulT(again, x, rows)
 				restore()

@@ -3,6 +3,9 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // PackedInt8 is a symmetric 8-bit weight with one scale per output channel, multiplied with
@@ -24,7 +27,7 @@ func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
 		panic(fmt.Sprintf("kernels: PackInt8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
 	}
 	outs := panelsOf(out) * panelWidth
-	p := &PackedInt8{out, in, aligned[int8](outs * fours(in) * 4), make([]int32, outs), aligned[float32](outs)}
+	p := &PackedInt8{out, in, memory.Aligned[int8](outs * fours(in) * 4), make([]int32, outs), memory.Aligned[float32](outs)}
 	copy(p.scale, scale[:out])
 	for o := range out {
 		panel := p.q[o/panelWidth*p.panel():]
@@ -69,7 +72,7 @@ func (p *PackedInt8) Begin(y, x []float32, rows int) Pending {
 	if trivial(y, rows, p.Out, p.In) {
 		return nothing{}
 	}
-	c := freeInt8.get()
+	c := freeInt8.Get()
 	c.begin(p, y, x, rows)
 	// The instruction does four products where a float32 one does one; a byte from memory costs the
 	// time of two of those.
@@ -77,7 +80,7 @@ func (p *PackedInt8) Begin(y, x []float32, rows int) Pending {
 	if c.work() < serialWork {
 		c.quantizeRows(0, rows)
 	} else {
-		ParallelRange(rows, 16, c.quantize)
+		parallel.Range(rows, 16, c.quantize)
 	}
 	return c
 }
@@ -95,7 +98,7 @@ type int8Call struct {
 	quantize func(lo, hi int) // bound once: a method value would be allocated in each call
 }
 
-var freeInt8 = newFreeList(64, func() *int8Call {
+var freeInt8 = memory.NewFreeList(64, func() *int8Call {
 	c := new(int8Call)
 	c.quantize = c.quantizeRows
 	return c
@@ -114,7 +117,7 @@ func (c *int8Call) begin(w *PackedInt8, y, x []float32, rows int) {
 
 func (c *int8Call) end() {
 	c.w, c.y, c.x = nil, nil, nil
-	freeInt8.put(c)
+	freeInt8.Put(c)
 }
 
 func (c *int8Call) quantizeRows(lo, hi int) {

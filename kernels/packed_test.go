@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // packedSizes are out and in.
@@ -148,7 +150,7 @@ func TestPackedRowsDoNotDependOnBatchOrThreads(t *testing.T) {
 				}
 				for _, threads := range []int{1, 2, 5} {
 					y := make([]float32, rows*out)
-					restore := SetThreads(threads)
+					restore := parallel.SetThreads(threads)
 					w.mulT(y, x, rows)
 					restore()
 					equalBits(t, fmt.Sprintf("%s [%d, %d] with %d threads", w.name, out, in, threads), y, all)
@@ -167,9 +169,9 @@ func TestPackedLarge(t *testing.T) {
 			for _, rows := range []int{1, 7, 70} {
 				x, one, many := make([]float32, rows*in), make([]float32, rows*out), make([]float32, rows*out)
 				normals(x, r)
-				restore := SetThreads(1)
+				restore := parallel.SetThreads(1)
 				w.mulT(one, x, rows)
-				SetThreads(3)
+				parallel.SetThreads(3)
 				w.mulT(many, x, rows)
 				restore()
 				equalBits(t, fmt.Sprintf("%s rows=%d", w.name, rows), many, one)

@@ -1,6 +1,11 @@
 package kernels
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
 
 // panels is a matrix of a product, [out, in] with the chain along in, laid out for its kernels: for
 // each block of depthOf(words) words of the chain, the panels one after another, for each word of
@@ -29,7 +34,7 @@ func (w *panels) shape(out, in, elements, width int) {
 	w.words, w.count, w.strips = (in+elements-1)/elements, (out+width-1)/width, width < panelWidth
 	size := w.count * panelWidth * w.words
 	if cap(w.data) < size {
-		w.data = aligned[float32](size)
+		w.data = memory.Aligned[float32](size)
 	}
 	w.data = w.data[:size]
 }
@@ -82,7 +87,7 @@ func (w *panels) each(f func(j, word, depth int)) {
 		return
 	}
 	depth := depthOf(w.words)
-	ParallelRange(w.count, 16, func(lo, hi int) {
+	parallel.Range(w.count, 16, func(lo, hi int) {
 		for j := lo; j < hi; j++ {
 			for word := 0; word < w.words; word += depth {
 				f(j, word, min(depth, w.words-word))
@@ -133,7 +138,7 @@ type panelsCall struct {
 	own Operand // memory for a
 }
 
-var freePanelsCalls = newFreeList(64, func() *panelsCall { return new(panelsCall) })
+var freePanelsCalls = memory.NewFreeList(64, func() *panelsCall { return new(panelsCall) })
 
 // begin begins y [rows, out] = x·wᵀ in the given precision; all but the last rows, if there are too
 // many, are multiplied.
@@ -145,7 +150,7 @@ func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
 	if trivial(y, rows, w.out, w.in) {
 		return nothing{}
 	}
-	c := freePanelsCalls.get()
+	c := freePanelsCalls.Get()
 	c.own.lay(x, rows, w.in, precision, Rows, w.elements)
 	c.gemm, c.kernels = c.own.gemm, c.own.kernels
 	c.w, c.widens = w, c.kernels.elements < w.elements
@@ -163,7 +168,7 @@ func (c *panelsCall) tasks() int { return c.rowTasks * c.columnTasks }
 func (c *panelsCall) end() {
 	c.w, c.y, c.a, c.left, c.own.x, c.own.a = nil, nil, nil, nil, nil, nil
 	c.widens, c.accumulate = false, false
-	freePanelsCalls.put(c)
+	freePanelsCalls.Put(c)
 }
 
 // divide sets the number of tasks: columns are divided first, since each row task reads the weight
@@ -171,10 +176,10 @@ func (c *panelsCall) end() {
 func (c *panelsCall) divide() {
 	c.strips = (c.rows + c.kernels.height - 1) / c.kernels.height
 	c.rowTasks, c.columnTasks = 1, 1
-	if c.size < serialWork || Threads() == 1 {
+	if c.size < serialWork || parallel.Threads() == 1 {
 		return
 	}
-	tasks := min(32*Threads(), 1+c.size/taskWork)
+	tasks := min(32*parallel.Threads(), 1+c.size/taskWork)
 	c.columnTasks = min(tasks, (c.w.count+7)/8)
 	c.rowTasks = min((tasks+c.columnTasks-1)/c.columnTasks, c.strips)
 }

@@ -1,6 +1,11 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
 
 // Pending is a product with a packed weight that was begun: its operands are checked, the
 // activations rounded or quantized, and nothing multiplied yet. It is for Run, once; until then y
@@ -23,7 +28,7 @@ func Run(products ...Pending) {
 	if len(products) > mostTogether {
 		panic(fmt.Sprintf("kernels: Run of %d products, expected at most %d", len(products), mostTogether))
 	}
-	t := freeTogether.get()
+	t := freeTogether.Get()
 	work, tasks := 0, 0
 	for i, p := range products {
 		work += p.work()
@@ -35,13 +40,13 @@ func Run(products ...Pending) {
 			t.task(i)
 		}
 	} else {
-		Parallel(tasks, t.task)
+		parallel.For(tasks, t.task)
 	}
 	for i, p := range products {
 		p.end()
 		t.products[i] = nil
 	}
-	freeTogether.put(t)
+	freeTogether.Put(t)
 }
 
 // together is products on their way.
@@ -51,7 +56,7 @@ type together struct {
 	task     func(i int)       // bound once: a method value would be allocated in each call
 }
 
-var freeTogether = newFreeList(64, func() *together {
+var freeTogether = memory.NewFreeList(64, func() *together {
 	t := new(together)
 	t.task = t.run
 	return t

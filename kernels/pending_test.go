@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // Products in one region have the bits of each alone, whatever their formats, sizes and the
@@ -32,7 +34,7 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 		x := drawn(rows * in)
 		for _, outs := range [][]int{{3}, {700, 0, 33}, {40, 2000, 17}, {5000, 5000}} {
 			for _, threads := range []int{1, 2, 5} {
-				restore := SetThreads(threads)
+				restore := parallel.SetThreads(threads)
 				var pending []Pending
 				var got, want [][]float32
 				for i, out := range outs {

@@ -1,5 +1,10 @@
 package kernels
 
+import (
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
+
 // The algorithm is that of Goto and van de Geijn ("Anatomy of high-performance matrix
 // multiplication", 2008) with the inner loops in assembly: a block of b of maxDepth rows by
 // maxColumns columns is packed in panels that stay in the second cache; strips of a few rows of a
@@ -46,7 +51,7 @@ type product struct {
 	packTask, strips func(task int)
 }
 
-var freeProducts = newFreeList(64, func() *product {
+var freeProducts = memory.NewFreeList(64, func() *product {
 	p := new(product)
 	p.packTask, p.strips = p.packPanels, p.runTask
 	return p
@@ -109,7 +114,7 @@ func (p *product) locate(depth int) {
 	p.blockRow, p.blockPanel = panelWidth, p.depth*panelWidth
 	panels := panelsOf(p.columns)
 	if p.packTask != nil && panels*p.blockPanel >= 1<<15 {
-		Parallel(panels, p.packTask)
+		parallel.For(panels, p.packTask)
 		return
 	}
 	for j := range panels {
@@ -137,10 +142,10 @@ func (p *product) multiply() {
 		p.runTask(0)
 		return
 	}
-	tasks := min(32*Threads(), 1+(p.m+8)*p.columns*p.depth/taskWork)
+	tasks := min(32*parallel.Threads(), 1+(p.m+8)*p.columns*p.depth/taskWork)
 	p.rowTasks = min(strips, tasks)
 	p.columnTasks = max(1, min(tasks/p.rowTasks, panelsOf(p.columns)/8))
-	Parallel(p.rowTasks*p.columnTasks, p.strips)
+	parallel.For(p.rowTasks*p.columnTasks, p.strips)
 }
 
 // runTask computes the strips of one task over its panels of the block.
@@ -195,22 +200,22 @@ func (p *product) packsA(n int) bool {
 const smallScratch = 16 * maxDepth
 
 var (
-	freeSmall = newFreeList(64, func() *[]float32 { b := make([]float32, smallScratch); return &b })
-	freeLarge = newFreeList(16, func() *[]float32 { b := make([]float32, maxDepth*maxColumns); return &b })
+	freeSmall = memory.NewFreeList(64, func() *[]float32 { b := make([]float32, smallScratch); return &b })
+	freeLarge = memory.NewFreeList(16, func() *[]float32 { b := make([]float32, maxDepth*maxColumns); return &b })
 )
 
 // borrow returns memory of at least n elements, not cleared, for giveBack.
 func borrow(n int) *[]float32 {
 	if n <= smallScratch {
-		return freeSmall.get()
+		return freeSmall.Get()
 	}
-	return freeLarge.get()
+	return freeLarge.Get()
 }
 
 func giveBack(b *[]float32) {
 	if len(*b) == smallScratch {
-		freeSmall.put(b)
+		freeSmall.Put(b)
 	} else {
-		freeLarge.put(b)
+		freeLarge.Put(b)
 	}
 }

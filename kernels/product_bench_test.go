@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"slimlab/kernels/machine"
+	"slimlab/kernels/parallel"
 )
 
 // medianTime is the median time in seconds of so many calls.
@@ -25,8 +28,8 @@ func medianTime(calls int, f func()) float64 {
 // in a loop on registers.
 func limit(precision Precision, threads int) float64 {
 	const rounds = 100_000
-	l := loops(Implementation())[0]
-	for _, other := range loops(Implementation()) {
+	l := machine.Loops(Implementation())[0]
+	for _, other := range machine.Loops(Implementation()) {
 		if precision == BFloat16 && other.Format == "bfloat16" {
 			l = other
 		}
@@ -37,10 +40,9 @@ func limit(precision Precision, threads int) float64 {
 // readLimit measures the bytes a second that so many threads merely read of x, each its part.
 func readLimit(x []float32, threads int) float64 {
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
-	part := len(bytes) / threads / readBlock * readBlock
-	read := reader(Implementation())
+	part := len(bytes) / threads / machine.ReadBlock * machine.ReadBlock
 	return float64(part*threads) / medianTime(3, func() {
-		Parallel(threads, func(i int) { read(bytes[i*part : (i+1)*part]) })
+		parallel.For(threads, func(i int) { machine.Read(bytes[i*part : (i+1)*part]) })
 	})
 }
 
@@ -90,7 +92,7 @@ func BenchmarkLimit(b *testing.B) {
 				normals(x, r)
 				for _, threads := range []int{1, 2} {
 					b.Run(fmt.Sprintf("%v/out=%d,in=%d/rows=%d/threads=%d", precision, out, in, rows, threads), func(b *testing.B) {
-						defer SetThreads(threads)()
+						defer parallel.SetThreads(threads)()
 						operations := 2 * float64(rows*out*in)
 						var shares, rates []float64
 						for b.Loop() {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"slimlab/kernels/memory"
 )
 
 // blockElements is the number of float32 that one unit of parallel work handles: 64 KiB, large
@@ -21,7 +23,7 @@ func rowGrain(dim int) int { return max(1, blockElements/max(1, dim)) }
 // columnSums is the memory of a sum over rows: parts of reduceRows rows each are summed from zero
 // and then added in ascending order, so that the bits do not depend on threads.
 type columnSums struct {
-	memory *scratch
+	memory *memory.Scratch
 	all    []float32 // [parts, dim]
 	rows   int
 	dim    int
@@ -29,8 +31,8 @@ type columnSums struct {
 
 func newColumnSums(rows, dim int) columnSums {
 	n := (rows + reduceRows - 1) / reduceRows * dim
-	s := newScratch(n)
-	return columnSums{s, s.take(n), rows, dim}
+	s := memory.NewScratch(n)
+	return columnSums{s, s.Take(n), rows, dim}
 }
 
 // grid returns the number of parts and how many of them one task takes: all where the whole is
@@ -55,7 +57,7 @@ func (c *columnSums) addTo(sum []float32, rk *rowKernels) {
 	for at := 0; at < len(c.all); at += c.dim {
 		rk.axpy(sum, c.all[at:at+c.dim], 1)
 	}
-	c.memory.free()
+	c.memory.Free()
 }
 
 // normCall is one RMSNorm; with delta the row is first summed, into sum.
@@ -368,7 +370,7 @@ type squaresCall struct {
 
 var (
 	squaresCalls = newCalls(func(a *squaresCall, lo, hi int) { a.parts[lo/blockElements] = a.rk.sumSquares(a.x[lo:hi]) })
-	freeSquares  = newFreeList(16, func() *[]float64 { return new([]float64) })
+	freeSquares  = memory.NewFreeList(16, func() *[]float64 { return new([]float64) })
 )
 
 // SumSquares returns Σx² in float64, in one fixed order.
@@ -377,7 +379,7 @@ func SumSquares(x []float32) float64 {
 	if len(x) <= blockElements {
 		return rk.sumSquares(x)
 	}
-	parts := freeSquares.get()
+	parts := freeSquares.Get()
 	blocks := (len(x) + blockElements - 1) / blockElements
 	*parts = slices.Grow((*parts)[:0], blocks)[:blocks]
 	squaresCalls.run(len(x), blockElements, squaresCall{rk, x, *parts})
@@ -385,7 +387,7 @@ func SumSquares(x []float32) float64 {
 	for _, p := range *parts {
 		sum += p
 	}
-	freeSquares.put(parts)
+	freeSquares.Put(parts)
 	return sum
 }
 

@@ -3,6 +3,8 @@ package kernels
 import (
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // benchRow runs f under every implementation, on one thread; it reports GB/s of bytes moved or, for
@@ -15,7 +17,7 @@ func benchRow(b *testing.B, bytes int64, flops float64, f func()) {
 				b.Fatal(err)
 			}
 			defer restore()
-			defer SetThreads(1)()
+			defer parallel.SetThreads(1)()
 			b.SetBytes(bytes)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // eachImplementation runs f under every implementation that this machine has.
@@ -478,7 +480,7 @@ func TestRowsSameBitsForAnyThreads(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		const rows, dim = 300, 200
 		run := func(threads int) []float32 {
-			defer SetThreads(threads)()
+			defer parallel.SetThreads(threads)()
 			r := rand.New(rand.NewPCG(7, 8))
 			x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
 			y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
@@ -605,7 +607,7 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 
 // TestRowsAllocateNothing: on more threads than one and on rows enough to share out.
 func TestRowsAllocateNothing(t *testing.T) {
-	defer SetThreads(2)()
+	defer parallel.SetThreads(2)()
 	const rows, dim = 512, 96
 	x, y, z, u := make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim)
 	w, rstd, labels := make([]float32, dim), make([]float32, rows), make([]int32, rows)

@@ -1,6 +1,10 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/parallel"
+)
 
 // A training step multiplies with each weight twice for each pass of tokens and with each
 // activation and gradient up to four times. So a weight is laid out once a step, and an activation
@@ -32,7 +36,7 @@ func NewTrainedWeight(out, in int, precision Precision) *TrainedWeight {
 func (w *TrainedWeight) Pack(data []float32) {
 	checkLen("TrainedWeight.Pack", data, w.Out*w.In)
 	w.data = data
-	Parallel(panelsOf(w.Out), w.pack)
+	parallel.For(panelsOf(w.Out), w.pack)
 	w.data = nil
 }
 
@@ -68,7 +72,7 @@ func BeginGradient(dw []float32, dy, x *Operand) Pending {
 	if dy.columns == 0 || x.columns == 0 || dy.rows == 0 {
 		return nothing{}
 	}
-	c := freePanelsCalls.get()
+	c := freePanelsCalls.Get()
 	c.gemm, c.kernels = dy.gemm, dy.kernels
 	c.w, c.left, c.y, c.rows, c.accumulate = &x.right, &dy.left, dw, dy.columns, true
 	c.size = dy.columns * x.columns * x.right.words
@@ -153,7 +157,7 @@ func (o *Operand) lay(x []float32, rows, columns int, precision Precision, forms
 			o.layBlock(i)
 		}
 	} else {
-		Parallel(blocks, o.block)
+		parallel.For(blocks, o.block)
 	}
 }
 
@@ -214,7 +218,7 @@ func (o *Operand) begin(y []float32, w *panels, precision Precision, accumulate 
 	if w.in == 0 && accumulate || trivial(y, o.rows, w.out, w.in) {
 		return nothing{}
 	}
-	c := freePanelsCalls.get()
+	c := freePanelsCalls.Get()
 	c.gemm, c.kernels = o.gemm, o.kernels
 	c.w, c.a, c.aRow, c.y, c.rows, c.accumulate = w, o.a, o.aRow, y, o.rows, accumulate
 	c.size = (o.rows + 8) * w.out * w.words

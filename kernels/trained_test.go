@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/parallel"
 )
 
 // trainedForms are the forms as a training step computes them.
@@ -113,12 +115,12 @@ func TestTrainedFormsDoNotDependOnThreadsOrBatch(t *testing.T) {
 			normals(c0, r)
 			for number, f := range trainedForms(BFloat16) {
 				one := append([]float32(nil), c0...)
-				restore := SetThreads(1)
+				restore := parallel.SetThreads(1)
 				f.run(one, a, b, m, n, k, true)
 				restore()
 				for _, threads := range []int{2, 3, 8} {
 					c := append([]float32(nil), c0...)
-					restore := SetThreads(threads)
+					restore := parallel.SetThreads(threads)
 					f.run(c, a, b, m, n, k, true)
 					restore()
 					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
 
@@ -86,7 +87,7 @@ func extendIsInvariant(t *testing.T, c Config) {
 				}
 				for _, largest := range []int{1, 7, 200} {
 					for _, threads := range []int{1, 2} {
-						restore := kernels.SetThreads(threads)
+						restore := parallel.SetThreads(threads)
 						k := newCache(t, m.Config, format, pageSize, sequences, rng)
 						name := fmt.Sprintf("%v, pages of %d, chunks of up to %d, %d threads", format, pageSize, largest, threads)
 						randomWalk(t, name, m, step, k, sequences, want, largest, rng)

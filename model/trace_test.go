@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // everyImplementation runs f under each implementation of the kernels.
@@ -159,7 +160,7 @@ func TestForwardInvariance(t *testing.T) {
 		}
 		want := gradients()
 		for _, threads := range []int{1, 2, 3} {
-			restore := kernels.SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			if !slices.Equal(m.Forward(together, nil), forward) {
 				t.Errorf("Forward has other bits with %d threads", threads)
 			}
@@ -274,7 +275,7 @@ func TestTrainingStepAllocations(t *testing.T) {
 	b := Pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
 	for _, options := range []TraceOptions{{}, {Precision: kernels.BFloat16, Checkpoint: true}} {
 		for _, threads := range []int{1, 2} {
-			restore := kernels.SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			trace, g := NewTrace(m, len(b.Tokens), options), NewGradients(m)
 			dHidden := make([]float32, len(b.Tokens)*m.Hidden)
 			step := func() {

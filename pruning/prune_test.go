@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/weight"
@@ -212,10 +212,10 @@ func TestDeterminism(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	for _, method := range []Method{OSSCAR, Random} {
 		o := Options{Method: method, MLP: Cut{Ratio: 0.3}, Heads: Cut{Ratio: 0.25}, Seed: 5}
-		restore := kernels.SetThreads(1)
+		restore := parallel.SetThreads(1)
 		one, _ := prune(t, m, o)
 		restore()
-		restore = kernels.SetThreads(3)
+		restore = parallel.SetThreads(3)
 		three, _ := prune(t, m, o)
 		restore()
 		if !slices.Equal(flat(one), flat(three)) {

@@ -3,7 +3,7 @@ package pruning
 import (
 	"slices"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // removal chooses channels that leave the support one after another, each with the scores that
@@ -29,7 +29,7 @@ type removal struct {
 // still to be moved.
 func (t *tableau) lowestInTurn(most, left, step int) []int {
 	r := &removal{t: t, inside: t.side(true), a: make([]float64, t.d), squares: make([]float64, t.d), scores: make([]float64, t.d)}
-	kernels.ParallelRange(len(r.inside), 64, func(lo, hi int) {
+	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			row := t.row(i)
 			r.a[i], r.squares[i] = -row[i], dot(row[t.d:], row[t.d:])
@@ -78,7 +78,7 @@ func (r *removal) remove(q int) {
 	for j, b := range r.rows {
 		products[j] = dot(b[d:], w)
 	}
-	kernels.ParallelRange(len(r.inside), 64, func(lo, hi int) {
+	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			f := row[i] / row[q]
 			product := dot(t.row(i)[d:], w)

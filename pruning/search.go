@@ -7,7 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // exhaustiveGroups is the number of groups up to which the local search ends by trying every single
@@ -88,7 +88,7 @@ func (t *tableau) removeLowest(n, step int) []int {
 // leaves.
 func (t *tableau) ranked(groups []int) []int {
 	scores := make([]float64, t.groups())
-	kernels.ParallelRange(len(groups), max(1, 64/t.group), func(lo, hi int) {
+	parallel.Range(len(groups), max(1, 64/t.group), func(lo, hi int) {
 		for _, g := range groups[lo:hi] {
 			scores[g] = t.score(g)
 		}

@@ -8,7 +8,8 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 
-	"slimlab/kernels"
+	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 	"slimlab/model/calibrate"
 )
 
@@ -57,7 +58,7 @@ func newProblemFloat64(h *mat.SymDense, w *mat.Dense, group int, damping float64
 		h.SetSym(i, i, h.At(i, i)+shift)
 	}
 	g := mat.NewDense(d, p, nil)
-	kernels.AddProduct(calibrate.Dense(g), calibrate.Matrix(h), calibrate.Dense(w), 1)
+	matrix.AddProduct(calibrate.Dense(g), calibrate.Matrix(h), calibrate.Dense(w), 1)
 	return &problem{d: d, p: p, group: group, h: h, shift: shift, w: w, g: g}
 }
 
@@ -84,7 +85,7 @@ func (q *problem) solve(support []int) (*mat.Dense, error) {
 	if len(c) == 0 {
 		return w, nil
 	}
-	h, x := kernels.NewMatrix(len(c), len(c), nil), kernels.NewMatrix(len(c), q.p, nil)
+	h, x := matrix.NewDense(len(c), len(c), nil), matrix.NewDense(len(c), q.p, nil)
 	for a, i := range c {
 		row := h.Row(a)
 		for b, j := range c[a:] {
@@ -92,11 +93,11 @@ func (q *problem) solve(support []int) (*mat.Dense, error) {
 		}
 		copy(x.Row(a), q.g.RawRowView(i))
 	}
-	if !kernels.Cholesky(h) {
+	if !matrix.Cholesky(h) {
 		return nil, errSingular
 	}
-	kernels.SolveUpperTransposed(h, x)
-	kernels.SolveUpper(h, x)
+	matrix.SolveUpperTransposed(h, x)
+	matrix.SolveUpper(h, x)
 	for a, i := range c {
 		copy(w.RawRowView(i), x.Row(a))
 	}
@@ -149,20 +150,20 @@ func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
 	}
 	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
 	const strip = 512
-	part := kernels.NewMatrix(n, p, nil)
+	part := matrix.NewDense(n, p, nil)
 	for a, i := range rows {
 		copy(part.Row(a), w.RawRowView(i))
 	}
 	for first := 0; first < n; first += strip {
 		some := rows[first:min(first+strip, n)]
-		of, product := kernels.NewMatrix(len(some), n, nil), kernels.NewMatrix(len(some), p, nil)
+		of, product := matrix.NewDense(len(some), n, nil), matrix.NewDense(len(some), p, nil)
 		for a, i := range some {
 			row := of.Row(a)
 			for b, j := range rows {
 				row[b] = h.At(i, j)
 			}
 		}
-		kernels.AddProduct(product, of, part, 1)
+		matrix.AddProduct(product, of, part, 1)
 		for a := range some {
 			energy += dot(part.Row(first+a), product.Row(a))
 		}
@@ -205,10 +206,10 @@ func (q *problem) fullTableau() (*tableau, error) {
 		copy(row[q.d:], q.w.RawRowView(i)) // H⁻¹·G
 	}
 	inverse := t.matrix().Block(0, 0, q.d, q.d)
-	if !kernels.Cholesky(inverse) {
+	if !matrix.Cholesky(inverse) {
 		return nil, errSingular
 	}
-	kernels.InvertCholesky(inverse)
+	matrix.InvertCholesky(inverse)
 	for i := range q.d {
 		row := t.row(i)[i:q.d]
 		for j, v := range row {
@@ -221,7 +222,7 @@ func (q *problem) fullTableau() (*tableau, error) {
 	return t, nil
 }
 
-func (t *tableau) matrix() kernels.Matrix { return kernels.NewMatrix(t.d, t.d+t.p, t.t) }
+func (t *tableau) matrix() matrix.Dense { return matrix.NewDense(t.d, t.d+t.p, t.t) }
 
 func (t *tableau) row(i int) []float64 {
 	n := t.d + t.p
@@ -243,7 +244,7 @@ func (t *tableau) clone() *tableau {
 
 // copy makes t another tableau of the same problem.
 func (t *tableau) copy(from *tableau) {
-	kernels.ParallelRange(len(t.t), 1<<18, func(lo, hi int) { copy(t.t[lo:hi], from.t[lo:hi]) })
+	parallel.Range(len(t.t), 1<<18, func(lo, hi int) { copy(t.t[lo:hi], from.t[lo:hi]) })
 	copy(t.in, from.in)
 }
 
@@ -286,8 +287,8 @@ func (t *tableau) pivot(channels []int, in bool) {
 	if in {
 		sign = -1
 	}
-	b, block := kernels.NewMatrix(k, d+t.p, nil), kernels.NewMatrix(k, k, nil)
-	kernels.Parallel(k, func(a int) { t.symmetricRow(b.Row(a), channels[a]) })
+	b, block := matrix.NewDense(k, d+t.p, nil), matrix.NewDense(k, k, nil)
+	parallel.For(k, func(a int) { t.symmetricRow(b.Row(a), channels[a]) })
 	for a := range k {
 		for c := range k {
 			block.Row(a)[c] = sign * b.Row(a)[channels[c]]
@@ -298,16 +299,16 @@ func (t *tableau) pivot(channels []int, in bool) {
 		sign = math.Copysign(1, v)
 		block.Row(0)[0] = math.Abs(v)
 	}
-	if !kernels.Cholesky(block) && k > 1 {
+	if !matrix.Cholesky(block) && k > 1 {
 		t.pivot(channels[:k/2], in)
 		t.pivot(channels[k/2:], in)
 		return
 	}
-	x := kernels.NewMatrix(k, d+t.p, slices.Clone(b.Data))
-	kernels.SolveUpperTransposed(block, x)
-	kernels.SolveUpper(block, x)
-	kernels.AddSymmetric(t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
-	kernels.InvertCholesky(block)
+	x := matrix.NewDense(k, d+t.p, slices.Clone(b.Data))
+	matrix.SolveUpperTransposed(block, x)
+	matrix.SolveUpper(block, x)
+	matrix.AddSymmetric(t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
+	matrix.InvertCholesky(block)
 	for a, i := range channels {
 		row := t.row(i)
 		copy(row[i+1:], x.Row(a)[i+1:])
@@ -337,7 +338,7 @@ func (t *tableau) score(group int) float64 {
 	if t.in[group] {
 		sign = -1
 	}
-	block, rhs := kernels.NewMatrix(k, k, nil), kernels.NewMatrix(k, t.p, nil)
+	block, rhs := matrix.NewDense(k, k, nil), matrix.NewDense(k, t.p, nil)
 	for a := range k {
 		row := t.row(first + a)
 		for b := a; b < k; b++ {
@@ -346,17 +347,17 @@ func (t *tableau) score(group int) float64 {
 		copy(rhs.Row(a), row[t.d:])
 	}
 	// only for a redundant group and no damping: it can leave and add nothing
-	if !kernels.Cholesky(block) {
+	if !matrix.Cholesky(block) {
 		return 0
 	}
-	kernels.SolveUpperTransposed(block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
+	matrix.SolveUpperTransposed(block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
 	return 0.5 * dot(rhs.Data, rhs.Data)
 }
 
 // objective is f at the optimum of the support, −½·tr(W_Sᵀ·G_S).
 func (t *tableau) objective() float64 {
 	parts := make([]float64, t.groups())
-	kernels.ParallelRange(len(parts), max(1, 64/t.group), func(lo, hi int) {
+	parallel.Range(len(parts), max(1, 64/t.group), func(lo, hi int) {
 		for g := lo; g < hi; g++ {
 			for i := g * t.group; t.in[g] && i < (g+1)*t.group; i++ {
 				parts[g] += dot(t.row(i)[t.d:], t.g.RawRowView(i))

@@ -8,18 +8,19 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"slimlab/kernels"
+	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 	"slimlab/model/calibrate"
 )
 
 // statistics are the second moments of a linear layer's input, as GPTQ needs them.
 type statistics struct {
-	raw     *mat.SymDense  // [in, in], mean x·xᵀ
-	shift   float64        // that damping adds to the diagonal
-	order   []int          // the order in which inputs are quantized
-	factor  kernels.Matrix // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
-	damping float64        // relative to the mean of the diagonal, as it was used in the end
-	note    string         // says that damping had to be raised
+	raw     *mat.SymDense // [in, in], mean x·xᵀ
+	shift   float64       // that damping adds to the diagonal
+	order   []int         // the order in which inputs are quantized
+	factor  matrix.Dense  // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
+	damping float64       // relative to the mean of the diagonal, as it was used in the end
+	note    string        // says that damping had to be raised
 }
 
 // dampingLimit ends the search for a damping that makes the statistics positive definite.
@@ -42,7 +43,7 @@ func newStatistics(raw *mat.SymDense, damping float64, actOrder bool) (*statisti
 	if actOrder {
 		slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(s.diagonal(b), s.diagonal(a)) })
 	}
-	s.factor = kernels.NewMatrix(n, n, nil)
+	s.factor = matrix.NewDense(n, n, nil)
 	for ; s.damping <= dampingLimit; s.damping = max(0.001, 10*s.damping) {
 		s.shift = s.damping * mean
 		if s.factorise() {
@@ -68,7 +69,7 @@ func (s *statistics) diagonal(i int) float64 {
 // factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
 func (s *statistics) factorise() bool {
 	n, h := len(s.order), s.factor
-	kernels.ParallelRange(n, 64, func(lo, hi int) {
+	parallel.Range(n, 64, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
 			row, i := h.Row(a), s.order[n-1-a]
 			for b := a; b < n; b++ {
@@ -77,12 +78,12 @@ func (s *statistics) factorise() bool {
 			row[a] = s.diagonal(i) + s.shift
 		}
 	})
-	if !kernels.Cholesky(h) {
+	if !matrix.Cholesky(h) {
 		return false
 	}
-	kernels.InvertUpper(h)
+	matrix.InvertUpper(h)
 	// U(a, b) = V⁻¹(n-1-b, n-1-a): elements change places across the other diagonal.
-	kernels.ParallelRange(n, 64, func(lo, hi int) {
+	parallel.Range(n, 64, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
 			row := h.Row(a)
 			for b := a; a+b < n-1; b++ {
@@ -102,8 +103,8 @@ func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float
 	q = make([]int8, len(w))
 	const rows = 16 // of a task: they do not depend on each other
 	losses := make([]float64, g.out)
-	work, errs := kernels.NewMatrix(g.out, g.in, nil), kernels.NewMatrix(g.out, block, nil)
-	kernels.ParallelRange(g.out, rows, func(lo, hi int) {
+	work, errs := matrix.NewDense(g.out, g.in, nil), matrix.NewDense(g.out, block, nil)
+	parallel.Range(g.out, rows, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			row := work.Row(o)
 			for a, i := range s.order {
@@ -113,13 +114,13 @@ func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float
 	})
 	for start := 0; start < g.in; start += block {
 		end := min(g.in, start+block)
-		kernels.ParallelRange(g.out, rows, func(lo, hi int) {
+		parallel.Range(g.out, rows, func(lo, hi int) {
 			for o := lo; o < hi; o++ {
 				losses[o] += g.gptqBlock(q, work.Row(o), errs.Row(o), o, start, end, s)
 			}
 		})
 		rest := g.in - end
-		kernels.AddProduct(work.Block(0, end, g.out, rest), errs.Block(0, 0, g.out, end-start), s.factor.Block(start, end, end-start, rest), -1)
+		matrix.AddProduct(work.Block(0, end, g.out, rest), errs.Block(0, 0, g.out, end-start), s.factor.Block(start, end, end-start, rest), -1)
 	}
 	for _, l := range losses {
 		loss += l
@@ -160,14 +161,14 @@ func energy(out, in int, h *mat.SymDense, row func(row []float64, o int)) float6
 	full, parts := calibrate.Matrix(h), make([]float64, out)
 	for first := 0; first < out; first += strip {
 		n := min(strip, out-first)
-		w, wh := kernels.NewMatrix(n, in, nil), kernels.NewMatrix(n, in, nil)
-		kernels.ParallelRange(n, 16, func(lo, hi int) {
+		w, wh := matrix.NewDense(n, in, nil), matrix.NewDense(n, in, nil)
+		parallel.Range(n, 16, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				row(w.Row(r), first+r)
 			}
 		})
-		kernels.AddProduct(wh, w, full, 1)
-		kernels.ParallelRange(n, 16, func(lo, hi int) {
+		matrix.AddProduct(wh, w, full, 1)
+		parallel.Range(n, 16, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				for i, v := range w.Row(r) {
 					parts[first+r] += v * wh.Row(r)[i]

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // grid is the set of values that a linear layer's weights may take: code·scale, codes
@@ -75,7 +76,7 @@ func (g *grid) value(code int8) float64 {
 // roundToNearest is RTN: the nearest code for each weight on its own.
 func (g *grid) roundToNearest(w []float32) []int8 {
 	q := make([]int8, len(w))
-	kernels.ParallelRange(g.out, 16, func(lo, hi int) {
+	parallel.Range(g.out, 16, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			for i, v := range w[o*g.in : (o+1)*g.in] {
 				q[o*g.in+i] = g.nearest(float64(v), o, i)

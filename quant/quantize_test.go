@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 )
@@ -158,9 +158,9 @@ func TestAutomaticGroup(t *testing.T) {
 
 func TestQuantizeIsDeterministic(t *testing.T) {
 	m := newModel(t, "LlamaForCausalLM", 64)
-	defer kernels.SetThreads(1)()
+	defer parallel.SetThreads(1)()
 	one, _ := quantize(t, m, "w4a16-gptq", sequences(20))
-	defer kernels.SetThreads(3)()
+	defer parallel.SetThreads(3)()
 	three, _ := quantize(t, m, "w4a16-gptq", sequences(20))
 	if !slices.Equal(logits(one), logits(three)) {
 		t.Error("other bits with another number of threads")

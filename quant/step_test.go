@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -81,7 +82,7 @@ func TestBitsDoNotDependOnTheStep(t *testing.T) {
 					want[i] = run(t, m, format, 64, len(s), [][]int32{s})[0]
 				}
 				for _, c := range []struct{ pageSize, chunk, threads int }{{16, 70, 2}, {64, 1, 1}, {2, 7, 3}, {32, 40, 2}} {
-					restore := kernels.SetThreads(c.threads)
+					restore := parallel.SetThreads(c.threads)
 					got := run(t, m, format, c.pageSize, c.chunk, sequences)
 					restore()
 					for i := range want {
@@ -100,7 +101,7 @@ func TestBitsDoNotDependOnTheStep(t *testing.T) {
 func TestDecodeStepAllocations(t *testing.T) {
 	for name, m := range inEveryFormat(t) {
 		for _, threads := range []int{1, 2} {
-			restore := kernels.SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			pool, err := model.NewKVPool(m.Config, kernels.KVBFloat16, 8, 64)
 			if err != nil {
 				t.Fatal(err)

@@ -1,4 +1,4 @@
-// Command gen writes the assembly of package kernels into the folder given as its argument:
+// Command gen writes the assembly of package kernels and its subpackages into the folder given as its argument:
 //
 //	go generate ./kernels
 //
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// files is all assembly by file name.
+// files is all assembly by its path below package kernels.
 func files() map[string]string {
 	all := map[string]string{}
 	for _, of := range []map[string]string{attention.Files(), gemm.Files(), peak.Files(), rows.Files()} {

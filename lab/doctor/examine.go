@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"slimlab/kernels"
+	"slimlab/kernels/machine"
+	"slimlab/kernels/parallel"
 )
 
 // Options are how to examine.
@@ -33,7 +35,7 @@ func (o *Options) complete() {
 		o.Progress = func(string) {}
 	}
 	if o.buffer == 0 {
-		o.buffer = bufferSize(kernels.ThisCPU().L3, o.Threads)
+		o.buffer = bufferSize(machine.ThisCPU().L3, o.Threads)
 	}
 	if o.stopwatch == nil {
 		start := time.Now()
@@ -56,7 +58,7 @@ func (o *Options) complete() {
 // ended.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	o.complete()
-	defer kernels.SetThreads(o.Threads)()
+	defer parallel.SetThreads(o.Threads)()
 	e := newExamination(o)
 	for _, f := range o.sizes.families(o.Threads) {
 		if err := ctx.Err(); err != nil {
@@ -83,9 +85,9 @@ type examination struct {
 
 // newExamination measures the peaks.
 func newExamination(o Options) *examination {
-	cpu := kernels.ThisCPU()
+	cpu := machine.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, limits: &limits{cpu, kernels.Loops(), kernels.NewReadBuffer(o.buffer)}, report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
 	e.pulse.feel(e.limits, o.stopwatch, o.Threads)
 	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
 	return e
@@ -97,7 +99,7 @@ func (e *examination) finish() *Report {
 	return e.report
 }
 
-func newMachine(c kernels.CPU, threads int) Machine {
+func newMachine(c machine.CPU, threads int) Machine {
 	names := kernels.Implementations()
 	m := Machine{
 		Vendor: c.Vendor, CPU: c.Name, Family: c.Family, Model: c.Model, Stepping: c.Stepping, System: runtime.GOOS + "/" + runtime.GOARCH,
@@ -137,7 +139,7 @@ func (e *examination) family(ctx context.Context, f family) error {
 				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.1f s a call at best", c.name, c.shape, c.rows, threadsText(threads), expected))
 				continue
 			}
-			restore := kernels.SetThreads(threads)
+			restore := parallel.SetThreads(threads)
 			t, _ := e.limits.hold(e.stopwatch, func(times int) {
 				for range times {
 					c.run()

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"slimlab/kernels"
+	"slimlab/kernels/machine"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -128,7 +128,7 @@ func TestTooLong(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
-	l := limits{cpu: kernels.CPU{L1: 32 << 10, L2: 1 << 20, L3: 32 << 20}, buffer: kernels.NewReadBuffer(64 << 20)}
+	l := limits{cpu: machine.CPU{L1: 32 << 10, L2: 1 << 20, L3: 32 << 20}, buffer: machine.NewReadBuffer(64 << 20)}
 	for _, c := range []struct {
 		bytes   float64
 		threads int

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // kernelCase is one kernel on one size, ready to run.
@@ -222,6 +223,6 @@ func regionCase(threads int) kernelCase {
 	}
 	return kernelCase{name: "parallel region", shape: fmt.Sprintf("%d threads meet", threads), run: func() {
 		begun.Store(0)
-		kernels.Parallel(threads, meet)
+		parallel.For(threads, meet)
 	}}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -57,7 +58,7 @@ func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, erro
 		return nil, err
 	}
 	o.complete()
-	defer kernels.SetThreads(o.Threads)()
+	defer parallel.SetThreads(o.Threads)()
 	e := newExamination(o)
 	return e.model(ctx, c, f, cache, m)
 }
@@ -192,7 +193,7 @@ func (r *runner) choose(hidden []float32, first, n int) {
 	vocab := r.model.Vocab
 	r.model.Logits(r.logits[:n*vocab], hidden, n)
 	blocks := (vocab + logitBlock - 1) / logitBlock
-	kernels.Parallel(n*blocks, func(i int) {
+	parallel.For(n*blocks, func(i int) {
 		row, lo := r.logits[i/blocks*vocab:][:vocab], i%blocks*logitBlock
 		r.best[i] = lo + argmax(row[lo:min(lo+logitBlock, vocab)])
 	})

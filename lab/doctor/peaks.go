@@ -3,7 +3,7 @@ package doctor
 import (
 	"fmt"
 
-	"slimlab/kernels"
+	"slimlab/kernels/machine"
 )
 
 // rounds of a loop make some 0.1 ms, so that starting and ending it on several threads counts
@@ -12,9 +12,9 @@ const rounds = 1 << 14
 
 // limits are the machine's peaks as they can be measured at any moment.
 type limits struct {
-	cpu    kernels.CPU
-	loops  []kernels.Loop
-	buffer *kernels.ReadBuffer
+	cpu    machine.CPU
+	loops  []machine.Loop
+	buffer *machine.ReadBuffer
 }
 
 // bufferSize is large enough for memory to be read from memory: half a GiB a thread, or eight times
@@ -25,7 +25,7 @@ func bufferSize(l3 int64, threads int) int {
 
 // loop finds the arithmetic of a format; one without a loop of its own is computed by way of
 // float32.
-func (l *limits) loop(format string) *kernels.Loop {
+func (l *limits) loop(format string) *machine.Loop {
 	for i := range l.loops {
 		if l.loops[i].Format == format {
 			return &l.loops[i]
@@ -35,7 +35,7 @@ func (l *limits) loop(format string) *kernels.Loop {
 }
 
 // compute is a loop as work; so many operations are one time.
-func compute(loop *kernels.Loop, threads int) (w work, operations float64) {
+func compute(loop *machine.Loop, threads int) (w work, operations float64) {
 	return func(times int) { loop.Run(threads, times*rounds) }, float64(loop.Operations) * rounds * float64(threads)
 }
 

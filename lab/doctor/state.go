@@ -3,7 +3,7 @@ package doctor
 import (
 	"fmt"
 
-	"slimlab/kernels"
+	"slimlab/kernels/machine"
 )
 
 // State says whether the machine gave all that it has while it was measured.
@@ -39,7 +39,7 @@ func (p *pulse) feel(l *limits, s *stopwatch, threads int) {
 		all, _ := compute(&l.loops[0], threads)
 		works = append(works, all)
 	}
-	cycles, hasClock := kernels.CycleLoop()
+	cycles, hasClock := machine.CycleLoop()
 	const cycleRounds = 1 << 14
 	if hasClock {
 		works = append(works, func(times int) { cycles.Run(1, times*cycleRounds) })

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
 
@@ -102,7 +103,7 @@ func draw[T any](g *generator, buf *[]T, n, per int, set func(dst []T, bits uint
 	x := (*buf)[:padded]
 	g.draws++
 	first := g.draws << 40
-	kernels.ParallelRange(padded, drawn, func(lo, hi int) {
+	parallel.Range(padded, drawn, func(lo, hi int) {
 		state := first + uint64(lo)
 		for i := lo; i < hi; i += per {
 			state += 0x9e3779b97f4a7c15

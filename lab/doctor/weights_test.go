@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // TestGenerator: codes keep to their range and fill it, floats have the deviation, and nothing
@@ -21,10 +21,10 @@ func TestGenerator(t *testing.T) {
 		{"int4s", -8, 7, func(g *generator) []int8 { return g.int4s(n) }},
 	} {
 		var one, many generator
-		restore := kernels.SetThreads(1)
+		restore := parallel.SetThreads(1)
 		first := slices.Clone(draw.of(&one))
 		restore()
-		restore = kernels.SetThreads(3)
+		restore = parallel.SetThreads(3)
 		second := draw.of(&many)
 		restore()
 		if !slices.Equal(first, second) {

@@ -30,6 +30,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
+	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -250,11 +252,11 @@ func (w *walk) gather(ctx context.Context, layer, half int, want model.Site) (*S
 
 // Matrix is a symmetric matrix for products and factorisations, over the same memory, whose lower
 // triangle it fills.
-func Matrix(h *mat.SymDense) kernels.Matrix {
+func Matrix(h *mat.SymDense) matrix.Dense {
 	raw := h.RawSymmetric()
 	// squares that the caches hold, since one side of the copy is read down its columns
 	const block = 64
-	kernels.ParallelRange(raw.N, block, func(first, last int) {
+	parallel.Range(raw.N, block, func(first, last int) {
 		for left := 0; left < last; left += block {
 			for i := first; i < last; i++ {
 				for j := left; j < min(left+block, i); j++ {
@@ -263,13 +265,13 @@ func Matrix(h *mat.SymDense) kernels.Matrix {
 			}
 		}
 	})
-	return kernels.Matrix{Rows: raw.N, Cols: raw.N, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
+	return matrix.Dense{Rows: raw.N, Cols: raw.N, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
 }
 
 // Dense is a dense matrix for products and factorisations, over the same memory.
-func Dense(m *mat.Dense) kernels.Matrix {
+func Dense(m *mat.Dense) matrix.Dense {
 	raw := m.RawMatrix()
-	return kernels.Matrix{Rows: raw.Rows, Cols: raw.Cols, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
+	return matrix.Dense{Rows: raw.Rows, Cols: raw.Cols, RowStride: raw.Stride, ColStride: 1, Data: raw.Data}
 }
 
 // SiteName is the Hugging Face name of the linear layers that read a site.
@@ -297,7 +299,7 @@ func (s *sums) add(x []float32, rows int) {
 		r := min(blockRows, rows-start)
 		xb := x[start*n : (start+r)*n]
 		kernels.Gram(s.block, xb, r, n)
-		kernels.ParallelRange(n, 64, func(first, last int) {
+		parallel.Range(n, 64, func(first, last int) {
 			for i := first; i < last; i++ {
 				sum := s.gram[i*n+i : (i+1)*n]
 				for j, v := range s.block[i*n+i : (i+1)*n] {

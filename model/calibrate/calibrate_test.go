@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -108,9 +109,9 @@ func TestWalkMatchesForward(t *testing.T) {
 
 func TestWalkIsDeterministic(t *testing.T) {
 	m, list := tiny(t, 2), sequences(2, 40)
-	defer kernels.SetThreads(1)()
+	defer parallel.SetThreads(1)()
 	one := collect(t, m, list, Options{})
-	defer kernels.SetThreads(3)()
+	defer parallel.SetThreads(3)()
 	for i, s := range collect(t, m, list, Options{}) {
 		if !mat.Equal(s.Gram, one[i].Gram) || !slices.Equal(s.MeanAbs, one[i].MeanAbs) || !slices.Equal(s.MaxAbs, one[i].MaxAbs) {
 			t.Errorf("layer %d site %d: other bits with another number of threads", s.Layer, s.Site)

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -93,7 +93,7 @@ func (d drawn) write(w io.Writer) error {
 	buf := make([]byte, 2*min(d.elements, piece*pieces))
 	for at := 0; at < d.elements; at += piece * pieces {
 		n := min(piece*pieces, d.elements-at)
-		kernels.ParallelRange(n, piece, func(lo, hi int) {
+		parallel.Range(n, piece, func(lo, hi int) {
 			rng := rand.New(rand.NewPCG(d.seed, d.tensor<<32|uint64((at+lo)/piece)))
 			for i := lo; i < hi; i++ {
 				binary.LittleEndian.PutUint16(buf[2*i:], toBfloat16(float32(d.mean+d.deviation*rng.NormFloat64())))

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -18,7 +18,7 @@ func TestWriteRandom(t *testing.T) {
 		c.Vocab, c.BOS = 9000, -1 // several pieces, the last of them short
 		dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 		for i, dir := range dirs {
-			restore := kernels.SetThreads(1 + i%2)
+			restore := parallel.SetThreads(1 + i%2)
 			err := WriteRandom(dir, c, []uint64{7, 7, 8}[i])
 			restore()
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"slimlab/internal/half"
-	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // maxHeader is the format's limit on a header.
@@ -126,7 +126,7 @@ func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
 	at += s.data
 	if v, ok := s.r.(viewer); ok {
 		errs := make([]error, (len(dst)+chunk-1)/chunk)
-		kernels.ParallelRange(len(dst), chunk, func(lo, hi int) {
+		parallel.Range(len(dst), chunk, func(lo, hi int) {
 			from, n := at+int64(lo)*size, int64(hi-lo)*size
 			errs[lo/chunk] = v.Guard(func() { decodeFloats(dst[lo:hi], v.View(from, n), t.DType) })
 			// a small tensor shares its pages with others that may be read next

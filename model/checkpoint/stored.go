@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
 
@@ -346,7 +347,7 @@ func (c *Checkpoint) grouped(g *grouped) (weight.Weight, error) {
 // dequantized makes a float32 weight [out, in].
 func dequantized(out, in int, value func(o, i int) float32) *weight.Dense {
 	data := make([]float32, out*in)
-	kernels.ParallelRange(out, 16, func(lo, hi int) {
+	parallel.Range(out, 16, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			row := data[o*in : (o+1)*in]
 			for i := range row {

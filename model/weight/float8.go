@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
 
 // FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
@@ -36,7 +37,7 @@ func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error)
 func (w *FP8) FP8() (q []byte, scale []float32, input float32) {
 	out, in := w.Shape()
 	q = make([]byte, out*in)
-	kernels.ParallelRange(out, 16, func(lo, hi int) {
+	parallel.Range(out, 16, func(lo, hi int) {
 		row := make([]float32, in)
 		for o := lo; o < hi; o++ {
 			w.packed.Codes(q[o*in:(o+1)*in], row, o)
@@ -59,7 +60,7 @@ func (w *FP8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.
 func (w *FP8) Float32() []float32 {
 	out, in := w.Shape()
 	data := make([]float32, out*in)
-	kernels.ParallelRange(out, 16, func(lo, hi int) {
+	parallel.Range(out, 16, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			w.Row(data[o*in:(o+1)*in], o)
 		}

@@ -10,7 +10,7 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// Files returns the assembly by file name.
+// Files returns the assembly by its path below package kernels.
 func Files() map[string]string {
 	files := map[string]string{}
 	for name, write := range map[string]func(*asm.Printer){
@@ -23,10 +23,10 @@ func Files() map[string]string {
 			round512(p)
 			widen512(p)
 		},
-		"float64_avx512_amd64.s": float64x512,
-		"float64_avx2_amd64.s":   float64x256,
-		"bf16_avx2_amd64.s":      func(p *asm.Printer) { round256(p); widen256(p) },
-		"gemm_avx2_amd64.s":      func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"matrix/strip_avx512_amd64.s": float64x512,
+		"matrix/strip_avx2_amd64.s":   float64x256,
+		"bf16_avx2_amd64.s":           func(p *asm.Printer) { round256(p); widen256(p) },
+		"gemm_avx2_amd64.s":           func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)
 			quantize512(p)

@@ -9,22 +9,22 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// Files returns the assembly by file name.
+// Files returns the assembly by its path below package kernels.
 func Files() map[string]string {
 	files := map[string]string{}
 	for name, write := range map[string]func(*asm.Printer){
-		"peak_avx512_amd64.s": func(p *asm.Printer) {
+		"machine/peak_avx512_amd64.s": func(p *asm.Printer) {
 			multiplyAdds(p, "AVX512", "Z", "VPXORQ", 24)
 			int8x512(p)
 			bfloat16x512(p)
 			read(p, "AVX512", "VMOVDQU64", "Z", 64)
 		},
-		"peak_avx2_amd64.s": func(p *asm.Printer) {
+		"machine/peak_avx2_amd64.s": func(p *asm.Printer) {
 			multiplyAdds(p, "AVX2", "Y", "VPXOR", 12)
 			int8x256(p)
 			read(p, "AVX2", "VMOVDQU", "Y", 32)
 		},
-		"machine_amd64.s": func(p *asm.Printer) { cycles(p); cpuid(p) },
+		"machine/cpu_amd64.s": func(p *asm.Printer) { cycles(p); cpuid(p) },
 	} {
 		p := &asm.Printer{}
 		p.WriteString(asm.Header)

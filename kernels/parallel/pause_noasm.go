@@ -1,5 +1,5 @@
 //go:build !amd64 || noasm
 
-package kernels
+package parallel
 
 func pause() {}

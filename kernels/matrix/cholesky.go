@@ -1,20 +1,21 @@
-package kernels
+package matrix
 
-import "math"
+import (
+	"math"
 
-// Factorisations of symmetric positive definite matrices, by halving: all but a sixteenth of a
-// matrix's width is done by products, whose speed they have.
+	"slimlab/kernels/parallel"
+)
 
-// smallTriangle is the width from which halving goes on.
+// smallTriangle is the width of the largest triangle that is not halved.
 const smallTriangle = 16
 
-// half is where a triangle of width n is cut in two, on a panel's border.
+// half is the row at which a triangle of width n is cut in two, a panel's border.
 func half(n int) int { return (n/2 + smallTriangle - 1) / smallTriangle * smallTriangle }
 
 // Cholesky replaces the upper triangle of a symmetric matrix a [n, n], whose rows must be
 // consecutive, by U with a = UᵀU. It reports whether a is positive definite; if not, the triangle
 // is lost. What is below the diagonal is not read, and not kept.
-func Cholesky(a Matrix) bool {
+func Cholesky(a Dense) bool {
 	n := a.Rows
 	if n <= smallTriangle {
 		return smallCholesky(a)
@@ -29,7 +30,7 @@ func Cholesky(a Matrix) bool {
 	return Cholesky(rest)
 }
 
-func smallCholesky(a Matrix) bool {
+func smallCholesky(a Dense) bool {
 	for k := range a.Rows {
 		row := a.Row(k)
 		if !(row[k] > 0) || math.IsInf(row[k], 1) {
@@ -52,10 +53,10 @@ func smallCholesky(a Matrix) bool {
 
 // SolveUpper replaces b [n, p] by U⁻¹·b, SolveUpperTransposed by U⁻ᵀ·b, for the upper triangle U of
 // u [n, n].
-func SolveUpper(u, b Matrix)           { solveTriangle(u, b, false) }
-func SolveUpperTransposed(u, b Matrix) { solveTriangle(u, b, true) }
+func SolveUpper(u, b Dense)           { solveTriangle(u, b, false) }
+func SolveUpperTransposed(u, b Dense) { solveTriangle(u, b, true) }
 
-func solveTriangle(u, b Matrix, transposed bool) {
+func solveTriangle(u, b Dense, transposed bool) {
 	n := u.Rows
 	if n <= smallTriangle {
 		solveSmall(u, b, transposed)
@@ -75,10 +76,10 @@ func solveTriangle(u, b Matrix, transposed bool) {
 	solveTriangle(top, upper, false)
 }
 
-// solveSmall solves for some columns at a time, in a copy that the first cache holds.
-func solveSmall(u, b Matrix, transposed bool) {
+// solveSmall solves some columns at a time, in a copy that fits the first cache.
+func solveSmall(u, b Dense, transposed bool) {
 	n := u.Rows
-	ParallelRange(b.Cols, 256, func(lo, hi int) {
+	parallel.Range(b.Cols, 256, func(lo, hi int) {
 		var memory [smallTriangle][256]float64
 		width := hi - lo
 		part := b.Block(0, lo, n, width)
@@ -118,7 +119,7 @@ func solveSmall(u, b Matrix, transposed bool) {
 }
 
 // InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
-func InvertUpper(u Matrix) {
+func InvertUpper(u Dense) {
 	n := u.Rows
 	if n <= smallTriangle {
 		for k := n - 1; k >= 0; k-- {
@@ -151,13 +152,13 @@ func InvertUpper(u Matrix) {
 
 // InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that
 // of (UᵀU)⁻¹.
-func InvertCholesky(u Matrix) {
+func InvertCholesky(u Dense) {
 	InvertUpper(u)
 	squareUpper(u)
 }
 
 // squareUpper replaces the upper triangle U by that of U·Uᵀ.
-func squareUpper(u Matrix) {
+func squareUpper(u Dense) {
 	n := u.Rows
 	if n <= smallTriangle {
 		for i := range n {
@@ -181,10 +182,10 @@ func squareUpper(u Matrix) {
 }
 
 // timesTransposed replaces b by b·Uᵀ.
-func timesTransposed(b, u Matrix) {
+func timesTransposed(b, u Dense) {
 	n := u.Rows
 	if n <= smallTriangle {
-		ParallelRange(b.Rows, 64, func(lo, hi int) {
+		parallel.Range(b.Rows, 64, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				row := b.Row(r)
 				for j := range row {

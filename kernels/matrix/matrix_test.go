@@ -1,15 +1,46 @@
-package kernels
+package matrix
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 )
+
+// eachImplementation runs f as a subtest with each implementation of this machine.
+func eachImplementation(t *testing.T, f func(t *testing.T)) {
+	for _, name := range kernels.Implementations() {
+		t.Run(name, func(t *testing.T) { with(t, name, func() { f(t) }) })
+	}
+}
+
+// with runs f with the named implementation.
+func with(t *testing.T, name string, f func()) {
+	t.Helper()
+	restore, err := kernels.Use(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	f()
+}
+
+// productSizes are m, n, k: each of the ragged sizes in each place, and some that take several
+// blocks and tasks.
+func productSizes() [][3]int {
+	sizes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {64, 64, 32}, {100, 530, 20}, {30, 40, 1100}, {100, 172, 260}, {1, 600, 520}, {3, 140, 64}, {100, 96, 256}, {61, 1100, 20}, {530, 40, 33}}
+	for _, s := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 47, 64, 172} {
+		sizes = append(sizes, [3]int{s, 40, 19}, [3]int{17, s, 19}, [3]int{9, 35, s}, [3]int{s, s, s})
+	}
+	return sizes
+}
 
 // guardedMatrix is a matrix of normal numbers in memory whose gaps and ends hold guard numbers, and
 // a check that these are whole.
-func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Matrix, check func(t *testing.T, what string)) {
+func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Dense, check func(t *testing.T, what string)) {
 	const guard, margin, gap = 12345.678, 32, 3
 	inner, outer := cols, rows
 	if transposed {
@@ -19,7 +50,7 @@ func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Matrix, che
 	for i := range all {
 		all[i] = guard
 	}
-	m = Matrix{rows, cols, inner + gap, 1, all[margin:]}
+	m = Dense{rows, cols, inner + gap, 1, all[margin:]}
 	if transposed {
 		m.RowStride, m.ColStride = 1, inner+gap
 	}
@@ -39,11 +70,11 @@ func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Matrix, che
 	}
 }
 
-func (m Matrix) at(i, j int) float64 { return m.Data[i*m.RowStride+j*m.ColStride] }
+func (m Dense) at(i, j int) float64 { return m.Data[i*m.RowStride+j*m.ColStride] }
 
 // copyOf has consecutive rows.
-func (m Matrix) copyOf() Matrix {
-	c := NewMatrix(m.Rows, m.Cols, nil)
+func (m Dense) copyOf() Dense {
+	c := NewDense(m.Rows, m.Cols, nil)
 	for i := range m.Rows {
 		for j := range m.Cols {
 			c.Row(i)[j] = m.at(i, j)
@@ -52,18 +83,16 @@ func (m Matrix) copyOf() Matrix {
 	return c
 }
 
-func TestFloat64Products(t *testing.T) {
+func TestProducts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	sizes := gemmSizes()
-	sizes = append(sizes, [3]int{61, 1100, 20}, [3]int{530, 40, 33})
-	for number, s := range sizes {
+	for number, s := range productSizes() {
 		m, n, k := s[0], s[1], s[2]
 		transposeA, transposeB, transposeC, upper := number%2 == 1, number%3 == 1, number%5 == 1, number%5 == 2
 		a, checkA := guardedMatrix(r, m, k, transposeA)
 		b, checkB := guardedMatrix(r, k, n, transposeB)
 		before, _ := guardedMatrix(r, m, n, false)
 		factor := []float64{1, -1, 0.5}[number%3]
-		for _, name := range Implementations() {
+		for _, name := range kernels.Implementations() {
 			what := fmt.Sprintf("%s m=%d n=%d k=%d transposed %v %v %v upper %v", name, m, n, k, transposeA, transposeB, transposeC, upper)
 			c, checkC := guardedMatrix(r, m, n, transposeC)
 			for i := range m {
@@ -95,19 +124,19 @@ func TestFloat64Products(t *testing.T) {
 }
 
 // The bits are those of one thread, and those of each row multiplied alone.
-func TestFloat64ProductsDoNotDependOnThreadsOrRows(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
+func TestProductsDoNotDependOnThreadsOrRows(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		const m, n, k = 150, 620, 300
 		a, _ := guardedMatrix(r, m, k, false)
 		b, _ := guardedMatrix(r, k, n, false)
-		want := NewMatrix(m, n, nil)
-		restore := SetThreads(1)
+		want := NewDense(m, n, nil)
+		restore := parallel.SetThreads(1)
 		AddProduct(want, a, b, -1)
 		restore()
 		for _, threads := range []int{2, 3, 8} {
-			restore := SetThreads(threads)
-			got := NewMatrix(m, n, nil)
+			restore := parallel.SetThreads(threads)
+			got := NewDense(m, n, nil)
 			AddProduct(got, a, b, -1)
 			restore()
 			for i, v := range got.Data {
@@ -117,7 +146,7 @@ func TestFloat64ProductsDoNotDependOnThreadsOrRows(t *testing.T) {
 			}
 		}
 		for _, i := range []int{0, 77, m - 1} {
-			got := NewMatrix(1, n, nil)
+			got := NewDense(1, n, nil)
 			AddProduct(got, a.Block(i, 0, 1, k), b, -1)
 			for j, v := range got.Data {
 				if v != want.at(i, j) {
@@ -129,9 +158,9 @@ func TestFloat64ProductsDoNotDependOnThreadsOrRows(t *testing.T) {
 }
 
 // definite is a symmetric positive definite matrix, XᵀX + I/10.
-func definite(r *rand.Rand, n int) Matrix {
+func definite(r *rand.Rand, n int) Dense {
 	x, _ := guardedMatrix(r, n+5, n, false)
-	h := NewMatrix(n, n, nil)
+	h := NewDense(n, n, nil)
 	for i := range n {
 		h.Row(i)[i] = 0.1
 	}
@@ -140,7 +169,7 @@ func definite(r *rand.Rand, n int) Matrix {
 }
 
 // triangle is the upper triangle of m and zeros.
-func triangle(m Matrix) Matrix {
+func triangle(m Dense) Dense {
 	u := m.copyOf()
 	for i := range u.Rows {
 		clear(u.Row(i)[:min(i, u.Cols)])
@@ -148,7 +177,7 @@ func triangle(m Matrix) Matrix {
 	return u
 }
 
-func differ(a, b Matrix, upper bool) float64 {
+func differ(a, b Dense, upper bool) float64 {
 	worst := 0.0
 	for i := range a.Rows {
 		for j := range a.Cols {
@@ -160,8 +189,8 @@ func differ(a, b Matrix, upper bool) float64 {
 	return worst
 }
 
-func multiplied(a, b Matrix) Matrix {
-	c := NewMatrix(a.Rows, b.Cols, nil)
+func multiplied(a, b Dense) Dense {
+	c := NewDense(a.Rows, b.Cols, nil)
 	AddProduct(c, a, b, 1)
 	return c
 }
@@ -169,7 +198,7 @@ func multiplied(a, b Matrix) Matrix {
 // What each factorisation promises, multiplied out: UᵀU is the matrix, a solution times its
 // triangle the right-hand side, a matrix times its inverse the unit matrix.
 func TestFactorisations(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
 		for _, n := range []int{1, 2, 15, 16, 17, 33, 100, 300} {
 			r := rand.New(rand.NewPCG(uint64(n), 5))
 			h := definite(r, n)
@@ -206,7 +235,7 @@ func TestFactorisations(t *testing.T) {
 			for i := range n {
 				unit.Row(i)[i]--
 			}
-			if d := differ(unit, NewMatrix(n, n, nil), false); d > 1e-11 {
+			if d := differ(unit, NewDense(n, n, nil), false); d > 1e-11 {
 				t.Errorf("width %d: U·U⁻¹ is off by %g", n, d)
 			}
 			inverse = lost.copyOf()
@@ -221,7 +250,7 @@ func TestFactorisations(t *testing.T) {
 			for i := range n {
 				unit.Row(i)[i]--
 			}
-			if d := differ(unit, NewMatrix(n, n, nil), false); d > 1e-10 {
+			if d := differ(unit, NewDense(n, n, nil), false); d > 1e-10 {
 				t.Errorf("width %d: H·H⁻¹ is off by %g", n, d)
 			}
 		}
@@ -240,11 +269,11 @@ func TestCholeskyOfIndefinite(t *testing.T) {
 	}
 }
 
-func TestFloat64MisusePanics(t *testing.T) {
-	a := NewMatrix(3, 4, nil)
+func TestMisusePanics(t *testing.T) {
+	a := NewDense(3, 4, nil)
 	for name, f := range map[string]func(){
-		"inner sizes": func() { AddProduct(NewMatrix(3, 3, nil), a, a, 1) },
-		"short data":  func() { AddProduct(Matrix{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
+		"inner sizes": func() { AddProduct(NewDense(3, 3, nil), a, a, 1) },
+		"short data":  func() { AddProduct(Dense{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
 		"block":       func() { a.Block(1, 0, 3, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,8 +287,8 @@ func TestFloat64MisusePanics(t *testing.T) {
 	}
 }
 
-// BenchmarkFloat64 gives multiply-adds as two operations; the peak is half that of float32.
-func BenchmarkFloat64(b *testing.B) {
+// BenchmarkMatrix gives multiply-adds as two operations; the peak is half that of float32.
+func BenchmarkMatrix(b *testing.B) {
 	const n = 2048
 	r := rand.New(rand.NewPCG(1, 2))
 	h := definite(r, n)
@@ -267,15 +296,15 @@ func BenchmarkFloat64(b *testing.B) {
 		for _, work := range []struct {
 			name  string
 			flops float64
-			run   func(c, x Matrix)
+			run   func(c, x Dense)
 		}{
-			{"product", 2 * n * n * n, func(c, x Matrix) { AddProduct(c, h, h, 1) }},
-			{"cholesky", n * n * n / 3., func(c, x Matrix) { copy(x.Data, h.Data); Cholesky(x) }},
-			{"inverse", n * n * n, func(c, x Matrix) { copy(x.Data, h.Data); Cholesky(x); InvertCholesky(x) }},
+			{"product", 2 * n * n * n, func(c, x Dense) { AddProduct(c, h, h, 1) }},
+			{"cholesky", n * n * n / 3., func(c, x Dense) { copy(x.Data, h.Data); Cholesky(x) }},
+			{"inverse", n * n * n, func(c, x Dense) { copy(x.Data, h.Data); Cholesky(x); InvertCholesky(x) }},
 		} {
 			b.Run(fmt.Sprintf("%s/threads=%d", work.name, threads), func(b *testing.B) {
-				defer SetThreads(threads)()
-				c, x := NewMatrix(n, n, nil), NewMatrix(n, n, nil)
+				defer parallel.SetThreads(threads)()
+				c, x := NewDense(n, n, nil), NewDense(n, n, nil)
 				for b.Loop() {
 					work.run(c, x)
 				}

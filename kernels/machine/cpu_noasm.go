@@ -1,6 +1,6 @@
 //go:build !amd64 || noasm
 
-package kernels
+package machine
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 
 var cycleLoop Loop
 
-// identify takes the name that Linux knows.
+// identify reads the name from Linux.
 func (c *CPU) identify() {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(text)) {

@@ -1,4 +1,4 @@
-package kernels
+package parallel
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-func TestParallelCallsEachItemOnce(t *testing.T) {
+func TestForCallsEachItemOnce(t *testing.T) {
 	for _, threads := range []int{1, 2, 3, 8} {
 		restore := SetThreads(threads)
 		for _, n := range []int{0, 1, 2, 3, 17, 1000} {
 			counts := make([]atomic.Int32, n)
-			Parallel(n, func(i int) { counts[i].Add(1) })
+			For(n, func(i int) { counts[i].Add(1) })
 			for i := range counts {
 				if c := counts[i].Load(); c != 1 {
 					t.Fatalf("%d threads: item %d of %d was called %d times", threads, i, n, c)
@@ -24,13 +24,13 @@ func TestParallelCallsEachItemOnce(t *testing.T) {
 	}
 }
 
-func TestParallelRangeCoversEachRowOnce(t *testing.T) {
+func TestRangeCoversEachRowOnce(t *testing.T) {
 	for _, threads := range []int{1, 4} {
 		restore := SetThreads(threads)
 		for _, n := range []int{0, 1, 7, 64, 1001} {
 			for _, grain := range []int{0, 1, 3, 64, 5000} {
 				counts := make([]atomic.Int32, n)
-				ParallelRange(n, grain, func(lo, hi int) {
+				Range(n, grain, func(lo, hi int) {
 					if lo%max(grain, 1) != 0 || hi != min(lo+max(grain, 1), n) {
 						t.Errorf("range %d…%d of %d by %d", lo, hi, n, grain)
 					}
@@ -49,18 +49,18 @@ func TestParallelRangeCoversEachRowOnce(t *testing.T) {
 	}
 }
 
-// TestParallelNestsAndShares: regions inside regions, from many goroutines at once, with fewer
+// TestNestsAndShares: regions inside regions, from many goroutines at once, with fewer
 // helpers than callers.
-func TestParallelNestsAndShares(t *testing.T) {
+func TestNestsAndShares(t *testing.T) {
 	defer SetThreads(3)()
 	var wait sync.WaitGroup
 	var total atomic.Int64
 	for range 16 {
 		wait.Go(func() {
 			for range 50 {
-				Parallel(5, func(int) {
-					ParallelRange(40, 7, func(lo, hi int) {
-						Parallel(hi-lo, func(int) { total.Add(1) })
+				For(5, func(int) {
+					Range(40, 7, func(lo, hi int) {
+						For(hi-lo, func(int) { total.Add(1) })
 					})
 				})
 			}
@@ -72,8 +72,8 @@ func TestParallelNestsAndShares(t *testing.T) {
 	}
 }
 
-// TestParallelPanicSurfaces: the caller gets the panic, and the pool goes on working.
-func TestParallelPanicSurfaces(t *testing.T) {
+// TestPanicSurfaces: the caller gets the panic, and the pool goes on working.
+func TestPanicSurfaces(t *testing.T) {
 	for _, threads := range []int{1, 2, 4} {
 		restore := SetThreads(threads)
 		for item := range 20 {
@@ -83,14 +83,14 @@ func TestParallelPanicSurfaces(t *testing.T) {
 						t.Errorf("%d threads: recovered %v from item %d", threads, e, item)
 					}
 				}()
-				Parallel(20, func(i int) {
+				For(20, func(i int) {
 					if i == item {
 						panic(fmt.Sprint("item ", item))
 					}
 				})
 			}()
 			var sum atomic.Int64
-			Parallel(100, func(i int) { sum.Add(int64(i)) })
+			For(100, func(i int) { sum.Add(int64(i)) })
 			if sum.Load() != 4950 {
 				t.Fatalf("after a panic the items sum to %d", sum.Load())
 			}
@@ -99,14 +99,14 @@ func TestParallelPanicSurfaces(t *testing.T) {
 	}
 }
 
-// TestParallelUsesHelpers: in some region two items run at once. None in particular need: a helper
+// TestUsesHelpers: in some region two items run at once. None in particular need: a helper
 // may be late.
-func TestParallelUsesHelpers(t *testing.T) {
+func TestUsesHelpers(t *testing.T) {
 	defer SetThreads(2)()
 	for range 10000 {
 		var inside atomic.Int32
 		var met atomic.Bool
-		Parallel(2, func(int) {
+		For(2, func(int) {
 			inside.Add(1)
 			for range 100 {
 				if inside.Load() == 2 {
@@ -139,11 +139,11 @@ func TestSetThreads(t *testing.T) {
 	}
 }
 
-func TestParallelAllocatesNothing(t *testing.T) {
+func TestAllocatesNothing(t *testing.T) {
 	defer SetThreads(2)()
 	f := func(int) {}
-	Parallel(2, f)
-	if n := testing.AllocsPerRun(100, func() { Parallel(2, f) }); n > 0.5 {
+	For(2, f)
+	if n := testing.AllocsPerRun(100, func() { For(2, f) }); n > 0.5 {
 		t.Errorf("a region allocates %v times", n)
 	}
 }

@@ -1,4 +1,4 @@
-package kernels
+package memory
 
 import "golang.org/x/sys/unix"
 

@@ -1,25 +1,18 @@
-package kernels
+package parallel
 
 import (
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"slimlab/kernels/memory"
 )
 
-// The pool keeps one goroutine for each thread beyond the caller. A caller that opens a region
-// claims workers that are idle at that moment and works itself. The items are divided among them in
-// consecutive runs, each handed out by a counter; who has finished his own run helps with the
-// others'. Neighbours mostly lie next to each other in memory, so a thread reads on where it
-// stopped, and finds in its cache what it wrote there in the region before. When the counters have
-// run out the caller closes the region: workers that have not come yet stay out, and only those
-// inside are waited for. So a caller never waits for a worker to become free, which is why regions
-// may nest.
-
-// spinFor bounds busy waiting. A worker looks out for the next region that long, because a forward
-// pass opens regions back to back and waking a parked goroutine costs as much; after that it parks
-// and its core is idle. With an eighth of it a training step took a tenth longer: workers had
-// parked between a region's last task and the next region.
+// spinFor bounds busy waiting. A worker waits that long for the next region, because a forward pass
+// opens regions back to back and waking a parked goroutine costs as much; then it parks and its
+// core is idle. With an eighth of this time a training step took a tenth longer: workers parked
+// between one region's last task and the next region.
 const spinFor = 50 * time.Microsecond
 
 // spin waits until ready reports true, at most spinFor, and reports whether it did.
@@ -37,7 +30,7 @@ func spin(ready func() bool) bool {
 	}
 }
 
-// region is one call of Parallel or ParallelRange.
+// region is one call of For or Range.
 type region struct {
 	each  func(i int)
 	span  func(lo, hi int)
@@ -66,7 +59,7 @@ type counter struct {
 	_ [56]byte
 }
 
-var freeRegions = newFreeList(64, func() *region { return &region{done: make(chan struct{}, 1)} })
+var freeRegions = memory.NewFreeList(64, func() *region { return &region{done: make(chan struct{}, 1)} })
 
 // worker is one helper. mail is nil while it is idle.
 type worker struct {
@@ -82,7 +75,7 @@ var pool struct {
 	workers atomic.Pointer[[]*worker]
 }
 
-// Threads returns the number of threads that kernels use: the calling one and its helpers.
+// Threads returns the number of threads that a region uses: the calling one and its helpers.
 func Threads() int {
 	if n := pool.threads.Load(); n > 0 {
 		return int(n)
@@ -97,7 +90,7 @@ func SetThreads(n int) (restore func()) {
 	return func() { pool.threads.Store(old) }
 }
 
-// helpers returns at least n workers if they are to be had, starting them when first asked for.
+// helpers returns n workers and starts those that do not run yet.
 func helpers(n int) []*worker {
 	if list := pool.workers.Load(); list != nil && len(*list) >= n {
 		return (*list)[:n]
@@ -117,25 +110,25 @@ func helpers(n int) []*worker {
 	return list[:n]
 }
 
-// Parallel calls f(i) for i in 0…n-1, each once, on all idle threads, and returns when all are
+// For calls f(i) for i in 0…n-1, each once, on all idle threads, and returns when all are
 // done. Calls may nest and may come from many goroutines: a caller that finds no idle thread does
 // its own work alone. A panic in f surfaces in the caller; items not yet begun are then left
 // undone. f must not call runtime.Goexit.
-func Parallel(n int, f func(i int)) {
+func For(n int, f func(i int)) {
 	if n < 2 || Threads() < 2 {
 		for i := range n {
 			f(i)
 		}
 		return
 	}
-	r := freeRegions.get()
+	r := freeRegions.Get()
 	r.each = f
 	r.share(n)
 }
 
-// ParallelRange splits rows 0…n-1 into consecutive ranges of at most grain rows and calls f(lo, hi)
-// for each, like Parallel. Where the boundaries fall depends on grain alone.
-func ParallelRange(n, grain int, f func(lo, hi int)) {
+// Range splits rows 0…n-1 into consecutive ranges of at most grain rows and calls f(lo, hi) for
+// each, like For. Where the boundaries fall depends on grain alone.
+func Range(n, grain int, f func(lo, hi int)) {
 	grain = max(grain, 1)
 	if n <= grain || Threads() < 2 {
 		for lo := 0; lo < n; lo += grain {
@@ -143,7 +136,7 @@ func ParallelRange(n, grain int, f func(lo, hi int)) {
 		}
 		return
 	}
-	r := freeRegions.get()
+	r := freeRegions.Get()
 	r.span, r.n, r.grain = f, n, grain
 	r.share((n + grain - 1) / grain)
 }
@@ -170,13 +163,13 @@ func (r *region) share(items int) {
 	panicked := r.panicked.Load()
 	r.each, r.span, r.failure = nil, nil, nil
 	r.panicked.Store(false)
-	freeRegions.put(r)
+	freeRegions.Put(r)
 	if panicked {
 		panic(failure)
 	}
 }
 
-// divide sets the runs up.
+// divide sets the counters of the runs.
 func (r *region) divide(items, runs int) {
 	r.items, r.runs = items, runs
 	for k := range runs {
@@ -185,7 +178,7 @@ func (r *region) divide(items, runs int) {
 }
 
 // work takes the items of the run first, then those of the runs after it, until none is left. The
-// first panic is kept for the caller and ends the handing out.
+// first panic is kept for the caller, and no more items are handed out after it.
 func (r *region) work(first int) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -224,8 +217,8 @@ func (r *region) join() {
 		if r.inside.Load() == closed && r.waiting.CompareAndSwap(true, false) {
 			return
 		}
-		// or a worker of this region's earlier life, delayed before it looked at waiting: hence the
-		// loop
+		// The signal may come from a worker of an earlier use of this region that was delayed
+		// before it read waiting: hence the loop.
 		<-r.done
 	}
 }
@@ -257,7 +250,7 @@ func (w *worker) loop() {
 	}
 }
 
-// await returns the next region, first by looking out for it and then by parking.
+// await returns the next region: it spins first and then parks.
 func (w *worker) await() *region {
 	if spin(func() bool { return w.mail.Load() != nil }) {
 		return w.mail.Load()
@@ -268,31 +261,4 @@ func (w *worker) await() *region {
 	}
 	<-w.wake
 	return w.mail.Load()
-}
-
-// freeList keeps up to its capacity of values for reuse. The collector does not empty it as it does
-// a sync.Pool, so that a steady loop allocates nothing.
-type freeList[T any] struct {
-	free  chan T
-	fresh func() T
-}
-
-func newFreeList[T any](capacity int, fresh func() T) *freeList[T] {
-	return &freeList[T]{make(chan T, capacity), fresh}
-}
-
-func (l *freeList[T]) get() T {
-	select {
-	case v := <-l.free:
-		return v
-	default:
-		return l.fresh()
-	}
-}
-
-func (l *freeList[T]) put(v T) {
-	select {
-	case l.free <- v:
-	default:
-	}
 }

@@ -1,4 +1,4 @@
-package kernels
+package machine
 
 import (
 	"fmt"
@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// CPU is what is known of the processor. What is unknown or absent is zero.
+// CPU describes the processor. What is unknown or absent is zero.
 type CPU struct {
-	Vendor string // as it names itself, such as "AuthenticAMD"
+	Vendor string // such as "AuthenticAMD"
 	// such as "AMD EPYC 9654 96-Core Processor"; virtual machines often shorten it
 	Name     string
 	Family   int // on amd64, with the extended part
 	Model    int // on amd64, with the extended part
 	Stepping int // on amd64
-	// the instruction sets among those that kernels ask for, or may come to, that both CPU and
-	// system allow
+	// instruction sets that both the CPU and the system allow, of those that kernels use or may use
 	Features []string
 	Threads  int   // logical processors that this process may run on
 	L1       int64 // bytes of a core's first data cache
@@ -25,7 +24,8 @@ type CPU struct {
 	L3       int64 // bytes of the third cache, shared by several cores
 }
 
-// ThisCPU asks the processor, and where it does not answer the operating system.
+// ThisCPU describes this machine's processor: from CPUID where there is one, and from the operating
+// system otherwise.
 func ThisCPU() CPU {
 	c := CPU{Threads: runtime.NumCPU()}
 	c.identify()
@@ -38,7 +38,7 @@ func ThisCPU() CPU {
 	return c
 }
 
-// cachesOf reads the sizes that Linux tells in a folder for each cache.
+// cachesOf reads the sizes that Linux reports in a folder for each cache.
 func (c *CPU) cachesOf(folder string) {
 	for i := range 16 {
 		text := func(name string) string {
@@ -52,7 +52,7 @@ func (c *CPU) cachesOf(folder string) {
 	}
 }
 
-// parseSize reads "32K" or "8M"; what is no size is 0.
+// parseSize reads "32K" or "8M"; any other text is 0.
 func parseSize(text string) int64 {
 	unit := int64(1)
 	switch {
@@ -76,7 +76,7 @@ func (c *CPU) setCache(level int, bytes int64) {
 	}
 }
 
-// CycleLoop returns a loop that takes a known number of the core's clock cycles, its Operations, so
-// that its rate is the clock's; ok is false where there is none. It does the same work whatever
-// else the core's other thread does, as it leaves almost all of the core unused.
+// CycleLoop returns a loop that takes a known number of clock cycles of the core, its Operations, so
+// that its rate is the clock's; ok is false where there is none. Its speed does not depend on the
+// core's other thread, as it leaves almost all of the core unused.
 func CycleLoop() (l Loop, ok bool) { return cycleLoop, cycleLoop.run != nil }

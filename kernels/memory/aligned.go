@@ -1,4 +1,4 @@
-package kernels
+package memory
 
 import "unsafe"
 
@@ -6,9 +6,9 @@ import "unsafe"
 // memory's bandwidth goes to translating addresses (LOG.md).
 const hugePage = 2 << 20
 
-// aligned returns n zeros that begin at a cache line. Buffers of several huge pages ask the
-// operating system for them.
-func aligned[T any](n int) []T {
+// Aligned returns n zeros that begin at a cache line. A buffer of several huge pages asks the
+// operating system for such pages.
+func Aligned[T any](n int) []T {
 	const line = 64
 	var zero T
 	size := int(unsafe.Sizeof(zero))
@@ -27,4 +27,13 @@ func aligned[T any](n int) []T {
 		adviseHugePages(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), n*size))
 	}
 	return x
+}
+
+// Grown returns x with n elements of any content. Where x is too short, the result is new memory
+// that begins at a cache line.
+func Grown[T any](x []T, n int) []T {
+	if cap(x) < n {
+		return Aligned[T](n)
+	}
+	return x[:n]
 }

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package kernels
+package memory
 
 func adviseHugePages([]byte) {}

@@ -1,6 +1,6 @@
 //go:build amd64 && !noasm
 
-package kernels
+package machine
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 
 var cycleLoop = Loop{"clock", "IMULQ, each waiting for the one before", 24, spinCycles}
 
-// identify fills in what CPUID tells (Intel SDM volume 2, CPUID; AMD64 Architecture Programmer's
+// identify fills in what CPUID reports (Intel SDM volume 2, CPUID; AMD64 Architecture Programmer's
 // Manual volume 3, appendix E).
 func (c *CPU) identify() {
 	highest, b, cx, d := cpuid(0, 0)
@@ -26,7 +26,7 @@ func (c *CPU) identify() {
 		}
 		c.Name = strings.Join(strings.Fields(c.Name), " ")
 	}
-	// Both makers describe a cache in the same way, on leaves of their own.
+	// Both makers describe a cache in the same format, on different leaves.
 	switch {
 	case extended >= 0x8000001d && hasTopology():
 		c.caches(0x8000001d)
@@ -54,7 +54,7 @@ func hasTopology() bool {
 	return c>>22&1 == 1
 }
 
-// familyModel takes the signature of leaf 1 apart.
+// familyModel decodes the signature of leaf 1.
 func familyModel(signature uint32) (family, model, stepping int) {
 	family, model = int(signature>>8&15), int(signature>>4&15)
 	if family == 6 || family == 15 {
@@ -66,7 +66,7 @@ func familyModel(signature uint32) (family, model, stepping int) {
 	return family, model, int(signature & 15)
 }
 
-// caches reads the descriptions on a leaf: data caches and those for both, until there is no more.
+// caches reads the descriptions on a leaf: of data caches and unified ones.
 func (c *CPU) caches(leaf uint32) {
 	for i := range uint32(16) {
 		a, b, sets, _ := cpuid(leaf, i)
@@ -80,7 +80,7 @@ func (c *CPU) caches(leaf uint32) {
 	}
 }
 
-// ascii is the text in registers, the lowest byte first, up to its end.
+// ascii is the text in registers, the lowest byte first, up to a zero.
 func ascii(registers ...uint32) string {
 	var b []byte
 	for _, r := range registers {

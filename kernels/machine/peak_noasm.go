@@ -1,7 +1,7 @@
 //go:build !amd64 || noasm
 
-package kernels
+package machine
 
 func loops(string) []Loop { return loopsRef }
 
-func reader(string) func(b []byte) { return readRef }
+func read(b []byte) { readRef(b) }

@@ -1,0 +1,13 @@
+// Package matrix multiplies and factors float64 matrices: calibration statistics are accumulated
+// and solved in float64.
+//
+// Dense is a strided view. AddProduct and AddSymmetric multiply; Cholesky, SolveUpper,
+// SolveUpperTransposed, InvertUpper and InvertCholesky work on symmetric positive definite matrices
+// and their triangles, by halving, so that almost all of their work is products.
+//
+// It promises that a result does not depend on the number of threads, and that a row of a product
+// has the same bits alone and among others: each element is one chain over the inner dimension, cut
+// at fixed places. The implementation is the one that package kernels uses; implementations may
+// differ in the last bits. Misuse panics with the sizes. It leaves out pivoting and everything that
+// an indefinite matrix would need.
+package matrix

@@ -1,0 +1,154 @@
+package matrix
+
+import (
+	"fmt"
+
+	"slimlab/kernels"
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
+)
+
+// AddProduct computes c += factor·a·b on all threads, c [m, n], a [m, k], b [k, n], whose elements
+// lie apart from c's. The bits do not depend on the number of threads, and those of an element not
+// on the size of c.
+func AddProduct(c, a, b Dense, factor float64) { addProduct(c, a, b, factor, false) }
+
+// AddSymmetric is AddProduct for a result of which only the elements (i, j) with i ≤ j are wanted:
+// below the diagonal some elements change and some do not.
+func AddSymmetric(c, a, b Dense, factor float64) { addProduct(c, a, b, factor, true) }
+
+const (
+	panelWidth = 16 // columns of a panel of b, and places of a packed row of a
+
+	// A block of b of blockDepth rows by blockColumns columns, 1 MiB, and the strip of a that
+	// passes it, 28 KiB, are copied into panels.
+	blockDepth   = 256
+	blockColumns = 512
+
+	// sharedWork is the number of multiply-adds from which the product of a block is shared between
+	// threads.
+	sharedWork = 1 << 18
+)
+
+func panelsOf(columns int) int { return (columns + panelWidth - 1) / panelWidth }
+
+func addProduct(c, a, b Dense, factor float64, upper bool) {
+	if a.Rows != c.Rows || b.Cols != c.Cols || a.Cols != b.Rows {
+		panic(fmt.Sprintf("matrix: product [%d, %d] = [%d, %d]·[%d, %d]", c.Rows, c.Cols, a.Rows, a.Cols, b.Rows, b.Cols))
+	}
+	c.check("c of a product")
+	a.check("a of a product")
+	b.check("b of a product")
+	if c.ColStride != 1 {
+		if c.RowStride != 1 || upper {
+			panic(fmt.Sprintf("matrix: product with strides %d and %d", c.RowStride, c.ColStride))
+		}
+		c, a, b = c.T(), b.T(), a.T()
+	}
+	if c.Rows == 0 || c.Cols == 0 || a.Cols == 0 {
+		return
+	}
+	p := blockProduct{c: c, a: a, b: b, factor: factor, upper: upper, kernel: kernelOf(kernels.Implementation())}
+	buffer := freeBlocks.Get()
+	defer freeBlocks.Put(buffer)
+	for p.column0 = 0; p.column0 < c.Cols; p.column0 += blockColumns {
+		p.columns = min(blockColumns, c.Cols-p.column0)
+		for p.depth0 = 0; p.depth0 < a.Cols; p.depth0 += blockDepth {
+			p.depth = min(blockDepth, a.Cols-p.depth0)
+			p.block = (*buffer)[:panelsOf(p.columns)*p.depth*panelWidth]
+			p.multiply()
+		}
+	}
+}
+
+// blockProduct is a running c += factor·a·b with its present block of b.
+type blockProduct struct {
+	kernel          stripKernel
+	c, a, b         Dense
+	factor          float64
+	upper           bool
+	column0, depth0 int
+	columns, depth  int
+	block           []float64 // panels of 16 columns, [depth, 16] each
+}
+
+var (
+	freeBlocks = memory.NewFreeList(16, func() *[]float64 { b := make([]float64, blockDepth*blockColumns); return &b })
+	freeStrips = memory.NewFreeList(64, func() *[]float64 { b := make([]float64, blockDepth*panelWidth); return &b })
+)
+
+func (p *blockProduct) multiply() {
+	rows := p.c.Rows
+	if p.upper {
+		rows = min(rows, p.column0+p.columns)
+	}
+	strips := (rows + p.kernel.height - 1) / p.kernel.height
+	shared := rows*p.columns*p.depth >= sharedWork
+	pack := func(lo, hi int) {
+		for j := lo; j < hi; j++ {
+			width := min(panelWidth, p.columns-j*panelWidth)
+			panel := p.block[j*p.depth*panelWidth : (j+1)*p.depth*panelWidth]
+			packStrip(panel, p.b.Block(p.depth0, p.column0+j*panelWidth, p.depth, width).T(), p.factor)
+		}
+	}
+	work := func(lo, hi int) {
+		buffer := freeStrips.Get()
+		defer freeStrips.Put(buffer)
+		for s := lo; s < hi; s++ {
+			p.strip(*buffer, s*rows/strips, (s+1)*rows/strips)
+		}
+	}
+	if !shared {
+		pack(0, panelsOf(p.columns))
+		work(0, strips)
+		return
+	}
+	parallel.Range(panelsOf(p.columns), 4, pack)
+	parallel.Range(strips, max(1, min(8, strips/(4*parallel.Threads()))), work)
+}
+
+// strip adds rows lo…hi-1 of the product with the block.
+func (p *blockProduct) strip(buffer []float64, lo, hi int) {
+	first := 0
+	if p.upper {
+		// skips the panels that lie left of the strip's diagonal
+		first = max(0, lo-p.column0) / panelWidth
+	}
+	from := first * panelWidth
+	if from >= p.columns {
+		return
+	}
+	a := buffer[:p.depth*panelWidth]
+	packStrip(a, p.a.Block(lo, p.depth0, hi-lo, p.depth), 1)
+	c := p.c.Block(lo, p.column0+from, hi-lo, p.columns-from)
+	p.kernel.strip(c.Data, c.RowStride, a, p.block[first*p.depth*panelWidth:], c.Rows, c.Cols, p.depth)
+}
+
+// packStrip writes dst[p*16+i] = factor·m(i, p), zero from i = m.Rows on.
+func packStrip(dst []float64, m Dense, factor float64) {
+	n := m.Rows
+	if n < panelWidth {
+		clear(dst)
+	}
+	if m.RowStride == 1 {
+		for p := range m.Cols {
+			out := dst[p*panelWidth:][:n]
+			for i, v := range m.Data[p*m.ColStride:][:n] {
+				out[i] = factor * v
+			}
+		}
+		return
+	}
+	for i := range n {
+		row := m.Data[i*m.RowStride:]
+		if m.ColStride == 1 {
+			for p, v := range row[:m.Cols] {
+				dst[p*panelWidth+i] = factor * v
+			}
+			continue
+		}
+		for p := range m.Cols {
+			dst[p*panelWidth+i] = factor * row[p*m.ColStride]
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm
+
+package matrix
+
+func kernelOf(string) stripKernel { return kernelRef }
