@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"serve/load":            {"serve"},
 	"model":                 {"model/weight", "kernels"},
 	"model/weight":          {"kernels", "kernels/parallel"},
+	"model/chat":            {"model/tokenizer"},
 	"model/calibrate":       {"model", "kernels", "kernels/matrix", "kernels/parallel"},
 	"model/checkpoint":      {"model", "model/weight", "model/tokenizer", "model/checkpoint/gguf", "kernels", "kernels/parallel"},
 	"model/checkpoint/gguf": {},

@@ -12,9 +12,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"slimlab/model/chat"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
-	"slimlab/model/tokenizer/chat"
 )
 
 // Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
@@ -40,36 +40,19 @@ func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// Chat writes a conversation by the tokenizer's template. data is a JSON array of messages, or an
-// object with messages and tools. Where the last message is not the assistant's, the text ends
-// where its answer would begin.
+// Chat writes a conversation, in one of the forms of chat.ParseConversation, with the tokenizer's
+// template.
 func Chat(t *tokenizer.Tokenizer, data []byte) (string, error) {
-	source := t.ChatTemplate()
-	if source == "" {
-		return "", errors.New("conversation: the tokenizer has no chat template")
-	}
-	template, err := chat.Parse(source)
+	template, err := chat.FromTokenizer(t)
 	if err != nil {
 		return "", err
 	}
-	var of struct{ Messages, Tools json.RawMessage }
-	if trimmed := bytes.TrimSpace(data); bytes.HasPrefix(trimmed, []byte("[")) {
-		of.Messages = trimmed
-	} else if err := json.Unmarshal(trimmed, &of); err != nil {
-		return "", fmt.Errorf("conversation: %w", err)
+	conversation, err := chat.ParseConversation(data)
+	if err != nil {
+		return "", err
 	}
-	var roles []struct{ Role string }
-	if err := json.Unmarshal(of.Messages, &roles); err != nil {
-		return "", fmt.Errorf("conversation: messages: %w", err)
-	}
-	in := chat.Input{Messages: of.Messages, Tools: of.Tools, Now: time.Now(), AddGenerationPrompt: len(roles) == 0 || roles[len(roles)-1].Role != "assistant"}
-	if id := t.BOS(); id >= 0 {
-		in.BOS = t.Token(id)
-	}
-	if id := t.EOS(); id >= 0 {
-		in.EOS = t.Token(id)
-	}
-	return template.Render(in)
+	conversation.Now = time.Now()
+	return template.Render(conversation)
 }
 
 // Piece is a token with the text that it stands for.

@@ -24,5 +24,5 @@
 // leftmost of two pairs that make one token, which a tokenizer.json cannot say: once saved, a rare
 // run of one repeated character may be cut otherwise, as it is in transformers.
 //
-// Chat templates are in the package chat.
+// Package model/chat writes conversations with a tokenizer's chat template.
 package tokenizer

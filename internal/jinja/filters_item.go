@@ -1,0 +1,128 @@
+package jinja
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// lookup returns the value at an attribute path such as "function.name", as map and selectattr
+// read it.
+func (r *rendering) lookup(v value, path string) value {
+	for part := range strings.SplitSeq(path, ".") {
+		r.spend(3*nodeWork + len(part))
+		var index value = part
+		if n, err := strconv.ParseInt(part, 10, 64); err == nil {
+			index = n
+		}
+		v = r.item(r.known(v), index)
+	}
+	return v
+}
+
+func mapFilter(r *rendering, v value, a arguments) value {
+	out := &list{}
+	path, byAttribute := a.named["attribute"]
+	for _, item := range r.items(v, "map") {
+		r.spend(nodeWork + itemWork)
+		if byAttribute {
+			item = r.lookup(item, r.str("map", path))
+			if !isDefined(item) {
+				item = a.at(1, "default", item)
+			}
+		} else {
+			name := r.stringAt("map", arguments{list: a.list}, 0, "filter")
+			f, ok := r.filters[name]
+			if !ok || name == "map" {
+				r.fail("map: filter %q is not supported", name)
+			}
+			item = f(r, item, arguments{list: a.list[1:], named: a.named})
+		}
+		out.items = append(out.items, item)
+	}
+	return out
+}
+
+// selection is the filter select, reject, selectattr or rejectattr: it keeps the items for which a
+// test holds, or for which it does not.
+type selection struct {
+	byAttribute bool // the test is of an attribute of the item
+	keep        bool // the result of the test for items to keep
+}
+
+func (s selection) filter(r *rendering, v value, a arguments) value {
+	args, path := a.list, ""
+	if s.byAttribute {
+		path = r.stringAt("an attribute filter", a, 0, "attribute")
+		args = args[min(1, len(args)):]
+	}
+	holds := func(_ *rendering, v value, _ arguments) bool { return truth(v) }
+	if len(args) > 0 {
+		name := r.str("a test's name", args[0])
+		found, ok := r.tests[name]
+		if !ok {
+			r.fail("test %q is not supported", name)
+		}
+		holds, args = found, args[1:]
+	}
+	out := &list{}
+	for _, item := range r.items(v, "a filter of items") {
+		r.spend(nodeWork + itemWork)
+		x := item
+		if s.byAttribute {
+			x = r.lookup(item, path)
+		}
+		if holds(r, x, arguments{list: args}) == s.keep {
+			out.items = append(out.items, item)
+		}
+	}
+	return out
+}
+
+func sortFilter(r *rendering, v value, a arguments) value {
+	r.limit("sort", a, "reverse", "case_sensitive", "attribute")
+	items := slices.Clone(r.items(v, "sort"))
+	path := a.at(2, "attribute", nil)
+	sensitive := truth(a.at(1, "case_sensitive", false))
+	key := func(v value) value {
+		if path != nil {
+			v = r.lookup(v, r.str("sort", path))
+		}
+		if s, ok := v.(string); ok && !sensitive {
+			return strings.ToLower(s)
+		}
+		return v
+	}
+	order := ascending
+	if truth(a.at(0, "reverse", false)) {
+		order = descending
+	}
+	r.sort(items, key, order)
+	return &list{items: items}
+}
+
+func dictSortFilter(r *rendering, v value, a arguments) value {
+	r.limit("dictsort", a)
+	d, ok := v.(*dict)
+	if !ok {
+		r.fail("dictsort: found a value of type %s, expected a dict", typeName(v))
+	}
+	pairs := r.pairs(d)
+	r.sort(pairs.items, func(v value) value { return v.(*list).items[0] }, ascending)
+	return pairs
+}
+
+// The orders of a sort, as factors of a comparison's sign.
+const (
+	ascending  = 1
+	descending = -1
+)
+
+// sort orders items by key and keeps the order of equal ones; every comparison costs work.
+func (r *rendering) sort(items []value, key func(value) value, order int) {
+	r.spend(itemWork * len(items))
+	slices.SortStableFunc(items, func(a, b value) int {
+		r.spend(2 * nodeWork)
+		return order * r.order("sort", key(a), key(b))
+	})
+}

@@ -1,0 +1,126 @@
+package chat
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"slimlab/internal/shareddata"
+)
+
+var update = flag.Bool("update", false, "write the golden texts again")
+
+// conversations are the inputs of the goldens of the four families.
+var conversations = map[string]Conversation{
+	"plain": {
+		Messages:            json.RawMessage(`[{"role":"user","content":"Hello"}]`),
+		AddGenerationPrompt: true,
+	},
+	"system": {
+		Messages: json.RawMessage(`[{"role":"system","content":"Be brief.\n"},{"role":"user","content":" What is 2+2? "},{"role":"assistant","content":"4"},
+			{"role":"user","content":"And 3+3?"},{"role":"assistant","content":"<think>\nAdd.\n</think>\n\n6"}]`),
+	},
+	"tools": {
+		Messages: json.RawMessage(`[{"role":"system","content":"Be brief."},{"role":"user","content":"Weather in Łódź?"},
+			{"role":"assistant","content":"","tool_calls":[{"type":"function","function":{"name":"weather","arguments":{"place":"Łódź","days":2,"metric":true}}}]},
+			{"role":"tool","content":"{\"sky\": \"rain\"}"},{"role":"assistant","content":"Rain."},{"role":"user","content":"Thanks <3"}]`),
+		Tools:               json.RawMessage(`[{"type":"function","function":{"name":"weather","description":"Tells \"the\" weather","parameters":{"type":"object","properties":{"place":{"type":"string"},"days":{"type":"integer"}},"required":["place"]}}}]`),
+		AddGenerationPrompt: true,
+	},
+	"no thinking": {
+		Messages:            json.RawMessage(`[{"role":"user","content":"Hello"}]`),
+		AddGenerationPrompt: true,
+		Variables:           map[string]json.RawMessage{"enable_thinking": json.RawMessage("false"), "date_string": json.RawMessage(`"1 May 2025"`)},
+	},
+	"dated": {
+		Messages:            json.RawMessage(`[{"role":"user","content":"Hello"}]`),
+		AddGenerationPrompt: true,
+		Now:                 time.Date(2025, 2, 3, 4, 5, 6, 0, time.UTC),
+	},
+}
+
+// TestFamilies compares the texts of four families' templates with goldens.
+func TestFamilies(t *testing.T) {
+	for _, family := range []string{"Qwen-Qwen2.5-7B-Instruct", "Qwen-Qwen3-0.6B", "meta-llama-Llama-3.1-8B-Instruct", "meta-llama-Llama-3.2-3B-Instruct"} {
+		source, err := os.ReadFile(shareddata.Path(t, "tokenizers", "templates", family+".jinja"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := Parse(string(source), "<|begin_of_text|>", "<|eot_id|>")
+		if err != nil {
+			t.Fatalf("%s: %v", family, err)
+		}
+		for name, in := range conversations {
+			got, err := template.Render(in)
+			if err != nil {
+				t.Errorf("%s, %s: %v", family, name, err)
+				continue
+			}
+			golden := filepath.Join("testdata", family, strings.ReplaceAll(name, " ", "-")+".txt")
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s, %s:\n%s\nexpected\n%s", family, name, got, want)
+			}
+		}
+	}
+}
+
+func TestParseConversation(t *testing.T) {
+	for _, c := range []struct {
+		data   string
+		prompt bool
+		err    string
+	}{
+		{data: ` [{"role":"user","content":"Hi"}]`, prompt: true},
+		{data: `[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}]`},
+		{data: `{"messages":[],"tools":[]}`, prompt: true},
+		{data: `{"messages":7}`, err: "conversation: messages: "},
+		{data: `hi`, err: "conversation: "},
+		{data: `{}`, err: "conversation: messages: "},
+	} {
+		got, err := ParseConversation([]byte(c.data))
+		if c.err != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.err) {
+				t.Errorf("%s: found error %v, expected %s…", c.data, err, c.err)
+			}
+			continue
+		}
+		if err != nil || got.AddGenerationPrompt != c.prompt {
+			t.Errorf("%s: found a generation prompt %v and error %v, expected %v", c.data, got.AddGenerationPrompt, err, c.prompt)
+		}
+	}
+}
+
+// TestVariables checks that a conversation's variables reach the template but replace no value of
+// the conversation.
+func TestVariables(t *testing.T) {
+	template, err := Parse("{{ bos_token }}{{ enable_thinking }}{{ messages|length }}", `<"s">`, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := template.Render(Conversation{
+		Messages:  json.RawMessage(`[]`),
+		Variables: map[string]json.RawMessage{"enable_thinking": json.RawMessage(`true`), "messages": json.RawMessage(`[1]`), "bos_token": json.RawMessage(`1`)},
+	})
+	if want := `<"s">True0`; err != nil || got != want {
+		t.Errorf("found %q, %v, expected %q", got, err, want)
+	}
+	if _, err := template.Render(Conversation{Messages: json.RawMessage(`{}`)}); err == nil {
+		t.Error("messages that are no array are accepted")
+	}
+}
