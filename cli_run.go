@@ -321,7 +321,7 @@ func quality(e lab.Event) string {
 	for _, key := range []string{"auc_soft", "loss"} {
 		if m, ok := e.Values[key]; ok {
 			metric, _ := lab.MetricByKey(key)
-			return fmt.Sprintf(": %s %.4f", metric.Title, m.Value)
+			return fmt.Sprintf(": %s %.4f", metric.Label, m.Value)
 		}
 	}
 	return ""

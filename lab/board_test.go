@@ -248,7 +248,7 @@ func TestEventJSON(t *testing.T) {
 func TestMetricsAreWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range Metrics() {
-		if m.Key == "" || m.Title == "" || m.About == "" || seen[m.Key] {
+		if m.Key == "" || m.Label == "" || m.About == "" || seen[m.Key] {
 			t.Errorf("metric %q: empty field or twice", m.Key)
 		}
 		seen[m.Key] = true

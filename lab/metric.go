@@ -1,14 +1,17 @@
 package lab
 
-// Metric describes a measured quantity. Key is what scenarios, expectations and exports call it.
+import "slices"
+
+// Metric describes a measured quantity. Key is its name in scenarios, expectations and exports.
 type Metric struct {
-	Key    string
-	Title  string // column header
-	Unit   Unit
-	Better Direction
-	// Deterministic metrics have the same bits for the same seed; the others are timings.
-	Deterministic bool
-	About         string
+	Key        string
+	Label      string // column header
+	Unit       Unit
+	Better     Direction
+	Timing     bool    // measured with a clock, so it varies; other metrics have the same bits for the same seed
+	Section    Section // of the scenario that asks for it
+	Definition string  // the statistic's name in the field
+	About      string
 }
 
 // Unit is a base unit; screens scale it.
@@ -20,11 +23,16 @@ const (
 	Bytes                // → kB, MB
 	Seconds              // → ms, µs
 	Rate                 // per second
-	Fraction             // shown as it is, 4 digits: AUC
-	Percent              // a fraction shown in per cent with sign: a relative delta
+	Fraction             // written as it is, 4 digits: AUC
+	Percent              // a fraction written in per cent with its sign: a relative change
 	Nats
 	Ratio // 12.3×
 )
+
+// String returns the unit's name, "bytes".
+func (u Unit) String() string {
+	return [...]string{"number", "count", "bytes", "seconds", "per second", "fraction", "relative change", "nats", "ratio"}[u]
+}
 
 // Direction says which values are better.
 type Direction uint8
@@ -35,41 +43,73 @@ const (
 	Higher
 )
 
-// Metrics lists every metric that a run can report, in the order of columns.
-func Metrics() []Metric {
-	return []Metric{
-		{"params", "params", Count, Lower, true, "parameters"},
-		{"bytes", "bytes", Bytes, Lower, true, "bytes of the stored weights"},
-		{"smaller", "smaller", Ratio, Higher, true, "bytes of the baseline ÷ bytes"},
-		{"mlp_kept", "mlp", Fraction, Neither, true, "share of MLP neurons kept"},
-		{"heads_kept", "kv heads", Fraction, Neither, true, "share of KV heads kept"},
-		{"params_kept", "params kept", Fraction, Neither, true, "share of the baseline's parameters kept"},
-		{"auc", "AUC", Fraction, Higher, true, "mean over in-domain tasks of the AUC on drawn labels, ties counted half"},
-		{"auc_soft", "AUC exp.", Fraction, Higher, true, "expected AUC under the world's known probabilities: the same ranking, far less noise"},
-		{"auc_delta", "Δ AUC", Percent, Higher, true, "AUC relative to the baseline's, paired over the same prompts"},
-		{"auc_soft_delta", "Δ exp.", Percent, Higher, true, "expected AUC relative to the baseline's"},
-		{"auc_heldout", "held-out", Fraction, Higher, true, "expected AUC on tasks that no training prompt showed"},
-		{"auc_ceiling", "ceiling", Fraction, Neither, true, "AUC of the best prediction that the prompts allow"},
-		{"loss", "val loss", Nats, Lower, true, "validation loss, nats per answer token"},
-		{"loss_delta", "Δ loss", Percent, Lower, true, "validation loss relative to the baseline's"},
-		{"agreement", "top-1 agree", Fraction, Higher, true, "share of answer tokens whose argmax equals the teacher's"},
-		{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, false, "time to first token of a member's first prompt, nothing cached"},
-		{"ttft_cold_p99", "cold P99", Seconds, Lower, false, "99th percentile of the same"},
-		{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, false, "time to first token of a prompt whose member prefix is cached"},
-		{"ttft_hot_p99", "hot P99", Seconds, Lower, false, "99th percentile of the same"},
-		{"tokens_per_s", "tok/s", Rate, Higher, false, "prompt and output tokens per second, cached tokens included"},
-		{"cached", "cached", Fraction, Higher, true, "share of prompt tokens served from the prefix cache"},
-		{"paper", "paper", Percent, Neither, true, "the paper's figure for this row"},
-		{"train_tokens_per_s", "train tok/s", Rate, Higher, false, "training tokens per second"},
+// String returns "lower", "higher" or "neither".
+func (d Direction) String() string { return [...]string{"neither", "lower", "higher"}[d] }
+
+// Section is the section of a scenario that asks for a metric.
+type Section string
+
+const (
+	Pipeline Section = "pipeline" // measured for every step
+	Evaluate Section = "evaluate"
+	Serving  Section = "serve"
+	Paper    Section = "paper"
+)
+
+// metrics is the table of metrics, in the order of columns.
+var metrics = []Metric{
+	{"params", "params", Count, Lower, false, Pipeline, "parameter count", "parameters"},
+	{"bytes", "bytes", Bytes, Lower, false, Pipeline, "checkpoint size", "bytes of the stored weights"},
+	{"smaller", "smaller", Ratio, Higher, false, Pipeline, "compression ratio", "bytes of the baseline ÷ bytes"},
+	{"mlp_kept", "mlp", Fraction, Neither, false, Pipeline, "width ratio", "share of MLP neurons kept"},
+	{"heads_kept", "kv heads", Fraction, Neither, false, Pipeline, "width ratio", "share of KV heads kept"},
+	{"params_kept", "params kept", Fraction, Neither, false, Pipeline, "parameter ratio", "share of the baseline's parameters kept"},
+	{"auc", "AUC", Fraction, Higher, false, Evaluate, "ROC AUC, ties half", "mean over in-domain tasks of the AUC on drawn labels, ties counted half"},
+	{"auc_soft", "AUC exp.", Fraction, Higher, false, Evaluate, "expected ROC AUC", "expected AUC under the world's known probabilities: the same ranking, far less noise"},
+	{"auc_delta", "Δ AUC", Percent, Higher, false, Evaluate, "paired relative difference", "AUC relative to the baseline's, paired over the same prompts"},
+	{"auc_soft_delta", "Δ exp.", Percent, Higher, false, Evaluate, "paired relative difference", "expected AUC relative to the baseline's"},
+	{"auc_heldout", "held-out", Fraction, Higher, false, Evaluate, "expected ROC AUC", "expected AUC on tasks that no training prompt showed"},
+	{"auc_ceiling", "ceiling", Fraction, Neither, false, Evaluate, "Bayes-optimal expected ROC AUC", "AUC of the best prediction that the prompts allow"},
+	{"loss", "val loss", Nats, Lower, false, Evaluate, "cross-entropy", "validation loss, nats per answer token"},
+	{"loss_delta", "Δ loss", Percent, Lower, false, Evaluate, "relative difference", "validation loss relative to the baseline's"},
+	{"agreement", "top-1 agree", Fraction, Higher, false, Evaluate, "top-1 agreement", "share of answer tokens whose argmax equals the baseline's"},
+	{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a member's first prompt, nothing cached"},
+	{"ttft_cold_p99", "cold P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
+	{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a prompt whose member prefix is cached"},
+	{"ttft_hot_p99", "hot P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
+	{"tokens_per_s", "tok/s", Rate, Higher, true, Serving, "throughput", "prompt and output tokens per second, cached tokens included"},
+	{"cached", "cached", Fraction, Higher, false, Serving, "prefix cache hit rate", "share of prompt tokens served from the prefix cache"},
+	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
+	{"train_tokens_per_s", "train tok/s", Rate, Higher, true, Pipeline, "training throughput", "training tokens per second"},
+}
+
+var metricPlaces = placesOf(metrics)
+
+func placesOf(metrics []Metric) map[string]int {
+	places := make(map[string]int, len(metrics))
+	for i, m := range metrics {
+		places[m.Key] = i
 	}
+	return places
+}
+
+// Metrics lists every metric that a run can report, in the order of columns.
+func Metrics() []Metric { return slices.Clone(metrics) }
+
+// MetricKeys lists the keys of Metrics.
+func MetricKeys() []string {
+	keys := make([]string, len(metrics))
+	for i, m := range metrics {
+		keys[i] = m.Key
+	}
+	return keys
 }
 
 // MetricByKey finds a metric; ok is false for an unknown key.
 func MetricByKey(key string) (m Metric, ok bool) {
-	for _, m := range Metrics() {
-		if m.Key == key {
-			return m, true
-		}
+	i, ok := metricPlaces[key]
+	if !ok {
+		return Metric{}, false
 	}
-	return Metric{}, false
+	return metrics[i], true
 }

@@ -104,7 +104,7 @@ func (r *TableRow) summarize(key string) Summary {
 		}
 	}
 	metric, known := MetricByKey(key)
-	s.fold(known && !metric.Deterministic)
+	s.fold(known && metric.Timing)
 	return s
 }
 

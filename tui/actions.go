@@ -172,9 +172,9 @@ func (m *model) chooseChart() tea.Cmd {
 	m.run.session.read(func(v *lab.View) {
 		t := m.table(v)
 		quality := qualityOf(t)
-		add(quality.Title+" against bytes", "what was lost against what was saved", chartChoice{kind: chartTrade})
+		add(quality.Label+" against bytes", "what was lost against what was saved", chartChoice{kind: chartTrade})
 		for _, metric := range t.metrics {
-			add(metric.Title, metric.About, chartChoice{chartMetric, metric.Key})
+			add(metric.Label, metric.About, chartChoice{chartMetric, metric.Key})
 		}
 		for _, name := range seriesNames(v) {
 			add(name, "curve over steps", chartChoice{chartSeries, name})

@@ -130,7 +130,7 @@ func (m *model) fillCompare(changes []report.Change) {
 		case 0:
 			return grid.Cell{Text: text.Clean(c.Row)}
 		case 1:
-			return grid.Cell{Text: c.Metric.Title}
+			return grid.Cell{Text: c.Metric.Label}
 		case 2:
 			return grid.Cell{Text: c.Judgement.String(), Paint: m.judgementPaint(c.Judgement), Mark: strings.Repeat("*", number(len(c.Doubts) > 0))}
 		case 3:

@@ -241,7 +241,7 @@ func (m *model) scaleWord() string {
 // metricChart shows a metric of every row, with intervals, against the baseline's.
 func (m *model) metricChart(t *table, key string, height, width int) []string {
 	metric := metricOf(key)
-	d := chart.Dots{X: chart.Axis{Title: metric.Title, Log: m.run.logX}, Baseline: math.NaN(), Dim: m.theme.dim}
+	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: m.run.logX}, Baseline: math.NaN(), Dim: m.theme.dim}
 	for n, i := range m.run.order {
 		row := &t.view.Rows[i]
 		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == m.run.grid.Row}
@@ -261,7 +261,7 @@ func (m *model) metricChart(t *table, key string, height, width int) []string {
 		}
 	}
 	d.X.Scale = ticksOf(metric)
-	title := metric.Title
+	title := metric.Label
 	if m.run.logX {
 		title += " (log)"
 	}
@@ -272,7 +272,7 @@ func (m *model) metricChart(t *table, key string, height, width int) []string {
 func (m *model) tradeChart(t *table, height, width int) []string {
 	quality := qualityOf(t)
 	size := metricOf("bytes")
-	s := chart.Scatter{X: chart.Axis{Title: size.Title, Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY}, Dim: m.theme.dim}
+	s := chart.Scatter{X: chart.Axis{Title: size.Label, Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY}, Dim: m.theme.dim}
 	for n, i := range m.run.order {
 		row := &t.view.Rows[i]
 		x, hasX := row.Metric(size.Key)
@@ -283,7 +283,7 @@ func (m *model) tradeChart(t *table, height, width int) []string {
 		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == m.run.grid.Row, Paint: m.theme.line(len(s.Marks))})
 	}
 	s.X.Scale, s.Y.Scale = ticksOf(size), ticksOf(quality)
-	return append([]string{m.chartHeading(quality.Title+" against bytes"+m.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
+	return append([]string{m.chartHeading(quality.Label+" against bytes"+m.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
 }
 
 // ticksOf writes the ticks of an axis that shows a metric.
@@ -304,7 +304,7 @@ func qualityOf(t *table) lab.Metric {
 func metricOf(key string) lab.Metric {
 	metric, ok := lab.MetricByKey(key)
 	if !ok {
-		metric = lab.Metric{Key: key, Title: key}
+		metric = lab.Metric{Key: key, Label: key}
 	}
 	return metric
 }

@@ -80,7 +80,7 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		scale := report.ScaleOf(metric, s.Value)
 		switch {
 		case c == 0:
-			return grid.Cell{Text: metric.Title}
+			return grid.Cell{Text: metric.Label}
 		case c == 1:
 			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Doubts) > 0)), Paint: m.theme.bold}
 		case c == 2 && s.Interval && s.Low == s.High:

@@ -206,7 +206,7 @@ func (m *model) fillGrid(t *table, width int) {
 	r := &m.run
 	columns := []grid.Column{{Title: "step"}, {Title: "state"}}
 	for _, metric := range t.metrics {
-		columns = append(columns, grid.Column{Title: metric.Title, Right: true})
+		columns = append(columns, grid.Column{Title: metric.Label, Right: true})
 	}
 	trend := false
 	for i := range t.view.Cells {

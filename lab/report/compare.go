@@ -158,7 +158,7 @@ func (c *Comparison) judge(one *Change) {
 		if math.IsNaN(one.New.Value) && one.Metric.Better != lab.Neither {
 			one.Judgement = Worse
 		}
-	case one.Metric.Deterministic:
+	case !one.Metric.Timing:
 		one.judgeExact()
 	case !c.Timings:
 		one.Judgement = Unknown
@@ -284,7 +284,7 @@ func (one *Change) fields() [6]string {
 	if !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
 	}
-	return [6]string{one.Row, one.Metric.Title, side(one.Base), side(one.New), delta, one.Judgement.String()}
+	return [6]string{one.Row, one.Metric.Label, side(one.Base), side(one.New), delta, one.Judgement.String()}
 }
 
 var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}

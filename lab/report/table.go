@@ -56,7 +56,7 @@ func (t *table) text(title string, v *lab.View, of func(r *lab.TableRow) string)
 }
 
 func (t *table) metric(m lab.Metric, v *lab.View) {
-	c := column{title: m.Title}
+	c := column{title: m.Label}
 	var values []float64
 	for i := range v.Rows {
 		if s, ok := v.Rows[i].Metric(m.Key); ok {

@@ -120,7 +120,7 @@ func figures(b *lab.Board, seed int) string {
 		for _, metric := range lab.Metrics() {
 			s, _ := row.Metric(metric.Key)
 			for _, m := range s.Seeds {
-				if m.Seed == seed && metric.Deterministic {
+				if m.Seed == seed && !metric.Timing {
 					fmt.Fprintf(&text, "  %s %.6g [%x %x %x]\n", metric.Key, m.Value, math.Float64bits(m.Value), math.Float64bits(m.Low), math.Float64bits(m.High))
 				}
 			}
