@@ -170,7 +170,7 @@ func (p *program) compareCommand() *cobra.Command {
 			case !c.Comparable:
 				return failure{exitBaseline, fmt.Errorf("the runs are not comparable: %s", strings.Join(c.Reasons, "; "))}
 			case len(worse) > 0:
-				return failure{exitRegression, fmt.Errorf("%d figures are worse beyond doubt, first %s of %s", len(worse), worse[0].Metric.Key, worse[0].Row)}
+				return failure{exitRegression, fmt.Errorf("%d figures are significantly worse, first %s of %s", len(worse), worse[0].Metric.Key, worse[0].Row)}
 			}
 			return nil
 		},

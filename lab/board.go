@@ -89,7 +89,7 @@ func (b *Board) Apply(e Event) {
 		v.Time = e.Time
 	}
 	if !v.Begun && e.Kind != KindBegin && e.Kind != KindNote {
-		b.doubt(e, "%s event before the run began", e.Kind)
+		b.warn(e, "%s event before the run began", e.Kind)
 	}
 	switch e.Kind {
 	case KindBegin:
@@ -107,25 +107,25 @@ func (b *Board) Apply(e Event) {
 	case KindEnd:
 		b.end(e)
 	default:
-		b.doubt(e, "event of unknown kind %d", uint8(e.Kind))
+		b.warn(e, "event of unknown kind %d", uint8(e.Kind))
 	}
 }
 
 func (b *Board) begin(e Event) {
 	v := &b.view
 	if e.Begin == nil {
-		b.doubt(e, "begin event without its payload")
+		b.warn(e, "begin event without its payload")
 		return
 	}
 	if v.Begun {
-		b.doubt(e, "second begin event, of run %q", e.Begin.Run)
+		b.warn(e, "second begin event, of run %q", e.Begin.Run)
 		return
 	}
 	v.Begun, v.State, v.Begin = true, Running, e.Begin.clone()
 	points := map[string]int{}
 	for _, c := range v.Begin.Cells {
 		if _, twice := b.index.cells[c.ID]; twice {
-			b.doubt(e, "cell %q announced twice", c.ID)
+			b.warn(e, "cell %q announced twice", c.ID)
 			continue
 		}
 		b.index.cells[c.ID] = len(v.Cells)
@@ -163,7 +163,7 @@ func (b *Board) addRows(group int, params []Param) {
 func (b *Board) cell(e Event) {
 	i, known := b.index.cells[e.Cell]
 	if !known {
-		b.doubt(e, "cell event for unknown cell %q", e.Cell)
+		b.warn(e, "cell event for unknown cell %q", e.Cell)
 		return
 	}
 	c := &b.view.Cells[i]
@@ -213,7 +213,7 @@ func (c *CellView) stage(e Event) {
 func (b *Board) point(e Event) {
 	i, known := b.index.cells[e.Cell]
 	if !known {
-		b.doubt(e, "point of series %q for unknown cell %q", e.Name, e.Cell)
+		b.warn(e, "point of series %q for unknown cell %q", e.Name, e.Cell)
 		return
 	}
 	c := &b.view.Cells[i]
@@ -225,20 +225,20 @@ func (b *Board) point(e Event) {
 		c.Series = append(c.Series, Series{Name: e.Name})
 	}
 	if !c.Series[at].add(Point{e.Step, e.Value}) {
-		b.doubt(e, "series %q of cell %q went back to an earlier step", e.Name, e.Cell)
+		b.warn(e, "series %q of cell %q went back to an earlier step", e.Name, e.Cell)
 	}
 }
 
 func (b *Board) row(e Event) {
 	i, known := b.index.cells[e.Cell]
 	if !known {
-		b.doubt(e, "row %q for unknown cell %q", e.Row, e.Cell)
+		b.warn(e, "row %q for unknown cell %q", e.Row, e.Cell)
 		return
 	}
 	group := b.index.group[i]
 	r, known := b.index.rows[rowKey{group, e.Row}]
 	if !known {
-		b.doubt(e, "unknown row %q of cell %q", e.Row, e.Cell)
+		b.warn(e, "unknown row %q of cell %q", e.Row, e.Cell)
 		return
 	}
 	b.view.Rows[r].merge(b.view.Cells[i].Cell, e.Values)
@@ -307,8 +307,8 @@ func (b *Board) note(n Note) {
 	v.Notes = append(v.Notes, n)
 }
 
-// doubt notes an event that does not fit; the same text is noted once and counted.
-func (b *Board) doubt(e Event, format string, args ...any) {
+// warn notes an event that does not fit the run; the same text is noted once and counted.
+func (b *Board) warn(e Event, format string, args ...any) {
 	text := "log: " + fmt.Sprintf(format, args...)
 	if at, known := b.index.strange[text]; known {
 		b.view.Notes[at].Count++

@@ -123,13 +123,13 @@ func TestRowsDoNotDependOnOrderOfSeeds(t *testing.T) {
 func TestIntervalOfTheSample(t *testing.T) {
 	s := Summary{Of: 2, Seeds: []SeedMeasure{{1, Measure{Value: 0.80, Low: 0.78, High: 0.82}}, {2, Measure{Value: 0.80, Low: 0.76, High: 0.84}}}}
 	s.fold(false)
-	if s.Value != 0.80 || math.Abs(s.Low-0.77) > 1e-12 || math.Abs(s.High-0.83) > 1e-12 || len(s.Doubts) != 1 {
+	if s.Value != 0.80 || math.Abs(s.Low-0.77) > 1e-12 || math.Abs(s.High-0.83) > 1e-12 || len(s.Warnings) != 1 {
 		t.Errorf("%+v", s)
 	}
 	// now the seeds differ by more than the sample leaves open
-	s.Seeds[1].Value, s.Doubts = 0.90, nil
+	s.Seeds[1].Value, s.Warnings = 0.90, nil
 	s.fold(false)
-	if s.High-s.Value < 0.5 || s.Doubts[0] != "n=2 seeds" {
+	if s.High-s.Value < 0.5 || s.Warnings[0] != "n=2 seeds" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -61,7 +61,7 @@ func (r *TableRow) dump(b *strings.Builder) {
 		for _, m := range s.Seeds {
 			fmt.Fprintf(b, " seed %d: %.6g", m.Seed, m.Value)
 		}
-		for _, d := range s.Doubts {
+		for _, d := range s.Warnings {
 			fmt.Fprintf(b, " (%s)", d)
 		}
 		b.WriteByte('\n')

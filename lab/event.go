@@ -44,7 +44,7 @@ type Event struct {
 	Begin  *Begin             `msgpack:"b,omitempty" json:"begin,omitempty"`
 }
 
-// Measure is one measured value with what is known of its doubt.
+// Measure is one measured value with its interval and warning.
 type Measure struct {
 	Value float64 `msgpack:"v" json:"value"`
 	// Low and High bound the value's 95% interval; both 0 when there is none.
@@ -52,8 +52,8 @@ type Measure struct {
 	High float64 `msgpack:"h,omitempty" json:"high,omitempty"`
 	// N is the number of samples behind the value, 0 when it is exact.
 	N int `msgpack:"n,omitempty" json:"n,omitempty"`
-	// Doubt says why the value should be taken with care: "7 samples", "cached from another run".
-	Doubt string `msgpack:"d,omitempty" json:"doubt,omitempty"`
+	// Warning says why the value should be taken with care: "7 samples", "timing of another run".
+	Warning string `msgpack:"d,omitempty" json:"warning,omitempty"`
 }
 
 // Begin describes a run. It is the first event's payload and the header of its log.

@@ -46,10 +46,10 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes the measure; values that are not finite become null.
 func (m Measure) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Value Number `json:"value"`
-		Low   Number `json:"low,omitempty"`
-		High  Number `json:"high,omitempty"`
-		N     int    `json:"n,omitempty"`
-		Doubt string `json:"doubt,omitempty"`
-	}{Number(m.Value), Number(m.Low), Number(m.High), m.N, m.Doubt})
+		Value   Number `json:"value"`
+		Low     Number `json:"low,omitempty"`
+		High    Number `json:"high,omitempty"`
+		N       int    `json:"n,omitempty"`
+		Warning string `json:"warning,omitempty"`
+	}{Number(m.Value), Number(m.Low), Number(m.High), m.N, m.Warning})
 }

@@ -41,7 +41,7 @@ type Summary struct {
 	Interval  bool
 	Seeds     []SeedMeasure // in order of seed
 	Of        int           // seeds that the plan has
-	Doubts    []string      // why to take the value with care, each once
+	Warnings  []string      // why to take the value with care, each once
 }
 
 // SeedMeasure is what one seed measured.
@@ -113,32 +113,32 @@ func (s *Summary) fold(timing bool) {
 	values := make([]float64, len(s.Seeds))
 	for i, m := range s.Seeds {
 		values[i] = m.Value
-		s.doubt(m.Doubt)
+		s.warn(m.Warning)
 	}
 	n := len(values)
 	switch {
 	case slices.ContainsFunc(values, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }):
 		s.Value = math.NaN()
-		s.doubt("not finite")
+		s.warn("not finite")
 	case n == 1:
 		m := s.Seeds[0].Measure
 		s.Value, s.Low, s.High, s.Interval = m.Value, m.Low, m.High, m.Low != 0 || m.High != 0
 	case timing:
 		slices.Sort(values)
 		s.Value, s.Low, s.High, s.Interval = (values[(n-1)/2]+values[n/2])/2, values[0], values[n-1], true
-		s.doubt(fmt.Sprintf("timing: median and range of %d seeds", n))
+		s.warn(fmt.Sprintf("timing: median and range of %d seeds", n))
 	default:
 		mean, half := meanInterval(values)
 		s.Value, s.Low, s.High, s.Interval = mean, mean-half, mean+half, true
 		if low, high, ok := s.ownInterval(); ok && high-low > 2*half {
 			s.Low, s.High = low, high
-			s.doubt("interval of the test sample, wider than that of the seeds")
+			s.warn("interval of the test sample, wider than that of the seeds")
 		} else if n < 5 && half > 0 {
-			s.doubt(fmt.Sprintf("n=%d seeds", n))
+			s.warn(fmt.Sprintf("n=%d seeds", n))
 		}
 	}
 	if n < s.Of {
-		s.doubt(fmt.Sprintf("%d of %d seeds so far", n, s.Of))
+		s.warn(fmt.Sprintf("%d of %d seeds so far", n, s.Of))
 	}
 }
 
@@ -155,9 +155,9 @@ func (s *Summary) ownInterval() (low, high float64, ok bool) {
 	return low, high, true
 }
 
-func (s *Summary) doubt(text string) {
-	if text != "" && !slices.Contains(s.Doubts, text) {
-		s.Doubts = append(s.Doubts, text)
+func (s *Summary) warn(text string) {
+	if text != "" && !slices.Contains(s.Warnings, text) {
+		s.Warnings = append(s.Warnings, text)
 	}
 }
 

@@ -132,7 +132,7 @@ func (m *model) fillCompare(changes []report.Change) {
 		case 1:
 			return grid.Cell{Text: c.Metric.Label}
 		case 2:
-			return grid.Cell{Text: c.Judgement.String(), Paint: m.judgementPaint(c.Judgement), Mark: strings.Repeat("*", number(len(c.Doubts) > 0))}
+			return grid.Cell{Text: c.Judgement.String(), Paint: m.judgementPaint(c.Judgement), Mark: strings.Repeat("*", number(len(c.Warnings) > 0))}
 		case 3:
 			return grid.Cell{Text: withInterval(scale, c.Base)}
 		case 4:
@@ -185,8 +185,8 @@ func (m *model) judgementPaint(j report.Judgement) text.Paint {
 // compareFoot explains the line under the cursor.
 func (m *model) compareFoot(c report.Change, width int) string {
 	parts := []string{"  " + rowsSeen(&m.compare.grid) + c.Metric.Key}
-	if len(c.Doubts) > 0 {
-		parts = append(parts, "* "+text.Clean(strings.Join(c.Doubts, "; ")))
+	if len(c.Warnings) > 0 {
+		parts = append(parts, "* "+text.Clean(strings.Join(c.Warnings, "; ")))
 	}
 	parts = append(parts, c.Metric.About)
 	return m.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))

@@ -35,7 +35,7 @@ func (m *model) detailLines(t *table, width, height int) []string {
 	} else {
 		lines = append(lines, r.metrics.Render(width, rows)...)
 		metric := metrics[r.metrics.Row]
-		lines = append(lines, m.theme.dim.On(text.Fit("  "+metric.Key+" · "+doubtsAndMeaning(metric, row.Values[metric.Key]), width)))
+		lines = append(lines, m.theme.dim.On(text.Fit("  "+metric.Key+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))
 	}
 	lines = append(lines, stages...)
 	if graph > 0 {
@@ -82,7 +82,7 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		case c == 0:
 			return grid.Cell{Text: metric.Label}
 		case c == 1:
-			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Doubts) > 0)), Paint: m.theme.bold}
+			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Warnings) > 0)), Paint: m.theme.bold}
 		case c == 2 && s.Interval && s.Low == s.High:
 			return grid.Cell{Text: "all equal", Paint: m.theme.dim}
 		case c == 2 && s.Interval:
@@ -94,11 +94,11 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 	}
 }
 
-func doubtsAndMeaning(metric lab.Metric, s lab.Summary) string {
-	if len(s.Doubts) == 0 {
+func warningsAndMeaning(metric lab.Metric, s lab.Summary) string {
+	if len(s.Warnings) == 0 {
 		return metric.About
 	}
-	return "* " + text.Clean(strings.Join(s.Doubts, "; ")) + " · " + metric.About
+	return "* " + text.Clean(strings.Join(s.Warnings, "; ")) + " · " + metric.About
 }
 
 // stageLines tells how the row's step went, a line a cell, at most four.

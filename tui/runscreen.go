@@ -251,7 +251,7 @@ func (m *model) metricCell(t *table, row *lab.TableRow, i int) grid.Cell {
 	if half := halfWidth(s); m.run.intervals && half > 0 {
 		c.Text += " " + t.scales[i].Width(half)
 	}
-	if len(s.Doubts) > 0 {
+	if len(s.Warnings) > 0 {
 		c.Mark = "*"
 	}
 	if s.Value == t.best[i] {
@@ -313,7 +313,7 @@ func trend(v *lab.View, row *lab.TableRow) string {
 }
 
 // explain says what stands under the cursors: the metric, the value with its interval, and what to
-// doubt.
+// warning.
 func (m *model) explain(t *table, width int) string {
 	r := &m.run
 	i := r.grid.Column - columnMetrics
@@ -332,8 +332,8 @@ func (m *model) explain(t *table, width int) string {
 			value += fmt.Sprintf(" [%s, %s]", t.scales[i].Format(s.Low), t.scales[i].Format(s.High))
 		}
 		parts[0] += " = " + value
-		if len(s.Doubts) > 0 {
-			parts = append(parts, "* "+text.Clean(strings.Join(s.Doubts, "; ")))
+		if len(s.Warnings) > 0 {
+			parts = append(parts, "* "+text.Clean(strings.Join(s.Warnings, "; ")))
 		}
 	}
 	about := metric.About

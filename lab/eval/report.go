@@ -13,7 +13,7 @@ import (
 
 // Report is all that was measured.
 type Report struct {
-	// "slimlab.eval/1"; a change that could break a reader changes it
+	// "slimlab.eval/2"; a change that could break a reader changes it
 	Schema   string      `json:"schema"`
 	Version  string      `json:"version"`
 	Models   []ModelInfo `json:"models"` // what the other is compared with comes first
@@ -25,7 +25,7 @@ type Report struct {
 	Notes   []string `json:"notes,omitempty"` // what a reader must know of the figures
 }
 
-const schema = "slimlab.eval/1"
+const schema = "slimlab.eval/2"
 
 // ModelInfo tells of a model.
 type ModelInfo struct {
@@ -73,7 +73,7 @@ type Estimate struct {
 	High          *float64 `json:"high,omitempty"`
 	StandardError *float64 `json:"stderr,omitempty"` // of a share: √(p(1−p)/(n−1))
 	N             int      `json:"n"`                // questions or tokens
-	Doubt         string   `json:"doubt,omitempty"`
+	Warning       string   `json:"warning,omitempty"`
 }
 
 // Change counts how the answers to a file's questions changed.
@@ -191,8 +191,8 @@ func (e *evaluation) text(r *Report, index int) error {
 		}
 		intervals := metric.intervals(samples, paired)
 		for i := range intervals {
-			if intervals[i].Doubt != "" {
-				intervals[i].Doubt = fmt.Sprintf("the interval is from only %d runs of %d tokens", intervals[i].N, blockTokens)
+			if intervals[i].Warning != "" {
+				intervals[i].Warning = fmt.Sprintf("the interval is from only %d runs of %d tokens", intervals[i].N, blockTokens)
 			}
 		}
 		for i, one := range intervals[:len(samples)] {
@@ -207,7 +207,7 @@ func (e *evaluation) text(r *Report, index int) error {
 			d := newEstimate(intervals[2], len(samples[0]))
 			result.Difference = &d
 		case metric.name != "token perplexity":
-			result.Difference = &Estimate{Value: result.Values[1].Value - result.Values[0].Value, N: len(samples[1]), Doubt: "not paired"}
+			result.Difference = &Estimate{Value: result.Values[1].Value - result.Values[0].Value, N: len(samples[1]), Warning: "not paired"}
 		}
 		r.Results = append(r.Results, result)
 	}
@@ -328,7 +328,7 @@ func (e *evaluation) choice(r *Report, index int) {
 
 // newEstimate is an interval over n questions or tokens.
 func newEstimate(i stat.Interval, n int) Estimate {
-	e := Estimate{Value: i.Value, N: n, Doubt: i.Doubt}
+	e := Estimate{Value: i.Value, N: n, Warning: i.Warning}
 	if !math.IsNaN(i.Low) && !math.IsInf(i.Low, 0) && !math.IsNaN(i.High) && !math.IsInf(i.High, 0) {
 		e.Low, e.High = &i.Low, &i.High
 	}

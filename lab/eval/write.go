@@ -139,7 +139,7 @@ func (r *Report) groups() [][]Result {
 	return groups
 }
 
-// notes are what stands below the figures: definitions, doubts, changes of answers.
+// notes are what stands below the figures: definitions, warnings, changes of answers.
 func (r *Report) notes() []string {
 	var notes []string
 	add := func(note string) {
@@ -153,8 +153,8 @@ func (r *Report) notes() []string {
 		}
 	}
 	for _, group := range r.groups() {
-		if doubt := group[0].Values[0].Doubt; doubt != "" {
-			add(fmt.Sprintf("%s: %s", short(group[0].File), doubt))
+		if warning := group[0].Values[0].Warning; warning != "" {
+			add(fmt.Sprintf("%s: %s", short(group[0].File), warning))
 		}
 	}
 	for _, note := range r.Notes {

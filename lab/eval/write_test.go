@@ -39,11 +39,11 @@ func sample(models int) *Report {
 	} {
 		r.Results[i].Values = v[:models]
 	}
-	r.Results[0].Values[0].Doubt = "the interval is from only 8 runs of 64 tokens"
+	r.Results[0].Values[0].Warning = "the interval is from only 8 runs of 64 tokens"
 	if models == 2 {
 		token, acc, p := estimate(0.073, 0.01, 511), estimate(0.02, 0.05, 100), 0.6875
 		r.Results[0].Difference = &token
-		r.Results[1].Difference = &Estimate{Value: -0.0001, N: 852, Doubt: "not paired"}
+		r.Results[1].Difference = &Estimate{Value: -0.0001, N: 852, Warning: "not paired"}
 		r.Results[2].Difference, r.Results[2].P = &acc, &p
 		r.Changes = []Change{{"data/b_c.jsonl", "acc", 100, 9, 3, 4}, {"data/b_c.jsonl", "acc_norm", 100, 8, 2, 4}}
 	}

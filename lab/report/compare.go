@@ -18,10 +18,10 @@ type Judgement uint8
 const (
 	Same    Judgement = iota // deterministic and equal in every bit
 	Within                   // different, but no more than seeds and clocks differ
-	Better                   // beyond doubt
-	Worse                    // beyond doubt
+	Better                   // significantly
+	Worse                    // significantly
 	Changed                  // of a metric that has no better direction
-	Unknown                  // cannot be compared; Doubts say why
+	Unknown                  // cannot be compared; Warnings say why
 )
 
 func (j Judgement) String() string {
@@ -52,7 +52,7 @@ type Change struct {
 	Delta     float64 // (new − base) / |base|; NaN where base is 0
 	P         float64 // of the rank test; NaN where there was none
 	Judgement Judgement
-	Doubts    []string
+	Warnings  []string
 }
 
 // Comparison is a run against another.
@@ -128,13 +128,13 @@ func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow) {
 		return
 	}
 	one := Change{Row: next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), P: math.NaN()}
-	for _, d := range slices.Concat(old.Doubts, now.Doubts) {
-		one.doubt(d)
+	for _, d := range slices.Concat(old.Warnings, now.Warnings) {
+		one.warn(d)
 	}
 	switch {
 	case !had || !has:
 		one.Judgement = Unknown
-		one.doubt("measured in one run only")
+		one.warn("measured in one run only")
 		if !had {
 			one.Base.Value = math.NaN()
 		} else {
@@ -182,7 +182,7 @@ func (one *Change) judgeExact() {
 		}
 		return
 	}
-	one.doubt("different seeds")
+	one.warn("different seeds")
 	if !one.Base.Interval || !one.New.Interval || overlap(one.Base, one.New) {
 		one.Judgement = Within
 		return
@@ -195,10 +195,10 @@ func (one *Change) judgeTiming() {
 	beyond := math.Abs(one.Delta) > timingFloor
 	switch few := min(len(a), len(b)); {
 	case few < 2:
-		one.doubt("one seed: a timing cannot be judged")
+		one.warn("one seed: a timing cannot be judged")
 		beyond = false
 	case few < testSeeds:
-		one.doubt(fmt.Sprintf("%d seeds: ranges are compared", few))
+		one.warn(fmt.Sprintf("%d seeds: ranges are compared", few))
 		beyond = beyond && !overlap(one.Base, one.New)
 	default:
 		_, one.P = stat.MannWhitney(a, b)
@@ -223,9 +223,9 @@ func (one *Change) direction() Judgement {
 	return Worse
 }
 
-func (one *Change) doubt(text string) {
-	if !slices.Contains(one.Doubts, text) {
-		one.Doubts = append(one.Doubts, text)
+func (one *Change) warn(text string) {
+	if !slices.Contains(one.Warnings, text) {
+		one.Warnings = append(one.Warnings, text)
 	}
 }
 
@@ -302,12 +302,12 @@ func (c *Comparison) heading() []string {
 	return lines
 }
 
-// footnotes numbers the doubts of all changes in order of appearance.
+// footnotes numbers the warnings of all changes in order of appearance.
 func (c *Comparison) footnotes() (notes []string, of [][]int) {
 	t := &table{}
 	for _, one := range c.Changes {
 		var numbers []int
-		for _, d := range one.Doubts {
+		for _, d := range one.Warnings {
 			numbers = append(numbers, t.note(d))
 		}
 		slices.Sort(numbers)
@@ -364,14 +364,14 @@ func (c *Comparison) markdown(w io.Writer) error {
 
 func (c *Comparison) json(w io.Writer) error {
 	type change struct {
-		Row     string      `json:"row"`
-		Metric  string      `json:"metric"`
-		Base    jsonSummary `json:"base"`
-		New     jsonSummary `json:"new"`
-		Delta   lab.Number  `json:"delta"`
-		P       lab.Number  `json:"p"`
-		Verdict Judgement   `json:"verdict"`
-		Doubts  []string    `json:"doubts"`
+		Row      string      `json:"row"`
+		Metric   string      `json:"metric"`
+		Base     jsonSummary `json:"base"`
+		New      jsonSummary `json:"new"`
+		Delta    lab.Number  `json:"delta"`
+		P        lab.Number  `json:"p"`
+		Verdict  Judgement   `json:"verdict"`
+		Warnings []string    `json:"warnings"`
 	}
 	out := struct {
 		Schema     string   `json:"schema"`
@@ -382,10 +382,10 @@ func (c *Comparison) json(w io.Writer) error {
 		Reasons    []string `json:"reasons"`
 		Missing    []string `json:"missing"`
 		Changes    []change `json:"changes"`
-	}{"slimlab.comparison/1", c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
+	}{"slimlab.comparison/2", c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
 	for _, one := range c.Changes {
 		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
-			lab.Number(one.Delta), lab.Number(one.P), one.Judgement, orEmpty(one.Doubts)})
+			lab.Number(one.Delta), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
 	}
 	return writeJSON(w, out)
 }

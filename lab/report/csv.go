@@ -21,7 +21,7 @@ func CSV(w io.Writer, v *lab.View) error {
 	for _, m := range columns {
 		head = append(head, m.Key, m.Key+"_low", m.Key+"_high")
 	}
-	head = append(head, "doubts")
+	head = append(head, "warnings")
 	out.Write(head)
 	for i := range v.Rows {
 		out.Write(csvRow(&v.Rows[i], columns))
@@ -36,7 +36,7 @@ func csvRow(r *lab.TableRow, columns []lab.Metric) []string {
 		line = append(line, p.Value)
 	}
 	line = append(line, r.State.String(), strconv.Itoa(r.Done))
-	var doubts []string
+	var warnings []string
 	for _, m := range columns {
 		s, ok := r.Metric(m.Key)
 		if !ok {
@@ -49,11 +49,11 @@ func csvRow(r *lab.TableRow, columns []lab.Metric) []string {
 		} else {
 			line = append(line, "", "")
 		}
-		for _, d := range s.Doubts {
-			doubts = append(doubts, m.Key+": "+d)
+		for _, d := range s.Warnings {
+			warnings = append(warnings, m.Key+": "+d)
 		}
 	}
-	return append(line, strings.Join(doubts, "; "))
+	return append(line, strings.Join(warnings, "; "))
 }
 
 // plain writes a number so that it reads back as the same bits, without an exponent where people

@@ -8,7 +8,7 @@ import (
 )
 
 // jsonSchema names the shape of the document; a change that could break a reader changes it.
-const jsonSchema = "slimlab.report/1"
+const jsonSchema = "slimlab.report/2"
 
 type jsonReport struct {
 	Schema   string        `json:"schema"`
@@ -42,12 +42,12 @@ type jsonRow struct {
 }
 
 type jsonSummary struct {
-	Value  lab.Number  `json:"value"`
-	Low    *lab.Number `json:"low,omitempty"`
-	High   *lab.Number `json:"high,omitempty"`
-	Of     int         `json:"of"` // seeds of the plan
-	Seeds  []jsonSeed  `json:"seeds"`
-	Doubts []string    `json:"doubts"`
+	Value    lab.Number  `json:"value"`
+	Low      *lab.Number `json:"low,omitempty"`
+	High     *lab.Number `json:"high,omitempty"`
+	Of       int         `json:"of"` // seeds of the plan
+	Seeds    []jsonSeed  `json:"seeds"`
+	Warnings []string    `json:"warnings"`
 }
 
 type jsonSeed struct {
@@ -106,7 +106,7 @@ func newJSONRow(r *lab.TableRow) jsonRow {
 }
 
 func newJSONSummary(s lab.Summary) jsonSummary {
-	one := jsonSummary{Value: lab.Number(s.Value), Of: s.Of, Seeds: []jsonSeed{}, Doubts: orEmpty(s.Doubts)}
+	one := jsonSummary{Value: lab.Number(s.Value), Of: s.Of, Seeds: []jsonSeed{}, Warnings: orEmpty(s.Warnings)}
 	if s.Interval {
 		low, high := lab.Number(s.Low), lab.Number(s.High)
 		one.Low, one.High = &low, &high

@@ -48,7 +48,7 @@ func figures(row string, seed int) map[string]lab.Measure {
 	case "FM":
 		return map[string]lab.Measure{"params": {Value: 1_250_304}, "bytes": {Value: 2_500_608}, "smaller": {Value: 1}, "auc": {Value: 0.812, Low: 0.80, High: 0.82, N: 1600}, "auc_delta": {}, "ttft_cold_p50": {Value: 0.0123 + spread}, "paper": {Value: 0}}
 	case "distilled":
-		return map[string]lab.Measure{"params": {Value: 305_000}, "bytes": {Value: 610_000}, "smaller": {Value: 4.0993}, "auc": {Value: 0.805 + spread, N: 1600}, "auc_delta": {Value: -0.0086 + spread}, "ttft_cold_p50": {Value: 0.0041 + spread/10, Doubt: "7 samples"}, "paper": {Value: -0.0015}}
+		return map[string]lab.Measure{"params": {Value: 305_000}, "bytes": {Value: 610_000}, "smaller": {Value: 4.0993}, "auc": {Value: 0.805 + spread, N: 1600}, "auc_delta": {Value: -0.0086 + spread}, "ttft_cold_p50": {Value: 0.0041 + spread/10, Warning: "7 samples"}, "paper": {Value: -0.0015}}
 	}
 	return map[string]lab.Measure{"params": {Value: 305_000}, "bytes": {Value: 198_400}, "smaller": {Value: 12.604}, "auc": {Value: 0.804 + spread, N: 1600}, "auc_delta": {Value: -0.0099 + spread}, "ttft_cold_p50": {Value: 0.00095 + spread/100}}
 }
@@ -282,13 +282,13 @@ func TestCompareDoubts(t *testing.T) {
 		t.Fatalf("no %s of %s", key, row)
 		return Change{}
 	}
-	if one := find(Compare(base.Snapshot(), run("n", 3, slow).Snapshot()), "FM", "ttft_cold_p50"); one.Judgement != Worse || !strings.Contains(strings.Join(one.Doubts, " "), "ranges are compared") {
+	if one := find(Compare(base.Snapshot(), run("n", 3, slow).Snapshot()), "FM", "ttft_cold_p50"); one.Judgement != Worse || !strings.Contains(strings.Join(one.Warnings, " "), "ranges are compared") {
 		t.Errorf("few seeds: %+v", one)
 	}
 	if one := find(Compare(run("b", 1, nil).Snapshot(), run("n", 1, slow).Snapshot()), "FM", "ttft_cold_p50"); one.Judgement != Within {
 		t.Errorf("one seed: %+v", one)
 	}
-	if one := find(Compare(base.Snapshot(), run("n", 2, nil).Snapshot()), "distilled", "auc"); one.Judgement != Within || !strings.Contains(strings.Join(one.Doubts, " "), "different seeds") {
+	if one := find(Compare(base.Snapshot(), run("n", 2, nil).Snapshot()), "distilled", "auc"); one.Judgement != Within || !strings.Contains(strings.Join(one.Warnings, " "), "different seeds") {
 		t.Errorf("different seeds: %+v", one)
 	}
 	elsewhere := run("n", 3, slow).Snapshot()

@@ -66,8 +66,8 @@ func (t *table) metric(m lab.Metric, v *lab.View) {
 	scale := ScaleOf(m, values...)
 	best, ranked := bestOf(m.Better, values)
 	everywhere := t.common(m, v)
-	for _, doubt := range everywhere {
-		c.notes = append(c.notes, t.note(doubt))
+	for _, warning := range everywhere {
+		c.notes = append(c.notes, t.note(warning))
 	}
 	for i := range v.Rows {
 		s, ok := v.Rows[i].Metric(m.Key)
@@ -79,9 +79,9 @@ func (t *table) metric(m lab.Metric, v *lab.View) {
 		if half := halfWidth(s); half > 0 {
 			one.width = scale.Width(half)
 		}
-		for _, doubt := range s.Doubts {
-			if !slices.Contains(everywhere, doubt) {
-				one.notes = append(one.notes, t.note(doubt))
+		for _, warning := range s.Warnings {
+			if !slices.Contains(everywhere, warning) {
+				one.notes = append(one.notes, t.note(warning))
 			}
 		}
 		c.cells = append(c.cells, one)
@@ -89,7 +89,7 @@ func (t *table) metric(m lab.Metric, v *lab.View) {
 	t.columns = append(t.columns, c)
 }
 
-// common returns the doubts that every measured value of a column, of two or more, has.
+// common returns the warnings that every measured value of a column, of two or more, has.
 func (t *table) common(m lab.Metric, v *lab.View) []string {
 	var shared []string
 	measured := 0
@@ -99,10 +99,10 @@ func (t *table) common(m lab.Metric, v *lab.View) []string {
 			continue
 		}
 		if measured++; measured == 1 {
-			shared = slices.Clone(s.Doubts)
+			shared = slices.Clone(s.Warnings)
 			continue
 		}
-		shared = slices.DeleteFunc(shared, func(d string) bool { return !slices.Contains(s.Doubts, d) })
+		shared = slices.DeleteFunc(shared, func(d string) bool { return !slices.Contains(s.Warnings, d) })
 	}
 	if measured < 2 {
 		return nil

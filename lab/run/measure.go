@@ -41,7 +41,7 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel,
 		if err := readFacts(dir, &facts); err != nil {
 			return err
 		}
-		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Doubt: w.taken(facts.Run)}
+		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
 	}
 	if paper, ok := w.run.plan.Scenario.Paper[s.Name]; ok {
 		row.values["paper"] = lab.Measure{Value: paper}
@@ -67,7 +67,7 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel,
 	return w.report(ctx, row)
 }
 
-// taken is the doubt of a timing that another run took.
+// taken is the warning of a timing that another run took.
 func (w *worker) taken(run string) string {
 	if run == w.run.ID {
 		return ""

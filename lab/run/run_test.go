@@ -320,8 +320,8 @@ func TestAgainFindsAll(t *testing.T) {
 	}
 	view := out.Board.Snapshot()
 	for _, key := range []string{"ttft_cold_p50", "tokens_per_s", "train_tokens_per_s"} {
-		if s, _ := view.Rows[0].Metric(key); len(s.Doubts) == 0 || !strings.Contains(strings.Join(s.Doubts, "; "), ref.run) {
-			t.Errorf("%s does not tell that it is of run %s: %q", key, ref.run, s.Doubts)
+		if s, _ := view.Rows[0].Metric(key); len(s.Warnings) == 0 || !strings.Contains(strings.Join(s.Warnings, "; "), ref.run) {
+			t.Errorf("%s does not tell that it is of run %s: %q", key, ref.run, s.Warnings)
 		}
 	}
 	if len(view.Notes) == 0 || !strings.Contains(view.Notes[0].Text, "25.0% of MLP neurons") {

@@ -62,21 +62,21 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if err := readFacts(dir, &s); err != nil {
 		return err
 	}
-	doubt := w.taken(s.Run)
+	warning := w.taken(s.Run)
 	latency := func(name string, samples []float64) {
 		if len(samples) == 0 {
 			return
 		}
-		p99 := doubt
+		p99 := warning
 		if len(samples) < 100 {
-			p99 = strings.TrimPrefix(doubt+"; ", "; ") + fmt.Sprintf("P99 of %d samples", len(samples))
+			p99 = strings.TrimPrefix(warning+"; ", "; ") + fmt.Sprintf("P99 of %d samples", len(samples))
 		}
-		row.values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Doubt: doubt}
-		row.values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Doubt: p99}
+		row.values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Warning: warning}
+		row.values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Warning: p99}
 	}
 	latency("ttft_cold", s.Cold)
 	latency("ttft_hot", s.Hot)
-	row.values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Doubt: doubt}
+	row.values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Warning: warning}
 	row.values["cached"] = lab.Measure{Value: float64(s.Cached) / float64(s.Tokens)}
 	return nil
 }

@@ -9,15 +9,15 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Interval is a value with its 95% confidence interval. Doubt says why to take it with care; empty
+// Interval is a value with its 95% confidence interval. Warning says why to take it with care; empty
 // when there is nothing to say.
 type Interval struct {
 	Value, Low, High float64
 	N                int
-	Doubt            string
+	Warning          string
 }
 
-// fewSeeds is the sample size below which an interval over seeds carries the doubt "n=…".
+// fewSeeds is the sample size below which an interval over seeds carries the warning "n=…".
 const fewSeeds = 5
 
 // MeanInterval returns the mean with Student's t 95% interval: exact for normal values, however
@@ -25,14 +25,14 @@ const fewSeeds = 5
 func MeanInterval(x []float64) Interval {
 	out := Interval{Value: Mean(x), N: len(x)}
 	if len(x) < 2 {
-		out.Low, out.High, out.Doubt = math.Inf(-1), math.Inf(1), fmt.Sprintf("n=%d: no interval", len(x))
+		out.Low, out.High, out.Warning = math.Inf(-1), math.Inf(1), fmt.Sprintf("n=%d: no interval", len(x))
 		return out
 	}
 	n := float64(len(x))
 	half := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975) * Deviation(x) / math.Sqrt(n)
 	out.Low, out.High = out.Value-half, out.Value+half
 	if len(x) < fewSeeds {
-		out.Doubt = fmt.Sprintf("n=%d", len(x))
+		out.Warning = fmt.Sprintf("n=%d", len(x))
 	}
 	return out
 }
@@ -43,7 +43,7 @@ func MeanInterval(x []float64) Interval {
 func Bootstrap(x []float64, statistic func([]float64) float64, resamples int, rng *rand.Rand) Interval {
 	out := Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), N: len(x)}
 	if len(x) == 0 || resamples < 1 {
-		out.Doubt = "no samples"
+		out.Warning = "no samples"
 		return out
 	}
 	out.Value = statistic(slices.Clone(x))
@@ -56,7 +56,7 @@ func Bootstrap(x []float64, statistic func([]float64) float64, resamples int, rn
 	}
 	out.Low, out.High = Percentile(results, 2.5), Percentile(results, 97.5)
 	if len(x) < 20 {
-		out.Doubt = fmt.Sprintf("bootstrap of n=%d", len(x))
+		out.Warning = fmt.Sprintf("bootstrap of n=%d", len(x))
 	}
 	return out
 }

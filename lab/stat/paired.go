@@ -12,7 +12,7 @@ import (
 // keeps its promise near 0 and 1 and for few trials. No trial gives NaN.
 func Wilson(successes, n int) Interval {
 	if n == 0 {
-		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
+		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Warning: "no samples"}
 	}
 	z := distuv.UnitNormal.Quantile(0.975)
 	size, p := float64(n), float64(successes)/float64(n)
@@ -48,7 +48,7 @@ func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
 // adjusted 95% interval (2012). It is honest where few pairs or none differ, as a bootstrap is not.
 func PairedShares(onlyX, onlyY, n int) Interval {
 	if n == 0 {
-		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Doubt: "no samples"}
+		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Warning: "no samples"}
 	}
 	z, size := distuv.UnitNormal.Quantile(0.975), float64(n+2)
 	x, y := float64(onlyX+1)/size, float64(onlyY+1)/size
@@ -57,7 +57,7 @@ func PairedShares(onlyX, onlyY, n int) Interval {
 	return Interval{Value: value, Low: min(value, max(-1, y-x-half)), High: max(value, min(1, y-x+half)), N: n}
 }
 
-// fewUnits is the number of units below which a resampled interval carries a doubt.
+// fewUnits is the number of units below which a resampled interval carries a warning.
 const fewUnits = 20
 
 // Resample returns figures of a sample of n units with their 95% percentile intervals over
@@ -88,7 +88,7 @@ func Resample(n, resamples int, rng *rand.Rand, statistic func(count []float64) 
 	for i, v := range whole {
 		out[i] = Interval{Value: v, Low: Percentile(draws[i], 2.5), High: Percentile(draws[i], 97.5), N: n}
 		if n < fewUnits {
-			out[i].Doubt = fmt.Sprintf("bootstrap of n=%d", n)
+			out[i].Warning = fmt.Sprintf("bootstrap of n=%d", n)
 		}
 	}
 	return out

@@ -22,7 +22,7 @@ func TestWilson(t *testing.T) {
 			t.Errorf("%d of %d: %+v, want %v to %v", c.successes, c.n, got, c.low, c.high)
 		}
 	}
-	if none := Wilson(0, 0); !math.IsNaN(none.Value) || none.Doubt == "" {
+	if none := Wilson(0, 0); !math.IsNaN(none.Value) || none.Warning == "" {
 		t.Errorf("no trials: %+v", none)
 	}
 	// The interval covers the true share some 95 times in a hundred.
@@ -91,7 +91,7 @@ func TestPairedShares(t *testing.T) {
 	if got := PairedShares(0, 10, 10); got.Value != 1 || got.High != 1 || got.Low >= 1 {
 		t.Errorf("all differ: %+v", got)
 	}
-	if none := PairedShares(0, 0, 0); !math.IsNaN(none.Value) || none.Doubt == "" {
+	if none := PairedShares(0, 0, 0); !math.IsNaN(none.Value) || none.Warning == "" {
 		t.Errorf("no pairs: %+v", none)
 	}
 	// Turned about, it is its own negative; and it covers the true difference some 95 times in a
@@ -145,13 +145,13 @@ func TestResample(t *testing.T) {
 		t.Errorf("mean %+v, by Student's t %+v", got[0], want)
 	}
 	// Each mean is uncertain by more than one, their paired difference by a hundredth.
-	if d := got[2]; d.Low > 1 || d.High < 1-0.03 || d.High-d.Low > 0.05 || d.Doubt != "" || d.N != n {
+	if d := got[2]; d.Low > 1 || d.High < 1-0.03 || d.High-d.Low > 0.05 || d.Warning != "" || d.N != n {
 		t.Errorf("paired difference %+v", d)
 	}
 	if !math.IsNaN(got[3].Value) || !math.IsNaN(got[3].Low) {
 		t.Errorf("NaN gave %+v", got[3])
 	}
-	if few := Resample(3, 10, rng, func([]float64) []float64 { return []float64{1} }); few[0].Doubt != "bootstrap of n=3" || few[0].Low != 1 {
+	if few := Resample(3, 10, rng, func([]float64) []float64 { return []float64{1} }); few[0].Warning != "bootstrap of n=3" || few[0].Low != 1 {
 		t.Errorf("few units: %+v", few)
 	}
 }

@@ -2,7 +2,7 @@
 // the Pareto front.
 //
 // It promises stated definitions (which percentile, which interval) and never fails because a
-// sample is weak: an interval says what to doubt about it. It leaves out everything that a
+// sample is weak: an interval says what to take with care. It leaves out everything that a
 // comparison of compressed models does not ask for. No function changes its arguments. An empty
 // sample gives NaN.
 package stat

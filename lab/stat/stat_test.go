@@ -59,11 +59,11 @@ func TestMeanInterval(t *testing.T) {
 		if !near(got.High-got.Value, half, 1e-5) || !near(got.Value-got.Low, half, 1e-5) {
 			t.Errorf("n=%d: %+v, want ± %v", n, got, half)
 		}
-		if (got.Doubt == "") != (n >= fewSeeds) {
-			t.Errorf("n=%d: doubt %q", n, got.Doubt)
+		if (got.Warning == "") != (n >= fewSeeds) {
+			t.Errorf("n=%d: warning %q", n, got.Warning)
 		}
 	}
-	if one := MeanInterval([]float64{3}); one.Value != 3 || !math.IsInf(one.High, 1) || one.Doubt == "" {
+	if one := MeanInterval([]float64{3}); one.Value != 3 || !math.IsInf(one.High, 1) || one.Warning == "" {
 		t.Errorf("one value: %+v", one)
 	}
 }
@@ -98,7 +98,7 @@ func TestBootstrapIsSeeded(t *testing.T) {
 	x := []float64{1, 5, 2, 8, 3}
 	a := Bootstrap(x, Median, 200, rand.New(rand.NewPCG(7, 7)))
 	b := Bootstrap(x, Median, 200, rand.New(rand.NewPCG(7, 7)))
-	if a != b || a.Doubt == "" || a.Value != 3 || !slices.Equal(x, []float64{1, 5, 2, 8, 3}) {
+	if a != b || a.Warning == "" || a.Value != 3 || !slices.Equal(x, []float64{1, 5, 2, 8, 3}) {
 		t.Errorf("%+v and %+v of %v", a, b, x)
 	}
 	if none := Bootstrap(nil, Median, 10, nil); !math.IsNaN(none.Value) {

@@ -74,7 +74,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			Total: rapid.Int().Draw(t, "total"), Value: number.Draw(t, "value"), Level: lab.Level(rapid.IntRange(0, 2).Draw(t, "level")), Held: rapid.Bool().Draw(t, "held"), Text: text.Draw(t, "text"),
 		}
 		values := rapid.MapOf(text, rapid.Custom(func(t *rapid.T) lab.Measure {
-			return lab.Measure{Value: number.Draw(t, "v"), Low: number.Draw(t, "l"), High: number.Draw(t, "h"), N: rapid.Int().Draw(t, "n"), Doubt: text.Draw(t, "d")}
+			return lab.Measure{Value: number.Draw(t, "v"), Low: number.Draw(t, "l"), High: number.Draw(t, "h"), N: rapid.Int().Draw(t, "n"), Warning: text.Draw(t, "d")}
 		})).Draw(t, "values")
 		if len(values) > 0 {
 			e.Values = values

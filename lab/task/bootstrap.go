@@ -130,10 +130,10 @@ func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
 			m.Low, m.High = quantile(values[i], 0.025), quantile(values[i], 0.975)
 		}
 		if r.cfg.Members < fewMembers {
-			m.Doubt = fmt.Sprintf("%d test members", r.cfg.Members)
+			m.Warning = fmt.Sprintf("%d test members", r.cfg.Members)
 		}
 		if lost := replicates - len(values[i]); lost > 0 {
-			m.Doubt = fmt.Sprintf("%d of %d resamples had one class only", lost, replicates)
+			m.Warning = fmt.Sprintf("%d of %d resamples had one class only", lost, replicates)
 		}
 		measures[i] = m
 	}

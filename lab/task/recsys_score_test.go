@@ -68,7 +68,7 @@ func TestSummaryOfTheCeiling(t *testing.T) {
 	}
 	near(t, "mean of the tasks", s.Hard.Value, mean, 1e-12)
 	for name, m := range map[string]lab.Measure{"hard": s.Hard, "soft": s.Soft, "held out": s.HeldOutHard} {
-		if !(m.Low < m.Value && m.Value < m.High) || m.N != r.cfg.Members || m.Doubt != "" {
+		if !(m.Low < m.Value && m.Value < m.High) || m.N != r.cfg.Members || m.Warning != "" {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
@@ -209,8 +209,8 @@ func TestSummaryWithoutHeldOutTasks(t *testing.T) {
 	if s.HeldOutSoft != (lab.Measure{}) || len(s.Tasks) != inDomainTasks {
 		t.Errorf("held out %+v, %d tasks", s.HeldOutSoft, len(s.Tasks))
 	}
-	if s.Hard.Doubt != "30 test members" {
-		t.Errorf("doubt %q", s.Hard.Doubt)
+	if s.Hard.Warning != "30 test members" {
+		t.Errorf("warning %q", s.Hard.Warning)
 	}
 }
 

@@ -21,7 +21,7 @@ type Column struct {
 // Cell is what stands in one place. Text must be clean and without styles.
 type Cell struct {
 	Text  string
-	Mark  string // one cell wide, directly behind the text: a doubt
+	Mark  string // one cell wide, directly behind the text: a warning
 	Paint text.Paint
 }
 
@@ -50,7 +50,7 @@ type Grid struct {
 
 const (
 	margin = 2 // cells for the cursor and the mark before the first column
-	// cells of a column beside its text: the column cursor before it, sort arrow or doubt behind it
+	// cells of a column beside its text: the column cursor before it, sort arrow or warning behind it
 	extra = 2
 )
 
