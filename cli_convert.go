@@ -107,8 +107,8 @@ type bar struct {
 }
 
 // bytesText and countText write a size as people read it.
-func bytesText(n int64) string { return report.Format(lab.Metric{Unit: lab.Bytes}, float64(n)) }
-func countText(n int) string   { return report.Format(lab.Metric{Unit: lab.Count}, float64(n)) }
+func bytesText(n int64) string { return report.Format(lab.Bytes, float64(n)) }
+func countText(n int) string   { return report.Format(lab.Count, float64(n)) }
 
 func newBar(w io.Writer) *bar { return &bar{newProgress(w), time.Now()} }
 

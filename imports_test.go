@@ -15,8 +15,8 @@ import (
 var allowed = map[string][]string{
 	".":                     {"tui", "lab", "lab/*", "scenarios"},
 	"tui":                   {"lab", "lab/*", "scenarios"},
-	"lab":                   {},
-	"lab/scenario":          {"lab", "lab/stat"},
+	"lab":                   {"lab/stat"},
+	"lab/scenario":          {"lab"},
 	"lab/stat":              {},
 	"lab/store":             {"lab"},
 	"lab/report":            {"lab", "lab/stat"},

@@ -134,15 +134,6 @@ func TestIntervalOfTheSample(t *testing.T) {
 	}
 }
 
-func TestEqualSeedsHaveNoWidth(t *testing.T) {
-	for _, x := range []float64{0.1, 1e300, -3.3e-9, 0} {
-		mean, half := meanInterval([]float64{x, x, x})
-		if mean != x || half != 0 {
-			t.Errorf("mean of equal %v: %v ± %v", x, mean, half)
-		}
-	}
-}
-
 // A spike survives decimation, wherever it is, and so does the count of what is not finite.
 func TestSeriesKeepsSpikes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -27,11 +27,16 @@ const (
 	Percent              // a fraction written in per cent with its sign: a relative change
 	Nats
 	Ratio // 12.3×
+	BytesPerSecond
+	OperationsPerSecond
 )
 
 // String returns the unit's name, "bytes".
 func (u Unit) String() string {
-	return [...]string{"number", "count", "bytes", "seconds", "per second", "fraction", "relative change", "nats", "ratio"}[u]
+	return [...]string{
+		"number", "count", "bytes", "seconds", "per second", "fraction", "relative change",
+		"nats", "ratio", "bytes per second", "operations per second",
+	}[u]
 }
 
 // Direction says which values are better.

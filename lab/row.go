@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat/distuv"
+	"slimlab/lab/stat"
 )
 
 // TableRow is one line of the live table: one step's model at one point of the sweep, over all
@@ -42,6 +42,14 @@ type Summary struct {
 	Seeds     []SeedMeasure // in order of seed
 	Of        int           // seeds that the plan has
 	Warnings  []string      // why to take the value with care, each once
+}
+
+// HalfWidth is the longer side of the interval, 0 without one.
+func (s *Summary) HalfWidth() float64 {
+	if !s.Interval {
+		return 0
+	}
+	return max(s.High-s.Value, s.Value-s.Low)
 }
 
 // SeedMeasure is what one seed measured.
@@ -124,16 +132,15 @@ func (s *Summary) fold(timing bool) {
 		m := s.Seeds[0].Measure
 		s.Value, s.Low, s.High, s.Interval = m.Value, m.Low, m.High, m.Low != 0 || m.High != 0
 	case timing:
-		slices.Sort(values)
-		s.Value, s.Low, s.High, s.Interval = (values[(n-1)/2]+values[n/2])/2, values[0], values[n-1], true
+		s.Value, s.Low, s.High, s.Interval = stat.Median(values), slices.Min(values), slices.Max(values), true
 		s.warn(fmt.Sprintf("timing: median and range of %d seeds", n))
 	default:
-		mean, half := meanInterval(values)
-		s.Value, s.Low, s.High, s.Interval = mean, mean-half, mean+half, true
-		if low, high, ok := s.ownInterval(); ok && high-low > 2*half {
+		mean := stat.MeanInterval(values)
+		s.Value, s.Low, s.High, s.Interval = mean.Value, mean.Low, mean.High, true
+		if low, high, ok := s.ownInterval(); ok && high-low > mean.High-mean.Low {
 			s.Low, s.High = low, high
 			s.warn("interval of the test sample, wider than that of the seeds")
-		} else if n < 5 && half > 0 {
+		} else if n < 5 && mean.High > mean.Low {
 			s.warn(fmt.Sprintf("n=%d seeds", n))
 		}
 	}
@@ -159,21 +166,4 @@ func (s *Summary) warn(text string) {
 	if text != "" && !slices.Contains(s.Warnings, text) {
 		s.Warnings = append(s.Warnings, text)
 	}
-}
-
-// meanInterval returns the mean and half the width of its 95% interval under Student's t. Equal
-// values have the width 0 exactly.
-func meanInterval(values []float64) (mean, half float64) {
-	n := float64(len(values))
-	shift := values[0] // keeps equal values exact
-	for _, x := range values {
-		mean += x - shift
-	}
-	mean = shift + mean/n
-	var square float64
-	for _, x := range values {
-		square += (x - mean) * (x - mean)
-	}
-	t := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975)
-	return mean, t * math.Sqrt(square/(n-1)/n)
 }

@@ -125,7 +125,7 @@ func (m *model) fillCompare(changes []report.Change) {
 	g.Rows, g.Paints = len(changes), m.theme.grid()
 	g.At = func(i, column int) grid.Cell {
 		c := &changes[i]
-		scale := report.ScaleOf(c.Metric, c.Base.Value, c.New.Value)
+		scale := report.ScaleOf(c.Metric.Unit, c.Base.Value, c.New.Value)
 		switch column {
 		case 0:
 			return grid.Cell{Text: text.Clean(c.Row)}
@@ -152,7 +152,7 @@ func withInterval(scale report.Scale, s lab.Summary) string {
 		return report.Missing
 	}
 	out := scale.Format(s.Value)
-	if half := halfWidth(s); half > 0 {
+	if half := s.HalfWidth(); half > 0 {
 		out += " " + scale.Width(half)
 	}
 	return out

@@ -246,7 +246,7 @@ func (m *model) metricChart(t *table, key string, height, width int) []string {
 		row := &t.view.Rows[i]
 		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == m.run.grid.Row}
 		if s, ok := row.Metric(key); ok {
-			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric, s), m.theme.line(0)
+			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), m.theme.line(0)
 			if s.Interval {
 				mark.Low, mark.High = s.Low, s.High
 			}
@@ -288,7 +288,7 @@ func (m *model) tradeChart(t *table, height, width int) []string {
 
 // ticksOf writes the ticks of an axis that shows a metric.
 func ticksOf(metric lab.Metric) func([]float64) func(float64) string {
-	return func(ticks []float64) func(float64) string { return report.ScaleOf(metric, ticks...).Format }
+	return func(ticks []float64) func(float64) string { return report.ScaleOf(metric.Unit, ticks...).Format }
 }
 
 // qualityOf is the metric that stands for quality in this run.
@@ -309,7 +309,7 @@ func metricOf(key string) lab.Metric {
 	return metric
 }
 
-func formatLoss(x float64) string { return report.ScaleOf(lab.Metric{}, x).Format(x) }
+func formatLoss(x float64) string { return report.ScaleOf(lab.Plain, x).Format(x) }
 
 // sparkline draws a curve in eight cells.
 func sparkline(s *lab.Series) string {

@@ -77,7 +77,7 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 	g.At = func(i, c int) grid.Cell {
 		metric := metrics[i]
 		s := row.Values[metric.Key]
-		scale := report.ScaleOf(metric, s.Value)
+		scale := report.ScaleOf(metric.Unit, s.Value)
 		switch {
 		case c == 0:
 			return grid.Cell{Text: metric.Label}

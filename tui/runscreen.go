@@ -84,7 +84,7 @@ func (m *model) table(v *lab.View) *table {
 		if metric.Better == lab.Neither || len(values) < 2 {
 			best = math.NaN()
 		}
-		t.scales = append(t.scales, report.ScaleOf(metric, values...))
+		t.scales = append(t.scales, report.ScaleOf(metric.Unit, values...))
 		t.best = append(t.best, best)
 	}
 	return t
@@ -248,7 +248,7 @@ func (m *model) metricCell(t *table, row *lab.TableRow, i int) grid.Cell {
 		return grid.Cell{Text: missing, Paint: m.theme.dim}
 	}
 	c := grid.Cell{Text: t.scales[i].Format(s.Value)}
-	if half := halfWidth(s); m.run.intervals && half > 0 {
+	if half := s.HalfWidth(); m.run.intervals && half > 0 {
 		c.Text += " " + t.scales[i].Width(half)
 	}
 	if len(s.Warnings) > 0 {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
+	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/report"
 )
@@ -51,7 +51,7 @@ func (m ModelInfo) line() string {
 		begin = m.BOS + " before every text"
 	}
 	return fmt.Sprintf("%s: %s parameters, %s stored; multiplied as %s, keys and values in %s; %s", m.Name,
-		report.Format(lab.Metric{Unit: lab.Count}, float64(m.Parameters)), report.Format(lab.Metric{Unit: lab.Bytes}, float64(m.Stored)), strings.Join(m.Formats, " and "), m.Cache, begin)
+		report.Format(lab.Count, float64(m.Parameters)), report.Format(lab.Bytes, float64(m.Stored)), strings.Join(m.Formats, " and "), m.Cache, begin)
 }
 
 // head is the header of the figures' columns.
@@ -206,15 +206,12 @@ func (r *Report) table(w io.Writer) error {
 	}
 	for _, group := range r.groups() {
 		fmt.Fprintf(&b, "\n%s · %s\n", short(group[0].File), group[0].Size)
-		t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
-		rows := [][]string{r.head()}
+		t := texttable.New(len(r.head()), r.head()...)
+		t.Indent = "  "
 		for _, x := range group {
-			rows = append(rows, r.cells(x))
+			t.Add(r.cells(x)...)
 		}
-		for _, row := range rows {
-			fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
-		}
-		t.Flush() // to memory
+		b.WriteString(t.Text())
 	}
 	for i, text := range r.Texts {
 		role := ""
@@ -236,8 +233,6 @@ func (r *Report) table(w io.Writer) error {
 	return err
 }
 
-var markdownEscape = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
-
 func (r *Report) markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("## eval\n\n")
@@ -246,34 +241,30 @@ func (r *Report) markdown(w io.Writer) error {
 		if len(r.Models) == 2 {
 			role = "**" + r.roles()[i] + "** "
 		}
-		b.WriteString("- " + role + markdownEscape.Replace(m.line()) + "\n")
-	}
-	row := func(cells []string) {
-		for _, c := range cells {
-			b.WriteString("| " + markdownEscape.Replace(c) + " ")
-		}
-		b.WriteString("|\n")
+		b.WriteString("- " + role + texttable.Escape(m.line()) + "\n")
 	}
 	if len(r.Results) > 0 {
-		b.WriteString("\n")
-		head := append([]string{"file"}, r.head()...)
-		row(head)
-		b.WriteString("| --- | --- |" + strings.Repeat(" ---: |", len(head)-2) + "\n")
+		t := texttable.New(2, append([]string{"file"}, r.head()...)...)
 		for _, x := range r.Results {
-			row(append([]string{short(x.File)}, r.cells(x)...))
+			cells := append([]string{short(x.File)}, r.cells(x)...)
+			for i := range cells {
+				cells[i] = texttable.Escape(cells[i])
+			}
+			t.Add(cells...)
 		}
+		b.WriteString("\n" + t.Markdown())
 	}
 	for i, text := range r.Texts {
 		role := ""
 		if len(r.Models) == 2 {
 			role = ", " + r.roles()[i]
 		}
-		fmt.Fprintf(&b, "\nGeneration%s:\n\n> %s\n", role, strings.ReplaceAll(markdownEscape.Replace(text.Text), "\n", "\n> "))
+		fmt.Fprintf(&b, "\nGeneration%s:\n\n> %s\n", role, strings.ReplaceAll(texttable.Escape(text.Text), "\n", "\n> "))
 	}
 	if notes := r.notes(); len(notes) > 0 {
 		b.WriteString("\n")
 		for _, note := range notes {
-			b.WriteString("- " + markdownEscape.Replace(note) + "\n")
+			b.WriteString("- " + texttable.Escape(note) + "\n")
 		}
 	}
 	_, err := io.WriteString(w, b.String())

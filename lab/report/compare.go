@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
@@ -262,29 +263,19 @@ func (c *Comparison) Write(format string, w io.Writer) error {
 
 // fields are a change's texts: row, metric, base, new, delta, judgement.
 func (one *Change) fields() [6]string {
-	scale := ScaleOf(one.Metric, one.Base.Value, one.New.Value)
-	side := func(s lab.Summary) string {
-		if len(s.Seeds) == 0 {
-			return Missing
-		}
-		text := scale.Format(s.Value)
-		if half := halfWidth(s); half > 0 {
-			text += " " + scale.Width(half)
-		}
-		return text
-	}
+	scale := ScaleOf(one.Metric.Unit, one.Base.Value, one.New.Value)
 	delta := Missing
 	switch {
 	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value):
 		// a difference of deltas, in points
 		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt"
 	case !math.IsNaN(one.Delta):
-		delta = Format(lab.Metric{Unit: lab.Percent}, one.Delta)
+		delta = Format(lab.Percent, one.Delta)
 	}
 	if !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
 	}
-	return [6]string{one.Row, one.Metric.Label, side(one.Base), side(one.New), delta, one.Judgement.String()}
+	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
 }
 
 var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}
@@ -316,23 +307,28 @@ func (c *Comparison) footnotes() (notes []string, of [][]int) {
 	return t.notes, of
 }
 
-func (c *Comparison) text(w io.Writer) error {
-	t := &table{rows: len(c.Changes)}
-	notes, of := c.footnotes()
+// table returns the changes with their footnotes; escape is applied to every cell.
+func (c *Comparison) table(of [][]int, escape func(string) string) *texttable.Table {
+	t := &texttable.Table{}
 	for k, head := range compareHead {
-		column := column{title: head, left: k < 2 || k == 5}
-		for i := range c.Changes {
-			text := c.Changes[i].fields()[k]
-			if k == 5 {
-				text += marks(of[i])
-			}
-			column.cells = append(column.cells, cell{value: text})
-		}
-		t.columns = append(t.columns, column)
+		t.Columns = append(t.Columns, texttable.Column{Head: head, Right: k >= 2 && k <= 4})
 	}
+	for i := range c.Changes {
+		fields := c.Changes[i].fields()
+		for k := range fields {
+			fields[k] = escape(fields[k])
+		}
+		fields[5] += marks(of[i])
+		t.Add(fields[:]...)
+	}
+	return t
+}
+
+func (c *Comparison) text(w io.Writer) error {
+	notes, of := c.footnotes()
 	var b strings.Builder
 	b.WriteString(strings.Join(c.heading(), "\n") + "\n\n")
-	t.write(&b, false)
+	b.WriteString(c.table(of, func(s string) string { return s }).Text())
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
 	}
@@ -346,17 +342,10 @@ func (c *Comparison) markdown(w io.Writer) error {
 		if i == 0 {
 			b.WriteString("## ")
 		}
-		b.WriteString(markdownEscape.Replace(line) + "\n\n")
+		b.WriteString(texttable.Escape(line) + "\n\n")
 	}
-	fmt.Fprintf(&b, "| %s |\n| --- | --- | ---: | ---: | ---: | --- |\n", strings.Join(compareHead[:], " | "))
 	notes, of := c.footnotes()
-	for i := range c.Changes {
-		fields := c.Changes[i].fields()
-		for k := range fields {
-			fields[k] = markdownEscape.Replace(fields[k])
-		}
-		fmt.Fprintf(&b, "| %s%s |\n", strings.Join(fields[:], " | "), marks(of[i]))
-	}
+	b.WriteString(c.table(of, texttable.Escape).Markdown())
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -20,21 +21,43 @@ type Scale struct {
 // Missing stands where nothing was measured.
 const Missing = "–"
 
-type step struct {
-	from   float64 // smallest value that takes the suffix
+// prefix is a suffix and what it multiplies a number by.
+type prefix struct {
 	suffix string
+	factor float64
 }
 
-var (
-	countSteps  = []step{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {0, ""}}
-	bytesSteps  = []step{{1e12, "TB"}, {1e9, "GB"}, {1e6, "MB"}, {1e3, "kB"}, {0, "B"}}
-	secondSteps = []step{{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}, {0, "ns"}}
-	secondUnit  = map[string]float64{"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
-)
+// prefixes of each unit, the largest first.
+var prefixes = map[lab.Unit][]prefix{
+	lab.Count:               thousands(""),
+	lab.Rate:                thousands(""),
+	lab.Bytes:               thousands("B"),
+	lab.BytesPerSecond:      thousands("B/s"),
+	lab.OperationsPerSecond: thousands("op/s"),
+	lab.Seconds:             {{"s", 1}, {"ms", 1e-3}, {"µs", 1e-6}, {"ns", 1e-9}},
+}
 
-// ScaleOf chooses the scale of a column: the unit by its largest value, the decimals so that its
-// smallest keeps two or three digits.
-func ScaleOf(m lab.Metric, values ...float64) Scale {
+func thousands(unit string) []prefix {
+	return []prefix{{"T" + unit, 1e12}, {"G" + unit, 1e9}, {"M" + unit, 1e6}, {"k" + unit, 1e3}, {unit, 1}}
+}
+
+var suffixes = suffixesOf(prefixes)
+
+func suffixesOf(prefixes map[lab.Unit][]prefix) map[string]float64 {
+	all := map[string]float64{"%": 0.01, "×": 1, "x": 1, "us": 1e-6}
+	for _, list := range prefixes {
+		for _, p := range list {
+			if p.suffix != "" {
+				all[p.suffix] = p.factor
+			}
+		}
+	}
+	return all
+}
+
+// ScaleOf chooses the scale of a column: the unit prefix by its largest value, the decimals so that
+// its smallest keeps two or three digits.
+func ScaleOf(unit lab.Unit, values ...float64) Scale {
 	large, small := 0.0, math.Inf(1)
 	whole := true
 	for _, x := range values {
@@ -44,7 +67,7 @@ func ScaleOf(m lab.Metric, values ...float64) Scale {
 		}
 	}
 	s := Scale{divisor: 1}
-	switch m.Unit {
+	switch unit {
 	case lab.Fraction, lab.Nats:
 		s.decimals = 4
 		return s
@@ -56,14 +79,8 @@ func ScaleOf(m lab.Metric, values ...float64) Scale {
 			s.decimals = 2
 		}
 		return s
-	case lab.Bytes:
-		s = pick(bytesSteps, large)
-	case lab.Seconds:
-		s = pick(secondSteps, large)
-		s.divisor = secondUnit[s.Suffix]
-	case lab.Count, lab.Rate:
-		s = pick(countSteps, large)
 	}
+	s.prefix(unit, large)
 	s.integer = s.divisor == 1 && whole
 	if math.IsInf(small, 1) {
 		return s
@@ -78,13 +95,32 @@ func ScaleOf(m lab.Metric, values ...float64) Scale {
 // magnitude is the power of ten of a positive number's first digit.
 func magnitude(x float64) int { return int(math.Floor(math.Log10(x))) }
 
-func pick(steps []step, large float64) Scale {
-	for _, one := range steps {
-		if large >= one.from {
-			return Scale{Suffix: one.suffix, divisor: max(one.from, 1)}
+// prefix sets the suffix of the largest prefix that is not above a value.
+func (s *Scale) prefix(unit lab.Unit, large float64) {
+	for _, p := range prefixes[unit] {
+		s.Suffix, s.divisor = p.suffix, p.factor
+		if large >= p.factor {
+			return
 		}
 	}
-	return Scale{divisor: 1}
+	if unit != lab.Seconds && large < 1 { // the smallest prefix is 1
+		s.divisor = 1
+	}
+}
+
+// Parse reads a number as tables write it, with any suffix of any unit: "1.5MB", "20ms", "3%".
+func Parse(text string) (float64, error) {
+	digits, factor, longest := text, 1.0, 0
+	for suffix, f := range suffixes {
+		if rest, ok := strings.CutSuffix(text, suffix); ok && len(suffix) > longest {
+			digits, factor, longest = rest, f, len(suffix)
+		}
+	}
+	x, err := strconv.ParseFloat(digits, 64)
+	if err != nil || math.IsNaN(x) {
+		return 0, fmt.Errorf("found %q, expected a number such as 0.5, 20ms or 1.5MB", text)
+	}
+	return x * factor, nil
 }
 
 // Format writes a value in the scale, suffix included.
@@ -119,27 +155,25 @@ func (s Scale) digits(x float64) string {
 	return text
 }
 
-// Format writes one value of a metric in the unit that suits it.
-func Format(m lab.Metric, x float64) string { return ScaleOf(m, x).Format(x) }
+// Format writes one value with the prefix that suits it.
+func Format(unit lab.Unit, x float64) string { return ScaleOf(unit, x).Format(x) }
 
 // FormatSummary writes a summary with its interval: "0.7512 ±0.0031".
-func FormatSummary(m lab.Metric, s lab.Summary) string {
-	scale := ScaleOf(m, s.Value)
-	if half := halfWidth(s); half > 0 {
-		return scale.Format(s.Value) + " " + scale.Width(half)
+func FormatSummary(unit lab.Unit, s lab.Summary) string { return ScaleOf(unit, s.Value).Summary(s) }
+
+// Summary writes a summary with its interval, or Missing where nothing was measured.
+func (s Scale) Summary(x lab.Summary) string {
+	if len(x.Seeds) == 0 {
+		return Missing
 	}
-	return scale.Format(s.Value)
+	text := s.Format(x.Value)
+	if half := x.HalfWidth(); half > 0 {
+		text += " " + s.Width(half)
+	}
+	return text
 }
 
-// halfWidth is the longer side of a summary's interval, 0 without one.
-func halfWidth(s lab.Summary) float64 {
-	if !s.Interval {
-		return 0
-	}
-	return max(s.High-s.Value, s.Value-s.Low)
-}
-
-// Duration writes seconds as people say them: "850ms", "12.3s", "4m 07s", "2h 05m".
+// Duration writes seconds for people: "850ms", "12.3s", "4m 07s", "2h 05m".
 func Duration(seconds float64) string {
 	switch {
 	case seconds < 1:

@@ -5,54 +5,47 @@ import (
 	"io"
 	"strings"
 
+	"slimlab/internal/texttable"
 	"slimlab/lab"
 )
-
-var markdownEscape = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
 
 // Markdown writes the run as a section with a table, for a pull request or a job's summary. The
 // best of a column is bold.
 func Markdown(w io.Writer, v *lab.View) error {
 	t := newTable(v)
 	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n%s\n\n", markdownEscape.Replace(title(v)), markdownEscape.Replace(subtitle(v)))
-	rule := "|"
-	b.WriteString("|")
-	for _, c := range t.columns {
-		fmt.Fprintf(&b, " %s%s |", markdownEscape.Replace(c.title), marks(c.notes))
-		if c.left {
-			rule += " --- |"
-		} else {
-			rule += " ---: |"
-		}
-	}
-	b.WriteString("\n" + rule + "\n")
-	for row := range t.rows {
-		b.WriteString("|")
-		for _, c := range t.columns {
-			one := c.cells[row]
-			text := markdownEscape.Replace(one.value)
-			if one.best {
-				text = "**" + text + "**"
-			}
-			if one.width != "" {
-				text += " " + one.width
-			}
-			fmt.Fprintf(&b, " %s%s |", text, marks(one.notes))
-		}
-		b.WriteString("\n")
-	}
+	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
+	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
 	markdownList(&b, "### Expectations", v.Verdicts, func(_ int, x lab.Verdict) string {
 		held := "held"
 		if !x.Held {
 			held = "**not held**"
 		}
-		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), markdownEscape.Replace(x.Reason))
+		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Reason))
 	})
-	markdownList(&b, "### Troubles", troubles(v), func(_ int, line string) string { return markdownEscape.Replace(line) })
+	markdownList(&b, "### Troubles", troubles(v), func(_ int, line string) string { return texttable.Escape(line) })
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// markdown returns the table for Markdown, with the best values bold.
+func (t *table) markdown() *texttable.Table {
+	out := &texttable.Table{Rows: make([][]string, t.rows)}
+	for _, c := range t.columns {
+		out.Columns = append(out.Columns, texttable.Column{Head: texttable.Escape(c.title) + marks(c.notes), Right: !c.left})
+		for row, one := range c.cells {
+			text := texttable.Escape(one.value)
+			if one.best {
+				text = "**" + text + "**"
+			}
+			if one.interval != "" {
+				text += " " + one.interval
+			}
+			out.Rows[row] = append(out.Rows[row], text+marks(one.notes))
+		}
+	}
+	return out
 }
 
 func markdownList[T any](b *strings.Builder, head string, items []T, line func(i int, item T) string) {

@@ -178,7 +178,6 @@ func TestTextFits(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	unit := func(u lab.Unit) lab.Metric { return lab.Metric{Unit: u} }
 	for _, c := range []struct {
 		unit lab.Unit
 		x    float64
@@ -187,12 +186,13 @@ func TestFormat(t *testing.T) {
 		{lab.Count, 999, "999"}, {lab.Count, 1234, "1.23k"}, {lab.Count, 1_250_304, "1.25M"}, {lab.Count, 0, "0"}, {lab.Count, 12.5, "12.5"},
 		{lab.Bytes, 512, "512B"}, {lab.Bytes, 2_500_608, "2.50MB"}, {lab.Bytes, 12_000_000_000, "12.0GB"},
 		{lab.Seconds, 0.0123, "12.3ms"}, {lab.Seconds, 0.00095, "950µs"}, {lab.Seconds, 3.5, "3.50s"}, {lab.Seconds, 2e-8, "20.0ns"}, {lab.Seconds, 0, "0ns"},
+		{lab.BytesPerSecond, 12.3e9, "12.3GB/s"}, {lab.OperationsPerSecond, 950e6, "950Mop/s"},
 		{lab.Rate, 14127, "14.1k"}, {lab.Fraction, 0.81234, "0.8123"}, {lab.Nats, 0.2236, "0.2236"},
 		{lab.Percent, -0.0015, "-0.15%"}, {lab.Percent, 0.0003, "+0.03%"}, {lab.Percent, 0, "0.00%"}, {lab.Percent, -0.0000001, "0.00%"},
 		{lab.Ratio, 12.604, "12.6×"}, {lab.Ratio, 1.5, "1.50×"}, {lab.Plain, 3, "3"}, {lab.Plain, 3.14159, "3.14"},
 		{lab.Fraction, math.NaN(), "NaN"}, {lab.Seconds, math.Inf(1), "+Inf"},
 	} {
-		if got := Format(unit(c.unit), c.x); got != c.want {
+		if got := Format(c.unit, c.x); got != c.want {
 			t.Errorf("unit %d of %v: %q, want %q", c.unit, c.x, got, c.want)
 		}
 	}
@@ -202,9 +202,9 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) { // nothing panics, and a column has one unit
-		m := unit(lab.Unit(rapid.IntRange(0, int(lab.Ratio)).Draw(t, "unit")))
+		unit := lab.Unit(rapid.IntRange(0, int(lab.OperationsPerSecond)).Draw(t, "unit"))
 		values := rapid.SliceOf(rapid.Float64()).Draw(t, "values")
-		scale := ScaleOf(m, values...)
+		scale := ScaleOf(unit, values...)
 		for _, x := range values {
 			if text := scale.Format(x); !strings.HasSuffix(text, scale.Suffix) {
 				t.Fatalf("%q without %q", text, scale.Suffix)

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +9,7 @@ import (
 	"slimlab/lab"
 )
 
-// table is a run's rows laid out: what the text and the Markdown have in common.
+// table is a run's rows as text, for terminals and Markdown.
 type table struct {
 	columns []column
 	rows    int
@@ -21,93 +20,56 @@ type column struct {
 	title string
 	left  bool // text, aligned to the left
 	cells []cell
-	notes []int // footnotes that hold for the whole column
-	bound bool  // never dropped for want of width
+	notes []int // footnotes of the whole column
+	fixed bool  // never dropped, however narrow the terminal
 }
 
 type cell struct {
-	value string
-	width string // the interval, "±0.003"
-	best  bool
-	notes []int
+	value    string
+	interval string
+	best     bool
+	notes    []int
 }
 
 func newTable(v *lab.View) *table {
 	t := &table{rows: len(v.Rows)}
-	t.text("step", v, func(r *lab.TableRow) string { return r.Name })
+	t.axis("step", v, func(r *lab.TableRow) string { return r.Name })
 	for _, axis := range v.Axes() {
-		t.text(axis, v, func(r *lab.TableRow) string { value, _ := r.Param(axis); return value })
+		t.axis(axis, v, func(r *lab.TableRow) string { value, _ := r.Param(axis); return value })
 	}
 	if slices.ContainsFunc(v.Rows, func(r lab.TableRow) bool { return r.State != lab.Done }) {
-		t.text("state", v, func(r *lab.TableRow) string { return r.State.String() })
+		t.axis("state", v, func(r *lab.TableRow) string { return r.State.String() })
 	}
-	for _, m := range v.Columns() {
-		t.metric(m, v)
+	for _, c := range Columns(v) {
+		t.metric(c, v)
 	}
 	return t
 }
 
-func (t *table) text(title string, v *lab.View, of func(r *lab.TableRow) string) {
-	c := column{title: title, left: true, bound: true}
+func (t *table) axis(title string, v *lab.View, of func(r *lab.TableRow) string) {
+	c := column{title: title, left: true, fixed: true}
 	for i := range v.Rows {
 		c.cells = append(c.cells, cell{value: of(&v.Rows[i])})
 	}
 	t.columns = append(t.columns, c)
 }
 
-func (t *table) metric(m lab.Metric, v *lab.View) {
-	c := column{title: m.Label}
-	var values []float64
-	for i := range v.Rows {
-		if s, ok := v.Rows[i].Metric(m.Key); ok {
-			values = append(values, s.Value)
-		}
-	}
-	scale := ScaleOf(m, values...)
-	best, ranked := bestOf(m.Better, values)
-	everywhere := t.common(m, v)
-	for _, warning := range everywhere {
+func (t *table) metric(metric Column, v *lab.View) {
+	c := column{title: metric.Metric.Label}
+	for _, warning := range metric.Warnings {
 		c.notes = append(c.notes, t.note(warning))
 	}
 	for i := range v.Rows {
-		s, ok := v.Rows[i].Metric(m.Key)
-		if !ok {
-			c.cells = append(c.cells, cell{value: Missing})
-			continue
-		}
-		one := cell{value: scale.Format(s.Value), best: ranked && s.Value == best}
-		if half := halfWidth(s); half > 0 {
-			one.width = scale.Width(half)
-		}
-		for _, warning := range s.Warnings {
-			if !slices.Contains(everywhere, warning) {
-				one.notes = append(one.notes, t.note(warning))
+		one := metric.Cell(&v.Rows[i])
+		var notes []int
+		for _, warning := range one.Warnings {
+			if !slices.Contains(metric.Warnings, warning) {
+				notes = append(notes, t.note(warning))
 			}
 		}
-		c.cells = append(c.cells, one)
+		c.cells = append(c.cells, cell{one.Value, one.Interval, one.Best, notes})
 	}
 	t.columns = append(t.columns, c)
-}
-
-// common returns the warnings that every measured value of a column, of two or more, has.
-func (t *table) common(m lab.Metric, v *lab.View) []string {
-	var shared []string
-	measured := 0
-	for i := range v.Rows {
-		s, ok := v.Rows[i].Metric(m.Key)
-		if !ok {
-			continue
-		}
-		if measured++; measured == 1 {
-			shared = slices.Clone(s.Warnings)
-			continue
-		}
-		shared = slices.DeleteFunc(shared, func(d string) bool { return !slices.Contains(s.Warnings, d) })
-	}
-	if measured < 2 {
-		return nil
-	}
-	return shared
 }
 
 // note returns the number of a footnote.
@@ -118,20 +80,6 @@ func (t *table) note(text string) int {
 		t.notes = append(t.notes, text)
 	}
 	return at + 1
-}
-
-// bestOf returns the best value; ok is false where there is none to choose: no direction, or all
-// equal.
-func bestOf(better lab.Direction, values []float64) (best float64, ok bool) {
-	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
-	if better == lab.Neither || len(values) < 2 {
-		return 0, false
-	}
-	low, high := slices.Min(values), slices.Max(values)
-	if better == lab.Lower {
-		return low, low != high
-	}
-	return high, low != high
 }
 
 var superscripts = []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -7,29 +7,30 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
+	"slimlab/internal/texttable"
 	"slimlab/lab"
 )
 
-// Text writes the run for a terminal of a width; 0 is without limit. What does not fit goes in this
-// order: intervals, then columns from the right, whose names stand under the table.
+// Text writes the run for a terminal of a width; 0 is without limit. What does not fit is left out
+// in this order: intervals, then columns from the right, which a line under the table names.
 func Text(w io.Writer, v *lab.View, width int) error {
 	t := newTable(v)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", title(v), subtitle(v))
 	intervals := true
-	if width > 0 && t.width(intervals) > width {
+	if width > 0 && t.text(intervals).Width() > width {
 		intervals = false
 	}
 	var dropped []string
-	for width > 0 && t.width(intervals) > width {
+	for width > 0 && t.text(intervals).Width() > width {
 		last := len(t.columns) - 1
-		if last < 1 || t.columns[last].bound {
+		if last < 1 || t.columns[last].fixed {
 			break
 		}
 		dropped = append([]string{t.columns[last].title}, dropped...)
 		t.columns = t.columns[:last]
 	}
-	t.write(&b, intervals)
+	b.WriteString(t.text(intervals).Text())
 	t.legend(&b)
 	if len(dropped) > 0 {
 		fmt.Fprintf(&b, "not shown in %d columns of text: %s\n", width, strings.Join(dropped, ", "))
@@ -81,7 +82,7 @@ func (t *table) legend(b *strings.Builder) {
 func (t *table) hasIntervals() bool {
 	for _, c := range t.columns {
 		for _, one := range c.cells {
-			if one.width != "" {
+			if one.interval != "" {
 				return true
 			}
 		}
@@ -89,10 +90,8 @@ func (t *table) hasIntervals() bool {
 	return false
 }
 
-const gap = "  "
-
-// layout is the text of a column's head and cells, and how wide they are.
-func (c *column) layout(intervals bool) (head string, cells []string, width int) {
+// layout returns the column's head and cells as text.
+func (c *column) layout(intervals bool) (head string, cells []string) {
 	values, stars, widths, tails := 0, 0, 0, 0
 	for _, one := range c.cells {
 		values = max(values, ansi.StringWidth(one.value))
@@ -101,7 +100,7 @@ func (c *column) layout(intervals bool) (head string, cells []string, width int)
 			stars = 1
 		}
 		if intervals {
-			widths = max(widths, ansi.StringWidth(one.width))
+			widths = max(widths, ansi.StringWidth(one.interval))
 		}
 	}
 	for _, one := range c.cells {
@@ -113,51 +112,24 @@ func (c *column) layout(intervals bool) (head string, cells []string, width int)
 		if one.best {
 			star = "*"
 		}
-		text := pad(one.value, values, true) + pad(star, stars, false)
+		text := texttable.PadLeft(one.value, values) + texttable.PadRight(star, stars)
 		if widths > 0 {
-			text += " " + pad(one.width, widths, false)
+			text += " " + texttable.PadRight(one.interval, widths)
 		}
-		cells = append(cells, text+pad(marks(one.notes), tails, false))
+		cells = append(cells, text+texttable.PadRight(marks(one.notes), tails))
 	}
-	head = c.title + marks(c.notes)
-	width = ansi.StringWidth(head)
-	for _, text := range cells {
-		width = max(width, ansi.StringWidth(text))
-	}
-	return head, cells, width
+	return c.title + marks(c.notes), cells
 }
 
-func (t *table) width(intervals bool) int {
-	total := -len(gap)
+// text returns the table as text, with or without intervals.
+func (t *table) text(intervals bool) *texttable.Table {
+	out := &texttable.Table{Rows: make([][]string, t.rows)}
 	for i := range t.columns {
-		_, _, width := t.columns[i].layout(intervals)
-		total += width + len(gap)
-	}
-	return total
-}
-
-func (t *table) write(b *strings.Builder, intervals bool) {
-	lines := make([]strings.Builder, t.rows+1)
-	for i := range t.columns {
-		c := &t.columns[i]
-		head, cells, width := c.layout(intervals)
-		for row, text := range append([]string{head}, cells...) {
-			if i > 0 {
-				lines[row].WriteString(gap)
-			}
-			lines[row].WriteString(pad(text, width, !c.left))
+		head, cells := t.columns[i].layout(intervals)
+		out.Columns = append(out.Columns, texttable.Column{Head: head, Right: !t.columns[i].left})
+		for row, text := range cells {
+			out.Rows[row] = append(out.Rows[row], text)
 		}
 	}
-	for i := range lines {
-		b.WriteString(strings.TrimRight(lines[i].String(), " ") + "\n")
-	}
-}
-
-// pad fills text up to a width; right puts it at the right edge.
-func pad(text string, width int, right bool) string {
-	space := strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
-	if right {
-		return space + text
-	}
-	return text + space
+	return out
 }

@@ -2,39 +2,11 @@ package stat
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
-
-// PairedT returns the mean of y−x over pairs (the same seed, the same prompt) with its t interval,
-// and the two-sided p-value of no difference. It panics when the lengths differ. Fewer than two
-// pairs give p = 1; equal differences give p = 0, or 1 when they are all zero.
-func PairedT(x, y []float64) (difference Interval, p float64) {
-	if len(x) != len(y) {
-		panic(fmt.Sprintf("stat: PairedT of %d and %d values", len(x), len(y)))
-	}
-	d := make([]float64, len(x))
-	for i := range x {
-		d[i] = y[i] - x[i]
-	}
-	difference = MeanInterval(d)
-	if len(d) < 2 {
-		return difference, 1
-	}
-	deviation := Deviation(d)
-	if deviation == 0 {
-		if difference.Value == 0 {
-			return difference, 1
-		}
-		return difference, 0
-	}
-	n := float64(len(d))
-	t := math.Abs(difference.Value) / (deviation / math.Sqrt(n))
-	return difference, 2 * distuv.StudentsT{Sigma: 1, Nu: n - 1}.Survival(t)
-}
 
 // exactLimit is the product of the sizes up to which MannWhitney counts arrangements instead of
 // using the normal law.

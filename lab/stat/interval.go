@@ -9,19 +9,20 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Interval is a value with its 95% confidence interval. Warning says why to take it with care; empty
-// when there is nothing to say.
+// Interval is a value with its 95% confidence interval. Warning says why to take it with care; it is
+// empty where there is no reason.
 type Interval struct {
 	Value, Low, High float64
 	N                int
+	Lost             int // resamples of a bootstrap on which the value is undefined
 	Warning          string
 }
 
 // fewSeeds is the sample size below which an interval over seeds carries the warning "n=…".
 const fewSeeds = 5
 
-// MeanInterval returns the mean with Student's t 95% interval: exact for normal values, however
-// few. One value has no interval: its bounds are infinite.
+// MeanInterval returns the mean with Student's t 95% interval, which is exact for normal values.
+// Equal values give an interval of width 0. One value has infinite bounds.
 func MeanInterval(x []float64) Interval {
 	out := Interval{Value: Mean(x), N: len(x)}
 	if len(x) < 2 {
@@ -29,7 +30,7 @@ func MeanInterval(x []float64) Interval {
 		return out
 	}
 	n := float64(len(x))
-	half := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975) * Deviation(x) / math.Sqrt(n)
+	half := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975) * math.Sqrt(variance(x)/n)
 	out.Low, out.High = out.Value-half, out.Value+half
 	if len(x) < fewSeeds {
 		out.Warning = fmt.Sprintf("n=%d", len(x))
@@ -38,8 +39,8 @@ func MeanInterval(x []float64) Interval {
 }
 
 // Bootstrap returns statistic(x) with its 95% percentile interval over resamples drawn with
-// replacement from rng. It is honest from some twenty values on; below, prefer MeanInterval. Same
-// rng state, same interval.
+// replacement from rng (Efron, Tibshirani 1993). Its coverage is about right from twenty values on;
+// prefer MeanInterval below. Equal states of rng give equal intervals.
 func Bootstrap(x []float64, statistic func([]float64) float64, resamples int, rng *rand.Rand) Interval {
 	out := Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), N: len(x)}
 	if len(x) == 0 || resamples < 1 {

@@ -9,7 +9,7 @@ import (
 )
 
 // Wilson returns the share of successes in n trials with Wilson's 95% score interval (1927), which
-// keeps its promise near 0 and 1 and for few trials. No trial gives NaN.
+// has correct coverage near 0 and 1 and for few trials. No trial gives NaN.
 func Wilson(successes, n int) Interval {
 	if n == 0 {
 		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Warning: "no samples"}
@@ -45,7 +45,7 @@ func McNemar(x, y []bool) (onlyX, onlyY int, p float64) {
 
 // PairedShares returns the difference of two shares over the same n pairs, of which only the first
 // is true in onlyX and only the second in onlyY, second less first, with Bonett and Price's
-// adjusted 95% interval (2012). It is honest where few pairs or none differ, as a bootstrap is not.
+// adjusted 95% interval (2012). Unlike a bootstrap, it has correct coverage where few pairs differ.
 func PairedShares(onlyX, onlyY, n int) Interval {
 	if n == 0 {
 		return Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Warning: "no samples"}
@@ -62,31 +62,33 @@ const fewUnits = 20
 
 // Resample returns figures of a sample of n units with their 95% percentile intervals over
 // resamples drawn with replacement from rng (Efron, Tibshirani 1993). statistic gets how often each
-// unit stands in a sample [n] and returns the figures, always as many; all are taken on the same
-// draws, so that a difference of two that were measured on the same units is a paired one. A figure
-// that is NaN on the whole sample, or on any draw, has bounds that are NaN.
+// unit occurs in a sample [n] and returns the figures, always as many. All figures are computed on
+// the same draws, so the difference of two of them is a paired difference. Draws on which a figure
+// is NaN are left out of its interval and counted in Lost.
 func Resample(n, resamples int, rng *rand.Rand, statistic func(count []float64) []float64) []Interval {
 	count := make([]float64, n)
 	for i := range count {
 		count[i] = 1
 	}
 	whole := statistic(count)
-	draws := make([][]float64, len(whole)) // [figures][resamples]
+	draws := make([][]float64, len(whole)) // [figures][defined draws]
 	for i := range draws {
-		draws[i] = make([]float64, resamples)
+		draws[i] = make([]float64, 0, resamples)
 	}
-	for r := range resamples {
+	for range resamples {
 		clear(count)
 		for range n {
 			count[rng.IntN(n)]++
 		}
 		for i, v := range statistic(count) {
-			draws[i][r] = v
+			if !math.IsNaN(v) {
+				draws[i] = append(draws[i], v)
+			}
 		}
 	}
 	out := make([]Interval, len(whole))
 	for i, v := range whole {
-		out[i] = Interval{Value: v, Low: Percentile(draws[i], 2.5), High: Percentile(draws[i], 97.5), N: n}
+		out[i] = Interval{Value: v, Low: Percentile(draws[i], 2.5), High: Percentile(draws[i], 97.5), N: n, Lost: resamples - len(draws[i])}
 		if n < fewUnits {
 			out[i].Warning = fmt.Sprintf("bootstrap of n=%d", n)
 		}

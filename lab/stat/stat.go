@@ -1,10 +1,9 @@
-// Package stat is the statistics of a lab: location, intervals over few seeds, two-sample tests,
-// the Pareto front.
+// Package stat computes the statistics of a lab: location, confidence intervals, bootstraps, tests
+// of two samples, and the Pareto front.
 //
-// It promises stated definitions (which percentile, which interval) and never fails because a
-// sample is weak: an interval says what to take with care. It leaves out everything that a
-// comparison of compressed models does not ask for. No function changes its arguments. An empty
-// sample gives NaN.
+// Every function states its definition (which percentile, which interval). None fails because a
+// sample is small: an interval carries a warning instead. The package has only what a comparison of
+// compressed models needs. No function changes its arguments. An empty sample gives NaN.
 package stat
 
 import (
@@ -25,7 +24,10 @@ func Mean(x []float64) float64 {
 }
 
 // Deviation returns the sample standard deviation (n − 1), NaN below two values.
-func Deviation(x []float64) float64 {
+func Deviation(x []float64) float64 { return math.Sqrt(variance(x)) }
+
+// variance is the sample variance (n − 1), NaN below two values.
+func variance(x []float64) float64 {
 	if len(x) < 2 {
 		return math.NaN()
 	}
@@ -34,7 +36,7 @@ func Deviation(x []float64) float64 {
 	for _, v := range x {
 		square += (v - mean) * (v - mean)
 	}
-	return math.Sqrt(square / float64(len(x)-1))
+	return square / float64(len(x)-1)
 }
 
 // Median returns the middle value, or the mean of the middle two.
@@ -49,11 +51,11 @@ func Percentile(x []float64, p float64) float64 {
 	}
 	sorted := slices.Clone(x)
 	slices.Sort(sorted)
-	return PercentileSorted(sorted, p)
+	return percentileSorted(sorted, p)
 }
 
-// PercentileSorted is Percentile of a sample that is in ascending order already.
-func PercentileSorted(x []float64, p float64) float64 {
+// percentileSorted is Percentile of a sample in ascending order.
+func percentileSorted(x []float64, p float64) float64 {
 	if len(x) == 0 || !(p >= 0 && p <= 100) {
 		return math.NaN()
 	}
@@ -62,8 +64,9 @@ func PercentileSorted(x []float64, p float64) float64 {
 	if low == len(x)-1 {
 		return x[low]
 	}
-	if share := rank - float64(low); share > 0 {
-		return x[low]*(1-share) + x[low+1]*share
+	share := rank - float64(low)
+	if share == 0 || x[low] == x[low+1] { // an infinite value has no distance to itself
+		return x[low]
 	}
-	return x[low]
+	return x[low] + share*(x[low+1]-x[low])
 }

@@ -3,15 +3,15 @@ package task
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"slimlab/lab"
+	"slimlab/lab/stat"
 )
 
 // replicates is the number of bootstrap resamples behind an interval.
 const replicates = 400
 
-// fewMembers is where a bootstrap over members begins to be trusted.
+// fewMembers is the number of members below which an interval carries a warning.
 const fewMembers = 50
 
 // kind of an AUC: on drawn labels, or expected under the known probabilities.
@@ -71,8 +71,7 @@ func (r *Recsys) newSample(score []float64) (*sample, error) {
 	return s, nil
 }
 
-// table computes the AUCs with each member standing weight[member] times in the sample; nil is
-// once.
+// table computes the AUCs of a sample in which each member occurs weight[member] times; nil is once.
 func (s *sample) table(weight []float64) (t table) {
 	for k := range t {
 		for task := range tasks {
@@ -90,62 +89,37 @@ func (s *sample) table(weight []float64) (t table) {
 // figure is a number computed from the tables of one or more samples over the same cases.
 type figure func([]table) float64
 
-// resample computes figures with 95% percentile intervals from a cluster bootstrap (Efron,
-// Tibshirani 1993): members are drawn with replacement, each with all its cases and, where there
-// are several samples, for all of them at once. A figure that is undefined (a held-out mean without
-// cases) is the zero Measure.
+// resample computes figures with 95% percentile intervals by a cluster bootstrap: members are drawn,
+// each with all its cases and for all samples at once. A figure that is undefined (a held-out mean
+// without cases) is the zero Measure.
 func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
-	tables := func(weight []float64) []table {
-		all := make([]table, len(samples))
+	intervals := stat.Resample(r.cfg.Members, replicates, stream(splitBootstrap), func(count []float64) []float64 {
+		tables := make([]table, len(samples))
 		for i, s := range samples {
-			all[i] = s.table(weight)
+			tables[i] = s.table(count)
 		}
-		return all
-	}
-	values := make([][]float64, len(figures))
-	rng := stream(splitBootstrap)
-	weight := make([]float64, r.cfg.Members)
-	for range replicates {
-		clear(weight)
-		for range weight {
-			weight[rng.IntN(len(weight))]++
-		}
-		all := tables(weight)
+		values := make([]float64, len(figures))
 		for i, f := range figures {
-			if v := f(all); !math.IsNaN(v) {
-				values[i] = append(values[i], v)
-			}
+			values[i] = f(tables)
 		}
-	}
+		return values
+	})
 	measures := make([]lab.Measure, len(figures))
-	whole := tables(nil)
-	for i, f := range figures {
-		v := f(whole)
-		if math.IsNaN(v) {
+	for i, of := range intervals {
+		if math.IsNaN(of.Value) {
 			continue
 		}
-		m := lab.Measure{Value: v, N: r.cfg.Members}
-		slices.Sort(values[i])
-		if n := len(values[i]); n > 0 {
-			m.Low, m.High = quantile(values[i], 0.025), quantile(values[i], 0.975)
+		m := lab.Measure{Value: of.Value, N: of.N}
+		if of.Lost < replicates {
+			m.Low, m.High = of.Low, of.High
 		}
-		if r.cfg.Members < fewMembers {
-			m.Warning = fmt.Sprintf("%d test members", r.cfg.Members)
+		if of.N < fewMembers {
+			m.Warning = fmt.Sprintf("%d test members", of.N)
 		}
-		if lost := replicates - len(values[i]); lost > 0 {
-			m.Warning = fmt.Sprintf("%d of %d resamples had one class only", lost, replicates)
+		if of.Lost > 0 {
+			m.Warning = fmt.Sprintf("%d of %d resamples had one class only", of.Lost, replicates)
 		}
 		measures[i] = m
 	}
 	return measures
-}
-
-// quantile interpolates linearly between the sorted values.
-func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
-	below := int(at)
-	if below+1 == len(sorted) {
-		return sorted[below]
-	}
-	return sorted[below] + (at-float64(below))*(sorted[below+1]-sorted[below])
 }
