@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"context"
 	"math"
 
 	"slimlab/kernels/parallel"
@@ -14,20 +15,24 @@ func half(n int) int { return (n/2 + smallTriangle - 1) / smallTriangle * smallT
 
 // Cholesky replaces the upper triangle of a symmetric matrix a [n, n], whose rows must be
 // consecutive, by U with a = UᵀU. It reports whether a is positive definite; if not, the triangle
-// is lost. What is below the diagonal is not read, and not kept.
-func Cholesky(a Dense) bool {
+// is lost. What is below the diagonal is not read, and not kept. When ctx has ended the answer says
+// nothing.
+func Cholesky(ctx context.Context, a Dense) bool {
 	n := a.Rows
+	if ctx.Err() != nil {
+		return false
+	}
 	if n <= smallTriangle {
 		return smallCholesky(a)
 	}
 	h := half(n)
 	top, right, rest := a.Block(0, 0, h, h), a.Block(0, h, h, n-h), a.Block(h, h, n-h, n-h)
-	if !Cholesky(top) {
+	if !Cholesky(ctx, top) {
 		return false
 	}
-	solveTriangle(top, right, true)
-	AddSymmetric(rest, right.T(), right, -1)
-	return Cholesky(rest)
+	solveTriangle(ctx, top, right, true)
+	AddSymmetric(ctx, rest, right.T(), right, -1)
+	return Cholesky(ctx, rest)
 }
 
 func smallCholesky(a Dense) bool {
@@ -53,10 +58,13 @@ func smallCholesky(a Dense) bool {
 
 // SolveUpper replaces b [n, p] by U⁻¹·b, SolveUpperTransposed by U⁻ᵀ·b, for the upper triangle U of
 // u [n, n].
-func SolveUpper(u, b Dense)           { solveTriangle(u, b, false) }
-func SolveUpperTransposed(u, b Dense) { solveTriangle(u, b, true) }
+func SolveUpper(ctx context.Context, u, b Dense)           { solveTriangle(ctx, u, b, false) }
+func SolveUpperTransposed(ctx context.Context, u, b Dense) { solveTriangle(ctx, u, b, true) }
 
-func solveTriangle(u, b Dense, transposed bool) {
+func solveTriangle(ctx context.Context, u, b Dense, transposed bool) {
+	if ctx.Err() != nil {
+		return
+	}
 	n := u.Rows
 	if n <= smallTriangle {
 		solveSmall(u, b, transposed)
@@ -66,14 +74,14 @@ func solveTriangle(u, b Dense, transposed bool) {
 	top, right, rest := u.Block(0, 0, h, h), u.Block(0, h, h, n-h), u.Block(h, h, n-h, n-h)
 	upper, lower := b.Block(0, 0, h, b.Cols), b.Block(h, 0, n-h, b.Cols)
 	if transposed {
-		solveTriangle(top, upper, true)
-		AddProduct(lower, right.T(), upper, -1)
-		solveTriangle(rest, lower, true)
+		solveTriangle(ctx, top, upper, true)
+		AddProduct(ctx, lower, right.T(), upper, -1)
+		solveTriangle(ctx, rest, lower, true)
 		return
 	}
-	solveTriangle(rest, lower, false)
-	AddProduct(upper, right, lower, -1)
-	solveTriangle(top, upper, false)
+	solveTriangle(ctx, rest, lower, false)
+	AddProduct(ctx, upper, right, lower, -1)
+	solveTriangle(ctx, top, upper, false)
 }
 
 // solveSmall solves some columns at a time, in a copy that fits the first cache.
@@ -119,7 +127,10 @@ func solveSmall(u, b Dense, transposed bool) {
 }
 
 // InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
-func InvertUpper(u Dense) {
+func InvertUpper(ctx context.Context, u Dense) {
+	if ctx.Err() != nil {
+		return
+	}
 	n := u.Rows
 	if n <= smallTriangle {
 		for k := n - 1; k >= 0; k-- {
@@ -138,27 +149,30 @@ func InvertUpper(u Dense) {
 	}
 	h := half(n)
 	top, right, rest := u.Block(0, 0, h, h), u.Block(0, h, h, n-h), u.Block(h, h, n-h, n-h)
-	solveTriangle(top, right, false)
-	solveTriangle(rest, right.T(), true)
+	solveTriangle(ctx, top, right, false)
+	solveTriangle(ctx, rest, right.T(), true)
 	for i := range right.Rows {
 		row := right.Row(i)
 		for j := range row {
 			row[j] = -row[j]
 		}
 	}
-	InvertUpper(top)
-	InvertUpper(rest)
+	InvertUpper(ctx, top)
+	InvertUpper(ctx, rest)
 }
 
 // InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that
 // of (UᵀU)⁻¹.
-func InvertCholesky(u Dense) {
-	InvertUpper(u)
-	squareUpper(u)
+func InvertCholesky(ctx context.Context, u Dense) {
+	InvertUpper(ctx, u)
+	squareUpper(ctx, u)
 }
 
 // squareUpper replaces the upper triangle U by that of U·Uᵀ.
-func squareUpper(u Dense) {
+func squareUpper(ctx context.Context, u Dense) {
+	if ctx.Err() != nil {
+		return
+	}
 	n := u.Rows
 	if n <= smallTriangle {
 		for i := range n {
@@ -175,14 +189,17 @@ func squareUpper(u Dense) {
 	}
 	h := half(n)
 	top, right, rest := u.Block(0, 0, h, h), u.Block(0, h, h, n-h), u.Block(h, h, n-h, n-h)
-	squareUpper(top)
-	AddSymmetric(top, right, right.T(), 1)
-	timesTransposed(right, rest)
-	squareUpper(rest)
+	squareUpper(ctx, top)
+	AddSymmetric(ctx, top, right, right.T(), 1)
+	timesTransposed(ctx, right, rest)
+	squareUpper(ctx, rest)
 }
 
 // timesTransposed replaces b by b·Uᵀ.
-func timesTransposed(b, u Dense) {
+func timesTransposed(ctx context.Context, b, u Dense) {
+	if ctx.Err() != nil {
+		return
+	}
 	n := u.Rows
 	if n <= smallTriangle {
 		parallel.Range(b.Rows, 64, func(lo, hi int) {
@@ -201,7 +218,7 @@ func timesTransposed(b, u Dense) {
 	}
 	h := half(n)
 	left, right := b.Block(0, 0, b.Rows, h), b.Block(0, h, b.Rows, n-h)
-	timesTransposed(left, u.Block(0, 0, h, h))
-	AddProduct(left, right, u.Block(0, h, h, n-h).T(), 1)
-	timesTransposed(right, u.Block(h, h, n-h, n-h))
+	timesTransposed(ctx, left, u.Block(0, 0, h, h))
+	AddProduct(ctx, left, right, u.Block(0, h, h, n-h).T(), 1)
+	timesTransposed(ctx, right, u.Block(h, h, n-h, n-h))
 }

@@ -1,9 +1,12 @@
 package matrix
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"slimlab/kernels"
@@ -100,7 +103,7 @@ func TestProducts(t *testing.T) {
 					c.Data[i*c.RowStride+j*c.ColStride] = before.at(i, j)
 				}
 			}
-			with(t, name, func() { addProduct(c, a, b, factor, upper) })
+			with(t, name, func() { addProduct(context.Background(), c, a, b, factor, upper) })
 			for i := range m {
 				for j := range n {
 					if upper && j < i {
@@ -132,12 +135,12 @@ func TestProductsDoNotDependOnThreadsOrRows(t *testing.T) {
 		b, _ := guardedMatrix(r, k, n, false)
 		want := NewDense(m, n, nil)
 		restore := parallel.SetThreads(1)
-		AddProduct(want, a, b, -1)
+		AddProduct(context.Background(), want, a, b, -1)
 		restore()
 		for _, threads := range []int{2, 3, 8} {
 			restore := parallel.SetThreads(threads)
 			got := NewDense(m, n, nil)
-			AddProduct(got, a, b, -1)
+			AddProduct(context.Background(), got, a, b, -1)
 			restore()
 			for i, v := range got.Data {
 				if v != want.Data[i] {
@@ -147,7 +150,7 @@ func TestProductsDoNotDependOnThreadsOrRows(t *testing.T) {
 		}
 		for _, i := range []int{0, 77, m - 1} {
 			got := NewDense(1, n, nil)
-			AddProduct(got, a.Block(i, 0, 1, k), b, -1)
+			AddProduct(context.Background(), got, a.Block(i, 0, 1, k), b, -1)
 			for j, v := range got.Data {
 				if v != want.at(i, j) {
 					t.Fatalf("row %d alone: element %d is %v, want the bits of %v", i, j, v, want.at(i, j))
@@ -164,7 +167,7 @@ func definite(r *rand.Rand, n int) Dense {
 	for i := range n {
 		h.Row(i)[i] = 0.1
 	}
-	AddProduct(h, x.T(), x, 1/float64(n))
+	AddProduct(context.Background(), h, x.T(), x, 1/float64(n))
 	return h
 }
 
@@ -191,7 +194,7 @@ func differ(a, b Dense, upper bool) float64 {
 
 func multiplied(a, b Dense) Dense {
 	c := NewDense(a.Rows, b.Cols, nil)
-	AddProduct(c, a, b, 1)
+	AddProduct(context.Background(), c, a, b, 1)
 	return c
 }
 
@@ -208,7 +211,7 @@ func TestFactorisations(t *testing.T) {
 					lost.Row(i)[j] = math.NaN()
 				}
 			}
-			if !Cholesky(lost) {
+			if !Cholesky(context.Background(), lost) {
 				t.Fatalf("width %d: not positive definite", n)
 			}
 			u := triangle(lost)
@@ -223,14 +226,14 @@ func TestFactorisations(t *testing.T) {
 				if transposed {
 					solve, of = SolveUpperTransposed, u.T()
 				}
-				solve(lost, x)
+				solve(context.Background(), lost, x)
 				if d := differ(multiplied(of, x), copied, false); d > 1e-11 {
 					t.Errorf("width %d, transposed %v: the solution is off by %g", n, transposed, d)
 				}
 				check(t, "right-hand side")
 			}
 			inverse := lost.copyOf()
-			InvertUpper(inverse)
+			InvertUpper(context.Background(), inverse)
 			unit := multiplied(u, triangle(inverse))
 			for i := range n {
 				unit.Row(i)[i]--
@@ -239,7 +242,7 @@ func TestFactorisations(t *testing.T) {
 				t.Errorf("width %d: U·U⁻¹ is off by %g", n, d)
 			}
 			inverse = lost.copyOf()
-			InvertCholesky(inverse)
+			InvertCholesky(context.Background(), inverse)
 			full := triangle(inverse)
 			for i := range n {
 				for j := range i {
@@ -262,7 +265,7 @@ func TestCholeskyOfIndefinite(t *testing.T) {
 		for _, wrong := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 			h := definite(rand.New(rand.NewPCG(1, 6)), n)
 			h.Row(n - 1)[n-1] = wrong
-			if Cholesky(h) {
+			if Cholesky(context.Background(), h) {
 				t.Errorf("width %d with %v on the diagonal counts as positive definite", n, wrong)
 			}
 		}
@@ -272,8 +275,8 @@ func TestCholeskyOfIndefinite(t *testing.T) {
 func TestMisusePanics(t *testing.T) {
 	a := NewDense(3, 4, nil)
 	for name, f := range map[string]func(){
-		"inner sizes": func() { AddProduct(NewDense(3, 3, nil), a, a, 1) },
-		"short data":  func() { AddProduct(Dense{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
+		"inner sizes": func() { AddProduct(context.Background(), NewDense(3, 3, nil), a, a, 1) },
+		"short data":  func() { AddProduct(context.Background(), Dense{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
 		"block":       func() { a.Block(1, 0, 3, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -298,9 +301,13 @@ func BenchmarkMatrix(b *testing.B) {
 			flops float64
 			run   func(c, x Dense)
 		}{
-			{"product", 2 * n * n * n, func(c, x Dense) { AddProduct(c, h, h, 1) }},
-			{"cholesky", n * n * n / 3., func(c, x Dense) { copy(x.Data, h.Data); Cholesky(x) }},
-			{"inverse", n * n * n, func(c, x Dense) { copy(x.Data, h.Data); Cholesky(x); InvertCholesky(x) }},
+			{"product", 2 * n * n * n, func(c, x Dense) { AddProduct(context.Background(), c, h, h, 1) }},
+			{"cholesky", n * n * n / 3., func(c, x Dense) { copy(x.Data, h.Data); Cholesky(context.Background(), x) }},
+			{"inverse", n * n * n, func(c, x Dense) {
+				copy(x.Data, h.Data)
+				Cholesky(context.Background(), x)
+				InvertCholesky(context.Background(), x)
+			}},
 		} {
 			b.Run(fmt.Sprintf("%s/threads=%d", work.name, threads), func(b *testing.B) {
 				defer parallel.SetThreads(threads)()
@@ -310,6 +317,50 @@ func BenchmarkMatrix(b *testing.B) {
 				}
 				b.ReportMetric(work.flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})
+		}
+	}
+}
+
+// A routine whose context has ended changes nothing.
+func TestEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	const n = 40
+	a := NewDense(n, n, nil)
+	for i := range n {
+		a.Row(i)[i] = 2
+	}
+	want := a.copyOf()
+	for name, run := range map[string]func(x Dense){
+		"AddProduct":           func(x Dense) { AddProduct(ctx, x, a, a, 1) },
+		"AddSymmetric":         func(x Dense) { AddSymmetric(ctx, x, a, a, 1) },
+		"Cholesky":             func(x Dense) { Cholesky(ctx, x) },
+		"SolveUpper":           func(x Dense) { SolveUpper(ctx, a, x) },
+		"SolveUpperTransposed": func(x Dense) { SolveUpperTransposed(ctx, a, x) },
+		"InvertUpper":          func(x Dense) { InvertUpper(ctx, x) },
+		"InvertCholesky":       func(x Dense) { InvertCholesky(ctx, x) },
+	} {
+		x := a.copyOf()
+		if run(x); !slices.Equal(x.Data, want.Data) {
+			t.Errorf("%s went on after its context ended", name)
+		}
+	}
+}
+
+// The product is that of exact arithmetic, to the rounding of its sums.
+func TestDot(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for n := range 40 {
+		x, y := make([]float64, n), make([]float64, n)
+		want, size := new(big.Float).SetPrec(200), 0.0
+		for i := range n {
+			x[i], y[i] = r.NormFloat64(), r.NormFloat64()
+			want.Add(want, new(big.Float).Mul(big.NewFloat(x[i]).SetPrec(200), big.NewFloat(y[i])))
+			size += math.Abs(x[i] * y[i])
+		}
+		exact, _ := want.Float64()
+		if got := Dot(x, y); math.Abs(got-exact) > 1e-15*size {
+			t.Errorf("%d elements: %v, want %v", n, got, exact)
 		}
 	}
 }

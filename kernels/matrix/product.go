@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"context"
 	"fmt"
 
 	"slimlab/kernels"
@@ -11,11 +12,15 @@ import (
 // AddProduct computes c += factor·a·b on all threads, c [m, n], a [m, k], b [k, n], whose elements
 // lie apart from c's. The bits do not depend on the number of threads, and those of an element not
 // on the size of c.
-func AddProduct(c, a, b Dense, factor float64) { addProduct(c, a, b, factor, false) }
+func AddProduct(ctx context.Context, c, a, b Dense, factor float64) {
+	addProduct(ctx, c, a, b, factor, false)
+}
 
 // AddSymmetric is AddProduct for a result of which only the elements (i, j) with i ≤ j are wanted:
 // below the diagonal some elements change and some do not.
-func AddSymmetric(c, a, b Dense, factor float64) { addProduct(c, a, b, factor, true) }
+func AddSymmetric(ctx context.Context, c, a, b Dense, factor float64) {
+	addProduct(ctx, c, a, b, factor, true)
+}
 
 const (
 	panelWidth = 16 // columns of a panel of b, and places of a packed row of a
@@ -32,7 +37,7 @@ const (
 
 func panelsOf(columns int) int { return (columns + panelWidth - 1) / panelWidth }
 
-func addProduct(c, a, b Dense, factor float64, upper bool) {
+func addProduct(ctx context.Context, c, a, b Dense, factor float64, upper bool) {
 	if a.Rows != c.Rows || b.Cols != c.Cols || a.Cols != b.Rows {
 		panic(fmt.Sprintf("matrix: product [%d, %d] = [%d, %d]·[%d, %d]", c.Rows, c.Cols, a.Rows, a.Cols, b.Rows, b.Cols))
 	}
@@ -54,6 +59,9 @@ func addProduct(c, a, b Dense, factor float64, upper bool) {
 	for p.column0 = 0; p.column0 < c.Cols; p.column0 += blockColumns {
 		p.columns = min(blockColumns, c.Cols-p.column0)
 		for p.depth0 = 0; p.depth0 < a.Cols; p.depth0 += blockDepth {
+			if ctx.Err() != nil {
+				return
+			}
 			p.depth = min(blockDepth, a.Cols-p.depth0)
 			p.block = (*buffer)[:panelsOf(p.columns)*p.depth*panelWidth]
 			p.multiply()
@@ -151,4 +159,24 @@ func packStrip(dst []float64, m Dense, factor float64) {
 			dst[p*panelWidth+i] = factor * row[p*m.ColStride]
 		}
 	}
+}
+
+// Dot is the sum of x[i]·y[i], in four sums that end as (0 + 2) + (1 + 3).
+func Dot(x, y []float64) float64 {
+	if len(x) != len(y) {
+		panic(fmt.Sprintf("matrix: dot product of %d and %d elements", len(x), len(y)))
+	}
+	var s0, s1, s2, s3 float64
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		a, b := x[i:i+4:i+4], y[i:i+4:i+4]
+		s0 += float64(a[0] * b[0]) // the conversions keep compilers from fusing
+		s1 += float64(a[1] * b[1])
+		s2 += float64(a[2] * b[2])
+		s3 += float64(a[3] * b[3])
+	}
+	for ; i < len(x); i++ {
+		s0 += float64(x[i] * y[i])
+	}
+	return (s0 + s2) + (s1 + s3)
 }
