@@ -83,7 +83,7 @@ func writeResult(out io.Writer, to string, r *convert.Result) error {
 	fmt.Fprintf(w, "%s\n", to)
 	fmt.Fprintf(w, "parameters\t%s → %s\n", countText(r.Parameters.Before), countText(r.Parameters.After))
 	fmt.Fprintf(w, "bytes\t%s → %s\n", bytesText(r.Bytes.Before), bytesText(r.Bytes.After))
-	for _, line := range r.Lines {
+	for _, line := range r.Lines() {
 		fmt.Fprintf(w, "result\t%s\n", line)
 	}
 	for _, line := range r.Warnings {
@@ -190,7 +190,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	flags.StringVar(&mlp, "mlp", "", "MLP neurons of each layer to remove: a share such as 20% or 0.2, or a number")
 	flags.StringVar(&heads, "heads", "", "KV groups of each layer to remove, with their query heads: a share, or a number")
 	flags.IntVar(&cut.Align, "align", 0, "the neurons that stay are rounded up to a multiple of this (default: the largest up to 128 that keeps at most a twentieth of a layer more)")
-	flags.IntVar(&cut.Step, "step", 0, "neurons that are removed together between two scorings (default 1, the most exact)")
+	flags.IntVar(&cut.Batch, "step", 0, "neurons that are removed together between two scorings (default 1, the most exact)")
 	flags.IntVar(&cut.LocalSearch, "local-search", 0, "rounds of local search at most (default 30; -1: none)")
 	flags.Float64Var(&cut.Damping, "damping", 0, "relative to the mean of the statistics' diagonal (default 0.01)")
 	return cmd

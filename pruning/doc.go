@@ -5,17 +5,19 @@
 // down_proj (a neuron each) and of o_proj (the query heads of one KV head each) to keep so that the
 // layer's output on calibration data changes least, and re-solves the kept weights by least
 // squares. Baselines to beat: magnitude, magnitude with the same least-squares repair, and random.
+// Every layer has a cut of its own, or all have the same.
 //
 // The result is a smaller model, not a masked one: rows of gate_proj and up_proj (q_proj, k_proj,
 // v_proj with their biases) are deleted, down_proj (o_proj) is the updated weight. Layers are
 // pruned in order, attention before the MLP, and each is calibrated on the output of the already
-// pruned ones.
+// pruned ones (package calibrate).
 //
-// Promises: the input model is not touched; the same seed and sequences give the same bits; with
-// the same damping OSSCAR's objective is never above that of magnitude with repair, because it also
-// searches from that support and keeps the better. Every report states both of the ratios that are
-// called "pruned": per cent of neurons or heads, and per cent of all parameters.
+// Promises: the same seed and sequences give the same bits, also when the pass was interrupted
+// between two layers; with the same damping OSSCAR's objective is never above that of magnitude
+// with repair, because it also searches from that support and keeps the better. Every report states
+// both of the ratios that are called "pruned": per cent of neurons or heads, and per cent of all
+// parameters.
 //
-// It leaves out: removing single query heads from a KV group, depth, per-layer allocation of the
-// budget, and retraining (a gradual schedule is Prune and distillation in turns).
+// It leaves out: removing single query heads from a KV group, depth, the choice of the cuts under a
+// budget, and retraining (a gradual schedule alternates Prune and distillation).
 package pruning

@@ -2,6 +2,7 @@ package pruning
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -9,12 +10,28 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+
+	"slimlab/kernels/matrix"
 )
 
 // instance is a random layer with correlated inputs and a weight [d, p].
 func instance(rng *rand.Rand, d, p, group int, damping float64) *problem {
-	return newProblemFloat64(gram(inputs(rng, 4*d, d)), normal(rng, d, p), group, damping)
+	return newTestProblem(gram(inputs(rng, 4*d, d)), normal(rng, d, p), group, damping)
 }
+
+// newTestProblem makes a problem of copies of h and w.
+func newTestProblem(h mat.Symmetric, w *mat.Dense, group int, damping float64) *problem {
+	return newProblemFloat64(context.Background(), matrixOf(h), matrixOf(w), group, damping)
+}
+
+// matrixOf copies a matrix of gonum, which is the oracle of these tests.
+func matrixOf(m mat.Matrix) matrix.Dense {
+	d := mat.DenseCopyOf(m).RawMatrix()
+	return matrix.NewDense(d.Rows, d.Cols, d.Data)
+}
+
+// view is a matrix for gonum, over the same memory.
+func view(m matrix.Dense) *mat.Dense { return mat.NewDense(m.Rows, m.Cols, m.Data) }
 
 // inputs are n draws of d moderately correlated channels.
 func inputs(rng *rand.Rand, n, d int) *mat.Dense { return mixed(rng, n, d, 0.5) }
@@ -56,15 +73,15 @@ func fresh(t testing.TB, q *problem, support []int) float64 {
 		t.Fatal(err)
 	}
 	var wg mat.Dense
-	wg.Mul(w.T(), q.g)
+	wg.Mul(view(w).T(), view(q.g))
 	return -0.5 * mat.Trace(&wg)
 }
 
 // value is f(W) for any W.
-func value(q *problem, w *mat.Dense) float64 {
+func value(q *problem, w matrix.Dense) float64 {
 	var wg mat.Dense
-	wg.Mul(w.T(), q.g)
-	e, _ := energy(q.h, w)
+	wg.Mul(view(w).T(), view(q.g))
+	e, _ := q.energy(w)
 	return 0.5*e - mat.Trace(&wg)
 }
 
@@ -134,7 +151,7 @@ func TestTableauMatchesFreshSolve(t *testing.T) {
 		for a, i := range s {
 			for b, j := range s {
 				if b >= a {
-					sub.SetSym(a, b, q.h.At(i, j))
+					sub.SetSym(a, b, view(q.h).At(i, j))
 				}
 			}
 		}
@@ -142,9 +159,9 @@ func TestTableauMatchesFreshSolve(t *testing.T) {
 		if err := inverse.Inverse(sub); err != nil {
 			t.Fatal(err)
 		}
-		hw.Mul(q.h, w)
-		residual.Sub(q.g, &hw)
-		tolerance := 1e-9 * mat.Norm(&inverse, math.Inf(1)) * max(1, mat.Norm(q.h, math.Inf(1)))
+		hw.Mul(view(q.h), view(w))
+		residual.Sub(view(q.g), &hw)
+		tolerance := 1e-9 * mat.Norm(&inverse, math.Inf(1)) * max(1, mat.Norm(view(q.h), math.Inf(1)))
 		for a, i := range s {
 			for b, j := range s {
 				if got, want := -x.row(min(i, j))[max(i, j)], inverse.At(a, b); math.Abs(got-want) > tolerance {
@@ -152,7 +169,7 @@ func TestTableauMatchesFreshSolve(t *testing.T) {
 				}
 			}
 			for j := range q.p {
-				if got, want := x.row(i)[q.d+j], w.At(i, j); math.Abs(got-want) > tolerance {
+				if got, want := x.row(i)[q.d+j], w.Row(i)[j]; math.Abs(got-want) > tolerance {
 					t.Fatalf("W[%d, %d] = %g, fresh solution has %g", i, j, got, want)
 				}
 			}
@@ -178,10 +195,10 @@ func TestStationarity(t *testing.T) {
 		kept := q.random(1+rng.IntN(q.groups()), rng)
 		w := must2(q.solve(kept))(t)
 		var gradient mat.Dense
-		gradient.Mul(q.h, w)
-		gradient.Sub(&gradient, q.g)
+		gradient.Mul(view(q.h), view(w))
+		gradient.Sub(&gradient, view(q.g))
 		for _, i := range q.channels(kept) {
-			if v := mat.Norm(gradient.RowView(i), 2); v > 1e-10*mat.Norm(q.g, 2) {
+			if v := mat.Norm(gradient.RowView(i), 2); v > 1e-10*mat.Norm(view(q.g), 2) {
 				t.Fatalf("seed %d: gradient of channel %d is %g", seed, i, v)
 			}
 		}
@@ -216,8 +233,8 @@ func TestFullSupportIsDense(t *testing.T) {
 		if e := q.relativeError(w).Damped; e > 1e-18 {
 			t.Errorf("damping %g: relative error of the full support is %g", damping, e)
 		}
-		c := must2(q.osscar(q.groups(), search{step: 1, swaps: 2, rounds: 5}))(t)
-		if !slices.Equal(c.kept, all) || !mat.EqualApprox(c.weight, q.w, 1e-8) {
+		c := must2(q.osscar(q.groups(), search{batch: 1, swaps: 2, rounds: 5}))(t)
+		if !slices.Equal(c.kept, all) || !mat.EqualApprox(view(c.weight), view(q.w), 1e-8) {
 			t.Errorf("damping %g: keeping all groups changes the weight", damping)
 		}
 	}
@@ -256,8 +273,8 @@ func TestRedundantChannelIsFree(t *testing.T) {
 			}
 			x.Set(r, at, sum)
 		}
-		q := newProblemFloat64(gram(x), normal(rng, d, 4), 1, 1e-9)
-		c := must2(q.osscar(d-1, search{step: 1, swaps: 1, rounds: 5}))(t)
+		q := newTestProblem(gram(x), normal(rng, d, 4), 1, 1e-9)
+		c := must2(q.osscar(d-1, search{batch: 1, swaps: 1, rounds: 5}))(t)
 		if e := q.relativeError(c.weight).Undamped; e > 1e-6 {
 			t.Errorf("seed %d: error %g with a redundant channel", seed, e)
 		}
@@ -278,20 +295,20 @@ func TestDiagonalStatistics(t *testing.T) {
 		for i := range d {
 			h.SetSym(i, i, math.Exp(rng.NormFloat64()))
 		}
-		q := newProblemFloat64(h, normal(rng, d, 3), 1, 0)
+		q := newTestProblem(h, normal(rng, d, 3), 1, 0)
 		energies := make([]float64, d)
 		for i := range d {
-			n := mat.Norm(q.w.RowView(i), 2)
+			n := mat.Norm(view(q.w).RowView(i), 2)
 			energies[i] = n * n * h.At(i, i)
 		}
 		want := rng.Perm(d)
 		slices.SortFunc(want, func(a, b int) int { return cmp.Compare(energies[b], energies[a]) })
 		want = slices.Sorted(slices.Values(want[:9]))
-		c := must2(q.osscar(9, search{step: 1, swaps: 2, rounds: 30}))(t)
+		c := must2(q.osscar(9, search{batch: 1, swaps: 2, rounds: 30}))(t)
 		if !slices.Equal(c.kept, want) {
 			t.Errorf("seed %d: kept %v, want %v", seed, c.kept, want)
 		}
-		if !mat.EqualApprox(c.weight, q.restrict(c.kept), 1e-12) {
+		if !mat.EqualApprox(view(c.weight), view(q.restrict(c.kept)), 1e-12) {
 			t.Errorf("seed %d: kept weights changed", seed)
 		}
 	}
@@ -306,8 +323,8 @@ func TestDeadChannelsAndDamping(t *testing.T) {
 		x.Set(r, 5, 0)
 	}
 	raw := gram(x)
-	q := newProblemFloat64(gram(x), w, 1, 0.01)
-	c := must2(q.osscar(7, search{step: 1, swaps: 1, rounds: 5}))(t)
+	q := newTestProblem(gram(x), w, 1, 0.01)
+	c := must2(q.osscar(7, search{batch: 1, swaps: 1, rounds: 5}))(t)
 	if slices.Contains(c.kept, 5) {
 		t.Errorf("kept %v, which has the dead channel 5", c.kept)
 	}
@@ -315,11 +332,11 @@ func TestDeadChannelsAndDamping(t *testing.T) {
 		t.Errorf("removing a dead channel costs %g", e)
 	}
 	var want mat.Dense
-	want.Mul(q.h, q.w)
-	if !mat.EqualApprox(&want, q.g, 1e-12) {
+	want.Mul(view(q.h), view(q.w))
+	if !mat.EqualApprox(&want, view(q.g), 1e-12) {
 		t.Error("G is not the damped H times the weight")
 	}
-	shift := q.h.At(0, 0) - raw.At(0, 0)
+	shift := view(q.h).At(0, 0) - raw.At(0, 0)
 	mean := (mat.Trace(raw) + 1) / 8 // the dead channel's diagonal counts as one
 	if !near(shift, 0.01*mean, 1e-12) {
 		t.Errorf("damping adds %g to the diagonal, want %g", shift, 0.01*mean)
@@ -337,12 +354,12 @@ func TestSingularStatisticsAreAnError(t *testing.T) {
 			x.Set(r, j, 1)
 		}
 	}
-	q := newProblemFloat64(gram(x), normal(rng, 8, 2), 1, 0)
-	if _, err := q.osscar(4, search{step: 1, swaps: 1, rounds: 5}); !errors.Is(err, errSingular) {
+	q := newTestProblem(gram(x), normal(rng, 8, 2), 1, 0)
+	if _, err := q.osscar(4, search{batch: 1, swaps: 1, rounds: 5}); !errors.Is(err, errSingular) {
 		t.Errorf("three tokens for eight channels and no damping: error %v", err)
 	}
-	q = newProblemFloat64(gram(x), normal(rng, 8, 2), 1, 0.01)
-	if _, err := q.osscar(4, search{step: 1, swaps: 1, rounds: 5}); err != nil {
+	q = newTestProblem(gram(x), normal(rng, 8, 2), 1, 0.01)
+	if _, err := q.osscar(4, search{batch: 1, swaps: 1, rounds: 5}); err != nil {
 		t.Errorf("with damping: %v", err)
 	}
 }

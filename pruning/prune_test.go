@@ -2,8 +2,11 @@ package pruning
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/calibratetest"
 	"slimlab/model/weight"
 )
 
@@ -40,40 +44,40 @@ func newModel(t testing.TB, c model.Config) *model.Model {
 	return m
 }
 
-func sequences(n, vocab int) []calibrate.Sequence {
-	rng := rand.New(rand.NewPCG(3, 4))
-	var list []calibrate.Sequence
-	for range n {
-		s := make(calibrate.Sequence, 20+rng.IntN(30))
-		for i := range s {
-			s[i] = rng.Int32N(int32(vocab))
-		}
-		list = append(list, s)
+func sequences(n, vocab int) []calibrate.Sequence { return calibratetest.Sequences(n, vocab) }
+
+func logits(m *model.Model) []float32 { return calibratetest.Logits(m) }
+
+// inMemory prunes a model in memory.
+func inMemory(ctx context.Context, m *model.Model, list []calibrate.Sequence, o Options, done func(LayerDone)) (*model.Model, *CutReport, error) {
+	layers, err := calibrate.NewInMemory(m)
+	if err != nil {
+		return nil, nil, err
 	}
-	return list
+	report, err := Prune(ctx, layers, list, o, done)
+	if err != nil {
+		return nil, nil, err
+	}
+	return layers.Compressed(), report, nil
 }
 
-func prune(t testing.TB, m *model.Model, o Options) (*model.Model, Report) {
+func prune(t testing.TB, m *model.Model, o Options) (*model.Model, *CutReport) {
 	t.Helper()
-	out, r, err := Prune(context.Background(), m, sequences(20, m.Vocab), o, nil)
+	out, r, err := inMemory(context.Background(), m, sequences(20, m.Vocab), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out, r
 }
 
-func logits(m *model.Model) []float32 {
-	b := model.Pack(sequences(4, m.Vocab)...)
-	out := make([]float32, len(b.Tokens)*m.Vocab)
-	m.Logits(out, m.Forward(b, nil), len(b.Tokens))
-	return out
-}
+// cuts cuts the same from both layers of a test's model.
+func cuts(mlp, heads Cut) []LayerCut { return Uniform(2, LayerCut{MLP: mlp, Heads: heads}) }
 
 func flat(m *model.Model) []float32 { return slices.Clone(m.Flat()) }
 
 // masked is m at full width with the pruned model's updated columns in down_proj and o_proj and
 // zeros in the removed ones.
-func masked(m, pruned *model.Model, r Report) *model.Model {
+func masked(m, pruned *model.Model, r *CutReport) *model.Model {
 	c := m.Clone()
 	for _, l := range r.Layers {
 		full, small, units := c.Blocks[l.Layer].Down.Weight, pruned.Blocks[l.Layer].Down.Weight, l.Support
@@ -103,7 +107,7 @@ func TestSlicedEqualsMasked(t *testing.T) {
 		for _, method := range Methods() {
 			m := newModel(t, config(architecture))
 			before := flat(m)
-			pruned, r := prune(t, m, Options{Method: Method(method), MLP: Cut{Ratio: 0.375}, Heads: Cut{Count: 2}})
+			pruned, r := prune(t, m, Options{Method: Method(method), Cuts: cuts(Cut{Ratio: 0.375}, Cut{Count: 2})})
 			if !slices.Equal(before, flat(m)) {
 				t.Fatalf("%s %s: the input model changed", architecture, method)
 			}
@@ -148,7 +152,7 @@ func TestSlicedEqualsMasked(t *testing.T) {
 func TestErrorsAreOrdered(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	first := func(method Method) LayerReport {
-		_, r := prune(t, m, Options{Method: method, MLP: Cut{Ratio: 0.5}})
+		_, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Ratio: 0.5}, Cut{})})
 		return r.Layers[0]
 	}
 	osscar, ls, plain, random := first(OSSCAR), first(MagnitudeLS), first(Magnitude), first(Random)
@@ -179,7 +183,7 @@ func TestKVGroupMapping(t *testing.T) {
 			}
 		}
 		m.Changed()
-		pruned, r := prune(t, m, Options{Method: method, Heads: Cut{Count: 3}})
+		pruned, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{}, Cut{Count: 3})})
 		if got := r.Layers[1]; !slices.Equal(got.Support, []int{group}) || got.Updated.Undamped > 1e-6 {
 			t.Errorf("%s: kept %v with error %g", method, got.Support, got.Updated.Undamped)
 		}
@@ -198,20 +202,132 @@ func TestKVGroupMapping(t *testing.T) {
 
 func TestNothingToPrune(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
-	same, r := prune(t, m, Options{Method: OSSCAR})
+	same, r := prune(t, m, Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{})})
 	if !slices.Equal(flat(m), flat(same)) || len(r.Layers) != 0 {
 		t.Error("no cut changed the model")
 	}
-	same, r = prune(t, m, Options{Method: OSSCAR, MLP: Cut{Ratio: 0.1}, Align: 64})
+	same, r = prune(t, m, Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.1}, Cut{}), Align: 64})
 	if !slices.Equal(flat(m), flat(same)) || len(r.Warnings) == 0 {
 		t.Errorf("a cut that alignment undoes: warnings %q", r.Warnings)
 	}
 }
 
+// Each layer is cut as its own cut says, the widths of one do not depend on those of another, and
+// the sliced model computes what the masked one does.
+func TestCutsOfEachLayer(t *testing.T) {
+	c := config("LlamaForCausalLM")
+	c.Layers = model.Uniform(4, 8, 4, 64)
+	m := newModel(t, c)
+	var names []string
+	o := Options{Method: OSSCAR, Align: 8, Cuts: []LayerCut{
+		{MLP: Cut{Ratio: 0.5}},
+		{},
+		{Heads: Cut{Count: 3}},
+		{MLP: Cut{Count: 9}, Heads: Cut{Ratio: 0.25}},
+	}}
+	pruned, r, err := inMemory(context.Background(), m, sequences(20, m.Vocab), o, func(p LayerDone) {
+		names = append(names, fmt.Sprintf("%d/%d %d %s", p.Done, p.Total, p.Report.Layer, p.Report.Part))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []model.LayerConfig{
+		{Heads: 8, KVHeads: 4, MLP: 32}, {Heads: 8, KVHeads: 4, MLP: 64}, {Heads: 2, KVHeads: 1, MLP: 64}, {Heads: 6, KVHeads: 3, MLP: 56}}
+	if !slices.Equal(pruned.Layers, want) {
+		t.Errorf("the widths are %v, want %v", pruned.Layers, want)
+	}
+	if widths, err := Widths(m.Layers, o.Cuts, o.Align); err != nil || !slices.Equal(widths, want) {
+		t.Errorf("planned widths %v, error %v, want %v", widths, err, want)
+	}
+	if want := []string{"1/4 0 mlp", "2/4 2 heads", "3/4 3 heads", "4/4 3 mlp"}; !slices.Equal(names, want) {
+		t.Errorf("work was %v, want %v", names, want)
+	}
+	if err := pruned.Check(); err != nil {
+		t.Error(err)
+	}
+	for i, l := range pruned.BlockLinears(1) {
+		if !slices.Equal(l.Weight.Float32(), m.BlockLinears(1)[i].Weight.Float32()) {
+			t.Errorf("%s changed, though nothing was cut from its layer", l.Name)
+		}
+	}
+	got := logits(pruned)
+	for i, v := range logits(masked(m, pruned, r)) {
+		if math.Abs(float64(v-got[i])) > 1e-5 {
+			t.Fatalf("logit %d is %g, that of the masked model %g", i, got[i], v)
+		}
+	}
+	// Layer 0 alone is pruned the same: later cuts do not reach back.
+	o.Cuts = append(o.Cuts[:1:1], make([]LayerCut, 3)...)
+	first, _, err := inMemory(context.Background(), m, sequences(20, m.Vocab), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range first.BlockLinears(0) {
+		if !slices.Equal(l.Weight.Float32(), pruned.BlockLinears(0)[i].Weight.Float32()) {
+			t.Errorf("%s depends on the cuts of later layers", l.Name)
+		}
+	}
+}
+
+// A pass that breaks off between two layers and goes on gives the model of one that did not, and
+// reports the layers that it pruned itself.
+func TestResumedPruningIsTheSame(t *testing.T) {
+	m := newModel(t, config("Qwen2ForCausalLM"))
+	o := Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.25}, Cut{Count: 1})}
+	whole, want := prune(t, m, o)
+	resume := func(finished, broken int) (*calibratetest.Interrupted, *CutReport, error) {
+		layers, err := calibrate.NewInMemory(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &calibratetest.Interrupted{InMemory: layers, Whole: whole, Finished: finished, Broken: broken}
+		report, err := Prune(context.Background(), l, sequences(20, m.Vocab), o, nil)
+		return l, report, err
+	}
+	if _, _, err := resume(0, 1); !errors.Is(err, calibratetest.ErrBroken) {
+		t.Fatalf("a layer that cannot be loaded gives the error %v", err)
+	}
+	l, got, err := resume(1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Parameters != want.Parameters || got.Neurons != want.Neurons || !reflect.DeepEqual(got.Layers, want.Layers[2:]) {
+		t.Errorf("the report is %+v, want the second layer of %+v", got, want)
+	}
+	if !slices.Equal(logits(l.Compressed()), logits(whole)) {
+		t.Error("the model differs from that of one pass")
+	}
+}
+
+// Wherever a context ends, within a layer's search too, Prune returns its error, and not a model
+// of numbers that were cut short.
+func TestPruneHearsItsContext(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	o := Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.5}, Cut{Count: 1})}
+	list := sequences(20, m.Vocab)
+	all := &calibratetest.CountedContext{Context: context.Background(), Looks: 1 << 30}
+	whole, _, err := inMemory(all, m, list, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks := 1<<30 - all.Looks
+	for at := 0; at < looks; at += 1 + looks/150 {
+		_, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, m, list, o, nil)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("at look %d of %d the context ended, and the error is %v", at, looks, err)
+		}
+	}
+	again, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: looks}, m, list, o, nil)
+	if err != nil || !slices.Equal(flat(again), flat(whole)) {
+		t.Errorf("the context did not end, and the error is %v or the model another", err)
+	}
+	t.Logf("the context was looked at %d times", looks)
+}
+
 func TestDeterminism(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	for _, method := range []Method{OSSCAR, Random} {
-		o := Options{Method: method, MLP: Cut{Ratio: 0.3}, Heads: Cut{Ratio: 0.25}, Seed: 5}
+		o := Options{Method: method, Cuts: cuts(Cut{Ratio: 0.3}, Cut{Ratio: 0.25}), Seed: 5}
 		restore := parallel.SetThreads(1)
 		one, _ := prune(t, m, o)
 		restore()
@@ -262,7 +378,7 @@ func TestPruneErrors(t *testing.T) {
 	quantized.Blocks[1].Up.Weight = int8Like{quantized.Blocks[1].Up.Weight.(*weight.Dense)}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	ok := Options{Method: OSSCAR, MLP: Cut{Ratio: 0.5}}
+	ok := Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.5}, Cut{})}
 	plain := newModel(t, config("LlamaForCausalLM"))
 	for _, c := range []struct {
 		want  string
@@ -272,28 +388,29 @@ func TestPruneErrors(t *testing.T) {
 		o     Options
 	}{
 		{`unknown method "oscar", expected one of osscar, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
-		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Heads: Cut{Count: 4}}},
-		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, MLP: Cut{Ratio: 1.5}}},
+		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
+		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},
 		{"negative", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Damping: -1}},
-		{"model.layers.1.mlp.up_proj is w8a8, expected float32", context.Background(), quantized, sequences(2, 50), ok},
+		{"model.layers.1.mlp.up_proj is w8a8 already, expected float32: prune before quantizing", context.Background(), quantized, sequences(2, 50), ok},
+		{"found cuts for 1 layers, expected one for each of the model's 2", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: ok.Cuts[:1]}},
 		{"canceled", cancelled, plain, sequences(2, 50), ok},
 	} {
-		_, _, err := Prune(c.ctx, c.model, c.list, c.o, nil)
+		_, _, err := inMemory(c.ctx, c.model, c.list, c.o, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
 }
 
-func TestStepsAndWarnings(t *testing.T) {
+func TestProgressAndWarnings(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
-	var steps []Step
-	_, r, err := Prune(context.Background(), m, []calibrate.Sequence{{1, 2, 3}}, Options{Method: OSSCAR, MLP: Cut{Ratio: 0.5}, Heads: Cut{Count: 1}}, func(s Step) { steps = append(steps, s) })
+	var steps []LayerDone
+	_, r, err := inMemory(context.Background(), m, []calibrate.Sequence{{1, 2, 3}}, Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.5}, Cut{Count: 1})}, func(s LayerDone) { steps = append(steps, s) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 4 || steps[3].Done != 4 || steps[3].Total != 4 || steps[0].Layer.Part != Heads || steps[1].Layer.Part != MLP || steps[2].Layer.Layer != 1 {
+	if len(steps) != 4 || steps[3].Done != 4 || steps[3].Total != 4 || steps[0].Report.Part != Heads || steps[1].Report.Part != MLP || steps[2].Report.Layer != 1 {
 		t.Errorf("steps %+v", steps)
 	}
 	all := strings.Join(r.Warnings, "\n")

@@ -3,6 +3,7 @@ package pruning
 import (
 	"slices"
 
+	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
 )
 
@@ -24,15 +25,15 @@ type removal struct {
 	scores  []float64
 }
 
-// lowestInTurn returns up to most channels of the support that leave it in turn, `step` of them
-// (those with the lowest scores) between two scorings, the last of `left` possibly fewer. They are
-// still to be moved.
-func (t *tableau) lowestInTurn(most, left, step int) []int {
+// lowestInOrder returns up to most channels of the support in the order in which they leave it,
+// batch of them (those with the lowest scores) between two scorings, the last of `left` possibly
+// fewer. They are still to be moved.
+func (t *tableau) lowestInOrder(most, left, batch int) []int {
 	r := &removal{t: t, inside: t.side(true), a: make([]float64, t.d), squares: make([]float64, t.d), scores: make([]float64, t.d)}
 	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			row := t.row(i)
-			r.a[i], r.squares[i] = -row[i], dot(row[t.d:], row[t.d:])
+			r.a[i], r.squares[i] = -row[i], matrix.Dot(row[t.d:], row[t.d:])
 		}
 	})
 	var chosen []int
@@ -40,10 +41,10 @@ func (t *tableau) lowestInTurn(most, left, step int) []int {
 		for _, i := range r.inside {
 			r.scores[i] = 0.5 * max(0, r.squares[i]) / r.a[i]
 		}
-		n := min(step, left-len(chosen))
+		n := min(batch, left-len(chosen))
 		lowest := r.lowest(n)
 		chosen = append(chosen, lowest...)
-		if len(chosen)+step > most || len(chosen) == left {
+		if len(chosen)+batch > most || len(chosen) == left || t.ctx.Err() != nil {
 			return chosen
 		}
 		for _, q := range lowest {
@@ -63,7 +64,7 @@ func (r *removal) lowest(n int) []int {
 	return sorted[:n]
 }
 
-// remove brings the state up to a channel's leaving.
+// remove updates the state after channel q was chosen.
 func (r *removal) remove(q int) {
 	t, d := r.t, r.t.d
 	r.inside = slices.DeleteFunc(r.inside, func(i int) bool { return i == q })
@@ -73,15 +74,15 @@ func (r *removal) remove(q int) {
 		subtract(row, r.rows[j], f[q])
 	}
 	w := row[d:]
-	norm := dot(w, w)
+	norm := matrix.Dot(w, w)
 	products := make([]float64, len(r.rows)) // of the rows before with this one
 	for j, b := range r.rows {
-		products[j] = dot(b[d:], w)
+		products[j] = matrix.Dot(b[d:], w)
 	}
 	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			f := row[i] / row[q]
-			product := dot(t.row(i)[d:], w)
+			product := matrix.Dot(t.row(i)[d:], w)
 			for j, p := range products {
 				product -= r.factors[j][i] * p
 			}

@@ -1,6 +1,10 @@
 package pruning
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/model"
+)
 
 // Part is the half of a layer that is pruned.
 type Part string
@@ -42,10 +46,11 @@ func (c Count) Cut() float64 {
 	return 100 * float64(c.Before-c.After) / float64(c.Before)
 }
 
-// Report is the outcome of Prune.
-type Report struct {
+// CutReport is what Prune removed from a model.
+type CutReport struct {
 	Method  Method
 	Damping float64
+	Align   int           // MLP neurons that are kept are a multiple of it
 	Tokens  int           // calibration tokens
 	Layers  []LayerReport // in order of work; halves that kept everything are absent
 	// The ratio bases: MLP neurons, KV groups and all stored parameters of the model.
@@ -54,19 +59,42 @@ type Report struct {
 }
 
 // Summary says in one line what was removed, with each ratio's base.
-func (r Report) Summary() string {
-	s := fmt.Sprintf("%s: ", r.Method)
-	if r.Neurons.Before != r.Neurons.After {
-		s += fmt.Sprintf("%.1f%% of MLP neurons, ", r.Neurons.Cut())
+func (o *CutReport) Summary() string {
+	s := fmt.Sprintf("%s: ", o.Method)
+	if o.Neurons.Before != o.Neurons.After {
+		s += fmt.Sprintf("%.1f%% of MLP neurons, ", o.Neurons.Cut())
 	}
-	if r.KVGroups.Before != r.KVGroups.After {
-		s += fmt.Sprintf("%.1f%% of KV groups, ", r.KVGroups.Cut())
+	if o.KVGroups.Before != o.KVGroups.After {
+		s += fmt.Sprintf("%.1f%% of KV groups, ", o.KVGroups.Cut())
 	}
-	return s + fmt.Sprintf("%.1f%% of all parameters (%d to %d)", r.Parameters.Cut(), r.Parameters.Before, r.Parameters.After)
+	return s + fmt.Sprintf("%.1f%% of all parameters (%d to %d)", o.Parameters.Cut(), o.Parameters.Before, o.Parameters.After)
 }
 
-// Step reports one finished half of a layer.
-type Step struct {
-	Done, Total int
-	Layer       LayerReport
+func (o *CutReport) warn(format string, args ...any) {
+	o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...))
+}
+
+// count completes the sizes of two shapes, and says what loaders elsewhere make of the new one.
+func (o *CutReport) count(before, after model.Config) {
+	count := func(c model.Config, side func(*Count) *int) {
+		for _, l := range c.Layers {
+			*side(&o.Neurons) += l.MLP
+			*side(&o.KVGroups) += l.KVHeads
+		}
+		*side(&o.Parameters) = c.Parameters()
+	}
+	count(before, func(c *Count) *int { return &c.Before })
+	count(after, func(c *Count) *int { return &c.After })
+	if o.KVGroups.Before == o.KVGroups.After {
+		return
+	}
+	if after.Architecture == "Qwen2ForCausalLM" {
+		o.warn("some servers compute the head size of Qwen2 as hidden/heads and cannot load a model with pruned heads")
+	}
+	for i, l := range after.Layers {
+		if after.Architecture == "LlamaForCausalLM" && after.Hidden%l.Heads != 0 {
+			o.warn("layer %d keeps %d query heads, which do not divide the hidden size %d: transformers refuses such a Llama", i, l.Heads, after.Hidden)
+			break
+		}
+	}
 }

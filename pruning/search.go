@@ -5,8 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
+	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
 )
 
@@ -19,17 +18,18 @@ const improvement = 1e-9
 
 // search is what the choice of a support may do.
 type search struct {
-	step   int // groups removed together between two scorings
-	swaps  int // groups swapped together at first; halved on failure
+	batch  int // groups that greedy removal takes between two scorings
+	swaps  int // groups swapped at first; halved on failure
 	rounds int // local-search rounds at most; 0 switches it off
 }
 
 // choice is a support, the weight on it, and how it was found.
 type choice struct {
-	kept   []int
-	weight *mat.Dense // [d, p], zeros outside
-	start  string     // "greedy" or "magnitude": the start that won
-	swaps  int        // local-search rounds that improved it
+	kept    []int
+	updates bool         // the kept weights change, to weight
+	weight  matrix.Dense // [d, p], zeros outside
+	start   string       // "greedy" or "magnitude": the start that won
+	swaps   int          // local-search rounds that improved it
 }
 
 // osscar keeps `keep` groups: greedy removal, then local search; a second local search from the
@@ -40,9 +40,9 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 	if err != nil {
 		return choice{}, err
 	}
-	t.removeLowest(q.groups()-keep, s.step)
+	t.removeLowest(q.groups()-keep, s.batch)
 	var spare *tableau // two tableaux are all the memory that the search takes
-	best := choice{start: "greedy"}
+	best := choice{start: "greedy", updates: true}
 	best.swaps, spare = t.localSearch(s, spare)
 	best.kept = t.support()
 	f := t.objective()
@@ -51,6 +51,9 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 	swaps, _ := t.localSearch(s, spare)
 	if t.objective() < f {
 		best.start, best.swaps, best.kept = "magnitude", swaps, t.support()
+	}
+	if err := q.ctx.Err(); err != nil {
+		return choice{}, err
 	}
 	best.weight, err = q.solve(best.kept)
 	return best, err
@@ -67,21 +70,19 @@ func (t *tableau) moveTo(groups []int) {
 	t.toggle(moved...)
 }
 
-// removeLowest takes n groups out of the support, step at a time, those with the lowest scores
-// first, and returns them in that order.
-func (t *tableau) removeLowest(n, step int) []int {
-	var removed []int
-	for len(removed) < n {
+// removeLowest takes n groups out of the support, those with the lowest scores first, batch of them
+// between two scorings.
+func (t *tableau) removeLowest(n, batch int) {
+	for n > 0 && t.ctx.Err() == nil {
 		var lowest []int
 		if t.group == 1 {
-			lowest = t.lowestInTurn(min(n-len(removed), pivotChannels), n-len(removed), step)
+			lowest = t.lowestInOrder(min(n, pivotChannels), n, batch)
 		} else {
-			lowest = t.ranked(t.side(true))[:min(step, n-len(removed))]
+			lowest = t.ranked(t.side(true))[:min(batch, n)]
 		}
 		t.toggle(lowest...)
-		removed = append(removed, lowest...)
+		n -= len(lowest)
 	}
-	return removed
 }
 
 // ranked orders groups by score, lowest first; of equals the later group is first, so that it
@@ -114,6 +115,9 @@ func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *table
 	}
 	f := t.objective()
 	for range s.rounds {
+		if t.ctx.Err() != nil {
+			break
+		}
 		if trial == nil {
 			trial = t.clone()
 		} else {
@@ -148,6 +152,9 @@ func (t *tableau) bestSwap() (*tableau, float64) {
 	f := t.objective()
 	least, best := f, t
 	for _, out := range t.side(true) {
+		if t.ctx.Err() != nil {
+			break
+		}
 		trial := t.clone()
 		raised := f + trial.score(out)
 		trial.toggle(out)
@@ -173,7 +180,7 @@ func (q *problem) removedByMagnitude(keep int) []int {
 	for g := range norms {
 		order[g] = g
 		for i := g * q.group; i < (g+1)*q.group; i++ {
-			for _, v := range q.w.RawRowView(i) {
+			for _, v := range q.w.Row(i) {
 				norms[g] += v * v
 			}
 		}

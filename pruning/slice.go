@@ -1,8 +1,7 @@
 package pruning
 
 import (
-	"gonum.org/v1/gonum/mat"
-
+	"slimlab/kernels/matrix"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -36,12 +35,12 @@ func keepColumns(l model.Linear, columns []int) model.Linear {
 }
 
 // updatedColumns is keepColumns with new values from w [in, out].
-func updatedColumns(l model.Linear, columns []int, w *mat.Dense) model.Linear {
+func updatedColumns(l model.Linear, columns []int, w matrix.Dense) model.Linear {
 	out, _ := l.Weight.Shape()
 	data := make([]float32, 0, out*len(columns))
 	for o := range out {
 		for _, c := range columns {
-			data = append(data, float32(w.At(c, o)))
+			data = append(data, float32(w.Row(c)[o]))
 		}
 	}
 	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}

@@ -1,179 +1,12 @@
 package pruning
 
 import (
-	"errors"
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/mat"
-
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
-	"slimlab/model/calibrate"
 )
-
-// problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from
-// statistics of its input: over supports S of whole groups of `group` consecutive input channels,
-// and weights W that are zero outside S, minimise
-//
-//	f(W) = ½·tr(WᵀHW) − tr(WᵀG),   G = H·w.
-//
-// H is damped and G is made with the damped H, so that w itself is the minimum over the full
-// support.
-type problem struct {
-	d, p, group int
-	h           *mat.SymDense // [d, d], mean Gram + damping·mean(diagonal)·I
-	shift       float64       // damping·mean(diagonal)
-	w, g        *mat.Dense    // [d, p]
-}
-
-// newProblem takes the Gram matrix of tokens inputs, which it keeps and changes, and the layer's
-// weight [p, d] as in checkpoints. Channels that were never active (a zero on the diagonal) lose
-// their weight and get a one on the diagonal, as in OSSCAR.
-func newProblem(gram *mat.SymDense, tokens int, weight []float32, group int, damping float64) *problem {
-	d := gram.SymmetricDim()
-	p := len(weight) / d
-	w := mat.NewDense(d, p, nil)
-	for o := range p {
-		for i, v := range weight[o*d : (o+1)*d] {
-			w.Set(i, o, float64(v))
-		}
-	}
-	gram.ScaleSym(1/float64(tokens), gram)
-	return newProblemFloat64(gram, w, group, damping)
-}
-
-// newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
-func newProblemFloat64(h *mat.SymDense, w *mat.Dense, group int, damping float64) *problem {
-	d, p := w.Dims()
-	for i := range d {
-		if h.At(i, i) == 0 {
-			h.SetSym(i, i, 1)
-			clear(w.RawRowView(i))
-		}
-	}
-	shift := damping * mat.Trace(h) / float64(d)
-	for i := range d {
-		h.SetSym(i, i, h.At(i, i)+shift)
-	}
-	g := mat.NewDense(d, p, nil)
-	matrix.AddProduct(calibrate.Dense(g), calibrate.Matrix(h), calibrate.Dense(w), 1)
-	return &problem{d: d, p: p, group: group, h: h, shift: shift, w: w, g: g}
-}
-
-func (q *problem) groups() int { return q.d / q.group }
-
-// channels lists the input channels of groups in ascending order.
-func (q *problem) channels(groups []int) []int {
-	var c []int
-	for _, g := range groups {
-		for i := range q.group {
-			c = append(c, g*q.group+i)
-		}
-	}
-	return c
-}
-
-var errSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
-
-// solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
-// elsewhere, by a fresh Cholesky factorisation.
-func (q *problem) solve(support []int) (*mat.Dense, error) {
-	c := q.channels(support)
-	w := mat.NewDense(q.d, q.p, nil)
-	if len(c) == 0 {
-		return w, nil
-	}
-	h, x := matrix.NewDense(len(c), len(c), nil), matrix.NewDense(len(c), q.p, nil)
-	for a, i := range c {
-		row := h.Row(a)
-		for b, j := range c[a:] {
-			row[a+b] = q.h.At(i, j)
-		}
-		copy(x.Row(a), q.g.RawRowView(i))
-	}
-	if !matrix.Cholesky(h) {
-		return nil, errSingular
-	}
-	matrix.SolveUpperTransposed(h, x)
-	matrix.SolveUpper(h, x)
-	for a, i := range c {
-		copy(w.RawRowView(i), x.Row(a))
-	}
-	return w, nil
-}
-
-// restrict is the dense weight with all groups outside support set to zero: pruning without an
-// update.
-func (q *problem) restrict(support []int) *mat.Dense {
-	w := mat.NewDense(q.d, q.p, nil)
-	for _, i := range q.channels(support) {
-		w.SetRow(i, q.w.RawRowView(i))
-	}
-	return w
-}
-
-// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer
-// whose output is zero anyway. The raw H differs from the damped one by shift·I where the
-// difference of weights is not zero, so one product gives both.
-func (q *problem) relativeError(w *mat.Dense) Error {
-	delta := mat.NewDense(q.d, q.p, nil)
-	delta.Sub(w, q.w)
-	total, squares := 0.0, 0.0
-	for i := range q.d {
-		total += dot(q.w.RawRowView(i), q.g.RawRowView(i))
-		squares += dot(q.w.RawRowView(i), q.w.RawRowView(i))
-	}
-	damped, change := energy(q.h, delta)
-	relative := func(part, of float64) float64 {
-		if of <= 0 {
-			return 0
-		}
-		return max(0, part) / of
-	}
-	return Error{Damped: relative(damped, total), Undamped: relative(damped-q.shift*change, total-q.shift*squares)}
-}
-
-// energy is tr(wᵀHw), and ‖w‖². Rows of zeros, as a support leaves them, cost nothing.
-func energy(h *mat.SymDense, w *mat.Dense) (energy, squares float64) {
-	d, p := w.Dims()
-	var rows []int
-	for i := range d {
-		if s := dot(w.RawRowView(i), w.RawRowView(i)); s > 0 {
-			rows, squares = append(rows, i), squares+s
-		}
-	}
-	n := len(rows)
-	if n == 0 {
-		return 0, 0
-	}
-	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
-	const strip = 512
-	part := matrix.NewDense(n, p, nil)
-	for a, i := range rows {
-		copy(part.Row(a), w.RawRowView(i))
-	}
-	for first := 0; first < n; first += strip {
-		some := rows[first:min(first+strip, n)]
-		of, product := matrix.NewDense(len(some), n, nil), matrix.NewDense(len(some), p, nil)
-		for a, i := range some {
-			row := of.Row(a)
-			for b, j := range rows {
-				row[b] = h.At(i, j)
-			}
-		}
-		matrix.AddProduct(product, of, part, 1)
-		for a := range some {
-			energy += dot(part.Row(first+a), product.Row(a))
-		}
-	}
-	return energy, squares
-}
-
-func dot(x, y []float64) float64 {
-	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
-}
 
 // tableau holds everything that the search needs for a support S, in the form of the symmetric
 // sweep operator on [H | G]. With A = H_SS⁻¹ its blocks are
@@ -199,17 +32,16 @@ const pivotChannels = 64
 // fullTableau is the tableau of the full support, by a fresh factorisation.
 func (q *problem) fullTableau() (*tableau, error) {
 	t := &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
-	h := q.h.RawSymmetric()
 	for i := range q.d {
 		row := t.row(i)
-		copy(row[i:q.d], h.Data[i*h.Stride+i:])
-		copy(row[q.d:], q.w.RawRowView(i)) // H⁻¹·G
+		copy(row[i:q.d], q.h.Row(i)[i:])
+		copy(row[q.d:], q.w.Row(i)) // H⁻¹·G
 	}
 	inverse := t.matrix().Block(0, 0, q.d, q.d)
-	if !matrix.Cholesky(inverse) {
-		return nil, errSingular
+	if !matrix.Cholesky(q.ctx, inverse) {
+		return nil, q.singular()
 	}
-	matrix.InvertCholesky(inverse)
+	matrix.InvertCholesky(q.ctx, inverse)
 	for i := range q.d {
 		row := t.row(i)[i:q.d]
 		for j, v := range row {
@@ -219,7 +51,7 @@ func (q *problem) fullTableau() (*tableau, error) {
 	for g := range t.in {
 		t.in[g] = true
 	}
-	return t, nil
+	return t, q.ctx.Err()
 }
 
 func (t *tableau) matrix() matrix.Dense { return matrix.NewDense(t.d, t.d+t.p, t.t) }
@@ -282,6 +114,9 @@ func (t *tableau) toggle(groups ...int) {
 // pivot moves channels that are all on one side to the other. Channels whose block D rounding has
 // made indefinite are moved one after another.
 func (t *tableau) pivot(channels []int, in bool) {
+	if t.ctx.Err() != nil {
+		return
+	}
 	k, d := len(channels), t.d
 	sign := 1.0 // of the channels' block
 	if in {
@@ -299,16 +134,16 @@ func (t *tableau) pivot(channels []int, in bool) {
 		sign = math.Copysign(1, v)
 		block.Row(0)[0] = math.Abs(v)
 	}
-	if !matrix.Cholesky(block) && k > 1 {
+	if !matrix.Cholesky(t.ctx, block) && k > 1 {
 		t.pivot(channels[:k/2], in)
 		t.pivot(channels[k/2:], in)
 		return
 	}
 	x := matrix.NewDense(k, d+t.p, slices.Clone(b.Data))
-	matrix.SolveUpperTransposed(block, x)
-	matrix.SolveUpper(block, x)
-	matrix.AddSymmetric(t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
-	matrix.InvertCholesky(block)
+	matrix.SolveUpperTransposed(t.ctx, block, x)
+	matrix.SolveUpper(t.ctx, block, x)
+	matrix.AddSymmetric(t.ctx, t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
+	matrix.InvertCholesky(t.ctx, block)
 	for a, i := range channels {
 		row := t.row(i)
 		copy(row[i+1:], x.Row(a)[i+1:])
@@ -332,7 +167,7 @@ func (t *tableau) score(group int) float64 {
 	k, first := t.group, group*t.group
 	if k == 1 {
 		row := t.row(first)
-		return 0.5 * dot(row[t.d:], row[t.d:]) / math.Abs(row[first])
+		return 0.5 * matrix.Dot(row[t.d:], row[t.d:]) / math.Abs(row[first])
 	}
 	sign := 1.0
 	if t.in[group] {
@@ -347,11 +182,11 @@ func (t *tableau) score(group int) float64 {
 		copy(rhs.Row(a), row[t.d:])
 	}
 	// only for a redundant group and no damping: it can leave and add nothing
-	if !matrix.Cholesky(block) {
+	if !matrix.Cholesky(t.ctx, block) {
 		return 0
 	}
-	matrix.SolveUpperTransposed(block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
-	return 0.5 * dot(rhs.Data, rhs.Data)
+	matrix.SolveUpperTransposed(t.ctx, block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
+	return 0.5 * matrix.Dot(rhs.Data, rhs.Data)
 }
 
 // objective is f at the optimum of the support, −½·tr(W_Sᵀ·G_S).
@@ -360,7 +195,7 @@ func (t *tableau) objective() float64 {
 	parallel.Range(len(parts), max(1, 64/t.group), func(lo, hi int) {
 		for g := lo; g < hi; g++ {
 			for i := g * t.group; t.in[g] && i < (g+1)*t.group; i++ {
-				parts[g] += dot(t.row(i)[t.d:], t.g.RawRowView(i))
+				parts[g] += matrix.Dot(t.row(i)[t.d:], t.g.Row(i))
 			}
 		}
 	})

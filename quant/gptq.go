@@ -2,25 +2,65 @@ package quant
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
-	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
-// statistics are the second moments of a linear layer's input, as GPTQ needs them.
-type statistics struct {
-	raw     *mat.SymDense // [in, in], mean x·xᵀ
-	shift   float64       // that damping adds to the diagonal
-	order   []int         // the order in which inputs are quantized
-	factor  matrix.Dense  // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
-	damping float64       // relative to the mean of the diagonal, as it was used in the end
-	note    string        // says that damping had to be raised
+// GPTQ chooses codes input by input and passes the error of each on to the inputs that are not
+// quantized yet (Frantar et al., 2022, algorithm 1), on a grid that was fixed before (static
+// groups). The zero value has the defaults.
+type GPTQ struct {
+	// added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
+	Damping  float64
+	ActOrder bool // inputs with the largest second moment first, instead of in their order
+	// inputs between two updates of all the rest; 0 is 128. It does not change the codes
+	Block int
+}
+
+// Calibrated implements Rounder.
+func (GPTQ) Calibrated() bool { return true }
+
+func (q GPTQ) check() error {
+	if q.Damping < 0 || q.Block < 0 {
+		return fmt.Errorf("damping %g, block %d: found a negative value", q.Damping, q.Block)
+	}
+	return nil
+}
+
+// Round implements Rounder. Its loss is Σe², which equals tr((W−Ŵ)·H·(W−Ŵ)ᵀ) with the damped H.
+func (q GPTQ) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (Rounding, error) {
+	if err := q.check(); err != nil {
+		return Rounding{}, err
+	}
+	f, err := m.factor(ctx, factorKey{cmp.Or(q.Damping, 0.01), q.ActOrder})
+	if err != nil {
+		return Rounding{}, err
+	}
+	r := Rounding{Damping: f.damping, Note: f.note}
+	r.Codes, r.DampedLoss = f.round(ctx, w, g, cmp.Or(q.Block, 128))
+	return r, ctx.Err()
+}
+
+// factorKey is what a factor depends on beside the statistics.
+type factorKey struct {
+	damping  float64
+	actOrder bool
+}
+
+// factor is the Cholesky factor of the inverse of a damped Gram matrix.
+type factor struct {
+	gram    matrix.Dense
+	shift   float64      // that damping adds to the diagonal
+	order   []int        // the order in which inputs are quantized
+	upper   matrix.Dense // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
+	damping float64      // relative to the mean of the diagonal, as it was used in the end
+	note    string       // says that damping had to be raised
 }
 
 // dampingLimit ends the search for a damping that makes the statistics positive definite.
@@ -28,37 +68,56 @@ const dampingLimit = 10
 
 var errNotPositive = errors.New("the input statistics are not positive definite even with damping 10: are they finite?")
 
-// newStatistics factorises the mean Gram matrix of an input, which it keeps. A channel that was
-// never active has a one put on its diagonal: its weights, which nothing depends on, are then
-// rounded to nearest. When the factorisation fails the damping is multiplied by ten (from 0: set to
-// 0.001) and a note is left.
-func newStatistics(raw *mat.SymDense, damping float64, actOrder bool) (*statistics, error) {
-	n := raw.SymmetricDim()
-	s := &statistics{raw: raw, order: make([]int, n), damping: damping}
+// factor returns the factor for a key, which it computes once.
+func (m *Moments) factor(ctx context.Context, key factorKey) (*factor, error) {
+	if f := m.factors[key]; f != nil {
+		return f, nil
+	}
+	f, err := newFactor(ctx, m.Gram, key)
+	if err != nil {
+		return nil, err
+	}
+	if m.factors == nil {
+		m.factors = map[factorKey]*factor{}
+	}
+	m.factors[key] = f
+	return f, nil
+}
+
+// newFactor factorises the mean Gram matrix of an input. A channel that was never active has a one
+// put on its diagonal: its weights, which nothing depends on, are then rounded to nearest. When the
+// factorisation fails the damping is multiplied by ten (from 0: set to 0.001) and a note is left.
+func newFactor(ctx context.Context, gram matrix.Dense, key factorKey) (*factor, error) {
+	n := gram.Rows
+	f := &factor{gram: gram, order: make([]int, n), upper: matrix.NewDense(n, n, nil), damping: key.damping}
 	mean := 0.0
 	for i := range n {
-		s.order[i] = i
-		mean += s.diagonal(i) / float64(n)
+		f.order[i] = i
+		mean += f.diagonal(i) / float64(n)
 	}
-	if actOrder {
-		slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(s.diagonal(b), s.diagonal(a)) })
+	if key.actOrder {
+		slices.SortStableFunc(f.order, func(a, b int) int { return cmp.Compare(f.diagonal(b), f.diagonal(a)) })
 	}
-	s.factor = matrix.NewDense(n, n, nil)
-	for ; s.damping <= dampingLimit; s.damping = max(0.001, 10*s.damping) {
-		s.shift = s.damping * mean
-		if s.factorise() {
-			if s.damping != damping {
-				s.note = fmt.Sprintf("the input statistics were singular: damping raised from %g to %g", damping, s.damping)
-			}
-			return s, nil
+	for ; f.damping <= dampingLimit; f.damping = max(0.001, 10*f.damping) {
+		f.shift = f.damping * mean
+		found := f.factorise(ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
+		if !found {
+			continue
+		}
+		if f.damping != key.damping {
+			f.note = fmt.Sprintf("the input statistics were singular: damping raised from %g to %g", key.damping, f.damping)
+		}
+		return f, nil
 	}
 	return nil, errNotPositive
 }
 
 // diagonal is an element of the diagonal before damping, one for a channel that was never active.
-func (s *statistics) diagonal(i int) float64 {
-	if v := s.raw.At(i, i); v != 0 {
+func (f *factor) diagonal(i int) float64 {
+	if v := f.gram.Row(i)[i]; v != 0 {
 		return v
 	}
 	return 1
@@ -67,21 +126,22 @@ func (s *statistics) diagonal(i int) float64 {
 // factorise computes U and reports whether it could. In the reverse order of inputs the matrix is
 // VᵀV; reversed again that is LᵀL with a lower triangle L, whose inverse transposed is U: one
 // factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
-func (s *statistics) factorise() bool {
-	n, h := len(s.order), s.factor
+func (f *factor) factorise(ctx context.Context) bool {
+	n, h := len(f.order), f.upper
 	parallel.Range(n, 64, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
-			row, i := h.Row(a), s.order[n-1-a]
+			i := f.order[n-1-a]
+			row, gram := h.Row(a), f.gram.Row(i)
 			for b := a; b < n; b++ {
-				row[b] = s.raw.At(i, s.order[n-1-b])
+				row[b] = gram[f.order[n-1-b]]
 			}
-			row[a] = s.diagonal(i) + s.shift
+			row[a] = f.diagonal(i) + f.shift
 		}
 	})
-	if !matrix.Cholesky(h) {
+	if !matrix.Cholesky(ctx, h) {
 		return false
 	}
-	matrix.InvertUpper(h)
+	matrix.InvertUpper(ctx, h)
 	// U(a, b) = V⁻¹(n-1-b, n-1-a): elements change places across the other diagonal.
 	parallel.Range(n, 64, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
@@ -95,90 +155,48 @@ func (s *statistics) factorise() bool {
 	return true
 }
 
-// gptq chooses codes for w [out, in] on a grid that was fixed before (static groups): input by
-// input in the order of s, the error of each is passed on to the inputs not yet quantized (Frantar
-// et al., 2022, algorithm 1). Updates beyond `block` inputs are done a block at a time. It returns
-// the codes and Σe², which equals tr((W−Ŵ)·H·(W−Ŵ)ᵀ) with the damped H.
-func (g *grid) gptq(w []float32, s *statistics, block int) (q []int8, loss float64) {
-	q = make([]int8, len(w))
-	const rows = 16 // of a task: they do not depend on each other
-	losses := make([]float64, g.out)
-	work, errs := matrix.NewDense(g.out, g.in, nil), matrix.NewDense(g.out, block, nil)
-	parallel.Range(g.out, rows, func(lo, hi int) {
+// round chooses the codes, block inputs at a time: updates beyond those are one product.
+func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) (codes []int8, loss float64) {
+	codes = make([]int8, len(w.Data))
+	losses := make([]float64, w.Out)
+	work, errs := matrix.NewDense(w.Out, w.In, nil), matrix.NewDense(w.Out, block, nil)
+	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			row := work.Row(o)
-			for a, i := range s.order {
-				row[a] = float64(w[o*g.in+i])
+			for a, i := range f.order {
+				row[a] = float64(w.Data[o*w.In+i])
 			}
 		}
 	})
-	for start := 0; start < g.in; start += block {
-		end := min(g.in, start+block)
-		parallel.Range(g.out, rows, func(lo, hi int) {
+	for start := 0; start < w.In && ctx.Err() == nil; start += block {
+		end := min(w.In, start+block)
+		parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
 			for o := lo; o < hi; o++ {
-				losses[o] += g.gptqBlock(q, work.Row(o), errs.Row(o), o, start, end, s)
+				losses[o] += f.roundBlock(codes[o*w.In:(o+1)*w.In], work.Row(o), errs.Row(o), g, o, start, end)
 			}
 		})
-		rest := g.in - end
-		matrix.AddProduct(work.Block(0, end, g.out, rest), errs.Block(0, 0, g.out, end-start), s.factor.Block(start, end, end-start, rest), -1)
+		rest := w.In - end
+		matrix.AddProduct(ctx, work.Block(0, end, w.Out, rest), errs.Block(0, 0, w.Out, end-start), f.upper.Block(start, end, end-start, rest), -1)
 	}
 	for _, l := range losses {
 		loss += l
 	}
-	return q, loss
+	return codes, loss
 }
 
-// gptqBlock quantizes the ordered inputs start…end-1 of one output channel o, whose compensated
+// roundBlock chooses the codes of the ordered inputs start…end-1 of one output o, whose compensated
 // weights are row, and writes their errors to errs. It returns Σe².
-func (g *grid) gptqBlock(q []int8, row, errs []float64, o, start, end int, s *statistics) (loss float64) {
-	u := s.factor
+func (f *factor) roundBlock(codes []int8, row, errs []float64, g Grid, o, start, end int) (loss float64) {
 	for a := start; a < end; a++ {
-		i := s.order[a]
-		code := g.nearest(row[a], o, i)
-		q[o*g.in+i] = code
-		e := (row[a] - g.value(code)*g.scaleAt(o, i)) / u.Row(a)[a]
+		i, u := f.order[a], f.upper.Row(a)
+		code, value := g.Encode(row[a], o, i)
+		codes[i] = code
+		e := (row[a] - value) / u[a]
 		errs[a-start] = e
 		loss += e * e
-		for b, v := range u.Row(a)[a+1 : end] {
+		for b, v := range u[a+1 : end] {
 			row[a+1+b] -= e * v
 		}
 	}
 	return loss
-}
-
-// squaredError is tr((W−Ŵ)·h·(W−Ŵ)ᵀ) for w and q of g's shape.
-func (g *grid) squaredError(w []float32, q []int8, h *mat.SymDense) float64 {
-	return energy(g.out, g.in, h, func(row []float64, o int) {
-		for i := range row {
-			row[i] = float64(w[o*g.in+i]) - g.value(q[o*g.in+i])*g.scaleAt(o, i)
-		}
-	})
-}
-
-// energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
-func energy(out, in int, h *mat.SymDense, row func(row []float64, o int)) float64 {
-	const strip = 512 // rows at a time, so that memory stays small
-	full, parts := calibrate.Matrix(h), make([]float64, out)
-	for first := 0; first < out; first += strip {
-		n := min(strip, out-first)
-		w, wh := matrix.NewDense(n, in, nil), matrix.NewDense(n, in, nil)
-		parallel.Range(n, 16, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				row(w.Row(r), first+r)
-			}
-		})
-		matrix.AddProduct(wh, w, full, 1)
-		parallel.Range(n, 16, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				for i, v := range w.Row(r) {
-					parts[first+r] += v * wh.Row(r)[i]
-				}
-			}
-		})
-	}
-	sum := 0.0
-	for _, v := range parts {
-		sum += v
-	}
-	return sum
 }

@@ -5,83 +5,128 @@ import (
 	"math"
 
 	"slimlab/kernels"
-	"slimlab/kernels/parallel"
+	"slimlab/model/weight"
 )
 
-// grid is the set of values that a linear layer's weights may take: code·scale, codes
-// lowest…highest, or FP8's, one scale for each group of `group` consecutive inputs of an output
-// channel. Scales are as they are stored.
-type grid struct {
-	float8          bool // codes are bytes of E4M3FN
-	lowest, highest int
-	out, in, group  int
-	scale           []float32 // [out, in/group]
+// Grid is the set of values that the weights of one linear layer, [out, in], may take. A value has
+// a code of eight bits.
+type Grid interface {
+	// Encode returns the code whose value is nearest to w for output o and input i, and that value.
+	Encode(w float64, o, i int) (code int8, value float64)
+	// Decode returns the value of a code for output o and input i.
+	Decode(code int8, o, i int) float64
+	// Weight makes the weight of codes [out, in].
+	Weight(codes []int8) (weight.Weight, error)
 }
 
-// newGrid fits symmetric scales to w [out, in]: 8 bits are codes −127…127 with absmax/127
-// (SmoothQuant), 4 bits are codes −8…7 with absmax/7.5 (compressed-tensors, GPTQ): the largest
-// weight is then clamped by half a step, and the smallest rounds to −8. FP8 has absmax/448, its
-// largest value. A group of zeros gets scale 1. With half, scales are rounded to bfloat16 before
-// codes are chosen.
-func newGrid(w []float32, out, in, group int, s Scheme, half bool) (*grid, error) {
-	g := &grid{lowest: -127, highest: 127, out: out, in: in, group: group, scale: make([]float32, out*in/group)}
-	steps := float32(127)
-	switch {
-	case s.Float:
-		g.float8, steps = true, kernels.MaxFloat8
-	case s.Bits == 4:
-		g.lowest, g.highest, steps = -8, 7, 7.5
+// NumberFormat is what the weights and activations of a linear layer are stored and multiplied in.
+// The zero value is float32.
+type NumberFormat struct {
+	Bits  int  // of a weight: 8, 4, or 0 for float32
+	Float bool // 8 bits: FP8 (E4M3FN) with activations rounded per token, instead of integers
+	// 4 bits: activations are quantized to int8 (W4A8), instead of kept in 16 bits (W4A16)
+	Int8Activations bool
+	Group           int // 4 bits: consecutive inputs that share a scale
+}
+
+// Fit fits symmetric scales to w [out, in], rounded to a precision, and returns their grid. 8 bits
+// have codes −127…127 with absmax/127 (SmoothQuant), 4 bits −8…7 with absmax/7.5
+// (compressed-tensors, GPTQ): the largest weight is then clamped by half a step, and the smallest
+// rounds to −8. FP8 has absmax/448, its largest value. Zeros alone get scale 1.
+func (f NumberFormat) Fit(w *weight.Dense, scales kernels.Precision) (Grid, error) {
+	s := scaled{out: w.Out, in: w.In, group: w.In}
+	if f.Bits == 4 {
+		s.group = f.Group
 	}
-	for i := range g.scale {
+	switch {
+	case f.Bits != 8 && f.Bits != 4:
+		return nil, fmt.Errorf("found a format of %d bits, expected 8 or 4", f.Bits)
+	case s.group <= 0 || s.in%s.group != 0:
+		return nil, fmt.Errorf("groups of %d do not divide the %d inputs", s.group, s.in)
+	case f.Float:
+		g := &float8Grid{s}
+		return g, g.fit(w.Data, kernels.MaxFloat8, scales)
+	case f.Bits == 8:
+		g := &intGrid{scaled: s, lowest: -127, highest: 127}
+		return g, g.fit(w.Data, 127, scales)
+	}
+	g := &intGrid{scaled: s, lowest: -8, highest: 7, int8Activations: f.Int8Activations}
+	return g, g.fit(w.Data, 7.5, scales)
+}
+
+// scaled is the scales of a grid, as they are stored: one for each group of consecutive inputs of
+// an output.
+type scaled struct {
+	out, in, group int
+	scale          []float32 // [out, in/group]
+}
+
+// fit sets each scale to the largest magnitude of its group divided by steps.
+func (s *scaled) fit(w []float32, steps float32, precision kernels.Precision) error {
+	s.scale = make([]float32, len(w)/s.group)
+	for i := range s.scale {
 		absmax := float32(0)
-		for j, v := range w[i*group : (i+1)*group] {
+		for j, v := range w[i*s.group : (i+1)*s.group] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				at := i*group + j
-				return nil, fmt.Errorf("weight [%d, %d] is %v, expected a finite number", at/in, at%in, v)
+				at := i*s.group + j
+				return fmt.Errorf("weight [%d, %d] is %v, expected a finite number", at/s.in, at%s.in, v)
 			}
 			absmax = max(absmax, v, -v)
 		}
-		g.scale[i] = absmax / steps
-		if half {
-			var b [1]uint16
-			kernels.RoundBFloat16(b[:], g.scale[i:i+1])
-			g.scale[i] = math.Float32frombits(uint32(b[0]) << 16)
-		}
-		if g.scale[i] == 0 {
-			g.scale[i] = 1
+		s.scale[i] = absmax / steps
+	}
+	precision.Round(s.scale)
+	for i, v := range s.scale {
+		if v == 0 {
+			s.scale[i] = 1
 		}
 	}
-	return g, nil
+	return nil
 }
 
-func (g *grid) scaleAt(o, i int) float64 { return float64(g.scale[(o*g.in+i)/g.group]) }
+func (s *scaled) at(o, i int) float64 { return float64(s.scale[(o*s.in+i)/s.group]) }
 
-// nearest returns the code whose value is nearest to w at place [o, i].
-func (g *grid) nearest(w float64, o, i int) int8 {
-	if g.float8 {
-		return int8(kernels.ToFloat8(float32(w / g.scaleAt(o, i))))
+// intGrid has the values code·scale with integer codes.
+type intGrid struct {
+	scaled
+	lowest, highest float64
+	int8Activations bool
+}
+
+func (g *intGrid) Encode(w float64, o, i int) (code int8, value float64) {
+	scale := g.at(o, i)
+	code = int8(max(g.lowest, min(g.highest, math.RoundToEven(w/scale))))
+	return code, float64(code) * scale
+}
+
+func (g *intGrid) Decode(code int8, o, i int) float64 { return float64(code) * g.at(o, i) }
+
+func (g *intGrid) Weight(codes []int8) (weight.Weight, error) {
+	switch {
+	case g.highest == 127:
+		return weight.NewInt8(codes, g.scale, g.out, g.in)
+	case g.int8Activations:
+		return weight.NewInt4A8(codes, g.scale, g.out, g.in, g.group)
 	}
-	code := math.RoundToEven(w / g.scaleAt(o, i))
-	return int8(max(float64(g.lowest), min(float64(g.highest), code)))
+	return weight.NewInt4(codes, g.scale, g.out, g.in, g.group)
 }
 
-// value is what a code stands for, without the scale.
-func (g *grid) value(code int8) float64 {
-	if g.float8 {
-		return float64(kernels.FromFloat8(byte(code)))
+// float8Grid has the values of FP8 times a scale per output; codes are the bits.
+type float8Grid struct{ scaled }
+
+func (g *float8Grid) Encode(w float64, o, i int) (code int8, value float64) {
+	code = int8(kernels.ToFloat8(float32(w / g.at(o, i))))
+	return code, g.Decode(code, o, i)
+}
+
+func (g *float8Grid) Decode(code int8, o, i int) float64 {
+	return float64(kernels.FromFloat8(byte(code))) * g.at(o, i)
+}
+
+func (g *float8Grid) Weight(codes []int8) (weight.Weight, error) {
+	q := make([]byte, len(codes))
+	for i, v := range codes {
+		q[i] = byte(v)
 	}
-	return float64(code)
-}
-
-// roundToNearest is RTN: the nearest code for each weight on its own.
-func (g *grid) roundToNearest(w []float32) []int8 {
-	q := make([]int8, len(w))
-	parallel.Range(g.out, 16, func(lo, hi int) {
-		for o := lo; o < hi; o++ {
-			for i, v := range w[o*g.in : (o+1)*g.in] {
-				q[o*g.in+i] = g.nearest(float64(v), o, i)
-			}
-		}
-	})
-	return q
+	return weight.NewFP8(q, g.scale, 0, g.out, g.in)
 }

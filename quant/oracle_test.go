@@ -1,21 +1,26 @@
 package quant
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+
+	"slimlab/kernels"
+	"slimlab/kernels/matrix"
+	"slimlab/model/weight"
 )
 
 // weights are normal, [out, in].
-func weights(rng *rand.Rand, out, in int) []float32 {
+func weights(rng *rand.Rand, out, in int) *weight.Dense {
 	w := make([]float32, out*in)
 	for i := range w {
 		w[i] = float32(rng.NormFloat64())
 	}
-	return w
+	return weight.NewDense(w, out, in)
 }
 
 // correlated is the mean Gram matrix of rows draws of n correlated channels.
@@ -39,34 +44,63 @@ func correlated(rng *rand.Rand, n, rows int) *mat.SymDense {
 	return h
 }
 
-func fit(t testing.TB, w []float32, out, in, group, bits int) *grid {
+// matrixOf copies a matrix of gonum, which is the oracle of these tests.
+func matrixOf(m mat.Matrix) matrix.Dense {
+	d := mat.DenseCopyOf(m).RawMatrix()
+	return matrix.NewDense(d.Rows, d.Cols, d.Data)
+}
+
+func fit(t testing.TB, w *weight.Dense, group, bits int) *intGrid {
 	t.Helper()
-	g, err := newGrid(w, out, in, group, Scheme{Bits: bits}, false)
+	f := NumberFormat{Bits: bits, Group: group}
+	if bits == 8 {
+		f.Group = 0
+	}
+	g, err := f.Fit(w, kernels.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return g.(*intGrid)
+}
+
+// toNearest is RTN.
+func toNearest(t testing.TB, w *weight.Dense, g Grid) []int8 {
+	t.Helper()
+	r, err := Nearest{}.Round(context.Background(), w, g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Codes
 }
 
 // damped is the matrix that GPTQ minimises over: with ones for channels that were never active, and
 // damping on the diagonal.
-func (s *statistics) damped() *mat.SymDense {
-	n := len(s.order)
-	h := mat.NewSymDense(n, nil)
-	h.CopySym(s.raw)
+func (f *factor) damped() matrix.Dense {
+	n := len(f.order)
+	h := matrix.NewDense(n, n, slices.Clone(f.gram.Data))
 	for i := range n {
-		h.SetSym(i, i, s.diagonal(i)+s.shift)
+		h.Row(i)[i] = f.diagonal(i) + f.shift
 	}
 	return h
 }
 
-func stats(t testing.TB, h *mat.SymDense, damping float64, actOrder bool) *statistics {
+func factorise(t testing.TB, h mat.Symmetric, damping float64, actOrder bool) *factor {
 	t.Helper()
-	s, err := newStatistics(h, damping, actOrder)
+	f, err := newFactor(context.Background(), matrixOf(h), factorKey{damping, actOrder})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return f
+}
+
+func (f *factor) codes(w *weight.Dense, g Grid, block int) []int8 {
+	codes, _ := f.round(context.Background(), w, g, block)
+	return codes
+}
+
+// lossOf is tr(ΔHΔᵀ) with the damped H.
+func (f *factor) lossOf(w *weight.Dense, g Grid, codes []int8) float64 {
+	return squaredError(context.Background(), f.damped(), w, g, codes)
 }
 
 // Σe² = tr(ΔH_dΔᵀ): an identity that knows nothing of how the codes were found.
@@ -76,10 +110,10 @@ func TestGPTQLossIdentity(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		out, in := 1+rng.IntN(20), 16*(1+rng.IntN(6))
 		w := weights(rng, out, in)
-		g := fit(t, w, out, in, 16, 4+4*int(seed%2))
-		s := stats(t, correlated(rng, in, 2*in), 0.01, seed%3 == 0)
-		q, loss := g.gptq(w, s, 1+rng.IntN(in))
-		want := g.squaredError(w, q, s.damped())
+		g := fit(t, w, 16, 4+4*int(seed%2))
+		s := factorise(t, correlated(rng, in, 2*in), 0.01, seed%3 == 0)
+		q, loss := s.round(context.Background(), w, g, 1+rng.IntN(in))
+		want := s.lossOf(w, g, q)
 		worst = max(worst, math.Abs(loss-want)/want)
 		if math.Abs(loss-want) > 1e-10*want {
 			t.Errorf("seed %d: Σe² is %g, tr(ΔHΔᵀ) is %g", seed, loss, want)
@@ -92,11 +126,11 @@ func TestGPTQBlockSizeInvariance(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		w := weights(rng, 17, 160)
-		g := fit(t, w, 17, 160, 32, 4)
-		s := stats(t, correlated(rng, 160, 400), 0.01, seed%2 == 0)
-		want, _ := g.gptq(w, s, 160)
+		g := fit(t, w, 32, 4)
+		s := factorise(t, correlated(rng, 160, 400), 0.01, seed%2 == 0)
+		want := s.codes(w, g, 160)
 		for _, block := range []int{1, 7, 128} {
-			if q, _ := g.gptq(w, s, block); !slices.Equal(q, want) {
+			if q := s.codes(w, g, block); !slices.Equal(q, want) {
 				t.Errorf("seed %d: block %d gives other codes than one block", seed, block)
 			}
 		}
@@ -112,8 +146,8 @@ func TestGPTQDiagonalIsRTN(t *testing.T) {
 		for i := range 64 {
 			h.SetSym(i, i, math.Exp(rng.NormFloat64()))
 		}
-		g := fit(t, w, 9, 64, 16, 4)
-		if q, _ := g.gptq(w, stats(t, h, 0.01, seed%2 == 0), 13); !slices.Equal(q, g.roundToNearest(w)) {
+		g := fit(t, w, 16, 4)
+		if q := factorise(t, h, 0.01, seed%2 == 0).codes(w, g, 13); !slices.Equal(q, toNearest(t, w, g)) {
 			t.Errorf("seed %d: GPTQ is not RTN on a diagonal H", seed)
 		}
 	}
@@ -126,21 +160,21 @@ func TestGPTQEquivariance(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		out, in := 6, 48
 		w, h := weights(rng, out, in), correlated(rng, in, 100)
-		g := fit(t, w, out, in, in, 4)
-		s := stats(t, h, 0.01, true)
-		q, _ := g.gptq(w, s, 16)
+		g := fit(t, w, in, 4)
+		s := factorise(t, h, 0.01, true)
+		q := s.codes(w, g, 16)
 
 		perm := rng.Perm(in)
-		pw, ph := make([]float32, len(w)), mat.NewSymDense(in, nil)
+		pw, ph := weight.NewDense(make([]float32, out*in), out, in), mat.NewSymDense(in, nil)
 		for a, i := range perm {
 			for o := range out {
-				pw[o*in+a] = w[o*in+i]
+				pw.Data[o*in+a] = w.Data[o*in+i]
 			}
 			for b := a; b < in; b++ {
 				ph.SetSym(a, b, h.At(i, perm[b]))
 			}
 		}
-		pq, _ := fit(t, pw, out, in, in, 4).gptq(pw, stats(t, ph, 0.01, true), 16)
+		pq := factorise(t, ph, 0.01, true).codes(pw, fit(t, pw, in, 4), 16)
 		for a, i := range perm {
 			for o := range out {
 				if pq[o*in+a] != q[o*in+i] {
@@ -149,8 +183,8 @@ func TestGPTQEquivariance(t *testing.T) {
 			}
 		}
 		for o := range out {
-			row := w[o*in : (o+1)*in]
-			if one, _ := fit(t, row, 1, in, in, 4).gptq(row, s, 16); !slices.Equal(one, q[o*in:(o+1)*in]) {
+			row := weight.NewDense(w.Data[o*in:(o+1)*in], 1, in)
+			if one := s.codes(row, fit(t, row, in, 4), 16); !slices.Equal(one, q[o*in:(o+1)*in]) {
 				t.Fatalf("seed %d: output %d alone has other codes", seed, o)
 			}
 		}
@@ -161,7 +195,7 @@ func TestGPTQEquivariance(t *testing.T) {
 func TestGPTQOnGrid(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	out, in, group := 5, 32, 8
-	g := &grid{lowest: -8, highest: 7, out: out, in: in, group: group, scale: make([]float32, out*in/group)}
+	g := &intGrid{scaled: scaled{out, in, group, make([]float32, out*in/group)}, lowest: -8, highest: 7}
 	codes := make([]int8, out*in)
 	for i := range g.scale {
 		g.scale[i] = float32(math.Exp(rng.NormFloat64()))
@@ -169,14 +203,14 @@ func TestGPTQOnGrid(t *testing.T) {
 	for i := range codes {
 		codes[i] = int8(rng.IntN(16) - 8)
 	}
-	w := dequantize(codes, g.scale, group)
-	q, loss := g.gptq(w, stats(t, correlated(rng, in, 64), 0.01, true), 7)
+	w := values(g, codes)
+	q, loss := factorise(t, correlated(rng, in, 64), 0.01, true).round(context.Background(), w, g, 7)
 	if !slices.Equal(q, codes) || loss > 1e-10 {
 		t.Errorf("weights on the grid moved; loss %g", loss)
 	}
 	w = weights(rng, 7, 1)
-	g = fit(t, w, 7, 1, 1, 8)
-	if q, _ := g.gptq(w, stats(t, mat.NewSymDense(1, []float64{3}), 0.01, false), 128); !slices.Equal(q, g.roundToNearest(w)) {
+	g = fit(t, w, 1, 8)
+	if q := factorise(t, mat.NewSymDense(1, []float64{3}), 0.01, false).codes(w, g, 128); !slices.Equal(q, toNearest(t, w, g)) {
 		t.Error("a single input is not rounded to nearest")
 	}
 }
@@ -188,36 +222,36 @@ func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		in := 2 + rng.IntN(11)
 		w := weights(rng, 3, in)
-		g := fit(t, w, 3, in, in, 4)
-		s := stats(t, correlated(rng, in, 30), 0.01, seed%2 == 0)
-		if q, _ := g.gptq(w, s, 4); !slices.Equal(q, naiveOBQ(t, g, w, s)) {
+		g := fit(t, w, in, 4)
+		s := factorise(t, correlated(rng, in, 30), 0.01, seed%2 == 0)
+		if q := s.codes(w, g, 4); !slices.Equal(q, naiveOBQ(t, g, w, s)) {
 			t.Errorf("seed %d: codes differ from the naive recursion", seed)
 		}
 	}
 }
 
-func naiveOBQ(t *testing.T, g *grid, w []float32, s *statistics) []int8 {
-	q, damped := make([]int8, len(w)), s.damped()
+func naiveOBQ(t *testing.T, g *intGrid, w *weight.Dense, s *factor) []int8 {
+	q, damped := make([]int8, len(w.Data)), s.damped()
 	for o := range g.out {
 		row := make([]float64, g.in)
 		for i := range row {
-			row[i] = float64(w[o*g.in+i])
+			row[i] = float64(w.Data[o*g.in+i])
 		}
 		for a, i := range s.order {
 			rest := s.order[a:]
 			h := mat.NewDense(len(rest), len(rest), nil)
 			for x, j := range rest {
 				for y, k := range rest {
-					h.Set(x, y, damped.At(j, k))
+					h.Set(x, y, damped.Row(j)[k])
 				}
 			}
 			var inverse mat.Dense
 			if err := inverse.Inverse(h); err != nil {
 				t.Fatal(err)
 			}
-			code := g.nearest(row[i], o, i)
+			code, value := g.Encode(row[i], o, i)
 			q[o*g.in+i] = code
-			e := (row[i] - float64(code)*g.scaleAt(o, i)) / inverse.At(0, 0)
+			e := (row[i] - value) / inverse.At(0, 0)
 			for x, j := range rest {
 				row[j] -= e * inverse.At(x, 0)
 			}
@@ -235,21 +269,21 @@ func TestGPTQAgainstBruteForce(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		in := 4 + rng.IntN(3)
 		w := weights(rng, 1, in)
-		g := fit(t, w, 1, in, in, 4)
+		g := fit(t, w, in, 4)
 		g.lowest, g.highest = -2, 1
 		g.scale[0] *= 7.5 / 1.5
-		s := stats(t, correlated(rng, in, 40), 0.01, false)
+		s := factorise(t, correlated(rng, in, 40), 0.01, false)
 		best := math.Inf(1)
 		codes := make([]int8, in)
 		for n := range 1 << (2 * in) {
 			for i := range codes {
 				codes[i] = int8(n>>(2*i)&3) - 2
 			}
-			best = min(best, g.squaredError(w, codes, s.damped()))
+			best = min(best, s.lossOf(w, g, codes))
 		}
-		q, loss := g.gptq(w, s, 3)
-		rtn := g.squaredError(w, g.roundToNearest(w), s.damped())
-		if got := g.squaredError(w, q, s.damped()); got < best*(1-1e-12) || loss < best*(1-1e-9) {
+		q, loss := s.round(context.Background(), w, g, 3)
+		rtn := s.lossOf(w, g, toNearest(t, w, g))
+		if got := s.lossOf(w, g, q); got < best*(1-1e-12) || loss < best*(1-1e-9) {
 			t.Fatalf("seed %d: GPTQ %g is below the least of all, %g", seed, got, best)
 		}
 		sumGPTQ += loss / best
@@ -275,10 +309,11 @@ func TestGPTQAgainstRTN(t *testing.T) {
 	for seed := range uint64(trials) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		w := weights(rng, 16, 96)
-		g := fit(t, w, 16, 96, 32, 4)
+		g := fit(t, w, 32, 4)
 		h := correlated(rng, 96, 300)
-		q, _ := g.gptq(w, stats(t, h, 0.01, false), 128)
-		a, b := g.squaredError(w, q, h), g.squaredError(w, g.roundToNearest(w), h)
+		q := factorise(t, h, 0.01, false).codes(w, g, 128)
+		a := squaredError(context.Background(), matrixOf(h), w, g, q)
+		b := squaredError(context.Background(), matrixOf(h), w, g, toNearest(t, w, g))
 		if a < b {
 			better++
 		}
@@ -294,11 +329,11 @@ func TestRTNBound(t *testing.T) {
 	for _, bits := range []int{4, 8} {
 		rng := rand.New(rand.NewPCG(9, uint64(bits)))
 		w := weights(rng, 12, 64)
-		g := fit(t, w, 12, 64, 32, bits)
-		back := dequantize(g.roundToNearest(w), g.scale, 32)
-		for i, v := range w {
-			if d := math.Abs(float64(v) - float64(back[i])); d > float64(g.scale[i/32])/2*(1+1e-5) {
-				t.Fatalf("%d bits: weight %d is off by %g with scale %g", bits, i, d, g.scale[i/32])
+		g := fit(t, w, 32, bits)
+		back := values(g, toNearest(t, w, g))
+		for i, v := range w.Data {
+			if d := math.Abs(float64(v) - float64(back.Data[i])); d > float64(g.scale[i/g.group])/2*(1+1e-5) {
+				t.Fatalf("%d bits: weight %d is off by %g with scale %g", bits, i, d, g.scale[i/g.group])
 			}
 		}
 	}
@@ -307,20 +342,20 @@ func TestRTNBound(t *testing.T) {
 // The grid's ends: +absmax of 4 bits is clamped to 7, −absmax is −7.5 and rounds to the even −8; 8
 // bits reach ±127; zeros stay zeros.
 func TestGridEnds(t *testing.T) {
-	w := []float32{7.5, -7.5, 3.5, 2.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-	g := fit(t, w, 1, 16, 8, 4)
-	if q := g.roundToNearest(w); q[0] != 7 || q[1] != -8 || q[2] != 4 || q[3] != 2 || slices.Max(q[8:]) != 0 || slices.Min(q[8:]) != 0 {
+	w := weight.NewDense([]float32{7.5, -7.5, 3.5, 2.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 16)
+	g := fit(t, w, 8, 4)
+	if q := toNearest(t, w, g); q[0] != 7 || q[1] != -8 || q[2] != 4 || q[3] != 2 || slices.Max(q[8:]) != 0 || slices.Min(q[8:]) != 0 {
 		t.Errorf("4 bits: codes %v", q)
 	}
 	if g.scale[1] != 1 {
 		t.Errorf("4 bits: a group of zeros has scale %g, want 1", g.scale[1])
 	}
-	g = fit(t, w, 1, 16, 16, 8)
-	if q := g.roundToNearest(w); q[0] != 127 || q[1] != -127 || slices.Max(q[4:]) != 0 {
+	g = fit(t, w, 16, 8)
+	if q := toNearest(t, w, g); q[0] != 127 || q[1] != -127 || slices.Max(q[4:]) != 0 {
 		t.Errorf("8 bits: codes %v", q)
 	}
-	w[5] = float32(math.NaN())
-	if _, err := newGrid(w, 2, 8, 8, Scheme{Bits: 8}, false); err == nil {
+	w.Data[5] = float32(math.NaN())
+	if _, err := (NumberFormat{Bits: 8}).Fit(w, kernels.Float32); err == nil {
 		t.Error("a weight that is not a number has a grid")
 	}
 }
@@ -328,18 +363,18 @@ func TestGridEnds(t *testing.T) {
 // Singular statistics never pass silently: damping rises and a note says so.
 func TestDampingRises(t *testing.T) {
 	h := mat.NewSymDense(3, []float64{1, 1, 0, 1, 1, 0, 0, 0, 2})
-	s, err := newStatistics(h, 0, false)
+	s, err := newFactor(context.Background(), matrixOf(h), factorKey{0, false})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.damping == 0 || s.note == "" {
 		t.Errorf("damping %g, note %q for a singular matrix", s.damping, s.note)
 	}
-	if s := stats(t, h, 0.01, false); s.damping != 0.01 || s.note != "" {
+	if s := factorise(t, h, 0.01, false); s.damping != 0.01 || s.note != "" {
 		t.Errorf("damping %g, note %q where 0.01 suffices", s.damping, s.note)
 	}
 	h.SetSym(0, 1, math.NaN())
-	if _, err := newStatistics(h, 0.01, false); err == nil {
+	if _, err := newFactor(context.Background(), matrixOf(h), factorKey{0.01, false}); err == nil {
 		t.Error("statistics that are not numbers were factorised")
 	}
 }
@@ -352,9 +387,9 @@ func TestDeadChannel(t *testing.T) {
 		h.SetSym(3, i, 0)
 	}
 	w := weights(rng, 4, 8)
-	g := fit(t, w, 4, 8, 8, 4)
-	q, _ := g.gptq(w, stats(t, h, 0.01, false), 128)
-	rtn := g.roundToNearest(w)
+	g := fit(t, w, 8, 4)
+	q := factorise(t, h, 0.01, false).codes(w, g, 128)
+	rtn := toNearest(t, w, g)
 	for o := range 4 {
 		if q[o*8+3] != rtn[o*8+3] {
 			t.Errorf("output %d: code of the dead channel is %d, nearest is %d", o, q[o*8+3], rtn[o*8+3])
@@ -362,11 +397,11 @@ func TestDeadChannel(t *testing.T) {
 	}
 }
 
-// dequantize returns code·scale, [out, in].
-func dequantize(q []int8, scale []float32, group int) []float32 {
-	w := make([]float32, len(q))
-	for i, v := range q {
-		w[i] = float32(v) * scale[i/group]
+// values are those of codes on a grid.
+func values(g *intGrid, codes []int8) *weight.Dense {
+	w := weight.NewDense(make([]float32, len(codes)), g.out, g.in)
+	for i, c := range codes {
+		w.Data[i] = float32(g.Decode(c, i/g.in, i%g.in))
 	}
 	return w
 }

@@ -2,29 +2,21 @@ package quant
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
+	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
-	"slimlab/model/weight"
 )
 
-// Options say how to quantize. The zero value of each field but Scheme is its default.
+// Options say how to quantize. The zero value has the defaults.
 type Options struct {
-	Scheme Scheme
-	// GPTQ: added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is
-	// 0.01
-	Damping float64
-	// GPTQ: inputs between two updates of all the rest; 0 is 128. It does not change the result
-	Block int
+	// that scales are rounded to before codes are chosen: BFloat16 for files whose scales have 16
+	// bits, as other engines want them
+	Scales kernels.Precision
 	// calibration tokens that run together; 0 is the default of package calibrate
 	ChunkTokens int
-	// BFloat16Scales rounds scales to bfloat16 before codes are chosen, so that a file whose scales
-	// have 16 bits, as other engines want them, holds the same weights.
-	BFloat16Scales bool
 }
 
 // LinearReport is what happened to one linear layer.
@@ -34,7 +26,7 @@ type LinearReport struct {
 	WeightError float64 // ‖W−Ŵ‖²/‖W‖²
 	// Error is the squared error of the output relative to the squared output on the calibration
 	// data, tr(ΔHΔᵀ)/tr(WHWᵀ), Δ = W−Ŵ, with H as measured: that of the weights' rounding alone.
-	// Without calibration data (Report.Tokens is 0) it is not measured and 0.
+	// Without calibration data (RoundingReport.Tokens is 0) it is not measured and 0.
 	Error float64
 	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for round to
 	// nearest.
@@ -42,246 +34,114 @@ type LinearReport struct {
 	Damping    float64 // as it was used in the end; 0 for round to nearest
 }
 
-// Report is the outcome of Quantize.
-type Report struct {
-	Scheme Scheme // with the group size that was used
-	Tokens int    // calibration tokens
-	Layers []LinearReport
-	// BytesBefore and BytesAfter are the model's weights in their formats, model.Model.Bytes: 4-bit
-	// codes at half a byte, scales at four.
-	BytesBefore, BytesAfter int64
-	Warnings                []string
+// RoundingReport is what Quantize did to a model.
+type RoundingReport struct {
+	Schemes  []string // names of the plan's schemes, with the group sizes that were used
+	Tokens   int      // calibration tokens
+	Linears  []LinearReport
+	Warnings []string
 }
 
-// Step reports one finished linear layer.
-type Step struct {
-	Done, Total int
-	Layer       LinearReport
-}
+// LinearDone says how far Quantize is, after each linear layer.
+type LinearDone = calibrate.Done[LinearReport]
 
-// Quantize returns m with all linear layers of its blocks in the scheme's format; embedding and
-// head stay float32. m, whose linear layers must be float32, is not touched. GPTQ needs calibration
-// sequences; round to nearest uses them, if there are any, to measure its error. onStep may be nil;
-// it is called after each linear layer.
-//
-// With an automatic group size all layers get the largest of 128, 64, 32, 16 and 8 that divides the
-// inputs of each; Report.Scheme says which.
-func Quantize(ctx context.Context, m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*model.Model, Report, error) {
-	if o.Scheme.Bits != 0 {
-		for _, l := range m.Linears() {
-			if err := dense(l); err != nil {
-				return nil, Report{}, fmt.Errorf("quantization: %w", err)
-			}
-		}
-	}
-	q := m.Clone()
-	report, err := QuantizeBlocks(ctx, q, nil, calibration, o, onStep)
-	if err != nil {
-		return nil, Report{}, err
-	}
-	q.Gather() // lets the memory of the float32 weights go
-	report.BytesBefore, report.BytesAfter = m.Bytes(), q.Bytes()
-	return q, report, nil
-}
-
-// QuantizeBlocks quantizes m in place. With blocks, m is a skeleton whose layers they bring one at
-// a time: what each has become is theirs to keep in Leave. The report says nothing of bytes, nor of
-// layers that were finished before.
-func QuantizeBlocks(ctx context.Context, m *model.Model, blocks calibrate.Blocks, calibration []calibrate.Sequence, o Options, onStep func(Step)) (Report, error) {
-	p, err := newPass(m, calibration, o, onStep)
-	if err != nil {
-		return Report{}, fmt.Errorf("quantization: %w", err)
-	}
-	switch {
-	case len(calibration) == 0 || o.Scheme.Bits == 0:
-		err = p.withoutCalibration(ctx, blocks)
-	default:
-		err = calibrate.Walk(ctx, m, calibration, calibrate.Options{ChunkTokens: o.ChunkTokens, Blocks: blocks}, p.visit)
+// Quantize gives each linear layer of a model the format that the plan says, layer by layer; the
+// layers keep what became of them. Embedding and head stay as they are. Linear layers that change
+// must be float32. GPTQ needs calibration sequences; round to nearest uses them, if there are any,
+// to measure its error. done may be nil. The report holds no reports of layers that were finished
+// before.
+func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibration []calibrate.Sequence, o Options, done func(LinearDone)) (*RoundingReport, error) {
+	q, err := newQuantizer(layers.Model(), plan, calibration, o)
+	if err == nil {
+		run := calibrate.Options[LinearReport]{ChunkTokens: o.ChunkTokens, OnDone: done}
+		q.report.Linears, err = calibrate.Run(ctx, layers, calibration, run, q)
 	}
 	if err != nil {
-		return Report{}, fmt.Errorf("quantization: %w", err)
+		return nil, fmt.Errorf("quantization: %w", err)
 	}
-	return p.report, nil
+	return q.report, nil
 }
 
-func dense(l model.LinearLayer) error {
-	if _, ok := l.Weight.(*weight.Dense); !ok {
-		return fmt.Errorf("%s is %s already, expected float32", l.Name, l.Weight.Format())
-	}
-	return nil
-}
-
-// pass is one run of Quantize: the model as far as it is quantized, and the report as far as it is
-// known.
-type pass struct {
+// quantizer is the calibrate.Method of one Quantize.
+type quantizer struct {
 	Options
-	model  *model.Model
-	report Report
-	onStep func(Step)
-	total  int
+	schemes map[string]Scheme // by the name of the linear layer
+	report  *RoundingReport
 }
 
-func newPass(m *model.Model, calibration []calibrate.Sequence, o Options, onStep func(Step)) (*pass, error) {
-	if err := o.Scheme.check(); err != nil {
+func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o Options) (*quantizer, error) {
+	schemes, err := plan.Schemes(m)
+	if err != nil {
 		return nil, err
 	}
-	if o.Damping < 0 || o.Block < 0 {
-		return nil, fmt.Errorf("damping %g, block %d: found a negative value", o.Damping, o.Block)
+	q := &quantizer{Options: o, schemes: map[string]Scheme{}}
+	q.report = &RoundingReport{Schemes: names(schemes), Tokens: calibrate.Tokens(calibration)}
+	for i, l := range m.Linears() {
+		if schemes[i].Calibrated() && len(calibration) == 0 {
+			return nil, fmt.Errorf("%s: %s needs calibration sequences, found none", l.Name, schemes[i])
+		}
+		q.schemes[l.Name] = schemes[i]
 	}
-	if o.Scheme.GPTQ && len(calibration) == 0 {
-		return nil, fmt.Errorf("%s needs calibration sequences, found none", o.Scheme)
-	}
-	if o.Scheme.Bits == 4 {
-		group, err := o.Scheme.GroupFor(m)
+	return q, nil
+}
+
+// Wants implements calibrate.Method.
+func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].Bits != 0 }
+
+// Compress implements calibrate.Method.
+func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(LinearReport)) error {
+	moments := &Moments{Stats: s}
+	for _, l := range linears {
+		if q.schemes[l.Name].Calibrated() && s.Tokens < s.Width {
+			q.warn(s, fmt.Sprintf("%d calibration tokens for %d channels: only damping makes the solution unique", s.Tokens, s.Width))
+		}
+		r, err := q.quantize(ctx, l, moments)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("%s: %w", l.Name, err)
 		}
-		o.Scheme.Group = group
-	}
-	if o.Damping == 0 {
-		o.Damping = 0.01
-	}
-	if o.Block == 0 {
-		o.Block = 128
-	}
-	return &pass{Options: o, model: m, onStep: onStep, total: len(m.Linears()),
-		report: Report{Scheme: o.Scheme, Tokens: calibrate.Tokens(calibration)}}, nil
-}
-
-func (p *pass) withoutCalibration(ctx context.Context, blocks calibrate.Blocks) error {
-	for layer := range p.model.Blocks {
-		finished := false
-		if blocks != nil {
-			var err error
-			if finished, err = blocks.Load(layer); err != nil {
-				return err
-			}
-		}
-		for _, l := range p.model.Linears() {
-			if l.Layer != layer || finished || p.Scheme.Bits == 0 {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := p.quantize(l, nil); err != nil {
-				return err
-			}
-		}
-		if blocks != nil {
-			if err := blocks.Leave(layer); err != nil {
-				return err
-			}
-		}
+		report(r)
 	}
 	return nil
 }
 
-// visit quantizes the linear layers that read the site.
-func (p *pass) visit(s *calibrate.Stats) error {
-	raw := s.Gram
-	raw.ScaleSym(1/float64(s.Tokens), raw)
-	input := &statistics{raw: raw}
-	if p.Scheme.GPTQ {
-		var err error
-		if input, err = newStatistics(raw, p.Damping, p.Scheme.ActOrder); err != nil {
-			return fmt.Errorf("layer %d, %s: %w", s.Layer, calibrate.SiteName(s.Site), err)
-		}
-		where := fmt.Sprintf("layer %d, %s: ", s.Layer, calibrate.SiteName(s.Site))
-		if s.Tokens < s.Width {
-			p.report.Warnings = append(p.report.Warnings,
-				fmt.Sprintf("%s%d calibration tokens for %d channels: only damping makes the solution unique", where, s.Tokens, s.Width))
-		}
-		if input.note != "" {
-			p.report.Warnings = append(p.report.Warnings, where+input.note)
-		}
+// warn adds a warning of an input, once for all linear layers that read it.
+func (q *quantizer) warn(s *calibrate.Stats, text string) {
+	if text = s.Place() + ": " + text; !slices.Contains(q.report.Warnings, text) {
+		q.report.Warnings = append(q.report.Warnings, text)
 	}
-	for _, l := range p.model.Linears() {
-		if l.Layer == s.Layer && l.Site == s.Site {
-			if err := p.quantize(l, input); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
-// quantize replaces one linear layer's weight. input is nil where nothing was measured.
-func (p *pass) quantize(l model.LinearLayer, input *statistics) error {
-	if err := dense(l); err != nil {
-		return err
-	}
-	w, group := l.Weight.Float32(), l.In
-	if p.Scheme.Bits == 4 {
-		group = p.Scheme.Group
-	}
-	g, err := newGrid(w, l.Out, l.In, group, p.Scheme, p.BFloat16Scales)
-	if err != nil {
-		return fmt.Errorf("%s: %w", l.Name, err)
-	}
+// quantize replaces the weight of a linear layer.
+func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moments) (LinearReport, error) {
 	r := LinearReport{Name: l.Name}
-	var q []int8
-	if p.Scheme.GPTQ {
-		q, r.DampedLoss = g.gptq(w, input, p.Block)
-		r.Damping = input.damping
-	} else {
-		q = g.roundToNearest(w)
-	}
-	packed, err := g.weight(q, p.Scheme.Int8Activations)
+	w, err := calibrate.Dense(l)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.Name, err)
+		return r, err
 	}
-	l.Linear.Weight = packed
-	r.Format = packed.Format()
-	r.WeightError = relativeError(w, packed.Float32())
-	if input != nil {
-		r.Error = g.outputError(w, q, input.raw)
+	s := q.schemes[l.Name]
+	grid, err := s.Fit(w, q.Scales)
+	if err != nil {
+		return r, err
 	}
-	p.report.Layers = append(p.report.Layers, r)
-	if p.onStep != nil {
-		p.onStep(Step{Done: len(p.report.Layers), Total: p.total, Layer: r})
+	rounding, err := s.Rounder.Round(ctx, w, grid, m)
+	if err != nil {
+		return r, err
 	}
-	return nil
-}
-
-// weight makes the weight of codes on the grid; int8Activations tells W4A8 from W4A16.
-func (g *grid) weight(q []int8, int8Activations bool) (weight.Weight, error) {
-	switch {
-	case g.float8:
-		codes := make([]byte, len(q))
-		for i, v := range q {
-			codes[i] = byte(v)
-		}
-		return weight.NewFP8(codes, g.scale, 0, g.out, g.in)
-	case g.highest == 127:
-		return weight.NewInt8(q, g.scale, g.out, g.in)
-	case g.highest == 7 && int8Activations:
-		return weight.NewInt4A8(q, g.scale, g.out, g.in, g.group)
-	case g.highest == 7:
-		return weight.NewInt4(q, g.scale, g.out, g.in, g.group)
+	if rounding.Note != "" {
+		q.warn(m.Stats, rounding.Note)
 	}
-	return nil, errors.New("no format for this grid")
-}
-
-// outputError is tr(ΔhΔᵀ)/tr(whwᵀ); 0 for a layer whose output is zero anyway.
-func (g *grid) outputError(w []float32, q []int8, h *mat.SymDense) float64 {
-	zero := make([]int8, len(q))
-	if total := g.squaredError(w, zero, h); total > 0 {
-		return g.squaredError(w, q, h) / total
+	quantized, err := grid.Weight(rounding.Codes)
+	if err != nil {
+		return r, err
 	}
-	return 0
-}
-
-// relativeError is ‖a−b‖²/‖a‖²; 0 where a is zero.
-func relativeError(a, b []float32) float64 {
-	difference, total := 0.0, 0.0
-	for i, v := range a {
-		d := float64(v) - float64(b[i])
-		difference += d * d
-		total += float64(v) * float64(v)
+	r.Format, r.DampedLoss, r.Damping = quantized.Format(), rounding.DampedLoss, rounding.Damping
+	r.WeightError = weightError(w.Data, quantized.Float32())
+	if m.Tokens > 0 {
+		r.Error = m.outputError(ctx, w, grid, rounding.Codes)
 	}
-	if total == 0 {
-		return 0
+	if err := ctx.Err(); err != nil { // the error may be wrong
+		return r, err
 	}
-	return difference / total
+	l.Linear.Weight = quantized
+	return r, nil
 }

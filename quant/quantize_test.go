@@ -11,6 +11,7 @@ import (
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/calibratetest"
 )
 
 func newModel(t testing.TB, architecture string, mlp int) *model.Model {
@@ -25,37 +26,41 @@ func newModel(t testing.TB, architecture string, mlp int) *model.Model {
 	return m
 }
 
-func sequences(n int) []calibrate.Sequence {
-	rng := rand.New(rand.NewPCG(3, 4))
-	var list []calibrate.Sequence
-	for range n {
-		s := make(calibrate.Sequence, 20+rng.IntN(30))
-		for i := range s {
-			s[i] = rng.Int32N(50)
-		}
-		list = append(list, s)
-	}
-	return list
-}
+func sequences(n int) []calibrate.Sequence { return calibratetest.Sequences(n, 50) }
 
-func quantize(t testing.TB, m *model.Model, scheme string, calibration []calibrate.Sequence) (*model.Model, Report) {
+func logits(m *model.Model) []float32 { return calibratetest.Logits(m) }
+
+func scheme(t testing.TB, name string) Scheme {
 	t.Helper()
-	s, err := ParseScheme(scheme)
+	s, err := ParseScheme(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, r, err := Quantize(context.Background(), m, calibration, Options{Scheme: s}, nil)
+	return s
+}
+
+func uniform(t testing.TB, name string) Plan { return Uniform(scheme(t, name)) }
+
+// inMemory quantizes a model in memory.
+func inMemory(ctx context.Context, m *model.Model, p Plan, list []calibrate.Sequence, o Options, done func(LinearDone)) (*model.Model, *RoundingReport, error) {
+	layers, err := calibrate.NewInMemory(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	report, err := Quantize(ctx, layers, p, list, o, done)
+	if err != nil {
+		return nil, nil, err
+	}
+	return layers.Compressed(), report, nil
+}
+
+func quantize(t testing.TB, m *model.Model, name string, calibration []calibrate.Sequence) (*model.Model, *RoundingReport) {
+	t.Helper()
+	out, r, err := inMemory(context.Background(), m, uniform(t, name), calibration, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out, r
-}
-
-func logits(m *model.Model) []float32 {
-	b := model.Pack(sequences(4)...)
-	out := make([]float32, len(b.Tokens)*m.Vocab)
-	m.Logits(out, m.Forward(b, nil), len(b.Tokens))
-	return out
 }
 
 // All linear layers of the blocks change format, embedding and head do not, and the bytes are those
@@ -85,20 +90,20 @@ func TestQuantizeFormats(t *testing.T) {
 			rest := len(before)
 			bytes := 0
 			for i, l := range q.Linears() {
-				if l.Weight.Format() != c.format || r.Layers[i].Format != c.format || r.Layers[i].Name != l.Name {
-					t.Errorf("%s: %s is %s, report %s %s", c.scheme, l.Name, l.Weight.Format(), r.Layers[i].Name, r.Layers[i].Format)
+				if l.Weight.Format() != c.format || r.Linears[i].Format != c.format || r.Linears[i].Name != l.Name {
+					t.Errorf("%s: %s is %s, report %s %s", c.scheme, l.Name, l.Weight.Format(), r.Linears[i].Name, r.Linears[i].Format)
 				}
 				bytes += c.bytes(l.Out*l.In, l.Out)
 				rest -= l.Out * l.In
 			}
 			bytes += 4 * rest
-			if r.BytesAfter != int64(bytes) || q.Bytes() != int64(bytes) || r.BytesBefore != int64(4*len(before)) {
-				t.Errorf("%s: %d bytes reported, %d counted by the model, %d expected; before %d", c.scheme, r.BytesAfter, q.Bytes(), bytes, r.BytesBefore)
+			if q.Bytes() != int64(bytes) {
+				t.Errorf("%s: the model has %d bytes, want %d", c.scheme, q.Bytes(), bytes)
 			}
 			if q.Head.Format() != "float32" || !slices.Equal(q.Embedding, m.Embedding) || !slices.Equal(q.Head.Float32(), m.Head.Float32()) {
 				t.Errorf("%s %s: embedding or head changed", c.scheme, architecture)
 			}
-			if e := relativeError(want, logits(q)); e > c.largest || e == 0 {
+			if e := weightError(want, logits(q)); e > c.largest || e == 0 {
 				t.Errorf("%s %s: relative squared error of the logits is %g, want at most %g", c.scheme, architecture, e, c.largest)
 			}
 		}
@@ -111,7 +116,7 @@ func TestGPTQBeatsRTNOnAModel(t *testing.T) {
 	m := newModel(t, "LlamaForCausalLM", 64)
 	total := func(scheme string) (sum float64) {
 		_, r := quantize(t, m, scheme, sequences(40))
-		for _, l := range r.Layers {
+		for _, l := range r.Linears {
 			sum += l.Error
 		}
 		return sum
@@ -131,27 +136,27 @@ func TestRTNWithoutCalibration(t *testing.T) {
 	if !slices.Equal(logits(a), logits(b)) {
 		t.Error("calibration data changed the codes of round to nearest")
 	}
-	if ra.Tokens != 0 || ra.Layers[0].Error != 0 || rb.Tokens == 0 || rb.Layers[0].Error == 0 {
-		t.Errorf("reports: %d tokens, error %g; %d tokens, error %g", ra.Tokens, ra.Layers[0].Error, rb.Tokens, rb.Layers[0].Error)
+	if ra.Tokens != 0 || ra.Linears[0].Error != 0 || rb.Tokens == 0 || rb.Linears[0].Error == 0 {
+		t.Errorf("reports: %d tokens, error %g; %d tokens, error %g", ra.Tokens, ra.Linears[0].Error, rb.Tokens, rb.Linears[0].Error)
 	}
-	if ra.Layers[0].WeightError != rb.Layers[0].WeightError || ra.Layers[0].WeightError <= 0 {
-		t.Errorf("weight errors %g and %g", ra.Layers[0].WeightError, rb.Layers[0].WeightError)
+	if ra.Linears[0].WeightError != rb.Linears[0].WeightError || ra.Linears[0].WeightError <= 0 {
+		t.Errorf("weight errors %g and %g", ra.Linears[0].WeightError, rb.Linears[0].WeightError)
 	}
 }
 
 func TestNoneChangesNothing(t *testing.T) {
 	m := newModel(t, "LlamaForCausalLM", 64)
 	same, r := quantize(t, m, "none", nil)
-	if !slices.Equal(m.Flat(), same.Flat()) || r.BytesBefore != r.BytesAfter {
+	if !slices.Equal(m.Flat(), same.Flat()) || len(r.Linears) != 0 {
 		t.Error("scheme none changed the model")
 	}
 }
 
 // The automatic group is the largest that divides the inputs of every layer, and is reported.
 func TestAutomaticGroup(t *testing.T) {
-	for mlp, want := range map[int]int{64: 32, 48: 16, 40: 8} {
-		if _, r := quantize(t, newModel(t, "LlamaForCausalLM", mlp), "w4a16-rtn", nil); r.Scheme.Group != want {
-			t.Errorf("width %d: group %d, want %d", mlp, r.Scheme.Group, want)
+	for mlp, want := range map[int]string{64: "w4a16-rtn-g32", 48: "w4a16-rtn-g16", 40: "w4a16-rtn-g8"} {
+		if _, r := quantize(t, newModel(t, "LlamaForCausalLM", mlp), "w4a16-rtn", nil); !slices.Equal(r.Schemes, []string{want}) {
+			t.Errorf("width %d: schemes %q, want %q", mlp, r.Schemes, want)
 		}
 	}
 }
@@ -175,46 +180,50 @@ func TestQuantizeErrors(t *testing.T) {
 	broken.Changed()
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
+	background := context.Background()
+	format := func(f NumberFormat, r Rounder) Plan { return Uniform(Scheme{f, r}) }
 	for _, c := range []struct {
 		want  string
 		ctx   context.Context
 		model *model.Model
 		list  []calibrate.Sequence
-		o     Options
+		plan  Plan
 	}{
-		{"model.layers.0.self_attn.q_proj is w8a8 already", context.Background(), already, nil, Options{Scheme: Scheme{Bits: 8}}},
-		{"w4a16-gptq needs calibration sequences", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 4, GPTQ: true}}},
-		{"groups of 64 do not divide the 32 inputs of model.layers.0.self_attn.q_proj", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 4, Group: 64}}},
-		{"groups of 8 do not divide the 60 inputs of model.layers.0.mlp.down_proj", context.Background(), newModel(t, "LlamaForCausalLM", 60), nil, Options{Scheme: Scheme{Bits: 4}}},
-		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", context.Background(), broken, nil, Options{Scheme: Scheme{Bits: 8}}},
-		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 3}}},
-		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, ActOrder: true}}},
-		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, Int8Activations: true}}},
-		{"impossible", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8, Float: true, GPTQ: true}}},
-		{"negative", context.Background(), plain, nil, Options{Scheme: Scheme{Bits: 8}, Damping: -1}},
-		{"canceled", cancelled, plain, nil, Options{Scheme: Scheme{Bits: 8}}},
-		{"canceled", cancelled, plain, sequences(2), Options{Scheme: Scheme{Bits: 8}}},
+		{"model.layers.0.self_attn.q_proj is w8a8 already", background, already, nil, uniform(t, "w8a8")},
+		{"model.layers.0.self_attn.q_proj: w4a16-gptq-g32 needs calibration sequences", background, plain, nil, uniform(t, "w4a16-gptq")},
+		{"groups of 64 do not divide the 32 inputs of model.layers.0.self_attn.q_proj", background, plain, nil, uniform(t, "w4a16-rtn-g64")},
+		{"groups of 8 do not divide the 60 inputs of model.layers.0.mlp.down_proj", background, newModel(t, "LlamaForCausalLM", 60), nil, uniform(t, "w4a16-rtn")},
+		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", background, broken, nil, uniform(t, "w8a8")},
+		{"model.layers.0.self_attn.q_proj: format {Bits:3", background, plain, nil, format(NumberFormat{Bits: 3}, Nearest{})},
+		{"impossible", background, plain, nil, format(NumberFormat{Bits: 8, Group: 32}, Nearest{})},
+		{"impossible", background, plain, nil, format(NumberFormat{Bits: 8, Int8Activations: true}, Nearest{})},
+		{"impossible", background, plain, nil, format(NumberFormat{Bits: 4, Float: true}, Nearest{})},
+		{"expected both or neither", background, plain, nil, format(NumberFormat{Bits: 8}, nil)},
+		{"expected both or neither", background, plain, nil, format(NumberFormat{}, Nearest{})},
+		{"negative", background, plain, sequences(2), Uniform(scheme(t, "w8a8-gptq").Damped(-1))},
+		{"canceled", cancelled, plain, nil, uniform(t, "w8a8")},
+		{"canceled", cancelled, plain, sequences(2), uniform(t, "w8a8")},
 	} {
-		if _, _, err := Quantize(c.ctx, c.model, c.list, c.o, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := inMemory(c.ctx, c.model, c.plan, c.list, Options{}, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
 }
 
 // Too few tokens are said in the report, and each layer is announced.
-func TestQuantizeStepsAndWarnings(t *testing.T) {
-	var steps []Step
-	_, r, err := Quantize(context.Background(), newModel(t, "LlamaForCausalLM", 64), []calibrate.Sequence{{1, 2, 3}}, Options{Scheme: Scheme{Bits: 4, GPTQ: true}}, func(s Step) { steps = append(steps, s) })
+func TestQuantizeProgressAndWarnings(t *testing.T) {
+	var steps []LinearDone
+	_, r, err := inMemory(context.Background(), newModel(t, "LlamaForCausalLM", 64), uniform(t, "w4a16-gptq"), []calibrate.Sequence{{1, 2, 3}}, Options{}, func(d LinearDone) { steps = append(steps, d) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 14 || steps[13].Done != 14 || steps[13].Total != 14 || steps[3].Layer.Name != "model.layers.0.self_attn.o_proj" {
+	if len(steps) != 14 || steps[13].Done != 14 || steps[13].Total != 14 || steps[3].Report.Name != "model.layers.0.self_attn.o_proj" {
 		t.Errorf("%d steps, the last %+v", len(steps), steps[len(steps)-1])
 	}
-	if want := "layer 1, input of down_proj: 3 calibration tokens for 64 channels"; !strings.Contains(strings.Join(r.Warnings, "\n"), want) {
-		t.Errorf("no warning of %q in %q", want, r.Warnings)
+	if want := "layer 1, input of down_proj: 3 calibration tokens for 64 channels"; !strings.Contains(strings.Join(r.Warnings, "\n"), want) || len(r.Warnings) != 8 {
+		t.Errorf("no warning of %q, or not one for each input, in %q", want, r.Warnings)
 	}
-	for _, l := range r.Layers {
+	for _, l := range r.Linears {
 		if l.Damping != 0.01 || l.DampedLoss <= 0 {
 			t.Errorf("%s: damping %g, loss %g", l.Name, l.Damping, l.DampedLoss)
 		}
@@ -222,22 +231,24 @@ func TestQuantizeStepsAndWarnings(t *testing.T) {
 }
 
 func TestParseScheme(t *testing.T) {
+	int8s := NumberFormat{Bits: 8}
 	for _, c := range []struct {
 		name string
 		want Scheme
 		full string
 	}{
 		{"none", Scheme{}, "none"},
-		{"w8a8", Scheme{Bits: 8}, "w8a8-rtn"},
-		{"w8a8-gptq", Scheme{Bits: 8, GPTQ: true}, "w8a8-gptq"},
-		{"w8a8-gptq-act", Scheme{Bits: 8, GPTQ: true, ActOrder: true}, "w8a8-gptq-act"},
-		{"w4a16", Scheme{Bits: 4, GPTQ: true}, "w4a16-gptq"},
-		{"w4a16-g32", Scheme{Bits: 4, GPTQ: true, Group: 32}, "w4a16-gptq-g32"},
-		{"w4a16-rtn-g128", Scheme{Bits: 4, Group: 128}, "w4a16-rtn-g128"},
-		{"w4a8", Scheme{Bits: 4, Int8Activations: true, GPTQ: true}, "w4a8-gptq"},
-		{"w4a8-rtn-g64", Scheme{Bits: 4, Int8Activations: true, Group: 64}, "w4a8-rtn-g64"},
-		{"w4a8-gptq-act", Scheme{Bits: 4, Int8Activations: true, GPTQ: true, ActOrder: true}, "w4a8-gptq-act"},
-		{"w4a16-gptq-act-g64", Scheme{Bits: 4, GPTQ: true, ActOrder: true, Group: 64}, "w4a16-gptq-act-g64"},
+		{"w8a8", Scheme{int8s, Nearest{}}, "w8a8-rtn"},
+		{"w8a8-gptq", Scheme{int8s, GPTQ{}}, "w8a8-gptq"},
+		{"w8a8-gptq-act", Scheme{int8s, GPTQ{ActOrder: true}}, "w8a8-gptq-act"},
+		{"fp8", Scheme{NumberFormat{Bits: 8, Float: true}, Nearest{}}, "fp8-dynamic"},
+		{"w4a16", Scheme{NumberFormat{Bits: 4}, GPTQ{}}, "w4a16-gptq"},
+		{"w4a16-g32", Scheme{NumberFormat{Bits: 4, Group: 32}, GPTQ{}}, "w4a16-gptq-g32"},
+		{"w4a16-rtn-g128", Scheme{NumberFormat{Bits: 4, Group: 128}, Nearest{}}, "w4a16-rtn-g128"},
+		{"w4a8", Scheme{NumberFormat{Bits: 4, Int8Activations: true}, GPTQ{}}, "w4a8-gptq"},
+		{"w4a8-rtn-g64", Scheme{NumberFormat{Bits: 4, Int8Activations: true, Group: 64}, Nearest{}}, "w4a8-rtn-g64"},
+		{"w4a8-gptq-act", Scheme{NumberFormat{Bits: 4, Int8Activations: true}, GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
+		{"w4a16-gptq-act-g64", Scheme{NumberFormat{Bits: 4, Group: 64}, GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
 	} {
 		got, err := ParseScheme(c.name)
 		if err != nil || got != c.want || got.String() != c.full {

@@ -7,18 +7,14 @@ import (
 	"strings"
 
 	"slimlab/internal/nearest"
-	"slimlab/model"
 )
 
-// Scheme is a number format and the way its codes are chosen. The zero value quantizes nothing.
+// Scheme is what becomes of a linear layer: its number format, and the way its codes are chosen.
+// The zero value leaves the layer as it is.
 type Scheme struct {
-	Bits int // 8: W8A8 or FP8, 4: W4A16 or W4A8, 0: none
-	// 8 bits: FP8 (E4M3FN) with activations rounded per token, instead of integers
-	Float           bool
-	Int8Activations bool // 4 bits: W4A8 instead of W4A16
-	GPTQ            bool // codes by GPTQ; else round to nearest
-	ActOrder        bool // GPTQ takes the inputs with the largest second moment first
-	Group           int  // 4 bits: inputs that share a scale; 0 is automatic (see Quantize)
+	// Group 0 with 4 bits is automatic: see Plan.
+	NumberFormat
+	Rounder Rounder // nil for float32
 }
 
 // Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the
@@ -28,8 +24,8 @@ func Schemes() []string {
 		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
 }
 
-// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ,
-// "-act" is act-order, "-g64" is groups of 64, "fp8" is fp8-dynamic.
+// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ with
+// its defaults, "-act" is act-order, "-g64" is groups of 64, "fp8" is fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, group, grouped := name, 0, false
 	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
@@ -42,14 +38,21 @@ func ParseScheme(name string) (Scheme, error) {
 	if !slices.Contains(Schemes(), base) {
 		return Scheme{}, fmt.Errorf("unknown scheme %q, expected one of %s%s", name, strings.Join(Schemes(), ", "), nearest.Suggest(base, Schemes()))
 	}
-	s := Scheme{Group: group, ActOrder: strings.HasSuffix(base, "-act")}
+	s := Scheme{Rounder: Nearest{}}
+	gptq := strings.Contains(base, "gptq")
 	switch {
+	case base == "none":
+		s.Rounder = nil
 	case strings.HasPrefix(base, "w8a8"):
-		s.Bits, s.GPTQ = 8, strings.Contains(base, "gptq")
+		s.Bits = 8
 	case strings.HasPrefix(base, "fp8"):
 		s.Bits, s.Float = 8, true
-	case strings.HasPrefix(base, "w4"):
-		s.Bits, s.GPTQ, s.Int8Activations = 4, !strings.Contains(base, "rtn"), strings.HasPrefix(base, "w4a8")
+	default:
+		s.Bits, s.Group, s.Int8Activations = 4, group, strings.HasPrefix(base, "w4a8")
+		gptq = !strings.Contains(base, "rtn")
+	}
+	if gptq {
+		s.Rounder = GPTQ{ActOrder: strings.HasSuffix(base, "-act")}
 	}
 	if grouped && s.Bits != 4 {
 		return Scheme{}, fmt.Errorf("scheme %q: only w4a16 and w4a8 have groups", name)
@@ -57,7 +60,8 @@ func ParseScheme(name string) (Scheme, error) {
 	return s, nil
 }
 
-// String is the scheme's full name, which ParseScheme reads.
+// String is the scheme's full name, which ParseScheme reads. It says nothing of GPTQ's damping and
+// block.
 func (s Scheme) String() string {
 	if s.Bits == 0 {
 		return "none"
@@ -72,13 +76,14 @@ func (s Scheme) String() string {
 	case s.Bits == 4:
 		name = "w4a16-"
 	}
-	if s.GPTQ {
+	switch r := s.Rounder.(type) {
+	case GPTQ:
 		name += "gptq"
-	} else {
+		if r.ActOrder {
+			name += "-act"
+		}
+	default:
 		name += "rtn"
-	}
-	if s.ActOrder {
-		name += "-act"
 	}
 	if s.Group > 0 {
 		name += fmt.Sprintf("-g%d", s.Group)
@@ -86,34 +91,36 @@ func (s Scheme) String() string {
 	return name
 }
 
-// check reports a scheme that no name stands for.
+// Calibrated reports whether the scheme needs statistics of a layer's inputs.
+func (s Scheme) Calibrated() bool { return s.Rounder != nil && s.Rounder.Calibrated() }
+
+// Damped is the scheme with a damping for GPTQ, 0 for the default; others have none.
+func (s Scheme) Damped(damping float64) Scheme {
+	if q, ok := s.Rounder.(GPTQ); ok {
+		q.Damping = damping
+		s.Rounder = q
+	}
+	return s
+}
+
+// check reports a scheme that cannot be.
 func (s Scheme) check() error {
-	if parsed, err := ParseScheme(s.String()); err != nil || parsed != s {
-		return fmt.Errorf("scheme %+v is impossible: bits 0, 4 or 8; groups a multiple of 8, they and a choice of activations for 4 bits only; act-order for GPTQ only, which is not for FP8", s)
+	if err := s.NumberFormat.check(); err != nil {
+		return err
+	}
+	if none := s.Bits == 0; none != (s.Rounder == nil) {
+		return fmt.Errorf("scheme of %d bits with rounder %v: expected both or neither", s.Bits, s.Rounder)
+	}
+	if q, ok := s.Rounder.(GPTQ); ok {
+		return q.check()
 	}
 	return nil
 }
 
-// GroupFor returns the group size for all linear layers of m: the scheme's, which must divide each
-// layer's inputs, or the largest of 128, 64, 32, 16 and 8 that does.
-func (s Scheme) GroupFor(m *model.Model) (int, error) {
-	sizes := []int{128, 64, 32, 16, 8}
-	if s.Group > 0 {
-		sizes = []int{s.Group}
+func (f NumberFormat) check() error {
+	integers := f == NumberFormat{Bits: 4, Int8Activations: f.Int8Activations, Group: f.Group} && f.Group >= 0 && f.Group%8 == 0
+	if f == (NumberFormat{}) || f == (NumberFormat{Bits: 8}) || f == (NumberFormat{Bits: 8, Float: true}) || integers {
+		return nil
 	}
-	var odd model.LinearLayer
-	for _, size := range sizes {
-		fits := true
-		for _, l := range m.Linears() {
-			if l.In%size != 0 {
-				odd, fits = l, false
-				break
-			}
-		}
-		if fits {
-			return size, nil
-		}
-	}
-	return 0, fmt.Errorf("groups of %d do not divide the %d inputs of %s: choose a smaller group, or prune with an alignment",
-		sizes[len(sizes)-1], odd.In, odd.Name)
+	return fmt.Errorf("format %+v is impossible: expected 0, 4 or 8 bits; groups, of a multiple of 8, and int8 activations for 4 bits only; float for 8", f)
 }

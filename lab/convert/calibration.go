@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,8 +37,12 @@ func (c Calibration) String() string {
 	return fmt.Sprintf("%d × %d tokens of %s, seed %d", c.Samples, c.Length, source, c.Seed)
 }
 
-// sequences draws the sequences: places of the tokenized file, which may overlap.
-func (c Calibration) sequences(from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
+// sequences draws the sequences: places of the tokenized file, which may overlap. There are none
+// where there is no text.
+func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
+	if !c.given() {
+		return nil, ctx.Err()
+	}
 	shape := from.Config()
 	if c.Samples < 1 || c.Length < 1 || c.Length > shape.MaxPositions {
 		return nil, fmt.Errorf("calibration: %d sequences of %d tokens, expected at least 1 of 1 to %d, the model's positions", c.Samples, c.Length, shape.MaxPositions)
@@ -102,9 +107,13 @@ type Estimate struct {
 // Total is all of it.
 func (e Estimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
-// estimate predicts the memory for a model of a shape. copies is how many matrices of the size of
-// the statistics a method holds.
-func estimate(c model.Config, calibration Calibration, copies int) Estimate {
+// statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
+// hold at most: the sums, which become the damped mean, the products of the last block, two
+// tableaux or a factor, and one of work.
+const statisticsCopies = 5
+
+// estimate predicts the memory for a model of a shape.
+func estimate(c model.Config, calibration Calibration) Estimate {
 	var e Estimate
 	widest := c.Hidden
 	for _, l := range c.Layers {
@@ -113,7 +122,7 @@ func estimate(c model.Config, calibration Calibration, copies int) Estimate {
 		widest = max(widest, l.MLP, l.Heads*c.HeadDim)
 	}
 	if calibration.given() {
-		e.Statistics = int64(copies) * 8 * int64(widest) * int64(widest)
+		e.Statistics = statisticsCopies * 8 * int64(widest) * int64(widest)
 		e.Stream = 4 * int64(calibration.Samples+chunkSequences(calibration)) * int64(calibration.Length) * int64(c.Hidden)
 	}
 	return e

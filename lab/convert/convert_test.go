@@ -133,7 +133,7 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 	calibration := func(text string) Calibration { return Calibration{File: text, Samples: 8, Length: 32, Seed: 3} }
 	quantize := func(name string, calibrated bool) func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 		return func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
-			q := Quantization{Options: quant.Options{Scheme: scheme(name)}}
+			q := Quantization{Scheme: scheme(name)}
 			if calibrated {
 				q.Calibration = calibration(text)
 			}
@@ -303,7 +303,7 @@ func TestDistil(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if steps != 30 || len(r.Lines) != 3 || r.Parameters.After != r.Parameters.Before {
+	if steps != 30 || len(r.Lines()) != 3 || r.Parameters.After != r.Parameters.Before {
 		t.Errorf("%d steps, %+v", steps, r)
 	}
 	a, b := logits(t, student), logits(t, filepath.Join(dir, "distilled"))
@@ -376,11 +376,11 @@ func TestConversionErrors(t *testing.T) {
 		want string
 	}{
 		"not empty": {func() error {
-			_, err := Quantize(ctx, from, full, Quantization{Options: quant.Options{Scheme: w8a8}}, o)
+			_, err := Quantize(ctx, from, full, Quantization{Scheme: w8a8}, o)
 			return err
 		}, "not empty"},
 		"no calibration": {func() error {
-			_, err := Quantize(ctx, from, filepath.Join(dir, "out"), Quantization{Options: quant.Options{Scheme: gptq}}, o)
+			_, err := Quantize(ctx, from, filepath.Join(dir, "out"), Quantization{Scheme: gptq}, o)
 			return err
 		}, "needs calibration"},
 		"no source": {func() error {
@@ -446,12 +446,12 @@ func TestEstimate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}, 5)
+	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512})
 	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
 	if want := (Estimate{layer, 5 * 8 * 4864 * 4864, 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
 		t.Errorf("the estimate is %+v, want %+v", e, want)
 	}
-	if e := estimate(c, Calibration{}, 5); e.Statistics != 0 || e.Stream != 0 {
+	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {
 		t.Errorf("without calibration the estimate is %+v", e)
 	}
 }

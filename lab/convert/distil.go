@@ -108,12 +108,13 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		return nil, fmt.Errorf("distil: %w", err)
 	}
 	config.Batches, config.Validation = training, validation
+	report := &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(validation)}
 	if len(validation) > 0 {
 		before, _, err := kd.Loss(config.Student, validation)
 		if err != nil {
 			return nil, fmt.Errorf("distil: %w", err)
 		}
-		r.Lines = append(r.Lines, fmt.Sprintf("before: cross-entropy of %d held-out sequences %.4f nats a token", len(validation), before))
+		report.Before = &before
 	}
 	outcome, err := kd.Train(ctx, config, func(s kd.Step) {
 		o.Progress(s.Step, s.Total, fmt.Sprintf("loss %.4f, gradient norm %.3g", s.Loss, s.GradNorm))
@@ -121,10 +122,11 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	if err != nil {
 		return nil, fmt.Errorf("distil: %w", err)
 	}
-	r.Lines = append(r.Lines, fmt.Sprintf("%s: %d steps, %d tokens; last loss %.4f", d.Objective.Formula(), d.Steps, outcome.Last.Tokens, outcome.Last.Loss))
-	if !math.IsNaN(outcome.Last.Validation) {
-		r.Lines = append(r.Lines, fmt.Sprintf("after: cross-entropy of the held-out sequences %.4f nats a token", outcome.Last.Validation))
+	report.Tokens, report.Loss = outcome.Last.Tokens, outcome.Last.Loss
+	if after := outcome.Last.Validation; !math.IsNaN(after) {
+		report.After = &after
 	}
+	r.Distillation = report
 	config.Student.Changed()
 	if err := save(config.Student, source, to, o.DType); err != nil {
 		return nil, err

@@ -10,6 +10,6 @@
 // Distilling trains the student as a whole in memory, with its gradients and the optimizer's
 // moments.
 //
-// The package leaves out sweeps, tasks and measures of quality: those are scenarios, package run,
+// The package leaves out sweeps, tasks and measures of quality: those are scenarios (package run)
 // and package eval.
 package convert

@@ -29,9 +29,9 @@ func Targets() []string {
 func Export(ctx context.Context, from, to, target string, o Options) (*Result, error) {
 	switch target {
 	case "hf":
-		return transfer(ctx, from, to, "export", false, checkpoint.PackQuantized, o)
+		return transfer{verb: "export", format: checkpoint.PackQuantized}.run(ctx, from, to, o)
 	case "hf-gptq":
-		return transfer(ctx, from, to, "export "+target, false, checkpoint.GPTQ, o)
+		return transfer{verb: "export " + target, format: checkpoint.GPTQ}.run(ctx, from, to, o)
 	}
 	for _, t := range ggufTypes {
 		if target == "gguf-"+strings.ToLower(t.String()) {
@@ -67,7 +67,7 @@ func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	if r.Lines, err = writeGGUF(source, to, vocabulary, options); err != nil {
+	if r.Notes, err = writeGGUF(source, to, vocabulary, options); err != nil {
 		return nil, err
 	}
 	return r, r.complete(to, start)

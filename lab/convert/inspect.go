@@ -10,8 +10,8 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// Part is a share of a checkpoint's parameters.
-type Part struct {
+// ParameterShare is what a part of the model has of a checkpoint's parameters.
+type ParameterShare struct {
 	Name       string
 	Parameters int
 	Bytes      int64 // as they are stored, scales and other companions included
@@ -23,7 +23,7 @@ type Inspection struct {
 	Config     model.Config
 	Parameters int
 	Bytes      int64
-	Parts      []Part
+	Parts      []ParameterShare
 	Formats    []Format
 	Tokenizer  string // "" where there is none
 	Opened     time.Duration
@@ -48,7 +48,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 	in.Parameters = in.Config.Parameters()
 	in.Parts = parts(in.Config)
 	for _, t := range c.Tensors() {
-		i := slices.IndexFunc(in.Parts, func(p Part) bool { return p.Name == partOf(t.Name, in.Config.TiedHead) })
+		i := slices.IndexFunc(in.Parts, func(p ParameterShare) bool { return p.Name == partOf(t.Name, in.Config.TiedHead) })
 		in.Parts[i].Bytes += t.Bytes()
 	}
 	for _, l := range c.Quantization() {
@@ -107,8 +107,8 @@ const (
 )
 
 // parts counts the parameters of a shape by part.
-func parts(c model.Config) []Part {
-	list := []Part{{Name: partEmbedding, Parameters: c.Vocab * c.Hidden}, {Name: partAttention}, {Name: partMLP}, {Name: partNorms}, {Name: partHead}}
+func parts(c model.Config) []ParameterShare {
+	list := []ParameterShare{{Name: partEmbedding, Parameters: c.Vocab * c.Hidden}, {Name: partAttention}, {Name: partMLP}, {Name: partNorms}, {Name: partHead}}
 	for _, l := range c.Layers {
 		list[2].Parameters += 3 * c.Hidden * l.MLP
 	}

@@ -3,8 +3,6 @@ package convert
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,74 +14,52 @@ import (
 	"slimlab/quant"
 )
 
-// Progress is told of finished work: done of total steps, and what the last one was.
-type Progress func(done, total int, text string)
-
 // stream moves a model from one checkpoint to another, a layer at a time. It is the
-// calibrate.Blocks of a method that changes the layers on the way.
+// calibrate.Layers of a method that changes the layers on the way.
 type stream struct {
 	from      *checkpoint.Checkpoint
 	to        *checkpoint.Writer
 	model     *model.Model      // a skeleton: at most one layer has weights
 	precision kernels.Precision // of the new files' float tensors
 	dtype     checkpoint.DType
+	progress  func(done, total int, text string)
 	dense     bool // weights of other formats are dequantized
-	done      bool // the layer at hand was finished before
+	finished  bool // the present layer was finished before
 }
 
-// newStream begins, or goes on with, the folder to. recipe names the method and its options.
-func newStream(from *checkpoint.Checkpoint, source, to, recipe string, dtype checkpoint.DType) (*stream, error) {
+// newStream begins, or goes on with, the folder to. done names the method and its options.
+func newStream(from *checkpoint.Checkpoint, source, to, done string, o Options) (*stream, error) {
 	m, err := from.Skeleton()
 	if err != nil {
 		return nil, err
 	}
-	identity, err := identify(source)
+	recipe, err := recipe(done, o.DType, source)
 	if err != nil {
 		return nil, err
 	}
-	w, err := checkpoint.NewWriter(to, recipe+", "+string(dtype)+", from "+identity, from.Config(), dtype)
+	w, err := checkpoint.NewWriter(to, recipe, from.Config(), o.DType)
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{from: from, to: w, model: m, dtype: dtype}
-	if dtype == checkpoint.BF16 {
+	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress}
+	if o.DType == checkpoint.BF16 {
 		s.precision = kernels.BFloat16
 	}
 	return s, nil
 }
 
-// identify names the files of a checkpoint: their sizes and times tell another one, or a changed
-// one.
-func identify(source string) (string, error) {
-	absolute, err := filepath.Abs(source)
-	if err != nil {
-		return "", err
-	}
-	names := []string{absolute}
-	if info, err := os.Stat(absolute); err != nil {
-		return source, nil // the name of one whose content does not change
-	} else if info.IsDir() {
-		if names, err = filepath.Glob(filepath.Join(absolute, "*.safetensors")); err != nil {
-			return "", err
-		}
-	}
-	var b strings.Builder
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "%s %d %d ", name, info.Size(), info.ModTime().UnixNano())
-	}
-	return b.String(), nil
-}
+// Model implements calibrate.Layers.
+func (s *stream) Model() *model.Model { return s.model }
 
 // Embed reads embeddings from the file.
 func (s *stream) Embed(x []float32, tokens []int32) error { return s.from.Embed(x, tokens) }
 
 // Load brings a layer into memory.
-func (s *stream) Load(layer int) (finished bool, err error) {
-	if s.done = s.to.Finished(layer); s.done {
+func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if s.finished = s.to.Finished(layer); s.finished {
 		return true, s.to.LoadBlock(s.model, layer, quant.LoadOptions())
 	}
 	if err := s.from.LoadBlock(s.model, layer); err != nil {
@@ -102,8 +78,11 @@ func (s *stream) Load(layer int) (finished bool, err error) {
 }
 
 // Leave writes a layer and lets it go.
-func (s *stream) Leave(layer int) error {
-	if !s.done {
+func (s *stream) Leave(ctx context.Context, layer int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.finished {
 		if err := s.to.Block(s.model, layer); err != nil {
 			return err
 		}
@@ -114,25 +93,25 @@ func (s *stream) Leave(layer int) error {
 }
 
 // copyAll moves all layers as they are.
-func (s *stream) copyAll(ctx context.Context, progress Progress) error {
+func (s *stream) copyAll(ctx context.Context) error {
 	for layer := range s.model.Blocks {
-		if err := ctx.Err(); err != nil {
+		if _, err := s.Load(ctx, layer); err != nil {
 			return err
 		}
-		if _, err := s.Load(layer); err != nil {
+		if err := s.Leave(ctx, layer); err != nil {
 			return err
 		}
-		if err := s.Leave(layer); err != nil {
-			return err
-		}
-		progress(layer+1, len(s.model.Blocks), fmt.Sprintf("layer %d", layer))
+		s.progress(layer+1, len(s.model.Blocks), fmt.Sprintf("layer %d", layer))
 	}
 	return nil
 }
 
 // finish writes what surrounds the layers, and the files beside the tensors, and gives the new
 // folder its name.
-func (s *stream) finish() error {
+func (s *stream) finish(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var tensors []checkpoint.Tensor
 	for _, t := range s.from.Tensors() {
 		if strings.HasPrefix(t.Name, layerPrefix) {

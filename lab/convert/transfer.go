@@ -22,7 +22,7 @@ func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 	if shape, ok := strings.CutPrefix(from, "random:"); ok {
 		return random(shape, to, o)
 	}
-	return transfer(ctx, from, to, "import", true, "", o)
+	return transfer{verb: "import", dense: true}.run(ctx, from, to, o)
 }
 
 func random(shape, to string, o Options) (*Result, error) {
@@ -63,26 +63,31 @@ func random(shape, to string, o Options) (*Result, error) {
 	return r, nil
 }
 
-// transfer moves all layers to a new folder, dense or in the formats that they have, those of 4
-// bits in the given one.
-func transfer(ctx context.Context, from, to, verb string, dense bool, format checkpoint.Format, o Options) (*Result, error) {
+// transfer moves all layers to a new folder.
+type transfer struct {
+	verb   string
+	dense  bool              // weights of other formats are dequantized, else they stay as they are
+	format checkpoint.Format // of weights of 4 bits that stay
+}
+
+func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result, error) {
 	start := time.Now()
 	source, r, err := o.begin(from)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	s, err := newStream(source, from, to, verb, o.DType)
+	s, err := newStream(source, from, to, t.verb, o)
 	if err != nil {
 		return nil, err
 	}
-	s.dense, s.to.Format = dense, format
-	err = s.copyAll(ctx, o.Progress)
+	s.dense, s.to.Format = t.dense, t.format
+	err = s.copyAll(ctx)
 	if err == nil {
-		err = s.finish()
+		err = s.finish(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", verb, err), s.to.Abandon())
+		return nil, errors.Join(fmt.Errorf("%s: %w", t.verb, err), s.to.Abandon())
 	}
 	return r, r.complete(to, start)
 }

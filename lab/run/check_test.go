@@ -15,6 +15,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/model"
+	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/quant"
 )
@@ -184,10 +185,14 @@ func TestQuantizedReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		small, _, err := quant.Quantize(t.Context(), source, [][]int32{batch.Tokens}, quant.Options{Scheme: scheme}, nil)
+		layers, err := calibrate.NewInMemory(source)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := quant.Quantize(t.Context(), layers, quant.Uniform(scheme), [][]int32{batch.Tokens}, quant.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		small := layers.Compressed()
 		dir := t.TempDir()
 		if err := checkpoint.Save(dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 			t.Fatal(err)

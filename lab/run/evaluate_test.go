@@ -10,6 +10,7 @@ import (
 	"slimlab/internal/shareddata"
 	"slimlab/lab/eval"
 	"slimlab/lab/task"
+	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/quant"
 	"slimlab/serve"
@@ -64,10 +65,14 @@ func TestEvaluateQuantized(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, _, err := quant.Quantize(context.Background(), m, calibration, quant.Options{Scheme: scheme}, nil)
+		layers, err := calibrate.NewInMemory(m)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := quant.Quantize(context.Background(), layers, quant.Uniform(scheme), calibration, quant.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		q := layers.Compressed()
 		saved := filepath.Join(t.TempDir(), c.scheme)
 		if err := checkpoint.Save(saved, q, tok, checkpoint.SaveOptions{}); err != nil {
 			t.Fatal(err)

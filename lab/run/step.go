@@ -9,6 +9,7 @@ import (
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
+	"slimlab/model/calibrate"
 	"slimlab/pruning"
 	"slimlab/quant"
 )
@@ -186,15 +187,20 @@ func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) 
 		if err != nil {
 			return err
 		}
-		options := pruning.Options{Method: method, MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}, Align: p.Align, Seed: seed}
-		small, report, err := pruning.Prune(ctx, m, sequences, options, func(s pruning.Step) { w.progress(s.Done, s.Total, "") })
+		layers, err := calibrate.NewInMemory(m)
 		if err != nil {
 			return err
 		}
-		return saveModel(dir, small, w.data, report)
+		cut := pruning.LayerCut{MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}}
+		options := pruning.Options{Method: method, Cuts: pruning.Uniform(len(m.Layers), cut), Align: p.Align, Seed: seed}
+		report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
+		if err != nil {
+			return err
+		}
+		return saveModel(dir, layers.Compressed(), w.data, report)
 	}
 	tell := func(dir string) error {
-		var report pruning.Report
+		var report pruning.CutReport
 		if err := readFacts(dir, &report); err != nil {
 			return err
 		}
@@ -220,7 +226,7 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 		return job{}, err
 	}
 	looked := ""
-	if scheme.GPTQ { // round to nearest looks at no data
+	if scheme.Calibrated() { // round to nearest looks at no data
 		if err := w.data.checkSource(q.Calibration.Source); err != nil {
 			return job{}, err
 		}
@@ -229,7 +235,7 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 	key := artifactKey(s.Kind, quantizeVersion, scheme.String(), looked, source.key, w.data.key)
 	build := func(dir string) error {
 		var sequences [][]int32
-		if scheme.GPTQ {
+		if scheme.Calibrated() {
 			var err error
 			if sequences, err = w.data.calibration(q.Calibration); err != nil {
 				return err
@@ -239,14 +245,18 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 		if err != nil {
 			return err
 		}
-		small, report, err := quant.Quantize(ctx, m, sequences, quant.Options{Scheme: scheme}, func(s quant.Step) { w.progress(s.Done, s.Total, "") })
+		layers, err := calibrate.NewInMemory(m)
 		if err != nil {
 			return err
 		}
-		return saveModel(dir, small, w.data, report)
+		report, err := quant.Quantize(ctx, layers, quant.Uniform(scheme), sequences, quant.Options{}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
+		if err != nil {
+			return err
+		}
+		return saveModel(dir, layers.Compressed(), w.data, report)
 	}
 	tell := func(dir string) error {
-		var report quant.Report
+		var report quant.RoundingReport
 		if err := readFacts(dir, &report); err != nil {
 			return err
 		}

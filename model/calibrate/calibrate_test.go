@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"gonum.org/v1/gonum/mat"
-
 	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
@@ -41,17 +39,45 @@ func sequences(seed uint64, n int) []Sequence {
 	return list
 }
 
-func collect(t testing.TB, m *model.Model, list []Sequence, o Options) []*Stats {
+// visitor is a Method that looks at the inputs of some linear layers, all where wants is nil.
+type visitor struct {
+	wants func(l model.LinearLayer) bool
+	visit func(s *Stats, linears []model.LinearLayer) error
+}
+
+func (v visitor) Wants(l model.LinearLayer) bool { return v.wants == nil || v.wants(l) }
+
+func (v visitor) Compress(_ context.Context, s *Stats, linears []model.LinearLayer, report func(string)) error {
+	if err := v.visit(s, linears); err != nil {
+		return err
+	}
+	for _, l := range linears {
+		report(l.Name)
+	}
+	return nil
+}
+
+func layersOf(t testing.TB, m *model.Model) *InMemory {
+	t.Helper()
+	l, err := NewInMemory(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func collect(t testing.TB, m *model.Model, list []Sequence, chunk int) []*Stats {
 	t.Helper()
 	var all []*Stats
-	if err := Walk(context.Background(), m, list, o, func(s *Stats) error { all = append(all, s); return nil }); err != nil {
+	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error { all = append(all, s); return nil }}
+	if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{ChunkTokens: chunk}, v); err != nil {
 		t.Fatal(err)
 	}
 	return all
 }
 
 // The statistics are those of whole forward passes, summed in float64 one token at a time.
-func TestWalkMatchesForward(t *testing.T) {
+func TestStatsMatchForward(t *testing.T) {
 	m, list := tiny(t, 1), sequences(1, 30)
 	type key struct {
 		layer int
@@ -78,7 +104,7 @@ func TestWalkMatchesForward(t *testing.T) {
 			return true
 		})
 	}
-	all := collect(t, m, list, Options{ChunkTokens: 100})
+	all := collect(t, m, list, 100)
 	var order []key
 	for _, s := range all {
 		k := key{s.Layer, s.Site}
@@ -94,8 +120,8 @@ func TestWalkMatchesForward(t *testing.T) {
 				t.Errorf("layer %d site %d: max |x_%d| is %g, want %g", s.Layer, s.Site, i, got, want)
 			}
 			for j := range s.Width {
-				scale := math.Sqrt(gram[k][i*s.Width+i] * gram[k][j*s.Width+j])
-				if got, want := s.Gram.At(i, j), gram[k][i*s.Width+j]; math.Abs(got-want) > 1e-5*scale {
+				scale := math.Sqrt(gram[k][i*s.Width+i]*gram[k][j*s.Width+j]) / float64(tokens[k])
+				if got, want := s.Gram.Row(i)[j], gram[k][i*s.Width+j]/float64(tokens[k]); math.Abs(got-want) > 1e-5*scale {
 					t.Fatalf("layer %d site %d: Gram[%d, %d] is %g, want %g", s.Layer, s.Site, i, j, got, want)
 				}
 			}
@@ -107,25 +133,27 @@ func TestWalkMatchesForward(t *testing.T) {
 	}
 }
 
-func TestWalkIsDeterministic(t *testing.T) {
+func TestRunIsDeterministic(t *testing.T) {
 	m, list := tiny(t, 2), sequences(2, 40)
 	defer parallel.SetThreads(1)()
-	one := collect(t, m, list, Options{})
+	one := collect(t, m, list, 0)
 	defer parallel.SetThreads(3)()
-	for i, s := range collect(t, m, list, Options{}) {
-		if !mat.Equal(s.Gram, one[i].Gram) || !slices.Equal(s.MeanAbs, one[i].MeanAbs) || !slices.Equal(s.MaxAbs, one[i].MaxAbs) {
+	for i, s := range collect(t, m, list, 0) {
+		if !slices.Equal(s.Gram.Data, one[i].Gram.Data) || !slices.Equal(s.MeanAbs, one[i].MeanAbs) || !slices.Equal(s.MaxAbs, one[i].MaxAbs) {
 			t.Errorf("layer %d site %d: other bits with another number of threads", s.Layer, s.Site)
 		}
 	}
 }
 
 // What a visitor changes is what the sites after it are calibrated on, and only those.
-func TestWalkGoesOnThroughTheChangedModel(t *testing.T) {
+func TestRunGoesOnThroughTheChangedModel(t *testing.T) {
 	list := sequences(3, 10)
-	before := collect(t, tiny(t, 3), list, Options{})
-	m := tiny(t, 3)
+	before := collect(t, tiny(t, 3), list, 0)
+	source := tiny(t, 3)
+	layers := layersOf(t, source)
+	m := layers.Model()
 	var after []*Stats
-	err := Walk(context.Background(), m, list, Options{}, func(s *Stats) error {
+	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error {
 		after = append(after, s)
 		b := &m.Blocks[0]
 		switch {
@@ -140,15 +168,15 @@ func TestWalkGoesOnThroughTheChangedModel(t *testing.T) {
 			m.Layers[0].MLP = out / 2
 		}
 		return nil
-	})
-	if err != nil {
+	}}
+	if _, err := Run(context.Background(), layers, list, Options[string]{}, v); err != nil {
 		t.Fatal(err)
 	}
-	if !mat.Equal(before[0].Gram, after[0].Gram) {
+	if !slices.Equal(before[0].Gram.Data, after[0].Gram.Data) {
 		t.Error("the site that was seen before the change differs")
 	}
-	if n := mat.Norm(after[1].Gram, 1); n != 0 {
-		t.Errorf("input of o_proj after values were zeroed has Gram norm %g", n)
+	if n := slices.Max(after[1].Gram.Data); n != 0 {
+		t.Errorf("input of o_proj after values were zeroed has a Gram matrix with %g", n)
 	}
 	if after[3].Width != 20 {
 		t.Errorf("input of down_proj is %d wide after half the neurons went, want 20", after[3].Width)
@@ -157,26 +185,150 @@ func TestWalkGoesOnThroughTheChangedModel(t *testing.T) {
 	x, want := make([]float32, m.Hidden), 0.0
 	for _, s := range list {
 		for _, token := range s {
-			m.Embed(x, []int32{token})
-			kernels.RMSNorm(x, nil, x, m.Blocks[1].AttentionNorm, 1, m.Hidden, m.NormEps)
+			source.Embed(x, []int32{token})
+			kernels.RMSNorm(x, nil, x, source.Blocks[1].AttentionNorm, 1, m.Hidden, m.NormEps)
 			want += kernels.SumSquares(x)
 		}
 	}
-	if got := mat.Trace(after[4].Gram); math.Abs(got-want) > 1e-5*want {
+	got := 0.0
+	for i := range after[4].Width {
+		got += after[4].Gram.Row(i)[i] * float64(after[4].Tokens)
+	}
+	if math.Abs(got-want) > 1e-5*want {
 		t.Errorf("layer 1 sees inputs of energy %g, embeddings have %g", got, want)
 	}
 }
 
-func TestWalkSites(t *testing.T) {
-	for _, s := range collect(t, tiny(t, 4), sequences(4, 3), Options{Sites: []model.Site{model.SiteDown}}) {
-		if s.Site != model.SiteDown {
-			t.Errorf("visited %s", SiteName(s.Site))
+// Inputs that no wanted linear layer reads are not visited, and progress counts the wanted ones.
+func TestRunVisitsWhatIsWanted(t *testing.T) {
+	m := tiny(t, 4)
+	var visited []string
+	v := visitor{
+		wants: func(l model.LinearLayer) bool {
+			return l.Layer == 0 && l.Site == model.SiteDown || strings.HasSuffix(l.Name, "1.self_attn.k_proj")
+		},
+		visit: func(s *Stats, linears []model.LinearLayer) error {
+			visited = append(visited, s.Place())
+			for _, l := range linears {
+				visited = append(visited, l.Name)
+			}
+			return nil
+		},
+	}
+	var progress []Done[string]
+	o := Options[string]{OnDone: func(p Done[string]) { progress = append(progress, p) }}
+	reports, err := Run(context.Background(), layersOf(t, m), sequences(4, 3), o, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down, key := "model.layers.0.mlp.down_proj", "model.layers.1.self_attn.k_proj"
+	if want := []string{"layer 0, input of down_proj", down, "layer 1, input of q_proj, k_proj, v_proj", key}; !slices.Equal(visited, want) {
+		t.Errorf("visited %q, want %q", visited, want)
+	}
+	if !slices.Equal(reports, []string{down, key}) || !slices.Equal(progress, []Done[string]{{1, 2, down}, {2, 2, key}}) {
+		t.Errorf("reports %q, progress %v", reports, progress)
+	}
+}
+
+// Without sequences a method sees no statistics, and the same linear layers.
+func TestRunWithoutSequences(t *testing.T) {
+	var sites []model.Site
+	v := visitor{visit: func(s *Stats, linears []model.LinearLayer) error {
+		if s.Tokens != 0 || s.Gram.Data != nil || s.Width != linears[0].In {
+			t.Errorf("%s: statistics of %d tokens, %d inputs", s.Place(), s.Tokens, s.Width)
+		}
+		sites = append(sites, s.Site)
+		return nil
+	}}
+	reports, err := Run(context.Background(), layersOf(t, tiny(t, 4)), nil, Options[string]{}, v)
+	if err != nil || len(reports) != 14 || !slices.Equal(sites, []model.Site{0, 1, 2, 3, 0, 1, 2, 3}) {
+		t.Errorf("sites %v, %d reports, error %v", sites, len(reports), err)
+	}
+}
+
+// finishedFirst is layers of which the first was finished before.
+type finishedFirst struct{ *InMemory }
+
+func (l finishedFirst) Load(ctx context.Context, layer int) (bool, error) {
+	_, err := l.InMemory.Load(ctx, layer)
+	return layer == 0, err
+}
+
+// A finished layer is run, not visited; what is behind it sees what it saw in one pass.
+func TestFinishedLayersAreRunOnly(t *testing.T) {
+	m, list := tiny(t, 6), sequences(6, 10)
+	all := collect(t, m, list, 0)
+	var second []*Stats
+	var last Done[string]
+	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error { second = append(second, s); return nil }}
+	o := Options[string]{OnDone: func(p Done[string]) { last = p }}
+	reports, err := Run(context.Background(), finishedFirst{layersOf(t, m)}, list, o, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(reports) != 7 || last.Done != 14 || last.Total != 14 {
+		t.Errorf("%d reports, at last %d of %d done", len(reports), last.Done, last.Total)
+	}
+	for i, s := range second {
+		if want := all[4+i]; s.Layer != 1 || !slices.Equal(s.Gram.Data, want.Gram.Data) {
+			t.Errorf("%s: other statistics behind a finished layer", s.Place())
 		}
 	}
 }
 
-func TestWalkErrors(t *testing.T) {
-	visit := func(*Stats) error { return nil }
+// The model that a pass goes through in memory stays as it is, and what comes out has memory of its
+// own.
+func TestInMemoryLeavesItsModel(t *testing.T) {
+	m := tiny(t, 7)
+	before := slices.Clone(m.Flat())
+	layers := layersOf(t, m)
+	v := visitor{visit: func(*Stats, []model.LinearLayer) error { return nil }}
+	if _, err := Run(context.Background(), layers, sequences(7, 3), Options[string]{}, v); err != nil {
+		t.Fatal(err)
+	}
+	c := layers.Compressed()
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.Flat(), before) {
+		t.Error("a method that changes nothing gives another model")
+	}
+	for i := range c.Flat() {
+		c.Flat()[i] = 0
+	}
+	if !slices.Equal(m.Flat(), before) {
+		t.Error("the models share memory")
+	}
+}
+
+// However the tokens of a batch are divided between calls, their sums have the same bits.
+func TestSumsDoNotDependOnTheDivision(t *testing.T) {
+	const width, rows = 5, 700
+	rng := rand.New(rand.NewPCG(8, 8))
+	x := make([]float32, width*rows)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	whole := newSums(width)
+	whole.add(context.Background(), x, rows)
+	whole.flush()
+	want := whole.stats()
+	for range 20 {
+		parts := newSums(width)
+		for at := 0; at < rows; {
+			n := min(rows-at, 1+rng.IntN(300))
+			parts.add(context.Background(), x[at*width:], n)
+			at += n
+		}
+		parts.flush()
+		if got := parts.stats(); got.Tokens != rows || !slices.Equal(got.Gram.Data, want.Gram.Data) || !slices.Equal(got.MeanAbs, want.MeanAbs) {
+			t.Fatal("other bits")
+		}
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	visit := visitor{visit: func(*Stats, []model.LinearLayer) error { return nil }}
 	broken := tiny(t, 5)
 	broken.Blocks[1].Up.Weight.Float32()[7] = float32(math.NaN())
 	broken.Changed()
@@ -188,34 +340,19 @@ func TestWalkErrors(t *testing.T) {
 		model      *model.Model
 		list       []Sequence
 	}{
-		{"none", "no sequences", context.Background(), tiny(t, 5), nil},
 		{"empty", "sequence 1 is empty", context.Background(), tiny(t, 5), []Sequence{{1}, {}}},
 		{"long", "has 65 tokens, the model takes at most 64", context.Background(), tiny(t, 5), []Sequence{make(Sequence, 65)}},
 		{"token", "sequence 0, token 2 is 40, outside the vocabulary of 40", context.Background(), tiny(t, 5), []Sequence{{1, 2, 40}}},
 		{"not finite", "layer 1, input of down_proj: channel 0 is not finite", context.Background(), broken, sequences(5, 2)},
 		{"cancelled", "canceled", cancelled, tiny(t, 5), sequences(5, 2)},
 	} {
-		if err := Walk(c.ctx, c.model, c.list, Options{}, visit); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Run(c.ctx, layersOf(t, c.model), c.list, Options[string]{}, visit); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
 	}
 	stop := errors.New("stop")
-	if err := Walk(context.Background(), tiny(t, 5), sequences(5, 2), Options{}, func(*Stats) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("a visitor's error came back as %v", err)
-	}
-}
-
-// Matrix is the symmetric matrix, whatever lay in its lower triangle.
-func TestMatrix(t *testing.T) {
-	const n = 131 // more than two blocks, and a ragged one
-	data := make([]float64, n*n)
-	for i := range data {
-		data[i] = float64(i * 7 % 1009)
-	}
-	h := mat.NewSymDense(n, data)
-	want := mat.DenseCopyOf(h)
-	m := Matrix(h)
-	if !mat.Equal(mat.NewDense(n, n, m.Data), want) || !mat.Equal(h, want) {
-		t.Error("the view is not the symmetric matrix")
+	visit.visit = func(*Stats, []model.LinearLayer) error { return stop }
+	if _, err := Run(context.Background(), layersOf(t, tiny(t, 5)), sequences(5, 2), Options[string]{}, visit); !errors.Is(err, stop) {
+		t.Errorf("a method's error came back as %v", err)
 	}
 }

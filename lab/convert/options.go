@@ -1,0 +1,84 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+
+	"slimlab/model/checkpoint"
+)
+
+// Opener opens what a MODEL names.
+type Opener func(name string) (*checkpoint.Checkpoint, error)
+
+// DType is an element type of float tensors: F32, F16 or BF16, in letters of either case.
+type DType = checkpoint.DType
+
+// Verdict is what an engine would do with a checkpoint.
+type Verdict = checkpoint.Verdict
+
+// Options are what every conversion takes.
+type Options struct {
+	Open Opener
+	// of float tensors; "" is that of the source's, or BF16 where the source has none that folders
+	// hold
+	DType     checkpoint.DType
+	Tokenizer string // a folder whose tokenizer a random model gets; "" is none
+	// called after each step, with the number of steps done, that of all, and what the last one
+	// was; may be nil
+	Progress func(done, total int, text string)
+	// called before the work, with the memory that it needs and the engines that would load the
+	// result; may be nil
+	Begin func(Estimate, []Verdict)
+}
+
+func (o *Options) complete(from *checkpoint.Checkpoint) error {
+	if o.DType = checkpoint.DType(strings.ToUpper(string(o.DType))); o.DType == "" {
+		o.DType = floatType(from)
+	}
+	if o.DType != checkpoint.F32 && o.DType != checkpoint.BF16 && o.DType != checkpoint.F16 {
+		return fmt.Errorf("dtype is %q, expected F32, F16 or BF16", o.DType)
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int, string) {}
+	}
+	if o.Begin == nil {
+		o.Begin = func(Estimate, []checkpoint.Verdict) {}
+	}
+	return nil
+}
+
+// floatType is the element type of a checkpoint's embedding.
+func floatType(from *checkpoint.Checkpoint) checkpoint.DType {
+	for _, t := range from.Tensors() {
+		if t.Name == embeddingName || t.Name == headName {
+			switch t.DType {
+			case checkpoint.F32, checkpoint.F16, checkpoint.BF16:
+				return t.DType
+			}
+		}
+	}
+	return checkpoint.BF16
+}
+
+const (
+	embeddingName = "model.embed_tokens.weight"
+	headName      = "lm_head.weight"
+)
+
+// layerPrefix begins the names of the tensors that belong to a layer.
+const layerPrefix = "model.layers."
+
+// begin opens what is converted, completes the options by it, and begins the result.
+func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
+	source, err := o.Open(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.complete(source); err != nil {
+		source.Close()
+		return nil, nil, err
+	}
+	r := new(Result)
+	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
+	return source, r, nil
+}

@@ -1,0 +1,120 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/model/checkpoint"
+	"slimlab/pruning"
+)
+
+// Pruning is what Prune removes and how. Cuts and what else depends on the model is set by Prune.
+type Pruning struct {
+	pruning.Options
+	pruning.LayerCut // of every layer
+	Calibration      Calibration
+}
+
+// Methods lists the names of pruning methods.
+func Methods() []string { return pruning.Methods() }
+
+// Set sets the method by its name, and the cuts, each a share such as "20%" or "0.2", a number, or
+// "" for none.
+func (p *Pruning) Set(method, mlp, heads string) (err error) {
+	if p.Method, err = pruning.ParseMethod(method); err != nil {
+		return err
+	}
+	if p.MLP, err = parseCut(mlp); err != nil {
+		return fmt.Errorf("mlp: %w", err)
+	}
+	if p.Heads, err = parseCut(heads); err != nil {
+		return fmt.Errorf("heads: %w", err)
+	}
+	if p.LayerCut == (pruning.LayerCut{}) {
+		return errors.New("nothing is to be removed, expected a share or number of MLP neurons or heads")
+	}
+	return nil
+}
+
+func parseCut(text string) (pruning.Cut, error) {
+	if text == "" {
+		return pruning.Cut{}, nil
+	}
+	if n, err := strconv.Atoi(text); err == nil {
+		return pruning.Cut{Count: n}, nil
+	}
+	share, percent := strings.CutSuffix(text, "%")
+	ratio, err := strconv.ParseFloat(share, 64)
+	if percent {
+		ratio /= 100
+	}
+	if err != nil || !(ratio >= 0 && ratio < 1) {
+		return pruning.Cut{}, fmt.Errorf("found %q, expected a share below 1 such as 20%% or 0.2, or a whole number", text)
+	}
+	return pruning.Cut{Ratio: ratio}, nil
+}
+
+// Prune writes the checkpoint from, a folder or file, without some of its neurons and heads to the
+// new folder to.
+//
+// With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
+// keeps at most a twentieth of a layer's more.
+func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
+	return compress(ctx, from, to, &p, o)
+}
+
+func (p *Pruning) recipe() string {
+	return fmt.Sprintf("prune %s mlp %v heads %v align %d step %d swaps %d rounds %d damping %g seed %d, %v",
+		p.Method, p.MLP, p.Heads, p.Align, p.Batch, p.Swaps, p.LocalSearch, p.Damping, p.Seed, p.Calibration)
+}
+
+func (p *Pruning) calibration() Calibration { return p.Calibration }
+
+func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Scheme, error) {
+	if p.Align == 0 {
+		p.Align = alignment(c.Layers, p.MLP)
+	}
+	p.Cuts = pruning.Uniform(len(c.Layers), p.LayerCut)
+	widths, err := pruning.Widths(c.Layers, p.Cuts, p.Align)
+	if err == nil && slices.Equal(widths, c.Layers) {
+		err = fmt.Errorf("prune: nothing would be removed: the cuts round to none where MLP sizes are multiples of %d", p.Align)
+	}
+	c.Layers = widths
+	return c, checkpoint.Scheme{}, err
+}
+
+// alignment chooses the multiple that the kept neurons are rounded up to.
+func alignment(layers []model.LayerConfig, cut pruning.Cut) int {
+	for _, align := range []int{128, 64, 32, 16} {
+		fits := true
+		for _, l := range layers {
+			kept := l.MLP - cut.Count - int(math.Round(cut.Ratio*float64(l.MLP)))
+			fits = fits && (kept+align-1)/align*align-kept <= l.MLP/20
+		}
+		if fits {
+			return align
+		}
+	}
+	return 8
+}
+
+func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
+	o := p.Options
+	o.Precision, o.ChunkTokens = s.precision, chunkTokens
+	report, err := pruning.Prune(ctx, s, sequences, o, func(d pruning.LayerDone) {
+		l := d.Report
+		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))
+	})
+	if err != nil {
+		return err
+	}
+	r.Pruning, r.Warnings = report, report.Warnings
+	return nil
+}

@@ -1,0 +1,88 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"slimlab/kernels"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/model/checkpoint"
+	"slimlab/quant"
+)
+
+// Schemes lists the names of number formats with the ways their codes are chosen.
+func Schemes() []string {
+	return slices.DeleteFunc(quant.Schemes(), func(s string) bool { return s == "none" })
+}
+
+// ParseScheme reads the name of one.
+func ParseScheme(name string) (quant.Scheme, error) { return quant.ParseScheme(name) }
+
+// Quantization is the scheme that Quantize gives all linear layers.
+type Quantization struct {
+	Scheme  quant.Scheme
+	Damping float64 // of GPTQ; 0 is its default
+	// may be left out for round to nearest, whose output error is then not measured
+	Calibration Calibration
+}
+
+// Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
+// to the new folder to.
+func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
+	if q.Scheme.Bits == 0 {
+		return nil, errors.New("scheme none changes nothing, expected a format")
+	}
+	return compress(ctx, from, to, &q, o)
+}
+
+func (q *Quantization) recipe() string {
+	return fmt.Sprintf("quantize %v damping %g, %v", q.Scheme, q.Damping, q.Calibration)
+}
+
+func (q *Quantization) calibration() Calibration { return q.Calibration }
+
+func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Scheme, error) {
+	frame, err := model.Frame(c)
+	if err != nil {
+		return c, checkpoint.Scheme{}, err
+	}
+	schemes, err := quant.Uniform(q.Scheme).Schemes(frame)
+	if err != nil {
+		return c, checkpoint.Scheme{}, err
+	}
+	f := schemes[0].NumberFormat
+	s := checkpoint.Scheme{Format: checkpoint.PackQuantized, Bits: f.Bits, Group: f.Group}
+	switch {
+	case f.Float:
+		s.Format, s.Activations = checkpoint.FloatQuantized, checkpoint.Token
+	case f.Bits == 8:
+		s.Format, s.Activations = checkpoint.IntQuantized, checkpoint.Token
+	case f.Int8Activations:
+		s.Activations = checkpoint.Token
+	}
+	return c, s, nil
+}
+
+func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
+	o := quant.Options{ChunkTokens: chunkTokens}
+	// files of 16 bits hold scales of 16 bits, as other engines want them
+	if s.dtype != checkpoint.F32 {
+		o.Scales = kernels.BFloat16
+	}
+	report, err := quant.Quantize(ctx, s, quant.Uniform(q.Scheme.Damped(q.Damping)), sequences, o, func(d quant.LinearDone) {
+		l := d.Report
+		text := fmt.Sprintf("%s: error of weights %.2e", l.Name, l.WeightError)
+		if len(sequences) > 0 {
+			text = fmt.Sprintf("%s: error of outputs %.2e", l.Name, l.Error)
+		}
+		s.progress(d.Done, d.Total, text)
+	})
+	if err != nil {
+		return err
+	}
+	r.Quantization, r.Warnings = report, report.Warnings
+	return nil
+}

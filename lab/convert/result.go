@@ -1,0 +1,113 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"slimlab/model/checkpoint"
+	"slimlab/pruning"
+	"slimlab/quant"
+)
+
+// Result is what became of a checkpoint.
+type Result struct {
+	Parameters   pruning.Count         `json:"parameters"`
+	Bytes        Bytes                 `json:"bytes"`
+	Pruning      *pruning.CutReport    `json:"pruning,omitempty"`
+	Quantization *quant.RoundingReport `json:"quantization,omitempty"`
+	Distillation *DistillationReport   `json:"distillation,omitempty"`
+	Notes        []string              `json:"notes,omitempty"` // what is not as one might expect
+	Warnings     []string              `json:"warnings,omitempty"`
+	Seconds      float64               `json:"seconds"`
+	// of resident memory; 0 where the system does not say
+	Peak     int64                `json:"peak_bytes"`
+	Verdicts []checkpoint.Verdict `json:"verdicts"`
+}
+
+// Bytes are those of all tensors as they are stored.
+type Bytes struct {
+	Before int64 `json:"before"`
+	After  int64 `json:"after"`
+}
+
+// Lines says in words what the method did, a line each.
+func (r *Result) Lines() []string {
+	var lines []string
+	if r.Pruning != nil {
+		lines = append(lines, pruningLines(r.Pruning)...)
+	}
+	if r.Quantization != nil {
+		lines = append(lines, quantizationLine(r.Quantization))
+	}
+	if r.Distillation != nil {
+		lines = append(lines, distillationLines(r.Distillation)...)
+	}
+	return append(lines, r.Notes...)
+}
+
+func pruningLines(r *pruning.CutReport) []string {
+	lines := []string{fmt.Sprintf("MLP sizes are multiples of %d", r.Align), r.Summary()}
+	for _, part := range []pruning.Part{pruning.Heads, pruning.MLP} {
+		masked, updated, n := 0.0, 0.0, 0
+		for _, l := range r.Layers {
+			if l.Part == part {
+				masked, updated, n = masked+l.Masked.Undamped, updated+l.Updated.Undamped, n+1
+			}
+		}
+		if n > 0 {
+			lines = append(lines, fmt.Sprintf("%s: mean relative output error on the calibration text %.4g, %.4g without the update of weights", part, updated/float64(n), masked/float64(n)))
+		}
+	}
+	return lines
+}
+
+func quantizationLine(r *quant.RoundingReport) string {
+	weight, output := 0.0, 0.0
+	for _, l := range r.Linears {
+		weight, output = weight+l.WeightError/float64(len(r.Linears)), output+l.Error/float64(len(r.Linears))
+	}
+	line := fmt.Sprintf("%s: mean relative error of weights %.4g", strings.Join(r.Schemes, ", "), weight)
+	if r.Tokens > 0 {
+		line += fmt.Sprintf(", of outputs on the calibration text %.4g", output)
+	}
+	return line
+}
+
+// DistillationReport is what Distil did to a student.
+type DistillationReport struct {
+	Objective string  `json:"objective"` // its formula
+	Steps     int     `json:"steps"`
+	Tokens    int     `json:"tokens"` // that were trained on
+	Loss      float64 `json:"loss"`   // of the last step
+	HeldOut   int     `json:"held_out"`
+	// cross-entropy of the held-out sequences in nats a token; nil where there are none
+	Before *float64 `json:"before,omitempty"`
+	After  *float64 `json:"after,omitempty"`
+}
+
+func distillationLines(r *DistillationReport) []string {
+	var lines []string
+	if r.Before != nil {
+		lines = append(lines, fmt.Sprintf("before: cross-entropy of %d held-out sequences %.4f nats a token", r.HeldOut, *r.Before))
+	}
+	lines = append(lines, fmt.Sprintf("%s: %d steps, %d tokens; last loss %.4f", r.Objective, r.Steps, r.Tokens, r.Loss))
+	if r.After != nil {
+		lines = append(lines, fmt.Sprintf("after: cross-entropy of the held-out sequences %.4f nats a token", *r.After))
+	}
+	return lines
+}
+
+// complete describes the folder or file that was written, which it opens as any reader would.
+func (r *Result) complete(to string, start time.Time) error {
+	written, err := checkpoint.Open(to, quant.LoadOptions())
+	if err != nil {
+		return fmt.Errorf("the new checkpoint cannot be opened: %w", err)
+	}
+	defer written.Close()
+	r.Parameters.After, r.Bytes.After = written.Config().Parameters(), written.Bytes()
+	r.Verdicts = written.LoadsIn()
+	r.Seconds = time.Since(start).Seconds()
+	r.Peak, _ = peakResident()
+	return nil
+}

@@ -1,0 +1,72 @@
+// Package calibratetest helps the tests of methods that compress a model layer by layer.
+package calibratetest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+
+	"slimlab/model"
+	"slimlab/model/calibrate"
+)
+
+// Sequences draws n sequences of 20 to 49 tokens.
+func Sequences(n, vocab int) []calibrate.Sequence {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var list []calibrate.Sequence
+	for range n {
+		s := make(calibrate.Sequence, 20+rng.IntN(30))
+		for i := range s {
+			s[i] = rng.Int32N(int32(vocab))
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// Logits are those of m for some tokens.
+func Logits(m *model.Model) []float32 {
+	b := model.Pack(Sequences(4, m.Vocab)...)
+	out := make([]float32, len(b.Tokens)*m.Vocab)
+	m.Logits(out, m.Forward(b, nil), len(b.Tokens))
+	return out
+}
+
+// ErrBroken ends a pass over Interrupted.
+var ErrBroken = errors.New("broken off")
+
+// Interrupted is the layers of a pass that broke off, or goes on after it did.
+type Interrupted struct {
+	*calibrate.InMemory
+	Whole    *model.Model // what an uninterrupted pass makes of the model
+	Finished int          // layers that come as they are in Whole
+	Broken   int          // the layer that cannot be loaded; 0 is none
+}
+
+// Load implements calibrate.Layers.
+func (l *Interrupted) Load(ctx context.Context, layer int) (finished bool, err error) {
+	if l.Broken > 0 && layer == l.Broken {
+		return false, ErrBroken
+	}
+	if layer < l.Finished {
+		m := l.Model()
+		m.Blocks[layer], m.Layers[layer] = l.Whole.Blocks[layer], l.Whole.Layers[layer]
+		return true, nil
+	}
+	return l.InMemory.Load(ctx, layer)
+}
+
+// CountedContext is done when its error was asked for some number of times: a cancellation at a
+// place that does not depend on time.
+type CountedContext struct {
+	context.Context
+	Looks int // that are left
+}
+
+// Err implements context.Context.
+func (c *CountedContext) Err() error {
+	if c.Looks--; c.Looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package pruning
+
+import (
+	"context"
+	"errors"
+
+	"slimlab/kernels/matrix"
+)
+
+// problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from
+// statistics of its input: over supports S of whole groups of `group` consecutive input channels,
+// and weights W that are zero outside S, minimise
+//
+//	f(W) = ½·tr(WᵀHW) − tr(WᵀG),   G = H·w.
+//
+// H is damped and G is made with the damped H, so that w itself is the minimum over the full
+// support.
+//
+// A problem belongs to one call of Prune and holds its context. When that ends, all methods return
+// soon with wrong numbers: whoever uses them looks at the context first.
+type problem struct {
+	ctx         context.Context
+	d, p, group int
+	h           matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
+	shift       float64      // damping·mean(diagonal)
+	w, g        matrix.Dense // [d, p]
+}
+
+// newProblem takes the mean Gram matrix of the inputs, which it keeps and changes, and the layer's
+// weight [p, d] as in checkpoints. Channels that were never active (a zero on the diagonal) lose
+// their weight and get a one on the diagonal, as in OSSCAR.
+func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int, damping float64) *problem {
+	d := h.Rows
+	p := len(weight) / d
+	w := matrix.NewDense(d, p, nil)
+	for o := range p {
+		for i, v := range weight[o*d : (o+1)*d] {
+			w.Row(i)[o] = float64(v)
+		}
+	}
+	return newProblemFloat64(ctx, h, w, group, damping)
+}
+
+// newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
+func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, damping float64) *problem {
+	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, w: w, g: matrix.NewDense(w.Rows, w.Cols, nil)}
+	trace := 0.0
+	for i := range q.d {
+		if h.Row(i)[i] == 0 {
+			h.Row(i)[i] = 1
+			clear(w.Row(i))
+		}
+		trace += h.Row(i)[i]
+	}
+	q.shift = damping * trace / float64(q.d)
+	for i := range q.d {
+		h.Row(i)[i] += q.shift
+	}
+	matrix.AddProduct(q.ctx, q.g, h, w, 1)
+	return q
+}
+
+func (q *problem) groups() int { return q.d / q.group }
+
+// channels lists the input channels of groups in ascending order.
+func (q *problem) channels(groups []int) []int {
+	var c []int
+	for _, g := range groups {
+		for i := range q.group {
+			c = append(c, g*q.group+i)
+		}
+	}
+	return c
+}
+
+var errSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
+
+// solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
+// elsewhere, by a fresh Cholesky factorisation.
+func (q *problem) solve(support []int) (matrix.Dense, error) {
+	c := q.channels(support)
+	w := matrix.NewDense(q.d, q.p, nil)
+	if len(c) == 0 {
+		return w, nil
+	}
+	h, x := matrix.NewDense(len(c), len(c), nil), matrix.NewDense(len(c), q.p, nil)
+	for a, i := range c {
+		row, all := h.Row(a), q.h.Row(i)
+		for b, j := range c[a:] {
+			row[a+b] = all[j]
+		}
+		copy(x.Row(a), q.g.Row(i))
+	}
+	if !matrix.Cholesky(q.ctx, h) {
+		return w, q.singular()
+	}
+	matrix.SolveUpperTransposed(q.ctx, h, x)
+	matrix.SolveUpper(q.ctx, h, x)
+	for a, i := range c {
+		copy(w.Row(i), x.Row(a))
+	}
+	return w, q.ctx.Err()
+}
+
+// singular is the error of a factorisation that failed.
+func (q *problem) singular() error {
+	if err := q.ctx.Err(); err != nil {
+		return err
+	}
+	return errSingular
+}
+
+// restrict is the dense weight with all groups outside support set to zero: pruning without an
+// update.
+func (q *problem) restrict(support []int) matrix.Dense {
+	w := matrix.NewDense(q.d, q.p, nil)
+	for _, i := range q.channels(support) {
+		copy(w.Row(i), q.w.Row(i))
+	}
+	return w
+}
+
+// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer
+// whose output is zero anyway. The raw H differs from the damped one by shift·I where the
+// difference of weights is not zero, so one product gives both.
+func (q *problem) relativeError(w matrix.Dense) Error {
+	delta := matrix.NewDense(q.d, q.p, nil)
+	total, squares := 0.0, 0.0
+	for i := range q.d {
+		row, before := delta.Row(i), q.w.Row(i)
+		for j, v := range w.Row(i) {
+			row[j] = v - before[j]
+		}
+		total += matrix.Dot(before, q.g.Row(i))
+		squares += matrix.Dot(before, before)
+	}
+	damped, change := q.energy(delta)
+	relative := func(part, of float64) float64 {
+		if of <= 0 {
+			return 0
+		}
+		return max(0, part) / of
+	}
+	return Error{Damped: relative(damped, total), Undamped: relative(damped-q.shift*change, total-q.shift*squares)}
+}
+
+// energy is tr(wᵀHw) with the damped H, and ‖w‖². Rows of zeros, as a support leaves them, cost
+// nothing.
+func (q *problem) energy(w matrix.Dense) (energy, squares float64) {
+	var rows []int
+	for i := range w.Rows {
+		if s := matrix.Dot(w.Row(i), w.Row(i)); s > 0 {
+			rows, squares = append(rows, i), squares+s
+		}
+	}
+	n := len(rows)
+	if n == 0 {
+		return 0, 0
+	}
+	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
+	const strip = 512
+	part := matrix.NewDense(n, w.Cols, nil)
+	for a, i := range rows {
+		copy(part.Row(a), w.Row(i))
+	}
+	for first := 0; first < n; first += strip {
+		some := rows[first:min(first+strip, n)]
+		of, product := matrix.NewDense(len(some), n, nil), matrix.NewDense(len(some), w.Cols, nil)
+		for a, i := range some {
+			row, all := of.Row(a), q.h.Row(i)
+			for b, j := range rows {
+				row[b] = all[j]
+			}
+		}
+		matrix.AddProduct(q.ctx, product, of, part, 1)
+		for a := range some {
+			energy += matrix.Dot(part.Row(first+a), product.Row(a))
+		}
+	}
+	return energy, squares
+}

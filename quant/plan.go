@@ -1,0 +1,68 @@
+package quant
+
+import (
+	"fmt"
+
+	"slimlab/model"
+)
+
+// Plan chooses a scheme for each linear layer: mixed precision is a plan with several. An automatic
+// group size is the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers
+// to which the plan gives the same format.
+type Plan func(l model.LinearLayer) Scheme
+
+// Uniform gives all linear layers one scheme.
+func Uniform(s Scheme) Plan { return func(model.LinearLayer) Scheme { return s } }
+
+// Schemes returns the scheme of each of m's linear layers, in their order, with the group sizes
+// that will be used; m needs no weights. The error names the linear layers whose scheme is
+// impossible.
+func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
+	linears := m.Linears()
+	list, groups := make([]Scheme, len(linears)), map[NumberFormat]int{}
+	for i, l := range linears {
+		list[i] = p(l)
+		if f := list[i].NumberFormat; f.Bits == 4 && f.Group == 0 {
+			groups[f] = largestGroup(l.In, groups[f])
+		}
+	}
+	for i, l := range linears {
+		s := &list[i]
+		if group, automatic := groups[s.NumberFormat]; automatic {
+			s.Group = group
+		}
+		if err := s.check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Name, err)
+		}
+		if s.Group > 0 && l.In%s.Group != 0 {
+			return nil, fmt.Errorf("groups of %d do not divide the %d inputs of %s: choose a smaller group, or prune with an alignment", s.Group, l.In, l.Name)
+		}
+	}
+	return list, nil
+}
+
+// largestGroup is the largest automatic group, up to limit where that is not 0, that divides the
+// inputs, or the smallest one.
+func largestGroup(inputs, limit int) int {
+	group := 128
+	if limit > 0 {
+		group = limit
+	}
+	for group > 8 && inputs%group != 0 {
+		group /= 2
+	}
+	return group
+}
+
+// names lists the names of the schemes, each once, in the order of first use.
+func names(schemes []Scheme) []string {
+	var list []string
+	seen := map[string]bool{}
+	for _, s := range schemes {
+		if name := s.String(); !seen[name] {
+			seen[name] = true
+			list = append(list, name)
+		}
+	}
+	return list
+}

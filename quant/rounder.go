@@ -1,0 +1,123 @@
+package quant
+
+import (
+	"context"
+
+	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
+	"slimlab/model/calibrate"
+	"slimlab/model/weight"
+)
+
+// Rounder chooses codes on a grid.
+type Rounder interface {
+	// Round chooses a code for each element of w, whose inputs have the given moments: those of
+	// zero tokens where nothing was measured.
+	Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (Rounding, error)
+	// Calibrated reports whether Round needs statistics.
+	Calibrated() bool
+}
+
+// Rounding is what a Rounder chose.
+type Rounding struct {
+	Codes []int8 // [out, in]
+	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for others.
+	DampedLoss float64
+	Damping    float64 // as it was used in the end; 0 for others
+	Note       string  // what was not done as asked for; "" is nothing
+}
+
+// Nearest takes the nearest code for each weight on its own.
+type Nearest struct{}
+
+// Calibrated implements Rounder.
+func (Nearest) Calibrated() bool { return false }
+
+// Round implements Rounder.
+func (Nearest) Round(ctx context.Context, w *weight.Dense, g Grid, _ *Moments) (Rounding, error) {
+	codes := make([]int8, len(w.Data))
+	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			for i, v := range w.Data[o*w.In : (o+1)*w.In] {
+				codes[o*w.In+i], _ = g.Encode(float64(v), o, i)
+			}
+		}
+	})
+	return Rounding{Codes: codes}, ctx.Err()
+}
+
+// rowsOfTask is the number of outputs, which do not depend on each other, that a thread takes at
+// once.
+const rowsOfTask = 16
+
+// Moments are the statistics of the input of some linear layers, with what rounders have computed
+// from them.
+type Moments struct {
+	*calibrate.Stats
+	factors map[factorKey]*factor
+}
+
+// outputError is tr(ΔHΔᵀ)/tr(wHwᵀ), Δ = w − codes, with H as measured; 0 for a layer whose output
+// is zero anyway.
+func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []int8) float64 {
+	total := energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
+		for i := range row {
+			row[i] = float64(w.Data[o*w.In+i])
+		}
+	})
+	if total <= 0 {
+		return 0
+	}
+	return squaredError(ctx, m.Gram, w, g, codes) / total
+}
+
+// squaredError is tr(ΔhΔᵀ), Δ = w − codes.
+func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, codes []int8) float64 {
+	return energy(ctx, h, w.Out, func(row []float64, o int) {
+		for i := range row {
+			row[i] = float64(w.Data[o*w.In+i]) - g.Decode(codes[o*w.In+i], o, i)
+		}
+	})
+}
+
+// energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
+func energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
+	const strip = 512 // rows at a time, so that memory stays small
+	in, parts := h.Rows, make([]float64, out)
+	for first := 0; first < out; first += strip {
+		n := min(strip, out-first)
+		w, wh := matrix.NewDense(n, in, nil), matrix.NewDense(n, in, nil)
+		parallel.Range(n, rowsOfTask, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				row(w.Row(r), first+r)
+			}
+		})
+		matrix.AddProduct(ctx, wh, w, h, 1)
+		parallel.Range(n, rowsOfTask, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				for i, v := range w.Row(r) {
+					parts[first+r] += v * wh.Row(r)[i]
+				}
+			}
+		})
+	}
+	sum := 0.0
+	for _, v := range parts {
+		sum += v
+	}
+	return sum
+}
+
+// weightError is ‖a−b‖²/‖a‖²; 0 where a is zero.
+func weightError(a, b []float32) float64 {
+	difference, total := 0.0, 0.0
+	for i, v := range a {
+		d := float64(v) - float64(b[i])
+		difference += d * d
+		total += float64(v) * float64(v)
+	}
+	if total == 0 {
+		return 0
+	}
+	return difference / total
+}
