@@ -9,25 +9,27 @@ import (
 
 	"slimlab/internal/atomicfile"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/scenarios"
 	"slimlab/tui"
 )
 
 // bench is the lab as the workbench sees it.
 type bench struct {
-	lab  *run.Lab
+	home *home.Home
 	wait sync.WaitGroup // of runs in progress
 }
 
-func newBench(l *run.Lab) *bench { return &bench{lab: l} }
+func newBench(h *home.Home) *bench { return &bench{home: h} }
 
 // close waits for runs that were cancelled on the way out, so that their logs are complete.
 func (b *bench) close() { b.wait.Wait() }
 
 func (b *bench) Scenarios(context.Context) ([]tui.ScenarioInfo, error) {
-	entries, err := b.lab.Scenarios()
+	entries, err := scenario.List(scenarios.Files)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (b *bench) Scenarios(context.Context) ([]tui.ScenarioInfo, error) {
 }
 
 func (b *bench) describe(name string) tui.ScenarioInfo {
-	s, err := b.lab.Scenario(name, scenario.Options{})
+	s, err := run.LoadScenario(name, scenarios.Files, scenario.Options{})
 	if err != nil {
 		return tui.ScenarioInfo{Name: name, Err: err}
 	}
@@ -65,7 +67,7 @@ func (b *bench) describe(name string) tui.ScenarioInfo {
 }
 
 func (b *bench) Runs(context.Context) ([]tui.RunInfo, error) {
-	runs, err := b.lab.Runs()
+	runs, err := b.home.Logs.List()
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +83,11 @@ func (b *bench) Runs(context.Context) ([]tui.RunInfo, error) {
 
 // Start begins a run. It goes on when ctx ends: only Cancel stops it.
 func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, error) {
-	s, err := b.lab.Scenario(name, scenario.Options{Quick: quick})
+	s, err := run.LoadScenario(name, scenarios.Files, scenario.Options{Quick: quick})
 	if err != nil {
 		return nil, err
 	}
-	r, err := b.lab.Start(s.Plan(), run.Options{})
+	r, err := run.Start(b.home, s.Plan(), run.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -100,13 +102,15 @@ func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, 
 	return &tui.Live{RunID: r.ID, Board: r.Board, Cancel: cancel, Done: done}, nil
 }
 
-func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) { return b.lab.Events(name) }
+func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
+	return runEvents(b.home, name)
+}
 
 func (b *bench) Export(_ context.Context, name, format, path string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
-	events, err := b.lab.Events(name)
+	events, err := runEvents(b.home, name)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}

@@ -35,7 +35,7 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 func (p *program) convertOptions(f convertFlags) convert.Options {
 	bar := newBar(p.stderr)
 	return convert.Options{
-		Open:  p.lab.Open,
+		Open:  p.home.OpenModel,
 		DType: convert.DType(f.dtype), Progress: bar.step,
 		Begin: func(e convert.Estimate, verdicts []convert.Verdict) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s\n",
@@ -271,7 +271,7 @@ func (p *program) inspectCommand() *cobra.Command {
 			if format != "table" && format != "json" {
 				return failure{exitUsage, fmt.Errorf("--format %s: expected table or json", format)}
 			}
-			in, err := convert.Inspect(names[0], p.lab.Open)
+			in, err := convert.Inspect(names[0], p.home.OpenModel)
 			if err != nil {
 				return failure{exitUsage, err}
 			}

@@ -15,7 +15,7 @@ import (
 
 // TestConvertVerbs takes the embedded model through the verbs that make one checkpoint of another.
 func TestConvertVerbs(t *testing.T) {
-	home(t)
+	newHome(t)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.WriteFile(in("text.txt"), []byte(strings.Repeat("the member clicked the item and the member did not click. ", 200)), 0o644); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestDoctorErrors(t *testing.T) {
-	home(t)
+	newHome(t)
 	for _, c := range []struct {
 		args []string
 		want string // in stderr
@@ -37,7 +37,7 @@ func TestDoctorErrors(t *testing.T) {
 
 // TestDoctorInterrupted: nothing is printed of a measurement that was ended.
 func TestDoctorInterrupted(t *testing.T) {
-	home(t)
+	newHome(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var out strings.Builder
 	if code := execute(ctx, []string{"doctor", "--quick", "--threads", "1"}, &out, cancelAt{"square weights", cancel}); code != exitInterrupted || out.Len() > 0 {

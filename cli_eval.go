@@ -60,14 +60,14 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	}
 	var sources []eval.Source
 	for _, name := range names {
-		s, err := p.lab.Source(name, f.dtype)
+		s, err := eval.NewSource(p.home, name, f.dtype)
 		if err != nil {
 			return failure{exitUsage, err}
 		}
 		sources = append(sources, s)
 	}
 	start, progress := time.Now(), newProgress(p.stderr)
-	f.Version, f.Store = version, p.lab.Evaluations()
+	f.Version, f.Store = version, p.home.Evaluations()
 	f.Progress = func(e eval.Progress) {
 		text, at := e.Model+" · "+e.What, time.Since(start).Seconds()
 		if e.What == eval.Loading {

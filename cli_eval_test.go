@@ -26,7 +26,7 @@ func evalFiles(t *testing.T) (text, choice string) {
 }
 
 func TestEval(t *testing.T) {
-	file := home(t)
+	file := newHome(t)
 	text, choice := evalFiles(t)
 	saved := filepath.Join(t.TempDir(), "teacher")
 	if _, stderr, code := slimlab(t, "run", file, "--save", "teacher="+saved); code != exitHeld {
@@ -69,7 +69,7 @@ func TestEval(t *testing.T) {
 }
 
 func TestEvalErrors(t *testing.T) {
-	home(t)
+	newHome(t)
 	text, choice := evalFiles(t)
 	bad := filepath.Join(t.TempDir(), "bad.jsonl")
 	if err := os.WriteFile(bad, []byte(`{"query":"q","choices":["a","b"],"gold":0}`+"\n"+`{"query":"q","choices":["a","b"],"gold":7}`), 0o644); err != nil {
@@ -108,7 +108,7 @@ func TestEvalErrors(t *testing.T) {
 
 // TestEvalInterrupted: nothing is printed of an evaluation that was ended.
 func TestEvalInterrupted(t *testing.T) {
-	home(t)
+	newHome(t)
 	text, _ := evalFiles(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var out strings.Builder

@@ -19,6 +19,7 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/scenarios"
 )
 
 // runFlags are the flags of `slimlab run`.
@@ -68,7 +69,7 @@ func (p *program) load(cmd *cobra.Command, name string, f runFlags) (*scenario.S
 	if cmd.Flags().Changed("seed") {
 		o.Seed = &f.seed
 	}
-	s, err := p.lab.Scenario(name, o)
+	s, err := run.LoadScenario(name, scenarios.Files, o)
 	if err != nil {
 		return nil, failure{exitUsage, err}
 	}
@@ -110,7 +111,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 	}
 	defer out.close()
 	progress := newProgress(p.stderr)
-	r, err := p.lab.Start(plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
+	r, err := run.Start(p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
 		out.event(e)
 	}})
@@ -140,7 +141,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 	}
 	for _, save := range f.saves {
 		row, folder, _ := strings.Cut(save, "=")
-		if err := p.lab.SaveRow(r.ID, row, folder); err != nil {
+		if err := p.home.SaveRow(r.ID, row, folder); err != nil {
 			return failure{exitBroke, err}
 		}
 	}

@@ -37,8 +37,8 @@ func slimlab(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), code
 }
 
-// home gives the test a lab of its own and returns the tiny scenario's file.
-func home(t *testing.T) (scenario string) {
+// newHome gives the test a home of its own and returns the tiny scenario's file.
+func newHome(t *testing.T) (scenario string) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("SLIMLAB_HOME", filepath.Join(dir, "home"))
@@ -50,7 +50,7 @@ func home(t *testing.T) (scenario string) {
 }
 
 func TestRunShowCompareExport(t *testing.T) {
-	file := home(t)
+	file := newHome(t)
 	dir := filepath.Dir(file)
 	events := filepath.Join(dir, "events.jsonl")
 	junit := filepath.Join(dir, "out.xml")
@@ -129,7 +129,7 @@ func read(t *testing.T, file string) string {
 }
 
 func TestExitCodesAndErrors(t *testing.T) {
-	file := home(t)
+	file := newHome(t)
 	cases := []struct {
 		args []string
 		code int
@@ -173,7 +173,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 // TestInterruptedRunGoesOn cancels a run in its first step; the same command then ends as if
 // nothing had been.
 func TestInterruptedRunGoesOn(t *testing.T) {
-	file := home(t)
+	file := newHome(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var out, errs bytes.Buffer
@@ -188,7 +188,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 // TestReadme holds the README to the program: every verb and flag that it names exists, and the
 // shipped scenarios are those it lists.
 func TestReadme(t *testing.T) {
-	home(t)
+	newHome(t)
 	readme := read(t, "README.md")
 	help, _, _ := slimlab(t, "--help")
 	for _, verb := range []string{
@@ -212,6 +212,37 @@ func TestReadme(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(listed), "\n") {
 		if name := strings.Fields(line)[0]; !strings.Contains(readme, "`"+name+"`") {
 			t.Errorf("README.md does not list the scenario %s", name)
+		}
+	}
+}
+
+// TestVerbsWithoutAHome: verbs that only read work where no home can be written, and those that
+// must write one say why they cannot.
+func TestVerbsWithoutAHome(t *testing.T) {
+	file := newHome(t)
+	nowhere := filepath.Join(file, "home") // below a file
+	t.Setenv("SLIMLAB_HOME", nowhere)
+	text, _ := evalFiles(t)
+	for _, c := range []struct {
+		args []string
+		want string // in stdout
+	}{
+		{[]string{"inspect", "pretrained:recsys-fm"}, "LlamaForCausalLM"},
+		{[]string{"scenarios"}, "figure1"},
+		{[]string{"check", file}, "to build"},
+		{[]string{"tokenize", "pretrained:recsys-fm"}, "["},
+		{[]string{"runs"}, ""},
+		{[]string{"show", "demo"}, "FM"},
+		{[]string{"import", "pretrained:recsys-fm", filepath.Join(t.TempDir(), "x")}, "parameters"},
+	} {
+		stdout, stderr, code := slimlab(t, c.args...)
+		if code != exitHeld || !strings.Contains(stdout, c.want) {
+			t.Errorf("slimlab %s: exit %d, %s", strings.Join(c.args, " "), code, stderr)
+		}
+	}
+	for _, args := range [][]string{{"run", file}, {"eval", "pretrained:recsys-fm", "--text", text, "--limit", "1"}} {
+		if _, stderr, code := slimlab(t, args...); code == exitHeld || !strings.Contains(stderr, nowhere) {
+			t.Errorf("slimlab %s: exit %d, said %q, expected %s in it", strings.Join(args, " "), code, stderr, nowhere)
 		}
 	}
 }

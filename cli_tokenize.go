@@ -51,7 +51,7 @@ func (p *program) tokenizeCommand() *cobra.Command {
 }
 
 func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
-	tok, err := p.lab.Tokenizer(name)
+	tok, err := p.home.Tokenizer(name)
 	if err != nil {
 		return failure{exitUsage, err}
 	}

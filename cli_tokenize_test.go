@@ -34,7 +34,7 @@ const characters = `{"added_tokens":[{"id":0,"content":"<s>","special":true}],"n
 "model":{"type":"BPE","byte_fallback":true,"vocab":{"<s>":0,"▁":1,"a":2,"b":3,"ab":4,"<0xC3>":5,"<0xA9>":6,"<":7},"merges":["a b"]}}`
 
 func TestTokenize(t *testing.T) {
-	home(t)
+	newHome(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tokenizer.json")
 	if err := os.WriteFile(file, []byte(characters), 0o644); err != nil {

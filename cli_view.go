@@ -15,6 +15,9 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
+	"slimlab/lab/scenario"
+	"slimlab/lab/store"
+	"slimlab/scenarios"
 	"slimlab/tui"
 )
 
@@ -39,7 +42,7 @@ func (p *program) checkCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				plan, err := p.lab.Check(s.Plan())
+				plan, err := run.Check(p.home, s.Plan())
 				if err != nil {
 					return failure{exitUsage, err}
 				}
@@ -68,7 +71,7 @@ func (p *program) scenariosCommand() *cobra.Command {
 		Short: "list the scenarios that ship",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			entries, err := p.lab.Scenarios()
+			entries, err := scenario.List(scenarios.Files)
 			if err != nil {
 				return failure{exitBroke, err}
 			}
@@ -87,7 +90,7 @@ func (p *program) runsCommand() *cobra.Command {
 		Short: "list past runs, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			runs, err := p.lab.Runs()
+			runs, err := p.home.Logs.List()
 			if err != nil {
 				return failure{exitBroke, err}
 			}
@@ -113,8 +116,8 @@ func (p *program) runsCommand() *cobra.Command {
 
 // board reads a run's log into a board. "demo" is the recorded demo.
 func (p *program) board(name string) (*lab.Board, error) {
-	events, err := p.lab.Events(name)
-	if errors.Is(err, run.ErrNotFound) {
+	events, err := runEvents(p.home, name)
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
 	}
 	if err != nil {

@@ -17,8 +17,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"slimlab/lab/run"
-	"slimlab/scenarios"
+	"slimlab/lab/home"
 	"slimlab/tui"
 )
 
@@ -75,7 +74,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // program is what every verb needs.
 type program struct {
 	stdout, stderr io.Writer
-	lab            *run.Lab
+	home           *home.Home
 }
 
 func command(stdout, stderr io.Writer) *cobra.Command {
@@ -106,19 +105,16 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	return root
 }
 
-// open checks the environment and opens the lab.
+// open checks the environment and names the home, which only what writes makes.
 func (p *program) open() error {
-	if err := run.UseKernels(os.Getenv("SLIMLAB_KERNELS")); err != nil {
+	if err := home.UseKernels(os.Getenv("SLIMLAB_KERNELS")); err != nil {
 		return failure{exitUsage, fmt.Errorf("SLIMLAB_KERNELS: %w", err)}
 	}
-	home, err := run.Home()
+	folder, err := home.Folder()
 	if err != nil {
 		return failure{exitUsage, err}
 	}
-	p.lab, err = run.Open(home, scenarios.Files, version)
-	if err != nil {
-		return failure{exitBroke, err}
-	}
+	p.home = home.Open(folder, version)
 	return nil
 }
 
@@ -127,11 +123,11 @@ func (p *program) workbench(_ context.Context, o tui.Options) error {
 	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || os.Getenv("TERM") == "dumb" {
 		return failure{exitUsage, errors.New("the workbench needs a terminal; without one, try: slimlab run figure1 --quick")}
 	}
-	o.Machine, o.Version = run.Machine(), version
+	o.Machine, o.Version = home.Machine(), version
 	if o.Scenario == "" {
 		o.Scenario = defaultScenario
 	}
-	b := newBench(p.lab)
+	b := newBench(p.home)
 	defer b.close()
 	if err := tui.Run(b, o); err != nil {
 		return failure{exitBroke, err}

@@ -9,6 +9,6 @@
 // narrower than those of its terms suggest.
 //
 // Models are loaded one after the other, so that one at a time is in memory. Continuations that
-// share a context share its computation. The package leaves out where models come from (see Source)
-// and how text is generated (see Model.Generate).
+// share a context share its computation. The package leaves out where a MODEL comes from (see
+// Models) and how text is generated (an engine of package serve does).
 package eval

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 )
 
@@ -21,10 +22,10 @@ type PlannedStep struct {
 	State string
 }
 
-// Check opens what a plan needs and says which artifacts it would find. It measures nothing and
-// trains nothing but a tokenizer, whose tokens are part of what names the artifacts.
-func (l *Lab) Check(plan *scenario.Plan) ([]PlannedCell, error) {
-	return (&Run{lab: l, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}}).check()
+// Check opens what a plan needs and says which artifacts it would find. It writes nothing, measures
+// nothing and trains nothing but a tokenizer, whose tokens are part of what names the artifacts.
+func Check(h *home.Home, plan *scenario.Plan) ([]PlannedCell, error) {
+	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check()
 }
 
 // check plans every step of every cell without doing any.

@@ -1,7 +1,9 @@
 package run
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"slimlab/internal/shareddata"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -20,9 +23,9 @@ import (
 	"slimlab/quant"
 )
 
-func states(t *testing.T, l *Lab, text string, set ...string) string {
+func states(t *testing.T, h *home.Home, text string, set ...string) string {
 	t.Helper()
-	cells, err := l.Check(parse(t, text, scenario.Options{Set: set}))
+	cells, err := Check(h, parse(t, text, scenario.Options{Set: set}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +41,7 @@ func states(t *testing.T, l *Lab, text string, set ...string) string {
 // TestCheck also tells what decides an artifact: a setting that changes a step makes it and all
 // that follows anew, and no other.
 func TestCheck(t *testing.T) {
-	l := copyLab(t, everything)
+	h := copyHome(t, everything)
 	const all = "teacher cached, student cached, pruned cached, healed cached, w8a8 cached, w4a16 cached"
 	fromStudent := "teacher cached, student to build, pruned to build, healed to build, w8a8 to build, w4a16 to build"
 	for _, c := range []struct{ set, want string }{
@@ -63,17 +66,17 @@ func TestCheck(t *testing.T) {
 		if c.set != "" {
 			set = append(set, c.set)
 		}
-		if got := states(t, l, chain, set...); got != c.want {
+		if got := states(t, h, chain, set...); got != c.want {
 			t.Errorf("%s:\n%s\nexpected\n%s", c.set, got, c.want)
 		}
 	}
-	if got, want := states(t, l, two), "base to build, small to build, base shared, small to build"; got != want {
+	if got, want := states(t, h, two), "base to build, small to build, base shared, small to build"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
-	if got, want := states(t, l, fmt.Sprintf(baseline, savedTeacher(t))), "FM loaded"; got != want {
+	if got, want := states(t, h, fmt.Sprintf(baseline, savedTeacher(t))), "FM loaded"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
-	if dirs := artifactDirs(t, l, func(recipe string) bool { return recipe == "train base" }); len(dirs) > 0 {
+	if dirs := artifactDirs(t, h, func(recipe string) bool { return recipe == "train base" }); len(dirs) > 0 {
 		t.Error("Check has trained a model")
 	}
 }
@@ -82,10 +85,10 @@ func TestCheck(t *testing.T) {
 func TestSave(t *testing.T) {
 	ref := theReference(t)
 	for _, row := range []string{"teacher", "pruned", "w8a8", "w4a16"} {
-		l := copyLab(t, everything)
-		copyRuns(t, l)
+		h := copyHome(t, everything)
+		copyRuns(t, h)
 		folder := filepath.Join(t.TempDir(), "a", "b")
-		if err := l.SaveRow(ref.run[:len(ref.run)-2], row, folder); err != nil {
+		if err := h.SaveRow(ref.run[:len(ref.run)-2], row, folder); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(folder)
@@ -99,8 +102,8 @@ func TestSave(t *testing.T) {
 		if got := strings.Join(names, " "); got != "config.json model.safetensors special_tokens_map.json tokenizer.json tokenizer_config.json" {
 			t.Errorf("%s was saved as %s", row, got)
 		}
-		fromFolder := mustWork(t, l, parse(t, fmt.Sprintf(baseline, folder), scenario.Options{}), Options{}).Board
-		fromRun := mustWork(t, l, parse(t, fmt.Sprintf(baseline, "run:"+ref.run+"/"+row), scenario.Options{}), Options{Sink: func(e lab.Event) {
+		fromFolder := mustWork(t, h, parse(t, fmt.Sprintf(baseline, folder), scenario.Options{}), Options{}).Board
+		fromRun := mustWork(t, h, parse(t, fmt.Sprintf(baseline, "run:"+ref.run+"/"+row), scenario.Options{}), Options{Sink: func(e lab.Event) {
 			if e.Text == "evaluate" {
 				t.Errorf("%s: the same content was evaluated again", row)
 			}
@@ -116,56 +119,52 @@ func TestSave(t *testing.T) {
 			}
 		}
 	}
-	l := openLab(t, ref.home)
-	if err := l.SaveRow(ref.run, "nothing", t.TempDir()); err == nil || !strings.Contains(err.Error(), "save row nothing: run "+ref.run+` has no row "nothing"`) {
+	h := openHome(t, ref.home)
+	if err := h.SaveRow(ref.run, "nothing", t.TempDir()); err == nil || !strings.Contains(err.Error(), "save row nothing: run "+ref.run+` has no row "nothing"`) {
 		t.Errorf("error %v", err)
 	}
 	full := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(full, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.SaveRow(ref.run, "teacher", full); err == nil || !strings.HasPrefix(err.Error(), "save row teacher: ") {
+	if err := h.SaveRow(ref.run, "teacher", full); err == nil || !strings.HasPrefix(err.Error(), "save row teacher: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestListings(t *testing.T) {
-	ref := theReference(t)
-	log, err := os.ReadFile(filepath.Join(ref.home, "runs", ref.run+".runlog"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := Open(t.TempDir(), fstest.MapFS{"chain.yaml": {Data: []byte(chain)}, "demo.log": {Data: log}, "deep/two.yaml": {Data: []byte(two)}}, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := l.Scenarios()
-	if err != nil || len(entries) != 2 || entries[0].Name != "chain" || entries[1].Name != "deep/two" {
-		t.Errorf("scenarios %+v, error %v", entries, err)
-	}
-	if s, err := l.Scenario("deep/two", scenario.Options{}); err != nil || s.Name != "two" {
+// TestLoadScenario: a name is that of a shipped scenario, a name with an ending that of a file.
+func TestLoadScenario(t *testing.T) {
+	shipped := fstest.MapFS{"chain.yaml": {Data: []byte(chain)}, "deep/two.yaml": {Data: []byte(two)}}
+	if s, err := LoadScenario("deep/two", shipped, scenario.Options{}); err != nil || s.Name != "two" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := l.Scenario("chian", scenario.Options{}); err == nil || !strings.Contains(err.Error(), "chain") {
+	if _, err := LoadScenario("chian", shipped, scenario.Options{}); err == nil || !strings.Contains(err.Error(), "chain") {
 		t.Errorf("error %v, expected the nearest name in it", err)
 	}
-	events, err := l.Events(Demo)
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(file, []byte(two), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	sameFigures(t, lab.Fold(events), ref.board, 1, 2)
-	if _, err := l.Events("nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+	if s, err := LoadScenario(file, shipped, scenario.Options{}); err != nil || s.Name != "two" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := openLab(t, t.TempDir()).Events(Demo); err == nil || !strings.HasPrefix(err.Error(), "demo: ") {
-		t.Errorf("error %v", err)
+}
+
+// TestCheckWritesNothing: a plan is checked without a home, though its tokenizer has to be trained.
+func TestCheckWritesNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "home")
+	if got, want := states(t, home.Open(folder, "test"), two), "base to build, small to build, base shared, small to build"; got != want {
+		t.Errorf("%s, expected %s", got, want)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the home was made: %v", err)
 	}
 }
 
 // TestQuantizedReload: a quantized model that was written and read computes the very same.
 func TestQuantizedReload(t *testing.T) {
 	ref := theReference(t)
-	dirs := artifactDirs(t, openLab(t, ref.home), func(recipe string) bool { return recipe == "train teacher" })
+	dirs := artifactDirs(t, openHome(t, ref.home), func(recipe string) bool { return recipe == "train teacher" })
 	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", quant.LoadOptions())
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +222,7 @@ func TestQuantizedReload(t *testing.T) {
 // A GGUF file loads like the folder that it was made of, and measures the same.
 func TestLoadGGUF(t *testing.T) {
 	folder := shareddata.Path(t, "models", "TinyStories-656K")
-	l := copyLab(t, everything)
+	h := copyHome(t, everything)
 	const text = `
 name: loaded
 task: { kind: jsonl, path: %q, max_tokens: 48 }
@@ -234,7 +233,7 @@ evaluate: { validation: 16 }
 	data := writeJSONL(t, "")
 	var values []map[string]lab.Measure
 	for _, name := range []string{folder, filepath.Join(folder, "gguf", "tinystories-656K-F32.gguf")} {
-		mustWork(t, l, parse(t, fmt.Sprintf(text, data, name), scenario.Options{}), Options{Sink: func(e lab.Event) {
+		mustWork(t, h, parse(t, fmt.Sprintf(text, data, name), scenario.Options{}), Options{Sink: func(e lab.Event) {
 			if e.Kind == lab.KindRow {
 				values = append(values, e.Values)
 			}

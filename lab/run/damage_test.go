@@ -13,14 +13,15 @@ import (
 	"go.uber.org/goleak"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 )
 
 // TestCorruptArtifact: damage of any kind is noticed, told, and what it hit is made again.
 func TestCorruptArtifact(t *testing.T) {
 	ref := theReference(t)
-	one := func(l *Lab, recipe, file string) string {
-		dirs := artifactDirs(t, l, func(r string) bool { return r == recipe })
+	one := func(h *home.Home, recipe, file string) string {
+		dirs := artifactDirs(t, h, func(r string) bool { return r == recipe })
 		return filepath.Join(dirs[0], file)
 	}
 	flip := func(text []byte) []byte { text[len(text)/2] ^= 0x10; return text }
@@ -38,8 +39,8 @@ func TestCorruptArtifact(t *testing.T) {
 		{"tokenizer", "tokenizer.json", flip},
 	} {
 		t.Run(c.recipe+" "+c.file, func(t *testing.T) {
-			l := copyLab(t, everything)
-			path := one(l, c.recipe, c.file)
+			h := copyHome(t, everything)
+			path := one(h, c.recipe, c.file)
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -47,7 +48,7 @@ func TestCorruptArtifact(t *testing.T) {
 			if err := os.WriteFile(path, c.damage(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			out := mustWork(t, l, parse(t, chain, scenario.Options{Seeds: 2}), Options{})
+			out := mustWork(t, h, parse(t, chain, scenario.Options{Seeds: 2}), Options{})
 			sameFigures(t, out.Board, ref.board, 1, 2)
 			var told []string
 			for _, n := range out.Board.Snapshot().Notes {
@@ -64,13 +65,16 @@ func TestCorruptArtifact(t *testing.T) {
 
 // TestForeignLog: the damaged log of another run is listed as such, and harms no run.
 func TestForeignLog(t *testing.T) {
-	l := copyLab(t, everything)
+	h := copyHome(t, everything)
 	const id = "20010101-000000-other-0000"
-	if err := os.WriteFile(filepath.Join(l.Home, "runs", id+".runlog"), []byte("no log"), 0o644); err != nil {
+	if err := os.MkdirAll(filepath.Join(h.Folder, "runs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	mustWork(t, l, parse(t, chain, scenario.Options{}), Options{})
-	runs, err := l.Runs()
+	if err := os.WriteFile(filepath.Join(h.Folder, "runs", id+".runlog"), []byte("no log"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustWork(t, h, parse(t, chain, scenario.Options{}), Options{})
+	runs, err := h.Logs.List()
 	if err != nil || len(runs) != 2 {
 		t.Fatalf("%d runs, error %v; expected 2", len(runs), err)
 	}
@@ -111,12 +115,12 @@ func (d *fullDisk) Close() error { return errors.Join(d.logWriter.Close(), d.err
 func TestFullDisk(t *testing.T) {
 	ref := theReference(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	l := copyLab(t, onlyTokenizer)
+	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{Seeds: 2})
 	o := Options{Now: clock(), Jobs: 2}
 	var seen []lab.Event
 	o.Sink = func(e lab.Event) { seen = append(seen, e) }
-	r, err := l.Start(plan, o)
+	r, err := Start(h, plan, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,20 +141,20 @@ func TestFullDisk(t *testing.T) {
 	if got := lab.Fold(seen).Snapshot().String(); got != view.String() {
 		t.Errorf("what the sink saw folds to\n%s\nexpected\n%s", got, view)
 	}
-	trained := len(artifactDirs(t, l, func(recipe string) bool { return recipe == "train teacher" }))
+	trained := len(artifactDirs(t, h, func(recipe string) bool { return recipe == "train teacher" }))
 	if trained == 0 {
 		t.Error("no teacher was finished before the disk was full, or it is gone")
 	}
-	out = mustWork(t, l, plan, Options{})
+	out = mustWork(t, h, plan, Options{})
 	sameFigures(t, out.Board, ref.board, 1, 2)
 }
 
 // TestLogWithoutEnd: all is done, and then the log's last event cannot be written.
 func TestLogWithoutEnd(t *testing.T) {
-	l := copyLab(t, everything)
+	h := copyHome(t, everything)
 	events := 0
 	for _, room := range []int{1 << 30, -1} {
-		r, err := l.Start(parse(t, chain, scenario.Options{}), Options{Now: clock()})
+		r, err := Start(h, parse(t, chain, scenario.Options{}), Options{Now: clock()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,8 +198,8 @@ expect: [ "bytes(row=base) > 0" ]
 
 // TestOneCellFails: the others go on; the error names the cell, the step and the tensor.
 func TestOneCellFails(t *testing.T) {
-	l := copyLab(t, onlyTokenizer)
-	out, err := work(t, l, parse(t, two, scenario.Options{}), Options{Jobs: 2})
+	h := copyHome(t, onlyTokenizer)
+	out, err := work(t, h, parse(t, two, scenario.Options{}), Options{Jobs: 2})
 	want := "cell group=32 seed=1: step small: quantization: groups of 32 do not divide the 16 inputs of model.layers.0.self_attn.q_proj: choose a smaller group, or prune with an alignment"
 	if err == nil || err.Error() != want || out.State != lab.Failed {
 		t.Errorf("run is %s, error\n%v\nexpected\n%s", out.State, err, want)
@@ -204,7 +208,7 @@ func TestOneCellFails(t *testing.T) {
 	if view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Done || view.Errors != 1 || len(view.Verdicts) != 0 {
 		t.Errorf("the board shows\n%s", view)
 	}
-	if n := len(artifactDirs(t, l, func(recipe string) bool { return recipe == "train base" })); n != 1 {
+	if n := len(artifactDirs(t, h, func(recipe string) bool { return recipe == "train base" })); n != 1 {
 		t.Errorf("the base was made %d times, expected once for both cells", n)
 	}
 }
@@ -212,9 +216,9 @@ func TestOneCellFails(t *testing.T) {
 // TestPanic: a panic is the failure of its cell, told in one line with its place.
 func TestPanic(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	l := copyLab(t, onlyTokenizer)
+	h := copyHome(t, onlyTokenizer)
 	thrown := false
-	out, err := work(t, l, parse(t, two, scenario.Options{Set: []string{"sweep.group=[8, 16]"}}), Options{Jobs: 1, Sink: func(e lab.Event) {
+	out, err := work(t, h, parse(t, two, scenario.Options{Set: []string{"sweep.group=[8, 16]"}}), Options{Jobs: 1, Sink: func(e lab.Event) {
 		if e.Cell == "group=8 seed=1" && place(e) == "base//2" {
 			thrown = true
 			panic("something broke")
@@ -231,13 +235,13 @@ func TestPanic(t *testing.T) {
 	if view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Done {
 		t.Errorf("the board shows\n%s", view)
 	}
-	artifactDirs(t, l, everything) // nothing unfinished is left
+	artifactDirs(t, h, everything) // nothing unfinished is left
 }
 
 // TestFailureAndInterrupt: a run that was interrupted is told as such, whatever failed before.
 func TestFailureAndInterrupt(t *testing.T) {
-	l := copyLab(t, onlyTokenizer)
-	out, err := workUntil(t, l, parse(t, two, scenario.Options{}), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })
+	h := copyHome(t, onlyTokenizer)
+	out, err := workUntil(t, h, parse(t, two, scenario.Options{}), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })
 	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
 		t.Errorf("run is %s, error %v", out.State, err)
 	}

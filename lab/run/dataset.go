@@ -9,6 +9,7 @@ import (
 
 	"slimlab/kd"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 	"slimlab/lab/task"
@@ -133,7 +134,7 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	if err != nil {
 		return err
 	}
-	content, err := fsHash(os.DirFS(filepath.Dir(cfg.Path)), filepath.Base(cfg.Path))
+	content, err := home.HashFile(os.DirFS(filepath.Dir(cfg.Path)), filepath.Base(cfg.Path))
 	if err != nil {
 		return fmt.Errorf("jsonl: %w", err)
 	}
@@ -163,23 +164,38 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 // trained on the same.
 func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, corpus func(n int) []string) error {
 	key := store.Key("tokenizer", tokenizerVersion, source, tz.Recipe())
-	dir, _, err := r.artifact(key, "tokenizer", func(dir string) error {
-		return r.compute(func() error {
-			t, err := tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken})
-			if err != nil {
+	train := func() (t *tokenizer.Tokenizer, err error) {
+		err = r.compute(func() error {
+			if t, err = tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken}); err != nil {
 				return err
 			}
-			if err := t.SetSpecial("", endToken); err != nil {
+			return t.SetSpecial("", endToken)
+		})
+		return t, err
+	}
+	dir, err := "", error(nil)
+	if r.readOnly {
+		dir, _ = r.find(key, "tokenizer")
+	} else {
+		dir, _, err = r.artifact(key, "tokenizer", func(dir string) error {
+			t, err := train()
+			if err != nil {
 				return err
 			}
 			return t.Save(dir)
 		})
-	})
+	}
+	switch {
+	case err != nil:
+	case dir == "": // a Check that did not find it, and keeps nothing
+		d.tokenizer, err = train()
+	default:
+		d.tokenizer, err = tokenizer.Load(dir)
+	}
 	if err != nil {
 		return fmt.Errorf("tokenizer: %w", err)
 	}
-	d.tokenizer, err = tokenizer.Load(dir)
-	return err
+	return nil
 }
 
 // corpusTexts is how many texts a tokenizer is trained on, at most.

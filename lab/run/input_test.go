@@ -59,7 +59,7 @@ func savedTeacher(t *testing.T) string {
 	t.Helper()
 	ref := theReference(t)
 	folder := t.TempDir()
-	if err := openLab(t, ref.home).SaveRow(ref.run, "teacher", folder); err != nil {
+	if err := openHome(t, ref.home).SaveRow(ref.run, "teacher", folder); err != nil {
 		t.Fatal(err)
 	}
 	return folder
@@ -123,8 +123,8 @@ func smallModel(t *testing.T) string {
 
 func TestBadInput(t *testing.T) {
 	ref := theReference(t)
-	l := copyLab(t, everything)
-	copyRuns(t, l)
+	h := copyHome(t, everything)
+	copyRuns(t, h)
 	file := writeJSONL(t, "")
 	cut := func(text []byte) []byte { return text[:len(text)-7] }
 	load := func(folder string) string { return fmt.Sprintf(baseline, folder) }
@@ -156,12 +156,12 @@ func TestBadInput(t *testing.T) {
 			[]string{`step prune: jsonl: calibration source "generic"`, `only "in-domain"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before, err := l.Runs()
+			before, err := h.Logs.List()
 			if err != nil {
 				t.Fatal(err)
 			}
 			plan := parse(t, c.text, scenario.Options{})
-			_, err = l.Start(plan, Options{})
+			_, err = Start(h, plan, Options{})
 			var input InputError
 			if !errors.As(err, &input) {
 				t.Fatalf("error %v, expected an InputError", err)
@@ -175,10 +175,10 @@ func TestBadInput(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q has more than one line", err)
 			}
-			if _, again := l.Check(plan); again == nil || again.Error() != err.Error() {
+			if _, again := Check(h, plan); again == nil || again.Error() != err.Error() {
 				t.Errorf("Check says %v, Start %v", again, err)
 			}
-			if after, _ := l.Runs(); len(after) != len(before) {
+			if after, _ := h.Logs.List(); len(after) != len(before) {
 				t.Error("a run was begun")
 			}
 		})
@@ -187,9 +187,9 @@ func TestBadInput(t *testing.T) {
 
 // TestOwnData: an engineer's file, wherever it lies.
 func TestOwnData(t *testing.T) {
-	l := newLab(t)
+	h := newHome(t)
 	file := writeJSONL(t, "")
-	out := mustWork(t, l, parse(t, fmt.Sprintf(ownData, file), scenario.Options{}), Options{})
+	out := mustWork(t, h, parse(t, fmt.Sprintf(ownData, file), scenario.Options{}), Options{})
 	view := out.Board.Snapshot()
 	for _, row := range view.Rows {
 		for _, key := range []string{"params", "bytes", "loss", "loss_delta", "agreement"} {
@@ -211,7 +211,7 @@ func TestOwnData(t *testing.T) {
 	if err := os.Rename(file, moved); err != nil {
 		t.Fatal(err)
 	}
-	again := mustWork(t, l, parse(t, fmt.Sprintf(ownData, moved), scenario.Options{}), Options{Sink: func(e lab.Event) {
+	again := mustWork(t, h, parse(t, fmt.Sprintf(ownData, moved), scenario.Options{}), Options{Sink: func(e lab.Event) {
 		if e.Kind == lab.KindPoint {
 			t.Errorf("stage %s was trained again because its file was moved", e.Stage)
 		}

@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"testing/fstest"
 
 	"go.uber.org/goleak"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 )
 
@@ -28,11 +28,11 @@ func place(e lab.Event) string {
 func TestInterrupt(t *testing.T) {
 	ref := theReference(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	l := copyLab(t, onlyTokenizer)
+	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{})
 	for _, at := range []string{"data//0", "teacher//3", "student//0", "student/evaluate/0", "pruned//1", "pruned/serve/0", "healed//2", "w8a8//4", "w4a16//2", "w4a16/evaluate/0"} {
 		reached := false
-		out, err := workUntil(t, l, plan, Options{}, func(e lab.Event) bool {
+		out, err := workUntil(t, h, plan, Options{}, func(e lab.Event) bool {
 			reached = reached || place(e) == at
 			return reached
 		})
@@ -46,15 +46,15 @@ func TestInterrupt(t *testing.T) {
 		if view.State != lab.Cancelled || view.Cells[0].State != lab.Cancelled || view.Errors != 0 {
 			t.Errorf("%s: the board shows\n%s", at, view)
 		}
-		artifactDirs(t, l, everything) // nothing unfinished is left
+		artifactDirs(t, h, everything) // nothing unfinished is left
 	}
-	out := mustWork(t, l, plan, Options{Sink: func(e lab.Event) {
+	out := mustWork(t, h, plan, Options{Sink: func(e lab.Event) {
 		if e.Kind == lab.KindPoint {
 			t.Errorf("the last run trained %s again", e.Stage)
 		}
 	}})
 	sameFigures(t, out.Board, ref.board, 1)
-	runs, err := l.Runs()
+	runs, err := h.Logs.List()
 	if err != nil || len(runs) != 11 {
 		t.Fatalf("%d runs, error %v; expected 11", len(runs), err)
 	}
@@ -73,13 +73,13 @@ func TestInterrupt(t *testing.T) {
 func TestInterruptSideBySide(t *testing.T) {
 	ref := theReference(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	l := copyLab(t, onlyTokenizer)
+	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{Seeds: 2})
-	out, err := workUntil(t, l, plan, Options{Jobs: 2}, func(e lab.Event) bool { return place(e) == "pruned/serve/0" })
+	out, err := workUntil(t, h, plan, Options{Jobs: 2}, func(e lab.Event) bool { return place(e) == "pruned/serve/0" })
 	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
 		t.Fatalf("run is %s, error %v", out.State, err)
 	}
-	out = mustWork(t, l, plan, Options{Jobs: 2})
+	out = mustWork(t, h, plan, Options{Jobs: 2})
 	sameFigures(t, out.Board, ref.board, 1, 2)
 }
 
@@ -91,16 +91,12 @@ const (
 
 // workAndDie is the life of the process that TestKill starts: it works on the chain and kills
 // itself.
-func workAndDie(home, at string) {
-	l, err := Open(home, fstest.MapFS{}, "test")
-	if err != nil {
-		panic(err)
-	}
+func workAndDie(folder, at string) {
 	s, err := scenario.Parse("test.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary()})
 	if err != nil {
 		panic(err)
 	}
-	r, err := l.Start(s.Plan(), Options{Now: clock(), Sink: func(e lab.Event) {
+	r, err := Start(home.Open(folder, "test"), s.Plan(), Options{Now: clock(), Sink: func(e lab.Event) {
 		if place(e) == at {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
@@ -119,17 +115,17 @@ func workAndDie(home, at string) {
 
 func TestKill(t *testing.T) {
 	ref := theReference(t)
-	l := copyLab(t, onlyTokenizer)
+	h := copyHome(t, onlyTokenizer)
 	for _, at := range []string{"teacher//4", "pruned//1", "healed/evaluate/0", "w4a16//3"} {
 		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), killHome+"="+l.Home, killAt+"="+at)
+		child.Env = append(os.Environ(), killHome+"="+h.Folder, killAt+"="+at)
 		text, err := child.CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || len(text) > 0 {
 			t.Fatalf("%s: the process ended with %v, expected a kill: %s", at, err, text)
 		}
 	}
-	runs, err := l.Runs()
+	runs, err := h.Logs.List()
 	if err != nil || len(runs) != 4 {
 		t.Fatalf("%d runs, error %v; expected 4", len(runs), err)
 	}
@@ -137,11 +133,11 @@ func TestKill(t *testing.T) {
 		if !r.Interrupted || r.State != lab.Cancelled || r.Problem != nil {
 			t.Errorf("run %s is %s, interrupted %t, problem %v", r.ID, r.State, r.Interrupted, r.Problem)
 		}
-		if _, err := l.Events(r.ID); err != nil {
+		if _, err := h.Logs.Read(r.ID); err != nil {
 			t.Error(err)
 		}
 	}
-	out := mustWork(t, l, parse(t, chain, scenario.Options{}), Options{Sink: func(e lab.Event) {
+	out := mustWork(t, h, parse(t, chain, scenario.Options{}), Options{Sink: func(e lab.Event) {
 		if e.Kind == lab.KindPoint {
 			t.Errorf("the last run trained %s again", e.Stage)
 		}

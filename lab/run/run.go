@@ -15,6 +15,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 )
@@ -41,11 +42,12 @@ type Run struct {
 	ID    string
 	Board *lab.Board
 
-	lab      *Lab
+	home     *home.Home
 	plan     *scenario.Plan
 	options  Options
 	log      logWriter
 	early    []lab.Event // emitted before there was a log
+	readOnly bool        // a Check: nothing is written
 	started  time.Time
 	mu       sync.Mutex // orders events
 	logErr   error
@@ -70,18 +72,18 @@ func (e InputError) Unwrap() error { return e.Err }
 
 // Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The
 // caller then calls Work once.
-func (l *Lab) Start(plan *scenario.Plan, o Options) (*Run, error) {
+func Start(h *home.Home, plan *scenario.Plan, o Options) (*Run, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Run{Board: lab.NewBoard(), lab: l, plan: plan, options: o, started: o.Now()}
+	r := &Run{Board: lab.NewBoard(), home: h, plan: plan, options: o, started: o.Now()}
 	if _, err := r.check(); err != nil {
 		return nil, InputError{err}
 	}
 	begin := plan.Begin()
-	begin.Version, begin.Machine, begin.Started = l.Version, Machine(), o.Now().Unix()
+	begin.Version, begin.Machine, begin.Started = h.Version, home.Machine(), o.Now().Unix()
 	begin.Run = store.NewID(begin.Scenario, o.Now(), rand.Uint64())
-	log, err := l.logs.Create(begin)
+	log, err := h.Logs.Create(begin)
 	if err != nil {
 		return nil, err
 	}

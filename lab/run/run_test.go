@@ -11,12 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 )
 
@@ -39,19 +39,15 @@ evaluate: { validation: 8 }
 serve: { members: 3, candidates: 3 }
 `
 
-// newLab opens a lab in a home of its own.
-func newLab(t testing.TB) *Lab {
+// newHome opens a home of its own.
+func newHome(t testing.TB) *home.Home {
 	t.Helper()
-	return openLab(t, t.TempDir())
+	return openHome(t, t.TempDir())
 }
 
-func openLab(t testing.TB, home string) *Lab {
+func openHome(t testing.TB, folder string) *home.Home {
 	t.Helper()
-	l, err := Open(home, fstest.MapFS{"chain.yaml": {Data: []byte(chain)}}, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return home.Open(folder, "test")
 }
 
 // parse makes a plan of a scenario's text.
@@ -72,13 +68,13 @@ func clock() func() time.Time {
 }
 
 // work runs a plan to its end.
-func work(t testing.TB, l *Lab, plan *scenario.Plan, o Options) (Outcome, error) {
+func work(t testing.TB, h *home.Home, plan *scenario.Plan, o Options) (Outcome, error) {
 	t.Helper()
-	return workUntil(t, l, plan, o, func(lab.Event) bool { return false })
+	return workUntil(t, h, plan, o, func(lab.Event) bool { return false })
 }
 
 // workUntil runs a plan and interrupts it at the first event that stop is true of.
-func workUntil(t testing.TB, l *Lab, plan *scenario.Plan, o Options, stop func(lab.Event) bool) (Outcome, error) {
+func workUntil(t testing.TB, h *home.Home, plan *scenario.Plan, o Options, stop func(lab.Event) bool) (Outcome, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -94,16 +90,16 @@ func workUntil(t testing.TB, l *Lab, plan *scenario.Plan, o Options, stop func(l
 	if o.Now == nil {
 		o.Now = clock()
 	}
-	r, err := l.Start(plan, o)
+	r, err := Start(h, plan, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r.Work(ctx)
 }
 
-func mustWork(t testing.TB, l *Lab, plan *scenario.Plan, o Options) Outcome {
+func mustWork(t testing.TB, h *home.Home, plan *scenario.Plan, o Options) Outcome {
 	t.Helper()
-	out, err := work(t, l, plan, o)
+	out, err := work(t, h, plan, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,15 +145,11 @@ type reference struct {
 
 var makeReference = sync.OnceValues(func() (*reference, error) {
 	ref := &reference{home: filepath.Join(scratch, "reference")}
-	l, err := Open(ref.home, fstest.MapFS{}, "test")
-	if err != nil {
-		return nil, err
-	}
 	s, err := scenario.Parse("test.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary(), Seeds: 2})
 	if err != nil {
 		return nil, err
 	}
-	r, err := l.Start(s.Plan(), Options{Jobs: 1, Now: clock(), Sink: func(e lab.Event) { ref.events = append(ref.events, e) }})
+	r, err := Start(home.Open(ref.home, "test"), s.Plan(), Options{Jobs: 1, Now: clock(), Sink: func(e lab.Event) { ref.events = append(ref.events, e) }})
 	if err != nil {
 		return nil, err
 	}
@@ -175,23 +167,23 @@ func theReference(t testing.TB) *reference {
 	return ref
 }
 
-// copyLab opens a lab in a copy of the reference's home, with those artifacts that keep is true of.
-func copyLab(t testing.TB, keep func(recipe string) bool) *Lab {
+// copyHome opens a copy of the reference's home, with those artifacts that keep is true of.
+func copyHome(t testing.TB, keep func(recipe string) bool) *home.Home {
 	t.Helper()
 	ref := theReference(t)
-	home := t.TempDir()
-	for _, dir := range artifactDirs(t, openLab(t, ref.home), keep) {
-		if err := os.CopyFS(filepath.Join(home, "artifacts", filepath.Base(dir)), os.DirFS(dir)); err != nil {
+	folder := t.TempDir()
+	for _, dir := range artifactDirs(t, openHome(t, ref.home), keep) {
+		if err := os.CopyFS(filepath.Join(folder, "artifacts", filepath.Base(dir)), os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return openLab(t, home)
+	return openHome(t, folder)
 }
 
 // copyRuns adds the logs of the reference's home.
-func copyRuns(t testing.TB, l *Lab) {
+func copyRuns(t testing.TB, h *home.Home) {
 	t.Helper()
-	if err := os.CopyFS(filepath.Join(l.Home, "runs"), os.DirFS(filepath.Join(theReference(t).home, "runs"))); err != nil {
+	if err := os.CopyFS(filepath.Join(h.Folder, "runs"), os.DirFS(filepath.Join(theReference(t).home, "runs"))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -200,15 +192,15 @@ func onlyTokenizer(recipe string) bool { return recipe == "tokenizer" }
 func everything(string) bool           { return true }
 
 // artifactDirs lists the folders of the artifacts whose recipes keep is true of.
-func artifactDirs(t testing.TB, l *Lab, keep func(recipe string) bool) (dirs []string) {
+func artifactDirs(t testing.TB, h *home.Home, keep func(recipe string) bool) (dirs []string) {
 	t.Helper()
-	folder := filepath.Join(l.Home, "artifacts")
+	folder := filepath.Join(h.Folder, "artifacts")
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		meta, err := l.artifacts.Meta(e.Name())
+		meta, err := h.Artifacts.Meta(e.Name())
 		if err != nil {
 			t.Fatalf("%s is no artifact: %v", e.Name(), err) // such as an unfinished one
 		}
@@ -292,11 +284,11 @@ func TestPipeline(t *testing.T) {
 // TestLogIsTheBoard: what is on disk folds to what was seen live.
 func TestLogIsTheBoard(t *testing.T) {
 	ref := theReference(t)
-	events, err := openLab(t, ref.home).Events(ref.run)
+	run, err := openHome(t, ref.home).Logs.Read(ref.run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := lab.Fold(events).Snapshot().String(), ref.board.Snapshot().String(); got != want {
+	if got, want := lab.Fold(run.Events).Snapshot().String(), ref.board.Snapshot().String(); got != want {
 		t.Errorf("the log folds to\n%s\nexpected\n%s", got, want)
 	}
 	if got, want := lab.Fold(ref.events).Snapshot().String(), ref.board.Snapshot().String(); got != want {
@@ -306,16 +298,16 @@ func TestLogIsTheBoard(t *testing.T) {
 
 func TestAgainFindsAll(t *testing.T) {
 	ref := theReference(t)
-	l := copyLab(t, everything)
-	before := artifactDirs(t, l, everything)
+	h := copyHome(t, everything)
+	before := artifactDirs(t, h, everything)
 	o := Options{Sink: func(e lab.Event) {
 		if e.Kind == lab.KindPoint || e.Text == "evaluate" || e.Text == "serve" {
 			t.Errorf("stage %s was worked on again: %+v", e.Stage, e)
 		}
 	}}
-	out := mustWork(t, l, parse(t, chain, scenario.Options{Seeds: 2}), o)
+	out := mustWork(t, h, parse(t, chain, scenario.Options{Seeds: 2}), o)
 	sameFigures(t, out.Board, ref.board, 1, 2)
-	if after := artifactDirs(t, l, everything); len(after) != len(before) {
+	if after := artifactDirs(t, h, everything); len(after) != len(before) {
 		t.Errorf("%d artifacts, expected the %d of the first run", len(after), len(before))
 	}
 	view := out.Board.Snapshot()
@@ -333,10 +325,10 @@ func TestAgainFindsAll(t *testing.T) {
 func TestElsewhere(t *testing.T) {
 	ref := theReference(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	l := newLab(t)
-	out := mustWork(t, l, parse(t, chain, scenario.Options{Seeds: 2}), Options{Jobs: 2})
+	h := newHome(t)
+	out := mustWork(t, h, parse(t, chain, scenario.Options{Seeds: 2}), Options{Jobs: 2})
 	sameFigures(t, out.Board, ref.board, 1, 2)
-	if n, of := len(artifactDirs(t, l, everything)), len(artifactDirs(t, openLab(t, ref.home), everything)); n != of {
+	if n, of := len(artifactDirs(t, h, everything)), len(artifactDirs(t, openHome(t, ref.home), everything)); n != of {
 		t.Errorf("%d artifacts, the reference made %d", n, of)
 	}
 }
@@ -344,9 +336,9 @@ func TestElsewhere(t *testing.T) {
 // TestFresh: what is there is made again, once, and comes out the same.
 func TestFresh(t *testing.T) {
 	ref := theReference(t)
-	l := copyLab(t, everything)
+	h := copyHome(t, everything)
 	trained := map[string]int{}
-	out := mustWork(t, l, parse(t, chain, scenario.Options{}), Options{Fresh: true, Sink: func(e lab.Event) {
+	out := mustWork(t, h, parse(t, chain, scenario.Options{}), Options{Fresh: true, Sink: func(e lab.Event) {
 		if e.Kind == lab.KindCell && e.Step == e.Total && e.Total > 0 {
 			trained[e.Stage]++
 		}

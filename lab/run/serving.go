@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/stat"
 	"slimlab/serve"
 	"slimlab/serve/load"
@@ -29,7 +30,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if settings == nil {
 		return nil
 	}
-	key := artifactKey("serve", serveVersion, w.run.lab.Version, Machine(), row.key, w.data.key, fmt.Sprint(*settings))
+	key := artifactKey("serve", serveVersion, w.run.home.Version, home.Machine(), row.key, w.data.key, fmt.Sprint(*settings))
 	dir, _, err := w.run.artifact(key, "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
 		var e *serve.Engine

@@ -5,40 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"slimlab/model/chat"
-	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 )
-
-// Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
-// file: tokenizer.json, tokenizer.model or vocab.json.
-func (l *Lab) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
-	if info, err := os.Stat(name); err == nil && !info.IsDir() {
-		if strings.HasSuffix(name, ".gguf") {
-			return checkpoint.GGUFTokenizer(name)
-		}
-		return tokenizer.Load(name)
-	}
-	folder, err := l.folder(name)
-	if err != nil {
-		return nil, err
-	}
-	t, err := tokenizer.LoadFS(folder, ".")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("model %s: found no tokenizer, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt", name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
-	}
-	return t, nil
-}
 
 // Chat writes a conversation, in one of the forms of chat.ParseConversation, with the tokenizer's
 // template.

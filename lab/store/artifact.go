@@ -21,15 +21,28 @@ import (
 
 // Artifacts is a content-addressed store of finished work. An artifact is a folder under the hash
 // of all that made it; it appears whole, by a rename, or not at all. What does not match its
-// checksums is moved aside, told, and treated as absent. Methods may be called from several
+// checksums is moved aside, reported, and treated as absent. Methods may be called from several
 // goroutines and processes.
 type Artifacts struct {
-	dir  string
-	note func(text string)
+	dir   string
+	clear sync.Once // removes what killed processes left, before the first write
 
 	mu       sync.Mutex
 	verified map[string]bool // keys whose checksums this process has read
 }
+
+// DamagedError is the error of an artifact that was there but does not match its metadata. It has
+// been moved aside: to the caller it is absent, and errors.Is(err, ErrNotFound) holds.
+type DamagedError struct {
+	Key    string
+	Reason error // what does not match, and what became of the artifact
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("artifact %.12s is corrupt and will be made again: %v", e.Key, e.Reason)
+}
+
+func (e *DamagedError) Unwrap() []error { return []error{e.Reason, ErrNotFound} }
 
 // Meta says what made an artifact. Store fills Files and Created.
 type Meta struct {
@@ -67,44 +80,48 @@ func Key(parts ...string) string {
 
 var validKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// OpenArtifacts opens the folder, making it where it is absent, and clears what killed processes
-// left a day ago. note is told of every artifact that turns out corrupt.
-func OpenArtifacts(dir string, note func(text string)) (*Artifacts, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("artifacts: %w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("artifacts: %w", err)
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), temp) && time.Since(info.ModTime()) > stale {
-			os.RemoveAll(filepath.Join(dir, e.Name())) // what stays is cleared another day
-		}
-	}
-	return &Artifacts{dir: dir, note: note, verified: map[string]bool{}}, nil
+// OpenArtifacts names the folder of a store. It reads nothing and makes nothing: Put makes the
+// folder when it is absent.
+func OpenArtifacts(dir string) *Artifacts {
+	return &Artifacts{dir: dir, verified: map[string]bool{}}
 }
 
-// Get returns the folder of a complete and undamaged artifact. Its files must not be changed.
-// Checksums are read once in a process, sizes each time.
-func (a *Artifacts) Get(key string) (dir string, ok bool) {
+// prepare makes the folder where it is absent, and clears what killed processes left a day ago.
+func (a *Artifacts) prepare() error {
+	if err := os.MkdirAll(a.dir, 0o755); err != nil {
+		return fmt.Errorf("artifacts %s: %w", a.dir, err)
+	}
+	a.clear.Do(func() {
+		entries, _ := os.ReadDir(a.dir) // what stays is cleared another day
+		for _, e := range entries {
+			info, err := e.Info()
+			if err == nil && strings.HasPrefix(e.Name(), temp) && time.Since(info.ModTime()) > stale {
+				os.RemoveAll(filepath.Join(a.dir, e.Name()))
+			}
+		}
+	})
+	return nil
+}
+
+// Get returns the folder of a complete and undamaged artifact. Its files must not be changed. An
+// artifact that is absent is ErrNotFound, a damaged one a DamagedError. Checksums are read once in
+// a process, sizes each time.
+func (a *Artifacts) Get(key string) (dir string, err error) {
 	dir = filepath.Join(a.dir, key)
 	if !validKey.MatchString(key) {
-		return "", false
+		return "", fmt.Errorf("artifact %q: %w", key, ErrNotFound)
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", false
+	if _, err := os.Stat(dir); absent(err) {
+		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
 	}
-	err := a.verify(key, dir)
+	err = a.verify(key, dir)
 	if err == nil {
-		return dir, true
+		return dir, nil
 	}
-	if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
-		return "", false // removed while it was read
+	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
+		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
 	}
-	a.discard(key, dir, err)
-	return "", false
+	return "", a.discard(key, dir, err)
 }
 
 // verify compares the artifact with its metadata.
@@ -146,21 +163,18 @@ func (a *Artifacts) verify(key, dir string) error {
 }
 
 // discard moves a corrupt artifact aside, where a person can look at it.
-func (a *Artifacts) discard(key, dir string, why error) {
-	text := fmt.Sprintf("artifact %.12s is corrupt and will be made again: %v", key, why)
+func (a *Artifacts) discard(key, dir string, why error) *DamagedError {
 	to := filepath.Join(a.dir, aside+key)
 	if err := os.RemoveAll(to); err != nil {
-		text += fmt.Sprintf("; an older corrupt one cannot be removed: %v", err)
+		why = fmt.Errorf("%w; an older corrupt one cannot be removed: %v", why, err)
 	}
 	if err := os.Rename(dir, to); err != nil {
-		text += fmt.Sprintf("; it cannot be moved aside: %v", err)
+		why = fmt.Errorf("%w; it cannot be moved aside: %v", why, err)
 	}
 	a.mu.Lock()
 	delete(a.verified, key)
 	a.mu.Unlock()
-	if a.note != nil {
-		a.note(text)
-	}
+	return &DamagedError{key, why}
 }
 
 // Put makes the artifact of a key: make writes its files into an empty folder, which then takes its
@@ -169,6 +183,9 @@ func (a *Artifacts) discard(key, dir string, why error) {
 func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir string, err error) {
 	if !validKey.MatchString(key) {
 		return "", fmt.Errorf("artifact: %q is no key, expected 64 hexadecimal digits", key)
+	}
+	if err := a.prepare(); err != nil {
+		return "", err
 	}
 	work, err := os.MkdirTemp(a.dir, temp+key[:12]+"-")
 	if err != nil {
@@ -183,7 +200,7 @@ func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir
 	}
 	dir = filepath.Join(a.dir, key)
 	if err := os.Rename(work, dir); err != nil {
-		if old, ok := a.Get(key); ok {
+		if old, err := a.Get(key); err == nil {
 			return old, nil
 		}
 		if err := os.Rename(work, dir); err != nil { // Get has moved a corrupt one out of the way
@@ -319,7 +336,7 @@ func (a *Artifacts) Meta(key string) (Meta, error) {
 // Remove deletes an artifact. One that is absent is ErrNotFound.
 func (a *Artifacts) Remove(key string) error {
 	dir := filepath.Join(a.dir, key)
-	if _, err := os.Stat(dir); !validKey.MatchString(key) || errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); !validKey.MatchString(key) || absent(err) {
 		return fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
 	}
 	a.mu.Lock()

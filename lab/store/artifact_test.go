@@ -10,14 +10,9 @@ import (
 	"time"
 )
 
-func artifacts(t *testing.T) (*Artifacts, *[]string) {
+func artifacts(t *testing.T) *Artifacts {
 	t.Helper()
-	var notes []string
-	a, err := OpenArtifacts(filepath.Join(t.TempDir(), "artifacts"), func(text string) { notes = append(notes, text) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, &notes
+	return OpenArtifacts(filepath.Join(t.TempDir(), "artifacts"))
 }
 
 func model(dir string) error {
@@ -38,17 +33,20 @@ func TestKey(t *testing.T) {
 }
 
 func TestArtifact(t *testing.T) {
-	a, notes := artifacts(t)
+	a := artifacts(t)
 	key := Key("recipe", "input")
-	if _, ok := a.Get(key); ok {
-		t.Fatal("got what was never put")
+	if _, err := a.Get(key); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got what was never put: %v", err)
+	}
+	if _, err := os.Stat(a.dir); err == nil {
+		t.Error("looking made the folder")
 	}
 	dir, err := a.Put(key, Meta{Recipe: "recipe", Inputs: []string{"input"}, Version: "1"}, model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := a.Get(key); !ok || got != dir {
-		t.Fatalf("got %q, %t", got, ok)
+	if got, err := a.Get(key); err != nil || got != dir {
+		t.Fatalf("got %q, %v", got, err)
 	}
 	meta, err := a.Meta(key)
 	if err != nil || meta.Recipe != "recipe" || len(meta.Files) != 2 || meta.Files[0].Name != "model.safetensors" || meta.Files[0].Size != 7 || meta.Files[1].Name != "sub/x" {
@@ -73,13 +71,13 @@ func TestArtifact(t *testing.T) {
 	if _, err := a.Meta(key); !errors.Is(err, ErrNotFound) {
 		t.Errorf("meta of nothing: %v", err)
 	}
-	if entries, _ := os.ReadDir(a.dir); len(entries) != 0 || len(*notes) != 0 {
-		t.Errorf("left behind: %v, notes %v", entries, *notes)
+	if entries, _ := os.ReadDir(a.dir); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
 	}
 }
 
 func TestFailedMakeLeavesNothing(t *testing.T) {
-	a, _ := artifacts(t)
+	a := artifacts(t)
 	broken := errors.New("broken")
 	if _, err := a.Put(Key("x"), Meta{}, func(dir string) error { model(dir); return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
@@ -90,12 +88,12 @@ func TestFailedMakeLeavesNothing(t *testing.T) {
 	if _, err := a.Put("../x", Meta{}, model); err == nil {
 		t.Error("put under a path")
 	}
-	if _, ok := a.Get("../x"); ok {
+	if _, err := a.Get("../x"); !errors.Is(err, ErrNotFound) {
 		t.Error("got a path")
 	}
 }
 
-// Whatever happens to an artifact's files, it is never used: it is told, moved aside, and can be
+// Whatever happens to an artifact's files, it is never used: it is reported, moved aside, and can be
 // made again.
 func TestCorruption(t *testing.T) {
 	for name, harm := range map[string]func(dir string) error{
@@ -108,7 +106,7 @@ func TestCorruption(t *testing.T) {
 		"meta cut":  func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 40) },
 		"meta void": func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 0) },
 	} {
-		a, _ := artifacts(t)
+		a := artifacts(t)
 		key := Key(name)
 		dir, err := a.Put(key, Meta{Recipe: name}, model)
 		if err != nil {
@@ -117,13 +115,11 @@ func TestCorruption(t *testing.T) {
 		if err := harm(dir); err != nil {
 			t.Fatal(err)
 		}
-		var notes []string
-		a, err = OpenArtifacts(a.dir, func(text string) { notes = append(notes, text) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, ok := a.Get(key); ok || len(notes) != 1 || !strings.Contains(notes[0], "corrupt") {
-			t.Errorf("%s: used %t, notes %v", name, ok, notes)
+		a = OpenArtifacts(a.dir)
+		_, err = a.Get(key)
+		var damaged *DamagedError
+		if !errors.As(err, &damaged) || !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "corrupt") {
+			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Stat(filepath.Join(a.dir, aside+key)); err != nil {
 			t.Errorf("%s: not moved aside: %v", name, err)
@@ -131,14 +127,14 @@ func TestCorruption(t *testing.T) {
 		if dir, err := a.Put(key, Meta{}, model); err != nil {
 			t.Errorf("%s: %q, %v", name, dir, err)
 		}
-		if _, ok := a.Get(key); !ok {
-			t.Errorf("%s: not made again", name)
+		if _, err := a.Get(key); err != nil {
+			t.Errorf("%s: not made again: %v", name, err)
 		}
 	}
 }
 
 func TestConcurrentPuts(t *testing.T) {
-	a, _ := artifacts(t)
+	a := artifacts(t)
 	key := Key("x")
 	var wait sync.WaitGroup
 	for range 8 {
@@ -146,8 +142,8 @@ func TestConcurrentPuts(t *testing.T) {
 			if _, err := a.Put(key, Meta{}, model); err != nil {
 				t.Error(err)
 			}
-			if _, ok := a.Get(key); !ok {
-				t.Error("absent after put")
+			if _, err := a.Get(key); err != nil {
+				t.Errorf("absent after put: %v", err)
 			}
 		})
 	}
@@ -155,10 +151,10 @@ func TestConcurrentPuts(t *testing.T) {
 }
 
 func TestStaleWorkIsCleared(t *testing.T) {
-	a, _ := artifacts(t)
+	a := artifacts(t)
 	old, recent := filepath.Join(a.dir, temp+"old"), filepath.Join(a.dir, temp+"new")
 	for _, dir := range []string{old, recent} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -166,11 +162,12 @@ func TestStaleWorkIsCleared(t *testing.T) {
 	if err := os.Chtimes(old, then, then); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenArtifacts(a.dir, nil); err != nil {
+	dir, err := OpenArtifacts(a.dir).Put(Key("x"), Meta{}, model)
+	if err != nil {
 		t.Fatal(err)
 	}
 	entries, _ := os.ReadDir(a.dir)
-	if len(entries) != 1 || entries[0].Name() != temp+"new" {
+	if len(entries) != 2 || entries[0].Name() != temp+"new" || entries[1].Name() != filepath.Base(dir) {
 		t.Errorf("left: %v", entries)
 	}
 }

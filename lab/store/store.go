@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"slimlab/lab"
@@ -26,12 +27,13 @@ const extension = ".runlog"
 // Store is a folder of run logs.
 type Store struct{ dir string }
 
-// Open opens the folder, making it where it is absent.
-func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("run store: %w", err)
-	}
-	return &Store{dir}, nil
+// Open names the folder of a store. It reads nothing and makes nothing: Create makes the folder
+// when it is absent.
+func Open(dir string) *Store { return &Store{dir} }
+
+// absent reports that there is no file of a name, nor can be where the path leads through a file.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // Info is one line of the list of runs.
@@ -74,6 +76,9 @@ var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 func (s *Store) Create(begin lab.Begin) (*Log, error) {
 	if !validID.MatchString(begin.Run) {
 		return nil, fmt.Errorf("run store: %q cannot name a run: expected letters, digits and . _ -", begin.Run)
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("run store %s: %w", s.dir, err)
 	}
 	f, err := os.OpenFile(s.path(begin.Run), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if err != nil {
@@ -140,6 +145,9 @@ func (s *Store) Find(name string) (string, error) {
 
 func (s *Store) ids() ([]string, error) {
 	entries, err := os.ReadDir(s.dir)
+	if absent(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run store: %w", err)
 	}

@@ -25,11 +25,7 @@ func begin(id string, started int64) lab.Begin {
 
 func open(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(filepath.Join(t.TempDir(), "runs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return Open(filepath.Join(t.TempDir(), "runs"))
 }
 
 // write makes a log of a begin event and n points, with an end where state is not Running.
@@ -301,6 +297,9 @@ func TestForeignFiles(t *testing.T) {
 	s := open(t)
 	newer := binary.LittleEndian.AppendUint32([]byte(magic), 99)
 	for content, want := range map[string]string{"hello, world": "is no run log", "hi": "is no run log", string(newer): "schema version 99, expected 1"} {
+		if err := os.MkdirAll(s.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(s.path("x"), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -336,25 +335,33 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func TestOpenOnAFile(t *testing.T) {
+// TestFolderThatCannotBe: below a file there are no runs and no artifacts, and none can be made.
+func TestFolderThatCannotBe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
+	s, a := Open(filepath.Join(path, "runs")), OpenArtifacts(filepath.Join(path, "artifacts"))
+	if runs, err := s.List(); err != nil || len(runs) != 0 {
+		t.Errorf("%d runs, %v", len(runs), err)
+	}
+	if _, err := s.Read("last"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := OpenArtifacts(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := a.Get(Key("x")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if _, err := s.Create(begin("a", 1)); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v", err)
+	}
+	if _, err := a.Put(Key("x"), Meta{}, model); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
 }
 
 func FuzzRead(f *testing.F) {
 	dir := f.TempDir()
-	s, err := Open(dir)
-	if err != nil {
-		f.Fatal(err)
-	}
+	s := Open(dir)
 	l, err := s.Create(begin("a", 1))
 	if err != nil {
 		f.Fatal(err)

@@ -1,4 +1,4 @@
-package run
+package home
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 
 // SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when
 // needed; files of the same names are replaced.
-func (l *Lab) SaveRow(run, row, folder string) error {
-	from, err := l.rowFolder(run + "/" + row)
+func (h *Home) SaveRow(run, row, folder string) error {
+	from, err := h.rowFolder(run + "/" + row)
 	if err == nil {
 		err = copyModel(folder, from)
 	}

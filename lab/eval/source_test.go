@@ -1,4 +1,4 @@
-package run
+package eval
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"slimlab/internal/shareddata"
-	"slimlab/lab/eval"
+	"slimlab/lab/home"
 	"slimlab/lab/task"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -43,19 +43,19 @@ func TestEvaluateQuantized(t *testing.T) {
 		calibration = append(calibration, slices.Concat(requests[i].Prompt, r.Tokens))
 	}
 
-	l := newLab(t)
-	source := func(name string) eval.Source {
+	h := home.Open(t.TempDir(), "test")
+	source := func(name string) Source {
 		t.Helper()
-		s, err := l.Source(name, "float32")
+		s, err := NewSource(h, name, "float32")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	o := eval.Options{
+	o := Options{
 		Texts:   []string{shareddata.Path(t, "vectors", "llamacpp-golden", "ppl_sample.txt")},
 		Choices: []string{shareddata.Path(t, "datasets", "choice", "arc_easy.jsonl")},
-		Limit:   200, Cue: task.DefaultCue, Prompt: "Once upon a time", Tokens: 20, Store: l.Evaluations(),
+		Limit:   200, Cue: task.DefaultCue, Prompt: "Once upon a time", Tokens: 20, Store: h.Evaluations(),
 	}
 	for _, c := range []struct {
 		scheme    string
@@ -77,7 +77,7 @@ func TestEvaluateQuantized(t *testing.T) {
 		if err := checkpoint.Save(saved, q, tok, checkpoint.SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		r, err := eval.Run(context.Background(), []eval.Source{source(folder), source(saved)}, o)
+		r, err := Run(context.Background(), []Source{source(folder), source(saved)}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,18 +108,18 @@ func TestEvaluateQuantized(t *testing.T) {
 }
 
 func TestSourceErrors(t *testing.T) {
-	l := newLab(t)
-	s, err := l.Source("pretrained:recsys-fm", "float16")
+	h := home.Open(t.TempDir(), "test")
+	s, err := NewSource(h, "pretrained:recsys-fm", "float16")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), `dtype "float16"`) {
 		t.Errorf("dtype float16: %v", err)
 	}
-	if _, err := l.Source(t.TempDir(), "float32"); err == nil || !strings.Contains(err.Error(), "found no config.json") {
+	if _, err := NewSource(h, t.TempDir(), "float32"); err == nil || !strings.Contains(err.Error(), "found no config.json") {
 		t.Errorf("an empty folder: %v", err)
 	}
-	a, err := l.Source("pretrained:recsys-fm", "bfloat16")
+	a, err := NewSource(h, "pretrained:recsys-fm", "bfloat16")
 	if err != nil {
 		t.Fatal(err)
 	}

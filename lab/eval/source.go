@@ -1,0 +1,93 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"slimlab/kernels"
+	"slimlab/model/checkpoint"
+	"slimlab/serve"
+)
+
+// Models opens what a MODEL names.
+type Models interface {
+	OpenModel(name string) (*checkpoint.Checkpoint, error)
+	// Content names the content of the model's files.
+	Content(name string) (string, error)
+}
+
+// loadVersion is raised whenever the same files would be loaded or multiplied otherwise.
+const loadVersion = "1"
+
+// NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
+// DTypes. Of its files only the config and the tensors' headers are read.
+func NewSource(models Models, name, dtype string) (Source, error) {
+	c, err := models.OpenModel(name)
+	if err != nil {
+		return Source{}, err
+	}
+	defer c.Close()
+	stored := c.Bytes()
+	load := func() (*Model, error) {
+		m, err := load(models, name, dtype)
+		if err != nil {
+			return nil, err
+		}
+		m.Stored = stored
+		return m, nil
+	}
+	key := func() (string, error) {
+		content, err := models.Content(name)
+		if err != nil {
+			return "", err
+		}
+		return digest("eval", loadVersion, kernels.Implementation(), content, dtype), nil
+	}
+	return Source{Name: name, Positions: c.Config().MaxPositions, Load: load, Key: key}, nil
+}
+
+// load loads a model whose weights that are not quantized, keys and values are in dtype.
+func load(models Models, name, dtype string) (*Model, error) {
+	c, err := models.OpenModel(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	t, err := c.Tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, errors.New("found no tokenizer, expected that with which the model was trained")
+	}
+	m, err := c.Model()
+	if err != nil {
+		return nil, err
+	}
+	out := &Model{Model: m, Tokenizer: t}
+	switch dtype {
+	case "float32":
+		out.Cache = kernels.KVFloat32
+	case "bfloat16":
+		out.Model, out.Cache = m.InBFloat16(), kernels.KVBFloat16
+	default:
+		return nil, fmt.Errorf("dtype %q, expected one of %q", dtype, DTypes())
+	}
+	out.Generate = func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error) {
+		return generate(ctx, out, prompt, tokens, stop)
+	}
+	return out, nil
+}
+
+// generate continues a prompt on an engine of its own.
+func generate(ctx context.Context, m *Model, prompt []int32, tokens int, stop []int32) ([]int32, error) {
+	o := serve.Options{KV: m.Cache, Pages: (len(prompt)+tokens)/16 + 1}
+	e, err := serve.New(m.Model, o)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	result, err := e.Do(ctx, serve.Request{Prompt: prompt, MaxTokens: tokens, Stop: stop})
+	return result.Tokens, err
+}

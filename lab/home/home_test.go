@@ -1,0 +1,123 @@
+package home
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/kernels/machine"
+	"slimlab/lab/store"
+)
+
+// nowhere is a home that cannot be made: its path leads through a file.
+func nowhere(t *testing.T) *Home {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return Open(filepath.Join(file, "home"), "test")
+}
+
+// TestLookingNeedsNoHome: models from elsewhere are opened where no home can be, and looking for
+// what a home would hold finds nothing.
+func TestLookingNeedsNoHome(t *testing.T) {
+	h := nowhere(t)
+	c, err := h.OpenModel("pretrained:recsys-fm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if _, err := h.Tokenizer("pretrained:recsys-fm"); err != nil {
+		t.Error(err)
+	}
+	if _, err := h.Content("pretrained:recsys-fm"); err != nil {
+		t.Error(err)
+	}
+	if runs, err := h.Logs.List(); err != nil || len(runs) != 0 {
+		t.Errorf("%d runs, %v", len(runs), err)
+	}
+	if _, err := h.OpenModel("run:last/FM"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a row of no run: %v", err)
+	}
+	if _, ok := h.Evaluations().Get(store.Key("x")); ok {
+		t.Error("found an evaluation")
+	}
+	if err := h.Evaluations().Put(store.Key("x"), "x", nil); err == nil || !strings.Contains(err.Error(), h.Folder) {
+		t.Errorf("an evaluation was kept where no home can be: %v", err)
+	}
+}
+
+// TestOnlyWritingMakesTheHome: the folder comes with the first evaluation that is kept.
+func TestOnlyWritingMakesTheHome(t *testing.T) {
+	h := Open(filepath.Join(t.TempDir(), "a", "home"), "test")
+	if _, err := h.Content("pretrained:recsys-fm"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(h.Folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("looking made the home: %v", err)
+	}
+	key := store.Key("x")
+	for _, text := range []string{"one", "two"} {
+		if err := h.Evaluations().Put(key, "x", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := h.Evaluations().Get(key); !ok || string(data) != text {
+			t.Errorf("kept %q, found %q", text, data)
+		}
+	}
+}
+
+// TestContent: content has one name wherever it lies, whatever lies beside the model.
+func TestContent(t *testing.T) {
+	h := Open(t.TempDir(), "test")
+	folder := t.TempDir()
+	from, err := h.modelFolder("pretrained:recsys-fm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := copyModel(folder, from); err != nil {
+		t.Fatal(err)
+	}
+	content := func(name string) string {
+		t.Helper()
+		c, err := h.Content(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	one := content("pretrained:recsys-fm")
+	for _, file := range []string{FactsFile, "README.md"} {
+		if err := os.WriteFile(filepath.Join(folder, file), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if content(folder) != one {
+		t.Error("the same model has two names")
+	}
+	config := filepath.Join(folder, "config.json")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, append(text, ' '), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if content(folder) == one {
+		t.Error("another config has the same name")
+	}
+}
+
+// TestMachine: the line names the CPU as the kernels know it, and the implementation in use.
+func TestMachine(t *testing.T) {
+	for _, want := range []string{machine.ThisCPU().Name, " cores · ", kernels.Implementation()} {
+		if !strings.Contains(Machine(), want) {
+			t.Errorf("%q lacks %q", Machine(), want)
+		}
+	}
+}

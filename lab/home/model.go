@@ -1,0 +1,129 @@
+package home
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/model/checkpoint"
+	"slimlab/model/pretrained"
+	"slimlab/model/tokenizer"
+	"slimlab/quant"
+)
+
+// OpenModel opens what a MODEL names. No weight is read yet.
+func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
+	if isGGUF(name) {
+		return checkpoint.Open(name, quant.LoadOptions())
+	}
+	folder, err := h.modelFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkpoint.OpenFS(folder, ".", quant.LoadOptions())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("found no config.json or tensors, expected a Hugging Face folder with config.json and model.safetensors: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
+// file: tokenizer.json, tokenizer.model or vocab.json.
+func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		if isGGUF(name) {
+			return checkpoint.GGUFTokenizer(name)
+		}
+		return tokenizer.Load(name)
+	}
+	folder, err := h.modelFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tokenizer.LoadFS(folder, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("model %s: found no tokenizer, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return t, nil
+}
+
+// isGGUF tells a GGUF file by its name.
+func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
+
+// modelFolder opens the folder of a MODEL that is no GGUF file.
+func (h *Home) modelFolder(name string) (fs.FS, error) {
+	if rest, ok := strings.CutPrefix(name, "pretrained:"); ok {
+		return pretrained.Open(rest)
+	}
+	if rest, ok := strings.CutPrefix(name, "run:"); ok {
+		folder, err := h.rowFolder(rest)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", name, err)
+		}
+		return folder, nil
+	}
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("model %s: no such folder; expected a Hugging Face folder, pretrained:NAME or run:ID/ROW", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("model %s: found a file, expected a Hugging Face folder with config.json and model.safetensors", name)
+	}
+	return os.DirFS(name), nil
+}
+
+// rowFolder opens the artifact of a run's row, "ID/ROW": that of the first cell of the plan that
+// has reported the row.
+func (h *Home) rowFolder(name string) (fs.FS, error) {
+	id, row, ok := strings.Cut(name, "/")
+	if !ok {
+		return nil, fmt.Errorf("found %q, expected ID/ROW", name)
+	}
+	log, err := h.Logs.Read(id)
+	if err != nil {
+		return nil, err
+	}
+	var rows []string
+	keys := map[string]string{} // by cell
+	var cells []lab.Cell
+	for _, e := range log.Events {
+		switch {
+		case e.Begin != nil:
+			cells = e.Begin.Cells
+		case e.Kind != lab.KindRow || e.Text == "":
+		case e.Row == row:
+			keys[e.Cell] = e.Text
+		case !slices.Contains(rows, e.Row):
+			rows = append(rows, e.Row)
+		}
+	}
+	for _, c := range cells {
+		key, reported := keys[c.ID]
+		if !reported {
+			continue
+		}
+		dir, err := h.Artifacts.Get(key)
+		if err != nil {
+			return nil, fmt.Errorf("the artifact of row %s is gone or damaged (%w); run the scenario again", row, err)
+		}
+		return os.DirFS(dir), nil
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
+	}
+	return nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+}
