@@ -59,7 +59,10 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 				same++
 			}
 		}
-		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kl, ce, q, p, labels, weight, weight, n, vocab)
+		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kernels.DistillationRows{
+			Divergence: kl, CE: ce, Logits: q, Teacher: p, Labels: labels[:n],
+			DivergenceWeight: weight, CEWeight: weight, Vocab: vocab,
+		})
 		total += sum(kl[:n])
 		f.Tokens += n
 	})

@@ -117,7 +117,7 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 	rows, width := len(targets), student.model.Hidden
 	x := l.student.gather(student, targets)
 	logits := sized(&l.student.logits, rows*l.vocab)
-	l.input.Lay(x, rows, width, l.precision, kernels.Rows|kernels.RightSide)
+	l.input.Pack(x, rows, width, l.precision, kernels.Rows|kernels.RightSide)
 	kernels.Run(l.head.Begin(logits, &l.input))
 
 	labels := sized(&l.labels, rows)
@@ -135,13 +135,16 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 		}
 		l.teacher.gather(teacher, targets)
 		teacherLogits := l.teacher.multiply(teacher.model, rows, l.vocab)
-		l.objective.kernel().Loss(d, ce, logits, teacherLogits, labels, wD, wCE, rows, l.vocab)
+		l.objective.kernel().Loss(kernels.DistillationRows{
+			Divergence: d, CE: ce, Logits: logits, Teacher: teacherLogits, Labels: labels,
+			DivergenceWeight: wD, CEWeight: wCE, Vocab: l.vocab,
+		})
 		divergence = sum(d)
 	}
 
 	dx := sized(&l.dHidden, rows*width)
-	l.dLogits.Lay(logits, rows, l.vocab, l.precision, kernels.Rows|kernels.LeftSide)
-	kernels.Run(l.head.BeginInput(dx, &l.dLogits, false), kernels.BeginGradient(head[:l.vocab*width], &l.dLogits, &l.input))
+	l.dLogits.Pack(logits, rows, l.vocab, l.precision, kernels.Rows|kernels.LeftSide)
+	kernels.Run(l.head.BeginInput(dx, &l.dLogits), kernels.BeginGradient(head[:l.vocab*width], &l.dLogits, &l.input))
 	for i, t := range targets {
 		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
 	}

@@ -18,49 +18,86 @@ const KVBlock = 64
 // backward pass reads and writes its keys' gradients once.
 const queryRows = 32
 
-// Attention computes causal attention for packed sequences: starts [sequences+1] are the offsets of
-// the sequences in the rows. q and out are [tokens, heads, headDim], k and v are [tokens, kvHeads,
-// headDim], lse is [tokens, heads] (the log-sum-exp of each row's scores, for the backward pass;
-// may be nil). Query head h reads KV head h/(heads/kvHeads). Scores are scaled by headDim^-½.
-// Memory beyond the arguments is, a thread, one block of scores and one KV head of one sequence's
-// keys and values, packed (Dao, 2023: the scores of a block at a time, softmax online).
-func Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("Attention out", out, tokens*heads*headDim)
+// Attention is causal attention over packed sequences. Starts [sequences+1] are the offsets of the
+// sequences in the rows. Q is [tokens, Heads, HeadDim], K and V are [tokens, KVHeads, HeadDim].
+// Query head h reads KV head h/(Heads/KVHeads). Scores are scaled by HeadDim^-½.
+//
+// With the precision BFloat16 the operands of all products are rounded where the CPU multiplies
+// bfloat16 and HeadDim is a multiple of 16; elsewhere it computes as Float32 does.
+//
+// Memory beyond the arguments is, for each thread, one block of scores and one KV head of one
+// sequence's keys and values, packed (Dao, 2023: the scores of a block at a time, softmax online).
+type Attention struct {
+	Q, K, V                 []float32
+	Starts                  []int
+	Heads, KVHeads, HeadDim int
+	Precision               Precision
+}
+
+// Forward computes out [tokens, Heads, HeadDim] and, unless it is nil, lse [tokens, Heads]: the
+// log-sum-exp of each row's scores, which the backward pass needs.
+func (x Attention) Forward(out, lse []float32) {
+	tokens := x.check("Attention.Forward")
+	checkLen("Attention.Forward out", out, tokens*x.Heads*x.HeadDim)
 	if lse != nil {
-		checkLen("Attention lse", lse, tokens*heads)
+		checkLen("Attention.Forward lse", lse, tokens*x.Heads)
+	}
+	if x.inBFloat16() {
+		x.forwardBFloat16(out, lse)
+		return
 	}
 	a := freePacked.Get()
-	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.set(x)
 	a.out, a.lse = out, lse
 	parallel.For(a.tasks(), a.forwardTask)
 	a.release()
 }
 
-// AttentionBackward computes dq, dk and dv (overwritten) from dout and the forward pass's q, k, v,
-// out and lse. Shapes are those of Attention. No sequence×sequence matrix is held: probabilities
-// are recomputed a block at a time.
-func AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, false)
-}
-
-func attentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int, bfloat16 bool) {
-	tokens := checkPacked("AttentionBackward", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("AttentionBackward dq", dq, tokens*heads*headDim)
-	checkLen("AttentionBackward dk", dk, tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dv", dv, tokens*kvHeads*headDim)
-	checkLen("AttentionBackward dout", dout, tokens*heads*headDim)
-	checkLen("AttentionBackward out", out, tokens*heads*headDim)
-	checkLen("AttentionBackward lse", lse, tokens*heads)
+// Backward computes dq, dk and dv (overwritten), of the shapes of Q, K and V, from dout and the
+// forward pass's out and lse. No sequence×sequence matrix is held: probabilities are computed again
+// a block at a time.
+func (x Attention) Backward(dq, dk, dv, dout, out, lse []float32) {
+	tokens := x.check("Attention.Backward")
+	checkLen("Attention.Backward dq", dq, tokens*x.Heads*x.HeadDim)
+	checkLen("Attention.Backward dk", dk, tokens*x.KVHeads*x.HeadDim)
+	checkLen("Attention.Backward dv", dv, tokens*x.KVHeads*x.HeadDim)
+	checkLen("Attention.Backward dout", dout, tokens*x.Heads*x.HeadDim)
+	checkLen("Attention.Backward out", out, tokens*x.Heads*x.HeadDim)
+	checkLen("Attention.Backward lse", lse, tokens*x.Heads)
 	a := freePacked.Get()
-	a.set(q, k, v, starts, heads, kvHeads, headDim)
+	a.set(x)
 	a.dq, a.dk, a.dv, a.dout, a.out, a.lse = dq, dk, dv, dout, out, lse
-	if bfloat16 {
+	if x.inBFloat16() {
 		parallel.For(a.tasks(), a.backwardBFloat16Task)
 	} else {
 		parallel.For(a.tasks(), a.backwardTask)
 	}
 	a.release()
+}
+
+func (x *Attention) inBFloat16() bool {
+	return x.Precision == BFloat16 && multipliesBFloat16(x.HeadDim)
+}
+
+// check returns the number of rows in all.
+func (x *Attention) check(what string) (tokens int) {
+	checkHeads(what, x.Heads, x.KVHeads)
+	for i, s := range x.Starts {
+		if s < 0 || i > 0 && s < x.Starts[i-1] {
+			panic(fmt.Sprintf("kernels: %s start %d is %d after %d", what, i, s, x.Starts[max(0, i-1)]))
+		}
+	}
+	tokens = x.Starts[len(x.Starts)-1]
+	for _, part := range [...]struct {
+		name  string
+		x     []float32
+		heads int
+	}{{" q", x.Q, x.Heads}, {" k", x.K, x.KVHeads}, {" v", x.V, x.KVHeads}} {
+		if want := tokens * part.heads * x.HeadDim; len(part.x) < want {
+			checkLen(what+part.name, part.x, want)
+		}
+	}
+	return tokens
 }
 
 // packedAttention is one call over packed sequences. A task is one KV head of one sequence with the
@@ -87,36 +124,15 @@ var freePacked = memory.NewFreeList(16, func() *packedAttention {
 	return a
 })
 
-func (a *packedAttention) set(q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	a.rk, a.q, a.k, a.v, a.starts = &active.Load().rows, q, k, v, starts
-	a.heads, a.kvHeads, a.headDim, a.group, a.scale = heads, kvHeads, headDim, heads/kvHeads, scoreScale(headDim)
+func (a *packedAttention) set(x Attention) {
+	a.rk, a.q, a.k, a.v, a.starts = &active.Load().rows, x.Q, x.K, x.V, x.Starts
+	a.heads, a.kvHeads, a.headDim, a.group, a.scale = x.Heads, x.KVHeads, x.HeadDim, x.Heads/x.KVHeads, scoreScale(x.HeadDim)
 }
 
 // release lets go of the call's memory and returns a to the free list.
 func (a *packedAttention) release() {
 	*a = packedAttention{forwardTask: a.forwardTask, backwardTask: a.backwardTask, backwardBFloat16Task: a.backwardBFloat16Task}
 	freePacked.Put(a)
-}
-
-// checkPacked returns the number of rows in all.
-func checkPacked(what string, q, k, v []float32, starts []int, heads, kvHeads, headDim int) (tokens int) {
-	checkHeads(what, heads, kvHeads)
-	for i, s := range starts {
-		if s < 0 || i > 0 && s < starts[i-1] {
-			panic(fmt.Sprintf("kernels: %s start %d is %d after %d", what, i, s, starts[max(0, i-1)]))
-		}
-	}
-	tokens = starts[len(starts)-1]
-	for _, x := range [...]struct {
-		name  string
-		x     []float32
-		heads int
-	}{{" q", q, heads}, {" k", k, kvHeads}, {" v", v, kvHeads}} {
-		if want := tokens * x.heads * headDim; len(x.x) < want {
-			checkLen(what+x.name, x.x, want)
-		}
-	}
-	return tokens
 }
 
 func scoreScale(headDim int) float32 { return float32(1 / math.Sqrt(float64(headDim))) }

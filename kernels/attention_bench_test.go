@@ -124,21 +124,23 @@ func BenchmarkAttention(b *testing.B) {
 		flops := float64(s.sequences*s.heads) * float64(s.length*(s.length+1)/2) * float64(4*s.dim)
 		name := fmt.Sprintf("%dx%d,heads=%d,kv=%d,dim=%d", s.sequences, s.length, s.heads, s.kvHeads, s.dim)
 		b.Run("forward/"+name, func(b *testing.B) {
-			benchRow(b, 0, flops, func() { Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim) })
+			benchRow(b, 0, flops, func() {
+				Attention{Q: queries[0], K: keys[0], V: keys[1], Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Forward(queries[1], lse)
+			})
 		})
 		b.Run("backward/"+name, func(b *testing.B) {
 			benchRow(b, 0, 2.5*flops, func() {
-				AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+				Attention{Q: queries[0], K: keys[0], V: keys[1], Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Backward(queries[3], keys[2], keys[3], queries[2], queries[1], lse)
 			})
 		})
 		b.Run("forwardBFloat16/"+name, func(b *testing.B) {
 			benchRow(b, 0, flops, func() {
-				BFloat16.Attention(queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+				Attention{Q: queries[0], K: keys[0], V: keys[1], Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim, Precision: BFloat16}.Forward(queries[1], lse)
 			})
 		})
 		b.Run("backwardBFloat16/"+name, func(b *testing.B) {
 			benchRow(b, 0, 2.5*flops, func() {
-				BFloat16.AttentionBackward(queries[3], keys[2], keys[3], queries[2], queries[1], lse, queries[0], keys[0], keys[1], starts, s.heads, s.kvHeads, s.dim)
+				Attention{Q: queries[0], K: keys[0], V: keys[1], Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim, Precision: BFloat16}.Backward(queries[3], keys[2], keys[3], queries[2], queries[1], lse)
 			})
 		})
 	}

@@ -6,14 +6,10 @@ import (
 	"slimlab/kernels/memory"
 )
 
-// attentionBFloat16 is Attention with queries, keys, values and softmax weights rounded to
-// bfloat16, where the CPU multiplies it.
-func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	tokens := checkPacked("Attention", q, k, v, starts, heads, kvHeads, headDim)
-	checkLen("Attention out", out, tokens*heads*headDim)
-	if lse != nil {
-		checkLen("Attention lse", lse, tokens*heads)
-	}
+// forwardBFloat16 is Forward with queries, keys, values and softmax weights rounded to bfloat16,
+// where the CPU multiplies it.
+func (x *Attention) forwardBFloat16(out, lse []float32) {
+	starts := x.Starts
 	// The sequences as segments of a cache that lives for this call.
 	p := freePackedPages.Get()
 	pages := 0
@@ -21,8 +17,8 @@ func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads
 		pages += (starts[i+1] - starts[i] + KVBlock - 1) / KVBlock
 	}
 	l := &p.layer
-	l.Format, l.Pages, l.PageSize, l.KVHeads, l.HeadDim = KVBFloat16, pages, KVBlock, kvHeads, headDim
-	l.k16, l.v16 = memory.Grown(l.k16, pages*kvHeads*KVBlock*headDim), memory.Grown(l.v16, pages*kvHeads*KVBlock*headDim)
+	l.Format, l.Pages, l.PageSize, l.KVHeads, l.HeadDim = KVBFloat16, pages, KVBlock, x.KVHeads, x.HeadDim
+	l.k16, l.v16 = memory.Grown(l.k16, pages*x.KVHeads*KVBlock*x.HeadDim), memory.Grown(l.v16, pages*x.KVHeads*KVBlock*x.HeadDim)
 	for i := len(p.table); i < pages; i++ {
 		p.table = append(p.table, int32(i))
 	}
@@ -35,8 +31,8 @@ func attentionBFloat16(out, lse, q, k, v []float32, starts []int, heads, kvHeads
 			page += used
 		}
 	}
-	StoreKV(l, k, v, p.segments)
-	attendPages(out, lse, q, l, p.segments, heads)
+	StoreKV(l, x.K, x.V, p.segments)
+	attendPages(out, lse, x.Q, l, p.segments, x.Heads)
 	freePackedPages.Put(p)
 }
 

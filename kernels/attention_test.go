@@ -124,8 +124,8 @@ func TestRMSNormBackwardFiniteDifferences(t *testing.T) {
 		const rows, dim, eps = 3, 37, 1e-5
 		x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
 		y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
-		RMSNorm(y, rstd, x, w, rows, dim, eps)
-		RMSNormBackward(dx, dw, dy, x, w, rstd, rows, dim)
+		RMSNorm{Weight: w, Epsilon: eps}.Forward(y, rstd, x, rows)
+		RMSNorm{Weight: w}.Backward(dx, dw, dy, x, rstd, rows)
 		x64, w64, dy64 := wide(x), wide(w), wide(dy)
 		loss := func() (sum float64) {
 			for i := range rows {
@@ -177,8 +177,8 @@ func TestAttentionAgainstTwin(t *testing.T) {
 			q, k, v, dout := randoms(r, tokens*qn, i, 1.5), randoms(r, tokens*kn, 1, 1.5), randoms(r, tokens*kn, i, 1), randoms(r, tokens*qn, 2, 1)
 			out, lse := newGuarded(tokens*qn, i), newGuarded(tokens*s.heads, i)
 			dq, dk, dv := newGuarded(tokens*qn, i), newGuarded(tokens*kn, 2), newGuarded(tokens*kn, 3)
-			Attention(out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
-			AttentionBackward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			Attention{Q: q.x, K: k.x, V: v.x, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Forward(out.x, lse.x)
+			Attention{Q: q.x, K: k.x, V: v.x, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Backward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x)
 			for what, g := range map[string]guarded{"out": out, "lse": lse, "dq": dq, "dk": dk, "dv": dv} {
 				g.check(t, what)
 			}
@@ -216,8 +216,8 @@ func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 			q, k, v, dout := randoms(r, tokens*qn, i, 1), randoms(r, tokens*kn, 1, 1), randoms(r, tokens*kn, i, 1), randoms(r, tokens*qn, 2, 1)
 			out, lse := newGuarded(tokens*qn, i), newGuarded(tokens*s.heads, i)
 			dq, dk, dv := newGuarded(tokens*qn, i), newGuarded(tokens*kn, 2), newGuarded(tokens*kn, 3)
-			BFloat16.Attention(out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
-			BFloat16.AttentionBackward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x, q.x, k.x, v.x, starts, s.heads, s.kvHeads, s.dim)
+			Attention{Q: q.x, K: k.x, V: v.x, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim, Precision: BFloat16}.Forward(out.x, lse.x)
+			Attention{Q: q.x, K: k.x, V: v.x, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim, Precision: BFloat16}.Backward(dq.x, dk.x, dv.x, dout.x, out.x, lse.x)
 			for what, g := range map[string]guarded{"out": out, "lse": lse, "dq": dq, "dk": dk, "dv": dv} {
 				g.check(t, what)
 			}
@@ -242,13 +242,12 @@ func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 // A sequence gives the same bits whatever is packed around it and whatever the number of threads.
 func TestAttentionSameBitsPackedAndAlone(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
-		sameBitsPackedAndAlone(t, Attention, AttentionBackward)
-		sameBitsPackedAndAlone(t, BFloat16.Attention, BFloat16.AttentionBackward)
+		sameBitsPackedAndAlone(t, Float32)
+		sameBitsPackedAndAlone(t, BFloat16)
 	})
 }
 
-func sameBitsPackedAndAlone(t *testing.T, forward func(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int),
-	backward func(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int)) {
+func sameBitsPackedAndAlone(t *testing.T, precision Precision) {
 	t.Helper()
 	const heads, kvHeads, dim = 4, 2, 16
 	r := rand.New(rand.NewPCG(5, 1))
@@ -262,8 +261,9 @@ func sameBitsPackedAndAlone(t *testing.T, forward func(out, lse, q, k, v []float
 		q, k, v, dout := q[from*heads*dim:], k[from*kvHeads*dim:], v[from*kvHeads*dim:], dout[from*heads*dim:]
 		out, lse, dq := make([]float32, n*heads*dim), make([]float32, n*heads), make([]float32, n*heads*dim)
 		dk, dv := make([]float32, n*kvHeads*dim), make([]float32, n*kvHeads*dim)
-		forward(out, lse, q, k, v, starts, heads, kvHeads, dim)
-		backward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, dim)
+		a := Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim, Precision: precision}
+		a.Forward(out, lse)
+		a.Backward(dq, dk, dv, dout, out, lse)
 		var all []float32 // [tokens, everything of a token]
 		for i := range n {
 			all = append(append(append(all, out[i*heads*dim:(i+1)*heads*dim]...), dq[i*heads*dim:(i+1)*heads*dim]...), lse[i*heads:(i+1)*heads]...)
@@ -399,7 +399,7 @@ func TestAttentionPagedEqualsAttention(t *testing.T) {
 		const tokens, heads, kvHeads, dim = 200, 4, 2, 32
 		q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
 		packed, paged := make([]float32, len(q)), make([]float32, len(q))
-		Attention(packed, nil, q, k, v, []int{0, tokens}, heads, kvHeads, dim)
+		Attention{Q: q, K: k, V: v, Starts: []int{0, tokens}, Heads: heads, KVHeads: kvHeads, HeadDim: dim}.Forward(packed, nil)
 		l, segment := pagedPrefix(r, KVFloat32, k, v, tokens, 16, kvHeads, dim)
 		AttentionPaged(paged, q, l, []KVSegment{segment}, heads)
 		equalBits(t, "paged", paged, packed)
@@ -420,10 +420,10 @@ func TestAttentionMakesNoGarbage(t *testing.T) {
 			allocations := testing.AllocsPerRun(20, func() {
 				StoreKV(l, k, v, segments)
 				AttentionPaged(out, q, l, segments, heads)
-				Attention(out, lse, q, k, v, starts, heads, kvHeads, dim)
-				AttentionBackward(dq, dk, dv, q, out, lse, q, k, v, starts, heads, kvHeads, dim)
-				BFloat16.Attention(out, lse, q, k, v, starts, heads, kvHeads, dim)
-				BFloat16.AttentionBackward(dq, dk, dv, q, out, lse, q, k, v, starts, heads, kvHeads, dim)
+				Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim}.Forward(out, lse)
+				Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim}.Backward(dq, dk, dv, q, out, lse)
+				Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim, Precision: BFloat16}.Forward(out, lse)
+				Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim, Precision: BFloat16}.Backward(dq, dk, dv, q, out, lse)
 			})
 			restore()
 			if allocations > 0 {

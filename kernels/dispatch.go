@@ -9,9 +9,9 @@ import (
 
 // implementation is one complete set of kernels. Its fields are set once, before the first use.
 type implementation struct {
-	name string
-	gemm gemmKernels
-	rows rowKernels
+	name     string
+	products productKernels
+	rows     rowKernels
 }
 
 // available holds what this build and CPU can run, slowest first; it always begins with the

@@ -30,14 +30,14 @@ func reportRate(b *testing.B, multiplyAdds int) {
 }
 
 func BenchmarkForms(b *testing.B) {
-	for _, f := range forms {
+	for _, f := range trainedForms(Float32) {
 		for _, s := range [][3]int{{1024, 1024, 1024}, {1504, 128, 128}, {1504, 384, 128}, {1504, 128, 384}, {1504, 256, 96}, {8, 384, 128}} {
 			rows, out, in := s[0], s[1], s[2]
 			m, n, k := rows, out, in
 			switch f.name {
-			case "MatMul":
+			case "dx":
 				n, k = in, out
-			case "MatTMul":
+			case "dw":
 				m, n, k = out, in, rows
 			}
 			r := rand.New(rand.NewPCG(1, 2))

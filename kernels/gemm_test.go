@@ -5,8 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-
-	"slimlab/kernels/parallel"
 )
 
 // eachGemm runs f as a subtest with each implementation of this machine.
@@ -89,7 +87,7 @@ func withinRounding(t *testing.T, what string, got []float32, want, scale []floa
 	}
 }
 
-// form is one of the three products as c [m, n] = a·b with a chain of k.
+// form is one of the three products of training as c [m, n] = a·b with a chain of k.
 type form struct {
 	name string
 	run  func(c, a, b []float32, m, n, k int, accumulate bool)
@@ -105,25 +103,6 @@ func columnMajor(x []float32, rows int) func(i, j int) float32 {
 	return func(i, j int) float32 { return x[j*rows+i] }
 }
 
-var forms = []form{
-	{
-		"MatMulT",
-		func(c, a, b []float32, m, n, k int, acc bool) { MatMulT(c, a, b, m, n, k, acc) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, k) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, k) },
-	}, {
-		"MatMul",
-		func(c, a, b []float32, m, n, k int, acc bool) { MatMul(c, a, b, m, k, n, acc) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, k) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) },
-	}, {
-		"MatTMul",
-		func(c, a, b []float32, m, n, k int, acc bool) { MatTMul(c, a, b, k, m, n, acc) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, m) },
-		func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) },
-	},
-}
-
 // gemmSizes are m, n, k: each of the ragged sizes in each place, and some that take several blocks
 // and tasks.
 func gemmSizes() [][3]int {
@@ -132,41 +111,6 @@ func gemmSizes() [][3]int {
 		sizes = append(sizes, [3]int{s, 40, 19}, [3]int{17, s, 19}, [3]int{9, 35, s}, [3]int{s, s, s})
 	}
 	return sizes
-}
-
-func TestMatMulForms(t *testing.T) {
-	for _, f := range forms {
-		r := rand.New(rand.NewPCG(1, 2))
-		for number, s := range gemmSizes() {
-			m, n, k := s[0], s[1], s[2]
-			a, checkA := guardedFloats(m*k, number%5)
-			b, checkB := guardedFloats(k*n, number%3)
-			c, checkC := guardedFloats(m*n, number%7)
-			before := make([]float32, m*n)
-			normals(a, r)
-			normals(b, r)
-			normals(before, r)
-			for _, accumulate := range []bool{false, true} {
-				added := before
-				if !accumulate {
-					added = nil
-				}
-				want, scale := gemmTwin(m, n, k, added, f.a(a, m, n, k), f.b(b, m, n, k))
-				for _, name := range Implementations() {
-					what := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", name, f.name, m, n, k, accumulate)
-					copy(c, before)
-					if !accumulate {
-						c[0] = float32(math.NaN()) // must be overwritten, not added to
-					}
-					with(t, name, func() { f.run(c, a, b, m, n, k, accumulate) })
-					withinRounding(t, what, c, want, scale, k)
-					checkA(t, what)
-					checkB(t, what)
-					checkC(t, what)
-				}
-			}
-		}
-	}
 }
 
 func TestGram(t *testing.T) {
@@ -191,95 +135,11 @@ func TestGram(t *testing.T) {
 	})
 }
 
-// TestEmptyChain: a product over nothing is zero, or leaves c when it is added.
-func TestEmptyChain(t *testing.T) {
-	c := []float32{1, 2, 3, 4}
-	MatMulT(c, nil, nil, 2, 2, 0, true)
-	if c[3] != 4 {
-		t.Fatalf("adding an empty product changed c to %v", c)
-	}
-	MatMulT(c, nil, nil, 2, 2, 0, false)
-	for _, v := range c {
-		if v != 0 {
-			t.Fatalf("empty product is %v", c)
-		}
-	}
-}
-
-// TestRowsDoNotDependOnBatch: each row of x·wᵀ and dy·w is the same bits alone and among others,
-// wherever it stands.
-func TestRowsDoNotDependOnBatch(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(5, 6))
-		for _, size := range [][2]int{{172, 96}, {530, 600}, {33, 17}} {
-			n, k := size[0], size[1]
-			const rows = 45
-			a, b, all := make([]float32, rows*k), make([]float32, n*k), make([]float32, rows*n)
-			normals(a, r)
-			normals(b, r)
-			for _, f := range forms[:2] {
-				f.run(all, a, b, rows, n, k, false)
-				for _, batch := range []int{1, 2, 3, 5, 13, 14, 29} {
-					for first := 0; first+batch <= rows; first += batch {
-						part := make([]float32, batch*n)
-						f.run(part, a[first*k:], b, batch, n, k, false)
-						equalBits(t, fmt.Sprintf("%s n=%d k=%d rows %d+%d", f.name, n, k, first, batch), part, all[first*n:(first+batch)*n])
-					}
-				}
-			}
-		}
-	})
-}
-
-func TestResultsDoNotDependOnThreads(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(7, 8))
-		for _, s := range [][3]int{{200, 172, 260}, {1, 4000, 300}, {15, 600, 1200}, {128, 128, 1504}} {
-			m, n, k := s[0], s[1], s[2]
-			a, b, c0 := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
-			normals(a, r)
-			normals(b, r)
-			normals(c0, r)
-			for _, f := range forms {
-				var one []float32
-				for _, threads := range []int{1, 2, 3, 8} {
-					c := append([]float32(nil), c0...)
-					restore := parallel.SetThreads(threads)
-					f.run(c, a, b, m, n, k, true)
-					restore()
-					if one == nil {
-						one = c
-					}
-					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)
-				}
-			}
-		}
-	})
-}
-
 func equalBits(t *testing.T, what string, got, want []float32) {
 	t.Helper()
 	for i := range want {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 			t.Fatalf("%s: element %d is %v, want the bits of %v", what, i, got[i], want[i])
 		}
-	}
-}
-
-func TestMisusePanics(t *testing.T) {
-	x := make([]float32, 12)
-	for name, f := range map[string]func(){
-		"short y": func() { MatMulT(x[:3], x, x, 2, 2, 3, false) },
-		"short w": func() { MatMul(x, x, x[:5], 2, 2, 3, false) },
-		"short x": func() { MatTMul(x, x, x[:5], 2, 2, 3, false) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			f()
-		})
 	}
 }

@@ -55,53 +55,62 @@ func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows
 	crossEntropyCalls.run(rows, lossRows, crossEntropyCall{loss, logits, weight, labels, vocab})
 }
 
-// Loss writes each row's divergence and cross-entropy, unweighted and in nats, to divergence and ce
-// [rows], and replaces logits [rows, vocab] by weightD[r]·∂D/∂z + weightCE[r]·∂CE/∂z. teacher
-// [rows, vocab] is used as scratch: its content is lost. Logits must be finite: a NaN or an
-// infinity makes its row's loss NaN. The KL values are complete (with Σ p log p), so they are 0
-// where p = q. With g_i = ∂D/∂q_i the gradient of each is q_i·(g_i − Σ_j q_j g_j)/T; as computed:
+// DistillationRows are the operands of Distillation.Loss. Their number is that of the labels.
+type DistillationRows struct {
+	Divergence, CE             []float32 // results, [rows]: unweighted, in nats
+	Logits                     []float32 // [rows, Vocab], of the student; becomes the gradient
+	Teacher                    []float32 // [rows, Vocab], logits of the teacher; lost
+	Labels                     []int32   // [rows]
+	DivergenceWeight, CEWeight []float32 // [rows]
+	Vocab                      int
+}
+
+// Loss writes each row's divergence and cross-entropy to r.Divergence and r.CE, and replaces
+// r.Logits by DivergenceWeight·∂D/∂z + CEWeight·∂CE/∂z. r.Teacher is scratch: its content is lost.
+// Logits must be finite: a NaN or an infinity makes its row's loss NaN. The KL values are complete
+// (with Σ p log p), so they are 0 where p = q. With g_i = ∂D/∂q_i the gradient of each is
+// q_i·(g_i − Σ_j q_j g_j)/T; as computed:
 //
 //	ForwardKL      (q − p)/T
 //	ReverseKL      q·(log(q/p) − KL(q‖p))/T
 //	JensenShannon  (1−β)·q·(log(q/m) − KL(q‖m))/T
-func (d Distillation) Loss(divergence, ce, logits, teacher []float32, labels []int32, weightD, weightCE []float32, rows, vocab int) {
-	checkLen("Distillation.Loss divergence", divergence, rows)
-	checkLen("Distillation.Loss ce", ce, rows)
-	checkLen("Distillation.Loss logits", logits, rows*vocab)
-	checkLen("Distillation.Loss teacher", teacher, rows*vocab)
-	checkLen("Distillation.Loss weightD", weightD, rows)
-	checkLen("Distillation.Loss weightCE", weightCE, rows)
-	checkLabels("Distillation.Loss", labels, rows, vocab)
+func (d Distillation) Loss(r DistillationRows) {
+	rows := len(r.Labels)
+	checkLen("Distillation.Loss Divergence", r.Divergence, rows)
+	checkLen("Distillation.Loss CE", r.CE, rows)
+	checkLen("Distillation.Loss Logits", r.Logits, rows*r.Vocab)
+	checkLen("Distillation.Loss Teacher", r.Teacher, rows*r.Vocab)
+	checkLen("Distillation.Loss DivergenceWeight", r.DivergenceWeight, rows)
+	checkLen("Distillation.Loss CEWeight", r.CEWeight, rows)
+	checkLabels("Distillation.Loss", r.Labels, rows, r.Vocab)
 	if d.Temperature == 0 {
 		d.Temperature = 1
 	}
 	if d.Divergence == JensenShannon && !(d.Beta > 0 && d.Beta < 1) {
 		panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
 	}
-	distillationCalls.run(rows, lossRows, distillationCall{d, divergence, ce, logits, teacher, weightD, weightCE, labels, vocab})
+	distillationCalls.run(rows, lossRows, distillationCall{d, r})
 }
 
 type distillationCall struct {
 	Distillation
-	divergence, ce, logits, teacher, weightD, weightCE []float32
-	labels                                             []int32
-	vocab                                              int
+	rows DistillationRows
 }
 
 var distillationCalls = newCalls(func(a *distillationCall, lo, hi int) {
-	vocab := a.vocab
+	x, vocab := &a.rows, a.rows.Vocab
 	work := memory.NewScratch(3 * vocab)
 	defer work.Free()
 	own, copied := work.Take(2*vocab), work.Take(vocab)
 	for r := lo; r < hi; r++ {
-		z, t := a.logits[r*vocab:(r+1)*vocab], a.teacher[r*vocab:(r+1)*vocab]
+		z, t, label := x.Logits[r*vocab:(r+1)*vocab], x.Teacher[r*vocab:(r+1)*vocab], int(x.Labels[r])
 		if a.Temperature == 1 {
-			a.divergence[r], a.ce[r] = a.row(z, t, own, int(a.labels[r]), a.weightD[r], a.weightCE[r])
+			x.Divergence[r], x.CE[r] = a.row(z, t, own, label, x.DivergenceWeight[r], x.CEWeight[r])
 			continue
 		}
 		copy(copied, z)
-		a.ce[r] = crossEntropyRow(copied, int(a.labels[r]), a.weightCE[r])
-		a.divergence[r], _ = a.row(z, t, own, int(a.labels[r]), a.weightD[r], 0)
+		x.CE[r] = crossEntropyRow(copied, label, x.CEWeight[r])
+		x.Divergence[r], _ = a.row(z, t, own, label, x.DivergenceWeight[r], 0)
 		Add(z, copied)
 	}
 })
@@ -109,7 +118,7 @@ var distillationCalls = newCalls(func(a *distillationCall, lo, hi int) {
 func crossEntropyRow(z []float32, label int, weight float32) float32 {
 	rk := &active.Load().rows
 	at, m := float64(z[label]), rk.maximum(z)
-	sum := expSumBlocks(rk, z, z, 1, m)
+	sum := expSumBlocks(rk, z, z, m)
 	rk.scale(z, z, float32(float64(weight)/sum))
 	z[label] -= weight
 	return float32(math.Log(sum) - (at - float64(m)))
@@ -161,9 +170,9 @@ func (r *lossRow) center(x []float32, temperature float64) {
 
 func (r *lossRow) forwardKL() {
 	p := r.s
-	sumP := expSumBlocks(r.rk, p, r.t, 1, 0)
+	sumP := expSumBlocks(r.rk, p, r.t, 0)
 	r.rk.axpy(r.t, r.z, -1) // log(p/q) up to a constant
-	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 0)
 	r.divergence = dotBlocks(r.rk, p, r.t)/sumP + math.Log(r.sumQ) - math.Log(sumP)
 	c := (r.weightD + r.weightCE) / r.sumQ
 	if c == 0 {
@@ -177,8 +186,8 @@ func (r *lossRow) forwardKL() {
 func (r *lossRow) reverseKL() {
 	copy(r.s, r.z)
 	r.rk.axpy(r.s, r.t, -1) // log(q/p) up to a constant
-	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
-	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	sumP := expSumBlocks(r.rk, r.t, r.t, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 0)
 	mean := dotBlocks(r.rk, r.z, r.s) / r.sumQ
 	r.divergence = mean - math.Log(r.sumQ) + math.Log(sumP)
 	r.gradient(r.weightD, mean)
@@ -188,8 +197,8 @@ func (r *lossRow) reverseKL() {
 func (r *lossRow) jensenShannon() {
 	copy(r.s, r.t)
 	r.rk.axpy(r.s, r.z, -1)
-	sumP := expSumBlocks(r.rk, r.t, r.t, 1, 0)
-	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 1, 0)
+	sumP := expSumBlocks(r.rk, r.t, r.t, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 0)
 	r.rk.mixtureLogs(r.e, r.s, float32(math.Log(r.sumQ)-math.Log(sumP)), float32(r.beta), float32(1-r.beta))
 	atP, atQ := dotBlocks(r.rk, r.t, r.e), dotBlocks(r.rk, r.z, r.s) // KL(p‖m)·sumP, KL(q‖m)·sumQ
 	mean := atQ / r.sumQ
@@ -209,11 +218,11 @@ func (r *lossRow) gradient(weight, mean float64) {
 // lossBlock is how many elements are added in float32 before the sum goes on in float64.
 const lossBlock = 128
 
-// expSumBlocks computes y = e^(x·scale − shift) and returns Σy. y may be x.
-func expSumBlocks(rk *rowKernels, y, x []float32, scale, shift float32) (sum float64) {
+// expSumBlocks computes y = e^(x − shift) and returns Σy. y may be x.
+func expSumBlocks(rk *rowKernels, y, x []float32, shift float32) (sum float64) {
 	for at := 0; at < len(x); at += lossBlock {
 		end := min(at+lossBlock, len(x))
-		sum += float64(rk.expSum(y[at:end], x[at:end], scale, shift))
+		sum += float64(rk.expSum(y[at:end], x[at:end], 1, shift))
 	}
 	return sum
 }

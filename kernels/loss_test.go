@@ -180,7 +180,7 @@ func TestDivergenceTwinAgainstCentralDifferences(t *testing.T) {
 func runLoss(d Distillation, z, t []float64, label int, wd, wc float32) (divergence, ce float64, gradient []float32) {
 	gradient = float32s(z)
 	var a, b [1]float32
-	d.Loss(a[:], b[:], gradient, float32s(t), []int32{int32(label)}, []float32{wd}, []float32{wc}, 1, len(z))
+	d.Loss(DistillationRows{a[:], b[:], gradient, float32s(t), []int32{int32(label)}, []float32{wd}, []float32{wc}, len(z)})
 	return float64(a[0]), float64(b[0]), gradient
 }
 
@@ -420,7 +420,7 @@ func testLossStaysInside(t *testing.T) {
 			divergence, ce := newGuarded(rows, offset), newGuarded(rows, offset)
 			labels, weight := make([]int32, rows), []float32{1, 0.5, 0}
 			for _, c := range lossCases() {
-				c.d.Loss(divergence.x, ce.x, z.x, teacher.x, labels, weight, weight, rows, n)
+				c.d.Loss(DistillationRows{divergence.x, ce.x, z.x, teacher.x, labels, weight, weight, n})
 				CrossEntropy(ce.x, z.x, labels, weight, rows, n)
 				for _, g := range []guarded{z, teacher, divergence, ce} {
 					g.check(t, c.name)
@@ -459,7 +459,7 @@ func testLossRowsAreIndependent(t *testing.T) {
 		run := func(threads int) (divergence, ce, gradient []float32) {
 			defer parallel.SetThreads(threads)()
 			divergence, ce, gradient = make([]float32, rows), make([]float32, rows), append([]float32(nil), z...)
-			c.d.Loss(divergence, ce, gradient, append([]float32(nil), teacher...), labels, wd, wc, rows, n)
+			c.d.Loss(DistillationRows{divergence, ce, gradient, append([]float32(nil), teacher...), labels, wd, wc, n})
 			return
 		}
 		divergence, ce, gradient := run(1)
@@ -472,7 +472,7 @@ func testLossRowsAreIndependent(t *testing.T) {
 		for r := range rows {
 			var a, b [1]float32
 			g := append([]float32(nil), z[r*n:(r+1)*n]...)
-			c.d.Loss(a[:], b[:], g, append([]float32(nil), teacher[r*n:(r+1)*n]...), labels[r:], wd[r:], wc[r:], 1, n)
+			c.d.Loss(DistillationRows{a[:], b[:], g, append([]float32(nil), teacher[r*n:(r+1)*n]...), labels[r : r+1], wd[r:], wc[r:], n})
 			if a[0] != divergence[r] || b[0] != ce[r] || !sameBits(g, gradient[r*n:(r+1)*n]) {
 				t.Fatalf("%s: row %d alone gives other bits", c.name, r)
 			}
@@ -492,11 +492,13 @@ func sameBits(a, b []float32) bool {
 func TestLossMisusePanics(t *testing.T) {
 	x := make([]float32, 8)
 	cases := map[string]func(){
-		"short teacher": func() { Distillation{}.Loss(x, x, x, x[:7], []int32{0, 0}, x, x, 2, 4) },
-		"short labels":  func() { Distillation{}.Loss(x, x, x, x, []int32{0}, x, x, 2, 4) },
+		"short teacher": func() { Distillation{}.Loss(DistillationRows{x, x, x, x[:7], []int32{0, 0}, x, x, 4}) },
+		"short results": func() { Distillation{}.Loss(DistillationRows{x, x[:1], x, x, []int32{0, 0}, x, x, 4}) },
 		"label outside": func() { CrossEntropy(x, x, []int32{0, 4}, x, 2, 4) },
 		"negative":      func() { CrossEntropy(x, x, []int32{0, -1}, x, 2, 4) },
-		"beta of 1":     func() { Distillation{Divergence: JensenShannon, Beta: 1}.Loss(x, x, x, x, []int32{0, 0}, x, x, 2, 4) },
+		"beta of 1": func() {
+			Distillation{Divergence: JensenShannon, Beta: 1}.Loss(DistillationRows{x, x, x, x, []int32{0, 0}, x, x, 4})
+		},
 	}
 	for name, call := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -532,7 +534,7 @@ func BenchmarkDistillation(b *testing.B) {
 			for b.Loop() {
 				copy(z, source)
 				copy(teacher, source[1:])
-				c.d.Loss(divergence, ce, z, teacher, labels, weight, weight, rows, n)
+				c.d.Loss(DistillationRows{divergence, ce, z, teacher, labels, weight, weight, n})
 			}
 		})
 	}

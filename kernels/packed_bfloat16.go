@@ -18,13 +18,14 @@ func PackBFloat16(w []uint16, out, in int) *PackedBFloat16 {
 	if len(w) < out*in {
 		panic(fmt.Sprintf("kernels: PackBFloat16 of %d weights as [%d, %d]", len(w), out, in))
 	}
-	p := &PackedBFloat16{out, in, newPanels(out, in, 2)}
+	p := &PackedBFloat16{out, in, newPanels(&active.Load().products, BFloat16, out, in, 2)}
 	p.panels.each(func(j, word, depth int) {
 		panel := halves(p.panels.at(j, word, depth))
-		for o := range min(panelWidth, out-j*panelWidth) {
-			row := w[(j*panelWidth+o)*in : (j*panelWidth+o+1)*in]
+		lo, hi := p.panels.bounds(j)
+		for o := lo; o < hi; o++ {
+			row := w[o*in : (o+1)*in]
 			for i, v := range row[2*word : min(2*(word+depth), in)] {
-				panel[i/2*(2*panelWidth)+2*o+i%2] = v
+				panel[i/2*(2*p.panels.width)+2*(o-lo)+i%2] = v
 			}
 		}
 	})
@@ -64,7 +65,7 @@ func RoundBFloat16(dst []uint16, src []float32) {
 	if len(dst) < len(src) {
 		panic(fmt.Sprintf("kernels: RoundBFloat16 of %d numbers into %d", len(src), len(dst)))
 	}
-	active.Load().gemm.roundBFloat16(dst, src)
+	active.Load().products.roundBFloat16(dst, src)
 }
 
 // toBFloat16 returns the bits of x rounded to bfloat16, to nearest even; a NaN is made quiet, lest

@@ -168,14 +168,14 @@ func TestBFloat16MisusePanics(t *testing.T) {
 func TestPackedManyRows(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(28, 0))
-		const rows, out, in = 2*mostRows + 3, 5, 7
+		const rows, out, in = 2*maxRows + 3, 5, 7
 		w, x := make([]float32, out*in), make([]float32, rows*in)
 		normals(w, r)
 		normals(x, r)
 		for _, mulT := range []func(y, x []float32, rows int){PackFloat32(w, out, in).MulT, PackBFloat16(randomBFloat16(out*in, r), out, in).MulT} {
 			all, y := make([]float32, rows*out), make([]float32, out)
 			mulT(all, x, rows)
-			for _, i := range []int{0, mostRows - 1, mostRows, 2*mostRows - 1, 2 * mostRows, rows - 1} {
+			for _, i := range []int{0, maxRows - 1, maxRows, 2*maxRows - 1, 2 * maxRows, rows - 1} {
 				mulT(y, x[i*in:], 1)
 				equalBits(t, fmt.Sprintf("row %d", i), all[i*out:(i+1)*out], y)
 			}

@@ -11,9 +11,9 @@ type PackedFloat32 struct {
 // PackFloat32 packs w, [out, in] row-major. The result does not refer to w.
 func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 	checkLen("PackFloat32 w", w, out*in)
-	g := &active.Load().gemm.float32
-	p := &PackedFloat32{out, in, newPanels(out, in, 1)}
-	parallel.For(p.panels.count, func(j int) { p.panels.packColumns(g, j, w, in) })
+	g := &active.Load().products
+	p := &PackedFloat32{out, in, newPanels(g, Float32, out, in, 1)}
+	parallel.For(p.panels.count, func(j int) { p.panels.packAlong(&g.float32, j, w, in) })
 	return p
 }
 
@@ -21,7 +21,7 @@ func PackFloat32(w []float32, out, in int) *PackedFloat32 {
 func (p *PackedFloat32) Bytes() int64 { return 4 * int64(p.Out) * int64(p.In) }
 
 // MulT computes y = x·wᵀ; y is [rows, out], x is [rows, in]. Each row's result is the same bits
-// whatever the other rows and their number, and the bits of MatMulT.
+// whatever the other rows and their number.
 func (p *PackedFloat32) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 
 // Begin begins MulT.

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"slimlab/kernels/memory"
-	"slimlab/kernels/parallel"
 )
 
 // PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with
@@ -76,19 +75,14 @@ func (p *PackedFloat8) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedFloat8.MulT x", x, rows*in)
 	c := freeFloat8.Get()
 	c.w, c.y, c.x, c.rows = p, y, x, rows
-	grow(&c.rounded, rows*in)
-	grow(&c.rowScale, rows)
-	if rows*in < serialWork/16 {
-		c.round(0, rows)
-	} else {
-		parallel.Range(rows, 16, c.round)
-	}
+	c.rounded, c.rowScale = memory.Grown(c.rounded, rows*in), memory.Grown(c.rowScale, rows)
+	eachRows(rows, rows*in, c.round)
 	c.Pending = p.codes.Begin(y, c.rounded, rows)
 	return c
 }
 
-// float8Call is a product with a PackedFloat8 on its way: that of the values without scales, which
-// are applied in the end.
+// float8Call is a running product with a PackedFloat8: that of the values without scales, which are
+// applied in the end.
 type float8Call struct {
 	Pending
 	w        *PackedFloat8
@@ -135,11 +129,8 @@ func (c *float8Call) scaleRows(lo, hi int) {
 
 func (c *float8Call) end() {
 	c.Pending.end()
-	if out, _ := c.w.Shape(); c.rows*out < serialWork/16 {
-		c.scale(0, c.rows)
-	} else {
-		parallel.Range(c.rows, 16, c.scale)
-	}
+	out, _ := c.w.Shape()
+	eachRows(c.rows, c.rows*out, c.scale)
 	c.Pending, c.w, c.y, c.x = nil, nil, nil, nil
 	freeFloat8.Put(c)
 }

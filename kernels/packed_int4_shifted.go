@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"slimlab/kernels/memory"
-	"slimlab/kernels/parallel"
 )
 
 // PackedInt4Shifted is a 4-bit weight whose groups have an offset each, as codes with zero points
@@ -18,16 +17,23 @@ type PackedInt4Shifted struct {
 	order []int32        // the input that stands at each place; nil is as they come
 }
 
-// PackInt4Shifted packs what PackInt4 takes, with the inputs in the order given: order[i] is the
-// input that stands at place i; nil is as they come. The weight of place i is scale·q + shift,
-// shift [out, in/group], nil for none.
-func PackInt4Shifted(q []int8, scale, shift []float32, order []int32, out, in, group int) *PackedInt4Shifted {
-	p := &PackedInt4Shifted{codes: PackInt4(q, scale, out, in, group), order: order}
-	if shift != nil {
-		p.shift = PackFloat32(shift, out, in/group)
+// Int4Weight is what PackInt4Shifted packs: the weight of place i is Scale·Codes + Shift.
+type Int4Weight struct {
+	Codes          []int8    // [Out, In] in -8..7
+	Scale          []float32 // [Out, In/Group]
+	Shift          []float32 // [Out, In/Group]; nil is none
+	Order          []int32   // [In], the input that stands at each place; nil is as they come
+	Out, In, Group int
+}
+
+// PackInt4Shifted packs w. The result keeps w.Order.
+func PackInt4Shifted(w Int4Weight) *PackedInt4Shifted {
+	if w.Order != nil && len(w.Order) != w.In {
+		panic(fmt.Sprintf("kernels: PackInt4Shifted of %d inputs in an order of %d", w.In, len(w.Order)))
 	}
-	if order != nil && len(order) != in {
-		panic(fmt.Sprintf("kernels: PackInt4Shifted of %d inputs in an order of %d", in, len(order)))
+	p := &PackedInt4Shifted{codes: PackInt4(w.Codes, w.Scale, w.Out, w.In, w.Group), order: w.Order}
+	if w.Shift != nil {
+		p.shift = PackFloat32(w.Shift, w.Out, w.In/w.Group)
 	}
 	return p
 }
@@ -42,20 +48,15 @@ func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedInt4Shifted.MulT x", x, rows*p.codes.In)
 	c := freeShifted.Get()
 	c.w, c.y, c.x, c.rows = p, y, x, rows
-	grow(&c.ordered, rows*p.codes.In)
-	grow(&c.sums, rows*(p.codes.In/p.codes.Group))
-	grow(&c.offsets, rows*p.codes.Out)
-	if rows*p.codes.In < serialWork/16 {
-		c.prepare(0, rows)
-	} else {
-		parallel.Range(rows, 16, c.prepare)
-	}
+	c.ordered, c.offsets = memory.Grown(c.ordered, rows*p.codes.In), memory.Grown(c.offsets, rows*p.codes.Out)
+	c.sums = memory.Grown(c.sums, rows*(p.codes.In/p.codes.Group))
+	eachRows(rows, rows*p.codes.In, c.prepare)
 	c.Pending = p.codes.Begin(y, c.ordered, rows)
 	return c
 }
 
-// shiftedCall is a product with a PackedInt4Shifted on its way: that of the codes; offsets are
-// added in the end.
+// shiftedCall is a running product with a PackedInt4Shifted: that of the codes; offsets are added in
+// the end.
 type shiftedCall struct {
 	Pending
 	w       *PackedInt4Shifted
@@ -108,11 +109,7 @@ func (c *shiftedCall) end() {
 	c.Pending.end()
 	if c.w.shift != nil {
 		c.w.shift.MulT(c.offsets, c.sums, c.rows)
-		if c.rows*c.w.codes.Out < serialWork/16 {
-			c.add(0, c.rows)
-		} else {
-			parallel.Range(c.rows, 16, c.add)
-		}
+		eachRows(c.rows, c.rows*c.w.codes.Out, c.add)
 	}
 	c.Pending, c.w, c.y, c.x = nil, nil, nil, nil
 	freeShifted.Put(c)

@@ -32,7 +32,7 @@ func TestPackedInt4Shifted(t *testing.T) {
 						order = append(order, int32(i))
 					}
 				}
-				p := PackInt4Shifted(q, scale, shift, order, out, in, group)
+				p := PackInt4Shifted(Int4Weight{Codes: q, Scale: scale, Shift: shift, Order: order, Out: out, In: in, Group: group})
 				const rows = 9
 				x, checkX := guardedFloats(rows*in, number%5)
 				y, checkY := guardedFloats(rows*out, number%3)

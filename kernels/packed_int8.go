@@ -12,8 +12,10 @@ import (
 // activations that are quantized per token to 8 bits; products accumulate in int32.
 type PackedInt8 struct {
 	Out, In int
-	// q holds panels of 16 outputs: for each four inputs, four consecutive bytes of each output;
-	// zero behind the last input and output.
+	packed  *productKernels
+	width   int // outputs of a panel
+	// q holds panels: for each four inputs, four consecutive bytes of each output; zero behind the
+	// last input and output.
 	q []int8
 	// -128·Σ of an output's weights, for activations that are stored with 128 added
 	correction []int32
@@ -26,13 +28,14 @@ func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
 	if len(q) < out*in || len(scale) < out || in > 1<<17 {
 		panic(fmt.Sprintf("kernels: PackInt8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
 	}
-	outs := panelsOf(out) * panelWidth
-	p := &PackedInt8{out, in, memory.Aligned[int8](outs * fours(in) * 4), make([]int32, outs), memory.Aligned[float32](outs)}
+	g := &active.Load().products
+	outs := panelsOf(out, g.width) * g.width
+	p := &PackedInt8{out, in, g, g.width, memory.Aligned[int8](outs * fours(in) * 4), make([]int32, outs), memory.Aligned[float32](outs)}
 	copy(p.scale, scale[:out])
 	for o := range out {
-		panel := p.q[o/panelWidth*p.panel():]
+		panel := p.q[o/p.width*p.panel():]
 		for i, v := range q[o*in : (o+1)*in] {
-			panel[i/4*(4*panelWidth)+o%panelWidth*4+i%4] = v
+			panel[i/4*(4*p.width)+o%p.width*4+i%4] = v
 			p.correction[o] -= 128 * int32(v)
 		}
 	}
@@ -43,7 +46,7 @@ func PackInt8(q []int8, scale []float32, out, in int) *PackedInt8 {
 func fours(n int) int { return (n + 3) / 4 }
 
 // panel returns the bytes of one panel.
-func (p *PackedInt8) panel() int { return fours(p.In) * 4 * panelWidth }
+func (p *PackedInt8) panel() int { return fours(p.In) * 4 * p.width }
 
 // Bytes returns the bytes of the format: 1 a weight and 4 an output's scale.
 func (p *PackedInt8) Bytes() int64 { return int64(p.Out)*int64(p.In) + 4*int64(p.Out) }
@@ -54,9 +57,9 @@ func (p *PackedInt8) Row(dst []float32, o int) {
 	if o < 0 || o >= p.Out {
 		panic(fmt.Sprintf("kernels: PackedInt8.Row %d of %d", o, p.Out))
 	}
-	panel := p.q[o/panelWidth*p.panel():]
+	panel := p.q[o/p.width*p.panel():]
 	for i := range dst[:p.In] {
-		dst[i] = p.scale[o] * float32(panel[i/4*(4*panelWidth)+o%panelWidth*4+i%4])
+		dst[i] = p.scale[o] * float32(panel[i/4*(4*p.width)+o%p.width*4+i%4])
 	}
 }
 
@@ -69,29 +72,25 @@ func (p *PackedInt8) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }
 func (p *PackedInt8) Begin(y, x []float32, rows int) Pending {
 	checkLen("PackedInt8.MulT y", y, rows*p.Out)
 	checkLen("PackedInt8.MulT x", x, rows*p.In)
-	if trivial(y, rows, p.Out, p.In) {
-		return nothing{}
+	if isEmpty(y, rows, p.Out, p.In) {
+		return empty{}
 	}
 	c := freeInt8.Get()
 	c.begin(p, y, x, rows)
-	// The instruction does four products where a float32 one does one; a byte from memory costs the
-	// time of two of those.
-	c.grid = newGrid(rows, p.Out, rows*p.Out*p.In/4+2*p.Out*p.In)
 	if c.work() < serialWork {
-		c.quantizeRows(0, rows)
+		c.quantize(0, c.grid.tiles)
 	} else {
-		parallel.Range(rows, 16, c.quantize)
+		parallel.Range(c.grid.tiles, max(1, 16/c.x.rows), c.quantize)
 	}
 	return c
 }
 
-// int8Call is a product with a PackedInt8 on its way.
+// int8Call is a running product with a PackedInt8.
 type int8Call struct {
-	kernels  *gemmKernels
+	kernels  *int8Kernels
 	w        *PackedInt8
-	y, x     []float32
-	q        []byte // x quantized, rows of stride bytes
-	stride   int
+	y, src   []float32
+	x        left[byte] // src quantized
 	rowScale []float32
 	grid
 
@@ -100,44 +99,48 @@ type int8Call struct {
 
 var freeInt8 = memory.NewFreeList(64, func() *int8Call {
 	c := new(int8Call)
-	c.quantize = c.quantizeRows
+	c.quantize = c.quantizeTiles
 	return c
 })
 
 func (c *int8Call) begin(w *PackedInt8, y, x []float32, rows int) {
-	c.kernels, c.w, c.y, c.x = &active.Load().gemm, w, y, x
-	c.stride = fours(w.In) * 4 * c.kernels.activation
-	if len(c.q) < rows*c.stride {
-		c.q = make([]byte, rows*c.stride)
+	g := &active.Load().products
+	if g.width != w.width {
+		g = w.packed
 	}
-	if len(c.rowScale) < rows {
-		c.rowScale = make([]float32, rows)
-	}
+	c.kernels, c.w, c.y, c.src = &g.int8, w, y, x
+	c.x.shape(c.kernels.left, rows, fours(w.In)*4*c.kernels.bytes)
+	c.rowScale = memory.Grown(c.rowScale, rows)
+	// The instruction does four products where a float32 one does one; a byte from memory costs the
+	// time of two of those.
+	work := rows*w.Out*w.In/4 + 2*w.Out*w.In
+	c.grid = newGrid(c.x.tiles(rows), c.x.rows, panelsOf(w.Out, w.width), c.kernels.panels, work)
 }
 
 func (c *int8Call) end() {
-	c.w, c.y, c.x = nil, nil, nil
+	c.w, c.y, c.src = nil, nil, nil
 	freeInt8.Put(c)
 }
 
-func (c *int8Call) quantizeRows(lo, hi int) {
+func (c *int8Call) quantizeTiles(lo, hi int) {
 	in := c.w.In
-	for r := lo; r < hi; r++ {
-		row := c.q[r*c.stride : (r+1)*c.stride]
-		clear(row[in*c.kernels.activation:])
-		c.rowScale[r] = c.kernels.quantize(row[:in*c.kernels.activation], c.x[r*in:(r+1)*in])
+	for t := lo; t < hi; t++ {
+		first, last := c.x.bounds(t, c.x.n)
+		c.kernels.pack(c.x.tile(t), c.rowScale[first:last], c.src[first*in:last*in], last-first, in)
 	}
 }
 
 func (c *int8Call) run(task int) {
-	w, panel, height := c.w, c.w.panel(), c.kernels.int8Height
-	if c.grid.rows <= c.kernels.int8Few {
-		height = c.kernels.int8Few
+	w, panel, height := c.w, c.w.panel(), c.kernels.height
+	if c.x.n <= c.kernels.few {
+		height = c.kernels.few
 	}
-	c.grid.strips(task, height, panel, func(row0, m, panel0, panels int) {
-		j := panel0 * panelWidth
-		c.kernels.mulInt8(c.y[row0*w.Out+j:], w.Out, c.q[row0*c.stride:], c.stride, w.q[panel0*panel:], panel,
-			w.correction[j:], w.scale[j:], c.rowScale[row0:], m, min(panels*panelWidth, w.Out-j), fours(w.In))
+	row, _ := c.x.strides()
+	c.grid.strips(task, height/c.x.rows, panel, func(tile, tiles, panel0, panels int) {
+		lo, hi := c.x.span(tile, tile+tiles)
+		j := panel0 * w.width
+		c.kernels.multiply(c.y[lo*w.Out+j:], w.Out, c.x.from(tile, 0), row, w.q[panel0*panel:], panel,
+			w.correction[j:], w.scale[j:], c.rowScale[lo:], hi-lo, min(panels*w.width, w.Out-j), fours(w.In))
 	})
 }
 

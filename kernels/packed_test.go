@@ -130,7 +130,6 @@ func TestPackedProducts(t *testing.T) {
 	})
 }
 
-// TestPackedRowsDoNotDependOnBatchOrThreads: and float32 has the bits of MatMulT.
 func TestPackedRowsDoNotDependOnBatchOrThreads(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		for number, size := range packedSizes {
@@ -177,19 +176,6 @@ func TestPackedLarge(t *testing.T) {
 				equalBits(t, fmt.Sprintf("%s rows=%d", w.name, rows), many, one)
 			}
 		}
-	})
-}
-
-func TestPackedFloat32IsMatMulT(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(12, 0))
-		const rows, out, in = 20, 540, 1100
-		w, x, y, z := make([]float32, out*in), make([]float32, rows*in), make([]float32, rows*out), make([]float32, rows*out)
-		normals(w, r)
-		normals(x, r)
-		PackFloat32(w, out, in).MulT(y, x, rows)
-		MatMulT(z, x, w, rows, out, in, false)
-		equalBits(t, "PackFloat32", y, z)
 	})
 }
 
@@ -348,12 +334,10 @@ func TestSteadyProductsAllocateNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 0))
 	const rows, out, in = 200, 256, 96
 	w := packedWeights(out, in, 32, r)
-	x, y, z := make([]float32, rows*in), make([]float32, rows*out), make([]float32, out*in)
+	x, y, z := make([]float32, rows*in), make([]float32, rows*out), make([]float32, in*in)
 	normals(x, r)
 	for name, f := range map[string]func(){
-		"MatMulT": func() { MatMulT(y, x, z, rows, out, in, false) },
-		"MatMul":  func() { MatMul(x, y, z, rows, out, in, false) },
-		"MatTMul": func() { MatTMul(z, y, x, rows, out, in, true) },
+		"Gram":    func() { Gram(z, x, rows, in) },
 		"float32": func() { w[0].mulT(y, x, rows) },
 		"int8":    func() { w[1].mulT(y, x, rows) },
 		"int4":    func() { w[2].mulT(y, x, rows) },

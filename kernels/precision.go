@@ -22,30 +22,14 @@ func (p Precision) String() string {
 // Round rounds x to what the precision holds, to nearest even.
 func (p Precision) Round(x []float32) {
 	if p == BFloat16 {
-		active.Load().gemm.roundFloats(x)
+		active.Load().products.roundFloats(x)
 	}
 }
 
-func (p Precision) panels(g *gemmKernels) *panelKernels {
+// kernels returns the float kernels of the precision.
+func (p Precision) kernels(g *productKernels) *floatKernels {
 	if p == BFloat16 {
 		return &g.bfloat16
 	}
 	return &g.float32
-}
-
-// Attention computes what the function Attention does. BFloat16 rounds queries, keys, values and
-// softmax weights and sums in float32, where the CPU multiplies bfloat16 and headDim is a multiple
-// of 16; elsewhere it is Float32.
-func (p Precision) Attention(out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	if p == BFloat16 && multipliesBFloat16(headDim) {
-		attentionBFloat16(out, lse, q, k, v, starts, heads, kvHeads, headDim)
-		return
-	}
-	Attention(out, lse, q, k, v, starts, heads, kvHeads, headDim)
-}
-
-// AttentionBackward computes what the function AttentionBackward does, with the operands of all its
-// products rounded where Attention rounds.
-func (p Precision) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, starts []int, heads, kvHeads, headDim int) {
-	attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, heads, kvHeads, headDim, p == BFloat16 && multipliesBFloat16(headDim))
 }

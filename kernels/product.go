@@ -5,217 +5,133 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// The algorithm is that of Goto and van de Geijn ("Anatomy of high-performance matrix
-// multiplication", 2008) with the inner loops in assembly: a block of b of maxDepth rows by
-// maxColumns columns is packed in panels that stay in the second cache; strips of a few rows of a
-// run over all its panels, the strip's own piece of a staying in the first. Work is shared out over
-// strips, or over panels where the strips are few; nothing is split along k.
-//
-// The chain of an element depends on k alone: k is cut into equal blocks of at most maxDepth, each
-// block is one chain of fused multiply-adds from zero, and the blocks' sums are added in ascending
-// order.
+// maxRows is the most rows that are multiplied at once. It bounds the memory of their rounded
+// copies: reading the weight again for so many more costs nothing.
+const maxRows = 1024
 
-const (
-	maxDepth   = 512 // 14 rows of a are 28 KiB of the first cache
-	maxColumns = 512 // a block of b is 1 MiB at most
+// floatCall is a running product y = a·wᵀ of rows with panels. Weights that are larger than the
+// caches are read once whatever the number of rows, each task a run of consecutive memory of each
+// block.
+type floatCall struct {
+	products *productKernels
+	kernels  *floatKernels
+	w        *panels
+	left     *left[float32]
+	y        []float32
 
-	// serialWork is the number of multiply-adds below which a product stays on its caller's thread:
-	// some 20 µs.
-	serialWork = 1 << 20
-	// taskWork is about the number of multiply-adds of a task of a shared product.
-	taskWork = 1 << 19
-)
+	widening   int  // words of the kernels in a word of w: 2 for bfloat16 weights without bfloat16 kernels
+	accumulate bool // adds to y
+	upper      bool // elements left of the diagonal of y are not wanted
 
-// product is a float32 matrix product c [m, n] (+)= a·b on its way.
-type product struct {
-	kernels    *panelKernels
-	m, n, k    int
-	accumulate bool
+	size, strips, rowTasks, columnTasks int
 
-	c          []float32
-	cRow       int
-	a          []float32 // a(i, p) is a[i*aRow+p*aCol]
-	aRow, aCol int
-	b          []float32 // b(p, j) is b[p*bStride+j], transposed b[j*bStride+p]
-	bStride    int
-	transB     bool
-
-	// The block of b in work: elements depth0… of the chain, depth words of it, and columns
-	// column0…, and where its panels are.
-	depth0, depth, column0, columns int
-	block                           []float32
-	blockRow, blockPanel            int
-	rowTasks, columnTasks           int
-
-	// Set for shared products only, bound once: a method value would be allocated in each call.
-	packTask, strips func(task int)
+	own Operand // memory for a left side of its own
 }
 
-var freeProducts = memory.NewFreeList(64, func() *product {
-	p := new(product)
-	p.packTask, p.strips = p.packPanels, p.runTask
-	return p
-})
+var freeFloatCalls = memory.NewFreeList(64, func() *floatCall { return new(floatCall) })
 
-// depthOf returns the length of the blocks that a chain of so many words is cut into; the last may
-// be shorter.
-func depthOf(words int) int {
-	blocks := (words + maxDepth - 1) / maxDepth
-	return (words + blocks - 1) / blocks
+// begin begins y [rows, out] = x·wᵀ in the given precision; all but the last rows, if there are too
+// many, are multiplied at once.
+func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
+	for ; rows > maxRows; rows -= maxRows {
+		Run(w.begin(y, x, maxRows, precision))
+		y, x = y[maxRows*w.out:], x[maxRows*w.in:]
+	}
+	if isEmpty(y, rows, w.out, w.in) {
+		return empty{}
+	}
+	c := freeFloatCalls.Get()
+	g := w.reader(precision)
+	c.own.pack(g, x, rows, w.in, precision, Rows, w.elements)
+	c.begin(g, c.own.kernels, w, &c.own.along, y)
+	c.divide()
+	return c
 }
 
-func panelsOf(columns int) int { return (columns + panelWidth - 1) / panelWidth }
+func (c *floatCall) begin(g *productKernels, f *floatKernels, w *panels, a *left[float32], y []float32) {
+	c.products, c.kernels, c.w, c.left, c.y = g, f, w, a, y
+	c.widening, c.accumulate, c.upper = w.elements/f.elements, false, false
+	// A word that is read once costs more than its arithmetic: from memory it takes the time of
+	// some 8 multiply-adds.
+	c.size = (a.n + 8) * w.out * w.words
+}
 
-func (p *product) run() {
-	if p.m == 0 || p.n == 0 {
+func (c *floatCall) work() int  { return c.size }
+func (c *floatCall) tasks() int { return c.rowTasks * c.columnTasks }
+
+func (c *floatCall) end() {
+	c.w, c.y, c.left = nil, nil, nil
+	c.own.x, c.own.along.data = nil, nil
+	freeFloatCalls.Put(c)
+}
+
+// divide sets the number of tasks: columns are divided first, since each row task reads the weight
+// anew.
+func (c *floatCall) divide() {
+	tiles := c.left.tiles(c.left.n)
+	tilesInStrip := c.kernels.height / c.left.rows
+	c.strips = (tiles + tilesInStrip - 1) / tilesInStrip
+	c.rowTasks, c.columnTasks = 1, 1
+	if c.size < serialWork || parallel.Threads() == 1 {
 		return
 	}
-	if p.k == 0 {
-		if !p.accumulate {
-			for i := range p.m {
-				clear(p.c[i*p.cRow : i*p.cRow+p.n])
+	tasks := min(32*parallel.Threads(), 1+c.size/taskWork)
+	c.columnTasks = min(tasks, (c.w.count+c.kernels.panels-1)/c.kernels.panels)
+	c.rowTasks = min((tasks+c.columnTasks-1)/c.columnTasks, c.strips)
+}
+
+// run computes one task: for each run of panels and each block of the chain, the run's panels of
+// the block stay in the second cache while the strips pass.
+func (c *floatCall) run(task int) {
+	w, group := c.w, c.kernels.panels
+	groups := (w.count + group - 1) / group
+	column, row := task%c.columnTasks, task/c.columnTasks
+	first, last := group*(column*groups/c.columnTasks), min(group*((column+1)*groups/c.columnTasks), w.count)
+	strip0, strip1 := row*c.strips/c.rowTasks, (row+1)*c.strips/c.rowTasks
+
+	const runWords = 1 << 17 // half a megabyte
+	run := last - first
+	if strip1-strip0 > 1 || c.widening > 1 {
+		run = max(group, runWords/(w.depth*c.widening*w.width)/group*group)
+	}
+	var wide []float32
+	if c.widening > 1 {
+		buffer := memory.NewScratch(min(run, last-first) * w.depth * c.widening * w.width)
+		defer buffer.Free()
+		wide = buffer.Take(min(run, last-first) * w.depth * c.widening * w.width)
+	}
+	for j := first; j < last; j += run {
+		panels := min(run, last-j)
+		for word := 0; word < w.words; word += w.depth {
+			k := min(w.depth, w.words-word)
+			b := w.data[(word*w.count+j*k)*w.width:]
+			if c.widening > 1 {
+				c.products.widen(wide, b, panels*k)
+				k, b = k*c.widening, wide
+			}
+			for s := strip0; s < strip1; s++ {
+				c.strip(s, j, panels, word, k, b)
 			}
 		}
-		return
 	}
-	depth := depthOf(p.k)
-	if !p.direct(depth) {
-		size := depth * panelWidth * panelsOf(min(p.n, maxColumns))
-		buffer := borrow(size)
-		p.block = *buffer
-		defer giveBack(buffer)
-	}
-	for p.column0 = 0; p.column0 < p.n; p.column0 += maxColumns {
-		p.columns = min(maxColumns, p.n-p.column0)
-		for p.depth0 = 0; p.depth0 < p.k; p.depth0 += depth {
-			p.depth = min(depth, p.k-p.depth0)
-			p.locate(depth)
-			p.multiply()
+}
+
+// strip multiplies strip s with panels j to j+n-1 of the block that begins with word, k words of
+// the kernels, whose panels begin at b.
+func (c *floatCall) strip(s, j, n, word, k int, b []float32) {
+	// Strips of equal height, to within a tile, instead of full ones and a remainder.
+	tiles := c.left.tiles(c.left.n)
+	first, last := s*tiles/c.strips, (s+1)*tiles/c.strips
+	lo, hi := c.left.span(first, last)
+	width := c.w.width
+	if c.upper {
+		skipped := max(lo/width-j, 0)
+		if skipped >= n {
+			return
 		}
+		j, n, b = j+skipped, n-skipped, b[skipped*k*width:]
 	}
-}
-
-// direct reports whether b is read where it stands: rows of b are contiguous, and with few strips
-// to come, or a block that fits the first cache, packing costs more than it saves.
-func (p *product) direct(depth int) bool {
-	if p.transB || !p.kernels.ragged && p.n%panelWidth != 0 {
-		return false
-	}
-	return p.m <= 2*p.kernels.height || depth*p.n <= 4096
-}
-
-// locate sets block to the block of b in work, packing it where it is not read in place.
-func (p *product) locate(depth int) {
-	if p.direct(depth) {
-		p.block = p.b[p.depth0*p.bStride+p.column0:]
-		p.blockRow, p.blockPanel = p.bStride, panelWidth
-		return
-	}
-	p.blockRow, p.blockPanel = panelWidth, p.depth*panelWidth
-	panels := panelsOf(p.columns)
-	if p.packTask != nil && panels*p.blockPanel >= 1<<15 {
-		parallel.For(panels, p.packTask)
-		return
-	}
-	for j := range panels {
-		p.packPanels(j)
-	}
-}
-
-// packPanels packs panel j of the block.
-func (p *product) packPanels(j int) {
-	column := p.column0 + j*panelWidth
-	width := min(panelWidth, p.n-column)
-	panel := p.block[j*p.blockPanel : (j+1)*p.blockPanel]
-	if p.transB {
-		p.kernels.packColumns(panel, p.b[column*p.bStride+p.depth0:], p.bStride, width, p.depth)
-	} else {
-		p.kernels.packRows(panel, p.b[p.depth0*p.bStride+column:], p.bStride, width, p.depth)
-	}
-}
-
-// multiply multiplies with the block in work.
-func (p *product) multiply() {
-	strips := (p.m + p.kernels.height - 1) / p.kernels.height
-	if p.strips == nil {
-		p.rowTasks, p.columnTasks = 1, 1
-		p.runTask(0)
-		return
-	}
-	tasks := min(32*parallel.Threads(), 1+(p.m+8)*p.columns*p.depth/taskWork)
-	p.rowTasks = min(strips, tasks)
-	p.columnTasks = max(1, min(tasks/p.rowTasks, panelsOf(p.columns)/8))
-	parallel.For(p.rowTasks*p.columnTasks, p.strips)
-}
-
-// runTask computes the strips of one task over its panels of the block.
-func (p *product) runTask(task int) {
-	g := p.kernels
-	rowTask, columnTask := task/p.columnTasks, task%p.columnTasks
-	panels := panelsOf(p.columns)
-	firstPanel, lastPanel := columnTask*panels/p.columnTasks, (columnTask+1)*panels/p.columnTasks
-	j := firstPanel * panelWidth
-	n := min(lastPanel*panelWidth, p.columns) - j
-	b := p.block[firstPanel*p.blockPanel:]
-	accumulate := p.accumulate || p.depth0 > 0
-
-	var packedA []float32
-	if p.packsA(n) {
-		buffer := borrow(p.depth * panelWidth)
-		defer giveBack(buffer)
-		packedA = *buffer
-	}
-	strips := (p.m + g.height - 1) / g.height
-	for s := rowTask * strips / p.rowTasks; s < (rowTask+1)*strips/p.rowTasks; s++ {
-		// Strips of equal height, to within a row, instead of full ones and a remainder.
-		i, end := s*p.m/strips, (s+1)*p.m/strips
-		a, aRow, aCol := p.a[i*p.aRow+p.depth0*p.aCol:], p.aRow, p.aCol
-		if packedA != nil {
-			if aCol == 1 {
-				g.packColumns(packedA, a, aRow, end-i, p.depth)
-			} else {
-				g.packRows(packedA, a, aCol, end-i, p.depth)
-			}
-			a, aRow, aCol = packedA, 1, panelWidth
-		}
-		g.strip(p.c[i*p.cRow+p.column0+j:], p.cRow, a, aRow, aCol, b, p.blockRow, p.blockPanel, end-i, n, p.depth, accumulate)
-	}
-}
-
-// packsA reports whether a task over n columns copies its strips of a to consecutive memory first.
-// Read in place, columns of a cost a cache line for a few of its elements, and rows a power of two
-// apart fall into few sets of the first cache.
-func (p *product) packsA(n int) bool {
-	if p.aCol != 1 && p.aRow != 1 || n < 4*panelWidth || p.depth < 2*panelWidth {
-		return false
-	}
-	if p.aCol == 1 {
-		return p.aRow%256 == 0 && n >= 8*panelWidth
-	}
-	return true
-}
-
-// Scratch memory comes in two sizes, so that the many small requests do not hold on to large
-// buffers.
-const smallScratch = 16 * maxDepth
-
-var (
-	freeSmall = memory.NewFreeList(64, func() *[]float32 { b := make([]float32, smallScratch); return &b })
-	freeLarge = memory.NewFreeList(16, func() *[]float32 { b := make([]float32, maxDepth*maxColumns); return &b })
-)
-
-// borrow returns memory of at least n elements, not cleared, for giveBack.
-func borrow(n int) *[]float32 {
-	if n <= smallScratch {
-		return freeSmall.Get()
-	}
-	return freeLarge.Get()
-}
-
-func giveBack(b *[]float32) {
-	if len(*b) == smallScratch {
-		freeSmall.Put(b)
-	} else {
-		freeLarge.Put(b)
-	}
+	row, element := c.left.strides()
+	columns := min(n*width, c.w.out-j*width)
+	c.kernels.strip(c.y[lo*c.w.out+j*width:], c.w.out, c.left.from(first, word*c.widening), row, element, b, width, k*width, hi-lo, columns, k, c.accumulate || word > 0)
 }

@@ -48,7 +48,7 @@ func readLimit(x []float32, threads int) float64 {
 
 // BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its
 // share of the rate of multiply-adds on registers, GB/s of the weight and its share of the rate at
-// which the same memory is merely read. The square sizes in float32 are MatMul, all others packed
+// which the same memory is merely read. All are products with packed
 // weights.
 func BenchmarkLimit(b *testing.B) {
 	if !slices.Contains(Implementations(), "avx512bf16") {
@@ -73,8 +73,6 @@ func BenchmarkLimit(b *testing.B) {
 			var memory []float32
 			weightBytes := 0
 			switch {
-			case out == in && precision == Float32:
-				mulT = func(y, x []float32, rows int) { MatMul(y, x, w, rows, out, in, false) }
 			case precision == Float32:
 				p := PackFloat32(w, out, in)
 				mulT, memory, weightBytes = p.MulT, p.panels.data, int(p.Bytes())

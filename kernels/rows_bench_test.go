@@ -44,7 +44,7 @@ func benchVectors(n, count int) [][]float32 {
 
 func BenchmarkExp(b *testing.B) {
 	v := benchVectors(1<<12, 2)
-	benchRow(b, 8<<12, 0, func() { Exp(v[1], v[0]) })
+	benchRow(b, 8<<12, 0, func() { active.Load().rows.exp(v[1], v[0]) })
 }
 
 func BenchmarkSoftmax(b *testing.B) {
@@ -55,13 +55,13 @@ func BenchmarkSoftmax(b *testing.B) {
 
 func BenchmarkRMSNorm(b *testing.B) {
 	v, rstd := benchVectors(benchRows*benchDim, 3), make([]float32, benchRows)
-	benchRow(b, 8*benchRows*benchDim, 0, func() { RMSNorm(v[1], rstd, v[0], v[2], benchRows, benchDim, 1e-6) })
+	benchRow(b, 8*benchRows*benchDim, 0, func() { RMSNorm{Weight: v[2][:benchDim], Epsilon: 1e-6}.Forward(v[1], rstd, v[0], benchRows) })
 }
 
 func BenchmarkRMSNormBackward(b *testing.B) {
 	v, rstd := benchVectors(benchRows*benchDim, 4), benchVectors(benchRows, 1)[0]
 	dw := make([]float32, benchDim)
-	benchRow(b, 16*benchRows*benchDim, 0, func() { RMSNormBackward(v[1], dw, v[0], v[2], v[3], rstd, benchRows, benchDim) })
+	benchRow(b, 16*benchRows*benchDim, 0, func() { RMSNorm{Weight: v[3][:benchDim]}.Backward(v[1], dw, v[0], v[2], rstd, benchRows) })
 }
 
 func BenchmarkRope(b *testing.B) {
@@ -70,7 +70,7 @@ func BenchmarkRope(b *testing.B) {
 	for i := range positions {
 		positions[i] = int32(i % 128)
 	}
-	benchRow(b, 8*benchRows*heads*dim, 0, func() { Rope(x, positions, heads, table, false) })
+	benchRow(b, 8*benchRows*heads*dim, 0, func() { Rope(x, positions, heads, table) })
 }
 
 func BenchmarkSwiGLU(b *testing.B) {

@@ -105,7 +105,7 @@ func TestElementwise(t *testing.T) {
 		want, up, gate := make([]float64, n), make([]float64, n), make([]float64, n)
 
 		out := newGuarded(n, offset)
-		Exp(out.x, a.x)
+		active.Load().rows.exp(out.x, a.x)
 		for i := range want {
 			want[i] = math.Exp(x[i])
 		}
@@ -212,16 +212,17 @@ func TestMixtureLogsNearOne(t *testing.T) {
 func TestExpExtremes(t *testing.T) {
 	inf := float32(math.Inf(1))
 	eachImplementation(t, func(t *testing.T) {
+		exp := active.Load().rows.exp
 		for _, c := range []struct{ x, want float32 }{
 			{0, 1}, {float32(math.Copysign(0, -1)), 1}, {inf, inf}, {-inf, 0}, {89, inf}, {1e30, inf}, {-1e30, 0}, {-105, 0}, {-104, 0}, {88.73, inf},
 		} {
 			y := []float32{0}
-			if Exp(y, []float32{c.x}); y[0] != c.want {
+			if exp(y, []float32{c.x}); y[0] != c.want {
 				t.Errorf("Exp(%v) = %v, want %v", c.x, y[0], c.want)
 			}
 		}
 		y := []float32{0}
-		if Exp(y, []float32{float32(math.NaN())}); y[0] == y[0] {
+		if exp(y, []float32{float32(math.NaN())}); y[0] == y[0] {
 			t.Errorf("Exp(NaN) = %v", y[0])
 		}
 		// The error in units of the last place, over the whole range with its subnormals.
@@ -230,7 +231,7 @@ func TestExpExtremes(t *testing.T) {
 			x[i] = -104 + 192.72*float32(i)/float32(len(x))
 		}
 		e, worst := make([]float32, len(x)), 0.0
-		Exp(e, x)
+		exp(e, x)
 		for i, v := range x {
 			want := math.Exp(float64(v))
 			ulp := math.Max(math.Ldexp(1, math.Ilogb(want)-23), math.SmallestNonzeroFloat32)
@@ -265,8 +266,8 @@ func TestRMSNorm(t *testing.T) {
 				wantDw[j] += float64(dy.x[i*n+j]) * v * s
 			}
 		}
-		RMSNorm(y.x, rstd.x, x.x, w.x, rows, n, eps)
-		RMSNormBackward(dx.x, dw.x, dy.x, x.x, w.x, rstd.x, rows, n)
+		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(y.x, rstd.x, x.x, rows)
+		RMSNorm{Weight: w.x}.Backward(dx.x, dw.x, dy.x, x.x, rstd.x, rows)
 		for what, g := range map[string]guarded{"y": y, "rstd": rstd, "dx": dx, "dw": dw} {
 			g.check(t, what)
 		}
@@ -274,16 +275,16 @@ func TestRMSNorm(t *testing.T) {
 		near(t, "dx", dx.x, wantDx, 10, 2e-6)
 		near(t, "dw", dw.x, wantDw, 10, 2e-6)
 		again := newGuarded(rows*n, offset)
-		RMSNormAgain(again.x, rstd.x, x.x, w.x, rows, n)
+		RMSNorm{Weight: w.x}.Again(again.x, rstd.x, x.x, rows)
 		again.check(t, "RMSNormAgain")
 		equalBits(t, "RMSNormAgain", again.x, y.x)
 
 		// The sum is that of Add, and the norm that of RMSNorm, wherever they are written.
 		sum, separately, rstdOfSum := x.clone(1), newGuarded(rows*n, 2), newGuarded(rows, 3)
 		Add(sum.x, dy.x)
-		RMSNorm(separately.x, rstdOfSum.x, sum.x, w.x, rows, n, eps)
+		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(separately.x, rstdOfSum.x, sum.x, rows)
 		stream, delta, rstd2 := x.clone(offset), dy.clone(2), newGuarded(rows, offset)
-		AddRMSNorm(delta.x, rstd2.x, stream.x, stream.x, delta.x, w.x, rows, n, eps)
+		RMSNorm{Weight: w.x, Epsilon: eps}.AddForward(delta.x, rstd2.x, stream.x, stream.x, delta.x, rows)
 		for what, g := range map[string]guarded{"sum": stream, "y": delta, "rstd": rstd2} {
 			g.check(t, "AddRMSNorm "+what)
 		}
@@ -292,7 +293,7 @@ func TestRMSNorm(t *testing.T) {
 		equalBits(t, "AddRMSNorm rstd", rstd2.x, rstdOfSum.x)
 
 		inPlace := x.clone(offset)
-		RMSNorm(inPlace.x, nil, inPlace.x, w.x, rows, n, eps)
+		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(inPlace.x, nil, inPlace.x, rows)
 		near(t, "y in place", inPlace.x, want, 0, 2e-6)
 	})
 }
@@ -305,8 +306,8 @@ func TestRMSNormBackwardScaleInvariance(t *testing.T) {
 		for _, eps := range []float64{1e-6, 0.5} {
 			x, w, dy := randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x
 			y, rstd, dx, dw := make([]float32, n), make([]float32, 1), make([]float32, n), make([]float32, n)
-			RMSNorm(y, rstd, x, w, 1, n, float32(eps))
-			RMSNormBackward(dx, dw, dy, x, w, rstd, 1, n)
+			RMSNorm{Weight: w, Epsilon: float32(eps)}.Forward(y, rstd, x, 1)
+			RMSNorm{Weight: w}.Backward(dx, dw, dy, x, rstd, 1)
 			var got, m float64
 			for i := range x {
 				got += float64(x[i]) * float64(dx[i])
@@ -328,7 +329,7 @@ func TestRope(t *testing.T) {
 			positions := []int32{0, 7, 49, 3}
 			x := randoms(r, len(positions)*heads*dim, dim%5, 1)
 			y := x.clone(dim % 3)
-			Rope(y.x, positions, heads, table, false)
+			Rope(y.x, positions, heads, table)
 			y.check(t, "Rope")
 			want := make([]float64, len(x.x))
 			for i, p := range positions {
@@ -345,14 +346,14 @@ func TestRope(t *testing.T) {
 				}
 			}
 			near(t, "Rope", y.x, want, 1, 1e-6)
-			Rope(y.x, positions, heads, table, true)
+			RopeBackward(y.x, positions, heads, table)
 			near(t, "inverse of Rope", y.x, wide(x.x), 1, 1e-6)
 
 			// ⟨R_m q, R_n k⟩ depends on m−n only.
 			score := func(m, n int32) float64 {
 				q, k := append([]float32(nil), x.x[:dim]...), append([]float32(nil), x.x[dim:2*dim]...)
-				Rope(q, []int32{m}, 1, table, false)
-				Rope(k, []int32{n}, 1, table, false)
+				Rope(q, []int32{m}, 1, table)
+				Rope(k, []int32{n}, 1, table)
 				return float64(active.Load().rows.dot(q, k))
 			}
 			if a, b := score(12, 5), score(40, 33); math.Abs(a-b) > 1e-5*float64(dim) {
@@ -484,10 +485,10 @@ func TestRowsSameBitsForAnyThreads(t *testing.T) {
 			r := rand.New(rand.NewPCG(7, 8))
 			x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
 			y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
-			RMSNorm(y, rstd, x, w, rows, dim, 1e-6)
-			AddRMSNorm(y, rstd, x, x, y, w, rows, dim, 1e-6)
-			RMSNormBackward(dx, dw, dy, x, w, rstd, rows, dim)
-			RMSNormAgain(y, rstd, x, w, rows, dim)
+			RMSNorm{Weight: w, Epsilon: 1e-6}.Forward(y, rstd, x, rows)
+			RMSNorm{Weight: w, Epsilon: 1e-6}.AddForward(y, rstd, x, x, y, rows)
+			RMSNorm{Weight: w}.Backward(dx, dw, dy, x, rstd, rows)
+			RMSNorm{Weight: w}.Again(y, rstd, x, rows)
 			SwiGLUBackward(y, x, dy, y, x)
 			Softmax(dy, rows, dim)
 			SumRows(dw, dy, rows, dim)
@@ -581,14 +582,18 @@ func TestTranspose(t *testing.T) {
 func TestRowsPanicOnShortSlices(t *testing.T) {
 	short, x := make([]float32, 3), make([]float32, 8)
 	for name, f := range map[string]func(){
-		"RMSNorm": func() { RMSNorm(short, nil, x, x, 2, 4, 0) },
-		"sum":     func() { AddRMSNorm(x, nil, short, x, x, x, 2, 4, 0) },
-		"again":   func() { RMSNormAgain(x, short[:1], x, x, 2, 4) },
+		"RMSNorm": func() { RMSNorm{Weight: x[:4]}.Forward(short, nil, x, 2) },
+		"sum":     func() { RMSNorm{Weight: x[:4]}.AddForward(x, nil, short, x, x, 2) },
+		"again":   func() { RMSNorm{Weight: x[:4]}.Again(x, short[:1], x, 2) },
 		"SwiGLU":  func() { SwiGLU(x, x, short) },
-		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, RopeFrequencies(4, 10), 1), false) },
+		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, RopeFrequencies(4, 10), 1)) },
 		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
-		"heads":   func() { Attention(x, nil, x, x, x, []int{0, 1}, 3, 2, 2) },
-		"starts":  func() { Attention(x, nil, x, x, x, []int{0, 2, 1}, 1, 1, 1) },
+		"heads": func() {
+			Attention{Q: x, K: x, V: x, Starts: []int{0, 1}, Heads: 3, KVHeads: 2, HeadDim: 2}.Forward(x, nil)
+		},
+		"starts": func() {
+			Attention{Q: x, K: x, V: x, Starts: []int{0, 2, 1}, Heads: 1, KVHeads: 1, HeadDim: 1}.Forward(x, nil)
+		},
 		"table":   func() { AttentionPaged(x, x, NewKVLayer(KVFloat32, 1, 4, 1, 1), []KVSegment{{[]int32{0}, 0, 2, 3}}, 1) },
 		"page":    func() { NewKVLayer(KVFloat32, 1, 3, 1, 1) },
 		"scatter": func() { ScatterAdd(x, x, []int32{0, 2}, 4) },
@@ -613,11 +618,11 @@ func TestRowsAllocateNothing(t *testing.T) {
 	w, rstd, labels := make([]float32, dim), make([]float32, rows), make([]int32, rows)
 	table := NewRopeTable(4, RopeFrequencies(dim, 10), 1)
 	for name, f := range map[string]func(){
-		"RMSNorm":         func() { RMSNorm(y, rstd, x, w, rows, dim, 1) },
-		"AddRMSNorm":      func() { AddRMSNorm(y, rstd, x, x, z, w, rows, dim, 1) },
-		"RMSNormAgain":    func() { RMSNormAgain(y, rstd, x, w, rows, dim) },
-		"RMSNormBackward": func() { RMSNormBackward(y, w, z, x, w, rstd, rows, dim) },
-		"Rope":            func() { Rope(x, labels, 1, table, false) },
+		"RMSNorm":         func() { RMSNorm{Weight: w, Epsilon: 1}.Forward(y, rstd, x, rows) },
+		"AddRMSNorm":      func() { RMSNorm{Weight: w, Epsilon: 1}.AddForward(y, rstd, x, x, z, rows) },
+		"RMSNormAgain":    func() { RMSNorm{Weight: w}.Again(y, rstd, x, rows) },
+		"RMSNormBackward": func() { RMSNorm{Weight: w}.Backward(y, w, z, x, rstd, rows) },
+		"Rope":            func() { Rope(x, labels, 1, table) },
 		"SwiGLU":          func() { SwiGLU(x, y, z) },
 		"SwiGLUBackward":  func() { SwiGLUBackward(x, y, u, x, y) },
 		"Add":             func() { Add(x, y) },
@@ -627,7 +632,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 		"SumSquares":      func() { SumSquares(x) },
 		"Softmax":         func() { Softmax(x, rows, dim) },
 		"CrossEntropy":    func() { CrossEntropy(rstd, x, labels, rstd, rows, dim) },
-		"Loss":            func() { Distillation{Temperature: 2}.Loss(rstd, rstd, x, y, labels, rstd, rstd, rows, dim) },
+		"Loss":            func() { Distillation{Temperature: 2}.Loss(DistillationRows{rstd, rstd, x, y, labels, rstd, rstd, dim}) },
 		"AdamW":           func() { AdamW{Step: 1}.Update(x, y, z, u) },
 	} {
 		if n := testing.AllocsPerRun(20, f); n > 0 {

@@ -9,37 +9,43 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// trainedForms are the forms as a training step computes them.
+// trainedForms are the products of a training step: y = x·wᵀ, dx = dy·w and dw = dyᵀ·x.
 func trainedForms(precision Precision) []form {
+	byRows := func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, k) }
 	return []form{
-		{"MatMulT", func(c, a, b []float32, m, n, k int, acc bool) {
+		{"y", func(c, a, b []float32, m, n, k int, acc bool) {
 			y := c // forward products do not add
 			if acc {
 				y = make([]float32, m*n)
 			}
 			w, x := NewTrainedWeight(n, k, precision), new(Operand)
 			w.Pack(b)
-			x.Lay(a, m, k, precision, Rows|RightSide)
+			x.Pack(a, m, k, precision, Rows|RightSide)
 			Run(w.Begin(y, x))
 			if acc {
 				Add(c[:m*n], y)
 			}
-		}, forms[0].a, forms[0].b},
-		{"MatMul", func(c, a, b []float32, m, n, k int, acc bool) {
+		}, byRows, func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, k) }},
+		{"dx", func(c, a, b []float32, m, n, k int, acc bool) {
 			w, dy := NewTrainedWeight(k, n, precision), new(Operand)
 			w.Pack(b)
-			dy.Lay(a, m, k, precision, Rows|LeftSide)
-			Run(w.BeginInput(c, dy, acc))
-		}, forms[1].a, forms[1].b},
-		{"MatTMul", func(c, a, b []float32, m, n, k int, acc bool) {
+			dy.Pack(a, m, k, precision, Rows|LeftSide)
+			if acc {
+				Run(w.BeginInputAdd(c, dy))
+			} else {
+				Run(w.BeginInput(c, dy))
+			}
+		}, byRows, func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) }},
+		{"dw", func(c, a, b []float32, m, n, k int, acc bool) {
 			dy, x := new(Operand), new(Operand)
-			dy.Lay(a, k, m, precision, Rows|LeftSide)
-			x.Lay(b, k, n, precision, RightSide)
+			dy.Pack(a, k, m, precision, Rows|LeftSide)
+			x.Pack(b, k, n, precision, RightSide)
 			if !acc { // gradients are added
 				clear(c[:m*n])
 			}
 			Run(BeginGradient(c, dy, x))
-		}, forms[2].a, forms[2].b},
+		}, func(x []float32, m, n, k int) func(i, j int) float32 { return columnMajor(x, m) },
+			func(x []float32, m, n, k int) func(i, j int) float32 { return rowMajor(x, n) }},
 	}
 }
 
@@ -85,23 +91,54 @@ func TestTrainedForms(t *testing.T) {
 	}
 }
 
-// In float32 a training product has the bits of the function of its name.
-func TestTrainedFormsAreTheForms(t *testing.T) {
+// transposed is x [rows, cols] as [cols, rows].
+func transposed(x []float32, rows, cols int) []float32 {
+	y := make([]float32, len(x))
+	for i := range rows {
+		for j := range cols {
+			y[j*rows+i] = x[i*cols+j]
+		}
+	}
+	return y
+}
+
+// TestFormsAreOneChain: in float32 the three products of training have the bits of a packed weight
+// with the same operands.
+func TestFormsAreOneChain(t *testing.T) {
 	eachGemm(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(23, 1))
 		for _, s := range append(gemmSizes(), [3]int{300, 256, 512}, [3]int{70, 33, 1201}) {
 			m, n, k := s[0], s[1], s[2]
-			a, b, got, want := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n), make([]float32, m*n)
+			a, b, got, want := make([]float32, m*k), make([]float32, n*k), make([]float32, m*n), make([]float32, m*n)
 			normals(a, r)
 			normals(b, r)
-			for number, f := range trainedForms(Float32) {
-				f.run(got, a, b, m, n, k, false)
-				clear(want)
-				forms[number].run(want, a, b, m, n, k, number == 2)
-				equalBits(t, fmt.Sprintf("%s %v", f.name, s), got, want)
-			}
+			PackFloat32(b, n, k).MulT(want, a, m)
+			forms := trainedForms(Float32)
+			forms[0].run(got, a, b, m, n, k, false)
+			equalBits(t, fmt.Sprint("y ", s), got, want)
+			forms[1].run(got, a, transposed(b, n, k), m, n, k, false)
+			equalBits(t, fmt.Sprint("dx ", s), got, want)
+			forms[2].run(got, transposed(a, m, k), transposed(b, n, k), m, n, k, false)
+			equalBits(t, fmt.Sprint("dw ", s), got, want)
 		}
 	})
+}
+
+// TestEmptyChain: a product over nothing is zero, or leaves c when it is added.
+func TestEmptyChain(t *testing.T) {
+	for _, f := range trainedForms(Float32) {
+		c := []float32{1, 2, 3, 4}
+		f.run(c, nil, nil, 2, 2, 0, true)
+		if c[3] != 4 {
+			t.Fatalf("%s: adding an empty product changed c to %v", f.name, c)
+		}
+		f.run(c, nil, nil, 2, 2, 0, false)
+		for _, v := range c {
+			if v != 0 {
+				t.Fatalf("%s: empty product is %v", f.name, c)
+			}
+		}
+	}
 }
 
 func TestTrainedFormsDoNotDependOnThreadsOrBatch(t *testing.T) {
@@ -113,7 +150,7 @@ func TestTrainedFormsDoNotDependOnThreadsOrBatch(t *testing.T) {
 			normals(a, r)
 			normals(b, r)
 			normals(c0, r)
-			for number, f := range trainedForms(BFloat16) {
+			for number, f := range append(trainedForms(Float32), trainedForms(BFloat16)...) {
 				one := append([]float32(nil), c0...)
 				restore := parallel.SetThreads(1)
 				f.run(one, a, b, m, n, k, true)
@@ -125,7 +162,7 @@ func TestTrainedFormsDoNotDependOnThreadsOrBatch(t *testing.T) {
 					restore()
 					equalBits(t, fmt.Sprintf("%s %v with %d threads", f.name, s, threads), c, one)
 				}
-				if number == 2 {
+				if number%3 == 2 {
 					continue // its rows are outputs
 				}
 				for _, batch := range []int{1, 2, 4, 13} {
@@ -150,10 +187,10 @@ func TestTrainedProductsReuseMemory(t *testing.T) {
 		y, dx, dw := make([]float32, rows*out), make([]float32, rows*in), make([]float32, out*in)
 		step := func(rows int) {
 			w.Pack(data)
-			x.Lay(a, rows, in, BFloat16, Rows|RightSide)
-			dy.Lay(b, rows, out, BFloat16, Rows|LeftSide)
+			x.Pack(a, rows, in, BFloat16, Rows|RightSide)
+			dy.Pack(b, rows, out, BFloat16, Rows|LeftSide)
 			clear(dw)
-			Run(w.Begin(y, x), w.BeginInput(dx, dy, false), BeginGradient(dw, dy, x))
+			Run(w.Begin(y, x), w.BeginInput(dx, dy), BeginGradient(dw, dy, x))
 		}
 		step(rows) // zeros
 		normals(data, r)
@@ -181,7 +218,7 @@ func TestTrainedMisusePanics(t *testing.T) {
 	w := NewTrainedWeight(3, 4, BFloat16)
 	rows := func(columns int, precision Precision, forms Forms) *Operand {
 		o := new(Operand)
-		o.Lay(x, 2, columns, precision, forms)
+		o.Pack(x, 2, columns, precision, forms)
 		return o
 	}
 	for name, f := range map[string]func(){
@@ -191,8 +228,8 @@ func TestTrainedMisusePanics(t *testing.T) {
 		"form":          func() { w.Begin(x, rows(4, BFloat16, LeftSide|RightSide)) },
 		"precision":     func() { w.Begin(x, rows(4, Float32, Rows)) },
 		"short y":       func() { w.Begin(x[:5], rows(4, BFloat16, Rows)) },
-		"short dx":      func() { w.BeginInput(x[:7], rows(3, BFloat16, Rows), false) },
-		"input":         func() { w.BeginInput(x, rows(4, BFloat16, Rows), false) },
+		"short dx":      func() { w.BeginInput(x[:7], rows(3, BFloat16, Rows)) },
+		"input":         func() { w.BeginInput(x, rows(4, BFloat16, Rows)) },
 		"gradient":      func() { BeginGradient(x[:11], rows(3, BFloat16, LeftSide), rows(4, BFloat16, RightSide)) },
 		"gradient side": func() { BeginGradient(x, rows(3, BFloat16, RightSide), rows(4, BFloat16, RightSide)) },
 		"two precisions": func() {

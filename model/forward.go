@@ -116,7 +116,7 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
 
 	normed := sized(&w.normed, rows*m.Hidden)
-	kernels.RMSNorm(normed, nil, x, bl.AttentionNorm, rows, m.Hidden, m.NormEps)
+	m.rmsNorm(bl.AttentionNorm).Forward(normed, nil, x, rows)
 	if tap != nil && !tap(layer, SiteQKV, normed, rows, m.Hidden) {
 		return
 	}
@@ -129,10 +129,10 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	table := m.rope(longest)
 	m.normHeads(q, bl.QNorm)
 	m.normHeads(k, bl.KNorm)
-	kernels.Rope(q, w.positions, c.Heads, table, false)
-	kernels.Rope(k, w.positions, c.KVHeads, table, false)
+	kernels.Rope(q, w.positions, c.Heads, table)
+	kernels.Rope(k, w.positions, c.KVHeads, table)
 	heads := sized(&w.heads, rows*width)
-	m.attention.Attention(heads, nil, q, k, v, b.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	kernels.Attention{Q: q, K: k, V: v, Starts: b.Starts, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: m.HeadDim, Precision: m.attention}.Forward(heads, nil)
 	if tap != nil && !tap(layer, SiteO, heads, rows, width) {
 		return
 	}
@@ -141,11 +141,16 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Add(x[:rows*m.Hidden], delta)
 }
 
+// rmsNorm is the norm with a weight of this model.
+func (m *Model) rmsNorm(weight []float32) kernels.RMSNorm {
+	return kernels.RMSNorm{Weight: weight, Epsilon: m.NormEps}
+}
+
 // normHeads norms each head of queries or keys x, [rows, heads·headDim], in place where the model
 // has a norm of them.
 func (m *Model) normHeads(x, norm []float32) {
 	if m.QKNorm {
-		kernels.RMSNorm(x, nil, x, norm, len(x)/m.HeadDim, m.HeadDim, m.NormEps)
+		m.rmsNorm(norm).Forward(x, nil, x, len(x)/m.HeadDim)
 	}
 }
 
@@ -160,7 +165,7 @@ func (m *Model) MLP(layer int, x []float32, rows int, tap Tap) {
 func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 	bl, width := &m.Blocks[layer], m.Layers[layer].MLP
 	normed := sized(&w.normed, rows*m.Hidden)
-	kernels.RMSNorm(normed, nil, x, bl.MLPNorm, rows, m.Hidden, m.NormEps)
+	m.rmsNorm(bl.MLPNorm).Forward(normed, nil, x, rows)
 	if tap != nil && !tap(layer, SiteGateUp, normed, rows, m.Hidden) {
 		return
 	}
@@ -201,7 +206,7 @@ func (m *Model) ForwardInto(x []float32, b Batch, tap Tap) {
 
 // Norm applies the final norm to the residual stream x [rows, hidden] in place.
 func (m *Model) Norm(x []float32, rows int) {
-	kernels.RMSNorm(x, nil, x, m.FinalNorm, rows, m.Hidden, m.NormEps)
+	m.rmsNorm(m.FinalNorm).Forward(x, nil, x, rows)
 }
 
 // Logits computes logits [rows, vocab] of final hidden states [rows, hidden].

@@ -155,7 +155,7 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
 	width := c.KVHeads * m.HeadDim
 	normed := sized(&s.w.normed, n*m.Hidden)
-	kernels.RMSNorm(normed, nil, s.x, bl.AttentionNorm, n, m.Hidden, m.NormEps)
+	m.rmsNorm(bl.AttentionNorm).Forward(normed, nil, s.x, n)
 	k, v := sized(&s.w.k, n*width), sized(&s.w.v, n*width)
 	if queries {
 		q := sized(&s.w.q, n*c.Heads*m.HeadDim)
@@ -167,7 +167,7 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	bl.K.addBias(k, n)
 	bl.V.addBias(v, n)
 	m.normHeads(k, bl.KNorm)
-	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach), false)
+	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach))
 	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
 }
 
@@ -177,7 +177,7 @@ func (s *Step) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
 	q, heads := s.w.q, sized(&s.w.heads, n*c.Heads*m.HeadDim)
 	m.normHeads(q, bl.QNorm)
-	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach), false)
+	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach))
 	kernels.AttentionPaged(heads, q, pool.layers[layer], r.segments, c.Heads)
 	delta := sized(&s.w.delta, n*m.Hidden)
 	bl.O.mulT(delta, heads, n)

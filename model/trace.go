@@ -198,20 +198,20 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	t.positions = b.positions(t.positions)
 
 	m.Embed(t.layers[0].x, b.Tokens)
-	kernels.RMSNorm(t.normed, t.layers[0].rstd, t.layers[0].x, m.Blocks[0].AttentionNorm, rows, m.Hidden, m.NormEps)
+	m.rmsNorm(m.Blocks[0].AttentionNorm).Forward(t.normed, t.layers[0].rstd, t.layers[0].x, rows)
 	for i := range t.layers {
 		l, c := &t.layers[i], m.Layers[i]
 		t.upToActivity(m, i)
 		activity := t.activity[:len(l.gate)]
 		kernels.SwiGLU(activity, l.gate, l.up)
-		t.lay(&t.input, activity, c.MLP, kernels.Rows)
+		t.packOperand(&t.input, activity, c.MLP, kernels.Rows)
 		kernels.Run(t.weights[i].down.Begin(t.normed, &t.input))
 		m.Blocks[i].Down.addBias(t.normed, rows)
 		if i+1 < len(t.layers) {
 			next := &t.layers[i+1]
-			kernels.AddRMSNorm(t.normed, next.rstd, next.x, l.mid, t.normed, m.Blocks[i+1].AttentionNorm, rows, m.Hidden, m.NormEps)
+			m.rmsNorm(m.Blocks[i+1].AttentionNorm).AddForward(t.normed, next.rstd, next.x, l.mid, t.normed, rows)
 		} else {
-			kernels.AddRMSNorm(t.hidden, t.rstd, t.last, l.mid, t.normed, m.FinalNorm, rows, m.Hidden, m.NormEps)
+			m.rmsNorm(m.FinalNorm).AddForward(t.hidden, t.rstd, t.last, l.mid, t.normed, rows)
 		}
 	}
 	return t.hidden
@@ -221,7 +221,7 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 func (t *Trace) upToActivity(m *Model, layer int) {
 	l, w, bl, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	l.size(m, c, rows)
-	t.lay(&t.input, t.normed, m.Hidden, kernels.Rows)
+	t.packOperand(&t.input, t.normed, m.Hidden, kernels.Rows)
 	q, k := l.q, l.k
 	if m.QKNorm {
 		q, k = l.rawQ, l.rawK
@@ -231,18 +231,18 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	bl.K.addBias(k, rows)
 	bl.V.addBias(l.v, rows)
 	if m.QKNorm {
-		kernels.RMSNorm(l.q, l.rstdQ, q, bl.QNorm, rows*c.Heads, m.HeadDim, m.NormEps)
-		kernels.RMSNorm(l.k, l.rstdK, k, bl.KNorm, rows*c.KVHeads, m.HeadDim, m.NormEps)
+		m.rmsNorm(bl.QNorm).Forward(l.q, l.rstdQ, q, rows*c.Heads)
+		m.rmsNorm(bl.KNorm).Forward(l.k, l.rstdK, k, rows*c.KVHeads)
 	}
 	table := m.rope(t.longest)
-	kernels.Rope(l.q, t.positions, c.Heads, table, false)
-	kernels.Rope(l.k, t.positions, c.KVHeads, table, false)
-	t.options.Precision.Attention(l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
-	t.lay(&t.input, l.heads, c.Heads*m.HeadDim, kernels.Rows)
+	kernels.Rope(l.q, t.positions, c.Heads, table)
+	kernels.Rope(l.k, t.positions, c.KVHeads, table)
+	t.attention(m, layer).Forward(l.heads, l.lse)
+	t.packOperand(&t.input, l.heads, c.Heads*m.HeadDim, kernels.Rows)
 	kernels.Run(w.o.Begin(t.normed, &t.input))
 	bl.O.addBias(t.normed, rows)
-	kernels.AddRMSNorm(t.normed, l.midRstd, l.mid, l.x, t.normed, bl.MLPNorm, rows, m.Hidden, m.NormEps)
-	t.lay(&t.input, t.normed, m.Hidden, kernels.Rows)
+	m.rmsNorm(bl.MLPNorm).AddForward(t.normed, l.midRstd, l.mid, l.x, t.normed, rows)
+	t.packOperand(&t.input, t.normed, m.Hidden, kernels.Rows)
 	kernels.Run(w.gate.Begin(l.gate, &t.input), w.up.Begin(l.up, &t.input))
 	bl.Gate.addBias(l.gate, rows)
 	bl.Up.addBias(l.up, rows)
@@ -260,11 +260,11 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 		panic(fmt.Sprintf("model: Trace.Backward: %d gradients for %d parameters", len(g.Flat), m.Config.Parameters()))
 	}
 	clear(t.dx)
-	kernels.RMSNormBackward(t.dx, g.views.FinalNorm, dHidden, t.last, m.FinalNorm, t.rstd, rows, m.Hidden)
+	m.rmsNorm(m.FinalNorm).Backward(t.dx, g.views.FinalNorm, dHidden, t.last, t.rstd, rows)
 	for i := len(t.layers) - 1; i >= 0; i-- {
 		l, bl := &t.layers[i], &m.Blocks[i]
 		if t.options.Checkpoint && i+1 < len(t.layers) {
-			kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
+			m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
 			t.upToActivity(m, i)
 		}
 		t.mlpBackward(m, i, dHidden, g)
@@ -278,22 +278,22 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients) {
 	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	activity := t.activity[:len(l.gate)]
-	t.lay(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
-	kernels.Run(w.down.BeginInput(activity, &t.grad, false))
+	t.packOperand(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
+	kernels.Run(w.down.BeginInput(activity, &t.grad))
 	kernels.SwiGLUBackward(l.gate, l.up, activity, l.gate, l.up)
-	t.lay(&t.input, activity, c.MLP, kernels.RightSide)
+	t.packOperand(&t.input, activity, c.MLP, kernels.RightSide)
 	kernels.Run(beginGradient(&gr.Down, &t.grad, &t.input))
 	gr.Down.sumBias(t.dx, rows)
 
-	kernels.RMSNormAgain(t.normed, l.midRstd, l.mid, bl.MLPNorm, rows, m.Hidden)
-	t.lay(&t.input, t.normed, m.Hidden, kernels.RightSide)
-	t.lay(&t.grad, l.gate, c.MLP, kernels.Rows|kernels.LeftSide)
-	t.lay(&t.gradK, l.up, c.MLP, kernels.Rows|kernels.LeftSide)
-	kernels.Run(beginGradient(&gr.Gate, &t.grad, &t.input), beginGradient(&gr.Up, &t.gradK, &t.input), w.gate.BeginInput(dnormed, &t.grad, false))
-	kernels.Run(w.up.BeginInput(dnormed, &t.gradK, true))
+	m.rmsNorm(bl.MLPNorm).Again(t.normed, l.midRstd, l.mid, rows)
+	t.packOperand(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.packOperand(&t.grad, l.gate, c.MLP, kernels.Rows|kernels.LeftSide)
+	t.packOperand(&t.gradK, l.up, c.MLP, kernels.Rows|kernels.LeftSide)
+	kernels.Run(beginGradient(&gr.Gate, &t.grad, &t.input), beginGradient(&gr.Up, &t.gradK, &t.input), w.gate.BeginInput(dnormed, &t.grad))
+	kernels.Run(w.up.BeginInputAdd(dnormed, &t.gradK))
 	gr.Gate.sumBias(l.gate, rows)
 	gr.Up.sumBias(l.up, rows)
-	kernels.RMSNormBackward(t.dx, gr.MLPNorm, dnormed, l.mid, bl.MLPNorm, l.midRstd, rows, m.Hidden)
+	m.rmsNorm(bl.MLPNorm).Backward(t.dx, gr.MLPNorm, dnormed, l.mid, l.midRstd, rows)
 }
 
 // attentionBackward takes dx, the gradient of the stream between the halves, to that before the
@@ -302,42 +302,51 @@ func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gra
 	l, w, bl, gr, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], &g.views.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
 	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
-	t.lay(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
-	t.lay(&t.input, l.heads, width, kernels.RightSide)
-	kernels.Run(beginGradient(&gr.O, &t.grad, &t.input), w.o.BeginInput(dheads, &t.grad, false))
+	t.packOperand(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
+	t.packOperand(&t.input, l.heads, width, kernels.RightSide)
+	kernels.Run(beginGradient(&gr.O, &t.grad, &t.input), w.o.BeginInput(dheads, &t.grad))
 	gr.O.sumBias(t.dx, rows)
-	t.options.Precision.AttentionBackward(dq, dk, dv, dheads, l.heads, l.lse, l.q, l.k, l.v, t.batch.Starts, c.Heads, c.KVHeads, m.HeadDim)
+	t.attention(m, layer).Backward(dq, dk, dv, dheads, l.heads, l.lse)
 	table := m.rope(t.longest)
-	kernels.Rope(dq, t.positions, c.Heads, table, true)
-	kernels.Rope(dk, t.positions, c.KVHeads, table, true)
+	kernels.RopeBackward(dq, t.positions, c.Heads, table)
+	kernels.RopeBackward(dk, t.positions, c.KVHeads, table)
 	if m.QKNorm {
 		// The gradients before the norms take memory that is free by now: dheads, then dq.
 		clear(dheads)
-		kernels.RMSNormBackward(dheads, gr.QNorm, dq, l.rawQ, bl.QNorm, l.rstdQ, rows*c.Heads, m.HeadDim)
+		m.rmsNorm(bl.QNorm).Backward(dheads, gr.QNorm, dq, l.rawQ, l.rstdQ, rows*c.Heads)
 		before := dq[:len(dk)]
 		clear(before)
-		kernels.RMSNormBackward(before, gr.KNorm, dk, l.rawK, bl.KNorm, l.rstdK, rows*c.KVHeads, m.HeadDim)
+		m.rmsNorm(bl.KNorm).Backward(before, gr.KNorm, dk, l.rawK, l.rstdK, rows*c.KVHeads)
 		dq, dk = dheads, before
 	}
 
-	kernels.RMSNormAgain(t.normed, l.rstd, l.x, bl.AttentionNorm, rows, m.Hidden)
-	t.lay(&t.input, t.normed, m.Hidden, kernels.RightSide)
-	t.lay(&t.grad, dq, width, kernels.Rows|kernels.LeftSide)
-	t.lay(&t.gradK, dk, kvWidth, kernels.Rows|kernels.LeftSide)
-	t.lay(&t.gradV, dv, kvWidth, kernels.Rows|kernels.LeftSide)
+	m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
+	t.packOperand(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.packOperand(&t.grad, dq, width, kernels.Rows|kernels.LeftSide)
+	t.packOperand(&t.gradK, dk, kvWidth, kernels.Rows|kernels.LeftSide)
+	t.packOperand(&t.gradV, dv, kvWidth, kernels.Rows|kernels.LeftSide)
 	kernels.Run(beginGradient(&gr.Q, &t.grad, &t.input), beginGradient(&gr.K, &t.gradK, &t.input), beginGradient(&gr.V, &t.gradV, &t.input),
-		w.q.BeginInput(dnormed, &t.grad, false))
-	kernels.Run(w.k.BeginInput(dnormed, &t.gradK, true))
-	kernels.Run(w.v.BeginInput(dnormed, &t.gradV, true))
+		w.q.BeginInput(dnormed, &t.grad))
+	kernels.Run(w.k.BeginInputAdd(dnormed, &t.gradK))
+	kernels.Run(w.v.BeginInputAdd(dnormed, &t.gradV))
 	gr.Q.sumBias(dq, rows)
 	gr.K.sumBias(dk, rows)
 	gr.V.sumBias(dv, rows)
-	kernels.RMSNormBackward(t.dx, gr.AttentionNorm, dnormed, l.x, bl.AttentionNorm, l.rstd, rows, m.Hidden)
+	m.rmsNorm(bl.AttentionNorm).Backward(t.dx, gr.AttentionNorm, dnormed, l.x, l.rstd, rows)
 }
 
-// lay lays x, [tokens, width], out for products.
-func (t *Trace) lay(o *kernels.Operand, x []float32, width int, forms kernels.Forms) {
-	o.Lay(x, len(t.batch.Tokens), width, t.options.Precision, forms)
+// attention is that of a layer on its recorded queries, keys and values.
+func (t *Trace) attention(m *Model, layer int) kernels.Attention {
+	l, c := &t.layers[layer], m.Layers[layer]
+	return kernels.Attention{
+		Q: l.q, K: l.k, V: l.v, Starts: t.batch.Starts,
+		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: m.HeadDim, Precision: t.options.Precision,
+	}
+}
+
+// packOperand packs x, [tokens, width], for products.
+func (t *Trace) packOperand(o *kernels.Operand, x []float32, width int, forms kernels.Forms) {
+	o.Pack(x, len(t.batch.Tokens), width, t.options.Precision, forms)
 }
 
 // beginGradient begins to add the gradient of a linear layer's weight to grad, from that of its

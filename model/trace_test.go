@@ -29,7 +29,10 @@ func everyImplementation(t *testing.T, f func(t *testing.T)) {
 func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (loss float64, dHidden []float32) {
 	rows := len(targets)
 	z := make([]float32, rows*m.Vocab)
-	kernels.MatMulT(z, hidden, m.Head.Float32(), rows, m.Vocab, m.Hidden, false)
+	head, input, dLogits := kernels.NewTrainedWeight(m.Vocab, m.Hidden, kernels.Float32), new(kernels.Operand), new(kernels.Operand)
+	head.Pack(m.Head.Float32())
+	input.Pack(hidden, rows, m.Hidden, kernels.Float32, kernels.Rows|kernels.RightSide)
+	kernels.Run(head.Begin(z, input))
 	kernels.Softmax(z, rows, m.Vocab)
 	for i, target := range targets {
 		at := i*m.Vocab + int(target)
@@ -40,8 +43,8 @@ func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (lo
 		z[i] /= float32(rows)
 	}
 	dHidden = make([]float32, rows*m.Hidden)
-	kernels.MatMul(dHidden, z, m.Head.Float32(), rows, m.Vocab, m.Hidden, false)
-	kernels.MatTMul(g.Head, z, hidden, rows, m.Vocab, m.Hidden, true)
+	dLogits.Pack(z, rows, m.Vocab, kernels.Float32, kernels.Rows|kernels.LeftSide)
+	kernels.Run(head.BeginInput(dHidden, dLogits), kernels.BeginGradient(g.Head, dLogits, input))
 	return loss, dHidden
 }
 

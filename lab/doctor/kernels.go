@@ -143,11 +143,11 @@ func (s sizes) attentionCases(g *generator) []kernelCase {
 	q, k, v, dout := vector(g, n*width), vector(g, n*kvWidth), vector(g, n*kvWidth), vector(g, n*width)
 	out, dq, dk, dv := make([]float32, n*width), make([]float32, n*width), make([]float32, n*kvWidth), make([]float32, n*kvWidth)
 	lse, starts := make([]float32, n*s.heads), []int{0, n}
-	kernels.Attention(out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
+	kernels.Attention{Q: q, K: k, V: v, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Forward(out, lse)
 	// Two products forwards are five backwards: the scores again, and a gradient for each of four
 	// operands.
 	add("attention backward", "float32", "float32", n, 0, 2.5, int64(4*(4*n*width+4*n*kvWidth)), func() {
-		kernels.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, starts, s.heads, s.kvHeads, s.dim)
+		kernels.Attention{Q: q, K: k, V: v, Starts: starts, Heads: s.heads, KVHeads: s.kvHeads, HeadDim: s.dim}.Backward(dq, dk, dv, dout, out, lse)
 	})
 	return cases
 }
@@ -200,9 +200,9 @@ func (s sizes) rowCases(g *generator) []kernelCase {
 		}
 	}
 	return []kernelCase{
-		row("RMSNorm", n, s.hidden, 3, 8, func() { kernels.RMSNorm(y, nil, x, w, n, s.hidden, 1e-6) }),
+		row("RMSNorm", n, s.hidden, 3, 8, func() { kernels.RMSNorm{Weight: w, Epsilon: 1e-6}.Forward(y, nil, x, n) }),
 		row("residual sum", n, s.hidden, 1, 8, func() { kernels.Add(y, x) }),
-		row("rotary positions", n, s.heads*s.dim, 2, 4, func() { kernels.Rope(q, positions, s.heads, table, false) }),
+		row("rotary positions", n, s.heads*s.dim, 2, 4, func() { kernels.Rope(q, positions, s.heads, table) }),
 		row("SwiGLU", n, s.mlp, exponential+4, 12, func() { kernels.SwiGLU(h, gate, up) }),
 		row("cross-entropy", s.logitsRows, s.logits, exponential+4, 4, func() { kernels.CrossEntropy(loss, logits, labels, weights, s.logitsRows, s.logits) }),
 		row("AdamW", 1, s.adamW, 13, 16, func() { adamW.Update(p, gradient, m, v) }),

@@ -186,7 +186,7 @@ func TestRunGoesOnThroughTheChangedModel(t *testing.T) {
 	for _, s := range list {
 		for _, token := range s {
 			source.Embed(x, []int32{token})
-			kernels.RMSNorm(x, nil, x, source.Blocks[1].AttentionNorm, 1, m.Hidden, m.NormEps)
+			kernels.RMSNorm{Weight: source.Blocks[1].AttentionNorm, Epsilon: m.NormEps}.Forward(x, nil, x, 1)
 			want += kernels.SumSquares(x)
 		}
 	}

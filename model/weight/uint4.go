@@ -59,7 +59,7 @@ func NewUint4(q, zero []byte, scale []float32, groupOf []int32, out, in, group i
 			shift[i] = float32(8-int(z)) * scale[i]
 		}
 	}
-	w.packed = kernels.PackInt4Shifted(ordered, scale, shift, order, out, in, group)
+	w.packed = kernels.PackInt4Shifted(kernels.Int4Weight{Codes: ordered, Scale: scale, Shift: shift, Order: order, Out: out, In: in, Group: group})
 	return w, nil
 }
 

@@ -3,5 +3,5 @@
 package kernels
 
 func supported() []*implementation {
-	return []*implementation{{"ref", gemmRef, rowsRef}}
+	return []*implementation{{"ref", productsRef, rowsRef}}
 }

@@ -11,7 +11,7 @@ import (
 
 // Products in one region have the bits of each alone, whatever their formats, sizes and the
 // threads; empty ones may be among them.
-func TestRunTogetherIsEachAlone(t *testing.T) {
+func TestBatchIsEachAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 1))
 	const in = 64
 	drawn := func(n int) []float32 {
@@ -30,7 +30,7 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 		Begin(y, x []float32, rows int) Pending
 		MulT(y, x []float32, rows int)
 	}
-	for _, rows := range []int{0, 1, 7, 1500} { // more than mostRows
+	for _, rows := range []int{0, 1, 7, 1500} { // more than maxRows
 		x := drawn(rows * in)
 		for _, outs := range [][]int{{3}, {700, 0, 33}, {40, 2000, 17}, {5000, 5000}} {
 			for _, threads := range []int{1, 2, 5} {
@@ -42,10 +42,10 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 						PackFloat32(drawn(out*in), out, in), PackInt8(int8s(out*in), drawn(out), out, in),
 						PackInt4(int8s(out*in), drawn(out*in/32), out, in, 32),
 					}[(i+len(outs))%3]
-					alone, together := make([]float32, rows*out), make([]float32, rows*out)
+					alone, batched := make([]float32, rows*out), make([]float32, rows*out)
 					w.MulT(alone, x, rows)
-					pending = append(pending, w.Begin(together, x, rows))
-					got, want = append(got, together), append(want, alone)
+					pending = append(pending, w.Begin(batched, x, rows))
+					got, want = append(got, batched), append(want, alone)
 				}
 				Run(pending...)
 				restore()
@@ -63,6 +63,6 @@ func TestRunTogetherIsEachAlone(t *testing.T) {
 				t.Error("no panic that names the numbers")
 			}
 		}()
-		Run(nothing{}, nothing{}, nothing{}, nothing{}, nothing{})
+		Run(empty{}, empty{}, empty{}, empty{}, empty{})
 	})
 }
