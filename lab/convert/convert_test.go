@@ -48,7 +48,7 @@ func source(t *testing.T, dtype checkpoint.DType) (folder, text string) {
 		t.Fatal(err)
 	}
 	m.Init(rand.New(rand.NewPCG(4, 2)))
-	if err := checkpoint.Save(folder, m, tok, checkpoint.SaveOptions{DType: dtype}); err != nil {
+	if err := checkpoint.Save(context.Background(), folder, m, tok, checkpoint.SaveOptions{DType: dtype}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "generation_config.json"), []byte(`{"temperature": 0.7}`), 0o644); err != nil {

@@ -79,7 +79,7 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
 		Precision: d.Precision, Checkpoint: d.Checkpoint,
 	}
-	if config.Student, err = source.Model(); err != nil {
+	if config.Student, err = source.Model(ctx); err != nil {
 		return nil, err
 	}
 	if err := config.Student.Trainable(); err != nil {
@@ -95,7 +95,7 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		if err := sameTokens(source, t); err != nil {
 			return nil, fmt.Errorf("distil: %w", err)
 		}
-		if config.Teacher, err = t.Model(); err != nil {
+		if config.Teacher, err = t.Model(ctx); err != nil {
 			return nil, err
 		}
 		positions = min(positions, t.Config().MaxPositions)
@@ -128,15 +128,15 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	}
 	r.Distillation = report
 	config.Student.Changed()
-	if err := save(config.Student, source, to, o.DType); err != nil {
+	if err := save(ctx, config.Student, source, to, o.DType); err != nil {
 		return nil, err
 	}
 	return r, r.complete(to, start)
 }
 
 // save writes a whole model, with what lies beside the source's tensors.
-func save(m *model.Model, from *checkpoint.Checkpoint, to string, dtype checkpoint.DType) error {
-	if err := checkpoint.Save(to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
+func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to string, dtype checkpoint.DType) error {
+	if err := checkpoint.Save(ctx, to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
 		return err
 	}
 	return from.SaveCompanions(to)

@@ -35,13 +35,13 @@ func Export(ctx context.Context, from, to, target string, o Options) (*Result, e
 	}
 	for _, t := range ggufTypes {
 		if target == "gguf-"+strings.ToLower(t.String()) {
-			return exportGGUF(from, to, t, o)
+			return exportGGUF(ctx, from, to, t, o)
 		}
 	}
 	return nil, fmt.Errorf("target %q: expected one of %s", target, strings.Join(Targets(), ", "))
 }
 
-func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
+func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*Result, error) {
 	start := time.Now()
 	if !strings.HasSuffix(to, ".gguf") {
 		return nil, fmt.Errorf("%s: expected a name that ends in .gguf", to)
@@ -67,7 +67,7 @@ func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	if r.Notes, err = writeGGUF(source, to, vocabulary, options); err != nil {
+	if r.Notes, err = writeGGUF(ctx, source, to, vocabulary, options); err != nil {
 		return nil, err
 	}
 	return r, r.complete(to, start)
@@ -75,15 +75,15 @@ func exportGGUF(from, to string, t gguf.Type, o Options) (*Result, error) {
 
 // writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model
 // in memory.
-func writeGGUF(source *checkpoint.Checkpoint, to string, v tokenizer.Vocabulary, o checkpoint.GGUFOptions) (notes []string, err error) {
+func writeGGUF(ctx context.Context, source *checkpoint.Checkpoint, to string, v tokenizer.Vocabulary, o checkpoint.GGUFOptions) (notes []string, err error) {
 	for _, l := range source.Quantization() {
 		if strings.HasPrefix(l.Format, "w") {
-			m, err := source.Model()
+			m, err := source.Model(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return checkpoint.SaveGGUF(to, m, v, o)
+			return checkpoint.SaveGGUF(ctx, to, m, v, o)
 		}
 	}
-	return source.WriteGGUF(to, v, o)
+	return source.WriteGGUF(ctx, to, v, o)
 }

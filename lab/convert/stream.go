@@ -60,9 +60,9 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 		return false, err
 	}
 	if s.finished = s.to.Finished(layer); s.finished {
-		return true, s.to.LoadBlock(s.model, layer, quant.LoadOptions())
+		return true, s.to.LoadBlock(ctx, s.model, layer, quant.LoadOptions())
 	}
-	if err := s.from.LoadBlock(s.model, layer); err != nil {
+	if err := s.from.LoadBlock(ctx, s.model, layer); err != nil {
 		return false, err
 	}
 	for _, l := range s.model.BlockLinears(layer) {
@@ -79,11 +79,8 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 
 // Leave writes a layer and lets it go.
 func (s *stream) Leave(ctx context.Context, layer int) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if !s.finished {
-		if err := s.to.Block(s.model, layer); err != nil {
+		if err := s.to.Block(ctx, s.model, layer); err != nil {
 			return err
 		}
 	}
@@ -120,9 +117,9 @@ func (s *stream) finish(ctx context.Context) error {
 		if t.Name == headName && s.from.Config().TiedHead && s.has(embeddingName) {
 			continue // the same tensor again
 		}
-		tensors = append(tensors, s.passed(t))
+		tensors = append(tensors, s.from.Floats(t, s.dtype))
 	}
-	if err := s.to.Rest(tensors); err != nil {
+	if err := s.to.Rest(ctx, tensors); err != nil {
 		return err
 	}
 	if err := s.from.SaveCompanions(s.to.Folder()); err != nil {
@@ -133,24 +130,4 @@ func (s *stream) finish(ctx context.Context) error {
 
 func (s *stream) has(name string) bool {
 	return slices.ContainsFunc(s.from.Tensors(), func(t checkpoint.TensorInfo) bool { return t.Name == name })
-}
-
-// passed is a tensor on its way through: as it is stored where that is what the new file holds, or
-// converted.
-func (s *stream) passed(t checkpoint.TensorInfo) checkpoint.Tensor {
-	out := checkpoint.Tensor{Name: t.Name, DType: s.dtype, Shape: t.Shape}
-	out.Data = func() any {
-		var data any
-		var err error
-		if t.DType == s.dtype {
-			data, err = s.from.Raw(t.Name)
-		} else {
-			data, err = s.from.Float32(t.Name)
-		}
-		if err != nil {
-			return err
-		}
-		return data
-	}
-	return out
 }

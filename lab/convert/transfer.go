@@ -20,12 +20,12 @@ import (
 // to measure with.
 func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 	if shape, ok := strings.CutPrefix(from, "random:"); ok {
-		return random(shape, to, o)
+		return random(ctx, shape, to, o)
 	}
 	return transfer{verb: "import", dense: true}.run(ctx, from, to, o)
 }
 
-func random(shape, to string, o Options) (*Result, error) {
+func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	var t *tokenizer.Tokenizer
 	if o.Tokenizer != "" {
 		var err error
@@ -47,7 +47,7 @@ func random(shape, to string, o Options) (*Result, error) {
 	if t != nil && t.Vocab() > c.Vocab {
 		return nil, fmt.Errorf("tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
 	}
-	if err := checkpoint.WriteRandom(to, c, 1); err != nil {
+	if err := checkpoint.WriteRandom(ctx, to, c, 1); err != nil {
 		return nil, err
 	}
 	if t != nil {

@@ -19,7 +19,7 @@ import (
 type Source struct {
 	Name      string
 	Positions int // that the model has
-	Load      func() (*Model, error)
+	Load      func(ctx context.Context) (*Model, error)
 	// Key names all that figures of the model depend on: its content and the arithmetic. Only asked
 	// for where there is a Store.
 	Key func() (string, error)
@@ -252,7 +252,10 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		return nil, err
 	}
 	e.tell(source, Loading)
-	m, err := source.Load()
+	m, err := source.Load(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, InputError{err}
 	}

@@ -32,7 +32,7 @@ func tinySource(t testing.TB, name string, seed uint64, bos string) Source {
 	if err := tok.SetSpecial(bos, "<eos>"); err != nil {
 		t.Fatal(err)
 	}
-	return Source{Name: name, Positions: 300, Load: func() (*Model, error) {
+	return Source{Name: name, Positions: 300, Load: func(context.Context) (*Model, error) {
 		m := tinyModel(t, 320)
 		m.Init(rand.New(rand.NewPCG(seed, seed)))
 		return &Model{Model: m, Tokenizer: tok, Stored: 1234, Cache: kernels.KVFloat32, Generate: func(_ context.Context, prompt []int32, tokens int, _ []int32) ([]int32, error) {
@@ -76,7 +76,7 @@ func TestFiguresAgainstNaive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, _ := source.Load()
+		m, _ := source.Load(context.Background())
 		content := strings.Repeat(sentences, 12)
 		plain := m.Tokenizer.Encode(content)
 		before := m.Tokenizer.EncodeSpecial("")
@@ -234,8 +234,8 @@ func TestWindowsOfABigramModel(t *testing.T) {
 	text := write(t, "text.txt", strings.Repeat(sentences, 8))
 	source := tinySource(t, "bigram", 4, "<bos>")
 	load := source.Load
-	source.Load = func() (*Model, error) {
-		m, err := load()
+	source.Load = func(ctx context.Context) (*Model, error) {
+		m, err := load(ctx)
 		for i := range m.Blocks {
 			clear(m.Blocks[i].O.Weight.Float32())
 			clear(m.Blocks[i].Down.Weight.Float32())
@@ -271,7 +271,7 @@ func TestStore(t *testing.T) {
 	loads := 0
 	source := tinySource(t, "m", 3, "<bos>")
 	load := source.Load
-	source.Load = func() (*Model, error) { loads++; return load() }
+	source.Load = func(ctx context.Context) (*Model, error) { loads++; return load(ctx) }
 	source.Key = func() (string, error) { return "content of m", nil }
 	kept := memory{}
 	base := Options{Texts: []string{text}, Choices: []string{choice}, Prompt: "The", Tokens: 4, Cue: task.DefaultCue, Store: kept}
@@ -379,7 +379,7 @@ func TestBeginning(t *testing.T) {
 func TestRunErrors(t *testing.T) {
 	text, choice := write(t, "text.txt", sentences), write(t, "choice.jsonl", questions)
 	source := tinySource(t, "m", 1, "<bos>")
-	broken := Source{Name: "broken", Positions: 300, Load: func() (*Model, error) { return nil, errors.New("tensor x is missing") }}
+	broken := Source{Name: "broken", Positions: 300, Load: func(context.Context) (*Model, error) { return nil, errors.New("tensor x is missing") }}
 	for _, c := range []struct {
 		source Source
 		o      Options
@@ -436,7 +436,7 @@ func TestLlamaCpp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := Source{Name: "TinyStories-656K", Positions: 512, Load: func() (*Model, error) {
+	source := Source{Name: "TinyStories-656K", Positions: 512, Load: func(context.Context) (*Model, error) {
 		m, tok, err := checkpoint.Load(shareddata.Path(t, "models", "TinyStories-656K"), checkpoint.LoadOptions{})
 		return &Model{Model: m, Tokenizer: tok, Cache: kernels.KVFloat32}, err
 	}}

@@ -29,8 +29,8 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 	}
 	defer c.Close()
 	stored := c.Bytes()
-	load := func() (*Model, error) {
-		m, err := load(models, name, dtype)
+	load := func(ctx context.Context) (*Model, error) {
+		m, err := load(ctx, models, name, dtype)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 }
 
 // load loads a model whose weights that are not quantized, keys and values are in dtype.
-func load(models Models, name, dtype string) (*Model, error) {
+func load(ctx context.Context, models Models, name, dtype string) (*Model, error) {
 	c, err := models.OpenModel(name)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func load(models Models, name, dtype string) (*Model, error) {
 	if t == nil {
 		return nil, errors.New("found no tokenizer, expected that with which the model was trained")
 	}
-	m, err := c.Model()
+	m, err := c.Model(ctx)
 	if err != nil {
 		return nil, err
 	}

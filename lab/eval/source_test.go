@@ -74,7 +74,7 @@ func TestEvaluateQuantized(t *testing.T) {
 		}
 		q := layers.Compressed()
 		saved := filepath.Join(t.TempDir(), c.scheme)
-		if err := checkpoint.Save(saved, q, tok, checkpoint.SaveOptions{}); err != nil {
+		if err := checkpoint.Save(context.Background(), saved, q, tok, checkpoint.SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		r, err := Run(context.Background(), []Source{source(folder), source(saved)}, o)
@@ -113,7 +113,7 @@ func TestSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), `dtype "float16"`) {
+	if _, err := s.Load(context.Background()); err == nil || !strings.Contains(err.Error(), `dtype "float16"`) {
 		t.Errorf("dtype float16: %v", err)
 	}
 	if _, err := NewSource(h, t.TempDir(), "float32"); err == nil || !strings.Contains(err.Error(), "found no config.json") {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -193,7 +194,7 @@ func TestQuantizedReload(t *testing.T) {
 		}
 		small := layers.Compressed()
 		dir := t.TempDir()
-		if err := checkpoint.Save(dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		if err := checkpoint.Save(context.Background(), dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 			t.Fatal(err)
 		}
 		read, err := checkpoint.LoadModel(os.DirFS(dir), ".", quant.LoadOptions())

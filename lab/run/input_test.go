@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -115,7 +116,7 @@ func smallModel(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkpoint.Save(folder, m, nil, checkpoint.SaveOptions{}); err != nil {
+	if err := checkpoint.Save(context.Background(), folder, m, nil, checkpoint.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return folder

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ type artifactModel struct {
 }
 
 // load reads the model, or returns it when it is in memory already. It is never changed.
-func (m *artifactModel) load() (*model.Model, error) {
+func (m *artifactModel) load(ctx context.Context) (*model.Model, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.loaded != nil {
@@ -37,7 +38,7 @@ func (m *artifactModel) load() (*model.Model, error) {
 		return nil, fmt.Errorf("model %s: %w", m.name, err)
 	}
 	defer c.Close()
-	loaded, err := c.Model()
+	loaded, err := c.Model(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.name, err)
 	}
@@ -64,8 +65,8 @@ func (m *artifactModel) forget() {
 
 // saveModel writes a model as an artifact's content: float weights in bfloat16, as a checkpoint is
 // shipped, and quantized ones in their format.
-func saveModel(dir string, m *model.Model, d *dataset, facts any) error {
-	if err := checkpoint.Save(dir, m, d.tokenizer, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+func saveModel(ctx context.Context, dir string, m *model.Model, d *dataset, facts any) error {
+	if err := checkpoint.Save(ctx, dir, m, d.tokenizer, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 		return err
 	}
 	return writeFacts(dir, facts)

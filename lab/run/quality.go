@@ -28,7 +28,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	dir, _, err := w.run.artifact(key, "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
 		return w.run.compute(func() error {
-			m, err := row.model.load()
+			m, err := row.model.load(ctx)
 			if err != nil {
 				return err
 			}
@@ -126,11 +126,11 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	key := artifactKey("agreement", evaluateVersion, w.base.key, row.key, w.data.key, fmt.Sprint(settings.Validation))
 	dir, _, err := w.run.artifact(key, "agreement of "+row.name, func(dir string) error {
 		return w.run.compute(func() error {
-			base, err := w.base.model.load()
+			base, err := w.base.model.load(ctx)
 			if err != nil {
 				return err
 			}
-			m, err := row.model.load()
+			m, err := row.model.load(ctx)
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 		var e *serve.Engine
 		var workload load.Ranking
 		if err := w.run.compute(func() error {
-			m, err := row.model.load()
+			m, err := row.model.load(ctx)
 			if err != nil {
 				return err
 			}

@@ -183,7 +183,7 @@ func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) 
 		if err != nil {
 			return err
 		}
-		m, err := source.load()
+		m, err := source.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (w *worker) prune(ctx context.Context, s scenario.Step, p *scenario.Prune) 
 		if err != nil {
 			return err
 		}
-		return saveModel(dir, layers.Compressed(), w.data, report)
+		return saveModel(ctx, dir, layers.Compressed(), w.data, report)
 	}
 	tell := func(dir string) error {
 		var report pruning.CutReport
@@ -241,7 +241,7 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 				return err
 			}
 		}
-		m, err := source.load()
+		m, err := source.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (w *worker) quantize(ctx context.Context, s scenario.Step, q *scenario.Quan
 		if err != nil {
 			return err
 		}
-		return saveModel(dir, layers.Compressed(), w.data, report)
+		return saveModel(ctx, dir, layers.Compressed(), w.data, report)
 	}
 	tell := func(dir string) error {
 		var report quant.RoundingReport

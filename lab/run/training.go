@@ -22,10 +22,10 @@ type trainFacts struct {
 }
 
 // start returns what names the weights that training starts from, and how to make them.
-func (w *worker) start(s scenario.Step, into string) (key string, origin model.Config, fresh func() (*model.Model, error), err error) {
+func (w *worker) start(s scenario.Step, into string) (key string, origin model.Config, fresh func(ctx context.Context) (*model.Model, error), err error) {
 	if shape, ok := w.cell.Point.Model(into); ok && into != "" && shape.Fresh() {
 		config := w.data.shape(shape)
-		fresh = func() (*model.Model, error) {
+		fresh = func(ctx context.Context) (*model.Model, error) {
 			m, err := model.New(config)
 			if err != nil {
 				return nil, err
@@ -43,8 +43,8 @@ func (w *worker) start(s scenario.Step, into string) (key string, origin model.C
 	if err != nil {
 		return "", model.Config{}, nil, err
 	}
-	fresh = func() (*model.Model, error) {
-		m, err := source.load()
+	fresh = func(ctx context.Context) (*model.Model, error) {
+		m, err := source.load(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 	}
 	key := artifactKey(s.Kind, trainVersion, s.Recipe(), objective.Formula(), from, teacherKey, w.data.key, fmt.Sprint(w.cell.Seed))
 	build := func(dir string) error {
-		student, err := fresh()
+		student, err := fresh(ctx)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 			config.Clip = math.Inf(1)
 		}
 		if teacher != nil {
-			if config.Teacher, err = teacher.load(); err != nil {
+			if config.Teacher, err = teacher.load(ctx); err != nil {
 				return err
 			}
 		}
@@ -100,7 +100,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 			return err
 		}
 		student.Changed()
-		return saveModel(dir, student, w.data, facts)
+		return saveModel(ctx, dir, student, w.data, facts)
 	}
 	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
 }

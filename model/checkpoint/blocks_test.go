@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +16,7 @@ import (
 func opened(t *testing.T, m *model.Model, o SaveOptions) map[string]*Checkpoint {
 	t.Helper()
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, o); err != nil {
+	if err := Save(context.Background(), dir, m, nil, o); err != nil {
 		t.Fatal(err)
 	}
 	memory := fstest.MapFS{}
@@ -79,7 +80,7 @@ func blockwise(t *testing.T, name string, c *Checkpoint, m *model.Model) {
 			t.Errorf("%s: layer %d of the skeleton has weights, or other norms", name, i)
 		}
 		s.Layers[i] = model.LayerConfig{Heads: 1, KVHeads: 1, MLP: 1} // as pruning may have left it
-		if err := c.LoadBlock(s, i); err != nil {
+		if err := c.LoadBlock(context.Background(), s, i); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		got, expected := s.BlockTensors(i), m.BlockTensors(i)
@@ -104,7 +105,7 @@ func blockwise(t *testing.T, name string, c *Checkpoint, m *model.Model) {
 	for want, err := range map[string]error{
 		"token 0 is 300, expected 0 to 299":             c.Embed(got[:m.Hidden], []int32{300}),
 		"embeddings of 1 tokens of 16 into 64 elements": c.Embed(got, tokens[:1]),
-		"layer 2 of a model of 2: the checkpoint has 2": c.LoadBlock(s, 2),
+		"layer 2 of a model of 2: the checkpoint has 2": c.LoadBlock(context.Background(), s, 2),
 		`tensor "none" is missing`:                      second(c.Raw("none")),
 	} {
 		if err == nil || err.Error() != want {

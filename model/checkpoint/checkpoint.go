@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -157,8 +158,8 @@ func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// Model reads the whole model into memory.
-func (c *Checkpoint) Model() (*model.Model, error) {
+// Model reads the whole model into memory, unless ctx ends before.
+func (c *Checkpoint) Model(ctx context.Context) (*model.Model, error) {
 	if err := c.checkTied(); err != nil {
 		return nil, err
 	}
@@ -171,7 +172,10 @@ func (c *Checkpoint) Model() (*model.Model, error) {
 		return nil, err
 	}
 	for _, l := range m.Linears() {
-		if l.Weight, err = c.weight(l.Name, l.Weight, l.Out, l.In); err != nil {
+		if l.Weight, err = c.weight(l.Name, l.Weight, l.Out, l.In); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +184,7 @@ func (c *Checkpoint) Model() (*model.Model, error) {
 			return nil, err
 		}
 	}
-	if err := c.read(m.Tensors()); err != nil {
+	if err := c.read(ctx, m.Tensors()); err != nil {
 		return nil, err
 	}
 	m.Changed()
@@ -205,12 +209,12 @@ func (c *Checkpoint) Skeleton() (*model.Model, error) {
 			}
 		}
 	}
-	return m, c.read(norms)
+	return m, c.read(context.Background(), norms)
 }
 
 // LoadBlock reads a layer's weights, norms and biases into m.Blocks[layer], in memory of their own,
 // and sets its widths. m is of this checkpoint's shape but for widths of layers.
-func (c *Checkpoint) LoadBlock(m *model.Model, layer int) error {
+func (c *Checkpoint) LoadBlock(ctx context.Context, m *model.Model, layer int) error {
 	if layer < 0 || layer >= len(c.config.Layers) || len(m.Blocks) != len(c.config.Layers) {
 		return fmt.Errorf("layer %d of a model of %d: the checkpoint has %d", layer, len(m.Blocks), len(c.config.Layers))
 	}
@@ -218,11 +222,14 @@ func (c *Checkpoint) LoadBlock(m *model.Model, layer int) error {
 	m.Place(layer)
 	var err error
 	for _, l := range m.BlockLinears(layer) {
-		if l.Weight, err = c.weight(l.Name, nil, l.Out, l.In); err != nil {
+		if l.Weight, err = c.weight(l.Name, nil, l.Out, l.In); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return c.read(m.BlockTensors(layer))
+	return c.read(ctx, m.BlockTensors(layer))
 }
 
 // Embed reads the embeddings of tokens into x [tokens, hidden], row by row from the file.
@@ -242,9 +249,9 @@ func (c *Checkpoint) Embed(x []float32, tokens []int32) error {
 	return nil
 }
 
-// read fills float tensors. Those that are float32 in memory alone, made of codes, are left as they
-// are.
-func (c *Checkpoint) read(list []model.Parameter) error {
+// read fills float tensors until ctx ends. Those that are float32 in memory alone, made of codes,
+// are left as they are.
+func (c *Checkpoint) read(ctx context.Context, list []model.Parameter) error {
 	made := map[string]bool{}
 	if c.quantization != nil {
 		for _, l := range c.linears() {
@@ -255,7 +262,29 @@ func (c *Checkpoint) read(list []model.Parameter) error {
 		if made[p.Name] {
 			continue
 		}
-		if err := c.files.readFloat32(p.Data, c.stored(p.Name)); err != nil {
+		if err := c.readTensor(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pieceElements of a tensor are read or written between two looks at a context.
+const pieceElements = 1 << 22
+
+// readTensor reads a matrix some rows at a time, other tensors as a whole.
+func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
+	name := c.stored(p.Name)
+	if t, ok := c.files.tensor(name); !ok || len(t.Shape) != 2 || len(p.Shape) != 2 || len(p.Data) != t.Elements() {
+		return c.files.readFloat32(p.Data, name)
+	}
+	rows, width := p.Shape[0], p.Shape[1]
+	for first, step := 0, max(1, pieceElements/width); first < rows; first += step {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		last := min(rows, first+step)
+		if err := c.files.readRows(p.Data[first*width:last*width], name, first, last-first); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"math/rand/v2"
@@ -62,7 +63,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, tok := random(t, c), smallTokenizer(t)
 			dir := filepath.Join(t.TempDir(), "new", "folder")
-			if err := Save(dir, m, tok, SaveOptions{}); err != nil {
+			if err := Save(context.Background(), dir, m, tok, SaveOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			got, gotTok, err := Load(dir, LoadOptions{})
@@ -94,7 +95,7 @@ func TestRoundTripBF16(t *testing.T) {
 	c := shapes()["qwen2"]
 	m := random(t, c)
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{DType: BF16}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16}); err != nil {
 		t.Fatal(err)
 	}
 	got, tok, err := Load(dir, LoadOptions{})
@@ -109,7 +110,7 @@ func TestRoundTripBF16(t *testing.T) {
 	if n, err := storedBytes(dir); err != nil || n != int64(2*c.Parameters()) {
 		t.Errorf("%d bytes, %v; expected %d", n, err, 2*c.Parameters())
 	}
-	if err := Save(dir, m, nil, SaveOptions{DType: I8}); err == nil || !strings.HasSuffix(err.Error(), "dtype is I8, expected F32, F16 or BF16") {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: I8}); err == nil || !strings.HasSuffix(err.Error(), "dtype is I8, expected F32, F16 or BF16") {
 		t.Errorf("I8: %v", err)
 	}
 }
@@ -129,14 +130,14 @@ func TestTiedSpellings(t *testing.T) {
 	c.Vocab = 70_000 // more than is compared at a time
 	m := random(t, c)
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	at := func(list []Tensor, name string) *Tensor {
 		return &list[slices.IndexFunc(list, func(t Tensor) bool { return t.Name == name })]
 	}
 	load := func(list []Tensor) (*model.Model, error) {
-		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), list); err != nil {
+		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := LoadFS(os.DirFS(dir), ".", LoadOptions{})
@@ -168,7 +169,7 @@ func TestTiedSpellings(t *testing.T) {
 func TestWrongTensors(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	const q = "model.layers.1.self_attn.q_proj.weight"
@@ -192,7 +193,7 @@ func TestWrongTensors(t *testing.T) {
 	} {
 		list := tensorsOf(t, m)
 		list = c.change(list, slices.IndexFunc(list, func(t Tensor) bool { return t.Name == q }))
-		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), list); err != nil {
+		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := Load(dir, LoadOptions{})
@@ -206,7 +207,7 @@ func TestWrongTensors(t *testing.T) {
 func TestHostileConfig(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(dir, "config.json")
@@ -233,10 +234,10 @@ func TestTokenizerMisfit(t *testing.T) {
 	}
 	dir := t.TempDir()
 	want := `tokenizer does not fit the model: its ids go to 261 ("` + tok.Token(261) + `"), expected at most 260: the embedding has 261 rows`
-	if err := Save(dir, m, tok, SaveOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+	if err := Save(context.Background(), dir, m, tok, SaveOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("save: found %v, expected %s", err, want)
 	}
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tok.Save(dir); err != nil {
@@ -250,7 +251,7 @@ func TestTokenizerMisfit(t *testing.T) {
 func TestShards(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
@@ -263,7 +264,7 @@ func TestShards(t *testing.T) {
 		for _, tensor := range part {
 			weightMap[tensor.Name] = file
 		}
-		if err := WriteSafetensors(filepath.Join(dir, file), part); err != nil {
+		if err := WriteSafetensors(context.Background(), filepath.Join(dir, file), part); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -300,7 +301,7 @@ func TestShards(t *testing.T) {
 		weightMap[list[7].Name] = second
 	}
 	double := append(slices.Clone(list[5:]), list[0])
-	if err := WriteSafetensors(filepath.Join(dir, "model-2.safetensors"), double); err != nil {
+	if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model-2.safetensors"), double); err != nil {
 		t.Fatal(err)
 	}
 	index()
@@ -313,7 +314,7 @@ func TestShards(t *testing.T) {
 func TestLoadFS(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	dir := t.TempDir()
-	if err := Save(dir, m, smallTokenizer(t), SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, smallTokenizer(t), SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	memory := fstest.MapFS{}

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -113,7 +114,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 		m := familyModel(t, model.Config{Architecture: c.architecture, Vocab: tok.Vocab(), Hidden: 128, HeadDim: c.headDim, Layers: model.Uniform(2, 4, 2, 96), MaxPositions: 512,
 			RopeTheta: 10000, Rope: c.rope, NormEps: 1e-5, TiedHead: true, QKVBias: c.bias, OBias: c.bias && c.architecture == llama, QKNorm: c.architecture == qwen3, BOS: 1, EOS: 2})
 		dir := t.TempDir()
-		if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		read, _, err := Load(dir, LoadOptions{})

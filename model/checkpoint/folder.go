@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ const defaultShard = 5_000_000_000
 
 // writeShards writes the tensors in their order to files of at most as many bytes as the options
 // say, and removes files of weights that another model left.
-func writeShards(dir string, tensors []Tensor, o SaveOptions) error {
+func writeShards(ctx context.Context, dir string, tensors []Tensor, o SaveOptions) error {
 	limit := o.ShardBytes
 	if limit == 0 {
 		limit = defaultShard
@@ -41,11 +42,11 @@ func writeShards(dir string, tensors []Tensor, o SaveOptions) error {
 			written.Metadata.TotalSize += t.info().Bytes()
 		}
 		name := filepath.Join(dir, names[i])
-		if err := WriteSafetensors(name, shard); err != nil {
+		if err := WriteSafetensors(ctx, name, shard); err != nil {
 			return err
 		}
 		if o.Verify {
-			if err := verify(name, shard); err != nil {
+			if err := verify(ctx, name, shard); err != nil {
 				return fmt.Errorf("%s does not hold what was written: %w", names[i], err)
 			}
 		}

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -32,7 +33,7 @@ func TestFP8RoundTrip(t *testing.T) {
 		m := random(t, shapes()["qwen2"])
 		newFP8(m, input)
 		dir := t.TempDir()
-		if err := Save(dir, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := Load(dir, constructors)
@@ -65,12 +66,12 @@ func TestGPTQRoundTrip(t *testing.T) {
 	quantize(m, func(string) (int, int) { return 4, 8 })
 	options := SaveOptions{DType: F16, Format: GPTQ, Verify: true}
 	want := "model.layers.0.self_attn.q_proj: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits"
-	if err := Save(t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
+	if err := Save(context.Background(), t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
 	halveScales(m)
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, options); err != nil {
+	if err := Save(context.Background(), dir, m, nil, options); err != nil {
 		t.Fatal(err)
 	}
 	got, _, err := Load(dir, constructors)
@@ -124,7 +125,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 		"model.layers.0.mlp.up_proj: its scheme differs from that of model.layers.0.self_attn.q_proj: GPTQ has one scheme for all linear layers, and a dense head": mixed,
 		"model.layers.1.self_attn.k_proj: its 16 inputs and 4 outputs do not fill words of 8 codes, as GPTQ packs them":                                            odd,
 	} {
-		if err := Save(t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if err := Save(context.Background(), t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("found %v, expected %s", err, want)
 		}
 	}
@@ -178,7 +179,7 @@ func TestWriteShards(t *testing.T) {
 		limit int64
 		files int
 	}{{0, 1}, {20_000, 4}, {1, 22}, {0, 1}} { // of two layers: 9 tensors each, and 3
-		if err := Save(dir, m, nil, SaveOptions{ShardBytes: c.limit, Verify: true}); err != nil {
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{ShardBytes: c.limit, Verify: true}); err != nil {
 			t.Fatal(err)
 		}
 		names := weightFiles()
@@ -202,7 +203,7 @@ func TestWriteShards(t *testing.T) {
 func TestRoundTripF16(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{DType: F16, Verify: true}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: F16, Verify: true}); err != nil {
 		t.Fatal(err)
 	}
 	got, _, err := Load(dir, LoadOptions{})
@@ -215,7 +216,7 @@ func TestRoundTripF16(t *testing.T) {
 		}
 	}
 	m.FinalNorm[1] = 65520
-	err = Save(dir, m, nil, SaveOptions{DType: F16})
+	err = Save(context.Background(), dir, m, nil, SaveOptions{DType: F16})
 	if want := `tensor "model.norm.weight": element 1 is 65520, which F16 does not hold: its largest number is 65504`; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
@@ -234,21 +235,21 @@ func TestWriterGPTQ(t *testing.T) {
 		}
 		w.Format = GPTQ
 		for finished := range layer {
-			if err := w.LoadBlock(m, finished, constructors); err != nil {
+			if err := w.LoadBlock(context.Background(), m, finished, constructors); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := w.Block(m, layer); err != nil {
+		if err := w.Block(context.Background(), m, layer); err != nil {
 			t.Fatal(err)
 		}
 		if layer+1 == len(m.Blocks) {
-			if err := errors.Join(w.Rest(rest(m)), w.Close()); err != nil {
+			if err := errors.Join(w.Rest(context.Background(), rest(m)), w.Close()); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	saved := t.TempDir()
-	if err := Save(saved, m, nil, SaveOptions{Format: GPTQ}); err != nil {
+	if err := Save(context.Background(), saved, m, nil, SaveOptions{Format: GPTQ}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"config.json", "quantize_config.json"} {

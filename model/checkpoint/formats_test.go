@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -348,7 +349,7 @@ func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]fl
 	}
 	quantization := quantizationConfig(s.config)
 	config.Quantization = &quantization
-	if err := errors.Join(writeShards(dir, tensors, SaveOptions{Verify: true}), writeConfig(dir, config, nil)); err != nil {
+	if err := errors.Join(writeShards(context.Background(), dir, tensors, SaveOptions{Verify: true}), writeConfig(dir, config, nil)); err != nil {
 		t.Fatal(err)
 	}
 	return tensors, weights
@@ -415,7 +416,7 @@ func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
 		t.Fatal(err)
 	}
 	again := t.TempDir()
-	if err := Save(again, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
+	if err := Save(context.Background(), again, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
 		t.Fatal(err)
 	}
 	read, _, err := Load(again, options)
@@ -467,14 +468,14 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 		}
 	}
 	for layer := range frame.Blocks {
-		if err := c.LoadBlock(frame, layer); err != nil {
+		if err := c.LoadBlock(context.Background(), frame, layer); err != nil {
 			t.Fatal(err)
 		}
 		same(layer)
 		if frame.Blocks[0].Q.Weight.Format() == "float32" {
 			continue // and would be rounded
 		}
-		if err := errors.Join(w.Block(frame, layer), w.LoadBlock(frame, layer, constructors)); err != nil {
+		if err := errors.Join(w.Block(context.Background(), frame, layer), w.LoadBlock(context.Background(), frame, layer, constructors)); err != nil {
 			t.Fatal(err)
 		}
 		same(layer)
@@ -555,7 +556,7 @@ func TestBrokenFormats(t *testing.T) {
 		dir := t.TempDir()
 		all := samples()
 		tensors, _ := sampleFolder(t, dir, all[slices.IndexFunc(all, func(s sample) bool { return s.name == c.sample })])
-		if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
+		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := Load(dir, constructors)

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,7 @@ func FuzzFolder(f *testing.F) {
 		}
 		m := random(f, c)
 		dir := f.TempDir()
-		if err := Save(dir, m, nil, SaveOptions{DType: BF16}); err != nil {
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16}); err != nil {
 			f.Fatal(name, err)
 		}
 		config, err := os.ReadFile(filepath.Join(dir, "config.json"))
@@ -45,7 +46,7 @@ func FuzzFolder(f *testing.F) {
 			}
 		}
 		c.Quantization()
-		whole, wholeErr := c.Model()
+		whole, wholeErr := c.Model(context.Background())
 		s, err := c.Skeleton()
 		if err != nil {
 			if wholeErr == nil {
@@ -54,7 +55,7 @@ func FuzzFolder(f *testing.F) {
 			return
 		}
 		for i := range s.Blocks {
-			if err := c.LoadBlock(s, i); err != nil && wholeErr == nil {
+			if err := c.LoadBlock(context.Background(), s, i); err != nil && wholeErr == nil {
 				t.Errorf("layer %d of a model that loads: %v", i, err)
 			}
 		}

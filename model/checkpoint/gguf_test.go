@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"math"
@@ -41,7 +42,7 @@ func TestGGUFRoundTrip(t *testing.T) {
 			}
 			for _, kind := range ggufTypes {
 				file := filepath.Join(t.TempDir(), "model.gguf")
-				notes, err := SaveGGUF(file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: kind})
+				notes, err := SaveGGUF(context.Background(), file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: kind})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +113,7 @@ func TestGGUFRewritten(t *testing.T) {
 		}
 		v.ChatTemplate = "{{ bos_token }}"
 		name := filepath.Join(t.TempDir(), "again.gguf")
-		if notes, err := from.WriteGGUF(name, v, GGUFOptions{Type: c.kind}); err != nil || len(notes) > 0 {
+		if notes, err := from.WriteGGUF(context.Background(), name, v, GGUFOptions{Type: c.kind}); err != nil || len(notes) > 0 {
 			t.Fatal(notes, err)
 		}
 		got, want := openContainer(t, name), openContainer(t, shareddata.Path(t, "models", c.to))
@@ -154,7 +155,7 @@ func TestGGUFFallback(t *testing.T) {
 	}
 	defer c.Close()
 	name := filepath.Join(t.TempDir(), "q8.gguf")
-	notes, err := c.WriteGGUF(name, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.Q8_0})
+	notes, err := c.WriteGGUF(context.Background(), name, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.Q8_0})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestGGUFRows(t *testing.T) {
 	c := shapes()["llama with bias"]
 	m := random(t, c)
 	name := filepath.Join(t.TempDir(), "model.gguf")
-	if _, err := SaveGGUF(name, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+	if _, err := SaveGGUF(context.Background(), name, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 		t.Fatal(err)
 	}
 	file, err := Open(name, LoadOptions{})
@@ -293,7 +294,7 @@ func TestGGUFRopeScaling(t *testing.T) {
 		config := base
 		config.Rope = c.in
 		name := filepath.Join(t.TempDir(), "model.gguf")
-		if _, err := SaveGGUF(name, random(t, config), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		if _, err := SaveGGUF(context.Background(), name, random(t, config), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		file, err := Open(name, LoadOptions{})
@@ -330,7 +331,7 @@ func TestGGUFEndOfText(t *testing.T) {
 	c.MoreEOS = []int{7, 8, 9}
 	v := tokenizer.Vocabulary{Model: "gpt2", Tokens: strings.Split("0 1 2 3 4 5 6 <|eom_id|> 8 9", " "), BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
 	name := filepath.Join(t.TempDir(), "model.gguf")
-	notes, err := SaveGGUF(name, random(t, c), v, GGUFOptions{Type: gguf.F32})
+	notes, err := SaveGGUF(context.Background(), name, random(t, c), v, GGUFOptions{Type: gguf.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +372,7 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 			c.change(&config)
 		}
 		dir := t.TempDir()
-		_, err := SaveGGUF(filepath.Join(dir, "model.gguf"), random(t, config), c.v, GGUFOptions{Type: c.kind})
+		_, err := SaveGGUF(context.Background(), filepath.Join(dir, "model.gguf"), random(t, config), c.v, GGUFOptions{Type: c.kind})
 		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%s: found %v, expected %s", c.shape, err, c.want)
 		}
@@ -385,7 +386,7 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 func TestGGUFRefuses(t *testing.T) {
 	c := shapes()["untied"]
 	good := filepath.Join(t.TempDir(), "good.gguf")
-	if _, err := SaveGGUF(good, random(t, c), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+	if _, err := SaveGGUF(context.Background(), good, random(t, c), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 		t.Fatal(err)
 	}
 	file := openContainer(t, good)
@@ -494,7 +495,7 @@ func FuzzGGUF(f *testing.F) {
 		c.Vocab, c.Hidden, c.MoreEOS, c.Layers = 2, 4, nil, model.Uniform(1, 1, 1, 1)
 		file := filepath.Join(f.TempDir(), "seed.gguf")
 		v := tokenizer.Vocabulary{Model: "llama", Tokens: []string{"a", "b"}, Scores: []float32{0, -1}, Types: []int32{1, 3}, BOS: -1, EOS: 1, Unknown: -1, Padding: -1}
-		if _, err := SaveGGUF(file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {
+		if _, err := SaveGGUF(context.Background(), file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {
 			f.Fatal(err)
 		}
 		data, err := os.ReadFile(file)
@@ -512,7 +513,7 @@ func FuzzGGUF(f *testing.F) {
 		if c.check() != nil {
 			return
 		}
-		if _, err := c.Model(); err != nil {
+		if _, err := c.Model(context.Background()); err != nil {
 			t.Fatalf("a file that was opened does not load: %v", err)
 		}
 		_, _ = c.Tokenizer()
@@ -527,7 +528,7 @@ func TestGGUFOfPackedWeights(t *testing.T) {
 	apart.Head = tied.Head
 	for name, m := range map[string]*model.Model{"the head is the embedding": tied, "the head is its own": apart} {
 		file := filepath.Join(t.TempDir(), "model.gguf")
-		if _, err := SaveGGUF(file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		if _, err := SaveGGUF(context.Background(), file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := Load(file, LoadOptions{})

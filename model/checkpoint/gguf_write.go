@@ -2,8 +2,10 @@ package checkpoint
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,9 +28,19 @@ type GGUFOptions struct {
 // in]; a vector is one row.
 type ReadRows func(dst []float32, name string, first, rows int) error
 
+// until reads until ctx ends.
+func (r ReadRows) until(ctx context.Context) ReadRows {
+	return func(dst []float32, name string, first, rows int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return r(dst, name, first, rows)
+	}
+}
+
 // SaveGGUF writes a model in memory as a GGUF file: see WriteGGUF. Quantized weights are decoded,
 // and encoded in the type asked for.
-func SaveGGUF(name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
+func SaveGGUF(ctx context.Context, name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
@@ -36,7 +48,7 @@ func SaveGGUF(name string, m *model.Model, v tokenizer.Vocabulary, o GGUFOptions
 	if _, dense := m.Head.(*weight.Dense); !dense && m.Embedding != nil {
 		c.TiedHead = false // a head of another format than the embedding is not the embedding
 	}
-	return WriteGGUF(name, c, modelRows(m), v, o)
+	return WriteGGUF(ctx, name, c, modelRows(m), v, o)
 }
 
 // modelRows reads rows of a model's tensors.
@@ -72,14 +84,15 @@ func modelRows(m *model.Model) ReadRows {
 // quantizer does: with Q4_0, the output head, or the embedding that is tied to it, is Q8_0; and a
 // matrix whose rows are not whole blocks is F16. The notes name the second kind, and whatever else
 // is not as asked for. The file is read again and compared with its source before WriteGGUF
-// returns.
+// returns; one that differs is removed, as is one that was not compared when ctx ended.
 //
 // What GGUF or its readers cannot say is an error before anything is written: layers of different
 // widths, Qwen2 without biases, and the like.
-func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
+func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
+	read = read.until(ctx)
 	architecture := ggufArchitecture(c.Architecture)
 	metadata, notes, err := ggufMetadata(name, architecture, c, v, o)
 	if err != nil {
@@ -111,7 +124,7 @@ func WriteGGUF(name string, c model.Config, read ReadRows, v tokenizer.Vocabular
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := gguf.Verify(name, metadata, tensors); err != nil {
-		return nil, fmt.Errorf("verify %s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("verify %s: %w", name, err), os.Remove(name))
 	}
 	return notes, nil
 }
@@ -323,8 +336,8 @@ func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
 
 // WriteGGUF writes a checkpoint as a GGUF file, a few rows at a time: see the function of that
 // name.
-func (c *Checkpoint) WriteGGUF(name string, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
-	return WriteGGUF(name, c.Config(), c.readRows, v, o)
+func (c *Checkpoint) WriteGGUF(ctx context.Context, name string, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
+	return WriteGGUF(ctx, name, c.Config(), c.readRows, v, o)
 }
 
 // readRows reads rows of a tensor by its name in the model, [rows, in]; a vector is one row.

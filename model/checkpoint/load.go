@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -53,7 +54,7 @@ func LoadFS(fsys fs.FS, dir string, o LoadOptions) (*model.Model, *tokenizer.Tok
 // load reads the model and the tokenizer, and closes the checkpoint.
 func (c *Checkpoint) load() (*model.Model, *tokenizer.Tokenizer, error) {
 	defer c.Close()
-	m, err := c.Model()
+	m, err := c.Model(context.Background())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,7 +72,7 @@ func LoadModel(fsys fs.FS, dir string, o LoadOptions) (*model.Model, error) {
 		return nil, err
 	}
 	defer c.Close()
-	return c.Model()
+	return c.Model(context.Background())
 }
 
 // checkTokenizer reports a tokenizer whose ids have no embedding.

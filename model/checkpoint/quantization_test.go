@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -161,7 +162,7 @@ func TestQuantizedRoundTrip(t *testing.T) {
 			}
 			quantize(m, c.choose)
 			dir := t.TempDir()
-			if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+			if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			got, _, err := Load(dir, constructors)
@@ -225,7 +226,7 @@ func TestInt8ActivationsRoundTrip(t *testing.T) {
 			l.Weight.(*codes4).int8Activations = int8Activations(l.Name)
 		}
 		dir := t.TempDir()
-		if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := Load(dir, constructors)
@@ -266,7 +267,7 @@ func TestQuantizedHeadIsNotTied(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	m.Head = newCodes(m.Vocab, m.Hidden, 8, m.Hidden)
 	dir := t.TempDir()
-	if err := Save(dir, m, nil, SaveOptions{}); err != nil {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	got, _, err := Load(dir, constructors)
@@ -304,7 +305,7 @@ func TestQuantizationTargets(t *testing.T) {
 func TestUnknownFormatIsNotSaved(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	m.Linears()[2].Weight = &odd{codes{out: 8, in: 16}}
-	err := Save(t.TempDir(), m, nil, SaveOptions{})
+	err := Save(context.Background(), t.TempDir(), m, nil, SaveOptions{})
 	if want := "model.layers.0.self_attn.v_proj: weights of format odd cannot be saved, expected float32, int8, int4 or fp8"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}

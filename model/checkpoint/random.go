@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -17,14 +18,14 @@ import (
 // folder, which it makes if need be: a model of any shape to measure with. Weights have the
 // deviations of a fresh model (model.Model.Init), biases one of 0.1, norms are constant. Tensors
 // are drawn and written a few megabytes at a time. They follow from the shape and the seed alone.
-func WriteRandom(dir string, c model.Config, seed uint64) error {
-	if err := writeRandom(dir, c, seed); err != nil {
+func WriteRandom(ctx context.Context, dir string, c model.Config, seed uint64) error {
+	if err := writeRandom(ctx, dir, c, seed); err != nil {
 		return fmt.Errorf("write random checkpoint %s: %w", dir, err)
 	}
 	return nil
 }
 
-func writeRandom(dir string, c model.Config, seed uint64) error {
+func writeRandom(ctx context.Context, dir string, c model.Config, seed uint64) error {
 	config, err := newConfigFile(c, BF16)
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func writeRandom(dir string, c model.Config, seed uint64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := WriteSafetensors(filepath.Join(dir, "model.safetensors"), tensors); err != nil {
+	if err := WriteSafetensors(ctx, filepath.Join(dir, "model.safetensors"), tensors); err != nil {
 		return err
 	}
 	return writeJSON(filepath.Join(dir, "config.json"), config)

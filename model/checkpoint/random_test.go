@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func TestWriteRandom(t *testing.T) {
 		dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 		for i, dir := range dirs {
 			restore := parallel.SetThreads(1 + i%2)
-			err := WriteRandom(dir, c, []uint64{7, 7, 8}[i])
+			err := WriteRandom(context.Background(), dir, c, []uint64{7, 7, 8}[i])
 			restore()
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -50,7 +51,7 @@ func TestWriteRandom(t *testing.T) {
 	}
 	c := shapes()["tied"]
 	c.QKVBias = true
-	if err := WriteRandom(t.TempDir(), c, 1); err == nil || !strings.HasPrefix(err.Error(), "write random checkpoint ") {
+	if err := WriteRandom(context.Background(), t.TempDir(), c, 1); err == nil || !strings.HasPrefix(err.Error(), "write random checkpoint ") {
 		t.Errorf("a shape that no config says: %v", err)
 	}
 }
@@ -180,7 +181,7 @@ func BenchmarkLoadBlock(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := opened.LoadBlock(m, 3); err != nil {
+		if err := opened.LoadBlock(context.Background(), m, 3); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"math"
 	"os"
@@ -77,7 +78,7 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	shape := []int64{1 << 40}
 	name := filepath.Join(t.TempDir(), "x.safetensors")
 	give := func(v any) func() any { return func() any { return v } }
-	err := WriteSafetensors(name, []Tensor{
+	err := WriteSafetensors(context.Background(), name, []Tensor{
 		{"c", I8, []int{3}, give(bytes8)}, {"b", F32, []int{2, 3}, give(floats)}, {"half", BF16, []int{6}, give(floats)},
 		{"d", I32, []int{3, 1}, give(words)}, {"e", I64, []int{1}, give(shape)}, {"scalar", F32, nil, give(floats[1:2])},
 	})
@@ -124,9 +125,9 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		`tensor "c": dtype is I8, expected F32, F16 or BF16`:     s.ReadFloat32(got[:3], "c"),
 		`tensor "b": shape is [2 3], expected 5 elements`:        s.ReadFloat32(got[:5], "b"),
 		`tensor "b": dtype is F32, expected I8`:                  second(int8s(sourceOf(s), "b")),
-		`tensor "a" is given twice`:                              WriteSafetensors(name, []Tensor{{"a", I8, nil, nil}, {"a", I8, nil, nil}}),
-		`tensor "a": cannot write []int8 as F32`:                 WriteSafetensors(name, []Tensor{{"a", F32, []int{3}, give(bytes8)}}),
-		`tensor "a": found 3 elements, expected 4 for shape [4]`: WriteSafetensors(name, []Tensor{{"a", I8, []int{4}, give(bytes8)}}),
+		`tensor "a" is given twice`:                              WriteSafetensors(context.Background(), name, []Tensor{{"a", I8, nil, nil}, {"a", I8, nil, nil}}),
+		`tensor "a": cannot write []int8 as F32`:                 WriteSafetensors(context.Background(), name, []Tensor{{"a", F32, []int{3}, give(bytes8)}}),
+		`tensor "a": found 3 elements, expected 4 for shape [4]`: WriteSafetensors(context.Background(), name, []Tensor{{"a", I8, []int{4}, give(bytes8)}}),
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("found %v, expected %s", err, want)

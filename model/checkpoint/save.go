@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,14 +67,14 @@ func (o SaveOptions) dtype() DType {
 // bits that the saved one did. A tied head that was quantized no longer is the embedding: the model
 // is written as not tied. config.json comes last: a new folder that has one is whole. Weights of a
 // model that was there before are removed when the new ones are there.
-func Save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
-	if err := save(dir, m, t, o); err != nil {
+func Save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
+	if err := save(ctx, dir, m, t, o); err != nil {
 		return fmt.Errorf("save checkpoint %s: %w", dir, err)
 	}
 	return nil
 }
 
-func save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
+func save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
 	c := m.Config
 	if _, dense := m.Head.(*weight.Dense); !dense {
 		c.TiedHead = false
@@ -100,7 +101,7 @@ func save(dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := writeShards(dir, tensors, o); err != nil {
+	if err := writeShards(ctx, dir, tensors, o); err != nil {
 		return err
 	}
 	if t != nil {

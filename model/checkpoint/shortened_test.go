@@ -3,6 +3,7 @@
 package checkpoint
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // A file that is shortened while it is open is an error, not the end of the process and its work.
 func TestShortenedFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := WriteRandom(dir, shapes()["tied"], 1); err != nil {
+	if err := WriteRandom(context.Background(), dir, shapes()["tied"], 1); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Open(dir, LoadOptions{})
@@ -24,7 +25,7 @@ func TestShortenedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "the mapped file could not be read: it was shortened, or its disk failed"
-	if _, err := c.Model(); err == nil || !strings.HasPrefix(err.Error(), "tensor ") || !strings.HasSuffix(err.Error(), want) {
+	if _, err := c.Model(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "tensor ") || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
 }

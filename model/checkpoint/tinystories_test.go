@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"os"
@@ -73,7 +74,7 @@ func TestTinyStoriesLayerByLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	whole, err := c.Model()
+	whole, err := c.Model(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestTinyStoriesLayerByLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range m.Blocks {
-		if err := c.LoadBlock(m, i); err != nil {
+		if err := c.LoadBlock(context.Background(), m, i); err != nil {
 			t.Fatal(err)
 		}
 		m.Attention(i, x, batch, nil)

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -30,9 +31,30 @@ type Tensor struct {
 func (t Tensor) info() TensorInfo { return TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape} }
 
 // WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first,
-// so that each is aligned, and by name.
-func WriteSafetensors(name string, tensors []Tensor) error {
-	return atomicfile.Write(name, func(w io.Writer) error { return writeSafetensors(w, tensors) })
+// so that each is aligned, and by name. When ctx ends there is no file.
+func WriteSafetensors(ctx context.Context, name string, tensors []Tensor) error {
+	return atomicfile.Write(name, func(w io.Writer) error { return writeSafetensors(interruptible{ctx, w}, tensors) })
+}
+
+// interruptible is a writer that fails when its context ends.
+type interruptible struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+// Write implements io.Writer, a megabyte at a time.
+func (i interruptible) Write(b []byte) (written int, err error) {
+	for len(b) > 0 {
+		if err := i.ctx.Err(); err != nil {
+			return written, err
+		}
+		n, err := i.w.Write(b[:min(len(b), 1<<20)])
+		if written += n; err != nil {
+			return written, err
+		}
+		b = b[n:]
+	}
+	return written, nil
 }
 
 func writeSafetensors(w io.Writer, tensors []Tensor) error {

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (w *Writer) Finished(layer int) bool {
 }
 
 // Block writes a layer of m.
-func (w *Writer) Block(m *model.Model, layer int) error {
+func (w *Writer) Block(ctx context.Context, m *model.Model, layer int) error {
 	prefix := fmt.Sprintf("model.layers.%d.", layer)
 	var tensors []Tensor
 	for _, p := range m.Tensors() {
@@ -129,7 +130,7 @@ func (w *Writer) Block(m *model.Model, layer int) error {
 	if err := w.saveConfig(false); err != nil { // first: a file that is there is finished
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
 	}
-	return w.write(layer+1, tensors)
+	return w.write(ctx, layer+1, tensors)
 }
 
 // saveConfig writes config.json, or before that is final as much as is known: layers to come look
@@ -166,22 +167,25 @@ func checkShape(l model.LinearLayer) error {
 }
 
 // Rest writes what surrounds the layers: embedding, final norm, and an untied head.
-func (w *Writer) Rest(tensors []Tensor) error { return w.write(0, tensors) }
+func (w *Writer) Rest(ctx context.Context, tensors []Tensor) error { return w.write(ctx, 0, tensors) }
 
-func (w *Writer) write(n int, tensors []Tensor) error {
+func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 	name := filepath.Join(w.partial, w.shard(n))
-	if err := WriteSafetensors(name, tensors); err != nil {
+	if err := WriteSafetensors(ctx, name, tensors); err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
 	}
-	if err := verify(name, tensors); err != nil {
+	if err := verify(ctx, name, tensors); err != nil {
 		err = errors.Join(err, os.Remove(name))
+		if ctx.Err() != nil {
+			return err
+		}
 		return fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.dir, filepath.Base(name), err)
 	}
 	return nil
 }
 
 // verify reads a safetensors file again and compares every tensor with what was to be written.
-func verify(name string, tensors []Tensor) error {
+func verify(ctx context.Context, name string, tensors []Tensor) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -204,7 +208,7 @@ func verify(name string, tensors []Tensor) error {
 			return fmt.Errorf("tensor %q: found %s %d, expected %s %d", t.Name, found.DType, found.Shape, t.DType, t.Shape)
 		}
 		c := &comparison{with: io.NewSectionReader(f, s.data+found.start, found.Bytes())}
-		if err := writeData(c, t); err != nil {
+		if err := writeData(interruptible{ctx, c}, t); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 	}
@@ -297,14 +301,14 @@ func shardTensors(name string) ([]TensorInfo, error) {
 }
 
 // LoadBlock brings a finished layer into m as it was written, widths and formats included.
-func (w *Writer) LoadBlock(m *model.Model, layer int, o LoadOptions) error {
-	if err := w.loadBlock(m, layer, o); err != nil {
+func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int, o LoadOptions) error {
+	if err := w.loadBlock(ctx, m, layer, o); err != nil {
 		return fmt.Errorf("checkpoint %s: layer %d: %w", w.partial, layer, err)
 	}
 	return nil
 }
 
-func (w *Writer) loadBlock(m *model.Model, layer int, o LoadOptions) error {
+func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int, o LoadOptions) error {
 	folder := os.DirFS(w.partial)
 	config, q, err := readConfig(folder, ".")
 	if err != nil {
@@ -316,7 +320,7 @@ func (w *Writer) loadBlock(m *model.Model, layer int, o LoadOptions) error {
 		return err
 	}
 	c := &Checkpoint{config: config, quantization: q, files: files, options: o}
-	if err := c.LoadBlock(m, layer); err != nil {
+	if err := c.LoadBlock(ctx, m, layer); err != nil {
 		return err
 	}
 	w.config.Layers[layer] = m.Layers[layer]
@@ -328,12 +332,35 @@ func (w *Writer) loadBlock(m *model.Model, layer int, o LoadOptions) error {
 	return nil
 }
 
-// Float32 reads a float tensor as float32.
-func (c *Checkpoint) Float32(name string) ([]float32, error) {
-	t, ok := c.files.tensor(name)
-	if !ok {
-		return nil, fmt.Errorf("tensor %q is missing", name)
+// Floats is a float tensor for a Writer, with its elements converted some rows at a time.
+func (c *Checkpoint) Floats(t TensorInfo, dtype DType) Tensor {
+	if t.DType == dtype {
+		return Tensor{t.Name, dtype, t.Shape, func() any {
+			data, err := c.Raw(t.Name)
+			if err != nil {
+				return err
+			}
+			return data
+		}}
 	}
-	x := make([]float32, t.Elements())
-	return x, c.files.readFloat32(x, name)
+	rows, width := 1, t.Elements()
+	if len(t.Shape) == 2 {
+		rows, width = t.Shape[0], t.Shape[1]
+	}
+	return Tensor{t.Name, dtype, t.Shape, func() any {
+		return func(w io.Writer) error {
+			step := max(1, pieceElements/max(1, width))
+			for first := 0; first < rows; first += step {
+				n := min(step, rows-first)
+				part := make([]float32, n*width)
+				if err := c.readRows(part, t.Name, first, n); err != nil {
+					return err
+				}
+				if err := writeData(w, Tensor{t.Name, dtype, []int{n, width}, func() any { return part }}); err != nil {
+					return fmt.Errorf("rows %d to %d: %w", first, first+n-1, err)
+				}
+			}
+			return nil
+		}
+	}}
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,7 +62,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if w.Finished(0) {
 				t.Error("a layer is finished at the start")
 			}
-			if err := w.Block(m, 0); err != nil {
+			if err := w.Block(context.Background(), m, 0); err != nil {
 				t.Fatal(err)
 			}
 			w = begin() // after an interruption
@@ -75,18 +76,18 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.LoadBlock(frame, 0, constructors); err != nil {
+			if err := w.LoadBlock(context.Background(), frame, 0, constructors); err != nil {
 				t.Fatal(err)
 			}
 			if frame.Layers[0] != m.Layers[0] || frame.Blocks[0].Q.Weight.Format() != m.Blocks[0].Q.Weight.Format() {
 				t.Errorf("layer 0 came back as %v in %s", frame.Layers[0], frame.Blocks[0].Q.Weight.Format())
 			}
 			for layer := 1; layer < len(m.Blocks); layer++ {
-				if err := w.Block(m, layer); err != nil {
+				if err := w.Block(context.Background(), m, layer); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := w.Rest(rest(m)); err != nil {
+			if err := w.Rest(context.Background(), rest(m)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := os.Stat(dir); err == nil {
@@ -96,7 +97,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			saved := filepath.Join(t.TempDir(), "saved")
-			if err := Save(saved, m, nil, SaveOptions{}); err != nil {
+			if err := Save(context.Background(), saved, m, nil, SaveOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			sameTensors(t, dir, saved)
@@ -146,7 +147,7 @@ func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Block(m, 0); err != nil {
+	if err := w.Block(context.Background(), m, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir+".partial", recipeFile)); err != nil {
@@ -161,10 +162,10 @@ func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 func TestVerifyFindsAByte(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.safetensors")
 	tensors := []Tensor{{"x", F32, []int{2}, func() any { return []float32{1, 2} }}, {"y", BF16, []int{3}, func() any { return []float32{1, 2, 3} }}}
-	if err := WriteSafetensors(name, tensors); err != nil {
+	if err := WriteSafetensors(context.Background(), name, tensors); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(name, tensors); err != nil {
+	if err := verify(context.Background(), name, tensors); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(name)
@@ -175,7 +176,7 @@ func TestVerifyFindsAByte(t *testing.T) {
 	if err := os.WriteFile(name, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(name, tensors); err == nil || !strings.Contains(err.Error(), `"y"`) {
+	if err := verify(context.Background(), name, tensors); err == nil || !strings.Contains(err.Error(), `"y"`) {
 		t.Errorf("a changed byte of y gives %v", err)
 	}
 }
