@@ -2,7 +2,11 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"slimlab/serve/pages"
+	"slimlab/serve/sample"
 )
 
 // Request is one prompt and what is wanted of it: up to MaxTokens generated tokens, or with Labels
@@ -10,12 +14,39 @@ import (
 type Request struct {
 	Prompt    []int32
 	MaxTokens int
-	Sampling  Sampling
+	Sampling  sample.Settings
 	Stop      []int32 // token ids that end generation; they are not part of the answer
 	Labels    []int32
 	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
 	// block. May be nil.
 	OnToken func(token int32)
+}
+
+// check reports why a request can never be served.
+func (r *Request) check(s Shape) error {
+	need := len(r.Prompt) + r.MaxTokens
+	pages := (need + s.PageSize - 1) / s.PageSize
+	switch {
+	case len(r.Prompt) == 0:
+		return fmt.Errorf("serve: the prompt is empty")
+	case len(r.Labels) == 0 && r.MaxTokens < 1:
+		return fmt.Errorf("serve: neither labels nor tokens are asked for")
+	case need > s.Positions:
+		return fmt.Errorf("serve: %d prompt and %d new tokens, the model has %d positions", len(r.Prompt), r.MaxTokens, s.Positions)
+	case pages > s.Pages:
+		return fmt.Errorf("serve: %d prompt and %d new tokens need %d pages of %d, the cache has %d", len(r.Prompt), r.MaxTokens, pages, s.PageSize, s.Pages)
+	}
+	for i, t := range r.Prompt {
+		if t < 0 || int(t) >= s.Vocabulary {
+			return fmt.Errorf("serve: token %d at position %d, the vocabulary has %d", t, i, s.Vocabulary)
+		}
+	}
+	for _, t := range r.Labels {
+		if t < 0 || int(t) >= s.Vocabulary {
+			return fmt.Errorf("serve: label token %d, the vocabulary has %d", t, s.Vocabulary)
+		}
+	}
+	return nil
 }
 
 // Finish says why a request ended.
@@ -26,9 +57,10 @@ const (
 	FinishStop   Finish = "stop"   // a stop token came
 	FinishScore  Finish = "score"  // labels were scored
 	FinishAbort  Finish = "abort"  // the caller's context ended
+	FinishError  Finish = "error"  // no token could be chosen
 )
 
-// Result is a request's answer and its times, by the engine's clock.
+// Result is a request's answer and its times, by the executor's clock.
 type Result struct {
 	Tokens      []int32
 	LabelLogits []float32 // [labels]
@@ -36,7 +68,7 @@ type Result struct {
 	Prompt      int // prompt tokens
 	Cached      int // of which came from the prefix cache
 	Submitted   time.Time
-	Scheduled   time.Time // when the first token of it was computed on
+	Scheduled   time.Time // when its first token began to be computed
 	FirstToken  time.Time // when the first token, or the label logits, were there
 	End         time.Time
 }
@@ -52,19 +84,20 @@ func (r Result) TPOT() time.Duration {
 	return r.End.Sub(r.FirstToken) / time.Duration(len(r.Tokens)-1)
 }
 
-// sequence is a request's state inside the engine. While it runs, node is locked and pages holds
-// the whole page table: first the tree's pages up to shared, then private ones, enough for the
-// prompt and all tokens that may be generated.
+// sequence is a request's state inside the engine.
 type sequence struct {
 	Request
 	ctx      context.Context
 	done     chan<- outcome
-	tokens   []int32 // prompt, then generated
-	computed int     // tokens whose keys and values are in the pages
-	pages    []int32
-	shared   int // leading pages that belong to the tree
-	node     *node
+	tokens   []int32     // prompt, then generated
+	computed int         // tokens whose keys and values are in the pages
+	lease    pages.Lease // while it runs: room for all tokens that it may come to compute
 	result   Result
+
+	// With a prefix cache, see promises:
+	hashes  []uint64 // of the prompt up to the end of each whole page
+	kept    int      // leading pages that are not promised, or no longer; all while it waits
+	awaited int      // while it waits: the leading pages that it waits for
 }
 
 type outcome struct {
@@ -72,6 +105,17 @@ type outcome struct {
 	err    error
 }
 
+// newSequence makes the state of a request; hashes are those of the pages of its prompt, or none.
+func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- outcome) *sequence {
+	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes)}
+	q.tokens = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
+	q.result.Prompt = len(r.Prompt)
+	return q
+}
+
+// decodes reports whether all of the prompt has been computed.
+func (q *sequence) decodes() bool { return q.computed >= len(q.Prompt) }
+
 // reserve is the number of tokens for which the sequence needs room: the last generated token is
 // never computed on.
-func (s *sequence) reserve() int { return len(s.Prompt) + max(0, s.MaxTokens-1) }
+func (q *sequence) reserve() int { return len(q.Prompt) + max(0, q.MaxTokens-1) }

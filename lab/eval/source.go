@@ -8,6 +8,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model/checkpoint"
 	"slimlab/serve"
+	"slimlab/serve/host"
 )
 
 // Models opens what a MODEL names.
@@ -82,8 +83,8 @@ func load(ctx context.Context, models Models, name, dtype string) (*Model, error
 
 // generate continues a prompt on an engine of its own.
 func generate(ctx context.Context, m *Model, prompt []int32, tokens int, stop []int32) ([]int32, error) {
-	o := serve.Options{KV: m.Cache, Pages: (len(prompt)+tokens)/16 + 1}
-	e, err := serve.New(m.Model, o)
+	o := host.Options{KV: m.Cache, Pages: (len(prompt)+tokens)/16 + 1}
+	e, err := host.NewEngine(m.Model, o, serve.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"slimlab/model/checkpoint"
 	"slimlab/quant"
 	"slimlab/serve"
+	"slimlab/serve/host"
+	"slimlab/serve/sample"
 )
 
 // TestEvaluateQuantized quantizes a real model, calibrated on stories that it writes itself, and
@@ -25,14 +27,14 @@ func TestEvaluateQuantized(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := serve.New(m, serve.Defaults())
+	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	requests := make([]serve.Request, 32)
 	for i := range requests {
-		requests[i] = serve.Request{Prompt: []int32{tok.BOS()}, MaxTokens: 200, Sampling: serve.Sampling{Temperature: 1, Seed: uint64(i)}}
+		requests[i] = serve.Request{Prompt: []int32{tok.BOS()}, MaxTokens: 200, Sampling: sample.Settings{Temperature: 1, Seed: uint64(i)}}
 	}
 	results, err := e.DoAll(context.Background(), requests)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-// sample is a report of every kind of line, for one model or two.
-func sample(models int) *Report {
+// exampleReport is a report of every kind of line, for one model or two.
+func exampleReport(models int) *Report {
 	estimate := func(value, half float64, n int) Estimate {
 		return Estimate{Value: value, Low: pointer(value - half), High: pointer(value + half), N: n}
 	}
@@ -51,7 +51,7 @@ func sample(models int) *Report {
 }
 
 func TestWrite(t *testing.T) {
-	for name, r := range map[string]*Report{"one": sample(1), "two": sample(2)} {
+	for name, r := range map[string]*Report{"one": exampleReport(1), "two": exampleReport(2)} {
 		for _, format := range Formats() {
 			var b bytes.Buffer
 			if err := r.Write(format, &b); err != nil {
@@ -78,7 +78,7 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
-	if err := sample(1).Write("cvs", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "expected one of table, json, markdown") {
+	if err := exampleReport(1).Write("cvs", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "expected one of table, json, markdown") {
 		t.Errorf("an unknown format: %v", err)
 	}
 }

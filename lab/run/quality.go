@@ -11,6 +11,7 @@ import (
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/serve"
+	"slimlab/serve/host"
 )
 
 // evaluation is the artifact of measuring a model's quality.
@@ -82,7 +83,7 @@ func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean floa
 
 // rank scores the task's test prompts on an engine.
 func rank(ctx context.Context, m *model.Model, r *task.Recsys) ([]float64, error) {
-	e, err := serve.New(m, serve.Defaults())
+	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
 		return nil, err
 	}

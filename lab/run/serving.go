@@ -10,6 +10,7 @@ import (
 	"slimlab/lab/home"
 	"slimlab/lab/stat"
 	"slimlab/serve"
+	"slimlab/serve/host"
 	"slimlab/serve/load"
 )
 
@@ -41,7 +42,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 				return err
 			}
 			workload = load.Ranking{Members: w.data.recsys.ServeGroups(settings.Members, settings.Candidates, 0), Labels: w.data.recsys.Labels()}
-			e, err = serve.New(m, serve.Defaults())
+			e, err = host.NewEngine(m, host.Options{}, serve.Defaults())
 			return err
 		}); err != nil {
 			return err

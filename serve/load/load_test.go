@@ -9,6 +9,7 @@ import (
 
 	"slimlab/model"
 	"slimlab/serve"
+	"slimlab/serve/host"
 )
 
 func engine(t *testing.T) *serve.Engine {
@@ -22,7 +23,7 @@ func engine(t *testing.T) *serve.Engine {
 	}
 	m.Init(rand.New(rand.NewPCG(1, 1)))
 	m.Changed()
-	e, err := serve.New(m, serve.Options{PrefixCache: true, PageSize: 4})
+	e, err := host.NewEngine(m, host.Options{PageSize: 4}, serve.Defaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package serve
+package pages
 
 import (
 	"fmt"
@@ -24,11 +24,11 @@ func put(t *testing.T, r *radix, next *int32, tokens []int32) int {
 	full := len(tokens) / r.pageSize
 	pages := ids(*next, *next+int32(full)-1)
 	*next += int32(full)
-	_, held := r.insert(tokens[:full*r.pageSize], pages)
+	_, own := r.insert(r.root, tokens[:full*r.pageSize], pages)
 	if err := r.check(); err != nil {
 		t.Fatal(err)
 	}
-	return held
+	return len(own)
 }
 
 func TestRadixSplitsAndMatches(t *testing.T) {
@@ -147,7 +147,11 @@ func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
 			full := len(s) / page
 			pages := ids(next, next+int32(full)-1)
 			next += int32(full)
-			_, held := r.insert(s[:full*page], pages)
+			// From any node on the way the rest is inserted alike.
+			from := rng.IntN(full + 1)
+			above, at := r.match(s[:from*page])
+			_, own := r.insert(at, s[len(above)*page:full*page], pages[len(above):])
+			held := len(above) + len(own)
 			for n := 1; n <= full; n++ {
 				if _, ok := cached[key(s, n)]; ok != (n <= held) {
 					t.Fatalf("insert says %d pages were held; page %d is cached: %v", held, n, ok)
@@ -157,7 +161,21 @@ func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
 				}
 			}
 		case 2:
+			nodes, clock := r.count(), r.clock
+			held, unlocked := r.peek(s)
+			if r.count() != nodes || r.clock != clock {
+				t.Fatalf("a peek changed the tree")
+			}
 			pages, at := r.match(s)
+			free := 0
+			for n := at; n != r.root; n = n.parent {
+				if n.locks == 0 {
+					free += len(n.pages)
+				}
+			}
+			if held != len(pages) || unlocked != free {
+				t.Fatalf("a peek at %v sees %d pages, %d unlocked; a match %d and %d", s, held, unlocked, len(pages), free)
+			}
 			want := 0
 			for want < len(s)/page && hasKey(cached, key(s, want+1)) {
 				want++
@@ -182,8 +200,11 @@ func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
 			}
 		case 4:
 			want := 1 + rng.IntN(4)
-			before := r.evictable
+			before, order := r.evictable, r.evictionOrder(want)
 			freed := r.evict(want)
+			if !slices.Equal(freed, order) {
+				t.Fatalf("evict(%d) freed pages %v, a walk of the tree %v", want, freed, order)
+			}
 			if len(freed) != min(want, before) {
 				t.Fatalf("evict(%d) freed %d of %d evictable pages", want, len(freed), before)
 			}
@@ -208,3 +229,38 @@ func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
 }
 
 func hasKey(m map[string]int32, k string) bool { _, ok := m[k]; return ok }
+
+func (r *radix) count() (nodes int) {
+	r.walk(func(*node) { nodes++ })
+	return nodes
+}
+
+// evictionOrder finds what evict(want) is to free, by walking the tree for the least recently used
+// leaf again and again.
+func (r *radix) evictionOrder(want int) (pages []int32) {
+	left := map[*node]int{} // pages
+	children := map[*node]int{}
+	r.walk(func(n *node) {
+		if left[n] = len(n.pages); n.parent != r.root {
+			children[n.parent]++
+		}
+	})
+	for len(pages) < want {
+		var oldest *node
+		for n := range left {
+			if n.locks == 0 && children[n] == 0 && (oldest == nil || n.used < oldest.used || n.used == oldest.used && n.pages[0] < oldest.pages[0]) {
+				oldest = n
+			}
+		}
+		if oldest == nil {
+			return pages
+		}
+		take := min(left[oldest], want-len(pages))
+		if left[oldest] -= take; left[oldest] == 0 {
+			delete(left, oldest)
+			children[oldest.parent]--
+		}
+		pages = append(pages, oldest.pages[len(oldest.pages)-take:]...)
+	}
+	return pages
+}

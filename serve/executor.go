@@ -1,0 +1,35 @@
+package serve
+
+import "time"
+
+// Executor computes batches for an engine, which calls it from one goroutine.
+type Executor interface {
+	// Shape is what it can hold. It never changes, and any goroutine may ask.
+	Shape() Shape
+	// Now is the time by the executor's clock, which stamps all results. It never goes back. A
+	// simulated executor's clock moves in Extend.
+	Now() time.Time
+	// Extend computes the new tokens of all segments in one batch and keeps their keys and values
+	// in their pages. It returns, for each segment, the logits after its last token that it asks
+	// for, or nil. They are valid until the next call; until then the caller may write to them.
+	// After an error the engine ends.
+	Extend(batch []Segment) (logits [][]float32, err error)
+}
+
+// Shape is what an executor can hold.
+type Shape struct {
+	Vocabulary int // tokens are ids below it
+	Positions  int // tokens of a sequence, at most
+	Pages      int // of the KV cache
+	PageSize   int // tokens of a page
+}
+
+// Segment is a run of new tokens of one sequence in a batch.
+type Segment struct {
+	Tokens []int32
+	// absolute position of the first token; what is before it is in the pages already
+	Start  int
+	Pages  []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
+	Logits bool    // return the logits of the whole vocabulary
+	Labels []int32 // or, unless it is empty, those of these tokens
+}

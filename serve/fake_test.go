@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"strings"
+	"time"
+)
+
+// fake is an executor without a model. Its pages hold the tokens themselves, and its logits are
+// drawn from a hash of all tokens of the sequence as they stand in its pages: whatever is in the
+// wrong page, or missing, changes the answer. Its clock moves by stepTime for each batch and by
+// tokenTime for each token.
+type fake struct {
+	shape Shape
+	pages [][]int32
+	clock time.Time
+	begun time.Time
+
+	name func(first []int32) string // of a sequence by its beginning, for the log
+	log  strings.Builder            // of batches
+	fail error
+	nan  bool // logits are NaN
+}
+
+const (
+	stepTime  = 10 * time.Millisecond
+	tokenTime = time.Millisecond
+)
+
+var fakeSeed = maphash.MakeSeed()
+
+func newFake(pages, pageSize int) *fake {
+	f := &fake{shape: Shape{Vocabulary: 60, Positions: 256, Pages: pages, PageSize: pageSize}, begun: time.Unix(1_000_000, 0)}
+	f.clock = f.begun
+	for range pages {
+		f.pages = append(f.pages, make([]int32, pageSize))
+	}
+	return f
+}
+
+func (f *fake) Shape() Shape   { return f.shape }
+func (f *fake) Now() time.Time { return f.clock }
+
+// since is the clock in milliseconds.
+func (f *fake) since() int64 { return f.clock.Sub(f.begun).Milliseconds() }
+
+func (f *fake) Extend(batch []Segment) ([][]float32, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	logits := make([][]float32, len(batch))
+	f.clock = f.clock.Add(stepTime)
+	var parts []string
+	for i, s := range batch {
+		f.clock = f.clock.Add(time.Duration(len(s.Tokens)) * tokenTime)
+		for j, token := range s.Tokens {
+			p := s.Start + j
+			f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize] = token
+		}
+		end := s.Start + len(s.Tokens)
+		sequence := make([]int32, end)
+		for p := range sequence {
+			sequence[p] = f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize]
+		}
+		if f.name != nil {
+			parts = append(parts, fmt.Sprintf("%s %d-%d", f.name(sequence), s.Start, end))
+		}
+		switch whole := fakeLogits(sequence, f.shape.Vocabulary); {
+		case s.Logits && f.nan:
+			logits[i] = []float32{float32(math.NaN())}
+		case s.Logits:
+			logits[i] = whole
+		case len(s.Labels) > 0:
+			for _, l := range s.Labels {
+				logits[i] = append(logits[i], whole[l])
+			}
+		}
+	}
+	if f.name != nil {
+		fmt.Fprintf(&f.log, "%dms %s\n", f.since(), strings.Join(parts, ", "))
+	}
+	return logits, nil
+}
+
+// fakeLogits are those after a sequence.
+func fakeLogits(sequence []int32, vocabulary int) []float32 {
+	logits := make([]float32, vocabulary)
+	for i := range logits {
+		h := maphash.Comparable(fakeSeed, [2]uint64{uint64(i), hashOf(sequence)})
+		logits[i] = float32(h>>40) / (1 << 22)
+	}
+	return logits
+}
+
+func hashOf(sequence []int32) (h uint64) {
+	for _, t := range sequence {
+		h = maphash.Comparable(fakeSeed, [2]uint64{h, uint64(t)})
+	}
+	return h
+}
+
+var errBroken = errors.New("the device is broken")

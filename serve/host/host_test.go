@@ -1,0 +1,265 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"slimlab/kernels"
+	"slimlab/model"
+	"slimlab/serve"
+	"slimlab/serve/sample"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
+}
+
+func tinyModel(t testing.TB) *model.Model {
+	t.Helper()
+	m, err := model.New(model.Config{
+		Architecture: "LlamaForCausalLM", Vocab: 60, Hidden: 16, HeadDim: 8, MaxPositions: 256,
+		Layers:    []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}, {Heads: 2, KVHeads: 1, MLP: 17}},
+		RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Init(rand.New(rand.NewPCG(7, 7)))
+	m.Changed()
+	return m
+}
+
+// prompts draws requests of which many share prefixes.
+func prompts(rng *rand.Rand, n int) [][]int32 {
+	random := func(n int) []int32 {
+		s := make([]int32, n)
+		for i := range s {
+			s[i] = int32(rng.IntN(60))
+		}
+		return s
+	}
+	stems := [][]int32{random(70), random(33), random(5)}
+	out := make([][]int32, n)
+	for i := range out {
+		out[i] = slices.Concat(stems[rng.IntN(len(stems))], random(1+rng.IntN(20)))
+	}
+	return out
+}
+
+func requests(rng *rand.Rand, n int) []serve.Request {
+	out := make([]serve.Request, n)
+	for i, p := range prompts(rng, n) {
+		out[i] = serve.Request{Prompt: p, MaxTokens: 1 + rng.IntN(12)}
+		switch rng.IntN(3) {
+		case 1:
+			out[i].Sampling = sample.Settings{Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: uint64(i)}
+		case 2:
+			out[i].MaxTokens, out[i].Labels = 0, []int32{3, 59, 0}
+		}
+	}
+	return out
+}
+
+type answerOf struct {
+	Tokens []int32
+	Logits []float32
+	Finish serve.Finish
+}
+
+func answers(t *testing.T, m *model.Model, h Options, o serve.Options, rs []serve.Request) []answerOf {
+	t.Helper()
+	e, err := NewEngine(m, h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	results, err := e.DoAll(context.Background(), rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]answerOf, len(results))
+	for i, r := range results {
+		out[i] = answerOf{r.Tokens, r.LabelLogits, r.Finish}
+	}
+	return out
+}
+
+// TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size,
+// chunk, batch and pressure change no token and no bit of a logit.
+func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
+	m := tinyModel(t)
+	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
+	shared := serve.Defaults()
+	variants := map[string]struct {
+		host   Options
+		engine serve.Options
+	}{
+		"cache off":      {},
+		"cache on":       {engine: shared},
+		"page 1":         {Options{PageSize: 1}, shared},
+		"page 4":         {Options{PageSize: 4}, shared},
+		"page 64":        {Options{PageSize: 64}, shared},
+		"chunk 1":        {engine: serve.Options{PrefixCache: true, Chunk: 1}},
+		"chunk 7":        {Options{PageSize: 2}, serve.Options{PrefixCache: true, Chunk: 7}},
+		"small batches":  {engine: serve.Options{PrefixCache: true, BatchTokens: 13}},
+		"pressure":       {Options{PageSize: 4, Pages: 27}, shared},
+		"three at once":  {engine: serve.Options{PrefixCache: true, Running: 3}},
+		"pressure alone": {host: Options{PageSize: 4, Pages: 27}},
+	}
+	for format := range kernels.KVFormat(3) {
+		var want []answerOf
+		for i := range rs {
+			want = append(want, answers(t, m, Options{KV: format}, serve.Options{}, rs[i:i+1])...)
+		}
+		for name, o := range variants {
+			o.host.KV = format
+			if format != kernels.KVFloat32 && o.host.PageSize == 1 {
+				continue
+			}
+			t.Run(fmt.Sprint(format, "/", name), func(t *testing.T) {
+				if got := answers(t, m, o.host, o.engine, rs); !reflect.DeepEqual(got, want) {
+					for i := range got {
+						if !reflect.DeepEqual(got[i], want[i]) {
+							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestGreedyEqualsForward checks the engine against the model's plain forward pass.
+func TestGreedyEqualsForward(t *testing.T) {
+	m := tinyModel(t)
+	prompt := prompts(rand.New(rand.NewPCG(3, 3)), 1)[0]
+	got := answers(t, m, Options{}, serve.Defaults(), []serve.Request{{Prompt: prompt, MaxTokens: 8}})[0].Tokens
+	tokens := slices.Clone(prompt)
+	logits := make([]float32, m.Vocab)
+	for range 8 {
+		hidden := m.Forward(model.Batch{Tokens: tokens, Starts: []int{0, len(tokens)}}, nil)
+		m.Logits(logits, hidden[(len(tokens)-1)*m.Hidden:], 1)
+		tokens = append(tokens, int32(kernels.Argmax(logits)))
+	}
+	if !slices.Equal(got, tokens[len(prompt):]) {
+		t.Errorf("engine %v, forward %v", got, tokens[len(prompt):])
+	}
+}
+
+func TestScoresAreLogits(t *testing.T) {
+	m := tinyModel(t)
+	ps := prompts(rand.New(rand.NewPCG(4, 4)), 6)
+	for format, tolerance := range map[kernels.KVFormat]float64{kernels.KVFloat32: 1e-4, kernels.KVBFloat16: 0.01, kernels.KVInt8: 0.02} {
+		e, err := NewEngine(m, Options{KV: format}, serve.Defaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Score(context.Background(), ps, []int32{5, 9})
+		e.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits := make([]float32, m.Vocab)
+		for i, p := range ps {
+			hidden := m.Forward(model.Batch{Tokens: p, Starts: []int{0, len(p)}}, nil)
+			m.Logits(logits, hidden[(len(p)-1)*m.Hidden:], 1)
+			for j, l := range []int32{5, 9} {
+				if math.Abs(float64(got[i][j]-logits[l])) > tolerance {
+					t.Errorf("%v, prompt %d label %d: engine %g, forward %g", format, i, l, got[i][j], logits[l])
+				}
+			}
+		}
+	}
+}
+
+// TestBatchedHeadKeepsBits: each segment of a mixed batch gets the logits that it would get alone,
+// in every format of the head, and only those that it asks for.
+func TestBatchedHeadKeepsBits(t *testing.T) {
+	m := tinyModel(t)
+	for name, m := range map[string]*model.Model{"float32": m, "bfloat16": m.InBFloat16()} {
+		rng := rand.New(rand.NewPCG(8, 8))
+		var batch []serve.Segment
+		for i, p := range prompts(rng, 40) {
+			table := make([]int32, 8)
+			for j := range table {
+				table[j] = int32(8*i + j)
+			}
+			s := serve.Segment{Tokens: p, Pages: table, Logits: true}
+			switch i % 5 {
+			case 1:
+				s.Logits = false
+			case 2:
+				s.Logits, s.Labels = false, []int32{7, 3, 7}
+			case 3:
+				s.Logits, s.Labels = false, []int32{1}
+			}
+			batch = append(batch, s)
+		}
+		var alone [][]float32
+		for _, s := range batch {
+			e := executor(t, m)
+			rows, err := e.Extend([]serve.Segment{s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hidden := e.step.Extend(m, e.pool, []model.Segment{{Tokens: s.Tokens, Pages: s.Pages}})
+			want := make([]float32, m.Vocab)
+			m.Logits(want, hidden, 1)
+			if !s.Logits {
+				var labels []float32
+				for _, l := range s.Labels {
+					labels = append(labels, want[l])
+				}
+				want = labels
+			}
+			if !slices.Equal(rows[0], want) {
+				t.Fatalf("%s: logits %v, the model has %v", name, rows[0], want)
+			}
+			alone = append(alone, slices.Clone(rows[0]))
+		}
+		e := executor(t, m)
+		for range 2 { // the second time in memory that was used
+			rows, err := e.Extend(batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range batch {
+				if !slices.Equal(rows[i], alone[i]) {
+					t.Errorf("%s: segment %d of a batch has logits %v, alone %v", name, i, rows[i], alone[i])
+				}
+			}
+		}
+	}
+}
+
+func executor(t *testing.T, m *model.Model) *Executor {
+	t.Helper()
+	e, err := New(m, Options{Pages: 400})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestOptions(t *testing.T) {
+	m := tinyModel(t)
+	for _, o := range []Options{{PageSize: 5}, {Pages: -1}, {PageSize: -1}} {
+		if _, err := NewEngine(m, o, serve.Defaults()); err == nil {
+			t.Errorf("%+v were taken", o)
+		}
+	}
+	e, err := New(m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.Shape(), (serve.Shape{Vocabulary: 60, Positions: 256, Pages: 2048, PageSize: 16}); got != want {
+		t.Errorf("the shape is %+v, want %+v", got, want)
+	}
+}

@@ -1,0 +1,450 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"slimlab/serve/sample"
+)
+
+// run of ids from a to b inclusive.
+func ids(a, b int32) (out []int32) {
+	for ; a <= b; a++ {
+		out = append(out, a)
+	}
+	return out
+}
+
+func join(parts ...[]int32) []int32 { return slices.Concat(parts...) }
+
+// requests draws some that share prefixes.
+func requests(rng *rand.Rand, n int) []Request {
+	random := func(n int) []int32 {
+		s := make([]int32, n)
+		for i := range s {
+			s[i] = int32(rng.IntN(60))
+		}
+		return s
+	}
+	stems := [][]int32{random(70), random(33), random(5)}
+	out := make([]Request, n)
+	for i := range out {
+		out[i] = Request{Prompt: join(stems[rng.IntN(len(stems))], random(1+rng.IntN(20))), MaxTokens: 1 + rng.IntN(12)}
+		switch rng.IntN(4) {
+		case 1:
+			out[i].Sampling = sample.Settings{Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: uint64(i)}
+		case 2:
+			out[i].MaxTokens, out[i].Labels = 0, []int32{3, 59, 0}
+		case 3:
+			out[i].Stop = ids(0, 9)
+		}
+	}
+	return out
+}
+
+type answerOf struct {
+	Tokens []int32
+	Labels []float32
+	Finish Finish
+}
+
+// expected is the answer to a request by the fake's logits alone.
+func expected(r Request) answerOf {
+	sequence := slices.Clone(r.Prompt)
+	var sampler sample.Sampler
+	for {
+		logits := fakeLogits(sequence, 60)
+		if len(r.Labels) > 0 {
+			var labels []float32
+			for _, l := range r.Labels {
+				labels = append(labels, logits[l])
+			}
+			return answerOf{Labels: labels, Finish: FinishScore}
+		}
+		token := []int32{0}
+		sampler.Choose(token, []sample.Row{{Logits: logits, Settings: r.Sampling, Position: len(sequence)}})
+		answer := answerOf{Tokens: sequence[len(r.Prompt):], Finish: FinishStop}
+		if len(answer.Tokens) == 0 {
+			answer.Tokens = nil
+		}
+		if slices.Contains(r.Stop, token[0]) {
+			return answer
+		}
+		if sequence = append(sequence, token[0]); len(sequence) == len(r.Prompt)+r.MaxTokens {
+			return answerOf{Tokens: sequence[len(r.Prompt):], Finish: FinishLength}
+		}
+	}
+}
+
+// start makes a core on a fake, and a func that submits to it as an engine does.
+func start(t *testing.T, f *fake, o Options) (*core, func(ctx context.Context, r Request) <-chan outcome) {
+	t.Helper()
+	o, err := o.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCore(f, o)
+	return c, func(ctx context.Context, r Request) <-chan outcome {
+		t.Helper()
+		if err := r.check(f.shape); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan outcome, 1)
+		var hashes []uint64
+		if o.PrefixCache {
+			hashes = pageHashes(r.Prompt, f.shape.PageSize)
+		}
+		c.submit(newSequence(ctx, r, hashes, done))
+		return done
+	}
+}
+
+// TestInvariantsUnderPressure drives the scheduler through random arrivals and cancellations in a
+// cache that fits little more than one request, checks all invariants after each step, that
+// everything ends, and that every answer is what it would be alone.
+func TestInvariantsUnderPressure(t *testing.T) {
+	for seed := range uint64(24) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		f := newFake(110/[]int{1, 2, 4}[seed%3], []int{1, 2, 4}[seed%3])
+		c, submit := start(t, f, Options{PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16})
+		type open struct {
+			Request
+			done   <-chan outcome
+			cancel context.CancelFunc
+		}
+		var all []open
+		step := func() {
+			if err := c.step(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.scheduler.check(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range requests(rng, 40) {
+			ctx, cancel := context.WithCancel(context.Background())
+			all = append(all, open{r, submit(ctx, r), cancel})
+			for range rng.IntN(3) {
+				step()
+			}
+			if rng.IntN(5) == 0 {
+				all[rng.IntN(len(all))].cancel()
+			}
+		}
+		for steps := 0; !c.scheduler.idle(); steps++ {
+			if steps > 5000 {
+				t.Fatalf("seed %d: %d waiting and %d running requests do not end", seed, len(c.scheduler.waiting), len(c.scheduler.running))
+			}
+			step()
+		}
+		for i, a := range all {
+			a.cancel()
+			if len(a.done) != 1 {
+				t.Fatalf("request %d has %d results", i, len(a.done))
+			}
+			o := <-a.done
+			got, want := answerOf{o.result.Tokens, o.result.LabelLogits, o.result.Finish}, expected(a.Request)
+			if got.Finish == FinishAbort {
+				if o.err == nil || len(got.Tokens) > len(want.Tokens) || !slices.Equal(got.Tokens, want.Tokens[:len(got.Tokens)]) {
+					t.Errorf("seed %d: request %d was aborted at %v of %v, error %v", seed, i, got.Tokens, want.Tokens, o.err)
+				}
+			} else if !reflect.DeepEqual(got, want) || o.err != nil {
+				t.Errorf("seed %d: request %d: %v, alone %v, error %v", seed, i, got, want, o.err)
+			}
+		}
+		c.scheduler.pages.Flush()
+		if free, tree, _ := c.scheduler.pages.Counts(); free != f.shape.Pages || tree != 0 {
+			t.Errorf("%d of %d pages are free after a flush", free, f.shape.Pages)
+		}
+		if n := len(c.scheduler.count); n != 0 {
+			t.Errorf("%d pages are promised when nothing runs", n)
+		}
+	}
+}
+
+// turn is one request of a timeline.
+type turn struct {
+	name    string
+	at      time.Duration // after the beginning, or after the end of the turn before it
+	after   string        // the name of that turn, whose prompt and answer this prompt continues
+	prompt  []int32
+	tokens  int
+	labels  []int32
+	gone    time.Duration // if not 0, the caller leaves at that time
+	arrived bool
+	ctx     context.Context
+	cancel  context.CancelFunc
+	done    <-chan outcome
+	request Request
+	result  Result
+}
+
+// play runs turns on a core by the fake's clock and returns the log of batches.
+func play(t *testing.T, f *fake, o Options, turns []*turn) string {
+	t.Helper()
+	c, submit := start(t, f, o)
+	f.name = func(sequence []int32) string {
+		for _, v := range turns {
+			n := min(len(v.request.Prompt), len(sequence))
+			if v.arrived && v.result.Finish == "" && v.ctx.Err() == nil && slices.Equal(v.request.Prompt[:n], sequence[:n]) {
+				return v.name
+			}
+		}
+		return "?"
+	}
+	for {
+		next := time.Duration(-1) // when the next turn is due
+		for _, v := range turns {
+			due := v.at
+			if v.after != "" {
+				before := turns[slices.IndexFunc(turns, func(w *turn) bool { return w.name == v.after })]
+				if before.result.End.IsZero() {
+					continue
+				}
+				due += before.result.End.Sub(f.begun)
+				v.request.Prompt = join(before.request.Prompt, before.result.Tokens, v.prompt)
+			} else {
+				v.request.Prompt = v.prompt
+			}
+			switch now := f.clock.Sub(f.begun); {
+			case v.arrived:
+				if v.gone > 0 && now >= v.gone {
+					v.cancel()
+				}
+			case due <= now:
+				v.request.MaxTokens, v.request.Labels, v.arrived = v.tokens, v.labels, true
+				v.ctx, v.cancel = context.WithCancel(context.Background())
+				v.done = submit(v.ctx, v.request)
+			case next < 0 || due < next:
+				next = due
+			}
+		}
+		if c.scheduler.idle() {
+			if next < 0 {
+				break
+			}
+			f.clock = f.begun.Add(next)
+			continue
+		}
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.scheduler.check(); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range turns {
+			select {
+			case o := <-v.done:
+				v.result = o.result
+			default:
+			}
+		}
+	}
+	for _, v := range turns {
+		v.cancel()
+		if want := expected(v.request); v.result.Finish != FinishAbort && !slices.Equal(v.result.Tokens, want.Tokens) {
+			t.Errorf("%s: %v, alone %v", v.name, v.result.Tokens, want.Tokens)
+		}
+	}
+	return f.log.String()
+}
+
+// milliseconds are a result's times since the beginning.
+func (v *turn) milliseconds(f *fake) string {
+	at := func(x time.Time) int64 { return x.Sub(f.begun).Milliseconds() }
+	r := v.result
+	if r.FirstToken.IsZero() {
+		return fmt.Sprintf("%s: %d cached, submitted %d, scheduled %d, end %d, %s", v.name, r.Cached, at(r.Submitted), at(r.Scheduled), at(r.End), r.Finish)
+	}
+	return fmt.Sprintf("%s: %d cached, submitted %d, scheduled %d, first %d, end %d, %s", v.name, r.Cached, at(r.Submitted), at(r.Scheduled), at(r.FirstToken), at(r.End), r.Finish)
+}
+
+// TestTimelines plays whole conversations by a simulated clock: who is computed when, and what the
+// results say of it.
+func TestTimelines(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		pages, pageSize int
+		options         Options
+		turns           []*turn
+		want            string
+	}{
+		{
+			name: "a conversation finds its earlier turns, answers included", pages: 50, pageSize: 4, options: Defaults(),
+			turns: []*turn{
+				{name: "one", prompt: ids(1, 8), tokens: 5},
+				{name: "two", after: "one", at: 100 * time.Millisecond, prompt: ids(20, 22), tokens: 2},
+				{name: "three", after: "two", at: 50 * time.Millisecond, prompt: ids(30, 34), tokens: 1},
+			},
+			want: `
+18ms one 0-8
+29ms one 8-9
+40ms one 9-10
+51ms one 10-11
+62ms one 11-12
+176ms two 12-16
+187ms two 16-17
+254ms three 16-23
+one: 0 cached, submitted 0, scheduled 0, first 18, end 62, length
+two: 12 cached, submitted 162, scheduled 162, first 176, end 187, length
+three: 16 cached, submitted 237, scheduled 237, first 254, end 254, length`,
+		},
+		{
+			name: "a long prompt is computed in chunks beside those that decode", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 8},
+			turns: []*turn{
+				{name: "short", prompt: ids(1, 3), tokens: 4},
+				{name: "long", at: 5 * time.Millisecond, prompt: ids(10, 29), tokens: 2},
+				{name: "late", at: 40 * time.Millisecond, prompt: ids(40, 41), labels: []int32{1}},
+			},
+			want: `
+13ms short 0-3
+31ms short 3-4, long 0-7
+49ms short 4-5, long 7-14
+67ms short 5-6, long 14-20, late 0-1
+79ms long 20-21, late 1-2
+short: 0 cached, submitted 0, scheduled 0, first 13, end 67, length
+long: 0 cached, submitted 13, scheduled 13, first 67, end 79, length
+late: 0 cached, submitted 49, scheduled 49, first 79, end 79, score`,
+		},
+		{
+			name: "candidates wait for the prefix that the first computes", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 6},
+			turns: []*turn{
+				{name: "a", prompt: join(ids(1, 8), ids(50, 51)), labels: []int32{1}},
+				{name: "b", prompt: join(ids(1, 8), ids(52, 53)), labels: []int32{1}},
+				{name: "c", prompt: join(ids(1, 4), ids(54, 55)), labels: []int32{1}},
+				{name: "d", prompt: ids(30, 31), labels: []int32{1}},
+			},
+			want: `
+16ms a 0-6
+32ms a 6-10, c 4-6
+46ms b 8-10, d 0-2
+a: 0 cached, submitted 0, scheduled 0, first 32, end 32, score
+b: 8 cached, submitted 0, scheduled 32, first 46, end 46, score
+c: 4 cached, submitted 0, scheduled 16, first 32, end 32, score
+d: 0 cached, submitted 0, scheduled 32, first 46, end 46, score`,
+		},
+		{
+			name: "when the caller of the first leaves, the next computes the prefix", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 4},
+			turns: []*turn{
+				{name: "a", prompt: join(ids(1, 12), ids(50, 51)), labels: []int32{1}, gone: time.Millisecond},
+				{name: "b", prompt: join(ids(1, 12), ids(52, 53)), labels: []int32{1}},
+			},
+			want: `
+14ms a 0-4
+28ms b 4-8
+42ms b 8-12
+54ms b 12-14
+a: 0 cached, submitted 0, scheduled 0, end 14, abort
+b: 4 cached, submitted 0, scheduled 14, first 54, end 54, score`,
+		},
+		{
+			name: "what does not fit waits, and is not overtaken", pages: 5, pageSize: 4, options: Defaults(),
+			turns: []*turn{
+				{name: "first", prompt: ids(1, 9), tokens: 2},
+				{name: "big", prompt: ids(20, 33), tokens: 2},
+				{name: "small", prompt: ids(40, 41), tokens: 1},
+			},
+			want: `
+19ms first 0-9
+30ms first 9-10
+56ms big 0-14, small 0-2
+67ms big 14-15
+first: 0 cached, submitted 0, scheduled 0, first 19, end 30, length
+big: 0 cached, submitted 0, scheduled 30, first 56, end 67, length
+small: 0 cached, submitted 0, scheduled 30, first 56, end 56, length`,
+		},
+		{
+			name: "without a prefix cache each computes its own", pages: 50, pageSize: 4, options: Options{},
+			turns: []*turn{
+				{name: "a", prompt: join(ids(1, 8), ids(50, 50)), labels: []int32{1}},
+				{name: "b", prompt: join(ids(1, 8), ids(52, 52)), labels: []int32{1}},
+			},
+			want: `
+28ms a 0-9, b 0-9
+a: 0 cached, submitted 0, scheduled 0, first 28, end 28, score
+b: 0 cached, submitted 0, scheduled 0, first 28, end 28, score`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(c.pages, c.pageSize)
+			got := "\n" + play(t, f, c.options, c.turns)
+			for _, v := range c.turns {
+				got += v.milliseconds(f) + "\n"
+			}
+			if got = strings.TrimRight(got, "\n"); got != c.want {
+				t.Errorf("got%s\nwant%s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestFollowingIsCheap: with hundreds of requests that wait and run, all with long prompts that
+// begin alike, the scheduler looks at each prompt a few times in all, not once a step and running
+// request.
+func TestFollowingIsCheap(t *testing.T) {
+	const clients, candidates, pages = 12, 40, 60 // pages of a prompt
+	f := newFake(clients*(pages+candidates*2), 4)
+	f.shape.Positions = 1000
+	c, submit := start(t, f, Options{PrefixCache: true, BatchTokens: 24, Chunk: 4})
+	var all []<-chan outcome
+	for candidate := range int32(candidates) {
+		for client := range int32(clients) {
+			// All prompts share their first half; those of a client all but their last page.
+			prompt := join(make([]int32, pages*4/2), slices.Repeat([]int32{client}, pages*4/2), []int32{candidate})
+			all = append(all, submit(context.Background(), Request{Prompt: prompt, Labels: []int32{1}}))
+		}
+	}
+	steps, visits := 0, 0
+	for ; !c.scheduler.idle(); steps++ {
+		visits += min(window, len(c.scheduler.waiting))
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shared := pages / 2
+	for i, done := range all {
+		want := pages * 4
+		if i == 0 {
+			want = 0
+		} else if i < clients {
+			want = shared * 4
+		}
+		if o := <-done; o.result.Cached != want {
+			t.Fatalf("request %d found %d tokens in the cache, want %d", i, o.result.Cached, want)
+		}
+	}
+	// Every request follows at most two others: whoever computes the common half, and its client's
+	// first. So its prompt is walked three times.
+	most := visits + 3*(pages+2)*len(all)
+	if got := c.scheduler.lookups; got > most {
+		t.Errorf("%d look-ups in %d steps with %d visits to waiting requests, expected at most %d", got, steps, visits, most)
+	}
+	if visits < 50*len(all) {
+		t.Errorf("only %d visits to waiting requests: the test is too easy", visits)
+	}
+}
+
+// TestOneLookUpForWhoWaits: a step costs a request that follows another one look-up.
+func TestOneLookUpForWhoWaits(t *testing.T) {
+	f := newFake(400, 1)
+	c, submit := start(t, f, Options{PrefixCache: true, Chunk: 1})
+	const n = 100
+	for i := range int32(n) {
+		submit(context.Background(), Request{Prompt: join(ids(1, 50), []int32{i % 60, i / 60}), Labels: []int32{1}})
+	}
+	for step := range 48 {
+		before := c.scheduler.lookups
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.scheduler.lookups - before; step > 0 && got != n-1 {
+			t.Fatalf("step %d: %d look-ups for %d waiting requests", step, got, n-1)
+		}
+	}
+}

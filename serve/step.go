@@ -1,0 +1,152 @@
+package serve
+
+import (
+	"fmt"
+	"slices"
+
+	"slimlab/serve/sample"
+)
+
+// core is the engine without its goroutine: submit and step, one caller at a time.
+type core struct {
+	executor  Executor
+	scheduler *scheduler
+	sampler   sample.Sampler
+	stats     Stats
+
+	// of one step
+	segments []Segment
+	rows     []sample.Row
+	tokens   []int32
+}
+
+func newCore(e Executor, o Options) *core {
+	return &core{executor: e, scheduler: newScheduler(o, e.Shape())}
+}
+
+func (c *core) submit(q *sequence) {
+	q.result.Submitted = c.executor.Now()
+	c.scheduler.submit(q)
+}
+
+// step drops aborted requests, computes one batch and finishes what is complete. An error is the
+// executor's.
+func (c *core) step() error {
+	c.abort()
+	batch := c.scheduler.plan()
+	if len(batch) == 0 {
+		return nil
+	}
+	logits, err := c.extend(batch)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	c.scheduler.computed(batch)
+	c.answer(batch, logits)
+	c.scheduler.remove(func(q *sequence) bool { return q.result.Finish != "" })
+	return nil
+}
+
+// extend has the executor compute a batch.
+func (c *core) extend(batch []part) (logits [][]float32, err error) {
+	c.stats.Steps++
+	now := c.executor.Now()
+	c.segments = c.segments[:0]
+	for _, p := range batch {
+		q := p.sequence
+		if q.result.Scheduled.IsZero() {
+			q.result.Scheduled, q.result.Cached = now, q.computed
+			c.stats.PromptTokens += len(q.Prompt)
+			c.stats.CachedTokens += q.computed
+		}
+		c.stats.ComputedTokens += p.tokens
+		end := q.computed + p.tokens
+		segment := Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
+		if end == len(q.tokens) {
+			segment.Logits, segment.Labels = len(q.Labels) == 0, q.Labels
+		}
+		c.segments = append(c.segments, segment)
+	}
+	return c.executor.Extend(c.segments)
+}
+
+// answer gives each sequence that has come to its end its label logits or its next token.
+func (c *core) answer(batch []part, logits [][]float32) {
+	c.rows = c.rows[:0]
+	for i, p := range batch {
+		if c.segments[i].Logits {
+			c.rows = append(c.rows, sample.Row{Logits: logits[i], Settings: p.Sampling, Position: len(p.sequence.tokens)})
+		}
+	}
+	c.tokens = slices.Grow(c.tokens[:0], len(c.rows))[:len(c.rows)]
+	c.sampler.Choose(c.tokens, c.rows)
+	now, row := c.executor.Now(), 0
+	for i, p := range batch {
+		q := p.sequence
+		if p := &c.segments[i]; !p.Logits && len(p.Labels) == 0 {
+			continue
+		}
+		if q.result.FirstToken.IsZero() {
+			q.result.FirstToken = now
+		}
+		if !c.segments[i].Logits {
+			q.result.LabelLogits = slices.Clone(logits[i])
+			c.finish(q, FinishScore, nil)
+			continue
+		}
+		c.next(q, c.tokens[row])
+		row++
+	}
+	clear(c.rows)
+	clear(c.segments)
+}
+
+// next adds a chosen token to a sequence.
+func (c *core) next(q *sequence, token int32) {
+	switch {
+	case token == sample.None:
+		c.finish(q, FinishError, fmt.Errorf("serve: no token can be chosen at position %d: every logit is NaN or -Inf", len(q.tokens)))
+		return
+	case slices.Contains(q.Stop, token):
+		c.finish(q, FinishStop, nil)
+		return
+	}
+	c.stats.GeneratedTokens++
+	q.tokens = append(q.tokens, token)
+	if q.OnToken != nil {
+		q.OnToken(token)
+	}
+	if len(q.tokens) == len(q.Prompt)+q.MaxTokens {
+		c.finish(q, FinishLength, nil)
+	}
+}
+
+// abort ends the requests whose callers are gone.
+func (c *core) abort() {
+	c.scheduler.remove(func(q *sequence) bool {
+		err := q.ctx.Err()
+		if err != nil {
+			c.finish(q, FinishAbort, err)
+		}
+		return err != nil
+	})
+}
+
+// finish releases what q holds and delivers its result.
+func (c *core) finish(q *sequence, why Finish, err error) {
+	c.scheduler.release(q)
+	if generated := q.tokens[len(q.Prompt):]; len(generated) > 0 {
+		q.result.Tokens = generated
+	}
+	q.result.Finish, q.result.End = why, c.executor.Now()
+	c.stats.Requests++
+	q.done <- outcome{q.result, err}
+}
+
+// now completes the counters.
+func (c *core) now() Stats {
+	s := c.stats
+	s.Waiting, s.Running = len(c.scheduler.waiting), len(c.scheduler.running)
+	s.FreePages, s.TreePages, s.EvictedPages = c.scheduler.pages.Counts()
+	return s
+}
