@@ -9,9 +9,21 @@ import (
 // Parameter is one trainable tensor by its Hugging Face name, a view into the model's own memory.
 type Parameter struct {
 	Name  string // "model.layers.0.self_attn.q_proj.weight"
+	Kind  Kind
 	Shape []int
 	Data  []float32
 }
+
+// Kind says what a parameter does, which optimizers treat differently.
+type Kind int
+
+// The kinds of parameters.
+const (
+	Matrix    Kind = iota // the weight of a linear layer, or a head that is not tied
+	Embedding             // and a head tied to it
+	Norm
+	Bias
+)
 
 // LinearLayer is one of a model's linear layers with its place and its shape by the Config.
 type LinearLayer struct {
@@ -63,7 +75,7 @@ func (m *Model) BlockTensors(layer int) []Parameter { return parameters(m.blockS
 func parameters(slots []slot) []Parameter {
 	list := make([]Parameter, len(slots))
 	for i, s := range slots {
-		list[i] = Parameter{s.name, s.shape, *s.data}
+		list[i] = Parameter{s.name, s.kind, s.shape, *s.data}
 	}
 	return list
 }
@@ -148,6 +160,7 @@ func checkWeight(name string, w weight.Weight, out, in int) error {
 // slot is a place in the model that holds a float32 tensor.
 type slot struct {
 	name  string
+	kind  Kind
 	shape []int
 	data  *[]float32
 }
@@ -164,12 +177,12 @@ func (s slot) len() int {
 func (m *Model) slots() []slot {
 	var list []slot
 	if !m.embedsByHead() {
-		list = append(list, slot{"model.embed_tokens.weight", []int{m.Vocab, m.Hidden}, &m.Embedding})
+		list = append(list, slot{"model.embed_tokens.weight", Embedding, []int{m.Vocab, m.Hidden}, &m.Embedding})
 	}
 	for i := range m.Blocks {
 		list = append(list, m.blockSlots(i)...)
 	}
-	list = append(list, slot{"model.norm.weight", []int{m.Hidden}, &m.FinalNorm})
+	list = append(list, slot{"model.norm.weight", Norm, []int{m.Hidden}, &m.FinalNorm})
 	if d, ok := m.Head.(*weight.Dense); ok && !m.headIsEmbedding() {
 		list = append(list, denseSlot(d, "lm_head.weight"))
 	}
@@ -183,25 +196,27 @@ func (m *Model) blockSlots(layer int) []slot {
 	for _, l := range m.BlockLinears(layer) {
 		switch l.Linear {
 		case &b.Q:
-			list = append(list, slot{prefix + "input_layernorm.weight", []int{m.Hidden}, &b.AttentionNorm})
+			list = append(list, slot{prefix + "input_layernorm.weight", Norm, []int{m.Hidden}, &b.AttentionNorm})
 		case &b.Gate:
-			list = append(list, slot{prefix + "post_attention_layernorm.weight", []int{m.Hidden}, &b.MLPNorm})
+			list = append(list, slot{prefix + "post_attention_layernorm.weight", Norm, []int{m.Hidden}, &b.MLPNorm})
 		}
 		if d, ok := l.Weight.(*weight.Dense); ok {
 			list = append(list, denseSlot(d, l.Name+".weight"))
 		}
 		if m.biased(l.Site) {
-			list = append(list, slot{l.Name + ".bias", []int{l.Out}, &l.Bias})
+			list = append(list, slot{l.Name + ".bias", Bias, []int{l.Out}, &l.Bias})
 		}
 		switch {
 		case !m.QKNorm:
 		case l.Linear == &b.Q:
-			list = append(list, slot{prefix + "self_attn.q_norm.weight", []int{m.HeadDim}, &b.QNorm})
+			list = append(list, slot{prefix + "self_attn.q_norm.weight", Norm, []int{m.HeadDim}, &b.QNorm})
 		case l.Linear == &b.K:
-			list = append(list, slot{prefix + "self_attn.k_norm.weight", []int{m.HeadDim}, &b.KNorm})
+			list = append(list, slot{prefix + "self_attn.k_norm.weight", Norm, []int{m.HeadDim}, &b.KNorm})
 		}
 	}
 	return list
 }
 
-func denseSlot(d *weight.Dense, name string) slot { return slot{name, []int{d.Out, d.In}, &d.Data} }
+func denseSlot(d *weight.Dense, name string) slot {
+	return slot{name, Matrix, []int{d.Out, d.In}, &d.Data}
+}

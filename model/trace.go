@@ -44,9 +44,9 @@ type TraceOptions struct {
 	// of all products, forward and backward; weights, activations and gradients are float32 in
 	// either
 	Precision kernels.Precision
-	// keeps no more of a layer than its input and computes the rest again in the backward pass: the
-	// same gradients, bit for bit
-	Checkpoint bool
+	// keeps no more of a layer than its input and computes the rest again in the backward pass
+	// (gradient checkpointing): the same gradients, bit for bit
+	Recompute bool
 }
 
 // Trace records one training forward pass, with buffers that are planned once and reused from step
@@ -87,7 +87,7 @@ type layerWeights struct {
 // layerTrace is what one layer's backward pass needs.
 type layerTrace struct {
 	x, rstd      []float32 // residual stream into the layer and its norm's 1/rms
-	*activations           // with checkpoints shared by all layers
+	*activations           // with Recompute shared by all layers
 }
 
 // activations is what lies between a layer's input and its output.
@@ -129,7 +129,7 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	t := &Trace{options: options, layers: make([]layerTrace, len(m.Blocks)), weights: make([]layerWeights, len(m.Blocks))}
 	for i := range t.layers {
 		t.layers[i].activations = new(activations)
-		if options.Checkpoint {
+		if options.Recompute {
 			t.layers[i].activations = t.layers[0].activations
 		}
 	}
@@ -263,7 +263,7 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 	m.rmsNorm(m.FinalNorm).Backward(t.dx, g.views.FinalNorm, dHidden, t.last, t.rstd, rows)
 	for i := len(t.layers) - 1; i >= 0; i-- {
 		l, bl := &t.layers[i], &m.Blocks[i]
-		if t.options.Checkpoint && i+1 < len(t.layers) {
+		if t.options.Recompute && i+1 < len(t.layers) {
 			m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
 			t.upToActivity(m, i)
 		}

@@ -69,7 +69,7 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 			wantLoss := tw.loss(b, targets)
 
 			everyImplementation(t, func(t *testing.T) {
-				options := TraceOptions{Checkpoint: c.TiedHead}
+				options := TraceOptions{Recompute: c.TiedHead}
 				// too few: Forward must grow it
 				g, trace := NewGradients(m), NewTrace(m, 4, options)
 				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
@@ -219,13 +219,13 @@ func near(a, b []float32, tolerance float64) bool {
 	return len(a) == len(b)
 }
 
-// TestCheckpointChangesNothing: layers of different widths share the buffers, and the gradients
+// TestRecomputeChangesNothing: layers of different widths share the buffers, and the gradients
 // have the same bits.
-func TestCheckpointChangesNothing(t *testing.T) {
+func TestRecomputeChangesNothing(t *testing.T) {
 	m := random(t, medium(), 1)
 	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
-		gradients := func(checkpoint bool) []float32 {
-			trace, g := NewTrace(m, 0, TraceOptions{Precision: precision, Checkpoint: checkpoint}), NewGradients(m)
+		gradients := func(recompute bool) []float32 {
+			trace, g := NewTrace(m, 0, TraceOptions{Precision: precision, Recompute: recompute}), NewGradients(m)
 			rng := rand.New(rand.NewPCG(9, 10))
 			// the buffers grow and shrink
 			for _, lengths := range [][]int{{3, 70}, {90, 2, 61}, {5}} {
@@ -240,7 +240,7 @@ func TestCheckpointChangesNothing(t *testing.T) {
 			return g.Flat
 		}
 		if !slices.Equal(gradients(false), gradients(true)) {
-			t.Errorf("%v: checkpoints change the gradients", precision)
+			t.Errorf("%v: Recompute changes the gradients", precision)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestTrainingStepAllocations(t *testing.T) {
 	m := random(t, medium(), 1)
 	rng := rand.New(rand.NewPCG(9, 9))
 	b := Pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
-	for _, options := range []TraceOptions{{}, {Precision: kernels.BFloat16, Checkpoint: true}} {
+	for _, options := range []TraceOptions{{}, {Precision: kernels.BFloat16, Recompute: true}} {
 		for _, threads := range []int{1, 2} {
 			restore := parallel.SetThreads(threads)
 			trace, g := NewTrace(m, len(b.Tokens), options), NewGradients(m)
