@@ -256,7 +256,7 @@ func (p *program) distilCommand() *cobra.Command {
 	flags.IntVar(&d.Validation, "validation", 16, "sequences that are kept from training and measured before and after")
 	flags.Uint64Var(&d.Seed, "seed", 1, "of the order of the data")
 	flags.StringVar(&precision, "precision", "bfloat16", "of the student's products: bfloat16 or float32")
-	flags.BoolVar(&d.Checkpoint, "checkpoint", false, "take less memory and a third more time")
+	flags.BoolVar(&d.Recompute, "checkpoint", false, "take less memory and a third more time")
 	_ = cmd.MarkFlagRequired("data")
 	return cmd
 }

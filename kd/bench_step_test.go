@@ -43,7 +43,7 @@ func fullExamples(count, tokens, vocab int) []Example {
 
 // BenchmarkStep is one training step of every token of 16 sequences of 256 (small, distil) or 8 of
 // 512 (large). distil's teacher is large, its student small with the teacher's vocabulary. The
-// variants leave out one thing that saves time or memory, or add checkpoints. peak-MB is the
+// variants leave out one thing that saves time or memory, or recompute activations. peak-MB is the
 // largest resident set so far: to be read from a run of one benchmark.
 func BenchmarkStep(b *testing.B) {
 	supervised := Objective{CE: 1}
@@ -63,12 +63,12 @@ func BenchmarkStep(b *testing.B) {
 			change func(*TrainConfig)
 		}{
 			{"float32", func(c *TrainConfig) { c.Precision = kernels.Float32 }},
-			{"float32-one-pass", func(c *TrainConfig) { c.Precision, c.PassTokens = kernels.Float32, 1<<20 }},
+			{"float32-one-pass", func(c *TrainConfig) { c.Precision, c.passTokens = kernels.Float32, 1<<20 }},
 			{"bfloat16", func(*TrainConfig) {}},
-			{"one-pass", func(c *TrainConfig) { c.PassTokens = 1 << 20 }},
-			{"one-pass-one-chunk", func(c *TrainConfig) { c.PassTokens, c.ChunkRows = 1<<20, 1<<20 }},
-			{"one-pass-checkpoint", func(c *TrainConfig) { c.PassTokens, c.Checkpoint = 1<<20, true }},
-			{"checkpoint", func(c *TrainConfig) { c.Checkpoint = true }},
+			{"one-pass", func(c *TrainConfig) { c.passTokens = 1 << 20 }},
+			{"one-pass-one-chunk", func(c *TrainConfig) { c.passTokens, c.chunkRows = 1<<20, 1<<20 }},
+			{"one-pass-recompute", func(c *TrainConfig) { c.passTokens, c.Recompute = 1<<20, true }},
+			{"recompute", func(c *TrainConfig) { c.Recompute = true }},
 		} {
 			b.Run(shape.name+"/"+variant.name, func(b *testing.B) {
 				c := shape.config()
@@ -81,23 +81,23 @@ func BenchmarkStep(b *testing.B) {
 }
 
 func benchmarkStep(b *testing.B, c TrainConfig, examples []Example) {
-	c.Batches, c.Steps, c.WarmUp, c.LearningRate = fixed(examples...), 1<<30, 1<<29, 1e-6
-	tr, err := newTrainer(c)
+	c.Next, c.Steps, c.WarmUp, c.LearningRate = fixed(examples...), 1<<30, 1<<29, 1e-6
+	tr, err := NewTrainer(c)
 	if err != nil {
 		b.Fatal(err)
 	}
-	for step := range 2 { // buffers, pools and packed forms
-		if _, err := tr.step(step + 1); err != nil {
+	for range 2 { // buffers, pools and packed forms
+		if _, err := tr.Step(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tr.step(2); err != nil {
+		if _, err := tr.Step(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	tokens := countTokens(examples) - len(examples)
+	tokens := int(countAll(examples).tokens) - len(examples)
 	b.ReportMetric(float64(b.N*tokens)/b.Elapsed().Seconds(), "tokens/s")
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

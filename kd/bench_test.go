@@ -39,22 +39,22 @@ func benchExamples() []Example {
 
 func benchmarkSteps(b *testing.B, o Objective, student, teacher *model.Model) {
 	examples := benchExamples()
-	tr, err := newTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Batches: fixed(examples...), Steps: 1 << 30, WarmUp: 1 << 29, LearningRate: 1e-6,
+	tr, err := NewTrainer(TrainConfig{
+		Student: student, Teacher: teacher, Objective: o, Next: fixed(examples...), Steps: 1 << 30, WarmUp: 1 << 29, LearningRate: 1e-6,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := tr.step(1); err != nil {
+	if _, err := tr.Step(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tr.step(2); err != nil {
+		if _, err := tr.Step(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N*countTokens(examples))/b.Elapsed().Seconds(), "tokens/s")
+	b.ReportMetric(float64(b.N)*countAll(examples).tokens/b.Elapsed().Seconds(), "tokens/s")
 }
 
 // BenchmarkTrainStep is one step of the default student (0.34 M parameters), with and without its

@@ -1,6 +1,7 @@
 package kd
 
 import (
+	"context"
 	"fmt"
 
 	"slimlab/kernels"
@@ -8,13 +9,28 @@ import (
 )
 
 // Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the
-// number of answer tokens.
-func Loss(m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
+// number of answer tokens. It hears a cancelled ctx between passes.
+func Loss(ctx context.Context, m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
+	total, tokens, err := lossSum(ctx, m, examples)
+	if err == nil && tokens == 0 {
+		err = noAnswers(examples)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("loss: %w", err)
+	}
+	return total / float64(tokens), tokens, nil
+}
+
+func noAnswers(examples []Example) error {
+	return fmt.Errorf("none of the %d examples has an answer token", len(examples))
+}
+
+// lossSum sums the cross-entropy of the answer tokens, of which there may be none.
+func lossSum(ctx context.Context, m *model.Model, examples []Example) (total float64, tokens int, err error) {
 	chunk := chunkRows(m.Vocab)
 	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
 	var rows headRows
-	var total float64
-	err = eachAnswerChunk(examples, m.Vocab, chunk, []*model.Model{m}, func(targets []target, of []states) {
+	err = eachAnswerChunk(ctx, examples, m.Vocab, chunk, []*model.Model{m}, func(targets []target, of []states) {
 		n := len(targets)
 		rows.gather(of[0], targets)
 		logits := rows.multiply(m, n, m.Vocab)
@@ -25,10 +41,7 @@ func Loss(m *model.Model, examples []Example) (perAnswerToken float64, tokens in
 		total += sum(loss[:n])
 		tokens += n
 	})
-	if err != nil {
-		return 0, 0, fmt.Errorf("loss: %w", err)
-	}
-	return total / float64(tokens), tokens, nil
+	return total, tokens, err
 }
 
 // Fidelity says how closely a student follows its teacher on answer tokens.
@@ -39,8 +52,8 @@ type Fidelity struct {
 }
 
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
-// that both have.
-func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, error) {
+// that both have. It hears a cancelled ctx between passes.
+func Agreement(ctx context.Context, teacher, student *model.Model, examples []Example) (Fidelity, error) {
 	vocab := commonVocab(student, teacher)
 	chunk := chunkRows(vocab)
 	kl, ce, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
@@ -48,14 +61,14 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 	var f Fidelity
 	var same int
 	var total float64
-	err := eachAnswerChunk(examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []target, of []states) {
+	err := eachAnswerChunk(ctx, examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []target, of []states) {
 		n := len(targets)
 		ofTeacher.gather(of[0], targets)
 		ofStudent.gather(of[1], targets)
 		p := ofTeacher.multiply(teacher, n, vocab)
 		q := ofStudent.multiply(student, n, vocab)
 		for i := range n {
-			if argmax(p[i*vocab:(i+1)*vocab]) == argmax(q[i*vocab:(i+1)*vocab]) {
+			if kernels.Argmax(p[i*vocab:(i+1)*vocab]) == kernels.Argmax(q[i*vocab:(i+1)*vocab]) {
 				same++
 			}
 		}
@@ -66,6 +79,9 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 		total += sum(kl[:n])
 		f.Tokens += n
 	})
+	if err == nil && f.Tokens == 0 {
+		err = noAnswers(examples)
+	}
 	if err != nil {
 		return Fidelity{}, fmt.Errorf("agreement: %w", err)
 	}
@@ -75,7 +91,7 @@ func Agreement(teacher, student *model.Model, examples []Example) (Fidelity, err
 
 // eachAnswerChunk runs the examples through the models, pass by pass, and calls f with chunks of
 // their answer tokens and the states of each model.
-func eachAnswerChunk(examples []Example, vocab, chunk int, models []*model.Model, f func(targets []target, of []states)) error {
+func eachAnswerChunk(ctx context.Context, examples []Example, vocab, chunk int, models []*model.Model, f func(targets []target, of []states)) error {
 	positions := models[0].MaxPositions
 	for _, m := range models {
 		positions = min(positions, m.MaxPositions)
@@ -84,31 +100,17 @@ func eachAnswerChunk(examples []Example, vocab, chunk int, models []*model.Model
 		return err
 	}
 	var p pass
-	seen := false
 	of := make([]states, len(models))
-	err := eachPass(&p, examples, passTokens, false, func(p *pass) error {
+	return eachPass(&p, examples, passTokens, false, func(p *pass) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		for i, m := range models {
 			of[i] = states{m, m.Forward(p.batch, nil)}
 		}
 		for at := 0; at < len(p.answers); at += chunk {
 			f(p.answers[at:min(at+chunk, len(p.answers))], of)
 		}
-		seen = true
 		return nil
 	})
-	if err == nil && !seen {
-		return fmt.Errorf("none of the %d examples has an answer token", len(examples))
-	}
-	return err
-}
-
-// argmax returns the index of the largest value, the first of equals.
-func argmax(x []float32) int {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return best
 }

@@ -10,14 +10,14 @@ import (
 func TestLossAgainstDefinition(t *testing.T) {
 	m := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := tinyExamples(9, 13, 31)
-	got, tokens, err := Loss(m, examples)
+	got, tokens, err := Loss(t.Context(), m, examples)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := countAll(examples)
 	want, unshifted := bruteObjective(Objective{}, m, nil, examples, 1), bruteObjective(Objective{}, m, nil, examples, 0)
-	if tokens != n.answers || math.Abs(got-want) > 1e-5*want {
-		t.Errorf("loss %v over %d tokens, want %v over %d", got, tokens, want, n.answers)
+	if float64(tokens) != n.answers || math.Abs(got-want) > 1e-5*want {
+		t.Errorf("loss %v over %d tokens, want %v over %v", got, tokens, want, n.answers)
 	}
 	if math.Abs(got-unshifted) < 1e-3 {
 		t.Errorf("loss %v does not tell shifted labels from unshifted (%v)", got, unshifted)
@@ -27,7 +27,7 @@ func TestLossAgainstDefinition(t *testing.T) {
 func TestAgreementAgainstDefinition(t *testing.T) {
 	teacher, student := tinyModel(t, tinyConfig(15, 12), 2), tinyModel(t, tinyConfig(13, 8), 1)
 	examples := tinyExamples(9, 13, 32)
-	got, err := Agreement(teacher, student, examples)
+	got, err := Agreement(t.Context(), teacher, student, examples)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestAgreementAgainstDefinition(t *testing.T) {
 	if got.Top1 == 1 {
 		t.Error("unlike models agree everywhere: nothing was tested")
 	}
-	itself, err := Agreement(teacher, teacher, examples)
+	itself, err := Agreement(t.Context(), teacher, teacher, examples)
 	if err != nil || itself.Top1 != 1 || itself.ForwardKL != 0 {
 		t.Errorf("a model against itself: %+v, %v", itself, err)
 	}
@@ -72,10 +72,10 @@ func TestEvaluationBadInput(t *testing.T) {
 	for _, examples := range [][]Example{
 		nil, {{[]int32{1, 2}, make([]bool, 2)}}, {{[]int32{1, 13}, []bool{false, true}}}, {{[]int32{1}, []bool{true}}}, {{nil, []bool{true}}},
 	} {
-		if _, _, err := Loss(m, examples); err == nil {
+		if _, _, err := Loss(t.Context(), m, examples); err == nil {
 			t.Errorf("Loss accepts %v", examples)
 		}
-		if _, err := Agreement(m, m, examples); err == nil {
+		if _, err := Agreement(t.Context(), m, m, examples); err == nil {
 			t.Errorf("Agreement accepts %v", examples)
 		}
 	}

@@ -38,7 +38,6 @@ type headRows struct {
 type sums struct {
 	loss           float64 // the objective
 	divergence, ce float64 // over answer tokens, not normalised
-	answers        int
 }
 
 // chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache
@@ -75,47 +74,64 @@ type states struct {
 	hidden []float32
 }
 
-// add adds the objective's share of a pass to total, its gradient to dHidden [tokens, hidden] at
-// the targets' rows, and to head [vocab, hidden]. n counts the tokens of the step's whole batch.
-func (l *headLoss) add(total *sums, n counts, p *pass, student, teacher states, dHidden, head []float32) {
-	o := l.objective
+// headPass is a pass at the output head: what the loss reads, and the gradients that it adds to.
+type headPass struct {
+	pass             *pass
+	counts           counts // of the step's whole batch, over all ranks
+	student, teacher states
+
+	dHidden []float32 // [tokens, hidden], set at the targets' rows
+	head    []float32 // [vocab, hidden]
+}
+
+// add adds the objective's share of a pass to total, and its gradients.
+func (l *headLoss) add(total *sums, p headPass) {
+	ofAnswer, ofOther := l.objective.weights(p.counts)
+	d, c := l.addTargets(total, &p, p.pass.answers, ofAnswer)
+	total.divergence, total.ce = total.divergence+d, total.ce+c
+	if ofOther != (weights{}) {
+		l.addTargets(total, &p, p.pass.others, ofOther)
+	}
+}
+
+// weights are the factors of an answer token's losses and of another token's, in a batch of so many
+// tokens.
+func (o Objective) weights(n counts) (ofAnswer, ofOther weights) {
 	answer, sequence := 0.0, 0.0
 	if n.answers > 0 {
-		answer = (1 - o.Sequence) / float64(n.answers)
+		answer = (1 - o.Sequence) / n.answers
 	}
 	if n.sequence > 0 {
-		sequence = o.Sequence / float64(n.sequence)
+		sequence = o.Sequence / n.sequence
 	}
 	ce := o.ceShare()
-	ofAnswer, ofOther := weights{(1 - ce) * answer, ce*answer + sequence}, weights{0, sequence}
 	if o.SequenceLoss == SequenceMixture {
-		ofOther = weights{(1 - ce) * sequence, ce * sequence}
-		ofAnswer = weights{(1 - ce) * (answer + sequence), ce * (answer + sequence)}
+		both := answer + sequence
+		return weights{(1 - ce) * both, ce * both}, weights{(1 - ce) * sequence, ce * sequence}
 	}
-	part := func(targets []target, w weights) (divergence, crossEntropy float64) {
-		for len(targets) > 0 {
-			rows := min(l.chunk, len(targets))
-			d, c := l.addChunk(targets[:rows], w, student, teacher, dHidden, head)
-			divergence, crossEntropy = divergence+d, crossEntropy+c
-			targets = targets[rows:]
-		}
-		total.loss += w.divergence*divergence + w.ce*crossEntropy
-		return divergence, crossEntropy
+	return weights{(1 - ce) * answer, ce*answer + sequence}, weights{0, sequence}
+}
+
+// addTargets adds the losses of targets that have the same weights, chunk by chunk, and returns the
+// sums of divergence and cross-entropy, unweighted.
+func (l *headLoss) addTargets(total *sums, p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
+	for len(targets) > 0 {
+		rows := min(l.chunk, len(targets))
+		d, c := l.addChunk(p, targets[:rows], w)
+		divergence, crossEntropy = divergence+d, crossEntropy+c
+		targets = targets[rows:]
 	}
-	d, c := part(p.answers, ofAnswer)
-	total.divergence, total.ce, total.answers = total.divergence+d, total.ce+c, total.answers+len(p.answers)
-	if ofOther != (weights{}) {
-		part(p.others, ofOther)
-	}
+	total.loss += w.divergence*divergence + w.ce*crossEntropy
+	return divergence, crossEntropy
 }
 
 // weights are the factors of one token's divergence and cross-entropy in the objective.
 type weights struct{ divergence, ce float64 }
 
 // addChunk returns the sums of divergence and cross-entropy over the targets, unweighted.
-func (l *headLoss) addChunk(targets []target, w weights, student, teacher states, dHidden, head []float32) (divergence, crossEntropy float64) {
-	rows, width := len(targets), student.model.Hidden
-	x := l.student.gather(student, targets)
+func (l *headLoss) addChunk(p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
+	rows, width := len(targets), p.student.model.Hidden
+	x := l.student.gather(p.student, targets)
 	logits := sized(&l.student.logits, rows*l.vocab)
 	l.input.Pack(x, rows, width, l.precision, kernels.Rows|kernels.RightSide)
 	kernels.Run(l.head.Begin(logits, &l.input))
@@ -133,8 +149,8 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 		for i := range wD {
 			wD[i] = float32(w.divergence)
 		}
-		l.teacher.gather(teacher, targets)
-		teacherLogits := l.teacher.multiply(teacher.model, rows, l.vocab)
+		l.teacher.gather(p.teacher, targets)
+		teacherLogits := l.teacher.multiply(p.teacher.model, rows, l.vocab)
 		l.objective.kernel().Loss(kernels.DistillationRows{
 			Divergence: d, CE: ce, Logits: logits, Teacher: teacherLogits, Labels: labels,
 			DivergenceWeight: wD, CEWeight: wCE, Vocab: l.vocab,
@@ -144,9 +160,9 @@ func (l *headLoss) addChunk(targets []target, w weights, student, teacher states
 
 	dx := sized(&l.dHidden, rows*width)
 	l.dLogits.Pack(logits, rows, l.vocab, l.precision, kernels.Rows|kernels.LeftSide)
-	kernels.Run(l.head.BeginInput(dx, &l.dLogits), kernels.BeginGradient(head[:l.vocab*width], &l.dLogits, &l.input))
+	kernels.Run(l.head.BeginInput(dx, &l.dLogits), kernels.BeginGradient(p.head[:l.vocab*width], &l.dLogits, &l.input))
 	for i, t := range targets {
-		copy(dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
+		copy(p.dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
 	}
 	return divergence, sum(ce)
 }
@@ -171,12 +187,6 @@ func (h *headRows) multiply(m *model.Model, rows, vocab int) []float32 {
 		}
 	}
 	return logits[:rows*vocab]
-}
-
-// bytes is the memory that the loss holds.
-func (l *headLoss) bytes() int {
-	floats := cap(l.student.hidden) + cap(l.student.logits) + cap(l.teacher.hidden) + cap(l.teacher.logits) + cap(l.dHidden)
-	return 4 * (floats + cap(l.divergence) + cap(l.ce) + cap(l.weightD) + cap(l.weightCE) + cap(l.labels))
 }
 
 // sized returns the first n elements of a buffer, of any content, made anew where it is too short.

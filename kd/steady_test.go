@@ -1,6 +1,7 @@
 package kd
 
 import (
+	"context"
 	"testing"
 
 	"slimlab/kernels"
@@ -13,24 +14,22 @@ import (
 func TestStepAllocatesNothing(t *testing.T) {
 	examples := tinyExamples(40, 61, 3)
 	for _, o := range append(objectives(), Objective{CE: 1}) {
-		for _, checkpoint := range []bool{false, true} {
+		for _, recompute := range []bool{false, true} {
 			for _, threads := range []int{1, 2} {
 				restore := parallel.SetThreads(threads)
-				tr, err := newTrainer(TrainConfig{
-					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Checkpoint: checkpoint,
-					Batches: fixed(examples...), Steps: 100, LearningRate: 1e-4, PassTokens: 200, ChunkRows: 64,
+				tr, err := NewTrainer(TrainConfig{
+					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Recompute: recompute,
+					Next: fixed(examples...), Steps: 100, LearningRate: 1e-4, passTokens: 200, chunkRows: 64,
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
-				step := 0
 				if n := testing.AllocsPerRun(4, func() {
-					step++
-					if _, err := tr.step(step); err != nil {
+					if _, err := tr.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
 				}); n > 0 {
-					t.Errorf("%s, checkpoint %t, %d threads: %v allocations a step", o.Formula(), checkpoint, threads, n)
+					t.Errorf("%s, recompute %t, %d threads: %v allocations a step", o.Formula(), recompute, threads, n)
 				}
 				restore()
 			}
@@ -44,7 +43,7 @@ func trained(t *testing.T, change func(*TrainConfig)) []float32 {
 	t.Helper()
 	c := TrainConfig{
 		Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: Objective{Divergence: ForwardKL, CE: 0.1},
-		Batches: Shuffle(tinyExamples(30, 61, 3), 12, 1), Steps: 4, LearningRate: 1e-3, PassTokens: 150, ChunkRows: 20,
+		Next: Shuffle(tinyExamples(30, 61, 3), 12, 1), Steps: 4, LearningRate: 1e-3, passTokens: 150, chunkRows: 20,
 	}
 	change(&c)
 	trainTiny(t, c)
@@ -56,8 +55,8 @@ func TestTrainingBits(t *testing.T) {
 	var plain [2][]float32
 	for i, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
 		plain[i] = trained(t, func(c *TrainConfig) { c.Precision = precision })
-		if !sameBits(plain[i], trained(t, func(c *TrainConfig) { c.Precision, c.Checkpoint = precision, true })) {
-			t.Errorf("%v: checkpoints change the weights", precision)
+		if !sameBits(plain[i], trained(t, func(c *TrainConfig) { c.Precision, c.Recompute = precision, true })) {
+			t.Errorf("%v: Recompute changes the weights", precision)
 		}
 		for _, threads := range []int{1, 2, 5} {
 			restore := parallel.SetThreads(threads)

@@ -1,6 +1,7 @@
 package kd
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -67,16 +68,25 @@ func objectives() []Objective {
 	return list
 }
 
-func newTestTrainer(t testing.TB, o Objective, student, teacher *model.Model, chunk, passTokens int) *trainer {
+func newTestTrainer(t testing.TB, o Objective, student, teacher *model.Model, chunk, passTokens int) *Trainer {
 	t.Helper()
-	tr, err := newTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Batches: func(int) []Example { return nil },
-		Steps: 1, LearningRate: 1e-3, ChunkRows: chunk, PassTokens: passTokens,
+	tr, err := NewTrainer(TrainConfig{
+		Student: student, Teacher: teacher, Objective: o, Next: fixed(),
+		Steps: 1, LearningRate: 1e-3, chunkRows: chunk, passTokens: passTokens,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tr
+}
+
+// gradientOf computes the gradient of a batch, without an update.
+func gradientOf(tr *Trainer, batch []Example) (sums, error) {
+	n, err := tr.count(context.Background(), batch, checkExamples(batch, tr.config.vocab(), tr.config.positions()))
+	if err != nil {
+		return sums{}, err
+	}
+	return tr.gradient(context.Background(), batch, n)
 }
 
 // logProbabilities are float64 log-probabilities of rows [rows, hidden] over the first vocab

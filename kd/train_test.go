@@ -13,10 +13,10 @@ import (
 	"slimlab/model/weight"
 )
 
-func trainTiny(t testing.TB, c TrainConfig) (Result, []Step) {
+func trainTiny(t testing.TB, c TrainConfig) (Result, []StepReport) {
 	t.Helper()
-	var steps []Step
-	result, err := Train(context.Background(), c, func(s Step) { steps = append(steps, s) })
+	var steps []StepReport
+	result, err := Train(context.Background(), c, func(s StepReport) { steps = append(steps, s) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestMemorises(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 16), 1)
 	examples := tinyExamples(6, 13, 21)
 	result, steps := trainTiny(t, TrainConfig{
-		Student: student, Objective: Objective{}, Batches: Shuffle(examples, 6, 1), Steps: 150,
+		Student: student, Objective: Objective{}, Next: Shuffle(examples, 6, 1), Steps: 150,
 		LearningRate: 2e-2, WarmUp: 10, Floor: 0.1, Validation: examples,
 	})
 	if steps[0].Loss < 1 || result.Last.Validation > 0.05 {
@@ -48,15 +48,15 @@ func TestDivergencesConverge(t *testing.T) {
 		{Divergence: ForwardKL, Temperature: 2, TimesT2: true},
 	} {
 		student := tinyModel(t, tinyConfig(13, 16), 1)
-		before, err := Agreement(teacher, student, examples)
+		before, err := Agreement(t.Context(), teacher, student, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, steps := trainTiny(t, TrainConfig{
-			Student: student, Teacher: teacher, Objective: o, Batches: Shuffle(examples, 6, 1), Steps: 200,
+			Student: student, Teacher: teacher, Objective: o, Next: Shuffle(examples, 6, 1), Steps: 200,
 			LearningRate: 2e-2, WarmUp: 10, Floor: 0.02,
 		})
-		after, err := Agreement(teacher, student, examples)
+		after, err := Agreement(t.Context(), teacher, student, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,12 +70,12 @@ func TestDivergencesConverge(t *testing.T) {
 func TestSameSeedSameBits(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 12), 2)
 	examples := tinyExamples(20, 13, 23)
-	run := func(threads int, seed uint64) ([]Step, []float32) {
+	run := func(threads int, seed uint64) ([]StepReport, []float32) {
 		defer parallel.SetThreads(threads)()
 		student := tinyModel(t, tinyConfig(13, 8), 1)
 		_, steps := trainTiny(t, TrainConfig{
 			Student: student, Teacher: teacher, Objective: Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05},
-			Batches: Shuffle(examples, 7, seed), PassTokens: 30, ChunkRows: 9, Steps: 9, LearningRate: 1e-2, WarmUp: 2, WeightDecay: 0.1,
+			Next: Shuffle(examples, 7, seed), passTokens: 30, chunkRows: 9, Steps: 9, LearningRate: 1e-2, WarmUp: 2, WeightDecay: 0.1,
 		})
 		return steps, student.Flat()
 	}
@@ -103,7 +103,7 @@ func TestKeepBest(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 16), 1)
 	// learns noise by heart, so the validation loss soon rises
 	result, steps := trainTiny(t, TrainConfig{
-		Student: student, Batches: Shuffle(examples, 5, 1), Steps: 60, LearningRate: 2e-2, Validation: validation, EvalEvery: 3, KeepBest: true,
+		Student: student, Next: Shuffle(examples, 5, 1), Steps: 60, LearningRate: 2e-2, Validation: validation, EvalEvery: 3, KeepBest: true,
 	})
 	best, at := math.Inf(1), 0
 	for _, s := range steps {
@@ -114,7 +114,7 @@ func TestKeepBest(t *testing.T) {
 			best, at = s.Validation, s.Step
 		}
 	}
-	loss, _, err := Loss(student, validation)
+	loss, _, err := Loss(t.Context(), student, validation)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestCancelKeepsFinishedSteps(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := tinyExamples(5, 13, 24)
 	var kept []float32
-	result, err := Train(ctx, TrainConfig{Student: student, Batches: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s Step) {
+	result, err := Train(ctx, TrainConfig{Student: student, Next: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s StepReport) {
 		if s.Step == 3 {
 			kept = append(kept, student.Flat()...)
 			cancel()
@@ -146,11 +146,84 @@ func TestCancelKeepsFinishedSteps(t *testing.T) {
 	}
 }
 
+// TestSourceErrors: an error of the source ends the run with the step's number, and a cancelled
+// context is heard while the source waits. The step can be tried again, with the bits of a run
+// whose source never failed.
+func TestSourceErrors(t *testing.T) {
+	examples := tinyExamples(5, 13, 24)
+	config := func(next Batches) TrainConfig {
+		return TrainConfig{Student: tinyModel(t, tinyConfig(13, 8), 1), Next: next, Steps: 4, LearningRate: 1e-2}
+	}
+	want := config(Shuffle(examples, 5, 1))
+	trainTiny(t, want)
+
+	broken := errors.New("answer 503")
+	failures := 2
+	flaky := config(func(ctx context.Context, step int) ([]Example, error) {
+		if step == 3 && failures > 0 {
+			failures--
+			return nil, broken
+		}
+		return Shuffle(examples, 5, 1)(ctx, step)
+	})
+	tr, err := NewTrainer(flaky)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !tr.Done() {
+		if _, err := tr.Step(t.Context()); err != nil && (!errors.Is(err, broken) || err.Error() != "step 3 of 4: batch: answer 503") {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if failures > 0 || !sameBits(flaky.Student.Flat(), want.Student.Flat()) {
+		t.Error("steps that were tried again end with other weights")
+	}
+	if _, err := tr.Step(t.Context()); err == nil || !strings.Contains(err.Error(), "all 4 steps are done") {
+		t.Errorf("a step after the last: error %v", err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = Train(ctx, config(func(ctx context.Context, step int) ([]Example, error) {
+		if step == 2 {
+			cancel()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return examples, nil
+	}), nil)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "stopped after step 1 of 4") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestStudentLivesBetweenSteps: between two steps the student is a model like any other, with the
+// weights of the steps so far.
+func TestStudentLivesBetweenSteps(t *testing.T) {
+	examples := tinyExamples(5, 13, 24)
+	student := tinyModel(t, tinyConfig(13, 8), 1)
+	tr, err := NewTrainer(TrainConfig{Student: student, Next: fixed(examples...), Steps: 3, LearningRate: 1e-2, Floor: 1, Validation: examples, EvalEvery: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := math.Inf(1)
+	for !tr.Done() {
+		report, err := tr.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss, _, err := Loss(t.Context(), student, examples)
+		if err != nil || loss != report.Validation || loss >= before {
+			t.Errorf("after step %d the student has loss %v, %v; the report says %v, the step before %v", report.Step, loss, err, report.Validation, before)
+		}
+		before = loss
+	}
+}
+
 func TestNotFiniteStops(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := tinyExamples(5, 13, 24)
 	var kept []float32
-	result, err := Train(context.Background(), TrainConfig{Student: student, Batches: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s Step) {
+	result, err := Train(context.Background(), TrainConfig{Student: student, Next: Shuffle(examples, 5, 1), Steps: 50, LearningRate: 1e-2}, func(s StepReport) {
 		if s.Step == 2 {
 			student.FinalNorm[3] = float32(math.NaN())
 			kept = append(kept, student.Flat()...)
@@ -176,21 +249,21 @@ func TestTrainBadInput(t *testing.T) {
 		{"no teacher", func(c *TrainConfig) { c.Teacher = nil }, "needs a teacher"},
 		{"own teacher", func(c *TrainConfig) { c.Teacher = c.Student }, "clone"},
 		{"jsd of 1", func(c *TrainConfig) { c.Objective = Objective{Divergence: JSD, Beta: 1} }, "rkl"},
-		{"no batches", func(c *TrainConfig) { c.Batches = nil }, "no batches"},
+		{"no batches", func(c *TrainConfig) { c.Next = nil }, "no batches"},
 		{"no steps", func(c *TrainConfig) { c.Steps = 0 }, "0 steps"},
 		{"long warm-up", func(c *TrainConfig) { c.WarmUp = 9 }, "warm-up of 9"},
 		{"rate", func(c *TrainConfig) { c.LearningRate = math.NaN() }, "learning rate NaN"},
 		{"floor", func(c *TrainConfig) { c.Floor = 2 }, "floor 2"},
 		{"decay", func(c *TrainConfig) { c.WeightDecay = -1 }, "weight decay -1"},
-		{"beta", func(c *TrainConfig) { c.Beta2 = 1 }, "betas 0 and 1"},
+		{"best of nothing", func(c *TrainConfig) { c.KeepBest = true }, "no validation examples"},
 		{"quantized student", func(c *TrainConfig) { c.Student.Blocks[1].Up.Weight = opaque{c.Student.Blocks[1].Up.Weight} }, "up_proj"},
-		{"empty batch", func(c *TrainConfig) { c.Batches = Shuffle(nil, 4, 1) }, "step 1 of 3: batch of 0 examples"},
-		{"no answers", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 2}, make([]bool, 2)}) }, "no token with a loss"},
-		{"lengths", func(c *TrainConfig) { c.Batches = fixed(good[0], Example{[]int32{1, 2}, nil}) }, "example 1: 2 tokens, but 0 answer marks"},
-		{"first answer", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 2}, []bool{true, false}}) }, "first token"},
-		{"too long", func(c *TrainConfig) { c.Batches = fixed(Example{make([]int32, 65), make([]bool, 65)}) }, "65 tokens, but the model has 64"},
-		{"token", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{1, 13}, []bool{false, true}}) }, "token 13 at position 1"},
-		{"negative token", func(c *TrainConfig) { c.Batches = fixed(Example{[]int32{-1, 1}, []bool{false, true}}) }, "token -1"},
+		{"empty batch", func(c *TrainConfig) { c.Next = Shuffle(nil, 4, 1) }, "step 1 of 3: batch of 0 examples"},
+		{"no answers", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, make([]bool, 2)}) }, "no token with a loss"},
+		{"lengths", func(c *TrainConfig) { c.Next = fixed(good[0], Example{[]int32{1, 2}, nil}) }, "example 1: 2 tokens, but 0 answer marks"},
+		{"first answer", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, []bool{true, false}}) }, "first token"},
+		{"too long", func(c *TrainConfig) { c.Next = fixed(Example{make([]int32, 65), make([]bool, 65)}) }, "65 tokens, but the model has 64"},
+		{"token", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 13}, []bool{false, true}}) }, "token 13 at position 1"},
+		{"negative token", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{-1, 1}, []bool{false, true}}) }, "token -1"},
 		{"validation", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 99}, []bool{false, true}}} }, "validation example 0: token 99"},
 		{"validation without answers", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 2}, make([]bool, 2)}} }, "none of the 1 validation examples"},
 	}
@@ -198,7 +271,7 @@ func TestTrainBadInput(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			config := TrainConfig{
 				Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: teacher, Objective: Objective{Divergence: ForwardKL},
-				Batches: fixed(good...), Steps: 3, LearningRate: 1e-3,
+				Next: fixed(good...), Steps: 3, LearningRate: 1e-3,
 			}
 			c.change(&config)
 			_, err := Train(context.Background(), config, nil)
@@ -209,8 +282,8 @@ func TestTrainBadInput(t *testing.T) {
 	}
 }
 
-func fixed(examples ...Example) func(int) []Example {
-	return func(int) []Example { return examples }
+func fixed(examples ...Example) Batches {
+	return func(context.Context, int) ([]Example, error) { return examples, nil }
 }
 
 // opaque is a weight in a format that cannot be trained.
@@ -229,11 +302,11 @@ func TestTeacherInAnyFormat(t *testing.T) {
 	examples := tinyExamples(5, 13, 2)
 	student := tinyModel(t, tinyConfig(13, 8), 1)
 	o := Objective{Divergence: ForwardKL, CE: 0.1}
-	want, err := newTestTrainer(t, o, student, teacher, 0, 0).gradient(examples)
+	want, err := gradientOf(newTestTrainer(t, o, student, teacher, 0, 0), examples)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := newTestTrainer(t, o, student, quantized, 0, 0).gradient(examples); err != nil || got != want {
+	if got, err := gradientOf(newTestTrainer(t, o, student, quantized, 0, 0), examples); err != nil || got != want {
 		t.Errorf("losses %+v, %v, want %+v", got, err, want)
 	}
 }
@@ -291,12 +364,12 @@ func TestClipAndDecay(t *testing.T) {
 	examples := tinyExamples(4, 13, 1)
 	before := append([]float32(nil), student.Flat()...)
 	tr := newTestTrainer(t, Objective{}, student.Clone(), nil, 0, 0)
-	if _, err := tr.gradient(examples); err != nil {
+	if _, err := gradientOf(tr, examples); err != nil {
 		t.Fatal(err)
 	}
 	norm := math.Sqrt(kernels.SumSquares(tr.gradients.Flat))
 	const rate, decay, clip = 0.01, 0.5, 1e-6 // clipped so far that epsilon shows
-	_, steps := trainTiny(t, TrainConfig{Student: student, Batches: fixed(examples...), Steps: 1, WarmUp: 1, LearningRate: rate, WeightDecay: decay, Clip: clip})
+	_, steps := trainTiny(t, TrainConfig{Student: student, Next: fixed(examples...), Steps: 1, WarmUp: 1, LearningRate: rate, WeightDecay: decay, Clip: clip})
 	if math.Abs(steps[0].GradNorm-norm) > 1e-6*norm {
 		t.Errorf("gradient norm %v, want %v", steps[0].GradNorm, norm)
 	}
@@ -322,7 +395,11 @@ func TestShuffle(t *testing.T) {
 	batches := Shuffle(examples, 4, 3)
 	var order []int32
 	for step := 1; step <= 10; step++ {
-		for _, e := range batches(step) {
+		batch, err := batches(t.Context(), step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range batch {
 			order = append(order, e.Tokens[0])
 		}
 	}
@@ -338,7 +415,7 @@ func TestShuffle(t *testing.T) {
 	if reflect.DeepEqual(order[:10], order[10:20]) {
 		t.Error("two epochs have one order")
 	}
-	if again := Shuffle(examples, 4, 3)(7); again[2].Tokens[0] != order[26] {
+	if again, _ := Shuffle(examples, 4, 3)(t.Context(), 7); again[2].Tokens[0] != order[26] {
 		t.Error("a step asked for by itself has other examples")
 	}
 }

@@ -32,7 +32,7 @@ type Distillation struct {
 	Validation   int // sequences that are kept from training and measured after the last step
 	Seed         uint64
 	Precision    kernels.Precision // of the student's products
-	Checkpoint   bool              // less memory for a third more time
+	Recompute    bool              // activations: less memory for a third more time
 }
 
 // Set sets the objective and the precision by their names; an empty loss is the usual one with a
@@ -77,7 +77,7 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	defer source.Close()
 	config := kd.TrainConfig{
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
-		Precision: d.Precision, Checkpoint: d.Checkpoint,
+		Precision: d.Precision, Recompute: d.Recompute,
 	}
 	if config.Student, err = source.Model(ctx); err != nil {
 		return nil, err
@@ -107,16 +107,16 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	if err != nil {
 		return nil, fmt.Errorf("distil: %w", err)
 	}
-	config.Batches, config.Validation = training, validation
+	config.Next, config.Validation = training, validation
 	report := &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(validation)}
 	if len(validation) > 0 {
-		before, _, err := kd.Loss(config.Student, validation)
+		before, _, err := kd.Loss(ctx, config.Student, validation)
 		if err != nil {
 			return nil, fmt.Errorf("distil: %w", err)
 		}
 		report.Before = &before
 	}
-	outcome, err := kd.Train(ctx, config, func(s kd.Step) {
+	outcome, err := kd.Train(ctx, config, func(s kd.StepReport) {
 		o.Progress(s.Step, s.Total, fmt.Sprintf("loss %.4f, gradient norm %.3g", s.Loss, s.GradNorm))
 	})
 	if err != nil {
@@ -127,7 +127,6 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		report.After = &after
 	}
 	r.Distillation = report
-	config.Student.Changed()
 	if err := save(ctx, config.Student, source, to, o.DType); err != nil {
 		return nil, err
 	}
@@ -159,7 +158,7 @@ func sameTokens(student, teacher *checkpoint.Checkpoint) error {
 }
 
 // examples reads the data.
-func (d Distillation) examples(from *checkpoint.Checkpoint) (batches func(step int) []kd.Example, validation []kd.Example, err error) {
+func (d Distillation) examples(from *checkpoint.Checkpoint) (batches kd.Batches, validation []kd.Example, err error) {
 	t, err := from.Tokenizer()
 	if err != nil {
 		return nil, nil, err
@@ -184,12 +183,12 @@ func (d Distillation) examples(from *checkpoint.Checkpoint) (batches func(step i
 		for _, e := range records.Validation(d.Validation) {
 			validation = append(validation, kd.Example(e))
 		}
-		return func(step int) []kd.Example {
+		return func(_ context.Context, step int) ([]kd.Example, error) {
 			batch := make([]kd.Example, d.Batch)
 			for i := range batch {
 				batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
 			}
-			return batch
+			return batch, nil
 		}, validation[:min(d.Validation, len(validation))], nil
 	}
 	text, err := os.ReadFile(d.Data)
@@ -206,14 +205,14 @@ func (d Distillation) examples(from *checkpoint.Checkpoint) (batches func(step i
 		validation = append(validation, everyToken(ids[at:at+d.Length]))
 	}
 	places := len(ids) - held - d.Length + 1
-	return func(step int) []kd.Example {
+	return func(_ context.Context, step int) ([]kd.Example, error) {
 		rng := rand.New(rand.NewPCG(d.Seed, uint64(step)))
 		batch := make([]kd.Example, d.Batch)
 		for i := range batch {
 			at := rng.IntN(places)
 			batch[i] = everyToken(ids[at : at+d.Length])
 		}
-		return batch
+		return batch, nil
 	}, validation, nil
 }
 

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -203,7 +204,7 @@ const corpusTexts = 20000
 
 // batches gives the training batches of a step. With data > 0 the labelled examples are that many
 // and come again each epoch.
-func (d *dataset) batches(seed uint64, size, data int) func(step int) []kd.Example {
+func (d *dataset) batches(seed uint64, size, data int) kd.Batches {
 	if data > 0 {
 		if n := d.TrainSize(); n > 0 {
 			data = min(data, n)
@@ -215,11 +216,11 @@ func (d *dataset) batches(seed uint64, size, data int) func(step int) []kd.Examp
 		return kd.Shuffle(examples, size, seed)
 	}
 	batch := make([]kd.Example, size)
-	return func(step int) []kd.Example {
+	return func(_ context.Context, step int) ([]kd.Example, error) {
 		for i := range batch {
 			batch[i] = kd.Example(d.Train(seed, (step-1)*size+i))
 		}
-		return batch
+		return batch, nil
 	}
 }
 

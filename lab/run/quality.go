@@ -69,7 +69,7 @@ func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean floa
 		if err := ctx.Err(); err != nil {
 			return 0, 0, err
 		}
-		of, n, err := kd.Loss(m, part)
+		of, n, err := kd.Loss(ctx, m, part)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -159,7 +159,7 @@ func fidelity(ctx context.Context, base, m *model.Model, examples []kd.Example) 
 		if err := ctx.Err(); err != nil {
 			return all, err
 		}
-		f, err := kd.Agreement(base, m, part)
+		f, err := kd.Agreement(ctx, base, m, part)
 		if err != nil {
 			return all, err
 		}

@@ -74,9 +74,9 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 		}
 		config := kd.TrainConfig{
 			Student: student, Objective: objective,
-			Batches: w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
-			Steps:   t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
-			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Checkpoint: t.Checkpoint,
+			Next:  w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
+			Steps: t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
+			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Recompute: t.Checkpoint,
 		}
 		if t.Precision == kernels.BFloat16.String() {
 			config.Precision = kernels.BFloat16
@@ -99,7 +99,6 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 		if err != nil {
 			return err
 		}
-		student.Changed()
 		return saveModel(ctx, dir, student, w.data, facts)
 	}
 	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
@@ -112,7 +111,7 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	start, paused := time.Now(), time.Duration(0)
 	// sums since the last point: a point is a mean, or a curve would be all noise of batches
 	var loss, divergence, steps float64
-	result, err := kd.Train(ctx, config, func(s kd.Step) {
+	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
 		loss, divergence, steps = loss+s.Loss, divergence+s.Divergence, steps+1
 		if s.Step%every == 0 || s.Step == s.Total {
 			w.point("loss", s.Step, loss/steps)

@@ -1,0 +1,32 @@
+package kd
+
+import "slimlab/model"
+
+// teacherTokens is how many tokens the teacher reads at once: enough to pay for going through its
+// weights, few enough for its activations to stay in the last cache. Its hidden states do not
+// depend on it.
+const teacherTokens = 1024
+
+// teacherPass is the memory of a teacher's passes.
+type teacherPass struct {
+	hidden []float32 // [tokens, hidden]
+	starts []int
+}
+
+// forward returns the hidden states of a batch, valid until the next call. It takes as many
+// sequences at once as make teacherTokens, at least one.
+func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
+	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
+	for first := 0; first+1 < len(b.Starts); {
+		from, next := b.Starts[first], first+1
+		p.starts = append(p.starts[:0], 0, b.Starts[next]-from)
+		for next+1 < len(b.Starts) && b.Starts[next+1]-from <= teacherTokens {
+			next++
+			p.starts = append(p.starts, b.Starts[next]-from)
+		}
+		to := b.Starts[next]
+		m.ForwardInto(hidden[from*m.Hidden:to*m.Hidden], model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, nil)
+		first = next
+	}
+	return hidden
+}

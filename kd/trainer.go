@@ -1,0 +1,268 @@
+package kd
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"slimlab/kernels"
+	"slimlab/model"
+)
+
+// Trainer is a run between two of its steps. The student that it was given holds the weights of the
+// steps so far: it may be read, and sampled from, until the next Step. All buffers are made once
+// and grow to the largest batch.
+//
+// The ranks of a Group meet in each step, in this order: they add up their counts of tokens, which
+// the losses are divided by; their losses; their gradients, of which each rank receives its shard
+// (ReduceScatter); the gradient's norm. Each updates its shard, and all receive the parameters
+// (AllGather).
+type Trainer struct {
+	config    TrainConfig // with its defaults set
+	group     Group
+	bounds    []int     // of the ranks' shards of parameters and gradients
+	flat      []float32 // the student's parameters
+	optimizer *optimizer
+	gradients *model.Gradients
+	trace     *model.Trace
+	loss      *headLoss
+	pass      pass
+	dHidden   []float32
+	teacher   teacherPass
+	clear     bool       // the gradients are zero, as an update leaves them
+	reduced   [8]float64 // see sumOverRanks
+
+	result Result
+	best   []float32 // with KeepBest: the parameters after BestStep
+}
+
+// NewTrainer checks a config and makes ready for its first step.
+func NewTrainer(c TrainConfig) (*Trainer, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if !c.Objective.needsTeacher() {
+		c.Teacher = nil
+	}
+	if c.Teacher != nil && c.Precision == kernels.BFloat16 {
+		c.Teacher = c.Teacher.InBFloat16()
+	}
+	if c.Clip == 0 {
+		c.Clip = 1
+	}
+	if c.passTokens == 0 {
+		c.passTokens = passTokens
+	}
+	if c.Group == nil {
+		c.Group = Alone{}
+	}
+	if err := checkExamples(c.Validation, c.vocab(), c.positions()); err != nil {
+		return nil, fmt.Errorf("validation %w", err)
+	}
+	if n := countAll(c.Validation); len(c.Validation) > 0 && n.answers == 0 {
+		return nil, fmt.Errorf("none of the %d validation examples has an answer token", len(c.Validation))
+	}
+	flat := c.Student.Flat()
+	t := &Trainer{
+		config: c, group: c.Group, flat: flat, bounds: shardBounds(len(flat), c.Group.Size()), result: Result{BestValidation: math.NaN()},
+		gradients: model.NewGradients(c.Student),
+		trace:     model.NewTrace(c.Student, 0, model.TraceOptions{Precision: c.Precision, Recompute: c.Recompute}),
+		loss:      newHeadLoss(c.Objective, c.Student, c.Teacher, c.chunkRows, c.Precision),
+	}
+	from, to := t.shard()
+	t.optimizer = newOptimizer(flat, decayRanges(c.Student), from, to)
+	return t, nil
+}
+
+// passTokens is how many tokens go through a model at once.
+const passTokens = 512
+
+// Done reports whether all steps of the config are finished.
+func (t *Trainer) Done() bool { return t.result.Last.Step == t.config.Steps }
+
+// Result returns the last step so far and the best.
+func (t *Trainer) Result() Result { return t.result }
+
+// RestoreBest gives the student the weights of Result().BestStep. Without KeepBest, or before the
+// first validation, it does nothing.
+func (t *Trainer) RestoreBest() {
+	if t.best != nil {
+		copy(t.flat, t.best)
+		t.config.Student.Changed()
+	}
+}
+
+// Step runs the next step: it asks for the batch, computes the gradient and updates the student. A
+// cancelled ctx is heard between the passes of a batch. When a step fails, because of its batch, a
+// loss or gradient that is not finite, or ctx, the weights are those before it, and it may be tried
+// again, but for a failure of the Group. When the validation after an update fails, the step is
+// finished all the same.
+func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
+	if t.Done() {
+		return StepReport{}, fmt.Errorf("all %d steps are done", t.config.Steps)
+	}
+	step := t.result.Last.Step + 1
+	err := t.step(ctx, step)
+	if cancelled := ctx.Err(); err != nil && cancelled != nil {
+		return StepReport{}, fmt.Errorf("stopped after step %d of %d: %w", t.result.Last.Step, t.config.Steps, cancelled)
+	}
+	if err != nil {
+		return StepReport{}, fmt.Errorf("step %d of %d: %w", step, t.config.Steps, err)
+	}
+	return t.result.Last, nil
+}
+
+func (t *Trainer) step(ctx context.Context, step int) error {
+	batch, err := t.next(ctx, step)
+	n, err := t.count(ctx, batch, err)
+	if err != nil {
+		return err
+	}
+	total, err := t.gradient(ctx, batch, n)
+	if err != nil {
+		return err
+	}
+	norm, err := t.gradientNorm(ctx)
+	if err != nil {
+		return err
+	}
+	c := &t.config
+	s := StepReport{
+		Step: step, Total: c.Steps, Loss: total.loss, LearningRate: c.rate(step), GradNorm: norm,
+		CE: total.ce / n.answers, Divergence: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
+	}
+	if c.Teacher != nil {
+		s.Divergence = total.divergence / n.answers
+	}
+	if !finite(s.Loss) || !finite(s.GradNorm) {
+		return fmt.Errorf("loss %v and gradient norm %v are not finite: a lower learning rate than %.3g or a longer warm-up may help", s.Loss, s.GradNorm, c.LearningRate)
+	}
+	if err := t.update(ctx, s.LearningRate, norm); err != nil {
+		return err
+	}
+	t.result.Last = s
+	if len(c.Validation) > 0 && (step == c.Steps || c.EvalEvery > 0 && step%c.EvalEvery == 0) {
+		t.result.Last.Validation, err = t.validate(ctx, step)
+	}
+	return err
+}
+
+// next returns this rank's part of a step's batch.
+func (t *Trainer) next(ctx context.Context, step int) ([]Example, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	batch, err := t.config.Next(ctx, step)
+	if err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
+	}
+	return batch, checkExamples(batch, t.config.vocab(), t.config.positions())
+}
+
+// count counts the tokens of the batch on all ranks, before any loss is divided by them: a mean of
+// the ranks' means would be wrong, as their numbers of answer tokens differ. failed is the error of
+// this rank's batch.
+func (t *Trainer) count(ctx context.Context, batch []Example, failed error) (counts, error) {
+	n := countAll(batch)
+	examples := float64(len(batch))
+	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.sequence, &n.tokens, &examples); err != nil {
+		return n, err
+	}
+	share := t.config.Objective.Sequence
+	if !(n.answers > 0 && share < 1) && !(n.sequence > 0 && share > 0) {
+		return n, fmt.Errorf("batch of %.0f examples has no token with a loss", examples)
+	}
+	return n, nil
+}
+
+// gradient sets the gradients to this rank's part of those of the objective, pass by pass, and
+// returns the losses of all ranks.
+func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums, error) {
+	if !t.clear {
+		t.gradients.Zero()
+	}
+	t.clear = false
+	c := &t.config
+	t.loss.pack(c.Student)
+	var total sums
+	failed := eachPass(&t.pass, batch, c.passTokens, c.Objective.Sequence > 0, func(p *pass) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		teacher := states{model: c.Teacher}
+		if t.needsTeacher(p) {
+			teacher.hidden = t.teacher.forward(c.Teacher, p.batch)
+		}
+		student := states{c.Student, t.trace.Forward(c.Student, p.batch)}
+		dHidden := sized(&t.dHidden, len(student.hidden))
+		clear(dHidden)
+		t.loss.add(&total, headPass{pass: p, counts: n, student: student, teacher: teacher, dHidden: dHidden, head: t.gradients.Head})
+		t.trace.Backward(c.Student, dHidden, t.gradients)
+		return nil
+	})
+	err := t.sumOverRanks(ctx, failed, &total.loss, &total.divergence, &total.ce)
+	return total, err
+}
+
+// needsTeacher reports whether any target of a pass carries a divergence.
+func (t *Trainer) needsTeacher(p *pass) bool {
+	return t.config.Teacher != nil && (len(p.answers) > 0 || t.config.Objective.SequenceLoss == SequenceMixture)
+}
+
+// gradientNorm sums this rank's shard of the gradients over the ranks and returns the norm of all
+// shards.
+func (t *Trainer) gradientNorm(ctx context.Context) (float64, error) {
+	if err := t.group.ReduceScatter(ctx, t.gradients.Flat, t.bounds); err != nil {
+		return 0, err
+	}
+	from, to := t.shard()
+	squares := kernels.SumSquares(t.gradients.Flat[from:to])
+	err := t.sumOverRanks(ctx, nil, &squares)
+	return math.Sqrt(squares), err
+}
+
+// update updates this rank's shard of the parameters and receives those of the others.
+func (t *Trainer) update(ctx context.Context, rate, norm float64) error {
+	scale := 1.0
+	if norm > t.config.Clip {
+		scale = t.config.Clip / norm
+	}
+	from, to := t.shard()
+	t.optimizer.update(t.gradients.Flat[from:to], optimizerStep{rate, t.config.WeightDecay, scale})
+	clear(t.gradients.Flat[:from]) // the update has cleared the shard
+	clear(t.gradients.Flat[to:])
+	t.clear = true
+	err := t.group.AllGather(ctx, t.flat, t.bounds)
+	t.config.Student.Changed()
+	return err
+}
+
+// shard is the range of parameters that this rank owns.
+func (t *Trainer) shard() (from, to int) {
+	rank := t.group.Rank()
+	return t.bounds[rank], t.bounds[rank+1]
+}
+
+// validate measures the student after a step, each rank a part of the examples, and keeps the best.
+func (t *Trainer) validate(ctx context.Context, step int) (float64, error) {
+	examples, rank, ranks := t.config.Validation, t.group.Rank(), t.group.Size()
+	part := examples[len(examples)*rank/ranks : len(examples)*(rank+1)/ranks]
+	total, tokens, failed := lossSum(ctx, t.config.Student, part)
+	answers := float64(tokens)
+	if err := t.sumOverRanks(ctx, failed, &total, &answers); err != nil {
+		return 0, fmt.Errorf("validation: %w", err)
+	}
+	loss := total / answers
+	if !finite(loss) {
+		return 0, fmt.Errorf("validation loss %v is not finite: a lower learning rate than %.3g may help", loss, t.config.LearningRate)
+	}
+	if r := &t.result; r.BestStep == 0 || loss < r.BestValidation {
+		r.BestStep, r.BestValidation = step, loss
+		if t.config.KeepBest {
+			t.best = append(t.best[:0], t.flat...)
+		}
+	}
+	return loss, nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
