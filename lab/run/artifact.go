@@ -13,14 +13,11 @@ import (
 	"slimlab/lab/store"
 )
 
-// Versions of the stages' code. Whoever changes what a stage computes raises its version, and
-// artifacts of the old one are made anew.
+// Versions of the code of the stages that are no kinds of steps. Raise the version of a stage when
+// it computes something else: artifacts of the old version are then built again.
 const (
 	taskVersion      = "1"
 	tokenizerVersion = "1"
-	trainVersion     = "3"
-	pruneVersion     = "4"
-	quantizeVersion  = "3"
 	evaluateVersion  = "2"
 	serveVersion     = "2"
 )

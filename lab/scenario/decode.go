@@ -9,41 +9,14 @@ import (
 	"strings"
 )
 
-// Vocabulary lists the names that exist, for the fields that take one. A name that ends in ':'
-// takes a number in (0, 1) after it: "jsd:" allows "jsd:0.5".
-type Vocabulary struct {
-	Losses     []string // divergences of a distil step
-	Methods    []string // of a prune step
-	Schemes    []string // of a quantize step
-	Sources    []string // of calibration
-	Workloads  []string // of serve
-	Pretrained []string // models as pretrained:NAME, without the prefix
-}
-
-func (v Vocabulary) list(name string) []string {
-	switch name {
-	case "losses":
-		return v.Losses
-	case "methods":
-		return v.Methods
-	case "schemes":
-		return v.Schemes
-	case "sources":
-		return v.Sources
-	case "workloads":
-		return v.Workloads
-	}
-	panic("scenario: no vocabulary " + name)
-}
-
-// decoder fills structs from nodes, guided by their tags.
+// decoder fills structs from nodes by the tags of their fields.
 type decoder struct {
 	vocabulary Vocabulary
 	bad        *problems
 }
 
-// into fills the struct that target points to. Keys in also are left to the caller. What is wrong
-// is added to the decoder's problems.
+// into fills the struct that target points to and reports problems. The caller decodes the keys in
+// also.
 func (d *decoder) into(n *node, what string, target any, also ...string) {
 	v := reflect.ValueOf(target).Elem()
 	fields := structFields(v.Type())
@@ -65,6 +38,24 @@ func (d *decoder) into(n *node, what string, target any, also ...string) {
 	}
 	for _, f := range fields {
 		d.field(n, what, f, v.FieldByIndex(f.Index))
+	}
+	d.anyOf(n, what, fields)
+}
+
+// anyOf checks that the file has one field of each set with the same tag any.
+func (d *decoder) anyOf(n *node, what string, fields []reflect.StructField) {
+	var reasons []string
+	had := map[string]bool{}
+	for _, f := range fields {
+		if reason := f.Tag.Get("any"); reason != "" {
+			reasons = append(reasons, reason)
+			had[reason] = had[reason] || n.get(f.Tag.Get("key")) != nil
+		}
+	}
+	for _, reason := range reasons {
+		if !had[reason] {
+			d.bad.add(n.at, "%s %s", what, reason)
+		}
 	}
 }
 
@@ -99,7 +90,7 @@ func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.V
 	}
 }
 
-// setScalar stores a scalar in v; the error says what was expected instead.
+// setScalar stores a scalar in v. Its error is what was expected.
 func setScalar(v reflect.Value, n *node) error {
 	switch v.Kind() {
 	case reflect.String:
@@ -138,8 +129,8 @@ func number(n *node) (float64, error) {
 	return x, nil
 }
 
-// checkTags checks a value against its range and its list of names; the error reads after the
-// field's name.
+// checkTags checks a value against its range and its list of names. Its error continues a sentence
+// that begins with the field's name.
 func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) error {
 	switch v.Kind() {
 	case reflect.Int:
@@ -153,7 +144,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 			}
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {
-			return checkName(f.Tag.Get("key"), v.String(), vocabulary.list(list))
+			return checkName(f.Tag.Get("key"), v.String(), vocabulary.spellings(list))
 		}
 	}
 	return nil
@@ -194,7 +185,7 @@ func checkRange(tag reflect.StructTag, x float64, text string) error {
 	return fmt.Errorf("is %s, expected %s", text, strings.Join(want, " and "))
 }
 
-// checkName looks a name up in a list in which a name that ends in ':' takes a number.
+// checkName looks up a name. A name that ends in ':' has a number after it.
 func checkName(what, name string, all []string) error {
 	for _, known := range all {
 		if name == known && !strings.HasSuffix(known, ":") {
@@ -211,7 +202,7 @@ func checkName(what, name string, all []string) error {
 	return fmt.Errorf("is of an %s", unknown(what, name, all))
 }
 
-// structFields lists the fields that have a key, those of embedded structs included.
+// structFields lists the fields that have a key, also those of embedded structs.
 func structFields(t reflect.Type) []reflect.StructField {
 	var out []reflect.StructField
 	for _, f := range reflect.VisibleFields(t) {

@@ -11,7 +11,7 @@ import (
 	"slimlab/lab"
 )
 
-// Expectation is a comparison that a run is to bear out:
+// Expectation is a comparison that a run is expected to satisfy:
 //
 //	comparison := sum ("<" | "<=" | ">" | ">=" | "==") sum
 //	sum        := product (("+" | "-") product)*
@@ -26,10 +26,27 @@ type Expectation struct {
 	op    string
 	left  []term // their sum
 	right []term
-	free  []Axis // axes that it leaves open
+	free  []Axis // axes that no metric fixes
 }
 
-// term is a product of factors; a minus is in the first constant.
+// Asks reports whether a scenario's table shows one of the metrics or an expectation compares one.
+func (s *Scenario) Asks(metrics ...string) bool {
+	if len(s.Columns) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(metrics, func(key string) bool {
+		return slices.Contains(s.Columns, key) || slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.compares(key) })
+	})
+}
+
+// compares reports whether the expectation is about a metric.
+func (e *Expectation) compares(metric string) bool {
+	return slices.ContainsFunc(slices.Concat(e.left, e.right), func(t term) bool {
+		return slices.ContainsFunc(t.metrics, func(o operand) bool { return o.metric == metric })
+	})
+}
+
+// term is a product of factors; scale holds its sign.
 type term struct {
 	scale   float64
 	metrics []operand
@@ -78,7 +95,7 @@ type expectParser struct {
 	bound    map[string]bool
 }
 
-// column is where the error lies, in runes from the expectation's start.
+// column is the place of the error, in runes from the expectation's start.
 func (p *expectParser) column() int { return len([]rune(p.text[:min(p.start, len(p.text))])) }
 
 func (p *expectParser) parse() (Expectation, error) {
@@ -108,7 +125,7 @@ func (p *expectParser) parse() (Expectation, error) {
 	return e, p.bind(&e)
 }
 
-// bind finds the axes that the expectation leaves free: all metrics must agree on which.
+// bind finds the axes that the expectation leaves free. All metrics must leave the same ones free.
 func (p *expectParser) bind(e *Expectation) error {
 	var operands []operand
 	for _, t := range slices.Concat(e.left, e.right) {
@@ -204,12 +221,12 @@ func (p *expectParser) value(t *term) error {
 		return fmt.Errorf("found %s, expected a number or metric(row=…)", p.rest())
 	}
 	if _, ok := lab.MetricByKey(name); !ok {
-		return fmt.Errorf("%s", unknown("metric", name, metricKeys()))
+		return fmt.Errorf("%s", unknown("metric", name, lab.MetricKeys()))
 	}
 	from := p.start
 	o := operand{metric: name, at: map[string]string{}}
 	if !p.take('(') {
-		return fmt.Errorf("%s stands without its row, expected %s(row=…)", name, name)
+		return fmt.Errorf("%s has no row, expected %s(row=…)", name, name)
 	}
 	for !p.take(')') {
 		if err := p.argument(&o); err != nil {
@@ -324,12 +341,12 @@ func combinations(axes []Axis) []map[string]string {
 
 // judge evaluates the expectation with its free axes at given values.
 func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (held bool, reason string) {
-	var said []string
-	left, err := evaluate(e.left, v, axes, free, &said)
+	var found []string
+	left, err := evaluate(e.left, v, axes, free, &found)
 	if err != nil {
 		return false, err.Error()
 	}
-	right, err := evaluate(e.right, v, axes, free, &said)
+	right, err := evaluate(e.right, v, axes, free, &found)
 	if err != nil {
 		return false, err.Error()
 	}
@@ -346,7 +363,7 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (h
 	case "==":
 		held = order == 0
 	}
-	reason = strings.Join(said, ", ")
+	reason = strings.Join(found, ", ")
 	if len(e.left)+len(e.right) > 2 {
 		reason += fmt.Sprintf("; %.6g against %.6g", left, right)
 	}
@@ -356,7 +373,7 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (h
 	return held, reason
 }
 
-func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, said *[]string) (float64, error) {
+func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *[]string) (float64, error) {
 	var sum float64
 	for _, t := range terms {
 		product := t.scale
@@ -365,7 +382,7 @@ func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, sa
 			if err != nil {
 				return 0, err
 			}
-			*said = append(*said, fmt.Sprintf("%s = %.6g", o.text, x))
+			*found = append(*found, fmt.Sprintf("%s = %.6g", o.text, x))
 			product *= x
 		}
 		sum += product

@@ -16,25 +16,38 @@ import (
 // Options are what a command line adds to a scenario.
 type Options struct {
 	Vocabulary Vocabulary
-	Set        []string // key=value, applied in order, after the overlay of Quick
-	Quick      bool     // lay the section quick over the file
-	Seeds      int      // seeds a point; 0 is what the file says
+	Set        []string // key=value, applied in order, after Quick
+	Quick      bool     // apply the overrides of the section quick
+	Seeds      int      // seeds per point; 0 is the number in the file
 	Seed       *int     // the first seed; nil is 1
 }
 
-// ErrNotFound says that there is no scenario of a name.
+// ErrNotFound is the error of a scenario that does not exist.
 var ErrNotFound = errors.New("no such scenario")
 
-// maxCells bounds a sweep: a slip of the pen must not plan a year of work.
+// maxCells guards against typos in sweeps.
 const maxCells = 10_000
 
 // Load reads a scenario of fsys by its name: "figure1" opens figure1.yaml.
 func Load(name string, fsys fs.FS, o Options) (*Scenario, error) {
+	text, err := Text(name, fsys)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(fileOf(name), text, o)
+}
+
+func fileOf(name string) string {
 	file := path.Clean(name)
 	if ext := path.Ext(file); ext != ".yaml" && ext != ".yml" {
 		file += ".yaml"
 	}
-	f, err := fsys.Open(file)
+	return file
+}
+
+// Text returns the file of a scenario of fsys as it is.
+func Text(name string, fsys fs.FS) ([]byte, error) {
+	f, err := fsys.Open(fileOf(name))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 			entries, _ := List(fsys)
@@ -47,10 +60,10 @@ func Load(name string, fsys fs.FS, o Options) (*Scenario, error) {
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}
 	defer f.Close()
-	return read(file, f, o)
+	return read(name, f)
 }
 
-// LoadFile reads a scenario from a file of the machine.
+// LoadFile reads a scenario from a file on disk.
 func LoadFile(file string, o Options) (*Scenario, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -60,15 +73,20 @@ func LoadFile(file string, o Options) (*Scenario, error) {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
 	defer f.Close()
-	return read(file, f, o)
-}
-
-func read(file string, r io.Reader, o Options) (*Scenario, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	text, err := read(file, f)
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", file, err)
+		return nil, err
 	}
 	return Parse(file, text, o)
+}
+
+// read reads one byte more than Parse accepts, no matter how long the file is.
+func read(name string, r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	return text, nil
 }
 
 // Parse reads a scenario from its text. file names it in errors.
@@ -84,7 +102,7 @@ func Parse(file string, text []byte, o Options) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	// a slip in the overlay should not wait for its first --quick
+	// an error in the overrides should not wait for the first --quick
 	if root.get("quick") != nil && !o.Quick && len(o.Set) == 0 {
 		o.Quick = true
 		if _, err := build(file, root, o); err != nil {
@@ -107,7 +125,7 @@ func build(file string, root *node, o Options) (*Scenario, error) {
 	}
 	b.sections()
 	b.axes()
-	if err := b.bad.err(); err != nil { // what follows would only repeat it
+	if err := b.bad.err(); err != nil { // later problems would repeat these
 		return nil, err
 	}
 	b.header(o)
@@ -120,12 +138,12 @@ func build(file string, root *node, o Options) (*Scenario, error) {
 	return b.scenario, b.bad.err()
 }
 
-// adjusted applies the overlay and the settings to a copy of the tree.
+// adjusted applies the overrides of quick and the settings to a copy of the tree.
 func adjusted(root *node, o Options) (*node, error) {
 	out := root.clone()
 	if quick := root.get("quick"); quick != nil && o.Quick {
 		if quick.get("quick") != nil {
-			return nil, fmt.Errorf("%s: quick within quick", quick.at)
+			return nil, fmt.Errorf("%s: quick contains the key quick", quick.at)
 		}
 		if quick.shape != mapping {
 			return nil, fmt.Errorf("%s: quick is %s, expected a mapping", quick.at, quick.describe())
@@ -144,12 +162,12 @@ func adjusted(root *node, o Options) (*node, error) {
 	return out, nil
 }
 
-// builder goes from a tree to a scenario.
+// builder builds a scenario from a tree.
 type builder struct {
 	decoder
 	root     *node
 	scenario *Scenario
-	params   values             // of the header: no axes
+	params   values             // of the header, without axes
 	axisNode map[string][]*node // values of each axis
 	rows     []string           // of the first point
 	uses     map[string]bool    // names of models that some step uses
@@ -169,7 +187,7 @@ func (b *builder) sections() {
 	}
 }
 
-// header decodes what does not depend on the sweep.
+// header decodes the keys that do not depend on the sweep.
 func (b *builder) header(o Options) {
 	s := b.scenario
 	plain := &node{at: b.root.at, shape: mapping}
@@ -264,7 +282,7 @@ func (b *builder) checkAxisName(key string, at place) {
 	}
 }
 
-// section returns a top-level mapping, nil when it is absent or wrong.
+// section returns a top-level mapping, or nil.
 func (b *builder) section(key string) *node {
 	n := b.root.get(key)
 	if n == nil || n.shape == mapping {
@@ -311,7 +329,7 @@ func (b *builder) points() {
 	}
 }
 
-// unused reports models, params and axes that change nothing.
+// unused reports models, params and axes without effect.
 func (b *builder) unused() {
 	if len(b.bad.all) > 0 {
 		return
@@ -337,7 +355,7 @@ func (b *builder) unused() {
 type Entry struct {
 	Name  string // what Load takes
 	About string
-	Err   error // why it cannot be read; its name and place stay in the list
+	Err   error // why it cannot be read
 }
 
 // List returns the scenarios of fsys in order of name.

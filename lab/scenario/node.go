@@ -233,9 +233,9 @@ func (c *converter) node(n ast.Node, depth int) (*node, error) {
 		}
 		return out, nil
 	case *ast.AnchorNode, *ast.AliasNode:
-		return nil, fmt.Errorf("%s: YAML anchors and aliases are not read here; use params and ${…}", at)
+		return nil, fmt.Errorf("%s: YAML anchors and aliases are not supported; use params and ${…}", at)
 	}
-	return nil, fmt.Errorf("%s: %s is not read here", at, n.Type().YAMLName())
+	return nil, fmt.Errorf("%s: %s is not supported", at, n.Type().YAMLName())
 }
 
 func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int) (*node, error) {
@@ -247,7 +247,7 @@ func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int)
 			return nil, fmt.Errorf("%s: a key must be a plain name", keyAt)
 		}
 		if out.get(token.Value) != nil {
-			return nil, fmt.Errorf("%s: key %q stands here twice", keyAt, token.Value)
+			return nil, fmt.Errorf("%s: key %q is given twice", keyAt, token.Value)
 		}
 		item, err := c.node(v.Value, depth+1)
 		if err != nil {

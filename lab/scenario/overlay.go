@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// merge lays over on base, mappings key by key, everything else replaced. A mapping over the
-// pipeline changes steps by name.
+// merge applies overrides to base: mappings key by key, anything else as a whole. Overrides of the
+// pipeline are a mapping from steps' names.
 func merge(base, over *node) (*node, error) {
 	if base == nil || over.shape != mapping {
 		return over.clone(), nil
@@ -45,7 +45,7 @@ func mergeSteps(base, over *node) (*node, error) {
 	return out, nil
 }
 
-// stepName is the name of a pipeline's entry: the one that it gives itself, else its kind.
+// stepName is the name of a pipeline's entry: its key name, or else its kind.
 func stepName(entry *node) string {
 	if entry.shape != mapping || len(entry.items) != 1 {
 		return ""
@@ -85,15 +85,12 @@ func override(root *node, setting string) error {
 	if !ok || key == "" {
 		return fmt.Errorf("%s: expected key=value", at)
 	}
-	value, err := overrideValue(at, text)
-	if err != nil {
-		return err
-	}
+	value := overrideValue(at, text)
 	path := strings.Split(key, ".")
 	if slices.Contains(path, "") {
 		return fmt.Errorf("%s: an empty name in the key %q", at, key)
 	}
-	path, err = fullPath(root, path)
+	path, err := fullPath(root, path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", at, err)
 	}
@@ -103,16 +100,16 @@ func override(root *node, setting string) error {
 	return assign(root, path, at, value)
 }
 
-func overrideValue(at place, text string) (*node, error) {
+func overrideValue(at place, text string) *node {
 	if strings.TrimSpace(text) == "" {
-		return &node{at: at, shape: scalar, quoted: true}, nil
+		return &node{at: at, shape: scalar, quoted: true}
 	}
 	value, err := parse(at.file, []byte(text))
-	if err != nil || value.shape == null { // a path or a prompt need not be YAML
+	if err != nil || value.shape == null { // such as a path that is no YAML
 		value = &node{shape: scalar, text: text}
 	}
 	relocate(value, at)
-	return value, nil
+	return value
 }
 
 func relocate(n *node, at place) {
@@ -136,7 +133,7 @@ func fullPath(root *node, path []string) ([]string, error) {
 	case len(path) == 1 && root.get("sweep").get(first) != nil:
 		return []string{"sweep", first}, nil
 	}
-	for n := len(path); n > 0; n-- { // a step's name may hold dots: "6.4B.steps"
+	for n := len(path); n > 0; n-- { // a step's name can have dots: "6.4B.steps"
 		if name := strings.Join(path[:n], "."); slices.Contains(stepNames(root.get("pipeline")), name) {
 			return append([]string{"pipeline", name}, path[n:]...), nil
 		}

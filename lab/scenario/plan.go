@@ -12,9 +12,9 @@ import (
 	"slimlab/lab"
 )
 
-// Scenario is a loaded scenario: checked, its sweep expanded, every name in it resolved.
+// Scenario is a loaded scenario: checked, with its sweep expanded and all names resolved.
 type Scenario struct {
-	File     string // as it was opened
+	File     string // as opened
 	Name     string
 	About    string
 	Source   string // the file's text
@@ -23,8 +23,8 @@ type Scenario struct {
 	Seeds    []int
 	Axes     []Axis   // of the sweep, the first varies slowest
 	Rows     []string // names of the steps, in order: a row of the table each
-	Columns  []string // metric keys; empty for all that are measured
-	Baseline string   // the row that deltas refer to
+	Columns  []string // metric keys; empty for all measured ones
+	Baseline string   // the row that differences refer to
 	Paper    map[string]float64
 	Expect   []Expectation
 	Points   []Point // one for each point of the sweep, at least one
@@ -36,7 +36,7 @@ type Axis struct {
 	Values []string
 }
 
-// Point is the scenario at one point of its sweep, with nothing left to look up.
+// Point is the scenario at one point of its sweep, with all names resolved.
 type Point struct {
 	Params    []lab.Param
 	Task      Task
@@ -47,14 +47,14 @@ type Point struct {
 	Serve     *Serve // nil: serving is not measured
 }
 
-// Step is one step of a pipeline. Each yields a model under its Name.
+// Step is one step of a pipeline. Each builds a model under its Name.
 type Step struct {
 	Name string
-	Kind string // "baseline", "train", "distil", "prune" or "quantize"
+	Kind string // a Kind's name
 	// From is the step or model whose weights the step starts from: the step before where the file
-	// is silent. It is empty for a baseline, and where Into names the model.
+	// names none. It is empty where the work loads a model or names the model to start from itself.
 	From string
-	Work Work // what to do, of type *Baseline, *Train, *Distil, *Prune or *Quantize
+	Work Work
 }
 
 // Model finds a model of the point by its name.
@@ -77,31 +77,23 @@ func (p *Point) Step(name string) (s Step, ok bool) {
 	return Step{}, false
 }
 
-// Inputs lists the names of the models and steps whose weights or shape the step needs, the one
-// that it starts from first.
+// Inputs lists the names of the models and steps whose weights or shape the step needs. The one that
+// it starts from is the first.
 func (s Step) Inputs() []string {
 	var names []string
 	if s.From != "" {
 		names = append(names, s.From)
 	}
-	switch w := s.Work.(type) {
-	case *Baseline:
-		names = append(names, w.Model)
-	case *Train:
-		if w.Into != "" {
-			names = append(names, w.Into)
+	for _, r := range references(s.Work) {
+		if r.name != "" {
+			names = append(names, r.name)
 		}
-	case *Distil:
-		if w.Into != "" {
-			names = append(names, w.Into)
-		}
-		names = append(names, w.Teacher)
 	}
 	return names
 }
 
-// Recipe is the canonical text of what the step does, without its name and the names of its inputs:
-// with the keys of the inputs, the task and the seed it names the step's artifact.
+// Recipe is the canonical text of what the step does, without its name and the names of its inputs.
+// With the keys of the inputs, the task and the seed it identifies the step's artifact.
 func (s Step) Recipe() string { return s.Kind + recipe(reflect.ValueOf(s.Work).Elem()) }
 
 // Recipe is the canonical text of the model, without its name.
@@ -148,9 +140,9 @@ func recipe(v reflect.Value) string {
 	return strings.TrimSuffix(b.String(), " ") + "}"
 }
 
-// Canonical is the text of everything that decides the figures: all points with their task, models,
-// steps and measurements. It leaves out seeds, names of the file, columns, expectations and the
-// paper's figures. Equal texts mean comparable runs.
+// Canonical is the text of everything that determines the figures: all points with their task,
+// models, steps and measurements, without seeds, the file's name, columns, expectations and the
+// paper's figures. Runs with equal texts are comparable.
 func (s *Scenario) Canonical() string {
 	text, err := json.Marshal(struct {
 		Baseline string
@@ -200,8 +192,7 @@ func cellID(params []lab.Param, seed int) string {
 	return b.String() + "seed=" + strconv.Itoa(seed)
 }
 
-// Begin is the payload of the run's first event, but for Run, Version, Machine and Started, which
-// the runner knows.
+// Begin is the payload of the run's first event. The runner adds Run, Version, Machine and Started.
 func (p *Plan) Begin() lab.Begin {
 	s := p.Scenario
 	begin := lab.Begin{

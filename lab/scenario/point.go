@@ -8,10 +8,10 @@ import (
 	"slimlab/lab"
 )
 
-// validName is what steps and models may be called: it stands in tables, paths and expectations.
+// validName matches the names of steps and models, which occur in tables, paths and expectations.
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+%-]{0,63}$`)
 
-// point decodes every section that may depend on the sweep and resolves the names in it.
+// point decodes the sections that can depend on the sweep and resolves the names in them.
 func (b *builder) point(params []lab.Param, at *values) Point {
 	p := Point{Params: params}
 	b.task(&p, b.get("task", at))
@@ -36,7 +36,7 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 	return p
 }
 
-// get returns a section with its ${…} replaced; an absent one is empty.
+// get returns a section with its ${…} replaced, empty where the file has none.
 func (b *builder) get(key string, at *values) *node {
 	n := b.root.get(key)
 	if n == nil {
@@ -99,8 +99,8 @@ func (b *builder) loaded(n *node, m *Model) {
 	}
 	at := n.get("load").at
 	if name, ok := strings.CutPrefix(m.Load, "pretrained:"); ok {
-		if !slices.Contains(b.vocabulary.Pretrained, name) {
-			b.bad.add(at, "%s", unknown("pretrained model", name, b.vocabulary.Pretrained))
+		if names := b.vocabulary.spellings(Pretrained); !slices.Contains(names, name) {
+			b.bad.add(at, "%s", unknown("pretrained model", name, names))
 		}
 	} else if ref, ok := strings.CutPrefix(m.Load, "run:"); ok {
 		if id, row, ok := strings.Cut(ref, "/"); !ok || id == "" || row == "" {
@@ -170,56 +170,74 @@ func (b *builder) steps(p *Point, n *node) {
 		b.bad.add(n.at, "pipeline is %s, expected a list of steps such as - prune: { mlp: 0.25 }", found)
 		return
 	}
-	quantized := map[string]bool{}
+	packed := map[string]bool{}
 	for _, entry := range n.items {
 		if entry.shape != mapping || len(entry.keys) != 1 {
-			b.bad.add(entry.at, "a step is %s, expected one key, the kind of step: %s", entry.describe(), strings.Join(stepKinds, ", "))
+			b.bad.add(entry.at, "a step is %s, expected one key, the kind of step: %s", entry.describe(), strings.Join(b.vocabulary.kindNames(), ", "))
 			continue
 		}
-		b.step(p, n, entry, quantized)
+		b.step(p, n, entry, packed)
 	}
 }
 
-// stepHead is what every step has beside its work.
+// stepHead is what every step has besides its work.
 type stepHead struct {
 	Name string `key:"name" doc:"name of the step, of its model and of its row; default: the kind"`
 	From string `key:"from" doc:"the step or loaded model to start from; default: the step before"`
 }
 
-func (b *builder) step(p *Point, pipeline, entry *node, quantized map[string]bool) {
-	kind, body := entry.keys[0], entry.items[0]
-	work := newWork(kind)
-	if work == nil {
-		b.bad.add(entry.keyAt[0], "%s", unknown("kind of step", kind, stepKinds))
+func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) {
+	body := entry.items[0]
+	kind, ok := b.vocabulary.kind(entry.keys[0])
+	if !ok {
+		b.bad.add(entry.keyAt[0], "%s", unknown("kind of step", entry.keys[0], b.vocabulary.kindNames()))
 		return
 	}
-	name := stepName(entry)
+	s := Step{Name: stepName(entry), Kind: kind.Name, Work: kind.New()}
+	b.into(body, "step "+s.Name, s.Work, "name", "from")
 	var head stepHead
-	b.into(body, "step "+name, work, "name", "from")
 	if body.shape == mapping {
-		b.into(body.only("name", "from"), "step "+name, &head)
+		b.into(body.only("name", "from"), "step "+s.Name, &head)
 	}
-	s := Step{Name: name, Kind: kind, From: head.From, Work: work}
+	s.From = head.From
 	at := entry.keyAt[0]
 	if n := body.get("name"); n != nil {
 		at = n.at
 	}
-	b.checkName("step", name, at)
-	if _, twice := p.Step(name); twice {
-		b.bad.add(at, "a second step %q; names of steps must differ, give this one a name", name)
+	b.stepName(p, kind, s, at)
+	if kind.Loads {
+		if n := body.get("from"); n != nil {
+			b.bad.add(n.at, "step %s loads its model and has no key from", s.Name)
+		}
+		s.From = ""
+	} else {
+		b.start(p, pipeline, body, &s)
 	}
-	base, isBaseline := work.(*Baseline)
-	if _, taken := p.Model(name); taken && (!isBaseline || base.Model != name) {
-		b.bad.add(at, "step %q has the name of a model", name)
+	for _, r := range references(s.Work) {
+		if n := body.get(r.key); n != nil && r.kind == refWeights {
+			b.weights(p, pipeline, n, s.Name)
+		}
 	}
-	b.references(p, pipeline, body, &s)
-	if s.From != "" && quantized[s.From] {
-		b.bad.add(at, "step %s starts from %s, which is quantized; expected float weights", name, s.From)
+	if s.From != "" && packed[s.From] {
+		b.bad.add(at, "step %s starts from %s, which is quantized; expected float weights", s.Name, s.From)
 	}
-	if q, ok := work.(*Quantize); ok {
-		quantized[name] = q.Scheme != "none"
+	if w, ok := s.Work.(Packer); ok {
+		packed[s.Name] = w.Packs()
 	}
 	p.Steps = append(p.Steps, s)
+}
+
+// stepName checks the name of a step: valid, and neither another step's nor a model's. Only a step
+// that loads a model may have that model's name.
+func (b *builder) stepName(p *Point, kind Kind, s Step, at place) {
+	b.checkName("step", s.Name, at)
+	if _, twice := p.Step(s.Name); twice {
+		b.bad.add(at, "a second step %q; names of steps must differ, give this one a name", s.Name)
+	}
+	loadsIt := kind.Loads && slices.ContainsFunc(references(s.Work), func(r reference) bool { return r.name == s.Name })
+	if _, taken := p.Model(s.Name); taken && !loadsIt {
+		b.bad.add(at, "step %q has the name of a model", s.Name)
+	}
 }
 
 // only returns a mapping with no other keys than these.
@@ -233,56 +251,44 @@ func (n *node) only(keys ...string) *node {
 	return out
 }
 
-// references resolves the names that a step uses.
-func (b *builder) references(p *Point, pipeline, body *node, s *Step) {
-	into := ""
-	switch w := s.Work.(type) {
-	case *Baseline:
-		if n := body.get("from"); n != nil {
-			b.bad.add(n.at, "step %s is a baseline, which takes model: and no from:", s.Name)
-		}
-		s.From = ""
-		if n := body.get("model"); n != nil {
-			b.weights(p, pipeline, n, s.Name)
-		}
-		return
-	case *Train:
-		into = w.Into
-	case *Distil:
-		into = w.Into
-		if n := body.get("teacher"); n != nil {
-			b.weights(p, pipeline, n, s.Name)
-		}
-	case *Prune:
-		if body.get("mlp") == nil && body.get("heads") == nil {
-			b.bad.add(body.at, "step %s removes nothing: give mlp or heads, the share to remove", s.Name)
+// start finds what a step starts from: the model that its work names, the key from, or the step
+// before.
+func (b *builder) start(p *Point, pipeline, body *node, s *Step) {
+	var start reference
+	alternative := ""
+	for _, r := range references(s.Work) {
+		if r.kind == refStart {
+			alternative = ", or " + r.key
+			if r.name != "" {
+				start = r
+			}
 		}
 	}
 	switch n := body.get("from"); {
-	case n != nil && into != "":
-		b.bad.add(n.at, "step %s has both from and into; into starts from the named model, from goes on with a step's", s.Name)
+	case n != nil && start.name != "":
+		b.bad.add(n.at, "step %s has both from and %s; %s starts from the named model, from continues with a step's", s.Name, start.key, start.key)
 	case n != nil:
 		b.weights(p, pipeline, n, s.Name)
-	case into != "":
-		b.uses[into] = true
-		if _, ok := p.Model(into); !ok {
+	case start.name != "":
+		b.uses[start.name] = true
+		if _, ok := p.Model(start.name); !ok {
 			var names []string
 			for _, m := range p.Models {
 				names = append(names, m.Name)
 			}
-			b.bad.add(body.get("into").at, "%s", unknown("model", into, names))
+			b.bad.add(body.get(start.key).at, "%s", unknown("model", start.name, names))
 		}
 	case len(p.Steps) > 0:
 		s.From = p.Steps[len(p.Steps)-1].Name
 	default:
-		b.bad.add(body.at, "step %s is the first and starts from nothing: give from, or into for training", s.Name)
+		b.bad.add(body.at, "step %s is the first and starts from nothing: give from%s", s.Name, alternative)
 	}
 }
 
-// weights checks a reference to a step before or to a loaded model.
+// weights checks a reference to an earlier step or to a loaded model.
 func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 	if n.shape != scalar {
-		return // the decoder has said so
+		return // the decoder has reported it
 	}
 	b.uses[n.text] = true
 	if _, ok := p.Step(n.text); ok {
@@ -291,12 +297,12 @@ func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 	m, ok := p.Model(n.text)
 	switch {
 	case ok && m.Fresh():
-		b.bad.add(n.at, "model %q is a shape without weights, expected a step before or a loaded model; a step trains a shape by into: %s", n.text, n.text)
+		b.bad.add(n.at, "model %q is a shape without weights, expected an earlier step or a loaded model; a step trains a shape with into: %s", n.text, n.text)
 	case ok:
 	case n.text == step:
 		b.bad.add(n.at, "step %q refers to itself", step)
 	case stepNode(pipeline, n.text) != nil:
-		b.bad.add(n.at, "step %q comes later; a step can use only what stands before it", n.text)
+		b.bad.add(n.at, "step %q comes later; a step can use only earlier ones", n.text)
 	default:
 		var names []string
 		for _, s := range p.Steps {
@@ -311,7 +317,7 @@ func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 	}
 }
 
-// results reads what the table shows and what is expected of it. The rows are known by now.
+// results reads the columns, the published figures and the expectations, once the rows are known.
 func (b *builder) results() {
 	s := b.scenario
 	s.Rows = b.rows
@@ -325,14 +331,6 @@ func (b *builder) results() {
 	b.expectations()
 }
 
-func metricKeys() []string {
-	var keys []string
-	for _, m := range lab.Metrics() {
-		keys = append(keys, m.Key)
-	}
-	return keys
-}
-
 func (b *builder) columns() {
 	n := b.list("columns", "metrics")
 	if n == nil {
@@ -340,16 +338,16 @@ func (b *builder) columns() {
 	}
 	for _, item := range n.items {
 		if _, ok := lab.MetricByKey(item.text); !ok {
-			b.bad.add(item.at, "%s", unknown("metric", item.text, metricKeys()))
+			b.bad.add(item.at, "%s", unknown("metric", item.text, lab.MetricKeys()))
 		}
 		if slices.Contains(b.scenario.Columns, item.text) {
-			b.bad.add(item.at, "column %q stands here twice", item.text)
+			b.bad.add(item.at, "column %q is listed twice", item.text)
 		}
 		b.scenario.Columns = append(b.scenario.Columns, item.text)
 	}
 }
 
-// list returns a top-level list of texts with its params replaced, nil when it is absent or wrong.
+// list returns a top-level list of texts with its params replaced, or nil.
 func (b *builder) list(key, of string) *node {
 	n := b.root.get(key)
 	if n == nil {

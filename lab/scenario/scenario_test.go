@@ -1,4 +1,4 @@
-package scenario
+package scenario_test
 
 import (
 	"errors"
@@ -12,20 +12,21 @@ import (
 	"testing/fstest"
 
 	"slimlab/lab"
+	"slimlab/lab/run"
+	"slimlab/lab/scenario"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-var vocabulary = Vocabulary{
-	Losses: []string{"fkl", "rkl", "jsd:"}, Methods: []string{"osscar", "magnitude"}, Schemes: []string{"none", "w8a8", "w4a16-rtn", "w4a16-gptq", "w4a8-rtn", "w4a8-gptq"},
-	Sources: []string{"in-domain", "generic"}, Workloads: []string{"ranking"}, Pretrained: []string{"recsys-fm"},
+var vocabulary = run.Vocabulary()
+
+func options(set ...string) scenario.Options {
+	return scenario.Options{Vocabulary: vocabulary, Set: set}
 }
 
-func options(set ...string) Options { return Options{Vocabulary: vocabulary, Set: set} }
-
-func mustLoad(t *testing.T, o Options) *Scenario {
+func mustLoad(t *testing.T, o scenario.Options) *scenario.Scenario {
 	t.Helper()
-	s, err := Load("figure1", os.DirFS("testdata"), o)
+	s, err := scenario.Load("figure1", os.DirFS("testdata"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("rows %s", got)
 	}
 	step, _ := plan.Cells[4].Point.Step("distilled")
-	d := step.Work.(*Distil)
+	d := step.Work.(*run.Distil)
 	if d.Loss != "jsd:0.5" || d.Steps != 1500 || d.Data != 20000 || d.LearningRate != 1e-3 || d.Into != "student" || step.From != "" || d.Clip != 1 {
 		t.Errorf("distilled %+v from %q", d, step.From)
 	}
@@ -96,9 +97,9 @@ func TestOverlayAndSettings(t *testing.T) {
 	o := options()
 	o.Quick = true
 	quick := mustLoad(t, o)
-	step := func(s *Scenario, name string) *Distil {
+	step := func(s *scenario.Scenario, name string) *run.Distil {
 		st, _ := s.Points[0].Step(name)
-		return st.Work.(*Distil)
+		return st.Work.(*run.Distil)
 	}
 	if len(quick.Seeds) != 1 || step(quick, "distilled").Steps != 200 || step(quick, "mlp-kd").Steps != 20 || quick.Points[0].Task.Recsys.Members != 100 || quick.Points[0].Task.Recsys.Candidates != 4 {
 		t.Errorf("quick: %+v", quick)
@@ -112,7 +113,7 @@ func TestOverlayAndSettings(t *testing.T) {
 		s.Points[0].Task.Recsys.Members != 5 || !reflect.DeepEqual(s.Seeds, []int{7, 8}) || step(s, "distilled").Batch != 4 || s.Points[0].Models[1].Layers != 1 {
 		t.Errorf("settings: %+v", s)
 	}
-	if st, _ := s.Points[0].Step("heads-6.4B"); st.Work.(*Prune).Calibration.Samples != 3 {
+	if st, _ := s.Points[0].Step("heads-6.4B"); st.Work.(*run.Prune).Calibration.Samples != 3 {
 		t.Errorf("heads-6.4B: %+v", st.Work)
 	}
 	a, b := mustLoad(t, options()), mustLoad(t, options("seeds=9", "about=else", "columns=[auc]"))
@@ -175,7 +176,7 @@ func TestErrors(t *testing.T) {
 		{"missing width", "hidden: 8, ", "", `model s lacks the key "hidden"`},
 		{"unused model", "pipeline:", "  u: pretrained:recsys-fm\npipeline:", `x.yaml:6:3: no step uses the model "u"`},
 		{"unknown metric", "pipeline:", "columns: [acu]\npipeline:", `x.yaml:6:11: unknown metric "acu", did you mean "auc"?`},
-		{"column twice", "pipeline:", "columns: [auc, auc]\npipeline:", `column "auc" stands here twice`},
+		{"column twice", "pipeline:", "columns: [auc, auc]\npipeline:", `column "auc" is listed twice`},
 		{"unknown baseline", "pipeline:", "baseline: fm2\npipeline:", `unknown row "fm2", did you mean "FM"?`},
 		{"unknown paper row", "pipeline:", "paper: { kb: -1 }\npipeline:", `unknown row "kb", did you mean "kd"?`},
 		{"paper text", "pipeline:", "paper: { kd: low }\npipeline:", `expected a number, in per cent`},
@@ -188,7 +189,7 @@ func TestErrors(t *testing.T) {
 		{"unknown reference", "steps: 10", `steps: "${n}"`, `unknown param or axis "n": there is none here`},
 		{"axis in a title", "name: x\n", "name: \"${n}\"\nsweep: { n: [1, 2] }\n", `${n} is an axis of the sweep`},
 		{"names that change", "pipeline:", "sweep: { n: [a, b] }\npipeline:\n  - baseline: { name: \"${n}\", model: FM }", `the names of the steps change with the sweep`},
-		{"anchor", "name: x", "name: &a x", `anchors and aliases are not read here`},
+		{"anchor", "name: x", "name: &a x", `anchors and aliases are not supported`},
 		{"second document", "name: x", "name: x\n---\nname: y", `a second document`},
 		{"overlay", "pipeline:", "quick: { task: { membrs: 3 } }\npipeline:", `with the section quick: x.yaml:6:18: unknown key of task "membrs", did you mean "members"?`},
 		{"overlay's step", "pipeline:", "quick: { pipeline: { kb: { steps: 3 } } }\npipeline:", `unknown step "kb", did you mean "kd"?`},
@@ -201,7 +202,7 @@ func TestErrors(t *testing.T) {
 		if text == small {
 			t.Errorf("%s: the case changes nothing", c.name)
 		}
-		_, err := Parse("x.yaml", []byte(text), options())
+		_, err := scenario.Parse("x.yaml", []byte(text), options())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 		}
@@ -218,11 +219,11 @@ func TestErrors(t *testing.T) {
 		"kd.steps.more=1":  `expected a mapping with the key "more"`,
 		"task.members=3.5": `task's members is "3.5", expected a whole number`,
 	} {
-		if _, err := Parse("x.yaml", []byte(small), options(setting)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := scenario.Parse("x.yaml", []byte(small), options(setting)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--set %s: got %v, want %s", setting, err, want)
 		}
 	}
-	if _, err := Parse("x.yaml", []byte(small), options()); err != nil {
+	if _, err := scenario.Parse("x.yaml", []byte(small), options()); err != nil {
 		t.Errorf("the file that all cases change: %v", err)
 	}
 }
@@ -236,7 +237,7 @@ func TestSweepIsBounded(t *testing.T) {
 		}
 		text += "]\n"
 	}
-	if _, err := Parse("x.yaml", []byte(text), options()); err == nil || !strings.Contains(err.Error(), "more than 10000 cells") {
+	if _, err := scenario.Parse("x.yaml", []byte(text), options()); err == nil || !strings.Contains(err.Error(), "more than 10000 cells") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -244,14 +245,14 @@ func TestSweepIsBounded(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	fsys := fstest.MapFS{"figure1.yaml": {Data: []byte(small)}, "paper/figure2.yaml": {Data: []byte("about: two\n" + small)}, "broken.yaml": {Data: []byte("{")}}
 	for name, want := range map[string]string{"figure3": `did you mean "figure1"?`, "../figure1": "no such scenario", "paper/figur2": `did you mean "paper/figure2"?`} {
-		if _, err := Load(name, fsys, options()); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), want) {
+		if _, err := scenario.Load(name, fsys, options()); !errors.Is(err, scenario.ErrNotFound) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
-	if _, err := LoadFile(filepath.Join(t.TempDir(), "no.yaml"), options()); !errors.Is(err, ErrNotFound) {
+	if _, err := scenario.LoadFile(filepath.Join(t.TempDir(), "no.yaml"), options()); !errors.Is(err, scenario.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	entries, err := List(fsys)
+	entries, err := scenario.List(fsys)
 	if err != nil || len(entries) != 3 || entries[0].Err == nil || entries[2].About != "two" || entries[2].Name != "paper/figure2" {
 		t.Errorf("%+v, %v", entries, err)
 	}
@@ -288,7 +289,7 @@ func TestExpectationErrors(t *testing.T) {
 		"acu(row=FM) > 0":                `x.yaml:10:12: expectation "acu(row=FM) > 0": unknown metric "acu", did you mean "auc"?`,
 		"auc(row=FN) > 0":                `x.yaml:10:20: expectation "auc(row=FN) > 0": unknown row "FN", did you mean "FM"?`,
 		"auc(row=FM)":                    `found the end, expected one of < <= > >= ==`,
-		"auc > 1":                        `auc stands without its row, expected auc(row=…)`,
+		"auc > 1":                        `auc has no row, expected auc(row=…)`,
 		"auc() > 1":                      `auc has no row`,
 		"auc(row=FM, loss=fkl) > 1":      `unknown axis "loss"`,
 		"auc(row=FM, n=30) > 1":          `unknown value of n "30"`,
@@ -301,14 +302,14 @@ func TestExpectationErrors(t *testing.T) {
 		"auc(row=FM) > " + strings.Repeat("1+", 99) + "1": `more than 64 terms`,
 	} {
 		file := strings.Replace(small, "steps: 10", `steps: "${n}"`, 1) + "expect: [ \"" + text + "\" ]\nsweep: { n: [3, 4] }\n"
-		_, err := Parse("x.yaml", []byte(file), options())
+		_, err := scenario.Parse("x.yaml", []byte(file), options())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 }
 
-func TestSchema(t *testing.T) { golden(t, "schema.json", string(Schema(vocabulary))) }
+func TestSchema(t *testing.T) { golden(t, "schema.json", string(scenario.Schema(vocabulary))) }
 
 func FuzzParse(f *testing.F) {
 	full, err := os.ReadFile("testdata/figure1.yaml")
@@ -319,7 +320,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := Parse("x.yaml", text, options("kd.steps=3", "name=z"))
+		s, err := scenario.Parse("x.yaml", text, options("kd.steps=3", "name=z"))
 		if err != nil {
 			if !strings.Contains(err.Error(), "x.yaml") && !strings.Contains(err.Error(), "--set") {
 				t.Errorf("an error without its place: %v", err)

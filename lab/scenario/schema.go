@@ -3,18 +3,17 @@ package scenario
 import (
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"slimlab/lab"
 )
 
-// object is a JSON Schema, or part of one. encoding/json writes maps in order of key, so the text
-// is stable.
+// object is a JSON Schema, or part of one. encoding/json writes maps in order of their keys, so the
+// text is stable.
 type object = map[string]any
 
-// Schema returns the JSON Schema (draft 2020-12) of a scenario file, for editors that complete and
-// check YAML. Every value may also be a text with ${…}.
+// Schema returns the JSON Schema (draft 2020-12) of scenario files, with which editors complete and
+// check YAML. Every value can also be a text with ${…}.
 func Schema(vocabulary Vocabulary) []byte {
 	s := schemer{vocabulary}
 	properties := object{}
@@ -25,12 +24,11 @@ func Schema(vocabulary Vocabulary) []byte {
 	}
 	quick := object{}
 	for key, part := range properties {
-		if key != "quick" && key != "pipeline" {
-			// an overlay is checked after it is laid on
+		if key != "quick" && key != "pipeline" { // the scenario is checked with its overrides applied
 			quick[key] = object{"description": part.(object)["description"]}
 		}
 	}
-	quick["pipeline"] = object{"type": "object", "description": "changes to steps, by name"}
+	quick["pipeline"] = object{"type": "object", "description": "overrides of steps, by name"}
 	properties["quick"] = object{"type": "object", "description": sectionDoc("quick"), "properties": quick, "additionalProperties": false}
 	text, err := json.MarshalIndent(object{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "slimlab scenario",
@@ -104,16 +102,17 @@ func (s schemer) metric() object {
 
 func (s schemer) steps() object {
 	var kinds []object
-	for _, kind := range stepKinds {
-		work := s.structure(newWork(kind))
+	for _, kind := range s.vocabulary.Kinds {
+		work := s.structure(kind.New())
+		work["description"] = kind.About
 		head := s.structure(stepHead{})["properties"].(object)
 		for key, part := range head {
-			if kind != "baseline" || key != "from" {
+			if !kind.Loads || key != "from" {
 				work["properties"].(object)[key] = part
 			}
 		}
 		kinds = append(kinds, object{
-			"type": "object", "required": []string{kind}, "additionalProperties": false, "properties": object{kind: work},
+			"type": "object", "required": []string{kind.Name}, "additionalProperties": false, "properties": object{kind.Name: work},
 		})
 	}
 	return object{"oneOf": kinds}
@@ -168,14 +167,14 @@ func (s schemer) field(f reflect.StructField) object {
 		own["enum"] = strings.Split(one, "|")
 	}
 	if list, ok := f.Tag.Lookup("names"); ok {
-		own = names(s.vocabulary.list(list))
+		own = names(s.vocabulary.Names[list])
 	}
 	out := object{"description": f.Tag.Get("doc")}
 	if text, ok := f.Tag.Lookup("default"); ok {
 		out["default"] = defaultValue(f, text)
 	}
 	if _, isEnum := own["enum"]; own["type"] == "string" && !isEnum {
-		out["type"] = "string" // holds ${…} as it is
+		out["type"] = "string" // ${…} is a text too
 		return out
 	}
 	out["anyOf"] = []object{own, {"type": "string", "pattern": `\$\{`}}
@@ -192,16 +191,17 @@ func defaultValue(f reflect.StructField, text string) any {
 	return json.Number(text)
 }
 
-// names describes a list of names, of which those that end in ':' take a number.
-func names(all []string) object {
-	var plain []string
-	var parts []object
-	for _, name := range all {
-		if strings.HasSuffix(name, ":") {
-			parts = append(parts, object{"type": "string", "pattern": "^" + name + `0?\.[0-9]+$`, "examples": []string{name + strconv.FormatFloat(0.5, 'g', -1, 64)}})
-		} else {
-			plain = append(plain, name)
+// names describes a list of names.
+func names(all []Name) object {
+	plain, parts := []string{}, []object{}
+	for _, n := range all {
+		if n.Parameter == "" {
+			plain = append(plain, n.Name)
+			continue
 		}
+		parts = append(parts, object{
+			"type": "string", "pattern": "^" + n.spelling() + `0?\.[0-9]+$`, "examples": []string{n.spelling() + "0.5"},
+		})
 	}
 	return object{"anyOf": append([]object{{"enum": plain}}, parts...)}
 }

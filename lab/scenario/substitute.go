@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// values are what ${…} stands for at one point of the sweep.
+// values are the values of ${…} at one point of the sweep.
 type values struct {
-	names []string // all that may be named, for the nearest one
+	names []string // all valid names
 	of    map[string]*node
 	used  map[string]bool
-	bar   map[string]string // names that may not be used here → why
+	bar   map[string]string // names that are not allowed here → why
 }
 
-// substitute returns a copy of the tree with every ${name} in a text value replaced. A value that
-// is nothing but ${name} takes over the param's type; within other text its text is inserted.
+// substitute returns a copy of the tree with every ${name} in a text replaced. A value that is only
+// ${name} also gets the param's type.
 func (v *values) substitute(n *node, bad *problems) *node {
 	out := *n
 	if n.shape == scalar && strings.Contains(n.text, "${") {
@@ -33,9 +33,9 @@ func (v *values) substitute(n *node, bad *problems) *node {
 }
 
 func (v *values) text(n *node, bad *problems) {
-	whole := reference.FindString(n.text) == n.text
+	whole := placeholder.FindString(n.text) == n.text
 	n.quoted = false
-	n.text = reference.ReplaceAllStringFunc(n.text, func(match string) string {
+	n.text = placeholder.ReplaceAllStringFunc(n.text, func(match string) string {
 		name := match[2 : len(match)-1]
 		if why, barred := v.bar[name]; barred {
 			bad.add(n.at, "${%s} %s", name, why)
@@ -52,24 +52,24 @@ func (v *values) text(n *node, bad *problems) {
 		}
 		return value.text
 	})
-	if rest := reference.ReplaceAllString(n.text, ""); strings.Contains(rest, "${") {
+	if rest := placeholder.ReplaceAllString(n.text, ""); strings.Contains(rest, "${") {
 		bad.add(n.at, "${ without its }")
 	}
 }
 
-// problem is one thing that is wrong with a scenario.
+// problem is one error of a scenario.
 type problem struct {
 	at   place
 	text string
 }
 
-// problems collects what is wrong, each thing once.
+// problems collects errors, each once.
 type problems struct {
 	all  []problem
 	seen map[string]bool
 }
 
-// maxProblems bounds how many things are told at once.
+// maxProblems bounds the reported errors.
 const maxProblems = 20
 
 func (p *problems) add(at place, format string, args ...any) {
@@ -85,7 +85,7 @@ func (p *problems) add(at place, format string, args ...any) {
 	p.all = append(p.all, one)
 }
 
-// err returns everything that is wrong, one line each, in order of place.
+// err returns all problems, one line each, in order of place.
 func (p *problems) err() error {
 	if len(p.all) == 0 {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"slimlab/internal/nearest"
 )
 
-// unknown says that a name is not among those that are valid here, and which was probably meant.
+// unknown is the text of an error of an unknown name, with the nearest valid one.
 func unknown(what, written string, names []string) string {
 	text := fmt.Sprintf("unknown %s %q", what, written)
 	if name := nearest.Name(written, names); name != "" {

@@ -9,11 +9,56 @@ import (
 
 	"slimlab/kd"
 	"slimlab/kernels"
+	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 )
 
-// trainFacts are kept with a trained model.
+// Training is what supervised training and distillation have in common.
+type Training struct {
+	Into            string  `key:"into" ref:"start" doc:"the model to train, instead of from; a shape gets fresh weights from the cell's seed"`
+	Sequence        float64 `key:"sequence" default:"0.05" min:"0" max:"1" doc:"weight of the loss over the whole sequence; the rest is that of the answer tokens"`
+	Steps           int     `key:"steps" required:"true" min:"1" max:"100000000" doc:"optimizer steps"`
+	Batch           int     `key:"batch" default:"16" min:"1" max:"65536" doc:"sequences per step"`
+	LearningRate    float64 `key:"learning_rate" default:"1e-3" above:"0" max:"1" doc:"peak learning rate"`
+	MinLearningRate float64 `key:"min_learning_rate" default:"0.1" min:"0" max:"1" doc:"end of the cosine decay, as a share of the peak"`
+	Warmup          int     `key:"warmup" default:"0" min:"0" max:"100000000" doc:"steps of linear warm-up"`
+	WeightDecay     float64 `key:"weight_decay" default:"0.01" min:"0" max:"1" doc:"decoupled weight decay of the linear layers"`
+	Clip            float64 `key:"clip" default:"1" min:"0" doc:"largest norm of the gradient; 0 disables clipping"`
+	Precision       string  `key:"precision" default:"float32" one:"float32|bfloat16" doc:"number format of the operands of products; weights and gradients are float32"`
+	Checkpoint      bool    `key:"checkpoint" default:"false" doc:"gradient checkpointing: recompute activations in the backward pass; less memory, more time, the same weights"`
+	Data            int     `key:"data" default:"0" min:"0" doc:"number of distinct labelled examples; 0 is all, without limit in a generated world"`
+	Every           int     `key:"every" default:"0" min:"0" doc:"steps between two evaluations of the validation loss; 0 is a twentieth of the steps"`
+	KeepBest        bool    `key:"keep_best" default:"false" doc:"keep the weights with the lowest validation loss, not the last ones"`
+}
+
+// Train trains on labels: fine-tuning, or from scratch.
+type Train struct {
+	Training
+}
+
+// trainVersion is that of the code below and of package kd: raise it when they compute other
+// weights.
+const trainVersion = "3"
+
+// Describe says what the step does.
+func (t *Train) Describe(from string) string {
+	return fmt.Sprintf("train %s on labels, %d steps of %d", t.student(from), t.Steps, t.Batch)
+}
+
+// student names the model that is trained: that of into, or the step before.
+func (t *Training) student(from string) string {
+	if t.Into != "" {
+		return t.Into
+	}
+	return from
+}
+
+func (t *Train) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
+	return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence})
+}
+
+// trainFacts are stored with a trained model.
 type trainFacts struct {
 	Tokens  int     `json:"tokens"`
 	Seconds float64 `json:"seconds"`
@@ -57,7 +102,7 @@ func (w *worker) start(s scenario.Step, into string) (key string, origin model.C
 }
 
 // train plans supervised training, or with a teacher distillation.
-func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Training, teacher *artifactModel, objective kd.Objective) (job, error) {
+func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teacher *artifactModel, objective kd.Objective) (job, error) {
 	from, origin, fresh, err := w.start(s, t.Into)
 	if err != nil {
 		return job{}, err
@@ -76,7 +121,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 			Student: student, Objective: objective,
 			Next:  w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
 			Steps: t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
-			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Recompute: t.Checkpoint,
+			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Recompute: t.Checkpoint, KeepBest: t.KeepBest,
 		}
 		if t.Precision == kernels.BFloat16.String() {
 			config.Precision = kernels.BFloat16
@@ -89,7 +134,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 				return err
 			}
 		}
-		if w.data.recsys == nil || t.Every > 0 {
+		if w.data.recsys == nil || t.Every > 0 || t.KeepBest {
 			config.Validation = w.data.validation(w.cell.Point.Evaluate.Validation)
 			if t.Every == 0 {
 				config.EvalEvery = max(1, t.Steps/20)
@@ -101,7 +146,15 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *scenario.Trainin
 		}
 		return saveModel(ctx, dir, student, w.data, facts)
 	}
-	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build}, nil
+	speed := func(dir string, row *measured) error {
+		var facts trainFacts
+		if err := readFacts(dir, &facts); err != nil {
+			return err
+		}
+		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
+		return nil
+	}
+	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build, measures: speed}, nil
 }
 
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not

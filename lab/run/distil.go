@@ -1,0 +1,56 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"slimlab/kd"
+	"slimlab/lab/scenario"
+)
+
+// Distil trains on a teacher's distributions.
+type Distil struct {
+	Training
+	Teacher      string  `key:"teacher" ref:"weights" required:"true" doc:"the model to learn from: a loaded model or an earlier step"`
+	Loss         string  `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
+	CE           float64 `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
+	Temperature  float64 `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
+	TimesT2      bool    `key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
+	SequenceLoss string  `key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
+}
+
+// losses are the divergences of a distillation. p is the teacher's distribution, q the student's.
+var losses = []scenario.Name{
+	{Name: "fkl", Formula: "KL(p‖q) = Σ p log(p/q)", About: "forward KL: the student covers all that the teacher finds likely"},
+	{Name: "rkl", Formula: "KL(q‖p) = Σ q log(q/p)", About: "reverse KL: the student avoids what the teacher finds unlikely"},
+	{Name: "jsd", Parameter: "β", Formula: "β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q", About: "generalized Jensen-Shannon divergence: between forward and reverse KL"},
+}
+
+// Describe says what the step does.
+func (d *Distil) Describe(from string) string {
+	return fmt.Sprintf("distil %s into %s by %s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.Steps, d.Batch)
+}
+
+func (d *Distil) objective() (kd.Objective, error) {
+	o, err := kd.ParseObjective(d.Loss)
+	if err != nil {
+		return kd.Objective{}, err
+	}
+	o.CE, o.Sequence, o.Temperature, o.TimesT2 = d.CE, d.Sequence, d.Temperature, d.TimesT2
+	if d.SequenceLoss == "mixture" {
+		o.SequenceLoss = kd.SequenceMixture
+	}
+	return o, nil
+}
+
+func (d *Distil) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
+	objective, err := d.objective()
+	if err != nil {
+		return job{}, err
+	}
+	teacher, err := w.weights(d.Teacher)
+	if err != nil {
+		return job{}, err
+	}
+	return w.train(ctx, s, &d.Training, teacher, objective)
+}

@@ -1,0 +1,47 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"slimlab/lab/scenario"
+)
+
+// stepWork is the work of a step as this package runs it. Each kind of step has a file with its
+// struct, its description, the version of its code and its plan.
+type stepWork interface {
+	scenario.Work
+	// plan opens the step's inputs and computes nothing that takes time, so that a whole plan can
+	// be checked before it runs.
+	plan(ctx context.Context, w *worker, s scenario.Step) (job, error)
+}
+
+// job is a planned step: the artifact that its model will be, and how to build it.
+type job struct {
+	model *artifactModel
+	build func(dir string) error // nil where the model exists already
+	// report emits what is known of the artifact, once in a run; it may be nil
+	report func(dir string) error
+	// measures adds the step's own metrics to its row; it may be nil
+	measures func(dir string, row *measured) error
+}
+
+// job plans a step.
+func (w *worker) job(ctx context.Context, s scenario.Step) (job, error) {
+	work, ok := s.Work.(stepWork)
+	if !ok {
+		return job{}, fmt.Errorf("a step of kind %s cannot be run", s.Kind)
+	}
+	return work.plan(ctx, w, s)
+}
+
+// Kinds is the table of the kinds of steps.
+func Kinds() []scenario.Kind {
+	return []scenario.Kind{
+		{Name: "baseline", About: "measures a loaded model as it is", Loads: true, New: func() scenario.Work { return &Baseline{} }},
+		{Name: "train", About: "trains on labels, from fresh weights or a step's", New: func() scenario.Work { return &Train{} }},
+		{Name: "distil", About: "trains on a teacher's distributions", New: func() scenario.Work { return &Distil{} }},
+		{Name: "prune", About: "removes MLP neurons and attention heads", New: func() scenario.Work { return &Prune{} }},
+		{Name: "quantize", About: "stores the weights in fewer bits", New: func() scenario.Work { return &Quantize{} }},
+	}
+}

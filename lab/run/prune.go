@@ -1,0 +1,102 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+	"slimlab/model/calibrate"
+	"slimlab/pruning"
+)
+
+// Prune removes MLP neurons and attention heads.
+type Prune struct {
+	Method      string      `key:"method" default:"osscar" names:"methods" doc:"how units are chosen and the remaining weights are updated"`
+	MLP         float64     `key:"mlp" default:"0" min:"0" below:"1" any:"removes nothing: give mlp or heads, the share to remove" doc:"share of each layer's MLP neurons to remove"`
+	Heads       float64     `key:"heads" default:"0" min:"0" below:"1" any:"removes nothing: give mlp or heads, the share to remove" doc:"share of each layer's key-value heads to remove, with their queries"`
+	Align       int         `key:"align" default:"1" min:"1" max:"4096" doc:"round the kept number of neurons up to a multiple of this"`
+	Calibration Calibration `key:"calibration" doc:"calibration text of the method"`
+}
+
+// pruneVersion is that of the code below and of package pruning: raise it when they compute other
+// weights.
+const pruneVersion = "4"
+
+var aboutMethods = map[string]string{
+	string(pruning.OSSCAR):      "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
+	string(pruning.Magnitude):   "keeps the largest weights by L2 norm, unchanged",
+	string(pruning.MagnitudeLS): "magnitude, remaining weights solved by least squares",
+	string(pruning.Random):      "keeps units drawn from the seed, weights unchanged",
+}
+
+// Describe says what the step does.
+func (p *Prune) Describe(from string) string {
+	var cuts []string
+	if p.MLP > 0 {
+		cuts = append(cuts, fmt.Sprintf("%g%% of MLP neurons", 100*p.MLP))
+	}
+	if p.Heads > 0 {
+		cuts = append(cuts, fmt.Sprintf("%g%% of KV heads", 100*p.Heads))
+	}
+	return fmt.Sprintf("prune %s from %s by %s, %d %s samples", strings.Join(cuts, " and "), from, p.Method, p.Calibration.Samples, p.Calibration.Source)
+}
+
+func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
+	method, err := pruning.ParseMethod(p.Method)
+	if err != nil {
+		return job{}, err
+	}
+	source, err := w.weights(s.From)
+	if err != nil {
+		return job{}, err
+	}
+	if err := w.data.checkSource(p.Calibration.Source); err != nil {
+		return job{}, err
+	}
+	seed := uint64(0)
+	if method == pruning.Random {
+		seed = uint64(w.cell.Seed)
+	}
+	key := artifactKey(s.Kind, pruneVersion, s.Recipe(), source.key, w.data.key, fmt.Sprint(seed))
+	return job{
+		model:  &artifactModel{name: s.Name, key: key, origin: source.origin},
+		build:  func(dir string) error { return p.build(ctx, w, source, method, seed, dir) },
+		report: func(dir string) error { return p.report(w, s.Name, dir) },
+	}, nil
+}
+
+func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, method pruning.Method, seed uint64, dir string) error {
+	sequences, err := w.data.calibration(p.Calibration)
+	if err != nil {
+		return err
+	}
+	m, err := source.load(ctx)
+	if err != nil {
+		return err
+	}
+	layers, err := calibrate.NewInMemory(m)
+	if err != nil {
+		return err
+	}
+	cut := pruning.LayerCut{MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}}
+	options := pruning.Options{Method: method, Cuts: pruning.Uniform(len(m.Layers), cut), Align: p.Align, Seed: seed}
+	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
+	if err != nil {
+		return err
+	}
+	return saveModel(ctx, dir, layers.Compressed(), w.data, report)
+}
+
+// report states the cut relative to neurons, heads and all parameters, since papers use each.
+func (p *Prune) report(w *worker, name, dir string) error {
+	var report pruning.CutReport
+	if err := readFacts(dir, &report); err != nil {
+		return err
+	}
+	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %.1f%% of KV heads, %.1f%% of all parameters",
+		name, report.Method, report.Neurons.Cut(), report.KVGroups.Cut(), report.Parameters.Cut()))
+	w.warnings(report.Warnings)
+	return nil
+}

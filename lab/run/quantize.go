@@ -1,0 +1,106 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"slimlab/lab/scenario"
+	"slimlab/model/calibrate"
+	"slimlab/quant"
+)
+
+// Quantize stores the weights in fewer bits.
+type Quantize struct {
+	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format and rounding method"`
+	Group       int         `key:"group" default:"32" min:"1" max:"65536" doc:"inputs that share a scale, in schemes with groups"`
+	Calibration Calibration `key:"calibration" doc:"calibration text of GPTQ"`
+}
+
+// quantizeVersion is that of the code below and of package quant: raise it when they compute other
+// weights.
+const quantizeVersion = "3"
+
+var aboutSchemes = map[string]string{
+	"none":           "float weights, unchanged",
+	"w8a8":           "int8 weights and activations, rounded to nearest",
+	"w8a8-rtn":       "the same as w8a8",
+	"w8a8-gptq":      "int8 weights and activations, rounded by GPTQ",
+	"w8a8-gptq-act":  "w8a8-gptq with columns in order of activation",
+	"w4a16":          "int4 weights in groups, float activations, rounded by GPTQ",
+	"w4a16-rtn":      "int4 weights in groups, float activations, rounded to nearest",
+	"w4a16-gptq":     "the same as w4a16",
+	"w4a16-gptq-act": "w4a16-gptq with columns in order of activation",
+	"w4a8":           "int4 weights in groups, int8 activations, rounded by GPTQ",
+	"w4a8-rtn":       "int4 weights in groups, int8 activations, rounded to nearest",
+	"w4a8-gptq":      "the same as w4a8",
+	"w4a8-gptq-act":  "w4a8-gptq with columns in order of activation",
+	"fp8":            "the same as fp8-dynamic",
+	"fp8-dynamic":    "FP8 (E4M3) weights with a scale per row, rounded to nearest",
+}
+
+// Describe says what the step does.
+func (q *Quantize) Describe(from string) string {
+	return fmt.Sprintf("quantize %s to %s", from, q.Scheme)
+}
+
+// Packs reports whether the step leaves quantized weights.
+func (q *Quantize) Packs() bool { return q.Scheme != "none" }
+
+func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
+	scheme, err := quant.ParseScheme(q.Scheme)
+	if err != nil {
+		return job{}, err
+	}
+	if scheme.Bits == 4 && scheme.Group == 0 {
+		scheme.Group = q.Group
+	}
+	source, err := w.weights(s.From)
+	if err != nil {
+		return job{}, err
+	}
+	calibration := "" // rounding to nearest needs no data
+	if scheme.Calibrated() {
+		if err := w.data.checkSource(q.Calibration.Source); err != nil {
+			return job{}, err
+		}
+		calibration = fmt.Sprint(q.Calibration)
+	}
+	key := artifactKey(s.Kind, quantizeVersion, scheme.String(), calibration, source.key, w.data.key)
+	return job{
+		model:  &artifactModel{name: s.Name, key: key, origin: source.origin},
+		build:  func(dir string) error { return q.build(ctx, w, source, scheme, dir) },
+		report: func(dir string) error { return q.report(w, dir) },
+	}, nil
+}
+
+func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, dir string) error {
+	var sequences [][]int32
+	if scheme.Calibrated() {
+		var err error
+		if sequences, err = w.data.calibration(q.Calibration); err != nil {
+			return err
+		}
+	}
+	m, err := source.load(ctx)
+	if err != nil {
+		return err
+	}
+	layers, err := calibrate.NewInMemory(m)
+	if err != nil {
+		return err
+	}
+	report, err := quant.Quantize(ctx, layers, quant.Uniform(scheme), sequences, quant.Options{}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
+	if err != nil {
+		return err
+	}
+	return saveModel(ctx, dir, layers.Compressed(), w.data, report)
+}
+
+func (q *Quantize) report(w *worker, dir string) error {
+	var report quant.RoundingReport
+	if err := readFacts(dir, &report); err != nil {
+		return err
+	}
+	w.warnings(report.Warnings)
+	return nil
+}

@@ -1,0 +1,46 @@
+package run
+
+import (
+	"slimlab/lab/scenario"
+	"slimlab/lab/task"
+	"slimlab/model/pretrained"
+	"slimlab/pruning"
+	"slimlab/quant"
+)
+
+// Vocabulary is what a scenario can name: the kinds of steps, and the names that their fields take.
+func Vocabulary() scenario.Vocabulary {
+	return scenario.Vocabulary{
+		Kinds: Kinds(),
+		Names: map[string][]scenario.Name{
+			"losses":            losses,
+			"methods":           described(pruning.Methods(), aboutMethods),
+			"schemes":           described(quant.Schemes(), aboutSchemes),
+			"sources":           sources,
+			"workloads":         workloads,
+			scenario.Pretrained: described(pretrained.Names(), aboutPretrained),
+		},
+	}
+}
+
+// described adds descriptions to names.
+func described(names []string, about map[string]string) []scenario.Name {
+	all := make([]scenario.Name, len(names))
+	for i, name := range names {
+		all[i] = scenario.Name{Name: name, About: about[name]}
+	}
+	return all
+}
+
+var sources = []scenario.Name{
+	{Name: task.InDomain, About: "the task's own prompts"},
+	{Name: task.Generic, About: "other texts in the same vocabulary"},
+}
+
+var workloads = []scenario.Name{
+	{Name: "ranking", About: "members one after the other, each with several prompts that share the member's prefix"},
+}
+
+var aboutPretrained = map[string]string{
+	"recsys-fm": "the ranking model that the scenario pretrain trains",
+}

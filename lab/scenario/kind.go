@@ -1,0 +1,95 @@
+package scenario
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Kind is a kind of step: all that scenario files, their schema and their reference need of it. The
+// caller passes the table of kinds in the Vocabulary.
+type Kind struct {
+	Name  string // its key in a pipeline
+	About string // one line
+	Loads bool   // the step takes a loaded model as it is and has no key from
+	New   func() Work
+}
+
+// Work is what a step does: a pointer to a struct whose tagged fields are its keys in a file.
+type Work interface {
+	// Describe says in one line what the step does to the model named from.
+	Describe(from string) string
+}
+
+// Packer is implemented by work that can leave quantized weights, from which no step can start.
+type Packer interface{ Packs() bool }
+
+// Vocabulary is what exists: the kinds of steps and the names that fields can have.
+type Vocabulary struct {
+	Kinds []Kind
+	Names map[string][]Name // by the list's name, as in a field's tag names
+}
+
+// Pretrained is the list of names of models that can be loaded as pretrained:NAME.
+const Pretrained = "pretrained"
+
+// Name is one value that a text can have.
+type Name struct {
+	Name      string
+	Parameter string // a number in (0, 1) that follows the name after a colon; empty for none
+	Formula   string // of a loss
+	About     string // one line
+}
+
+// spelling is how the name begins in a file: "fkl", or "jsd:" for a name with a parameter.
+func (n Name) spelling() string {
+	if n.Parameter != "" {
+		return n.Name + ":"
+	}
+	return n.Name
+}
+
+func (v Vocabulary) kind(name string) (k Kind, ok bool) {
+	i := slices.IndexFunc(v.Kinds, func(k Kind) bool { return k.Name == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return v.Kinds[i], true
+}
+
+func (v Vocabulary) kindNames() []string {
+	names := make([]string, len(v.Kinds))
+	for i, k := range v.Kinds {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// spellings lists the names of a list.
+func (v Vocabulary) spellings(list string) []string {
+	names := make([]string, len(v.Names[list]))
+	for i, n := range v.Names[list] {
+		names[i] = n.spelling()
+	}
+	return names
+}
+
+// The references of a work's fields, as in their tag ref.
+const (
+	refWeights = "weights"
+	refStart   = "start"
+)
+
+// reference is a field that names a model or a step.
+type reference struct{ key, kind, name string }
+
+// references lists the references of a step's work, in order of its fields.
+func references(w Work) []reference {
+	v := reflect.ValueOf(w).Elem()
+	var all []reference
+	for _, f := range structFields(v.Type()) {
+		if kind, ok := f.Tag.Lookup("ref"); ok {
+			all = append(all, reference{f.Tag.Get("key"), kind, v.FieldByIndex(f.Index).String()})
+		}
+	}
+	return all
+}
