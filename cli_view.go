@@ -15,9 +15,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
-	"slimlab/lab/scenario"
 	"slimlab/lab/store"
-	"slimlab/scenarios"
 	"slimlab/tui"
 )
 
@@ -63,25 +61,6 @@ func (p *program) checkCommand() *cobra.Command {
 	}
 	addPlanFlags(cmd, &f)
 	return cmd
-}
-
-func (p *program) scenariosCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "scenarios",
-		Short: "list the scenarios that ship",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			entries, err := scenario.List(scenarios.Files)
-			if err != nil {
-				return failure{exitBroke, err}
-			}
-			w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-			for _, e := range entries {
-				fmt.Fprintf(w, "%s\t%s\n", e.Name, e.About)
-			}
-			return w.Flush()
-		},
-	}
 }
 
 func (p *program) runsCommand() *cobra.Command {

@@ -100,7 +100,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(
 		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(), p.tokenizeCommand(), p.evalCommand(),
-		p.doctorCommand(),
+		p.doctorCommand(), p.schemaCommand(), p.referenceCommand(),
 	)
 	return root
 }
