@@ -98,17 +98,23 @@ func (c *candidates) within(i int, outside float64) bool {
 // below sums the weights that are less than a bound, which is given by its bits: those of floats
 // that are not negative have the order of the floats.
 func below(weights []float32, bound uint32) float64 {
-	var a, b float32
-	for ; len(weights) >= 2; weights = weights[2:] {
-		x, y := math.Float32bits(weights[0]), math.Float32bits(weights[1])
-		a += math.Float32frombits(x & uint32(int32(x-bound)>>31))
-		b += math.Float32frombits(y & uint32(int32(y-bound)>>31))
+	var a, b, c, d float32
+	for ; len(weights) >= 4; weights = weights[4:] {
+		a += ifBelow(weights[0], bound)
+		b += ifBelow(weights[1], bound)
+		c += ifBelow(weights[2], bound)
+		d += ifBelow(weights[3], bound)
 	}
 	for _, w := range weights {
-		x := math.Float32bits(w)
-		a += math.Float32frombits(x & uint32(int32(x-bound)>>31))
+		a += ifBelow(w, bound)
 	}
-	return float64(a) + float64(b)
+	return float64(a) + float64(b) + float64(c) + float64(d)
+}
+
+// ifBelow is w or 0, without a branch: which weights are below a bound cannot be foretold.
+func ifBelow(w float32, bound uint32) float32 {
+	bits := math.Float32bits(w)
+	return math.Float32frombits(bits & uint32(int32(bits-bound)>>31))
 }
 
 // keepBefore keeps the candidates that rank before candidate i and returns the weight of the

@@ -3,9 +3,9 @@
 //
 // Nothing is sorted. A token is drawn from the weights e^(logit/temperature) and taken if the
 // tokens that rank before it, the more probable ones and of equals those with lower ids, have less
-// than top-p of the whole; else what ranks from it on is left out, and another is drawn. So each
-// draw is from a set that contains the nucleus, and what is taken is distributed as if the nucleus
-// had been sorted out first.
+// than top-p of the whole; else another is drawn, after a few failures from what ranks before the
+// last. So each draw is from a set that contains the nucleus, and what is taken is distributed as if
+// the nucleus had been sorted out first.
 //
 // The package promises that a choice depends on logits, settings and position alone: its random
 // numbers are drawn from seed and position, so neither the batch nor the number of threads changes
@@ -110,12 +110,15 @@ func (c *chooser) choose(r *Row) int32 {
 	if !(p > 0 && p < 1) {
 		return c.token(c.draw(c.uniform()))
 	}
-	// What may lie outside the nucleus: less than the least probable of its tokens and all after
-	// it.
-	for outside := c.total - p*c.total; ; {
+	// What may lie outside the nucleus: less than the least probable of its tokens and all after it.
+	outside := c.total - p*c.total
+	for draws := 1; ; draws++ {
 		i := c.draw(c.uniform())
 		if c.within(i, outside) {
 			return c.token(i)
+		}
+		if draws < patience {
+			continue
 		}
 		token := c.token(i)
 		if outside -= c.keepBefore(i); len(c.weights) == 0 {
@@ -123,6 +126,10 @@ func (c *chooser) choose(r *Row) int32 {
 		}
 	}
 }
+
+// patience is the number of draws outside the nucleus after which its complement is left out: that
+// costs more than a draw.
+const patience = 3
 
 // uniform draws from 0 to 1, which is excluded.
 func (c *chooser) uniform() float64 { return float64(c.generator.Uint64()>>11) / (1 << 53) }
