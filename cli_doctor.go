@@ -32,7 +32,7 @@ func (p *program) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "measure this machine: its peaks, and each kernel's share of its own limit",
 		Long: "doctor measures what this machine's cores and memory give at most and, in turn with that, the kernels on the sizes of a language model.\n" +
-			"With --model it measures a whole model of that shape with random weights instead.",
+			"With --model it measures the serving engine with a model of that shape and random weights instead.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd, f) },
 	}
@@ -45,7 +45,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	flags.StringVar(&f.kv, "kv", doctor.CacheFormats()[0], "with --model: the format of its keys and values, one of "+strings.Join(doctor.CacheFormats(), ", "))
 	flags.IntSliceVar(&f.prefill, "prefill", nil, "with --model: read a prompt of so many tokens (repeatable)")
 	flags.IntSliceVar(&f.decode, "decode", nil, "with --model: write so many tokens, one at a time, from nothing (repeatable)")
-	flags.IntSliceVar(&f.parallel, "parallel", nil, "with --model: write with so many sequences together, each after a prompt of 64 tokens (repeatable)")
+	flags.IntSliceVar(&f.parallel, "parallel", nil, "with --model: write so many sequences at once, each after a prompt of 64 tokens (repeatable)")
 	flags.IntVar(&f.repeat, "repeat", 5, "with --model: repetitions of each test")
 	return cmd
 }

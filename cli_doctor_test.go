@@ -21,7 +21,7 @@ func TestDoctorErrors(t *testing.T) {
 		{[]string{"--model", "stories15m", "--kv", "int9"}, `expected one of bfloat16, float32, int8, did you mean "int8"?`},
 		{[]string{"--model", ""}, "expected one of qwen2.5-0.5b, llama-3.2-1b, stories15m"},
 		{[]string{"--model", "stories15m", "--repeat", "0"}, "--repeat 0: expected at least 1"},
-		{[]string{"--model", "stories15m", "--prefill", "0"}, "a prefill of 0 tokens: expected 1 to 8192"},
+		{[]string{"--model", "stories15m", "--prefill", "0"}, "a prefill of 0 tokens: expected 1 to 8191"},
 		{[]string{"--prefill", "512"}, "--prefill needs --model"},
 		{[]string{"--threads", "0"}, fmt.Sprintf("--threads 0: expected 1 to %d", runtime.NumCPU())},
 		{[]string{"--threads", "100000"}, "--threads 100000: expected 1 to"},

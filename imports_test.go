@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"lab/stat":              {},
 	"lab/store":             {"lab"},
 	"lab/report":            {"lab", "lab/stat"},
-	"lab/doctor":            {"model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
+	"lab/doctor":            {"serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/task":              {"lab", "lab/stat", "model", "model/*"},
 	"lab/eval":              {"lab", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
 	"lab/convert":           {"lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},

@@ -15,8 +15,8 @@ import (
 	"slimlab/serve/sample"
 )
 
-// benchShapes are those of BenchmarkEngine: a small model, one whose head is half of its work, and a
-// whole one.
+// benchShapes are those of BenchmarkEngine: a small model, one whose head is half of its work, and
+// a whole one.
 var benchShapes = []struct {
 	name, shape string
 	layers      int // 0 for all

@@ -8,26 +8,27 @@ import (
 	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
+	"slimlab/serve"
+	"slimlab/serve/host"
 )
 
 // ModelOptions are what to measure of a model. With none of Prefill, Decode and Parallel it is a
-// prefill of 512 tokens, 128 tokens decoded, and 8 sequences together.
+// prefill of 512 tokens, 128 tokens decoded, and 8 sequences at once.
 type ModelOptions struct {
 	Shape    string // one of Shapes
 	Format   string // one of WeightFormats
 	Cache    string // one of CacheFormats
 	Prefill  []int  // prompts of so many tokens
 	Decode   []int  // so many tokens one at a time, from nothing
-	Parallel []int  // so many sequences together
+	Parallel []int  // so many sequences at once
 	Repeat   int    // repetitions of each test, after one that does not count
 }
 
 const (
-	chunk          = 512 // tokens of a pass over a prompt
-	parallelPrompt = 64  // tokens before those that are decoded together
-	parallelTokens = 32  // of each sequence
-
-	logitBlock = 1 << 14 // logits that one thread searches at once
+	batchTokens    = 2048 // tokens of a step, at most: an engine's default
+	pageSize       = 16   // tokens of a page, likewise
+	parallelPrompt = 64   // tokens before those that are decoded at once: whole pages
+	parallelTokens = 32   // of each sequence
 )
 
 // CacheFormats lists the names of the formats that ExamineModel keeps keys and values in.
@@ -39,9 +40,9 @@ func CacheFormats() []string {
 	return names
 }
 
-// ExamineModel measures the peaks and how fast a model with random weights reads and writes tokens.
-// Every token that is written is the most likely by the logits, which are computed for it. The
-// error is that of a ctx that ended, or tells what of m cannot be.
+// ExamineModel measures the peaks and how fast an engine on this machine reads and writes tokens
+// with a model of random weights. Every token that is written is the most likely one. The error is
+// that of a ctx that ended, or says what of m cannot be.
 func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, error) {
 	c, f, err := find(m.Shape, m.Format)
 	if err != nil {
@@ -72,7 +73,7 @@ func (o *ModelOptions) check(c *model.Config) error {
 		values []int
 		most   int
 	}{
-		{"a prefill of %d tokens", o.Prefill, c.MaxPositions}, {"a decode of %d tokens", o.Decode, c.MaxPositions}, {"%d sequences together", o.Parallel, 1024},
+		{"a prefill of %d tokens", o.Prefill, c.MaxPositions - 1}, {"a decode of %d tokens", o.Decode, c.MaxPositions - 1}, {"%d sequences at once", o.Parallel, 1024},
 	} {
 		for _, v := range x.values {
 			if v < 1 || v > x.most {
@@ -106,11 +107,9 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 	for i := range tests {
 		t := &tests[i]
 		e.Progress(t.name)
-		if err := t.prepare(ctx, m, cache); err != nil {
-			return nil, err
-		}
-		test := t.measure(e.limits, s, f.arithmetic, e.Threads)
-		if err := ctx.Err(); err != nil {
+		t.model, t.limits, t.arithmetic, t.threads = m, e.limits, f.arithmetic, e.Threads
+		test, err := t.measure(ctx, s, cache)
+		if err != nil {
 			return nil, err
 		}
 		e.report.Model.Tests = append(e.report.Model.Tests, test)
@@ -118,134 +117,69 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 	return e.finish(), nil
 }
 
-// runner runs sequences through a model: prompts, or, after prompts, tokens one at a time.
+// runner is one test: an engine reads prompts, or writes tokens after prompts that it has in its
+// cache.
 type runner struct {
 	name                      string
 	sequences, prompt, decode int
 
-	ctx      context.Context
-	model    *model.Model
-	pool     *model.KVPool
-	step     *model.Step
-	prompts  []int32 // one for all sequences
-	segments []model.Segment
-	next     []int32   // the token that each sequence goes on with
-	logits   []float32 // [sequences, vocab]
-	best     []int     // of each block of them, the index of the largest
+	model      *model.Model
+	limits     *limits
+	arithmetic string // that limits the model's products
+	threads    int
+	position   float64 // bytes of the keys and values of a position
 }
 
-// prepare plans memory, and reads the prompts of what is to be decoded.
-func (r *runner) prepare(ctx context.Context, m *model.Model, cache kernels.KVFormat) (err error) {
-	pages := (r.prompt + r.decode + kernels.KVBlock - 1) / kernels.KVBlock
-	if r.pool, err = model.NewKVPool(m.Config, cache, r.sequences*pages, kernels.KVBlock); err != nil {
-		return err
-	}
-	r.ctx, r.model, r.step = ctx, m, model.NewStep(m.Config, min(chunk, max(r.prompt, r.sequences)))
-	r.next, r.logits, r.best = make([]int32, r.sequences), make([]float32, r.sequences*m.Vocab), make([]int, r.sequences*(m.Vocab/logitBlock+1))
-	r.prompts = make([]int32, r.prompt)
-	for i := range r.prompts {
-		r.prompts[i] = int32(i * 7919 % m.Vocab)
-	}
-	r.segments = make([]model.Segment, r.sequences)
-	for i := range r.segments {
-		table := make([]int32, pages)
-		for j := range table {
-			table[j] = int32(i*pages + j)
+// requests are what is timed. A prompt that is read is not in the cache; of one before tokens that
+// are written, all but the last token, with which writing begins, is.
+func (r *runner) requests() []serve.Request {
+	list := make([]serve.Request, r.sequences)
+	for i := range list {
+		prompt, tokens := make([]int32, r.prompt), 1
+		if r.decode > 0 {
+			prompt, tokens = make([]int32, r.prompt+1), r.decode
 		}
-		r.segments[i].Pages = table
+		for j := range prompt {
+			prompt[j] = int32((i*104729 + j*7919) % r.model.Vocab)
+		}
+		list[i] = serve.Request{Prompt: prompt, MaxTokens: tokens}
 	}
-	if r.decode > 0 && r.prompt > 0 {
-		r.read()
-	}
-	return nil
+	return list
 }
 
-// read runs the prompts, one sequence after another, and takes each one's next token.
-func (r *runner) read() {
-	for i := range r.segments {
-		var hidden []float32
-		for start := 0; start < r.prompt && r.ctx.Err() == nil; start += chunk {
-			r.segments[i].Tokens, r.segments[i].Start = r.prompts[start:min(start+chunk, r.prompt)], start
-			hidden = r.step.Extend(r.model, r.pool, r.segments[i:i+1])
-		}
-		if hidden != nil {
-			r.choose(hidden, i, 1)
+// measure runs the test on an engine of its own.
+func (r *runner) measure(ctx context.Context, s *stopwatch, cache kernels.KVFormat) (Test, error) {
+	requests := r.requests()
+	// Twice what is needed, so that no prompt is evicted for the tokens of another repetition.
+	pages := 2 * r.sequences * ((r.prompt + max(r.decode, 1) + pageSize) / pageSize)
+	executor, err := host.New(r.model, host.Options{KV: cache, PageSize: pageSize, Pages: pages})
+	if err != nil {
+		return Test{}, err
+	}
+	r.position = float64(executor.Bytes()) / float64(pages*pageSize)
+	engine, err := serve.New(executor, serve.Options{BatchTokens: batchTokens, Running: r.sequences, PrefixCache: r.decode > 0})
+	if err != nil {
+		return Test{}, err
+	}
+	defer engine.Close()
+	run := func() {
+		if err == nil {
+			_, err = engine.DoAll(ctx, requests)
 		}
 	}
-}
-
-// write decodes all sequences together.
-func (r *runner) write() {
-	for t := range r.decode {
-		if r.ctx.Err() != nil {
-			return
-		}
-		for i := range r.segments {
-			r.segments[i].Tokens, r.segments[i].Start = r.next[i:i+1], r.prompt+t
-		}
-		r.choose(r.step.Extend(r.model, r.pool, r.segments), 0, r.sequences)
+	if run(); err != nil { // what decodes finds its prompts in the cache from now on
+		return Test{}, err
 	}
-}
-
-// choose computes the logits of n sequences from the first on and takes the most likely token of
-// each.
-func (r *runner) choose(hidden []float32, first, n int) {
-	vocab := r.model.Vocab
-	r.model.Logits(r.logits[:n*vocab], hidden, n)
-	blocks := (vocab + logitBlock - 1) / logitBlock
-	parallel.For(n*blocks, func(i int) {
-		row, lo := r.logits[i/blocks*vocab:][:vocab], i%blocks*logitBlock
-		r.best[i] = lo + argmax(row[lo:min(lo+logitBlock, vocab)])
-	})
-	for i := range n {
-		row, of := r.logits[i*vocab:], r.best[i*blocks:(i+1)*blocks]
-		best := of[0]
-		for _, b := range of[1:] {
-			if row[b] > row[best] {
-				best = b
-			}
-		}
-		r.next[first+i] = int32(best)
+	t := Test{Name: r.name, Sequences: r.sequences, Tokens: r.sequences * max(r.decode, 1)}
+	if r.decode == 0 {
+		t.Tokens = r.sequences * r.prompt
 	}
-}
-
-// argmax returns the index of the largest of x, the first of equals.
-func argmax(x []float32) int {
-	best, value := 0, x[0]
-	for i, v := range x {
-		if v > value {
-			best, value = i, v
-		}
-	}
-	return best
-}
-
-// measure holds a repetition against what its arithmetic and its reading of the weights and the
-// cache allow.
-func (r *runner) measure(l *limits, s *stopwatch, arithmetic string, threads int) Test {
-	c := &r.model.Config
-	t := Test{Name: r.name, Sequences: r.sequences, Tokens: r.sequences * r.prompt}
-	perPosition := float64(r.pool.Bytes()) / float64(r.pool.Pages*r.pool.PageSize)
-	d, run := demand{arithmetic: arithmetic}, r.read
-	if r.decode > 0 {
-		run, t.Tokens, d.passes = r.write, r.sequences*r.decode, float64(r.decode)
-		for n := range r.decode {
-			d.operations += float64(r.sequences) * passOperations(c, 1, r.prompt+n)
-		}
-		positions := float64(r.prompt) + float64(r.decode+1)/2
-		d.bytes = float64(r.model.Bytes()) + float64(r.sequences)*positions*perPosition
-	} else {
-		for start := 0; start < r.prompt; start += chunk {
-			d.passes++
-			d.operations += passOperations(c, min(chunk, r.prompt-start), start)
-		}
-		d.bytes = float64(r.model.Bytes()) + float64(r.prompt)*perPosition/2
-	}
-	timing, seconds := l.hold(s, func(times int) {
+	d := r.demand()
+	timing, seconds := r.limits.hold(s, func(times int) {
 		for range times {
 			run()
 		}
-	}, d, threads)
+	}, d, r.threads)
 	tokens := float64(t.Tokens)
 	speed := rates(seconds, tokens)
 	t.Timing, t.Rate = timing, newSample(speed)
@@ -253,5 +187,26 @@ func (r *runner) measure(l *limits, s *stopwatch, arithmetic string, threads int
 		t.Mean += x / float64(len(speed))
 	}
 	t.Operations, t.Bytes = d.operations/tokens, d.bytes*d.passes/tokens
-	return t
+	return t, err
+}
+
+// demand is what arithmetic and reading the weights and the cache a repetition takes.
+func (r *runner) demand() demand {
+	c, sequences := &r.model.Config, float64(r.sequences)
+	d := demand{arithmetic: r.arithmetic, bytes: float64(r.model.Bytes())}
+	if r.decode == 0 {
+		for start := 0; start < r.prompt; start += batchTokens {
+			d.passes++
+			d.operations += passOperations(c, min(batchTokens, r.prompt-start), start)
+		}
+		d.operations += headOperations(c)
+		d.bytes += float64(r.prompt) * r.position / 2
+		return d
+	}
+	for n := range r.decode {
+		d.passes++
+		d.operations += sequences * (passOperations(c, 1, r.prompt+n) + headOperations(c))
+	}
+	d.bytes += sequences * (float64(r.prompt) + float64(r.decode+1)/2) * r.position
+	return d
 }

@@ -96,7 +96,7 @@ type Model struct {
 // Test is one way to run a model, repeated.
 type Test struct {
 	Name       string  `json:"name"`      // such as "prefill 512"
-	Sequences  int     `json:"sequences"` // that are run together
+	Sequences  int     `json:"sequences"` // that are run at once
 	Tokens     int     `json:"tokens"`    // of a repetition, of all sequences
 	Rate       Sample  `json:"rate"`      // tokens per second
 	Mean       float64 `json:"mean"`      // of the same

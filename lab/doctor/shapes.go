@@ -58,9 +58,9 @@ func find(shape, weights string) (c model.Config, f format, err error) {
 	return c, formats[i], nil
 }
 
-// passOperations are the multiplications and additions of a pass over n tokens from position start
-// on, as model.Step.Extend makes it: of the last layer only keys and values for all tokens, the
-// rest and the logits for the last.
+// passOperations are the multiplications and additions of the layers in a pass over n tokens of a
+// sequence from position start on, as model.Step.Extend makes it: of the last layer only keys and
+// values for all tokens, the rest for the last.
 func passOperations(c *model.Config, n, start int) float64 {
 	var total float64
 	tokens := float64(n)
@@ -72,5 +72,8 @@ func passOperations(c *model.Config, n, start int) float64 {
 		}
 		total += tokens*float64(4*c.Hidden*kv) + rows*float64(4*c.Hidden*q+6*c.Hidden*l.MLP) + 4*pairs*float64(q)
 	}
-	return total + 2*float64(c.Vocab)*float64(c.Hidden)
+	return total
 }
+
+// headOperations are those of the logits of a token.
+func headOperations(c *model.Config) float64 { return 2 * float64(c.Vocab) * float64(c.Hidden) }

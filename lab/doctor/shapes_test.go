@@ -2,12 +2,15 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/serve"
+	"slimlab/serve/host"
 )
 
 // small is a shape for tests.
@@ -34,41 +37,65 @@ func TestPassOperations(t *testing.T) {
 			}
 		}
 		multiplyAdds += small.Vocab * small.Hidden
-		if got := passOperations(&small, c.n, c.start); got != float64(2*multiplyAdds) {
+		if got := passOperations(&small, c.n, c.start) + headOperations(&small); got != float64(2*multiplyAdds) {
 			t.Errorf("%d tokens from %d on take %v operations, want %d", c.n, c.start, got, 2*multiplyAdds)
 		}
 	}
 }
 
-// TestRunner: what is decoded is what a forward pass over the whole sequence finds most likely, for
-// sequences together as alone.
+// TestRunner: what is timed of a decode is decoding alone, one token of each sequence a step, after
+// prompts that are in the cache; a prefill finds nothing there.
 func TestRunner(t *testing.T) {
 	var g generator
 	m, err := newModel(&g, small, formats[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ sequences, prompt, decode int }{{1, 0, 9}, {3, 70, 5}, {2, 600, 2}} {
-		r := runner{sequences: c.sequences, prompt: c.prompt, decode: c.decode}
-		if err := r.prepare(context.Background(), m, kernels.KVFloat32); err != nil {
+	for _, c := range []struct{ sequences, prompt, decode, cached, computed, steps int }{
+		{1, 0, 9, 0, 9, 9}, {3, parallelPrompt, 5, 3 * parallelPrompt, 3 * 5, 5}, {1, 2100, 0, 0, 2100, 2}, {1, 600, 0, 0, 600, 1},
+	} {
+		shape := small
+		shape.MaxPositions = 4096
+		m.Config = shape
+		r := runner{sequences: c.sequences, prompt: c.prompt, decode: c.decode, model: m}
+		e, err := host.NewEngine(m, host.Options{PageSize: pageSize}, serve.Options{BatchTokens: batchTokens, Running: c.sequences, PrefixCache: c.decode > 0})
+		if err != nil {
 			t.Fatal(err)
 		}
-		sequence := append([]int32(nil), r.prompts...)
-		if c.prompt == 0 {
-			sequence = append(sequence, 0)
-		}
-		logits := make([]float32, small.Vocab)
-		for len(sequence) < c.prompt+c.decode+1 {
-			hidden := m.Forward(model.Pack(sequence), nil)
-			m.Logits(logits, hidden[len(hidden)-small.Hidden:], 1)
-			sequence = append(sequence, int32(argmax(logits)))
-		}
-		r.write()
-		for i, next := range r.next {
-			if next != sequence[len(sequence)-1] {
-				t.Errorf("%+v: sequence %d ends with %d, want %d", c, i, next, sequence[len(sequence)-1])
+		var before, after serve.Stats
+		for _, stats := range []*serve.Stats{&before, &after} {
+			if _, err := e.DoAll(context.Background(), r.requests()); err != nil {
+				t.Fatal(err)
+			}
+			if *stats, err = e.Stats(); err != nil {
+				t.Fatal(err)
 			}
 		}
+		e.Close()
+		if got := after.CachedTokens - before.CachedTokens; got != c.cached {
+			t.Errorf("%+v: %d tokens are cached", c, got)
+		}
+		if got := after.ComputedTokens - before.ComputedTokens; got != c.computed {
+			t.Errorf("%+v: %d tokens are computed", c, got)
+		}
+		if got := after.Steps - before.Steps; got != c.steps {
+			t.Errorf("%+v: %d steps", c, got)
+		}
+	}
+}
+
+// TestModelEnds: a run that is ended has no report.
+func TestModelEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := testOptions(1)
+	o.Progress = func(text string) {
+		if text == "decode 128" {
+			cancel()
+		}
+	}
+	r, err := ExamineModel(ctx, o, ModelOptions{Shape: "stories15m", Format: "bfloat16", Cache: "bfloat16", Decode: []int{128}, Repeat: 1})
+	if r != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("a run that was ended gives %v and %v", r, err)
 	}
 }
 
@@ -81,8 +108,8 @@ func TestModelOptions(t *testing.T) {
 		{ModelOptions{Shape: "stories15m", Format: "int9"}, `weight format "int9"`},
 		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "fp8"}, `"fp8"`},
 		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "int8"}, "0 repetitions"},
-		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "int8", Repeat: 1, Prefill: []int{9000}}, "a prefill of 9000 tokens: expected 1 to 8192"},
-		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "int8", Repeat: 1, Parallel: []int{0}}, "0 sequences together"},
+		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "int8", Repeat: 1, Prefill: []int{9000}}, "a prefill of 9000 tokens: expected 1 to 8191"},
+		{ModelOptions{Shape: "stories15m", Format: "float32", Cache: "int8", Repeat: 1, Parallel: []int{0}}, "0 sequences at once"},
 	} {
 		if _, err := ExamineModel(context.Background(), Options{}, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)

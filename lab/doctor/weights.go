@@ -62,8 +62,8 @@ func (w int4Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.Beg
 // deviation is the standard deviation of a linear layer's weights that passes unit variance on.
 func deviation(in int) float64 { return 1 / math.Sqrt(float64(in)) }
 
-// randomWeight is a multiplier in a model. Its float32 form and a selection of outputs are not asked for
-// here, and panic.
+// randomWeight is a multiplier in a model. Its float32 form and a selection of outputs are not
+// asked for here, and panic.
 type randomWeight struct {
 	weight.Weight
 	multiplier

@@ -4,8 +4,8 @@
 // Nothing is sorted. A token is drawn from the weights e^(logit/temperature) and taken if the
 // tokens that rank before it, the more probable ones and of equals those with lower ids, have less
 // than top-p of the whole; else another is drawn, after a few failures from what ranks before the
-// last. So each draw is from a set that contains the nucleus, and what is taken is distributed as if
-// the nucleus had been sorted out first.
+// last. So each draw is from a set that contains the nucleus, and what is taken is distributed as
+// if the nucleus had been sorted out first.
 //
 // The package promises that a choice depends on logits, settings and position alone: its random
 // numbers are drawn from seed and position, so neither the batch nor the number of threads changes
@@ -110,7 +110,8 @@ func (c *chooser) choose(r *Row) int32 {
 	if !(p > 0 && p < 1) {
 		return c.token(c.draw(c.uniform()))
 	}
-	// What may lie outside the nucleus: less than the least probable of its tokens and all after it.
+	// What may lie outside the nucleus: less than the least probable of its tokens and all after
+	// it.
 	outside := c.total - p*c.total
 	for draws := 1; ; draws++ {
 		i := c.draw(c.uniform())
