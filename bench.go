@@ -81,7 +81,7 @@ func (b *bench) Runs(context.Context) ([]tui.RunInfo, error) {
 	return infos, nil
 }
 
-// Start begins a run. It goes on when ctx ends: only Cancel stops it.
+// Start begins a run, which stops when ctx ends.
 func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, error) {
 	s, err := run.LoadScenario(name, scenarios.Files, scenario.Options{Quick: quick})
 	if err != nil {
@@ -91,7 +91,7 @@ func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	b.wait.Go(func() {
 		defer close(done)

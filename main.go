@@ -119,17 +119,21 @@ func (p *program) open() error {
 }
 
 // workbench opens the terminal program.
-func (p *program) workbench(_ context.Context, o tui.Options) error {
+func (p *program) workbench(ctx context.Context, o tui.Options) error {
 	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || os.Getenv("TERM") == "dumb" {
 		return failure{exitUsage, errors.New("the workbench needs a terminal; without one, try: slimlab run figure1 --quick")}
 	}
-	o.Machine, o.Version = home.Machine(), version
+	o.Machine = home.Machine()
 	if o.Scenario == "" {
 		o.Scenario = defaultScenario
 	}
 	b := newBench(p.home)
 	defer b.close()
-	if err := tui.Run(b, o); err != nil {
+	err := tui.Run(ctx, b, o)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return failure{exitInterrupted, errors.New("interrupted; what a run has finished is kept, and the next run goes on from there")}
+	case err != nil:
 		return failure{exitBroke, err}
 	}
 	return nil

@@ -15,7 +15,7 @@ type Bench interface {
 	Scenarios(ctx context.Context) ([]ScenarioInfo, error)
 	// Runs lists past runs, newest first.
 	Runs(ctx context.Context) ([]RunInfo, error)
-	// Start begins a run.
+	// Start begins a run, which stops when ctx ends.
 	Start(ctx context.Context, scenario string, quick bool) (*Live, error)
 	// Open reads a run's log; DemoRun is the recorded demo.
 	Open(ctx context.Context, run string) ([]lab.Event, error)
@@ -66,5 +66,5 @@ type Options struct {
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters
 	Machine  string  // shown in the title
-	Version  string
+
 }

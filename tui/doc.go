@@ -1,14 +1,20 @@
 // Package tui is the workbench: a terminal program in which scenarios are run and their results
 // watched, taken apart, compared and replayed. Its screens are views of a lab.Board.
 //
-// There is one Elm model; screens and overlays are plain structs that it holds. Update does no I/O:
-// what takes time (reading lists and logs, starting a run, exporting) goes to the Bench in
-// commands. The screen pulls: while a run is live or replayed, and only then, a tick looks at
-// Board.Version 30 times a second and draws anew when it has changed. The key tables in keys.go are
-// what dispatches, what the footer and the help show, and what the palette lists.
+// The model holds a list of Screens and a stack of panes above the current one: pagers, pickers,
+// prompts, a filter that is typed. A pane has a title, key tables and a picture. The key tables
+// dispatch the keys, and the footer, the help and the palette are made of them. What screens share
+// is the workbench; no screen knows another. Update does no I/O: what takes time (reading lists and
+// logs, starting a run, exporting) goes to the Bench in commands. While a run is live or replayed,
+// and only then, a tick looks at Board.Version 30 times a second and draws anew when it has
+// changed.
 //
-// Promises: each frame has exactly the terminal's height, no line is wider than it, whatever a
-// scenario or a log contains; state is told by glyph and word before colour; without colour and in
-// ASCII everything can still be told apart. The package leaves out all that can be had without a
-// terminal: running, storing, judging and formatting belong to the lab.
+// Promises: each frame has exactly the height of the terminal, no line is wider than it, whatever a
+// scenario or a log contains. A state is shown by glyph and word as well as by colour; without
+// colour and in ASCII all states can be told apart. The package leaves out what can be had without
+// a terminal: running, storing, judging and formatting belong to the lab.
+//
+// Files, from the bottom: theme, input, session and screen know nothing of the workbench; workbench
+// is what all screens share; page, picker, prompt, pager and export are the panes above a screen;
+// bench_*, run_* and compare_screen are the screens; model, frame, update and tui are the program.
 package tui

@@ -251,7 +251,7 @@ var namedKeys = map[string]tea.KeyMsg{
 	"enter": {Type: tea.KeyEnter}, "esc": {Type: tea.KeyEsc}, "tab": {Type: tea.KeyTab}, "up": {Type: tea.KeyUp}, "down": {Type: tea.KeyDown},
 	"left": {Type: tea.KeyLeft}, "right": {Type: tea.KeyRight}, "space": {Type: tea.KeySpace, Runes: []rune(" ")}, "pgdown": {Type: tea.KeyPgDown}, "pgup": {Type: tea.KeyPgUp},
 	"home": {Type: tea.KeyHome}, "end": {Type: tea.KeyEnd}, "backspace": {Type: tea.KeyBackspace}, "ctrl+c": {Type: tea.KeyCtrlC}, "ctrl+u": {Type: tea.KeyCtrlU}, "ctrl+w": {Type: tea.KeyCtrlW},
-	"shift+tab": {Type: tea.KeyShiftTab}, "delete": {Type: tea.KeyDelete},
+	"shift+tab": {Type: tea.KeyShiftTab}, "delete": {Type: tea.KeyDelete}, "f1": {Type: tea.KeyF1}, "f2": {Type: tea.KeyF2},
 }
 
 // keys sends keys written as text, named ones in angle brackets: "jj<enter>/kd<enter>".

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
 
@@ -14,27 +15,16 @@ const (
 	minHeight = 15
 )
 
-// View returns the last frame, drawn anew when something in it has changed.
-func (m *model) View() string {
-	if m.dirty {
-		m.frame, m.dirty = m.draw(), false
-		m.second = m.now().Unix()
-	}
-	return m.frame
-}
-
-func (m *model) draw() string {
+// frame puts the lines of a window together: exactly as many as it has, none wider than it is.
+func (m *model) frame() string {
 	if m.width <= 0 || m.height <= 0 {
 		return ""
-	}
-	if s := m.run.session; s != nil {
-		m.version = s.board.Version() // before reading: what comes meanwhile is drawn next time
 	}
 	var lines []string
 	if m.width < minWidth || m.height < minHeight {
 		lines = []string{text.Cut(fmt.Sprintf("%d×%d needed, have %d×%d", minWidth, minHeight, m.width, m.height), m.width)}
 	} else {
-		lines = m.screenLines()
+		lines = m.lines()
 	}
 	var b strings.Builder
 	for i := range m.height {
@@ -51,24 +41,14 @@ func (m *model) draw() string {
 	return b.String()
 }
 
-// screenLines draws title, screen and footer.
-func (m *model) screenLines() []string {
+// lines draws title, pane and footer.
+func (m *model) lines() []string {
 	lines := append(make([]string, 0, m.height), m.title())
-	if m.height >= 30 { // air, where there is room for it
+	if m.height >= 30 { // a blank line where there is room for it
 		lines = append(lines, "")
 	}
 	height := m.height - len(lines) - 1
-	var body []string
-	switch {
-	case m.overlay != nil:
-		body = m.overlay.lines(m, m.width, height)
-	case m.screen == screenBench:
-		body = m.shelfLines(m.width, height)
-	case m.screen == screenRun:
-		body = m.runLines(m.width, height)
-	default:
-		body = m.compareLines(m.width, height)
-	}
+	body := m.top().View(m.width, height)
 	for len(body) < height {
 		body = append(body, "")
 	}
@@ -78,29 +58,29 @@ func (m *model) screenLines() []string {
 func (m *model) title() string {
 	var b strings.Builder
 	b.WriteString(m.theme.bold.On(" slimlab") + " ")
-	for s := range screens {
-		name := fmt.Sprintf("%d %s", s+1, s)
-		if s == m.screen {
+	for i, s := range m.screens {
+		name := fmt.Sprintf("%d %s", i+1, s.Title())
+		if s == m.current {
 			b.WriteString(m.theme.tab.On("[" + name + "]"))
 		} else {
 			b.WriteString(" " + name + " ")
 		}
 	}
-	right := m.liveWord()
+	right := m.liveText()
 	if machine := text.Clean(m.options.Machine); machine != "" && m.width-text.Width(b.String())-text.Width(right)-text.Width(machine) > 8 {
 		right += m.theme.dim.On(machine) + " "
 	}
 	return text.Sides(b.String(), right, m.width)
 }
 
-// liveWord says on every screen that a run is live.
-func (m *model) liveWord() string {
+// liveText says on every screen that a run is live.
+func (m *model) liveText() string {
 	switch {
 	case m.quitting:
 		return m.theme.warning.On("● stopping") + "  "
 	case m.starting:
 		return m.theme.running.On("◌ starting") + "  "
-	case m.live == nil || m.live.over():
+	case !m.running():
 		return ""
 	}
 	name, done, all := "", 0, 0
@@ -115,53 +95,38 @@ func (m *model) liveWord() string {
 
 // footer is the line of keys; a message takes its place until the next key.
 func (m *model) footer() string {
-	right := ""
-	if n := m.errorCount(); n > 0 {
-		right = m.theme.failed.On(fmt.Sprintf("! %s ", plural(n, "problem")))
+	if f, ok := m.top().(footed); ok {
+		return f.Footer(m.width)
 	}
-	room := m.width - text.Width(right) - 1
-	switch line := m.typing(); {
-	case line != nil && m.overlay == nil:
-		return m.filterFooter(line)
+	switch {
 	case m.message != "" && m.failed:
 		return m.theme.failed.On(text.Fit(" ✗ "+m.message, m.width))
 	case m.message != "":
 		return text.Fit(" "+m.message, m.width)
-	case m.overlay != nil:
-		return text.Sides(m.theme.dim.On(text.Cut(" "+m.overlay.hints(), room)), right, m.width)
 	}
-	left, more := " ", "? help "
-	for _, group := range m.keyGroups() {
+	right := ""
+	if n := m.errorCount(); n > 0 {
+		right = m.theme.failed.On(fmt.Sprintf("! %s ", report.Plural(n, "problem")))
+	}
+	groups, last := m.keyGroups(), "? help "
+	if len(m.overlays) > 0 {
+		groups, last = m.top().Keys(), ""
+	}
+	return text.Sides(m.theme.dim.On(keyLine(groups, last, m.width-text.Width(right)-1)), right, m.width)
+}
+
+// keyLine names as many keys as fit before the last one.
+func keyLine(groups []keyGroup, last string, width int) string {
+	line := " "
+	for _, group := range groups {
 		for _, b := range group.bindings {
-			if b.short == "" || !b.works(m) {
+			if b.footer == "" || !b.works() {
 				continue
 			}
-			if word := b.name() + " " + b.short + "  "; text.Width(left)+text.Width(word)+text.Width(more) <= room {
-				left += word
+			if key := b.footer + "  "; text.Width(line)+text.Width(key)+text.Width(last) <= width {
+				line += key
 			}
 		}
 	}
-	return text.Sides(m.theme.dim.On(left+more), right, m.width)
-}
-
-// filterFooter shows the line that is typed, and why it is no filter yet.
-func (m *model) filterFooter(line *input) string {
-	note := "text in name or state · enter keeps · esc clears"
-	if m.screen == screenRun {
-		note = "text  key=value  key<number  has:key  not …  ·  enter keeps, esc clears"
-		if m.run.wrong != nil {
-			note = "✗ " + text.Clean(m.run.wrong.Error())
-		}
-	}
-	left := " / " + line.view(max(20, m.width-text.Width(note)-8))
-	return text.Sides(left, m.theme.dim.On(text.Cut(note, m.width-text.Width(left)-2))+" ", m.width)
-}
-
-// errorCount counts errors and warnings that ! would list.
-func (m *model) errorCount() int {
-	n := len(m.problems)
-	if s := m.run.session; s != nil {
-		s.read(func(v *lab.View) { n += v.Errors + v.Warnings })
-	}
-	return n
+	return text.Cut(line+last, width)
 }

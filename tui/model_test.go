@@ -36,10 +36,12 @@ func (s *script) expectNot(parts ...string) *script {
 	return s
 }
 
+func (s *script) runScreen() *runScreen { return s.m.screens[1].(*runScreen) }
+
 // labels are the first words of the table's rows, in their order.
 func (s *script) labels() string {
 	var names []string
-	for _, i := range s.m.run.order {
+	for _, i := range s.runScreen().order {
 		names = append(names, steps[i].name)
 	}
 	return strings.Join(names, " ")
@@ -188,28 +190,46 @@ func TestCopyIsOSC52(t *testing.T) {
 	}
 }
 
-// Whatever is in footer and help is bound, and nothing is bound twice where both would work.
+// Whatever is in footer, help and palette is bound, and nothing is bound twice where both would
+// work: of screens and of overlays.
 func TestKeyTables(t *testing.T) {
-	for _, keys := range []string{"", "jjjj", "r", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3"} {
+	for _, keys := range []string{
+		"", "jjjj", "r", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3",
+		"?", ":", "!", "/", "/xyz", "jjjje", "jjjjecsv<enter>", "jjjj<enter>v", "jjjj<enter>m", "rx", "rq",
+	} {
 		s := newScript(t, 100, 30, Options{}).keys(keys)
 		seen := map[string]string{}
-		for _, group := range s.m.keyGroups() {
+		for i, group := range s.m.keyGroups() {
+			own := i == 0 && len(s.m.overlays) > 0 // an overlay's own keys win over the global ones
 			for _, b := range group.bindings {
-				if b.do == nil || b.help == "" || len(b.keys) == 0 {
+				if (b.do == nil) == (b.typed == nil) || b.help == "" || len(b.keys) == 0 {
 					t.Errorf("after %q: binding %v has no key, help or action", keys, b.keys)
 				}
-				if !b.works(s.m) {
+				if !b.works() {
 					continue
 				}
 				for _, key := range b.keys {
 					if other, twice := seen[key]; twice && !(key == "esc" || key == "enter") {
 						t.Errorf("after %q: key %q is both %q and %q", keys, key, other, b.help)
 					}
-					seen[key] = b.help
+					if !own {
+						seen[key] = b.help
+					}
 				}
 			}
 		}
 	}
+}
+
+// Help and palette are made of the tables of overlays too, also where letters are typed.
+func TestHelpAndPaletteOfOverlays(t *testing.T) {
+	s := newScript(t, 100, 30, Options{})
+	s.keys("!:page down").expect("Actions", "a page down", "key f")
+	s.keys("<esc>").expect("Errors and warnings")
+	s.keys("<esc>jjjje<f1>").expect("Keys", "narrow the list", "take the entry under the cursor")
+	s.keys("<esc>csv<f2>close").expect("Actions", "key esc")
+	s.keys("<enter>").expect("[1 Bench]", "enter open").expectNot("Export")
+	s.keys("<home>/own<f2>clear<enter>").expect("figure1", "own-data").expectNot("/ own")
 }
 
 // A run that another run replaces on the screen goes on, and can be found again.

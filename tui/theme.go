@@ -12,10 +12,10 @@ import (
 
 // theme is the workbench's styles. Nothing is told by colour alone.
 type theme struct {
-	ascii                                    bool
-	head, selected, dim, bold, tab           text.Paint
-	running, done, failed, warning, baseline text.Paint
-	lines                                    []text.Paint // of curves
+	ascii                          bool
+	head, selected, dim, bold, tab text.Paint
+	running, done, failed, warning text.Paint
+	lines                          []text.Paint // of curves
 }
 
 func newTheme(r *lipgloss.Renderer, ascii bool) theme {
@@ -25,7 +25,7 @@ func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 		ascii: ascii,
 		head:  paintOf(style().Bold(true)), selected: paintOf(style().Reverse(true)), dim: paintOf(style().Faint(true)),
 		bold: paintOf(style().Bold(true)), tab: paintOf(style().Bold(true).Reverse(true)),
-		running: colour("39"), done: colour("35"), failed: colour("203"), warning: colour("178"), baseline: colour("245"),
+		running: colour("39"), done: colour("35"), failed: colour("203"), warning: colour("178"),
 	}
 	// after Okabe and Ito: apart for colour-blind eyes too
 	for _, c := range []string{"39", "208", "35", "175", "178", "27"} {

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"time"
@@ -11,23 +10,17 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// Run opens the workbench on the terminal and returns when it is left. A run that is still live
-// then is cancelled, and waited for unless the user left at once. It does not check that there is a
-// terminal.
-func Run(bench Bench, o Options) error {
-	ctx, cancel := context.WithCancel(context.Background())
+// Run opens the workbench on the terminal and returns when it is left, or with the context's error
+// when that ends first. Either way the context of a run that is still live ends: the Bench waits
+// for it. Run does not check that there is a terminal.
+func Run(ctx context.Context, bench Bench, o Options) error {
+	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := newModel(ctx, bench, o, newTheme(lipgloss.DefaultRenderer(), o.ASCII), time.Now)
+	m := newModel(inner, bench, o, newTheme(lipgloss.DefaultRenderer(), o.ASCII), time.Now)
 	m.clipboard = clipboard(os.Stdout, os.Getenv("TMUX") != "")
-	_, err := tea.NewProgram(m, tea.WithAltScreen(), tea.WithFPS(30)).Run()
-	if m.live != nil && !m.live.over() {
-		m.live.live.Cancel()
-		if !m.hurried {
-			<-m.live.live.Done
-		}
-	}
-	if errors.Is(err, tea.ErrInterrupted) {
-		return nil
+	_, err := tea.NewProgram(m, tea.WithContext(inner), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30)).Run()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
 }
@@ -37,10 +30,12 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 	if !(o.Speed > 0) {
 		o.Speed = 1
 	}
-	m := &model{ctx: ctx, bench: bench, options: o, theme: t, now: now, dirty: true}
-	m.clipboard, m.tickLater, m.awaitEnd = clipboard(io.Discard, false), tickLater, awaitEnd
-	m.shelf.cursor = "s:" + o.Scenario
-	m.run.split = 50
+	w := &workbench{ctx: ctx, bench: bench, options: o, theme: t, now: now, clipboard: clipboard(io.Discard, false), dirty: true}
+	m := &model{
+		workbench: w, screens: []Screen{newBenchScreen(w), newRunScreen(w), newCompareScreen(w)},
+		tickLater: tickLater, awaitEnd: awaitEnd,
+	}
+	w.current = m.screens[0]
 	return m
 }
 

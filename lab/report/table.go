@@ -118,7 +118,7 @@ func subtitle(v *lab.View) string {
 		parts = append(parts, fmt.Sprintf("%d of %d cells", done, len(v.Cells)))
 	}
 	if seeds := seedCount(v); seeds > 0 {
-		parts = append(parts, plural(seeds, "seed"))
+		parts = append(parts, Plural(seeds, "seed"))
 	}
 	if v.Begin.Quick {
 		parts = append(parts, "quick")
@@ -137,7 +137,8 @@ func seedCount(v *lab.View) int {
 	return len(seeds)
 }
 
-func plural(n int, what string) string {
+// Plural writes a number of things: "1 seed", "3 seeds".
+func Plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -169,7 +170,7 @@ func troubles(v *lab.View) []string {
 		}
 	}
 	if v.Dropped > 0 {
-		lines = append(lines, plural(v.Dropped, "further note")+" in the log")
+		lines = append(lines, Plural(v.Dropped, "further note")+" in the log")
 	}
 	return lines
 }

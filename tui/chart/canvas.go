@@ -127,21 +127,21 @@ func (c *canvas) row(r int, lines []Line, dim text.Paint) string {
 	}
 	for x := range c.columns {
 		cell := r*c.columns + x
-		who := c.owner[cell]
-		if who == 0 && x == c.at {
-			who = -1
+		next := c.owner[cell]
+		if next == 0 && x == c.at {
+			next = -1 // the cursor
 		}
-		if who != owner {
+		if next != owner {
 			flush()
-			owner = who
+			owner = next
 		}
 		switch {
-		case who < 0:
+		case owner < 0:
 			run.WriteString("┊")
-		case who == 0:
+		case owner == 0:
 			run.WriteByte(' ')
 		case c.ascii:
-			run.WriteByte(glyphs[int(who-1)%len(glyphs)])
+			run.WriteByte(glyphs[int(owner-1)%len(glyphs)])
 		default:
 			run.WriteRune(0x2800 + rune(c.bits[cell]))
 		}

@@ -80,7 +80,7 @@ func TestTicksAreRoundAndWithin(t *testing.T) {
 		a, b := rapid.Float64Range(1e-9, 1e9).Draw(t, "a"), rapid.Float64Range(1e-9, 1e9).Draw(t, "b")
 		s.include(a)
 		s.include(b)
-		s.settle(false)
+		s.widen(0)
 		n := rapid.IntRange(2, 12).Draw(t, "n")
 		ticks := s.ticks(n)
 		if len(ticks) > 2*n+4 {

@@ -49,7 +49,7 @@ func (d *Dots) Render(width, height int) []string {
 	if x.holds(d.Baseline) {
 		x.include(d.Baseline)
 	}
-	x.settle(true)
+	x.widen(reserved)
 	from := d.window(height - 1)
 	lines := make([]string, 0, height)
 	for _, m := range d.Marks[from:min(len(d.Marks), from+height-1)] {
@@ -117,8 +117,8 @@ func (s *Scatter) Render(width, height int) []string {
 	if !some || height < 4 || width < 24 {
 		return message(choose(some, "too small for the chart", "nothing measured yet"), width, height)
 	}
-	x.settle(true)
-	y.settle(true)
+	x.widen(reserved)
+	y.widen(reserved)
 	ticks := y.ticks(max(2, min(8, (height-1)/2)))
 	labels, gutter := yLabels(ticks, s.Y)
 	columns, rows := width-gutter-1, height-1

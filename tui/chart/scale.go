@@ -16,6 +16,9 @@ type scale struct {
 
 func newScale(log bool) scale { return scale{log: log, low: math.Inf(1), high: math.Inf(-1)} }
 
+// reserved is the share of an axis that stays free at both ends.
+const reserved = 0.03
+
 // extreme bounds what is drawn, so that no range overflows or underflows.
 const extreme = 1e300
 
@@ -26,9 +29,9 @@ func (s *scale) holds(v float64) bool {
 
 func (s *scale) include(v float64) { s.low, s.high = min(s.low, v), max(s.high, v) }
 
-// settle widens a range that has no width and, when air is asked for, leaves a little room at both
-// ends.
-func (s *scale) settle(air bool) {
+// widen makes room where the range has no width, and reserves a share of it at both ends of a
+// linear axis.
+func (s *scale) widen(reserve float64) {
 	if s.low > s.high {
 		s.low, s.high = 1, 2
 	}
@@ -39,13 +42,12 @@ func (s *scale) settle(air bool) {
 		return
 	}
 	span := s.high - s.low
-	switch {
-	case span <= 1e-9*max(math.Abs(s.low), math.Abs(s.high)) || span == 0:
+	if span <= 1e-9*max(math.Abs(s.low), math.Abs(s.high)) || span == 0 {
 		half := max(math.Abs(s.low)*0.01, 1e-6)
 		s.low, s.high = s.low-half, s.high+half
-	case air:
-		s.low, s.high = s.low-span*0.03, s.high+span*0.03
+		return
 	}
+	s.low, s.high = s.low-span*reserve, s.high+span*reserve
 }
 
 func (s *scale) place(v float64) float64 {

@@ -197,8 +197,15 @@ func (g *Grid) line(i int, seen []int, width int) string {
 	row := g.top + i
 	selected := row == g.Row
 	var b strings.Builder
-	b.WriteString(choose(selected, "▌", " "))
-	b.WriteString(choose(g.Marked != nil && g.Marked(row), "◆", " "))
+	cursor, marked := ' ', ' '
+	if selected {
+		cursor = '▌'
+	}
+	if g.Marked != nil && g.Marked(row) {
+		marked = '◆'
+	}
+	b.WriteRune(cursor)
+	b.WriteRune(marked)
 	used := margin
 	for _, c := range seen {
 		cell := g.cells[c][i]
@@ -208,7 +215,7 @@ func (g *Grid) line(i int, seen []int, width int) string {
 			body = cell.Paint.On(body)
 		}
 		b.WriteString(body)
-		b.WriteString(choose(cell.Mark != "", cell.Mark, " "))
+		b.WriteString(text.Fit(cell.Mark, 1))
 		used += w
 	}
 	line := b.String()
@@ -227,13 +234,6 @@ func align(s string, width int, right bool) string {
 		return text.Right(s, width)
 	}
 	return text.Fit(s, width)
-}
-
-func choose(yes bool, a, b string) string {
-	if yes {
-		return a
-	}
-	return b
 }
 
 func clamp(x, low, high int) int { return max(low, min(x, high)) }

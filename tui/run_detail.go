@@ -13,29 +13,28 @@ import (
 
 // detailLines draws all that is known of the row under the cursor: every metric by seed, the
 // stages, the curves.
-func (m *model) detailLines(t *table, width, height int) []string {
-	r := &m.run
+func (r *runScreen) detailLines(t *table, width, height int) []string {
 	row := &t.view.Rows[r.order[r.grid.Row]]
-	glyph, word, paint := m.rowState(t.view, row)
-	title := " " + m.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+word) +
-		m.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), plural(row.Of, "seed")))
+	glyph, word, paint := r.rowState(t.view, row)
+	title := " " + r.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+word) +
+		r.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), report.Plural(row.Of, "seed")))
 	lines := []string{title}
-	stages := m.stageLines(t.view, row)
-	curves := m.detailCurves(t.view, row)
+	stages := r.stageLines(t.view, row)
+	curves := r.detailCurves(t.view, row)
 	room := height - 2 - len(stages)
 	graph := 0
 	if len(curves) > 0 && room >= 12 {
 		graph = min(max(8, room/2), 24)
 	}
 	metrics := measured(row)
-	m.fillMetrics(row, metrics)
+	r.fillMetrics(row, metrics)
 	rows := min(max(3, room-graph), len(metrics)+1)
 	if len(metrics) == 0 {
 		lines = append(lines, text.Fit("  nothing measured yet", width))
 	} else {
 		lines = append(lines, r.metrics.Render(width, rows)...)
 		metric := metrics[r.metrics.Row]
-		lines = append(lines, m.theme.dim.On(text.Fit("  "+metric.Key+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))
+		lines = append(lines, r.theme.dim.On(text.Fit("  "+metric.Key+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))
 	}
 	lines = append(lines, stages...)
 	if graph > 0 {
@@ -44,7 +43,7 @@ func (m *model) detailLines(t *table, width, height int) []string {
 		if r.inspect >= 0 {
 			at = 1 - float64(r.inspect)/inspectSteps
 		}
-		lines = append(lines, m.curveChart(m.detailSeries(t.view, row), curves, graph, width, at)...)
+		lines = append(lines, r.curveChart(r.detailSeries(t.view, row), curves, graph, width, at)...)
 	}
 	return lines
 }
@@ -60,8 +59,8 @@ func measured(row *lab.TableRow) []lab.Metric {
 	return out
 }
 
-func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
-	g := &m.run.metrics
+func (r *runScreen) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
+	g := &r.metrics
 	columns := []grid.Column{{Title: "metric"}, {Title: "value", Right: true}, {Title: "interval", Right: true}}
 	for i := range row.Of {
 		title := fmt.Sprintf("seed #%d", i+1)
@@ -73,7 +72,7 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		}
 		columns = append(columns, grid.Column{Title: title, Right: true})
 	}
-	g.Columns, g.Rows, g.Paints, g.HideColumn = columns, len(metrics), m.theme.grid(), true
+	g.Columns, g.Rows, g.Paints, g.HideColumn = columns, len(metrics), r.theme.grid(), true
 	g.At = func(i, c int) grid.Cell {
 		metric := metrics[i]
 		s := row.Values[metric.Key]
@@ -82,15 +81,15 @@ func (m *model) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		case c == 0:
 			return grid.Cell{Text: metric.Label}
 		case c == 1:
-			return grid.Cell{Text: scale.Format(s.Value), Mark: strings.Repeat("*", number(len(s.Warnings) > 0)), Paint: m.theme.bold}
+			return grid.Cell{Text: scale.Format(s.Value), Mark: warningMark(s.Warnings), Paint: r.theme.bold}
 		case c == 2 && s.Interval && s.Low == s.High:
-			return grid.Cell{Text: "all equal", Paint: m.theme.dim}
+			return grid.Cell{Text: "all equal", Paint: r.theme.dim}
 		case c == 2 && s.Interval:
 			return grid.Cell{Text: scale.Format(s.Low) + " – " + scale.Format(s.High)}
 		case c >= 3 && c-3 < len(s.Seeds):
 			return grid.Cell{Text: scale.Format(s.Seeds[c-3].Value)}
 		}
-		return grid.Cell{Text: report.Missing, Paint: m.theme.dim}
+		return grid.Cell{Text: report.Missing, Paint: r.theme.dim}
 	}
 }
 
@@ -102,7 +101,7 @@ func warningsAndMeaning(metric lab.Metric, s lab.Summary) string {
 }
 
 // stageLines tells how the row's step went, a line a cell, at most four.
-func (m *model) stageLines(v *lab.View, row *lab.TableRow) []string {
+func (r *runScreen) stageLines(v *lab.View, row *lab.TableRow) []string {
 	var lines []string
 	for n, id := range row.Cells {
 		c := v.Cell(id)
@@ -110,31 +109,31 @@ func (m *model) stageLines(v *lab.View, row *lab.TableRow) []string {
 			continue
 		}
 		if len(lines) == 4 {
-			lines = append(lines, m.theme.dim.On(fmt.Sprintf("  … and %d more cells", len(row.Cells)-n)))
+			lines = append(lines, r.theme.dim.On(fmt.Sprintf("  … and %d more cells", len(row.Cells)-n)))
 			break
 		}
 		for _, s := range c.Stages {
 			if s.Name != row.Name {
 				continue
 			}
-			glyph, paint := m.theme.state(s.State)
-			lines = append(lines, "  "+paint.On(glyph)+" "+text.Clean(row.Name+", "+m.stageText(v, c, s)))
+			glyph, paint := r.theme.state(s.State)
+			lines = append(lines, "  "+paint.On(glyph)+" "+text.Clean(row.Name+", "+r.stageText(v, c, s)))
 		}
 		if c.State == lab.Failed && c.Stage == row.Name {
-			lines = append(lines, "  "+m.theme.failed.On("✗ "+text.Clean(c.Error)))
+			lines = append(lines, "  "+r.theme.failed.On("✗ "+text.Clean(c.Error)))
 		}
 	}
 	return lines
 }
 
 // detailSeries is the title of the detail's chart: the chosen series, or the row's loss.
-func (m *model) detailSeries(v *lab.View, row *lab.TableRow) string {
+func (r *runScreen) detailSeries(v *lab.View, row *lab.TableRow) string {
 	own := rowSeries(v, row)
 	if len(own) == 0 {
 		return ""
 	}
 	for _, name := range own {
-		if name == m.run.curve.name {
+		if name == r.curve.name {
 			return name
 		}
 	}
@@ -158,8 +157,8 @@ func rowSeries(v *lab.View, row *lab.TableRow) []string {
 }
 
 // detailCurves are the row's own cells' curves of the chosen series.
-func (m *model) detailCurves(v *lab.View, row *lab.TableRow) []curve {
-	name := m.detailSeries(v, row)
+func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) []curve {
+	name := r.detailSeries(v, row)
 	var curves []curve
 	for _, id := range row.Cells {
 		if c := v.Cell(id); c != nil {

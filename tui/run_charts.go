@@ -12,26 +12,6 @@ import (
 	"slimlab/tui/text"
 )
 
-// chartKind is what the chart below the table shows.
-type chartKind int
-
-const (
-	// the training loss of the marked rows, of the step that is being worked on, or of the row
-	// under the cursor
-	chartAuto   chartKind = iota
-	chartSeries           // one series by its name
-	chartMetric           // one metric of all rows
-	chartTrade            // quality against bytes
-)
-
-type chartChoice struct {
-	kind chartKind
-	name string // series or metric key
-}
-
-// lossSuffix ends the name of the series that a step's training loss goes to: "distilled.loss".
-const lossSuffix = ".loss"
-
 // maxCurves is as many as can still be told apart.
 const maxCurves = 6
 
@@ -45,32 +25,31 @@ type curve struct {
 const twoCharts = 150
 
 // chartLines draws the chart with its heading.
-func (m *model) chartLines(t *table, height, width int) []string {
-	c := m.run.chart
+func (r *runScreen) chartLines(t *table, height, width int) []string {
+	c := r.chart
 	names := []string{c.name}
 	switch c.kind {
 	case chartMetric:
-		return m.metricChart(t, c.name, height, width)
+		return r.metricChart(t, c.name, height, width)
 	case chartTrade:
-		return m.tradeChart(t, height, width)
+		return r.tradeChart(t, height, width)
 	case chartAuto:
-		names = m.autoSeries(t.view)
+		names = r.autoSeries(t.view)
 	}
 	curves := curvesNamed(t.view, names)
 	if width < twoCharts {
-		return m.curveChart(strings.Join(names, ", "), curves, height, width, math.NaN())
+		return r.curveChart(strings.Join(names, ", "), curves, height, width, math.NaN())
 	}
 	right := width * 2 / 5
-	left := m.curveChart(strings.Join(names, ", "), curves, height, width-right-1, math.NaN())
-	for i, line := range m.tradeChart(t, height, right) {
+	left := r.curveChart(strings.Join(names, ", "), curves, height, width-right-1, math.NaN())
+	for i, line := range r.tradeChart(t, height, right) {
 		left[i] = text.Fit(left[i], width-right-1) + " " + line
 	}
 	return left
 }
 
-// autoSeries chooses the loss curves to show when nobody did.
-func (m *model) autoSeries(v *lab.View) []string {
-	r := &m.run
+// autoSeries chooses the loss curves to show where the user chose none.
+func (r *runScreen) autoSeries(v *lab.View) []string {
 	var names []string
 	for _, i := range r.order {
 		if name := v.Rows[i].Name + lossSuffix; r.marks[i] && hasSeries(v, name) && !slices.Contains(names, name) {
@@ -143,18 +122,18 @@ func curvesNamed(v *lab.View, names []string) []curve {
 
 // curveChart draws training curves. at is where values are read off, as a share of the range of
 // steps; NaN is nowhere.
-func (m *model) curveChart(title string, curves []curve, height, width int, at float64) []string {
+func (r *runScreen) curveChart(title string, curves []curve, height, width int, at float64) []string {
 	hidden := max(0, len(curves)-maxCurves)
 	if hidden > 0 {
 		curves = curves[len(curves)-maxCurves:] // the latest: what moves
 	}
 	c := chart.Chart{
-		X: chart.Axis{Title: "step", Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY},
-		Cursor: math.NaN(), ASCII: m.theme.ascii, Dim: m.theme.dim,
+		X: chart.Axis{Title: "step", Log: r.logX}, Y: chart.Axis{Log: r.logY},
+		Cursor: math.NaN(), ASCII: r.theme.ascii, Dim: r.theme.dim,
 	}
 	steps := [2]float64{math.Inf(1), math.Inf(-1)}
 	for i, one := range curves {
-		line := chart.Line{Paint: m.theme.line(i)}
+		line := chart.Line{Paint: r.theme.line(i)}
 		for _, p := range one.series.Points() {
 			line.Points = append(line.Points, chart.Point{X: float64(p.Step), Y: p.Value})
 			steps[0], steps[1] = min(steps[0], float64(p.Step)), max(steps[1], float64(p.Step))
@@ -167,18 +146,18 @@ func (m *model) curveChart(title string, curves []curve, height, width int, at f
 	if title == "" {
 		title = "training loss"
 	}
-	heading := m.chartHeading(text.Clean(title)+m.scaleWord(), m.legend(curves, c.Cursor, hidden), width)
+	heading := r.chartHeading(text.Clean(title)+r.scaleWord(), r.legend(curves, c.Cursor, hidden), width)
 	return append([]string{heading}, c.Render(width, height-1)...)
 }
 
 // legend names the curves with their last values, or their values at the cursor.
-func (m *model) legend(curves []curve, cursor float64, hidden int) string {
+func (r *runScreen) legend(curves []curve, cursor float64, hidden int) string {
 	var parts []string
 	for i, one := range curves {
 		s := one.series
 		part := ""
 		if len(curves) > 1 {
-			part = m.theme.line(i).On(chart.Sample(i, m.theme.ascii)) + " "
+			part = r.theme.line(i).On(chart.Sample(i, r.theme.ascii)) + " "
 		}
 		if one.name != "" {
 			part += one.name + " "
@@ -217,36 +196,36 @@ func valueAt(s *lab.Series, step float64) (at int, value float64) {
 }
 
 // chartHeading is the line between table and chart.
-func (m *model) chartHeading(title, legend string, width int) string {
-	left := m.theme.dim.On("── ") + m.theme.head.On(title) + " "
+func (r *runScreen) chartHeading(title, legend string, width int) string {
+	left := r.theme.dim.On("── ") + r.theme.head.On(title) + " "
 	if legend != "" {
 		left += "  " + legend + " "
 	}
 	left = text.Cut(left, width)
-	return left + m.theme.dim.On(text.Repeat("─", width-text.Width(left)))
+	return left + r.theme.dim.On(text.Repeat("─", width-text.Width(left)))
 }
 
-func (m *model) scaleWord() string {
+func (r *runScreen) scaleWord() string {
 	switch {
-	case m.run.logX && m.run.logY:
+	case r.logX && r.logY:
 		return " (log-log)"
-	case m.run.logY:
+	case r.logY:
 		return " (log y)"
-	case m.run.logX:
+	case r.logX:
 		return " (log x)"
 	}
 	return ""
 }
 
 // metricChart shows a metric of every row, with intervals, against the baseline's.
-func (m *model) metricChart(t *table, key string, height, width int) []string {
+func (r *runScreen) metricChart(t *table, key string, height, width int) []string {
 	metric := metricOf(key)
-	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: m.run.logX}, Baseline: math.NaN(), Dim: m.theme.dim}
-	for n, i := range m.run.order {
+	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: r.logX}, Baseline: math.NaN(), Dim: r.theme.dim}
+	for n, i := range r.order {
 		row := &t.view.Rows[i]
-		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == m.run.grid.Row}
+		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == r.grid.Row}
 		if s, ok := row.Metric(key); ok {
-			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), m.theme.line(0)
+			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), r.theme.line(0)
 			if s.Interval {
 				mark.Low, mark.High = s.Low, s.High
 			}
@@ -262,28 +241,28 @@ func (m *model) metricChart(t *table, key string, height, width int) []string {
 	}
 	d.X.Scale = ticksOf(metric)
 	title := metric.Label
-	if m.run.logX {
+	if r.logX {
 		title += " (log)"
 	}
-	return append([]string{m.chartHeading(title, legend, width)}, d.Render(width, height-1)...)
+	return append([]string{r.chartHeading(title, legend, width)}, d.Render(width, height-1)...)
 }
 
 // tradeChart shows quality against bytes: what was lost against what was saved.
-func (m *model) tradeChart(t *table, height, width int) []string {
+func (r *runScreen) tradeChart(t *table, height, width int) []string {
 	quality := qualityOf(t)
 	size := metricOf("bytes")
-	s := chart.Scatter{X: chart.Axis{Title: size.Label, Log: m.run.logX}, Y: chart.Axis{Log: m.run.logY}, Dim: m.theme.dim}
-	for n, i := range m.run.order {
+	s := chart.Scatter{X: chart.Axis{Title: size.Label, Log: r.logX}, Y: chart.Axis{Log: r.logY}, Dim: r.theme.dim}
+	for n, i := range r.order {
 		row := &t.view.Rows[i]
 		x, hasX := row.Metric(size.Key)
 		y, hasY := row.Metric(quality.Key)
 		if !hasX || !hasY {
 			continue
 		}
-		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == m.run.grid.Row, Paint: m.theme.line(len(s.Marks))})
+		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == r.grid.Row, Paint: r.theme.line(len(s.Marks))})
 	}
 	s.X.Scale, s.Y.Scale = ticksOf(size), ticksOf(quality)
-	return append([]string{m.chartHeading(quality.Label+" against bytes"+m.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
+	return append([]string{r.chartHeading(quality.Label+" against bytes"+r.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
 }
 
 // ticksOf writes the ticks of an axis that shows a metric.
@@ -294,7 +273,7 @@ func ticksOf(metric lab.Metric) func([]float64) func(float64) string {
 // qualityOf is the metric that stands for quality in this run.
 func qualityOf(t *table) lab.Metric {
 	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
-		if slices.ContainsFunc(t.metrics, func(m lab.Metric) bool { return m.Key == key }) {
+		if slices.ContainsFunc(t.columns, func(c report.Column) bool { return c.Metric.Key == key }) {
 			return metricOf(key)
 		}
 	}
@@ -310,13 +289,3 @@ func metricOf(key string) lab.Metric {
 }
 
 func formatLoss(x float64) string { return report.ScaleOf(lab.Plain, x).Format(x) }
-
-// sparkline draws a curve in eight cells.
-func sparkline(s *lab.Series) string {
-	points := s.Points()
-	values := make([]float64, len(points))
-	for i, p := range points {
-		values[i] = p.Value
-	}
-	return chart.Spark(values, 8)
-}

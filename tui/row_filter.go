@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 )
 
 // filter is a line of conditions that a row must all meet:
 //
 //	text         the row's label contains it, whatever the case
 //	key=value    state, row, or an axis of the sweep equals value; or a metric equals a number
-//	key<num      a metric is less; also > <= >=; numbers may end in k M G, B kB MB GB, s ms µs, %
+//	key<num      a metric is less; also > <= >=; numbers may have the suffixes of the table: 300kB, 20ms, 3%
 //	has:key      the metric was measured
 //	not X        the next condition must not hold
 type filter struct{ conditions []condition }
@@ -77,33 +77,12 @@ func parseCondition(word string, axes []string) (condition, error) {
 		}
 		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(words, ", "))
 	}
-	num, err := parseNumber(c.value)
+	num, err := report.Parse(c.value)
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", c.key, err)
 	}
 	c.num = num
 	return c, nil
-}
-
-// suffixes turn what the table shows into base units, longest first.
-var suffixes = []struct {
-	text  string
-	times float64
-}{{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"ms", 1e-3}, {"µs", 1e-6}, {"us", 1e-6}, {"ns", 1e-9}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"s", 1}, {"%", 0.01}, {"×", 1}, {"x", 1}}
-
-func parseNumber(s string) (float64, error) {
-	digits, times := s, 1.0
-	for _, suffix := range suffixes {
-		if rest, ok := strings.CutSuffix(s, suffix.text); ok {
-			digits, times = rest, suffix.times
-			break
-		}
-	}
-	x, err := strconv.ParseFloat(digits, 64)
-	if err != nil || math.IsNaN(x) {
-		return 0, fmt.Errorf("found %q, expected a number", s)
-	}
-	return x * times, nil
 }
 
 // keeps says whether the row meets every condition.

@@ -10,16 +10,16 @@ import (
 )
 
 // statusLine says in one line which run this is and how it stands.
-func (m *model) statusLine(v *lab.View, width int) string {
-	s := m.run.session
+func (r *runScreen) statusLine(v *lab.View, width int) string {
+	s := r.session
 	name := text.Clean(v.Begin.Scenario)
 	if v.Begin.Quick {
 		name += " (quick)"
 	}
-	glyph, paint := m.theme.state(v.State)
+	glyph, paint := r.theme.state(v.State)
 	parts := []string{}
 	if v.State == lab.Running {
-		parts = append(parts, m.progress(v)...)
+		parts = append(parts, r.progress(v)...)
 	} else {
 		parts = append(parts, "took "+report.Duration(v.Time))
 	}
@@ -33,22 +33,28 @@ func (m *model) statusLine(v *lab.View, width int) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d of %d expectations held (v)", held, n))
 	}
-	if f := m.run.line.String(); f != "" && !m.run.isTyped {
-		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(m.run.order), len(v.Rows)))
+	if f := r.line.String(); f != "" && !r.typing() {
+		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(v.Rows)))
 	}
-	line := " " + m.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
-	mode := m.mode(s, true)
+	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
+	mode := r.mode(s, true)
 	// what is shown matters more than the end of how it stands
 	if mode != "" && text.Width(line)+text.Width(mode) >= width {
-		mode = m.mode(s, false)
+		mode = r.mode(s, false)
 		line = text.Cut(line, max(width/2, width-text.Width(mode)-2))
 	}
 	return text.Sides(text.Cut(line, width), mode, width)
 }
 
+// typing says whether the filter is being typed: the footer shows it then.
+func (r *runScreen) typing() bool {
+	_, typing := r.top().(*filterLine)
+	return typing
+}
+
 // mode is what is unusual about what is shown: a replay and, when there is room for it, how far it
 // is; a frozen view.
-func (m *model) mode(s *session, far bool) string {
+func (r *runScreen) mode(s *session, far bool) string {
 	var words []string
 	if r := s.replay; r != nil {
 		word := fmt.Sprintf("▶ replay ×%g", r.speed)
@@ -69,14 +75,14 @@ func (m *model) mode(s *session, far bool) string {
 	if len(words) == 0 {
 		return ""
 	}
-	return m.theme.warning.On(strings.Join(words, "  ") + " ")
+	return r.theme.warning.On(strings.Join(words, "  ") + " ")
 }
 
 // progress tells what a running run is at.
-func (m *model) progress(v *lab.View) []string {
+func (r *runScreen) progress(v *lab.View) []string {
 	elapsed := v.Time
-	if s := m.run.session; s.live != nil && s.frozen == nil && !s.over() {
-		elapsed = m.now().Sub(s.began).Seconds()
+	if s := r.session; s.live != nil && s.frozen == nil && !s.over() {
+		elapsed = r.now().Sub(s.began).Seconds()
 	}
 	parts := []string{clock(elapsed)}
 	finished, first, more := 0, (*lab.CellView)(nil), 0

@@ -1,0 +1,93 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"slimlab/lab/report"
+	"slimlab/tui/text"
+)
+
+func (b *benchScreen) details(width int) []string {
+	it := b.selection()
+	switch {
+	case it.scenario != nil:
+		return b.scenarioDetails(it.scenario, width)
+	case it.run != nil:
+		return b.runDetails(it.run, width)
+	case !b.haveList:
+		return []string{"reading the scenarios …"}
+	}
+	return []string{"Nothing here matches the filter. esc clears it."}
+}
+
+func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
+	p := &page{width: width, theme: &b.theme}
+	p.say(b.theme.head.On(text.Cut(text.Clean(c.Name), width)))
+	p.say(text.Wrap(c.About, width)...)
+	if c.Err != nil {
+		p.heading("✗ cannot be run")
+		p.say(text.Wrap(text.Clean(c.Err.Error()), width)...)
+		return p.lines
+	}
+	p.say("")
+	work := report.Plural(c.Seeds, "seed")
+	if len(c.Sweep) > 0 {
+		work = fmt.Sprintf("%s: %s × %s", report.Plural(c.Cells, "cell"), report.Plural(c.Cells/max(1, c.Seeds), "sweep point"), work)
+	}
+	p.say(text.Cut(work+" in the full run", width))
+	if r := b.lastRun(c.Name); r != nil {
+		glyph, word, _ := b.runState(r)
+		p.say(text.Cut(fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, strings.TrimSpace(word), report.Duration(r.Duration.Seconds())), width))
+	} else {
+		p.say(text.Cut("never run here; r runs it, Q runs its quick version", width))
+	}
+	p.heading(fmt.Sprintf("pipeline: %s, a row each", report.Plural(len(c.Steps), "step")))
+	p.list(func(i int) string { return fmt.Sprintf("%2d ", i+1) }, c.Steps)
+	if len(c.Sweep) > 0 {
+		p.heading("sweep")
+		p.list(dash, c.Sweep)
+	}
+	if len(c.Expect) > 0 {
+		p.heading("expected")
+		p.list(dash, c.Expect)
+	}
+	return p.lines
+}
+
+func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
+	p := &page{width: width, theme: &b.theme}
+	p.say(b.theme.head.On(text.Cut(text.Clean(r.ID), width)))
+	if r.Err != nil {
+		p.heading("✗ its log cannot be read")
+		p.say(text.Wrap(text.Clean(r.Err.Error()), width)...)
+		return p.lines
+	}
+	glyph, word, paint := b.runState(r)
+	kind := "full"
+	if r.Quick {
+		kind = "quick"
+	}
+	p.say(text.Cut(fmt.Sprintf("%s, %s", text.Clean(r.Scenario), kind), width))
+	p.say(paint.On(text.Cut(glyph+" "+strings.TrimSpace(word), width)))
+	p.say("")
+	p.say(text.Cut("started  "+r.Started.Format("2006-01-02 15:04:05"), width))
+	p.say(text.Cut("took     "+report.Duration(r.Duration.Seconds()), width))
+	for i, line := range text.Wrap(text.Clean(r.Machine), width-9) {
+		p.say([]string{"machine  ", "         "}[min(i, 1)] + line)
+	}
+	p.say("")
+	hint := "enter opens it, p replays it, e exports it."
+	switch {
+	case b.running() && b.live.id == r.ID:
+		hint = "It is live: enter watches it."
+	case len(b.marks) == 2:
+		hint = "c compares the two marked runs (◆)."
+	case len(b.marks) == 1:
+		hint += " One run is marked (◆): space marks a second, then c compares."
+	default:
+		hint += " space marks it; two marked runs can be compared with c."
+	}
+	p.say(text.Wrap(hint, width)...)
+	return p.lines
+}

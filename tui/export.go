@@ -1,0 +1,66 @@
+package tui
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/aymanbagabas/go-osc52/v2"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab/report"
+	"slimlab/tui/text"
+)
+
+// exportAs says what each format of lab/report is, and the file ending that differs from its name.
+var exportAs = map[string]struct{ about, extension string }{
+	"table": {"plain text, as the command line prints it", "txt"},
+	"md":    {"a markdown table", "md"},
+	"csv":   {"a line a value, base units", "csv"},
+	"json":  {"everything, one object", "json"},
+	"junit": {"expectations as test cases, for CI", "xml"},
+}
+
+// export asks for format and file, then writes the run's report.
+func (w *workbench) export(run string) tea.Cmd {
+	p := &picker{workbench: w, title: "Export " + text.Clean(run) + " as"}
+	for _, format := range report.Formats() {
+		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format) }})
+	}
+	w.push(p)
+	return nil
+}
+
+func (w *workbench) exportTo(run, format string) tea.Cmd {
+	file := newInput(filepath.Base(run) + "." + exportAs[format].extension)
+	w.push(&prompt{workbench: w, title: "Export as " + format + " to the file", about: "An existing file is replaced.", line: file, do: func(path string) tea.Cmd {
+		if strings.TrimSpace(path) == "" {
+			w.say("nothing was exported: no file was named")
+			return nil
+		}
+		return func() tea.Msg {
+			if err := w.bench.Export(w.ctx, run, format, path); err != nil {
+				return saidMsg{err: fmt.Errorf("export: %w", err)}
+			}
+			return saidMsg{text: "written to " + path}
+		}
+	}})
+	return nil
+}
+
+// clipboard returns a command that hands text to the terminal's clipboard, which works over ssh.
+func clipboard(w io.Writer, tmux bool) func(string) tea.Cmd {
+	return func(s string) tea.Cmd {
+		sequence := osc52.New(s)
+		if tmux {
+			sequence = sequence.Tmux()
+		}
+		return func() tea.Msg {
+			if _, err := sequence.WriteTo(w); err != nil {
+				return saidMsg{err: fmt.Errorf("copy: %w", err)}
+			}
+			return saidMsg{text: "copied (where the terminal allows OSC 52)"}
+		}
+	}
+}

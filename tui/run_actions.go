@@ -1,0 +1,207 @@
+package tui
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab"
+	"slimlab/tui/text"
+)
+
+// typeFilter has the filter typed in the footer.
+func (r *runScreen) typeFilter() {
+	r.push(&filterLine{
+		workbench: r.workbench, screen: r, line: &r.line, changed: r.setFilter,
+		kept: func() {
+			r.setFilter()
+			if r.wrong != nil { // it was kept half typed
+				r.fail("filter", r.wrong)
+				r.clearFilter()
+			}
+		},
+		note: func() string {
+			if r.wrong != nil {
+				return "✗ " + text.Clean(r.wrong.Error())
+			}
+			return "text  key=value  key<number  has:key  not …  ·  enter keeps, esc clears"
+		},
+	})
+}
+
+// setFilter takes over what was typed where it is a filter.
+func (r *runScreen) setFilter() {
+	var f filter
+	r.session.read(func(v *lab.View) { f, r.wrong = parseFilter(r.line.String(), v.Axes()) })
+	if r.wrong == nil {
+		r.filter = f
+	}
+}
+
+func (r *runScreen) clearFilter() { r.line, r.filter, r.wrong = input{}, filter{}, nil }
+
+func (r *runScreen) hasRow() bool { return len(r.order) > 0 }
+
+func (r *runScreen) showsLive() bool { return r.session != nil && !r.session.over() }
+
+func (r *runScreen) exportable() bool {
+	return r.session.over() && r.session.id != DemoRun
+}
+
+func (r *runScreen) sort() {
+	column := r.grid.Column + 1
+	switch {
+	case column > len(r.grid.Columns):
+	case r.grid.Columns[column-1].Title == trendTitle:
+		r.say("curves have no order; move the column cursor with < and >")
+	case r.sorted == column:
+		r.descending = !r.descending
+	default:
+		r.sorted, r.descending = column, false
+	}
+}
+
+func (r *runScreen) onMetric() bool {
+	_, ok := r.columnMetric()
+	return ok
+}
+
+func (r *runScreen) columnMetric() (metric lab.Metric, ok bool) {
+	r.session.read(func(v *lab.View) {
+		columns := v.Columns()
+		if i := r.grid.Column - columnMetrics; i >= 0 && i < len(columns) {
+			metric, ok = columns[i], true
+		}
+	})
+	return metric, ok
+}
+
+// chartColumn charts the column's metric; again: back to the curves.
+func (r *runScreen) chartColumn() {
+	metric, _ := r.columnMetric()
+	choice := chartChoice{chartMetric, metric.Key}
+	if r.chart == choice {
+		choice = chartChoice{}
+	}
+	r.chart = choice
+}
+
+// chooseChart offers everything that the chart can show.
+func (r *runScreen) chooseChart() {
+	p := &picker{workbench: r.workbench, title: "The chart shows"}
+	add := func(name, about string, c chartChoice) {
+		p.entries = append(p.entries, entry{text.Clean(name), about, act(func() { r.chart = c })})
+	}
+	add("training loss", "of the marked rows, else of the step that is being worked on, else of the row under the cursor", chartChoice{})
+	r.session.read(func(v *lab.View) {
+		t := newTable(v)
+		add(qualityOf(t).Label+" against bytes", "what was lost against what was saved", chartChoice{kind: chartTrade})
+		for _, c := range t.columns {
+			metric := c.Metric
+			add(metric.Label, metric.About, chartChoice{chartMetric, metric.Key})
+		}
+		for _, name := range seriesNames(v) {
+			add(name, "curve over steps", chartChoice{chartSeries, name})
+		}
+	})
+	r.push(p)
+}
+
+// chooseCurve offers the curves of the row that is taken apart.
+func (r *runScreen) chooseCurve() {
+	p := &picker{workbench: r.workbench, title: "The chart shows"}
+	r.session.read(func(v *lab.View) {
+		if r.row >= len(v.Rows) {
+			return
+		}
+		for _, name := range rowSeries(v, &v.Rows[r.row]) {
+			p.entries = append(p.entries, entry{text.Clean(name), "curve over steps", act(func() { r.curve = chartChoice{chartSeries, name} })})
+		}
+	})
+	if len(p.entries) == 0 {
+		r.say("this step has no curves: it did not train")
+		return
+	}
+	r.push(p)
+}
+
+// turnAxes goes from linear to log y, log x, log-log and back.
+func (r *runScreen) turnAxes() { r.logX, r.logY = r.logX != r.logY, !r.logY }
+
+func (r *runScreen) markRow() {
+	if r.marks[r.row] {
+		delete(r.marks, r.row)
+	} else {
+		r.marks[r.row] = true
+	}
+	r.chart = chartChoice{}
+	r.move(1, 0)
+}
+
+// move moves the cursor of the table, or of the detail.
+func (r *runScreen) move(rows, pages int) {
+	if r.detail {
+		r.metrics.Move(rows)
+		r.metrics.Page(pages)
+		return
+	}
+	r.grid.Move(rows)
+	r.grid.Page(pages)
+	r.keepRow()
+}
+
+func (r *runScreen) nextRow(n int) {
+	r.grid.Move(n)
+	r.keepRow()
+	r.inspect = -1
+}
+
+// freeze keeps what is seen as it is, or goes on.
+func (r *runScreen) freeze() {
+	s := r.session
+	if s.frozen != nil {
+		s.frozen = nil
+	} else {
+		s.frozen = s.board.Snapshot()
+	}
+}
+
+func (r *runScreen) stop() {
+	r.push(&question{workbench: r.workbench, text: "Stop this run? What it has finished is kept: the next run of the scenario goes on from there.", yes: func() tea.Cmd {
+		if !r.running() {
+			return nil
+		}
+		r.say("stopping …")
+		return r.cancelLive()
+	}})
+}
+
+// copyRow copies the row's label and its values in base units, below a line of keys.
+func (r *runScreen) copyRow() tea.Cmd {
+	keys, values := []string{"step", "state"}, []string{}
+	r.session.read(func(v *lab.View) {
+		if r.row >= len(v.Rows) {
+			return
+		}
+		row := &v.Rows[r.row]
+		values = append(values, row.Label(), row.State.String())
+		for _, metric := range v.Columns() {
+			keys = append(keys, metric.Key)
+			value := ""
+			if s, ok := row.Metric(metric.Key); ok {
+				value = strconv.FormatFloat(s.Value, 'g', -1, 64)
+			}
+			values = append(values, value)
+		}
+	})
+	clean := func(cells []string) string {
+		cells = slices.Clone(cells)
+		for i := range cells {
+			cells[i] = text.Clean(cells[i])
+		}
+		return strings.Join(cells, "\t")
+	}
+	return r.copy(clean(keys) + "\n" + clean(values) + "\n")
+}

@@ -1,0 +1,136 @@
+package tui
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab"
+	"slimlab/tui/text"
+)
+
+func newRunScreen(w *workbench) *runScreen { return &runScreen{workbench: w, split: 50} }
+
+func (r *runScreen) Title() string { return "Run" }
+
+func (r *runScreen) Update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case watchMsg:
+		r.forget()
+		r.show(r)
+	case moveMsg:
+		if r.session != nil {
+			r.move(msg.rows, msg.pages)
+		}
+	case tickMsg:
+		if s := r.session; s != nil && s.frozen == nil && r.current == r && s.board.Version() != r.version {
+			r.dirty = true
+		}
+	}
+	return nil
+}
+
+func (r *runScreen) Keys() []keyGroup {
+	switch {
+	case r.session == nil:
+		return nil
+	case r.detail:
+		return []keyGroup{{"One row of a run", r.detailKeys()}, {"Replay", r.replayKeys()}}
+	}
+	return []keyGroup{{"Run: its table and its curves", r.tableKeys()}, {"Replay", r.replayKeys()}}
+}
+
+func (r *runScreen) tableKeys() []binding {
+	column := func(n int) func() tea.Cmd { return act(func() { r.grid.MoveColumn(n) }) }
+	split := func(n int) func() tea.Cmd { return act(func() { r.split = min(max(r.split+n, 20), 90) }) }
+	return []binding{
+		{keys: []string{"enter"}, footer: "enter detail", help: "all that is known of the row", when: r.hasRow, do: act(func() { r.detail = true })},
+		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
+		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
+		{keys: []string{"s"}, footer: "s sort", help: "sort by the column under the cursor; again: the other way round", do: act(r.sort)},
+		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted > 0 }, do: act(func() { r.sorted = 0 })},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter rows: text, key=value, key<number, has:key, not …", do: act(r.typeFilter)},
+		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
+		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},
+		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
+		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
+		{keys: []string{" "}, help: "mark the row: its loss curve is drawn with those of other marked rows", when: r.hasRow, do: act(r.markRow)},
+		{keys: []string{"i"}, help: "show or hide intervals (±)", do: act(func() {
+			r.intervals = !r.intervals
+			r.grid.Forget()
+		})},
+		{keys: []string{"["}, help: "less room for the table, more for the chart", do: split(-10)},
+		{keys: []string{"]"}, help: "more room for the table", do: split(10)},
+		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
+		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
+		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
+		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.session.over() }, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id) }},
+		{keys: []string{"y"}, help: "copy the row to the clipboard, tab-separated (OSC 52)", when: r.hasRow, do: r.copyRow},
+	}
+}
+
+func (r *runScreen) detailKeys() []binding {
+	row := func(n int) func() tea.Cmd { return act(func() { r.nextRow(n) }) }
+	inspect := func(n int) func() tea.Cmd { return act(func() { r.inspect = min(max(r.inspect+n, -1), inspectSteps) }) }
+	return []binding{
+		{keys: []string{"esc", "enter"}, footer: "esc back", help: "back to the table", do: act(func() { r.detail, r.inspect = false, -1 })},
+		{keys: []string{"n", ">"}, footer: "n next row", help: "next row", do: row(1)},
+		{keys: []string{"N", "<"}, help: "previous row", do: row(-1)},
+		{keys: []string{"m"}, footer: "m curve", help: "choose the curve", do: act(r.chooseCurve)},
+		{keys: []string{"left"}, shown: "← →", footer: "← → inspect", help: "move the inspect cursor along the curve", do: inspect(1)},
+		{keys: []string{"right"}, shown: "→", help: "move it back; past the end it goes away", do: inspect(-1)},
+		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
+		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
+		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
+		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
+		{keys: []string{"y"}, footer: "y copy", help: "copy the row to the clipboard, tab-separated (OSC 52)", do: r.copyRow},
+	}
+}
+
+func (r *runScreen) View(width, height int) []string {
+	if r.session == nil {
+		return centred([]string{
+			"No run is open.",
+			"",
+			"Choose a scenario on the Bench (1) and run it with r, or Q for its quick version;",
+			"or open a past run there with enter.",
+		}, width, height)
+	}
+	r.version = r.session.board.Version() // before reading: what comes meanwhile is drawn next time
+	var lines []string
+	r.session.read(func(v *lab.View) {
+		if !v.Begun {
+			lines = centred([]string{"The run has not begun yet."}, width, height)
+			return
+		}
+		t := newTable(v)
+		r.arrange(t)
+		lines = append(lines, r.statusLine(v, width))
+		if r.detail && len(r.order) > 0 {
+			lines = append(lines, r.detailLines(t, width, height-1)...)
+			return
+		}
+		lines = append(lines, r.tableAndChart(t, width, height-1)...)
+	})
+	return lines
+}
+
+// tableAndChart shares the height: the table takes no more than it has rows, the chart no less than
+// it can use.
+func (r *runScreen) tableAndChart(t *table, width, height int) []string {
+	rows := max(3, height*r.split/100)
+	rows = min(rows, len(r.order)+2) // head, rows, explanation
+	rows = max(rows, 3)
+	if height-rows < 6 {
+		rows = height
+	}
+	r.fillGrid(t)
+	lines := r.grid.Render(width, rows-1)
+	if len(r.order) == 0 && len(lines) > 1 {
+		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
+	}
+	lines = append(lines, r.explain(t, width))
+	if height > rows {
+		lines = append(lines, r.chartLines(t, height-rows, width)...)
+	}
+	return lines
+}

@@ -1,0 +1,123 @@
+package tui
+
+import (
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/tui/text"
+)
+
+// Init reads the lists.
+func (m *model) Init() tea.Cmd {
+	cmds := []tea.Cmd{m.loadScenarios(), m.loadRuns()}
+	if m.options.Replay != "" {
+		cmds = append(cmds, m.openRun(m.options.Replay, true))
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update handles one message.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if _, isTick := msg.(tickMsg); !isTick {
+		m.dirty = true
+	}
+	if k, ok := msg.(tea.KeyMsg); ok {
+		return m, tea.Batch(m.keyBurst(k), m.tickIfMoving())
+	}
+	cmds := []tea.Cmd{m.handle(msg)}
+	for _, s := range m.screens {
+		cmds = append(cmds, s.Update(msg))
+	}
+	return m, tea.Batch(append(cmds, m.tickIfMoving())...)
+}
+
+// handle does what a message means for all screens.
+func (m *model) handle(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case tickMsg:
+		m.tick(time.Time(msg))
+	case startedMsg:
+		if cmd := m.started(msg); cmd != nil {
+			return tea.Batch(cmd, m.awaitEnd(m.live))
+		}
+	case endedMsg:
+		return m.ended(msg.session)
+	case openedMsg:
+		return m.opened(msg)
+	case watchMsg:
+		m.session, m.overlays = msg.session, nil
+	case saidMsg:
+		if msg.err != nil {
+			m.fail("", msg.err)
+		} else {
+			m.say("%s", text.Clean(msg.text))
+		}
+	}
+	return nil
+}
+
+// keyBurst takes keys one at a time: what was typed quickly, or came over a slow line, arrives as
+// one message. Pasted text stays together.
+func (m *model) keyBurst(k tea.KeyMsg) tea.Cmd {
+	if k.Paste || k.Type != tea.KeyRunes || len(k.Runes) < 2 {
+		return m.key(k)
+	}
+	var cmds []tea.Cmd
+	for _, r := range k.Runes {
+		cmds = append(cmds, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// key gives a key to the first binding of the key tables that takes it. Pasted text goes to a line
+// that is typed, or nowhere.
+func (m *model) key(k tea.KeyMsg) tea.Cmd {
+	m.message, m.failed = "", false
+	for _, group := range m.keyGroups() {
+		for _, b := range group.bindings {
+			switch {
+			case !b.works():
+			case b.typed != nil:
+				if b.typed(k) {
+					return nil
+				}
+			case !k.Paste && b.has(k.String()):
+				return b.do()
+			}
+		}
+	}
+	return nil
+}
+
+// tickIfMoving keeps the tick alive while something moves, and only then.
+func (m *model) tickIfMoving() tea.Cmd {
+	if m.ticking || !m.running() && (m.session == nil || !m.session.moving()) {
+		return nil
+	}
+	m.ticking = true
+	return m.tickLater()
+}
+
+func (m *model) tick(now time.Time) {
+	m.ticking = false
+	if s := m.session; s != nil && s.replay != nil {
+		was := s.replay.playing
+		s.replay.advance(s.board, now)
+		m.dirty = m.dirty || was != s.replay.playing
+	}
+	if m.now().Unix() != m.second { // elapsed times, and the live run's state in the title
+		m.dirty = true
+	}
+}
+
+// View returns the last frame, drawn anew when something in it has changed.
+func (m *model) View() string {
+	if m.dirty {
+		m.drawn, m.dirty = m.frame(), false
+		m.second = m.now().Unix()
+	}
+	return m.drawn
+}
