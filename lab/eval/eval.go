@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/tokenizer"
@@ -20,16 +22,16 @@ type Source struct {
 	Name      string
 	Positions int // that the model has
 	Load      func(ctx context.Context) (*Model, error)
-	// Key names all that figures of the model depend on: its content and the arithmetic. Only asked
-	// for where there is a Store.
-	Key func() (string, error)
+	// Recipe is all of the model that its figures depend on: its content and the arithmetic. Only
+	// asked for where there is a Store.
+	Recipe func() (recipe.Recipe, error)
 }
 
 // Store keeps what was measured of a model on a file, so that an evaluation that was interrupted
 // goes on, and that a model which others are compared with is measured once.
 type Store interface {
-	Get(key string) (data []byte, ok bool)
-	Put(key, what string, data []byte) error
+	Get(r recipe.Recipe) (data []byte, ok bool)
+	Put(r recipe.Recipe, title string, data []byte) error
 }
 
 // Model is a model in memory and what goes with it.
@@ -241,9 +243,9 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		return nil, InputError{err}
 	}
 	missing := out.parts()
-	if kept.get("info", &out.info) {
+	if kept.get(recipe.Values{"part": "info"}, &out.info) {
 		out.info.Name = source.Name // the same content may have had another name
-		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.key(), p) })
+		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.parameters(), p) })
 		if len(missing) == 0 {
 			return out, nil
 		}
@@ -273,7 +275,7 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		tokens += n
 	}
 	e.total = e.done + tokens*(len(e.sources)-index)
-	if err := kept.put("info", "facts of "+source.Name, &out.info); err != nil {
+	if err := kept.put(recipe.Values{"part": "info"}, "facts of "+source.Name, &out.info); err != nil {
 		return nil, err
 	}
 	e.begun = time.Now()
@@ -292,55 +294,62 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		if err := p.compute(ctx, m, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		if err := kept.put(p.key(), what+" by "+source.Name, p); err != nil {
+		if err := kept.put(p.parameters(), what+" by "+source.Name, p); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// keeper is the store's view of one model.
-type keeper struct {
+// retention is the store's view of one model.
+type retention struct {
 	store Store // nil keeps nothing
 	fresh bool
-	model string // its key, and what all figures depend on
+	model recipe.Recipe // what all figures of the model depend on
 }
 
-func (e *evaluation) open(source Source) (k keeper, err error) {
+func (e *evaluation) open(source Source) (k retention, err error) {
 	if e.options.Store == nil {
 		return k, nil
 	}
-	key, err := source.Key()
-	if err != nil {
-		return k, err
+	r, err := source.Recipe()
+	r.Parameters = maps.Clone(r.Parameters)
+	if r.Parameters == nil {
+		r.Parameters = recipe.Values{}
 	}
-	return keeper{e.options.Store, e.options.Fresh, digest(codeVersion, key, e.options.BOS)}, nil
+	r.Parameters["bos"] = e.options.BOS
+	return retention{e.options.Store, e.options.Fresh, r}, err
 }
 
-// codeVersion is raised whenever the same inputs would be measured otherwise.
-const codeVersion = "1"
-
 // get reads what was kept into a value. What cannot be read is measured anew.
-func (k keeper) get(key string, into any) bool {
+func (k retention) get(part recipe.Values, into any) bool {
 	if k.store == nil || k.fresh {
 		return false
 	}
-	data, ok := k.store.Get(digest(k.model, key))
+	data, ok := k.store.Get(k.recipe(part))
 	return ok && msgpack.Unmarshal(data, into) == nil
 }
 
-func (k keeper) put(key, what string, value any) error {
+func (k retention) put(part recipe.Values, title string, value any) error {
 	if k.store == nil {
 		return nil
 	}
 	data, err := msgpack.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", what, err)
+	if err == nil {
+		err = k.store.Put(k.recipe(part), title, data)
 	}
-	if err := k.store.Put(digest(k.model, key), what, data); err != nil {
-		return fmt.Errorf("keep %s: %w", what, err)
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", title, err)
 	}
 	return nil
+}
+
+// recipe is that of one part of the model's figures.
+func (k retention) recipe(part recipe.Values) recipe.Recipe {
+	r := k.model
+	r.Parameters = maps.Clone(r.Parameters)
+	maps.Copy(r.Parameters, part)
+	return r
 }
 
 // beginning settles what stands before a text.

@@ -14,6 +14,7 @@ import (
 
 	"slimlab/internal/shareddata"
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/lab/task"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
@@ -260,9 +261,9 @@ func TestWindowsOfABigramModel(t *testing.T) {
 // memory is a Store.
 type memory map[string][]byte
 
-func (m memory) Get(key string) ([]byte, bool) { data, ok := m[key]; return data, ok }
+func (m memory) Get(r recipe.Recipe) ([]byte, bool) { data, ok := m[r.Key()]; return data, ok }
 
-func (m memory) Put(key, _ string, data []byte) error { m[key] = data; return nil }
+func (m memory) Put(r recipe.Recipe, _ string, data []byte) error { m[r.Key()] = data; return nil }
 
 // What was measured is kept, file by file, and found again only where all that it depends on is the
 // same.
@@ -272,7 +273,7 @@ func TestStore(t *testing.T) {
 	source := tinySource(t, "m", 3, "<bos>")
 	load := source.Load
 	source.Load = func(ctx context.Context) (*Model, error) { loads++; return load(ctx) }
-	source.Key = func() (string, error) { return "content of m", nil }
+	source.Recipe = func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "content of m"}, nil }
 	kept := memory{}
 	base := Options{Texts: []string{text}, Choices: []string{choice}, Prompt: "The", Tokens: 4, Cue: task.DefaultCue, Store: kept}
 	run := func(name string, o Options, wantLoads int) *Report {
@@ -319,7 +320,7 @@ func TestStore(t *testing.T) {
 		change(&o)
 		run(name, o, 1)
 	}
-	source.Key = func() (string, error) { return "another content", nil }
+	source.Recipe = func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "another content"}, nil }
 	run("another model", base, 1)
 	for key := range kept {
 		kept[key] = []byte("damaged")

@@ -2,12 +2,12 @@ package eval
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"slimlab/lab/recipe"
 	"slimlab/lab/task"
 )
 
@@ -16,22 +16,13 @@ import (
 type part interface {
 	// name is its file, or what else it is.
 	name() string
-	// key tells it from all others of the same model.
-	key() string
+	// parameters tell it from all others of the same model.
+	parameters() recipe.Values
 	// plan settles what the model is asked, and returns the tokens that it has to read. An error is
 	// one of the input.
 	plan(m *Model, begin task.Beginning) (tokens int, err error)
 	// compute asks the model.
 	compute(ctx context.Context, m *Model, s *scorer) error
-}
-
-// digest names texts.
-func digest(texts ...string) string {
-	h := sha256.New()
-	for _, t := range texts {
-		fmt.Fprintf(h, "%d:%s", len(t), t)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // textScores are the log-probabilities of a text's tokens, [targets] in the order of the text.
@@ -46,9 +37,9 @@ type textScores struct {
 
 func (t *textScores) name() string { return t.text.Path }
 
-func (t *textScores) key() string {
+func (t *textScores) parameters() recipe.Values {
 	o := t.options
-	return digest("text", t.text.Content, o.Perplexity, fmt.Sprint(o.Window, o.Stride))
+	return recipe.Values{"part": "text", "content": recipe.Text(t.text.Content), "perplexity": o.Perplexity, "window": o.Window, "stride": o.Stride}
 }
 
 func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
@@ -112,8 +103,9 @@ type choiceScores struct {
 
 func (c *choiceScores) name() string { return c.choice.Path }
 
-func (c *choiceScores) key() string {
-	return digest("choice", fmt.Sprintf("%#v", c.choice.Questions), c.options.Cue)
+func (c *choiceScores) parameters() recipe.Values {
+	questions, _ := json.Marshal(c.choice.Questions) // texts and numbers can be encoded
+	return recipe.Values{"part": "choice", "content": recipe.Text(string(questions)), "cue": c.options.Cue}
 }
 
 func (c *choiceScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
@@ -152,8 +144,8 @@ type generation struct {
 
 func (g *generation) name() string { return "generation" }
 
-func (g *generation) key() string {
-	return digest("generation", g.options.Prompt, fmt.Sprint(g.options.Tokens))
+func (g *generation) parameters() recipe.Values {
+	return recipe.Values{"part": "generation", "prompt": g.options.Prompt, "tokens": g.options.Tokens}
 }
 
 func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -18,8 +20,8 @@ type Models interface {
 	Content(name string) (string, error)
 }
 
-// loadVersion is raised whenever the same files would be loaded or multiplied otherwise.
-const loadVersion = "1"
+// version is raised whenever the same models and files would be measured otherwise.
+const version = 1
 
 // NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
 // DTypes. Of its files only the config and the tensors' headers are read.
@@ -38,14 +40,14 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 		m.Stored = stored
 		return m, nil
 	}
-	key := func() (string, error) {
+	of := func() (recipe.Recipe, error) {
 		content, err := models.Content(name)
-		if err != nil {
-			return "", err
-		}
-		return digest("eval", loadVersion, kernels.Implementation(), content, dtype), nil
+		return recipe.Recipe{
+			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: runtime.GOARCH,
+			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},
+		}, err
 	}
-	return Source{Name: name, Positions: c.Config().MaxPositions, Load: load, Key: key}, nil
+	return Source{Name: name, Positions: c.Config().MaxPositions, Load: load, Recipe: of}, nil
 }
 
 // load loads a model whose weights that are not quantized, keys and values are in dtype.

@@ -125,11 +125,11 @@ func TestSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := s.Key()
+	one, err := s.Recipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two, err := a.Key(); err != nil || one == two {
-		t.Errorf("keys of two dtypes: %q and %q, %v", one, two, err)
+	if two, err := a.Recipe(); err != nil || one.Key() == two.Key() {
+		t.Errorf("recipes of two dtypes: %s and %s, %v", one.Canonical(), two.Canonical(), err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"slimlab/lab/recipe"
 	"slimlab/lab/store"
 )
 
@@ -17,9 +18,9 @@ func (h *Home) Evaluations() Evaluations { return Evaluations{h} }
 // evaluationFile holds what an evaluation keeps, in its artifact.
 const evaluationFile = "evaluation.msgpack"
 
-// Get returns what was kept under a key. A damaged artifact is absent: it is measured anew.
-func (e Evaluations) Get(key string) (data []byte, ok bool) {
-	dir, err := e.home.Artifacts.Get(key)
+// Get returns what was kept of a recipe. A damaged artifact is absent: it is measured anew.
+func (e Evaluations) Get(r recipe.Recipe) (data []byte, ok bool) {
+	dir, err := e.home.Artifacts.Get(r.Key())
 	if err != nil {
 		return nil, false
 	}
@@ -27,13 +28,13 @@ func (e Evaluations) Get(key string) (data []byte, ok bool) {
 	return data, err == nil
 }
 
-// Put keeps what was measured, and replaces what was kept under the key before. what describes it
+// Put keeps what was measured, and replaces what was kept of the recipe before. title describes it
 // to people.
-func (e Evaluations) Put(key, what string, data []byte) error {
-	if err := e.home.Artifacts.Remove(key); err != nil && !errors.Is(err, store.ErrNotFound) {
+func (e Evaluations) Put(r recipe.Recipe, title string, data []byte) error {
+	if err := e.home.Artifacts.Remove(r.Key()); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	_, err := e.home.Artifacts.Put(key, store.Meta{Recipe: "eval " + what, Version: e.home.Version}, func(dir string) error {
+	_, err := e.home.Artifacts.Put(r, store.Label{Title: "eval " + title, Program: e.home.Version}, func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, evaluationFile), data, 0o644)
 	})
 	return err

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/kernels/machine"
+	"slimlab/lab/recipe"
 	"slimlab/lab/store"
 )
 
@@ -44,10 +45,10 @@ func TestLookingNeedsNoHome(t *testing.T) {
 	if _, err := h.OpenModel("run:last/FM"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a row of no run: %v", err)
 	}
-	if _, ok := h.Evaluations().Get(store.Key("x")); ok {
+	if _, ok := h.Evaluations().Get(recipe.Recipe{Stage: "x"}); ok {
 		t.Error("found an evaluation")
 	}
-	if err := h.Evaluations().Put(store.Key("x"), "x", nil); err == nil || !strings.Contains(err.Error(), h.Folder) {
+	if err := h.Evaluations().Put(recipe.Recipe{Stage: "x"}, "x", nil); err == nil || !strings.Contains(err.Error(), h.Folder) {
 		t.Errorf("an evaluation was kept where no home can be: %v", err)
 	}
 }
@@ -61,12 +62,12 @@ func TestOnlyWritingMakesTheHome(t *testing.T) {
 	if _, err := os.Stat(h.Folder); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("looking made the home: %v", err)
 	}
-	key := store.Key("x")
+	r := recipe.Recipe{Stage: "x"}
 	for _, text := range []string{"one", "two"} {
-		if err := h.Evaluations().Put(key, "x", []byte(text)); err != nil {
+		if err := h.Evaluations().Put(r, "x", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if data, ok := h.Evaluations().Get(key); !ok || string(data) != text {
+		if data, ok := h.Evaluations().Get(r); !ok || string(data) != text {
 			t.Errorf("kept %q, found %q", text, data)
 		}
 	}
@@ -92,7 +93,7 @@ func TestContent(t *testing.T) {
 		return c
 	}
 	one := content("pretrained:recsys-fm")
-	for _, file := range []string{FactsFile, "README.md"} {
+	for _, file := range []string{recipe.FactsFile, "README.md"} {
 		if err := os.WriteFile(filepath.Join(folder, file), []byte("{}"), 0o644); err != nil {
 			t.Fatal(err)
 		}

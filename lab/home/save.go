@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/lab/recipe"
 )
 
 // SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when
@@ -33,7 +34,7 @@ func copyModel(folder string, from fs.FS) error {
 		return err
 	}
 	for _, e := range entries {
-		if !modelFile(e) {
+		if !recipe.ModelFile(e) {
 			continue
 		}
 		source, err := from.Open(e.Name())

@@ -2,11 +2,14 @@ package run
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
+	"slimlab/lab/store"
 )
 
 // PlannedCell is one cell of a checked plan.
@@ -41,24 +44,32 @@ func (r *Run) check() ([]PlannedCell, error) {
 		}
 		planned := PlannedCell{Cell: c.ID}
 		for i, s := range c.Point.Steps {
-			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, r.state(s, jobs[i], built)})
+			state, err := r.state(s, jobs[i], built)
+			if err != nil {
+				return nil, fmt.Errorf("step %s: %w", s.Name, err)
+			}
+			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, state})
 		}
 		cells = append(cells, planned)
 	}
 	return cells, nil
 }
 
-// state says what a job comes down to after those that have gone into built.
-func (r *Run) state(s scenario.Step, j job, built map[string]bool) string {
+// state says what a job comes down to after those whose keys are in built.
+func (r *Run) state(s scenario.Step, j job, built map[string]bool) (string, error) {
 	if j.build == nil {
-		return "loaded"
+		return "loaded", nil
 	}
-	if built[j.model.key] {
-		return "shared"
+	key := j.model.key
+	if built[key] {
+		return "shared", nil
 	}
-	if _, found := r.find(j.model.key, s.Kind+" "+s.Name); found {
-		return "cached"
+	switch _, err := r.find(key, s.Kind+" "+s.Name); {
+	case err == nil:
+		return "cached", nil
+	case !errors.Is(err, store.ErrNotFound):
+		return "", err
 	}
-	built[j.model.key] = true
-	return "to build"
+	built[key] = true
+	return "to build", nil
 }

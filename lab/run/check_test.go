@@ -77,7 +77,7 @@ func TestCheck(t *testing.T) {
 	if got, want := states(t, h, fmt.Sprintf(baseline, savedTeacher(t))), "FM loaded"; got != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
-	if dirs := artifactDirs(t, h, func(recipe string) bool { return recipe == "train base" }); len(dirs) > 0 {
+	if dirs := artifactDirs(t, h, func(title string) bool { return title == "train base" }); len(dirs) > 0 {
 		t.Error("Check has trained a model")
 	}
 }
@@ -165,7 +165,7 @@ func TestCheckWritesNothing(t *testing.T) {
 // TestQuantizedReload: a quantized model that was written and read computes the very same.
 func TestQuantizedReload(t *testing.T) {
 	ref := theReference(t)
-	dirs := artifactDirs(t, openHome(t, ref.home), func(recipe string) bool { return recipe == "train teacher" })
+	dirs := artifactDirs(t, openHome(t, ref.home), func(title string) bool { return title == "train teacher" })
 	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", quant.LoadOptions())
 	if err != nil {
 		t.Fatal(err)

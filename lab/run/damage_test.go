@@ -141,7 +141,7 @@ func TestFullDisk(t *testing.T) {
 	if got := lab.Fold(seen).Snapshot().String(); got != view.String() {
 		t.Errorf("what the sink saw folds to\n%s\nexpected\n%s", got, view)
 	}
-	trained := len(artifactDirs(t, h, func(recipe string) bool { return recipe == "train teacher" }))
+	trained := len(artifactDirs(t, h, func(title string) bool { return title == "train teacher" }))
 	if trained == 0 {
 		t.Error("no teacher was finished before the disk was full, or it is gone")
 	}
@@ -208,7 +208,7 @@ func TestOneCellFails(t *testing.T) {
 	if view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Done || view.Errors != 1 || len(view.Verdicts) != 0 {
 		t.Errorf("the board shows\n%s", view)
 	}
-	if n := len(artifactDirs(t, h, func(recipe string) bool { return recipe == "train base" })); n != 1 {
+	if n := len(artifactDirs(t, h, func(title string) bool { return title == "train base" })); n != 1 {
 		t.Errorf("the base was made %d times, expected once for both cells", n)
 	}
 }

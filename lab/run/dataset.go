@@ -2,15 +2,15 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 
 	"slimlab/kd"
 	"slimlab/lab"
-	"slimlab/lab/home"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 	"slimlab/lab/task"
@@ -20,10 +20,9 @@ import (
 // dataset is a task in the tokens of one tokenizer.
 type dataset struct {
 	task.Task
-	// names what models are trained and calibrated on: world or file, tokenizer
-	key       string
-	testKey   string       // names what they are measured on
-	recsys    *task.Recsys // nil for other tasks
+	training  recipe.Values // what models are trained and calibrated on: world or file
+	test      recipe.Values // what they are measured on
+	recsys    *task.Recsys  // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
 	positions int // that a model needs for it
 }
@@ -101,15 +100,17 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	world := cfg // without what only the test set depends on
-	world.Members, world.Candidates, world.HeldOut = 0, 0, 0
-	source := fmt.Sprintf("recsys %+v", world)
+	d.test = taskValues("recsys", cfg)
+	d.training = maps.Clone(d.test)
+	for _, name := range []string{"members", "candidates", "held_out"} { // of the test set alone
+		delete(d.training, name)
+	}
 	if d.tokenizer == nil {
 		world, err := task.NewWorld(cfg)
 		if err != nil {
 			return err
 		}
-		if err := r.trainTokenizer(d, source, tz, world.Corpus); err != nil {
+		if err := r.trainTokenizer(d, tz, world.Corpus); err != nil {
 			return err
 		}
 	}
@@ -119,8 +120,6 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 	}
 	d.Task, d.recsys = rec, rec
 	d.positions = 512
-	d.key = store.Key("task", taskVersion, source, d.tokenizer.Hash())
-	d.testKey = store.Key(d.key, fmt.Sprint(cfg.Members, cfg.Candidates, cfg.HeldOut))
 	return nil
 }
 
@@ -135,15 +134,16 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	if err != nil {
 		return err
 	}
-	content, err := home.HashFile(os.DirFS(filepath.Dir(cfg.Path)), filepath.Base(cfg.Path))
+	content, err := recipe.File(cfg.Path)
 	if err != nil {
 		return fmt.Errorf("jsonl: %w", err)
 	}
-	fields := cfg // the file may lie anywhere: its content is what counts
-	fields.Path = content
-	source := fmt.Sprintf("jsonl %+v", fields)
+	d.training = taskValues("jsonl", cfg)
+	delete(d.training, "path") // the file may lie anywhere: its content is what counts
+	d.training["content"] = content
+	d.test = d.training
 	if d.tokenizer == nil {
-		if err := r.trainTokenizer(d, source, tz, records.Corpus); err != nil {
+		if err := r.trainTokenizer(d, tz, records.Corpus); err != nil {
 			return err
 		}
 	}
@@ -156,15 +156,20 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 		return err
 	}
 	d.positions = max(512, cfg.MaxTokens)
-	d.key = store.Key("task", taskVersion, source, d.tokenizer.Hash())
-	d.testKey = d.key
 	return nil
+}
+
+// taskValues are a task's parameters by the names of its config's fields.
+func taskValues(kind string, config any) recipe.Values {
+	values := recipe.Of(config)
+	values["kind"], values["version"] = kind, taskVersion
+	return values
 }
 
 // trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run
 // trained on the same.
-func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, corpus func(n int) []string) error {
-	key := store.Key("tokenizer", tokenizerVersion, source, tz.Recipe())
+func (r *Run) trainTokenizer(d *dataset, tz scenario.Tokenizer, corpus func(n int) []string) error {
+	of := recipe.Recipe{Stage: "tokenizer", Version: tokenizerVersion, Parameters: recipe.Of(tz), Task: d.training}
 	train := func() (t *tokenizer.Tokenizer, err error) {
 		err = r.compute(func() error {
 			if t, err = tokenizer.Train(slices.Values(corpus(corpusTexts)), tz.Vocab, []string{beginToken, endToken}); err != nil {
@@ -176,9 +181,11 @@ func (r *Run) trainTokenizer(d *dataset, source string, tz scenario.Tokenizer, c
 	}
 	dir, err := "", error(nil)
 	if r.readOnly {
-		dir, _ = r.find(key, "tokenizer")
+		if dir, err = r.find(of.Key(), "tokenizer"); errors.Is(err, store.ErrNotFound) {
+			dir, err = "", nil
+		}
 	} else {
-		dir, _, err = r.artifact(key, "tokenizer", func(dir string) error {
+		dir, _, err = r.artifact(of, "tokenizer", func(dir string) error {
 			t, err := train()
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/kd"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/pruning"
 	"slimlab/quant"
@@ -27,9 +28,10 @@ func (s *Shift) plan(ctx context.Context, w *worker, step scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
-	key := artifactKey(step.Kind, "1", step.Recipe(), source.key)
+	of := w.data.recipe(step.Kind, 1)
+	of.Inputs["model"], of.Parameters = source.key, recipe.Of(s)
 	return job{
-		model: &artifactModel{name: step.Name, key: key, origin: source.origin},
+		model: stepModel(step, of, source.origin),
 		build: func(dir string) error {
 			m, err := source.load(ctx)
 			if err != nil {
@@ -71,8 +73,8 @@ columns: [auc, paper]
 	if got, want := step.String(), "shift: shift base"; got != want {
 		t.Errorf("description: found %q, expected %q", got, want)
 	}
-	if got, want := step.Recipe(), "shift{by=0.25}"; got != want {
-		t.Errorf("recipe: found %q, expected %q", got, want)
+	if got := recipe.Of(step.Work); len(got) != 1 || got["by"] != 0.25 {
+		t.Errorf("parameters of its recipe: found %v, expected by=0.25", got)
 	}
 	if schema := string(scenario.Schema(vocabulary)); !strings.Contains(schema, `"shift": {`) || !strings.Contains(schema, "what is added") {
 		t.Error("the schema lacks the kind")

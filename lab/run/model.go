@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
@@ -13,11 +14,17 @@ import (
 	"slimlab/quant"
 )
 
+// stepModel is the model that a step will make of a recipe; origin as in artifactModel.
+func stepModel(s scenario.Step, of recipe.Recipe, origin model.Config) *artifactModel {
+	return &artifactModel{name: s.Name, key: of.Key(), recipe: of, origin: origin}
+}
+
 // artifactModel is a model on disk that is read when it is needed.
 type artifactModel struct {
-	name   string // of its step, or what it was loaded from
-	key    string
-	shared bool // by all cells of the run
+	name   string        // of its step, or what it was loaded from
+	key    string        // of its recipe, or the name of a loaded model's content
+	recipe recipe.Recipe // of a step's model
+	shared bool          // by all cells of the run
 	// origin is the shape that the model had before anything was pruned.
 	origin model.Config
 	open   func() (*checkpoint.Checkpoint, error) // nil until the artifact is there

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model/calibrate"
 	"slimlab/pruning"
@@ -22,7 +23,7 @@ type Prune struct {
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = "4"
+const pruneVersion = 4
 
 var aboutMethods = map[string]string{
 	string(pruning.OSSCAR):      "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
@@ -55,14 +56,14 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if err := w.data.checkSource(p.Calibration.Source); err != nil {
 		return job{}, err
 	}
-	seed := uint64(0)
+	of := w.data.recipe(s.Kind, pruneVersion)
+	of.Inputs["model"], of.Parameters = source.key, recipe.Of(p)
 	if method == pruning.Random {
-		seed = uint64(w.cell.Seed)
+		of.Seed = uint64(w.cell.Seed)
 	}
-	key := artifactKey(s.Kind, pruneVersion, s.Recipe(), source.key, w.data.key, fmt.Sprint(seed))
 	return job{
-		model:  &artifactModel{name: s.Name, key: key, origin: source.origin},
-		build:  func(dir string) error { return p.build(ctx, w, source, method, seed, dir) },
+		model:  stepModel(s, of, source.origin),
+		build:  func(dir string) error { return p.build(ctx, w, source, method, of.Seed, dir) },
 		report: func(dir string) error { return p.report(w, s.Name, dir) },
 	}, nil
 }

@@ -25,8 +25,10 @@ type evaluation struct {
 func (w *worker) quality(ctx context.Context, row *measured) error {
 	validation := w.data.recsys == nil || w.run.plan.Scenario.Asks("loss", "loss_delta")
 	settings := w.cell.Point.Evaluate
-	key := artifactKey("evaluate", evaluateVersion, row.key, w.data.testKey, fmt.Sprint(settings.Validation, validation))
-	dir, _, err := w.run.artifact(key, "evaluation of "+row.name, func(dir string) error {
+	of := w.data.recipe("evaluate", evaluateVersion)
+	of.Task, of.Inputs["model"] = w.data.test, row.key
+	of.Parameters["validation"], of.Parameters["loss"] = settings.Validation, validation
+	dir, _, err := w.run.artifact(of, "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
 		return w.run.compute(func() error {
 			m, err := row.model.load(ctx)
@@ -124,8 +126,10 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 		return nil
 	}
 	settings := w.cell.Point.Evaluate
-	key := artifactKey("agreement", evaluateVersion, w.base.key, row.key, w.data.key, fmt.Sprint(settings.Validation))
-	dir, _, err := w.run.artifact(key, "agreement of "+row.name, func(dir string) error {
+	of := w.data.recipe("agreement", evaluateVersion)
+	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
+	of.Parameters["validation"] = settings.Validation
+	dir, _, err := w.run.artifact(of, "agreement of "+row.name, func(dir string) error {
 		return w.run.compute(func() error {
 			base, err := w.base.model.load(ctx)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model/calibrate"
 	"slimlab/quant"
@@ -18,7 +19,7 @@ type Quantize struct {
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
-const quantizeVersion = "3"
+const quantizeVersion = 3
 
 var aboutSchemes = map[string]string{
 	"none":           "float weights, unchanged",
@@ -58,16 +59,16 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
-	calibration := "" // rounding to nearest needs no data
-	if scheme.Calibrated() {
+	of := w.data.recipe(s.Kind, quantizeVersion)
+	of.Inputs["model"], of.Parameters["scheme"] = source.key, scheme.String()
+	if scheme.Calibrated() { // rounding to nearest needs no data
 		if err := w.data.checkSource(q.Calibration.Source); err != nil {
 			return job{}, err
 		}
-		calibration = fmt.Sprint(q.Calibration)
+		of.Parameters["calibration"] = recipe.Of(q.Calibration)
 	}
-	key := artifactKey(s.Kind, quantizeVersion, scheme.String(), calibration, source.key, w.data.key)
 	return job{
-		model:  &artifactModel{name: s.Name, key: key, origin: source.origin},
+		model:  stepModel(s, of, source.origin),
 		build:  func(dir string) error { return q.build(ctx, w, source, scheme, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil

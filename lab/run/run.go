@@ -56,11 +56,11 @@ type Run struct {
 	models   keyed[*artifactModel] // that are loaded, by name
 	tasks    keyed[*dataset]
 	building keyedLocks
-	made     sync.Map // keys of the artifacts that this run made
-	told     sync.Map // keys of the artifacts of which this run has told what there is to tell
-	// quiet is held for reading by whoever computes, and for writing while a timing is taken. No
-	// other lock is waited for while it is held.
-	quiet sync.RWMutex
+	built    sync.Map // keys of the artifacts that this run made
+	reported sync.Map // keys of the artifacts whose figures this run has already emitted
+	// timing is held for reading while something computes, and for writing while a timing is taken.
+	// No other lock is waited for while it is held.
+	timing sync.RWMutex
 }
 
 // InputError is what Start returns where a plan cannot be worked on: a model or a file that is

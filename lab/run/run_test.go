@@ -18,6 +18,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
+	"slimlab/lab/store"
 )
 
 // chain is every kind of stage once, as small as it goes.
@@ -168,7 +169,7 @@ func theReference(t testing.TB) *reference {
 }
 
 // copyHome opens a copy of the reference's home, with those artifacts that keep is true of.
-func copyHome(t testing.TB, keep func(recipe string) bool) *home.Home {
+func copyHome(t testing.TB, keep func(title string) bool) *home.Home {
 	t.Helper()
 	ref := theReference(t)
 	folder := t.TempDir()
@@ -188,24 +189,22 @@ func copyRuns(t testing.TB, h *home.Home) {
 	}
 }
 
-func onlyTokenizer(recipe string) bool { return recipe == "tokenizer" }
-func everything(string) bool           { return true }
+func onlyTokenizer(title string) bool { return title == "tokenizer" }
+func everything(string) bool          { return true }
 
-// artifactDirs lists the folders of the artifacts whose recipes keep is true of.
-func artifactDirs(t testing.TB, h *home.Home, keep func(recipe string) bool) (dirs []string) {
+// artifactDirs lists the folders of the artifacts whose titles keep is true of.
+func artifactDirs(t testing.TB, h *home.Home, keep func(title string) bool) (dirs []string) {
 	t.Helper()
-	folder := filepath.Join(h.Folder, "artifacts")
-	entries, err := os.ReadDir(folder)
+	entries, err := h.Artifacts.Entries()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		meta, err := h.Artifacts.Meta(e.Name())
-		if err != nil {
-			t.Fatalf("%s is no artifact: %v", e.Name(), err) // such as an unfinished one
+		if e.Condition != store.Complete {
+			t.Fatalf("%s is %s", e.Name, e.Condition)
 		}
-		if keep(meta.Recipe) {
-			dirs = append(dirs, filepath.Join(folder, e.Name()))
+		if keep(e.Title) {
+			dirs = append(dirs, filepath.Join(h.Folder, "artifacts", e.Name))
 		}
 	}
 	return dirs

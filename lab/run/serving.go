@@ -8,6 +8,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/home"
+	"slimlab/lab/recipe"
 	"slimlab/lab/stat"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -31,8 +32,10 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if settings == nil {
 		return nil
 	}
-	key := artifactKey("serve", serveVersion, w.run.home.Version, home.Machine(), row.key, w.data.key, fmt.Sprint(*settings))
-	dir, _, err := w.run.artifact(key, "serving of "+row.name, func(dir string) error {
+	of := w.data.recipe("serve", serveVersion)
+	of.Inputs["model"], of.Parameters = row.key, recipe.Of(settings)
+	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, home.Machine()
+	dir, _, err := w.run.artifact(of, "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
 		var e *serve.Engine
 		var workload load.Ranking

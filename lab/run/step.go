@@ -72,17 +72,17 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 	dir := ""
 	if j.build != nil {
 		build := func(dir string) error { return w.run.compute(func() error { return j.build(dir) }) }
-		var made bool
+		var built bool
 		var err error
-		dir, made, err = w.run.artifact(j.model.key, s.Kind+" "+s.Name, build)
+		dir, built, err = w.run.artifact(j.model.recipe, s.Kind+" "+s.Name, build)
 		if err != nil {
 			return err
 		}
-		if !made {
+		if !built {
 			w.progress(0, 0, "from the cache")
 		}
 		j.model.open = folderOpener(dir)
-		if _, reported := w.run.told.LoadOrStore(j.model.key, true); !reported && j.report != nil {
+		if _, reported := w.run.reported.LoadOrStore(j.model.key, true); !reported && j.report != nil {
 			if err := j.report(dir); err != nil {
 				return err
 			}

@@ -40,22 +40,22 @@ func (k *keyedLocks) lock(key string) (unlock func()) {
 
 // compute runs f while no timing is taken.
 func (r *Run) compute(f func() error) error {
-	r.quiet.RLock()
-	defer r.quiet.RUnlock()
+	r.timing.RLock()
+	defer r.timing.RUnlock()
 	return f()
 }
 
 // pause, called within compute, lets a timing be taken that waits. It returns how long that took.
 func (r *Run) pause() time.Duration {
 	start := time.Now()
-	r.quiet.RUnlock()
-	r.quiet.RLock()
+	r.timing.RUnlock()
+	r.timing.RLock()
 	return time.Since(start)
 }
 
 // alone takes a timing while nothing else of the run computes.
 func (r *Run) alone(measure func() (load.Report, error)) (load.Report, error) {
-	r.quiet.Lock()
-	defer r.quiet.Unlock()
+	r.timing.Lock()
+	defer r.timing.Unlock()
 	return measure()
 }

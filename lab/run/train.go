@@ -10,6 +10,7 @@ import (
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 )
@@ -39,7 +40,7 @@ type Train struct {
 
 // trainVersion is that of the code below and of package kd: raise it when they compute other
 // weights.
-const trainVersion = "3"
+const trainVersion = 3
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
@@ -66,19 +67,18 @@ type trainFacts struct {
 	Run     string  `json:"run"` // that took the time
 }
 
-// start returns what names the weights that training starts from, and how to make them.
-func (w *worker) start(s scenario.Step, into string) (key string, origin model.Config, fresh func(ctx context.Context) (*model.Model, error), err error) {
+// start is what training starts from.
+type start struct {
+	key    string        // of the weights, empty for a fresh shape
+	shape  recipe.Values // of a fresh shape
+	origin model.Config
+	model  func(ctx context.Context) (*model.Model, error) // the caller may change it
+}
+
+// start opens what a training step starts from: the model named into, else the step's own.
+func (w *worker) start(s scenario.Step, into string) (*start, error) {
 	if shape, ok := w.cell.Point.Model(into); ok && into != "" && shape.Fresh() {
-		config := w.data.shape(shape)
-		fresh = func(ctx context.Context) (*model.Model, error) {
-			m, err := model.New(config)
-			if err != nil {
-				return nil, err
-			}
-			m.Init(rand.New(rand.NewPCG(uint64(w.cell.Seed), 1)))
-			return m, nil
-		}
-		return shape.Recipe(), config, fresh, config.Validate()
+		return w.fresh(shape)
 	}
 	from := s.From
 	if into != "" {
@@ -86,9 +86,9 @@ func (w *worker) start(s scenario.Step, into string) (key string, origin model.C
 	}
 	source, err := w.weights(from)
 	if err != nil {
-		return "", model.Config{}, nil, err
+		return nil, err
 	}
-	fresh = func(ctx context.Context) (*model.Model, error) {
+	return &start{key: source.key, origin: source.origin, model: func(ctx context.Context) (*model.Model, error) {
 		m, err := source.load(ctx)
 		if err != nil {
 			return nil, err
@@ -97,23 +97,40 @@ func (w *worker) start(s scenario.Step, into string) (key string, origin model.C
 			return nil, fmt.Errorf("%s cannot be trained: %w", from, err)
 		}
 		return m.Clone(), nil
-	}
-	return source.key, source.origin, fresh, nil
+	}}, nil
+}
+
+// fresh starts from random weights.
+func (w *worker) fresh(shape scenario.Model) (*start, error) {
+	config := w.data.shape(shape)
+	return &start{shape: recipe.Of(shape), origin: config, model: func(context.Context) (*model.Model, error) {
+		m, err := model.New(config)
+		if err != nil {
+			return nil, err
+		}
+		m.Init(rand.New(rand.NewPCG(uint64(w.cell.Seed), 1)))
+		return m, nil
+	}}, config.Validate()
 }
 
 // train plans supervised training, or with a teacher distillation.
 func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teacher *artifactModel, objective kd.Objective) (job, error) {
-	from, origin, fresh, err := w.start(s, t.Into)
+	from, err := w.start(s, t.Into)
 	if err != nil {
 		return job{}, err
 	}
-	teacherKey := ""
-	if teacher != nil {
-		teacherKey = teacher.key
+	of := w.data.recipe(s.Kind, trainVersion)
+	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)
+	if from.shape != nil {
+		of.Parameters["shape"] = from.shape
+	} else {
+		of.Inputs["model"] = from.key
 	}
-	key := artifactKey(s.Kind, trainVersion, s.Recipe(), objective.Formula(), from, teacherKey, w.data.key, fmt.Sprint(w.cell.Seed))
+	if teacher != nil {
+		of.Inputs["teacher"] = teacher.key
+	}
 	build := func(dir string) error {
-		student, err := fresh(ctx)
+		student, err := from.model(ctx)
 		if err != nil {
 			return err
 		}
@@ -154,7 +171,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
 		return nil
 	}
-	return job{model: &artifactModel{name: s.Name, key: key, origin: origin}, build: build, measures: speed}, nil
+	return job{model: stepModel(s, of, from.origin), build: build, measures: speed}, nil
 }
 
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not

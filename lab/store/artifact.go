@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"slimlab/lab/recipe"
 )
 
 // Artifacts is a content-addressed store of finished work. An artifact is a folder under the hash
@@ -44,18 +44,27 @@ func (e *DamagedError) Error() string {
 
 func (e *DamagedError) Unwrap() []error { return []error{e.Reason, ErrNotFound} }
 
-// Meta says what made an artifact. Store fills Files and Created.
-type Meta struct {
-	Recipe string `msgpack:"recipe"` // canonical text of the step
-	// keys of the artifacts that went in, and other inputs, in order
-	Inputs  []string `msgpack:"inputs"`
-	Version string   `msgpack:"version"` // of the code of that stage
-	Created int64    `msgpack:"created"` // Unix seconds
-	Files   []File   `msgpack:"files"`
+// Label says what an artifact is to people.
+type Label struct {
+	Title   string // such as "train teacher"
+	Program string // version of the program that makes it
 }
 
-// File is one file of an artifact.
-type File struct {
+// meta is an artifact's metadata. The file names and checksums in it make damage visible.
+type meta struct {
+	Format  int    `msgpack:"format"`
+	Title   string `msgpack:"recipe"` // a tag of earlier versions, so that theirs can be read
+	Program string `msgpack:"program"`
+	Created int64  `msgpack:"created"` // Unix seconds
+	Files   []file `msgpack:"files"`
+}
+
+// metaFormat is the version of the artifact's form. Those before it are 0: their keys were not
+// hashes of recipes.
+const metaFormat = 2
+
+// file is one file of an artifact.
+type file struct {
 	Name string `msgpack:"name"` // slash-separated, relative
 	Size int64  `msgpack:"size"`
 	Sum  string `msgpack:"sum"` // SHA-256, hexadecimal
@@ -65,20 +74,22 @@ const (
 	metaFile = "artifact.msgpack"
 	temp     = ".making-"
 	aside    = "corrupt-"
-	stale    = 24 * time.Hour // unfinished work older than this belongs to no living process
 )
 
-// Key is the hexadecimal SHA-256 of the parts, each with its length, so that no two lists of parts
-// share a key.
-func Key(parts ...string) string {
-	h := sha256.New()
-	for _, part := range parts {
-		io.WriteString(h, strconv.Itoa(len(part))+":"+part)
-	}
-	return hex.EncodeToString(h.Sum(nil))
+var validKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// FormatError is the error of an artifact that is there in the form of another version of slimlab.
+type FormatError struct {
+	Key    string
+	Format int // 0 is that of versions before formats had numbers
 }
 
-var validKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
+func (e *FormatError) Error() string {
+	if e.Format < metaFormat {
+		return fmt.Sprintf("artifact %.12s has format %d of an earlier version, expected %d: run its scenario again; slimlab clean removes it", e.Key, e.Format, metaFormat)
+	}
+	return fmt.Sprintf("artifact %.12s has format %d of a newer version, expected %d", e.Key, e.Format, metaFormat)
+}
 
 // OpenArtifacts names the folder of a store. It reads nothing and makes nothing: Put makes the
 // folder when it is absent.
@@ -86,16 +97,15 @@ func OpenArtifacts(dir string) *Artifacts {
 	return &Artifacts{dir: dir, verified: map[string]bool{}}
 }
 
-// prepare makes the folder where it is absent, and clears what killed processes left a day ago.
+// prepare makes the folder where it is absent, and clears what killed processes left.
 func (a *Artifacts) prepare() error {
 	if err := os.MkdirAll(a.dir, 0o755); err != nil {
 		return fmt.Errorf("artifacts %s: %w", a.dir, err)
 	}
 	a.clear.Do(func() {
-		entries, _ := os.ReadDir(a.dir) // what stays is cleared another day
+		entries, _ := os.ReadDir(a.dir) // what stays is cleared another time
 		for _, e := range entries {
-			info, err := e.Info()
-			if err == nil && strings.HasPrefix(e.Name(), temp) && time.Since(info.ModTime()) > stale {
+			if strings.HasPrefix(e.Name(), temp) && !inUse(filepath.Join(a.dir, e.Name())) {
 				os.RemoveAll(filepath.Join(a.dir, e.Name()))
 			}
 		}
@@ -104,8 +114,8 @@ func (a *Artifacts) prepare() error {
 }
 
 // Get returns the folder of a complete and undamaged artifact. Its files must not be changed. An
-// artifact that is absent is ErrNotFound, a damaged one a DamagedError. Checksums are read once in
-// a process, sizes each time.
+// artifact that is absent is ErrNotFound, a damaged one a DamagedError, and one that another version
+// made in another form a FormatError. Checksums are read once in a process, sizes each time.
 func (a *Artifacts) Get(key string) (dir string, err error) {
 	dir = filepath.Join(a.dir, key)
 	if !validKey.MatchString(key) {
@@ -115,8 +125,12 @@ func (a *Artifacts) Get(key string) (dir string, err error) {
 		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
 	}
 	err = a.verify(key, dir)
-	if err == nil {
+	var format *FormatError
+	switch {
+	case err == nil:
 		return dir, nil
+	case errors.As(err, &format):
+		return "", err
 	}
 	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
 		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
@@ -129,6 +143,9 @@ func (a *Artifacts) verify(key, dir string) error {
 	meta, err := readMeta(dir)
 	if err != nil {
 		return err
+	}
+	if meta.Format != metaFormat {
+		return &FormatError{Key: key, Format: meta.Format}
 	}
 	a.mu.Lock()
 	verified := a.verified[key]
@@ -148,12 +165,15 @@ func (a *Artifacts) verify(key, dir string) error {
 		if verified {
 			continue
 		}
-		sum, err := checksum(path)
+		sum, err := recipe.File(path)
 		if err != nil {
 			return err
 		}
 		if sum != f.Sum {
 			return fmt.Errorf("%s has the checksum %.12s…, expected %.12s…", f.Name, sum, f.Sum)
+		}
+		if f.Name == recipe.FileName && sum != key {
+			return fmt.Errorf("%s has the checksum %.12s…, expected the artifact's key", f.Name, sum)
 		}
 	}
 	a.mu.Lock()
@@ -177,13 +197,12 @@ func (a *Artifacts) discard(key, dir string, why error) *DamagedError {
 	return &DamagedError{key, why}
 }
 
-// Put makes the artifact of a key: make writes its files into an empty folder, which then takes its
-// place at once, or leaves no trace when make fails. An artifact that is there already, made by
-// another process meanwhile, stays. It returns the artifact's folder.
-func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir string, err error) {
-	if !validKey.MatchString(key) {
-		return "", fmt.Errorf("artifact: %q is no key, expected 64 hexadecimal digits", key)
-	}
+// Put makes the artifact of a recipe: build writes its files into an empty folder, beside which the
+// recipe is kept in recipe.FileName. The folder takes its place at once, or leaves no trace when
+// build fails. An artifact that is there already, made by another process meanwhile, stays. It
+// returns the artifact's folder.
+func (a *Artifacts) Put(r recipe.Recipe, label Label, build func(dir string) error) (dir string, err error) {
+	key := r.Key()
 	if err := a.prepare(); err != nil {
 		return "", err
 	}
@@ -192,10 +211,19 @@ func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir
 		return "", fmt.Errorf("artifact %.12s: %w", key, err)
 	}
 	defer os.RemoveAll(work)
-	if err := make(work); err != nil {
+	release, err := lockFolder(work)
+	if err != nil {
+		return "", fmt.Errorf("artifact %.12s: %w", key, err)
+	}
+	defer release()
+	if err := build(work); err != nil {
 		return "", err
 	}
-	if err := seal(work, meta); err != nil {
+	err = os.WriteFile(filepath.Join(work, recipe.FileName), r.Canonical(), 0o644)
+	if err == nil {
+		err = seal(work, label)
+	}
+	if err != nil {
 		return "", fmt.Errorf("artifact %.12s: %w", key, err)
 	}
 	dir = filepath.Join(a.dir, key)
@@ -214,8 +242,8 @@ func (a *Artifacts) Put(key string, meta Meta, make func(dir string) error) (dir
 }
 
 // seal writes the metadata of a finished folder and puts everything on the disk.
-func seal(dir string, meta Meta) error {
-	meta.Created, meta.Files = time.Now().Unix(), nil
+func seal(dir string, label Label) error {
+	meta := meta{Format: metaFormat, Title: label.Title, Program: label.Program, Created: time.Now().Unix()}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -238,18 +266,7 @@ func seal(dir string, meta Meta) error {
 	if err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	e := msgpack.NewEncoder(&text)
-	e.SetSortMapKeys(true)
-	e.UseCompactInts(true)
-	if err := e.Encode(meta); err != nil {
-		return err
-	}
-	path := filepath.Join(dir, metaFile)
-	if err := os.WriteFile(path, append(text.Bytes(), sum(text.Bytes())...), 0o644); err != nil {
-		return err
-	}
-	if _, err := syncFile(path); err != nil {
+	if err := writeMeta(dir, meta); err != nil {
 		return err
 	}
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -260,77 +277,58 @@ func seal(dir string, meta Meta) error {
 	})
 }
 
+func writeMeta(dir string, m meta) error {
+	var text bytes.Buffer
+	e := msgpack.NewEncoder(&text)
+	e.SetSortMapKeys(true)
+	e.UseCompactInts(true)
+	if err := e.Encode(m); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(text.Bytes())
+	path := filepath.Join(dir, metaFile)
+	if err := os.WriteFile(path, append(text.Bytes(), sum[:]...), 0o644); err != nil {
+		return err
+	}
+	_, err := syncFile(path)
+	return err
+}
+
 // syncFile puts a file on the disk and measures it.
-func syncFile(path string) (File, error) {
+func syncFile(path string) (of file, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return File{}, err
+		return of, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	size, err := io.Copy(h, f)
-	if err != nil {
-		return File{}, err
+	if of.Sum, of.Size, err = recipe.Sum(f); err != nil {
+		return of, err
 	}
-	return File{Size: size, Sum: hex.EncodeToString(h.Sum(nil))}, f.Sync()
-}
-
-func checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-func sum(text []byte) []byte {
-	s := sha256.Sum256(text)
-	return s[:]
+	return of, f.Sync()
 }
 
 // maxMeta bounds the metadata that is read.
 const maxMeta = 16 << 20
 
 // readMeta reads an artifact's metadata, which carries its own checksum.
-func readMeta(dir string) (Meta, error) {
-	var meta Meta
+func readMeta(dir string) (m meta, err error) {
 	f, err := os.Open(filepath.Join(dir, metaFile))
 	if err != nil {
-		return meta, err
+		return m, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxMeta))
 	if err != nil {
-		return meta, err
+		return m, err
 	}
 	body := len(text) - sha256.Size
-	if body < 0 || !bytes.Equal(sum(text[:body]), text[body:]) {
-		return meta, fmt.Errorf("%s does not match its own checksum", metaFile)
+	if body < 0 || sha256.Sum256(text[:body]) != [sha256.Size]byte(text[body:]) {
+		return m, fmt.Errorf("%s does not match its own checksum", metaFile)
 	}
-	if err := msgpack.Unmarshal(text[:body], &meta); err != nil {
-		return meta, fmt.Errorf("%s: %w", metaFile, err)
+	if err := msgpack.Unmarshal(text[:body], &m); err != nil {
+		return m, fmt.Errorf("%s: %w", metaFile, err)
 	}
-	return meta, nil
-}
-
-// Meta returns what made an artifact, without reading its files.
-func (a *Artifacts) Meta(key string) (Meta, error) {
-	if !validKey.MatchString(key) {
-		return Meta{}, fmt.Errorf("artifact %q: %w", key, ErrNotFound)
-	}
-	meta, err := readMeta(filepath.Join(a.dir, key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return meta, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	if err != nil {
-		return meta, fmt.Errorf("artifact %.12s: %w", key, err)
-	}
-	return meta, nil
+	return m, nil
 }
 
 // Remove deletes an artifact. One that is absent is ErrNotFound.
@@ -352,28 +350,4 @@ func (a *Artifacts) Remove(key string) error {
 		return fmt.Errorf("artifact %.12s: %w", key, err)
 	}
 	return nil
-}
-
-// Size returns the number of artifacts and the bytes of everything in the store, unfinished and
-// corrupt work included.
-func (a *Artifacts) Size() (artifacts int, bytes int64, err error) {
-	err = filepath.WalkDir(a.dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // removed since
-		}
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && filepath.Dir(path) == a.dir && validKey.MatchString(d.Name()) {
-			artifacts++
-		}
-		if info, err := d.Info(); err == nil && d.Type().IsRegular() {
-			bytes += info.Size()
-		}
-		return nil
-	})
-	if err != nil {
-		return artifacts, bytes, fmt.Errorf("artifacts: %w", err)
-	}
-	return artifacts, bytes, nil
 }

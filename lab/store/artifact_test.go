@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"slimlab/lab/recipe"
 )
 
 func artifacts(t *testing.T) *Artifacts {
@@ -16,50 +18,45 @@ func artifacts(t *testing.T) *Artifacts {
 }
 
 func model(dir string) error {
-	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
 		return err
 	}
 	return errors.Join(os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("weights"), 0o644), os.WriteFile(filepath.Join(dir, "sub", "x"), nil, 0o644))
 }
 
-func TestKey(t *testing.T) {
-	if Key("a", "b") == Key("ab") || Key("a", "b") == Key("a", "", "b") || Key("ab", "c") == Key("a", "bc") || !validKey.MatchString(Key()) {
-		t.Error("keys of different parts are equal")
-	}
-	// SHA-256 of "1:a", from the definition of the key.
-	if got := Key("a"); got != "4162fddd39a3e4225e8e2392eced237fbeb34e6e218b5647d27bd4d2b9c0da24" {
-		t.Errorf("key %s", got)
-	}
-}
+// of is a recipe for tests.
+func of(stage string) recipe.Recipe { return recipe.Recipe{Stage: stage, Version: 1} }
 
 func TestArtifact(t *testing.T) {
 	a := artifacts(t)
-	key := Key("recipe", "input")
+	r := of("train")
+	key := r.Key()
 	if _, err := a.Get(key); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got what was never put: %v", err)
 	}
 	if _, err := os.Stat(a.dir); err == nil {
 		t.Error("looking made the folder")
 	}
-	dir, err := a.Put(key, Meta{Recipe: "recipe", Inputs: []string{"input"}, Version: "1"}, model)
+	dir, err := a.Put(r, Label{Title: "train teacher", Program: "1"}, model)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.Get(key); err != nil || got != dir {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	meta, err := a.Meta(key)
-	if err != nil || meta.Recipe != "recipe" || len(meta.Files) != 2 || meta.Files[0].Name != "model.safetensors" || meta.Files[0].Size != 7 || meta.Files[1].Name != "sub/x" {
-		t.Errorf("meta %+v, %v", meta, err)
+	text, err := os.ReadFile(filepath.Join(dir, recipe.FileName))
+	if err != nil || string(text) != string(r.Canonical()) || filepath.Base(dir) != key {
+		t.Errorf("the artifact's recipe is %s, %v", text, err)
 	}
-	if n, size, err := a.Size(); n != 1 || size < 7 || err != nil {
-		t.Errorf("%d artifacts, %d bytes, %v", n, size, err)
+	entries, err := a.Entries()
+	if err != nil || len(entries) != 1 || entries[0].Name != key || entries[0].Title != "train teacher" || entries[0].Condition != Complete || entries[0].Bytes < 7+int64(len(text)) {
+		t.Errorf("entries %+v, %v", entries, err)
 	}
-	again, err := a.Put(key, Meta{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "other"), nil, 0o644) })
+	again, err := a.Put(r, Label{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "other"), nil, 0o644) })
 	if err != nil || again != dir {
 		t.Errorf("put twice: %q, %v", again, err)
 	}
-	if meta, _ := a.Meta(key); meta.Recipe != "recipe" {
+	if entries, _ := a.Entries(); entries[0].Title != "train teacher" {
 		t.Error("the second put replaced the first")
 	}
 	if err := a.Remove(key); err != nil {
@@ -67,9 +64,6 @@ func TestArtifact(t *testing.T) {
 	}
 	if err := a.Remove(key); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed twice: %v", err)
-	}
-	if _, err := a.Meta(key); !errors.Is(err, ErrNotFound) {
-		t.Errorf("meta of nothing: %v", err)
 	}
 	if entries, _ := os.ReadDir(a.dir); len(entries) != 0 {
 		t.Errorf("left behind: %v", entries)
@@ -79,14 +73,11 @@ func TestArtifact(t *testing.T) {
 func TestFailedMakeLeavesNothing(t *testing.T) {
 	a := artifacts(t)
 	broken := errors.New("broken")
-	if _, err := a.Put(Key("x"), Meta{}, func(dir string) error { model(dir); return broken }); !errors.Is(err, broken) {
+	if _, err := a.Put(of("x"), Label{}, func(dir string) error { model(dir); return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	if entries, _ := os.ReadDir(a.dir); len(entries) != 0 {
 		t.Errorf("left behind: %v", entries)
-	}
-	if _, err := a.Put("../x", Meta{}, model); err == nil {
-		t.Error("put under a path")
 	}
 	if _, err := a.Get("../x"); !errors.Is(err, ErrNotFound) {
 		t.Error("got a path")
@@ -97,6 +88,9 @@ func TestFailedMakeLeavesNothing(t *testing.T) {
 // made again.
 func TestCorruption(t *testing.T) {
 	for name, harm := range map[string]func(dir string) error{
+		"recipe": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, recipe.FileName), of("other").Canonical(), 0o644)
+		},
 		"changed": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("wEights"), 0o644)
 		},
@@ -107,8 +101,9 @@ func TestCorruption(t *testing.T) {
 		"meta void": func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 0) },
 	} {
 		a := artifacts(t)
-		key := Key(name)
-		dir, err := a.Put(key, Meta{Recipe: name}, model)
+		r := of(name)
+		key := r.Key()
+		dir, err := a.Put(r, Label{}, model)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +119,7 @@ func TestCorruption(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(a.dir, aside+key)); err != nil {
 			t.Errorf("%s: not moved aside: %v", name, err)
 		}
-		if dir, err := a.Put(key, Meta{}, model); err != nil {
+		if dir, err := a.Put(r, Label{}, model); err != nil {
 			t.Errorf("%s: %q, %v", name, dir, err)
 		}
 		if _, err := a.Get(key); err != nil {
@@ -135,14 +130,14 @@ func TestCorruption(t *testing.T) {
 
 func TestConcurrentPuts(t *testing.T) {
 	a := artifacts(t)
-	key := Key("x")
+	r := of("x")
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
-			if _, err := a.Put(key, Meta{}, model); err != nil {
+			if _, err := a.Put(r, Label{}, model); err != nil {
 				t.Error(err)
 			}
-			if _, err := a.Get(key); err != nil {
+			if _, err := a.Get(r.Key()); err != nil {
 				t.Errorf("absent after put: %v", err)
 			}
 		})
@@ -150,24 +145,82 @@ func TestConcurrentPuts(t *testing.T) {
 	wait.Wait()
 }
 
-func TestStaleWorkIsCleared(t *testing.T) {
+// TestConditions tells apart whatever can lie in the folder, and the next Put clears what killed
+// processes left, but not what a living one is making.
+func TestConditions(t *testing.T) {
 	a := artifacts(t)
-	old, recent := filepath.Join(a.dir, temp+"old"), filepath.Join(a.dir, temp+"new")
-	for _, dir := range []string{old, recent} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	then := time.Now().Add(-time.Hour)
+	put := func(stage string, format int) string {
+		t.Helper()
+		dir, err := a.Put(of(stage), Label{Title: stage}, model)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if format != metaFormat {
+			m, err := readMeta(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Format = format
+			if err := writeMeta(dir, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return filepath.Base(dir)
 	}
-	then := time.Now().Add(-2 * stale)
-	if err := os.Chtimes(old, then, then); err != nil {
+	folder := func(name string) string {
+		t.Helper()
+		dir := filepath.Join(a.dir, name)
+		if err := model(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, then, then); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	want := map[string]Condition{put("a", metaFormat): Complete, put("b", 0): OldFormat, put("c", metaFormat+1): NewFormat}
+	want[folder(temp+"old")], want[folder(temp+"mine")] = Unfinished, InUse
+	want[folder(aside+of("x").Key())], want[folder(of("y").Key())], want[folder("notes")] = Damaged, Damaged, Foreign
+	want[temp+"new"] = InUse // perhaps its process is about to lock it
+	if err := os.Mkdir(filepath.Join(a.dir, temp+"new"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := OpenArtifacts(a.dir).Put(Key("x"), Meta{}, model)
+	release, err := lockFolder(filepath.Join(a.dir, temp+"mine"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, _ := os.ReadDir(a.dir)
-	if len(entries) != 2 || entries[0].Name() != temp+"new" || entries[1].Name() != filepath.Base(dir) {
-		t.Errorf("left: %v", entries)
+	defer release()
+	check := func(when string) {
+		t.Helper()
+		entries, err := a.Entries()
+		if err != nil || len(entries) != len(want) {
+			t.Errorf("%s: %d entries, expected %d, %v", when, len(entries), len(want), err)
+		}
+		for _, e := range entries {
+			if e.Condition != want[e.Name] {
+				t.Errorf("%s: %s is %s, expected %s", when, e.Name, e.Condition, want[e.Name])
+			}
+		}
+	}
+	check("at first")
+	var format *FormatError
+	for stage, text := range map[string]string{"b": "format 0 of an earlier version", "c": "format 3 of a newer version"} {
+		if _, err := a.Get(of(stage).Key()); !errors.As(err, &format) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, expected %s", err, text)
+		}
+	}
+	check("after looking")
+	a = OpenArtifacts(a.dir) // another process
+	want[put("d", metaFormat)] = Complete
+	delete(want, temp+"old")
+	check("after the next put")
+	for name := range want {
+		if err := a.Discard(Entry{Name: name}); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, _ := os.ReadDir(a.dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }

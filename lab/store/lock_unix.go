@@ -4,6 +4,7 @@ package store
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -33,3 +34,19 @@ func probe(f *os.File) error {
 	}
 	return unix.Flock(int(f.Fd()), unix.LOCK_UN)
 }
+
+// lockFolder takes the lock of a folder, which lasts until release is called or the process ends.
+func lockFolder(dir string) (release func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil // which cannot lose anything
+}
+
+// folderLocked reports whether a process holds the folder's lock.
+func folderLocked(f *os.File, _ fs.FileInfo) bool { return errors.Is(probe(f), errLocked) }

@@ -2,7 +2,9 @@ package store
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -31,4 +33,12 @@ func lockByte(f *os.File, flags uint32) error {
 		return errLocked
 	}
 	return err
+}
+
+// lockFolder does nothing: Windows locks no folders.
+func lockFolder(string) (release func(), err error) { return func() {}, nil }
+
+// folderLocked takes a folder of the last days for one that is in use.
+func folderLocked(_ *os.File, info fs.FileInfo) bool {
+	return time.Since(info.ModTime()) < 7*24*time.Hour
 }

@@ -226,22 +226,6 @@ func (s *Store) Read(name string) (*Run, error) {
 	return run, nil
 }
 
-// Remove deletes the log of a run that is not being written.
-func (s *Store) Remove(id string) error {
-	f, err := os.Open(s.path(id))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("run %q: %w", id, ErrNotFound)
-		}
-		return fmt.Errorf("run store: %w", err)
-	}
-	defer f.Close()
-	if err := probe(f); err != nil {
-		return fmt.Errorf("run log %s: %w", f.Name(), err)
-	}
-	return os.Remove(f.Name())
-}
-
 // read opens a log and hands its records to walk. It returns what the file itself tells: a torn
 // end, a process that is gone.
 func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {

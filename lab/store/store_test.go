@@ -169,15 +169,6 @@ func TestListAndFind(t *testing.T) {
 	if run, err := s.Read("2027-live"); err != nil || len(run.Events) != 1 || run.State != lab.Running {
 		t.Errorf("live run: %+v, %v", run, err)
 	}
-	if err := s.Remove("2027-live"); !errors.Is(err, errLocked) {
-		t.Errorf("removed a live log: %v", err)
-	}
-	if err := s.Remove("2025-c"); err != nil {
-		t.Error(err)
-	}
-	if err := s.Remove("2025-c"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("removed twice: %v", err)
-	}
 }
 
 func TestOneWriter(t *testing.T) {
@@ -348,13 +339,13 @@ func TestFolderThatCannotBe(t *testing.T) {
 	if _, err := s.Read("last"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := a.Get(Key("x")); !errors.Is(err, ErrNotFound) {
+	if _, err := a.Get(of("x").Key()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	if _, err := s.Create(begin("a", 1)); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
-	if _, err := a.Put(Key("x"), Meta{}, model); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := a.Put(of("x"), Label{}, model); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
 }

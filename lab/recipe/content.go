@@ -1,0 +1,84 @@
+package recipe
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// FactsFile is the file of an artifact that holds what its stage knows of it beside the model. It
+// is no part of the model.
+const FactsFile = "slimlab.json"
+
+// FileName is the file that holds the canonical text of the recipe of what lies beside it.
+const FileName = "slimlab-recipe.json"
+
+// Sum is the hexadecimal SHA-256 of what r has left, and its size.
+func Sum(r io.Reader) (sum string, size int64, err error) {
+	h := sha256.New()
+	size, err = io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)), size, err
+}
+
+// Text is the Sum of a text.
+func Text(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// File is the Sum of a file.
+func File(name string) (string, error) {
+	return fileIn(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+}
+
+func fileIn(folder fs.FS, name string) (string, error) {
+	f, err := folder.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum, _, err := Sum(f)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return sum, nil
+}
+
+// Content names the content of a checkpoint's folder: config, tokenizer, chat template and tensors.
+// All bytes are read each time; a gigabyte takes about a second.
+func Content(folder fs.FS) (string, error) {
+	entries, err := fs.ReadDir(folder, ".")
+	if err != nil {
+		return "", err
+	}
+	files := Values{}
+	for _, e := range entries {
+		if !ModelFile(e) {
+			continue
+		}
+		if files[e.Name()], err = fileIn(folder, e.Name()); err != nil {
+			return "", err
+		}
+	}
+	return Recipe{Stage: "content", Parameters: files}.Key(), nil
+}
+
+// ModelFile reports whether a file of a checkpoint's folder belongs to its model: to the config, the
+// tensors, the tokenizer or the chat template.
+func ModelFile(e fs.DirEntry) bool {
+	if e.IsDir() || e.Name() == FactsFile || e.Name() == FileName {
+		return false
+	}
+	switch ending := strings.ToLower(path.Ext(e.Name())); ending {
+	case ".json", ".safetensors", ".model", ".tiktoken", ".jinja":
+		return true
+	default:
+		return e.Name() == "merges.txt"
+	}
+}

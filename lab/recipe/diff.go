@@ -1,0 +1,69 @@
+package recipe
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Diff compares a canonical text with that of another recipe, and says in a line for each field that
+// differs what was found and what was expected. found that is no canonical text is an error.
+func Diff(found []byte, expected Recipe) ([]string, error) {
+	a, err := decode(found)
+	if err != nil {
+		return nil, err
+	}
+	if a["recipe"] == nil || a["stage"] == nil {
+		return nil, fmt.Errorf("recipe: found no stage, expected the canonical text of a recipe")
+	}
+	b, err := decode(expected.Canonical())
+	if err != nil {
+		return nil, err
+	}
+	return diff("", a, b), nil
+}
+
+// decode keeps numbers as they are written: 1 and 1.0 are different values.
+func decode(text []byte) (values map[string]any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&values); err != nil {
+		return nil, fmt.Errorf("recipe: %w", err)
+	}
+	return values, nil
+}
+
+func diff(prefix string, a, b map[string]any) []string {
+	names := map[string]bool{}
+	for _, m := range []map[string]any{a, b} {
+		for name := range m {
+			names[name] = true
+		}
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		x, inA := a[name].(map[string]any)
+		y, inB := b[name].(map[string]any)
+		switch {
+		case inA && inB:
+			lines = append(lines, diff(prefix+name+".", x, y)...)
+		case text(a[name]) != text(b[name]):
+			lines = append(lines, fmt.Sprintf("%s%s: found %s, expected %s", prefix, name, text(a[name]), text(b[name])))
+		}
+	}
+	return lines
+}
+
+// text writes a value of decoded JSON as people compare it; long ones are cut.
+func text(value any) string {
+	if value == nil {
+		return "none"
+	}
+	data, _ := json.Marshal(value) // what was decoded can be encoded
+	if len(data) > 40 {
+		return string(data[:16]) + "…"
+	}
+	return string(data)
+}

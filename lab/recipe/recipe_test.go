@@ -1,0 +1,156 @@
+package recipe
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// whole is a recipe with every field set.
+func whole() Recipe {
+	return Recipe{
+		Stage: "train", Version: 3, Kernels: "ref", Arch: "amd64",
+		Inputs:     map[string]string{"teacher": "ab", "start": "cd"},
+		Parameters: Values{"steps": 2, "rate": 3.0, "ce": true, "loss": "jsd:0.5", "calibration": Values{"samples": 8, "of": []string{"a", "b"}}, "none": []string{}},
+		Task:       Values{"kind": "recsys"}, Tokenizer: "ef", Seed: 7,
+	}
+}
+
+// TestCanonical: the text is JSON with sorted keys, and the key is its plain SHA-256.
+func TestCanonical(t *testing.T) {
+	const want = `{"arch":"amd64","inputs":{"start":"cd","teacher":"ab"},"kernels":"ref",` +
+		`"parameters":{"calibration":{"of":["a","b"],"samples":8},"ce":true,"loss":"jsd:0.5","none":[],"rate":3.0,"steps":2},` +
+		`"recipe":1,"seed":7,"stage":"train","task":{"kind":"recsys"},"tokenizer":"ef","version":3}`
+	for range 20 { // maps have another order each time
+		if got := string(whole().Canonical()); got != want {
+			t.Fatalf("found %s\nexpected %s", got, want)
+		}
+	}
+	if got, want := whole().Key(), fmt.Sprintf("%x", sha256.Sum256([]byte(want))); got != want {
+		t.Errorf("key %s, expected %s", got, want)
+	}
+	if got, want := string(Recipe{Stage: "x"}.Canonical()), `{"recipe":1,"stage":"x","version":0}`; got != want {
+		t.Errorf("found %s, expected %s", got, want)
+	}
+}
+
+// TestEveryFieldIsInTheKey changes one thing at a time.
+func TestEveryFieldIsInTheKey(t *testing.T) {
+	keys := map[string]string{whole().Key(): "unchanged"}
+	for name, change := range map[string]func(r *Recipe){
+		"stage":            func(r *Recipe) { r.Stage = "distil" },
+		"version":          func(r *Recipe) { r.Version++ },
+		"kernels":          func(r *Recipe) { r.Kernels = "avx2" },
+		"arch":             func(r *Recipe) { r.Arch = "arm64" },
+		"input":            func(r *Recipe) { r.Inputs["start"] = "ce" },
+		"roles":            func(r *Recipe) { r.Inputs = map[string]string{"teacher": "cd", "start": "ab"} },
+		"parameter":        func(r *Recipe) { r.Parameters["steps"] = 3 },
+		"last bit":         func(r *Recipe) { r.Parameters["rate"] = math.Nextafter(3, 4) },
+		"integer":          func(r *Recipe) { r.Parameters["rate"] = 3 },
+		"text":             func(r *Recipe) { r.Parameters["rate"] = "3.0" },
+		"infinite":         func(r *Recipe) { r.Parameters["rate"] = math.Inf(1) },
+		"text of infinite": func(r *Recipe) { r.Parameters["rate"] = "+Inf" },
+		"nested":           func(r *Recipe) { r.Parameters["calibration"] = Values{"samples": 9} },
+		"flat":             func(r *Recipe) { r.Parameters["calibration.samples"] = 8 },
+		"a name more":      func(r *Recipe) { r.Parameters["new"] = "" },
+		"task":             func(r *Recipe) { r.Task["kind"] = "jsonl" },
+		"tokenizer":        func(r *Recipe) { r.Tokenizer = "eg" },
+		"seed":             func(r *Recipe) { r.Seed = 8 },
+	} {
+		r := whole()
+		change(&r)
+		key := r.Key()
+		if other, twice := keys[key]; twice {
+			t.Errorf("%s and %s have one key", name, other)
+		}
+		keys[key] = name
+	}
+}
+
+// TestFloatsReadBack: a float's text is exact.
+func TestFloatsReadBack(t *testing.T) {
+	for _, x := range []float64{0, 1, -1, 0.1, 1e-3, 1e21, 1e300, 5e-324, math.MaxFloat64, 1.0 / 3, math.Copysign(0, -1)} {
+		var y float64
+		if _, err := fmt.Sscan(float(x), &y); err != nil || math.Float64bits(x) != math.Float64bits(y) {
+			t.Errorf("%v is written %s, which reads as %v (%v)", x, float(x), y, err)
+		}
+		if !strings.ContainsAny(float(x), ".e") {
+			t.Errorf("%v is written %s, an integer", x, float(x))
+		}
+	}
+}
+
+// TestOf: fields go by the names of their tags, references and fields without a name stay out.
+func TestOf(t *testing.T) {
+	type inner struct {
+		Samples int `key:"samples"`
+	}
+	type Embedded struct {
+		Steps int `key:"steps"`
+	}
+	got := Of(&struct {
+		Embedded
+		Name  string
+		Rate  float64 `yaml:"rate"`
+		From  string  `key:"from" ref:"weights"`
+		Inner inner   `key:"calibration"`
+	}{Embedded{3}, "x", 0.5, "y", inner{8}})
+	if got, want := fmt.Sprint(got), fmt.Sprint(Values{"steps": 3, "rate": 0.5, "calibration": Values{"samples": 8}}); got != want {
+		t.Errorf("found %s, expected %s", got, want)
+	}
+}
+
+// TestDiff names each field that differs, and nothing else.
+func TestDiff(t *testing.T) {
+	other := whole()
+	other.Version = 4
+	other.Parameters = maps.Clone(other.Parameters)
+	other.Parameters["calibration"] = Values{"samples": 9, "of": []string{"a", "b"}}
+	delete(other.Inputs, "teacher")
+	lines, err := Diff(whole().Canonical(), other)
+	want := "inputs.teacher: found \"ab\", expected none\nparameters.calibration.samples: found 8, expected 9\nversion: found 3, expected 4"
+	if got := strings.Join(lines, "\n"); err != nil || got != want {
+		t.Errorf("found\n%s\nexpected\n%s\n%v", got, want, err)
+	}
+	if lines, err := Diff(whole().Canonical(), whole()); err != nil || len(lines) > 0 {
+		t.Errorf("equal recipes differ: %v, %v", lines, err)
+	}
+	for _, text := range []string{"", "x", `"prune osscar"`, "{}", "[]"} {
+		if _, err := Diff([]byte(text), whole()); err == nil {
+			t.Errorf("%q was taken for a recipe", text)
+		}
+	}
+}
+
+// TestContent: what belongs to the model decides the name, nothing else does.
+func TestContent(t *testing.T) {
+	folder := fstest.MapFS{}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.model", "merges.txt", "chat_template.jinja"} {
+		folder[name] = &fstest.MapFile{Data: []byte(name)}
+	}
+	content := func() string {
+		t.Helper()
+		c, err := Content(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	one := content()
+	for _, name := range []string{FactsFile, FileName, "README.md", "LICENSE.txt", "sub/config.json"} {
+		folder[name] = &fstest.MapFile{Data: []byte("{}")}
+	}
+	if content() != one {
+		t.Error("a file beside the model changed its name")
+	}
+	for name, file := range folder {
+		if file.Data = append(file.Data, ' '); len(file.Data) == len(name)+1 && content() == one {
+			t.Errorf("%s is not part of the name", name)
+		}
+		file.Data = file.Data[:len(file.Data)-1]
+	}
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Condition is what a folder of the store is.
+type Condition int
+
+const (
+	Complete   Condition = iota // an artifact that can be found
+	OldFormat                   // an artifact in the form of an earlier version: it is made anew
+	NewFormat                   // an artifact in the form of a newer version
+	Unfinished                  // left by a process that was killed
+	InUse                       // being made by a living process
+	Damaged                     // moved aside, or without readable metadata
+	Foreign                     // not made by slimlab
+)
+
+func (c Condition) String() string {
+	return [...]string{"complete", "of an earlier version", "of a newer version", "unfinished", "being made", "damaged", "foreign"}[c]
+}
+
+// Entry is a folder of the store.
+type Entry struct {
+	Name      string // the key, for an artifact
+	Title     string // of the artifact, where it is known
+	Condition Condition
+	Bytes     int64 // of its files
+}
+
+// Entries lists everything in the store, in order of name. It reads metadata, no checksums.
+func (a *Artifacts) Entries() ([]Entry, error) {
+	found, err := os.ReadDir(a.dir)
+	if absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("artifacts: %w", err)
+	}
+	var entries []Entry
+	for _, e := range found {
+		entry := Entry{Name: e.Name()}
+		path := filepath.Join(a.dir, e.Name())
+		if entry.Bytes, err = bytesOf(path); err != nil {
+			return nil, fmt.Errorf("artifacts: %w", err)
+		}
+		entry.Condition, entry.Title = examine(path, e)
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// examine tells what a folder is by its name and metadata.
+func examine(path string, e fs.DirEntry) (Condition, string) {
+	switch {
+	case strings.HasPrefix(e.Name(), temp) && inUse(path):
+		return InUse, ""
+	case strings.HasPrefix(e.Name(), temp):
+		return Unfinished, ""
+	case strings.HasPrefix(e.Name(), aside):
+		return Damaged, ""
+	case !validKey.MatchString(e.Name()):
+		return Foreign, ""
+	}
+	m, err := readMeta(path)
+	switch {
+	case err != nil:
+		return Damaged, ""
+	case m.Format < metaFormat:
+		return OldFormat, m.Title
+	case m.Format > metaFormat:
+		return NewFormat, m.Title
+	}
+	return Complete, m.Title
+}
+
+// bytesOf sums the files below a path. What is removed meanwhile counts nothing.
+func bytesOf(path string) (bytes int64, err error) {
+	err = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if info, err := d.Info(); err == nil && d.Type().IsRegular() {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes, err
+}
+
+// Discard removes an entry, whatever it is.
+func (a *Artifacts) Discard(e Entry) error {
+	if err := os.RemoveAll(filepath.Join(a.dir, filepath.Base(e.Name))); err != nil {
+		return fmt.Errorf("artifacts: %w", err)
+	}
+	return nil
+}
+
+// begun is how long a folder may be there before its process holds its lock.
+const begun = 10 * time.Second
+
+// inUse reports whether a living process may be making an artifact in a folder.
+func inUse(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil || time.Since(info.ModTime()) < begun {
+		return err == nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return folderLocked(f, info)
+}
