@@ -1,14 +1,16 @@
 # slimlab: make alone lists what there is to do.
 GO       ?= go
 BIN      := bin/slimlab
+TOOL     := $(GO) tool -modfile=.ci/tools.mod
+SYSTEMS  := linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: help build run test bench lint generated race noasm golden pretrain demo
+.PHONY: help build run test bench gate lint systems generated race noasm golden pretrain demo
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/slimlab
-	@$(GO) build -o $(BIN) .
+build: ## build bin/slimlab, one static file
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) .
 
 run: build ## open the workbench; without a terminal: run figure1 --quick and print its table
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN); else $(BIN) run figure1 --quick; fi
@@ -19,16 +21,24 @@ test: ## all tests
 bench: ## all benchmarks, once over
 	$(GO) test -run '^$$' -bench . -benchtime 0.5s ./...
 
-lint: ## gofmt, vet, staticcheck
+lint: ## gofmt, vet, staticcheck, unparam, deadcode: all silent
 	@test -z "$$(gofmt -l .)" || { echo "gofmt is wanted by:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) unparam ./...
+	@dead="$$($(TOOL) deadcode -test ./...)"; test -z "$$dead" || { echo "$$dead"; exit 1; }
+
+systems: ## vet for the other systems that slimlab is built for
+	@for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} $(GO) vet ./... || exit 1; done
 
 generated: ## the committed assembly is what its generator writes
 	cd kernels/gen && test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) test ./...
 
+gate: ## ratios of the engine's speed within one run; fails when one is lost
+	SLIMLAB_GATE=1 $(GO) test -run Gate -count=1 -v ./serve
+
 race: ## the race detector on the concurrent packages
-	$(GO) test -race ./lab/... ./serve/... ./tui/...
+	$(GO) test -race ./lab/... ./serve/... ./tui/... ./kd ./quant ./pruning
 	$(GO) test -race -run 'Parallel|Thread' ./kernels
 
 noasm: ## all tests on the plain-Go kernels

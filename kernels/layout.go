@@ -3,8 +3,8 @@ package kernels
 import "slimlab/kernels/memory"
 
 // layout says how the rows of a product's left side lie in memory: in tiles of at most rows rows,
-// one tile after another. A tile has room for places rows and holds [stride/line][places][line]: for
-// each line of consecutive elements of the chain, that line of every row. So
+// one tile after another. A tile has room for places rows and holds [stride/line][places][line]:
+// for each line of consecutive elements of the chain, that line of every row. So
 //
 //	{rows: 1, places: 1, line: 16}    rows one after another, padded to multiples of 16 elements
 //	{rows: 14, places: 16, line: 1}   up to 14 rows side by side, step by step of the chain
@@ -14,8 +14,11 @@ import "slimlab/kernels/memory"
 type layout struct {
 	rows, places, line int
 
-	even bool // rows are divided evenly among tiles, to within a row; otherwise all but the last are full
-	odd  bool // rows are padded to an odd number of lines: a power of two falls into few sets of the first cache
+	// rows are divided evenly among tiles, to within a row; otherwise all but the last are full
+	even bool
+	// rows are padded to an odd number of lines: a power of two falls into few sets of the first
+	// cache
+	odd bool
 }
 
 // tiles returns the number of tiles of n rows.

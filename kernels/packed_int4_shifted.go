@@ -55,8 +55,8 @@ func (p *PackedInt4Shifted) Begin(y, x []float32, rows int) Pending {
 	return c
 }
 
-// shiftedCall is a running product with a PackedInt4Shifted: that of the codes; offsets are added in
-// the end.
+// shiftedCall is a running product with a PackedInt4Shifted: that of the codes; offsets are added
+// in the end.
 type shiftedCall struct {
 	Pending
 	w       *PackedInt4Shifted

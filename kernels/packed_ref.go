@@ -10,8 +10,8 @@ func quantizeRef(dst []byte, x []float32) float32 {
 	return QuantizeRowInt8(unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)), x)
 }
 
-// mulInt8Ref, mulInt4Ref and mulInt4Int8Ref return the multiply of the three kernels for panels of a
-// width.
+// mulInt8Ref, mulInt4Ref and mulInt4Int8Ref return the multiply of the three kernels for panels of
+// a width.
 func mulInt8Ref(width int) func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, _ []int32, scale, rowScale []float32, m, n, k int) {
 	return func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, _ []int32, scale, rowScale []float32, m, n, k int) {
 		for j := range n {

@@ -19,7 +19,8 @@ type floatCall struct {
 	left     *left[float32]
 	y        []float32
 
-	widening   int  // words of the kernels in a word of w: 2 for bfloat16 weights without bfloat16 kernels
+	// words of the kernels in a word of w: 2 for bfloat16 weights without bfloat16 kernels
+	widening   int
 	accumulate bool // adds to y
 	upper      bool // elements left of the diagonal of y are not wanted
 

@@ -27,8 +27,9 @@ type productKernels struct {
 // elements of the chain in bfloat16, the first in its lower half. Either has four bytes, and words
 // of both kinds pass as float32.
 type floatKernels struct {
-	height   int  // the most rows that strip takes, a multiple of the layouts' rows
-	panels   int  // the panels that strip takes at once where rows are few: threads share multiples of it
+	height int // the most rows that strip takes, a multiple of the layouts' rows
+	// the panels that strip takes at once where rows are few: threads share multiples of it
+	panels   int
 	depth    int  // the most words of a block, in which chains are cut
 	step     int  // blocks are multiples of so many words; the lines of the layouts divide it
 	elements int  // of the chain in a word
@@ -37,10 +38,10 @@ type floatKernels struct {
 	// The left side, packed from src with the chain along its rows, or across them.
 	leftAlong, leftAcross leftPacking
 
-	// packAlong writes dst[p*width+i] = src[i*stride+p] for p < k and i < width, zero from i = n on;
-	// packAcross writes dst[p*width+j] = src[p*stride+j] for p < k and j < width, zero from j = n
-	// on. p counts elements of the chain, which they round to words; the last word of an odd k ends
-	// with a zero.
+	// packAlong writes dst[p*width+i] = src[i*stride+p] for p < k and i < width, zero from i = n
+	// on; packAcross writes dst[p*width+j] = src[p*stride+j] for p < k and j < width, zero from j =
+	// n on. p counts elements of the chain, which they round to words; the last word of an odd k
+	// ends with a zero.
 	packAlong, packAcross func(dst, src []float32, stride, n, k int)
 
 	// strip computes c [m, n] = a·b, or c += a·b. a begins with a tile of the left side, or some
@@ -52,10 +53,10 @@ type floatKernels struct {
 }
 
 // leftPacking is a layout of the left side and the routine that packs it: n rows of k elements to
-// the memory of a tile, to all of it with the chain along the rows of src (row i is src[i*stride:]),
-// to the words of k elements with the chain across them (row i is src[i], src[stride+i], …). Places
-// of the last word behind k and, across, places of rows from n on become zero; along, so do all
-// words behind k.
+// the memory of a tile, to all of it with the chain along the rows of src (row i is
+// src[i*stride:]), to the words of k elements with the chain across them (row i is src[i],
+// src[stride+i], …). Places of the last word behind k and, across, places of rows from n on become
+// zero; along, so do all words behind k.
 type leftPacking struct {
 	layout
 	pack func(dst, src []float32, stride, n, k int)
@@ -68,8 +69,8 @@ type int8Kernels struct {
 	panels int // that multiply takes at once: threads share multiples of it
 	bytes  int // of an activation
 
-	// pack quantizes n rows of x, of k elements each, to a tile in the layout, zero (as products see
-	// it) behind k, and stores their scales: QuantizeRowInt8 in the form that multiply reads.
+	// pack quantizes n rows of x, of k elements each, to a tile in the layout, zero (as products
+	// see it) behind k, and stores their scales: QuantizeRowInt8 in the form that multiply reads.
 	left layout
 	pack func(tile []byte, scale, x []float32, n, k int)
 
@@ -102,8 +103,9 @@ type int4Int8Kernels struct {
 	panels int // that multiply takes at once: threads share multiples of it
 
 	// pack quantizes n rows of x, of k elements each, to a tile as QuantizeRowInt8 does, each group
-	// filled up with zeros to a multiple of eight, and stores their scales; the sum of row i's group
-	// g begins at start[g*startRow+i], which is -8·Σx, since weights stand there with 8 added.
+	// filled up with zeros to a multiple of eight, and stores their scales; the sum of row i's
+	// group g begins at start[g*startRow+i], which is -8·Σx, since weights stand there with 8
+	// added.
 	left layout
 	pack func(tile []int8, scale []float32, start []int32, startRow int, x []float32, n, k, group int)
 

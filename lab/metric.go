@@ -4,11 +4,12 @@ import "slices"
 
 // Metric describes a measured quantity. Key is its name in scenarios, expectations and exports.
 type Metric struct {
-	Key        string
-	Label      string // column header
-	Unit       Unit
-	Better     Direction
-	Timing     bool    // measured with a clock, so it varies; other metrics have the same bits for the same seed
+	Key    string
+	Label  string // column header
+	Unit   Unit
+	Better Direction
+	// measured with a clock, so it varies; other metrics have the same bits for the same seed
+	Timing     bool
 	Section    Section // of the scenario that asks for it
 	Definition string  // the statistic's name in the field
 	About      string

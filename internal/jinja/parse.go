@@ -66,8 +66,8 @@ func (p *parser) deeper() func() {
 	return func() { p.depth-- }
 }
 
-// nodes reads up to and including the first word of a block that is one of ends; without ends, up to
-// the end of the template.
+// nodes reads up to and including the first word of a block that is one of ends; without ends, up
+// to the end of the template.
 func (p *parser) nodes(ends ...string) (list []node, end string) {
 	defer p.deeper()()
 	for {

@@ -52,8 +52,10 @@ func Parse(source string) (t *Template, err error) {
 
 // Input is what a template can read.
 type Input struct {
-	Values map[string]json.RawMessage // global variables by name; objects keep the order of their keys
-	Now    time.Time                  // what strftime_now formats; zero leaves strftime_now undefined
+	// global variables by name; objects keep the order of their keys
+	Values map[string]json.RawMessage
+	// what strftime_now formats; zero leaves strftime_now undefined
+	Now time.Time
 }
 
 // Render writes a template's text. Its errors name the line of the template: the template's own
@@ -95,7 +97,8 @@ func (t *Template) Render(in Input) (text string, err error) {
 	return r.out.String(), nil
 }
 
-// rendering is the state of one Render. Failures are panics of a renderError, which Render recovers.
+// rendering is the state of one Render. Failures are panics of a renderError, which Render
+// recovers.
 type rendering struct {
 	out     *strings.Builder
 	scope   *scope

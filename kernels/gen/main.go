@@ -1,4 +1,5 @@
-// Command gen writes the assembly of package kernels and its subpackages into the folder given as its argument:
+// Command gen writes the assembly of package kernels and its subpackages into the folder given as
+// its argument:
 //
 //	go generate ./kernels
 //

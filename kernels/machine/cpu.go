@@ -76,7 +76,7 @@ func (c *CPU) setCache(level int, bytes int64) {
 	}
 }
 
-// CycleLoop returns a loop that takes a known number of clock cycles of the core, its Operations, so
-// that its rate is the clock's; ok is false where there is none. Its speed does not depend on the
-// core's other thread, as it leaves almost all of the core unused.
+// CycleLoop returns a loop that takes a known number of clock cycles of the core, its Operations,
+// so that its rate is the clock's; ok is false where there is none. Its speed does not depend on
+// the core's other thread, as it leaves almost all of the core unused.
 func CycleLoop() (l Loop, ok bool) { return cycleLoop, cycleLoop.run != nil }

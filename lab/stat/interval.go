@@ -9,8 +9,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Interval is a value with its 95% confidence interval. Warning says why to take it with care; it is
-// empty where there is no reason.
+// Interval is a value with its 95% confidence interval. Warning says why to take it with care; it
+// is empty where there is no reason.
 type Interval struct {
 	Value, Low, High float64
 	N                int

@@ -152,7 +152,8 @@ func TestResample(t *testing.T) {
 		t.Errorf("NaN gave %+v", got[3])
 	}
 	half := Resample(2, 1000, rng, func(count []float64) []float64 { return []float64{count[0] / count[0]} })[0]
-	if half.Value != 1 || half.Low != 1 || half.Lost < 200 || half.Lost > 300 { // a unit is absent from a quarter of the draws
+	// a unit is absent from a quarter of the draws
+	if half.Value != 1 || half.Low != 1 || half.Lost < 200 || half.Lost > 300 {
 		t.Errorf("undefined on some draws: %+v", half)
 	}
 	if few := Resample(3, 10, rng, func([]float64) []float64 { return []float64{1} }); few[0].Warning != "bootstrap of n=3" || few[0].Low != 1 {

@@ -84,8 +84,8 @@ func TestFailedMakeLeavesNothing(t *testing.T) {
 	}
 }
 
-// Whatever happens to an artifact's files, it is never used: it is reported, moved aside, and can be
-// made again.
+// Whatever happens to an artifact's files, it is never used: it is reported, moved aside, and can
+// be made again.
 func TestCorruption(t *testing.T) {
 	for name, harm := range map[string]func(dir string) error{
 		"recipe": func(dir string) error {

@@ -71,7 +71,8 @@ func (r *Recsys) newSample(score []float64) (*sample, error) {
 	return s, nil
 }
 
-// table computes the AUCs of a sample in which each member occurs weight[member] times; nil is once.
+// table computes the AUCs of a sample in which each member occurs weight[member] times; nil is
+// once.
 func (s *sample) table(weight []float64) (t table) {
 	for k := range t {
 		for task := range tasks {
@@ -89,9 +90,9 @@ func (s *sample) table(weight []float64) (t table) {
 // figure is a number computed from the tables of one or more samples over the same cases.
 type figure func([]table) float64
 
-// resample computes figures with 95% percentile intervals by a cluster bootstrap: members are drawn,
-// each with all its cases and for all samples at once. A figure that is undefined (a held-out mean
-// without cases) is the zero Measure.
+// resample computes figures with 95% percentile intervals by a cluster bootstrap: members are
+// drawn, each with all its cases and for all samples at once. A figure that is undefined (a
+// held-out mean without cases) is the zero Measure.
 func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
 	intervals := stat.Resample(r.cfg.Members, replicates, stream(splitBootstrap), func(count []float64) []float64 {
 		tables := make([]table, len(samples))

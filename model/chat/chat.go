@@ -45,11 +45,15 @@ func FromTokenizer(t *tokenizer.Tokenizer) (*Template, error) {
 
 // Conversation is what a template writes.
 type Conversation struct {
-	Messages            json.RawMessage            // an array of objects such as {"role": "user", "content": "Hello"}
-	Tools               json.RawMessage            // an array of function definitions, or nil
-	Variables           map[string]json.RawMessage // further variables of the template, such as enable_thinking
-	AddGenerationPrompt bool                       // the text ends where the assistant's answer begins
-	Now                 time.Time                  // the date for templates that write it; may be zero
+	// an array of objects such as {"role": "user", "content": "Hello"}
+	Messages json.RawMessage
+	Tools    json.RawMessage // an array of function definitions, or nil
+	// further variables of the template, such as enable_thinking
+	Variables map[string]json.RawMessage
+	// the text ends where the assistant's answer begins
+	AddGenerationPrompt bool
+	// the date for templates that write it; may be zero
+	Now time.Time
 }
 
 // ParseConversation reads an array of messages, or an object with messages and tools. The answer of

@@ -50,7 +50,8 @@ type Grid struct {
 
 const (
 	margin = 2 // cells for the cursor and the mark before the first column
-	// cells of a column beside its text: the column cursor before it, sort arrow or warning behind it
+	// cells of a column beside its text: the column cursor before it, sort arrow or warning behind
+	// it
 	extra = 2
 )
 
