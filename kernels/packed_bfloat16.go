@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"slimlab/internal/half"
 )
 
 // PackedBFloat16 is a bfloat16 weight [out, in] laid out once in panels, multiplied with
@@ -68,17 +70,8 @@ func RoundBFloat16(dst []uint16, src []float32) {
 	active.Load().products.roundBFloat16(dst, src)
 }
 
-// toBFloat16 returns the bits of x rounded to bfloat16, to nearest even; a NaN is made quiet, lest
-// it end up as an infinity.
-func toBFloat16(x float32) uint16 {
-	b := math.Float32bits(x)
-	if x != x {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
-
-func fromBFloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+func toBFloat16(x float32) uint16   { return half.ToBFloat16(x) }
+func fromBFloat16(b uint16) float32 { return half.FromBFloat16(b) }
 
 func checkRow(what string, dst []float32, o, out, in int) {
 	checkLen(what, dst, in)

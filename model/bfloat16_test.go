@@ -1,11 +1,11 @@
 package model
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"slimlab/internal/half"
 	"slimlab/kernels"
 )
 
@@ -17,7 +17,7 @@ func TestInBFloat16(t *testing.T) {
 				bits := make([]uint16, len(p.Data))
 				kernels.RoundBFloat16(bits, p.Data)
 				for i, b := range bits {
-					p.Data[i] = math.Float32frombits(uint32(b) << 16)
+					p.Data[i] = half.FromBFloat16(b)
 				}
 			}
 			m.Changed()

@@ -1,11 +1,13 @@
-// Package half converts between float32 and IEEE 754 binary16, the half precision of files: bits to
-// numbers and back. There is no arithmetic on halves.
+// Package half converts between float32 and the two formats of 16 bits: float16 (IEEE 754 binary16)
+// and bfloat16 (the upper half of a float32). Numbers are rounded to the nearest, ties to even; NaN
+// stays NaN. There is no arithmetic on halves, and no conversion of slices: package kernels has
+// those.
 package half
 
 import "math"
 
-// Float32 decodes h; every half is exact in float32.
-func Float32(h uint16) float32 {
+// FromFloat16 decodes h; every half is exact in float32.
+func FromFloat16(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	exponent := uint32(h>>10) & 0x1f
 	fraction := uint32(h & 0x3ff)
@@ -18,9 +20,8 @@ func Float32(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// Bits rounds f to the nearest half, ties to even; what lies beyond 65504 by half a step or more is
-// infinite. NaN stays NaN.
-func Bits(f float32) uint16 {
+// ToFloat16 rounds f to float16; what lies beyond 65504 by half a step or more is infinite.
+func ToFloat16(f float32) uint16 {
 	bits := math.Float32bits(f)
 	sign := uint16(bits>>16) & 0x8000
 	magnitude := bits &^ (1 << 31)
@@ -40,4 +41,17 @@ func Bits(f float32) uint16 {
 	// Below, halves lie 2⁻²⁴ apart, as float32 do from ½ on: adding ½ rounds, and leaves the
 	// multiple of 2⁻²⁴ in the low bits.
 	return sign | uint16(math.Float32bits(math.Float32frombits(magnitude)+0.5))
+}
+
+// FromBFloat16 decodes b, which is exact in float32.
+func FromBFloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+
+// ToBFloat16 rounds f to bfloat16. A NaN becomes quiet: a payload in the lower half alone would
+// otherwise round to infinity.
+func ToBFloat16(f float32) uint16 {
+	bits := math.Float32bits(f)
+	if f != f {
+		return uint16(bits>>16) | 0x40
+	}
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"slimlab/internal/half"
 	"slimlab/model"
 	"slimlab/model/tokenizer"
 )
@@ -103,7 +104,7 @@ func TestRoundTripBF16(t *testing.T) {
 		t.Fatal(tok, err)
 	}
 	for i, v := range m.Flat() {
-		if want := bfloat16(toBfloat16(v)); got.Flat()[i] != want {
+		if want := half.FromBFloat16(half.ToBFloat16(v)); got.Flat()[i] != want {
 			t.Fatalf("parameter %d: %g, expected %g", i, got.Flat()[i], want)
 		}
 	}

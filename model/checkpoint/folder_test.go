@@ -54,7 +54,7 @@ func halveScales(m *model.Model) {
 	for _, l := range m.Linears() {
 		scale := l.Weight.(interface{ content() codes }).content().scale
 		for i, v := range scale {
-			scale[i] = bfloat16(toBfloat16(v))
+			scale[i] = half.FromBFloat16(half.ToBFloat16(v))
 		}
 	}
 }
@@ -143,7 +143,7 @@ func TestScaleTypes(t *testing.T) {
 	quantize(m, func(string) (int, int) { return 4, 8 })
 	w := m.Linears()[1].Weight.(*codes4)
 	for i, v := range w.scale {
-		w.scale[i] = bfloat16(toBfloat16(v))
+		w.scale[i] = half.FromBFloat16(half.ToBFloat16(v))
 	}
 	tensors, _, err := plan(m, SaveOptions{DType: BF16})
 	if err != nil {
@@ -211,7 +211,7 @@ func TestRoundTripF16(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, v := range m.Flat() {
-		if want := half.Float32(half.Bits(v)); got.Flat()[i] != want {
+		if want := half.FromFloat16(half.ToFloat16(v)); got.Flat()[i] != want {
 			t.Fatalf("parameter %d: %g, expected %g", i, got.Flat()[i], want)
 		}
 	}

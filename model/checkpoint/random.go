@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"slimlab/internal/half"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
@@ -97,7 +98,7 @@ func (d drawn) write(w io.Writer) error {
 		parallel.Range(n, piece, func(lo, hi int) {
 			rng := rand.New(rand.NewPCG(d.seed, d.tensor<<32|uint64((at+lo)/piece)))
 			for i := lo; i < hi; i++ {
-				binary.LittleEndian.PutUint16(buf[2*i:], toBfloat16(float32(d.mean+d.deviation*rng.NormFloat64())))
+				binary.LittleEndian.PutUint16(buf[2*i:], half.ToBFloat16(float32(d.mean+d.deviation*rng.NormFloat64())))
 			}
 		})
 		if _, err := w.Write(buf[:2*n]); err != nil {

@@ -162,11 +162,11 @@ func decodeFloats(dst []float32, src []byte, dtype DType) {
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = half.Float32(little.Uint16(src[2*i:]))
+			dst[i] = half.FromFloat16(little.Uint16(src[2*i:]))
 		}
 	case BF16:
 		for i := range dst {
-			dst[i] = bfloat16(little.Uint16(src[2*i:]))
+			dst[i] = half.FromBFloat16(little.Uint16(src[2*i:]))
 		}
 	}
 }

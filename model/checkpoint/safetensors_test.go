@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/internal/half"
 	"slimlab/internal/shareddata"
 )
 
@@ -96,15 +97,15 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	if s.data%8 != 0 || s.Metadata["format"] != "pt" {
 		t.Errorf("data begin at %d, metadata %v", s.data, s.Metadata)
 	}
-	got, half := make([]float32, 6), make([]float32, 6)
+	got, rounded := make([]float32, 6), make([]float32, 6)
 	if err := s.ReadFloat32(got, "b"); err != nil || !slices.Equal(got, floats) {
 		t.Errorf("F32: %v, %v", got, err)
 	}
-	for i := range half {
-		half[i] = bfloat16(toBfloat16(floats[i]))
+	for i := range rounded {
+		rounded[i] = half.FromBFloat16(half.ToBFloat16(floats[i]))
 	}
-	if err := s.ReadFloat32(got, "half"); err != nil || !slices.Equal(got, half) {
-		t.Errorf("BF16: %v, %v; expected %v", got, err, half)
+	if err := s.ReadFloat32(got, "half"); err != nil || !slices.Equal(got, rounded) {
+		t.Errorf("BF16: %v, %v; expected %v", got, err, rounded)
 	}
 	if v, err := int8s(sourceOf(s), "c"); err != nil || !slices.Equal(v, bytes8) {
 		t.Errorf("I8: %v, %v", v, err)

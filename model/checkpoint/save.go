@@ -289,6 +289,6 @@ func (o SaveOptions) scaleType(scale []float32) DType {
 // exact reports whether a float type holds all values as they are.
 func exact(d DType, values []float32) bool {
 	return !slices.ContainsFunc(values, func(v float32) bool {
-		return d == BF16 && bfloat16(toBfloat16(v)) != v || d == F16 && half.Float32(half.Bits(v)) != v
+		return d == BF16 && half.FromBFloat16(half.ToBFloat16(v)) != v || d == F16 && half.FromFloat16(half.ToFloat16(v)) != v
 	})
 }

@@ -140,9 +140,9 @@ func writeData(w io.Writer, t Tensor) error {
 			if i := slices.IndexFunc(data, beyondFloat16); i >= 0 {
 				return fmt.Errorf("element %d is %v, which F16 does not hold: its largest number is 65504", i, data[i])
 			}
-			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.Bits(v)) })
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.ToFloat16(v)) })
 		case BF16:
-			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, toBfloat16(v)) })
+			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.ToBFloat16(v)) })
 		}
 	case []int8:
 		if t.DType == I8 {

@@ -13,7 +13,6 @@ import (
 )
 
 // With activations that bfloat16 holds exactly, nothing but the sums is rounded; in 8 bits with
-
 // those that the row's quantization makes of them.
 
 func TestInt4MatchesDequantized(t *testing.T) {
@@ -70,7 +69,6 @@ func TestInt4MatchesDequantized(t *testing.T) {
 }
 
 // Packing and unpacking is the identity, for every code, and the constructors refuse what the
-
 // formats cannot hold.
 
 func TestPackingIdentity(t *testing.T) {

@@ -37,7 +37,6 @@ func scales(rng *rand.Rand, n int) []float32 {
 }
 
 // The integer product equals the product of the dequantized weight and the dequantized activations.
-
 func TestInt8MatchesFakeQuant(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, shape := range [][2]int{{3, 8}, {17, 33}, {64, 128}} {
@@ -71,7 +70,6 @@ func TestInt8MatchesFakeQuant(t *testing.T) {
 }
 
 // A token scaled by a power of two has the same codes, and so an output scaled alike.
-
 func TestInt8PerTokenScale(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	w, err := NewInt8(integers(rng, 6*40, -127, 127), scales(rng, 6), 6, 40)

@@ -13,7 +13,7 @@ import (
 var little = binary.LittleEndian
 
 // scale reads a half at the beginning of b.
-func scale(b []byte) float32 { return half.Float32(little.Uint16(b)) }
+func scale(b []byte) float32 { return half.FromFloat16(little.Uint16(b)) }
 
 func decodeF32(dst []float32, src []byte) {
 	for i := range dst {
@@ -23,13 +23,13 @@ func decodeF32(dst []float32, src []byte) {
 
 func decodeF16(dst []float32, src []byte) {
 	for i := range dst {
-		dst[i] = half.Float32(little.Uint16(src[2*i:]))
+		dst[i] = half.FromFloat16(little.Uint16(src[2*i:]))
 	}
 }
 
 func decodeBF16(dst []float32, src []byte) {
 	for i := range dst {
-		dst[i] = math.Float32frombits(uint32(little.Uint16(src[2*i:])) << 16)
+		dst[i] = half.FromBFloat16(little.Uint16(src[2*i:]))
 	}
 }
 

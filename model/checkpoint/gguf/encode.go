@@ -14,15 +14,13 @@ func encodeF32(dst []byte, src []float32) {
 
 func encodeF16(dst []byte, src []float32) {
 	for i, v := range src {
-		little.PutUint16(dst[2*i:], half.Bits(v))
+		little.PutUint16(dst[2*i:], half.ToFloat16(v))
 	}
 }
 
-// encodeBF16 rounds to the nearest, ties to even.
 func encodeBF16(dst []byte, src []float32) {
 	for i, v := range src {
-		bits := math.Float32bits(v)
-		little.PutUint16(dst[2*i:], uint16((bits+0x7fff+bits>>16&1)>>16))
+		little.PutUint16(dst[2*i:], half.ToBFloat16(v))
 	}
 }
 
@@ -32,7 +30,7 @@ func encodeQ8_0(dst []byte, src []float32) {
 	for ; len(src) > 0; dst, src = dst[34:], src[32:] {
 		block := src[:32]
 		d := abs(extreme(block)) / 127
-		little.PutUint16(dst, half.Bits(d))
+		little.PutUint16(dst, half.ToFloat16(d))
 		inverse := invert(d)
 		for i, v := range block {
 			dst[2+i] = byte(int8(round(v * inverse)))
@@ -55,7 +53,7 @@ func encodeQ4_0(dst []byte, src []float32) {
 	for ; len(src) > 0; dst, src = dst[18:], src[32:] {
 		low, high := src[:16], src[16:32]
 		d := extreme(src[:32]) / -8
-		little.PutUint16(dst, half.Bits(d))
+		little.PutUint16(dst, half.ToFloat16(d))
 		inverse := invert(d)
 		for i, v := range low {
 			dst[2+i] = code4(float32(v*inverse)) | code4(float32(high[i]*inverse))<<4
