@@ -65,6 +65,22 @@ func (p *PackedInt4) Bytes() int64 {
 	return int64(p.Out) * (int64(p.In+1)/2 + 4*int64(p.In/p.Group))
 }
 
+// Codes writes the codes of output o, [in], to dst and its scales, [in/group], to scale.
+func (p *PackedInt4) Codes(dst []int8, scale []float32, o int) {
+	if len(dst) < p.In || len(scale) < p.In/p.Group || o < 0 || o >= p.Out {
+		panic(fmt.Sprintf("kernels: PackedInt4.Codes of output %d of %d, [%d] in groups of %d, into %d codes and %d scales", o, p.Out, p.In, p.Group, len(dst), len(scale)))
+	}
+	column := p.q[o/panelWidth*p.panel()+o%panelWidth:]
+	for g := range p.In / p.Group {
+		lines := column[g*(p.words()+1)*panelWidth:]
+		scale[g] = math.Float32frombits(lines[p.words()*panelWidth])
+		row := dst[g*p.Group : (g+1)*p.Group]
+		for j := range row {
+			row[j] = int8(lines[j/8*panelWidth]>>int4Shift(j)&15) - 8
+		}
+	}
+}
+
 // Row writes output o's weights, scale·q, to dst [in].
 func (p *PackedInt4) Row(dst []float32, o int) {
 	checkLen("PackedInt4.Row dst", dst, p.In)

@@ -38,6 +38,10 @@ func PackInt4Shifted(w Int4Weight) *PackedInt4Shifted {
 	return p
 }
 
+// Codes writes the codes of output o, [in], to dst as they stand in the order of the groups, and
+// its scales, [in/group], to scale.
+func (p *PackedInt4Shifted) Codes(dst []int8, scale []float32, o int) { p.codes.Codes(dst, scale, o) }
+
 // MulT computes y = x·ŵᵀ with x rounded to bfloat16; sums are float32. Each row's result is the
 // same bits whatever the other rows and their number. y is [rows, out], x is [rows, in].
 func (p *PackedInt4Shifted) MulT(y, x []float32, rows int) { Run(p.Begin(y, x, rows)) }

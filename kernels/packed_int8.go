@@ -51,6 +51,17 @@ func (p *PackedInt8) panel() int { return fours(p.In) * 4 * p.width }
 // Bytes returns the bytes of the format: 1 a weight and 4 an output's scale.
 func (p *PackedInt8) Bytes() int64 { return int64(p.Out)*int64(p.In) + 4*int64(p.Out) }
 
+// Codes writes the codes of output o, [in], to dst.
+func (p *PackedInt8) Codes(dst []int8, o int) {
+	if len(dst) < p.In || o < 0 || o >= p.Out {
+		panic(fmt.Sprintf("kernels: PackedInt8.Codes of output %d of %d, [%d], into %d", o, p.Out, p.In, len(dst)))
+	}
+	panel := p.q[o/panelWidth*p.panel():]
+	for i := range dst[:p.In] {
+		dst[i] = panel[i/4*(4*panelWidth)+o%panelWidth*4+i%4]
+	}
+}
+
 // Row writes output o's weights, scale·q, to dst [in].
 func (p *PackedInt8) Row(dst []float32, o int) {
 	checkLen("PackedInt8.Row dst", dst, p.In)

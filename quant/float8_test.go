@@ -55,14 +55,4 @@ func TestBFloat16Scales(t *testing.T) {
 	}
 }
 
-func scalesOf(w weight.Weight) (scale []float32) {
-	switch w := w.(type) {
-	case *weight.Int8:
-		_, scale = w.Int8()
-	case *weight.Int4:
-		_, scale, _ = w.Int4()
-	case *weight.FP8:
-		_, scale, _ = w.FP8()
-	}
-	return scale
-}
+func scalesOf(w weight.Weight) []float32 { return w.(weight.Quantized).Encoding().Scale }

@@ -29,6 +29,15 @@ type NumberFormat struct {
 	Group           int // 4 bits: consecutive inputs that share a scale
 }
 
+// Stored is the format of the weights that Grid.Weight makes.
+func (f NumberFormat) Stored() weight.Format {
+	s := weight.Format{Float: f.Float, Bits: f.Bits, Group: f.Group}
+	if f.Bits == 8 || f.Int8Activations {
+		s.Activations = weight.Token
+	}
+	return s
+}
+
 // Fit fits symmetric scales to w [out, in], rounded to a precision, and returns their grid. 8 bits
 // have codes −127…127 with absmax/127 (SmoothQuant), 4 bits −8…7 with absmax/7.5
 // (compressed-tensors, GPTQ): the largest weight is then clamped by half a step, and the smallest

@@ -19,7 +19,7 @@ type compression interface {
 	calibration() Calibration
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
-	plan(c model.Config) (model.Config, checkpoint.Scheme, error)
+	plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	// compress compresses the layers of the stream and adds its report to r.
 	compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error
 }

@@ -20,7 +20,7 @@ import (
 
 // open is an Opener of folders and files.
 func open(name string) (*checkpoint.Checkpoint, error) {
-	return checkpoint.Open(name, quant.LoadOptions())
+	return checkpoint.Open(name)
 }
 
 const poem = "the cat sat on the mat and the dog sat on the log; a cat and a dog and a log and a mat. "
@@ -267,7 +267,12 @@ func TestExportGGUF(t *testing.T) {
 
 func logits(t *testing.T, name string) []float32 {
 	t.Helper()
-	m, _, err := checkpoint.Load(name, quant.LoadOptions())
+	c, err := open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m, err := c.Model(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

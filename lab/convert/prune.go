@@ -77,7 +77,7 @@ func (p *Pruning) recipe() string {
 
 func (p *Pruning) calibration() Calibration { return p.Calibration }
 
-func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Scheme, error) {
+func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	if p.Align == 0 {
 		p.Align = alignment(c.Layers, p.MLP)
 	}
@@ -87,7 +87,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Scheme, error) 
 		err = fmt.Errorf("prune: nothing would be removed: the cuts round to none where MLP sizes are multiples of %d", p.Align)
 	}
 	c.Layers = widths
-	return c, checkpoint.Scheme{}, err
+	return c, checkpoint.Storage{}, err
 }
 
 // alignment chooses the multiple that the kept neurons are rounded up to.

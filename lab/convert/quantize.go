@@ -44,26 +44,16 @@ func (q *Quantization) recipe() string {
 
 func (q *Quantization) calibration() Calibration { return q.Calibration }
 
-func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Scheme, error) {
+func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	frame, err := model.Frame(c)
 	if err != nil {
-		return c, checkpoint.Scheme{}, err
+		return c, checkpoint.Storage{}, err
 	}
 	schemes, err := quant.Uniform(q.Scheme).Schemes(frame)
 	if err != nil {
-		return c, checkpoint.Scheme{}, err
+		return c, checkpoint.Storage{}, err
 	}
-	f := schemes[0].NumberFormat
-	s := checkpoint.Scheme{Format: checkpoint.PackQuantized, Bits: f.Bits, Group: f.Group}
-	switch {
-	case f.Float:
-		s.Format, s.Activations = checkpoint.FloatQuantized, checkpoint.Token
-	case f.Bits == 8:
-		s.Format, s.Activations = checkpoint.IntQuantized, checkpoint.Token
-	case f.Int8Activations:
-		s.Activations = checkpoint.Token
-	}
-	return c, s, nil
+	return c, checkpoint.StorageOf(schemes[0].Stored(), checkpoint.PackQuantized), nil
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {

@@ -100,7 +100,7 @@ func distillationLines(r *DistillationReport) []string {
 
 // complete describes the folder or file that was written, which it opens as any reader would.
 func (r *Result) complete(to string, start time.Time) error {
-	written, err := checkpoint.Open(to, quant.LoadOptions())
+	written, err := checkpoint.Open(to)
 	if err != nil {
 		return fmt.Errorf("the new checkpoint cannot be opened: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
-	"slimlab/quant"
 )
 
 // stream moves a model from one checkpoint to another, a layer at a time. It is the
@@ -60,7 +59,7 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 		return false, err
 	}
 	if s.finished = s.to.Finished(layer); s.finished {
-		return true, s.to.LoadBlock(ctx, s.model, layer, quant.LoadOptions())
+		return true, s.to.LoadBlock(ctx, s.model, layer)
 	}
 	if err := s.from.LoadBlock(ctx, s.model, layer); err != nil {
 		return false, err

@@ -66,8 +66,8 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 // transfer moves all layers to a new folder.
 type transfer struct {
 	verb   string
-	dense  bool              // weights of other formats are dequantized, else they stay as they are
-	format checkpoint.Format // of weights of 4 bits that stay
+	dense  bool               // weights of other formats are dequantized, else they stay as they are
+	format checkpoint.Packing // of weights of 4 bits that stay
 }
 
 func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result, error) {
@@ -81,7 +81,7 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 	if err != nil {
 		return nil, err
 	}
-	s.dense, s.to.Format = t.dense, t.format
+	s.dense, s.to.Packing = t.dense, t.format
 	err = s.copyAll(ctx)
 	if err == nil {
 		err = s.finish(ctx)

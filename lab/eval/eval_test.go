@@ -16,7 +16,6 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/lab/task"
-	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 )
 
@@ -438,8 +437,8 @@ func TestLlamaCpp(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := Source{Name: "TinyStories-656K", Positions: 512, Load: func(context.Context) (*Model, error) {
-		m, tok, err := checkpoint.Load(shareddata.Path(t, "models", "TinyStories-656K"), checkpoint.LoadOptions{})
-		return &Model{Model: m, Tokenizer: tok, Cache: kernels.KVFloat32}, err
+		m, tok := readModel(t, shareddata.Path(t, "models", "TinyStories-656K"))
+		return &Model{Model: m, Tokenizer: tok, Cache: kernels.KVFloat32}, nil
 	}}
 	r, err := Run(context.Background(), []Source{source}, Options{
 		Texts: []string{shareddata.Path(t, "vectors", "llamacpp-golden", "ppl_sample.txt")}, Perplexity: LlamaCpp, Window: 128,

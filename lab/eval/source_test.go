@@ -10,8 +10,10 @@ import (
 	"slimlab/internal/shareddata"
 	"slimlab/lab/home"
 	"slimlab/lab/task"
+	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
 	"slimlab/quant"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -23,10 +25,7 @@ import (
 // model's own use.
 func TestEvaluateQuantized(t *testing.T) {
 	folder := shareddata.Path(t, "models", "TinyStories-656K")
-	m, tok, err := checkpoint.Load(folder, checkpoint.LoadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, tok := readModel(t, folder)
 	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
 		t.Fatal(err)
@@ -132,4 +131,23 @@ func TestSourceErrors(t *testing.T) {
 	if two, err := a.Recipe(); err != nil || one.Key() == two.Key() {
 		t.Errorf("recipes of two dtypes: %s and %s, %v", one.Canonical(), two.Canonical(), err)
 	}
+}
+
+// readModel reads a model and its tokenizer.
+func readModel(t *testing.T, name string) (*model.Model, *tokenizer.Tokenizer) {
+	t.Helper()
+	c, err := checkpoint.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m, err := c.Model(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := c.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, tok
 }

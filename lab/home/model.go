@@ -13,19 +13,18 @@ import (
 	"slimlab/model/checkpoint"
 	"slimlab/model/pretrained"
 	"slimlab/model/tokenizer"
-	"slimlab/quant"
 )
 
 // OpenModel opens what a MODEL names. No weight is read yet.
 func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 	if isGGUF(name) {
-		return checkpoint.Open(name, quant.LoadOptions())
+		return checkpoint.Open(name)
 	}
 	folder, err := h.modelFolder(name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := checkpoint.OpenFS(folder, ".", quant.LoadOptions())
+	c, err := checkpoint.OpenFS(folder, ".")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("found no config.json or tensors, expected a Hugging Face folder with config.json and model.safetensors: %w", err)
 	}

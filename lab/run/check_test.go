@@ -166,10 +166,7 @@ func TestCheckWritesNothing(t *testing.T) {
 func TestQuantizedReload(t *testing.T) {
 	ref := theReference(t)
 	dirs := artifactDirs(t, openHome(t, ref.home), func(title string) bool { return title == "train teacher" })
-	source, err := checkpoint.LoadModel(os.DirFS(dirs[0]), ".", quant.LoadOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := readModel(t, dirs[0])
 	batch := model.Batch{Starts: []int{0, 20}}
 	for i := range 20 {
 		batch.Tokens = append(batch.Tokens, int32(i*29%source.Vocab))
@@ -197,10 +194,7 @@ func TestQuantizedReload(t *testing.T) {
 		if err := checkpoint.Save(context.Background(), dir, small, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
 			t.Fatal(err)
 		}
-		read, err := checkpoint.LoadModel(os.DirFS(dir), ".", quant.LoadOptions())
-		if err != nil {
-			t.Fatal(err)
-		}
+		read := readModel(t, dir)
 		formats := map[string]bool{}
 		for i, l := range read.Linears() {
 			formats[l.Weight.Format()] = true
@@ -248,4 +242,19 @@ evaluate: { validation: 16 }
 			t.Errorf("%s of the folder %v, of the file %v", key, a, b)
 		}
 	}
+}
+
+// readModel reads the model of a folder.
+func readModel(t *testing.T, name string) *model.Model {
+	t.Helper()
+	c, err := checkpoint.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m, err := c.Model(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

@@ -11,7 +11,6 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
-	"slimlab/quant"
 )
 
 // stepModel is the model that a step will make of a recipe; origin as in artifactModel.
@@ -101,7 +100,7 @@ func (r *Run) model(name string) (*artifactModel, error) {
 
 // folderOpener opens the checkpoint in an artifact's folder.
 func folderOpener(dir string) func() (*checkpoint.Checkpoint, error) {
-	return func() (*checkpoint.Checkpoint, error) { return checkpoint.Open(dir, quant.LoadOptions()) }
+	return func() (*checkpoint.Checkpoint, error) { return checkpoint.Open(dir) }
 }
 
 // checkFit reports a model that has no embedding for all tokens of the data.

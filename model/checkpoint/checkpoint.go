@@ -24,7 +24,6 @@ type Checkpoint struct {
 	config       model.Config
 	quantization *quantization
 	files        source
-	options      LoadOptions
 	// an error that is fs.ErrNotExist where there is none
 	vocabulary func() (*tokenizer.Tokenizer, error)
 	beside     func(name string) ([]byte, error) // a file of the folder
@@ -32,11 +31,11 @@ type Checkpoint struct {
 
 // Open opens a Hugging Face folder or a file whose name ends in .gguf, and checks that it holds the
 // tensors that its config asks for. No weight is read yet.
-func Open(name string, o LoadOptions) (c *Checkpoint, err error) {
+func Open(name string) (c *Checkpoint, err error) {
 	if strings.EqualFold(filepath.Ext(name), ".gguf") {
-		c, err = openGGUF(name, o)
+		c, err = openGGUF(name)
 	} else {
-		c, err = OpenFS(os.DirFS(name), ".", o)
+		c, err = OpenFS(os.DirFS(name), ".")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
@@ -46,7 +45,7 @@ func Open(name string, o LoadOptions) (c *Checkpoint, err error) {
 
 // OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable
 // at any offset.
-func OpenFS(fsys fs.FS, dir string, o LoadOptions) (*Checkpoint, error) {
+func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 	config, q, err := readConfig(fsys, dir)
 	if err != nil {
 		return nil, err
@@ -56,7 +55,7 @@ func OpenFS(fsys fs.FS, dir string, o LoadOptions) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := &Checkpoint{
-		config: config, quantization: q, files: files, options: o,
+		config: config, quantization: q, files: files,
 		vocabulary: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) },
 		beside:     func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) },
 	}
@@ -291,8 +290,8 @@ func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
 	return nil
 }
 
-// weight makes a linear layer's weight by its scheme; a dense one is made if it is not there yet,
-// and read later.
+// weight makes a linear layer's weight of what its storage holds; a dense one is made if it is not
+// there yet, and read later.
 func (c *Checkpoint) weight(name string, dense weight.Weight, out, in int) (weight.Weight, error) {
 	s := c.quantization.of(name)
 	if s.Dense() {
@@ -301,7 +300,11 @@ func (c *Checkpoint) weight(name string, dense weight.Weight, out, in int) (weig
 		}
 		return dense, nil
 	}
-	w, err := c.quantized(name, s, out, in)
+	e, codes, err := s.decode(c.files, name, out, in)
+	var w weight.Weight
+	if err == nil {
+		w, err = weight.New(e, codes)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", name+".weight", err)
 	}

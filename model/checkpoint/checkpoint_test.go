@@ -67,7 +67,7 @@ func TestRoundTrip(t *testing.T) {
 			if err := Save(context.Background(), dir, m, tok, SaveOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			got, gotTok, err := Load(dir, LoadOptions{})
+			got, gotTok, err := load(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,9 +84,9 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			planned, err := Bytes(m, F32)
-			if err != nil || stored != planned || stored != int64(4*c.Parameters()) {
-				t.Errorf("%d bytes stored, %d planned (%v), expected %d", stored, planned, err, 4*c.Parameters())
+			planned := plannedBytes(t, m, F32)
+			if stored != planned || stored != int64(4*c.Parameters()) {
+				t.Errorf("%d bytes stored, %d planned, expected %d", stored, planned, 4*c.Parameters())
 			}
 		})
 	}
@@ -99,7 +99,7 @@ func TestRoundTripBF16(t *testing.T) {
 	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16}); err != nil {
 		t.Fatal(err)
 	}
-	got, tok, err := Load(dir, LoadOptions{})
+	got, tok, err := load(dir)
 	if err != nil || tok != nil {
 		t.Fatal(tok, err)
 	}
@@ -141,7 +141,7 @@ func TestTiedSpellings(t *testing.T) {
 		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := LoadFS(os.DirFS(dir), ".", LoadOptions{})
+		got, _, err := loadFS(os.DirFS(dir), ".")
 		return got, err
 	}
 	only := tensorsOf(t, m)
@@ -197,7 +197,7 @@ func TestWrongTensors(t *testing.T) {
 		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := Load(dir, LoadOptions{})
+		_, _, err := load(dir)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != "checkpoint "+dir+": "+c.want) {
 			t.Errorf("%s:\nfound    %v\nexpected %s", c.name, err, c.want)
 		}
@@ -220,7 +220,7 @@ func TestHostileConfig(t *testing.T) {
 	if err := os.WriteFile(name, []byte(giant), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = Load(dir, LoadOptions{})
+	_, _, err = load(dir)
 	if want := `tensor "model.embed_tokens.weight": shape is [300 16], expected [1048576 1048576] by the config`; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
@@ -244,7 +244,7 @@ func TestTokenizerMisfit(t *testing.T) {
 	if err := tok.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+	if _, _, err := load(dir); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("load: found %v, expected %s", err, want)
 	}
 }
@@ -279,7 +279,7 @@ func TestShards(t *testing.T) {
 		}
 	}
 	index()
-	got, _, err := Load(dir, LoadOptions{})
+	got, _, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestShards(t *testing.T) {
 	} {
 		weightMap[c.tensor] = c.file
 		index()
-		if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), "model.safetensors.index.json: "+c.want) {
+		if _, _, err := load(dir); err == nil || !strings.HasSuffix(err.Error(), "model.safetensors.index.json: "+c.want) {
 			t.Errorf("found %v, expected %s", err, c.want)
 		}
 		delete(weightMap, "x")
@@ -307,7 +307,7 @@ func TestShards(t *testing.T) {
 	}
 	index()
 	want := `model-1.safetensors: tensor "` + list[0].Name + `" is also in another file`
-	if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
+	if _, _, err := load(dir); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
 }
@@ -326,25 +326,25 @@ func TestLoadFS(t *testing.T) {
 		}
 		memory["models/fm/"+name] = &fstest.MapFile{Data: data}
 	}
-	got, tok, err := LoadFS(memory, "models/fm", LoadOptions{})
+	got, tok, err := loadFS(memory, "models/fm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got.Flat(), m.Flat()) || tok == nil {
 		t.Error("the model from memory differs")
 	}
-	if _, _, err := LoadFS(streams{memory}, "models/fm", LoadOptions{}); err == nil || !strings.Contains(err.Error(), "cannot be read at an offset") {
+	if _, _, err := loadFS(streams{memory}, "models/fm"); err == nil || !strings.Contains(err.Error(), "cannot be read at an offset") {
 		t.Errorf("a stream: %v", err)
 	}
-	if _, _, err := Load(t.TempDir(), LoadOptions{}); err == nil || !strings.Contains(err.Error(), "config.json") {
+	if _, _, err := load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "config.json") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	delete(memory, "models/fm/model.safetensors")
-	if _, _, err := LoadFS(memory, "models/fm", LoadOptions{}); err == nil || !strings.HasPrefix(err.Error(), "found neither model.safetensors nor model.safetensors.index.json") {
+	if _, _, err := loadFS(memory, "models/fm"); err == nil || !strings.HasPrefix(err.Error(), "found neither model.safetensors nor model.safetensors.index.json") {
 		t.Errorf("no weights: %v", err)
 	}
 	memory["models/fm/pytorch_model.bin"] = &fstest.MapFile{}
-	if _, _, err := LoadFS(memory, "models/fm", LoadOptions{}); err == nil || !strings.Contains(err.Error(), "index.json, only pytorch_model.bin, and pickled weights are not read") {
+	if _, _, err := loadFS(memory, "models/fm"); err == nil || !strings.Contains(err.Error(), "index.json, only pytorch_model.bin, and pickled weights are not read") {
 		t.Errorf("pickled weights: %v", err)
 	}
 }
@@ -358,7 +358,7 @@ func (s streams) Open(name string) (fs.File, error) {
 }
 
 func storedBytes(dir string) (int64, error) {
-	c, err := Open(dir, constructors)
+	c, err := Open(dir)
 	if err != nil {
 		return 0, err
 	}

@@ -24,12 +24,7 @@ const (
 	maxLayers = 1 << 12
 )
 
-// ReadConfig reads the config.json of a folder.
-func ReadConfig(fsys fs.FS, dir string) (model.Config, error) {
-	c, _, err := readConfig(fsys, dir)
-	return c, err
-}
-
+// readConfig reads the config.json of a folder.
 func readConfig(fsys fs.FS, dir string) (model.Config, *quantization, error) {
 	data, err := fs.ReadFile(fsys, path.Join(dir, "config.json"))
 	if err != nil {

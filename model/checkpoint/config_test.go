@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 const plainConfig = `{"architectures":["LlamaForCausalLM"],"vocab_size":32,"hidden_size":16,"intermediate_size":24,"num_hidden_layers":2,"num_attention_heads":4}`
@@ -241,8 +242,8 @@ func TestConfigThatDoesNotFit(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(plainConfig))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}, "rope_theta": 1e6})))
-	several, err := newQuantizationConfig([]layer{{"a", Scheme{Format: IntQuantized, Bits: 8, Activations: Token}}, {"b", Scheme{Format: PackQuantized, Bits: 4, Group: 8}},
-		{"c", Scheme{Format: PackQuantized, Bits: 4, Group: 8, Activations: Token}}, {"d", Scheme{Format: FloatQuantized, Bits: 8, Activations: Static}}, {"lm_head", Scheme{}}})
+	several, err := newQuantizationConfig([]layer{{"a", Storage{Packing: IntQuantized, Format: weight.Format{Bits: 8, Activations: weight.Token}}}, {"b", Storage{Packing: PackQuantized, Format: weight.Format{Bits: 4, Group: 8}}},
+		{"c", Storage{Packing: PackQuantized, Format: weight.Format{Bits: 4, Group: 8, Activations: weight.Token}}}, {"d", Storage{Packing: FloatQuantized, Format: weight.Format{Float: true, Bits: 8, Activations: weight.Static}}}, {"lm_head", Storage{}}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func perplexity(m *model.Model, ids []int32, bos int32, n int) float64 {
 // for Qwen3 ik_llama.cpp, whose values are float16 in its cache). Here they go through a Hugging
 // Face folder.
 func TestFamiliesAgainstLlamaCpp(t *testing.T) {
-	_, tok, err := Load(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
+	_, tok, err := load(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 		if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		read, _, err := Load(dir, LoadOptions{})
+		read, _, err := load(dir)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}

@@ -12,50 +12,41 @@ import (
 
 	"slimlab/internal/half"
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // newFP8 replaces all linear weights by FP8 codes.
-func newFP8(m *model.Model, input float32) {
+func newFP8(t *testing.T, m *model.Model, input float32) {
+	t.Helper()
 	for _, l := range m.Linears() {
-		c := codesFP8{codes{nil, make([]float32, l.Out), l.Out, l.In, 0}, make([]byte, l.Out*l.In), input}
-		for i := range c.bytes {
-			c.bytes[i] = byte(i * 7 % 0x7f)
+		codes, scale := make([]byte, l.Out*l.In), make([]float32, l.Out)
+		for i := range codes {
+			codes[i] = byte(i * 7 % 0x7f)
 		}
-		for i := range c.scale {
-			c.scale[i] = 0.1 + float32(i)/3
+		for i := range scale {
+			scale[i] = 0.1 + float32(i)/3
 		}
-		l.Weight = &c
+		w, err := weight.NewFP8(codes, scale, input, l.Out, l.In)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Weight = w
 	}
 }
 
 func TestFP8RoundTrip(t *testing.T) {
 	for _, input := range []float32{0, 0.5} {
 		m := random(t, shapes()["qwen2"])
-		newFP8(m, input)
+		newFP8(t, m, input)
 		dir := t.TempDir()
 		if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := Load(dir, constructors)
+		got, _, err := load(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, l := range got.Linears() {
-			a, b := l.Weight.(*codesFP8), m.Linears()[i].Weight.(*codesFP8)
-			if !slices.Equal(a.bytes, b.bytes) || !slices.Equal(a.scale, b.scale) || a.input != b.input {
-				t.Errorf("%s: codes or scales differ", l.Name)
-			}
-		}
-	}
-}
-
-// halveScales makes all scales exact in 16 bits.
-func halveScales(m *model.Model) {
-	for _, l := range m.Linears() {
-		scale := l.Weight.(interface{ content() codes }).content().scale
-		for i, v := range scale {
-			scale[i] = half.FromBFloat16(half.ToBFloat16(v))
-		}
+		sameLinears(t, got, m)
 	}
 }
 
@@ -64,25 +55,21 @@ func halveScales(m *model.Model) {
 func TestGPTQRoundTrip(t *testing.T) {
 	m := random(t, shapes()["qwen2"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
-	options := SaveOptions{DType: F16, Format: GPTQ, Verify: true}
+	options := SaveOptions{DType: F16, Packing: GPTQ, Verify: true}
 	want := "model.layers.0.self_attn.q_proj: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits"
 	if err := Save(context.Background(), t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
-	halveScales(m)
+	roundScales(m)
 	dir := t.TempDir()
 	if err := Save(context.Background(), dir, m, nil, options); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := Load(dir, constructors)
+	got, _, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, l := range got.Linears() {
-		if !equalCodes(l.Weight.(*codes4).codes, m.Linears()[i].Weight.(*codes4).codes) {
-			t.Errorf("%s: codes or scales differ", l.Name)
-		}
-	}
+	sameLinears(t, got, m)
 	s, err := openShards(os.DirFS(dir), ".")
 	if err != nil {
 		t.Fatal(err)
@@ -104,22 +91,17 @@ func TestGPTQRoundTrip(t *testing.T) {
 
 	activations := random(t, shapes()["tied"])
 	quantize(activations, func(string) (int, int) { return 4, 8 })
-	halveScales(activations)
-	activations.Linears()[1].Weight.(*codes4).int8Activations = true
+	roundScales(activations)
+	one := activations.Linears()[1]
+	one.Weight = changed(one.Weight, func(e *weight.Encoding) { e.Format.Activations = weight.Token })
 	mixed := random(t, shapes()["tied"])
 	quantize(mixed, func(name string) (int, int) { return map[bool]int{true: 4}[!strings.Contains(name, "up_proj")], 8 })
-	for _, l := range mixed.Linears() {
-		if w, ok := l.Weight.(*codes4); ok {
-			for i := range w.scale {
-				w.scale[i] = 1
-			}
-		}
-	}
+	roundScales(mixed)
 	odd := random(t, shapes()["pruned"])
 	quantize(odd, func(name string) (int, int) {
 		return 4, map[bool]int{true: 1, false: 4}[strings.Contains(name, "down_proj")]
 	})
-	halveScales(odd)
+	roundScales(odd)
 	for want, m := range map[string]*model.Model{
 		"model.layers.0.self_attn.k_proj: GPTQ files have no 8-bit activations, expected W4A16":                                                                    activations,
 		"model.layers.0.mlp.up_proj: its scheme differs from that of model.layers.0.self_attn.q_proj: GPTQ has one scheme for all linear layers, and a dense head": mixed,
@@ -141,10 +123,12 @@ func equalJSON(a, b any) bool {
 func TestScaleTypes(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
-	w := m.Linears()[1].Weight.(*codes4)
-	for i, v := range w.scale {
-		w.scale[i] = half.FromBFloat16(half.ToBFloat16(v))
-	}
+	exact := m.Linears()[1]
+	exact.Weight = changed(exact.Weight, func(e *weight.Encoding) {
+		for i, v := range e.Scale {
+			e.Scale[i] = half.FromBFloat16(half.ToBFloat16(v))
+		}
+	})
 	tensors, _, err := plan(m, SaveOptions{DType: BF16})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +176,7 @@ func TestWriteShards(t *testing.T) {
 				t.Errorf("limit %d: %s has %d bytes (%v)", c.limit, name, info.Size(), err)
 			}
 		}
-		got, _, err := Load(dir, LoadOptions{})
+		got, _, err := load(dir)
 		if err != nil || !slices.Equal(got.Flat(), m.Flat()) {
 			t.Errorf("limit %d: other weights (%v)", c.limit, err)
 		}
@@ -206,7 +190,7 @@ func TestRoundTripF16(t *testing.T) {
 	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: F16, Verify: true}); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := Load(dir, LoadOptions{})
+	got, _, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,16 +210,16 @@ func TestRoundTripF16(t *testing.T) {
 func TestWriterGPTQ(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
-	halveScales(m)
+	roundScales(m)
 	dir := filepath.Join(t.TempDir(), "out")
 	for layer := range m.Blocks {
 		w, err := NewWriter(dir, "a recipe", m.Config, F32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Format = GPTQ
+		w.Packing = GPTQ
 		for finished := range layer {
-			if err := w.LoadBlock(context.Background(), m, finished, constructors); err != nil {
+			if err := w.LoadBlock(context.Background(), m, finished); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -249,7 +233,7 @@ func TestWriterGPTQ(t *testing.T) {
 		}
 	}
 	saved := t.TempDir()
-	if err := Save(context.Background(), saved, m, nil, SaveOptions{Format: GPTQ}); err != nil {
+	if err := Save(context.Background(), saved, m, nil, SaveOptions{Packing: GPTQ}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"config.json", "quantize_config.json"} {
@@ -259,7 +243,7 @@ func TestWriterGPTQ(t *testing.T) {
 			t.Errorf("%s: found %s, expected %s (%v, %v)", name, a, b, errA, errB)
 		}
 	}
-	got, _, err := Load(dir, constructors)
+	got, _, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

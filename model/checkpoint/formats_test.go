@@ -37,15 +37,15 @@ func TestGoldenWords(t *testing.T) {
 	awq := slices.Clone(eight)
 	reorderAWQ(awq, false)
 	for name, c := range map[string]struct{ got, want []byte }{
-		"eight codes of 4 bits":                 {packRows(eight, 1, 8, 4), words(0x76543210)},
-		"a row that ends within a word":         {packRows([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 15}, 1, 10, 4), words(0x76543210, 0xf8)},
-		"two rows":                              {packRows([]byte{1, 2, 3, 4, 5, 6}, 2, 3, 4), words(0x321, 0x654)},
-		"codes of 8 bits":                       {packRows([]byte{0x80, 0x7f, 1, 0, 0xff}, 1, 5, 8), words(0x00017f80, 0xff)},
-		"GPTQ: along the inputs":                {packColumns([]byte{0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15}, 8, 2, 4), words(0x76543210, 0xfedcba98)},
-		"GPTQ: codes of 8 bits":                 {packColumns([]byte{1, 5, 2, 6, 3, 7, 4, 8}, 4, 2, 8), words(0x04030201, 0x08070605)},
-		"zero points along outputs, 3 of 8":     {packColumns([]byte{1, 9, 2, 10, 3, 11}, 3, 2, 4), words(0x321, 0xba9)},
-		"AWQ: even columns before odd ones":     {packRows(awq, 1, 8, 4), words(0x75316420)},
-		"GPTQ version 1: zero point 8 as seven": {packRows(slices.Repeat([]byte{7}, 8), 1, 8, 4), words(0x77777777)},
+		"eight codes of 4 bits":                 {packRows(eight, 1, 8, 4, 0), words(0x76543210)},
+		"a row that ends within a word":         {packRows([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 15}, 1, 10, 4, 0), words(0x76543210, 0xf8)},
+		"two rows":                              {packRows([]byte{1, 2, 3, 4, 5, 6}, 2, 3, 4, 0), words(0x321, 0x654)},
+		"codes of 8 bits":                       {packRows([]byte{0x80, 0x7f, 1, 0, 0xff}, 1, 5, 8, 0), words(0x00017f80, 0xff)},
+		"GPTQ: along the inputs":                {packColumns([]byte{0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15}, 8, 2, 4, 0), words(0x76543210, 0xfedcba98)},
+		"GPTQ: codes of 8 bits":                 {packColumns([]byte{1, 5, 2, 6, 3, 7, 4, 8}, 4, 2, 8, 0), words(0x04030201, 0x08070605)},
+		"zero points along outputs, 3 of 8":     {packColumns([]byte{1, 9, 2, 10, 3, 11}, 3, 2, 4, 0), words(0x321, 0xba9)},
+		"AWQ: even columns before odd ones":     {packRows(awq, 1, 8, 4, 0), words(0x75316420)},
+		"GPTQ version 1: zero point 8 as seven": {packRows(slices.Repeat([]byte{7}, 8), 1, 8, 4, 0), words(0x77777777)},
 	} {
 		if !slices.Equal(c.got, c.want) {
 			t.Errorf("%s: %x, want %x", name, c.got, c.want)
@@ -59,12 +59,12 @@ func TestPackingIdentity(t *testing.T) {
 		rows, columns := rapid.IntRange(1, 20).Draw(t, "rows"), rapid.IntRange(1, 20).Draw(t, "columns")
 		bits := rapid.SampledFrom([]int{4, 8}).Draw(t, "bits")
 		codes := rapid.SliceOfN(rapid.ByteMax(byte(1<<bits-1)), rows*columns, rows*columns).Draw(t, "codes")
-		words := packRows(codes, rows, columns, bits)
-		if got := unpackRows(words, rows, columns, bits); !slices.Equal(got, codes) || !slices.Equal(packRows(got, rows, columns, bits), words) {
+		words := packRows(codes, rows, columns, bits, 0)
+		if got := unpackRows(words, rows, columns, bits, 0); !slices.Equal(got, codes) || !slices.Equal(packRows(got, rows, columns, bits, 0), words) {
 			t.Fatalf("rows: %v became %v", codes, got)
 		}
-		words = packColumns(codes, rows, columns, bits)
-		if got := unpackColumns(words, rows, columns, bits); !slices.Equal(got, codes) || !slices.Equal(packColumns(got, rows, columns, bits), words) {
+		words = packColumns(codes, rows, columns, bits, 0)
+		if got := unpackColumns(words, rows, columns, bits, 0); !slices.Equal(got, codes) || !slices.Equal(packColumns(got, rows, columns, bits, 0), words) {
 			t.Fatalf("columns: %v became %v", codes, got)
 		}
 		if got := transpose(transpose(codes, rows, columns), columns, rows); !slices.Equal(got, codes) {
@@ -95,7 +95,7 @@ type sample struct {
 	config string
 	// store makes the tensors of a layer [out, in], and the weight that they stand for.
 	store func(s *sampler, name string, out, in int) (weight []float32)
-	kind  string // of the weight in memory; "uint4" is float32 where there is no constructor for it
+	kind  string // how the name of the format in memory begins
 }
 
 // sampler draws the tensors of a sample.
@@ -362,80 +362,70 @@ func TestPublishedFormats(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			dir := t.TempDir()
 			_, weights := sampleFolder(t, dir, s)
-			m, _, err := Load(dir, constructors)
+			m, _, err := load(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, l := range m.Linears() {
-				if got, want := l.Weight.Format(), strings.Replace(s.kind, "uint4", "float32", 1); got != want {
-					t.Fatalf("%s: format %s, want %s", l.Name, got, want)
+				_, uint4 := l.Weight.(*weight.Uint4)
+				if got := l.Weight.Format(); !strings.HasPrefix(got, strings.Replace(s.kind, "uint4", "w4a16", 1)) || uint4 != (s.kind == "uint4") {
+					t.Fatalf("%s: format %s (%T), want %s", l.Name, got, l.Weight, s.kind)
 				}
-				got, want := dequantizedForTest(l.Weight), weights[l.Name]
+				got, want := l.Weight.Float32(), weights[l.Name]
 				for i := range want {
 					if got[i] != want[i] {
 						t.Fatalf("%s: weight %d is %v, want %v", l.Name, i, got[i], want[i])
 					}
 				}
 			}
-			if fp8, ok := m.Linears()[0].Weight.(*codesFP8); ok && (fp8.input == 0.25) != strings.Contains(s.name, "static") {
-				t.Errorf("scale of activations %v", fp8.input)
+			if fp8, ok := m.Linears()[0].Weight.(*weight.FP8); ok && (fp8.Encoding().Input == 0.25) != strings.Contains(s.name, "static") {
+				t.Errorf("scale of activations %v", fp8.Encoding().Input)
 			}
-			checkUint4(t, dir, m, s.kind == "uint4")
+			checkSavedAgain(t, m)
 			checkBlocks(t, dir, m)
-			if s.kind != "float32" && s.kind != "uint4" {
-				if _, _, err := Load(dir, LoadOptions{}); err == nil || !strings.Contains(err.Error(), "expected float weights here") {
-					t.Errorf("without constructors: %v", err)
-				}
-			}
 		})
 	}
 }
 
-// codesUint4 is a weight with zero points or groups in another order.
-type codesUint4 struct {
-	codes
-	unsigned, zero []byte
-	groupOf        []int32
-}
-
-func (c *codesUint4) Format() string { return "uint4" }
-func (c *codesUint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int) {
-	return c.unsigned, c.zero, c.scale, c.groupOf, c.group
-}
-
-// checkUint4 reads a folder with a constructor for Uint4 weights: they stand for the numbers that
-// the float32 weights of want are, and come back from a folder of their own.
-func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
+// checkSavedAgain saves a model and reads it back: the same weights, bit by bit, whose Bytes are
+// those of their tensors but for words that codes do not fill, and the shape that pack-quantized
+// stores beside them.
+func checkSavedAgain(t *testing.T, m *model.Model) {
 	t.Helper()
-	options := constructors
-	options.Uint4 = func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (weight.Weight, error) {
-		return &codesUint4{codes{nil, scale, out, in, group}, q, zero, groupOf}, nil
+	dir := t.TempDir()
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{Verify: true}); err != nil {
+		t.Fatal(err)
 	}
-	m, _, err := Load(dir, options)
+	read, _, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := t.TempDir()
-	if err := Save(context.Background(), again, m, nil, SaveOptions{DType: BF16, Verify: true}); err != nil {
-		t.Fatal(err)
-	}
-	read, _, err := Load(again, options)
+	sameWeights(t, read, m)
+	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, l := range m.Linears() {
-		w, ok := l.Weight.(*codesUint4)
-		if ok != uint4 {
-			t.Fatalf("%s: format %s", l.Name, l.Weight.Format())
-		}
+	defer c.Close()
+	for _, l := range m.Linears() {
+		q, ok := l.Weight.(weight.Quantized)
 		if !ok {
 			continue
 		}
-		if got, want := dequantizedForTest(w), dequantizedForTest(want.Linears()[i].Weight); !slices.Equal(got, want) {
-			t.Fatalf("%s: other numbers", l.Name)
+		var stored int64
+		for _, tensor := range c.Tensors() {
+			if strings.HasPrefix(tensor.Name, l.Name+".") && !strings.HasSuffix(tensor.Name, ".weight_shape") && !strings.HasSuffix(tensor.Name, ".input_scale") {
+				stored += tensor.Bytes()
+			}
 		}
-		if got, want := dequantizedForTest(read.Linears()[i].Weight), dequantizedForTest(w); !slices.Equal(got, want) {
-			t.Fatalf("%s: other numbers after a round trip", l.Name)
+		padding := int64(0)
+		if e := q.Encoding(); e.Format.Bits == 4 {
+			padding = int64(4*e.Out*wordsOf(e.In, 4)) - int64(e.Out*e.In/2)
+			if e.Zero != nil {
+				padding += int64(4*wordsOf(e.Out, 4)*len(e.Zero)/e.Out) - int64(len(e.Zero)/2)
+			}
+		}
+		if stored != l.Weight.Bytes()+padding {
+			t.Errorf("%s in %s takes %d bytes in the file, and Bytes says %d, with %d of padding", l.Name, l.Weight.Format(), stored, l.Weight.Bytes(), padding)
 		}
 	}
 }
@@ -444,7 +434,7 @@ func checkUint4(t *testing.T, dir string, want *model.Model, uint4 bool) {
 // whole model.
 func checkBlocks(t *testing.T, dir string, want *model.Model) {
 	t.Helper()
-	c, err := Open(dir, constructors)
+	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +452,7 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 		all := want.Linears()
 		for _, l := range frame.BlockLinears(layer) {
 			i := slices.IndexFunc(all, func(other model.LinearLayer) bool { return other.Name == l.Name })
-			if !slices.Equal(dequantizedForTest(l.Weight), dequantizedForTest(all[i].Weight)) || l.Weight.Format() != all[i].Weight.Format() {
+			if !slices.Equal(l.Weight.Float32(), all[i].Weight.Float32()) || l.Weight.Format() != all[i].Weight.Format() {
 				t.Fatalf("%s: other numbers, %s", l.Name, l.Weight.Format())
 			}
 		}
@@ -475,7 +465,7 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 		if frame.Blocks[0].Q.Weight.Format() == "float32" {
 			continue // and would be rounded
 		}
-		if err := errors.Join(w.Block(context.Background(), frame, layer), w.LoadBlock(context.Background(), frame, layer, constructors)); err != nil {
+		if err := errors.Join(w.Block(context.Background(), frame, layer), w.LoadBlock(context.Background(), frame, layer)); err != nil {
 			t.Fatal(err)
 		}
 		same(layer)
@@ -485,30 +475,6 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 			t.Errorf("%s: format %q", l.Layer, l.Format)
 		}
 	}
-}
-
-func dequantizedForTest(w weight.Weight) []float32 {
-	out, in := w.Shape()
-	data := make([]float32, out*in)
-	for i := range data {
-		switch w := w.(type) {
-		case *weight.Dense:
-			data[i] = w.Data[i]
-		case *codes8:
-			data[i] = float32(w.q[i]) * w.scale[i/in]
-		case *codes4:
-			data[i] = float32(w.q[i]) * w.scale[i/w.group]
-		case *codesUint4:
-			g := i/in*(in/w.group) + i%in/w.group
-			if w.groupOf != nil {
-				g = i/in*(in/w.group) + int(w.groupOf[i%in])
-			}
-			data[i] = float32(int(w.unsigned[i])-int(w.zero[g])) * w.scale[g]
-		case *codesFP8:
-			data[i] = kernels.FromFloat8(w.bytes[i]) * w.scale[i/in]
-		}
-	}
-	return data
 }
 
 // TestBrokenFormats: what is wrong in the tensors of a form is told by name.
@@ -549,7 +515,7 @@ func TestBrokenFormats(t *testing.T) {
 		{"pack-quantized", replace(".weight_shape", I64, []int64{16, 15}, 2), `tensor "` + q + `.weight": weight_shape holds [16 15], expected [16 16] by config.json`},
 		{"pack-quantized", replace(".weight_packed", F32, make([]float32, 32), 16, 2), `tensor "` + q + `.weight": tensor "` + q + `.weight_packed": dtype is F32, expected I32`},
 		{"pack-quantized asymmetric", remove(".weight_zero_point"), `tensor "` + q + `.weight_zero_point" is missing, expected shape [2 2]`},
-		{"float-quantized", replace(".weight", F8E4M3, slices.Repeat([]byte{0xff}, 256), 16, 16), `tensor "` + q + `.weight": code [0, 0] is 0xff, which is no number`},
+		{"float-quantized", replace(".weight", F8E4M3, slices.Repeat([]byte{0xff}, 256), 16, 16), `tensor "` + q + `.weight": fp8-dynamic weight [16, 16]: code [0, 0] is 0xff, which is no number`},
 		{"float-quantized static", replace(".input_scale", F32, []float32{-1}, 1), `tensor "` + q + `.weight": ` + q + `.input_scale is -1, expected a positive number`},
 		{"int-quantized", replace(".weight", F8E4M3, make([]byte, 256), 16, 16), `tensor "` + q + `.weight": tensor "` + q + `.weight": dtype is F8_E4M3, expected I8`},
 	} {
@@ -559,7 +525,7 @@ func TestBrokenFormats(t *testing.T) {
 		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := Load(dir, constructors)
+		_, _, err := load(dir)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != "checkpoint "+dir+": "+c.want) {
 			t.Errorf("%s:\nfound    %v\nexpected %s", c.sample, err, c.want)
 		}
@@ -672,7 +638,7 @@ func FuzzPacked(f *testing.F) {
 			t.Fatal(err)
 		}
 		memory := fstest.MapFS{"config.json": {Data: s.config}, "model.safetensors": {Data: file.Bytes()}}
-		m, err := LoadModel(memory, ".", constructors)
+		m, _, err := loadFS(memory, ".")
 		if err == nil {
 			err = m.Check()
 		}

@@ -35,7 +35,7 @@ func FuzzFolder(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, config, index, a, b []byte) {
 		folder := fstest.MapFS{"config.json": {Data: config}, "model.safetensors.index.json": {Data: index}, "a": {Data: a}, "b": {Data: b}}
-		c, err := OpenFS(folder, ".", constructors)
+		c, err := OpenFS(folder, ".")
 		if err != nil {
 			return
 		}

@@ -25,7 +25,7 @@ type ggufFile struct {
 
 // openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused
 // by name, as is one of a type whose values are not supported.
-func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
+func openGGUF(name string) (*Checkpoint, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func openGGUF(name string, o LoadOptions) (*Checkpoint, error) {
 	}
 	g := &ggufFile{mapped: m, index: map[string]int{}, stored: map[string]string{}}
 	err = g.open(m, m.Size())
-	c := &Checkpoint{config: g.Config, files: g, options: o, vocabulary: g.tokenizer}
+	c := &Checkpoint{config: g.Config, files: g, vocabulary: g.tokenizer}
 	if err == nil {
 		err = c.check()
 	}

@@ -57,7 +57,7 @@ func TestGGUFLogits(t *testing.T) {
 		{"stories260K", "stories260K", "stories260K", "F32", true, true},
 		{"stories260K", "stories260K-F16", "stories260K", "F16", false, true},
 	} {
-		m, _, err := Load(shareddata.Path(t, "models", c.model, "gguf", c.file+".gguf"), LoadOptions{})
+		m, _, err := load(shareddata.Path(t, "models", c.model, "gguf", c.file+".gguf"))
 		if err != nil {
 			t.Errorf("%s: %v", c.file, err)
 			continue
@@ -108,7 +108,7 @@ func TestGGUFGreedy(t *testing.T) {
 	}
 	readJSON(t, shareddata.Path(t, "vectors", "llama2c-golden", "stories260K_goldens.json"), &golden)
 	for _, file := range []string{"stories260K.gguf", "stories260K-F16.gguf"} {
-		m, tok, err := Load(shareddata.Path(t, "models", "stories260K", "gguf", file), LoadOptions{})
+		m, tok, err := load(shareddata.Path(t, "models", "stories260K", "gguf", file))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func TestGGUFRoundTrip(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, tok, err := Load(file, LoadOptions{})
+				got, tok, err := load(file)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,7 +98,7 @@ func TestGGUFRewritten(t *testing.T) {
 		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.Q8_0, "TinyStories-656K/gguf/tinystories-656K-Q8_0.gguf"},
 		{"TinyStories-656K/gguf/tinystories-656K-F32.gguf", gguf.Q4_0, "TinyStories-656K/gguf/tinystories-656K-Q4_0.gguf"},
 	} {
-		from, err := Open(shareddata.Path(t, "models", c.from), LoadOptions{})
+		from, err := Open(shareddata.Path(t, "models", c.from))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestGGUFRewritten(t *testing.T) {
 				t.Errorf("%s as %s: tensor %q is %s, expected the bytes of %s, %s (%v, %v)", c.from, c.kind, tensor.Name, stored.Type, c.to, tensor.Type, errA, errB)
 			}
 		}
-		again, err := Open(name, LoadOptions{})
+		again, err := Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestGGUFRewritten(t *testing.T) {
 // TestGGUFFallback: 172 is no multiple of 32, so down_proj of stories260K cannot be of blocks. The
 // notes say so.
 func TestGGUFFallback(t *testing.T) {
-	c, err := Open(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"), LoadOptions{})
+	c, err := Open(shareddata.Path(t, "models", "stories260K", "gguf", "stories260K.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestGGUFFallback(t *testing.T) {
 	if want := "model.layers.0.mlp.down_proj.weight is F16: its rows of 172 are not whole blocks of Q8_0"; len(notes) != 5 || notes[0] != want {
 		t.Errorf("notes are %q, expected 5 from %q on", notes, want)
 	}
-	q, err := Open(name, LoadOptions{})
+	q, err := Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestGGUFRows(t *testing.T) {
 	if _, err := SaveGGUF(context.Background(), name, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 		t.Fatal(err)
 	}
-	file, err := Open(name, LoadOptions{})
+	file, err := Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestGGUFRopeScaling(t *testing.T) {
 		if _, err := SaveGGUF(context.Background(), name, random(t, config), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		file, err := Open(name, LoadOptions{})
+		file, err := Open(name)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -447,15 +447,15 @@ func TestGGUFRefuses(t *testing.T) {
 		if err := gguf.Write(name, metadata, tensors); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(name, LoadOptions{})
+		_, err := Open(name)
 		if want := "checkpoint " + name + ": " + c.want; err == nil || err.Error() != want {
 			t.Errorf("%s %v:\n found    %v\n expected %s", c.key, c.value, err, want)
 		}
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none.gguf"), LoadOptions{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none.gguf")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if _, err := Open(t.TempDir()+"/.gguf", LoadOptions{}); err == nil {
+	if _, err := Open(t.TempDir() + "/.gguf"); err == nil {
 		t.Error("a file that is not there was opened")
 	}
 }
@@ -478,7 +478,7 @@ func TestGGUFLayersOfTheirOwn(t *testing.T) {
 	if err := gguf.Write(name, metadata, tensors); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Open(name, LoadOptions{})
+	got, err := Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -531,7 +531,7 @@ func TestGGUFOfPackedWeights(t *testing.T) {
 		if _, err := SaveGGUF(context.Background(), file, m, tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := Load(file, LoadOptions{})
+		got, _, err := load(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,11 +6,8 @@ import (
 	"strings"
 
 	"slimlab/model"
+	"slimlab/model/weight"
 )
-
-// GGUF is llama.cpp's container, for LoadsIn: Bits are 16 and 32 for floats, fewer for blocks. Save
-// does not write it.
-const GGUF Format = "gguf"
 
 // Verdict is what an engine would do with a checkpoint.
 type Verdict struct {
@@ -49,12 +46,12 @@ func (v *Verdict) mind(note string, args ...any) {
 
 // LoadsIn is LoadsIn of the checkpoint's shape and the scheme that most of its linear layers have.
 func (c *Checkpoint) LoadsIn() []Verdict {
-	count, most := map[Scheme]int{}, Scheme{}
+	count, most := map[Storage]int{}, Storage{}
 	for _, l := range c.linears() {
 		s := c.quantization.of(l.name)
 		if _, ok := c.files.(*ggufFile); ok {
 			t, _ := c.files.tensor(l.name + ".weight")
-			s = Scheme{Format: GGUF, Bits: map[DType]int{F32: 32, F16: 16, BF16: 16, "Q8_0": 8}[t.DType]}
+			s = Storage{Packing: GGUF, Format: weight.Format{Bits: map[DType]int{F32: 32, F16: 16, BF16: 16, "Q8_0": 8}[t.DType]}}
 		}
 		if count[s]++; count[s] > count[most] {
 			most = s
@@ -73,7 +70,7 @@ func (c *Checkpoint) LoadsIn() []Verdict {
 // (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
 // and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF
 // alone, whose blocks hold 32 inputs.
-func LoadsIn(c model.Config, s Scheme) []Verdict {
+func LoadsIn(c model.Config, s Storage) []Verdict {
 	verdicts := []Verdict{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
 	for i := range verdicts {
 		v := &verdicts[i]
@@ -86,7 +83,7 @@ func LoadsIn(c model.Config, s Scheme) []Verdict {
 			continue
 		}
 		v.heads(c)
-		if s.Format == GGUF {
+		if s.Packing == GGUF {
 			v.refuse("a Hugging Face folder", "a GGUF file is read by way of experiment or conversion only")
 			continue
 		}
@@ -142,28 +139,28 @@ func fused(c model.Config) []model.LinearLayer {
 }
 
 // kernels checks the sizes that the kernels of a scheme take.
-func (v *Verdict) kernels(c model.Config, s Scheme) {
-	switch s.Format {
+func (v *Verdict) kernels(c model.Config, s Storage) {
+	switch s.Packing {
 	case IntQuantized, FloatQuantized, FP8:
 		v.multiples(c, 16, 16, "")
 	case PackQuantized, GPTQ, AWQ:
-		if s.Activations != Kept {
+		if s.Format.Activations != weight.Kept {
 			v.refuse("pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)", "it has no kernel for 4-bit weights with 8-bit integer activations on GPUs")
 			return
 		}
-		if s.ZeroPoints && s.Bits == 8 {
+		if s.Format.ZeroPoints && s.Format.Bits == 8 {
 			v.refuse("symmetric codes", "it has no kernel for 8-bit weights with zero points")
 		}
-		if s.ZeroPoints && v.Engine == "SGLang" {
+		if s.Format.ZeroPoints && v.Engine == "SGLang" {
 			v.mind("zero points are read since its pull request 25292")
 		}
-		if !slices.Contains([]int{0, 32, 64, 128}, s.Group) {
-			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Group)
+		if !slices.Contains([]int{0, 32, 64, 128}, s.Format.Group) {
+			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Format.Group)
 		}
 		v.multiples(c, 128, 64, "int-quantized (w8a8) or float-quantized (fp8)")
 		for _, l := range fused(c) {
-			if s.Group > 0 && l.In%s.Group != 0 {
-				v.refuse("", "groups of %d do not divide the %d inputs of %s", s.Group, l.In, l.Name)
+			if s.Format.Group > 0 && l.In%s.Format.Group != 0 {
+				v.refuse("", "groups of %d do not divide the %d inputs of %s", s.Format.Group, l.In, l.Name)
 			}
 		}
 	}
@@ -198,20 +195,20 @@ func otherWidth(c model.Config, l model.LinearLayer, multiple int, instead strin
 }
 
 // gguf checks what llama.cpp takes.
-func (v *Verdict) gguf(c model.Config, s Scheme) {
-	if s.Format != GGUF {
+func (v *Verdict) gguf(c model.Config, s Storage) {
+	if s.Packing != GGUF {
 		want := "a GGUF file (F16 or BF16)"
 		switch {
-		case s.Bits == 4:
+		case s.Format.Bits == 4:
 			want = "a GGUF file (Q4_0)"
-		case s.Bits == 8:
+		case s.Format.Bits == 8:
 			want = "a GGUF file (Q8_0)"
 		}
 		v.refuse(want, "it reads GGUF files alone")
 		return
 	}
 	for _, l := range fused(c) {
-		if s.Bits <= 8 && l.In%32 != 0 {
+		if s.Format.Bits <= 8 && l.In%32 != 0 {
 			v.mind("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
 		}
 	}

@@ -7,83 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slimlab/model/weight"
 )
-
-// Format is a way to store a quantized linear layer, by the name that its makers gave it.
-type Format string
-
-// The formats that are read. All but the last three are those of compressed-tensors.
-const (
-	IntQuantized   Format = "int-quantized"   // int8 codes, one a byte
-	PackQuantized  Format = "pack-quantized"  // codes of 4 or 8 bits, packed along the inputs
-	FloatQuantized Format = "float-quantized" // FP8 (E4M3FN) codes
-	FP8            Format = "fp8"             // the same under vLLM's own quant_method
-	// codes of 4 or 8 bits, packed along the inputs of the transposed weight
-	GPTQ Format = "gptq"
-	// 4-bit codes, packed along the outputs of the transposed weight
-	AWQ Format = "awq"
-)
-
-// Activations says how the input of a quantized layer is quantized as it is multiplied.
-type Activations string
-
-// The ways to treat activations.
-const (
-	Kept   Activations = ""       // not at all
-	Token  Activations = "token"  // each token with a scale of its own
-	Static Activations = "static" // with one scale that the file holds
-)
-
-// Scheme is how a linear layer is stored. The zero value is dense. Schemes can be compared.
-type Scheme struct {
-	Format     Format
-	Bits       int
-	Group      int    // inputs that share a scale; 0 is all the inputs of a channel
-	Tensor     bool   // one scale for the whole weight
-	Block      [2]int // FP8: outputs and inputs that share a scale; 0 where they do not
-	ZeroPoints bool   // pack-quantized: codes are relative to a zero point for each scale
-	Order      bool   // the group of each input is listed (act-order)
-	V2         bool   // GPTQ: zero points as they are, not less one
-	// to as many bits as the weights of int-quantized, float-quantized and fp8, to 8 bits for
-	// pack-quantized
-	Activations Activations
-}
-
-// Dense reports whether the layer is not quantized.
-func (s Scheme) Dense() bool { return s.Format == "" }
-
-// String names the format, such as "w8a8", "w4a16-g128" or "fp8-dynamic"; "" is dense.
-func (s Scheme) String() string {
-	name := ""
-	switch s.Format {
-	case "":
-		return ""
-	case FloatQuantized, FP8:
-		name = map[Activations]string{Kept: "fp8-a16", Token: "fp8-dynamic", Static: "fp8-static"}[s.Activations]
-	default:
-		activations := "a16"
-		if s.Activations == Token {
-			activations = "a8"
-		}
-		name = fmt.Sprintf("w%d%s", s.Bits, activations)
-	}
-	if s.Group > 0 {
-		name += fmt.Sprintf("-g%d", s.Group)
-	}
-	if s.Block != [2]int{} {
-		name += fmt.Sprintf("-b%dx%d", s.Block[0], s.Block[1])
-	}
-	if s.ZeroPoints {
-		name += "-zero"
-	}
-	if s.Order {
-		name += "-order"
-	}
-	if s.Format == GPTQ || s.Format == AWQ {
-		name += " " + string(s.Format)
-	}
-	return name
-}
 
 // quantization says which scheme a layer has.
 type quantization struct {
@@ -93,26 +19,26 @@ type quantization struct {
 
 type quantizationGroup struct {
 	targets targets
-	scheme  Scheme
+	storage Storage
 }
 
 // of returns the scheme of a linear layer by its name. A nil quantization is dense throughout. A
 // target that names the layer, or a pattern that it matches, comes before the class Linear.
-func (q *quantization) of(layer string) Scheme {
+func (q *quantization) of(layer string) Storage {
 	if q == nil || q.ignore.mean(layer) {
-		return Scheme{}
+		return Storage{}
 	}
 	for _, g := range q.groups {
 		if g.targets.mean(layer) {
-			return g.scheme
+			return g.storage
 		}
 	}
 	for _, g := range q.groups {
 		if g.targets.mean("Linear") {
-			return g.scheme
+			return g.storage
 		}
 	}
-	return Scheme{}
+	return Storage{}
 }
 
 // targets are names of layers, or of the class Linear, patterns for the beginning of names, written
@@ -146,7 +72,7 @@ func (t targets) mean(layer string) bool {
 }
 
 // throughout is one scheme for all linear layers but those that ignore means.
-func throughout(s Scheme, ignore targets) *quantization {
+func throughout(s Storage, ignore targets) *quantization {
 	return &quantization{[]quantizationGroup{{targets{names: []string{"Linear"}}, s}}, ignore}
 }
 
@@ -254,7 +180,7 @@ func parseCompressedTensors(raw json.RawMessage) (*quantization, error) {
 	slices.Sort(names)
 	for _, name := range names {
 		g := f.Groups[name]
-		s, err := g.scheme(f.Format)
+		s, err := g.storage(f.Format)
 		if err == nil {
 			var t targets
 			t, err = newTargets(g.Targets)
@@ -267,12 +193,12 @@ func parseCompressedTensors(raw json.RawMessage) (*quantization, error) {
 	return q, nil
 }
 
-// scheme tells which of the supported forms a group is.
-func (g configGroup) scheme(format string) (Scheme, error) {
+// storage tells which of the supported forms a group is.
+func (g configGroup) storage(format string) (Storage, error) {
 	if g.Format != "" {
 		format = g.Format
 	}
-	s := Scheme{Format: Format(format)}
+	s := Storage{Packing: Packing(format)}
 	if g.Weights == nil {
 		return s, fmt.Errorf("weights: found null, expected an object")
 	}
@@ -282,7 +208,7 @@ func (g configGroup) scheme(format string) (Scheme, error) {
 	if g.Weights.Dynamic {
 		return s, fmt.Errorf("weights.dynamic: true is not supported, expected false")
 	}
-	s.Bits = g.Weights.Bits
+	s.Format.Bits = g.Weights.Bits
 	if err := g.Weights.weights(&s); err != nil {
 		return s, fmt.Errorf("weights%w", err)
 	}
@@ -295,36 +221,37 @@ func (g configGroup) scheme(format string) (Scheme, error) {
 }
 
 // weights says how the weights of s are stored.
-func (w *quantizedArgs) weights(s *Scheme) error {
+func (w *quantizedArgs) weights(s *Storage) error {
 	kind, bits, strategies := "int", []int{8}, []string{"channel", "tensor"}
-	switch s.Format {
+	switch s.Packing {
 	case IntQuantized:
 	case PackQuantized:
 		bits, strategies = []int{4, 8}, []string{"group", "channel"}
-		s.ZeroPoints = !w.Symmetric
+		s.Format.ZeroPoints = !w.Symmetric
 	case FloatQuantized:
 		kind, strategies = "float", []string{"channel", "tensor", "block"}
+		s.Format.Float = true
 	default:
-		return fmt.Errorf(": format %q is not supported, expected pack-quantized, int-quantized or float-quantized", string(s.Format))
+		return fmt.Errorf(": format %q is not supported, expected pack-quantized, int-quantized or float-quantized", string(s.Packing))
 	}
 	switch {
 	case w.Type != kind || !slices.Contains(bits, w.Bits):
-		return fmt.Errorf(": %d-bit %s is not supported for %s, expected %s of %s bits", w.Bits, w.Type, s.Format, kind, strings.Trim(fmt.Sprint(bits), "[]"))
-	case !w.Symmetric && s.Format != PackQuantized:
-		return fmt.Errorf(".symmetric: false is not supported for %s, expected true", s.Format)
+		return fmt.Errorf(": %d-bit %s is not supported for %s, expected %s of %s bits", w.Bits, w.Type, s.Packing, kind, strings.Trim(fmt.Sprint(bits), "[]"))
+	case !w.Symmetric && s.Packing != PackQuantized:
+		return fmt.Errorf(".symmetric: false is not supported for %s, expected true", s.Packing)
 	case !slices.Contains(strategies, w.Strategy):
-		return fmt.Errorf(".strategy: %q is not supported for %s, expected %s", w.Strategy, s.Format, strings.Join(strategies, ", "))
+		return fmt.Errorf(".strategy: %q is not supported for %s, expected %s", w.Strategy, s.Packing, strings.Join(strategies, ", "))
 	}
 	switch w.Strategy {
 	case "group":
 		if w.GroupSize == nil || *w.GroupSize < 1 {
 			return fmt.Errorf(".group_size: expected a positive number for strategy group")
 		}
-		s.Group = *w.GroupSize
+		s.Format.Group = *w.GroupSize
 	case "tensor":
 		s.Tensor = true
 	case "block":
-		if err := json.Unmarshal(w.Block, &s.Block); err != nil || s.Block[0] < 1 || s.Block[1] < 1 {
+		if err := json.Unmarshal(w.Block, &s.Format.Block); err != nil || s.Format.Block[0] < 1 || s.Format.Block[1] < 1 {
 			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", clip(w.Block))
 		}
 	}
@@ -334,7 +261,7 @@ func (w *quantizedArgs) weights(s *Scheme) error {
 		if w.Strategy != "group" {
 			return fmt.Errorf(".actorder: %s is not supported with strategy %q, expected null", w.ActOrder, w.Strategy)
 		}
-		s.Order = true
+		s.Format.Order = true
 	default:
 		return fmt.Errorf(".actorder: %s is not known, expected null, \"static\" or \"group\"", w.ActOrder)
 	}
@@ -342,26 +269,26 @@ func (w *quantizedArgs) weights(s *Scheme) error {
 }
 
 // activations says how the activations of s are quantized.
-func (a *quantizedArgs) activations(s *Scheme) error {
+func (a *quantizedArgs) activations(s *Storage) error {
 	token := a.Symmetric && a.Bits == 8 && a.Dynamic && a.Strategy == "token"
 	switch {
-	case s.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && a.Dynamic:
+	case s.Format.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && a.Dynamic:
 		return nil // the weight is then used without its activations' rounding, as Load says
-	case s.Format == FloatQuantized && a.Type == "float" && token, s.Format == IntQuantized && a.Type == "int" && token:
-		s.Activations = Token
+	case s.Packing == FloatQuantized && a.Type == "float" && token, s.Packing == IntQuantized && a.Type == "int" && token:
+		s.Format.Activations = weight.Token
 		return nil
-	case s.Format == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && !a.Dynamic && a.Strategy == "tensor":
-		s.Activations = Static
+	case s.Packing == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && !a.Dynamic && a.Strategy == "tensor":
+		s.Format.Activations = weight.Static
 		return nil
-	case s.Format == PackQuantized && a.Type == "int" && token && s.Bits == 4 && !s.ZeroPoints && !s.Order:
-		s.Activations = Token
+	case s.Packing == PackQuantized && a.Type == "int" && token && s.Format.Bits == 4 && !s.Format.ZeroPoints && !s.Format.Order:
+		s.Format.Activations = weight.Token
 		return nil
 	}
-	want := map[Format]string{
+	want := map[Packing]string{
 		IntQuantized:   "null, or 8-bit integers, symmetric, dynamic, strategy token",
 		FloatQuantized: "null, or 8-bit floats, symmetric, dynamic with strategy token or not with strategy tensor",
 		PackQuantized:  "null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token",
-	}[s.Format]
+	}[s.Packing]
 	return fmt.Errorf("%d-bit %s, symmetric %t, dynamic %t, strategy %q is not supported, expected %s", a.Bits, a.Type, a.Symmetric, a.Dynamic, a.Strategy, want)
 }
 
@@ -379,7 +306,7 @@ func parseGPTQ(raw json.RawMessage) (*quantization, error) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, fmt.Errorf("quant_method gptq: %w", err)
 	}
-	s := Scheme{Format: GPTQ, Bits: f.Bits, Order: f.Order, V2: f.Format == "gptq_v2"}
+	s := Storage{Packing: GPTQ, Format: weight.Format{Bits: f.Bits, Order: f.Order}, V2: f.Format == "gptq_v2"}
 	switch {
 	case f.Bits != 4 && f.Bits != 8:
 		return nil, fmt.Errorf("bits: %d is not supported, expected 4 or 8", f.Bits)
@@ -391,7 +318,7 @@ func parseGPTQ(raw json.RawMessage) (*quantization, error) {
 		return nil, fmt.Errorf("dynamic: %s is not supported, expected none: one scheme for all layers", clip(f.Dynamic))
 	}
 	var err error
-	if s.Group, err = groupSize(f.Group); err != nil {
+	if s.Format.Group, err = groupSize(f.Group); err != nil {
 		return nil, err
 	}
 	var ignore targets
@@ -424,7 +351,7 @@ func parseAWQ(raw json.RawMessage) (*quantization, error) {
 	if err != nil {
 		return nil, err
 	}
-	return throughout(Scheme{Format: AWQ, Bits: 4, Group: group}, targets{names: []string{"lm_head"}, parts: f.Skipped}), nil
+	return throughout(Storage{Packing: AWQ, Format: weight.Format{Bits: 4, Group: group}}, targets{names: []string{"lm_head"}, parts: f.Skipped}), nil
 }
 
 // groupSize reads the group size of GPTQ and AWQ: -1 is all the inputs, none is 128.
@@ -452,24 +379,24 @@ func parseFP8(raw json.RawMessage) (*quantization, error) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, fmt.Errorf("quant_method fp8: %w", err)
 	}
-	s := Scheme{Format: FP8, Bits: 8, Tensor: true}
+	s := Storage{Packing: FP8, Format: weight.Format{Float: true, Bits: 8}, Tensor: true}
 	switch {
 	case f.Kind != "e4m3":
 		return nil, fmt.Errorf("fmt: %q is not supported, expected e4m3", f.Kind)
 	case f.Stored != nil && !*f.Stored:
 		return nil, fmt.Errorf("is_checkpoint_fp8_serialized: false is not supported, expected true")
 	case f.Activations == "dynamic":
-		s.Activations = Token
+		s.Format.Activations = weight.Token
 	case f.Activations == "static":
-		s.Activations = Static
+		s.Format.Activations = weight.Static
 	default:
 		return nil, fmt.Errorf("activation_scheme: %q is not supported, expected dynamic or static", f.Activations)
 	}
 	if f.Block != nil {
-		if len(f.Block) != 2 || f.Block[0] < 1 || f.Block[1] < 1 || s.Activations == Static {
+		if len(f.Block) != 2 || f.Block[0] < 1 || f.Block[1] < 1 || s.Format.Activations == weight.Static {
 			return nil, fmt.Errorf("weight_block_size: found %d with activation_scheme %s, expected two positive numbers with dynamic", f.Block, f.Activations)
 		}
-		s.Tensor, s.Block, s.Activations = false, [2]int{f.Block[0], f.Block[1]}, Kept
+		s.Tensor, s.Format.Block, s.Format.Activations = false, [2]int{f.Block[0], f.Block[1]}, weight.Kept
 	}
 	ignore, err := newTargets(slices.Concat([]string{"lm_head"}, f.Ignored, f.Skipped))
 	if err != nil {
@@ -484,11 +411,11 @@ type quantizationConfig = json.RawMessage
 // newQuantizationConfig writes the schemes of the linear layers, in their order; nil where all are
 // dense.
 func newQuantizationConfig(layers []layer) (*quantizationConfig, error) {
-	first := slices.IndexFunc(layers, func(l layer) bool { return !l.scheme.Dense() })
+	first := slices.IndexFunc(layers, func(l layer) bool { return !l.storage.Dense() })
 	switch {
 	case first < 0:
 		return nil, nil
-	case layers[first].scheme.Format == GPTQ:
+	case layers[first].storage.Packing == GPTQ:
 		return gptqConfig(layers)
 	}
 	return marshalled(newCompressedTensors(layers))
@@ -504,21 +431,21 @@ func marshalled(v any) (*quantizationConfig, error) {
 // several that target their layers by name.
 func newCompressedTensors(layers []layer) *compressedTensors {
 	f := &compressedTensors{Method: "compressed-tensors", Status: "compressed", Groups: map[string]configGroup{}, Ignore: []string{}}
-	var distinct []Scheme
-	named := map[Scheme][]string{}
+	var distinct []Storage
+	named := map[Storage][]string{}
 	for _, l := range layers {
-		if l.scheme.Dense() {
+		if l.storage.Dense() {
 			f.Ignore = append(f.Ignore, l.name)
 			continue
 		}
-		if !slices.Contains(distinct, l.scheme) {
-			distinct = append(distinct, l.scheme)
+		if !slices.Contains(distinct, l.storage) {
+			distinct = append(distinct, l.storage)
 		}
-		named[l.scheme] = append(named[l.scheme], l.name)
+		named[l.storage] = append(named[l.storage], l.name)
 	}
-	f.Format = string(distinct[0].Format)
+	f.Format = string(distinct[0].Packing)
 	for i, s := range distinct {
-		if string(s.Format) != f.Format {
+		if string(s.Packing) != f.Format {
 			f.Format = "mixed-precision"
 		}
 		g := s.config()
@@ -532,23 +459,23 @@ func newCompressedTensors(layers []layer) *compressedTensors {
 }
 
 // config is the group of a scheme that Save writes.
-func (s Scheme) config() configGroup {
+func (s Storage) config() configGroup {
 	minmax := "minmax"
-	g := configGroup{Format: string(s.Format)}
-	g.Weights = &quantizedArgs{Bits: s.Bits, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
-	switch s.Format {
+	g := configGroup{Format: string(s.Packing)}
+	g.Weights = &quantizedArgs{Bits: s.Format.Bits, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
+	switch s.Packing {
 	case PackQuantized:
-		g.Weights.Strategy, g.Weights.GroupSize, g.Weights.Symmetric = "group", &s.Group, !s.ZeroPoints
-		if s.Order {
+		g.Weights.Strategy, g.Weights.GroupSize, g.Weights.Symmetric = "group", &s.Format.Group, !s.Format.ZeroPoints
+		if s.Format.Order {
 			g.Weights.ActOrder = json.RawMessage(`"group"`)
 		}
 	case FloatQuantized:
 		g.Weights.Type = "float"
 	}
-	switch s.Activations {
-	case Token:
+	switch s.Format.Activations {
+	case weight.Token:
 		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "token", Dynamic: true}
-	case Static:
+	case weight.Static:
 		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "tensor", Observer: &minmax}
 	}
 	return g
@@ -569,12 +496,12 @@ type gptqFile struct {
 
 // gptqConfig is possible where all layers but the head have one scheme.
 func gptqConfig(layers []layer) (*quantizationConfig, error) {
-	s := layers[0].scheme
+	s := layers[0].storage
 	for _, l := range layers {
-		if head := l.name == "lm_head"; head && !l.scheme.Dense() || !head && l.scheme != s {
+		if head := l.name == "lm_head"; head && !l.storage.Dense() || !head && l.storage != s {
 			return nil, fmt.Errorf("%s: its scheme differs from that of %s: GPTQ has one scheme for all linear layers, and a dense head", l.name, layers[0].name)
 		}
 	}
-	return marshalled(gptqFile{Method: "gptq", Bits: s.Bits, Group: s.Group, Symmetric: true, Format: "gptq", PackDType: "int32",
+	return marshalled(gptqFile{Method: "gptq", Bits: s.Format.Bits, Group: s.Format.Group, Symmetric: true, Format: "gptq", PackDType: "int32",
 		Meta: map[string]any{"quantizer": []string{"slimlab"}}})
 }

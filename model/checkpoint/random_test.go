@@ -40,7 +40,7 @@ func TestWriteRandom(t *testing.T) {
 		if bytes.Equal(files[0], files[2]) {
 			t.Errorf("%s: another seed gives the same weights", name)
 		}
-		m, _, err := Load(dirs[0], LoadOptions{})
+		m, _, err := load(dirs[0])
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -133,7 +133,7 @@ func TestOpenTakesNoMemory(t *testing.T) {
 	dir, size := sparse(t, c)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	opened, err := Open(dir, LoadOptions{})
+	opened, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestOpenTakesNoMemory(t *testing.T) {
 func BenchmarkOpen(b *testing.B) {
 	dir, size := sparse(b, llama1B(b))
 	for b.Loop() {
-		c, err := Open(dir, LoadOptions{})
+		c, err := Open(dir)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func BenchmarkOpen(b *testing.B) {
 func BenchmarkLoadBlock(b *testing.B) {
 	c := llama1B(b)
 	dir, _ := sparse(b, c)
-	opened, err := Open(dir, LoadOptions{})
+	opened, err := Open(dir)
 	if err != nil {
 		b.Fatal(err)
 	}

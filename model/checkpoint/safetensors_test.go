@@ -220,3 +220,7 @@ func FuzzSafetensors(f *testing.F) {
 		}
 	})
 }
+
+func int8s(s source, name string) ([]int8, error) {
+	return decoded(s, name, I8, func(b []byte) int8 { return int8(b[0]) })
+}

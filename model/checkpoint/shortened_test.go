@@ -16,7 +16,7 @@ func TestShortenedFile(t *testing.T) {
 	if err := WriteRandom(context.Background(), dir, shapes()["tied"], 1); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Open(dir, LoadOptions{})
+	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,11 +46,6 @@ func orList(types []DType) string {
 	return s
 }
 
-// int8s reads an I8 tensor.
-func int8s(s source, name string) ([]int8, error) {
-	return decoded(s, name, I8, func(b []byte) int8 { return int8(b[0]) })
-}
-
 // int32s reads an I32 tensor.
 func int32s(s source, name string) ([]int32, error) {
 	return decoded(s, name, I32, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) })

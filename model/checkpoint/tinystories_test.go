@@ -26,7 +26,7 @@ func readJSON(t *testing.T, name string, v any) {
 // TestTinyStories runs a real checkpoint from its text to its logits, which an independent float64
 // forward pass and a greedy continuation made by another program check.
 func TestTinyStories(t *testing.T) {
-	m, tok, err := Load(shareddata.Path(t, "models", "TinyStories-656K"), LoadOptions{})
+	m, tok, err := load(shareddata.Path(t, "models", "TinyStories-656K"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestTinyStories(t *testing.T) {
 // TestTinyStoriesLayerByLayer: the layers of a real checkpoint, one in memory at a time, compute
 // what the whole model does, bit for bit. Its tied embedding is stored as the head alone.
 func TestTinyStoriesLayerByLayer(t *testing.T) {
-	c, err := Open(shareddata.Path(t, "models", "TinyStories-656K"), LoadOptions{})
+	c, err := Open(shareddata.Path(t, "models", "TinyStories-656K"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,11 @@ type Writer struct {
 	dir, partial string
 	config       model.Config // its widths become those of the layers that are written
 	dtype        DType
-	schemes      []Scheme // of the linear layers, in their order
+	storages     []Storage // of the linear layers, in their order
 
-	// Format is that of 4-bit weights, see SaveOptions. It is set before the first layer is
+	// Packing is that of 4-bit weights, see SaveOptions. It is set before the first layer is
 	// written.
-	Format Format
+	Packing Packing
 }
 
 // recipeFile says in a partial folder what its files were made of and how.
@@ -40,7 +40,7 @@ const recipeFile = "slimlab-recipe.json"
 // the layers change it; dtype is that of the float tensors.
 func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
-	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, schemes: make([]Scheme, len(c.Layers)*linearsPerLayer)}
+	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer)}
 	w.partial = w.dir + ".partial"
 	if err := w.begin(recipe); err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
@@ -119,11 +119,11 @@ func (w *Writer) Block(ctx context.Context, m *model.Model, layer int) error {
 		if err := checkShape(l); err != nil {
 			return err
 		}
-		packed, s, err := stored(l.Name, l.Weight, SaveOptions{DType: w.dtype, Format: w.Format})
+		packed, s, err := encode(l.Name, l.Weight, SaveOptions{DType: w.dtype, Packing: w.Packing})
 		if err != nil {
 			return err
 		}
-		w.schemes[i] = s
+		w.storages[i] = s
 		tensors = append(tensors, packed...)
 	}
 	w.config.Layers[layer] = m.Layers[layer]
@@ -142,14 +142,14 @@ func (w *Writer) saveConfig(final bool) error {
 	}
 	// The names of linear layers alone are wanted: they follow from the shape.
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
-	layers := make([]layer, 0, len(w.schemes)+1)
+	layers := make([]layer, 0, len(w.storages)+1)
 	for i, l := range skeleton.Linears() {
 		// whose config has no place for dense layers
-		if final || !w.schemes[i].Dense() || w.Format != GPTQ {
-			layers = append(layers, layer{l.Name, w.schemes[i]})
+		if final || !w.storages[i].Dense() || w.Packing != GPTQ {
+			layers = append(layers, layer{l.Name, w.storages[i]})
 		}
 	}
-	layers = append(layers, layer{"lm_head", Scheme{}})
+	layers = append(layers, layer{"lm_head", Storage{}})
 	if config.Quantization, err = newQuantizationConfig(layers); err != nil {
 		return err
 	}
@@ -301,14 +301,14 @@ func shardTensors(name string) ([]TensorInfo, error) {
 }
 
 // LoadBlock brings a finished layer into m as it was written, widths and formats included.
-func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int, o LoadOptions) error {
-	if err := w.loadBlock(ctx, m, layer, o); err != nil {
+func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int) error {
+	if err := w.loadBlock(ctx, m, layer); err != nil {
 		return fmt.Errorf("checkpoint %s: layer %d: %w", w.partial, layer, err)
 	}
 	return nil
 }
 
-func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int, o LoadOptions) error {
+func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error {
 	folder := os.DirFS(w.partial)
 	config, q, err := readConfig(folder, ".")
 	if err != nil {
@@ -319,14 +319,14 @@ func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int, o Loa
 	if _, err := files.add(folder, w.shard(layer+1)); err != nil {
 		return err
 	}
-	c := &Checkpoint{config: config, quantization: q, files: files, options: o}
+	c := &Checkpoint{config: config, quantization: q, files: files}
 	if err := c.LoadBlock(ctx, m, layer); err != nil {
 		return err
 	}
 	w.config.Layers[layer] = m.Layers[layer]
 	for i, l := range m.Linears() {
 		if l.Layer == layer {
-			w.schemes[i] = q.of(l.Name)
+			w.storages[i] = q.of(l.Name)
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.LoadBlock(context.Background(), frame, 0, constructors); err != nil {
+			if err := w.LoadBlock(context.Background(), frame, 0); err != nil {
 				t.Fatal(err)
 			}
 			if frame.Layers[0] != m.Layers[0] || frame.Blocks[0].Q.Weight.Format() != m.Blocks[0].Q.Weight.Format() {
@@ -111,12 +111,12 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 // sameTensors compares two folders tensor by tensor.
 func sameTensors(t *testing.T, a, b string) {
 	t.Helper()
-	x, err := Open(a, constructors)
+	x, err := Open(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	y, err := Open(b, constructors)
+	y, err := Open(b)
 	if err != nil {
 		t.Fatal(err)
 	}

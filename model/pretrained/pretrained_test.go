@@ -19,16 +19,20 @@ func TestEmbeddedModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, tok, err := checkpoint.LoadFS(folder, ".", checkpoint.LoadOptions{})
+		c, err := checkpoint.OpenFS(folder, ".")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		m, err := c.Model(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		tok, err := c.Tokenizer()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if tok == nil || tok.Vocab() > m.Vocab {
 			t.Errorf("%s: its tokenizer is absent or larger than its vocabulary of %d", name, m.Vocab)
-		}
-		c, err := checkpoint.OpenFS(folder, ".", checkpoint.LoadOptions{})
-		if err != nil {
-			t.Fatal(err)
 		}
 		stored := c.Bytes()
 		if want := int64(2 * m.Config.Parameters()); stored != want {

@@ -39,15 +39,11 @@ func (w *BFloat16) Select(outputs []int32) Weight {
 // Float32 returns the weight as float32, made anew at each call.
 func (w *BFloat16) Float32() []float32 {
 	out, in := w.Shape()
-	data := make([]float32, out*in)
-	for o := range out {
-		w.Row(data[o*in:(o+1)*in], o)
-	}
-	return data
+	return collect(out, in, w.Row)
 }
 
 // Bytes is two a weight.
 func (w *BFloat16) Bytes() int64 { return w.packed.Bytes() }
 
 // Format returns "bfloat16".
-func (w *BFloat16) Format() string { return "bfloat16" }
+func (w *BFloat16) Format() string { return Format{Float: true, Bits: 16}.String() }

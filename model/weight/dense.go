@@ -66,7 +66,7 @@ func (d *Dense) Float32() []float32 { return d.Data }
 func (d *Dense) Bytes() int64 { return int64(4 * len(d.Data)) }
 
 // Format returns "float32".
-func (d *Dense) Format() string { return "float32" }
+func (d *Dense) Format() string { return Format{Float: true, Bits: 32}.String() }
 
 // Changed drops the packed form.
 func (d *Dense) Changed() { d.packed.Store(nil) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
-	"slimlab/kernels/parallel"
 )
 
 // FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
@@ -32,19 +31,28 @@ func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error)
 	return &FP8{kernels.PackFloat8(q, scale, input, out, in)}, nil
 }
 
-// FP8 returns the codes [out, in], made anew at each call, the scales [out], which the caller must
-// not write to, and the scale of all activations, 0 where each token has its own.
-func (w *FP8) FP8() (q []byte, scale []float32, input float32) {
+// buildFP8 is NewFP8 for New.
+func buildFP8(e Encoding, codes []byte) (Weight, error) {
+	if e.groups() != 1 || (e.Format.Activations == Static) != (e.Input != 0) {
+		return nil, fmt.Errorf("%s weight [%d, %d]: found %d groups and %v as the scale of activations, expected one scale per output, and one of activations where they are static", e.Format, e.Out, e.In, e.groups(), e.Input)
+	}
+	return NewFP8(codes, e.Scale, e.Input, e.Out, e.In)
+}
+
+// Encoding is what the weight is made of. The caller must not write to it.
+func (w *FP8) Encoding() Encoding {
 	out, in := w.Shape()
-	q = make([]byte, out*in)
-	parallel.Range(out, 16, func(lo, hi int) {
-		row := make([]float32, in)
-		for o := lo; o < hi; o++ {
-			w.packed.Codes(q[o*in:(o+1)*in], row, o)
-		}
-	})
-	scale, input = w.packed.Scale()
-	return q, scale, input
+	e := Encoding{Format: Format{Float: true, Bits: 8, Activations: Token}, Out: out, In: in}
+	if e.Scale, e.Input = w.packed.Scale(); e.Input != 0 {
+		e.Format.Activations = Static
+	}
+	return e
+}
+
+// Codes returns the codes, [out, in].
+func (w *FP8) Codes() []byte {
+	out, in := w.Shape()
+	return collect(out, in, func(dst []byte, o int) { w.packed.Codes(dst, make([]float32, in), o) })
 }
 
 // Shape returns the number of outputs and inputs.
@@ -59,13 +67,7 @@ func (w *FP8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.
 // Float32 returns the dequantized weight, made anew at each call.
 func (w *FP8) Float32() []float32 {
 	out, in := w.Shape()
-	data := make([]float32, out*in)
-	parallel.Range(out, 16, func(lo, hi int) {
-		for o := lo; o < hi; o++ {
-			w.Row(data[o*in:(o+1)*in], o)
-		}
-	})
-	return data
+	return collect(out, in, w.Row)
 }
 
 // Row writes output o's dequantized weights, [in], to dst.
@@ -87,9 +89,4 @@ func (w *FP8) Select(outputs []int32) Weight {
 func (w *FP8) Bytes() int64 { return w.packed.Bytes() }
 
 // Format returns "fp8-dynamic" or "fp8-static".
-func (w *FP8) Format() string {
-	if _, input := w.packed.Scale(); input != 0 {
-		return "fp8-static"
-	}
-	return "fp8-dynamic"
-}
+func (w *FP8) Format() string { return w.Encoding().Format.String() }

@@ -7,59 +7,43 @@ import (
 	"slimlab/kernels"
 )
 
-// Uint4 is a W4A16 weight as others make it: codes 0…15, each group of inputs with a scale and a
-// zero point, groups of consecutive inputs or in the order of GPTQ's act-order. A weight is (code −
-// zero)·scale; MulT rounds activations to bfloat16. slimlab quantizes to none, but multiplies them
-// in their size.
+// Uint4 is a W4A16 weight whose groups have a zero point each, or are not of consecutive inputs
+// (GPTQ's act-order), as other tools write them: a weight is (code − zero)·scale. MulT rounds
+// activations to bfloat16. slimlab quantizes to none, but multiplies them in their size.
 type Uint4 struct {
-	out, in, group int
-	q              []byte // [out, in/2]: two codes a byte, the even column in the low half
-	zero           []byte // [out, in/group]
-	scale          []float32
-	groupOf        []int32 // of each input; nil is one group after another
-	packed         *kernels.PackedInt4Shifted
+	packed  *kernels.PackedInt4Shifted
+	out, in int
+	group   int
+	zero    []int8  // [out, in/group], relative to the middle of the codes; nil is 0 everywhere
+	groupOf []int32 // of each input; nil is one group after another
+	order   []int32 // the input at each place of the packed form; nil is as they come
 }
 
-// NewUint4 makes a weight of codes q [out, in], each at most 15, zero points and scales [out,
-// in/group], and the group of each input, [in], nil for consecutive ones; every group has `group`
-// inputs. It keeps all but q.
-func NewUint4(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (*Uint4, error) {
-	if group <= 0 || group > maxSummed || in%group != 0 || in%2 != 0 {
-		return nil, fmt.Errorf("uint4 weight [%d, %d]: group %d, expected an even number of inputs that the group, at most %d, divides", out, in, group, maxSummed)
+// NewUint4 makes a weight of codes q [out, in], each −8…7 (8 less than the file's unsigned codes),
+// zero points (8 less as well, nil for none) and scales [out, in/group], and the group of each
+// input, [in], nil for consecutive ones; every group has `group` inputs. It keeps zero and groupOf.
+func NewUint4(q, zero []int8, scale []float32, groupOf []int32, out, in, group int) (*Uint4, error) {
+	if group <= 0 || group > maxSummed || in%group != 0 {
+		return nil, fmt.Errorf("uint4 weight [%d, %d]: group %d, expected one that divides the inputs, at most %d", out, in, group, maxSummed)
 	}
 	groups := in / group
-	if len(q) != out*in || len(zero) != out*groups || len(scale) != out*groups || groupOf != nil && len(groupOf) != in {
+	if len(q) != out*in || zero != nil && len(zero) != out*groups || len(scale) != out*groups || groupOf != nil && len(groupOf) != in {
 		return nil, fmt.Errorf("uint4 weight [%d, %d] in groups of %d: found %d codes, %d zero points, %d scales and the groups of %d inputs", out, in, group, len(q), len(zero), len(scale), len(groupOf))
 	}
 	for i, v := range q {
-		if v > 15 {
-			return nil, fmt.Errorf("uint4 weight [%d, %d]: code [%d, %d] is %d, expected at most 15", out, in, i/in, i%in, v)
+		if v < -8 || v > 7 {
+			return nil, fmt.Errorf("uint4 weight [%d, %d]: code [%d, %d] is %d, expected -8 to 7", out, in, i/in, i%in, v)
 		}
 	}
 	order, err := placesOf(groupOf, groups, group)
 	if err != nil {
 		return nil, fmt.Errorf("uint4 weight [%d, %d]: %w", out, in, err)
 	}
-	w := &Uint4{out: out, in: in, group: group, q: make([]byte, len(q)/2), zero: zero, scale: scale, groupOf: groupOf}
-	ordered := make([]int8, len(q))
-	for o := range out {
-		for place := range in {
-			i := place
-			if order != nil {
-				i = int(order[place])
-			}
-			w.q[(o*in+i)/2] |= q[o*in+i] << (4 * (i % 2))
-			ordered[o*in+place] = int8(q[o*in+i]) - 8
-		}
+	w := &Uint4{out: out, in: in, group: group, groupOf: groupOf, order: order}
+	if slices.ContainsFunc(zero, func(z int8) bool { return z != 0 }) {
+		w.zero = zero
 	}
-	var shift []float32
-	if slices.ContainsFunc(zero, func(z byte) bool { return z != 8 }) {
-		shift = make([]float32, len(zero))
-		for i, z := range zero {
-			shift[i] = float32(8-int(z)) * scale[i]
-		}
-	}
-	w.packed = kernels.PackInt4Shifted(kernels.Int4Weight{Codes: ordered, Scale: scale, Shift: shift, Order: order, Out: out, In: in, Group: group})
+	w.pack(q, scale)
 	return w, nil
 }
 
@@ -79,15 +63,70 @@ func placesOf(groupOf []int32, groups, group int) ([]int32, error) {
 	return order, nil
 }
 
-// Uint4 returns the codes [out, in], unpacked anew at each call; the zero points and scales [out,
-// in/group] and the group of each input, nil for consecutive ones, which the caller must not write
-// to; and the group size.
-func (w *Uint4) Uint4() (q, zero []byte, scale []float32, groupOf []int32, group int) {
-	q = make([]byte, w.out*w.in)
-	for i, b := range w.q {
-		q[2*i], q[2*i+1] = b&15, b>>4
+// pack makes the packed form of codes [out, in] in the order of inputs.
+func (w *Uint4) pack(q []int8, scale []float32) {
+	if w.order != nil {
+		q = collect(w.out, w.in, func(row []int8, o int) {
+			for place, i := range w.order {
+				row[place] = q[o*w.in+int(i)]
+			}
+		})
 	}
-	return q, w.zero, w.scale, w.groupOf, w.group
+	var shift []float32
+	if w.zero != nil {
+		shift = make([]float32, len(w.zero))
+		for i, z := range w.zero {
+			shift[i] = float32(-int(z)) * scale[i]
+		}
+	}
+	w.packed = kernels.PackInt4Shifted(kernels.Int4Weight{Codes: q, Scale: scale, Shift: shift, Order: w.order, Out: w.out, In: w.in, Group: w.group})
+}
+
+// codes writes the codes of output o in the order of inputs, and its scales; scratch is memory for
+// [in].
+func (w *Uint4) codes(dst []int8, scale []float32, scratch []int8, o int) {
+	if w.order == nil {
+		w.packed.Codes(dst, scale, o)
+		return
+	}
+	w.packed.Codes(scratch, scale, o)
+	for place, i := range w.order {
+		dst[i] = scratch[place]
+	}
+}
+
+// all returns the codes and scales of some outputs.
+func (w *Uint4) all(outputs []int32) (q []int8, scale []float32) {
+	groups, scratch := w.in/w.group, make([]int8, w.in)
+	q, scale = make([]int8, len(outputs)*w.in), make([]float32, len(outputs)*groups)
+	for i, o := range outputs {
+		w.codes(q[i*w.in:(i+1)*w.in], scale[i*groups:(i+1)*groups], scratch, int(o))
+	}
+	return q, scale
+}
+
+func (w *Uint4) outputs() []int32 {
+	list := make([]int32, w.out)
+	for i := range list {
+		list[i] = int32(i)
+	}
+	return list
+}
+
+func (w *Uint4) format() Format {
+	return Format{Bits: 4, Group: w.group, ZeroPoints: w.zero != nil, Order: w.groupOf != nil}
+}
+
+// Encoding is what the weight is made of. The caller must not write to it.
+func (w *Uint4) Encoding() Encoding {
+	_, scale := w.all(w.outputs())
+	return Encoding{Format: w.format(), Out: w.out, In: w.in, Scale: scale, Zero: w.zero, GroupOf: w.groupOf}
+}
+
+// Codes returns the codes, [out, in], as int8.
+func (w *Uint4) Codes() []byte {
+	q, _ := w.all(w.outputs())
+	return asBytes(q)
 }
 
 // Shape returns the number of outputs and inputs.
@@ -100,60 +139,43 @@ func (w *Uint4) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 func (w *Uint4) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
 
 // Float32 returns the dequantized weight, made anew at each call.
-func (w *Uint4) Float32() []float32 {
-	data := make([]float32, w.out*w.in)
-	for o := range w.out {
-		w.Row(data[o*w.in:(o+1)*w.in], o)
-	}
-	return data
-}
+func (w *Uint4) Float32() []float32 { return w.Encoding().decode(w.Codes()) }
 
 // Row writes output o's dequantized weights, [in], to dst.
 func (w *Uint4) Row(dst []float32, o int) {
-	groups := w.in / w.group
-	for i := range dst[:w.in] {
-		g := o*groups + i/w.group
+	q, scale := w.all([]int32{int32(o)})
+	for i, v := range q {
+		g := i / w.group
 		if w.groupOf != nil {
-			g = o*groups + int(w.groupOf[i])
+			g = int(w.groupOf[i])
 		}
-		code := w.q[(o*w.in+i)/2] >> (4 * (i % 2)) & 15
-		dst[i] = float32(int(code)-int(w.zero[g])) * w.scale[g]
+		zero := 0
+		if w.zero != nil {
+			zero = int(w.zero[o*len(scale)+g])
+		}
+		dst[i] = float32(int(v)-zero) * scale[g]
 	}
 }
 
 // Select returns the weight of some outputs alone.
 func (w *Uint4) Select(outputs []int32) Weight {
-	groups := w.in / w.group
-	all, _, _, _, _ := w.Uint4()
-	var q, zero []byte
-	var scale []float32
-	for _, o := range outputs {
-		q = append(q, all[int(o)*w.in:(int(o)+1)*w.in]...)
-		zero = append(zero, w.zero[int(o)*groups:(int(o)+1)*groups]...)
-		scale = append(scale, w.scale[int(o)*groups:(int(o)+1)*groups]...)
+	q, scale := w.all(outputs)
+	s := &Uint4{out: len(outputs), in: w.in, group: w.group, groupOf: w.groupOf, order: w.order}
+	if w.zero != nil {
+		s.zero = selected(w.zero, w.in/w.group, outputs)
 	}
-	selected, err := NewUint4(q, zero, scale, w.groupOf, len(outputs), w.in, w.group)
-	if err != nil {
-		panic(err) // the codes were checked when w was made
-	}
-	return selected
+	s.pack(q, scale)
+	return s
 }
 
 // Bytes is half a byte a code and a zero point, four a scale and, where they are listed, an input's
 // group.
 func (w *Uint4) Bytes() int64 {
-	return int64(len(w.q)) + int64(len(w.zero)+1)/2 + 4*int64(len(w.scale)) + 4*int64(len(w.groupOf))
+	groups := w.out * (w.in / w.group)
+	n := int64(w.out)*int64(ceil(w.in, 2)) + 4*int64(groups) + 4*int64(len(w.groupOf))
+	return n + int64(len(w.zero)+1)/2
 }
 
 // Format returns "w4a16-g32-zero" for groups of 32 with zero points, "w4a16-g32-order" for listed
 // groups.
-func (w *Uint4) Format() string {
-	name := fmt.Sprintf("w4a16-g%d", w.group)
-	if slices.ContainsFunc(w.zero, func(z byte) bool { return z != 8 }) {
-		name += "-zero"
-	}
-	if w.groupOf != nil {
-		name += "-order"
-	}
-	return name
-}
+func (w *Uint4) Format() string { return w.format().String() }

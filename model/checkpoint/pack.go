@@ -2,57 +2,58 @@ package checkpoint
 
 // Codes of 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has the
 // words little-endian: code i of a row of words is then byte i, or half i%2 of byte i/2, and
-// nothing depends on the words but where a row ends.
+// nothing depends on the words but where a row ends. In memory codes are signed: the middle of
+// their range is added when they are packed, and taken away when they are unpacked.
 
 // wordsOf is the int32 words of n codes.
 func wordsOf(n, bits int) int { return (n*bits + 31) / 32 }
 
 // packRows packs codes [rows, columns] along the columns to words [rows, ⌈columns·bits/32⌉]; what
 // is beyond a row's end is zero.
-func packRows(codes []byte, rows, columns, bits int) []byte {
+func packRows(codes []byte, rows, columns, bits int, middle byte) []byte {
 	width := 4 * wordsOf(columns, bits)
-	words := make([]byte, rows*width)
+	words, mask := make([]byte, rows*width), byte(1<<bits-1)
 	for r := range rows {
 		row := words[r*width:]
 		for i, v := range codes[r*columns : (r+1)*columns] {
-			row[i*bits/8] |= v << (i * bits % 8)
+			row[i*bits/8] |= (v + middle) & mask << (i * bits % 8)
 		}
 	}
 	return words
 }
 
 // unpackRows is the inverse of packRows.
-func unpackRows(words []byte, rows, columns, bits int) []byte {
-	width := 4 * wordsOf(columns, bits)
+func unpackRows(words []byte, rows, columns, bits int, middle byte) []byte {
+	width, mask := 4*wordsOf(columns, bits), byte(1<<bits-1)
 	codes := make([]byte, rows*columns)
 	for r := range rows {
 		row := words[r*width:]
 		for i := range columns {
-			codes[r*columns+i] = row[i*bits/8] >> (i * bits % 8) & (1<<bits - 1)
+			codes[r*columns+i] = row[i*bits/8]>>(i*bits%8)&mask - middle
 		}
 	}
 	return codes
 }
 
 // packColumns packs codes [rows, columns] along the rows to words [⌈rows·bits/32⌉, columns].
-func packColumns(codes []byte, rows, columns, bits int) []byte {
-	words := make([]byte, 4*wordsOf(rows, bits)*columns)
+func packColumns(codes []byte, rows, columns, bits int, middle byte) []byte {
+	words, mask := make([]byte, 4*wordsOf(rows, bits)*columns), byte(1<<bits-1)
 	for r := range rows {
 		line, shift := words[inColumn(r, columns, bits):], r*bits%8
 		for c, v := range codes[r*columns : (r+1)*columns] {
-			line[4*c] |= v << shift
+			line[4*c] |= (v + middle) & mask << shift
 		}
 	}
 	return words
 }
 
 // unpackColumns is the inverse of packColumns.
-func unpackColumns(words []byte, rows, columns, bits int) []byte {
-	codes := make([]byte, rows*columns)
+func unpackColumns(words []byte, rows, columns, bits int, middle byte) []byte {
+	codes, mask := make([]byte, rows*columns), byte(1<<bits-1)
 	for r := range rows {
 		line, shift := words[inColumn(r, columns, bits):], r*bits%8
 		for c := range columns {
-			codes[r*columns+c] = line[4*c] >> shift & (1<<bits - 1)
+			codes[r*columns+c] = line[4*c]>>shift&mask - middle
 		}
 	}
 	return codes

@@ -1,88 +1,10 @@
 package checkpoint
 
 import (
-	"context"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
-
-	"slimlab/model"
-	"slimlab/model/tokenizer"
-	"slimlab/model/weight"
 )
-
-// LoadOptions says how to make the weights of quantized checkpoints. Without a constructor such a
-// checkpoint is refused.
-type LoadOptions struct {
-	// Int8 makes a weight of codes q [out, in] and scale [out].
-	Int8 func(q []int8, scale []float32, out, in int) (weight.Weight, error)
-	// Int4 makes a weight of codes q [out, in], each −8…7, and scale [out, in/group], W4A8 where
-	// int8Activations, else W4A16.
-	Int4 func(q []int8, scale []float32, out, in, group int, int8Activations bool) (weight.Weight, error)
-	// Uint4 makes a weight of codes q [out, in], each at most 15, with zero points and scales [out,
-	// in/group], and the group of each input, [in], nil for consecutive ones. Without it such
-	// weights become float32.
-	Uint4 func(q, zero []byte, scale []float32, groupOf []int32, out, in, group int) (weight.Weight, error)
-	// FP8 makes a weight of E4M3FN codes q [out, in] and scale [out]. input is the scale of all
-	// activations, or 0 where each token has its own.
-	FP8 func(q []byte, scale []float32, input float32, out, in int) (weight.Weight, error)
-}
-
-// Load reads a model and its tokenizer, nil where there is none: Open, Model and Tokenizer.
-func Load(name string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
-	c, err := Open(name, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, t, err := c.load()
-	if err != nil {
-		return nil, nil, fmt.Errorf("checkpoint %s: %w", name, err)
-	}
-	return m, t, nil
-}
-
-// LoadFS is Load from a folder of a file system.
-func LoadFS(fsys fs.FS, dir string, o LoadOptions) (*model.Model, *tokenizer.Tokenizer, error) {
-	c, err := OpenFS(fsys, dir, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.load()
-}
-
-// load reads the model and the tokenizer, and closes the checkpoint.
-func (c *Checkpoint) load() (*model.Model, *tokenizer.Tokenizer, error) {
-	defer c.Close()
-	m, err := c.Model(context.Background())
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err := c.Tokenizer()
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, t, nil
-}
-
-// LoadModel reads the model alone.
-func LoadModel(fsys fs.FS, dir string, o LoadOptions) (*model.Model, error) {
-	c, err := OpenFS(fsys, dir, o)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return c.Model(context.Background())
-}
-
-// checkTokenizer reports a tokenizer whose ids have no embedding.
-func checkTokenizer(t *tokenizer.Tokenizer, vocab int) error {
-	if last := t.Vocab() - 1; last >= vocab {
-		return fmt.Errorf("tokenizer does not fit the model: its ids go to %d (%q), expected at most %d: the embedding has %d rows",
-			last, t.Token(int32(last)), vocab-1, vocab)
-	}
-	return nil
-}
 
 const (
 	embeddingName = "model.embed_tokens.weight"
@@ -207,6 +129,26 @@ func (c *Checkpoint) check() error {
 		default:
 			return fmt.Errorf("tensor %q, shape %d, has no place in the model of the config", t.Name, t.Shape)
 		}
+	}
+	return nil
+}
+
+// isSpareBias reports whether a tensor is the bias that GPTQ's tools store with layers that have
+// none.
+func (c *Checkpoint) isSpareBias(name string) bool {
+	layer, ok := strings.CutSuffix(name, ".bias")
+	_, packed := c.files.tensor(layer + ".qweight")
+	return ok && packed
+}
+
+// checkZero reports an element that is not zero.
+func (c *Checkpoint) checkZero(t TensorInfo) error {
+	list := make([]float32, t.Elements())
+	if err := c.files.readFloat32(list, t.Name); err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(list, func(v float32) bool { return v != 0 }); i >= 0 {
+		return fmt.Errorf("tensor %q: element %d is %v, expected 0: the model has no bias there", t.Name, i, list[i])
 	}
 	return nil
 }

@@ -1,0 +1,136 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+
+	"slimlab/internal/half"
+	"slimlab/model/weight"
+)
+
+// encode lists the tensors that a weight is stored as, and how; none for a Dense one, whose tensor
+// is among Model.Tensors. Codes are made when they are written.
+func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, error) {
+	if _, ok := w.(*weight.Dense); ok {
+		return nil, Storage{}, nil
+	}
+	q, ok := w.(weight.Quantized)
+	if !ok {
+		return nil, Storage{}, fmt.Errorf("%s: weights of format %s cannot be saved, expected float32, int8, int4 or fp8", name, w.Format())
+	}
+	e := encoder{Quantized: q, Encoding: q.Encoding(), name: name, options: o}
+	e.Storage = StorageOf(e.Encoding.Format, o.Packing)
+	var list []Tensor
+	var err error
+	switch e.Packing {
+	case IntQuantized, FloatQuantized:
+		list = e.oneByte()
+	case PackQuantized:
+		list, err = e.packed()
+	case GPTQ:
+		list, err = e.gptq()
+	default:
+		err = fmt.Errorf("4-bit weights are not written as %s, expected %s or %s", o.Packing, PackQuantized, GPTQ)
+	}
+	if err == nil { // what the packing has no place for is refused
+		_, err = e.tensors(name, e.Out, e.In)
+	}
+	return list, e.Storage, err
+}
+
+// encoder lists the tensors of one weight.
+type encoder struct {
+	weight.Quantized
+	weight.Encoding
+	Storage
+	name    string
+	options SaveOptions
+}
+
+func (e *encoder) groups() int { return len(e.Scale) / e.Out }
+
+// scaleTensor is the scales, [out, groups].
+func (e *encoder) scaleTensor() Tensor {
+	return Tensor{e.name + ".weight_scale", e.options.scaleType(e.Scale), []int{e.Out, e.groups()}, func() any { return e.Scale }}
+}
+
+// oneByte is int-quantized or float-quantized.
+func (e *encoder) oneByte() []Tensor {
+	dtype := I8
+	if e.Storage.Format.Float {
+		dtype = F8E4M3
+	}
+	list := []Tensor{{e.name + ".weight", dtype, []int{e.Out, e.In}, func() any { return e.Codes() }}, e.scaleTensor()}
+	if e.Input != 0 {
+		list = append(list, Tensor{e.name + ".input_scale", F32, []int{1}, func() any { return []float32{e.Input} }})
+	}
+	return list
+}
+
+// packed is pack-quantized: 8 is added to codes and zero points.
+func (e *encoder) packed() ([]Tensor, error) {
+	for i, z := range e.Zero {
+		if z > 7 {
+			return nil, fmt.Errorf("%s: zero point %d is %d, expected at most 15", e.name, i, int(z)+8)
+		}
+	}
+	list := []Tensor{
+		{e.name + ".weight_packed", I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }},
+		e.scaleTensor(),
+		{e.name + ".weight_shape", I64, []int{2}, func() any { return []int64{int64(e.Out), int64(e.In)} }},
+	}
+	if e.Storage.Format.ZeroPoints {
+		list = append(list, Tensor{e.name + ".weight_zero_point", I32, []int{wordsOf(e.Out, 4), e.groups()}, func() any {
+			zeros := make([]byte, len(e.Zero))
+			for i, z := range e.Zero {
+				zeros[i] = byte(z)
+			}
+			return packColumns(zeros, e.Out, e.groups(), 4, 8)
+		}})
+	}
+	if e.Storage.Format.Order {
+		list = append(list, Tensor{e.name + ".weight_g_idx", I32, []int{e.In}, func() any { return e.GroupOf }})
+	}
+	return list, nil
+}
+
+// gptq is version 1 of GPTQ's format.
+func (e *encoder) gptq() ([]Tensor, error) {
+	switch f := e.Storage.Format; {
+	case f.ZeroPoints || f.Order:
+		return nil, fmt.Errorf("%s: weights with zero points or act-order are not written as %s, expected %s", e.name, GPTQ, PackQuantized)
+	case f.Activations != weight.Kept:
+		return nil, fmt.Errorf("%s: GPTQ files have no 8-bit activations, expected W4A16", e.name)
+	case !exact(F16, e.Scale):
+		return nil, fmt.Errorf("%s: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits", e.name)
+	}
+	groups, group := e.groups(), e.Storage.Format.Group
+	return []Tensor{
+		{e.name + ".qweight", I32, []int{e.In / 8, e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, 4, 8) }},
+		// The zero point of every group is 8, of which version 1 of the format stores one less.
+		{e.name + ".qzeros", I32, []int{groups, e.Out / 8}, func() any { return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4) }},
+		{e.name + ".scales", F16, []int{groups, e.Out}, func() any { return transpose(e.Scale, e.Out, groups) }},
+		{e.name + ".g_idx", I32, []int{e.In}, func() any {
+			list := make([]int32, e.In)
+			for i := range list {
+				list[i] = int32(i / group)
+			}
+			return list
+		}},
+	}, nil
+}
+
+// scaleType is the options' type where all scales are exact in it, else F32.
+func (o SaveOptions) scaleType(scale []float32) DType {
+	if exact(o.dtype(), scale) {
+		return o.dtype()
+	}
+	return F32
+}
+
+// exact reports whether a float type holds all values as they are.
+func exact(d DType, values []float32) bool {
+	return !slices.ContainsFunc(values, func(v float32) bool {
+		return d == BF16 && half.FromBFloat16(half.ToBFloat16(v)) != v || d == F16 && half.FromFloat16(half.ToFloat16(v)) != v
+	})
+}

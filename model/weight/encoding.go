@@ -1,0 +1,157 @@
+package weight
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"slimlab/kernels"
+	"slimlab/kernels/parallel"
+)
+
+// Encoding is what a quantized weight is made of besides its codes. A weight is (code −
+// zero)·scale.
+type Encoding struct {
+	Format  Format
+	Out, In int
+	// [out, groups], groups = in/Format.Group or 1; with Format.Block [⌈out/rows⌉, ⌈in/columns⌉]
+	Scale []float32
+	// of integer codes, [out, groups]; nil is 0 everywhere
+	Zero []int8
+	// the group of each input, [in]; nil is one group after another
+	GroupOf []int32
+	// the scale of all activations where they are Static
+	Input float32
+}
+
+// Quantized is a weight of codes. Codes returns them, [out, in], a byte each, made anew at each
+// call: of integers as int8, 4-bit ones from −8 to 7, else E4M3FN.
+type Quantized interface {
+	Weight
+	Encoding() Encoding
+	Codes() []byte
+}
+
+// New makes the weight of an encoding and its codes, which are those that Quantized.Codes
+// describes. It does not keep codes. A format that no kernel multiplies becomes a Dense weight of
+// the same numbers, 4 bytes each.
+func New(e Encoding, codes []byte) (Weight, error) {
+	if err := e.check(codes); err != nil {
+		return nil, fmt.Errorf("%s weight [%d, %d]: %w", e.Format, e.Out, e.In, err)
+	}
+	if !e.Format.Multiplied() {
+		return NewDense(e.decode(codes), e.Out, e.In), nil
+	}
+	return table[e.Format.row()].build(e, codes)
+}
+
+// check reports parts that do not belong together.
+func (e Encoding) check(codes []byte) error {
+	if i := e.Format.row(); i < 0 || e.Format.Bits > 8 {
+		return fmt.Errorf("is not a format of codes")
+	}
+	if e.Format.Group < 0 || e.Format.Group > 0 && e.In%e.Format.Group != 0 {
+		return fmt.Errorf("groups of %d do not divide the inputs", e.Format.Group)
+	}
+	scales := e.Out * e.groups()
+	if b := e.Format.Block; b != [2]int{} {
+		if b[0] < 1 || b[1] < 1 {
+			return fmt.Errorf("blocks of %d, expected positive sizes", b)
+		}
+		scales = ceil(e.Out, b[0]) * ceil(e.In, b[1])
+	}
+	if len(codes) != e.Out*e.In || len(e.Scale) != scales {
+		return fmt.Errorf("found %d codes and %d scales, expected %d and %d", len(codes), len(e.Scale), e.Out*e.In, scales)
+	}
+	if e.Zero != nil && (len(e.Zero) != scales || e.Format.Float) || e.GroupOf != nil && len(e.GroupOf) != e.In {
+		return fmt.Errorf("found %d zero points and the groups of %d inputs, expected %d and %d, or none", len(e.Zero), len(e.GroupOf), scales, e.In)
+	}
+	for i, g := range e.GroupOf {
+		if g < 0 || int(g) >= e.groups() {
+			return fmt.Errorf("input %d is in group %d, expected 0 to %d", i, g, e.groups()-1)
+		}
+	}
+	if e.Format.Float {
+		if i := slices.IndexFunc(codes, kernels.IsNaNFloat8); i >= 0 {
+			return fmt.Errorf("code [%d, %d] is %#02x, which is no number", i/e.In, i%e.In, codes[i])
+		}
+	}
+	return nil
+}
+
+// groups is the number of scales of an output channel.
+func (e Encoding) groups() int {
+	if e.Format.Group > 0 {
+		return e.In / e.Format.Group
+	}
+	return 1
+}
+
+// group is the number of inputs that share a scale.
+func (e Encoding) group() int { return e.In / e.groups() }
+
+// symmetric reports whether all zero points are 0.
+func (e Encoding) symmetric() bool {
+	return !slices.ContainsFunc(e.Zero, func(z int8) bool { return z != 0 })
+}
+
+// decode returns the numbers, [out, in]. (code − zero)·scale has at most 9 bits more than the scale
+// and is exact for scales of 16 bits.
+func (e Encoding) decode(codes []byte) []float32 {
+	return collect(e.Out, e.In, func(row []float32, o int) {
+		for i, c := range codes[o*e.In : (o+1)*e.In] {
+			if e.Format.Float {
+				row[i] = kernels.FromFloat8(c) * e.Scale[e.scaleOf(o, i)]
+				continue
+			}
+			at, zero := e.scaleOf(o, i), 0
+			if e.Zero != nil {
+				zero = int(e.Zero[at])
+			}
+			row[i] = float32(int(int8(c))-zero) * e.Scale[at]
+		}
+	})
+}
+
+// scaleOf is the index of the scale of weight [o, i].
+func (e Encoding) scaleOf(o, i int) int {
+	switch b := e.Format.Block; {
+	case b != [2]int{}:
+		return o/b[0]*ceil(e.In, b[1]) + i/b[1]
+	case e.GroupOf != nil:
+		return o*e.groups() + int(e.GroupOf[i])
+	default:
+		return o*e.groups() + i/e.group()
+	}
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// collect makes a matrix [out, in] of its rows.
+func collect[T any](out, in int, row func(dst []T, o int)) []T {
+	all := make([]T, out*in)
+	parallel.Range(out, 16, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			row(all[o*in:(o+1)*in], o)
+		}
+	})
+	return all
+}
+
+// selected copies rows of a matrix [out, width].
+func selected[T any](x []T, width int, outputs []int32) []T {
+	rows := make([]T, 0, len(outputs)*width)
+	for _, o := range outputs {
+		rows = append(rows, x[int(o)*width:(int(o)+1)*width]...)
+	}
+	return rows
+}
+
+// asInt8 is a view of bytes as signed codes, asBytes the other way.
+func asInt8(b []byte) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
+}
+
+func asBytes(q []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
+}
