@@ -69,8 +69,8 @@ func Content(folder fs.FS) (string, error) {
 	return Recipe{Stage: "content", Parameters: files}.Key(), nil
 }
 
-// ModelFile reports whether a file of a checkpoint's folder belongs to its model: to the config, the
-// tensors, the tokenizer or the chat template.
+// ModelFile reports whether a file of a checkpoint's folder belongs to its model: to the config,
+// the tensors, the tokenizer or the chat template.
 func ModelFile(e fs.DirEntry) bool {
 	if e.IsDir() || e.Name() == FactsFile || e.Name() == FileName {
 		return false

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Diff compares a canonical text with that of another recipe, and says in a line for each field that
-// differs what was found and what was expected. found that is no canonical text is an error.
+// Diff compares a canonical text with that of another recipe, and says in a line for each field
+// that differs what was found and what was expected. found that is no canonical text is an error.
 func Diff(found []byte, expected Recipe) ([]string, error) {
 	a, err := decode(found)
 	if err != nil {

@@ -118,9 +118,9 @@ func writeText(b *bytes.Buffer, text string) {
 	b.Truncate(b.Len() - 1)
 }
 
-// Of returns a struct's fields as Values, by the names in their tags `key` or `yaml`. Fields without
-// a name, and those with a tag `ref`, which names another model, are left out. Structs within it
-// become Values too.
+// Of returns a struct's fields as Values, by the names in their tags `key` or `yaml`. Fields
+// without a name, and those with a tag `ref`, which names another model, are left out. Structs
+// within it become Values too.
 func Of(of any) Values {
 	v := reflect.Indirect(reflect.ValueOf(of))
 	values := Values{}

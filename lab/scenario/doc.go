@@ -11,7 +11,7 @@
 // resolves references between steps. The tags of those structs are the schema: the decoder, range
 // checks, JSON Schema and reference all read them.
 //
-// The package knows the metrics of a lab, but neither kinds of steps nor losses, methods or schemes:
-// the caller passes them as a Vocabulary. It leaves out execution, files other than the scenario,
-// and YAML's anchors and tags.
+// The package knows the metrics of a lab, but neither kinds of steps nor losses, methods or
+// schemes: the caller passes them as a Vocabulary. It leaves out execution, files other than the
+// scenario, and YAML's anchors and tags.
 package scenario

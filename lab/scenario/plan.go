@@ -77,8 +77,8 @@ func (p *Point) Step(name string) (s Step, ok bool) {
 	return Step{}, false
 }
 
-// Inputs lists the names of the models and steps whose weights or shape the step needs. The one that
-// it starts from is the first.
+// Inputs lists the names of the models and steps whose weights or shape the step needs. The one
+// that it starts from is the first.
 func (s Step) Inputs() []string {
 	var names []string
 	if s.From != "" {

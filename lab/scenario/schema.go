@@ -24,7 +24,8 @@ func Schema(vocabulary Vocabulary) []byte {
 	}
 	quick := object{}
 	for key, part := range properties {
-		if key != "quick" && key != "pipeline" { // the scenario is checked with its overrides applied
+		// the scenario is checked with its overrides applied
+		if key != "quick" && key != "pipeline" {
 			quick[key] = object{"description": part.(object)["description"]}
 		}
 	}

@@ -46,7 +46,8 @@ type Tokenizer struct {
 	Vocab int `key:"vocab" default:"2048" min:"257" max:"1048576" doc:"size of the vocabulary, the 256 bytes included"`
 }
 
-// Model is a named model: loaded from a checkpoint, or a shape that a step trains from fresh weights.
+// Model is a named model: loaded from a checkpoint, or a shape that a step trains from fresh
+// weights.
 type Model struct {
 	Name string `json:"-"`
 	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh

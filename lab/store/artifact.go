@@ -114,8 +114,9 @@ func (a *Artifacts) prepare() error {
 }
 
 // Get returns the folder of a complete and undamaged artifact. Its files must not be changed. An
-// artifact that is absent is ErrNotFound, a damaged one a DamagedError, and one that another version
-// made in another form a FormatError. Checksums are read once in a process, sizes each time.
+// artifact that is absent is ErrNotFound, a damaged one a DamagedError, and one that another
+// version made in another form a FormatError. Checksums are read once in a process, sizes each
+// time.
 func (a *Artifacts) Get(key string) (dir string, err error) {
 	dir = filepath.Join(a.dir, key)
 	if !validKey.MatchString(key) {
