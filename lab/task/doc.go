@@ -53,8 +53,6 @@ type Task interface {
 	Validation(n int) []Example
 	// Calibration returns n examples of a source, or as many as there are.
 	Calibration(source string, n int) ([]Example, error)
-	// Corpus returns up to n training texts, for training a tokenizer.
-	Corpus(n int) []string
 	// Notes are what a person should know about the data, such as examples that were cut.
 	Notes() []string
 }

@@ -8,27 +8,27 @@ import (
 
 // RecsysConfig sets the ranking world and the sizes of its test set.
 type RecsysConfig struct {
-	WorldSeed  uint64 `yaml:"world_seed"` // sets the world's parameters and its test set
-	Archetypes int    `yaml:"archetypes"` // kinds of member, 2 to 16
-	Events     int    `yaml:"events"`     // past events in a prompt
-	Members    int    `yaml:"members"`    // test members
-	Candidates int    `yaml:"candidates"` // test prompts per member and in-domain task
-	HeldOut    int    `yaml:"held_out"`   // test prompts per member and held-out task
-	Labelled   int    `yaml:"labelled"`   // number of different training prompts; 0 is without end
+	WorldSeed  uint64 // sets the world's parameters and its test set
+	Archetypes int    // kinds of member, 2 to 16
+	Events     int    // past events in a prompt
+	Members    int    // test members
+	Candidates int    // test prompts per member and in-domain task
+	HeldOut    int    // test prompts per member and held-out task
+	Labelled   int    // number of different training prompts; 0 is without end
 	// Signal is about the standard deviation of the log-odds over what members like; Popularity
 	// that over topics, the same for all members.
-	Signal     float64 `yaml:"signal"`
-	Popularity float64 `yaml:"popularity"`
+	Signal     float64
+	Popularity float64
 	// how much what a member sees leans towards what it likes; 0 is not at all
-	Exposure float64 `yaml:"exposure"`
+	Exposure float64
 	// share of the variance of affinities that archetypes of the same group have in common, 0 to
 	// below 1
-	Kinship float64 `yaml:"kinship"`
+	Kinship float64
 	// ProfileShare of the prompts name an archetype, right with ProfileReliability; the others hint
 	// at a group, right with HintReliability.
-	ProfileShare       float64 `yaml:"profile_share"`
-	ProfileReliability float64 `yaml:"profile_reliability"`
-	HintReliability    float64 `yaml:"hint_reliability"`
+	ProfileShare       float64
+	ProfileReliability float64
+	HintReliability    float64
 }
 
 // DefaultRecsys is the world that slimlab ships.
@@ -38,12 +38,6 @@ func DefaultRecsys() RecsysConfig {
 		Signal: 2.4, Popularity: 0.6, Exposure: 0.8, Kinship: 0.4,
 		ProfileShare: 0.5, ProfileReliability: 0.95, HintReliability: 0.7,
 	}
-}
-
-// Quick returns c with a smaller test set.
-func (c RecsysConfig) Quick() RecsysConfig {
-	c.Members = min(c.Members, 120)
-	return c
 }
 
 // Validate reports the first setting that cannot be.
@@ -100,8 +94,7 @@ type Recsys struct {
 	lexicon       *lexicon
 	first, spaced [][]int32 // tokens of each word, at the start of a text and after a space
 	labels        []int32   // yes, no
-	cases         []Case
-	headroom      Headroom
+	cases         []Case    // all prompts of a member in a row
 }
 
 // Case is one test prompt with what is known of its answer.
@@ -114,8 +107,6 @@ type Case struct {
 	Click     bool    // the drawn answer
 	Truth     float64 // P(yes) that it was drawn with
 	Ceiling   float64 // P(yes) given all that the prompt shows: the best possible prediction
-	trivial   float64 // P(yes) given task and candidate
-	profile   float64 // P(yes) given task, candidate and words on the member
 }
 
 // NewRecsys draws the world and its test set. The encoder must give each word the same tokens
@@ -145,10 +136,6 @@ func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	}
 	r.drawCases()
 	if err := r.checkCases(); err != nil {
-		return nil, err
-	}
-	r.headroom, err = r.measureHeadroom()
-	if err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -286,9 +273,6 @@ func (r *Recsys) Notes() []string { return nil }
 // Labels are the tokens of the answers yes and no.
 func (r *Recsys) Labels() []int32 { return slices.Clone(r.labels) }
 
-// Cases are the test prompts, all prompts of a member in a row. The caller must not change them.
-func (r *Recsys) Cases() []Case { return r.cases }
-
 // drawCases draws the test set.
 func (r *Recsys) drawCases() {
 	for group := range r.cfg.Members {
@@ -299,8 +283,7 @@ func (r *Recsys) drawCases() {
 		text.prefix(m, history)
 		prefix := len(text.words)
 
-		nothing, profile, all := r.newEvidence(), r.newEvidence(), r.newEvidence()
-		r.addMember(profile, m)
+		all := r.newEvidence()
 		r.addMember(all, m)
 		for _, ev := range history {
 			r.addEvent(all, ev)
@@ -318,7 +301,6 @@ func (r *Recsys) drawCases() {
 				r.cases = append(r.cases, Case{
 					Group: group, Task: task, HeldOut: heldOut, Prompt: tokens, PrefixLen: end[prefix-1] + 1,
 					Click: ev.yes, Truth: r.probability(m.archetype, task, ev.item), Ceiling: r.predict(all, task, ev.item),
-					trivial: r.predict(nothing, task, ev.item), profile: r.predict(profile, task, ev.item),
 				})
 			}
 		}

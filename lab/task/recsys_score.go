@@ -77,36 +77,6 @@ type Comparison struct {
 	HardRelative, SoftRelative lab.Measure // AUC(model) / AUC(baseline) − 1
 }
 
-// Headroom is the soft AUC, averaged over in-domain tasks, that is reached by knowing ever more.
-type Headroom struct {
-	Trivial float64 // task and candidate: no need to read of the member
-	Profile float64 // and the words on the member
-	Ceiling float64 // and the history: all that the prompt shows
-	Truth   float64 // and what it does not show
-}
-
-// Headroom tells what there is to learn from each part of a prompt.
-func (r *Recsys) Headroom() Headroom { return r.headroom }
-
-func (r *Recsys) measureHeadroom() (h Headroom, err error) {
-	for _, p := range []struct {
-		to *float64
-		of func(Case) float64
-	}{
-		{&h.Trivial, func(c Case) float64 { return c.trivial }},
-		{&h.Profile, func(c Case) float64 { return c.profile }},
-		{&h.Ceiling, func(c Case) float64 { return c.Ceiling }},
-		{&h.Truth, func(c Case) float64 { return c.Truth }},
-	} {
-		s, err := r.newSample(r.scoresBy(p.of))
-		if err != nil {
-			return h, err
-		}
-		*p.to = s.table(nil).mean(soft, false)
-	}
-	return h, nil
-}
-
 func (r *Recsys) scoresBy(of func(Case) float64) []float64 {
 	score := make([]float64, len(r.cases))
 	for i, c := range r.cases {

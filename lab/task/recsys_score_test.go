@@ -28,7 +28,7 @@ func logOdds(p float64) float64 { return math.Log(p / (1 - p)) }
 func evaluate(t *testing.T, r *Recsys, score func(i int, c Case) float64) *Scores {
 	t.Helper()
 	s, err := r.Evaluate(context.Background(), scorerFunc(func(i int) []float32 {
-		return []float32{float32(score(i, r.Cases()[i])), 0}
+		return []float32{float32(score(i, r.cases[i])), 0}
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestSummaryOfTheCeiling(t *testing.T) {
 	near(t, "soft", s.Soft.Value, s.CeilingSoft.Value, 1e-5) // scores are float32
 	near(t, "hard", s.Hard.Value, s.CeilingHard.Value, 1e-5)
 	near(t, "held out", s.HeldOutSoft.Value, s.HeldOutCeiling.Value, 1e-5)
-	near(t, "headroom", r.Headroom().Ceiling, s.CeilingSoft.Value, 1e-12)
+	near(t, "headroom", headroomOf(t, r).Ceiling, s.CeilingSoft.Value, 1e-12)
 	if len(s.Tasks) != tasks || s.Tasks[0].Cases != r.cfg.Members*r.cfg.Candidates || !s.Tasks[5].HeldOut || s.Tasks[3].HeldOut {
 		t.Errorf("tasks %+v", s.Tasks)
 	}
@@ -81,12 +81,13 @@ func TestSummaryOfTheCeiling(t *testing.T) {
 // Task AUCs must be those of the plain definitions.
 func TestSummaryAgainstPlainAUC(t *testing.T) {
 	r := newRecsys(t, small)
-	s := evaluate(t, r, func(i int, c Case) float64 { return math.Round(3*logOdds(c.profile) + float64(i%5)) })
+	p := priorsOf(r)
+	s := evaluate(t, r, func(i int, c Case) float64 { return math.Round(3*logOdds(p.profileOf(c)) + float64(i%5)) })
 	sum := summary(t, s)
 	for task := range tasks {
 		var score, truth []float64
 		var click []bool
-		for i, c := range r.Cases() {
+		for i, c := range r.cases {
 			if c.Task == task {
 				score, truth, click = append(score, s.Score[i]), append(truth, c.Truth), append(click, c.Click)
 			}
@@ -100,7 +101,8 @@ func TestSummaryAgainstPlainAUC(t *testing.T) {
 func TestSoftIsTheMeanOfHard(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 200 })
 	rng := stream(99)
-	sum := summary(t, evaluate(t, r, func(_ int, c Case) float64 { return c.profile }))
+	p := priorsOf(r)
+	sum := summary(t, evaluate(t, r, func(_ int, c Case) float64 { return p.profileOf(c) }))
 	mean := 0.0
 	const draws = 200
 	for range draws {
@@ -109,7 +111,7 @@ func TestSoftIsTheMeanOfHard(t *testing.T) {
 		for i := range again.cases {
 			again.cases[i].Click = rng.Float64() < again.cases[i].Truth
 		}
-		s, err := again.newSample(again.scoresBy(func(c Case) float64 { return c.profile }))
+		s, err := again.newSample(again.scoresBy(p.profileOf))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,8 +180,9 @@ func TestBootstrapIsByMember(t *testing.T) {
 // Of many test sets, about 95 in 100 must have the long-run AUC inside their interval.
 func TestIntervalsCover(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 3000 })
-	long := r.Headroom().Profile
-	score := func(_ int, c Case) float64 { return c.profile }
+	long := headroomOf(t, r).Profile
+	p := priorsOf(r)
+	score := func(_ int, c Case) float64 { return p.profileOf(c) }
 	covered := 0
 	const sets = 60
 	for set := range sets {

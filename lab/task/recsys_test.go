@@ -73,7 +73,7 @@ func TestRecsysIsAFunctionOfItsSettings(t *testing.T) {
 			t.Error("an example depends on the order of the asking")
 		}
 	}
-	if !reflect.DeepEqual(a.Cases(), b.Cases()) {
+	if !reflect.DeepEqual(a.cases, b.cases) {
 		t.Error("test sets differ")
 	}
 	if reflect.DeepEqual(a.Train(7, 0), a.Train(8, 0)) {
@@ -111,8 +111,8 @@ func TestSplitsAreDisjoint(t *testing.T) {
 		add("calibration", calibration[i].Tokens)
 		add("serve", serve[i][0])
 	}
-	for i, c := range r.Cases() {
-		if i == 0 || c.Group != r.Cases()[i-1].Group {
+	for i, c := range r.cases {
+		if i == 0 || c.Group != r.cases[i-1].Group {
 			add("test", c.Prompt)
 		}
 	}
@@ -229,7 +229,7 @@ func TestCeilingIsThePosteriorOfTheText(t *testing.T) {
 				c.Archetypes, c.Events, c.Members, c.Candidates, c.HeldOut = archetypes, events, 40, 2, 1
 			})
 			enc := newWordEncoder()
-			for i, c := range r.Cases() {
+			for i, c := range r.cases {
 				if i%4 != 0 {
 					continue
 				}
@@ -249,16 +249,17 @@ func TestCeilingIsThePosteriorOfTheText(t *testing.T) {
 // prompt says the same.
 func TestProbabilitiesAreCalibrated(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 3000 })
+	p := priorsOf(r)
 	for name, of := range map[string]func(Case) float64{
 		"truth":   func(c Case) float64 { return c.Truth },
 		"ceiling": func(c Case) float64 { return c.Ceiling },
-		"profile": func(c Case) float64 { return c.profile },
-		"trivial": func(c Case) float64 { return c.trivial },
+		"profile": p.profileOf,
+		"trivial": p.trivialOf,
 	} {
 		var clicks, expected, variance [10]float64
-		for i, c := range r.Cases() {
+		for i, c := range r.cases {
 			// One case a member and task, so that cases of a bin are nearly independent.
-			if i > 0 && r.Cases()[i-1].Group == c.Group && r.Cases()[i-1].Task == c.Task {
+			if i > 0 && r.cases[i-1].Group == c.Group && r.cases[i-1].Task == c.Task {
 				continue
 			}
 			p := of(c)
@@ -279,8 +280,8 @@ func TestProbabilitiesAreCalibrated(t *testing.T) {
 
 func TestHeadroom(t *testing.T) {
 	r := newRecsys(t, nil)
-	h := r.Headroom()
-	t.Logf("%+v, %d words, %d test prompts", h, len(r.lexicon.words), len(r.Cases()))
+	h := headroomOf(t, r)
+	t.Logf("%+v, %d words, %d test prompts", h, len(r.lexicon.words), len(r.cases))
 	for _, c := range []struct {
 		name           string
 		got, low, high float64
@@ -331,13 +332,13 @@ func TestDefaultWorldIsTheShippedOne(t *testing.T) {
 	if got := newWordEncoder().decode(r.Train(1, 0).Tokens); got != want {
 		t.Errorf("the first training prompt is\n%q\nexpected\n%q\nA change of the world needs a new pretrained model.", got, want)
 	}
-	near(t, "ceiling", r.Headroom().Ceiling, 0.875677, 5e-7)
+	near(t, "ceiling", headroomOf(t, r).Ceiling, 0.875677, 5e-7)
 }
 
 func TestPromptsOfAMemberShareThePrefix(t *testing.T) {
 	r := newRecsys(t, small)
 	first := map[int]Case{}
-	for _, c := range r.Cases() {
+	for _, c := range r.cases {
 		if _, ok := first[c.Group]; !ok {
 			first[c.Group] = c
 		}
@@ -571,8 +572,8 @@ func TestWordsOfSeveralTokens(t *testing.T) {
 			t.Fatalf("%q is encoded in another way", text)
 		}
 	}
-	for i, c := range r.Cases() {
-		if first := r.Cases()[i-i%20]; first.Group != c.Group || !slices.Equal(first.Prompt[:first.PrefixLen], c.Prompt[:c.PrefixLen]) {
+	for i, c := range r.cases {
+		if first := r.cases[i-i%20]; first.Group != c.Group || !slices.Equal(first.Prompt[:first.PrefixLen], c.Prompt[:c.PrefixLen]) {
 			t.Fatalf("case %d does not share its member's prefix", i)
 		}
 		if before := enc.Decode(c.Prompt[:c.PrefixLen]); !slices.Contains(leadWords, before[strings.LastIndexByte(before, ' ')+1:]) {

