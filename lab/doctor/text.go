@@ -6,7 +6,10 @@ import (
 	"io"
 	"math"
 	"strings"
-	"unicode/utf8"
+
+	"slimlab/internal/texttable"
+	"slimlab/lab"
+	"slimlab/lab/report"
 )
 
 // Formats lists what Write takes.
@@ -37,11 +40,11 @@ func (r *Report) Text(w io.Writer) error {
 	r.Machine.text(&b)
 	r.State.text(&b)
 	b.WriteString("\n")
-	peakTable(r.Peaks, r.Machine.Threads).write(&b)
+	b.WriteString(peakTable(r.Peaks, r.Machine.Threads).Text())
 	noisy := false
 	if len(r.Kernels) > 0 {
 		b.WriteString("\n")
-		kernelTable(r.Kernels, r.Machine.Threads).write(&b)
+		b.WriteString(kernelTable(r.Kernels, r.Machine.Threads).Text())
 		for _, k := range r.Kernels {
 			for _, t := range k.Timings {
 				noisy = noisy || t.Seconds.noisy()
@@ -105,22 +108,22 @@ func (s *State) text(b *strings.Builder) {
 	}
 }
 
-func peakTable(peaks []Peak, threads int) *table {
-	t := newTable(2, "peak", "of", threadsText(1), "")
+func peakTable(peaks []Peak, threads int) *texttable.Table {
+	t := texttable.New(2, "peak", "of", threadsText(1), "")
 	if threads > 1 {
-		t = newTable(2, "peak", "of", threadsText(1), "", threadsText(threads), "", "")
+		t = texttable.New(2, "peak", "of", threadsText(1), "", threadsText(threads), "", "")
 	}
 	for _, p := range peaks {
 		row := []string{p.Name, p.Means, rateText(p.One.Median, p.Unit), spread(p.One, p.Unit)}
 		if p.All != nil {
 			row = append(row, rateText(p.All.Median, p.Unit), spread(*p.All, p.Unit), fmt.Sprintf("%.1f×", p.All.Median/p.One.Median))
 		}
-		t.rows = append(t.rows, row)
+		t.Add(row...)
 	}
 	return t
 }
 
-func kernelTable(kernels []Kernel, threads int) *table {
+func kernelTable(kernels []Kernel, threads int) *texttable.Table {
 	head := []string{"kernel", "format", "shape", "rows"}
 	counts := []int{1}
 	if threads > 1 {
@@ -129,7 +132,7 @@ func kernelTable(kernels []Kernel, threads int) *table {
 	for _, n := range counts {
 		head = append(head, threadsText(n), "", "limit", "share")
 	}
-	t := newTable(3, head...)
+	t := texttable.New(3, head...)
 	for _, k := range kernels {
 		row := []string{k.Name, k.Format, k.Shape, ""}
 		if k.Rows > 0 {
@@ -138,7 +141,7 @@ func kernelTable(kernels []Kernel, threads int) *table {
 		for _, n := range counts {
 			row = append(row, k.timing(n)...)
 		}
-		t.rows = append(t.rows, row)
+		t.Add(row...)
 	}
 	return t
 }
@@ -147,7 +150,7 @@ func kernelTable(kernels []Kernel, threads int) *table {
 func (k *Kernel) timing(n int) []string {
 	for _, t := range k.Timings {
 		if t.Threads == n {
-			return append([]string{secondsText(t.Seconds.Median), k.rate(t)}, t.shareText()...)
+			return append([]string{report.Format(lab.Seconds, t.Seconds.Median), k.rate(t)}, t.shareText()...)
 		}
 	}
 	return []string{"", "", "", ""}
@@ -195,16 +198,16 @@ func (m *Model) text(b *strings.Builder, threads int) {
 		weights += ", head in " + m.Head
 	}
 	fmt.Fprintf(b, "%s in %s · keys and values in %s · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
-	t := newTable(1, "test", "tokens/s", "median", "min", "max", "n", "bytes/token", "", "limit", "share")
+	t := texttable.New(1, "test", "tokens/s", "median", "min", "max", "n", "bytes/token", "", "limit", "share")
 	for _, test := range m.Tests {
 		rate := rateText(test.Operations*test.Rate.Median, operationsPerSecond)
 		if !test.computes() {
 			rate = rateText(test.Bytes*test.Rate.Median, bytesPerSecond)
 		}
-		row := []string{test.Name, number(test.Mean), number(test.Rate.Median), number(test.Rate.Min), number(test.Rate.Max), fmt.Sprint(test.Rate.N), scaled(test.Bytes, "B", 3), rate}
-		t.rows = append(t.rows, append(row, test.shareText()...))
+		row := []string{test.Name, number(test.Mean), number(test.Rate.Median), number(test.Rate.Min), number(test.Rate.Max), fmt.Sprint(test.Rate.N), report.Format(lab.Bytes, test.Bytes), rate}
+		t.Add(append(row, test.shareText()...)...)
 	}
-	t.write(b)
+	b.WriteString(t.Text())
 }
 
 // number writes four digits, all digits of what is larger.
@@ -213,78 +216,20 @@ func number(x float64) string {
 	return fmt.Sprintf("%.*f", min(decimals, 3), x)
 }
 
-// scaled writes x with a prefix of a thousand and so many digits.
-func scaled(x float64, unit string, digits int) string {
-	prefix := ""
-	for _, p := range []string{"k", "M", "G", "T"} {
-		if x < 999.5 {
-			break
-		}
-		x, prefix = x/1000, p
-	}
-	decimals := digits - 1
-	for d := 10.0; x >= d && decimals > 0; d *= 10 {
-		decimals--
-	}
-	return fmt.Sprintf("%.*f %s%s", decimals, x, prefix, unit)
-}
-
+// rateText writes a rate with the prefix that suits it.
 func rateText(x float64, unit string) string {
 	if unit == bytesPerSecond {
-		return scaled(x, "B/s", 3)
+		return report.Format(lab.BytesPerSecond, x)
 	}
-	return scaled(x, "op/s", 3)
+	return report.Format(lab.OperationsPerSecond, x)
 }
 
-// spread is the least and the most of a sample.
+// spread is the range of a sample.
 func spread(s Sample, unit string) string {
-	least, most := rateText(s.Min, unit), rateText(s.Max, unit)
-	value, suffix, _ := strings.Cut(least, " ")
-	if value2, suffix2, _ := strings.Cut(most, " "); suffix == suffix2 {
-		return "(" + value + "–" + value2 + ")"
+	u := lab.OperationsPerSecond
+	if unit == bytesPerSecond {
+		u = lab.BytesPerSecond
 	}
-	return "(" + least + "–" + most + ")"
-}
-
-func secondsText(s float64) string {
-	switch {
-	case s >= 1:
-		return scaled(s, "s", 3)
-	case s >= 1e-3:
-		return scaled(s*1e3, "ms", 3)
-	}
-	return scaled(s*1e6, "µs", 3)
-}
-
-// table is columns of text with two spaces between: the first few to the left, the others to the
-// right.
-type table struct {
-	left int
-	rows [][]string
-}
-
-func newTable(left int, head ...string) *table { return &table{left, [][]string{head}} }
-
-func (t *table) write(b *strings.Builder) {
-	widths := make([]int, len(t.rows[0]))
-	for _, row := range t.rows {
-		for i, text := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(text))
-		}
-	}
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, text := range row {
-			if i > 0 {
-				line.WriteString("  ")
-			}
-			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
-			if i < t.left {
-				line.WriteString(text + space)
-			} else {
-				line.WriteString(space + text)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
+	scale := report.ScaleOf(u, s.Min, s.Max)
+	return "(" + strings.TrimSuffix(scale.Format(s.Min), scale.Suffix) + "–" + scale.Format(s.Max) + ")"
 }
