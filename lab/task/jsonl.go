@@ -8,23 +8,23 @@ import (
 
 // JSONLConfig sets an engineer's own data: a file with one JSON object a line.
 type JSONLConfig struct {
-	Path string `yaml:"path"`
+	Path string `key:"path"`
 	// PromptField and ResponseField name the fields to use; where empty, the usual names are looked
 	// for in the first line.
-	PromptField   string `yaml:"prompt_field"`
-	ResponseField string `yaml:"response_field"`
+	PromptField   string `key:"prompt_field"`
+	ResponseField string `key:"response_field"`
 	// Template makes a text of a record: {prompt} and, after it, {response}, each once. What
 	// follows {prompt} up to {response} is read, what follows is answered; an end-of-sequence token
 	// is added.
-	Template  string `yaml:"template"`
-	MaxTokens int    `yaml:"max_tokens"` // longer examples lose their end
-	Limit     int    `yaml:"limit"`      // records to read; 0 is all
+	Template  string `key:"template"`
+	MaxTokens int    `key:"max_tokens"` // longer examples lose their end
+	Limit     int    `key:"limit"`      // records to read; 0 is all
 	// ValidationShare and CalibrationShare are the parts of the file that are kept from training,
 	// chosen by a hash of each prompt and SplitSeed. So records with the same prompt are in the
 	// same split, and a longer file moves no record.
-	ValidationShare  float64 `yaml:"validation_share"`
-	CalibrationShare float64 `yaml:"calibration_share"`
-	SplitSeed        uint64  `yaml:"split_seed"`
+	ValidationShare  float64 `key:"validation_share"`
+	CalibrationShare float64 `key:"calibration_share"`
+	SplitSeed        uint64  `key:"split_seed"`
 }
 
 // DefaultJSONL are the settings for a file of which nothing is known.

@@ -6,30 +6,33 @@ import (
 	"slices"
 )
 
-// RecsysConfig sets the ranking world and the sizes of its test set.
+// RecsysConfig sets the ranking world and the sizes of its test set. The tags name the fields in
+// recipes of artifacts and in errors.
 type RecsysConfig struct {
-	WorldSeed  uint64 // sets the world's parameters and its test set
-	Archetypes int    // kinds of member, 2 to 16
-	Events     int    // past events in a prompt
-	Members    int    // test members
-	Candidates int    // test prompts per member and in-domain task
-	HeldOut    int    // test prompts per member and held-out task
-	Labelled   int    // number of different training prompts; 0 is without end
+	WorldSeed  uint64 `key:"world_seed"` // sets the world's parameters and its test set
+	Archetypes int    `key:"archetypes"` // kinds of member, 2 to 16
+	Events     int    `key:"events"`     // past events in a prompt
+	Members    int    `key:"members"`    // test members
+	Candidates int    `key:"candidates"` // test prompts per member and in-domain task
+	HeldOut    int    `key:"held_out"`   // test prompts per member and held-out task
+	Labelled   int    `key:"labelled"`   // number of different training prompts; 0 is without end
 	// Signal is about the standard deviation of the log-odds over what members like; Popularity
 	// that over topics, the same for all members.
-	Signal     float64
-	Popularity float64
+	Signal     float64 `key:"signal"`
+	Popularity float64 `key:"popularity"`
 	// how much what a member sees leans towards what it likes; 0 is not at all
-	Exposure float64
+	Exposure float64 `key:"exposure"`
 	// share of the variance of affinities that archetypes of the same group have in common, 0 to
 	// below 1
-	Kinship float64
+	Kinship float64 `key:"kinship"`
 	// ProfileShare of the prompts name an archetype, right with ProfileReliability; the others hint
 	// at a group, right with HintReliability.
-	ProfileShare       float64
-	ProfileReliability float64
-	HintReliability    float64
+	ProfileShare       float64 `key:"profile_share"`
+	ProfileReliability float64 `key:"profile_reliability"`
+	HintReliability    float64 `key:"hint_reliability"`
 }
+
+// DefaultRecsys is the world that slimlab ships.
 
 // DefaultRecsys is the world that slimlab ships.
 func DefaultRecsys() RecsysConfig {
