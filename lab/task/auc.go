@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// ranking is cases in order of their scores, prepared for many weighted AUCs: the area under the ROC
-// curve of scores against labels that are known as probabilities p of a positive,
+// ranking is cases in order of their scores, prepared for many weighted AUCs: the area under the
+// ROC curve of scores against labels that are known as probabilities p of a positive,
 //
 //	Σ_{i≠j} p_i (1−p_j) ([s_i > s_j] + ½[s_i = s_j]) / Σ_{i≠j} p_i (1−p_j).
 //
