@@ -106,6 +106,8 @@ func (b *Board) Apply(e Event) {
 		v.Verdicts = append(v.Verdicts, Verdict{Time: e.Time, Text: e.Name, Held: e.Held, Reason: e.Text})
 	case KindEnd:
 		b.end(e)
+	case KindMatrix:
+		b.matrix(e)
 	default:
 		b.warn(e, "event of unknown kind %d", uint8(e.Kind))
 	}
@@ -241,8 +243,43 @@ func (b *Board) row(e Event) {
 		b.warn(e, "unknown row %q of cell %q", e.Row, e.Cell)
 		return
 	}
-	b.view.Rows[r].merge(b.view.Cells[i].Cell, e.Values)
+	machine := e.Machine
+	if machine == "" { // a log that names it once
+		machine = b.view.Begin.Machine
+	}
+	b.view.Rows[r].merge(b.view.Cells[i].Cell, machine, e.Values)
 	b.rowStates(group)
+}
+
+// maxMatrices caps the matrices of a cell.
+const maxMatrices = 256
+
+// matrix keeps the newest matrix of each stage and name.
+func (b *Board) matrix(e Event) {
+	i, known := b.index.cells[e.Cell]
+	if !known {
+		b.warn(e, "matrix %q for unknown cell %q", e.Name, e.Cell)
+		return
+	}
+	if e.Matrix == nil {
+		b.warn(e, "matrix %q without its values", e.Name)
+		return
+	}
+	if err := e.Matrix.Check(); err != nil {
+		b.warn(e, "matrix %q: %v", e.Name, err)
+		return
+	}
+	c := &b.view.Cells[i]
+	next := MatrixView{Stage: e.Stage, Name: e.Name, Time: e.Time, Matrix: e.Matrix}
+	at := slices.IndexFunc(c.Matrices, func(m MatrixView) bool { return m.Stage == e.Stage && m.Name == e.Name })
+	switch {
+	case at >= 0:
+		c.Matrices[at] = next
+	case len(c.Matrices) < maxMatrices:
+		c.Matrices = append(c.Matrices, next)
+	default:
+		b.warn(e, "more than %d matrices of cell %q", maxMatrices, e.Cell)
+	}
 }
 
 func (b *Board) end(e Event) {
@@ -264,7 +301,7 @@ func (b *Board) end(e Event) {
 }
 
 // rowStates says how far the rows of one sweep point are: done when every seed has reported, else
-// the loudest of the cells that have not.
+// the most severe state among its unfinished cells.
 func (b *Board) rowStates(group int) {
 	for _, r := range b.index.groups[group] {
 		row := &b.view.Rows[r]

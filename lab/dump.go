@@ -48,10 +48,17 @@ func (c *CellView) dump(b *strings.Builder) {
 		}
 		b.WriteByte('\n')
 	}
+	for _, m := range c.Matrices {
+		fmt.Fprintf(b, "  matrix %q of stage %q at %.3f: %d×%d %q %q %.6g\n", m.Name, m.Stage, m.Time, m.Rows, m.Columns, m.RowLabels, m.ColumnLabels, m.Values)
+	}
 }
 
 func (r *TableRow) dump(b *strings.Builder) {
-	fmt.Fprintf(b, "row %q %s %d of %d\n", r.Label(), r.State, r.Done, r.Of)
+	fmt.Fprintf(b, "row %q %s %d of %d", r.Label(), r.State, r.Done, r.Of)
+	for _, m := range r.Machines {
+		fmt.Fprintf(b, " on %q", m)
+	}
+	b.WriteByte('\n')
 	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
 		s := r.Values[key]
 		fmt.Fprintf(b, "  %s %.6g", key, s.Value)
@@ -84,7 +91,7 @@ func (v *View) clone() *View {
 	out.Cells = slices.Clone(v.Cells)
 	for i := range out.Cells {
 		c := &out.Cells[i]
-		c.Stages, c.Series = slices.Clone(c.Stages), slices.Clone(c.Series)
+		c.Stages, c.Series, c.Matrices = slices.Clone(c.Stages), slices.Clone(c.Series), slices.Clone(c.Matrices)
 		for j := range c.Series {
 			c.Series[j].buckets = slices.Clone(c.Series[j].buckets)
 		}

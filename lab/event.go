@@ -1,5 +1,7 @@
 package lab
 
+import "fmt"
+
 // Kind says what an Event tells.
 type Kind uint8
 
@@ -8,15 +10,16 @@ const (
 	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
 	KindCell
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
-	KindRow   // measured values of one row: Cell, Row, Values
+	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine
 	KindNote  // a message: Level, Text, optionally Cell
 	// an expectation's outcome: Name is its text, Held, Text is the reason
 	KindVerdict
-	KindEnd // the run's end: State, Text is the error
+	KindEnd    // the run's end: State, Text is the error
+	KindMatrix // a table of numbers such as a heat map: Cell, Stage, Name, Matrix
 )
 
 func (k Kind) String() string {
-	names := [...]string{"?", "begin", "cell", "point", "row", "note", "verdict", "end"}
+	names := [...]string{"?", "begin", "cell", "point", "row", "note", "verdict", "end", "matrix"}
 	if int(k) >= len(names) {
 		return "?"
 	}
@@ -42,6 +45,42 @@ type Event struct {
 	Held   bool               `msgpack:"h,omitempty" json:"held,omitempty"`
 	Text   string             `msgpack:"x,omitempty" json:"text,omitempty"`
 	Begin  *Begin             `msgpack:"b,omitempty" json:"begin,omitempty"`
+	// Key names the artifact of the row's model, or the content of a loaded one.
+	Key string `msgpack:"a,omitempty" json:"key,omitempty"`
+	// Machine is where the row was measured; empty in logs that name it only in Begin.
+	Machine string  `msgpack:"p,omitempty" json:"machine,omitempty"`
+	Matrix  *Matrix `msgpack:"z,omitempty" json:"matrix,omitempty"`
+}
+
+// Matrix is a table of numbers with labels.
+type Matrix struct {
+	Rows    int `msgpack:"r" json:"rows"`
+	Columns int `msgpack:"c" json:"columns"`
+	// Labels of rows and columns; none, or one each.
+	RowLabels    []string  `msgpack:"s,omitempty" json:"row_labels,omitempty"`
+	ColumnLabels []string  `msgpack:"d,omitempty" json:"column_labels,omitempty"`
+	Values       []float64 `msgpack:"v" json:"values"` // row by row
+}
+
+// maxMatrix bounds the values of a matrix: a screen shows far fewer.
+const maxMatrix = 1 << 20
+
+// At returns a value.
+func (m *Matrix) At(row, column int) float64 { return m.Values[row*m.Columns+column] }
+
+// Check reports sizes that do not fit each other.
+func (m *Matrix) Check() error {
+	switch {
+	case m.Rows < 1 || m.Columns < 1 || m.Rows > maxMatrix/m.Columns:
+		return fmt.Errorf("a matrix of %d×%d values, expected 1 to %d", m.Rows, m.Columns, maxMatrix)
+	case len(m.Values) != m.Rows*m.Columns:
+		return fmt.Errorf("a matrix of %d×%d with %d values", m.Rows, m.Columns, len(m.Values))
+	case len(m.RowLabels) != 0 && len(m.RowLabels) != m.Rows:
+		return fmt.Errorf("a matrix of %d rows with %d labels of rows", m.Rows, len(m.RowLabels))
+	case len(m.ColumnLabels) != 0 && len(m.ColumnLabels) != m.Columns:
+		return fmt.Errorf("a matrix of %d columns with %d labels of columns", m.Columns, len(m.ColumnLabels))
+	}
+	return nil
 }
 
 // Measure is one measured value with its interval and warning.

@@ -43,6 +43,19 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// MarshalJSON writes the matrix; values that are not finite become null.
+func (m Matrix) MarshalJSON() ([]byte, error) {
+	type plain Matrix // without this method
+	values := make([]Number, len(m.Values))
+	for i, x := range m.Values {
+		values[i] = Number(x)
+	}
+	return json.Marshal(struct {
+		plain
+		Values []Number `json:"values"`
+	}{plain(m), values})
+}
+
 // MarshalJSON writes the measure; values that are not finite become null.
 func (m Measure) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {

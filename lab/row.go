@@ -21,13 +21,16 @@ type TableRow struct {
 	Of     int                // cells that will report
 	Done   int                // cells that have reported at least one value
 	Values map[string]Summary // by metric key
-	seeds  []seedValues       // what each cell reported, in order of seed
+	// Machines are where the cells measured the row, in order of seed, each once.
+	Machines []string
+	seeds    []seedValues // what each cell reported, in order of seed
 }
 
 type seedValues struct {
-	cell   string
-	seed   int
-	values map[string]Measure
+	cell    string
+	seed    int
+	machine string
+	values  map[string]Measure
 }
 
 // Summary is a metric of a row over the seeds that have reported it.
@@ -88,15 +91,22 @@ func (r *TableRow) reported(cell string) bool {
 }
 
 // merge takes in what a cell reported; a metric that is reported again replaces what was there.
-func (r *TableRow) merge(cell Cell, values map[string]Measure) {
+func (r *TableRow) merge(cell Cell, machine string, values map[string]Measure) {
 	at, known := slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c Cell) int {
 		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
 	})
 	if !known {
-		r.seeds = slices.Insert(r.seeds, at, seedValues{cell.ID, cell.Seed, map[string]Measure{}})
+		r.seeds = slices.Insert(r.seeds, at, seedValues{cell: cell.ID, seed: cell.Seed, values: map[string]Measure{}})
 		r.Done++
 	}
+	r.seeds[at].machine = machine
 	maps.Copy(r.seeds[at].values, values)
+	r.Machines = nil // a snapshot may have the old list
+	for _, s := range r.seeds {
+		if s.machine != "" && !slices.Contains(r.Machines, s.machine) {
+			r.Machines = append(r.Machines, s.machine)
+		}
+	}
 	for _, s := range r.seeds { // a new seed changes what "k of n seeds" says of every metric
 		for key := range s.values {
 			r.Values[key] = r.summarize(key)

@@ -32,6 +32,15 @@ type CellView struct {
 	Error   string  // of a failed cell
 	Stages  []StageView
 	Series  []Series // in order of first appearance
+	// the newest matrix of each stage and name, in order of first appearance
+	Matrices []MatrixView
+}
+
+// MatrixView is a matrix that a stage has reported. Its Matrix is never changed.
+type MatrixView struct {
+	Stage, Name string
+	Time        float64 // of the event, seconds since the run began
+	*Matrix
 }
 
 // StageView is one step of a cell's pipeline, in the order in which they were worked on.
@@ -91,6 +100,23 @@ func (c *CellView) Find(series string) *Series {
 		}
 	}
 	return nil
+}
+
+// Machines lists where the rows were measured, each machine once; where the run began while there
+// are no rows.
+func (v *View) Machines() []string {
+	var machines []string
+	for i := range v.Rows {
+		for _, m := range v.Rows[i].Machines {
+			if !slices.Contains(machines, m) {
+				machines = append(machines, m)
+			}
+		}
+	}
+	if len(machines) == 0 && v.Begin.Machine != "" {
+		machines = []string{v.Begin.Machine}
+	}
+	return machines
 }
 
 // Columns returns the metrics of the table: those that the scenario chose, or all that were

@@ -103,9 +103,9 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 		switch {
 		case e.Begin != nil:
 			cells = e.Begin.Cells
-		case e.Kind != lab.KindRow || e.Text == "":
+		case e.Kind != lab.KindRow || e.Key == "":
 		case e.Row == row:
-			keys[e.Cell] = e.Text
+			keys[e.Cell] = e.Key
 		case !slices.Contains(rows, e.Row):
 			rows = append(rows, e.Row)
 		}

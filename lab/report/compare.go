@@ -60,7 +60,7 @@ type Change struct {
 type Comparison struct {
 	Base, New  lab.Begin
 	Comparable bool     // the same scenario, all that decides its figures alike
-	Timings    bool     // also on the same machine
+	Timings    bool     // also each row on the same machine
 	Reasons    []string // why not
 	// rows of the new run in order, then its columns; then what only the base has
 	Changes []Change
@@ -76,10 +76,6 @@ func Compare(base, next *lab.View) *Comparison {
 		c.Comparable, c.Timings = false, false
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the scenarios differ: %s %.8s and %s %.8s", base.Begin.Scenario, base.Begin.Hash, next.Begin.Scenario, next.Begin.Hash))
 	}
-	if base.Begin.Machine != next.Begin.Machine {
-		c.Timings = false
-		c.Reasons = append(c.Reasons, fmt.Sprintf("the machines differ, timings are not judged: %s and %s", base.Begin.Machine, next.Begin.Machine))
-	}
 	if base.Begin.Version != next.Begin.Version {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
 	}
@@ -90,8 +86,9 @@ func Compare(base, next *lab.View) *Comparison {
 			c.Missing = append(c.Missing, r.Label()+" (only in the new run)")
 			continue
 		}
+		timed := c.sameMachine(old, r)
 		for _, m := range bothColumns(base, next) {
-			c.add(m, old, r)
+			c.add(m, old, r, timed)
 		}
 	}
 	for i := range base.Rows {
@@ -100,6 +97,20 @@ func Compare(base, next *lab.View) *Comparison {
 		}
 	}
 	return c
+}
+
+// sameMachine reports whether both rows were measured on one machine, the same, as far as they were
+// measured. If not, it notes why.
+func (c *Comparison) sameMachine(base, next *lab.TableRow) bool {
+	if len(base.Machines) == 0 || len(next.Machines) == 0 || len(next.Machines) == 1 && slices.Equal(base.Machines, next.Machines) {
+		return true
+	}
+	reason := fmt.Sprintf("the machines differ, timings are not judged: %s and %s", strings.Join(base.Machines, ", "), strings.Join(next.Machines, ", "))
+	if !slices.Contains(c.Reasons, reason) {
+		c.Reasons = append(c.Reasons, reason)
+	}
+	c.Timings = false
+	return false
 }
 
 func findRow(v *lab.View, like *lab.TableRow) *lab.TableRow {
@@ -122,7 +133,7 @@ func bothColumns(base, next *lab.View) []lab.Metric {
 	return columns
 }
 
-func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow) {
+func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow, timed bool) {
 	old, had := base.Metric(m.Key)
 	now, has := next.Metric(m.Key)
 	if !had && !has {
@@ -145,12 +156,12 @@ func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow) {
 		if old.Value != 0 {
 			one.Delta = (now.Value - old.Value) / math.Abs(old.Value)
 		}
-		c.judge(&one)
+		c.judge(&one, timed)
 	}
 	c.Changes = append(c.Changes, one)
 }
 
-func (c *Comparison) judge(one *Change) {
+func (c *Comparison) judge(one *Change, timed bool) {
 	switch {
 	case !c.Comparable:
 		one.Judgement = Unknown
@@ -161,7 +172,7 @@ func (c *Comparison) judge(one *Change) {
 		}
 	case !one.Metric.Timing:
 		one.judgeExact()
-	case !c.Timings:
+	case !timed:
 		one.Judgement = Unknown
 	default:
 		one.judgeTiming()

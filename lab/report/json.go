@@ -35,10 +35,12 @@ type jsonRun struct {
 }
 
 type jsonRow struct {
-	Row    string                 `json:"row"`
-	Params map[string]string      `json:"params"`
-	State  string                 `json:"state"`
-	Values map[string]jsonSummary `json:"values"`
+	Row    string            `json:"row"`
+	Params map[string]string `json:"params"`
+	State  string            `json:"state"`
+	// where the seeds were measured, each machine once
+	Machines []string               `json:"machines"`
+	Values   map[string]jsonSummary `json:"values"`
 }
 
 type jsonSummary struct {
@@ -95,7 +97,7 @@ func JSON(w io.Writer, v *lab.View) error {
 }
 
 func newJSONRow(r *lab.TableRow) jsonRow {
-	out := jsonRow{Row: r.Name, Params: map[string]string{}, State: r.State.String(), Values: map[string]jsonSummary{}}
+	out := jsonRow{Row: r.Name, Params: map[string]string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
 	for _, p := range r.Params {
 		out.Params[p.Key] = p.Value
 	}

@@ -291,8 +291,16 @@ func TestCompareDoubts(t *testing.T) {
 	if one := find(Compare(base.Snapshot(), run("n", 2, nil).Snapshot()), "distilled", "auc"); one.Judgement != Within || !strings.Contains(strings.Join(one.Warnings, " "), "different seeds") {
 		t.Errorf("different seeds: %+v", one)
 	}
+	moved := run("n", 3, slow).Snapshot()
+	moved.Rows[1].Machines = []string{"test, 2 cores", "another"}
+	if c := Compare(base.Snapshot(), moved); c.Timings || find(c, "FM", "ttft_cold_p50").Judgement != Worse || find(c, "distilled", "ttft_cold_p50").Judgement != Unknown ||
+		len(c.Reasons) != 1 || !strings.Contains(c.Reasons[0], "test, 2 cores and test, 2 cores, another") {
+		t.Errorf("one row on another machine: %+v", c.Reasons)
+	}
 	elsewhere := run("n", 3, slow).Snapshot()
-	elsewhere.Begin.Machine = "another"
+	for i := range elsewhere.Rows {
+		elsewhere.Rows[i].Machines = []string{"another"}
+	}
 	if c := Compare(base.Snapshot(), elsewhere); c.Timings || !c.Comparable || find(c, "FM", "ttft_cold_p50").Judgement != Unknown || find(c, "FM", "auc").Judgement != Same {
 		t.Errorf("another machine: %+v", c.Reasons)
 	}

@@ -123,8 +123,8 @@ func subtitle(v *lab.View) string {
 	if v.Begin.Quick {
 		parts = append(parts, "quick")
 	}
-	if v.Begin.Machine != "" {
-		parts = append(parts, v.Begin.Machine)
+	if machines := v.Machines(); len(machines) > 0 {
+		parts = append(parts, strings.Join(machines, ", "))
 	}
 	return strings.Join(parts, " · ")
 }

@@ -43,6 +43,7 @@ type Run struct {
 	Board *lab.Board
 
 	home     *home.Home
+	machine  string // that measures the rows
 	plan     *scenario.Plan
 	options  Options
 	log      logWriter
@@ -81,7 +82,8 @@ func Start(h *home.Home, plan *scenario.Plan, o Options) (*Run, error) {
 		return nil, InputError{err}
 	}
 	begin := plan.Begin()
-	begin.Version, begin.Machine, begin.Started = h.Version, home.Machine(), o.Now().Unix()
+	r.machine = home.Machine()
+	begin.Version, begin.Machine, begin.Started = h.Version, r.machine, o.Now().Unix()
 	begin.Run = store.NewID(begin.Scenario, o.Now(), rand.Uint64())
 	log, err := h.Logs.Create(begin)
 	if err != nil {

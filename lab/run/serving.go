@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"slimlab/lab"
-	"slimlab/lab/home"
 	"slimlab/lab/recipe"
 	"slimlab/lab/stat"
 	"slimlab/serve"
@@ -34,7 +33,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	}
 	of := w.data.recipe("serve", serveVersion)
 	of.Inputs["model"], of.Parameters = row.key, recipe.Of(settings)
-	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, home.Machine()
+	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
 	dir, _, err := w.run.artifact(of, "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
 		var e *serve.Engine

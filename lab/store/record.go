@@ -24,7 +24,8 @@ import (
 // begin event. The header's own checksum tells a damaged size from a torn end. CRCs are CRC-32C.
 const (
 	magic         = "slimlab\n"
-	schemaVersion = 1
+	schemaVersion = 2 // 1 had the key of a row's artifact in Text
+	firstVersion  = 1 // that can be read
 	fileHeader    = len(magic) + 4
 	recordHeader  = 12
 	maxRecord     = 64 << 20
@@ -53,21 +54,24 @@ func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
 // record is lab.Event with measures that encode canonically: the library sorts only maps of its own
 // few types.
 type record struct {
-	Kind   lab.Kind   `msgpack:"k"`
-	Time   float64    `msgpack:"t"`
-	Cell   string     `msgpack:"c,omitempty"`
-	Stage  string     `msgpack:"g,omitempty"`
-	State  lab.State  `msgpack:"s,omitempty"`
-	Name   string     `msgpack:"n,omitempty"`
-	Row    string     `msgpack:"r,omitempty"`
-	Step   int        `msgpack:"i,omitempty"`
-	Total  int        `msgpack:"m,omitempty"`
-	Value  float64    `msgpack:"v,omitempty"`
-	Values measures   `msgpack:"w,omitempty"`
-	Level  lab.Level  `msgpack:"l,omitempty"`
-	Held   bool       `msgpack:"h,omitempty"`
-	Text   string     `msgpack:"x,omitempty"`
-	Begin  *lab.Begin `msgpack:"b,omitempty"`
+	Kind    lab.Kind    `msgpack:"k"`
+	Time    float64     `msgpack:"t"`
+	Cell    string      `msgpack:"c,omitempty"`
+	Stage   string      `msgpack:"g,omitempty"`
+	State   lab.State   `msgpack:"s,omitempty"`
+	Name    string      `msgpack:"n,omitempty"`
+	Row     string      `msgpack:"r,omitempty"`
+	Step    int         `msgpack:"i,omitempty"`
+	Total   int         `msgpack:"m,omitempty"`
+	Value   float64     `msgpack:"v,omitempty"`
+	Values  measures    `msgpack:"w,omitempty"`
+	Level   lab.Level   `msgpack:"l,omitempty"`
+	Held    bool        `msgpack:"h,omitempty"`
+	Text    string      `msgpack:"x,omitempty"`
+	Begin   *lab.Begin  `msgpack:"b,omitempty"`
+	Key     string      `msgpack:"a,omitempty"`
+	Machine string      `msgpack:"p,omitempty"`
+	Matrix  *lab.Matrix `msgpack:"z,omitempty"`
 }
 
 // encoder writes events as framed records.
@@ -91,6 +95,7 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
 		event.Value, measures(event.Values), event.Level, event.Held, event.Text, event.Begin,
+		event.Key, event.Machine, event.Matrix,
 	})
 	if err != nil {
 		return nil, err
@@ -111,10 +116,11 @@ var errTorn = errors.New("torn")
 
 // reader goes through a log's records.
 type reader struct {
-	in     io.Reader
-	name   string
-	size   int64 // of the file when it was opened; what is appended later is not read
-	offset int64 // of the next record
+	in      io.Reader
+	name    string
+	size    int64  // of the file when it was opened; what is appended later is not read
+	offset  int64  // of the next record
+	version uint32 // of the schema
 }
 
 // open checks the file header. An empty or torn header is errTorn.
@@ -133,8 +139,9 @@ func (r *reader) open() error {
 	if string(head[:len(magic)]) != magic {
 		return fmt.Errorf("run log %s: begins with %q, expected %q: is no run log", r.name, head[:len(magic)], magic)
 	}
-	if v := binary.LittleEndian.Uint32(head[len(magic):]); v != schemaVersion {
-		return fmt.Errorf("run log %s: has the schema version %d, expected %d", r.name, v, schemaVersion)
+	r.version = binary.LittleEndian.Uint32(head[len(magic):])
+	if r.version < firstVersion || r.version > schemaVersion {
+		return fmt.Errorf("run log %s: has the schema version %d, expected %d to %d: a newer slimlab wrote it", r.name, r.version, firstVersion, schemaVersion)
 	}
 	r.offset = int64(fileHeader)
 	return nil
@@ -212,6 +219,9 @@ func (r *reader) decode(payload []byte) (lab.Event, error) {
 	var e lab.Event
 	if err := msgpack.Unmarshal(payload, &e); err != nil {
 		return e, fmt.Errorf("run log %s: record before byte %d: %w", r.name, r.offset, err)
+	}
+	if r.version == 1 && e.Kind == lab.KindRow {
+		e.Key, e.Text = e.Text, ""
 	}
 	return e, nil
 }

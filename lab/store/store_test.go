@@ -75,6 +75,11 @@ func TestRecordRoundTrip(t *testing.T) {
 		if len(values) > 0 {
 			e.Values = values
 		}
+		e.Key, e.Machine = text.Draw(t, "key"), text.Draw(t, "machine")
+		if rapid.Bool().Draw(t, "matrix") {
+			e.Matrix = &lab.Matrix{Rows: rapid.Int().Draw(t, "rows"), Columns: rapid.Int().Draw(t, "columns"), Values: rapid.SliceOfN(number, 1, 9).Draw(t, "cells")}
+			e.Matrix.RowLabels = rapid.SliceOfN(text, 1, 3).Draw(t, "labels")
+		}
 		frame, err := newEncoder().encode(e)
 		if err != nil {
 			t.Fatal(err)
