@@ -19,7 +19,7 @@ func Example() {
 	defer os.RemoveAll(home)
 
 	artifacts := store.OpenArtifacts(filepath.Join(home, "artifacts"))
-	teacher := recipe.Recipe{Stage: "train", Version: 1, Parameters: recipe.Values{"steps": 100, "learning_rate": 1e-3}, Seed: 1}
+	teacher := recipe.Recipe{Stage: "train", Version: 1, Parameters: recipe.Values{"steps": 100}}
 	if _, err := artifacts.Put(teacher, store.Label{Title: "train teacher"}, func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "weights"), []byte("0.25"), 0o644)
 	}); err != nil {
@@ -57,6 +57,6 @@ func Example() {
 	fmt.Println(run.ID, run.State, loss.Value)
 
 	// Output:
-	// 0.25 made of {"parameters":{"learning_rate":0.001,"steps":100},"recipe":1,"seed":1,"stage":"train","version":1}
+	// 0.25 made of {"parameters":{"steps":100},"recipe":1,"stage":"train","version":1}
 	// first done 0.5
 }
