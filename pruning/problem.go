@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 )
 
 // problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from
@@ -33,11 +34,13 @@ func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int
 	d := h.Rows
 	p := len(weight) / d
 	w := matrix.NewDense(d, p, nil)
-	for o := range p {
-		for i, v := range weight[o*d : (o+1)*d] {
-			w.Row(i)[o] = float64(v)
+	parallel.Range(d, 64, func(lo, hi int) {
+		for o := range p {
+			for i := lo; i < hi; i++ {
+				w.Row(i)[o] = float64(weight[o*d+i])
+			}
 		}
-	}
+	})
 	return newProblemFloat64(ctx, h, w, group, damping)
 }
 

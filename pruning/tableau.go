@@ -29,25 +29,36 @@ type tableau struct {
 // pivotChannels is the number of channels that are moved together, if a group has no more.
 const pivotChannels = 64
 
+// rowsOfTask is the number of rows that a thread copies at once.
+const rowsOfTask = 32
+
+func (q *problem) emptyTableau() *tableau {
+	return &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
+}
+
 // fullTableau is the tableau of the full support, by a fresh factorisation.
 func (q *problem) fullTableau() (*tableau, error) {
-	t := &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
-	for i := range q.d {
-		row := t.row(i)
-		copy(row[i:q.d], q.h.Row(i)[i:])
-		copy(row[q.d:], q.w.Row(i)) // H⁻¹·G
-	}
+	t := q.emptyTableau()
+	parallel.Range(q.d, rowsOfTask, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row := t.row(i)
+			copy(row[i:q.d], q.h.Row(i)[i:])
+			copy(row[q.d:], q.w.Row(i)) // H⁻¹·G
+		}
+	})
 	inverse := t.matrix().Block(0, 0, q.d, q.d)
 	if !matrix.Cholesky(q.ctx, inverse) {
 		return nil, q.singular()
 	}
 	matrix.InvertCholesky(q.ctx, inverse)
-	for i := range q.d {
-		row := t.row(i)[i:q.d]
-		for j, v := range row {
-			row[j] = -v
+	parallel.Range(q.d, rowsOfTask, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row := t.row(i)[i:q.d]
+			for j, v := range row {
+				row[j] = -v
+			}
 		}
-	}
+	})
 	for g := range t.in {
 		t.in[g] = true
 	}
@@ -71,7 +82,9 @@ func (t *tableau) symmetricRow(row []float64, i int) {
 }
 
 func (t *tableau) clone() *tableau {
-	return &tableau{t.problem, slices.Clone(t.t), slices.Clone(t.in)}
+	c := t.emptyTableau()
+	c.copy(t)
+	return c
 }
 
 // copy makes t another tableau of the same problem.

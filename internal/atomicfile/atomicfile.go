@@ -18,7 +18,7 @@ func Write(name string, fill func(w io.Writer) error) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing to remove
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := bufio.NewWriterSize(&synced{File: f}, 1<<20)
 	err = fill(w)
 	if err == nil {
 		err = w.Flush()
@@ -39,6 +39,24 @@ func Write(name string, fill func(w io.Writer) error) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// syncBytes are written between two syncs: on a slow disk the last one of a large file would take
+// many seconds, in which nothing can interrupt the program.
+const syncBytes = 32 << 20
+
+// synced is a file that is synced as it grows.
+type synced struct {
+	*os.File
+	unsynced int
+}
+
+func (s *synced) Write(b []byte) (int, error) {
+	n, err := s.File.Write(b)
+	if s.unsynced += n; err == nil && s.unsynced >= syncBytes {
+		s.unsynced, err = 0, s.Sync()
+	}
+	return n, err
 }
 
 // syncDir makes the rename itself durable. Not every system can sync a folder; there the rename is
