@@ -1,6 +1,8 @@
 package kd
 
 import (
+	"context"
+
 	"slimlab/kernels"
 	"slimlab/model"
 )
@@ -84,13 +86,13 @@ type headPass struct {
 	head    []float32 // [vocab, hidden]
 }
 
-// add adds the objective's share of a pass to total, and its gradients.
-func (l *headLoss) add(total *sums, p headPass) {
+// add adds the objective's share of a pass to total, and its gradients. When ctx ends they are wrong.
+func (l *headLoss) add(ctx context.Context, total *sums, p headPass) {
 	ofAnswer, ofOther := l.objective.weights(p.counts)
-	d, c := l.addTargets(total, &p, p.pass.answers, ofAnswer)
+	d, c := l.addTargets(ctx, total, &p, p.pass.answers, ofAnswer)
 	total.divergence, total.ce = total.divergence+d, total.ce+c
 	if ofOther != (weights{}) {
-		l.addTargets(total, &p, p.pass.others, ofOther)
+		l.addTargets(ctx, total, &p, p.pass.others, ofOther)
 	}
 }
 
@@ -114,8 +116,8 @@ func (o Objective) weights(n counts) (ofAnswer, ofOther weights) {
 
 // addTargets adds the losses of targets that have the same weights, chunk by chunk, and returns the
 // sums of divergence and cross-entropy, unweighted.
-func (l *headLoss) addTargets(total *sums, p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
-	for len(targets) > 0 {
+func (l *headLoss) addTargets(ctx context.Context, total *sums, p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
+	for len(targets) > 0 && ctx.Err() == nil {
 		rows := min(l.chunk, len(targets))
 		d, c := l.addChunk(p, targets[:rows], w)
 		divergence, crossEntropy = divergence+d, crossEntropy+c

@@ -1,6 +1,7 @@
 package kd
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -176,7 +177,7 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 	run := func() (sums, []float32, []float32) {
 		var total sums
 		dHidden, head := make([]float32, 7*8), make([]float32, 13*8)
-		l.add(&total, headPass{pass: &targets, counts: counts{answers: 2, sequence: 6}, student: states{student, hidden}, teacher: states{teacher, teacherHidden}, dHidden: dHidden, head: head})
+		l.add(context.Background(), &total, headPass{pass: &targets, counts: counts{answers: 2, sequence: 6}, student: states{student, hidden}, teacher: states{teacher, teacherHidden}, dHidden: dHidden, head: head})
 		return total, dHidden, head
 	}
 	total, dHidden, head := run()
@@ -273,7 +274,7 @@ func TestHeadLossMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var total sums
-	l.add(&total, headPass{pass: &p, counts: counts{answers: rows, sequence: rows}, student: states{student, x}, teacher: states{teacher, tx}, dHidden: dx, head: head})
+	l.add(context.Background(), &total, headPass{pass: &p, counts: counts{answers: rows, sequence: rows}, student: states{student, x}, teacher: states{teacher, tx}, dHidden: dx, head: head})
 	runtime.ReadMemStats(&after)
 	formula := 4 * chunk * (2*vocab + 2*hidden + teacherHidden + 5)
 	floats := cap(l.student.hidden) + cap(l.student.logits) + cap(l.teacher.hidden) + cap(l.teacher.logits) + cap(l.dHidden)

@@ -1,6 +1,10 @@
 package kd
 
-import "slimlab/model"
+import (
+	"context"
+
+	"slimlab/model"
+)
 
 // teacherTokens is how many tokens the teacher reads at once: enough to pay for going through its
 // weights, few enough for its activations to stay in the last cache. Its hidden states do not
@@ -13,9 +17,14 @@ type teacherPass struct {
 	starts []int
 }
 
+// until ends a pass when ctx does, between two halves of a layer: the states are wrong then.
+func until(ctx context.Context) model.Tap {
+	return func(int, model.Site, []float32, int, int) (more bool) { return ctx.Err() == nil }
+}
+
 // forward returns the hidden states of a batch, valid until the next call. It takes as many
 // sequences at once as make teacherTokens, at least one.
-func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
+func (p *teacherPass) forward(ctx context.Context, m *model.Model, b model.Batch) []float32 {
 	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
 	for first := 0; first+1 < len(b.Starts); {
 		from, next := b.Starts[first], first+1
@@ -25,7 +34,7 @@ func (p *teacherPass) forward(m *model.Model, b model.Batch) []float32 {
 			p.starts = append(p.starts, b.Starts[next]-from)
 		}
 		to := b.Starts[next]
-		m.ForwardInto(hidden[from*m.Hidden:to*m.Hidden], model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, nil)
+		m.ForwardInto(hidden[from*m.Hidden:to*m.Hidden], model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, until(ctx))
 		first = next
 	}
 	return hidden

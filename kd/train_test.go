@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,6 +144,57 @@ func TestCancelKeepsFinishedSteps(t *testing.T) {
 	}
 	if result.Last.Step != 3 || !sameBits(kept, student.Flat()) {
 		t.Errorf("stopped at step %d, or with other weights", result.Last.Step)
+	}
+}
+
+// countedContext is done after some number of looks at its error.
+type countedContext struct {
+	context.Context
+	looks int
+}
+
+func (c *countedContext) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCancelWithinAStep: wherever in its first step a run is cancelled, within a pass too, it says
+// so and the weights are those before the step; the step can then be run as if nothing had been.
+func TestCancelWithinAStep(t *testing.T) {
+	examples := tinyExamples(5, 13, 24)
+	teacher := tinyModel(t, tinyConfig(13, 16), 3)
+	config := func() TrainConfig {
+		return TrainConfig{Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: teacher, Objective: Objective{Divergence: ForwardKL},
+			Next: Shuffle(examples, 5, 1), Steps: 1, LearningRate: 1e-2}
+	}
+	whole := config()
+	before := slices.Clone(whole.Student.Flat())
+	all := &countedContext{t.Context(), 1 << 30}
+	if _, err := Train(all, whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	looks := 1<<30 - all.looks
+	if looks < 10 {
+		t.Errorf("the context was looked at %d times in a step, expected several looks a pass", looks)
+	}
+	for at := range looks {
+		c := config()
+		trainer, err := NewTrainer(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = trainer.Step(&countedContext{t.Context(), at})
+		if err == nil && sameBits(c.Student.Flat(), whole.Student.Flat()) {
+			continue // it ended behind the update
+		}
+		if !errors.Is(err, context.Canceled) || !sameBits(c.Student.Flat(), before) {
+			t.Fatalf("cancelled at look %d of %d: error %v, or other weights than before the step", at, looks, err)
+		}
+		if _, err := trainer.Step(t.Context()); err != nil || !sameBits(c.Student.Flat(), whole.Student.Flat()) {
+			t.Fatalf("tried again after look %d: error %v, or other weights than in one go", at, err)
+		}
 	}
 }
 

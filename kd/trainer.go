@@ -93,7 +93,7 @@ func (t *Trainer) RestoreBest() {
 }
 
 // Step runs the next step: it asks for the batch, computes the gradient and updates the student. A
-// cancelled ctx is heard between the passes of a batch. When a step fails, because of its batch, a
+// cancelled ctx is heard between the layers of a pass. When a step fails, because of its batch, a
 // loss or gradient that is not finite, or ctx, the weights are those before it, and it may be tried
 // again, but for a failure of the Group. When the validation after an update fails, the step is
 // finished all the same.
@@ -191,14 +191,14 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 		}
 		teacher := states{model: c.Teacher}
 		if t.needsTeacher(p) {
-			teacher.hidden = t.teacher.forward(c.Teacher, p.batch)
+			teacher.hidden = t.teacher.forward(ctx, c.Teacher, p.batch)
 		}
-		student := states{c.Student, t.trace.Forward(c.Student, p.batch)}
+		student := states{c.Student, t.trace.Forward(ctx, c.Student, p.batch)}
 		dHidden := sized(&t.dHidden, len(student.hidden))
 		clear(dHidden)
-		t.loss.add(&total, headPass{pass: p, counts: n, student: student, teacher: teacher, dHidden: dHidden, head: t.gradients.Head})
-		t.trace.Backward(c.Student, dHidden, t.gradients)
-		return nil
+		t.loss.add(ctx, &total, headPass{pass: p, counts: n, student: student, teacher: teacher, dHidden: dHidden, head: t.gradients.Head})
+		t.trace.Backward(ctx, c.Student, dHidden, t.gradients)
+		return ctx.Err() // the numbers may be wrong
 	})
 	err := t.sumOverRanks(ctx, failed, &total.loss, &total.divergence, &total.ce)
 	return total, err

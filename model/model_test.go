@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -272,7 +273,7 @@ func TestBadBatchPanicsWithNumbers(t *testing.T) {
 	} {
 		for name, run := range map[string]func(){
 			"Forward":       func() { m.Forward(c.batch, nil) },
-			"Trace.Forward": func() { NewTrace(m, 1, TraceOptions{}).Forward(m, c.batch) },
+			"Trace.Forward": func() { NewTrace(m, 1, TraceOptions{}).Forward(context.Background(), m, c.batch) },
 		} {
 			func() {
 				defer func() {

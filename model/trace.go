@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 
 	"slimlab/kernels"
@@ -138,10 +139,14 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 }
 
 // pack lays the weights of m out, unless they are and have not changed.
-func (t *Trace) pack(m *Model) {
+func (t *Trace) pack(ctx context.Context, m *Model) {
 	if changes := m.changes.Load(); t.of != m || t.changes != changes {
 		t.of, t.changes = m, changes
 		for i := range t.weights {
+			if ctx.Err() != nil {
+				t.of = nil
+				return
+			}
 			w, b := &t.weights[i], &m.Blocks[i]
 			for _, l := range [...]struct {
 				packed **kernels.TrainedWeight
@@ -180,9 +185,10 @@ func (t *Trace) plan(m *Model, rows int) {
 
 // Forward runs a batch over float32 weights, records what the backward pass needs and returns the
 // final hidden states [tokens, hidden], valid until the next Forward. The model has the layers of
-// the one that the Trace was made for. The Trace keeps the weights as products read them: who
-// writes to them calls Model.Changed.
-func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
+// the one that the Trace was made for. The Trace keeps the weights as products read them: code that
+// writes to them calls Model.Changed. When ctx ends Forward and Backward return soon, with wrong
+// numbers: the caller looks at ctx.
+func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float32) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Trace.Forward: " + err.Error())
 	}
@@ -191,7 +197,7 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	}
 	t.longest = b.check(&m.Config)
 	rows := len(b.Tokens)
-	t.pack(m)
+	t.pack(ctx, m)
 	t.plan(m, rows)
 	t.batch.Tokens = append(t.batch.Tokens[:0], b.Tokens...)
 	t.batch.Starts = append(t.batch.Starts[:0], b.Starts...)
@@ -200,6 +206,9 @@ func (t *Trace) Forward(m *Model, b Batch) (hidden []float32) {
 	m.Embed(t.layers[0].x, b.Tokens)
 	m.rmsNorm(m.Blocks[0].AttentionNorm).Forward(t.normed, t.layers[0].rstd, t.layers[0].x, rows)
 	for i := range t.layers {
+		if ctx.Err() != nil {
+			break
+		}
 		l, c := &t.layers[i], m.Layers[i]
 		t.upToActivity(m, i)
 		activity := t.activity[:len(l.gate)]
@@ -251,7 +260,7 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 // Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to
 // g. The gradient of the head is the loss's to add; with a tied head both add to the same view. The
 // record is used up: one Backward follows a Forward.
-func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
+func (t *Trace) Backward(ctx context.Context, m *Model, dHidden []float32, g *Gradients) {
 	rows := len(t.batch.Tokens)
 	if len(dHidden) != rows*m.Hidden {
 		panic(fmt.Sprintf("model: Trace.Backward: gradient of %d elements, the pass had %d tokens of %d", len(dHidden), rows, m.Hidden))
@@ -261,13 +270,16 @@ func (t *Trace) Backward(m *Model, dHidden []float32, g *Gradients) {
 	}
 	clear(t.dx)
 	m.rmsNorm(m.FinalNorm).Backward(t.dx, g.views.FinalNorm, dHidden, t.last, t.rstd, rows)
-	for i := len(t.layers) - 1; i >= 0; i-- {
+	for i := len(t.layers) - 1; i >= 0 && ctx.Err() == nil; i-- {
 		l, bl := &t.layers[i], &m.Blocks[i]
 		if t.options.Recompute && i+1 < len(t.layers) {
 			m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
 			t.upToActivity(m, i)
 		}
 		t.mlpBackward(m, i, dHidden, g)
+		if ctx.Err() != nil {
+			break
+		}
 		t.attentionBackward(m, i, dHidden, g)
 	}
 	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)

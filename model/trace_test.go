@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -72,16 +73,16 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 				options := TraceOptions{Recompute: c.TiedHead}
 				// too few: Forward must grow it
 				g, trace := NewGradients(m), NewTrace(m, 4, options)
-				loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
+				loss, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), targets, g)
 				if math.Abs(loss-wantLoss) > 1e-5 {
 					t.Errorf("loss %v, twin %v", loss, wantLoss)
 				}
-				trace.Backward(m, dHidden, g)
+				trace.Backward(context.Background(), m, dHidden, g)
 				compareGradients(t, g, want, 1)
 
 				// A second pass adds.
-				_, dHidden = crossEntropy(m, trace.Forward(m, b), targets, g)
-				trace.Backward(m, dHidden, g)
+				_, dHidden = crossEntropy(m, trace.Forward(context.Background(), m, b), targets, g)
+				trace.Backward(context.Background(), m, dHidden, g)
 				compareGradients(t, g, want, 2)
 			})
 		})
@@ -123,7 +124,7 @@ func forwardAgainstTwin(t *testing.T, m *Model) {
 	}
 	everyImplementation(t, func(t *testing.T) {
 		m := m.Clone()
-		for name, got := range map[string][]float32{"Forward": m.Forward(b, nil), "Trace.Forward": NewTrace(m, len(b.Tokens), TraceOptions{}).Forward(m, b)} {
+		for name, got := range map[string][]float32{"Forward": m.Forward(b, nil), "Trace.Forward": NewTrace(m, len(b.Tokens), TraceOptions{}).Forward(context.Background(), m, b)} {
 			worst := 0.0
 			for i, v := range got {
 				worst = max(worst, math.Abs(float64(v)-want[i/m.Hidden][i%m.Hidden]))
@@ -144,21 +145,21 @@ func TestForwardInvariance(t *testing.T) {
 		together := Pack(sequences...)
 		forward := m.Forward(together, nil)
 		trace := NewTrace(m, 1, TraceOptions{})
-		traced := slices.Clone(trace.Forward(m, together))
+		traced := slices.Clone(trace.Forward(context.Background(), m, together))
 		for s, seq := range sequences {
 			from, to := together.Starts[s]*m.Hidden, together.Starts[s+1]*m.Hidden
 			if !slices.Equal(m.Forward(Pack(seq), nil), forward[from:to]) {
 				t.Errorf("Forward: sequence %d has other bits alone", s)
 			}
-			if !slices.Equal(trace.Forward(m, Pack(seq)), traced[from:to]) {
+			if !slices.Equal(trace.Forward(context.Background(), m, Pack(seq)), traced[from:to]) {
 				t.Errorf("Trace.Forward: sequence %d has other bits alone", s)
 			}
 		}
 		targets := randomTokens(rng, len(together.Tokens), m.Vocab)
 		gradients := func() []float32 {
 			g := NewGradients(m)
-			_, dHidden := crossEntropy(m, trace.Forward(m, together), targets, g)
-			trace.Backward(m, dHidden, g)
+			_, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, together), targets, g)
+			trace.Backward(context.Background(), m, dHidden, g)
 			return g.Flat
 		}
 		want := gradients()
@@ -191,8 +192,8 @@ func TestTrainingLearns(t *testing.T) {
 		var first, last float64
 		for step := 1; step <= 150; step++ {
 			g.Zero()
-			loss, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
-			trace.Backward(m, dHidden, g)
+			loss, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), targets, g)
+			trace.Backward(context.Background(), m, dHidden, g)
 			kernels.AdamW{LearningRate: 1e-2, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, Step: step, GradScale: 1}.Update(m.Flat(), g.Flat, m1, m2)
 			m.Changed()
 			if step == 1 {
@@ -204,7 +205,7 @@ func TestTrainingLearns(t *testing.T) {
 			t.Errorf("tied %t: loss went from %.3f to %.3f, expected from about ln %d to below 0.2", tied, first, last, c.Vocab)
 		}
 		after := m.Forward(b, nil) // packed anew after Changed
-		if !near(after, trace.Forward(m, b), 1e-4) {
+		if !near(after, trace.Forward(context.Background(), m, b), 1e-4) {
 			t.Errorf("tied %t: after training Forward and Trace.Forward differ", tied)
 		}
 	}
@@ -234,8 +235,8 @@ func TestRecomputeChangesNothing(t *testing.T) {
 					sequences = append(sequences, randomTokens(rng, n, m.Vocab))
 				}
 				b := Pack(sequences...)
-				_, dHidden := crossEntropy(m, trace.Forward(m, b), randomTokens(rng, len(b.Tokens), m.Vocab), g)
-				trace.Backward(m, dHidden, g)
+				_, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), randomTokens(rng, len(b.Tokens), m.Vocab), g)
+				trace.Backward(context.Background(), m, dHidden, g)
 			}
 			return g.Flat
 		}
@@ -254,8 +255,8 @@ func TestBFloat16Gradients(t *testing.T) {
 	targets := randomTokens(rng, len(b.Tokens), m.Vocab)
 	gradients := func(precision kernels.Precision) *Gradients {
 		trace, g := NewTrace(m, 0, TraceOptions{Precision: precision}), NewGradients(m)
-		_, dHidden := crossEntropy(m, trace.Forward(m, b), targets, g)
-		trace.Backward(m, dHidden, g)
+		_, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), targets, g)
+		trace.Backward(context.Background(), m, dHidden, g)
 		return g
 	}
 	exact, rounded := gradients(kernels.Float32).Parameters(), gradients(kernels.BFloat16).Parameters()
@@ -282,8 +283,8 @@ func TestTrainingStepAllocations(t *testing.T) {
 			trace, g := NewTrace(m, len(b.Tokens), options), NewGradients(m)
 			dHidden := make([]float32, len(b.Tokens)*m.Hidden)
 			step := func() {
-				copy(dHidden, trace.Forward(m, b))
-				trace.Backward(m, dHidden, g)
+				copy(dHidden, trace.Forward(context.Background(), m, b))
+				trace.Backward(context.Background(), m, dHidden, g)
 			}
 			for range 10 { // until as many buffers are there as threads can hold at once
 				step()
@@ -310,8 +311,8 @@ func BenchmarkTrainingStep(b *testing.B) {
 	dHidden := make([]float32, len(batch.Tokens)*m.Hidden)
 	b.ReportAllocs()
 	for b.Loop() {
-		copy(dHidden, trace.Forward(m, batch))
-		trace.Backward(m, dHidden, g)
+		copy(dHidden, trace.Forward(context.Background(), m, batch))
+		trace.Backward(context.Background(), m, dHidden, g)
 	}
 	b.ReportMetric(float64(len(batch.Tokens)*b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
