@@ -86,7 +86,8 @@ type headPass struct {
 	head    []float32 // [vocab, hidden]
 }
 
-// add adds the objective's share of a pass to total, and its gradients. When ctx ends they are wrong.
+// add adds the objective's share of a pass to total, and its gradients. When ctx ends they are
+// wrong.
 func (l *headLoss) add(ctx context.Context, total *sums, p headPass) {
 	ofAnswer, ofOther := l.objective.weights(p.counts)
 	d, c := l.addTargets(ctx, total, &p, p.pass.answers, ofAnswer)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 
 	"slimlab/kernels"
@@ -93,17 +94,30 @@ func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []floa
 }
 
 // ExtendAll is Extend but returns the hidden states [tokens, hidden] of every new token, in the
-// order of the segments.
-func (s *Step) ExtendAll(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
+// order of the segments. When ctx ends it returns soon, with its error.
+func (s *Step) ExtendAll(ctx context.Context, m *Model, pool *KVPool, segments []Segment) (hidden []float32, err error) {
 	if len(segments) == 0 {
-		return nil
+		return nil, nil
 	}
 	s.begin(m, pool, segments)
 	for layer := range m.Blocks {
-		s.layer(m, pool, layer)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s.store(m, pool, layer, true)
+		s.attend(m, pool, layer, s.x, &s.all)
+		const piece = 512 // rows between two looks at ctx
+		for x := s.x; len(x) > 0; {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			rows := min(piece, len(x)/m.Hidden)
+			m.mlp(layer, x, rows, nil, &s.w)
+			x = x[rows*m.Hidden:]
+		}
 	}
 	m.Norm(s.x, len(s.all.positions))
-	return s.x
+	return s.x, nil
 }
 
 // begin checks the segments, lays their rows out and embeds them.

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -75,7 +76,11 @@ func extendIsInvariant(t *testing.T, c Config) {
 			var want [][]float32 // [tokens, hidden] of each
 			for _, s := range sequences {
 				k := newCache(t, m.Config, format, 64, [][]int32{s}, rng)
-				all := slices.Clone(step.ExtendAll(m, k.pool, []Segment{{s, 0, k.tables[0]}}))
+				all, err := step.ExtendAll(context.Background(), m, k.pool, []Segment{{s, 0, k.tables[0]}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = slices.Clone(all)
 				want = append(want, all)
 				if format == kernels.KVFloat32 && !near(all, m.Forward(Pack(s), nil), 1e-4) {
 					t.Errorf("Extend and Forward differ over %d tokens", len(s))

@@ -57,10 +57,7 @@ func (s *scorer) logProbs(ctx context.Context, groups [][]task.Span) ([][][]floa
 	out := make([][][]float32, len(groups))
 	tokens := 0
 	flush := func() error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.run(); err != nil {
+		if err := s.run(ctx); err != nil {
 			return err
 		}
 		s.onDone(tokens)
@@ -183,18 +180,24 @@ func (s *scorer) segment(tokens []int32, start int, pages []int32) {
 	s.rows += len(tokens)
 }
 
-// run computes the pass and empties it.
-func (s *scorer) run() error {
+// run computes the pass and empties it. After an error the scorer is of no more use.
+func (s *scorer) run(ctx context.Context) error {
 	if s.pool == nil || s.pool.Pages < s.pages {
 		var err error
 		if s.pool, err = model.NewKVPool(s.model.Config, s.cache, max(s.pages, passTokens/pageSize), pageSize); err != nil {
 			return err
 		}
 	}
-	states := s.step.ExtendAll(s.model, s.pool, s.segments)
+	states, err := s.step.ExtendAll(ctx, s.model, s.pool, s.segments)
+	if err != nil {
+		return err
+	}
 	vocab, width := s.model.Vocab, s.model.Hidden
 	chunk := max(64, chunkLogits/vocab)
 	for targets := s.targets; len(targets) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n := min(chunk, len(targets))
 		s.size(n)
 		for i, t := range targets[:n] {
