@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -58,7 +57,7 @@ func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint)
 		}
 		return list, nil
 	}
-	ids, err := c.tokens(from)
+	ids, err := c.tokens(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("calibration: %w", err)
 	}
@@ -73,7 +72,7 @@ func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint)
 }
 
 // tokens tokenizes the file.
-func (c Calibration) tokens(from *checkpoint.Checkpoint) ([]int32, error) {
+func (c Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([]int32, error) {
 	t, err := from.Tokenizer()
 	if err != nil {
 		return nil, err
@@ -81,11 +80,10 @@ func (c Calibration) tokens(from *checkpoint.Checkpoint) ([]int32, error) {
 	if t == nil {
 		return nil, errors.New("the model has no tokenizer, so no text can be read; random tokens can")
 	}
-	text, err := os.ReadFile(c.File)
+	ids, err := encodeFile(ctx, t, c.File)
 	if err != nil {
 		return nil, err
 	}
-	ids := t.Encode(string(text))
 	if len(ids) < c.Length {
 		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence", c.File, len(ids), c.Length)
 	}

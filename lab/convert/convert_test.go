@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"slimlab/kd"
 	"slimlab/model"
+	"slimlab/model/calibrate/calibratetest"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 	"slimlab/quant"
@@ -209,6 +212,88 @@ func TestInterruptedConversionsResume(t *testing.T) {
 			})
 		}
 	}
+}
+
+// everyVerb adds the verbs that write no folder layer by layer to conversions.
+func everyVerb(t *testing.T) map[string]func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+	t.Helper()
+	verbs := conversions(t)
+	verbs["export"] = func(ctx context.Context, from, _, to string, o Options) (*Result, error) {
+		return Export(ctx, from, to, "hf", o)
+	}
+	verbs["export gguf"] = func(ctx context.Context, from, _, to string, o Options) (*Result, error) {
+		// a tokenizer that slimlab trained has no name in GGUF
+		for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
+			if err := os.Remove(filepath.Join(from, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+		return Export(ctx, from, to+".gguf", "gguf-q8_0", o)
+	}
+	verbs["distil"] = func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+		d := Distillation{Data: text, Steps: 2, Batch: 2, Length: 16, LearningRate: 1e-3, Validation: 1, Seed: 1}
+		if err := d.Set("", "float32", false); err != nil {
+			return nil, err
+		}
+		return Distil(ctx, from, "", to, d, o)
+	}
+	return verbs
+}
+
+// Wherever a verb is interrupted, within a layer or a tensor too, it says so, and the same command
+// then writes the bytes of one that was not.
+func TestVerbsHearTheirContext(t *testing.T) {
+	for name, run := range everyVerb(t) {
+		t.Run(name, func(t *testing.T) {
+			from, text := source(t, checkpoint.BF16)
+			dir := t.TempDir()
+			all := &calibratetest.CountedContext{Context: context.Background(), Looks: 1 << 30}
+			whole := filepath.Join(dir, "whole", "to")
+			if err := os.Mkdir(filepath.Dir(whole), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := run(all, from, text, whole, Options{Open: open}); err != nil {
+				t.Fatal(err)
+			}
+			want := tree(t, filepath.Dir(whole))
+			looks := 1<<30 - all.Looks
+			rng := rand.New(rand.NewPCG(9, uint64(looks)))
+			for trial := range 8 {
+				to := filepath.Join(dir, fmt.Sprint(trial), "to")
+				if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				at := rng.IntN(looks)
+				_, err := run(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, from, text, to, Options{Open: open})
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("interrupted at look %d of %d the error is %v", at, looks, err)
+				}
+				if _, err := run(context.Background(), from, text, to, Options{Open: open}); err != nil {
+					t.Fatalf("again after look %d of %d: %v", at, looks, err)
+				}
+				sameFiles(t, tree(t, filepath.Dir(to)), want)
+			}
+			t.Logf("the context was looked at %d times", looks)
+		})
+	}
+}
+
+// tree reads all files under a folder.
+func tree(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		all[strings.TrimPrefix(path, dir)] = data
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // A folder that goes through slimlab has the same tensors to the byte, and the files beside them.

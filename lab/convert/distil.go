@@ -16,6 +16,7 @@ import (
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
 )
 
 // Distillation is how a student is trained. Its zero fields have no defaults: the command line has.
@@ -75,62 +76,77 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		return nil, err
 	}
 	defer source.Close()
+	trained, err := d.train(ctx, source, teacher, o, r)
+	if err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	if err := save(ctx, trained, source, to, o.DType); err != nil {
+		return nil, err
+	}
+	return r, r.complete(to, start)
+}
+
+// train returns the trained model of source, and adds its report to r.
+func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, teacher string, o Options, r *Result) (*model.Model, error) {
 	config := kd.TrainConfig{
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
 		Precision: d.Precision, Recompute: d.Recompute,
 	}
-	if config.Student, err = source.Model(ctx); err != nil {
+	positions, err := loadModels(ctx, source, teacher, o.Open, &config)
+	if err != nil {
 		return nil, err
 	}
-	if err := config.Student.Trainable(); err != nil {
-		return nil, fmt.Errorf("distil: the student: %w", err)
-	}
-	positions := source.Config().MaxPositions
-	if teacher != "" {
-		t, err := o.Open(teacher)
-		if err != nil {
-			return nil, err
-		}
-		defer t.Close()
-		if err := sameTokens(source, t); err != nil {
-			return nil, fmt.Errorf("distil: %w", err)
-		}
-		if config.Teacher, err = t.Model(ctx); err != nil {
-			return nil, err
-		}
-		positions = min(positions, t.Config().MaxPositions)
-	}
 	if d.Length < 2 || d.Length > positions {
-		return nil, fmt.Errorf("distil: sequences of %d tokens, expected 2 to %d, the positions of the models", d.Length, positions)
+		return nil, fmt.Errorf("sequences of %d tokens, expected 2 to %d, the positions of the models", d.Length, positions)
 	}
-	training, validation, err := d.examples(source)
-	if err != nil {
-		return nil, fmt.Errorf("distil: %w", err)
+	if config.Next, config.Validation, err = d.examples(ctx, source); err != nil {
+		return nil, err
 	}
-	config.Next, config.Validation = training, validation
-	report := &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(validation)}
-	if len(validation) > 0 {
-		before, _, err := kd.Loss(ctx, config.Student, validation)
+	r.Distillation = &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(config.Validation)}
+	if len(config.Validation) > 0 {
+		before, _, err := kd.Loss(ctx, config.Student, config.Validation)
 		if err != nil {
-			return nil, fmt.Errorf("distil: %w", err)
+			return nil, err
 		}
-		report.Before = &before
+		r.Distillation.Before = &before
 	}
-	outcome, err := kd.Train(ctx, config, func(s kd.StepReport) {
+	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
 		o.Progress(s.Step, s.Total, fmt.Sprintf("loss %.4f, gradient norm %.3g", s.Loss, s.GradNorm))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("distil: %w", err)
-	}
-	report.Tokens, report.Loss = outcome.Last.Tokens, outcome.Last.Loss
-	if after := outcome.Last.Validation; !math.IsNaN(after) {
-		report.After = &after
-	}
-	r.Distillation = report
-	if err := save(ctx, config.Student, source, to, o.DType); err != nil {
 		return nil, err
 	}
-	return r, r.complete(to, start)
+	r.Distillation.Tokens, r.Distillation.Loss = result.Last.Tokens, result.Last.Loss
+	if after := result.Last.Validation; !math.IsNaN(after) {
+		r.Distillation.After = &after
+	}
+	return config.Student, nil
+}
+
+// loadModels reads the student, and the teacher unless its name is "", into a config, and returns the
+// positions that both have.
+func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, err error) {
+	if config.Student, err = source.Model(ctx); err != nil {
+		return 0, err
+	}
+	if err := config.Student.Trainable(); err != nil {
+		return 0, fmt.Errorf("the student: %w", err)
+	}
+	if teacher == "" {
+		return config.Student.MaxPositions, nil
+	}
+	t, err := open(teacher)
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	if err := sameTokens(source, t); err != nil {
+		return 0, err
+	}
+	if config.Teacher, err = t.Model(ctx); err != nil {
+		return 0, err
+	}
+	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), nil
 }
 
 // save writes a whole model, with what lies beside the source's tensors.
@@ -158,7 +174,7 @@ func sameTokens(student, teacher *checkpoint.Checkpoint) error {
 }
 
 // examples reads the data.
-func (d Distillation) examples(from *checkpoint.Checkpoint) (batches kd.Batches, validation []kd.Example, err error) {
+func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint) (batches kd.Batches, validation []kd.Example, err error) {
 	t, err := from.Tokenizer()
 	if err != nil {
 		return nil, nil, err
@@ -170,33 +186,42 @@ func (d Distillation) examples(from *checkpoint.Checkpoint) (batches kd.Batches,
 		return nil, nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
 	}
 	if strings.EqualFold(filepath.Ext(d.Data), ".jsonl") {
-		eos := t.EOS()
-		if eos < 0 {
-			return nil, nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
-		}
-		c := task.DefaultJSONL(d.Data)
-		c.MaxTokens = d.Length
-		records, err := task.NewJSONL(c, t, eos)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, e := range records.Validation(d.Validation) {
-			validation = append(validation, kd.Example(e))
-		}
-		return func(_ context.Context, step int) ([]kd.Example, error) {
-			batch := make([]kd.Example, d.Batch)
-			for i := range batch {
-				batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
-			}
-			return batch, nil
-		}, validation[:min(d.Validation, len(validation))], nil
+		return d.recordExamples(ctx, t)
 	}
-	text, err := os.ReadFile(d.Data)
+	return d.textExamples(ctx, t)
+}
+
+// recordExamples are prompts with responses, of which the responses are learned.
+func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer) (batches kd.Batches, validation []kd.Example, err error) {
+	eos := t.EOS()
+	if eos < 0 {
+		return nil, nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
+	}
+	c := task.DefaultJSONL(d.Data)
+	c.MaxTokens = d.Length
+	records, err := await(ctx, func() (*task.JSONL, error) { return task.NewJSONL(c, t, eos) })
 	if err != nil {
 		return nil, nil, err
 	}
-	ids := t.Encode(string(text))
-	held := d.Validation * d.Length // the end of the file
+	for _, e := range records.Validation(d.Validation) {
+		validation = append(validation, kd.Example(e))
+	}
+	return func(_ context.Context, step int) ([]kd.Example, error) {
+		batch := make([]kd.Example, d.Batch)
+		for i := range batch {
+			batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
+		}
+		return batch, nil
+	}, validation[:min(d.Validation, len(validation))], nil
+}
+
+// textExamples are places of a text, of which every token is learned; its end is held out.
+func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer) (batches kd.Batches, validation []kd.Example, err error) {
+	ids, err := encodeFile(ctx, t, d.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	held := d.Validation * d.Length
 	if len(ids) < held+d.Length {
 		return nil, nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from", d.Data, len(ids), held+d.Length, held)
 	}
