@@ -18,25 +18,29 @@ const (
 // Error is the squared error of a layer's output on calibration data relative to the squared
 // output, tr((W−W₀)ᵀH(W−W₀))/tr(W₀ᵀHW₀).
 type Error struct {
-	Damped   float64 // with the damped H: what the methods minimise
-	Undamped float64 // with H as measured
+	Damped   float64 `json:"damped"`   // with the damped H: what the methods minimise
+	Undamped float64 `json:"undamped"` // with H as measured
 }
 
 // LayerReport is what happened to one half of one layer.
 type LayerReport struct {
-	Layer        int
-	Part         Part
-	Before, Kept int   // units
-	Support      []int // indices of the kept units, ascending
-	Masked       Error // error of the same support without a weight update
+	Layer   int   `json:"layer"`
+	Part    Part  `json:"part"`
+	Before  int   `json:"before"`
+	Kept    int   `json:"kept"`    // units
+	Support []int `json:"support"` // indices of the kept units, ascending
+	Masked  Error `json:"masked"`  // error of the same support without a weight update
 	// error with the weights as they now are; equal to Masked for methods that do not update
-	Updated Error
-	Start   string // osscar: the start that won, "greedy" or "magnitude"
-	Swaps   int    // osscar: rounds of local search that improved it
+	Updated Error  `json:"updated"`
+	Start   string `json:"start"` // osscar: the start that won, "greedy" or "magnitude"
+	Swaps   int    `json:"swaps"` // osscar: rounds of local search that improved it
 }
 
 // Count is a size before and after.
-type Count struct{ Before, After int }
+type Count struct {
+	Before int `json:"before"`
+	After  int `json:"after"`
+}
 
 // Cut is the removed share in per cent.
 func (c Count) Cut() float64 {
@@ -48,14 +52,17 @@ func (c Count) Cut() float64 {
 
 // CutReport is what Prune removed from a model.
 type CutReport struct {
-	Method  Method
-	Damping float64
-	Align   int           // MLP neurons that are kept are a multiple of it
-	Tokens  int           // calibration tokens
-	Layers  []LayerReport // in order of work; halves that kept everything are absent
+	Method  Method  `json:"method"`
+	Damping float64 `json:"damping"`
+	Align   int     `json:"align"`  // MLP neurons that are kept are a multiple of it
+	Tokens  int     `json:"tokens"` // calibration tokens
+	// in order of work; halves that kept everything are absent
+	Layers []LayerReport `json:"layers"`
 	// The ratio bases: MLP neurons, KV groups and all stored parameters of the model.
-	Neurons, KVGroups, Parameters Count
-	Warnings                      []string
+	Neurons    Count    `json:"neurons"`
+	KVGroups   Count    `json:"kv_groups"`
+	Parameters Count    `json:"parameters"`
+	Warnings   []string `json:"warnings"`
 }
 
 // Summary says in one line what was removed, with each ratio's base.

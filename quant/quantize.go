@@ -21,25 +21,26 @@ type Options struct {
 
 // LinearReport is what happened to one linear layer.
 type LinearReport struct {
-	Name        string  // "model.layers.0.self_attn.q_proj"
-	Format      string  // "w4a16-g32"
-	WeightError float64 // ‖W−Ŵ‖²/‖W‖²
+	Name        string  `json:"name"`         // "model.layers.0.self_attn.q_proj"
+	Format      string  `json:"format"`       // "w4a16-g32"
+	WeightError float64 `json:"weight_error"` // ‖W−Ŵ‖²/‖W‖²
 	// Error is the squared error of the output relative to the squared output on the calibration
 	// data, tr(ΔHΔᵀ)/tr(WHWᵀ), Δ = W−Ŵ, with H as measured: that of the weights' rounding alone.
 	// Without calibration data (RoundingReport.Tokens is 0) it is not measured and 0.
-	Error float64
+	Error float64 `json:"error"`
 	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for round to
 	// nearest.
-	DampedLoss float64
-	Damping    float64 // as it was used in the end; 0 for round to nearest
+	DampedLoss float64 `json:"damped_loss"`
+	Damping    float64 `json:"damping"` // as it was used in the end; 0 for round to nearest
 }
 
 // RoundingReport is what Quantize did to a model.
 type RoundingReport struct {
-	Schemes  []string // names of the plan's schemes, with the group sizes that were used
-	Tokens   int      // calibration tokens
-	Linears  []LinearReport
-	Warnings []string
+	// names of the plan's schemes, with the group sizes that were used
+	Schemes  []string       `json:"schemes"`
+	Tokens   int            `json:"tokens"` // calibration tokens
+	Linears  []LinearReport `json:"linears"`
+	Warnings []string       `json:"warnings"`
 }
 
 // LinearDone says how far Quantize is, after each linear layer.

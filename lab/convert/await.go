@@ -7,8 +7,8 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// await runs f, which cannot be interrupted. When ctx ends it leaves f running: the program is about
-// to end.
+// await runs f, which cannot be interrupted. When ctx ends it leaves f running: the program is
+// about to end.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
 		value T

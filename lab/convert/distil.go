@@ -123,8 +123,8 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	return config.Student, nil
 }
 
-// loadModels reads the student, and the teacher unless its name is "", into a config, and returns the
-// positions that both have.
+// loadModels reads the student, and the teacher unless its name is "", into a config, and returns
+// the positions that both have.
 func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, err error) {
 	if config.Student, err = source.Model(ctx); err != nil {
 		return 0, err

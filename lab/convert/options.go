@@ -78,7 +78,7 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 		source.Close()
 		return nil, nil, err
 	}
-	r := new(Result)
+	r := newResult()
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
 	return source, r, nil
 }

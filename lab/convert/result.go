@@ -12,6 +12,7 @@ import (
 
 // Result is what became of a checkpoint.
 type Result struct {
+	Schema       string                `json:"schema"` // "slimlab.conversion/1"
 	Parameters   pruning.Count         `json:"parameters"`
 	Bytes        Bytes                 `json:"bytes"`
 	Pruning      *pruning.CutReport    `json:"pruning,omitempty"`
@@ -24,6 +25,8 @@ type Result struct {
 	Peak     int64                `json:"peak_bytes"`
 	Verdicts []checkpoint.Verdict `json:"verdicts"`
 }
+
+func newResult() *Result { return &Result{Schema: "slimlab.conversion/1"} }
 
 // Bytes are those of all tensors as they are stored.
 type Bytes struct {

@@ -55,7 +55,7 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	r := new(Result)
+	r := newResult()
 	if err := r.complete(to, start); err != nil {
 		return nil, err
 	}
