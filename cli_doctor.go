@@ -31,7 +31,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "measure this machine: its peaks, and each kernel's share of its own limit",
-		Long: "doctor measures what this machine's cores and memory give at most and, in turn with that, the kernels on the sizes of a language model.\n" +
+		Long: "doctor measures what the cores and the memory of this machine give at most, and beside that the kernels on the sizes of a language model.\n" +
 			"With --model it measures the serving engine with a model of that shape and random weights instead.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd, f) },
@@ -58,7 +58,7 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	o := doctor.Options{Version: version, Threads: f.threads, Quick: f.quick, Progress: func(text string) {
 		progress.line(time.Since(start).Seconds(), text)
 	}}
-	var r *doctor.Report
+	var r *doctor.Diagnosis
 	var err error
 	if f.model != "" {
 		r, err = doctor.ExamineModel(cmd.Context(), o, doctor.ModelOptions{
@@ -79,7 +79,7 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	return nil
 }
 
-// check tells of a flag that cannot be before anything is measured.
+// check reports a flag that cannot be, before anything is measured.
 func (f *doctorFlags) check(cmd *cobra.Command) error {
 	oneOf := func(flag, value string, valid []string) error {
 		if slices.Contains(valid, value) {

@@ -56,7 +56,7 @@ func (o *Options) complete() {
 // Examine measures the machine's peaks and each kernel beside them, in about a minute on two cores.
 // It needs the machine for itself, and some 2.5 GB of memory. The error is that of a ctx that
 // ended.
-func Examine(ctx context.Context, o Options) (*Report, error) {
+func Examine(ctx context.Context, o Options) (*Diagnosis, error) {
 	o.complete()
 	defer parallel.SetThreads(o.Threads)()
 	e := newExamination(o)
@@ -74,12 +74,12 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 	return e.finish(), nil
 }
 
-// examination is a report in the making.
+// examination is the state of measuring.
 type examination struct {
 	Options
 	limits    *limits
 	pulse     pulse
-	report    *Report
+	report    *Diagnosis
 	generator generator
 }
 
@@ -87,15 +87,15 @@ type examination struct {
 func newExamination(o Options) *examination {
 	cpu := machine.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Report{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
-	e.pulse.feel(e.limits, o.stopwatch, o.Threads)
+	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Diagnosis{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e.pulse.measure(e.limits, o.stopwatch, o.Threads)
 	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
 	return e
 }
 
-func (e *examination) finish() *Report {
-	e.pulse.feel(e.limits, e.stopwatch, e.Threads)
-	e.report.State = e.pulse.judge(e.Threads)
+func (e *examination) finish() *Diagnosis {
+	e.pulse.measure(e.limits, e.stopwatch, e.Threads)
+	e.report.State = e.pulse.assess(e.Threads)
 	return e.report
 }
 
@@ -140,7 +140,7 @@ func (e *examination) family(ctx context.Context, f family) error {
 				continue
 			}
 			restore := parallel.SetThreads(threads)
-			t, _ := e.limits.hold(e.stopwatch, func(times int) {
+			t, _ := e.limits.compare(e.stopwatch, func(times int) {
 				for range times {
 					c.run()
 				}
@@ -155,8 +155,8 @@ func (e *examination) family(ctx context.Context, f family) error {
 	return nil
 }
 
-// threads lists the numbers of threads for a case; handing work out is of interest with several
-// alone.
+// threads lists the numbers of threads for a case. To start and end a parallel region is of
+// interest with several threads only.
 func (e *examination) threads(c kernelCase) []int {
 	if e.Threads == 1 || c.bytes == 0 && c.operations == 0 {
 		return []int{e.Threads}

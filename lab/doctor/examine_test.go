@@ -78,7 +78,7 @@ func TestExamine(t *testing.T) {
 		if err := r.Write("json", &text); err != nil {
 			t.Fatal(err)
 		}
-		var back Report
+		var back Diagnosis
 		decoder := json.NewDecoder(&text)
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&back); err != nil {
@@ -155,10 +155,10 @@ func TestLevels(t *testing.T) {
 }
 
 // sample is a report with every kind of line.
-func sample() *Report {
+func sample() *Diagnosis {
 	clock := Sample{3.65e9, 3.6e9, 3.7e9, 14}
 	all := func(m, lo, hi float64) *Sample { return &Sample{m, lo, hi, 7} }
-	return &Report{
+	return &Diagnosis{
 		Schema: schema, Version: "1.2.3",
 		Machine: Machine{
 			Vendor: "AuthenticAMD", CPU: "AMD EPYC", Family: 25, Model: 17, Stepping: 1, System: "linux/amd64", Features: []string{"avx2", "fma", "avx512f"}, CPUs: 2, L1: 32 << 10, L2: 1 << 20, L3: 32 << 20,

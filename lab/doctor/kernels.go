@@ -19,7 +19,7 @@ type kernelCase struct {
 	run               func()
 }
 
-// family is cases that share memory, which is made when their turn comes.
+// family is cases that share memory, which is allocated when they are measured.
 type family struct {
 	name string
 	make func(g *generator) []kernelCase

@@ -43,7 +43,7 @@ func CacheFormats() []string {
 // ExamineModel measures the peaks and how fast an engine on this machine reads and writes tokens
 // with a model of random weights. Every token that is written is the most likely one. The error is
 // that of a ctx that ended, or says what of m cannot be.
-func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Report, error) {
+func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Diagnosis, error) {
 	c, f, err := find(m.Shape, m.Format)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (o *ModelOptions) check(c *model.Config) error {
 }
 
 // model builds the model and runs the tests.
-func (e *examination) model(ctx context.Context, c model.Config, f format, cache kernels.KVFormat, o ModelOptions) (*Report, error) {
+func (e *examination) model(ctx context.Context, c model.Config, f format, cache kernels.KVFormat, o ModelOptions) (*Diagnosis, error) {
 	e.Progress(fmt.Sprintf("building %s in %s", o.Shape, f.name))
 	m, err := newModel(&e.generator, c, f)
 	if err != nil {
@@ -175,7 +175,7 @@ func (r *runner) measure(ctx context.Context, s *stopwatch, cache kernels.KVForm
 		t.Tokens = r.sequences * r.prompt
 	}
 	d := r.demand()
-	timing, seconds := r.limits.hold(s, func(times int) {
+	timing, seconds := r.limits.compare(s, func(times int) {
 		for range times {
 			run()
 		}

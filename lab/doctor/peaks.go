@@ -76,9 +76,9 @@ type bound struct {
 	amount float64 // that one time of the peak's work does
 }
 
-// hold measures w, whose demand is that of one time, in turn with what limits it. It returns the
-// seconds of each sample too.
-func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, samples []float64) {
+// compare measures w, whose demand is that of one time, interleaved with what limits it. It returns
+// the seconds of each sample too.
+func (l *limits) compare(s *stopwatch, w work, d demand, threads int) (t Timing, samples []float64) {
 	works, bounds := []work{w}, []bound{}
 	if d.operations > 0 {
 		loop := l.loop(d.arithmetic)
@@ -89,7 +89,7 @@ func (l *limits) hold(s *stopwatch, w work, d demand, threads int) (t Timing, sa
 		w, amount := l.read(d.bytes, threads)
 		works, bounds = append(works, w), append(bounds, bound{l.level(d.bytes, threads), d.bytes * d.passes, amount})
 	}
-	seconds := s.inTurn(works...)
+	seconds := s.interleave(works...)
 	return newTiming(threads, seconds[0], bounds, seconds[1:]), seconds[0]
 }
 
@@ -116,7 +116,7 @@ func (l *limits) peaks(s *stopwatch, threads int) []Peak {
 			all, amount := on(threads)
 			works, amounts = append(works, all), append(amounts, amount)
 		}
-		seconds := s.inTurn(works...)
+		seconds := s.interleave(works...)
 		p := Peak{Name: name, Unit: unit, Means: means, One: newSample(rates(seconds[0], amounts[0]))}
 		if threads > 1 {
 			all := newSample(rates(seconds[1], amounts[1]))
@@ -171,7 +171,7 @@ func (m memory) means() string {
 	return fmt.Sprintf("reading %s a thread", binarySize(m.bytes))
 }
 
-// binarySize writes a size as caches are told: "24 KiB", "1 MiB".
+// binarySize writes a size as those of caches are written: "24 KiB", "1 MiB".
 func binarySize(n int64) string {
 	for _, unit := range []struct {
 		bytes int64

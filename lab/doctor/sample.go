@@ -15,10 +15,11 @@ type stopwatch struct {
 // work is something to measure: it does it so many times over.
 type work func(times int)
 
-// inTurn measures the seconds that each work takes once, in samples taken in turn, so that what
-// slows the machine slows all of them. Before each sample the work is done once untimed, for what
-// it reads to be in the caches that hold it; a work that fills a sample alone is spared that.
-func (s *stopwatch) inTurn(works ...work) [][]float64 {
+// interleave measures the seconds that each work takes once. The samples of all works are
+// interleaved, so that what slows the machine slows all of them. Before each sample the work is
+// done once untimed, for what it reads to be in the caches that hold it; work that takes a whole
+// sample is not.
+func (s *stopwatch) interleave(works ...work) [][]float64 {
 	times := make([]int, len(works))
 	for i, w := range works {
 		times[i] = s.calibrate(w)

@@ -19,7 +19,7 @@ func (c *fakeClock) takes(d time.Duration, calls *[]int) work {
 	}
 }
 
-func TestInTurn(t *testing.T) {
+func TestInterleave(t *testing.T) {
 	var clock fakeClock
 	var short, long []int
 	var order []string
@@ -27,7 +27,7 @@ func TestInTurn(t *testing.T) {
 	note := func(name string, w work) work {
 		return func(times int) { order = append(order, name); w(times) }
 	}
-	seconds := s.inTurn(note("short", clock.takes(time.Millisecond, &short)), note("long", clock.takes(time.Second, &long)))
+	seconds := s.interleave(note("short", clock.takes(time.Millisecond, &short)), note("long", clock.takes(time.Second, &long)))
 	if want := [][]float64{{0.001, 0.001, 0.001}, {1, 1, 1}}; !reflect.DeepEqual(seconds, want) {
 		t.Errorf("seconds are %v, want %v", seconds, want)
 	}

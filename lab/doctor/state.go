@@ -8,21 +8,22 @@ import (
 
 // State says whether the machine gave all that it has while it was measured.
 type State struct {
-	Verdict  Verdict  `json:"verdict"`
-	Findings []string `json:"findings,omitempty"` // reasons, as sentences
+	Verdict  Condition `json:"verdict"`
+	Findings []string  `json:"findings,omitempty"` // reasons, as sentences
 	// all threads' float32 peak over one thread's: the number of cores whose work they do
 	Delivered float64 `json:"delivered,omitempty"`
 	Clock     *Sample `json:"clock,omitempty"` // hertz of one busy core
 	PerCycle  float64 `json:"operations_per_cycle,omitempty"`
 }
 
-// Verdict is the worst that was found.
-type Verdict string
+// Condition is the worst that was found.
+type Condition string
 
 const (
-	Steady    Verdict = "steady"
-	Shared    Verdict = "shared"    // cores are worked on by others too, or are threads of one core
-	Throttled Verdict = "throttled" // the clock stays below what it reaches at times
+	Steady Condition = "steady"
+	// cores are worked on by others too, or are threads of one core
+	Shared    Condition = "shared"
+	Throttled Condition = "throttled" // the clock stays below what it reaches at times
 )
 
 // pulse is what the state is read from: samples of the clock in hertz (none where it cannot be had)
@@ -30,9 +31,9 @@ const (
 // one).
 type pulse struct{ clock, one, all []float64 }
 
-// feel takes samples and adds them to p: at the beginning and at the end, for a machine may change
-// meanwhile.
-func (p *pulse) feel(l *limits, s *stopwatch, threads int) {
+// measure takes samples and adds them to p: at the beginning and at the end, since a machine may
+// change meanwhile.
+func (p *pulse) measure(l *limits, s *stopwatch, threads int) {
 	one, operations := compute(&l.loops[0], 1)
 	works := []work{one}
 	if threads > 1 {
@@ -44,7 +45,7 @@ func (p *pulse) feel(l *limits, s *stopwatch, threads int) {
 	if hasClock {
 		works = append(works, func(times int) { cycles.Run(1, times*cycleRounds) })
 	}
-	seconds := s.inTurn(works...)
+	seconds := s.interleave(works...)
 	p.one = append(p.one, rates(seconds[0], operations)...)
 	if threads > 1 {
 		p.all = append(p.all, rates(seconds[1], operations*float64(threads))...)
@@ -61,11 +62,11 @@ const (
 	steadyPeak   = 0.8  // median over maximum of one thread's peak, its clock being steady
 )
 
-// judge reads the state.
-func (p *pulse) judge(threads int) State {
+// assess derives the state from the samples.
+func (p *pulse) assess(threads int) State {
 	s := State{Verdict: Steady}
 	one := newSample(p.one)
-	find := func(v Verdict, format string, args ...any) {
+	find := func(v Condition, format string, args ...any) {
 		s.Findings = append(s.Findings, fmt.Sprintf(format, args...))
 		if s.Verdict == Steady {
 			s.Verdict = v

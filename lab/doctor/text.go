@@ -16,7 +16,7 @@ import (
 func Formats() []string { return []string{"table", "json"} }
 
 // Write writes the report in a format, one of Formats.
-func (r *Report) Write(format string, w io.Writer) error {
+func (r *Diagnosis) Write(format string, w io.Writer) error {
 	switch format {
 	case "table":
 		return r.Text(w)
@@ -27,7 +27,7 @@ func (r *Report) Write(format string, w io.Writer) error {
 }
 
 // JSON writes the report as one indented document.
-func (r *Report) JSON(w io.Writer) error {
+func (r *Diagnosis) JSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
@@ -35,7 +35,7 @@ func (r *Report) JSON(w io.Writer) error {
 }
 
 // Text writes the report for people.
-func (r *Report) Text(w io.Writer) error {
+func (r *Diagnosis) Text(w io.Writer) error {
 	var b strings.Builder
 	r.Machine.text(&b)
 	r.State.text(&b)

@@ -16,7 +16,7 @@ type format struct {
 	head       string // the format of head and embedding in a whole model; "" is the same
 }
 
-// multiplier is a weight [out, in] laid out for products.
+// multiplier is a weight [out, in] packed for products.
 type multiplier interface {
 	MulT(y, x []float32, rows int)
 	Begin(y, x []float32, rows int) kernels.Pending

@@ -50,7 +50,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 			return err
 		}
 		defer e.Close()
-		report, err := w.run.alone(func() (load.Report, error) { return workload.Run(ctx, e) })
+		report, err := w.run.alone(func() (load.Samples, error) { return workload.Run(ctx, e) })
 		if err != nil {
 			return err
 		}

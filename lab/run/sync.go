@@ -54,7 +54,7 @@ func (r *Run) pause() time.Duration {
 }
 
 // alone takes a timing while nothing else of the run computes.
-func (r *Run) alone(measure func() (load.Report, error)) (load.Report, error) {
+func (r *Run) alone(measure func() (load.Samples, error)) (load.Samples, error) {
 	r.timing.Lock()
 	defer r.timing.Unlock()
 	return measure()

@@ -39,11 +39,11 @@ func TestAlone(t *testing.T) {
 	var timings sync.WaitGroup
 	for range 20 {
 		timings.Go(func() {
-			_, _ = r.alone(func() (load.Report, error) {
+			_, _ = r.alone(func() (load.Samples, error) {
 				if n := computing.Load(); n != 0 {
 					t.Errorf("%d compute while a timing is taken", n)
 				}
-				return load.Report{}, nil
+				return load.Samples{}, nil
 			})
 		})
 	}

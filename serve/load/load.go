@@ -24,8 +24,8 @@ type Ranking struct {
 	Labels []int32
 }
 
-// Report is what a run measured.
-type Report struct {
+// Samples are what a run measured.
+type Samples struct {
 	Cold     []time.Duration // TTFT of each member's first candidate, its prefix not cached
 	Hot      []time.Duration // TTFT of each further candidate, the member's prefix cached
 	Tokens   int             // prompt tokens of the whole workload, cached ones included
@@ -36,51 +36,51 @@ type Report struct {
 
 // Run measures the workload on e, which must be otherwise idle. The first member is served once
 // before as a warm-up; the cache is flushed before each pass.
-func (r Ranking) Run(ctx context.Context, e *serve.Engine) (Report, error) {
+func (r Ranking) Run(ctx context.Context, e *serve.Engine) (Samples, error) {
 	if len(r.Members) == 0 {
-		return Report{}, fmt.Errorf("load: the workload has no members")
+		return Samples{}, fmt.Errorf("load: the workload has no members")
 	}
-	var report Report
+	var samples Samples
 	var all []serve.Request
 	for i, candidates := range r.Members {
 		if len(candidates) == 0 {
-			return Report{}, fmt.Errorf("load: member %d has no candidates", i)
+			return Samples{}, fmt.Errorf("load: member %d has no candidates", i)
 		}
 		for _, prompt := range candidates {
 			all = append(all, serve.Request{Prompt: prompt, Labels: r.Labels})
-			report.Tokens += len(prompt)
+			samples.Tokens += len(prompt)
 		}
 	}
-	report.Requests = len(all)
+	samples.Requests = len(all)
 	if _, err := e.DoAll(ctx, all[:len(r.Members[0])]); err != nil {
-		return Report{}, fmt.Errorf("load: warm-up: %w", err)
+		return Samples{}, fmt.Errorf("load: warm-up: %w", err)
 	}
 	if err := e.Flush(); err != nil {
-		return Report{}, err
+		return Samples{}, err
 	}
-	if err := r.latency(ctx, e, &report); err != nil {
-		return Report{}, err
+	if err := r.latency(ctx, e, &samples); err != nil {
+		return Samples{}, err
 	}
 	if err := e.Flush(); err != nil {
-		return Report{}, err
+		return Samples{}, err
 	}
 	results, err := e.DoAll(ctx, all)
 	if err != nil {
-		return Report{}, fmt.Errorf("load: throughput: %w", err)
+		return Samples{}, fmt.Errorf("load: throughput: %w", err)
 	}
 	start, end := results[0].Submitted, results[0].End
 	for _, res := range results {
-		report.Cached += res.Cached
+		samples.Cached += res.Cached
 		if res.End.After(end) {
 			end = res.End
 		}
 	}
-	report.Wall = end.Sub(start)
-	return report, nil
+	samples.Wall = end.Sub(start)
+	return samples, nil
 }
 
 // latency serves one prompt at a time: each member's first candidate cold, the others hot.
-func (r Ranking) latency(ctx context.Context, e *serve.Engine, report *Report) error {
+func (r Ranking) latency(ctx context.Context, e *serve.Engine, samples *Samples) error {
 	for _, candidates := range r.Members {
 		for i, prompt := range candidates {
 			result, err := e.Do(ctx, serve.Request{Prompt: prompt, Labels: r.Labels})
@@ -88,9 +88,9 @@ func (r Ranking) latency(ctx context.Context, e *serve.Engine, report *Report) e
 				return fmt.Errorf("load: latency: %w", err)
 			}
 			if i == 0 {
-				report.Cold = append(report.Cold, result.TTFT())
+				samples.Cold = append(samples.Cold, result.TTFT())
 			} else {
-				report.Hot = append(report.Hot, result.TTFT())
+				samples.Hot = append(samples.Hot, result.TTFT())
 			}
 		}
 	}

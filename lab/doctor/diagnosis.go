@@ -1,8 +1,8 @@
 package doctor
 
-// Report is all that was measured. Quantities are in base units: seconds, bytes, operations (a
+// Diagnosis is all that was measured. Quantities are in base units: seconds, bytes, operations (a
 // multiply-add is two), hertz.
-type Report struct {
+type Diagnosis struct {
 	// "slimlab.doctor/1"; a change that could break a reader changes it
 	Schema  string   `json:"schema"`
 	Version string   `json:"version"`
@@ -44,7 +44,7 @@ type Sample struct {
 	N      int     `json:"n"`
 }
 
-// Peak is a rate that nothing can pass.
+// Peak is the highest rate that the machine reached.
 type Peak struct {
 	Name  string  `json:"name"`  // "float32", "bfloat16", "int8"; "L1", "L2", "L3", "DRAM"
 	Unit  string  `json:"unit"`  // "operations/s" or "bytes/s"
@@ -77,7 +77,7 @@ type Timing struct {
 	Seconds Sample `json:"seconds"`
 	// the peak that allows the least; empty where there is none
 	Limit string `json:"limit,omitempty"`
-	// what that peak, measured in turn with the kernel, would take
+	// what that peak, measured in samples between the kernel's, would take
 	Least float64 `json:"limit_seconds,omitempty"`
 	Share float64 `json:"share,omitempty"` // Least ÷ the median
 }
