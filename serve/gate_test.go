@@ -50,7 +50,7 @@ type gate struct {
 	amount, baseline float64 // of work, of each
 }
 
-// measure takes both in turn, five times, and returns the ratio of their median rates.
+// measure interleaves both, five times, and returns the ratio of their median rates.
 func (g gate) measure() float64 {
 	const rounds = 5
 	var run, against []time.Duration

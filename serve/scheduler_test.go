@@ -265,7 +265,7 @@ func (v *turn) milliseconds(f *fake) string {
 	return fmt.Sprintf("%s: %d cached, submitted %d, scheduled %d, first %d, end %d, %s", v.name, r.Cached, at(r.Submitted), at(r.Scheduled), at(r.FirstToken), at(r.End), r.Finish)
 }
 
-// TestTimelines plays whole conversations by a simulated clock: who is computed when, and what the
+// TestTimelines plays whole conversations by a simulated clock: what is computed when, and what the
 // results say of it.
 func TestTimelines(t *testing.T) {
 	for _, c := range []struct {

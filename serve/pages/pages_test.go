@@ -8,7 +8,7 @@ import (
 
 // TestLeases drives requests that are admitted, compute, commit and end in any order, in a cache
 // that is mostly full, and checks after each step all invariants and that what a lease shares is
-// what its tokens' prefix is to everyone.
+// what any other request with its prefix would find.
 func TestLeases(t *testing.T) {
 	for seed := range uint64(40) {
 		playLeases(t, rand.New(rand.NewPCG(seed, 3)), 1+int(seed%3), seed%5 != 4)
