@@ -119,7 +119,7 @@ func TestAttentionTwinGradients(t *testing.T) {
 }
 
 func TestRMSNormBackwardFiniteDifferences(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(2, 1))
 		const rows, dim, eps = 3, 37, 1e-5
 		x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
@@ -143,7 +143,7 @@ func TestRMSNormBackwardFiniteDifferences(t *testing.T) {
 }
 
 func TestSwiGLUBackwardFiniteDifferences(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 1))
 		const n = 53
 		gate, up, dh := randoms(r, n, 0, 4).x, randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x
@@ -164,7 +164,7 @@ func TestSwiGLUBackwardFiniteDifferences(t *testing.T) {
 var attentionShapes = []struct{ heads, kvHeads, dim int }{{1, 1, 8}, {4, 2, 16}, {6, 2, 32}, {4, 4, 20}, {2, 1, 64}, {3, 3, 5}}
 
 func TestAttentionAgainstTwin(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 1))
 		lengths := []int{1, 0, 64, 130, 17, 65}
 		starts := []int{0}
@@ -203,7 +203,7 @@ func TestAttentionAgainstTwin(t *testing.T) {
 // The bounds of the bfloat16 forms: operands are off by up to 2⁻⁹ of their size, scores of the
 // spreads here by hundredths, and with them weights.
 func TestAttentionBFloat16AgainstTwin(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 2))
 		lengths := []int{1, 0, 64, 130, 17, 65, 33}
 		starts := []int{0}
@@ -237,49 +237,6 @@ func TestAttentionBFloat16AgainstTwin(t *testing.T) {
 			}
 		}
 	})
-}
-
-// A sequence gives the same bits whatever is packed around it and whatever the number of threads.
-func TestAttentionSameBitsPackedAndAlone(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
-		sameBitsPackedAndAlone(t, Float32)
-		sameBitsPackedAndAlone(t, BFloat16)
-	})
-}
-
-func sameBitsPackedAndAlone(t *testing.T, precision Precision) {
-	t.Helper()
-	const heads, kvHeads, dim = 4, 2, 16
-	r := rand.New(rand.NewPCG(5, 1))
-	starts := []int{0, 90, 220, 221, 400}
-	const tokens = 400
-	q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
-	dout := randoms(r, tokens*heads*dim, 0, 1).x
-	run := func(threads, from, to int, starts []int) []float32 {
-		defer parallel.SetThreads(threads)()
-		n := to - from
-		q, k, v, dout := q[from*heads*dim:], k[from*kvHeads*dim:], v[from*kvHeads*dim:], dout[from*heads*dim:]
-		out, lse, dq := make([]float32, n*heads*dim), make([]float32, n*heads), make([]float32, n*heads*dim)
-		dk, dv := make([]float32, n*kvHeads*dim), make([]float32, n*kvHeads*dim)
-		a := Attention{Q: q, K: k, V: v, Starts: starts, Heads: heads, KVHeads: kvHeads, HeadDim: dim, Precision: precision}
-		a.Forward(out, lse)
-		a.Backward(dq, dk, dv, dout, out, lse)
-		var all []float32 // [tokens, everything of a token]
-		for i := range n {
-			all = append(append(append(all, out[i*heads*dim:(i+1)*heads*dim]...), dq[i*heads*dim:(i+1)*heads*dim]...), lse[i*heads:(i+1)*heads]...)
-			all = append(append(all, dk[i*kvHeads*dim:(i+1)*kvHeads*dim]...), dv[i*kvHeads*dim:(i+1)*kvHeads*dim]...)
-		}
-		return all
-	}
-	want := run(1, 0, tokens, starts)
-	for _, threads := range []int{2, 5} {
-		equalBits(t, fmt.Sprint(threads, " threads"), run(threads, 0, tokens, starts), want)
-	}
-	width := len(want) / tokens
-	for s := range len(starts) - 1 {
-		from, to := starts[s], starts[s+1]
-		equalBits(t, fmt.Sprint("sequence ", s, " alone"), run(2, from, to, []int{0, to - from}), want[from*width:to*width])
-	}
 }
 
 // pagedPrefix is a sequence's keys and values in pages of one size, at places of the pool that no
@@ -349,7 +306,7 @@ func pagedTolerance(format KVFormat, dim int) float64 {
 // Whatever the page size, the chunks and the number of threads, and whatever lies in unused slots:
 // the same bits; and they are right.
 func TestAttentionPaged(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(6, 1))
 		const tokens = 150
 		for _, s := range append(attentionShapes, struct{ heads, kvHeads, dim int }{14, 2, 64}, struct{ heads, kvHeads, dim int }{3, 1, 128}, struct{ heads, kvHeads, dim int }{10, 2, 48}) {
@@ -394,7 +351,7 @@ func TestAttentionPaged(t *testing.T) {
 }
 
 func TestAttentionPagedEqualsAttention(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 1))
 		const tokens, heads, kvHeads, dim = 200, 4, 2, 32
 		q, k, v := randoms(r, tokens*heads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x, randoms(r, tokens*kvHeads*dim, 0, 1).x
@@ -431,4 +388,36 @@ func TestAttentionMakesNoGarbage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Stacks are shared as far as pages are: queries on a common prefix are one unit, and each block of
+// the prefix is visited once.
+func TestAttentionPagedPlan(t *testing.T) {
+	const size, prefix, sequences, group = 16, 256, 8, 7
+	a := freePaged.Get()
+	defer freePaged.Put(a)
+	a.layer, a.group, a.segments = NewKVLayer(KVBFloat16, 64, size, 1, 64), group, nil
+	for s := range sequences {
+		var table []int32
+		for p := range prefix / size {
+			table = append(table, int32(p))
+		}
+		table = append(table, int32(prefix/size+s))
+		a.segments = append(a.segments, KVSegment{table, s, 1, prefix + s})
+	}
+	a.plan()
+	if len(a.units) != 1 || a.units[0].stack != sequences*group {
+		t.Errorf("%d sequences on one prefix are in units %+v, expected one of %d queries", sequences, a.units, sequences*group)
+	}
+	for i := range a.pieces[1:] {
+		if got := a.common(&a.pieces[0], &a.pieces[i+1]); got != prefix/KVBlock {
+			t.Errorf("piece %d shares %d blocks, expected %d", i+1, got, prefix/KVBlock)
+		}
+	}
+	a.segments[3].Table[0], a.segments[5].Table[4] = 60, 61 // nothing in common; one block
+	a.plan()
+	if len(a.units) != 2 || a.units[0].stack+a.units[1].stack != sequences*group || min(a.units[0].stack, a.units[1].stack) != group {
+		t.Errorf("units %+v, expected one of %d queries and one of %d", a.units, (sequences-1)*group, group)
+	}
+	a.layer, a.segments = nil, nil
 }

@@ -67,8 +67,8 @@ func (a *left[T]) from(tile, element int) []T {
 	return a.data[tile*a.places*a.stride+element*a.places:]
 }
 
-// strides returns how far rows and elements of a tile lie apart, the elements of a line where lines
-// are longer than one.
+// strides returns what a kernel gets to know of the strides: how far rows lie apart, tiles where
+// they have several rows of longer lines, and elements of a line.
 func (a *left[T]) strides() (row, element int) {
 	switch {
 	case a.places == 1:
@@ -76,7 +76,7 @@ func (a *left[T]) strides() (row, element int) {
 	case a.line == 1:
 		return 1, a.places
 	}
-	return a.line, 1
+	return a.places * a.stride, 1
 }
 
 // span returns the rows of tiles first to last-1.

@@ -202,7 +202,7 @@ func TestLoss(t *testing.T) {
 		{"stays-inside", testLossStaysInside},
 		{"rows-are-independent", testLossRowsAreIndependent},
 	}
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		for _, c := range suite {
 			t.Run(c.name, c.run)
 		}

@@ -1,15 +1,14 @@
 package kernels
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 )
 
-// roundedTwin is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a
+// roundedReference is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a
 // tie the one with an even fraction.
-func roundedTwin(x []float32) []float32 {
+func roundedReference(x []float32) []float32 {
 	r := make([]float32, len(x))
 	for i, v := range x {
 		low := math.Float32frombits(math.Float32bits(v) &^ 0xffff)
@@ -24,10 +23,11 @@ func roundedTwin(x []float32) []float32 {
 }
 
 func TestRoundBFloat16(t *testing.T) {
-	eachGemm(t, func(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(20, 0))
 		for n := range 70 {
-			x, check := guardedFloats(n, n%5)
+			guarded := newGuarded(n, n%5)
+			x := guarded.x
 			for i := range x {
 				// Ties and numbers that bfloat16 holds among them, none infinite.
 				x[i] = math.Float32frombits(r.Uint32() &^ (1<<30 | [...]uint32{0, 0x7fff, 0xffff}[r.IntN(3)]))
@@ -35,16 +35,16 @@ func TestRoundBFloat16(t *testing.T) {
 			got := make([]uint16, n+2)
 			got[n] = 7
 			RoundBFloat16(got, x)
-			check(t, "RoundBFloat16")
+			guarded.check(t, "RoundBFloat16")
 			if got[n] != 7 || got[n+1] != 0 {
 				t.Fatalf("rounding %d numbers writes behind them", n)
 			}
 			inPlace, same := append([]float32(nil), x...), append([]float32(nil), x...)
 			BFloat16.Round(inPlace)
 			Float32.Round(same)
-			equalBits(t, "rounded in place", inPlace, roundedTwin(x))
+			equalBits(t, "rounded in place", inPlace, roundedReference(x))
 			equalBits(t, "not rounded", same, x)
-			for i, want := range roundedTwin(x) {
+			for i, want := range roundedReference(x) {
 				if got := math.Float32frombits(uint32(got[i]) << 16); math.Float32bits(got) != math.Float32bits(want) {
 					t.Fatalf("%v (%#x) rounds to %v, want %v", x[i], math.Float32bits(x[i]), got, want)
 				}
@@ -77,50 +77,4 @@ func TestPrecisionNames(t *testing.T) {
 	if Float32.String() != "float32" || BFloat16.String() != "bfloat16" {
 		t.Errorf("precisions are called %v and %v", Float32, BFloat16)
 	}
-}
-
-// FuzzProducts multiplies sizes and numbers that nobody chose, in both precisions, packed and not,
-// and compares with the twin. Operands are of a kind that no product of 64 leaves the range of
-// float32 or meets a subnormal number.
-func FuzzProducts(f *testing.F) {
-	f.Add(uint8(1), uint8(1), uint8(1), uint8(0), uint64(1))
-	f.Add(uint8(14), uint8(33), uint8(31), uint8(7), uint64(2))
-	f.Add(uint8(5), uint8(200), uint8(63), uint8(3), uint64(3))
-	f.Fuzz(func(t *testing.T, rows, outs, ins, flags uint8, seed uint64) {
-		m, n, k := int(rows)%40+1, int(outs)+1, int(ins)%64+1
-		r := rand.New(rand.NewPCG(seed, 0))
-		x, checkX := guardedFloats(m*k, int(flags)%5)
-		w, checkW := guardedFloats(n*k, int(flags)%3)
-		y, checkY := guardedFloats(m*n, int(flags)%7)
-		for _, s := range [][]float32{x, w} {
-			for i := range s {
-				s[i] = math.Float32frombits(r.Uint32()&(1<<31|1<<23-1) | uint32(117+r.IntN(20))<<23)
-			}
-		}
-		bits := make([]uint16, len(w))
-		RoundBFloat16(bits, w)
-		for _, name := range Implementations() {
-			with(t, name, func() {
-				for _, precision := range []Precision{Float32, BFloat16} {
-					a, b := x, w
-					if precision == BFloat16 {
-						a, b = roundedTwin(x), roundedTwin(w)
-					}
-					want, scale := gemmTwin(m, n, k, nil, rowMajor(a, k), columnMajor(b, k))
-					what := fmt.Sprintf("%s %v [%d, %d, %d]", name, precision, m, n, k)
-					packed := PackFloat32(w, n, k).MulT
-					if precision == BFloat16 {
-						packed = PackBFloat16(bits, n, k).MulT
-					}
-					packed(y, x, m)
-					withinRounding(t, what+" packed", y, want, scale, k)
-					trainedForms(precision)[0].run(y, x, w, m, n, k, false)
-					withinRounding(t, what+" trained", y, want, scale, k)
-					checkX(t, what)
-					checkW(t, what)
-					checkY(t, what)
-				}
-			})
-		}
-	})
 }

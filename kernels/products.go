@@ -45,7 +45,7 @@ type floatKernels struct {
 	packAlong, packAcross func(dst, src []float32, stride, n, k int)
 
 	// strip computes c [m, n] = a·b, or c += a·b. a begins with a tile of the left side, or some
-	// lines into it; aRow and aCol are the strides of its layout. Word (p, j) of b is
+	// lines into it; aRow and aCol are left.strides. Word (p, j) of b is
 	// b[j/width*bPanel+p*bRow+j%width] with bRow = width. Each element is one chain over k words in
 	// ascending p, started at zero; accumulate adds its end to c. 1 ≤ m ≤ height; n and k are at
 	// least 1.

@@ -9,47 +9,6 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// eachImplementation runs f under every implementation that this machine has.
-func eachImplementation(t *testing.T, f func(t *testing.T)) {
-	for _, name := range Implementations() {
-		t.Run(name, func(t *testing.T) {
-			restore, err := Use(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer restore()
-			f(t)
-		})
-	}
-}
-
-const guard = float32(-12345.5)
-
-// guarded is a vector that starts offset elements into its memory with guard words on both sides.
-type guarded struct {
-	x      []float32
-	memory []float32
-}
-
-func newGuarded(n, offset int) guarded {
-	memory := make([]float32, offset+n+40)
-	for i := range memory {
-		memory[i] = guard
-	}
-	at := 16 + offset
-	return guarded{memory[at : at+n : at+n], memory}
-}
-
-func (g guarded) check(t *testing.T, what string) {
-	t.Helper()
-	at := (cap(g.memory) - len(g.x)) - 24
-	for i, v := range g.memory {
-		if (i < at || i >= at+len(g.x)) && v != guard {
-			t.Fatalf("%s wrote %v outside its %d elements, at %d", what, v, len(g.x), i-at)
-		}
-	}
-}
-
 func randoms(r *rand.Rand, n, offset int, spread float64) guarded {
 	g := newGuarded(n, offset)
 	for i := range g.x {
@@ -88,7 +47,7 @@ func wide(x []float32) []float64 {
 // eachLength runs f over lengths around the widths of vectors and unrolled loops, and over
 // alignments.
 func eachLength(t *testing.T, f func(t *testing.T, r *rand.Rand, n, offset int)) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for _, n := range []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 200, 1000} {
 			for offset := range 8 {
@@ -197,7 +156,7 @@ func TestLossRows(t *testing.T) {
 // TestMixtureLogsNearOne: where p is close to q the logarithms keep their digits relative to
 // log(p/q) itself, but for those that e^-|l| lacks.
 func TestMixtureLogsNearOne(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		for _, l := range []float32{0, 1e-7, -1e-5, 1e-4, -1e-3, 0.01, -0.3} {
 			logPM, d := []float32{0}, []float32{l}
 			active.Load().rows.mixtureLogs(logPM, d, 0, 0.25, 0.75)
@@ -211,7 +170,7 @@ func TestMixtureLogsNearOne(t *testing.T) {
 
 func TestExpExtremes(t *testing.T) {
 	inf := float32(math.Inf(1))
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		exp := active.Load().rows.exp
 		for _, c := range []struct{ x, want float32 }{
 			{0, 1}, {float32(math.Copysign(0, -1)), 1}, {inf, inf}, {-inf, 0}, {89, inf}, {1e30, inf}, {-1e30, 0}, {-105, 0}, {-104, 0}, {88.73, inf},
@@ -300,7 +259,7 @@ func TestRMSNorm(t *testing.T) {
 
 // Scaling x does not change y but for eps, so x·dx is Σ_i m_i x_i · r³·eps exactly.
 func TestRMSNormBackwardScaleInvariance(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		const n = 96
 		for _, eps := range []float64{1e-6, 0.5} {
@@ -321,7 +280,7 @@ func TestRMSNormBackwardScaleInvariance(t *testing.T) {
 }
 
 func TestRope(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))
 		for _, dim := range []int{2, 6, 8, 16, 20, 32, 34, 64, 128} {
 			const heads = 3
@@ -395,7 +354,7 @@ func TestSoftmax(t *testing.T) {
 
 func TestSoftmaxMasked(t *testing.T) {
 	inf := float32(math.Inf(-1))
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		x, lse := []float32{inf, 2, inf, 2, inf}, make([]float32, 1)
 		SoftmaxLSE(x, x, 1, 5, lse)
 		for i, want := range []float32{0, 0.5, 0, 0.5, 0} {
@@ -476,37 +435,8 @@ func TestAdamW(t *testing.T) {
 	})
 }
 
-// Nothing here may depend on the number of threads.
-func TestRowsSameBitsForAnyThreads(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
-		const rows, dim = 300, 200
-		run := func(threads int) []float32 {
-			defer parallel.SetThreads(threads)()
-			r := rand.New(rand.NewPCG(7, 8))
-			x, w, dy := randoms(r, rows*dim, 0, 1).x, randoms(r, dim, 0, 1).x, randoms(r, rows*dim, 0, 1).x
-			y, rstd, dx, dw := make([]float32, rows*dim), make([]float32, rows), make([]float32, rows*dim), make([]float32, dim)
-			RMSNorm{Weight: w, Epsilon: 1e-6}.Forward(y, rstd, x, rows)
-			RMSNorm{Weight: w, Epsilon: 1e-6}.AddForward(y, rstd, x, x, y, rows)
-			RMSNorm{Weight: w}.Backward(dx, dw, dy, x, rstd, rows)
-			RMSNorm{Weight: w}.Again(y, rstd, x, rows)
-			SwiGLUBackward(y, x, dy, y, x)
-			Softmax(dy, rows, dim)
-			SumRows(dw, dy, rows, dim)
-			ScatterAdd(y, dx, make([]int32, rows), dim)
-			all := append(append(append(append(y, dx...), dw...), x...), dy...)
-			square := SumSquares(all)
-			AdamW{LearningRate: 1, Beta1: 0.9, Beta2: 0.9, Epsilon: 1e-8, Step: 1, GradScale: 1}.Update(all, append([]float32(nil), all...), make([]float32, len(all)), make([]float32, len(all)))
-			return append(all, float32(square), float32(square-float64(float32(square))))
-		}
-		want := run(1)
-		for _, threads := range []int{2, 3, 8} {
-			equalBits(t, fmt.Sprint(threads, " threads"), run(threads), want)
-		}
-	})
-}
-
-func TestProduct(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+func TestBlockProduct(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(9, 10))
 		rk := &active.Load().rows
 		for _, m := range []int{1, 2, 3, 4, 5, 7, 8, 9, 13, 64} {
@@ -557,7 +487,7 @@ func TestProduct(t *testing.T) {
 }
 
 func TestTranspose(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
 		rk := &active.Load().rows
 		for _, rows := range []int{1, 7, 8, 9, 20, 64} {
 			for _, cols := range []int{1, 6, 8, 12, 16, 33} {

@@ -29,28 +29,36 @@ func reportRate(b *testing.B, multiplyAdds int) {
 	b.ReportMetric(2*float64(multiplyAdds)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GFLOP/s")
 }
 
-func BenchmarkForms(b *testing.B) {
-	for _, f := range trainedForms(Float32) {
-		for _, s := range [][3]int{{1024, 1024, 1024}, {1504, 128, 128}, {1504, 384, 128}, {1504, 128, 384}, {1504, 256, 96}, {8, 384, 128}} {
-			rows, out, in := s[0], s[1], s[2]
-			m, n, k := rows, out, in
-			switch f.name {
-			case "dx":
-				n, k = in, out
-			case "dw":
-				m, n, k = out, in, rows
-			}
-			r := rand.New(rand.NewPCG(1, 2))
-			x, y, z := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
-			normals(x, r)
-			normals(y, r)
-			b.Run(fmt.Sprintf("%s/rows=%d,out=%d,in=%d", f.name, rows, out, in), func(b *testing.B) {
+// BenchmarkTrained has a training step's three products with a weight, of operands and weight packed
+// before.
+func BenchmarkTrained(b *testing.B) {
+	for _, s := range [][3]int{{1024, 1024, 1024}, {1504, 128, 128}, {1504, 384, 128}, {1504, 128, 384}, {1504, 256, 96}, {8, 384, 128}} {
+		rows, out, in := s[0], s[1], s[2]
+		r := rand.New(rand.NewPCG(1, 2))
+		x, dy, data := make([]float32, rows*in), make([]float32, rows*out), make([]float32, out*in)
+		for _, v := range [][]float32{x, dy, data} {
+			normals(v, r)
+		}
+		for number, name := range []string{"y", "dx", "dw"} {
+			b.Run(fmt.Sprintf("%s/rows=%d,out=%d,in=%d", name, rows, out, in), func(b *testing.B) {
 				benchEach(b, func(b *testing.B) {
+					w, input, gradient := NewTrainedWeight(out, in, Float32), new(Operand), new(Operand)
+					w.Pack(data)
+					input.Pack(x, rows, in, Float32, Rows|RightSide)
+					gradient.Pack(dy, rows, out, Float32, Rows|LeftSide)
+					y, dx, dw := make([]float32, rows*out), make([]float32, rows*in), make([]float32, out*in)
 					b.ReportAllocs()
 					for b.Loop() {
-						f.run(z, x, y, m, n, k, false)
+						switch number {
+						case 0:
+							Run(w.Begin(y, input))
+						case 1:
+							Run(w.BeginInput(dx, gradient))
+						case 2:
+							Run(BeginGradient(dw, gradient, input))
+						}
 					}
-					reportRate(b, m*n*k)
+					reportRate(b, rows*out*in)
 				})
 			})
 		}
@@ -72,17 +80,18 @@ func BenchmarkPacked(b *testing.B) {
 	for _, size := range [][2]int{{4864, 896}, {128, 128}} {
 		out, in := size[0], size[1]
 		r := rand.New(rand.NewPCG(1, 2))
-		for number, w := range packedWeights(out, in, 32, r) {
-			bytes := []int{4 * out * in, out * in, out*in/2 + 4*out*in/32, out*in/2 + 4*out*in/32}[number]
+		for _, m := range multipliers(out, in, 32, r)[:4] {
+			bytes := map[string]int{"float32": 4 * out * in, "bfloat16": 2 * out * in, "int8": out * in, "int4": out*in/2 + 4*out*in/32}[m.name]
 			for _, rows := range []int{1, 8, 64, 512} {
 				x, y := make([]float32, rows*in), make([]float32, rows*out)
 				normals(x, r)
-				b.Run(fmt.Sprintf("%s/out=%d,in=%d,rows=%d", w.name, out, in, rows), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%s/out=%d,in=%d,rows=%d", m.name, out, in, rows), func(b *testing.B) {
 					benchEach(b, func(b *testing.B) {
+						w := m.pack()
 						b.ReportAllocs()
 						b.SetBytes(int64(bytes))
 						for b.Loop() {
-							w.mulT(y, x, rows)
+							w.MulT(y, x, rows)
 						}
 						reportRate(b, rows*out*in)
 					})
