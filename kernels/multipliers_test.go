@@ -218,13 +218,6 @@ func randomInt8(n, lo, hi int, r *rand.Rand) []int8 {
 	return q
 }
 
-func randomBFloat16(n int, r *rand.Rand) []uint16 {
-	x, bits := make([]float32, n), make([]uint16, n)
-	normals(x, r)
-	RoundBFloat16(bits, x)
-	return bits
-}
-
 func widened(bits []uint16) []float32 {
 	x := make([]float32, len(bits))
 	for i, b := range bits {

@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"slimlab/kernels/memory"
@@ -210,38 +209,4 @@ func SumSquares(x []float32) float64 {
 	}
 	freeSquares.Put(parts)
 	return sum
-}
-
-// Softmax replaces each row of x [rows, n] by its softmax.
-func Softmax(x []float32, rows, n int) { SoftmaxLSE(x, x, rows, n, nil) }
-
-type softmaxCall struct {
-	rk        *rowKernels
-	p, x, lse []float32
-	n         int
-}
-
-var softmaxCalls = newCalls(func(a *softmaxCall, lo, hi int) {
-	n := a.n
-	for r := lo; r < hi; r++ {
-		row := a.p[r*n : (r+1)*n]
-		m := a.rk.maximum(a.x[r*n : (r+1)*n])
-		sum := a.rk.expSum(row, a.x[r*n:(r+1)*n], 1, m)
-		a.rk.scale(row, row, 1/sum)
-		if a.lse != nil {
-			a.lse[r] = m + float32(math.Log(float64(sum)))
-		}
-	}
-})
-
-// SoftmaxLSE computes the softmax p of each row of x, both [rows, n], n ≥ 1, and stores the
-// log-sum-exp of each row in lse [rows] (which may be nil). p may be x. A row that holds NaN or
-// +Inf, or nothing above -Inf, gives NaN.
-func SoftmaxLSE(p, x []float32, rows, n int, lse []float32) {
-	checkLen("SoftmaxLSE p", p, rows*n)
-	checkLen("SoftmaxLSE x", x, rows*n)
-	if lse != nil {
-		checkLen("SoftmaxLSE lse", lse, rows)
-	}
-	softmaxCalls.run(rows, rowGrain(n), softmaxCall{&active.Load().rows, p, x, lse, n})
 }

@@ -322,14 +322,25 @@ func TestRope(t *testing.T) {
 	})
 }
 
+// softmax computes p = softmax(x) of one row with the row kernels in use, and returns the
+// log-sum-exp.
+func softmax(p, x []float32) (lse float32) {
+	rk := &active.Load().rows
+	m := rk.maximum(x)
+	sum := rk.expSum(p, x, 1, m)
+	rk.scale(p, p, 1/sum)
+	return m + float32(math.Log(float64(sum)))
+}
+
 func TestSoftmax(t *testing.T) {
 	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
 		const rows = 2
 		x := randoms(r, rows*n, offset, 5)
 		p, lse := newGuarded(rows*n, offset), newGuarded(rows, offset)
-		SoftmaxLSE(p.x, x.x, rows, n, lse.x)
-		p.check(t, "SoftmaxLSE p")
-		lse.check(t, "SoftmaxLSE lse")
+		for i := range rows {
+			lse.x[i] = softmax(p.x[i*n:(i+1)*n], x.x[i*n:(i+1)*n])
+		}
+		p.check(t, "softmax")
 		want, wantLSE := make([]float64, rows*n), make([]float64, rows)
 		for i := range rows {
 			sum := 0.0
@@ -347,7 +358,9 @@ func TestSoftmax(t *testing.T) {
 		for i := range x.x { // softmax(x + c) = softmax(x), but for the bits that x loses
 			x.x[i] += 64
 		}
-		Softmax(x.x, rows, n)
+		for i := range rows {
+			softmax(x.x[i*n:(i+1)*n], x.x[i*n:(i+1)*n])
+		}
 		near(t, "softmax after a shift", x.x, want, 0, 4e-5)
 	})
 }
@@ -355,16 +368,16 @@ func TestSoftmax(t *testing.T) {
 func TestSoftmaxMasked(t *testing.T) {
 	inf := float32(math.Inf(-1))
 	eachRowKernels(t, func(t *testing.T) {
-		x, lse := []float32{inf, 2, inf, 2, inf}, make([]float32, 1)
-		SoftmaxLSE(x, x, 1, 5, lse)
+		x := []float32{inf, 2, inf, 2, inf}
+		lse := softmax(x, x)
 		for i, want := range []float32{0, 0.5, 0, 0.5, 0} {
 			if x[i] != want {
 				t.Errorf("p[%d] = %v, want %v", i, x[i], want)
 			}
 		}
-		near(t, "lse", lse, []float64{2 + math.Ln2}, 0, 1e-6)
+		near(t, "lse", []float32{lse}, []float64{2 + math.Ln2}, 0, 1e-6)
 		nan := []float32{1, float32(math.NaN()), 2}
-		if Softmax(nan, 1, 3); nan[0] == nan[0] {
+		if softmax(nan, nan); nan[0] == nan[0] {
 			t.Errorf("softmax of a row with NaN = %v", nan)
 		}
 	})
@@ -517,7 +530,6 @@ func TestRowsPanicOnShortSlices(t *testing.T) {
 		"again":   func() { RMSNorm{Weight: x[:4]}.Again(x, short[:1], x, 2) },
 		"SwiGLU":  func() { SwiGLU(x, x, short) },
 		"Rope":    func() { Rope(x, []int32{9}, 2, NewRopeTable(4, RopeFrequencies(4, 10), 1)) },
-		"Softmax": func() { SoftmaxLSE(x, x, 2, 4, short[:1]) },
 		"heads": func() {
 			Attention{Q: x, K: x, V: x, Starts: []int{0, 1}, Heads: 3, KVHeads: 2, HeadDim: 2}.Forward(x, nil)
 		},
@@ -560,7 +572,6 @@ func TestRowsAllocateNothing(t *testing.T) {
 		"AddRow":          func() { AddRow(x, w, rows, dim) },
 		"SumRows":         func() { SumRows(w, x, rows, dim) },
 		"SumSquares":      func() { SumSquares(x) },
-		"Softmax":         func() { Softmax(x, rows, dim) },
 		"CrossEntropy":    func() { CrossEntropy(rstd, x, labels, rstd, rows, dim) },
 		"Loss":            func() { Distillation{Temperature: 2}.Loss(DistillationRows{rstd, rstd, x, y, labels, rstd, rstd, dim}) },
 		"AdamW":           func() { AdamW{Step: 1}.Update(x, y, z, u) },

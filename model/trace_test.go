@@ -34,14 +34,13 @@ func crossEntropy(m *Model, hidden []float32, targets []int32, g *Gradients) (lo
 	head.Pack(m.Head.Float32())
 	input.Pack(hidden, rows, m.Hidden, kernels.Float32, kernels.Rows|kernels.RightSide)
 	kernels.Run(head.Begin(z, input))
-	kernels.Softmax(z, rows, m.Vocab)
-	for i, target := range targets {
-		at := i*m.Vocab + int(target)
-		loss -= math.Log(float64(z[at])) / float64(rows)
-		z[at]--
+	each, weight := make([]float32, rows), make([]float32, rows)
+	for i := range weight {
+		weight[i] = 1 / float32(rows)
 	}
-	for i := range z {
-		z[i] /= float32(rows)
+	kernels.CrossEntropy(each, z, targets, weight, rows, m.Vocab)
+	for _, l := range each {
+		loss += float64(l) / float64(rows)
 	}
 	dHidden = make([]float32, rows*m.Hidden)
 	dLogits.Pack(z, rows, m.Vocab, kernels.Float32, kernels.Rows|kernels.LeftSide)

@@ -1,0 +1,171 @@
+package kernels
+
+import (
+	"math"
+
+	"slimlab/kernels/memory"
+)
+
+// queryStack is the state of a unit's queries with one KV head while they go through the blocks.
+type queryStack struct {
+	a    *pagedAttention
+	g    int
+	fast bool // attend takes them, else the products of float32
+
+	sums     []float32 // [stack, HeadDim]
+	state    softmaxState
+	queries  []float32 // [stack, HeadDim]
+	keys     []float32 // [HeadDim, KVBlock], gathered or widened
+	values   []float32 // [KVBlock, HeadDim], likewise
+	scores   []float32 // [stack, KVBlock]
+	part     []float32 // [stack, HeadDim]
+	memory   []float32
+	strip    attentionStrip
+	q16      []uint16
+	k16, v16 []uint16 // a block gathered or widened
+	lanes    []float32
+	kvScales []float32 // [2, KVBlock]
+	work     []float32 // attend's
+}
+
+var freeStacks = memory.NewFreeList(64, func() *queryStack {
+	return &queryStack{work: memory.Aligned[float32](stripWork), kvScales: memory.Aligned[float32](2 * KVBlock)}
+})
+
+// begin gathers the unit's queries and clears the state.
+func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
+	d, l := a.layer.HeadDim, a.layer
+	w.a, w.g = a, g
+	w.fast = l.Format != KVFloat32 && a.rk.attend != nil && d%16 == 0
+	n := u.stack
+	w.memory = memory.Grown(w.memory, n*(2*d+KVBlock+4)+2*KVBlock*d)
+	rest := w.memory
+	take := func(n int) []float32 {
+		x := rest[:n:n]
+		rest = rest[n:]
+		return x
+	}
+	w.sums, w.part, w.scores, w.keys, w.values = take(n*d), take(n*d), take(n*KVBlock), take(KVBlock*d), take(KVBlock*d)
+	w.state = softmaxState{take(n), take(n), take(n), take(n)}
+	w.queries = memory.Grown(w.queries, n*d)
+	clear(w.sums)
+	w.state.reset(n)
+	width := a.group * d // a row's queries of this KV head lie together
+	for i := u.from; i < u.to; i++ {
+		p := &a.pieces[i]
+		for r := range p.rows {
+			copy(w.queries[p.stacked*d+r*width:][:width], a.q[(p.row+r)*a.heads*d+g*width:])
+		}
+	}
+	if w.fast {
+		w.q16, w.lanes = memory.Grown(w.q16, n*d), memory.Grown(w.lanes, n*16)
+		a.rk.roundRows(w.q16, w.queries, n, d, d)
+		clear(w.lanes)
+		w.k16, w.v16 = memory.Grown(w.k16, KVBlock*d), memory.Grown(w.v16, KVBlock*d)
+	}
+}
+
+// end writes the unit's rows of out.
+func (w *queryStack) end(u pagedUnit) {
+	a, d := w.a, w.a.layer.HeadDim
+	width := a.group * d
+	for i := u.from; i < u.to; i++ {
+		p := &a.pieces[i]
+		for r := range p.rows * a.group {
+			at := p.stacked + r
+			sum, unit := w.state.sum[at], 1.0 // of the maximum, in nats
+			if w.fast {
+				sum, unit = foldLanes(w.lanes[at*16:][:16]), math.Ln2
+			}
+			if a.lse != nil {
+				a.lse[(p.row+r/a.group)*a.heads+w.g*a.group+r%a.group] = float32(float64(w.state.max[at])*unit + math.Log(float64(sum)))
+			}
+			row := a.out[(p.row+r/a.group)*a.heads*d+w.g*width+r%a.group*d:][:d]
+			// Added to zero, so that no row tells a sum that vanished from below from one that was
+			// never there.
+			clear(row)
+			a.rk.axpy(row, w.sums[at*d:][:d], 1/sum)
+		}
+	}
+	w.a, w.strip = nil, attentionStrip{}
+}
+
+func foldLanes(x []float32) float32 {
+	for n := len(x) / 2; n > 0; n /= 2 {
+		for i := range n {
+			x[i] += x[i+n]
+		}
+	}
+	return x[0]
+}
+
+// block takes queries lo … hi-1 of the stack through cols positions of a block. Query lo+i sees the
+// positions up to first + i/group.
+func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
+	l := w.a.layer
+	pages := table[block*KVBlock/l.PageSize:][:(cols+l.PageSize-1)/l.PageSize]
+	if w.fast {
+		next := table[block*KVBlock/l.PageSize:][len(pages):]
+		w.point(pages, next, cols)
+		w.ahead(next)
+		w.attend(cols, lo, hi, first)
+		return
+	}
+	rk, d, n := w.a.rk, l.HeadDim, hi-lo
+	keys, values := w.floats(pages, cols)
+	state := softmaxState{w.state.max[lo:hi], w.state.sum[lo:hi], w.state.shrink[lo:hi], w.state.new[lo:hi]}
+	rk.product(w.scores, w.queries[lo*d:], keys, blockShape{m: n, n: cols, k: d, ldc: KVBlock, aRow: d, aCol: 1, ldb: KVBlock})
+	state.add(rk, w.scores, n, cols, first, w.a.group, w.a.scale)
+	rk.product(w.part, w.scores, values, blockShape{m: n, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: d})
+	for r := range n {
+		rk.scaleAdd(w.sums[(lo+r)*d:][:d], w.part[r*d:][:d], state.shrink[r])
+	}
+}
+
+// floats returns a block's keys [HeadDim, KVBlock] and values [KVBlock, HeadDim] in float32: the
+// page itself where it is a whole block of float32, else gathered. What lies beyond cols is of any
+// content.
+func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
+	l, d := w.a.layer, w.a.layer.HeadDim
+	size := l.PageSize
+	if l.Format == KVFloat32 && size == KVBlock {
+		at := (int(pages[0])*l.KVHeads + w.g) * size * d
+		return l.k[at : at+size*d], l.v[at : at+size*d]
+	}
+	keys, values = w.keys, w.values
+	for i, page := range pages {
+		head, c := int(page)*l.KVHeads+w.g, i*size
+		at := head * size * d
+		switch l.Format {
+		case KVFloat32:
+			copy(values[c*d:], l.v[at:at+size*d])
+			page := l.k[at : at+size*d]
+			for i := range d {
+				copy(keys[i*KVBlock+c:][:size], page[i*size:])
+			}
+		case KVBFloat16:
+			w.a.rk.widenPairs(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
+			w.a.rk.widenPairs(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
+		case KVInt8:
+			widenCodes(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
+			widenCodes(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
+			for s := range min(size, cols-c) {
+				for i := range d {
+					keys[i*KVBlock+c+s] *= l.kScale[head*size+s]
+				}
+				w.a.rk.scale(values[(c+s)*d:][:d], values[(c+s)*d:][:d], l.vScale[head*size+s])
+			}
+		}
+	}
+	return keys, values
+}
+
+// widenCodes is rowKernels.widenPairs for codes.
+func widenCodes(dst []float32, pairs []int8, n, width, stride int) {
+	for i := range n {
+		row, first, second := pairs[2*i*width:][:2*width], dst[2*i*stride:][:width], dst[(2*i+1)*stride:][:width]
+		for j := range first {
+			first[j], second[j] = float32(row[2*j]), float32(row[2*j+1])
+		}
+	}
+}
