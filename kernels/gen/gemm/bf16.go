@@ -134,9 +134,7 @@ func round512(p *asm.Printer) {
 	p.Op("ADDQ $64, SI")
 	p.Op("SUBQ $16, CX")
 	p.Op("JMP loop")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 	p.Comment("x = x rounded to nearest even to what bfloat16 holds. " + constants)
 	p.Line("// func roundFloatsAVX512(x []float32)")
 	p.Line("TEXT ·roundFloatsAVX512(SB), NOSPLIT, $0-24")
@@ -149,9 +147,7 @@ func round512(p *asm.Printer) {
 	p.Op("ADDQ $64, SI")
 	p.Op("SUBQ $16, CX")
 	p.Op("JMP loop")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 // round256 prints roundFloatsAVX512 on whole groups of 8.

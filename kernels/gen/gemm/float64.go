@@ -25,6 +25,25 @@ func loadFloat64(p *asm.Printer) {
 	p.Op("SHLQ $3, R14")
 }
 
+// float64Chain prints the loop over k for a tile of m rows in registers reg of width bytes: from row
+// on, b's row p comes to registers first and first+1, and a(i, p) to the two after them in turn.
+func float64Chain(p *asm.Printer, m int, reg, row string, width, first int) {
+	p.Line("loop%d:", m)
+	p.Op("VMOVUPD (%s), %s%d", row, reg, first)
+	p.Op("VMOVUPD %d(%s), %s%d", width, row, reg, first+1)
+	for i := range m {
+		x := first + 2 + i%2
+		p.Op("VBROADCASTSD %d(R8), %s%d", 8*i, reg, x)
+		p.Op("VFMADD231PD %s%d, %s%d, %s%d", reg, first, reg, x, reg, 2*i)
+		p.Op("VFMADD231PD %s%d, %s%d, %s%d", reg, first+1, reg, x, reg, 2*i+1)
+	}
+	p.Op("ADDQ $128, R8")
+	p.Op("ADDQ $128, %s", row)
+	p.Op("DECQ CX")
+	p.Op("JNZ loop%d", m)
+	p.Op("MOVQ R13, R9")
+}
+
 // float64x512 prints tiles of up to 14 x 16.
 func float64x512(p *asm.Printer) {
 	const height = 14
@@ -35,63 +54,44 @@ func float64x512(p *asm.Printer) {
 	p.Line("// func stripFloat64AVX512%s", float64Args)
 	p.Line("TEXT ·stripFloat64AVX512(SB), NOSPLIT, $0-104")
 	loadFloat64(p)
-	for m := 1; m < height; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
-	for m := height; m >= 1; m-- {
-		p.Line("")
-		p.Line("m%d:", m)
-		p.Op("MOVL $0xffff, R15")
-		p.Op("CMPQ AX, $16")
-		p.Op("JGE whole%d", m)
-		p.Op("BZHIL AX, R15, R15")
-		p.Line("whole%d:", m)
-		p.Op("KMOVW R15, K1")
-		p.Op("SHRL $8, R15")
-		p.Op("KMOVW R15, K2")
-		p.Op("MOVQ R13, R9")
-		for range m {
-			p.Op("PREFETCHT0 (R9)")
-			p.Op("PREFETCHT0 64(R9)")
-			p.Op("ADDQ R14, R9")
-		}
-		for i := range 2 * m {
-			p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-		}
-		p.Op("MOVQ SI, R8")
-		p.Op("MOVQ BX, CX")
-		p.Line("loop%d:", m)
-		p.Op("VMOVUPD (DI), Z28")
-		p.Op("VMOVUPD 64(DI), Z29")
-		for i := range m {
-			x := 30 + i%2
-			p.Op("VBROADCASTSD %d(R8), Z%d", 8*i, x)
-			p.Op("VFMADD231PD Z28, Z%d, Z%d", x, 2*i)
-			p.Op("VFMADD231PD Z29, Z%d, Z%d", x, 2*i+1)
-		}
-		p.Op("ADDQ $128, R8")
-		p.Op("ADDQ $128, DI")
-		p.Op("DECQ CX")
-		p.Op("JNZ loop%d", m)
-		p.Op("MOVQ R13, R9")
-		for i := range m {
-			for half := range 2 {
-				p.Op("VMOVUPD.Z %d(R9), K%d, Z%d", 64*half, 1+half, 28+half)
-				p.Op("VADDPD Z%d, Z%d, Z%d", 28+half, 2*i+half, 2*i+half)
-				p.Op("VMOVUPD Z%d, K%d, %d(R9)", 2*i+half, 1+half, 64*half)
-			}
-			p.Op("ADDQ R14, R9")
-		}
-		p.Op("ADDQ $128, R13")
-		p.Op("SUBQ $16, AX")
-		p.Op("JGT m%d", m)
-		p.Op("JMP done")
-	}
+	heights(p, height, float64tile512)
+}
+
+func float64tile512(p *asm.Printer, m int) {
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	p.Line("m%d:", m)
+	p.Op("MOVL $0xffff, R15")
+	p.Op("CMPQ AX, $16")
+	p.Op("JGE whole%d", m)
+	p.Op("BZHIL AX, R15, R15")
+	p.Line("whole%d:", m)
+	p.Op("KMOVW R15, K1")
+	p.Op("SHRL $8, R15")
+	p.Op("KMOVW R15, K2")
+	p.Op("MOVQ R13, R9")
+	for range m {
+		p.Op("PREFETCHT0 (R9)")
+		p.Op("PREFETCHT0 64(R9)")
+		p.Op("ADDQ R14, R9")
+	}
+	for i := range 2 * m {
+		p.Op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	p.Op("MOVQ SI, R8")
+	p.Op("MOVQ BX, CX")
+	float64Chain(p, m, "Z", "DI", 64, 28)
+	for i := range m {
+		for half := range 2 {
+			p.Op("VMOVUPD.Z %d(R9), K%d, Z%d", 64*half, 1+half, 28+half)
+			p.Op("VADDPD Z%d, Z%d, Z%d", 28+half, 2*i+half, 2*i+half)
+			p.Op("VMOVUPD Z%d, K%d, %d(R9)", 2*i+half, 1+half, 64*half)
+		}
+		p.Op("ADDQ R14, R9")
+	}
+	p.Op("ADDQ $128, R13")
+	p.Op("SUBQ $16, AX")
+	p.Op("JGT m%d", m)
+	p.Op("JMP done")
 }
 
 // float64x256 prints tiles of up to 6 x 8, half a panel at a time.
@@ -114,65 +114,46 @@ func float64x256(p *asm.Printer) {
 	p.Op("MOVQ BX, R11")
 	p.Op("SHLQ $7, R11")
 	p.Op("SUBQ R10, R11")
-	for m := 1; m < height; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
-	for m := height; m >= 1; m-- {
-		p.Line("")
-		p.Line("m%d:", m)
-		for i := range 2 * m {
-			p.Op("VXORPD Y%d, Y%d, Y%d", i, i, i)
-		}
-		p.Op("MOVQ SI, R8")
-		p.Op("MOVQ DI, DX")
-		p.Op("MOVQ BX, CX")
-		p.Line("loop%d:", m)
-		p.Op("VMOVUPD (DX), Y12")
-		p.Op("VMOVUPD 32(DX), Y13")
-		for i := range m {
-			x := 14 + i%2
-			p.Op("VBROADCASTSD %d(R8), Y%d", 8*i, x)
-			p.Op("VFMADD231PD Y12, Y%d, Y%d", x, 2*i)
-			p.Op("VFMADD231PD Y13, Y%d, Y%d", x, 2*i+1)
-		}
-		p.Op("ADDQ $128, R8")
-		p.Op("ADDQ $128, DX")
-		p.Op("DECQ CX")
-		p.Op("JNZ loop%d", m)
-		p.Op("MOVQ R13, R9")
-		p.Op("CMPQ AX, $8")
-		p.Op("JLT tail%d", m)
-		for i := range m {
-			for half := range 2 {
-				p.Op("VADDPD %d(R9), Y%d, Y%d", 32*half, 2*i+half, 2*i+half)
-				p.Op("VMOVUPD Y%d, %d(R9)", 2*i+half, 32*half)
-			}
-			p.Op("ADDQ R14, R9")
-		}
-		p.Op("ADDQ $64, R13")
-		p.Op("ADDQ R10, DI")
-		p.Op("XCHGQ R10, R11")
-		p.Op("SUBQ $8, AX")
-		p.Op("JGT m%d", m)
-		p.Op("JMP done")
-		p.Line("tail%d:", m)
-		p.Op("VMOVQ AX, X12")
-		p.Op("VPBROADCASTQ X12, Y13")
-		p.Op("VPCMPGTQ iota8<>+0(SB), Y13, Y12")
-		p.Op("VPCMPGTQ iota8<>+32(SB), Y13, Y13")
-		for i := range m {
-			for half := range 2 {
-				p.Op("VMASKMOVPD %d(R9), Y%d, Y14", 32*half, 12+half)
-				p.Op("VADDPD Y14, Y%d, Y%d", 2*i+half, 2*i+half)
-				p.Op("VMASKMOVPD Y%d, Y%d, %d(R9)", 2*i+half, 12+half, 32*half)
-			}
-			p.Op("ADDQ R14, R9")
-		}
-		p.Op("JMP done")
-	}
+	heights(p, height, float64tile256)
+}
+
+func float64tile256(p *asm.Printer, m int) {
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	p.Line("m%d:", m)
+	for i := range 2 * m {
+		p.Op("VXORPD Y%d, Y%d, Y%d", i, i, i)
+	}
+	p.Op("MOVQ SI, R8")
+	p.Op("MOVQ DI, DX")
+	p.Op("MOVQ BX, CX")
+	float64Chain(p, m, "Y", "DX", 32, 12)
+	p.Op("CMPQ AX, $8")
+	p.Op("JLT tail%d", m)
+	for i := range m {
+		for half := range 2 {
+			p.Op("VADDPD %d(R9), Y%d, Y%d", 32*half, 2*i+half, 2*i+half)
+			p.Op("VMOVUPD Y%d, %d(R9)", 2*i+half, 32*half)
+		}
+		p.Op("ADDQ R14, R9")
+	}
+	p.Op("ADDQ $64, R13")
+	p.Op("ADDQ R10, DI")
+	p.Op("XCHGQ R10, R11")
+	p.Op("SUBQ $8, AX")
+	p.Op("JGT m%d", m)
+	p.Op("JMP done")
+	p.Line("tail%d:", m)
+	p.Op("VMOVQ AX, X12")
+	p.Op("VPBROADCASTQ X12, Y13")
+	p.Op("VPCMPGTQ iota8<>+0(SB), Y13, Y12")
+	p.Op("VPCMPGTQ iota8<>+32(SB), Y13, Y13")
+	for i := range m {
+		for half := range 2 {
+			p.Op("VMASKMOVPD %d(R9), Y%d, Y14", 32*half, 12+half)
+			p.Op("VADDPD Y14, Y%d, Y%d", 2*i+half, 2*i+half)
+			p.Op("VMASKMOVPD Y%d, Y%d, %d(R9)", 2*i+half, 12+half, 32*half)
+		}
+		p.Op("ADDQ R14, R9")
+	}
+	p.Op("JMP done")
 }

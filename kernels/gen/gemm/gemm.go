@@ -69,3 +69,29 @@ func row(i int, base, base7, l1, l3, l5 string) string {
 	}
 	return fmt.Sprintf("(%s)(%s*1)", base, l5)
 }
+
+// jumps prints the jump to the tile of CX rows, of at most height; that of height follows.
+func jumps(p *asm.Printer, height int) {
+	for m := 1; m < height; m++ {
+		p.Op("CMPQ CX, $%d", m)
+		p.Op("JEQ m%d", m)
+	}
+}
+
+// heights prints the jumps to the tiles of CX rows, the tiles from the highest down, and the end of
+// the function.
+func heights(p *asm.Printer, height int, tile func(p *asm.Printer, m int)) {
+	jumps(p, height)
+	for m := height; m >= 1; m-- {
+		tile(p, m)
+	}
+	p.Line("")
+	end(p)
+}
+
+// end prints the end of a function.
+func end(p *asm.Printer) {
+	p.Line("done:")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}

@@ -31,10 +31,7 @@ func int4bf16x512(p *asm.Printer) {
 	p.Op("VMOVDQU16 int4bfloat16<>(SB), Z31")
 	alignTotals(p)
 	p.Op("MOVQ m+96(FP), CX")
-	for m := 1; m < height; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
+	jumps(p, height)
 	for m := height; m >= 1; m-- {
 		p.Line("")
 		p.Line("m%d:", m)
@@ -44,9 +41,7 @@ func int4bf16x512(p *asm.Printer) {
 		int4bf16pair(p, m)
 	}
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 // int4bf16begin clears so many totals and sets the groups left.
@@ -243,7 +238,5 @@ func int4round(p *asm.Printer) {
 	p.VCVTNEPS2BF16(0, 0)
 	p.Op("VPSHUFB Y1, Y0, Y0")
 	p.Op("VMOVDQU X0, (DI)")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }

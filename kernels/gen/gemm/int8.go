@@ -47,10 +47,7 @@ func int8x512(p *asm.Printer) {
 	p.Line("TEXT ·mulInt8AVX512(SB), NOSPLIT, $0-192")
 	loadInt8(p, "BX")
 	p.Op("LEAQ (R9)(R9*4), R11")
-	for m := 1; m < 16; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
+	jumps(p, 16)
 	for m := 16; m >= 1; m-- {
 		p.Line("")
 		p.Line("m%d:", m)
@@ -61,9 +58,7 @@ func int8x512(p *asm.Printer) {
 		}
 	}
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 // loadInt8 loads what all heights share, and zero for the bytes of correction and scale behind.

@@ -117,9 +117,7 @@ func storeTransposed(p *asm.Printer, elements int) {
 			p.Op("JZ done")
 		}
 	}
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 // copy512 writes dst[p*16+j] = src[p*stride+j] for p < k and j < 16, zero from j = n on.
@@ -208,9 +206,7 @@ func transpose256(p *asm.Printer) {
 	p.Op("ADDQ $32, SI")
 	p.Op("ADDQ $512, DI")
 	p.Op("JMP block")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 func copy256(p *asm.Printer) {

@@ -66,10 +66,7 @@ func strip512(p *asm.Printer, dot dot512) {
 	p.Line("// func %s%s", dot.name, stripArgs)
 	p.Line("TEXT ·%s(SB), NOSPLIT, $0-137", dot.name)
 	loadStrip(p)
-	for m := 1; m < 14; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
+	jumps(p, 14)
 	for m := 14; m >= 1; m-- {
 		p.Line("")
 		p.Line("m%d:", m)
@@ -80,9 +77,7 @@ func strip512(p *asm.Printer, dot dot512) {
 		single512(p, m, dot)
 	}
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 func rewindA(p *asm.Printer, m int) {
@@ -349,10 +344,7 @@ func strip256(p *asm.Printer) {
 	p.Line("// func stripAVX2%s", stripArgs)
 	p.Line("TEXT ·stripAVX2(SB), NOSPLIT, $0-137")
 	loadStrip(p)
-	for m := 1; m < 6; m++ {
-		p.Op("CMPQ CX, $%d", m)
-		p.Op("JEQ m%d", m)
-	}
+	jumps(p, 6)
 	for m := 6; m >= 1; m-- {
 		p.Line("")
 		p.Line("m%d:", m)
@@ -362,9 +354,7 @@ func strip256(p *asm.Printer) {
 		tile256(p, m)
 	}
 	p.Line("")
-	p.Line("done:")
-	p.Op("VZEROUPPER")
-	p.Op("RET")
+	end(p)
 }
 
 func tile256(p *asm.Printer, m int) {
