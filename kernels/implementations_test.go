@@ -25,7 +25,8 @@ func eachImplementation(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// eachRowKernels is eachImplementation without those of tests, whose row kernels are the reference's.
+// eachRowKernels is eachImplementation without those of tests, whose row kernels are the
+// reference's.
 func eachRowKernels(t *testing.T, f func(t *testing.T)) {
 	for _, name := range Implementations() {
 		if !tiled(name) {
@@ -48,8 +49,8 @@ func with(t *testing.T, name string, f func()) {
 	f()
 }
 
-// tiledProducts are in plain Go: they copy rows out of the tiles and multiply as the reference does.
-// pairs says that bfloat16 products read words of two elements.
+// tiledProducts are in plain Go: they copy rows out of the tiles and multiply as the reference
+// does. pairs says that bfloat16 products read words of two elements.
 func tiledProducts(height, width, depth int, pairs bool) productKernels {
 	words, bytes := layout{rows: 16, places: 16, line: 16}, layout{rows: 16, places: 16, line: 64}
 	f := floatKernels{

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// roundedReference is x rounded to bfloat16 by the definition: the nearest of the two neighbours, on a
-// tie the one with an even fraction.
+// roundedReference is x rounded to bfloat16 by the definition: the nearest of the two neighbours,
+// on a tie the one with an even fraction.
 func roundedReference(x []float32) []float32 {
 	r := make([]float32, len(x))
 	for i, v := range x {

@@ -29,8 +29,8 @@ func reportRate(b *testing.B, multiplyAdds int) {
 	b.ReportMetric(2*float64(multiplyAdds)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GFLOP/s")
 }
 
-// BenchmarkTrained has a training step's three products with a weight, of operands and weight packed
-// before.
+// BenchmarkTrained has a training step's three products with a weight, of operands and weight
+// packed before.
 func BenchmarkTrained(b *testing.B) {
 	for _, s := range [][3]int{{1024, 1024, 1024}, {1504, 128, 128}, {1504, 384, 128}, {1504, 128, 384}, {1504, 256, 96}, {8, 384, 128}} {
 		rows, out, in := s[0], s[1], s[2]

@@ -102,7 +102,8 @@ func TestPackedUnderAnotherImplementation(t *testing.T) {
 	}
 }
 
-// TestTrainedUnderAnotherImplementation: a training product refuses operands of layouts that differ.
+// TestTrainedUnderAnotherImplementation: a training product refuses operands of layouts that
+// differ.
 func TestTrainedUnderAnotherImplementation(t *testing.T) {
 	x, y := make([]float32, 12), make([]float32, 6)
 	var w *TrainedWeight
@@ -306,8 +307,8 @@ func FuzzInt8(f *testing.F) {
 	})
 }
 
-// FuzzProducts multiplies sizes and numbers that no test chose, with packed and trained weights, and
-// compares with float64. Operands are such that no product of 64 leaves the range of float32 or
+// FuzzProducts multiplies sizes and numbers that no test chose, with packed and trained weights,
+// and compares with float64. Operands are such that no product of 64 leaves the range of float32 or
 // meets a subnormal number.
 func FuzzProducts(f *testing.F) {
 	f.Add(uint8(1), uint8(1), uint8(1), uint8(0), uint64(1))

@@ -25,8 +25,9 @@ func loadFloat64(p *asm.Printer) {
 	p.Op("SHLQ $3, R14")
 }
 
-// float64Chain prints the loop over k for a tile of m rows in registers reg of width bytes: from row
-// on, b's row p comes to registers first and first+1, and a(i, p) to the two after them in turn.
+// float64Chain prints the loop over k for a tile of m rows in registers reg of width bytes: from
+// row on, b's row p comes to registers first and first+1, and a(i, p) to the two after them in
+// turn.
 func float64Chain(p *asm.Printer, m int, reg, row string, width, first int) {
 	p.Line("loop%d:", m)
 	p.Op("VMOVUPD (%s), %s%d", row, reg, first)
