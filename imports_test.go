@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"lab/task":              {"lab", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
 	"lab/convert":           {"lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
-	"lab/home":              {"lab", "lab/recipe", "lab/store", "quant", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
+	"lab/home":              {"lab", "lab/recipe", "lab/store", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
 	"kd":                    {"model", "model/*", "kernels"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"model/weight":          {"kernels", "kernels/parallel"},
 	"model/chat":            {"model/tokenizer"},
 	"model/calibrate":       {"model", "model/weight", "kernels", "kernels/matrix", "kernels/parallel"},
-	"model/checkpoint":      {"model", "model/weight", "model/tokenizer", "model/checkpoint/gguf", "kernels", "kernels/parallel"},
+	"model/checkpoint":      {"model", "model/weight", "model/tokenizer", "model/checkpoint/gguf", "model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/gguf": {},
 	"model/tokenizer":       {},
 	"model/pretrained":      {"model", "model/checkpoint", "model/tokenizer"},
@@ -49,6 +49,8 @@ var allowed = map[string][]string{
 	"kernels/parallel":      {"kernels/memory"},
 	"kernels/memory":        {},
 	"scenarios":             {},
+
+	"model/checkpoint/safetensors": {"kernels/parallel"},
 }
 
 // TestImportsRunOneWay holds the house to its plan: main → tui → lab/* → methods → model → kernels,

@@ -4,6 +4,9 @@ package atomicfile
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,6 +60,21 @@ func (s *synced) Write(b []byte) (int, error) {
 		s.unsynced, err = 0, s.Sync()
 	}
 	return n, err
+}
+
+// WriteJSON is Write of v as indented JSON.
+func WriteJSON(name string, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return Write(name, func(w io.Writer) error {
+		_, err := b.WriteTo(w)
+		return err
+	})
 }
 
 // syncDir makes the rename itself durable. Not every system can sync a folder; there the rename is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/tokenizer"
 	"slimlab/model/weight"
 )
@@ -50,12 +52,12 @@ func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := openShards(fsys, dir)
+	files, err := safetensors.OpenFolder(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
 	c := &Checkpoint{
-		config: config, quantization: q, files: files,
+		config: config, quantization: q, files: newFolder(files),
 		vocabulary: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) },
 		beside:     func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) },
 	}
@@ -89,7 +91,7 @@ func (c *Checkpoint) Bytes() (n int64) {
 
 // Raw returns a tensor's bytes as they are stored, perhaps a view of the mapped file: it is valid
 // until Close and must not be written to.
-func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.raw(name) }
+func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.Raw(name) }
 
 // companions are the files of a Hugging Face folder beside its tensors and config.json.
 var companions = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
@@ -241,7 +243,7 @@ func (c *Checkpoint) Embed(x []float32, tokens []int32) error {
 		if t < 0 || int(t) >= c.config.Vocab {
 			return fmt.Errorf("token %d is %d, expected 0 to %d", i, t, c.config.Vocab-1)
 		}
-		if err := c.files.readRows(x[i*hidden:(i+1)*hidden], name, int(t), 1); err != nil {
+		if err := c.files.ReadRows(x[i*hidden:(i+1)*hidden], name, int(t), 1); err != nil {
 			return err
 		}
 	}
@@ -275,7 +277,7 @@ const pieceElements = 1 << 22
 func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
 	name := c.stored(p.Name)
 	if t, ok := c.files.tensor(name); !ok || len(t.Shape) != 2 || len(p.Shape) != 2 || len(p.Data) != t.Elements() {
-		return c.files.readFloat32(p.Data, name)
+		return c.files.ReadFloat32(p.Data, name)
 	}
 	rows, width := p.Shape[0], p.Shape[1]
 	for first, step := 0, max(1, pieceElements/width); first < rows; first += step {
@@ -283,7 +285,7 @@ func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
 			return err
 		}
 		last := min(rows, first+step)
-		if err := c.files.readRows(p.Data[first*width:last*width], name, first, last-first); err != nil {
+		if err := c.files.ReadRows(p.Data[first*width:last*width], name, first, last-first); err != nil {
 			return err
 		}
 	}
@@ -324,10 +326,10 @@ func (c *Checkpoint) checkTied() error {
 	for first := 0; first < vocab; first += most {
 		n := min(most, vocab-first)
 		a, b = a[:n*hidden], b[:n*hidden]
-		if err := c.files.readRows(a, headName, first, n); err != nil {
+		if err := c.files.ReadRows(a, headName, first, n); err != nil {
 			return err
 		}
-		if err := c.files.readRows(b, embeddingName, first, n); err != nil {
+		if err := c.files.ReadRows(b, embeddingName, first, n); err != nil {
 			return err
 		}
 		if !slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }) {
@@ -335,4 +337,37 @@ func (c *Checkpoint) checkTied() error {
 		}
 	}
 	return nil
+}
+
+// Floats is a float tensor for a Writer, with its elements converted some rows at a time.
+func (c *Checkpoint) Floats(t TensorInfo, dtype DType) Tensor {
+	if t.DType == dtype {
+		return safetensors.NewTensor(t.Name, dtype, t.Shape, func() any {
+			data, err := c.Raw(t.Name)
+			if err != nil {
+				return err
+			}
+			return data
+		})
+	}
+	rows, width := 1, t.Elements()
+	if len(t.Shape) == 2 {
+		rows, width = t.Shape[0], t.Shape[1]
+	}
+	return safetensors.NewTensor(t.Name, dtype, t.Shape, func() any {
+		return func(w io.Writer) error {
+			step := max(1, pieceElements/max(1, width))
+			for first := 0; first < rows; first += step {
+				n := min(step, rows-first)
+				part := make([]float32, n*width)
+				if err := c.readRows(part, t.Name, first, n); err != nil {
+					return err
+				}
+				if err := safetensors.NewTensor(t.Name, dtype, []int{n, width}, func() any { return part }).Encode(w); err != nil {
+					return fmt.Errorf("rows %d to %d: %w", first, first+n-1, err)
+				}
+			}
+			return nil
+		}
+	})
 }

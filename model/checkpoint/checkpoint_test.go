@@ -14,6 +14,7 @@ import (
 
 	"slimlab/internal/half"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/tokenizer"
 )
 
@@ -111,7 +112,7 @@ func TestRoundTripBF16(t *testing.T) {
 	if n, err := storedBytes(dir); err != nil || n != int64(2*c.Parameters()) {
 		t.Errorf("%d bytes, %v; expected %d", n, err, 2*c.Parameters())
 	}
-	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: I8}); err == nil || !strings.HasSuffix(err.Error(), "dtype is I8, expected F32, F16 or BF16") {
+	if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: safetensors.I8}); err == nil || !strings.HasSuffix(err.Error(), "dtype is I8, expected F32, F16 or BF16") {
 		t.Errorf("I8: %v", err)
 	}
 }
@@ -138,7 +139,7 @@ func TestTiedSpellings(t *testing.T) {
 		return &list[slices.IndexFunc(list, func(t Tensor) bool { return t.Name == name })]
 	}
 	load := func(list []Tensor) (*model.Model, error) {
-		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
+		if err := safetensors.Write(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := loadFS(os.DirFS(dir), ".")
@@ -182,19 +183,19 @@ func TestWrongTensors(t *testing.T) {
 		{"missing", func(list []Tensor, i int) []Tensor { return slices.Delete(list, i, i+1) }, `tensor "` + q + `" is missing, expected shape [16 16]`},
 		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by the config`},
 		{"extra", func(list []Tensor, i int) []Tensor {
-			return append(list, Tensor{"model.layers.2.extra", I8, []int{1}, func() any { return []int8{1} }})
+			return append(list, safetensors.NewTensor("model.layers.2.extra", safetensors.I8, []int{1}, func() any { return []byte{1} }))
 		}, `tensor "model.layers.2.extra", shape [1], has no place in the model of the config`},
 		{"integers", func(list []Tensor, i int) []Tensor {
-			list[i].DType, list[i].Data = I8, func() any { return make([]int8, 256) }
+			list[i].DType, list[i].Data = safetensors.I8, func() any { return make([]byte, 256) }
 			return list
 		}, `tensor "` + q + `": dtype is I8, expected F32, F16 or BF16`},
 		{"frequencies", func(list []Tensor, i int) []Tensor {
-			return append(list, Tensor{"model.layers.0.self_attn.rotary_emb.inv_freq", F32, []int{1}, func() any { return []float32{1} }})
+			return append(list, safetensors.NewTensor("model.layers.0.self_attn.rotary_emb.inv_freq", F32, []int{1}, func() any { return []float32{1} }))
 		}, ""},
 	} {
 		list := tensorsOf(t, m)
 		list = c.change(list, slices.IndexFunc(list, func(t Tensor) bool { return t.Name == q }))
-		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
+		if err := safetensors.Write(context.Background(), filepath.Join(dir, "model.safetensors"), list); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := load(dir)
@@ -265,7 +266,7 @@ func TestShards(t *testing.T) {
 		for _, tensor := range part {
 			weightMap[tensor.Name] = file
 		}
-		if err := WriteSafetensors(context.Background(), filepath.Join(dir, file), part); err != nil {
+		if err := safetensors.Write(context.Background(), filepath.Join(dir, file), part); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -302,7 +303,7 @@ func TestShards(t *testing.T) {
 		weightMap[list[7].Name] = second
 	}
 	double := append(slices.Clone(list[5:]), list[0])
-	if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model-2.safetensors"), double); err != nil {
+	if err := safetensors.Write(context.Background(), filepath.Join(dir, "model-2.safetensors"), double); err != nil {
 		t.Fatal(err)
 	}
 	index()

@@ -409,3 +409,11 @@ func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	}
 	return f, nil
 }
+
+// clip quotes the beginning of data for an error.
+func clip(data []byte) string {
+	if len(data) > 40 {
+		return fmt.Sprintf("%q…", data[:40])
+	}
+	return fmt.Sprintf("%q", data)
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -46,16 +47,11 @@ func (d *decoder) fail(err error) {
 
 // bytes returns the bytes of a tensor of the given type, perhaps a view of the file.
 func (d *decoder) bytes(name string, dtype DType) []byte {
-	t, ok := d.files.tensor(name)
-	err := checkType(t, ok, name, dtype)
-	if err == nil && d.err == nil {
-		var b []byte
-		if b, err = d.files.raw(name); err == nil {
-			return b
-		}
+	b, err := bytesOf(d.files, name, dtype)
+	if err != nil {
+		d.fail(err)
 	}
-	d.fail(err)
-	return nil
+	return b
 }
 
 // scales reads n scales, or one for all of them.
@@ -68,7 +64,7 @@ func (d *decoder) scales(name string, n int) []float32 {
 	if t.Elements() == 1 {
 		list = list[:1]
 	}
-	if err := d.files.readFloat32(list, name); err != nil {
+	if err := d.files.ReadFloat32(list, name); err != nil {
 		d.fail(err)
 		return nil
 	}
@@ -85,9 +81,9 @@ func (d *decoder) scales(name string, n int) []float32 {
 
 // oneByte reads the packings that have a byte for each code: int8 or E4M3FN.
 func (d *decoder) oneByte() {
-	dtype, scales := I8, d.e.Out
+	dtype, scales := safetensors.I8, d.e.Out
 	if d.Format.Float {
-		dtype = F8E4M3
+		dtype = safetensors.F8E4M3
 	}
 	if b := d.Format.Block; d.blocks() {
 		scales = ceil(d.e.Out, b[0]) * ceil(d.e.In, b[1])
@@ -118,12 +114,12 @@ func (d *decoder) packed() {
 		d.fail(err)
 		return
 	}
-	if words := d.bytes(d.name+".weight_packed", I32); d.err == nil {
+	if words := d.bytes(d.name+".weight_packed", safetensors.I32); d.err == nil {
 		d.codes = unpackRows(words, out, in, bits, d.middle())
 	}
 	d.e.Scale = d.scales(d.name+".weight_scale", out*d.groups)
 	if d.Format.ZeroPoints {
-		if words := d.bytes(d.name+".weight_zero_point", I32); d.err == nil {
+		if words := d.bytes(d.name+".weight_zero_point", safetensors.I32); d.err == nil {
 			d.e.Zero = signed(unpackColumns(words, out, d.groups, bits, d.middle()))
 		}
 	}
@@ -135,7 +131,7 @@ func (d *decoder) packed() {
 // transposed reads GPTQ's and AWQ's packings, which hold the weight as [in, out].
 func (d *decoder) transposed() {
 	out, in, bits := d.e.Out, d.e.In, d.Format.Bits
-	words, zeroWords := d.bytes(d.name+".qweight", I32), d.bytes(d.name+".qzeros", I32)
+	words, zeroWords := d.bytes(d.name+".qweight", safetensors.I32), d.bytes(d.name+".qzeros", safetensors.I32)
 	if d.err != nil {
 		return
 	}

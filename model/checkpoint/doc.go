@@ -6,17 +6,18 @@
 // Quantized linear layers are read in the forms in which they are published: compressed-tensors
 // (int-quantized; pack-quantized with 4 and 8 bits, symmetric or not, with act-order or not;
 // float-quantized with scales of channels, tensors or blocks, activations dynamic or static), GPTQ
-// of both versions with 4 and 8 bits, AWQ (GEMM), and vLLM's fp8. What is an Int8Weight,
-// Int4Weight, Uint4Weight or FP8Weight is made by LoadOptions' constructors; every other form
-// becomes float32 weights that are the very numbers (code − zero)·scale, 4 bytes each: codes of 8
-// bits whose activations are kept as they are, and those with scales of blocks, whose activations
-// are then not rounded. All of the four are written as compressed-tensors, W4A16 as GPTQ (version
-// 1) on demand. Layers whose widths differ after pruning are listed in config.json under
+// of both versions with 4 and 8 bits, AWQ (GEMM), and vLLM's fp8. A Storage says which of them a
+// layer has: its tensors are decoded to the codes, scales and zero points of a weight.Encoding, and
+// weight.New makes the weight. What no kernel multiplies becomes float32 weights of the very
+// numbers (code − zero)·scale, 4 bytes each: codes of 8 bits whose activations are kept as they
+// are, and those with scales of blocks, whose activations are then not rounded. Every weight of
+// package weight but BFloat16 is written, quantized ones as compressed-tensors, W4A16 as GPTQ
+// (version 1) on demand. Layers whose widths differ after pruning are listed in config.json under
 // slimlab_layers.
 //
 // Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the
-// size, and its tensors are read and converted one at a time, a whole model (Model, Load) or a
-// layer at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3,
+// size, and its tensors are read and converted one at a time, a whole model (Model) or a layer
+// at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3,
 // dense, with the rotary scalings linear, llama3 and yarn.
 //
 // A GGUF file of architecture llama, qwen2 or qwen3 opens as a folder does: its tensors have their

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"slimlab/internal/half"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -51,18 +52,18 @@ func (e *encoder) groups() int { return len(e.Scale) / e.Out }
 
 // scaleTensor is the scales, [out, groups].
 func (e *encoder) scaleTensor() Tensor {
-	return Tensor{e.name + ".weight_scale", e.options.scaleType(e.Scale), []int{e.Out, e.groups()}, func() any { return e.Scale }}
+	return safetensors.NewTensor(e.name+".weight_scale", e.options.scaleType(e.Scale), []int{e.Out, e.groups()}, func() any { return e.Scale })
 }
 
 // oneByte is int-quantized or float-quantized.
 func (e *encoder) oneByte() []Tensor {
-	dtype := I8
+	dtype := safetensors.I8
 	if e.Storage.Format.Float {
-		dtype = F8E4M3
+		dtype = safetensors.F8E4M3
 	}
-	list := []Tensor{{e.name + ".weight", dtype, []int{e.Out, e.In}, func() any { return e.Codes() }}, e.scaleTensor()}
+	list := []Tensor{safetensors.NewTensor(e.name+".weight", dtype, []int{e.Out, e.In}, func() any { return e.Codes() }), e.scaleTensor()}
 	if e.Input != 0 {
-		list = append(list, Tensor{e.name + ".input_scale", F32, []int{1}, func() any { return []float32{e.Input} }})
+		list = append(list, safetensors.NewTensor(e.name+".input_scale", F32, []int{1}, func() any { return []float32{e.Input} }))
 	}
 	return list
 }
@@ -75,21 +76,21 @@ func (e *encoder) packed() ([]Tensor, error) {
 		}
 	}
 	list := []Tensor{
-		{e.name + ".weight_packed", I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }},
+		safetensors.NewTensor(e.name+".weight_packed", safetensors.I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }),
 		e.scaleTensor(),
-		{e.name + ".weight_shape", I64, []int{2}, func() any { return []int64{int64(e.Out), int64(e.In)} }},
+		safetensors.NewTensor(e.name+".weight_shape", safetensors.I64, []int{2}, func() any { return []int64{int64(e.Out), int64(e.In)} }),
 	}
 	if e.Storage.Format.ZeroPoints {
-		list = append(list, Tensor{e.name + ".weight_zero_point", I32, []int{wordsOf(e.Out, 4), e.groups()}, func() any {
+		list = append(list, safetensors.NewTensor(e.name+".weight_zero_point", safetensors.I32, []int{wordsOf(e.Out, 4), e.groups()}, func() any {
 			zeros := make([]byte, len(e.Zero))
 			for i, z := range e.Zero {
 				zeros[i] = byte(z)
 			}
 			return packColumns(zeros, e.Out, e.groups(), 4, 8)
-		}})
+		}))
 	}
 	if e.Storage.Format.Order {
-		list = append(list, Tensor{e.name + ".weight_g_idx", I32, []int{e.In}, func() any { return e.GroupOf }})
+		list = append(list, safetensors.NewTensor(e.name+".weight_g_idx", safetensors.I32, []int{e.In}, func() any { return e.GroupOf }))
 	}
 	return list, nil
 }
@@ -106,17 +107,17 @@ func (e *encoder) gptq() ([]Tensor, error) {
 	}
 	groups, group := e.groups(), e.Storage.Format.Group
 	return []Tensor{
-		{e.name + ".qweight", I32, []int{e.In / 8, e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, 4, 8) }},
+		safetensors.NewTensor(e.name+".qweight", safetensors.I32, []int{e.In / 8, e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, 4, 8) }),
 		// The zero point of every group is 8, of which version 1 of the format stores one less.
-		{e.name + ".qzeros", I32, []int{groups, e.Out / 8}, func() any { return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4) }},
-		{e.name + ".scales", F16, []int{groups, e.Out}, func() any { return transpose(e.Scale, e.Out, groups) }},
-		{e.name + ".g_idx", I32, []int{e.In}, func() any {
+		safetensors.NewTensor(e.name+".qzeros", safetensors.I32, []int{groups, e.Out / 8}, func() any { return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4) }),
+		safetensors.NewTensor(e.name+".scales", F16, []int{groups, e.Out}, func() any { return transpose(e.Scale, e.Out, groups) }),
+		safetensors.NewTensor(e.name+".g_idx", safetensors.I32, []int{e.In}, func() any {
 			list := make([]int32, e.In)
 			for i := range list {
 				list[i] = int32(i / group)
 			}
 			return list
-		}},
+		}),
 	}, nil
 }
 

@@ -144,7 +144,7 @@ func (c *Checkpoint) isSpareBias(name string) bool {
 // checkZero reports an element that is not zero.
 func (c *Checkpoint) checkZero(t TensorInfo) error {
 	list := make([]float32, t.Elements())
-	if err := c.files.readFloat32(list, t.Name); err != nil {
+	if err := c.files.ReadFloat32(list, t.Name); err != nil {
 		return err
 	}
 	if i := slices.IndexFunc(list, func(v float32) bool { return v != 0 }); i >= 0 {

@@ -12,6 +12,7 @@ import (
 
 	"slimlab/internal/half"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -70,12 +71,12 @@ func TestGPTQRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameLinears(t, got, m)
-	s, err := openShards(os.DirFS(dir), ".")
+	s, err := safetensors.OpenFolder(os.DirFS(dir), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	zeros, err := s.raw("model.layers.0.mlp.up_proj.qzeros")
+	zeros, err := s.Raw("model.layers.0.mlp.up_proj.qzeros")
 	if err != nil || slices.ContainsFunc(zeros, func(b byte) bool { return b != 0x77 }) {
 		t.Errorf("zero points %x, %v", zeros, err)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -105,7 +106,7 @@ type sampler struct {
 }
 
 func (s *sampler) add(name string, dtype DType, data any, shape ...int) {
-	s.tensors = append(s.tensors, Tensor{name, dtype, shape, func() any { return data }})
+	s.tensors = append(s.tensors, safetensors.NewTensor(name, dtype, shape, func() any { return data }))
 }
 
 func (s *sampler) scales(n int) []float32 {
@@ -163,10 +164,10 @@ func gptqLayer(bits, group int, v1, order, sym bool) func(s *sampler, name strin
 				stored[i]--
 			}
 		}
-		s.add(name+".qweight", I32, words(in/per*out, bits, q, func(i int) (int, int) { return i/out/per*out + i%out, i / out % per }), in/per, out)
-		s.add(name+".qzeros", I32, words(groups*out/per, bits, stored, func(i int) (int, int) { return i / per, i % per }), groups, out/per)
+		s.add(name+".qweight", safetensors.I32, words(in/per*out, bits, q, func(i int) (int, int) { return i/out/per*out + i%out, i / out % per }), in/per, out)
+		s.add(name+".qzeros", safetensors.I32, words(groups*out/per, bits, stored, func(i int) (int, int) { return i / per, i % per }), groups, out/per)
 		s.add(name+".scales", F16, scale, groups, out)
-		s.add(name+".g_idx", I32, g, in)
+		s.add(name+".g_idx", safetensors.I32, g, in)
 		s.add(name+".bias", F16, make([]float32, out), out)
 		w := make([]float32, out*in)
 		for i := range in {
@@ -188,8 +189,8 @@ func awqLayer(sym bool) func(s *sampler, name string, out, in int) []float32 {
 			z = slices.Repeat([]int{8}, groups*out)
 		}
 		place := func(i int) (int, int) { return i / 8, []int{0, 4, 1, 5, 2, 6, 3, 7}[i%8] }
-		s.add(name+".qweight", I32, words(in*out/8, 4, q, place), in, out/8)
-		s.add(name+".qzeros", I32, words(groups*out/8, 4, z, place), groups, out/8)
+		s.add(name+".qweight", safetensors.I32, words(in*out/8, 4, q, place), in, out/8)
+		s.add(name+".qzeros", safetensors.I32, words(groups*out/8, 4, z, place), groups, out/8)
 		s.add(name+".scales", F16, scale, groups, out)
 		w := make([]float32, out*in)
 		for i := range in {
@@ -211,12 +212,12 @@ func packedLayer(bits, group int, zeros, order bool) func(s *sampler, name strin
 		groups, per := in/size, 32/bits
 		row, half := (in+per-1)/per, 1<<(bits-1)
 		q, z, scale := s.codes(in*out, 1<<bits), s.codes(groups*out, 1<<bits), s.scales(groups*out)
-		s.add(name+".weight_packed", I32, words(out*row, bits, q, func(i int) (int, int) { return i/in*row + i%in/per, i % in % per }), out, row)
+		s.add(name+".weight_packed", safetensors.I32, words(out*row, bits, q, func(i int) (int, int) { return i/in*row + i%in/per, i % in % per }), out, row)
 		s.add(name+".weight_scale", BF16, scale, out, groups)
-		s.add(name+".weight_shape", I64, []int64{int64(out), int64(in)}, 2)
+		s.add(name+".weight_shape", safetensors.I64, []int64{int64(out), int64(in)}, 2)
 		if zeros {
 			high := (out + per - 1) / per
-			s.add(name+".weight_zero_point", I32, words(high*groups, bits, z, func(i int) (int, int) { return i/groups/per*groups + i%groups, i / groups % per }), high, groups)
+			s.add(name+".weight_zero_point", safetensors.I32, words(high*groups, bits, z, func(i int) (int, int) { return i/groups/per*groups + i%groups, i / groups % per }), high, groups)
 		}
 		g := make([]int32, in)
 		for i := range g {
@@ -224,7 +225,7 @@ func packedLayer(bits, group int, zeros, order bool) func(s *sampler, name strin
 		}
 		if order {
 			s.rng.Shuffle(in, func(i, j int) { g[i], g[j] = g[j], g[i] })
-			s.add(name+".weight_g_idx", I32, g, in)
+			s.add(name+".weight_g_idx", safetensors.I32, g, in)
 		}
 		w := make([]float32, out*in)
 		for i := range w {
@@ -241,7 +242,7 @@ func packedLayer(bits, group int, zeros, order bool) func(s *sampler, name strin
 
 func int8Layer(perTensor bool) func(s *sampler, name string, out, in int) []float32 {
 	return func(s *sampler, name string, out, in int) []float32 {
-		q, scale, w := make([]int8, out*in), s.scales(out), make([]float32, out*in)
+		q, scale, w := make([]byte, out*in), s.scales(out), make([]float32, out*in)
 		if perTensor {
 			s.add(name+".weight_scale", F32, scale[:1], 1)
 			scale = slices.Repeat(scale[:1], out)
@@ -249,10 +250,10 @@ func int8Layer(perTensor bool) func(s *sampler, name string, out, in int) []floa
 			s.add(name+".weight_scale", BF16, scale, out, 1)
 		}
 		for i := range q {
-			q[i] = int8(s.rng.IntN(256) - 128)
-			w[i] = float32(q[i]) * scale[i/in]
+			q[i] = byte(s.rng.IntN(256))
+			w[i] = float32(int8(q[i])) * scale[i/in]
 		}
-		s.add(name+".weight", I8, q, out, in)
+		s.add(name+".weight", safetensors.I8, q, out, in)
 		return w
 	}
 }
@@ -280,7 +281,7 @@ func float8Layer(suffix string, block int, static bool) func(s *sampler, name st
 			}
 			w[i] = kernels.FromFloat8(q[i]) * scale[at(i)]
 		}
-		s.add(name+".weight", F8E4M3, q, out, in)
+		s.add(name+".weight", safetensors.F8E4M3, q, out, in)
 		s.add(name+suffix, F32, scale, shape...)
 		if static {
 			s.add(name+".input_scale", F32, []float32{0.25}, 1)
@@ -349,7 +350,7 @@ func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]fl
 	}
 	quantization := quantizationConfig(s.config)
 	config.Quantization = &quantization
-	if err := errors.Join(writeShards(context.Background(), dir, tensors, SaveOptions{Verify: true}), writeConfig(dir, config, nil)); err != nil {
+	if err := errors.Join(safetensors.WriteFolder(context.Background(), dir, tensors, safetensors.FolderOptions{Verify: true}), writeConfig(dir, config, nil)); err != nil {
 		t.Fatal(err)
 	}
 	return tensors, weights
@@ -484,7 +485,7 @@ func TestBrokenFormats(t *testing.T) {
 		return func(list []Tensor) []Tensor {
 			for i := range list {
 				if list[i].Name == q+name {
-					list[i] = Tensor{q + name, dtype, shape, func() any { return data }}
+					list[i] = safetensors.NewTensor(q+name, dtype, shape, func() any { return data })
 				}
 			}
 			return list
@@ -502,27 +503,27 @@ func TestBrokenFormats(t *testing.T) {
 		change func(list []Tensor) []Tensor
 		want   string
 	}{
-		{"GPTQ", replace(".g_idx", I32, groupOf(2), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group 2, expected 0 to 1`},
-		{"GPTQ", replace(".g_idx", I32, groupOf(-1), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group -1, expected 0 to 1`},
-		{"GPTQ", replace(".g_idx", I64, make([]int64, 16), 16), `tensor "` + q + `.weight": tensor "` + q + `.g_idx": dtype is I64, expected I32`},
+		{"GPTQ", replace(".g_idx", safetensors.I32, groupOf(2), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group 2, expected 0 to 1`},
+		{"GPTQ", replace(".g_idx", safetensors.I32, groupOf(-1), 16), `tensor "` + q + `.weight": ` + q + `.g_idx: input 0 is in group -1, expected 0 to 1`},
+		{"GPTQ", replace(".g_idx", safetensors.I64, make([]int64, 16), 16), `tensor "` + q + `.weight": tensor "` + q + `.g_idx": dtype is I64, expected I32`},
 		{"GPTQ", remove(".g_idx"), ``},
 		{"GPTQ ordered", remove(".g_idx"), `tensor "` + q + `.g_idx" is missing, expected shape [16]`},
-		{"GPTQ", replace(".qweight", I32, make([]int32, 16), 1, 16), `tensor "` + q + `.qweight": shape is [1 16], expected [2 16] by the config`},
-		{"GPTQ", replace(".qzeros", I32, slices.Repeat([]int32{-1}, 4), 2, 2), `tensor "` + q + `.weight": qzeros [0, 0] is 15: with one added engines take it for 0 or for 16; expected checkpoint_format gptq_v2 for such zero points`},
+		{"GPTQ", replace(".qweight", safetensors.I32, make([]int32, 16), 1, 16), `tensor "` + q + `.qweight": shape is [1 16], expected [2 16] by the config`},
+		{"GPTQ", replace(".qzeros", safetensors.I32, slices.Repeat([]int32{-1}, 4), 2, 2), `tensor "` + q + `.weight": qzeros [0, 0] is 15: with one added engines take it for 0 or for 16; expected checkpoint_format gptq_v2 for such zero points`},
 		{"GPTQ", replace(".scales", F16, slices.Repeat([]float32{nan}, 32), 2, 16), `tensor "` + q + `.weight": ` + q + `.scales: scale 0 is NaN, expected a finite number`},
 		{"GPTQ", replace(".bias", F16, slices.Repeat([]float32{1}, 16), 16), `tensor "` + q + `.bias": element 0 is 1, expected 0: the model has no bias there`},
-		{"AWQ", replace(".qweight", I32, make([]int32, 32), 8, 4), `tensor "` + q + `.qweight": shape is [8 4], expected [16 2] by the config`},
-		{"pack-quantized", replace(".weight_shape", I64, []int64{16, 15}, 2), `tensor "` + q + `.weight": weight_shape holds [16 15], expected [16 16] by config.json`},
+		{"AWQ", replace(".qweight", safetensors.I32, make([]int32, 32), 8, 4), `tensor "` + q + `.qweight": shape is [8 4], expected [16 2] by the config`},
+		{"pack-quantized", replace(".weight_shape", safetensors.I64, []int64{16, 15}, 2), `tensor "` + q + `.weight": weight_shape holds [16 15], expected [16 16] by config.json`},
 		{"pack-quantized", replace(".weight_packed", F32, make([]float32, 32), 16, 2), `tensor "` + q + `.weight": tensor "` + q + `.weight_packed": dtype is F32, expected I32`},
 		{"pack-quantized asymmetric", remove(".weight_zero_point"), `tensor "` + q + `.weight_zero_point" is missing, expected shape [2 2]`},
-		{"float-quantized", replace(".weight", F8E4M3, slices.Repeat([]byte{0xff}, 256), 16, 16), `tensor "` + q + `.weight": fp8-dynamic weight [16, 16]: code [0, 0] is 0xff, which is no number`},
+		{"float-quantized", replace(".weight", safetensors.F8E4M3, slices.Repeat([]byte{0xff}, 256), 16, 16), `tensor "` + q + `.weight": fp8-dynamic weight [16, 16]: code [0, 0] is 0xff, which is no number`},
 		{"float-quantized static", replace(".input_scale", F32, []float32{-1}, 1), `tensor "` + q + `.weight": ` + q + `.input_scale is -1, expected a positive number`},
-		{"int-quantized", replace(".weight", F8E4M3, make([]byte, 256), 16, 16), `tensor "` + q + `.weight": tensor "` + q + `.weight": dtype is F8_E4M3, expected I8`},
+		{"int-quantized", replace(".weight", safetensors.F8E4M3, make([]byte, 256), 16, 16), `tensor "` + q + `.weight": tensor "` + q + `.weight": dtype is F8_E4M3, expected I8`},
 	} {
 		dir := t.TempDir()
 		all := samples()
 		tensors, _ := sampleFolder(t, dir, all[slices.IndexFunc(all, func(s sample) bool { return s.name == c.sample })])
-		if err := WriteSafetensors(context.Background(), filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
+		if err := safetensors.Write(context.Background(), filepath.Join(dir, "model.safetensors"), c.change(tensors)); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := load(dir)
@@ -620,13 +621,13 @@ func FuzzPacked(f *testing.F) {
 		s := all[int(which)%len(all)]
 		tensors := slices.Clone(s.tensors)
 		changed := &tensors[int(tensor)%len(tensors)]
-		if types := []DType{changed.DType, I32, F16, I8, F8E4M3}; int(dtype) < len(types) {
+		if types := []DType{changed.DType, safetensors.I32, F16, safetensors.I8, safetensors.F8E4M3}; int(dtype) < len(types) {
 			changed.DType = types[dtype]
 		}
 		if rows > 0 && columns > 0 && rows <= 64 && columns <= 64 {
 			changed.Shape = []int{rows, columns}
 		}
-		content := make([]byte, changed.info().Bytes())
+		content := make([]byte, changed.Bytes())
 		if len(data) > 0 {
 			for i := range content {
 				content[i] = data[i%len(data)]
@@ -634,7 +635,7 @@ func FuzzPacked(f *testing.F) {
 		}
 		changed.Data = func() any { return content }
 		var file bytes.Buffer
-		if err := writeSafetensors(&file, tensors); err != nil {
+		if err := safetensors.Encode(&file, tensors); err != nil {
 			t.Fatal(err)
 		}
 		memory := fstest.MapFS{"config.json": {Data: s.config}, "model.safetensors": {Data: file.Bytes()}}

@@ -69,7 +69,7 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 			return fmt.Errorf("tensor %q: %d rows of %s, shape %d, expected whole heads of %d", t.Name, rows, t.Type, t.Shape, g.HeadDim)
 		}
 		g.index[name], g.stored[name] = len(g.list), t.Name
-		g.list = append(g.list, TensorInfo{name, DType(t.Type.String()), t.Shape, t.Offset(), t.Offset() + t.Bytes()})
+		g.list = append(g.list, TensorInfo{name, DType(t.Type.String()), t.Shape, t.Bytes()})
 	}
 	return nil
 }
@@ -107,14 +107,14 @@ func (g *ggufFile) find(name string) (gguf.Tensor, error) {
 	return t, nil
 }
 
-// readFloat32 decodes a whole tensor into dst.
-func (g *ggufFile) readFloat32(dst []float32, name string) error {
+// ReadFloat32 decodes a whole tensor into dst.
+func (g *ggufFile) ReadFloat32(dst []float32, name string) error {
 	t, err := g.find(name)
 	if err != nil {
 		return err
 	}
 	if len(t.Shape) == 2 {
-		return g.readRows(dst, name, 0, t.Rows())
+		return g.ReadRows(dst, name, 0, t.Rows())
 	}
 	if err := g.file.ReadRows(dst, t.Name, 0, t.Rows()); err != nil {
 		return err
@@ -128,8 +128,8 @@ func (g *ggufFile) readFloat32(dst []float32, name string) error {
 	return nil
 }
 
-// readRows decodes rows of a matrix, Hugging Face's first to first+rows−1.
-func (g *ggufFile) readRows(dst []float32, name string, first, rows int) error {
+// ReadRows decodes rows of a matrix, Hugging Face's first to first+rows−1.
+func (g *ggufFile) ReadRows(dst []float32, name string, first, rows int) error {
 	t, err := g.find(name)
 	if err != nil {
 		return err
@@ -150,9 +150,9 @@ func (g *ggufFile) readRows(dst []float32, name string, first, rows int) error {
 	return nil
 }
 
-// raw returns a tensor's bytes as they are stored, rows in Hugging Face's order: a view of the file
+// Raw returns a tensor's bytes as they are stored, rows in Hugging Face's order: a view of the file
 // where that is its own.
-func (g *ggufFile) raw(name string) ([]byte, error) {
+func (g *ggufFile) Raw(name string) ([]byte, error) {
 	t, err := g.find(name)
 	if err != nil {
 		return nil, err

@@ -204,11 +204,11 @@ func TestGGUFRows(t *testing.T) {
 		}
 		in := p.Shape[1]
 		rows := make([]float32, 2*in)
-		if err := file.files.readRows(rows, p.Name, 1, 2); err != nil || !slices.Equal(rows, p.Data[in:3*in]) {
+		if err := file.files.ReadRows(rows, p.Name, 1, 2); err != nil || !slices.Equal(rows, p.Data[in:3*in]) {
 			t.Errorf("rows 1 and 2 of %q differ (%v)", p.Name, err)
 		}
 		for _, first := range []int{-1, p.Shape[0] - 1, math.MaxInt - 1} {
-			if err := file.files.readRows(rows, p.Name, first, 2); err == nil {
+			if err := file.files.ReadRows(rows, p.Name, first, 2); err == nil {
 				t.Errorf("rows %d and the next of %q, which has %d, were read", first, p.Name, p.Shape[0])
 			}
 		}

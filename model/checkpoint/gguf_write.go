@@ -344,7 +344,7 @@ func (c *Checkpoint) WriteGGUF(ctx context.Context, name string, v tokenizer.Voc
 func (c *Checkpoint) readRows(dst []float32, name string, first, rows int) error {
 	stored := c.stored(name)
 	if t, ok := c.files.tensor(stored); ok && len(t.Shape) == 1 {
-		return c.files.readFloat32(dst, stored)
+		return c.files.ReadFloat32(dst, stored)
 	}
-	return c.files.readRows(dst, stored, first, rows)
+	return c.files.ReadRows(dst, stored, first, rows)
 }

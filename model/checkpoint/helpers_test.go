@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"reflect"
@@ -103,7 +104,7 @@ func plannedBytes(t *testing.T, m *model.Model, dtype DType) (n int64) {
 		t.Fatal(err)
 	}
 	for _, tensor := range tensors {
-		n += tensor.info().Bytes()
+		n += tensor.Bytes()
 	}
 	return n
 }
@@ -141,3 +142,11 @@ func sameWeights(t *testing.T, got, want *model.Model) {
 		}
 	}
 }
+
+// withHeader is a safetensors file of a header and payload bytes.
+func withHeader(header string, payload int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), make([]byte, payload)...)
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -88,12 +89,12 @@ func TestQuantizedRoundTrip(t *testing.T) {
 				t.Errorf("ignore %q lacks the head", written.Ignore)
 			}
 			var bytes int64
-			s, err := openShards(os.DirFS(dir), ".")
+			s, err := safetensors.OpenFolder(os.DirFS(dir), ".")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			for _, tensor := range s.tensors() {
+			for _, tensor := range s.Tensors() {
 				if strings.HasPrefix(tensor.Name, "model.layers.1.mlp.down_proj.") {
 					bytes += tensor.Bytes()
 				}

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/internal/half"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 )
 
 // WriteRandom writes a checkpoint of random weights in bfloat16, without a tokenizer, into a
@@ -38,10 +40,10 @@ func writeRandom(ctx context.Context, dir string, c model.Config, seed uint64) e
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := WriteSafetensors(ctx, filepath.Join(dir, "model.safetensors"), tensors); err != nil {
+	if err := safetensors.Write(ctx, filepath.Join(dir, "model.safetensors"), tensors); err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(dir, "config.json"), config)
+	return atomicfile.WriteJSON(filepath.Join(dir, "config.json"), config)
 }
 
 // randomTensors lists the tensors of a model of shape c, which takes no memory for weights.
@@ -56,7 +58,7 @@ func randomTensors(c model.Config, seed uint64) ([]Tensor, error) {
 		for _, n := range shape {
 			d.elements *= n
 		}
-		list = append(list, Tensor{name, BF16, shape, func() any { return d.write }})
+		list = append(list, safetensors.NewTensor(name, BF16, shape, func() any { return d.write }))
 	}
 	embedding, head, finalNorm := m.FreshEnds()
 	add(embeddingName, 0, embedding, m.Vocab, m.Hidden)

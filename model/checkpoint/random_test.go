@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
@@ -92,14 +94,19 @@ func sparse(t testing.TB, c model.Config) (dir string, size int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeJSON(filepath.Join(dir, "config.json"), config); err != nil {
+	if err := atomicfile.WriteJSON(filepath.Join(dir, "config.json"), config); err != nil {
 		t.Fatal(err)
 	}
 	tensors, err := randomTensors(c, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, err := writeHeader(tensors)
+	entries, at := map[string]any{}, int64(0)
+	for _, tensor := range tensors {
+		entries[tensor.Name] = map[string]any{"dtype": tensor.DType, "shape": tensor.Shape, "data_offsets": []int64{at, at + tensor.Bytes()}}
+		at += tensor.Bytes()
+	}
+	header, err := json.Marshal(entries)
 	if err != nil {
 		t.Fatal(err)
 	}

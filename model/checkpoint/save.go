@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/tokenizer"
 	"slimlab/model/weight"
 )
@@ -70,7 +72,7 @@ func save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenize
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := writeShards(ctx, dir, tensors, o); err != nil {
+	if err := safetensors.WriteFolder(ctx, dir, tensors, safetensors.FolderOptions{ShardBytes: o.ShardBytes, Verify: o.Verify}); err != nil {
 		return err
 	}
 	if t != nil {
@@ -84,11 +86,11 @@ func save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenize
 // writeConfig writes config.json, and what else says how layers are quantized.
 func writeConfig(dir string, config configFile, layers []layer) error {
 	if slices.ContainsFunc(layers, func(l layer) bool { return l.storage.Packing == GPTQ }) {
-		if err := writeJSON(filepath.Join(dir, "quantize_config.json"), config.Quantization); err != nil {
+		if err := atomicfile.WriteJSON(filepath.Join(dir, "quantize_config.json"), config.Quantization); err != nil {
 			return err
 		}
 	}
-	return writeJSON(filepath.Join(dir, "config.json"), config)
+	return atomicfile.WriteJSON(filepath.Join(dir, "config.json"), config)
 }
 
 // layer is a linear layer, such as "model.layers.0.self_attn.q_proj" or "lm_head", and how it is
@@ -102,7 +104,7 @@ type layer struct {
 // they are written.
 func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err error) {
 	for _, p := range m.Tensors() {
-		tensors = append(tensors, Tensor{p.Name, o.dtype(), p.Shape, func() any { return p.Data }})
+		tensors = append(tensors, safetensors.NewTensor(p.Name, o.dtype(), p.Shape, func() any { return p.Data }))
 	}
 	linear := func(name string, w weight.Weight) error {
 		packed, s, err := encode(name, w, o)

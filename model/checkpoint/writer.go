@@ -1,19 +1,19 @@
 package checkpoint
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/model"
+	"slimlab/model/checkpoint/safetensors"
 )
 
 // Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole:
@@ -67,7 +67,7 @@ func (w *Writer) begin(recipe string) error {
 		if err := os.MkdirAll(w.partial, 0o755); err != nil {
 			return err
 		}
-		return writeJSON(filepath.Join(w.partial, recipeFile), recipe)
+		return atomicfile.WriteJSON(filepath.Join(w.partial, recipeFile), recipe)
 	case err != nil:
 		return err
 	}
@@ -83,7 +83,7 @@ func (w *Writer) Folder() string { return w.partial }
 
 // shard is the name of file n: 0 is what surrounds the layers, n+1 is layer n.
 func (w *Writer) shard(n int) string {
-	return fmt.Sprintf("model-%05d-of-%05d.safetensors", n+1, len(w.config.Layers)+1)
+	return safetensors.ShardName(n, len(w.config.Layers)+1)
 }
 
 // Abandon removes the folder of a Writer that finished no layer, so that another command may begin;
@@ -109,7 +109,7 @@ func (w *Writer) Block(ctx context.Context, m *model.Model, layer int) error {
 	var tensors []Tensor
 	for _, p := range m.Tensors() {
 		if strings.HasPrefix(p.Name, prefix) {
-			tensors = append(tensors, Tensor{p.Name, w.dtype, p.Shape, func() any { return p.Data }})
+			tensors = append(tensors, safetensors.NewTensor(p.Name, w.dtype, p.Shape, func() any { return p.Data }))
 		}
 	}
 	for i, l := range m.Linears() {
@@ -171,10 +171,10 @@ func (w *Writer) Rest(ctx context.Context, tensors []Tensor) error { return w.wr
 
 func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 	name := filepath.Join(w.partial, w.shard(n))
-	if err := WriteSafetensors(ctx, name, tensors); err != nil {
+	if err := safetensors.Write(ctx, name, tensors); err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
 	}
-	if err := verify(ctx, name, tensors); err != nil {
+	if err := safetensors.Verify(ctx, name, tensors); err != nil {
 		err = errors.Join(err, os.Remove(name))
 		if ctx.Err() != nil {
 			return err
@@ -182,59 +182,6 @@ func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 		return fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.dir, filepath.Base(name), err)
 	}
 	return nil
-}
-
-// verify reads a safetensors file again and compares every tensor with what was to be written.
-func verify(ctx context.Context, name string, tensors []Tensor) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	s, err := OpenSafetensors(f, info.Size())
-	if err != nil {
-		return err
-	}
-	if len(s.Tensors) != len(tensors) {
-		return fmt.Errorf("found %d tensors, expected %d", len(s.Tensors), len(tensors))
-	}
-	for _, t := range tensors {
-		found, ok := s.Tensor(t.Name)
-		if !ok || found.DType != t.DType || !slices.Equal(found.Shape, t.Shape) {
-			return fmt.Errorf("tensor %q: found %s %d, expected %s %d", t.Name, found.DType, found.Shape, t.DType, t.Shape)
-		}
-		c := &comparison{with: io.NewSectionReader(f, s.data+found.start, found.Bytes())}
-		if err := writeData(interruptible{ctx, c}, t); err != nil {
-			return fmt.Errorf("tensor %q: %w", t.Name, err)
-		}
-	}
-	return nil
-}
-
-// comparison is a writer that fails where it is given other bytes than a reader has.
-type comparison struct {
-	with   io.Reader
-	buffer []byte
-	at     int64
-}
-
-func (c *comparison) Write(b []byte) (int, error) {
-	if cap(c.buffer) < len(b) {
-		c.buffer = make([]byte, len(b))
-	}
-	found := c.buffer[:len(b)]
-	if _, err := io.ReadFull(c.with, found); err != nil {
-		return 0, err
-	}
-	if !bytes.Equal(found, b) {
-		return 0, fmt.Errorf("other bytes from byte %d to %d", c.at, c.at+int64(len(b)))
-	}
-	c.at += int64(len(b))
-	return len(b), nil
 }
 
 // Close writes the index and config.json and gives the folder its name. All layers and the rest
@@ -247,18 +194,11 @@ func (w *Writer) Close() error {
 }
 
 func (w *Writer) close() error {
-	index := shardIndex{WeightMap: map[string]string{}}
-	for n := range len(w.config.Layers) + 1 {
-		infos, err := shardTensors(filepath.Join(w.partial, w.shard(n)))
-		if err != nil {
-			return err
-		}
-		for _, t := range infos {
-			index.WeightMap[t.Name] = w.shard(n)
-			index.Metadata.TotalSize += t.Bytes()
-		}
+	names := make([]string, len(w.config.Layers)+1)
+	for n := range names {
+		names[n] = w.shard(n)
 	}
-	if err := writeJSON(filepath.Join(w.partial, "model.safetensors.index.json"), index); err != nil {
+	if err := safetensors.WriteIndex(w.partial, names); err != nil {
 		return err
 	}
 	if err := w.saveConfig(true); err != nil {
@@ -275,31 +215,6 @@ func (w *Writer) close() error {
 	return os.Remove(filepath.Join(w.dir, recipeFile))
 }
 
-// shardIndex is model.safetensors.index.json.
-type shardIndex struct {
-	Metadata struct {
-		TotalSize int64 `json:"total_size"`
-	} `json:"metadata"`
-	WeightMap map[string]string `json:"weight_map"`
-}
-
-func shardTensors(name string) ([]TensorInfo, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	s, err := OpenSafetensors(f, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
-	}
-	return s.Tensors, nil
-}
-
 // LoadBlock brings a finished layer into m as it was written, widths and formats included.
 func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int) error {
 	if err := w.loadBlock(ctx, m, layer); err != nil {
@@ -314,12 +229,12 @@ func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error
 	if err != nil {
 		return err
 	}
-	files := &shards{in: map[string]*Safetensors{}}
-	defer files.Close()
-	if _, err := files.add(folder, w.shard(layer+1)); err != nil {
+	files, err := safetensors.OpenFiles(folder, w.shard(layer+1))
+	if err != nil {
 		return err
 	}
-	c := &Checkpoint{config: config, quantization: q, files: files}
+	defer files.Close()
+	c := &Checkpoint{config: config, quantization: q, files: newFolder(files)}
 	if err := c.LoadBlock(ctx, m, layer); err != nil {
 		return err
 	}
@@ -330,37 +245,4 @@ func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error
 		}
 	}
 	return nil
-}
-
-// Floats is a float tensor for a Writer, with its elements converted some rows at a time.
-func (c *Checkpoint) Floats(t TensorInfo, dtype DType) Tensor {
-	if t.DType == dtype {
-		return Tensor{t.Name, dtype, t.Shape, func() any {
-			data, err := c.Raw(t.Name)
-			if err != nil {
-				return err
-			}
-			return data
-		}}
-	}
-	rows, width := 1, t.Elements()
-	if len(t.Shape) == 2 {
-		rows, width = t.Shape[0], t.Shape[1]
-	}
-	return Tensor{t.Name, dtype, t.Shape, func() any {
-		return func(w io.Writer) error {
-			step := max(1, pieceElements/max(1, width))
-			for first := 0; first < rows; first += step {
-				n := min(step, rows-first)
-				part := make([]float32, n*width)
-				if err := c.readRows(part, t.Name, first, n); err != nil {
-					return err
-				}
-				if err := writeData(w, Tensor{t.Name, dtype, []int{n, width}, func() any { return part }}); err != nil {
-					return fmt.Errorf("rows %d to %d: %w", first, first+n-1, err)
-				}
-			}
-			return nil
-		}
-	}}
 }

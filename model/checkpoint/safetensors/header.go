@@ -1,4 +1,4 @@
-package checkpoint
+package safetensors
 
 import (
 	"bytes"
@@ -9,67 +9,26 @@ import (
 	"strings"
 )
 
-// DType is a safetensors element type.
-type DType string
-
-// The element types that are read and written; files may hold others beside them.
-const (
-	F32  DType = "F32"
-	F16  DType = "F16"
-	BF16 DType = "BF16"
-	I8   DType = "I8"
-	I32  DType = "I32"
-	I64  DType = "I64"
-
-	F8E4M3 DType = "F8_E4M3"
-)
-
-// size is the bytes of an element, 0 for a type that the format does not have.
-func (d DType) size() int64 {
-	switch d {
-	case "BOOL", "U8", I8, "F8_E5M2", "F8_E4M3":
-		return 1
-	case "I16", "U16", F16, BF16:
-		return 2
-	case I32, "U32", F32:
-		return 4
-	case I64, "U64", "F64":
-		return 8
-	}
-	return 0
-}
-
-// TensorInfo describes a tensor in a file.
-type TensorInfo struct {
+// Info describes a tensor in a file.
+type Info struct {
 	Name  string
 	DType DType
 	Shape []int
-	// bytes from where the tensors begin; both 0 for a tensor that is in no file yet
-	start, end int64
+
+	start, end int64 // bytes from where the tensors begin
 }
 
 // Elements is the product of the shape.
-func (t TensorInfo) Elements() int {
-	n := 1
-	for _, d := range t.Shape {
-		n *= d
-	}
-	return n
-}
+func (t Info) Elements() int { return elements(t.Shape) }
 
 // Bytes is what the tensor takes in the file.
-func (t TensorInfo) Bytes() int64 {
-	if t.end > t.start {
-		return t.end - t.start
-	}
-	return int64(t.Elements()) * t.DType.size()
-}
+func (t Info) Bytes() int64 { return t.end - t.start }
 
-// parseHeader reads a safetensors header and checks it against the number of bytes that follow it.
-func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map[string]string, err error) {
+// parseHeader reads a header and checks it against the number of bytes that follow it.
+func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[string]string, err error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if token, err := d.Token(); err != nil || token != json.Delim('{') {
-		return nil, nil, fmt.Errorf("safetensors header: found %s, expected a JSON object", clip(data))
+		return nil, nil, fmt.Errorf("safetensors header: found %.40q, expected a JSON object", data)
 	}
 	seen := map[string]bool{}
 	for d.More() {
@@ -96,7 +55,7 @@ func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map
 		if err := d.Decode(&entry); err != nil {
 			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
 		}
-		t, err := newTensorInfo(name, entry.DType, entry.Shape, entry.Offsets)
+		t, err := newInfo(name, entry.DType, entry.Shape, entry.Offsets)
 		if err != nil {
 			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
 		}
@@ -106,7 +65,7 @@ func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map
 		return nil, nil, fmt.Errorf("safetensors header: %w", err)
 	}
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
-		return nil, nil, fmt.Errorf("safetensors header: found %s after the object, expected only spaces", clip(rest))
+		return nil, nil, fmt.Errorf("safetensors header: found %.40q after the object, expected only spaces", rest)
 	}
 	if err := checkLayout(tensors, payload); err != nil {
 		return nil, nil, fmt.Errorf("safetensors header: %w", err)
@@ -114,9 +73,9 @@ func parseHeader(data []byte, payload int64) (tensors []TensorInfo, metadata map
 	return tensors, metadata, nil
 }
 
-func newTensorInfo(name string, dtype DType, shape, offsets []int64) (TensorInfo, error) {
-	t := TensorInfo{Name: name, DType: dtype}
-	size := dtype.size()
+func newInfo(name string, dtype DType, shape, offsets []int64) (Info, error) {
+	t := Info{Name: name, DType: dtype}
+	size := dtype.Size()
 	if size == 0 {
 		return t, fmt.Errorf("dtype %q is not known", dtype)
 	}
@@ -144,8 +103,8 @@ func newTensorInfo(name string, dtype DType, shape, offsets []int64) (TensorInfo
 
 // checkLayout sorts tensors by their place and checks that they fill the payload without overlap or
 // hole, as the format demands.
-func checkLayout(tensors []TensorInfo, payload int64) error {
-	slices.SortFunc(tensors, func(a, b TensorInfo) int {
+func checkLayout(tensors []Info, payload int64) error {
+	slices.SortFunc(tensors, func(a, b Info) int {
 		switch {
 		case a.start != b.start:
 			return int(min(1, max(-1, a.start-b.start)))
@@ -171,12 +130,4 @@ func checkLayout(tensors []TensorInfo, payload int64) error {
 		return fmt.Errorf("the tensors end at byte %d, but the file has %d: expected nothing after them", end, payload)
 	}
 	return nil
-}
-
-// clip quotes the beginning of data for an error.
-func clip(data []byte) string {
-	if len(data) > 40 {
-		return fmt.Sprintf("%q…", data[:40])
-	}
-	return fmt.Sprintf("%q", data)
 }

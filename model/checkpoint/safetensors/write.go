@@ -1,4 +1,4 @@
-package checkpoint
+package safetensors
 
 import (
 	"bytes"
@@ -22,18 +22,24 @@ type Tensor struct {
 	Shape []int
 	// Data returns a function that writes the bytes of a tensor too large to be made at once,
 	// func(io.Writer) error, or the elements: []float32 for F32, F16 and BF16 (rounded to nearest,
-	// ties to even), []int8, []int32 or []int64, or the bytes as they are stored, []byte, or an
+	// ties to even), []int32 or []int64, or the bytes as they are stored, []byte, or an
 	// error that ends the writing. It is called when the tensor's turn comes, so that packed forms
 	// need not all be in memory, and once more where what was written is compared.
 	Data func() any
 }
 
-func (t Tensor) info() TensorInfo { return TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape} }
+// NewTensor is a tensor to be written, whose content data gives: see Tensor.Data.
+func NewTensor(name string, dtype DType, shape []int, data func() any) Tensor {
+	return Tensor{name, dtype, shape, data}
+}
 
-// WriteSafetensors writes a file in one step. Tensors are laid out with the widest elements first,
+// Bytes is what the tensor takes in a file.
+func (t Tensor) Bytes() int64 { return bytesOf(t.DType, t.Shape) }
+
+// Write writes a file in one step. Tensors are laid out with the widest elements first,
 // so that each is aligned, and by name. When ctx ends there is no file.
-func WriteSafetensors(ctx context.Context, name string, tensors []Tensor) error {
-	return atomicfile.Write(name, func(w io.Writer) error { return writeSafetensors(interruptible{ctx, w}, tensors) })
+func Write(ctx context.Context, name string, tensors []Tensor) error {
+	return atomicfile.Write(name, func(w io.Writer) error { return Encode(interruptible{ctx, w}, tensors) })
 }
 
 // interruptible is a writer that fails when its context ends.
@@ -57,10 +63,11 @@ func (i interruptible) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-func writeSafetensors(w io.Writer, tensors []Tensor) error {
+// Encode is Write to a stream.
+func Encode(w io.Writer, tensors []Tensor) error {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b Tensor) int {
-		return cmp.Or(cmp.Compare(b.DType.size(), a.DType.size()), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.DType.Size(), a.DType.Size()), cmp.Compare(a.Name, b.Name))
 	})
 	header, err := writeHeader(tensors)
 	if err != nil {
@@ -73,7 +80,7 @@ func writeSafetensors(w io.Writer, tensors []Tensor) error {
 		return err
 	}
 	for _, t := range tensors {
-		if err := writeData(w, t); err != nil {
+		if err := t.Encode(w); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 	}
@@ -104,12 +111,12 @@ func writeHeader(tensors []Tensor) ([]byte, error) {
 			DType   DType    `json:"dtype"`
 			Shape   []int    `json:"shape"`
 			Offsets [2]int64 `json:"data_offsets"`
-		}{t.DType, shape, [2]int64{at, at + t.info().Bytes()}})
+		}{t.DType, shape, [2]int64{at, at + t.Bytes()}})
 		if err != nil {
 			return nil, err
 		}
 		fmt.Fprintf(&b, ",%s:%s", name, entry)
-		at += t.info().Bytes()
+		at += t.Bytes()
 	}
 	b.WriteByte('}')
 	for b.Len()%8 != 0 {
@@ -118,7 +125,8 @@ func writeHeader(tensors []Tensor) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func writeData(w io.Writer, t Tensor) error {
+// Encode writes the tensor's bytes as a file has them.
+func (t Tensor) Encode(w io.Writer) error {
 	little := binary.LittleEndian
 	found := t.Data()
 	switch data := found.(type) {
@@ -127,8 +135,8 @@ func writeData(w io.Writer, t Tensor) error {
 	case error:
 		return data
 	case []byte:
-		if int64(len(data)) != t.info().Bytes() {
-			return fmt.Errorf("found %d bytes, expected %d for shape %d", len(data), t.info().Bytes(), t.Shape)
+		if int64(len(data)) != t.Bytes() {
+			return fmt.Errorf("found %d bytes, expected %d for shape %d", len(data), t.Bytes(), t.Shape)
 		}
 		_, err := w.Write(data)
 		return err
@@ -144,10 +152,6 @@ func writeData(w io.Writer, t Tensor) error {
 		case BF16:
 			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.ToBFloat16(v)) })
 		}
-	case []int8:
-		if t.DType == I8 {
-			return put(w, t, data, func(b []byte, v int8) []byte { return append(b, byte(v)) })
-		}
 	case []int32:
 		if t.DType == I32 {
 			return put(w, t, data, func(b []byte, v int32) []byte { return little.AppendUint32(b, uint32(v)) })
@@ -161,7 +165,7 @@ func writeData(w io.Writer, t Tensor) error {
 }
 
 func put[T any](w io.Writer, t Tensor, data []T, encode func([]byte, T) []byte) error {
-	if want := t.info().Elements(); len(data) != want {
+	if want := elements(t.Shape); len(data) != want {
 		return fmt.Errorf("found %d elements, expected %d for shape %d", len(data), want, t.Shape)
 	}
 	const chunk = 1 << 16
@@ -177,4 +181,9 @@ func put[T any](w io.Writer, t Tensor, data []T, encode func([]byte, T) []byte) 
 	}
 	_, err := w.Write(buf)
 	return err
+}
+
+// beyondFloat16 reports whether a finite number becomes infinite in F16.
+func beyondFloat16(f float32) bool {
+	return half.ToFloat16(f)&0x7fff == 0x7c00 && !math.IsInf(float64(f), 0)
 }

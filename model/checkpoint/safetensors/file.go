@@ -1,4 +1,4 @@
-package checkpoint
+package safetensors
 
 import (
 	"cmp"
@@ -17,11 +17,10 @@ import (
 // maxHeader is the format's limit on a header.
 const maxHeader = 100_000_000
 
-// Safetensors reads tensors from a safetensors file, one at a time. It is safe for concurrent use
-// if its reader is.
-type Safetensors struct {
+// File reads tensors from a file, one at a time. It is safe for concurrent use if its reader is.
+type File struct {
 	Metadata map[string]string // may be nil
-	Tensors  []TensorInfo      // sorted by name
+	Tensors  []Info            // sorted by name
 
 	r    io.ReaderAt
 	data int64 // where the tensors begin
@@ -34,8 +33,8 @@ type viewer interface {
 	Guard(read func()) error
 }
 
-// OpenSafetensors reads and checks the header of a file of size bytes.
-func OpenSafetensors(r io.ReaderAt, size int64) (*Safetensors, error) {
+// Open reads and checks the header of a file of size bytes.
+func Open(r io.ReaderAt, size int64) (*File, error) {
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
 		return nil, fmt.Errorf("safetensors: the file has %d bytes, expected at least 8", size)
@@ -51,56 +50,56 @@ func OpenSafetensors(r io.ReaderAt, size int64) (*Safetensors, error) {
 	if err := readFull(r, header, 8); err != nil {
 		return nil, fmt.Errorf("safetensors: header: %w", err)
 	}
-	s := &Safetensors{r: r, data: 8 + int64(length)}
+	f := &File{r: r, data: 8 + int64(length)}
 	var err error
-	if s.Tensors, s.Metadata, err = parseHeader(header, size-s.data); err != nil {
+	if f.Tensors, f.Metadata, err = parseHeader(header, size-f.data); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(s.Tensors, func(a, b TensorInfo) int { return strings.Compare(a.Name, b.Name) })
-	return s, nil
+	slices.SortFunc(f.Tensors, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+	return f, nil
 }
 
 // Tensor finds a tensor by name.
-func (s *Safetensors) Tensor(name string) (TensorInfo, bool) {
-	i, ok := slices.BinarySearchFunc(s.Tensors, name, func(t TensorInfo, name string) int { return strings.Compare(t.Name, name) })
+func (f *File) Tensor(name string) (Info, bool) {
+	i, ok := slices.BinarySearchFunc(f.Tensors, name, func(t Info, name string) int { return strings.Compare(t.Name, name) })
 	if !ok {
-		return TensorInfo{}, false
+		return Info{}, false
 	}
-	return s.Tensors[i], true
+	return f.Tensors[i], true
 }
 
 // Raw returns a tensor's bytes as they are stored. Where the reader is mapped they are a view of
 // the file, and must not be written to.
-func (s *Safetensors) Raw(name string) ([]byte, error) {
-	t, ok := s.Tensor(name)
+func (f *File) Raw(name string) ([]byte, error) {
+	t, ok := f.Tensor(name)
 	if !ok {
 		return nil, fmt.Errorf("tensor %q is missing", name)
 	}
-	if v, ok := s.r.(viewer); ok {
-		return v.View(s.data+t.start, t.Bytes()), nil
+	if v, ok := f.r.(viewer); ok {
+		return v.View(f.data+t.start, t.Bytes()), nil
 	}
 	b := make([]byte, t.Bytes())
-	if err := readFull(s.r, b, s.data+t.start); err != nil {
+	if err := readFull(f.r, b, f.data+t.start); err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", name, err)
 	}
 	return b, nil
 }
 
 // ReadFloat32 reads an F32, F16 or BF16 tensor into dst, which has its number of elements.
-func (s *Safetensors) ReadFloat32(dst []float32, name string) error {
-	t, err := s.float(name)
+func (f *File) ReadFloat32(dst []float32, name string) error {
+	t, err := f.float(name)
 	if err != nil {
 		return err
 	}
 	if len(dst) != t.Elements() {
 		return fmt.Errorf("tensor %q: shape is %d, expected %d elements", name, t.Shape, len(dst))
 	}
-	return s.read(dst, t, t.start)
+	return f.read(dst, t, t.start)
 }
 
 // ReadRows reads some rows of an F32, F16 or BF16 matrix [rows, in] into dst [rows, in].
-func (s *Safetensors) ReadRows(dst []float32, name string, first, rows int) error {
-	t, err := s.float(name)
+func (f *File) ReadRows(dst []float32, name string, first, rows int) error {
+	t, err := f.float(name)
 	if err != nil {
 		return err
 	}
@@ -110,21 +109,27 @@ func (s *Safetensors) ReadRows(dst []float32, name string, first, rows int) erro
 	if len(dst) != rows*t.Shape[1] {
 		return fmt.Errorf("tensor %q: shape is %d, expected %d elements in %d rows", name, t.Shape, len(dst), rows)
 	}
-	return s.read(dst, t, t.start+int64(first*t.Shape[1])*t.DType.size())
+	return f.read(dst, t, t.start+int64(first*t.Shape[1])*t.DType.Size())
 }
 
-func (s *Safetensors) float(name string) (TensorInfo, error) {
-	t, ok := s.Tensor(name)
-	return t, checkType(t, ok, name, F32, F16, BF16)
+func (f *File) float(name string) (Info, error) {
+	t, ok := f.Tensor(name)
+	if !ok {
+		return t, fmt.Errorf("tensor %q is missing", name)
+	}
+	if t.DType != F32 && t.DType != F16 && t.DType != BF16 {
+		return t, fmt.Errorf("tensor %q: dtype is %s, expected F32, F16 or BF16", name, t.DType)
+	}
+	return t, nil
 }
 
 // read decodes elements of a float tensor from offset at of the data on: from the mapped file on
 // all threads, or through a small buffer.
-func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
+func (f *File) read(dst []float32, t Info, at int64) error {
 	const chunk = 1 << 18 // elements
-	size := t.DType.size()
-	at += s.data
-	if v, ok := s.r.(viewer); ok {
+	size := t.DType.Size()
+	at += f.data
+	if v, ok := f.r.(viewer); ok {
 		errs := make([]error, (len(dst)+chunk-1)/chunk)
 		parallel.Range(len(dst), chunk, func(lo, hi int) {
 			from, n := at+int64(lo)*size, int64(hi-lo)*size
@@ -143,7 +148,7 @@ func (s *Safetensors) read(dst []float32, t TensorInfo, at int64) error {
 	for len(dst) > 0 {
 		n := min(chunk, len(dst))
 		b := buf[:int64(n)*size]
-		if err := readFull(s.r, b, at); err != nil {
+		if err := readFull(f.r, b, at); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 		decodeFloats(dst[:n], b, t.DType)

@@ -1,4 +1,4 @@
-package checkpoint
+package safetensors
 
 import (
 	"bytes"
@@ -21,17 +21,8 @@ func withHeader(header string, payload int) []byte {
 	return append(append(b, header...), make([]byte, payload)...)
 }
 
-func openBytes(data []byte) (*Safetensors, error) {
-	return OpenSafetensors(bytes.NewReader(data), int64(len(data)))
-}
-
-// sourceOf is a source of one file.
-func sourceOf(file *Safetensors) source {
-	s := &shards{list: file.Tensors, in: map[string]*Safetensors{}}
-	for _, t := range file.Tensors {
-		s.in[t.Name] = file
-	}
-	return s
+func openBytes(data []byte) (*File, error) {
+	return Open(bytes.NewReader(data), int64(len(data)))
 }
 
 func TestLyingHeaders(t *testing.T) {
@@ -74,12 +65,12 @@ func TestLyingHeaders(t *testing.T) {
 
 func TestSafetensorsRoundTrip(t *testing.T) {
 	floats := []float32{0, -1.5, math.Pi, float32(math.Inf(1)), 1e-40, math.MaxFloat32}
-	bytes8 := []int8{-128, 0, 127}
+	bytes8 := []byte{0x80, 0, 0x7f}
 	words := []int32{math.MinInt32, -1, math.MaxInt32}
 	shape := []int64{1 << 40}
 	name := filepath.Join(t.TempDir(), "x.safetensors")
 	give := func(v any) func() any { return func() any { return v } }
-	err := WriteSafetensors(context.Background(), name, []Tensor{
+	err := Write(context.Background(), name, []Tensor{
 		{"c", I8, []int{3}, give(bytes8)}, {"b", F32, []int{2, 3}, give(floats)}, {"half", BF16, []int{6}, give(floats)},
 		{"d", I32, []int{3, 1}, give(words)}, {"e", I64, []int{1}, give(shape)}, {"scalar", F32, nil, give(floats[1:2])},
 	})
@@ -107,17 +98,17 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	if err := s.ReadFloat32(got, "half"); err != nil || !slices.Equal(got, rounded) {
 		t.Errorf("BF16: %v, %v; expected %v", got, err, rounded)
 	}
-	if v, err := int8s(sourceOf(s), "c"); err != nil || !slices.Equal(v, bytes8) {
-		t.Errorf("I8: %v, %v", v, err)
-	}
-	if v, err := int32s(sourceOf(s), "d"); err != nil || !slices.Equal(v, words) {
-		t.Errorf("I32: %v, %v", v, err)
-	}
-	if v, err := int64s(sourceOf(s), "e"); err != nil || !slices.Equal(v, shape) {
-		t.Errorf("I64: %v, %v", v, err)
+	for name, want := range map[string][]byte{
+		"c": bytes8,
+		"d": {0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+		"e": {0, 0, 0, 0, 0, 1, 0, 0},
+	} {
+		if v, err := s.Raw(name); err != nil || !slices.Equal(v, want) {
+			t.Errorf("%s: %x, %v", name, v, err)
+		}
 	}
 	for _, tensor := range s.Tensors {
-		if (s.data+tensor.start)%tensor.DType.size() != 0 {
+		if (s.data+tensor.start)%tensor.DType.Size() != 0 {
 			t.Errorf("%s lies at %d, not aligned for %s", tensor.Name, s.data+tensor.start, tensor.DType)
 		}
 	}
@@ -125,10 +116,9 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		`tensor "none" is missing`:                               s.ReadFloat32(got, "none"),
 		`tensor "c": dtype is I8, expected F32, F16 or BF16`:     s.ReadFloat32(got[:3], "c"),
 		`tensor "b": shape is [2 3], expected 5 elements`:        s.ReadFloat32(got[:5], "b"),
-		`tensor "b": dtype is F32, expected I8`:                  second(int8s(sourceOf(s), "b")),
-		`tensor "a" is given twice`:                              WriteSafetensors(context.Background(), name, []Tensor{{"a", I8, nil, nil}, {"a", I8, nil, nil}}),
-		`tensor "a": cannot write []int8 as F32`:                 WriteSafetensors(context.Background(), name, []Tensor{{"a", F32, []int{3}, give(bytes8)}}),
-		`tensor "a": found 3 elements, expected 4 for shape [4]`: WriteSafetensors(context.Background(), name, []Tensor{{"a", I8, []int{4}, give(bytes8)}}),
+		`tensor "a" is given twice`:                              Write(context.Background(), name, []Tensor{{"a", I8, nil, nil}, {"a", I8, nil, nil}}),
+		`tensor "a": cannot write []int32 as F32`:                Write(context.Background(), name, []Tensor{{"a", F32, []int{3}, give(words)}}),
+		`tensor "a": found 3 elements, expected 4 for shape [4]`: Write(context.Background(), name, []Tensor{{"a", I32, []int{4}, give(words)}}),
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("found %v, expected %s", err, want)
@@ -138,8 +128,6 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		t.Error("a write that failed changed the file")
 	}
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func TestFloat16Tensor(t *testing.T) {
 	data := withHeader(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}`, 0)
@@ -166,9 +154,13 @@ func TestHadamards(t *testing.T) {
 	}
 	for _, tensor := range s.Tensors {
 		n := tensor.Shape[0]
-		h, err := int8s(sourceOf(s), tensor.Name)
+		stored, err := s.Raw(tensor.Name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		h := make([]int8, len(stored))
+		for i, v := range stored {
+			h[i] = int8(v)
 		}
 		// Some are stored as bits, 0 for −1.
 		if slices.Contains(h, 0) {
@@ -221,6 +213,25 @@ func FuzzSafetensors(f *testing.F) {
 	})
 }
 
-func int8s(s source, name string) ([]int8, error) {
-	return decoded(s, name, I8, func(b []byte) int8 { return int8(b[0]) })
+// Verify finds a single byte that is not what was written.
+func TestVerifyFindsAByte(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.safetensors")
+	tensors := []Tensor{{"x", F32, []int{2}, func() any { return []float32{1, 2} }}, {"y", BF16, []int{3}, func() any { return []float32{1, 2, 3} }}}
+	if err := Write(context.Background(), name, tensors); err != nil {
+		t.Fatal(err)
+	}
+	if err := Verify(context.Background(), name, tensors); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Verify(context.Background(), name, tensors); err == nil || !strings.Contains(err.Error(), `"y"`) {
+		t.Errorf("a changed byte of y gives %v", err)
+	}
 }
