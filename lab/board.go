@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Board is the fold of a run's log: what every face of a run, live or replayed, is drawn from.
+// Board is the fold of a run's log: all views of a run, live or replayed, read it.
 //
-// Apply is the one reducer: deterministic, total (a strange event adds a note, nothing panics), and
-// indifferent to whether a log is applied at once or as it grows. Any number of goroutines may
-// Apply and Read. A screen looks at Version, which costs one atomic load, and calls Read when it
-// has changed. Memory is bounded by the plan that Begin announces: curves are decimated and notes
-// are capped.
+// Apply is the only reducer: deterministic, total (an event that does not fit adds a note and never
+// panics), and the same whether a log is applied at once or as it grows. Any number of goroutines
+// may Apply and Read. A screen compares Version, which costs one atomic load, and calls Read when
+// it has changed. Memory is bounded by the plan that Begin announces: curves are decimated and
+// notes are capped.
 type Board struct {
 	version atomic.Uint64
 	mu      sync.RWMutex
@@ -26,7 +26,7 @@ type boardIndex struct {
 	rows    map[rowKey]int    // → View.Rows
 	group   []int             // of each cell → groups
 	groups  [][]int           // rows of each sweep point
-	strange map[string]int    // text of a note that Apply made → View.Notes
+	misfits map[string]int    // text of a note of Apply → View.Notes
 	series  map[seriesKey]int // → View.Cells[cell].Series
 }
 
@@ -40,14 +40,14 @@ type seriesKey struct {
 	name string
 }
 
-// maxNotes caps View.Notes: a run that warns at every step must not fill the memory of who watches
-// it.
+// maxNotes caps View.Notes: a run that warns at every step must not fill the memory of its
+// observers.
 const maxNotes = 2000
 
 // NewBoard returns a Board that waits for a begin event.
 func NewBoard() *Board {
 	return &Board{index: boardIndex{
-		cells: map[string]int{}, rows: map[rowKey]int{}, strange: map[string]int{}, series: map[seriesKey]int{},
+		cells: map[string]int{}, rows: map[rowKey]int{}, misfits: map[string]int{}, series: map[seriesKey]int{},
 	}}
 }
 
@@ -62,7 +62,7 @@ func (b *Board) Read(f func(v *View)) {
 	f(&b.view)
 }
 
-// Snapshot returns a deep copy of the view, for readers that take their time: reports, comparisons.
+// Snapshot returns a deep copy of the view, for slow readers: reports, comparisons.
 func (b *Board) Snapshot() *View {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -300,8 +300,8 @@ func (b *Board) end(e Event) {
 	}
 }
 
-// rowStates says how far the rows of one sweep point are: done when every seed has reported, else
-// the most severe state among its unfinished cells.
+// rowStates sets the state of the rows of one sweep point: done when every seed has reported,
+// otherwise the most severe state among its unfinished cells.
 func (b *Board) rowStates(group int) {
 	for _, r := range b.index.groups[group] {
 		row := &b.view.Rows[r]
@@ -347,12 +347,12 @@ func (b *Board) note(n Note) {
 // warn notes an event that does not fit the run; the same text is noted once and counted.
 func (b *Board) warn(e Event, format string, args ...any) {
 	text := "log: " + fmt.Sprintf(format, args...)
-	if at, known := b.index.strange[text]; known {
+	if at, known := b.index.misfits[text]; known {
 		b.view.Notes[at].Count++
 		return
 	}
 	if len(b.view.Notes) < maxNotes {
-		b.index.strange[text] = len(b.view.Notes)
+		b.index.misfits[text] = len(b.view.Notes)
 	}
 	b.note(Note{Time: e.Time, Level: Warning, Cell: e.Cell, Text: text, Count: 1})
 }

@@ -2,7 +2,7 @@ package lab
 
 import "fmt"
 
-// Kind says what an Event tells.
+// Kind is the kind of an Event.
 type Kind uint8
 
 const (
@@ -127,7 +127,7 @@ type Param struct {
 	Value string `msgpack:"v" json:"value"`
 }
 
-// State is where a cell or a run stands.
+// State is how far a cell or a run is.
 type State uint8
 
 const (

@@ -37,8 +37,8 @@ type seedValues struct {
 type Summary struct {
 	// Value is the mean over seeds, or the median where the metric is a timing.
 	Value float64
-	// Low and High bound the value where Interval is true. One seed: the 95% interval that it came
-	// with. More: Student's t 95% interval of the mean, or the mean of the seeds' own intervals
+	// Low and High bound the value where Interval is true. One seed: the 95% interval of its
+	// measure. More: Student's t 95% interval of the mean, or the mean of the seeds' own intervals
 	// where that is wider; for a timing the lowest and the highest seed.
 	Low, High float64
 	Interval  bool
@@ -90,7 +90,7 @@ func (r *TableRow) reported(cell string) bool {
 	return slices.ContainsFunc(r.seeds, func(s seedValues) bool { return s.cell == cell })
 }
 
-// merge takes in what a cell reported; a metric that is reported again replaces what was there.
+// merge adds the values of a cell; a metric that is reported again replaces its value.
 func (r *TableRow) merge(cell Cell, machine string, values map[string]Measure) {
 	at, known := slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c Cell) int {
 		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
@@ -107,7 +107,7 @@ func (r *TableRow) merge(cell Cell, machine string, values map[string]Measure) {
 			r.Machines = append(r.Machines, s.machine)
 		}
 	}
-	for _, s := range r.seeds { // a new seed changes what "k of n seeds" says of every metric
+	for _, s := range r.seeds { // a new seed changes "k of n seeds" of every metric
 		for key := range s.values {
 			r.Values[key] = r.summarize(key)
 		}
@@ -159,8 +159,8 @@ func (s *Summary) fold(timing bool) {
 	}
 }
 
-// ownInterval is the mean of the intervals that the seeds came with: what the test sample leaves
-// open, which more seeds on the same sample do not narrow. ok is false when a seed came without.
+// ownInterval is the mean of the seeds' own intervals: the uncertainty of the test sample, which
+// more seeds on the same sample do not reduce. ok is false where a seed has no interval.
 func (s *Summary) ownInterval() (low, high float64, ok bool) {
 	n := float64(len(s.Seeds))
 	for _, m := range s.Seeds {

@@ -2,7 +2,7 @@ package lab
 
 import "slices"
 
-// View is what a Board shows. Under Read it is the Board's own and must neither be changed nor
+// View is the state of a Board. Under Read it belongs to the Board and must be neither changed nor
 // kept.
 type View struct {
 	Begin    Begin   // zero until the run has begun
@@ -15,8 +15,8 @@ type View struct {
 	Rows     []TableRow // the live table: sweep points in the order of Begin.Cells × Begin.Rows
 	Notes    []Note
 	Dropped  int // notes beyond the first maxNotes, which only the log keeps
-	Warnings int // notes of level Warning, dropped ones included
-	Errors   int // notes of level Error, dropped ones included
+	Warnings int // notes of level Warning, including dropped ones
+	Errors   int // notes of level Error, including dropped ones
 	Verdicts []Verdict
 }
 
@@ -24,7 +24,7 @@ type View struct {
 type CellView struct {
 	Cell
 	State   State
-	Stage   string  // the step that is being worked on, or was last
+	Stage   string  // the current step, or the last one
 	Step    int     // of Total, within the stage
 	Total   int     // 0 when unknown
 	Started float64 // seconds since the run began; 0 until it runs
@@ -51,7 +51,7 @@ type StageView struct {
 	Total   int
 	Started float64
 	Ended   float64 // 0 while it runs
-	Text    string  // what the stage said of itself last: "from the cache", an error
+	Text    string  // the stage's last message: "from the cache", an error
 }
 
 // Note is a message of a run.
@@ -60,7 +60,7 @@ type Note struct {
 	Level Level
 	Cell  string // empty when it concerns the whole run
 	Text  string
-	Count int // how often Apply had to say the same; 1 for a run's own notes
+	Count int // how often Apply repeated it; 1 for a run's own notes
 }
 
 // Verdict is the outcome of one expectation.
@@ -92,7 +92,7 @@ func (v *View) Count(s State) int {
 	return n
 }
 
-// Find finds a curve by its name; nil when the cell has none such.
+// Find finds a curve by its name; nil where the cell has none.
 func (c *CellView) Find(series string) *Series {
 	for i := range c.Series {
 		if c.Series[i].Name == series {

@@ -9,7 +9,7 @@ import (
 	"slimlab/lab"
 )
 
-// Scale is how the values of one column are written: all in one unit, with one number of decimals.
+// Scale is how the values of one column are written: all with one prefix and number of decimals.
 type Scale struct {
 	Suffix   string // "MB", "ms", "k", "×", "%"; empty for plain numbers
 	divisor  float64
@@ -18,7 +18,7 @@ type Scale struct {
 	integer  bool // a whole value is written without decimals
 }
 
-// Missing stands where nothing was measured.
+// Missing is the text of a value that was not measured.
 const Missing = "–"
 
 // prefix is a suffix and what it multiplies a number by.
@@ -135,7 +135,7 @@ func (s Scale) Format(x float64) string {
 	return text + s.Suffix
 }
 
-// Width writes half an interval, as it stands after a value: "±0.012".
+// Width writes half an interval, as written after a value: "±0.012".
 func (s Scale) Width(half float64) string {
 	if math.IsNaN(half) || math.IsInf(half, 0) {
 		return "±?"

@@ -110,7 +110,7 @@ func title(v *lab.View) string {
 	return strings.Join(parts, " · ")
 }
 
-// subtitle says how the run stands and where it ran.
+// subtitle is the state of the run and its machine.
 func subtitle(v *lab.View) string {
 	state := map[lab.State]string{lab.Waiting: "waiting", lab.Running: "running", lab.Done: "done", lab.Failed: "failed", lab.Cancelled: "stopped"}[v.State]
 	parts := []string{state + " after " + Duration(v.Time)}

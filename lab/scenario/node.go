@@ -12,15 +12,14 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Limits of a scenario file: far above any real one, low enough that a hostile one cannot take the
-// machine.
+// Limits of a scenario file: far above any real one, and low enough for a hostile one.
 const (
 	maxBytes = 128 << 10
 	maxDepth = 16
 	maxNodes = 20_000
 )
 
-// place says where a value stands: a position in a file, or the override that set it.
+// place is where a value is from: a position in a file, or the override that set it.
 type place struct {
 	file         string
 	line, column int // from 1; 0 for an override
@@ -106,8 +105,7 @@ func parse(file string, text []byte) (root *node, err error) {
 		return nil, fmt.Errorf("%s: %d bytes, expected at most %d", file, len(text), maxBytes)
 	}
 	defer func() {
-		// a scenario is input from outside: a defect of the YAML library must not take the program
-		// down
+		// a scenario is untrusted: a defect of the YAML library must not end the program
 		if r := recover(); r != nil {
 			root, err = nil, fmt.Errorf("%s: cannot be read as YAML: %v", file, r)
 		}
@@ -178,7 +176,7 @@ func syntaxError(file string, text []byte, err error) error {
 	return fmt.Errorf("%s: %s", at, message)
 }
 
-// converter turns the library's tree into ours, counting as it goes.
+// converter turns the library's tree into nodes and counts them.
 type converter struct {
 	file  string
 	nodes int

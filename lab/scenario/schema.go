@@ -146,7 +146,7 @@ func (s schemer) structure(of any) object {
 	return out
 }
 
-// field describes one field; a text with ${…} stands for any type.
+// field describes one field; a text with ${…} can replace any type.
 func (s schemer) field(f reflect.StructField) object {
 	own := object{}
 	switch f.Type.Kind() {

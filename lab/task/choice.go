@@ -15,7 +15,7 @@ import (
 // ChoiceConfig sets a file of multiple-choice questions.
 type ChoiceConfig struct {
 	Path string
-	// Cue stands between the query and a choice, which follows it after a space. Where it begins
+	// Cue is between the query and a choice, which follows it after a space. Where it begins
 	// with a line's end, one that ends the query is dropped.
 	Cue   string
 	Limit int // questions to read; 0 is all
@@ -159,7 +159,7 @@ func shorten(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// Context is what stands before the choices of a question; each follows it after a space.
+// Context is the text before the choices of a question; each follows it after a space.
 func (c *Choice) Context(q Question) string {
 	query := q.Query
 	if strings.HasPrefix(c.Cue, "\n") {

@@ -2,15 +2,14 @@
 // a known truth, and the statistics that turn a model's scores into figures with intervals.
 //
 // There are two tasks that train and measure. Recsys is a synthetic world of members and items
-// whose click probabilities are known, so that the best AUC that any model could reach stands
-// beside the one that a model reached. JSONL is an engineer's own file of prompts and responses.
-// Two more only measure: Text, the perplexity of a file, and Choice, questions with given answers
-// of which the likeliest is taken. All give plain token sequences: the package knows no model, no
-// training and no engine. What it needs of them it declares: an Encoder of text and a Scorer of
+// whose click probabilities are known, so the best possible AUC is known too. JSONL is a user's
+// file of prompts and responses. Two more only measure: Text, the perplexity of a file, and Choice,
+// questions with given answers. All yield plain token sequences: the package knows no model, no
+// training and no engine, and declares what it needs of them, an Encoder of text and a Scorer of
 // prompts.
 //
 // Everything is a pure function of settings and indices: the same example has the same tokens in
-// every run, on every machine, in whatever order and from however many goroutines it is asked for.
+// every run, on every machine, in any order and from any number of goroutines.
 package task
 
 import "context"
@@ -20,7 +19,7 @@ type Encoder interface {
 	Encode(text string) []int32
 }
 
-// Scorer gives, for each prompt, the logits or log-probabilities of the label tokens as the next
+// Scorer returns, for each prompt, the logits or log-probabilities of the label tokens as the next
 // token: [prompts][labels].
 type Scorer interface {
 	Score(ctx context.Context, prompts [][]int32, labels []int32) ([][]float32, error)
@@ -40,11 +39,11 @@ const (
 	Generic  = "generic"   // other text in the same vocabulary
 )
 
-// Task is what every task offers to training, calibration and tokenizer training. Its splits are
+// Task is what every task offers to training and calibration. Its splits are
 // disjoint. Implementations are safe for concurrent use.
 type Task interface {
 	// Train returns the i-th training example, i ≥ 0, in the order that seed sets. It never ends: a
-	// finite set is gone through again, in another order.
+	// finite set repeats in another order.
 	Train(seed uint64, i int) Example
 	// TrainSize is the number of different training examples; 0 is without end.
 	TrainSize() int
@@ -53,7 +52,7 @@ type Task interface {
 	Validation(n int) []Example
 	// Calibration returns n examples of a source, or as many as there are.
 	Calibration(source string, n int) ([]Example, error)
-	// Notes are what a person should know about the data, such as examples that were cut.
+	// Notes are remarks on the data for its user, such as truncated examples.
 	Notes() []string
 }
 

@@ -19,9 +19,9 @@ type Span struct {
 // Targets is the number of tokens that are predicted.
 func (s Span) Targets() int { return len(s.Tokens) - s.Begin }
 
-// Beginning says which tokens stand before a text.
+// Beginning is the tokens before a text.
 type Beginning struct {
-	BOS int32 // stands before every text; −1 is none
+	BOS int32 // before every text; −1 is none
 	// Prefix stands where a text's first token is predicted and nothing is before it: BOS or, in
 	// its absence, EOS; −1 where there is neither.
 	Prefix int32

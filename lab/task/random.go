@@ -25,8 +25,8 @@ func mix64(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// shuffled returns the example that stands at place i of an endless pass over n examples, each
-// epoch in an order of its own: a keyed permutation of [0, n), so that no order need be stored.
+// shuffled returns the i-th example of an endless pass over n examples. Each epoch has its own
+// order: a keyed permutation of [0, n), which needs no stored order.
 func shuffled(seed uint64, i, n int) int {
 	epoch := uint64(i / n)
 	x := uint64(i % n)

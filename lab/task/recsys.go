@@ -15,12 +15,12 @@ type RecsysConfig struct {
 	Members    int    `key:"members"`    // test members
 	Candidates int    `key:"candidates"` // test prompts per member and in-domain task
 	HeldOut    int    `key:"held_out"`   // test prompts per member and held-out task
-	Labelled   int    `key:"labelled"`   // number of different training prompts; 0 is without end
+	Labelled   int    `key:"labelled"`   // number of different training prompts; 0 is unlimited
 	// Signal is about the standard deviation of the log-odds over what members like; Popularity
 	// that over topics, the same for all members.
 	Signal     float64 `key:"signal"`
 	Popularity float64 `key:"popularity"`
-	// how much what a member sees leans towards what it likes; 0 is not at all
+	// how strongly a member sees more of what it likes; 0 is not at all
 	Exposure float64 `key:"exposure"`
 	// share of the variance of affinities that archetypes of the same group have in common, 0 to
 	// below 1
@@ -71,7 +71,7 @@ func (c RecsysConfig) Validate() error {
 	return nil
 }
 
-// maxWords is the most words that a prompt has beside its events: an instruction and the member, a
+// maxWords bounds the words of a prompt besides its events: an instruction and the member, a
 // lead, the candidate with its task.
 const maxWords = 13
 
@@ -113,7 +113,7 @@ type Case struct {
 }
 
 // NewRecsys draws the world and its test set. The encoder must give each word the same tokens
-// wherever it stands, and the words "yes" and "no" one token each.
+// in every text, and the words "yes" and "no" one token each.
 func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	w, err := NewWorld(cfg)
 	if err != nil {
@@ -144,8 +144,8 @@ func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	return r, nil
 }
 
-// checkEncoder makes sure that prompts put together from the words' tokens are what the encoder
-// gives for their text.
+// checkEncoder checks that prompts joined from the words' tokens are what the encoder returns for
+// their text.
 func (r *Recsys) checkEncoder(enc Encoder) error {
 	for i, text := range r.Corpus(64) {
 		var want []int32
@@ -207,7 +207,7 @@ func (r *Recsys) Train(seed uint64, i int) Example {
 	return r.example(r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitTrain, seed, uint64(i))))
 }
 
-// TrainSize is the number of labelled prompts, 0 without end.
+// TrainSize is the number of labelled prompts, 0 where unlimited.
 func (r *Recsys) TrainSize() int { return r.cfg.Labelled }
 
 // Validation returns n validation prompts; n ≤ 0 is 1000.
@@ -255,7 +255,7 @@ func (r *Recsys) corpusWords(i int) []word {
 	return r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitCorpus, uint64(i))).words
 }
 
-// Corpus returns n texts, prompts and generic sentences by turns, in which every word stands. It
+// Corpus returns n texts, alternating prompts and generic sentences, which have every word. It
 // needs no encoder, so a tokenizer can be trained on it.
 func (w *World) Corpus(n int) []string {
 	l := newLexicon()
@@ -270,7 +270,7 @@ func (w *World) Corpus(n int) []string {
 	return texts
 }
 
-// Notes are empty: nothing is cut.
+// Notes are empty: no example is truncated.
 func (r *Recsys) Notes() []string { return nil }
 
 // Labels are the tokens of the answers yes and no.
@@ -310,8 +310,7 @@ func (r *Recsys) drawCases() {
 	}
 }
 
-// checkCases makes sure that every task of the test set has both answers, without which it has no
-// AUC.
+// checkCases checks that every task of the test set has both answers, without which it has no AUC.
 func (r *Recsys) checkCases() error {
 	var yes, all [tasks]int
 	for _, c := range r.cases {
@@ -330,7 +329,7 @@ func (r *Recsys) checkCases() error {
 
 // ServeGroups returns prompts for a serving workload, [members][candidates]: members that no other
 // split has, each with candidates over the in-domain tasks that share the member's prefix.
-// Histories are lengthened or cut to prompts of at most context tokens (at least one event);
+// Histories are extended or shortened to prompts of at most context tokens (at least one event);
 // context 0 keeps the configured number of events.
 func (r *Recsys) ServeGroups(members, candidates, context int) [][][]int32 {
 	groups := make([][][]int32, members)

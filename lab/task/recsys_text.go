@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The words of the ranking world: synonyms stand together, no word stands twice. They are short
+// The words of the ranking world: synonyms are grouped, no word occurs twice. They are short
 // because each must become one token of a byte-pair encoding, and every merge on the way is a token
 // too.
 var (
@@ -26,9 +26,9 @@ var (
 	personWords  = []string{"user", "reader"}
 	leadWords    = []string{"next", "now", "then"}
 	outcomeWords = [2]string{"no", "yes"}
-	// instructions open a prompt; * stands for the member.
+	// instructions open a prompt; * is replaced by the member.
 	instructions = []string{"guess what this * will say :", "the * said so far :", "tell what the * will say :", "how will this * reply :"}
-	// sentences are the generic source's patterns; each letter stands for any word of a role.
+	// sentences are the generic source's patterns; each letter is replaced by any word of a role.
 	sentences = []string{
 		"the H P will A the F .", "this U said O to the T .", "what T will the P A now ?", "a F of T and T .", "the P of the S said so .",
 		"how will a H U A this T ?", "O said the P then A the F .", "next to the T a H F .", "guess what the U and the P A .", "S and S of the H T .",
@@ -72,7 +72,7 @@ func (l *lexicon) add(words ...string) {
 	}
 }
 
-// roleWords returns the groups of synonyms that a pattern's letter stands for, nil for a plain
+// roleWords returns the groups of synonyms of a pattern's letter, nil for a plain
 // word.
 func roleWords(letter string) [][]string {
 	switch letter {

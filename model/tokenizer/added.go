@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// addedToken is an entry of added_tokens: text that is one token wherever it stands.
+// addedToken is an entry of added_tokens: text that is always one token.
 type addedToken struct {
 	ID         int32  `json:"id"`
 	Content    string `json:"content"`
@@ -19,9 +19,9 @@ type addedToken struct {
 	Special    bool   `json:"special"`
 }
 
-// matcher cuts added tokens out of a text: the leftmost first, of those the longest.
+// matcher finds added tokens in a text: the leftmost first, of those the longest.
 type matcher struct {
-	tokens  map[string]addedToken // by the text that they stand for
+	tokens  map[string]addedToken // by their text
 	lengths []int                 // that the texts have, longest first
 	first   [256]bool             // bytes that begin one
 }

@@ -3,8 +3,8 @@ package tokenizer
 import "unicode/utf8"
 
 // Byte-level BPE writes each byte as a printable character, so that a vocabulary is readable text:
-// printable Latin-1 stands for itself and the other 68 bytes take the characters from U+0100 on, in
-// order (GPT-2's table).
+// printable Latin-1 characters are themselves, and the other 68 bytes are the characters from
+// U+0100 on, in order (GPT-2's table).
 var byteRune, runeByte = byteAlphabet()
 
 func byteAlphabet() (runes [256]rune, bytes map[rune]byte) {

@@ -27,7 +27,7 @@ const tekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\
 func expression(t testing.TB) *Tokenizer {
 	tok := gpt2(t)
 	f := tok.file
-	f.byteLevel(cut{pattern: tekken})
+	f.byteLevel(wordSplit{pattern: tekken})
 	data, err := marshal(f)
 	if err != nil {
 		t.Fatal(err)

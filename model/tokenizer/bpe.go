@@ -26,7 +26,7 @@ type merge struct {
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 // mergeTable finds the merge of a pair: open addressing in a power of two of slots, at least half
-// of them empty. It is what encoding spends its time in.
+// of them empty. Encoding spends most of its time here.
 type mergeTable struct {
 	slots []mergeSlot
 	shift uint // of a hash, to the number of a slot
@@ -61,7 +61,7 @@ func (t *mergeTable) get(a, b int32) (merge, bool) {
 	return s.merge, s.key != 0
 }
 
-// put is for at most as many pairs as the table was made for; the last of two for one pair counts.
+// put adds a pair, of at most as many as the table was made for, or replaces it.
 func (t *mergeTable) put(a, b int32, m merge) {
 	*t.slot(a, b) = mergeSlot{pairKey(a, b) + 1, m}
 }
@@ -165,7 +165,7 @@ func (m *bpe) mergeShort(s []int32) int {
 
 // mergeLong is mergeShort by a priority queue over a linked list: n·log n. An entry of the queue is
 // a pair's rank above the place of its left symbol, so that the smallest entry is the next merge;
-// an entry whose pair has changed is passed over.
+// an entry whose pair has changed is skipped.
 func (m *bpe) mergeLong(s []int32) int {
 	next, prev := make([]int32, len(s)), make([]int32, len(s))
 	queue := make(minQueue, 0, len(s))

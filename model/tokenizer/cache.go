@@ -9,12 +9,12 @@ import (
 
 const (
 	cacheShards   = 32
-	shardWords    = 4096 // 131,072 words in all: the working set of a large corpus, some 15 MB
-	longestCached = 128  // longer words hardly come twice
+	shardWords    = 4096 // 131,072 words in all: the working set of a large corpus, about 15 MB
+	longestCached = 128  // longer words rarely repeat
 )
 
-// cache keeps the ids of words that were encoded before. It only grows to its bound and then stays:
-// the frequent words come first.
+// cache keeps the ids of words that were encoded before. It grows to its bound and keeps those
+// words: the frequent ones come first.
 type cache struct {
 	seed   maphash.Seed
 	shards [cacheShards]struct {

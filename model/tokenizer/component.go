@@ -51,11 +51,11 @@ type templateItem struct {
 	} `json:"Sequence"`
 }
 
-// Bounds of a file's components; real files are far below.
+// Bounds of a file's components; real files are far below them.
 const (
-	deepestSequence = 8  // Sequences in one another
+	deepestSequence = 8  // nested Sequences
 	longestSequence = 64 // components in one
-	// bytes that a component puts before a piece of text, or in the place of a space
+	// bytes that a component adds before a piece of text or replaces a space by
 	longestInsertion = 64
 )
 
@@ -77,7 +77,7 @@ func eachWithin(raw json.RawMessage, kind, path string, depth int, visit func(pa
 		return visit(path, c)
 	}
 	if depth == deepestSequence {
-		return fmt.Errorf("%s: Sequences lie deeper than %d in one another", path, deepestSequence)
+		return fmt.Errorf("%s: Sequences nest deeper than %d", path, deepestSequence)
 	}
 	key, parts := "normalizers", c.Normalizers
 	switch kind {
@@ -121,16 +121,15 @@ func (c component) expression(path string) (*regexp2.Regexp, string, error) {
 	return re, text, nil
 }
 
-// words is what the pre_tokenizer component says: how a piece of text begins, and how it is cut
-// into words.
+// words is the pre_tokenizer component: how a piece of text begins, and how it is split into words.
 type words struct {
 	lead      lead
 	splitters []splitter
 	byteLevel bool
 }
 
-// lead rewrites a piece of text before it is cut: from becomes to, and prefix is put before a piece
-// that does not begin with it.
+// lead rewrites a piece of text before it is split: from becomes to, and a piece that does not
+// begin with prefix gets it.
 type lead struct {
 	from, to string
 	prefix   string // "" is none
@@ -182,7 +181,7 @@ func parsePreTokenizer(raw json.RawMessage) (w words, err error) {
 	return w, err
 }
 
-// metaspace reads how spaces are written, and whether words are cut before them.
+// metaspace reads how spaces are written, and whether words are split before them.
 func (w *words) metaspace(path string, c component) error {
 	if w.lead != (lead{}) || len(w.splitters) > 0 {
 		return fmt.Errorf("%s: Metaspace after another pre_tokenizer is not supported, expected it to be the first", path)
@@ -201,8 +200,8 @@ func (w *words) metaspace(path string, c component) error {
 	return nil
 }
 
-// metaspace returns the mark that stands for a space and where one is put before a text; the keys
-// have defaults, and one older spelling.
+// metaspace returns the mark that replaces a space, and where a text gets one in front. The keys
+// have defaults, and one has an older spelling.
 func (c component) metaspace(path string) (mark, scheme string, err error) {
 	mark, scheme = spaceMark, "always"
 	if c.Replacement != nil {
@@ -246,8 +245,8 @@ func parseSplit(path string, c component) (splitter, error) {
 	return newSplitter(re, text, rule, c.Invert), nil
 }
 
-// parseTemplate reads which special tokens stand before and after a single text. A ByteLevel
-// post-processor only moves offsets.
+// parseTemplate reads the special tokens before and after a single text. A ByteLevel post-processor
+// only changes offsets.
 func parseTemplate(raw json.RawMessage, vocab int) (before, after []int32, err error) {
 	templates := 0
 	err = each(raw, "post_processor", func(path string, c component) error {

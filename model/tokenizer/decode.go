@@ -8,20 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// A token has one text wherever it stands, save at the beginning of the whole text: there leading
-// copies of a string are taken off (SentencePiece puts a space before every text), or a mark is
-// dropped from the first token.
+// spelling is the text of tokens. A token always has the same text, except at the beginning of the
+// whole text: leading copies of a string are removed (SentencePiece adds a space before every
+// text), or a mark is removed from the first token.
 type spelling struct {
-	text       []string // by id: the bytes that the token stands for
-	strip      string   // taken from the beginning of a text,
-	stripCount int      // up to so many times
-	// dropped wherever it stands in the first token's own spelling, before steps; "" is none
+	text       []string // by id: the bytes of the token
+	strip      string   // removed from the beginning of a text,
+	stripCount int      // up to this many times
+	// removed from the first token's spelling, before steps; "" is none
 	dropFirst string
 	steps     []step
 }
 
-// Decode returns the text of ids, special tokens spelled out. Ids that no token has are passed
-// over: an embedding may have more rows than the tokenizer has tokens.
+// Decode returns the text of ids, special tokens spelled out. Ids without a token are
+// skipped: an embedding may have more rows than the tokenizer has tokens.
 func (t *Tokenizer) Decode(ids []int32) string { return t.decode(ids, true) }
 
 // DecodeText returns the text of ids without special tokens.
@@ -43,8 +43,8 @@ func (t *Tokenizer) decode(ids []int32, special bool) string {
 	return text
 }
 
-// piece returns the text of one id; ok is false where it has none, or is special and those are not
-// wanted.
+// piece returns the text of one id; ok is false where it has none, or is special and special is
+// false.
 func (t *Tokenizer) piece(id int32, special, first bool) (text string, ok bool) {
 	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || t.special[id] && !special {
 		return "", false
@@ -55,7 +55,7 @@ func (t *Tokenizer) piece(id int32, special, first bool) (text string, ok bool) 
 	return t.text[id], true
 }
 
-// Text returns the bytes that an id stands for within a text, or "" where no token has it.
+// Text returns the bytes of an id within a text, or "" where no token has the id.
 func (t *Tokenizer) Text(id int32) string {
 	text, _ := t.piece(id, true, false)
 	return text
@@ -93,7 +93,7 @@ func (d *Decoder) Push(id int32) string {
 	}
 	d.first = false
 	if len(d.pending) == 0 && d.leads == 0 && utf8.ValidString(piece) {
-		return piece // as nearly all are
+		return piece // the usual case
 	}
 	d.pending = append(d.pending, piece...)
 	for d.leads > 0 {
@@ -298,7 +298,7 @@ func (t *Tokenizer) indexText(d decoding) {
 		}
 		t.text[id] = t.decodeToken(text)
 	}
-	if d.byteLevel { // added tokens are text as they stand
+	if d.byteLevel { // added tokens are plain text
 		for _, a := range t.file.AddedTokens {
 			t.text[a.ID] = a.Content
 		}

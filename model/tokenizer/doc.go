@@ -1,14 +1,14 @@
 // Package tokenizer turns text into token ids and back, by byte-pair encoding.
 //
-// A Tokenizer is what a Hugging Face tokenizer.json says, and every other form is read into one: a
-// SentencePiece or tiktoken tokenizer.model, vocab.json with merges.txt, and the Vocabulary of a
-// GGUF file. Encode follows that format's pipeline: added tokens are cut out of the text, each
+// A Tokenizer has the contents of a Hugging Face tokenizer.json; other formats are converted to it:
+// a SentencePiece or tiktoken tokenizer.model, vocab.json with merges.txt, and the Vocabulary of a
+// GGUF file. Encode follows that format's pipeline: added tokens are found in the text, each
 // remaining piece is normalized, pre-tokenized into words, and each word is merged by rank. Two
 // kinds are understood: byte-level BPE, whose symbols are bytes, and character BPE with byte
 // fallback, whose symbols are characters (SentencePiece's). A component of the format that is not
 // supported is refused by name when the file is loaded, never ignored; so are unigram and WordPiece
-// models, tables of normalizations, and tiktoken files that are not Llama 3's, for that format does
-// not say how a text is cut.
+// models, tables of normalizations, and tiktoken files other than Llama 3's, since that format does
+// not say how a text is split.
 //
 // Byte-level tokenizers that hold all 256 bytes, as trained ones do, are lossless:
 // Decode(Encode(s)) == s for every string, valid UTF-8 or not, unless a normal form is asked for
@@ -22,7 +22,7 @@
 // tokenizer from texts; Save writes a folder that Load, and transformers, read; Vocabulary writes
 // what a GGUF file holds. A tokenizer of scores (SentencePiece, tiktoken, GGUF's llama) merges the
 // leftmost of two pairs that make one token, which a tokenizer.json cannot say: once saved, a rare
-// run of one repeated character may be cut otherwise, as it is in transformers.
+// run of one repeated character may be split differently, as in transformers.
 //
 // Package model/chat writes conversations with a tokenizer's chat template.
 package tokenizer

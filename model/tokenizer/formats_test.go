@@ -577,8 +577,8 @@ func TestTiktokenFiles(t *testing.T) {
 		{line("a", 0) + "!! 1", "line 2: the token is not base64 of at least a byte"},
 		{line("a", 0) + " 1", "line 2: the token is not base64 of at least a byte"},
 		{line("a", 0) + line("b", 2), `line 2: found rank "2", expected 1`},
-		{line("a", 0) + line("a", 1), `line 2: token "a" was on rank 0 too`},
-		{line("a", 0) + line("b", 1), "found 2 tokens, expected the 128000 of Llama 3: how other tiktoken files cut a text is not in them"},
+		{line("a", 0) + line("a", 1), `line 2: token "a" also has rank 0`},
+		{line("a", 0) + line("b", 1), "found 2 tokens, expected the 128000 of Llama 3: other tiktoken files do not say how a text is split"},
 	} {
 		if !isTiktoken([]byte(c.file)) {
 			t.Errorf("%q is not taken for a tiktoken file", c.file)

@@ -16,8 +16,8 @@ import (
 )
 
 // Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a
-// tokenizer.model, or a vocab.json with a merges.txt beside it. What a folder says besides, such as
-// which tokens begin and end a text, is read in both cases.
+// tokenizer.model, or a vocab.json with a merges.txt in its folder. What else the folder has, such
+// as which tokens begin and end a text, is read in both cases.
 func Load(name string) (*Tokenizer, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -149,7 +149,7 @@ func (t *Tokenizer) surround(config configFile) error {
 }
 
 // loadPairs reads the folder form of GPT-2: vocab.json, merges.txt, and added tokens in
-// added_tokens.json or tokenizer_config.json. The class of the tokenizer says how a text is cut;
+// added_tokens.json or tokenizer_config.json. The class of the tokenizer says how a text is split;
 // without one it is GPT-2's.
 func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokenizer, error) {
 	t := newTokenizer()
@@ -158,11 +158,11 @@ func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokeni
 	if err := json.Unmarshal(vocab, &f.Model.Vocab); err != nil {
 		return nil, err
 	}
-	c := cuts[0]
+	c := wordSplits[0]
 	switch class := strings.TrimSuffix(config.Class, "Fast"); class {
 	case "GPT2Tokenizer", "":
 	case "Qwen2Tokenizer":
-		c = cuts[slices.IndexFunc(cuts, func(c cut) bool { return c.pattern == qwen2Pattern })]
+		c = wordSplits[slices.IndexFunc(wordSplits, func(c wordSplit) bool { return c.pattern == qwen2Pattern })]
 	default:
 		return nil, fmt.Errorf("tokenizer_class %q of tokenizer_config.json is not supported with vocab.json, expected GPT2Tokenizer or Qwen2Tokenizer", config.Class)
 	}
@@ -198,7 +198,7 @@ func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokeni
 		token.ID = int32(n)
 		f.AddedTokens = append(f.AddedTokens, token)
 	}
-	// GPT-2's one special token stands in its vocabulary.
+	// GPT-2's only special token is in its vocabulary.
 	if id, ok := f.Model.Vocab[endOfText]; ok && len(added) == 0 {
 		f.AddedTokens = append(f.AddedTokens, addedToken{ID: id, Content: endOfText, Special: true})
 		t.bos, t.eos = id, id
@@ -367,7 +367,7 @@ func (m *modelFile) check() error {
 	return nil
 }
 
-// index lays out tokens by id.
+// index lists tokens by id.
 func (t *Tokenizer) index() error {
 	vocab, added := t.file.Model.Vocab, t.file.AddedTokens
 	// Ids may have gaps, but a file of a few tokens must not ask for a table of billions.

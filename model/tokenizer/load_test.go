@@ -150,7 +150,7 @@ func TestRefusals(t *testing.T) {
 		{tiny(`"normalizer":null`, `"normalizer":{"type":"Prepend","prepend":"`+strings.Repeat("a", 65)+`"}`), `normalizer: Prepend of 65 bytes, expected at most 64`},
 		{tiny(`"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaa"},{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaa"}]}`), `normalizer: a character may become 81 bytes, expected at most 64`},
 		{tiny(`"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[`+strings.Repeat(`{"type":"NFC"},`, 64)+`{"type":"NFC"}]}`), `normalizer.normalizers: found 65 components, expected at most 64`},
-		{tiny(`"normalizer":null`, `"normalizer":`+strings.Repeat(`{"type":"Sequence","normalizers":[`, 9)+`{"type":"NFC"}`+strings.Repeat(`]}`, 9)), `normalizer` + strings.Repeat(".normalizers[0]", 8) + `: Sequences lie deeper than 8 in one another`},
+		{tiny(`"normalizer":null`, `"normalizer":`+strings.Repeat(`{"type":"Sequence","normalizers":[`, 9)+`{"type":"NFC"}`+strings.Repeat(`]}`, 9)), `normalizer` + strings.Repeat(".normalizers[0]", 8) + `: Sequences nest deeper than 8`},
 		{tiny(pre, `{"type":"Metaspace","replacement":""}`), `pre_tokenizer: Metaspace has a replacement of 0 bytes, expected a character such as "▁"`},
 		{tiny(pre, `{"type":"Metaspace","prepend_scheme":"last"}`), `pre_tokenizer: prepend_scheme "last" is not supported, expected always, first or never`},
 		{tiny(pre, `{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"Metaspace"}]}`), `pre_tokenizer.pretokenizers[1]: Metaspace after another pre_tokenizer is not supported, expected it to be the first`},

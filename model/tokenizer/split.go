@@ -10,7 +10,7 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// gpt2Pattern is how GPT-2 cuts a text into words: what the ByteLevel pre-tokenizer means by
+// gpt2Pattern is how GPT-2 splits a text into words: what the ByteLevel pre-tokenizer means by
 // use_regex.
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
@@ -18,14 +18,14 @@ const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 // digits and no vocabulary is spent on them. Train uses it.
 const digitPattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// llama3Pattern and qwen2Pattern are how Llama 3 and Qwen 2, 2.5 and 3 cut a text into words: they
-// differ in how many digits a word may have.
+// llama3Pattern and qwen2Pattern are how Llama 3 and Qwen 2, 2.5 and 3 split a text into words:
+// they differ in how many digits a word may have.
 const (
 	llama3Pattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	qwen2Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
-// splitter cuts a text into pieces, in order.
+// splitter splits a text into pieces, in order.
 type splitter interface {
 	split(text string, yield func(piece string))
 }
@@ -389,7 +389,7 @@ func matches(re *regexp2.Regexp, text string, yield func(piece string, match boo
 	}
 }
 
-// digits cuts numbers out of a text: each digit alone, or each run of them.
+// digits splits numbers off a text: each digit alone, or each run of them.
 type digits struct{ individual bool }
 
 func (d digits) split(text string, yield func(string)) {
@@ -407,7 +407,7 @@ func (d digits) split(text string, yield func(string)) {
 	}
 }
 
-// beforeMark cuts before every mark.
+// beforeMark splits before every mark.
 type beforeMark string
 
 func (m beforeMark) split(text string, yield func(string)) {
@@ -421,9 +421,9 @@ func (m beforeMark) split(text string, yield func(string)) {
 	}
 }
 
-// seams cuts a text between two characters that stand side by side in no token that a merge makes:
+// seams splits a text between two characters that are adjacent in no merged token:
 // no merge spans such a place, so that what is left and right of it is encoded apart, to the same
-// ids. Texts of SentencePiece are not cut into words; this does it. Only characters that are
+// ids. SentencePiece does not split a text into words; seams does. Only characters that are
 // symbols themselves are looked at, and of them ASCII and the mark of a space: the rest is not cut.
 type seams struct {
 	cut [markClass + 1][markClass + 1]bool

@@ -24,7 +24,7 @@ func llama3Special() []string {
 }
 
 // parseTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format
-// holds neither how a text is cut into words nor special tokens: those are Llama 3's, and files
+// holds neither how a text is split into words nor special tokens: those are Llama 3's, and files
 // that are not Llama 3's are refused.
 func parseTiktoken(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
@@ -52,13 +52,13 @@ func parseTiktoken(data []byte) (*Tokenizer, error) {
 		}
 		token := spellBytes(string(raw))
 		if other, ok := f.Model.Vocab[token]; ok {
-			return nil, fmt.Errorf("line %d: token %q was on rank %d too", number, token, other)
+			return nil, fmt.Errorf("line %d: token %q also has rank %d", number, token, other)
 		}
 		f.Model.Vocab[token] = int32(id)
 		tokens = append(tokens, rankedToken{token, int32(id), int32(id)})
 	}
 	if len(tokens) != llama3Ranks {
-		return nil, fmt.Errorf("found %d tokens, expected the %d of Llama 3: how other tiktoken files cut a text is not in them", len(tokens), llama3Ranks)
+		return nil, fmt.Errorf("found %d tokens, expected the %d of Llama 3: other tiktoken files do not say how a text is split", len(tokens), llama3Ranks)
 	}
 	if err := f.Model.mergeTo(tokens); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func parseTiktoken(data []byte) (*Tokenizer, error) {
 	for i, name := range llama3Special() {
 		f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(llama3Ranks + i), Content: name, Special: true})
 	}
-	for _, c := range cuts {
+	for _, c := range wordSplits {
 		if c.pattern == llama3Pattern {
 			f.byteLevel(c)
 		}
@@ -77,8 +77,8 @@ func parseTiktoken(data []byte) (*Tokenizer, error) {
 	return t, t.build()
 }
 
-// isTiktoken tells a tiktoken tokenizer.model, which is lines of text, from a SentencePiece one,
-// which is a protocol buffer.
+// isTiktoken reports whether a tokenizer.model is tiktoken's, which is lines of text, and not
+// SentencePiece's, which is a protocol buffer.
 func isTiktoken(data []byte) bool {
 	line, _, _ := bytes.Cut(data[:min(len(data), 4096)], []byte("\n"))
 	coded, rank, ok := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(" "))

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use once it is
-// made.
+// Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use after
+// SetSpecial.
 type Tokenizer struct {
-	file file // what tokenizer.json says; the source of Save and Hash
+	file file // the contents of tokenizer.json; the source of Save and Hash
 	// tokenizer_config.json, kept for Save; nil where there was none
 	config map[string]json.RawMessage
 
@@ -23,7 +23,7 @@ type Tokenizer struct {
 	splitters       []splitter
 	model           bpe
 	cache           *cache
-	before, after   []int32 // special tokens that the post-processor puts around a text
+	before, after   []int32 // special tokens that the post-processor adds around a text
 	spelling
 }
 
@@ -45,7 +45,7 @@ func (t *Tokenizer) Token(id int32) string {
 	return t.tokens[id]
 }
 
-// Special reports whether an id is a special token, one that stands for no text.
+// Special reports whether an id is a special token, which has no text.
 func (t *Tokenizer) Special(id int32) bool {
 	return id >= 0 && int(id) < len(t.special) && t.special[id]
 }
@@ -56,17 +56,17 @@ func (t *Tokenizer) BOS() int32 { return t.bos }
 // EOS returns the id of the token that ends a text, or -1.
 func (t *Tokenizer) EOS() int32 { return t.eos }
 
-// Padding returns the id of the token that fills a batch up, or -1.
+// Padding returns the id of the token that pads a batch, or -1.
 func (t *Tokenizer) Padding() int32 { return t.padding }
 
-// Encode returns the ids of text. Added tokens that are written out in the text are found; none is
-// added.
+// Encode returns the ids of text. It finds added tokens that are spelled out in the text, and adds
+// none.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.encode(make([]int32, 0, len(text)/4+1), text)
 }
 
-// EncodeSpecial returns the ids of text with the special tokens around it that the post-processor's
-// template asks for, such as a BOS.
+// EncodeSpecial returns the ids of text with the special tokens of the post-processor's template
+// around it, such as a BOS.
 func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 	ids := make([]int32, 0, len(text)/4+1+len(t.before)+len(t.after))
 	ids = append(ids, t.before...)
@@ -97,7 +97,7 @@ func (t *Tokenizer) encode(ids []int32, text string) []int32 {
 	return ids
 }
 
-// encodeWord appends the ids of one pre-token, from the cache where it was seen before.
+// encodeWord appends the ids of one pre-token, from the cache where possible.
 func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
 	if len(word) > longestCached {
 		return t.model.encode(ids, word)
@@ -111,9 +111,8 @@ func (t *Tokenizer) encodeWord(ids []int32, word string) []int32 {
 	return ids
 }
 
-// SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then puts the
-// first before every text. It is part of making a tokenizer: call it before the tokenizer is
-// shared.
+// SetSpecial names the tokens that begin and end a text; "" is none. EncodeSpecial then adds the
+// first before every text. Call it before the tokenizer is shared.
 func (t *Tokenizer) SetSpecial(bos, eos string) error {
 	id := func(role, token string) (int32, error) {
 		if token == "" {

@@ -10,8 +10,8 @@ import (
 )
 
 // Train makes a byte-level tokenizer from texts: ids are the special tokens in the order given,
-// then the 256 bytes, then one token a merge, up to vocab ids or until no pair of symbols comes
-// twice, whichever is first. Texts are cut into words as GPT-2 does, but each digit is a word. Each
+// then the 256 bytes, then one token a merge, up to vocab ids or until no pair of symbols occurs
+// twice, whichever is first. Texts are split into words as by GPT-2, but each digit is a word. Each
 // merge joins the most frequent pair of neighbours within words; of equally frequent ones the first
 // by the bytes of its left part, then of its right part. So the result depends on the multiset of
 // words alone.
@@ -173,7 +173,7 @@ func (tr *trainer) Pop() any {
 	return last
 }
 
-// run merges until there are n tokens beside the bytes.
+// run merges until there are n tokens besides the bytes.
 func (tr *trainer) run(n int) {
 	ids := map[string]int32{}
 	merged := map[uint64]bool{}

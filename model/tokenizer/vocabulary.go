@@ -16,7 +16,7 @@ type Vocabulary struct {
 	// tokenizer.ggml.model: "gpt2" is byte-level BPE by merges, "llama" is SentencePiece BPE by
 	// scores
 	Model  string
-	Pre    string    // tokenizer.ggml.pre, for gpt2: how a text is cut into words
+	Pre    string    // tokenizer.ggml.pre, for gpt2: how a text is split into words
 	Tokens []string  // by id
 	Scores []float32 // by id, for llama
 	Types  []int32   // by id, of the constants below
@@ -34,30 +34,30 @@ type Vocabulary struct {
 const (
 	TypeNormal      = 1
 	TypeUnknown     = 2
-	TypeControl     = 3 // special: stands for no text
-	TypeUserDefined = 4 // text that is one token wherever it stands
+	TypeControl     = 3 // special: without text
+	TypeUserDefined = 4 // text that is always one token
 	TypeUnused      = 5
 	TypeByte        = 6
 )
 
-// cut is a way to cut a text into words that GGUF files have a name for.
-type cut struct {
+// wordSplit is a way to split a text into words that GGUF files have a name for.
+type wordSplit struct {
 	names        []string // the first is what Vocabulary writes
 	pattern      string
-	compose      bool // the text is brought to normal form C before
+	compose      bool // the text is normalized to form C first
 	ignoreMerges bool
 	addBOS       bool
 }
 
-var cuts = []cut{
+var wordSplits = []wordSplit{
 	{names: []string{"gpt-2", "phi-2"}, pattern: gpt2Pattern},
 	{names: []string{"llama-bpe", "llama3", "llama-v3"}, pattern: llama3Pattern, ignoreMerges: true, addBOS: true},
 	{names: []string{"qwen2", "deepseek-r1-qwen"}, pattern: qwen2Pattern, compose: true},
 }
 
-// FromVocabulary makes a tokenizer from what a GGUF file says. Of a gpt2 vocabulary the names of
-// Pre that are understood are those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is brought
-// to normal form C, as its own tokenizer does.
+// FromVocabulary makes a tokenizer from the vocabulary of a GGUF file. For gpt2, the supported
+// names of Pre are those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is normalized to form
+// C, as by its own tokenizer.
 func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	t, err := fromVocabulary(v, false)
 	if err != nil {
@@ -66,29 +66,77 @@ func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	return t, nil
 }
 
-// fromVocabulary is FromVocabulary; squeeze takes superfluous spaces out of a text first, as some
-// SentencePiece files ask for.
+// fromVocabulary is FromVocabulary; squeeze removes superfluous spaces of a text first, which some
+// SentencePiece files require.
 func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	t := newTokenizer()
+	if err := t.file.addTokens(v); err != nil {
+		return nil, err
+	}
+	addBOS := true
+	switch v.Model {
+	case "llama":
+		if err := t.file.scored(v, squeeze); err != nil {
+			return nil, err
+		}
+	case "gpt2":
+		split, err := t.file.merged(v)
+		if err != nil {
+			return nil, err
+		}
+		addBOS = split.addBOS
+	default:
+		return nil, fmt.Errorf("model %q is not supported, expected gpt2 or llama", v.Model)
+	}
+	t.bos, t.eos, t.padding = int32(v.BOS), int32(v.EOS), int32(v.Padding)
+	if v.ChatTemplate != "" {
+		t.config = newConfig()
+		t.config["chat_template"] = mustMarshal(v.ChatTemplate)
+	}
+	if v.AddBOS != nil {
+		addBOS = *v.AddBOS
+	}
+	before, after := "", ""
+	if addBOS && v.BOS >= 0 {
+		before = v.Tokens[v.BOS]
+	}
+	if v.AddEOS != nil && *v.AddEOS && v.EOS >= 0 {
+		after = v.Tokens[v.EOS]
+	}
+	if before != "" || after != "" {
+		t.file.PostProcessor = templateOf(map[string]int32{before: int32(v.BOS), after: int32(v.EOS)}, before, after)
+	}
+	return t, t.build()
+}
+
+// check reports lists of different lengths and ids out of range.
+func (v *Vocabulary) check() error {
 	n := len(v.Tokens)
 	switch {
 	case n == 0:
-		return nil, errors.New("tokens: found none")
+		return errors.New("tokens: found none")
 	case len(v.Types) != n && (len(v.Types) > 0 || v.Model == "llama"):
-		return nil, fmt.Errorf("types: found %d for %d tokens", len(v.Types), n)
+		return fmt.Errorf("types: found %d for %d tokens", len(v.Types), n)
 	case v.Model == "llama" && len(v.Scores) != n:
-		return nil, fmt.Errorf("scores: found %d for %d tokens", len(v.Scores), n)
+		return fmt.Errorf("scores: found %d for %d tokens", len(v.Scores), n)
 	}
 	for _, role := range []struct {
 		name string
 		id   int
 	}{{"bos", v.BOS}, {"eos", v.EOS}, {"unknown", v.Unknown}, {"padding", v.Padding}} {
 		if role.id < -1 || role.id >= n {
-			return nil, fmt.Errorf("%s token: found id %d, expected -1 or an id below %d", role.name, role.id, n)
+			return fmt.Errorf("%s token: found id %d, expected -1 or an id below %d", role.name, role.id, n)
 		}
 	}
-	t := newTokenizer()
-	f := &t.file
-	f.Model = modelFile{Type: "BPE", Vocab: make(vocabulary, n)}
+	return nil
+}
+
+// addTokens writes the tokens of a vocabulary by their types.
+func (f *file) addTokens(v Vocabulary) error {
+	f.Model = modelFile{Type: "BPE", Vocab: make(vocabulary, len(v.Tokens))}
 	for id, token := range v.Tokens {
 		kind := int32(TypeNormal)
 		if len(v.Types) > 0 {
@@ -110,75 +158,41 @@ func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
 			}
 		case TypeNormal, TypeByte:
 		default:
-			return nil, fmt.Errorf("token %d: found type %d, expected 1 to 6", id, kind)
+			return fmt.Errorf("token %d: found type %d, expected 1 to 6", id, kind)
 		}
 		if other, ok := f.Model.Vocab[token]; ok {
-			return nil, fmt.Errorf("token %q: found two ids, %d and %d", token, other, id)
+			return fmt.Errorf("token %q: found two ids, %d and %d", token, other, id)
 		}
 		f.Model.Vocab[token] = int32(id)
 	}
-	var addBOS bool
-	switch v.Model {
-	case "llama":
-		addBOS = true
-		if err := f.scored(v, squeeze); err != nil {
-			return nil, err
-		}
-	case "gpt2":
-		c, err := f.merged(v)
-		if err != nil {
-			return nil, err
-		}
-		addBOS = c.addBOS
-	default:
-		return nil, fmt.Errorf("model %q is not supported, expected gpt2 or llama", v.Model)
-	}
-	t.bos, t.eos, t.padding = int32(v.BOS), int32(v.EOS), int32(v.Padding)
-	if v.ChatTemplate != "" {
-		t.config = newConfig()
-		t.config["chat_template"] = mustMarshal(v.ChatTemplate)
-	}
-	if v.AddBOS != nil {
-		addBOS = *v.AddBOS
-	}
-	before, after := "", ""
-	if addBOS && v.BOS >= 0 {
-		before = v.Tokens[v.BOS]
-	}
-	if v.AddEOS != nil && *v.AddEOS && v.EOS >= 0 {
-		after = v.Tokens[v.EOS]
-	}
-	if before != "" || after != "" {
-		f.PostProcessor = templateOf(map[string]int32{before: int32(v.BOS), after: int32(v.EOS)}, before, after)
-	}
-	return t, t.build()
+	return nil
 }
 
 // merged reads a byte-level vocabulary.
-func (f *file) merged(v Vocabulary) (cut, error) {
-	i := slices.IndexFunc(cuts, func(c cut) bool { return slices.Contains(c.names, v.Pre) })
+func (f *file) merged(v Vocabulary) (wordSplit, error) {
+	i := slices.IndexFunc(wordSplits, func(c wordSplit) bool { return slices.Contains(c.names, v.Pre) })
 	if i < 0 {
 		var known []string
-		for _, c := range cuts {
+		for _, c := range wordSplits {
 			known = append(known, c.names[0])
 		}
-		return cut{}, fmt.Errorf("pre %q is not supported, expected one of %s", v.Pre, strings.Join(known, ", "))
+		return wordSplit{}, fmt.Errorf("pre %q is not supported, expected one of %s", v.Pre, strings.Join(known, ", "))
 	}
-	f.byteLevel(cuts[i])
+	f.byteLevel(wordSplits[i])
 	f.Model.Merges = make(mergeList, len(v.Merges))
 	for i, line := range v.Merges {
 		// A part may itself begin with a space.
 		at := strings.Index(line[min(1, len(line)):], " ") + 1
 		if at < 1 || at+1 >= len(line) {
-			return cut{}, fmt.Errorf("merges[%d] %q: expected two parts with a space between", i, line)
+			return wordSplit{}, fmt.Errorf("merges[%d] %q: expected two parts with a space between", i, line)
 		}
 		f.Model.Merges[i] = [2]string{line[:at], line[at+1:]}
 	}
-	return cuts[i], nil
+	return wordSplits[i], nil
 }
 
 // byteLevel writes the components of a byte-level tokenizer.
-func (f *file) byteLevel(c cut) {
+func (f *file) byteLevel(c wordSplit) {
 	f.Model.IgnoreMerges = c.ignoreMerges
 	if c.compose {
 		f.Normalizer = mustMarshal(map[string]any{"type": "NFC"})
@@ -249,10 +263,10 @@ type rankedToken struct {
 	id, rank int32
 }
 
-// longestRanked bounds a token of such a format: every way to cut it in two is tried.
+// longestRanked bounds a token of such a format: every split of it in two is tried.
 const longestRanked = 1 << 10
 
-// mergeTo writes the merges that make tokens, given by rank: all pairs of tokens that spell one.
+// mergeTo writes the merges that build tokens, by rank: all pairs of tokens that spell one.
 func (m *modelFile) mergeTo(tokens []rankedToken) error {
 	known := make(map[string]int32, len(tokens))
 	for _, t := range tokens {
@@ -330,7 +344,7 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 		return errors.New("vocabulary: add_prefix_space of a byte-level tokenizer cannot be written")
 	}
 	compose := len(t.normalizers) == 1 && t.normalizers[0] == normalizer(form(norm.NFC))
-	for _, c := range cuts {
+	for _, c := range wordSplits {
 		s, _ := scannerOf(c.pattern)
 		if len(t.splitters) == 1 && t.splitters[0] == s && (len(t.normalizers) == 0 || compose && c.compose) && c.ignoreMerges == t.model.ignoreMerges {
 			v.Pre = c.names[0]
@@ -388,10 +402,10 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 	return t.checkScores(*v)
 }
 
-// checkScores holds scores to the merges that they stand for. By scores, any two tokens that spell
-// a third are merged; a trained list of merges has fewer pairs. Mostly the others never come to
-// stand side by side, for their parts have gone into other tokens before, and then nothing changes.
-// So every token that such a pair spells is encoded both ways.
+// checkScores checks that scores encode as the merges that they replace. Scores merge any two
+// tokens that spell a third; a trained list of merges has fewer pairs. The other pairs are rarely
+// adjacent, since their parts have been merged into other tokens before. So checkScores encodes
+// every token that such a pair spells both ways.
 func (t *Tokenizer) checkScores(v Vocabulary) error {
 	scored, err := FromVocabulary(v)
 	if err != nil {
@@ -419,8 +433,8 @@ func (t *Tokenizer) checkScores(v Vocabulary) error {
 	return nil
 }
 
-// spaces reports whether a space is put before a text, of a tokenizer that does to its text what
-// SentencePiece does.
+// spaces reports whether a tokenizer that treats spaces as SentencePiece does adds one before a
+// text.
 func (t *Tokenizer) spaces() (prefix bool, err error) {
 	mark := normalizer(replace{" ", spaceMark})
 	switch n, l := t.normalizers, t.lead; {
@@ -434,7 +448,7 @@ func (t *Tokenizer) spaces() (prefix bool, err error) {
 	}
 	for _, s := range t.splitters {
 		if _, ok := s.(*seams); !ok {
-			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not cut", t.file.PreTokenizer)
+			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", t.file.PreTokenizer)
 		}
 	}
 	return prefix, nil
