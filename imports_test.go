@@ -5,16 +5,17 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// allowed says, for each room of the house, which other rooms its product code may import. A room
-// covers its own subfolders unless they are listed themselves.
+// allowed says, for each package, which others its product code may import. An entry covers its own
+// subfolders unless they are listed themselves.
 var allowed = map[string][]string{
 	".":                     {"tui", "lab", "lab/*", "scenarios"},
-	"tui":                   {"lab", "lab/*", "scenarios"},
+	"tui":                   {"lab", "lab/*"},
 	"lab":                   {"lab/stat"},
 	"lab/scenario":          {"lab"},
 	"lab/stat":              {},
@@ -27,7 +28,7 @@ var allowed = map[string][]string{
 	"lab/convert":           {"lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
-	"kd":                    {"model", "model/*", "kernels"},
+	"kd":                    {"model", "kernels"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample"},
@@ -42,7 +43,7 @@ var allowed = map[string][]string{
 	"model/checkpoint":      {"model", "model/weight", "model/tokenizer", "model/checkpoint/gguf", "model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/gguf": {},
 	"model/tokenizer":       {},
-	"model/pretrained":      {"model", "model/checkpoint", "model/tokenizer"},
+	"model/pretrained":      {},
 	"kernels":               {"kernels/memory", "kernels/parallel"},
 	"kernels/matrix":        {"kernels", "kernels/memory", "kernels/parallel"},
 	"kernels/machine":       {"kernels/memory", "kernels/parallel"},
@@ -53,10 +54,11 @@ var allowed = map[string][]string{
 	"model/checkpoint/safetensors": {"kernels/parallel"},
 }
 
-// TestImportsRunOneWay holds the house to its plan: main → tui → lab/* → methods → model → kernels,
-// rooms on one floor apart, and bubbletea in tui alone.
+// TestImportsRunOneWay holds the layers: main → tui → lab/* → methods → model → kernels, methods
+// apart from each other, and bubbletea in tui alone. A permission that no import uses is an error,
+// so that the table says what is.
 func TestImportsRunOneWay(t *testing.T) {
-	seen := map[string]bool{}
+	seen, used := map[string]bool{}, map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -70,12 +72,12 @@ func TestImportsRunOneWay(t *testing.T) {
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
-		room := roomOf(filepath.ToSlash(filepath.Dir(path)))
-		if room == "" {
-			t.Errorf("%s: the house has no room for this folder; add it to the table", path)
+		pkg := packageOf(filepath.ToSlash(filepath.Dir(path)))
+		if pkg == "" {
+			t.Errorf("%s: this folder has no entry in the table of imports; add one", path)
 			return nil
 		}
-		seen[room] = true
+		seen[pkg] = true
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 		if err != nil {
 			return err
@@ -83,7 +85,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		for _, spec := range file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
 			for _, screen := range []string{"bubbletea", "bubbles", "lipgloss"} {
-				if strings.HasPrefix(name, "github.com/charmbracelet/"+screen) && room != "tui" {
+				if strings.HasPrefix(name, "github.com/charmbracelet/"+screen) && pkg != "tui" {
 					t.Errorf("%s imports %s: only tui may", path, name)
 				}
 			}
@@ -95,17 +97,19 @@ func TestImportsRunOneWay(t *testing.T) {
 				continue
 			}
 			if strings.HasPrefix(inner, "internal/") {
-				if permits([]string{"internal/shareddata"}, inner) {
+				if inner == "internal/shareddata" {
 					t.Errorf("%s imports %s: it is for tests", path, name)
 				}
-				continue // tools of every room, which import nothing of the house
+				continue // tools of every package, which import nothing of the project
 			}
-			target := roomOf(inner)
-			if target == room && inner != "" && strings.HasPrefix(inner, room) {
+			target := packageOf(inner)
+			if target == pkg && inner != "" && strings.HasPrefix(inner, pkg) {
 				continue
 			}
-			if !permits(allowed[room], inner) {
-				t.Errorf("%s imports slimlab/%s: %s may import %v", path, inner, room, allowed[room])
+			if i := permission(allowed[pkg], inner); i >= 0 {
+				used[pkg+" → "+allowed[pkg][i]] = true
+			} else {
+				t.Errorf("%s imports slimlab/%s: %s may import %v", path, inner, pkg, allowed[pkg])
 			}
 		}
 		return nil
@@ -113,15 +117,20 @@ func TestImportsRunOneWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for room := range allowed {
-		if !seen[room] {
-			t.Errorf("room %s is in the table but has no Go files", room)
+	for pkg, entries := range allowed {
+		if !seen[pkg] {
+			t.Errorf("%s is in the table but has no Go files", pkg)
+		}
+		for _, e := range entries {
+			if !used[pkg+" → "+e] {
+				t.Errorf("%s may import %s, and does not: take the permission out of the table", pkg, e)
+			}
 		}
 	}
 }
 
-// roomOf finds the most specific room that holds the folder.
-func roomOf(folder string) string {
+// packageOf finds the most specific entry that holds the folder.
+func packageOf(folder string) string {
 	for dir := folder; ; dir = filepath.Dir(dir) {
 		if _, ok := allowed[dir]; ok && (dir != "." || folder == ".") {
 			return dir
@@ -132,14 +141,11 @@ func roomOf(folder string) string {
 	}
 }
 
-func permits(rooms []string, target string) bool {
-	for _, r := range rooms {
-		if r == target {
-			return true
-		}
-		if prefix, ok := strings.CutSuffix(r, "/*"); ok && strings.HasPrefix(target, prefix+"/") {
-			return true
-		}
-	}
-	return false
+// permission returns the index of the entry that permits the target, or -1: the package itself, or
+// all below a folder.
+func permission(entries []string, target string) int {
+	return slices.IndexFunc(entries, func(e string) bool {
+		prefix, below := strings.CutSuffix(e, "/*")
+		return e == target || below && strings.HasPrefix(target, prefix+"/")
+	})
 }
