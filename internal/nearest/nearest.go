@@ -3,6 +3,7 @@ package nearest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,15 @@ func Suggest(name string, valid []string) string {
 		return fmt.Sprintf(", did you mean %q?", n)
 	}
 	return ""
+}
+
+// Check returns an error unless name is one of the valid names. what says whose name it is, such as
+// "--format" or "scheme".
+func Check(what, name string, valid []string) error {
+	if slices.Contains(valid, name) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: expected one of %s%s", what, name, strings.Join(valid, ", "), Suggest(name, valid))
 }
 
 // distance is Levenshtein's, one row of the table at a time.

@@ -25,3 +25,18 @@ func TestName(t *testing.T) {
 		t.Errorf("distance(kitten, sitting) = %d, want 3", d)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	valid := []string{"table", "json"}
+	if err := Check("--format", "json", valid); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{
+		"jsn": `--format "jsn": expected one of table, json, did you mean "json"?`,
+		"":    `--format "": expected one of table, json`,
+	} {
+		if err := Check("--format", name, valid); err == nil || err.Error() != want {
+			t.Errorf("%q: found %v, expected %s", name, err, want)
+		}
+	}
+}
