@@ -18,18 +18,24 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return json.Marshal(x)
 }
 
+// eventSchema names the shape of a file of events, a line each; it is in the first.
+const eventSchema = "slimlab.events/1"
+
 // MarshalJSON writes the event as one flat object; values that are not finite become null.
 func (e Event) MarshalJSON() ([]byte, error) {
 	type plain Event // without this method
 	out := struct {
 		Kind string `json:"kind"`
 		plain
-		State string  `json:"state,omitempty"`
-		Level string  `json:"level,omitempty"`
-		Held  *bool   `json:"held,omitempty"`
-		Value *Number `json:"value,omitempty"`
+		Schema string  `json:"schema,omitempty"`
+		State  string  `json:"state,omitempty"`
+		Level  string  `json:"level,omitempty"`
+		Held   *bool   `json:"held,omitempty"`
+		Value  *Number `json:"value,omitempty"`
 	}{Kind: e.Kind.String(), plain: plain(e)}
 	switch e.Kind {
+	case KindBegin:
+		out.Schema = eventSchema
 	case KindCell, KindEnd:
 		out.State = e.State.String()
 	case KindPoint:

@@ -430,7 +430,7 @@ func TestInspect(t *testing.T) {
 	if len(in.Formats) != 1 || in.Formats[0] != (Format{"w4a16-g32", 21}) {
 		t.Errorf("the formats are %v", in.Formats)
 	}
-	if w := in.Widths(); len(w) != 1 || w[0].Widths != (model.LayerConfig{Heads: 4, KVHeads: 2, MLP: 96}) {
+	if w := in.Widths; len(w) != 1 || w[0].Name(in.Layers) != "layers" || w[0].Heads != 4 || w[0].KVHeads != 2 || w[0].MLP != 96 {
 		t.Errorf("the widths are %v", w)
 	}
 }

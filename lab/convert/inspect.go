@@ -10,33 +10,60 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// ParameterShare is what a part of the model has of a checkpoint's parameters.
-type ParameterShare struct {
-	Name       string
-	Parameters int
-	Bytes      int64 // as they are stored, scales and other companions included
-}
-
 // Inspection is what can be said of a checkpoint without reading its weights.
 type Inspection struct {
-	Name       string
-	Config     model.Config
-	Parameters int
-	Bytes      int64
-	Parts      []ParameterShare
-	Formats    []Format
-	Tokenizer  string // "" where there is none
-	Opened     time.Duration
-	Verdicts   []checkpoint.Verdict
+	Name       string               `json:"name"`
+	Family     string               `json:"family"` // "LlamaForCausalLM"
+	Hidden     int                  `json:"hidden"`
+	Layers     int                  `json:"layers"`
+	HeadDim    int                  `json:"head_dim"`
+	Vocabulary int                  `json:"vocabulary"`
+	Positions  int                  `json:"positions"`
+	TiedHead   bool                 `json:"tied_head"` // the head is the embedding
+	Widths     []Widths             `json:"widths"`
+	Parameters int                  `json:"parameters"`
+	Bytes      int64                `json:"bytes"`
+	Parts      []ParameterShare     `json:"parts"`
+	Formats    []Format             `json:"formats"`
+	Tokenizer  string               `json:"tokenizer"` // "" where there is none
+	Seconds    float64              `json:"opened_seconds"`
+	Verdicts   []checkpoint.Verdict `json:"verdicts"`
+}
+
+// Widths are the sizes of consecutive layers that have the same.
+type Widths struct {
+	First   int `json:"first_layer"`
+	Last    int `json:"last_layer"`
+	Heads   int `json:"heads"`
+	KVHeads int `json:"kv_heads"`
+	MLP     int `json:"mlp"`
+}
+
+// Name names the layers among all: "layers", "layers 0–3", "layer 4".
+func (w Widths) Name(layers int) string {
+	switch {
+	case w.Last-w.First+1 == layers:
+		return "layers"
+	case w.First == w.Last:
+		return fmt.Sprintf("layer %d", w.First)
+	}
+	return fmt.Sprintf("layers %d–%d", w.First, w.Last)
+}
+
+// ParameterShare is what a part of the model has of a checkpoint's parameters.
+type ParameterShare struct {
+	Name       string `json:"name"`
+	Parameters int    `json:"parameters"`
+	Bytes      int64  `json:"bytes"` // as they are stored, with their scales
 }
 
 // Format is an element type or packed form, and the linear layers that are stored in it.
 type Format struct {
-	Name   string
-	Layers int
+	Name   string `json:"name"`
+	Layers int    `json:"layers"`
 }
 
-// Inspect opens a checkpoint and looks at it.
+// Inspect opens a checkpoint and describes it.
 func Inspect(name string, open Opener) (*Inspection, error) {
 	start := time.Now()
 	c, err := open(name)
@@ -44,11 +71,15 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 		return nil, err
 	}
 	defer c.Close()
-	in := &Inspection{Name: name, Config: c.Config(), Opened: time.Since(start), Bytes: c.Bytes(), Verdicts: c.LoadsIn()}
-	in.Parameters = in.Config.Parameters()
-	in.Parts = parts(in.Config)
+	opened, config := time.Since(start), c.Config()
+	in := &Inspection{
+		Name: name, Family: config.Architecture, Hidden: config.Hidden, Layers: len(config.Layers), HeadDim: config.HeadDim,
+		Vocabulary: config.Vocab, Positions: config.MaxPositions, TiedHead: config.TiedHead, Widths: widths(config.Layers),
+		Parameters: config.Parameters(), Bytes: c.Bytes(), Parts: parts(config), Formats: []Format{},
+		Seconds: opened.Seconds(), Verdicts: c.LoadsIn(),
+	}
 	for _, t := range c.Tensors() {
-		i := slices.IndexFunc(in.Parts, func(p ParameterShare) bool { return p.Name == partOf(t.Name, in.Config.TiedHead) })
+		i := slices.IndexFunc(in.Parts, func(p ParameterShare) bool { return p.Name == partOf(t.Name, config.TiedHead) })
 		in.Parts[i].Bytes += t.Bytes()
 	}
 	for _, l := range c.Quantization() {
@@ -69,30 +100,15 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 	return in, nil
 }
 
-// WidthRun is a run of layers of the same widths.
-type WidthRun struct {
-	Layers string // "layers", "layers 0–3", "layer 4"
-	Widths model.LayerConfig
-}
-
-// Widths lists the layers' widths.
-func (in *Inspection) Widths() []WidthRun {
-	var list []WidthRun
-	layers := in.Config.Layers
-	for first := 0; first < len(layers); {
-		next := first
-		for next < len(layers) && layers[next] == layers[first] {
-			next++
+// widths lists the sizes of layers, equal neighbours together.
+func widths(layers []model.LayerConfig) []Widths {
+	var list []Widths
+	for i, l := range layers {
+		if i > 0 && l == layers[i-1] {
+			list[len(list)-1].Last = i
+			continue
 		}
-		name := fmt.Sprintf("layers %d–%d", first, next-1)
-		switch {
-		case next-first == len(layers):
-			name = "layers"
-		case next-first == 1:
-			name = fmt.Sprintf("layer %d", first)
-		}
-		list = append(list, WidthRun{name, layers[first]})
-		first = next
+		list = append(list, Widths{i, i, l.Heads, l.KVHeads, l.MLP})
 	}
 	return list
 }

@@ -4,7 +4,6 @@ package doctor
 // multiply-add is two), hertz.
 type Diagnosis struct {
 	// "slimlab.doctor/1"; a change that could break a reader changes it
-	Schema  string   `json:"schema"`
 	Version string   `json:"version"`
 	Machine Machine  `json:"machine"`
 	State   State    `json:"state"`

@@ -14,7 +14,6 @@ import (
 // Report is all that was measured.
 type Report struct {
 	// "slimlab.eval/2"; a change that could break a reader changes it
-	Schema   string      `json:"schema"`
 	Version  string      `json:"version"`
 	Models   []ModelInfo `json:"models"` // what the other is compared with comes first
 	Settings Settings    `json:"settings"`
@@ -121,7 +120,7 @@ func newModelInfo(name string, m *Model, begin task.Beginning) ModelInfo {
 // report turns what was measured into figures.
 func (e *evaluation) report() (*Report, error) {
 	o := e.options
-	r := &Report{Schema: schema, Version: o.Version, Settings: Settings{
+	r := &Report{Version: o.Version, Settings: Settings{
 		Window: o.Window, Stride: o.Stride, Perplexity: o.Perplexity, BOS: o.BOS, Cue: o.Cue, Limit: o.Limit, Block: blockTokens, Resamples: resamples,
 	}}
 	for _, m := range e.measured {

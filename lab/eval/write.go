@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/jsondoc"
+	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/report"
@@ -23,14 +24,11 @@ func (r *Report) Write(format string, w io.Writer) error {
 	case "table":
 		return r.table(w)
 	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(r)
+		return jsondoc.Write(w, schema, r)
 	case "markdown":
 		return r.markdown(w)
 	}
-	return fmt.Errorf("format %q: expected one of %s", format, strings.Join(Formats(), ", "))
+	return nearest.Check("format", format, Formats())
 }
 
 // intervalNote tells what the intervals of all figures are.

@@ -18,7 +18,7 @@ func exampleReport(models int) *Report {
 		return Estimate{Value: value, Low: pointer(value - half), High: pointer(value + half), N: n}
 	}
 	r := &Report{
-		Schema: schema, Version: "0.0.0",
+		Version: "0.0.0",
 		Models: []ModelInfo{
 			{Name: "models/full", Parameters: 656000, Stored: 2624000, Memory: 2624000, Formats: []string{"float32"}, Cache: "float32", BOS: "<s>", AddsBOS: true, Prefix: "<s>"},
 			{Name: "models/w8a8", Parameters: 656000, Stored: 1450000, Memory: 1450000, Formats: []string{"w8a8", "float32"}, Cache: "float32", BOS: "<s>", Prefix: "<s>"},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/jsondoc"
+	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/stat"
@@ -269,7 +271,7 @@ func (c *Comparison) Write(format string, w io.Writer) error {
 	case "json":
 		return c.json(w)
 	}
-	return unknownFormat(format, CompareFormats())
+	return nearest.Check("comparison format", format, CompareFormats())
 }
 
 // fields are a change's texts: row, metric, base, new, delta, judgement.
@@ -374,7 +376,6 @@ func (c *Comparison) json(w io.Writer) error {
 		Warnings []string    `json:"warnings"`
 	}
 	out := struct {
-		Schema     string   `json:"schema"`
 		Base       string   `json:"base"`
 		New        string   `json:"new"`
 		Comparable bool     `json:"comparable"`
@@ -382,10 +383,10 @@ func (c *Comparison) json(w io.Writer) error {
 		Reasons    []string `json:"reasons"`
 		Missing    []string `json:"missing"`
 		Changes    []change `json:"changes"`
-	}{"slimlab.comparison/2", c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
+	}{c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
 	for _, one := range c.Changes {
 		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
 			lab.Number(one.Delta), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
 	}
-	return writeJSON(w, out)
+	return jsondoc.Write(w, "slimlab.comparison/2", out)
 }

@@ -1,9 +1,9 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 
+	"slimlab/internal/jsondoc"
 	"slimlab/lab"
 )
 
@@ -11,7 +11,6 @@ import (
 const jsonSchema = "slimlab.report/2"
 
 type jsonReport struct {
-	Schema   string        `json:"schema"`
 	Run      jsonRun       `json:"run"`
 	State    string        `json:"state"`
 	Error    string        `json:"error,omitempty"`
@@ -77,7 +76,7 @@ type jsonNote struct {
 func JSON(w io.Writer, v *lab.View) error {
 	b := v.Begin
 	out := jsonReport{
-		Schema: jsonSchema, State: v.State.String(), Error: v.Error, Seconds: lab.Number(v.Time),
+		State: v.State.String(), Error: v.Error, Seconds: lab.Number(v.Time),
 		Run:  jsonRun{b.Run, b.Scenario, b.About, b.Hash, b.Version, b.Machine, b.Started, b.Quick, orEmpty(b.Settings), []string{}},
 		Rows: []jsonRow{}, Verdicts: []jsonVerdict{}, Notes: []jsonNote{},
 	}
@@ -93,7 +92,7 @@ func JSON(w io.Writer, v *lab.View) error {
 	for _, n := range v.Notes {
 		out.Notes = append(out.Notes, jsonNote{lab.Number(n.Time), n.Level.String(), n.Cell, n.Text, n.Count})
 	}
-	return writeJSON(w, out)
+	return jsondoc.Write(w, jsonSchema, out)
 }
 
 func newJSONRow(r *lab.TableRow) jsonRow {
@@ -124,11 +123,4 @@ func orEmpty(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-func writeJSON(w io.Writer, document any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(document)
 }

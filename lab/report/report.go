@@ -3,8 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 )
 
@@ -26,14 +26,10 @@ func Write(format string, w io.Writer, v *lab.View) error {
 	case "junit":
 		err = JUnit(w, v)
 	default:
-		return unknownFormat(format, Formats())
+		return nearest.Check("report format", format, Formats())
 	}
 	if err != nil {
 		return fmt.Errorf("report as %s: %w", format, err)
 	}
 	return nil
-}
-
-func unknownFormat(format string, formats []string) error {
-	return fmt.Errorf("unknown report format %q, expected one of %s", format, strings.Join(formats, ", "))
 }

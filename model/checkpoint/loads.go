@@ -11,10 +11,10 @@ import (
 
 // Verdict is what an engine would do with a checkpoint.
 type Verdict struct {
-	Engine  string // "transformers", "vLLM", "SGLang" or "llama.cpp"
-	Loads   bool
-	Reasons []string // why it does not, or what to mind where it does
-	Instead []string // what would load; nil where it does
+	Engine  string   `json:"engine"` // "transformers", "vLLM", "SGLang" or "llama.cpp"
+	Loads   bool     `json:"loads"`
+	Reasons []string `json:"reasons,omitempty"` // why it does not, or what to check where it does
+	Instead []string `json:"instead,omitempty"` // what would load; nil where it does
 }
 
 // String is the verdict in a line, without the engine's name.
