@@ -1,13 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,33 +29,33 @@ func (p *program) doctorCommand() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "measure this machine: its peaks, and each kernel's share of its own limit",
-		Long: "doctor measures what the cores and the memory of this machine give at most, and beside that the kernels on the sizes of a language model.\n" +
+		Short: "measure this machine: its peaks, and each kernel's share of its limit",
+		Long: "doctor measures the peak rates of this machine's cores and memory and, interleaved with them, the kernels at the sizes of a language model.\n" +
 			"With --model it measures the serving engine with a model of that shape and random weights instead.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.format, "format", "table", "one of "+strings.Join(doctor.Formats(), ", "))
-	flags.IntVar(&f.threads, "threads", 0, "threads to measure with, beside one (default: one for each logical processor)")
+	flags.StringVar(&f.format, "format", "table", "output format: "+strings.Join(doctor.Formats(), ", "))
+	flags.IntVar(&f.threads, "threads", 0, "threads of the multi-threaded measurements (default: one per logical processor)")
 	flags.BoolVar(&f.quick, "quick", false, "fewer sizes and samples")
-	flags.StringVar(&f.model, "model", "", "measure a whole model of a shape: "+strings.Join(doctor.Shapes(), ", "))
-	flags.StringVar(&f.dtype, "dtype", "float32", "with --model: the format of its weights, one of "+strings.Join(doctor.WeightFormats(), ", "))
-	flags.StringVar(&f.kv, "kv", doctor.CacheFormats()[0], "with --model: the format of its keys and values, one of "+strings.Join(doctor.CacheFormats(), ", "))
-	flags.IntSliceVar(&f.prefill, "prefill", nil, "with --model: read a prompt of so many tokens (repeatable)")
-	flags.IntSliceVar(&f.decode, "decode", nil, "with --model: write so many tokens, one at a time, from nothing (repeatable)")
-	flags.IntSliceVar(&f.parallel, "parallel", nil, "with --model: write so many sequences at once, each after a prompt of 64 tokens (repeatable)")
+	flags.StringVar(&f.model, "model", "", "measure a whole model of this shape: "+strings.Join(doctor.Shapes(), ", "))
+	flags.StringVar(&f.dtype, "dtype", "float32", "with --model: weight format: "+strings.Join(doctor.WeightFormats(), ", "))
+	flags.StringVar(&f.kv, "kv", doctor.CacheFormats()[0], "with --model: KV cache format: "+strings.Join(doctor.CacheFormats(), ", "))
+	flags.IntSliceVar(&f.prefill, "prefill", nil, "with --model: measure the prefill of a prompt of this many tokens (repeatable)")
+	flags.IntSliceVar(&f.decode, "decode", nil, "with --model: measure the decoding of this many tokens by one sequence (repeatable)")
+	flags.IntSliceVar(&f.parallel, "parallel", nil, "with --model: measure the decoding of this many concurrent sequences, each after a prompt of 64 tokens (repeatable)")
 	flags.IntVar(&f.repeat, "repeat", 5, "with --model: repetitions of each test")
 	return cmd
 }
 
 func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	if err := f.check(cmd); err != nil {
-		return failure{exitUsage, err}
+		return usage(err)
 	}
-	start, progress := time.Now(), newProgress(p.stderr)
-	o := doctor.Options{Version: version, Threads: f.threads, Quick: f.quick, Progress: func(text string) {
-		progress.line(time.Since(start).Seconds(), text)
+	progress := newProgress(p.stderr)
+	o := doctor.Options{Version: version(), Threads: f.threads, Quick: f.quick, Progress: func(text string) {
+		progress.line(progress.elapsed(), text)
 	}}
 	var r *doctor.Diagnosis
 	var err error
@@ -71,29 +70,22 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	case errors.Is(err, context.Canceled):
 		return failure{exitInterrupted, errors.New("interrupted")}
 	case err != nil:
-		return failure{exitUsage, err}
+		return usage(err)
 	}
 	if err := r.Write(f.format, p.stdout); err != nil {
-		return failure{exitBroke, err}
+		return broke(err)
 	}
 	return nil
 }
 
-// check reports a flag that cannot be, before anything is measured.
+// check refuses invalid flags before anything is measured.
 func (f *doctorFlags) check(cmd *cobra.Command) error {
-	oneOf := func(flag, value string, valid []string) error {
-		if slices.Contains(valid, value) {
-			return nil
-		}
-		return fmt.Errorf("--%s %s: expected one of %s%s", flag, value, strings.Join(valid, ", "), nearest.Suggest(value, valid))
-	}
-	if err := oneOf("format", f.format, doctor.Formats()); err != nil {
-		return err
-	}
-	if err := oneOf("dtype", f.dtype, doctor.WeightFormats()); err != nil {
-		return err
-	}
-	if err := oneOf("kv", f.kv, doctor.CacheFormats()); err != nil {
+	err := cmp.Or(
+		nearest.Check("--format", f.format, doctor.Formats()),
+		nearest.Check("--dtype", f.dtype, doctor.WeightFormats()),
+		nearest.Check("--kv", f.kv, doctor.CacheFormats()),
+	)
+	if err != nil {
 		return err
 	}
 	if cmd.Flags().Changed("threads") && (f.threads < 1 || f.threads > runtime.NumCPU()) {
@@ -110,5 +102,5 @@ func (f *doctorFlags) check(cmd *cobra.Command) error {
 	if f.repeat < 1 {
 		return fmt.Errorf("--repeat %d: expected at least 1", f.repeat)
 	}
-	return oneOf("model", f.model, doctor.Shapes())
+	return nearest.Check("--model", f.model, doctor.Shapes())
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,33 +24,33 @@ func (p *program) evalCommand() *cobra.Command {
 	var f evalFlags
 	cmd := &cobra.Command{
 		Use:   "eval MODEL",
-		Short: "perplexity, multiple choice and a continuation of a model, or of two beside each other",
-		Long: "eval measures a MODEL: a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW. With --against it measures another one on the same items first, and tells the\n" +
-			"difference with a paired interval. Each figure names its definition: perplexities and accuracies of the same name differ between programs.",
+		Short: "measure a model, or two on the same items: perplexity, multiple choice, generation",
+		Long: "eval measures a MODEL: a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW. With --against it first measures the baseline on the same items,\n" +
+			"and reports the paired difference with its interval. Each figure names its definition: perplexities and accuracies of the same name differ between programs.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error { return p.eval(cmd, names[0], f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.against, "against", "", "the MODEL to compare with: the table's before")
-	flags.StringArrayVar(&f.Texts, "text", nil, "a file whose perplexity is measured (repeatable)")
-	flags.StringArrayVar(&f.Choices, "choice", nil, "a file of multiple-choice questions: a JSON object a line with query, choices and gold (repeatable)")
-	flags.StringVar(&f.Prompt, "generate", "", "a prompt to continue, always by the likeliest token")
-	flags.IntVar(&f.Tokens, "tokens", 64, "with --generate: tokens to write at most")
-	flags.IntVar(&f.Limit, "limit", 0, "measure only the first so many questions of each file and lines of each text")
-	flags.BoolVar(&f.Fresh, "fresh", false, "measure anew what was measured before")
-	flags.StringVar(&f.dtype, "dtype", "float32", "what weights that are not quantized are multiplied in, keys and values too: one of "+strings.Join(eval.DTypes(), ", "))
-	flags.StringVar(&f.format, "format", "table", "one of "+strings.Join(eval.Formats(), ", "))
-	flags.StringVar(&f.Perplexity, "perplexity", eval.Fixed, "the definition of token perplexity: fixed windows as in GPTQ's paper, or those of llama.cpp; one of "+strings.Join(eval.Perplexities(), ", "))
-	flags.IntVar(&f.Window, "window", 0, "tokens of a text's windows (default: 2048, or the model's positions where they are fewer)")
-	flags.IntVar(&f.Stride, "stride", 0, "tokens from one fixed window to the next (default: the window)")
-	flags.StringVar(&f.BOS, "bos", eval.Auto, "put a BOS before each text and question: one of "+strings.Join(eval.BeginningsOfText(), ", ")+"; auto does as the tokenizer says")
-	flags.StringVar(&f.Cue, "cue", task.DefaultCue, "what stands between a question and a choice, before the space")
+	flags.StringVar(&f.against, "against", "", "baseline model")
+	flags.StringArrayVar(&f.Texts, "text", nil, "text file to measure the perplexity of (repeatable)")
+	flags.StringArrayVar(&f.Choices, "choice", nil, "file of multiple-choice questions, one JSON object per line with query, choices and gold (repeatable)")
+	flags.StringVar(&f.Prompt, "generate", "", "prompt to continue with greedy decoding")
+	flags.IntVar(&f.Tokens, "tokens", 64, "with --generate: maximum tokens to generate")
+	flags.IntVar(&f.Limit, "limit", 0, "measure only this many questions of each file and lines of each text, the first ones")
+	flags.BoolVar(&f.Fresh, "fresh", false, "measure again instead of reusing earlier results")
+	flags.StringVar(&f.dtype, "dtype", "float32", "type of unquantized weights and of the KV cache: "+strings.Join(eval.DTypes(), ", "))
+	flags.StringVar(&f.format, "format", "table", "output format: "+strings.Join(eval.Formats(), ", "))
+	flags.StringVar(&f.Perplexity, "perplexity", eval.Fixed, "definition of token perplexity (fixed: windows as in the GPTQ paper; llama.cpp: as llama-perplexity): "+strings.Join(eval.Perplexities(), ", "))
+	flags.IntVar(&f.Window, "window", 0, "tokens per window of a text (default: 2048, or the model's positions where they are fewer)")
+	flags.IntVar(&f.Stride, "stride", 0, "tokens from the start of a fixed window to the start of the next (default: the window)")
+	flags.StringVar(&f.BOS, "bos", eval.Auto, "whether a BOS precedes each text and question: "+strings.Join(eval.BeginningsOfText(), ", ")+"; auto does as the tokenizer says")
+	flags.StringVar(&f.Cue, "cue", task.DefaultCue, "text between a question and a choice, before the space")
 	return cmd
 }
 
 func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	if err := f.check(cmd); err != nil {
-		return failure{exitUsage, err}
+		return usage(err)
 	}
 	names := []string{name}
 	if cmd.Flags().Changed("against") {
@@ -62,14 +60,14 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	for _, name := range names {
 		s, err := eval.NewSource(p.home, name, f.dtype)
 		if err != nil {
-			return failure{exitUsage, err}
+			return usage(err)
 		}
 		sources = append(sources, s)
 	}
-	start, progress := time.Now(), newProgress(p.stderr)
-	f.Version, f.Store = version, p.home.Evaluations()
+	progress := newProgress(p.stderr)
+	f.Version, f.Store = version(), p.home.Evaluations()
 	f.Progress = func(e eval.Progress) {
-		text, at := e.Model+" · "+e.What, time.Since(start).Seconds()
+		text, at := e.Model+" · "+e.What, progress.elapsed()
 		if e.What == eval.Loading {
 			progress.line(at, text)
 			return
@@ -86,17 +84,17 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	case errors.Is(err, context.Canceled):
 		return failure{exitInterrupted, errors.New("interrupted; files that were measured to the end are kept, and the same command goes on from there")}
 	case errors.As(err, &input):
-		return failure{exitUsage, err}
+		return usage(err)
 	case err != nil:
-		return failure{exitBroke, err}
+		return broke(err)
 	}
 	if err := r.Write(f.format, p.stdout); err != nil {
-		return failure{exitBroke, err}
+		return broke(err)
 	}
 	return nil
 }
 
-// check tells of a flag that cannot be before a model is looked at.
+// check refuses invalid flags before a model is opened.
 func (f *evalFlags) check(cmd *cobra.Command) error {
 	for _, flag := range []struct {
 		name, value string
@@ -107,8 +105,8 @@ func (f *evalFlags) check(cmd *cobra.Command) error {
 		{"perplexity", f.Perplexity, eval.Perplexities()},
 		{"bos", f.BOS, eval.BeginningsOfText()},
 	} {
-		if !slices.Contains(flag.valid, flag.value) {
-			return fmt.Errorf("--%s %s: expected one of %s%s", flag.name, flag.value, strings.Join(flag.valid, ", "), nearest.Suggest(flag.value, flag.valid))
+		if err := nearest.Check("--"+flag.name, flag.value, flag.valid); err != nil {
+			return err
 		}
 	}
 	for _, flag := range []struct {

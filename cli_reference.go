@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -40,17 +39,16 @@ func (p *program) scenariosCommand() *cobra.Command {
 			if len(names) == 1 {
 				text, err := scenario.Text(names[0], scenarios.Files)
 				if err != nil {
-					return failure{exitUsage, err}
+					return usage(err)
 				}
 				_, err = p.stdout.Write(text)
 				return broke(err)
 			}
 			entries, err := scenario.List(scenarios.Files)
 			if err != nil {
-				return failure{exitBroke, err}
+				return broke(err)
 			}
-			t := texttable.New(2, "name", "about")
-			t.NoHead = true
+			t := plainTable(2)
 			for _, e := range entries {
 				t.Add(e.Name, e.About)
 			}
@@ -76,18 +74,12 @@ func (p *program) referenceCommand() *cobra.Command {
 				chosen = slices.DeleteFunc(chosen, func(t topic) bool { return t.name != args[0] })
 			}
 			if len(chosen) == 0 {
-				return failure{exitUsage, fmt.Errorf("unknown topic %q, expected one of %s%s", args[0], strings.Join(names, ", "), nearest.Suggest(args[0], names))}
+				return usage(nearest.Check("topic", args[0], names))
 			}
-			switch format {
-			case "table":
-				return broke(writeTopics(p.stdout, chosen))
-			case "json":
-				return broke(encodeTopics(p.stdout, chosen))
-			}
-			return failure{exitUsage, fmt.Errorf("format %q: expected one of table, json", format)}
+			return product{"slimlab.reference/1", topicDocument(chosen), func() string { return topicText(chosen) }}.write(p.stdout, format)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", format, "output format: table or json")
+	cmd.Flags().StringVar(&format, "format", format, "output format: "+strings.Join(formats, ", "))
 	return cmd
 }
 
@@ -121,7 +113,7 @@ func topics() []topic {
 	return all
 }
 
-func writeTopics(w io.Writer, topics []topic) error {
+func topicText(topics []topic) string {
 	var b strings.Builder
 	for i, t := range topics {
 		if i > 0 {
@@ -129,20 +121,16 @@ func writeTopics(w io.Writer, topics []topic) error {
 		}
 		fmt.Fprintf(&b, "%s: %s\n%s", t.name, t.about, t.text())
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
-// encodeTopics writes one document, in which each topic is a field.
-func encodeTopics(w io.Writer, topics []topic) error {
-	document := map[string]any{"schema": "slimlab.reference/1"}
+// topicDocument is one object, in which each topic is a field.
+func topicDocument(topics []topic) map[string]any {
+	document := map[string]any{}
 	for _, t := range topics {
 		document[t.name] = t.document
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(document)
+	return document
 }
 
 func sectionText(sections []scenario.Section) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (p *program) tokenizeCommand() *cobra.Command {
 	var f tokenizeFlags
 	cmd := &cobra.Command{
 		Use:   "tokenize MODEL",
-		Short: "standard input to token ids, one JSON array; --decode the other way",
+		Short: "convert standard input to token ids, or back with --decode",
 		Long: "tokenize reads all of standard input, to the last byte, and prints its token ids as one JSON array.\n" +
 			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.\n\n" +
 			"With --chat standard input is a conversation, a JSON array of messages {\"role\", \"content\"} or an object with messages and tools, which the model's own\n" +
@@ -33,38 +34,38 @@ func (p *program) tokenizeCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.text && !f.chat {
-				return failure{exitUsage, errors.New("--text is what --chat writes: expected both")}
+				return usage(errors.New("--text needs --chat"))
 			}
-			return p.tokenize(cmd.InOrStdin(), args[0], f)
+			return p.tokenize(cmd.Context(), cmd.InOrStdin(), args[0], f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.noSpecial, "no-special", false, "add no special tokens, such as one that begins a text; with --decode: leave them out")
-	flags.BoolVar(&f.pieces, "pieces", false, "print each token as {\"id\", \"piece\"}; the piece of a part of a character is a list of bytes")
-	flags.BoolVar(&f.decode, "decode", false, "ids in, as a JSON array or with white space between; text out")
-	flags.BoolVar(&f.chat, "chat", false, "a conversation in, as JSON, written by the model's chat template")
-	flags.BoolVar(&f.text, "text", false, "with --chat: print the text, not its ids")
+	flags.BoolVar(&f.noSpecial, "no-special", false, "add no special tokens, such as BOS; with --decode: leave them out")
+	flags.BoolVar(&f.pieces, "pieces", false, "print pieces, as {\"id\", \"piece\"} (partial UTF-8 as byte lists)")
+	flags.BoolVar(&f.decode, "decode", false, "convert ids to text: a JSON array, or ids separated by white space")
+	flags.BoolVar(&f.chat, "chat", false, "standard input is a conversation as JSON, formatted by the model's chat template")
+	flags.BoolVar(&f.text, "text", false, "with --chat: print the formatted text, not its ids")
 	cmd.MarkFlagsMutuallyExclusive("pieces", "decode", "text")
 	cmd.MarkFlagsMutuallyExclusive("chat", "decode")
 	cmd.MarkFlagsMutuallyExclusive("chat", "no-special") // the template says which there are
 	return cmd
 }
 
-func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
+func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tokenizeFlags) error {
 	tok, err := p.home.Tokenizer(name)
 	if err != nil {
-		return failure{exitUsage, err}
+		return usage(err)
 	}
-	data, err := io.ReadAll(in)
+	data, err := readAll(ctx, in)
 	if err != nil {
-		return failure{exitBroke, fmt.Errorf("standard input: %w", err)}
+		return broke(fmt.Errorf("standard input: %w", err))
 	}
 	out := bufio.NewWriter(p.stdout)
 	switch {
 	case f.decode:
 		ids, err := run.ParseIDs(tok, string(data))
 		if err != nil {
-			return failure{exitUsage, fmt.Errorf("standard input: %w", err)}
+			return usage(fmt.Errorf("standard input: %w", err))
 		}
 		decode := tok.Decode
 		if f.noSpecial {
@@ -76,7 +77,7 @@ func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
 		text, encode := string(data), tok.EncodeSpecial
 		if f.chat {
 			if text, err = run.Chat(tok, data); err != nil {
-				return failure{exitUsage, fmt.Errorf("standard input: %w", err)}
+				return usage(fmt.Errorf("standard input: %w", err))
 			}
 		}
 		if f.text {
@@ -97,10 +98,21 @@ func (p *program) tokenize(in io.Reader, name string, f tokenizeFlags) error {
 	}
 }
 
-// broke makes an error of writing the product one of the run.
-func broke(err error) error {
-	if err == nil {
-		return nil
+// readAll reads a stream to its end, or until ctx ends: a read that waits cannot be interrupted.
+func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
 	}
-	return failure{exitBroke, err}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(in)
+		done <- result{data, err}
+	}()
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -75,7 +75,7 @@ func TestTokenize(t *testing.T) {
 		{[]string{talks, "--chat"}, `[{"role": "nobody"}]`, "line 1: the template refuses: who?", exitUsage},
 		{[]string{talks, "--chat"}, `{"messages": 1}`, "standard input: conversation: messages", exitUsage},
 		{[]string{talks, "--chat"}, "hello", "standard input: conversation", exitUsage},
-		{[]string{talks, "--text"}, "", "expected both", exitUsage},
+		{[]string{talks, "--text"}, "", "--text needs --chat", exitUsage},
 		{[]string{t.TempDir()}, "", "found no tokenizer", exitUsage},
 		{[]string{filepath.Join(dir, "nowhere")}, "", "no such folder", exitUsage},
 		{[]string{}, "", "accepts 1 arg", exitUsage},

@@ -87,7 +87,7 @@ type examination struct {
 func newExamination(o Options) *examination {
 	cpu := machine.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Diagnosis{Schema: schema, Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Diagnosis{Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
 	e.pulse.measure(e.limits, o.stopwatch, o.Threads)
 	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
 	return e

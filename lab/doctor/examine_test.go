@@ -78,13 +78,16 @@ func TestExamine(t *testing.T) {
 		if err := r.Write("json", &text); err != nil {
 			t.Fatal(err)
 		}
-		var back Diagnosis
+		var back struct {
+			Schema string `json:"schema"`
+			Diagnosis
+		}
 		decoder := json.NewDecoder(&text)
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&back); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(&back, r) {
+		if back.Schema != schema || !reflect.DeepEqual(&back.Diagnosis, r) {
 			t.Errorf("JSON reads back as\n%+v\nwant\n%+v", &back, r)
 		}
 		if err := r.Write("table", &text); err != nil || !strings.Contains(text.String(), r.Machine.CPU) {
@@ -159,7 +162,7 @@ func sample() *Diagnosis {
 	clock := Sample{3.65e9, 3.6e9, 3.7e9, 14}
 	all := func(m, lo, hi float64) *Sample { return &Sample{m, lo, hi, 7} }
 	return &Diagnosis{
-		Schema: schema, Version: "1.2.3",
+		Version: "1.2.3",
 		Machine: Machine{
 			Vendor: "AuthenticAMD", CPU: "AMD EPYC", Family: 25, Model: 17, Stepping: 1, System: "linux/amd64", Features: []string{"avx2", "fma", "avx512f"}, CPUs: 2, L1: 32 << 10, L2: 1 << 20, L3: 32 << 20,
 			Threads: 2, Implementation: "avx512", Implementations: []string{"ref", "avx2", "avx512"}, Reason: "the fastest that this CPU runs",

@@ -1,12 +1,13 @@
 package doctor
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"strings"
 
+	"slimlab/internal/jsondoc"
+	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/report"
@@ -23,16 +24,11 @@ func (r *Diagnosis) Write(format string, w io.Writer) error {
 	case "json":
 		return r.JSON(w)
 	}
-	return fmt.Errorf("format %q: expected one of %s", format, strings.Join(Formats(), ", "))
+	return nearest.Check("format", format, Formats())
 }
 
 // JSON writes the report as one indented document.
-func (r *Diagnosis) JSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
-}
+func (r *Diagnosis) JSON(w io.Writer) error { return jsondoc.Write(w, schema, r) }
 
 // Text writes the report for people.
 func (r *Diagnosis) Text(w io.Writer) error {

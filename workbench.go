@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
@@ -17,16 +20,29 @@ import (
 	"slimlab/tui"
 )
 
+// defaultScenario is selected when the workbench opens.
+const defaultScenario = "figure1"
+
+// workbench opens the terminal program.
+func (p *program) workbench(ctx context.Context, o tui.Options) error {
+	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || os.Getenv("TERM") == "dumb" {
+		return usage(errors.New("the workbench needs a terminal; without one, try: slimlab run figure1 --quick"))
+	}
+	o.Machine, o.Scenario = home.Machine(), defaultScenario
+	b := &bench{home: p.home}
+	err := tui.Run(ctx, b, o)
+	b.wait.Wait()
+	if errors.Is(err, context.Canceled) {
+		return failure{exitInterrupted, errors.New("interrupted; what a run has finished is kept, and the next run goes on from there")}
+	}
+	return broke(err)
+}
+
 // bench is the lab as the workbench sees it.
 type bench struct {
 	home *home.Home
-	wait sync.WaitGroup // of runs in progress
+	wait sync.WaitGroup // for runs in progress, so that their logs are complete
 }
-
-func newBench(h *home.Home) *bench { return &bench{home: h} }
-
-// close waits for runs that were cancelled on the way out, so that their logs are complete.
-func (b *bench) close() { b.wait.Wait() }
 
 func (b *bench) Scenarios(context.Context) ([]tui.ScenarioInfo, error) {
 	entries, err := scenario.List(scenarios.Files)
@@ -107,7 +123,7 @@ func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
 }
 
 func (b *bench) Export(_ context.Context, name, format, path string) error {
-	if err := checkFormat(format); err != nil {
+	if err := nearest.Check("format", format, report.Formats()); err != nil {
 		return err
 	}
 	events, err := runEvents(b.home, name)

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/internal/nearest"
+	"slimlab/lab/convert"
+	"slimlab/lab/report"
+)
+
+func (p *program) inspectCommand() *cobra.Command {
+	format := "table"
+	cmd := &cobra.Command{
+		Use:   "inspect MODEL",
+		Short: "describe a model without reading its weights",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := nearest.Check("--format", format, formats); err != nil {
+				return usage(err)
+			}
+			in, err := convert.Inspect(names[0], p.home.OpenModel)
+			if err != nil {
+				return usage(err)
+			}
+			return product{"slimlab.inspection/1", in, func() string { return inspectionText(in) }}.write(p.stdout, format)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", format, "output format: "+strings.Join(formats, ", "))
+	return cmd
+}
+
+func inspectionText(in *convert.Inspection) string {
+	t := plainTable(2)
+	t.Add("family", in.Family)
+	t.Add("shape", fmt.Sprintf("hidden %d, %d layers, head dim %d, vocabulary %d, %d positions", in.Hidden, in.Layers, in.HeadDim, in.Vocabulary, in.Positions))
+	for _, w := range in.Widths {
+		t.Add(w.Name(in.Layers), fmt.Sprintf("%d query heads, %d KV heads, %d MLP neurons", w.Heads, w.KVHeads, w.MLP))
+	}
+	head := "its own"
+	if in.TiedHead {
+		head = "the embedding"
+	}
+	t.Add("head", head)
+	t.Add("parameters", countText(in.Parameters)+" in "+bytesText(in.Bytes))
+	for _, part := range in.Parts {
+		if part.Parameters > 0 {
+			t.Add("  "+part.Name, countText(part.Parameters)+" in "+bytesText(part.Bytes))
+		}
+	}
+	for _, f := range in.Formats {
+		t.Add("format", fmt.Sprintf("%s: %d linear layers", f.Name, f.Layers))
+	}
+	t.Add("tokenizer", cmp.Or(in.Tokenizer, "none"))
+	t.Add("opened in", report.Duration(in.Seconds))
+	for _, v := range in.Verdicts {
+		t.Add(v.Engine, v.String())
+	}
+	return in.Name + "\n" + t.Text()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+
+	"slimlab/lab/home"
+)
+
+// Exit codes are a contract with scripts that call slimlab.
+const (
+	exitHeld        = 0
+	exitBroke       = 1 // the run broke, or its result could not be written
+	exitUsage       = 2 // bad command line, scenario or input; no terminal
+	exitExpectation = 3 // an expectation did not hold
+	exitRegression  = 4 // worse than the run that it is compared with
+	exitBaseline    = 5 // a run to compare with is absent or not comparable
+	exitInterrupted = 130
+)
+
+// failure is an error with the code to exit with.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f failure) Error() string { return f.err.Error() }
+func (f failure) Unwrap() error { return f.err }
+
+// broke makes an error a failure of the run; nil stays nil.
+func broke(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{exitBroke, err}
+}
+
+// usage makes an error a failure of the command line or its input; nil stays nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{exitUsage, err}
+}
+
+// program is what every verb needs.
+type program struct {
+	stdout, stderr io.Writer
+	home           *home.Home
+}
+
+// open checks the environment and names the home, which is made by the first write.
+func (p *program) open() error {
+	if err := home.UseKernels(os.Getenv("SLIMLAB_KERNELS")); err != nil {
+		return usage(fmt.Errorf("SLIMLAB_KERNELS: %w", err))
+	}
+	folder, err := home.Folder()
+	if err != nil {
+		return usage(err)
+	}
+	p.home = home.Open(folder, version())
+	return nil
+}
+
+// version names the build in runs and in the keys of timings: the module's version, which holds the
+// commit where the build knows it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "devel"
+	}
+	return strings.Trim(info.Main.Version, "()")
+}
+
+func isTerminal(f *os.File) bool { return isatty.IsTerminal(f.Fd()) }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+)
+
+// progress says on stderr what a verb is doing: one rewritten line on a terminal, else a line for
+// each thing that is done and one every ten seconds. Writes that fail are not reported: progress is
+// not the product.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	start    time.Time
+	last     float64 // when a line was last written, in seconds since the start
+	width    int     // of the line to be rewritten; 0: none
+}
+
+func newProgress(w io.Writer) *progress {
+	f, ok := w.(*os.File)
+	return &progress{w: w, terminal: ok && isTerminal(f), start: time.Now(), last: -1}
+}
+
+// elapsed returns the seconds since the start.
+func (p *progress) elapsed() float64 { return time.Since(p.start).Seconds() }
+
+// event shows an event of a run, at the run's own time.
+func (p *progress) event(e lab.Event) {
+	switch e.Kind {
+	case lab.KindBegin:
+		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", e.Name, e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
+	case lab.KindNote:
+		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
+	case lab.KindRow:
+		p.line(e.Time, join(e.Cell, "measured "+e.Row+quality(e)))
+	case lab.KindCell:
+		if e.State != lab.Running {
+			return
+		}
+		text := join(e.Cell, e.Stage)
+		if e.Text != "" {
+			text += " " + e.Text
+		}
+		if e.Total > 0 {
+			text += fmt.Sprintf(" %d/%d", e.Step, e.Total)
+		}
+		p.passing(e.Time, text)
+	}
+}
+
+// step shows how much of the work is done, and the time left once a part of it is.
+func (p *progress) step(done, total int, text string) {
+	elapsed := p.elapsed()
+	if total > 0 {
+		const width = 20
+		filled := max(0, min(width*done/total, width))
+		line := fmt.Sprintf("%s%s %d/%d", strings.Repeat("█", filled), strings.Repeat("░", width-filled), done, total)
+		if done > 0 {
+			line += fmt.Sprintf(", %s left", report.Duration(elapsed/float64(done)*float64(max(0, total-done))))
+		}
+		text = line + " · " + text
+	}
+	p.passing(elapsed, text)
+	if done == total {
+		p.done()
+	}
+}
+
+// passing shows a text that the next one replaces: on a terminal; else it is a line every ten
+// seconds.
+func (p *progress) passing(at float64, text string) {
+	switch {
+	case p.terminal:
+		line := stamp(at) + text
+		fmt.Fprintf(p.w, "\r%-*s", p.width, line)
+		p.width = utf8.RuneCountInString(line)
+	case at-p.last >= 10:
+		p.line(at, text)
+	}
+}
+
+// line writes a line that stays.
+func (p *progress) line(at float64, text string) {
+	p.done()
+	fmt.Fprintln(p.w, stamp(at)+text)
+	p.last = at
+}
+
+// done ends a rewritten line.
+func (p *progress) done() {
+	if p.width > 0 {
+		fmt.Fprintf(p.w, "\r%*s\r", p.width, "")
+		p.width = 0
+	}
+}
+
+func quality(e lab.Event) string {
+	for _, key := range []string{"auc_soft", "loss"} {
+		if m, ok := e.Values[key]; ok {
+			metric, _ := lab.MetricByKey(key)
+			return fmt.Sprintf(": %s %.4f", metric.Label, m.Value)
+		}
+	}
+	return ""
+}
+
+func join(cell, text string) string {
+	if cell == "" {
+		return text
+	}
+	return cell + " · " + text
+}
+
+func stamp(seconds float64) string { return fmt.Sprintf("%6.1fs ", seconds) }

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/internal/atomicfile"
+	"slimlab/internal/nearest"
+	"slimlab/lab"
+	"slimlab/lab/report"
+)
+
+// outputFlags say what a run writes beside its table.
+type outputFlags struct {
+	exports []string
+	events  string
+	saves   []string
+}
+
+func (f *outputFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.exports, "export", nil, "FORMAT=FILE: also write the results as "+strings.Join(report.Formats(), ", ")+"; - is stdout (repeatable)")
+	flags.StringVar(&f.events, "events", "", "write every event to this file, as a line of JSON each; - is stdout")
+	flags.StringArrayVar(&f.saves, "save", nil, "ROW=FOLDER: copy a row's model to a new Hugging Face folder (repeatable)")
+}
+
+// outputs are the files that a run writes beside its table.
+type outputs struct {
+	board       *lab.Board
+	exports     []export
+	events      io.WriteCloser // nil: none
+	err         error          // of the first write that failed
+	stdoutTaken bool           // by an export or the events: the table is not printed
+	stdout      io.Writer
+}
+
+type export struct{ format, file string }
+
+// openOutputs checks formats and creates the files, so that a bad path is an error before the work.
+func openOutputs(rows []string, f outputFlags, stdout io.Writer) (*outputs, error) {
+	out := &outputs{stdout: stdout}
+	for _, text := range f.exports {
+		format, file, ok := strings.Cut(text, "=")
+		if !ok || file == "" {
+			return nil, fmt.Errorf("--export %s: expected FORMAT=FILE", text)
+		}
+		if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
+			return nil, err
+		}
+		if file == "-" {
+			out.stdoutTaken = true
+		} else if err := touch(file); err != nil {
+			return nil, fmt.Errorf("--export %s: %w", text, err)
+		}
+		out.exports = append(out.exports, export{format, file})
+	}
+	for _, text := range f.saves {
+		row, folder, ok := strings.Cut(text, "=")
+		if !ok || folder == "" {
+			return nil, fmt.Errorf("--save %s: expected ROW=FOLDER", text)
+		}
+		if !slices.Contains(rows, row) {
+			return nil, fmt.Errorf("--save %s: the scenario has no row %q; it has: %s", text, row, strings.Join(rows, ", "))
+		}
+	}
+	switch f.events {
+	case "":
+	case "-":
+		out.events, out.stdoutTaken = nopCloser{stdout}, true
+	default:
+		file, err := os.Create(f.events)
+		if err != nil {
+			return nil, fmt.Errorf("--events: %w", err)
+		}
+		out.events = file
+	}
+	return out, nil
+}
+
+func touch(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// event writes an event line, and the exports when a cell has ended.
+func (o *outputs) event(e lab.Event) {
+	if o.err != nil {
+		return
+	}
+	if o.events != nil {
+		line, err := json.Marshal(e)
+		if err == nil {
+			_, err = o.events.Write(append(line, '\n'))
+		}
+		o.err = err
+	}
+	if e.Kind == lab.KindCell && e.State >= lab.Done && o.board != nil && o.err == nil {
+		o.err = o.write(false)
+	}
+}
+
+// write rewrites the exports; those to stdout only at the end.
+func (o *outputs) write(end bool) error {
+	var errs error
+	for _, x := range o.exports {
+		if x.file == "-" && !end {
+			continue
+		}
+		errs = errors.Join(errs, writeExport(o.stdout, x.format, x.file, o.board.Snapshot()))
+	}
+	return errs
+}
+
+func writeExport(stdout io.Writer, format, file string, view *lab.View) error {
+	if file == "-" {
+		return report.Write(format, stdout, view)
+	}
+	return atomicfile.Write(file, func(w io.Writer) error { return report.Write(format, w, view) })
+}
+
+// finish writes the exports for the last time and closes the events; its error is that of the first
+// write that failed.
+func (o *outputs) finish() error {
+	if o.board != nil && o.err == nil {
+		o.err = o.write(true)
+	}
+	o.close()
+	return o.err
+}
+
+// close closes the events. A second call does nothing.
+func (o *outputs) close() {
+	if o.events == nil {
+		return
+	}
+	if err := o.events.Close(); o.err == nil {
+		o.err = err
+	}
+	o.events = nil
+}
