@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
-
-	"github.com/vmihailenco/msgpack/v5"
 
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
@@ -27,8 +24,8 @@ type Source struct {
 	Recipe func() (recipe.Recipe, error)
 }
 
-// Store keeps what was measured of a model on a file, so that an evaluation that was interrupted
-// goes on, and that a model which others are compared with is measured once.
+// Store keeps what was measured of a model on a file: an interrupted evaluation goes on from there,
+// and a baseline is measured once.
 type Store interface {
 	Get(r recipe.Recipe) (data []byte, ok bool)
 	Put(r recipe.Recipe, title string, data []byte) error
@@ -48,46 +45,6 @@ type Model struct {
 // DTypes lists what weights that are not quantized can be multiplied in.
 func DTypes() []string { return []string{"float32", "bfloat16"} }
 
-// Definitions of a token perplexity.
-const (
-	Fixed    = "fixed"     // see task.FixedWindows
-	LlamaCpp = "llama.cpp" // see task.LlamaCppWindows
-)
-
-// Perplexities lists the definitions of a token perplexity.
-func Perplexities() []string { return []string{Fixed, LlamaCpp} }
-
-// When a BOS is put before a text.
-const (
-	Auto   = "auto" // where the tokenizer puts one
-	Always = "always"
-	Never  = "never"
-)
-
-// BeginningsOfText lists when a BOS can be put before a text.
-func BeginningsOfText() []string { return []string{Auto, Always, Never} }
-
-// Options are what to measure, and how.
-type Options struct {
-	Texts   []string // files whose perplexity is measured
-	Choices []string // files of multiple-choice questions
-	Prompt  string   // is continued greedily; only with Tokens
-	Tokens  int      // to generate; 0 generates nothing
-
-	Limit int // questions of each file and lines of each text; 0 is all
-	// tokens of a text's windows; 0 is 2048, or what the models have positions for
-	Window     int
-	Stride     int    // of fixed windows; 0 is the window
-	Perplexity string // one of Perplexities; empty is Fixed
-	BOS        string // one of BeginningsOfText; empty is Auto
-	Cue        string // between a question and a choice
-
-	Store    Store          // may be nil
-	Fresh    bool           // measure anew what Store has
-	Progress func(Progress) // may be nil
-	Version  string         // of the program, for the report
-}
-
 // Progress says how far the work is.
 type Progress struct {
 	Model string // the name of its source
@@ -106,30 +63,29 @@ type InputError struct{ Err error }
 func (e InputError) Error() string { return e.Err.Error() }
 func (e InputError) Unwrap() error { return e.Err }
 
-const defaultWindow = 2048
-
-// Run measures one model, or two, of which the first is what the second is compared with. It reads
-// all files before it loads a model.
-func Run(ctx context.Context, sources []Source, o Options) (*Report, error) {
-	e, err := prepare(sources, o)
+// Run measures one model, or two, of which the first is the baseline of the second. It reads all
+// files before it loads a model. It returns ctx's error within half a layer of its end; the files
+// that were measured to the end by then are kept.
+func Run(ctx context.Context, sources []Source, o Options) (*Evaluation, error) {
+	r, err := newRun(sources, o)
 	if err != nil {
 		return nil, InputError{err}
 	}
 	for i, source := range sources {
-		m, err := e.measure(ctx, source, i)
+		m, err := r.measure(ctx, source, i)
+		if err != nil && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
 			return nil, fmt.Errorf("model %s: %w", source.Name, err)
 		}
-		e.measured = append(e.measured, m)
+		r.measured = append(r.measured, m)
 	}
-	return e.report()
+	return r.evaluation(ctx)
 }
 
-// evaluation is a Run in the making.
-type evaluation struct {
+// run is the state of a Run.
+type run struct {
 	options  Options
 	sources  []Source
 	texts    []*task.Text
@@ -141,7 +97,7 @@ type evaluation struct {
 	computing   time.Duration // of the models before it
 }
 
-// measured is what was seen of one model.
+// measured is what was measured of one model.
 type measured struct {
 	info       ModelInfo
 	texts      []*textScores
@@ -149,7 +105,22 @@ type measured struct {
 	generation *generation
 }
 
-// parts are all that is measured of a model, in order.
+// newMeasured lists what is to be measured of a model.
+func (r *run) newMeasured() *measured {
+	m := &measured{}
+	for _, t := range r.texts {
+		m.texts = append(m.texts, &textScores{text: t, options: &r.options})
+	}
+	for _, c := range r.choices {
+		m.choices = append(m.choices, &choiceScores{choice: c, options: &r.options})
+	}
+	if r.options.Tokens > 0 {
+		m.generation = &generation{options: &r.options}
+	}
+	return m
+}
+
+// parts lists all that is measured of a model, in order.
 func (m *measured) parts() []part {
 	var all []part
 	for _, t := range m.texts {
@@ -164,86 +135,19 @@ func (m *measured) parts() []part {
 	return all
 }
 
-// prepare checks the options and reads the files.
-func prepare(sources []Source, o Options) (*evaluation, error) {
-	if n := len(sources); n < 1 || n > 2 {
-		return nil, fmt.Errorf("eval: %d models, expected one or two", n)
-	}
-	if len(o.Texts)+len(o.Choices) == 0 && o.Tokens == 0 {
-		return nil, errors.New("eval: nothing to measure, expected a text, a file of choices or a prompt to continue")
-	}
-	set := func(s *string, to string) {
-		if *s == "" {
-			*s = to
-		}
-	}
-	set(&o.Perplexity, Fixed)
-	set(&o.BOS, Auto)
-	positions := sources[0].Positions
-	for _, s := range sources {
-		positions = min(positions, s.Positions)
-	}
-	if o.Window == 0 {
-		o.Window = min(defaultWindow, positions)
-	}
-	if o.Stride == 0 {
-		o.Stride = o.Window
-	}
-	switch {
-	case !slices.Contains(Perplexities(), o.Perplexity):
-		return nil, fmt.Errorf("eval: perplexity %q, expected one of %q", o.Perplexity, Perplexities())
-	case !slices.Contains(BeginningsOfText(), o.BOS):
-		return nil, fmt.Errorf("eval: BOS %q, expected one of %q", o.BOS, BeginningsOfText())
-	case o.Limit < 0:
-		return nil, fmt.Errorf("eval: limit is %d, expected 0 (all) or more", o.Limit)
-	case o.Tokens < 0:
-		return nil, fmt.Errorf("eval: %d tokens to generate, expected 0 or more", o.Tokens)
-	case o.Tokens >= positions:
-		return nil, fmt.Errorf("eval: %d tokens to generate, the model has %d positions", o.Tokens, positions)
-	case o.Window < 4 || o.Window > positions:
-		return nil, fmt.Errorf("eval: a window of %d tokens, expected 4 to %d, the positions that the model has", o.Window, positions)
-	case o.Stride < 1 || o.Stride > o.Window:
-		return nil, fmt.Errorf("eval: a stride of %d tokens, expected 1 to the window, %d", o.Stride, o.Window)
-	case o.Perplexity == LlamaCpp && o.Stride != o.Window:
-		return nil, fmt.Errorf("eval: a stride of %d tokens: the windows of llama.cpp's perplexity do not overlap", o.Stride)
-	}
-	e := &evaluation{options: o, sources: sources}
-	for _, path := range o.Texts {
-		t, err := task.ReadText(path, o.Limit)
-		if err != nil {
-			return nil, err
-		}
-		e.texts = append(e.texts, t)
-	}
-	for _, path := range o.Choices {
-		c, err := task.ReadChoice(task.ChoiceConfig{Path: path, Cue: o.Cue, Limit: o.Limit})
-		if err != nil {
-			return nil, err
-		}
-		e.choices = append(e.choices, c)
-	}
-	return e, nil
-}
+// infoPart names the facts of a model among its parts.
+var infoPart = recipe.Values{"part": "info"}
 
 // measure takes from the store what it has of a model. For the rest it loads the model, asks it,
-// and lets it go.
-func (e *evaluation) measure(ctx context.Context, source Source, index int) (*measured, error) {
-	out := &measured{}
-	for _, t := range e.texts {
-		out.texts = append(out.texts, &textScores{text: t, options: &e.options})
-	}
-	for _, c := range e.choices {
-		out.choices = append(out.choices, &choiceScores{choice: c, options: &e.options})
-	}
-	if e.options.Tokens > 0 {
-		out.generation = &generation{options: &e.options}
-	}
-	kept, err := e.open(source)
+// and releases it.
+func (r *run) measure(ctx context.Context, source Source, index int) (*measured, error) {
+	out := r.newMeasured()
+	kept, err := r.retention(source)
 	if err != nil {
 		return nil, InputError{err}
 	}
 	missing := out.parts()
-	if kept.get(recipe.Values{"part": "info"}, &out.info) {
+	if kept.get(infoPart, &out.info) {
 		out.info.Name = source.Name // the same content may have had another name
 		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.parameters(), p) })
 		if len(missing) == 0 {
@@ -253,19 +157,15 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	e.tell(source, Loading)
+	r.progress(source, Loading)
 	m, err := source.Load(ctx)
-	if err != nil && ctx.Err() != nil {
-		return nil, err
-	}
 	if err != nil {
 		return nil, InputError{err}
 	}
-	begin, err := e.beginning(m)
+	begin, err := r.beginning(m)
 	if err != nil {
 		return nil, InputError{err}
 	}
-	out.info = newModelInfo(source.Name, m, begin)
 	tokens := 0
 	for _, p := range missing {
 		n, err := p.plan(m, begin)
@@ -274,86 +174,40 @@ func (e *evaluation) measure(ctx context.Context, source Source, index int) (*me
 		}
 		tokens += n
 	}
-	e.total = e.done + tokens*(len(e.sources)-index)
-	if err := kept.put(recipe.Values{"part": "info"}, "facts of "+source.Name, &out.info); err != nil {
+	r.total = r.done + tokens*(len(r.sources)-index)
+	out.info = newModelInfo(source.Name, m, begin)
+	if err := kept.put(infoPart, "facts of "+source.Name, &out.info); err != nil {
 		return nil, err
 	}
-	e.begun = time.Now()
-	defer func() {
-		e.computing += time.Since(e.begun)
-		e.begun = time.Time{}
-	}()
+	return out, r.compute(ctx, m, source, missing, kept)
+}
 
+// compute asks a model for parts, in order, and keeps each as soon as it is done.
+func (r *run) compute(ctx context.Context, m *Model, source Source, parts []part, kept retention) error {
+	r.begun = time.Now()
+	defer func() {
+		r.computing += time.Since(r.begun)
+		r.begun = time.Time{}
+	}()
 	what := ""
 	s := newScorer(m.Model, m.Cache, func(tokens int) {
-		e.done += tokens
-		e.tell(source, what)
+		r.done += tokens
+		r.progress(source, what)
 	})
-	for _, p := range missing {
+	for _, p := range parts {
 		what = p.name()
 		if err := p.compute(ctx, m, s); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := kept.put(p.parameters(), what+" by "+source.Name, p); err != nil {
-			return nil, err
+			return err
 		}
-	}
-	return out, nil
-}
-
-// retention is the store's view of one model.
-type retention struct {
-	store Store // nil keeps nothing
-	fresh bool
-	model recipe.Recipe // what all figures of the model depend on
-}
-
-func (e *evaluation) open(source Source) (k retention, err error) {
-	if e.options.Store == nil {
-		return k, nil
-	}
-	r, err := source.Recipe()
-	r.Parameters = maps.Clone(r.Parameters)
-	if r.Parameters == nil {
-		r.Parameters = recipe.Values{}
-	}
-	r.Parameters["bos"] = e.options.BOS
-	return retention{e.options.Store, e.options.Fresh, r}, err
-}
-
-// get reads what was kept into a value. What cannot be read is measured anew.
-func (k retention) get(part recipe.Values, into any) bool {
-	if k.store == nil || k.fresh {
-		return false
-	}
-	data, ok := k.store.Get(k.recipe(part))
-	return ok && msgpack.Unmarshal(data, into) == nil
-}
-
-func (k retention) put(part recipe.Values, title string, value any) error {
-	if k.store == nil {
-		return nil
-	}
-	data, err := msgpack.Marshal(value)
-	if err == nil {
-		err = k.store.Put(k.recipe(part), title, data)
-	}
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", title, err)
 	}
 	return nil
 }
 
-// recipe is that of one part of the model's figures.
-func (k retention) recipe(part recipe.Values) recipe.Recipe {
-	r := k.model
-	r.Parameters = maps.Clone(r.Parameters)
-	maps.Copy(r.Parameters, part)
-	return r
-}
-
-// beginning settles what stands before a text.
-func (e *evaluation) beginning(m *Model) (task.Beginning, error) {
+// beginning decides what stands before a text.
+func (r *run) beginning(m *Model) (task.Beginning, error) {
 	bos, eos := m.Tokenizer.BOS(), m.Tokenizer.EOS()
 	if bos < 0 {
 		bos = int32(m.BOS)
@@ -365,7 +219,7 @@ func (e *evaluation) beginning(m *Model) (task.Beginning, error) {
 	if bos < 0 {
 		b.Prefix = eos
 	}
-	switch e.options.BOS {
+	switch r.options.BOS {
 	case Always:
 		if bos < 0 {
 			return b, errors.New("the tokenizer has no BOS to put before a text")
@@ -380,18 +234,18 @@ func (e *evaluation) beginning(m *Model) (task.Beginning, error) {
 	return b, nil
 }
 
-// tell reports progress.
-func (e *evaluation) tell(source Source, what string) {
-	if e.options.Progress == nil {
+// progress reports how far the run is.
+func (r *run) progress(source Source, what string) {
+	if r.options.Progress == nil {
 		return
 	}
-	p := Progress{Model: source.Name, What: what, Done: e.done, Total: e.total}
-	if e.done > 0 {
-		spent := e.computing
-		if !e.begun.IsZero() {
-			spent += time.Since(e.begun)
+	p := Progress{Model: source.Name, What: what, Done: r.done, Total: r.total}
+	if r.done > 0 {
+		spent := r.computing
+		if !r.begun.IsZero() {
+			spent += time.Since(r.begun)
 		}
-		p.Left = time.Duration(float64(spent) / float64(e.done) * float64(e.total-e.done))
+		p.Left = time.Duration(float64(spent) / float64(r.done) * float64(r.total-r.done))
 	}
-	e.options.Progress(p)
+	r.options.Progress(p)
 }

@@ -58,9 +58,9 @@ const questions = `{"query":"Question: What does the fox do?","choices":["runs",
 `
 
 // find returns a result by its metric.
-func find(t testing.TB, r *Report, metric string) Result {
+func find(t testing.TB, r *Evaluation, metric string) Figure {
 	t.Helper()
-	i := slices.IndexFunc(r.Results, func(x Result) bool { return x.Metric == metric })
+	i := slices.IndexFunc(r.Results, func(x Figure) bool { return x.Metric == metric })
 	if i < 0 {
 		t.Fatalf("no %s in the report", metric)
 	}
@@ -183,7 +183,7 @@ func TestAgainst(t *testing.T) {
 			t.Errorf("changes of a model beside itself: %+v", c)
 		}
 	}
-	if got := same.Texts[1]; got.Same != len(got.Tokens) || got.Prompt != len(got.Tokens)-5 || !strings.HasPrefix(got.Text, "The") {
+	if got := same.Continuations[1]; got.Same != len(got.Tokens) || got.Prompt != len(got.Tokens)-5 || !strings.HasPrefix(got.Text, "The") {
 		t.Errorf("generation %+v", got)
 	}
 	last := seen[len(seen)-1]
@@ -207,8 +207,8 @@ func TestAgainst(t *testing.T) {
 			t.Errorf("%s: the difference %v is not in [%v, %v]", x.Metric, d.Value, *d.Low, *d.High)
 		}
 	}
-	if other.Texts[1].Same != len(other.Texts[1].Tokens)-1 {
-		t.Errorf("the texts are the same for %d tokens", other.Texts[1].Same)
+	if other.Continuations[1].Same != len(other.Continuations[1].Tokens)-1 {
+		t.Errorf("the texts are the same for %d tokens", other.Continuations[1].Same)
 	}
 
 	// Where the tokens differ, figures are not paired, and token perplexities are not compared at
@@ -275,7 +275,7 @@ func TestStore(t *testing.T) {
 	source.Recipe = func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "content of m"}, nil }
 	kept := memory{}
 	base := Options{Texts: []string{text}, Choices: []string{choice}, Prompt: "The", Tokens: 4, Cue: task.DefaultCue, Store: kept}
-	run := func(name string, o Options, wantLoads int) *Report {
+	run := func(name string, o Options, wantLoads int) *Evaluation {
 		t.Helper()
 		loads = 0
 		r, err := Run(context.Background(), []Source{source}, o)
@@ -287,7 +287,7 @@ func TestStore(t *testing.T) {
 		}
 		return r
 	}
-	asText := func(r *Report) string {
+	asText := func(r *Evaluation) string {
 		var b strings.Builder
 		if err := r.Write("json", &b); err != nil {
 			t.Fatal(err)

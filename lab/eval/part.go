@@ -12,13 +12,13 @@ import (
 )
 
 // part is one thing that is measured of a model. Its exported fields are the outcome, which is
-// kept; the others are its making.
+// kept; the others serve to compute it.
 type part interface {
-	// name is its file, or what else it is.
+	// name is the path of its file, or "generation".
 	name() string
-	// parameters tell it from all others of the same model.
+	// parameters differ from those of all other parts of the same model.
 	parameters() recipe.Values
-	// plan settles what the model is asked, and returns the tokens that it has to read. An error is
+	// plan decides what the model is asked, and returns how many tokens it has to read. An error is
 	// one of the input.
 	plan(m *Model, begin task.Beginning) (tokens int, err error)
 	// compute asks the model.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/lab/task"
@@ -11,8 +12,11 @@ import (
 )
 
 const (
-	// passTokens is how many tokens go through a model at once, unless a single span has more.
+	// passTokens is how many tokens a pass has, unless a single span has more.
 	passTokens = 2048
+	// stepTokens is how many of them go through the model at once. It bounds the time to the next
+	// look at the context: half a layer of so many tokens.
+	stepTokens = 512
 	// pageSize is the positions of a page: spans share whole pages of their common beginning. The
 	// least that every format of the cache takes.
 	pageSize = 2
@@ -33,8 +37,9 @@ type scorer struct {
 	pages    int // that the pass has used
 	targets  []target
 
-	hidden, logits, loss, weight []float32
-	labels                       []int32
+	hidden               []float32 // [targets, hidden]
+	logits, loss, weight []float32 // of a chunk of targets
+	labels               []int32
 }
 
 // target is a token to predict from a row of the pass, and where its log-probability goes.
@@ -47,12 +52,12 @@ type target struct {
 // newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every
 // pass: the tokens of all spans that it was for, shared ones counted for each.
 func newScorer(m *model.Model, cache kernels.KVFormat, onDone func(tokens int)) *scorer {
-	return &scorer{model: m, cache: cache, step: model.NewStep(m.Config, passTokens), onDone: onDone}
+	return &scorer{model: m, cache: cache, step: model.NewStep(m.Config, stepTokens), onDone: onDone}
 }
 
 // logProbs returns the log-probability, in nats, of every target: [groups][spans][targets]. Spans
 // of a group are expected to begin alike, and what they have in common is computed once. Results do
-// not depend on the grouping.
+// not depend on the grouping. It returns ctx's error within half a layer of its end.
 func (s *scorer) logProbs(ctx context.Context, groups [][]task.Span) ([][][]float32, error) {
 	out := make([][][]float32, len(groups))
 	tokens := 0
@@ -103,7 +108,7 @@ func tokensOf(spans []task.Span) (n int) {
 	return n
 }
 
-// fit returns how many spans from one on go into a pass together, at least one, and the rows that
+// fit returns the end of the spans from one on that go into a pass, at least one, and the rows that
 // they take.
 func fit(spans []task.Span, from int) (to, rows int) {
 	to, rows = from+1, len(spans[from].Tokens)-1
@@ -140,7 +145,7 @@ func shared(spans []task.Span) int {
 	return n / pageSize * pageSize
 }
 
-// add lays spans out in the pass: a segment for what they share, and one for the rest of each.
+// add adds spans to the pass: a segment for what they share, and one for the rest of each.
 func (s *scorer) add(spans []task.Span, out [][]float32) {
 	common := shared(spans)
 	var before []int32
@@ -180,7 +185,7 @@ func (s *scorer) segment(tokens []int32, start int, pages []int32) {
 	s.rows += len(tokens)
 }
 
-// run computes the pass and empties it. After an error the scorer is of no more use.
+// run computes the pass and empties it.
 func (s *scorer) run(ctx context.Context) error {
 	if s.pool == nil || s.pool.Pages < s.pages {
 		var err error
@@ -188,42 +193,79 @@ func (s *scorer) run(ctx context.Context) error {
 			return err
 		}
 	}
-	states, err := s.step.ExtendAll(ctx, s.model, s.pool, s.segments)
-	if err != nil {
+	if err := s.extend(ctx); err != nil {
 		return err
 	}
-	vocab, width := s.model.Vocab, s.model.Hidden
-	chunk := max(64, chunkLogits/vocab)
-	for targets := s.targets; len(targets) > 0; {
+	chunk := max(64, chunkLogits/s.model.Vocab)
+	for at := 0; at < len(s.targets); at += chunk {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(chunk, len(targets))
-		s.size(n)
-		for i, t := range targets[:n] {
-			copy(s.hidden[i*width:(i+1)*width], states[t.row*width:(t.row+1)*width])
-			s.labels[i] = t.token
+		if err := s.score(at, min(at+chunk, len(s.targets))); err != nil {
+			return err
 		}
-		s.model.Logits(s.logits[:n*vocab], s.hidden[:n*width], n)
-		kernels.CrossEntropy(s.loss[:n], s.logits[:n*vocab], s.labels[:n], s.weight[:n], n, vocab)
-		for i, t := range targets[:n] {
-			loss := float64(s.loss[i])
-			if math.IsNaN(loss) || math.IsInf(loss, 0) {
-				return fmt.Errorf("the log-probability of token %d is %v, expected a number: the model's logits are not finite", t.token, -loss)
-			}
-			*t.to = -s.loss[i]
-		}
-		targets = targets[n:]
 	}
 	s.segments, s.targets, s.rows, s.pages = s.segments[:0], s.targets[:0], 0, 0
 	return nil
 }
 
+// extend runs the segments through the model, stepTokens at a time, and sets hidden to the final
+// states of the targets' rows.
+func (s *scorer) extend(ctx context.Context) error {
+	width := s.model.Hidden
+	s.hidden = slices.Grow(s.hidden[:0], len(s.targets)*width)[:len(s.targets)*width]
+	var step []model.Segment
+	from, rows := 0, 0 // rows that went through, rows of the step
+	flush := func() error {
+		states, err := s.step.ExtendAll(ctx, s.model, s.pool, step)
+		if err != nil {
+			return err
+		}
+		for i, t := range s.targets {
+			if row := t.row - from; 0 <= row && row < rows {
+				copy(s.hidden[i*width:(i+1)*width], states[row*width:(row+1)*width])
+			}
+		}
+		step, from, rows = step[:0], from+rows, 0
+		return nil
+	}
+	for _, segment := range s.segments {
+		for len(segment.Tokens) > 0 {
+			n := min(len(segment.Tokens), stepTokens-rows)
+			step = append(step, model.Segment{Tokens: segment.Tokens[:n], Start: segment.Start, Pages: segment.Pages})
+			segment.Tokens, segment.Start, rows = segment.Tokens[n:], segment.Start+n, rows+n
+			if rows == stepTokens {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// score writes the log-probabilities of some targets.
+func (s *scorer) score(from, to int) error {
+	targets, n, vocab, width := s.targets[from:to], to-from, s.model.Vocab, s.model.Hidden
+	s.size(n)
+	for i, t := range targets {
+		s.labels[i] = t.token
+	}
+	s.model.Logits(s.logits[:n*vocab], s.hidden[from*width:to*width], n)
+	kernels.CrossEntropy(s.loss[:n], s.logits[:n*vocab], s.labels[:n], s.weight[:n], n, vocab)
+	for i, t := range targets {
+		loss := float64(s.loss[i])
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return fmt.Errorf("the log-probability of token %d is %v, expected a number: the model's logits are not finite", t.token, -loss)
+		}
+		*t.to = -s.loss[i]
+	}
+	return nil
+}
+
 // size makes the buffers large enough for n rows of logits.
 func (s *scorer) size(n int) {
-	if n <= len(s.loss) {
-		return
+	if n > len(s.loss) {
+		s.logits, s.loss, s.weight, s.labels = make([]float32, n*s.model.Vocab), make([]float32, n), make([]float32, n), make([]int32, n)
 	}
-	s.hidden, s.logits = make([]float32, n*s.model.Hidden), make([]float32, n*s.model.Vocab)
-	s.loss, s.weight, s.labels = make([]float32, n), make([]float32, n), make([]int32, n)
 }

@@ -91,7 +91,7 @@ func TestLogProbsAgainstNaive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if done != total {
-		t.Errorf("told of %d tokens, there are %d", done, total)
+		t.Errorf("progress of %d tokens, there are %d", done, total)
 	}
 	worst := 0.0
 	for g, spans := range groups {
@@ -112,6 +112,40 @@ func TestLogProbsAgainstNaive(t *testing.T) {
 	}
 	if worst > 1e-5 {
 		t.Errorf("largest error %g", worst)
+	}
+}
+
+// endsAt is a context that ends when it is looked at for the last time.
+type endsAt struct {
+	context.Context
+	looks int
+}
+
+func (c *endsAt) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCancelledWithinAPass: a context that ends anywhere within a pass of four steps through two
+// layers, or between its chunks of logits, is heard at the next look at it, and there is one for
+// each half of a layer.
+func TestCancelledWithinAPass(t *testing.T) {
+	m := tinyModel(t, 90)
+	group := slices.Repeat([]task.Span{{Tokens: make([]int32, 257), Begin: 1}, {Tokens: slices.Repeat([]int32{1}, 257), Begin: 1}}, 4)
+	whole := &endsAt{context.Background(), 1 << 30}
+	if _, err := newScorer(m, kernels.KVFloat32, func(int) {}).logProbs(whole, [][]task.Span{group}); err != nil {
+		t.Fatal(err)
+	}
+	looks := 1<<30 - whole.looks
+	if looks < 4*2*2+1 {
+		t.Fatalf("the context was looked at %d times", looks)
+	}
+	for n := range looks {
+		if _, err := newScorer(m, kernels.KVFloat32, func(int) {}).logProbs(&endsAt{context.Background(), n}, [][]task.Span{group}); err != context.Canceled {
+			t.Errorf("ended after %d looks of %d: %v", n, looks, err)
+		}
 	}
 }
 

@@ -100,9 +100,9 @@ func TestEvaluateQuantized(t *testing.T) {
 			}
 		}
 		if r.Models[0].Stored != 2624000 || r.Models[1].Stored >= 1_500_000 || len(r.Models[1].Formats) != 2 {
-			t.Errorf("%s: the models are told as %+v", c.scheme, r.Models)
+			t.Errorf("%s: the models are described as %+v", c.scheme, r.Models)
 		}
-		if text := r.Texts[0].Text; !strings.HasPrefix(text, "Once upon a time, a little girl named Lily") {
+		if text := r.Continuations[0].Text; !strings.HasPrefix(text, "Once upon a time, a little girl named Lily") {
 			t.Errorf("generated %q", text)
 		}
 	}

@@ -18,31 +18,31 @@ import (
 // Formats lists the formats that Write knows.
 func Formats() []string { return []string{"table", "json", "markdown"} }
 
-// Write writes the report in one of Formats.
-func (r *Report) Write(format string, w io.Writer) error {
+// Write writes the evaluation in one of Formats.
+func (e *Evaluation) Write(format string, w io.Writer) error {
 	switch format {
 	case "table":
-		return r.table(w)
+		return e.table(w)
 	case "json":
-		return jsondoc.Write(w, schema, r)
+		return jsondoc.Write(w, schema, e)
 	case "markdown":
-		return r.markdown(w)
+		return e.markdown(w)
 	}
 	return nearest.Check("format", format, Formats())
 }
 
-// intervalNote tells what the intervals of all figures are.
+// intervalNote says what the intervals of all figures are.
 const intervalNote = "intervals of 95%: Wilson's for accuracies, Bonett and Price's for their paired differences; for perplexities and their paired differences the percentiles of a bootstrap over runs of tokens"
 
 // roles name the models in a table.
-func (r *Report) roles() []string {
-	if len(r.Models) == 2 {
+func (e *Evaluation) roles() []string {
+	if len(e.Models) == 2 {
 		return []string{"before", "after"}
 	}
 	return []string{"value"}
 }
 
-// line tells of a model.
+// line describes a model.
 func (m ModelInfo) line() string {
 	begin := "no BOS"
 	if m.AddsBOS {
@@ -53,21 +53,21 @@ func (m ModelInfo) line() string {
 }
 
 // head is the header of the figures' columns.
-func (r *Report) head() []string {
-	if len(r.Models) == 2 {
+func (e *Evaluation) head() []string {
+	if len(e.Models) == 2 {
 		return []string{"metric", "before", "after", "difference", "p"}
 	}
 	return []string{"metric", "value"}
 }
 
 // cells are a result's columns.
-func (r *Report) cells(x Result) []string {
+func (e *Evaluation) cells(x Figure) []string {
 	decimals := decimalsOf(x)
 	cells := []string{x.Metric}
 	for _, v := range x.Values {
 		cells = append(cells, v.text(decimals, false))
 	}
-	if len(r.Models) < 2 {
+	if len(e.Models) < 2 {
 		return cells
 	}
 	difference, p := "–", "–"
@@ -81,7 +81,7 @@ func (r *Report) cells(x Result) []string {
 }
 
 // decimalsOf gives five digits to the largest value, four decimals at most.
-func decimalsOf(x Result) int {
+func decimalsOf(x Figure) int {
 	large := 0.0
 	for _, v := range x.Values {
 		large = max(large, math.Abs(v.Value))
@@ -125,10 +125,10 @@ func (e Estimate) text(decimals int, signed bool) string {
 }
 
 // groups are the results of each file, in order.
-func (r *Report) groups() [][]Result {
-	var groups [][]Result
-	for i, x := range r.Results {
-		if i == 0 || x.File != r.Results[i-1].File || x.Size != r.Results[i-1].Size {
+func (e *Evaluation) groups() [][]Figure {
+	var groups [][]Figure
+	for i, x := range e.Results {
+		if i == 0 || x.File != e.Results[i-1].File || x.Size != e.Results[i-1].Size {
 			groups = append(groups, nil)
 		}
 		last := len(groups) - 1
@@ -138,46 +138,46 @@ func (r *Report) groups() [][]Result {
 }
 
 // notes are what stands below the figures: definitions, warnings, changes of answers.
-func (r *Report) notes() []string {
+func (e *Evaluation) notes() []string {
 	var notes []string
 	add := func(note string) {
 		if !slices.Contains(notes, note) {
 			notes = append(notes, note)
 		}
 	}
-	for _, c := range r.Changes {
+	for _, c := range e.Changes {
 		if c.Metric == "acc_norm" {
 			add(fmt.Sprintf("%s: by acc_norm %d of %d answers changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, c.Questions, c.Lost, c.Gained))
 		}
 	}
-	for _, group := range r.groups() {
+	for _, group := range e.groups() {
 		if warning := group[0].Values[0].Warning; warning != "" {
 			add(fmt.Sprintf("%s: %s", short(group[0].File), warning))
 		}
 	}
-	for _, note := range r.Notes {
+	for _, note := range e.Notes {
 		add(note)
 	}
-	if len(r.Results) > 0 {
+	if len(e.Results) > 0 {
 		add(intervalNote)
 	}
-	for _, definition := range r.definitions() {
+	for _, definition := range e.definitions() {
 		add(definition)
 	}
-	if r.Settings.Limit > 0 {
-		add(fmt.Sprintf("only the first %d questions of each file and lines of each text", r.Settings.Limit))
+	if e.Settings.Limit > 0 {
+		add(fmt.Sprintf("only the first %d questions of each file and lines of each text", e.Settings.Limit))
 	}
 	return notes
 }
 
-// definitions tell how the metrics are computed, those that are taken over the same together.
-func (r *Report) definitions() []string {
+// definitions say how the metrics are computed, those of one method in one line.
+func (e *Evaluation) definitions() []string {
 	type group struct {
 		method  string
 		metrics []string
 	}
 	var groups []group
-	for _, x := range r.Results {
+	for _, x := range e.Results {
 		i := slices.IndexFunc(groups, func(g group) bool { return g.method == x.Method })
 		if i < 0 {
 			i = len(groups)
@@ -194,34 +194,34 @@ func (r *Report) definitions() []string {
 	return lines
 }
 
-func (r *Report) table(w io.Writer) error {
+func (e *Evaluation) table(w io.Writer) error {
 	var b strings.Builder
-	for i, m := range r.Models {
-		if len(r.Models) == 2 {
-			b.WriteString(r.roles()[i] + " ")
+	for i, m := range e.Models {
+		if len(e.Models) == 2 {
+			b.WriteString(e.roles()[i] + " ")
 		}
 		b.WriteString(m.line() + "\n")
 	}
-	for _, group := range r.groups() {
+	for _, group := range e.groups() {
 		fmt.Fprintf(&b, "\n%s · %s\n", short(group[0].File), group[0].Size)
-		t := texttable.New(len(r.head()), r.head()...)
+		t := texttable.New(len(e.head()), e.head()...)
 		t.Indent = "  "
 		for _, x := range group {
-			t.Add(r.cells(x)...)
+			t.Add(e.cells(x)...)
 		}
 		b.WriteString(t.Text())
 	}
-	for i, text := range r.Texts {
+	for i, text := range e.Continuations {
 		role := ""
-		if len(r.Models) == 2 {
-			role = r.roles()[i] + ", "
+		if len(e.Models) == 2 {
+			role = e.roles()[i] + ", "
 			if i == 1 {
 				role += fmt.Sprintf("the same for %d tokens, ", text.Same)
 			}
 		}
 		fmt.Fprintf(&b, "\ngeneration · %s%d tokens after %d of prompt, greedy\n  %s\n", role, len(text.Tokens)-text.Prompt, text.Prompt, strings.ReplaceAll(text.Text, "\n", "\n  "))
 	}
-	if notes := r.notes(); len(notes) > 0 {
+	if notes := e.notes(); len(notes) > 0 {
 		b.WriteString("\n")
 		for _, note := range notes {
 			b.WriteString("- " + note + "\n")
@@ -231,20 +231,20 @@ func (r *Report) table(w io.Writer) error {
 	return err
 }
 
-func (r *Report) markdown(w io.Writer) error {
+func (e *Evaluation) markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("## eval\n\n")
-	for i, m := range r.Models {
+	for i, m := range e.Models {
 		role := ""
-		if len(r.Models) == 2 {
-			role = "**" + r.roles()[i] + "** "
+		if len(e.Models) == 2 {
+			role = "**" + e.roles()[i] + "** "
 		}
 		b.WriteString("- " + role + texttable.Escape(m.line()) + "\n")
 	}
-	if len(r.Results) > 0 {
-		t := texttable.New(2, append([]string{"file"}, r.head()...)...)
-		for _, x := range r.Results {
-			cells := append([]string{short(x.File)}, r.cells(x)...)
+	if len(e.Results) > 0 {
+		t := texttable.New(2, append([]string{"file"}, e.head()...)...)
+		for _, x := range e.Results {
+			cells := append([]string{short(x.File)}, e.cells(x)...)
 			for i := range cells {
 				cells[i] = texttable.Escape(cells[i])
 			}
@@ -252,14 +252,14 @@ func (r *Report) markdown(w io.Writer) error {
 		}
 		b.WriteString("\n" + t.Markdown())
 	}
-	for i, text := range r.Texts {
+	for i, text := range e.Continuations {
 		role := ""
-		if len(r.Models) == 2 {
-			role = ", " + r.roles()[i]
+		if len(e.Models) == 2 {
+			role = ", " + e.roles()[i]
 		}
 		fmt.Fprintf(&b, "\nGeneration%s:\n\n> %s\n", role, strings.ReplaceAll(texttable.Escape(text.Text), "\n", "\n> "))
 	}
-	if notes := r.notes(); len(notes) > 0 {
+	if notes := e.notes(); len(notes) > 0 {
 		b.WriteString("\n")
 		for _, note := range notes {
 			b.WriteString("- " + texttable.Escape(note) + "\n")

@@ -13,24 +13,24 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // exampleReport is a report of every kind of line, for one model or two.
-func exampleReport(models int) *Report {
+func exampleReport(models int) *Evaluation {
 	estimate := func(value, half float64, n int) Estimate {
 		return Estimate{Value: value, Low: pointer(value - half), High: pointer(value + half), N: n}
 	}
-	r := &Report{
+	r := &Evaluation{
 		Version: "0.0.0",
 		Models: []ModelInfo{
 			{Name: "models/full", Parameters: 656000, Stored: 2624000, Memory: 2624000, Formats: []string{"float32"}, Cache: "float32", BOS: "<s>", AddsBOS: true, Prefix: "<s>"},
 			{Name: "models/w8a8", Parameters: 656000, Stored: 1450000, Memory: 1450000, Formats: []string{"w8a8", "float32"}, Cache: "float32", BOS: "<s>", Prefix: "<s>"},
 		}[:models],
 		Settings: Settings{Window: 512, Stride: 512, Perplexity: Fixed, BOS: Auto, Cue: "\nAnswer:", Limit: 100, Block: blockTokens, Resamples: resamples},
-		Results: []Result{
+		Results: []Figure{
 			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "token perplexity", Definition: "exp(−Σ log P ÷ tokens)", Method: "windows", Better: "lower"},
 			{File: "data/a.txt", Size: "3726 bytes, 725 words, 852 tokens", Metric: "word perplexity", Definition: "exp(−Σ log P ÷ words)", Method: "windows", Better: "lower"},
 			{File: "data/b_c.jsonl", Size: "100 questions", Metric: "acc_norm", Definition: "score", Method: "share of questions", Better: "higher"},
 		},
-		Notes: []string{"data/b_c.jsonl: 3 of 100 questions lost their beginning"},
-		Texts: []Text{{Model: "models/full", Tokens: []int32{1, 2, 3}, Prompt: 1, Text: "Once\nupon", Same: 3}, {Model: "models/w8a8", Tokens: []int32{1, 2, 4}, Prompt: 1, Text: "Once | more", Same: 2}}[:models],
+		Notes:         []string{"data/b_c.jsonl: 3 of 100 questions lost their beginning"},
+		Continuations: []Continuation{{Model: "models/full", Tokens: []int32{1, 2, 3}, Prompt: 1, Text: "Once\nupon", Same: 3}, {Model: "models/w8a8", Tokens: []int32{1, 2, 4}, Prompt: 1, Text: "Once | more", Same: 2}}[:models],
 	}
 	for i, v := range [][2]Estimate{
 		{estimate(24.52701, 3.1, 511), estimate(24.60001, 3.2, 511)},
@@ -51,7 +51,7 @@ func exampleReport(models int) *Report {
 }
 
 func TestWrite(t *testing.T) {
-	for name, r := range map[string]*Report{"one": exampleReport(1), "two": exampleReport(2)} {
+	for name, r := range map[string]*Evaluation{"one": exampleReport(1), "two": exampleReport(2)} {
 		for _, format := range Formats() {
 			var b bytes.Buffer
 			if err := r.Write(format, &b); err != nil {
@@ -71,7 +71,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("%s: found\n%s\nwant\n%s", golden, b.String(), want)
 			}
 			if format == "json" {
-				var again Report
+				var again Evaluation
 				if err := json.Unmarshal(b.Bytes(), &again); err != nil || len(again.Results) != 3 {
 					t.Errorf("%s does not read back: %v", golden, err)
 				}

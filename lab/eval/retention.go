@@ -1,0 +1,60 @@
+package eval
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"slimlab/lab/recipe"
+)
+
+// retention is what the store keeps of one model.
+type retention struct {
+	store Store // nil keeps nothing
+	fresh bool
+	model recipe.Recipe // what all figures of the model depend on
+}
+
+// retention finds what the store keeps of a model; without a store, nothing is kept.
+func (r *run) retention(source Source) (retention, error) {
+	if r.options.Store == nil {
+		return retention{}, nil
+	}
+	of, err := source.Recipe()
+	parameters := recipe.Values{"bos": r.options.BOS}
+	maps.Copy(parameters, of.Parameters)
+	of.Parameters = parameters
+	return retention{r.options.Store, r.options.Fresh, of}, err
+}
+
+// get reads what was kept into a value. What cannot be read is measured anew.
+func (k retention) get(part recipe.Values, into any) bool {
+	if k.store == nil || k.fresh {
+		return false
+	}
+	data, ok := k.store.Get(k.recipe(part))
+	return ok && msgpack.Unmarshal(data, into) == nil
+}
+
+func (k retention) put(part recipe.Values, title string, value any) error {
+	if k.store == nil {
+		return nil
+	}
+	data, err := msgpack.Marshal(value)
+	if err == nil {
+		err = k.store.Put(k.recipe(part), title, data)
+	}
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", title, err)
+	}
+	return nil
+}
+
+// recipe is the recipe of one part of the model's figures.
+func (k retention) recipe(part recipe.Values) recipe.Recipe {
+	r := k.model
+	r.Parameters = maps.Clone(r.Parameters)
+	maps.Copy(r.Parameters, part)
+	return r
+}
