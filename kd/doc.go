@@ -1,17 +1,22 @@
 // Package kd trains a student: supervised fine-tuning, and distillation from a teacher by forward
-// KL, reverse KL or a Jensen–Shannon divergence on given answers.
+// KL, reverse KL or a Jensen–Shannon divergence.
 //
 // An Example is a token sequence that marks which of its tokens are the answer. An Objective mixes
-// a divergence and a cross-entropy on the answer tokens with a weak loss on the whole sequence,
-// each normalised by its own number of tokens over the whole batch of a step, however the batch is
-// split into passes. Train minimises it with AdamW; Loss and Agreement measure.
+// a divergence and a cross-entropy on the answer tokens with a weak loss on the whole sequence. A
+// Trainer minimises it with AdamW, one step at a time; Train runs all steps. The batch of a step
+// comes from a function, Batches: given examples (see Shuffle), or samples that the caller draws
+// from the student between two steps. Loss and Agreement measure a model.
 //
-// Promises. Logits are made a chunk at a time, never [tokens, vocabulary], and only for tokens that
-// carry a loss; the teacher's only for tokens that carry a divergence. Labels are shifted here,
-// once: the logits at position t−1 predict token t. The same examples in the same order give the
-// same weights bit for bit, whatever the number of threads. The teacher may be in any weight
-// format; the student's weights must be float32.
+// Promises. Each loss is normalised by its own number of tokens over the whole batch of a step,
+// however the batch is split into passes and among the ranks of a Group. Logits exist for a chunk
+// of tokens at a time, never [tokens, vocabulary], and only for tokens that carry a loss; the
+// teacher's only for tokens that carry a divergence. Labels are shifted here, once: the logits at
+// position t−1 predict token t. The same examples in the same order give the same weights bit for
+// bit, whatever the number of threads; another number of ranks changes the order of sums, and so
+// the last bits. A step that fails or is cancelled leaves the weights as they were, unless the
+// Group itself failed. The teacher may be in any weight format; the student's weights must be
+// float32.
 //
-// The package leaves out sampling, text, files and the choice of examples; progress goes to a plain
-// func(Step).
+// The package leaves out sampling, text, files, the choice of examples and the transport between
+// ranks (Alone is the one Group that it has); reports of steps go to a plain func(StepReport).
 package kd

@@ -7,11 +7,11 @@ import (
 	"slimlab/model"
 )
 
-// headLoss is the output head and the loss in one: from final hidden states to the objective, the
-// gradient of the hidden states and that of the head. Invariants: logits exist for one chunk of
-// rows at a time, in a buffer of chunk·vocabulary; only rows with a weight are multiplied; the
-// weights hold the global token counts, so sums over chunks and passes are the loss and need no
-// division.
+// headLoss computes the output head and the loss together: from final hidden states to the
+// objective, the gradient of the hidden states and that of the head. Invariants: logits exist for
+// one chunk of rows at a time, in a buffer of chunk·vocabulary; only rows with a weight are
+// multiplied; the weights are divided by the global token counts, so the sums over chunks and
+// passes are the loss.
 type headLoss struct {
 	objective Objective
 	precision kernels.Precision // of the student's products
@@ -42,9 +42,9 @@ type sums struct {
 	divergence, ce float64 // over answer tokens, not normalised
 }
 
-// chunkRows chooses rows per chunk so that a chunk of logits is about 16 MB, which the last cache
-// may hold, but enough rows for the head, which every chunk packs and whose gradient every chunk
-// adds to, to cost little beside the arithmetic.
+// chunkRows chooses the rows of a chunk: about 16 MB of logits, which the last cache may hold, but
+// at least 128 rows, so that adding to the head's gradient once per chunk costs little beside the
+// arithmetic.
 func chunkRows(vocab int) int { return max(128, (1<<22)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
@@ -57,7 +57,7 @@ func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precisio
 	return l
 }
 
-// pack takes the student's head as it is, for the adds to come.
+// pack copies the student's head, as it is now, for the calls of add that follow.
 func (l *headLoss) pack(student *model.Model) {
 	l.head.Pack(student.Head.Float32()[:l.vocab*student.Hidden])
 }
@@ -86,8 +86,8 @@ type headPass struct {
 	head    []float32 // [vocab, hidden]
 }
 
-// add adds the objective's share of a pass to total, and its gradients. When ctx ends they are
-// wrong.
+// add adds the objective's share of a pass to total, and its gradients. When ctx ends it returns
+// soon, with wrong numbers: the caller looks at ctx.
 func (l *headLoss) add(ctx context.Context, total *sums, p headPass) {
 	ofAnswer, ofOther := l.objective.weights(p.counts)
 	d, c := l.addTargets(ctx, total, &p, p.pass.answers, ofAnswer)
@@ -170,7 +170,7 @@ func (l *headLoss) addChunk(p *headPass, targets []target, w weights) (divergenc
 	return divergence, sum(ce)
 }
 
-// gather copies the hidden states of the targets together.
+// gather copies the hidden states of the targets into one matrix.
 func (h *headRows) gather(of states, targets []target) []float32 {
 	width := of.model.Hidden
 	x := sized(&h.hidden, len(targets)*width)
@@ -192,7 +192,8 @@ func (h *headRows) multiply(m *model.Model, rows, vocab int) []float32 {
 	return logits[:rows*vocab]
 }
 
-// sized returns the first n elements of a buffer, of any content, made anew where it is too short.
+// sized returns the first n elements of a buffer, with any content. A buffer that is too short is
+// replaced by a new one.
 func sized[T any](buffer *[]T, n int) []T {
 	if cap(*buffer) < n {
 		*buffer = make([]T, n)

@@ -3,7 +3,7 @@ package kd
 import "slimlab/model"
 
 // counts are the tokens of examples: those that each of the two losses is normalised by, and all.
-// Its numbers are whole; as float64 they can be summed over ranks.
+// They are whole numbers, in float64 so that ranks can sum them.
 type counts struct{ answers, sequence, tokens float64 }
 
 func countAll(examples []Example) (n counts) {
@@ -36,9 +36,9 @@ func (p *pass) reset() {
 	p.answers, p.others = p.answers[:0], p.others[:0]
 }
 
-// add appends an example up to its last token that serves a loss. Later tokens would change
-// nothing, as attention is causal; nor does the last target itself, which is only predicted. whole
-// says that every token has a loss, not the answer alone.
+// add appends an example up to its last target, which is only predicted and not read. Later tokens
+// would change nothing, as attention is causal. whole says that every token has a loss, not the
+// answer alone.
 func (p *pass) add(e Example, whole bool) {
 	base, last := len(p.batch.Tokens), 0
 	for t, answer := range e.Answer {

@@ -9,9 +9,9 @@ import (
 	"slimlab/model"
 )
 
-// Trainer is a run between two of its steps. The student that it was given holds the weights of the
-// steps so far: it may be read, and sampled from, until the next Step. All buffers are made once
-// and grow to the largest batch.
+// Trainer is a training run that the caller advances step by step. Between two steps the student
+// holds the weights so far and may be read and sampled from. All buffers are allocated once and
+// grow to the largest batch.
 //
 // The ranks of a Group meet in each step, in this order: they add up their counts of tokens, which
 // the losses are divided by; their losses; their gradients, of which each rank receives its shard
@@ -36,7 +36,7 @@ type Trainer struct {
 	best   []float32 // with KeepBest: the parameters after BestStep
 }
 
-// NewTrainer checks a config and makes ready for its first step.
+// NewTrainer checks a config and prepares the first step.
 func NewTrainer(c TrainConfig) (*Trainer, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -103,13 +103,13 @@ func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
 	}
 	step := t.result.Last.Step + 1
 	err := t.step(ctx, step)
-	if cancelled := ctx.Err(); err != nil && cancelled != nil {
+	if err == nil {
+		return t.result.Last, nil
+	}
+	if cancelled := ctx.Err(); cancelled != nil {
 		return StepReport{}, fmt.Errorf("stopped after step %d of %d: %w", t.result.Last.Step, t.config.Steps, cancelled)
 	}
-	if err != nil {
-		return StepReport{}, fmt.Errorf("step %d of %d: %w", step, t.config.Steps, err)
-	}
-	return t.result.Last, nil
+	return StepReport{}, fmt.Errorf("step %d of %d: %w", step, t.config.Steps, err)
 }
 
 func (t *Trainer) step(ctx context.Context, step int) error {
