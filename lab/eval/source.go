@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
@@ -43,7 +42,7 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 	of := func() (recipe.Recipe, error) {
 		content, err := models.Content(name)
 		return recipe.Recipe{
-			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: runtime.GOARCH,
+			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
 			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},
 		}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,13 +23,26 @@ type Recipe struct {
 	Version int    // of the stage's code: raised when it computes something else from the same
 	// The arithmetic; empty for a stage whose output does not depend on it.
 	Kernels string // implementation
-	Arch    string // GOARCH
+	Arch    string // of Arch
 	// Inputs are keys of artifacts and names of content, by what the stage uses them as.
 	Inputs     map[string]string
 	Parameters Values
 	Task       Values // the data: the world's parameters, or the file's content and how it is read
 	Tokenizer  string // hash
 	Seed       uint64
+}
+
+// Arch is the architecture that the program was built for. A build for a later level of amd64 fuses
+// products and sums, and has other bits: its level follows, as in "amd64/v3".
+func Arch() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "GO"+strings.ToUpper(runtime.GOARCH) && s.Value != "v1" && strings.HasPrefix(s.Value, "v") {
+				return runtime.GOARCH + "/" + s.Value
+			}
+		}
+	}
+	return runtime.GOARCH
 }
 
 // Values are parameters by name. A value is a bool, an integer, a float64, a string, a list of

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"slimlab/kernels"
 	"slimlab/lab"
@@ -26,7 +25,7 @@ const (
 // recipe begins the recipe of a stage that works on the task's training data.
 func (d *dataset) recipe(stage string, version int) recipe.Recipe {
 	return recipe.Recipe{
-		Stage: stage, Version: version, Kernels: kernels.Implementation(), Arch: runtime.GOARCH,
+		Stage: stage, Version: version, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
 		Inputs: map[string]string{}, Parameters: recipe.Values{}, Task: d.training, Tokenizer: d.tokenizer.Hash(),
 	}
 }
