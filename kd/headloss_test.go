@@ -207,7 +207,7 @@ func TestEndTokenIsLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := -logProbabilities(student, student.Forward(model.Pack([]int32{3, 4}), nil), 1, 13, 1)[0]
+	want := -logProbabilities(student, student.Forward(model.Batch{Tokens: []int32{3, 4}, Starts: []int{0, 2}}, nil), 1, 13, 1)[0]
 	if math.Abs(total.loss-want) > 1e-5 {
 		t.Errorf("loss %v, want %v", total.loss, want)
 	}

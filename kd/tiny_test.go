@@ -131,7 +131,7 @@ func bruteObjective(o Objective, student, teacher *model.Model, examples []Examp
 	var answerSum, sequenceSum float64
 	var answers, sequence int
 	for _, e := range examples {
-		b := model.Pack(e.Tokens)
+		b := model.Batch{Tokens: e.Tokens, Starts: []int{0, len(e.Tokens)}}
 		qHidden := student.Forward(b, nil)
 		var pHidden []float32
 		if teacher != nil {

@@ -10,12 +10,17 @@
 //   - Forward runs packed sequences from start to end, for calibration and loss; Attention and MLP
 //     are its halves, with a Tap that sees the input of every linear layer.
 //   - Trace records a forward pass over float32 weights and runs it backward into Gradients.
-//   - Step extends sequences that live in a paged KV cache, for serving.
+//   - Extender extends sequences that live in a paged KV cache, for serving.
 //
-// New makes a float32 model, whose tensors are one vector for an optimizer (Flat) and a list by
-// Hugging Face names for a checkpoint (Tensors). Skeleton makes one that waits for weights in other
-// formats; Linears gives the places to put them, and Check says what is missing. Frame makes one
-// whose layers come and go one at a time.
+// Models that are whole, and those that are not:
+//
+//	New       all tensors in float32, one vector for an optimizer (Flat) and a list by Hugging
+//	          Face names for a checkpoint (Tensors)
+//	Skeleton  norms and biases only: weights in any format are set one by one (Linears)
+//	Place     one layer of a model, begun again as Skeleton has it
+//	Clone     float32 tensors in memory of its own, other formats shared
+//
+// Check says what is missing.
 //
 // Inference is batch-invariant: a row's result is the same bits whatever stands beside it, however
 // its prefix was chunked or cached. Misuse (a token outside the vocabulary, a batch whose starts do

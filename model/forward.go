@@ -30,16 +30,6 @@ type Batch struct {
 	Starts []int
 }
 
-// Pack returns the batch of the given sequences.
-func Pack(sequences ...[]int32) Batch {
-	b := Batch{Starts: []int{0}}
-	for _, s := range sequences {
-		b.Tokens = append(b.Tokens, s...)
-		b.Starts = append(b.Starts, len(b.Tokens))
-	}
-	return b
-}
-
 // check panics with the numbers when the batch does not fit itself or the model, and returns the
 // longest sequence.
 func (b Batch) check(c *Config) (longest int) {
@@ -74,7 +64,7 @@ type workspace struct {
 	positions                               []int32
 }
 
-func (m *Model) borrow() *workspace {
+func (m *Model) getWorkspace() *workspace {
 	if w, ok := m.workspace.Get().(*workspace); ok {
 		return w
 	}
@@ -110,7 +100,7 @@ func (m *Model) Embed(x []float32, tokens []int32) {
 // be nil.
 func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	longest := b.check(&m.Config)
-	w := m.borrow()
+	w := m.getWorkspace()
 	defer m.workspace.Put(w)
 	bl, c, rows := &m.Blocks[layer], m.Layers[layer], len(b.Tokens)
 	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
@@ -157,7 +147,7 @@ func (m *Model) normHeads(x, norm []float32) {
 // MLP adds the feed-forward half of a layer to the residual stream x [rows, hidden]. tap may be
 // nil.
 func (m *Model) MLP(layer int, x []float32, rows int, tap Tap) {
-	w := m.borrow()
+	w := m.getWorkspace()
 	defer m.workspace.Put(w)
 	m.mlp(layer, x, rows, tap, w)
 }

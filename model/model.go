@@ -22,14 +22,14 @@ type Model struct {
 	// [vocab, hidden]; with TiedHead and a Dense head it multiplies Embedding's data
 	Head weight.Weight
 
-	// of Attention's products: with weights in bfloat16 they are rounded too
-	attention kernels.Precision
-	arena     []float32 // what Gather laid out: the memory of the float32 tensors
-	workspace sync.Pool // of *workspace: buffers of Attention and MLP
-	turning   sync.Mutex
-	rotary    atomic.Pointer[kernels.RopeTable]
-	labels    atomic.Pointer[selection] // what LabelLogits was last asked for
-	changes   atomic.Uint64             // calls of Changed
+	// precision of Attention's products: with weights in bfloat16 they are rounded too
+	attention   kernels.Precision
+	arena       []float32  // the memory of the float32 tensors
+	workspace   sync.Pool  // of *workspace: buffers of Attention and MLP
+	rotaryMutex sync.Mutex // held while rotary grows
+	rotary      atomic.Pointer[kernels.RopeTable]
+	labels      atomic.Pointer[selection] // of the last call of LabelLogits
+	changes     atomic.Uint64             // calls of Changed
 }
 
 // Block is one layer's weights.
@@ -56,48 +56,36 @@ func New(c Config) (*Model, error) {
 	if !c.TiedHead {
 		m.Head = &weight.Dense{Out: c.Vocab, In: c.Hidden}
 	}
-	m.layOut(make([]float32, c.Parameters()))
+	m.move(make([]float32, c.Parameters()))
 	m.unitNorms()
 	return m, nil
 }
 
-// Skeleton allocates a model whose linear layers have no weight yet, nor has an untied head: for
-// those who have the weights in another format and set them (see Linears and Check). Embedding and
-// biases are zero, norms one.
+// Skeleton allocates a model without weights: its norms are one and its biases zero, each in memory
+// of its own; it has no embedding and no head. It is for models whose weights have other formats,
+// or whose layers come and go. Linears lists the places to set weights, TieHead sets a head that is
+// the embedding, and Check says what is missing.
 func Skeleton(c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	m := shell(c)
-	m.Gather()
-	m.unitNorms()
-	return m, nil
-}
-
-// Frame allocates a model whose layers come and go: it has a final norm, but no embedding and no
-// head, and its layers have norms only. See Place.
-func Frame(c Config) (*Model, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	m := shell(c)
 	m.FinalNorm = make([]float32, m.Hidden)
+	fill(m.FinalNorm, 1)
 	for i := range m.Blocks {
 		m.Place(i)
-		for _, l := range m.BlockLinears(i) {
-			l.Bias = nil
-		}
 	}
-	m.unitNorms()
 	return m, nil
 }
 
-// Place begins a layer anew: zero biases and norms in memory of its own, and no weights.
+// Place replaces a layer by a new one without weights: norms of one and zero biases, in memory of
+// its own.
 func (m *Model) Place(layer int) {
 	m.Blocks[layer] = Block{}
 	for _, s := range m.blockSlots(layer) {
 		*s.data = make([]float32, s.len())
 	}
+	m.Blocks[layer].unitNorms()
 }
 
 // shell is a model of shape c without any memory.
@@ -109,10 +97,13 @@ func shell(c Config) *Model {
 func (m *Model) unitNorms() {
 	fill(m.FinalNorm, 1)
 	for i := range m.Blocks {
-		b := &m.Blocks[i]
-		for _, norm := range [...][]float32{b.AttentionNorm, b.QNorm, b.KNorm, b.MLPNorm} {
-			fill(norm, 1)
-		}
+		m.Blocks[i].unitNorms()
+	}
+}
+
+func (b *Block) unitNorms() {
+	for _, norm := range [...][]float32{b.AttentionNorm, b.QNorm, b.KNorm, b.MLPNorm} {
+		fill(norm, 1)
 	}
 }
 
@@ -225,8 +216,7 @@ func formatOf(w weight.Weight) string {
 	return w.Format()
 }
 
-// Changed tells the model that its float32 weights were written, so that packed forms are made
-// anew.
+// Changed must be called after float32 weights were written: it drops what was packed of them.
 func (m *Model) Changed() {
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
@@ -283,8 +273,8 @@ func (m *Model) rope(positions int) *kernels.RopeTable {
 	if t := m.rotary.Load(); enough(t) {
 		return t
 	}
-	m.turning.Lock()
-	defer m.turning.Unlock()
+	m.rotaryMutex.Lock()
+	defer m.rotaryMutex.Unlock()
 	t := m.rotary.Load()
 	if !enough(t) {
 		size := 256

@@ -113,7 +113,7 @@ func TestInit(t *testing.T) {
 		}
 		tokens := randomTokens(rand.New(rand.NewPCG(2, 1)), 100, c.Vocab)
 		logits := make([]float32, len(tokens)*c.Vocab)
-		m.Logits(logits, m.Forward(Pack(tokens), nil), len(tokens))
+		m.Logits(logits, m.Forward(pack(tokens), nil), len(tokens))
 		var sum float64
 		for _, z := range logits {
 			sum += float64(z) * float64(z)
@@ -126,7 +126,7 @@ func TestInit(t *testing.T) {
 
 func TestCloneAndGather(t *testing.T) {
 	m := random(t, tiny(true, true), 1)
-	b := Pack([]int32{1, 2, 3, 4})
+	b := pack([]int32{1, 2, 3, 4})
 	want := m.Forward(b, nil)
 
 	c := m.Clone()
@@ -203,10 +203,14 @@ func TestSkeleton(t *testing.T) {
 		t.Errorf("error %v, expected the head's shape", err)
 	}
 	s.Head = other{m.Head}
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "model.embed_tokens.weight has 0 elements, expected [11 10]") {
+		t.Errorf("error %v, expected the missing embedding", err)
+	}
+	s.Embedding = m.Embedding
 	if err := s.Check(); err != nil {
 		t.Error(err)
 	}
-	b := Pack([]int32{5, 4, 3})
+	b := pack([]int32{5, 4, 3})
 	if !slices.Equal(s.Forward(b, nil), m.Forward(b, nil)) {
 		t.Error("the filled skeleton differs from the model")
 	}
@@ -215,7 +219,7 @@ func TestSkeleton(t *testing.T) {
 // The tap sees every site of every layer once, and what it sees makes the layer's output.
 func TestTap(t *testing.T) {
 	m := random(t, tiny(true, true), 1)
-	b := Pack([]int32{1, 2, 3}, []int32{4})
+	b := pack([]int32{1, 2, 3}, []int32{4})
 	var seen []string
 	x := make([]float32, 4*m.Hidden)
 	m.Embed(x, b.Tokens)
@@ -268,8 +272,8 @@ func TestBadBatchPanicsWithNumbers(t *testing.T) {
 		{Batch{[]int32{1, 2}, []int{0, 1}}, "do not run from 0 to the 2 tokens"},
 		{Batch{[]int32{1}, nil}, "do not run from 0 to the 1 tokens"},
 		{Batch{[]int32{1, 2}, []int{0, 3, 2}}, "sequence 1 of the batch has -1 tokens"},
-		{Pack(make([]int32, 257)), "sequence 0 of the batch has 257 tokens, expected 0 to 256"},
-		{Pack([]int32{3, -1}), "token 1 is -1, expected 0 to 49"},
+		{pack(make([]int32, 257)), "sequence 0 of the batch has 257 tokens, expected 0 to 256"},
+		{pack([]int32{3, -1}), "token 1 is -1, expected 0 to 49"},
 	} {
 		for name, run := range map[string]func(){
 			"Forward":       func() { m.Forward(c.batch, nil) },
@@ -290,7 +294,7 @@ func TestBadBatchPanicsWithNumbers(t *testing.T) {
 // A fresh model packs its weights and its rotation table while many read them.
 func TestConcurrentForward(t *testing.T) {
 	m := random(t, medium(), 2)
-	b := Pack(randomTokens(rand.New(rand.NewPCG(1, 1)), 40, m.Vocab))
+	b := pack(randomTokens(rand.New(rand.NewPCG(1, 1)), 40, m.Vocab))
 	want := m.Clone().Forward(b, nil)
 	var wait sync.WaitGroup
 	for range 8 {
@@ -303,4 +307,14 @@ func TestConcurrentForward(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// pack returns the batch of the given sequences.
+func pack(sequences ...[]int32) Batch {
+	b := Batch{Starts: []int{0}}
+	for _, s := range sequences {
+		b.Tokens = append(b.Tokens, s...)
+		b.Starts = append(b.Starts, len(b.Tokens))
+	}
+	return b
 }

@@ -104,18 +104,18 @@ func (m *Model) Flat() []float32 {
 	}
 }
 
-// Gather moves all float32 tensors into one fresh arena, in the order of Tensors, and so lets go
+// Gather moves all float32 tensors into one fresh arena, in the order of Tensors, which frees
 // the memory of weights that were replaced by others. A tied Dense head follows the embedding.
 func (m *Model) Gather() {
 	n := 0
 	for _, s := range m.slots() {
 		n += s.len()
 	}
-	m.layOut(make([]float32, n))
+	m.move(make([]float32, n))
 }
 
-// layOut gives every float32 tensor its place in arena and copies what it holds.
-func (m *Model) layOut(arena []float32) {
+// move copies every float32 tensor to its place in arena, which becomes its memory.
+func (m *Model) move(arena []float32) {
 	m.arena = arena
 	for _, s := range m.slots() {
 		n := s.len()

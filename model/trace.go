@@ -37,9 +37,6 @@ func NewGradients(m *Model) *Gradients {
 // Zero clears all.
 func (g *Gradients) Zero() { clear(g.Flat) }
 
-// Parameters lists the gradients by the names of the parameters that they belong to.
-func (g *Gradients) Parameters() []Parameter { return g.views.Parameters() }
-
 // TraceOptions says how a Trace computes.
 type TraceOptions struct {
 	// of all products, forward and backward; weights, activations and gradients are float32 in

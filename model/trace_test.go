@@ -53,7 +53,7 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := random(t, c, 3)
 			rng := rand.New(rand.NewPCG(5, 5))
-			b := Pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 8, m.Vocab))
+			b := pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 8, m.Vocab))
 			targets := randomTokens(rng, len(b.Tokens), m.Vocab)
 
 			tw := newTwin(m)
@@ -91,7 +91,7 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 // compareGradients compares tensor by tensor, relative to the tensor's largest gradient.
 func compareGradients(t *testing.T, g *Gradients, want []float64, times float64) {
 	t.Helper()
-	for _, p := range g.Parameters() {
+	for _, p := range g.views.Parameters() {
 		largest, worst, at := 0.0, 0.0, 0
 		for i, v := range p.Data {
 			w := want[i] * times
@@ -115,7 +115,7 @@ func TestForwardAgainstTwin(t *testing.T) {
 
 func forwardAgainstTwin(t *testing.T, m *Model) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	b := Pack(randomTokens(rng, 90, m.Vocab), randomTokens(rng, 1, m.Vocab), nil, randomTokens(rng, 17, m.Vocab))
+	b := pack(randomTokens(rng, 90, m.Vocab), randomTokens(rng, 1, m.Vocab), nil, randomTokens(rng, 17, m.Vocab))
 	tw := newTwin(m)
 	var want [][]float64
 	for s := range len(b.Starts) - 1 {
@@ -141,16 +141,16 @@ func TestForwardInvariance(t *testing.T) {
 	everyImplementation(t, func(t *testing.T) {
 		m := random(t, medium(), 1)
 		sequences := [][]int32{randomTokens(rng, 70, m.Vocab), randomTokens(rng, 3, m.Vocab), randomTokens(rng, 129, m.Vocab)}
-		together := Pack(sequences...)
+		together := pack(sequences...)
 		forward := m.Forward(together, nil)
 		trace := NewTrace(m, 1, TraceOptions{})
 		traced := slices.Clone(trace.Forward(context.Background(), m, together))
 		for s, seq := range sequences {
 			from, to := together.Starts[s]*m.Hidden, together.Starts[s+1]*m.Hidden
-			if !slices.Equal(m.Forward(Pack(seq), nil), forward[from:to]) {
+			if !slices.Equal(m.Forward(pack(seq), nil), forward[from:to]) {
 				t.Errorf("Forward: sequence %d has other bits alone", s)
 			}
-			if !slices.Equal(trace.Forward(context.Background(), m, Pack(seq)), traced[from:to]) {
+			if !slices.Equal(trace.Forward(context.Background(), m, pack(seq)), traced[from:to]) {
 				t.Errorf("Trace.Forward: sequence %d has other bits alone", s)
 			}
 		}
@@ -184,7 +184,7 @@ func TestTrainingLearns(t *testing.T) {
 		}
 		rng := rand.New(rand.NewPCG(2, 3))
 		m.Init(rng)
-		b := Pack(randomTokens(rng, 12, c.Vocab), randomTokens(rng, 9, c.Vocab))
+		b := pack(randomTokens(rng, 12, c.Vocab), randomTokens(rng, 9, c.Vocab))
 		targets := randomTokens(rng, len(b.Tokens), c.Vocab)
 		trace, g := NewTrace(m, len(b.Tokens), TraceOptions{}), NewGradients(m)
 		m1, m2 := make([]float32, len(g.Flat)), make([]float32, len(g.Flat))
@@ -233,7 +233,7 @@ func TestRecomputeChangesNothing(t *testing.T) {
 				for _, n := range lengths {
 					sequences = append(sequences, randomTokens(rng, n, m.Vocab))
 				}
-				b := Pack(sequences...)
+				b := pack(sequences...)
 				_, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), randomTokens(rng, len(b.Tokens), m.Vocab), g)
 				trace.Backward(context.Background(), m, dHidden, g)
 			}
@@ -250,7 +250,7 @@ func TestRecomputeChangesNothing(t *testing.T) {
 func TestBFloat16Gradients(t *testing.T) {
 	m := random(t, medium(), 1)
 	rng := rand.New(rand.NewPCG(9, 11))
-	b := Pack(randomTokens(rng, 50, m.Vocab), randomTokens(rng, 30, m.Vocab))
+	b := pack(randomTokens(rng, 50, m.Vocab), randomTokens(rng, 30, m.Vocab))
 	targets := randomTokens(rng, len(b.Tokens), m.Vocab)
 	gradients := func(precision kernels.Precision) *Gradients {
 		trace, g := NewTrace(m, 0, TraceOptions{Precision: precision}), NewGradients(m)
@@ -258,7 +258,7 @@ func TestBFloat16Gradients(t *testing.T) {
 		trace.Backward(context.Background(), m, dHidden, g)
 		return g
 	}
-	exact, rounded := gradients(kernels.Float32).Parameters(), gradients(kernels.BFloat16).Parameters()
+	exact, rounded := gradients(kernels.Float32).views.Parameters(), gradients(kernels.BFloat16).views.Parameters()
 	for i, p := range exact {
 		var square, error float64
 		for j, v := range p.Data {
@@ -275,7 +275,7 @@ func TestBFloat16Gradients(t *testing.T) {
 func TestTrainingStepAllocations(t *testing.T) {
 	m := random(t, medium(), 1)
 	rng := rand.New(rand.NewPCG(9, 9))
-	b := Pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
+	b := pack(randomTokens(rng, 250, m.Vocab), randomTokens(rng, 100, m.Vocab))
 	for _, options := range []TraceOptions{{}, {Precision: kernels.BFloat16, Recompute: true}} {
 		for _, threads := range []int{1, 2} {
 			restore := parallel.SetThreads(threads)
@@ -305,7 +305,7 @@ func BenchmarkTrainingStep(b *testing.B) {
 	for range 16 {
 		sequences = append(sequences, randomTokens(rng, 128, m.Vocab))
 	}
-	batch := Pack(sequences...)
+	batch := pack(sequences...)
 	trace, g := NewTrace(m, len(batch.Tokens), TraceOptions{}), NewGradients(m)
 	dHidden := make([]float32, len(batch.Tokens)*m.Hidden)
 	b.ReportAllocs()

@@ -41,7 +41,7 @@ func run(t *testing.T, m *model.Model, format kernels.KVFormat, pageSize, chunk 
 			free = free[1:]
 		}
 	}
-	step := model.NewStep(m.Config, 64)
+	step := model.NewExtender(m.Config, 64)
 	last := make([][]float32, len(sequences))
 	for start := 0; ; start += chunk {
 		var segments []model.Segment
@@ -106,7 +106,7 @@ func TestDecodeStepAllocations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step := model.NewStep(m.Config, 4)
+			step := model.NewExtender(m.Config, 4)
 			segments := []model.Segment{
 				{Tokens: []int32{1}, Start: 40, Pages: []int32{3}},
 				{Tokens: []int32{2}, Start: 70, Pages: []int32{5, 1}},

@@ -365,7 +365,7 @@ func logits(t *testing.T, name string) []float32 {
 	for i := range 40 {
 		ids = append(ids, int32(i*7%m.Vocab))
 	}
-	b := model.Pack(ids)
+	b := model.Batch{Tokens: ids, Starts: []int{0, len(ids)}}
 	x := make([]float32, 40*m.Vocab)
 	m.Logits(x, m.Forward(b, nil), 40)
 	return x

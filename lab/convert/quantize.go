@@ -45,7 +45,7 @@ func (q *Quantization) recipe() string {
 func (q *Quantization) calibration() Calibration { return q.Calibration }
 
 func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
-	frame, err := model.Frame(c)
+	frame, err := model.Skeleton(c)
 	if err != nil {
 		return c, checkpoint.Storage{}, err
 	}

@@ -28,7 +28,7 @@ const (
 type scorer struct {
 	model  *model.Model
 	cache  kernels.KVFormat
-	step   *model.Step
+	step   *model.Extender
 	pool   *model.KVPool // grown to what the largest pass needs
 	onDone func(tokens int)
 
@@ -52,7 +52,7 @@ type target struct {
 // newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every
 // pass: the tokens of all spans that it was for, shared ones counted for each.
 func newScorer(m *model.Model, cache kernels.KVFormat, onDone func(tokens int)) *scorer {
-	return &scorer{model: m, cache: cache, step: model.NewStep(m.Config, stepTokens), onDone: onDone}
+	return &scorer{model: m, cache: cache, step: model.NewExtender(m.Config, stepTokens), onDone: onDone}
 }
 
 // logProbs returns the log-probability, in nats, of every target: [groups][spans][targets]. Spans

@@ -29,7 +29,7 @@ func tinyModel(t testing.TB, vocab int) *model.Model {
 func naive(m *model.Model, span task.Span) []float64 {
 	read := span.Tokens[:len(span.Tokens)-1]
 	logits := make([]float32, len(read)*m.Vocab)
-	m.Logits(logits, m.Forward(model.Pack(read), nil), len(read))
+	m.Logits(logits, m.Forward(model.Batch{Tokens: read, Starts: []int{0, len(read)}}, nil), len(read))
 	var out []float64
 	for at := span.Begin; at < len(span.Tokens); at++ {
 		row := logits[(at-1)*m.Vocab : at*m.Vocab]

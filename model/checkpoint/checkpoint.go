@@ -164,26 +164,12 @@ func (c *Checkpoint) Model(ctx context.Context) (*model.Model, error) {
 	if err := c.checkTied(); err != nil {
 		return nil, err
 	}
-	shape := model.New // dense throughout: all parameters in one arena from the start
 	if c.quantization != nil {
-		shape = model.Skeleton
+		return c.quantizedModel(ctx)
 	}
-	m, err := shape(c.config)
+	m, err := model.New(c.config) // all parameters in one arena from the start
 	if err != nil {
 		return nil, err
-	}
-	for _, l := range m.Linears() {
-		if l.Weight, err = c.weight(l.Name, l.Weight, l.Out, l.In); err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if !c.config.TiedHead {
-		if m.Head, err = c.weight("lm_head", m.Head, c.config.Vocab, c.config.Hidden); err != nil {
-			return nil, err
-		}
 	}
 	if err := c.read(ctx, m.Tensors()); err != nil {
 		return nil, err
@@ -192,25 +178,40 @@ func (c *Checkpoint) Model(ctx context.Context) (*model.Model, error) {
 	return m, m.Check()
 }
 
-// Skeleton returns a model.Frame with the checkpoint's norms: no linear weights, biases, embedding
-// or head. LoadBlock brings the layers.
+// quantizedModel reads a model whose layers have other formats than float32.
+func (c *Checkpoint) quantizedModel(ctx context.Context) (*model.Model, error) {
+	m, err := model.Skeleton(c.config)
+	if err != nil {
+		return nil, err
+	}
+	m.Embedding = make([]float32, m.Vocab*m.Hidden)
+	if c.config.TiedHead {
+		m.Head = weight.NewDense(m.Embedding, m.Vocab, m.Hidden)
+	} else if m.Head, err = c.weight("lm_head", m.Vocab, m.Hidden); err != nil {
+		return nil, err
+	}
+	for i := range m.Blocks {
+		if err := c.LoadBlock(ctx, m, i); err != nil {
+			return nil, err
+		}
+	}
+	rest := slices.DeleteFunc(m.Tensors(), func(p model.Parameter) bool { return strings.HasPrefix(p.Name, "model.layers.") })
+	if err := c.read(ctx, rest); err != nil {
+		return nil, err
+	}
+	return m, m.Check()
+}
+
+// Skeleton returns a model.Skeleton with the checkpoint's final norm. LoadBlock brings the layers.
 func (c *Checkpoint) Skeleton() (*model.Model, error) {
 	if err := c.checkTied(); err != nil {
 		return nil, err
 	}
-	m, err := model.Frame(c.config)
+	m, err := model.Skeleton(c.config)
 	if err != nil {
 		return nil, err
 	}
-	norms := []model.Parameter{{Name: finalNormName, Shape: []int{m.Hidden}, Data: m.FinalNorm}}
-	for i := range m.Blocks {
-		for _, p := range m.BlockTensors(i) {
-			if p.Data != nil {
-				norms = append(norms, p)
-			}
-		}
-	}
-	return m, c.read(context.Background(), norms)
+	return m, c.files.ReadFloat32(m.FinalNorm, finalNormName)
 }
 
 // LoadBlock reads a layer's weights, norms and biases into m.Blocks[layer], in memory of their own,
@@ -223,7 +224,7 @@ func (c *Checkpoint) LoadBlock(ctx context.Context, m *model.Model, layer int) e
 	m.Place(layer)
 	var err error
 	for _, l := range m.BlockLinears(layer) {
-		if l.Weight, err = c.weight(l.Name, nil, l.Out, l.In); err == nil {
+		if l.Weight, err = c.weight(l.Name, l.Out, l.In); err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
@@ -292,15 +293,12 @@ func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
 	return nil
 }
 
-// weight makes a linear layer's weight of what its storage holds; a dense one is made if it is not
-// there yet, and read later.
-func (c *Checkpoint) weight(name string, dense weight.Weight, out, in int) (weight.Weight, error) {
+// weight makes a linear layer's weight of what its storage holds; the data of a dense one is read
+// later.
+func (c *Checkpoint) weight(name string, out, in int) (weight.Weight, error) {
 	s := c.quantization.of(name)
 	if s.Dense() {
-		if dense == nil {
-			dense = weight.NewDense(make([]float32, out*in), out, in)
-		}
-		return dense, nil
+		return weight.NewDense(make([]float32, out*in), out, in), nil
 	}
 	e, codes, err := s.decode(c.files, name, out, in)
 	var w weight.Weight

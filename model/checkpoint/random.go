@@ -48,7 +48,7 @@ func writeRandom(ctx context.Context, dir string, c model.Config, seed uint64) e
 
 // randomTensors lists the tensors of a model of shape c, which takes no memory for weights.
 func randomTensors(c model.Config, seed uint64) ([]Tensor, error) {
-	m, err := model.Frame(c)
+	m, err := model.Skeleton(c)
 	if err != nil {
 		return nil, err
 	}

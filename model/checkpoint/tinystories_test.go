@@ -86,7 +86,8 @@ func TestTinyStoriesLayerByLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch := model.Pack(tok.EncodeSpecial("Once upon a time, there was a little girl named Lily."), tok.EncodeSpecial("One day"))
+	first, second := tok.EncodeSpecial("Once upon a time, there was a little girl named Lily."), tok.EncodeSpecial("One day")
+	batch := model.Batch{Tokens: slices.Concat(first, second), Starts: []int{0, len(first), len(first) + len(second)}}
 	x := make([]float32, len(batch.Tokens)*m.Hidden)
 	if err := c.Embed(x, batch.Tokens); err != nil {
 		t.Fatal(err)

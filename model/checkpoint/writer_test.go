@@ -73,7 +73,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if _, err := NewWriter(dir, "another recipe", shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
 				t.Errorf("another recipe goes on with the layers of this one: %v", err)
 			}
-			frame, err := model.Frame(shape)
+			frame, err := model.Skeleton(shape)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,7 +30,7 @@ type Options struct {
 type Executor struct {
 	model *model.Model
 	pool  *model.KVPool
-	step  *model.Step
+	step  *model.Extender
 
 	// of one batch
 	segments []model.Segment
@@ -53,7 +53,7 @@ func New(m *model.Model, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	return &Executor{model: m, pool: pool, step: new(model.Step)}, nil
+	return &Executor{model: m, pool: pool, step: new(model.Extender)}, nil
 }
 
 // NewEngine starts an engine on a model on this machine.

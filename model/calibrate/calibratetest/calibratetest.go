@@ -26,7 +26,11 @@ func Sequences(n, vocab int) []calibrate.Sequence {
 
 // Logits are those of m for some tokens.
 func Logits(m *model.Model) []float32 {
-	b := model.Pack(Sequences(4, m.Vocab)...)
+	b := model.Batch{Starts: []int{0}}
+	for _, s := range Sequences(4, m.Vocab) {
+		b.Tokens = append(b.Tokens, s...)
+		b.Starts = append(b.Starts, len(b.Tokens))
+	}
 	out := make([]float32, len(b.Tokens)*m.Vocab)
 	m.Logits(out, m.Forward(b, nil), len(b.Tokens))
 	return out

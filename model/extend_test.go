@@ -70,7 +70,7 @@ func extendIsInvariant(t *testing.T, c Config) {
 			rng := rand.New(rand.NewPCG(4, 4))
 			m := random(t, c, 2)
 			sequences := [][]int32{randomTokens(rng, 150, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 65, m.Vocab), randomTokens(rng, 64, m.Vocab)}
-			step := NewStep(m.Config, 8)
+			step := NewExtender(m.Config, 8)
 
 			// The reference: each sequence alone and whole.
 			var want [][]float32 // [tokens, hidden] of each
@@ -82,7 +82,7 @@ func extendIsInvariant(t *testing.T, c Config) {
 				}
 				all = slices.Clone(all)
 				want = append(want, all)
-				if format == kernels.KVFloat32 && !near(all, m.Forward(Pack(s), nil), 1e-4) {
+				if format == kernels.KVFloat32 && !near(all, m.Forward(pack(s), nil), 1e-4) {
 					t.Errorf("Extend and Forward differ over %d tokens", len(s))
 				}
 			}
@@ -106,7 +106,7 @@ func extendIsInvariant(t *testing.T, c Config) {
 
 // randomWalk extends all sequences in random chunks and random company, and compares each chunk's
 // last row.
-func randomWalk(t *testing.T, name string, m *Model, step *Step, k cache, sequences [][]int32, want [][]float32, largest int, rng *rand.Rand) {
+func randomWalk(t *testing.T, name string, m *Model, step *Extender, k cache, sequences [][]int32, want [][]float32, largest int, rng *rand.Rand) {
 	t.Helper()
 	done := make([]int, len(sequences))
 	for {
@@ -144,7 +144,7 @@ func TestExtendSplitWithinOneCall(t *testing.T) {
 	m := random(t, medium(), 2)
 	s := randomTokens(rng, 100, m.Vocab)
 	k := newCache(t, m.Config, kernels.KVBFloat16, 16, [][]int32{s}, rng)
-	step := NewStep(m.Config, 100)
+	step := NewExtender(m.Config, 100)
 	want := slices.Clone(step.Extend(m, k.pool, []Segment{{s, 0, k.tables[0]}}))
 	got := step.Extend(m, k.pool, []Segment{{s[:41], 0, k.tables[0]}, {s[41:], 41, k.tables[0]}})
 	if !slices.Equal(got[m.Hidden:], want) {
@@ -179,7 +179,7 @@ func TestExtendPanicsWithNumbers(t *testing.T) {
 					t.Errorf("panic %q, expected %q in it", r, c.message)
 				}
 			}()
-			NewStep(m.Config, 1).Extend(m, pool, []Segment{c.segment})
+			NewExtender(m.Config, 1).Extend(m, pool, []Segment{c.segment})
 		})
 	}
 }
@@ -192,7 +192,7 @@ func TestLabelLogits(t *testing.T) {
 			c.TiedHead = tied
 			m := random(t, c, 2)
 			for _, rows := range []int{1, 2, 37} {
-				hidden := m.Forward(Pack(randomTokens(rng, rows, m.Vocab)), nil)
+				hidden := m.Forward(pack(randomTokens(rng, rows, m.Vocab)), nil)
 				all := make([]float32, rows*m.Vocab)
 				m.Logits(all, hidden, rows)
 				for _, labels := range [][]int32{{7}, {49, 0}, {3, 3, 1, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33}, nil} {
@@ -208,7 +208,7 @@ func TestLabelLogits(t *testing.T) {
 				}
 			}
 			// Another format multiplies whole; a changed head is packed anew.
-			hidden := m.Forward(Pack(randomTokens(rng, 2, m.Vocab)), nil)
+			hidden := m.Forward(pack(randomTokens(rng, 2, m.Vocab)), nil)
 			a, b := make([]float32, 4), make([]float32, 4)
 			m.LabelLogits(a, hidden, 2, []int32{4, 9})
 			dense := m.Head
@@ -264,7 +264,7 @@ func BenchmarkDecode(b *testing.B) {
 				sequences = append(sequences, randomTokens(rng, 129, c.Vocab))
 			}
 			k := newCache(b, c, kernels.KVBFloat16, 16, sequences, rng)
-			step := NewStep(c, batch*128)
+			step := NewExtender(c, batch*128)
 			var prompts, next []Segment
 			for i, s := range sequences {
 				prompts = append(prompts, Segment{s[:128], 0, k.tables[i]})

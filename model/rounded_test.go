@@ -45,8 +45,8 @@ func TestInBFloat16(t *testing.T) {
 			}
 			// Logits differ by the rounding of activations alone: 2⁻⁹ of each.
 			want, got := make([]float32, c.Vocab), make([]float32, c.Vocab)
-			m.Logits(want, m.Forward(Pack(tokens), nil)[39*c.Hidden:], 1)
-			b.Logits(got, b.Forward(Pack(tokens), nil)[39*c.Hidden:], 1)
+			m.Logits(want, m.Forward(pack(tokens), nil)[39*c.Hidden:], 1)
+			b.Logits(got, b.Forward(pack(tokens), nil)[39*c.Hidden:], 1)
 			var sum, off float64
 			for i := range want {
 				sum += float64(want[i]) * float64(want[i])
@@ -57,7 +57,7 @@ func TestInBFloat16(t *testing.T) {
 			}
 			labels := []int32{3, 1}
 			part := make([]float32, 2)
-			hidden := b.Forward(Pack(tokens), nil)[39*c.Hidden:]
+			hidden := b.Forward(pack(tokens), nil)[39*c.Hidden:]
 			b.LabelLogits(part, hidden, 1, labels)
 			if part[0] != got[3] || part[1] != got[1] {
 				t.Errorf("logits of two labels are %v, among all %v and %v", part, got[3], got[1])

@@ -15,9 +15,9 @@ type Segment struct {
 	Pages []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
 }
 
-// Step is scratch memory for extending sequences; one a goroutine. Buffers are reused from step to
-// step.
-type Step struct {
+// Extender is scratch memory for extending sequences; one a goroutine. Buffers are reused from step
+// to step.
+type Extender struct {
 	x, last   []float32 // residual stream of all rows, and of the segments' last rows
 	w         workspace
 	all, ends rows
@@ -40,23 +40,23 @@ func (r *rows) add(pages []int32, count, start int) {
 
 func (r *rows) clear() { r.positions, r.segments = r.positions[:0], r.segments[:0] }
 
-// NewStep plans scratch for steps of up to tokens tokens; a larger step grows it.
-func NewStep(c Config, tokens int) *Step {
-	s, w := new(Step), c.widest()
-	sized(&s.x, tokens*c.Hidden)
-	for _, buf := range []*[]float32{&s.w.normed, &s.w.delta} {
+// NewExtender plans scratch for steps of up to tokens tokens; a larger step grows it.
+func NewExtender(c Config, tokens int) *Extender {
+	e, w := new(Extender), c.widest()
+	sized(&e.x, tokens*c.Hidden)
+	for _, buf := range []*[]float32{&e.w.normed, &e.w.delta} {
 		sized(buf, tokens*c.Hidden)
 	}
-	for _, buf := range []*[]float32{&s.w.q, &s.w.heads} {
+	for _, buf := range []*[]float32{&e.w.q, &e.w.heads} {
 		sized(buf, tokens*w.Heads*c.HeadDim)
 	}
-	for _, buf := range []*[]float32{&s.w.k, &s.w.v} {
+	for _, buf := range []*[]float32{&e.w.k, &e.w.v} {
 		sized(buf, tokens*w.KVHeads*c.HeadDim)
 	}
-	for _, buf := range []*[]float32{&s.w.gate, &s.w.up} {
+	for _, buf := range []*[]float32{&e.w.gate, &e.w.up} {
 		sized(buf, tokens*w.MLP)
 	}
-	return s
+	return e
 }
 
 // Extend runs the new tokens of all segments through m in one pass, writes their keys and values
@@ -67,77 +67,77 @@ func NewStep(c Config, tokens int) *Step {
 // A segment may continue another of the same call, as all keys and values of a layer are written
 // before any query reads them. An empty segment, a position beyond MaxPositions or the page table,
 // a page outside the pool and a token outside the vocabulary panic with the numbers.
-func (s *Step) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
+func (e *Extender) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []float32) {
 	if len(segments) == 0 {
 		return nil
 	}
-	s.begin(m, pool, segments)
+	e.begin(m, pool, segments)
 	final := len(m.Blocks) - 1
 	for layer := range final {
-		s.layer(m, pool, layer)
+		e.layer(m, pool, layer)
 	}
 	// Of the last layer only the keys and values of every row are needed, and the segments' last
 	// rows.
-	s.store(m, pool, final, false)
+	e.store(m, pool, final, false)
 	n, d := len(segments), m.Hidden
-	last, normed := sized(&s.last, n*d), s.w.normed
-	for i, a := range s.all.segments {
+	last, normed := sized(&e.last, n*d), e.w.normed
+	for i, a := range e.all.segments {
 		end := a.Row + a.Rows - 1 // at least i: no row is overwritten before it is read
-		copy(last[i*d:(i+1)*d], s.x[end*d:(end+1)*d])
+		copy(last[i*d:(i+1)*d], e.x[end*d:(end+1)*d])
 		copy(normed[i*d:(i+1)*d], normed[end*d:(end+1)*d])
 	}
-	m.Blocks[final].Q.mulT(sized(&s.w.q, n*m.Layers[final].Heads*m.HeadDim), normed[:n*d], n)
-	s.attend(m, pool, final, last, &s.ends)
-	m.mlp(final, last, n, nil, &s.w)
+	m.Blocks[final].Q.mulT(sized(&e.w.q, n*m.Layers[final].Heads*m.HeadDim), normed[:n*d], n)
+	e.attend(m, pool, final, last, &e.ends)
+	m.mlp(final, last, n, nil, &e.w)
 	m.Norm(last, n)
 	return last
 }
 
 // ExtendAll is Extend but returns the hidden states [tokens, hidden] of every new token, in the
 // order of the segments. When ctx ends it returns soon, with its error.
-func (s *Step) ExtendAll(ctx context.Context, m *Model, pool *KVPool, segments []Segment) (hidden []float32, err error) {
+func (e *Extender) ExtendAll(ctx context.Context, m *Model, pool *KVPool, segments []Segment) (hidden []float32, err error) {
 	if len(segments) == 0 {
 		return nil, nil
 	}
-	s.begin(m, pool, segments)
+	e.begin(m, pool, segments)
 	for layer := range m.Blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s.store(m, pool, layer, true)
-		s.attend(m, pool, layer, s.x, &s.all)
+		e.store(m, pool, layer, true)
+		e.attend(m, pool, layer, e.x, &e.all)
 		const piece = 512 // rows between two looks at ctx
-		for x := s.x; len(x) > 0; {
+		for x := e.x; len(x) > 0; {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			rows := min(piece, len(x)/m.Hidden)
-			m.mlp(layer, x, rows, nil, &s.w)
+			m.mlp(layer, x, rows, nil, &e.w)
 			x = x[rows*m.Hidden:]
 		}
 	}
-	m.Norm(s.x, len(s.all.positions))
-	return s.x, nil
+	m.Norm(e.x, len(e.all.positions))
+	return e.x, nil
 }
 
 // begin checks the segments, lays their rows out and embeds them.
-func (s *Step) begin(m *Model, pool *KVPool, segments []Segment) {
+func (e *Extender) begin(m *Model, pool *KVPool, segments []Segment) {
 	if len(pool.layers) != len(m.Blocks) {
 		panic(fmt.Sprintf("model: step over a pool of %d layers, the model has %d", len(pool.layers), len(m.Blocks)))
 	}
-	s.all.clear()
-	s.ends.clear()
-	s.reach = 0
+	e.all.clear()
+	e.ends.clear()
+	e.reach = 0
 	for i, seg := range segments {
 		seg.check(i, &m.Config, pool)
 		end := seg.Start + len(seg.Tokens)
-		s.all.add(seg.Pages, len(seg.Tokens), seg.Start)
-		s.ends.add(seg.Pages, 1, end-1)
-		s.reach = max(s.reach, end)
+		e.all.add(seg.Pages, len(seg.Tokens), seg.Start)
+		e.ends.add(seg.Pages, 1, end-1)
+		e.reach = max(e.reach, end)
 	}
-	sized(&s.x, len(s.all.positions)*m.Hidden)
+	sized(&e.x, len(e.all.positions)*m.Hidden)
 	for i, seg := range segments {
-		m.Embed(s.x[s.all.segments[i].Row*m.Hidden:], seg.Tokens)
+		m.Embed(e.x[e.all.segments[i].Row*m.Hidden:], seg.Tokens)
 	}
 }
 
@@ -157,22 +157,22 @@ func (seg Segment) check(i int, c *Config, pool *KVPool) {
 }
 
 // layer runs all rows through one layer.
-func (s *Step) layer(m *Model, pool *KVPool, layer int) {
-	s.store(m, pool, layer, true)
-	s.attend(m, pool, layer, s.x, &s.all)
-	m.mlp(layer, s.x, len(s.all.positions), nil, &s.w)
+func (e *Extender) layer(m *Model, pool *KVPool, layer int) {
+	e.store(m, pool, layer, true)
+	e.attend(m, pool, layer, e.x, &e.all)
+	m.mlp(layer, e.x, len(e.all.positions), nil, &e.w)
 }
 
 // store norms the residual stream of all rows and writes their keys and values into the pool; with
 // queries, it makes those of all rows too.
-func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
-	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(s.all.positions)
+func (e *Extender) store(m *Model, pool *KVPool, layer int, queries bool) {
+	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(e.all.positions)
 	width := c.KVHeads * m.HeadDim
-	normed := sized(&s.w.normed, n*m.Hidden)
-	m.rmsNorm(bl.AttentionNorm).Forward(normed, nil, s.x, n)
-	k, v := sized(&s.w.k, n*width), sized(&s.w.v, n*width)
+	normed := sized(&e.w.normed, n*m.Hidden)
+	m.rmsNorm(bl.AttentionNorm).Forward(normed, nil, e.x, n)
+	k, v := sized(&e.w.k, n*width), sized(&e.w.v, n*width)
 	if queries {
-		q := sized(&s.w.q, n*c.Heads*m.HeadDim)
+		q := sized(&e.w.q, n*c.Heads*m.HeadDim)
 		kernels.Run(bl.Q.begin(q, normed, n), bl.K.begin(k, normed, n), bl.V.begin(v, normed, n))
 		bl.Q.addBias(q, n)
 	} else {
@@ -181,19 +181,19 @@ func (s *Step) store(m *Model, pool *KVPool, layer int, queries bool) {
 	bl.K.addBias(k, n)
 	bl.V.addBias(v, n)
 	m.normHeads(k, bl.KNorm)
-	kernels.Rope(k, s.all.positions, c.KVHeads, m.rope(s.reach))
-	kernels.StoreKV(pool.layers[layer], k, v, s.all.segments)
+	kernels.Rope(k, e.all.positions, c.KVHeads, m.rope(e.reach))
+	kernels.StoreKV(pool.layers[layer], k, v, e.all.segments)
 }
 
 // attend adds the attention half of a layer to x, the residual stream of the rows in r, whose
 // queries are made.
-func (s *Step) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
+func (e *Extender) attend(m *Model, pool *KVPool, layer int, x []float32, r *rows) {
 	bl, c, n := &m.Blocks[layer], m.Layers[layer], len(r.positions)
-	q, heads := s.w.q, sized(&s.w.heads, n*c.Heads*m.HeadDim)
+	q, heads := e.w.q, sized(&e.w.heads, n*c.Heads*m.HeadDim)
 	m.normHeads(q, bl.QNorm)
-	kernels.Rope(q, r.positions, c.Heads, m.rope(s.reach))
+	kernels.Rope(q, r.positions, c.Heads, m.rope(e.reach))
 	kernels.AttentionPaged(heads, q, pool.layers[layer], r.segments, c.Heads)
-	delta := sized(&s.w.delta, n*m.Hidden)
+	delta := sized(&e.w.delta, n*m.Hidden)
 	bl.O.mulT(delta, heads, n)
 	kernels.Add(x, delta)
 }
