@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"kernels/memory":        {},
 	"scenarios":             {},
 
+	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
 	"model/checkpoint/safetensors": {"kernels/parallel"},
 }
 

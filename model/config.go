@@ -26,10 +26,16 @@ type Config struct {
 	MoreEOS      []int // further token ids that end a text
 }
 
-// Architectures lists the families by the names of their classes.
-func Architectures() []string {
-	return []string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
-}
+// The families, by the names of their classes.
+const (
+	Llama   = "LlamaForCausalLM"
+	Mistral = "MistralForCausalLM"
+	Qwen2   = "Qwen2ForCausalLM"
+	Qwen3   = "Qwen3ForCausalLM"
+)
+
+// Architectures lists the families.
+func Architectures() []string { return []string{Llama, Mistral, Qwen2, Qwen3} }
 
 // LayerConfig is the widths of one layer.
 type LayerConfig struct {
@@ -156,7 +162,7 @@ func (c *Config) biased(site Site) bool {
 	return site == SiteQKV && c.QKVBias || site == SiteO && c.OBias
 }
 
-// widest returns the largest widths of any layer, which scratch memory is planned by.
+// widest returns the largest widths of any layer, for which scratch memory is planned.
 func (c Config) widest() LayerConfig {
 	var w LayerConfig
 	for _, l := range c.Layers {

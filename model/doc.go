@@ -17,7 +17,7 @@
 //	New       all tensors in float32, one vector for an optimizer (Flat) and a list by Hugging
 //	          Face names for a checkpoint (Tensors)
 //	Skeleton  norms and biases only: weights in any format are set one by one (Linears)
-//	Place     one layer of a model, begun again as Skeleton has it
+//	Place     one layer of a model, reset to what Skeleton gives it
 //	Clone     float32 tensors in memory of its own, other formats shared
 //
 // Check says what is missing.

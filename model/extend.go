@@ -15,8 +15,8 @@ type Segment struct {
 	Pages []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
 }
 
-// Extender is scratch memory for extending sequences; one a goroutine. Buffers are reused from step
-// to step.
+// Extender is scratch memory for extending sequences; one per goroutine. Buffers are reused from
+// call to call.
 type Extender struct {
 	x, last   []float32 // residual stream of all rows, and of the segments' last rows
 	w         workspace
@@ -61,8 +61,8 @@ func NewExtender(c Config, tokens int) *Extender {
 
 // Extend runs the new tokens of all segments through m in one pass, writes their keys and values
 // into the pool, and returns the final normed hidden states [segments, hidden] of each segment's
-// last token, valid until the next call. A segment's bits do not depend on the others. Head logits
-// are the caller's to compute with Model.Logits or for a few labels only with LabelLogits.
+// last token, valid until the next call. A segment's bits do not depend on the others. The caller
+// computes logits with Model.Logits, or for a few labels only with LabelLogits.
 //
 // A segment may continue another of the same call, as all keys and values of a layer are written
 // before any query reads them. An empty segment, a position beyond MaxPositions or the page table,
@@ -120,7 +120,7 @@ func (e *Extender) ExtendAll(ctx context.Context, m *Model, pool *KVPool, segmen
 	return e.x, nil
 }
 
-// begin checks the segments, lays their rows out and embeds them.
+// begin checks the segments, lists their rows and embeds their tokens.
 func (e *Extender) begin(m *Model, pool *KVPool, segments []Segment) {
 	if len(pool.layers) != len(m.Blocks) {
 		panic(fmt.Sprintf("model: step over a pool of %d layers, the model has %d", len(pool.layers), len(m.Blocks)))

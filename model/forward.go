@@ -71,7 +71,8 @@ func (m *Model) getWorkspace() *workspace {
 	return new(workspace)
 }
 
-// sized returns buf with n elements of whatever content, made anew where it is too short.
+// sized returns buf with n elements whose content is arbitrary; a buffer that is too short is
+// replaced.
 func sized(buf *[]float32, n int) []float32 {
 	if cap(*buf) < n {
 		*buf = make([]float32, n)

@@ -143,7 +143,7 @@ func (m *Model) Init(rng *rand.Rand) {
 	m.Changed()
 }
 
-// FreshLinear is the standard deviation that Init draws the weights of a linear layer with.
+// FreshLinear is the standard deviation of the weights that Init draws for a linear layer.
 func (c *Config) FreshLinear(l LinearLayer) float64 {
 	deviation := 1 / math.Sqrt(float64(l.In))
 	if l.Site == SiteO || l.Site == SiteDown {
@@ -152,8 +152,8 @@ func (c *Config) FreshLinear(l LinearLayer) float64 {
 	return deviation
 }
 
-// FreshEnds are the standard deviations that Init draws the embedding and an untied head with, and
-// the value of its final norm.
+// FreshEnds are the standard deviations of the embedding and of an untied head that Init draws, and
+// the value of the final norm.
 func (c *Config) FreshEnds() (embedding, head, finalNorm float64) {
 	gain := 1 / math.Sqrt(float64(c.Hidden))
 	if c.TiedHead {
@@ -259,8 +259,8 @@ func (m *Model) TieHead(w weight.Weight) {
 // embedsByHead reports whether the head holds the embedding in another format than float32.
 func (m *Model) embedsByHead() bool { return m.TiedHead && m.Embedding == nil && m.Head != nil }
 
-// headIsEmbedding reports whether the head has no memory of its own: not so when a tied head was
-// quantized.
+// headIsEmbedding reports whether the head shares the memory of the embedding. A tied head that was
+// quantized does not.
 func (m *Model) headIsEmbedding() bool {
 	_, dense := m.Head.(*weight.Dense)
 	return m.TiedHead && (dense || m.Head == nil)

@@ -100,7 +100,7 @@ func (r RopeScaling) betas() (fast, slow float64) {
 	return fast, slow
 }
 
-// gain is what cos and sin are multiplied by.
+// gain is the factor of cos and sin.
 func (r RopeScaling) gain() float64 {
 	switch {
 	case r.Kind != RopeYarn:
@@ -112,8 +112,8 @@ func (r RopeScaling) gain() float64 {
 	return 0.1*math.Log(r.Factor) + 1
 }
 
-// frequencies are the angles a position by which the pairs of a head turn [headDim/2], and what cos
-// and sin are multiplied by, as Hugging Face's modeling_rope_utils defines them.
+// frequencies are the angles a position by which the pairs of a head turn [headDim/2], and the
+// factor of cos and sin, as Hugging Face's modeling_rope_utils defines them.
 func (c *Config) frequencies() (f []float64, gain float64) {
 	f = kernels.RopeFrequencies(c.HeadDim, c.RopeTheta)
 	r := c.Rope

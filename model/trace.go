@@ -34,7 +34,7 @@ func NewGradients(m *Model) *Gradients {
 	return &Gradients{Flat: views.arena, Head: views.Head.Float32(), views: views}
 }
 
-// Zero clears all.
+// Zero sets all gradients to zero.
 func (g *Gradients) Zero() { clear(g.Flat) }
 
 // TraceOptions says how a Trace computes.
@@ -60,7 +60,7 @@ type Trace struct {
 	rstd      []float32 // of the final norm [tokens]
 	hidden    []float32 // what Forward returned [tokens, hidden]
 
-	of      *Model // whose weights are laid out, as they were after so many changes
+	of      *Model // whose weights are packed, as they were after this number of changes
 	changes uint64
 	weights []layerWeights
 
@@ -135,7 +135,7 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	return t
 }
 
-// pack lays the weights of m out, unless they are and have not changed.
+// pack packs the weights of m, unless they are packed and have not changed.
 func (t *Trace) pack(ctx context.Context, m *Model) {
 	if changes := m.changes.Load(); t.of != m || t.changes != changes {
 		t.of, t.changes = m, changes
@@ -255,7 +255,7 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 }
 
 // Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to
-// g. The gradient of the head is the loss's to add; with a tied head both add to the same view. The
+// g. The loss adds the gradient of the head; with a tied head both add to the same view. The
 // record is used up: one Backward follows a Forward.
 func (t *Trace) Backward(ctx context.Context, m *Model, dHidden []float32, g *Gradients) {
 	rows := len(t.batch.Tokens)

@@ -9,6 +9,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
+	"slimlab/model/checkpoint/engines"
 )
 
 // compression is what Prune and Quantize do to the layers of a checkpoint on their way to a new
@@ -37,7 +38,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	o.Begin(estimate(source.Config(), c.calibration()), checkpoint.LoadsIn(shape, scheme))
+	o.Begin(estimate(source.Config(), c.calibration()), engines.CheckShape(shape, scheme))
 	s, err := newStream(source, from, to, recipe, o)
 	if err != nil {
 		return nil, err

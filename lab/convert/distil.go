@@ -154,7 +154,7 @@ func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to s
 	if err := checkpoint.Save(ctx, to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
 		return err
 	}
-	return from.SaveCompanions(to)
+	return from.CopyOtherFiles(to)
 }
 
 // sameTokens reports a teacher that reads other token ids than the student.

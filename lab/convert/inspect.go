@@ -7,27 +7,27 @@ import (
 	"time"
 
 	"slimlab/model"
-	"slimlab/model/checkpoint"
+	"slimlab/model/checkpoint/engines"
 )
 
 // Inspection is what can be said of a checkpoint without reading its weights.
 type Inspection struct {
-	Name       string               `json:"name"`
-	Family     string               `json:"family"` // "LlamaForCausalLM"
-	Hidden     int                  `json:"hidden"`
-	Layers     int                  `json:"layers"`
-	HeadDim    int                  `json:"head_dim"`
-	Vocabulary int                  `json:"vocabulary"`
-	Positions  int                  `json:"positions"`
-	TiedHead   bool                 `json:"tied_head"` // the head is the embedding
-	Widths     []Widths             `json:"widths"`
-	Parameters int                  `json:"parameters"`
-	Bytes      int64                `json:"bytes"`
-	Parts      []ParameterShare     `json:"parts"`
-	Formats    []Format             `json:"formats"`
-	Tokenizer  string               `json:"tokenizer"` // "" where there is none
-	Seconds    float64              `json:"opened_seconds"`
-	Verdicts   []checkpoint.Verdict `json:"verdicts"`
+	Name       string                  `json:"name"`
+	Family     string                  `json:"family"` // "LlamaForCausalLM"
+	Hidden     int                     `json:"hidden"`
+	Layers     int                     `json:"layers"`
+	HeadDim    int                     `json:"head_dim"`
+	Vocabulary int                     `json:"vocabulary"`
+	Positions  int                     `json:"positions"`
+	TiedHead   bool                    `json:"tied_head"` // the head is the embedding
+	Widths     []Widths                `json:"widths"`
+	Parameters int                     `json:"parameters"`
+	Bytes      int64                   `json:"bytes"`
+	Parts      []ParameterShare        `json:"parts"`
+	Formats    []Format                `json:"formats"`
+	Tokenizer  string                  `json:"tokenizer"` // "" where there is none
+	Seconds    float64                 `json:"opened_seconds"`
+	Verdicts   []engines.Compatibility `json:"verdicts"`
 }
 
 // Widths are the sizes of consecutive layers that have the same.
@@ -76,7 +76,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 		Name: name, Family: config.Architecture, Hidden: config.Hidden, Layers: len(config.Layers), HeadDim: config.HeadDim,
 		Vocabulary: config.Vocab, Positions: config.MaxPositions, TiedHead: config.TiedHead, Widths: widths(config.Layers),
 		Parameters: config.Parameters(), Bytes: c.Bytes(), Parts: parts(config), Formats: []Format{},
-		Seconds: opened.Seconds(), Verdicts: c.LoadsIn(),
+		Seconds: opened.Seconds(), Verdicts: engines.Check(c),
 	}
 	for _, t := range c.Tensors() {
 		i := slices.IndexFunc(in.Parts, func(p ParameterShare) bool { return p.Name == partOf(t.Name, config.TiedHead) })

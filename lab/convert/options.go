@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"slimlab/model/checkpoint"
+	"slimlab/model/checkpoint/engines"
 )
 
 // Opener opens what a MODEL names.
@@ -13,8 +14,8 @@ type Opener func(name string) (*checkpoint.Checkpoint, error)
 // DType is an element type of float tensors: F32, F16 or BF16, in letters of either case.
 type DType = checkpoint.DType
 
-// Verdict is what an engine would do with a checkpoint.
-type Verdict = checkpoint.Verdict
+// Compatibility is what an engine would do with a checkpoint.
+type Compatibility = engines.Compatibility
 
 // Options are what every conversion takes.
 type Options struct {
@@ -28,7 +29,7 @@ type Options struct {
 	Progress func(done, total int, text string)
 	// called before the work, with the memory that it needs and the engines that would load the
 	// result; may be nil
-	Begin func(Estimate, []Verdict)
+	Begin func(Estimate, []Compatibility)
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -42,7 +43,7 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 		o.Progress = func(int, int, string) {}
 	}
 	if o.Begin == nil {
-		o.Begin = func(Estimate, []checkpoint.Verdict) {}
+		o.Begin = func(Estimate, []engines.Compatibility) {}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"slimlab/model/checkpoint"
+	"slimlab/model/checkpoint/engines"
 	"slimlab/pruning"
 	"slimlab/quant"
 )
@@ -22,8 +23,8 @@ type Result struct {
 	Warnings     []string              `json:"warnings,omitempty"`
 	Seconds      float64               `json:"seconds"`
 	// of resident memory; 0 where the system does not say
-	Peak     int64                `json:"peak_bytes"`
-	Verdicts []checkpoint.Verdict `json:"verdicts"`
+	Peak     int64                   `json:"peak_bytes"`
+	Verdicts []engines.Compatibility `json:"verdicts"`
 }
 
 func newResult() *Result { return &Result{Schema: "slimlab.conversion/1"} }
@@ -109,7 +110,7 @@ func (r *Result) complete(to string, start time.Time) error {
 	}
 	defer written.Close()
 	r.Parameters.After, r.Bytes.After = written.Config().Parameters(), written.Bytes()
-	r.Verdicts = written.LoadsIn()
+	r.Verdicts = engines.Check(written)
 	r.Seconds = time.Since(start).Seconds()
 	r.Peak, _ = peakResident()
 	return nil

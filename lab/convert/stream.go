@@ -121,7 +121,7 @@ func (s *stream) finish(ctx context.Context) error {
 	if err := s.to.Rest(ctx, tensors); err != nil {
 		return err
 	}
-	if err := s.from.SaveCompanions(s.to.Folder()); err != nil {
+	if err := s.from.CopyOtherFiles(s.to.Folder()); err != nil {
 		return err
 	}
 	return s.to.Close()

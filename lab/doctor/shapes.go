@@ -59,8 +59,8 @@ func find(shape, weights string) (c model.Config, f format, err error) {
 }
 
 // passOperations are the multiplications and additions of the layers in a pass over n tokens of a
-// sequence from position start on, as model.Extender.Extend makes it: of the last layer only keys and
-// values for all tokens, the rest for the last.
+// sequence from position start on, as model.Extender.Extend makes it: of the last layer only keys
+// and values for all tokens, the rest for the last.
 func passOperations(c *model.Config, n, start int) float64 {
 	var total float64
 	tokens := float64(n)

@@ -19,18 +19,18 @@ import (
 )
 
 func shapes() map[string]model.Config {
-	base := model.Config{Architecture: llama, Vocab: 300, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 2, 24),
+	base := model.Config{Architecture: model.Llama, Vocab: 300, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 2, 24),
 		MaxPositions: 64, RopeTheta: 10000, NormEps: 1e-5, BOS: 0, EOS: 1}
 	tied, qwen, pruned := base, base, base
 	tied.TiedHead = true
-	qwen.Architecture, qwen.QKVBias, qwen.BOS = qwen2, true, -1
+	qwen.Architecture, qwen.QKVBias, qwen.BOS = model.Qwen2, true, -1
 	pruned.TiedHead = true
 	pruned.Layers = []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}, {Heads: 2, KVHeads: 1, MLP: 17}}
 	norms, biased, window := tied, base, base
-	norms.Architecture, norms.QKNorm, norms.HeadDim, norms.MoreEOS = qwen3, true, 6, []int{7, 8}
+	norms.Architecture, norms.QKNorm, norms.HeadDim, norms.MoreEOS = model.Qwen3, true, 6, []int{7, 8}
 	norms.Rope = model.RopeScaling{Kind: model.RopeYarn, Factor: 4, OriginalMaxPositions: 16}
 	biased.QKVBias, biased.OBias, biased.Rope = true, true, llama3Scaling
-	window.Architecture, window.Rope = mistral, model.RopeScaling{Kind: model.RopeLinear, Factor: 2}
+	window.Architecture, window.Rope = model.Mistral, model.RopeScaling{Kind: model.RopeLinear, Factor: 2}
 	return map[string]model.Config{"untied": base, "tied": tied, "qwen2": qwen, "pruned": pruned, "qwen3": norms, "llama with bias": biased, "mistral": window}
 }
 

@@ -64,7 +64,7 @@ func rewritten(t *testing.T, c model.Config) model.Config {
 }
 
 func TestConfigDefaults(t *testing.T) {
-	base := model.Config{Architecture: llama, Vocab: 32, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 4, 24),
+	base := model.Config{Architecture: model.Llama, Vocab: 32, Hidden: 16, HeadDim: 4, Layers: model.Uniform(2, 4, 4, 24),
 		MaxPositions: 2048, RopeTheta: 10000, NormEps: 1e-6, BOS: 1, EOS: 2}
 	for _, c := range []struct {
 		name string
@@ -77,19 +77,19 @@ func TestConfigDefaults(t *testing.T) {
 		{"tokens", map[string]any{"bos_token_id": []int{5, 6}, "eos_token_id": []int{}}, func(c *model.Config) { c.BOS, c.EOS = 5, -1 }},
 		{"rope parameters", map[string]any{"rope_parameters": map[string]any{"rope_type": "default", "rope_theta": 5e5}}, func(c *model.Config) { c.RopeTheta = 5e5 }},
 		{"rope scaling default", map[string]any{"rope_theta": 7, "rope_scaling": map[string]any{"type": "default"}}, func(c *model.Config) { c.RopeTheta = 7 }},
-		{"qwen2", map[string]any{"architectures": []string{qwen2}, "tie_word_embeddings": true, "use_sliding_window": false, "sliding_window": 4096},
+		{"qwen2", map[string]any{"architectures": []string{model.Qwen2}, "tie_word_embeddings": true, "use_sliding_window": false, "sliding_window": 4096},
 			func(c *model.Config) {
-				c.Architecture, c.QKVBias, c.TiedHead, c.MaxPositions, c.BOS, c.EOS = qwen2, true, true, 32768, -1, -1
+				c.Architecture, c.QKVBias, c.TiedHead, c.MaxPositions, c.BOS, c.EOS = model.Qwen2, true, true, 32768, -1, -1
 			}},
-		{"qwen3", map[string]any{"architectures": []string{qwen3}, "layer_types": []string{"full_attention", "full_attention"}}, func(c *model.Config) {
-			c.Architecture, c.QKNorm, c.HeadDim, c.MaxPositions, c.BOS, c.EOS = qwen3, true, 128, 32768, -1, -1
+		{"qwen3", map[string]any{"architectures": []string{model.Qwen3}, "layer_types": []string{"full_attention", "full_attention"}}, func(c *model.Config) {
+			c.Architecture, c.QKNorm, c.HeadDim, c.MaxPositions, c.BOS, c.EOS = model.Qwen3, true, 128, 32768, -1, -1
 		}},
 		{"qwen3 with bias", map[string]any{"architectures": nil, "model_type": "qwen3", "attention_bias": true, "head_dim": 4}, func(c *model.Config) {
-			c.Architecture, c.QKNorm, c.QKVBias, c.OBias, c.MaxPositions, c.BOS, c.EOS = qwen3, true, true, true, 32768, -1, -1
+			c.Architecture, c.QKNorm, c.QKVBias, c.OBias, c.MaxPositions, c.BOS, c.EOS = model.Qwen3, true, true, true, 32768, -1, -1
 		}},
 		{"llama with bias", map[string]any{"attention_bias": true}, func(c *model.Config) { c.QKVBias, c.OBias = true, true }},
-		{"mistral", map[string]any{"architectures": []string{mistral}, "sliding_window": 131072}, func(c *model.Config) { c.Architecture, c.MaxPositions = mistral, 131072 }},
-		{"short mistral", map[string]any{"architectures": []string{mistral}, "max_position_embeddings": 4096}, func(c *model.Config) { c.Architecture, c.MaxPositions = mistral, 4096 }},
+		{"mistral", map[string]any{"architectures": []string{model.Mistral}, "sliding_window": 131072}, func(c *model.Config) { c.Architecture, c.MaxPositions = model.Mistral, 131072 }},
+		{"short mistral", map[string]any{"architectures": []string{model.Mistral}, "max_position_embeddings": 4096}, func(c *model.Config) { c.Architecture, c.MaxPositions = model.Mistral, 4096 }},
 		{"several ends", map[string]any{"eos_token_id": []int{8, 9, 10}, "dtype": "bfloat16"}, func(c *model.Config) { c.EOS, c.MoreEOS = 8, []int{9, 10} }},
 		{"linear", map[string]any{"rope_scaling": map[string]any{"type": "linear", "factor": 4.0, "original_max_position_embeddings": 512}},
 			func(c *model.Config) { c.Rope = model.RopeScaling{Kind: model.RopeLinear, Factor: 4} }},
@@ -138,7 +138,7 @@ func TestConfigRefusals(t *testing.T) {
 		want  string
 	}{
 		{"architectures", []string{"MixtralForCausalLM"}, `architectures: "MixtralForCausalLM" is not supported, expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
-		{"architectures", []string{mistral}, `sliding_window: the key is missing, which means 4096: attention within a window is not supported, expected null`},
+		{"architectures", []string{model.Mistral}, `sliding_window: the key is missing, which means 4096: attention within a window is not supported, expected null`},
 		{"architectures", nil, `architectures: the key is missing, and model_type "" is not supported, expected one of llama, mistral, qwen2, qwen3`},
 		{"architectures", "x", `architectures: found "\"x\"", expected a list of one name`},
 		{"vocab_size", nil, `vocab_size: the key is missing`},
@@ -182,9 +182,9 @@ func TestConfigRefusals(t *testing.T) {
 		keys map[string]any
 		want string
 	}{
-		{map[string]any{"architectures": []string{qwen2}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
-		{map[string]any{"architectures": []string{qwen3}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
-		{map[string]any{"architectures": []string{mistral}, "sliding_window": 4096, "max_position_embeddings": 32768},
+		{map[string]any{"architectures": []string{model.Qwen2}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
+		{map[string]any{"architectures": []string{model.Qwen3}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
+		{map[string]any{"architectures": []string{model.Mistral}, "sliding_window": 4096, "max_position_embeddings": 32768},
 			`sliding_window: found "4096": attention within a window is not supported, expected null, or at least max_position_embeddings, 32768`},
 		{map[string]any{"rope_scaling": llama3, "rope_parameters": map[string]any{"rope_type": "linear", "factor": 2}},
 			`rope_parameters: found "{\"factor\":2,\"rope_type\":\"linear\"}", which differs from rope_scaling`},
@@ -203,15 +203,15 @@ func TestConfigThatDoesNotFit(t *testing.T) {
 		fits         bool
 		file         string
 	}{
-		{llama, true, true, false, true, `"attention_bias":true,"mlp_bias":false`},
-		{llama, true, false, false, false, ""},
-		{llama, false, false, true, false, ""},
-		{mistral, false, false, false, true, `"sliding_window":null`},
-		{mistral, true, true, false, false, ""},
-		{qwen2, true, false, false, true, `"use_sliding_window":false`},
-		{qwen2, true, true, false, false, ""},
-		{qwen3, true, true, true, true, `"attention_bias":true,"use_sliding_window":false`},
-		{qwen3, false, false, false, false, ""},
+		{model.Llama, true, true, false, true, `"attention_bias":true,"mlp_bias":false`},
+		{model.Llama, true, false, false, false, ""},
+		{model.Llama, false, false, true, false, ""},
+		{model.Mistral, false, false, false, true, `"sliding_window":null`},
+		{model.Mistral, true, true, false, false, ""},
+		{model.Qwen2, true, false, false, true, `"use_sliding_window":false`},
+		{model.Qwen2, true, true, false, false, ""},
+		{model.Qwen3, true, true, true, true, `"attention_bias":true,"use_sliding_window":false`},
+		{model.Qwen3, false, false, false, false, ""},
 	} {
 		m := shapes()["untied"]
 		m.Architecture, m.QKVBias, m.OBias, m.QKNorm = c.architecture, c.qkv, c.o, c.norm
@@ -252,8 +252,8 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Add([]byte(`{"architectures":["Qwen2ForCausalLM"],"vocab_size":1e99}`))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"rope_scaling": llama3, "attention_bias": true, "eos_token_id": []int{3, 4}})))
-	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{mistral}, "sliding_window": 1 << 20, "rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16}})))
-	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{qwen3}, "layer_types": []string{"full_attention"}})))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{model.Mistral}, "sliding_window": 1 << 20, "rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16}})))
+	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{model.Qwen3}, "layer_types": []string{"full_attention"}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, q, err := parseConfig(data)
 		if err != nil {

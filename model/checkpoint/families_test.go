@@ -90,7 +90,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 		bias         bool // of q, k and v; with Llama of o too
 		headDim      int
 	}
-	plain, biased, second, third, wide := family{llama, false, 32}, family{llama, true, 32}, family{qwen2, true, 32}, family{qwen3, false, 32}, family{qwen3, false, 64}
+	plain, biased, second, third, wide := family{model.Llama, false, 32}, family{model.Llama, true, 32}, family{model.Qwen2, true, 32}, family{model.Qwen3, false, 32}, family{model.Qwen3, false, 64}
 	const exact, half = 2e-6, 1e-4 // with the cache in float32; with its values in float16
 	for _, c := range []struct {
 		name string
@@ -99,7 +99,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 		want, tolerance float64
 	}{
 		{"llama", plain, model.RopeScaling{}, 4873.9716, exact},
-		{"mistral", family{mistral, false, 32}, model.RopeScaling{}, 4873.9716, exact},
+		{"mistral", family{model.Mistral, false, 32}, model.RopeScaling{}, 4873.9716, exact},
 		{"llama with biases", biased, model.RopeScaling{}, 1723.6649, exact},
 		{"linear", plain, model.RopeScaling{Kind: model.RopeLinear, Factor: 4}, 4824.4508, exact},
 		{"llama3", plain, model.RopeScaling{Kind: model.RopeLlama3, Factor: 8, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 128}, 5216.4953, exact},
@@ -112,7 +112,7 @@ func TestFamiliesAgainstLlamaCpp(t *testing.T) {
 		{"qwen3 with yarn", third, yarn, 153918.1528, half},
 	} {
 		m := familyModel(t, model.Config{Architecture: c.architecture, Vocab: tok.Vocab(), Hidden: 128, HeadDim: c.headDim, Layers: model.Uniform(2, 4, 2, 96), MaxPositions: 512,
-			RopeTheta: 10000, Rope: c.rope, NormEps: 1e-5, TiedHead: true, QKVBias: c.bias, OBias: c.bias && c.architecture == llama, QKNorm: c.architecture == qwen3, BOS: 1, EOS: 2})
+			RopeTheta: 10000, Rope: c.rope, NormEps: 1e-5, TiedHead: true, QKVBias: c.bias, OBias: c.bias && c.architecture == model.Llama, QKNorm: c.architecture == model.Qwen3, BOS: 1, EOS: 2})
 		dir := t.TempDir()
 		if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)

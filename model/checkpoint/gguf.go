@@ -10,6 +10,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // ggufFile is a GGUF file as a source: its tensors by their Hugging Face names and in their order
@@ -65,7 +66,7 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 		if !t.Type.CanDecode() {
 			return fmt.Errorf("tensor %q: type %s is not supported, expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K", t.Name, t.Type)
 		}
-		if rows, ok := g.turned(name, t); !ok {
+		if rows, ok := g.permuted(name, t); !ok {
 			return fmt.Errorf("tensor %q: %d rows of %s, shape %d, expected whole heads of %d", t.Name, rows, t.Type, t.Shape, g.HeadDim)
 		}
 		g.index[name], g.stored[name] = len(g.list), t.Name
@@ -74,10 +75,16 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 	return nil
 }
 
-// turned returns the number of rows, or elements of a vector, that have another order in the file
+// ggufStorage is how a matrix of a type is stored: floats have 16 or 32 bits, blocks at most 8.
+func ggufStorage(t DType) Storage {
+	bits := map[DType]int{F32: 32, F16: 16, BF16: 16, "Q8_0": 8}[t]
+	return Storage{Packing: GGUF, Format: weight.Format{Float: bits > 8, Bits: bits}}
+}
+
+// permuted returns the number of rows, or elements of a vector, that have another order in the file
 // than in Hugging Face's, 0 for most tensors, and whether they are whole heads.
-func (g *ggufFile) turned(name string, t gguf.Tensor) (rows int, ok bool) {
-	if !turnsPairs(g.Architecture, name) {
+func (g *ggufFile) permuted(name string, t gguf.Tensor) (rows int, ok bool) {
+	if !permutesRows(g.Architecture, name) {
 		return 0, true
 	}
 	rows = t.Rows()
@@ -119,7 +126,7 @@ func (g *ggufFile) ReadFloat32(dst []float32, name string) error {
 	if err := g.file.ReadRows(dst, t.Name, 0, t.Rows()); err != nil {
 		return err
 	}
-	if turned, _ := g.turned(name, t); turned > 0 {
+	if permuted, _ := g.permuted(name, t); permuted > 0 {
 		stored := slices.Clone(dst)
 		for i := range dst {
 			dst[i] = stored[ggufRow(i, g.HeadDim)]
@@ -135,12 +142,12 @@ func (g *ggufFile) ReadRows(dst []float32, name string, first, rows int) error {
 		return err
 	}
 	width := t.RowLength()
-	turned, _ := g.turned(name, t)
-	if turned == 0 {
+	permuted, _ := g.permuted(name, t)
+	if permuted == 0 {
 		return g.file.ReadRows(dst, t.Name, first, rows)
 	}
-	if len(dst) != rows*width || first < 0 || rows < 0 || first > turned-rows {
-		return fmt.Errorf("tensor %q: rows %d to %d into %d elements, expected rows of %d from 0 to %d", t.Name, first, first+rows, len(dst), width, turned)
+	if len(dst) != rows*width || first < 0 || rows < 0 || first > permuted-rows {
+		return fmt.Errorf("tensor %q: rows %d to %d into %d elements, expected rows of %d from 0 to %d", t.Name, first, first+rows, len(dst), width, permuted)
 	}
 	for i := range rows {
 		if err := g.file.ReadRows(dst[i*width:(i+1)*width], t.Name, ggufRow(first+i, g.HeadDim), 1); err != nil {
@@ -161,13 +168,13 @@ func (g *ggufFile) Raw(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	turned, _ := g.turned(name, t)
-	if turned == 0 {
+	permuted, _ := g.permuted(name, t)
+	if permuted == 0 {
 		return stored, nil
 	}
 	b := make([]byte, 0, len(stored))
-	size := len(stored) / turned
-	for i := range turned {
+	size := len(stored) / permuted
+	for i := range permuted {
 		at := ggufRow(i, g.HeadDim) * size
 		b = append(b, stored[at:at+size]...)
 	}

@@ -138,7 +138,7 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 	c.TiedHead = !has(ggufHead)
 	c.QKVBias = has("blk.0.attn_q.bias")
 	c.OBias = has("blk.0.attn_output.bias")
-	c.QKNorm = c.Architecture == qwen3
+	c.QKNorm = c.Architecture == model.Qwen3
 	c.Rope = k.rope(f, c)
 	if k.err != nil {
 		return c, k.err

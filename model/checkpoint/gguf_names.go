@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"slimlab/model"
 )
 
 // ggufArchitectures says which model a GGUF architecture is. Mistral's models are llama in GGUF.
-var ggufArchitectures = map[string]string{"llama": llama, "qwen2": qwen2, "qwen3": qwen3}
+var ggufArchitectures = map[string]string{"llama": model.Llama, "qwen2": model.Qwen2, "qwen3": model.Qwen3}
 
 // The tensors outside the layers, by their GGUF names.
 var ggufOuterNames = map[string]string{
@@ -61,7 +63,7 @@ func fromGGUFName(name string) (string, bool) {
 	return fmt.Sprintf("model.layers.%d.%s", layer, inner), true
 }
 
-// toGGUFName is the other way.
+// toGGUFName is the inverse of fromGGUFName.
 func toGGUFName(name string) (string, bool) {
 	for g, outer := range ggufOuterNames {
 		if outer == name {
@@ -81,11 +83,11 @@ func toGGUFName(name string) (string, bool) {
 	return "", false
 }
 
-// turnsPairs reports whether architecture llama stores a tensor, by its Hugging Face name, with the
-// rows of each head in another order: GGUF's llama turns the elements 2b and 2b+1 of a head by an
-// angle, Hugging Face b and b + headDim/2. The other architectures keep the order.
-func turnsPairs(architecture, name string) bool {
-	if architecture != llama {
+// permutesRows reports whether architecture llama stores a tensor, by its Hugging Face name, with
+// the rows of each head in another order: GGUF's llama turns the elements 2b and 2b+1 of a head by
+// an angle, Hugging Face b and b + headDim/2. The other architectures keep the order.
+func permutesRows(architecture, name string) bool {
+	if architecture != model.Llama {
 		return false
 	}
 	for _, suffix := range []string{"q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias"} {

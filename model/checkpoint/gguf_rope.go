@@ -125,7 +125,7 @@ func llama3FromFactors(factors []float32, c model.Config) (model.RopeScaling, er
 	return r, nil
 }
 
-// agree reports whether a scaling gives the divisors, to what float32 arithmetic leaves of them.
+// agree reports whether a scaling gives the divisors, within the rounding of float32.
 func agree(factors []float32, r model.RopeScaling, c model.Config) bool {
 	for i, f := range llama3Factors(r, c.RopeTheta, c.HeadDim) {
 		if !(math.Abs(float64(f-factors[i])) <= 1e-4*float64(f)) {

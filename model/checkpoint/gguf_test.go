@@ -37,8 +37,8 @@ func TestGGUFRoundTrip(t *testing.T) {
 			}
 			m := random(t, c)
 			want := c
-			if c.Architecture == mistral {
-				want.Architecture = llama
+			if c.Architecture == model.Mistral {
+				want.Architecture = model.Llama
 			}
 			for _, kind := range ggufTypes {
 				file := filepath.Join(t.TempDir(), "model.gguf")
@@ -216,9 +216,9 @@ func TestGGUFRows(t *testing.T) {
 	if _, err := file.Raw("none"); err == nil || err.Error() != `tensor "none" is missing` {
 		t.Errorf("found %v", err)
 	}
-	turned := openContainer(t, name)
+	permuted := openContainer(t, name)
 	q := make([]float32, c.Hidden*c.Hidden)
-	if err := turned.ReadRows(q, "blk.0.attn_q.weight", 0, c.Hidden); err != nil {
+	if err := permuted.ReadRows(q, "blk.0.attn_q.weight", 0, c.Hidden); err != nil {
 		t.Fatal(err)
 	}
 	// The second row of a head in the file turns with the first: it is row headDim/2 of the model.
@@ -270,7 +270,7 @@ func TestGGUFNames(t *testing.T) {
 // TestGGUFRopeScaling: each kind of scaling comes back as itself, and llama3's as one that gives
 // the same divisors.
 func TestGGUFRopeScaling(t *testing.T) {
-	base := model.Config{Architecture: llama, Vocab: 64, Hidden: 64, HeadDim: 64, Layers: model.Uniform(1, 1, 1, 32), MaxPositions: 1 << 17,
+	base := model.Config{Architecture: model.Llama, Vocab: 64, Hidden: 64, HeadDim: 64, Layers: model.Uniform(1, 1, 1, 32), MaxPositions: 1 << 17,
 		RopeTheta: 500000, NormEps: 1e-5, BOS: 1, EOS: 2}
 	for _, c := range []struct {
 		name     string

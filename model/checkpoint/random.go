@@ -18,7 +18,7 @@ import (
 )
 
 // WriteRandom writes a checkpoint of random weights in bfloat16, without a tokenizer, into a
-// folder, which it makes if need be: a model of any shape to measure with. Weights have the
+// folder, which it creates if it is absent: a model of any shape to measure with. Weights have the
 // deviations of a fresh model (model.Model.Init), biases one of 0.1, norms are constant. Tensors
 // are drawn and written a few megabytes at a time. They follow from the shape and the seed alone.
 func WriteRandom(ctx context.Context, dir string, c model.Config, seed uint64) error {

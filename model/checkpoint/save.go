@@ -31,13 +31,13 @@ func (o SaveOptions) dtype() DType {
 	return o.DType
 }
 
-// Save writes a model, and its tokenizer unless that is nil, into a folder, which it makes if need
-// be: the tensors, in several files with an index where there are more bytes than the options allow
-// for one. Quantized weights keep their codes and the very scales, which are written in the
-// options' type where all of a layer are exact in it, else as F32: so a loaded model computes the
-// bits that the saved one did. A tied head that was quantized no longer is the embedding: the model
-// is written as not tied. config.json comes last: a new folder that has one is whole. Weights of a
-// model that was there before are removed when the new ones are there.
+// Save writes a model, and its tokenizer unless that is nil, into a folder, which it creates if it
+// is absent: the tensors, in several files with an index where there are more bytes than the
+// options allow for one. Quantized weights keep their codes and the very scales, which are written
+// in the options' type where all of a layer are exact in it, else as F32: so a loaded model
+// computes the bits that the saved one did. A tied head that was quantized no longer is the
+// embedding: the model is written as not tied. config.json comes last: a new folder that has one is
+// whole. Weights of a model that was there before are removed when the new ones are there.
 func Save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenizer, o SaveOptions) error {
 	if err := save(ctx, dir, m, t, o); err != nil {
 		return fmt.Errorf("save checkpoint %s: %w", dir, err)

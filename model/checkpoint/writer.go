@@ -17,10 +17,10 @@ import (
 )
 
 // Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole:
-// one file for each layer and one for what surrounds the layers. Each file is read again and
+// one file for each layer and one for the other tensors. Each file is read again and
 // compared before it counts. The Writer works in a folder beside the one that it was asked for,
-// named with ".partial" at the end, and Close gives that the final name; a Writer with the same
-// recipe finds the files of one that did not come so far.
+// whose name ends in ".partial", and Close renames it. A Writer with the same recipe continues the
+// work of one that was interrupted.
 type Writer struct {
 	dir, partial string
 	config       model.Config // its widths become those of the layers that are written
@@ -35,7 +35,7 @@ type Writer struct {
 // recipeFile says in a partial folder what its files were made of and how.
 const recipeFile = "slimlab-recipe.json"
 
-// NewWriter begins, or goes on with, the folder dir, which must not exist or be empty. recipe names
+// NewWriter begins the folder dir, which must be absent or empty, or continues it. recipe names
 // all that the layers' content depends on: their source, method and options. c is the shape before
 // the layers change it; dtype is that of the float tensors.
 func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
@@ -60,7 +60,7 @@ func (w *Writer) begin(recipe string) error {
 	var found string
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// files of which nobody can say what they are of
+		// files of an unknown recipe
 		if err := os.RemoveAll(w.partial); err != nil {
 			return err
 		}
@@ -140,11 +140,11 @@ func (w *Writer) saveConfig(final bool) error {
 	if err != nil {
 		return err
 	}
-	// The names of linear layers alone are wanted: they follow from the shape.
+	// Only the names of the linear layers are needed, which follow from the shape.
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
 	layers := make([]layer, 0, len(w.storages)+1)
 	for i, l := range skeleton.Linears() {
-		// whose config has no place for dense layers
+		// GPTQ's config has no place for dense layers
 		if final || !w.storages[i].Dense() || w.Packing != GPTQ {
 			layers = append(layers, layer{l.Name, w.storages[i]})
 		}
@@ -204,7 +204,7 @@ func (w *Writer) close() error {
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
-	// an empty folder gives way
+	// an empty folder is replaced
 	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

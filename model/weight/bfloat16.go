@@ -36,7 +36,7 @@ func (w *BFloat16) Select(outputs []int32) Weight {
 	return NewBFloat16(bits, len(outputs), in)
 }
 
-// Float32 returns the weight as float32, made anew at each call.
+// Float32 returns the weight as float32, in new memory at each call.
 func (w *BFloat16) Float32() []float32 {
 	out, in := w.Shape()
 	return collect(out, in, w.Row)

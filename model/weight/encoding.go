@@ -24,8 +24,8 @@ type Encoding struct {
 	Input float32
 }
 
-// Quantized is a weight of codes. Codes returns them, [out, in], a byte each, made anew at each
-// call: of integers as int8, 4-bit ones from −8 to 7, else E4M3FN.
+// Quantized is a weight of codes. Codes returns them, [out, in], a byte each, in new memory at
+// each call: of integers as int8, 4-bit ones from −8 to 7, else E4M3FN.
 type Quantized interface {
 	Weight
 	Encoding() Encoding
@@ -45,7 +45,7 @@ func New(e Encoding, codes []byte) (Weight, error) {
 	return table[e.Format.row()].build(e, codes)
 }
 
-// check reports parts that do not belong together.
+// check reports parts that do not fit each other.
 func (e Encoding) check(codes []byte) error {
 	if i := e.Format.row(); i < 0 || e.Format.Bits > 8 {
 		return fmt.Errorf("is not a format of codes")

@@ -9,7 +9,7 @@ import (
 // FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
 // to FP8 with a scale of their own per token (fp8-dynamic), or one for all (fp8-static) where a
 // file brings it, multiplies the values exactly, and sums in float32. In memory it takes two bytes
-// a weight, since it is laid out as the bfloat16 numbers that the codes stand for; in a file one.
+// a weight, since it is packed as the bfloat16 numbers that the codes stand for; in a file one.
 type FP8 struct {
 	packed *kernels.PackedFloat8
 }
@@ -64,7 +64,7 @@ func (w *FP8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 // Begin begins MulT.
 func (w *FP8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
 
-// Float32 returns the dequantized weight, made anew at each call.
+// Float32 returns the dequantized weight, in new memory at each call.
 func (w *FP8) Float32() []float32 {
 	out, in := w.Shape()
 	return collect(out, in, w.Row)

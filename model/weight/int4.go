@@ -86,7 +86,7 @@ func (w *Int4) Begin(y, x []float32, rows int) kernels.Pending {
 	return w.packed.Begin(y, x, rows)
 }
 
-// Float32 returns the dequantized weight, made anew at each call.
+// Float32 returns the dequantized weight, in new memory at each call.
 func (w *Int4) Float32() []float32 { return collect(w.packed.Out, w.packed.In, w.Row) }
 
 // Row writes output o's dequantized weights, [in], to dst.

@@ -52,7 +52,7 @@ func (w *Int8) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 // Begin begins MulT.
 func (w *Int8) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
 
-// Float32 returns the dequantized weight, made anew at each call.
+// Float32 returns the dequantized weight, in new memory at each call.
 func (w *Int8) Float32() []float32 { return collect(w.packed.Out, w.packed.In, w.Row) }
 
 // Row writes output o's dequantized weights, [in], to dst.

@@ -138,7 +138,7 @@ func (w *Uint4) MulT(y, x []float32, rows int) { w.packed.MulT(y, x, rows) }
 // Begin begins MulT.
 func (w *Uint4) Begin(y, x []float32, rows int) kernels.Pending { return w.packed.Begin(y, x, rows) }
 
-// Float32 returns the dequantized weight, made anew at each call.
+// Float32 returns the dequantized weight, in new memory at each call.
 func (w *Uint4) Float32() []float32 { return w.Encoding().decode(w.Codes()) }
 
 // Row writes output o's dequantized weights, [in], to dst.

@@ -36,7 +36,7 @@ func NewTensor(name string, dtype DType, shape []int, data func() any) Tensor {
 // Bytes is what the tensor takes in a file.
 func (t Tensor) Bytes() int64 { return bytesOf(t.DType, t.Shape) }
 
-// Write writes a file in one step. Tensors are laid out with the widest elements first,
+// Write writes a file in one step. Tensors are ordered by the width of their elements,
 // so that each is aligned, and by name. When ctx ends there is no file.
 func Write(ctx context.Context, name string, tensors []Tensor) error {
 	return atomicfile.Write(name, func(w io.Writer) error { return Encode(interruptible{ctx, w}, tensors) })

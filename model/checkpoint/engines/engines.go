@@ -1,4 +1,4 @@
-package checkpoint
+package engines
 
 import (
 	"fmt"
@@ -6,19 +6,20 @@ import (
 	"strings"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
 )
 
-// Verdict is what an engine would do with a checkpoint.
-type Verdict struct {
+// Compatibility is what an engine would do with a checkpoint.
+type Compatibility struct {
 	Engine  string   `json:"engine"` // "transformers", "vLLM", "SGLang" or "llama.cpp"
 	Loads   bool     `json:"loads"`
 	Reasons []string `json:"reasons,omitempty"` // why it does not, or what to check where it does
 	Instead []string `json:"instead,omitempty"` // what would load; nil where it does
 }
 
-// String is the verdict in a line, without the engine's name.
-func (v Verdict) String() string {
+// String is the compatibility in a line, without the engine's name.
+func (v Compatibility) String() string {
 	s := "loads"
 	if !v.Loads {
 		s = "does not load"
@@ -32,7 +33,7 @@ func (v Verdict) String() string {
 	return s
 }
 
-func (v *Verdict) refuse(instead, reason string, args ...any) {
+func (v *Compatibility) refuse(instead, reason string, args ...any) {
 	v.Loads = false
 	v.Reasons = append(v.Reasons, fmt.Sprintf(reason, args...))
 	if instead != "" && !slices.Contains(v.Instead, instead) {
@@ -40,29 +41,25 @@ func (v *Verdict) refuse(instead, reason string, args ...any) {
 	}
 }
 
-func (v *Verdict) mind(note string, args ...any) {
-	v.Reasons = append(v.Reasons, fmt.Sprintf(note, args...))
+func (v *Compatibility) note(text string, args ...any) {
+	v.Reasons = append(v.Reasons, fmt.Sprintf(text, args...))
 }
 
-// LoadsIn is LoadsIn of the checkpoint's shape and the scheme that most of its linear layers have.
-func (c *Checkpoint) LoadsIn() []Verdict {
-	count, most := map[Storage]int{}, Storage{}
-	for _, l := range c.linears() {
-		s := c.quantization.of(l.name)
-		if _, ok := c.files.(*ggufFile); ok {
-			t, _ := c.files.tensor(l.name + ".weight")
-			s = Storage{Packing: GGUF, Format: weight.Format{Bits: map[DType]int{F32: 32, F16: 16, BF16: 16, "Q8_0": 8}[t.DType]}}
-		}
-		if count[s]++; count[s] > count[most] {
-			most = s
+// Check is CheckShape of an opened checkpoint, with the storage that most of its linear layers
+// have.
+func Check(c *checkpoint.Checkpoint) []Compatibility {
+	count, most := map[checkpoint.Storage]int{}, checkpoint.Storage{}
+	for _, l := range c.Quantization() {
+		if count[l.Storage]++; count[l.Storage] > count[most] {
+			most = l.Storage
 		}
 	}
-	return LoadsIn(c.config, most)
+	return CheckShape(c.Config(), most)
 }
 
-// LoadsIn says which engines would load a model of a shape whose linear layers, but not the head,
-// have a scheme, on one GPU. It goes by what the engines' sources asked for in 2025 and 2026, and
-// looks at nothing else: versions before or after may differ.
+// CheckShape says which engines would load a model of a shape whose linear layers, but not the
+// head, are stored in one way, on one GPU. It goes by what the engines' sources asked for in 2025
+// and 2026, and looks at nothing else: versions before or after may differ.
 //
 // The rules: one width for all layers, as config.json has no other. transformers, whose configs
 // vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang
@@ -70,10 +67,10 @@ func (c *Checkpoint) LoadsIn() []Verdict {
 // (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
 // and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF
 // alone, whose blocks hold 32 inputs.
-func LoadsIn(c model.Config, s Storage) []Verdict {
-	verdicts := []Verdict{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
-	for i := range verdicts {
-		v := &verdicts[i]
+func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
+	list := []Compatibility{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
+	for i := range list {
+		v := &list[i]
 		if !uniform(c) {
 			v.refuse("the same widths in all layers", "its layers have different widths")
 			continue
@@ -83,7 +80,7 @@ func LoadsIn(c model.Config, s Storage) []Verdict {
 			continue
 		}
 		v.heads(c)
-		if s.Packing == GGUF {
+		if s.Packing == checkpoint.GGUF {
 			v.refuse("a Hugging Face folder", "a GGUF file is read by way of experiment or conversion only")
 			continue
 		}
@@ -91,7 +88,7 @@ func LoadsIn(c model.Config, s Storage) []Verdict {
 			v.kernels(c, s)
 		}
 	}
-	return verdicts
+	return list
 }
 
 func uniform(c model.Config) bool {
@@ -99,13 +96,13 @@ func uniform(c model.Config) bool {
 }
 
 // heads checks the shape of attention as configs and models of the Hugging Face kind take it.
-func (v *Verdict) heads(c model.Config) {
+func (v *Compatibility) heads(c model.Config) {
 	l := c.Layers[0]
-	if c.Architecture == llama && c.Hidden%l.Heads != 0 {
+	if c.Architecture == model.Llama && c.Hidden%l.Heads != 0 {
 		v.refuse(possibleHeads(c), "%d heads do not divide the hidden size %d, which LlamaConfig asks for even with head_dim", l.Heads, c.Hidden)
 	}
-	if c.Architecture == qwen2 && v.Engine != "transformers" && l.Heads*c.HeadDim != c.Hidden {
-		v.refuse("a "+llama+" with attention_bias, head_dim, and o_proj.bias zero, which is the same model; or pruned MLPs alone",
+	if c.Architecture == model.Qwen2 && v.Engine != "transformers" && l.Heads*c.HeadDim != c.Hidden {
+		v.refuse("a "+model.Llama+" with attention_bias, head_dim, and o_proj.bias zero, which is the same model; or pruned MLPs alone",
 			"it takes hidden/heads, %d/%d, for the head dim of Qwen2, where this model has %d", c.Hidden, l.Heads, c.HeadDim)
 	}
 }
@@ -139,11 +136,11 @@ func fused(c model.Config) []model.LinearLayer {
 }
 
 // kernels checks the sizes that the kernels of a scheme take.
-func (v *Verdict) kernels(c model.Config, s Storage) {
+func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 	switch s.Packing {
-	case IntQuantized, FloatQuantized, FP8:
+	case checkpoint.IntQuantized, checkpoint.FloatQuantized, checkpoint.FP8:
 		v.multiples(c, 16, 16, "")
-	case PackQuantized, GPTQ, AWQ:
+	case checkpoint.PackQuantized, checkpoint.GPTQ, checkpoint.AWQ:
 		if s.Format.Activations != weight.Kept {
 			v.refuse("pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)", "it has no kernel for 4-bit weights with 8-bit integer activations on GPUs")
 			return
@@ -152,7 +149,7 @@ func (v *Verdict) kernels(c model.Config, s Storage) {
 			v.refuse("symmetric codes", "it has no kernel for 8-bit weights with zero points")
 		}
 		if s.Format.ZeroPoints && v.Engine == "SGLang" {
-			v.mind("zero points are read since its pull request 25292")
+			v.note("zero points are read since its pull request 25292")
 		}
 		if !slices.Contains([]int{0, 32, 64, 128}, s.Format.Group) {
 			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Format.Group)
@@ -168,7 +165,7 @@ func (v *Verdict) kernels(c model.Config, s Storage) {
 
 // multiples checks inputs and outputs of all layers; instead names other schemes where the shape
 // stays.
-func (v *Verdict) multiples(c model.Config, in, out int, instead string) {
+func (v *Compatibility) multiples(c model.Config, in, out int, instead string) {
 	for _, l := range fused(c) {
 		if l.In%in != 0 {
 			v.refuse(otherWidth(c, l, in, instead), "%s has %d inputs, its kernel takes multiples of %d", l.Name, l.In, in)
@@ -195,8 +192,8 @@ func otherWidth(c model.Config, l model.LinearLayer, multiple int, instead strin
 }
 
 // gguf checks what llama.cpp takes.
-func (v *Verdict) gguf(c model.Config, s Storage) {
-	if s.Packing != GGUF {
+func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
+	if s.Packing != checkpoint.GGUF {
 		want := "a GGUF file (F16 or BF16)"
 		switch {
 		case s.Format.Bits == 4:
@@ -209,7 +206,7 @@ func (v *Verdict) gguf(c model.Config, s Storage) {
 	}
 	for _, l := range fused(c) {
 		if s.Format.Bits <= 8 && l.In%32 != 0 {
-			v.mind("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
+			v.note("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
 		}
 	}
 }

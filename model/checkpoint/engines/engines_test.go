@@ -1,16 +1,17 @@
-package checkpoint
+package engines
 
 import (
 	"strings"
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
 )
 
-func TestLoadsIn(t *testing.T) {
-	llama3B := model.Config{Architecture: llama, Vocab: 128256, Hidden: 3072, HeadDim: 128, Layers: model.Uniform(28, 24, 8, 8192)}
-	qwen := model.Config{Architecture: qwen2, Vocab: 151936, Hidden: 1536, HeadDim: 128, Layers: model.Uniform(28, 12, 2, 8960)}
+func TestCheckShape(t *testing.T) {
+	llama3B := model.Config{Architecture: model.Llama, Vocab: 128256, Hidden: 3072, HeadDim: 128, Layers: model.Uniform(28, 24, 8, 8192)}
+	qwen := model.Config{Architecture: model.Qwen2, Vocab: 151936, Hidden: 1536, HeadDim: 128, Layers: model.Uniform(28, 12, 2, 8960)}
 	with := func(c model.Config, heads, kv, mlp int) model.Config {
 		c.Layers = model.Uniform(len(c.Layers), heads, kv, mlp)
 		return c
@@ -20,12 +21,12 @@ func TestLoadsIn(t *testing.T) {
 	narrow := with(llama3B, 24, 8, 8192)
 	narrow.Hidden, narrow.HeadDim = 576, 64
 	narrow.Layers = model.Uniform(30, 9, 3, 1536)
-	w4 := Storage{Packing: PackQuantized, Format: weight.Format{Bits: 4, Group: 128}}
+	w4 := checkpoint.Storage{Packing: checkpoint.PackQuantized, Format: weight.Format{Bits: 4, Group: 128}}
 	w4Odd, w4Asymmetric8, w4a8 := w4, w4, w4
 	w4Odd.Format.Group = 16
 	w4Asymmetric8.Format.ZeroPoints, w4Asymmetric8.Format.Bits = true, 8
 	w4a8.Format.Activations = weight.Token
-	w8 := Storage{Packing: IntQuantized, Format: weight.Format{Bits: 8, Activations: weight.Token}}
+	w8 := checkpoint.Storage{Packing: checkpoint.IntQuantized, Format: weight.Format{Bits: 8, Activations: weight.Token}}
 	const gguf = "llama.cpp: does not load: it reads GGUF files alone. Instead: a GGUF file (F16 or BF16)"
 	q4 := strings.Replace(gguf, "F16 or BF16", "Q4_0", 1)
 	all := func(reason string) []string {
@@ -38,21 +39,21 @@ func TestLoadsIn(t *testing.T) {
 		integers = "does not load: down_proj has 5000 inputs, its kernel takes multiples of 16. Instead: an MLP width of 4992 or 5008"
 	)
 	for name, c := range map[string]struct {
-		config model.Config
-		scheme Storage
-		want   []string // beginnings of the verdicts
+		config  model.Config
+		storage checkpoint.Storage
+		want    []string // how each engine's line begins
 	}{
-		"dense":              {llama3B, Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
+		"dense":              {llama3B, checkpoint.Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
 		"narrower MLP":       {with(llama3B, 24, 8, 5120), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
-		"layers differ":      {ragged, Storage{}, all("does not load: its layers have different widths. Instead: the same widths in all layers")},
-		"heads do not fit":   {with(llama3B, 21, 7, 8192), Storage{}, []string{"transformers: " + heads, "vLLM: " + heads, "SGLang: " + heads, gguf}},
+		"layers differ":      {ragged, checkpoint.Storage{}, all("does not load: its layers have different widths. Instead: the same widths in all layers")},
+		"heads do not fit":   {with(llama3B, 21, 7, 8192), checkpoint.Storage{}, []string{"transformers: " + heads, "vLLM: " + heads, "SGLang: " + heads, gguf}},
 		"heads fit":          {with(llama3B, 12, 4, 8192), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
 		"Qwen2":              {qwen, w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
-		"Qwen2, fewer heads": {with(qwen, 6, 1, 8960), Storage{}, []string{"transformers: loads", "vLLM: " + qwenDim, "SGLang: " + qwenDim, gguf}},
+		"Qwen2, fewer heads": {with(qwen, 6, 1, 8960), checkpoint.Storage{}, []string{"transformers: loads", "vLLM: " + qwenDim, "SGLang: " + qwenDim, gguf}},
 		"an odd MLP":         {with(llama3B, 24, 8, 5000), w4, []string{"transformers: loads", "vLLM: " + odd, "SGLang: " + odd, q4}},
-		"an odd MLP, dense":  {with(llama3B, 24, 8, 5000), Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
+		"an odd MLP, dense":  {with(llama3B, 24, 8, 5000), checkpoint.Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
 		"an odd MLP, 8 bits": {with(llama3B, 24, 8, 5000), w8, []string{"transformers: loads", "vLLM: " + integers, "SGLang: " + integers, strings.Replace(q4, "Q4", "Q8", 1)}},
-		"a hidden size of 4.5·128": {narrow, Storage{Packing: GPTQ, Format: weight.Format{Bits: 4, Group: 64}}, []string{"transformers: loads",
+		"a hidden size of 4.5·128": {narrow, checkpoint.Storage{Packing: checkpoint.GPTQ, Format: weight.Format{Bits: 4, Group: 64}}, []string{"transformers: loads",
 			"vLLM: does not load: q, k, v has 576 inputs, its kernel takes multiples of 128; o_proj has 576 inputs, its kernel takes multiples of 128; gate, up has 576 inputs, its kernel takes multiples of 128. Instead: int-quantized (w8a8) or float-quantized (fp8)",
 			"SGLang: does not load", q4}},
 		"small groups": {llama3B, w4Odd, []string{"transformers: loads", "vLLM: does not load: groups of 16 inputs are none of 32, 64, 128 or a whole channel. Instead: groups of 128", "SGLang: does not load", q4}},
@@ -60,10 +61,10 @@ func TestLoadsIn(t *testing.T) {
 			"SGLang: does not load: it has no kernel for 8-bit weights with zero points; zero points are read since its pull request 25292", strings.Replace(q4, "Q4", "Q8", 1)}},
 		"w4a8": {llama3B, w4a8, []string{"transformers: loads", "vLLM: does not load: it has no kernel for 4-bit weights with 8-bit integer activations on GPUs. Instead: pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)",
 			"SGLang: does not load", q4}},
-		"GGUF": {with(llama3B, 24, 8, 5000), Storage{Packing: GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load: a GGUF file is read by way of experiment or conversion only. Instead: a Hugging Face folder", "vLLM: does not load",
+		"GGUF": {with(llama3B, 24, 8, 5000), checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load: a GGUF file is read by way of experiment or conversion only. Instead: a Hugging Face folder", "vLLM: does not load",
 			"SGLang: does not load", "llama.cpp: loads: down_proj has 5000 inputs, no multiple of a block's 32: it stays a float"}},
 	} {
-		got := LoadsIn(c.config, c.scheme)
+		got := CheckShape(c.config, c.storage)
 		for i, want := range c.want {
 			loads := strings.HasSuffix(want, ": loads")
 			if s := got[i].Engine + ": " + got[i].String(); s != want && (loads || !strings.HasPrefix(s, want)) || got[i].Loads && len(got[i].Instead) > 0 {

@@ -1,0 +1,151 @@
+package checkpoint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"slimlab/model"
+	"slimlab/model/checkpoint/gguf"
+	"slimlab/model/tokenizer"
+)
+
+// ggufFileTypes are what general.file_type says of a file most of whose matrices have a type.
+var ggufFileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q4_0: 2, gguf.Q8_0: 7, gguf.BF16: 32}
+
+// ggufArchitecture is GGUF's name of an architecture; Mistral is llama's.
+func ggufArchitecture(architecture string) string {
+	if architecture == model.Mistral {
+		architecture = model.Llama
+	}
+	for name, a := range ggufArchitectures {
+		if a == architecture {
+			return name
+		}
+	}
+	return ""
+}
+
+// ggufMetadata says what a model is in GGUF's keys, and refuses what they cannot say.
+func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabulary, o GGUFOptions) (m gguf.Metadata, notes []string, err error) {
+	fileType, ok := ggufFileTypes[o.Type]
+	if !ok {
+		return nil, nil, fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0 or Q4_0", o.Type)
+	}
+	layer := c.Layers[0]
+	for i, l := range c.Layers {
+		if l != layer {
+			return nil, nil, fmt.Errorf("layer %d has %d heads, %d kv heads and %d neurons, layer 0 %d, %d and %d: GGUF's %s holds layers of one shape alone",
+				i, l.Heads, l.KVHeads, l.MLP, layer.Heads, layer.KVHeads, layer.MLP, architecture)
+		}
+	}
+	for _, has := range []struct {
+		what         string
+		found, wants bool
+	}{
+		{"q/k norm", c.QKNorm, architecture == "qwen3"},
+		{"q/k/v bias", c.QKVBias, architecture == "qwen2" || architecture == "llama" && c.QKVBias},
+		{"o bias", c.OBias, architecture == "llama" && c.OBias},
+	} {
+		if has.found != has.wants {
+			return nil, nil, fmt.Errorf("%s is %t, expected %t: llama.cpp's %s is so", has.what, has.found, has.wants, architecture)
+		}
+	}
+	if wide := layer.Heads * c.HeadDim; c.QKVBias && wide != c.Hidden {
+		return nil, nil, fmt.Errorf("%d heads of %d are %d wide beside a hidden size of %d: llama.cpp's %s takes biased heads of the hidden size alone, so no heads may be pruned",
+			layer.Heads, c.HeadDim, wide, c.Hidden, architecture)
+	}
+	if c.Rope.Kind == model.RopeLlama3 && architecture != "llama" {
+		return nil, nil, fmt.Errorf("rope scaling llama3: llama.cpp's %s has no tensor for it, expected none, linear or yarn", architecture)
+	}
+	m = gguf.Metadata{
+		{Key: "general.architecture", Value: architecture},
+		{Key: "general.type", Value: "model"},
+		{Key: "general.name", Value: strings.TrimSuffix(filepath.Base(name), ".gguf")},
+		{Key: "general.file_type", Value: fileType},
+		{Key: "general.quantization_version", Value: uint32(2)}, // of the block formats
+	}
+	prefix := architecture + "."
+	for _, size := range []struct {
+		key   string
+		value int
+	}{
+		{"context_length", c.MaxPositions}, {"embedding_length", c.Hidden}, {"block_count", len(c.Layers)}, {"feed_forward_length", layer.MLP},
+		{"attention.head_count", layer.Heads}, {"attention.head_count_kv", layer.KVHeads}, {"attention.key_length", c.HeadDim},
+		{"attention.value_length", c.HeadDim}, {"rope.dimension_count", c.HeadDim}, {"vocab_size", c.Vocab},
+	} {
+		m = append(m, gguf.Pair{Key: prefix + size.key, Value: uint32(size.value)})
+	}
+	m = append(m, gguf.Pair{Key: prefix + "attention.layer_norm_rms_epsilon", Value: c.NormEps},
+		gguf.Pair{Key: prefix + "rope.freq_base", Value: float32(c.RopeTheta)})
+	scaling, err := ggufRopeKeys(prefix+"rope.scaling.", c)
+	if err != nil {
+		return nil, nil, err
+	}
+	m = append(m, scaling...)
+	// The ids of the model count, where it has them: generation ends by them.
+	if v.Model == "" {
+		v = tokenizer.Vocabulary{Model: "none", BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
+	}
+	v.BOS, v.EOS = or(c.BOS, v.BOS), or(c.EOS, v.EOS)
+	keys, err := ggufTokenizerKeys(v, c.Vocab)
+	if err != nil {
+		return nil, nil, err
+	}
+	m = append(m, keys...)
+	for _, id := range c.MoreEOS {
+		key := ggufTokenizer + "eot_token_id"
+		// Llama 3's end of a message that calls a tool
+		if id < len(v.Tokens) && strings.Contains(v.Tokens[id], "eom") {
+			key = ggufTokenizer + "eom_token_id"
+		}
+		if _, taken := m.Get(key); taken {
+			notes = append(notes, fmt.Sprintf("token %d ends a text too, for which GGUF has no further key: readers find it by its spelling or not at all", id))
+			continue
+		}
+		m = append(m, gguf.Pair{Key: key, Value: uint32(id)})
+	}
+	return m, notes, nil
+}
+
+// or is a, or b where a is none.
+func or(a, b int) int {
+	if a >= 0 {
+		return a
+	}
+	return b
+}
+
+// ggufRopeKeys says how rotary positions are scaled. llama3 is a tensor and has no key.
+func ggufRopeKeys(prefix string, c model.Config) (gguf.Metadata, error) {
+	r := c.Rope
+	switch r.Kind {
+	case "", model.RopeLlama3:
+		return nil, nil
+	case model.RopeLinear:
+		return gguf.Metadata{{Key: prefix + "type", Value: "linear"}, {Key: prefix + "factor", Value: float32(r.Factor)}}, nil
+	case model.RopeYarn:
+		m := gguf.Metadata{
+			{Key: prefix + "type", Value: "yarn"},
+			{Key: prefix + "factor", Value: float32(r.Factor)},
+			{Key: prefix + "original_context_length", Value: uint32(cmp.Or(r.OriginalMaxPositions, c.MaxPositions))},
+		}
+		for _, beta := range []struct {
+			key          string
+			value, usual float64
+		}{{"yarn_beta_fast", r.BetaFast, 32}, {"yarn_beta_slow", r.BetaSlow, 1}} {
+			if beta.value != 0 && beta.value != beta.usual {
+				m = append(m, gguf.Pair{Key: prefix + beta.key, Value: float32(beta.value)})
+			}
+		}
+		if r.AttentionFactor != 0 {
+			if a := float32(r.AttentionFactor / yarnAttention(r.Factor)); a != 1 {
+				m = append(m, gguf.Pair{Key: prefix + "attn_factor", Value: a})
+			}
+		}
+		return m, nil
+	}
+	return nil, errors.New("rope scaling " + r.Kind + " has no name in GGUF")
+}
