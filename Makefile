@@ -45,7 +45,7 @@ noasm: ## all tests on the plain-Go kernels
 	$(GO) test -tags noasm ./...
 
 golden: ## rewrite the golden files; read the diff before you commit it
-	$(GO) test $$(grep -rl --include=*_test.go 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
+	$(GO) test $$(grep -rl --include=*_test.go 'slimlab/internal/golden"' . | xargs -n1 dirname | sort -u) -update
 
 pretrain: build ## train the embedded foundation model again from its scenario (about a quarter of an hour)
 	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm

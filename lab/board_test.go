@@ -3,19 +3,15 @@ package lab
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
+	"slimlab/internal/golden"
 	"strings"
 	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // story is a run of one sweep axis with two seeds in which most things happen.
 func story() []Event {
@@ -54,20 +50,7 @@ func story() []Event {
 }
 
 func TestGolden(t *testing.T) {
-	got := Fold(story()).Snapshot().String()
-	path := filepath.Join("testdata", "story.txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("board differs from %s:\n%s", path, got)
-	}
+	golden.Equal(t, "story.txt", Fold(story()).Snapshot().String())
 }
 
 // The events of any log, in any order, with any repetition and omission, fold without a panic, the

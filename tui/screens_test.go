@@ -1,15 +1,11 @@
 package tui
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slimlab/internal/golden"
 	"strings"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // Every screen at the sizes that matter, as text.
 func TestScreens(t *testing.T) {
@@ -24,7 +20,7 @@ func TestScreens(t *testing.T) {
 		for _, one := range screens {
 			name := fmt.Sprintf("%s-%dx%d", one.name, size[0], size[1])
 			t.Run(name, func(t *testing.T) {
-				golden(t, name, newScript(t, size[0], size[1], Options{}).keys(one.keys).screen())
+				goldenScreen(t, name, newScript(t, size[0], size[1], Options{}).keys(one.keys).screen())
 			})
 			if size[0] == 40 {
 				break // all the same
@@ -57,7 +53,7 @@ func TestScreens(t *testing.T) {
 		{"quit-live", "Qq"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			golden(t, one.name, newScript(t, 100, 30, Options{}).keys(one.keys).screen())
+			goldenScreen(t, one.name, newScript(t, 100, 30, Options{}).keys(one.keys).screen())
 		})
 	}
 	t.Run("ascii", func(t *testing.T) {
@@ -67,29 +63,16 @@ func TestScreens(t *testing.T) {
 				t.Fatalf("%q in an ASCII screen", r)
 			}
 		}
-		golden(t, "ascii", s.screen())
+		goldenScreen(t, "ascii", s.screen())
 	})
 }
 
-func golden(t *testing.T, name, got string) {
+func goldenScreen(t *testing.T, name, got string) {
 	t.Helper()
 	lines := strings.Split(got, "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	got = strings.Join(lines, "\n") + "\n"
-	path := filepath.Join("testdata", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("screen differs from %s; got\n%s", path, got)
-	}
+	golden.Equal(t, name+".txt", got)
 }

@@ -5,19 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"slimlab/internal/golden"
 	"slimlab/kernels/machine"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // tinySizes have every case, in moments.
 var tinySizes = sizes{
@@ -194,22 +190,7 @@ func TestGolden(t *testing.T) {
 		if err := sample().Write(format, &got); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", name)
-		if *update {
-			if err := os.MkdirAll("testdata", 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.String() != string(want) {
-			t.Errorf("%s differs from\n%s\ngot\n%s", file, want, got.String())
-		}
+		golden.Equal(t, name, got.String())
 	}
 }
 

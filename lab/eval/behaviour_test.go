@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"slimlab/internal/behaviour"
+	"slimlab/internal/golden"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/lab/task"
@@ -42,5 +43,5 @@ func TestBehaviour(t *testing.T) {
 	if err != nil || len(kept) != 4 {
 		t.Fatalf("%d parts are kept, %v", len(kept), err)
 	}
-	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), []behaviour.Record{{Stage: "eval", Version: version, Hash: recipe.Text(string(content))}}, *update)
+	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), []behaviour.Record{{Stage: "eval", Version: version, Hash: recipe.Text(string(content))}}, golden.Updating())
 }

@@ -3,14 +3,10 @@ package eval
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
+	"slimlab/internal/golden"
 	"strings"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // exampleReport is a report of every kind of line, for one model or two.
 func exampleReport(models int) *Evaluation {
@@ -57,23 +53,11 @@ func TestWrite(t *testing.T) {
 			if err := r.Write(format, &b); err != nil {
 				t.Fatal(err)
 			}
-			golden := filepath.Join("testdata", name+"."+format)
-			if *update {
-				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b.String() != string(want) {
-				t.Errorf("%s: found\n%s\nwant\n%s", golden, b.String(), want)
-			}
+			golden.Equal(t, name+"."+format, b.String())
 			if format == "json" {
 				var again Evaluation
 				if err := json.Unmarshal(b.Bytes(), &again); err != nil || len(again.Results) != 3 {
-					t.Errorf("%s does not read back: %v", golden, err)
+					t.Errorf("%s.json does not read back: %v", name, err)
 				}
 			}
 		}

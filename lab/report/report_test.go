@@ -6,40 +6,19 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
 	"pgregory.net/rapid"
 
+	"slimlab/internal/golden"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", file)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s:\n%s", path, got)
-	}
-}
 
 // figures are made up; they show shapes.
 func figures(row string, seed int) map[string]lab.Measure {
@@ -100,14 +79,14 @@ func TestReports(t *testing.T) {
 			if err := Write(format, &b, v); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+"."+format, b.String())
+			golden.Equal(t, name+"."+format, b.String())
 		}
 	}
 	var b bytes.Buffer
 	if err := Text(&b, views["done"], 60); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "done.60.table", b.String())
+	golden.Equal(t, "done.60.table", b.String())
 	if err := Write("xml", io.Discard, views["done"]); err == nil || !strings.Contains(err.Error(), "expected one of table, md, csv, json, junit") {
 		t.Errorf("unknown format: %v", err)
 	}
@@ -261,7 +240,7 @@ func TestCompare(t *testing.T) {
 		if err := c.Write(format, &b); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "compare."+format, b.String())
+		golden.Equal(t, "compare."+format, b.String())
 	}
 	if err := c.Write("csv", io.Discard); err == nil {
 		t.Error("comparison as csv")

@@ -3,7 +3,6 @@ package run
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"slimlab/internal/behaviour"
+	"slimlab/internal/golden"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -20,8 +20,6 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 // stages is every kind of stage once, each on the same fixed model, so that what one computes does
 // not depend on the others.
@@ -137,22 +135,8 @@ func TestBehaviour(t *testing.T) {
 		fmt.Fprintf(&recipes, "%s\n%s\n%s\n\n", of.title, filepath.Base(dirs[0]), text)
 		records = append(records, behaviour.Record{Stage: of.stage, Version: of.version, Hash: output(t, dirs[0])})
 	}
-	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, *update)
-	golden(t, "recipes.golden", recipes.String())
-}
-
-func golden(t *testing.T, name, found string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(found), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil || found != string(want) {
-		t.Errorf("%s differs: found\n%s\n%v\nrun the test with -update where the change is meant", file, found, err)
-	}
+	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, golden.Updating())
+	golden.Equal(t, "recipes.golden", recipes.String())
 }
 
 // output hashes what a stage has made: tensors, config and tokenizer of a model, and the facts that

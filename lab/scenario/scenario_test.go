@@ -2,7 +2,6 @@ package scenario_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,12 +10,11 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"slimlab/internal/golden"
 	"slimlab/lab"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 var vocabulary = run.Vocabulary()
 
@@ -31,23 +29,6 @@ func mustLoad(t *testing.T, o scenario.Options) *scenario.Scenario {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", file)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s:\n%s", path, got)
-	}
 }
 
 func TestLoad(t *testing.T) {
@@ -90,7 +71,7 @@ func TestLoad(t *testing.T) {
 			fmt.Fprintln(&text, " step", st.Name, st.Inputs(), st.Recipe())
 		}
 	}
-	golden(t, "figure1.plan.txt", text.String())
+	golden.Equal(t, "figure1.plan.txt", text.String())
 }
 
 func TestOverlayAndSettings(t *testing.T) {
@@ -281,7 +262,7 @@ func TestVerdicts(t *testing.T) {
 	for _, e := range s.Verdicts(lab.Fold(events).Snapshot()) {
 		fmt.Fprintf(&text, "%t  %s  (%s)\n", e.Held, e.Name, e.Text)
 	}
-	golden(t, "verdicts.txt", text.String())
+	golden.Equal(t, "verdicts.txt", text.String())
 }
 
 func TestExpectationErrors(t *testing.T) {
@@ -309,7 +290,7 @@ func TestExpectationErrors(t *testing.T) {
 	}
 }
 
-func TestSchema(t *testing.T) { golden(t, "schema.json", string(scenario.Schema(vocabulary))) }
+func TestSchema(t *testing.T) { golden.Equal(t, "schema.json", string(scenario.Schema(vocabulary))) }
 
 func FuzzParse(f *testing.F) {
 	full, err := os.ReadFile("testdata/figure1.yaml")

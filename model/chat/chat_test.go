@@ -2,17 +2,14 @@ package chat
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"slimlab/internal/golden"
 	"slimlab/internal/shareddata"
 )
-
-var update = flag.Bool("update", false, "write the golden texts again")
 
 // conversations are the inputs of the goldens of the four families.
 var conversations = map[string]Conversation{
@@ -60,22 +57,7 @@ func TestFamilies(t *testing.T) {
 				t.Errorf("%s, %s: %v", family, name, err)
 				continue
 			}
-			golden := filepath.Join("testdata", family, strings.ReplaceAll(name, " ", "-")+".txt")
-			if *update {
-				if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s, %s:\n%s\nexpected\n%s", family, name, got, want)
-			}
+			golden.Equal(t, family+"/"+strings.ReplaceAll(name, " ", "-")+".txt", got)
 		}
 	}
 }
