@@ -3,9 +3,9 @@
 //
 // A command line becomes one verb, and a verb becomes calls of the lab: lab/run and lab/scenario
 // (run, check, scenarios, schema, reference), lab/home (where everything is kept), lab/store and
-// lab/report (runs, show, compare), lab/convert (inspect, import, export, prune, quantize, distil),
-// lab/eval and lab/doctor (eval, doctor), and tui (the workbench, replay). The package imports
-// nothing below the lab: what a model or a method is, it does not know.
+// lab/report (runs, show, compare, clean), lab/convert (inspect, import, export, prune, quantize,
+// distil), lab/eval and lab/doctor (eval, doctor), and tui (the workbench, replay). The package
+// imports nothing below the lab: what a model or a method is, it does not know.
 //
 // Files, from the bottom: program is what every verb has, with the exit codes; output is standard
 // output and its formats, progress is standard error; cli_* are the verbs, events and run_outputs

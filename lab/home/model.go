@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/store"
 	"slimlab/model/checkpoint"
 	"slimlab/model/pretrained"
 	"slimlab/model/tokenizer"
@@ -116,7 +117,11 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 			continue
 		}
 		dir, err := h.Artifacts.Get(key)
-		if err != nil {
+		var format *store.FormatError
+		switch {
+		case errors.As(err, &format):
+			return nil, fmt.Errorf("row %s: %w", row, err)
+		case err != nil:
 			return nil, fmt.Errorf("the artifact of row %s is gone or damaged (%w); run the scenario again", row, err)
 		}
 		return os.DirFS(dir), nil

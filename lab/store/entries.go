@@ -35,6 +35,11 @@ type Entry struct {
 	Bytes     int64 // of its files
 }
 
+// Useless reports whether no run can use the entry.
+func (e Entry) Useless() bool {
+	return e.Condition == OldFormat || e.Condition == Unfinished || e.Condition == Damaged
+}
+
 // Entries lists everything in the store, in order of name. It reads metadata, no checksums.
 func (a *Artifacts) Entries() ([]Entry, error) {
 	found, err := os.ReadDir(a.dir)
