@@ -49,7 +49,10 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 func (p *program) finishConversion(f convertFlags, to string, r *convert.Result, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return failure{exitInterrupted, errors.New("interrupted; finished layers are kept, and the same command goes on from there")}
+		if convert.Unfinished(to) {
+			return failure{exitInterrupted, errors.New("interrupted; finished layers are kept, and the same command goes on from there")}
+		}
+		return failure{exitInterrupted, errors.New("interrupted; nothing was kept")}
 	case writeFailed(err):
 		return broke(err)
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 	"slimlab/quant"
 )
 
@@ -23,7 +24,7 @@ func ExampleQuantize() {
 	if err != nil {
 		panic(err)
 	}
-	four := quant.Scheme{NumberFormat: quant.NumberFormat{Bits: 4, Group: 16}, Rounder: quant.GPTQ{Damping: 0.05, ActOrder: true}}
+	four := quant.Scheme{Format: weight.Format{Bits: 4, Group: 16}, Rounder: quant.GPTQ{Damping: 0.05, ActOrder: true}}
 	plan := func(l model.LinearLayer) quant.Scheme {
 		switch {
 		case l.Layer == 0:

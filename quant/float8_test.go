@@ -17,11 +17,11 @@ func TestFP8IsNearest(t *testing.T) {
 	for _, shape := range [][2]int{{3, 8}, {17, 33}, {64, 128}} {
 		out, in := shape[0], shape[1]
 		w := weights(rng, out, in)
-		g, err := (NumberFormat{Bits: 8, Float: true}).Fit(w, kernels.Float32)
+		g, err := NewGrid(weight.Format{Float: true, Bits: 8, Activations: weight.Token}, w, kernels.Float32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rounded, err := g.Weight(toNearest(t, w, g))
+		rounded, err := weight.New(g.Encoding(), toNearest(t, w, g))
 		if err != nil {
 			t.Fatal(err)
 		}

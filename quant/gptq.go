@@ -156,8 +156,8 @@ func (f *factor) factorise(ctx context.Context) bool {
 }
 
 // round chooses the codes, block inputs at a time: updates beyond those are one product.
-func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) (codes []int8, loss float64) {
-	codes = make([]int8, len(w.Data))
+func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) (codes []byte, loss float64) {
+	codes = make([]byte, len(w.Data))
 	losses := make([]float64, w.Out)
 	work, errs := matrix.NewDense(w.Out, w.In, nil), matrix.NewDense(w.Out, block, nil)
 	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
@@ -186,7 +186,7 @@ func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) 
 
 // roundBlock chooses the codes of the ordered inputs start…end-1 of one output o, whose compensated
 // weights are row, and writes their errors to errs. It returns Σe².
-func (f *factor) roundBlock(codes []int8, row, errs []float64, g Grid, o, start, end int) (loss float64) {
+func (f *factor) roundBlock(codes []byte, row, errs []float64, g Grid, o, start, end int) (loss float64) {
 	for a := start; a < end; a++ {
 		i, u := f.order[a], f.upper.Row(a)
 		code, value := g.Encode(row[a], o, i)

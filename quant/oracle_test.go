@@ -52,11 +52,13 @@ func matrixOf(m mat.Matrix) matrix.Dense {
 
 func fit(t testing.TB, w *weight.Dense, group, bits int) *intGrid {
 	t.Helper()
-	f := NumberFormat{Bits: bits, Group: group}
-	if bits == 8 {
-		f.Group = 0
+	f := weight.Format{Bits: 8, Activations: weight.Token}
+	if bits == 4 {
+		if f = (weight.Format{Bits: 4, Group: group}); group == w.In {
+			f.Group = 0 // one group, of any size
+		}
 	}
-	g, err := f.Fit(w, kernels.Float32)
+	g, err := NewGrid(f, w, kernels.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func fit(t testing.TB, w *weight.Dense, group, bits int) *intGrid {
 }
 
 // toNearest is RTN.
-func toNearest(t testing.TB, w *weight.Dense, g Grid) []int8 {
+func toNearest(t testing.TB, w *weight.Dense, g Grid) []byte {
 	t.Helper()
 	r, err := Nearest{}.Round(context.Background(), w, g, nil)
 	if err != nil {
@@ -93,13 +95,13 @@ func factorise(t testing.TB, h mat.Symmetric, damping float64, actOrder bool) *f
 	return f
 }
 
-func (f *factor) codes(w *weight.Dense, g Grid, block int) []int8 {
+func (f *factor) codes(w *weight.Dense, g Grid, block int) []byte {
 	codes, _ := f.round(context.Background(), w, g, block)
 	return codes
 }
 
 // lossOf is tr(ΔHΔᵀ) with the damped H.
-func (f *factor) lossOf(w *weight.Dense, g Grid, codes []int8) float64 {
+func (f *factor) lossOf(w *weight.Dense, g Grid, codes []byte) float64 {
 	return squaredError(context.Background(), f.damped(), w, g, codes)
 }
 
@@ -195,13 +197,13 @@ func TestGPTQEquivariance(t *testing.T) {
 func TestGPTQOnGrid(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	out, in, group := 5, 32, 8
-	g := &intGrid{scaled: scaled{out, in, group, make([]float32, out*in/group)}, lowest: -8, highest: 7}
-	codes := make([]int8, out*in)
+	g := &intGrid{scaled: scaled{out: out, in: in, group: group, scale: make([]float32, out*in/group)}, lowest: -8, highest: 7}
+	codes := make([]byte, out*in)
 	for i := range g.scale {
 		g.scale[i] = float32(math.Exp(rng.NormFloat64()))
 	}
 	for i := range codes {
-		codes[i] = int8(rng.IntN(16) - 8)
+		codes[i] = byte(rng.IntN(16) - 8)
 	}
 	w := values(g, codes)
 	q, loss := factorise(t, correlated(rng, in, 64), 0.01, true).round(context.Background(), w, g, 7)
@@ -230,8 +232,8 @@ func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 	}
 }
 
-func naiveOBQ(t *testing.T, g *intGrid, w *weight.Dense, s *factor) []int8 {
-	q, damped := make([]int8, len(w.Data)), s.damped()
+func naiveOBQ(t *testing.T, g *intGrid, w *weight.Dense, s *factor) []byte {
+	q, damped := make([]byte, len(w.Data)), s.damped()
 	for o := range g.out {
 		row := make([]float64, g.in)
 		for i := range row {
@@ -274,10 +276,10 @@ func TestGPTQAgainstBruteForce(t *testing.T) {
 		g.scale[0] *= 7.5 / 1.5
 		s := factorise(t, correlated(rng, in, 40), 0.01, false)
 		best := math.Inf(1)
-		codes := make([]int8, in)
+		codes := make([]byte, in)
 		for n := range 1 << (2 * in) {
 			for i := range codes {
-				codes[i] = int8(n>>(2*i)&3) - 2
+				codes[i] = byte(n>>(2*i)&3) - 2
 			}
 			best = min(best, s.lossOf(w, g, codes))
 		}
@@ -344,18 +346,18 @@ func TestRTNBound(t *testing.T) {
 func TestGridEnds(t *testing.T) {
 	w := weight.NewDense([]float32{7.5, -7.5, 3.5, 2.5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 16)
 	g := fit(t, w, 8, 4)
-	if q := toNearest(t, w, g); q[0] != 7 || q[1] != -8 || q[2] != 4 || q[3] != 2 || slices.Max(q[8:]) != 0 || slices.Min(q[8:]) != 0 {
+	if q := toNearest(t, w, g); !slices.Equal(q[:4], []byte{7, 0xf8, 4, 2}) || slices.Max(q[8:]) != 0 {
 		t.Errorf("4 bits: codes %v", q)
 	}
 	if g.scale[1] != 1 {
 		t.Errorf("4 bits: a group of zeros has scale %g, want 1", g.scale[1])
 	}
 	g = fit(t, w, 16, 8)
-	if q := toNearest(t, w, g); q[0] != 127 || q[1] != -127 || slices.Max(q[4:]) != 0 {
+	if q := toNearest(t, w, g); !slices.Equal(q[:2], []byte{127, 0x81}) || slices.Max(q[4:]) != 0 {
 		t.Errorf("8 bits: codes %v", q)
 	}
 	w.Data[5] = float32(math.NaN())
-	if _, err := (NumberFormat{Bits: 8}).Fit(w, kernels.Float32); err == nil {
+	if _, err := NewGrid(weight.Format{Bits: 8, Activations: weight.Token}, w, kernels.Float32); err == nil {
 		t.Error("a weight that is not a number has a grid")
 	}
 }
@@ -398,7 +400,7 @@ func TestDeadChannel(t *testing.T) {
 }
 
 // values are those of codes on a grid.
-func values(g *intGrid, codes []int8) *weight.Dense {
+func values(g *intGrid, codes []byte) *weight.Dense {
 	w := weight.NewDense(make([]float32, len(codes)), g.out, g.in)
 	for i, c := range codes {
 		w.Data[i] = float32(g.Decode(c, i/g.in, i%g.in))

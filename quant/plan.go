@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // Plan chooses a scheme for each linear layer: mixed precision is a plan with several. An automatic
@@ -19,23 +20,23 @@ func Uniform(s Scheme) Plan { return func(model.LinearLayer) Scheme { return s }
 // impossible.
 func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
 	linears := m.Linears()
-	list, groups := make([]Scheme, len(linears)), map[NumberFormat]int{}
+	list, groups := make([]Scheme, len(linears)), map[weight.Format]int{}
 	for i, l := range linears {
 		list[i] = p(l)
-		if f := list[i].NumberFormat; f.Bits == 4 && f.Group == 0 {
+		if f := list[i].Format; f.Bits == 4 && f.Group == 0 {
 			groups[f] = largestGroup(l.In, groups[f])
 		}
 	}
 	for i, l := range linears {
 		s := &list[i]
-		if group, automatic := groups[s.NumberFormat]; automatic {
-			s.Group = group
+		if group, automatic := groups[s.Format]; automatic {
+			s.Format.Group = group
 		}
 		if err := s.check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
-		if s.Group > 0 && l.In%s.Group != 0 {
-			return nil, fmt.Errorf("groups of %d do not divide the %d inputs of %s: choose a smaller group, or prune with an alignment", s.Group, l.In, l.Name)
+		if g := s.Format.Group; g > 0 && l.In%g != 0 {
+			return nil, fmt.Errorf("groups of %d do not divide the %d inputs of %s: choose a smaller group, or prune with an alignment", g, l.In, l.Name)
 		}
 	}
 	return list, nil

@@ -11,6 +11,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/calibratetest"
+	"slimlab/model/weight"
 )
 
 // dequantized are the weights of a model by name.
@@ -113,7 +114,7 @@ func (s step) Compress(ctx context.Context, stats *calibrate.Stats, linears []mo
 		if err != nil {
 			return err
 		}
-		grid, err := NumberFormat{Bits: 4, Group: 32}.Fit(w, kernels.Float32)
+		grid, err := NewGrid(weight.Format{Bits: 4, Group: 32}, w, kernels.Float32)
 		if err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ func (s step) Compress(ctx context.Context, stats *calibrate.Stats, linears []mo
 		if err != nil {
 			return err
 		}
-		if l.Linear.Weight, err = grid.Weight(rounding.Codes); err != nil {
+		if l.Linear.Weight, err = weight.New(grid.Encoding(), rounding.Codes); err != nil {
 			return err
 		}
 		report(l.Name)

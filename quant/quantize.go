@@ -8,6 +8,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
 // Options say how to quantize. The zero value has the defaults.
@@ -87,7 +88,7 @@ func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o
 }
 
 // Wants implements calibrate.Method.
-func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].Bits != 0 }
+func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].Rounder != nil }
 
 // Compress implements calibrate.Method.
 func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(LinearReport)) error {
@@ -120,7 +121,7 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		return r, err
 	}
 	s := q.schemes[l.Name]
-	grid, err := s.Fit(w, q.Scales)
+	grid, err := NewGrid(s.Format, w, q.Scales)
 	if err != nil {
 		return r, err
 	}
@@ -131,7 +132,7 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	if rounding.Note != "" {
 		q.warn(m.Stats, rounding.Note)
 	}
-	quantized, err := grid.Weight(rounding.Codes)
+	quantized, err := weight.New(grid.Encoding(), rounding.Codes)
 	if err != nil {
 		return r, err
 	}

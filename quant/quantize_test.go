@@ -12,6 +12,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/calibratetest"
+	"slimlab/model/weight"
 )
 
 func newModel(t testing.TB, architecture string, mlp int) *model.Model {
@@ -181,7 +182,7 @@ func TestQuantizeErrors(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	background := context.Background()
-	format := func(f NumberFormat, r Rounder) Plan { return Uniform(Scheme{f, r}) }
+	format := func(f weight.Format, r Rounder) Plan { return Uniform(Scheme{f, r}) }
 	for _, c := range []struct {
 		want  string
 		ctx   context.Context
@@ -194,12 +195,14 @@ func TestQuantizeErrors(t *testing.T) {
 		{"groups of 64 do not divide the 32 inputs of model.layers.0.self_attn.q_proj", background, plain, nil, uniform(t, "w4a16-rtn-g64")},
 		{"groups of 8 do not divide the 60 inputs of model.layers.0.mlp.down_proj", background, newModel(t, "LlamaForCausalLM", 60), nil, uniform(t, "w4a16-rtn")},
 		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", background, broken, nil, uniform(t, "w8a8")},
-		{"model.layers.0.self_attn.q_proj: format {Bits:3", background, plain, nil, format(NumberFormat{Bits: 3}, Nearest{})},
-		{"impossible", background, plain, nil, format(NumberFormat{Bits: 8, Group: 32}, Nearest{})},
-		{"impossible", background, plain, nil, format(NumberFormat{Bits: 8, Int8Activations: true}, Nearest{})},
-		{"impossible", background, plain, nil, format(NumberFormat{Bits: 4, Float: true}, Nearest{})},
-		{"expected both or neither", background, plain, nil, format(NumberFormat{Bits: 8}, nil)},
-		{"expected both or neither", background, plain, nil, format(NumberFormat{}, Nearest{})},
+		{"model.layers.0.self_attn.q_proj: nothing is quantized to unknown format", background, plain, nil, format(weight.Format{Bits: 3}, Nearest{})},
+		{"nothing is quantized to w8a8-g32", background, plain, nil, format(weight.Format{Bits: 8, Group: 32, Activations: weight.Token}, Nearest{})},
+		{"nothing is quantized to w8a16", background, plain, nil, format(weight.Format{Bits: 8}, Nearest{})},
+		{"nothing is quantized to w4a16-g12", background, plain, nil, format(weight.Format{Bits: 4, Group: 12}, Nearest{})},
+		{"nothing is quantized to w4a16-g32-zero", background, plain, nil, format(weight.Format{Bits: 4, Group: 32, ZeroPoints: true}, Nearest{})},
+		{"fp8-dynamic is rounded to nearest", background, plain, sequences(2), format(weight.Format{Float: true, Bits: 8, Activations: weight.Token}, GPTQ{})},
+		{"w4a16-g32 without a rounder", background, plain, nil, format(weight.Format{Bits: 4, Group: 32}, nil)},
+		{"nothing is quantized to", background, plain, nil, format(weight.Format{}, Nearest{})},
 		{"negative", background, plain, sequences(2), Uniform(scheme(t, "w8a8-gptq").Damped(-1))},
 		{"canceled", cancelled, plain, nil, uniform(t, "w8a8")},
 		{"canceled", cancelled, plain, sequences(2), uniform(t, "w8a8")},
@@ -231,7 +234,11 @@ func TestQuantizeProgressAndWarnings(t *testing.T) {
 }
 
 func TestParseScheme(t *testing.T) {
-	int8s := NumberFormat{Bits: 8}
+	int8s := weight.Format{Bits: 8, Activations: weight.Token}
+	w4a16 := func(group int) weight.Format { return weight.Format{Bits: 4, Group: group} }
+	w4a8 := func(group int) weight.Format {
+		return weight.Format{Bits: 4, Group: group, Activations: weight.Token}
+	}
 	for _, c := range []struct {
 		name string
 		want Scheme
@@ -241,14 +248,14 @@ func TestParseScheme(t *testing.T) {
 		{"w8a8", Scheme{int8s, Nearest{}}, "w8a8-rtn"},
 		{"w8a8-gptq", Scheme{int8s, GPTQ{}}, "w8a8-gptq"},
 		{"w8a8-gptq-act", Scheme{int8s, GPTQ{ActOrder: true}}, "w8a8-gptq-act"},
-		{"fp8", Scheme{NumberFormat{Bits: 8, Float: true}, Nearest{}}, "fp8-dynamic"},
-		{"w4a16", Scheme{NumberFormat{Bits: 4}, GPTQ{}}, "w4a16-gptq"},
-		{"w4a16-g32", Scheme{NumberFormat{Bits: 4, Group: 32}, GPTQ{}}, "w4a16-gptq-g32"},
-		{"w4a16-rtn-g128", Scheme{NumberFormat{Bits: 4, Group: 128}, Nearest{}}, "w4a16-rtn-g128"},
-		{"w4a8", Scheme{NumberFormat{Bits: 4, Int8Activations: true}, GPTQ{}}, "w4a8-gptq"},
-		{"w4a8-rtn-g64", Scheme{NumberFormat{Bits: 4, Int8Activations: true, Group: 64}, Nearest{}}, "w4a8-rtn-g64"},
-		{"w4a8-gptq-act", Scheme{NumberFormat{Bits: 4, Int8Activations: true}, GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
-		{"w4a16-gptq-act-g64", Scheme{NumberFormat{Bits: 4, Group: 64}, GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
+		{"fp8", Scheme{weight.Format{Float: true, Bits: 8, Activations: weight.Token}, Nearest{}}, "fp8-dynamic"},
+		{"w4a16", Scheme{w4a16(0), GPTQ{}}, "w4a16-gptq"},
+		{"w4a16-g32", Scheme{w4a16(32), GPTQ{}}, "w4a16-gptq-g32"},
+		{"w4a16-rtn-g128", Scheme{w4a16(128), Nearest{}}, "w4a16-rtn-g128"},
+		{"w4a16-gptq-act-g64", Scheme{w4a16(64), GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
+		{"w4a8", Scheme{w4a8(0), GPTQ{}}, "w4a8-gptq"},
+		{"w4a8-rtn-g64", Scheme{w4a8(64), Nearest{}}, "w4a8-rtn-g64"},
+		{"w4a8-gptq-act", Scheme{w4a8(0), GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
 	} {
 		got, err := ParseScheme(c.name)
 		if err != nil || got != c.want || got.String() != c.full {

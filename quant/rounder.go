@@ -20,7 +20,7 @@ type Rounder interface {
 
 // Rounding is what a Rounder chose.
 type Rounding struct {
-	Codes []int8 // [out, in]
+	Codes []byte // [out, in]
 	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for others.
 	DampedLoss float64
 	Damping    float64 // as it was used in the end; 0 for others
@@ -35,7 +35,7 @@ func (Nearest) Calibrated() bool { return false }
 
 // Round implements Rounder.
 func (Nearest) Round(ctx context.Context, w *weight.Dense, g Grid, _ *Moments) (Rounding, error) {
-	codes := make([]int8, len(w.Data))
+	codes := make([]byte, len(w.Data))
 	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
 			for i, v := range w.Data[o*w.In : (o+1)*w.In] {
@@ -59,7 +59,7 @@ type Moments struct {
 
 // outputError is tr(ΔHΔᵀ)/tr(wHwᵀ), Δ = w − codes, with H as measured; 0 for a layer whose output
 // is zero anyway.
-func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []int8) float64 {
+func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []byte) float64 {
 	total := energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
 		for i := range row {
 			row[i] = float64(w.Data[o*w.In+i])
@@ -72,7 +72,7 @@ func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, code
 }
 
 // squaredError is tr(ΔhΔᵀ), Δ = w − codes.
-func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, codes []int8) float64 {
+func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, codes []byte) float64 {
 	return energy(ctx, h, w.Out, func(row []float64, o int) {
 		for i := range row {
 			row[i] = float64(w.Data[o*w.In+i]) - g.Decode(codes[o*w.In+i], o, i)

@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"slimlab/internal/nearest"
+	"slimlab/model/weight"
 )
 
 // Scheme is what becomes of a linear layer: its number format, and the way its codes are chosen.
 // The zero value leaves the layer as it is.
 type Scheme struct {
-	// Group 0 with 4 bits is automatic: see Plan.
-	NumberFormat
-	Rounder Rounder // nil for float32
+	Format  weight.Format // of 4 bits with Group 0: an automatic group, see Plan
+	Rounder Rounder
 }
 
 // Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the
@@ -38,23 +38,25 @@ func ParseScheme(name string) (Scheme, error) {
 	if !slices.Contains(Schemes(), base) {
 		return Scheme{}, fmt.Errorf("unknown scheme %q, expected one of %s%s", name, strings.Join(Schemes(), ", "), nearest.Suggest(base, Schemes()))
 	}
+	if base == "none" && !grouped {
+		return Scheme{}, nil
+	}
 	s := Scheme{Rounder: Nearest{}}
 	gptq := strings.Contains(base, "gptq")
 	switch {
-	case base == "none":
-		s.Rounder = nil
-	case strings.HasPrefix(base, "w8a8"):
-		s.Bits = 8
 	case strings.HasPrefix(base, "fp8"):
-		s.Bits, s.Float = 8, true
+		s.Format = weight.Format{Float: true, Bits: 8, Activations: weight.Token}
+	case strings.HasPrefix(base, "w4a8"):
+		s.Format, gptq = weight.Format{Bits: 4, Group: group, Activations: weight.Token}, !strings.Contains(base, "rtn")
+	case strings.HasPrefix(base, "w4a16"):
+		s.Format, gptq = weight.Format{Bits: 4, Group: group}, !strings.Contains(base, "rtn")
 	default:
-		s.Bits, s.Group, s.Int8Activations = 4, group, strings.HasPrefix(base, "w4a8")
-		gptq = !strings.Contains(base, "rtn")
+		s.Format = weight.Format{Bits: 8, Activations: weight.Token}
 	}
 	if gptq {
 		s.Rounder = GPTQ{ActOrder: strings.HasSuffix(base, "-act")}
 	}
-	if grouped && s.Bits != 4 {
+	if grouped && s.Format.Group == 0 {
 		return Scheme{}, fmt.Errorf("scheme %q: only w4a16 and w4a8 have groups", name)
 	}
 	return s, nil
@@ -63,30 +65,25 @@ func ParseScheme(name string) (Scheme, error) {
 // String is the scheme's full name, which ParseScheme reads. It says nothing of GPTQ's damping and
 // block.
 func (s Scheme) String() string {
-	if s.Bits == 0 {
+	if s.Rounder == nil {
 		return "none"
 	}
-	if s.Float {
-		return "fp8-dynamic"
-	}
-	name := "w8a8-"
-	switch {
-	case s.Bits == 4 && s.Int8Activations:
-		name = "w4a8-"
-	case s.Bits == 4:
-		name = "w4a16-"
-	}
+	f := s.Format
+	f.Group = 0
+	name := f.String()
 	switch r := s.Rounder.(type) {
 	case GPTQ:
-		name += "gptq"
+		name += "-gptq"
 		if r.ActOrder {
 			name += "-act"
 		}
 	default:
-		name += "rtn"
+		if !f.Float {
+			name += "-rtn"
+		}
 	}
-	if s.Group > 0 {
-		name += fmt.Sprintf("-g%d", s.Group)
+	if s.Format.Group > 0 {
+		name += fmt.Sprintf("-g%d", s.Format.Group)
 	}
 	return name
 }
@@ -105,22 +102,20 @@ func (s Scheme) Damped(damping float64) Scheme {
 
 // check reports a scheme that cannot be.
 func (s Scheme) check() error {
-	if err := s.NumberFormat.check(); err != nil {
+	if s.Rounder == nil {
+		if s.Format != (weight.Format{}) {
+			return fmt.Errorf("%s without a rounder, expected one", s.Format)
+		}
+		return nil
+	}
+	if err := checkFormat(s.Format); err != nil {
 		return err
 	}
-	if none := s.Bits == 0; none != (s.Rounder == nil) {
-		return fmt.Errorf("scheme of %d bits with rounder %v: expected both or neither", s.Bits, s.Rounder)
+	if s.Format.Float && s.Calibrated() {
+		return fmt.Errorf("%s is rounded to nearest, found %T", s.Format, s.Rounder)
 	}
 	if q, ok := s.Rounder.(GPTQ); ok {
 		return q.check()
 	}
 	return nil
-}
-
-func (f NumberFormat) check() error {
-	integers := f == NumberFormat{Bits: 4, Int8Activations: f.Int8Activations, Group: f.Group} && f.Group >= 0 && f.Group%8 == 0
-	if f == (NumberFormat{}) || f == (NumberFormat{Bits: 8}) || f == (NumberFormat{Bits: 8, Float: true}) || integers {
-		return nil
-	}
-	return fmt.Errorf("format %+v is impossible: expected 0, 4 or 8 bits; groups, of a multiple of 8, and int8 activations for 4 bits only; float for 8", f)
 }

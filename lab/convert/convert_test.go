@@ -265,6 +265,9 @@ func TestVerbsHearTheirContext(t *testing.T) {
 				}
 				at := rng.IntN(looks)
 				_, err := run(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, from, text, to, Options{Open: open})
+				if kept := len(layersIn(t, to+".partial")); Unfinished(to) != (kept > 0) {
+					t.Errorf("after look %d of %d %d layers are kept, and Unfinished says %t", at, looks, kept, Unfinished(to))
+				}
 				if !errors.Is(err, context.Canceled) {
 					t.Fatalf("interrupted at look %d of %d the error is %v", at, looks, err)
 				}
@@ -276,6 +279,16 @@ func TestVerbsHearTheirContext(t *testing.T) {
 			t.Logf("the context was looked at %d times", looks)
 		})
 	}
+}
+
+// layersIn lists the finished layers in a folder that need not exist.
+func layersIn(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "model-*.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(list, func(name string) bool { return strings.Contains(name, "model-00001-") })
 }
 
 // tree reads all files under a folder.

@@ -79,7 +79,7 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 		source.Close()
 		return nil, nil, err
 	}
-	r := newResult()
+	r := new(Result)
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
 	return source, r, nil
 }

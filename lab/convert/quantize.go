@@ -32,7 +32,7 @@ type Quantization struct {
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
 // to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
-	if q.Scheme.Bits == 0 {
+	if q.Scheme.Rounder == nil {
 		return nil, errors.New("scheme none changes nothing, expected a format")
 	}
 	return compress(ctx, from, to, &q, o)
@@ -53,7 +53,7 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 	if err != nil {
 		return c, checkpoint.Storage{}, err
 	}
-	return c, checkpoint.StorageOf(schemes[0].Stored(), checkpoint.PackQuantized), nil
+	return c, checkpoint.StorageOf(schemes[0].Format, checkpoint.PackQuantized), nil
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {

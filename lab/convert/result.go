@@ -13,7 +13,6 @@ import (
 
 // Result is what became of a checkpoint.
 type Result struct {
-	Schema       string                `json:"schema"` // "slimlab.conversion/1"
 	Parameters   pruning.Count         `json:"parameters"`
 	Bytes        Bytes                 `json:"bytes"`
 	Pruning      *pruning.CutReport    `json:"pruning,omitempty"`
@@ -26,8 +25,6 @@ type Result struct {
 	Peak     int64                   `json:"peak_bytes"`
 	Verdicts []engines.Compatibility `json:"verdicts"`
 }
-
-func newResult() *Result { return &Result{Schema: "slimlab.conversion/1"} }
 
 // Bytes are those of all tensors as they are stored.
 type Bytes struct {

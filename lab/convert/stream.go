@@ -47,6 +47,10 @@ func newStream(from *checkpoint.Checkpoint, source, to, done string, o Options) 
 	return s, nil
 }
 
+// Unfinished reports whether an interrupted conversion to the new folder to has finished layers,
+// from which the same one goes on.
+func Unfinished(to string) bool { return checkpoint.Unfinished(to) }
+
 // Model implements calibrate.Layers.
 func (s *stream) Model() *model.Model { return s.model }
 

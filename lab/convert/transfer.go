@@ -55,7 +55,7 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	r := newResult()
+	r := new(Result)
 	if err := r.complete(to, start); err != nil {
 		return nil, err
 	}
@@ -65,8 +65,9 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 
 // transfer moves all layers to a new folder.
 type transfer struct {
-	verb   string
-	dense  bool               // weights of other formats are dequantized, else they stay as they are
+	verb string
+	// weights of other formats are dequantized, else they stay as they are
+	dense  bool
 	format checkpoint.Packing // of weights of 4 bits that stay
 }
 

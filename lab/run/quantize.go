@@ -52,8 +52,8 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
-	if scheme.Bits == 4 && scheme.Group == 0 {
-		scheme.Group = q.Group
+	if scheme.Format.Bits == 4 && scheme.Format.Group == 0 {
+		scheme.Format.Group = q.Group
 	}
 	source, err := w.weights(s.From)
 	if err != nil {

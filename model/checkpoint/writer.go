@@ -41,7 +41,7 @@ const recipeFile = "slimlab-recipe.json"
 func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
 	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer)}
-	w.partial = w.dir + ".partial"
+	w.partial = partialFolder(dir)
 	if err := w.begin(recipe); err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
 	}
@@ -49,6 +49,15 @@ func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error)
 }
 
 const linearsPerLayer = 7
+
+// partialFolder is where a Writer works.
+func partialFolder(dir string) string { return filepath.Clean(dir) + ".partial" }
+
+// Unfinished reports whether a Writer has left finished layers of the folder dir.
+func Unfinished(dir string) bool {
+	_, err := os.Stat(filepath.Join(partialFolder(dir), recipeFile))
+	return err == nil
+}
 
 func (w *Writer) begin(recipe string) error {
 	if entries, err := os.ReadDir(w.dir); err == nil && len(entries) > 0 {
