@@ -13,8 +13,8 @@ import (
 // computed, chunked, paged or batched.
 const KVBlock = 64
 
-// queryRows is the number of queries, a divisor of KVBlock, that training takes through the keys
-// together. The fewer, the less is computed above the diagonal; but for each such block the
+// queryRows is the number of queries, a divisor of KVBlock, that training multiplies with the keys
+// as one block. With fewer, less is computed above the diagonal; but for each such block the
 // backward pass reads and writes its keys' gradients once.
 const queryRows = 32
 
@@ -129,7 +129,7 @@ func (a *packedAttention) set(x Attention) {
 	a.heads, a.kvHeads, a.headDim, a.group, a.scale = x.Heads, x.KVHeads, x.HeadDim, x.Heads/x.KVHeads, scoreScale(x.HeadDim)
 }
 
-// release lets go of the call's memory and returns a to the free list.
+// release drops the call's slices and returns a to the free list.
 func (a *packedAttention) release() {
 	*a = packedAttention{forwardTask: a.forwardTask, backwardTask: a.backwardTask, backwardBFloat16Task: a.backwardBFloat16Task}
 	freePacked.Put(a)
@@ -146,16 +146,16 @@ func (a *packedAttention) each(i int, f func(a *packedAttention, from, to, g int
 	}
 }
 
-// gather copies rows of d elements, stride apart in src, to dst, one after the other. Heads of a
-// row stand a power of two apart as a rule, and rows read in place would fall into few sets of the
-// first cache.
+// gather copies rows of d elements, stride apart in src, to dst, one after the other. The distance
+// of heads is mostly a power of two, and rows read in place would fall into few sets of the first
+// cache.
 func gather(dst, src []float32, rows, d, stride int) {
 	for r := range rows {
 		copy(dst[r*d:][:d], src[r*stride:])
 	}
 }
 
-// scatter is the way back.
+// scatter is the inverse of gather.
 func scatter(dst, src []float32, rows, d, stride int) {
 	for r := range rows {
 		copy(dst[r*stride:][:d], src[r*d:])

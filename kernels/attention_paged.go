@@ -89,7 +89,7 @@ var freePaged = memory.NewFreeList(16, func() *pagedAttention {
 	return a
 })
 
-// byTable orders segments so that those with a common prefix of pages stand together.
+// byTable orders segments so that those with a common prefix of pages are neighbours.
 func (a *pagedAttention) byTable(i, j int32) int {
 	s, t := &a.segments[i], &a.segments[j]
 	size := a.layer.PageSize
@@ -170,8 +170,8 @@ func (a *pagedAttention) run(task int) {
 	freeStacks.Put(w)
 }
 
-// visit takes pieces from … to-1, which share the blocks before block, through the others: together
-// as far as they share them, then in runs that share more.
+// visit takes pieces from … to-1, which share the blocks before block, through the other blocks: as
+// one stack as far as they share them, then in runs that share more.
 func (a *pagedAttention) visit(w *queryStack, from, to, block int) {
 	p := &a.pieces[from]
 	if to-from == 1 {

@@ -50,7 +50,7 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	w.queries = memory.Grown(w.queries, n*d)
 	clear(w.sums)
 	w.state.reset(n)
-	width := a.group * d // a row's queries of this KV head lie together
+	width := a.group * d // a row's queries of this KV head are consecutive
 	for i := u.from; i < u.to; i++ {
 		p := &a.pieces[i]
 		for r := range p.rows {
@@ -81,8 +81,8 @@ func (w *queryStack) end(u pagedUnit) {
 				a.lse[(p.row+r/a.group)*a.heads+w.g*a.group+r%a.group] = float32(float64(w.state.max[at])*unit + math.Log(float64(sum)))
 			}
 			row := a.out[(p.row+r/a.group)*a.heads*d+w.g*width+r%a.group*d:][:d]
-			// Added to zero, so that no row tells a sum that vanished from below from one that was
-			// never there.
+			// Added to zero, so that a sum that underflowed to -0 and one that was never there give
+			// the same bits.
 			clear(row)
 			a.rk.axpy(row, w.sums[at*d:][:d], 1/sum)
 		}
@@ -123,8 +123,8 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 }
 
 // floats returns a block's keys [HeadDim, KVBlock] and values [KVBlock, HeadDim] in float32: the
-// page itself where it is a whole block of float32, else gathered. What lies beyond cols is of any
-// content.
+// page itself where it is a whole block of float32, else gathered. Beyond cols the content is
+// arbitrary.
 func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 	l, d := w.a.layer, w.a.layer.HeadDim
 	size := l.PageSize

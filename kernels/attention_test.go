@@ -10,7 +10,7 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// attention64 is the float64 twin of Attention for one sequence: everything spelt out, a full
+// attention64 is the float64 reference of Attention for one sequence: everything spelt out, a full
 // matrix of probabilities a head.
 type attention64 struct{ tokens, heads, kvHeads, dim int }
 
@@ -102,8 +102,8 @@ func near64(t *testing.T, what string, got, want []float64, tolerance float64) {
 	}
 }
 
-// The twin's gradients are those of its forward pass.
-func TestAttentionTwinGradients(t *testing.T) {
+// The reference's gradients are those of its forward pass.
+func TestAttentionReferenceGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	a := attention64{tokens: 7, heads: 4, kvHeads: 2, dim: 3}
 	q, k, v := wide(randoms(r, 7*4*3, 0, 1).x), wide(randoms(r, 7*2*3, 0, 1).x), wide(randoms(r, 7*2*3, 0, 1).x)
@@ -163,7 +163,7 @@ func TestSwiGLUBackwardFiniteDifferences(t *testing.T) {
 
 var attentionShapes = []struct{ heads, kvHeads, dim int }{{1, 1, 8}, {4, 2, 16}, {6, 2, 32}, {4, 4, 20}, {2, 1, 64}, {3, 3, 5}}
 
-func TestAttentionAgainstTwin(t *testing.T) {
+func TestAttentionAgainstReference(t *testing.T) {
 	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 1))
 		lengths := []int{1, 0, 64, 130, 17, 65}
@@ -202,7 +202,7 @@ func TestAttentionAgainstTwin(t *testing.T) {
 
 // The bounds of the bfloat16 forms: operands are off by up to 2⁻⁹ of their size, scores of the
 // spreads here by hundredths, and with them weights.
-func TestAttentionBFloat16AgainstTwin(t *testing.T) {
+func TestAttentionBFloat16AgainstReference(t *testing.T) {
 	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 2))
 		lengths := []int{1, 0, 64, 130, 17, 65, 33}
@@ -292,10 +292,10 @@ func stored(format KVFormat, x []float32, dim int) []float64 {
 	return y
 }
 
-// pagedTolerance bounds how far a result may be from the twin's on the cached values. Where queries
-// and weights are rounded to 2⁻⁹ of their size, the largest scores here move by some thousandths
-// and weights with them: 0.013 was the most seen over a million results, 0.001 their root mean
-// square.
+// pagedTolerance bounds how far a result may be from the reference's on the cached values. Where
+// queries and weights are rounded to 2⁻⁹ of their size, the largest scores here move by some
+// thousandths and weights with them: 0.013 was the most seen over a million results, 0.001 their
+// root mean square.
 func pagedTolerance(format KVFormat, dim int) float64 {
 	if format == KVFloat32 || active.Load().rows.attend == nil || dim%16 != 0 {
 		return 4e-6
@@ -320,8 +320,8 @@ func TestAttentionPaged(t *testing.T) {
 				l, segment := pagedPrefix(r, format, k.x, v, tokens, KVBlock, s.kvHeads, s.dim)
 				AttentionPaged(want.x, q.x, l, []KVSegment{segment}, s.heads)
 				want.check(t, "AttentionPaged")
-				twin, _, _ := attention64{tokens, s.heads, s.kvHeads, s.dim}.forward(wide(q.x), stored(format, k.x, s.dim), stored(format, v, s.dim))
-				near(t, fmt.Sprintf("AttentionPaged %+v %v", s, format), want.x, twin, 1, pagedTolerance(format, s.dim))
+				reference, _, _ := attention64{tokens, s.heads, s.kvHeads, s.dim}.forward(wide(q.x), stored(format, k.x, s.dim), stored(format, v, s.dim))
+				near(t, fmt.Sprintf("AttentionPaged %+v %v", s, format), want.x, reference, 1, pagedTolerance(format, s.dim))
 
 				for _, size := range []int{1, 4, 16, 64} {
 					if format.Check(size, s.dim) != nil {

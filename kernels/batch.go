@@ -61,7 +61,7 @@ func Run(products ...Pending) {
 type batch struct {
 	products [maxBatch]Pending
 	end      [maxBatch]int // of each one's tasks among all
-	task     func(i int)   // bound once: a method value would be allocated in each call
+	task     func(i int)   // bound once: each method value allocates
 }
 
 var freeBatches = memory.NewFreeList(64, func() *batch {

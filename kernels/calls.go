@@ -5,9 +5,9 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// calls runs one kind of work over ranges of rows on all threads and allocates nothing: a func
-// literal that refers to its surroundings would be made anew in each call, so the arguments travel
-// in a record from a free list whose method value is bound once.
+// calls runs one kind of work over ranges of rows on all threads and allocates nothing: each
+// closure would allocate, so a record from a free list holds the arguments, with its method value
+// bound once.
 type calls[A any] struct{ free *memory.FreeList[*call[A]] }
 
 // call is one set of arguments and the work that reads them.
@@ -32,7 +32,7 @@ func (k calls[A]) run(n, grain int, arguments A) {
 	c := k.free.Get()
 	c.arguments = arguments
 	parallel.Range(n, grain, c.span)
-	var none A // lets the slices go
+	var none A // drops the slices
 	c.arguments = none
 	k.free.Put(c)
 }

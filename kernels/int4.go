@@ -16,7 +16,7 @@ type int4Call struct {
 	x       left[uint32] // src rounded, each group filled up with zeros to a multiple of eight
 	grid
 
-	round func(lo, hi int) // bound once: a method value would be allocated in each call
+	round func(lo, hi int) // bound once: each method value allocates
 }
 
 var freeInt4 = memory.NewFreeList(64, func() *int4Call {
@@ -71,7 +71,7 @@ type int4Int8Call struct {
 	start    []int32 // -8·Σx of each group, by group and then by row
 	grid
 
-	quantize func(lo, hi int) // bound once: a method value would be allocated in each call
+	quantize func(lo, hi int) // bound once: each method value allocates
 }
 
 var freeInt4Int8 = memory.NewFreeList(64, func() *int4Int8Call {

@@ -214,7 +214,7 @@ func sharingSequences(r *rand.Rand, format KVFormat, size, kvHeads, dim, sequenc
 		n := end - from
 		k, v := randoms(r, n*kvHeads*dim, 0, 1).x, randoms(r, n*kvHeads*dim, 0, 1).x
 		StoreKV(l, k, v, []KVSegment{{table, 0, n, from}})
-		// What a table holds beyond the sequence's end is nobody's business.
+		// What a table holds beyond the sequence's end must not matter.
 		ends, tables = append(ends, end), append(tables, append(table[:len(table):len(table)], -1))
 	}
 	return l, ends, tables

@@ -51,7 +51,7 @@ type left[T any] struct {
 	memory []T // kept from one use to the next
 }
 
-// shape makes room for n rows of so many elements of any content.
+// shape makes room for n rows of elements elements; their content is arbitrary.
 func (a *left[T]) shape(l layout, n, elements int) {
 	a.layout, a.n, a.stride = l, n, l.padded(elements)
 	a.memory = memory.Grown(a.memory, l.tiles(n)*l.places*a.stride)
@@ -67,8 +67,8 @@ func (a *left[T]) from(tile, element int) []T {
 	return a.data[tile*a.places*a.stride+element*a.places:]
 }
 
-// strides returns what a kernel gets to know of the strides: how far rows lie apart, tiles where
-// they have several rows of longer lines, and elements of a line.
+// strides returns the strides that a kernel needs: of rows, or of tiles where a tile has several
+// rows of longer lines, and of the elements of a line.
 func (a *left[T]) strides() (row, element int) {
 	switch {
 	case a.places == 1:

@@ -12,7 +12,7 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// medianTime is the median time in seconds of so many calls.
+// medianTime is the median time of the calls in seconds.
 func medianTime(calls int, f func()) float64 {
 	times := make([]float64, calls)
 	for i := range times {
@@ -24,7 +24,7 @@ func medianTime(calls int, f func()) float64 {
 	return times[calls/2]
 }
 
-// limit measures what the machine does at this moment on so many threads: float operations a second
+// limit measures the limit of the machine at this moment: float operations a second of the threads
 // in a loop on registers.
 func limit(precision Precision, threads int) float64 {
 	const rounds = 100_000

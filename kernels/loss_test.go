@@ -9,8 +9,8 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// The float64 twin: the same losses from their definitions and the general gradient rule of the
-// softmax.
+// The float64 reference: the same losses from their definitions and the general gradient rule of
+// the softmax.
 
 type lossCase struct {
 	name string
@@ -51,7 +51,7 @@ func logSoftmax64(z []float64, temperature float64) []float64 {
 
 func logAddExp(a, b float64) float64 { return max(a, b) + math.Log1p(math.Exp(-math.Abs(a-b))) }
 
-func klTwin(lp, lq []float64) (sum float64) {
+func klReference(lp, lq []float64) (sum float64) {
 	for i := range lp {
 		if p := math.Exp(lp[i]); p > 0 {
 			sum += p * (lp[i] - lq[i])
@@ -60,7 +60,7 @@ func klTwin(lp, lq []float64) (sum float64) {
 	return sum
 }
 
-func divergenceTwin(d Distillation, z, t []float64) float64 {
+func divergenceReference(d Distillation, z, t []float64) float64 {
 	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
 	scale := 1.0
 	if d.TimesT2 {
@@ -68,21 +68,21 @@ func divergenceTwin(d Distillation, z, t []float64) float64 {
 	}
 	switch d.Divergence {
 	case ForwardKL:
-		return scale * klTwin(lp, lq)
+		return scale * klReference(lp, lq)
 	case ReverseKL:
-		return scale * klTwin(lq, lp)
+		return scale * klReference(lq, lp)
 	}
 	lm := make([]float64, len(lp))
 	for i := range lm {
 		lm[i] = logAddExp(math.Log(d.Beta)+lp[i], math.Log(1-d.Beta)+lq[i])
 	}
-	return scale * (d.Beta*klTwin(lp, lm) + (1-d.Beta)*klTwin(lq, lm))
+	return scale * (d.Beta*klReference(lp, lm) + (1-d.Beta)*klReference(lq, lm))
 }
 
-// gradientTwin applies ∂D/∂z_i = q_i (g_i − Σ q_j g_j)/T to g = ∂D/∂q, which is given for each
+// gradientReference applies ∂D/∂z_i = q_i (g_i − Σ q_j g_j)/T to g = ∂D/∂q, which is given for each
 // divergence by its definition (for JSD with all terms, p/m and q/m included: that they cancel is a
 // theorem this checks).
-func gradientTwin(d Distillation, z, t []float64) []float64 {
+func gradientReference(d Distillation, z, t []float64) []float64 {
 	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
 	g, out := make([]float64, len(z)), make([]float64, len(z))
 	var mean float64
@@ -116,7 +116,7 @@ func gradientTwin(d Distillation, z, t []float64) []float64 {
 	return out
 }
 
-func crossEntropyTwin(z []float64, label int) (loss float64, gradient []float64) {
+func crossEntropyReference(z []float64, label int) (loss float64, gradient []float64) {
 	lq := logSoftmax64(z, 1)
 	gradient = make([]float64, len(z))
 	for i := range gradient {
@@ -149,21 +149,21 @@ func float32s(x []float64) []float32 {
 	return out
 }
 
-func TestDivergenceTwinAgainstCentralDifferences(t *testing.T) {
+func TestDivergenceReferenceAgainstCentralDifferences(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const h = 1e-5
 	for _, c := range lossCases() {
 		for _, spread := range []float64{1, 3, 0} {
 			z, teacher := lossLogits(rng, 11, spread)
-			gradient := gradientTwin(c.d, z, teacher)
+			gradient := gradientReference(c.d, z, teacher)
 			var sum float64
 			for i, g := range gradient {
 				sum += g
 				at := z[i]
 				z[i] = at + h
-				up := divergenceTwin(c.d, z, teacher)
+				up := divergenceReference(c.d, z, teacher)
 				z[i] = at - h
-				down := divergenceTwin(c.d, z, teacher)
+				down := divergenceReference(c.d, z, teacher)
 				z[i] = at
 				if diff := math.Abs((up-down)/(2*h) - g); diff > 1e-8 {
 					t.Errorf("%s: spread %v: gradient %d is %v, central difference differs by %v", c.name, spread, i, g, diff)
@@ -190,8 +190,8 @@ func TestLoss(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"distillation-against-twin", testDistillationAgainstTwin},
-		{"cross-entropy-against-twin", testCrossEntropyAgainstTwin},
+		{"distillation-against-reference", testDistillationAgainstReference},
+		{"cross-entropy-against-reference", testCrossEntropyAgainstReference},
 		{"divergence-is-zero-only-at-teacher", testDivergenceIsZeroOnlyAtTeacher},
 		{"divergence-shift-invariance", testDivergenceShiftInvariance},
 		{"forward-kl-plus-entropy-is-cross-entropy", testForwardKLPlusEntropyIsCrossEntropy},
@@ -209,9 +209,9 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// testDistillationAgainstTwin: float32 values within 3e-6·(1+|value|), gradients within
+// testDistillationAgainstReference: float32 values within 3e-6·(1+|value|), gradients within
 // 5e-6·(1+|gradient|) at weights up to 1.
-func testDistillationAgainstTwin(t *testing.T) {
+func testDistillationAgainstReference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, c := range lossCases() {
 		for _, n := range []int{2, 7, 64, 259, 1000} {
@@ -220,9 +220,9 @@ func testDistillationAgainstTwin(t *testing.T) {
 				label := rng.IntN(n)
 				wd, wc := float32(rng.Float64()), float32(rng.Float64())
 				divergence, ce, gradient := runLoss(c.d, z, teacher, label, wd, wc)
-				want, wantCE := divergenceTwin(c.d, z, teacher), 0.0
-				wantG := gradientTwin(c.d, z, teacher)
-				wantCE, ceG := crossEntropyTwin(z, label)
+				want, wantCE := divergenceReference(c.d, z, teacher), 0.0
+				wantG := gradientReference(c.d, z, teacher)
+				wantCE, ceG := crossEntropyReference(z, label)
 				scale := 1.0
 				if c.d.TimesT2 {
 					scale = max(1, c.d.Temperature*c.d.Temperature)
@@ -245,7 +245,7 @@ func testDistillationAgainstTwin(t *testing.T) {
 	}
 }
 
-func testCrossEntropyAgainstTwin(t *testing.T) {
+func testCrossEntropyAgainstReference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	const rows, n = 19, 133
 	logits, labels, weight := make([]float32, rows*n), make([]int32, rows), make([]float32, rows)
@@ -255,7 +255,7 @@ func testCrossEntropyAgainstTwin(t *testing.T) {
 		z, _ := lossLogits(rng, n, float64(r%5))
 		copy(logits[r*n:], float32s(z))
 		labels[r], weight[r] = int32(rng.IntN(n)), rng.Float32()
-		loss, g := crossEntropyTwin(z, int(labels[r]))
+		loss, g := crossEntropyReference(z, int(labels[r]))
 		want, gradient = append(want, loss), append(gradient, g)
 	}
 	loss := make([]float32, rows)
@@ -367,7 +367,7 @@ func testJensenShannonTheorems(t *testing.T) {
 				t.Errorf("JSD_%v = %v is outside 0 … %v", beta, got, bound)
 			}
 		}
-		// The limits are proven on the twin, which has the digits for it.
+		// The limits are proven on the reference, which has the digits for it.
 		if trial%4 != 1 {
 			continue
 		}
@@ -376,8 +376,8 @@ func testJensenShannonTheorems(t *testing.T) {
 			kl   Divergence
 		}{{1e-6, ForwardKL}, {1 - 1e-6, ReverseKL}} {
 			d := Distillation{JensenShannon, limit.beta, 1, false}
-			got := divergenceTwin(d, z, teacher) / (limit.beta * (1 - limit.beta))
-			want := divergenceTwin(Distillation{limit.kl, 0, 1, false}, z, teacher)
+			got := divergenceReference(d, z, teacher) / (limit.beta * (1 - limit.beta))
+			want := divergenceReference(Distillation{limit.kl, 0, 1, false}, z, teacher)
 			if math.Abs(got-want) > 0.02*want {
 				t.Errorf("JSD_%v/(β(1−β)) = %v, want about the KL %v", limit.beta, got, want)
 			}
@@ -393,14 +393,14 @@ func testExtremeLogits(t *testing.T) {
 	}
 	for _, c := range lossCases() {
 		divergence, ce, gradient := runLoss(c.d, z, teacher, 29, 1, 1)
-		if want := divergenceTwin(c.d, z, teacher); math.Abs(divergence-want) > 1e-5*(1+want) {
+		if want := divergenceReference(c.d, z, teacher); math.Abs(divergence-want) > 1e-5*(1+want) {
 			t.Errorf("%s: divergence %v, want %v", c.name, divergence, want)
 		}
 		if math.Abs(ce-580) > 1e-3 {
 			t.Errorf("%s: cross-entropy %v, want 580", c.name, ce)
 		}
-		want := gradientTwin(c.d, z, teacher)
-		_, ceG := crossEntropyTwin(z, 29)
+		want := gradientReference(c.d, z, teacher)
+		_, ceG := crossEntropyReference(z, 29)
 		for i, g := range gradient {
 			w := want[i] + ceG[i]
 			if !(math.Abs(float64(g)-w) <= 5e-5*(1+math.Abs(w))) {

@@ -33,9 +33,9 @@ type Operand struct {
 	along   left[float32] // the form Rows: the chain runs along the rows of x
 	inPlace bool          // along is x itself
 	across  left[float32] // the form LeftSide: the chain runs down the columns of x
-	right   panels        // the form RightSide, likewise
+	right   panels        // the form RightSide: the chain runs down the columns of x
 
-	block func(block int) // bound once: a method value would be allocated in each call
+	block func(block int) // bound once: each method value allocates
 }
 
 func (o *Operand) String() string {
@@ -53,8 +53,8 @@ func (o *Operand) Pack(x []float32, rows, columns int, precision Precision, form
 	o.pack(&active.Load().products, x, rows, columns, precision, forms, 1)
 }
 
-// pack is Pack for the kernels g and a weight of so many elements in a word, which may be more than
-// the kernels have.
+// pack is Pack for the kernels g and a weight with elements elements in a word, which may be more
+// than the kernels have.
 func (o *Operand) pack(g *productKernels, x []float32, rows, columns int, precision Precision, forms Forms, elements int) {
 	o.precision, o.forms, o.rows, o.columns, o.x = precision, forms, rows, columns, x
 	o.products, o.kernels = g, precision.kernels(g)

@@ -7,7 +7,7 @@ import (
 	"slimlab/internal/half"
 )
 
-// PackedBFloat16 is a bfloat16 weight [out, in] laid out once in panels, multiplied with
+// PackedBFloat16 is a bfloat16 weight [out, in] packed once in panels, multiplied with
 // activations that are rounded to bfloat16; products accumulate in float32.
 type PackedBFloat16 struct {
 	Out, In int

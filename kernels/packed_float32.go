@@ -2,7 +2,7 @@ package kernels
 
 import "slimlab/kernels/parallel"
 
-// PackedFloat32 is a float32 weight [out, in] laid out once in panels for repeated products.
+// PackedFloat32 is a float32 weight [out, in] packed once in panels for repeated products.
 type PackedFloat32 struct {
 	Out, In int
 	panels  panels

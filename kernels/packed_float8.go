@@ -91,7 +91,7 @@ type float8Call struct {
 	rounded  []float32 // x, as values of FP8
 	rowScale []float32
 
-	// Bound once: a method value would be allocated in each call.
+	// Bound once: each method value allocates.
 	round, scale func(lo, hi int)
 }
 

@@ -70,7 +70,7 @@ type shiftedCall struct {
 	sums    []float32 // of each group of a row
 	offsets []float32 // the product of sums and shift
 
-	prepare, add func(lo, hi int) // bound once: a method value would be allocated in each call
+	prepare, add func(lo, hi int) // bound once: each method value allocates
 }
 
 var freeShifted = memory.NewFreeList(64, func() *shiftedCall {

@@ -105,7 +105,7 @@ type int8Call struct {
 	rowScale []float32
 	grid
 
-	quantize func(lo, hi int) // bound once: a method value would be allocated in each call
+	quantize func(lo, hi int) // bound once: each method value allocates
 }
 
 var freeInt8 = memory.NewFreeList(64, func() *int8Call {

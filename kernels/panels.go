@@ -21,7 +21,7 @@ type panels struct {
 	data           []float32
 }
 
-// newPanels makes room for a matrix in words of so many elements.
+// newPanels makes room for a matrix in words of elements elements.
 func newPanels(g *productKernels, precision Precision, out, in, elements int) panels {
 	var w panels
 	w.shape(g, precision.kernels(g), out, in, elements)
@@ -36,8 +36,8 @@ func (w *panels) shape(g *productKernels, f *floatKernels, out, in, elements int
 	w.data = memory.Grown(w.data, w.count*w.width*w.words)
 }
 
-// blockDepth returns the length of the blocks that a chain of so many words is cut into: as few as
-// the kernels take, of equal lengths to within a step.
+// blockDepth returns the length of the blocks that a chain of words is cut into: as few as the
+// kernels allow, of equal lengths to within a step.
 func (f *floatKernels) blockDepth(words int) int {
 	if words == 0 {
 		return f.step

@@ -6,7 +6,7 @@ import (
 )
 
 // maxRows is the most rows that are multiplied at once. It bounds the memory of their rounded
-// copies: reading the weight again for so many more costs nothing.
+// copies; with that many rows, reading the weight again costs nothing.
 const maxRows = 1024
 
 // floatCall is a running product y = a·wᵀ of rows with panels. Weights that are larger than the

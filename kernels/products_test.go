@@ -79,7 +79,7 @@ func withinRounding(t *testing.T, what string, got []float32, want, scale []floa
 }
 
 // TestPackedUnderAnotherImplementation: what one implementation packed another multiplies, also
-// where they lay panels out differently.
+// where their panels differ.
 func TestPackedUnderAnotherImplementation(t *testing.T) {
 	r := rand.New(rand.NewPCG(26, 0))
 	const rows, out, in = 5, 50, 1056
@@ -213,7 +213,7 @@ func TestGram(t *testing.T) {
 	})
 }
 
-// specialActivations has rows of nothing, of tiny, huge and not finite values, and of halves
+// specialActivations has rows of zeros, of tiny, huge and not finite values, and of halves
 // between two levels.
 var specialActivations = [][]float32{
 	{0}, {1}, {-1, 1}, {127, 0.5, 1.5, -0.5, -1.5, 2.5, 126.5}, {math.SmallestNonzeroFloat32, 0}, {200 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32},
