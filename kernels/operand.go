@@ -113,10 +113,17 @@ func (o *Operand) packBlock(block int) {
 }
 
 func (o *Operand) packAlong(lo, hi int) {
-	a := &o.along
+	a, pack := &o.along, o.kernels.leftAlong.pack
+	if a.places == 1 { // without the cost of bounds for each row
+		dst, src := a.data[lo*a.stride:hi*a.stride], o.x[lo*o.columns:hi*o.columns]
+		for ; len(dst) > 0; dst, src = dst[a.stride:], src[o.columns:] {
+			pack(dst[:a.stride], src, o.columns, 1, o.columns)
+		}
+		return
+	}
 	for t := lo / a.rows; t < a.tiles(hi); t++ {
 		first, last := a.bounds(t, o.rows)
-		o.kernels.leftAlong.pack(a.tile(t), o.x[first*o.columns:], o.columns, last-first, o.columns)
+		pack(a.tile(t), o.x[first*o.columns:], o.columns, last-first, o.columns)
 	}
 }
 
