@@ -1,7 +1,7 @@
 // Package checkpoint reads and writes models as GGUF files and as Hugging Face folders:
 // config.json, model.safetensors (or shards with an index) and the tokenizer's files. A model of
-// one width without quantized weights is a folder that transformers loads; LoadsIn says which
-// engines would load which shape in which scheme, and what they would load instead.
+// one width without quantized weights is a folder that transformers loads; package engines says
+// which engines would load which shape in which storage, and what they would load instead.
 //
 // Quantized linear layers are read in the forms in which they are published: compressed-tensors
 // (int-quantized; pack-quantized with 4 and 8 bits, symmetric or not, with act-order or not;
