@@ -9,34 +9,6 @@ import (
 	"slimlab/model"
 )
 
-// TestStepAllocatesNothing: once the buffers have their size, on one thread and on more, with every
-// objective.
-func TestStepAllocatesNothing(t *testing.T) {
-	examples := tinyExamples(40, 61, 3)
-	for _, o := range append(objectives(), Objective{CE: 1}) {
-		for _, recompute := range []bool{false, true} {
-			for _, threads := range []int{1, 2} {
-				restore := parallel.SetThreads(threads)
-				tr, err := NewTrainer(TrainConfig{
-					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Recompute: recompute,
-					Next: fixed(examples...), Steps: 100, LearningRate: 1e-4, passTokens: 200, chunkRows: 64,
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if n := testing.AllocsPerRun(4, func() {
-					if _, err := tr.Step(context.Background()); err != nil {
-						t.Fatal(err)
-					}
-				}); n > 0 {
-					t.Errorf("%s, recompute %t, %d threads: %v allocations a step", o.Formula(), recompute, threads, n)
-				}
-				restore()
-			}
-		}
-	}
-}
-
 // trained returns the weights after some steps of a distillation of 30 examples by the larger of
 // two tiny models.
 func trained(t *testing.T, change func(*TrainConfig)) []float32 {
