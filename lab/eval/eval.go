@@ -142,7 +142,7 @@ var infoPart = recipe.Values{"part": "info"}
 // and releases it.
 func (r *run) measure(ctx context.Context, source Source, index int) (*measured, error) {
 	out := r.newMeasured()
-	kept, err := r.retention(source)
+	kept, err := await(ctx, func() (retention, error) { return r.retention(source) })
 	if err != nil {
 		return nil, InputError{err}
 	}
@@ -166,13 +166,9 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 	if err != nil {
 		return nil, InputError{err}
 	}
-	tokens := 0
-	for _, p := range missing {
-		n, err := p.plan(m, begin)
-		if err != nil {
-			return nil, InputError{err}
-		}
-		tokens += n
+	tokens, err := await(ctx, func() (int, error) { return planAll(missing, m, begin) })
+	if err != nil {
+		return nil, InputError{err}
 	}
 	r.total = r.done + tokens*(len(r.sources)-index)
 	out.info = newModelInfo(source.Name, m, begin)
@@ -180,6 +176,40 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 		return nil, err
 	}
 	return out, r.compute(ctx, m, source, missing, kept)
+}
+
+// planAll plans parts and returns how many tokens the model has to read.
+func planAll(parts []part, m *Model, begin task.Beginning) (tokens int, err error) {
+	for _, p := range parts {
+		n, err := p.plan(m, begin)
+		if err != nil {
+			return 0, err
+		}
+		tokens += n
+	}
+	return tokens, nil
+}
+
+// await returns what f returns, or ctx's error as soon as ctx ends. It is for work that cannot be
+// interrupted, the hashing of files and the encoding of a text: f then ends on its own, and what
+// it computed is dropped.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := f()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var zero T
+		return zero, ctx.Err()
+	}
 }
 
 // compute asks a model for parts, in order, and keeps each as soon as it is done.

@@ -349,6 +349,24 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestCancelledWhileHashing: a context that ends while the content of a model is hashed, which
+// nothing interrupts, is heard at once.
+func TestCancelledWhileHashing(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	release := make(chan struct{})
+	defer close(release)
+	source := tinySource(t, "m", 3, "<bos>")
+	source.Recipe = func() (recipe.Recipe, error) {
+		cancel()
+		<-release
+		return recipe.Recipe{}, nil
+	}
+	_, err := Run(ctx, []Source{source}, Options{Texts: []string{write(t, "text.txt", sentences)}, Store: memory{}})
+	if err != context.Canceled {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestBeginning(t *testing.T) {
 	text := write(t, "text.txt", sentences)
 	for _, c := range []struct {
