@@ -17,8 +17,9 @@ type cleaning struct {
 	RemovedBytes int64         `json:"removed_bytes"`
 	Kept         int           `json:"kept"`
 	KeptBytes    int64         `json:"kept_bytes"`
-	Notes        []string      `json:"notes"` // on what was kept though it is no artifact of this version
-	Runs         int           `json:"runs"`  // logs, which are all kept
+	// on what was kept though it is no artifact of this version
+	Notes []string `json:"notes"`
+	Runs  int      `json:"runs"` // logs, which are all kept
 }
 
 type removedItem struct {

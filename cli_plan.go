@@ -50,7 +50,7 @@ func (p *program) checkCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				plan, err := run.Check(p.home, s.Plan())
+				plan, err := run.Check(cmd.Context(), p.home, s.Plan())
 				if err != nil {
 					return usage(err)
 				}

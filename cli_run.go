@@ -75,7 +75,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 	}
 	defer out.close()
 	progress := newProgress(p.stderr)
-	r, err := run.Start(p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
+	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
 		out.event(e)
 	}})

@@ -241,7 +241,7 @@ func TestVerbsWithoutAHome(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"run", file}, {"eval", "pretrained:recsys-fm", "--text", text, "--limit", "1"}} {
-		if _, stderr, code := slimlab(t, args...); code == exitHeld || !strings.Contains(stderr, nowhere) {
+		if _, stderr, code := slimlab(t, args...); code != exitBroke || !strings.Contains(stderr, nowhere) {
 			t.Errorf("slimlab %s: exit %d, said %q, expected %s in it", strings.Join(args, " "), code, stderr, nowhere)
 		}
 	}

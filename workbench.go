@@ -103,7 +103,7 @@ func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := run.Start(b.home, s.Plan(), run.Options{})
+	r, err := run.Start(ctx, b.home, s.Plan(), run.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -6,10 +6,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 )
 
 // Write calls fill with a buffered writer to a temporary file beside name, syncs it and renames it
@@ -41,7 +44,7 @@ func Write(name string, fill func(w io.Writer) error) error {
 	if err := os.Rename(f.Name(), name); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 // syncBytes are written between two syncs: on a slow disk the last one of a large file would take
@@ -77,13 +80,19 @@ func WriteJSON(name string, v any) error {
 	})
 }
 
-// syncDir makes the rename itself durable. Not every system can sync a folder; there the rename is
-// as durable as it gets.
-func syncDir(dir string) error {
+// SyncDir makes a folder's entries durable, such as a rename. Not every system can sync a folder;
+// there they are as durable as it gets.
+func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	_ = d.Sync()
-	return d.Close()
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"path/filepath"
@@ -24,7 +25,7 @@ func TestBehaviour(t *testing.T) {
 	}
 	defer restore()
 	tiny := tinySource(t, "tiny", 3, "<bos>")
-	source := Source{Name: "tiny", Positions: tiny.Positions, Recipe: func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "eval"}, nil }}
+	source := Source{Name: "tiny", Positions: tiny.Positions, Recipe: func(context.Context) (recipe.Recipe, error) { return recipe.Recipe{Stage: "eval"}, nil }}
 	kept := memory{}
 	source.Load = tiny.Load
 	rng := rand.New(rand.NewPCG(1, 1))

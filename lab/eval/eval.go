@@ -21,7 +21,7 @@ type Source struct {
 	Load      func(ctx context.Context) (*Model, error)
 	// Recipe is all of the model that its figures depend on: its content and the arithmetic. Only
 	// asked for where there is a Store.
-	Recipe func() (recipe.Recipe, error)
+	Recipe func(ctx context.Context) (recipe.Recipe, error)
 }
 
 // Store keeps what was measured of a model on a file: an interrupted evaluation goes on from there,
@@ -142,7 +142,7 @@ var infoPart = recipe.Values{"part": "info"}
 // and releases it.
 func (r *run) measure(ctx context.Context, source Source, index int) (*measured, error) {
 	out := r.newMeasured()
-	kept, err := await(ctx, func() (retention, error) { return r.retention(source) })
+	kept, err := r.retention(ctx, source)
 	if err != nil {
 		return nil, InputError{err}
 	}
@@ -191,7 +191,7 @@ func planAll(parts []part, m *Model, begin task.Beginning) (tokens int, err erro
 }
 
 // await returns what f returns, or ctx's error as soon as ctx ends. It is for work that cannot be
-// interrupted, the hashing of files and the encoding of a text: f then ends on its own, and what
+// interrupted, the encoding of a text: f then ends on its own, and what
 // it computed is dropped.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {

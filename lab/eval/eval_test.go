@@ -272,7 +272,7 @@ func TestStore(t *testing.T) {
 	source := tinySource(t, "m", 3, "<bos>")
 	load := source.Load
 	source.Load = func(ctx context.Context) (*Model, error) { loads++; return load(ctx) }
-	source.Recipe = func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "content of m"}, nil }
+	source.Recipe = func(context.Context) (recipe.Recipe, error) { return recipe.Recipe{Stage: "content of m"}, nil }
 	kept := memory{}
 	base := Options{Texts: []string{text}, Choices: []string{choice}, Prompt: "The", Tokens: 4, Cue: task.DefaultCue, Store: kept}
 	run := func(name string, o Options, wantLoads int) *Evaluation {
@@ -319,7 +319,7 @@ func TestStore(t *testing.T) {
 		change(&o)
 		run(name, o, 1)
 	}
-	source.Recipe = func() (recipe.Recipe, error) { return recipe.Recipe{Stage: "another content"}, nil }
+	source.Recipe = func(context.Context) (recipe.Recipe, error) { return recipe.Recipe{Stage: "another content"}, nil }
 	run("another model", base, 1)
 	for key := range kept {
 		kept[key] = []byte("damaged")
@@ -349,17 +349,14 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestCancelledWhileHashing: a context that ends while the content of a model is hashed, which
-// nothing interrupts, is heard at once.
+// TestCancelledWhileHashing: a context that ends while the content of a model is hashed ends the
+// evaluation.
 func TestCancelledWhileHashing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	release := make(chan struct{})
-	defer close(release)
 	source := tinySource(t, "m", 3, "<bos>")
-	source.Recipe = func() (recipe.Recipe, error) {
+	source.Recipe = func(ctx context.Context) (recipe.Recipe, error) {
 		cancel()
-		<-release
-		return recipe.Recipe{}, nil
+		return recipe.Recipe{}, ctx.Err()
 	}
 	_, err := Run(ctx, []Source{source}, Options{Texts: []string{write(t, "text.txt", sentences)}, Store: memory{}})
 	if err != context.Canceled {

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"fmt"
 	"maps"
 
@@ -17,11 +18,11 @@ type retention struct {
 }
 
 // retention finds what the store keeps of a model; without a store, nothing is kept.
-func (r *run) retention(source Source) (retention, error) {
+func (r *run) retention(ctx context.Context, source Source) (retention, error) {
 	if r.options.Store == nil {
 		return retention{}, nil
 	}
-	of, err := source.Recipe()
+	of, err := source.Recipe(ctx)
 	parameters := recipe.Values{"bos": r.options.BOS}
 	maps.Copy(parameters, of.Parameters)
 	of.Parameters = parameters

@@ -16,7 +16,7 @@ import (
 type Models interface {
 	OpenModel(name string) (*checkpoint.Checkpoint, error)
 	// Content names the content of the model's files.
-	Content(name string) (string, error)
+	Content(ctx context.Context, name string) (string, error)
 }
 
 // version is raised whenever the same models and files would be measured otherwise.
@@ -39,8 +39,8 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 		m.Stored = stored
 		return m, nil
 	}
-	of := func() (recipe.Recipe, error) {
-		content, err := models.Content(name)
+	of := func(ctx context.Context) (recipe.Recipe, error) {
+		content, err := models.Content(ctx, name)
 		return recipe.Recipe{
 			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
 			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},

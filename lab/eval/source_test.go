@@ -124,11 +124,11 @@ func TestSourceErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := s.Recipe()
+	one, err := s.Recipe(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two, err := a.Recipe(); err != nil || one.Key() == two.Key() {
+	if two, err := a.Recipe(t.Context()); err != nil || one.Key() == two.Key() {
 		t.Errorf("recipes of two dtypes: %s and %s, %v", one.Canonical(), two.Canonical(), err)
 	}
 }

@@ -36,7 +36,7 @@ func TestLookingNeedsNoHome(t *testing.T) {
 	if _, err := h.Tokenizer("pretrained:recsys-fm"); err != nil {
 		t.Error(err)
 	}
-	if _, err := h.Content("pretrained:recsys-fm"); err != nil {
+	if _, err := h.Content(t.Context(), "pretrained:recsys-fm"); err != nil {
 		t.Error(err)
 	}
 	if runs, err := h.Logs.List(); err != nil || len(runs) != 0 {
@@ -56,7 +56,7 @@ func TestLookingNeedsNoHome(t *testing.T) {
 // TestOnlyWritingMakesTheHome: the folder comes with the first evaluation that is kept.
 func TestOnlyWritingMakesTheHome(t *testing.T) {
 	h := Open(filepath.Join(t.TempDir(), "a", "home"), "test")
-	if _, err := h.Content("pretrained:recsys-fm"); err != nil {
+	if _, err := h.Content(t.Context(), "pretrained:recsys-fm"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(h.Folder); !errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +86,7 @@ func TestContent(t *testing.T) {
 	}
 	content := func(name string) string {
 		t.Helper()
-		c, err := h.Content(name)
+		c, err := h.Content(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -20,10 +21,23 @@ const FactsFile = "slimlab.json"
 const FileName = "slimlab-recipe.json"
 
 // Sum is the hexadecimal SHA-256 of what r has left, and its size.
-func Sum(r io.Reader) (sum string, size int64, err error) {
+func Sum(ctx context.Context, r io.Reader) (sum string, size int64, err error) {
 	h := sha256.New()
-	size, err = io.Copy(h, r)
+	size, err = io.Copy(h, reader{ctx, r})
 	return hex.EncodeToString(h.Sum(nil)), size, err
+}
+
+// reader ends when its context does.
+type reader struct {
+	ctx context.Context
+	of  io.Reader
+}
+
+func (r reader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.of.Read(b)
 }
 
 // Text is the Sum of a text.
@@ -33,17 +47,17 @@ func Text(text string) string {
 }
 
 // File is the Sum of a file.
-func File(name string) (string, error) {
-	return fileIn(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+func File(ctx context.Context, name string) (string, error) {
+	return fileIn(ctx, os.DirFS(filepath.Dir(name)), filepath.Base(name))
 }
 
-func fileIn(folder fs.FS, name string) (string, error) {
+func fileIn(ctx context.Context, folder fs.FS, name string) (string, error) {
 	f, err := folder.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	sum, _, err := Sum(f)
+	sum, _, err := Sum(ctx, f)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
@@ -52,7 +66,7 @@ func fileIn(folder fs.FS, name string) (string, error) {
 
 // Content names the content of a checkpoint's folder: config, tokenizer, chat template and tensors.
 // All bytes are read each time; a gigabyte takes about a second.
-func Content(folder fs.FS) (string, error) {
+func Content(ctx context.Context, folder fs.FS) (string, error) {
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return "", err
@@ -62,11 +76,23 @@ func Content(folder fs.FS) (string, error) {
 		if !ModelFile(e) {
 			continue
 		}
-		if files[e.Name()], err = fileIn(folder, e.Name()); err != nil {
+		if files[e.Name()], err = fileIn(ctx, folder, e.Name()); err != nil {
 			return "", err
 		}
 	}
 	return Recipe{Stage: "content", Parameters: files}.Key(), nil
+}
+
+// Checkpoint names the content of a checkpoint by its path: a folder or a GGUF file.
+func Checkpoint(ctx context.Context, path string) (string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", err
+	case info.IsDir():
+		return Content(ctx, os.DirFS(path))
+	}
+	return File(ctx, path)
 }
 
 // ModelFile reports whether a file of a checkpoint's folder belongs to its model: to the config,

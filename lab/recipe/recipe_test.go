@@ -1,7 +1,9 @@
 package recipe
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -134,7 +136,7 @@ func TestContent(t *testing.T) {
 	}
 	content := func() string {
 		t.Helper()
-		c, err := Content(folder)
+		c, err := Content(t.Context(), folder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,3 +156,25 @@ func TestContent(t *testing.T) {
 		file.Data = file.Data[:len(file.Data)-1]
 	}
 }
+
+// TestHashingHearsAContext between two reads.
+func TestHashingHearsAContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	endless := func(b []byte) (int, error) {
+		if reads++; reads == 3 {
+			cancel()
+		}
+		return len(b), nil
+	}
+	if _, _, err := Sum(ctx, readerFunc(endless)); !errors.Is(err, context.Canceled) || reads != 3 {
+		t.Errorf("%v after %d reads", err, reads)
+	}
+	if _, err := Content(ctx, fstest.MapFS{"config.json": {}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

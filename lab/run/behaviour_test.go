@@ -99,7 +99,7 @@ func TestBehaviour(t *testing.T) {
 	useReference(t)
 	h := newHome(t)
 	for _, text := range []string{fmt.Sprintf(stages, fixedModel(t)), ownTokenizer} {
-		r, err := Start(h, parse(t, text, scenario.Options{}), Options{Jobs: 1, Now: clock()})
+		r, err := Start(t.Context(), h, parse(t, text, scenario.Options{}), Options{Jobs: 1, Now: clock()})
 		if err != nil {
 			t.Fatal(err)
 		}

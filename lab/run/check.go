@@ -27,18 +27,18 @@ type PlannedStep struct {
 
 // Check opens what a plan needs and says which artifacts it would find. It writes nothing, measures
 // nothing and trains nothing but a tokenizer, whose tokens are part of what names the artifacts.
-func Check(h *home.Home, plan *scenario.Plan) ([]PlannedCell, error) {
-	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check()
+func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) ([]PlannedCell, error) {
+	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check(ctx)
 }
 
 // check plans every step of every cell without doing any.
-func (r *Run) check() ([]PlannedCell, error) {
+func (r *Run) check(ctx context.Context) ([]PlannedCell, error) {
 	var cells []PlannedCell
 	built := map[string]bool{}
 	for i := range r.plan.Cells {
 		c := &r.plan.Cells[i]
 		w := &worker{run: r, cell: c}
-		jobs, err := w.plan(context.Background())
+		jobs, err := w.plan(ctx)
 		if err != nil {
 			return nil, err
 		}

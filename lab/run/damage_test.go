@@ -120,7 +120,7 @@ func TestFullDisk(t *testing.T) {
 	o := Options{Now: clock(), Jobs: 2}
 	var seen []lab.Event
 	o.Sink = func(e lab.Event) { seen = append(seen, e) }
-	r, err := Start(h, plan, o)
+	r, err := Start(t.Context(), h, plan, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestLogWithoutEnd(t *testing.T) {
 	h := copyHome(t, everything)
 	events := 0
 	for _, room := range []int{1 << 30, -1} {
-		r, err := Start(h, parse(t, chain, scenario.Options{}), Options{Now: clock()})
+		r, err := Start(t.Context(), h, parse(t, chain, scenario.Options{}), Options{Now: clock()})
 		if err != nil {
 			t.Fatal(err)
 		}

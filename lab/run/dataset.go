@@ -34,7 +34,7 @@ const (
 )
 
 // dataset returns the task of a point of the sweep, made once a run.
-func (r *Run) dataset(p *scenario.Point) (*dataset, error) {
+func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) {
 	var loads []string
 	for _, m := range p.Models {
 		if !m.Fresh() {
@@ -43,7 +43,7 @@ func (r *Run) dataset(p *scenario.Point) (*dataset, error) {
 	}
 	key := strings.Join(append(loads, p.Task.Recipe(), p.Tokenizer.Recipe()), "\n")
 	return r.tasks.get(key, func() (*dataset, error) {
-		d, err := r.newDataset(p, loads)
+		d, err := r.newDataset(ctx, p, loads)
 		if err != nil {
 			return nil, err
 		}
@@ -54,8 +54,8 @@ func (r *Run) dataset(p *scenario.Point) (*dataset, error) {
 	})
 }
 
-func (r *Run) newDataset(p *scenario.Point, loads []string) (*dataset, error) {
-	tok, err := r.loadedTokenizer(loads)
+func (r *Run) newDataset(ctx context.Context, p *scenario.Point, loads []string) (*dataset, error) {
+	tok, err := r.loadedTokenizer(ctx, loads)
 	if err != nil {
 		return nil, err
 	}
@@ -64,17 +64,17 @@ func (r *Run) newDataset(p *scenario.Point, loads []string) (*dataset, error) {
 	case t.Recsys != nil:
 		err = r.openRecsys(d, t, p.Tokenizer)
 	case t.JSONL != nil:
-		err = r.openJSONL(d, t, p.Tokenizer)
+		err = r.openJSONL(ctx, d, t, p.Tokenizer)
 	}
 	return d, err
 }
 
 // loadedTokenizer returns the one tokenizer that the loaded models share; nil when none brings one.
-func (r *Run) loadedTokenizer(loads []string) (*tokenizer.Tokenizer, error) {
+func (r *Run) loadedTokenizer(ctx context.Context, loads []string) (*tokenizer.Tokenizer, error) {
 	var tok *tokenizer.Tokenizer
 	from := ""
 	for _, load := range loads {
-		m, err := r.model(load)
+		m, err := r.model(ctx, load)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 	return nil
 }
 
-func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
+func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
@@ -134,7 +134,7 @@ func (r *Run) openJSONL(d *dataset, t scenario.Task, tz scenario.Tokenizer) erro
 	if err != nil {
 		return err
 	}
-	content, err := recipe.File(cfg.Path)
+	content, err := recipe.File(ctx, cfg.Path)
 	if err != nil {
 		return fmt.Errorf("jsonl: %w", err)
 	}

@@ -162,7 +162,7 @@ func TestBadInput(t *testing.T) {
 				t.Fatal(err)
 			}
 			plan := parse(t, c.text, scenario.Options{})
-			_, err = Start(h, plan, Options{})
+			_, err = Start(t.Context(), h, plan, Options{})
 			var input InputError
 			if !errors.As(err, &input) {
 				t.Fatalf("error %v, expected an InputError", err)
@@ -176,7 +176,7 @@ func TestBadInput(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q has more than one line", err)
 			}
-			if _, again := Check(h, plan); again == nil || again.Error() != err.Error() {
+			if _, again := Check(t.Context(), h, plan); again == nil || again.Error() != err.Error() {
 				t.Errorf("Check says %v, Start %v", again, err)
 			}
 			if after, _ := h.Logs.List(); len(after) != len(before) {

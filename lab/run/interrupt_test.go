@@ -96,7 +96,7 @@ func workAndDie(folder, at string) {
 	if err != nil {
 		panic(err)
 	}
-	r, err := Start(home.Open(folder, "test"), s.Plan(), Options{Now: clock(), Sink: func(e lab.Event) {
+	r, err := Start(context.Background(), home.Open(folder, "test"), s.Plan(), Options{Now: clock(), Sink: func(e lab.Event) {
 		if place(e) == at {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {

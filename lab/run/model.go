@@ -79,7 +79,7 @@ func saveModel(ctx context.Context, dir string, m *model.Model, d *dataset, fact
 }
 
 // model opens what a scenario loads, once a run.
-func (r *Run) model(name string) (*artifactModel, error) {
+func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 	return r.models.get(name, func() (*artifactModel, error) {
 		if strings.HasPrefix(name, "run:last/") {
 			return nil, fmt.Errorf("model %s: the last run is another one each time, expected its id", name)
@@ -91,7 +91,7 @@ func (r *Run) model(name string) (*artifactModel, error) {
 		}
 		defer c.Close()
 		m.origin = c.Config()
-		if m.key, err = r.home.Content(name); err != nil {
+		if m.key, err = r.home.Content(ctx, name); err != nil {
 			return nil, err
 		}
 		return m, nil

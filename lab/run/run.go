@@ -73,12 +73,16 @@ func (e InputError) Unwrap() error { return e.Err }
 
 // Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The
 // caller then calls Work once.
-func Start(h *home.Home, plan *scenario.Plan, o Options) (*Run, error) {
+func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*Run, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	r := &Run{Board: lab.NewBoard(), home: h, plan: plan, options: o, started: o.Now()}
-	if _, err := r.check(); err != nil {
+	if _, err := r.check(ctx); err != nil {
+		var write *store.WriteError
+		if ctx.Err() != nil || errors.As(err, &write) {
+			return nil, err
+		}
 		return nil, InputError{err}
 	}
 	begin := plan.Begin()

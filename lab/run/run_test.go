@@ -91,7 +91,7 @@ func workUntil(t testing.TB, h *home.Home, plan *scenario.Plan, o Options, stop 
 	if o.Now == nil {
 		o.Now = clock()
 	}
-	r, err := Start(h, plan, o)
+	r, err := Start(t.Context(), h, plan, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ var makeReference = sync.OnceValues(func() (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := Start(home.Open(ref.home, "test"), s.Plan(), Options{Jobs: 1, Now: clock(), Sink: func(e lab.Event) { ref.events = append(ref.events, e) }})
+	r, err := Start(context.Background(), home.Open(ref.home, "test"), s.Plan(), Options{Jobs: 1, Now: clock(), Sink: func(e lab.Event) { ref.events = append(ref.events, e) }})
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (w *worker) work(ctx context.Context) error {
 func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	point := w.cell.Point
 	w.models = map[string]*artifactModel{}
-	if w.data, err = w.run.dataset(point); err != nil {
+	if w.data, err = w.run.dataset(ctx, point); err != nil {
 		return nil, err
 	}
 	if point.Serve != nil && w.data.recsys == nil {
@@ -111,7 +111,7 @@ func (w *worker) weights(name string) (*artifactModel, error) {
 	if !ok || model.Fresh() {
 		return nil, fmt.Errorf("model %s has no weights", name)
 	}
-	m, err := w.run.model(model.Load)
+	m, err := w.run.model(context.Background(), model.Load) // it was opened with the data
 	if err == nil {
 		err = m.checkFit(w.data)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/lab/recipe"
 )
 
@@ -77,6 +79,12 @@ const (
 )
 
 var validKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// WriteError is the error of an artifact that was made and cannot be kept.
+type WriteError struct{ Err error }
+
+func (e *WriteError) Error() string { return e.Err.Error() }
+func (e *WriteError) Unwrap() error { return e.Err }
 
 // FormatError is the error of an artifact that is there in the form of another version of slimlab.
 type FormatError struct {
@@ -166,7 +174,7 @@ func (a *Artifacts) verify(key, dir string) error {
 		if verified {
 			continue
 		}
-		sum, err := recipe.File(path)
+		sum, err := recipe.File(context.Background(), path)
 		if err != nil {
 			return err
 		}
@@ -204,18 +212,11 @@ func (a *Artifacts) discard(key, dir string, why error) *DamagedError {
 // returns the artifact's folder.
 func (a *Artifacts) Put(r recipe.Recipe, label Label, build func(dir string) error) (dir string, err error) {
 	key := r.Key()
-	if err := a.prepare(); err != nil {
-		return "", err
-	}
-	work, err := os.MkdirTemp(a.dir, temp+key[:12]+"-")
+	work, release, err := a.begin(key)
 	if err != nil {
-		return "", fmt.Errorf("artifact %.12s: %w", key, err)
+		return "", &WriteError{err}
 	}
 	defer os.RemoveAll(work)
-	release, err := lockFolder(work)
-	if err != nil {
-		return "", fmt.Errorf("artifact %.12s: %w", key, err)
-	}
 	defer release()
 	if err := build(work); err != nil {
 		return "", err
@@ -224,22 +225,41 @@ func (a *Artifacts) Put(r recipe.Recipe, label Label, build func(dir string) err
 	if err == nil {
 		err = seal(work, label)
 	}
-	if err != nil {
-		return "", fmt.Errorf("artifact %.12s: %w", key, err)
+	if err == nil {
+		dir, err = a.place(key, work)
 	}
+	if err != nil {
+		return "", &WriteError{fmt.Errorf("artifact %.12s: %w", key, err)}
+	}
+	return dir, nil
+}
+
+// begin makes the folder in which an artifact is built, and locks it.
+func (a *Artifacts) begin(key string) (work string, release func(), err error) {
+	if err := a.prepare(); err != nil {
+		return "", nil, err
+	}
+	if work, err = os.MkdirTemp(a.dir, temp+key[:12]+"-"); err == nil {
+		release, err = lockFolder(work)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("artifact %.12s: %w", key, err)
+	}
+	return work, release, nil
+}
+
+// place gives a sealed folder the name of its key.
+func (a *Artifacts) place(key, work string) (dir string, err error) {
 	dir = filepath.Join(a.dir, key)
 	if err := os.Rename(work, dir); err != nil {
 		if old, err := a.Get(key); err == nil {
 			return old, nil
 		}
 		if err := os.Rename(work, dir); err != nil { // Get has moved a corrupt one out of the way
-			return "", fmt.Errorf("artifact %.12s: %w", key, err)
+			return "", err
 		}
 	}
-	if err := syncDir(a.dir); err != nil {
-		return "", fmt.Errorf("artifact %.12s: %w", key, err)
-	}
-	return dir, nil
+	return dir, atomicfile.SyncDir(a.dir)
 }
 
 // seal writes the metadata of a finished folder and puts everything on the disk.
@@ -272,7 +292,7 @@ func seal(dir string, label Label) error {
 	}
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			err = syncDir(path)
+			err = atomicfile.SyncDir(path)
 		}
 		return err
 	})
@@ -302,7 +322,7 @@ func syncFile(path string) (of file, err error) {
 		return of, err
 	}
 	defer f.Close()
-	if of.Sum, of.Size, err = recipe.Sum(f); err != nil {
+	if of.Sum, of.Size, err = recipe.Sum(context.Background(), f); err != nil {
 		return of, err
 	}
 	return of, f.Sync()

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/lab"
 )
 
@@ -103,7 +103,10 @@ func (s *Store) begin(f *os.File, begin lab.Begin) (*Log, error) {
 	if err := l.Append(lab.Event{Kind: lab.KindBegin, Begin: &begin}); err != nil {
 		return nil, err
 	}
-	return l, syncDir(s.dir)
+	if err := atomicfile.SyncDir(s.dir); err != nil {
+		return nil, fmt.Errorf("run store: %w", err)
+	}
+	return l, nil
 }
 
 func (s *Store) path(id string) string { return filepath.Join(s.dir, id+extension) }
@@ -301,19 +304,3 @@ func (i *Info) describe(first, last lab.Event) {
 }
 
 const interrupted = "interrupted: its process is gone"
-
-// syncDir makes a folder's entries durable, where the system can.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("run store: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return fmt.Errorf("run store: %w", err)
-	}
-	return nil
-}
