@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"lab/doctor":            {"lab", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/task":              {"lab", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
-	"lab/convert":           {"lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
+	"lab/convert":           {"lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels"},
 	"kd":                    {"model", "kernels"},

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -15,8 +16,8 @@ import (
 // compression is what Prune and Quantize do to the layers of a checkpoint on their way to a new
 // folder.
 type compression interface {
-	// recipe names the method and its options.
-	recipe() string
+	// recipe is all that the layers depend on, with the options as the user gave them.
+	recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error)
 	calibration() Calibration
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
@@ -26,12 +27,16 @@ type compression interface {
 }
 
 func compress(ctx context.Context, from, to string, c compression, o Options) (*Result, error) {
-	start, recipe := time.Now(), c.recipe()
+	start := time.Now()
 	source, r, err := o.begin(from)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
+	of, err := c.recipe(ctx, from, &o)
+	if err != nil {
+		return nil, err
+	}
 	shape, scheme, err := c.plan(source.Config())
 	if err != nil {
 		return nil, err
@@ -39,7 +44,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	o.Begin(estimate(source.Config(), c.calibration()), engines.CheckShape(shape, scheme))
-	s, err := newStream(source, from, to, recipe, o)
+	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err
 	}

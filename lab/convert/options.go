@@ -1,9 +1,11 @@
 package convert
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
 )
@@ -20,6 +22,8 @@ type Compatibility = engines.Compatibility
 // Options are what every conversion takes.
 type Options struct {
 	Open Opener
+	// Content names the content of a MODEL; nil is recipe.Checkpoint, for folders and files.
+	Content func(ctx context.Context, name string) (string, error)
 	// of float tensors; "" is that of the source's, or BF16 where the source has none that folders
 	// hold
 	DType     checkpoint.DType
@@ -38,6 +42,9 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 	}
 	if o.DType != checkpoint.F32 && o.DType != checkpoint.BF16 && o.DType != checkpoint.F16 {
 		return fmt.Errorf("dtype is %q, expected F32, F16 or BF16", o.DType)
+	}
+	if o.Content == nil {
+		o.Content = recipe.Checkpoint
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int, string) {}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -70,10 +72,16 @@ func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result,
 	return compress(ctx, from, to, &p, o)
 }
 
-func (p *Pruning) recipe() string {
-	return fmt.Sprintf("prune %s mlp %v heads %v align %d step %d swaps %d rounds %d damping %g seed %d, %v",
-		p.Method, p.MLP, p.Heads, p.Align, p.Batch, p.Swaps, p.LocalSearch, p.Damping, p.Seed, p.Calibration)
+func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
+	of, err := o.compression(ctx, "prune", pruneVersion, from, p.Calibration)
+	maps.Copy(of.Parameters, recipe.Values{
+		"method": string(p.Method), "mlp": values(p.MLP), "heads": values(p.Heads), "align": p.Align,
+		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": p.Damping, "seed": p.Seed,
+	})
+	return of, err
 }
+
+func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
 
 func (p *Pruning) calibration() Calibration { return p.Calibration }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -38,8 +39,10 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	return compress(ctx, from, to, &q, o)
 }
 
-func (q *Quantization) recipe() string {
-	return fmt.Sprintf("quantize %v damping %g, %v", q.Scheme, q.Damping, q.Calibration)
+func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
+	of, err := o.compression(ctx, "quantize", quantizeVersion, from, q.Calibration)
+	of.Parameters["scheme"], of.Parameters["damping"] = q.Scheme.String(), q.Damping
+	return of, err
 }
 
 func (q *Quantization) calibration() Calibration { return q.Calibration }

@@ -1,46 +1,61 @@
 package convert
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
+	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 )
 
-// recipe names all that the layers of a new folder depend on: what was done to them, the type of
-// float tensors, and the source. Finished layers are gone on with under the same recipe alone.
-func recipe(done string, dtype checkpoint.DType, source string) (string, error) {
-	identity, err := identify(source)
-	if err != nil {
-		return "", err
-	}
-	return done + ", " + string(dtype) + ", from " + identity, nil
+// Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
+// version, so that it does not continue the work of the old code.
+const (
+	pruneVersion    = 1
+	quantizeVersion = 1
+	transferVersion = 1
+)
+
+// recipe begins the recipe of what a verb writes of the checkpoint from. The content of the source
+// is part of it: config, tokenizer and weights. Layers are continued under the same recipe alone.
+func (o *Options) recipe(ctx context.Context, verb string, version int, from string) (recipe.Recipe, error) {
+	content, err := o.Content(ctx, from)
+	return recipe.Recipe{
+		Stage: verb, Version: version,
+		Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": string(o.DType)},
+	}, err
 }
 
-// identify names the files of a checkpoint: their sizes and times tell another one, or a changed
-// one.
-func identify(source string) (string, error) {
-	absolute, err := filepath.Abs(source)
+// compression is the recipe of a verb whose output depends on the kernels and a calibration text.
+func (o *Options) compression(ctx context.Context, verb string, version int, from string, c Calibration) (recipe.Recipe, error) {
+	of, err := o.recipe(ctx, verb, version, from)
 	if err != nil {
-		return "", err
+		return of, err
 	}
-	names := []string{absolute}
-	if info, err := os.Stat(absolute); err != nil {
-		return source, nil // the name of one whose content does not change
-	} else if info.IsDir() {
-		if names, err = filepath.Glob(filepath.Join(absolute, "*.safetensors")); err != nil {
-			return "", err
+	of.Kernels, of.Arch = kernels.Implementation(), recipe.Arch()
+	if c.given() {
+		of.Parameters["calibration"] = recipe.Values{"random": c.Random, "samples": c.Samples, "length": c.Length, "seed": c.Seed}
+	}
+	if c.File != "" {
+		if of.Inputs["calibration"], err = recipe.File(ctx, c.File); err != nil {
+			return of, fmt.Errorf("calibration: %w", err)
 		}
 	}
-	var b strings.Builder
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "%s %d %d ", name, info.Size(), info.ModTime().UnixNano())
+	return of, nil
+}
+
+// explain says in what the recipe of a folder that was begun differs.
+func explain(err error, expected recipe.Recipe) error {
+	var unfinished *checkpoint.UnfinishedError
+	if !errors.As(err, &unfinished) {
+		return err
 	}
-	return b.String(), nil
+	differences, bad := recipe.Diff(unfinished.Recipe, expected)
+	if bad != nil {
+		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
+	}
+	return fmt.Errorf("%s holds the unfinished work of another command (%s): finish that, or remove the folder", unfinished.Folder, strings.Join(differences, "; "))
 }

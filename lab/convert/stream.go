@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
@@ -26,19 +27,15 @@ type stream struct {
 	finished  bool // the present layer was finished before
 }
 
-// newStream begins, or goes on with, the folder to. done names the method and its options.
-func newStream(from *checkpoint.Checkpoint, source, to, done string, o Options) (*stream, error) {
+// newStream begins, or continues, the folder to. of is all that its layers depend on.
+func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Options) (*stream, error) {
 	m, err := from.Skeleton()
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := recipe(done, o.DType, source)
+	w, err := checkpoint.NewWriter(to, of.Canonical(), from.Config(), o.DType)
 	if err != nil {
-		return nil, err
-	}
-	w, err := checkpoint.NewWriter(to, recipe, from.Config(), o.DType)
-	if err != nil {
-		return nil, err
+		return nil, explain(err, of)
 	}
 	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress}
 	if o.DType == checkpoint.BF16 {

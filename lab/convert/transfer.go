@@ -78,7 +78,12 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, err
 	}
 	defer source.Close()
-	s, err := newStream(source, from, to, t.verb, o)
+	of, err := o.recipe(ctx, t.verb, transferVersion, from)
+	if err != nil {
+		return nil, err
+	}
+	of.Parameters["dense"], of.Parameters["packing"] = t.dense, string(t.format)
+	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err
 	}

@@ -214,7 +214,7 @@ func TestWriterGPTQ(t *testing.T) {
 	roundScales(m)
 	dir := filepath.Join(t.TempDir(), "out")
 	for layer := range m.Blocks {
-		w, err := NewWriter(dir, "a recipe", m.Config, F32)
+		w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)
 		if err != nil {
 			t.Fatal(err)
 		}

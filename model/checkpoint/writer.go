@@ -1,10 +1,11 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,8 +38,9 @@ const recipeFile = "slimlab-recipe.json"
 
 // NewWriter begins the folder dir, which must be absent or empty, or continues it. recipe names
 // all that the layers' content depends on: their source, method and options. c is the shape before
-// the layers change it; dtype is that of the float tensors.
-func NewWriter(dir, recipe string, c model.Config, dtype DType) (*Writer, error) {
+// the layers change it; dtype is that of the float tensors. A folder that was begun with another
+// recipe is an UnfinishedError.
+func NewWriter(dir string, recipe []byte, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
 	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer)}
 	w.partial = partialFolder(dir)
@@ -59,14 +61,13 @@ func Unfinished(dir string) bool {
 	return err == nil
 }
 
-func (w *Writer) begin(recipe string) error {
+func (w *Writer) begin(recipe []byte) error {
 	if entries, err := os.ReadDir(w.dir); err == nil && len(entries) > 0 {
 		return errors.New("the folder is not empty, expected a new one")
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(w.partial, recipeFile))
-	var found string
+	found, err := os.ReadFile(filepath.Join(w.partial, recipeFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// files of an unknown recipe
@@ -76,14 +77,26 @@ func (w *Writer) begin(recipe string) error {
 		if err := os.MkdirAll(w.partial, 0o755); err != nil {
 			return err
 		}
-		return atomicfile.WriteJSON(filepath.Join(w.partial, recipeFile), recipe)
+		return atomicfile.Write(filepath.Join(w.partial, recipeFile), func(f io.Writer) error {
+			_, err := f.Write(recipe)
+			return err
+		})
 	case err != nil:
 		return err
-	}
-	if err := json.Unmarshal(data, &found); err != nil || found != recipe {
-		return fmt.Errorf("%s holds the unfinished work of another command; finish that, or remove the folder", w.partial)
+	case !bytes.Equal(found, recipe):
+		return &UnfinishedError{w.partial, found}
 	}
 	return nil
+}
+
+// UnfinishedError is the error of a folder that was begun with another recipe.
+type UnfinishedError struct {
+	Folder string // with the finished layers
+	Recipe []byte // that it was begun with
+}
+
+func (e *UnfinishedError) Error() string {
+	return e.Folder + " holds the unfinished work of another command; finish that, or remove the folder"
 }
 
 // Folder is where files that belong to the checkpoint, such as a tokenizer's, may be put before

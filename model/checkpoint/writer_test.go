@@ -53,7 +53,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			// as it was before its layers were changed
 			shape.Layers = model.Uniform(len(m.Layers), 4, 2, 24)
 			begin := func() *Writer {
-				w, err := NewWriter(dir, "a recipe", shape, F32)
+				w, err := NewWriter(dir, []byte("a recipe"), shape, F32)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -70,7 +70,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if !w.Finished(0) || w.Finished(1) {
 				t.Error("the second writer does not find the layer of the first")
 			}
-			if _, err := NewWriter(dir, "another recipe", shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
+			if _, err := NewWriter(dir, []byte("another recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
 				t.Errorf("another recipe goes on with the layers of this one: %v", err)
 			}
 			frame, err := model.Skeleton(shape)
@@ -102,7 +102,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			sameTensors(t, dir, saved)
-			if _, err := NewWriter(dir, "a recipe", shape, F32); err == nil || !strings.Contains(err.Error(), "not empty") {
+			if _, err := NewWriter(dir, []byte("a recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "not empty") {
 				t.Errorf("a finished folder is written again: %v", err)
 			}
 		})
@@ -144,7 +144,7 @@ func sameTensors(t *testing.T, a, b string) {
 func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	m := random(t, shapes()["tied"])
-	w, err := NewWriter(dir, "a recipe", m.Config, F32)
+	w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir+".partial", recipeFile)); err != nil {
 		t.Fatal(err)
 	}
-	if w, err = NewWriter(dir, "another recipe", m.Config, F32); err != nil || w.Finished(0) {
+	if w, err = NewWriter(dir, []byte("another recipe"), m.Config, F32); err != nil || w.Finished(0) {
 		t.Errorf("a layer of an unknown recipe was taken over: %v", err)
 	}
 }

@@ -1,0 +1,167 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"slimlab/internal/behaviour"
+	"slimlab/kernels"
+	"slimlab/lab/recipe"
+	"slimlab/model/checkpoint"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// interrupted runs a conversion until its first layer is written.
+func interrupted(t *testing.T, run func(ctx context.Context, from, text, to string, o Options) (*Result, error), from, text, to string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stop := func(int, int, string) {
+		if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) > 0 {
+			cancel()
+		}
+	}
+	if _, err := run(ctx, from, text, to, Options{Open: open, Progress: stop}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the interrupted conversion ends with %v", err)
+	}
+}
+
+func edit(t *testing.T, path string, change func(text []byte) []byte) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestChangedInputsAreNotContinued: a conversion goes on with the layers that it has finished only
+// while all that they depend on has the same content; where it lies, and when it was written, do
+// not matter.
+func TestChangedInputsAreNotContinued(t *testing.T) {
+	last := func(text []byte) []byte { text[len(text)-1] ^= 1; return text }
+	space := func(text []byte) []byte { return append(text, ' ') }
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, from, text, to string) (string, string)
+		want   string // in the error; empty where the conversion goes on
+	}{
+		{"weights", func(t *testing.T, from, text, _ string) (string, string) {
+			edit(t, filepath.Join(from, "model.safetensors"), last)
+			return from, text
+		}, "another command (inputs.model: found "},
+		{"config", func(t *testing.T, from, text, _ string) (string, string) {
+			edit(t, filepath.Join(from, "config.json"), space)
+			return from, text
+		}, "another command (inputs.model: found "},
+		{"tokenizer", func(t *testing.T, from, text, _ string) (string, string) {
+			edit(t, filepath.Join(from, "tokenizer.json"), space)
+			return from, text
+		}, "another command (inputs.model: found "},
+		{"calibration", func(t *testing.T, from, text, _ string) (string, string) {
+			edit(t, text, last)
+			return from, text
+		}, "another command (inputs.calibration: found "},
+		{"version", func(t *testing.T, from, text, to string) (string, string) {
+			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func(text []byte) []byte {
+				return bytes.Replace(text, []byte(`"version":`), []byte(`"version":9`), 1)
+			})
+			return from, text
+		}, "another command (version: found 9"},
+		{"a recipe of old", func(t *testing.T, from, text, to string) (string, string) {
+			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func([]byte) []byte {
+				return []byte(`"quantize w4a16-gptq damping 0, 16 × 24 tokens of text.txt, seed 1, BF16, from /m/model.safetensors 123 456 "` + "\n")
+			})
+			return from, text
+		}, "out.partial was begun by another version of slimlab, whose layers cannot be continued: remove the folder"},
+		{"times", func(t *testing.T, from, text, _ string) (string, string) {
+			for _, file := range []string{text, filepath.Join(from, "model.safetensors")} {
+				if err := os.Chtimes(file, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return from, text
+		}, ""},
+		{"place", func(t *testing.T, from, text, _ string) (string, string) {
+			moved := filepath.Join(t.TempDir(), "moved")
+			if err := os.Rename(from, moved); err != nil {
+				t.Fatal(err)
+			}
+			return moved, text
+		}, ""},
+	} {
+		for _, verb := range []string{"w4a16-gptq", "prune"} {
+			t.Run(c.name+" "+verb, func(t *testing.T) {
+				from, text := source(t, checkpoint.BF16)
+				to := filepath.Join(t.TempDir(), "out")
+				run := conversions(t)[verb]
+				interrupted(t, run, from, text, to)
+				from, text = c.change(t, from, text, to)
+				_, err := run(t.Context(), from, text, to, Options{Open: open})
+				if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+					t.Errorf("the error is %v, expected %q", err, c.want)
+				}
+				if left, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); c.want != "" && len(left) == 0 {
+					t.Error("the finished layer was lost")
+				}
+			})
+		}
+	}
+}
+
+// TestBehaviour: a verb that writes something else needs another version.
+func TestBehaviour(t *testing.T) {
+	if recipe.Arch() != "amd64" {
+		t.Skipf("skipped: the fixture was made on amd64, this is %s, which may fuse products and sums", recipe.Arch())
+	}
+	restore, err := kernels.Use("ref")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restore()
+	from, text := source(t, checkpoint.BF16)
+	var records []behaviour.Record
+	for _, v := range []struct {
+		name    string
+		version int
+	}{{"prune", pruneVersion}, {"w4a16-gptq", quantizeVersion}, {"w8a8", quantizeVersion}, {"import", transferVersion}} {
+		to := filepath.Join(t.TempDir(), "out")
+		if _, err := conversions(t)[v.name](t.Context(), from, text, to, Options{Open: open}); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, behaviour.Record{Stage: v.name, Version: v.version, Hash: tensors(t, to)})
+	}
+	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, *update)
+}
+
+// tensors names the tensors of a folder, whatever files they lie in.
+func tensors(t *testing.T, folder string) string {
+	t.Helper()
+	c, err := open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var lines []string
+	for _, tensor := range c.Tensors() {
+		raw, err := c.Raw(tensor.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprint(tensor.Name, tensor.DType, tensor.Shape, recipe.Text(string(raw))))
+	}
+	slices.Sort(lines)
+	return recipe.Text(strings.Join(lines, "\n"))
+}
