@@ -18,7 +18,7 @@ import (
 // support.
 //
 // A problem belongs to one call of Prune and holds its context. When that ends, all methods return
-// soon with wrong numbers: whoever uses them looks at the context first.
+// soon with wrong numbers: the caller looks at the context before it uses them.
 type problem struct {
 	ctx         context.Context
 	d, p, group int

@@ -143,7 +143,7 @@ func parts(c model.Config) []ParameterShare {
 	return list
 }
 
-// partOf tells to which part a tensor belongs.
+// partOf names the part that a tensor belongs to.
 func partOf(name string, tied bool) string {
 	switch {
 	case strings.Contains(name, "norm"):

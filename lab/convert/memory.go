@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// peakResident reads the largest resident memory of this process in bytes, where the system tells
-// it.
+// peakResident reads the largest resident memory of this process in bytes, where the system
+// says.
 func peakResident() (bytes int64, ok bool) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {

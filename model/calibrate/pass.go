@@ -31,7 +31,7 @@ type Method[R any] interface {
 	Compress(ctx context.Context, s *Stats, linears []model.LinearLayer, report func(R)) error
 }
 
-// Options say how a pass runs and who hears of it.
+// Options say how a pass runs and what is called as it goes on.
 type Options[R any] struct {
 	ChunkTokens int           // whole sequences run together up to this many tokens; 0 is 2048
 	OnDone      func(Done[R]) // called after each linear layer; may be nil
