@@ -39,7 +39,7 @@ gate: ## ratios of the engine's speed within one run; fails when one is lost
 
 race: ## the race detector on the concurrent packages
 	$(GO) test -race ./lab/... ./serve/... ./tui/... ./kd ./quant ./pruning
-	$(GO) test -race -run 'Parallel|Thread' ./kernels
+	$(GO) test -race ./kernels/parallel
 
 noasm: ## all tests on the plain-Go kernels
 	$(GO) test -tags noasm ./...
