@@ -2,8 +2,9 @@ package pages
 
 import "container/heap"
 
-// leaves is a heap of the nodes that can be evicted next, ordered by last use; the first page
-// breaks ties, so that eviction is the same in every run. Every node knows its place in it.
+// leaves is a heap of the nodes that can be evicted next, ordered by last use. No two were last
+// used at the same time, as the nodes that one request uses lie on one path: so eviction is the
+// same in every run. Every node knows its place in it.
 type leaves []*node
 
 // add adds a node that is not in it yet.
@@ -29,12 +30,7 @@ func (h *leaves) fix(n *node) {
 
 func (h leaves) Len() int { return len(h) }
 
-func (h leaves) Less(i, j int) bool {
-	if h[i].used != h[j].used {
-		return h[i].used < h[j].used
-	}
-	return h[i].pages[0] < h[j].pages[0]
-}
+func (h leaves) Less(i, j int) bool { return h[i].used < h[j].used }
 
 func (h leaves) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

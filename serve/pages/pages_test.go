@@ -141,6 +141,33 @@ func TestCommitGivesUpDuplicates(t *testing.T) {
 	}
 }
 
+// TestCommitUsesItsWholePath: what a request commits makes all of its prefix recently used, also
+// where only a node behind it is new.
+func TestCommitUsesItsWholePath(t *testing.T) {
+	p := New(4, 1, true)
+	long, _ := p.Admit(nil, 2)
+	p.Commit(&long, ids(1, 1))
+	short, _ := p.Admit(nil, 1)
+	p.Commit(&short, ids(11, 11))
+	p.Commit(&long, ids(1, 2))
+	p.Release(&long)
+	evict := func(n int) {
+		t.Helper()
+		free, _, _ := p.Counts()
+		l, ok := p.Admit(nil, free+n)
+		if !ok {
+			t.Fatalf("%d free pages and %d evicted ones were refused", free, n)
+		}
+		p.Release(&l)
+	}
+	evict(1) // the end of the long prefix: the short one is locked
+	p.Release(&short)
+	evict(1)
+	if long, short := p.Held(ids(1, 2)), p.Held(ids(11, 11)); long != 1 || short != 0 {
+		t.Errorf("%d pages of the prefix that was used last are left, and %d of the other; want 1 and 0", long, short)
+	}
+}
+
 // TestCheckFinds: each invariant, broken by hand, is reported.
 func TestCheckFinds(t *testing.T) {
 	for name, spoil := range map[string]func(p *Pages, l *Lease){

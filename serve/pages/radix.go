@@ -156,7 +156,6 @@ func (r *radix) split(lower *node, n int) *node {
 	lower.parent.children[string(r.pageKey(upper.tokens))] = upper
 	lower.tokens, lower.pages, lower.parent = lower.tokens[n*r.pageSize:], lower.pages[n:], upper
 	upper.children[string(r.pageKey(lower.tokens))] = lower
-	r.leaves.fix(lower) // its first page is another now
 	return upper
 }
 
@@ -273,7 +272,7 @@ func (r *radix) check() (err error) {
 		fail("tree has %d unlocked leaves, of which %d are listed", leaves, len(r.leaves))
 	}
 	for i, n := range r.leaves {
-		if n.leaf != i+1 || i > 0 && r.leaves.Less(i, (i-1)/2) {
+		if n.leaf != i+1 || i > 0 && !r.leaves.Less((i-1)/2, i) {
 			fail("leaf %d of %d is out of order", i, len(r.leaves))
 		}
 	}

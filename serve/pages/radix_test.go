@@ -248,7 +248,7 @@ func (r *radix) evictionOrder(want int) (pages []int32) {
 	for len(pages) < want {
 		var oldest *node
 		for n := range left {
-			if n.locks == 0 && children[n] == 0 && (oldest == nil || n.used < oldest.used || n.used == oldest.used && n.pages[0] < oldest.pages[0]) {
+			if n.locks == 0 && children[n] == 0 && (oldest == nil || n.used < oldest.used) {
 				oldest = n
 			}
 		}
