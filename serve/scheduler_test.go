@@ -330,6 +330,33 @@ c: 4 cached, submitted 0, scheduled 16, first 32, end 32, score
 d: 0 cached, submitted 0, scheduled 32, first 46, end 46, score`,
 		},
 		{
+			// The log names both by their prompt.
+			name: "the same prompt does not wait for a page that ends with it", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 8, Chunk: 4},
+			turns: []*turn{
+				{name: "a", prompt: ids(1, 8), labels: []int32{1}},
+				{name: "b", prompt: ids(1, 8), labels: []int32{1}},
+			},
+			want: `
+14ms a 0-4
+32ms a 4-8, a 4-8
+a: 0 cached, submitted 0, scheduled 0, first 32, end 32, score
+b: 4 cached, submitted 0, scheduled 14, first 32, end 32, score`,
+		},
+		{
+			name: "no more requests run at once than the options say", pages: 50, pageSize: 4, options: Options{PrefixCache: true, Running: 2},
+			turns: []*turn{
+				{name: "a", prompt: ids(1, 2), tokens: 2},
+				{name: "b", prompt: ids(10, 11), tokens: 1},
+				{name: "c", prompt: ids(20, 21), tokens: 1},
+			},
+			want: `
+14ms a 0-2, b 0-2
+27ms a 2-3, c 0-2
+a: 0 cached, submitted 0, scheduled 0, first 14, end 27, length
+b: 0 cached, submitted 0, scheduled 0, first 14, end 14, length
+c: 0 cached, submitted 0, scheduled 14, first 27, end 27, length`,
+		},
+		{
 			name: "when the caller of the first leaves, the next computes the prefix", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 4},
 			turns: []*turn{
 				{name: "a", prompt: join(ids(1, 12), ids(50, 51)), labels: []int32{1}, gone: time.Millisecond},
@@ -445,6 +472,33 @@ func TestOneLookUpForWhoWaits(t *testing.T) {
 		}
 		if got := c.scheduler.lookups - before; step > 0 && got != n-1 {
 			t.Fatalf("step %d: %d look-ups for %d waiting requests", step, got, n-1)
+		}
+	}
+}
+
+// TestAStepLooksAtAWindow: however many requests wait, a step looks at so many of them, and all are
+// answered in the end.
+func TestAStepLooksAtAWindow(t *testing.T) {
+	f := newFake(2000, 1)
+	c, submit := start(t, f, Options{PrefixCache: true, Chunk: 1})
+	var all []<-chan outcome
+	for i := range int32(window + 100) {
+		all = append(all, submit(context.Background(), Request{Prompt: join(ids(1, 10), []int32{i % 60, i / 60}), Labels: []int32{1}}))
+	}
+	for first := true; !c.scheduler.idle(); first = false {
+		before := c.scheduler.lookups
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+		// Each looks for a page that is held, for the 10 that the first request promises, and for
+		// one that it does not.
+		if got, most := c.scheduler.lookups-before, window*(1+10+1); first && got > most {
+			t.Errorf("%d look-ups for %d requests, expected at most %d, those of %d", got, len(all), most, window)
+		}
+	}
+	for i, done := range all {
+		if o := <-done; o.err != nil || o.result.Finish != FinishScore {
+			t.Fatalf("request %d: %v, %+v", i, o.err, o.result)
 		}
 	}
 }
