@@ -235,6 +235,9 @@ func TestBatchedHeadKeepsBits(t *testing.T) {
 					t.Errorf("%s: segment %d of a batch has logits %v, alone %v", name, i, rows[i], alone[i])
 				}
 			}
+			if got, want := len(e.labels), 8*3+8*1; got != want {
+				t.Errorf("%s: %d logits of labels were computed, the segments ask for %d", name, got, want)
+			}
 		}
 	}
 }
