@@ -211,7 +211,7 @@ func TestSelectionEqualsSort(t *testing.T) {
 // TestGreedy: the lowest of the largest, whatever makes a choice greedy.
 func TestGreedy(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	for _, s := range []Settings{{}, {Temperature: -1}, {Temperature: math.NaN()}, {Temperature: 2, TopK: 1}, {Temperature: 1e-30}, {Temperature: 1, TopP: 1e-12}, {Temperature: 5e-324}} {
+	for _, s := range []Settings{{}, {Temperature: -1}, {Temperature: math.NaN()}, {Temperature: 2, TopK: 1}, {Temperature: 1e-30}, {Temperature: 1, TopP: 1e-12}, {Temperature: 1, TopP: 1e-300}, {Temperature: 5e-324}} {
 		for _, c := range []struct {
 			logits []float32
 			want   int32
@@ -233,6 +233,23 @@ func one(logits []float32, s Settings, position int) int32 {
 	token := []int32{-2}
 	sampler.Choose(token, []Row{{slices.Clone(logits), s, position}})
 	return token[0]
+}
+
+// TestDrawEnds: the ends of the unit interval fall on candidates that have a weight, whatever
+// blocks without one are beside theirs, and however sums were rounded.
+func TestDrawEnds(t *testing.T) {
+	const first, last = kernels.ExpBlock + 3, 2*kernels.ExpBlock - 2
+	c := candidates{weights: make([]float32, 4*kernels.ExpBlock-5), sums: []float32{0, 1.5, 0, 0}, total: 1.5}
+	c.weights[first], c.weights[last] = 1, 0.5
+	for _, total := range []float64{1.5, 1.5 + 1e-6, 1.5 - 1e-6} {
+		c.total = total
+		if got := c.draw(0); got != first {
+			t.Errorf("of a total of %v, 0 draws %d, want %d", total, got, first)
+		}
+		if got := c.draw(1 - 1.0/(1<<53)); got != last {
+			t.Errorf("of a total of %v, the largest number below 1 draws %d, want %d", total, got, last)
+		}
+	}
 }
 
 // TestNeverChosen: what is NaN or -Inf is not drawn, even where it leaves fewer than top-k.
