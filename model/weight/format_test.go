@@ -42,6 +42,7 @@ func samples(t testing.TB) map[string]sample {
 		{Float: true, Bits: 8, Activations: Static},
 		{Float: true, Bits: 8},
 		{Float: true, Bits: 8, Block: [2]int{5, 7}},
+		{Float: true, Bits: 8, Activations: Token, Block: [2]int{5, 7}},
 	} {
 		rng := rand.New(rand.NewPCG(4, uint64(len(list))))
 		e, codes := encoding(rng, f)
@@ -309,6 +310,26 @@ func TestNewRefuses(t *testing.T) {
 		change(&e, &codes)
 		if _, err := New(e, codes); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// The parts of a format that no kernel multiplies are compared as well, before any is decoded.
+func TestNewRefusesWhatItWouldDecode(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 7))
+	for _, c := range []struct {
+		want   string
+		format Format
+		change func(e *Encoding)
+	}{
+		{"input 0 is in group 6, expected 0 to 5", Format{Bits: 8, Group: 8, Order: true}, func(e *Encoding) { e.GroupOf[0] = 6 }},
+		{"input 47 is in group -1", Format{Bits: 8, Group: 8, Order: true}, func(e *Encoding) { e.GroupOf[47] = -1 }},
+		{"found 19 zero points", Format{Float: true, Bits: 8}, func(e *Encoding) { e.Zero = make([]int8, len(e.Scale)) }},
+	} {
+		e, codes := encoding(rng, c.format)
+		c.change(&e)
+		if _, err := New(e, codes); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", c.format, err, c.want)
 		}
 	}
 }
