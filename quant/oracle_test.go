@@ -11,6 +11,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/kernels/matrix"
+	"slimlab/model/calibrate"
 	"slimlab/model/weight"
 )
 
@@ -359,6 +360,44 @@ func TestGridEnds(t *testing.T) {
 	w.Data[5] = float32(math.NaN())
 	if _, err := NewGrid(weight.Format{Bits: 8, Activations: weight.Token}, w, kernels.Float32); err == nil {
 		t.Error("a weight that is not a number has a grid")
+	}
+}
+
+// A scale that vanishes as it is rounded is 1, as that of zeros is: nothing is divided by zero.
+func TestScaleThatVanishes(t *testing.T) {
+	w := weight.NewDense([]float32{1e-41, 0, -1e-41, 0, 0, 0, 0, 0}, 1, 8)
+	g, err := NewGrid(weight.Format{Bits: 8, Activations: weight.Token}, w, kernels.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := toNearest(t, w, g); slices.Max(q) != 0 || g.(*intGrid).scale[0] != 1 {
+		t.Errorf("codes %v with scale %g, want zeros and 1", q, g.(*intGrid).scale[0])
+	}
+}
+
+// The errors of a layer with more outputs than are multiplied at once are those of all of them.
+func TestErrorsOfManyOutputs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 11))
+	const out, in = 1300, 8
+	w := weights(rng, out, in)
+	g := fit(t, w, 8, 4)
+	codes := toNearest(t, w, g)
+	h := matrixOf(correlated(rng, in, 40))
+	quadratic := func(at func(o, i int) float64) (sum float64) { // tr(A·h·Aᵀ)
+		for o := range out {
+			for i := range in {
+				for j := range in {
+					sum += at(o, i) * h.Row(i)[j] * at(o, j)
+				}
+			}
+		}
+		return sum
+	}
+	want := quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) - g.Decode(codes[o*in+i], o, i) }) /
+		quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) })
+	m := &Moments{Stats: &calibrate.Stats{Gram: h}}
+	if got := m.outputError(context.Background(), w, g, codes); math.Abs(got-want) > 1e-10*want {
+		t.Errorf("the error of %d outputs is %g, want %g", out, got, want)
 	}
 }
 
