@@ -324,6 +324,15 @@ func TestPruneHearsItsContext(t *testing.T) {
 	t.Logf("the context was looked at %d times", looks)
 }
 
+// The random method draws anew for each layer.
+func TestRandomDrawsForEachLayer(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	_, r := prune(t, m, Options{Method: Random, Cuts: cuts(Cut{Ratio: 0.5}, Cut{}), Seed: 5})
+	if a, b := r.Layers[0].Support, r.Layers[1].Support; slices.Equal(a, b) {
+		t.Errorf("both layers keep the neurons %v", a)
+	}
+}
+
 func TestDeterminism(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	for _, method := range []Method{OSSCAR, Random} {
