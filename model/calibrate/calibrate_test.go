@@ -327,6 +327,49 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 	}
 }
 
+// unused is a weight that nothing may multiply.
+type unused struct{ weight.Weight }
+
+func (unused) Begin([]float32, []float32, int) kernels.Pending { panic("multiplied") }
+func (unused) MulT([]float32, []float32, int)                  { panic("multiplied") }
+
+// Nothing is computed behind the last input that is wanted.
+func TestRunEndsAtTheLastWanted(t *testing.T) {
+	for _, site := range []model.Site{model.SiteQKV, model.SiteDown} {
+		last := func(l model.LinearLayer) bool { return l.Layer == 0 && l.Site == site }
+		v := visitor{wants: last, visit: func(_ *Stats, linears []model.LinearLayer) error {
+			for _, l := range linears {
+				l.Linear.Weight = unused{l.Weight}
+			}
+			return nil
+		}}
+		if _, err := Run(context.Background(), layersOf(t, tiny(t, 9)), sequences(9, 3), Options[string]{}, v); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A wanted linear layer that was compressed before is an error before any other of its layer is
+// compressed.
+func TestCompressedBeforeIsFoundFirst(t *testing.T) {
+	m := tiny(t, 10)
+	down := &m.Blocks[1].Down
+	down.Weight = weight.NewBFloat16(make([]uint16, 24*40), 24, 40)
+	var visited []int
+	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error { visited = append(visited, s.Layer); return nil }}
+	_, err := Run(context.Background(), layersOf(t, m), sequences(10, 3), Options[string]{}, v)
+	if want := "model.layers.1.mlp.down_proj is bfloat16 already, expected float32"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	if slices.Contains(visited, 1) {
+		t.Errorf("visited layers %v before the error", visited)
+	}
+	v.wants = func(l model.LinearLayer) bool { return l.Site != model.SiteDown }
+	if _, err := Run(context.Background(), layersOf(t, m), sequences(10, 3), Options[string]{}, v); err != nil {
+		t.Errorf("a linear layer that is not wanted: %v", err)
+	}
+}
+
 func TestRunErrors(t *testing.T) {
 	visit := visitor{visit: func(*Stats, []model.LinearLayer) error { return nil }}
 	broken := tiny(t, 5)
