@@ -133,17 +133,14 @@ func writeText(b *bytes.Buffer, text string) {
 	b.Truncate(b.Len() - 1)
 }
 
-// Of returns a struct's fields as Values, by the names in their tags `key` or `yaml`. Fields
-// without a name, and those with a tag `ref`, which names another model, are left out. Structs
-// within it become Values too.
+// Of returns a struct's fields as Values, by the names in their tags `key`. Fields without a name,
+// and those with a tag `ref`, which names another model, are left out. Structs within it become
+// Values too.
 func Of(of any) Values {
 	v := reflect.Indirect(reflect.ValueOf(of))
 	values := Values{}
 	for _, f := range reflect.VisibleFields(v.Type()) {
-		name, ok := f.Tag.Lookup("key")
-		if !ok {
-			name = f.Tag.Get("yaml")
-		}
+		name := f.Tag.Get("key")
 		if _, isRef := f.Tag.Lookup("ref"); name == "" || isRef || !f.IsExported() {
 			continue
 		}

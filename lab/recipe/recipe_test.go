@@ -3,6 +3,7 @@ package recipe
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -83,10 +84,23 @@ func TestFloatsReadBack(t *testing.T) {
 		if !strings.ContainsAny(float(x), ".e") {
 			t.Errorf("%v is written %s, an integer", x, float(x))
 		}
+		if !json.Valid([]byte(float(x))) {
+			t.Errorf("%v is written %s, which is not JSON", x, float(x))
+		}
 	}
 }
 
-// TestOf: fields go by the names of their tags, references and fields without a name stay out.
+// TestTextsAreWrittenAsTheyAre: the keys of artifacts rest on how a text is written.
+func TestTextsAreWrittenAsTheyAre(t *testing.T) {
+	r := Recipe{Stage: "<x> & \"y\"\n\u2028é\xff"}
+	const want = `{"recipe":1,"stage":"<x> & \"y\"\n\u2028é\ufffd","version":0}`
+	if got := string(r.Canonical()); got != want {
+		t.Errorf("found %s\nexpected %s", got, want)
+	}
+}
+
+// TestOf: fields go by the names of their tags; references, unexported fields and those without a
+// name stay out.
 func TestOf(t *testing.T) {
 	type inner struct {
 		Samples int `key:"samples"`
@@ -96,11 +110,12 @@ func TestOf(t *testing.T) {
 	}
 	got := Of(&struct {
 		Embedded
-		Name  string
-		Rate  float64 `yaml:"rate"`
-		From  string  `key:"from" ref:"weights"`
-		Inner inner   `key:"calibration"`
-	}{Embedded{3}, "x", 0.5, "y", inner{8}})
+		Name   string
+		hidden int     `key:"hidden"`
+		Rate   float64 `key:"rate"`
+		From   string  `key:"from" ref:"weights"`
+		Inner  inner   `key:"calibration"`
+	}{Embedded{3}, "x", 1, 0.5, "y", inner{8}})
 	if got, want := fmt.Sprint(got), fmt.Sprint(Values{"steps": 3, "rate": 0.5, "calibration": Values{"samples": 8}}); got != want {
 		t.Errorf("found %s, expected %s", got, want)
 	}
