@@ -94,10 +94,18 @@ func TestCorruption(t *testing.T) {
 		"changed": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("wEights"), 0o644)
 		},
-		"cut":       func(dir string) error { return os.Truncate(filepath.Join(dir, "model.safetensors"), 3) },
-		"lost":      func(dir string) error { return os.Remove(filepath.Join(dir, "sub", "x")) },
-		"no meta":   func(dir string) error { return os.Remove(filepath.Join(dir, metaFile)) },
-		"meta cut":  func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 40) },
+		"cut":      func(dir string) error { return os.Truncate(filepath.Join(dir, "model.safetensors"), 3) },
+		"lost":     func(dir string) error { return os.Remove(filepath.Join(dir, "sub", "x")) },
+		"no meta":  func(dir string) error { return os.Remove(filepath.Join(dir, metaFile)) },
+		"meta cut": func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 40) },
+		"name that leads out": func(dir string) error {
+			m, err := readMeta(dir)
+			if err != nil {
+				return err
+			}
+			m.Files[0].Name = "../" + filepath.Base(dir) + "/" + m.Files[0].Name
+			return writeMeta(dir, m)
+		},
 		"meta void": func(dir string) error { return os.Truncate(filepath.Join(dir, metaFile), 0) },
 	} {
 		a := artifacts(t)
@@ -124,6 +132,48 @@ func TestCorruption(t *testing.T) {
 		}
 		if _, err := a.Get(key); err != nil {
 			t.Errorf("%s: not made again: %v", name, err)
+		}
+	}
+}
+
+// TestForeignKey: an artifact under the key of another recipe is not that recipe's.
+func TestForeignKey(t *testing.T) {
+	a := artifacts(t)
+	dir, err := a.Put(of("x"), Label{}, model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := of("y").Key()
+	if err := os.Rename(dir, filepath.Join(a.dir, key)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Get(key); err == nil || !strings.Contains(err.Error(), "expected the artifact's key") {
+		t.Errorf("got the artifact of another recipe: %v", err)
+	}
+}
+
+// TestRemovedIsVerifiedAnew: the checksums of an artifact that takes the place of a removed one are
+// read, though those of the removed one were.
+func TestRemovedIsVerifiedAnew(t *testing.T) {
+	a := artifacts(t)
+	r := of("x")
+	for damaged := range 2 {
+		dir, err := a.Put(r, Label{}, model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if damaged == 1 {
+			if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("wEights"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := a.Get(r.Key()); (err != nil) != (damaged == 1) {
+			t.Fatalf("%d damaged files: %v", damaged, err)
+		}
+		if damaged == 0 {
+			if err := a.Remove(r.Key()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

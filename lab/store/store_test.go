@@ -289,6 +289,86 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestVersionsOfLogs: a log of version 1, which kept the key of a row's artifact in its text, is
+// read as one of today; versions before it and later ones are refused.
+func TestVersionsOfLogs(t *testing.T) {
+	b := begin("a", 1)
+	row, note := lab.Event{Kind: lab.KindRow, Row: "FM", Text: "aa"}, lab.Event{Kind: lab.KindNote, Text: "aa"}
+	log := func(version uint32) []byte {
+		t.Helper()
+		log := binary.LittleEndian.AppendUint32([]byte(magic), version)
+		for _, e := range []lab.Event{{Kind: lab.KindBegin, Begin: &b}, row, note} {
+			frame, err := newEncoder().encode(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log = append(log, frame...)
+		}
+		return log
+	}
+	for version, want := range map[uint32]lab.Event{1: {Kind: lab.KindRow, Row: "FM", Key: "aa"}, schemaVersion: row} {
+		events, err := Decode("old", log(version))
+		if err != nil || len(events) != 3 || !reflect.DeepEqual(events[1:], []lab.Event{want, note}) {
+			t.Errorf("version %d: %+v, %v", version, events, err)
+		}
+	}
+	for _, version := range []uint32{0, schemaVersion + 1} {
+		if _, err := Decode("x", log(version)); err == nil || !strings.Contains(err.Error(), "schema version") {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+// TestWhatIsOnTheDisk: events that must not be lost are in the file when Append returns; others
+// wait.
+func TestWhatIsOnTheDisk(t *testing.T) {
+	s := open(t)
+	l, err := s.Create(begin("a", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	events := func() int {
+		t.Helper()
+		run, err := s.Read("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(run.Events)
+	}
+	if events() != 1 {
+		t.Error("the begin event waits")
+	}
+	written := 1
+	for _, c := range []struct {
+		event lab.Event
+		waits bool
+	}{
+		{lab.Event{Kind: lab.KindPoint}, true},
+		{lab.Event{Kind: lab.KindRow}, false},
+		{lab.Event{Kind: lab.KindNote}, true},
+		{lab.Event{Kind: lab.KindVerdict}, false},
+		{lab.Event{Kind: lab.KindCell, State: lab.Running}, true},
+		{lab.Event{Kind: lab.KindCell, State: lab.Failed}, false},
+		{lab.Event{Kind: lab.KindMatrix, Matrix: &lab.Matrix{Rows: 1, Columns: 1, Values: []float64{1}}}, true},
+		{lab.Event{Kind: lab.KindCell, State: lab.Done}, false},
+		{lab.Event{Kind: lab.KindEnd}, false},
+	} {
+		before := events()
+		if err := l.Append(c.event); err != nil {
+			t.Fatal(err)
+		}
+		written++
+		want := written
+		if c.waits {
+			want = before
+		}
+		if got := events(); got != want {
+			t.Errorf("after %s %s %d of %d events are in the file, want %d", c.event.Kind, c.event.State, got, written, want)
+		}
+	}
+}
+
 func TestForeignFiles(t *testing.T) {
 	s := open(t)
 	newer := binary.LittleEndian.AppendUint32([]byte(magic), 99)
