@@ -10,6 +10,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/kernels/machine"
+	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/store"
 )
@@ -71,6 +72,42 @@ func TestOnlyWritingMakesTheHome(t *testing.T) {
 			t.Errorf("kept %q, found %q", text, data)
 		}
 	}
+}
+
+// TestRowOfTheFirstCell: a run's row is that of the first cell of the plan that has reported it, in
+// whatever order the cells end.
+func TestRowOfTheFirstCell(t *testing.T) {
+	h := Open(t.TempDir(), "test")
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Cells: []lab.Cell{{ID: "seed=1"}, {ID: "seed=2"}, {ID: "seed=3"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	found := func(row, want string) {
+		t.Helper()
+		folder, err := h.rowFolder("a/" + row)
+		if err != nil {
+			if want == "" || !strings.Contains(err.Error(), want) {
+				t.Errorf("row %s: %v, want %q", row, err, want)
+			}
+			return
+		}
+		if text, err := fs.ReadFile(folder, "cell"); err != nil || string(text) != want {
+			t.Errorf("row %s is of cell %q, %v, want %q", row, text, err, want)
+		}
+	}
+	found("FM", `has not finished a row yet, expected "FM"`)
+	for _, c := range []struct{ cell, want string }{{"seed=3", "seed=3"}, {"seed=2", "seed=2"}} {
+		r := recipe.Recipe{Stage: c.cell}
+		if _, err := h.Artifacts.Put(r, store.Label{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "cell"), []byte(c.cell), 0o644) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Append(lab.Event{Kind: lab.KindRow, Cell: c.cell, Row: "FM", Key: r.Key()}); err != nil {
+			t.Fatal(err)
+		}
+		found("FM", c.want)
+	}
+	found("pruned", `has no row "pruned"; it has FM`)
 }
 
 // TestContent: content has one name wherever it lies, whatever lies beside the model.
