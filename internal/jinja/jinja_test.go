@@ -147,8 +147,6 @@ func TestHostile(t *testing.T) {
 		"a giant range":          `{% for i in range(10 ** 12) %}x{% endfor %}`,
 		"loops in loops":         nest(`{% for i in range(1000) %}`, "x", `{% endfor %}`, 9),
 		"empty loops":            nest(`{% for i in range(1000) %}`, "", `{% endfor %}`, 9),
-		"doubling":               `{% set ns = namespace(s='aa') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}`,
-		"doubling lists":         `{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}`,
 		"shared lists as JSON":   `{% set ns = namespace(s=[1]) %}{% for i in range(90) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s|tojson }}`,
 		"shared lists as text":   `{% set ns = namespace(s=[1]) %}{% for i in range(90) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}`,
 		"comparing shared lists": `{% set ns = namespace(s=[1], t=[1]) %}{% for i in range(90) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}`,
@@ -180,8 +178,32 @@ func TestHostile(t *testing.T) {
 		}
 		t.Logf("%-24s %8s  %.100v", name, time.Since(start).Round(time.Millisecond), err)
 	}
-	if _, err := render(`{{ 'a' * 10 ** 9 }}`, nil); !errors.Is(err, ErrWork) {
-		t.Errorf("found %v, expected ErrWork", err)
+	for _, source := range []string{
+		`{{ 'a' * 10 ** 9 }}`,
+		`{{ 'aaaa' * 4611686018427387904 }}`, // the product is 0 in 64 bits
+		`{{ [1] * 1152921504606846976 }}`,
+		`{% set ns = namespace(s='a') %}{% for i in range(27) %}{% set ns.s = ns.s + ns.s %}{% endfor %}`,
+		`{% set ns = namespace(s='a') %}{% for i in range(27) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}`,
+		`{% set ns = namespace(s=[1]) %}{% for i in range(24) %}{% set ns.s = ns.s + ns.s %}{% endfor %}`,
+	} {
+		if _, err := render(source, nil); !errors.Is(err, ErrWork) {
+			t.Errorf("%s: found %v, expected ErrWork", source, err)
+		}
+	}
+}
+
+// TestMacroCalls: macros are called as often as the work allows, but nest no deeper than maxCalls.
+func TestMacroCalls(t *testing.T) {
+	const down = `{% macro f(n) %}{% if n > 1 %}{{ f(n - 1) }}{% endif %}x{% endmacro %}`
+	for _, c := range []struct{ template, want, err string }{
+		{`{% macro f() %}x{% endmacro %}{% for i in range(200) %}{{ f() }}{% endfor %}`, strings.Repeat("x", 200), ""},
+		{down + `{{ f(50) }}{{ f(50) }}`, strings.Repeat("x", 100), ""},
+		{down + `{{ f(51) }}`, "", "line 1: calls of macros nest deeper than 50"},
+	} {
+		got, err := render(c.template, nil)
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+			t.Errorf("%q\nfound    %q, %v\nexpected %q, %s", c.template, got, err, c.want, c.err)
+		}
 	}
 }
 
