@@ -314,6 +314,9 @@ func TestShardBounds(t *testing.T) {
 				if size := bounds[i+1] - bounds[i]; size < 0 || size > n/shards+32 {
 					t.Errorf("%d elements in %d shards: shard %d has %d", n, shards, i, size)
 				}
+				if bounds[i]%16 != 0 {
+					t.Errorf("%d elements in %d shards: shard %d begins at %d, within a cache line", n, shards, i, bounds[i])
+				}
 			}
 		}
 	}

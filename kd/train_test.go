@@ -127,6 +127,26 @@ func TestKeepBest(t *testing.T) {
 	}
 }
 
+// TestValidationSteps: the student is validated every so many steps and after the last, and of
+// equal losses the first is the best.
+func TestValidationSteps(t *testing.T) {
+	for every, want := range map[int][]int{0: {5}, 2: {2, 4, 5}, 5: {5}, 9: {5}} {
+		result, steps := trainTiny(t, TrainConfig{
+			Student: tinyModel(t, tinyConfig(13, 8), 1), Next: fixed(tinyExamples(2, 13, 24)...), Steps: 5, EvalEvery: every,
+			LearningRate: 1e-30, Validation: tinyExamples(2, 13, 25), // no weight moves
+		})
+		var validated []int
+		for _, s := range steps {
+			if !math.IsNaN(s.Validation) {
+				validated = append(validated, s.Step)
+			}
+		}
+		if !slices.Equal(validated, want) || result.BestStep != want[0] {
+			t.Errorf("every %d: validated after steps %v, the best is %d; want %v and the first", every, validated, result.BestStep, want)
+		}
+	}
+}
+
 func TestCancelKeepsFinishedSteps(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -435,6 +455,27 @@ func TestClipAndDecay(t *testing.T) {
 			if math.Abs(float64(student.Flat()[i])-want) > 1e-6 {
 				t.Fatalf("parameter %d is %v, want %v", i, student.Flat()[i], want)
 			}
+		}
+	}
+}
+
+// TestClipBounds: a gradient of a norm above the bound is scaled to it, one below stays as it is.
+func TestClipBounds(t *testing.T) {
+	for _, bound := range []float64{0.1, 0.9, 1.1, 10} { // relative to the norm
+		c := TrainConfig{Student: tinyModel(t, tinyConfig(13, 8), 1), Next: fixed(tinyExamples(4, 13, 1)...), Steps: 1, LearningRate: 1e-3, Clip: math.Inf(1)}
+		_, steps := trainTiny(t, c)
+		norm := steps[0].GradNorm
+		c.Student, c.Clip = tinyModel(t, tinyConfig(13, 8), 1), bound*norm
+		tr, err := NewTrainer(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tr.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := math.Sqrt(kernels.SumSquares(tr.optimizer.m)) / (1 - beta1)
+		if want := min(1, bound) * norm; math.Abs(got-want) > 1e-5*want {
+			t.Errorf("a gradient of norm %v clipped to %v is used with norm %v, want %v", norm, c.Clip, got, want)
 		}
 	}
 }
