@@ -114,6 +114,14 @@ pipeline:
   - quantize: { name: q, scheme: w8a8 }
 `
 
+// A step can start from one that was to quantize and left float weights.
+func TestStepFromFloatWeights(t *testing.T) {
+	text := strings.Replace(small, "scheme: w8a8 }", "scheme: none }\n  - prune: { mlp: 0.5 }", 1)
+	if _, err := scenario.Parse("x.yaml", []byte(text), options()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Every error names its place, what was found, and what would be right.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
