@@ -30,7 +30,7 @@
 //  2. Make its table of products (productKernels) a copy of the table below it, and replace what
 //     differs: heights, blocks, and for each format the layout of the left side with the routine
 //     that packs it and the one that multiplies.
-//  3. If its panels have another width, set productKernels.width: packed weights remember who
+//  3. If its panels have another width, set productKernels.width: packed weights remember what
 //     packed them. The float32 and bfloat16 blocks must be multiples of the layout's lines.
 //  4. Likewise make its rowKernels a copy with what differs, attend and gradient for attention.
 //  5. Print its assembly from kernels/gen, and add its loops to kernels/machine.

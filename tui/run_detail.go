@@ -100,7 +100,7 @@ func warningsAndMeaning(metric lab.Metric, s lab.Summary) string {
 	return "* " + text.Clean(strings.Join(s.Warnings, "; ")) + " · " + metric.About
 }
 
-// stageLines tells how the row's step went, a line a cell, at most four.
+// stageLines say how the row's step went, a line for each cell, at most four.
 func (r *runScreen) stageLines(v *lab.View, row *lab.TableRow) []string {
 	var lines []string
 	for n, id := range row.Cells {

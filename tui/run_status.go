@@ -78,7 +78,7 @@ func (r *runScreen) mode(s *session, far bool) string {
 	return r.theme.warning.On(strings.Join(words, "  ") + " ")
 }
 
-// progress tells what a running run is at.
+// progress is the elapsed time of a running run, its finished cells and the step in work.
 func (r *runScreen) progress(v *lab.View) []string {
 	elapsed := v.Time
 	if s := r.session; s.live != nil && s.frozen == nil && !s.over() {

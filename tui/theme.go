@@ -10,7 +10,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// theme is the workbench's styles. Nothing is told by colour alone.
+// theme is the workbench's styles. Colour alone says nothing.
 type theme struct {
 	ascii                          bool
 	head, selected, dim, bold, tab text.Paint

@@ -58,7 +58,7 @@ func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// isGGUF tells a GGUF file by its name.
+// isGGUF recognizes a GGUF file by its name.
 func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
 
 // modelFolder opens the folder of a MODEL that is no GGUF file.

@@ -85,7 +85,7 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 			return nil, fmt.Errorf("model %s: the last run is another one each time, expected its id", name)
 		}
 		m := &artifactModel{name: name, shared: true, open: func() (*checkpoint.Checkpoint, error) { return r.home.OpenModel(name) }}
-		c, err := m.open() // a truncated file is told before hours of work
+		c, err := m.open() // a truncated file is reported before hours of work
 		if err != nil {
 			return nil, err
 		}

@@ -62,7 +62,7 @@ func (a *Artifacts) Entries() ([]Entry, error) {
 	return entries, nil
 }
 
-// examine tells what a folder is by its name and metadata.
+// examine finds what a folder is by its name and metadata.
 func examine(path string, e fs.DirEntry) (Condition, string) {
 	switch {
 	case strings.HasPrefix(e.Name(), temp) && inUse(path):

@@ -12,7 +12,7 @@ import (
 // errLocked says that a live process holds a file's lock.
 var errLocked = errors.New("locked by another process")
 
-// lockOffset is a byte that no log reaches: a lock here hinders nobody who reads.
+// lockOffset is a byte that no log reaches: a lock here does not hinder readers.
 const lockOffset = 1 << 30
 
 // lock takes the lock of a file that was just made; it lasts until the file is closed or its

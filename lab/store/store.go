@@ -229,7 +229,7 @@ func (s *Store) Read(name string) (*Run, error) {
 	return run, nil
 }
 
-// read opens a log and hands its records to walk. It returns what the file itself tells: a torn
+// read opens a log and hands its records to walk. It returns what the file itself shows: a torn
 // end, a process that is gone.
 func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	run := &Run{Info: Info{ID: id}}

@@ -127,7 +127,7 @@ func (g *Grid) fit(width int) []int {
 	}
 	fetch(0)
 	for {
-		// the last cell of the head tells that there are more
+		// the last cell of the head shows that there are more
 		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width)
 		for c := g.left; c < len(g.Columns); c++ {
 			fetch(c)
