@@ -140,7 +140,10 @@ func (r *reader) open() error {
 		return fmt.Errorf("run log %s: begins with %q, expected %q: is no run log", r.name, head[:len(magic)], magic)
 	}
 	r.version = binary.LittleEndian.Uint32(head[len(magic):])
-	if r.version < firstVersion || r.version > schemaVersion {
+	switch {
+	case r.version < firstVersion:
+		return fmt.Errorf("run log %s: has the schema version %d, expected %d to %d: its header is damaged", r.name, r.version, firstVersion, schemaVersion)
+	case r.version > schemaVersion:
 		return fmt.Errorf("run log %s: has the schema version %d, expected %d to %d: a newer slimlab wrote it", r.name, r.version, firstVersion, schemaVersion)
 	}
 	r.offset = int64(fileHeader)
