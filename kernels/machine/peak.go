@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"fmt"
 	"unsafe"
 
@@ -34,15 +35,23 @@ type ReadBuffer struct{ data []byte }
 const ReadBlock = 512
 
 // NewReadBuffer returns a buffer of at least n bytes. It writes to all of it once: memory that was
-// never written to is one page of zeros, read from the caches.
-func NewReadBuffer(n int) *ReadBuffer {
+// never written to is one page of zeros, read from the caches. The error is that of a ctx that
+// ended.
+func NewReadBuffer(ctx context.Context, n int) (*ReadBuffer, error) {
 	b := &ReadBuffer{memory.Aligned[byte]((max(n, 1) + ReadBlock - 1) / ReadBlock * ReadBlock)}
-	parallel.Range(len(b.data), 1<<24, func(lo, hi int) {
-		for i := lo; i < hi; i += 4096 {
-			b.data[i] = 1
+	const part = 1 << 26 // written between two looks at ctx
+	for start := 0; start < len(b.data); start += part {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-	})
-	return b
+		data := b.data[start:min(start+part, len(b.data))]
+		parallel.Range(len(data), 1<<24, func(lo, hi int) {
+			for i := lo; i < hi; i += 4096 {
+				data[i] = 1
+			}
+		})
+	}
+	return b, nil
 }
 
 // Len is the buffer's size in bytes.

@@ -29,7 +29,7 @@ func BenchmarkPeak(b *testing.B) {
 
 // BenchmarkRead has sizes for each level of memory; the bytes are those of all threads.
 func BenchmarkRead(b *testing.B) {
-	buffer := machine.NewReadBuffer(1 << 30)
+	buffer := newReadBuffer(b, 1<<30)
 	for _, size := range []int{24 << 10, 512 << 10, 4 << 20, 8 << 20, 16 << 20, 1 << 29} {
 		for _, threads := range []int{1, parallel.Threads()} {
 			b.Run(fmt.Sprintf("%dKiB/threads=%d", size>>10, threads), func(b *testing.B) {
@@ -75,7 +75,7 @@ func TestFeatures(t *testing.T) {
 
 // TestRead: every thread reads whole blocks inside the buffer, all of them the same number.
 func TestRead(t *testing.T) {
-	b := machine.NewReadBuffer(5000)
+	b := newReadBuffer(t, 5000)
 	if b.Len() != 5120 {
 		t.Errorf("a buffer for 5000 bytes has %d", b.Len())
 	}
@@ -91,7 +91,7 @@ func TestRead(t *testing.T) {
 
 func TestReadMisusePanics(t *testing.T) {
 	for name, f := range map[string]func(){
-		"beyond the buffer": func() { machine.NewReadBuffer(1024).Read(2048, 1, 1) },
+		"beyond the buffer": func() { newReadBuffer(t, 1024).Read(2048, 1, 1) },
 		"nothing":           func() { machine.Read(nil) },
 		"part of a block":   func() { machine.Read(make([]byte, machine.ReadBlock+1)) },
 	} {
@@ -104,4 +104,13 @@ func TestReadMisusePanics(t *testing.T) {
 			f()
 		})
 	}
+}
+
+func newReadBuffer(t testing.TB, n int) *machine.ReadBuffer {
+	t.Helper()
+	b, err := machine.NewReadBuffer(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -27,7 +27,7 @@ type Options struct {
 	buffer    int // bytes that memory is read from
 }
 
-func (o *Options) complete() {
+func (o *Options) complete(ctx context.Context) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
@@ -39,7 +39,7 @@ func (o *Options) complete() {
 	}
 	if o.stopwatch == nil {
 		start := time.Now()
-		o.stopwatch = &stopwatch{func() time.Duration { return time.Since(start) }, 7, 4 * time.Millisecond}
+		o.stopwatch = &stopwatch{ctx, func() time.Duration { return time.Since(start) }, 7, 4 * time.Millisecond}
 		if o.Quick {
 			o.stopwatch.samples, o.stopwatch.least = 5, 2*time.Millisecond
 		}
@@ -57,9 +57,12 @@ func (o *Options) complete() {
 // It needs the machine for itself, and some 2.5 GB of memory. The error is that of a ctx that
 // ended.
 func Examine(ctx context.Context, o Options) (*Diagnosis, error) {
-	o.complete()
+	o.complete(ctx)
 	defer parallel.SetThreads(o.Threads)()
-	e := newExamination(o)
+	e, err := newExamination(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range o.sizes.families(o.Threads) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -71,7 +74,7 @@ func Examine(ctx context.Context, o Options) (*Diagnosis, error) {
 		e.generator = generator{draws: e.generator.draws}
 		debug.FreeOSMemory() // else weights of half a GB would pile up
 	}
-	return e.finish(), nil
+	return e.finish(ctx)
 }
 
 // examination is the state of measuring.
@@ -84,19 +87,26 @@ type examination struct {
 }
 
 // newExamination measures the peaks.
-func newExamination(o Options) *examination {
+func newExamination(ctx context.Context, o Options) (*examination, error) {
 	cpu := machine.ThisCPU()
 	o.Progress("peaks")
-	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), machine.NewReadBuffer(o.buffer)}, report: &Diagnosis{Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
+	buffer, err := machine.NewReadBuffer(ctx, o.buffer)
+	if err != nil {
+		return nil, err
+	}
+	e := &examination{Options: o, limits: &limits{cpu, machine.Loops(kernels.Implementation()), buffer}, report: &Diagnosis{Version: o.Version, Machine: newMachine(cpu, o.Threads)}}
 	e.pulse.measure(e.limits, o.stopwatch, o.Threads)
 	e.report.Peaks = e.limits.peaks(o.stopwatch, o.Threads)
-	return e
+	return e, ctx.Err()
 }
 
-func (e *examination) finish() *Diagnosis {
+func (e *examination) finish(ctx context.Context) (*Diagnosis, error) {
 	e.pulse.measure(e.limits, e.stopwatch, e.Threads)
 	e.report.State = e.pulse.assess(e.Threads)
-	return e.report
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return e.report, nil
 }
 
 func newMachine(c machine.CPU, threads int) Machine {

@@ -25,7 +25,7 @@ var tinySizes = sizes{
 func testOptions(threads int) Options {
 	var now time.Duration
 	tick := func() time.Duration { now += time.Millisecond; return now }
-	return Options{Version: "1", Threads: threads, sizes: &tinySizes, buffer: 64 << 20, stopwatch: &stopwatch{tick, 5, 0}}
+	return Options{Version: "1", Threads: threads, sizes: &tinySizes, buffer: 64 << 20, stopwatch: &stopwatch{context.Background(), tick, 5, 0}}
 }
 
 // TestExamine: every case of every family is there, on one thread and on all, and JSON reads back
@@ -111,10 +111,13 @@ func TestExamineEnds(t *testing.T) {
 // TestTooLong: what would take seconds a call is not run, and said to be left out.
 func TestTooLong(t *testing.T) {
 	o := testOptions(2)
-	o.complete()
-	e := newExamination(o)
+	o.complete(t.Context())
+	e, err := newExamination(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	run := false
-	err := e.family(context.Background(), family{"slow", func(*generator) []kernelCase {
+	err = e.family(context.Background(), family{"slow", func(*generator) []kernelCase {
 		operations := 3 * e.peak("float32", 1)
 		return []kernelCase{{name: "slow", shape: "[1, 1]", rows: 7, arithmetic: "float32", operations: operations, bytes: 8, run: func() { run = true }}}
 	}})
@@ -127,7 +130,7 @@ func TestTooLong(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
-	l := limits{cpu: machine.CPU{L1: 32 << 10, L2: 1 << 20, L3: 32 << 20}, buffer: machine.NewReadBuffer(64 << 20)}
+	l := limits{cpu: machine.CPU{L1: 32 << 10, L2: 1 << 20, L3: 32 << 20}, buffer: readBuffer(t, 64<<20)}
 	for _, c := range []struct {
 		bytes   float64
 		threads int
@@ -209,4 +212,13 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+func readBuffer(t *testing.T, n int) *machine.ReadBuffer {
+	t.Helper()
+	b, err := machine.NewReadBuffer(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

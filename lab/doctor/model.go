@@ -58,9 +58,12 @@ func ExamineModel(ctx context.Context, o Options, m ModelOptions) (*Diagnosis, e
 	if err := m.check(&c); err != nil {
 		return nil, err
 	}
-	o.complete()
+	o.complete(ctx)
 	defer parallel.SetThreads(o.Threads)()
-	e := newExamination(o)
+	e, err := newExamination(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	return e.model(ctx, c, f, cache, m)
 }
 
@@ -87,7 +90,7 @@ func (o *ModelOptions) check(c *model.Config) error {
 // model builds the model and runs the tests.
 func (e *examination) model(ctx context.Context, c model.Config, f format, cache kernels.KVFormat, o ModelOptions) (*Diagnosis, error) {
 	e.Progress(fmt.Sprintf("building %s in %s", o.Shape, f.name))
-	m, err := newModel(&e.generator, c, f)
+	m, err := newModel(ctx, &e.generator, c, f)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 	for _, n := range o.Parallel {
 		tests = append(tests, runner{name: fmt.Sprintf("%d × decode %d", n, parallelTokens), sequences: n, prompt: parallelPrompt, decode: parallelTokens})
 	}
-	s := &stopwatch{e.stopwatch.now, o.Repeat, time.Millisecond}
+	s := &stopwatch{ctx, e.stopwatch.now, o.Repeat, time.Millisecond}
 	for i := range tests {
 		t := &tests[i]
 		e.Progress(t.name)
@@ -114,7 +117,7 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 		}
 		e.report.Model.Tests = append(e.report.Model.Tests, test)
 	}
-	return e.finish(), nil
+	return e.finish(ctx)
 }
 
 // runner is one test: an engine reads prompts, or writes tokens after prompts that it has in its

@@ -1,12 +1,14 @@
 package doctor
 
 import (
+	"context"
 	"slices"
 	"time"
 )
 
-// stopwatch measures.
+// stopwatch measures. When ctx has ended it does no more work, and what it returns has no meaning.
 type stopwatch struct {
+	ctx     context.Context
 	now     func() time.Duration // since some moment
 	samples int                  // of each quantity
 	least   time.Duration        // that a sample takes
@@ -27,6 +29,10 @@ func (s *stopwatch) interleave(works ...work) [][]float64 {
 	seconds := make([][]float64, len(works))
 	for range s.samples {
 		for i, w := range works {
+			if s.ctx.Err() != nil {
+				seconds[i] = append(seconds[i], 1)
+				continue
+			}
 			if times[i] > 1 {
 				w(1)
 			}
@@ -40,7 +46,8 @@ func (s *stopwatch) interleave(works ...work) [][]float64 {
 
 // calibrate returns how many times fill a sample.
 func (s *stopwatch) calibrate(w work) int {
-	for times := 1; ; {
+	times := 1
+	for s.ctx.Err() == nil {
 		start := s.now()
 		w(times)
 		took := s.now() - start
@@ -49,6 +56,7 @@ func (s *stopwatch) calibrate(w work) int {
 		}
 		times *= int(min(max(s.least/max(took, 1)+1, 2), 100))
 	}
+	return times
 }
 
 // newSample is the spread of values, of which there is at least one.

@@ -23,7 +23,7 @@ func TestInterleave(t *testing.T) {
 	var clock fakeClock
 	var short, long []int
 	var order []string
-	s := stopwatch{clock.now, 3, 10 * time.Millisecond}
+	s := stopwatch{t.Context(), clock.now, 3, 10 * time.Millisecond}
 	note := func(name string, w work) work {
 		return func(times int) { order = append(order, name); w(times) }
 	}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -22,16 +23,19 @@ func WeightFormats() []string {
 
 // newModel makes a model of random weights of one format. The head, which is the embedding too, may
 // have another.
-func newModel(g *generator, c model.Config, f format) (*model.Model, error) {
+func newModel(ctx context.Context, g *generator, c model.Config, f format) (*model.Model, error) {
 	m, err := model.Skeleton(c)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range m.Linears() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		l.Weight = f.weight(g, l.Out, l.In)
 	}
 	m.TieHead(f.ofHead().weight(g, c.Vocab, c.Hidden))
-	return m, nil
+	return m, ctx.Err()
 }
 
 // ofHead is the format of the head of a model whose other weights are in f.

@@ -47,7 +47,7 @@ func TestPassOperations(t *testing.T) {
 // prompts that are in the cache; a prefill finds nothing there.
 func TestRunner(t *testing.T) {
 	var g generator
-	m, err := newModel(&g, small, formats[0])
+	m, err := newModel(t.Context(), &g, small, formats[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +121,11 @@ func TestModelOptions(t *testing.T) {
 func TestExamineModel(t *testing.T) {
 	for _, f := range formats {
 		o := testOptions(2)
-		o.complete()
-		e := newExamination(o)
+		o.complete(t.Context())
+		e, err := newExamination(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
 		r, err := e.model(context.Background(), small, f, kernels.KVBFloat16, ModelOptions{Shape: "small", Format: f.name, Prefill: []int{30}, Decode: []int{4}, Parallel: []int{2}, Repeat: 3})
 		if err != nil {
 			t.Fatal(err)
