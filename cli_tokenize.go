@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/await"
 	"slimlab/lab/run"
 )
 
@@ -56,7 +57,7 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 	if err != nil {
 		return usage(err)
 	}
-	data, err := readAll(ctx, in)
+	data, err := await.Do(ctx, func() ([]byte, error) { return io.ReadAll(in) })
 	if err != nil {
 		return broke(fmt.Errorf("standard input: %w", err))
 	}
@@ -95,24 +96,5 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 		e := json.NewEncoder(out)
 		e.SetEscapeHTML(false)
 		return broke(errors.Join(e.Encode(product), out.Flush()))
-	}
-}
-
-// readAll reads a stream to its end, or until ctx ends: a read that waits cannot be interrupted.
-func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
-	type result struct {
-		data []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		data, err := io.ReadAll(in)
-		done <- result{data, err}
-	}()
-	select {
-	case r := <-done:
-		return r.data, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

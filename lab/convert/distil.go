@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/await"
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab/task"
@@ -199,7 +200,7 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	}
 	c := task.DefaultJSONL(d.Data)
 	c.MaxTokens = d.Length
-	records, err := await(ctx, func() (*task.JSONL, error) { return task.NewJSONL(c, t, eos) })
+	records, err := await.Do(ctx, func() (*task.JSONL, error) { return task.NewJSONL(c, t, eos) })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"slimlab/internal/await"
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
@@ -31,8 +32,13 @@ func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) ([]PlannedCel
 	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check(ctx)
 }
 
-// check plans every step of every cell without doing any.
+// check plans every step of every cell without doing any. For the plan files are read and tokenized,
+// and a tokenizer may be trained, which the end of ctx does not interrupt.
 func (r *Run) check(ctx context.Context) ([]PlannedCell, error) {
+	return await.Do(ctx, func() ([]PlannedCell, error) { return r.plannedCells(ctx) })
+}
+
+func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 	var cells []PlannedCell
 	built := map[string]bool{}
 	for i := range r.plan.Cells {
