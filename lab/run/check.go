@@ -32,8 +32,8 @@ func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) ([]PlannedCel
 	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check(ctx)
 }
 
-// check plans every step of every cell without doing any. For the plan files are read and tokenized,
-// and a tokenizer may be trained, which the end of ctx does not interrupt.
+// check plans every step of every cell without doing any. For the plan files are read and
+// tokenized, and a tokenizer may be trained, which the end of ctx does not interrupt.
 func (r *Run) check(ctx context.Context) ([]PlannedCell, error) {
 	return await.Do(ctx, func() ([]PlannedCell, error) { return r.plannedCells(ctx) })
 }

@@ -50,7 +50,8 @@ func (r *Run) note(cell string, level lab.Level, text string) {
 	r.emit(lab.Event{Kind: lab.KindNote, Cell: cell, Level: level, Text: text})
 }
 
-// end reports how the run ended and closes its log. It returns err, or why the log cannot be written.
+// end reports how the run ended and closes its log. It returns err, or why the log cannot be
+// written.
 func (r *Run) end(state lab.State, err error) error {
 	e := lab.Event{Kind: lab.KindEnd, State: state}
 	switch {
