@@ -11,13 +11,20 @@ import (
 // Distil trains on a teacher's distributions.
 type Distil struct {
 	Training
-	Teacher      string  `key:"teacher" ref:"weights" required:"true" doc:"the model to learn from: a loaded model or an earlier step"`
-	Loss         string  `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
-	CE           float64 `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
-	Temperature  float64 `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
-	TimesT2      bool    `key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
-	SequenceLoss string  `key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
+	Teacher      string       `key:"teacher" ref:"weights" required:"true" doc:"the model to learn from: a loaded model or an earlier step"`
+	Loss         string       `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
+	CE           float64      `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
+	Temperature  float64      `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
+	TimesT2      bool         `json:",omitempty" key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
+	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
 }
+
+// sequenceLoss is a key that came after runs were logged. Like TimesT2 and KeepBest it is left out of
+// a scenario's canonical text where it has its default, so that those runs stay comparable.
+type sequenceLoss string
+
+// IsZero reports the default.
+func (l sequenceLoss) IsZero() bool { return l == "" || l == "ce" }
 
 // losses are the divergences of a distillation. p is the teacher's distribution, q the student's.
 var losses = []scenario.Name{

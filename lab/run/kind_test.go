@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"math"
 	"slices"
@@ -182,5 +183,30 @@ columns: [auc]
 `, scenario.Options{}), Options{Sink: board.Apply})
 	if series := board.Snapshot().Cells[0].Find("train.validation"); series == nil || len(series.Points()) == 0 {
 		t.Error("found no validation loss")
+	}
+}
+
+// TestNewKeysKeepOldRunsComparable: keys that came after runs were logged change the text by which
+// runs are compared only where they are set.
+func TestNewKeysKeepOldRunsComparable(t *testing.T) {
+	for _, c := range []struct {
+		work Distil
+		said int
+	}{
+		{Distil{SequenceLoss: "ce"}, 0},
+		{Distil{SequenceLoss: "mixture"}, 1},
+		{Distil{SequenceLoss: "ce", TimesT2: true, Training: Training{KeepBest: true}}, 2},
+	} {
+		text, err := json.Marshal(c.work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		for _, key := range []string{"TimesT2", "SequenceLoss", "KeepBest"} {
+			said += strings.Count(string(text), key)
+		}
+		if said != c.said {
+			t.Errorf("%s: %d of the new keys, expected %d", text, said, c.said)
+		}
 	}
 }

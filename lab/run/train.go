@@ -30,7 +30,7 @@ type Training struct {
 	Checkpoint      bool    `key:"checkpoint" default:"false" doc:"gradient checkpointing: recompute activations in the backward pass; less memory, more time, the same weights"`
 	Data            int     `key:"data" default:"0" min:"0" doc:"number of distinct labelled examples; 0 is all, without limit in a generated world"`
 	Every           int     `key:"every" default:"0" min:"0" doc:"steps between two evaluations of the validation loss; 0 is a twentieth of the steps"`
-	KeepBest        bool    `key:"keep_best" default:"false" doc:"keep the weights with the lowest validation loss, not the last ones"`
+	KeepBest        bool    `json:",omitempty" key:"keep_best" default:"false" doc:"keep the weights with the lowest validation loss, not the last ones"`
 }
 
 // Train trains on labels: fine-tuning, or from scratch.
