@@ -19,8 +19,8 @@ type Distil struct {
 	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
 }
 
-// sequenceLoss is a key that came after runs were logged. Like TimesT2 and KeepBest it is left out of
-// a scenario's canonical text where it has its default, so that those runs stay comparable.
+// sequenceLoss is a key that came after runs were logged. Like TimesT2 and KeepBest it is left out
+// of a scenario's canonical text where it has its default, so that those runs stay comparable.
 type sequenceLoss string
 
 // IsZero reports the default.
