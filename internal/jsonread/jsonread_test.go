@@ -1,0 +1,94 @@
+package jsonread
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// An error names the place, what was found and what was expected, and no word of the program's.
+func TestErrorsSpeakOfTheFile(t *testing.T) {
+	type inner struct {
+		Rate float64 `json:"rate"`
+	}
+	type file struct {
+		Count int             `json:"count"`
+		Name  string          `json:"name"`
+		On    bool            `json:"on"`
+		Sizes []uint          `json:"sizes"`
+		Inner inner           `json:"inner"`
+		Ptr   *inner          `json:"ptr"`
+		Table map[string]int8 `json:"table"`
+	}
+	for _, c := range []struct{ data, want string }{
+		{"", "found nothing, expected JSON"},
+		{" \n", "found nothing, expected JSON"},
+		{"{\n  \"count\": 1,,\n}", "line 2, column 14: not JSON: invalid character ',' looking for beginning of object key string"},
+		{`{"count": 1`, "line 1, column 11: not JSON: unexpected end of JSON input"},
+		{`{"count": 1} 2`, "line 1, column 14: not JSON: invalid character '2' after top-level value"},
+		{`{"count": "1"}`, "count: found a string, expected a whole number"},
+		{`{"count": 1.5}`, "count: found the number 1.5, expected a whole number"},
+		{`{"name": [1]}`, "name: found a list, expected a string"},
+		{`{"on": 1}`, "on: found a number, expected true or false"},
+		{`{"sizes": {}}`, "sizes: found an object, expected a list"},
+		{`{"sizes": [-1]}`, "sizes: found the number -1, expected a whole number from 0"},
+		{`{"inner": {"rate": true}}`, "inner.rate: found true or false, expected a number"},
+		{`{"ptr": 7}`, "ptr: found a number, expected an object"},
+		{`[1]`, "line 1, column 1: found a list, expected an object"},
+	} {
+		err := Decode([]byte(c.data), new(file))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%q:\n got %v\nwant %s", c.data, err, c.want)
+		}
+	}
+	if err := Decode([]byte("\xef\xbb\xbf{\"count\": 3}"), new(file)); err != nil {
+		t.Error("a byte order mark:", err)
+	}
+}
+
+func TestTableFindsUnknownAndRefusedKeys(t *testing.T) {
+	table := Keys(Read, "a").With(Keys(Harmless, "b"), Table{"w": {Use: Refused, Reason: "attention within a window", Neutral: []string{"0"}}})
+	for _, c := range []struct {
+		data    string
+		unknown []string
+		err     string
+	}{
+		{`{"a": 1, "b": 2}`, nil, ""},
+		{`{"z": 1, "a": 1, "c": 2}`, []string{"c", "z"}, ""},
+		{`{"w": null}`, nil, ""},
+		{`{"w": 0}`, nil, ""},
+		{`{"w": 4096}`, nil, `w: found "4096": attention within a window is not supported, expected no such key or null or 0`},
+	} {
+		var object map[string]json.RawMessage
+		if err := Decode([]byte(c.data), &object); err != nil {
+			t.Fatal(err)
+		}
+		unknown, err := table.Check(object)
+		if !reflect.DeepEqual(unknown, c.unknown) || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+			t.Errorf("%s: got %q, %v, want %q, %s", c.data, unknown, err, c.unknown, c.err)
+		}
+	}
+}
+
+// Whatever the data, Decode agrees with encoding/json on what it accepts, and its errors have no
+// words of Go.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{`{"a": 1}`, `{"a": [true, null]}`, `{"a": "x"`, `[]`, "\xef\xbb\xbf{}", `{"a": {"b": 1e400}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var v, same struct {
+			A []int             `json:"a"`
+			B map[string]string `json:"b"`
+			C *float32          `json:"c"`
+		}
+		err := Decode(data, &v)
+		if plain := json.Unmarshal(data, &same); plain == nil && err != nil {
+			t.Fatal("refuses what encoding/json accepts:", err)
+		}
+		if err != nil && (strings.Contains(err.Error(), "Go ") || strings.Contains(err.Error(), "unmarshal")) {
+			t.Fatal("words of Go:", err)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package jsonread
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Use is what the program does with a key.
+type Use int
+
+const (
+	Read     Use = iota + 1 // its value is used, or checked
+	Harmless                // it changes no result of ours: a note of another program, a switch of training
+	Refused                 // it changes results, and the program does not do what it asks for
+)
+
+// Rule is what the program does with one key. A refused key may have a value that asks for nothing:
+// Neutral are such values besides null, false, an empty list and an empty object, as JSON text.
+type Rule struct {
+	Use     Use
+	Reason  string // for Refused: what the key asks for, "attention within a window"
+	Neutral []string
+}
+
+// Table is the rule of every known key of one kind of file.
+type Table map[string]Rule
+
+// Keys returns a table in which all keys have one use.
+func Keys(use Use, keys ...string) Table {
+	t := Table{}
+	for _, key := range keys {
+		t[key] = Rule{Use: use}
+	}
+	return t
+}
+
+// With returns the entries of t and of the others; where several have a key, the last counts.
+func (t Table) With(others ...Table) Table {
+	all := Table{}
+	for _, each := range append([]Table{t}, others...) {
+		for key, rule := range each {
+			all[key] = rule
+		}
+	}
+	return all
+}
+
+// Check returns the keys of an object that the table does not have, sorted, or an error for a refused
+// key whose value asks for something. Of several refused keys the first in sorted order is named.
+func (t Table) Check(object map[string]json.RawMessage) (unknown []string, err error) {
+	keys := make([]string, 0, len(object))
+	for key := range object {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		rule, ok := t[key]
+		switch {
+		case !ok:
+			unknown = append(unknown, key)
+		case rule.Use == Refused && !rule.neutral(object[key]):
+			return nil, fmt.Errorf("%s: found %s: %s is not supported, expected %s", key, Clip(object[key]), rule.Reason, strings.Join(append([]string{"no such key", "null"}, rule.Neutral...), " or "))
+		}
+	}
+	return unknown, nil
+}
+
+func (r Rule) neutral(value json.RawMessage) bool {
+	switch text := string(value); text {
+	case "", "null", "false", "[]", "{}":
+		return true
+	default:
+		return slices.Contains(r.Neutral, text)
+	}
+}
+
+// Clip quotes the beginning of data for an error.
+func Clip(data []byte) string {
+	if len(data) > 40 {
+		return fmt.Sprintf("%q…", data[:40])
+	}
+	return fmt.Sprintf("%q", data)
+}
