@@ -172,8 +172,7 @@ func (x sliceExpr) eval(r *rendering) value {
 		}
 		return &list{out, v.tuple}
 	}
-	r.fail("a value of type %s has no slices", typeName(v))
-	return nil
+	return undefined{"a slice of a value of type " + typeName(v)}
 }
 
 func (r *rendering) arguments(c callArguments) (a arguments) {

@@ -3,6 +3,7 @@ package jinja
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // filter is what follows "|" in an expression.
@@ -22,7 +23,7 @@ var filters = map[string]filter{
 	"trim":       methodFilter("strip"),
 	"upper":      methodFilter("upper"),
 	"lower":      methodFilter("lower"),
-	"title":      methodFilter("title"),
+	"title":      titleFilter,
 	"capitalize": methodFilter("capitalize"),
 	"replace":    methodFilter("replace"),
 	"indent":     indentFilter,
@@ -55,11 +56,30 @@ var filters = map[string]filter{
 	"rejectattr": selection{byAttribute: true}.filter,
 }
 
-// methodFilter is a method of strings as a filter.
+// methodFilter is a method of strings as a filter, which takes any value as its text: an undefined one
+// is empty, None is "None".
 func methodFilter(name string) filter {
 	return func(r *rendering, v value, a arguments) value {
-		return stringMethods[name](r, r.str(name, v), a)
+		text := r.text(v)
+		r.spend(len(text))
+		return stringMethods[name](r, text, a)
 	}
+}
+
+// titleFilter begins words with an upper-case letter. Words begin after white space and opening
+// brackets, where the method title begins them after all that is no letter.
+func titleFilter(r *rendering, v value, _ arguments) value {
+	text := r.text(v)
+	r.spend(len(text))
+	begins := true
+	return strings.Map(func(c rune) rune {
+		upper := begins
+		begins = unicode.IsSpace(c) || strings.ContainsRune("-({[<", c)
+		if upper {
+			return unicode.ToUpper(c)
+		}
+		return unicode.ToLower(c)
+	}, text)
 }
 
 func defaultFilter(r *rendering, v value, a arguments) value {
@@ -91,7 +111,12 @@ func toJSONFilter(r *rendering, v value, a arguments) value {
 
 func indentFilter(r *rendering, v value, a arguments) value {
 	r.limit("indent", a, "width", "first", "blank")
-	s, width := r.str("indent", v), a.at(0, "width", int64(4))
+	s, isText := v.(string)
+	if !isText {
+		r.fail("indent: found a value of type %s, expected str", typeName(v))
+	}
+	r.spend(len(s))
+	width := a.at(0, "width", int64(4))
 	pad, ok := width.(string)
 	if !ok {
 		pad = strings.Repeat(" ", max(0, min(256, r.integer(width, "indent"))))

@@ -23,6 +23,9 @@ func (r *rendering) lookup(v value, path string) value {
 func mapFilter(r *rendering, v value, a arguments) value {
 	out := &list{}
 	path, byAttribute := a.named["attribute"]
+	if !truth(v) { // None and numbers that are 0 too
+		return out
+	}
 	for _, item := range r.items(v, "map") {
 		r.spend(nodeWork + itemWork)
 		if byAttribute {
@@ -66,6 +69,9 @@ func (s selection) filter(r *rendering, v value, a arguments) value {
 		holds, args = found, args[1:]
 	}
 	out := &list{}
+	if !truth(v) { // None and numbers that are 0 too
+		return out
+	}
 	for _, item := range r.items(v, "a filter of items") {
 		r.spend(nodeWork + itemWork)
 		x := item

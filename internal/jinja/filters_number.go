@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-func intFilter(_ *rendering, v value, a arguments) value {
+func intFilter(r *rendering, v value, a arguments) value {
+	r.known(v)
 	if n, ok := number(v); ok {
 		if !n.whole && math.Abs(n.float) < 1<<53 {
 			return int64(n.float)
@@ -24,7 +25,8 @@ func intFilter(_ *rendering, v value, a arguments) value {
 	return a.at(0, "default", int64(0))
 }
 
-func floatFilter(_ *rendering, v value, a arguments) value {
+func floatFilter(r *rendering, v value, a arguments) value {
+	r.known(v)
 	if n, ok := number(v); ok {
 		return n.float
 	}
@@ -53,6 +55,9 @@ func roundFilter(r *rendering, v value, a arguments) value {
 	n, ok := number(v)
 	if !ok || len(a.named) > 0 || len(a.list) > 1 {
 		r.fail("round takes a number and a precision")
+	}
+	if n.whole && len(a.list) == 0 {
+		return n.int
 	}
 	precision := min(15, max(-15, r.integer(a.at(0, "precision", int64(0)), "round")))
 	scale := math.Pow(10, float64(precision))

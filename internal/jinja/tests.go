@@ -1,5 +1,7 @@
 package jinja
 
+import "math"
+
 // test is what follows "is" in an expression.
 type test func(r *rendering, v value, a arguments) bool
 
@@ -19,7 +21,7 @@ var tests = map[string]test{
 	"number":      testOf(func(v value) bool { _, ok := number(v); return ok }),
 	"true":        testOf(func(v value) bool { return v == true }),
 	"false":       testOf(func(v value) bool { return v == false }),
-	"callable":    testOf(func(v value) bool { _, ok := v.(function); return ok }),
+	"callable":    testOf(isCallable),
 	"equalto":     comparisonTest("=="),
 	"eq":          comparisonTest("=="),
 	"sameas":      comparisonTest("=="),
@@ -31,8 +33,8 @@ var tests = map[string]test{
 	"in":          comparisonTest("in"),
 	"lower":       func(r *rendering, v value, _ arguments) bool { return isLower(r.str("lower", v)) },
 	"upper":       func(r *rendering, v value, _ arguments) bool { return isUpper(r.str("upper", v)) },
-	"even":        func(r *rendering, v value, _ arguments) bool { return r.whole("even", v)%2 == 0 },
-	"odd":         func(r *rendering, v value, _ arguments) bool { return r.whole("odd", v)%2 != 0 },
+	"even":        func(r *rendering, v value, _ arguments) bool { return math.Mod(r.real("even", v), 2) == 0 },
+	"odd":         func(r *rendering, v value, _ arguments) bool { return math.Abs(math.Mod(r.real("odd", v), 2)) == 1 },
 	"divisibleby": isDivisible,
 }
 
@@ -53,12 +55,27 @@ func isDefined(v value) bool {
 	return !ok
 }
 
+// isCallable holds for undefined values too: Jinja's can be called, and then fail.
+func isCallable(v value) bool {
+	_, ok := v.(function)
+	return ok || !isDefined(v)
+}
+
 func isDivisible(r *rendering, v value, a arguments) bool {
 	by := r.whole("divisibleby", a.at(0, "num", nil))
 	if by == 0 {
 		r.fail("divisibleby: division by zero")
 	}
 	return r.whole("divisibleby", v)%by == 0
+}
+
+// real returns the value of an int, a float or a bool.
+func (r *rendering) real(callee string, v value) float64 {
+	n, ok := number(v)
+	if !ok {
+		r.fail("%s: found a value of type %s, expected a number", callee, typeName(v))
+	}
+	return n.float
 }
 
 // whole returns the value of an int or a bool.
