@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"kd":                    {"model", "kernels"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
-	"serve":                 {"serve/pages", "serve/sample"},
+	"serve":                 {"serve/pages", "serve/sample", "kernels"},
 	"serve/host":            {"serve", "model", "kernels"},
 	"serve/load":            {"serve"},
 	"serve/pages":           {},

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -122,17 +123,44 @@ func TestBrokenExecutor(t *testing.T) {
 	}
 }
 
-// TestNoToken: a request whose logits are not numbers ends with an error that says where; others
-// are served.
-func TestNoToken(t *testing.T) {
-	f := newFake(100, 4)
-	f.nan = true
-	e := engine(t, f, Defaults())
-	results, err := e.DoAll(context.Background(), []Request{{Prompt: ids(1, 5), MaxTokens: 3}, {Prompt: ids(1, 6), Labels: []int32{7}}})
-	if err == nil || !strings.Contains(err.Error(), "no token can be chosen at position 5") || results[0].Finish != FinishError || results[1].Finish != FinishScore {
-		t.Errorf("%v, %+v", err, results)
+// A request whose logits are not all finite ends with an error that names the place and the logit;
+// others of the same batch are served.
+func TestLogitsThatAreNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, c := range []struct {
+		at    int
+		value float32
+		want  string
+	}{
+		{0, nan, "the logit of token 0 is NaN"}, {59, nan, "the logit of token 59 is NaN"},
+		{7, inf, "the logit of token 7 is +Inf"}, {31, -inf, "the logit of token 31 is -Inf"},
+	} {
+		f := newFake(100, 4)
+		f.spoil = func(sequence []int32, logits []float32) {
+			if len(sequence) == 6 && sequence[0] == 1 {
+				logits[c.at] = c.value
+			}
+		}
+		e := engine(t, f, Defaults())
+		results, err := e.DoAll(context.Background(), []Request{{Prompt: []int32{1, 2, 3, 4, 5}, MaxTokens: 3}, {Prompt: []int32{2, 2, 3, 4, 5}, MaxTokens: 3}, {Prompt: []int32{1, 2, 3, 4, 5, 6}, Labels: []int32{8, int32(c.at)}}})
+		if err == nil || !strings.Contains(err.Error(), " at position 5 "+c.want) || results[0].Finish != FinishError || len(results[0].Tokens) != 1 {
+			t.Errorf("%v: %v, %+v", c, err, results[0])
+		}
+		if results[1].Finish != FinishLength || results[2].Finish != FinishError || results[2].LabelLogits != nil {
+			t.Errorf("%v: %+v, %+v", c, results[1], results[2])
+		}
+		if stats, err := e.Stats(); err != nil || stats.Running != 0 {
+			t.Errorf("%v: %v, %+v", c, err, stats)
+		}
 	}
-	if stats, err := e.Stats(); err != nil || stats.Running != 0 {
-		t.Errorf("%v, %+v", err, stats)
+}
+
+// Logits whose squares do not fit float32 are finite.
+func TestLargeLogitsAreFinite(t *testing.T) {
+	if at := notFinite([]float32{math.MaxFloat32, -math.MaxFloat32, 0, math.SmallestNonzeroFloat32}); at != -1 {
+		t.Errorf("logit %d is said not to be finite", at)
+	}
+	if at := notFinite(nil); at != -1 {
+		t.Errorf("no logits: %d", at)
 	}
 }

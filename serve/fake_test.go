@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math"
 	"strings"
 	"time"
 )
@@ -19,10 +18,10 @@ type fake struct {
 	clock time.Time
 	begun time.Time
 
-	name func(first []int32) string // of a sequence by its beginning, for the log
-	log  strings.Builder            // of batches
-	fail error
-	nan  bool // logits are NaN
+	name  func(first []int32) string // of a sequence by its beginning, for the log
+	log   strings.Builder            // of batches
+	fail  error
+	spoil func(sequence []int32, logits []float32) // changes logits; may be nil
 }
 
 const (
@@ -68,9 +67,11 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 		if f.name != nil {
 			parts = append(parts, fmt.Sprintf("%s %d-%d", f.name(sequence), s.Start, end))
 		}
-		switch whole := fakeLogits(sequence, f.shape.Vocabulary); {
-		case s.Logits && f.nan:
-			logits[i] = []float32{float32(math.NaN())}
+		whole := fakeLogits(sequence, f.shape.Vocabulary)
+		if f.spoil != nil {
+			f.spoil(sequence, whole)
+		}
+		switch {
 		case s.Logits:
 			logits[i] = whole
 		case len(s.Labels) > 0:

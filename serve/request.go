@@ -57,7 +57,7 @@ const (
 	FinishStop   Finish = "stop"   // a stop token came
 	FinishScore  Finish = "score"  // labels were scored
 	FinishAbort  Finish = "abort"  // the caller's context ended
-	FinishError  Finish = "error"  // no token could be chosen
+	FinishError  Finish = "error"  // a logit is not finite
 )
 
 // Result is a request's answer and its times, by the executor's clock.

@@ -2,8 +2,10 @@ package serve
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
+	"slimlab/kernels"
 	"slimlab/serve/sample"
 )
 
@@ -74,7 +76,11 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 func (c *core) answer(batch []part, logits [][]float32) {
 	c.rows = c.rows[:0]
 	for i, p := range batch {
-		if c.segments[i].Logits {
+		at := notFinite(logits[i])
+		if at >= 0 {
+			c.refuse(p.sequence, &c.segments[i], at, logits[i][at])
+		}
+		if c.segments[i].Logits && at < 0 {
 			c.rows = append(c.rows, sample.Row{Logits: logits[i], Settings: p.Sampling, Position: len(p.sequence.tokens)})
 		}
 	}
@@ -83,7 +89,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 	now, row := c.executor.Now(), 0
 	for i, p := range batch {
 		q := p.sequence
-		if p := &c.segments[i]; !p.Logits && len(p.Labels) == 0 {
+		if p := &c.segments[i]; !p.Logits && len(p.Labels) == 0 || q.result.Finish != "" {
 			continue
 		}
 		if q.result.FirstToken.IsZero() {
@@ -101,13 +107,28 @@ func (c *core) answer(batch []part, logits [][]float32) {
 	clear(c.segments)
 }
 
+// notFinite returns the index of the first logit that is NaN or infinite, or -1.
+func notFinite(logits []float32) int {
+	if sum := kernels.SumSquares(logits); !math.IsNaN(sum) && !math.IsInf(sum, 0) {
+		return -1
+	}
+	return slices.IndexFunc(logits, func(v float32) bool { return v-v != 0 })
+}
+
+// refuse ends a request whose logits after its last token are no numbers: no answer can be made of
+// them, and a token that was chosen all the same would look like one.
+func (c *core) refuse(q *sequence, s *Segment, at int, value float32) {
+	label := int32(at)
+	if !s.Logits {
+		label = s.Labels[at]
+	}
+	last := len(q.tokens) - 1
+	c.finish(q, FinishError, fmt.Errorf("serve: after token %d at position %d the logit of token %d is %v, expected a finite number: the model's weights or activations are not finite", q.tokens[last], last, label, value))
+}
+
 // next adds a chosen token to a sequence.
 func (c *core) next(q *sequence, token int32) {
-	switch {
-	case token == sample.None:
-		c.finish(q, FinishError, fmt.Errorf("serve: no token can be chosen at position %d: every logit is NaN or -Inf", len(q.tokens)))
-		return
-	case slices.Contains(q.Stop, token):
+	if slices.Contains(q.Stop, token) {
 		c.finish(q, FinishStop, nil)
 		return
 	}
