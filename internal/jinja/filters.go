@@ -56,8 +56,8 @@ var filters = map[string]filter{
 	"rejectattr": selection{byAttribute: true}.filter,
 }
 
-// methodFilter is a method of strings as a filter, which takes any value as its text: an undefined one
-// is empty, None is "None".
+// methodFilter is a method of strings as a filter, which takes any value as its text: an undefined
+// one is empty, None is "None".
 func methodFilter(name string) filter {
 	return func(r *rendering, v value, a arguments) value {
 		text := r.text(v)

@@ -16,8 +16,8 @@ import (
 	"reflect"
 )
 
-// Decode stores the one JSON value of data in v, as json.Unmarshal does. An error names the place and
-// what was found and expected: a line and column where data is no JSON, a key where a value has
+// Decode stores the one JSON value of data in v, as json.Unmarshal does. An error names the place
+// and what was found and expected: a line and column where data is no JSON, a key where a value has
 // another type. A byte order mark at the beginning is ignored.
 func Decode(data []byte, v any) error {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))

@@ -11,9 +11,10 @@ import (
 type Use int
 
 const (
-	Read     Use = iota + 1 // its value is used, or checked
-	Harmless                // it changes no result of ours: a note of another program, a switch of training
-	Refused                 // it changes results, and the program does not do what it asks for
+	Read Use = iota + 1 // its value is used, or checked
+	// it changes no result of ours: a note of another program, a switch of training
+	Harmless
+	Refused // it changes results, and the program does not do what it asks for
 )
 
 // Rule is what the program does with one key. A refused key may have a value that asks for nothing:
@@ -47,8 +48,9 @@ func (t Table) With(others ...Table) Table {
 	return all
 }
 
-// Check returns the keys of an object that the table does not have, sorted, or an error for a refused
-// key whose value asks for something. Of several refused keys the first in sorted order is named.
+// Check returns the keys of an object that the table does not have, sorted, or an error for a
+// refused key whose value asks for something. Of several refused keys the first in sorted order is
+// named.
 func (t Table) Check(object map[string]json.RawMessage) (unknown []string, err error) {
 	keys := make([]string, 0, len(object))
 	for key := range object {
