@@ -63,8 +63,8 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 		if !ok {
 			return fmt.Errorf("tensor %q, shape %d, has no place in a model of architecture %s", t.Name, t.Shape, g.Architecture)
 		}
-		if !t.Type.CanDecode() {
-			return fmt.Errorf("tensor %q: type %s is not supported, expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K", t.Name, t.Type)
+		if problem := t.Type.Problem(); problem != "" {
+			return fmt.Errorf("tensor %q: %s", t.Name, problem)
 		}
 		if rows, ok := g.permuted(name, t); !ok {
 			return fmt.Errorf("tensor %q: %d rows of %s, shape %d, expected whole heads of %d", t.Name, rows, t.Type, t.Shape, g.HeadDim)

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"math"
@@ -547,5 +548,95 @@ func TestGGUFOfPackedWeights(t *testing.T) {
 				t.Errorf("%s: %s differs", name, l.Name)
 			}
 		}
+	}
+}
+
+// retyped writes a copy of a GGUF file in which the matrices have another type and the bytes that
+// fill gives.
+func retyped(t *testing.T, name string, kind gguf.Type, fill func([]byte)) string {
+	t.Helper()
+	file := openContainer(t, name)
+	var tensors []gguf.NewTensor
+	for _, tensor := range file.Tensors {
+		n := gguf.NewTensor{Name: tensor.Name, Type: gguf.F32, Shape: tensor.Shape, ReadRows: func(dst []float32, first, rows int) error {
+			return file.ReadRows(dst, tensor.Name, first, rows)
+		}}
+		if len(tensor.Shape) == 2 { // a placeholder of the right size
+			n.Type, n.Shape = gguf.F16, []int{tensor.Rows(), kind.RowBytes(tensor.RowLength()) / 2}
+			n.ReadRows = func(dst []float32, first, rows int) error { return nil }
+		}
+		tensors = append(tensors, n)
+	}
+	copied := filepath.Join(t.TempDir(), kind.String()+".gguf")
+	if err := gguf.Write(copied, file.Metadata, tensors); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tensor := range openContainer(t, copied).Tensors {
+		if len(tensor.Shape) != 2 {
+			continue
+		}
+		fill(data[tensor.Offset() : tensor.Offset()+tensor.Bytes()])
+		original, _ := file.Tensor(tensor.Name)
+		label := append(binary.LittleEndian.AppendUint64(nil, uint64(len(tensor.Name))), tensor.Name...)
+		entry := data[bytes.Index(data, label)+len(label):] // number of sizes, sizes, type
+		binary.LittleEndian.PutUint64(entry[4:], uint64(original.RowLength()))
+		binary.LittleEndian.PutUint32(entry[4+8+8:], uint32(kind))
+	}
+	if err := os.WriteFile(copied, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// TestGGUFBlockTypes: a model whose matrices have any type of weights is read whole, rows in
+// Hugging Face's order.
+func TestGGUFBlockTypes(t *testing.T) {
+	c := shapes()["untied"]
+	c.Vocab, c.Hidden, c.HeadDim, c.MoreEOS, c.Layers = 8, 256, 64, nil, model.Uniform(1, 4, 2, 256)
+	plain := filepath.Join(t.TempDir(), "plain.gguf")
+	if _, err := SaveGGUF(context.Background(), plain, random(t, c), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		t.Fatal(err)
+	}
+	for kind := range gguf.Type(61) {
+		if !kind.Known() || kind.RowBytes(256)%2 != 0 {
+			continue
+		}
+		name := retyped(t, plain, kind, func(b []byte) {
+			for i := range b {
+				b[i] = byte(i*i*7 + i) // scales are finite
+			}
+		})
+		m, _, err := load(name)
+		if !kind.CanDecode() {
+			if err == nil || !strings.HasSuffix(err.Error(), `tensor "token_embd.weight": `+kind.Problem()) {
+				t.Errorf("%s: found %v", kind, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		file := openContainer(t, name)
+		stored := make([]float32, 256*256)
+		check := func(tensor string, got []float32, row func(r int) int) {
+			info, _ := file.Tensor(tensor)
+			if err := file.ReadRows(stored[:info.Elements()], tensor, 0, info.Rows()); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range got {
+				if want := stored[row(i/256)*256+i%256]; math.Float32bits(v) != math.Float32bits(want) {
+					t.Fatalf("%s: %s: element %d is %g, expected %g", kind, tensor, i, v, want)
+				}
+			}
+		}
+		same := func(r int) int { return r }
+		check("token_embd.weight", m.Embedding, same)
+		check("blk.0.ffn_down.weight", m.Blocks[0].Down.Weight.Float32(), same)
+		check("blk.0.attn_q.weight", m.Blocks[0].Q.Weight.Float32(), func(r int) int { return ggufRow(r, 64) })
 	}
 }

@@ -13,12 +13,12 @@ func BenchmarkDecode(b *testing.B) {
 
 // benchmark works on a megabyte of values in every type; MB/s are of float32.
 func benchmark(b *testing.B, can func(Type) bool, do func(t Type, stored []byte, values []float32) error) {
-	for t := range Type(40) {
+	for t := range Type(60) {
 		if !can(t) {
 			continue
 		}
 		b.Run(t.String(), func(b *testing.B) {
-			values := make([]float32, 1<<18)
+			values := make([]float32, 1<<18) // whole blocks of every type
 			for i := range values {
 				values[i] = float32(rand.NormFloat64())
 			}

@@ -33,6 +33,12 @@ func decodeBF16(dst []float32, src []byte) {
 	}
 }
 
+func decodeF64(dst []float32, src []byte) {
+	for i := range dst {
+		dst[i] = float32(math.Float64frombits(little.Uint64(src[8*i:])))
+	}
+}
+
 // decodeQ8_0: half scale, 32 int8 codes; x = d·q.
 func decodeQ8_0(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[32:], src[34:] {
@@ -153,6 +159,52 @@ func decodeQ6_K(dst []float32, src []byte) {
 			low := src[64*side+part%2*32+i] >> (part / 2 * 4) & 15
 			high := src[128+32*side+i] >> (2 * part) & 3
 			dst[e] = d * float32(int8(src[192+e/16])) * float32(int(low|high<<4)-32)
+		}
+	}
+}
+
+// decodeQ2_K: 16 bytes of a scale and a minimum for 16 elements, in nibbles, 64 bytes of four codes
+// each, half scales d of the scales and e of the minima. Each 32 bytes hold 128 elements: their
+// lowest pairs of bits are the first 32; x = d·scale·q − e·minimum.
+func decodeQ2_K(dst []float32, src []byte) {
+	for ; len(dst) > 0; dst, src = dst[256:], src[84:] {
+		d, e := scale(src[80:]), scale(src[82:])
+		for part := range 16 { // of 16 elements
+			s, m := d*float32(src[part]&15), e*float32(src[part]>>4)
+			shift := part / 2 % 4 * 2
+			for i, q := range src[16+part/8*32+part%2*16:][:16] {
+				dst[16*part+i] = float32(s*float32(q>>shift&3)) - m
+			}
+		}
+	}
+}
+
+// decodeQ3_K: 32 bytes of third bits, 64 bytes of low pairs as in Q2_K, 16 scales of 6 bits in 12
+// bytes, a half scale of the scales. Bit j of byte i belongs to element i of part j of 32; x =
+// d·(scale − 32)·(q − 4).
+func decodeQ3_K(dst []float32, src []byte) {
+	for ; len(dst) > 0; dst, src = dst[256:], src[110:] {
+		d, scales := scale(src[108:]), src[96:108]
+		for part := range 16 { // of 16 elements
+			// the low nibbles of bytes 0 to 7, then their high ones; pairs of the last four above
+			s := int(scales[part%8]>>(part/8*4)&15) | int(scales[8+part%4]>>(part/4*2)&3)<<4
+			step := d * float32(s-32)
+			third := src[part%2*16:][:16]
+			shift := part / 2 % 4 * 2
+			for i, q := range src[32+part/8*32+part%2*16:][:16] {
+				code := int(q>>shift&3) | int(third[i]>>(part/2)&1)<<2
+				dst[16*part+i] = step * float32(code-4)
+			}
+		}
+	}
+}
+
+// decodeQ8_K: float32 scale, 256 int8 codes, 16 sums of codes, which products use; x = d·q.
+func decodeQ8_K(dst []float32, src []byte) {
+	for ; len(dst) > 0; dst, src = dst[256:], src[292:] {
+		d := math.Float32frombits(little.Uint32(src))
+		for i, q := range src[4:260] {
+			dst[i] = d * float32(int8(q))
 		}
 	}
 }

@@ -52,7 +52,8 @@ func (t Tensor) Elements() int { return t.Rows() * t.RowLength() }
 // Offset is the byte of the file at which the tensor begins.
 func (t Tensor) Offset() int64 { return t.offset }
 
-// Bytes is what the tensor takes in the file.
+// Bytes is what the tensor takes in the file. For a type that is not known it is the room up to the
+// next tensor or the file's end, of which the tensor may leave some free.
 func (t Tensor) Bytes() int64 { return t.size }
 
 // Viewer is a reader that holds its file in memory, mapped: File.Raw then returns views of it, and
@@ -114,9 +115,18 @@ func (f *File) place(header, size int64) error {
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(f.Tensors[a].offset, f.Tensors[b].offset), cmp.Compare(f.Tensors[a].size, f.Tensors[b].size))
 	})
-	for i := 1; i < len(order); i++ {
-		a, b := f.Tensors[order[i-1]], f.Tensors[order[i]]
-		if a.offset+a.size > b.offset {
+	for i, at := range order {
+		a, end := &f.Tensors[at], size
+		if i+1 < len(order) {
+			end = f.Tensors[order[i+1]].offset
+		}
+		switch {
+		case !a.Type.Known() && a.offset < end:
+			a.size = end - a.offset
+		case !a.Type.Known():
+			return fmt.Errorf("tensor %q begins at byte %d of the file and has no room there", a.Name, a.offset)
+		case a.offset+a.size > end:
+			b := f.Tensors[order[i+1]]
 			return fmt.Errorf("tensor %q begins at byte %d of the file, inside tensor %q, which ends at %d", b.Name, b.offset, a.Name, a.offset+a.size)
 		}
 	}
@@ -178,6 +188,9 @@ func (f *File) rows(name string, first, rows int) (t Tensor, at, size int64, err
 	t, ok := f.Tensor(name)
 	if !ok {
 		return t, 0, 0, fmt.Errorf("tensor %q is missing", name)
+	}
+	if !t.Type.Known() {
+		return t, 0, 0, fmt.Errorf("tensor %q: %s", name, t.Type.Problem())
 	}
 	if first < 0 || rows < 0 || first > t.Rows()-rows {
 		return t, 0, 0, fmt.Errorf("tensor %q: rows %d to %d, expected 0 to %d", name, first, first+rows, t.Rows())

@@ -273,8 +273,8 @@ func (h *header) tensors(n int) []Tensor {
 	})
 }
 
-// tensor reads what follows a tensor's name, and checks that the shape is whole blocks and does not
-// overflow.
+// tensor reads what follows a tensor's name, and checks that the shape does not overflow and is
+// whole blocks, where the type's are known.
 func (h *header) tensor(t *Tensor) {
 	n := h.uint32()
 	if h.err == nil && n > maxDimensions {
@@ -303,21 +303,22 @@ func (h *header) tensor(t *Tensor) {
 	if h.err != nil {
 		return
 	}
-	f, ok := formats[t.Type]
-	switch {
-	case !ok:
-		h.fail("type %s is not known", t.Type)
-	case t.RowLength()%f.elements != 0:
-		h.fail("rows have %d elements, expected blocks of %d for %s", t.RowLength(), f.elements, t.Type)
-	case offset > math.MaxInt64:
+	if offset > math.MaxInt64 {
 		h.fail("begins at byte %d", offset)
+		return
 	}
-	if h.err != nil {
+	t.offset = int64(offset)
+	f, known := formats[t.Type]
+	if !known {
+		return // place finds what it may take
+	}
+	if t.RowLength()%f.elements != 0 {
+		h.fail("rows have %d elements, expected blocks of %d for %s", t.RowLength(), f.elements, t.Type)
 		return
 	}
 	high, low := bits.Mul64(elements/uint64(f.elements), uint64(f.bytes))
 	if high != 0 || low > math.MaxInt64 {
 		h.fail("the shape overflows: %d elements of %s", elements, t.Type)
 	}
-	t.offset, t.size = int64(offset), int64(low)
+	t.size = int64(low)
 }
