@@ -18,6 +18,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/filelock"
 	"slimlab/lab/recipe"
 )
 
@@ -240,7 +241,7 @@ func (a *Artifacts) begin(key string) (work string, release func(), err error) {
 		return "", nil, err
 	}
 	if work, err = os.MkdirTemp(a.dir, temp+key[:12]+"-"); err == nil {
-		release, err = lockFolder(work)
+		release, err = filelock.LockFolder(work)
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("artifact %.12s: %w", key, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"slimlab/internal/filelock"
 	"slimlab/lab/recipe"
 )
 
@@ -236,7 +237,7 @@ func TestConditions(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(a.dir, temp+"new"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	release, err := lockFolder(filepath.Join(a.dir, temp+"mine"))
+	release, err := filelock.LockFolder(filepath.Join(a.dir, temp+"mine"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"slimlab/internal/filelock"
 )
 
 // Condition is what a folder of the store is.
@@ -125,5 +127,5 @@ func inUse(dir string) bool {
 		return false
 	}
 	defer f.Close()
-	return folderLocked(f, info)
+	return filelock.FolderLocked(f, info)
 }

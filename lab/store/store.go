@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/filelock"
 	"slimlab/lab"
 )
 
@@ -93,7 +94,7 @@ func (s *Store) Create(begin lab.Begin) (*Log, error) {
 }
 
 func (s *Store) begin(f *os.File, begin lab.Begin) (*Log, error) {
-	if err := lock(f); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		return nil, fmt.Errorf("run log %s: %w", f.Name(), err)
 	}
 	l, err := newLog(f)
@@ -240,7 +241,7 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	defer f.Close()
 	// The lock is looked at before the size: a writer that ends in between has then written its end
 	// within the size.
-	live := errors.Is(probe(f), errLocked)
+	live := errors.Is(filelock.Probe(f), filelock.ErrLocked)
 	stat, err := f.Stat()
 	if err != nil {
 		return run, fmt.Errorf("run store: %w", err)
