@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab/convert"
 	"slimlab/lab/report"
@@ -53,7 +54,7 @@ func (p *program) finishConversion(f convertFlags, to string, r *convert.Result,
 			return failure{exitInterrupted, errors.New("interrupted; finished layers are kept, and the same command goes on from there")}
 		}
 		return failure{exitInterrupted, errors.New("interrupted; nothing was kept")}
-	case writeFailed(err):
+	case writeFailed(err), errors.Is(err, filelock.ErrLocked):
 		return broke(err)
 	case err != nil:
 		return usage(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"slimlab/internal/await"
+	"slimlab/internal/filelock"
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab/task"
@@ -68,6 +69,10 @@ func has(teacher bool) string {
 // Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where
 // teacher is "", and writes it to the new folder to.
 func Distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
+	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return distil(ctx, student, teacher, to, d, o) })
+}
+
+func distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
 	start := time.Now()
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)

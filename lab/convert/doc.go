@@ -7,6 +7,9 @@
 // same command after an interruption goes on with the layer that it was at, and yields the same
 // bytes. The new folder gets its name when all of it is there and was read again.
 //
+// A conversion holds the lock of its target (package filelock) from its beginning to its end: of
+// two processes that write one target, the second ends with a filelock.LockedError.
+//
 // Distilling trains the student as a whole in memory, with its gradients and the optimizer's
 // moments.
 //

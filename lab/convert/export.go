@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/filelock"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
@@ -27,15 +28,18 @@ func Targets() []string {
 
 // Export writes the checkpoint from as a target, one of Targets, to the new folder or file to.
 func Export(ctx context.Context, from, to, target string, o Options) (*Result, error) {
+	folder := func(t transfer) (*Result, error) {
+		return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return t.run(ctx, from, to, o) })
+	}
 	switch target {
 	case "hf":
-		return transfer{verb: "export", format: checkpoint.PackQuantized}.run(ctx, from, to, o)
+		return folder(transfer{verb: "export", format: checkpoint.PackQuantized})
 	case "hf-gptq":
-		return transfer{verb: "export " + target, format: checkpoint.GPTQ}.run(ctx, from, to, o)
+		return folder(transfer{verb: "export " + target, format: checkpoint.GPTQ})
 	}
 	for _, t := range ggufTypes {
 		if target == "gguf-"+strings.ToLower(t.String()) {
-			return exportGGUF(ctx, from, to, t, o)
+			return locked(filelock.AcquireFile, to, func(to string) (*Result, error) { return exportGGUF(ctx, from, to, t, o) })
 		}
 	}
 	return nil, fmt.Errorf("target %q: expected one of %s", target, strings.Join(Targets(), ", "))

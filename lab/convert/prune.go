@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/filelock"
 	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -69,7 +70,7 @@ func parseCut(text string) (pruning.Cut, error) {
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
 // keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
-	return compress(ctx, from, to, &p, o)
+	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
 }
 
 func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {

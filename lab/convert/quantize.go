@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/internal/filelock"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -36,7 +37,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	if q.Scheme.Rounder == nil {
 		return nil, errors.New("scheme none changes nothing, expected a format")
 	}
-	return compress(ctx, from, to, &q, o)
+	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
 }
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {

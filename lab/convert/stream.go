@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/filelock"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -46,7 +47,10 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 
 // Unfinished reports whether an interrupted conversion to the new folder to has finished layers,
 // from which the same one goes on.
-func Unfinished(to string) bool { return checkpoint.Unfinished(to) }
+func Unfinished(to string) bool {
+	path, err := filelock.TargetPath(to)
+	return err == nil && checkpoint.Unfinished(path)
+}
 
 // Model implements calibrate.Layers.
 func (s *stream) Model() *model.Model { return s.model }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/filelock"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
@@ -19,10 +20,12 @@ import (
 // random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16,
 // to measure with.
 func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
-	if shape, ok := strings.CutPrefix(from, "random:"); ok {
-		return random(ctx, shape, to, o)
-	}
-	return transfer{verb: "import", dense: true}.run(ctx, from, to, o)
+	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) {
+		if shape, ok := strings.CutPrefix(from, "random:"); ok {
+			return random(ctx, shape, to, o)
+		}
+		return transfer{verb: "import", dense: true}.run(ctx, from, to, o)
+	})
 }
 
 func random(ctx context.Context, shape, to string, o Options) (*Result, error) {

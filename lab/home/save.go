@@ -12,7 +12,8 @@ import (
 )
 
 // SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when
-// needed; files of the same names are replaced.
+// needed; files of the same names are replaced. The caller sees to it that nothing else writes the
+// folder meanwhile.
 func (h *Home) SaveRow(run, row, folder string) error {
 	from, err := h.rowFolder(run + "/" + row)
 	if err == nil {

@@ -18,10 +18,11 @@ import (
 )
 
 // Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole:
-// one file for each layer and one for the other tensors. Each file is read again and
-// compared before it counts. The Writer works in a folder beside the one that it was asked for,
-// whose name ends in ".partial", and Close renames it. A Writer with the same recipe continues the
-// work of one that was interrupted.
+// one file for each layer and one for the other tensors. Each file is read again and compared
+// before it counts. The Writer works in a folder beside the one that it was asked for, whose name
+// ends in ".partial", and Close renames it. A Writer with the same recipe continues the work of one
+// that was interrupted. Two must not work on one folder at once: the caller sees to that (package
+// filelock).
 type Writer struct {
 	dir, partial string
 	config       model.Config // its widths become those of the layers that are written
