@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/filelock"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
@@ -70,10 +71,18 @@ func (p *program) runAll(cmd *cobra.Command, names []string, f runFlags) error {
 
 func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) error {
 	out, err := openOutputs(plan.Scenario.Rows, f.outputFlags, p.stdout)
-	if err != nil {
+	switch {
+	case errors.Is(err, filelock.ErrLocked):
+		return broke(err)
+	case err != nil:
 		return usage(err)
 	}
-	defer out.close()
+	defer out.release()
+	for _, t := range out.targets {
+		if t.Warning != "" {
+			fmt.Fprintln(p.stderr, "warning:", t.Warning)
+		}
+	}
 	progress := newProgress(p.stderr)
 	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
@@ -103,9 +112,8 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 		}
 		return broke(fmt.Errorf("run %s: %w", r.ID, err))
 	}
-	for _, save := range f.saves {
-		row, folder, _ := strings.Cut(save, "=")
-		if err := p.home.SaveRow(r.ID, row, folder); err != nil {
+	for _, s := range out.saves {
+		if err := p.home.SaveRow(r.ID, s.row, s.folder); err != nil {
 			return broke(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/report"
@@ -39,49 +40,95 @@ type outputs struct {
 	err         error          // of the first write that failed
 	stdoutTaken bool           // by an export or the events: the table is not printed
 	stdout      io.Writer
+	saves       []save
+	targets     []*filelock.Target // the files and folders, which this run alone writes
 }
 
 type export struct{ format, file string }
 
+type save struct{ row, folder string }
+
 // openOutputs checks formats and creates the files, so that a bad path is an error before the work.
+// It locks the files and folders until release, so that no other run writes them.
 func openOutputs(rows []string, f outputFlags, stdout io.Writer) (*outputs, error) {
 	out := &outputs{stdout: stdout}
-	for _, text := range f.exports {
-		format, file, ok := strings.Cut(text, "=")
-		if !ok || file == "" {
-			return nil, fmt.Errorf("--export %s: expected FORMAT=FILE", text)
-		}
-		if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
-			return nil, err
-		}
-		if file == "-" {
-			out.stdoutTaken = true
-		} else if err := touch(file); err != nil {
-			return nil, fmt.Errorf("--export %s: %w", text, err)
-		}
-		out.exports = append(out.exports, export{format, file})
-	}
-	for _, text := range f.saves {
-		row, folder, ok := strings.Cut(text, "=")
-		if !ok || folder == "" {
-			return nil, fmt.Errorf("--save %s: expected ROW=FOLDER", text)
-		}
-		if !slices.Contains(rows, row) {
-			return nil, fmt.Errorf("--save %s: the scenario has no row %q; it has: %s", text, row, strings.Join(rows, ", "))
-		}
-	}
-	switch f.events {
-	case "":
-	case "-":
-		out.events, out.stdoutTaken = nopCloser{stdout}, true
-	default:
-		file, err := os.Create(f.events)
-		if err != nil {
-			return nil, fmt.Errorf("--events: %w", err)
-		}
-		out.events = file
+	if err := errors.Join(out.openExports(f.exports), out.openSaves(rows, f.saves), out.openEvents(f.events)); err != nil {
+		out.release()
+		return nil, err
 	}
 	return out, nil
+}
+
+func (o *outputs) openExports(flags []string) error {
+	for _, text := range flags {
+		format, file, ok := strings.Cut(text, "=")
+		if !ok || file == "" {
+			return fmt.Errorf("--export %s: expected FORMAT=FILE", text)
+		}
+		if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
+			return err
+		}
+		if file == "-" {
+			o.stdoutTaken = true
+		} else {
+			path, err := o.lock(filelock.AcquireFile(file))
+			if err == nil {
+				err = touch(path)
+			}
+			if err != nil {
+				return fmt.Errorf("--export %s: %w", text, err)
+			}
+			file = path
+		}
+		o.exports = append(o.exports, export{format, file})
+	}
+	return nil
+}
+
+func (o *outputs) openSaves(rows, flags []string) error {
+	for _, text := range flags {
+		row, folder, ok := strings.Cut(text, "=")
+		if !ok || folder == "" {
+			return fmt.Errorf("--save %s: expected ROW=FOLDER", text)
+		}
+		if !slices.Contains(rows, row) {
+			return fmt.Errorf("--save %s: the scenario has no row %q; it has: %s", text, row, strings.Join(rows, ", "))
+		}
+		path, err := o.lock(filelock.AcquireFolder(folder))
+		if err != nil {
+			return fmt.Errorf("--save %s: %w", text, err)
+		}
+		o.saves = append(o.saves, save{row, path})
+	}
+	return nil
+}
+
+func (o *outputs) openEvents(name string) error {
+	switch name {
+	case "":
+	case "-":
+		o.events, o.stdoutTaken = nopCloser{o.stdout}, true
+	default:
+		path, err := o.lock(filelock.AcquireFile(name))
+		if err != nil {
+			return fmt.Errorf("--events: %w", err)
+		}
+		file, err := os.Create(path)
+		if err != nil {
+			return fmt.Errorf("--events: %w", err)
+		}
+		o.events = file
+	}
+	return nil
+}
+
+// lock keeps a target that was acquired until release, and returns its path.
+func (o *outputs) lock(target *filelock.Target, err error) (path string, _ error) {
+	if err != nil {
+		return "", err
+	}
+	o.targets = append(o.targets, target)
+	return target.Path, nil
 }
 
 func touch(file string) error {
@@ -151,4 +198,12 @@ func (o *outputs) close() {
 		o.err = err
 	}
 	o.events = nil
+}
+
+// release closes the events and lets other processes write the files and folders.
+func (o *outputs) release() {
+	o.close()
+	for _, t := range o.targets {
+		t.Release()
+	}
 }

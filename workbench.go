@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
 
-	"slimlab/internal/atomicfile"
+	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/home"
@@ -131,5 +130,10 @@ func (b *bench) Export(_ context.Context, name, format, path string) error {
 		return fmt.Errorf("run %s: %w", name, err)
 	}
 	view := lab.Fold(events).Snapshot()
-	return atomicfile.Write(path, func(w io.Writer) error { return report.Write(format, w, view) })
+	target, err := filelock.AcquireFile(path)
+	if err != nil {
+		return err
+	}
+	defer target.Release()
+	return writeExport(nil, format, target.Path, view)
 }
