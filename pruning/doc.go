@@ -4,8 +4,18 @@
 // The method is OSSCAR (Meng et al., 2024): for each layer it chooses which input channels of
 // down_proj (a neuron each) and of o_proj (the query heads of one KV head each) to keep so that the
 // layer's output on calibration data changes least, and re-solves the kept weights by least
-// squares. Baselines to beat: magnitude, magnitude with the same least-squares repair, and random.
-// Every layer has a cut of its own, or all have the same.
+// squares. Every layer has a cut of its own, or all have the same.
+//
+// Baselines to beat keep the units u with the largest scores, or random ones:
+//
+//	norm-activation   Σ_{i∈u} Σ_o w_oi²·E[x_i²]
+//	magnitude-l1      Σ_{i∈u} Σ_o |w_oi|
+//	magnitude-l2      Σ_{i∈u} Σ_o w_oi²
+//
+// Norm times activation is Wanda (Sun et al., 2023) for whole units, as Wanda-sp (An et al., 2023)
+// has it, with the L2 norm for its L1: so it is what removing a unit changes where channels are
+// uncorrelated. With least squares (norm-activation-ls, magnitude-ls) it shows how much of a gain
+// is the update and how much the choice. The L1 norm is that of Li et al. (2017).
 //
 // The result is a smaller model, not a masked one: rows of gate_proj and up_proj (q_proj, k_proj,
 // v_proj with their biases) are deleted, down_proj (o_proj) is the updated weight. Layers are

@@ -11,19 +11,24 @@ import (
 // Method is a way to choose what to keep and what to do with its weights.
 type Method string
 
-// The methods. Magnitude keeps the groups of down_proj's and o_proj's input channels with the
-// largest L2 norm.
+// The methods. Those with a score keep the units whose score is largest: w are the elements of the
+// unit's columns of down_proj or o_proj, x the activation that w multiplies. A name that ends in
+// "-ls" re-solves the weights that stay by least squares; the others leave them unchanged.
 const (
-	// greedy and local search by least squares, weights re-solved
-	OSSCAR      Method = "osscar"
-	Magnitude   Method = "magnitude"    // weights unchanged
-	MagnitudeLS Method = "magnitude-ls" // weights re-solved
-	Random      Method = "random"       // drawn from the seed, weights unchanged
+	OSSCAR           Method = "osscar"             // greedy and local search, weights re-solved
+	NormActivation   Method = "norm-activation"    // Σ w²·E[x²]
+	NormActivationLS Method = "norm-activation-ls" // Σ w²·E[x²], weights re-solved
+	MagnitudeL1      Method = "magnitude-l1"       // Σ |w|
+	MagnitudeL2      Method = "magnitude-l2"       // Σ w²
+	Magnitude        Method = "magnitude"          // the earlier name of MagnitudeL2
+	MagnitudeLS      Method = "magnitude-ls"       // Σ w², weights re-solved
+	Random           Method = "random"             // drawn from the seed
 )
 
 // Methods lists the names of all methods.
 func Methods() []string {
-	return []string{string(OSSCAR), string(Magnitude), string(MagnitudeLS), string(Random)}
+	return []string{string(OSSCAR), string(NormActivation), string(NormActivationLS), string(MagnitudeL1), string(MagnitudeL2), string(Magnitude),
+		string(MagnitudeLS), string(Random)}
 }
 
 // ParseMethod returns the method of a name.

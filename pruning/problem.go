@@ -23,6 +23,7 @@ type problem struct {
 	ctx         context.Context
 	d, p, group int
 	h           matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
+	power       []float64    // [d], the mean square of each channel: the diagonal before damping
 	shift       float64      // damping·mean(diagonal)
 	w, g        matrix.Dense // [d, p]
 }
@@ -46,14 +47,15 @@ func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int
 
 // newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
 func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, damping float64) *problem {
-	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, w: w, g: matrix.NewDense(w.Rows, w.Cols, nil)}
+	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, power: make([]float64, w.Rows), w: w, g: matrix.NewDense(w.Rows, w.Cols, nil)}
 	trace := 0.0
 	for i := range q.d {
 		if h.Row(i)[i] == 0 {
 			h.Row(i)[i] = 1
 			clear(w.Row(i))
 		}
-		trace += h.Row(i)[i]
+		q.power[i] = h.Row(i)[i]
+		trace += q.power[i]
 	}
 	q.shift = damping * trace / float64(q.d)
 	for i := range q.d {

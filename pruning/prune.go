@@ -202,18 +202,28 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 // choose applies the method.
 func (p *pruner) choose(q *problem, h half, s *calibrate.Stats) (choice, error) {
 	switch p.Method {
-	case Magnitude:
+	case NormActivation:
+		return choice{kept: q.largest(h.keep, squaredOutput)}, nil
+	case NormActivationLS:
+		return q.repaired(q.largest(h.keep, squaredOutput))
+	case MagnitudeL1:
+		return choice{kept: q.largest(h.keep, absolute)}, nil
+	case MagnitudeL2, Magnitude:
 		return choice{kept: q.magnitude(h.keep)}, nil
+	case MagnitudeLS:
+		return q.repaired(q.magnitude(h.keep))
 	case Random:
 		return choice{kept: q.random(h.keep, rand.New(rand.NewPCG(p.Seed, uint64(s.Layer)<<8|uint64(s.Site))))}, nil
-	case MagnitudeLS:
-		kept := q.magnitude(h.keep)
-		w, err := q.solve(kept)
-		return choice{kept: kept, updates: true, weight: w}, err
 	}
 	how := search{batch: p.Batch, swaps: h.swaps, rounds: p.LocalSearch}
 	if p.Swaps > 0 {
 		how.swaps = p.Swaps
 	}
 	return q.osscar(h.keep, how)
+}
+
+// repaired is a support with its weights re-solved.
+func (q *problem) repaired(kept []int) (choice, error) {
+	w, err := q.solve(kept)
+	return choice{kept: kept, updates: true, weight: w}, err
 }

@@ -168,10 +168,27 @@ func TestErrorsAreOrdered(t *testing.T) {
 	}
 }
 
+// Both names of L2 keep the same units.
+func TestMagnitudeIsL2(t *testing.T) {
+	m := newModel(t, config("Qwen2ForCausalLM"))
+	o := Options{Cuts: cuts(Cut{Ratio: 0.5}, Cut{Count: 1})}
+	var want []float32
+	for _, method := range []Method{Magnitude, MagnitudeL2} {
+		o.Method = method
+		pruned, _ := prune(t, m, o)
+		if want == nil {
+			want = flat(pruned)
+		}
+		if !slices.Equal(flat(pruned), want) {
+			t.Errorf("%s gives another model than %s", method, Magnitude)
+		}
+	}
+}
+
 // A KV group is the KV head and its consecutive query heads: the one group that o_proj reads is the
 // one that stays.
 func TestKVGroupMapping(t *testing.T) {
-	for _, method := range []Method{OSSCAR, Magnitude, MagnitudeLS} {
+	for _, method := range []Method{OSSCAR, NormActivation, NormActivationLS, MagnitudeL1, Magnitude, MagnitudeLS} {
 		m := newModel(t, config("Qwen2ForCausalLM"))
 		const group, rows = 2, 16 // two query heads of 8 for each KV head
 		w := m.Blocks[1].O.Weight.Float32()
@@ -396,7 +413,7 @@ func TestPruneErrors(t *testing.T) {
 		list  []calibrate.Sequence
 		o     Options
 	}{
-		{`unknown method "oscar", expected one of osscar, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
+		{`unknown method "oscar", expected one of osscar, norm-activation, norm-activation-ls, magnitude-l1, magnitude-l2, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
 		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
 		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},

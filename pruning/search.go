@@ -2,6 +2,7 @@ package pruning
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -169,24 +170,33 @@ func (t *tableau) bestSwap() (*tableau, float64) {
 	return best, best.objective()
 }
 
-// magnitude keeps the groups whose weights have the largest L2 norm.
-func (q *problem) magnitude(keep int) []int {
-	return complement(q.removedByMagnitude(keep), q.groups())
-}
+// term is what weight v of input channel i adds to the score of its group.
+type term func(q *problem, i int, v float64) float64
 
-func (q *problem) removedByMagnitude(keep int) []int {
-	norms := make([]float64, q.groups())
+func absolute(_ *problem, _ int, v float64) float64 { return math.Abs(v) }
+func squared(_ *problem, _ int, v float64) float64  { return v * v }
+
+// squaredOutput is the mean square of what the weight adds to its output: summed over a group, all
+// that removing the group changes where channels are uncorrelated.
+func squaredOutput(q *problem, i int, v float64) float64 { return q.power[i] * (v * v) }
+
+// magnitude keeps the groups whose weights have the largest L2 norm.
+func (q *problem) magnitude(keep int) []int { return q.largest(keep, squared) }
+
+// largest keeps the groups with the largest sums of a term; of equals the earlier.
+func (q *problem) largest(keep int, t term) []int {
+	sums := make([]float64, q.groups())
 	order := make([]int, q.groups())
-	for g := range norms {
+	for g := range sums {
 		order[g] = g
 		for i := g * q.group; i < (g+1)*q.group; i++ {
 			for _, v := range q.w.Row(i) {
-				norms[g] += v * v
+				sums[g] += t(q, i, v)
 			}
 		}
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(norms[a], norms[b]), cmp.Compare(b, a)) })
-	return order[:len(order)-keep]
+	slices.SortFunc(order, byScore(sums))
+	return complement(order[:len(order)-keep], q.groups())
 }
 
 // random keeps groups drawn from rng.

@@ -103,6 +103,75 @@ func TestEquivariance(t *testing.T) {
 	}
 }
 
+// The scores of the methods without an update, written out: the units that stay, for weights and
+// channels on which each method disagrees with the others.
+func TestScores(t *testing.T) {
+	//                      L1   L2²   mean square of x   Σw²·E[x²]
+	w := mat.NewDense(4, 2, []float64{
+		3, 3, //             6    18    1                  18
+		5, 0, //             5    25    0.1                2.5
+		2, 2, //             4     8    4                  32
+		1, 1, //             2     2    0.5                1
+	})
+	h := mat.NewSymDense(4, nil)
+	for i, v := range []float64{1, 0.1, 4, 0.5} {
+		h.SetSym(i, i, v)
+	}
+	q := newTestProblem(h, w, 1, 0.01)
+	halves := newTestProblem(h, w, 2, 0.01)
+	for _, c := range []struct {
+		name            string
+		term            term
+		one, two, group []int
+	}{
+		{"L1", absolute, []int{0}, []int{0, 1}, []int{0}},
+		{"L2", squared, []int{1}, []int{0, 1}, []int{0}},
+		{"norm × activation", squaredOutput, []int{2}, []int{0, 2}, []int{1}},
+	} {
+		if got := q.largest(1, c.term); !slices.Equal(got, c.one) {
+			t.Errorf("%s: of four units stays %v, want %v", c.name, got, c.one)
+		}
+		if got := q.largest(2, c.term); !slices.Equal(got, c.two) {
+			t.Errorf("%s: of four units stay %v, want %v", c.name, got, c.two)
+		}
+		if got := halves.largest(1, c.term); !slices.Equal(got, c.group) {
+			t.Errorf("%s: of two groups stays %v, want %v", c.name, got, c.group)
+		}
+	}
+}
+
+// With uncorrelated channels and no damping the score of norm × activation is all that a unit's
+// removal costs: its units are the best of all supports, and OSSCAR's. Correlation is what OSSCAR
+// adds.
+func TestNormActivationIsOptimalWithoutCorrelation(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 16))
+		group := 1 + int(seed%3)
+		d := 6 * group
+		h := mat.NewSymDense(d, nil)
+		for i := range d {
+			h.SetSym(i, i, math.Exp(2*rng.NormFloat64()))
+		}
+		q := newTestProblem(h, normal(rng, d, 3), group, 0)
+		kept := q.largest(3, squaredOutput)
+		least := q.relativeError(q.restrict(kept)).Undamped
+		for mask := range 1 << 6 {
+			var support []int
+			for g := range 6 {
+				if mask>>g&1 == 1 {
+					support = append(support, g)
+				}
+			}
+			if e := q.relativeError(q.restrict(support)).Undamped; len(support) == 3 && e < least*(1-1e-9) {
+				t.Errorf("seed %d: the units %v have the error %g, %v of norm × activation %g", seed, support, e, kept, least)
+			}
+		}
+		if c := must2(q.osscar(3, search{batch: 1, swaps: 1, rounds: 5}))(t); !slices.Equal(c.kept, kept) {
+			t.Errorf("seed %d: osscar keeps %v, norm × activation %v", seed, c.kept, kept)
+		}
+	}
+}
+
 // OSSCAR is never worse than magnitude with repair, as the second start makes sure, nor than the
 // search from the greedy start.
 func TestNeverWorseThanMagnitudeLS(t *testing.T) {
