@@ -26,10 +26,14 @@ type Prune struct {
 const pruneVersion = 5
 
 var aboutMethods = map[string]string{
-	string(pruning.OSSCAR):      "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
-	string(pruning.Magnitude):   "keeps the largest weights by L2 norm, unchanged",
-	string(pruning.MagnitudeLS): "magnitude, remaining weights solved by least squares",
-	string(pruning.Random):      "keeps units drawn from the seed, weights unchanged",
+	string(pruning.OSSCAR):           "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
+	string(pruning.NormActivation):   "keeps the units with the largest norm of weights times activations (Σ w²·E[x²], after Wanda), weights unchanged",
+	string(pruning.NormActivationLS): "norm-activation, remaining weights solved by least squares",
+	string(pruning.MagnitudeL1):      "keeps the units with the largest L1 norm of weights, unchanged",
+	string(pruning.MagnitudeL2):      "keeps the units with the largest L2 norm of weights, unchanged",
+	string(pruning.Magnitude):        "the same as magnitude-l2",
+	string(pruning.MagnitudeLS):      "magnitude-l2, remaining weights solved by least squares",
+	string(pruning.Random):           "keeps units drawn from the seed, weights unchanged",
 }
 
 // Describe says what the step does.
