@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 		{"teacher.steps=7", strings.ReplaceAll(all, "cached", "to build")},
 		{"student.ce=0.2", fromStudent},
 		{"student.loss=rkl", fromStudent},
-		{"models.student-shape.mlp=40", fromStudent},
+		{"models.student-shape.mlp=64", fromStudent},
 		{"pruned.calibration.samples=13", strings.Replace(fromStudent, "student to build", "student cached", 1)},
 		{"w8a8.scheme=w8a8-gptq", strings.Replace(all, "w8a8 cached", "w8a8 to build", 1)},
 		{"w4a16.calibration.source=generic", strings.Replace(all, "w4a16 cached", "w4a16 to build", 1)},

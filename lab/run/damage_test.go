@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
+	"slimlab/model/checkpoint"
+	"slimlab/model/weight"
 )
 
 // TestCorruptArtifact: damage of any kind is noticed, told, and what it hit is made again.
@@ -191,16 +194,42 @@ pipeline:
   - train:    { name: base, into: shape, steps: 3, batch: 2 }
   - quantize: { name: small, scheme: w4a16-rtn, group: "${group}" }
 evaluate: { validation: 4 }
-sweep: { group: [32, 16] }
+sweep: { group: [8, 16] }
 columns: [bytes, auc]
 expect: [ "bytes(row=base) > 0" ]
 `
 
+// oneBroken is a scenario of which the first of two cells fails, for a weight that is not a number.
+func oneBroken(t *testing.T) *scenario.Plan {
+	t.Helper()
+	folders := []string{savedTeacher(t), savedTeacher(t)}
+	m := readModel(t, folders[0])
+	m.Blocks[1].Down.Weight.(*weight.Dense).Data[7] = float32(math.NaN())
+	if err := checkpoint.Save(t.Context(), folders[0], m, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, fmt.Sprintf(`
+name: broken
+task: { kind: recsys, members: 40, candidates: 2 }
+models:
+  shape: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 48 }
+  given: { load: "${folder}" }
+pipeline:
+  - train:    { name: base, into: shape, steps: 3, batch: 2 }
+  - quantize: { name: small, from: given, scheme: w8a8 }
+evaluate: { validation: 4 }
+sweep: { folder: [%q, %q] }
+columns: [bytes, auc]
+expect: [ "bytes(row=base) > 0" ]
+`, folders[0], folders[1]), scenario.Options{})
+}
+
 // TestOneCellFails: the others go on; the error names the cell, the step and the tensor.
 func TestOneCellFails(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
-	out, err := work(t, h, parse(t, two, scenario.Options{}), Options{Jobs: 2})
-	want := "cell group=32 seed=1: step small: quantization: groups of 32 do not divide the 16 inputs of model.layers.0.self_attn.q_proj: choose a smaller group, or prune with an alignment"
+	plan := oneBroken(t)
+	out, err := work(t, h, plan, Options{Jobs: 2})
+	want := "cell " + plan.Cells[0].ID + ": step small: quantization: model.layers.1.mlp.down_proj: weight [0, 7] is NaN, expected a finite number"
 	if err == nil || err.Error() != want || out.State != lab.Failed {
 		t.Errorf("run is %s, error\n%v\nexpected\n%s", out.State, err, want)
 	}
@@ -218,7 +247,7 @@ func TestPanic(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
 	thrown := false
-	out, err := work(t, h, parse(t, two, scenario.Options{Set: []string{"sweep.group=[8, 16]"}}), Options{Jobs: 1, Sink: func(e lab.Event) {
+	out, err := work(t, h, parse(t, two, scenario.Options{}), Options{Jobs: 1, Sink: func(e lab.Event) {
 		if e.Cell == "group=8 seed=1" && place(e) == "base//2" {
 			thrown = true
 			panic("something broke")
@@ -241,7 +270,7 @@ func TestPanic(t *testing.T) {
 // TestFailureAndInterrupt: a run that was interrupted is told as such, whatever failed before.
 func TestFailureAndInterrupt(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
-	out, err := workUntil(t, h, parse(t, two, scenario.Options{}), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })
+	out, err := workUntil(t, h, oneBroken(t), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })
 	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
 		t.Errorf("run is %s, error %v", out.State, err)
 	}

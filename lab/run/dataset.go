@@ -24,7 +24,8 @@ type dataset struct {
 	test      recipe.Values // what they are measured on
 	recsys    *task.Recsys  // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
-	positions int // that a model needs for it
+	longest   int // tokens of an example
+	positions int // of a fresh model for it
 }
 
 // Special tokens of a tokenizer that slimlab trains.
@@ -43,7 +44,7 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 	}
 	key := strings.Join(append(loads, p.Task.Recipe(), p.Tokenizer.Recipe()), "\n")
 	return r.tasks.get(key, func() (*dataset, error) {
-		d, err := r.newDataset(ctx, p, loads)
+		d, err := r.newDataset(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -54,8 +55,8 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 	})
 }
 
-func (r *Run) newDataset(ctx context.Context, p *scenario.Point, loads []string) (*dataset, error) {
-	tok, err := r.loadedTokenizer(ctx, loads)
+func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, error) {
+	tok, err := r.loadedTokenizer(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -66,27 +67,34 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point, loads []string)
 	case t.JSONL != nil:
 		err = r.openJSONL(ctx, d, t, p.Tokenizer)
 	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", r.plan.Scenario.At("task", "path"), err)
+	}
 	return d, err
 }
 
 // loadedTokenizer returns the one tokenizer that the loaded models share; nil when none brings one.
-func (r *Run) loadedTokenizer(ctx context.Context, loads []string) (*tokenizer.Tokenizer, error) {
+func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenizer.Tokenizer, error) {
 	var tok *tokenizer.Tokenizer
 	from := ""
-	for _, load := range loads {
+	for _, shape := range p.Models {
+		if shape.Fresh() {
+			continue
+		}
+		at, load := r.plan.Scenario.At("models", shape.Name, "load"), shape.Load
 		m, err := r.model(ctx, load)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", at, err)
 		}
 		t, err := m.tokenizer()
 		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", load, err)
+			return nil, fmt.Errorf("%s: model %s: %w", at, load, err)
 		}
 		if t == nil {
 			continue
 		}
 		if tok != nil && t.Hash() != tok.Hash() {
-			return nil, fmt.Errorf("models %s and %s have different tokenizers, expected the same: models are measured on the same tokens", from, load)
+			return nil, fmt.Errorf("%s: models %s and %s have different tokenizers, expected the same: models are measured on the same tokens", at, from, load)
 		}
 		tok, from = t, load
 	}
@@ -119,7 +127,10 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 		return err
 	}
 	d.Task, d.recsys = rec, rec
-	d.positions = 512
+	d.longest, d.positions = rec.Longest(), usualPositions
+	if d.longest > usualPositions {
+		d.positions = rec.MostTokens()
+	}
 	return nil
 }
 
@@ -155,9 +166,12 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 	if err != nil {
 		return err
 	}
-	d.positions = max(512, cfg.MaxTokens)
+	d.longest, d.positions = d.longestExample(), max(usualPositions, cfg.MaxTokens)
 	return nil
 }
+
+// usualPositions is how many positions a fresh model has at least.
+const usualPositions = 512
 
 // taskValues are a task's parameters by the names of its config's fields.
 func taskValues(kind string, config any) recipe.Values {
@@ -229,6 +243,21 @@ func (d *dataset) batches(seed uint64, size, data int) kd.Batches {
 		}
 		return batch, nil
 	}
+}
+
+// longestExample is the number of tokens of the longest example of a file.
+func (d *dataset) longestExample() (tokens int) {
+	for i := range d.TrainSize() {
+		tokens = max(tokens, len(d.Train(0, i).Tokens)) // each once, in some order
+	}
+	rest := d.Validation(0)
+	if more, err := d.Calibration(task.InDomain, 0); err == nil {
+		rest = append(rest, more...)
+	}
+	for _, e := range rest {
+		tokens = max(tokens, len(e.Tokens))
+	}
+	return tokens
 }
 
 func (d *dataset) validation(n int) []kd.Example {

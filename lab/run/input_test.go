@@ -152,7 +152,6 @@ func TestBadInput(t *testing.T) {
 		{"half a line", own(writeJSONL(t, `{"prompt": "x", `), ""), []string{"own.jsonl:42: bad JSON at byte"}},
 		{"no file", own("/no/such.jsonl", ""), []string{"jsonl: open /no/such.jsonl: no such file"}},
 		{"no file named", own("", ""), []string{"jsonl: no file is named, expected"}},
-		{"serving a file", own(file, "serve: { members: 2 }\n"), []string{"serve: workload ranking: found task jsonl, expected recsys"}},
 		{"calibration of a file", strings.Replace(own(file, ""), "evaluate:", "  - prune: { mlp: 0.5, calibration: { source: generic } }\nevaluate:", 1),
 			[]string{`step prune: jsonl: calibration source "generic"`, `only "in-domain"`}},
 	} {

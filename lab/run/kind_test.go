@@ -32,7 +32,7 @@ func (s *Shift) plan(ctx context.Context, w *worker, step scenario.Step) (job, e
 	of := w.data.recipe(step.Kind, 1)
 	of.Inputs["model"], of.Parameters = source.key, recipe.Of(s)
 	return job{
-		model: stepModel(step, of, source.origin),
+		model: stepModel(step, of, source.origin, source.shape),
 		build: func(dir string) error {
 			m, err := source.load(ctx)
 			if err != nil {

@@ -13,9 +13,9 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// stepModel is the model that a step will make of a recipe; origin as in artifactModel.
-func stepModel(s scenario.Step, of recipe.Recipe, origin model.Config) *artifactModel {
-	return &artifactModel{name: s.Name, key: of.Key(), recipe: of, origin: origin}
+// stepModel is the model that a step will make of a recipe; origin and shape as in artifactModel.
+func stepModel(s scenario.Step, of recipe.Recipe, origin, shape model.Config) *artifactModel {
+	return &artifactModel{name: s.Name, key: of.Key(), recipe: of, origin: origin, shape: shape}
 }
 
 // artifactModel is a model on disk that is read when it is needed.
@@ -26,6 +26,9 @@ type artifactModel struct {
 	shared bool          // by all cells of the run
 	// origin is the shape that the model had before anything was pruned.
 	origin model.Config
+	shape  model.Config // that it has, or will have
+	// the format of its linear layers where they are quantized, as in w8a8
+	packed string
 	open   func() (*checkpoint.Checkpoint, error) // nil until the artifact is there
 
 	mu     sync.Mutex
@@ -90,7 +93,7 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 			return nil, err
 		}
 		defer c.Close()
-		m.origin = c.Config()
+		m.origin, m.shape, m.packed = c.Config(), c.Config(), packedFormat(c)
 		if m.key, err = r.home.Content(ctx, name); err != nil {
 			return nil, err
 		}
@@ -103,8 +106,30 @@ func folderOpener(dir string) func() (*checkpoint.Checkpoint, error) {
 	return func() (*checkpoint.Checkpoint, error) { return checkpoint.Open(dir) }
 }
 
-// checkFit reports a model that has no embedding for all tokens of the data.
+// packedFormat names the format of a checkpoint's linear layers where they stay quantized in
+// memory; "" where all become floats.
+func packedFormat(c *checkpoint.Checkpoint) string {
+	for _, l := range c.Quantization() {
+		if l.Storage.Packing != checkpoint.GGUF && l.Storage.Format.Multiplied() {
+			return l.Format
+		}
+	}
+	return ""
+}
+
+// checkFloat reports a quantized model, which cannot be what is said: trained, or pruned.
+func (m *artifactModel) checkFloat(what string) error {
+	if m.packed != "" {
+		return fmt.Errorf("model %s cannot be %s: its weights are %s, expected floats", m.name, what, m.packed)
+	}
+	return nil
+}
+
+// checkFit reports a model that has no embedding for all tokens of the data, or no positions.
 func (m *artifactModel) checkFit(d *dataset) error {
+	if d.longest > m.origin.MaxPositions {
+		return fmt.Errorf("model %s has %d positions, and the longest example of the data %d tokens, expected at most as many", m.name, m.origin.MaxPositions, d.longest)
+	}
 	if tokens := d.tokenizer.Vocab(); tokens > m.origin.Vocab {
 		return fmt.Errorf("model %s: the tokenizer does not fit: it has %d tokens, expected at most %d, the rows of the model's embedding", m.name, tokens, m.origin.Vocab)
 	}

@@ -3,11 +3,13 @@ package run
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
+	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/pruning"
 )
@@ -54,6 +56,13 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		return job{}, err
 	}
 	source, err := w.weights(s.From)
+	if err == nil {
+		err = source.checkFloat("pruned")
+	}
+	if err != nil {
+		return job{}, err
+	}
+	shape, err := p.shape(source.shape)
 	if err != nil {
 		return job{}, err
 	}
@@ -66,10 +75,42 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		of.Seed = uint64(w.cell.Seed)
 	}
 	return job{
-		model:  stepModel(s, of, source.origin),
+		model:  stepModel(s, of, source.origin, shape),
 		build:  func(dir string) error { return p.build(ctx, w, source, method, of.Seed, dir) },
 		report: func(dir string) error { return p.report(w, s.Name, dir) },
 	}, nil
+}
+
+// cuts are what is removed from each of n layers.
+func (p *Prune) cuts(n int) []pruning.LayerCut {
+	return pruning.Uniform(n, pruning.LayerCut{MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}})
+}
+
+// shape is that of the pruned model. A cut that leaves nothing of a layer is an error with the
+// largest that does not.
+func (p *Prune) shape(c model.Config) (model.Config, error) {
+	layers, err := pruning.Widths(c.Layers, p.cuts(len(c.Layers)), p.Align)
+	if err == nil {
+		c.Layers = layers
+		return c, nil
+	}
+	for _, part := range []struct {
+		key   string
+		share float64
+		width func(model.LayerConfig) int
+	}{
+		{"mlp", p.MLP, func(l model.LayerConfig) int { return l.MLP }},
+		{"heads", p.Heads, func(l model.LayerConfig) int { return l.KVHeads }},
+	} {
+		narrowest := math.MaxInt
+		for _, l := range c.Layers {
+			narrowest = min(narrowest, part.width(l))
+		}
+		if most := 1 - 1/float64(narrowest); math.Round(part.share*float64(narrowest)) >= float64(narrowest) {
+			return c, keyError{part.key, fmt.Errorf("is %g: %w: expected at most %g", part.share, err, math.Floor(most*1e4)/1e4)}
+		}
+	}
+	return c, err
 }
 
 func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, method pruning.Method, seed uint64, dir string) error {
@@ -85,8 +126,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, met
 	if err != nil {
 		return err
 	}
-	cut := pruning.LayerCut{MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}}
-	options := pruning.Options{Method: method, Cuts: pruning.Uniform(len(m.Layers), cut), Align: p.Align, Seed: seed}
+	options := pruning.Options{Method: method, Cuts: p.cuts(len(m.Layers)), Align: p.Align, Seed: seed}
 	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
 	if err != nil {
 		return err

@@ -3,9 +3,12 @@ package run
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
+	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/quant"
 )
@@ -48,14 +51,17 @@ func (q *Quantize) Describe(from string) string {
 func (q *Quantize) Packs() bool { return q.Scheme != "none" }
 
 func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	scheme, err := quant.ParseScheme(q.Scheme)
+	scheme, err := q.scheme()
 	if err != nil {
 		return job{}, err
 	}
-	if scheme.Format.Bits == 4 && scheme.Format.Group == 0 {
-		scheme.Format.Group = q.Group
-	}
 	source, err := w.weights(s.From)
+	if err == nil {
+		err = source.checkFloat("quantized")
+	}
+	if err == nil {
+		err = q.checkShape(scheme, source.shape)
+	}
 	if err != nil {
 		return job{}, err
 	}
@@ -68,10 +74,65 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		of.Parameters["calibration"] = recipe.Of(q.Calibration)
 	}
 	return job{
-		model:  stepModel(s, of, source.origin),
+		model:  stepModel(s, of, source.origin, source.shape),
 		build:  func(dir string) error { return q.build(ctx, w, source, scheme, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil
+}
+
+// scheme is the one that is named, in groups of the step's size where it has groups.
+func (q *Quantize) scheme() (quant.Scheme, error) {
+	scheme, err := quant.ParseScheme(q.Scheme)
+	if scheme.Format.Bits == 4 && scheme.Format.Group == 0 {
+		scheme.Format.Group = q.Group
+	}
+	return scheme, err
+}
+
+// groupMultiple is what a group's size is a multiple of, in all kernels.
+const groupMultiple = 8
+
+// Check implements scenario.Checker.
+func (q *Quantize) Check(bad func(key, format string, args ...any)) {
+	if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
+		bad("group", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
+	}
+}
+
+// checkShape reports a scheme that a model of a shape cannot have. Groups that do not divide its
+// widths are an error with those that do.
+func (q *Quantize) checkShape(scheme quant.Scheme, c model.Config) error {
+	frame, err := model.Skeleton(c)
+	if err != nil {
+		return err
+	}
+	_, err = quant.Uniform(scheme).Schemes(frame)
+	if err == nil || scheme.Format.Group == 0 {
+		return err
+	}
+	common := 0 // greatest divisor of all widths
+	for _, l := range frame.Linears() {
+		for a, b := common, l.In; ; a, b = b, a%b {
+			if b == 0 {
+				common = a
+				break
+			}
+		}
+	}
+	var fit []string
+	for group := groupMultiple; group <= common && len(fit) < 8; group += groupMultiple {
+		if common%group == 0 {
+			fit = append(fit, strconv.Itoa(group))
+		}
+	}
+	if len(fit) == 0 {
+		return keyError{"group", fmt.Errorf("is %d: %w; no multiple of %d divides all inputs: w8a8 and fp8 need no groups", q.Group, err, groupMultiple)}
+	}
+	expected := fit[len(fit)-1]
+	if n := len(fit) - 1; n > 0 {
+		expected = strings.Join(fit[:n], ", ") + " or " + expected
+	}
+	return keyError{"group", fmt.Errorf("is %d: %w; expected %s", q.Group, err, expected)}
 }
 
 func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, dir string) error {

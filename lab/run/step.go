@@ -2,8 +2,10 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"slimlab/lab"
@@ -52,18 +54,37 @@ func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	if w.data, err = w.run.dataset(ctx, point); err != nil {
 		return nil, err
 	}
-	if point.Serve != nil && w.data.recsys == nil {
-		return nil, fmt.Errorf("serve: workload %s: found task %s, expected recsys: leave the section serve out", point.Serve.Workload, point.Task.Kind)
-	}
 	for _, s := range point.Steps {
 		j, err := w.job(ctx, s)
 		if err != nil {
-			return nil, fmt.Errorf("step %s: %w", s.Name, err)
+			return nil, w.planError(s, err)
 		}
 		w.models[s.Name] = j.model
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
+}
+
+// keyError is what is wrong with a key of a step, found as the step was planned: its text goes on
+// from "step NAME's KEY ".
+type keyError struct {
+	key string
+	err error
+}
+
+func (e keyError) Error() string { return e.key + " " + e.err.Error() }
+func (e keyError) Unwrap() error { return e.err }
+
+// planError says where in the scenario's file a step stands that cannot be done.
+func (w *worker) planError(s scenario.Step, err error) error {
+	at := func(key ...string) string {
+		return w.run.plan.Scenario.At(append([]string{"pipeline", s.Name}, key...)...)
+	}
+	var of keyError
+	if errors.As(err, &of) {
+		return fmt.Errorf("%s: step %s's %w", at(strings.Split(of.key, ".")...), s.Name, err)
+	}
+	return fmt.Errorf("%s: step %s: %w", at(), s.Name, err)
 }
 
 // step builds a step's model, or finds it, and measures it. The model is always loaded from its

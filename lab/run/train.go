@@ -33,6 +33,13 @@ type Training struct {
 	KeepBest        bool    `json:",omitempty" key:"keep_best" default:"false" doc:"keep the weights with the lowest validation loss, not the last ones"`
 }
 
+// Check implements scenario.Checker.
+func (t *Training) Check(bad func(key, format string, args ...any)) {
+	if t.Warmup > t.Steps {
+		bad("warmup", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
+	}
+}
+
 // Train trains on labels: fine-tuning, or from scratch.
 type Train struct {
 	Training
@@ -70,8 +77,9 @@ type trainFacts struct {
 // start is what training starts from.
 type start struct {
 	key    string        // of the weights, empty for a fresh shape
-	shape  recipe.Values // of a fresh shape
-	origin model.Config
+	fresh  recipe.Values // the parameters of a fresh shape
+	origin model.Config  // as in artifactModel
+	shape  model.Config
 	model  func(ctx context.Context) (*model.Model, error) // the caller may change it
 }
 
@@ -85,10 +93,13 @@ func (w *worker) start(s scenario.Step, into string) (*start, error) {
 		from = into
 	}
 	source, err := w.weights(from)
+	if err == nil {
+		err = source.checkFloat("trained")
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &start{key: source.key, origin: source.origin, model: func(ctx context.Context) (*model.Model, error) {
+	return &start{key: source.key, origin: source.origin, shape: source.shape, model: func(ctx context.Context) (*model.Model, error) {
 		m, err := source.load(ctx)
 		if err != nil {
 			return nil, err
@@ -103,7 +114,7 @@ func (w *worker) start(s scenario.Step, into string) (*start, error) {
 // fresh starts from random weights.
 func (w *worker) fresh(shape scenario.Model) (*start, error) {
 	config := w.data.shape(shape)
-	return &start{shape: recipe.Of(shape), origin: config, model: func(context.Context) (*model.Model, error) {
+	return &start{fresh: recipe.Of(shape), origin: config, shape: config, model: func(context.Context) (*model.Model, error) {
 		m, err := model.New(config)
 		if err != nil {
 			return nil, err
@@ -121,8 +132,8 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 	}
 	of := w.data.recipe(s.Kind, trainVersion)
 	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)
-	if from.shape != nil {
-		of.Parameters["shape"] = from.shape
+	if from.fresh != nil {
+		of.Parameters["shape"] = from.fresh
 	} else {
 		of.Inputs["model"] = from.key
 	}
@@ -171,7 +182,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
 		return nil
 	}
-	return job{model: stepModel(s, of, from.origin), build: build, measures: speed}, nil
+	return job{model: stepModel(s, of, from.origin, from.shape), build: build, measures: speed}, nil
 }
 
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not

@@ -11,7 +11,8 @@ import (
 // Vocabulary is what a scenario can name: the kinds of steps, and the names that their fields take.
 func Vocabulary() scenario.Vocabulary {
 	return scenario.Vocabulary{
-		Kinds: Kinds(),
+		Kinds:      Kinds(),
+		Unmeasured: unmeasured,
 		Names: map[string][]scenario.Name{
 			"losses":            losses,
 			"methods":           described(pruning.Methods(), aboutMethods),

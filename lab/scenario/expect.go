@@ -70,6 +70,9 @@ func (b *builder) expectations() {
 	for _, item := range n.items {
 		p := expectParser{text: item.text, scenario: b.scenario, at: item.at}
 		e, err := p.parse()
+		if err == nil {
+			err = p.unmeasured(b.vocabulary, &e)
+		}
 		if err != nil {
 			at := item.at
 			if at.line > 0 {

@@ -3,6 +3,8 @@ package scenario
 import (
 	"reflect"
 	"slices"
+
+	"slimlab/lab"
 )
 
 // Kind is a kind of step: all that scenario files, their schema and their reference need of it. The
@@ -23,10 +25,20 @@ type Work interface {
 // Packer is implemented by work that can leave quantized weights, from which no step can start.
 type Packer interface{ Packs() bool }
 
-// Vocabulary is what exists: the kinds of steps and the names that fields can have.
+// Checker is implemented by work whose keys can contradict each other though each is in its range.
+// Check calls bad for every key that cannot be; the text goes on from "step NAME's KEY ".
+type Checker interface {
+	Check(bad func(key, format string, args ...any))
+}
+
+// Vocabulary is what exists: the kinds of steps, the names that fields can have, and what a run
+// measures.
 type Vocabulary struct {
 	Kinds []Kind
 	Names map[string][]Name // by the list's name, as in a field's tag names
+	// Unmeasured says why a run of a point never measures a metric for a step, and what would have
+	// it measured; "" where it does. nil is no knowledge of it.
+	Unmeasured func(p *Point, s Step, m lab.Metric) string
 }
 
 // Pretrained is the list of names of models that can be loaded as pretrained:NAME.

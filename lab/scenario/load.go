@@ -201,17 +201,10 @@ func (b *builder) header(o Options) {
 	s.Name, s.About, s.Baseline = h.Name, h.About, h.Baseline
 	if s.Name == "" {
 		s.Name = strings.TrimSuffix(strings.TrimSuffix(s.File, ".yaml"), ".yml")
+	} else if len(s.Name) > maxName {
+		b.bad.add(plain.get("name").at, "the scenario's name has %d bytes, expected at most %d", len(s.Name), maxName)
 	}
-	count, first := h.Seeds, 1
-	if o.Seeds > 0 {
-		count = o.Seeds
-	}
-	if o.Seed != nil {
-		first = *o.Seed
-	}
-	for i := range count {
-		s.Seeds = append(s.Seeds, first+i)
-	}
+	b.seeds(h.Seeds, o)
 }
 
 // axes reads params and sweep.
@@ -301,13 +294,9 @@ func (b *builder) points() {
 	for _, a := range b.scenario.Axes {
 		total *= len(a.Values)
 		if cells := total * len(b.scenario.Seeds); cells > maxCells {
-			b.bad.add(b.root.get("sweep").at, "the sweep has more than %d cells", maxCells)
+			b.bad.add(b.root.get("sweep").at, "the sweep has more than %d cells: the values of its axes, and %d seeds, multiplied", maxCells, len(b.scenario.Seeds))
 			return
 		}
-	}
-	if len(b.scenario.Seeds) > maxCells {
-		b.bad.add(b.root.at, "%d seeds, expected at most %d", len(b.scenario.Seeds), maxCells)
-		return
 	}
 	for i := range total {
 		at := values{names: b.params.names, of: map[string]*node{}, used: b.used}
@@ -323,6 +312,9 @@ func (b *builder) points() {
 			at.of[a.Key] = value
 		}
 		b.scenario.Points = append(b.scenario.Points, b.point(params, &at))
+		if i == 0 {
+			b.rememberPlaces(&at)
+		}
 		if len(b.bad.all) >= maxProblems {
 			return
 		}

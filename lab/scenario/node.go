@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -104,6 +106,9 @@ func parse(file string, text []byte) (root *node, err error) {
 	if len(text) > maxBytes {
 		return nil, fmt.Errorf("%s: %d bytes, expected at most %d", file, len(text), maxBytes)
 	}
+	if text, err = decoded(file, text); err != nil {
+		return nil, err
+	}
 	defer func() {
 		// a scenario is untrusted: a defect of the YAML library must not end the program
 		if r := recover(); r != nil {
@@ -133,6 +138,21 @@ func parse(file string, text []byte) (root *node, err error) {
 	}
 	c := converter{file: file}
 	return c.node(body, 0)
+}
+
+// decoded returns a text without the byte order mark that some editors begin a file with. One that
+// is no UTF-8 is an error.
+func decoded(file string, text []byte) ([]byte, error) {
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
+		return nil, fmt.Errorf("%s:1:1: the file is UTF-16, expected UTF-8", file)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if !utf8.Valid(line) {
+			return nil, fmt.Errorf("%s:%d: the line is no UTF-8, which a scenario must be", file, i+1)
+		}
+	}
+	return text, nil
 }
 
 // checkNesting refuses text whose brackets or dashes nest too deep for a recursive parser.

@@ -28,6 +28,8 @@ type Scenario struct {
 	Paper    map[string]float64
 	Expect   []Expectation
 	Points   []Point // one for each point of the sweep, at least one
+
+	places map[string]place // of the file's values, by path
 }
 
 // Axis is one dimension of a sweep.

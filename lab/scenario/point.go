@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 	if b.root.get("serve") != nil {
 		p.Serve = &Serve{}
 		b.into(b.get("serve", at), "serve", p.Serve)
+		if p.Task.Kind == "jsonl" {
+			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found jsonl: leave the section serve out", p.Serve.Workload)
+		}
 	}
 	names := make([]string, len(p.Steps))
 	for i, s := range p.Steps {
@@ -59,6 +63,7 @@ func (b *builder) task(p *Point, n *node) {
 	case "jsonl":
 		p.Task.JSONL = &JSONL{}
 		b.into(n, "task", p.Task.JSONL)
+		b.jsonl(n, p.Task.JSONL)
 	default:
 		b.bad.add(kind.at, "%s", unknown("kind of task", kind.text, []string{"recsys", "jsonl"}))
 	}
@@ -194,6 +199,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		return
 	}
 	s := Step{Name: stepName(entry), Kind: kind.Name, Work: kind.New()}
+	before := len(b.bad.all)
 	b.into(body, "step "+s.Name, s.Work, "name", "from")
 	var head stepHead
 	if body.shape == mapping {
@@ -223,6 +229,11 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 	}
 	if w, ok := s.Work.(Packer); ok {
 		packed[s.Name] = w.Packs()
+	}
+	if w, ok := s.Work.(Checker); ok && len(b.bad.all) == before {
+		w.Check(func(key, format string, args ...any) {
+			b.bad.add(body.placeOf(key), "step %s's %s %s", s.Name, key, fmt.Sprintf(format, args...))
+		})
 	}
 	p.Steps = append(p.Steps, s)
 }

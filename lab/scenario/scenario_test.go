@@ -86,7 +86,7 @@ func TestOverlayAndSettings(t *testing.T) {
 		t.Errorf("quick: %+v", quick)
 	}
 	seed := 7
-	set := options("steps=50", "loss=rkl", "task.members=5", "mlp-kd.learning_rate=0.5", "models.student.layers=1", "pipeline.heads-kd.steps=9",
+	set := options("steps=50", "distilled.warmup=50", "loss=rkl", "task.members=5", "mlp-kd.learning_rate=0.5", "models.student.layers=1", "pipeline.heads-kd.steps=9",
 		"heads-6.4B.calibration.samples=3", "distilled.batch=4", "seeds=2", "expect=[]")
 	set.Seed = &seed
 	s := mustLoad(t, set)

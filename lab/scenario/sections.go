@@ -25,7 +25,7 @@ type Task struct {
 // Recsys is the ranking world with known click probabilities.
 type Recsys struct {
 	Kind       string `key:"kind" one:"recsys" required:"true" doc:"recsys: the ranking world with a known truth" json:"-"`
-	Members    int    `key:"members" default:"400" min:"1" max:"1000000" doc:"members of the test set"`
+	Members    int    `key:"members" default:"400" min:"2" max:"1000000" doc:"members of the test set"`
 	Candidates int    `key:"candidates" default:"4" min:"1" max:"1000" doc:"candidates per member of the test set and task"`
 	World      int    `key:"world" default:"1" min:"0" doc:"seed of the world: its archetypes, members and clicks"`
 }

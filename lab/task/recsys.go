@@ -270,6 +270,23 @@ func (w *World) Corpus(n int) []string {
 	return texts
 }
 
+// Longest is the number of tokens of the longest test prompt with its answer.
+func (r *Recsys) Longest() (tokens int) {
+	for _, c := range r.cases {
+		tokens = max(tokens, len(c.Prompt)+1)
+	}
+	return tokens
+}
+
+// MostTokens bounds the tokens of any prompt with its answer.
+func (r *Recsys) MostTokens() int {
+	word := 0
+	for i := range r.first {
+		word = max(word, len(r.first[i]), len(r.spaced[i]))
+	}
+	return word * (maxWords + 5*r.cfg.Events)
+}
+
 // Notes are empty: no example is truncated.
 func (r *Recsys) Notes() []string { return nil }
 

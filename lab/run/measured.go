@@ -1,0 +1,36 @@
+package run
+
+import (
+	"fmt"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+// unmeasured says why a run never measures a metric of a step, and what would have it measured; ""
+// where it does.
+func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
+	switch {
+	case m.Section == lab.Serving && p.Serve == nil:
+		return "the scenario has no section serve"
+	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
+		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
+	case strings.HasPrefix(m.Key, "auc") && p.Task.Recsys == nil:
+		return fmt.Sprintf("task %s ranks nothing, it has loss, loss_delta and agreement", p.Task.Kind)
+	case m.Section == lab.Paper:
+		return "the section paper has no figure of the row"
+	case m.Key == "train_tokens_per_s" && !trains(s):
+		return fmt.Sprintf("step %s is of kind %s, expected train or distil", s.Name, s.Kind)
+	}
+	return ""
+}
+
+// trains reports whether a step's work is training.
+func trains(s scenario.Step) bool {
+	switch s.Work.(type) {
+	case *Train, *Distil:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,149 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/lab/scenario"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/model/checkpoint"
+	"slimlab/quant"
+)
+
+// shapes is a scenario that changes a fresh shape step by step.
+const shapes = `
+name: shapes
+task: { kind: recsys, members: 40, candidates: 2 }
+tokenizer: { vocab: 600 }
+models: { s: { layers: 1, hidden: %d, heads: 4, kv_heads: %d, head_dim: 8, mlp: %d } }
+pipeline:
+  - train: { name: a, into: s, steps: 3 }
+%s
+evaluate: { validation: 4 }
+`
+
+// TestImpossibleShapes: what the widths of a model do not allow is said before anything is begun,
+// with the place and the values that would do, also where an earlier step makes the widths.
+func TestImpossibleShapes(t *testing.T) {
+	h := copyHome(t, onlyTokenizer)
+	for _, c := range []struct {
+		name               string
+		hidden, heads, mlp int
+		steps, want        string // "" is none
+	}{
+		{"120 by 32", 120, 4, 64, "- quantize: { name: q, scheme: w4a16-rtn, group: 32 }",
+			"test.yaml:8:52: step q's group is 32: groups of 32 do not divide the 120 inputs of model.layers.0.self_attn.q_proj: choose a smaller group, or prune with an alignment; expected 8"},
+		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is 32: groups of 32 do not divide the 48 inputs of model.layers.0.self_attn.q_proj: choose a smaller group, or prune with an alignment; expected 8 or 16"},
+		{"a width of the MLP", 32, 4, 48, "- quantize: { name: q, scheme: w4a8, group: 32 }", "the 48 inputs of model.layers.0.mlp.down_proj"},
+		{"no group at all", 32, 4, 44, "- quantize: { name: q, scheme: w4a8, group: 16 }", "no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
+		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", "test.yaml:9:48: step q's group is 8: groups of 8 do not divide the 45 inputs of model.layers.0.mlp.down_proj"},
+		{"after an aligned cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 16 }\n  - quantize: { name: q, scheme: w4a16, group: 16 }", ""},
+		{"after two cuts", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - prune: { name: r, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", "the 16 inputs of model.layers.0.mlp.down_proj"},
+		{"all heads", 32, 2, 64, "- prune: { name: p, heads: 0.9 }", "test.yaml:8:30: step p's heads is 0.9: cut of layer 0's KV groups: removing 2 of 2 leaves none; at least 1 must stay: expected at most 0.5"},
+		{"all heads but one", 32, 2, 64, "- prune: { name: p, heads: 0.5 }", ""},
+		{"all neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.999 }", "step p's mlp is 0.999: cut of layer 0's MLP neurons: removing 64 of 64 leaves none; at least 1 must stay: expected at most 0.9843"},
+		{"the heads that a cut left", 32, 2, 64, "- prune: { name: p, heads: 0.5 }\n  - prune: { name: r, heads: 0.5 }", "test.yaml:9:30: step r's heads is 0.5: cut of layer 0's KV groups: removing 1 of 1 leaves none"},
+	} {
+		plan := parse(t, fmt.Sprintf(shapes, c.hidden, c.heads, c.mlp, "  "+c.steps), scenario.Options{})
+		_, err := Check(t.Context(), h, plan)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got\n%v\nwant\n%s", c.name, err, c.want)
+		}
+		var input InputError
+		if _, again := Start(t.Context(), h, plan, Options{}); !errors.As(again, &input) || again.Error() != err.Error() {
+			t.Errorf("%s: Start says %v", c.name, again)
+		}
+	}
+	if runs, err := h.Logs.List(); err != nil || len(runs) > 0 {
+		t.Errorf("%d runs were begun, %v", len(runs), err)
+	}
+}
+
+// TestLoadedModelsThatCannotBeUsed: quantized weights cannot be trained, pruned or quantized again,
+// and a model reads no more tokens than it has positions; a quantized teacher will do.
+func TestLoadedModelsThatCannotBeUsed(t *testing.T) {
+	h := copyHome(t, everything)
+	copyRuns(t, h)
+	ref := theReference(t)
+	short := savedTeacher(t)
+	config, err := os.ReadFile(filepath.Join(short, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(config), `"max_position_embeddings": 512`, `"max_position_embeddings": 64`, 1)
+	if changed == string(config) {
+		t.Fatalf("the config has no 512 positions: %s", config)
+	}
+	if err := os.WriteFile(filepath.Join(short, "config.json"), []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ load, step, want string }{
+		{"run:" + ref.run + "/w8a8", "train: { from: given, steps: 2 }", "test.yaml:6:"},
+		{"run:" + ref.run + "/w8a8", "train: { from: given, steps: 2 }", "/w8a8 cannot be trained: its weights are w8a8, expected floats"},
+		{"run:" + ref.run + "/w8a8", "distil: { into: given, teacher: given, steps: 2 }", "cannot be trained"},
+		{"run:" + ref.run + "/w4a16", "prune: { from: given, mlp: 0.5 }", "cannot be pruned: its weights are w4a16-g8, expected floats"},
+		{"run:" + ref.run + "/w4a16", "quantize: { from: given, scheme: w8a8 }", "cannot be quantized: its weights are w4a16-g8"},
+		{"run:" + ref.run + "/w8a8", "distil: { into: s, teacher: given, steps: 2 }", ""},
+		{"run:" + ref.run + "/w8a8", "baseline: { name: b, model: given }", ""},
+		{short, "baseline: { name: b, model: given }", "has 64 positions, and the longest example of the data "},
+		{short, "train: { from: given, steps: 2 }", "tokens, expected at most as many"},
+	} {
+		fresh := ""
+		if strings.Contains(c.step, "into: s,") {
+			fresh = ", s: { layers: 1, hidden: 16, heads: 2 }"
+		}
+		text := fmt.Sprintf("task: { kind: recsys, members: 40, candidates: 2 }\nmodels: { given: { load: %q }%s }\npipeline:\n  - %s\n", c.load, fresh, c.step)
+		_, err := Check(t.Context(), h, parse(t, "\nname: given\n"+text, scenario.Options{}))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %s", c.step, err, c.want)
+		}
+	}
+}
+
+// TestPackedFormat: weights that a kernel multiplies as codes are packed, others become floats.
+func TestPackedFormat(t *testing.T) {
+	c := model.Config{
+		Architecture: "LlamaForCausalLM", Vocab: 300, Hidden: 16, HeadDim: 8, Layers: model.Uniform(1, 2, 1, 16),
+		MaxPositions: 64, RopeTheta: 1e4, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
+	}
+	for scheme, want := range map[string]string{"none": "", "w8a8": "w8a8", "w4a16-rtn-g8": "w4a16-g8", "fp8": "fp8-dynamic"} {
+		m, err := model.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers, err := calibrate.NewInMemory(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := quant.ParseScheme(scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := quant.Quantize(t.Context(), layers, quant.Uniform(s), nil, quant.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := checkpoint.Save(t.Context(), dir, layers.Compressed(), nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+			t.Fatal(err)
+		}
+		read, err := checkpoint.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := packedFormat(read); got != want {
+			t.Errorf("%s: packed as %q, expected %q", scheme, got, want)
+		}
+		read.Close()
+	}
+}

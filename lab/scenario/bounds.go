@@ -1,0 +1,136 @@
+package scenario
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// maxName bounds a scenario's name, which is a part of the names of its runs' files.
+const maxName = 96
+
+// maxSeeds bounds the seeds of a point, as the tag of their key does.
+const maxSeeds = 1000
+
+// seeds lists the seeds of every point: as many as the file says, or the options.
+func (b *builder) seeds(count int, o Options) {
+	first := 1
+	if o.Seeds != 0 {
+		count = o.Seeds
+	}
+	if o.Seed != nil {
+		first = *o.Seed
+	}
+	switch {
+	case o.Seeds != 0 && (count < 1 || count > maxSeeds):
+		b.bad.add(place{file: "--seeds"}, "is %d, expected 1 to %d", count, maxSeeds)
+	case count < 1 || count > maxSeeds:
+		// the decoder has reported it
+	case first > math.MaxInt-count+1:
+		b.bad.add(place{file: "--seed"}, "is %d, expected at most %d: the last of %d seeds must be a number too", first, math.MaxInt-count+1, count)
+	default:
+		for i := range count {
+			b.scenario.Seeds = append(b.scenario.Seeds, first+i)
+		}
+	}
+}
+
+// jsonl checks what the keys of a file's task are together.
+func (b *builder) jsonl(n *node, t *JSONL) {
+	if t.PromptField != "" && t.PromptField == t.ResponseField {
+		b.bad.add(n.placeOf("response_field"), "task's response_field is %q, which is the prompt_field too, expected another", t.ResponseField)
+	}
+}
+
+// At says where in the file, or in which override, a value stands: "x.yaml:8:13". path leads to it
+// from the top; a step of the pipeline is found by its name. The place of an absent value is that
+// of the innermost one around it.
+func (s *Scenario) At(path ...string) string {
+	for n := len(path); n > 0; n-- {
+		if at, ok := s.places[strings.Join(path[:n], "\x00")]; ok {
+			return at.String()
+		}
+	}
+	return s.File
+}
+
+// rememberPlaces keeps where the values are, for errors that are found later. They are the same at
+// all points of the sweep.
+func (b *builder) rememberPlaces(at *values) {
+	b.scenario.places = map[string]place{}
+	for i, key := range b.root.keys {
+		n := b.root.items[i]
+		if slices.Contains([]string{"task", "tokenizer", "models", "pipeline", "evaluate", "serve"}, key) {
+			n = at.substitute(n, b.bad)
+		}
+		b.remember(key, n)
+	}
+}
+
+func (b *builder) remember(path string, n *node) {
+	b.scenario.places[path] = n.at
+	for i, key := range n.keys {
+		b.remember(path+"\x00"+key, n.items[i])
+	}
+	if path != "pipeline" || n.shape != list {
+		return
+	}
+	for _, entry := range n.items {
+		if name := stepName(entry); name != "" {
+			b.remember(path+"\x00"+name, entry.items[0])
+		}
+	}
+}
+
+// placeOf is the place of a value that a path of keys with points between leads to, or of the
+// innermost one around it.
+func (n *node) placeOf(path string) place {
+	for _, key := range strings.Split(path, ".") {
+		next := n.get(key)
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n.at
+}
+
+// unmeasured reports an expectation on what no run measures: it could never hold.
+func (p *expectParser) unmeasured(v Vocabulary, e *Expectation) error {
+	if v.Unmeasured == nil {
+		return nil
+	}
+	for _, t := range slices.Concat(e.left, e.right) {
+		for _, o := range t.metrics {
+			for i := range p.scenario.Points {
+				point := &p.scenario.Points[i]
+				step, ok := point.Step(o.row)
+				if !ok || !o.matches(point.Params) {
+					continue
+				}
+				metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
+				if _, published := p.scenario.Paper[o.row]; published && metric.Section == lab.Paper {
+					continue
+				}
+				if why := v.Unmeasured(point, step, metric); why != "" {
+					p.start = max(0, strings.Index(p.text, o.text))
+					return fmt.Errorf("%s is never measured: %s", o.text, why)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// matches reports whether the operand is about a point of the sweep.
+func (o operand) matches(params []lab.Param) bool {
+	for _, p := range params {
+		if value, fixed := o.at[p.Key]; fixed && value != p.Value {
+			return false
+		}
+	}
+	return true
+}

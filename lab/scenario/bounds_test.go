@@ -1,0 +1,162 @@
+package scenario_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"slimlab/lab/scenario"
+)
+
+// TestWhatCannotBeIsSaidAtLoad: values that are in their ranges and yet cannot be, with the place
+// and the values that would do. None waits until its step begins.
+func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
+	const quantize = "- quantize: { name: q, scheme: w8a8 }"
+	for _, c := range []struct{ name, old, new, want string }{
+		{"warm-up beyond the steps", "steps: 10", "steps: 10, warmup: 11", "x.yaml:8:66: step kd's warmup is 11, expected at most the 10 steps of the step"},
+		{"warm-up of a training", quantize, "- train: { into: s, steps: 1, warmup: 2 }", "step train's warmup is 2, expected at most the 1 steps"},
+		{"warm-up in a sweep", quantize, "- train: { into: s, steps: 20, warmup: \"${n}\" }\nsweep: { n: [3, 30] }", "x.yaml:9:42: step train's warmup is 30, expected at most the 20"},
+		{"group of 7", quantize, "- quantize: { scheme: w4a16, group: 7 }", "x.yaml:9:39: step quantize's group is 7, expected a multiple of 8 such as 32, 64 or 128"},
+		{"group of 4", quantize, "- quantize: { scheme: w4a8-rtn, group: 4 }", "step quantize's group is 4, expected a multiple of 8"},
+		{"group of 12 in a sweep", quantize, "- quantize: { scheme: w4a16-gptq, group: \"${g}\" }\nsweep: { g: [8, 12] }", "step quantize's group is 12, expected a multiple of 8"},
+		{"a world of one member", "kind: recsys", "kind: recsys, members: 1", "x.yaml:2:32: task's members is 1, expected at least 2"},
+		{"serving a file", "task: { kind: recsys }", "task: { kind: jsonl, path: x }\nserve: { members: 2 }", "x.yaml:3:8: serve has the workload ranking, which takes its prompts from task recsys, found jsonl: leave the section serve out"},
+		{"one field twice", "kind: recsys", "kind: jsonl, path: x, prompt_field: a, response_field: a", `task's response_field is "a", which is the prompt_field too`},
+		{"a long name", "name: x", "name: " + strings.Repeat("n", 97), "x.yaml:1:7: the scenario's name has 97 bytes, expected at most 96"},
+		{"a long name of a step", "name: q", "name: " + strings.Repeat("q", 65), "cannot name a step: expected letters, digits and . _ + % -, at most 64"},
+		{"seeds beyond memory", "name: x", "name: x\nseeds: 9223372036854775807", "x.yaml:2:8: the scenario's seeds is 9223372036854775807, expected at least 1 and at most 1000"},
+		{"too many seeds", "name: x", "name: x\nseeds: 1001", "the scenario's seeds is 1001, expected at least 1 and at most 1000"},
+		{"cells", quantize, "- prune: { mlp: \"0.${n}\" }\nseeds: 1000\nsweep: { n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] }", "the sweep has more than 10000 cells: the values of its axes, and 1000 seeds, multiplied"},
+		{"UTF-16", small, "\xff\xfen\x00a\x00", "x.yaml:1:1: the file is UTF-16, expected UTF-8"},
+		{"Latin-1", "name: x", "name: x\nabout: gr\xfcn", "x.yaml:2: the line is no UTF-8"},
+	} {
+		text := strings.Replace(small, c.old, c.new, 1)
+		if text == small {
+			t.Errorf("%s: the case changes nothing", c.name)
+		}
+		if _, err := scenario.Parse("x.yaml", []byte(text), options()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+	for setting, want := range map[string]string{
+		"kd.warmup=11":               "--set kd.warmup=11: step kd's warmup is 11, expected at most the 10",
+		"seeds=99999999999999999999": `the scenario's seeds is "99999999999999999999", expected a whole number`,
+	} {
+		if _, err := scenario.Parse("x.yaml", []byte(small), options(setting)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: got %v, want %s", setting, err, want)
+		}
+	}
+}
+
+// TestWhatCanBe: the neighbours of what cannot be are accepted.
+func TestWhatCanBe(t *testing.T) {
+	for _, c := range []struct{ old, new string }{
+		{"steps: 10", "steps: 10, warmup: 10"},
+		{"scheme: w8a8", "scheme: w8a8, group: 7"}, // which it does not use
+		{"scheme: w8a8", "scheme: w4a16, group: 8"},
+		{"name: x", "name: " + strings.Repeat("n", 96)},
+		{"name: x", "name: x\nseeds: 1000"},
+		{"name: x", "\ufeffname: x"},
+		{"name: x", "name: x\r"},
+	} {
+		if _, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, c.old, c.new, 1)), options()); err != nil {
+			t.Errorf("%s: %v", c.new, err)
+		}
+	}
+}
+
+// TestSeedsOfOptions: the number of seeds and the first one are bounded too when the command line
+// gives them.
+func TestSeedsOfOptions(t *testing.T) {
+	for _, c := range []struct {
+		seeds, first int
+		want         string // "" is none
+	}{
+		{-1, 1, "--seeds: is -1, expected 1 to 1000"},
+		{1001, 1, "--seeds: is 1001, expected 1 to 1000"},
+		{math.MaxInt, 1, "expected 1 to 1000"},
+		{1000, 1, ""},
+		{2, math.MaxInt, "--seed: is 9223372036854775807, expected at most 9223372036854775806: the last of 2 seeds"},
+		{1, math.MaxInt, ""},
+		{3, math.MinInt, ""},
+	} {
+		o := options()
+		o.Seeds, o.Seed = c.seeds, &c.first
+		s, err := scenario.Parse("x.yaml", []byte(small), o)
+		switch {
+		case c.want != "":
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%d seeds from %d: got %v, want %s", c.seeds, c.first, err, c.want)
+			}
+		case err != nil:
+			t.Error(err)
+		case len(s.Seeds) != c.seeds || s.Seeds[0] != c.first || s.Seeds[c.seeds-1] != c.first+c.seeds-1:
+			t.Errorf("%d seeds from %d: got %d from %d", c.seeds, c.first, len(s.Seeds), s.Seeds[0])
+		}
+	}
+}
+
+// TestExpectationsOnWhatIsNeverMeasured could not hold whatever a run does: they are errors with
+// the reason and the place.
+func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
+	file := strings.Replace(small, "task: { kind: recsys }", "task: { kind: jsonl, path: x }", 1)
+	serving := small + "serve: { candidates: 1 }\n"
+	for _, c := range []struct{ text, expectation, want string }{
+		{small, "ttft_cold_p50(row=kd) < 1", "ttft_cold_p50(row=kd) is never measured: the scenario has no section serve"},
+		{small, "tokens_per_s(row=FM) > 1", "tokens_per_s(row=FM) is never measured: the scenario has no section serve"},
+		{small, "cached(row=q) > 0", "the scenario has no section serve"},
+		{serving, "ttft_hot_p99(row=FM) < 1", "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"},
+		{serving, "ttft_cold_p99(row=FM) < 1", ""},
+		{file, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task jsonl ranks nothing, it has loss, loss_delta and agreement"},
+		{file, "loss(row=kd) < auc_soft(row=q)", "auc_soft(row=q) is never measured"},
+		{file, "loss(row=kd) < 2 * loss(row=q)", ""},
+		{file, "agreement(row=kd) > 0.5", ""},
+		{small, "loss(row=kd) < 2", ""},
+		{small, "train_tokens_per_s(row=q) > 5", "train_tokens_per_s(row=q) is never measured: step q is of kind quantize, expected train or distil"},
+		{small, "train_tokens_per_s(row=FM) > 5", "step FM is of kind baseline"},
+		{small, "train_tokens_per_s(row=kd) > 5", ""},
+		{small, "paper(row=kd) < 0", "paper(row=kd) is never measured: the section paper has no figure of the row"},
+		{small + "paper: { kd: -1 }\n", "paper(row=kd) < 0", ""},
+		{small + "paper: { kd: -1 }\n", "paper(row=q) < 0", "paper(row=q) is never measured"},
+	} {
+		_, err := scenario.Parse("x.yaml", []byte(c.text+"expect: [ \""+c.expectation+"\" ]\n"), options())
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.expectation, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), fmt.Sprintf("x.yaml:%d:", strings.Count(c.text, "\n")+1))):
+			t.Errorf("%s: got %v, want %s", c.expectation, err, c.want)
+		}
+	}
+	// at the points that it is about alone
+	swept := strings.Replace(small, "task: { kind: recsys }", "serve: { candidates: \"${n}\" }\ntask: { kind: recsys }", 1) + "sweep: { n: [1, 2] }\n"
+	for expectation, held := range map[string]bool{"ttft_hot_p50(row=FM, n=2) < 1": true, "ttft_hot_p50(row=FM, n=1) < 1": false, "ttft_hot_p50(row=FM) < 1": false} {
+		if _, err := scenario.Parse("x.yaml", []byte(swept+"expect: [ \""+expectation+"\" ]\n"), options()); (err == nil) != held {
+			t.Errorf("%s: %v", expectation, err)
+		}
+	}
+}
+
+// TestAt finds where values stand, for errors that come after loading.
+func TestAt(t *testing.T) {
+	s, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, "scheme: w8a8", "scheme: w8a8, calibration: { samples: 3 }", 1)), options("kd.batch=3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"task":                           "x.yaml:2:7",
+		"task kind":                      "x.yaml:2:15",
+		"task path":                      "x.yaml:2:7",
+		"models FM load":                 "x.yaml:4:7",
+		"models s hidden":                "x.yaml:5:27",
+		"pipeline kd steps":              "x.yaml:8:54",
+		"pipeline kd batch":              "--set kd.batch=3",
+		"pipeline q calibration samples": "x.yaml:9:64",
+		"pipeline q group":               "x.yaml:9:15",
+		"nothing":                        "x.yaml",
+	} {
+		if got := s.At(strings.Fields(path)...); got != want {
+			t.Errorf("%s is at %s, expected %s", path, got, want)
+		}
+	}
+}
