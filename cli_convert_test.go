@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,7 @@ func TestConvertVerbs(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); code != exitHeld || err != nil || report.Parameters == 0 || len(report.Formats) != 1 || report.Formats[0].Name != "w4a16-g64" {
 		t.Errorf("inspect as JSON: exit %d, %v, %+v, %s", code, err, report, stderr)
 	}
+	inspectsGGUF(t, in("float"), in("model.gguf"))
 	for _, c := range []struct {
 		args []string
 		want string
@@ -73,6 +75,42 @@ func TestConvertVerbs(t *testing.T) {
 		if _, stderr, code := slimlab(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("slimlab %s: exit %d, said %q, want exit 2 and %q", strings.Join(c.args, " "), code, stderr, c.want)
 		}
+	}
+}
+
+// inspectsGGUF: inspect lists a GGUF file, also one of an architecture that no other verb reads.
+func inspectsGGUF(t *testing.T, from, file string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(from, "tokenizer.json")); err != nil { // whose pattern has no name in GGUF
+		t.Fatal(err)
+	}
+	if _, stderr, code := slimlab(t, "export", from, file, "--as", "gguf-q8_0"); code != exitHeld {
+		t.Fatalf("export: exit %d: %s", code, stderr)
+	}
+	inspect := func(want ...string) {
+		t.Helper()
+		stdout, stderr, code := slimlab(t, "inspect", file)
+		for _, w := range append(want, "blk.0.ffn_down.weight", "general.architecture", "8.5 bits an element, decoded to float32 when it is read") {
+			if code != exitHeld || !strings.Contains(stdout, w) {
+				t.Errorf("inspect: exit %d, %s, %q is not in\n%s", code, stderr, w, stdout)
+			}
+		}
+	}
+	inspect("architecture llama", "read by", "distil, tokenize, run")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.Replace(data, []byte("llama"), []byte("gemma"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const refusal = `metadata key "general.architecture": "gemma" is not supported, expected llama, qwen2 or qwen3`
+	inspect("architecture gemma", refusal)
+	if _, stderr, code := slimlab(t, "eval", file, "--generate", "a"); code != exitUsage || !strings.Contains(stderr, refusal) {
+		t.Errorf("eval: exit %d: %s", code, stderr)
+	}
+	if stdout, _, code := slimlab(t, "inspect", file, "--format", "json"); code != exitHeld || !strings.Contains(stdout, `"problems":["metadata key`) && !strings.Contains(stdout, `"problems": [`) {
+		t.Errorf("inspect as JSON: exit %d\n%s", code, stdout)
 	}
 }
 

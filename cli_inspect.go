@@ -36,15 +36,19 @@ func (p *program) inspectCommand() *cobra.Command {
 func inspectionText(in *convert.Inspection) string {
 	t := plainTable(2)
 	t.Add("family", in.Family)
-	t.Add("shape", fmt.Sprintf("hidden %d, %d layers, head dim %d, vocabulary %d, %d positions", in.Hidden, in.Layers, in.HeadDim, in.Vocabulary, in.Positions))
+	if in.Hidden > 0 {
+		t.Add("shape", fmt.Sprintf("hidden %d, %d layers, head dim %d, vocabulary %d, %d positions", in.Hidden, in.Layers, in.HeadDim, in.Vocabulary, in.Positions))
+	}
 	for _, w := range in.Widths {
 		t.Add(w.Name(in.Layers), fmt.Sprintf("%d query heads, %d KV heads, %d MLP neurons", w.Heads, w.KVHeads, w.MLP))
 	}
-	head := "its own"
-	if in.TiedHead {
-		head = "the embedding"
+	if len(in.Widths) > 0 {
+		head := "its own"
+		if in.TiedHead {
+			head = "the embedding"
+		}
+		t.Add("head", head)
 	}
-	t.Add("head", head)
 	t.Add("parameters", countText(in.Parameters)+" in "+bytesText(in.Bytes))
 	for _, part := range in.Parts {
 		if part.Parameters > 0 {
@@ -59,5 +63,32 @@ func inspectionText(in *convert.Inspection) string {
 	for _, v := range in.Verdicts {
 		t.Add(v.Engine, v.String())
 	}
-	return in.Name + "\n" + t.Text()
+	if in.GGUF == nil {
+		return in.Name + "\n" + t.Text()
+	}
+	t.Add("GGUF", fmt.Sprintf("version %d, architecture %s, %d metadata keys, %d tensors", in.GGUF.Version, cmp.Or(in.GGUF.Architecture, "not given"), len(in.GGUF.Metadata), len(in.GGUF.Tensors)))
+	for _, use := range in.GGUF.Types {
+		t.Add("  "+use.Type, fmt.Sprintf("%s in tensors: %d; %s", bytesText(use.Bytes), use.Tensors, use.Use))
+	}
+	t.Add("read by", strings.Join(in.Verbs, ", "))
+	for _, problem := range in.Problems {
+		t.Add("problem", problem)
+	}
+	return in.Name + "\n" + t.Text() + contentsText(in.GGUF)
+}
+
+// contentsText lists the metadata and the tensors of a GGUF file.
+func contentsText(g *convert.GGUFContents) string {
+	metadata, tensors := plainTable(2), plainTable(4)
+	for _, k := range g.Metadata {
+		metadata.Add(k.Key, k.Value)
+	}
+	for _, t := range g.Tensors {
+		size := bytesText(t.Bytes)
+		if !t.SizeKnown {
+			size = "at most " + size
+		}
+		tensors.Add(t.Name, t.Type, fmt.Sprint(t.Shape), size)
+	}
+	return "\nmetadata\n" + metadata.Text() + "\ntensors\n" + tensors.Text()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
 )
 
@@ -28,6 +29,10 @@ type Inspection struct {
 	Tokenizer  string                  `json:"tokenizer"` // "" where there is none
 	Seconds    float64                 `json:"opened_seconds"`
 	Verdicts   []engines.Compatibility `json:"verdicts"`
+	// of a GGUF file: what it lists, the verbs that read it, and what keeps the others from that
+	GGUF     *GGUFContents `json:"gguf,omitempty"`
+	Verbs    []string      `json:"verbs,omitempty"`
+	Problems []string      `json:"problems,omitempty"`
 }
 
 // Widths are the sizes of consecutive layers that have the same.
@@ -63,10 +68,14 @@ type Format struct {
 	Layers int    `json:"layers"`
 }
 
-// Inspect opens a checkpoint and describes it.
+// Inspect opens a checkpoint and describes it. Of a GGUF file that holds no model that can be read,
+// it describes what the file lists, and says what keeps it from being read.
 func Inspect(name string, open Opener) (*Inspection, error) {
 	start := time.Now()
 	c, err := open(name)
+	if err != nil && checkpoint.IsGGUF(name) {
+		return inspectGGUF(name, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +99,17 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 		}
 		in.Formats[i].Layers++
 	}
-	t, err := c.Tokenizer()
-	if err != nil {
+	if err := in.describeGGUF(name); err != nil {
 		return nil, err
 	}
-	if t != nil {
+	t, err := c.Tokenizer()
+	switch {
+	case err != nil && in.GGUF != nil:
+		in.Problems = append(in.Problems, err.Error())
+		in.Verbs = []string{"inspect"} // the others need a tokenizer, or write it
+	case err != nil:
+		return nil, err
+	case t != nil:
 		in.Tokenizer = fmt.Sprintf("%d tokens", t.Vocab())
 	}
 	return in, nil

@@ -82,7 +82,11 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := o.complete(source); err != nil {
+	err = o.complete(source)
+	if err == nil && checkpoint.IsGGUF(from) {
+		_, err = source.Tokenizer() // which is written last; what it lacks is said before the work
+	}
+	if err != nil {
 		source.Close()
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slimlab/lab/recipe"
+	"slimlab/model/checkpoint"
 )
 
 // Content names the content of a MODEL's files: equal content has an equal name, wherever it lies.
@@ -17,7 +18,7 @@ func (h *Home) Content(ctx context.Context, name string) (string, error) {
 }
 
 func (h *Home) content(ctx context.Context, name string) (string, error) {
-	if isGGUF(name) {
+	if checkpoint.IsGGUF(name) {
 		return recipe.Checkpoint(ctx, name)
 	}
 	folder, err := h.modelFolder(name)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,7 +17,7 @@ import (
 
 // OpenModel opens what a MODEL names. No weight is read yet.
 func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
-	if isGGUF(name) {
+	if checkpoint.IsGGUF(name) {
 		return checkpoint.Open(name)
 	}
 	folder, err := h.modelFolder(name)
@@ -39,7 +38,7 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 // file: tokenizer.json, tokenizer.model or vocab.json.
 func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
-		if isGGUF(name) {
+		if checkpoint.IsGGUF(name) {
 			return checkpoint.GGUFTokenizer(name)
 		}
 		return tokenizer.Load(name)
@@ -57,9 +56,6 @@ func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	}
 	return t, nil
 }
-
-// isGGUF recognizes a GGUF file by its name.
-func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
 
 // modelFolder opens the folder of a MODEL that is no GGUF file.
 func (h *Home) modelFolder(name string) (fs.FS, error) {

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/safetensors"
@@ -27,10 +26,10 @@ type Checkpoint struct {
 	beside     func(name string) ([]byte, error) // a file of the folder
 }
 
-// Open opens a Hugging Face folder or a file whose name ends in .gguf, and checks that it holds the
-// tensors that its config asks for. No weight is read yet.
+// Open opens a Hugging Face folder or a GGUF file, and checks that it holds the tensors that its
+// config asks for. No weight is read yet.
 func Open(name string) (c *Checkpoint, err error) {
-	if strings.EqualFold(filepath.Ext(name), ".gguf") {
+	if IsGGUF(name) {
 		c, err = openGGUF(name)
 	} else {
 		c, err = OpenFS(os.DirFS(name), ".")

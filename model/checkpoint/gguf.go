@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"slimlab/internal/mapped"
 	"slimlab/model"
@@ -22,6 +24,25 @@ type ggufFile struct {
 	list   []TensorInfo
 	index  map[string]int    // of list, by name
 	stored map[string]string // GGUF's name of each
+}
+
+// IsGGUF reports whether a name is that of a GGUF file: by its ending, or by how the file begins.
+func IsGGUF(name string) bool {
+	if strings.EqualFold(filepath.Ext(name), ".gguf") {
+		return true
+	}
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && string(magic[:]) == "GGUF"
 }
 
 // openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused
