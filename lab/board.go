@@ -247,7 +247,7 @@ func (b *Board) row(e Event) {
 	if machine == "" { // a log that names it once
 		machine = b.view.Begin.Machine
 	}
-	b.view.Rows[r].merge(b.view.Cells[i].Cell, machine, e.Values)
+	b.view.Rows[r].merge(b.view.Cells[i].Cell, machine, e)
 	b.rowStates(group)
 }
 

@@ -10,7 +10,7 @@ const (
 	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
 	KindCell
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
-	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine
+	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine, Test
 	KindNote  // a message: Level, Text, optionally Cell
 	// an expectation's outcome: Name is its text, Held, Text is the reason
 	KindVerdict
@@ -48,8 +48,10 @@ type Event struct {
 	// Key names the artifact of the row's model, or the content of a loaded one.
 	Key string `msgpack:"a,omitempty" json:"key,omitempty"`
 	// Machine is where the row was measured; empty in logs that name it only in Begin.
-	Machine string  `msgpack:"p,omitempty" json:"machine,omitempty"`
-	Matrix  *Matrix `msgpack:"z,omitempty" json:"matrix,omitempty"`
+	Machine string `msgpack:"p,omitempty" json:"machine,omitempty"`
+	// Test names what the row was measured on, by content; empty in older logs.
+	Test   string  `msgpack:"e,omitempty" json:"test,omitempty"`
+	Matrix *Matrix `msgpack:"z,omitempty" json:"matrix,omitempty"`
 }
 
 // Matrix is a table of numbers with labels.

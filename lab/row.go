@@ -23,13 +23,18 @@ type TableRow struct {
 	Values map[string]Summary // by metric key
 	// Machines are where the cells measured the row, in order of seed, each once.
 	Machines []string
-	seeds    []seedValues // what each cell reported, in order of seed
+	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order of
+	// seed; "" where a log does not say.
+	Keys, Tests []string
+	seeds       []seedValues // what each cell reported, in order of seed
 }
 
 type seedValues struct {
 	cell    string
 	seed    int
 	machine string
+	key     string
+	test    string
 	values  map[string]Measure
 }
 
@@ -38,8 +43,8 @@ type Summary struct {
 	// Value is the mean over seeds, or the median where the metric is a timing.
 	Value float64
 	// Low and High bound the value where Interval is true. One seed: the 95% interval of its
-	// measure. More: Student's t 95% interval of the mean, or the mean of the seeds' own intervals
-	// where that is wider; for a timing the lowest and the highest seed.
+	// measure. More: the 95% interval of the mean from the variance over seeds (Student's t) and that
+	// of the test sample (the seeds' own intervals); for a timing the lowest and the highest seed.
 	Low, High float64
 	Interval  bool
 	Seeds     []SeedMeasure // in order of seed
@@ -90,8 +95,8 @@ func (r *TableRow) reported(cell string) bool {
 	return slices.ContainsFunc(r.seeds, func(s seedValues) bool { return s.cell == cell })
 }
 
-// merge adds the values of a cell; a metric that is reported again replaces its value.
-func (r *TableRow) merge(cell Cell, machine string, values map[string]Measure) {
+// merge adds the values of a cell's row event; a metric that is reported again replaces its value.
+func (r *TableRow) merge(cell Cell, machine string, e Event) {
 	at, known := slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c Cell) int {
 		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
 	})
@@ -99,10 +104,11 @@ func (r *TableRow) merge(cell Cell, machine string, values map[string]Measure) {
 		r.seeds = slices.Insert(r.seeds, at, seedValues{cell: cell.ID, seed: cell.Seed, values: map[string]Measure{}})
 		r.Done++
 	}
-	r.seeds[at].machine = machine
-	maps.Copy(r.seeds[at].values, values)
-	r.Machines = nil // a snapshot may have the old list
+	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
+	maps.Copy(r.seeds[at].values, e.Values)
+	r.Machines, r.Keys, r.Tests = nil, nil, nil // a snapshot may have the old lists
 	for _, s := range r.seeds {
+		r.Keys, r.Tests = append(r.Keys, s.key), append(r.Tests, s.test)
 		if s.machine != "" && !slices.Contains(r.Machines, s.machine) {
 			r.Machines = append(r.Machines, s.machine)
 		}
@@ -146,13 +152,13 @@ func (s *Summary) fold(timing bool) {
 		s.warn(fmt.Sprintf("timing: median and range of %d seeds", n))
 	default:
 		mean := stat.MeanInterval(values)
-		s.Value, s.Low, s.High, s.Interval = mean.Value, mean.Low, mean.High, true
-		if low, high, ok := s.ownInterval(); ok && high-low > mean.High-mean.Low {
-			s.Low, s.High = low, high
-			s.warn("interval of the test sample, wider than that of the seeds")
-		} else if n < 5 && mean.High > mean.Low {
+		if n < 5 && mean.High > mean.Low {
 			s.warn(fmt.Sprintf("n=%d seeds", n))
 		}
+		if low, high, ok := s.ownInterval(); ok {
+			mean = stat.AddVariance(mean, low, high)
+		}
+		s.Value, s.Low, s.High, s.Interval = mean.Value, mean.Low, mean.High, true
 	}
 	if n < s.Of {
 		s.warn(fmt.Sprintf("%d of %d seeds so far", n, s.Of))

@@ -20,7 +20,7 @@ type Judgement uint8
 
 const (
 	Same    Judgement = iota // deterministic and equal in every bit
-	Within                   // different, but no more than seeds and clocks differ
+	Within                   // different, but no more than seeds, test samples, rounding and clocks differ
 	Better                   // significantly
 	Worse                    // significantly
 	Changed                  // of a metric that has no better direction
@@ -45,6 +45,9 @@ const (
 	// fewer seeds cannot reach alpha in a rank test (2/70 is the least p-value of 4 against 4):
 	// their ranges are compared
 	testSeeds = 4
+	// Quality that differs by less is not judged: another order of the same sums does as much. It is
+	// relative to the value, or in the value's own unit for relative changes.
+	qualityFloor = 0.001
 )
 
 // Change is one metric of one row in two runs.
@@ -53,6 +56,8 @@ type Change struct {
 	Metric    lab.Metric
 	Base, New lab.Summary
 	Delta     float64 // (new − base) / |base|; NaN where base is 0
+	// Low and High are the 95% interval of new − base; NaN where there is none.
+	Low, High float64
 	P         float64 // of the rank test; NaN where there was none
 	Judgement Judgement
 	Warnings  []string
@@ -61,22 +66,27 @@ type Change struct {
 // Comparison is a run against another.
 type Comparison struct {
 	Base, New  lab.Begin
-	Comparable bool     // the same scenario, all that decides its figures alike
-	Timings    bool     // also each row on the same machine
-	Reasons    []string // why not
+	Comparable bool     // they have a row in common
+	Timings    bool     // timings are judged: the same scenario, each row on the same machine
+	Reasons    []string // why not, and what else differs
 	// rows of the new run in order, then its columns; then what only the base has
 	Changes []Change
 	Missing []string // rows that only one run has
 }
 
-// Compare sets a run against a base. Deterministic metrics are compared exactly where both ran the
-// same seeds, else by their intervals over seeds; timings by a rank test over seeds (Mann–Whitney),
-// or by their ranges where seeds are few, and never between machines.
+// Compare sets a run against a base, row by row.
+//
+// Figures without a clock of one recipe, arithmetic included, must agree in every bit; others are
+// compared by the 95% interval of their difference: the paired interval over seeds where both ran
+// the same two or more on the same test sample, else what the intervals of both leave open. What has
+// no sampling error, such as bytes, is compared exactly. Timings are compared by a rank test over
+// seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
+// scenarios.
 func Compare(base, next *lab.View) *Comparison {
-	c := &Comparison{Base: base.Begin, New: next.Begin, Comparable: true, Timings: true}
+	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
 	if base.Begin.Hash != next.Begin.Hash {
-		c.Comparable, c.Timings = false, false
-		c.Reasons = append(c.Reasons, fmt.Sprintf("the scenarios differ: %s %.8s and %s %.8s", base.Begin.Scenario, base.Begin.Hash, next.Begin.Scenario, next.Begin.Hash))
+		c.Timings = false
+		c.Reasons = append(c.Reasons, "the scenarios differ, timings are not judged: "+scenarioDifference(base.Begin, next.Begin))
 	}
 	if base.Begin.Version != next.Begin.Version {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
@@ -88,9 +98,10 @@ func Compare(base, next *lab.View) *Comparison {
 			c.Missing = append(c.Missing, r.Label()+" (only in the new run)")
 			continue
 		}
-		timed := c.sameMachine(old, r)
+		c.Comparable = true
+		of := pair{old, r, c.sameMachine(old, r) && base.Begin.Hash == next.Begin.Hash, sameRecipe(base, next, old, r), sameTest(base, next, old, r)}
 		for _, m := range bothColumns(base, next) {
-			c.add(m, old, r, timed)
+			c.add(m, of)
 		}
 	}
 	for i := range base.Rows {
@@ -98,7 +109,29 @@ func Compare(base, next *lab.View) *Comparison {
 			c.Missing = append(c.Missing, base.Rows[i].Label()+" (only in the base)")
 		}
 	}
+	if !c.Comparable {
+		c.Reasons = append(c.Reasons, "the runs have no row in common")
+	}
 	return c
+}
+
+// scenarioDifference names both scenarios and the settings that only one of the runs had.
+func scenarioDifference(base, next lab.Begin) string {
+	text := fmt.Sprintf("%s %.8s and %s %.8s", base.Scenario, base.Hash, next.Scenario, next.Hash)
+	only := func(of, other lab.Begin) string {
+		settings := slices.DeleteFunc(slices.Clone(of.Settings), func(s string) bool { return slices.Contains(other.Settings, s) })
+		if of.Quick && !other.Quick {
+			settings = append([]string{"quick"}, settings...)
+		}
+		if len(settings) == 0 {
+			return "none"
+		}
+		return strings.Join(settings, " ")
+	}
+	if a, b := only(base, next), only(next, base); a != "none" || b != "none" {
+		text += fmt.Sprintf("; settings of the base alone: %s, of the new run alone: %s", a, b)
+	}
+	return text
 }
 
 // sameMachine reports whether both rows were measured on one machine, the same, as far as they were
@@ -113,6 +146,35 @@ func (c *Comparison) sameMachine(base, next *lab.TableRow) bool {
 	}
 	c.Timings = false
 	return false
+}
+
+// pair is one row of both runs.
+type pair struct {
+	base, next *lab.TableRow
+	timed      bool // timings are judged
+	recipe     bool // all that decides a figure's bits is the same
+	test       bool // measured on the same test sample
+}
+
+// sameRecipe reports whether the models of both rows are the same artifacts, measured by the same
+// arithmetic. Logs that name no artifacts are compared by scenario, version and machine.
+func sameRecipe(base, next *lab.View, a, b *lab.TableRow) bool {
+	if len(a.Machines) != 1 || !slices.Equal(a.Machines, b.Machines) || base.Begin.Version != next.Begin.Version {
+		return false
+	}
+	if slices.Contains(a.Keys, "") || slices.Contains(b.Keys, "") || len(a.Keys) == 0 {
+		return base.Begin.Hash == next.Begin.Hash
+	}
+	return slices.Equal(a.Keys, b.Keys) && sameTest(base, next, a, b)
+}
+
+// sameTest reports whether both rows were measured on the same samples. Logs that do not name them
+// are compared by scenario.
+func sameTest(base, next *lab.View, a, b *lab.TableRow) bool {
+	if slices.Contains(a.Tests, "") || slices.Contains(b.Tests, "") || len(a.Tests) == 0 {
+		return base.Begin.Hash == next.Begin.Hash
+	}
+	return slices.Equal(a.Tests, b.Tests)
 }
 
 func findRow(v *lab.View, like *lab.TableRow) *lab.TableRow {
@@ -135,13 +197,13 @@ func bothColumns(base, next *lab.View) []lab.Metric {
 	return columns
 }
 
-func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow, timed bool) {
-	old, had := base.Metric(m.Key)
-	now, has := next.Metric(m.Key)
+func (c *Comparison) add(m lab.Metric, of pair) {
+	old, had := of.base.Metric(m.Key)
+	now, has := of.next.Metric(m.Key)
 	if !had && !has {
 		return
 	}
-	one := Change{Row: next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), P: math.NaN()}
+	one := Change{Row: of.next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), Low: math.NaN(), High: math.NaN(), P: math.NaN()}
 	for _, d := range slices.Concat(old.Warnings, now.Warnings) {
 		one.warn(d)
 	}
@@ -158,50 +220,97 @@ func (c *Comparison) add(m lab.Metric, base, next *lab.TableRow, timed bool) {
 		if old.Value != 0 {
 			one.Delta = (now.Value - old.Value) / math.Abs(old.Value)
 		}
-		c.judge(&one, timed)
+		one.judge(of)
 	}
 	c.Changes = append(c.Changes, one)
 }
 
-func (c *Comparison) judge(one *Change, timed bool) {
+func (one *Change) judge(of pair) {
 	switch {
-	case !c.Comparable:
-		one.Judgement = Unknown
 	case math.IsNaN(one.Base.Value) != math.IsNaN(one.New.Value):
 		one.Judgement = one.direction()
 		if math.IsNaN(one.New.Value) && one.Metric.Better != lab.Neither {
 			one.Judgement = Worse
 		}
 	case !one.Metric.Timing:
-		one.judgeExact()
-	case !timed:
+		one.judgeQuality(of)
+	case !of.timed:
 		one.Judgement = Unknown
 	default:
 		one.judgeTiming()
 	}
 }
 
-// judgeExact compares seed by seed where the seeds are the same, else by intervals.
-func (one *Change) judgeExact() {
+// judgeQuality compares bits where the recipe is the same, else by the interval of the difference.
+func (one *Change) judgeQuality(of pair) {
 	a, b := one.Base.Seeds, one.New.Seeds
 	sameSeeds := slices.EqualFunc(a, b, func(x, y lab.SeedMeasure) bool { return x.Seed == y.Seed })
-	if sameSeeds {
-		same := slices.EqualFunc(a, b, func(x, y lab.SeedMeasure) bool {
-			return math.Float64bits(x.Value) == math.Float64bits(y.Value) || math.IsNaN(x.Value) && math.IsNaN(y.Value)
-		})
-		if same {
-			one.Judgement = Same
-		} else {
-			one.Judgement = one.direction()
-		}
+	if sameSeeds && slices.EqualFunc(a, b, func(x, y lab.SeedMeasure) bool {
+		return math.Float64bits(x.Value) == math.Float64bits(y.Value) || math.IsNaN(x.Value) && math.IsNaN(y.Value)
+	}) {
+		one.Judgement = Same
 		return
 	}
-	one.warn("different seeds")
-	if !one.Base.Interval || !one.New.Interval || overlap(one.Base, one.New) {
+	if sameSeeds && of.recipe {
+		one.warn("the same recipe, kernels and seeds, yet other bits")
+		one.Judgement = one.direction()
+		return
+	}
+	if exact(a) && exact(b) {
+		one.Judgement = one.direction()
+		return
+	}
+	difference, ok := one.difference(sameSeeds && of.test)
+	if !ok {
+		one.warn("one seed and no interval: the difference cannot be judged")
+		one.Judgement = Unknown
+		return
+	}
+	one.Low, one.High = difference.Low, difference.High
+	scale := math.Abs(one.Base.Value)
+	if one.Metric.Unit == lab.Percent {
+		scale = 1
+	}
+	if difference.Low <= 0 && difference.High >= 0 || math.Abs(difference.Value) <= qualityFloor*scale {
 		one.Judgement = Within
 		return
 	}
 	one.Judgement = one.direction()
+}
+
+// exact reports whether values have no sampling error, as sizes and counts.
+func exact(seeds []lab.SeedMeasure) bool {
+	return !slices.ContainsFunc(seeds, func(s lab.SeedMeasure) bool { return s.N > 0 || s.Low != 0 || s.High != 0 })
+}
+
+// difference returns new − base with its 95% interval; ok is false where nothing says how large
+// chance is. With paired seeds what they have in common, the test sample too, cancels out. One seed
+// does not show the noise of training, so that only what the test samples leave open is left, as if
+// they were independent: an interval that is wide rather than wrong.
+func (one *Change) difference(paired bool) (d stat.Interval, ok bool) {
+	a, b := one.Base, one.New
+	if n := len(a.Seeds); paired && n > 1 {
+		differences := make([]float64, n)
+		for i := range differences {
+			differences[i] = b.Seeds[i].Value - a.Seeds[i].Value
+		}
+		one.warn(fmt.Sprintf("paired over %d seeds", n))
+		return stat.MeanInterval(differences), true
+	}
+	if !a.Interval || !b.Interval {
+		return d, false
+	}
+	switch {
+	case len(a.Seeds) == 1 || len(b.Seeds) == 1:
+		one.warn("one seed: judged by the intervals of the test samples")
+	case paired:
+	default:
+		one.warn("different seeds or test samples: judged by both intervals")
+	}
+	d.Value = b.Value - a.Value
+	d.Low = d.Value - math.Hypot(b.Value-b.Low, a.High-a.Value)
+	d.High = d.Value + math.Hypot(b.High-b.Value, a.Value-a.Low)
+	return d, true
 }
 
 func (one *Change) judgeTiming() {
@@ -281,14 +390,22 @@ func (one *Change) fields() [6]string {
 	switch {
 	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value):
 		// a difference of deltas, in points
-		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt"
+		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt" + one.bounds(100, 2)
 	case !math.IsNaN(one.Delta):
-		delta = Format(lab.Percent, one.Delta)
+		delta = Format(lab.Percent, one.Delta) + one.bounds(100/math.Abs(one.Base.Value), 2)
 	}
 	if !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
 	}
 	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
+}
+
+// bounds writes the interval of the difference behind it, in the difference's unit.
+func (one *Change) bounds(factor float64, decimals int) string {
+	if math.IsNaN(one.Low) || math.IsInf(one.Low, 0) || math.IsInf(factor, 0) {
+		return ""
+	}
+	return fmt.Sprintf(" [%+.*f, %+.*f]", decimals, one.Low*factor, decimals, one.High*factor)
 }
 
 var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}
@@ -371,6 +488,8 @@ func (c *Comparison) json(w io.Writer) error {
 		Base     jsonSummary `json:"base"`
 		New      jsonSummary `json:"new"`
 		Delta    lab.Number  `json:"delta"`
+		Low      lab.Number  `json:"low"`
+		High     lab.Number  `json:"high"`
 		P        lab.Number  `json:"p"`
 		Verdict  Judgement   `json:"verdict"`
 		Warnings []string    `json:"warnings"`
@@ -386,7 +505,7 @@ func (c *Comparison) json(w io.Writer) error {
 	}{c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
 	for _, one := range c.Changes {
 		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
-			lab.Number(one.Delta), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
+			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
 	}
 	return jsondoc.Write(w, "slimlab.comparison/2", out)
 }

@@ -285,11 +285,88 @@ func TestCompareDoubts(t *testing.T) {
 	}
 	elsewhere.Begin.Hash = "other"
 	elsewhere.Rows = elsewhere.Rows[:2]
-	if c := Compare(base.Snapshot(), elsewhere); c.Comparable || find(c, "FM", "auc").Judgement != Unknown || len(c.Missing) != 1 || len(c.Worse()) != 0 {
-		t.Errorf("another scenario: %+v", c)
+	elsewhere.Begin.Settings = []string{"steps=30"}
+	if c := Compare(base.Snapshot(), elsewhere); !c.Comparable || c.Timings || find(c, "FM", "ttft_cold_p50").Judgement != Unknown || len(c.Missing) != 1 || len(c.Worse()) != 0 ||
+		!strings.Contains(c.Reasons[0], "of the base alone: none, of the new run alone: steps=30") {
+		t.Errorf("another scenario: %q, %q", c.Reasons, c.Missing)
+	}
+	nothing := run("n", 3, nil).Snapshot()
+	nothing.Rows = nil
+	if c := Compare(base.Snapshot(), nothing); c.Comparable || len(c.Reasons) != 1 {
+		t.Errorf("no row in common: %q", c.Reasons)
 	}
 	broken := run("n", 3, func(row string, seed int, m map[string]lab.Measure) { m["auc"] = lab.Measure{Value: math.NaN()} }).Snapshot()
 	if one := find(Compare(base.Snapshot(), broken), "FM", "auc"); one.Judgement != Worse {
 		t.Errorf("NaN: %+v", one)
+	}
+}
+
+// What the same recipe measures must agree in every bit; what another recipe, another machine or other
+// kernels measure is judged by the interval of the difference.
+func TestCompareQuality(t *testing.T) {
+	auc := func(change float64, noise ...float64) func(string, int, map[string]lab.Measure) {
+		return func(row string, seed int, m map[string]lab.Measure) {
+			v := m["auc"].Value + change
+			if len(noise) > 0 {
+				v += noise[(seed-1)%len(noise)]
+			}
+			m["auc"] = lab.Measure{Value: v, Low: v - 0.02, High: v + 0.02, N: 1600}
+		}
+	}
+	without := func(change float64) func(string, int, map[string]lab.Measure) {
+		return func(row string, seed int, m map[string]lab.Measure) {
+			m["auc"] = lab.Measure{Value: m["auc"].Value + change, N: 1600}
+		}
+	}
+	const elsewhere, otherScenario, otherTest = 1, 2, 4
+	for name, c := range map[string]struct {
+		seeds     int
+		base, new func(string, int, map[string]lab.Measure)
+		differ    int
+		want      Judgement
+		warning   string
+	}{
+		"the same recipe, other bits":                {3, auc(0), auc(-1e-12), 0, Worse, "the same recipe"},
+		"the same recipe, the same bits":             {3, auc(0), auc(0), 0, Same, ""},
+		"other kernels, the same bits":               {3, auc(0), auc(0), elsewhere, Same, ""},
+		"other kernels, rounding":                    {3, auc(0), auc(-1e-5), elsewhere, Within, "paired over 3 seeds"},
+		"other kernels, one seed":                    {1, auc(0), auc(-0.01), elsewhere, Within, "one seed"},
+		"other kernels, one seed, far":               {1, auc(0), auc(-0.05), elsewhere, Worse, "one seed"},
+		"other kernels, one seed, no interval":       {1, without(0), without(-0.05), elsewhere, Unknown, "cannot be judged"},
+		"other kernels, noise over seeds":            {3, auc(0), auc(-0.002, 0.01, -0.01, 0), elsewhere, Within, "paired over 3 seeds"},
+		"other kernels, worse in all seeds":          {3, auc(0), auc(-0.01, 0.001, -0.001, 0), elsewhere, Worse, "paired over 3 seeds"},
+		"other kernels, better in all seeds":         {3, auc(0), auc(0.01, 0.001, -0.001, 0), elsewhere, Better, "paired over 3 seeds"},
+		"trained for half as long":                   {3, auc(0), auc(-0.05, 0.01, -0.01, 0), otherScenario, Worse, "paired over 3 seeds"},
+		"another test sample, a difference of its":   {3, auc(0), auc(-0.01, 0.001, -0.001, 0), otherTest, Within, "test samples"},
+		"another test sample, further than both say": {3, auc(0), auc(-0.06, 0.001, -0.001, 0), otherTest, Worse, "test samples"},
+	} {
+		base, next := run("b", c.seeds, c.base).Snapshot(), run("n", c.seeds, c.new).Snapshot()
+		for i := range next.Rows {
+			for s := range c.seeds {
+				base.Rows[i].Keys[s], base.Rows[i].Tests[s] = "k", "t"
+				next.Rows[i].Keys[s], next.Rows[i].Tests[s] = "k", "t"
+				if c.differ&otherTest != 0 {
+					next.Rows[i].Tests[s] = "u"
+				}
+				if c.differ&otherScenario != 0 {
+					next.Rows[i].Keys[s] = "l"
+				}
+			}
+			if c.differ&elsewhere != 0 {
+				next.Rows[i].Machines = []string{"test, 2 cores, other kernels"}
+			}
+		}
+		if c.differ&otherScenario != 0 {
+			next.Begin.Hash = "other"
+		}
+		var one Change
+		for _, change := range Compare(base, next).Changes {
+			if change.Row == "distilled" && change.Metric.Key == "auc" {
+				one = change
+			}
+		}
+		if one.Judgement != c.want || !strings.Contains(strings.Join(one.Warnings, "; "), c.warning) {
+			t.Errorf("%s: %s %q, want %s %q", name, one.Judgement, one.Warnings, c.want, c.warning)
+		}
 	}
 }

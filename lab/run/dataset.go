@@ -223,6 +223,11 @@ func (r *Run) trainTokenizer(d *dataset, tz scenario.Tokenizer, corpus func(n in
 // corpusTexts is how many texts a tokenizer is trained on, at most.
 const corpusTexts = 20000
 
+// testKey names what models are measured on: the test set and the validation size.
+func (d *dataset) testKey(validation int) string {
+	return recipe.Recipe{Stage: "test", Task: d.test, Parameters: recipe.Values{"validation": validation}}.Key()
+}
+
 // batches gives the training batches of a step. With data > 0 the labelled examples are that many
 // and come again each epoch.
 func (d *dataset) batches(seed uint64, size, data int) kd.Batches {

@@ -72,7 +72,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Test: w.data.testKey(w.cell.Point.Evaluate.Validation)})
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (w *worker) compare(row *measured) error {
 		x, ok := row.values[of]
 		base, has := w.base.values[of]
 		if ok && has && base.Value != 0 {
-			row.values[key] = lab.Measure{Value: f(x.Value, base.Value)}
+			row.values[key] = lab.Measure{Value: f(x.Value, base.Value), N: x.N}
 		}
 	}
 	ratio("smaller", "bytes", func(x, base float64) float64 { return base / x })

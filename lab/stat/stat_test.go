@@ -221,3 +221,36 @@ func TestParetoBruteForce(t *testing.T) {
 		}
 	})
 }
+
+// The interval of seeds and test sample together covers the truth in 95% of experiments, whichever
+// of the two dominates; the wider of the two alone does not.
+func TestAddVarianceCovers(t *testing.T) {
+	const experiments = 20000
+	rng := rand.New(rand.NewPCG(11, 5))
+	for _, seeds := range []int{2, 3, 5, 10} {
+		for _, ratio := range []float64{0, 0.25, 0.5, 1, 2, 4} { // sample error ÷ error of the mean over seeds
+			covered, wider := 0, 0
+			for range experiments {
+				sample := ratio * rng.NormFloat64() // one test sample for all seeds
+				values := make([]float64, seeds)
+				for i := range values {
+					values[i] = sample + math.Sqrt(float64(seeds))*rng.NormFloat64()
+				}
+				mean := MeanInterval(values)
+				own := 1.959964 * ratio
+				both := AddVariance(mean, mean.Value-own, mean.Value+own)
+				if both.Low <= 0 && both.High >= 0 {
+					covered++
+				}
+				if half := max(mean.High-mean.Value, own); math.Abs(mean.Value) <= half {
+					wider++
+				}
+			}
+			share := float64(covered) / experiments
+			t.Logf("%2d seeds, ratio %.2f: %.4f, the wider alone %.4f", seeds, ratio, share, float64(wider)/experiments)
+			if share < 0.945 {
+				t.Errorf("%d seeds, ratio %.2f: %.4f of the intervals cover the truth, expected at least 0.945", seeds, ratio, share)
+			}
+		}
+	}
+}

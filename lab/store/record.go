@@ -71,6 +71,7 @@ type record struct {
 	Begin   *lab.Begin  `msgpack:"b,omitempty"`
 	Key     string      `msgpack:"a,omitempty"`
 	Machine string      `msgpack:"p,omitempty"`
+	Test    string      `msgpack:"e,omitempty"`
 	Matrix  *lab.Matrix `msgpack:"z,omitempty"`
 }
 
@@ -95,7 +96,7 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
 		event.Value, measures(event.Values), event.Level, event.Held, event.Text, event.Begin,
-		event.Key, event.Machine, event.Matrix,
+		event.Key, event.Machine, event.Test, event.Matrix,
 	})
 	if err != nil {
 		return nil, err
