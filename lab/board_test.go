@@ -110,7 +110,8 @@ func TestIntervalOfTheSample(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// Where the seeds differ too, the squares of both half-widths add: t(0.975, 1) = 12.706205, the
-	// standard error of 0.80 and 0.90 is 0.05, and the mean of the samples' bounds is 0.77 and 0.83.
+	// standard error of 0.80 and 0.90 is 0.05, and the mean of the samples' bounds is 0.77 and
+	// 0.83.
 	s.Seeds[1].Value, s.Warnings = 0.90, nil
 	s.fold(false)
 	seeds := 12.706205 * 0.05

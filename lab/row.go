@@ -23,8 +23,8 @@ type TableRow struct {
 	Values map[string]Summary // by metric key
 	// Machines are where the cells measured the row, in order of seed, each once.
 	Machines []string
-	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order of
-	// seed; "" where a log does not say.
+	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order
+	// of seed; "" where a log does not say.
 	Keys, Tests []string
 	seeds       []seedValues // what each cell reported, in order of seed
 }
@@ -43,8 +43,9 @@ type Summary struct {
 	// Value is the mean over seeds, or the median where the metric is a timing.
 	Value float64
 	// Low and High bound the value where Interval is true. One seed: the 95% interval of its
-	// measure. More: the 95% interval of the mean from the variance over seeds (Student's t) and that
-	// of the test sample (the seeds' own intervals); for a timing the lowest and the highest seed.
+	// measure. More: the 95% interval of the mean from the variance over seeds (Student's t) and
+	// that of the test sample (the seeds' own intervals); for a timing the lowest and the highest
+	// seed.
 	Low, High float64
 	Interval  bool
 	Seeds     []SeedMeasure // in order of seed

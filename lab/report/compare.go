@@ -19,12 +19,13 @@ import (
 type Judgement uint8
 
 const (
-	Same    Judgement = iota // deterministic and equal in every bit
-	Within                   // different, but no more than seeds, test samples, rounding and clocks differ
-	Better                   // significantly
-	Worse                    // significantly
-	Changed                  // of a metric that has no better direction
-	Unknown                  // cannot be compared; Warnings say why
+	Same Judgement = iota // deterministic and equal in every bit
+	// different, but no more than seeds, test samples, rounding and clocks differ
+	Within
+	Better  // significantly
+	Worse   // significantly
+	Changed // of a metric that has no better direction
+	Unknown // cannot be compared; Warnings say why
 )
 
 func (j Judgement) String() string {
@@ -45,8 +46,8 @@ const (
 	// fewer seeds cannot reach alpha in a rank test (2/70 is the least p-value of 4 against 4):
 	// their ranges are compared
 	testSeeds = 4
-	// Quality that differs by less is not judged: another order of the same sums does as much. It is
-	// relative to the value, or in the value's own unit for relative changes.
+	// Quality that differs by less is not judged: another order of the same sums does as much. It
+	// is relative to the value, or in the value's own unit for relative changes.
 	qualityFloor = 0.001
 )
 
@@ -78,9 +79,9 @@ type Comparison struct {
 //
 // Figures without a clock of one recipe, arithmetic included, must agree in every bit; others are
 // compared by the 95% interval of their difference: the paired interval over seeds where both ran
-// the same two or more on the same test sample, else what the intervals of both leave open. What has
-// no sampling error, such as bytes, is compared exactly. Timings are compared by a rank test over
-// seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
+// the same two or more on the same test sample, else what the intervals of both leave open. What
+// has no sampling error, such as bytes, is compared exactly. Timings are compared by a rank test
+// over seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
 // scenarios.
 func Compare(base, next *lab.View) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}

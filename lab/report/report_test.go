@@ -301,8 +301,8 @@ func TestCompareDoubts(t *testing.T) {
 	}
 }
 
-// What the same recipe measures must agree in every bit; what another recipe, another machine or other
-// kernels measure is judged by the interval of the difference.
+// What the same recipe measures must agree in every bit; what another recipe, another machine or
+// other kernels measure is judged by the interval of the difference.
 func TestCompareQuality(t *testing.T) {
 	auc := func(change float64, noise ...float64) func(string, int, map[string]lab.Measure) {
 		return func(row string, seed int, m map[string]lab.Measure) {

@@ -38,10 +38,10 @@ func MeanInterval(x []float64) Interval {
 	return out
 }
 
-// AddVariance widens an interval by an independent error of the same value, whose own 95% interval is
-// low to high: the squares of the half-widths add on each side, as variances do. An interval over
-// seeds misses what the test sample leaves open, which is the same for all seeds; the wider of the
-// two covers too little where both count (91% at 5 seeds where both are equal).
+// AddVariance widens an interval by an independent error of the same value, whose own 95% interval
+// is low to high: the squares of the half-widths add on each side, as variances do. An interval
+// over seeds misses what the test sample leaves open, which is the same for all seeds; the wider of
+// the two covers too little where both count (91% at 5 seeds where both are equal).
 func AddVariance(i Interval, low, high float64) Interval {
 	i.Low = i.Value - math.Hypot(i.Value-i.Low, max(0, i.Value-low))
 	i.High = i.Value + math.Hypot(i.High-i.Value, max(0, high-i.Value))

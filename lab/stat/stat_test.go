@@ -228,7 +228,8 @@ func TestAddVarianceCovers(t *testing.T) {
 	const experiments = 20000
 	rng := rand.New(rand.NewPCG(11, 5))
 	for _, seeds := range []int{2, 3, 5, 10} {
-		for _, ratio := range []float64{0, 0.25, 0.5, 1, 2, 4} { // sample error ÷ error of the mean over seeds
+		// sample error ÷ error of the mean over seeds
+		for _, ratio := range []float64{0, 0.25, 0.5, 1, 2, 4} {
 			covered, wider := 0, 0
 			for range experiments {
 				sample := ratio * rng.NormFloat64() // one test sample for all seeds
