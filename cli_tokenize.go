@@ -57,6 +57,9 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 	if err != nil {
 		return usage(err)
 	}
+	for _, note := range tok.Notes() {
+		fmt.Fprintf(p.stderr, "note: %s\n", note)
+	}
 	data, err := await.Do(ctx, func() ([]byte, error) { return io.ReadAll(in) })
 	if err != nil {
 		return broke(fmt.Errorf("standard input: %w", err))

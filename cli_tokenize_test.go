@@ -86,6 +86,14 @@ func TestTokenize(t *testing.T) {
 			t.Errorf("tokenize %q < %q: exit %d\n%s%s\nexpected exit %d, %s", c.args, c.in, code, out, errs, c.code, c.want)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(talks, "tokenizer_config.json"), []byte(`{"pad_token": "[PAD]"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdin(t, "ab")
+	note := "note: tokenizer_config.json: pad_token: \"[PAD]\" is not a token of the vocabulary and is ignored\n"
+	if out, errs, code := slimlab(t, "tokenize", talks); code != exitHeld || out != "[0,4]\n" || errs != note {
+		t.Errorf("exit %d, %s%s, expected exit 0 and %s", code, out, errs, note)
+	}
 	stdin(t, "liked the lamp 42\n")
 	ids, errs, code := slimlab(t, "tokenize", "pretrained:recsys-fm")
 	if code != exitHeld {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -76,7 +77,7 @@ func (m *bpe) encode(ids []int32, word string) []int32 {
 		if m.byteLevel {
 			spelling = spellBytes(word)
 		}
-		if id, ok := m.ids[spelling]; ok {
+		if id, ok := m.ids[spelling]; ok && !m.isByte(spelling) {
 			return append(ids, id)
 		}
 	}
@@ -92,6 +93,30 @@ func (m *bpe) encode(ids []int32, word string) []int32 {
 		return ids[:start+m.mergeShort(ids[start:])]
 	}
 	return ids[:start+m.mergeLong(ids[start:])]
+}
+
+// isByte reports whether a token stands for a byte, in a vocabulary of characters: a text that
+// spells it is not that byte.
+func (m *bpe) isByte(token string) bool {
+	if m.byteLevel {
+		return false
+	}
+	b, ok := fallbackByte(token)
+	return ok && m.byteID[b] >= 0
+}
+
+// makesAll reports whether merges make every token of a vocabulary of characters from its
+// characters, those of apart left out.
+func (m *bpe) makesAll(apart []string) bool {
+	merges := *m
+	merges.ignoreMerges = false
+	var ids []int32
+	for token, id := range m.ids {
+		if ids = merges.encode(ids[:0], token); (len(ids) != 1 || ids[0] != id) && !m.isByte(token) && id != m.unknown && !slices.Contains(apart, token) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *bpe) byteSymbols(ids []int32, word string) []int32 {

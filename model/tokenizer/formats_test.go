@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -529,6 +530,14 @@ func (m *model) numbers(number protowire.Number, pairs ...uint64) *model {
 	return m.message(number, p)
 }
 
+// built builds what a reader has read.
+func built(tok *Tokenizer, err error) (*Tokenizer, error) {
+	if err == nil {
+		err = tok.build()
+	}
+	return tok, err
+}
+
 func smallModel() *model {
 	m := (&model{}).piece("<unk>", 0, 2).piece("<s>", 0, 3).piece("</s>", 0, 3)
 	for i, token := range []string{"▁a", "a", "▁", "b"} {
@@ -538,7 +547,7 @@ func smallModel() *model {
 }
 
 func TestSentencePieceFiles(t *testing.T) {
-	parse := func(m *model) (*Tokenizer, error) { return parseSentencePiece(m.data) }
+	parse := func(m *model) (*Tokenizer, error) { return built(readSentencePiece(m.data, &settings{})) }
 	tok, err := parse(smallModel().numbers(2, 3, 2).numbers(3, 4, 1))
 	if err != nil {
 		t.Fatal(err)
@@ -583,7 +592,7 @@ func TestTiktokenFiles(t *testing.T) {
 		if !isTiktoken([]byte(c.file)) {
 			t.Errorf("%q is not taken for a tiktoken file", c.file)
 		}
-		if _, err := parseTiktoken([]byte(c.file)); err == nil || err.Error() != c.want {
+		if _, err := built(readTiktoken([]byte(c.file))); err == nil || err.Error() != c.want {
 			t.Errorf("found    %v\nexpected %s", err, c.want)
 		}
 	}
@@ -599,9 +608,9 @@ func TestPairFiles(t *testing.T) {
 		{`{"a":0,"b":1,"ab":2}`, "a b c\n", `{}`, `vocab.json: merges.txt line 1: found "a b c", expected two parts with a space between`},
 		{`{"a":0,"b":1}`, "a b\n", `{}`, `vocab.json: model.merges[0] ["a" "b"]: "ab" is not in the vocabulary`},
 		{`{"a":0}`, "", `{"tokenizer_class":"CLIPTokenizer"}`, `vocab.json: tokenizer_class "CLIPTokenizer" of tokenizer_config.json is not supported with vocab.json, expected GPT2Tokenizer or Qwen2Tokenizer`},
-		{`{"a":0}`, "", `{"added_tokens_decoder":{"x":{"content":"<x>"}}}`, `vocab.json: added token "<x>": found id "x", expected a number`},
+		{`{"a":0}`, "", `{"added_tokens_decoder":{"x":{"content":"<x>"}}}`, `tokenizer_config.json: added_tokens_decoder: found id "x" of "<x>", expected a number`},
 		{`{"a":0}`, "", `{"added_tokens_decoder":{"2000000000":{"content":"<x>"}}}`, `vocab.json: token "<x>": found id 2000000000, expected an id below 65538 in a vocabulary of 2 tokens`},
-		{`[]`, "", `{}`, `vocab.json: json: cannot unmarshal array into Go value of type tokenizer.vocabulary`},
+		{`[]`, "", `{}`, `vocab.json: line 1, column 1: found a list, expected an object`},
 	} {
 		dir := t.TempDir()
 		for name, content := range map[string]string{"vocab.json": c.vocab, "merges.txt": c.merges, "tokenizer_config.json": c.config} {
@@ -666,7 +675,7 @@ func FuzzSentencePiece(f *testing.F) {
 	f.Add(smallModel().numbers(2, 3, 2).numbers(3, 3, 0, 4, 1).data)
 	f.Add((&model{}).piece("<0x41>", 0, 6).piece("aa", 1, 4).piece("▁", 0, 1).numbers(2, 3, 2, 40, 0).data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if tok, err := parseSentencePiece(data); err == nil {
+		if tok, err := built(readSentencePiece(data, &settings{})); err == nil {
 			use(t, tok)
 		}
 	})
@@ -677,7 +686,7 @@ func FuzzTiktoken(f *testing.F) {
 	f.Add([]byte("YQ== 0\r\n\nYg== 01\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		isTiktoken(data)
-		if tok, err := parseTiktoken(data); err == nil {
+		if tok, err := built(readTiktoken(data)); err == nil {
 			use(t, tok)
 		}
 	})
@@ -699,14 +708,9 @@ func FuzzVocabulary(f *testing.F) {
 
 func FuzzPairs(f *testing.F) {
 	f.Add([]byte(`{"a":0,"b":1,"ab":2}`), []byte("#version\na b\n"), []byte(`{"tokenizer_class":"Qwen2Tokenizer","added_tokens_decoder":{"3":{"content":"<x>","special":true}}}`))
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, vocab, merges, config []byte) {
-		for name, content := range map[string][]byte{"vocab.json": vocab, "merges.txt": merges, "tokenizer_config.json": config} {
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if tok, err := Load(dir); err == nil {
+		folder := fstest.MapFS{"vocab.json": {Data: vocab}, "merges.txt": {Data: merges}, "tokenizer_config.json": {Data: config}}
+		if tok, err := LoadFS(folder, "."); err == nil {
 			use(t, tok)
 		}
 	})

@@ -1,18 +1,16 @@
 package tokenizer
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
+
+	"slimlab/internal/jsonread"
 )
 
 // Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a
@@ -53,212 +51,44 @@ func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 	return nil, err
 }
 
-// configFile is what is read of a tokenizer_config.json.
-type configFile struct {
-	Class  string                `json:"tokenizer_class"`
-	AddBOS *bool                 `json:"add_bos_token"`
-	AddEOS *bool                 `json:"add_eos_token"`
-	Added  map[string]addedToken `json:"added_tokens_decoder"` // by id
-}
-
 func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 	data, err := fs.ReadFile(fsys, path.Join(dir, name))
 	if err != nil {
 		return nil, err
 	}
-	var config configFile
-	configData, err := optional(fsys, path.Join(dir, "tokenizer_config.json"))
+	s, err := readSettings(fsys, dir)
 	if err != nil {
 		return nil, err
-	}
-	if configData != nil {
-		if err := json.Unmarshal(configData, &config); err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-		}
 	}
 	var t *Tokenizer
 	switch {
 	case name == "vocab.json":
-		t, err = loadPairs(fsys, dir, data, config)
+		t, err = readPairs(fsys, dir, data, s)
 	case isTiktoken(data):
-		t, err = parseTiktoken(data)
+		t, err = readTiktoken(data)
 	case strings.HasSuffix(name, ".json"):
-		t, err = Parse(data)
+		t, err = readFile(data)
 	default:
-		t, err = parseSentencePiece(data)
+		t, err = readSentencePiece(data, s)
+	}
+	if err == nil {
+		t.combine(s, name)
+		err = t.build()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	roles, err := optional(fsys, path.Join(dir, "special_tokens_map.json"))
-	if err != nil {
+	t.setRoles(s.roles)
+	if err := t.surround(s, name); err != nil {
 		return nil, err
 	}
-	if roles != nil {
-		if _, err := t.readRoles(roles); err != nil {
-			return nil, fmt.Errorf("special_tokens_map.json: %w", err)
+	if s.template != "" {
+		if !isNull(t.config["chat_template"]) && t.ChatTemplate() != s.template {
+			t.note("chat_template: the file of its own is followed, not the other one in %s", configName)
 		}
-	}
-	if configData != nil {
-		if t.config, err = t.readRoles(configData); err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-	}
-	if !strings.HasSuffix(name, ".json") && (config.AddBOS != nil || config.AddEOS != nil) {
-		if err := t.surround(config); err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-	}
-	template, err := optional(fsys, path.Join(dir, "chat_template.jinja"))
-	if err != nil {
-		return nil, err
-	}
-	if template != nil {
-		t.SetChatTemplate(string(template))
+		t.SetChatTemplate(s.template)
 	}
 	return t, nil
-}
-
-// optional reads a file; it is nil where there is none.
-func optional(fsys fs.FS, name string) ([]byte, error) {
-	data, err := fs.ReadFile(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return data, err
-}
-
-// surround puts the tokens around a text that tokenizer_config.json asks for, where the
-// vocabulary's file cannot say so.
-func (t *Tokenizer) surround(config configFile) error {
-	before, after := "", ""
-	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && len(t.before) > 0 {
-		before = t.Token(t.bos)
-	}
-	if config.AddEOS != nil && *config.AddEOS {
-		after = t.Token(t.eos)
-	}
-	t.file.PostProcessor, t.before, t.after = nil, nil, nil
-	if before == "" && after == "" {
-		return nil
-	}
-	t.file.PostProcessor = templateOf(t.ids, before, after)
-	var err error
-	t.before, t.after, err = parseTemplate(t.file.PostProcessor, len(t.tokens))
-	return err
-}
-
-// loadPairs reads the folder form of GPT-2: vocab.json, merges.txt, and added tokens in
-// added_tokens.json or tokenizer_config.json. The class of the tokenizer says how a text is split;
-// without one it is GPT-2's.
-func loadPairs(fsys fs.FS, dir string, vocab []byte, config configFile) (*Tokenizer, error) {
-	t := newTokenizer()
-	f := &t.file
-	f.Model = modelFile{Type: "BPE"}
-	if err := json.Unmarshal(vocab, &f.Model.Vocab); err != nil {
-		return nil, err
-	}
-	c := wordSplits[0]
-	switch class := strings.TrimSuffix(config.Class, "Fast"); class {
-	case "GPT2Tokenizer", "":
-	case "Qwen2Tokenizer":
-		c = wordSplits[slices.IndexFunc(wordSplits, func(c wordSplit) bool { return c.pattern == qwen2Pattern })]
-	default:
-		return nil, fmt.Errorf("tokenizer_class %q of tokenizer_config.json is not supported with vocab.json, expected GPT2Tokenizer or Qwen2Tokenizer", config.Class)
-	}
-	f.byteLevel(c)
-	lines, err := fs.ReadFile(fsys, path.Join(dir, "merges.txt"))
-	if err != nil {
-		return nil, err
-	}
-	number := 0
-	for line := range bytes.Lines(lines) {
-		number++
-		text := string(bytes.TrimRight(line, "\r\n"))
-		if number == 1 && strings.HasPrefix(text, "#version") || text == "" {
-			continue
-		}
-		a, b, ok := strings.Cut(text, " ")
-		if !ok || a == "" || b == "" || strings.Contains(b, " ") {
-			return nil, fmt.Errorf("merges.txt line %d: found %q, expected two parts with a space between", number, text)
-		}
-		f.Model.Merges = append(f.Model.Merges, [2]string{a, b})
-	}
-	added := config.Added
-	if added == nil {
-		if added, err = readAdded(fsys, dir); err != nil {
-			return nil, err
-		}
-	}
-	for id, token := range added {
-		n, err := strconv.ParseInt(id, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("added token %q: found id %q, expected a number", token.Content, id)
-		}
-		token.ID = int32(n)
-		f.AddedTokens = append(f.AddedTokens, token)
-	}
-	// GPT-2's only special token is in its vocabulary.
-	if id, ok := f.Model.Vocab[endOfText]; ok && len(added) == 0 {
-		f.AddedTokens = append(f.AddedTokens, addedToken{ID: id, Content: endOfText, Special: true})
-		t.bos, t.eos = id, id
-	}
-	slices.SortFunc(f.AddedTokens, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
-	return t, t.build()
-}
-
-// endOfText is the special token of GPT-2 and of what followed it.
-const endOfText = "<|endoftext|>"
-
-// readAdded reads added_tokens.json: ids by token. It says nothing of which are special: those that
-// are written <|so|> are taken for it.
-func readAdded(fsys fs.FS, dir string) (map[string]addedToken, error) {
-	data, err := optional(fsys, path.Join(dir, "added_tokens.json"))
-	if err != nil || data == nil {
-		return nil, err
-	}
-	var ids map[string]int32
-	if err := json.Unmarshal(data, &ids); err != nil {
-		return nil, fmt.Errorf("added_tokens.json: %w", err)
-	}
-	added := make(map[string]addedToken, len(ids))
-	for token, id := range ids {
-		key := strconv.Itoa(int(id))
-		if other, ok := added[key]; ok {
-			return nil, fmt.Errorf("added_tokens.json: id %d: found two tokens, %q and %q", id, min(token, other.Content), max(token, other.Content))
-		}
-		special := strings.HasPrefix(token, "<|") && strings.HasSuffix(token, "|>")
-		added[key] = addedToken{ID: id, Content: token, Special: special}
-	}
-	return added, nil
-}
-
-// readRoles takes bos_token, eos_token and pad_token, each a string or an object with content.
-func (t *Tokenizer) readRoles(data []byte) (map[string]json.RawMessage, error) {
-	var config map[string]json.RawMessage
-	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, err
-	}
-	for key, id := range map[string]*int32{"bos_token": &t.bos, "eos_token": &t.eos, "pad_token": &t.padding} {
-		raw := config[key]
-		if isNull(raw) {
-			continue
-		}
-		var token struct {
-			Content string `json:"content"`
-		}
-		if json.Unmarshal(raw, &token.Content) != nil {
-			if err := json.Unmarshal(raw, &token); err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
-			}
-		}
-		found, ok := t.ids[token.Content]
-		if !ok {
-			return nil, fmt.Errorf("%s: %q is not a token of the vocabulary", key, token.Content)
-		}
-		*id = found
-	}
-	return config, nil
 }
 
 // ChatTemplate returns the Jinja template of conversations, or "" where the tokenizer has none. Of
@@ -292,15 +122,21 @@ func (t *Tokenizer) SetChatTemplate(template string) {
 // Parse reads the content of a tokenizer.json. BOS is taken from its template; EOS is not in that
 // file.
 func Parse(data []byte) (*Tokenizer, error) {
+	t, err := readFile(data)
+	if err == nil {
+		err = t.build()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// readFile reads a tokenizer.json; build is to follow.
+func readFile(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
-	if err := json.Unmarshal(data, &t.file); err != nil {
+	if err := jsonread.Decode(data, &t.file); err != nil {
 		return nil, err
-	}
-	if err := t.build(); err != nil {
-		return nil, err
-	}
-	if len(t.before) == 1 {
-		t.bos = t.before[0]
 	}
 	return t, nil
 }
@@ -333,7 +169,7 @@ func (t *Tokenizer) build() error {
 		return err
 	}
 	if !words.byteLevel {
-		t.splitters = append(t.splitters, newSeams(&t.model))
+		t.splitters = append(t.splitters, newSeams(&t.model, symbolsOf(t.splitters)))
 	}
 	if t.before, t.after, err = parseTemplate(f.PostProcessor, len(t.tokens)); err != nil {
 		return err
@@ -347,6 +183,9 @@ func (t *Tokenizer) build() error {
 	}
 	t.indexText(d)
 	t.indexAdded()
+	if t.bos < 0 && len(t.before) == 1 {
+		t.bos = t.before[0]
+	}
 	return nil
 }
 

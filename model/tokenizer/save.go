@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"strconv"
 
 	"slimlab/internal/atomicfile"
 )
@@ -38,7 +39,29 @@ func (t *Tokenizer) canonical() file {
 	if f.Model.Merges == nil {
 		f.Model.Merges = mergeList{}
 	}
+	f.Model.Vocab = numbered(f.Model.Vocab, f.AddedTokens)
 	return f
+}
+
+// numbered returns a vocabulary with the added tokens in it, unless they get their ids without: the
+// tokenizers library passes over an added token's id and counts on from the highest.
+func numbered(vocab vocabulary, added []addedToken) vocabulary {
+	highest := int32(len(vocab)) - 1
+	for _, a := range added {
+		id, ok := vocab[a.Content]
+		if !ok {
+			id = highest + 1
+		}
+		if id != a.ID {
+			complete := maps.Clone(vocab)
+			for _, a := range added {
+				complete[a.Content] = a.ID
+			}
+			return complete
+		}
+		highest = max(highest, id)
+	}
+	return vocab
 }
 
 // Save writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into a folder that
@@ -47,6 +70,13 @@ func (t *Tokenizer) Save(dir string) error {
 	config := maps.Clone(t.config)
 	if config == nil {
 		config = newConfig()
+	}
+	if _, ok := config["added_tokens_decoder"]; ok { // as tokenizer.json has them
+		decoder := map[string]addedToken{}
+		for _, a := range t.file.AddedTokens {
+			decoder[strconv.Itoa(int(a.ID))] = a
+		}
+		config["added_tokens_decoder"] = mustMarshal(decoder)
 	}
 	roles := map[string]json.RawMessage{}
 	for key, id := range map[string]int32{"bos_token": t.bos, "eos_token": t.eos} {

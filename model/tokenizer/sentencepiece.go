@@ -11,8 +11,8 @@ import (
 // parseSentencePiece reads a SentencePiece model file: a protocol buffer of pieces, of what trained
 // them, and of how a text is normalized (sentencepiece_model.proto; the numbers below are its
 // fields). Models of BPE are read; those of unigrams, words and characters are refused, and so is a
-// table of normalizations.
-func parseSentencePiece(data []byte) (*Tokenizer, error) {
+// table of normalizations. build is to follow.
+func readSentencePiece(data []byte, s *settings) (*Tokenizer, error) {
 	v := Vocabulary{Model: "llama", Unknown: 0, BOS: 1, EOS: 2, Padding: -1}
 	kind, prefix, squeeze := uint64(1), true, true
 	err := fields(data, func(number protowire.Number, value field) error {
@@ -70,8 +70,11 @@ func parseSentencePiece(data []byte) (*Tokenizer, error) {
 		}
 		return nil, fmt.Errorf("trainer_spec.model_type: found %d, expected 2, which is bpe", kind)
 	}
+	if s.prefix != nil {
+		prefix = *s.prefix
+	}
 	v.AddSpacePrefix = &prefix
-	return fromVocabulary(v, squeeze)
+	return readVocabulary(v, spacing{squeeze: squeeze, first: s.legacy != nil && !*s.legacy, sentencePiece: true})
 }
 
 // piece appends one SentencePiece message.

@@ -23,10 +23,10 @@ func llama3Special() []string {
 	return names
 }
 
-// parseTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format
+// readTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format
 // holds neither how a text is split into words nor special tokens: those are Llama 3's, and files
-// that are not Llama 3's are refused.
-func parseTiktoken(data []byte) (*Tokenizer, error) {
+// that are not Llama 3's are refused. build is to follow.
+func readTiktoken(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
 	f := &t.file
 	f.Model = modelFile{Type: "BPE", Vocab: vocabulary{}}
@@ -74,7 +74,7 @@ func parseTiktoken(data []byte) (*Tokenizer, error) {
 	begin := f.AddedTokens[0]
 	f.PostProcessor = templateOf(map[string]int32{begin.Content: begin.ID}, begin.Content, "")
 	t.bos, t.eos = llama3Ranks, llama3Ranks+1
-	return t, t.build()
+	return t, nil
 }
 
 // isTiktoken reports whether a tokenizer.model is tiktoken's, which is lines of text, and not

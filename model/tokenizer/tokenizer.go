@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Tokenizer encodes text to ids and decodes ids to text. It is safe for concurrent use after
@@ -16,6 +18,7 @@ type Tokenizer struct {
 	ids               map[string]int32 // of tokens
 	special           []bool           // by id: an added token that is marked special
 	bos, eos, padding int32
+	notes             []string
 
 	raw, normalized matcher // added tokens matched before and after the normalizer
 	normalizers     []normalizer
@@ -58,6 +61,14 @@ func (t *Tokenizer) EOS() int32 { return t.eos }
 
 // Padding returns the id of the token that pads a batch, or -1.
 func (t *Tokenizer) Padding() int32 { return t.padding }
+
+// Notes say what the readers of the tokenizer's files left out, guessed, or found twice and
+// different: one sentence each, naming the files. They are of the files, and Save writes none.
+func (t *Tokenizer) Notes() []string { return slices.Clone(t.notes) }
+
+func (t *Tokenizer) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
+}
 
 // Encode returns the ids of text. It finds added tokens that are spelled out in the text, and adds
 // none.
@@ -135,6 +146,9 @@ func (t *Tokenizer) SetSpecial(bos, eos string) error {
 	t.bos, t.eos = b, e
 	t.before, t.after = nil, nil
 	t.file.PostProcessor = nil
+	t.config = maps.Clone(t.config)
+	delete(t.config, "add_bos_token") // the template says it now
+	delete(t.config, "add_eos_token")
 	if b >= 0 {
 		t.before = []int32{b}
 		t.file.PostProcessor = templateOf(t.ids, bos, "")

@@ -59,27 +59,40 @@ var wordSplits = []wordSplit{
 // names of Pre are those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is normalized to form
 // C, as by its own tokenizer.
 func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
-	t, err := fromVocabulary(v, false)
+	t, err := readVocabulary(v, spacing{})
+	if err == nil {
+		err = t.build()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("vocabulary: %w", err)
 	}
 	return t, nil
 }
 
-// fromVocabulary is FromVocabulary; squeeze removes superfluous spaces of a text first, which some
-// SentencePiece files require.
-func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
+// spacing is what a GGUF file does not say of a SentencePiece vocabulary.
+type spacing struct {
+	squeeze bool // superfluous spaces of a text are removed first
+	// the space before a text comes at its beginning only, not after each special token too:
+	// transformers' legacy false
+	first bool
+	// tokens of type user-defined are symbols of the normalized text, as SentencePiece has it, not
+	// added tokens, as llama.cpp has it
+	sentencePiece bool
+}
+
+// readVocabulary is FromVocabulary without build.
+func readVocabulary(v Vocabulary, how spacing) (*Tokenizer, error) {
 	if err := v.check(); err != nil {
 		return nil, err
 	}
 	t := newTokenizer()
-	if err := t.file.addTokens(v); err != nil {
+	if err := t.file.addTokens(v, how); err != nil {
 		return nil, err
 	}
 	addBOS := true
 	switch v.Model {
 	case "llama":
-		if err := t.file.scored(v, squeeze); err != nil {
+		if err := t.file.scored(v, how); err != nil {
 			return nil, err
 		}
 	case "gpt2":
@@ -109,7 +122,7 @@ func fromVocabulary(v Vocabulary, squeeze bool) (*Tokenizer, error) {
 	if before != "" || after != "" {
 		t.file.PostProcessor = templateOf(map[string]int32{before: int32(v.BOS), after: int32(v.EOS)}, before, after)
 	}
-	return t, t.build()
+	return t, nil
 }
 
 // check reports lists of different lengths and ids out of range.
@@ -135,7 +148,7 @@ func (v *Vocabulary) check() error {
 }
 
 // addTokens writes the tokens of a vocabulary by their types.
-func (f *file) addTokens(v Vocabulary) error {
+func (f *file) addTokens(v Vocabulary, how spacing) error {
 	f.Model = modelFile{Type: "BPE", Vocab: make(vocabulary, len(v.Tokens))}
 	for id, token := range v.Tokens {
 		kind := int32(TypeNormal)
@@ -147,6 +160,9 @@ func (f *file) addTokens(v Vocabulary) error {
 			f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(id), Content: token, Special: true})
 			continue
 		case TypeUserDefined:
+			if how.sentencePiece && token != "" {
+				break
+			}
 			if v.Model == "llama" {
 				token = strings.ReplaceAll(token, spaceMark, " ")
 			}
@@ -180,6 +196,10 @@ func (f *file) merged(v Vocabulary) (wordSplit, error) {
 	}
 	f.byteLevel(wordSplits[i])
 	f.Model.Merges = make(mergeList, len(v.Merges))
+	added := map[string]int32{}
+	for _, a := range f.AddedTokens {
+		added[a.Content] = a.ID
+	}
 	for i, line := range v.Merges {
 		// A part may itself begin with a space.
 		at := strings.Index(line[min(1, len(line)):], " ") + 1
@@ -187,6 +207,12 @@ func (f *file) merged(v Vocabulary) (wordSplit, error) {
 			return wordSplit{}, fmt.Errorf("merges[%d] %q: expected two parts with a space between", i, line)
 		}
 		f.Model.Merges[i] = [2]string{line[:at], line[at+1:]}
+		// A special token may be one of words, too.
+		for _, token := range []string{line[:at], line[at+1:], line[:at] + line[at+1:]} {
+			if id, ok := added[token]; ok {
+				f.Model.Vocab[token] = id
+			}
+		}
 	}
 	return wordSplits[i], nil
 }
@@ -210,7 +236,7 @@ func (f *file) byteLevel(c wordSplit) {
 }
 
 // scored reads a SentencePiece vocabulary.
-func (f *file) scored(v Vocabulary, squeeze bool) error {
+func (f *file) scored(v Vocabulary, how spacing) error {
 	m := &f.Model
 	m.ByteFallback, m.FuseUnk = slices.Contains(v.Types, TypeByte), true
 	if v.Unknown >= 0 {
@@ -241,20 +267,51 @@ func (f *file) scored(v Vocabulary, squeeze bool) error {
 		return map[string]any{"type": "Replace", "pattern": map[string]any{pattern: from}, "content": to}
 	}
 	var normalizers []any
-	if squeeze {
+	if how.squeeze {
 		normalizers = append(normalizers, replace("Regex", `\A +| +\z`, ""), replace("Regex", ` {2,}`, " "))
 	}
-	if prefix {
-		normalizers = append(normalizers, map[string]any{"type": "Prepend", "prepend": spaceMark})
+	if prefix && how.first {
+		f.PreTokenizer = mustMarshal(map[string]any{"type": "Metaspace", "replacement": spaceMark, "prepend_scheme": "first", "split": false})
+	} else {
+		if prefix {
+			normalizers = append(normalizers, map[string]any{"type": "Prepend", "prepend": spaceMark})
+		}
+		normalizers = append(normalizers, replace("String", " ", spaceMark))
 	}
-	normalizers = append(normalizers, replace("String", " ", spaceMark))
 	decoders := []any{replace("String", spaceMark, " "), map[string]any{"type": "ByteFallback"}, map[string]any{"type": "Fuse"}}
 	if prefix {
 		decoders = append(decoders, map[string]any{"type": "Strip", "content": " ", "start": 1, "stop": 0})
 	}
-	f.Normalizer = mustMarshal(map[string]any{"type": "Sequence", "normalizers": normalizers})
+	if len(normalizers) > 0 {
+		f.Normalizer = mustMarshal(map[string]any{"type": "Sequence", "normalizers": normalizers})
+	}
 	f.Decoder = mustMarshal(map[string]any{"type": "Sequence", "decoders": decoders})
+	if how.sentencePiece {
+		f.isolate(v)
+	}
 	return nil
+}
+
+// isolate makes the user-defined tokens of a vocabulary symbols of the normalized text: a text is
+// split at them, and a piece that is a token stays whole.
+func (f *file) isolate(v Vocabulary) {
+	var texts []string
+	for id, token := range v.Tokens {
+		if v.Types[id] == TypeUserDefined && token != "" {
+			texts = append(texts, token)
+		}
+	}
+	if len(texts) == 0 {
+		return
+	}
+	slices.SortStableFunc(texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	split := map[string]any{"type": "Split", "pattern": map[string]any{"Regex": literalPattern(texts)}, "behavior": "Isolated", "invert": false}
+	parts := []any{split}
+	if !isNull(f.PreTokenizer) {
+		parts = []any{f.PreTokenizer, split}
+	}
+	f.PreTokenizer = mustMarshal(map[string]any{"type": "Sequence", "pretokenizers": parts})
+	f.Model.IgnoreMerges = true
 }
 
 // rankedToken is a token of a format that scores tokens and not merges.
@@ -368,8 +425,16 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 	}
 	v.AddSpacePrefix = &prefix
 	m := &t.file.Model
-	if m.IgnoreMerges {
+	apart := symbolsOf(t.splitters[:len(t.splitters)-1])
+	if m.IgnoreMerges && !t.model.makesAll(apart) {
 		return errors.New("vocabulary: ignore_merges of a tokenizer of characters cannot be written")
+	}
+	for _, text := range apart {
+		id, ok := t.ids[text]
+		if !ok || !m.IgnoreMerges {
+			return fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", t.file.PreTokenizer)
+		}
+		v.Types[id] = TypeUserDefined
 	}
 	if t.model.unknown >= 0 {
 		v.Types[t.model.unknown] = TypeUnknown
@@ -447,7 +512,8 @@ func (t *Tokenizer) spaces() (prefix bool, err error) {
 		return false, fmt.Errorf("vocabulary: normalizer %s cannot be written, expected spaces to become %s", cmp.Or(string(t.file.Normalizer), "null"), spaceMark)
 	}
 	for _, s := range t.splitters {
-		if _, ok := s.(*seams); !ok {
+		_, isSeams := s.(*seams)
+		if _, isSymbols := s.(*symbols); !isSeams && !isSymbols {
 			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", t.file.PreTokenizer)
 		}
 	}

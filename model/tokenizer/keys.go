@@ -1,0 +1,29 @@
+package tokenizer
+
+import "slimlab/internal/jsonread"
+
+// configTable says what is done with the keys of tokenizer_config.json. Those that are harmless
+// are settings of a call, notes of other programs, or say how a text is cleaned up after decoding,
+// which the ids do not depend on.
+var configTable = jsonread.Keys(jsonread.Read, "tokenizer_class", "add_bos_token", "add_eos_token", "add_prefix_space", "legacy", "added_tokens_decoder",
+	"chat_template", "additional_special_tokens", "extra_special_tokens",
+	"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token").With(
+	jsonread.Keys(jsonread.Harmless, "model_max_length", "max_length", "max_len", "stride", "padding_side", "truncation_side", "truncation_strategy", "truncation",
+		"padding", "pad_to_multiple_of", "pad_token_type_id", "return_token_type_ids", "model_input_names", "clean_up_tokenization_spaces", "spaces_between_special_tokens",
+		"sp_model_kwargs", "errors", "name_or_path", "tokenizer_file", "vocab_file", "vocab_size", "special_tokens_map_file", "processor_class", "image_processor_class",
+		"feature_extractor_type", "auto_map", "use_default_system_prompt", "use_fast", "use_auth_token", "token", "revision", "trust_remote_code", "local_files_only",
+		"from_slow", "is_local", "backend", "init_inputs", "device_map", "torch_dtype", "tokenize_chinese_chars", "prefix_token", "middle_token", "suffix_token",
+		"eot_token", "fill_token", "model_specific_special_tokens", "response_schema", "_commit_hash", "transformers_version", "unk_index"),
+	jsonread.Table{
+		"split_special_tokens": {Use: jsonread.Refused, Reason: "special tokens that a text spells out as text"},
+		"do_lower_case":        {Use: jsonread.Refused, Reason: "text in lower case by this key"},
+	})
+
+// rolesTable is for special_tokens_map.json.
+var rolesTable = jsonread.Keys(jsonread.Read, "additional_special_tokens", "extra_special_tokens",
+	"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token").With(
+	jsonread.Keys(jsonread.Harmless, "prefix_token", "middle_token", "suffix_token", "eot_token", "fill_token"))
+
+// tokenTable is for a token that is an object, in these files.
+var tokenTable = jsonread.Keys(jsonread.Read, "content", "single_word", "lstrip", "rstrip", "normalized", "special").With(
+	jsonread.Keys(jsonread.Harmless, "__type", "id"))
