@@ -13,8 +13,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"reflect"
+
+	"slimlab/internal/wrongfile"
 )
+
+// MaxFile bounds a file of settings, in bytes: the largest known ones have a few megabytes.
+const MaxFile = 64 << 20
+
+// ReadFile reads a file of settings of at most MaxFile bytes. Its errors, but for that of an absent
+// file, begin with the file's name without its folder.
+func ReadFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path.Base(name), err)
+	case len(data) > MaxFile:
+		return nil, fmt.Errorf("%s: the file has more than %d MiB, expected at most so many of a file of settings", path.Base(name), MaxFile>>20)
+	}
+	return data, nil
+}
 
 // Decode stores the one JSON value of data in v, as json.Unmarshal does. An error names the place
 // and what was found and expected: a line and column where data is no JSON, a key where a value has
@@ -23,6 +48,9 @@ func Decode(data []byte, v any) error {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errors.New("found nothing, expected JSON")
+	}
+	if other := wrongfile.Name(data); other != "" {
+		return fmt.Errorf("found %s", other)
 	}
 	return explain(data, json.Unmarshal(data, v))
 }
