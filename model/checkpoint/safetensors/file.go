@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slimlab/internal/half"
+	"slimlab/internal/wrongfile"
 	"slimlab/kernels/parallel"
 )
 
@@ -35,13 +36,18 @@ type viewer interface {
 
 // Open reads and checks the header of a file of size bytes.
 func Open(r io.ReaderAt, size int64) (*File, error) {
+	head := make([]byte, max(0, min(wrongfile.Head, size)))
+	if err := readFull(r, head, 0); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	if other := wrongfile.Name(head); other != "" {
+		return nil, fmt.Errorf("safetensors: found %s", other)
+	}
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
 		return nil, fmt.Errorf("safetensors: the file has %d bytes, expected at least 8", size)
 	}
-	if err := readFull(r, prefix[:], 0); err != nil {
-		return nil, fmt.Errorf("safetensors: %w", err)
-	}
+	copy(prefix[:], head)
 	length := binary.LittleEndian.Uint64(prefix[:])
 	if limit := min(maxHeader, size-8); length == 0 || length > uint64(limit) {
 		return nil, fmt.Errorf("safetensors: the header's length is %d, expected 1 to %d in a file of %d bytes", length, limit, size)

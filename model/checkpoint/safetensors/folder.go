@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,18 +10,21 @@ import (
 	"path"
 	"slices"
 
+	"slimlab/internal/jsonread"
 	"slimlab/internal/mapped"
 )
 
 // Folder is one or several files as one. It is safe for concurrent use.
 type Folder struct {
+	Notes []string // what was found in another form than the usual one
+
 	list []Info
 	in   map[string]*File // by tensor name
 	open []io.Closer
 }
 
-// OpenFolder opens model.safetensors, or the files that model.safetensors.index.json names. Files
-// must be readable at any offset.
+// OpenFolder opens model.safetensors, or the files that model.safetensors.index.json names, or all
+// of a numbered set whose index is missing. Files must be readable at any offset.
 func OpenFolder(fsys fs.FS, dir string) (*Folder, error) {
 	_, err := fs.Stat(fsys, path.Join(dir, singleName))
 	if err == nil {
@@ -31,9 +33,9 @@ func OpenFolder(fsys fs.FS, dir string) (*Folder, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	data, err := fs.ReadFile(fsys, path.Join(dir, indexName))
+	data, err := jsonread.ReadFile(fsys, path.Join(dir, indexName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("found neither %s nor %s%s: %w", singleName, indexName, pickled(fsys, dir), err)
+		return withoutIndex(fsys, dir, err)
 	}
 	if err != nil {
 		return nil, err
@@ -92,34 +94,29 @@ func (f *Folder) Close() error {
 	return errors.Join(errs...)
 }
 
-// pickled says that a folder has its weights in a form that runs code when it is read.
-func pickled(fsys fs.FS, dir string) string {
-	for _, name := range []string{"pytorch_model.bin", "pytorch_model.bin.index.json"} {
-		if _, err := fs.Stat(fsys, path.Join(dir, name)); err == nil {
-			return ", only " + name + ", and pickled weights are not read"
-		}
-	}
-	return ""
-}
-
 // addIndexed opens the files that an index names, each of which must hold the tensors that the
 // index says.
 func (f *Folder) addIndexed(fsys fs.FS, dir string, data []byte) error {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := jsonread.Decode(data, &index); err != nil {
 		return err
 	}
 	if len(index.WeightMap) == 0 {
 		return errors.New("weight_map names no files")
 	}
+	for _, tensor := range slices.Sorted(maps.Keys(index.WeightMap)) {
+		if name := index.WeightMap[tensor]; name != path.Base(name) || !fs.ValidPath(name) {
+			return fmt.Errorf("weight_map %q: %q is not the name of a file beside the index", tensor, name)
+		}
+	}
+	if err := allThere(fsys, dir, slices.Sorted(maps.Values(index.WeightMap))); err != nil {
+		return err
+	}
 	files := map[string]*File{}
 	for _, tensor := range slices.Sorted(maps.Keys(index.WeightMap)) {
 		name := index.WeightMap[tensor]
-		if name != path.Base(name) || !fs.ValidPath(name) {
-			return fmt.Errorf("weight_map %q: %q is not the name of a file beside the index", tensor, name)
-		}
 		if files[name] == nil {
 			file, err := f.add(fsys, path.Join(dir, name))
 			if err != nil {

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"slimlab/internal/jsonread"
 )
 
 // Info describes a tensor in a file.
@@ -42,7 +44,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			if err := d.Decode(&metadata); err != nil {
+			if err := decodeValue(d, &metadata); err != nil {
 				return nil, nil, fmt.Errorf("safetensors header: __metadata__: %w", err)
 			}
 			continue
@@ -52,7 +54,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 			Shape   []int64 `json:"shape"`
 			Offsets []int64 `json:"data_offsets"`
 		}
-		if err := d.Decode(&entry); err != nil {
+		if err := decodeValue(d, &entry); err != nil {
 			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
 		}
 		t, err := newInfo(name, entry.DType, entry.Shape, entry.Offsets)
@@ -71,6 +73,15 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 		return nil, nil, fmt.Errorf("safetensors header: %w", err)
 	}
 	return tensors, metadata, nil
+}
+
+// decodeValue decodes the next value, with errors in the words of the file.
+func decodeValue(d *json.Decoder, v any) error {
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return err
+	}
+	return jsonread.Decode(raw, v)
 }
 
 func newInfo(name string, dtype DType, shape, offsets []int64) (Info, error) {
