@@ -59,6 +59,9 @@ func inspectionText(in *convert.Inspection) string {
 		t.Add("format", fmt.Sprintf("%s: %d linear layers", f.Name, f.Layers))
 	}
 	t.Add("tokenizer", cmp.Or(in.Tokenizer, "none"))
+	for _, note := range in.Notes {
+		t.Add("note", note)
+	}
 	t.Add("opened in", report.Duration(in.Seconds))
 	for _, v := range in.Verdicts {
 		t.Add(v.Engine, v.String())

@@ -162,6 +162,14 @@ func (c *Config) biased(site Site) bool {
 	return site == SiteQKV && c.QKVBias || site == SiteO && c.OBias
 }
 
+// Ends lists the token ids that end a text: EOS and MoreEOS, none where there is no EOS.
+func (c Config) Ends() []int {
+	if c.EOS < 0 {
+		return nil
+	}
+	return append([]int{c.EOS}, c.MoreEOS...)
+}
+
 // widest returns the largest widths of any layer, for which scratch memory is planned.
 func (c Config) widest() LayerConfig {
 	var w LayerConfig

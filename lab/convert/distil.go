@@ -98,10 +98,11 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
 		Precision: d.Precision, Recompute: d.Recompute,
 	}
-	positions, err := loadModels(ctx, source, teacher, o.Open, &config)
+	positions, notes, err := loadModels(ctx, source, teacher, o.Open, &config)
 	if err != nil {
 		return nil, err
 	}
+	r.Notes = append(r.Notes, notes...)
 	if d.Length < 2 || d.Length > positions {
 		return nil, fmt.Errorf("sequences of %d tokens, expected 2 to %d, the positions of the models", d.Length, positions)
 	}
@@ -130,29 +131,32 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 }
 
 // loadModels reads the student, and the teacher unless its name is "", into a config, and returns
-// the positions that both have.
-func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, err error) {
+// the positions that both have and the notes on the teacher's files.
+func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, notes []string, err error) {
 	if config.Student, err = source.Model(ctx); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if err := config.Student.Trainable(); err != nil {
-		return 0, fmt.Errorf("the student: %w", err)
+		return 0, nil, fmt.Errorf("the student: %w", err)
 	}
 	if teacher == "" {
-		return config.Student.MaxPositions, nil
+		return config.Student.MaxPositions, nil, nil
 	}
 	t, err := open(teacher)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer t.Close()
 	if err := sameTokens(source, t); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if config.Teacher, err = t.Model(ctx); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), nil
+	for _, note := range t.Notes() {
+		notes = append(notes, "the teacher: "+note)
+	}
+	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), notes, nil
 }
 
 // save writes a whole model, with what lies beside the source's tensors.

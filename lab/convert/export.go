@@ -71,9 +71,11 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	if r.Notes, err = writeGGUF(ctx, source, to, vocabulary, options); err != nil {
+	notes, err := writeGGUF(ctx, source, to, vocabulary, options)
+	if err != nil {
 		return nil, err
 	}
+	r.Notes = append(r.Notes, notes...)
 	return r, r.complete(to, start)
 }
 

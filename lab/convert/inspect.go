@@ -27,6 +27,7 @@ type Inspection struct {
 	Parts      []ParameterShare        `json:"parts"`
 	Formats    []Format                `json:"formats"`
 	Tokenizer  string                  `json:"tokenizer"` // "" where there is none
+	Notes      []string                `json:"notes,omitempty"`
 	Seconds    float64                 `json:"opened_seconds"`
 	Verdicts   []engines.Compatibility `json:"verdicts"`
 	// of a GGUF file: what it lists, the verbs that read it, and what keeps the others from that
@@ -112,6 +113,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 	case t != nil:
 		in.Tokenizer = fmt.Sprintf("%d tokens", t.Vocab())
 	}
+	in.Notes = c.Notes()
 	return in, nil
 }
 

@@ -90,7 +90,7 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 		source.Close()
 		return nil, nil, err
 	}
-	r := new(Result)
+	r := &Result{Notes: source.Notes()}
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
 	return source, r, nil
 }

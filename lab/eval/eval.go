@@ -18,7 +18,9 @@ import (
 type Source struct {
 	Name      string
 	Positions int // that the model has
-	Load      func(ctx context.Context) (*Model, error)
+	// what its files say that was not read as one might expect
+	Notes []string
+	Load  func(ctx context.Context) (*Model, error)
 	// Recipe is all of the model that its figures depend on: its content and the arithmetic. Only
 	// asked for where there is a Store.
 	Recipe func(ctx context.Context) (recipe.Recipe, error)
@@ -40,6 +42,18 @@ type Model struct {
 	// Generate continues a prompt greedily by so many tokens, or up to one of stop, which is left
 	// out.
 	Generate func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error)
+}
+
+// ends lists the tokens that end a text: those of the model's files and the tokenizer's.
+func (m *Model) ends() []int32 {
+	var ids []int32
+	for _, id := range m.Config.Ends() {
+		ids = append(ids, int32(id))
+	}
+	if eos := m.Tokenizer.EOS(); eos >= 0 && !slices.Contains(ids, eos) {
+		ids = append(ids, eos)
+	}
+	return ids
 }
 
 // DTypes lists what weights that are not quantized can be multiplied in.

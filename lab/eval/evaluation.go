@@ -121,6 +121,14 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 	for _, m := range r.measured {
 		out.Models = append(out.Models, m.info)
 	}
+	for _, s := range r.sources {
+		for _, note := range s.Notes {
+			if len(r.sources) > 1 {
+				note = s.Name + ": " + note
+			}
+			out.Notes = append(out.Notes, note)
+		}
+	}
 	for i, t := range r.texts {
 		if err := r.addText(ctx, out, i); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Path, err)

@@ -163,12 +163,8 @@ func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error
 }
 
 func (g *generation) compute(ctx context.Context, m *Model, s *scorer) error {
-	var stop []int32
-	if eos := m.Tokenizer.EOS(); eos >= 0 {
-		stop = append(stop, eos)
-	}
 	s.onDone(0)
-	tokens, err := m.Generate(ctx, g.prompt, g.options.Tokens, stop)
+	tokens, err := m.Generate(ctx, g.prompt, g.options.Tokens, m.ends())
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type Models interface {
 }
 
 // version is raised whenever the same models and files would be measured otherwise.
-const version = 1
+const version = 2
 
 // NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
 // DTypes. Of its files only the config and the tensors' headers are read.
@@ -46,7 +46,7 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},
 		}, err
 	}
-	return Source{Name: name, Positions: c.Config().MaxPositions, Load: load, Recipe: of}, nil
+	return Source{Name: name, Positions: c.Config().MaxPositions, Notes: c.Notes(), Load: load, Recipe: of}, nil
 }
 
 // load loads a model whose weights that are not quantized, keys and values are in dtype.

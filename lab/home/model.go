@@ -26,7 +26,7 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 	}
 	c, err := checkpoint.OpenFS(folder, ".")
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("found no config.json or tensors, expected a Hugging Face folder with config.json and model.safetensors: %w", err)
+		err = fmt.Errorf("expected a Hugging Face folder with config.json and model.safetensors: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)

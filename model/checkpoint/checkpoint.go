@@ -21,6 +21,7 @@ type Checkpoint struct {
 	config       model.Config
 	quantization *quantization
 	files        source
+	notes        notes // of its files, but for the tokenizer's
 	// an error that is fs.ErrNotExist where there is none
 	vocabulary func() (*tokenizer.Tokenizer, error)
 	beside     func(name string) ([]byte, error) // a file of the folder
@@ -43,7 +44,11 @@ func Open(name string) (c *Checkpoint, err error) {
 // OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable
 // at any offset.
 func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
-	config, q, err := readConfig(fsys, dir)
+	c := new(Checkpoint)
+	d, err := readConfig(fsys, dir, &c.notes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withoutConfig(fsys, dir, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +56,30 @@ func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{
-		config: config, quantization: q, files: newFolder(files),
-		vocabulary: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) },
-		beside:     func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) },
+	c.notes = append(c.notes, files.Notes...)
+	if name, ok := adapterIn(fsys, dir); ok {
+		c.notes.add("%s lies beside the weights: the LoRA adapter is not applied", name)
 	}
+	c.setFiles(d, newFolder(files))
+	c.vocabulary = func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) }
+	c.beside = func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) }
 	if err := c.check(); err != nil {
 		files.Close()
 		return nil, err
 	}
 	return c, nil
 }
+
+// setFiles brings together what the config says and the files.
+func (c *Checkpoint) setFiles(d description, files source) {
+	c.config, c.quantization, c.files = d.Config, d.quantization, withoutPrefix(files, &c.notes)
+	if p, ok := c.files.(*prefixed); ok && c.quantization != nil {
+		c.quantization.stored = p.stored
+	}
+}
+
+// Notes says what of the files was dropped, guessed, or found in another place than the usual one.
+func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
 
 // Close closes the files: what Raw returned is no longer valid. Models that were read stay valid.
 func (c *Checkpoint) Close() error { return c.files.Close() }
@@ -131,7 +149,7 @@ type LayerFormat struct {
 func (c *Checkpoint) Quantization() []LayerFormat {
 	var list []LayerFormat
 	for _, l := range c.linears() {
-		f := LayerFormat{Layer: l.name, Storage: c.quantization.of(l.name)}
+		f := LayerFormat{Layer: l.name, Storage: c.storage(l.name)}
 		t, ok := c.files.tensor(l.name + ".weight")
 		if _, isGGUF := c.files.(*ggufFile); isGGUF {
 			f.Storage = ggufStorage(t.DType)

@@ -184,7 +184,7 @@ func TestWrongTensors(t *testing.T) {
 		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by the config`},
 		{"extra", func(list []Tensor, i int) []Tensor {
 			return append(list, safetensors.NewTensor("model.layers.2.extra", safetensors.I8, []int{1}, func() any { return []byte{1} }))
-		}, `tensor "model.layers.2.extra", shape [1], has no place in the model of the config`},
+		}, `tensor "model.layers.2.extra", shape [1], has no place in the model of the config: the config says 2 layers`},
 		{"integers", func(list []Tensor, i int) []Tensor {
 			list[i].DType, list[i].Data = safetensors.I8, func() any { return make([]byte, 256) }
 			return list
@@ -292,7 +292,7 @@ func TestShards(t *testing.T) {
 		{"x", "../model-1.safetensors", `weight_map "x": "../model-1.safetensors" is not the name of a file beside the index`},
 		{"x", "model-1.safetensors", `weight_map "x": model-1.safetensors has no such tensor`},
 		{list[7].Name, "model-1.safetensors", `weight_map "` + list[7].Name + `": model-1.safetensors has no such tensor`},
-		{"x", "model-3.safetensors", `open model-3.safetensors: no such file or directory`},
+		{"x", "model-3.safetensors", `1 of 3 files with tensors are missing: model-3.safetensors: file does not exist`},
 	} {
 		weightMap[c.tensor] = c.file
 		index()

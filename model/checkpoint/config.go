@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/jsonread"
 	"slimlab/model"
 )
 
@@ -16,27 +17,41 @@ const (
 	maxLayers = 1 << 12
 )
 
-// readConfig reads the config.json of a folder.
-func readConfig(fsys fs.FS, dir string) (model.Config, *quantization, error) {
-	data, err := fs.ReadFile(fsys, path.Join(dir, "config.json"))
+// readConfig reads what the JSON files of a folder say of a model: config.json, a file of the
+// quantization where config.json does not have it, and generation_config.json.
+func readConfig(fsys fs.FS, dir string, n *notes) (description, error) {
+	data, err := jsonread.ReadFile(fsys, path.Join(dir, "config.json"))
 	if err != nil {
-		return model.Config{}, nil, err
+		return description{}, err
 	}
-	c, q, err := parseConfig(data)
+	d, err := parseConfig(data, n)
 	if err != nil {
-		return c, nil, fmt.Errorf("config.json: %w", err)
+		return d, fmt.Errorf("config.json: %w", err)
 	}
-	return c, q, nil
+	if err := d.addQuantizationFile(fsys, dir, n); err != nil {
+		return d, err
+	}
+	return d, d.addGeneration(fsys, dir, n)
+}
+
+// description is what the JSON files of a folder say of a model.
+type description struct {
+	model.Config
+	quantization *quantization
+	// config.json does not name the tokens, so that they are those of its family
+	usualBOS, usualEOS bool
 }
 
 // parseConfig reads a config.json with Hugging Face's defaults. The sizes of a model have none: a
 // file without them is not a config.
-func parseConfig(data []byte) (model.Config, *quantization, error) {
+func parseConfig(data []byte, n *notes) (d description, err error) {
 	var k keys
-	if err := json.Unmarshal(data, &k.raw); err != nil {
-		return model.Config{}, nil, err
+	if err := jsonread.Decode(data, &k.raw); err != nil {
+		return d, err
 	}
-	c := model.Config{Architecture: k.architecture()}
+	k.unwrap(n)
+	c := &d.Config
+	c.Architecture = k.architecture()
 	c.Vocab = k.integer("vocab_size", required)
 	c.Hidden = k.integer("hidden_size", required)
 	heads := k.integer("num_attention_heads", required)
@@ -48,30 +63,67 @@ func parseConfig(data []byte) (model.Config, *quantization, error) {
 	layers := k.integer("num_hidden_layers", required)
 	c.NormEps = float32(k.number("rms_norm_eps", 1e-6))
 	c.TiedHead = k.boolean("tie_word_embeddings", false)
-	c.RopeTheta, c.Rope = k.rope()
-	k.family(&c, heads)
-	if act := k.text("hidden_act", "silu"); act != "silu" {
-		k.fail("hidden_act", "found %q, expected \"silu\"", act)
-	}
+	c.RopeTheta, c.Rope = k.rope(n)
+	k.family(c, heads, layers, n)
+	k.choice("hidden_act", "silu", "silu", "swish") // two names of one function
 	if layers < 1 || layers > maxLayers {
 		k.fail("num_hidden_layers", "found %d, expected 1 to %d", layers, maxLayers)
 	}
+	k.dtypes(n)
+	if k.err == nil {
+		k.check(configTable(c.Architecture), n, "config.json")
+	}
 	if k.err != nil {
-		return c, nil, k.err
+		return d, k.err
 	}
 	c.Layers = model.Uniform(layers, layer.Heads, layer.KVHeads, layer.MLP)
 	if err := k.ownLayers(c.Layers); err != nil {
-		return c, nil, err
+		return d, err
 	}
 	if err := c.Validate(); err != nil {
-		return c, nil, err
+		return d, err
 	}
-	q, err := parseQuantization(k.raw["quantization_config"])
-	return c, q, err
+	_, bos := k.raw["bos_token_id"]
+	_, eos := k.raw["eos_token_id"]
+	d.usualBOS, d.usualEOS = !bos, !eos
+	d.quantization, err = k.quantization(n)
+	return d, err
+}
+
+// unwrap takes the keys of text_config, where a config of several kinds of input keeps those of its
+// language model; the keys around it count where text_config does not have them.
+func (k *keys) unwrap(n *notes) {
+	if !k.present("text_config") || k.present("hidden_size") {
+		return
+	}
+	text, around := k.object("text_config"), k.raw
+	if text.raw == nil {
+		return
+	}
+	for key, outer := range around {
+		inner, both := text.raw[key]
+		switch {
+		case key == "architectures" || key == "model_type" || key == "text_config":
+		case !both:
+			text.raw[key] = outer
+		case !same(inner, outer):
+			n.add("config.json: %s is %s, in text_config %s: that of text_config counts", key, clip(outer), clip(inner))
+		}
+	}
+	k.raw = text.raw
+	n.add("config.json: the language model is that of text_config; what else the model was made to read is left out")
+}
+
+// dtypes notes two spellings of the type of the tensors that differ. The tensors say themselves
+// what they are.
+func (k *keys) dtypes(n *notes) {
+	if old, now := k.raw["torch_dtype"], k.raw["dtype"]; k.present("torch_dtype") && k.present("dtype") && !same(old, now) {
+		n.add("config.json: torch_dtype is %s and dtype %s: the tensors are read as what they are", clip(old), clip(now))
+	}
 }
 
 // family reads the keys that differ between families.
-func (k *keys) family(c *model.Config, heads int) {
+func (k *keys) family(c *model.Config, heads, layers int, n *notes) {
 	none := []int{}
 	bos, eos := none, none // Hugging Face's defaults
 	headDim := c.Hidden / max(1, heads)
@@ -97,23 +149,39 @@ func (k *keys) family(c *model.Config, heads int) {
 		c.OBias, c.QKNorm, headDim = c.QKVBias, true, 128
 		k.refuse("use_sliding_window", false)
 	}
-	k.fullAttention()
+	k.fullAttention(layers, n)
 	c.HeadDim = k.integer("head_dim", headDim)
 	if c.Architecture != model.Qwen3 && !k.present("head_dim") && heads > 0 && c.Hidden%heads != 0 {
 		k.fail("head_dim", "the key is missing, and hidden_size %d does not divide into %d heads", c.Hidden, heads)
 	}
-	if bos = k.tokens("bos_token_id", bos); len(bos) > 0 {
+	c.BOS, c.EOS = -1, -1
+	if bos = inVocabulary("config.json", "bos_token_id", k.tokens("bos_token_id", bos), c.Vocab, n); len(bos) > 0 {
 		c.BOS = bos[0]
-	} else {
-		c.BOS = -1
 	}
-	if eos = k.tokens("eos_token_id", eos); len(eos) > 0 {
-		c.EOS = eos[0]
-	} else {
-		c.EOS = -1
-	}
-	if len(eos) > 1 {
-		c.MoreEOS = eos[1:]
+	addEnds(c, inVocabulary("config.json", "eos_token_id", k.tokens("eos_token_id", eos), c.Vocab, n))
+	inVocabulary("config.json", "pad_token_id", k.tokens("pad_token_id", nil), c.Vocab, n)
+}
+
+// inVocabulary drops token ids that have no embedding, with a note.
+func inVocabulary(file, key string, ids []int, vocab int, n *notes) []int {
+	return slices.DeleteFunc(ids, func(id int) bool {
+		if vocab > 0 && id >= vocab {
+			n.add("%s: %s is %d, outside the vocabulary of %d tokens: no text has it", file, key, id, vocab)
+			return true
+		}
+		return false
+	})
+}
+
+// addEnds adds tokens that end a text to those that c has.
+func addEnds(c *model.Config, ids []int) {
+	for _, id := range ids {
+		switch {
+		case c.EOS < 0:
+			c.EOS = id
+		case id != c.EOS && !slices.Contains(c.MoreEOS, id):
+			c.MoreEOS = append(c.MoreEOS, id)
+		}
 	}
 }
 
@@ -132,18 +200,15 @@ func (k *keys) window(positions int) {
 }
 
 // fullAttention refuses layers that do not attend to all positions.
-func (k *keys) fullAttention() {
-	if !k.present("layer_types") {
-		return
-	}
-	var kinds []string
-	if err := json.Unmarshal(k.raw["layer_types"], &kinds); err != nil {
-		k.fail("layer_types", "found %s, expected a list of strings", clip(k.raw["layer_types"]))
-	}
+func (k *keys) fullAttention(layers int, n *notes) {
+	kinds := k.strings("layer_types")
 	for i, kind := range kinds {
 		if kind != "full_attention" {
 			k.fail("layer_types", "layer %d has %q, expected \"full_attention\"", i, kind)
 		}
+	}
+	if len(kinds) > 0 && len(kinds) != layers {
+		n.add("config.json: layer_types lists %d layers, num_hidden_layers is %d: the latter counts", len(kinds), layers)
 	}
 }
 
@@ -154,7 +219,7 @@ var families = []struct{ kind, architecture string }{{"llama", model.Llama}, {"m
 func (k *keys) architecture() string {
 	if k.present("architectures") {
 		var names []string
-		if err := json.Unmarshal(k.raw["architectures"], &names); err != nil || len(names) != 1 {
+		if err := jsonread.Decode(k.raw["architectures"], &names); err != nil || len(names) != 1 {
 			k.fail("architectures", "found %s, expected a list of one name", clip(k.raw["architectures"]))
 			return ""
 		}
@@ -175,7 +240,8 @@ func (k *keys) architecture() string {
 	return ""
 }
 
-// tokens reads token ids: a number, a list or null; fallback is for a missing key.
+// tokens reads token ids: a number, a list or null; fallback is for a missing key. Negative ids are
+// how some files write that there is none.
 func (k *keys) tokens(key string, fallback []int) []int {
 	raw, ok := k.raw[key]
 	if !ok {
@@ -186,15 +252,17 @@ func (k *keys) tokens(key string, fallback []int) []int {
 	}
 	list := []json.RawMessage{raw}
 	if raw[0] == '[' {
-		if err := json.Unmarshal(raw, &list); err != nil {
+		if err := jsonread.Decode(raw, &list); err != nil {
 			k.fail(key, "%v", err)
 		}
 	}
-	ids := make([]int, len(list))
-	for i, one := range list {
-		var err error
-		if ids[i], err = whole(one); err != nil || ids[i] < 0 {
+	var ids []int
+	for _, one := range list {
+		id, err := whole(one)
+		if err != nil {
 			k.fail(key, "found %s, expected a token id, a list of them or null", clip(one))
+		} else if id >= 0 {
+			ids = append(ids, id)
 		}
 	}
 	return ids
@@ -213,7 +281,7 @@ func (k *keys) ownLayers(layers []model.LayerConfig) error {
 		return nil
 	}
 	var list []layerWidths
-	if err := json.Unmarshal(k.raw["slimlab_layers"], &list); err != nil {
+	if err := jsonread.Decode(k.raw["slimlab_layers"], &list); err != nil {
 		return fmt.Errorf("slimlab_layers: %w", err)
 	}
 	if len(list) != len(layers) {

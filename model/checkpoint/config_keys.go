@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+
+	"slimlab/internal/jsonread"
 )
 
 // required is the fallback of a key that must be there.
@@ -20,6 +23,15 @@ func (k *keys) fail(key, format string, args ...any) {
 	if k.err == nil {
 		k.err = fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
 	}
+}
+
+// check refuses and notes keys by a table of where, the file or section.
+func (k *keys) check(table jsonread.Table, n *notes, where string) {
+	unknown, err := table.Check(k.raw)
+	if err != nil && k.err == nil {
+		k.err = err
+	}
+	n.unknown(where, unknown)
 }
 
 // present reports whether a key is there and not null.
@@ -49,43 +61,75 @@ func whole(raw json.RawMessage) (int, error) {
 		return n, nil
 	}
 	var f float64
-	if err := json.Unmarshal(raw, &f); err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<52 {
+	if err := jsonread.Decode(raw, &f); err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<52 {
 		return 0, fmt.Errorf("found %s, expected a whole number", clip(raw))
 	}
 	return int(f), nil
 }
 
 func (k *keys) number(key string, fallback float64) float64 {
-	if !k.present(key) {
-		return fallback
-	}
-	var f float64
-	if err := json.Unmarshal(k.raw[key], &f); err != nil {
-		k.fail(key, "found %s, expected a number", clip(k.raw[key]))
-	}
-	return f
+	return value(k, key, fallback, "a number")
 }
 
 func (k *keys) boolean(key string, fallback bool) bool {
-	if !k.present(key) {
-		return fallback
-	}
-	var b bool
-	if err := json.Unmarshal(k.raw[key], &b); err != nil {
-		k.fail(key, "found %s, expected true or false", clip(k.raw[key]))
-	}
-	return b
+	return value(k, key, fallback, "true or false")
 }
 
 func (k *keys) text(key, fallback string) string {
+	return value(k, key, fallback, "a string")
+}
+
+func (k *keys) strings(key string) []string {
+	return value(k, key, []string(nil), "a list of strings")
+}
+
+// value reads a key whose value is what expected says; null is no value.
+func value[T any](k *keys, key string, fallback T, expected string) T {
 	if !k.present(key) {
 		return fallback
 	}
-	var s string
-	if err := json.Unmarshal(k.raw[key], &s); err != nil {
-		k.fail(key, "found %s, expected a string", clip(k.raw[key]))
+	var v T
+	if err := jsonread.Decode(k.raw[key], &v); err != nil {
+		k.fail(key, "found %s, expected %s", clip(k.raw[key]), expected)
+	}
+	return v
+}
+
+// object reads the keys of an object; its errors are to be handed on by inside. A missing key and
+// null are an object without keys.
+func (k *keys) object(key string) *keys {
+	in := new(keys)
+	in.raw = value(k, key, map[string]json.RawMessage(nil), "an object")
+	return in
+}
+
+// inside hands on the first error of an object's keys.
+func (k *keys) inside(key string, in *keys) {
+	if in.err != nil && k.err == nil {
+		k.err = fmt.Errorf("%s.%w", key, in.err)
+	}
+}
+
+// choice reads a string that must be one of a few; fallback stands for a missing key.
+func (k *keys) choice(key, fallback string, valid ...string) string {
+	s := k.text(key, fallback)
+	if !slices.Contains(valid, s) {
+		k.fail(key, "%q is not supported, expected %s", s, alternatives(valid))
 	}
 	return s
+}
+
+// alternatives lists values in words: "a, b or c".
+func alternatives(list []string) string {
+	text := list[0]
+	for i, s := range list[1:] {
+		if i == len(list)-2 {
+			text += " or " + s
+		} else {
+			text += ", " + s
+		}
+	}
+	return text
 }
 
 // refuse fails where a switch is not in the one position that the model has.
@@ -95,10 +139,16 @@ func (k *keys) refuse(key string, only bool) {
 	}
 }
 
-// clip quotes the beginning of data for an error.
-func clip(data []byte) string {
-	if len(data) > 40 {
-		return fmt.Sprintf("%q…", data[:40])
+// same reports whether two values are equal but for spaces.
+func same(a, b json.RawMessage) bool {
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return false
 	}
-	return fmt.Sprintf("%q", data)
+	p, _ := json.Marshal(x)
+	q, _ := json.Marshal(y)
+	return string(p) == string(q)
 }
+
+// clip quotes the beginning of data for an error.
+func clip(data []byte) string { return jsonread.Clip(data) }

@@ -56,7 +56,7 @@ func rewritten(t *testing.T, c model.Config) model.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, err := parseConfig(data)
+	again, _, err := parsed(data)
 	if err != nil {
 		t.Fatalf("%s: %v", data, err)
 	}
@@ -110,7 +110,7 @@ func TestConfigDefaults(t *testing.T) {
 	} {
 		want := base
 		c.want(&want)
-		got, _, err := parseConfig([]byte(edit(t, plainConfig, c.keys)))
+		got, _, err := parsed([]byte(edit(t, plainConfig, c.keys)))
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		} else if !sameConfig(got, want) {
@@ -120,7 +120,7 @@ func TestConfigDefaults(t *testing.T) {
 		}
 	}
 	null := strings.Replace(plainConfig, "{", `{"bos_token_id":null,`, 1)
-	if got, _, err := parseConfig([]byte(null)); err != nil || got.BOS != -1 || got.EOS != 2 {
+	if got, _, err := parsed([]byte(null)); err != nil || got.BOS != -1 || got.EOS != 2 {
 		t.Errorf("bos null: %d, %d, %v; expected -1, 2", got.BOS, got.EOS, err)
 	}
 }
@@ -147,7 +147,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"num_hidden_layers", 1_000_000_000, `num_hidden_layers: found 1000000000, expected 1 to 4096`},
 		{"num_hidden_layers", -1, `num_hidden_layers: found -1, expected 1 to 4096`},
 		{"num_attention_heads", 0, `model config: layer 0: number of heads is 0, expected 1 to 16384`},
-		{"hidden_act", "gelu", `hidden_act: found "gelu", expected "silu"`},
+		{"hidden_act", "gelu", `hidden_act: "gelu" is not supported, expected silu or swish`},
 		{"attention_bias", "yes", `attention_bias: found "\"yes\"", expected true or false`},
 		{"num_attention_heads", 3, `head_dim: the key is missing, and hidden_size 16 does not divide into 3 heads`},
 		{"layer_types", []string{"full_attention", "sliding_attention"}, `layer_types: layer 1 has "sliding_attention", expected "full_attention"`},
@@ -156,24 +156,27 @@ func TestConfigRefusals(t *testing.T) {
 		{"mlp_bias", true, `mlp_bias: true is not supported, expected false`},
 		{"tie_word_embeddings", 1, `tie_word_embeddings: found "1", expected true or false`},
 		{"rms_norm_eps", "x", `rms_norm_eps: found "\"x\"", expected a number`},
-		{"rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}, `rope_scaling: low_freq_factor: the key is missing for rope type "llama3"`},
-		{"rope_scaling", map[string]any{"type": "linear"}, `rope_scaling: factor: the key is missing for rope type "linear"`},
-		{"rope_scaling", map[string]any{"type": "dynamic", "factor": 2}, `rope_scaling: rope_type: "dynamic" is not supported, expected default, linear, llama3 or yarn`},
-		{"rope_scaling", with(llama3, "original_max_position_embeddings", nil), `rope_scaling: original_max_position_embeddings: the key is missing`},
-		{"rope_scaling", with(llama3, "mscale", 1), `rope_scaling: mscale: the key is not supported for rope type "llama3"`},
+		{"rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}, `rope_scaling.low_freq_factor: the key is missing for rope type "llama3"`},
+		{"rope_scaling", map[string]any{"type": "linear"}, `rope_scaling.factor: the key is missing for rope type "linear"`},
+		{"rope_scaling", map[string]any{"type": "dynamic", "factor": 2}, `rope_scaling.rope_type: "dynamic" is not supported, expected default, linear, llama3 or yarn: frequencies that follow the length of each text (dynamic NTK)`},
+		{"rope_scaling", with(llama3, "original_max_position_embeddings", nil), `rope_scaling.original_max_position_embeddings: the key is missing`},
+		{"rope_scaling", with(llama3, "mscale", 1), `rope_scaling.mscale: the key is not supported for rope type "llama3"`},
 		{"rope_scaling", with(llama3, "factor", 0.5), `model config: rope scaling llama3: factor is 0.5, expected at least 1`},
-		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}, `rope_scaling: truncate: false is not supported, expected true`},
-		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": "x"}, `rope_scaling: factor: found "\"x\"", expected a number`},
-		{"rope_parameters", map[string]any{"partial_rotary_factor": 0.5}, `rope_parameters: partial_rotary_factor: 0.5 is not supported, expected 1`},
+		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}, `rope_scaling.truncate: false is not supported, expected true`},
+		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": "x"}, `rope_scaling.factor: found "\"x\"", expected a number`},
+		{"rope_parameters", map[string]any{"partial_rotary_factor": 0.5}, `rope_parameters.partial_rotary_factor: 0.5 is not supported, expected 1`},
 		{"rope_parameters", 1, `rope_parameters: found "1", expected an object`},
-		{"rope_parameters", map[string]any{"full_attention": map[string]any{"rope_type": "default"}}, `rope_parameters: full_attention: the key is not supported for rope type "default"`},
+		{"rope_parameters", map[string]any{"full_attention": map[string]any{"rope_type": "dynamic"}}, `rope_parameters.rope_type: "dynamic" is not supported, expected default, linear, llama3 or yarn: frequencies that follow the length of each text (dynamic NTK)`},
+		{"rope_parameters", map[string]any{"sliding_attention": map[string]any{"rope_type": "default"}}, `rope_parameters.sliding_attention: the key is not supported for rope type "default"`},
+		{"rope_scaling", map[string]any{"rope_type": "default", "type": "mrope"}, `rope_scaling.rope_type: found "default", but type is "mrope"`},
+		{"rope_scaling", map[string]any{"factor": 4}, `rope_scaling.rope_type: the key is missing beside factor, expected default, linear, llama3 or yarn`},
+		{"rope_scaling", map[string]any{"type": "default", "mrope_section": []int{1, 1}}, `rope_scaling.mrope_section: the key is not supported for rope type "default"`},
 		{"eos_token_id", "x", `eos_token_id: found "\"x\"", expected a token id, a list of them or null`},
-		{"eos_token_id", 99, `model config: EOS token is 99, expected -1 (none) to 31`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `model config: layer 1: number of heads is 0, expected 1 to 16384`},
-		{"quantization_config", map[string]any{"quant_method": "quip"}, `quantization_config.quant_method: "quip" is not supported, expected compressed-tensors, gptq, awq or fp8`},
+		{"quantization_config", map[string]any{"quant_method": "quip"}, `quantization_config.quant_method: "quip" is not supported, expected compressed-tensors, gptq, awq or fp8: codes of QuIP#'s lattice; take the model before it was quantized, or one in a form that is read`},
 	} {
-		_, _, err := parseConfig([]byte(edit(t, plainConfig, map[string]any{c.key: c.value})))
+		_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{c.key: c.value})))
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%s %v:\nfound    %v\nexpected %s", c.key, c.value, err, c.want)
 		}
@@ -189,7 +192,7 @@ func TestConfigRefusals(t *testing.T) {
 		{map[string]any{"rope_scaling": llama3, "rope_parameters": map[string]any{"rope_type": "linear", "factor": 2}},
 			`rope_parameters: found "{\"factor\":2,\"rope_type\":\"linear\"}", which differs from rope_scaling`},
 	} {
-		if _, _, err := parseConfig([]byte(edit(t, plainConfig, c.keys))); err == nil || err.Error() != c.want {
+		if _, _, err := parsed([]byte(edit(t, plainConfig, c.keys))); err == nil || err.Error() != c.want {
 			t.Errorf("%v:\nfound    %v\nexpected %s", c.keys, err, c.want)
 		}
 	}
@@ -255,7 +258,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{model.Mistral}, "sliding_window": 1 << 20, "rope_parameters": map[string]any{"rope_type": "yarn", "factor": 4, "beta_fast": 16}})))
 	f.Add([]byte(edit(f, plainConfig, map[string]any{"architectures": []string{model.Qwen3}, "layer_types": []string{"full_attention"}})))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, q, err := parseConfig(data)
+		c, q, err := parsed(data)
 		if err != nil {
 			return
 		}
@@ -269,7 +272,7 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _, err := parseConfig(written)
+		again, _, err := parsed(written)
 		if err != nil || !sameConfig(again, c) {
 			t.Fatalf("%+v was written as %s and read as %+v: %v", c, written, again, err)
 		}

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -73,7 +74,7 @@ func (c *Checkpoint) expected() ([]expectation, error) {
 		}
 	}
 	for _, l := range c.linears() {
-		tensors, err := c.quantization.of(l.name).tensors(l.name, l.out, l.in)
+		tensors, err := c.storage(l.name).tensors(l.name, l.out, l.in)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +99,9 @@ func (c *Checkpoint) stored(name string) string {
 
 // check compares what the config asks for with what the files hold, before any weight is read.
 func (c *Checkpoint) check() error {
+	if err := c.checkForms(&c.notes); err != nil {
+		return err
+	}
 	want, err := c.expected()
 	if err != nil {
 		return err
@@ -107,17 +111,20 @@ func (c *Checkpoint) check() error {
 		known[e.name] = true
 		t, ok := c.files.tensor(e.name)
 		if !ok && !e.optional {
-			return fmt.Errorf("tensor %q is missing, expected shape %d", e.name, e.shapes[0])
+			return c.missing(e)
 		}
 		if ok && !e.fits(t.Shape) {
-			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config", e.name, t.Shape, e.shapes[0])
+			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config%s", e.name, t.Shape, e.shapes[0], c.rowsHint(e, t))
 		}
 	}
+	var scales []string
 	for _, t := range c.files.tensors() {
 		switch {
 		case known[t.Name]:
 		case strings.HasSuffix(t.Name, ".rotary_emb.inv_freq"):
 			// early Llama files store what follows from rope_theta
+		case cacheScale.MatchString(t.Name):
+			scales = append(scales, t.Name)
 		case t.Name == headName && c.config.TiedHead:
 			if want := []int{c.config.Vocab, c.config.Hidden}; !slices.Equal(t.Shape, want) {
 				return fmt.Errorf("tensor %q: shape is %d, expected %d by the config", headName, t.Shape, want)
@@ -127,10 +134,43 @@ func (c *Checkpoint) check() error {
 				return err
 			}
 		default:
-			return fmt.Errorf("tensor %q, shape %d, has no place in the model of the config", t.Name, t.Shape)
+			return c.misplaced(t)
 		}
 	}
+	if len(scales) > 0 {
+		c.notes.add("%d scales of a quantized cache of keys and values were left out: %s; keys and values are kept as the verb says", len(scales), some(scales))
+	}
 	return nil
+}
+
+// rowsHint names the key of config.json that a matrix of another number of rows contradicts.
+func (c *Checkpoint) rowsHint(e expectation, t TensorInfo) string {
+	if (e.name == embeddingName || e.name == headName) && len(t.Shape) == 2 && t.Shape[1] == c.config.Hidden {
+		return fmt.Sprintf(": it has %d rows, vocab_size is %d", t.Shape[0], c.config.Vocab)
+	}
+	return ""
+}
+
+// cacheScale are the names of scales of a quantized KV cache.
+var cacheScale = regexp.MustCompile(`\.self_attn\.(?:(?:attn|[qkv]_proj|qkv_proj|o_proj)\.)?(?:(?:k|v|q|kv|prob)_|[kv]_proj\.output_)(?:scale|zero_point)$`)
+
+// misplaced is the error of a tensor that the model does not have, with the reason where its name
+// shows it.
+func (c *Checkpoint) misplaced(t TensorInfo) error {
+	reason := ""
+	switch {
+	case strings.Contains(t.Name, "lora_"):
+		reason = ": it is a LoRA adapter's, which slimlab import BASE FOLDER --adapter ADAPTER merges"
+	case strings.Contains(t.Name, "vision") || strings.Contains(t.Name, "visual") || strings.Contains(t.Name, "audio"):
+		reason = ": it reads images or sound, and slimlab reads language models alone: save the language model by itself"
+	case strings.Contains(t.Name, ".experts.") || strings.Contains(t.Name, "block_sparse_moe"):
+		reason = ": mixtures of experts are not supported"
+	case strings.HasSuffix(t.Name, "_proj.bias"):
+		reason = ": the config has no bias there (attention_bias, mlp_bias)"
+	case c.layerOf(t.Name) >= len(c.config.Layers):
+		reason = fmt.Sprintf(": the config says %d layers", len(c.config.Layers))
+	}
+	return fmt.Errorf("tensor %q, shape %d, has no place in the model of the config%s", t.Name, t.Shape, reason)
 }
 
 // isSpareBias reports whether a tensor is the bias that GPTQ's tools store with layers that have

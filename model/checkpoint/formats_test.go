@@ -541,7 +541,7 @@ func TestIgnoredLayers(t *testing.T) {
 		fp8Sample:  "model.layers.0.mlp.up_proj",
 		gptqSample: "lm_head",
 	} {
-		q, err := parseQuantization(json.RawMessage(config))
+		q, err := parseQuantization("quantization_config", json.RawMessage(config), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -557,38 +557,38 @@ func TestIgnoredLayers(t *testing.T) {
 }
 
 func TestQuantizationRefusals(t *testing.T) {
-	const group = `quantization_config.config_groups.group_%d: `
+	const group = `quantization_config.config_groups.group_%d.`
 	const inputs = `, expected null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token`
 	for _, c := range []struct{ config, old, new, want string }{
-		{w4Config, `"quantization_status":"compressed"`, `"quantization_status":"frozen"`, `quantization_config.quantization_status: "frozen" is not supported, expected "compressed"`},
-		{w4Config, `"ignore"`, `"kv_cache_scheme":{"num_bits":8},"ignore"`, `quantization_config.kv_cache_scheme: "{\"num_bits\":8}" is not supported, expected null`},
-		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config: "{\"format\":\"sparse-24\"}" is not supported, expected format "dense"`},
-		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: "{\"a\":1}" is not supported, expected null`},
+		{w4Config, `"quantization_status":"compressed"`, `"quantization_status":"melted"`, `quantization_config.quantization_status: "melted" is not supported, expected compressed, frozen, calibration or initialized`},
+		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config.format: "sparse-24" is not supported (2:4 sparse weights), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms`},
+		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: found "{\"a\":1}": rotated weights are not supported, expected null`},
 		{w4Config, `"actorder":null`, `"actorder":"odd"`, fmt.Sprintf(group, 0) + `weights.actorder: "odd" is not known, expected null, "static" or "group"`},
 		{w4Config, `"actorder":"static"`, `"actorder":"group"`, fmt.Sprintf(group, 1) + `weights.actorder: "group" is not supported with strategy "channel", expected null`},
 		{w4Config, `"group_size":128`, `"group_size":0`, fmt.Sprintf(group, 0) + `weights.group_size: expected a positive number for strategy group`},
 		{w4Config, `"dynamic":false`, `"dynamic":true`, fmt.Sprintf(group, 0) + `weights.dynamic: true is not supported, expected false`},
-		{w4Config, `re:.*down_proj$`, `re:(`, fmt.Sprintf(group, 1) + `target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
+		{w4Config, `re:.*down_proj$`, `re:(`, fmt.Sprintf(group, 1) + `targets: target "re:(": error parsing regexp: missing closing ): ` + "`^(?:()`"},
 		{w4Config, `"num_bits":4`, `"num_bits":3`, fmt.Sprintf(group, 0) + `weights: 3-bit int is not supported for pack-quantized, expected int of 4 8 bits`},
 		{w4Config, `"strategy":"group"`, `"strategy":"tensor"`, fmt.Sprintf(group, 0) + `weights.strategy: "tensor" is not supported for pack-quantized, expected group, channel`},
-		{w4Config, `"format":"pack-quantized"`, `"format":"nvfp4-pack-quantized"`, fmt.Sprintf(group, 0) + `weights: format "nvfp4-pack-quantized" is not supported, expected pack-quantized, int-quantized or float-quantized`},
+		{w4Config, `"format":"pack-quantized"`, `"format":"nvfp4-pack-quantized"`, `quantization_config.format: "nvfp4-pack-quantized" is not supported (NVFP4: 4-bit floats (E2M1) in blocks of 16 with FP8 scales and one scale for all), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms`},
 		{w4Config, `"format":"pack-quantized"`, `"format":"int-quantized"`, fmt.Sprintf(group, 0) + `weights: 4-bit int is not supported for int-quantized, expected int of 8 bits`},
 		{w4Config, `"dynamic":true`, `"dynamic":false`, fmt.Sprintf(group, 1) + `input_activations: 8-bit int, symmetric true, dynamic false, strategy "token" is not supported` + inputs},
-		{w4Config, `"input_activations":null`, `"input_activations":{"num_bits":4}`, fmt.Sprintf(group, 0) + `input_activations: 4-bit , symmetric false, dynamic false, strategy "" is not supported` + inputs},
+		{w4Config, `"input_activations":null`, `"input_activations":{"num_bits":4}`, fmt.Sprintf(group, 0) + `input_activations: 4-bit int, symmetric true, dynamic false, strategy "tensor" is not supported` + inputs},
 		{gptqSample, `"bits":4`, `"bits":3`, `quantization_config.bits: 3 is not supported, expected 4 or 8`},
 		{gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"marlin"`, `quantization_config.checkpoint_format: "marlin" (is_marlin_format false) is not supported, expected gptq or gptq_v2`},
-		{gptqSample, `"dynamic":{}`, `"dynamic":{"-:.*k_proj":{}}`, `quantization_config.dynamic: "{\"-:.*k_proj\":{}}" is not supported, expected none: one scheme for all layers`},
+		{gptqSample, `"dynamic":{}`, `"dynamic":{"+:.*k_proj":{"bits":3}}`, `quantization_config.dynamic.bits: 3 is not supported, expected 4 or 8`},
+		{gptqSample, `"dynamic":{}`, `"dynamic":[1]`, `quantization_config.dynamic: found "[1]", expected an object`},
 		{gptqSample, `"group_size":8`, `"group_size":0`, `quantization_config.group_size: found 0, expected -1 or a positive number`},
 		{gptqSample, `"pack_dtype":"int32"`, `"pack_dtype":"int64"`, `quantization_config.pack_dtype: "int64" is not supported, expected int32`},
 		{awqSample, `"bits":4`, `"bits":8`, `quantization_config.bits: 8 is not supported, expected 4`},
 		{awqSample, `"gemm"`, `"gemv"`, `quantization_config.version: "gemv" is not supported, expected gemm`},
 		{awqSample, `"zero_point":true`, `"zero_point":false`, `quantization_config.zero_point: false is not supported, expected true`},
 		{fp8Sample, `"dynamic"`, `"none"`, `quantization_config.activation_scheme: "none" is not supported, expected dynamic or static`},
-		{fp8Sample, `{`, `{"fmt":"e5m2",`, `quantization_config.fmt: "e5m2" is not supported, expected e4m3`},
+		{fp8Sample, `{`, `{"fmt":"e5m2",`, `quantization_config.fmt: "e5m2" is not supported, expected e4m3 or float8_e4m3fn`},
 		{fp8Sample, `{`, `{"weight_block_size":[128],`, `quantization_config.weight_block_size: found [128] with activation_scheme dynamic, expected two positive numbers with dynamic`},
 		{fp8Sample, `{`, `{"is_checkpoint_fp8_serialized":false,`, `quantization_config.is_checkpoint_fp8_serialized: false is not supported, expected true`},
 	} {
-		_, err := parseQuantization(json.RawMessage(strings.Replace(c.config, c.old, c.new, 1)))
+		_, err := parseQuantization("quantization_config", json.RawMessage(strings.Replace(c.config, c.old, c.new, 1)), nil)
 		if err == nil || err.Error() != c.want {
 			t.Errorf("found    %v\nexpected %s", err, c.want)
 		}

@@ -150,3 +150,9 @@ func withHeader(header string, payload int) []byte {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// parsed is what parseConfig says, its notes left out.
+func parsed(data []byte) (model.Config, *quantization, error) {
+	d, err := parseConfig(data, nil)
+	return d.Config, d.quantization, err
+}

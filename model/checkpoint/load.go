@@ -109,7 +109,7 @@ func (c *Checkpoint) read(ctx context.Context, list []model.Parameter) error {
 	made := map[string]bool{}
 	if c.quantization != nil {
 		for _, l := range c.linears() {
-			made[l.name+".weight"] = !c.quantization.of(l.name).Dense()
+			made[l.name+".weight"] = !c.storage(l.name).Dense()
 		}
 	}
 	for _, p := range list {
@@ -148,7 +148,7 @@ func (c *Checkpoint) readTensor(ctx context.Context, p model.Parameter) error {
 // weight makes a linear layer's weight of what its storage holds; the data of a dense one is read
 // later.
 func (c *Checkpoint) weight(name string, out, in int) (weight.Weight, error) {
-	s := c.quantization.of(name)
+	s := c.zeroVersion(name, c.storage(name))
 	if s.Dense() {
 		return weight.NewDense(make([]float32, out*in), out, in), nil
 	}

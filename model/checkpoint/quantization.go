@@ -3,16 +3,25 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
+
+	"slimlab/internal/jsonread"
 )
 
 // quantization says how each layer is stored.
 type quantization struct {
 	groups []quantizationGroup
 	ignore targets
+	// all zero points are the middle of the codes: GPTQ's sym
+	symmetric bool
+	// stored is the name of a layer in the files, where that is another one; may be nil
+	stored func(layer string) string
 }
 
 type quantizationGroup struct {
@@ -20,24 +29,44 @@ type quantizationGroup struct {
 	storage Storage
 }
 
-// of returns how a linear layer is stored, by its name. With a nil quantization all layers are
-// dense. A target that names the layer, or a pattern that it matches, comes before the class
-// Linear.
+// of returns how a linear layer is stored, by its name, as the config says. With a nil quantization
+// all layers are dense.
 func (q *quantization) of(layer string) Storage {
-	if q == nil || q.ignore.match(layer) {
+	if q == nil || q.names(q.ignore, layer) {
 		return Storage{}
 	}
+	s, _ := q.target(layer)
+	return s
+}
+
+// group returns how a linear layer is stored that is quantized against what the config says.
+func (q *quantization) group(layer string) Storage {
+	s, ok := q.target(layer)
+	if last := len(q.groups) - 1; !ok && (last == 0 || last > 0 && q.groups[last].storage.Packing == GPTQ) {
+		return q.groups[last].storage
+	}
+	return s
+}
+
+// target returns the storage of the group that a layer is a target of. A target that names the
+// layer, or a pattern that it matches, comes before the class Linear.
+func (q *quantization) target(layer string) (s Storage, ok bool) {
 	for _, g := range q.groups {
-		if g.targets.match(layer) {
-			return g.storage
+		if q.names(g.targets, layer) {
+			return g.storage, true
 		}
 	}
 	for _, g := range q.groups {
 		if g.targets.match("Linear") {
-			return g.storage
+			return g.storage, true
 		}
 	}
-	return Storage{}
+	return Storage{}, false
+}
+
+// names reports whether targets match a layer by its name in the model or in the files.
+func (q *quantization) names(t targets, layer string) bool {
+	return t.match(layer) || q.stored != nil && t.match(q.stored(layer))
 }
 
 // targets are names of layers, or of the class Linear, patterns for the beginning of names, written
@@ -64,42 +93,148 @@ func newTargets(list []string) (t targets, err error) {
 	return t, nil
 }
 
+// ignored are the layers that a list leaves out: names, their ends, and patterns. A pattern that
+// cannot be read is noted: what is left out is known by its tensors too.
+func ignored(key string, list []string, n *notes) (t targets) {
+	for _, target := range list {
+		one, err := newTargets([]string{target})
+		if err != nil {
+			n.add("quantization: %s: %v: the tensors say which layers are quantized", key, err)
+			continue
+		}
+		t.names, t.patterns = append(t.names, one.names...), append(t.patterns, one.patterns...)
+	}
+	return t
+}
+
 func (t targets) match(layer string) bool {
-	return slices.Contains(t.names, layer) ||
+	return slices.ContainsFunc(t.names, func(name string) bool { return layer == name || strings.HasSuffix(layer, "."+name) }) ||
 		slices.ContainsFunc(t.patterns, func(re *regexp.Regexp) bool { return re.MatchString(layer) }) ||
 		slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(layer, part) })
 }
 
 // uniform stores all linear layers in one way, except those that ignore matches.
 func uniform(s Storage, ignore targets) *quantization {
-	return &quantization{[]quantizationGroup{{targets{names: []string{"Linear"}}, s}}, ignore}
+	return &quantization{groups: []quantizationGroup{{targets{names: []string{"Linear"}}, s}}, ignore: ignore}
 }
 
-// parseQuantization reads a quantization_config; null is dense.
-func parseQuantization(raw json.RawMessage) (q *quantization, err error) {
+// The files that say how a model is quantized where config.json does not: AutoGPTQ's, AutoAWQ's,
+// and that of NVIDIA's ModelOpt.
+var quantizationFiles = []struct{ name, method string }{{"quantize_config.json", "gptq"}, {"quant_config.json", "awq"}, {"hf_quant_config.json", "modelopt"}}
+
+// quantization reads the section of config.json, by its present name or its former one.
+func (k *keys) quantization(n *notes) (*quantization, error) {
+	const now, former = "quantization_config", "compression_config"
+	switch {
+	case !absent(k.raw[now]):
+		if !absent(k.raw[former]) && !same(k.raw[now], k.raw[former]) {
+			n.add("config.json: %s beside %s differs from it: the latter counts", former, now)
+		}
+		return parseQuantization(now, k.raw[now], n)
+	case !absent(k.raw[former]):
+		n.add("config.json: the quantization is that of %s, the former name of %s", former, now)
+		return parseQuantization(former, k.raw[former], n)
+	}
+	return nil, nil
+}
+
+// addQuantizationFile reads the quantization from a file of its own, where there is one and
+// config.json says nothing, and compares the two where both do.
+func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) error {
+	for _, file := range quantizationFiles {
+		data, err := jsonread.ReadFile(fsys, path.Join(dir, file.name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		k := keys{}
+		if err := jsonread.Decode(data, &k.raw); err != nil {
+			return fmt.Errorf("%s: %w", file.name, err)
+		}
+		if d.quantization != nil {
+			d.quantization.compare(file.name, &k, n)
+			continue
+		}
+		if _, named := k.raw["quant_method"]; !named && k.raw != nil {
+			k.raw["quant_method"] = json.RawMessage(`"` + file.method + `"`)
+		}
+		raw, err := json.Marshal(k.raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file.name, err)
+		}
+		if d.quantization, err = parseQuantization("", raw, n); err != nil {
+			return fmt.Errorf("%s: %w", file.name, err)
+		}
+		if d.quantization != nil {
+			n.add("the quantization is that of %s: config.json has no quantization_config", file.name)
+		}
+	}
+	return nil
+}
+
+// compare notes where a file of the quantization differs from config.json, which counts.
+func (q *quantization) compare(file string, k *keys, n *notes) {
+	s := q.group("Linear")
+	for _, size := range []struct {
+		key   string
+		value int
+	}{{"bits", s.Format.Bits}, {"w_bit", s.Format.Bits}, {"group_size", s.Format.Group}, {"q_group_size", s.Format.Group}} {
+		if found, err := whole(k.raw[size.key]); err == nil && found != size.value && !(found == -1 && size.value == 0) {
+			n.add("%s: %s is %d, in config.json %d: config.json counts", file, size.key, found, size.value)
+		}
+	}
+}
+
+// parsers read the section of a method.
+var parsers = map[string]func(k *keys, n *notes) *quantization{
+	"compressed-tensors": parseCompressedTensors, "gptq": parseGPTQ, "awq": parseAWQ, "fp8": parseFP8,
+}
+
+// otherMethods are methods that are not read, and what they are.
+var otherMethods = map[string]string{
+	"bitsandbytes": "weights in the form of bitsandbytes (NF4, FP4 or LLM.int8)", "hqq": "weights in the form of HQQ", "exl2": "weights in the form of ExLlamaV2",
+	"exl3": "weights in the form of ExLlamaV3", "quanto": "weights in the form of Quanto", "torchao": "weights in the form of torchao", "aqlm": "codes of AQLM's codebooks",
+	"eetq": "weights in the order of EETQ's kernels", "fbgemm_fp8": "FP8 weights in the form of FBGEMM", "modelopt": "weights in the form of NVIDIA's ModelOpt (FP8, NVFP4)",
+	"modelopt_fp4": "NVFP4 weights of NVIDIA's ModelOpt", "mxfp4": "MXFP4 weights: 4-bit floats in blocks of 32 with scales that are powers of two", "quark": "weights in the form of AMD's Quark",
+	"higgs": "codes of HIGGS", "vptq": "codes of VPTQ's codebooks", "spqr": "weights in the form of SpQR", "bitnet": "ternary weights of BitNet", "fp_quant": "MXFP4 or NVFP4 weights of FP-Quant",
+	"auto-round": "weights in the form of AutoRound", "intel/auto-round": "weights in the form of AutoRound", "finegrained_fp8": "FP8 weights in blocks", "marlin": "weights in the order of Marlin's kernels",
+	"ipex": "weights in the form of Intel's IPEX", "quip": "codes of QuIP#'s lattice", "sinq": "weights in the form of SINQ", "gguf": "blocks of GGUF: take the .gguf file itself",
+}
+
+// parseQuantization reads a section of config.json, whose key is where, or a file of its own where
+// that is ""; null is dense.
+func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantization, error) {
 	if absent(raw) {
 		return nil, nil
 	}
-	var method struct {
-		Method string `json:"quant_method"`
+	if where != "" {
+		where += "."
 	}
-	if err := json.Unmarshal(raw, &method); err != nil {
-		return nil, fmt.Errorf("quantization_config: %w", err)
+	k := new(keys)
+	if err := jsonread.Decode(raw, &k.raw); err != nil {
+		return nil, fmt.Errorf("%s: found %s, expected an object", strings.TrimSuffix(where, "."), clip(raw))
 	}
-	switch method.Method {
-	case "compressed-tensors":
-		q, err = parseCompressedTensors(raw)
-	case "gptq":
-		q, err = parseGPTQ(raw)
-	case "awq":
-		q, err = parseAWQ(raw)
-	case "fp8":
-		q, err = parseFP8(raw)
-	default:
-		err = fmt.Errorf("quant_method: %q is not supported, expected compressed-tensors, gptq, awq or fp8", method.Method)
+	method := k.text("quant_method", "")
+	if method == "" && k.present("config_groups") {
+		method = "compressed-tensors" // early ones do not name it
 	}
-	if err != nil {
-		return nil, fmt.Errorf("quantization_config.%w", err)
+	parse, ok := parsers[method]
+	if !ok {
+		reason := ""
+		if what, ok := otherMethods[method]; ok {
+			reason = ": " + what + "; take the model before it was quantized, or one in a form that is read"
+		}
+		k.fail("quant_method", "%q is not supported, expected compressed-tensors, gptq, awq or fp8%s", method, reason)
+		return nil, fmt.Errorf("%s%w", where, k.err)
+	}
+	q := parse(k, n)
+	if k.err == nil {
+		k.check(quantizationTables[method], n, strings.TrimSuffix(where, ".")+" of quant_method "+method)
+	}
+	if k.err != nil {
+		return nil, fmt.Errorf("%s%w", where, k.err)
 	}
 	return q, nil
 }

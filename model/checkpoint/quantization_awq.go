@@ -1,35 +1,21 @@
 package checkpoint
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"slimlab/model/weight"
 )
 
-func parseAWQ(raw json.RawMessage) (*quantization, error) {
-	f := struct {
-		Bits    int      `json:"bits"`
-		Group   *int     `json:"group_size"`
-		Zero    bool     `json:"zero_point"`
-		Version string   `json:"version"`
-		Skipped []string `json:"modules_to_not_convert"`
-	}{Bits: 4, Zero: true, Version: "gemm"}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("quant_method awq: %w", err)
+// parseAWQ reads the config of AutoAWQ, by the present names of its keys or those of its own file.
+func parseAWQ(k *keys, n *notes) *quantization {
+	bits, group := k.integer("bits", k.integer("w_bit", 4)), k.integer("group_size", k.integer("q_group_size", 128))
+	if bits != 4 {
+		k.fail("bits", "%d is not supported, expected 4", bits)
 	}
-	switch {
-	case f.Bits != 4:
-		return nil, fmt.Errorf("bits: %d is not supported, expected 4", f.Bits)
-	case !strings.EqualFold(f.Version, "gemm"):
-		return nil, fmt.Errorf("version: %q is not supported, expected gemm", f.Version)
-	case !f.Zero:
-		return nil, fmt.Errorf("zero_point: false is not supported, expected true")
+	if version := k.text("version", "gemm"); !strings.EqualFold(version, "gemm") {
+		k.fail("version", "%q is not supported, expected gemm", version)
 	}
-	group, err := groupSize(f.Group)
-	if err != nil {
-		return nil, err
-	}
-	return uniform(Storage{Packing: AWQ, Format: weight.Format{Bits: 4, Group: group}}, targets{names: []string{"lm_head"}, parts: f.Skipped}), nil
+	k.refuse("zero_point", true)
+	ignore := targets{names: []string{"lm_head"}, parts: k.strings("modules_to_not_convert")}
+	return uniform(Storage{Packing: AWQ, Format: weight.Format{Bits: 4, Group: k.groups(group)}}, ignore)
 }

@@ -2,14 +2,16 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"slimlab/internal/jsonread"
 	"slimlab/model/weight"
 )
 
-// compressedTensors is the quantization_config of compressed-tensors.
+// compressedTensors is the quantization_config of compressed-tensors, as it is written.
 type compressedTensors struct {
 	Method      string                 `json:"quant_method"`
 	Format      string                 `json:"format"`
@@ -43,80 +45,143 @@ type quantizedArgs struct {
 	Observer  *string         `json:"observer"`
 }
 
-// parseCompressedTensors reads the config of compressed-tensors. As in the other parsers, an error
-// begins with the key below quantization_config.
-func parseCompressedTensors(raw json.RawMessage) (*quantization, error) {
-	var f compressedTensors
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("quant_method compressed-tensors: %w", err)
+// otherFormats are the forms of compressed-tensors that are not read, and what they are.
+var otherFormats = map[string]string{
+	"nvfp4-pack-quantized": "NVFP4: 4-bit floats (E2M1) in blocks of 16 with FP8 scales and one scale for all",
+	"mxfp4-pack-quantized": "MXFP4: 4-bit floats (E2M1) in blocks of 32 with scales that are powers of two (E8M0)",
+	"mxfp8-quantized":      "MXFP8: FP8 in blocks of 32 with scales that are powers of two (E8M0)",
+	"mxfp8-pack-quantized": "MXFP8: FP8 in blocks of 32 with scales that are powers of two (E8M0)",
+	"marlin-24":            "4-bit codes of 2:4 sparse weights in the order of Marlin's kernels",
+	"sparse-24":            "2:4 sparse weights", "sparse-24-bitmask": "2:4 sparse weights with a bit mask", "sparse-bitmask": "sparse weights with a bit mask",
+}
+
+// format reads the name of a form; fallback stands for a missing one.
+func (k *keys) format(fallback string) string {
+	format := k.text("format", fallback)
+	if what, ok := otherFormats[format]; ok {
+		k.fail("format", "%q is not supported (%s), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms", format, what)
 	}
-	if f.Status != "" && f.Status != "compressed" {
-		return nil, fmt.Errorf("quantization_status: %q is not supported, expected \"compressed\"", f.Status)
+	return format
+}
+
+// parseCompressedTensors reads the config of compressed-tensors.
+func parseCompressedTensors(k *keys, n *notes) *quantization {
+	format := k.format("")
+	k.choice("quantization_status", "compressed", "compressed", "frozen", "calibration", "initialized")
+	if !absent(k.raw["kv_cache_scheme"]) {
+		n.add("kv_cache_scheme: the scheme in which keys and values were to be kept is not used: they are kept as the verb says")
 	}
-	if !absent(f.KVCache) {
-		return nil, fmt.Errorf("kv_cache_scheme: %s is not supported, expected null", clip(f.KVCache))
+	if !absent(k.raw["transform_config"]) {
+		k.fail("transform_config", "found %s: rotated weights are not supported, expected null", clip(k.raw["transform_config"]))
 	}
-	if !absent(f.Transform) {
-		return nil, fmt.Errorf("transform_config: %s is not supported, expected null", clip(f.Transform))
+	if sparsity := k.object("sparsity_config"); sparsity.raw != nil {
+		if f := sparsity.format("dense"); f != "dense" {
+			sparsity.fail("format", "%q is not supported, expected \"dense\"", f)
+		}
+		k.inside("sparsity_config", sparsity)
 	}
-	var sparsity struct{ Format string }
-	if !absent(f.Sparsity) && (json.Unmarshal(f.Sparsity, &sparsity) != nil || sparsity.Format != "dense") {
-		return nil, fmt.Errorf("sparsity_config: %s is not supported, expected format \"dense\"", clip(f.Sparsity))
-	}
-	ignore, err := newTargets(f.Ignore)
-	if err != nil {
-		return nil, fmt.Errorf("ignore: %w", err)
-	}
-	q := &quantization{ignore: ignore}
-	names := make([]string, 0, len(f.Groups))
-	for name := range f.Groups {
+	q := &quantization{ignore: ignored("ignore", k.strings("ignore"), n)}
+	groups := k.object("config_groups")
+	names := make([]string, 0, len(groups.raw))
+	for name := range groups.raw {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		g := f.Groups[name]
-		s, err := g.storage(f.Format)
-		if err == nil {
-			var t targets
-			t, err = newTargets(g.Targets)
-			q.groups = append(q.groups, quantizationGroup{t, s})
+		g := groups.object(name)
+		s := g.groupStorage(format, n)
+		t, err := newTargets(g.strings("targets"))
+		// there is no other group that its layers could belong to
+		if err != nil && len(names) == 1 {
+			n.add("config_groups.%s: %v: taken for all linear layers", name, err)
+			t, err = targets{names: []string{"Linear"}}, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("config_groups.%s: %w", name, err)
+			g.fail("targets", "%v", err)
 		}
+		q.groups = append(q.groups, quantizationGroup{t, s})
+		groups.inside(name, g)
 	}
-	return q, nil
+	k.inside("config_groups", groups)
+	return q
 }
 
-// storage tells which of the supported forms a group is.
-func (g configGroup) storage(format string) (Storage, error) {
-	if g.Format != "" {
-		format = g.Format
+// groupStorage tells which of the supported forms a group is.
+func (k *keys) groupStorage(format string, n *notes) Storage {
+	format = k.format(format)
+	if !k.present("weights") {
+		k.fail("weights", "found null, expected an object")
+		return Storage{}
 	}
-	s := Storage{Packing: Packing(format)}
-	if g.Weights == nil {
-		return s, fmt.Errorf("weights: found null, expected an object")
+	w := k.arguments("weights", n)
+	s := Storage{Packing: packingOf(format, w), Format: weight.Format{Bits: w.Bits}}
+	if !absent(k.raw["output_activations"]) {
+		k.fail("output_activations", "quantized outputs are not supported, expected null")
 	}
-	if g.Outputs != nil {
-		return s, fmt.Errorf("output_activations are not supported, expected null")
+	if w.Dynamic != "false" {
+		k.fail("weights.dynamic", "%s is not supported, expected false", w.Dynamic)
 	}
-	if g.Weights.Dynamic {
-		return s, fmt.Errorf("weights.dynamic: true is not supported, expected false")
+	if err := w.weights(&s); err != nil && k.err == nil {
+		k.err = fmt.Errorf("weights%w", err)
 	}
-	s.Format.Bits = g.Weights.Bits
-	if err := g.Weights.weights(&s); err != nil {
-		return s, fmt.Errorf("weights%w", err)
-	}
-	if g.Inputs != nil {
-		if err := g.Inputs.activations(&s); err != nil {
-			return s, fmt.Errorf("input_activations: %w", err)
+	if !absent(k.raw["input_activations"]) {
+		if err := k.arguments("input_activations", n).activations(&s); err != nil {
+			k.fail("input_activations", "%v", err)
 		}
 	}
-	return s, nil
+	k.check(groupTable, n, "config_groups")
+	return s
 }
 
-// weights says how the weights of s are stored.
-func (w *quantizedArgs) weights(s *Storage) error {
+// packingOf is the packing of a form, by what it holds where the name does not say.
+func packingOf(format string, w arguments) Packing {
+	switch {
+	case format != "naive-quantized" && format != "mixed-precision" && format != "":
+		return Packing(format)
+	case w.Type == "float":
+		return FloatQuantized
+	case w.Bits == 8:
+		return IntQuantized
+	}
+	return PackQuantized
+}
+
+// arguments say how numbers are quantized, with the defaults of compressed-tensors.
+type arguments struct {
+	Bits           int
+	Type, Strategy string
+	Symmetric      bool
+	GroupSize      int // 0 is none
+	Block          json.RawMessage
+	// "true", "false" or "local", of a scale for each tensor beside those of groups
+	Dynamic  string
+	ActOrder json.RawMessage
+}
+
+// arguments reads one object of a group.
+func (k *keys) arguments(key string, n *notes) arguments {
+	in := k.object(key)
+	a := arguments{
+		Bits: in.integer("num_bits", 8), Type: in.choice("type", "int", "int", "float"), Symmetric: in.boolean("symmetric", true),
+		GroupSize: max(0, in.integer("group_size", 0)), Block: in.raw["block_structure"], Dynamic: "false", ActOrder: in.raw["actorder"],
+	}
+	usual := "tensor"
+	if a.GroupSize > 0 {
+		usual = "group"
+	}
+	a.Strategy = in.text("strategy", usual)
+	if in.present("dynamic") {
+		if a.Dynamic = strings.Trim(string(in.raw["dynamic"]), `"`); !slices.Contains([]string{"true", "false", "local"}, a.Dynamic) {
+			in.fail("dynamic", "found %s, expected true, false or \"local\"", clip(in.raw["dynamic"]))
+		}
+	}
+	in.check(argumentsTable, n, "config_groups")
+	k.inside(key, in)
+	return a
+}
+
+// weights says how the weights of s are stored. Its errors follow on the word weights.
+func (w arguments) weights(s *Storage) error {
 	kind, bits, strategies := "int", []int{8}, []string{"channel", "tensor"}
 	switch s.Packing {
 	case IntQuantized:
@@ -139,14 +204,14 @@ func (w *quantizedArgs) weights(s *Storage) error {
 	}
 	switch w.Strategy {
 	case "group":
-		if w.GroupSize == nil || *w.GroupSize < 1 {
-			return fmt.Errorf(".group_size: expected a positive number for strategy group")
+		if w.GroupSize < 1 {
+			return errors.New(".group_size: expected a positive number for strategy group")
 		}
-		s.Format.Group = *w.GroupSize
+		s.Format.Group = w.GroupSize
 	case "tensor":
 		s.Tensor = true
 	case "block":
-		if err := json.Unmarshal(w.Block, &s.Format.Block); err != nil || s.Format.Block[0] < 1 || s.Format.Block[1] < 1 {
+		if err := jsonread.Decode(w.Block, &s.Format.Block); err != nil || s.Format.Block[0] < 1 || s.Format.Block[1] < 1 {
 			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", clip(w.Block))
 		}
 	}
@@ -164,15 +229,16 @@ func (w *quantizedArgs) weights(s *Storage) error {
 }
 
 // activations says how the activations of s are quantized.
-func (a *quantizedArgs) activations(s *Storage) error {
-	token := a.Symmetric && a.Bits == 8 && a.Dynamic && a.Strategy == "token"
+func (a arguments) activations(s *Storage) error {
+	dynamic := a.Dynamic == "true"
+	token := a.Symmetric && a.Bits == 8 && dynamic && a.Strategy == "token"
 	switch {
-	case s.Format.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && a.Dynamic:
+	case s.Format.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && dynamic:
 		return nil // the weight is then used without its activations' rounding, as Load says
 	case s.Packing == FloatQuantized && a.Type == "float" && token, s.Packing == IntQuantized && a.Type == "int" && token:
 		s.Format.Activations = weight.Token
 		return nil
-	case s.Packing == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && !a.Dynamic && a.Strategy == "tensor":
+	case s.Packing == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && a.Dynamic == "false" && a.Strategy == "tensor":
 		s.Format.Activations = weight.Static
 		return nil
 	case s.Packing == PackQuantized && a.Type == "int" && token && s.Format.Bits == 4 && !s.Format.ZeroPoints && !s.Format.Order:
@@ -184,7 +250,7 @@ func (a *quantizedArgs) activations(s *Storage) error {
 		FloatQuantized: "null, or 8-bit floats, symmetric, dynamic with strategy token or not with strategy tensor",
 		PackQuantized:  "null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token",
 	}[s.Packing]
-	return fmt.Errorf("%d-bit %s, symmetric %t, dynamic %t, strategy %q is not supported, expected %s", a.Bits, a.Type, a.Symmetric, a.Dynamic, a.Strategy, want)
+	return fmt.Errorf("%d-bit %s, symmetric %t, dynamic %s, strategy %q is not supported, expected %s", a.Bits, a.Type, a.Symmetric, a.Dynamic, a.Strategy, want)
 }
 
 // newCompressedTensors writes one scheme for the class Linear that ignores the dense layers, or

@@ -1,47 +1,29 @@
 package checkpoint
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"slimlab/model/weight"
 )
 
-func parseFP8(raw json.RawMessage) (*quantization, error) {
-	f := struct {
-		Activations string   `json:"activation_scheme"`
-		Ignored     []string `json:"ignored_layers"`
-		Skipped     []string `json:"modules_to_not_convert"`
-		Block       []int    `json:"weight_block_size"`
-		Kind        string   `json:"fmt"`
-		Stored      *bool    `json:"is_checkpoint_fp8_serialized"`
-	}{Activations: "dynamic", Kind: "e4m3"}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("quant_method fp8: %w", err)
+func parseFP8(k *keys, n *notes) *quantization {
+	s := Storage{Packing: FP8, Format: weight.Format{Float: true, Bits: 8, Activations: weight.Token}, Tensor: true}
+	for _, key := range []string{"fmt", "weight_format"} {
+		k.choice(key, "e4m3", "e4m3", "float8_e4m3fn")
 	}
-	s := Storage{Packing: FP8, Format: weight.Format{Float: true, Bits: 8}, Tensor: true}
-	switch {
-	case f.Kind != "e4m3":
-		return nil, fmt.Errorf("fmt: %q is not supported, expected e4m3", f.Kind)
-	case f.Stored != nil && !*f.Stored:
-		return nil, fmt.Errorf("is_checkpoint_fp8_serialized: false is not supported, expected true")
-	case f.Activations == "dynamic":
-		s.Format.Activations = weight.Token
-	case f.Activations == "static":
+	k.refuse("is_checkpoint_fp8_serialized", true)
+	scheme := k.choice("activation_scheme", "dynamic", "dynamic", "static")
+	if scheme == "static" {
 		s.Format.Activations = weight.Static
-	default:
-		return nil, fmt.Errorf("activation_scheme: %q is not supported, expected dynamic or static", f.Activations)
 	}
-	if f.Block != nil {
-		if len(f.Block) != 2 || f.Block[0] < 1 || f.Block[1] < 1 || s.Format.Activations == weight.Static {
-			return nil, fmt.Errorf("weight_block_size: found %d with activation_scheme %s, expected two positive numbers with dynamic", f.Block, f.Activations)
+	if k.present("weight_block_size") {
+		block := value(k, "weight_block_size", []int(nil), "two positive numbers")
+		if len(block) != 2 || block[0] < 1 || block[1] < 1 || scheme == "static" {
+			k.fail("weight_block_size", "found %d with activation_scheme %s, expected two positive numbers with dynamic", block, scheme)
+		} else {
+			s.Tensor, s.Format.Block, s.Format.Activations = false, [2]int{block[0], block[1]}, weight.Kept
 		}
-		s.Tensor, s.Format.Block, s.Format.Activations = false, [2]int{f.Block[0], f.Block[1]}, weight.Kept
 	}
-	ignore, err := newTargets(slices.Concat([]string{"lm_head"}, f.Ignored, f.Skipped))
-	if err != nil {
-		return nil, fmt.Errorf("ignored_layers: %w", err)
-	}
-	return uniform(s, ignore), nil
+	names := slices.Concat([]string{"lm_head"}, k.strings("ignored_layers"), k.strings("modules_to_not_convert"))
+	return uniform(s, ignored("ignored_layers", names, n))
 }

@@ -181,7 +181,7 @@ const w4Config = `{"quant_method":"compressed-tensors","format":"pack-quantized"
 		"input_activations":{"num_bits":8,"type":"int","symmetric":true,"strategy":"token","dynamic":true}}}}`
 
 func TestQuantizationTargets(t *testing.T) {
-	q, err := parseQuantization(json.RawMessage(w4Config))
+	q, err := parseQuantization("quantization_config", json.RawMessage(w4Config), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,31 +42,58 @@ func newRopeScaling(r model.RopeScaling) *ropeScaling {
 }
 
 // rope reads the rotary positions in their spellings: rope_theta beside rope_scaling, or both
-// within rope_parameters; the kind is rope_type or, earlier, type.
-func (k *keys) rope() (theta float64, scaling model.RopeScaling) {
+// within rope_parameters, which may have them for each kind of layer; the kind of scaling is
+// rope_type or, earlier, type.
+func (k *keys) rope(n *notes) (theta float64, scaling model.RopeScaling) {
 	theta = k.number("rope_theta", 10000)
 	for _, key := range []string{"rope_scaling", "rope_parameters"} {
 		if !k.present(key) {
 			continue
 		}
-		var in keys
-		if err := json.Unmarshal(k.raw[key], &in.raw); err != nil {
-			k.fail(key, "found %s, expected an object", clip(k.raw[key]))
-			continue
+		in := k.ofLayers(key, n)
+		found := in.scaling(key, n)
+		inner := in.number("rope_theta", theta)
+		if k.present("rope_theta") && inner != theta {
+			n.add("config.json: rope_theta is %v, within %s %v: the latter counts", theta, key, inner)
 		}
-		found := in.scaling()
-		theta = in.number("rope_theta", theta)
+		theta = inner
 		in.partialRotary()
-		if in.err != nil {
-			k.fail(key, "%v", in.err)
-		}
+		k.inside(key, in)
 		if key == "rope_parameters" && k.present("rope_scaling") && found != scaling {
 			k.fail(key, "found %s, which differs from rope_scaling", clip(k.raw[key]))
 		}
 		scaling = found
 	}
 	k.partialRotary()
+	if original := k.integer("original_max_position_embeddings", scaling.OriginalMaxPositions); scaling.Kind != "" && original != scaling.OriginalMaxPositions {
+		if scaling.OriginalMaxPositions != 0 {
+			k.fail("original_max_position_embeddings", "found %d, but %d in the scaling of rotary positions", original, scaling.OriginalMaxPositions)
+		}
+		if scaling.Kind == model.RopeYarn {
+			scaling.OriginalMaxPositions = original
+		}
+	}
 	return theta, scaling
+}
+
+// ofLayers returns the keys of rope_scaling or rope_parameters. Where they stand once for each kind
+// of layer, those of layers that attend to all positions are meant: others are refused by
+// layer_types.
+func (k *keys) ofLayers(key string, n *notes) *keys {
+	const full = "full_attention"
+	in := k.object(key)
+	if !in.present(full) {
+		return in
+	}
+	for other := range in.raw {
+		if other != full && !strings.HasSuffix(other, "_attention") {
+			k.fail(key, "%s: found beside %s, expected kinds of layers alone", other, full)
+		}
+	}
+	n.add("config.json: %s stands for each kind of layer: that of %s is read", key, full)
+	of := in.object(full)
+	k.inside(key, in)
+	return of
 }
 
 func (k *keys) partialRotary() {
@@ -76,9 +102,20 @@ func (k *keys) partialRotary() {
 	}
 }
 
-// scaling reads the object of rope_scaling or rope_parameters.
-func (k *keys) scaling() model.RopeScaling {
+// ropeReasons say what the kinds of scaling that are not computed would do.
+var ropeReasons = map[string]string{
+	"dynamic":  "frequencies that follow the length of each text (dynamic NTK)",
+	"longrope": "a list of divisors for short texts and one for long texts (LongRoPE)",
+	"su":       "a list of divisors for short texts and one for long texts (LongRoPE)",
+	"mrope":    "positions in three directions (M-RoPE)",
+}
+
+// scaling reads the object of rope_scaling or rope_parameters, whose key is where.
+func (k *keys) scaling(where string, n *notes) model.RopeScaling {
 	kind := k.text("rope_type", k.text("type", "default"))
+	if old := k.text("type", kind); old != kind {
+		k.fail("rope_type", "found %q, but type is %q", kind, old)
+	}
 	r := model.RopeScaling{Kind: kind}
 	known := []string{"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 	original := func(fallback int) {
@@ -93,7 +130,8 @@ func (k *keys) scaling() model.RopeScaling {
 	}
 	switch kind {
 	case "default":
-		r.Kind = ""
+		k.unscaled(known, where, n)
+		return model.RopeScaling{}
 	case model.RopeLinear:
 		// says where the model comes from, and changes nothing
 		known = append(known, "original_max_position_embeddings")
@@ -109,20 +147,45 @@ func (k *keys) scaling() model.RopeScaling {
 		known = append(known, "truncate")
 		k.refuse("truncate", true)
 	default:
-		k.fail("rope_type", "%q is not supported, expected default, linear, llama3 or yarn", kind)
+		reason := ""
+		if text, ok := ropeReasons[kind]; ok {
+			reason = ": " + text
+		}
+		k.fail("rope_type", "%q is not supported, expected default, linear, llama3 or yarn%s", kind, reason)
 		return r
 	}
-	if kind != "default" {
-		number(&r.Factor, "factor", true)
+	number(&r.Factor, "factor", true)
+	if others := k.others(known); len(others) > 0 {
+		k.fail(others[0], "the key is not supported for rope type %q", kind)
 	}
+	return r
+}
+
+// unscaled notes keys that have no meaning beside the type default, and refuses those of M-RoPE and
+// of kinds of layers, which have.
+func (k *keys) unscaled(known []string, where string, n *notes) {
+	others := k.others(known)
+	if k.present("factor") && !k.present("rope_type") && !k.present("type") {
+		k.fail("rope_type", "the key is missing beside factor, expected default, linear, llama3 or yarn")
+	}
+	for _, key := range others {
+		if strings.HasPrefix(key, "mrope_") || strings.HasSuffix(key, "_attention") {
+			k.fail(key, "the key is not supported for rope type %q", "default")
+		}
+	}
+	if len(others) > 0 {
+		n.add("config.json: %s has type default, which scales nothing: %s beside it not read", where, some(others))
+	}
+}
+
+// others lists the keys, sorted, that are there and not known.
+func (k *keys) others(known []string) []string {
 	var others []string
 	for key := range k.raw {
 		if !slices.Contains(known, key) && k.present(key) {
 			others = append(others, key)
 		}
 	}
-	if len(others) > 0 {
-		k.fail(slices.Min(others), "the key is not supported for rope type %q", kind)
-	}
-	return r
+	slices.Sort(others)
+	return others
 }

@@ -248,7 +248,7 @@ func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int) error
 
 func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error {
 	folder := os.DirFS(w.partial)
-	config, q, err := readConfig(folder, ".")
+	d, err := readConfig(folder, ".", nil)
 	if err != nil {
 		return err
 	}
@@ -257,14 +257,15 @@ func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error
 		return err
 	}
 	defer files.Close()
-	c := &Checkpoint{config: config, quantization: q, files: newFolder(files)}
+	c := new(Checkpoint)
+	c.setFiles(d, newFolder(files))
 	if err := c.LoadBlock(ctx, m, layer); err != nil {
 		return err
 	}
 	w.config.Layers[layer] = m.Layers[layer]
 	for i, l := range m.Linears() {
 		if l.Layer == layer {
-			w.storages[i] = q.of(l.Name)
+			w.storages[i] = d.quantization.of(l.Name)
 		}
 	}
 	return nil

@@ -1,0 +1,63 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"slimlab/internal/jsonread"
+)
+
+const generationName = "generation_config.json"
+
+// addGeneration reads the tokens that end a text from generation_config.json, where there is one.
+// They come before those of config.json, as Hugging Face's generate takes them; all of them end a
+// text.
+func (c *description) addGeneration(fsys fs.FS, dir string, n *notes) error {
+	data, err := jsonread.ReadFile(fsys, path.Join(dir, generationName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var k keys
+	if err := jsonread.Decode(data, &k.raw); err != nil {
+		return fmt.Errorf("%s: %w", generationName, err)
+	}
+	k.check(generationTable, n, generationName)
+	ends := inVocabulary(generationName, "eos_token_id", k.tokens("eos_token_id", nil), c.Vocab, n)
+	bos := inVocabulary(generationName, "bos_token_id", k.tokens("bos_token_id", nil), c.Vocab, n)
+	inVocabulary(generationName, "pad_token_id", k.tokens("pad_token_id", nil), c.Vocab, n)
+	if k.err != nil {
+		return fmt.Errorf("%s: %w", generationName, k.err)
+	}
+	switch {
+	case len(bos) == 0 || bos[0] == c.BOS:
+	case c.BOS < 0 || c.usualBOS:
+		c.BOS = bos[0]
+	default:
+		n.add("%s: bos_token_id is %d, in config.json %d: that of config.json counts", generationName, bos[0], c.BOS)
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	inConfig := c.Ends()
+	if c.usualEOS {
+		inConfig = nil
+	}
+	if !contains(ends, inConfig) && !contains(inConfig, ends) {
+		n.add("%s: eos_token_id is %d, in config.json %d: all of them end a text", generationName, ends, inConfig)
+	}
+	c.EOS, c.MoreEOS = -1, nil
+	addEnds(&c.Config, ends)
+	addEnds(&c.Config, inConfig)
+	return nil
+}
+
+// contains reports whether all ids of part are in list.
+func contains(list, part []int) bool {
+	return !slices.ContainsFunc(part, func(id int) bool { return !slices.Contains(list, id) })
+}
