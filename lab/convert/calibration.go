@@ -87,10 +87,8 @@ func (c Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([
 	if len(ids) < c.Length {
 		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence", c.File, len(ids), c.Length)
 	}
-	for _, id := range ids {
-		if id < 0 || int(id) >= from.Config().Vocab {
-			return nil, fmt.Errorf("%s: token %d is outside the model's vocabulary of %d", c.File, id, from.Config().Vocab)
-		}
+	if err := t.CheckIDs(ids, from.Config().Vocab); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	return ids, nil
 }

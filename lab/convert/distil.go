@@ -195,10 +195,29 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint)
 	if d.Batch < 1 || d.Validation < 0 {
 		return nil, nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
 	}
+	read := d.textExamples
 	if strings.EqualFold(filepath.Ext(d.Data), ".jsonl") {
-		return d.recordExamples(ctx, t)
+		read = d.recordExamples
 	}
-	return d.textExamples(ctx, t)
+	all, validation, err := read(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	check := func(list []kd.Example) error {
+		for _, e := range list {
+			if err := t.CheckIDs(e.Tokens, from.Config().Vocab); err != nil {
+				return fmt.Errorf("%s: %w", d.Data, err)
+			}
+		}
+		return nil
+	}
+	return func(ctx context.Context, step int) ([]kd.Example, error) {
+		batch, err := all(ctx, step)
+		if err == nil {
+			err = check(batch)
+		}
+		return batch, err
+	}, validation, check(validation)
 }
 
 // recordExamples are prompts with responses, of which the responses are learned.

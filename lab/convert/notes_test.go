@@ -2,13 +2,20 @@ package convert
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"slimlab/model"
 	"slimlab/model/checkpoint"
+	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // Every verb says what the source's files said that was not read as one might expect.
@@ -45,5 +52,94 @@ func TestVerbsPassNotesOn(t *testing.T) {
 	from, _ := source(t, checkpoint.BF16)
 	if in, err := Inspect(from, open); err != nil || len(in.Notes) != 0 {
 		t.Errorf("a plain folder: notes %q, %v", in.Notes, err)
+	}
+}
+
+// NaN and infinite numbers are copied, and named with their tensors.
+func TestNotFiniteNumbersAreNamed(t *testing.T) {
+	for _, target := range []string{"import", "hf"} {
+		from, _ := source(t, checkpoint.F32)
+		c, err := open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Model(t.Context())
+		if err := errors.Join(err, c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		infinite := float32(math.Inf(1))
+		m.Blocks[1].Up.Weight.(*weight.Dense).Data[3] = float32(math.NaN())
+		m.FinalNorm[0], m.FinalNorm[2] = infinite, -infinite
+		dir := filepath.Join(t.TempDir(), "bad")
+		if err := checkpoint.Save(t.Context(), dir, m, nil, checkpoint.SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "to")
+		var r *Result
+		if target == "import" {
+			r, err = Import(t.Context(), dir, to, Options{Open: open})
+		} else {
+			r, err = Export(t.Context(), dir, to, target, Options{Open: open})
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		want := "numbers that are NaN or infinite were copied, 3 in all: 1 in model.layers.1.mlp.up_proj.weight, 2 in model.norm.weight"
+		if !slices.Contains(r.Warnings, want) {
+			t.Errorf("%s: warnings %q, expected %q", target, r.Warnings, want)
+		}
+	}
+}
+
+// A tokenizer with more tokens than the model stops only the texts that use them.
+func TestTokensWithoutEmbedding(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	c, err := open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Model(t.Context())
+	if err := errors.Join(err, c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Load(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := model.New(model.Config{
+		Architecture: m.Architecture, Vocab: tok.Vocab() - 1, Hidden: m.Hidden, HeadDim: m.HeadDim, Layers: m.Layers,
+		MaxPositions: m.MaxPositions, RopeTheta: m.RopeTheta, NormEps: m.NormEps, TiedHead: true, QKVBias: true, BOS: -1, EOS: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.Init(rand.New(rand.NewPCG(1, 1)))
+	dir, last := filepath.Join(t.TempDir(), "small"), int32(tok.Vocab()-1)
+	if err := errors.Join(checkpoint.Save(t.Context(), dir, small, nil, checkpoint.SaveOptions{}), tok.Save(dir)); err != nil {
+		t.Fatal(err)
+	}
+	uses := slices.Contains(tok.Encode(poem), last)
+	plain := filepath.Join(t.TempDir(), "plain.txt")
+	if err := os.WriteFile(plain, []byte(strings.Repeat("zq ", 400)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if !uses || slices.Contains(tok.Encode("zq zq"), last) {
+		t.Skip("skipped: the trained tokenizer has other tokens than the test was made for")
+	}
+	for name, run := range conversions(t) {
+		if name != "prune" && name != "w4a16-gptq" {
+			continue
+		}
+		_, err := run(t.Context(), dir, text, filepath.Join(t.TempDir(), "to"), Options{Open: open})
+		want := fmt.Sprintf("is %d (%q), which the model does not have: its vocabulary is %d tokens", last, tok.Token(last), last)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %s", name, err, want)
+		}
+		r, err := run(t.Context(), dir, plain, filepath.Join(t.TempDir(), "to"), Options{Open: open})
+		if err != nil {
+			t.Errorf("%s of another text: %v", name, err)
+		} else if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "a text with one of the ids from") {
+			t.Errorf("%s of another text: notes %q", name, r.Notes)
+		}
 	}
 }

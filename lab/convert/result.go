@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -97,6 +98,34 @@ func distillationLines(r *DistillationReport) []string {
 		lines = append(lines, fmt.Sprintf("after: cross-entropy of the held-out sequences %.4f nats a token", *r.After))
 	}
 	return lines
+}
+
+// noteNotFinite notes the numbers of a source's tensors that are NaN or infinite, and are copied as
+// they are.
+func (r *Result) noteNotFinite(ctx context.Context, source *checkpoint.Checkpoint) error {
+	const most = 5 // tensors by name
+	var places []string
+	all, tensors := 0, 0
+	for _, t := range source.Tensors() {
+		n, err := source.NotFinite(ctx, t)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		all, tensors = all+n, tensors+1
+		if tensors <= most {
+			places = append(places, fmt.Sprintf("%d in %s", n, t.Name))
+		}
+	}
+	if tensors > most {
+		places = append(places, fmt.Sprintf("the others in %d more tensors", tensors-most))
+	}
+	if all > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("numbers that are NaN or infinite were copied, %d in all: %s", all, strings.Join(places, ", ")))
+	}
+	return nil
 }
 
 // complete describes the folder or file that was written, which it opens as any reader would.

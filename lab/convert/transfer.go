@@ -91,7 +91,9 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, err
 	}
 	s.dense, s.to.Packing = t.dense, t.format
-	err = s.copyAll(ctx)
+	if err = r.noteNotFinite(ctx, source); err == nil {
+		err = s.copyAll(ctx)
+	}
 	if err == nil {
 		err = s.finish(ctx)
 	}

@@ -53,6 +53,9 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 	}
 	o := t.options
 	t.Tokens = t.text.Encode(m.Tokenizer, begin)
+	if err := m.Tokenizer.CheckIDs(t.Tokens, m.Vocab); err != nil {
+		return 0, fmt.Errorf("%s: %w", t.text.Path, err)
+	}
 	if o.Perplexity == LlamaCpp {
 		t.tokenWindows, err = each(task.LlamaCppWindows(t.Tokens, o.Window, begin.BOS))
 	} else {
@@ -110,8 +113,13 @@ func (c *choiceScores) parameters() recipe.Values {
 
 func (c *choiceScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
 	c.spans, c.Cut, err = c.choice.Spans(m.Tokenizer, begin, m.MaxPositions)
-	for _, question := range c.spans {
+	for i, question := range c.spans {
 		tokens += tokensOf(question)
+		for _, s := range question {
+			if err := m.Tokenizer.CheckIDs(s.Tokens, m.Vocab); err != nil {
+				return 0, fmt.Errorf("%s: question %d: %w", c.choice.Path, i+1, err)
+			}
+		}
 	}
 	return tokens, err
 }
@@ -155,6 +163,9 @@ func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error
 			return 0, errors.New("the prompt has no tokens and the tokenizer has neither BOS nor EOS to begin with")
 		}
 		g.prompt = append([]int32{begin.Prefix}, g.prompt...)
+	}
+	if err := m.Tokenizer.CheckIDs(g.prompt, m.Vocab); err != nil {
+		return 0, fmt.Errorf("the prompt: %w", err)
 	}
 	if n := len(g.prompt); n+g.options.Tokens > m.MaxPositions {
 		return 0, fmt.Errorf("the prompt has %d tokens and %d are to follow, the model has %d positions", n, g.options.Tokens, m.MaxPositions)

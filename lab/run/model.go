@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
@@ -96,6 +97,9 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 		m.origin, m.shape, m.packed = c.Config(), c.Config(), packedFormat(c)
 		if m.key, err = r.home.Content(ctx, name); err != nil {
 			return nil, err
+		}
+		for _, note := range c.Notes() {
+			r.note("", lab.Info, "model "+name+": "+note)
 		}
 		return m, nil
 	})

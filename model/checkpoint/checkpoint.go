@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/safetensors"
@@ -22,7 +23,7 @@ type Checkpoint struct {
 	quantization *quantization
 	files        source
 	notes        notes // of its files, but for the tokenizer's
-	// an error that is fs.ErrNotExist where there is none
+	// reads the tokenizer once; an error that is fs.ErrNotExist where there is none
 	vocabulary func() (*tokenizer.Tokenizer, error)
 	beside     func(name string) ([]byte, error) // a file of the folder
 }
@@ -61,7 +62,7 @@ func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 		c.notes.add("%s lies beside the weights: the LoRA adapter is not applied", name)
 	}
 	c.setFiles(d, newFolder(files))
-	c.vocabulary = func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) }
+	c.vocabulary = sync.OnceValues(func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) })
 	c.beside = func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) }
 	if err := c.check(); err != nil {
 		files.Close()
@@ -78,8 +79,25 @@ func (c *Checkpoint) setFiles(d description, files source) {
 	}
 }
 
-// Notes says what of the files was dropped, guessed, or found in another place than the usual one.
-func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
+// Notes says what of the files, the tokenizer's included, was dropped, guessed, or found in another
+// place than the usual one.
+func (c *Checkpoint) Notes() []string {
+	n := slices.Clone(c.notes)
+	switch t, err := c.Tokenizer(); {
+	case err != nil:
+		n.add("the tokenizer cannot be read: %v", err)
+	case t != nil:
+		if last := t.Vocab() - 1; last >= c.config.Vocab {
+			n.add("the tokenizer has ids to %d (%q), the embedding has %d rows: a text with one of the ids from %d on is refused", last, t.Token(int32(last)), c.config.Vocab, c.config.Vocab)
+		}
+		if noted, ok := any(t).(interface{ Notes() []string }); ok {
+			for _, note := range noted.Notes() {
+				n.add("%s", note)
+			}
+		}
+	}
+	return n
+}
 
 // Close closes the files: what Raw returned is no longer valid. Models that were read stay valid.
 func (c *Checkpoint) Close() error { return c.files.Close() }
@@ -112,14 +130,17 @@ var otherFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config
 
 // CopyOtherFiles copies what lies beside the tensors into a folder: the tokenizer's files as they
 // are and the generation config. Where the checkpoint is one file, the tokenizer that it holds is
-// written.
+// written, and a generation config where several tokens end a text.
 func (c *Checkpoint) CopyOtherFiles(dir string) error {
 	if c.beside == nil {
 		t, err := c.Tokenizer()
-		if err != nil || t == nil {
-			return err
+		if err == nil && t != nil {
+			err = t.Save(dir)
 		}
-		return t.Save(dir)
+		if err == nil && len(c.config.MoreEOS) > 0 {
+			err = writeGeneration(dir, c.config)
+		}
+		return err
 	}
 	for _, name := range otherFiles {
 		data, err := c.beside(name)
@@ -162,14 +183,12 @@ func (c *Checkpoint) Quantization() []LayerFormat {
 	return list
 }
 
-// Tokenizer reads the tokenizer, nil where there is none.
+// Tokenizer reads the tokenizer, nil where there is none. It may have more tokens than the model:
+// see Tokenizer.CheckIDs.
 func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) {
 	t, err := c.vocabulary()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	if err == nil {
-		err = checkTokenizer(t, c.config.Vocab)
 	}
 	if err != nil {
 		return nil, err

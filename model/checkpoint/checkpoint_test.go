@@ -245,8 +245,26 @@ func TestTokenizerMisfit(t *testing.T) {
 	if err := tok.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := load(dir); err == nil || !strings.HasSuffix(err.Error(), want) {
-		t.Errorf("load: found %v, expected %s", err, want)
+	// it is read, with a note; a text that uses the token is refused
+	misfit, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer misfit.Close()
+	note := `the tokenizer has ids to 261 ("` + tok.Token(261) + `"), the embedding has 261 rows: a text with one of the ids from 261 on is refused`
+	if notes := misfit.Notes(); len(notes) != 1 || notes[0] != note {
+		t.Errorf("notes %q, expected %q", notes, note)
+	}
+	read, err := misfit.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := read.CheckIDs([]int32{0, 260}, misfit.Config().Vocab); err != nil {
+		t.Error(err)
+	}
+	want = `token 3 of the text is 261 ("` + tok.Token(261) + `"), which the model does not have: its vocabulary is 261 tokens`
+	if err := read.CheckIDs([]int32{0, 260, 261}, misfit.Config().Vocab); err == nil || err.Error() != want {
+		t.Errorf("found %v, expected %s", err, want)
 	}
 }
 

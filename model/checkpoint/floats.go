@@ -1,9 +1,12 @@
 package checkpoint
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
+	"slimlab/kernels/parallel"
 	"slimlab/model/checkpoint/safetensors"
 )
 
@@ -38,4 +41,39 @@ func (c *Checkpoint) Floats(t TensorInfo, dtype DType) Tensor {
 			return nil
 		}
 	})
+}
+
+// NotFinite counts the numbers of a float tensor that are NaN or infinite, some rows at a time
+// until ctx ends. Tensors of codes count none: the scales of theirs are checked when they are
+// decoded.
+func (c *Checkpoint) NotFinite(ctx context.Context, t TensorInfo) (int, error) {
+	if t.Elements() == 0 || t.DType.Size() > 0 && t.DType != F32 && t.DType != F16 && t.DType != BF16 {
+		return 0, nil
+	}
+	rows, width := 1, t.Elements()
+	if len(t.Shape) == 2 {
+		rows, width = t.Shape[0], t.Shape[1]
+	}
+	var count atomic.Int64
+	step := max(1, pieceElements/width)
+	part := make([]float32, min(step, rows)*width)
+	for first := 0; first < rows; first += step {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		n := min(step, rows-first)
+		if err := c.readRows(part[:n*width], t.Name, first, n); err != nil {
+			return 0, err
+		}
+		parallel.Range(n*width, 1<<18, func(lo, hi int) {
+			found := int64(0)
+			for _, v := range part[lo:hi] {
+				if v-v != 0 {
+					found++
+				}
+			}
+			count.Add(found)
+		})
+	}
+	return int(count.Load()), nil
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/internal/jsonread"
+	"slimlab/model"
 )
 
 const generationName = "generation_config.json"
@@ -60,4 +63,16 @@ func (c *description) addGeneration(fsys fs.FS, dir string, n *notes) error {
 // contains reports whether all ids of part are in list.
 func contains(list, part []int) bool {
 	return !slices.ContainsFunc(part, func(id int) bool { return !slices.Contains(list, id) })
+}
+
+// writeGeneration writes the tokens that begin and end a text.
+func writeGeneration(dir string, c model.Config) error {
+	file := struct {
+		BOS  *int  `json:"bos_token_id,omitempty"`
+		Ends []int `json:"eos_token_id"`
+	}{Ends: c.Ends()}
+	if c.BOS >= 0 {
+		file.BOS = &c.BOS
+	}
+	return atomicfile.WriteJSON(filepath.Join(dir, generationName), file)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"slimlab/internal/mapped"
 	"slimlab/model"
@@ -24,6 +25,7 @@ type ggufFile struct {
 	list   []TensorInfo
 	index  map[string]int    // of list, by name
 	stored map[string]string // GGUF's name of each
+	notes  notes
 }
 
 // IsGGUF reports whether a name is that of a GGUF file: by its ending, or by how the file begins.
@@ -58,7 +60,7 @@ func openGGUF(name string) (*Checkpoint, error) {
 	}
 	g := &ggufFile{mapped: m, index: map[string]int{}, stored: map[string]string{}}
 	err = g.open(m, m.Size())
-	c := &Checkpoint{config: g.Config, files: g, vocabulary: g.tokenizer}
+	c := &Checkpoint{config: g.Config, files: g, notes: g.notes, vocabulary: sync.OnceValues(g.tokenizer)}
 	if err == nil {
 		err = c.check()
 	}
@@ -73,7 +75,7 @@ func (g *ggufFile) open(r io.ReaderAt, size int64) (err error) {
 	if g.file, err = gguf.Open(r, size); err != nil {
 		return err
 	}
-	if g.Config, err = ggufConfig(g.file); err != nil {
+	if g.Config, err = ggufConfig(g.file, &g.notes); err != nil {
 		return err
 	}
 	for _, t := range g.file.Tensors {

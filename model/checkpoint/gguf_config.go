@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
@@ -75,7 +74,7 @@ func (k *ggufKeys) perLayer(list []int, key string, fallback []int) {
 }
 
 // ggufConfig reads the shape of the model from a file's metadata and the presence of its tensors.
-func ggufConfig(f *gguf.File) (model.Config, error) {
+func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	k := &ggufKeys{metadata: f.Metadata}
 	name := fetch(k, f.Metadata.String, "general.architecture", "")
 	if kind := fetch(k, f.Metadata.String, "general.type", "model"); kind != "model" {
@@ -117,17 +116,6 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 	if n := k.integer("attention.sliding_window", 0); n > 0 && n < c.MaxPositions {
 		k.fail(k.prefix+"attention.sliding_window", "attention within a window of %d is not supported, expected none", n)
 	}
-	c.BOS, c.EOS = k.token("bos_token_id"), k.token("eos_token_id")
-	// of a turn and of a message: they end a text too
-	for _, key := range []string{"eot_token_id", "eom_token_id"} {
-		switch id := k.token(key); {
-		case id < 0 || id == c.EOS || slices.Contains(c.MoreEOS, id):
-		case c.EOS < 0:
-			c.EOS = id
-		default:
-			c.MoreEOS = append(c.MoreEOS, id)
-		}
-	}
 
 	has := func(name string) bool { _, ok := f.Tensor(name); return ok }
 	embedding, ok := f.Tensor(ggufEmbedding)
@@ -135,6 +123,7 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 		return c, fmt.Errorf("tensor %q is missing", ggufEmbedding)
 	}
 	c.Vocab = embedding.Rows()
+	k.tokens(&c, n)
 	c.TiedHead = !has(ggufHead)
 	c.QKVBias = has("blk.0.attn_q.bias")
 	c.OBias = has("blk.0.attn_output.bias")
@@ -144,6 +133,24 @@ func ggufConfig(f *gguf.File) (model.Config, error) {
 		return c, k.err
 	}
 	return c, c.Validate()
+}
+
+// tokens reads the tokens that begin and end a text; those of a turn (eot) and of a message (eom)
+// end one too.
+func (k *ggufKeys) tokens(c *model.Config, n *notes) {
+	read := func(key string) (ids []int) {
+		if id := k.token(key); id >= 0 {
+			ids = append(ids, id)
+		}
+		return inVocabulary("metadata", ggufTokenizer+key, ids, c.Vocab, n)
+	}
+	c.BOS, c.EOS = -1, -1
+	if bos := read("bos_token_id"); len(bos) > 0 {
+		c.BOS = bos[0]
+	}
+	for _, key := range []string{"eos_token_id", "eot_token_id", "eom_token_id"} {
+		addEnds(c, read(key))
+	}
 }
 
 // only refuses a key that has another value than the one that the model has; absent is that value.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"slimlab/model"
@@ -89,13 +90,17 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 	if v.Model == "" {
 		v = tokenizer.Vocabulary{Model: "none", BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
 	}
+	ends := c.Ends()
+	if v.EOS >= 0 && !slices.Contains(ends, v.EOS) {
+		ends = append(ends, v.EOS) // the tokenizer's own
+	}
 	v.BOS, v.EOS = or(c.BOS, v.BOS), or(c.EOS, v.EOS)
 	keys, err := ggufTokenizerKeys(v, c.Vocab)
 	if err != nil {
 		return nil, nil, err
 	}
 	m = append(m, keys...)
-	for _, id := range c.MoreEOS {
+	for _, id := range ends[min(1, len(ends)):] {
 		key := ggufTokenizer + "eot_token_id"
 		// Llama 3's end of a message that calls a tool
 		if id < len(v.Tokens) && strings.Contains(v.Tokens[id], "eom") {

@@ -339,7 +339,7 @@ func TestGGUFEndOfText(t *testing.T) {
 	if len(notes) != 1 || !strings.HasPrefix(notes[0], "token 9 ends a text too") {
 		t.Errorf("notes are %q", notes)
 	}
-	config, err := ggufConfig(openContainer(t, name))
+	config, err := ggufConfig(openContainer(t, name), nil)
 	if err != nil || config.EOS != c.EOS || !slices.Equal(config.MoreEOS, []int{8, 7}) {
 		t.Errorf("texts end with %d, %d (%v), expected %d, [8 7]", config.EOS, config.MoreEOS, err, c.EOS)
 	}
@@ -418,7 +418,6 @@ func TestGGUFRefuses(t *testing.T) {
 		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
 		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},
 		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2²⁰`},
-		{"tokenizer.ggml.bos_token_id", uint32(300), `model config: BOS token is 300, expected -1 (none) to 299`},
 		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
 		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
 		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},

@@ -2,11 +2,14 @@ package gguf
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+
+	"slimlab/internal/wrongfile"
 )
 
 // File is an open GGUF file. It is safe for concurrent use if its reader is.
@@ -74,12 +77,24 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	f.Metadata = h.metadata(h.count("metadata keys", leastPair))
 	f.Tensors = h.tensors(tensors)
 	if h.err != nil {
-		return nil, fmt.Errorf("gguf: %w", h.err)
+		return nil, fmt.Errorf("gguf: %w", cmp.Or(otherFile(r, size), h.err))
 	}
 	if err := f.place(h.at, size); err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
 	return f, nil
+}
+
+// otherFile says what a file is that is no GGUF file but another kind that is known, else nil.
+func otherFile(r io.ReaderAt, size int64) error {
+	head := make([]byte, min(wrongfile.Head, size))
+	if n, _ := r.ReadAt(head, 0); n < len(head) || bytes.HasPrefix(head, []byte(magic)) {
+		return nil
+	}
+	if other := wrongfile.Name(head); other != "" {
+		return errors.New("found " + other)
+	}
+	return nil
 }
 
 // place finds where the tensors lie, behind a header of the given length, and checks that they lie

@@ -258,7 +258,7 @@ func TestBadFiles(t *testing.T) {
 		want string
 	}{
 		{"empty", build{}, "gguf: the file has 0 bytes, expected at least 24"},
-		{"other format", build{}.raw("PK\x03\x04").zeros(40), `gguf: the file begins with "PK\x03\x04", expected "GGUF"`},
+		{"other format", build{}.raw("PK\x03\x04").zeros(40), `gguf: found a ZIP archive, as PyTorch pickles weights in: pickled weights are not read`},
 		{"version 1", build{}.raw("GGUF").u32(1).zeros(40), "gguf: version is 1, expected 2 or 3"},
 		{"version 4", build{}.raw("GGUF").u32(4).zeros(40), "gguf: version is 4, expected 2 or 3"},
 		{"big-endian", build{}.raw("GGUF\x00\x00\x00\x03").zeros(40), "gguf: the file is big-endian (version 3), expected little-endian"},
