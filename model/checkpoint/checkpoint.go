@@ -90,10 +90,8 @@ func (c *Checkpoint) Notes() []string {
 		if last := t.Vocab() - 1; last >= c.config.Vocab {
 			n.add("the tokenizer has ids to %d (%q), the embedding has %d rows: a text with one of the ids from %d on is refused", last, t.Token(int32(last)), c.config.Vocab, c.config.Vocab)
 		}
-		if noted, ok := any(t).(interface{ Notes() []string }); ok {
-			for _, note := range noted.Notes() {
-				n.add("%s", note)
-			}
+		for _, note := range t.Notes() {
+			n.add("%s", note)
 		}
 	}
 	return n

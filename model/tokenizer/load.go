@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/wrongfile"
 )
 
 // Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a
@@ -55,6 +56,9 @@ func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 	data, err := fs.ReadFile(fsys, path.Join(dir, name))
 	if err != nil {
 		return nil, err
+	}
+	if other := wrongfile.Name(data); other != "" {
+		return nil, fmt.Errorf("%s: found %s", name, other)
 	}
 	s, err := readSettings(fsys, dir)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/wrongfile"
 )
 
 // readPairs reads the folder form of GPT-2, vocab.json and merges.txt; build is to follow. The
@@ -32,6 +33,9 @@ func readPairs(fsys fs.FS, dir string, vocab []byte, s *settings) (*Tokenizer, e
 	lines, err := fs.ReadFile(fsys, path.Join(dir, "merges.txt"))
 	if err != nil {
 		return nil, err
+	}
+	if other := wrongfile.Name(lines); other != "" {
+		return nil, fmt.Errorf("merges.txt: found %s", other)
 	}
 	number := 0
 	for line := range bytes.Lines(lines) {
