@@ -3,6 +3,7 @@ package quant
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/model/weight"
@@ -19,10 +20,12 @@ type Grid interface {
 	Encoding() weight.Encoding
 }
 
-// NewGrid fits symmetric scales to w [out, in], rounded to a precision, and returns their grid. 8
-// bits have codes −127…127 with absmax/127 (SmoothQuant), 4 bits −8…7 with absmax/7.5
+// NewGrid fits scales to w [out, in], rounded to a precision, and returns their grid. Symmetric 8
+// bits have codes −127…127 with absmax/127 (SmoothQuant), symmetric 4 bits −8…7 with absmax/7.5
 // (compressed-tensors, GPTQ): the largest weight is then clamped by half a step, and the smallest
-// rounds to −8. FP8 has absmax/448, its largest value. Zeros alone get scale 1.
+// rounds to −8. With zero points 4 bits reach from the least weight to the largest, zero included,
+// in 15 steps (compressed-tensors, GPTQ). FP8 has absmax/448, its largest value. Zeros alone get
+// scale 1.
 func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, error) {
 	if err := checkFormat(f); err != nil {
 		return nil, err
@@ -41,6 +44,9 @@ func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, 
 	case f.Bits == 8:
 		g := &intGrid{scaled: s, lowest: -127, highest: 127}
 		return g, g.fit(w.Data, 127, scales)
+	case f.ZeroPoints:
+		g := &intGrid{scaled: s, lowest: -8, highest: 7}
+		return g, g.fitZeroPoints(w.Data, scales)
 	}
 	g := &intGrid{scaled: s, lowest: -8, highest: 7}
 	return g, g.fit(w.Data, 7.5, scales)
@@ -54,8 +60,9 @@ func checkFormat(f weight.Format) error {
 	case plain == weight.Format{Float: true, Bits: 8, Activations: weight.Token} && f == plain:
 	case !f.Float && f.Bits == 4 && f.Activations != weight.Static && f.Group >= 0 && f.Group%8 == 0 &&
 		f == weight.Format{Bits: 4, Group: f.Group, Activations: f.Activations}:
+	case f.Group >= 0 && f.Group%8 == 0 && f == weight.Format{Bits: 4, Group: f.Group, ZeroPoints: true}:
 	default:
-		return fmt.Errorf("nothing is quantized to %s, expected w8a8, fp8-dynamic, or w4a16 or w4a8 in groups of a multiple of 8", f)
+		return fmt.Errorf("nothing is quantized to %s, expected w8a8, fp8-dynamic, w4a8, or w4a16 with or without zero points, 4 bits in groups of a multiple of 8", f)
 	}
 	return nil
 }
@@ -70,17 +77,22 @@ type scaled struct {
 
 // fit sets each scale to the largest magnitude of its group divided by steps.
 func (s *scaled) fit(w []float32, steps float32, precision kernels.Precision) error {
+	return s.fitScales(w, precision, func(lowest, highest float32) float32 { return max(-lowest, highest) / steps })
+}
+
+// fitScales sets each scale to a function of the extremes of its group, zero among them.
+func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(lowest, highest float32) float32) error {
 	s.scale = make([]float32, len(w)/s.group)
 	for i := range s.scale {
-		absmax := float32(0)
+		lowest, highest := float32(0), float32(0)
 		for j, v := range w[i*s.group : (i+1)*s.group] {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 				at := i*s.group + j
 				return fmt.Errorf("weight [%d, %d] is %v, expected a finite number", at/s.in, at%s.in, v)
 			}
-			absmax = max(absmax, v, -v)
+			lowest, highest = min(lowest, v), max(highest, v)
 		}
-		s.scale[i] = absmax / steps
+		s.scale[i] = scale(lowest, highest)
 	}
 	precision.Round(s.scale)
 	for i, v := range s.scale {
@@ -96,23 +108,65 @@ func (s *scaled) Encoding() weight.Encoding {
 	return weight.Encoding{Format: s.format, Out: s.out, In: s.in, Scale: s.scale}
 }
 
-func (s *scaled) at(o, i int) float64 { return float64(s.scale[(o*s.in+i)/s.group]) }
+// groupOf is the index of the scale of output o and input i.
+func (s *scaled) groupOf(o, i int) int { return (o*s.in + i) / s.group }
 
-// intGrid has the values code·scale with integer codes.
+func (s *scaled) at(o, i int) float64 { return float64(s.scale[s.groupOf(o, i)]) }
+
+// intGrid has the values (code − zero)·scale with integer codes.
 type intGrid struct {
 	scaled
+	zero            []int8 // of each scale; nil is 0 everywhere
 	lowest, highest float64
+}
+
+// fitZeroPoints sets the scales so that the codes reach from the lowest to the highest weight of
+// each group, and the zero points, which are the codes of 0.
+func (g *intGrid) fitZeroPoints(w []float32, precision kernels.Precision) error {
+	err := g.fitScales(w, precision, func(lowest, highest float32) float32 {
+		return float32((float64(highest) - float64(lowest)) / (g.highest - g.lowest))
+	})
+	if err != nil {
+		return err
+	}
+	g.zero = make([]int8, len(g.scale))
+	for i, scale := range g.scale {
+		lowest := float64(min(0, slices.Min(w[i*g.group:(i+1)*g.group])))
+		g.zero[i] = int8(g.clamp(math.RoundToEven(g.lowest - lowest/float64(scale))))
+	}
+	return nil
+}
+
+func (g *intGrid) clamp(code float64) float64 { return max(g.lowest, min(g.highest, code)) }
+
+// zeroOf is the zero point of a group.
+func (g *intGrid) zeroOf(group int) float64 {
+	if g.zero == nil {
+		return 0
+	}
+	return float64(g.zero[group])
 }
 
 // Encode implements Grid.
 func (g *intGrid) Encode(w float64, o, i int) (code byte, value float64) {
-	scale := g.at(o, i)
-	c := int8(max(g.lowest, min(g.highest, math.RoundToEven(w/scale))))
-	return byte(c), float64(c) * scale
+	group := g.groupOf(o, i)
+	scale, zero := float64(g.scale[group]), g.zeroOf(group)
+	c := int8(g.clamp(math.RoundToEven(w/scale) + zero))
+	return byte(c), (float64(c) - zero) * scale
 }
 
 // Decode implements Grid.
-func (g *intGrid) Decode(code byte, o, i int) float64 { return float64(int8(code)) * g.at(o, i) }
+func (g *intGrid) Decode(code byte, o, i int) float64 {
+	group := g.groupOf(o, i)
+	return (float64(int8(code)) - g.zeroOf(group)) * float64(g.scale[group])
+}
+
+// Encoding implements Grid.
+func (g *intGrid) Encoding() weight.Encoding {
+	e := g.scaled.Encoding()
+	e.Zero = g.zero
+	return e
+}
 
 // float8Grid has the values of FP8 times a scale per output.
 type float8Grid struct{ scaled }

@@ -66,6 +66,34 @@ func fit(t testing.TB, w *weight.Dense, group, bits int) *intGrid {
 	return g.(*intGrid)
 }
 
+// fitZero is a grid of 4 bits with zero points.
+func fitZero(t testing.TB, w *weight.Dense, group int) *intGrid {
+	t.Helper()
+	g, err := NewGrid(weight.Format{Bits: 4, Group: group, ZeroPoints: true}, w, kernels.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.(*intGrid)
+}
+
+// fitEach returns a grid of each kind of integers in groups.
+func fitEach(t testing.TB, w *weight.Dense, group int) []*intGrid {
+	t.Helper()
+	return []*intGrid{fit(t, w, group, 4), fitZero(t, w, group), fit(t, w, w.In, 8)}
+}
+
+// shifted moves each row of weights by a constant of its own, so that its groups lie to one side of
+// zero.
+func shifted(rng *rand.Rand, w *weight.Dense) *weight.Dense {
+	for o := range w.Out {
+		by := float32(2 * rng.NormFloat64())
+		for i := range w.In {
+			w.Data[o*w.In+i] += by
+		}
+	}
+	return w
+}
+
 // toNearest is RTN.
 func toNearest(t testing.TB, w *weight.Dense, g Grid) []byte {
 	t.Helper()
@@ -113,13 +141,14 @@ func TestGPTQLossIdentity(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		out, in := 1+rng.IntN(20), 16*(1+rng.IntN(6))
 		w := weights(rng, out, in)
-		g := fit(t, w, 16, 4+4*int(seed%2))
 		s := factorise(t, correlated(rng, in, 2*in), 0.01, seed%3 == 0)
-		q, loss := s.round(context.Background(), w, g, 1+rng.IntN(in))
-		want := s.lossOf(w, g, q)
-		worst = max(worst, math.Abs(loss-want)/want)
-		if math.Abs(loss-want) > 1e-10*want {
-			t.Errorf("seed %d: Σe² is %g, tr(ΔHΔᵀ) is %g", seed, loss, want)
+		for kind, g := range fitEach(t, w, 16) {
+			q, loss := s.round(context.Background(), w, g, 1+rng.IntN(in))
+			want := s.lossOf(w, g, q)
+			worst = max(worst, math.Abs(loss-want)/want)
+			if math.Abs(loss-want) > 1e-10*want {
+				t.Errorf("seed %d, grid %d: Σe² is %g, tr(ΔHΔᵀ) is %g", seed, kind, loss, want)
+			}
 		}
 	}
 	t.Logf("worst relative difference %.1e", worst)
@@ -129,12 +158,13 @@ func TestGPTQBlockSizeInvariance(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		w := weights(rng, 17, 160)
-		g := fit(t, w, 32, 4)
 		s := factorise(t, correlated(rng, 160, 400), 0.01, seed%2 == 0)
-		want := s.codes(w, g, 160)
-		for _, block := range []int{1, 7, 128} {
-			if q := s.codes(w, g, block); !slices.Equal(q, want) {
-				t.Errorf("seed %d: block %d gives other codes than one block", seed, block)
+		for kind, g := range fitEach(t, w, 32) {
+			want := s.codes(w, g, 160)
+			for _, block := range []int{1, 7, 128} {
+				if q := s.codes(w, g, block); !slices.Equal(q, want) {
+					t.Errorf("seed %d, grid %d: block %d gives other codes than one block", seed, kind, block)
+				}
 			}
 		}
 	}
@@ -149,9 +179,10 @@ func TestGPTQDiagonalIsRTN(t *testing.T) {
 		for i := range 64 {
 			h.SetSym(i, i, math.Exp(rng.NormFloat64()))
 		}
-		g := fit(t, w, 16, 4)
-		if q := factorise(t, h, 0.01, seed%2 == 0).codes(w, g, 13); !slices.Equal(q, toNearest(t, w, g)) {
-			t.Errorf("seed %d: GPTQ is not RTN on a diagonal H", seed)
+		for kind, g := range fitEach(t, w, 16) {
+			if q := factorise(t, h, 0.01, seed%2 == 0).codes(w, g, 13); !slices.Equal(q, toNearest(t, w, g)) {
+				t.Errorf("seed %d, grid %d: GPTQ is not RTN on a diagonal H", seed, kind)
+			}
 		}
 	}
 }
@@ -226,6 +257,9 @@ func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 		in := 2 + rng.IntN(11)
 		w := weights(rng, 3, in)
 		g := fit(t, w, in, 4)
+		if seed%3 == 0 {
+			g = fitZero(t, shifted(rng, w), 0)
+		}
 		s := factorise(t, correlated(rng, in, 30), 0.01, seed%2 == 0)
 		if q := s.codes(w, g, 4); !slices.Equal(q, naiveOBQ(t, g, w, s)) {
 			t.Errorf("seed %d: codes differ from the naive recursion", seed)

@@ -199,7 +199,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{"nothing is quantized to w8a8-g32", background, plain, nil, format(weight.Format{Bits: 8, Group: 32, Activations: weight.Token}, Nearest{})},
 		{"nothing is quantized to w8a16", background, plain, nil, format(weight.Format{Bits: 8}, Nearest{})},
 		{"nothing is quantized to w4a16-g12", background, plain, nil, format(weight.Format{Bits: 4, Group: 12}, Nearest{})},
-		{"nothing is quantized to w4a16-g32-zero", background, plain, nil, format(weight.Format{Bits: 4, Group: 32, ZeroPoints: true}, Nearest{})},
+		{"nothing is quantized to w4a8-g32-zero", background, plain, nil, format(weight.Format{Bits: 4, Group: 32, ZeroPoints: true, Activations: weight.Token}, Nearest{})},
 		{"fp8-dynamic is rounded to nearest", background, plain, sequences(2), format(weight.Format{Float: true, Bits: 8, Activations: weight.Token}, GPTQ{})},
 		{"w4a16-g32 without a rounder", background, plain, nil, format(weight.Format{Bits: 4, Group: 32}, nil)},
 		{"nothing is quantized to", background, plain, nil, format(weight.Format{}, Nearest{})},
@@ -239,6 +239,7 @@ func TestParseScheme(t *testing.T) {
 	w4a8 := func(group int) weight.Format {
 		return weight.Format{Bits: 4, Group: group, Activations: weight.Token}
 	}
+	zero := func(group int) weight.Format { return weight.Format{Bits: 4, Group: group, ZeroPoints: true} }
 	for _, c := range []struct {
 		name string
 		want Scheme
@@ -253,6 +254,10 @@ func TestParseScheme(t *testing.T) {
 		{"w4a16-g32", Scheme{w4a16(32), GPTQ{}}, "w4a16-gptq-g32"},
 		{"w4a16-rtn-g128", Scheme{w4a16(128), Nearest{}}, "w4a16-rtn-g128"},
 		{"w4a16-gptq-act-g64", Scheme{w4a16(64), GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
+		{"w4a16-asym", Scheme{zero(0), GPTQ{}}, "w4a16-asym-gptq"},
+		{"w4a16-asym-g128", Scheme{zero(128), GPTQ{}}, "w4a16-asym-gptq-g128"},
+		{"w4a16-asym-rtn-g32", Scheme{zero(32), Nearest{}}, "w4a16-asym-rtn-g32"},
+		{"w4a16-asym-gptq-act-g8", Scheme{zero(8), GPTQ{ActOrder: true}}, "w4a16-asym-gptq-act-g8"},
 		{"w4a8", Scheme{w4a8(0), GPTQ{}}, "w4a8-gptq"},
 		{"w4a8-rtn-g64", Scheme{w4a8(64), Nearest{}}, "w4a8-rtn-g64"},
 		{"w4a8-gptq-act", Scheme{w4a8(0), GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
@@ -272,6 +277,10 @@ func TestParseScheme(t *testing.T) {
 		"w4a16-rtn-g-32": `group size "-32"`,
 		"w8a8-g32":       "only w4a16 and w4a8 have groups",
 		"w4a16-rtn-act":  `unknown scheme`,
+		"w4a16-rtn-asym": `unknown scheme "w4a16-rtn-asym"`,
+		"w4a16-asm-g32":  `did you mean "w4a16-asym"?`,
+		"w4a8-asym":      `unknown scheme "w4a8-asym"`,
+		"w8a8-asym-g32":  `unknown scheme "w8a8-asym-g32"`,
 		"":               `unknown scheme ""`,
 	} {
 		if _, err := ParseScheme(name); err == nil || !strings.Contains(err.Error(), want) {

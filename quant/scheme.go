@@ -21,11 +21,12 @@ type Scheme struct {
 // group size, such as "-g32".
 func Schemes() []string {
 	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act",
-		"w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
+		"w4a16-asym", "w4a16-asym-rtn", "w4a16-asym-gptq", "w4a16-asym-gptq-act", "w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
 }
 
 // ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ with
-// its defaults, "-act" is act-order, "-g64" is groups of 64, "fp8" is fp8-dynamic.
+// its defaults, "-asym" is with zero points, "-act" is act-order, "-g64" is groups of 64, "fp8" is
+// fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, group, grouped := name, 0, false
 	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
@@ -49,7 +50,7 @@ func ParseScheme(name string) (Scheme, error) {
 	case strings.HasPrefix(base, "w4a8"):
 		s.Format, gptq = weight.Format{Bits: 4, Group: group, Activations: weight.Token}, !strings.Contains(base, "rtn")
 	case strings.HasPrefix(base, "w4a16"):
-		s.Format, gptq = weight.Format{Bits: 4, Group: group}, !strings.Contains(base, "rtn")
+		s.Format, gptq = weight.Format{Bits: 4, Group: group, ZeroPoints: strings.Contains(base, "-asym")}, !strings.Contains(base, "rtn")
 	default:
 		s.Format = weight.Format{Bits: 8, Activations: weight.Token}
 	}
@@ -69,8 +70,11 @@ func (s Scheme) String() string {
 		return "none"
 	}
 	f := s.Format
-	f.Group = 0
+	f.Group, f.ZeroPoints = 0, false
 	name := f.String()
+	if s.Format.ZeroPoints {
+		name += "-asym"
+	}
 	switch r := s.Rounder.(type) {
 	case GPTQ:
 		name += "-gptq"

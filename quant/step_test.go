@@ -17,7 +17,7 @@ func inEveryFormat(t *testing.T) map[string]*model.Model {
 	m := newModel(t, "LlamaForCausalLM", 96)
 	m.MaxPositions = 128
 	models := map[string]*model.Model{"float32": m, "bfloat16": m.InBFloat16()}
-	for _, name := range []string{"w8a8", "w4a16-rtn-g32", "w4a8-rtn-g32"} {
+	for _, name := range []string{"w8a8", "w4a16-rtn-g32", "w4a16-asym-rtn-g32", "w4a8-rtn-g32"} {
 		q, _ := quantize(t, m, name, nil)
 		models[name] = q
 	}

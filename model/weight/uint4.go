@@ -8,8 +8,8 @@ import (
 )
 
 // Uint4 is a W4A16 weight whose groups have a zero point each, or are not of consecutive inputs
-// (GPTQ's act-order), as other tools write them: a weight is (code − zero)·scale. MulT rounds
-// activations to bfloat16. slimlab quantizes to none, but multiplies them in their size.
+// (GPTQ's act-order, as other tools write it): a weight is (code − zero)·scale. MulT rounds
+// activations to bfloat16.
 type Uint4 struct {
 	packed  *kernels.PackedInt4Shifted
 	out, in int
