@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -146,6 +147,7 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 	return map[string]func(ctx context.Context, from, text, to string, o Options) (*Result, error){
 		"w8a8":       quantize("w8a8", false),
 		"w4a16-gptq": quantize("w4a16-gptq-g32", true),
+		"w4a16-asym": quantize("w4a16-asym-gptq-g16", true),
 		"w4a8":       quantize("w4a8-rtn-g16", true),
 		"fp8":        quantize("fp8", false),
 		"prune": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
@@ -347,23 +349,71 @@ func TestExportGGUF(t *testing.T) {
 		}
 	}
 	want := logits(t, from)
-	for target, bound := range map[string]float64{"gguf-f32": 1e-6, "gguf-bf16": 0.02, "gguf-q8_0": 0.02, "gguf-q4_0": 0.2} {
+	for target, bound := range map[string]float64{"gguf-f32": 1e-6, "gguf-bf16": 0.02, "gguf-q8_0": 0.02, "gguf-q4_0": 0.2, "gguf-q4_1": 0.2} {
 		to := filepath.Join(t.TempDir(), "model.gguf")
 		if _, err := Export(context.Background(), from, to, target, Options{Open: open}); err != nil {
 			t.Fatalf("%s: %v", target, err)
 		}
-		square, total := 0.0, 0.0
-		for i, v := range logits(t, to) {
-			square += float64(v-want[i]) * float64(v-want[i])
-			total += float64(want[i]) * float64(want[i])
-		}
-		if !(square <= bound*bound*total) {
-			t.Errorf("%s: logits differ by %g of their size, at most %g is rounding", target, square/total, bound)
+		if d := difference(logits(t, to), want); !(d <= bound) {
+			t.Errorf("%s: logits differ by %g of their size, at most %g is rounding", target, d, bound)
 		}
 	}
 }
 
-func logits(t *testing.T, name string) []float32 {
+// difference is ‖got − want‖/‖want‖.
+func difference(got, want []float32) float64 {
+	square, total := 0.0, 0.0
+	for i, v := range got {
+		square += float64(v-want[i]) * float64(v-want[i])
+		total += float64(want[i]) * float64(want[i])
+	}
+	return math.Sqrt(square / total)
+}
+
+// A model with zero points is exported in GPTQ's version 2 as it is; as GGUF it is rounded again,
+// which the result says: Q4_1, which has a minimum for each block, keeps nearly all of it, Q4_0
+// does not.
+func TestExportOfZeroPoints(t *testing.T) {
+	from, _ := source(t, checkpoint.BF16)
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} { // see TestExportGGUF
+		if err := os.Remove(filepath.Join(from, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scheme, err := quant.ParseScheme("w4a16-asym-rtn-g32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	quantized := filepath.Join(dir, "quantized")
+	if _, err := Quantize(context.Background(), from, quantized, Quantization{Scheme: scheme}, Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	want := logits(t, quantized)
+	gptq := filepath.Join(dir, "gptq")
+	if _, err := Export(context.Background(), quantized, gptq, "hf-gptq", Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(logits(t, gptq), want) {
+		t.Error("hf-gptq: other logits")
+	}
+	for target, bounds := range map[string][2]float64{"gguf-q4_1": {0, 0.02}, "gguf-q4_0": {0.04, 0.2}, "gguf-q8_0": {0, 0.01}} {
+		to := filepath.Join(dir, target+".gguf")
+		r, err := Export(context.Background(), quantized, to, target, Options{Open: open})
+		if err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		if d := difference(linears(t, to), linears(t, quantized)); d < bounds[0] || d > bounds[1] {
+			t.Errorf("%s: weights differ by %g of their size, expected %g to %g", target, d, bounds[0], bounds[1])
+		}
+		if note := "the codes of w4a16-g32-zero weights are not kept"; !strings.Contains(strings.Join(r.Notes, "\n"), note) {
+			t.Errorf("%s: notes %q, expected %q", target, r.Notes, note)
+		}
+	}
+}
+
+// loaded is the model of a folder or file.
+func loaded(t *testing.T, name string) *model.Model {
 	t.Helper()
 	c, err := open(name)
 	if err != nil {
@@ -374,6 +424,21 @@ func logits(t *testing.T, name string) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// linears are the weights of all linear layers.
+func linears(t *testing.T, name string) (all []float32) {
+	t.Helper()
+	for _, l := range loaded(t, name).Linears() {
+		all = append(all, l.Weight.Float32()...)
+	}
+	return all
+}
+
+func logits(t *testing.T, name string) []float32 {
+	t.Helper()
+	m := loaded(t, name)
 	var ids []int32
 	for i := range 40 {
 		ids = append(ids, int32(i*7%m.Vocab))

@@ -14,7 +14,7 @@ import (
 )
 
 // ggufTypes are the types that matrices of a GGUF file are written in.
-var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
+var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_1}
 
 // Targets lists what Export writes: a Hugging Face folder in the formats that the source has, one
 // whose 4-bit weights are in GPTQ's, and GGUF files.
@@ -88,7 +88,11 @@ func writeGGUF(ctx context.Context, source *checkpoint.Checkpoint, to string, v 
 			if err != nil {
 				return nil, err
 			}
-			return checkpoint.SaveGGUF(ctx, to, m, v, o)
+			notes, err := checkpoint.SaveGGUF(ctx, to, m, v, o)
+			if o.Type.Block() > 1 {
+				notes = append(notes, fmt.Sprintf("the codes of %s weights are not kept: they were decoded, and rounded again to %s", l.Format, o.Type))
+			}
+			return notes, err
 		}
 	}
 	return source.WriteGGUF(ctx, to, v, o)

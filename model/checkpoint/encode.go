@@ -21,6 +21,14 @@ func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, err
 	}
 	e := encoder{Quantized: q, Encoding: q.Encoding(), name: name, options: o}
 	e.Storage = StorageOf(e.Encoding.Format, o.Packing)
+	if e.Packing == GPTQ { // which has zero points always, and version 1 none of 0
+		e.V2, e.Storage.Format.ZeroPoints = e.Encoding.Format.ZeroPoints, false
+	}
+	for i, z := range e.Zero {
+		if z > 7 {
+			return nil, e.Storage, fmt.Errorf("%s: zero point %d is %d, expected at most 15", name, i, int(z)+8)
+		}
+	}
 	var list []Tensor
 	var err error
 	switch e.Packing {
@@ -70,11 +78,6 @@ func (e *encoder) oneByte() []Tensor {
 
 // packed is pack-quantized: 8 is added to codes and zero points.
 func (e *encoder) packed() ([]Tensor, error) {
-	for i, z := range e.Zero {
-		if z > 7 {
-			return nil, fmt.Errorf("%s: zero point %d is %d, expected at most 15", e.name, i, int(z)+8)
-		}
-	}
 	list := []Tensor{
 		safetensors.NewTensor(e.name+".weight_packed", safetensors.I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }),
 		e.scaleTensor(),
@@ -82,11 +85,7 @@ func (e *encoder) packed() ([]Tensor, error) {
 	}
 	if e.Storage.Format.ZeroPoints {
 		list = append(list, safetensors.NewTensor(e.name+".weight_zero_point", safetensors.I32, []int{wordsOf(e.Out, 4), e.groups()}, func() any {
-			zeros := make([]byte, len(e.Zero))
-			for i, z := range e.Zero {
-				zeros[i] = byte(z)
-			}
-			return packColumns(zeros, e.Out, e.groups(), 4, 8)
+			return packColumns(e.zeroBytes(), e.Out, e.groups(), 4, 8)
 		}))
 	}
 	if e.Storage.Format.Order {
@@ -95,11 +94,20 @@ func (e *encoder) packed() ([]Tensor, error) {
 	return list, nil
 }
 
-// gptq is version 1 of GPTQ's format.
+// zeroBytes are the zero points, [out, groups].
+func (e *encoder) zeroBytes() []byte {
+	zeros := make([]byte, len(e.Zero))
+	for i, z := range e.Zero {
+		zeros[i] = byte(z)
+	}
+	return zeros
+}
+
+// gptq is version 1 of GPTQ's format, with zero points version 2.
 func (e *encoder) gptq() ([]Tensor, error) {
 	switch f := e.Storage.Format; {
-	case f.ZeroPoints || f.Order:
-		return nil, fmt.Errorf("%s: weights with zero points or act-order are not written as %s, expected %s", e.name, GPTQ, PackQuantized)
+	case f.Order:
+		return nil, fmt.Errorf("%s: weights with act-order are not written as %s, expected %s", e.name, GPTQ, PackQuantized)
 	case f.Activations != weight.Kept:
 		return nil, fmt.Errorf("%s: GPTQ files have no 8-bit activations, expected W4A16", e.name)
 	case !exact(F16, e.Scale):
@@ -108,8 +116,12 @@ func (e *encoder) gptq() ([]Tensor, error) {
 	groups, group := e.groups(), e.Storage.Format.Group
 	return []Tensor{
 		safetensors.NewTensor(e.name+".qweight", safetensors.I32, []int{e.In / 8, e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, 4, 8) }),
-		// The zero point of every group is 8, of which version 1 of the format stores one less.
-		safetensors.NewTensor(e.name+".qzeros", safetensors.I32, []int{groups, e.Out / 8}, func() any { return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4) }),
+		safetensors.NewTensor(e.name+".qzeros", safetensors.I32, []int{groups, e.Out / 8}, func() any {
+			if !e.V2 { // every one is 8, of which version 1 stores one less
+				return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4)
+			}
+			return packRows(transpose(e.zeroBytes(), e.Out, groups), groups, e.Out, 4, 8)
+		}),
 		safetensors.NewTensor(e.name+".scales", F16, []int{groups, e.Out}, func() any { return transpose(e.Scale, e.Out, groups) }),
 		safetensors.NewTensor(e.name+".g_idx", safetensors.I32, []int{e.In}, func() any {
 			list := make([]int32, e.In)

@@ -114,6 +114,83 @@ func TestGPTQRoundTrip(t *testing.T) {
 	}
 }
 
+// Zero points go through a folder in each packing and come back with the codes and scales; they lie
+// where the formats have them: pack-quantized along the outputs of their own matrix [outputs,
+// groups], version 2 of GPTQ along the outputs of [groups, outputs], both as they are.
+func TestZeroPointsRoundTrip(t *testing.T) {
+	for _, c := range []struct {
+		packing  Packing
+		shape    string
+		group    int
+		zeros    string // the tensor of model.layers.0.mlp.up_proj
+		nibble   func(out, group, groups, outs int) int
+		expected map[string]any // of the quantization_config, or of its one group's weights
+	}{
+		{PackQuantized, "qwen2", 8, "weight_zero_point", func(o, g, groups, _ int) int { return 8*(o/8*groups+g) + o%8 }, map[string]any{"symmetric": false, "num_bits": 4.0, "group_size": 8.0}},
+		{PackQuantized, "pruned", 4, "weight_zero_point", func(o, g, groups, _ int) int { return 8*(o/8*groups+g) + o%8 }, map[string]any{"symmetric": false}},
+		{GPTQ, "qwen2", 8, "qzeros", func(o, g, _, outs int) int { return g*outs + o }, map[string]any{"sym": false, "checkpoint_format": "gptq_v2"}},
+	} {
+		m := random(t, shapes()[c.shape])
+		quantize(m, func(name string) (int, int) {
+			if c.shape == "pruned" && strings.Contains(name, "down_proj") { // 17 and 12 inputs
+				return 4, 1
+			}
+			return 4, c.group
+		})
+		roundScales(m)
+		addZeroPoints(m)
+		dir := t.TempDir()
+		if err := Save(context.Background(), dir, m, nil, SaveOptions{DType: BF16, Packing: c.packing, Verify: true}); err != nil {
+			t.Fatalf("%s, %s: %v", c.packing, c.shape, err)
+		}
+		got, _, err := load(dir)
+		if err != nil {
+			t.Fatalf("%s, %s: %v", c.packing, c.shape, err)
+		}
+		sameLinears(t, got, m)
+		s, err := safetensors.OpenFolder(os.DirFS(dir), ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		stored, err := s.Raw("model.layers.0.mlp.up_proj." + c.zeros)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _ := m.Blocks[0].Up.Weight.Shape()
+		e := m.Blocks[0].Up.Weight.(weight.Quantized).Encoding()
+		groups := len(e.Zero) / out
+		for i, z := range e.Zero {
+			at := c.nibble(i/groups, i%groups, groups, out)
+			if found := int(stored[at/2]>>(at%2*4)) & 15; found != int(z)+8 {
+				t.Errorf("%s, %s: zero point [%d, %d] is stored as %d, expected %d", c.packing, c.shape, i/groups, i%groups, found, int(z)+8)
+			}
+		}
+		config := quantizationSection(t, dir)
+		if groups, ok := config["config_groups"].(map[string]any); ok {
+			config = groups["group_0"].(map[string]any)["weights"].(map[string]any)
+		}
+		for key, want := range c.expected {
+			if config[key] != want {
+				t.Errorf("%s, %s: %s is %v, expected %v", c.packing, c.shape, key, config[key], want)
+			}
+		}
+	}
+}
+
+// quantizationSection is the quantization_config of a folder.
+func quantizationSection(t *testing.T, dir string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	var config struct {
+		Quantization map[string]any `json:"quantization_config"`
+	}
+	if err := errors.Join(err, json.Unmarshal(data, &config)); err != nil {
+		t.Fatal(err)
+	}
+	return config.Quantization
+}
+
 func equalJSON(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
@@ -212,6 +289,13 @@ func TestWriterGPTQ(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
 	roundScales(m)
+	t.Run("symmetric", func(t *testing.T) { writeGPTQ(t, m) })
+	addZeroPoints(m)
+	t.Run("zero points", func(t *testing.T) { writeGPTQ(t, m) })
+}
+
+func writeGPTQ(t *testing.T, m *model.Model) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "out")
 	for layer := range m.Blocks {
 		w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)

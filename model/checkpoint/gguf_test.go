@@ -21,7 +21,7 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0}
+var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_1}
 
 // TestGGUFRoundTrip writes models of every family and reads them: F32 to the bit, the others as
 // what they round to, and what F16 holds as F16.
@@ -63,7 +63,7 @@ func TestGGUFRoundTrip(t *testing.T) {
 				if blocks := kind.Block() > 1; blocks != (len(notes) > 0) {
 					t.Errorf("%s: notes %q: the rows of 16 and 24 are whole blocks of F16 and BF16 alone", kind, notes)
 				}
-				rounded := map[gguf.Type]gguf.Type{gguf.F16: gguf.F16, gguf.BF16: gguf.BF16, gguf.Q8_0: gguf.F16, gguf.Q4_0: gguf.F16}[kind]
+				rounded := map[gguf.Type]gguf.Type{gguf.F16: gguf.F16, gguf.BF16: gguf.BF16, gguf.Q8_0: gguf.F16, gguf.Q4_0: gguf.F16, gguf.Q4_1: gguf.F16}[kind]
 				for i, p := range m.Tensors() {
 					stored := slices.Clone(p.Data)
 					if len(p.Shape) == 2 {
@@ -358,7 +358,7 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 		want   string
 	}{
 		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
-		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
+		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
 		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
 		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
 		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},

@@ -15,7 +15,7 @@ import (
 
 // GGUFOptions says how a GGUF file is written.
 type GGUFOptions struct {
-	Type gguf.Type // of the matrices: F32, F16, BF16, Q8_0 or Q4_0
+	Type gguf.Type // of the matrices: F32, F16, BF16, Q8_0, Q4_0 or Q4_1
 }
 
 // ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows,
@@ -75,7 +75,7 @@ func modelRows(m *model.Model) ReadRows {
 // llama.cpp loads, in one step and a few rows at a time. A vocabulary without Model is none.
 //
 // Matrices have the type asked for, vectors are F32. Two kinds of matrices have another, as
-// llama.cpp's own quantizer gives them: with Q4_0, the output head, or the embedding that is tied
+// llama.cpp's own quantizer gives them: with Q4_0 and Q4_1, the output head, or the embedding that is tied
 // to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the second
 // kind, and whatever else is not as asked for. The file is read again and compared with its source
 // before WriteGGUF returns; one that differs is removed, as is one that was not compared when ctx
@@ -129,7 +129,7 @@ func ggufType(t TensorInfo, tied bool, wanted gguf.Type) gguf.Type {
 	switch {
 	case len(t.Shape) == 1:
 		return gguf.F32
-	case wanted == gguf.Q4_0 && (t.Name == headName || tied && t.Name == embeddingName):
+	case (wanted == gguf.Q4_0 || wanted == gguf.Q4_1) && (t.Name == headName || tied && t.Name == embeddingName):
 		return gguf.Q8_0
 	}
 	return wanted

@@ -96,6 +96,20 @@ func roundScales(m *model.Model) {
 	}
 }
 
+// addZeroPoints gives all 4-bit weights zero points, from 0 to 15 as files count them.
+func addZeroPoints(m *model.Model) {
+	for _, l := range m.Linears() {
+		if _, ok := l.Weight.(*weight.Int4); ok {
+			l.Weight = changed(l.Weight, func(e *weight.Encoding) {
+				e.Format.ZeroPoints, e.Zero = true, make([]int8, len(e.Scale))
+				for i := range e.Zero {
+					e.Zero[i] = int8(5*i%16 - 8)
+				}
+			})
+		}
+	}
+}
+
 // plannedBytes is what the tensors of a model would take in a file whose float tensors have dtype.
 func plannedBytes(t *testing.T, m *model.Model, dtype DType) (n int64) {
 	t.Helper()

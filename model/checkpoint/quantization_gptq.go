@@ -154,6 +154,10 @@ func gptqConfig(layers []layer) (*quantizationConfig, error) {
 			return nil, fmt.Errorf("%s: its scheme differs from that of %s: GPTQ has one scheme for all linear layers, and a dense head", l.name, layers[0].name)
 		}
 	}
-	return marshalled(gptqFile{Method: "gptq", Bits: s.Format.Bits, Group: s.Format.Group, Symmetric: true, Format: "gptq", PackDType: "int32",
+	format := "gptq"
+	if s.V2 {
+		format = "gptq_v2"
+	}
+	return marshalled(gptqFile{Method: "gptq", Bits: s.Format.Bits, Group: s.Format.Group, Symmetric: !s.V2, Format: format, PackDType: "int32",
 		Meta: map[string]any{"quantizer": []string{"slimlab"}}})
 }

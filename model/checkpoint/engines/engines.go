@@ -151,6 +151,9 @@ func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 		if s.Format.ZeroPoints && v.Engine == "SGLang" {
 			v.note("zero points are read since its pull request 25292")
 		}
+		if s.V2 {
+			v.note("only versions that know checkpoint_format gptq_v2 read it right")
+		}
 		if !slices.Contains([]int{0, 32, 64, 128}, s.Format.Group) {
 			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Format.Group)
 		}
@@ -196,6 +199,8 @@ func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
 	if s.Packing != checkpoint.GGUF {
 		want := "a GGUF file (F16 or BF16)"
 		switch {
+		case s.Format.Bits == 4 && (s.Format.ZeroPoints || s.V2):
+			want = "a GGUF file (Q4_1)"
 		case s.Format.Bits == 4:
 			want = "a GGUF file (Q4_0)"
 		case s.Format.Bits == 8:

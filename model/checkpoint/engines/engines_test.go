@@ -22,7 +22,8 @@ func TestCheckShape(t *testing.T) {
 	narrow.Hidden, narrow.HeadDim = 576, 64
 	narrow.Layers = model.Uniform(30, 9, 3, 1536)
 	w4 := checkpoint.Storage{Packing: checkpoint.PackQuantized, Format: weight.Format{Bits: 4, Group: 128}}
-	w4Odd, w4Asymmetric8, w4a8 := w4, w4, w4
+	w4Odd, w4Asymmetric, w4Asymmetric8, w4a8 := w4, w4, w4, w4
+	w4Asymmetric.Format.ZeroPoints = true
 	w4Odd.Format.Group = 16
 	w4Asymmetric8.Format.ZeroPoints, w4Asymmetric8.Format.Bits = true, 8
 	w4a8.Format.Activations = weight.Token
@@ -59,6 +60,9 @@ func TestCheckShape(t *testing.T) {
 		"small groups": {llama3B, w4Odd, []string{"transformers: loads", "vLLM: does not load: groups of 16 inputs are none of 32, 64, 128 or a whole channel. Instead: groups of 128", "SGLang: does not load", q4}},
 		"zero points of 8 bits": {llama3B, w4Asymmetric8, []string{"transformers: loads", "vLLM: does not load: it has no kernel for 8-bit weights with zero points. Instead: symmetric codes",
 			"SGLang: does not load: it has no kernel for 8-bit weights with zero points; zero points are read since its pull request 25292", strings.Replace(q4, "Q4", "Q8", 1)}},
+		"zero points": {llama3B, w4Asymmetric, []string{"transformers: loads", "vLLM: loads", "SGLang: loads: zero points are read since its pull request 25292", strings.Replace(q4, "Q4_0", "Q4_1", 1)}},
+		"GPTQ version 2": {llama3B, checkpoint.Storage{Packing: checkpoint.GPTQ, V2: true, Format: w4.Format}, []string{"transformers: loads",
+			"vLLM: loads: only versions that know checkpoint_format gptq_v2 read it right", "SGLang: loads: only versions that know checkpoint_format gptq_v2 read it right", strings.Replace(q4, "Q4_0", "Q4_1", 1)}},
 		"w4a8": {llama3B, w4a8, []string{"transformers: loads", "vLLM: does not load: it has no kernel for 4-bit weights with 8-bit integer activations on GPUs. Instead: pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)",
 			"SGLang: does not load", q4}},
 		"GGUF": {with(llama3B, 24, 8, 5000), checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load: a GGUF file is read by way of experiment or conversion only. Instead: a Hugging Face folder", "vLLM: does not load",

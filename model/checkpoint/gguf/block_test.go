@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -99,6 +100,9 @@ func TestGoldenEncoding(t *testing.T) {
 		{"Q8_0, zeros", Q8_0, block(), codes("", 0, 34)},
 		{"Q4_0, the extreme is negative", Q4_0, block(-8, 8, 7, 0.5, -0.6), codes("\x00\x3c\x80\x8f\x8f\x89\x87", 0x88, 18)},
 		{"Q4_0, the extreme is positive", Q4_0, block(8, -8, 7, 0.4), codes("\x00\xbc\x80\x8f\x81\x88", 0x88, 18)},
+		{"Q4_1, both sides of zero", Q4_1, block(-1, 6.5, 2.75, 0.2), codes("\x00\x38\x00\xbc\x20\x2f\x28\x22", 0x22, 20)},
+		{"Q4_1, above zero alone", Q4_1, slices.Repeat([]float32{8, 15.5}, 16), codes("\x00\x38\x00\x48\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff\x00\xff", 0, 20)},
+		{"Q4_1, one value", Q4_1, slices.Repeat([]float32{-2}, 32), codes("\x00\x00"+minusTwo, 0, 20)},
 		{"Q4_0, zeros", Q4_0, block(), codes("\x00\x80", 0x88, 18)},
 		{"Q4_0, too small for a scale", Q4_0, block(-1e-40), codes("\x00\x00", 0x88, 18)},
 	} {
@@ -128,6 +132,9 @@ func worst(kind Type, value, extreme float64) float64 {
 	case Q4_0: // a whole step, where the value lies as far out as the extreme, with the other sign
 		d := math.Abs(extreme) / 8
 		return slack * (d + 8*rounded(d))
+	case Q4_1: // the step is at most twice the extreme in fifteen parts
+		d := 2 * math.Abs(extreme) / 15
+		return slack * (d/2 + 15*rounded(d) + rounded(extreme))
 	case Q5_0:
 		d := math.Abs(extreme) / 16
 		return slack * (d + 16*rounded(d))
@@ -151,7 +158,7 @@ func checkErrors(kind Type, got, want []float32) error {
 
 func TestEncodeDecode(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, kind := range []Type{F32, F16, BF16, Q8_0, Q4_0} {
+	for _, kind := range []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_1} {
 		for range 2000 {
 			src := make([]float32, 64)
 			size := math.Exp(rng.Float64()*40 - 32)
@@ -192,9 +199,10 @@ func TestEncodeRefuses(t *testing.T) {
 		{F16, infinity, "element 3 is -Inf, expected less than 65520 in magnitude for F16"},
 		{F16, 65520, "element 3 is 65520, expected less than 65520 in magnitude for F16"},
 		{Q4_0, 524160, "element 3 is 524160, expected less than 524160 in magnitude for Q4_0"},
+		{Q4_1, 65520, "element 3 is 65520, expected less than 65520 in magnitude for Q4_1"},
 		{F32, nan, "element 3 is NaN, expected less than +Inf in magnitude for F32"},
-		{Q4_K, 1, "type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
-		{77, 1, "type 77 is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
+		{Q4_K, 1, "type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
+		{77, 1, "type 77 is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
 	} {
 		src := make([]float32, 32)
 		src[3] = c.value

@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"math"
+	"slices"
 
 	"slimlab/internal/half"
 )
@@ -63,6 +64,23 @@ func encodeQ4_0(dst []byte, src []float32) {
 
 // code4 rounds −8…8 to 0…15.
 func code4(v float32) byte { return byte(min(15, int(v+8.5))) }
+
+// encodeQ4_1 takes (largest − least)/15 as scale and the least value as minimum. Codes are rounded,
+// ties up, by both before they become halves, as ggml's reference does.
+func encodeQ4_1(dst []byte, src []float32) {
+	for ; len(src) > 0; dst, src = dst[20:], src[32:] {
+		low, high := src[:16], src[16:32]
+		least := slices.Min(src[:32])
+		d := (slices.Max(src[:32]) - least) / 15
+		little.PutUint16(dst, half.ToFloat16(d))
+		little.PutUint16(dst[2:], half.ToFloat16(least))
+		inverse := invert(d)
+		code := func(v float32) byte { return byte(min(15, int(float32((v-least)*inverse)+0.5))) }
+		for i, v := range low {
+			dst[4+i] = code(v) | code(high[i])<<4
+		}
+	}
+}
 
 // extreme returns the value of largest magnitude, the first of equals, 0 for zeros of either sign.
 func extreme(block []float32) float32 {

@@ -325,7 +325,7 @@ func TestWriteRefuses(t *testing.T) {
 		want     string
 	}{
 		{nil, NewTensor{"t", Q8_0, []int{4, 172}, ramp(172)}, `gguf: tensor "t": rows have 172 elements, expected blocks of 32 for Q8_0`},
-		{nil, NewTensor{"t", Q4_K, []int{4, 256}, ramp(256)}, `gguf: tensor "t": type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0`},
+		{nil, NewTensor{"t", Q4_K, []int{4, 256}, ramp(256)}, `gguf: tensor "t": type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1`},
 		{nil, NewTensor{strings.Repeat("t", 64), F32, []int{4}, ramp(4)}, `the name has 64 bytes, expected at most 63`},
 		{nil, NewTensor{"t", F32, []int{4, 0}, ramp(1)}, `gguf: tensor "t": shape is [4 0], expected 1 to 4 sizes from 1 up`},
 		{nil, NewTensor{"t", F32, nil, ramp(1)}, `gguf: tensor "t": shape is [], expected 1 to 4 sizes from 1 up`},

@@ -64,7 +64,7 @@ var formats = map[Type]format{
 	F32:     {"F32", 1, 4, decodeF32, encodeF32},
 	F16:     {"F16", 1, 2, decodeF16, encodeF16},
 	Q4_0:    {"Q4_0", 32, 18, decodeQ4_0, encodeQ4_0},
-	Q4_1:    {"Q4_1", 32, 20, decodeQ4_1, nil},
+	Q4_1:    {"Q4_1", 32, 20, decodeQ4_1, encodeQ4_1},
 	4:       {"Q4_2", 16, 10, nil, nil},
 	5:       {"Q4_3", 16, 12, nil, nil},
 	Q5_0:    {"Q5_0", 32, 22, decodeQ5_0, nil},
@@ -168,7 +168,7 @@ func (t Type) Decode(dst []float32, src []byte) error {
 func (t Type) Encode(dst []byte, src []float32) error {
 	f := formats[t]
 	if f.encode == nil {
-		return fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0 or Q4_0", t)
+		return fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1", t)
 	}
 	if len(src)%f.elements != 0 || len(dst) != t.RowBytes(len(src)) {
 		return fmt.Errorf("%d bytes of %s for %d elements, expected blocks of %d bytes and %d elements", len(dst), t, len(src), f.bytes, f.elements)
@@ -189,7 +189,7 @@ func (t Type) Encode(dst []byte, src []float32) error {
 func largest(t Type) float32 {
 	const half = 65520 // the middle between the largest half and 2¹⁶
 	switch t {
-	case F16:
+	case F16, Q4_1: // the minimum of a block
 		return half
 	case Q8_0:
 		return half * 127

@@ -105,7 +105,7 @@ func layOut(tensors []NewTensor) ([]Tensor, error) {
 		case len(t.Shape) < 1 || len(t.Shape) > maxDimensions || t.Elements() < 1:
 			return nil, fmt.Errorf("tensor %q: shape is %d, expected 1 to %d sizes from 1 up", t.Name, t.Shape, maxDimensions)
 		case !t.Type.CanEncode():
-			return nil, fmt.Errorf("tensor %q: type %s is not written, expected F32, F16, BF16, Q8_0 or Q4_0", t.Name, t.Type)
+			return nil, fmt.Errorf("tensor %q: type %s is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1", t.Name, t.Type)
 		case t.RowLength()%t.Type.Block() != 0:
 			return nil, fmt.Errorf("tensor %q: rows have %d elements, expected blocks of %d for %s", t.Name, t.RowLength(), t.Type.Block(), t.Type)
 		}
