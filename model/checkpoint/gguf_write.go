@@ -75,11 +75,11 @@ func modelRows(m *model.Model) ReadRows {
 // llama.cpp loads, in one step and a few rows at a time. A vocabulary without Model is none.
 //
 // Matrices have the type asked for, vectors are F32. Two kinds of matrices have another, as
-// llama.cpp's own quantizer gives them: with Q4_0 and Q4_1, the output head, or the embedding that is tied
-// to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the second
-// kind, and whatever else is not as asked for. The file is read again and compared with its source
-// before WriteGGUF returns; one that differs is removed, as is one that was not compared when ctx
-// ended.
+// llama.cpp's own quantizer gives them: with Q4_0 and Q4_1, the output head, or the embedding that
+// is tied to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the
+// second kind, and whatever else is not as asked for. The file is read again and compared with its
+// source before WriteGGUF returns; one that differs is removed, as is one that was not compared
+// when ctx ended.
 //
 // What GGUF or its readers cannot say is an error before anything is written: layers of different
 // widths, Qwen2 without biases, and the like.
