@@ -121,6 +121,15 @@ func TestQuantizationFiles(t *testing.T) {
 		sameNumbers(t, m, weights)
 		wantNote(t, notes, c.note)
 	}
+	// a section that does not name its method is known by its keys
+	for _, name := range []string{"GPTQ", "AWQ", "fp8 static", "int-quantized"} {
+		s, dir := sampleOf(t, name), t.TempDir()
+		s.config = edit(t, s.config, map[string]any{"quant_method": nil})
+		_, weights := sampleFolder(t, dir, s)
+		m, notes := read(t, dir)
+		sameNumbers(t, m, weights)
+		wantNote(t, notes, "quantization_config.quant_method is missing: by the other keys the method is ")
+	}
 	// both places: config.json counts, and a difference is told
 	dir := t.TempDir()
 	_, weights := sampleFolder(t, dir, sampleOf(t, "GPTQ"))
@@ -520,6 +529,13 @@ func TestFoldersThatAreNoModels(t *testing.T) {
 		t.Error("without the index: other weights")
 	}
 	wantNote(t, notes, index+" is missing: the tensors are those of all 3 numbered files")
+	// a single file counts before an index
+	if err := Save(context.Background(), whole, m, nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(whole, index), "{}")
+	_, notes = read(t, whole)
+	wantNote(t, notes, "model.safetensors is read, not the files of "+index+" beside it")
 	// an adapter beside a whole model
 	writeFile(t, filepath.Join(whole, "adapter_config.json"), "{}")
 	if _, notes := read(t, whole); len(notes) != 2 || !strings.Contains(notes[1], "the LoRA adapter is not applied") {
@@ -612,4 +628,23 @@ func TestGGUFEndTokens(t *testing.T) {
 		t.Errorf("found %d, %d (%v), expected -1, [3]", small.BOS, small.Ends(), k.err)
 	}
 	wantNote(t, n, "metadata: tokenizer.ggml.eos_token_id is 999, outside the vocabulary of 10 tokens")
+}
+
+// Methods and forms that are not read are refused in the words of their makers.
+func TestOtherMethodsAreNamed(t *testing.T) {
+	section := func(format string) string {
+		return strings.Replace(sampleOf(t, "pack-quantized").config, `"format":"pack-quantized"`, `"format":"`+format+`"`, 1)
+	}
+	for config, want := range map[string]string{
+		`{"quant_method":"bitsandbytes","load_in_4bit":true}`: "bitsandbytes (NF4, FP4 or LLM.int8)", `{"load_in_8bit":true}`: "bitsandbytes",
+		`{"quant_method":"hqq"}`: "HQQ", `{"quant_method":"exl2","bits":4.0}`: "ExLlamaV2", `{"quant_method":"quanto"}`: "Quanto", `{"quant_method":"torchao"}`: "torchao",
+		`{"quant_method":"aqlm"}`: "AQLM", `{"quant_method":"eetq"}`: "EETQ", `{"quant_method":"fbgemm_fp8"}`: "FBGEMM", `{"quant_method":"modelopt","quant_algo":"NVFP4"}`: "ModelOpt",
+		`{"quant_method":"mxfp4"}`: "MXFP4", `{"quantization":{"quant_algo":"FP8"}}`: "ModelOpt",
+		section("nvfp4-pack-quantized"): "NVFP4", section("mxfp4-pack-quantized"): "MXFP4", section("marlin-24"): "Marlin", section("sparse-24-bitmask"): "2:4 sparse",
+	} {
+		_, err := parseQuantization("quantization_config", json.RawMessage(config), nil)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "take the model before it was") {
+			t.Errorf("%s: %v, expected %s", config, err, want)
+		}
+	}
 }

@@ -217,8 +217,10 @@ func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantizati
 		return nil, fmt.Errorf("%s: found %s, expected an object", strings.TrimSuffix(where, "."), clip(raw))
 	}
 	method := k.text("quant_method", "")
-	if method == "" && k.present("config_groups") {
-		method = "compressed-tensors" // early ones do not name it
+	if method == "" && k.err == nil {
+		if method = k.methodByKeys(); method != "" {
+			n.add("%squant_method is missing: by the other keys the method is %s", where, method)
+		}
 	}
 	parse, ok := parsers[method]
 	if !ok {
@@ -237,6 +239,19 @@ func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantizati
 		return nil, fmt.Errorf("%s%w", where, k.err)
 	}
 	return q, nil
+}
+
+// methodByKeys tells the method of a section that does not name it, as early ones do not.
+func (k *keys) methodByKeys() string {
+	for _, sign := range []struct{ key, method string }{
+		{"config_groups", "compressed-tensors"}, {"load_in_4bit", "bitsandbytes"}, {"load_in_8bit", "bitsandbytes"}, {"w_bit", "awq"}, {"zero_point", "awq"},
+		{"desc_act", "gptq"}, {"sym", "gptq"}, {"activation_scheme", "fp8"}, {"weight_block_size", "fp8"}, {"quant_algo", "modelopt"}, {"quantization", "modelopt"},
+	} {
+		if k.present(sign.key) {
+			return sign.method
+		}
+	}
+	return ""
 }
 
 // absent reports whether a value is not there, null, or an empty object or list.

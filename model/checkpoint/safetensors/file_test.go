@@ -42,7 +42,7 @@ func TestLyingHeaders(t *testing.T) {
 		{"trailing", withHeader(two, 13), `safetensors header: the tensors end at byte 12, but the file has 13: expected nothing after them`},
 		{"not JSON", withHeader(`[1]`, 0), `safetensors header: found "[1]", expected a JSON object`},
 		{"two objects", withHeader(`{} {}`, 0), `safetensors header: found "{}" after the object, expected only spaces`},
-		{"unfinished", withHeader(`{"a":`, 0), `safetensors header: tensor "a": EOF`},
+		{"unfinished", withHeader(`{"a":`, 0), `safetensors header: tensor "a": the header ends within the value`},
 		{"twice", withHeader(`{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"I8","shape":[1],"data_offsets":[1,2]}}`, 2), `safetensors header: tensor "a" is listed twice`},
 		{"dtype", withHeader(`{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,1]}}`, 1), `safetensors header: tensor "a": dtype "F31" is not known`},
 		{"size", withHeader(`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, 8), `safetensors header: tensor "a": data_offsets [0 8] hold 8 bytes, expected 12 for shape [3] of F32`},

@@ -28,7 +28,11 @@ type Folder struct {
 func OpenFolder(fsys fs.FS, dir string) (*Folder, error) {
 	_, err := fs.Stat(fsys, path.Join(dir, singleName))
 	if err == nil {
-		return OpenFiles(fsys, path.Join(dir, singleName))
+		f, err := OpenFiles(fsys, path.Join(dir, singleName))
+		if _, both := fs.Stat(fsys, path.Join(dir, indexName)); err == nil && both == nil {
+			f.Notes = append(f.Notes, singleName+" is read, not the files of "+indexName+" beside it")
+		}
+		return f, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

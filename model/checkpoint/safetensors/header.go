@@ -3,7 +3,9 @@ package safetensors
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"slices"
 	"strings"
@@ -78,7 +80,9 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 // decodeValue decodes the next value, with errors in the words of the file.
 func decodeValue(d *json.Decoder, v any) error {
 	var raw json.RawMessage
-	if err := d.Decode(&raw); err != nil {
+	if err := d.Decode(&raw); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the header ends within the value")
+	} else if err != nil {
 		return err
 	}
 	return jsonread.Decode(raw, v)
