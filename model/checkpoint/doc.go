@@ -27,11 +27,20 @@
 // llama.cpp loads, and refuse with the reason what it would not: layers of different widths, biased
 // heads that were pruned.
 //
+// Folders are read as users have them. Where the quantization stands under a former name or in a
+// file of its own, where the tensors have a prefix, where layers are quantized or dense against
+// what the config says, where zero points are of the other version of GPTQ's format, the tensors
+// that are there decide, and Notes says what was unusual. It also names the keys of config.json and
+// generation_config.json that no table here knows, places that contradict each other, and what was
+// left out, such as the scales of a quantized KV cache. The tokens that end a text are those of
+// both files (or of a GGUF file's eos, eot and eom) as one set. An error says what a folder holds
+// instead of a model: a LoRA adapter, pickled weights, Git LFS pointers, tensors of another form.
+//
 // Nothing in a file is trusted: headers are checked against the file's size, every tensor against
 // the shape that the config asks for, before memory is taken. Errors name the file, and the key or
 // tensor, what was found and what was expected. What a config asks for and the model does not do
-// (attention within a sliding window, other activations, other rotary scalings, quantized KV
-// caches) is refused by name. Files are replaced in one step.
+// (attention within a sliding window, other activations, other rotary scalings, experts) is refused
+// by name. Files are replaced in one step.
 //
 // The package leaves out codes of 2, 3, 5, 6 and 7 bits, Marlin's and NVIDIA's 4-bit forms, sparse
 // forms, and pickled weights.
