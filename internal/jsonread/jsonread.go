@@ -52,6 +52,9 @@ func Decode(data []byte, v any) error {
 	if other := wrongfile.Name(data); other != "" {
 		return fmt.Errorf("found %s", other)
 	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return errors.New("found text in UTF-16, expected UTF-8: save it anew")
+	}
 	return explain(data, json.Unmarshal(data, v))
 }
 

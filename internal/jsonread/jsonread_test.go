@@ -23,6 +23,8 @@ func TestErrorsSpeakOfTheFile(t *testing.T) {
 	}
 	for _, c := range []struct{ data, want string }{
 		{"", "found nothing, expected JSON"},
+		{"\xff\xfe{\x00}\x00", "found text in UTF-16, expected UTF-8: save it anew"},
+		{"version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer, not the file: git lfs pull fetches it"},
 		{" \n", "found nothing, expected JSON"},
 		{"{\n  \"count\": 1,,\n}", "line 2, column 14: not JSON: invalid character ',' looking for beginning of object key string"},
 		{`{"count": 1`, "line 1, column 11: not JSON: unexpected end of JSON input"},

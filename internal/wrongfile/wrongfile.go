@@ -1,6 +1,7 @@
 // Package wrongfile names what a file is when it is not what its name promises: a Git LFS pointer
 // that was never replaced by its file, the page of a web site, an archive of pickled weights. A
-// reader whose own check fails asks it first, so that its error names the cause. The package knows
+// reader asks it when its own check of a file has failed, so that its error names the cause: a file
+// of another kind may begin with the same bytes. The package knows
 // such files by their first bytes alone; it leaves out what is wrong within a file of the right
 // kind.
 package wrongfile

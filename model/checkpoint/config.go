@@ -70,6 +70,7 @@ func parseConfig(data []byte, n *notes) (d description, err error) {
 		k.fail("num_hidden_layers", "found %d, expected 1 to %d", layers, maxLayers)
 	}
 	k.dtypes(n)
+	k.kinds(c.Architecture, n)
 	if k.err == nil {
 		k.check(configTable(c.Architecture), n, "config.json")
 	}
@@ -107,18 +108,28 @@ func (k *keys) unwrap(n *notes) {
 		case !both:
 			text.raw[key] = outer
 		case !same(inner, outer):
-			n.add("config.json: %s is %s, in text_config %s: that of text_config counts", key, clip(outer), clip(inner))
+			n.add("config.json: %s is %s, in text_config %s: that of text_config counts", key, shown(outer), shown(inner))
 		}
 	}
 	k.raw = text.raw
 	n.add("config.json: the language model is that of text_config; what else the model was made to read is left out")
 }
 
+// kinds notes a model_type of another family than that of architectures.
+func (k *keys) kinds(architecture string, n *notes) {
+	kind := k.text("model_type", "")
+	for _, f := range families {
+		if f.architecture == architecture && kind != "" && kind != f.kind && k.present("architectures") {
+			n.add("config.json: model_type is %q, architectures %q: the latter counts", kind, architecture)
+		}
+	}
+}
+
 // dtypes notes two spellings of the type of the tensors that differ. The tensors say themselves
 // what they are.
 func (k *keys) dtypes(n *notes) {
 	if old, now := k.raw["torch_dtype"], k.raw["dtype"]; k.present("torch_dtype") && k.present("dtype") && !same(old, now) {
-		n.add("config.json: torch_dtype is %s and dtype %s: the tensors are read as what they are", clip(old), clip(now))
+		n.add("config.json: torch_dtype is %s and dtype %s: the tensors are read as what they are", shown(old), shown(now))
 	}
 }
 

@@ -150,5 +150,13 @@ func same(a, b json.RawMessage) bool {
 	return string(p) == string(q)
 }
 
+// shown is the beginning of a value as the file has it, for a note.
+func shown(raw json.RawMessage) string {
+	if len(raw) > 40 {
+		return string(raw[:40]) + "…"
+	}
+	return string(raw)
+}
+
 // clip quotes the beginning of data for an error.
 func clip(data []byte) string { return jsonread.Clip(data) }

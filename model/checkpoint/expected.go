@@ -143,8 +143,15 @@ func (c *Checkpoint) check() error {
 	return nil
 }
 
-// rowsHint names the key of config.json that a matrix of another number of rows contradicts.
+// rowsHint names the key of the config that a matrix of another number of rows contradicts.
 func (c *Checkpoint) rowsHint(e expectation, t TensorInfo) string {
+	for _, suffix := range []string{".qzeros", ".scales", ".weight_scale", ".weight_zero_point"} {
+		if layer, ok := strings.CutSuffix(e.name, suffix); ok {
+			if group := c.storage(layer).Format.Group; group > 0 {
+				return fmt.Sprintf(": its group_size is %d", group)
+			}
+		}
+	}
 	if (e.name == embeddingName || e.name == headName) && len(t.Shape) == 2 && t.Shape[1] == c.config.Hidden {
 		return fmt.Sprintf(": it has %d rows, vocab_size is %d", t.Shape[0], c.config.Vocab)
 	}

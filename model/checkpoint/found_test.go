@@ -412,9 +412,11 @@ func TestConfigNotes(t *testing.T) {
 		{map[string]any{"rope_theta": 9, "rope_parameters": map[string]any{"rope_theta": 7}}, "config.json: rope_theta is 9, within rope_parameters 7: the latter counts", func(c *model.Config) { c.RopeTheta = 7 }},
 		{map[string]any{"rope_scaling": with(llama3, "type", "llama3")}, "", func(c *model.Config) { c.Rope = llama3Scaling }},
 		{map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types lists 1 layers, num_hidden_layers is 2: the latter counts", nil},
-		{map[string]any{"torch_dtype": "float16", "dtype": "bfloat16"}, `config.json: torch_dtype is "\"float16\"" and dtype "\"bfloat16\""`, nil},
+		{map[string]any{"torch_dtype": "float16", "dtype": "bfloat16"}, `config.json: torch_dtype is "float16" and dtype "bfloat16"`, nil},
 		{map[string]any{"torch_dtype": "float16", "dtype": "float16"}, "", nil},
 		{map[string]any{"hidden_act": "swish", "use_cache": true, "temperature": 0.6, "pretraining_tp": 1, "mlp_bias": false, "num_local_experts": 0}, "", nil},
+		{map[string]any{"model_type": "qwen2"}, `config.json: model_type is "qwen2", architectures "LlamaForCausalLM": the latter counts`, nil},
+		{map[string]any{"model_type": "llama"}, "", nil},
 		{map[string]any{"wonder": 1}, "config.json: wonder is no key that slimlab knows, and was not read", nil},
 		{map[string]any{"wonder": 1, "amaze": 2}, "config.json: amaze, wonder are no keys that slimlab knows", nil},
 		{map[string]any{"sliding_window": 4096}, "sliding_window is no key", nil}, // of Llama

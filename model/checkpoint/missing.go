@@ -52,6 +52,9 @@ func (c *Checkpoint) causeOfMissing(name string) string {
 			}
 		}
 	}
+	if strings.HasSuffix(name, "_proj.bias") {
+		return fmt.Sprintf("the config says attention_bias, or the family %s has it", c.config.Architecture)
+	}
 	if name == headName {
 		return "config.json has tie_word_embeddings false, or does not have the key, which means false"
 	}

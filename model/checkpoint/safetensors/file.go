@@ -40,9 +40,6 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	if err := readFull(r, head, 0); err != nil {
 		return nil, fmt.Errorf("safetensors: %w", err)
 	}
-	if other := wrongfile.Name(head); other != "" {
-		return nil, fmt.Errorf("safetensors: found %s", other)
-	}
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
 		return nil, fmt.Errorf("safetensors: the file has %d bytes, expected at least 8", size)
@@ -50,6 +47,9 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	copy(prefix[:], head)
 	length := binary.LittleEndian.Uint64(prefix[:])
 	if limit := min(maxHeader, size-8); length == 0 || length > uint64(limit) {
+		if other := wrongfile.Name(head); other != "" {
+			return nil, fmt.Errorf("safetensors: found %s", other)
+		}
 		return nil, fmt.Errorf("safetensors: the header's length is %d, expected 1 to %d in a file of %d bytes", length, limit, size)
 	}
 	header := make([]byte, length)

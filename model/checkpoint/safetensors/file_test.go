@@ -235,3 +235,14 @@ func TestVerifyFindsAByte(t *testing.T) {
 		t.Errorf("a changed byte of y gives %v", err)
 	}
 }
+
+// A header whose length begins like another kind of file is no other kind of file.
+func TestHeaderLengthsLikeMagicNumbers(t *testing.T) {
+	for _, length := range []int{0x0280, 0x8b1f, 0xfeff} { // a pickle, gzip, UTF-16
+		header := `{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}`
+		header += strings.Repeat(" ", length-len(header))
+		if _, err := openBytes(withHeader(header, 1)); err != nil {
+			t.Errorf("a header of %d bytes: %v", length, err)
+		}
+	}
+}
