@@ -56,17 +56,17 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 			b := pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 8, m.Vocab))
 			targets := randomTokens(rng, len(b.Tokens), m.Vocab)
 
-			tw := newTwin(m)
-			want := make([]float64, len(tw.flat))
+			ref := newReference(m)
+			want := make([]float64, len(ref.flat))
 			const h = 1e-5
-			for i, v := range tw.flat {
-				tw.flat[i] = v + h
-				up := tw.loss(b, targets)
-				tw.flat[i] = v - h
-				want[i] = (up - tw.loss(b, targets)) / (2 * h)
-				tw.flat[i] = v
+			for i, v := range ref.flat {
+				ref.flat[i] = v + h
+				up := ref.loss(b, targets)
+				ref.flat[i] = v - h
+				want[i] = (up - ref.loss(b, targets)) / (2 * h)
+				ref.flat[i] = v
 			}
-			wantLoss := tw.loss(b, targets)
+			wantLoss := ref.loss(b, targets)
 
 			everyImplementation(t, func(t *testing.T) {
 				options := TraceOptions{Recompute: c.TiedHead}
@@ -74,7 +74,7 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 				g, trace := NewGradients(m), NewTrace(m, 4, options)
 				loss, dHidden := crossEntropy(m, trace.Forward(context.Background(), m, b), targets, g)
 				if math.Abs(loss-wantLoss) > 1e-5 {
-					t.Errorf("loss %v, twin %v", loss, wantLoss)
+					t.Errorf("loss %v, reference %v", loss, wantLoss)
 				}
 				trace.Backward(context.Background(), m, dHidden, g)
 				compareGradients(t, g, want, 1)
@@ -116,10 +116,10 @@ func TestForwardAgainstTwin(t *testing.T) {
 func forwardAgainstTwin(t *testing.T, m *Model) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	b := pack(randomTokens(rng, 90, m.Vocab), randomTokens(rng, 1, m.Vocab), nil, randomTokens(rng, 17, m.Vocab))
-	tw := newTwin(m)
+	ref := newReference(m)
 	var want [][]float64
 	for s := range len(b.Starts) - 1 {
-		want = append(want, tw.hidden(b.Tokens[b.Starts[s]:b.Starts[s+1]])...)
+		want = append(want, ref.hidden(b.Tokens[b.Starts[s]:b.Starts[s+1]])...)
 	}
 	everyImplementation(t, func(t *testing.T) {
 		m := m.Clone()
@@ -129,7 +129,7 @@ func forwardAgainstTwin(t *testing.T, m *Model) {
 				worst = max(worst, math.Abs(float64(v)-want[i/m.Hidden][i%m.Hidden]))
 			}
 			if !(worst < 5e-6) {
-				t.Errorf("%s differs from the twin by %.3g", name, worst)
+				t.Errorf("%s differs from the reference by %.3g", name, worst)
 			}
 		}
 	})

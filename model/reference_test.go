@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// twin is the whole forward pass in float64, written as plainly as the papers put it: the oracle of
-// this package.
-type twin struct {
+// reference is the whole forward pass in float64, written as plainly as the papers put it: the
+// oracle of this package.
+type reference struct {
 	c    Config
 	flat []float64            // all parameters, in the order of Model.Flat
 	p    map[string][]float64 // views of flat by name
 }
 
-func newTwin(m *Model) *twin {
-	t := &twin{c: m.Config, p: map[string][]float64{}}
+func newReference(m *Model) *reference {
+	t := &reference{c: m.Config, p: map[string][]float64{}}
 	for _, x := range m.Flat() {
 		t.flat = append(t.flat, float64(x))
 	}
@@ -26,7 +26,7 @@ func newTwin(m *Model) *twin {
 	return t
 }
 
-func (t *twin) linear(name string, x []float64) []float64 {
+func (t *reference) linear(name string, x []float64) []float64 {
 	w, bias := t.p[name+".weight"], t.p[name+".bias"]
 	y := make([]float64, len(w)/len(x))
 	for o := range y {
@@ -40,7 +40,7 @@ func (t *twin) linear(name string, x []float64) []float64 {
 	return y
 }
 
-func (t *twin) norm(name string, x []float64) []float64 {
+func (t *reference) norm(name string, x []float64) []float64 {
 	w, sum := t.p[name+".weight"], 0.0
 	for _, v := range x {
 		sum += v * v
@@ -52,7 +52,7 @@ func (t *twin) norm(name string, x []float64) []float64 {
 	return y
 }
 
-func (t *twin) normHeads(name string, x []float64) (y []float64) {
+func (t *reference) normHeads(name string, x []float64) (y []float64) {
 	for h := 0; h < len(x); h += t.c.HeadDim {
 		y = append(y, t.norm(name, x[h:h+t.c.HeadDim])...)
 	}
@@ -60,7 +60,7 @@ func (t *twin) normHeads(name string, x []float64) (y []float64) {
 }
 
 // rotate turns each head of x by position.
-func (t *twin) rotate(x []float64, position int) {
+func (t *reference) rotate(x []float64, position int) {
 	half := t.c.HeadDim / 2
 	for h := 0; h < len(x); h += t.c.HeadDim {
 		for i := range half {
@@ -73,7 +73,7 @@ func (t *twin) rotate(x []float64, position int) {
 }
 
 // turn is the angle a position of pair i, and what it is scaled by.
-func (t *twin) turn(i int) (angle, scale float64) {
+func (t *reference) turn(i int) (angle, scale float64) {
 	r, dim := t.c.Rope, float64(t.c.HeadDim)
 	angle, scale = 1/math.Pow(t.c.RopeTheta, 2*float64(i)/dim), 1
 	wavelength, length := 2*math.Pi/angle, float64(r.OriginalMaxPositions)
@@ -101,7 +101,7 @@ func (t *twin) turn(i int) (angle, scale float64) {
 }
 
 // hidden runs one sequence and returns the final hidden state of each token.
-func (t *twin) hidden(tokens []int32) [][]float64 {
+func (t *reference) hidden(tokens []int32) [][]float64 {
 	d, hd := t.c.Hidden, t.c.HeadDim
 	x := make([][]float64, len(tokens))
 	for i, token := range tokens {
@@ -158,7 +158,7 @@ func (t *twin) hidden(tokens []int32) [][]float64 {
 	return x
 }
 
-func (t *twin) logits(hidden []float64) []float64 {
+func (t *reference) logits(hidden []float64) []float64 {
 	if t.c.TiedHead {
 		return t.linear("model.embed_tokens", hidden)
 	}
@@ -166,7 +166,7 @@ func (t *twin) logits(hidden []float64) []float64 {
 }
 
 // loss is the mean cross-entropy of the batch's tokens against targets.
-func (t *twin) loss(b Batch, targets []int32) float64 {
+func (t *reference) loss(b Batch, targets []int32) float64 {
 	total := 0.0
 	for s := range len(b.Starts) - 1 {
 		for i, h := range t.hidden(b.Tokens[b.Starts[s]:b.Starts[s+1]]) {
