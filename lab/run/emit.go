@@ -19,7 +19,7 @@ func (r *Run) emit(e lab.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.log == nil {
-		r.early = append(r.early, e)
+		r.unlogged = append(r.unlogged, e)
 		return
 	}
 	e.Time = r.options.Now().Sub(r.started).Seconds()

@@ -41,15 +41,15 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	}
 	if w.base == nil && s.Name == w.run.plan.Scenario.Baseline {
 		w.base = row
-		for _, e := range w.early {
+		for _, e := range w.pending {
 			if err := w.report(ctx, e); err != nil {
 				return err
 			}
 		}
-		w.early = nil
+		w.pending = nil
 	}
 	if w.base == nil {
-		w.early = append(w.early, row)
+		w.pending = append(w.pending, row)
 	}
 	return w.report(ctx, row)
 }

@@ -47,7 +47,7 @@ type Run struct {
 	plan     *scenario.Plan
 	options  Options
 	log      logWriter
-	early    []lab.Event // emitted before there was a log
+	unlogged []lab.Event // emitted before there was a log
 	readOnly bool        // a Check: nothing is written
 	started  time.Time
 	mu       sync.Mutex // orders events
@@ -96,7 +96,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	r.ID, r.log = begin.Run, log
 	// the log begins with it already
 	r.show(lab.Event{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin})
-	for _, e := range r.early {
+	for _, e := range r.unlogged {
 		r.emit(e)
 	}
 	return r, nil

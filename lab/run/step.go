@@ -14,14 +14,14 @@ import (
 
 // worker works on one cell.
 type worker struct {
-	run    *Run
-	cell   *scenario.Cell
-	stage  string // the step that is being worked on
-	data   *dataset
-	models map[string]*artifactModel // of loaded models and finished steps, by name
-	base   *measured                 // the baseline row, once it is measured
-	early  []*measured               // rows that were measured before the baseline
-	ticked time.Time
+	run     *Run
+	cell    *scenario.Cell
+	stage   string // the step that is being worked on
+	data    *dataset
+	models  map[string]*artifactModel // of loaded models and finished steps, by name
+	base    *measured                 // the baseline row, once it is measured
+	pending []*measured               // rows that were measured before the baseline
+	ticked  time.Time
 }
 
 // work does the cell's steps.
