@@ -64,7 +64,7 @@ func TestRunShowCompareExport(t *testing.T) {
 		}
 	}
 	if !strings.Contains(progress, "measured pruned") {
-		t.Errorf("progress tells of no row:\n%s", progress)
+		t.Errorf("progress names no row:\n%s", progress)
 	}
 	lines := strings.Split(strings.TrimSpace(read(t, events)), "\n")
 	for i, line := range lines {

@@ -107,7 +107,8 @@ func benchmarkStep(b *testing.B, c TrainConfig, examples []Example) {
 	}
 }
 
-// peakResident reads the largest resident set of this process in bytes, where the system tells it.
+// peakResident reads the largest resident set of this process in bytes, where the system reports
+// it.
 func peakResident() (bytes int64, ok bool) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -20,7 +20,7 @@ func TestLossAgainstDefinition(t *testing.T) {
 		t.Errorf("loss %v over %d tokens, want %v over %v", got, tokens, want, n.answers)
 	}
 	if math.Abs(got-unshifted) < 1e-3 {
-		t.Errorf("loss %v does not tell shifted labels from unshifted (%v)", got, unshifted)
+		t.Errorf("loss %v does not distinguish shifted labels from unshifted (%v)", got, unshifted)
 	}
 }
 

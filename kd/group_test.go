@@ -19,7 +19,7 @@ type meeting struct {
 	arrived []any // by rank; nil before a rank has come
 	count   int
 	round   int
-	err     error // of a rank that left: nobody waits for it
+	err     error // of a rank that left: no other rank waits for it
 }
 
 func newMeeting(size int) *meeting {

@@ -26,7 +26,7 @@ func TestObjectiveAgainstDefinition(t *testing.T) {
 			t.Errorf("%s: loss %v, by definition %v", o.Formula(), total.loss, want)
 		}
 		if unshifted := bruteObjective(o, student, teacher, examples, 0); math.Abs(total.loss-unshifted) < 1e-4 {
-			t.Errorf("%s: loss %v does not tell shifted labels (%v) from unshifted (%v)", o.Formula(), total.loss, want, unshifted)
+			t.Errorf("%s: loss %v does not distinguish shifted labels (%v) from unshifted (%v)", o.Formula(), total.loss, want, unshifted)
 		}
 	}
 }
@@ -198,8 +198,8 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 	}
 }
 
-// TestEndTokenIsLearned: the last token of a sequence, where an end-of-sequence token stands, is
-// predicted like any other.
+// TestEndTokenIsLearned: the last token of a sequence, the end-of-sequence token, is predicted like
+// any other.
 func TestEndTokenIsLearned(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := []Example{{[]int32{3, 4, 0}, []bool{false, false, true}}}

@@ -303,8 +303,8 @@ func pagedTolerance(format KVFormat, dim int) float64 {
 	return 0.02
 }
 
-// Whatever the page size, the chunks and the number of threads, and whatever lies in unused slots:
-// the same bits; and they are right.
+// The result is right, and has the same bits whatever the page size, the chunks, the number of
+// threads and the content of unused slots.
 func TestAttentionPaged(t *testing.T) {
 	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(6, 1))

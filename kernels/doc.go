@@ -10,11 +10,11 @@
 //
 // # Promises
 //
-// A result never depends on the number of threads, on the batch around a row, or on where a row
-// stands in it: each output element is accumulated over the inner dimension in one fixed order, and
-// work is split over outputs only. Implementations may differ from each other in the last bits;
-// within one implementation the same input gives the same bits. Misuse (a slice whose length does
-// not fit the sizes) panics with the lengths.
+// A result never depends on the number of threads, on the batch around a row, or on a row's place
+// in it: each output element is accumulated over the inner dimension in one fixed order, and work
+// is split over outputs only. Implementations may differ from each other in the last bits; within
+// one implementation the same input gives the same bits. Misuse (a slice whose length does not fit
+// the sizes) panics with the lengths.
 //
 // The package leaves out tensors, broadcasting and autograd: the family of models is fixed, so
 // callers know their sizes. There is no assembly for ARM, and none for VNNI without AVX-512: there
@@ -47,7 +47,7 @@
 // Files refer to those before them:
 //
 //	dispatch     the implementations and the choice of one
-//	layout       how a left side lies in memory; panels, how a right side does
+//	layout       the memory layout of a left side; panels, that of a right side
 //	products     the table of product kernels, its reference and its amd64 tables
 //	batch        Pending, Run; grid and product divide a product into tasks
 //	operand      the left side of training; trained, its products

@@ -51,8 +51,8 @@ func TestFloat8Codes(t *testing.T) {
 	}
 }
 
-// TestFloat8Rounding: the nearest by search through the table, all midpoints and what lies beside
-// them, and random numbers; no number becomes a NaN.
+// TestFloat8Rounding: the nearest by search through the table, all midpoints and their neighbours,
+// and random numbers; no number becomes a NaN.
 func TestFloat8Rounding(t *testing.T) {
 	var values []float64 // not below zero, ascending; the index is the code
 	for code := range 127 {

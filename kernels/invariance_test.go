@@ -8,9 +8,9 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// A row's bits depend neither on the rows around it, nor on where it stands, nor on the number of
+// A row's bits depend neither on the rows around it, nor on its place, nor on the number of
 // threads: for every multiplier, every form of attention and all row kernels, in every
-// implementation. This file holds the promise, alone.
+// implementation. This file tests that promise and nothing else.
 
 // TestProductsAreInvariant cuts the rows of a product into batches of many sizes, each at all its
 // places, and multiplies them on several numbers of threads.

@@ -116,7 +116,7 @@ func (l *KVLayer) check(what string, segments []KVSegment) (rows int) {
 		}
 		for _, p := range s.Table[:(end+l.PageSize-1)/l.PageSize] {
 			if p < 0 || int(p) >= l.Pages {
-				panic(fmt.Sprintf("kernels: %s segment %d lies in page %d, the layer has %d", what, i, p, l.Pages))
+				panic(fmt.Sprintf("kernels: %s segment %d is in page %d, the layer has %d", what, i, p, l.Pages))
 			}
 		}
 		rows = max(rows, s.Row+s.Rows)

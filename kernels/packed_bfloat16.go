@@ -61,8 +61,8 @@ func (p *PackedBFloat16) Row(dst []float32, o int) {
 	})
 }
 
-// RoundBFloat16 writes the bits of src rounded to bfloat16, to nearest even, to dst. A NaN stays
-// one and becomes quiet.
+// RoundBFloat16 writes the bits of src rounded to bfloat16, to nearest even, to dst. A NaN stays a
+// NaN and becomes a quiet one.
 func RoundBFloat16(dst []uint16, src []float32) {
 	if len(dst) < len(src) {
 		panic(fmt.Sprintf("kernels: RoundBFloat16 of %d numbers into %d", len(src), len(dst)))

@@ -52,7 +52,7 @@ func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 	return p
 }
 
-// int4Shift returns where the four bits of a group's input j stand in their word.
+// int4Shift returns the position of the four bits of a group's input j in their word.
 func int4Shift(j int) int { return j%4*8 + j%8/4*4 }
 
 // words returns the number of words of a group of one output, panel that of a panel's words and

@@ -14,7 +14,7 @@ import (
 type PackedInt4Shifted struct {
 	codes *PackedInt4
 	shift *PackedFloat32 // [out, groups]; nil is none
-	order []int32        // the input that stands at each place; nil is as they come
+	order []int32        // the input at each place; nil is their own order
 }
 
 // Int4Weight is what PackInt4Shifted packs: the weight of place i is Scale·Codes + Shift.
@@ -22,7 +22,7 @@ type Int4Weight struct {
 	Codes          []int8    // [Out, In] in -8..7
 	Scale          []float32 // [Out, In/Group]
 	Shift          []float32 // [Out, In/Group]; nil is none
-	Order          []int32   // [In], the input that stands at each place; nil is as they come
+	Order          []int32   // [In], the input at each place; nil is their own order
 	Out, In, Group int
 }
 
@@ -38,7 +38,7 @@ func PackInt4Shifted(w Int4Weight) *PackedInt4Shifted {
 	return p
 }
 
-// Codes writes the codes of output o, [in], to dst as they stand in the order of the groups, and
+// Codes writes the codes of output o, [in], to dst in the order of the groups, and
 // its scales, [in/group], to scale.
 func (p *PackedInt4Shifted) Codes(dst []int8, scale []float32, o int) { p.codes.Codes(dst, scale, o) }
 

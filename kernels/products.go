@@ -1,7 +1,7 @@
 package kernels
 
-// productKernels holds the routines of matrix products. Packed weights stand in panels of width
-// outputs. Heights and layouts are the implementation's own; its kernels read what its packing
+// productKernels holds the routines of matrix products. Packed weights are in panels of width
+// outputs. Each implementation has its own heights and layouts; its kernels read what its packing
 // routines wrote.
 type productKernels struct {
 	width int
@@ -104,8 +104,7 @@ type int4Int8Kernels struct {
 
 	// pack quantizes n rows of x, of k elements each, to a tile as QuantizeRowInt8 does, each group
 	// filled up with zeros to a multiple of eight, and stores their scales; the sum of row i's
-	// group g begins at start[g*startRow+i], which is -8·Σx, since weights stand there with 8
-	// added.
+	// group g begins at start[g*startRow+i], which is -8·Σx, since its weights have 8 added.
 	left layout
 	pack func(tile []int8, scale []float32, start []int32, startRow int, x []float32, n, k, group int)
 

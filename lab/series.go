@@ -57,8 +57,7 @@ func (s *Series) Bounds() (low, high float64, ok bool) {
 	return low, high, ok
 }
 
-// add takes a point in; it reports false, and drops the point, when its step lies before the last
-// one.
+// add adds a point; it reports false, and drops the point, when its step is before the last one.
 func (s *Series) add(p Point) bool {
 	if s.Count > 0 && p.Step < s.Last.Step {
 		return false

@@ -22,7 +22,8 @@
 //
 // Check says what is missing.
 //
-// Inference is batch-invariant: a row's result is the same bits whatever stands beside it, however
-// its prefix was chunked or cached. Misuse (a token outside the vocabulary, a batch whose starts do
-// not fit) panics with the numbers. The package leaves out losses, sampling, text and files.
+// Inference is batch-invariant: a row's result is the same bits whatever rows are beside it, and
+// however its prefix was chunked or cached. Misuse (a token outside the vocabulary, a batch whose
+// starts do not fit) panics with the numbers. The package leaves out losses, sampling, text and
+// files.
 package model

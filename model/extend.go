@@ -12,7 +12,7 @@ type Segment struct {
 	Tokens []int32
 	// absolute position of the first token; positions before it are in the pages already
 	Start int
-	Pages []int32 // the sequence's page table: position p lies in page Pages[p/PageSize]
+	Pages []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
 }
 
 // Extender is scratch memory for extending sequences; one per goroutine. Buffers are reused from
@@ -151,7 +151,7 @@ func (seg Segment) check(i int, c *Config, pool *KVPool) {
 	}
 	for _, p := range seg.Pages[:(end+pool.PageSize-1)/pool.PageSize] {
 		if p < 0 || int(p) >= pool.Pages {
-			panic(fmt.Sprintf("model: segment %d lies in page %d, the pool has 0 to %d", i, p, pool.Pages-1))
+			panic(fmt.Sprintf("model: segment %d is in page %d, the pool has 0 to %d", i, p, pool.Pages-1))
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestYarnDefaults(t *testing.T) {
 	}
 }
 
-// Where no pair lies between, yarn's slope is a step.
+// Without a pair in between, yarn's slope is a step.
 func TestYarnStep(t *testing.T) {
 	c := Config{HeadDim: 8, RopeTheta: 1e4, MaxPositions: 2, Rope: RopeScaling{Kind: RopeYarn, Factor: 2}}
 	f, _ := c.frequencies()

@@ -88,7 +88,7 @@ type layerTrace struct {
 	*activations           // with Recompute shared by all layers
 }
 
-// activations is what lies between a layer's input and its output.
+// activations are the values between a layer's input and its output.
 type activations struct {
 	q, k, v []float32 // after rotation
 	// before their norms, which come before rotation; with Config.QKNorm alone

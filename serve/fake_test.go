@@ -9,7 +9,7 @@ import (
 )
 
 // fake is an executor without a model. Its pages hold the tokens themselves, and its logits are
-// drawn from a hash of all tokens of the sequence as they stand in its pages: whatever is in the
+// drawn from a hash of all tokens of the sequence as its pages hold them: whatever is in the
 // wrong page, or missing, changes the answer. Its clock moves by stepTime for each batch and by
 // tokenTime for each token.
 type fake struct {

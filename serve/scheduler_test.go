@@ -446,8 +446,8 @@ func TestFollowingIsCheap(t *testing.T) {
 			t.Fatalf("request %d found %d tokens in the cache, want %d", i, o.result.Cached, want)
 		}
 	}
-	// Every request follows at most two others: whoever computes the common half, and its client's
-	// first. So its prompt is walked three times.
+	// Every request waits for at most two others: the one that computes the common half, and
+	// its client's first. So its prompt is looked up three times.
 	most := visits + 3*(pages+2)*len(all)
 	if got := c.scheduler.lookups; got > most {
 		t.Errorf("%d look-ups in %d steps with %d visits to waiting requests, expected at most %d", got, steps, visits, most)

@@ -10,8 +10,8 @@
 // changed.
 //
 // Promises: each frame has exactly the height of the terminal, no line is wider than it, whatever a
-// scenario or a log contains. A state is shown by glyph and word as well as by colour; without
-// colour and in ASCII all states can be told apart. The package leaves out what can be had without
+// scenario or a log contains. A state is shown by glyph and word as well as by colour; all states
+// can be distinguished without colour and in ASCII. The package leaves out what can be had without
 // a terminal: running, storing, judging and formatting belong to the lab.
 //
 // Files, from the bottom: theme, input, session and screen know nothing of the workbench; workbench

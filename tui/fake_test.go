@@ -87,8 +87,8 @@ func fakeLog(id string, seeds int, shift float64) []lab.Event {
 
 var epoch = time.Date(2026, 11, 24, 12, 4, 5, 0, time.UTC)
 
-// fakeBench answers from memory. A run that it starts stands at the first `live` events of the fake
-// log until it is cancelled.
+// fakeBench answers from memory. A run that it starts stops after the first `live` events of the
+// fake log until it is cancelled.
 type fakeBench struct {
 	live     int
 	board    *lab.Board
@@ -189,7 +189,7 @@ func frighten(events []lab.Event, scare string) []lab.Event {
 	return events
 }
 
-// session drives a model with keys, as a terminal would, with a clock that stands.
+// script drives a model with keys, as a terminal would, with a stopped clock.
 type script struct {
 	t     testing.TB
 	m     *model

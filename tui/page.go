@@ -50,7 +50,7 @@ func centred(lines []string, width, height int) []string {
 	return out
 }
 
-// warningMark stands behind a value that is to be taken with care.
+// warningMark follows a value that should be taken with care.
 func warningMark(warnings []string) string {
 	if len(warnings) > 0 {
 		return "*"

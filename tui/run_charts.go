@@ -12,7 +12,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// maxCurves is as many as can still be told apart.
+// maxCurves is the number of curves that can still be distinguished.
 const maxCurves = 6
 
 // curve is a line of the chart with its name.
@@ -270,7 +270,7 @@ func ticksOf(metric lab.Metric) func([]float64) func(float64) string {
 	return func(ticks []float64) func(float64) string { return report.ScaleOf(metric.Unit, ticks...).Format }
 }
 
-// qualityOf is the metric that stands for quality in this run.
+// qualityOf is the metric that the run screen shows as quality.
 func qualityOf(t *table) lab.Metric {
 	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
 		if slices.ContainsFunc(t.columns, func(c report.Column) bool { return c.Metric.Key == key }) {

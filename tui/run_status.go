@@ -9,7 +9,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// statusLine says in one line which run this is and how it stands.
+// statusLine says in one line which run this is and what state it is in.
 func (r *runScreen) statusLine(v *lab.View, width int) string {
 	s := r.session
 	name := text.Clean(v.Begin.Scenario)
@@ -38,7 +38,7 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	}
 	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
 	mode := r.mode(s, true)
-	// what is shown matters more than the end of how it stands
+	// the mode matters more than the end of the state
 	if mode != "" && text.Width(line)+text.Width(mode) >= width {
 		mode = r.mode(s, false)
 		line = text.Cut(line, max(width/2, width-text.Width(mode)-2))

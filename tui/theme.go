@@ -44,7 +44,7 @@ func (t *theme) line(i int) text.Paint { return t.lines[i%len(t.lines)] }
 
 func (t *theme) grid() grid.Paints { return grid.Paints{Head: t.head, Selected: t.selected} }
 
-// state is a state's glyph and style. The word stands beside it.
+// state is a state's glyph and style. The word is shown beside it.
 func (t *theme) state(s lab.State) (glyph string, p text.Paint) {
 	switch s {
 	case lab.Running:

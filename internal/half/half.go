@@ -20,7 +20,7 @@ func FromFloat16(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// ToFloat16 rounds f to float16; what lies beyond 65504 by half a step or more is infinite.
+// ToFloat16 rounds f to float16; values beyond 65504 by half a step or more become infinite.
 func ToFloat16(f float32) uint16 {
 	bits := math.Float32bits(f)
 	sign := uint16(bits>>16) & 0x8000
@@ -46,8 +46,8 @@ func ToFloat16(f float32) uint16 {
 // FromBFloat16 decodes b, which is exact in float32.
 func FromBFloat16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
 
-// ToBFloat16 rounds f to bfloat16. A NaN becomes quiet: a payload in the lower half alone would
-// otherwise round to infinity.
+// ToBFloat16 rounds f to bfloat16. A NaN becomes a quiet one: a payload in the lower half alone
+// would otherwise round to infinity.
 func ToBFloat16(f float32) uint16 {
 	bits := math.Float32bits(f)
 	if f != f {

@@ -41,8 +41,8 @@ func TestEveryFloat16(t *testing.T) {
 	}
 }
 
-// TestFloat16Rounding: between two neighbours lies the middle, which goes to the even one; a
-// float32 step off it goes to the nearer.
+// TestFloat16Rounding: the middle of two neighbours rounds to the even one, a value one float32
+// step off it to the nearer.
 func TestFloat16Rounding(t *testing.T) {
 	for h := uint16(0); h < 0x7c00; h++ {
 		low, high := FromFloat16(h), FromFloat16(h+1)

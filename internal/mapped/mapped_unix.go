@@ -51,7 +51,7 @@ func (f *File) Size() int64 { return int64(len(f.data)) }
 // nor read after Close.
 func (f *File) View(at, size int64) []byte { return f.data[at : at+size : at+size] }
 
-// Forget tells the system that a view is not needed soon. Its pages no longer count as this
+// Forget advises the system that a view is not needed soon. Its pages no longer count as this
 // process's memory; a read brings them back.
 func (f *File) Forget(at, size int64) {
 	page := int64(os.Getpagesize())

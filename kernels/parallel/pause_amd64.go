@@ -2,5 +2,5 @@
 
 package parallel
 
-// pause tells the core that it is busy waiting.
+// pause hints to the core that the thread is busy waiting.
 func pause()

@@ -84,7 +84,7 @@ func Threads() int {
 }
 
 // SetThreads sets the number of threads and returns a func that restores the earlier number. n < 1
-// stands for GOMAXPROCS. Results do not depend on it.
+// means GOMAXPROCS. Results do not depend on it.
 func SetThreads(n int) (restore func()) {
 	old := pool.threads.Swap(int64(max(n, 0)))
 	return func() { pool.threads.Store(old) }

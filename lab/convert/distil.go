@@ -159,7 +159,7 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), notes, nil
 }
 
-// save writes a whole model, with what lies beside the source's tensors.
+// save writes a whole model, with the other files of the source.
 func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to string, dtype checkpoint.DType) error {
 	if err := checkpoint.Save(ctx, to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
 		return err

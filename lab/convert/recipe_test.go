@@ -48,8 +48,7 @@ func edit(t *testing.T, path string, change func(text []byte) []byte) {
 }
 
 // TestChangedInputsAreNotContinued: a conversion goes on with the layers that it has finished only
-// while all that they depend on has the same content; where it lies, and when it was written, do
-// not matter.
+// while all that they depend on has the same content; its path and time of writing do not matter.
 func TestChangedInputsAreNotContinued(t *testing.T) {
 	last := func(text []byte) []byte { text[len(text)-1] ^= 1; return text }
 	space := func(text []byte) []byte { return append(text, ' ') }

@@ -24,7 +24,7 @@ var choiceMetrics = []choiceMetric{
 func (r *run) addChoice(out *Evaluation, index int) {
 	c := r.choices[index]
 	n := len(c.Questions)
-	method := fmt.Sprintf("each the share of questions whose right choice has the largest score, of equal ones the first; %q and a space stand before a choice", r.options.Cue)
+	method := fmt.Sprintf("each the share of questions whose right choice has the largest score, of equal ones the first; %q and a space precede a choice", r.options.Cue)
 	for _, metric := range choiceMetrics {
 		figure := Figure{File: c.Path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher"}
 		hits := make([][]bool, len(r.measured))

@@ -2,8 +2,8 @@
 // multiple choice by likelihood, and a greedy continuation to read; one model, or one beside
 // another.
 //
-// A figure never stands alone: each names the definition it was computed by (windows, what stands
-// before a text, what it is divided by), since figures of the same name by different definitions
+// Each figure names the definition by which it was computed (windows, the tokens before a text, the
+// divisor), since figures of the same name by different definitions
 // differ by factors, and each has a 95% interval. Two models are measured on the same items, and
 // their difference has an interval of its own, paired item by item: that of a difference is far
 // narrower than those of its terms suggest.

@@ -250,7 +250,7 @@ func (r *run) compute(ctx context.Context, m *Model, source Source, parts []part
 	return nil
 }
 
-// beginning decides what stands before a text.
+// beginning decides which token precedes a text.
 func (r *run) beginning(m *Model) (task.Beginning, error) {
 	bos, eos := m.Tokenizer.BOS(), m.Tokenizer.EOS()
 	if bos < 0 {

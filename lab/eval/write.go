@@ -137,7 +137,7 @@ func (e *Evaluation) groups() [][]Figure {
 	return groups
 }
 
-// notes are what stands below the figures: definitions, warnings, changes of answers.
+// notes are the lines below the figures: definitions, warnings, changes of answers.
 func (e *Evaluation) notes() []string {
 	var notes []string
 	add := func(note string) {

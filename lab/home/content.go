@@ -8,7 +8,7 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// Content names the content of a MODEL's files: equal content has an equal name, wherever it lies.
+// Content names the content of a MODEL's files: equal content has an equal name, wherever it is.
 func (h *Home) Content(ctx context.Context, name string) (string, error) {
 	content, err := h.content(ctx, name)
 	if err != nil {

@@ -110,7 +110,7 @@ func TestRowOfTheFirstCell(t *testing.T) {
 	found("pruned", `has no row "pruned"; it has FM`)
 }
 
-// TestContent: content has one name wherever it lies, whatever lies beside the model.
+// TestContent: content has one name wherever it is and whatever is beside the model.
 func TestContent(t *testing.T) {
 	h := Open(t.TempDir(), "test")
 	folder := t.TempDir()

@@ -13,8 +13,8 @@ func Machine() string {
 	cpu := machine.ThisCPU()
 	name := cpu.Name
 	if cpu.Model != 0 {
-		// Virtual machines often hide the name behind "Xeon Processor": the model number tells them
-		// apart.
+		// Virtual machines often hide the name behind "Xeon Processor": the model number
+		// distinguishes them.
 		name += fmt.Sprintf(" model %d", cpu.Model)
 	}
 	return fmt.Sprintf("%s · %d cores · %s", name, cpu.Threads, kernels.Implementation())

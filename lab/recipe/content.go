@@ -17,7 +17,7 @@ import (
 // is no part of the model.
 const FactsFile = "slimlab.json"
 
-// FileName is the file that holds the canonical text of the recipe of what lies beside it.
+// FileName is the file that holds the canonical text of the recipe of the files beside it.
 const FileName = "slimlab-recipe.json"
 
 // Sum is the hexadecimal SHA-256 of what r has left, and its size.

@@ -111,8 +111,8 @@ func write(b *bytes.Buffer, name string, value any) {
 	}
 }
 
-// float writes the shortest decimal that reads back as the same bits, told from an integer by a
-// point or an exponent. JSON has no infinities and no NaN: they are texts in an object.
+// float writes the shortest decimal that reads back as the same bits, distinguished from an integer
+// by a point or an exponent. JSON has no infinities and no NaN: they are texts in an object.
 func float(x float64) string {
 	text := strconv.FormatFloat(x, 'g', -1, 64)
 	switch {

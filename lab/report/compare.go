@@ -38,8 +38,8 @@ func (j Judgement) MarshalJSON() ([]byte, error) {
 	return json.Marshal(word)
 }
 
-// Timings count as different only where a test says so and the medians are further apart than a
-// quiet machine's clock wanders.
+// Timings count as different only where a test says so and the medians are further apart than
+// timings vary on an idle machine.
 const (
 	timingFloor = 0.05
 	alpha       = 0.05

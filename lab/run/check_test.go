@@ -39,8 +39,8 @@ func states(t *testing.T, h *home.Home, text string, set ...string) string {
 	return strings.Join(out, ", ")
 }
 
-// TestCheck also tells what decides an artifact: a setting that changes a step makes it and all
-// that follows anew, and no other.
+// TestCheck also shows what an artifact depends on: a setting that changes a step rebuilds it and
+// all steps after it, and no other.
 func TestCheck(t *testing.T) {
 	h := copyHome(t, everything)
 	const all = "teacher cached, student cached, pruned cached, healed cached, w8a8 cached, w4a16 cached"

@@ -20,7 +20,8 @@ import (
 	"slimlab/model/weight"
 )
 
-// TestCorruptArtifact: damage of any kind is noticed, told, and what it hit is made again.
+// TestCorruptArtifact: damage of any kind is noticed and reported, and the damaged artifact is made
+// again.
 func TestCorruptArtifact(t *testing.T) {
 	ref := theReference(t)
 	one := func(h *home.Home, recipe, file string) string {
@@ -53,14 +54,14 @@ func TestCorruptArtifact(t *testing.T) {
 			}
 			out := mustWork(t, h, parse(t, chain, scenario.Options{Seeds: 2}), Options{})
 			sameFigures(t, out.Board, ref.board, 1, 2)
-			var told []string
+			var warnings []string
 			for _, n := range out.Board.Snapshot().Notes {
 				if n.Level == lab.Warning {
-					told = append(told, n.Text)
+					warnings = append(warnings, n.Text)
 				}
 			}
-			if len(told) != 1 || !strings.HasPrefix(told[0], c.recipe+": artifact ") || !strings.Contains(told[0], c.file) {
-				t.Errorf("told %q, expected one warning of %s", told, c.recipe)
+			if len(warnings) != 1 || !strings.HasPrefix(warnings[0], c.recipe+": artifact ") || !strings.Contains(warnings[0], c.file) {
+				t.Errorf("warnings %q, expected one warning of %s", warnings, c.recipe)
 			}
 		})
 	}
@@ -242,7 +243,7 @@ func TestOneCellFails(t *testing.T) {
 	}
 }
 
-// TestPanic: a panic is the failure of its cell, told in one line with its place.
+// TestPanic: a panic is the failure of its cell, reported in one line with its place.
 func TestPanic(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
 	h := copyHome(t, onlyTokenizer)
@@ -267,7 +268,7 @@ func TestPanic(t *testing.T) {
 	artifactDirs(t, h, everything) // nothing unfinished is left
 }
 
-// TestFailureAndInterrupt: a run that was interrupted is told as such, whatever failed before.
+// TestFailureAndInterrupt: an interrupted run is reported as interrupted, whatever failed before.
 func TestFailureAndInterrupt(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	out, err := workUntil(t, h, oneBroken(t), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })

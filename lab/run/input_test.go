@@ -185,7 +185,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestOwnData: an engineer's file, wherever it lies.
+// TestOwnData: an engineer's file, in any folder.
 func TestOwnData(t *testing.T) {
 	h := newHome(t)
 	file := writeJSONL(t, "")

@@ -15,7 +15,7 @@ import (
 	"slimlab/lab/scenario"
 )
 
-// place is where in a run an event stands: "stage/what it says/step".
+// place is the place of an event in its run: "stage/text/step".
 func place(e lab.Event) string {
 	if e.Kind != lab.KindCell {
 		return ""

@@ -66,7 +66,7 @@ func (m *artifactModel) tokenizer() (*tokenizer.Tokenizer, error) {
 	return c.Tokenizer()
 }
 
-// forget lets the memory go; whoever needs the model after all reads it again.
+// forget releases the memory; a later load reads the model again.
 func (m *artifactModel) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -312,11 +312,11 @@ func TestAgainFindsAll(t *testing.T) {
 	view := out.Board.Snapshot()
 	for _, key := range []string{"ttft_cold_p50", "tokens_per_s", "train_tokens_per_s"} {
 		if s, _ := view.Rows[0].Metric(key); len(s.Warnings) == 0 || !strings.Contains(strings.Join(s.Warnings, "; "), ref.run) {
-			t.Errorf("%s does not tell that it is of run %s: %q", key, ref.run, s.Warnings)
+			t.Errorf("%s does not say that it is of run %s: %q", key, ref.run, s.Warnings)
 		}
 	}
 	if len(view.Notes) == 0 || !strings.Contains(view.Notes[0].Text, "25.0% of MLP neurons") {
-		t.Errorf("the second run does not tell what pruning did: %v", view.Notes)
+		t.Errorf("the second run does not report what pruning did: %v", view.Notes)
 	}
 }
 

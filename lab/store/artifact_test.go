@@ -196,7 +196,7 @@ func TestConcurrentPuts(t *testing.T) {
 	wait.Wait()
 }
 
-// TestConditions tells apart whatever can lie in the folder, and the next Put clears what killed
+// TestConditions: each condition of a folder is recognized, and the next Put clears what killed
 // processes left, but not what a living one is making.
 func TestConditions(t *testing.T) {
 	a := artifacts(t)

@@ -9,8 +9,8 @@ import (
 	"slimlab/lab"
 )
 
-// Decode reads the events of a complete log that is in memory, such as one that is embedded; name
-// stands for it in errors. A torn end is an error here.
+// Decode reads the events of a complete log that is in memory, such as one that is embedded; errors
+// call it name. A torn end is an error here.
 func Decode(name string, log []byte) ([]lab.Event, error) {
 	r := &reader{in: bytes.NewReader(log), name: name, size: int64(len(log))}
 	err := r.open()

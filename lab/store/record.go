@@ -21,7 +21,8 @@ import (
 //	record := size:uint32 crc(payload):uint32 crc(the eight bytes before):uint32 payload
 //
 // A payload is one event as canonical msgpack: sorted keys, shortest integers; the first is the
-// begin event. The header's own checksum tells a damaged size from a torn end. CRCs are CRC-32C.
+// begin event. The header's own checksum distinguishes a damaged size from a torn end. CRCs are
+// CRC-32C.
 const (
 	magic         = "slimlab\n"
 	schemaVersion = 2 // 1 had the key of a row's artifact in Text

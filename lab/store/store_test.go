@@ -259,7 +259,7 @@ func TestDamageIsFound(t *testing.T) {
 		}
 		run, err := s.Read("a")
 		if err == nil {
-			// the end event is lost; note and end stand for it
+			// the end event is lost; a note and an end replace it
 			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning {
 				t.Fatalf("byte %d of %d: %d events without a word", at, len(whole), len(run.Events))
 			}
@@ -385,7 +385,7 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// A full disk is told, and told again: nothing is written after a hole.
+// A full disk is an error of that append and of all later ones: nothing is written after a gap.
 func TestDiskFull(t *testing.T) {
 	f, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {

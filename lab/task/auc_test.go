@@ -83,7 +83,7 @@ func TestAUCProperties(t *testing.T) {
 	})
 }
 
-// A case that stands in a sample several times is as good as that many cases.
+// A case with a weight of n counts as n cases.
 func TestWeightedAUCIsRepetition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		scores, _, p := drawScores(t)

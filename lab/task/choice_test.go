@@ -166,7 +166,7 @@ func TestReadChoiceErrors(t *testing.T) {
 	if _, err := ReadChoice(ChoiceConfig{Path: filepath.Join(t.TempDir(), "none")}); !os.IsNotExist(unwrapAll(err)) {
 		t.Errorf("a missing file: %v", err)
 	}
-	// What stands after the limit is not read.
+	// Lines after the limit are not read.
 	if c, err := ReadChoice(ChoiceConfig{Path: writeFile(t, "\ufeff"+good+good+"{"), Limit: 2}); err != nil || len(c.Questions) != 2 {
 		t.Errorf("with a limit: %v", err)
 	}

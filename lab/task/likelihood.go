@@ -22,8 +22,8 @@ func (s Span) Targets() int { return len(s.Tokens) - s.Begin }
 // Beginning is the tokens before a text.
 type Beginning struct {
 	BOS int32 // before every text; −1 is none
-	// Prefix stands where a text's first token is predicted and nothing is before it: BOS or, in
-	// its absence, EOS; −1 where there is neither.
+	// Prefix precedes a text's first token where that is predicted and nothing else is before it:
+	// BOS or, in its absence, EOS; −1 where there is neither.
 	Prefix int32
 }
 

@@ -94,8 +94,8 @@ func TestWindowsByHand(t *testing.T) {
 	}
 }
 
-// Every token is predicted once, after what really stands before it, by windows no longer than
-// asked for.
+// Every token is predicted once, after the tokens that really precede it, by windows no longer than
+// the limit.
 func TestWindowsPredictEachTokenOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, window := rapid.IntRange(2, 60).Draw(t, "tokens"), rapid.IntRange(2, 20).Draw(t, "window")

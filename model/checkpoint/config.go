@@ -196,8 +196,8 @@ func addEnds(c *model.Config, ids []int) {
 	}
 }
 
-// window refuses Mistral's sliding window, which a missing key means too, unless no position lies
-// beyond it.
+// window refuses Mistral's sliding window, which a missing key means too, unless all positions are
+// within it.
 func (k *keys) window(positions int) {
 	raw, ok := k.raw["sliding_window"]
 	if !ok && positions > 4096 {

@@ -86,7 +86,7 @@ func (c *Checkpoint) expected() ([]expectation, error) {
 	return list, nil
 }
 
-// stored returns the name under which a tensor lies in the file: a tied embedding may have been
+// stored returns the name of a tensor in the file: a tied embedding may have been
 // stored as the head.
 func (c *Checkpoint) stored(name string) string {
 	if _, ok := c.files.tensor(embeddingName); name == embeddingName && !ok && c.config.TiedHead {

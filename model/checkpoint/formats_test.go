@@ -478,7 +478,7 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 	}
 }
 
-// TestBrokenFormats: what is wrong in the tensors of a form is told by name.
+// TestBrokenFormats: an error in the tensors of a form names the tensor.
 func TestBrokenFormats(t *testing.T) {
 	const q = "model.layers.1.self_attn.q_proj"
 	replace := func(name string, dtype DType, data any, shape ...int) func(list []Tensor) []Tensor {

@@ -81,7 +81,7 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 		k.fail("general.type", "%q is not supported, expected \"model\"", kind)
 	}
 	if n := fetch(k, f.Metadata.Int, "split.count", 1); n > 1 {
-		k.fail("split.count", "the model lies in %d files, which is not supported: join them first", n)
+		k.fail("split.count", "the model is split into %d files, which is not supported: join them first", n)
 	}
 	c := model.Config{Architecture: ggufArchitectures[name]}
 	if c.Architecture == "" {

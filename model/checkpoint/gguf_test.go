@@ -402,7 +402,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, qwen2 or qwen3`},
 		{"general.architecture", true, `metadata key "general.architecture": found true, expected a text`},
 		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
-		{"split.count", uint16(3), `metadata key "split.count": the model lies in 3 files, which is not supported: join them first`},
+		{"split.count", uint16(3), `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
 		{"llama.block_count", nil, `metadata key "llama.block_count": the key is missing`},
 		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected 1 to 4096`},
 		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]: the config says 3 layers, the files hold layers 0 to 1`},

@@ -106,8 +106,8 @@ func TestQuantizedRoundTrip(t *testing.T) {
 	}
 }
 
-// The same 4-bit codes with and without 8-bit activations are told apart by config.json alone,
-// whole models and layers.
+// Only config.json distinguishes 4-bit codes with 8-bit activations from the same codes without,
+// for whole models and for layers.
 func TestInt8ActivationsRoundTrip(t *testing.T) {
 	for name, int8Activations := range map[string]func(layer string) bool{
 		"all":  func(string) bool { return true },

@@ -81,7 +81,7 @@ func checkDeviations(t *testing.T, name string, m *model.Model) {
 				t.Errorf("%s: %s has mean %.4f and deviation %.4f, expected 0 and %.4f", name, p.Name, mean, deviation, d)
 			}
 		} else if math.Abs(mean/expected-1) > 1e-2 || deviation > 1e-3 {
-			t.Errorf("%s: %s has mean %.4f and deviation %.4f, expected %.4f throughout", name, p.Name, mean, deviation, expected)
+			t.Errorf("%s: %s has mean %.4f and deviation %.4f, expected %.4f", name, p.Name, mean, deviation, expected)
 		}
 	}
 }

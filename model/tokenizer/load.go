@@ -196,7 +196,7 @@ func (t *Tokenizer) build() error {
 // check refuses what the encoder does not do.
 func (m *modelFile) check() error {
 	switch {
-	case m.Type != "BPE" && m.Type != "": // early files leave it out
+	case m.Type != "BPE" && m.Type != "": // older files leave it out
 		return unsupported("model", m.Type, "BPE")
 	case m.Dropout != nil && *m.Dropout != 0:
 		return fmt.Errorf("model.dropout: %g is not supported, expected null", *m.Dropout)

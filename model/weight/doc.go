@@ -8,7 +8,7 @@
 // (W4A16 with zero points, and with the act-order that other tools write) and FP8 (E4M3FN: one
 // scale per output channel, activations rounded to FP8 per token or with one scale for all).
 //
-// Promises: a row's product has the same bits whatever rows stand beside it, and a selected output
+// Promises: a row's product has the same bits whatever rows are beside it, and a selected output
 // has the bits that it has among all; the codes, scales and zero points that a weight was made of
 // come back as they were given.
 //

@@ -9,15 +9,14 @@ import (
 //
 //   - every edge is a whole number of pages, not empty, and has one pool page for each page of
 //     tokens;
-//   - siblings differ in their first page, and a child stands under the key of its first page;
-//   - a node's locks are at least those of each child: whoever locks a node locks the path to the
-//     root;
+//   - siblings differ in their first page, and a child's key is its first page;
+//   - a node's locks are at least those of each child: locking a node locks the path to the root;
 //   - evictable counts the pages of unlocked nodes, protected those of locked ones;
 //   - leaves holds exactly the unlocked nodes without children;
 //   - a page is in the tree, in a request's private tail or in the free list, never in two of them.
 //
-// A node stands for the place where its edge ends. Splitting an edge keeps the node at its end, so
-// that whoever holds a node goes on holding the same prefix.
+// A node represents the prefix that ends where its edge ends. Splitting an edge keeps the node at
+// its end, so a reference to a node keeps meaning the same prefix.
 type radix struct {
 	pageSize             int
 	root                 *node
@@ -242,7 +241,7 @@ func (r *radix) check() (err error) {
 			return
 		}
 		if n.parent.children[string(r.pageKey(n.tokens))] != n {
-			fail("prefix node does not stand under its first page")
+			fail("prefix node is not under the key of its first page")
 		}
 		if n.parent != r.root && n.parent.locks < n.locks {
 			fail("prefix node with %d locks under one with %d", n.locks, n.parent.locks)

@@ -52,7 +52,7 @@ func Sample(i int, ascii bool) string {
 
 var glyphs = []byte("*+xo#@")
 
-// dashed says whether line i draws in a pixel column: the pattern that tells lines apart.
+// dashed says whether line i draws in a pixel column: the pattern that distinguishes lines.
 func dashed(i, x int) bool {
 	switch i % 4 {
 	case 1:

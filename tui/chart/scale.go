@@ -111,8 +111,8 @@ func niceStep(raw float64) float64 {
 	return 10 * power
 }
 
-// labels writes ticks: by the axis' own scale, else as numbers with the decimals that tell them
-// apart.
+// labels writes ticks: by the axis' own scale, else as numbers with enough decimals to distinguish
+// them.
 func (a Axis) labels(ticks []float64) []string {
 	format := plainFormat(ticks, a.Log)
 	if a.Scale != nil {

@@ -18,7 +18,7 @@ type Column struct {
 	Right bool // numbers: aligned right
 }
 
-// Cell is what stands in one place. Text must be clean and without styles.
+// Cell is the content of one cell of the grid. Text must be clean and without styles.
 type Cell struct {
 	Text  string
 	Mark  string // one cell wide, directly behind the text: a warning

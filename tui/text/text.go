@@ -75,8 +75,7 @@ func styleLength(s string) int {
 	return 0
 }
 
-// narrow knows the characters that the screens are made of: one cell each, whatever stands before
-// them.
+// narrow knows the characters that the screens are made of: one cell each, whatever is before them.
 func narrow(r rune) bool {
 	if r >= 0x2500 && r <= 0x259f || r >= 0x2800 && r <= 0x28ff { // lines, blocks, braille
 		return true

@@ -78,7 +78,7 @@ func constants(p *asm.Printer) {
 	p.Line("GLOBL attentionConstants<>(SB), RODATA|NOPTR, $%d", 64+4*len(table))
 }
 
-// field is a field of the argument, whose address stands in DI.
+// field is a field of the argument, whose address is in DI.
 func field(name string, offset int) string {
 	return fmt.Sprintf("attentionStrip_%s+%d(DI)", name, offset)
 }

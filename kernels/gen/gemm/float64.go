@@ -7,7 +7,7 @@ import "slimlab/kernels/gen/asm"
 //
 //	func strip(c []float64, cRow int, a, b []float64, m, n, k int)
 //
-// a(i, p) is a[p*16+i]; b's columns stand in panels of 16, the last filled up: b(p, j) is
+// a(i, p) is a[p*16+i]; b's columns are in panels of 16, the last filled up: b(p, j) is
 // b[(j/16*k+p)*16+j%16]. Every element of c gets one chain of k fused multiply-adds in ascending p,
 // started at zero.
 

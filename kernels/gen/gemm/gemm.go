@@ -1,7 +1,7 @@
 // Package gemm writes the assembly of the matrix products. Go's assembler has no macros over
 // register numbers, and a micro-kernel is the same few lines for every height of its tile; so each
-// function here is one plan of registers, printed for the heights that are needed. The plans stand
-// as comments above the functions, here and in what is printed.
+// function here is one plan of registers, printed for the heights that are needed. The plans are
+// the comments above the functions, here and in what is printed.
 package gemm
 
 import (
@@ -53,7 +53,7 @@ func Files() map[string]string {
 	return files
 }
 
-// row is the address of row i of a matrix whose row stride stands in l1, three and five times the
+// row is the address of row i of a matrix whose row stride is in l1, three and five times the
 // stride in l3 and l5, row 0's address in base and row 7's in base7.
 func row(i int, base, base7, l1, l3, l5 string) string {
 	if i >= 7 {

@@ -4,8 +4,7 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// The int4 functions compute y [m, n] = x·ŵᵀ, ŵ = scale·q, from activations that stand for real
-// numbers or from 8-bit ones:
+// The int4 functions compute y [m, n] = x·ŵᵀ, ŵ = scale·q, from bfloat16 or 8-bit activations:
 //
 //	func mulInt4(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
 //	func mulInt4Int8(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)

@@ -11,7 +11,7 @@ import (
 //
 //	func strip(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 //
-// a(i, p) is a[i*aRow+p*aCol]; b's columns stand in panels of 16: b(p, j) is
+// a(i, p) is a[i*aRow+p*aCol]; b's columns are in panels of 16: b(p, j) is
 // b[j/16*bPanel+p*bRow+j%16]. Every element of c is one chain of k fused multiply-adds in ascending
 // p, started at zero and then stored or added to c, whatever the tile around it.
 
@@ -97,8 +97,8 @@ func advanceA(p *asm.Printer, m int) {
 }
 
 // nextTile, with the columns left put back into their argument, sets AX to the beginning of the
-// panels of the next tile, which follow one another in memory; where there is none, or b is read
-// where it stands, that of this one.
+// panels of the next tile, which follow one another in memory; where there is none, or b is not
+// packed, that of this one.
 func nextTile(p *asm.Printer, panels int, label string) {
 	p.Op("CMPQ n+120(FP), $%d", 16*panels)
 	p.Op("MOVQ DI, AX")

@@ -17,7 +17,7 @@ const (
 	oneAndQuarter = "\x00\x3d" // 1.25
 )
 
-// TestGoldenBlocks decodes a block of each format that was laid out by hand: most of it one value,
+// TestGoldenBlocks decodes a block of each format that was written by hand: most of it one value,
 // and a few codes that differ.
 func TestGoldenBlocks(t *testing.T) {
 	// with returns n zero bytes with some set.
@@ -129,7 +129,7 @@ func worst(kind Type, value, extreme float64) float64 {
 	case Q8_0: // half a step
 		d := math.Abs(extreme) / 127
 		return slack * (d/2 + 127*rounded(d))
-	case Q4_0: // a whole step, where the value lies as far out as the extreme, with the other sign
+	case Q4_0: // a whole step, where the value is as large as the extreme, with the other sign
 		d := math.Abs(extreme) / 8
 		return slack * (d + 8*rounded(d))
 	case Q4_1: // the step is at most twice the extreme in fifteen parts

@@ -176,7 +176,7 @@ func TestTypedValues(t *testing.T) {
 	}
 }
 
-// build lays out a header by hand.
+// build writes a header by hand.
 type build struct{ b []byte }
 
 func (b build) u32(v uint32) build { return build{little.AppendUint32(b.b, v)} }

@@ -109,7 +109,7 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	}
 	for _, tensor := range s.Tensors {
 		if (s.data+tensor.start)%tensor.DType.Size() != 0 {
-			t.Errorf("%s lies at %d, not aligned for %s", tensor.Name, s.data+tensor.start, tensor.DType)
+			t.Errorf("%s is at %d, not aligned for %s", tensor.Name, s.data+tensor.start, tensor.DType)
 		}
 	}
 	for want, err := range map[string]error{
