@@ -9,7 +9,7 @@ import (
 )
 
 // Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the
-// number of answer tokens. It hears a cancelled ctx between layers.
+// number of answer tokens. It notices a cancelled ctx between layers.
 func Loss(ctx context.Context, m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
 	total, tokens, err := lossSum(ctx, m, examples)
 	if err == nil && tokens == 0 {
@@ -52,7 +52,7 @@ type Fidelity struct {
 }
 
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
-// that both have. It hears a cancelled ctx between layers.
+// that both have. It notices a cancelled ctx between layers.
 func Agreement(ctx context.Context, teacher, student *model.Model, examples []Example) (Fidelity, error) {
 	vocab := commonVocab(student, teacher)
 	chunk := chunkRows(vocab)

@@ -219,7 +219,7 @@ func TestCancelWithinAStep(t *testing.T) {
 }
 
 // TestSourceErrors: an error of the source ends the run with the step's number, and a cancelled
-// context is heard while the source waits. The step can be tried again, with the bits of a run
+// context is noticed while the source waits. The step can be tried again, with the bits of a run
 // whose source never failed.
 func TestSourceErrors(t *testing.T) {
 	examples := tinyExamples(5, 13, 24)

@@ -93,7 +93,7 @@ func (t *Trainer) RestoreBest() {
 }
 
 // Step runs the next step: it asks for the batch, computes the gradient and updates the student. A
-// cancelled ctx is heard between the layers of a pass. When a step fails, because of its batch, a
+// cancelled ctx is noticed between the layers of a pass. When a step fails, because of its batch, a
 // loss or gradient that is not finite, or ctx, the weights are those before it, and it may be tried
 // again, but for a failure of the Group. When the validation after an update fails, the step is
 // finished all the same.

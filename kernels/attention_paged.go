@@ -113,7 +113,7 @@ func (a *pagedAttention) plan() {
 		for r := 0; r < s.Rows; {
 			position := s.Start + r
 			n := min(s.Rows-r, step, KVBlock-position%KVBlock)
-			// No further than check has looked: what follows may be anything.
+			// Only as far as check has looked: the entries after that are arbitrary.
 			a.add(piece{table: s.Table[:(position+n+a.layer.PageSize-1)/a.layer.PageSize], row: s.Row + r, rows: n, position: position})
 			r += n
 		}

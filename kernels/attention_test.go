@@ -239,8 +239,8 @@ func TestAttentionBFloat16AgainstReference(t *testing.T) {
 	})
 }
 
-// pagedPrefix is a sequence's keys and values in pages of one size, at places of the pool that no
-// order explains, between pages and slots of NaN.
+// pagedPrefix is a sequence's keys and values in pages of one size, at random places of the pool,
+// between pages and slots of NaN.
 func pagedPrefix(r *rand.Rand, format KVFormat, k, v []float32, tokens, size, kvHeads, dim int) (*KVLayer, KVSegment) {
 	used := (tokens + size - 1) / size
 	l := NewKVLayer(format, 2*used+1, size, kvHeads, dim)

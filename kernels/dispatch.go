@@ -21,9 +21,8 @@ var available = supported()
 // active is the implementation in use. It is never nil.
 var active = firstActive()
 
-// firstActive honours SLIMLAB_KERNELS. A name that cannot be had must not stop a program before
-// main could report it, so it counts as "auto" here; a program that wants the error calls Use
-// itself.
+// firstActive honours SLIMLAB_KERNELS. An unavailable name must not stop a program before main
+// could report it, so it counts as "auto" here; a program that wants the error calls Use itself.
 func firstActive() *atomic.Pointer[implementation] {
 	chosen, err := find(os.Getenv("SLIMLAB_KERNELS"))
 	if err != nil {

@@ -35,7 +35,7 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// TestEnvironment: the variable counts, and a wrong name there is no reason to stop.
+// TestEnvironment: the variable is read, and an unknown name in it counts as auto.
 func TestEnvironment(t *testing.T) {
 	for name, want := range map[string]string{"ref": "ref", "": "auto", "auto": "auto", "sse9": "auto"} {
 		t.Setenv("SLIMLAB_KERNELS", name)

@@ -58,10 +58,10 @@ func (f KVFormat) Check(pageSize, headDim int) error {
 // heads, one head after the other:
 //
 //	float32   K [headDim, PageSize], transposed so that the scores of a block need no packing; V [PageSize, headDim]
-//	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: pairs of what their products add up lie together
+//	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: the pairs that their products add up are adjacent
 //	int8      K and V as in bfloat16, and a scale each for each position
 //
-// Whole pages may be copied; single positions are StoreKV's business.
+// Whole pages may be copied; StoreKV writes single positions.
 type KVLayer struct {
 	Format           KVFormat
 	Pages, PageSize  int

@@ -2,9 +2,10 @@ package kernels
 
 import "slimlab/kernels/memory"
 
-// layout says how the rows of a product's left side lie in memory: in tiles of at most rows rows,
-// one tile after another. A tile has room for places rows and holds [stride/line][places][line]:
-// for each line of consecutive elements of the chain, that line of every row. So
+// layout is the arrangement of the rows of a product's left side in memory: in tiles of at most
+// rows rows, one tile after another. A tile has room for places rows and holds
+// [stride/line][places][line]: for each line of consecutive elements of the chain, that line of
+// every row. So
 //
 //	{rows: 1, places: 1, line: 16}    rows one after another, padded to multiples of 16 elements
 //	{rows: 14, places: 16, line: 1}   up to 14 rows side by side, step by step of the chain

@@ -48,8 +48,7 @@ func readLimit(x []float32, threads int) float64 {
 
 // BenchmarkLimit holds products against what the machine does in the same second: GFLOP/s and its
 // share of the rate of multiply-adds on registers, GB/s of the weight and its share of the rate at
-// which the same memory is merely read. All are products with packed
-// weights.
+// which the same memory is merely read. All are products with packed weights.
 func BenchmarkLimit(b *testing.B) {
 	if !slices.Contains(Implementations(), "avx512bf16") {
 		b.Skip("the CPU does not multiply bfloat16")

@@ -53,7 +53,7 @@ func TestTrainedMisusePanics(t *testing.T) {
 	}
 	for name, f := range map[string]func(){
 		"pack":          func() { w.Pack(x[:11]) },
-		"lay":           func() { rows(7, Float32, Rows) },
+		"pack form":     func() { rows(7, Float32, Rows) },
 		"columns":       func() { w.Begin(x, rows(3, BFloat16, Rows)) },
 		"form":          func() { w.Begin(x, rows(4, BFloat16, LeftSide|RightSide)) },
 		"precision":     func() { w.Begin(x, rows(4, Float32, Rows)) },

@@ -53,8 +53,8 @@ func Uniform(n, heads, kvHeads, mlp int) []LayerConfig {
 	return layers
 }
 
-// The largest sizes that Validate lets through. They lie far above any model, and low enough that
-// no product of sizes overflows: a config comes from a file.
+// The largest sizes that Validate lets through. They are far above any real model, and low enough
+// that no product of sizes overflows: a config comes from a file.
 const (
 	maxWidth     = 1 << 20
 	maxHeads     = 1 << 14

@@ -104,7 +104,7 @@ func extendIsInvariant(t *testing.T, c Config) {
 	})
 }
 
-// randomWalk extends all sequences in random chunks and random company, and compares each chunk's
+// randomWalk extends all sequences in random chunks and random batches, and compares each chunk's
 // last row.
 func randomWalk(t *testing.T, name string, m *Model, step *Extender, k cache, sequences [][]int32, want [][]float32, largest int, rng *rand.Rand) {
 	t.Helper()

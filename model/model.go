@@ -43,7 +43,7 @@ type Block struct {
 	Down         Linear    // [hidden, mlp]
 }
 
-// New allocates a float32 model with all weights zero (norms one). All its parameters lie in one
+// New allocates a float32 model with all weights zero (norms one). All its parameters are in one
 // slice, in the order of Parameters, so an optimizer may treat them as one vector.
 func New(c Config) (*Model, error) {
 	if err := c.Validate(); err != nil {

@@ -75,7 +75,7 @@ func TestTensorsHaveTheirNamesAndOneArena(t *testing.T) {
 					t.Errorf("%s has shape %v and %d elements", p.Name, p.Shape, len(p.Data))
 				}
 				if &m.Flat()[n] != &p.Data[0] {
-					t.Errorf("%s does not lie at %d of the arena", p.Name, n)
+					t.Errorf("%s is not at %d of the arena", p.Name, n)
 				}
 				n += size
 				names = append(names, p.Name)

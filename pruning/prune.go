@@ -28,7 +28,7 @@ type Options struct {
 	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
-	// that new weights are rounded to: of the file that they will lie in
+	// that new weights are rounded to: of the file that they will be in
 	Precision kernels.Precision
 	Seed      uint64 // of the random method
 	// calibration tokens that run together; 0 is the default of package calibrate

@@ -134,7 +134,7 @@ func (f *factor) lossOf(w *weight.Dense, g Grid, codes []byte) float64 {
 	return squaredError(context.Background(), f.damped(), w, g, codes)
 }
 
-// Σe² = tr(ΔH_dΔᵀ): an identity that knows nothing of how the codes were found.
+// Σe² = tr(ΔH_dΔᵀ): an identity that holds however the codes were found.
 func TestGPTQLossIdentity(t *testing.T) {
 	worst := 0.0
 	for seed := range uint64(40) {
@@ -249,8 +249,8 @@ func TestGPTQOnGrid(t *testing.T) {
 	}
 }
 
-// The inverse's Cholesky factor stands for recomputing the inverse of the remaining inputs at each
-// step (OBQ in a fixed order).
+// The inverse's Cholesky factor is equivalent to recomputing the inverse of the remaining inputs at
+// each step (OBQ in a fixed order).
 func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 6))

@@ -2,7 +2,7 @@ package serve
 
 import "fmt"
 
-// Options shape an engine. Zero values stand for the defaults.
+// Options shape an engine. Zero values mean the defaults.
 type Options struct {
 	BatchTokens int  // tokens computed in one step, at most; 2048
 	Chunk       int  // tokens of one prompt in one step, at most; BatchTokens

@@ -3,7 +3,7 @@ package serve
 import "slimlab/serve/pages"
 
 // scheduler decides which requests run, and how many tokens of each are computed in a step. It
-// holds the queues and the pages; models, logits and clocks it does not know.
+// holds the queues and the pages; it does not know models, logits or clocks.
 type scheduler struct {
 	options Options
 	pages   *pages.Pages

@@ -457,8 +457,8 @@ func TestFollowingIsCheap(t *testing.T) {
 	}
 }
 
-// TestOneLookUpForWhoWaits: a step costs a request that follows another one look-up.
-func TestOneLookUpForWhoWaits(t *testing.T) {
+// TestOneLookUpPerWaitingRequest: a step costs a request that follows another one look-up.
+func TestOneLookUpPerWaitingRequest(t *testing.T) {
 	f := newFake(400, 1)
 	c, submit := start(t, f, Options{PrefixCache: true, Chunk: 1})
 	const n = 100

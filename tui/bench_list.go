@@ -222,7 +222,7 @@ func (b *benchScreen) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 	return glyph, text.Fit(r.State.String(), 4), p
 }
 
-// lastWord is what the list says of a scenario: that it cannot run, or how its last run ended.
+// lastWord is what the list shows of a scenario: that it cannot run, or how its last run ended.
 func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
 	if c.Err != nil {
 		return "✗ bad ", b.theme.failed

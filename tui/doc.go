@@ -1,13 +1,13 @@
 // Package tui is the workbench: a terminal program in which scenarios are run and their results
-// watched, taken apart, compared and replayed. Its screens are views of a lab.Board.
+// watched, inspected, compared and replayed. Its screens are views of a lab.Board.
 //
 // The model holds a list of Screens and a stack of panes above the current one: pagers, pickers,
-// prompts, a filter that is typed. A pane has a title, key tables and a picture. The key tables
-// dispatch the keys, and the footer, the help and the palette are made of them. What screens share
-// is the workbench; no screen knows another. Update does no I/O: what takes time (reading lists and
-// logs, starting a run, exporting) goes to the Bench in commands. While a run is live or replayed,
-// and only then, a tick looks at Board.Version 30 times a second and draws anew when it has
-// changed.
+// prompts, a filter that is typed. A pane has a title, key tables and a view. The key tables
+// dispatch the keys, and the footer, the help and the palette are made of them. The screens share
+// the workbench; no screen depends on another. Update does no I/O: what takes time (reading lists
+// and logs, starting a run, exporting) goes to the Bench in commands. While a run is live or
+// replayed, and only then, a tick looks at Board.Version 30 times a second and draws anew when it
+// has changed.
 //
 // Promises: each frame has exactly the height of the terminal, no line is wider than it, whatever a
 // scenario or a log contains. A state is shown by glyph and word as well as by colour; all states

@@ -11,7 +11,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// typeFilter has the filter typed in the footer.
+// typeFilter opens the prompt of the filter in the footer.
 func (r *runScreen) typeFilter() {
 	r.push(&filterLine{
 		workbench: r.workbench, screen: r, line: &r.line, changed: r.setFilter,
@@ -109,7 +109,7 @@ func (r *runScreen) chooseChart() {
 	r.push(p)
 }
 
-// chooseCurve offers the curves of the row that is taken apart.
+// chooseCurve offers the curves of the row that is shown in detail.
 func (r *runScreen) chooseCurve() {
 	p := &picker{workbench: r.workbench, title: "The chart shows"}
 	r.session.read(func(v *lab.View) {

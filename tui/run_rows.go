@@ -22,7 +22,7 @@ type runScreen struct {
 	descending bool
 	filter     filter
 	line       input
-	wrong      error // why what is typed is no filter yet
+	wrong      error // why the typed text is no filter yet
 
 	version   uint64    // of the board, in the last picture
 	drawn     lab.State // of the run, in the last table

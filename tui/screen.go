@@ -7,7 +7,7 @@ import (
 )
 
 // Screen is one of the workbench's screens. The model asks the current one for its keys and its
-// picture, and gives every message that is not a key to all of them.
+// view, and gives every message that is not a key to all of them.
 type Screen interface {
 	pane
 	Update(msg tea.Msg) tea.Cmd

@@ -27,14 +27,14 @@ func newTheme(r *lipgloss.Renderer, ascii bool) theme {
 		bold: paintOf(style().Bold(true)), tab: paintOf(style().Bold(true).Reverse(true)),
 		running: colour("39"), done: colour("35"), failed: colour("203"), warning: colour("178"),
 	}
-	// after Okabe and Ito: apart for colour-blind eyes too
+	// after Okabe and Ito: distinguishable with colour blindness
 	for _, c := range []string{"39", "208", "35", "175", "178", "27"} {
 		t.lines = append(t.lines, colour(c))
 	}
 	return t
 }
 
-// paintOf takes a style apart, so that it costs nothing to use.
+// paintOf converts a style once, so that using it costs nothing.
 func paintOf(s lipgloss.Style) text.Paint {
 	opening, closing, _ := strings.Cut(s.Render("x"), "x")
 	return text.Paint{Open: opening, Close: closing}

@@ -14,7 +14,7 @@ import (
 )
 
 // workbench is what all screens share: the lab behind them, the run in progress, the run that is
-// open, what is said to the user, and the panes above the current screen.
+// open, the message to the user, and the panes above the current screen.
 type workbench struct {
 	ctx       context.Context
 	bench     Bench
@@ -30,7 +30,7 @@ type workbench struct {
 	starting bool     // a run is being started
 	quitting bool     // wait for the end of the live run, then quit
 
-	message  string // the last thing to say, until the next key
+	message  string // the last message, until the next key
 	failed   bool   // the message is an error
 	problems []problem
 	dirty    bool // the frame must be drawn anew

@@ -1,6 +1,6 @@
 // Package await waits for work that cannot be interrupted, or for the end of a context.
 //
-// It is for work of seconds that knows no context: reading standard input, hashing or tokenizing a
+// It is for work of seconds that takes no context: reading standard input, hashing or tokenizing a
 // file. Such work goes on after the context has ended, without anyone waiting for it, so it must
 // only be given up where the program is about to end, and must not hold locks that others need.
 package await

@@ -38,7 +38,7 @@ func ToFloat16(f float32) uint16 {
 	case magnitude >= normal: // a carry out of the fraction rightly goes into the exponent
 		return sign | uint16((magnitude-(127-15)<<23+0xfff+magnitude>>13&1)>>13)
 	}
-	// Below, halves lie 2⁻²⁴ apart, as float32 do from ½ on: adding ½ rounds, and leaves the
+	// Below, halves are 2⁻²⁴ apart, as float32 do from ½ on: adding ½ rounds, and leaves the
 	// multiple of 2⁻²⁴ in the low bits.
 	return sign | uint16(math.Float32bits(math.Float32frombits(magnitude)+0.5))
 }

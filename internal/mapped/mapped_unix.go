@@ -47,7 +47,7 @@ func New(f *os.File) (*File, error) {
 // Size is the bytes of the file.
 func (f *File) Size() int64 { return int64(len(f.data)) }
 
-// View returns size bytes from offset at, which lie within the file. They must not be written to,
+// View returns size bytes from offset at, which are within the file. They must not be written to,
 // nor read after Close.
 func (f *File) View(at, size int64) []byte { return f.data[at : at+size : at+size] }
 

@@ -119,7 +119,7 @@ func (p *blockProduct) multiply() {
 func (p *blockProduct) strip(buffer []float64, lo, hi int) {
 	first := 0
 	if p.upper {
-		// skips the panels that lie left of the strip's diagonal
+		// skips the panels left of the strip's diagonal
 		first = max(0, lo-p.column0) / panelWidth
 	}
 	from := first * panelWidth

@@ -47,7 +47,7 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 	return of, nil
 }
 
-// explain says in what the recipe of a folder that was begun differs.
+// explain says which fields differ in the recipe of a folder that was begun.
 func explain(err error, expected recipe.Recipe) error {
 	var unfinished *checkpoint.UnfinishedError
 	if !errors.As(err, &unfinished) {

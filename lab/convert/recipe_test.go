@@ -145,7 +145,7 @@ func TestBehaviour(t *testing.T) {
 	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, *update)
 }
 
-// tensors names the tensors of a folder, whatever files they lie in.
+// tensors names the tensors of a folder, whatever files they are in.
 func tensors(t *testing.T, folder string) string {
 	t.Helper()
 	c, err := open(folder)

@@ -81,7 +81,7 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 	return false, nil
 }
 
-// Leave writes a layer and lets it go.
+// Leave writes a layer and releases it.
 func (s *stream) Leave(ctx context.Context, layer int) error {
 	if !s.finished {
 		if err := s.to.Block(ctx, s.model, layer); err != nil {

@@ -137,12 +137,12 @@ func TestLevels(t *testing.T) {
 		want    string
 	}{{32 << 10, 1, "L1"}, {40 << 10, 1, "L2"}, {40 << 10, 2, "L1"}, {2 << 20, 1, "L3"}, {2 << 20, 2, "L2"}, {32 << 20, 2, "L3"}, {33 << 20, 8, "DRAM"}} {
 		if got := l.level(c.bytes, c.threads); got != c.want {
-			t.Errorf("%v bytes read by %d threads lie in %s, want %s", c.bytes, c.threads, got, c.want)
+			t.Errorf("%v bytes read by %d threads are in %s, want %s", c.bytes, c.threads, got, c.want)
 		}
 	}
 	for _, m := range l.memory(2) {
 		if got := l.level(m.size(2), 2); got != m.level {
-			t.Errorf("%s is measured by reading %v bytes, which lie in %s", m.level, m.size(2), got)
+			t.Errorf("%s is measured by reading %v bytes, which are in %s", m.level, m.size(2), got)
 		}
 	}
 	for _, c := range []struct {

@@ -113,7 +113,7 @@ func weightCases(g *generator, f format, shape [2]int, rows []int) []kernelCase 
 	return cases
 }
 
-// attentionCases are over caches of each format; the backward pass knows no cache.
+// attentionCases are over caches of each format; the backward pass has no cache.
 func (s sizes) attentionCases(g *generator) []kernelCase {
 	shape := fmt.Sprintf("%d/%d heads of %d", s.heads, s.kvHeads, s.dim)
 	width, kvWidth := s.heads*s.dim, s.kvHeads*s.dim

@@ -55,7 +55,7 @@ func (p *pulse) measure(l *limits, s *stopwatch, threads int) {
 	}
 }
 
-// What a steady machine may show: one in a room with others varies by some per cent.
+// What a steady machine may show: a shared one varies by some per cent.
 const (
 	fullDelivery = 0.8  // of what as many cores as threads would deliver
 	steadyClock  = 0.93 // median over maximum

@@ -3,10 +3,10 @@
 // another.
 //
 // Each figure names the definition by which it was computed (windows, the tokens before a text, the
-// divisor), since figures of the same name by different definitions
-// differ by factors, and each has a 95% interval. Two models are measured on the same items, and
-// their difference has an interval of its own, paired item by item: that of a difference is far
-// narrower than those of its terms suggest.
+// divisor), since figures of the same name by different definitions differ by factors, and each has
+// a 95% interval. Two models are measured on the same items, and their difference has an interval
+// of its own, paired item by item: that of a difference is far narrower than those of its terms
+// suggest.
 //
 // Models are loaded one after the other, so that one at a time is in memory. Continuations that
 // share a context share its computation. The package leaves out where a MODEL comes from (see

@@ -152,8 +152,8 @@ func (m *measured) parts() []part {
 // infoPart names the facts of a model among its parts.
 var infoPart = recipe.Values{"part": "info"}
 
-// measure takes from the store what it has of a model. For the rest it loads the model, asks it,
-// and releases it.
+// measure takes from the store what it has of a model. For the rest it loads the model, measures
+// it, and releases it.
 func (r *run) measure(ctx context.Context, source Source, index int) (*measured, error) {
 	out := r.newMeasured()
 	kept, err := r.retention(ctx, source)
@@ -226,7 +226,7 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// compute asks a model for parts, in order, and keeps each as soon as it is done.
+// compute measures parts of a model, in order, and keeps each as soon as it is done.
 func (r *run) compute(ctx context.Context, m *Model, source Source, parts []part, kept retention) error {
 	r.begun = time.Now()
 	defer func() {

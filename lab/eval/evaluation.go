@@ -35,7 +35,7 @@ type ModelInfo struct {
 	Formats    []string `json:"formats"`      // of the weights as they were multiplied
 	Cache      string   `json:"cache"`        // of keys and values
 	BOS        string   `json:"bos,omitempty"`
-	AddsBOS    bool     `json:"adds_bos"` // BOS stood before every text
+	AddsBOS    bool     `json:"adds_bos"` // a BOS was before every text
 	Prefix     string   `json:"prefix,omitempty"`
 }
 

@@ -49,8 +49,8 @@ type target struct {
 	to    *float32
 }
 
-// newScorer keeps keys and values in the format of the model's arithmetic. onDone hears of every
-// pass: the tokens of all spans that it was for, shared ones counted for each.
+// newScorer keeps keys and values in the format of the model's arithmetic. onDone is called after
+// every pass with the tokens of all its spans, shared ones counted for each.
 func newScorer(m *model.Model, cache kernels.KVFormat, onDone func(tokens int)) *scorer {
 	return &scorer{model: m, cache: cache, step: model.NewExtender(m.Config, stepTokens), onDone: onDone}
 }

@@ -129,8 +129,8 @@ func (c *endsAt) Err() error {
 }
 
 // TestCancelledWithinAPass: a context that ends anywhere within a pass of four steps through two
-// layers, or between its chunks of logits, is heard at the next look at it, and there is one for
-// each half of a layer.
+// layers, or between its chunks of logits, is noticed at the next check, and there is one for each
+// half of a layer.
 func TestCancelledWithinAPass(t *testing.T) {
 	m := tinyModel(t, 90)
 	group := slices.Repeat([]task.Span{{Tokens: make([]int32, 257), Begin: 1}, {Tokens: slices.Repeat([]int32{1}, 257), Begin: 1}}, 4)

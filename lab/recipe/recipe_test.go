@@ -172,8 +172,8 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// TestHashingHearsAContext between two reads.
-func TestHashingHearsAContext(t *testing.T) {
+// TestHashingStopsWithItsContext between two reads.
+func TestHashingStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	reads := 0
 	endless := func(b []byte) (int, error) {

@@ -150,7 +150,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 		return fmt.Errorf("jsonl: %w", err)
 	}
 	d.training = taskValues("jsonl", cfg)
-	delete(d.training, "path") // the file may lie anywhere: its content is what counts
+	delete(d.training, "path") // only the content of the file counts
 	d.training["content"] = content
 	d.test = d.training
 	if d.tokenizer == nil {

@@ -14,7 +14,7 @@ type logWriter interface {
 }
 
 // emit stamps an event, writes it to the log and folds it. When the log can no longer be written
-// the run stops: what it would go on to do could not be seen by anyone.
+// the run stops: its further work could not be reported.
 func (r *Run) emit(e lab.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -45,7 +45,7 @@ func (r *Run) compute(f func() error) error {
 	return f()
 }
 
-// pause, called within compute, lets a timing be taken that waits. It returns how long that took.
+// pause, called within compute, lets a waiting timing be taken. It returns how long that took.
 func (r *Run) pause() time.Duration {
 	start := time.Now()
 	r.timing.RUnlock()

@@ -247,7 +247,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// A verdict holds only where everything it speaks of was measured by every seed.
+// A verdict holds only where every seed measured everything that the expectation names.
 func TestVerdicts(t *testing.T) {
 	o := options()
 	o.Seeds = 2

@@ -69,7 +69,7 @@ func rankSum(x, y []float64) (sum, ties float64) {
 	return sum, ties
 }
 
-// exactU returns the two-sided p-value of u: the share of the (n+m choose n) arrangements that lie
+// exactU returns the two-sided p-value of u: the share of the (n+m choose n) arrangements that are
 // at least as far from the mean. counts[i][u] follows Mann and Whitney's recurrence f(n, m, u) =
 // f(n−1, m, u−m) + f(n, m−1, u).
 func exactU(n, m, u int) float64 {

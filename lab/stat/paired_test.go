@@ -94,7 +94,7 @@ func TestPairedShares(t *testing.T) {
 	if none := PairedShares(0, 0, 0); !math.IsNaN(none.Value) || none.Warning == "" {
 		t.Errorf("no pairs: %+v", none)
 	}
-	// Turned about, it is its own negative; and it covers the true difference some 95 times in a
+	// Swapping the samples negates it; and it covers the true difference some 95 times in a
 	// hundred, rare as changes are.
 	rng := rand.New(rand.NewPCG(7, 8))
 	const n, lost, gained = 300, 0.01, 0.02

@@ -4,9 +4,9 @@
 // There are two tasks that train and measure. Recsys is a synthetic world of members and items
 // whose click probabilities are known, so the best possible AUC is known too. JSONL is a user's
 // file of prompts and responses. Two more only measure: Text, the perplexity of a file, and Choice,
-// questions with given answers. All yield plain token sequences: the package knows no model, no
-// training and no engine, and declares what it needs of them, an Encoder of text and a Scorer of
-// prompts.
+// questions with given answers. All yield plain token sequences: the package does not depend on
+// models, training or engines, and declares what it needs of them, an Encoder of text and a Scorer
+// of prompts.
 //
 // Everything is a pure function of settings and indices: the same example has the same tokens in
 // every run, on every machine, in any order and from any number of goroutines.

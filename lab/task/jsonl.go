@@ -27,7 +27,7 @@ type JSONLConfig struct {
 	SplitSeed        uint64  `key:"split_seed"`
 }
 
-// DefaultJSONL are the settings for a file of which nothing is known.
+// DefaultJSONL are the settings for any file.
 func DefaultJSONL(path string) JSONLConfig {
 	return JSONLConfig{Path: path, Template: "{prompt}\n{response}", MaxTokens: 512, ValidationShare: 0.1, CalibrationShare: 0.1}
 }

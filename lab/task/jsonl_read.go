@@ -175,7 +175,7 @@ func chooseFields(object map[string]json.RawMessage, cfg JSONLConfig) (fields, e
 			return fields{prompt: known.prompt, response: cfg.ResponseField}, nil
 		}
 	}
-	return fields{}, fmt.Errorf("cannot tell prompt from response among the fields %s; set prompt_field and response_field", quoteAll(fieldNames(object)))
+	return fields{}, fmt.Errorf("cannot distinguish prompt and response among the fields %s; set prompt_field and response_field", quoteAll(fieldNames(object)))
 }
 
 func fieldNames(object map[string]json.RawMessage) []string {

@@ -84,7 +84,7 @@ func TestJSONLErrors(t *testing.T) {
 		{"number", good + `{"prompt": 1, "response": "b"}`, `data.jsonl:2: field "prompt" is a number, expected a string`},
 		{"object", good + `{"prompt": "a", "response": {"text": "b"}}`, `data.jsonl:2: field "response" is an object, expected a string`},
 		{"null field", good + `{"prompt": "a", "response": null}`, `data.jsonl:2: field "response" is null, expected a string`},
-		{"unknown fields", `{"left": "a", "right": "b"}`, `data.jsonl:1: cannot tell prompt from response among the fields "left", "right"; set prompt_field and response_field`},
+		{"unknown fields", `{"left": "a", "right": "b"}`, `data.jsonl:1: cannot distinguish prompt and response among the fields "left", "right"; set prompt_field and response_field`},
 		{"empty object", `{}`, "among the fields (none)"},
 		{"not UTF-8", good + "{\"prompt\": \"\xff\", \"response\": \"b\"}", "data.jsonl:2: not valid UTF-8"},
 		{"empty file", "", "no records, expected one JSON object a line"},

@@ -222,8 +222,8 @@ func (r *Recsys) Validation(n int) []Example {
 	return examples
 }
 
-// Calibration returns n prompts (InDomain) or texts of the same length and vocabulary that know
-// nothing of the world and have no answers (Generic).
+// Calibration returns n prompts (InDomain) or texts of the same length and vocabulary that do not
+// depend on the world and have no answers (Generic).
 func (r *Recsys) Calibration(source string, n int) ([]Example, error) {
 	examples := make([]Example, n)
 	for i := range examples {

@@ -147,7 +147,7 @@ func (w *writer) outcome(yes bool) {
 	}
 }
 
-// generic writes length words of sentences that know nothing of the world.
+// generic writes length words of sentences that do not depend on the world.
 func (w *writer) generic(length int) {
 	for len(w.words) < length {
 		for _, text := range strings.Fields(sentences[w.rng.IntN(len(sentences))]) {

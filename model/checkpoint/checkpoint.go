@@ -16,7 +16,7 @@ import (
 )
 
 // Checkpoint is a model on disk, opened: its shape, and its tensors one at a time. Files are
-// mapped, where they lie in the system's own file system, and must not be shortened while it is
+// mapped, where they are in the system's own file system, and must not be shortened while it is
 // open. It is safe for concurrent use.
 type Checkpoint struct {
 	config       model.Config

@@ -9,7 +9,7 @@ import (
 )
 
 // rope reads how rotary positions are scaled. The llama3 kind has no key of its own: its divisors
-// of the frequencies lie in a tensor.
+// of the frequencies are in a tensor.
 func (k *ggufKeys) rope(f *gguf.File, c model.Config) model.RopeScaling {
 	key := k.prefix + "rope.scaling.type"
 	linear := k.number("rope.scale_linear", 1) // the key of older files

@@ -41,7 +41,7 @@ func (t TensorInfo) Elements() int {
 // Bytes is what the tensor takes in the file.
 func (t TensorInfo) Bytes() int64 { return t.bytes }
 
-// source gives the tensors of a checkpoint by their Hugging Face names, whatever files they lie in.
+// source gives the tensors of a checkpoint by their Hugging Face names, whatever files they are in.
 // It is safe for concurrent use.
 type source interface {
 	// tensors lists all, in the order of the files. The list is not to be written to.

@@ -6,8 +6,8 @@ import (
 	"slimlab/model/weight"
 )
 
-// Packing is how the codes of a quantized linear layer lie in a file, by the name that its makers
-// gave it.
+// Packing is how the codes of a quantized linear layer are stored in a file, by the name that its
+// makers gave it.
 type Packing string
 
 // The packings that are read. All but the last three are those of compressed-tensors.

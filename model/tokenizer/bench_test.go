@@ -21,7 +21,7 @@ var kinds = []struct {
 	{"TinyStories", func(t testing.TB) *Tokenizer { return load(t, shareddata.Path(t, "models", "TinyStories-656K")) }},
 }
 
-// tekken is how Mistral's later models cut a text: a pattern that has no scanner here.
+// tekken is how Mistral's later models split a text: a pattern without a hand-written scanner.
 const tekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
 func expression(t testing.TB) *Tokenizer {

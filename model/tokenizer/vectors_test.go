@@ -114,8 +114,8 @@ func numbersOf(x any) []int32 {
 
 func pointer[T any](x T) *T { return &x }
 
-// checkVectors encodes the texts of a .inp file and compares with the ids of the .out file. The
-// peer that made them added no special tokens.
+// checkVectors encodes the texts of a .inp file and compares with the ids of the .out file. Special
+// tokens were not added.
 func checkVectors(t *testing.T, name string, tok *Tokenizer) {
 	t.Helper()
 	const separator = "\n__ggml_vocab_test__\n"

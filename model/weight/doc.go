@@ -12,6 +12,6 @@
 // has the bits that it has among all; the codes, scales and zero points that a weight was made of
 // come back as they were given.
 //
-// The package leaves out how codes are chosen (package quant) and how they lie in files (package
-// checkpoint).
+// The package leaves out how codes are chosen (package quant) and how they are stored in files
+// (package checkpoint).
 package weight

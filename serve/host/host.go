@@ -1,9 +1,9 @@
 // Package host executes an engine's batches on the cores of this machine: a model, the KV cache in
-// its memory, and the clock on its wall.
+// its memory, and its clock.
 //
-// It is named by where the work is done, as what stands in for it will be: another device, or none
-// at all and only the time that the work would take. It multiplies the head once for all rows whose
-// logits are asked for, and once for each set of labels.
+// The name says where the work is done: another device, or a simulation of the time alone, is
+// another package. It multiplies the head once for all rows whose logits are asked for, and once
+// for each set of labels.
 //
 // The package promises that the bits of a segment's logits depend on its sequence alone, not on the
 // batch, the page size or the number of threads.
@@ -19,7 +19,7 @@ import (
 	"slimlab/serve"
 )
 
-// Options shape an executor. Zero values stand for the defaults.
+// Options shape an executor. Zero values mean the defaults.
 type Options struct {
 	KV       kernels.KVFormat // of the KV cache; bfloat16
 	PageSize int              // tokens of a page; a divisor of kernels.KVBlock; 16

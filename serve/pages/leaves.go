@@ -3,7 +3,7 @@ package pages
 import "container/heap"
 
 // leaves is a heap of the nodes that can be evicted next, ordered by last use. No two were last
-// used at the same time, as the nodes that one request uses lie on one path: so eviction is the
+// used at the same time, as the nodes that one request uses are on one path; so eviction is the
 // same in every run. Every node knows its place in it.
 type leaves []*node
 

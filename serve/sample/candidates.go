@@ -111,7 +111,8 @@ func below(weights []float32, bound uint32) float64 {
 	return float64(a) + float64(b) + float64(c) + float64(d)
 }
 
-// ifBelow is w or 0, without a branch: which weights are below a bound cannot be foretold.
+// ifBelow is w or 0, without a branch: branch prediction cannot learn which weights are below a
+// bound.
 func ifBelow(w float32, bound uint32) float32 {
 	bits := math.Float32bits(w)
 	return math.Float32frombits(bits & uint32(int32(bits-bound)>>31))

@@ -110,7 +110,7 @@ func (c *chooser) choose(r *Row) int32 {
 	if !(p > 0 && p < 1) {
 		return c.token(c.draw(c.uniform()))
 	}
-	// What may lie outside the nucleus: less than the least probable of its tokens and all after
+	// What may be outside the nucleus: less than the least probable of its tokens and all after
 	// it.
 	outside := c.total - p*c.total
 	for draws := 1; ; draws++ {

@@ -3,9 +3,9 @@
 //
 // It promises that every axis names its range, that a spike survives however many points share a
 // column (each keeps its lowest and highest value), that values which are not finite, or not
-// positive on a logarithmic axis, break the line and are never scaled, and that lines can be told
-// apart without colour. With ASCII set, curves are drawn with plain characters; the axes are
-// translated with the whole frame. Each Render returns exactly the asked number of lines, none
+// positive on a logarithmic axis, break the line and are never scaled, and that lines can be
+// distinguished without colour. With ASCII set, curves are drawn with plain characters; the axes
+// are translated with the whole frame. Each Render returns exactly the asked number of lines, none
 // wider than asked. The package leaves out legends: their owner knows the names.
 package chart
 

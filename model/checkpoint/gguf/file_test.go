@@ -269,7 +269,7 @@ func TestBadFiles(t *testing.T) {
 		{"unknown array type", start(0, 1).s("k").u32(valueArray).u32(99).u64(1).zeros(8), `gguf: metadata key "k": the array's type is 99, expected 0 to 12`},
 		{"lying array", start(0, 1).s("k").u32(valueArray).u32(valueFloat64).u64(1 << 61).zeros(8),
 			`gguf: metadata key "k": the number of array elements is 2305843009213693952, expected at most 1: the file has 8 bytes left`},
-		{"deep arrays", deep, `gguf: metadata key "k": arrays lie in one another more than 4 deep`},
+		{"deep arrays", deep, `gguf: metadata key "k": arrays are nested more than 4 deep`},
 		{"bad truth value", start(0, 1).s("k").u32(valueBool).raw("\x02").zeros(20), `gguf: metadata key "k": a truth value is 2, expected 0 or 1`},
 		{"key twice", start(0, 2).s("k").u32(valueUint8).raw("\x01").s("k").u32(valueUint8).raw("\x01"), `gguf: metadata key "k" is listed twice`},
 		{"truncated", start(0, 1).s("key").u32(valueUint64).raw("\x01"), `gguf: metadata key "key": the header ends within an array of 1 values: unexpected EOF`},

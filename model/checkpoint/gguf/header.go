@@ -184,7 +184,7 @@ func (h *header) array(depth int) any {
 		h.fail("the array's type is %d, expected 0 to %d", kind, valueFloat64)
 	}
 	if depth > maxDepth {
-		h.fail("arrays lie in one another more than %d deep", maxDepth)
+		h.fail("arrays are nested more than %d deep", maxDepth)
 	}
 	if h.err != nil {
 		return nil

@@ -1,6 +1,6 @@
 // Package safetensors reads and writes safetensors files, and folders of them with an index, as
 // Hugging Face publishes models. It is the container alone: names, element types, shapes and bytes.
-// It knows no models; what the tensors mean is the business of package checkpoint.
+// It knows no models; package checkpoint knows what the tensors mean.
 //
 // Open checks a whole header against the file's size before it believes any of it: every length,
 // the shape, place and overlap of every tensor, so that no file makes it take more than a small
