@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -203,82 +202,6 @@ func TestExpExtremes(t *testing.T) {
 	})
 }
 
-func TestRMSNorm(t *testing.T) {
-	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
-		const rows, eps = 3, 1e-5
-		x, w, dy := randoms(r, rows*n, offset, 2), randoms(r, n, 3, 1), randoms(r, rows*n, 1, 1)
-		dx, dw := randoms(r, rows*n, offset, 1), randoms(r, n, offset, 1)
-		y, rstd := newGuarded(rows*n, offset), newGuarded(rows, offset)
-		want, wantDx, wantDw := make([]float64, rows*n), wide(dx.x), wide(dw.x)
-		for i := range rows {
-			var mean, dot float64
-			for j := range n {
-				v := float64(x.x[i*n+j])
-				mean += v * v / float64(n)
-				dot += v * float64(w.x[j]) * float64(dy.x[i*n+j]) / float64(n)
-			}
-			s := 1 / math.Sqrt(mean+eps)
-			for j := range n {
-				v, m := float64(x.x[i*n+j]), float64(w.x[j])*float64(dy.x[i*n+j])
-				want[i*n+j] = v * s * float64(w.x[j])
-				wantDx[i*n+j] += s * (m - v*s*s*dot)
-				wantDw[j] += float64(dy.x[i*n+j]) * v * s
-			}
-		}
-		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(y.x, rstd.x, x.x, rows)
-		RMSNorm{Weight: w.x}.Backward(dx.x, dw.x, dy.x, x.x, rstd.x, rows)
-		for what, g := range map[string]guarded{"y": y, "rstd": rstd, "dx": dx, "dw": dw} {
-			g.check(t, what)
-		}
-		near(t, "y", y.x, want, 0, 2e-6)
-		near(t, "dx", dx.x, wantDx, 10, 2e-6)
-		near(t, "dw", dw.x, wantDw, 10, 2e-6)
-		again := newGuarded(rows*n, offset)
-		RMSNorm{Weight: w.x}.Again(again.x, rstd.x, x.x, rows)
-		again.check(t, "RMSNormAgain")
-		equalBits(t, "RMSNormAgain", again.x, y.x)
-
-		// The sum is that of Add, and the norm that of RMSNorm, wherever they are written.
-		sum, separately, rstdOfSum := x.clone(1), newGuarded(rows*n, 2), newGuarded(rows, 3)
-		Add(sum.x, dy.x)
-		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(separately.x, rstdOfSum.x, sum.x, rows)
-		stream, delta, rstd2 := x.clone(offset), dy.clone(2), newGuarded(rows, offset)
-		RMSNorm{Weight: w.x, Epsilon: eps}.AddForward(delta.x, rstd2.x, stream.x, stream.x, delta.x, rows)
-		for what, g := range map[string]guarded{"sum": stream, "y": delta, "rstd": rstd2} {
-			g.check(t, "AddRMSNorm "+what)
-		}
-		equalBits(t, "AddRMSNorm sum", stream.x, sum.x)
-		equalBits(t, "AddRMSNorm y", delta.x, separately.x)
-		equalBits(t, "AddRMSNorm rstd", rstd2.x, rstdOfSum.x)
-
-		inPlace := x.clone(offset)
-		RMSNorm{Weight: w.x, Epsilon: eps}.Forward(inPlace.x, nil, inPlace.x, rows)
-		near(t, "y in place", inPlace.x, want, 0, 2e-6)
-	})
-}
-
-// Scaling x does not change y but for eps, so x·dx is Σ_i m_i x_i · r³·eps exactly.
-func TestRMSNormBackwardScaleInvariance(t *testing.T) {
-	eachRowKernels(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(3, 4))
-		const n = 96
-		for _, eps := range []float64{1e-6, 0.5} {
-			x, w, dy := randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x, randoms(r, n, 0, 1).x
-			y, rstd, dx, dw := make([]float32, n), make([]float32, 1), make([]float32, n), make([]float32, n)
-			RMSNorm{Weight: w, Epsilon: float32(eps)}.Forward(y, rstd, x, 1)
-			RMSNorm{Weight: w}.Backward(dx, dw, dy, x, rstd, 1)
-			var got, m float64
-			for i := range x {
-				got += float64(x[i]) * float64(dx[i])
-				m += float64(x[i]) * float64(dy[i]) * float64(w[i])
-			}
-			if want := m * math.Pow(float64(rstd[0]), 3) * eps; math.Abs(got-want) > 1e-5*(1+math.Abs(m)) {
-				t.Errorf("eps %v: x·dx = %v, want %v", eps, got, want)
-			}
-		}
-	})
-}
-
 func TestRope(t *testing.T) {
 	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))
@@ -318,67 +241,6 @@ func TestRope(t *testing.T) {
 			if a, b := score(12, 5), score(40, 33); math.Abs(a-b) > 1e-5*float64(dim) {
 				t.Errorf("dim %d: scores 7 apart are %v and %v", dim, a, b)
 			}
-		}
-	})
-}
-
-// softmax computes p = softmax(x) of one row with the row kernels in use, and returns the
-// log-sum-exp.
-func softmax(p, x []float32) (lse float32) {
-	rk := &active.Load().rows
-	m := rk.maximum(x)
-	sum := rk.expSum(p, x, 1, m)
-	rk.scale(p, p, 1/sum)
-	return m + float32(math.Log(float64(sum)))
-}
-
-func TestSoftmax(t *testing.T) {
-	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
-		const rows = 2
-		x := randoms(r, rows*n, offset, 5)
-		p, lse := newGuarded(rows*n, offset), newGuarded(rows, offset)
-		for i := range rows {
-			lse.x[i] = softmax(p.x[i*n:(i+1)*n], x.x[i*n:(i+1)*n])
-		}
-		p.check(t, "softmax")
-		want, wantLSE := make([]float64, rows*n), make([]float64, rows)
-		for i := range rows {
-			sum := 0.0
-			for j := range n {
-				want[i*n+j] = math.Exp(float64(x.x[i*n+j]))
-				sum += want[i*n+j]
-			}
-			for j := range n {
-				want[i*n+j] /= sum
-			}
-			wantLSE[i] = math.Log(sum)
-		}
-		near(t, "softmax", p.x, want, 0, 1e-5)
-		near(t, "lse", lse.x, wantLSE, 1, 1e-6)
-		for i := range x.x { // softmax(x + c) = softmax(x), but for the bits that x loses
-			x.x[i] += 64
-		}
-		for i := range rows {
-			softmax(x.x[i*n:(i+1)*n], x.x[i*n:(i+1)*n])
-		}
-		near(t, "softmax after a shift", x.x, want, 0, 4e-5)
-	})
-}
-
-func TestSoftmaxMasked(t *testing.T) {
-	inf := float32(math.Inf(-1))
-	eachRowKernels(t, func(t *testing.T) {
-		x := []float32{inf, 2, inf, 2, inf}
-		lse := softmax(x, x)
-		for i, want := range []float32{0, 0.5, 0, 0.5, 0} {
-			if x[i] != want {
-				t.Errorf("p[%d] = %v, want %v", i, x[i], want)
-			}
-		}
-		near(t, "lse", []float32{lse}, []float64{2 + math.Ln2}, 0, 1e-6)
-		nan := []float32{1, float32(math.NaN()), 2}
-		if softmax(nan, nan); nan[0] == nan[0] {
-			t.Errorf("softmax of a row with NaN = %v", nan)
 		}
 	})
 }
@@ -445,80 +307,6 @@ func TestAdamW(t *testing.T) {
 		near(t, "p", p.x, wp, 1, 2e-6)
 		near(t, "m", m.x, wm, 1, 1e-6)
 		near(t, "v", v.x, wv, 0, 4e-6)
-	})
-}
-
-func TestBlockProduct(t *testing.T) {
-	eachRowKernels(t, func(t *testing.T) {
-		r := rand.New(rand.NewPCG(9, 10))
-		rk := &active.Load().rows
-		for _, m := range []int{1, 2, 3, 4, 5, 7, 8, 9, 13, 64} {
-			for _, n := range []int{1, 5, 8, 9, 16, 17, 24, 31, 32, 33, 64} {
-				for _, k := range []int{1, 2, 16, 33} {
-					for _, transposed := range []bool{false, true} {
-						a, b := randoms(r, m*k, k%3, 1), randoms(r, k*(n+3), 1, 1)
-						s := blockShape{m: m, n: n, k: k, ldc: n, aRow: k, aCol: 1, ldb: n + 3}
-						if transposed {
-							s.aRow, s.aCol, s.accumulate = 1, m, true
-						}
-						c := randoms(r, m*n, m%4, 1)
-						want, chain := wide(c.x), make([]float32, n)
-						for i := range m {
-							for j := range n {
-								sum := 0.0
-								for p := range k {
-									sum += float64(a.x[i*s.aRow+p*s.aCol]) * float64(b.x[p*s.ldb+j])
-								}
-								if !s.accumulate {
-									want[i*n+j] = 0
-								}
-								want[i*n+j] += sum
-							}
-						}
-						rk.product(c.x, a.x, b.x, s)
-						c.check(t, "product")
-						near(t, fmt.Sprintf("product %+v", s), c.x, want, 10, 1e-6)
-						// a row alone, and in two pieces of its columns, has the same bits
-						if !s.accumulate {
-							s.m = 1
-							last := (m - 1) * k
-							rk.product(chain, a.x[last:], b.x, s)
-							equalBits(t, "row alone", chain, c.x[(m-1)*n:])
-							if half := n / 2; half > 0 {
-								s.n = half
-								rk.product(chain, a.x[last:], b.x, s)
-								s.n = n - half
-								rk.product(chain[half:], a.x[last:], b.x[half:], s)
-								equalBits(t, "row in pieces", chain, c.x[(m-1)*n:])
-							}
-						}
-					}
-				}
-			}
-		}
-	})
-}
-
-func TestTranspose(t *testing.T) {
-	eachRowKernels(t, func(t *testing.T) {
-		rk := &active.Load().rows
-		for _, rows := range []int{1, 7, 8, 9, 20, 64} {
-			for _, cols := range []int{1, 6, 8, 12, 16, 33} {
-				x, y := newGuarded(rows*(cols+2), 1), newGuarded(cols*rows, 2)
-				for i := range x.x {
-					x.x[i] = float32(i)
-				}
-				rk.transpose(y.x, x.x[:rows*(cols+2)-2], rows, cols, rows, cols+2)
-				y.check(t, "transpose")
-				for i := range rows {
-					for j := range cols {
-						if y.x[j*rows+i] != float32(i*(cols+2)+j) {
-							t.Fatalf("transpose %d×%d: [%d, %d] is %v", rows, cols, j, i, y.x[j*rows+i])
-						}
-					}
-				}
-			}
-		}
 	})
 }
 

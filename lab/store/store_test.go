@@ -1,20 +1,13 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vmihailenco/msgpack/v5"
-	"pgregory.net/rapid"
 
 	"slimlab/lab"
 )
@@ -47,86 +40,6 @@ func write(t *testing.T, s *Store, id string, started int64, n int, state lab.St
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Every field of an event survives, whatever it holds, and the same event has the same bytes.
-func TestRecordRoundTrip(t *testing.T) {
-	if e, r := reflect.TypeFor[lab.Event](), reflect.TypeFor[record](); e.NumField() != r.NumField() {
-		t.Fatalf("an event has %d fields, a record %d", e.NumField(), r.NumField())
-	} else {
-		for i := range e.NumField() {
-			if e.Field(i).Name != r.Field(i).Name || e.Field(i).Tag.Get("msgpack") != r.Field(i).Tag.Get("msgpack") {
-				t.Errorf("field %s %s of an event is %s %s in a record", e.Field(i).Name, e.Field(i).Tag, r.Field(i).Name, r.Field(i).Tag)
-			}
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.String()
-		number := rapid.Float64()
-		e := lab.Event{
-			Kind: lab.Kind(rapid.IntRange(0, 255).Draw(t, "kind")), Time: number.Draw(t, "time"), Cell: text.Draw(t, "cell"), Stage: text.Draw(t, "stage"),
-			State: lab.State(rapid.IntRange(0, 9).Draw(t, "state")), Name: text.Draw(t, "name"), Row: text.Draw(t, "row"), Step: rapid.Int().Draw(t, "step"),
-			Total: rapid.Int().Draw(t, "total"), Value: number.Draw(t, "value"), Level: lab.Level(rapid.IntRange(0, 2).Draw(t, "level")), Held: rapid.Bool().Draw(t, "held"), Text: text.Draw(t, "text"),
-		}
-		values := rapid.MapOf(text, rapid.Custom(func(t *rapid.T) lab.Measure {
-			return lab.Measure{Value: number.Draw(t, "v"), Low: number.Draw(t, "l"), High: number.Draw(t, "h"), N: rapid.Int().Draw(t, "n"), Warning: text.Draw(t, "d")}
-		})).Draw(t, "values")
-		if len(values) > 0 {
-			e.Values = values
-		}
-		e.Key, e.Machine = text.Draw(t, "key"), text.Draw(t, "machine")
-		if rapid.Bool().Draw(t, "matrix") {
-			e.Matrix = &lab.Matrix{Rows: rapid.Int().Draw(t, "rows"), Columns: rapid.Int().Draw(t, "columns"), Values: rapid.SliceOfN(number, 1, 9).Draw(t, "cells")}
-			e.Matrix.RowLabels = rapid.SliceOfN(text, 1, 3).Draw(t, "labels")
-		}
-		frame, err := newEncoder().encode(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			again, _ := newEncoder().encode(e)
-			if !bytes.Equal(frame, again) {
-				t.Fatalf("two encodings of one event differ")
-			}
-		}
-		var got lab.Event
-		if err := msgpack.Unmarshal(frame[recordHeader:], &got); err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(got, e) && !reflect.DeepEqual(zeros(got), zeros(e)) {
-			t.Fatalf("got %+v, want %+v", got, e)
-		}
-	})
-}
-
-// zeros makes −0 plain: omitted fields read back as 0.
-func zeros(e lab.Event) lab.Event {
-	e.Time, e.Value = e.Time+0, e.Value+0
-	values := map[string]lab.Measure{}
-	for k, m := range e.Values {
-		m.Value, m.Low, m.High = m.Value+0, m.Low+0, m.High+0
-		values[k] = m
-	}
-	e.Values = values
-	return e
-}
-
-func TestLogRoundTrip(t *testing.T) {
-	s := open(t)
-	write(t, s, "a", 100, 5, lab.Done)
-	run, err := s.Read("last")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(run.Events) != 7 || run.State != lab.Done || run.Interrupted || run.Scenario != "figure1" || run.Duration != 5*time.Second || run.Cells != 1 {
-		t.Errorf("%+v", run)
-	}
-	if x := run.Events[1].Value; !math.IsInf(x, 1) {
-		t.Errorf("first point %v, want +Inf", x)
-	}
-	if v := lab.Fold(run.Events).Snapshot(); v.State != lab.Done || v.Warnings != 0 || v.Cells[0].Series[0].Count != 5 {
-		t.Errorf("board:\n%s", v)
 	}
 }
 
@@ -201,174 +114,6 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
-// A log that is cut anywhere reads back as a prefix of what was written, with a note unless the cut
-// falls between records.
-func TestTornAnywhere(t *testing.T) {
-	s := open(t)
-	write(t, s, "a", 1, 4, lab.Done)
-	whole, err := os.ReadFile(s.path("a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	full, err := s.Read("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tail := range []string{"", strings.Repeat("\x00", 40)} {
-		for cut := range whole {
-			if err := os.WriteFile(s.path("a"), append(whole[:cut:cut], tail...), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			run, err := s.Read("a")
-			if err != nil {
-				if tail == "" {
-					t.Fatalf("cut at %d: %v", cut, err)
-				}
-				continue // zeros after half a record: damage within the header or the payload
-			}
-			events := run.Events
-			if last := events[len(events)-1]; last.Kind != lab.KindEnd || last.State != lab.Cancelled {
-				t.Fatalf("cut at %d: ends with %+v", cut, last)
-			}
-			events = events[:len(events)-1]
-			if n := len(events); n > 0 && events[n-1].Kind == lab.KindNote {
-				events = events[:n-1]
-			}
-			if len(events) > len(full.Events) || len(events) > 0 && !reflect.DeepEqual(events, full.Events[:len(events)]) {
-				t.Fatalf("cut at %d: %d events are no prefix", cut, len(events))
-			}
-			if _, err := s.List(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// A changed byte anywhere is an error that names the log, or a torn end that loses nothing but the
-// last record.
-func TestDamageIsFound(t *testing.T) {
-	s := open(t)
-	write(t, s, "a", 1, 4, lab.Done)
-	whole, _ := os.ReadFile(s.path("a"))
-	full, _ := s.Read("a")
-	for at := range whole {
-		damaged := bytes.Clone(whole)
-		damaged[at] ^= 0x20
-		if err := os.WriteFile(s.path("a"), damaged, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		run, err := s.Read("a")
-		if err == nil {
-			// the end event is lost; a note and an end replace it
-			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning {
-				t.Fatalf("byte %d of %d: %d events without a word", at, len(whole), len(run.Events))
-			}
-			continue
-		}
-		if !strings.Contains(err.Error(), "a"+extension) {
-			t.Fatalf("byte %d: %v", at, err)
-		}
-		if runs, err := s.List(); err != nil || runs[0].Problem == nil {
-			t.Fatalf("byte %d: the list hides the damage: %+v, %v", at, runs, err)
-		}
-	}
-}
-
-func TestDecode(t *testing.T) {
-	s := open(t)
-	write(t, s, "a", 1, 2, lab.Done)
-	whole, _ := os.ReadFile(s.path("a"))
-	if events, err := Decode("demo", whole); err != nil || len(events) != 4 {
-		t.Errorf("%d events, %v", len(events), err)
-	}
-	if _, err := Decode("demo", whole[:len(whole)-1]); err == nil || !strings.Contains(err.Error(), "run log demo: ends within a record") {
-		t.Errorf("torn: %v", err)
-	}
-	if _, err := Decode("demo", []byte("x")); err == nil {
-		t.Error("decoded nonsense")
-	}
-}
-
-// TestVersionsOfLogs: a log of version 1, which kept the key of a row's artifact in its text, is
-// read as one of today; versions before it and later ones are refused.
-func TestVersionsOfLogs(t *testing.T) {
-	b := begin("a", 1)
-	row, note := lab.Event{Kind: lab.KindRow, Row: "FM", Text: "aa"}, lab.Event{Kind: lab.KindNote, Text: "aa"}
-	log := func(version uint32) []byte {
-		t.Helper()
-		log := binary.LittleEndian.AppendUint32([]byte(magic), version)
-		for _, e := range []lab.Event{{Kind: lab.KindBegin, Begin: &b}, row, note} {
-			frame, err := newEncoder().encode(e)
-			if err != nil {
-				t.Fatal(err)
-			}
-			log = append(log, frame...)
-		}
-		return log
-	}
-	for version, want := range map[uint32]lab.Event{1: {Kind: lab.KindRow, Row: "FM", Key: "aa"}, schemaVersion: row} {
-		events, err := Decode("old", log(version))
-		if err != nil || len(events) != 3 || !reflect.DeepEqual(events[1:], []lab.Event{want, note}) {
-			t.Errorf("version %d: %+v, %v", version, events, err)
-		}
-	}
-	for _, version := range []uint32{0, schemaVersion + 1} {
-		if _, err := Decode("x", log(version)); err == nil || !strings.Contains(err.Error(), "schema version") {
-			t.Errorf("version %d: %v", version, err)
-		}
-	}
-}
-
-// TestWhatIsOnTheDisk: events that must not be lost are in the file when Append returns; others
-// wait.
-func TestWhatIsOnTheDisk(t *testing.T) {
-	s := open(t)
-	l, err := s.Create(begin("a", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	events := func() int {
-		t.Helper()
-		run, err := s.Read("a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(run.Events)
-	}
-	if events() != 1 {
-		t.Error("the begin event waits")
-	}
-	written := 1
-	for _, c := range []struct {
-		event lab.Event
-		waits bool
-	}{
-		{lab.Event{Kind: lab.KindPoint}, true},
-		{lab.Event{Kind: lab.KindRow}, false},
-		{lab.Event{Kind: lab.KindNote}, true},
-		{lab.Event{Kind: lab.KindVerdict}, false},
-		{lab.Event{Kind: lab.KindCell, State: lab.Running}, true},
-		{lab.Event{Kind: lab.KindCell, State: lab.Failed}, false},
-		{lab.Event{Kind: lab.KindMatrix, Matrix: &lab.Matrix{Rows: 1, Columns: 1, Values: []float64{1}}}, true},
-		{lab.Event{Kind: lab.KindCell, State: lab.Done}, false},
-		{lab.Event{Kind: lab.KindEnd}, false},
-	} {
-		before := events()
-		if err := l.Append(c.event); err != nil {
-			t.Fatal(err)
-		}
-		written++
-		want := written
-		if c.waits {
-			want = before
-		}
-		if got := events(); got != want {
-			t.Errorf("after %s %s %d of %d events are in the file, want %d", c.event.Kind, c.event.State, got, written, want)
-		}
-	}
-}
-
 func TestForeignFiles(t *testing.T) {
 	s := open(t)
 	newer := binary.LittleEndian.AppendUint32([]byte(magic), 99)
@@ -382,32 +127,6 @@ func TestForeignFiles(t *testing.T) {
 		if _, err := s.Read("x"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)
 		}
-	}
-}
-
-// A full disk is an error of that append and of all later ones: nothing is written after a gap.
-func TestDiskFull(t *testing.T) {
-	f, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
-	if err != nil {
-		t.Skip("skipped: no /dev/full here")
-	}
-	l, err := newLog(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := begin("a", 1)
-	first := l.Append(lab.Event{Kind: lab.KindBegin, Begin: &b})
-	if !errors.Is(first, syscall.ENOSPC) || !strings.Contains(first.Error(), "run log /dev/full") {
-		t.Errorf("got %v", first)
-	}
-	if err := l.Append(lab.Event{Kind: lab.KindPoint}); err != first {
-		t.Errorf("second append: %v", err)
-	}
-	if err := l.Flush(); err != first {
-		t.Errorf("flush: %v", err)
-	}
-	if err := l.Close(); err != first {
-		t.Errorf("close: %v", err)
 	}
 }
 
@@ -433,43 +152,4 @@ func TestFolderThatCannotBe(t *testing.T) {
 	if _, err := a.Put(of("x"), Label{}, model); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("%v", err)
 	}
-}
-
-func FuzzRead(f *testing.F) {
-	dir := f.TempDir()
-	s := Open(dir)
-	l, err := s.Create(begin("a", 1))
-	if err != nil {
-		f.Fatal(err)
-	}
-	l.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: "FM", Values: map[string]lab.Measure{"auc": {Value: 1}}})
-	l.Close()
-	whole, err := os.ReadFile(s.path("a"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(whole)
-	f.Add(whole[:len(whole)-3])
-	f.Add([]byte(magic))
-	f.Fuzz(func(t *testing.T, log []byte) {
-		r := &reader{in: bytes.NewReader(log), name: "x", size: int64(len(log))}
-		err := r.open()
-		board := lab.NewBoard()
-		for err == nil {
-			var payload []byte
-			if payload, err = r.next(); err != nil {
-				break
-			}
-			e, bad := r.decode(payload)
-			if bad != nil {
-				break
-			}
-			board.Apply(e)
-		}
-		_ = board.Snapshot().String()
-		var e lab.Event // payloads without the guard of their checksums
-		if msgpack.Unmarshal(log, &e) == nil {
-			board.Apply(e)
-		}
-	})
 }

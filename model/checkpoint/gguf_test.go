@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -486,38 +485,6 @@ func TestGGUFLayersOfTheirOwn(t *testing.T) {
 	if !sameConfig(got.Config(), c) {
 		t.Errorf("config %+v, expected %+v", got.Config(), c)
 	}
-}
-
-// FuzzGGUF: whatever the bytes, opening the model and its vocabulary ends in an answer or an error.
-func FuzzGGUF(f *testing.F) {
-	for _, name := range []string{"untied", "qwen3", "llama with bias"} {
-		c := shapes()[name]
-		c.Vocab, c.Hidden, c.MoreEOS, c.Layers = 2, 4, nil, model.Uniform(1, 1, 1, 1)
-		file := filepath.Join(f.TempDir(), "seed.gguf")
-		v := tokenizer.Vocabulary{Model: "llama", Tokens: []string{"a", "b"}, Scores: []float32{0, -1}, Types: []int32{1, 3}, BOS: -1, EOS: 1, Unknown: -1, Padding: -1}
-		if _, err := SaveGGUF(context.Background(), file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {
-			f.Fatal(err)
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		g := &ggufFile{index: map[string]int{}, stored: map[string]string{}}
-		if err := g.open(bytes.NewReader(data), int64(len(data))); err != nil {
-			return
-		}
-		c := &Checkpoint{config: g.Config, files: g, vocabulary: g.tokenizer}
-		if c.check() != nil {
-			return
-		}
-		if _, err := c.Model(context.Background()); err != nil {
-			t.Fatalf("a file that was opened does not load: %v", err)
-		}
-		_, _ = c.Tokenizer()
-	})
 }
 
 // TestGGUFOfPackedWeights: weights that are not float32 in memory are decoded, a head that holds

@@ -1,0 +1,165 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/model"
+	"slimlab/model/checkpoint/gguf"
+	"slimlab/model/tokenizer"
+)
+
+func TestGGUFRefusesToWrite(t *testing.T) {
+	small := tokenizer.Vocabulary{Model: "gpt2", Tokens: []string{"a", "b"}, BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
+	large, short := small, small
+	large.Tokens = make([]string, 301)
+	short.Types = []int32{1}
+	for _, c := range []struct {
+		shape  string
+		change func(*model.Config)
+		v      tokenizer.Vocabulary
+		kind   gguf.Type
+		want   string
+	}{
+		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
+		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
+		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
+		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
+		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},
+		{"qwen3", func(c *model.Config) { c.OBias = true }, small, gguf.F16, "o bias is true, expected false: llama.cpp's qwen3 is so"},
+		{"qwen2", func(c *model.Config) { c.Layers = model.Uniform(2, 2, 1, 24) }, small, gguf.F16,
+			"2 heads of 4 are 8 wide beside a hidden size of 16: llama.cpp's qwen2 takes biased heads of the hidden size alone, so no heads may be pruned"},
+		{"qwen3", func(c *model.Config) { c.Rope = llama3Scaling }, small, gguf.F16, "rope scaling llama3: llama.cpp's qwen3 has no tensor for it, expected none, linear or yarn"},
+		{"untied", func(c *model.Config) { c.QKNorm = true }, small, gguf.F16, "q/k norm is true, expected false: llama.cpp's llama is so"},
+	} {
+		config := shapes()[c.shape]
+		if c.change != nil {
+			c.change(&config)
+		}
+		dir := t.TempDir()
+		_, err := SaveGGUF(context.Background(), filepath.Join(dir, "model.gguf"), random(t, config), c.v, GGUFOptions{Type: c.kind})
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%s: found %v, expected %s", c.shape, err, c.want)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s: %s was left behind", c.shape, left[0].Name())
+		}
+	}
+}
+
+// TestGGUFRefuses changes one thing in a good file at a time.
+func TestGGUFRefuses(t *testing.T) {
+	c := shapes()["untied"]
+	good := filepath.Join(t.TempDir(), "good.gguf")
+	if _, err := SaveGGUF(context.Background(), good, random(t, c), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		t.Fatal(err)
+	}
+	file := openContainer(t, good)
+	for _, c := range []struct {
+		// to be set, or removed where the value is nil; "tensor NAME" is a tensor to be added, or
+		// removed where the value is nil
+		key   string
+		value any
+		want  string
+	}{
+		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", true, `metadata key "general.architecture": found true, expected a text`},
+		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
+		{"split.count", uint16(3), `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
+		{"llama.block_count", nil, `metadata key "llama.block_count": the key is missing`},
+		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected 1 to 4096`},
+		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]`},
+		{"llama.embedding_length", "16", `metadata key "llama.embedding_length": found the text "16", expected a whole number`},
+		{"llama.attention.head_count", []int32{4, 4, 4}, `metadata key "llama.attention.head_count": found [4 4 4], expected a whole number, or 2 of them`},
+		{"llama.attention.head_count", uint32(0), `model config: layer 0: number of heads is 0, expected 1 to 16384`},
+		{"llama.feed_forward_length", nil, `metadata key "llama.feed_forward_length": the key is missing`},
+		{"llama.attention.value_length", uint32(8), `metadata key "llama.attention.value_length": 8 is not supported, expected 4`},
+		{"llama.attention.key_length", uint32(3), `metadata key "llama.attention.value_length": 4 is not supported, expected 3`},
+		{"llama.rope.dimension_count", uint32(2), `metadata key "llama.rope.dimension_count": 2 is not supported, expected 4`},
+		{"llama.expert_count", uint32(8), `metadata key "llama.expert_count": 8 is not supported, expected 0`},
+		{"llama.attention.sliding_window", uint32(32), `metadata key "llama.attention.sliding_window": attention within a window of 32 is not supported, expected none`},
+		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
+		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},
+		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2²⁰`},
+		{"tokenizer.ggml.bos_token_id", uint32(300), `model config: BOS token is 300, expected -1 (none) to 299`},
+		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
+		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
+		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},
+		{"tensor blk.1.ffn_up.weight", []int{24, 15}, `tensor "model.layers.1.mlp.up_proj.weight": shape is [24 15], expected [24 16] by the config`},
+		{"tensor blk.0.attn_q.weight", []int{15, 16}, `tensor "blk.0.attn_q.weight": 15 rows of F32, shape [15 16], expected whole heads of 4`},
+		{"tensor blk.0.ffn_gate_inp.weight", []int{8, 16}, `tensor "blk.0.ffn_gate_inp.weight", shape [8 16], has no place in a model of architecture LlamaForCausalLM`},
+		{"tensor rope_freqs.weight", []int{3}, `tensor "rope_freqs.weight": 3 elements, expected 2`},
+	} {
+		metadata := slices.DeleteFunc(slices.Clone(file.Metadata), func(p gguf.Pair) bool { return p.Key == c.key })
+		added, isTensor := strings.CutPrefix(c.key, "tensor ")
+		if c.value != nil && !isTensor {
+			metadata = append(metadata, gguf.Pair{Key: c.key, Value: c.value})
+		}
+		var tensors []gguf.NewTensor
+		add := func(name string, shape []int) {
+			tensors = append(tensors, gguf.NewTensor{Name: name, Type: gguf.F32, Shape: shape, ReadRows: func([]float32, int, int) error { return nil }})
+		}
+		for _, tensor := range file.Tensors {
+			if !isTensor || tensor.Name != added {
+				add(tensor.Name, tensor.Shape)
+			}
+		}
+		if shape, ok := c.value.([]int); ok {
+			add(added, shape)
+		}
+		name := filepath.Join(t.TempDir(), "bad.gguf")
+		if err := gguf.Write(name, metadata, tensors); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(name)
+		if want := "checkpoint " + name + ": " + c.want; err == nil || err.Error() != want {
+			t.Errorf("%s %v:\n found    %v\n expected %s", c.key, c.value, err, want)
+		}
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none.gguf")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, err := Open(t.TempDir() + "/.gguf"); err == nil {
+		t.Error("a file that is not there was opened")
+	}
+}
+
+// FuzzGGUF: whatever the bytes, opening the model and its vocabulary ends in an answer or an error.
+func FuzzGGUF(f *testing.F) {
+	for _, name := range []string{"untied", "qwen3", "llama with bias"} {
+		c := shapes()[name]
+		c.Vocab, c.Hidden, c.MoreEOS, c.Layers = 2, 4, nil, model.Uniform(1, 1, 1, 1)
+		file := filepath.Join(f.TempDir(), "seed.gguf")
+		v := tokenizer.Vocabulary{Model: "llama", Tokens: []string{"a", "b"}, Scores: []float32{0, -1}, Types: []int32{1, 3}, BOS: -1, EOS: 1, Unknown: -1, Padding: -1}
+		if _, err := SaveGGUF(context.Background(), file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {
+			f.Fatal(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g := &ggufFile{index: map[string]int{}, stored: map[string]string{}}
+		if err := g.open(bytes.NewReader(data), int64(len(data))); err != nil {
+			return
+		}
+		c := &Checkpoint{config: g.Config, files: g, vocabulary: g.tokenizer}
+		if c.check() != nil {
+			return
+		}
+		if _, err := c.Model(context.Background()); err != nil {
+			t.Fatalf("a file that was opened does not load: %v", err)
+		}
+		_, _ = c.Tokenizer()
+	})
+}
