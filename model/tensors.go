@@ -9,18 +9,18 @@ import (
 // Parameter is one trainable tensor by its Hugging Face name, a view into the model's own memory.
 type Parameter struct {
 	Name  string // "model.layers.0.self_attn.q_proj.weight"
-	Kind  Kind
+	Kind  ParameterKind
 	Shape []int
 	Data  []float32
 }
 
-// Kind says what a parameter does, which optimizers treat differently.
-type Kind int
+// ParameterKind says what a parameter does, which optimizers treat differently.
+type ParameterKind int
 
 // The kinds of parameters.
 const (
-	Matrix    Kind = iota // the weight of a linear layer, or a head that is not tied
-	Embedding             // and a head tied to it
+	Matrix    ParameterKind = iota // the weight of a linear layer, or a head that is not tied
+	Embedding                      // and a head tied to it
 	Norm
 	Bias
 )
@@ -160,7 +160,7 @@ func checkWeight(name string, w weight.Weight, out, in int) error {
 // slot is a place in the model that holds a float32 tensor.
 type slot struct {
 	name  string
-	kind  Kind
+	kind  ParameterKind
 	shape []int
 	data  *[]float32
 }

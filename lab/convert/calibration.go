@@ -93,15 +93,15 @@ func (c Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([
 	return ids, nil
 }
 
-// Estimate is what pruning or quantizing takes of memory, in bytes.
-type Estimate struct {
+// MemoryEstimate is what pruning or quantizing takes of memory, in bytes.
+type MemoryEstimate struct {
 	Layer      int64 // one layer in float32, beside its form for products
 	Statistics int64 // of the widest input, with what is computed from them
 	Stream     int64 // the residual stream of the calibration text
 }
 
 // Total is all of it.
-func (e Estimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
+func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
 // hold at most: the sums, which become the damped mean, the products of the last block, two
@@ -109,8 +109,8 @@ func (e Estimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 const statisticsCopies = 5
 
 // estimate predicts the memory for a model of a shape.
-func estimate(c model.Config, calibration Calibration) Estimate {
-	var e Estimate
+func estimate(c model.Config, calibration Calibration) MemoryEstimate {
+	var e MemoryEstimate
 	widest := c.Hidden
 	for _, l := range c.Layers {
 		weights := 2*c.Hidden*(l.Heads+l.KVHeads)*c.HeadDim + 3*c.Hidden*l.MLP

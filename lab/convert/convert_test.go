@@ -505,7 +505,7 @@ func TestInspect(t *testing.T) {
 	if parameters != in.Parameters || bytes != in.Bytes {
 		t.Errorf("the parts have %d parameters in %d bytes, the whole %d in %d", parameters, bytes, in.Parameters, in.Bytes)
 	}
-	if len(in.Formats) != 1 || in.Formats[0] != (Format{"w4a16-g32", 21}) {
+	if len(in.Formats) != 1 || in.Formats[0] != (StoredFormat{"w4a16-g32", 21}) {
 		t.Errorf("the formats are %v", in.Formats)
 	}
 	if w := in.Widths; len(w) != 1 || w[0].Name(in.Layers) != "layers" || w[0].Heads != 4 || w[0].KVHeads != 2 || w[0].MLP != 96 {
@@ -616,7 +616,7 @@ func TestEstimate(t *testing.T) {
 	}
 	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512})
 	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
-	if want := (Estimate{layer, 5 * 8 * 4864 * 4864, 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
+	if want := (MemoryEstimate{layer, 5 * 8 * 4864 * 4864, 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
 		t.Errorf("the estimate is %+v, want %+v", e, want)
 	}
 	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {

@@ -25,7 +25,7 @@ type Inspection struct {
 	Parameters int                     `json:"parameters"`
 	Bytes      int64                   `json:"bytes"`
 	Parts      []ParameterShare        `json:"parts"`
-	Formats    []Format                `json:"formats"`
+	Formats    []StoredFormat          `json:"formats"`
 	Tokenizer  string                  `json:"tokenizer"` // "" where there is none
 	Notes      []string                `json:"notes,omitempty"`
 	Seconds    float64                 `json:"opened_seconds"`
@@ -63,8 +63,8 @@ type ParameterShare struct {
 	Bytes      int64  `json:"bytes"` // as they are stored, with their scales
 }
 
-// Format is an element type or packed form, and the linear layers that are stored in it.
-type Format struct {
+// StoredFormat is an element type or packed form, and the linear layers that are stored in it.
+type StoredFormat struct {
 	Name   string `json:"name"`
 	Layers int    `json:"layers"`
 }
@@ -85,7 +85,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 	in := &Inspection{
 		Name: name, Family: config.Architecture, Hidden: config.Hidden, Layers: len(config.Layers), HeadDim: config.HeadDim,
 		Vocabulary: config.Vocab, Positions: config.MaxPositions, TiedHead: config.TiedHead, Widths: widths(config.Layers),
-		Parameters: config.Parameters(), Bytes: c.Bytes(), Parts: parts(config), Formats: []Format{},
+		Parameters: config.Parameters(), Bytes: c.Bytes(), Parts: parts(config), Formats: []StoredFormat{},
 		Seconds: opened.Seconds(), Verdicts: engines.Check(c),
 	}
 	for _, t := range c.Tensors() {
@@ -93,10 +93,10 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 		in.Parts[i].Bytes += t.Bytes()
 	}
 	for _, l := range c.Quantization() {
-		i := slices.IndexFunc(in.Formats, func(f Format) bool { return f.Name == l.Format })
+		i := slices.IndexFunc(in.Formats, func(f StoredFormat) bool { return f.Name == l.Format })
 		if i < 0 {
 			i = len(in.Formats)
-			in.Formats = append(in.Formats, Format{Name: l.Format})
+			in.Formats = append(in.Formats, StoredFormat{Name: l.Format})
 		}
 		in.Formats[i].Layers++
 	}

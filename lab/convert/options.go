@@ -33,7 +33,7 @@ type Options struct {
 	Progress func(done, total int, text string)
 	// called before the work, with the memory that it needs and the engines that would load the
 	// result; may be nil
-	Begin func(Estimate, []Compatibility)
+	Begin func(MemoryEstimate, []Compatibility)
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -50,7 +50,7 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 		o.Progress = func(int, int, string) {}
 	}
 	if o.Begin == nil {
-		o.Begin = func(Estimate, []engines.Compatibility) {}
+		o.Begin = func(MemoryEstimate, []engines.Compatibility) {}
 	}
 	return nil
 }

@@ -4,13 +4,13 @@ package doctor
 // multiply-add is two), hertz.
 type Diagnosis struct {
 	// "slimlab.doctor/1"; a change that could break a reader changes it
-	Version string   `json:"version"`
-	Machine Machine  `json:"machine"`
-	State   State    `json:"state"`
-	Peaks   []Peak   `json:"peaks"`
-	Kernels []Kernel `json:"kernels,omitempty"`
-	Model   *Model   `json:"model,omitempty"`
-	LeftOut []string `json:"left_out,omitempty"` // what was not measured, and why
+	Version string       `json:"version"`
+	Machine Machine      `json:"machine"`
+	State   MachineState `json:"state"`
+	Peaks   []Peak       `json:"peaks"`
+	Kernels []Kernel     `json:"kernels,omitempty"`
+	Model   *ModelSpeed  `json:"model,omitempty"`
+	LeftOut []string     `json:"left_out,omitempty"` // what was not measured, and why
 }
 
 const schema = "slimlab.doctor/1"
@@ -81,8 +81,8 @@ type Timing struct {
 	Share float64 `json:"share,omitempty"` // Least ÷ the median
 }
 
-// Model is the speed of a whole model with random weights.
-type Model struct {
+// ModelSpeed is the speed of a whole model with random weights.
+type ModelSpeed struct {
 	Shape      string `json:"shape"`
 	Format     string `json:"format"`
 	Head       string `json:"head"`  // format of the head and the embedding

@@ -6,8 +6,8 @@ import (
 	"slimlab/kernels/machine"
 )
 
-// State says whether the machine gave all that it has while it was measured.
-type State struct {
+// MachineState says whether the machine gave all that it has while it was measured.
+type MachineState struct {
 	Verdict  Condition `json:"verdict"`
 	Findings []string  `json:"findings,omitempty"` // reasons, as sentences
 	// all threads' float32 peak over one thread's: the number of cores whose work they do
@@ -63,8 +63,8 @@ const (
 )
 
 // assess derives the state from the samples.
-func (p *pulse) assess(threads int) State {
-	s := State{Verdict: Steady}
+func (p *pulse) assess(threads int) MachineState {
+	s := MachineState{Verdict: Steady}
 	one := newSample(p.one)
 	find := func(v Condition, format string, args ...any) {
 		s.Findings = append(s.Findings, fmt.Sprintf(format, args...))

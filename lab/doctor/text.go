@@ -87,7 +87,7 @@ func (m *Machine) text(b *strings.Builder) {
 	line("kernels", fmt.Sprintf("%s: %s (of %s)", m.Implementation, m.Reason, strings.Join(m.Implementations, ", ")))
 }
 
-func (s *State) text(b *strings.Builder) {
+func (s *MachineState) text(b *strings.Builder) {
 	text := string(s.Verdict)
 	if s.Verdict != Steady {
 		text = strings.ToUpper(text)
@@ -188,7 +188,7 @@ const noise = 1.3
 
 func (s Sample) noisy() bool { return s.Max > noise*s.Min }
 
-func (m *Model) text(b *strings.Builder, threads int) {
+func (m *ModelSpeed) text(b *strings.Builder, threads int) {
 	weights := m.Format
 	if m.Head != m.Format {
 		weights += ", head in " + m.Head

@@ -36,7 +36,7 @@ func (r *run) addChoice(out *Evaluation, index int) {
 			lost, gained, p := stat.McNemar(hits[0], hits[1])
 			difference := newEstimate(stat.PairedShares(lost, gained, n), n)
 			figure.Difference, figure.P = &difference, &p
-			change := Change{File: c.Path, Metric: metric.name, Questions: n, Lost: lost, Gained: gained}
+			change := AnswerChange{File: c.Path, Metric: metric.name, Questions: n, Lost: lost, Gained: gained}
 			for q, before := range r.measured[0].choices[index].Answers {
 				if metric.of(before) != metric.of(r.measured[1].choices[index].Answers[q]) {
 					change.Changed++

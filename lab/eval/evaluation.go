@@ -18,7 +18,7 @@ type Evaluation struct {
 	Settings Settings    `json:"settings"`
 	Results  []Figure    `json:"results"`
 	// of answers, from the first model to the second
-	Changes       []Change       `json:"changes,omitempty"`
+	Changes       []AnswerChange `json:"changes,omitempty"`
 	Continuations []Continuation `json:"generations,omitempty"`
 	Notes         []string       `json:"notes,omitempty"` // what a reader must know of the figures
 }
@@ -75,8 +75,8 @@ type Estimate struct {
 	Warning       string   `json:"warning,omitempty"`
 }
 
-// Change counts how the answers to a file's questions changed.
-type Change struct {
+// AnswerChange counts how the answers to a file's questions changed.
+type AnswerChange struct {
 	File      string `json:"file"`
 	Metric    string `json:"metric"`
 	Questions int    `json:"questions"`

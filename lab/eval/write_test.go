@@ -41,7 +41,7 @@ func exampleReport(models int) *Evaluation {
 		r.Results[0].Difference = &token
 		r.Results[1].Difference = &Estimate{Value: -0.0001, N: 852, Warning: "not paired"}
 		r.Results[2].Difference, r.Results[2].P = &acc, &p
-		r.Changes = []Change{{"data/b_c.jsonl", "acc", 100, 9, 3, 4}, {"data/b_c.jsonl", "acc_norm", 100, 8, 2, 4}}
+		r.Changes = []AnswerChange{{"data/b_c.jsonl", "acc", 100, 9, 3, 4}, {"data/b_c.jsonl", "acc_norm", 100, 8, 2, 4}}
 	}
 	return r
 }

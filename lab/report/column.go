@@ -16,8 +16,8 @@ type Column struct {
 	best     float64  // NaN where there is none
 }
 
-// Cell is one value of a column as text.
-type Cell struct {
+// TableCell is one value of a column as text.
+type TableCell struct {
 	Value    string   // "12.3ms", or Missing
 	Interval string   // "±0.4", empty without one
 	Best     bool     // the best value of its column
@@ -48,12 +48,12 @@ func newColumn(m lab.Metric, measured []lab.Summary) Column {
 }
 
 // Cell returns the column's cell of a row.
-func (c *Column) Cell(r *lab.TableRow) Cell {
+func (c *Column) Cell(r *lab.TableRow) TableCell {
 	s, ok := r.Metric(c.Metric.Key)
 	if !ok {
-		return Cell{Value: Missing}
+		return TableCell{Value: Missing}
 	}
-	cell := Cell{Value: c.Scale.Format(s.Value), Best: s.Value == c.best, Warnings: s.Warnings}
+	cell := TableCell{Value: c.Scale.Format(s.Value), Best: s.Value == c.best, Warnings: s.Warnings}
 	if half := s.HalfWidth(); half > 0 {
 		cell.Interval = c.Scale.Width(half)
 	}

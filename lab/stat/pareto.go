@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// Point is a choice with two costs, both to be small.
-type Point struct{ X, Y float64 }
+// Costs are the two costs of a choice, both to be small.
+type Costs struct{ X, Y float64 }
 
 // Pareto returns the indices of the points that no other point dominates (at most as large in both
 // costs, smaller in one), in order of X, then Y, then index; equal points are all kept. Points with
 // a NaN are never on the front. O(n log n). Negate a cost that should be large.
-func Pareto(points []Point) []int {
+func Pareto(points []Costs) []int {
 	order := make([]int, 0, len(points))
 	for i, p := range points {
 		if !math.IsNaN(p.X) && !math.IsNaN(p.Y) {

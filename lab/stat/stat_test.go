@@ -194,8 +194,8 @@ func TestMannWhitneyApproximation(t *testing.T) {
 func TestParetoBruteForce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		coordinate := rapid.OneOf(rapid.Map(rapid.IntRange(0, 6), func(i int) float64 { return float64(i) }), rapid.Just(math.NaN()), rapid.Just(math.Inf(1)))
-		points := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Point {
-			return Point{coordinate.Draw(t, "x"), coordinate.Draw(t, "y")}
+		points := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Costs {
+			return Costs{coordinate.Draw(t, "x"), coordinate.Draw(t, "y")}
 		})).Draw(t, "points")
 		var want []int
 		for i, p := range points {

@@ -51,10 +51,10 @@ func (r *Recsys) NewScores(score []float64) (*Scores, error) {
 	return &Scores{Score: score, task: r}, nil
 }
 
-// Summary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected
+// RankingSummary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected
 // under the known probabilities; a ceiling is that of the best possible prediction, with the same
 // meaning of hard and soft. Intervals are 95%, by resampling members.
-type Summary struct {
+type RankingSummary struct {
 	Hard, Soft               lab.Measure // means over in-domain tasks
 	CeilingHard, CeilingSoft lab.Measure
 	HeldOutHard, HeldOutSoft lab.Measure // means over held-out tasks; N 0 where there are none
@@ -86,7 +86,7 @@ func (r *Recsys) scoresBy(of func(Case) float64) []float64 {
 }
 
 // Summary computes the figures of a model.
-func (s *Scores) Summary() (*Summary, error) {
+func (s *Scores) Summary() (*RankingSummary, error) {
 	model, err := s.task.newSample(s.Score)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (s *Scores) Summary() (*Summary, error) {
 		return nil, err
 	}
 	var (
-		sum Summary
+		sum RankingSummary
 		to  []*lab.Measure
 		of  []figure
 	)

@@ -36,7 +36,7 @@ func evaluate(t *testing.T, r *Recsys, score func(i int, c Case) float64) *Score
 	return s
 }
 
-func summary(t *testing.T, s *Scores) *Summary {
+func summary(t *testing.T, s *Scores) *RankingSummary {
 	t.Helper()
 	sum, err := s.Summary()
 	if err != nil {
