@@ -51,9 +51,9 @@ func (r *Recsys) NewScores(score []float64) (*Scores, error) {
 	return &Scores{Score: score, task: r}, nil
 }
 
-// RankingSummary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones expected
-// under the known probabilities; a ceiling is that of the best possible prediction, with the same
-// meaning of hard and soft. Intervals are 95%, by resampling members.
+// RankingSummary is a model's figures on the test set. Hard AUCs are on drawn labels, soft ones
+// expected under the known probabilities; a ceiling is that of the best possible prediction, with
+// the same meaning of hard and soft. Intervals are 95%, by resampling members.
 type RankingSummary struct {
 	Hard, Soft               lab.Measure // means over in-domain tasks
 	CeilingHard, CeilingSoft lab.Measure
