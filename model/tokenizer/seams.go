@@ -22,10 +22,14 @@ func seamClass(r rune) (class int, ok bool) {
 	return markClass, string(r) == spaceMark
 }
 
-// newSeams finds the seams of a vocabulary of characters. There are none where a whole text may be
-// a token.
-func newSeams(m *bpe) *seams {
+// newSeams finds the seams of a vocabulary of characters. There are none where a word may be a
+// token that no merge makes, unless all such tokens are in apart, which the splitters before
+// isolate.
+func newSeams(m *bpe, apart []string) *seams {
 	s := &seams{}
+	if m.ignoreMerges && !m.makesAll(apart) {
+		return s
+	}
 	var symbol [markClass + 1]bool
 	for c := range symbol {
 		spelling := spaceMark
@@ -36,7 +40,7 @@ func newSeams(m *bpe) *seams {
 	}
 	for a := range symbol {
 		for b := range symbol {
-			s.cut[a][b] = symbol[a] && symbol[b] && !m.ignoreMerges
+			s.cut[a][b] = symbol[a] && symbol[b]
 		}
 	}
 	made := map[int32]bool{}
@@ -46,7 +50,7 @@ func newSeams(m *bpe) *seams {
 		}
 	}
 	for token, id := range m.ids {
-		if !made[id] {
+		if !made[id] && !m.ignoreMerges {
 			continue
 		}
 		before, known := 0, false
