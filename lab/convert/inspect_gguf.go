@@ -64,7 +64,7 @@ func inspectGGUF(name string, reason error) (*Inspection, error) {
 	defer file.close()
 	contents := file.contents()
 	in := &Inspection{
-		Name: name, Family: cmp.Or(contents.Architecture, "unknown"), Widths: []Widths{}, Parts: []ParameterShare{}, Formats: []Format{},
+		Name: name, Family: cmp.Or(contents.Architecture, "unknown"), Widths: []Widths{}, Parts: []ParameterShare{}, Formats: []StoredFormat{},
 		GGUF: contents, Verbs: []string{"inspect"}, Verdicts: []Compatibility{}, Seconds: time.Since(start).Seconds(),
 	}
 	for _, t := range contents.Types {

@@ -76,7 +76,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"split.count", uint16(3), `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
 		{"llama.block_count", nil, `metadata key "llama.block_count": the key is missing`},
 		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected 1 to 4096`},
-		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]`},
+		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]: the config says 3 layers, the files hold layers 0 to 1`},
 		{"llama.embedding_length", "16", `metadata key "llama.embedding_length": found the text "16", expected a whole number`},
 		{"llama.attention.head_count", []int32{4, 4, 4}, `metadata key "llama.attention.head_count": found [4 4 4], expected a whole number, or 2 of them`},
 		{"llama.attention.head_count", uint32(0), `model config: layer 0: number of heads is 0, expected 1 to 16384`},
