@@ -29,7 +29,7 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 		want   string
 	}{
 		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
-		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0 or Q4_0"},
+		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
 		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
 		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
 		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},
@@ -89,7 +89,6 @@ func TestGGUFRefuses(t *testing.T) {
 		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
 		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},
 		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2²⁰`},
-		{"tokenizer.ggml.bos_token_id", uint32(300), `model config: BOS token is 300, expected -1 (none) to 299`},
 		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
 		{"tensor output_norm.weight", nil, `tensor "model.norm.weight" is missing, expected shape [16]`},
 		{"tensor blk.1.ffn_up.weight", nil, `tensor "model.layers.1.mlp.up_proj.weight" is missing, expected shape [24 16]`},
