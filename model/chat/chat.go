@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slimlab/internal/jinja"
+	"slimlab/internal/jsonread"
 	"slimlab/model/tokenizer"
 )
 
@@ -64,13 +65,13 @@ func ParseConversation(data []byte) (Conversation, error) {
 		c.Messages = trimmed
 	} else {
 		var object struct{ Messages, Tools json.RawMessage }
-		if err := json.Unmarshal(trimmed, &object); err != nil {
+		if err := jsonread.Decode(trimmed, &object); err != nil {
 			return Conversation{}, fmt.Errorf("conversation: %w", err)
 		}
 		c.Messages, c.Tools = object.Messages, object.Tools
 	}
 	var roles []struct{ Role string }
-	if err := json.Unmarshal(c.Messages, &roles); err != nil {
+	if err := jsonread.Decode(c.Messages, &roles); err != nil {
 		return Conversation{}, fmt.Errorf("conversation: messages: %w", err)
 	}
 	c.AddGenerationPrompt = len(roles) == 0 || roles[len(roles)-1].Role != "assistant"

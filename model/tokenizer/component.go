@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/jsonread"
+
 	"github.com/dlclark/regexp2"
 )
 
@@ -70,7 +72,7 @@ func eachWithin(raw json.RawMessage, kind, path string, depth int, visit func(pa
 		return nil
 	}
 	var c component
-	if err := json.Unmarshal(raw, &c); err != nil {
+	if err := jsonread.Decode(raw, &c); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if c.Type != "Sequence" {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"slimlab/internal/jsonread"
 )
 
 // file is a tokenizer.json. Components stay as they were written; component.go reads them.
@@ -72,13 +74,13 @@ type mergeList [][2]string
 func (m *mergeList) UnmarshalJSON(data []byte) error {
 	if inner := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("[")), " \t\r\n"); len(inner) > 0 && inner[0] == '[' {
 		var pairs [][]string
-		if err := json.Unmarshal(data, &pairs); err != nil {
+		if err := jsonread.Decode(data, &pairs); err != nil {
 			return fmt.Errorf("model.merges: %w", err)
 		}
 		return m.fill(pairs)
 	}
 	var lines []string
-	if err := json.Unmarshal(data, &lines); err != nil {
+	if err := jsonread.Decode(data, &lines); err != nil {
 		return fmt.Errorf("model.merges: %w", err)
 	}
 	*m = make(mergeList, len(lines))
