@@ -33,7 +33,7 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 // convertOptions are the options of package convert, with progress on stderr.
 func (p *program) convertOptions(f convertFlags) convert.Options {
 	return convert.Options{
-		Open: p.home.OpenModel, Content: p.home.Content, DType: convert.DType(f.dtype), Progress: newProgress(p.stderr).step,
+		Open: p.home.OpenModel, Content: p.home.Content, DType: convert.DType(f.dtype), Progress: newProgress(p.progressTo).step,
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream))

@@ -53,7 +53,7 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	if err := f.check(cmd); err != nil {
 		return usage(err)
 	}
-	progress := newProgress(p.stderr)
+	progress := newProgress(p.progressTo)
 	o := doctor.Options{Version: version(), Threads: f.threads, Quick: f.quick, Progress: func(text string) {
 		progress.line(progress.elapsed(), text)
 	}}

@@ -64,7 +64,7 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 		}
 		sources = append(sources, s)
 	}
-	progress := newProgress(p.stderr)
+	progress := newProgress(p.progressTo)
 	f.Version, f.Store = version(), p.home.Evaluations()
 	f.Progress = func(e eval.Progress) {
 		text, at := e.Model+" · "+e.What, progress.elapsed()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/visible"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 	"slimlab/scenarios"
@@ -54,7 +55,7 @@ func (p *program) checkCommand() *cobra.Command {
 				if err != nil {
 					return usage(err)
 				}
-				if _, err := io.WriteString(p.stdout, planText(s, plan)); err != nil {
+				if _, err := io.WriteString(p.stdout, visible.Text(planText(s, plan))); err != nil {
 					return broke(err)
 				}
 			}

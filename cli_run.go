@@ -83,7 +83,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 			fmt.Fprintln(p.stderr, "warning:", t.Warning)
 		}
 	}
-	progress := newProgress(p.stderr)
+	progress := newProgress(p.progressTo)
 	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
 		out.event(e)

@@ -18,9 +18,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"slimlab/internal/quietstart"
 )
 
 func main() {
+	quietstart.Restore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)   // a second signal ends the program at once
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is a write that fails

@@ -9,14 +9,33 @@ import (
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/report"
 )
 
-// standardOutput remembers the first write that failed, so that no verb can overlook it.
+// standardOutput remembers the first write that failed, so that no verb can overlook it. On a
+// terminal, what the terminal would act on becomes visible: a file or a pipe gets all bytes as they
+// are.
 type standardOutput struct {
 	w   io.Writer
 	err error
+}
+
+func newStandardOutput(w io.Writer) *standardOutput {
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		w = visible.NewWriter(f)
+	}
+	return &standardOutput{w: w}
+}
+
+// flush writes what a terminal still lacks: a character that never became whole.
+func (o *standardOutput) flush() {
+	if w, ok := o.w.(*visible.Writer); ok {
+		if err := w.Flush(); o.err == nil {
+			o.err = err
+		}
+	}
 }
 
 func (o *standardOutput) Write(b []byte) (int, error) {
@@ -45,7 +64,7 @@ func (p product) write(w io.Writer, format string) error {
 	if format == "json" {
 		return broke(jsondoc.Write(w, p.schema, p.document))
 	}
-	_, err := io.WriteString(w, p.text())
+	_, err := io.WriteString(w, visible.Text(p.text()))
 	return broke(err)
 }
 

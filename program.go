@@ -50,7 +50,8 @@ func usage(err error) error {
 
 // program is what every verb needs.
 type program struct {
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // nothing that a terminal would act on leaves them
+	progressTo     io.Writer // standard error, on which progress rewrites its line
 	home           *home.Home
 }
 

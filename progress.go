@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/report"
 )
@@ -78,7 +79,7 @@ func (p *progress) step(done, total int, text string) {
 func (p *progress) passing(at float64, text string) {
 	switch {
 	case p.terminal:
-		line := stamp(at) + text
+		line := stamp(at) + visible.Line(text)
 		fmt.Fprintf(p.w, "\r%-*s", p.width, line)
 		p.width = utf8.RuneCountInString(line)
 	case at-p.last >= 10:
@@ -89,7 +90,7 @@ func (p *progress) passing(at float64, text string) {
 // line writes a line that stays.
 func (p *progress) line(at float64, text string) {
 	p.done()
-	fmt.Fprintln(p.w, stamp(at)+text)
+	fmt.Fprintln(p.w, stamp(at)+visible.Line(text))
 	p.last = at
 }
 

@@ -8,20 +8,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/visible"
 	"slimlab/tui"
 )
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	out := &standardOutput{w: stdout}
-	p := &program{stdout: out, stderr: stderr}
+	out := newStandardOutput(stdout)
+	messages := visible.NewWriter(stderr)
+	p := &program{stdout: out, stderr: messages, progressTo: stderr}
 	root := p.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(out)
-	root.SetErr(stderr)
-	code, err := exitCode(ctx, root.ExecuteContext(ctx), out.err)
+	root.SetErr(messages)
+	err := root.ExecuteContext(ctx)
+	out.flush()
+	code, err := exitCode(ctx, err, out.err)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "slimlab: %v\n", err)
+		fmt.Fprintf(messages, "slimlab: %v\n", err)
 	}
 	return code
 }

@@ -60,6 +60,7 @@ func (m *model) globalKeys() []binding {
 		{keys: []string{"?", "f1"}, help: "this help", do: act(m.help)},
 		{keys: []string{":", "f2"}, help: "palette: every action that works here", do: act(m.palette)},
 		{keys: []string{"!"}, help: "errors and warnings", do: m.showErrors},
+		{keys: []string{"ctrl+z"}, help: "suspend; the shell's fg comes back (a live run waits too)", when: func() bool { return canSuspend }, do: suspend},
 		{keys: []string{"q", "ctrl+c"}, footer: "q quit", help: "quit (asks while a run is live)", do: m.quit},
 	}
 }

@@ -49,6 +49,8 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		return m.opened(msg)
 	case watchMsg:
 		m.session, m.overlays = msg.session, nil
+	case resumedMsg:
+		m.fail("suspend", msg.err)
 	case saidMsg:
 		if msg.err != nil {
 			m.fail("", msg.err)

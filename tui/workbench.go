@@ -69,7 +69,8 @@ type (
 		text string
 		err  error
 	}
-	tickMsg time.Time
+	resumedMsg struct{ err error } // the terminal is the workbench's again
+	tickMsg    time.Time
 )
 
 // top is the pane that is seen and takes the keys.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"slimlab/internal/visible"
 )
 
 // Table is a head and rows of cells. A row may have fewer cells than there are columns.
@@ -37,8 +39,14 @@ func New(left int, heads ...string) *Table {
 	return t
 }
 
-// Add appends a row.
-func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
+// Add appends a row. What a terminal would act on becomes visible.
+func (t *Table) Add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = visible.Line(cell)
+	}
+	t.Rows = append(t.Rows, row)
+}
 
 // Width is the width of the text in terminal cells.
 func (t *Table) Width() int {
@@ -141,5 +149,5 @@ func spaces(text string, width int) string {
 
 var escapes = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
 
-// Escape returns text that Markdown shows as it is, on one line.
-func Escape(text string) string { return escapes.Replace(text) }
+// Escape returns text that Markdown shows as it is, on one line, also on a terminal.
+func Escape(text string) string { return visible.Text(escapes.Replace(text)) }

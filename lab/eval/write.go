@@ -11,6 +11,7 @@ import (
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/report"
 )
@@ -227,7 +228,7 @@ func (e *Evaluation) table(w io.Writer) error {
 			b.WriteString("- " + note + "\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
 
@@ -265,6 +266,6 @@ func (e *Evaluation) markdown(w io.Writer) error {
 			b.WriteString("- " + texttable.Escape(note) + "\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }

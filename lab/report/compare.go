@@ -11,6 +11,7 @@ import (
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
@@ -463,7 +464,7 @@ func (c *Comparison) text(w io.Writer) error {
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
 
@@ -478,7 +479,7 @@ func (c *Comparison) markdown(w io.Writer) error {
 	notes, of := c.footnotes()
 	b.WriteString(c.table(of, texttable.Escape).Markdown())
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
 

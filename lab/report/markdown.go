@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
 	"slimlab/lab"
 )
 
@@ -25,7 +26,7 @@ func Markdown(w io.Writer, v *lab.View) error {
 		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Reason))
 	})
 	markdownList(&b, "### Troubles", troubles(v), func(_ int, line string) string { return texttable.Escape(line) })
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
 

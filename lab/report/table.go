@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/visible"
 	"slimlab/lab"
 )
 
@@ -49,7 +50,7 @@ func newTable(v *lab.View) *table {
 func (t *table) axis(title string, v *lab.View, of func(r *lab.TableRow) string) {
 	c := column{title: title, left: true, fixed: true}
 	for i := range v.Rows {
-		c.cells = append(c.cells, cell{value: of(&v.Rows[i])})
+		c.cells = append(c.cells, cell{value: visible.Line(of(&v.Rows[i]))})
 	}
 	t.columns = append(t.columns, c)
 }
@@ -107,7 +108,7 @@ func title(v *lab.View) string {
 	if v.Begin.About != "" {
 		parts = append(parts, v.Begin.About)
 	}
-	return strings.Join(parts, " · ")
+	return visible.Line(strings.Join(parts, " · "))
 }
 
 // subtitle is the state of the run and its machine.

@@ -8,6 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
 	"slimlab/lab"
 )
 
@@ -51,7 +52,7 @@ func Text(w io.Writer, v *lab.View, width int) error {
 	if lines := troubles(v); len(lines) > 0 {
 		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
 
@@ -126,7 +127,7 @@ func (t *table) text(intervals bool) *texttable.Table {
 	out := &texttable.Table{Rows: make([][]string, t.rows)}
 	for i := range t.columns {
 		head, cells := t.columns[i].layout(intervals)
-		out.Columns = append(out.Columns, texttable.Column{Head: head, Right: !t.columns[i].left})
+		out.Columns = append(out.Columns, texttable.Column{Head: visible.Line(head), Right: !t.columns[i].left})
 		for row, text := range cells {
 			out.Rows[row] = append(out.Rows[row], text)
 		}

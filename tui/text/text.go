@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"slimlab/internal/visible"
 )
 
 // Ellipsis ends text that was cut.
@@ -150,15 +152,16 @@ func Wrap(s string, width int) []string {
 	return lines
 }
 
-// Clean replaces everything in foreign text that could move the cursor or change colours: line ends
-// and tabs become spaces, other control and unprintable characters the replacement character. One
-// of these goes before a mark at the start, which would join the cell before it.
+// Clean makes everything in foreign text visible that could move the cursor, change colours or the
+// direction of writing: line ends and tabs become spaces, other controls escapes such as \x1b,
+// other unprintable characters the replacement character. One of these goes before a mark at the
+// start, which would join the cell before it.
 func Clean(s string) string {
 	for i := range len(s) {
 		if s[i] >= 0x20 && s[i] <= 0x7e {
 			continue
 		}
-		s = strings.Map(cleanRune, s)
+		s = strings.Map(cleanRune, visible.Line(lineEnds.Replace(s)))
 		if Width(" "+s) != 1+Width(s) {
 			s = string(unicode.ReplacementChar) + s
 		}
@@ -167,11 +170,10 @@ func Clean(s string) string {
 	return s
 }
 
+var lineEnds = strings.NewReplacer("\n", " ", "\t", " ", "\r", " ")
+
 func cleanRune(r rune) rune {
-	switch {
-	case r == '\n' || r == '\t' || r == '\r':
-		return ' '
-	case unicode.IsControl(r) || !unicode.IsPrint(r):
+	if !unicode.IsPrint(r) {
 		return unicode.ReplacementChar
 	}
 	return r

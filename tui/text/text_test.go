@@ -51,8 +51,8 @@ func TestWidthIsExact(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain": "plain", "two\nlines\tand tab": "two lines and tab", "\x1b[31mred\x1b[0m": "\uFFFD[31mred\uFFFD[0m",
-		"μ × Δ": "μ × Δ", "a\u202eb": "a\uFFFDb", "\x7f": "\uFFFD", "日本": "日本",
+		"plain": "plain", "two\nlines\tand tab": "two lines and tab", "\x1b[31mred\x1b[0m": `\x1b[31mred\x1b[0m`,
+		"μ × Δ": "μ × Δ", "a\u202eb": `a\u202eb`, "\x7f": `\u007f`, "\ue000": "\uFFFD", "日本": "日本",
 	} {
 		if got := Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, expected %q", in, got, want)
