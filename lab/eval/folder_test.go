@@ -56,7 +56,7 @@ func TestFoldersOfUsers(t *testing.T) {
 	}{
 		{"base", base, 1e-5, ""},
 		{"rope-default-factor", base, 1e-5, "rope_scaling has type default"},
-		{"prefix-language-model", base, 1e-5, `"model.language_model.…" where "model.…" is usual`},
+		{"prefix-language-model", base, 1e-5, `"model.language_model.layers…" where "model.layers…" is usual`},
 		{"gptq-v2zeros-labelled-v1", 372.01, 1e-3, "every zero point is the middle of the codes, as in gptq_v2"},
 		{"gptq-old-file", 372.01, 1e-3, "the quantization is that of quantize_config.json"},
 		{"ct-compression-config", 387.66, 1e-3, "compression_config, the former name"},

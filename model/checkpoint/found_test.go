@@ -103,6 +103,7 @@ func TestQuantizationFiles(t *testing.T) {
 	for _, c := range []struct{ sample, file, content, note string }{
 		{"GPTQ", "quantize_config.json", edit(t, gptqSample, map[string]any{"quant_method": nil, "checkpoint_format": nil}), "the quantization is that of quantize_config.json: config.json has no quantization_config"},
 		{"GPTQ", "quantize_config.json", gptqSample, "quantize_config.json"},
+		{"GPTQ", "quant_config.json", edit(t, gptqSample, map[string]any{"quant_method": nil}), "the quantization is that of quant_config.json"},
 		{"GPTQ version 2 symmetric", "quantize_config.json", strings.Replace(gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`, 1), "quantize_config.json"},
 		{"AWQ", "quant_config.json", oldAWQ, "quant_config.json"},
 		{"pack-quantized", "", "", "compression_config, the former name of quantization_config"},
@@ -318,7 +319,7 @@ func TestPrefixes(t *testing.T) {
 			}
 			m, notes := read(t, dir)
 			sameNumbers(t, m, weights)
-			wantNote(t, notes, `the files name the tensors "`+prefix.model+`…" where "model.…" is usual`)
+			wantNote(t, notes, `the files name the tensors "`+prefix.model+`layers…" where "model.layers…" is usual`)
 			sameNumbers(t, layerByLayer(t, dir), weights)
 		}
 	}
@@ -573,6 +574,8 @@ func TestCausesOfMissingTensors(t *testing.T) {
 		{rename(q+".weight", q+".base_layer.weight"), "beside which a LoRA adapter lies"},
 		{rename(q+".weight", "model.layers.0.self_attn.qkv_proj.weight"), "model.layers.0.self_attn.qkv_proj, several projections in one tensor, as Phi-3 has them"},
 		{rename("lm_head.weight", "head.weight"), `tensor "lm_head.weight" is missing, expected shape [300 16]: config.json has tie_word_embeddings false`},
+		{rename("model.layers.0.", "model.decoder.layers.0."), `tensor "model.layers.0.input_layernorm.weight" is missing, expected shape [16]: the files hold model.decoder.layers.0.input_layernorm.weight`},
+		{rename("layers.0.self_attn.q_proj", "layers.0.attention.q_proj"), `tensor "` + q + `.weight" is missing, expected shape [16 16]: the files hold model.layers.0.attention.q_proj.weight`},
 		{rename("model.layers.1.", "model.layers.5."), `tensor "model.layers.1.input_layernorm.weight" is missing`},
 		{func(list []Tensor) []Tensor { return list[:0] }, "the files hold no tensors"},
 		{func([]Tensor) []Tensor {

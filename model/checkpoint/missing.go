@@ -61,7 +61,28 @@ func (c *Checkpoint) causeOfMissing(name string) string {
 	if n, last := c.layerOf(name), c.lastLayer(); n > last && last >= 0 {
 		return fmt.Sprintf("the config says %d layers, the files hold layers 0 to %d", len(c.config.Layers), last)
 	}
+	if like := c.alike(name); like != "" {
+		return "the files hold " + like
+	}
 	return c.otherNames()
+}
+
+// alike finds the tensor that is most like a missing one: with another prefix, or, within its layer,
+// with another name of the part.
+func (c *Checkpoint) alike(name string) string {
+	parts := strings.Split(name, ".")
+	ends := []string{"." + strings.TrimPrefix(name, modelPrefix)}
+	if n := len(parts); n > 3 && parts[1] == "layers" {
+		ends = append(ends, strings.Join(parts[n-2:], "."))
+	}
+	for i, end := range ends {
+		for _, t := range c.files.tensors() {
+			if strings.HasSuffix(t.Name, end) && (i == 0 || c.layerOf(t.Name) == c.layerOf(name)) {
+				return t.Name
+			}
+		}
+	}
+	return ""
 }
 
 // layerOf is the number of the layer that a tensor belongs to, -1 for none.
@@ -93,9 +114,6 @@ func (c *Checkpoint) otherNames() string {
 	if len(list) == 0 {
 		return "the files hold no tensors"
 	}
-	if c.lastLayer() >= 0 {
-		return ""
-	}
 	for _, t := range list {
 		switch {
 		case strings.Contains(t.Name, ".lora_A"):
@@ -103,6 +121,9 @@ func (c *Checkpoint) otherNames() string {
 		case strings.HasSuffix(t.Name, "attention.wq.weight") || t.Name == "tok_embeddings.weight":
 			return fmt.Sprintf("the files hold %s, by the names of Meta's and Mistral's own format: convert them to Hugging Face's first", t.Name)
 		}
+	}
+	if c.lastLayer() >= 0 {
+		return ""
 	}
 	return fmt.Sprintf("the files hold %s and the like", list[0].Name)
 }

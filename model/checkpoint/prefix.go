@@ -51,7 +51,7 @@ func withoutPrefix(files source, n *notes) source {
 		t.Name = name
 		p.list = append(p.list, t)
 	}
-	n.add("the files name the tensors %q where %q is usual: read as if they had the usual names", p.model+"…", modelPrefix+"…")
+	n.add("the files name the tensors %q where %q is usual: read as if they had the usual names", p.model+"layers…", modelPrefix+"layers…")
 	return p
 }
 

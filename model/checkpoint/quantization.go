@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) erro
 			continue
 		}
 		if _, named := k.raw["quant_method"]; !named && k.raw != nil {
-			k.raw["quant_method"] = json.RawMessage(`"` + file.method + `"`)
+			k.raw["quant_method"] = json.RawMessage(`"` + cmp.Or(k.methodByKeys(), file.method) + `"`)
 		}
 		raw, err := json.Marshal(k.raw)
 		if err != nil {
