@@ -42,10 +42,10 @@ var commonTable = generationSettings.With(
 		"no_rope_layer_interval", "rope_interleave", "rope_interleaved", "attention_sinks", "use_sink", "use_mla", "q_lora_rank", "kv_lora_rank", "cross_attention_layers"),
 	refused("norms of another kind than that of Llama", "", "use_qk_norm", "qk_layernorm", "qk_norm", "use_post_norm", "parallel_attn", "use_parallel_residual", "norm_after"),
 	refused("logits that are bounded by a tangent", "", "attn_logit_softcapping", "final_logit_softcapping", "logit_softcap"),
-	refused("a factor that Llama has not", "1", "logit_scale", "logits_scaling", "embedding_multiplier", "attention_multiplier", "residual_multiplier", "query_pre_attn_scalar", "mup_width_scale",
+	refused("a factor that Llama does not have", "1", "logit_scale", "logits_scaling", "embedding_multiplier", "attention_multiplier", "residual_multiplier", "query_pre_attn_scalar", "mup_width_scale",
 		"scale_emb", "scale_depth", "dim_model_base"),
 	refused("a mixture of experts", "0", "num_local_experts", "num_experts", "n_routed_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts", "moe_num_experts"),
-	refused("biases that Llama has not", "", "bias", "qkv_bias", "use_bias", "add_bias_linear"),
+	refused("biases that Llama does not have", "", "bias", "qkv_bias", "use_bias", "add_bias_linear"),
 	refused("heads that were removed by transformers", "", "pruned_heads"),
 	refused("an encoder", "", "is_encoder_decoder", "add_cross_attention"),
 )

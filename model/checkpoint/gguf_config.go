@@ -113,6 +113,9 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	k.only("attention.value_length", c.HeadDim)
 	k.only("rope.dimension_count", c.HeadDim)
 	k.only("expert_count", 0)
+	if !fetch(k, k.metadata.Bool, k.prefix+"attention.causal", true) {
+		k.fail(k.prefix+"attention.causal", "attention to later tokens is not supported, expected true")
+	}
 	if n := k.integer("attention.sliding_window", 0); n > 0 && n < c.MaxPositions {
 		k.fail(k.prefix+"attention.sliding_window", "attention within a window of %d is not supported, expected none", n)
 	}
@@ -124,11 +127,15 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	}
 	c.Vocab = embedding.Rows()
 	k.tokens(&c, n)
+	k.vocabulary(c, n)
 	c.TiedHead = !has(ggufHead)
 	c.QKVBias = has("blk.0.attn_q.bias")
 	c.OBias = has("blk.0.attn_output.bias")
 	c.QKNorm = c.Architecture == model.Qwen3
 	c.Rope = k.rope(f, c)
+	if k.err == nil {
+		k.check(n)
+	}
 	if k.err != nil {
 		return c, k.err
 	}

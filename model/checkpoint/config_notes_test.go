@@ -1,0 +1,131 @@
+package checkpoint
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/model"
+)
+
+// The tokens that end a text are those of generation_config.json, then those of config.json.
+func TestEndTokens(t *testing.T) {
+	none := "-"
+	for _, c := range []struct {
+		config     map[string]any
+		generation string
+		ends       []int
+		note       string
+	}{
+		{map[string]any{"eos_token_id": []int{8, 9}}, none, []int{8, 9}, ""},
+		{map[string]any{"eos_token_id": 8}, `{"eos_token_id": [9, 8], "temperature": 0.6}`, []int{9, 8}, ""},
+		{map[string]any{"eos_token_id": []int{8, 9}}, `{"eos_token_id": 9}`, []int{9, 8}, ""},
+		{map[string]any{"eos_token_id": 8}, `{"eos_token_id": 9}`, []int{9, 8}, "generation_config.json: eos_token_id is [9], in config.json [8]: all of them end a text"},
+		{nil, `{"eos_token_id": [9, 10]}`, []int{9, 10}, ""}, // the usual 2 is a guess
+		{map[string]any{"eos_token_id": 8}, `{"eos_token_id": null}`, []int{8}, ""},
+		{map[string]any{"eos_token_id": 8}, `{"_from_model_config": true}`, []int{8}, ""},
+		{map[string]any{"eos_token_id": []int{}}, `{"eos_token_id": []}`, nil, ""},
+		{map[string]any{"eos_token_id": []int{8, 99}}, none, []int{8}, "config.json: eos_token_id is 99, outside the vocabulary of 32 tokens"},
+		{map[string]any{"eos_token_id": 8}, `{"eos_token_id": [8, 32]}`, []int{8}, "generation_config.json: eos_token_id is 32, outside the vocabulary"},
+		{map[string]any{"eos_token_id": 8, "pad_token_id": 32}, none, []int{8}, "config.json: pad_token_id is 32, outside the vocabulary"},
+		{map[string]any{"eos_token_id": 8, "pad_token_id": -1}, none, []int{8}, ""},
+		{map[string]any{"eos_token_id": 8, "bos_token_id": 3}, `{"bos_token_id": 4}`, []int{8}, "generation_config.json: bos_token_id is 4, in config.json 3: that of config.json counts"},
+		{map[string]any{"eos_token_id": 8}, `{"eos_token_id": 8, "top_zz": 1}`, []int{8}, "generation_config.json: top_zz is no key that slimlab knows"},
+	} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "config.json"), edit(t, plainConfig, c.config))
+		if c.generation != none {
+			writeFile(t, filepath.Join(dir, "generation_config.json"), c.generation)
+		}
+		var n notes
+		d, err := readConfig(os.DirFS(dir), ".", &n)
+		if err != nil {
+			t.Errorf("%v %s: %v", c.config, c.generation, err)
+			continue
+		}
+		if got := d.Ends(); !slices.Equal(got, c.ends) {
+			t.Errorf("%v %s: %d end a text, expected %d", c.config, c.generation, got, c.ends)
+		}
+		wantNote(t, n, c.note)
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "config.json"), plainConfig)
+	for content, want := range map[string]string{
+		`{"eos_token_id": "x"}`: `generation_config.json: eos_token_id: found "\"x\"", expected a token id, a list of them or null`,
+		`[1]`:                   `generation_config.json: line 1, column 1: found a list, expected an object`,
+		"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 3\n": `generation_config.json: found a Git LFS pointer, not the file: git lfs pull fetches it`,
+	} {
+		writeFile(t, filepath.Join(dir, "generation_config.json"), content)
+		if _, err := readConfig(os.DirFS(dir), ".", nil); err == nil || err.Error() != want {
+			t.Errorf("found %v, expected %s", err, want)
+		}
+	}
+}
+
+// What stands in two places and differs, or has no meaning, is told; the right one counts.
+func TestConfigNotes(t *testing.T) {
+	text := map[string]any{"architectures": []string{"LlavaForConditionalGeneration"}, "model_type": "llava", "vocab_size": nil, "hidden_size": nil, "intermediate_size": nil,
+		"num_hidden_layers": nil, "num_attention_heads": nil, "vision_config": map[string]any{}, "tie_word_embeddings": true,
+		"text_config": map[string]any{"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}}
+	plain, _, err := parsed([]byte(plainConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keys map[string]any
+		note string
+		want func(c *model.Config)
+	}{
+		{map[string]any{"rope_scaling": map[string]any{"rope_type": "default", "factor": 1}}, "config.json: rope_scaling has type default, which scales nothing: factor beside it not read", nil},
+		{map[string]any{"rope_scaling": map[string]any{"type": "default", "factor": 8, "low_freq_factor": 1}}, "factor, low_freq_factor beside it not read", nil},
+		{map[string]any{"rope_scaling": map[string]any{"rope_type": "default", "original_max_position_embeddings": nil}}, "", nil},
+		{map[string]any{"rope_parameters": map[string]any{"full_attention": map[string]any{"rope_type": "default", "rope_theta": 7}}}, "rope_parameters stands for each kind of layer", func(c *model.Config) { c.RopeTheta = 7 }},
+		{map[string]any{"rope_theta": 9, "rope_parameters": map[string]any{"rope_theta": 7}}, "config.json: rope_theta is 9, within rope_parameters 7: the latter counts", func(c *model.Config) { c.RopeTheta = 7 }},
+		{map[string]any{"rope_scaling": with(llama3, "type", "llama3")}, "", func(c *model.Config) { c.Rope = llama3Scaling }},
+		{map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types lists 1 layers, num_hidden_layers is 2: the latter counts", nil},
+		{map[string]any{"torch_dtype": "float16", "dtype": "bfloat16"}, `config.json: torch_dtype is "float16" and dtype "bfloat16"`, nil},
+		{map[string]any{"torch_dtype": "float16", "dtype": "float16"}, "", nil},
+		{map[string]any{"hidden_act": "swish", "use_cache": true, "temperature": 0.6, "pretraining_tp": 1, "mlp_bias": false, "num_local_experts": 0}, "", nil},
+		{map[string]any{"model_type": "qwen2"}, `config.json: model_type is "qwen2", architectures "LlamaForCausalLM": the latter counts`, nil},
+		{map[string]any{"model_type": "llama"}, "", nil},
+		{map[string]any{"wonder": 1}, "config.json: wonder is no key that slimlab knows, and was not read", nil},
+		{map[string]any{"wonder": 1, "amaze": 2}, "config.json: amaze, wonder are no keys that slimlab knows", nil},
+		{map[string]any{"sliding_window": 4096}, "sliding_window is no key", nil}, // of Llama
+		{text, "config.json: the language model is that of text_config", func(c *model.Config) { c.TiedHead = true }},
+	} {
+		want := plain
+		if c.want != nil {
+			c.want(&want)
+		}
+		var n notes
+		d, err := parseConfig([]byte(edit(t, plainConfig, c.keys)), &n)
+		if err != nil || !sameConfig(d.Config, want) {
+			t.Errorf("%v: %v, %+v", c.keys, err, d.Config)
+		}
+		wantNote(t, n, c.note)
+	}
+	for key, value := range map[string]any{"final_logit_softcapping": 30, "num_experts": 8, "logit_scale": 0.5, "position_embedding_type": "alibi", "qkv_bias": true, "no_rope_layers": []int{1}} {
+		_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{key: value})))
+		if err == nil || !strings.HasPrefix(err.Error(), key+": found ") || !strings.Contains(err.Error(), "is not supported, expected no such key or null") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// A byte order mark is taken; a file of settings is bounded.
+func TestFilesOfSettings(t *testing.T) {
+	if _, _, err := parsed([]byte("\xef\xbb\xbf" + plainConfig)); err != nil {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	big, err := os.Create(filepath.Join(dir, "config.json"))
+	if err := errors.Join(err, big.Truncate(65<<20), big.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.HasSuffix(err.Error(), "config.json: the file has more than 64 MiB, expected at most so many of a file of settings") {
+		t.Errorf("found %v", err)
+	}
+}
