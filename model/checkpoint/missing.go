@@ -67,8 +67,8 @@ func (c *Checkpoint) causeOfMissing(name string) string {
 	return c.otherNames()
 }
 
-// alike finds the tensor that is most like a missing one: with another prefix, or, within its layer,
-// with another name of the part.
+// alike finds the tensor that is most like a missing one: with another prefix, or, within its
+// layer, with another name of the part.
 func (c *Checkpoint) alike(name string) string {
 	parts := strings.Split(name, ".")
 	ends := []string{"." + strings.TrimPrefix(name, modelPrefix)}
