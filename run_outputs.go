@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -44,11 +43,16 @@ type outputs struct {
 	targets     []*filelock.Target // the files and folders, which this run alone writes
 }
 
-type export struct{ format, file string }
+// export is a result in a format. Into a file that is no regular one, such as a pipe, it is written
+// once, at the end.
+type export struct {
+	format, file string
+	once         bool
+}
 
 type save struct{ row, folder string }
 
-// openOutputs checks formats and creates the files, so that a bad path is an error before the work.
+// openOutputs checks formats and files, so that a bad path is an error before the work.
 // It locks the files and folders until release, so that no other run writes them.
 func openOutputs(rows []string, f outputFlags, stdout io.Writer) (*outputs, error) {
 	out := &outputs{stdout: stdout}
@@ -68,19 +72,17 @@ func (o *outputs) openExports(flags []string) error {
 		if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
 			return err
 		}
-		if file == "-" {
+		x := export{format: format, file: file, once: isStdout(file) || !atomicfile.Replaced(file)}
+		switch {
+		case isStdout(file):
 			o.stdoutTaken = true
-		} else {
-			path, err := o.lock(filelock.AcquireFile(file))
-			if err == nil {
-				err = touch(path)
-			}
-			if err != nil {
+		default:
+			var err error
+			if x.file, err = o.target(file); err != nil {
 				return fmt.Errorf("--export %s: %w", text, err)
 			}
-			file = path
 		}
-		o.exports = append(o.exports, export{format, file})
+		o.exports = append(o.exports, x)
 	}
 	return nil
 }
@@ -104,22 +106,36 @@ func (o *outputs) openSaves(rows, flags []string) error {
 }
 
 func (o *outputs) openEvents(name string) error {
-	switch name {
-	case "":
-	case "-":
+	switch {
+	case name == "":
+	case isStdout(name):
 		o.events, o.stdoutTaken = nopCloser{o.stdout}, true
 	default:
-		path, err := o.lock(filelock.AcquireFile(name))
+		path, err := o.target(name)
 		if err != nil {
 			return fmt.Errorf("--events: %w", err)
 		}
-		file, err := os.Create(path)
+		file, err := atomicfile.Create(path)
 		if err != nil {
 			return fmt.Errorf("--events: %w", err)
 		}
 		o.events = file
 	}
 	return nil
+}
+
+// isStdout reports whether a file's name stands for standard output.
+func isStdout(name string) bool { return name == "-" || name == "/dev/stdout" || name == "/dev/fd/1" }
+
+// target checks that a file can be written, and locks it until release where it is a regular one.
+func (o *outputs) target(name string) (path string, err error) {
+	if err := atomicfile.Check(name); err != nil {
+		return "", err
+	}
+	if !atomicfile.Replaced(name) {
+		return name, nil
+	}
+	return o.lock(filelock.AcquireFile(name))
 }
 
 // lock keeps a target that was acquired until release, and returns its path.
@@ -129,14 +145,6 @@ func (o *outputs) lock(target *filelock.Target, err error) (path string, _ error
 	}
 	o.targets = append(o.targets, target)
 	return target.Path, nil
-}
-
-func touch(file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 type nopCloser struct{ io.Writer }
@@ -160,11 +168,11 @@ func (o *outputs) event(e lab.Event) {
 	}
 }
 
-// write rewrites the exports; those to stdout only at the end.
+// write rewrites the exports.
 func (o *outputs) write(end bool) error {
 	var errs error
 	for _, x := range o.exports {
-		if x.file == "-" && !end {
+		if x.once && !end {
 			continue
 		}
 		errs = errors.Join(errs, writeExport(o.stdout, x.format, x.file, o.board.Snapshot()))
@@ -173,7 +181,7 @@ func (o *outputs) write(end bool) error {
 }
 
 func writeExport(stdout io.Writer, format, file string, view *lab.View) error {
-	if file == "-" {
+	if isStdout(file) {
 		return report.Write(format, stdout, view)
 	}
 	return atomicfile.Write(file, func(w io.Writer) error { return report.Write(format, w, view) })
