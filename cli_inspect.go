@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/await"
 	"slimlab/internal/nearest"
 	"slimlab/lab/convert"
 	"slimlab/lab/report"
@@ -22,7 +23,7 @@ func (p *program) inspectCommand() *cobra.Command {
 			if err := nearest.Check("--format", format, formats); err != nil {
 				return usage(err)
 			}
-			in, err := convert.Inspect(names[0], p.home.OpenModel)
+			in, err := await.Do(cmd.Context(), func() (*convert.Inspection, error) { return convert.Inspect(names[0], p.home.OpenModel) })
 			if err != nil {
 				return usage(err)
 			}

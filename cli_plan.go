@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/await"
 	"slimlab/internal/visible"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -35,7 +36,7 @@ func (f *planFlags) load(cmd *cobra.Command, name string) (*scenario.Scenario, e
 	if cmd.Flags().Changed("seed") {
 		o.Seed = &f.seed
 	}
-	s, err := run.LoadScenario(name, scenarios.Files, o)
+	s, err := await.Do(cmd.Context(), func() (*scenario.Scenario, error) { return run.LoadScenario(name, scenarios.Files, o) })
 	return s, usage(err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/term"
 
@@ -53,6 +54,7 @@ type program struct {
 	stdout, stderr io.Writer // nothing that a terminal would act on leaves them
 	progressTo     io.Writer // standard error, on which progress rewrites its line
 	home           *home.Home
+	inWorkbench    atomic.Bool // the terminal is the workbench's
 }
 
 // open checks the environment and names the home, which is made by the first write.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,13 +22,46 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(messages)
-	err := root.ExecuteContext(ctx)
+	err, ended := p.execute(ctx, root)
+	if !ended { // it may hold the locks of the writers
+		fmt.Fprintln(stderr, "slimlab: interrupted")
+		return exitInterrupted
+	}
 	out.flush()
 	code, err := exitCode(ctx, err, out.err)
 	if err != nil && err.Error() != "" {
 		fmt.Fprintf(messages, "slimlab: %v\n", err)
 	}
 	return code
+}
+
+// patience is how long a verb may take to end after an interruption, before it is left behind.
+const patience = 700 * time.Millisecond
+
+// execute runs the verb. One that does not end when ctx does is given up, and has not ended: it may
+// wait for a disk, or for the other end of a pipe, which no signal interrupts. The program ends
+// then, as if it were killed, and what was finished is on the disk. The workbench is waited for: it
+// owns the terminal.
+func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, ended bool) {
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	select {
+	case err := <-done:
+		return err, true
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err, true
+		case <-late.C:
+			if !p.inWorkbench.Load() {
+				return nil, false
+			}
+		}
+	}
 }
 
 // exitCode is the code that a command ends with, and the error to report: an interruption before

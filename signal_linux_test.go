@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSignals: SIGTERM at a random moment ends every verb that runs long, and the workbench, with
-// exit 130 within a second; the same command then ends as if nothing had been.
+// TestSignals: SIGTERM at a random moment ends every verb that runs long or waits, and the
+// workbench, with exit 130 within a second; the same command then ends as if nothing had been.
 func TestSignals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the program and runs it for half a minute")
@@ -32,6 +32,11 @@ func TestSignals(t *testing.T) {
 	writeFile(t, in("text.txt"), strings.Repeat("the member clicked the item and the other did not. ", 2000))
 	writeFile(t, in("choice.jsonl"), strings.Repeat(`{"query":"Question: What comes?","choices":["an item","nothing","a member"],"gold":1}`+"\n", 25))
 	writeFile(t, in("data.jsonl"), randomRecords(4000))
+	for _, name := range []string{"pipe.yaml", "pipe.jsonl", filepath.Join("piped", "config.json")} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(in(name)), 0o755), unix.Mkfifo(in(name), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	calibration := []string{"--calibration", in("text.txt"), "--samples", "8", "--length", "128"}
 	for _, c := range []struct {
 		args   []string
@@ -49,6 +54,16 @@ func TestSignals(t *testing.T) {
 		{[]string{"doctor", "--quick"}, "", false}, // nothing of a measurement is kept
 		{[]string{"doctor", "--model", "stories15m", "--decode", "64", "--repeat", "9"}, "", false},
 		{[]string{"tokenize", in("fm")}, "", false}, // waits for standard input
+		// what no signal interrupts: opening a pipe to which nobody writes
+		{[]string{"run", in("pipe.yaml")}, "", false},
+		{[]string{"check", in("pipe.yaml")}, "", false},
+		{[]string{"check", "own-data", "--set", "task.path=" + in("pipe.jsonl")}, "", false},
+		{[]string{"inspect", in("piped")}, "", false},
+		{[]string{"import", in("piped"), in("imported")}, "", false},
+		{[]string{"tokenize", in("pipe.jsonl")}, "", false},
+		{append([]string{"quantize", in("model"), in("quantized"), "--scheme", "w4a16"}, "--calibration", in("pipe.jsonl")), "", false},
+		{[]string{"eval", in("model"), "--text", in("pipe.jsonl")}, "", false},
+		{[]string{"run", in("tiny.yaml"), "--export", "csv=" + in("pipe.jsonl")}, "", false}, // which nobody reads
 	} {
 		took := p.interrupt(t, c.output, c.args...)
 		t.Logf("%-9s exit 130 after %4d ms", c.args[0], took.Milliseconds())

@@ -29,6 +29,7 @@ func (p *program) workbench(ctx context.Context, o tui.Options) error {
 	}
 	o.Machine, o.Scenario = home.Machine(), defaultScenario
 	b := &bench{home: p.home}
+	p.inWorkbench.Store(true)
 	err := tui.Run(ctx, b, o)
 	b.wait.Wait()
 	if errors.Is(err, context.Canceled) {
