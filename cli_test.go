@@ -252,3 +252,51 @@ func TestVerbsWithoutAHome(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedLog: what stands before the damage of a run's log is shown by every verb, marked; a
+// comparison of it is not one.
+func TestDamagedLog(t *testing.T) {
+	file := newHome(t)
+	for range 2 {
+		if _, errs, code := slimlab(t, "run", file); code != exitHeld {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(os.Getenv("SLIMLAB_HOME"), "runs", "*"))
+	if err != nil || len(logs) != 2 {
+		t.Fatal(logs, err)
+	}
+	whole, _, _ := slimlab(t, "runs")
+	last := strings.Fields(whole)[0]
+	name := filepath.Join(filepath.Dir(logs[0]), last+".runlog")
+	text := []byte(read(t, name))
+	at := bytes.Index(text, []byte("w8a8\xa1w")) // the row's record
+	if at < 0 {
+		t.Fatal("the log has no row of w8a8")
+	}
+	text[at] ^= 1
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if runs, _, code := slimlab(t, "runs"); code != exitHeld || !strings.Contains(runs, "damaged: run log "+name) {
+		t.Errorf("runs: exit %d\n%s", code, runs)
+	}
+	for _, format := range []string{"table", "json", "junit"} {
+		out, errs, code := slimlab(t, "show", "last", "--format", format)
+		if code != exitHeld || !strings.Contains(out, "its log is damaged") || format != "junit" && !strings.Contains(out, "pruned") || !strings.Contains(errs, "warning: run last is shown up to the damage") {
+			t.Errorf("show --format %s: exit %d\n%s\n%s", format, code, out, errs)
+		}
+	}
+	if out, errs, code := slimlab(t, "compare", logs[0][len(filepath.Dir(logs[0]))+1:len(logs[0])-len(".runlog")], last); code != exitBaseline || !strings.Contains(out, "pruned") || !strings.Contains(errs, "before the damage") {
+		t.Errorf("compare: exit %d\n%s\n%s", code, out, errs)
+	}
+	if _, errs, code := slimlab(t, "replay", "last"); code != exitUsage || !strings.Contains(errs, "needs a terminal") {
+		t.Errorf("replay does not open it: exit %d: %s", code, errs)
+	}
+	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/pruned"); code != exitHeld {
+		t.Errorf("a row before the damage: exit %d: %s", code, errs)
+	}
+	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/w8a8"); code != exitUsage || !strings.Contains(errs, `has no row "w8a8" before the damage in its log`) {
+		t.Errorf("the row in the damage: exit %d: %s", code, errs)
+	}
+}

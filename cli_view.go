@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -47,16 +48,19 @@ func (p *program) runsCommand() *cobra.Command {
 	}
 }
 
-// board reads a run's log into a board. "demo" is the recorded demo.
-func (p *program) board(name string) (*lab.Board, error) {
-	events, err := runEvents(p.home, name)
+// board reads a run's log into a board, and warns of a damaged one. "demo" is the recorded demo.
+func (p *program) board(name string) (b *lab.Board, problem, err error) {
+	events, problem, err := runEvents(p.home, name)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
+		return nil, nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
 	}
 	if err != nil {
-		return nil, broke(err)
+		return nil, nil, broke(err)
 	}
-	return lab.Fold(events), nil
+	if problem != nil {
+		fmt.Fprintf(p.stderr, "warning: run %s is shown up to the damage in its log: %v\n", name, problem)
+	}
+	return lab.Fold(events), problem, nil
 }
 
 func (p *program) showCommand() *cobra.Command {
@@ -69,7 +73,7 @@ func (p *program) showCommand() *cobra.Command {
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
 				return usage(err)
 			}
-			b, err := p.board(args[0])
+			b, _, err := p.board(args[0])
 			if err != nil {
 				return err
 			}
@@ -94,12 +98,13 @@ func (p *program) compareCommand() *cobra.Command {
 				return usage(err)
 			}
 			var views [2]*lab.View
+			var damaged error
 			for i, name := range args {
-				b, err := p.board(name)
+				b, problem, err := p.board(name)
 				if err != nil {
 					return failure{exitBaseline, err}
 				}
-				views[i] = b.Snapshot()
+				views[i], damaged = b.Snapshot(), cmp.Or(damaged, problem)
 			}
 			c := report.Compare(views[0], views[1])
 			if err := c.Write(format, p.stdout); err != nil {
@@ -110,6 +115,8 @@ func (p *program) compareCommand() *cobra.Command {
 				return failure{exitBaseline, fmt.Errorf("the runs are not comparable: %s", strings.Join(c.Reasons, "; "))}
 			case len(worse) > 0:
 				return failure{exitRegression, fmt.Errorf("%d figures are significantly worse, first %s of %s", len(worse), worse[0].Metric.Key, worse[0].Row)}
+			case damaged != nil:
+				return failure{exitBaseline, fmt.Errorf("compared is only what stands before the damage of a log: %w", damaged)}
 			}
 			return nil
 		},
@@ -128,7 +135,7 @@ func (p *program) replayCommand() *cobra.Command {
 			if speed <= 0 {
 				return usage(fmt.Errorf("--speed %g: expected a positive number", speed))
 			}
-			if _, err := p.board(args[0]); err != nil {
+			if _, _, err := p.board(args[0]); err != nil {
 				return err
 			}
 			return p.workbench(cmd.Context(), tui.Options{Replay: args[0], Speed: speed, ASCII: ascii})

@@ -11,18 +11,20 @@ import (
 	"slimlab/tui"
 )
 
-// runEvents reads the events of a run of a home, or of the demo that ships.
-func runEvents(h *home.Home, name string) ([]lab.Event, error) {
+// runEvents reads the events of a run of a home, or of the demo that ships. problem is the damage
+// that ends the log before its end; nil is none.
+func runEvents(h *home.Home, name string) (events []lab.Event, problem, err error) {
 	if name == tui.DemoRun {
 		log, err := fs.ReadFile(scenarios.Files, "demo.log")
 		if err != nil {
-			return nil, fmt.Errorf("demo: %w", err)
+			return nil, nil, fmt.Errorf("demo: %w", err)
 		}
-		return store.Decode("demo.log", log)
+		events, err := store.Decode("demo.log", log)
+		return events, nil, err
 	}
 	r, err := h.Logs.Read(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return r.Events, nil
+	return r.Events, r.Problem, nil
 }

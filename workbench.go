@@ -119,14 +119,15 @@ func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, 
 }
 
 func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
-	return runEvents(b.home, name)
+	events, _, err := runEvents(b.home, name) // the events end with the damage, if there is any
+	return events, err
 }
 
 func (b *bench) Export(_ context.Context, name, format, path string) error {
 	if err := nearest.Check("format", format, report.Formats()); err != nil {
 		return err
 	}
-	events, err := runEvents(b.home, name)
+	events, _, err := runEvents(b.home, name)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}

@@ -106,8 +106,10 @@ type Begin struct {
 	Version  string `msgpack:"version" json:"version"`
 	Machine  string `msgpack:"machine" json:"machine"` // CPU, cores and kernels in one line
 	Started  int64  `msgpack:"started" json:"started"` // Unix seconds
-	Quick    bool   `msgpack:"quick,omitempty" json:"quick,omitempty"`
-	Cells    []Cell `msgpack:"cells" json:"cells"` // all that will be worked on, in order
+	// Nanoseconds of the second in which it started; 0 in logs that have only seconds.
+	Nanoseconds int64  `msgpack:"nanoseconds,omitempty" json:"nanoseconds,omitempty"`
+	Quick       bool   `msgpack:"quick,omitempty" json:"quick,omitempty"`
+	Cells       []Cell `msgpack:"cells" json:"cells"` // all that will be worked on, in order
 	// names of the rows that each cell yields, in order
 	Rows     []string `msgpack:"rows" json:"rows"`
 	Columns  []string `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table

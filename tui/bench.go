@@ -48,8 +48,11 @@ type RunInfo struct {
 	Duration time.Duration
 	Machine  string
 	Quick    bool
-	Err      error // why its log cannot be read
+	Err      error // why its log cannot be read, or, where Started is known, only its beginning
 }
+
+// readable reports whether there is something of the run to open.
+func (r *RunInfo) readable() bool { return r.Err == nil || !r.Started.IsZero() }
 
 // Live is a run in progress.
 type Live struct {

@@ -59,9 +59,16 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	p := &page{width: width, theme: &b.theme}
 	p.say(b.theme.head.On(text.Cut(text.Clean(r.ID), width)))
 	if r.Err != nil {
-		p.heading("✗ its log cannot be read")
+		if r.readable() {
+			p.heading("✗ its log is damaged; what is before the damage can be opened")
+		} else {
+			p.heading("✗ its log cannot be read")
+		}
 		p.say(text.Wrap(text.Clean(r.Err.Error()), width)...)
-		return p.lines
+		if !r.readable() {
+			return p.lines
+		}
+		p.say("")
 	}
 	glyph, word, paint := b.runState(r)
 	kind := "full"

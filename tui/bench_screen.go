@@ -33,7 +33,7 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 func (b *benchScreen) Keys() []keyGroup {
 	onScenario := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.Err == nil }
 	onRun := func() bool { return b.selection().run != nil }
-	readable := func() bool { it := b.selection(); return it.run != nil && it.run.Err == nil }
+	readable := func() bool { it := b.selection(); return it.run != nil && it.run.readable() }
 	start := func(quick bool) func() tea.Cmd {
 		return func() tea.Cmd { return b.startRun(b.selection().scenario.Name, quick) }
 	}

@@ -125,5 +125,8 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
 	}
+	if log.Problem != nil {
+		return nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
+	}
 	return nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
 }

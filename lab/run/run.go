@@ -87,8 +87,9 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	}
 	begin := plan.Begin()
 	r.machine = home.Machine()
-	begin.Version, begin.Machine, begin.Started = h.Version, r.machine, o.Now().Unix()
-	begin.Run = store.NewID(begin.Scenario, o.Now(), rand.Uint64())
+	now := o.Now()
+	begin.Version, begin.Machine, begin.Started, begin.Nanoseconds = h.Version, r.machine, now.Unix(), int64(now.Nanosecond())
+	begin.Run = store.NewID(begin.Scenario, now, rand.Uint64())
 	log, err := h.Logs.Create(begin)
 	if err != nil {
 		return nil, err

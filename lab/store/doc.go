@@ -1,8 +1,8 @@
 // Package store keeps what runs leave behind: their logs and their artifacts.
 //
 // A Store is a folder of run logs, one append-only file a run. A log can be read while it grows,
-// loses at most what was not yet flushed when its process is killed, and says so; damage anywhere
-// but at the torn end is an error with its offset. Artifacts is a content-addressed folder of
+// loses at most what was not yet flushed when its process is killed, and says so; of one that is
+// damaged, what stands before the damage is read, and the damage is told with its offset. Artifacts is a content-addressed folder of
 // finished work: what is under a key is complete and verified, or absent.
 //
 // Both are plain files that can be copied and deleted. The package leaves out what the events mean

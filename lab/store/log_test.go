@@ -117,9 +117,9 @@ func TestTornAnywhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			run, err := s.Read("a")
-			if err != nil {
+			if err != nil || run.Problem != nil {
 				if tail == "" {
-					t.Fatalf("cut at %d: %v", cut, err)
+					t.Fatalf("cut at %d: %v, %v", cut, err, run)
 				}
 				continue // zeros after half a record: damage within the header or the payload
 			}
@@ -141,32 +141,54 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
-// A changed byte anywhere is an error that names the log, or a torn end that loses nothing but the
-// last record.
+// Of a log with a changed byte anywhere, what stands before the damage is read, with an end that
+// says so; it is an error only where nothing stands before it.
 func TestDamageIsFound(t *testing.T) {
 	s := open(t)
 	write(t, s, "a", 1, 4, lab.Done)
 	whole, _ := os.ReadFile(s.path("a"))
 	full, _ := s.Read("a")
+	_, rest, _ := bytes.Cut(whole[fileHeader+recordHeader:], []byte("figure1")) // within the begin event
+	begun := len(whole) - len(rest)
 	for at := range whole {
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= 0x20
 		if err := os.WriteFile(s.path("a"), damaged, 0o644); err != nil {
 			t.Fatal(err)
 		}
+		runs, listed := s.List()
+		if listed != nil {
+			t.Fatal(listed)
+		}
 		run, err := s.Read("a")
-		if err == nil {
-			// the end event is lost; a note and an end replace it
-			if len(run.Events) != len(full.Events)+1 || run.Events[len(run.Events)-2].Level != lab.Warning {
-				t.Fatalf("byte %d of %d: %d events without a word", at, len(whole), len(run.Events))
+		if err != nil {
+			if !strings.Contains(err.Error(), "a"+extension) || at > begun+200 {
+				t.Fatalf("byte %d: %v", at, err)
+			}
+			if runs[0].Problem == nil {
+				t.Fatalf("byte %d: the list hides the damage: %+v", at, runs)
 			}
 			continue
 		}
-		if !strings.Contains(err.Error(), "a"+extension) {
-			t.Fatalf("byte %d: %v", at, err)
+		n := len(run.Events) - 1
+		end := run.Events[n]
+		if run.Problem == nil { // the end event is lost: a torn end
+			if n--; n != len(full.Events)-1 || run.Events[n].Level != lab.Warning || end.State != lab.Cancelled {
+				t.Fatalf("byte %d of %d: %+v without a word", at, len(whole), run.Events)
+			}
+			continue
 		}
-		if runs, err := s.List(); err != nil || runs[0].Problem == nil {
-			t.Fatalf("byte %d: the list hides the damage: %+v, %v", at, runs, err)
+		if !reflect.DeepEqual(run.Events[:n], full.Events[:n]) {
+			t.Fatalf("byte %d: the events before the damage are others: %+v", at, run.Events)
+		}
+		if end.Kind != lab.KindEnd || end.State != lab.Failed || run.State != lab.Failed || !strings.Contains(end.Text, "its log is damaged") || !strings.Contains(end.Text, "a"+extension) {
+			t.Fatalf("byte %d: the damage is not marked: %+v", at, end)
+		}
+		if info := runs[0]; info.Problem == nil || info.State != lab.Failed || info.Scenario != "figure1" || info.Started != time.Unix(1, 0) {
+			t.Fatalf("byte %d: the list says %+v", at, info)
+		}
+		if v := lab.Fold(run.Events).Snapshot(); v.State != lab.Failed || v.Begin.Run != "a" || !strings.Contains(v.Error, "its log is damaged") {
+			t.Fatalf("byte %d: the board shows %s", at, v)
 		}
 	}
 }

@@ -52,23 +52,30 @@ type Info struct {
 	Quick       bool
 	Cells       int
 	Bytes       int64
-	Problem     error // why the log cannot be read; the other fields hold what is known
+	Problem     error // why the log cannot be read, or only its beginning; the other fields hold what is known
+
+	modified time.Time // the log
 }
 
 // Run is a log as it was read.
 type Run struct {
 	Info
-	// Events are all events, and after them what reading found out: a note on a torn end, and an
-	// end event for an interrupted run.
+	// Events are all events, or those before the log's damage, and after them what reading found
+	// out: a note on a torn end, and an end event for a run that has none.
 	Events []lab.Event
 }
 
 var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
+// mostOfName is how much of a scenario's name an id holds: its end, since names can be paths.
+const mostOfName = 96
+
 // NewID names a run by the time of its start, its scenario and a few random digits: ids sort by
-// time.
+// time, to the second.
 func NewID(scenario string, started time.Time, random uint64) string {
-	return fmt.Sprintf("%s-%s-%04x", started.UTC().Format("20060102-150405"), strings.Trim(unfit.ReplaceAllString(scenario, "-"), "-"), random&0xffff)
+	name := unfit.ReplaceAllString(scenario, "-")
+	name = strings.Trim(name[max(0, len(name)-mostOfName):], "-")
+	return fmt.Sprintf("%s-%s-%04x", started.UTC().Format("20060102-150405"), name, random&0xffff)
 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -181,18 +188,22 @@ func (s *Store) List() ([]Info, error) {
 		info := run.Info
 		info.describe(ends[0], ends[1])
 		if err != nil {
-			info.Problem = err
+			info.damage(err)
 		}
 		runs = append(runs, info)
 	}
 	slices.SortFunc(runs, func(a, b Info) int {
-		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID))
+		// logs of earlier versions have seconds only: of two that began in one, the later is the one
+		// that was written last
+		return cmp.Or(b.Started.Compare(a.Started), b.modified.Compare(a.modified), cmp.Compare(b.ID, a.ID))
 	})
 	return runs, nil
 }
 
 // Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts
-// off is left out, with a note.
+// off is left out, with a note. Of a log that is damaged it returns what stands before the damage:
+// the run has failed then, and has the Problem. Only a log that is damaged before its first event is
+// an error.
 func (s *Store) Read(name string) (*Run, error) {
 	id, err := s.Find(name)
 	if err != nil {
@@ -212,7 +223,7 @@ func (s *Store) Read(name string) (*Run, error) {
 			events = append(events, e)
 		}
 	})
-	if err != nil {
+	if err != nil && (len(events) == 0 || events[0].Begin == nil) {
 		return nil, err
 	}
 	run.Events = append(events, run.Events...)
@@ -221,8 +232,11 @@ func (s *Store) Read(name string) (*Run, error) {
 		first, last = events[0], events[len(events)-1]
 	}
 	run.describe(first, last)
-	if run.Interrupted {
-		run.Events = append(run.Events, lab.Event{Kind: lab.KindEnd, State: lab.Cancelled, Text: interrupted})
+	if err != nil {
+		run.damage(err)
+	}
+	if run.Interrupted || err != nil {
+		run.Events = append(run.Events, lab.Event{Kind: lab.KindEnd, State: run.State, Text: run.Error})
 	}
 	for i := len(events); i < len(run.Events); i++ {
 		run.Events[i].Time = last.Time
@@ -246,7 +260,7 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	if err != nil {
 		return run, fmt.Errorf("run store: %w", err)
 	}
-	run.Bytes = stat.Size()
+	run.Bytes, run.modified = stat.Size(), stat.ModTime()
 	r := &reader{in: bufio.NewReaderSize(f, 64<<10), name: f.Name(), size: stat.Size()}
 	if err = r.open(); err == nil {
 		err = walk(r)
@@ -293,7 +307,7 @@ func firstAndLast(r *reader, ends *[2]lab.Event) error {
 func (i *Info) describe(first, last lab.Event) {
 	if b := first.Begin; b != nil {
 		i.Scenario, i.About, i.Hash, i.Machine, i.Quick, i.Cells = b.Scenario, b.About, b.Hash, b.Machine, b.Quick, len(b.Cells)
-		i.Started = time.Unix(b.Started, 0)
+		i.Started = time.Unix(b.Started, b.Nanoseconds)
 	}
 	i.Duration = time.Duration(last.Time * float64(time.Second))
 	switch {
@@ -302,6 +316,12 @@ func (i *Info) describe(first, last lab.Event) {
 	case i.Interrupted:
 		i.State, i.Error = lab.Cancelled, interrupted
 	}
+}
+
+// damage marks a run whose log cannot be read to its end: how it ended is not known.
+func (i *Info) damage(err error) {
+	i.Problem, i.State, i.Interrupted = err, lab.Failed, false
+	i.Error = "its log is damaged, and what comes after the damage is not shown: " + err.Error()
 }
 
 const interrupted = "interrupted: its process is gone"

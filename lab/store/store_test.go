@@ -153,3 +153,55 @@ func TestFolderThatCannotBe(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestOrderOfRuns: the newest run is the one that began last, to the nanosecond; of two logs that
+// know only the second, the one that was written last.
+func TestOrderOfRuns(t *testing.T) {
+	s := open(t)
+	for i, id := range []string{"20260101-000000-z-0001", "20260101-000000-a-0002", "20260101-000000-m-0003"} {
+		b := begin(id, 1000)
+		b.Nanoseconds = int64(i) * 5
+		l, err := s.Create(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, id := range []string{"old-z", "old-a", "old-m"} {
+		write(t, s, id, 999, 1, lab.Done)
+		when := time.Unix(2000+int64(i), 0)
+		if err := os.Chtimes(s.path(id), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, r := range runs {
+		ids = append(ids, r.ID)
+	}
+	if want := "20260101-000000-m-0003 20260101-000000-a-0002 20260101-000000-z-0001 old-m old-a old-z"; strings.Join(ids, " ") != want {
+		t.Errorf("listed %v, expected %s", ids, want)
+	}
+	if id, err := s.Find("last"); err != nil || id != "20260101-000000-m-0003" {
+		t.Errorf("last is %s, %v", id, err)
+	}
+}
+
+// TestIDsOfLongNames: a run has an id whatever its scenario is called.
+func TestIDsOfLongNames(t *testing.T) {
+	s := open(t)
+	for i, name := range []string{"", "-", "名", strings.Repeat("/long/path", 50), strings.Repeat("n", 5000)} {
+		id := NewID(name, time.Unix(1e9, 0), uint64(i))
+		l, err := s.Create(begin(id, 1))
+		if err != nil {
+			t.Errorf("%.20s: %v", name, err)
+			continue
+		}
+		l.Close()
+	}
+}
