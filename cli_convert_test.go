@@ -81,7 +81,8 @@ func TestConvertVerbs(t *testing.T) {
 // inspectsGGUF: inspect lists a GGUF file, also one of an architecture that no other verb reads.
 func inspectsGGUF(t *testing.T, from, file string) {
 	t.Helper()
-	if err := os.Remove(filepath.Join(from, "tokenizer.json")); err != nil { // whose pattern has no name in GGUF
+	// whose pattern has no name in GGUF
+	if err := os.Remove(filepath.Join(from, "tokenizer.json")); err != nil {
 		t.Fatal(err)
 	}
 	if _, stderr, code := slimlab(t, "export", from, file, "--as", "gguf-q8_0"); code != exitHeld {

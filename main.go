@@ -22,8 +22,9 @@ import (
 	"slimlab/internal/quietstart"
 )
 
-// main listens to signals first. One that comes before it, in the milliseconds in which the packages
-// are initialized, ends the process as the system does (143 for SIGTERM): nothing has begun.
+// main listens to signals first. One that comes before it, in the milliseconds in which the
+// packages are initialized, ends the process as the system does (143 for SIGTERM): nothing has
+// begun.
 func main() {
 	quietstart.Restore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

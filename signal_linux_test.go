@@ -63,7 +63,8 @@ func TestSignals(t *testing.T) {
 		{[]string{"tokenize", in("pipe.jsonl")}, "", false},
 		{append([]string{"quantize", in("model"), in("quantized"), "--scheme", "w4a16"}, "--calibration", in("pipe.jsonl")), "", false},
 		{[]string{"eval", in("model"), "--text", in("pipe.jsonl")}, "", false},
-		{[]string{"run", in("tiny.yaml"), "--export", "csv=" + in("pipe.jsonl")}, "", false}, // which nobody reads
+		// which nobody reads
+		{[]string{"run", in("tiny.yaml"), "--export", "csv=" + in("pipe.jsonl")}, "", false},
 	} {
 		took := p.interrupt(t, c.output, c.args...)
 		t.Logf("%-9s exit 130 after %4d ms", c.args[0], took.Milliseconds())

@@ -162,7 +162,7 @@ func find(name string) (*destination, error) {
 		dir, err := filepath.EvalSymlinks(cmp.Or(dir, "."))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%s: its folder is absent: %w", name, fs.ErrNotExist)
+			return nil, fmt.Errorf("%s: its folder is absent: %w", name, syscall.ENOENT)
 		case errors.Is(err, syscall.ENOTDIR):
 			return nil, fmt.Errorf("%s: its path leads through a file, expected folders: %w", name, syscall.ENOTDIR)
 		case err != nil:

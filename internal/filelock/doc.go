@@ -8,5 +8,5 @@
 // The lock of a target is a file beside it, which says which process holds it and is removed when
 // the lock is released. One that a killed process left is not locked, and the next holder uses it.
 //
-// The package leaves out shared locks, and waiting for the lock of a target.
+// The package leaves out waiting for the lock of a target.
 package filelock

@@ -17,6 +17,10 @@ func Lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
 // TryLock is Lock that does not wait: it returns ErrLocked.
 func TryLock(f *os.File) error { return flock(f, unix.LOCK_EX|unix.LOCK_NB) }
 
+// Share takes the shared lock of a file, which many can hold and which keeps Lock and TryLock from
+// theirs. It waits while another holds the file's lock.
+func Share(f *os.File) error { return flock(f, unix.LOCK_SH) }
+
 // Probe reports ErrLocked while another holds the file's lock.
 func Probe(f *os.File) error {
 	if err := flock(f, unix.LOCK_SH|unix.LOCK_NB); err != nil {

@@ -22,6 +22,10 @@ func TryLock(f *os.File) error {
 	return lockByte(f, windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY)
 }
 
+// Share takes the shared lock of a file, which many can hold and which keeps Lock and TryLock from
+// theirs. It waits while another holds the file's lock.
+func Share(f *os.File) error { return lockByte(f, 0) }
+
 // Probe reports ErrLocked while another holds the file's lock.
 func Probe(f *os.File) error {
 	if err := lockByte(f, windows.LOCKFILE_FAIL_IMMEDIATELY); err != nil {

@@ -141,7 +141,7 @@ func (t *Target) acquire(makeFolders bool, lock func(*os.File) error) error {
 			f.Close()
 			return err
 		}
-		if !current(f) {
+		if !Current(f) {
 			f.Close() // its holder removed it before it was locked
 			continue
 		}
@@ -183,8 +183,8 @@ func (t *Target) makeFolders() error {
 	return os.MkdirAll(parent, 0o755)
 }
 
-// current reports whether an open file still has its name.
-func current(f *os.File) bool {
+// Current reports whether an open file still has its name.
+func Current(f *os.File) bool {
 	opened, err := f.Stat()
 	if err != nil {
 		return false

@@ -1,7 +1,7 @@
 package home
 
 import (
-	"errors"
+	"context"
 	"os"
 	"path/filepath"
 
@@ -20,10 +20,11 @@ const evaluationFile = "evaluation.msgpack"
 
 // Get returns what was kept of a recipe. A damaged artifact is absent: it is measured anew.
 func (e Evaluations) Get(r recipe.Recipe) (data []byte, ok bool) {
-	dir, err := e.home.Artifacts.Get(r.Key())
+	dir, release, err := e.home.Artifacts.Use(context.Background(), r.Key())
 	if err != nil {
 		return nil, false
 	}
+	defer release()
 	data, err = os.ReadFile(filepath.Join(dir, evaluationFile))
 	return data, err == nil
 }
@@ -31,10 +32,7 @@ func (e Evaluations) Get(r recipe.Recipe) (data []byte, ok bool) {
 // Put keeps what was measured, and replaces what was kept of the recipe before. title describes it
 // to people.
 func (e Evaluations) Put(r recipe.Recipe, title string, data []byte) error {
-	if err := e.home.Artifacts.Remove(r.Key()); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	_, err := e.home.Artifacts.Put(r, store.Label{Title: "eval " + title, Program: e.home.Version}, func(dir string) error {
+	_, err := e.home.Artifacts.Replace(r, store.Label{Title: "eval " + title, Program: e.home.Version}, func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, evaluationFile), data, 0o644)
 	})
 	return err

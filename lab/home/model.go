@@ -1,6 +1,7 @@
 package home
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,7 +113,7 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 		if !reported {
 			continue
 		}
-		dir, err := h.Artifacts.Get(key)
+		dir, err := h.Artifacts.Get(context.Background(), key)
 		var format *store.FormatError
 		switch {
 		case errors.As(err, &format):

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,38 +31,46 @@ func (d *dataset) recipe(stage string, version int) recipe.Recipe {
 	}
 }
 
-// artifact returns the folder of a recipe's artifact, making it when it is not there. built reports
-// that this run made it. The caller must not hold timing: the cell that builds the artifact may
-// need the lock.
-func (r *Run) artifact(of recipe.Recipe, title string, build func(dir string) error) (dir string, built bool, err error) {
-	key := of.Key()
-	defer r.building.lock(key)()
-	_, built = r.built.Load(key)
-	if r.options.Fresh && !built {
-		if err := r.home.Artifacts.Remove(key); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return "", false, err
-		}
-	}
-	dir, err = r.find(key, title)
-	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return dir, built, err
-	}
-	dir, err = r.home.Artifacts.Put(of, store.Label{Title: title, Program: r.home.Version}, build)
-	if err != nil {
-		return "", false, err
-	}
-	r.built.Store(key, true)
-	return dir, true, nil
+// artifact is one that is in use: no other process removes it until release is called.
+type artifact struct {
+	dir     string
+	built   bool // by this run
+	release func()
 }
 
-// find looks an artifact up and notes damage.
-func (r *Run) find(key, title string) (dir string, err error) {
-	dir, err = r.home.Artifacts.Get(key)
-	var damaged *store.DamagedError
-	if errors.As(err, &damaged) {
-		r.note("", lab.Warning, title+": "+err.Error())
+// artifact returns a recipe's artifact, making it when it is not there. The caller must not hold
+// timing: the cell that builds the artifact may need the lock.
+func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, build func(dir string) error) (artifact, error) {
+	key := of.Key()
+	defer r.building.lock(key)()
+	_, built := r.built.Load(key)
+	put := r.home.Artifacts.Put
+	if r.options.Fresh && !built {
+		put = r.home.Artifacts.Replace // the old one stays until the new one is there
+	} else if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return artifact{dir, built, release}, err
 	}
-	return dir, err
+	if _, err := put(of, store.Label{Title: title, Program: r.home.Version}, build); err != nil {
+		return artifact{}, err
+	}
+	r.built.Store(key, true)
+	dir, release, err := r.find(ctx, key, title)
+	return artifact{dir, true, release}, err
+}
+
+// find looks an artifact up, keeps it from being removed until release, and notes damage.
+func (r *Run) find(ctx context.Context, key, title string) (dir string, release func(), err error) {
+	for {
+		dir, release, err = r.home.Artifacts.Use(ctx, key)
+		var damaged *store.DamagedError
+		if !errors.As(err, &damaged) {
+			return dir, release, err
+		}
+		r.note("", lab.Warning, title+": "+err.Error())
+		if !damaged.Restored {
+			return dir, release, err
+		}
+	}
 }
 
 func writeFacts(dir string, facts any) error {

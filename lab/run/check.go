@@ -50,7 +50,7 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 		}
 		planned := PlannedCell{Cell: c.ID}
 		for i, s := range c.Point.Steps {
-			state, err := r.state(s, jobs[i], built)
+			state, err := r.state(ctx, s, jobs[i], built)
 			if err != nil {
 				return nil, fmt.Errorf("step %s: %w", s.Name, err)
 			}
@@ -62,7 +62,7 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 }
 
 // state says what a job comes down to after those whose keys are in built.
-func (r *Run) state(s scenario.Step, j job, built map[string]bool) (string, error) {
+func (r *Run) state(ctx context.Context, s scenario.Step, j job, built map[string]bool) (string, error) {
 	if j.build == nil {
 		return "loaded", nil
 	}
@@ -70,8 +70,9 @@ func (r *Run) state(s scenario.Step, j job, built map[string]bool) (string, erro
 	if built[key] {
 		return "shared", nil
 	}
-	switch _, err := r.find(key, s.Kind+" "+s.Name); {
+	switch _, release, err := r.find(ctx, key, s.Kind+" "+s.Name); {
 	case err == nil:
+		release()
 		return "cached", nil
 	case !errors.Is(err, store.ErrNotFound):
 		return "", err

@@ -63,7 +63,7 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 	d := &dataset{tokenizer: tok}
 	switch t := p.Task; {
 	case t.Recsys != nil:
-		err = r.openRecsys(d, t, p.Tokenizer)
+		err = r.openRecsys(ctx, d, t, p.Tokenizer)
 	case t.JSONL != nil:
 		err = r.openJSONL(ctx, d, t, p.Tokenizer)
 	}
@@ -101,7 +101,7 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 	return tok, nil
 }
 
-func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
+func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
 	cfg := task.DefaultRecsys()
 	cfg.WorldSeed = uint64(t.Recsys.World)
 	cfg.Members, cfg.Candidates = t.Recsys.Members, t.Recsys.Candidates
@@ -118,7 +118,7 @@ func (r *Run) openRecsys(d *dataset, t scenario.Task, tz scenario.Tokenizer) err
 		if err != nil {
 			return err
 		}
-		if err := r.trainTokenizer(d, tz, world.Corpus); err != nil {
+		if err := r.trainTokenizer(ctx, d, tz, world.Corpus); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 	d.training["content"] = content
 	d.test = d.training
 	if d.tokenizer == nil {
-		if err := r.trainTokenizer(d, tz, records.Corpus); err != nil {
+		if err := r.trainTokenizer(ctx, d, tz, records.Corpus); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func taskValues(kind string, config any) recipe.Values {
 
 // trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run
 // trained on the same.
-func (r *Run) trainTokenizer(d *dataset, tz scenario.Tokenizer, corpus func(n int) []string) error {
+func (r *Run) trainTokenizer(ctx context.Context, d *dataset, tz scenario.Tokenizer, corpus func(n int) []string) error {
 	of := recipe.Recipe{Stage: "tokenizer", Version: tokenizerVersion, Parameters: recipe.Of(tz), Task: d.training}
 	train := func() (t *tokenizer.Tokenizer, err error) {
 		err = r.compute(func() error {
@@ -193,13 +193,14 @@ func (r *Run) trainTokenizer(d *dataset, tz scenario.Tokenizer, corpus func(n in
 		})
 		return t, err
 	}
-	dir, err := "", error(nil)
+	var a artifact
+	var err error
 	if r.readOnly {
-		if dir, err = r.find(of.Key(), "tokenizer"); errors.Is(err, store.ErrNotFound) {
-			dir, err = "", nil
+		if a.dir, a.release, err = r.find(ctx, of.Key(), "tokenizer"); errors.Is(err, store.ErrNotFound) {
+			a.dir, err = "", nil
 		}
 	} else {
-		dir, _, err = r.artifact(of, "tokenizer", func(dir string) error {
+		a, err = r.artifact(ctx, of, "tokenizer", func(dir string) error {
 			t, err := train()
 			if err != nil {
 				return err
@@ -209,10 +210,11 @@ func (r *Run) trainTokenizer(d *dataset, tz scenario.Tokenizer, corpus func(n in
 	}
 	switch {
 	case err != nil:
-	case dir == "": // a Check that did not find it, and keeps nothing
+	case a.dir == "": // a Check that did not find it, and keeps nothing
 		d.tokenizer, err = train()
 	default:
-		d.tokenizer, err = tokenizer.Load(dir)
+		d.tokenizer, err = tokenizer.Load(a.dir)
+		a.release()
 	}
 	if err != nil {
 		return fmt.Errorf("tokenizer: %w", err)

@@ -28,7 +28,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	of := w.data.recipe("evaluate", evaluateVersion)
 	of.Task, of.Inputs["model"] = w.data.test, row.key
 	of.Parameters["validation"], of.Parameters["loss"] = settings.Validation, validation
-	dir, _, err := w.run.artifact(of, "evaluation of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, of, "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
 		return w.run.compute(func() error {
 			m, err := row.model.load(ctx)
@@ -52,8 +52,9 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	if err != nil {
 		return err
 	}
+	defer a.release()
 	var e evaluation
-	if err := readFacts(dir, &e); err != nil {
+	if err := readFacts(a.dir, &e); err != nil {
 		return err
 	}
 	if validation {
@@ -129,7 +130,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	of := w.data.recipe("agreement", evaluateVersion)
 	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
 	of.Parameters["validation"] = settings.Validation
-	dir, _, err := w.run.artifact(of, "agreement of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, of, "agreement of "+row.name, func(dir string) error {
 		return w.run.compute(func() error {
 			base, err := w.base.model.load(ctx)
 			if err != nil {
@@ -149,8 +150,9 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	if err != nil {
 		return err
 	}
+	defer a.release()
 	var f kd.Fidelity
-	if err := readFacts(dir, &f); err != nil {
+	if err := readFacts(a.dir, &f); err != nil {
 		return err
 	}
 	row.values["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}

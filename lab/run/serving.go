@@ -34,7 +34,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	of := w.data.recipe("serve", serveVersion)
 	of.Inputs["model"], of.Parameters = row.key, recipe.Of(settings)
 	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
-	dir, _, err := w.run.artifact(of, "serving of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, of, "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
 		var e *serve.Engine
 		var workload load.Ranking
@@ -62,8 +62,9 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if err != nil {
 		return err
 	}
+	defer a.release()
 	var s serving
-	if err := readFacts(dir, &s); err != nil {
+	if err := readFacts(a.dir, &s); err != nil {
 		return err
 	}
 	warning := w.taken(s.Run)

@@ -22,10 +22,16 @@ type worker struct {
 	base    *measured                 // the baseline row, once it is measured
 	pending []*measured               // rows that were measured before the baseline
 	ticked  time.Time
+	held    []func() // release the artifacts of finished steps, which later ones read
 }
 
 // work does the cell's steps.
 func (w *worker) work(ctx context.Context) error {
+	defer func() {
+		for _, release := range w.held {
+			release()
+		}
+	}()
 	w.stage = "data"
 	w.progress(0, 0, "")
 	jobs, err := w.plan(ctx)
@@ -93,13 +99,13 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 	dir := ""
 	if j.build != nil {
 		build := func(dir string) error { return w.run.compute(func() error { return j.build(dir) }) }
-		var built bool
-		var err error
-		dir, built, err = w.run.artifact(j.model.recipe, s.Kind+" "+s.Name, build)
+		a, err := w.run.artifact(ctx, j.model.recipe, s.Kind+" "+s.Name, build)
 		if err != nil {
 			return err
 		}
-		if !built {
+		dir = a.dir
+		w.held = append(w.held, a.release)
+		if !a.built {
 			w.progress(0, 0, "from the cache")
 		}
 		j.model.open = folderOpener(dir)

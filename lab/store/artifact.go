@@ -34,19 +34,6 @@ type Artifacts struct {
 	verified map[string]bool // keys whose checksums this process has read
 }
 
-// DamagedError is the error of an artifact that was there but does not match its metadata. It has
-// been moved aside: to the caller it is absent, and errors.Is(err, ErrNotFound) holds.
-type DamagedError struct {
-	Key    string
-	Reason error // what does not match, and what became of the artifact
-}
-
-func (e *DamagedError) Error() string {
-	return fmt.Sprintf("artifact %.12s is corrupt and will be made again: %v", e.Key, e.Reason)
-}
-
-func (e *DamagedError) Unwrap() []error { return []error{e.Reason, ErrNotFound} }
-
 // Label says what an artifact is to people.
 type Label struct {
 	Title   string // such as "train teacher"
@@ -122,96 +109,21 @@ func (a *Artifacts) prepare() error {
 	return nil
 }
 
-// Get returns the folder of a complete and undamaged artifact. Its files must not be changed. An
-// artifact that is absent is ErrNotFound, a damaged one a DamagedError, and one that another
-// version made in another form a FormatError. Checksums are read once in a process, sizes each
-// time.
-func (a *Artifacts) Get(key string) (dir string, err error) {
-	dir = filepath.Join(a.dir, key)
-	if !validKey.MatchString(key) {
-		return "", fmt.Errorf("artifact %q: %w", key, ErrNotFound)
-	}
-	if _, err := os.Stat(dir); absent(err) {
-		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	err = a.verify(key, dir)
-	var format *FormatError
-	switch {
-	case err == nil:
-		return dir, nil
-	case errors.As(err, &format):
-		return "", err
-	}
-	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
-		return "", fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	return "", a.discard(key, dir, err)
-}
-
-// verify compares the artifact with its metadata.
-func (a *Artifacts) verify(key, dir string) error {
-	meta, err := readMeta(dir)
-	if err != nil {
-		return err
-	}
-	if meta.Format != metaFormat {
-		return &FormatError{Key: key, Format: meta.Format}
-	}
-	a.mu.Lock()
-	verified := a.verified[key]
-	a.mu.Unlock()
-	for _, f := range meta.Files {
-		path := filepath.Join(dir, filepath.FromSlash(f.Name))
-		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
-			return fmt.Errorf("file name %q leads out of the artifact", f.Name)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		if info.Size() != f.Size {
-			return fmt.Errorf("%s has %d bytes, expected %d", f.Name, info.Size(), f.Size)
-		}
-		if verified {
-			continue
-		}
-		sum, err := recipe.File(context.Background(), path)
-		if err != nil {
-			return err
-		}
-		if sum != f.Sum {
-			return fmt.Errorf("%s has the checksum %.12s…, expected %.12s…", f.Name, sum, f.Sum)
-		}
-		if f.Name == recipe.FileName && sum != key {
-			return fmt.Errorf("%s has the checksum %.12s…, expected the artifact's key", f.Name, sum)
-		}
-	}
-	a.mu.Lock()
-	a.verified[key] = true
-	a.mu.Unlock()
-	return nil
-}
-
-// discard moves a corrupt artifact aside, where a person can look at it.
-func (a *Artifacts) discard(key, dir string, why error) *DamagedError {
-	to := filepath.Join(a.dir, aside+key)
-	if err := os.RemoveAll(to); err != nil {
-		why = fmt.Errorf("%w; an older corrupt one cannot be removed: %v", why, err)
-	}
-	if err := os.Rename(dir, to); err != nil {
-		why = fmt.Errorf("%w; it cannot be moved aside: %v", why, err)
-	}
-	a.mu.Lock()
-	delete(a.verified, key)
-	a.mu.Unlock()
-	return &DamagedError{key, why}
-}
-
 // Put makes the artifact of a recipe: build writes its files into an empty folder, beside which the
 // recipe is kept in recipe.FileName. The folder takes its place at once, or leaves no trace when
 // build fails. An artifact that is there already, made by another process meanwhile, stays. It
 // returns the artifact's folder.
 func (a *Artifacts) Put(r recipe.Recipe, label Label, build func(dir string) error) (dir string, err error) {
+	return a.put(r, label, build, a.place)
+}
+
+// Replace is Put that takes the place of an artifact that is there already, in one step: others who
+// read it read on. Until build has ended, the artifact stays as it is.
+func (a *Artifacts) Replace(r recipe.Recipe, label Label, build func(dir string) error) (dir string, err error) {
+	return a.put(r, label, build, a.replace)
+}
+
+func (a *Artifacts) put(r recipe.Recipe, label Label, build func(dir string) error, place func(key, work string) (string, error)) (dir string, err error) {
 	key := r.Key()
 	work, release, err := a.begin(key)
 	if err != nil {
@@ -227,11 +139,14 @@ func (a *Artifacts) Put(r recipe.Recipe, label Label, build func(dir string) err
 		err = seal(work, label)
 	}
 	if err == nil {
-		dir, err = a.place(key, work)
+		dir, err = place(key, work)
 	}
 	if err != nil {
 		return "", &WriteError{fmt.Errorf("artifact %.12s: %w", key, err)}
 	}
+	a.mu.Lock()
+	a.verified[key] = true // seal has read it
+	a.mu.Unlock()
 	return dir, nil
 }
 
@@ -253,7 +168,7 @@ func (a *Artifacts) begin(key string) (work string, release func(), err error) {
 func (a *Artifacts) place(key, work string) (dir string, err error) {
 	dir = filepath.Join(a.dir, key)
 	if err := os.Rename(work, dir); err != nil {
-		if old, err := a.Get(key); err == nil {
+		if old, err := a.Get(context.Background(), key); err == nil {
 			return old, nil
 		}
 		if err := os.Rename(work, dir); err != nil { // Get has moved a corrupt one out of the way
@@ -261,6 +176,35 @@ func (a *Artifacts) place(key, work string) (dir string, err error) {
 		}
 	}
 	return dir, atomicfile.SyncDir(a.dir)
+}
+
+// exchangeBySteps gives two folders each other's name, one after the other.
+func exchangeBySteps(a, b string) error {
+	between := a + "-exchanged"
+	if err := os.Rename(b, between); err != nil {
+		return err
+	}
+	if err := os.Rename(a, b); err != nil {
+		return errors.Join(err, os.Rename(between, b))
+	}
+	return os.Rename(between, a)
+}
+
+// replace gives a sealed folder the name of its key, and what had it the name of the folder.
+func (a *Artifacts) replace(key, work string) (dir string, err error) {
+	dir = filepath.Join(a.dir, key)
+	a.forget(key)
+	if err := exchange(work, dir); err != nil {
+		return a.place(key, work) // there is none
+	}
+	return dir, atomicfile.SyncDir(a.dir)
+}
+
+// forget has the checksums of an artifact read again.
+func (a *Artifacts) forget(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.verified, key)
 }
 
 // seal writes the metadata of a finished folder and puts everything on the disk.
@@ -336,7 +280,7 @@ const maxMeta = 16 << 20
 func readMeta(dir string) (m meta, err error) {
 	f, err := os.Open(filepath.Join(dir, metaFile))
 	if err != nil {
-		return m, err
+		return m, unreadable(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxMeta))
@@ -345,31 +289,10 @@ func readMeta(dir string) (m meta, err error) {
 	}
 	body := len(text) - sha256.Size
 	if body < 0 || sha256.Sum256(text[:body]) != [sha256.Size]byte(text[body:]) {
-		return m, fmt.Errorf("%s does not match its own checksum", metaFile)
+		return m, damage{fmt.Errorf("%s does not match its own checksum", metaFile)}
 	}
 	if err := msgpack.Unmarshal(text[:body], &m); err != nil {
-		return m, fmt.Errorf("%s: %w", metaFile, err)
+		return m, damage{fmt.Errorf("%s: %w", metaFile, err)}
 	}
 	return m, nil
-}
-
-// Remove deletes an artifact. One that is absent is ErrNotFound.
-func (a *Artifacts) Remove(key string) error {
-	dir := filepath.Join(a.dir, key)
-	if _, err := os.Stat(dir); !validKey.MatchString(key) || absent(err) {
-		return fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	a.mu.Lock()
-	delete(a.verified, key)
-	a.mu.Unlock()
-	// Under another name first: a kill in the middle must not leave half an artifact under its key.
-	gone, err := os.MkdirTemp(a.dir, temp)
-	if err != nil {
-		return fmt.Errorf("artifact %.12s: %w", key, err)
-	}
-	defer os.RemoveAll(gone)
-	if err := os.Rename(dir, filepath.Join(gone, key)); err != nil {
-		return fmt.Errorf("artifact %.12s: %w", key, err)
-	}
-	return nil
 }

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +34,7 @@ func TestArtifact(t *testing.T) {
 	a := artifacts(t)
 	r := of("train")
 	key := r.Key()
-	if _, err := a.Get(key); !errors.Is(err, ErrNotFound) {
+	if _, err := a.Get(t.Context(), key); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got what was never put: %v", err)
 	}
 	if _, err := os.Stat(a.dir); err == nil {
@@ -42,7 +44,7 @@ func TestArtifact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := a.Get(key); err != nil || got != dir {
+	if got, err := a.Get(t.Context(), key); err != nil || got != dir {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, recipe.FileName))
@@ -80,7 +82,7 @@ func TestFailedMakeLeavesNothing(t *testing.T) {
 	if entries, _ := os.ReadDir(a.dir); len(entries) != 0 {
 		t.Errorf("left behind: %v", entries)
 	}
-	if _, err := a.Get("../x"); !errors.Is(err, ErrNotFound) {
+	if _, err := a.Get(t.Context(), "../x"); !errors.Is(err, ErrNotFound) {
 		t.Error("got a path")
 	}
 }
@@ -120,7 +122,7 @@ func TestCorruption(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = OpenArtifacts(a.dir)
-		_, err = a.Get(key)
+		_, err = a.Get(t.Context(), key)
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) || !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "corrupt") {
 			t.Errorf("%s: %v", name, err)
@@ -131,25 +133,214 @@ func TestCorruption(t *testing.T) {
 		if dir, err := a.Put(r, Label{}, model); err != nil {
 			t.Errorf("%s: %q, %v", name, dir, err)
 		}
-		if _, err := a.Get(key); err != nil {
+		if _, err := a.Get(t.Context(), key); err != nil {
 			t.Errorf("%s: not made again: %v", name, err)
 		}
 	}
 }
 
-// TestForeignKey: an artifact under the key of another recipe is not that recipe's.
-func TestForeignKey(t *testing.T) {
-	a := artifacts(t)
-	dir, err := a.Put(of("x"), Label{}, model)
+// put makes an artifact and returns its key and folder.
+func put(t *testing.T, a *Artifacts, stage string) (key, dir string) {
+	t.Helper()
+	dir, err := a.Put(of(stage), Label{Title: stage}, func(dir string) error {
+		return errors.Join(model(dir), os.WriteFile(filepath.Join(dir, "stage"), []byte(stage), 0o644))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := of("y").Key()
-	if err := os.Rename(dir, filepath.Join(a.dir, key)); err != nil {
+	return of(stage).Key(), dir
+}
+
+func stageOf(t *testing.T, a *Artifacts, key string) string {
+	t.Helper()
+	dir, err := a.Get(t.Context(), key)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Get(key); err == nil || !strings.Contains(err.Error(), "expected the artifact's key") {
-		t.Errorf("got the artifact of another recipe: %v", err)
+	text, err := os.ReadFile(filepath.Join(dir, "stage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestMisplacedArtifacts: an artifact is never taken for that of another key, and none is lost: one
+// that lies elsewhere goes to its place, two that were exchanged are exchanged again, of which both
+// are told, and a copy under another key is moved aside.
+func TestMisplacedArtifacts(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		harm     func(x, y string) error
+		restored bool
+		says     string // the error of asking for x
+		y        bool   // y is there, afterwards
+	}{
+		{"exchanged", exchangeBySteps, true, "had been exchanged, and are where they belong now", true},
+		{"y in the place of x", func(x, y string) error { return errors.Join(os.RemoveAll(x), os.Rename(y, x)) }, false, "in its place lay artifact", true},
+		{"a copy of y as x", func(x, y string) error { return errors.Join(os.RemoveAll(x), os.CopyFS(x, os.DirFS(y))) }, false, "its recipe is that of artifact", true},
+		{"y's recipe in x", func(x, y string) error {
+			return errors.Join(os.Remove(filepath.Join(x, recipe.FileName)), os.CopyFS(x, only{os.DirFS(y), recipe.FileName}))
+		}, false, "expected the artifact's key", true},
+		{"weights of y in x", func(x, y string) error {
+			return errors.Join(os.Remove(filepath.Join(x, "stage")), os.CopyFS(x, only{os.DirFS(y), "stage"}))
+		}, false, "stage has the checksum", true},
+		{"metadata of y in x", func(x, y string) error {
+			return errors.Join(os.Remove(filepath.Join(x, metaFile)), os.CopyFS(x, only{os.DirFS(y), metaFile}))
+		}, false, "has the checksum", true},
+		{"a file more", func(x, _ string) error { return os.WriteFile(filepath.Join(x, "tokenizer.json"), nil, 0o644) }, false, "tokenizer.json was added to it", true},
+		{"a folder more", func(x, y string) error { return os.CopyFS(filepath.Join(x, "deep"), os.DirFS(y)) }, false, "was added to it", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := artifacts(t)
+			x, dirX := put(t, a, "x")
+			y, dirY := put(t, a, "y")
+			if err := c.harm(dirX, dirY); err != nil {
+				t.Fatal(err)
+			}
+			a = OpenArtifacts(a.dir) // another process
+			_, err := a.Get(t.Context(), x)
+			var damaged *DamagedError
+			if !errors.As(err, &damaged) || damaged.Restored != c.restored || errors.Is(err, ErrNotFound) == c.restored || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("got %v, expected %s", err, c.says)
+			}
+			if c.restored {
+				if got := stageOf(t, a, x); got != "x" {
+					t.Errorf("x is %s", got)
+				}
+			} else if _, err := a.Get(t.Context(), x); !errors.Is(err, ErrNotFound) || errors.As(err, &damaged) {
+				t.Errorf("then: %v, expected none", err)
+			}
+			if got := stageOf(t, a, y); got != "y" {
+				t.Errorf("y is %s", got)
+			}
+			put(t, a, "x")
+			if got := stageOf(t, a, x); got != "x" {
+				t.Errorf("made again, x is %s", got)
+			}
+		})
+	}
+}
+
+// only is a folder of which a file alone is seen.
+type only struct {
+	fs.FS
+	name string
+}
+
+func (o only) ReadDir(dir string) (list []fs.DirEntry, err error) {
+	all, err := fs.ReadDir(o.FS, dir)
+	for _, e := range all {
+		if e.Name() == o.name {
+			list = append(list, e)
+		}
+	}
+	return list, err
+}
+
+// TestHiddenFiles, such as those that file managers leave, harm no artifact.
+func TestHiddenFiles(t *testing.T) {
+	a := artifacts(t)
+	key, dir := put(t, a, "x")
+	if err := os.WriteFile(filepath.Join(dir, ".DS_Store"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenArtifacts(a.dir).Get(t.Context(), key); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnreadableIsNotDamaged: what keeps an artifact from being read says nothing of it: it stays
+// where it is.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	a := artifacts(t)
+	key, dir := put(t, a, "x")
+	a = OpenArtifacts(a.dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Get(ctx, key); !errors.Is(err, context.Canceled) || errors.Is(err, ErrNotFound) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		weights := filepath.Join(dir, "model.safetensors")
+		if err := os.Chmod(weights, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Get(t.Context(), key); !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "cannot be read") {
+			t.Errorf("without the right to read: %v", err)
+		}
+		if err := os.Chmod(weights, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stageOf(t, a, key); got != "x" {
+		t.Errorf("then it is %q", got)
+	}
+}
+
+// TestUse: an artifact that one reads is not removed by another, and may be replaced.
+func TestUse(t *testing.T) {
+	a := artifacts(t)
+	key, dir := put(t, a, "x")
+	first, release, err := a.Use(t.Context(), key)
+	if err != nil || first != dir {
+		t.Fatal(first, err)
+	}
+	_, second, err := OpenArtifacts(a.dir).Use(t.Context(), key)
+	if err != nil {
+		t.Fatalf("a second reader: %v", err)
+	}
+	other := OpenArtifacts(a.dir)
+	var used *InUseError
+	for _, done := range []func(){release, second} {
+		if err := other.Remove(key); !errors.As(err, &used) {
+			t.Errorf("removed while it is read: %v", err)
+		}
+		if err := other.Discard(Entry{Name: key, Condition: Complete}); !errors.As(err, &used) {
+			t.Errorf("discarded while it is read: %v", err)
+		}
+		if got := stageOf(t, a, key); got != "x" {
+			t.Errorf("it is %s", got)
+		}
+		done()
+	}
+	_, release, err = a.Use(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if _, err := other.Replace(of("x"), Label{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "stage"), []byte("new"), 0o644) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := stageOf(t, other, key); got != "new" {
+		t.Errorf("replaced by %s", got)
+	}
+	if entries, _ := os.ReadDir(a.dir); len(entries) != 1 {
+		t.Errorf("left: %v", entries)
+	}
+}
+
+// TestReplaceKeepsTheOldUntilTheNewIsThere: a build that fails changes nothing, and one of a key
+// that is absent is a Put.
+func TestReplaceKeepsTheOldUntilTheNewIsThere(t *testing.T) {
+	a := artifacts(t)
+	key, _ := put(t, a, "x")
+	broken := errors.New("broken")
+	if _, err := a.Replace(of("x"), Label{}, func(string) error {
+		if got := stageOf(t, a, key); got != "x" {
+			t.Errorf("while the new one is built, it is %s", got)
+		}
+		return broken
+	}); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if got := stageOf(t, a, key); got != "x" {
+		t.Errorf("it is %s", got)
+	}
+	if _, err := a.Replace(of("y"), Label{}, model); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Get(t.Context(), of("y").Key()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -157,25 +348,16 @@ func TestForeignKey(t *testing.T) {
 // read, though those of the removed one were.
 func TestRemovedIsVerifiedAnew(t *testing.T) {
 	a := artifacts(t)
-	r := of("x")
-	for damaged := range 2 {
-		dir, err := a.Put(r, Label{}, model)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if damaged == 1 {
-			if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("wEights"), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := a.Get(r.Key()); (err != nil) != (damaged == 1) {
-			t.Fatalf("%d damaged files: %v", damaged, err)
-		}
-		if damaged == 0 {
-			if err := a.Remove(r.Key()); err != nil {
-				t.Fatal(err)
-			}
-		}
+	key, _ := put(t, a, "x")
+	if err := a.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	_, dir := put(t, OpenArtifacts(a.dir), "x") // by another process
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("wEights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Get(t.Context(), key); !errors.Is(err, ErrNotFound) {
+		t.Errorf("found a damaged artifact: %v", err)
 	}
 }
 
@@ -188,7 +370,7 @@ func TestConcurrentPuts(t *testing.T) {
 			if _, err := a.Put(r, Label{}, model); err != nil {
 				t.Error(err)
 			}
-			if _, err := a.Get(r.Key()); err != nil {
+			if _, err := a.Get(t.Context(), r.Key()); err != nil {
 				t.Errorf("absent after put: %v", err)
 			}
 		})
@@ -257,7 +439,7 @@ func TestConditions(t *testing.T) {
 	check("at first")
 	var format *FormatError
 	for stage, text := range map[string]string{"b": "format 0 of an earlier version", "c": "format 3 of a newer version"} {
-		if _, err := a.Get(of(stage).Key()); !errors.As(err, &format) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), text) {
+		if _, err := a.Get(t.Context(), of(stage).Key()); !errors.As(err, &format) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, expected %s", err, text)
 		}
 	}

@@ -2,8 +2,9 @@
 //
 // A Store is a folder of run logs, one append-only file a run. A log can be read while it grows,
 // loses at most what was not yet flushed when its process is killed, and says so; of one that is
-// damaged, what stands before the damage is read, and the damage is told with its offset. Artifacts is a content-addressed folder of
-// finished work: what is under a key is complete and verified, or absent.
+// damaged, what stands before the damage is read, and the damage is told with its offset. Artifacts
+// is a content-addressed folder of finished work: what is under a key is complete and verified, or
+// absent.
 //
 // Both are plain files that can be copied and deleted. The package leaves out what the events mean
 // (lab.Board) and when an artifact is worth making (lab/run).

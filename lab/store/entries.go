@@ -105,8 +105,11 @@ func bytesOf(path string) (bytes int64, err error) {
 	return bytes, err
 }
 
-// Discard removes an entry, whatever it is.
+// Discard removes an entry, whatever it is. An artifact that a process uses is an InUseError.
 func (a *Artifacts) Discard(e Entry) error {
+	if validKey.MatchString(e.Name) {
+		return a.Remove(e.Name)
+	}
 	if err := os.RemoveAll(filepath.Join(a.dir, filepath.Base(e.Name))); err != nil {
 		return fmt.Errorf("artifacts: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ func Example() {
 	}); err != nil {
 		panic(err)
 	}
-	dir, err := artifacts.Get(teacher.Key())
+	dir, err := artifacts.Get(context.Background(), teacher.Key())
 	if err != nil {
 		panic(err)
 	}

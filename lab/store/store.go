@@ -52,7 +52,8 @@ type Info struct {
 	Quick       bool
 	Cells       int
 	Bytes       int64
-	Problem     error // why the log cannot be read, or only its beginning; the other fields hold what is known
+	// why the log cannot be read, or only its beginning; the other fields hold what is known
+	Problem error
 
 	modified time.Time // the log
 }
@@ -193,8 +194,8 @@ func (s *Store) List() ([]Info, error) {
 		runs = append(runs, info)
 	}
 	slices.SortFunc(runs, func(a, b Info) int {
-		// logs of earlier versions have seconds only: of two that began in one, the later is the one
-		// that was written last
+		// logs of earlier versions have seconds only: of two that began in one, the later is the
+		// one that was written last
 		return cmp.Or(b.Started.Compare(a.Started), b.modified.Compare(a.modified), cmp.Compare(b.ID, a.ID))
 	})
 	return runs, nil
@@ -202,8 +203,8 @@ func (s *Store) List() ([]Info, error) {
 
 // Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts
 // off is left out, with a note. Of a log that is damaged it returns what stands before the damage:
-// the run has failed then, and has the Problem. Only a log that is damaged before its first event is
-// an error.
+// the run has failed then, and has the Problem. Only a log that is damaged before its first event
+// is an error.
 func (s *Store) Read(name string) (*Run, error) {
 	id, err := s.Find(name)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 	if _, err := s.Read("last"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := a.Get(of("x").Key()); !errors.Is(err, ErrNotFound) {
+	if _, err := a.Get(t.Context(), of("x").Key()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	if _, err := s.Create(begin("a", 1)); err == nil || !strings.Contains(err.Error(), path) {
