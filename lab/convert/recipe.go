@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 	return of, nil
 }
 
+// inputNames are what people call the inputs of a recipe, where the role alone does not say it.
+var inputNames = map[string]string{"calibration": "calibration text"}
+
 // explain says which fields differ in the recipe of a folder that was begun.
 func explain(err error, expected recipe.Recipe) error {
 	var unfinished *checkpoint.UnfinishedError
@@ -56,6 +60,12 @@ func explain(err error, expected recipe.Recipe) error {
 	differences, bad := recipe.Diff(unfinished.Recipe, expected)
 	if bad != nil {
 		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
+	}
+	for i, line := range differences {
+		role, values, ok := strings.Cut(strings.TrimPrefix(line, "inputs."), ": ")
+		if ok && strings.HasPrefix(line, "inputs.") {
+			differences[i] = fmt.Sprintf("the content of the %s has changed: %s", cmp.Or(inputNames[role], role), values)
+		}
 	}
 	return fmt.Errorf("%s holds the unfinished work of another command (%s): finish that, or remove the folder", unfinished.Folder, strings.Join(differences, "; "))
 }

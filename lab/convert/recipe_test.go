@@ -60,19 +60,19 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 		{"weights", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "model.safetensors"), last)
 			return from, text
-		}, "another command (inputs.model: found "},
+		}, "another command (the content of the model has changed: found "},
 		{"config", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "config.json"), space)
 			return from, text
-		}, "another command (inputs.model: found "},
+		}, "another command (the content of the model has changed: found "},
 		{"tokenizer", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "tokenizer.json"), space)
 			return from, text
-		}, "another command (inputs.model: found "},
+		}, "another command (the content of the model has changed: found "},
 		{"calibration", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, text, last)
 			return from, text
-		}, "another command (inputs.calibration: found "},
+		}, "another command (the content of the calibration text has changed: found "},
 		{"version", func(t *testing.T, from, text, to string) (string, string) {
 			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func(text []byte) []byte {
 				return bytes.Replace(text, []byte(`"version":`), []byte(`"version":9`), 1)

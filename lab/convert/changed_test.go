@@ -1,0 +1,94 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/model/checkpoint"
+)
+
+// TestNothingIsMixed: whatever verb is interrupted in its middle, and whatever byte of whatever file
+// that it reads changes then, the same command either refuses, by the name of what has changed, and
+// keeps the finished layers, or writes what it would have written of the changed files alone. A file
+// that it does not read changes nothing.
+func TestNothingIsMixed(t *testing.T) {
+	verbs := everyVerb(t)
+	delete(verbs, "export gguf") // which keeps nothing, and needs a model without a tokenizer
+	random := rand.New(rand.NewPCG(7, 1))
+	for name, run := range verbs {
+		reads := map[string]bool{"w4a16-gptq": true, "w4a8": true, "prune": true, "distil": true}[name] // the text
+		for _, input := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "text"} {
+			t.Run(name+" "+input, func(t *testing.T) {
+				from, text := source(t, checkpoint.BF16)
+				to := filepath.Join(t.TempDir(), "out")
+				begin(t, run, from, text, to)
+				path := filepath.Join(from, input)
+				if input == "text" {
+					path = text
+				}
+				edit(t, path, func(content []byte) []byte { return changeByte(random, path, content) })
+				alone := filepath.Join(t.TempDir(), "out")
+				_, whole := run(t.Context(), from, text, alone, Options{Open: open})
+				_, err := run(t.Context(), from, text, to, Options{Open: open})
+				switch {
+				case whole != nil:
+					if err == nil {
+						t.Fatalf("went on where one that begins fails: %v", whole)
+					}
+				case err != nil:
+					role := map[bool]string{true: "calibration text", false: "model"}[input == "text"]
+					if !strings.Contains(err.Error(), "the content of the "+role+" has changed") {
+						t.Fatalf("refused without the name of the input: %v", err)
+					}
+					if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) == 0 {
+						t.Error("the finished layers were lost")
+					}
+					if input == "text" && !reads {
+						t.Errorf("refused for a file that it does not read: %v", err)
+					}
+				default:
+					sameFiles(t, files(t, to), files(t, alone))
+				}
+			})
+		}
+	}
+}
+
+// begin runs a verb until something of it is finished.
+func begin(t *testing.T, run func(ctx context.Context, from, text, to string, o Options) (*Result, error), from, text, to string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stop := func(done, _ int, _ string) {
+		if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) > 0 || done > 0 {
+			cancel()
+		}
+	}
+	if _, err := run(ctx, from, text, to, Options{Open: open, Progress: stop}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the interrupted verb ends with %v", err)
+	}
+	if _, err := os.Stat(to); err == nil {
+		t.Fatal("the folder has its name before it is whole")
+	}
+}
+
+// changeByte changes a byte of a file's content: a weight's, a letter, or, where a letter more
+// would do harm, the white space of JSON.
+func changeByte(random *rand.Rand, path string, content []byte) []byte {
+	switch filepath.Ext(path) {
+	case ".json":
+		return append(content, ' ')
+	case ".safetensors":
+		at := len(content) - 2*(1+random.IntN(1000)) // the low byte of one of the last weights
+		content[at] ^= 1 << random.IntN(7)
+		return content
+	}
+	at := random.IntN(len(content))
+	content[at] = 'a' + (content[at]+1)%26
+	return content
+}
