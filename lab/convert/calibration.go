@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -69,6 +70,22 @@ func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint)
 		list[i] = ids[at:min(at+c.Length, len(ids))]
 	}
 	return list, nil
+}
+
+// unchanged reports a file that is another than the one that a recipe names: it was written before
+// it was read.
+func (c Calibration) unchanged(ctx context.Context, of recipe.Recipe) error {
+	if c.File == "" {
+		return nil
+	}
+	sum, err := recipe.File(ctx, c.File)
+	if err == nil && sum != of.Inputs["calibration"] {
+		err = fmt.Errorf("%s changed while it was read; run the command again when nothing writes it", c.File)
+	}
+	if err != nil {
+		return fmt.Errorf("calibration: %w", err)
+	}
+	return nil
 }
 
 // tokens tokenizes the file.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slimlab/model/checkpoint"
 )
@@ -91,4 +92,49 @@ func changeByte(random *rand.Rand, path string, content []byte) []byte {
 	at := random.IntN(len(content))
 	content[at] = 'a' + (content[at]+1)%26
 	return content
+}
+
+// TestFilesThatChangeWhileTheyAreRead: no layer is finished of a model, or by a calibration text,
+// that was written since the command began; the same bytes written again are no change.
+func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
+	for name, run := range conversions(t) {
+		for _, input := range []string{"config.json", "model.safetensors", "the same"} {
+			t.Run(name+" "+input, func(t *testing.T) {
+				from, text := source(t, checkpoint.BF16)
+				to := filepath.Join(t.TempDir(), "out")
+				layers := 0
+				write := func(int, int, string) {
+					shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors"))
+					if layers != 0 || len(shards) == 0 {
+						return
+					}
+					layers = len(shards)
+					later := time.Now().Add(time.Hour)
+					path := filepath.Join(from, input)
+					if input == "the same" {
+						path = filepath.Join(from, "model.safetensors")
+					} else {
+						edit(t, path, func(content []byte) []byte { return changeByte(rand.New(rand.NewPCG(1, 1)), path, content) })
+					}
+					if err := os.Chtimes(path, later, later); err != nil {
+						t.Error(err)
+					}
+				}
+				_, err := run(t.Context(), from, text, to, Options{Open: open, Progress: write})
+				if input == "the same" {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if err == nil || !strings.Contains(err.Error(), input+" changed while it was read") {
+					t.Fatalf("got %v", err)
+				}
+				shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors"))
+				if _, whole := os.Stat(to); whole == nil || len(shards) > layers+1 { // the next layer had been read
+					t.Errorf("%d layers are finished, %d were when the file changed; the folder is there: %t", len(shards), layers, whole == nil)
+				}
+			})
+		}
+	}
 }

@@ -50,6 +50,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	sequences, err := c.calibration().sequences(ctx, source)
 	if err == nil {
+		err = c.calibration().unchanged(ctx, of)
+	}
+	if err == nil {
 		err = c.compress(ctx, s, sequences, r)
 	}
 	if err == nil {

@@ -99,6 +99,9 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 		Precision: d.Precision, Recompute: d.Recompute,
 	}
 	positions, notes, err := loadModels(ctx, source, teacher, o.Open, &config)
+	if err == nil {
+		err = o.watch.Check(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	// called before the work, with the memory that it needs and the engines that would load the
 	// result; may be nil
 	Begin func(MemoryEstimate, []Compatibility)
+
+	watch *recipe.Watch // of the files of what is converted
 }
 
 func (o *Options) complete(from *checkpoint.Checkpoint) error {
@@ -78,6 +80,7 @@ const layerPrefix = "model.layers."
 
 // begin opens what is converted, completes the options by it, and begins the result.
 func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
+	o.watch = recipe.NewWatch(from)
 	source, err := o.Open(from)
 	if err != nil {
 		return nil, nil, err

@@ -23,7 +23,7 @@ const (
 // recipe begins the recipe of what a verb writes of the checkpoint from. The content of the source
 // is part of it: config, tokenizer and weights. Layers are continued under the same recipe alone.
 func (o *Options) recipe(ctx context.Context, verb string, version int, from string) (recipe.Recipe, error) {
-	content, err := o.Content(ctx, from)
+	content, err := o.watch.Name(ctx, func(ctx context.Context) (string, error) { return o.Content(ctx, from) })
 	return recipe.Recipe{
 		Stage: verb, Version: version,
 		Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": string(o.DType)},

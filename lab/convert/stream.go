@@ -26,6 +26,7 @@ type stream struct {
 	progress  func(done, total int, text string)
 	dense     bool // weights of other formats are dequantized
 	finished  bool // the present layer was finished before
+	watch     *recipe.Watch
 }
 
 // newStream begins, or continues, the folder to. of is all that its layers depend on.
@@ -38,7 +39,7 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if err != nil {
 		return nil, explain(err, of)
 	}
-	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress}
+	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch}
 	if o.DType == checkpoint.BF16 {
 		s.precision = kernels.BFloat16
 	}
@@ -66,7 +67,11 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 	if s.finished = s.to.Finished(layer); s.finished {
 		return true, s.to.LoadBlock(ctx, s.model, layer)
 	}
-	if err := s.from.LoadBlock(ctx, s.model, layer); err != nil {
+	err = s.from.LoadBlock(ctx, s.model, layer)
+	if err == nil {
+		err = s.watch.Check(ctx)
+	}
+	if err != nil {
 		return false, err
 	}
 	for _, l := range s.model.BlockLinears(layer) {
@@ -127,6 +132,9 @@ func (s *stream) finish(ctx context.Context) error {
 		return err
 	}
 	if err := s.from.CopyOtherFiles(s.to.Folder()); err != nil {
+		return err
+	}
+	if err := s.watch.Check(ctx); err != nil {
 		return err
 	}
 	return s.to.Close()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -79,4 +80,45 @@ func TestNothingIsMixed(t *testing.T) {
 			sameFigures(t, resumed.Board, alone.Board, 1)
 		})
 	}
+}
+
+// TestModelThatChangesInARun: what is made of a loaded model has the name of its content, so a model
+// that is written after the run began is an error, and nothing is kept of it.
+func TestModelThatChangesInARun(t *testing.T) {
+	folder := savedTeacher(t)
+	text := fmt.Sprintf(`
+name: loaded
+task: { kind: recsys, members: 40, candidates: 2 }
+models: { given: { load: %q }, little: { layers: 1, hidden: 16, heads: 2 } }
+pipeline:
+  - train: { name: first, into: little, steps: 3 }
+  - quantize: { name: small, from: given, scheme: w8a8 }
+evaluate: { validation: 4 }
+`, folder)
+	h := newHome(t)
+	plan := parse(t, text, scenario.Options{})
+	_, err := work(t, h, plan, Options{Now: clock(), Sink: func(e lab.Event) {
+		if place(e) == "first//2" {
+			path := filepath.Join(folder, "model.safetensors")
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Error(err)
+			}
+			content[len(content)-2] ^= 1
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Error(err)
+			}
+			later := time.Now().Add(time.Hour)
+			if err := os.Chtimes(path, later, later); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "step small: model "+folder) || !strings.Contains(err.Error(), "model.safetensors changed while it was read") {
+		t.Fatalf("got %v", err)
+	}
+	if n := len(artifactDirs(t, h, func(title string) bool { return title == "quantize small" })); n != 0 {
+		t.Error("a model was made of the changed weights under the name of the first")
+	}
+	mustWork(t, h, plan, Options{})
 }

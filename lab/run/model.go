@@ -31,6 +31,7 @@ type artifactModel struct {
 	// the format of its linear layers where they are quantized, as in w8a8
 	packed string
 	open   func() (*checkpoint.Checkpoint, error) // nil until the artifact is there
+	watch  *recipe.Watch                          // of the files of a loaded model
 
 	mu     sync.Mutex
 	loaded *model.Model
@@ -49,6 +50,9 @@ func (m *artifactModel) load(ctx context.Context) (*model.Model, error) {
 	}
 	defer c.Close()
 	loaded, err := c.Model(ctx)
+	if err == nil && m.watch != nil {
+		err = m.watch.Check(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.name, err)
 	}
@@ -88,14 +92,14 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 		if strings.HasPrefix(name, "run:last/") {
 			return nil, fmt.Errorf("model %s: the last run is another one each time, expected its id", name)
 		}
-		m := &artifactModel{name: name, shared: true, open: func() (*checkpoint.Checkpoint, error) { return r.home.OpenModel(name) }}
+		m := &artifactModel{name: name, shared: true, watch: recipe.NewWatch(name), open: func() (*checkpoint.Checkpoint, error) { return r.home.OpenModel(name) }}
 		c, err := m.open() // a truncated file is reported before hours of work
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
 		m.origin, m.shape, m.packed = c.Config(), c.Config(), packedFormat(c)
-		if m.key, err = r.home.Content(ctx, name); err != nil {
+		if m.key, err = m.watch.Name(ctx, func(ctx context.Context) (string, error) { return r.home.Content(ctx, name) }); err != nil {
 			return nil, err
 		}
 		for _, note := range c.Notes() {
