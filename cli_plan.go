@@ -52,9 +52,12 @@ func (p *program) checkCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				plan, err := run.Check(cmd.Context(), p.home, s.Plan())
+				plan, notes, err := run.Check(cmd.Context(), p.home, s.Plan())
 				if err != nil {
 					return usage(err)
+				}
+				for _, n := range notes {
+					fmt.Fprintf(p.stderr, "%s: %s\n", n.Level, n.Text)
 				}
 				if _, err := io.WriteString(p.stdout, visible.Text(planText(s, plan))); err != nil {
 					return broke(err)

@@ -26,10 +26,20 @@ type PlannedStep struct {
 	State string
 }
 
-// Check opens what a plan needs and says which artifacts it would find. It writes nothing, measures
-// nothing and trains nothing but a tokenizer, whose tokens are part of what names the artifacts.
-func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) ([]PlannedCell, error) {
-	return (&Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}).check(ctx)
+// Check opens what a plan needs and says which artifacts it would find, and what a run would note of
+// its data and of damage. It writes nothing, measures nothing and trains nothing but a tokenizer,
+// whose tokens are part of what names the artifacts.
+func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) (cells []PlannedCell, notes []lab.Event, err error) {
+	r := &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}
+	if cells, err = r.check(ctx); err != nil {
+		return nil, nil, err
+	}
+	for _, e := range r.unlogged {
+		if e.Kind == lab.KindNote {
+			notes = append(notes, e)
+		}
+	}
+	return cells, notes, nil
 }
 
 // check plans every step of every cell without doing any. For the plan files are read and

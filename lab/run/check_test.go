@@ -26,7 +26,7 @@ import (
 
 func states(t *testing.T, h *home.Home, text string, set ...string) string {
 	t.Helper()
-	cells, err := Check(t.Context(), h, parse(t, text, scenario.Options{Set: set}))
+	cells, _, err := Check(t.Context(), h, parse(t, text, scenario.Options{Set: set}))
 	if err != nil {
 		t.Fatal(err)
 	}

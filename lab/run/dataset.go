@@ -288,6 +288,16 @@ type Calibration struct {
 	Samples int    `key:"samples" default:"512" min:"1" max:"1000000" doc:"number of sequences"`
 }
 
+// noteFew says where there are fewer calibration sequences than a step asks for.
+func (c Calibration) noteFew(w *worker, step string) {
+	if w.data.recsys != nil { // which draws as many as are asked for
+		return
+	}
+	if all, err := w.data.Calibration(c.Source, 0); err == nil && len(all) < c.Samples {
+		w.run.noteOnce(fmt.Sprintf("%s: calibration.samples is %d, and there are %d calibration examples: all are used", step, c.Samples, len(all)))
+	}
+}
+
 // calibration returns the token sequences to calibrate on.
 func (d *dataset) calibration(c Calibration) ([][]int32, error) {
 	examples, err := d.Calibration(c.Source, c.Samples)

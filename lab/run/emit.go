@@ -50,6 +50,13 @@ func (r *Run) note(cell string, level lab.Level, text string) {
 	r.emit(lab.Event{Kind: lab.KindNote, Cell: cell, Level: level, Text: text})
 }
 
+// noteOnce notes what all cells would say alike.
+func (r *Run) noteOnce(text string) {
+	if _, said := r.noted.LoadOrStore(text, true); !said {
+		r.note("", lab.Info, text)
+	}
+}
+
 // end reports how the run ended and closes its log. It returns err, or why the log cannot be
 // written.
 func (r *Run) end(state lab.State, err error) error {

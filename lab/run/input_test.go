@@ -175,7 +175,7 @@ func TestBadInput(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q has more than one line", err)
 			}
-			if _, again := Check(t.Context(), h, plan); again == nil || again.Error() != err.Error() {
+			if _, _, again := Check(t.Context(), h, plan); again == nil || again.Error() != err.Error() {
 				t.Errorf("Check says %v, Start %v", again, err)
 			}
 			if after, _ := h.Logs.List(); len(after) != len(before) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/kernels/machine"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -50,7 +51,7 @@ func TestImpossibleShapes(t *testing.T) {
 		{"the heads that a cut left", 32, 2, 64, "- prune: { name: p, heads: 0.5 }\n  - prune: { name: r, heads: 0.5 }", "test.yaml:9:30: step r's heads is 0.5: cut of layer 0's KV groups: removing 1 of 1 leaves none"},
 	} {
 		plan := parse(t, fmt.Sprintf(shapes, c.hidden, c.heads, c.mlp, "  "+c.steps), scenario.Options{})
-		_, err := Check(t.Context(), h, plan)
+		_, _, err := Check(t.Context(), h, plan)
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
@@ -104,9 +105,36 @@ func TestLoadedModelsThatCannotBeUsed(t *testing.T) {
 			fresh = ", s: { layers: 1, hidden: 16, heads: 2 }"
 		}
 		text := fmt.Sprintf("task: { kind: recsys, members: 40, candidates: 2 }\nmodels: { given: { load: %q }%s }\npipeline:\n  - %s\n", c.load, fresh, c.step)
-		_, err := Check(t.Context(), h, parse(t, "\nname: given\n"+text, scenario.Options{}))
+		_, _, err := Check(t.Context(), h, parse(t, "\nname: given\n"+text, scenario.Options{}))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %s", c.step, err, c.want)
+		}
+	}
+}
+
+// TestMemory: work that needs more memory than the machine has is said before it begins.
+func TestMemory(t *testing.T) {
+	if err := checkMemory(5e9, 4e9); err == nil || err.Error() != "needs at least 5 GB of memory, and this machine has 4 GB" {
+		t.Errorf("got %v", err)
+	}
+	if checkMemory(4e9, 4e9) != nil || checkMemory(1<<60, 0) != nil {
+		t.Error("what fits, or is not known, is refused")
+	}
+	if machine.Memory() == 0 {
+		t.Skip("the memory of this machine is not known")
+	}
+	h := copyHome(t, onlyTokenizer)
+	for set, want := range map[string]string{
+		"models.s={layers: 4096, hidden: 65536, heads: 16, head_dim: 4096}":                                      "step a: training s with its ",
+		"pipeline=[{train: {name: a, into: s, steps: 2}}, {prune: {mlp: 0.5, calibration: {samples: 1000000}}}]": "step prune's calibration.samples is 1000000, which needs at least ",
+	} {
+		hidden := 32
+		if strings.Contains(set, "samples") {
+			hidden = 65536
+		}
+		_, _, err := Check(t.Context(), h, parse(t, fmt.Sprintf(shapes, hidden, 4, 64, ""), scenario.Options{Set: []string{set}}))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "and this machine has ") {
+			t.Errorf("--set %s: %v, expected %s", set, err, want)
 		}
 	}
 }
@@ -145,5 +173,29 @@ func TestPackedFormat(t *testing.T) {
 			t.Errorf("%s: packed as %q, expected %q", scheme, got, want)
 		}
 		read.Close()
+	}
+}
+
+// TestNotesOfTheCheck: what is used less of than a step asks for is said once, by the check and by
+// the run.
+func TestNotesOfTheCheck(t *testing.T) {
+	text := fmt.Sprintf(ownData, writeJSONL(t, ""))
+	text = strings.Replace(text, "into: little, teacher", "data: 5000, into: little, teacher", 1)
+	text = strings.Replace(text, "evaluate:", "  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
+	_, notes, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{Seeds: 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, n := range notes {
+		said = append(said, n.Text)
+	}
+	all := strings.Join(said, "\n")
+	for _, want := range []string{
+		"80 records: ", "student: data is 5000, and there are ", "prune: calibration.samples is 500, and there are ", "quantize: calibration.samples is 512, and there are ",
+	} {
+		if strings.Count(all, want) != 1 {
+			t.Errorf("%q is said %d times in\n%s", want, strings.Count(all, want), all)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -66,9 +67,10 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if err != nil {
 		return job{}, err
 	}
-	if err := w.data.checkSource(p.Calibration.Source); err != nil {
+	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err
 	}
+	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, recipe.Of(p)
 	if method == pruning.Random {

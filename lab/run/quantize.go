@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -72,9 +73,10 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	of := w.data.recipe(s.Kind, quantizeVersion)
 	of.Inputs["model"], of.Parameters["scheme"] = source.key, scheme.String()
 	if scheme.Calibrated() { // rounding to nearest needs no data
-		if err := w.data.checkSource(q.Calibration.Source); err != nil {
+		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
 		}
+		q.Calibration.noteFew(w, s.Name)
 		of.Parameters["calibration"] = recipe.Of(q.Calibration)
 	}
 	return job{

@@ -58,6 +58,7 @@ type Run struct {
 	tasks    keyed[*dataset]
 	building keyedLocks
 	built    sync.Map // keys of the artifacts that this run made
+	noted    sync.Map // texts of noteOnce
 	reported sync.Map // keys of the artifacts whose figures this run has already emitted
 	// timing is held for reading while something computes, and for writing while a timing is taken.
 	// No other lock is waited for while it is held.

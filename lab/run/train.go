@@ -127,8 +127,14 @@ func (w *worker) fresh(shape scenario.Model) (*start, error) {
 // train plans supervised training, or with a teacher distillation.
 func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teacher *artifactModel, objective kd.Objective) (job, error) {
 	from, err := w.start(s, t.Into)
+	if err == nil {
+		err = checkTrainable(t.student(s.From), from.shape)
+	}
 	if err != nil {
 		return job{}, err
+	}
+	if n := w.data.TrainSize(); n > 0 && t.Data > n {
+		w.run.noteOnce(fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
 	}
 	of := w.data.recipe(s.Kind, trainVersion)
 	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)

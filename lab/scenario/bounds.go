@@ -38,6 +38,16 @@ func (b *builder) seeds(count int, o Options) {
 	}
 }
 
+// maxPrompts bounds the members times the candidates of a test set or workload: all are in memory.
+const maxPrompts = 1_000_000
+
+// prompts checks how many prompts a section asks for.
+func (b *builder) prompts(n *node, section string, members, candidates int) {
+	if members > 0 && candidates > maxPrompts/members {
+		b.bad.add(n.placeOf("members"), "%s's members times candidates is %d × %d, expected at most %d", section, members, candidates, maxPrompts)
+	}
+}
+
 // jsonl checks what the keys of a file's task are together.
 func (b *builder) jsonl(n *node, t *JSONL) {
 	if t.PromptField != "" && t.PromptField == t.ResponseField {

@@ -22,7 +22,9 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 	b.into(b.get("evaluate", at), "evaluate", &p.Evaluate)
 	if b.root.get("serve") != nil {
 		p.Serve = &Serve{}
-		b.into(b.get("serve", at), "serve", p.Serve)
+		serve := b.get("serve", at)
+		b.into(serve, "serve", p.Serve)
+		b.prompts(serve, "serve", p.Serve.Members, p.Serve.Candidates)
 		if p.Task.Kind == "jsonl" {
 			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found jsonl: leave the section serve out", p.Serve.Workload)
 		}
@@ -60,6 +62,7 @@ func (b *builder) task(p *Point, n *node) {
 	case "recsys":
 		p.Task.Recsys = &Recsys{}
 		b.into(n, "task", p.Task.Recsys)
+		b.prompts(n, "task", p.Task.Recsys.Members, p.Task.Recsys.Candidates)
 	case "jsonl":
 		p.Task.JSONL = &JSONL{}
 		b.into(n, "task", p.Task.JSONL)

@@ -183,7 +183,7 @@ func TestErrors(t *testing.T) {
 		{"overlay", "pipeline:", "quick: { task: { membrs: 3 } }\npipeline:", `with the section quick: x.yaml:6:18: unknown key of task "membrs", did you mean "members"?`},
 		{"overlay's step", "pipeline:", "quick: { pipeline: { kb: { steps: 3 } } }\npipeline:", `unknown step "kb", did you mean "kd"?`},
 		{"seeds", "name: x", "name: x\nseeds: 0", `the scenario's seeds is 0, expected at least 1`},
-		{"vocabulary size", "pipeline:", "tokenizer: { vocab: 100 }\npipeline:", `tokenizer's vocab is 100, expected at least 257`},
+		{"vocabulary size", "pipeline:", "tokenizer: { vocab: 100 }\npipeline:", `tokenizer's vocab is 100, expected at least 258`},
 		{"jsonl without a path", "kind: recsys", "kind: jsonl", `task lacks the key "path"`},
 		{"deep", "name: x", "name: " + strings.Repeat("[", 300), `nest more than`},
 	} {

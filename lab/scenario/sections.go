@@ -38,12 +38,12 @@ type JSONL struct {
 	ResponseField string  `key:"response_field" doc:"name of the field that holds the response; default: found likewise"`
 	Limit         int     `key:"limit" default:"0" min:"0" doc:"records to read; 0 is all"`
 	MaxTokens     int     `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"examples are cut to this many tokens"`
-	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"1" doc:"share of the examples that is held out for validation"`
+	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"0.9" doc:"share of the examples that is held out for validation; a tenth is kept for calibration"`
 }
 
 // Tokenizer is trained on the task's text where no loaded model has one.
 type Tokenizer struct {
-	Vocab int `key:"vocab" default:"2048" min:"257" max:"1048576" doc:"size of the vocabulary, the 256 bytes included"`
+	Vocab int `key:"vocab" default:"2048" min:"258" max:"1048576" doc:"size of the vocabulary, the 256 bytes and two special tokens included"`
 }
 
 // Model is a named model: loaded from a checkpoint, or a shape that a step trains from fresh

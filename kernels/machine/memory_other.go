@@ -1,0 +1,6 @@
+//go:build !linux
+
+package machine
+
+// Memory is 0: the system does not say.
+func Memory() int64 { return 0 }
