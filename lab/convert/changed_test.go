@@ -13,16 +13,17 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// TestNothingIsMixed: whatever verb is interrupted in its middle, and whatever byte of whatever file
-// that it reads changes then, the same command either refuses, by the name of what has changed, and
-// keeps the finished layers, or writes what it would have written of the changed files alone. A file
-// that it does not read changes nothing.
+// TestNothingIsMixed: whatever verb is interrupted in its middle, and whatever byte of whatever
+// file that it reads changes then, the same command either refuses, by the name of what has
+// changed, and keeps the finished layers, or writes what it would have written of the changed files
+// alone. A file that it does not read changes nothing.
 func TestNothingIsMixed(t *testing.T) {
 	verbs := everyVerb(t)
 	delete(verbs, "export gguf") // which keeps nothing, and needs a model without a tokenizer
 	random := rand.New(rand.NewPCG(7, 1))
 	for name, run := range verbs {
-		reads := map[string]bool{"w4a16-gptq": true, "w4a8": true, "prune": true, "distil": true}[name] // the text
+		// the text
+		reads := map[string]bool{"w4a16-gptq": true, "w4a8": true, "prune": true, "distil": true}[name]
 		for _, input := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "text"} {
 			t.Run(name+" "+input, func(t *testing.T) {
 				from, text := source(t, checkpoint.BF16)
@@ -131,7 +132,8 @@ func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
 					t.Fatalf("got %v", err)
 				}
 				shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors"))
-				if _, whole := os.Stat(to); whole == nil || len(shards) > layers+1 { // the next layer had been read
+				// the next layer had been read
+				if _, whole := os.Stat(to); whole == nil || len(shards) > layers+1 {
 					t.Errorf("%d layers are finished, %d were when the file changed; the folder is there: %t", len(shards), layers, whole == nil)
 				}
 			})

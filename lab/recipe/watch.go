@@ -61,7 +61,8 @@ func (w *Watch) Check(ctx context.Context) error {
 		return nil
 	}
 	if w.name != nil {
-		if content, err := w.name(ctx); err == nil && content == w.content { // the same bytes were written
+		// the same bytes were written
+		if content, err := w.name(ctx); err == nil && content == w.content {
 			w.stamps = now
 			return nil
 		}
@@ -92,7 +93,8 @@ func stampsOf(path string) map[string]stamp {
 		if !ModelFile(e) {
 			continue
 		}
-		if info, err := fs.Stat(os.DirFS(path), e.Name()); err == nil { // follows links, as reading does
+		// follows links, as reading does
+		if info, err := fs.Stat(os.DirFS(path), e.Name()); err == nil {
 			stamps[e.Name()] = stamp{info.Size(), info.ModTime()}
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestWatch: a file of a checkpoint that is written while it is read is named, unless the same bytes
-// were written or the file is none of the model's.
+// TestWatch: a file of a checkpoint that is written while it is read is named, unless the same
+// bytes were written or the file is none of the model's.
 func TestWatch(t *testing.T) {
 	write := func(name, text string, when int64) error {
 		return errors.Join(os.WriteFile(name, []byte(text), 0o644), os.Chtimes(name, time.Unix(when, 0), time.Unix(when, 0)))

@@ -82,8 +82,8 @@ func TestNothingIsMixed(t *testing.T) {
 	}
 }
 
-// TestModelThatChangesInARun: what is made of a loaded model has the name of its content, so a model
-// that is written after the run began is an error, and nothing is kept of it.
+// TestModelThatChangesInARun: what is made of a loaded model has the name of its content, so a
+// model that is written after the run began is an error, and nothing is kept of it.
 func TestModelThatChangesInARun(t *testing.T) {
 	folder := savedTeacher(t)
 	text := fmt.Sprintf(`

@@ -26,9 +26,9 @@ type PlannedStep struct {
 	State string
 }
 
-// Check opens what a plan needs and says which artifacts it would find, and what a run would note of
-// its data and of damage. It writes nothing, measures nothing and trains nothing but a tokenizer,
-// whose tokens are part of what names the artifacts.
+// Check opens what a plan needs and says which artifacts it would find, and what a run would note
+// of its data and of damage. It writes nothing, measures nothing and trains nothing but a
+// tokenizer, whose tokens are part of what names the artifacts.
 func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) (cells []PlannedCell, notes []lab.Event, err error) {
 	r := &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}
 	if cells, err = r.check(ctx); err != nil {

@@ -148,7 +148,8 @@ func TestDamageIsFound(t *testing.T) {
 	write(t, s, "a", 1, 4, lab.Done)
 	whole, _ := os.ReadFile(s.path("a"))
 	full, _ := s.Read("a")
-	_, rest, _ := bytes.Cut(whole[fileHeader+recordHeader:], []byte("figure1")) // within the begin event
+	// within the begin event
+	_, rest, _ := bytes.Cut(whole[fileHeader+recordHeader:], []byte("figure1"))
 	begun := len(whole) - len(rest)
 	for at := range whole {
 		damaged := bytes.Clone(whole)
