@@ -64,6 +64,11 @@ func fileIn(ctx context.Context, folder fs.FS, name string) (string, error) {
 	return sum, nil
 }
 
+// readingVersion is raised when the files of a folder are read as another model than before: what
+// was made of such a folder is then made anew. Version 1 takes GPTQ's zero points for those of the
+// version that they have.
+const readingVersion = 1
+
 // Content names the content of a checkpoint's folder: config, tokenizer, chat template and tensors.
 // All bytes are read each time; a gigabyte takes about a second.
 func Content(ctx context.Context, folder fs.FS) (string, error) {
@@ -80,7 +85,7 @@ func Content(ctx context.Context, folder fs.FS) (string, error) {
 			return "", err
 		}
 	}
-	return Recipe{Stage: "content", Parameters: files}.Key(), nil
+	return Recipe{Stage: "content", Version: readingVersion, Parameters: files}.Key(), nil
 }
 
 // Checkpoint names the content of a checkpoint by its path: a folder or a GGUF file.

@@ -79,6 +79,9 @@ func TestFoldersThatAreNoModels(t *testing.T) {
 			t.Errorf("%s: found %v, expected %s", c.name, err, c.want)
 		}
 	}
+	editFile(t, filepath.Join(whole, index), map[string]any{"wonder": 1})
+	_, notes := read(t, whole)
+	wantNote(t, notes, index+": wonder: not known to slimlab, and not read")
 	// a set without its index is whole
 	remove(index)(whole)
 	got, notes := read(t, whole)

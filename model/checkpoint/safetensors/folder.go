@@ -1,6 +1,8 @@
 package safetensors
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"slimlab/internal/jsonread"
 	"slimlab/internal/mapped"
@@ -98,14 +101,21 @@ func (f *Folder) Close() error {
 	return errors.Join(errs...)
 }
 
+// indexTable is that of the keys of an index.
+var indexTable = jsonread.Keys(jsonread.Read, "weight_map").With(jsonread.Keys(jsonread.Harmless, "metadata"))
+
 // addIndexed opens the files that an index names, each of which must hold the tensors that the
 // index says.
 func (f *Folder) addIndexed(fsys fs.FS, dir string, data []byte) error {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := jsonread.Decode(data, &index); err != nil {
+	var keys map[string]json.RawMessage
+	if err := cmp.Or(jsonread.Decode(data, &index), jsonread.Decode(data, &keys)); err != nil {
 		return err
+	}
+	if unknown, _ := indexTable.Check(keys); len(unknown) > 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("%s: %s: not known to slimlab, and not read", indexName, strings.Join(unknown, ", ")))
 	}
 	if len(index.WeightMap) == 0 {
 		return errors.New("weight_map names no files")
