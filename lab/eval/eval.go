@@ -20,7 +20,9 @@ type Source struct {
 	Positions int // that the model has
 	// what its files say that was not read as one might expect
 	Notes []string
-	Load  func(ctx context.Context) (*Model, error)
+	// settings of its files that greedy generation does not apply
+	Settings []string
+	Load     func(ctx context.Context) (*Model, error)
 	// Recipe is all of the model that its figures depend on: its content and the arithmetic. Only
 	// asked for where there is a Store.
 	Recipe func(ctx context.Context) (recipe.Recipe, error)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"slimlab/lab/stat"
 	"slimlab/lab/task"
@@ -122,7 +123,11 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 		out.Models = append(out.Models, m.info)
 	}
 	for _, s := range r.sources {
-		for _, note := range s.Notes {
+		notes := slices.Clone(s.Notes)
+		if o.Tokens > 0 && len(s.Settings) > 0 {
+			notes = append(notes, "generation is greedy; not applied of generation_config.json: "+strings.Join(s.Settings, ", "))
+		}
+		for _, note := range notes {
 			if len(r.sources) > 1 {
 				note = s.Name + ": " + note
 			}

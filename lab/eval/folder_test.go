@@ -35,8 +35,13 @@ func TestGenerationEndsAtAllEndTokens(t *testing.T) {
 			}
 			return m, nil
 		}
-		if _, err := Run(t.Context(), []Source{s}, Options{Prompt: "The", Tokens: 4}); err != nil {
+		s.Settings = []string{"repetition_penalty 1.1"}
+		r, err := Run(t.Context(), []Source{s}, Options{Prompt: "The", Tokens: 4})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if want := "generation is greedy; not applied of generation_config.json: repetition_penalty 1.1"; !slices.Contains(r.Notes, want) {
+			t.Errorf("notes %q, expected %q", r.Notes, want)
 		}
 		if own < 0 {
 			t.Fatal("the tokenizer has no end token")

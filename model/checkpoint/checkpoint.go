@@ -22,7 +22,8 @@ type Checkpoint struct {
 	config       model.Config
 	quantization *quantization
 	files        source
-	notes        notes // of its files, but for the tokenizer's
+	notes        notes    // of its files, but for the tokenizer's
+	settings     []string // see GenerationSettings
 	// reads the tokenizer once; an error that is fs.ErrNotExist where there is none
 	vocabulary func() (*tokenizer.Tokenizer, error)
 	beside     func(name string) ([]byte, error) // a file of the folder
@@ -73,7 +74,7 @@ func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 
 // setFiles brings together what the config says and the files.
 func (c *Checkpoint) setFiles(d description, files source) {
-	c.config, c.quantization, c.files = d.Config, d.quantization, withoutPrefix(files, &c.notes)
+	c.config, c.quantization, c.settings, c.files = d.Config, d.quantization, d.settings, withoutPrefix(files, &c.notes)
 	if p, ok := c.files.(*prefixed); ok && c.quantization != nil {
 		c.quantization.stored = p.stored
 	}
@@ -180,6 +181,10 @@ func (c *Checkpoint) Quantization() []LayerFormat {
 	}
 	return list
 }
+
+// GenerationSettings lists the settings of generation_config.json, with their values, that change
+// what transformers generates without sampling. Nothing here applies them.
+func (c *Checkpoint) GenerationSettings() []string { return slices.Clone(c.settings) }
 
 // Tokenizer reads the tokenizer, nil where there is none. It may have more tokens than the model:
 // see Tokenizer.CheckIDs.

@@ -40,6 +40,8 @@ type description struct {
 	quantization *quantization
 	// config.json does not name the tokens, so that they are those of its family
 	usualBOS, usualEOS bool
+	// of generation_config.json that change greedy generation, with their values
+	settings []string
 }
 
 // parseConfig reads a config.json with Hugging Face's defaults. The sizes of a model have none: a

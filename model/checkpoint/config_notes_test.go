@@ -54,6 +54,17 @@ func TestEndTokens(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "config.json"), plainConfig)
 	for content, want := range map[string]string{
+		`{"repetition_penalty": 1.1, "temperature": 0.5, "num_beams": 1, "no_repeat_ngram_size": 0, "suppress_tokens": []}`: "repetition_penalty 1.1",
+		`{"repetition_penalty": 1.0, "do_sample": true, "forced_eos_token_id": null}`:                                       "",
+		`{"num_beams": 4, "bad_words_ids": [[3]]}`:                                                                          "num_beams 4, bad_words_ids [[3]]",
+	} {
+		writeFile(t, filepath.Join(dir, "generation_config.json"), content)
+		d, err := readConfig(os.DirFS(dir), ".", nil)
+		if got := strings.Join(d.settings, ", "); err != nil || got != want {
+			t.Errorf("%s: settings %q (%v), expected %q", content, got, err, want)
+		}
+	}
+	for content, want := range map[string]string{
 		`{"eos_token_id": "x"}`: `generation_config.json: eos_token_id: found "\"x\"", expected a token id, a list of them or null`,
 		`[1]`:                   `generation_config.json: line 1, column 1: found a list, expected an object`,
 		"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 3\n": `generation_config.json: found a Git LFS pointer, not the file: git lfs pull fetches it`,

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/jsonread"
@@ -31,6 +32,7 @@ func (c *description) addGeneration(fsys fs.FS, dir string, n *notes) error {
 		return fmt.Errorf("%s: %w", generationName, err)
 	}
 	k.check(generationTable, n, generationName)
+	c.settings = k.notGreedy()
 	ends := inVocabulary(generationName, "eos_token_id", k.tokens("eos_token_id", nil), c.Vocab, n)
 	bos := inVocabulary(generationName, "bos_token_id", k.tokens("bos_token_id", nil), c.Vocab, n)
 	inVocabulary(generationName, "pad_token_id", k.tokens("pad_token_id", nil), c.Vocab, n)
@@ -58,6 +60,28 @@ func (c *description) addGeneration(fsys fs.FS, dir string, n *notes) error {
 	addEnds(&c.Config, ends)
 	addEnds(&c.Config, inConfig)
 	return nil
+}
+
+// greedySettings change what Hugging Face's generate writes without sampling; the value, as JSON,
+// is that with which they do not.
+var greedySettings = []pair{
+	{"repetition_penalty", []byte("1")}, {"encoder_repetition_penalty", []byte("1")}, {"no_repeat_ngram_size", []byte("0")}, {"num_beams", []byte("1")}, {"min_length", []byte("0")},
+	{"min_new_tokens", []byte("0")}, {"penalty_alpha", []byte("0")}, {"guidance_scale", []byte("1")}, {"bad_words_ids", nil}, {"suppress_tokens", nil}, {"begin_suppress_tokens", nil},
+	{"forced_bos_token_id", nil}, {"forced_eos_token_id", nil}, {"sequence_bias", nil}, {"stop_strings", nil},
+}
+
+// notGreedy lists the settings that are not applied by greedy generation here.
+func (k *keys) notGreedy() []string {
+	var list []string
+	for _, s := range greedySettings {
+		found := k.raw[s.key]
+		var number float64
+		isUsual := jsonread.Decode(found, &number) == nil && s.value != nil && strconv.FormatFloat(number, 'g', -1, 64) == string(s.value)
+		if !absent(found) && !isUsual {
+			list = append(list, s.key+" "+shown(found))
+		}
+	}
+	return list
 }
 
 // contains reports whether all ids of part are in list.
