@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -69,7 +70,12 @@ func (p *program) clean(dryRun bool) (*cleaning, error) {
 			continue
 		}
 		if !dryRun {
-			if err := p.home.Artifacts.Discard(e); err != nil {
+			var used *store.InUseError
+			if err := p.home.Artifacts.Discard(e); errors.As(err, &used) {
+				c.keep(e)
+				c.Notes = append(c.Notes, "kept "+e.Name+": a run reads it")
+				continue
+			} else if err != nil {
 				return nil, err
 			}
 		}

@@ -83,16 +83,39 @@ func (h *Home) modelFolder(name string) (fs.FS, error) {
 	return os.DirFS(name), nil
 }
 
-// rowFolder opens the artifact of a run's row, "ID/ROW": that of the first cell of the plan that
-// has reported the row.
+// Hold keeps other processes from removing the artifact that a MODEL names, until release is
+// called. Other MODELs are none.
+func (h *Home) Hold(ctx context.Context, name string) (release func(), err error) {
+	row, ok := strings.CutPrefix(name, "run:")
+	if !ok {
+		return func() {}, nil
+	}
+	if _, release, err = h.useRow(ctx, row); err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return release, nil
+}
+
+// rowFolder opens the artifact of a run's row, "ID/ROW".
 func (h *Home) rowFolder(name string) (fs.FS, error) {
+	dir, release, err := h.useRow(context.Background(), name)
+	if err != nil {
+		return nil, err
+	}
+	release()
+	return os.DirFS(dir), nil
+}
+
+// useRow finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has
+// reported the row. It is kept from being removed until release is called.
+func (h *Home) useRow(ctx context.Context, name string) (dir string, release func(), err error) {
 	id, row, ok := strings.Cut(name, "/")
 	if !ok {
-		return nil, fmt.Errorf("found %q, expected ID/ROW", name)
+		return "", nil, fmt.Errorf("found %q, expected ID/ROW", name)
 	}
 	log, err := h.Logs.Read(id)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	var rows []string
 	keys := map[string]string{} // by cell
@@ -113,21 +136,21 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 		if !reported {
 			continue
 		}
-		dir, err := h.Artifacts.Get(context.Background(), key)
+		dir, release, err := h.Artifacts.Use(ctx, key)
 		var format *store.FormatError
 		switch {
 		case errors.As(err, &format):
-			return nil, fmt.Errorf("row %s: %w", row, err)
+			return "", nil, fmt.Errorf("row %s: %w", row, err)
 		case err != nil:
-			return nil, fmt.Errorf("the artifact of row %s is gone or damaged (%w); run the scenario again", row, err)
+			return "", nil, fmt.Errorf("the artifact of row %s is gone or damaged (%w); run the scenario again", row, err)
 		}
-		return os.DirFS(dir), nil
+		return dir, release, nil
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
+		return "", nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
 	}
 	if log.Problem != nil {
-		return nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
+		return "", nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
 	}
-	return nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+	return "", nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
 }

@@ -31,6 +31,7 @@ type PlannedStep struct {
 // tokenizer, whose tokens are part of what names the artifacts.
 func Check(ctx context.Context, h *home.Home, plan *scenario.Plan) (cells []PlannedCell, notes []lab.Event, err error) {
 	r := &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true}
+	defer r.letGo()
 	if cells, err = r.check(ctx); err != nil {
 		return nil, nil, err
 	}

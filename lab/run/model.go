@@ -98,6 +98,11 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 			return nil, err
 		}
 		defer c.Close()
+		release, err := r.home.Hold(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		r.hold(release)
 		m.origin, m.shape, m.packed = c.Config(), c.Config(), packedFormat(c)
 		if m.key, err = m.watch.Name(ctx, func(ctx context.Context) (string, error) { return r.home.Content(ctx, name) }); err != nil {
 			return nil, err

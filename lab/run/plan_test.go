@@ -10,6 +10,7 @@ import (
 
 	"slimlab/kernels/machine"
 	"slimlab/lab/scenario"
+	"slimlab/lab/store"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -197,5 +198,33 @@ func TestNotesOfTheCheck(t *testing.T) {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("%q is said %d times in\n%s", want, strings.Count(all, want), all)
 		}
+	}
+}
+
+// TestLoadedArtifactsAreHeld: what a run loads of an earlier one is not removed before it ends.
+func TestLoadedArtifactsAreHeld(t *testing.T) {
+	h := copyHome(t, everything)
+	copyRuns(t, h)
+	ref := theReference(t)
+	plan := parse(t, fmt.Sprintf(baseline, "run:"+ref.run+"/teacher"), scenario.Options{})
+	r, err := Start(t.Context(), h, plan, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Base(artifactDirs(t, h, func(title string) bool { return title == "train teacher" })[0])
+	for _, d := range artifactDirs(t, h, func(title string) bool { return title == "train teacher" }) {
+		if k := filepath.Base(d); openHome(t, h.Folder).Artifacts.Remove(k) != nil {
+			key = k
+		}
+	}
+	var used *store.InUseError
+	if err := openHome(t, h.Folder).Artifacts.Remove(key); !errors.As(err, &used) {
+		t.Errorf("removed while the run loads it: %v", err)
+	}
+	if _, err := r.Work(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := openHome(t, h.Folder).Artifacts.Remove(key); err != nil {
+		t.Errorf("after the run: %v", err)
 	}
 }

@@ -63,6 +63,24 @@ type Run struct {
 	// timing is held for reading while something computes, and for writing while a timing is taken.
 	// No other lock is waited for while it is held.
 	timing sync.RWMutex
+	held   []func() // release the artifacts that the plan loads; mu guards it
+}
+
+// hold keeps what release releases until the run ends.
+func (r *Run) hold(release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = append(r.held, release)
+}
+
+// letGo releases what is held.
+func (r *Run) letGo() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, release := range r.held {
+		release()
+	}
+	r.held = nil
 }
 
 // InputError is what Start returns where a plan cannot be worked on: a model or a file that is
@@ -80,6 +98,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	}
 	r := &Run{Board: lab.NewBoard(), home: h, plan: plan, options: o, started: o.Now()}
 	if _, err := r.check(ctx); err != nil {
+		r.letGo()
 		var write *store.WriteError
 		if ctx.Err() != nil || errors.As(err, &write) {
 			return nil, err
@@ -108,6 +127,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 // done, whether or not expectations held; it wraps ctx's error when the run was interrupted. The
 // log is complete and closed in any case.
 func (r *Run) Work(ctx context.Context) (Outcome, error) {
+	defer r.letGo()
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
 	workers := pool.New().WithMaxGoroutines(r.jobs())

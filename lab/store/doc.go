@@ -4,7 +4,8 @@
 // loses at most what was not yet flushed when its process is killed, and says so; of one that is
 // damaged, what stands before the damage is read, and the damage is told with its offset. Artifacts
 // is a content-addressed folder of finished work: what is under a key is complete and verified, or
-// absent.
+// absent. Checksums are read at the first use in a process, so no verb is needed to verify them.
+// What a process uses, others do not remove.
 //
 // Both are plain files that can be copied and deleted. The package leaves out what the events mean
 // (lab.Board) and when an artifact is worth making (lab/run).
