@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -138,5 +139,36 @@ func TestFilesOfSettings(t *testing.T) {
 	}
 	if _, err := Open(dir); err == nil || !strings.HasSuffix(err.Error(), "config.json: the file has more than 64 MiB, expected at most so many of a file of settings") {
 		t.Errorf("found %v", err)
+	}
+}
+
+// The configs of published models ask for nothing unusual: no note.
+func TestUsualConfigsHaveNoNotes(t *testing.T) {
+	gptq := `{"batch_size":1,"bits":4,"block_name_to_quantize":null,"cache_block_outputs":true,"damp_percent":0.01,"dataset":null,"desc_act":false,"exllama_config":{"version":1},
+		"group_size":128,"max_input_length":null,"model_seqlen":null,"module_name_preceding_first_block":null,"modules_in_block_to_quantize":null,"pad_token_id":null,
+		"quant_method":"gptq","sym":true,"tokenizer":null,"true_sequential":true,"use_cuda_fp16":false,"use_exllama":true}`
+	autoGPTQ := `{"bits":4,"group_size":128,"damp_percent":0.1,"desc_act":true,"static_groups":false,"sym":true,"true_sequential":true,"model_name_or_path":null,"model_file_base_name":"model","quant_method":"gptq"}`
+	awq := `{"backend":"autoawq","bits":4,"do_fuse":false,"exllama_config":null,"fuse_max_seq_len":null,"group_size":128,"modules_to_fuse":null,"modules_to_not_convert":null,"quant_method":"awq","version":"gemm","zero_point":true}`
+	fp8 := `{"activation_scheme":"dynamic","fmt":"e4m3","quant_method":"fp8","weight_block_size":[128,128]}`
+	compressed := `{"config_groups":{"group_0":{"input_activations":{"actorder":null,"block_structure":null,"dynamic":true,"group_size":null,"num_bits":8,"observer":null,"observer_kwargs":{},"strategy":"token","symmetric":true,"type":"float"},
+		"output_activations":null,"targets":["Linear"],"weights":{"actorder":null,"block_structure":null,"dynamic":false,"group_size":null,"num_bits":8,"observer":"minmax","observer_kwargs":{},"strategy":"channel","symmetric":true,"type":"float"}}},
+		"format":"float-quantized","global_compression_ratio":1.24,"ignore":["lm_head"],"kv_cache_scheme":null,"quant_method":"compressed-tensors","quantization_status":"compressed","sparsity_config":{},"transform_config":{},"version":"0.11.0"}`
+	for name, keys := range map[string]map[string]any{
+		"Llama 3.2": {"attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": []int{2, 3}, "head_dim": 4, "hidden_act": "silu", "initializer_range": 0.02,
+			"max_position_embeddings": 131072, "mlp_bias": false, "model_type": "llama", "num_key_value_heads": 2, "pretraining_tp": 1, "rms_norm_eps": 1e-5,
+			"rope_scaling": map[string]any{"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"},
+			"rope_theta":   500000.0, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.45.0.dev0", "use_cache": true},
+		"SmolLM2": {"model_type": "llama", "is_llama_config": true, "rope_interleaved": false, "transformers.js_config": map[string]any{"kv_cache_dtype": map[string]any{}}, "pad_token_id": 2},
+		"Qwen2.5": {"architectures": []string{model.Qwen2}, "model_type": "qwen2", "attention_dropout": 0.0, "max_window_layers": 21, "sliding_window": 32768, "use_sliding_window": false, "use_mrope": false},
+		"Qwen3": {"architectures": []string{model.Qwen3}, "model_type": "qwen3", "attention_bias": false, "max_window_layers": 28, "sliding_window": nil, "use_sliding_window": false, "head_dim": 4,
+			"rope_scaling": nil, "layer_types": []string{"full_attention", "full_attention"}, "dtype": "bfloat16", "rope_parameters": map[string]any{"rope_theta": 1e6, "rope_type": "default"}},
+		"Mistral": {"architectures": []string{model.Mistral}, "model_type": "mistral", "sliding_window": json.RawMessage("null"), "head_dim": 4, "attention_dropout": 0.0},
+		"GPTQ":    {"quantization_config": json.RawMessage(gptq)}, "AutoGPTQ": {"quantization_config": json.RawMessage(autoGPTQ)}, "AWQ": {"quantization_config": json.RawMessage(awq)},
+		"fp8": {"quantization_config": json.RawMessage(fp8)}, "FP8 dynamic": {"quantization_config": json.RawMessage(compressed)},
+	} {
+		var n notes
+		if _, err := parseConfig([]byte(edit(t, plainConfig, keys)), &n); err != nil || len(n) > 0 {
+			t.Errorf("%s: %v, notes %q", name, err, n)
+		}
 	}
 }

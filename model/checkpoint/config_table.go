@@ -35,7 +35,7 @@ var commonTable = generationSettings.With(
 		"max_sequence_length", "model_max_length", "seq_length", "gradient_checkpointing", "use_flash_attn", "use_flash_attention", "flash_attn", "unsloth_fixed", "unsloth_version",
 		"output_router_logits", "router_aux_loss_coef", "return_dict", "torchscript", "use_bfloat16", "tf_legacy_loss", "chunk_size_feed_forward", "id2label", "label2id", "num_labels",
 		"problem_type", "task_specific_params", "tokenizer_class", "prefix", "finetuning_task", "is_decoder", "tie_encoder_decoder", "is_composition", "sep_token_id", "unk_token_id",
-		"cross_attention_hidden_size", "max_window_layers", "transformers.js_config", "onnx", "license", "mask_token_id", "eod_token_id", "auto_map",
+		"cross_attention_hidden_size", "max_window_layers", "transformers.js_config", "onnx", "license", "mask_token_id", "eod_token_id", "is_llama_config", "auto_map",
 		"vision_config", "audio_config", "image_token_id", "image_token_index", "video_token_id", "vision_start_token_id", "vision_end_token_id", "vision_token_id",
 		"projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size", "vision_feature_layer", "vision_feature_select_strategy", "image_seq_length"),
 	refused("attention of another kind than that of Llama", `"rope"`, "position_embedding_type", "alibi", "use_alibi", "attention_chunk_size", "attn_temperature_tuning", "no_rope_layers",
@@ -85,14 +85,14 @@ var quantizationTables = map[string]jsonread.Table{
 			"dataset", "block_name_to_quantize", "module_name_preceding_first_block", "batch_size", "pad_token_id", "use_cuda_fp16", "use_exllama", "disable_exllama", "exllama_config",
 			"max_input_length", "model_seqlen", "cache_block_outputs", "backend", "quantizer", "adapter", "act_group_aware", "mse", "v2", "v2_alpha", "v2_memory_device", "offload_to_disk",
 			"offload_to_disk_path", "parallel_packing", "device", "rotation", "uuid", "hyb_act", "gptaq", "fail_safe", "quant_type", "iters", "seqlen", "nsamples", "autoround_version",
-			"enable_norm_bias_tuning", "enable_quanted_input", "gradient_accumulate_steps", "lr", "minmax_lr", "low_gpu_mem_usage", "scale_dtype", "train_bs", "data_type"),
+			"enable_norm_bias_tuning", "method", "provider", "amp", "packing_format", "to_quant_block_names", "enable_minmax_tuning", "quant_block_list", "enable_quanted_input", "gradient_accumulate_steps", "lr", "minmax_lr", "low_gpu_mem_usage", "scale_dtype", "train_bs", "data_type"),
 		jsonread.Table{"awq_gemm_checkpoint": {Use: jsonread.Refused, Reason: "AWQ's packing"}}),
 	"awq": jsonread.Keys(jsonread.Read, "quant_method", "bits", "w_bit", "group_size", "q_group_size", "version", "zero_point", "modules_to_not_convert").With(
 		jsonread.Keys(jsonread.Harmless, "backend", "do_fuse", "exllama_config", "fuse_max_seq_len", "modules_to_fuse", "provider", "quantizer", "meta", "dataset", "iters")),
-	"fp8": jsonread.Keys(jsonread.Read, "quant_method", "fmt", "weight_format", "is_checkpoint_fp8_serialized", "activation_scheme", "weight_block_size", "ignored_layers", "modules_to_not_convert").With(
+	"fp8": jsonread.Keys(jsonread.Read, "quant_method", "fmt", "weight_format", "is_checkpoint_fp8_serialized", "kv_cache_scheme", "activation_scheme", "weight_block_size", "ignored_layers", "modules_to_not_convert").With(
 		jsonread.Keys(jsonread.Harmless, "dequantize", "scale_fmt", "producer")),
 	"compressed-tensors": jsonread.Keys(jsonread.Read, "quant_method", "format", "quantization_status", "kv_cache_scheme", "transform_config", "sparsity_config", "ignore", "config_groups").With(
-		jsonread.Keys(jsonread.Harmless, "global_compression_ratio", "version", "run_compressed", "quantization_version")),
+		jsonread.Keys(jsonread.Harmless, "global_compression_ratio", "packed_modules_mapping", "version", "run_compressed", "quantization_version")),
 }
 
 // groupTable and argumentsTable are those of a group of compressed-tensors.

@@ -64,13 +64,18 @@ func (k *keys) format(fallback string) string {
 	return format
 }
 
+// cacheScheme notes a scheme in which keys and values were to be kept.
+func (k *keys) cacheScheme(n *notes) {
+	if !absent(k.raw["kv_cache_scheme"]) {
+		n.add("kv_cache_scheme: the scheme in which keys and values were to be kept is not used: they are kept as the verb says")
+	}
+}
+
 // parseCompressedTensors reads the config of compressed-tensors.
 func parseCompressedTensors(k *keys, n *notes) *quantization {
 	format := k.format("")
 	k.choice("quantization_status", "compressed", "compressed", "frozen", "calibration", "initialized")
-	if !absent(k.raw["kv_cache_scheme"]) {
-		n.add("kv_cache_scheme: the scheme in which keys and values were to be kept is not used: they are kept as the verb says")
-	}
+	k.cacheScheme(n)
 	if !absent(k.raw["transform_config"]) {
 		k.fail("transform_config", "found %s: rotated weights are not supported, expected null", clip(k.raw["transform_config"]))
 	}

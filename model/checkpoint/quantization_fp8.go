@@ -11,6 +11,7 @@ func parseFP8(k *keys, n *notes) *quantization {
 	for _, key := range []string{"fmt", "weight_format"} {
 		k.choice(key, "e4m3", "e4m3", "float8_e4m3fn")
 	}
+	k.cacheScheme(n)
 	k.refuse("is_checkpoint_fp8_serialized", true)
 	scheme := k.choice("activation_scheme", "dynamic", "dynamic", "static")
 	if scheme == "static" {
