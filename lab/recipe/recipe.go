@@ -133,16 +133,22 @@ func writeText(b *bytes.Buffer, text string) {
 	b.Truncate(b.Len() - 1)
 }
 
-// Of returns a struct's fields as Values, by the names in their tags `key`. Fields without a name,
-// and those with a tag `ref`, which names another model, are left out. Structs within it become
-// Values too.
+// Of returns a struct's exported fields as Values, by the names in their tags `key`. A field with
+// the tag `key:"-"`, and one with a tag `ref`, which names another model, are left out. Structs
+// within it become Values too. A field without a tag `key` is a mistake of the program: left out
+// unseen, it would give different artifacts one name.
 func Of(of any) Values {
 	v := reflect.Indirect(reflect.ValueOf(of))
 	values := Values{}
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		name := f.Tag.Get("key")
-		if _, isRef := f.Tag.Lookup("ref"); name == "" || isRef || !f.IsExported() {
+		_, isRef := f.Tag.Lookup("ref")
+		embedded := f.Anonymous && f.Type.Kind() == reflect.Struct // its fields follow
+		switch {
+		case name == "" && embedded, name == "-", isRef, !f.IsExported():
 			continue
+		case name == "":
+			panic(fmt.Sprintf("recipe: field %s of %s has no tag key, expected its name in the recipe, or \"-\" for none", f.Name, v.Type()))
 		}
 		field := v.FieldByIndex(f.Index)
 		if field.Kind() == reflect.Struct {

@@ -99,8 +99,8 @@ func TestTextsAreWrittenAsTheyAre(t *testing.T) {
 	}
 }
 
-// TestOf: fields go by the names of their tags; references, unexported fields and those without a
-// name stay out.
+// TestOf: fields go by the names of their tags; references, unexported fields and those with "-"
+// stay out, and one without a tag is refused by name.
 func TestOf(t *testing.T) {
 	type inner struct {
 		Samples int `key:"samples"`
@@ -110,7 +110,7 @@ func TestOf(t *testing.T) {
 	}
 	got := Of(&struct {
 		Embedded
-		Name   string
+		Name   string  `key:"-"`
 		hidden int     `key:"hidden"`
 		Rate   float64 `key:"rate"`
 		From   string  `key:"from" ref:"weights"`
@@ -118,6 +118,21 @@ func TestOf(t *testing.T) {
 	}{Embedded{3}, "x", 1, 0.5, "y", inner{8}})
 	if got, want := fmt.Sprint(got), fmt.Sprint(Values{"steps": 3, "rate": 0.5, "calibration": Values{"samples": 8}}); got != want {
 		t.Errorf("found %s, expected %s", got, want)
+	}
+	type forgotten struct {
+		Steps int `key:"steps"`
+		Seed  int
+	}
+	for _, of := range []any{forgotten{}, &forgotten{}, struct{ forgotten }{}, struct {
+		Inner forgotten `key:"inner"`
+	}{}} {
+		found := func() (found any) {
+			defer func() { found = recover() }()
+			return Of(of)
+		}()
+		if text, _ := found.(string); !strings.Contains(text, "field Seed of ") || !strings.Contains(text, "has no tag key") {
+			t.Errorf("%T: found %v, expected a panic that names the field", of, found)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"slimlab/kd"
 	"slimlab/lab"
@@ -42,8 +41,7 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 			loads = append(loads, m.Load)
 		}
 	}
-	key := strings.Join(append(loads, p.Task.Recipe(), p.Tokenizer.Recipe()), "\n")
-	return r.tasks.get(key, func() (*dataset, error) {
+	return r.tasks.get(datasetKey(p, loads), func() (*dataset, error) {
 		d, err := r.newDataset(ctx, p)
 		if err != nil {
 			return nil, err
@@ -53,6 +51,18 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 		}
 		return d, nil
 	})
+}
+
+// datasetKey names a point's task, its tokenizer and the models that may bring one, within a run.
+func datasetKey(p *scenario.Point, loads []string) string {
+	key := recipe.Recipe{Stage: "dataset", Parameters: recipe.Of(p.Tokenizer)}
+	key.Parameters["loads"] = loads
+	if p.Task.Recsys != nil {
+		key.Task = recipe.Of(p.Task.Recsys)
+	} else {
+		key.Task = recipe.Of(p.Task.JSONL)
+	}
+	return key.Key()
 }
 
 func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, error) {

@@ -13,6 +13,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
+	"slimlab/lab/task"
 	"slimlab/pruning"
 	"slimlab/quant"
 )
@@ -97,6 +98,28 @@ columns: [auc, paper]
 		if paper, _ := row.Metric("paper"); row.Name == "shift" && paper.Value != 0.25 {
 			t.Errorf("the kind's own metric: found %v", paper.Value)
 		}
+	}
+}
+
+// TestEveryParameterHasAKey: a recipe can be written of every kind of step and of everything else
+// that artifacts are named by, with each field in it or left out on purpose.
+func TestEveryParameterHasAKey(t *testing.T) {
+	parts := []any{
+		scenario.Recsys{}, scenario.JSONL{}, scenario.Tokenizer{}, scenario.Model{}, scenario.Evaluate{}, scenario.Serve{},
+		task.DefaultRecsys(), task.DefaultJSONL(""), Calibration{},
+	}
+	for _, kind := range Kinds() {
+		parts = append(parts, kind.New())
+	}
+	for _, part := range parts {
+		func() {
+			defer func() {
+				if found := recover(); found != nil {
+					t.Errorf("%T: %v", part, found)
+				}
+			}()
+			_ = recipe.Recipe{Parameters: recipe.Of(part)}.Canonical()
+		}()
 	}
 }
 

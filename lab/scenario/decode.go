@@ -206,7 +206,7 @@ func checkName(what, name string, all []string) error {
 func structFields(t reflect.Type) []reflect.StructField {
 	var out []reflect.StructField
 	for _, f := range reflect.VisibleFields(t) {
-		if f.Tag.Get("key") != "" {
+		if key := f.Tag.Get("key"); key != "" && key != "-" {
 			out = append(out, f)
 		}
 	}

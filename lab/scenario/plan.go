@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -92,54 +90,6 @@ func (s Step) Inputs() []string {
 		}
 	}
 	return names
-}
-
-// Recipe is the canonical text of what the step does, without its name and the names of its inputs.
-// With the keys of the inputs, the task and the seed it identifies the step's artifact.
-func (s Step) Recipe() string { return s.Kind + recipe(reflect.ValueOf(s.Work).Elem()) }
-
-// Recipe is the canonical text of the model, without its name.
-func (m Model) Recipe() string {
-	if m.Load != "" {
-		return "load{" + strconv.Quote(m.Load) + "}"
-	}
-	return "shape" + recipe(reflect.ValueOf(m))
-}
-
-// Recipe is the canonical text of the task.
-func (t Task) Recipe() string {
-	if t.Recsys != nil {
-		return "task" + recipe(reflect.ValueOf(*t.Recsys))
-	}
-	return "task" + recipe(reflect.ValueOf(*t.JSONL))
-}
-
-// Recipe is the canonical text of the tokenizer.
-func (t Tokenizer) Recipe() string { return "tokenizer" + recipe(reflect.ValueOf(t)) }
-
-// recipe writes the fields of a struct that are not references, in order.
-func recipe(v reflect.Value) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for _, f := range structFields(v.Type()) {
-		if _, isRef := f.Tag.Lookup("ref"); isRef {
-			continue
-		}
-		b.WriteString(f.Tag.Get("key"))
-		b.WriteByte('=')
-		switch x := v.FieldByIndex(f.Index); x.Kind() {
-		case reflect.Struct:
-			b.WriteString(recipe(x))
-		case reflect.Float64:
-			b.WriteString(strconv.FormatFloat(x.Float(), 'g', -1, 64))
-		case reflect.String:
-			b.WriteString(strconv.Quote(x.String()))
-		default:
-			fmt.Fprint(&b, x.Interface())
-		}
-		b.WriteByte(' ')
-	}
-	return strings.TrimSuffix(b.String(), " ") + "}"
 }
 
 // Canonical is the text of everything that determines the figures: all points with their task,

@@ -12,6 +12,7 @@ import (
 
 	"slimlab/internal/golden"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 )
@@ -63,16 +64,19 @@ func TestLoad(t *testing.T) {
 	}
 	var text strings.Builder
 	for _, p := range s.Points {
-		fmt.Fprintln(&text, p.Params, p.Task.Recipe(), p.Tokenizer.Recipe())
+		fmt.Fprintln(&text, p.Params, "task", values(p.Task.Recsys), "tokenizer", values(p.Tokenizer))
 		for _, m := range p.Models {
-			fmt.Fprintln(&text, " model", m.Name, m.Recipe())
+			fmt.Fprintln(&text, " model", m.Name, values(m))
 		}
 		for _, st := range p.Steps {
-			fmt.Fprintln(&text, " step", st.Name, st.Inputs(), st.Recipe())
+			fmt.Fprintln(&text, " step", st.Name, st.Inputs(), st.Kind, values(st.Work))
 		}
 	}
 	golden.Equal(t, "figure1.plan.txt", text.String())
 }
+
+// values are the parameters that a part of a scenario has in a recipe.
+func values(of any) string { return string(recipe.Recipe{Parameters: recipe.Of(of)}.Canonical()) }
 
 func TestOverlayAndSettings(t *testing.T) {
 	o := options()

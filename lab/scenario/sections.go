@@ -3,7 +3,7 @@ package scenario
 // The structs of this file, and those of the kinds of steps, are the schema of a scenario. The tags
 // of a field are:
 //
-//	key       its name in the file
+//	key       its name in the file and in recipes; "-" for a field that is in neither
 //	doc       what it means
 //	default   its value where the file has none, as YAML
 //	required  "true" when the file must have it
@@ -11,7 +11,7 @@ package scenario
 //	min, max  inclusive bounds of a number; above, below: exclusive bounds
 //	one       the values of a text, separated by |
 //	names     the list of the Vocabulary that a text is from
-//	ref       what a text refers to, which makes it an input and no part of a Recipe:
+//	ref       what a text refers to, which makes it an input and no part of a recipe:
 //	          "weights"  a loaded model or an earlier step
 //	          "start"    the model to start from, instead of the key from
 
@@ -49,7 +49,7 @@ type Tokenizer struct {
 // Model is a named model: loaded from a checkpoint, or a shape that a step trains from fresh
 // weights.
 type Model struct {
-	Name string `json:"-"`
+	Name string `key:"-" json:"-"`
 	// Load is a MODEL: a Hugging Face folder, pretrained:NAME or run:ID/ROW. Empty for a fresh
 	// shape.
 	Load      string  `key:"load" doc:"a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW; excludes all other keys"`
