@@ -92,7 +92,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(kind.name+"/stream", func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				d := tok.NewDecoder(true)
+				d := tok.NewDecoder()
 				for _, id := range ids {
 					d.Push(id)
 				}

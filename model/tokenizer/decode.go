@@ -22,18 +22,17 @@ type spelling struct {
 
 // Decode returns the text of ids, special tokens spelled out. Ids without a token are
 // skipped: an embedding may have more rows than the tokenizer has tokens.
-func (t *Tokenizer) Decode(ids []int32) string { return t.decode(ids, true) }
-
-// DecodeText returns the text of ids without special tokens.
-func (t *Tokenizer) DecodeText(ids []int32) string { return t.decode(ids, false) }
-
-func (t *Tokenizer) decode(ids []int32, special bool) string {
+func (t *Tokenizer) Decode(ids []int32) string {
 	var b strings.Builder
 	first := true
 	for _, id := range ids {
-		if piece, ok := t.piece(id, special, first); ok {
-			b.WriteString(piece)
+		switch {
+		case !t.has(id):
+		case first:
+			b.WriteString(t.firstText(id))
 			first = false
+		default:
+			b.WriteString(t.text[id])
 		}
 	}
 	text := b.String()
@@ -43,22 +42,36 @@ func (t *Tokenizer) decode(ids []int32, special bool) string {
 	return text
 }
 
-// piece returns the text of one id; ok is false where it has none, or is special and special is
-// false.
-func (t *Tokenizer) piece(id int32, special, first bool) (text string, ok bool) {
-	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || t.special[id] && !special {
-		return "", false
+// DecodeText returns the text of ids without special tokens.
+func (t *Tokenizer) DecodeText(ids []int32) string {
+	words := make([]int32, 0, len(ids))
+	for _, id := range ids {
+		if t.has(id) && !t.special[id] {
+			words = append(words, id)
+		}
 	}
-	if first && t.dropFirst != "" {
-		return t.decodeToken(strings.ReplaceAll(t.tokens[id], t.dropFirst, "")), true
+	return t.Decode(words)
+}
+
+// has reports whether an id has a token.
+func (t *Tokenizer) has(id int32) bool {
+	return id >= 0 && int(id) < len(t.tokens) && t.tokens[id] != ""
+}
+
+// firstText returns the text of an id at the beginning of a text.
+func (t *Tokenizer) firstText(id int32) string {
+	if t.dropFirst != "" {
+		return t.decodeToken(strings.ReplaceAll(t.tokens[id], t.dropFirst, ""))
 	}
-	return t.text[id], true
+	return t.text[id]
 }
 
 // Text returns the bytes of an id within a text, or "" where no token has the id.
 func (t *Tokenizer) Text(id int32) string {
-	text, _ := t.piece(id, true, false)
-	return text
+	if !t.has(id) {
+		return ""
+	}
+	return t.text[id]
 }
 
 func (s *spelling) decodeToken(token string) string {
@@ -71,27 +84,38 @@ func (s *spelling) decodeToken(token string) string {
 // Decoder turns ids into text one at a time, as they are sampled. What it emits is valid UTF-8
 // always: a character that several tokens make up is held back until it is whole, and bytes that
 // can be no character become U+FFFD, one for each sequence that was begun and not finished. So the
-// texts of a valid sequence, joined, are Decode's.
+// texts of a valid sequence, joined, are Decode's, or DecodeText's.
 type Decoder struct {
-	t       *Tokenizer
-	special bool
-	first   bool
-	leads   int    // copies of the leading string that may still come
-	pending []byte // not yet emitted
+	t           *Tokenizer
+	skipSpecial bool
+	first       bool
+	leads       int    // copies of the leading string that may still come
+	pending     []byte // not yet emitted
 }
 
-// NewDecoder returns a decoder at the beginning of a text; special spells special tokens out.
-func (t *Tokenizer) NewDecoder(special bool) *Decoder {
-	return &Decoder{t: t, special: special, first: true, leads: t.stripCount}
+// NewDecoder returns a decoder at the beginning of a text that spells special tokens out, as Decode
+// does.
+func (t *Tokenizer) NewDecoder() *Decoder {
+	return &Decoder{t: t, first: true, leads: t.stripCount}
+}
+
+// NewTextDecoder returns a decoder at the beginning of a text that leaves special tokens out, as
+// DecodeText does.
+func (t *Tokenizer) NewTextDecoder() *Decoder {
+	d := t.NewDecoder()
+	d.skipSpecial = true
+	return d
 }
 
 // Push takes the next id and returns the text that it completes, often "".
 func (d *Decoder) Push(id int32) string {
-	piece, ok := d.t.piece(id, d.special, d.first)
-	if !ok {
+	if !d.t.has(id) || d.skipSpecial && d.t.special[id] {
 		return ""
 	}
-	d.first = false
+	piece := d.t.text[id]
+	if d.first {
+		piece, d.first = d.t.firstText(id), false
+	}
 	if len(d.pending) == 0 && d.leads == 0 && utf8.ValidString(piece) {
 		return piece // the usual case
 	}

@@ -15,7 +15,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	d := t.NewDecoder(true)
+	d := t.NewDecoder()
 	for _, id := range t.Encode("the cat é<eos>") {
 		fmt.Printf("%q completes %q\n", t.Token(id), d.Push(id))
 	}

@@ -41,7 +41,7 @@ func TestCorpora(t *testing.T) {
 				t.Errorf("%s, %s: decode(encode(x)) differs from x at byte %d", kind.name, name, firstDifference(got, text))
 			}
 			var b strings.Builder
-			d := tok.NewDecoder(true)
+			d := tok.NewDecoder()
 			for _, id := range ids {
 				b.WriteString(d.Push(id))
 			}
@@ -206,7 +206,7 @@ func TestFamilyComponents(t *testing.T) {
 		if !slices.Equal(got, c.want) || tok.Decode(got) != c.back {
 			t.Errorf("%s: Encode(%q) = %v, which is %q, expected %v, which is %q", c.name, c.text, got, tok.Decode(got), c.want, c.back)
 		}
-		stream := tok.NewDecoder(true)
+		stream := tok.NewDecoder()
 		text := ""
 		for _, id := range got {
 			text += stream.Push(id)
@@ -264,7 +264,7 @@ func TestStreamIsValid(t *testing.T) {
 		ids := rapid.SliceOf(rapid.Int32Range(-1, int32(tok.Vocab()))).Draw(t, "ids")
 		raw := rapid.String().Draw(t, "text")
 		ids = append(ids, tok.Encode(raw)...)
-		d := tok.NewDecoder(true)
+		d := tok.NewDecoder()
 		var b strings.Builder
 		for i, id := range ids {
 			text := d.Push(id)
@@ -337,7 +337,7 @@ func TestStreamKinds(t *testing.T) {
 		{[]int32{0, 0, 0, 0, 0, 0}, []string{"", "", "", "", "_", "_", ""}},
 		{[]int32{0}, []string{"", "_"}},
 	} {
-		d := byteFallback.NewDecoder(true)
+		d := byteFallback.NewDecoder()
 		var got []string
 		for _, id := range c.ids {
 			got = append(got, d.Push(id))
@@ -654,7 +654,7 @@ func use(t *testing.T, tok *Tokenizer) {
 				t.Fatalf("id %d outside the vocabulary of %d", id, tok.Vocab())
 			}
 		}
-		d := tok.NewDecoder(false)
+		d := tok.NewTextDecoder()
 		for _, id := range ids {
 			if s := d.Push(id); !utf8.ValidString(s) {
 				t.Fatalf("streamed %q", s)

@@ -149,7 +149,7 @@ func checkVectors(t *testing.T, name string, tok *Tokenizer) {
 		if back := tok.Decode(got); back != text {
 			t.Errorf("%s, text %d: Decode(Encode(%q)) = %q", name, i, text, back)
 		}
-		stream := tok.NewDecoder(true)
+		stream := tok.NewDecoder()
 		var b strings.Builder
 		for _, id := range got {
 			b.WriteString(stream.Push(id))
