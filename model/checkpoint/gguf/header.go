@@ -107,9 +107,12 @@ func (h *header) string(of string) string {
 	return string(b)
 }
 
-// list reads n values one by one. Memory is taken as they are read: a text may take less in the
+// list reads n values one by one, none after an error. Memory is taken as they are read: a text may take less in the
 // file than in memory.
 func list[T any](h *header, n int, one func() T) []T {
+	if h.err != nil {
+		return nil
+	}
 	values := make([]T, 0, min(n, 1<<12))
 	for range n {
 		if values = append(values, one()); h.err != nil {
@@ -259,8 +262,14 @@ func (h *header) metadata(n int) Metadata {
 
 func (h *header) tensors(n int) []Tensor {
 	seen := map[string]bool{}
+	at := 0
 	return list(h, n, func() Tensor {
+		at++
 		t := Tensor{Name: h.string("a tensor's name")}
+		if h.err != nil {
+			h.err = fmt.Errorf("tensor %d of %d: %w", at, n, h.err)
+			return t
+		}
 		if seen[t.Name] {
 			h.fail("the name is listed twice")
 		}
