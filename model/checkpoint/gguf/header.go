@@ -107,8 +107,8 @@ func (h *header) string(of string) string {
 	return string(b)
 }
 
-// list reads n values one by one, none after an error. Memory is taken as they are read: a text may take less in the
-// file than in memory.
+// list reads n values one by one, none after an error. Memory is taken as they are read: a text may
+// take less in the file than in memory.
 func list[T any](h *header, n int, one func() T) []T {
 	if h.err != nil {
 		return nil
