@@ -109,6 +109,8 @@ func TestLogOfANewerVersion(t *testing.T) {
 		stdout, stderr, _ := slimlab(t, args...)
 		if said := stdout + stderr; !strings.Contains(said, run) || !strings.Contains(said, "schema version 99, expected 1 to 2: a newer slimlab wrote it") {
 			t.Errorf("slimlab %s says %s", strings.Join(args, " "), said)
+		} else if args[0] == "runs" && (!strings.Contains(said, "of a newer version: ") || strings.Contains(said, "damaged") || strings.Contains(said, "0001-")) {
+			t.Errorf("runs says %s", said)
 		}
 	}
 }

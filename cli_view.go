@@ -34,13 +34,20 @@ func (p *program) runsCommand() *cobra.Command {
 			t := plainTable(5)
 			for _, r := range runs {
 				state := r.State.String()
+				var newer *store.NewerError
 				switch {
+				case errors.As(r.Problem, &newer):
+					state = "of a newer version: " + r.Problem.Error()
 				case r.Problem != nil:
 					state = "damaged: " + r.Problem.Error()
 				case r.Interrupted:
 					state = "interrupted"
 				}
-				t.Add(r.ID, r.Scenario, r.Started.Format("2006-01-02 15:04"), r.Duration.Round(100*time.Millisecond).String(), state)
+				started := "–"
+				if !r.Started.IsZero() {
+					started = r.Started.Format("2006-01-02 15:04")
+				}
+				t.Add(r.ID, r.Scenario, started, r.Duration.Round(100*time.Millisecond).String(), state)
 			}
 			_, err = io.WriteString(p.stdout, t.Text())
 			return broke(err)

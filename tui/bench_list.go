@@ -185,7 +185,9 @@ func (b *benchScreen) itemLine(it item, selected bool, width int) string {
 		note, paint = b.lastWord(it.scenario)
 	} else {
 		name, note = it.run.Scenario, it.run.Started.Format("01-02 15:04")
-		if width < 40 {
+		if it.run.Started.IsZero() { // its log cannot be read
+			name, note = it.run.ID, ""
+		} else if width < 40 {
 			note = it.run.Started.Format("01-02")
 		}
 		if it.run.Quick {

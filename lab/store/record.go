@@ -125,6 +125,16 @@ type reader struct {
 	version uint32 // of the schema
 }
 
+// NewerError is the error of a log that a newer version of slimlab wrote. It is not damaged.
+type NewerError struct {
+	Name    string
+	Version uint32 // of the schema
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("run log %s: has the schema version %d, expected %d to %d: a newer slimlab wrote it", e.Name, e.Version, firstVersion, schemaVersion)
+}
+
 // open checks the file header. An empty or torn header is errTorn.
 func (r *reader) open() error {
 	var head [fileHeader]byte
@@ -146,7 +156,7 @@ func (r *reader) open() error {
 	case r.version < firstVersion:
 		return fmt.Errorf("run log %s: has the schema version %d, expected %d to %d: its header is damaged", r.name, r.version, firstVersion, schemaVersion)
 	case r.version > schemaVersion:
-		return fmt.Errorf("run log %s: has the schema version %d, expected %d to %d: a newer slimlab wrote it", r.name, r.version, firstVersion, schemaVersion)
+		return &NewerError{r.name, r.version}
 	}
 	r.offset = int64(fileHeader)
 	return nil

@@ -172,8 +172,8 @@ func (s *Store) ids() ([]string, error) {
 	return ids, nil
 }
 
-// List returns all runs, the newest first. It decodes two records a run. A run whose log is damaged
-// is listed with its Problem.
+// List returns all runs, the newest first. It decodes two records a run. A run whose log is
+// damaged, or of a newer version (NewerError), is listed with its Problem.
 func (s *Store) List() ([]Info, error) {
 	ids, err := s.ids()
 	if err != nil {
