@@ -32,6 +32,9 @@ func (f *planFlags) add(cmd *cobra.Command) {
 
 // load reads a scenario with the changes of the command line.
 func (f *planFlags) load(cmd *cobra.Command, name string) (*scenario.Scenario, error) {
+	if cmd.Flags().Changed("seeds") && f.seeds < 1 {
+		return nil, usage(fmt.Errorf("--seeds %d: expected at least 1", f.seeds))
+	}
 	o := scenario.Options{Set: f.set, Quick: f.quick, Seeds: f.seeds}
 	if cmd.Flags().Changed("seed") {
 		o.Seed = &f.seed

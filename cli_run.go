@@ -30,6 +30,9 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "run scenarios headless and print their tables",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if f.jobs < 0 {
+				return usage(fmt.Errorf("--jobs %d: expected at least 1, or 0 for one per core", f.jobs))
+			}
 			return p.runAll(cmd, names, f)
 		},
 	}
