@@ -170,6 +170,18 @@ func TestReplayEndsWhereTheRunDid(t *testing.T) {
 	s.keys(")").expect("▶ replay ended")
 }
 
+// TestReplayStaysWithinItsLength: the clock goes on past the last event until the next tick; what
+// is shown does not.
+func TestReplayStaysWithinItsLength(t *testing.T) {
+	s := newScript(t, 100, 30, Options{Replay: "20261124-1130-figure1-a1", Speed: 1000})
+	s.send(tickMsg(epoch.Add(time.Hour)))
+	_, shown, found := strings.Cut(s.screen(), "▶ replay ended at ")
+	at, rest, _ := strings.Cut(shown, " of ")
+	if !found || !strings.HasPrefix(rest, at+" ") {
+		t.Errorf("found %q, expected the end of the run twice", shown[:min(40, len(shown))])
+	}
+}
+
 func TestExport(t *testing.T) {
 	s := newScript(t, 100, 30, Options{}).keys("jjjjecsv<enter>").expect("Export as csv", "figure1-a1.csv")
 	s.keys("<ctrl+u>out.csv<enter>").expect("written to out.csv")

@@ -64,8 +64,8 @@ func (r *runScreen) mode(s *session, far bool) string {
 		case !r.playing:
 			word = "▶ replay paused"
 		}
-		if last := len(r.events) - 1; far && last >= 0 && r.events[last].Time > 0 {
-			word += fmt.Sprintf(" at %s of %s", report.Duration(r.clock), report.Duration(r.events[last].Time))
+		if length := r.length(); far && length > 0 {
+			word += fmt.Sprintf(" at %s of %s", report.Duration(min(r.clock, length)), report.Duration(length))
 		}
 		words = append(words, word)
 	}

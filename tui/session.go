@@ -60,6 +60,14 @@ func newReplay(events []lab.Event, speed float64, now time.Time) (*replay, *lab.
 	return r, r.rewind(0)
 }
 
+// length is how long the run took, in seconds.
+func (r *replay) length() float64 {
+	if len(r.events) == 0 {
+		return 0
+	}
+	return r.events[len(r.events)-1].Time
+}
+
 // rewind returns a fresh board with the first n events, at least the begin event, and continues
 // from there.
 func (r *replay) rewind(n int) *lab.Board {
