@@ -74,6 +74,45 @@ func TestOnlyWritingMakesTheHome(t *testing.T) {
 	}
 }
 
+// TestRowOfALoadedModel: a row that measures a pretrained model names that model, to open and to
+// save; of one that was loaded from elsewhere and of one that is gone, the error says what to name.
+func TestRowOfALoadedModel(t *testing.T) {
+	h := Open(t.TempDir(), "test")
+	content, err := h.Content(t.Context(), "pretrained:recsys-fm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Cells: []lab.Cell{{ID: "seed=1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for row, key := range map[string]string{"FM": content, "other": strings.Repeat("a", 64)} {
+		if err := log.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: row, Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := h.Content(t.Context(), "run:a/FM"); err != nil || got != content {
+		t.Errorf("found content %s, %v, expected %s", got, err, content)
+	}
+	c, err := h.OpenModel("run:a/FM")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := h.SaveRow("a", "FM", saved); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.Content(t.Context(), saved); err != nil || got != content {
+		t.Errorf("saved content %s, %v, expected %s", got, err, content)
+	}
+	const want = "row other: artifact aaaaaaaaaaaa: not found: a model that the run built is gone, run the scenario again; one that it loaded is not kept in the home, name its own folder or file instead"
+	if _, err := h.OpenModel("run:a/other"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("found %v, expected %s", err, want)
+	}
+}
+
 // TestRowOfTheFirstCell: a run's row is that of the first cell of the plan that has reported it, in
 // whatever order the cells end.
 func TestRowOfTheFirstCell(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/store"
 	"slimlab/model/checkpoint"
 	"slimlab/model/pretrained"
@@ -98,24 +99,24 @@ func (h *Home) Hold(ctx context.Context, name string) (release func(), err error
 
 // rowFolder opens the artifact of a run's row, "ID/ROW".
 func (h *Home) rowFolder(name string) (fs.FS, error) {
-	dir, release, err := h.useRow(context.Background(), name)
+	folder, release, err := h.useRow(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}
 	release()
-	return os.DirFS(dir), nil
+	return folder, nil
 }
 
 // useRow finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has
 // reported the row. It is kept from being removed until release is called.
-func (h *Home) useRow(ctx context.Context, name string) (dir string, release func(), err error) {
+func (h *Home) useRow(ctx context.Context, name string) (folder fs.FS, release func(), err error) {
 	id, row, ok := strings.Cut(name, "/")
 	if !ok {
-		return "", nil, fmt.Errorf("found %q, expected ID/ROW", name)
+		return nil, nil, fmt.Errorf("found %q, expected ID/ROW", name)
 	}
 	log, err := h.Logs.Read(id)
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	var rows []string
 	keys := map[string]string{} // by cell
@@ -136,21 +137,40 @@ func (h *Home) useRow(ctx context.Context, name string) (dir string, release fun
 		if !reported {
 			continue
 		}
-		dir, release, err := h.Artifacts.Use(ctx, key)
-		var format *store.FormatError
-		switch {
-		case errors.As(err, &format):
-			return "", nil, fmt.Errorf("row %s: %w", row, err)
-		case err != nil:
-			return "", nil, fmt.Errorf("the artifact of row %s is gone or damaged (%w); run the scenario again", row, err)
-		}
-		return dir, release, nil
+		return h.useKey(ctx, row, key)
 	}
 	if len(rows) == 0 {
-		return "", nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
+		return nil, nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
 	}
 	if log.Problem != nil {
-		return "", nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
+		return nil, nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
 	}
-	return "", nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+	return nil, nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+}
+
+// useKey opens the model of a row by its key: an artifact, which is kept from being removed until
+// release is called, or, of a row that measures a model as it was loaded, the name of its content.
+func (h *Home) useKey(ctx context.Context, row, key string) (folder fs.FS, release func(), err error) {
+	dir, release, err := h.Artifacts.Use(ctx, key)
+	var format *store.FormatError
+	switch {
+	case err == nil:
+		return os.DirFS(dir), release, nil
+	case errors.As(err, &format), ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("row %s: %w", row, err)
+	}
+	for _, name := range pretrained.Names() {
+		folder, openErr := pretrained.Open(name)
+		if openErr != nil {
+			continue
+		}
+		if content, hashErr := recipe.Content(ctx, folder); hashErr == nil && content == key {
+			return folder, func() {}, nil
+		}
+	}
+	var damaged *store.DamagedError
+	if errors.As(err, &damaged) {
+		return nil, nil, fmt.Errorf("the artifact of row %s is damaged (%w); run the scenario again", row, err)
+	}
+	return nil, nil, fmt.Errorf("row %s: %w: a model that the run built is gone, run the scenario again; one that it loaded is not kept in the home, name its own folder or file instead", row, err)
 }
