@@ -77,6 +77,9 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 		}
 		progress.passing(at, text)
 	}
+	f.Unkept = func(err error) {
+		progress.line(progress.elapsed(), fmt.Sprintf("warning: the figures are not kept for another time, since the home %s cannot be written: %v; SLIMLAB_HOME names another folder", p.home.Folder, err))
+	}
 	r, err := eval.Run(cmd.Context(), sources, f.Options)
 	progress.done()
 	var input eval.InputError

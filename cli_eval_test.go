@@ -106,6 +106,20 @@ func TestEvalErrors(t *testing.T) {
 	}
 }
 
+// TestEvalWithoutAHome: where the home cannot be written, the figures are printed, and it is said
+// once that they are not kept.
+func TestEvalWithoutAHome(t *testing.T) {
+	home := filepath.Join(newHome(t), "home") // below a file
+	t.Setenv("SLIMLAB_HOME", home)
+	stdout, stderr, code := slimlab(t, "eval", "pretrained:recsys-fm", "--generate", "member", "--tokens", "2")
+	if code != exitHeld || stdout == "" {
+		t.Errorf("exit %d, printed %q, said %q", code, stdout, stderr)
+	}
+	if strings.Count(stderr, "not kept") != 1 || !strings.Contains(stderr, home) || !strings.Contains(stderr, "SLIMLAB_HOME names another folder") {
+		t.Errorf("said %q, expected once that nothing is kept, where and what chooses another folder", stderr)
+	}
+}
+
 // TestEvalInterrupted: nothing is printed of an evaluation that was ended.
 func TestEvalInterrupted(t *testing.T) {
 	newHome(t)

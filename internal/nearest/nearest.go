@@ -40,7 +40,22 @@ func Check(what, name string, valid []string) error {
 	if slices.Contains(valid, name) {
 		return nil
 	}
-	return fmt.Errorf("%s %q: expected one of %s%s", what, name, strings.Join(valid, ", "), Suggest(name, valid))
+	return Unknown(what, name, valid)
+}
+
+// most is how many valid names an error lists.
+const most = 24
+
+// Unknown is the error of a name that is known to be none of the valid ones.
+func Unknown(what, name string, valid []string) error {
+	list := strings.Join(valid[:min(most, len(valid))], ", ")
+	switch {
+	case len(valid) == 0:
+		return fmt.Errorf("%s %q: there is none here", what, name)
+	case len(valid) > most:
+		list += ", …"
+	}
+	return fmt.Errorf("%s %q: expected one of %s%s", what, name, list, Suggest(name, valid))
 }
 
 // distance is Levenshtein's, one row of the table at a time.

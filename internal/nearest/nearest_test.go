@@ -1,6 +1,10 @@
 package nearest
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 func TestName(t *testing.T) {
 	valid := []string{"osscar", "magnitude", "magnitude-ls", "random"}
@@ -38,5 +42,15 @@ func TestCheck(t *testing.T) {
 		if err := Check("--format", name, valid); err == nil || err.Error() != want {
 			t.Errorf("%q: found %v, expected %s", name, err, want)
 		}
+	}
+	if got, want := Unknown("axis", "n", nil).Error(), `axis "n": there is none here`; got != want {
+		t.Errorf("found %s, expected %s", got, want)
+	}
+	var many []string
+	for i := range 30 {
+		many = append(many, fmt.Sprint("name", i))
+	}
+	if got := Unknown("key", "nam29", many).Error(); !strings.Contains(got, ", name23, …, did you mean") || strings.Contains(got, "name24") {
+		t.Errorf("a long list: found %s", got)
 	}
 }

@@ -107,6 +107,7 @@ type run struct {
 	texts    []*task.Text
 	choices  []*task.Choice
 	measured []*measured
+	unkept   bool // the store cannot keep, and the caller knows
 
 	done, total int
 	begun       time.Time     // when the model in memory began to compute; zero between models

@@ -264,6 +264,14 @@ func (m memory) Get(r recipe.Recipe) ([]byte, bool) { data, ok := m[r.Key()]; re
 
 func (m memory) Put(r recipe.Recipe, _ string, data []byte) error { m[r.Key()] = data; return nil }
 
+// full is a Store without space.
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+func (full) Get(recipe.Recipe) ([]byte, bool)        { return nil, false }
+func (full) Put(recipe.Recipe, string, []byte) error { return errFull }
+
 // What was measured is kept, file by file, and found again only where all that it depends on is the
 // same.
 func TestStore(t *testing.T) {
@@ -321,6 +329,20 @@ func TestStore(t *testing.T) {
 	}
 	source.Recipe = func(context.Context) (recipe.Recipe, error) { return recipe.Recipe{Stage: "another content"}, nil }
 	run("another model", base, 1)
+	told := 0
+	unkept := base
+	unkept.Store, unkept.Unkept = full{}, func(err error) {
+		if told++; !errors.Is(err, errFull) {
+			t.Errorf("unkept: %v", err)
+		}
+	}
+	if again := asText(run("a store that cannot keep", unkept, 1)); told != 1 || again != first {
+		t.Errorf("a store that cannot keep: told %d times, expected once; found\n%s\nat first:\n%s", told, again, first)
+	}
+	unkept.Unkept = nil
+	if _, err := Run(context.Background(), []Source{source}, unkept); !errors.Is(err, errFull) {
+		t.Errorf("a store that cannot keep, without Unkept: %v", err)
+	}
 	for key := range kept {
 		kept[key] = []byte("damaged")
 	}

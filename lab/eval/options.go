@@ -1,10 +1,11 @@
 package eval
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab/task"
 )
 
@@ -42,7 +43,10 @@ type Options struct {
 	BOS        string // one of BeginningsOfText; empty is Auto
 	Cue        string // between a question and a choice
 
-	Store    Store          // may be nil
+	Store Store // may be nil
+	// Unkept is told once that Store cannot keep what is measured, and why; the evaluation goes on.
+	// Where it is nil, that is an error.
+	Unkept   func(error)
 	Fresh    bool           // measure anew what Store has
 	Progress func(Progress) // may be nil
 	Version  string         // of the program, for the report
@@ -99,13 +103,12 @@ func (o *Options) setDefaults(positions int) {
 
 // check reports the first option that is wrong for models of so many positions.
 func (o *Options) check(positions int) error {
+	err := cmp.Or(nearest.Check("perplexity", o.Perplexity, Perplexities()), nearest.Check("BOS", o.BOS, BeginningsOfText()))
 	switch {
+	case err != nil:
+		return err
 	case len(o.Texts)+len(o.Choices) == 0 && o.Tokens == 0:
 		return errors.New("nothing to measure, expected a text, a file of choices or a prompt to continue")
-	case !slices.Contains(Perplexities(), o.Perplexity):
-		return fmt.Errorf("perplexity %q, expected one of %q", o.Perplexity, Perplexities())
-	case !slices.Contains(BeginningsOfText(), o.BOS):
-		return fmt.Errorf("BOS %q, expected one of %q", o.BOS, BeginningsOfText())
 	case o.Limit < 0:
 		return fmt.Errorf("limit is %d, expected 0 (all) or more", o.Limit)
 	case o.Tokens < 0:

@@ -12,9 +12,10 @@ import (
 
 // retention is what the store keeps of one model.
 type retention struct {
-	store Store // nil keeps nothing
-	fresh bool
-	model recipe.Recipe // what all figures of the model depend on
+	store  Store // nil keeps nothing
+	fresh  bool
+	model  recipe.Recipe // what all figures of the model depend on
+	unkept func(error)   // is called where store cannot keep; nil makes it an error
 }
 
 // retention finds what the store keeps of a model; without a store, nothing is kept.
@@ -26,7 +27,16 @@ func (r *run) retention(ctx context.Context, source Source) (retention, error) {
 	parameters := recipe.Values{"bos": r.options.BOS}
 	maps.Copy(parameters, of.Parameters)
 	of.Parameters = parameters
-	return retention{r.options.Store, r.options.Fresh, of}, err
+	kept := retention{store: r.options.Store, fresh: r.options.Fresh, model: of}
+	if report := r.options.Unkept; report != nil {
+		kept.unkept = func(err error) {
+			if !r.unkept {
+				report(err)
+			}
+			r.unkept = true
+		}
+	}
+	return kept, err
 }
 
 // get reads what was kept into a value. What cannot be read is measured anew.
@@ -46,9 +56,13 @@ func (k retention) put(part recipe.Values, title string, value any) error {
 	if err == nil {
 		err = k.store.Put(k.recipe(part), title, data)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case k.unkept == nil:
 		return fmt.Errorf("keep %s: %w", title, err)
 	}
+	k.unkept(err)
 	return nil
 }
 

@@ -3,8 +3,8 @@ package eval
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"slimlab/internal/nearest"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
@@ -74,7 +74,7 @@ func load(ctx context.Context, models Models, name, dtype string) (*Model, error
 	case "bfloat16":
 		out.Model, out.Cache = m.InBFloat16(), kernels.KVBFloat16
 	default:
-		return nil, fmt.Errorf("dtype %q, expected one of %q", dtype, DTypes())
+		return nil, nearest.Unknown("dtype", dtype, DTypes())
 	}
 	out.Generate = func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error) {
 		return generate(ctx, out, prompt, tokens, stop)

@@ -3,9 +3,10 @@ package eval
 import (
 	"bytes"
 	"encoding/json"
-	"slimlab/internal/golden"
 	"strings"
 	"testing"
+
+	"slimlab/internal/golden"
 )
 
 // exampleReport is a report of every kind of line, for one model or two.

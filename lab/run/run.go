@@ -112,7 +112,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	begin.Run = store.NewID(begin.Scenario, now, rand.Uint64())
 	log, err := h.Logs.Create(begin)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the run cannot be kept in the home %s, which SLIMLAB_HOME chooses: %w", h.Folder, err)
 	}
 	r.ID, r.log = begin.Run, log
 	// the log begins with it already
