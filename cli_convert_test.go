@@ -62,7 +62,7 @@ func TestConvertVerbs(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"quantize", fm, in("x"), "--scheme", "w3"}, "unknown scheme"},
+		{[]string{"quantize", fm, in("x"), "--scheme", "w3"}, `scheme "w3": expected one of`},
 		{[]string{"quantize", fm, in("x")}, "scheme"},
 		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, "not empty"},
 		{[]string{"prune", fm, in("x"), "--mlp", "x"}, "found \"x\""},

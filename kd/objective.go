@@ -73,7 +73,7 @@ func ParseObjective(text string) (Objective, error) {
 		}
 		o.Beta = value
 	default:
-		return Objective{}, fmt.Errorf("loss %q is unknown: the nearest is %s (there are sft, fkl, rkl and jsd:β)", text, nearest.Name(strings.ToLower(name), []string{"sft", "fkl", "rkl", "jsd"}))
+		return Objective{}, nearest.Unknown("loss", name, []string{"sft", "fkl", "rkl", "jsd"})
 	}
 	if hasBeta && o.Divergence != JSD {
 		return Objective{}, fmt.Errorf("loss %q: %s takes no parameter, write %q", text, name, name)

@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 
+	"slimlab/internal/nearest"
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
@@ -32,7 +33,7 @@ func ParseKVFormat(name string) (KVFormat, error) {
 			return KVFormat(i), nil
 		}
 	}
-	return 0, fmt.Errorf("kernels: no KV format %q, expected one of %v", name, kvFormats)
+	return 0, nearest.Unknown("kernels: KV format", name, kvFormats)
 }
 
 // Check reports why pages of pageSize positions with heads of headDim cannot be kept in format f:

@@ -3,8 +3,8 @@ package model
 import (
 	"fmt"
 	"math"
-	"slices"
-	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 // Config is the shape of a model. The zero value is not valid; see Validate.
@@ -65,8 +65,8 @@ const (
 
 // Validate reports the first thing that makes the shape impossible.
 func (c Config) Validate() error {
-	if !slices.Contains(Architectures(), c.Architecture) {
-		return fmt.Errorf("model config: architecture is %q, expected one of %s", c.Architecture, strings.Join(Architectures(), ", "))
+	if err := nearest.Check("model config: architecture", c.Architecture, Architectures()); err != nil {
+		return err
 	}
 	for _, size := range []struct {
 		name         string

@@ -22,7 +22,7 @@ func TestConfigValidate(t *testing.T) {
 		change  func(*Config)
 		message string
 	}{
-		{func(c *Config) { *c = Config{} }, `architecture is "", expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
+		{func(c *Config) { *c = Config{} }, `architecture "": expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
 		{func(c *Config) { c.Vocab = 0 }, "vocabulary is 0, expected 1 to"},
 		{func(c *Config) { c.Hidden = 1 << 40 }, "hidden size is 1099511627776, expected 1 to"},
 		{func(c *Config) { c.HeadDim = 5 }, "head dim is 5, expected an even number"},

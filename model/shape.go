@@ -1,9 +1,9 @@
 package model
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 // shapes are those of published models.
@@ -48,5 +48,5 @@ func Shape(name string) (Config, error) {
 			return c, nil
 		}
 	}
-	return Config{}, fmt.Errorf("shape %q: expected one of %s", name, strings.Join(Shapes(), ", "))
+	return Config{}, nearest.Unknown("shape", name, Shapes())
 }

@@ -1,10 +1,6 @@
 package pruning
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"slimlab/internal/nearest"
 )
 
@@ -33,8 +29,8 @@ func Methods() []string {
 
 // ParseMethod returns the method of a name.
 func ParseMethod(name string) (Method, error) {
-	if !slices.Contains(Methods(), name) {
-		return "", fmt.Errorf("unknown method %q, expected one of %s%s", name, strings.Join(Methods(), ", "), nearest.Suggest(name, Methods()))
+	if err := nearest.Check("method", name, Methods()); err != nil {
+		return "", err
 	}
 	return Method(name), nil
 }

@@ -413,7 +413,7 @@ func TestPruneErrors(t *testing.T) {
 		list  []calibrate.Sequence
 		o     Options
 	}{
-		{`unknown method "oscar", expected one of osscar, norm-activation, norm-activation-ls, magnitude-l1, magnitude-l2, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
+		{`method "oscar": expected one of osscar, norm-activation, norm-activation-ls, magnitude-l1, magnitude-l2, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
 		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
 		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},

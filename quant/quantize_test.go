@@ -268,7 +268,7 @@ func TestParseScheme(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"w8a16":          `unknown scheme "w8a16", expected one of none, w8a8,`,
+		"w8a16":          `scheme "w8a16": expected one of none, w8a8,`,
 		"w4a16_gptq":     `did you mean "w4a16-gptq"?`,
 		"w4a16-gpt-g32":  `did you mean "w4a16-gptq"?`,
 		"w4a8_rtn":       `did you mean "w4a8-rtn"?`,
@@ -276,12 +276,12 @@ func TestParseScheme(t *testing.T) {
 		"w4a16-g12":      `group size "12", expected a multiple of 8`,
 		"w4a16-rtn-g-32": `group size "-32"`,
 		"w8a8-g32":       "only w4a16 and w4a8 have groups",
-		"w4a16-rtn-act":  `unknown scheme`,
-		"w4a16-rtn-asym": `unknown scheme "w4a16-rtn-asym"`,
+		"w4a16-rtn-act":  `scheme "w4a16-rtn-act": expected`,
+		"w4a16-rtn-asym": `scheme "w4a16-rtn-asym": expected`,
 		"w4a16-asm-g32":  `did you mean "w4a16-asym"?`,
-		"w4a8-asym":      `unknown scheme "w4a8-asym"`,
-		"w8a8-asym-g32":  `unknown scheme "w8a8-asym-g32"`,
-		"":               `unknown scheme ""`,
+		"w4a8-asym":      `scheme "w4a8-asym": expected`,
+		"w8a8-asym-g32":  `scheme "w8a8-asym-g32": expected`,
+		"":               `scheme "": expected`,
 	} {
 		if _, err := ParseScheme(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", name, err, want)

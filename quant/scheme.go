@@ -2,7 +2,6 @@ package quant
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,8 +35,12 @@ func ParseScheme(name string) (Scheme, error) {
 		}
 		base, group, grouped = name[:i], n, true
 	}
-	if !slices.Contains(Schemes(), base) {
-		return Scheme{}, fmt.Errorf("unknown scheme %q, expected one of %s%s", name, strings.Join(Schemes(), ", "), nearest.Suggest(base, Schemes()))
+	what := "scheme"
+	if grouped {
+		what = name + ": scheme"
+	}
+	if err := nearest.Check(what, base, Schemes()); err != nil {
+		return Scheme{}, err
 	}
 	if base == "none" && !grouped {
 		return Scheme{}, nil

@@ -108,7 +108,7 @@ func (f *fakeBench) Scenarios(context.Context) ([]ScenarioInfo, error) {
 			Expect: []string{"smaller(row=w8a8) > 10", "auc_soft(row=mlp-37%-kd) > auc_soft(row=mlp-37%)"}},
 		{Name: "own-data", About: "SFT and distillation on your own JSONL file", Cells: 1, Seeds: 1, Rows: []string{"teacher"}, Steps: []string{"teacher: train"}},
 		{Name: "smoke", About: "every stage once, as small as it goes", Cells: 2, Seeds: 1, Rows: names, Steps: names, Sweep: []string{"loss: fkl, jsd:0.5"}},
-		{Name: "mine" + f.scare, Err: errors.New("mine.yaml:3:5: unknown key \"stps\", expected one of steps, batch" + f.scare)},
+		{Name: "mine" + f.scare, Err: errors.New("mine.yaml:3:5: unknown key \"stps\": expected one of steps, batch" + f.scare)},
 	}, nil
 }
 

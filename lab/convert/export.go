@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/nearest"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
@@ -42,7 +43,7 @@ func Export(ctx context.Context, from, to, target string, o Options) (*Result, e
 			return locked(filelock.AcquireFile, to, func(to string) (*Result, error) { return exportGGUF(ctx, from, to, t, o) })
 		}
 	}
-	return nil, fmt.Errorf("target %q: expected one of %s", target, strings.Join(Targets(), ", "))
+	return nil, nearest.Unknown("target", target, Targets())
 }
 
 func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*Result, error) {

@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
+	"slimlab/internal/nearest"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -57,7 +57,7 @@ func find(shape, weights string) (c model.Config, f format, err error) {
 	}
 	i := slices.Index(WeightFormats(), weights)
 	if i < 0 {
-		return c, f, fmt.Errorf("weight format %q: expected one of %v", weights, WeightFormats())
+		return c, f, nearest.Unknown("weight format", weights, WeightFormats())
 	}
 	return c, formats[i], nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 // decoder fills structs from nodes by the tags of their fields.
@@ -33,7 +35,7 @@ func (d *decoder) into(n *node, what string, target any, also ...string) {
 	}
 	for i, key := range n.keys {
 		if !slices.Contains(names, key) {
-			d.bad.add(n.keyAt[i], "%s", unknown("key of "+what, key, names))
+			d.bad.add(n.keyAt[i], "%v", nearest.Unknown("unknown key of "+what, key, names))
 		}
 	}
 	for _, f := range fields {
@@ -140,7 +142,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 	case reflect.String:
 		if one, ok := f.Tag.Lookup("one"); ok {
 			if all := strings.Split(one, "|"); !slices.Contains(all, v.String()) {
-				return fmt.Errorf("is of an %s", unknown(f.Tag.Get("key"), v.String(), all))
+				return nearest.Unknown("is of an unknown "+f.Tag.Get("key"), v.String(), all)
 			}
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {
@@ -199,7 +201,7 @@ func checkName(what, name string, all []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("is of an %s", unknown(what, name, all))
+	return nearest.Unknown("is of an unknown "+what, name, all)
 }
 
 // structFields lists the fields that have a key, also those of embedded structs.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 )
 
@@ -224,7 +225,7 @@ func (p *expectParser) value(t *term) error {
 		return fmt.Errorf("found %s, expected a number or metric(row=…)", p.rest())
 	}
 	if _, ok := lab.MetricByKey(name); !ok {
-		return fmt.Errorf("%s", unknown("metric", name, lab.MetricKeys()))
+		return nearest.Unknown("unknown metric", name, lab.MetricKeys())
 	}
 	from := p.start
 	o := operand{metric: name, at: map[string]string{}}
@@ -255,7 +256,7 @@ func (p *expectParser) argument(o *operand) error {
 	value := p.word("(),=<>*")
 	if key == "row" {
 		if !slices.Contains(p.scenario.Rows, value) {
-			return fmt.Errorf("%s", unknown("row", value, p.scenario.Rows))
+			return nearest.Unknown("unknown row", value, p.scenario.Rows)
 		}
 		o.row = value
 		return nil
@@ -267,13 +268,13 @@ func (p *expectParser) argument(o *operand) error {
 			continue
 		}
 		if !slices.Contains(a.Values, value) {
-			return fmt.Errorf("%s", unknown("value of "+key, value, a.Values))
+			return nearest.Unknown("unknown value of "+key, value, a.Values)
 		}
 		o.at[key] = value
 		p.bound[key] = true
 		return nil
 	}
-	return fmt.Errorf("%s", unknown("axis", key, append([]string{"row"}, axes...)))
+	return nearest.Unknown("unknown axis", key, append([]string{"row"}, axes...))
 }
 
 // word reads up to a space or one of the ends.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 )
 
@@ -24,6 +25,11 @@ type Options struct {
 
 // ErrNotFound is the error of a scenario that does not exist.
 var ErrNotFound = errors.New("no such scenario")
+
+// notFound is an ErrNotFound in words of its own.
+type notFound struct{ error }
+
+func (notFound) Is(target error) bool { return target == ErrNotFound }
 
 // maxCells guards against typos in sweeps.
 const maxCells = 10_000
@@ -55,7 +61,7 @@ func Text(name string, fsys fs.FS) ([]byte, error) {
 			for _, e := range entries {
 				names = append(names, e.Name)
 			}
-			return nil, fmt.Errorf("%s: %w", unknown("scenario", name, names), ErrNotFound)
+			return nil, notFound{nearest.Unknown("unknown scenario", name, names)}
 		}
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
 	}
@@ -177,7 +183,7 @@ type builder struct {
 func (b *builder) sections() {
 	for i, key := range b.root.keys {
 		if !slices.Contains(sectionNames(), key) {
-			b.bad.add(b.root.keyAt[i], "%s", unknown("key", key, sectionNames()))
+			b.bad.add(b.root.keyAt[i], "%v", nearest.Unknown("unknown key", key, sectionNames()))
 		}
 	}
 	for _, key := range []string{"task", "pipeline"} {

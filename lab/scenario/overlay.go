@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 // merge applies overrides to base: mappings key by key, anything else as a whole. Overrides of the
@@ -34,7 +36,7 @@ func mergeSteps(base, over *node) (*node, error) {
 	for i, name := range over.keys {
 		step := stepNode(out, name)
 		if step == nil {
-			return nil, fmt.Errorf("%s: %s", over.keyAt[i], unknown("step", name, stepNames(out)))
+			return nil, fmt.Errorf("%s: %s", over.keyAt[i], nearest.Unknown("unknown step", name, stepNames(out)))
 		}
 		merged, err := merge(step.items[0], over.items[i])
 		if err != nil {
@@ -139,7 +141,7 @@ func fullPath(root *node, path []string) ([]string, error) {
 		}
 	}
 	names := slices.Concat(top, root.get("params").names(), root.get("sweep").names(), stepNames(root.get("pipeline")))
-	return nil, fmt.Errorf("%s", unknown("key", path[0], names))
+	return nil, nearest.Unknown("unknown key", path[0], names)
 }
 
 func (n *node) names() []string {
@@ -156,7 +158,7 @@ func assign(root *node, path []string, at place, value *node) error {
 		if n.shape == list {
 			step := stepNode(n, key)
 			if step == nil {
-				return fmt.Errorf("%s: %s", at, unknown("step", key, stepNames(n)))
+				return fmt.Errorf("%s: %s", at, nearest.Unknown("unknown step", key, stepNames(n)))
 			}
 			n = step.items[0]
 		} else {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 )
 
@@ -68,7 +69,7 @@ func (b *builder) task(p *Point, n *node) {
 		b.into(n, "task", p.Task.JSONL)
 		b.jsonl(n, p.Task.JSONL)
 	default:
-		b.bad.add(kind.at, "%s", unknown("kind of task", kind.text, []string{"recsys", "jsonl"}))
+		b.bad.add(kind.at, "%v", nearest.Unknown("unknown kind of task", kind.text, []string{"recsys", "jsonl"}))
 	}
 }
 
@@ -108,7 +109,7 @@ func (b *builder) loaded(n *node, m *Model) {
 	at := n.get("load").at
 	if name, ok := strings.CutPrefix(m.Load, "pretrained:"); ok {
 		if names := b.vocabulary.spellings(Pretrained); !slices.Contains(names, name) {
-			b.bad.add(at, "%s", unknown("pretrained model", name, names))
+			b.bad.add(at, "%v", nearest.Unknown("unknown pretrained model", name, names))
 		}
 	} else if ref, ok := strings.CutPrefix(m.Load, "run:"); ok {
 		if id, row, ok := strings.Cut(ref, "/"); !ok || id == "" || row == "" {
@@ -198,7 +199,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 	body := entry.items[0]
 	kind, ok := b.vocabulary.kind(entry.keys[0])
 	if !ok {
-		b.bad.add(entry.keyAt[0], "%s", unknown("kind of step", entry.keys[0], b.vocabulary.kindNames()))
+		b.bad.add(entry.keyAt[0], "%v", nearest.Unknown("unknown kind of step", entry.keys[0], b.vocabulary.kindNames()))
 		return
 	}
 	s := Step{Name: stepName(entry), Kind: kind.Name, Work: kind.New()}
@@ -290,7 +291,7 @@ func (b *builder) start(p *Point, pipeline, body *node, s *Step) {
 			for _, m := range p.Models {
 				names = append(names, m.Name)
 			}
-			b.bad.add(body.get(start.key).at, "%s", unknown("model", start.name, names))
+			b.bad.add(body.get(start.key).at, "%v", nearest.Unknown("unknown model", start.name, names))
 		}
 	case len(p.Steps) > 0:
 		s.From = p.Steps[len(p.Steps)-1].Name
@@ -327,7 +328,7 @@ func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 				names = append(names, m.Name)
 			}
 		}
-		b.bad.add(n.at, "%s", unknown("step or model", n.text, names))
+		b.bad.add(n.at, "%v", nearest.Unknown("unknown step or model", n.text, names))
 	}
 }
 
@@ -338,7 +339,7 @@ func (b *builder) results() {
 	if n := b.root.get("baseline"); n == nil {
 		s.Baseline = s.Rows[0]
 	} else if !slices.Contains(s.Rows, s.Baseline) {
-		b.bad.add(n.at, "%s", unknown("row", s.Baseline, s.Rows))
+		b.bad.add(n.at, "%v", nearest.Unknown("unknown row", s.Baseline, s.Rows))
 	}
 	b.columns()
 	b.paper()
@@ -352,7 +353,7 @@ func (b *builder) columns() {
 	}
 	for _, item := range n.items {
 		if _, ok := lab.MetricByKey(item.text); !ok {
-			b.bad.add(item.at, "%s", unknown("metric", item.text, lab.MetricKeys()))
+			b.bad.add(item.at, "%v", nearest.Unknown("unknown metric", item.text, lab.MetricKeys()))
 		}
 		if slices.Contains(b.scenario.Columns, item.text) {
 			b.bad.add(item.at, "column %q is listed twice", item.text)
@@ -388,7 +389,7 @@ func (b *builder) paper() {
 	}
 	for i, row := range n.keys {
 		if !slices.Contains(b.scenario.Rows, row) {
-			b.bad.add(n.keyAt[i], "%s", unknown("row", row, b.scenario.Rows))
+			b.bad.add(n.keyAt[i], "%v", nearest.Unknown("unknown row", row, b.scenario.Rows))
 		}
 		x, err := number(n.items[i])
 		if err != nil {

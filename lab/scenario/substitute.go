@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
@@ -43,7 +45,7 @@ func (v *values) text(n *node, bad *problems) {
 		}
 		value := v.of[name]
 		if value == nil {
-			bad.add(n.at, "%s", unknown("param or axis", name, v.names))
+			bad.add(n.at, "%v", nearest.Unknown("unknown param or axis", name, v.names))
 			return match
 		}
 		v.used[name] = true

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/nearest"
 	"slimlab/model"
 )
 
@@ -236,8 +236,8 @@ func (k *keys) architecture() string {
 			k.fail("architectures", "found %s, expected a list of one name", clip(k.raw["architectures"]))
 			return ""
 		}
-		if !slices.Contains(model.Architectures(), names[0]) {
-			k.fail("architectures", "%q is not supported, expected one of %s", names[0], strings.Join(model.Architectures(), ", "))
+		if err := nearest.Check("found", names[0], model.Architectures()); err != nil {
+			k.fail("architectures", "%v", err)
 		}
 		return names[0]
 	}
@@ -249,7 +249,7 @@ func (k *keys) architecture() string {
 		}
 		kinds = append(kinds, f.kind)
 	}
-	k.fail("architectures", "the key is missing, and model_type %q is not supported, expected one of %s", kind, strings.Join(kinds, ", "))
+	k.fail("architectures", "%v", nearest.Unknown("the key is missing, and model_type is", kind, kinds))
 	return ""
 }
 

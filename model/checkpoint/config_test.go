@@ -137,9 +137,9 @@ func TestConfigRefusals(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"architectures", []string{"MixtralForCausalLM"}, `architectures: "MixtralForCausalLM" is not supported, expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
+		{"architectures", []string{"MixtralForCausalLM"}, `architectures: found "MixtralForCausalLM": expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, did you mean "MistralForCausalLM"?`},
 		{"architectures", []string{model.Mistral}, `sliding_window: the key is missing, which means 4096: attention within a window is not supported, expected null`},
-		{"architectures", nil, `architectures: the key is missing, and model_type "" is not supported, expected one of llama, mistral, qwen2, qwen3`},
+		{"architectures", nil, `architectures: the key is missing, and model_type is "": expected one of llama, mistral, qwen2, qwen3`},
 		{"architectures", "x", `architectures: found "\"x\"", expected a list of one name`},
 		{"vocab_size", nil, `vocab_size: the key is missing`},
 		{"hidden_size", "big", `hidden_size: found "\"big\"", expected a whole number`},

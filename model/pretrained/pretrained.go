@@ -5,10 +5,10 @@ package pretrained
 
 import (
 	"embed"
-	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
+
+	"slimlab/internal/nearest"
 )
 
 //go:embed recsys-fm
@@ -32,8 +32,8 @@ func Names() []string {
 
 // Open returns the folder of an embedded model.
 func Open(name string) (fs.FS, error) {
-	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("pretrained model %q: found none of that name, there are: %s", name, strings.Join(Names(), ", "))
+	if err := nearest.Check("pretrained model", name, Names()); err != nil {
+		return nil, err
 	}
 	return fs.Sub(files, name)
 }

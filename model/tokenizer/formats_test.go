@@ -461,20 +461,20 @@ func TestVocabularyRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(v *Vocabulary){
-		"vocabulary: tokens: found none":                                                        func(v *Vocabulary) { v.Tokens = nil },
-		"vocabulary: types: found 2 for 3 tokens":                                               func(v *Vocabulary) { v.Types = v.Types[:2] },
-		"vocabulary: scores: found 0 for 3 tokens":                                              func(v *Vocabulary) { v.Scores = nil },
-		"vocabulary: scores[1] of \"a\": found NaN":                                             func(v *Vocabulary) { v.Scores[1] = float32(math.NaN()) },
-		"vocabulary: bos token: found id 3, expected -1 or an id below 3":                       func(v *Vocabulary) { v.BOS = 3 },
-		"vocabulary: eos token: found id -2, expected -1 or an id below 3":                      func(v *Vocabulary) { v.EOS = -2 },
-		"vocabulary: token 1: found type 9, expected 1 to 6":                                    func(v *Vocabulary) { v.Types[1] = 9 },
-		"vocabulary: token \"a\": found two ids, 1 and 2":                                       func(v *Vocabulary) { v.Tokens[2] = "a" },
-		"vocabulary: model \"bert\" is not supported, expected gpt2 or llama":                   func(v *Vocabulary) { v.Model = "bert" },
-		"vocabulary: pre \"default\" is not supported, expected one of gpt-2, llama-bpe, qwen2": func(v *Vocabulary) { v.Model, v.Pre = "gpt2", "default" },
-		"vocabulary: merges[0] \"ab\": expected two parts with a space between":                 func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{"ab"} },
-		"vocabulary: merges[0] \"\": expected two parts with a space between":                   func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{""} },
-		"vocabulary: model.merges[0] [\"a\" \"x\"]: \"x\" is not in the vocabulary":             func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{"a x"} },
-		"vocabulary: token 1: found 2000 bytes, expected at most 1024":                          func(v *Vocabulary) { v.Tokens[1] = strings.Repeat("a", 2000) },
+		"vocabulary: tokens: found none":                                            func(v *Vocabulary) { v.Tokens = nil },
+		"vocabulary: types: found 2 for 3 tokens":                                   func(v *Vocabulary) { v.Types = v.Types[:2] },
+		"vocabulary: scores: found 0 for 3 tokens":                                  func(v *Vocabulary) { v.Scores = nil },
+		"vocabulary: scores[1] of \"a\": found NaN":                                 func(v *Vocabulary) { v.Scores[1] = float32(math.NaN()) },
+		"vocabulary: bos token: found id 3, expected -1 or an id below 3":           func(v *Vocabulary) { v.BOS = 3 },
+		"vocabulary: eos token: found id -2, expected -1 or an id below 3":          func(v *Vocabulary) { v.EOS = -2 },
+		"vocabulary: token 1: found type 9, expected 1 to 6":                        func(v *Vocabulary) { v.Types[1] = 9 },
+		"vocabulary: token \"a\": found two ids, 1 and 2":                           func(v *Vocabulary) { v.Tokens[2] = "a" },
+		"vocabulary: model \"bert\" is not supported, expected gpt2 or llama":       func(v *Vocabulary) { v.Model = "bert" },
+		"vocabulary: pre \"default\": expected one of gpt-2, llama-bpe, qwen2":      func(v *Vocabulary) { v.Model, v.Pre = "gpt2", "default" },
+		"vocabulary: merges[0] \"ab\": expected two parts with a space between":     func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{"ab"} },
+		"vocabulary: merges[0] \"\": expected two parts with a space between":       func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{""} },
+		"vocabulary: model.merges[0] [\"a\" \"x\"]: \"x\" is not in the vocabulary": func(v *Vocabulary) { v.Model, v.Pre, v.Merges = "gpt2", "gpt-2", []string{"a x"} },
+		"vocabulary: token 1: found 2000 bytes, expected at most 1024":              func(v *Vocabulary) { v.Tokens[1] = strings.Repeat("a", 2000) },
 	} {
 		v := good()
 		change(&v)

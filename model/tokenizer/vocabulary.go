@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/nearest"
+
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -192,7 +194,7 @@ func (f *file) merged(v Vocabulary) (wordSplit, error) {
 		for _, c := range wordSplits {
 			known = append(known, c.names[0])
 		}
-		return wordSplit{}, fmt.Errorf("pre %q is not supported, expected one of %s", v.Pre, strings.Join(known, ", "))
+		return wordSplit{}, nearest.Unknown("pre", v.Pre, known)
 	}
 	f.byteLevel(wordSplits[i])
 	f.Model.Merges = make(mergeList, len(v.Merges))
