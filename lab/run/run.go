@@ -90,6 +90,11 @@ type InputError struct{ Err error }
 func (e InputError) Error() string { return e.Err.Error() }
 func (e InputError) Unwrap() error { return e.Err }
 
+// unkept is the error of a run that cannot write what it needs into its home.
+func unkept(h *home.Home, err error) error {
+	return fmt.Errorf("the run cannot be kept in the home %s, which SLIMLAB_HOME chooses: %w", h.Folder, err)
+}
+
 // Start opens what the plan needs (see InputError), then the run's log, and announces the plan. The
 // caller then calls Work once.
 func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*Run, error) {
@@ -100,8 +105,11 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	if _, err := r.check(ctx); err != nil {
 		r.letGo()
 		var write *store.WriteError
-		if ctx.Err() != nil || errors.As(err, &write) {
+		switch {
+		case ctx.Err() != nil:
 			return nil, err
+		case errors.As(err, &write):
+			return nil, unkept(h, err)
 		}
 		return nil, InputError{err}
 	}
@@ -112,7 +120,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	begin.Run = store.NewID(begin.Scenario, now, rand.Uint64())
 	log, err := h.Logs.Create(begin)
 	if err != nil {
-		return nil, fmt.Errorf("the run cannot be kept in the home %s, which SLIMLAB_HOME chooses: %w", h.Folder, err)
+		return nil, unkept(h, err)
 	}
 	r.ID, r.log = begin.Run, log
 	// the log begins with it already
