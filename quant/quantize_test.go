@@ -280,7 +280,7 @@ func TestParseScheme(t *testing.T) {
 		"w4a16-rtn-asym": `scheme "w4a16-rtn-asym": expected`,
 		"w4a16-asm-g32":  `did you mean "w4a16-asym"?`,
 		"w4a8-asym":      `scheme "w4a8-asym": expected`,
-		"w8a8-asym-g32":  `scheme "w8a8-asym-g32": expected`,
+		"w8a8-asym-g32":  `scheme "w8a8-asym": expected`,
 		"":               `scheme "": expected`,
 	} {
 		if _, err := ParseScheme(name); err == nil || !strings.Contains(err.Error(), want) {
