@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"slimlab/kernels/machine"
+	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 	"slimlab/model"
@@ -226,5 +227,37 @@ func TestLoadedArtifactsAreHeld(t *testing.T) {
 	}
 	if err := openHome(t, h.Folder).Artifacts.Remove(key); err != nil {
 		t.Errorf("after the run: %v", err)
+	}
+}
+
+// TestNotesOfLoadedModels: what a loaded folder's files say that was not read as one might expect
+// is said once, by the check and by the run.
+func TestNotesOfLoadedModels(t *testing.T) {
+	folder := damaged(t, "config.json", func(text []byte) []byte {
+		return []byte(strings.Replace(string(text), "{", `{"wonder": 1,`, 1))
+	})
+	want := "model " + folder + ": config.json: wonder is no key that slimlab knows, and was not read"
+	h, plan := newHome(t), parse(t, fmt.Sprintf(baseline, folder), scenario.Options{Seeds: 2})
+	_, notes, err := Check(t.Context(), h, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for _, n := range notes {
+		if n.Text == want {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("the check says it %d times: %v", said, notes)
+	}
+	said = 0
+	mustWork(t, h, plan, Options{Sink: func(e lab.Event) {
+		if e.Kind == lab.KindNote && e.Text == want {
+			said++
+		}
+	}})
+	if said != 1 {
+		t.Errorf("the run says it %d times", said)
 	}
 }

@@ -131,7 +131,13 @@ func TestQuantizationFiles(t *testing.T) {
 	// both places: config.json counts, and a difference is told
 	dir := t.TempDir()
 	_, weights := sampleFolder(t, dir, sampleOf(t, "GPTQ"))
-	for content, note := range map[string]string{gptqSample: "", strings.Replace(gptqSample, `"bits":4`, `"bits":8`, 1): "quantize_config.json: bits is 8, in config.json 4: config.json counts"} {
+	for content, note := range map[string]string{
+		gptqSample: "",
+		strings.Replace(gptqSample, `"bits":4`, `"bits":8`, 1):                                        "quantize_config.json: bits is 8, in config.json 4: config.json counts",
+		strings.Replace(gptqSample, `"desc_act":false`, `"desc_act":true`, 1):                         "quantize_config.json: desc_act is true, in config.json false: config.json counts",
+		strings.Replace(gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`, 1): `quantize_config.json: checkpoint_format is "gptq_v2", in config.json "gptq": config.json counts`,
+		`{"bits": "four", "desc_act": "no"}`:                                                          "",
+	} {
 		writeFile(t, filepath.Join(dir, "quantize_config.json"), content)
 		m, notes := read(t, dir)
 		sameNumbers(t, m, weights)

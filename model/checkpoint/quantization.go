@@ -186,6 +186,16 @@ func (q *quantization) compare(file string, k *keys, n *notes) {
 			n.add("%s: %s is %d, in config.json %d: config.json counts", file, size.key, found, size.value)
 		}
 	}
+	if s.Packing != GPTQ {
+		return
+	}
+	if order := k.boolean("desc_act", s.Format.Order); order != s.Format.Order {
+		n.add("%s: desc_act is %t, in config.json %t: config.json counts", file, order, s.Format.Order)
+	}
+	names := map[bool]string{false: "gptq", true: "gptq_v2"}
+	if format := k.text("checkpoint_format", names[s.V2]); format != names[s.V2] {
+		n.add("%s: checkpoint_format is %q, in config.json %q: config.json counts", file, format, names[s.V2])
+	}
 }
 
 // parsers read the section of a method.
