@@ -113,15 +113,28 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) e
 		if errors.Is(err, context.Canceled) {
 			return failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", r.ID)}
 		}
-		return broke(fmt.Errorf("run %s: %w", r.ID, err))
+		return broke(fmt.Errorf("run %s: %w%s", r.ID, err, judged(outcome, r.Board)))
 	}
 	for _, s := range out.saves {
 		if err := p.home.SaveRow(r.ID, s.row, s.folder); err != nil {
 			return broke(err)
 		}
 	}
-	if n := len(outcome.Failed); n > 0 {
-		return failure{exitExpectation, fmt.Errorf("%d of %d expectations do not hold: %s", n, len(r.Board.Snapshot().Verdicts), strings.Join(outcome.Failed, "; "))}
+	if len(outcome.Failed) > 0 {
+		return failure{exitExpectation, errors.New(strings.TrimSpace(judged(outcome, r.Board)))}
 	}
 	return nil
+}
+
+// judged says on a line of its own which expectations do not hold, and how many could not be
+// judged; nothing where all hold.
+func judged(o run.Outcome, b *lab.Board) string {
+	all, text := len(b.Snapshot().Verdicts), ""
+	if n := len(o.Failed); n > 0 {
+		text += fmt.Sprintf("\n%d of %d expectations do not hold: %s", n, all, strings.Join(o.Failed, "; "))
+	}
+	if o.Unjudged > 0 {
+		text += fmt.Sprintf("\n%d of %d expectations are not judged, since cells failed", o.Unjudged, all)
+	}
+	return text
 }

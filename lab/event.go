@@ -12,7 +12,7 @@ const (
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
 	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine, Test
 	KindNote  // a message: Level, Text, optionally Cell
-	// an expectation's outcome: Name is its text, Held, Text is the reason
+	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason
 	KindVerdict
 	KindEnd    // the run's end: State, Text is the error
 	KindMatrix // a table of numbers such as a heat map: Cell, Stage, Name, Matrix
@@ -43,8 +43,10 @@ type Event struct {
 	Values map[string]Measure `msgpack:"w,omitempty" json:"values,omitempty"` // by metric key
 	Level  Level              `msgpack:"l,omitempty" json:"level,omitempty"`
 	Held   bool               `msgpack:"h,omitempty" json:"held,omitempty"`
-	Text   string             `msgpack:"x,omitempty" json:"text,omitempty"`
-	Begin  *Begin             `msgpack:"b,omitempty" json:"begin,omitempty"`
+	// Unjudged says that a failed cell left the expectation without what it compares.
+	Unjudged bool   `msgpack:"j,omitempty" json:"unjudged,omitempty"`
+	Text     string `msgpack:"x,omitempty" json:"text,omitempty"`
+	Begin    *Begin `msgpack:"b,omitempty" json:"begin,omitempty"`
 	// Key names the artifact of the row's model, or the content of a loaded one.
 	Key string `msgpack:"a,omitempty" json:"key,omitempty"`
 	// Machine is where the row was measured; empty in logs that name it only in Begin.

@@ -69,6 +69,19 @@ type Verdict struct {
 	Text   string // the expectation as the scenario has it
 	Held   bool
 	Reason string
+	// a failed cell left it without what it compares; it is not Held then
+	Unjudged bool
+}
+
+// Word says the outcome: held, not held, not judged.
+func (v *Verdict) Word() string {
+	switch {
+	case v.Held:
+		return "held"
+	case v.Unjudged:
+		return "not judged"
+	}
+	return "not held"
 }
 
 // Cell finds a cell by its id; nil when there is none.

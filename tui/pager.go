@@ -106,12 +106,15 @@ func (w *workbench) showVerdicts() tea.Cmd {
 		p := &page{width: width, theme: &w.theme}
 		w.session.read(func(v *lab.View) {
 			for _, x := range v.Verdicts {
-				glyph, word, paint := "✗", "not held", w.theme.failed
-				if x.Held {
-					glyph, word, paint = "✓", "held", w.theme.done
+				glyph, paint := "✗", w.theme.failed
+				switch {
+				case x.Held:
+					glyph, paint = "✓", w.theme.done
+				case x.Unjudged:
+					glyph, paint = "○", w.theme.warning
 				}
-				p.say(paint.On(glyph+" "+text.Fit(word, 8)) + "  " + text.Cut(text.Clean(x.Text), width-12))
-				p.list(func(int) string { return "            " }, []string{text.Clean(x.Reason)})
+				p.say(paint.On(glyph+" "+text.Fit(x.Word(), 10)) + "  " + text.Cut(text.Clean(x.Text), width-14))
+				p.list(func(int) string { return text.Blank(14) }, []string{text.Clean(x.Reason)})
 			}
 			if len(v.Verdicts) == 0 {
 				p.say("Expectations are judged when the run ends.")

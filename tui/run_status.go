@@ -27,11 +27,15 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 		parts = append(parts, text.Clean(v.Error))
 	}
 	if n := len(v.Verdicts); n > 0 {
-		held := 0
+		held, unjudged := 0, 0
 		for _, x := range v.Verdicts {
-			held += number(x.Held)
+			held, unjudged = held+number(x.Held), unjudged+number(x.Unjudged)
 		}
-		parts = append(parts, fmt.Sprintf("%d of %d expectations held (v)", held, n))
+		part := fmt.Sprintf("%d of %d expectations held", held, n)
+		if unjudged > 0 {
+			part += fmt.Sprintf(", %d not judged", unjudged)
+		}
+		parts = append(parts, part+" (v)")
 	}
 	if f := r.line.String(); f != "" && !r.typing() {
 		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(v.Rows)))

@@ -60,6 +60,7 @@ type jsonSeed struct {
 type jsonVerdict struct {
 	Text   string `json:"text"`
 	Held   bool   `json:"held"`
+	Judged bool   `json:"judged"` // false: failed cells left it without what it compares
 	Reason string `json:"reason"`
 }
 
@@ -87,7 +88,7 @@ func JSON(w io.Writer, v *lab.View) error {
 		out.Rows = append(out.Rows, newJSONRow(&v.Rows[i]))
 	}
 	for _, x := range v.Verdicts {
-		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, x.Reason})
+		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, !x.Unjudged, x.Reason})
 	}
 	for _, n := range v.Notes {
 		out.Notes = append(out.Notes, jsonNote{lab.Number(n.Time), n.Level.String(), n.Cell, n.Text, n.Count})

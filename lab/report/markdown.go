@@ -19,9 +19,9 @@ func Markdown(w io.Writer, v *lab.View) error {
 	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
 	markdownList(&b, "### Expectations", v.Verdicts, func(_ int, x lab.Verdict) string {
-		held := "held"
+		held := x.Word()
 		if !x.Held {
-			held = "**not held**"
+			held = "**" + held + "**"
 		}
 		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Reason))
 	})

@@ -146,20 +146,22 @@ func Plural(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// troubles lists what a reader must not miss: the run's own error, failed cells, warnings and
-// errors.
+// troubles lists what a reader must not miss: failed cells, a line for each cause, else the run's
+// own error; then warnings and errors.
 func troubles(v *lab.View) []string {
-	var lines []string
-	if v.Error != "" {
+	lines := failures(v)
+	ofCells := slices.ContainsFunc(v.Cells, func(c lab.CellView) bool {
+		return c.State == lab.Failed && strings.Contains(v.Error, c.Error)
+	})
+	if v.Error != "" && !ofCells {
 		lines = append(lines, "run: "+v.Error)
-	}
-	for i := range v.Cells {
-		if c := &v.Cells[i]; c.State == lab.Failed {
-			lines = append(lines, fmt.Sprintf("cell %s failed in %s: %s", c.ID, c.Stage, c.Error))
-		}
 	}
 	for _, n := range v.Notes {
 		if n.Level == lab.Info {
+			continue
+		}
+		// said above
+		if c := v.Cell(n.Cell); c != nil && n.Level == lab.Error && c.Error == n.Text {
 			continue
 		}
 		line := n.Level.String() + ": " + n.Text
@@ -172,6 +174,32 @@ func troubles(v *lab.View) []string {
 	}
 	if v.Dropped > 0 {
 		lines = append(lines, Plural(v.Dropped, "further note")+" in the log")
+	}
+	return lines
+}
+
+// failures says why cells failed, those of one cause in one line.
+func failures(v *lab.View) []string {
+	var causes []string
+	cells := map[string][]string{}
+	for i := range v.Cells {
+		c := &v.Cells[i]
+		if c.State != lab.Failed {
+			continue
+		}
+		if len(cells[c.Error]) == 0 {
+			causes = append(causes, c.Error)
+		}
+		cells[c.Error] = append(cells[c.Error], c.ID)
+	}
+	var lines []string
+	for _, cause := range causes {
+		failed := cells[cause]
+		what := "cell " + failed[0] + " failed: " + cause
+		if len(failed) > 1 {
+			what = fmt.Sprintf("%d of %d cells failed: %s (%s)", len(failed), len(v.Cells), cause, strings.Join(failed, ", "))
+		}
+		lines = append(lines, what)
 	}
 	return lines
 }

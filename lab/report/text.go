@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -42,12 +43,16 @@ func Text(w io.Writer, v *lab.View, width int) error {
 	if len(v.Verdicts) > 0 {
 		b.WriteString("\nexpectations\n")
 	}
+	widest := len("NOT HELD")
+	if slices.ContainsFunc(v.Verdicts, func(x lab.Verdict) bool { return x.Unjudged }) {
+		widest = len("NOT JUDGED")
+	}
 	for _, x := range v.Verdicts {
-		held := "held    "
+		word := x.Word()
 		if !x.Held {
-			held = "NOT HELD"
+			word = strings.ToUpper(word)
 		}
-		fmt.Fprintf(&b, "  %s  %s   %s\n", held, x.Text, x.Reason)
+		fmt.Fprintf(&b, "  %-*s  %s   %s\n", widest, word, x.Text, x.Reason)
 	}
 	if lines := troubles(v); len(lines) > 0 {
 		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")

@@ -221,11 +221,12 @@ pipeline:
 evaluate: { validation: 4 }
 sweep: { folder: [%q, %q] }
 columns: [bytes, auc]
-expect: [ "bytes(row=base) > 0" ]
+expect: [ "bytes(row=base) > 0", "bytes(row=small) > 1e9" ]
 `, folders[0], folders[1]), scenario.Options{})
 }
 
-// TestOneCellFails: the others go on; the error names the cell, the step and the tensor.
+// TestOneCellFails: the others go on; the error names the cell, the step and the tensor. What the
+// others measured is judged.
 func TestOneCellFails(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	plan := oneBroken(t)
@@ -235,8 +236,18 @@ func TestOneCellFails(t *testing.T) {
 		t.Errorf("run is %s, error\n%v\nexpected\n%s", out.State, err, want)
 	}
 	view := out.Board.Snapshot()
-	if view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Done || view.Errors != 1 || len(view.Verdicts) != 0 {
+	if view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Done || view.Errors != 1 {
 		t.Errorf("the board shows\n%s", view)
+	}
+	words := ""
+	for _, x := range view.Verdicts {
+		words += x.Word() + "; "
+	}
+	if words != "held; held; not judged; not held; " || len(out.Failed) != 1 || out.Unjudged != 1 {
+		t.Errorf("verdicts %s%d not held, %d not judged", words, len(out.Failed), out.Unjudged)
+	}
+	if reason := view.Verdicts[2].Reason; !strings.Contains(reason, "was not measured; cell "+plan.Cells[0].ID+" failed: step small: quantization") {
+		t.Errorf("not judged for the reason %q", reason)
 	}
 	if n := len(artifactDirs(t, h, func(title string) bool { return title == "train base" })); n != 1 {
 		t.Errorf("the base was made %d times, expected once for both cells", n)

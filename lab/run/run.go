@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,8 @@ type Outcome struct {
 	Board  *lab.Board
 	State  lab.State
 	Failed []string // expectations that did not hold
+	// expectations that failed cells left without what they compare
+	Unjudged int
 }
 
 // Run is a run in progress.
@@ -148,11 +151,14 @@ func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	err := r.outcome(ctx, errs)
 	switch {
 	case err == nil:
-		out.Failed = r.verdicts()
+		out.Failed, out.Unjudged = r.verdicts()
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		out.State = lab.Cancelled
 	default:
 		out.State = lab.Failed
+		if r.logErr == nil {
+			out.Failed, out.Unjudged = r.verdicts()
+		}
 	}
 	if err = r.end(out.State, err); err != nil && out.State == lab.Done {
 		out.State = lab.Failed
@@ -173,26 +179,42 @@ func (r *Run) outcome(ctx context.Context, errs []error) error {
 	if r.logErr != nil {
 		return r.logErr
 	}
-	failed, first := 0, error(nil)
+	var causes []*failure
 	for i, err := range errs {
-		switch {
+		switch id := r.plan.Cells[i].ID; {
 		case err == nil:
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return ctx.Err()
-		case first == nil:
-			first = fmt.Errorf("cell %s: %w", r.plan.Cells[i].ID, err)
 		default:
-			failed++
+			at := slices.IndexFunc(causes, func(f *failure) bool { return f.err.Error() == err.Error() })
+			if at < 0 {
+				at = len(causes)
+				causes = append(causes, &failure{err: err})
+			}
+			causes[at].cells = append(causes[at].cells, id)
 		}
 	}
-	switch failed {
-	case 0:
-		return first
-	case 1:
-		return fmt.Errorf("%w (and 1 more cell)", first)
+	var all []error
+	for _, f := range causes {
+		all = append(all, f)
 	}
-	return fmt.Errorf("%w (and %d more cells)", first, failed)
+	return errors.Join(all...)
 }
+
+// failure is why cells failed: a line for each cause.
+type failure struct {
+	err   error
+	cells []string
+}
+
+func (f *failure) Error() string {
+	if len(f.cells) == 1 {
+		return fmt.Sprintf("cell %s: %v", f.cells[0], f.err)
+	}
+	return fmt.Sprintf("%d cells: %v (%s)", len(f.cells), f.err, strings.Join(f.cells, ", "))
+}
+
+func (f *failure) Unwrap() error { return f.err }
 
 // cell works on one cell and reports its state.
 func (r *Run) cell(ctx context.Context, c *scenario.Cell) error {
@@ -220,16 +242,20 @@ func (r *Run) cell(ctx context.Context, c *scenario.Cell) error {
 	return err
 }
 
-// verdicts judges the expectations on the finished Board and returns those that do not hold.
-func (r *Run) verdicts() (failed []string) {
+// verdicts judges the expectations on the finished Board and returns those that do not hold, and
+// how many cannot be judged.
+func (r *Run) verdicts() (failed []string, unjudged int) {
 	view := r.Board.Snapshot()
 	for _, event := range r.plan.Scenario.Verdicts(view) {
-		if !event.Held {
+		switch {
+		case event.Unjudged:
+			unjudged++
+		case !event.Held:
 			failed = append(failed, event.Name)
 		}
 		r.emit(event)
 	}
-	return failed
+	return failed, unjudged
 }
 
 // where names the places of this program that a panic went through, the innermost first.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -309,17 +310,22 @@ func (p *expectParser) number(t *term) error {
 
 // Verdicts judges every expectation on what a run has measured: one verdict event for each
 // combination of the axes that the expectation leaves free. What was not measured, or by some seeds
-// only, has not held.
+// only, has not held; where failed cells are the cause, it is not judged.
 func (s *Scenario) Verdicts(v *lab.View) []lab.Event {
 	var events []lab.Event
 	for _, e := range s.Expect {
 		for _, at := range combinations(e.free) {
-			held, reason := e.judge(v, s.Axes, at)
+			held, reason, err := e.judge(v, s.Axes, at)
 			name := e.Text
 			for _, a := range e.free {
 				name += " at " + a.Key + "=" + at[a.Key]
 			}
-			events = append(events, lab.Event{Kind: lab.KindVerdict, Time: v.Time, Name: name, Held: held, Text: reason})
+			verdict := lab.Event{Kind: lab.KindVerdict, Time: v.Time, Name: name, Held: held, Text: reason}
+			if err != nil {
+				var failed failedError
+				verdict.Unjudged, verdict.Text = errors.As(err, &failed), err.Error()
+			}
+			events = append(events, verdict)
 		}
 	}
 	return events
@@ -343,16 +349,24 @@ func combinations(axes []Axis) []map[string]string {
 	return all
 }
 
-// judge evaluates the expectation with its free axes at given values.
-func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (held bool, reason string) {
+// failedError says that a value was not measured since a cell failed.
+type failedError struct{ what, cell, cause string }
+
+func (e failedError) Error() string {
+	return fmt.Sprintf("%s; cell %s failed: %s", e.what, e.cell, e.cause)
+}
+
+// judge evaluates the expectation with its free axes at given values. The error says which value is
+// absent, a failedError where a failed cell is the cause.
+func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (held bool, reason string, _ error) {
 	var found []string
 	left, err := evaluate(e.left, v, axes, free, &found)
 	if err != nil {
-		return false, err.Error()
+		return false, "", err
 	}
 	right, err := evaluate(e.right, v, axes, free, &found)
 	if err != nil {
-		return false, err.Error()
+		return false, "", err
 	}
 	order := cmp.Compare(left, right)
 	switch e.op {
@@ -372,9 +386,9 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (h
 		reason += fmt.Sprintf("; %.6g against %.6g", left, right)
 	}
 	if math.IsNaN(left) || math.IsNaN(right) {
-		return false, reason + "; not a number"
+		return false, reason + "; not a number", nil
 	}
-	return held, reason
+	return held, reason, nil
 }
 
 func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *[]string) (float64, error) {
@@ -410,13 +424,21 @@ func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (float6
 			continue
 		}
 		s, ok := r.Metric(o.metric)
-		if !ok {
-			return 0, fmt.Errorf("%s was not measured", o.text)
+		what := ""
+		switch {
+		case !ok:
+			what = o.text + " was not measured"
+		case len(s.Seeds) < s.Of:
+			what = fmt.Sprintf("%s was measured by %d of %d seeds", o.text, len(s.Seeds), s.Of)
+		default:
+			return s.Value, nil
 		}
-		if len(s.Seeds) < s.Of {
-			return 0, fmt.Errorf("%s was measured by %d of %d seeds", o.text, len(s.Seeds), s.Of)
+		for _, id := range r.Cells {
+			if c := v.Cell(id); c != nil && c.State == lab.Failed {
+				return 0, failedError{what, id, c.Error}
+			}
 		}
-		return s.Value, nil
+		return 0, errors.New(what)
 	}
 	return 0, fmt.Errorf("%s: the run has no such row", o.text)
 }
