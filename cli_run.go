@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,64 +46,115 @@ func (p *program) runCommand() *cobra.Command {
 }
 
 // runAll loads all scenarios before it runs the first, so that a mistake in the last does not
-// cost an hour.
+// cost an hour. All write into the same outputs.
 func (p *program) runAll(cmd *cobra.Command, names []string, f runFlags) error {
-	var plans []*scenario.Plan
-	for _, name := range names {
-		s, err := f.load(cmd, name)
-		if err != nil {
-			return err
-		}
-		plans = append(plans, s.Plan())
-	}
-	if len(plans) > 1 && len(f.saves) > 0 {
-		return usage(errors.New("--save needs a single scenario"))
-	}
-	var worst error
-	for _, plan := range plans {
-		err := p.runOne(cmd.Context(), plan, f)
-		var fail failure
-		if errors.As(err, &fail) && fail.code == exitInterrupted {
-			return err
-		}
-		if worst == nil {
-			worst = err
-		}
-	}
-	return worst
-}
-
-func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags) error {
-	out, err := openOutputs(plan.Scenario.Rows, f.outputFlags, p.stdout)
-	switch {
-	case errors.Is(err, filelock.ErrLocked):
-		return broke(err)
-	case err != nil:
-		return usage(err)
-	}
+	out, err := openOutputs(f.outputFlags, p.stdout)
 	defer out.release()
+	var plans []*scenario.Plan
+	if err == nil {
+		plans, err = f.plans(cmd, names, out)
+	}
+	if err != nil {
+		for _, name := range names {
+			out.refuse(name, err)
+		}
+		return p.endOutputs(out, refusal(err))
+	}
 	for _, t := range out.targets {
 		if t.Warning != "" {
 			fmt.Fprintln(p.stderr, "warning:", t.Warning)
 		}
 	}
+	var all error
+	for i, plan := range plans {
+		if i > 0 && !out.stdoutTaken {
+			fmt.Fprintln(p.stdout)
+		}
+		err := p.runOne(cmd.Context(), plan, f, out)
+		all = joinFailures(all, err)
+		var fail failure
+		if errors.As(err, &fail) && fail.code == exitInterrupted {
+			for _, rest := range plans[i+1:] {
+				out.refuse(rest.Scenario.Name, errors.New("interrupted before its turn"))
+			}
+			return p.endOutputs(out, err)
+		}
+	}
+	return p.endOutputs(out, all)
+}
+
+// plans loads the scenarios, and checks what is to be saved of the only one.
+func (f *runFlags) plans(cmd *cobra.Command, names []string, out *outputs) (plans []*scenario.Plan, _ error) {
+	for _, name := range names {
+		s, err := f.load(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, s.Plan())
+	}
+	if len(plans) > 1 && len(f.saves) > 0 {
+		return nil, errors.New("--save needs a single scenario")
+	}
+	return plans, out.openSaves(plans[0].Scenario.Rows, f.saves)
+}
+
+// refusal gives the reason why nothing was begun its exit code.
+func refusal(err error) error {
+	var coded failure
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &coded):
+		return err
+	case errors.Is(err, filelock.ErrLocked):
+		return broke(err)
+	}
+	return usage(err)
+}
+
+// joinFailures joins what two scenarios end with, a line each. The graver code counts: those of the
+// verb run grow milder.
+func joinFailures(first, second error) error {
+	var a, b failure
+	if errors.As(first, &a) && errors.As(second, &b) {
+		return failure{min(a.code, b.code), errors.Join(a.err, b.err)}
+	}
+	return cmp.Or(first, second)
+}
+
+// endOutputs writes the outputs for the last time, and says which of them are as they were.
+func (p *program) endOutputs(out *outputs, err error) error {
+	if files := out.untouched(); err != nil && len(files) > 0 {
+		fmt.Fprintf(p.stderr, "the run did not begin: %s as before\n", strings.Join(files, ", "))
+	}
+	if writeErr := out.finish(); writeErr != nil && err == nil {
+		return broke(writeErr)
+	}
+	return err
+}
+
+// runOne runs one scenario and prints its table.
+func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, out *outputs) error {
 	progress := newProgress(p.progressTo)
 	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
 		out.event(e)
 	}})
 	var input run.InputError
-	if errors.As(err, &input) {
+	switch {
+	case err == nil:
+	case errors.As(err, &input):
+		out.refuse(plan.Scenario.Name, err)
 		return usage(err)
-	}
-	if err != nil {
+	default:
+		out.refuse(plan.Scenario.Name, err)
 		return broke(err)
 	}
-	out.board = r.Board
+	out.begin(r.Board)
 	outcome, err := r.Work(ctx)
 	progress.done()
-	if writeErr := out.finish(); writeErr != nil && err == nil {
-		err = writeErr
+	if err == nil {
+		err = out.err
 	}
 	if !out.stdoutTaken {
 		if tableErr := report.Text(p.stdout, r.Board.Snapshot(), tableWidth()); tableErr != nil && err == nil {

@@ -31,11 +31,14 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.saves, "save", nil, "ROW=FOLDER: copy a row's model to a new Hugging Face folder (repeatable)")
 }
 
-// outputs are the files that a run writes beside its table.
+// outputs are the files that the runs of one command write beside their tables: each file holds all
+// runs.
 type outputs struct {
-	board       *lab.Board
+	views       []func() *lab.View // of the runs that began or were refused, in order
+	begun       bool               // one of them began
 	exports     []export
-	events      io.WriteCloser // nil: none
+	eventsFile  string         // to create with the first event; empty: none
+	events      io.WriteCloser // nil: none yet
 	err         error          // of the first write that failed
 	stdoutTaken bool           // by an export or the events: the table is not printed
 	stdout      io.Writer
@@ -52,41 +55,41 @@ type export struct {
 
 type save struct{ row, folder string }
 
-// openOutputs checks formats and files, so that a bad path is an error before the work.
-// It locks the files and folders until release, so that no other run writes them.
-func openOutputs(rows []string, f outputFlags, stdout io.Writer) (*outputs, error) {
+// openOutputs checks formats and files, so that a bad path is an error before the work; it writes
+// nothing. It locks the files until release, so that no other run writes them. With an error the
+// outputs hold what could be opened.
+func openOutputs(f outputFlags, stdout io.Writer) (*outputs, error) {
 	out := &outputs{stdout: stdout}
-	if err := errors.Join(out.openExports(f.exports), out.openSaves(rows, f.saves), out.openEvents(f.events)); err != nil {
-		out.release()
-		return nil, err
+	var errs error
+	for _, text := range f.exports {
+		errs = errors.Join(errs, out.openExport(text))
 	}
-	return out, nil
+	return out, errors.Join(errs, out.openEvents(f.events))
 }
 
-func (o *outputs) openExports(flags []string) error {
-	for _, text := range flags {
-		format, file, ok := strings.Cut(text, "=")
-		if !ok || file == "" {
-			return fmt.Errorf("--export %s: expected FORMAT=FILE", text)
-		}
-		if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
-			return err
-		}
-		x := export{format: format, file: file, once: isStdout(file) || !atomicfile.Replaced(file)}
-		switch {
-		case isStdout(file):
-			o.stdoutTaken = true
-		default:
-			var err error
-			if x.file, err = o.target(file); err != nil {
-				return fmt.Errorf("--export %s: %w", text, err)
-			}
-		}
-		o.exports = append(o.exports, x)
+func (o *outputs) openExport(text string) error {
+	format, file, ok := strings.Cut(text, "=")
+	if !ok || file == "" {
+		return fmt.Errorf("--export %s: expected FORMAT=FILE", text)
 	}
+	if err := nearest.Check("--export "+text+": format", format, report.Formats()); err != nil {
+		return err
+	}
+	x := export{format: format, file: file, once: isStdout(file) || !atomicfile.Replaced(file)}
+	switch {
+	case isStdout(file):
+		o.stdoutTaken = true
+	default:
+		var err error
+		if x.file, err = o.target(file); err != nil {
+			return fmt.Errorf("--export %s: %w", text, err)
+		}
+	}
+	o.exports = append(o.exports, x)
 	return nil
 }
 
+// openSaves checks the rows of the only scenario.
 func (o *outputs) openSaves(rows, flags []string) error {
 	for _, text := range flags {
 		row, folder, ok := strings.Cut(text, "=")
@@ -115,11 +118,7 @@ func (o *outputs) openEvents(name string) error {
 		if err != nil {
 			return fmt.Errorf("--events: %w", err)
 		}
-		file, err := atomicfile.Create(path)
-		if err != nil {
-			return fmt.Errorf("--events: %w", err)
-		}
-		o.events = file
+		o.eventsFile = path
 	}
 	return nil
 }
@@ -151,46 +150,89 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
+// begin adds a run that has begun.
+func (o *outputs) begin(b *lab.Board) {
+	o.views, o.begun = append(o.views, b.Snapshot), true
+}
+
+// refuse adds a run that did not begin.
+func (o *outputs) refuse(scenario string, err error) {
+	view := report.Refused(scenario, err)
+	o.views = append(o.views, func() *lab.View { return view })
+}
+
 // event writes an event line, and the exports when a cell has ended.
 func (o *outputs) event(e lab.Event) {
 	if o.err != nil {
 		return
 	}
-	if o.events != nil {
-		line, err := json.Marshal(e)
-		if err == nil {
-			_, err = o.events.Write(append(line, '\n'))
-		}
-		o.err = err
-	}
-	if e.Kind == lab.KindCell && e.State >= lab.Done && o.board != nil && o.err == nil {
+	o.err = o.eventLine(e)
+	if e.Kind == lab.KindCell && e.State >= lab.Done && o.begun && o.err == nil {
 		o.err = o.write(false)
 	}
 }
 
-// write rewrites the exports.
+// eventLine writes an event, the first one into a new file.
+func (o *outputs) eventLine(e lab.Event) (err error) {
+	if o.events == nil {
+		if o.eventsFile == "" {
+			return nil
+		}
+		if o.events, err = atomicfile.Create(o.eventsFile); err != nil {
+			return fmt.Errorf("--events: %w", err)
+		}
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = o.events.Write(append(line, '\n'))
+	}
+	return err
+}
+
+// write rewrites the exports. Where no run began, it writes the JUnit files alone, so that none of
+// an earlier run passes for this one's.
 func (o *outputs) write(end bool) error {
+	var views []*lab.View
+	for _, view := range o.views {
+		views = append(views, view())
+	}
 	var errs error
 	for _, x := range o.exports {
-		if x.once && !end {
+		if x.once && !end || !o.begun && x.format != "junit" {
 			continue
 		}
-		errs = errors.Join(errs, writeExport(o.stdout, x.format, x.file, o.board.Snapshot()))
+		errs = errors.Join(errs, writeExport(o.stdout, x.format, x.file, views...))
 	}
 	return errs
 }
 
-func writeExport(stdout io.Writer, format, file string, view *lab.View) error {
-	if isStdout(file) {
-		return report.Write(format, stdout, view)
+// untouched names the files that are as they were, since no run began.
+func (o *outputs) untouched() (files []string) {
+	if o.begun {
+		return nil
 	}
-	return atomicfile.Write(file, func(w io.Writer) error { return report.Write(format, w, view) })
+	for _, x := range o.exports {
+		if x.format != "junit" && !isStdout(x.file) {
+			files = append(files, x.file)
+		}
+	}
+	if o.eventsFile != "" {
+		files = append(files, o.eventsFile)
+	}
+	return files
+}
+
+func writeExport(stdout io.Writer, format, file string, views ...*lab.View) error {
+	if isStdout(file) {
+		return report.Write(format, stdout, views...)
+	}
+	return atomicfile.Write(file, func(w io.Writer) error { return report.Write(format, w, views...) })
 }
 
 // finish writes the exports for the last time and closes the events; its error is that of the first
 // write that failed.
 func (o *outputs) finish() error {
-	if o.board != nil && o.err == nil {
+	if len(o.views) > 0 && o.err == nil {
 		o.err = o.write(true)
 	}
 	o.close()
@@ -205,7 +247,7 @@ func (o *outputs) close() {
 	if err := o.events.Close(); o.err == nil {
 		o.err = err
 	}
-	o.events = nil
+	o.events, o.eventsFile = nil, ""
 }
 
 // release closes the events and lets other processes write the files and folders.

@@ -72,9 +72,25 @@ type jsonNote struct {
 	Count   int        `json:"count"`
 }
 
+// jsonListSchema names the shape of the document of several runs.
+const jsonListSchema = "slimlab.reports/1"
+
 // JSON writes everything that the table rests on, each seed by itself, in base units. Values that
-// are not finite are null.
-func JSON(w io.Writer, v *lab.View) error {
+// are not finite are null. Several runs are the list reports of one document.
+func JSON(w io.Writer, views ...*lab.View) error {
+	if len(views) == 1 {
+		return jsondoc.Write(w, jsonSchema, newJSONReport(views[0]))
+	}
+	all := struct {
+		Reports []jsonReport `json:"reports"`
+	}{[]jsonReport{}}
+	for _, v := range views {
+		all.Reports = append(all.Reports, newJSONReport(v))
+	}
+	return jsondoc.Write(w, jsonListSchema, all)
+}
+
+func newJSONReport(v *lab.View) jsonReport {
 	b := v.Begin
 	out := jsonReport{
 		State: v.State.String(), Error: v.Error, Seconds: lab.Number(v.Time),
@@ -93,7 +109,7 @@ func JSON(w io.Writer, v *lab.View) error {
 	for _, n := range v.Notes {
 		out.Notes = append(out.Notes, jsonNote{lab.Number(n.Time), n.Level.String(), n.Cell, n.Text, n.Count})
 	}
-	return jsondoc.Write(w, jsonSchema, out)
+	return out
 }
 
 func newJSONRow(r *lab.TableRow) jsonRow {

@@ -9,8 +9,8 @@ import (
 )
 
 type junitSuites struct {
-	XMLName xml.Name   `xml:"testsuites"`
-	Suite   junitSuite `xml:"testsuite"`
+	XMLName xml.Name     `xml:"testsuites"`
+	Suites  []junitSuite `xml:"testsuite"`
 }
 
 type junitSuite struct {
@@ -18,6 +18,7 @@ type junitSuite struct {
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
 	Errors   int         `xml:"errors,attr"`
+	Skipped  int         `xml:"skipped,attr"`
 	Time     string      `xml:"time,attr"`
 	Cases    []junitCase `xml:"testcase"`
 }
@@ -28,6 +29,7 @@ type junitCase struct {
 	Time    string        `xml:"time,attr"`
 	Failure *junitMessage `xml:"failure"`
 	Error   *junitMessage `xml:"error"`
+	Skipped *junitMessage `xml:"skipped"`
 }
 
 type junitMessage struct {
@@ -35,14 +37,37 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the run as a test suite: a case for each verdict, which fails where it has not held,
-// and one with an error for each failed cell and for a run that broke.
-func JUnit(w io.Writer, v *lab.View) error {
+// JUnit writes each run as a test suite: a case for each verdict, which fails where it has not held
+// and is skipped where it cannot be judged, and one with an error for each failed cell and for a
+// run that broke or did not begin.
+func JUnit(w io.Writer, views ...*lab.View) error {
+	var all junitSuites
+	for _, v := range views {
+		all.Suites = append(all.Suites, newJUnitSuite(v))
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(all); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func newJUnitSuite(v *lab.View) junitSuite {
 	name := v.Begin.Scenario
 	suite := junitSuite{Name: name, Time: decimal(v.Time)}
 	for _, x := range v.Verdicts {
 		one := junitCase{Class: name, Name: x.Text, Time: "0.000"}
-		if !x.Held {
+		switch {
+		case x.Held:
+		case x.Unjudged:
+			one.Skipped = &junitMessage{"not judged: " + x.Reason, x.Text + "\n" + x.Reason}
+			suite.Skipped++
+		default:
 			one.Failure = &junitMessage{"not held: " + x.Reason, x.Text + "\n" + x.Reason}
 			suite.Failures++
 		}
@@ -53,20 +78,14 @@ func JUnit(w io.Writer, v *lab.View) error {
 			suite.fail(junitCase{Class: name, Name: "cell " + c.ID, Time: decimal(c.Ended - c.Started)}, c.Stage+": "+c.Error)
 		}
 	}
-	if v.State == lab.Failed || v.State == lab.Cancelled {
+	switch {
+	case !v.Begun && v.State == lab.Failed:
+		suite.fail(junitCase{Class: name, Name: "start", Time: "0.000"}, "the run did not begin: "+v.Error)
+	case v.State == lab.Failed || v.State == lab.Cancelled:
 		suite.fail(junitCase{Class: name, Name: "run " + v.Begin.Run, Time: decimal(v.Time)}, v.State.String()+": "+v.Error)
 	}
 	suite.Tests = len(suite.Cases)
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Suite: suite}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return suite
 }
 
 func (s *junitSuite) fail(c junitCase, message string) {

@@ -111,7 +111,7 @@ func TestMachineFormatsParse(t *testing.T) {
 			t.Error(err)
 		}
 		var suites junitSuites
-		if err := xml.Unmarshal(b.Bytes(), &suites); err != nil || suites.Suite.Tests != len(suites.Suite.Cases) {
+		if err := xml.Unmarshal(b.Bytes(), &suites); err != nil || len(suites.Suites) != 1 || suites.Suites[0].Tests != len(suites.Suites[0].Cases) {
 			t.Errorf("junit: %v", err)
 		}
 	}

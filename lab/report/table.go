@@ -101,7 +101,11 @@ func marks(notes []int) string {
 
 // title is the run in one line.
 func title(v *lab.View) string {
-	if !v.Begun {
+	switch {
+	case v.Begun:
+	case v.Begin.Scenario != "":
+		return visible.Line(v.Begin.Scenario)
+	default:
 		return "no run yet"
 	}
 	parts := []string{v.Begin.Scenario}
@@ -113,6 +117,9 @@ func title(v *lab.View) string {
 
 // subtitle is the state of the run and its machine.
 func subtitle(v *lab.View) string {
+	if !v.Begun && v.State == lab.Failed {
+		return "the run did not begin"
+	}
 	state := map[lab.State]string{lab.Waiting: "waiting", lab.Running: "running", lab.Done: "done", lab.Failed: "failed", lab.Cancelled: "stopped"}[v.State]
 	parts := []string{state + " after " + Duration(v.Time)}
 	if done := v.Count(lab.Done); done < len(v.Cells) {
