@@ -65,7 +65,7 @@ func TestFoldersOfUsers(t *testing.T) {
 		{"gptq-v2zeros-labelled-v1", 372.01, 1e-3, "every zero point is the middle of the codes, as in gptq_v2"},
 		{"gptq-old-file", 372.01, 1e-3, "the quantization is that of quantize_config.json"},
 		{"ct-compression-config", 387.66, 1e-3, "compression_config, the former name"},
-		{"ct-frozen", 387.66, 1e-3, ""},
+		{"ct-frozen", 387.66, 1e-3, `quantization_status is "frozen"`},
 		{"ct-kv", 387.66, 1e-3, "kv_cache_scheme"},
 	} {
 		s, err := NewSource(h, shareddata.Path(t, "..", "cases", c.name), "float32")

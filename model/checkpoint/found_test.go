@@ -261,7 +261,7 @@ func TestCompressedTensorsAsSaved(t *testing.T) {
 		scales []string
 		notes  []string
 	}{
-		{strings.Replace(packed.config, `"compressed","ignore"`, `"frozen","ignore"`, 1), nil, nil},
+		{strings.Replace(packed.config, `"compressed","ignore"`, `"frozen","ignore"`, 1), nil, []string{`quantization_status is "frozen" where "compressed" is usual: the tensors are read as they are there`}},
 		{strings.Replace(packed.config, `"ignore"`, scheme, 1), nil, []string{"kv_cache_scheme: "}},
 		{strings.Replace(packed.config, `"ignore"`, scheme, 1), []string{"k_scale", "v_scale"}, []string{"kv_cache_scheme: ", "2 scales of a quantized cache of keys and values were left out: " + attention + "k_scale, " + attention + "v_scale"}},
 		{packed.config, []string{"k_proj.output_scale", "v_proj.output_scale", "attn.k_scale", "k_proj.k_scale"}, []string{"4 scales of a quantized cache"}},

@@ -74,7 +74,9 @@ func (k *keys) cacheScheme(n *notes) {
 // parseCompressedTensors reads the config of compressed-tensors.
 func parseCompressedTensors(k *keys, n *notes) *quantization {
 	format := k.format("")
-	k.choice("quantization_status", "compressed", "compressed", "frozen", "calibration", "initialized")
+	if status := k.choice("quantization_status", "compressed", "compressed", "frozen", "calibration", "initialized"); status != "compressed" {
+		n.add("quantization_status is %q where \"compressed\" is usual: the tensors are read as they are there", status)
+	}
 	k.cacheScheme(n)
 	if !absent(k.raw["transform_config"]) {
 		k.fail("transform_config", "found %s: rotated weights are not supported, expected null", clip(k.raw["transform_config"]))
