@@ -43,8 +43,8 @@ func TestNothingIsMixed(t *testing.T) {
 						t.Fatalf("went on where one that begins fails: %v", whole)
 					}
 				case err != nil:
-					role := map[bool]string{true: "calibration text", false: "model"}[input == "text"]
-					if !strings.Contains(err.Error(), "the content of the "+role+" has changed") {
+					role := map[bool]string{true: "calibration text", false: "model's " + input}[input == "text"]
+					if !strings.Contains(err.Error(), "(the content of the "+role+" has changed: ") || strings.Count(err.Error(), "has changed") != 1 {
 						t.Fatalf("refused without the name of the input: %v", err)
 					}
 					if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) == 0 {

@@ -38,7 +38,8 @@ type GGUFTypeUse struct {
 	Tensors  int    `json:"tensors"`
 	Elements int    `json:"elements"`
 	Bytes    int64  `json:"bytes"`
-	Use      string `json:"use"` // what reading a tensor of the type takes, or why it cannot be read
+	// what reading a tensor of the type takes, or why it cannot be read
+	Use string `json:"use"`
 }
 
 // GGUFTensor is an entry of the header. The size of an unknown type is the room up to the next
@@ -71,7 +72,8 @@ func inspectGGUF(name string, reason error) (*Inspection, error) {
 		in.Parameters, in.Bytes = in.Parameters+t.Elements, in.Bytes+t.Bytes
 	}
 	for key, size := range map[string]*int{"embedding_length": &in.Hidden, "block_count": &in.Layers, "attention.key_length": &in.HeadDim, "vocab_size": &in.Vocabulary, "context_length": &in.Positions} {
-		*size, _, _ = file.Metadata.Int(contents.Architecture + "." + key) // 0 where it is no number
+		// 0 where it is no number
+		*size, _, _ = file.Metadata.Int(contents.Architecture + "." + key)
 	}
 	in.Problems = []string{strings.TrimPrefix(reason.Error(), "checkpoint "+name+": ")}
 	for _, t := range file.Tensors {

@@ -1,11 +1,13 @@
 package convert
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
@@ -21,13 +23,29 @@ const (
 )
 
 // recipe begins the recipe of what a verb writes of the checkpoint from. The content of the source
-// is part of it: config, tokenizer and weights. Layers are continued under the same recipe alone.
+// is part of it, as a whole and file by file: config, tokenizer and weights. Layers are continued
+// under the same recipe alone.
 func (o *Options) recipe(ctx context.Context, verb string, version int, from string) (recipe.Recipe, error) {
-	content, err := o.watch.Name(ctx, func(ctx context.Context) (string, error) { return o.Content(ctx, from) })
-	return recipe.Recipe{
-		Stage: verb, Version: version,
-		Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": string(o.DType)},
-	}, err
+	inputs := map[string]string{}
+	var once sync.Once // the content is named again where a file seems to change
+	content, err := o.watch.Name(ctx, func(ctx context.Context) (string, error) {
+		info, err := os.Stat(from)
+		if err != nil || !info.IsDir() {
+			return o.Content(ctx, from)
+		}
+		files, err := recipe.Files(ctx, os.DirFS(from))
+		if err != nil {
+			return "", err
+		}
+		once.Do(func() {
+			for name, sum := range files {
+				inputs[fileOfModel+name] = sum
+			}
+		})
+		return recipe.ContentOf(files), nil
+	})
+	inputs["model"] = content
+	return recipe.Recipe{Stage: verb, Version: version, Inputs: inputs, Parameters: recipe.Values{"dtype": string(o.DType)}}, err
 }
 
 // compression is the recipe of a verb whose output depends on the kernels and a calibration text.
@@ -48,8 +66,36 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 	return of, nil
 }
 
-// inputNames are what people call the inputs of a recipe, where the role alone does not say it.
-var inputNames = map[string]string{"calibration": "calibration text"}
+// fileOfModel begins the roles of the source's files among the inputs of a recipe.
+const fileOfModel = "model/"
+
+// changedInputs says in people's words which inputs differ. A model whose files are listed is not
+// told a second time as a whole.
+func changedInputs(differences []string) []string {
+	var lines []string
+	byFile := slices.ContainsFunc(differences, func(line string) bool { return strings.HasPrefix(line, "inputs."+fileOfModel) })
+	for _, line := range differences {
+		role, values, ok := strings.Cut(strings.TrimPrefix(line, "inputs."), ": ")
+		switch {
+		case !ok || !strings.HasPrefix(line, "inputs."):
+			lines = append(lines, line)
+		case role == "model" && byFile:
+		case role == "calibration":
+			lines = append(lines, "the content of the calibration text has changed: "+values)
+		default:
+			lines = append(lines, "the content of the "+modelPart(role)+" has changed: "+values)
+		}
+	}
+	return lines
+}
+
+// modelPart names the model, or one of its files.
+func modelPart(role string) string {
+	if file, ok := strings.CutPrefix(role, fileOfModel); ok {
+		return "model's " + file
+	}
+	return role
+}
 
 // explain says which fields differ in the recipe of a folder that was begun.
 func explain(err error, expected recipe.Recipe) error {
@@ -61,11 +107,5 @@ func explain(err error, expected recipe.Recipe) error {
 	if bad != nil {
 		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
 	}
-	for i, line := range differences {
-		role, values, ok := strings.Cut(strings.TrimPrefix(line, "inputs."), ": ")
-		if ok && strings.HasPrefix(line, "inputs.") {
-			differences[i] = fmt.Sprintf("the content of the %s has changed: %s", cmp.Or(inputNames[role], role), values)
-		}
-	}
-	return fmt.Errorf("%s holds the unfinished work of another command (%s): finish that, or remove the folder", unfinished.Folder, strings.Join(differences, "; "))
+	return fmt.Errorf("%s holds the unfinished work of another command (%s): put back what it was begun with to finish it, or remove the folder", unfinished.Folder, strings.Join(changedInputs(differences), "; "))
 }

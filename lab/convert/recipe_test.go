@@ -60,15 +60,15 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 		{"weights", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "model.safetensors"), last)
 			return from, text
-		}, "another command (the content of the model has changed: found "},
+		}, "another command (the content of the model's model.safetensors has changed: found "},
 		{"config", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "config.json"), space)
 			return from, text
-		}, "another command (the content of the model has changed: found "},
+		}, "another command (the content of the model's config.json has changed: found "},
 		{"tokenizer", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "tokenizer.json"), space)
 			return from, text
-		}, "another command (the content of the model has changed: found "},
+		}, "another command (the content of the model's tokenizer.json has changed: found "},
 		{"calibration", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, text, last)
 			return from, text

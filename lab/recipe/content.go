@@ -69,23 +69,42 @@ func fileIn(ctx context.Context, folder fs.FS, name string) (string, error) {
 // version that they have.
 const readingVersion = 1
 
-// Content names the content of a checkpoint's folder: config, tokenizer, chat template and tensors.
-// All bytes are read each time; a gigabyte takes about a second.
-func Content(ctx context.Context, folder fs.FS) (string, error) {
+// Files are the Sums of the files of a checkpoint's folder that belong to its model: config,
+// tokenizer, chat template and tensors. All bytes are read each time; a gigabyte takes about a
+// second.
+func Files(ctx context.Context, folder fs.FS) (map[string]string, error) {
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	files := Values{}
+	files := map[string]string{}
 	for _, e := range entries {
 		if !ModelFile(e) {
 			continue
 		}
 		if files[e.Name()], err = fileIn(ctx, folder, e.Name()); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return Recipe{Stage: "content", Version: readingVersion, Parameters: files}.Key(), nil
+	return files, nil
+}
+
+// Content names the content of a checkpoint's folder, all of its Files.
+func Content(ctx context.Context, folder fs.FS) (string, error) {
+	files, err := Files(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	return ContentOf(files), nil
+}
+
+// ContentOf is Content of Files.
+func ContentOf(files map[string]string) string {
+	values := Values{}
+	for name, sum := range files {
+		values[name] = sum
+	}
+	return Recipe{Stage: "content", Parameters: values}.Key()
 }
 
 // Checkpoint names the content of a checkpoint by its path: a folder or a GGUF file.

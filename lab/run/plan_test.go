@@ -183,7 +183,7 @@ func TestPackedFormat(t *testing.T) {
 func TestNotesOfTheCheck(t *testing.T) {
 	text := fmt.Sprintf(ownData, writeJSONL(t, ""))
 	text = strings.Replace(text, "into: little, teacher", "data: 5000, into: little, teacher", 1)
-	text = strings.Replace(text, "evaluate:", "  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
+	text = strings.Replace(text, "evaluate:", "  - prune: { name: none, mlp: 0.01 }\n  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
 	_, notes, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{Seeds: 2}))
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +195,7 @@ func TestNotesOfTheCheck(t *testing.T) {
 	all := strings.Join(said, "\n")
 	for _, want := range []string{
 		"80 records: ", "student: data is 5000, and there are ", "prune: calibration.samples is 500, and there are ", "quantize: calibration.samples is 512, and there are ",
+		"none: its cut rounds to nothing where the widths are multiples of 1: no unit is removed",
 	} {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("%q is said %d times in\n%s", want, strings.Count(all, want), all)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"slimlab/lab"
@@ -69,6 +70,9 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	}
 	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err
+	}
+	if slices.Equal(shape.Layers, source.shape.Layers) {
+		w.run.noteOnce(fmt.Sprintf("%s: its cut rounds to nothing where the widths are multiples of %d: no unit is removed", s.Name, p.Align))
 	}
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
