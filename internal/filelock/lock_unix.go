@@ -62,9 +62,9 @@ func lockPath(name string, lock func(*os.File) error) (release func(), err error
 // FolderLocked reports whether another holds the folder's lock.
 func FolderLocked(f *os.File, _ fs.FileInfo) bool { return errors.Is(Probe(f), ErrLocked) }
 
-// removeLocked removes a lock file and then releases its lock: who opened the file meanwhile finds
+// Remove removes a lock file and then releases its lock: who opened the file meanwhile finds
 // that it is gone.
-func removeLocked(f *os.File) {
+func Remove(f *os.File) {
 	os.Remove(f.Name())
 	f.Close()
 }

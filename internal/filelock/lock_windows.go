@@ -53,9 +53,9 @@ func FolderLocked(_ *os.File, info fs.FileInfo) bool {
 	return time.Since(info.ModTime()) < 7*24*time.Hour
 }
 
-// removeLocked releases the lock of a file and removes the file, which Windows does not remove
+// Remove releases the lock of a file and removes the file, which Windows does not remove
 // while it is open, here or in the process that opened it meanwhile.
-func removeLocked(f *os.File) {
+func Remove(f *os.File) {
 	f.Close()
 	os.Remove(f.Name())
 }

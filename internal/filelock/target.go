@@ -132,7 +132,7 @@ func (t *Target) acquire(makeFolders bool, lock func(*os.File) error) error {
 		}
 		err = lock(f)
 		if unsupported(err) {
-			removeLocked(f)
+			Remove(f)
 			t.Warning = fmt.Sprintf("%s: its filesystem has no locks (%v): nothing keeps another slimlab process from writing it too", t.Path, err)
 			t.release = func() {}
 			return nil
@@ -146,10 +146,10 @@ func (t *Target) acquire(makeFolders bool, lock func(*os.File) error) error {
 			continue
 		}
 		if err := writeHolder(f); err != nil {
-			removeLocked(f)
+			Remove(f)
 			return err
 		}
-		t.release = func() { removeLocked(f) }
+		t.release = func() { Remove(f) }
 		return nil
 	}
 }

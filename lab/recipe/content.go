@@ -104,7 +104,7 @@ func ContentOf(files map[string]string) string {
 	for name, sum := range files {
 		values[name] = sum
 	}
-	return Recipe{Stage: "content", Parameters: values}.Key()
+	return Recipe{Stage: "content", Version: readingVersion, Parameters: values}.Key()
 }
 
 // Checkpoint names the content of a checkpoint by its path: a folder or a GGUF file.

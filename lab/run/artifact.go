@@ -38,17 +38,30 @@ type artifact struct {
 	release func()
 }
 
-// artifact returns a recipe's artifact, making it when it is not there. The caller must not hold
-// timing: the cell that builds the artifact may need the lock.
+// artifact returns a recipe's artifact, making it when it is not there, or waiting while another
+// process makes it. The caller must not hold timing: the cell that builds the artifact may need the
+// lock.
 func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, build func(dir string) error) (artifact, error) {
 	key := of.Key()
 	defer r.building.lock(key)()
 	_, built := r.built.Load(key)
-	put := r.home.Artifacts.Put
-	if r.options.Fresh && !built {
-		put = r.home.Artifacts.Replace // the old one stays until the new one is there
-	} else if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
-		return artifact{dir, built, release}, err
+	fresh := r.options.Fresh && !built
+	if !fresh {
+		if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
+			return artifact{dir, built, release}, err
+		}
+	}
+	done, err := r.home.Artifacts.Alone(ctx, key, func() { r.note("", lab.Info, title+": waiting for another process that makes it") })
+	if err != nil {
+		return artifact{}, err
+	}
+	defer done()
+	put := r.home.Artifacts.Replace // the old one stays until the new one is there
+	if !fresh {
+		if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
+			return artifact{dir, built, release}, err // the other process has made it
+		}
+		put = r.home.Artifacts.Put
 	}
 	if _, err := put(of, store.Label{Title: title, Program: r.home.Version}, build); err != nil {
 		return artifact{}, err

@@ -457,3 +457,32 @@ func TestConditions(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestAlone: one at a time makes an artifact; who waits says so once, goes on when the other has
+// ended, and hears its context. Nothing is left.
+func TestAlone(t *testing.T) {
+	a := artifacts(t)
+	key := of("x").Key()
+	release, err := a.Alone(t.Context(), key, func() { t.Error("waits for nobody") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := OpenArtifacts(a.dir).Alone(t.Context(), of("y").Key(), func() { t.Error("waits for another key") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	free()
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := OpenArtifacts(a.dir).Alone(ctx, key, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted while it waits: %v", err)
+	}
+	waits := 0
+	second, err := OpenArtifacts(a.dir).Alone(t.Context(), key, func() { waits++; release() })
+	if err != nil || waits != 1 {
+		t.Fatalf("waited %d times, %v", waits, err)
+	}
+	second()
+	if left, _ := os.ReadDir(a.dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

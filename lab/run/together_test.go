@@ -1,0 +1,57 @@
+package run
+
+import (
+	"sync"
+	"testing"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+// TestTwoRunsMakeEachArtifactOnce: what one run makes, another on the same home that needs it waits
+// for, as it would in another process; both end with the figures of one.
+func TestTwoRunsMakeEachArtifactOnce(t *testing.T) {
+	ref := theReference(t)
+	folder := copyHome(t, onlyTokenizer).Folder
+	var mu sync.Mutex
+	trained := map[string]map[int]bool{} // by the stage: the runs that trained it
+	var all sync.WaitGroup
+	boards, plans := make([]*lab.Board, 3), make([]*scenario.Plan, 3)
+	for i := range plans {
+		plans[i] = parse(t, chain, scenario.Options{})
+	}
+	for i := range boards {
+		all.Go(func() {
+			out, err := work(t, openHome(t, folder), plans[i], Options{Sink: func(e lab.Event) {
+				if e.Kind != lab.KindPoint {
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if trained[e.Stage] == nil {
+					trained[e.Stage] = map[int]bool{}
+				}
+				trained[e.Stage][i] = true
+			}})
+			if boards[i] = out.Board; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, b := range boards {
+		sameFigures(t, b, ref.board, 1)
+	}
+	if len(trained) != 3 {
+		t.Errorf("trained %v, expected teacher, student and healed", trained)
+	}
+	for stage, runs := range trained {
+		if len(runs) != 1 {
+			t.Errorf("%s was trained by the runs %v", stage, runs)
+		}
+	}
+	artifactDirs(t, openHome(t, folder), everything) // nothing unfinished is left
+}
