@@ -65,7 +65,11 @@ func OpenFS(fsys fs.FS, dir string) (*Checkpoint, error) {
 	c.setFiles(d, newFolder(files))
 	c.vocabulary = sync.OnceValues(func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, dir) })
 	c.beside = func(name string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(dir, name)) }
-	if err := c.check(); err != nil {
+	err = c.checkUnread(d.unread)
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
 		files.Close()
 		return nil, err
 	}

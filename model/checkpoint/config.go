@@ -40,6 +40,7 @@ type description struct {
 	quantization *quantization
 	// config.json does not name the tokens, so that they are those of its family
 	usualBOS, usualEOS bool
+	unread             error // of a file of the quantization, which counts where tensors are quantized
 	// of generation_config.json that change greedy generation, with their values
 	settings []string
 }

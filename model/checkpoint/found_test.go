@@ -128,6 +128,21 @@ func TestQuantizationFiles(t *testing.T) {
 		sameNumbers(t, m, weights)
 		wantNote(t, notes, "quantization_config.quant_method is missing: by the other keys the method is ")
 	}
+	// a file that cannot be read counts where weights are quantized
+	dense := t.TempDir()
+	if err := Save(context.Background(), dense, random(t, shapes()["untied"]), nil, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dense, "quantize_config.json"), `{"bits":3,"group_size":8}`)
+	_, notes := read(t, dense)
+	wantNote(t, notes, "quantize_config.json: bits: 3 is not supported, expected 4 or 8; all weights are floats, and the file is not used")
+	packed := t.TempDir()
+	sampleFolder(t, packed, sampleOf(t, "GPTQ"))
+	editFile(t, filepath.Join(packed, "config.json"), map[string]any{"quantization_config": nil})
+	writeFile(t, filepath.Join(packed, "quantize_config.json"), `{"bits":3,"group_size":8}`)
+	if _, err := Open(packed); err == nil || !strings.HasSuffix(err.Error(), "quantize_config.json: bits: 3 is not supported, expected 4 or 8") {
+		t.Errorf("found %v", err)
+	}
 	// both places: config.json counts, and a difference is told
 	dir := t.TempDir()
 	_, weights := sampleFolder(t, dir, sampleOf(t, "GPTQ"))

@@ -166,7 +166,8 @@ func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) erro
 			return fmt.Errorf("%s: %w", file.name, err)
 		}
 		if d.quantization, err = parseQuantization("", raw, n); err != nil {
-			return fmt.Errorf("%s: %w", file.name, err)
+			d.unread = fmt.Errorf("%s: %w", file.name, err)
+			return nil
 		}
 		if d.quantization != nil {
 			n.add("the quantization is that of %s: config.json has no quantization_config", file.name)

@@ -84,6 +84,16 @@ func (c *Checkpoint) checkForms(n *notes) error {
 	return nil
 }
 
+// checkUnread returns the error of a file of the quantization unless all linear layers are float
+// tensors: such a file is then what an earlier form of the model has left.
+func (c *Checkpoint) checkUnread(err error) error {
+	if err == nil || slices.ContainsFunc(c.linears(), func(l linear) bool { return c.foundForm(l.name) != floats }) {
+		return err
+	}
+	c.notes.add("%v; all weights are floats, and the file is not used", err)
+	return nil
+}
+
 // noteZeros notes that the zero points of the first GPTQ layer are of the other version of the
 // format than the config says.
 func (c *Checkpoint) noteZeros(n *notes) {
