@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"scenarios":             {},
 
 	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
+	"model/checkpoint/lora":        {"model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/safetensors": {"kernels/parallel"},
 }
 

@@ -131,6 +131,15 @@ func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.Raw(name)
 var otherFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
 	"merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"}
 
+// OtherFile reads a file of the folder; the error is fs.ErrNotExist where there is none, or no
+// folder.
+func (c *Checkpoint) OtherFile(name string) ([]byte, error) {
+	if c.beside == nil {
+		return nil, fs.ErrNotExist
+	}
+	return c.beside(name)
+}
+
 // CopyOtherFiles copies the files beside the tensors into a folder: the tokenizer's files as they
 // are and the generation config. Where the checkpoint is one file, the tokenizer that it holds is
 // written, and a generation config where several tokens end a text.

@@ -21,25 +21,15 @@ func (c *Checkpoint) Floats(t TensorInfo, dtype DType) Tensor {
 			return data
 		})
 	}
-	rows, width := 1, t.Elements()
-	if len(t.Shape) == 2 {
-		rows, width = t.Shape[0], t.Shape[1]
-	}
-	return safetensors.NewTensor(t.Name, dtype, t.Shape, func() any {
-		return func(w io.Writer) error {
-			step := max(1, pieceElements/max(1, width))
-			for first := 0; first < rows; first += step {
-				n := min(step, rows-first)
-				part := make([]float32, n*width)
-				if err := c.readRows(part, t.Name, first, n); err != nil {
-					return err
-				}
-				if err := safetensors.NewTensor(t.Name, dtype, []int{n, width}, func() any { return part }).Encode(w); err != nil {
-					return fmt.Errorf("rows %d to %d: %w", first, first+n-1, err)
-				}
-			}
-			return nil
-		}
+	return MadeFloats(t.Name, dtype, t.Shape, func(dst []float32, first, n int) error { return c.ReadRows(dst, t.Name, first, n) })
+}
+
+// MadeFloats is a float tensor for a Writer whose elements are made some rows at a time: fill
+// writes n rows from row first on to dst. A tensor that is no matrix is one row. fill may be called
+// for the same rows again, and then makes the same.
+func MadeFloats(name string, dtype DType, shape []int, fill func(dst []float32, first, n int) error) Tensor {
+	return safetensors.NewTensor(name, dtype, shape, func() any {
+		return func(w io.Writer) error { return writeRows(w, dtype, shape, fill) }
 	})
 }
 
@@ -62,7 +52,7 @@ func (c *Checkpoint) NotFinite(ctx context.Context, t TensorInfo) (int, error) {
 			return 0, err
 		}
 		n := min(step, rows-first)
-		if err := c.readRows(part[:n*width], t.Name, first, n); err != nil {
+		if err := c.ReadRows(part[:n*width], t.Name, first, n); err != nil {
 			return 0, err
 		}
 		parallel.Range(n*width, 1<<18, func(lo, hi int) {
@@ -76,4 +66,23 @@ func (c *Checkpoint) NotFinite(ctx context.Context, t TensorInfo) (int, error) {
 		})
 	}
 	return int(count.Load()), nil
+}
+
+func writeRows(w io.Writer, dtype DType, shape []int, fill func(dst []float32, first, n int) error) error {
+	rows, width := 1, TensorInfo{Shape: shape}.Elements()
+	if len(shape) == 2 {
+		rows, width = shape[0], shape[1]
+	}
+	step := max(1, pieceElements/max(1, width))
+	for first := 0; first < rows; first += step {
+		n := min(step, rows-first)
+		part := make([]float32, n*width)
+		if err := fill(part, first, n); err != nil {
+			return err
+		}
+		if err := safetensors.NewTensor("", dtype, []int{n, width}, func() any { return part }).Encode(w); err != nil {
+			return fmt.Errorf("rows %d to %d: %w", first, first+n-1, err)
+		}
+	}
+	return nil
 }

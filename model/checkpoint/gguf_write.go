@@ -197,11 +197,11 @@ func ggufShapes(c model.Config) []TensorInfo {
 // WriteGGUF writes a checkpoint as a GGUF file, a few rows at a time: see the function of that
 // name.
 func (c *Checkpoint) WriteGGUF(ctx context.Context, name string, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
-	return WriteGGUF(ctx, name, c.Config(), c.readRows, v, o)
+	return WriteGGUF(ctx, name, c.Config(), c.ReadRows, v, o)
 }
 
-// readRows reads rows of a tensor by its name in the model, [rows, in]; a vector is one row.
-func (c *Checkpoint) readRows(dst []float32, name string, first, rows int) error {
+// ReadRows reads rows of a tensor by its name in the model, [rows, in]; a vector is one row.
+func (c *Checkpoint) ReadRows(dst []float32, name string, first, rows int) error {
 	stored := c.stored(name)
 	if t, ok := c.files.tensor(stored); ok && len(t.Shape) == 1 {
 		return c.files.ReadFloat32(dst, stored)
