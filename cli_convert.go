@@ -162,13 +162,16 @@ func (p *program) pruneCommand() *cobra.Command {
 
 func (p *program) importCommand() *cobra.Command {
 	tokenizer := ""
+	var adapters []string
 	cmd := p.conversion("import MODEL FOLDER", "write a model of any format as a Hugging Face folder of float tensors",
 		"import reads a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW and writes a Hugging Face folder of float tensors: packed and block formats are decoded.\n"+
+			"--adapter merges a LoRA adapter, a folder with adapter_config.json and adapter_model.safetensors, into the model: W + s·B·A in float32.\n"+
 			"random:SHAPE is a model with random weights, to measure with. The shapes: "+strings.Join(convert.Shapes(), ", ")+".",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
-			o.Tokenizer = tokenizer
+			o.Tokenizer, o.Adapters = tokenizer, adapters
 			return convert.Import(ctx, from, to, o)
 		})
+	cmd.Flags().StringArrayVar(&adapters, "adapter", nil, "folder of a LoRA adapter to merge; several are merged in this order")
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "with random:SHAPE: folder of the tokenizer to add")
 	return cmd
 }

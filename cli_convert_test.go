@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"slimlab/model/checkpoint/safetensors"
 )
 
 // TestConvertVerbs takes the embedded model through the verbs that make one checkpoint of another.
@@ -57,6 +59,7 @@ func TestConvertVerbs(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); code != exitHeld || err != nil || report.Parameters == 0 || len(report.Formats) != 1 || report.Formats[0].Name != "w4a16-g64" {
 		t.Errorf("inspect as JSON: exit %d, %v, %+v, %s", code, err, report, stderr)
 	}
+	mergesAdapter(t, fm, in("lora"))
 	inspectsGGUF(t, in("float"), in("model.gguf"))
 	for _, c := range []struct {
 		args []string
@@ -75,6 +78,46 @@ func TestConvertVerbs(t *testing.T) {
 		if _, stderr, code := slimlab(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("slimlab %s: exit %d, said %q, want exit 2 and %q", strings.Join(c.args, " "), code, stderr, c.want)
 		}
+	}
+}
+
+// mergesAdapter: import takes adapters, says what it merged, and refuses one that it cannot merge.
+func mergesAdapter(t *testing.T, from, dir string) {
+	t.Helper()
+	stdout, stderr, code := slimlab(t, "inspect", from, "--format", "json")
+	var shape struct{ Hidden int }
+	if err := json.Unmarshal([]byte(stdout), &shape); code != exitHeld || err != nil {
+		t.Fatalf("inspect: exit %d, %v, %s", code, err, stderr)
+	}
+	write := func(name, config string) string {
+		folder := filepath.Join(dir, name)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "adapter_config.json"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		scale := make([]float32, shape.Hidden)
+		if err := safetensors.Write(t.Context(), filepath.Join(folder, "adapter_model.safetensors"), []safetensors.Tensor{
+			safetensors.NewTensor("base_model.model.model.norm.weight", safetensors.F32, []int{shape.Hidden}, func() any { return scale }),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}
+	good := write("good", `{"peft_type": "LORA", "base_model_name_or_path": "someone/else", "modules_to_save": ["norm"]}`)
+	pissa := write("pissa", `{"peft_type": "LORA", "init_lora_weights": "pissa"}`)
+	stdout, stderr, code = slimlab(t, "import", from, filepath.Join(dir, "merged"), "--adapter", good, "--adapter", good)
+	for _, want := range []string{"adapter " + good + ": tensors replaced or shifted: 1", `was trained on "someone/else"`} {
+		if code != exitHeld || !strings.Contains(stdout, want) {
+			t.Errorf("import --adapter: exit %d, %s, %q is not in\n%s", code, stderr, want, stdout)
+		}
+	}
+	if _, stderr, code = slimlab(t, "import", from, filepath.Join(dir, "x"), "--adapter", pissa); code != exitUsage || !strings.Contains(stderr, "init_lora_weights") {
+		t.Errorf("import --adapter of PiSSA: exit %d: %s", code, stderr)
+	}
+	if help, _, _ := slimlab(t, "import", "--help"); !strings.Contains(help, "--adapter") {
+		t.Errorf("the help does not name --adapter:\n%s", help)
 	}
 }
 

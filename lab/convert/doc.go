@@ -1,5 +1,5 @@
-// Package convert turns one checkpoint into another, from the command line: it inspects, imports,
-// exports, prunes, quantizes and distils.
+// Package convert turns one checkpoint into another, from the command line: it inspects, imports
+// (and merges LoRA adapters), exports, prunes, quantizes and distils.
 //
 // Pruning and quantizing take a model's layers one at a time: what is in memory is one layer in
 // float32, the residual stream of the calibration text, and the statistics of one input of that

@@ -28,6 +28,9 @@ type Options struct {
 	// hold
 	DType     checkpoint.DType
 	Tokenizer string // a folder whose tokenizer a random model gets; "" is none
+	// folders of LoRA adapters that Import merges into the model, in this order
+	Adapters []string
+	merging  *merging // of Adapters, opened
 	// called after each step, with the number of steps done, that of all, and what the last one
 	// was; may be nil
 	Progress func(done, total int, text string)

@@ -24,8 +24,9 @@ type stream struct {
 	precision kernels.Precision // of the new files' float tensors
 	dtype     checkpoint.DType
 	progress  func(done, total int, text string)
-	dense     bool // weights of other formats are dequantized
-	finished  bool // the present layer was finished before
+	dense     bool     // weights of other formats are dequantized
+	merging   *merging // changes weights on their way; nil is none
+	finished  bool     // the present layer was finished before
 	watch     *recipe.Watch
 }
 
@@ -35,11 +36,15 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if err != nil {
 		return nil, err
 	}
-	w, err := checkpoint.NewWriter(to, of.Canonical(), from.Config(), o.DType)
+	config := from.Config()
+	if o.merging != nil {
+		config = o.merging.config
+	}
+	w, err := checkpoint.NewWriter(to, of.Canonical(), config, o.DType)
 	if err != nil {
 		return nil, explain(err, of)
 	}
-	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch}
+	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch, merging: o.merging}
 	if o.DType == checkpoint.BF16 {
 		s.precision = kernels.BFloat16
 	}
@@ -79,6 +84,13 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 			out, in := l.Weight.Shape()
 			l.Linear.Weight = weight.NewDense(l.Weight.Float32(), out, in)
 		}
+	}
+	for _, p := range s.model.BlockTensors(layer) {
+		if err := s.merging.apply(p.Data, p.Name, 0); err != nil {
+			return false, err
+		}
+	}
+	for _, l := range s.model.BlockLinears(layer) {
 		if d, ok := l.Weight.(*weight.Dense); ok {
 			s.precision.Round(d.Data)
 		}
@@ -118,8 +130,11 @@ func (s *stream) finish(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var tensors []checkpoint.Tensor
+	tensors := s.merging.rest(s.from, s.dtype)
 	for _, t := range s.from.Tensors() {
+		if s.merging != nil {
+			break
+		}
 		if strings.HasPrefix(t.Name, layerPrefix) {
 			continue
 		}
@@ -132,6 +147,9 @@ func (s *stream) finish(ctx context.Context) error {
 		return err
 	}
 	if err := s.from.CopyOtherFiles(s.to.Folder()); err != nil {
+		return err
+	}
+	if err := s.merging.copyTokenizer(s.to.Folder()); err != nil {
 		return err
 	}
 	if err := s.watch.Check(ctx); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // Import writes the checkpoint from, in whatever format, as a Hugging Face folder of float tensors.
-// Block formats and codes are dequantized.
+// Block formats and codes are dequantized, and adapters are merged.
 //
 // random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16,
 // to measure with.
@@ -37,6 +37,9 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 		}
 	}
 	start := time.Now()
+	if len(o.Adapters) > 0 {
+		return nil, fmt.Errorf("adapter %s: an adapter belongs to a model that was trained, expected a MODEL other than random:%s", o.Adapters[0], shape)
+	}
 	if o.DType != "" && !strings.EqualFold(string(o.DType), string(checkpoint.BF16)) {
 		return nil, fmt.Errorf("dtype %s: random weights are written in BF16 only", o.DType)
 	}
@@ -85,6 +88,11 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 	if err != nil {
 		return nil, err
 	}
+	if err := o.openAdapters(ctx, from, source, of.Inputs); err != nil {
+		return nil, err
+	}
+	defer o.merging.close()
+	r.Notes = append(r.Notes, o.merging.told()...)
 	of.Parameters["dense"], of.Parameters["packing"] = t.dense, string(t.format)
 	s, err := newStream(source, to, of, o)
 	if err != nil {
