@@ -335,6 +335,8 @@ func TestAdapterInputs(t *testing.T) {
 		want      string
 	}{
 		{from, t.TempDir(), "found no adapter_config.json, expected a folder that PEFT wrote"},
+		{from, filepath.Join(dir, "none"), "found no such folder, expected a folder with adapter_config.json and adapter_model.safetensors"},
+		{from, filepath.Join(dir, "adapter_config.json"), "found a file, expected a folder with"},
 		{"random:stories15m", dir, "an adapter belongs to a model that was trained"},
 	} {
 		if _, err := Import(t.Context(), c.from, filepath.Join(t.TempDir(), "x"), Options{Open: open, Adapters: []string{c.dir}}); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"slimlab/internal/jsonread"
@@ -50,6 +51,13 @@ func IsFolder(dir string) bool {
 // Open opens the adapter of a folder for a model whose tensors have the given shapes, by their
 // Hugging Face names; a matrix is [rows, in]. The head is listed also where it is the embedding.
 func Open(dir string, shapes map[string][]int) (*Adapter, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		found := "a file"
+		if err != nil {
+			found = "no such folder"
+		}
+		return nil, fmt.Errorf("adapter %s: found %s, expected a folder with %s and %s", dir, found, ConfigFile, weightsFile)
+	}
 	a, err := OpenFS(os.DirFS(dir), shapes)
 	if err != nil {
 		return nil, fmt.Errorf("adapter %s: %w", dir, err)
@@ -284,10 +292,14 @@ func (a *Adapter) describe() {
 	c := &a.config
 	matrices, others := 0, 0
 	used := map[string]bool{}
+	var layers layerList
 	for _, target := range a.targets() {
 		names := strings.Split(target, ".")
 		used[names[len(names)-2]] = true
 		if a.changes[target].a != "" {
+			if n, err := strconv.Atoi(names[min(2, len(names)-1)]); err == nil && !slices.Contains(layers, n) {
+				layers = append(layers, n)
+			}
 			matrices++
 		} else {
 			others++
@@ -322,6 +334,10 @@ func (a *Adapter) describe() {
 	}
 	if len(without) > 0 {
 		a.note("%s names %s, for which the adapter has no tensors", ConfigFile, strings.Join(without, ", "))
+	}
+	slices.Sort(layers)
+	if slices.Sort(c.Layers); len(c.Layers) > 0 && !slices.Equal(layers, c.Layers) {
+		a.note("layers_to_transform is %d, but the adapter has tensors of the layers %d, which are merged", c.Layers, layers)
 	}
 	if c.Revision != "" && c.Revision != "main" {
 		a.note("the adapter was trained on revision %s of its base model", jsonread.Clip([]byte(c.Revision)))

@@ -3,6 +3,7 @@ package lora
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -34,6 +35,7 @@ type config struct {
 	Targets       json.RawMessage `json:"target_modules"`
 	Saved         []string        `json:"modules_to_save"`
 	TiedWithHead  bool            `json:"ensure_weight_tying"`
+	Layers        layerList       `json:"layers_to_transform"`
 	unknownKeys   []string
 	targetModules []string // of Targets, where that is a list
 }
@@ -44,10 +46,9 @@ func refused(reason string, neutral ...string) jsonread.Rule {
 
 // configKeys says what is done with each key of adapter_config.json, old ones included.
 var configKeys = jsonread.Keys(jsonread.Read, "peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "rank_pattern", "alpha_pattern",
-	"use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias", "target_modules", "modules_to_save", "ensure_weight_tying").With(
-	// Of training, of other programs, or said by the tensors: layers_to_transform is the layers
-	// that have some.
-	jsonread.Keys(jsonread.Harmless, "task_type", "inference_mode", "auto_mapping", "peft_version", "lora_dropout", "exclude_modules", "layers_to_transform",
+	"use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias", "target_modules", "modules_to_save", "layers_to_transform", "ensure_weight_tying").With(
+	// of training, of other programs, or said by the tensors
+	jsonread.Keys(jsonread.Harmless, "task_type", "inference_mode", "auto_mapping", "peft_version", "lora_dropout", "exclude_modules",
 		"layers_pattern", "megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "runtime_config",
 		"qalora_group_size", "enable_lora", "merge_weights"),
 	jsonread.Table{
@@ -77,6 +78,12 @@ func parseConfig(data []byte) (config, error) {
 		Type *string `json:"peft_type"`
 	}{&c.Type}); err != nil {
 		return c, err
+	}
+	if c.Type == "" {
+		if _, ok := object["fine_tune_type"]; ok {
+			return c, errors.New("peft_type: the key is missing: the file is of an adapter of mlx-lm, expected one of PEFT")
+		}
+		return c, errors.New("peft_type: the key is missing, expected \"LORA\"")
 	}
 	if c.Type != "LORA" {
 		return c, fmt.Errorf("peft_type: found %q, expected \"LORA\": no other kind of adapter is merged", c.Type)
@@ -130,6 +137,22 @@ func (c *config) scale(module string) (rank int, scale float32) {
 		return rank, float32(alpha / math.Sqrt(float64(rank)))
 	}
 	return rank, float32(alpha / float64(rank))
+}
+
+// layerList is a list of layers, or one of them.
+type layerList []int
+
+// UnmarshalJSON takes a number, a list or null.
+func (l *layerList) UnmarshalJSON(data []byte) error {
+	var one int
+	if json.Unmarshal(data, &one) == nil && string(data) != "null" {
+		*l = layerList{one}
+		return nil
+	}
+	if json.Unmarshal(data, (*[]int)(l)) != nil {
+		return fmt.Errorf("layers_to_transform: found %s, expected a number of a layer, or a list of them", jsonread.Clip(data))
+	}
+	return nil
 }
 
 // patterns are numbers by a regular expression for the end of a module's name. Of several that

@@ -18,7 +18,7 @@ func modelShapes() map[string][]int {
 	return map[string][]int{Embedding: {7, 4}, Head: {7, 4}, "model.norm.weight": {4}, q + ".weight": {6, 4}, q + ".bias": {6}}
 }
 
-// folder is an adapter in memory. Elements are 1, or as values gives them.
+// folder is an adapter in memory. Elements differ, or are as values gives them.
 func folder(t testing.TB, config string, shapes map[string][]int, values map[string]float32) fstest.MapFS {
 	t.Helper()
 	var list []safetensors.Tensor
@@ -29,7 +29,7 @@ func folder(t testing.TB, config string, shapes map[string][]int, values map[str
 		}
 		data := make([]float32, n)
 		for i := range data {
-			data[i] = 1
+			data[i] = float32(1 + i%5)
 			if v, ok := values[name]; ok {
 				data[i] = v
 			}
@@ -65,7 +65,7 @@ func TestConfigKeys(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{"peft_type", `"IA3"`, `peft_type: found "IA3", expected "LORA": no other kind of adapter is merged`},
 		{"peft_type", `"ADALORA"`, `peft_type: found "ADALORA", expected "LORA"`},
-		{"peft_type", `null`, `peft_type: found "", expected "LORA"`},
+		{"peft_type", `null`, `peft_type: the key is missing, expected "LORA"`},
 		{"peft_type", `7`, `peft_type: found a number, expected a string`},
 		{"init_lora_weights", `"pissa"`, `init_lora_weights: found "\"pissa\"": an initialization that changes the base model's weights (PiSSA,`},
 		{"init_lora_weights", `"pissa_niter_16"`, "save it with path_initial_model_for_weight_conversion, which makes a plain LoRA of it"},
@@ -120,7 +120,7 @@ func TestConfigKeys(t *testing.T) {
 			t.Errorf("%s %s: found %v, expected %q", c.key, c.value, err, c.want)
 		}
 	}
-	for text, want := range map[string]string{"": "found nothing, expected JSON", "[]": "found a list, expected an object", "{": "not JSON"} {
+	for text, want := range map[string]string{`{"fine_tune_type": "lora", "lora_parameters": {"rank": 8}}`: `an adapter of mlx-lm`, "": "found nothing, expected JSON", "[]": "found a list, expected an object", "{": "not JSON"} {
 		if _, err := OpenFS(folder(t, text, pair(4), nil), modelShapes()); err == nil || !strings.Contains(err.Error(), ConfigFile+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: found %v, expected %s", text, err, want)
 		}
@@ -169,6 +169,35 @@ func TestTensorsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// TestNotes: where the config and the tensors disagree, the tensors count and a note says so.
+func TestNotes(t *testing.T) {
+	for _, c := range []struct{ config, want string }{
+		{`"target_modules": ["q_proj"], "layers_to_transform": [0]`, ""},
+		{`"target_modules": "all-linear"`, ""},
+		{`"target_modules": ["q_proj", "model.layers.0.mlp.up_proj"]`, "adapter_config.json names model.layers.0.mlp.up_proj, for which the adapter has no tensors"},
+		{`"modules_to_save": ["lm_head"]`, "adapter_config.json names lm_head, for which the adapter has no tensors"},
+		{`"layers_to_transform": 3`, "layers_to_transform is [3], but the adapter has tensors of the layers [0], which are merged"},
+		{`"layers_to_transform": [0, 1]`, "layers_to_transform is [0 1], but the adapter has tensors of the layers [0], which are merged"},
+		{`"fan_in_fan_out": true`, "fan_in_fan_out is true, which means nothing for these linear layers: they hold their weights as [out, in]"},
+		{`"unsloth_fixed": true, "zz": null`, "adapter_config.json has keys of which nothing is known: unsloth_fixed, zz"},
+		{`"revision": "main"`, ""},
+		{`"revision": "v2"`, `the adapter was trained on revision "v2" of its base model`},
+	} {
+		a, err := OpenFS(folder(t, `{"peft_type": "LORA", "r": 4, `+c.config+`}`, pair(4), nil), modelShapes())
+		if err != nil {
+			t.Errorf("%s: %v", c.config, err)
+			continue
+		}
+		want := "LoRA of r 4 and alpha 8 on matrices: 1"
+		if c.want != "" {
+			want += "\n" + c.want
+		}
+		if got := strings.Join(a.Notes(), "\n"); got != want {
+			t.Errorf("%s:\nfound    %s\nexpected %s", c.config, got, want)
+		}
+	}
+}
+
 // TestApplyRefuses: numbers that are not finite, and rows that have no direction, are named.
 func TestApplyRefuses(t *testing.T) {
 	const a = "base_model.model." + q + ".lora_A.weight"
@@ -200,12 +229,27 @@ func TestApplyRefuses(t *testing.T) {
 
 // TestRowsApart: the rows of a tensor are changed alike whether they come at once or one by one.
 func TestRowsApart(t *testing.T) {
-	tensors := with(with(pair(4), "base_model.model.model.embed_tokens.lora_embedding_A", 4, 7), "base_model.model.model.embed_tokens.lora_embedding_B", 4, 4)
-	a, err := OpenFS(folder(t, `{"peft_type": "LORA", "r": 4, "lora_alpha": 3}`, tensors, nil), modelShapes())
+	tensors := with(with(pair(4), "base_model.model.lm_head.lora_embedding_A", 4, 7), "base_model.model.lm_head.lora_embedding_B", 4, 4)
+	plain, err := OpenFS(folder(t, `{"peft_type": "LORA", "r": 4, "lora_alpha": 3}`, with(tensors, Embedding, 9, 4), nil), modelShapes())
+	if err == nil {
+		t.Fatalf("an embedding of 9 rows beside a head of 7 was opened: %+v", plain)
+	}
+	stretched := map[string][]int{"base_model.model." + q + ".lora_magnitude_vector": {6}}
+	maps.Copy(stretched, pair(4))
+	dora, err := OpenFS(folder(t, `{"peft_type": "LORA", "r": 4, "use_dora": true}`, stretched, nil), modelShapes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, rows := range map[string]int{q + ".weight": 6, Embedding: 7} {
+	plain, err = OpenFS(folder(t, `{"peft_type": "LORA", "r": 4, "lora_alpha": 3}`, with(tensors, "model.embed_tokens.weight", 7, 4), nil), modelShapes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		a    *Adapter
+		name string
+		rows int
+	}{{plain, q + ".weight", 6}, {plain, Embedding, 7}, {plain, Head, 7}, {dora, q + ".weight", 6}} {
+		a, name, rows := c.a, c.name, c.rows
 		whole, single := make([]float32, rows*4), make([]float32, rows*4)
 		if err := a.Apply(whole, name, 0); err != nil {
 			t.Fatal(err)
@@ -216,9 +260,43 @@ func TestRowsApart(t *testing.T) {
 			}
 		}
 		for i, v := range whole {
-			if v != 3 || single[i] != v {
-				t.Errorf("%s: element %d is %g and %g, expected 3", name, i, v, single[i])
+			if v == 0 || single[i] != v {
+				t.Errorf("%s: element %d is %g and, by itself, %g", name, i, v, single[i])
 			}
+		}
+	}
+}
+
+// TestPatterns: a pattern is for the end of a module's name, from the beginning of one of its parts
+// on, and of several the first in the file counts.
+func TestPatterns(t *testing.T) {
+	c, err := parseConfig([]byte(`{"peft_type": "LORA", "r": 8, "lora_alpha": 16, "rank_pattern": {"proj": 1, "z.*": 2, "self_attn.q_proj": 4, "q_proj": 2, "mlp.*": 16},
+		"alpha_pattern": {"layers.1.self_attn.q_proj": 1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for module, want := range map[string]struct {
+		rank  int
+		scale float32
+	}{
+		"model.layers.0.self_attn.q_proj": {4, 4}, "model.layers.1.self_attn.q_proj": {4, 0.25}, "model.layers.11.self_attn.q_proj": {4, 4},
+		"model.layers.0.self_attn.k_proj": {8, 2}, "model.layers.0.mlp.up_proj": {16, 1}, "lm_head": {8, 2},
+	} {
+		if rank, scale := c.scale(module); rank != want.rank || scale != want.scale {
+			t.Errorf("%s: rank %d, scale %g, expected %v", module, rank, scale, want)
+		}
+	}
+}
+
+// TestNames: modules are found under the names that programs write.
+func TestNames(t *testing.T) {
+	for _, name := range []string{
+		"base_model.model." + q, q, "base_model." + q, "base_model.model." + strings.TrimPrefix(q, "model."),
+		"base_model.model.language_model." + q, "base_model.model.model.language_model." + strings.TrimPrefix(q, "model."), "base_model.model.language_model." + strings.TrimPrefix(q, "model."),
+	} {
+		a, err := OpenFS(folder(t, `{"peft_type": "LORA", "r": 4}`, map[string][]int{name + ".lora_A.weight": {4, 4}, name + ".lora_B.weight": {6, 4}}, nil), modelShapes())
+		if err != nil || !a.Changes(q+".weight") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -235,7 +313,7 @@ func FuzzAdapter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, config, weights []byte) {
 		a, err := OpenFS(fstest.MapFS{ConfigFile: {Data: config}, weightsFile: {Data: weights}}, modelShapes())
 		if err != nil {
-			if strings.Contains(err.Error(), "Go ") || strings.Contains(err.Error(), "unmarshal") {
+			if text := err.Error(); strings.HasPrefix(text, ConfigFile) && (strings.Contains(text, "Go ") || strings.Contains(text, "unmarshal")) {
 				t.Fatal("words of Go:", err)
 			}
 			return
