@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -42,12 +41,6 @@ type change struct {
 	bias        string // of b, which is added with the scale
 }
 
-// IsFolder reports whether a folder holds an adapter.
-func IsFolder(dir string) bool {
-	info, err := os.Stat(filepath.Join(dir, ConfigFile))
-	return err == nil && info.Mode().IsRegular()
-}
-
 // Open opens the adapter of a folder for a model whose tensors have the given shapes, by their
 // Hugging Face names; a matrix is [rows, in]. The head is listed also where it is the embedding.
 func Open(dir string, shapes map[string][]int) (*Adapter, error) {
@@ -67,7 +60,7 @@ func Open(dir string, shapes map[string][]int) (*Adapter, error) {
 
 // OpenFS is Open of a file system's root.
 func OpenFS(fsys fs.FS, shapes map[string][]int) (*Adapter, error) {
-	data, err := fs.ReadFile(fsys, ConfigFile)
+	data, err := jsonread.ReadFile(fsys, ConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("found no %s, expected a folder that PEFT wrote", ConfigFile)
 	}
