@@ -327,7 +327,7 @@ func TestAdapterInputs(t *testing.T) {
 	edit(t, filepath.Join(dir, "adapter_config.json"), func(text []byte) []byte {
 		return []byte(strings.Replace(string(text), `"lora_alpha":8`, `"lora_alpha":9`, 1))
 	})
-	if _, err := Import(t.Context(), from, to, Options{Open: open, Adapters: []string{dir}}); err == nil || !strings.Contains(err.Error(), "inputs.adapter 1") {
+	if _, err := Import(t.Context(), from, to, Options{Open: open, Adapters: []string{dir}}); err == nil || !strings.Contains(err.Error(), "the content of the adapter 1 has changed") {
 		t.Errorf("an adapter that was changed meanwhile: %v", err)
 	}
 	for _, c := range []struct {
