@@ -73,8 +73,12 @@ func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, buil
 
 // find looks an artifact up, keeps it from being removed until release, and notes damage.
 func (r *Run) find(ctx context.Context, key, title string) (dir string, release func(), err error) {
+	use := r.home.Artifacts.Use
+	if r.readOnly {
+		use = r.home.Artifacts.Look
+	}
 	for {
-		dir, release, err = r.home.Artifacts.Use(ctx, key)
+		dir, release, err = use(ctx, key)
 		var damaged *store.DamagedError
 		if !errors.As(err, &damaged) {
 			return dir, release, err

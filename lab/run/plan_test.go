@@ -262,3 +262,34 @@ func TestNotesOfLoadedModels(t *testing.T) {
 		t.Errorf("the run says it %d times", said)
 	}
 }
+
+// TestCheckLeavesDamageInPlace: a check says what is damaged and would be made again, and changes
+// nothing.
+func TestCheckLeavesDamageInPlace(t *testing.T) {
+	h := copyHome(t, everything)
+	dir := artifactDirs(t, h, func(title string) bool { return title == "train teacher" })[0]
+	if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 9); err != nil {
+		t.Fatal(err)
+	}
+	before := len(artifactDirs(t, h, everything))
+	for range 2 {
+		cells, notes, err := Check(t.Context(), openHome(t, h.Folder), parse(t, chain, scenario.Options{Seeds: 2}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		toBuild := 0
+		for _, c := range cells {
+			for _, s := range c.Steps {
+				if s.State == "to build" {
+					toBuild++
+				}
+			}
+		}
+		if toBuild != 1 || len(notes) != 1 || !strings.Contains(notes[0].Text, "train teacher: artifact ") || !strings.Contains(notes[0].Text, "is corrupt and will be made again: model.safetensors has 9 bytes") {
+			t.Errorf("%d steps to build, notes %+v", toBuild, notes)
+		}
+	}
+	if after := len(artifactDirs(t, h, everything)); after != before {
+		t.Errorf("%d artifacts, there were %d", after, before)
+	}
+}

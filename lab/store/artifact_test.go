@@ -486,3 +486,34 @@ func TestAlone(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestLookChangesNothing: looking at a damaged artifact says what is wrong and leaves it in place.
+func TestLookChangesNothing(t *testing.T) {
+	a := artifacts(t)
+	key, dir := put(t, a, "x")
+	other, second := put(t, a, "y")
+	if err := os.WriteFile(filepath.Join(dir, "stage"), []byte("z"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a = OpenArtifacts(a.dir)
+	var damaged *DamagedError
+	for range 2 {
+		if _, _, err := a.Look(t.Context(), key); !errors.As(err, &damaged) || !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "stage has the checksum") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, release, err := a.Look(t.Context(), other); err != nil {
+		t.Error(err)
+	} else {
+		release()
+	}
+	if err := exchangeBySteps(dir, second); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := OpenArtifacts(a.dir).Look(t.Context(), other); !errors.As(err, &damaged) || damaged.Restored {
+		t.Errorf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(a.dir); len(entries) != 2 {
+		t.Errorf("found %v, expected both artifacts", entries)
+	}
+}

@@ -32,6 +32,20 @@ func (a *Artifacts) Get(ctx context.Context, key string) (dir string, err error)
 
 // Use is Get, and keeps other processes from removing the artifact until release is called.
 func (a *Artifacts) Use(ctx context.Context, key string) (dir string, release func(), err error) {
+	dir, release, err = a.Look(ctx, key)
+	var found damage
+	if !errors.As(err, &found) {
+		return dir, release, err
+	}
+	dir = filepath.Join(a.dir, key)
+	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
+		return "", nil, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
+	}
+	return "", nil, a.discard(ctx, key, dir, found)
+}
+
+// Look is Use that leaves a damaged artifact where it is.
+func (a *Artifacts) Look(ctx context.Context, key string) (dir string, release func(), err error) {
 	dir = filepath.Join(a.dir, key)
 	if !validKey.MatchString(key) {
 		return "", nil, fmt.Errorf("artifact %q: %w", key, ErrNotFound)
@@ -54,10 +68,7 @@ func (a *Artifacts) Use(ctx context.Context, key string) (dir string, release fu
 	case !errors.As(err, &found):
 		return "", nil, fmt.Errorf("artifact %.12s cannot be read: %w", key, err)
 	}
-	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
-		return "", nil, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	return "", nil, a.discard(ctx, key, dir, found)
+	return "", nil, &DamagedError{Key: key, Reason: found}
 }
 
 // share locks an artifact against its removal. The lock is that of its metadata, which every
