@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 )
 
@@ -84,47 +85,56 @@ func solveTriangle(ctx context.Context, u, b Dense, transposed bool) {
 	solveTriangle(ctx, top, upper, false)
 }
 
-// solveSmall solves some columns at a time, in a copy that fits the first cache.
+// solveSmall solves some columns at a time, in a copy that fits the first cache: row by row in the
+// order of substitution, each less its factors times the rows before it.
 func solveSmall(u, b Dense, transposed bool) {
-	n := u.Rows
-	parallel.Range(b.Cols, 256, func(lo, hi int) {
-		var memory [smallTriangle][256]float64
+	n, r := u.Rows, routinesOf(kernels.Implementation())
+	row := func(step int) int { // of u and b
+		if transposed {
+			return step
+		}
+		return n - 1 - step
+	}
+	var factors [smallTriangle][smallTriangle]float64
+	for step := range n {
+		for before := range step {
+			i, k := row(step), row(before)
+			factors[step][before] = u.Data[min(i, k)*u.RowStride+max(i, k)*u.ColStride]
+		}
+	}
+	parallel.Range(b.Cols, smallColumns, func(lo, hi int) {
+		var memory [smallTriangle * smallColumns]float64
 		width := hi - lo
 		part := b.Block(0, lo, n, width)
-		for i := range n {
-			for j := range width {
-				memory[i][j] = part.Data[i*part.RowStride+j*part.ColStride]
-			}
-		}
 		for step := range n {
-			k := step
-			if !transposed {
-				k = n - 1 - step
-			}
-			row := memory[k][:width]
-			d := u.Data[k*u.RowStride+k]
-			for j := range row {
-				row[j] /= d
-			}
-			first, last := k+1, n
-			if !transposed {
-				first, last = 0, k
-			}
-			for i := first; i < last; i++ {
-				f := u.Data[min(i, k)*u.RowStride+max(i, k)]
-				other := memory[i][:len(row)]
-				for j, v := range row {
-					other[j] -= float64(f * v)
+			y, i := memory[step*smallColumns:][:width], row(step)
+			if part.ColStride == 1 {
+				copy(y, part.Row(i))
+			} else {
+				for j := range y {
+					y[j] = part.Data[i*part.RowStride+j*part.ColStride]
 				}
 			}
+			if step > 0 {
+				r.subtract(y, factors[step][:step], memory[:], smallColumns)
+			}
+			r.divide(y, u.Data[i*(u.RowStride+u.ColStride)])
 		}
-		for i := range n {
-			for j := range width {
-				part.Data[i*part.RowStride+j*part.ColStride] = memory[i][j]
+		for step := range n {
+			y, i := memory[step*smallColumns:][:width], row(step)
+			if part.ColStride == 1 {
+				copy(part.Row(i), y)
+				continue
+			}
+			for j, v := range y {
+				part.Data[i*part.RowStride+j*part.ColStride] = v
 			}
 		}
 	})
 }
+
+// smallColumns is the number of columns that solveSmall solves at once.
+const smallColumns = 256
 
 // InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
 func InvertUpper(ctx context.Context, u Dense) {

@@ -73,6 +73,59 @@ func guardedMatrix(r *rand.Rand, rows, cols int, transposed bool) (m Dense, chec
 	}
 }
 
+// Substitution has the bits of plain Go in every implementation: lengths around those of registers,
+// one factor and several, gaps between rows, and nothing beyond the ends.
+func TestSubstitutionHasTheBitsOfPlainGo(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		f, fast := make([]float64, 19), routinesOf(kernels.Implementation())
+		for n := range 75 {
+			for _, factors := range []int{1, 2, 15, 19} {
+				x, checkX := guardedMatrix(r, factors, max(n, 1), false)
+				y, checkY := guardedMatrix(r, 1, max(n, 1), false)
+				want := slices.Clone(y.Data[:n])
+				for i := range f {
+					f[i] = r.NormFloat64()
+				}
+				fast.subtract(y.Data[:n], f[:factors], x.Data, x.RowStride)
+				subtractRef(want, f[:factors], x.Data, x.RowStride)
+				if !slices.Equal(y.Data[:n], want) {
+					t.Fatalf("%d elements, %d factors: %v, want %v", n, factors, y.Data[:n], want)
+				}
+				fast.divide(y.Data[:n], f[0])
+				divideRef(want, f[0])
+				if !slices.Equal(y.Data[:n], want) {
+					t.Fatalf("%d elements divided: %v, want %v", n, y.Data[:n], want)
+				}
+				checkX(t, "subtract, x")
+				checkY(t, "subtract, y")
+			}
+		}
+	})
+}
+
+// Packing has the same numbers in every implementation, and reads and writes within its ends.
+func TestPack(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r, fast := rand.New(rand.NewPCG(7, 9)), routinesOf(kernels.Implementation())
+		for n := 1; n <= panelWidth; n++ {
+			for _, k := range []int{1, 2, 9} {
+				src, _ := guardedMatrix(r, k, n, false)
+				dst, check := guardedMatrix(r, 1, k*panelWidth, false)
+				fast.pack(dst.Data[:k*panelWidth], src.Data, src.RowStride, n, k, -0.5)
+				check(t, "pack")
+				for p := range k {
+					for i := range n {
+						if got, want := dst.Data[p*panelWidth+i], -0.5*src.at(p, i); got != want {
+							t.Fatalf("%d of %d: element [%d, %d] is %v, want %v", n, k, p, i, got, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 func (m Dense) at(i, j int) float64 { return m.Data[i*m.RowStride+j*m.ColStride] }
 
 // copyOf has consecutive rows.
@@ -278,6 +331,7 @@ func TestMisusePanics(t *testing.T) {
 		"inner sizes": func() { AddProduct(context.Background(), NewDense(3, 3, nil), a, a, 1) },
 		"short data":  func() { AddProduct(context.Background(), Dense{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
 		"block":       func() { a.Block(1, 0, 3, 1) },
+		"subtract":    func() { Subtract(make([]float64, 3), make([]float64, 3), a) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -25,10 +25,10 @@ func AddSymmetric(ctx context.Context, c, a, b Dense, factor float64) {
 const (
 	panelWidth = 16 // columns of a panel of b, and places of a packed row of a
 
-	// A block of b of blockDepth rows by blockColumns columns, 1 MiB, and the strip of a that
-	// passes it, 28 KiB, are copied into panels.
-	blockDepth   = 256
-	blockColumns = 512
+	// A block of b, 1 MiB, and the strip of a that passes it, 28 KiB, are copied into panels. A
+	// block of fewer rows than blockDepth has more columns.
+	blockDepth = 256
+	blockSize  = 512 * blockDepth
 
 	// sharedWork is the number of multiply-adds from which the product of a block is shared between
 	// threads.
@@ -53,9 +53,10 @@ func addProduct(ctx context.Context, c, a, b Dense, factor float64, upper bool) 
 	if c.Rows == 0 || c.Cols == 0 || a.Cols == 0 {
 		return
 	}
-	p := blockProduct{c: c, a: a, b: b, factor: factor, upper: upper, kernel: kernelOf(kernels.Implementation())}
+	p := blockProduct{c: c, a: a, b: b, factor: factor, upper: upper, routines: routinesOf(kernels.Implementation())}
 	buffer := freeBlocks.Get()
 	defer freeBlocks.Put(buffer)
+	blockColumns := blockSize / min(blockDepth, a.Cols) / panelWidth * panelWidth
 	for p.column0 = 0; p.column0 < c.Cols; p.column0 += blockColumns {
 		p.columns = min(blockColumns, c.Cols-p.column0)
 		for p.depth0 = 0; p.depth0 < a.Cols; p.depth0 += blockDepth {
@@ -71,7 +72,7 @@ func addProduct(ctx context.Context, c, a, b Dense, factor float64, upper bool) 
 
 // blockProduct is a running c += factor·a·b with its present block of b.
 type blockProduct struct {
-	kernel          stripKernel
+	routines
 	c, a, b         Dense
 	factor          float64
 	upper           bool
@@ -81,7 +82,7 @@ type blockProduct struct {
 }
 
 var (
-	freeBlocks = memory.NewFreeList(16, func() *[]float64 { b := make([]float64, blockDepth*blockColumns); return &b })
+	freeBlocks = memory.NewFreeList(16, func() *[]float64 { b := make([]float64, blockSize); return &b })
 	freeStrips = memory.NewFreeList(64, func() *[]float64 { b := make([]float64, blockDepth*panelWidth); return &b })
 )
 
@@ -90,20 +91,20 @@ func (p *blockProduct) multiply() {
 	if p.upper {
 		rows = min(rows, p.column0+p.columns)
 	}
-	strips := (rows + p.kernel.height - 1) / p.kernel.height
+	strips := (rows + p.height - 1) / p.height
 	shared := rows*p.columns*p.depth >= sharedWork
 	pack := func(lo, hi int) {
 		for j := lo; j < hi; j++ {
 			width := min(panelWidth, p.columns-j*panelWidth)
 			panel := p.block[j*p.depth*panelWidth : (j+1)*p.depth*panelWidth]
-			packStrip(panel, p.b.Block(p.depth0, p.column0+j*panelWidth, p.depth, width).T(), p.factor)
+			p.packStrip(panel, p.b.Block(p.depth0, p.column0+j*panelWidth, p.depth, width).T(), p.factor)
 		}
 	}
 	work := func(lo, hi int) {
 		buffer := freeStrips.Get()
 		defer freeStrips.Put(buffer)
 		for s := lo; s < hi; s++ {
-			p.strip(*buffer, s*rows/strips, (s+1)*rows/strips)
+			p.rows(*buffer, s*rows/strips, (s+1)*rows/strips)
 		}
 	}
 	if !shared {
@@ -115,8 +116,8 @@ func (p *blockProduct) multiply() {
 	parallel.Range(strips, max(1, min(8, strips/(4*parallel.Threads()))), work)
 }
 
-// strip adds rows lo…hi-1 of the product with the block.
-func (p *blockProduct) strip(buffer []float64, lo, hi int) {
+// rows adds rows lo…hi-1 of the product with the block.
+func (p *blockProduct) rows(buffer []float64, lo, hi int) {
 	first := 0
 	if p.upper {
 		// skips the panels left of the strip's diagonal
@@ -127,37 +128,47 @@ func (p *blockProduct) strip(buffer []float64, lo, hi int) {
 		return
 	}
 	a := buffer[:p.depth*panelWidth]
-	packStrip(a, p.a.Block(lo, p.depth0, hi-lo, p.depth), 1)
+	p.packStrip(a, p.a.Block(lo, p.depth0, hi-lo, p.depth), 1)
 	c := p.c.Block(lo, p.column0+from, hi-lo, p.columns-from)
-	p.kernel.strip(c.Data, c.RowStride, a, p.block[first*p.depth*panelWidth:], c.Rows, c.Cols, p.depth)
+	p.strip(c.Data, c.RowStride, a, p.block[first*p.depth*panelWidth:], c.Rows, c.Cols, p.depth)
 }
 
-// packStrip writes dst[p*16+i] = factor·m(i, p), zero from i = m.Rows on.
-func packStrip(dst []float64, m Dense, factor float64) {
+// packStrip writes dst[p*16+i] = factor·m(i, p), i < m.Rows.
+func (r *routines) packStrip(dst []float64, m Dense, factor float64) {
 	n := m.Rows
-	if n < panelWidth {
-		clear(dst)
-	}
 	if m.RowStride == 1 {
-		for p := range m.Cols {
-			out := dst[p*panelWidth:][:n]
-			for i, v := range m.Data[p*m.ColStride:][:n] {
-				out[i] = factor * v
-			}
-		}
+		r.pack(dst, m.Data, m.ColStride, n, m.Cols, factor)
 		return
 	}
-	for i := range n {
-		row := m.Data[i*m.RowStride:]
-		if m.ColStride == 1 {
-			for p, v := range row[:m.Cols] {
-				dst[p*panelWidth+i] = factor * v
+	first := 0
+	if m.ColStride == 1 { // four rows at a time: their elements share lines of dst
+		for ; first+4 <= n; first += 4 {
+			at := m.Data[first*m.RowStride:]
+			r0, r1, r2, r3 := at[:m.Cols], at[m.RowStride:][:m.Cols], at[2*m.RowStride:][:m.Cols], at[3*m.RowStride:][:m.Cols]
+			for p, v := range r0 {
+				out := dst[p*panelWidth+first:][:4]
+				out[0], out[1], out[2], out[3] = factor*v, factor*r1[p], factor*r2[p], factor*r3[p]
 			}
-			continue
 		}
+	}
+	for i := first; i < n; i++ {
+		row := m.Data[i*m.RowStride:]
 		for p := range m.Cols {
 			dst[p*panelWidth+i] = factor * row[p*m.ColStride]
 		}
+	}
+}
+
+// Subtract computes y −= f[0]·x₀, then f[1]·x₁, and so on with the rows xᵢ of x [len(f), len(y)],
+// which must be consecutive. Each product is rounded before it is subtracted: all implementations
+// have the same bits.
+func Subtract(y, f []float64, x Dense) {
+	if x.Rows != len(f) || x.Cols != len(y) || x.ColStride != 1 {
+		panic(fmt.Sprintf("matrix: %d elements less %d times a matrix [%d, %d] with column stride %d", len(y), len(f), x.Rows, x.Cols, x.ColStride))
+	}
+	x.check("x of Subtract")
+	if len(f) > 0 && len(y) > 0 {
+		routinesOf(kernels.Implementation()).subtract(y, f, x.Data, x.RowStride)
 	}
 }
 

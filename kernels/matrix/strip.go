@@ -1,14 +1,25 @@
 package matrix
 
-// stripKernel is the routine of products: strip adds a·b to up to height rows of c [m, n], with
-// a(i, p) = a[p*16+i] and b(p, j) = b[(j/16*k+p)*16+j%16]. Each element of c gets one chain over k
-// in ascending order, started at zero.
-type stripKernel struct {
+// routines are the inner loops of an implementation.
+type routines struct {
+	// strip adds a·b to up to height rows of c [m, n], with a(i, p) = a[p*16+i] and b(p, j) =
+	// b[(j/16*k+p)*16+j%16]. Each element of c gets one chain over k in ascending order, started at
+	// zero.
 	height int
 	strip  func(c []float64, cRow int, a, b []float64, m, n, k int)
+
+	// pack writes dst[p*16+i] = factor·src[p*stride+i] for i < n ≤ 16 and p < k; what is beyond n
+	// is not read.
+	pack func(dst, src []float64, stride, n, k int, factor float64)
+
+	// subtract computes y[j] −= f[0]·x[j], then f[1]·x[stride+j], and so on; f is not empty. divide
+	// computes y[j] /= d. Both round every product on its own, as plain Go does on all machines
+	// that do not fuse.
+	subtract func(y, f, x []float64, stride int)
+	divide   func(y []float64, d float64)
 }
 
-var kernelRef = stripKernel{4, stripRef}
+var plain = routines{4, stripRef, packRef, subtractRef, divideRef}
 
 // stripRef is strip in plain Go. The conversion keeps compilers from fusing
 // the product with the sum.
@@ -29,5 +40,28 @@ func stripRef(c []float64, cRow int, a, b []float64, m, n, k int) {
 				row[l] += sum[l]
 			}
 		}
+	}
+}
+
+func packRef(dst, src []float64, stride, n, k int, factor float64) {
+	for p := range k {
+		out := dst[p*panelWidth:][:n]
+		for i, v := range src[p*stride:][:n] {
+			out[i] = factor * v
+		}
+	}
+}
+
+func subtractRef(y, f, x []float64, stride int) {
+	for i, factor := range f {
+		for j, v := range x[i*stride:][:len(y)] {
+			y[j] -= float64(factor * v)
+		}
+	}
+}
+
+func divideRef(y []float64, d float64) {
+	for j := range y {
+		y[j] /= d
 	}
 }

@@ -2,16 +2,16 @@
 
 package matrix
 
-// kernelOf returns the strips of an implementation of package kernels. All that come after AVX-512
-// multiply float64 as it does.
-func kernelOf(implementation string) stripKernel {
+// routinesOf returns the routines of an implementation of package kernels. All that come after
+// AVX-512 multiply float64 as it does.
+func routinesOf(implementation string) routines {
 	switch implementation {
 	case "ref":
-		return kernelRef
+		return plain
 	case "avx2":
-		return stripKernel{6, stripFloat64AVX2}
+		return routines{6, stripFloat64AVX2, packRef, subtractFloat64AVX2, divideFloat64AVX2}
 	}
-	return stripKernel{14, stripFloat64AVX512}
+	return routines{14, stripFloat64AVX512, packFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512}
 }
 
 //go:noescape
@@ -19,3 +19,18 @@ func stripFloat64AVX512(c []float64, cRow int, a, b []float64, m, n, k int)
 
 //go:noescape
 func stripFloat64AVX2(c []float64, cRow int, a, b []float64, m, n, k int)
+
+//go:noescape
+func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
+
+//go:noescape
+func subtractFloat64AVX512(y, f, x []float64, stride int)
+
+//go:noescape
+func subtractFloat64AVX2(y, f, x []float64, stride int)
+
+//go:noescape
+func divideFloat64AVX512(y []float64, d float64)
+
+//go:noescape
+func divideFloat64AVX2(y []float64, d float64)

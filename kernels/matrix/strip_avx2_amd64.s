@@ -564,3 +564,124 @@ tail1:
 done:
 	VZEROUPPER
 	RET
+
+// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.
+// Registers 0-3 y, 4-7 products, 8 the factor.
+// func subtractFloat64AVX2(y, f, x []float64, stride int)
+TEXT ·subtractFloat64AVX2(SB), NOSPLIT, $0-80
+	MOVQ y_base+0(FP), DI
+	MOVQ y_len+8(FP), CX
+	MOVQ f_base+24(FP), BX
+	MOVQ f_len+32(FP), R8
+	MOVQ x_base+48(FP), SI
+	MOVQ stride+72(FP), R9
+	SHLQ $3, R9
+
+by4:
+	CMPQ CX, $16
+	JLT less4
+	VMOVUPD 0(DI), Y0
+	VMOVUPD 32(DI), Y1
+	VMOVUPD 64(DI), Y2
+	VMOVUPD 96(DI), Y3
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain4:
+	VBROADCASTSD (R11), Y8
+	VMULPD 0(R10), Y8, Y4
+	VMULPD 32(R10), Y8, Y5
+	VMULPD 64(R10), Y8, Y6
+	VMULPD 96(R10), Y8, Y7
+	VSUBPD Y4, Y0, Y0
+	VSUBPD Y5, Y1, Y1
+	VSUBPD Y6, Y2, Y2
+	VSUBPD Y7, Y3, Y3
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain4
+	VMOVUPD Y0, 0(DI)
+	VMOVUPD Y1, 32(DI)
+	VMOVUPD Y2, 64(DI)
+	VMOVUPD Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $128, SI
+	SUBQ $16, CX
+	JMP by4
+less4:
+
+by1:
+	CMPQ CX, $4
+	JLT less1
+	VMOVUPD 0(DI), Y0
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain1:
+	VBROADCASTSD (R11), Y8
+	VMULPD 0(R10), Y8, Y4
+	VSUBPD Y4, Y0, Y0
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain1
+	VMOVUPD Y0, 0(DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $4, CX
+	JMP by1
+less1:
+	TESTQ CX, CX
+	JEQ done
+	VMOVSD 0(DI), X0
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain0:
+	VMOVSD (R11), X8
+	VMULSD 0(R10), X8, X4
+	VSUBSD X4, X0, X0
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain0
+	VMOVSD X0, 0(DI)
+	ADDQ $8, DI
+	ADDQ $8, SI
+	DECQ CX
+	JMP less1
+
+done:
+	VZEROUPPER
+	RET
+
+// DI y, CX elements left; register 1 d.
+// func divideFloat64AVX2(y []float64, d float64)
+TEXT ·divideFloat64AVX2(SB), NOSPLIT, $0-32
+	MOVQ y_base+0(FP), DI
+	MOVQ y_len+8(FP), CX
+	VBROADCASTSD d+24(FP), Y1
+
+by1:
+	CMPQ CX, $4
+	JLT less1
+	VMOVUPD (DI), Y0
+	VDIVPD Y1, Y0, Y0
+	VMOVUPD Y0, (DI)
+	ADDQ $32, DI
+	SUBQ $4, CX
+	JMP by1
+less1:
+	TESTQ CX, CX
+	JEQ done
+	VMOVSD (DI), X0
+	VDIVSD X1, X0, X0
+	VMOVSD X0, (DI)
+	ADDQ $8, DI
+	DECQ CX
+	JMP less1
+
+done:
+	VZEROUPPER
+	RET

@@ -1971,3 +1971,157 @@ loop1:
 done:
 	VZEROUPPER
 	RET
+
+// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.
+// Registers 0-3 y, 4-7 products, 8 the factor.
+// func subtractFloat64AVX512(y, f, x []float64, stride int)
+TEXT ·subtractFloat64AVX512(SB), NOSPLIT, $0-80
+	MOVQ y_base+0(FP), DI
+	MOVQ y_len+8(FP), CX
+	MOVQ f_base+24(FP), BX
+	MOVQ f_len+32(FP), R8
+	MOVQ x_base+48(FP), SI
+	MOVQ stride+72(FP), R9
+	SHLQ $3, R9
+
+by4:
+	CMPQ CX, $32
+	JLT less4
+	VMOVUPD 0(DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD 128(DI), Z2
+	VMOVUPD 192(DI), Z3
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain4:
+	VBROADCASTSD (R11), Z8
+	VMULPD 0(R10), Z8, Z4
+	VMULPD 64(R10), Z8, Z5
+	VMULPD 128(R10), Z8, Z6
+	VMULPD 192(R10), Z8, Z7
+	VSUBPD Z4, Z0, Z0
+	VSUBPD Z5, Z1, Z1
+	VSUBPD Z6, Z2, Z2
+	VSUBPD Z7, Z3, Z3
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain4
+	VMOVUPD Z0, 0(DI)
+	VMOVUPD Z1, 64(DI)
+	VMOVUPD Z2, 128(DI)
+	VMOVUPD Z3, 192(DI)
+	ADDQ $256, DI
+	ADDQ $256, SI
+	SUBQ $32, CX
+	JMP by4
+less4:
+
+by1:
+	CMPQ CX, $8
+	JLT less1
+	VMOVUPD 0(DI), Z0
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain1:
+	VBROADCASTSD (R11), Z8
+	VMULPD 0(R10), Z8, Z4
+	VSUBPD Z4, Z0, Z0
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain1
+	VMOVUPD Z0, 0(DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	SUBQ $8, CX
+	JMP by1
+less1:
+	TESTQ CX, CX
+	JEQ done
+	MOVL $1, DX
+	SHLL CX, DX
+	DECL DX
+	KMOVW DX, K1
+	VMOVUPD.Z 0(DI), K1, Z0
+	MOVQ SI, R10
+	MOVQ BX, R11
+	MOVQ R8, R12
+chain0:
+	VBROADCASTSD (R11), Z8
+	VMOVUPD.Z 0(R10), K1, Z4
+	VMULPD Z4, Z8, Z4
+	VSUBPD Z4, Z0, Z0
+	ADDQ R9, R10
+	ADDQ $8, R11
+	DECQ R12
+	JNZ chain0
+	VMOVUPD Z0, K1, 0(DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// DI y, CX elements left; register 1 d.
+// func divideFloat64AVX512(y []float64, d float64)
+TEXT ·divideFloat64AVX512(SB), NOSPLIT, $0-32
+	MOVQ y_base+0(FP), DI
+	MOVQ y_len+8(FP), CX
+	VBROADCASTSD d+24(FP), Z1
+
+by1:
+	CMPQ CX, $8
+	JLT less1
+	VMOVUPD (DI), Z0
+	VDIVPD Z1, Z0, Z0
+	VMOVUPD Z0, (DI)
+	ADDQ $64, DI
+	SUBQ $8, CX
+	JMP by1
+less1:
+	TESTQ CX, CX
+	JEQ done
+	MOVL $1, DX
+	SHLL CX, DX
+	DECL DX
+	KMOVW DX, K1
+	VMOVUPD.Z (DI), K1, Z0
+	VDIVPD Z1, Z0, Z0
+	VMOVUPD Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor.
+// func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
+TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ stride+48(FP), R9
+	MOVQ n+56(FP), CX
+	MOVQ k+64(FP), BX
+	VBROADCASTSD factor+72(FP), Z2
+	SHLQ $3, R9
+	MOVL $1, DX
+	SHLL CX, DX
+	DECL DX
+	KMOVW DX, K1
+	SHRL $8, DX
+	KMOVW DX, K2
+
+loop:
+	VMOVUPD.Z (SI), K1, Z0
+	VMOVUPD.Z 64(SI), K2, Z1
+	VMULPD Z2, Z0, Z0
+	VMULPD Z2, Z1, Z1
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ $128, DI
+	ADDQ R9, SI
+	DECQ BX
+	JNZ loop
+	VZEROUPPER
+	RET

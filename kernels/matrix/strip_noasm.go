@@ -2,4 +2,4 @@
 
 package matrix
 
-func kernelOf(string) stripKernel { return kernelRef }
+func routinesOf(string) routines { return plain }

@@ -23,10 +23,17 @@ func Files() map[string]string {
 			round512(p)
 			widen512(p)
 		},
-		"matrix/strip_avx512_amd64.s": float64x512,
-		"matrix/strip_avx2_amd64.s":   float64x256,
-		"bf16_avx2_amd64.s":           func(p *asm.Printer) { round256(p); widen256(p) },
-		"gemm_avx2_amd64.s":           func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"matrix/strip_avx512_amd64.s": func(p *asm.Printer) {
+			float64x512(p)
+			substitutions(p, "Float64AVX512", "Z", 64, true)
+			packFloat64(p)
+		},
+		"matrix/strip_avx2_amd64.s": func(p *asm.Printer) {
+			float64x256(p)
+			substitutions(p, "Float64AVX2", "Y", 32, false)
+		},
+		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
+		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)
 			quantize512(p)

@@ -1,0 +1,181 @@
+package gemm
+
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
+
+// The float64 substitutions compute
+//
+//	func subtract(y, f, x []float64, stride int)	y[j] -= f[0]·x[j], then f[1]·x[stride+j], …
+//	func divide(y []float64, d float64)	y[j] /= d
+//
+// with each product rounded before it is subtracted: the bits are those of plain Go, whatever the
+// width of the registers. f is not empty.
+
+// substitutions prints both with registers reg of width bytes; masked says that the ends of rows
+// are loaded under a mask, else they are done one by one.
+func substitutions(p *asm.Printer, suffix, reg string, width int, masked bool) {
+	p.Comment(
+		"DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.",
+		"Registers 0-3 y, 4-7 products, 8 the factor.",
+	)
+	p.Line("// func subtract%s(y, f, x []float64, stride int)", suffix)
+	p.Line("TEXT ·subtract%s(SB), NOSPLIT, $0-80", suffix)
+	for _, a := range []struct{ from, to string }{
+		{"y_base+0(FP)", "DI"}, {"y_len+8(FP)", "CX"}, {"f_base+24(FP)", "BX"}, {"f_len+32(FP)", "R8"}, {"x_base+48(FP)", "SI"}, {"stride+72(FP)", "R9"},
+	} {
+		p.Op("MOVQ %s, %s", a.from, a.to)
+	}
+	p.Op("SHLQ $3, R9")
+	for _, vectors := range []int{4, 1} {
+		p.Line("")
+		p.Line("by%d:", vectors)
+		p.Op("CMPQ CX, $%d", vectors*width/8)
+		p.Op("JLT less%d", vectors)
+		subtractTile(p, vectors, width, func(at int, register string) { p.Op("VMOVUPD %d(DI), %s", at, register) },
+			func(register string, at int) { p.Op("VMOVUPD %s, %d(DI)", register, at) },
+			func(at, product int) { p.Op("VMULPD %d(R10), %s8, %s%d", at, reg, reg, product) }, reg, "PD", vectors)
+		p.Op("ADDQ $%d, DI", vectors*width)
+		p.Op("ADDQ $%d, SI", vectors*width)
+		p.Op("SUBQ $%d, CX", vectors*width/8)
+		p.Op("JMP by%d", vectors)
+		p.Line("less%d:", vectors)
+	}
+	p.Op("TESTQ CX, CX")
+	p.Op("JEQ done")
+	if masked {
+		tailMask(p)
+		subtractTile(p, 1, width, func(at int, register string) { p.Op("VMOVUPD.Z %d(DI), K1, %s", at, register) },
+			func(register string, at int) { p.Op("VMOVUPD %s, K1, %d(DI)", register, at) },
+			func(at, product int) {
+				p.Op("VMOVUPD.Z %d(R10), K1, %s%d", at, reg, product)
+				p.Op("VMULPD %s%d, %s8, %s%d", reg, product, reg, reg, product)
+			}, reg, "PD", 0)
+	} else {
+		subtractTile(p, 1, 8, func(at int, register string) { p.Op("VMOVSD %d(DI), %s", at, register) },
+			func(register string, at int) { p.Op("VMOVSD %s, %d(DI)", register, at) },
+			func(at, product int) { p.Op("VMULSD %d(R10), X8, X%d", at, product) }, "X", "SD", 0)
+		p.Op("ADDQ $8, DI")
+		p.Op("ADDQ $8, SI")
+		p.Op("DECQ CX")
+		p.Op("JMP less1")
+	}
+	p.Line("")
+	p.Line("done:")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+
+	p.Comment("DI y, CX elements left; register 1 d.")
+	p.Line("// func divide%s(y []float64, d float64)", suffix)
+	p.Line("TEXT ·divide%s(SB), NOSPLIT, $0-32", suffix)
+	p.Op("MOVQ y_base+0(FP), DI")
+	p.Op("MOVQ y_len+8(FP), CX")
+	p.Op("VBROADCASTSD d+24(FP), %s1", reg)
+	p.Line("")
+	p.Line("by1:")
+	p.Op("CMPQ CX, $%d", width/8)
+	p.Op("JLT less1")
+	p.Op("VMOVUPD (DI), %s0", reg)
+	p.Op("VDIVPD %s1, %s0, %s0", reg, reg, reg)
+	p.Op("VMOVUPD %s0, (DI)", reg)
+	p.Op("ADDQ $%d, DI", width)
+	p.Op("SUBQ $%d, CX", width/8)
+	p.Op("JMP by1")
+	p.Line("less1:")
+	p.Op("TESTQ CX, CX")
+	p.Op("JEQ done")
+	if masked {
+		tailMask(p)
+		p.Op("VMOVUPD.Z (DI), K1, Z0")
+		p.Op("VDIVPD Z1, Z0, Z0")
+		p.Op("VMOVUPD Z0, K1, (DI)")
+	} else {
+		p.Op("VMOVSD (DI), X0")
+		p.Op("VDIVSD X1, X0, X0")
+		p.Op("VMOVSD X0, (DI)")
+		p.Op("ADDQ $8, DI")
+		p.Op("DECQ CX")
+		p.Op("JMP less1")
+	}
+	p.Line("")
+	p.Line("done:")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
+// tailMask sets K1 to the CX lowest elements, CX < 8.
+func tailMask(p *asm.Printer) {
+	p.Op("MOVL $1, DX")
+	p.Op("SHLL CX, DX")
+	p.Op("DECL DX")
+	p.Op("KMOVW DX, K1")
+}
+
+// subtractTile prints the chain over all factors for some vectors of y in registers reg.
+func subtractTile(p *asm.Printer, vectors, width int, load func(at int, register string), store func(register string, at int), multiply func(at, product int), reg, kind string, label int) {
+	for v := range vectors {
+		load(v*width, fmt.Sprintf("%s%d", reg, v))
+	}
+	p.Op("MOVQ SI, R10")
+	p.Op("MOVQ BX, R11")
+	p.Op("MOVQ R8, R12")
+	p.Line("chain%d:", label)
+	if kind == "SD" {
+		p.Op("VMOVSD (R11), X8")
+	} else {
+		p.Op("VBROADCASTSD (R11), %s8", reg)
+	}
+	for v := range vectors {
+		multiply(v*width, 4+v)
+	}
+	for v := range vectors {
+		p.Op("VSUB%s %s%d, %s%d, %s%d", kind, reg, 4+v, reg, v, reg, v)
+	}
+	p.Op("ADDQ R9, R10")
+	p.Op("ADDQ $8, R11")
+	p.Op("DECQ R12")
+	p.Op("JNZ chain%d", label)
+	for v := range vectors {
+		store(fmt.Sprintf("%s%d", reg, v), v*width)
+	}
+}
+
+// packFloat64 prints
+//
+//	func pack(dst, src []float64, stride, n, k int, factor float64)
+//
+// for 1 ≤ n ≤ 16 and k ≥ 1: dst[p*16+i] = factor·src[p*stride+i] for i < n, else zero, for p < k.
+func packFloat64(p *asm.Printer) {
+	p.Comment("DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor.")
+	p.Line("// func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)")
+	p.Line("TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80")
+	for _, a := range []struct{ from, to string }{
+		{"dst_base+0(FP)", "DI"}, {"src_base+24(FP)", "SI"}, {"stride+48(FP)", "R9"}, {"n+56(FP)", "CX"}, {"k+64(FP)", "BX"},
+	} {
+		p.Op("MOVQ %s, %s", a.from, a.to)
+	}
+	p.Op("VBROADCASTSD factor+72(FP), Z2")
+	p.Op("SHLQ $3, R9")
+	p.Op("MOVL $1, DX")
+	p.Op("SHLL CX, DX")
+	p.Op("DECL DX")
+	p.Op("KMOVW DX, K1")
+	p.Op("SHRL $8, DX")
+	p.Op("KMOVW DX, K2")
+	p.Line("")
+	p.Line("loop:")
+	p.Op("VMOVUPD.Z (SI), K1, Z0")
+	p.Op("VMOVUPD.Z 64(SI), K2, Z1")
+	p.Op("VMULPD Z2, Z0, Z0")
+	p.Op("VMULPD Z2, Z1, Z1")
+	p.Op("VMOVUPD Z0, (DI)")
+	p.Op("VMOVUPD Z1, 64(DI)")
+	p.Op("ADDQ $128, DI")
+	p.Op("ADDQ R9, SI")
+	p.Op("DECQ BX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
