@@ -184,19 +184,27 @@ func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) 
 	return codes, loss
 }
 
+// stepInputs is the number of inputs after which the weights of the rest of a block are updated.
+const stepInputs = 16
+
 // roundBlock chooses the codes of the ordered inputs start…end-1 of one output o, whose compensated
-// weights are row, and writes their errors to errs. It returns Σe².
+// weights are row, and writes their errors to errs. It returns Σe². Updates go on in steps, and
+// every weight gets them in the order of the inputs: the bits are those of one input at a time.
 func (f *factor) roundBlock(codes []byte, row, errs []float64, g Grid, o, start, end int) (loss float64) {
-	for a := start; a < end; a++ {
-		i, u := f.order[a], f.upper.Row(a)
-		code, value := g.Encode(row[a], o, i)
-		codes[i] = code
-		e := (row[a] - value) / u[a]
-		errs[a-start] = e
-		loss += e * e
-		for b, v := range u[a+1 : end] {
-			row[a+1+b] -= e * v
+	for first := start; first < end; first += stepInputs {
+		last := min(end, first+stepInputs)
+		for a := first; a < last; a++ {
+			i, u := f.order[a], f.upper.Row(a)
+			code, value := g.Encode(row[a], o, i)
+			codes[i] = code
+			e := (row[a] - value) / u[a]
+			errs[a-start] = e
+			loss += e * e
+			for b, v := range u[a+1 : last] {
+				row[a+1+b] -= float64(e * v)
+			}
 		}
+		matrix.Subtract(row[last:end], errs[first-start:last-start], f.upper.Block(first, last, last-first, end-last))
 	}
 	return loss
 }
