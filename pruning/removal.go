@@ -71,7 +71,7 @@ func (r *removal) remove(q int) {
 	row, factor := make([]float64, d+t.p), make([]float64, d)
 	t.symmetricRow(row, q)
 	for j, f := range r.factors {
-		subtract(row, r.rows[j], f[q])
+		matrix.Subtract(row, []float64{f[q]}, matrix.NewDense(1, len(row), r.rows[j]))
 	}
 	w := row[d:]
 	norm := matrix.Dot(w, w)
@@ -92,11 +92,4 @@ func (r *removal) remove(q int) {
 		}
 	})
 	r.rows, r.factors = append(r.rows, row), append(r.factors, factor)
-}
-
-// subtract computes y -= f·x.
-func subtract(y, x []float64, f float64) {
-	for i, v := range x[:len(y)] {
-		y[i] -= f * v
-	}
 }

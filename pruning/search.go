@@ -129,7 +129,7 @@ func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *table
 		trial.toggle(outside[len(outside)-size:]...)
 		next, ft := trial, trial.objective()
 		if !improves(ft, f) && size == 1 && t.groups() <= exhaustiveGroups {
-			next, ft = t.bestSwap()
+			next, ft = t.bestSwap(trial)
 		}
 		switch {
 		case improves(ft, f):
@@ -147,27 +147,36 @@ func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *table
 
 func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }
 
-// bestSwap tries each pair of a group inside and a group outside and returns the tableau after the
-// best.
-func (t *tableau) bestSwap() (*tableau, float64) {
+// bestSwap tries each pair of a group inside and a group outside. It returns the tableau after the
+// best of them, made in trial, and its objective, or t where none lowers it.
+func (t *tableau) bestSwap(trial *tableau) (*tableau, float64) {
 	f := t.objective()
-	least, best := f, t
+	least, bestOut, bestIn := f, -1, -1
+	outside := t.side(false)
+	gains := make([]float64, len(outside))
 	for _, out := range t.side(true) {
 		if t.ctx.Err() != nil {
 			break
 		}
-		trial := t.clone()
-		raised := f + trial.score(out)
-		trial.toggle(out)
-		for _, in := range t.side(false) {
-			if ft := raised - trial.score(in); ft < least {
-				least = ft
-				best = trial.clone()
-				best.toggle(in)
+		raised, r := f+t.score(out), t.without(out)
+		parallel.Range(len(outside), 1, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				gains[i] = r.score(outside[i])
+			}
+		})
+		for i, in := range outside {
+			if ft := raised - gains[i]; ft < least {
+				least, bestOut, bestIn = ft, out, in
 			}
 		}
 	}
-	return best, best.objective()
+	if bestOut < 0 {
+		return t, f
+	}
+	trial.copy(t)
+	trial.toggle(bestOut)
+	trial.toggle(bestIn)
+	return trial, trial.objective()
 }
 
 // term is what weight v of input channel i adds to the score of its group.

@@ -182,11 +182,18 @@ func (t *tableau) score(group int) float64 {
 		row := t.row(first)
 		return 0.5 * matrix.Dot(row[t.d:], row[t.d:]) / math.Abs(row[first])
 	}
-	sign := 1.0
+	block, rhs := t.block(group)
+	return t.energyOf(block, rhs)
+}
+
+// block is a group's own block, C_gg or A_gg, of which the upper triangle counts, and its rows of
+// the right-hand side.
+func (t *tableau) block(group int) (block, rhs matrix.Dense) {
+	k, first, sign := t.group, group*t.group, 1.0
 	if t.in[group] {
 		sign = -1
 	}
-	block, rhs := matrix.NewDense(k, k, nil), matrix.NewDense(k, t.p, nil)
+	block, rhs = matrix.NewDense(k, k, nil), matrix.NewDense(k, t.p, nil)
 	for a := range k {
 		row := t.row(first + a)
 		for b := a; b < k; b++ {
@@ -194,12 +201,47 @@ func (t *tableau) score(group int) float64 {
 		}
 		copy(rhs.Row(a), row[t.d:])
 	}
+	return block, rhs
+}
+
+// energyOf is ½·tr(rᵀ·C⁻¹·r) for C block and r rhs, both of which it changes.
+func (t *tableau) energyOf(block, rhs matrix.Dense) float64 {
 	// only for a redundant group and no damping: it can leave and add nothing
 	if !matrix.Cholesky(t.ctx, block) {
 		return 0
 	}
 	matrix.SolveUpperTransposed(t.ctx, block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
 	return 0.5 * matrix.Dot(rhs.Data, rhs.Data)
+}
+
+// rest scores groups outside a support as if one group inside had left it: what a pivot would add
+// to their blocks is added to copies of those alone.
+type rest struct {
+	*tableau
+	y matrix.Dense // [group, d+p], U⁻ᵀ·B with A_gg = UᵀU and B the rows of the group that left
+}
+
+// without is the rest of t when a group has left. A redundant group leaves everything as it is.
+func (t *tableau) without(group int) rest {
+	r := rest{t, matrix.NewDense(t.group, t.d+t.p, nil)}
+	block, _ := t.block(group)
+	if !matrix.Cholesky(t.ctx, block) {
+		return r
+	}
+	for a := range t.group {
+		t.symmetricRow(r.y.Row(a), group*t.group+a)
+	}
+	matrix.SolveUpperTransposed(t.ctx, block, r.y)
+	return r
+}
+
+// score is what the objective falls by when a group that is outside comes in.
+func (r rest) score(group int) float64 {
+	block, rhs := r.block(group)
+	own := r.y.Block(0, group*r.group, r.group, r.group)
+	matrix.AddSymmetric(r.ctx, block, own.T(), own, 1)
+	matrix.AddProduct(r.ctx, rhs, own.T(), r.y.Block(0, r.d, r.group, r.p), 1)
+	return r.energyOf(block, rhs)
 }
 
 // objective is f at the optimum of the support, −½·tr(W_Sᵀ·G_S).
