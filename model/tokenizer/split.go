@@ -95,7 +95,7 @@ type expressionSplitter struct {
 func (s *expressionSplitter) split(text string, yield func(string)) {
 	if s.rule == isolated || s.rule == removed {
 		matches(s.re, text, func(piece string, match bool) {
-			if s.rule == isolated || match == s.invert {
+			if piece != "" && (s.rule == isolated || match == s.invert) {
 				yield(piece)
 			}
 		})
@@ -126,7 +126,9 @@ func (s *expressionSplitter) split(text string, yield func(string)) {
 				continue
 			}
 		}
-		yield(text[at:end])
+		if at < end {
+			yield(text[at:end])
+		}
 		at = end
 	}
 }
@@ -141,16 +143,21 @@ func compile(pattern string) (*regexp2.Regexp, error) {
 	if len(pattern) > longestPattern {
 		return nil, fmt.Errorf("found %d bytes, expected at most %d", len(pattern), longestPattern)
 	}
-	re, err := regexp2.Compile(pattern, regexp2.None)
+	translated, err := translate(pattern)
 	if err != nil {
 		return nil, err
+	}
+	re, err := regexp2.Compile(translated, regexp2.None)
+	if err != nil {
+		return nil, fmt.Errorf("as %q: %w", translated, err)
 	}
 	re.MatchTimeout = longestMatch
 	return re, nil
 }
 
-// matches yields the matches of an expression and the gaps between them, in order; none is empty.
-// Where a match takes longer than longestMatch, the rest of the text is one gap.
+// matches yields the matches of an expression and the gaps between them, in order. Gaps are not
+// empty; an empty match is one too, and cuts the gap that it is in, but none comes right behind
+// another match. Where a match takes longer than longestMatch, the rest of the text is one gap.
 func matches(re *regexp2.Regexp, text string, yield func(piece string, match bool)) {
 	// The expression sees runes; offsets lead back to bytes, so that a byte which is not UTF-8 (one
 	// U+FFFD here) is kept as it is.
@@ -161,13 +168,18 @@ func matches(re *regexp2.Regexp, text string, yield func(piece string, match boo
 		offsets = append(offsets, i)
 	}
 	offsets = append(offsets, len(text))
-	done := 0
-	m, err := re.FindRunesMatch(runes)
-	for ; m != nil && err == nil; m, err = re.FindNextMatch(m) {
-		start, stop := offsets[m.Index], offsets[m.Index+m.Length]
-		if start == stop {
+	done, last := 0, -1 // bytes that were yielded; where the match before ended
+	for from := 0; from <= len(runes); {
+		m, err := re.FindRunesMatchStartingAt(runes, from)
+		if m == nil || err != nil {
+			break
+		}
+		if from = m.Index + m.Length; m.Length == 0 && from == last {
+			from++
 			continue
 		}
+		last = from
+		start, stop := offsets[m.Index], offsets[last]
 		if done < start {
 			yield(text[done:start], false)
 		}
