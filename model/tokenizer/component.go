@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
-	"slimlab/internal/jsonread"
-
 	"github.com/dlclark/regexp2"
+
+	"slimlab/internal/jsonread"
 )
 
 // component is any of the typed objects of a tokenizer.json: a union of the keys that are

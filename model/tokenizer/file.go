@@ -132,3 +132,99 @@ func marshal(v any) ([]byte, error) {
 func isNull(raw json.RawMessage) bool {
 	return len(raw) == 0 || string(raw) == "null"
 }
+
+// checkKeys compares the keys of a tokenizer.json with the tables and notes those that these lack.
+// A model of another type than BPE is refused here, before its values are looked at.
+func (t *Tokenizer) checkKeys(data []byte) error {
+	whole := jsonread.Members(data)
+	model := jsonread.Members(whole["model"])
+	if kind := modelType(model); kind != "BPE" {
+		return unsupported("model", kind, "BPE")
+	}
+	if err := t.checkTable("", whole, fileTable); err != nil {
+		return err
+	}
+	if err := t.checkTable("model.", model, modelTable); err != nil {
+		return err
+	}
+	for _, key := range []string{"truncation", "padding"} {
+		if !isNull(whole[key]) {
+			t.note("tokenizer.json: %s is ignored: no text is cut or filled up", key)
+		}
+	}
+	for _, kind := range []string{"normalizer", "pre_tokenizer", "post_processor", "decoder"} {
+		if err := t.checkComponent(kind, whole[kind], 0); err != nil {
+			return err
+		}
+	}
+	var added []json.RawMessage
+	if json.Unmarshal(whole["added_tokens"], &added) == nil {
+		for i, token := range added {
+			if err := t.checkTable(fmt.Sprintf("added_tokens[%d].", i), jsonread.Members(token), addedTable); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// modelType is what a model calls itself. Early files leave the type out: then what it holds says
+// it.
+func modelType(model map[string]json.RawMessage) string {
+	var kind string
+	if json.Unmarshal(model["type"], &kind) == nil && kind != "" {
+		return kind
+	}
+	_, wordPiece := model["max_input_chars_per_word"]
+	switch {
+	case bytes.HasPrefix(model["vocab"], []byte("[")):
+		return "Unigram"
+	case wordPiece:
+		return "WordPiece"
+	}
+	return "BPE"
+}
+
+func (t *Tokenizer) checkTable(path string, object map[string]json.RawMessage, table jsonread.Table) error {
+	unknown, err := table.Check(object)
+	if err != nil {
+		return fmt.Errorf("%s%w", path, err)
+	}
+	if len(unknown) > 0 {
+		where := ""
+		if path != "" {
+			where = strings.TrimSuffix(path, ".") + ": "
+		}
+		t.note("tokenizer.json: %signored keys that are not known: %s", where, quoted(unknown))
+	}
+	return nil
+}
+
+// checkComponent compares the keys of a component, and of those in it, with the tables. Of a type
+// that is not known nothing is said: what reads the component refuses it.
+func (t *Tokenizer) checkComponent(path string, raw json.RawMessage, depth int) error {
+	object := jsonread.Members(raw)
+	var kind string
+	if json.Unmarshal(object["type"], &kind) != nil || depth > deepestSequence {
+		return nil
+	}
+	table, ok := componentTables[kind]
+	if !ok {
+		return nil
+	}
+	if err := t.checkTable(path+".", object, table); err != nil {
+		return err
+	}
+	for _, key := range []string{"normalizers", "pretokenizers", "processors", "decoders"} {
+		var parts []json.RawMessage
+		if json.Unmarshal(object[key], &parts) != nil {
+			continue
+		}
+		for i, part := range parts[:min(len(parts), longestSequence)] {
+			if err := t.checkComponent(fmt.Sprintf("%s.%s[%d]", path, key, i), part, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

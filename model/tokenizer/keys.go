@@ -27,3 +27,34 @@ var rolesTable = jsonread.Keys(jsonread.Read, "additional_special_tokens", "extr
 // tokenTable is for a token that is an object, in these files.
 var tokenTable = jsonread.Keys(jsonread.Read, "content", "single_word", "lstrip", "rstrip", "normalized", "special").With(
 	jsonread.Keys(jsonread.Harmless, "__type", "id"))
+
+// fileTable is for a tokenizer.json. What it says of truncation and padding are settings of a call.
+var fileTable = jsonread.Keys(jsonread.Read, "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model").With(
+	jsonread.Keys(jsonread.Harmless, "version", "truncation", "padding"))
+
+// modelTable is for its model, of type BPE.
+var modelTable = jsonread.Keys(jsonread.Read, "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
+	"ignore_merges", "vocab", "merges").With(jsonread.Keys(jsonread.Harmless, "cache_capacity"))
+
+// addedTable is for an entry of its added_tokens.
+var addedTable = jsonread.Keys(jsonread.Read, "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special")
+
+// componentTables are for its components, by type. What only offsets depend on is harmless.
+var componentTables = map[string]jsonread.Table{
+	"Sequence":           jsonread.Keys(jsonread.Read, "type", "normalizers", "pretokenizers", "processors", "decoders"),
+	"NFC":                jsonread.Keys(jsonread.Read, "type"),
+	"NFD":                jsonread.Keys(jsonread.Read, "type"),
+	"NFKC":               jsonread.Keys(jsonread.Read, "type"),
+	"NFKD":               jsonread.Keys(jsonread.Read, "type"),
+	"Lowercase":          jsonread.Keys(jsonread.Read, "type"),
+	"Prepend":            jsonread.Keys(jsonread.Read, "type", "prepend"),
+	"Replace":            jsonread.Keys(jsonread.Read, "type", "pattern", "content"),
+	"Strip":              jsonread.Keys(jsonread.Read, "type", "strip_left", "strip_right", "content", "start", "stop"),
+	"Split":              jsonread.Keys(jsonread.Read, "type", "pattern", "behavior", "invert"),
+	"Digits":             jsonread.Keys(jsonread.Read, "type", "individual_digits"),
+	"Metaspace":          jsonread.Keys(jsonread.Read, "type", "replacement", "prepend_scheme", "add_prefix_space", "split").With(jsonread.Keys(jsonread.Harmless, "str_rep")),
+	"ByteLevel":          jsonread.Keys(jsonread.Read, "type", "add_prefix_space", "use_regex").With(jsonread.Keys(jsonread.Harmless, "trim_offsets")),
+	"ByteFallback":       jsonread.Keys(jsonread.Read, "type"),
+	"Fuse":               jsonread.Keys(jsonread.Read, "type"),
+	"TemplateProcessing": jsonread.Keys(jsonread.Read, "type", "single", "special_tokens").With(jsonread.Keys(jsonread.Harmless, "pair")),
+}

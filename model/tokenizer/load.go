@@ -139,6 +139,9 @@ func Parse(data []byte) (*Tokenizer, error) {
 // readFile reads a tokenizer.json; build is to follow.
 func readFile(data []byte) (*Tokenizer, error) {
 	t := newTokenizer()
+	if err := t.checkKeys(data); err != nil {
+		return nil, err
+	}
 	if err := jsonread.Decode(data, &t.file); err != nil {
 		return nil, err
 	}
@@ -196,8 +199,6 @@ func (t *Tokenizer) build() error {
 // check refuses what the encoder does not do.
 func (m *modelFile) check() error {
 	switch {
-	case m.Type != "BPE" && m.Type != "": // older files leave it out
-		return unsupported("model", m.Type, "BPE")
 	case m.Dropout != nil && *m.Dropout != 0:
 		return fmt.Errorf("model.dropout: %g is not supported, expected null", *m.Dropout)
 	case m.ContinuingSubwordPrefix != nil && *m.ContinuingSubwordPrefix != "":
