@@ -2,9 +2,9 @@ package jsonread
 
 import "encoding/json"
 
-// Members returns the members of the object that data is, without copying the values: they are views
-// of data. It looks no closer than it needs to, and is nil for what is no object; whether the values
-// are JSON is Decode's to say.
+// Members returns the members of the object that data is, without copying the values: they are
+// views of data. It looks no closer than it needs to, and is nil for what is no object; whether the
+// values are JSON is Decode's to say.
 func Members(data []byte) map[string]json.RawMessage {
 	s := scan{data: data}
 	if s.skip("\xef\xbb\xbf"); !s.skip("{") {

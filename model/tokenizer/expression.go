@@ -10,8 +10,8 @@ import (
 
 // translate writes an expression in the syntax of Oniguruma, which the tokenizers library reads
 // with, in the syntax of regexp2. What they write alike and mean differently is rewritten: classes
-// with && and [:names:], \w, \h, \R, ^ and $ at line ends, possessive repetition, letters in another
-// case. What has no counterpart is refused by name.
+// with && and [:names:], \w, \h, \R, ^ and $ at line ends, possessive repetition, letters in
+// another case. What has no counterpart is refused by name.
 func translate(pattern string) (string, error) {
 	p := &expressionParser{text: pattern}
 	if err := p.alternatives(0); err != nil {

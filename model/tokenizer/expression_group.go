@@ -100,8 +100,8 @@ func (p *expressionParser) flagGroup(depth int) (atomKind, error) {
 // longestRepetition bounds {n,m}.
 const longestRepetition = 1000
 
-// count reads how often an atom is repeated, greedy, lazy or not said yet: most is "" without bound.
-// It reads nothing where ok is false.
+// count reads how often an atom is repeated, greedy, lazy or not said yet: most is "" without
+// bound. It reads nothing where ok is false.
 func (p *expressionParser) count() (least int, most string, interval, ok bool) {
 	switch {
 	case p.accept("*"):
@@ -180,7 +180,8 @@ func (l *literalRun) add(r rune) error {
 	return nil
 }
 
-// unfolding are the characters that are several in another case (Unicode's CaseFolding.txt, status F).
+// unfolding are the characters that are several in another case (Unicode's CaseFolding.txt, status
+// F).
 var unfolding = span(0xDF, 0xDF, 0x130, 0x130, 0x149, 0x149, 0x1F0, 0x1F0, 0x390, 0x390, 0x3B0, 0x3B0, 0x587, 0x587, 0x1E96, 0x1E9A, 0x1E9E, 0x1E9E,
 	0x1F50, 0x1F50, 0x1F52, 0x1F52, 0x1F54, 0x1F54, 0x1F56, 0x1F56, 0x1F80, 0x1FAF, 0x1FB2, 0x1FB4, 0x1FB6, 0x1FB7, 0x1FBC, 0x1FBC, 0x1FC2, 0x1FC4, 0x1FC6, 0x1FC7,
 	0x1FCC, 0x1FCC, 0x1FD2, 0x1FD3, 0x1FD6, 0x1FD7, 0x1FE2, 0x1FE4, 0x1FE6, 0x1FE7, 0x1FF2, 0x1FF4, 0x1FF6, 0x1FF7, 0x1FFC, 0x1FFC, 0xFB00, 0xFB06, 0xFB13, 0xFB17).ranges
