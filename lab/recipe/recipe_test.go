@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -208,3 +209,20 @@ func TestHashingStopsWithItsContext(t *testing.T) {
 type readerFunc func(b []byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// A recipe that was found is compared or refused, and equal to itself.
+func FuzzDiff(f *testing.F) {
+	expected := Recipe{Stage: "train", Parameters: Values{"steps": 3}}
+	f.Add(expected.Canonical())
+	f.Add([]byte(`{"recipe": 1, "stage": "train", "parameters": {"steps": 3.0}}`))
+	f.Add([]byte(`{"recipe": {}, "stage": [], "parameters": null}`))
+	f.Fuzz(func(t *testing.T, found []byte) {
+		lines, err := Diff(found, expected)
+		if err == nil && len(lines) == 0 && string(found) != string(expected.Canonical()) {
+			var a, b any
+			if json.Unmarshal(found, &a) != nil || json.Unmarshal(expected.Canonical(), &b) != nil || !reflect.DeepEqual(a, b) {
+				t.Fatalf("%s is no other recipe than %s", found, expected.Canonical())
+			}
+		}
+	})
+}

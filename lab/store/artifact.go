@@ -287,6 +287,11 @@ func readMeta(dir string) (m meta, err error) {
 	if err != nil {
 		return m, err
 	}
+	return decodeMeta(text)
+}
+
+// decodeMeta reads the bytes of an artifact's metadata.
+func decodeMeta(text []byte) (m meta, err error) {
 	body := len(text) - sha256.Size
 	if body < 0 || sha256.Sum256(text[:body]) != [sha256.Size]byte(text[body:]) {
 		return m, damage{fmt.Errorf("%s does not match its own checksum", metaFile)}

@@ -106,3 +106,26 @@ func TestVariables(t *testing.T) {
 		t.Error("messages that are no array are accepted")
 	}
 }
+
+// A conversation is refused in its own words, or rendered with or without an error of the template.
+func FuzzConversation(f *testing.F) {
+	for _, seed := range []string{
+		`[{"role":"user","content":"Hi"}]`, `{"messages":[{"role":"assistant","content":null,"tool_calls":[]}],"tools":[{"type":"function"}]}`,
+		`[]`, `{}`, `[1]`, `{"messages":{}}`, `{"tools":[]}`, "\xef\xbb\xbf[]", `[{"role":1}]`, `{"Messages":[],"messages":[{"role":"x"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	template, err := Parse(`{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content | trim }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{% endfor %}{{ tools | length if tools else 0 }}`, "<s>", "</s>")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConversation(data)
+		if err == nil {
+			_, err = template.Render(c)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), "conversation: ") && !strings.HasPrefix(err.Error(), "chat template: ") || strings.Contains(err.Error(), "Go ")) {
+			t.Fatalf("%v", err)
+		}
+	})
+}

@@ -728,11 +728,11 @@ func FuzzScanners(f *testing.F) {
 		hand, _ := scannerOf(pattern)
 		pairs = append(pairs, pair{hand, &expressionSplitter{re: re}})
 	}
-	f.Add(story)
+	f.Add(story[:200])
 	f.Add("it'S  \r\n\n x\t1234 ٣٤ '\u2003a")
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "ſ") {
-			return // see TestLongS
+		if strings.Contains(text, "ſ") || len(text) > 256 {
+			return // see TestLongS; long texts have no more to find, and the engine is slow
 		}
 		for i, p := range pairs {
 			var got, want []string

@@ -11,16 +11,48 @@ import (
 // what any other request with its prefix would find.
 func TestLeases(t *testing.T) {
 	for seed := range uint64(40) {
-		playLeases(t, rand.New(rand.NewPCG(seed, 3)), 1+int(seed%3), seed%5 != 4)
+		admitted, refused := playLeases(t, dice{rand.New(rand.NewPCG(seed, 3)), 600}, 1+int(seed%3), seed%5 != 4)
+		if admitted < 20 || refused < 5 {
+			t.Errorf("%d requests were admitted and %d refused: too few of either", admitted, refused)
+		}
 	}
 }
 
 func FuzzLeases(f *testing.F) {
-	f.Add(uint64(1), uint8(2), true)
-	f.Fuzz(func(t *testing.T, seed uint64, size uint8, share bool) {
-		playLeases(t, rand.New(rand.NewPCG(seed, 4)), 1+int(size%4), share)
+	f.Add([]byte("admit, compute, commit, release"), uint8(2), true)
+	f.Fuzz(func(t *testing.T, choices []byte, size uint8, share bool) {
+		playLeases(t, &script{rest: choices}, 1+int(size%4), share)
 	})
 }
+
+// draws are the choices of a random play: a random number generator, or a script that a fuzzer
+// writes, so that it can keep the beginning of a play and change one choice of it.
+type draws interface {
+	IntN(n int) int
+	more(steps int) bool // whether another step follows
+}
+
+// dice draw a play of a given number of steps.
+type dice struct {
+	*rand.Rand
+	steps int
+}
+
+func (d dice) more(steps int) bool { return steps < d.steps }
+
+// script is a play as bytes, one for each choice; it ends where they end.
+type script struct{ rest []byte }
+
+func (s *script) IntN(n int) int {
+	if len(s.rest) == 0 {
+		return 0
+	}
+	b := s.rest[0]
+	s.rest = s.rest[1:]
+	return int(b) % n
+}
+
+func (s *script) more(steps int) bool { return len(s.rest) > 0 && steps < 600 }
 
 // request is one that runs: tokens up to computed are in its pages.
 type request struct {
@@ -29,12 +61,11 @@ type request struct {
 	computed int
 }
 
-func playLeases(t *testing.T, rng *rand.Rand, size int, share bool) {
+func playLeases(t *testing.T, rng draws, size int, share bool) (admitted, refused int) {
 	const count = 24
 	p := New(count, size, share)
 	var running []*request
-	admitted, refused := 0, 0
-	for range 600 {
+	for steps := 0; rng.more(steps); steps++ {
 		switch i := rng.IntN(max(1, len(running))); {
 		case rng.IntN(3) == 0:
 			q := &request{tokens: make([]int32, size*(1+rng.IntN(7))+rng.IntN(size))}
@@ -81,9 +112,6 @@ func playLeases(t *testing.T, rng *rand.Rand, size int, share bool) {
 			t.Fatal(err)
 		}
 	}
-	if admitted < 20 || refused < 5 {
-		t.Errorf("%d requests were admitted and %d refused: too few of either", admitted, refused)
-	}
 	for _, q := range running {
 		p.Release(&q.Lease)
 	}
@@ -91,6 +119,7 @@ func playLeases(t *testing.T, rng *rand.Rand, size int, share bool) {
 	if free, tree, _ := p.Counts(); free != count || tree != 0 {
 		t.Errorf("%d pages are free and %d in the tree after a flush, of %d", free, tree, count)
 	}
+	return admitted, refused
 }
 
 // TestAdmitFitsWhatEvictionLeaves: a request that would have to evict its own prefix is refused;

@@ -113,18 +113,16 @@ func TestRadixEvictsTheLeastRecentlyUsedFromItsEnd(t *testing.T) {
 // prefix to its page.
 func TestRadixAgainstNaiveModel(t *testing.T) {
 	for seed := range uint64(30) {
-		playRadix(t, rand.New(rand.NewPCG(seed, 1)), 1+int(seed%3), 400)
+		playRadix(t, dice{rand.New(rand.NewPCG(seed, 1)), 400}, 1+int(seed%3))
 	}
 }
 
 func FuzzRadix(f *testing.F) {
-	f.Add(uint64(1), uint8(2))
-	f.Fuzz(func(t *testing.T, seed uint64, page uint8) {
-		playRadix(t, rand.New(rand.NewPCG(seed, 2)), 1+int(page%4), 200)
-	})
+	f.Add([]byte("insert, match, lock, evict"), uint8(2))
+	f.Fuzz(func(t *testing.T, choices []byte, page uint8) { playRadix(t, &script{rest: choices}, 1+int(page%4)) })
 }
 
-func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
+func playRadix(t *testing.T, rng draws, page int) {
 	r := newRadix(page)
 	cached := map[string]int32{} // every page-aligned cached prefix → its last page
 	type pin struct {
@@ -141,7 +139,7 @@ func playRadix(t *testing.T, rng *rand.Rand, page, operations int) {
 		return s
 	}
 	key := func(s []int32, pages int) string { return fmt.Sprint(s[:pages*page]) }
-	for range operations {
+	for steps := 0; rng.more(steps); steps++ {
 		switch s := draw(); rng.IntN(5) {
 		case 0, 1:
 			full := len(s) / page

@@ -169,7 +169,7 @@ func put[T any](w io.Writer, t Tensor, data []T, encode func([]byte, T) []byte) 
 		return fmt.Errorf("found %d elements, expected %d for shape %d", len(data), want, t.Shape)
 	}
 	const chunk = 1 << 16
-	buf := make([]byte, 0, chunk)
+	buf := make([]byte, 0, min(chunk, 8*len(data)+8))
 	for _, v := range data {
 		buf = encode(buf, v)
 		if len(buf) > chunk-8 {
