@@ -35,8 +35,8 @@ func FuzzExpectation(f *testing.F) {
 	})
 }
 
-// An override is applied or refused by its own text, whatever its key and its value; the scenario that
-// comes out has work.
+// An override is applied or refused by its own text, whatever its key and its value; the scenario
+// that comes out has work.
 func FuzzOverride(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"task.members", "40"}, {"kd.steps", "3"}, {"seeds", "2"}, {"sweep.n", "[1, 2]"}, {"n", "7"}, {"kd", "{steps: 3}"}, {"pipeline", "[]"},
