@@ -21,6 +21,7 @@ import (
 type merging struct {
 	adapters []*lora.Adapter
 	folders  []string
+	watches  []*recipe.Watch
 	// for each adapter, whose change the embedding and the head take: a tied head's follows
 	embedding, head []string
 	config          model.Config // of the merged model
@@ -39,12 +40,14 @@ func (o *Options) openAdapters(ctx context.Context, name string, from *checkpoin
 		return err
 	}
 	for i, dir := range o.Adapters {
+		watch := recipe.NewWatch(dir)
 		a, err := lora.Open(dir, shapes)
 		if err != nil {
 			return errors.Join(err, m.close())
 		}
-		m.adapters = append(m.adapters, a)
-		if inputs[fmt.Sprintf("adapter %d", i+1)], err = recipe.Checkpoint(ctx, dir); err == nil {
+		m.adapters, m.watches = append(m.adapters, a), append(m.watches, watch)
+		inputs[fmt.Sprintf("adapter %d", i+1)], err = watch.Name(ctx, func(ctx context.Context) (string, error) { return recipe.Checkpoint(ctx, dir) })
+		if err == nil {
 			err = m.tie(a, shapes)
 		}
 		if err != nil {
@@ -173,6 +176,19 @@ func (m *merging) apply(dst []float32, name string, first int) error {
 			part = dst[:max(0, min(len(dst), (shape[0]-first)*shape[1]))]
 		}
 		if err := a.Apply(part, change, first); err != nil {
+			return fmt.Errorf("adapter %s: %w", m.folders[i], err)
+		}
+	}
+	return nil
+}
+
+// check reports an adapter whose files were written while they were read.
+func (m *merging) check(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	for i, w := range m.watches {
+		if err := w.Check(ctx); err != nil {
 			return fmt.Errorf("adapter %s: %w", m.folders[i], err)
 		}
 	}

@@ -330,6 +330,15 @@ func TestAdapterInputs(t *testing.T) {
 	if _, err := Import(t.Context(), from, to, Options{Open: open, Adapters: []string{dir}}); err == nil || !strings.Contains(err.Error(), "the content of the adapter 1 has changed") {
 		t.Errorf("an adapter that was changed meanwhile: %v", err)
 	}
+	meanwhile := writeAdapter(t, loraConfig(nil), tensors)
+	touch := Options{Open: open, Adapters: []string{meanwhile}, Progress: func(done, total int, text string) {
+		if done == 1 {
+			edit(t, filepath.Join(meanwhile, "adapter_config.json"), func(text []byte) []byte { return append(text, '\n') })
+		}
+	}}
+	if _, err := Import(t.Context(), from, filepath.Join(t.TempDir(), "x"), touch); err == nil || !strings.Contains(err.Error(), "adapter "+meanwhile+": ") {
+		t.Errorf("an adapter that was written while it was read: %v", err)
+	}
 	for _, c := range []struct {
 		from, dir string
 		want      string

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -152,7 +153,7 @@ func (s *stream) finish(ctx context.Context) error {
 	if err := s.merging.copyTokenizer(s.to.Folder()); err != nil {
 		return err
 	}
-	if err := s.watch.Check(ctx); err != nil {
+	if err := errors.Join(s.watch.Check(ctx), s.merging.check(ctx)); err != nil {
 		return err
 	}
 	return s.to.Close()
