@@ -81,11 +81,11 @@ func stampsOf(path string) map[string]stamp {
 	if err != nil {
 		return stamps
 	}
-	if !info.IsDir() {
+	if info.Mode().IsRegular() {
 		stamps[filepath.Base(path)] = stamp{info.Size(), info.ModTime()}
 		return stamps
 	}
-	entries, err := os.ReadDir(path)
+	entries, err := os.ReadDir(path) // which a device or pipe has none of
 	if err != nil {
 		return stamps
 	}

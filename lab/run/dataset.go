@@ -151,11 +151,15 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 	if cfg.Path == "" {
 		return fmt.Errorf("jsonl: no file is named, expected one with a JSON object a line: --set task.path=FILE")
 	}
+	watch := recipe.NewWatch(cfg.Path)
 	records, err := task.ReadJSONL(cfg)
 	if err != nil {
 		return err
 	}
 	content, err := recipe.File(ctx, cfg.Path)
+	if err == nil {
+		err = watch.Check(ctx) // the records and the content are of one file
+	}
 	if err != nil {
 		return fmt.Errorf("jsonl: %w", err)
 	}
