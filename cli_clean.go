@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/lab/home"
 	"slimlab/lab/store"
 )
 
@@ -30,31 +34,80 @@ type removedItem struct {
 	Bytes  int64  `json:"bytes"`
 }
 
+// cleanFlags are the flags of `slimlab clean`.
+type cleanFlags struct {
+	format, older string
+	keep          int
+	dryRun        bool
+}
+
 func (p *program) cleanCommand() *cobra.Command {
-	format, dryRun := "table", false
+	f := cleanFlags{format: "table"}
 	cmd := &cobra.Command{
 		Use:   "clean",
 		Short: "remove artifacts that no run can use",
-		Long: "clean removes from the home folder: artifacts in the form of an earlier version, which runs make anew; folders that killed processes left unfinished;\n" +
-			"and artifacts that were moved aside as damaged. It keeps the logs of all runs and what a living process is making.",
+		Long: "clean removes from the home folder: artifacts that no run uses any more, such as those of runs that rm removed; artifacts in the form of an earlier version,\n" +
+			"which runs make anew; folders that killed processes left unfinished; and artifacts that were moved aside as damaged. It keeps the logs of all runs, what a living\n" +
+			"process makes or reads, and results of eval. With --keep or --older it also removes what only other runs use: their tables stay, their models do not.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if err := nearest.Check("--format", format, formats); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := nearest.Check("--format", f.format, formats); err != nil {
 				return usage(err)
 			}
-			c, err := p.clean(dryRun)
+			keep, err := f.runs(cmd)
+			if err != nil {
+				return usage(err)
+			}
+			c, err := p.clean(keep, f.dryRun)
 			if err != nil {
 				return broke(err)
 			}
-			return product{"slimlab.clean/1", c, c.text}.write(p.stdout, format)
+			return product{"slimlab.clean/1", c, c.text}.write(p.stdout, f.format)
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed and remove nothing")
-	cmd.Flags().StringVar(&format, "format", format, "output format: table or json")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and remove nothing")
+	cmd.Flags().IntVar(&f.keep, "keep", 0, "keep the artifacts of only this many runs, the newest (and of those that --older keeps)")
+	cmd.Flags().StringVar(&f.older, "older", "", "remove artifacts that only runs older than this use, and older results of eval: 30d, 2w, 12h")
+	cmd.Flags().StringVar(&f.format, "format", f.format, "output format: table or json")
 	return cmd
 }
 
-func (p *program) clean(dryRun bool) (*cleaning, error) {
+// runs says which runs keep their artifacts.
+func (f *cleanFlags) runs(cmd *cobra.Command) (k home.Keep, err error) {
+	if cmd.Flags().Changed("keep") && f.keep < 1 {
+		return k, fmt.Errorf("--keep %d: expected at least 1", f.keep)
+	}
+	k.Newest = f.keep
+	if f.older == "" {
+		return k, nil
+	}
+	age, err := parseAge(f.older)
+	if err != nil {
+		return k, fmt.Errorf("--older %s: %w", f.older, err)
+	}
+	k.Since = time.Now().Add(-age)
+	return k, nil
+}
+
+// parseAge reads a number of days or weeks, or what time.ParseDuration reads.
+func parseAge(text string) (time.Duration, error) {
+	age, err := time.ParseDuration(text)
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			var n int
+			if n, err = strconv.Atoi(number); n > 10_000 {
+				n = 10_000
+			}
+			age = time.Duration(n) * length
+		}
+	}
+	if err != nil || age <= 0 {
+		return 0, errors.New("expected an age such as 30d, 2w or 12h")
+	}
+	return age, nil
+}
+
+func (p *program) clean(keep home.Keep, dryRun bool) (*cleaning, error) {
 	entries, err := p.home.Artifacts.Entries()
 	if err != nil {
 		return nil, err
@@ -64,8 +117,33 @@ func (p *program) clean(dryRun bool) (*cleaning, error) {
 		return nil, err
 	}
 	c := &cleaning{DryRun: dryRun, Removed: []removedItem{}, Notes: []string{}, Runs: len(runs)}
+	unused, err := p.home.Unused(entries, keep)
+	switch {
+	case err == nil:
+	case keep != home.Keep{}:
+		return nil, err
+	default:
+		c.Notes = append(c.Notes, fmt.Sprintf("kept all complete artifacts: %v", err))
+	}
+	reasons := map[string]string{}
+	var bytes int64
 	for _, e := range entries {
-		if !e.Useless() {
+		switch {
+		case e.Useless():
+			reasons[e.Name] = e.Condition.String()
+		case slices.ContainsFunc(unused, func(u store.Entry) bool { return u.Name == e.Name }):
+			reasons[e.Name] = "unused"
+		default:
+			continue
+		}
+		bytes += e.Bytes
+	}
+	if len(reasons) > 0 && !dryRun {
+		fmt.Fprintf(p.stderr, "removing %d folders, %s; --dry-run only lists them\n", len(reasons), bytesText(bytes))
+	}
+	for _, e := range entries {
+		reason, remove := reasons[e.Name]
+		if !remove {
 			c.keep(e)
 			continue
 		}
@@ -79,7 +157,7 @@ func (p *program) clean(dryRun bool) (*cleaning, error) {
 				return nil, err
 			}
 		}
-		c.Removed = append(c.Removed, removedItem{e.Name, e.Title, e.Condition.String(), e.Bytes})
+		c.Removed = append(c.Removed, removedItem{e.Name, e.Title, reason, e.Bytes})
 		c.RemovedBytes += e.Bytes
 	}
 	return c, nil

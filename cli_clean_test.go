@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slimlab/lab"
+	"slimlab/lab/home"
 )
 
 // oldHome copies the home of an earlier version, and returns its scenario and its run.
@@ -112,5 +115,89 @@ func TestLogOfANewerVersion(t *testing.T) {
 		} else if args[0] == "runs" && (!strings.Contains(said, "of a newer version: ") || strings.Contains(said, "damaged") || strings.Contains(said, "0001-")) {
 			t.Errorf("runs says %s", said)
 		}
+	}
+}
+
+// TestRemovedRuns: rm removes logs and nothing else; clean then removes what no run uses, and with
+// --keep and --older what only other runs use. What is left makes nothing anew.
+func TestRemovedRuns(t *testing.T) {
+	file := newHome(t)
+	run := func(args ...string) string {
+		t.Helper()
+		output(t, exitHeld, append([]string{"run", file}, args...)...)
+		runs, _ := output(t, exitHeld, "runs")
+		return strings.Fields(runs)[0]
+	}
+	cached := func(args ...string) int {
+		t.Helper()
+		plan, _ := output(t, exitHeld, append([]string{"check", file}, args...)...)
+		return strings.Count(plan, "cached")
+	}
+	first := run()
+	second := run("--set", "pruned.mlp=0.25") // shares the teacher
+	other := []string{"--set", "steps=2"}     // shares nothing
+	third := run(other...)
+	output(t, exitHeld, "eval", "pretrained:recsys-fm", "--generate", "a", "--tokens", "1")
+	if stdout, _ := output(t, exitHeld, "clean"); !strings.Contains(stdout, "removed 0 folders") {
+		t.Errorf("clean removes what runs use:\n%s", stdout)
+	}
+	for _, args := range [][]string{{"rm", "nothing"}, {"rm", first, "nothing"}, {"rm", "2"}, {"clean", "--keep", "0"}, {"clean", "--older", "x"}, {"clean", "--older", "-3d"}, {"clean", "--older", "0d"}} {
+		if _, stderr := output(t, exitUsage, args...); strings.TrimSpace(stderr) == "" {
+			t.Errorf("slimlab %v says nothing", args)
+		}
+	}
+	output(t, exitHeld, "rm", first)
+	if runs, _ := output(t, exitHeld, "runs"); strings.Contains(runs, first) || !strings.Contains(runs, second) {
+		t.Errorf("after rm there are:\n%s", runs)
+	}
+	if cached() != 3 {
+		t.Error("rm removes artifacts")
+	}
+	stdout, stderr := output(t, exitHeld, "clean")
+	if !strings.Contains(stdout, "unused  quantize w8a8") || strings.Contains(stdout, "train teacher") || !strings.Contains(stderr, "--dry-run only lists them") {
+		t.Errorf("clean after rm:\n%s%s", stdout, stderr)
+	}
+	if cached() != 1 || cached("--set", "pruned.mlp=0.25") != 3 || cached(other...) != 3 {
+		t.Error("clean removes what the other runs use")
+	}
+	output(t, exitHeld, "clean", "--older", "1d")
+	if stdout, _ = output(t, exitHeld, "clean", "--keep", "1", "--dry-run"); !strings.Contains(stdout, "would remove") || !strings.Contains(stdout, "train teacher") {
+		t.Errorf("a dry run of --keep 1:\n%s", stdout)
+	}
+	output(t, exitHeld, "clean", "--keep", "1")
+	if cached(other...) != 3 || cached("--set", "pruned.mlp=0.25") != 0 {
+		t.Error("--keep 1 does not keep the newest run alone")
+	}
+	output(t, exitHeld, "show", second)
+	output(t, exitHeld, "rm", third, "last")
+	stdout, _ = output(t, exitHeld, "clean", "--format", "json")
+	if !strings.Contains(stdout, `"runs": 1`) {
+		t.Errorf("rm of a run named twice:\n%s", stdout)
+	}
+	doctor, _ := output(t, exitHeld, "doctor", "--model", "stories15m", "--decode", "1", "--repeat", "1")
+	if !strings.Contains(doctor, "1 run of ") || !strings.Contains(doctor, " evaluations of ") || !strings.Contains(doctor, "; free ") {
+		t.Errorf("doctor says:\n%s", doctor)
+	}
+}
+
+// TestRunInProgressIsNotRemoved: nor is any other that is named beside it.
+func TestRunInProgressIsNotRemoved(t *testing.T) {
+	newHome(t)
+	h := home.Open(os.Getenv("SLIMLAB_HOME"), "test")
+	for _, id := range []string{"ended", "running"} {
+		log, err := h.Logs.Create(lab.Begin{Run: id, Scenario: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id == "ended" {
+			log.Close()
+		}
+		defer log.Close()
+	}
+	if _, stderr := output(t, exitUsage, "rm", "ended", "running"); !strings.Contains(stderr, "run running is running: stop it first") {
+		t.Errorf("said %q", stderr)
+	}
+	if runs, _ := output(t, exitHeld, "runs"); strings.Count(runs, "\n") != 2 {
+		t.Errorf("there are:\n%s", runs)
 	}
 }

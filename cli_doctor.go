@@ -72,6 +72,11 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 	case err != nil:
 		return usage(err)
 	}
+	if disk, err := p.home.Disk(); err != nil {
+		r.LeftOut = append(r.LeftOut, "the home folder: "+err.Error())
+	} else {
+		r.Home = &disk
+	}
 	if err := r.Write(f.format, p.stdout); err != nil {
 		return broke(err)
 	}

@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"lab/recipe":            {},
 	"lab/store":             {"lab", "lab/recipe"},
 	"lab/report":            {"lab", "lab/stat"},
-	"lab/doctor":            {"lab", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
+	"lab/doctor":            {"lab", "lab/home", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/task":              {"lab", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
 	"lab/convert":           {"lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},

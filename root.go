@@ -103,7 +103,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
-		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.cleanCommand(),
+		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.cleanCommand(), p.rmCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),
 	)

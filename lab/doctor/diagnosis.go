@@ -1,5 +1,7 @@
 package doctor
 
+import "slimlab/lab/home"
+
 // Diagnosis is all that was measured. Quantities are in base units: seconds, bytes, operations (a
 // multiply-add is two), hertz.
 type Diagnosis struct {
@@ -11,6 +13,8 @@ type Diagnosis struct {
 	Kernels []Kernel     `json:"kernels,omitempty"`
 	Model   *ModelSpeed  `json:"model,omitempty"`
 	LeftOut []string     `json:"left_out,omitempty"` // what was not measured, and why
+	// what the home folder holds, for the caller to fill
+	Home *home.Disk `json:"home,omitempty"`
 }
 
 const schema = "slimlab.doctor/1"

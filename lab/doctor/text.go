@@ -10,6 +10,7 @@ import (
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/report"
 )
 
@@ -57,11 +58,26 @@ func (r *Diagnosis) Text(w io.Writer) error {
 	if noisy {
 		fmt.Fprintf(&b, "~ the slowest sample took more than %.1f times the fastest\n", noise)
 	}
+	if d := r.Home; d != nil {
+		b.WriteString(homeText(d))
+	}
 	for _, text := range r.LeftOut {
 		fmt.Fprintf(&b, "left out: %s\n", text)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// homeText says what the home folder holds.
+func homeText(d *home.Disk) string {
+	size := func(n int64) string { return report.Format(lab.Bytes, float64(n)) }
+	free := "unknown"
+	if d.Free >= 0 {
+		free = size(d.Free)
+	}
+	return fmt.Sprintf("\nhome %s: %s of %s, %s of %s, %s of %s; free %s\n", d.Folder,
+		report.Plural(d.Runs, "run"), size(d.RunBytes), report.Plural(d.Artifacts, "artifact"), size(d.ArtifactBytes),
+		report.Plural(d.Evaluations, "evaluation"), size(d.EvaluationBytes), free)
 }
 
 func (m *Machine) text(b *strings.Builder) {

@@ -29,10 +29,13 @@ func (e Evaluations) Get(r recipe.Recipe) (data []byte, ok bool) {
 	return data, err == nil
 }
 
+// evaluationTitle begins the titles of what an evaluation keeps.
+const evaluationTitle = "eval "
+
 // Put keeps what was measured, and replaces what was kept of the recipe before. title describes it
 // to people.
 func (e Evaluations) Put(r recipe.Recipe, title string, data []byte) error {
-	_, err := e.home.Artifacts.Replace(r, store.Label{Title: "eval " + title, Program: e.home.Version}, func(dir string) error {
+	_, err := e.home.Artifacts.Replace(r, store.Label{Title: evaluationTitle + title, Program: e.home.Version}, func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, evaluationFile), data, 0o644)
 	})
 	return err

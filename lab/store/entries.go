@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/lab/recipe"
 )
 
 // Condition is what a folder of the store is.
@@ -35,6 +37,10 @@ type Entry struct {
 	Title     string // of the artifact, where it is known
 	Condition Condition
 	Bytes     int64 // of its files
+	// of a complete artifact
+	Created time.Time         // to the second
+	Model   bool              // it holds a model, not a measurement or a tokenizer
+	Inputs  map[string]string // of its recipe
 }
 
 // Useless reports whether no run can use the entry.
@@ -58,34 +64,55 @@ func (a *Artifacts) Entries() ([]Entry, error) {
 		if entry.Bytes, err = bytesOf(path); err != nil {
 			return nil, fmt.Errorf("artifacts: %w", err)
 		}
-		entry.Condition, entry.Title = examine(path, e)
+		examine(path, e, &entry)
 		entries = append(entries, entry)
 	}
 	return entries, nil
 }
 
 // examine finds what a folder is by its name and metadata.
-func examine(path string, e fs.DirEntry) (Condition, string) {
+func examine(path string, e fs.DirEntry, entry *Entry) {
 	switch {
 	case strings.HasPrefix(e.Name(), temp) && inUse(path):
-		return InUse, ""
+		entry.Condition = InUse
+		return
 	case strings.HasPrefix(e.Name(), temp):
-		return Unfinished, ""
+		entry.Condition = Unfinished
+		return
 	case strings.HasPrefix(e.Name(), aside):
-		return Damaged, ""
+		entry.Condition = Damaged
+		return
 	case !validKey.MatchString(e.Name()):
-		return Foreign, ""
+		entry.Condition = Foreign
+		return
 	}
 	m, err := readMeta(path)
-	switch {
-	case err != nil:
-		return Damaged, ""
-	case m.Format < metaFormat:
-		return OldFormat, m.Title
-	case m.Format > metaFormat:
-		return NewFormat, m.Title
+	if err != nil {
+		entry.Condition = Damaged
+		return
 	}
-	return Complete, m.Title
+	entry.Title, entry.Created = m.Title, time.Unix(m.Created, 0)
+	switch {
+	case m.Format < metaFormat:
+		entry.Condition = OldFormat
+	case m.Format > metaFormat:
+		entry.Condition = NewFormat
+	default:
+		entry.Condition, entry.Inputs = Complete, inputs(path)
+		_, err := os.Stat(filepath.Join(path, "config.json"))
+		entry.Model = err == nil
+	}
+}
+
+// inputs reads those of an artifact's recipe. What cannot be read has none: Use refuses it.
+func inputs(dir string) map[string]string {
+	text, err := os.ReadFile(filepath.Join(dir, recipe.FileName))
+	if err != nil {
+		return nil
+	}
+	var r struct{ Inputs map[string]string }
+	_ = json.Unmarshal(text, &r)
+	return r.Inputs
 }
 
 // bytesOf sums the files below a path. What is removed meanwhile counts nothing.

@@ -58,6 +58,31 @@ type Info struct {
 	modified time.Time // the log
 }
 
+// Ended reports whether the run's process is gone or has ended the run.
+func (i Info) Ended() bool { return i.State != lab.Running }
+
+// RunningError is the error of a run that cannot be removed: its process lives.
+type RunningError struct{ ID string }
+
+func (e *RunningError) Error() string { return "run " + e.ID + " is running: stop it first" }
+
+// Remove deletes the log of the run of an id. Artifacts stay. A run whose process lives is a
+// RunningError.
+func (s *Store) Remove(id string) error {
+	f, err := os.Open(s.path(id))
+	if err != nil {
+		return fmt.Errorf("run store: %w", err)
+	}
+	defer f.Close()
+	if errors.Is(filelock.Probe(f), filelock.ErrLocked) {
+		return &RunningError{id}
+	}
+	if err := os.Remove(s.path(id)); err != nil {
+		return fmt.Errorf("run store: %w", err)
+	}
+	return atomicfile.SyncDir(s.dir)
+}
+
 // Run is a log as it was read.
 type Run struct {
 	Info

@@ -1,0 +1,55 @@
+package home
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Disk is what a home holds, in bytes.
+type Disk struct {
+	Folder          string `json:"folder"`
+	Runs            int    `json:"runs"`
+	RunBytes        int64  `json:"run_bytes"`
+	Artifacts       int    `json:"artifacts"`
+	ArtifactBytes   int64  `json:"artifact_bytes"`
+	Evaluations     int    `json:"evaluations"`
+	EvaluationBytes int64  `json:"evaluation_bytes"`
+	// bytes that the user can still write on the home's file system; -1: not known
+	Free int64 `json:"free_bytes"`
+}
+
+// Disk measures the home. It changes nothing.
+func (h *Home) Disk() (Disk, error) {
+	d := Disk{Folder: h.Folder, Free: -1}
+	runs, err := h.Logs.List()
+	if err != nil {
+		return d, err
+	}
+	for _, r := range runs {
+		d.Runs++
+		d.RunBytes += r.Bytes
+	}
+	entries, err := h.Artifacts.Entries()
+	if err != nil {
+		return d, err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Title, evaluationTitle) {
+			d.Evaluations++
+			d.EvaluationBytes += e.Bytes
+		} else {
+			d.Artifacts++
+			d.ArtifactBytes += e.Bytes
+		}
+	}
+	folder := h.Folder
+	for folder != filepath.Dir(folder) { // the home may not be there yet
+		if _, err := os.Stat(folder); err == nil {
+			break
+		}
+		folder = filepath.Dir(folder)
+	}
+	d.Free = freeBytes(folder)
+	return d, nil
+}
