@@ -3,14 +3,23 @@ GO       ?= go
 BIN      := bin/slimlab
 TOOL     := $(GO) tool -modfile=.ci/tools.mod
 SYSTEMS  := linux/arm64 darwin/arm64 windows/amd64
+RELEASES := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+BUILD    := -trimpath -buildvcs=false -ldflags "-X main.commit=$(COMMIT)"
 
-.PHONY: help build run test bench gate lint systems generated race noasm golden pretrain demo
+.PHONY: help build dist run test bench gate lint systems generated race noasm golden pretrain demo
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/slimlab, one static file
-	@CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) .
+	@CGO_ENABLED=0 $(GO) build $(BUILD) -o $(BIN) .
+
+dist: ## build static files for all systems into dist, with SHA256SUMS; the same commit gives the same bytes
+	@rm -rf dist && mkdir dist
+	@for s in $(RELEASES); do os=$${s%/*}; arch=$${s#*/}; end=; [ $$os != windows ] || end=.exe; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build $(BUILD) -o dist/slimlab-$$os-$$arch$$end . || exit 1; done
+	@cd dist && sha256sum slimlab-* > SHA256SUMS && cat SHA256SUMS
 
 run: build ## open the workbench; without a terminal: run figure1 --quick and print its table
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN); else $(BIN) run figure1 --quick; fi

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -70,14 +71,25 @@ func (p *program) open() error {
 	return nil
 }
 
+// commit is set by the Makefile.
+var commit string
+
 // version names the build in runs and in the keys of timings: the module's version, which holds the
 // commit where the build knows it.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "devel"
+	name := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		name = strings.Trim(info.Main.Version, "()")
 	}
-	return strings.Trim(info.Main.Version, "()")
+	if name == "devel" && commit != "" {
+		name += "-" + commit
+	}
+	return name
+}
+
+// build is what --version prints beside the version.
+func build() string {
+	return fmt.Sprintf("%s, %s/%s, kernels %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, home.Kernels())
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

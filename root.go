@@ -90,7 +90,7 @@ func (p *program) rootCommand() *cobra.Command {
 		Short: "make language models small, and see what it costs",
 		Long: "slimlab distils, prunes, quantizes and serves language models, and shows quality against cost while the numbers arrive.\n" +
 			"Without a verb it opens the workbench, which needs a terminal.",
-		Version:           version(),
+		Version:           version() + ", " + build(),
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

@@ -20,6 +20,9 @@ func Machine() string {
 	return fmt.Sprintf("%s · %d cores · %s", name, cpu.Threads, kernels.Implementation())
 }
 
+// Kernels names the kernels' implementation in use.
+func Kernels() string { return kernels.Implementation() }
+
 // UseKernels chooses the kernels' implementation for the process by name; "" picks the fastest.
 func UseKernels(name string) error {
 	_, err := kernels.Use(name)
