@@ -29,7 +29,7 @@ func (p *program) tokenizeCommand() *cobra.Command {
 		Use:   "tokenize MODEL",
 		Short: "convert standard input to token ids, or back with --decode",
 		Long: "tokenize reads all of standard input, to the last byte, and prints its token ids as one JSON array.\n" +
-			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model or vocab.json, run:ID/ROW or pretrained:NAME.\n\n" +
+			"MODEL is a folder, a .gguf file, a tokenizer.json, tokenizer.model, tekken.json or vocab.json, run:ID/ROW or pretrained:NAME.\n\n" +
 			"With --chat standard input is a conversation, a JSON array of messages {\"role\", \"content\"} or an object with messages and tools, which the model's own\n" +
 			"template writes as text, up to the point where the assistant would answer if the last message is not its own.",
 		Args: cobra.ExactArgs(1),

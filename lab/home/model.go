@@ -37,7 +37,7 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 }
 
 // Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
-// file: tokenizer.json, tokenizer.model or vocab.json.
+// file: tokenizer.json, tokenizer.model, tekken.json or vocab.json.
 func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
 		if checkpoint.IsGGUF(name) {
@@ -51,7 +51,7 @@ func (h *Home) Tokenizer(name string) (*tokenizer.Tokenizer, error) {
 	}
 	t, err := tokenizer.LoadFS(folder, ".")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("model %s: found no tokenizer, expected tokenizer.json, tokenizer.model, or vocab.json and merges.txt", name)
+		return nil, fmt.Errorf("model %s: found no tokenizer, expected tokenizer.json, tokenizer.model, tekken.json, or vocab.json and merges.txt", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)

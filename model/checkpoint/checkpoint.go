@@ -129,7 +129,7 @@ func (c *Checkpoint) Raw(name string) ([]byte, error) { return c.files.Raw(name)
 
 // otherFiles are the files of a Hugging Face folder beside its tensors and config.json.
 var otherFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-	"merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"}
+	"merges.txt", "tekken.json", "chat_template.jinja", "chat_template.json", "generation_config.json"}
 
 // OtherFile reads a file of the folder; the error is fs.ErrNotExist where there is none, or no
 // folder.

@@ -21,13 +21,10 @@ var kinds = []struct {
 	{"TinyStories", func(t testing.TB) *Tokenizer { return load(t, shareddata.Path(t, "models", "TinyStories-656K")) }},
 }
 
-// tekken is how Mistral's later models split a text: a pattern without a hand-written scanner.
-const tekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-
 func expression(t testing.TB) *Tokenizer {
 	tok := gpt2(t)
 	f := tok.file
-	f.byteLevel(wordSplit{pattern: tekken})
+	f.byteLevel(wordSplit{patterns: []string{tekkenPattern}})
 	data, err := marshal(f)
 	if err != nil {
 		t.Fatal(err)

@@ -186,6 +186,10 @@ func modelType(model map[string]json.RawMessage) string {
 }
 
 func (t *Tokenizer) checkTable(path string, object map[string]json.RawMessage, table jsonread.Table) error {
+	return t.checkTableOf("tokenizer.json", path, object, table)
+}
+
+func (t *Tokenizer) checkTableOf(name, path string, object map[string]json.RawMessage, table jsonread.Table) error {
 	unknown, err := table.Check(object)
 	if err != nil {
 		return fmt.Errorf("%s%w", path, err)
@@ -195,7 +199,7 @@ func (t *Tokenizer) checkTable(path string, object map[string]json.RawMessage, t
 		if path != "" {
 			where = strings.TrimSuffix(path, ".") + ": "
 		}
-		t.note("tokenizer.json: %signored keys that are not known: %s", where, quoted(unknown))
+		t.note("%s: %signored keys that are not known: %s", name, where, quoted(unknown))
 	}
 	return nil
 }

@@ -58,3 +58,10 @@ var componentTables = map[string]jsonread.Table{
 	"Fuse":               jsonread.Keys(jsonread.Read, "type"),
 	"TemplateProcessing": jsonread.Keys(jsonread.Read, "type", "single", "special_tokens").With(jsonread.Keys(jsonread.Harmless, "pair")),
 }
+
+// tekkenTable is for a tekken.json, tekkenConfigTable for its config. Images and sound are other
+// models' inputs; what a token stands for is in token_bytes.
+var tekkenTable = jsonread.Keys(jsonread.Read, "config", "vocab", "special_tokens").With(jsonread.Keys(jsonread.Harmless, "type", "version", "image", "multimodal", "audio", "model_settings_builder"))
+
+var tekkenConfigTable = jsonread.Keys(jsonread.Read, "pattern", "default_vocab_size", "default_num_special_tokens").With(
+	jsonread.Keys(jsonread.Harmless, "num_vocab_tokens", "version"))

@@ -15,8 +15,8 @@ import (
 )
 
 // Load reads the tokenizer of a folder, as LoadFS does, or of one file: a tokenizer.json, a
-// tokenizer.model, or a vocab.json with a merges.txt in its folder. What else the folder has, such
-// as which tokens begin and end a text, is read in both cases.
+// tokenizer.model, a tekken.json, or a vocab.json with a merges.txt in its folder. What else the
+// folder has, such as which tokens begin and end a text, is read in both cases.
 func Load(name string) (*Tokenizer, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -38,11 +38,12 @@ func Load(name string) (*Tokenizer, error) {
 }
 
 // LoadFS reads the tokenizer of a Hugging Face folder: tokenizer.json, else tokenizer.model of
-// SentencePiece or tiktoken, else vocab.json and merges.txt; and from tokenizer_config.json,
-// special_tokens_map.json and chat_template.jinja, where they exist, which tokens have a role and
-// how a conversation is written. The error of a folder without a tokenizer is fs.ErrNotExist.
+// SentencePiece or tiktoken, else vocab.json and merges.txt, else tekken.json; and from
+// tokenizer_config.json, special_tokens_map.json and chat_template.jinja, where they exist, which
+// tokens have a role and how a conversation is written. The error of a folder without a tokenizer
+// is fs.ErrNotExist.
 func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
-	for _, name := range []string{"tokenizer.json", "tokenizer.model", "vocab.json"} {
+	for _, name := range []string{"tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json"} {
 		if _, err := fs.Stat(fsys, path.Join(dir, name)); err == nil {
 			return loadFile(fsys, dir, name)
 		}
@@ -68,6 +69,8 @@ func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 	switch {
 	case name == "vocab.json":
 		t, err = readPairs(fsys, dir, data, s)
+	case name == "tekken.json":
+		t, err = readTekken(data)
 	case isTiktoken(data):
 		t, err = readTiktoken(data)
 	case strings.HasSuffix(name, ".json"):

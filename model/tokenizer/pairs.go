@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"slimlab/internal/jsonread"
@@ -21,11 +20,11 @@ func readPairs(fsys fs.FS, dir string, vocab []byte, s *settings) (*Tokenizer, e
 	if err := jsonread.Decode(vocab, &f.Model.Vocab); err != nil {
 		return nil, err
 	}
-	c := wordSplits[0]
+	c, _ := splitNamed("gpt-2")
 	switch class := s.class; class {
 	case "GPT2Tokenizer", "":
 	case "Qwen2Tokenizer":
-		c = wordSplits[slices.IndexFunc(wordSplits, func(c wordSplit) bool { return c.pattern == qwen2Pattern })]
+		c, _ = splitNamed("qwen2")
 	default:
 		return nil, fmt.Errorf("tokenizer_class %q of tokenizer_config.json is not supported with vocab.json, expected GPT2Tokenizer or Qwen2Tokenizer", s.class)
 	}

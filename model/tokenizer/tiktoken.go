@@ -66,11 +66,8 @@ func readTiktoken(data []byte) (*Tokenizer, error) {
 	for i, name := range llama3Special() {
 		f.AddedTokens = append(f.AddedTokens, addedToken{ID: int32(llama3Ranks + i), Content: name, Special: true})
 	}
-	for _, c := range wordSplits {
-		if c.pattern == llama3Pattern {
-			f.byteLevel(c)
-		}
-	}
+	split, _ := splitNamed("llama3")
+	f.byteLevel(split)
 	begin := f.AddedTokens[0]
 	f.PostProcessor = templateOf(map[string]int32{begin.Content: begin.ID}, begin.Content, "")
 	t.bos, t.eos = llama3Ranks, llama3Ranks+1

@@ -42,24 +42,9 @@ const (
 	TypeByte        = 6
 )
 
-// wordSplit is a way to split a text into words that GGUF files have a name for.
-type wordSplit struct {
-	names        []string // the first is what Vocabulary writes
-	pattern      string
-	compose      bool // the text is normalized to form C first
-	ignoreMerges bool
-	addBOS       bool
-}
-
-var wordSplits = []wordSplit{
-	{names: []string{"gpt-2", "phi-2"}, pattern: gpt2Pattern},
-	{names: []string{"llama-bpe", "llama3", "llama-v3"}, pattern: llama3Pattern, ignoreMerges: true, addBOS: true},
-	{names: []string{"qwen2", "deepseek-r1-qwen"}, pattern: qwen2Pattern, compose: true},
-}
-
-// FromVocabulary makes a tokenizer from the vocabulary of a GGUF file. For gpt2, the supported
-// names of Pre are those of GPT-2, Llama 3 and Qwen 2, 2.5 and 3; Qwen's text is normalized to form
-// C, as by its own tokenizer.
+// FromVocabulary makes a tokenizer from the vocabulary of a GGUF file. For gpt2, Pre names a known
+// split of a text into words; the text of Qwen 2, 2.5 and 3 is normalized to form C, as by its own
+// tokenizer.
 func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	t, err := readVocabulary(v, spacing{})
 	if err == nil {
@@ -188,15 +173,11 @@ func (f *file) addTokens(v Vocabulary, how spacing) error {
 
 // merged reads a byte-level vocabulary.
 func (f *file) merged(v Vocabulary) (wordSplit, error) {
-	i := slices.IndexFunc(wordSplits, func(c wordSplit) bool { return slices.Contains(c.names, v.Pre) })
-	if i < 0 {
-		var known []string
-		for _, c := range wordSplits {
-			known = append(known, c.names[0])
-		}
-		return wordSplit{}, nearest.Unknown("pre", v.Pre, known)
+	split, ok := splitNamed(v.Pre)
+	if !ok {
+		return wordSplit{}, nearest.Unknown("pre", v.Pre, splitNames())
 	}
-	f.byteLevel(wordSplits[i])
+	f.byteLevel(split)
 	f.Model.Merges = make(mergeList, len(v.Merges))
 	added := map[string]int32{}
 	for _, a := range f.AddedTokens {
@@ -216,25 +197,7 @@ func (f *file) merged(v Vocabulary) (wordSplit, error) {
 			}
 		}
 	}
-	return wordSplits[i], nil
-}
-
-// byteLevel writes the components of a byte-level tokenizer.
-func (f *file) byteLevel(c wordSplit) {
-	f.Model.IgnoreMerges = c.ignoreMerges
-	if c.compose {
-		f.Normalizer = mustMarshal(map[string]any{"type": "NFC"})
-	}
-	bytes := func(regex bool) any {
-		return map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex}
-	}
-	f.PreTokenizer, f.Decoder = mustMarshal(bytes(true)), mustMarshal(bytes(true))
-	if c.pattern != gpt2Pattern {
-		f.PreTokenizer = mustMarshal(map[string]any{"type": "Sequence", "pretokenizers": []any{
-			map[string]any{"type": "Split", "pattern": map[string]any{"Regex": c.pattern}, "behavior": "Isolated", "invert": false},
-			bytes(false),
-		}})
-	}
+	return split, nil
 }
 
 // scored reads a SentencePiece vocabulary.
@@ -403,14 +366,15 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 		return errors.New("vocabulary: add_prefix_space of a byte-level tokenizer cannot be written")
 	}
 	compose := len(t.normalizers) == 1 && t.normalizers[0] == normalizer(form(norm.NFC))
+	patterns := patternsOf(t.file.PreTokenizer)
 	for _, c := range wordSplits {
-		s, _ := scannerOf(c.pattern)
-		if len(t.splitters) == 1 && t.splitters[0] == s && (len(t.normalizers) == 0 || compose && c.compose) && c.ignoreMerges == t.model.ignoreMerges {
+		// Qwen's composes; that of text which is not composed is read so, too.
+		if slices.Equal(patterns, c.patterns) && (len(t.normalizers) == 0 || compose && c.compose) && c.ignoreMerges == t.model.ignoreMerges && v.Pre == "" {
 			v.Pre = c.names[0]
 		}
 	}
 	if v.Pre == "" {
-		return fmt.Errorf("vocabulary: pre_tokenizer %s with normalizer %s and ignore_merges %t has no name, expected those of GPT-2, Llama 3 or Qwen 2",
+		return fmt.Errorf("vocabulary: pre_tokenizer %s with normalizer %s and ignore_merges %t has no name, expected a split that GGUF has a name for",
 			t.file.PreTokenizer, cmp.Or(string(t.file.Normalizer), "null"), t.model.ignoreMerges)
 	}
 	for _, pair := range t.file.Model.Merges {
