@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -338,4 +339,45 @@ func FuzzParse(f *testing.F) {
 		}
 		s.Verdicts(lab.NewBoard().Snapshot())
 	})
+}
+
+// TestComparisonsAreJudged: each comparison holds on the right side of its bound alone, and none of
+// a value that is not a number.
+func TestComparisonsAreJudged(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		auc  float64
+		held string // of < <= == >= >, in this order, against 0.5
+	}{
+		{0.25, "< <="}, {0.5, "<= == >="}, {0.75, ">= >"}, {math.Nextafter(0.5, 1), ">= >"}, {math.Nextafter(0.5, 0), "< <="},
+		{nan, ""},
+	} {
+		for _, side := range []string{"auc(row=FM) %s 0.5", "auc(row=FM) - 0.5 %s 0", "1 * auc(row=FM) %s 50%%"} {
+			var held []string
+			for _, op := range []string{"<", "<=", "==", ">=", ">"} {
+				s, err := scenario.Parse("x.yaml", []byte(small+fmt.Sprintf("expect: [ %q ]\n", fmt.Sprintf(side, op))), options())
+				if err != nil {
+					t.Fatal(err)
+				}
+				plan := s.Plan()
+				begin := plan.Begin()
+				verdicts := s.Verdicts(lab.Fold([]lab.Event{
+					{Kind: lab.KindBegin, Begin: &begin},
+					{Kind: lab.KindRow, Cell: plan.Cells[0].ID, Row: "FM", Values: map[string]lab.Measure{"auc": {Value: c.auc}}},
+				}).Snapshot())
+				if len(verdicts) != 1 || verdicts[0].Unjudged {
+					t.Fatalf("%v: verdicts %+v", c.auc, verdicts)
+				}
+				if verdicts[0].Held {
+					held = append(held, op)
+				}
+				if math.IsNaN(c.auc) != strings.Contains(verdicts[0].Text, "not a number") {
+					t.Errorf("%s of %v says %q", op, c.auc, verdicts[0].Text)
+				}
+			}
+			if got := strings.Join(held, " "); got != c.held {
+				t.Errorf("%s with %v holds for %q, expected %q", side, c.auc, got, c.held)
+			}
+		}
+	}
 }
