@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 
@@ -14,13 +15,20 @@ import (
 // After a failed write every later call returns the same error: a log has no holes.
 type Log struct {
 	mu      sync.Mutex
-	file    *os.File
+	file    logFile
 	out     *bufio.Writer
 	encoder *encoder
 	err     error
 }
 
-func newLog(f *os.File) (*Log, error) {
+// logFile is what a log needs of its file.
+type logFile interface {
+	io.WriteCloser
+	Sync() error
+	Name() string
+}
+
+func newLog(f logFile) (*Log, error) {
 	l := &Log{file: f, out: bufio.NewWriterSize(f, 64<<10), encoder: newEncoder()}
 	head := binary.LittleEndian.AppendUint32([]byte(magic), schemaVersion)
 	if _, err := l.out.Write(head); err != nil {

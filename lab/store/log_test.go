@@ -289,6 +289,76 @@ func TestWhatIsOnTheDisk(t *testing.T) {
 	}
 }
 
+// countedFile counts what a log asks of its file, and what was written when it was last synced.
+type countedFile struct {
+	bytes.Buffer
+	syncs, synced int
+	closed        bool
+	broken        error // of each Sync
+}
+
+func (f *countedFile) Name() string { return "counted" }
+func (f *countedFile) Close() error { f.closed = true; return nil }
+func (f *countedFile) Sync() error {
+	f.syncs, f.synced = f.syncs+1, f.Len()
+	return f.broken
+}
+
+// TestSynced: what must not be lost is synced, not only written, before Append returns, once; other
+// events wait for Flush or Close. A failed sync is an error of that append and of all later ones.
+func TestSynced(t *testing.T) {
+	f := &countedFile{}
+	l, err := newLog(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		event lab.Event
+		syncs int
+	}{
+		{lab.Event{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "a"}}, 1},
+		{lab.Event{Kind: lab.KindPoint}, 0},
+		{lab.Event{Kind: lab.KindRow}, 1},
+		{lab.Event{Kind: lab.KindNote}, 0},
+		{lab.Event{Kind: lab.KindVerdict}, 1},
+		{lab.Event{Kind: lab.KindCell, State: lab.Running}, 0},
+		{lab.Event{Kind: lab.KindCell, State: lab.Cancelled}, 0},
+		{lab.Event{Kind: lab.KindCell, State: lab.Failed}, 1},
+		{lab.Event{Kind: lab.KindMatrix}, 0},
+		{lab.Event{Kind: lab.KindCell, State: lab.Done}, 1},
+		{lab.Event{Kind: lab.KindEnd}, 1},
+	} {
+		before := f.syncs
+		if err := l.Append(c.event); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.syncs - before; got != c.syncs {
+			t.Errorf("%s %s: %d syncs, expected %d", c.event.Kind, c.event.State, got, c.syncs)
+		}
+		if c.syncs > 0 && (f.synced != f.Len() || l.out.Buffered() > 0) {
+			t.Errorf("%s %s: %d of %d bytes are synced, and %d wait", c.event.Kind, c.event.State, f.synced, f.Len(), l.out.Buffered())
+		}
+	}
+	for i, finish := range []func() error{l.Flush, l.Close} {
+		before := f.syncs
+		if err := finish(); err != nil || f.syncs != before+1 {
+			t.Errorf("%s: %d syncs, expected 1; %v", []string{"Flush", "Close"}[i], f.syncs-before, err)
+		}
+	}
+	bad := &countedFile{broken: errors.New("the disk is gone")}
+	if l, err = newLog(bad); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []lab.Kind{lab.KindRow, lab.KindPoint} {
+		if err := l.Append(lab.Event{Kind: kind}); !errors.Is(err, bad.broken) {
+			t.Errorf("%s after a failed sync: %v", kind, err)
+		}
+	}
+	if err := l.Close(); !errors.Is(err, bad.broken) || !bad.closed || bad.syncs != 1 {
+		t.Errorf("Close: %v, closed %t, %d syncs", err, bad.closed, bad.syncs)
+	}
+}
+
 // A full disk is an error of that append and of all later ones: nothing is written after a gap.
 func TestDiskFull(t *testing.T) {
 	f, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
