@@ -8,6 +8,7 @@ import (
 
 	"slimlab/kd"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/serve"
@@ -25,10 +26,7 @@ type evaluation struct {
 func (w *worker) quality(ctx context.Context, row *measured) error {
 	validation := w.data.recsys == nil || w.run.plan.Scenario.Asks("loss", "loss_delta")
 	settings := w.cell.Point.Evaluate
-	of := w.data.recipe("evaluate", evaluateVersion)
-	of.Task, of.Inputs["model"] = w.data.test, row.key
-	of.Parameters["validation"], of.Parameters["loss"] = settings.Validation, validation
-	a, err := w.run.artifact(ctx, of, "evaluation of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, w.evaluationRecipe(row, validation), "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
 		return w.run.compute(func() error {
 			m, err := row.model.load(ctx)
@@ -61,6 +59,15 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 		row.values["loss"] = lab.Measure{Value: e.Loss, N: e.Tokens}
 	}
 	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
+}
+
+// evaluationRecipe is all that decides a row's evaluation; validation says whether the loss is
+// measured.
+func (w *worker) evaluationRecipe(row *measured, validation bool) recipe.Recipe {
+	of := w.data.recipe("evaluate", evaluateVersion)
+	of.Task, of.Inputs["model"] = w.data.test, row.key
+	of.Parameters["validation"], of.Parameters["loss"] = w.cell.Point.Evaluate.Validation, validation
+	return of
 }
 
 // partSize is how many validation examples are measured between two looks at the context.
@@ -127,10 +134,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 		return nil
 	}
 	settings := w.cell.Point.Evaluate
-	of := w.data.recipe("agreement", evaluateVersion)
-	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
-	of.Parameters["validation"] = settings.Validation
-	a, err := w.run.artifact(ctx, of, "agreement of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, w.agreementRecipe(row), "agreement of "+row.name, func(dir string) error {
 		return w.run.compute(func() error {
 			base, err := w.base.model.load(ctx)
 			if err != nil {
@@ -157,6 +161,14 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	}
 	row.values["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}
 	return nil
+}
+
+// agreementRecipe is all that decides how far a row agrees with the baseline.
+func (w *worker) agreementRecipe(row *measured) recipe.Recipe {
+	of := w.data.recipe("agreement", evaluateVersion)
+	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
+	of.Parameters["validation"] = w.cell.Point.Evaluate.Validation
+	return of
 }
 
 // fidelity is the mean agreement over all answer tokens.

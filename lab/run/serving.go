@@ -31,10 +31,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if settings == nil {
 		return nil
 	}
-	of := w.data.recipe("serve", serveVersion)
-	of.Inputs["model"], of.Parameters = row.key, recipe.Of(settings)
-	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
-	a, err := w.run.artifact(ctx, of, "serving of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, w.servingRecipe(row), "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
 		var e *serve.Engine
 		var workload load.Ranking
@@ -67,7 +64,20 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if err := readFacts(a.dir, &s); err != nil {
 		return err
 	}
-	warning := w.taken(s.Run)
+	s.measures(row.values, w.taken(s.Run))
+	return nil
+}
+
+// servingRecipe is all that decides a row's timings: the program and the machine too.
+func (w *worker) servingRecipe(row *measured) recipe.Recipe {
+	of := w.data.recipe("serve", serveVersion)
+	of.Inputs["model"], of.Parameters = row.key, recipe.Of(w.cell.Point.Serve)
+	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
+	return of
+}
+
+// measures adds what was served to a row's values; warning is that of its timings.
+func (s *serving) measures(values map[string]lab.Measure, warning string) {
 	latency := func(name string, samples []float64) {
 		if len(samples) == 0 {
 			return
@@ -76,14 +86,13 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 		if len(samples) < 100 {
 			p99 = strings.TrimPrefix(warning+"; ", "; ") + fmt.Sprintf("P99 of %d samples", len(samples))
 		}
-		row.values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Warning: warning}
-		row.values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Warning: p99}
+		values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Warning: warning}
+		values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Warning: p99}
 	}
 	latency("ttft_cold", s.Cold)
 	latency("ttft_hot", s.Hot)
-	row.values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Warning: warning}
-	row.values["cached"] = lab.Measure{Value: float64(s.Cached) / float64(s.Tokens)}
-	return nil
+	values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Warning: warning}
+	values["cached"] = lab.Measure{Value: float64(s.Cached) / float64(s.Tokens)}
 }
 
 func seconds(durations []time.Duration) []float64 {

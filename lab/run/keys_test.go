@@ -1,0 +1,176 @@
+package run
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"slimlab/kernels"
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+// onRecords is a scenario on a file of records, whose keys are cheap to plan.
+const onRecords = `
+name: keys
+task: { kind: jsonl, path: %q, max_tokens: 48, validation: 0.25 }
+tokenizer: { vocab: 280 }
+models: { little: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 16 } }
+pipeline:
+  - train: { name: first, into: little, steps: 3, batch: 4 }
+evaluate: { validation: 16 }
+columns: [loss]
+`
+
+// onWorld is the same on the ranking task, which is served too.
+const onWorld = `
+name: keys
+task: { kind: recsys, members: 40, candidates: 2 }
+tokenizer: { vocab: 600 }
+models: { little: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 16 } }
+pipeline:
+  - train: { name: first, into: little, steps: 3, batch: 4 }
+evaluate: { validation: 8 }
+serve: { members: 3, candidates: 3 }
+`
+
+// stageKeys are the keys of all that a run makes of a scenario with one step, and the name of what
+// its rows are measured on. Change is made to the worker and the row first; it may be nil.
+func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[string]string {
+	t.Helper()
+	h := copyHome(t, onlyTokenizer)
+	plan := parse(t, text, scenario.Options{})
+	r := &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: time.Now}, readOnly: true, machine: "this one"}
+	w := &worker{run: r, cell: &plan.Cells[0]}
+	jobs, err := w.plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := &measured{key: "model"}
+	w.base = &measured{key: "baseline"}
+	if change != nil {
+		change(w, row)
+	}
+	keys := map[string]string{
+		"train":     jobs[0].model.key,
+		"evaluate":  w.evaluationRecipe(row, plan.Scenario.Asks("loss", "loss_delta")).Key(),
+		"agreement": w.agreementRecipe(row).Key(),
+		"test set":  w.data.testKey(w.cell.Point.Evaluate.Validation),
+	}
+	if w.cell.Point.Serve != nil {
+		keys["serve"] = w.servingRecipe(row).Key()
+	}
+	return keys
+}
+
+// TestSettingsChangeKeys: each setting changes the keys of the stages whose output depends on it,
+// and no other: nothing stale is found, and nothing is made again without need.
+func TestSettingsChangeKeys(t *testing.T) {
+	file := writeJSONL(t, "")
+	records := fmt.Sprintf(onRecords, file)
+	other := kernels.Implementations()[0]
+	if other == kernels.Implementation() {
+		other = ""
+	}
+	for _, c := range []struct {
+		name, text string
+		old, new   string // in the text
+		change     func(*worker, *measured)
+		kernels    string
+		want       string // the stages, in order of the alphabet
+	}{
+		{name: "nothing", text: onWorld},
+		{name: "test members", text: onWorld, old: "members: 40", new: "members: 41", want: "evaluate, test set"},
+		{name: "test candidates", text: onWorld, old: "candidates: 2 ", new: "candidates: 3 ", want: "evaluate, test set"},
+		{name: "validation size", text: onWorld, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set"},
+		{name: "no loss", text: onWorld, old: "serve:", new: "columns: [auc]\nserve:", want: "evaluate"},
+		{name: "served members", text: onWorld, old: "members: 3,", new: "members: 4,", want: "serve"},
+		{name: "served candidates", text: onWorld, old: "candidates: 3 ", new: "candidates: 4 ", want: "serve"},
+		{name: "steps", text: onWorld, old: "steps: 3", new: "steps: 4", want: "train"},
+		{name: "machine", text: onWorld, change: func(w *worker, _ *measured) { w.run.machine = "another" }, want: "serve"},
+		{name: "program", text: onWorld, change: func(w *worker, _ *measured) { w.run.home.Version = "another" }, want: "serve"},
+		{name: "baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.key = "another" }, want: "agreement"},
+		{name: "model", text: onWorld, change: func(_ *worker, m *measured) { m.key = "another" }, want: "agreement, evaluate, serve"},
+		{name: "kernels", text: onWorld, kernels: other, want: "agreement, evaluate, serve, train"},
+		{name: "a record", text: records, change: nil, old: "", new: "a record", want: "agreement, evaluate, test set, train"},
+		{name: "a tokenizer", text: records, old: "vocab: 280", new: "vocab: 266", want: "agreement, evaluate, train"},
+		{name: "held-out share", text: records, old: "validation: 0.25", new: "validation: 0.5", want: "agreement, evaluate, test set, train"},
+		{name: "longest example", text: records, old: "max_tokens: 48", new: "max_tokens: 49", want: "agreement, evaluate, test set, train"},
+		{name: "validation of records", text: records, old: "validation: 16", new: "validation: 17", want: "agreement, evaluate, test set"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := stageKeys(t, c.text, nil)
+			text := strings.Replace(c.text, c.old, c.new, 1)
+			switch {
+			case c.name == "kernels" && c.kernels == "":
+				t.Skip("skipped: this machine has one implementation")
+			case c.kernels != "":
+				restore, err := kernels.Use(c.kernels)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer restore()
+			case c.new == "a record":
+				text = c.text
+				changeRecord(t, file)
+			}
+			after := stageKeys(t, text, c.change)
+			var changed []string
+			for _, stage := range slices.Sorted(maps.Keys(before)) {
+				if before[stage] != after[stage] {
+					changed = append(changed, stage)
+				}
+			}
+			if got := strings.Join(changed, ", "); got != c.want {
+				t.Errorf("the keys of %q change, expected those of %q", got, c.want)
+			}
+		})
+	}
+}
+
+// changeRecord changes a digit of one record.
+func changeRecord(t *testing.T, file string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(content), "after 7 comes 8", "after 7 comes 9", 1)
+	if changed == string(content) {
+		t.Fatal("the case changes nothing")
+	}
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMeasuresOfServing: each latency is the named percentile of its own samples, and the rates are
+// of the tokens of all prompts.
+func TestMeasuresOfServing(t *testing.T) {
+	s := serving{Tokens: 600, Cached: 150, Seconds: 2, Requests: 101}
+	for i := range 101 {
+		s.Cold = append(s.Cold, float64((i*37)%101)) // 0 to 100 in another order
+	}
+	s.Hot = []float64{3, 1, 2}
+	values := map[string]lab.Measure{}
+	s.measures(values, "timing of run x")
+	for key, want := range map[string]lab.Measure{
+		"ttft_cold_p50": {Value: 50, N: 101, Warning: "timing of run x"},
+		"ttft_cold_p99": {Value: 99, N: 101, Warning: "timing of run x"},
+		"ttft_hot_p50":  {Value: 2, N: 3, Warning: "timing of run x"},
+		"ttft_hot_p99":  {Value: 2.98, N: 3, Warning: "timing of run x; P99 of 3 samples"},
+		"tokens_per_s":  {Value: 300, N: 101, Warning: "timing of run x"},
+		"cached":        {Value: 0.25},
+	} {
+		if values[key] != want {
+			t.Errorf("%s is %+v, expected %+v", key, values[key], want)
+		}
+	}
+	if len(values) != 6 {
+		t.Errorf("%d measures, expected 6: %v", len(values), values)
+	}
+}
