@@ -414,3 +414,41 @@ func TestShuffle(t *testing.T) {
 		t.Error("a step asked for by itself has other examples")
 	}
 }
+
+// TestStepReportsItsBatch: the losses, counts and rates of a step's report are those of the
+// definition, on a batch whose answer tokens are fewer than its tokens.
+func TestStepReportsItsBatch(t *testing.T) {
+	teacher, student := tinyModel(t, tinyConfig(13, 12), 2), tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(6, 13, 26)
+	o := Objective{Divergence: ForwardKL, CE: 0.25, Sequence: 0.5}
+	n := countAll(examples)
+	if n.answers == n.sequence || n.sequence == n.tokens {
+		t.Fatalf("the counts %+v do not distinguish what a loss is divided by", n)
+	}
+	trainer, err := NewTrainer(TrainConfig{
+		Student: student, Teacher: teacher, Objective: o, Steps: 2, LearningRate: 1e-3, WarmUp: 1,
+		Next: func(context.Context, int) ([]Example, error) { return examples, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := 1; step <= 2; step++ {
+		before := student.Clone()
+		got, err := trainer.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, c := range map[string]struct{ got, want float64 }{
+			"loss":          {got.Loss, bruteObjective(o, before, teacher, examples, 1)},
+			"divergence":    {got.Divergence, bruteObjective(Objective{Divergence: ForwardKL}, before, teacher, examples, 1)},
+			"cross-entropy": {got.CE, bruteObjective(Objective{}, before, nil, examples, 1)},
+			"tokens":        {float64(got.Tokens), float64(step) * n.tokens},
+			"step":          {float64(got.Step), float64(step)},
+			"total":         {float64(got.Total), 2},
+		} {
+			if !(math.Abs(c.got-c.want) <= 1e-5*c.want) {
+				t.Errorf("step %d: %s %v, expected %v", step, what, c.got, c.want)
+			}
+		}
+	}
+}

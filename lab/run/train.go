@@ -194,22 +194,10 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not
 // wait for the end of a training.
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
-	every := max(1, config.Steps/pointsPerCurve)
 	start, paused := time.Now(), time.Duration(0)
-	// sums since the last point: a point is a mean, or a curve would be all noise of batches
-	var loss, divergence, steps float64
+	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: w.point}
 	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
-		loss, divergence, steps = loss+s.Loss, divergence+s.Divergence, steps+1
-		if s.Step%every == 0 || s.Step == s.Total {
-			w.point("loss", s.Step, loss/steps)
-			if config.Teacher != nil {
-				w.point("divergence", s.Step, divergence/steps)
-			}
-			loss, divergence, steps = 0, 0, 0
-		}
-		if !math.IsNaN(s.Validation) {
-			w.point("validation", s.Step, s.Validation)
-		}
+		curves.add(s)
 		w.progress(s.Step, s.Total, "")
 		paused += w.run.pause()
 	})
@@ -217,6 +205,29 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 		return trainFacts{}, err
 	}
 	return trainFacts{Tokens: result.Last.Tokens, Seconds: (time.Since(start) - paused).Seconds(), Loss: result.Last.Loss, Run: w.run.ID}, nil
+}
+
+// curves makes the points of a training's curves from its steps.
+type curves struct {
+	every   int  // steps, of which a point is the mean
+	distils bool // there is a divergence
+	point   func(series string, step int, value float64)
+	// sums since the last point: a point of one step would be all noise of its batch
+	loss, divergence, steps float64
+}
+
+func (c *curves) add(s kd.StepReport) {
+	c.loss, c.divergence, c.steps = c.loss+s.Loss, c.divergence+s.Divergence, c.steps+1
+	if s.Step%c.every == 0 || s.Step == s.Total {
+		c.point("loss", s.Step, c.loss/c.steps)
+		if c.distils {
+			c.point("divergence", s.Step, c.divergence/c.steps)
+		}
+		c.loss, c.divergence, c.steps = 0, 0, 0
+	}
+	if !math.IsNaN(s.Validation) {
+		c.point("validation", s.Step, s.Validation)
+	}
 }
 
 // pointsPerCurve bounds what a curve adds to a run's log, and says over how many steps a point is
