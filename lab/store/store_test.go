@@ -64,6 +64,12 @@ func TestListAndFind(t *testing.T) {
 	if want := "2026-a stop, 2026-b fail, 2025-c done, 2027-live run"; strings.Join(got, ", ") != want || !runs[0].Interrupted || runs[0].Error == "" {
 		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
 	}
+	for _, r := range runs {
+		log, err := os.ReadFile(s.path(r.ID))
+		if err != nil || r.Bytes != int64(len(log)) || r.Bytes == 0 {
+			t.Errorf("run %s has %d bytes, its log %d; %v", r.ID, r.Bytes, len(log), err)
+		}
+	}
 	for name, want := range map[string]string{"last": "2026-a", "2025": "2025-c", "2026-b": "2026-b"} {
 		if id, err := s.Find(name); id != want || err != nil {
 			t.Errorf("find %s: %q, %v", name, id, err)
