@@ -292,6 +292,45 @@ func TestChoiceStandsAlone(t *testing.T) {
 	}
 }
 
+// TestChoicesOfPositions: choices at other positions, and by other seeds, are independent of each
+// other, in each way to choose: of two rows of the same logits as many tokens are equal as chance
+// makes equal. The same seed and position give the same token.
+func TestChoicesOfPositions(t *testing.T) {
+	const n = 4000
+	logits := make([]float32, 20) // all alike
+	for _, settings := range []Settings{{Temperature: 1}, {Temperature: 1, TopK: 10}, {Temperature: 1, TopP: 0.5}} {
+		chosen := 20.0
+		if settings.TopK > 0 || settings.TopP > 0 {
+			chosen = 10
+		}
+		choose := func(position, seed int) int32 {
+			s := settings
+			s.Seed = uint64(seed)
+			return one(logits, s, position)
+		}
+		for name, other := range map[string]func(i int) int32{
+			"the next position":   func(i int) int32 { return choose(i+1, 7) },
+			"a position far away": func(i int) int32 { return choose(i+1<<20, 7) },
+			"the next seed":       func(i int) int32 { return choose(i, 8) },
+			"both exchanged":      func(i int) int32 { return choose(7, i+n) },
+		} {
+			same := 0
+			for i := range n {
+				if choose(i, 7) == other(i) {
+					same++
+				}
+			}
+			p := 1 / chosen
+			if z := (float64(same) - n*p) / math.Sqrt(n*p*(1-p)); math.Abs(z) > 5 {
+				t.Errorf("%+v, %s: %d of %d tokens are the same, expected about %.0f", settings, name, same, n, n*p)
+			}
+		}
+		if a, b := choose(3, 7), choose(3, 7); a != b {
+			t.Errorf("%+v: %d and %d of the same seed and position", settings, a, b)
+		}
+	}
+}
+
 func TestChooseDoesNotAllocate(t *testing.T) {
 	defer parallel.SetThreads(1)()
 	logits := draw(rand.New(rand.NewPCG(7, 7)), 0, 1000)
