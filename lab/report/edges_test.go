@@ -1,0 +1,202 @@
+package report
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"slimlab/internal/golden"
+	"slimlab/lab"
+)
+
+// TestEdgesOfFormats: what is just below a bound, on it and just above.
+func TestEdgesOfFormats(t *testing.T) {
+	for seconds, want := range map[float64]string{
+		0: "0ms", 0.999: "999ms", 1: "1.0s", 59.94: "59.9s", 99.94: "99.9s", 100: "1m 40s", 119.9: "1m 59s", 3599.9: "59m 59s", 3600: "1h 00m", 3660: "1h 01m", 7199: "1h 59m", 7200: "2h 00m", 36000: "10h 00m",
+	} {
+		if got := Duration(seconds); got != want {
+			t.Errorf("%v s: %q, expected %q", seconds, got, want)
+		}
+	}
+	for x, want := range map[float64]string{
+		0: "0", 1e-6: "0.000001", 9.9e-7: "9.9e-07", 1e15: "1e+15", 999999999999999: "999999999999999", -2.5: "-2.5", math.Inf(1): "+Inf", 1.0 / 3: "0.3333333333333333",
+	} {
+		if got := plain(x); got != want {
+			t.Errorf("plain of %v: %q, expected %q", x, got, want)
+		}
+	}
+	for _, c := range []struct {
+		unit lab.Unit
+		x    float64
+		want string
+	}{
+		{lab.Count, 0.5, "0.500"}, {lab.Bytes, 0.25, "0.250B"}, {lab.Count, 1000, "1.00k"}, {lab.Count, 1e12, "1.00T"}, {lab.Seconds, 1e-3, "1.00ms"},
+		{lab.Seconds, 1e-10, "0.100ns"}, {lab.Ratio, 9.994, "9.99×"}, {lab.Ratio, 10, "10.0×"}, {lab.Rate, 1e-9, "0.0000"},
+	} {
+		if got := Format(c.unit, c.x); got != c.want {
+			t.Errorf("unit %d of %v: %q, expected %q", c.unit, c.x, got, c.want)
+		}
+	}
+	// what is not finite has no part in a column's scale
+	for _, odd := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0} {
+		if got := ScaleOf(lab.Bytes, 2500, odd, 1500).Format(1500); got != "1.50kB" {
+			t.Errorf("beside %v: %q", odd, got)
+		}
+	}
+	if got := Plural(0, "cell") + ", " + Plural(1, "cell") + ", " + Plural(2, "cell"); got != "0 cells, 1 cell, 2 cells" {
+		t.Error(got)
+	}
+}
+
+// TestParse: a number with each suffix that tables write reads back as what it stands for.
+func TestParse(t *testing.T) {
+	for text, want := range map[string]float64{
+		"0.5": 0.5, "-3": -3, "1e3": 1000, "3%": 0.03, "1.5×": 1.5, "1.5x": 1.5, "20ms": 0.02, "7us": 7e-6, "7µs": 7e-6, "4ns": 4e-9, "2s": 2,
+		"1.5MB": 1.5e6, "2kB": 2000, "9B": 9, "3GB": 3e9, "1TB": 1e12, "4k": 4000, "5M": 5e6, "2GB/s": 2e9, "6Gop/s": 6e9, "+Inf": math.Inf(1),
+	} {
+		if got, err := Parse(text); err != nil || math.Abs(got-want) > 1e-12*math.Abs(want) {
+			t.Errorf("%q: %v, %v, expected %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "MB", "NaN", "1.5Q", "two", "1 MB x", "1,5", "5MM"} {
+		if got, err := Parse(text); err == nil || !strings.Contains(err.Error(), "expected a number such as") {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+// TestCSVOfRuns: several runs are one table, whose lines begin with the scenario and have the axes
+// and metrics of all.
+func TestCSVOfRuns(t *testing.T) {
+	var b bytes.Buffer
+	if err := CSV(&b, live(), run("r1", 1, nil).Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	golden.Equal(t, "runs.csv", b.String())
+}
+
+// TestTroubles: what a reader must not miss is listed once: a failed cell's own error is not
+// repeated, and an error of the same cell with another text is.
+func TestTroubles(t *testing.T) {
+	begin := &lab.Begin{Run: "r", Scenario: "s", Rows: []string{"FM"}, Cells: []lab.Cell{{ID: "a", Seed: 1}, {ID: "b", Seed: 2}}}
+	view := lab.Fold([]lab.Event{
+		{Kind: lab.KindBegin, Begin: begin},
+		{Kind: lab.KindNote, Cell: "a", Level: lab.Info, Text: "for information"},
+		{Kind: lab.KindNote, Cell: "a", Level: lab.Warning, Text: "the loss is NaN"},
+		{Kind: lab.KindNote, Cell: "a", Level: lab.Error, Text: "the loss is NaN"},
+		{Kind: lab.KindCell, Cell: "a", State: lab.Failed, Text: "the loss is NaN"},
+		{Kind: lab.KindNote, Cell: "a", Level: lab.Error, Text: "another"},
+		{Kind: lab.KindNote, Level: lab.Warning, Text: "of the run"},
+		{Kind: lab.KindNote, Level: lab.Warning, Text: "of the run"},
+		{Kind: lab.KindCell, Cell: "b", State: lab.Done},
+	}).Snapshot()
+	want := "cell a failed: the loss is NaN\nwarning: the loss is NaN (a)\nerror: another (a)\nwarning: of the run"
+	if got := strings.Join(troubles(view), "\n"); got != want {
+		t.Errorf("found\n%s\nexpected\n%s", got, want)
+	}
+}
+
+// judged compares a row "distilled" of two runs with so many seeds, each on its own machine where
+// apart is set, and returns the change of a metric.
+func judged(t *testing.T, key string, apart bool, base, next []lab.Measure) Change {
+	t.Helper()
+	view := func(id string, of []lab.Measure) *lab.View {
+		return run(id, len(of), func(row string, seed int, m map[string]lab.Measure) { m[key] = of[seed-1] }).Snapshot()
+	}
+	a, b := view("b", base), view("n", next)
+	if apart {
+		for i := range b.Rows {
+			b.Rows[i].Machines = []string{"another"}
+		}
+	}
+	for _, one := range Compare(a, b).Changes {
+		if one.Row == "distilled" && one.Metric.Key == key {
+			return one
+		}
+	}
+	t.Fatalf("no %s was compared", key)
+	return Change{}
+}
+
+// measures are values of a sample with an interval of so much on each side, 0 for none.
+func measures(half float64, values ...float64) (m []lab.Measure) {
+	for _, v := range values {
+		one := lab.Measure{Value: v, N: 100}
+		if half > 0 {
+			one.Low, one.High = v-half, v+half
+		}
+		m = append(m, one)
+	}
+	return m
+}
+
+// TestJudgementsAtTheirBounds: each judgement just below, on and just above what decides it.
+func TestJudgementsAtTheirBounds(t *testing.T) {
+	nan := math.NaN()
+	for name, c := range map[string]struct {
+		key        string
+		apart      bool
+		base, next []lab.Measure
+		want       Judgement
+	}{
+		"a difference of the floor":                 {"auc_delta", true, measures(0, 0, 0, 0), measures(0, 0.001, 0.001, 0.001), Within},
+		"a difference above the floor":              {"auc_delta", true, measures(0, 0, 0, 0), measures(0, 0.00101, 0.00101, 0.00101), Better},
+		"a relative difference below the floor":     {"auc", true, measures(0, 0.5, 0.5), measures(0, 0.4996, 0.4996), Within},
+		"a relative difference above the floor":     {"auc", true, measures(0, 0.5, 0.5), measures(0, 0.4994, 0.4994), Worse},
+		"an interval from 0 on":                     {"auc", true, measures(0.03, 0.5), measures(0.04, 0.45), Within},
+		"an interval without 0":                     {"auc", true, measures(0.03, 0.5), measures(0.03, 0.45), Worse},
+		"not a number any more, lower is better":    {"bytes", false, measures(0, 5), measures(0, nan), Worse},
+		"not a number any more, higher is better":   {"auc", false, measures(0, 5), measures(0, nan), Worse},
+		"not a number any more, nothing is better":  {"paper", false, measures(0, 5), measures(0, nan), Changed},
+		"not a number before":                       {"paper", false, measures(0, nan), measures(0, 5), Changed},
+		"not a number in both":                      {"auc", false, measures(0, nan), measures(0, nan), Same},
+		"a size":                                    {"bytes", true, []lab.Measure{{Value: 100}}, []lab.Measure{{Value: 101}}, Worse},
+		"a time of one seed":                        {"ttft_cold_p50", false, measures(0, 1), measures(0, 9), Within},
+		"times whose ranges touch":                  {"ttft_cold_p50", false, measures(0, 1, 1.2), measures(0, 1.2, 1.4), Within},
+		"times whose ranges are apart":              {"ttft_cold_p50", false, measures(0, 1, 1.001), measures(0, 1.2, 1.201), Worse},
+		"times of four seeds, apart":                {"ttft_cold_p50", false, measures(0, 1, 2, 3, 4), measures(0, 5, 6, 7, 8), Worse},
+		"times of four seeds, all but one apart":    {"ttft_cold_p50", false, measures(0, 1, 2, 3, 5), measures(0, 4, 6, 7, 8), Within},
+		"times that differ by less than clocks do":  {"ttft_cold_p50", false, measures(0, 1, 1.001, 1.002, 1.003), measures(0, 1.04, 1.041, 1.042, 1.043), Within},
+		"times that differ by more, and are better": {"ttft_cold_p50", false, measures(0, 1.06, 1.061, 1.062, 1.063), measures(0, 1, 1.001, 1.002, 1.003), Better},
+		"times on another machine":                  {"ttft_cold_p50", true, measures(0, 1, 2, 3, 4), measures(0, 5, 6, 7, 8), Unknown},
+	} {
+		if one := judged(t, c.key, c.apart, c.base, c.next); one.Judgement != c.want {
+			t.Errorf("%s: %s, expected %s: %+v", name, one.Judgement, c.want, one)
+		}
+	}
+	for seeds, tested := range map[int]bool{3: false, 4: true, 5: true} {
+		values := []float64{1, 2, 3, 4, 5}[:seeds]
+		one := judged(t, "ttft_cold_p50", false, measures(0, values...), measures(0, values...))
+		if math.IsNaN(one.P) == tested {
+			t.Errorf("%d seeds: p is %v", seeds, one.P)
+		}
+	}
+}
+
+// TestComparisonApart: the text of a comparison between machines gives the reasons, the rows that
+// only one run has, and the interval of each difference, in points for deltas and in per cent of
+// the base for others.
+func TestComparisonApart(t *testing.T) {
+	base := run("base", 3, func(row string, seed int, m map[string]lab.Measure) {
+		if row == "FM" {
+			m["auc_delta"] = lab.Measure{Value: 0, N: 9}
+		}
+	}).Snapshot()
+	next := run("next", 3, func(row string, seed int, m map[string]lab.Measure) {
+		m["auc"] = lab.Measure{Value: m["auc"].Value - 0.01 - 0.0001*float64(seed), N: 1600}
+		m["auc_delta"] = lab.Measure{Value: m["auc_delta"].Value - 0.02 - 0.001*float64(seed), N: 1600}
+	}).Snapshot()
+	for i := range next.Rows {
+		next.Rows[i].Machines = []string{"another"}
+	}
+	next.Begin.Version = "v2"
+	next.Rows = next.Rows[:2]
+	for _, format := range CompareFormats() {
+		var b bytes.Buffer
+		if err := Compare(base, next).Write(format, &b); err != nil {
+			t.Fatal(err)
+		}
+		golden.Equal(t, "apart."+format, b.String())
+	}
+}
