@@ -96,6 +96,61 @@ func TestCancelAndClose(t *testing.T) {
 	}
 }
 
+// TestCounters: what Stats counts of a request that generates, one that stops and one that is
+// scored, while they wait, while they run, and at the end.
+func TestCounters(t *testing.T) {
+	c := newCore(newFake(100, 4), Options{BatchTokens: 100, Chunk: 100, Running: 2, PrefixCache: true})
+	stop := expected(Request{Prompt: ids(20, 25), MaxTokens: 3}).Tokens[0]
+	done := make(chan outcome, 3)
+	for _, r := range []Request{
+		{Prompt: ids(1, 8), MaxTokens: 3}, {Prompt: ids(20, 25), MaxTokens: 3, Stop: []int32{stop}}, {Prompt: join(ids(1, 8), []int32{9}), Labels: []int32{1}},
+	} {
+		c.submit(newSequence(t.Context(), r, pageHashes(r.Prompt, 4), done))
+	}
+	for step, want := range []Stats{
+		{Waiting: 3, FreePages: 100},
+		// two run, of which one stops at once: of its 6 tokens a whole page stays
+		{Waiting: 1, Running: 1, Requests: 1, Steps: 1, PromptTokens: 14, ComputedTokens: 14, GeneratedTokens: 1, FreePages: 96, TreePages: 3},
+		// the third is scored by one token after two cached pages
+		{Running: 1, Requests: 2, Steps: 2, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 16, GeneratedTokens: 2, FreePages: 96, TreePages: 3},
+		{Requests: 3, Steps: 3, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 17, GeneratedTokens: 3, FreePages: 97, TreePages: 3},
+	} {
+		if step > 0 {
+			if err := c.step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.now(); got != want {
+			t.Errorf("after %d steps: found\n%+v\nexpected\n%+v", step, got, want)
+		}
+	}
+}
+
+// TestRequestsThatJustFit: a request may fill all pages and all positions, and an engine may have a
+// budget of one token; one more is refused.
+func TestRequestsThatJustFit(t *testing.T) {
+	for _, c := range []struct {
+		pages, prompt, tokens int
+		fits                  bool
+	}{
+		{4, 60, 4, true}, {4, 60, 5, false}, {4, 1, 63, true}, {4, 64, 1, false}, {100, 250, 6, true}, {100, 250, 7, false},
+	} {
+		r := Request{Prompt: make([]int32, c.prompt), MaxTokens: c.tokens}
+		if err := r.check(newFake(c.pages, 16).Shape()); (err == nil) != c.fits {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	for _, o := range []Options{{BatchTokens: 1}, {Chunk: 1}, {Running: 1}} {
+		o, err := o.complete()
+		if err != nil || o.Running > o.BatchTokens || o.Chunk < 1 {
+			t.Errorf("%+v: %v", o, err)
+		}
+		if got, err := engine(t, newFake(100, 4), o).Do(t.Context(), Request{Prompt: ids(1, 5), MaxTokens: 3}); err != nil || len(got.Tokens) != 3 {
+			t.Errorf("%+v: %v, %v", o, got.Tokens, err)
+		}
+	}
+}
+
 func TestStopToken(t *testing.T) {
 	e := engine(t, newFake(100, 4), Defaults())
 	full := expected(Request{Prompt: ids(1, 5), MaxTokens: 10}).Tokens

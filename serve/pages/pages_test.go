@@ -3,6 +3,7 @@ package pages
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -226,6 +227,48 @@ func TestCheckFinds(t *testing.T) {
 		}
 		if spoil(p, &l); p.Check([]*Lease{&l}) == nil {
 			t.Errorf("%s: not reported", name)
+		}
+	}
+}
+
+// TestFor: a page more for each token that begins one.
+func TestFor(t *testing.T) {
+	for _, c := range []struct{ size, tokens, want int }{{4, 0, 0}, {4, 1, 1}, {4, 4, 1}, {4, 5, 2}, {4, 8, 2}, {1, 7, 7}, {16, 33, 3}} {
+		if got := New(9, c.size, true).For(c.tokens); got != c.want {
+			t.Errorf("%d tokens take %d pages of %d, expected %d", c.tokens, got, c.size, c.want)
+		}
+	}
+}
+
+// TestCheckFindsDamage: each way in which the pages of two leases, one of which shares a prefix, can
+// be wrong is found; without damage nothing is.
+func TestCheckFindsDamage(t *testing.T) {
+	for what, c := range map[string]struct {
+		damage func(p *Pages, a, b *Lease)
+		want   string
+	}{
+		"none":                      {func(*Pages, *Lease, *Lease) {}, ""},
+		"a page is free twice":      {func(p *Pages, _, _ *Lease) { p.free = append(p.free, p.free[0]) }, "belongs to the free list and to the free list"},
+		"a leased page is free":     {func(p *Pages, _, b *Lease) { p.free = append(p.free, b.Table[len(b.Table)-1]) }, "belongs to the free list and to lease 1"},
+		"a page of the tree is":     {func(p *Pages, a, _ *Lease) { p.free = append(p.free, a.Table[0]) }, "belongs to the free list and to the tree"},
+		"two leases have a page":    {func(_ *Pages, a, b *Lease) { b.Table[len(b.Table)-1] = a.Table[len(a.Table)-1] }, "belongs to lease 0 and to lease 1"},
+		"a page is lost":            {func(p *Pages, _, _ *Lease) { p.free = p.free[1:] }, "is lost"},
+		"a shared page is another":  {func(_ *Pages, a, _ *Lease) { a.Table[0], a.Table[1] = a.Table[1], a.Table[0] }, "lease 0: its page 1 is not that of the tree"},
+		"the prefix is not locked":  {func(_ *Pages, a, _ *Lease) { a.end.locks = 0 }, "is not locked"},
+		"the tree counts too many":  {func(p *Pages, _, _ *Lease) { p.tree.evictable++ }, "tree counts"},
+		"a lease shares what is no": {func(p *Pages, a, _ *Lease) { p.free = append(p.free, a.Table[a.Shared]); a.Shared++ }, "its page 2 is not that of the tree"},
+	} {
+		p := New(12, 2, true)
+		a, _ := p.Admit(nil, 4)
+		p.Commit(&a, []int32{1, 2, 3, 4, 5})
+		b, ok := p.Admit([]int32{1, 2, 3, 4, 6}, 4)
+		if !ok || a.Shared != 2 || b.Shared != 2 {
+			t.Fatalf("%d and %d pages are shared", a.Shared, b.Shared)
+		}
+		c.damage(p, &a, &b)
+		err := p.Check([]*Lease{&a, &b})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, expected %q", what, err, c.want)
 		}
 	}
 }
