@@ -240,8 +240,8 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestCheckFindsDamage: each way in which the pages of two leases, one of which shares a prefix, can
-// be wrong is found; without damage nothing is.
+// TestCheckFindsDamage: each way in which the pages of two leases, one of which shares a prefix,
+// can be wrong is found; without damage nothing is.
 func TestCheckFindsDamage(t *testing.T) {
 	for what, c := range map[string]struct {
 		damage func(p *Pages, a, b *Lease)
