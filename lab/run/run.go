@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path"
 	"runtime"
@@ -120,8 +121,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	r.machine = home.Machine()
 	now := o.Now()
 	begin.Version, begin.Machine, begin.Started, begin.Nanoseconds = h.Version, r.machine, now.Unix(), int64(now.Nanosecond())
-	begin.Run = store.NewID(begin.Scenario, now, rand.Uint64())
-	log, err := h.Logs.Create(begin)
+	log, err := createLog(h.Logs, &begin, now, rand.Uint64)
 	if err != nil {
 		return nil, unkept(h, err)
 	}
@@ -132,6 +132,18 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 		r.emit(e)
 	}
 	return r, nil
+}
+
+// createLog begins a log under an id that no other run has: two that begin in one second can draw
+// the same digits.
+func createLog(logs *store.Store, begin *lab.Begin, now time.Time, random func() uint64) (log *store.Log, err error) {
+	for range 10 {
+		begin.Run = store.NewID(begin.Scenario, now, random())
+		if log, err = logs.Create(*begin); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return log, err
 }
 
 // Work does the plan's cells and returns how the run ended. The error is nil when all cells were
