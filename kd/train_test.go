@@ -330,6 +330,9 @@ func TestTrainBadInput(t *testing.T) {
 		{"quantized student", func(c *TrainConfig) { c.Student.Blocks[1].Up.Weight = opaque{c.Student.Blocks[1].Up.Weight} }, "up_proj"},
 		{"empty batch", func(c *TrainConfig) { c.Next = Shuffle(nil, 4, 1) }, "step 1 of 3: batch of 0 examples"},
 		{"no answers", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, make([]bool, 2)}) }, "no token with a loss"},
+		{"nothing predicted", func(c *TrainConfig) {
+			c.Objective.Sequence, c.Next = 0.5, fixed(Example{[]int32{1}, []bool{false}})
+		}, "no token with a loss"},
 		{"lengths", func(c *TrainConfig) { c.Next = fixed(good[0], Example{[]int32{1, 2}, nil}) }, "example 1: 2 tokens, but 0 answer marks"},
 		{"first answer", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, []bool{true, false}}) }, "first token"},
 		{"too long", func(c *TrainConfig) { c.Next = fixed(Example{make([]int32, 65), make([]bool, 65)}) }, "65 tokens, but the model has 64"},

@@ -205,3 +205,20 @@ func TestQuantizeHearsItsContext(t *testing.T) {
 	}
 	t.Logf("the context was looked at %d times", looks)
 }
+
+// TestSchemesThatCannotBe: what a scheme's check refuses, and what it takes.
+func TestSchemesThatCannotBe(t *testing.T) {
+	w8, fp8 := weight.Format{Bits: 8, Activations: weight.Token}, weight.Format{Float: true, Bits: 8, Activations: weight.Token}
+	for _, c := range []struct {
+		scheme Scheme
+		want   string // "" is none
+	}{
+		{Scheme{}, ""}, {Scheme{w8, Nearest{}}, ""}, {Scheme{w8, GPTQ{}}, ""}, {Scheme{w8, GPTQ{Damping: 0.1, Block: 16}}, ""}, {Scheme{fp8, Nearest{}}, ""},
+		{Scheme{w8, nil}, "without a rounder"}, {Scheme{fp8, GPTQ{}}, "is rounded to nearest"},
+		{Scheme{w8, GPTQ{Damping: -0.1}}, "found a negative value"}, {Scheme{w8, GPTQ{Block: -1}}, "found a negative value"},
+	} {
+		if err := c.scheme.check(); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, expected %q", c.scheme, err, c.want)
+		}
+	}
+}

@@ -167,6 +167,35 @@ func pairs(x, y []float64) (u float64) {
 	return u
 }
 
+// TestMannWhitneyOfTies: the normal law with the corrections for ties and continuity, worked out by
+// hand: ranks of ties are their means, and the variance is nm/12·(N+1 − Σ(t³−t)/(N(N−1))).
+func TestMannWhitneyOfTies(t *testing.T) {
+	x, y := []float64{1, 2, 2, 3, 3}, []float64{2, 3, 4, 4, 5}
+	// ties of 3, 3 and 2: Σ is 24+24+6; y has the ranks 3, 6, 8.5, 8.5 and 10
+	u, p := MannWhitney(x, y)
+	z := (21 - 12.5 - 0.5) / math.Sqrt(25.0/12*(11-54.0/90))
+	if want := math.Erfc(z / math.Sqrt2); u != 21 || !near(p, want, 1e-12) {
+		t.Errorf("u %v, p %v, expected 21 and %v", u, p, want)
+	}
+	if _, back := MannWhitney(y, x); !near(back, p, 1e-12) {
+		t.Errorf("p is %v one way and %v the other", p, back)
+	}
+}
+
+// TestWarningsBeginBelowTheirBounds: an interval of just enough values carries none.
+func TestWarningsBeginBelowTheirBounds(t *testing.T) {
+	for n, want := range map[int]string{4: "n=4", 5: "", 6: ""} {
+		if got := MeanInterval(make([]float64, n)).Warning; got != want {
+			t.Errorf("interval of %d: warning %q, expected %q", n, got, want)
+		}
+	}
+	for n, want := range map[int]string{19: "bootstrap of n=19", 20: "", 21: ""} {
+		if got := Bootstrap(make([]float64, n), Mean, 3, rand.New(rand.NewPCG(1, 1))).Warning; got != want {
+			t.Errorf("bootstrap of %d: warning %q, expected %q", n, got, want)
+		}
+	}
+}
+
 func TestMannWhitneyApproximation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	x, y := make([]float64, 20), make([]float64, 20)
