@@ -163,8 +163,10 @@ func TestErrorsAreOrdered(t *testing.T) {
 	if !slices.Equal(ls.Support, plain.Support) || ls.Masked != plain.Masked || plain.Updated != plain.Masked {
 		t.Error("magnitude with and without repair report other supports or masked errors")
 	}
-	if osscar.Updated.Damped > osscar.Masked.Damped || osscar.Updated.Undamped <= 0 {
-		t.Errorf("osscar reports %+v after the update, %+v before", osscar.Updated, osscar.Masked)
+	for name, r := range map[string]LayerReport{"osscar": osscar, "magnitude-ls": ls} {
+		if !(r.Updated.Damped < r.Masked.Damped) || !(r.Updated.Undamped < r.Masked.Undamped) || r.Updated.Undamped <= 0 {
+			t.Errorf("%s reports %+v after the update, %+v before", name, r.Updated, r.Masked)
+		}
 	}
 }
 
@@ -447,5 +449,44 @@ func TestProgressAndWarnings(t *testing.T) {
 	}
 	if want := "osscar: 50.0% of MLP neurons, 25.0% of KV groups, "; !strings.HasPrefix(r.Summary(), want) || !strings.Contains(r.Summary(), "of all parameters") {
 		t.Errorf("summary %q", r.Summary())
+	}
+}
+
+// TestOSSCARUpdatesTheWeights: the weights that stay are those of the least error, not those that
+// were there.
+func TestOSSCARUpdatesTheWeights(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	for method, updates := range map[Method]bool{OSSCAR: true, MagnitudeLS: true, NormActivationLS: true, Magnitude: false, NormActivation: false, Random: false} {
+		pruned, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Ratio: 0.5}, Cut{})})
+		before, after := m.Blocks[0].Down.Weight.Float32(), pruned.Blocks[0].Down.Weight.Float32()
+		width, kept := m.Layers[0].MLP, r.Layers[0].Support
+		same := 0
+		for out := range m.Hidden {
+			for i, from := range kept {
+				if before[out*width+from] == after[out*len(kept)+i] {
+					same++
+				}
+			}
+		}
+		if all := m.Hidden * len(kept); updates && same > all/10 || !updates && same != all {
+			t.Errorf("%s: %d of %d weights are as they were", method, same, all)
+		}
+	}
+}
+
+// TestLoadersAreWarnedOfOnce: heads that other programs cannot load are one warning, however many
+// layers have them.
+func TestLoadersAreWarnedOfOnce(t *testing.T) {
+	before := config("LlamaForCausalLM")
+	before.Hidden, before.Layers = 32, model.Uniform(3, 4, 4, 16)
+	after := before
+	after.Layers = model.Uniform(3, 3, 3, 16)
+	var r CutReport
+	r.count(before, after)
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "layer 0 keeps 3 query heads") {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+	if want := (Count{12, 9}); r.KVGroups != want {
+		t.Errorf("KV groups %+v, expected %+v", r.KVGroups, want)
 	}
 }

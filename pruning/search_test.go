@@ -46,6 +46,31 @@ func TestLocalSearch(t *testing.T) {
 	}
 }
 
+// Groups that are moved together, more than one pivot takes, leave the tableau that moving them one
+// after another leaves, and moving them again the first one.
+func TestToggleOfMany(t *testing.T) {
+	for _, group := range []int{1, 3} {
+		q := instance(rand.New(rand.NewPCG(4, 8)), 150, 3, group, 0.1)
+		x := must2(q.fullTableau())(t)
+		full, y := x.objective(), x.clone()
+		groups := rand.New(rand.NewPCG(5, 8)).Perm(q.groups())[:q.groups()*4/5]
+		x.toggle(groups...)
+		for _, g := range groups {
+			y.toggle(g)
+		}
+		if a, b := x.objective(), y.objective(); math.Abs(a-b) > 1e-8*math.Abs(b) || math.Abs(a-full) < 1e-3*math.Abs(full) || !slices.Equal(x.support(), y.support()) {
+			t.Errorf("groups of %d: objective %g moved together, %g one after another, %g before", group, a, b, full)
+		}
+		if want := fresh(t, q, x.support()); math.Abs(x.objective()-want) > 1e-8*math.Abs(want) {
+			t.Errorf("groups of %d: objective %g, from scratch %g", group, x.objective(), want)
+		}
+		x.toggle(groups...)
+		if back := x.objective(); math.Abs(back-full) > 1e-8*math.Abs(full) {
+			t.Errorf("groups of %d: objective %g after moving all back, %g before", group, back, full)
+		}
+	}
+}
+
 // Permuted channels permute the answer; rotated outputs and rescaled channels leave it.
 func TestEquivariance(t *testing.T) {
 	how := search{batch: 1, swaps: 3, rounds: 30}
