@@ -97,6 +97,43 @@ func must[T any](t testing.TB, v T, err error) T {
 	return v
 }
 
+// TestErrorsAgainstDefinition: the relative errors of a support, with and without its update, are
+// tr((W−W₀)ᵀH(W−W₀))/tr(W₀ᵀHW₀) of the damped H and of the one that was given, by plain products.
+func TestErrorsAgainstDefinition(t *testing.T) {
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		group := 1 + int(seed%3)
+		h, w0 := gram(inputs(rng, 40, 6*group)), normal(rng, 6*group, 4)
+		q := newTestProblem(h, w0, group, 0.3)
+		shifted := mat.NewSymDense(h.SymmetricDim(), nil)
+		shifted.CopySym(h)
+		for i := range h.SymmetricDim() {
+			shifted.SetSym(i, i, h.At(i, i)+q.shift)
+		}
+		kept := []int{0, 2, 5}
+		for name, w := range map[string]matrix.Dense{"as it was": q.restrict(kept), "updated": must2(q.solve(kept))(t)} {
+			relative := func(h mat.Symmetric) float64 {
+				energy := func(x *mat.Dense) float64 {
+					var hx, xhx mat.Dense
+					hx.Mul(h, x)
+					xhx.Mul(x.T(), &hx)
+					return mat.Trace(&xhx)
+				}
+				var delta mat.Dense
+				delta.Sub(view(w), w0)
+				return energy(&delta) / energy(w0)
+			}
+			got, damped, undamped := q.relativeError(w), relative(shifted), relative(h)
+			if math.Abs(got.Damped-damped) > 1e-9*damped || math.Abs(got.Undamped-undamped) > 1e-9*undamped {
+				t.Errorf("%s: found %+v, expected %v and %v", name, got, damped, undamped)
+			}
+			if math.Abs(damped-undamped) < 1e-3*damped {
+				t.Errorf("%s: damping of %g changes nothing", name, q.shift)
+			}
+		}
+	}
+}
+
 // walkRandom calls f on the tableau of random supports that were reached by random moves in both
 // directions.
 func walkRandom(t *testing.T, f func(q *problem, x *tableau, scale float64)) {
