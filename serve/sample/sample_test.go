@@ -312,7 +312,7 @@ func TestChoicesOfPositions(t *testing.T) {
 			"the next position":   func(i int) int32 { return choose(i+1, 7) },
 			"a position far away": func(i int) int32 { return choose(i+1<<20, 7) },
 			"the next seed":       func(i int) int32 { return choose(i, 8) },
-			"both exchanged":      func(i int) int32 { return choose(7, i+n) },
+			"both exchanged":      func(i int) int32 { return choose(7, i) },
 		} {
 			same := 0
 			for i := range n {
