@@ -71,6 +71,27 @@ func TestToggleOfMany(t *testing.T) {
 	}
 }
 
+// Channels whose block is indefinite, as rounding can leave one, are all moved, as one after
+// another.
+func TestPivotOfAnIndefiniteBlock(t *testing.T) {
+	q := instance(rand.New(rand.NewPCG(6, 8)), 6, 2, 1, 0.1)
+	x := must2(q.fullTableau())(t)
+	n := x.d + x.p
+	for _, c := range []struct {
+		row, column int
+		value       float64
+	}{{1, 1, -1}, {1, 3, -2}, {3, 1, -2}, {3, 3, -1}} {
+		x.t[c.row*n+c.column] = c.value
+	}
+	y := x.clone()
+	x.pivot([]int{1, 3}, true)
+	y.pivot([]int{1}, true)
+	y.pivot([]int{3}, true)
+	if !slices.Equal(x.t, y.t) {
+		t.Errorf("moved together\n%v\none after another\n%v", x.t, y.t)
+	}
+}
+
 // Permuted channels permute the answer; rotated outputs and rescaled channels leave it.
 func TestEquivariance(t *testing.T) {
 	how := search{batch: 1, swaps: 3, rounds: 30}
