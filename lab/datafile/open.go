@@ -1,0 +1,271 @@
+package datafile
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"slimlab/internal/await"
+)
+
+// Standard is the path that names standard input.
+const Standard = "-"
+
+// headBytes is how much of a file its form is known by.
+const headBytes = 4096
+
+// File is an open file of text or records.
+type File struct {
+	name  string
+	raw   *source
+	text  *bufio.Reader // UTF-8 without a byte order mark
+	notes []string
+	form  Form
+	ctx   context.Context
+}
+
+// Form is what a file holds, by how it begins.
+type Form int
+
+// The forms of a file.
+const (
+	Text  Form = iota
+	Lines      // JSON objects: one a line, or one object, or several over many lines
+	Array      // a JSON array
+)
+
+// Open opens a file, or standard input where path is Standard. Its errors begin with the file's name.
+func Open(ctx context.Context, path string) (*File, error) {
+	name := Name(path)
+	in, err := open(ctx, path)
+	if err != nil {
+		return nil, err // which names the file
+	}
+	if info, err := in.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(fmt.Errorf("%s: a directory, expected a file of text or records", name), in.Close())
+	}
+	f, err := New(ctx, name, in)
+	if err != nil {
+		return nil, errors.Join(err, closeFile(in))
+	}
+	return f, nil
+}
+
+// New begins to read a file that is open, or other data, under a name for messages. What it reads from is
+// closed by Close where it is an os.File.
+func New(ctx context.Context, name string, in io.Reader) (*File, error) {
+	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, 1<<18), sum: sha256.New()}}
+	if err := f.begin(); err != nil {
+		return nil, f.describe(err)
+	}
+	return f, nil
+}
+
+// Name is a file's name in messages.
+func Name(path string) string {
+	if path == Standard {
+		return "standard input"
+	}
+	return path
+}
+
+func open(ctx context.Context, path string) (*os.File, error) {
+	if path == Standard {
+		return os.Stdin, ctx.Err()
+	}
+	return await.Do(ctx, func() (*os.File, error) { return os.Open(path) })
+}
+
+// begin finds out what the file is, and how its text is encoded.
+func (f *File) begin() error {
+	in := bufio.NewReaderSize(f.raw, 1<<16)
+	head, err := peek(in)
+	if err != nil {
+		return err
+	}
+	if bytes.HasPrefix(head, []byte(gzipMagic)) {
+		if in, head, err = f.gunzip(in); err != nil {
+			return err
+		}
+	}
+	if len(head) == 0 {
+		return errors.New("the file is empty, expected text or records")
+	}
+	if err := refuse(head); err != nil {
+		return err
+	}
+	e, mark, err := findEncoding(head)
+	if err != nil {
+		return err
+	}
+	if _, err := in.Discard(mark); err != nil {
+		return err
+	}
+	var text io.Reader = in
+	if e != nil {
+		text = &decoder{from: in, encoding: *e, offset: mark}
+		f.notes = append(f.notes, fmt.Sprintf("%s: decoded from %s by its byte order mark", f.name, e.name))
+	}
+	f.text = bufio.NewReaderSize(&validator{from: text, line: 1}, 1<<16)
+	return f.classify()
+}
+
+// gunzip reads what a gzip stream holds.
+func (f *File) gunzip(in *bufio.Reader) (*bufio.Reader, []byte, error) {
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, nil, describeGzip(err)
+	}
+	out := bufio.NewReaderSize(&expansion{from: z, raw: f.raw}, 1<<16)
+	head, err := peek(out)
+	if err != nil {
+		return nil, nil, err
+	}
+	if bytes.HasPrefix(head, []byte(gzipMagic)) {
+		return nil, nil, errors.New("gzip within gzip, expected text or records: decompress it once (gzip -d)")
+	}
+	f.notes = append(f.notes, f.name+": decompressed from gzip")
+	return out, head, nil
+}
+
+// peek returns the first bytes of a file, fewer than headBytes where there are no more.
+func peek(in *bufio.Reader) ([]byte, error) {
+	head, err := in.Peek(headBytes)
+	if err == io.EOF {
+		err = nil
+	}
+	return head, err
+}
+
+// describe puts the file's name before an error. Errors of a line have it there without a space:
+// "data.jsonl:7: …".
+func (f *File) describe(err error) error {
+	var of *fs.PathError
+	var at *lineError
+	switch {
+	case f.ctx.Err() != nil && errors.Is(err, f.ctx.Err()):
+		return err
+	case errors.As(err, &of):
+		return err // which names the file
+	case errors.As(err, &at):
+		return fmt.Errorf("%s:%d: %w", f.name, at.line, at.err)
+	}
+	return fmt.Errorf("%s: %w", f.name, err)
+}
+
+// lineError is an error at a line.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+func (e *lineError) Unwrap() error { return e.err }
+
+// Name is the file's name in messages.
+func (f *File) Name() string { return f.name }
+
+// Form is what the file holds.
+func (f *File) Form() Form { return f.form }
+
+// Notes say what was decoded and chosen in reading so far.
+func (f *File) Notes() []string { return f.notes }
+
+// Sum reads what is left of the file and returns the hexadecimal SHA-256 of all its bytes as they
+// are stored.
+func (f *File) Sum() (string, error) {
+	if _, err := io.Copy(io.Discard, f.raw); err != nil {
+		return "", f.describe(err)
+	}
+	return hex.EncodeToString(f.raw.sum.Sum(nil)), nil
+}
+
+// Close closes the file. Standard input stays open.
+func (f *File) Close() error {
+	if file, ok := f.raw.from.(*os.File); ok {
+		return closeFile(file)
+	}
+	return nil
+}
+
+func closeFile(file *os.File) error {
+	if file == os.Stdin {
+		return nil
+	}
+	return file.Close()
+}
+
+// source reads a file until the context ends, and keeps count of it.
+type source struct {
+	ctx    context.Context
+	from   io.Reader
+	buffer []byte // of one reading, which may go on after the context has ended
+	rest   []byte // of the buffer
+	err    error
+	read   int64
+	sum    hash.Hash
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
+		n, err := await.Do(s.ctx, func() (int, error) { return s.from.Read(s.buffer) })
+		s.rest, s.err, s.read = s.buffer[:n], err, s.read+int64(n)
+		s.sum.Write(s.rest)
+		if n == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// A gzip stream that becomes more than largeExpansion bytes may be mostExpansion times as long as the
+// file. Text and records shrink to a hundredth at most; a stream that is made to fill the memory, to
+// a thousandth.
+const (
+	largeExpansion = 256 << 20
+	mostExpansion  = 250
+)
+
+// expansion reads a gzip stream and bounds what it becomes.
+type expansion struct {
+	from io.Reader
+	raw  *source
+	read int64
+}
+
+func (e *expansion) Read(p []byte) (int, error) {
+	n, err := e.from.Read(p)
+	e.read += int64(n)
+	if e.read > largeExpansion && e.read > mostExpansion*e.raw.read {
+		return 0, fmt.Errorf("gzip: found %d MB in the first %d kB, more than %d times as much: decompress it if it is meant so", e.read>>20, e.raw.read>>10, mostExpansion)
+	}
+	return n, describeGzip(err)
+}
+
+// describeGzip puts an error of package gzip in words.
+func describeGzip(err error) error {
+	switch {
+	case err == nil, err == io.EOF:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("gzip: the file ends within the stream: it was cut off")
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), strings.HasPrefix(err.Error(), "flate:"):
+		return fmt.Errorf("gzip: the stream is damaged: %s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "gzip: "), "flate: "))
+	}
+	return err
+}

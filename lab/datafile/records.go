@@ -1,0 +1,235 @@
+package datafile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"slimlab/internal/await"
+)
+
+// LongestLine bounds a line of JSON.
+const LongestLine = 64 << 20
+
+// Record is a JSON value of a file.
+type Record struct {
+	Line int // at which it begins
+	JSON []byte
+}
+
+// lists are the keys under which one JSON object holds a file's records, in the order in which they
+// are tried.
+var lists = []string{"data", "train", "records", "examples", "instances", "questions", "rows"}
+
+// Text returns the first lines of a text, all for lines ≤ 0, the last one's end included.
+func (f *File) Text(lines int) (string, error) {
+	var b strings.Builder
+	for n := 0; lines <= 0 || n < lines; {
+		piece, err := f.text.ReadSlice('\n')
+		b.Write(piece)
+		switch {
+		case err == io.EOF:
+			return b.String(), nil
+		case err == nil:
+			n++
+		case err != bufio.ErrBufferFull:
+			return "", f.describe(err)
+		}
+	}
+	return b.String(), nil
+}
+
+// Records yields the file's JSON values in order: the lines of JSON lines that are not white space,
+// the elements of a JSON array, or those of a list under a key such as "data" of one JSON object.
+// After an error, which names the file and the line, there are no more.
+func (f *File) Records() iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		fail := func(line int, err error) {
+			if line > 0 {
+				err = &lineError{line, err}
+			}
+			yield(Record{}, f.describe(err))
+		}
+		if f.form == Array {
+			f.rest(nil, 1, yield, fail)
+			return
+		}
+		var held *Record // the first line: alone, it may be an object with the list
+		for line := 1; ; line++ {
+			text, err := f.line(line)
+			if err != nil && err != io.EOF {
+				if held == nil || held.JSON == nil || yield(*held, nil) {
+					fail(0, err)
+				}
+				return
+			}
+			last := err == io.EOF
+			text = bytes.TrimSpace(text)
+			switch {
+			case len(text) == 0:
+			case held == nil:
+				if f.form == Lines && continues(text) {
+					f.rest(text, line, yield, fail)
+					return
+				}
+				held = &Record{line, slices.Clone(text)}
+			default:
+				if held.JSON != nil && !yield(*held, nil) {
+					return
+				}
+				held.JSON = nil
+				if !yield(Record{line, text}, nil) {
+					return
+				}
+			}
+			if last {
+				break
+			}
+		}
+		if held != nil && held.JSON != nil {
+			f.object(*held, yield, fail)
+		}
+	}
+}
+
+// line reads a line. It is valid until the next one is read.
+func (f *File) line(number int) ([]byte, error) {
+	text, err := f.text.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return text, err
+	}
+	long := slices.Clone(text)
+	for err == bufio.ErrBufferFull {
+		if len(long) > LongestLine {
+			return nil, &lineError{number, fmt.Errorf("the line is longer than %d MB, expected one JSON object a line", LongestLine>>20)}
+		}
+		text, err = f.text.ReadSlice('\n')
+		long = append(long, text...)
+	}
+	return long, err
+}
+
+// continues reports a JSON value that goes on in the next line.
+func continues(line []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(line))
+	var value json.RawMessage
+	return errors.Is(d.Decode(&value), io.ErrUnexpectedEOF)
+}
+
+// rest reads the values of a file that are not one a line. begun is what was read of the first, from
+// a line on.
+func (f *File) rest(begun []byte, line int, yield func(Record, error) bool, fail func(int, error)) {
+	data := slices.Clone(begun)
+	if len(begun) > 0 {
+		data = append(data, '\n')
+	}
+	more, err := io.ReadAll(f.text)
+	if err != nil {
+		fail(0, err)
+		return
+	}
+	data, line = skipSpace(append(data, more...), line)
+	for first := true; len(data) > 0; first = false {
+		raw, end, err := value(data)
+		if err != nil {
+			fail(line+bytes.Count(data[:end], []byte("\n")), err)
+			return
+		}
+		tail, next := skipSpace(data[end:], line+bytes.Count(data[:end], []byte("\n")))
+		switch {
+		case f.form == Array && len(tail) > 0:
+			fail(next, fmt.Errorf("found %.20q behind the end of the JSON array, expected nothing", tail))
+			return
+		case f.form == Array:
+			f.notes = append(f.notes, f.name+": read as one JSON array of records")
+			f.elements(raw, line, yield, fail)
+		case first && len(tail) == 0:
+			f.object(Record{line, raw}, yield, fail)
+		case !yield(Record{line, raw}, nil):
+			return
+		}
+		data, line = tail, next
+	}
+}
+
+// skipSpace drops the white space before a value, and counts its lines.
+func skipSpace(data []byte, line int) ([]byte, int) {
+	rest := bytes.TrimLeft(data, " \t\r\n")
+	return rest, line + bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
+}
+
+// value reads the first JSON value of data and the offset of its end, or of what is wrong.
+func value(data []byte) (raw json.RawMessage, end int, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	err = d.Decode(&raw)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return raw, int(d.InputOffset()), nil
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return nil, len(data), errors.New("bad JSON: the file ends within a value: it was cut off")
+	case errors.As(err, &syntax):
+		at := max(0, min(int(syntax.Offset)-1, len(data)))
+		return nil, at, fmt.Errorf("bad JSON at byte %d of the line: %s", at-bytes.LastIndexByte(data[:at], '\n'), syntax)
+	}
+	return nil, 0, err
+}
+
+// object yields the list that one object of a file holds, or the object.
+func (f *File) object(one Record, yield func(Record, error) bool, fail func(int, error)) {
+	keys, err := await.Do(f.ctx, func() (keys map[string]json.RawMessage, err error) {
+		_ = json.Unmarshal(one.JSON, &keys) // what is no object is the reader's to refuse
+		return keys, nil
+	})
+	if err != nil {
+		fail(0, err)
+		return
+	}
+	for _, key := range lists {
+		raw := keys[key]
+		if len(raw) == 0 || raw[0] != '[' {
+			continue
+		}
+		if inner := bytes.TrimLeft(raw[1:], " \t\r\n"); inner[0] != '{' {
+			continue
+		}
+		f.notes = append(f.notes, fmt.Sprintf("%s: read as the list %q of one JSON object", f.name, key))
+		at := bytes.Index(one.JSON, raw) // the first of equals, which has the same records
+		f.elements(raw, one.Line+bytes.Count(one.JSON[:max(at, 0)], []byte("\n")), yield, fail)
+		return
+	}
+	yield(one, nil)
+}
+
+// elements yields the elements of a valid JSON array that begins at a line.
+func (f *File) elements(array json.RawMessage, line int, yield func(Record, error) bool, fail func(int, error)) {
+	d := json.NewDecoder(bytes.NewReader(array))
+	if _, err := d.Token(); err != nil {
+		fail(line, err)
+		return
+	}
+	before := int64(0)
+	for d.More() {
+		if err := f.ctx.Err(); err != nil {
+			fail(0, err)
+			return
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			fail(line, err)
+			return
+		}
+		begin := d.InputOffset() - int64(len(raw))
+		line += bytes.Count(array[before:begin], []byte("\n"))
+		before = begin
+		if !yield(Record{line, raw}, nil) {
+			return
+		}
+	}
+}
