@@ -83,8 +83,11 @@ func (e InputError) Unwrap() error { return e.Err }
 // files before it loads a model. It returns ctx's error within half a layer of its end; the files
 // that were measured to the end by then are kept.
 func Run(ctx context.Context, sources []Source, o Options) (*Evaluation, error) {
-	r, err := newRun(sources, o)
-	if err != nil {
+	r, err := newRun(ctx, sources, o)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, InputError{err}
 	}
 	for i, source := range sources {

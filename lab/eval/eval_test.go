@@ -120,7 +120,7 @@ func TestFiguresAgainstNaive(t *testing.T) {
 		near(t, bos+" byte perplexity to the words", words*math.Log(word), float64(len(content))*math.Log(bytes))
 
 		// Multiple choice.
-		c, err := task.ReadChoice(task.ChoiceConfig{Path: choice, Cue: task.DefaultCue})
+		c, err := task.ReadChoice(t.Context(), task.ChoiceConfig{Path: choice, Cue: task.DefaultCue})
 		if err != nil {
 			t.Fatal(err)
 		}

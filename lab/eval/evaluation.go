@@ -135,11 +135,13 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 		}
 	}
 	for i, t := range r.texts {
+		out.Notes = append(out.Notes, t.Notes...)
 		if err := r.addText(ctx, out, i); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Path, err)
 		}
 	}
-	for i := range r.choices {
+	for i, c := range r.choices {
+		out.Notes = append(out.Notes, c.Notes...)
 		r.addChoice(out, i)
 	}
 	if o.Tokens > 0 {

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 
@@ -55,7 +56,7 @@ type Options struct {
 const defaultWindow = 2048
 
 // newRun checks the models and the options and reads all files.
-func newRun(sources []Source, o Options) (*run, error) {
+func newRun(ctx context.Context, sources []Source, o Options) (*run, error) {
 	if n := len(sources); n < 1 || n > 2 {
 		return nil, fmt.Errorf("eval: %d models, expected one or two", n)
 	}
@@ -69,14 +70,14 @@ func newRun(sources []Source, o Options) (*run, error) {
 	}
 	r := &run{options: o, sources: sources}
 	for _, path := range o.Texts {
-		t, err := task.ReadText(path, o.Limit)
+		t, err := task.ReadText(ctx, path, o.Limit)
 		if err != nil {
 			return nil, err
 		}
 		r.texts = append(r.texts, t)
 	}
 	for _, path := range o.Choices {
-		c, err := task.ReadChoice(task.ChoiceConfig{Path: path, Cue: o.Cue, Limit: o.Limit})
+		c, err := task.ReadChoice(ctx, task.ChoiceConfig{Path: path, Cue: o.Cue, Limit: o.Limit})
 		if err != nil {
 			return nil, err
 		}

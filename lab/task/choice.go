@@ -1,15 +1,13 @@
 package task
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"slimlab/lab/datafile"
 )
 
 // ChoiceConfig sets a file of multiple-choice questions.
@@ -27,100 +25,87 @@ const DefaultCue = "\nAnswer:"
 // mostChoices bounds the choices of a question, each of which takes memory for the whole context.
 const mostChoices = 256
 
-// Question is one line of a file of choices.
+// Question is one record of a file of choices.
 type Question struct {
 	Line    int
 	Query   string
 	Choices []string // 2 to 256, none empty
 	Gold    int      // index of the right choice
+	// Bare questions have no cue: a choice continues the query.
+	Bare bool `json:",omitempty"`
+	// Contexts, where there are any, stand in the place of the query, one before each choice.
+	Contexts []string `json:",omitempty"`
 }
 
 // Choice is the task of choosing among given answers by their likelihood.
 type Choice struct {
 	ChoiceConfig
 	Questions []Question
+	Notes     []string // what was decoded, and how the questions of a published form are asked
 }
 
-// ReadChoice reads a file with one JSON object a line: query, choices and gold, the index of the
-// right one from 0. Lines of white space are skipped, and so are other members of an object.
-func ReadChoice(cfg ChoiceConfig) (*Choice, error) {
-	file, err := os.Open(cfg.Path)
+// ReadChoice reads a file of JSON objects, one a line or in an array: query, choices and gold, the
+// index of the right one from 0, or one of the published forms of questionForms. Other members of
+// an object are skipped.
+func ReadChoice(ctx context.Context, cfg ChoiceConfig) (*Choice, error) {
+	file, err := datafile.Open(ctx, cfg.Path)
 	if err != nil {
-		return nil, fmt.Errorf("choice: %w", err)
+		return nil, err
 	}
 	defer file.Close()
-	questions, err := readChoice(file, cfg)
+	return readChoice(file, cfg)
+}
+
+func readChoice(file *datafile.File, cfg ChoiceConfig) (*Choice, error) {
+	c := &Choice{ChoiceConfig: cfg}
+	form := -1
+	for record, err := range file.Records() {
+		if err != nil {
+			return nil, err
+		}
+		q, err := readQuestion(record.JSON, &form)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", file.Name(), record.Line, err)
+		}
+		q.Line = record.Line
+		c.Questions = append(c.Questions, q)
+		if cfg.Limit > 0 && len(c.Questions) == cfg.Limit {
+			break
+		}
+	}
+	if len(c.Questions) == 0 {
+		return nil, fmt.Errorf("%s: the file has no questions, expected JSON objects with query, choices and gold", file.Name())
+	}
+	c.Notes = file.Notes()
+	if asked := questionForms[form].asked; asked != "" {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s: questions of the form of %s: %s", file.Name(), questionForms[form].name, asked))
+	}
+	return c, nil
+}
+
+// readQuestion reads a question of a form, the index in questionForms, which the first question
+// settles where it is −1.
+func readQuestion(raw []byte, form *int) (q Question, err error) {
+	object, err := readObject(raw)
 	if err != nil {
-		return nil, fmt.Errorf("choice: %s:%w", cfg.Path, err)
-	}
-	return &Choice{cfg, questions}, nil
-}
-
-// readChoice returns errors that begin with the line's number.
-func readChoice(from io.Reader, cfg ChoiceConfig) (questions []Question, err error) {
-	in := bufio.NewReaderSize(from, 1<<16)
-	for number := 1; ; number++ {
-		line, err := in.ReadBytes('\n') // lines may be of any length
-		if err != nil && err != io.EOF {
-			return nil, fmt.Errorf("%d: %w", number, err)
-		}
-		last := err == io.EOF
-		if number == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff"))
-		}
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			q, err := readQuestion(line)
-			if err != nil {
-				return nil, fmt.Errorf("%d: %w", number, err)
-			}
-			q.Line = number
-			questions = append(questions, q)
-		}
-		if cfg.Limit > 0 && len(questions) == cfg.Limit {
-			break
-		}
-		if last {
-			if len(questions) == 0 {
-				return nil, fmt.Errorf("%d: the file ends and has no questions, expected one JSON object a line with query, choices and gold", number)
-			}
-			break
-		}
-	}
-	return questions, nil
-}
-
-func readQuestion(line []byte) (q Question, err error) {
-	if !utf8.Valid(line) {
-		return q, fmt.Errorf("not valid UTF-8")
-	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(line, &object); err != nil {
-		return q, describeJSON(line, err)
-	}
-	if object == nil {
-		return q, fmt.Errorf("found null, expected a JSON object")
-	}
-	if q.Query, err = textField(object, "query"); err != nil {
 		return q, err
 	}
-	if q.Choices, err = textsField(object, "choices"); err != nil {
+	if *form < 0 {
+		if *form, err = findForm(object); err != nil {
+			return q, err
+		}
+	}
+	if q, err = questionForms[*form].read(object); err != nil {
 		return q, err
 	}
 	if n := len(q.Choices); n < 2 || n > mostChoices {
-		return q, fmt.Errorf("field \"choices\" has %d, expected 2 to %d", n, mostChoices)
+		return q, fmt.Errorf("found %d choices, expected 2 to %d", n, mostChoices)
 	}
 	if i := slices.Index(q.Choices, ""); i >= 0 {
 		return q, fmt.Errorf("choice %d is empty, expected a text: its likelihood is divided by its length", i)
 	}
-	raw, ok := object["gold"]
-	if !ok {
-		return q, missingField(object, "gold")
-	}
-	if err := json.Unmarshal(raw, &q.Gold); err != nil || string(raw) == "null" {
-		return q, fmt.Errorf("field \"gold\" is %s, expected the index of a choice, a whole number from 0", shorten(raw))
-	}
 	if q.Gold < 0 || q.Gold >= len(q.Choices) {
-		return q, fmt.Errorf("field \"gold\" is %d, expected 0 to %d: there are %d choices", q.Gold, len(q.Choices)-1, len(q.Choices))
+		return q, fmt.Errorf("the right choice is %d, expected 0 to %d: there are %d choices", q.Gold, len(q.Choices)-1, len(q.Choices))
 	}
 	return q, nil
 }
@@ -159,10 +144,15 @@ func shorten(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// Context is the text before the choices of a question; each follows it after a space.
-func (c *Choice) Context(q Question) string {
+// Context is the text before a choice of a question, which follows it after a space.
+func (c *Choice) Context(q Question, choice int) string {
 	query := q.Query
-	if strings.HasPrefix(c.Cue, "\n") {
+	switch {
+	case q.Contexts != nil:
+		return q.Contexts[choice]
+	case q.Bare:
+		return query
+	case strings.HasPrefix(c.Cue, "\n"):
 		query = strings.TrimSuffix(query, "\n")
 	}
 	return query + c.Cue
@@ -173,9 +163,9 @@ func (c *Choice) Context(q Question) string {
 func (c *Choice) Spans(enc Encoder, begin Beginning, positions int) (spans [][]Span, cut int, err error) {
 	spans = make([][]Span, len(c.Questions))
 	for i, q := range c.Questions {
-		context, wasCut := c.Context(q), false
+		wasCut := false
 		for k, choice := range q.Choices {
-			s, err := begin.pair(enc, context, " "+choice)
+			s, err := begin.pair(enc, c.Context(q, k), " "+choice)
 			if err != nil {
 				return nil, 0, c.at(q, err)
 			}
@@ -212,5 +202,5 @@ func (c *Choice) Answers(logLikelihood [][]float64) ([]Answer, error) {
 }
 
 func (c *Choice) at(q Question, err error) error {
-	return fmt.Errorf("choice: %s:%d: %w", c.Path, q.Line, err)
+	return fmt.Errorf("%s:%d: %w", datafile.Name(c.Path), q.Line, err)
 }

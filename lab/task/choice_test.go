@@ -2,7 +2,6 @@ package task
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"slimlab/internal/shareddata"
+	"slimlab/lab/datafile"
 )
 
 // pairsEncoder is a tokenizer of bytes that joins the pairs it lists, from the left.
@@ -68,18 +68,18 @@ func TestChoiceSpans(t *testing.T) {
 	file := writeFile(t, `{"query":"Q: ab\n","choices":["c","ab"],"gold":1}`+"\n\n"+`{"query":"longer than the model","choices":["c","cc"],"gold":0}`)
 	enc := pairsEncoder{"ab", " c"}
 	read := func(cue string) *Choice {
-		c, err := ReadChoice(ChoiceConfig{Path: file, Cue: cue})
+		c, err := ReadChoice(t.Context(), ChoiceConfig{Path: file, Cue: cue})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	c := read(DefaultCue)
-	if got := c.Context(c.Questions[0]); got != "Q: ab\nAnswer:" {
+	if got := c.Context(c.Questions[0], 0); got != "Q: ab\nAnswer:" {
 		t.Errorf("context %q", got)
 	}
-	if c := read(" =>"); c.Context(c.Questions[0]) != "Q: ab\n =>" {
-		t.Errorf("context %q", c.Context(c.Questions[0]))
+	if c := read(" =>"); c.Context(c.Questions[0], 0) != "Q: ab\n =>" {
+		t.Errorf("context %q", c.Context(c.Questions[0], 0))
 	}
 	spans, cut, err := c.Spans(enc, Beginning{-1, -1}, 16)
 	if err != nil {
@@ -90,7 +90,7 @@ func TestChoiceSpans(t *testing.T) {
 	}
 	for i, question := range spans {
 		for k, s := range question {
-			whole := enc.Encode(c.Context(c.Questions[i]) + " " + c.Questions[i].Choices[k])
+			whole := enc.Encode(c.Context(c.Questions[i], k) + " " + c.Questions[i].Choices[k])
 			if len(s.Tokens) > 17 || !slices.Equal(s.Tokens, whole[len(whole)-len(s.Tokens):]) {
 				t.Errorf("question %d, choice %d: %v is no end of %v that 16 positions read", i, k, s.Tokens, whole)
 			}
@@ -126,7 +126,7 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%v: no error", bad)
 		}
 	}
-	c := &Choice{ChoiceConfig{Path: "f"}, []Question{{Line: 5, Choices: []string{"a", "b"}}}}
+	c := &Choice{ChoiceConfig: ChoiceConfig{Path: "f"}, Questions: []Question{{Line: 5, Choices: []string{"a", "b"}}}}
 	if _, err := c.Answers([][]float64{{0, math.NaN()}}); err == nil || !strings.Contains(err.Error(), "f:5: the log-likelihood of choice 1 is NaN") {
 		t.Errorf("NaN: %v", err)
 	}
@@ -135,7 +135,8 @@ func TestAnswer(t *testing.T) {
 func TestReadChoiceErrors(t *testing.T) {
 	const good = `{"query":"q","choices":["a","b"],"gold":0}` + "\n"
 	for _, c := range []struct{ content, want string }{
-		{"", ":1: the file ends and has no questions"},
+		{"", ": the file is empty"},
+		{"\n\n", ": the file has no questions, expected JSON objects with query, choices and gold"},
 		{good + "\n{", ":3: bad JSON at byte 1"},
 		{good + "[1]", ":2: found a JSON array"},
 		{good + "null", ":2: found null"},
@@ -146,28 +147,28 @@ func TestReadChoiceErrors(t *testing.T) {
 		{`{"query":"q","choices":"ab","gold":0}`, `field "choices" is a number, expected an array`},
 		{`{"query":"q","choices":{"a":1},"gold":0}`, `field "choices" is an object`},
 		{`{"query":"q","choices":["a",null],"gold":0}`, `field "choices", item 1 is null`},
-		{`{"query":"q","choices":["a"],"gold":0}`, `field "choices" has 1, expected 2 to 256`},
-		{`{"query":"q","choices":["a"` + strings.Repeat(`,"a"`, 256) + `],"gold":0}`, `field "choices" has 257, expected 2 to 256`},
+		{`{"query":"q","choices":["a"],"gold":0}`, `found 1 choices, expected 2 to 256`},
+		{`{"query":"q","choices":["a"` + strings.Repeat(`,"a"`, 256) + `],"gold":0}`, `found 257 choices, expected 2 to 256`},
 		{`{"query":"q","choices":["a",""],"gold":0}`, "choice 1 is empty"},
 		{`{"query":"q","choices":["a","b"]}`, `no field "gold"`},
-		{`{"query":"q","choices":["a","b"],"gold":2}`, `field "gold" is 2, expected 0 to 1`},
-		{`{"query":"q","choices":["a","b"],"gold":-1}`, `field "gold" is -1, expected 0 to 1`},
+		{`{"query":"q","choices":["a","b"],"gold":2}`, `the right choice is 2, expected 0 to 1`},
+		{`{"query":"q","choices":["a","b"],"gold":-1}`, `the right choice is -1, expected 0 to 1`},
 		{`{"query":"q","choices":["a","b"],"gold":null}`, `field "gold" is null`},
 		{`{"query":"q","choices":["a","b"],"gold":"B"}`, `field "gold" is "B", expected the index`},
 		{`{"query":"q","choices":["a","b"],"gold":0.5}`, `field "gold" is 0.5`},
 		{`{"query":"q","choices":["a","b"],"gold":1e40}`, `field "gold" is 1e40`},
 		{`{"query":"q","choices":["a","b"],"gold":"` + strings.Repeat("é", 99) + `"}`, "…, expected the index"},
 	} {
-		_, err := ReadChoice(ChoiceConfig{Path: writeFile(t, c.content)})
+		_, err := ReadChoice(t.Context(), ChoiceConfig{Path: writeFile(t, c.content)})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "data.jsonl:") {
 			t.Errorf("%q: error %v, want %q in it", c.content, err, c.want)
 		}
 	}
-	if _, err := ReadChoice(ChoiceConfig{Path: filepath.Join(t.TempDir(), "none")}); !os.IsNotExist(unwrapAll(err)) {
+	if _, err := ReadChoice(t.Context(), ChoiceConfig{Path: filepath.Join(t.TempDir(), "none")}); !os.IsNotExist(unwrapAll(err)) {
 		t.Errorf("a missing file: %v", err)
 	}
 	// Lines after the limit are not read.
-	if c, err := ReadChoice(ChoiceConfig{Path: writeFile(t, "\ufeff"+good+good+"{"), Limit: 2}); err != nil || len(c.Questions) != 2 {
+	if c, err := ReadChoice(t.Context(), ChoiceConfig{Path: writeFile(t, "\ufeff"+good+good+"{"), Limit: 2}); err != nil || len(c.Questions) != 2 {
 		t.Errorf("with a limit: %v", err)
 	}
 }
@@ -184,14 +185,14 @@ func unwrapAll(err error) error {
 
 func TestReadPublishedChoices(t *testing.T) {
 	for name, want := range map[string]struct{ questions, most int }{"arc_easy": {2376, 4}, "arc_challenge": {1172, 4}, "piqa": {1838, 2}} {
-		c, err := ReadChoice(ChoiceConfig{Path: shareddata.Path(t, "datasets", "choice", name+".jsonl"), Cue: DefaultCue})
+		c, err := ReadChoice(t.Context(), ChoiceConfig{Path: shareddata.Path(t, "datasets", "choice", name+".jsonl"), Cue: DefaultCue})
 		if err != nil {
 			t.Fatal(err)
 		}
 		most := 0
 		for _, q := range c.Questions {
 			most = max(most, len(q.Choices))
-			context := c.Context(q)
+			context := c.Context(q, 0)
 			if !strings.HasPrefix(context, "Question: ") || !strings.HasSuffix(context, "\nAnswer:") || strings.HasSuffix(context, "\n\nAnswer:") {
 				t.Fatalf("%s:%d: context %q", name, q.Line, context)
 			}
@@ -210,15 +211,31 @@ func FuzzReadChoice(f *testing.F) {
 	f.Add(`{"query":"q","choices":["a",1],"gold":0}`)
 	f.Add(`{"query":"q","choices":["a","b"],"gold":9223372036854775808}`)
 	f.Add("[")
+	for _, c := range publishedQuestions {
+		f.Add(c.content)
+	}
 	f.Add("{\"query\":\"\xff\"}")
 	f.Fuzz(func(t *testing.T, content string) {
-		questions, err := readChoice(strings.NewReader(content), ChoiceConfig{})
+		read := func(content string) (*Choice, error) {
+			file, err := datafile.New(t.Context(), "name", strings.NewReader(content))
+			if err != nil {
+				return nil, err
+			}
+			return readChoice(file, ChoiceConfig{Cue: DefaultCue})
+		}
+		c, err := read(content)
 		if err != nil {
-			var line int
-			if _, scan := fmt.Sscanf(err.Error(), "%d: ", &line); scan != nil || line < 1 || line > 1+strings.Count(content, "\n") {
-				t.Fatalf("the error %q does not begin with a line of the file", err)
+			if !strings.HasPrefix(err.Error(), "name:") {
+				t.Fatalf("the error %q does not begin with the file's name", err)
 			}
 			return
+		}
+		if _, _, err := c.Spans(pairsEncoder{"ab", " c"}, Beginning{1, 1}, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		questions := c.Questions
+		if questions[0].Bare || questions[0].Contexts != nil {
+			return // not of the form that is written below
 		}
 		var again strings.Builder
 		for _, q := range questions {
@@ -228,18 +245,15 @@ func FuzzReadChoice(f *testing.F) {
 			}
 			again.Write(append(text, '\n'))
 		}
-		reread, err := readChoice(strings.NewReader(again.String()), ChoiceConfig{})
-		if err != nil || len(reread) != len(questions) {
+		second, err := read(again.String())
+		if err != nil || len(second.Questions) != len(questions) {
 			t.Fatalf("written anew: %v", err)
 		}
+		reread := second.Questions
 		for i, q := range questions {
 			if reread[i].Query != q.Query || reread[i].Gold != q.Gold || !slices.Equal(reread[i].Choices, q.Choices) {
 				t.Fatalf("question %d: %+v, written anew %+v", i, q, reread[i])
 			}
-		}
-		c := &Choice{ChoiceConfig{Cue: DefaultCue}, questions}
-		if _, _, err := c.Spans(pairsEncoder{"ab", " c"}, Beginning{1, 1}, 1<<20); err != nil {
-			t.Fatal(err)
 		}
 	})
 }

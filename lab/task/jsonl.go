@@ -1,12 +1,15 @@
 package task
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"strings"
+
+	"slimlab/lab/datafile"
 )
 
-// JSONLConfig sets an engineer's own data: a file with one JSON object a line.
+// JSONLConfig sets an engineer's own data: a file of JSON objects, one a line or in an array.
 type JSONLConfig struct {
 	Path string `key:"path"`
 	// PromptField and ResponseField name the fields to use; where empty, the usual names are looked
@@ -20,16 +23,28 @@ type JSONLConfig struct {
 	MaxTokens int    `key:"max_tokens"` // longer examples lose their end
 	Limit     int    `key:"limit"`      // records to read; 0 is all
 	// ValidationShare and CalibrationShare are the parts of the file that are kept from training,
-	// chosen by a hash of each prompt and SplitSeed. So records with the same prompt are in the
-	// same split, and a longer file moves no record.
+	// chosen by a hash of each prompt and SplitSeed; 0 keeps none. So records with the same prompt
+	// are in the same split, and a longer file moves no record.
 	ValidationShare  float64 `key:"validation_share"`
 	CalibrationShare float64 `key:"calibration_share"`
 	SplitSeed        uint64  `key:"split_seed"`
+	Knobs            Knobs
+}
+
+// Knobs are the names by which a user sets what messages advise: keys of a scenario, or flags of a
+// verb. An empty one cannot be set.
+type Knobs struct {
+	MaxTokens, PromptField, ResponseField string
+	// KeepNone is how nothing is kept from training.
+	KeepNone string
 }
 
 // DefaultJSONL are the settings for any file.
 func DefaultJSONL(path string) JSONLConfig {
-	return JSONLConfig{Path: path, Template: "{prompt}\n{response}", MaxTokens: 512, ValidationShare: 0.1, CalibrationShare: 0.1}
+	return JSONLConfig{
+		Path: path, Template: "{prompt}\n{response}", MaxTokens: 512, ValidationShare: 0.1, CalibrationShare: 0.1,
+		Knobs: Knobs{MaxTokens: "max_tokens", PromptField: "prompt_field", ResponseField: "response_field"},
+	}
 }
 
 // Validate reports the first setting that cannot be.
@@ -37,15 +52,15 @@ func (c JSONLConfig) Validate() error {
 	at, end := strings.Index(c.Template, "{prompt}"), strings.Index(c.Template, "{response}")
 	switch {
 	case c.Path == "":
-		return fmt.Errorf("jsonl: path is empty, expected a file of JSON lines")
+		return fmt.Errorf("jsonl: path is empty, expected a file of records")
 	case at < 0 || end < at || strings.Count(c.Template, "{prompt}") > 1 || strings.Count(c.Template, "{response}") > 1:
 		return fmt.Errorf("jsonl: template is %q, expected {prompt} and, after it, {response}, each once", c.Template)
 	case c.MaxTokens < 2:
-		return fmt.Errorf("jsonl: max_tokens is %d, expected at least 2", c.MaxTokens)
+		return fmt.Errorf("jsonl: %s is %d, expected at least 2", c.Knobs.MaxTokens, c.MaxTokens)
 	case c.Limit < 0:
 		return fmt.Errorf("jsonl: limit is %d, expected 0 (all) or more", c.Limit)
-	case !(c.ValidationShare > 0 && c.CalibrationShare > 0 && c.ValidationShare+c.CalibrationShare < 1):
-		return fmt.Errorf("jsonl: validation_share is %v and calibration_share %v, expected both above 0 and their sum below 1", c.ValidationShare, c.CalibrationShare)
+	case !(c.ValidationShare >= 0 && c.CalibrationShare >= 0 && c.ValidationShare+c.CalibrationShare < 1):
+		return fmt.Errorf("jsonl: validation_share is %v and calibration_share %v, expected both from 0 and their sum below 1", c.ValidationShare, c.CalibrationShare)
 	case c.PromptField != "" && c.PromptField == c.ResponseField:
 		return fmt.Errorf("jsonl: prompt_field and response_field are both %q", c.PromptField)
 	}
@@ -55,23 +70,42 @@ func (c JSONLConfig) Validate() error {
 // Records are a file's records by split, as text.
 type Records struct {
 	cfg                            JSONLConfig
+	name                           string // of the file, in messages
 	train, validation, calibration []Record
 	notes                          []string
+	content                        string
 }
 
 // ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into
 // tokens.
-func ReadJSONL(cfg JSONLConfig) (*Records, error) {
+func ReadJSONL(ctx context.Context, cfg JSONLConfig) (*Records, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	all, use, err := readJSONLFile(cfg)
+	file, err := datafile.Open(ctx, cfg.Path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Records{cfg: cfg}
+	defer file.Close()
+	return NewRecords(cfg, file)
+}
+
+// NewRecords reads the records of a file that was opened.
+func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	reader := recordReader{cfg: cfg}
+	all, err := reader.readRecords(file)
+	if err != nil {
+		return nil, err
+	}
+	d := &Records{cfg: cfg, name: file.Name(), notes: file.Notes()}
+	if d.content, err = file.Sum(); err != nil {
+		return nil, err
+	}
 	for _, record := range all {
-		switch at := place(record.Prompt, cfg.SplitSeed); {
+		switch at := place(record.Prompt+string(record.Messages), cfg.SplitSeed); {
 		case at < cfg.ValidationShare:
 			d.validation = append(d.validation, record)
 		case at < cfg.ValidationShare+cfg.CalibrationShare:
@@ -80,18 +114,46 @@ func ReadJSONL(cfg JSONLConfig) (*Records, error) {
 			d.train = append(d.train, record)
 		}
 	}
-	for _, split := range []struct {
-		name    string
-		records []Record
-	}{{"training", d.train}, {"validation", d.validation}, {"calibration", d.calibration}} {
-		if len(split.records) == 0 {
-			return nil, fmt.Errorf("jsonl: %s: none of %d records fell into the %s split; expected more records with different prompts, or other shares", cfg.Path, len(all), split.name)
-		}
+	if err := d.checkSplits(len(all)); err != nil {
+		return nil, err
 	}
-	d.notes = append(d.notes, fmt.Sprintf("%s: fields %s; %d records: %d training, %d validation, %d calibration",
-		cfg.Path, use, len(all), len(d.train), len(d.validation), len(d.calibration)))
+	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration",
+		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration)))
+	d.notes = append(d.notes, reader.notes(d.name, len(all))...)
 	return d, nil
 }
+
+// checkSplits reports a split without records that is to have some.
+func (d *Records) checkSplits(all int) error {
+	for _, split := range []struct {
+		name    string
+		share   float64
+		records []Record
+	}{
+		{"training", 1, d.train},
+		{"validation", d.cfg.ValidationShare, d.validation},
+		{"calibration", d.cfg.CalibrationShare, d.calibration},
+	} {
+		if len(split.records) > 0 || split.share == 0 {
+			continue
+		}
+		advice := "expected more records with different prompts"
+		if d.cfg.Knobs.KeepNone != "" {
+			advice += "; " + d.cfg.Knobs.KeepNone + " trains on all"
+		}
+		return fmt.Errorf("%s: none of %d records fell into the %s split: %s", d.name, all, split.name, advice)
+	}
+	return nil
+}
+
+// Content is the hexadecimal SHA-256 of the file.
+func (d *Records) Content() string { return d.content }
+
+// Kept is how many records are kept from training.
+func (d *Records) Kept() int { return len(d.validation) + len(d.calibration) }
+
+// Conversations reports whether the records are conversations, which only a Chat can write.
+func (d *Records) Conversations() bool { return d.train[0].Messages != nil }
 
 // place puts a prompt on [0, 1).
 func place(prompt string, seed uint64) float64 {
@@ -101,21 +163,44 @@ func place(prompt string, seed uint64) float64 {
 	return float64(x>>11) / (1 << 53)
 }
 
-// parts are the text to read and the text to answer of a record.
-func (d *Records) parts(r Record) (read, answer string) {
+// segments are the texts to read and to answer of a record, in order. A conversation must be written
+// by chat.
+func (d *Records) segments(r Record, chat Chat) (conversation, error) {
+	switch {
+	case r.Messages != nil:
+		c, err := writeConversation(r, chat)
+		if err != nil {
+			err = fmt.Errorf("%s:%d: %w", d.name, r.Line, err)
+		}
+		return c, err
+	case r.Whole:
+		return conversation{segments: []segment{{r.Response, true}}}, nil
+	}
 	before, after, _ := strings.Cut(d.cfg.Template, "{response}")
 	head, tail, _ := strings.Cut(before, "{prompt}")
-	return head + r.Prompt + tail, r.Response + after
+	return conversation{segments: []segment{{head + r.Prompt + tail, false}, {r.Response + after, true}}}, nil
 }
 
-// Corpus returns the texts of the first n training records.
+// Corpus returns the texts of the first n training records, which are no conversations.
 func (d *Records) Corpus(n int) []string {
-	texts := make([]string, min(n, len(d.train)))
-	for i := range texts {
-		read, answer := d.parts(d.train[i])
-		texts[i] = read + answer
+	texts := make([]string, 0, min(n, len(d.train)))
+	for _, r := range d.train[:cap(texts)] {
+		c, err := d.segments(r, nil)
+		if err != nil {
+			break
+		}
+		texts = append(texts, c.text())
 	}
 	return texts
+}
+
+// text joins the segments.
+func (c conversation) text() string {
+	var b strings.Builder
+	for _, s := range c.segments {
+		b.WriteString(s.text)
+	}
+	return b.String()
 }
 
 // Notes say what was read and what was cut.
@@ -127,56 +212,116 @@ type JSONL struct {
 	examples [3][]Example // training, validation, calibration
 }
 
-// NewJSONL reads a file and turns it into tokens. eos ends each response.
-func NewJSONL(cfg JSONLConfig, enc Encoder, eos int32) (*JSONL, error) {
-	d, err := ReadJSONL(cfg)
+// NewJSONL reads a file and turns it into tokens. eos ends each response; chat writes conversations
+// and may be nil.
+func NewJSONL(ctx context.Context, cfg JSONLConfig, enc Encoder, eos int32, chat Chat) (*JSONL, error) {
+	d, err := ReadJSONL(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return d.Tokenize(enc, eos)
+	return d.Tokenize(ctx, enc, eos, chat)
 }
 
-// Tokenize turns records into tokens. The text to read and the text to answer are encoded by
-// themselves, as they are when a model is asked and answers. Of an example longer than MaxTokens
-// the end is cut off; one that would lose all of its answer is dropped.
-func (d *Records) Tokenize(enc Encoder, eos int32) (*JSONL, error) {
-	j := &JSONL{Records: d}
-	cut, dropped := 0, 0
+// Tokenize turns records into tokens, until ctx ends. What is read and what is answered are encoded
+// by themselves, as they are when a model is asked and answers. eos ends a response and a text; a
+// conversation ends as its template does. Of an example longer than MaxTokens the end is cut off; one
+// that would lose all of its answer is dropped.
+func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Chat) (*JSONL, error) {
+	j := &JSONL{}
+	if d.Conversations() {
+		eos = -1
+	}
+	var counts tokenizeCounts
 	for split, records := range [][]Record{d.train, d.validation, d.calibration} {
 		for _, record := range records {
-			read, answer := d.parts(record)
-			tokens := enc.Encode(read)
-			begin := len(tokens)
-			tokens = append(append(tokens[:begin:begin], enc.Encode(answer)...), eos)
-			if begin >= d.cfg.MaxTokens {
-				dropped++
-				continue
+			if err := ctx.Err(); err != nil {
+				return nil, err
 			}
-			if len(tokens) > d.cfg.MaxTokens {
-				tokens = tokens[:d.cfg.MaxTokens:d.cfg.MaxTokens]
-				cut++
+			c, err := d.segments(record, chat)
+			if err != nil {
+				return nil, err
 			}
-			mask := make([]bool, len(tokens))
-			// the first token of a sequence has nothing to be predicted from
-			for t := max(begin, 1); t < len(mask); t++ {
-				mask[t] = true
+			if e, ok := counts.example(c, enc, eos, d.cfg.MaxTokens); ok {
+				j.examples[split] = append(j.examples[split], e)
 			}
-			j.examples[split] = append(j.examples[split], Example{tokens, mask})
 		}
-		if len(j.examples[split]) == 0 {
-			return nil, fmt.Errorf("jsonl: %s: every prompt of the %s split has %d tokens or more; raise max_tokens",
-				d.cfg.Path, [...]string{"training", "validation", "calibration"}[split], d.cfg.MaxTokens)
+		if len(records) > 0 && len(j.examples[split]) == 0 {
+			return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more (the longest %d); raise %s",
+				d.name, [...]string{"training", "validation", "calibration"}[split], d.cfg.MaxTokens, counts.longest, d.cfg.Knobs.MaxTokens)
 		}
 	}
-	notes := d.notes[:len(d.notes):len(d.notes)]
-	if cut > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d examples were cut to max_tokens %d", d.cfg.Path, cut, d.cfg.MaxTokens))
-	}
-	if dropped > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d examples were dropped: their prompts alone have max_tokens %d or more", d.cfg.Path, dropped, d.cfg.MaxTokens))
-	}
-	j.Records = &Records{d.cfg, d.train, d.validation, d.calibration, notes}
+	of := *d
+	of.notes = append(d.notes[:len(d.notes):len(d.notes)], counts.notes(d.name, d.cfg)...)
+	j.Records = &of
 	return j, nil
+}
+
+// tokenizeCounts counts what becomes of records as they are turned into tokens.
+type tokenizeCounts struct {
+	all, cut, dropped int
+	longest           int // tokens of an example that was cut or dropped
+	lastOnly, open    int // conversations
+}
+
+// example turns a record into tokens; ok is false where it is dropped.
+func (n *tokenizeCounts) example(c conversation, enc Encoder, eos int32, most int) (e Example, ok bool) {
+	begin := -1 // of the first answer
+	for _, s := range c.segments {
+		ids := enc.Encode(s.text)
+		if s.answer && begin < 0 {
+			begin = len(e.Tokens)
+		}
+		e.Tokens = append(e.Tokens, ids...)
+		for range ids {
+			e.Answer = append(e.Answer, s.answer)
+		}
+	}
+	if eos >= 0 {
+		e.Tokens, e.Answer = append(e.Tokens, eos), append(e.Answer, true)
+	}
+	n.all++
+	if c.lastOnly {
+		n.lastOnly++
+	}
+	if c.open {
+		n.open++
+	}
+	if len(e.Tokens) < 2 {
+		n.dropped++
+		return e, false
+	}
+	e.Answer[0] = false // which has nothing to be predicted from
+	if len(e.Tokens) > most {
+		n.longest = max(n.longest, len(e.Tokens))
+		if begin >= most {
+			n.dropped++
+			return e, false
+		}
+		n.cut++
+		e.Tokens, e.Answer = e.Tokens[:most:most], e.Answer[:most:most]
+	}
+	return e, true
+}
+
+// notes say what was cut, dropped and left out, and how it would not be.
+func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
+	knob := cfg.Knobs.MaxTokens
+	if n.cut > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were cut to %s %d", name, n.cut, n.all, knob, cfg.MaxTokens))
+	}
+	if n.dropped > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were dropped: their prompts alone have %s %d or more", name, n.dropped, n.all, knob, cfg.MaxTokens))
+	}
+	if n.cut+n.dropped > 0 {
+		notes = append(notes, fmt.Sprintf("%s: the longest example has %d tokens; %s %d keeps all", name, n.longest, knob, n.longest))
+	}
+	if n.lastOnly > 0 {
+		notes = append(notes, fmt.Sprintf("%s: of %d conversations only the last answer is learned: the chat template writes earlier answers otherwise as the conversation goes on", name, n.lastOnly))
+	}
+	if n.open > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d conversations end with messages that the assistant does not answer, which are left out", name, n.open))
+	}
+	return notes
 }
 
 // Train returns the i-th example of an endless pass over the training records, each epoch in

@@ -1,7 +1,6 @@
 package task
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"slimlab/internal/shareddata"
+	"slimlab/lab/datafile"
 )
 
 // byteEncoder encodes a text as its bytes.
@@ -37,9 +37,10 @@ func textOf(tokens []int32) string {
 	return b.String()
 }
 
-func writeFile(t testing.TB, content string) string {
+// writeFile writes data.jsonl, or a file of another name.
+func writeFile(t testing.TB, content string, name ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "data.jsonl")
+	path := filepath.Join(t.TempDir(), append(name, "data.jsonl")[0])
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +62,21 @@ func newJSONL(t testing.TB, content string, change func(*JSONLConfig)) *JSONL {
 	if change != nil {
 		change(&cfg)
 	}
-	j, err := NewJSONL(cfg, byteEncoder{}, endOfText)
+	j, err := NewJSONL(t.Context(), cfg, byteEncoder{}, endOfText, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return j
+}
+
+// recordsOf reads the records of a file with a content.
+func recordsOf(t testing.TB, content string, cfg JSONLConfig) ([]Record, error) {
+	t.Helper()
+	file, err := datafile.New(t.Context(), cfg.Path, strings.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return (&recordReader{cfg: cfg}).readRecords(file)
 }
 
 func TestJSONLErrors(t *testing.T) {
@@ -74,8 +85,9 @@ func TestJSONLErrors(t *testing.T) {
 		{"bad JSON", good + `{"prompt": "a", "response": }`, "data.jsonl:2: bad JSON at byte 29 of the line: invalid character '}'"},
 		{"cut off", good + `{"prompt": "a", "resp`, "data.jsonl:2: bad JSON at byte 21 of the line: unexpected end"},
 		{"comma after the object", good[:len(good)-1] + ",\n", "data.jsonl:1: bad JSON at byte 33"},
-		{"array", `[{"prompt": "a", "response": "b"}]`, "data.jsonl:1: found a JSON array, expected one JSON object a line"},
-		{"array over lines", "[\n" + good + "]", "data.jsonl:1: found the beginning of a JSON array"},
+		{"array in a line", good + `[{"prompt": "a", "response": "b"}]`, "data.jsonl:2: found a JSON array, expected a JSON object"},
+		{"array of arrays", "[\n[" + good + "]]", "data.jsonl:1: found a JSON array, expected a JSON object"},
+		{"text", "prompt: a", `data.jsonl:1: found the text "prompt: a", expected a JSON object`},
 		{"string", `"prompt"`, "data.jsonl:1: found a string, expected a JSON object"},
 		{"null", `null`, "data.jsonl:1: found null, expected a JSON object"},
 		{"missing field", good + `{"prompt": "a", "respnse": "b"}`, `data.jsonl:2: no field "response", did you mean "respnse"?`},
@@ -87,19 +99,21 @@ func TestJSONLErrors(t *testing.T) {
 		{"unknown fields", `{"left": "a", "right": "b"}`, `data.jsonl:1: cannot distinguish prompt and response among the fields "left", "right"; set prompt_field and response_field`},
 		{"empty object", `{}`, "among the fields (none)"},
 		{"not UTF-8", good + "{\"prompt\": \"\xff\", \"response\": \"b\"}", "data.jsonl:2: not valid UTF-8"},
-		{"empty file", "", "no records, expected one JSON object a line"},
-		{"blank file", "\n \n", "no records, expected one JSON object a line"},
+		{"empty file", "", "the file is empty"},
+		{"blank file", "\n \n", "no records, expected JSON objects: one a line, or a JSON array of them"},
+		{"empty array", "[]", "no records"},
+		{"question", `{"goal": "g", "sol1": "a", "sol2": "b", "label": 1}`, "data.jsonl:1: found a question of the form of PIQA, expected a prompt and its response"},
 		{"one record", good, "none of 1 records fell into the"},
 	} {
-		_, err := NewJSONL(DefaultJSONL(writeFile(t, c.content)), byteEncoder{}, endOfText)
+		_, err := NewJSONL(t.Context(), DefaultJSONL(writeFile(t, c.content)), byteEncoder{}, endOfText, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v\nexpected %q", c.name, err, c.want)
 		}
 	}
-	if _, err := ReadJSONL(DefaultJSONL(filepath.Join(t.TempDir(), "absent.jsonl"))); err == nil || !strings.Contains(err.Error(), "absent.jsonl") {
+	if _, err := ReadJSONL(t.Context(), DefaultJSONL(filepath.Join(t.TempDir(), "absent.jsonl"))); err == nil || !strings.Contains(err.Error(), "absent.jsonl") {
 		t.Errorf("absent file: %v", err)
 	}
-	if _, err := ReadJSONL(DefaultJSONL(t.TempDir())); err == nil || !strings.Contains(err.Error(), "directory") {
+	if _, err := ReadJSONL(t.Context(), DefaultJSONL(t.TempDir())); err == nil || !strings.Contains(err.Error(), "directory") {
 		t.Errorf("folder: %v", err)
 	}
 	for _, c := range []struct {
@@ -112,14 +126,14 @@ func TestJSONLErrors(t *testing.T) {
 		{func(c *JSONLConfig) { c.Template = "{prompt}{response}{response}" }, "each once"},
 		{func(c *JSONLConfig) { c.MaxTokens = 1 }, "max_tokens is 1"},
 		{func(c *JSONLConfig) { c.Limit = -1 }, "limit is -1"},
-		{func(c *JSONLConfig) { c.ValidationShare = 0 }, "validation_share is 0"},
+		{func(c *JSONLConfig) { c.ValidationShare = -1 }, "validation_share is -1"},
 		{func(c *JSONLConfig) { c.ValidationShare, c.CalibrationShare = 0.5, 0.5 }, "their sum below 1"},
 		{func(c *JSONLConfig) { c.PromptField, c.ResponseField = "x", "x" }, `both "x"`},
-		{func(c *JSONLConfig) { c.MaxTokens = 2 }, "every prompt of the training split has 2 tokens or more; raise max_tokens"},
+		{func(c *JSONLConfig) { c.MaxTokens = 2 }, "every prompt of the training split has 2 tokens or more (the longest 10); raise max_tokens"},
 	} {
 		cfg := DefaultJSONL(writeFile(t, manyLines(100)))
 		c.change(&cfg)
-		if _, err := NewJSONL(cfg, byteEncoder{}, endOfText); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewJSONL(t.Context(), cfg, byteEncoder{}, endOfText, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, expected %q", err, c.want)
 		}
 	}
@@ -144,12 +158,12 @@ func TestJSONLFields(t *testing.T) {
 		if c.change != nil {
 			c.change(&cfg)
 		}
-		records, _, err := readJSONL(strings.NewReader(c.line), cfg)
+		records, err := recordsOf(t, c.line, cfg)
 		if err != nil {
 			t.Errorf("%s: %v", c.line, err)
 			continue
 		}
-		if want := []Record{{1, c.prompt, c.response}}; !reflect.DeepEqual(records, want) {
+		if want := []Record{{Line: 1, Prompt: c.prompt, Response: c.response}}; !reflect.DeepEqual(records, want) {
 			t.Errorf("%s: %+v, expected %+v", c.line, records, want)
 		}
 	}
@@ -158,7 +172,7 @@ func TestJSONLFields(t *testing.T) {
 func TestJSONLLines(t *testing.T) {
 	long := strings.Repeat("x", 3<<20)
 	content := "\ufeff" + `{"prompt": "1", "response": "a"}` + "\r\n\n  \n" + `{"prompt": "2", "response": "` + long + `"}` + "\n" + `{"prompt": "3", "response": "c"}`
-	records, _, err := readJSONL(strings.NewReader(content), DefaultJSONL("x"))
+	records, err := recordsOf(t, content, DefaultJSONL("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +181,7 @@ func TestJSONLLines(t *testing.T) {
 	}
 	cfg := DefaultJSONL("x")
 	cfg.Limit = 2
-	if records, _, err = readJSONL(strings.NewReader(content+"\nnonsense"), cfg); err != nil || len(records) != 2 {
+	if records, err = recordsOf(t, content+"\nnonsense", cfg); err != nil || len(records) != 2 {
 		t.Errorf("limit 2: %d records, %v", len(records), err)
 	}
 }
@@ -226,7 +240,7 @@ func TestJSONLSplits(t *testing.T) {
 	read := func(content string, seed uint64) *Records {
 		cfg := DefaultJSONL(writeFile(t, content))
 		cfg.SplitSeed = seed
-		d, err := ReadJSONL(cfg)
+		d, err := ReadJSONL(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,8 +287,8 @@ func TestJSONLTruncates(t *testing.T) {
 	notes := strings.Join(j.Notes(), "\n")
 	for _, want := range []string{
 		`fields "prompt" → "response"; 102 records:`,
-		"1 examples were cut to max_tokens 30",
-		"1 examples were dropped: their prompts alone have max_tokens 30 or more",
+		"1 of 102 examples were cut to max_tokens 30",
+		"1 of 102 examples were dropped: their prompts alone have max_tokens 30 or more",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("notes %q\nexpected %q", notes, want)
@@ -299,7 +313,7 @@ func TestJSONLTruncates(t *testing.T) {
 
 func TestJSONLOnRealFile(t *testing.T) {
 	path := shareddata.Path(t, "datasets", "gsm8k", "train.jsonl")
-	j, err := NewJSONL(DefaultJSONL(path), byteEncoder{}, endOfText)
+	j, err := NewJSONL(t.Context(), DefaultJSONL(path), byteEncoder{}, endOfText, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,16 +333,16 @@ func FuzzReadJSONL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte, prompt, response string) {
 		cfg := DefaultJSONL("f.jsonl")
 		cfg.PromptField, cfg.ResponseField = prompt, response
-		records, _, err := readJSONL(bytes.NewReader(content), cfg)
+		records, err := recordsOf(t, string(content), cfg)
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "jsonl: f.jsonl:") {
+			if !strings.HasPrefix(err.Error(), "f.jsonl:") {
 				t.Fatalf("error %q does not name the file", err)
 			}
 			return
 		}
 		line := 0
 		for _, r := range records {
-			if r.Line <= line || strings.TrimSpace(r.Response) == "" {
+			if r.Line < line || len(r.Messages) == 0 && strings.TrimSpace(r.Response) == "" {
 				t.Fatalf("record %+v after line %d", r, line)
 			}
 			line = r.Line

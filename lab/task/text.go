@@ -1,10 +1,12 @@
 package task
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"unicode/utf8"
+
+	"slimlab/lab/datafile"
 )
 
 // Text is a file whose tokens a model predicts. Perplexities of it come in definitions that differ
@@ -12,56 +14,82 @@ import (
 type Text struct {
 	Path    string
 	Content string
-	Bytes   int // of Content in UTF-8
-	Words   int // pieces between runs of white space, as a split at \s+ counts them
+	Bytes   int      // of Content in UTF-8
+	Words   int      // pieces between runs of white space, as a split at \s+ counts them
+	Notes   []string // what was decoded, and taken of records
 }
 
-// ReadText reads the first lines of a file of UTF-8, all for lines ≤ 0.
-func ReadText(path string, lines int) (*Text, error) {
-	data, err := os.ReadFile(path)
+// ReadText reads the text of a file as ReadPlain does.
+func ReadText(ctx context.Context, path string, limit int) (*Text, error) {
+	plain, err := ReadPlain(ctx, path, limit, nil)
+	switch {
+	case errors.Is(err, ErrNoChat):
+		return nil, fmt.Errorf("%s: the file holds conversations, expected text, or records with a text or with a prompt and its response", datafile.Name(path))
+	case err != nil:
+		return nil, err
+	}
+	return &Text{Path: path, Content: plain.Text, Bytes: len(plain.Text), Words: words(plain.Text), Notes: plain.Notes}, nil
+}
+
+// Plain is the text of a file.
+type Plain struct {
+	Text  string
+	Sum   string // the hexadecimal SHA-256 of the file
+	Notes []string
+}
+
+// ReadPlain reads the first limit lines of a file of text, all for limit ≤ 0. Of a file of records,
+// of which limit counts too, it joins the texts with a blank line between them; chat writes
+// conversations and may be nil.
+func ReadPlain(ctx context.Context, path string, limit int, chat Chat) (*Plain, error) {
+	file, err := datafile.Open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("text: %w", err)
+		return nil, err
 	}
-	content := string(data)
-	if lines > 0 {
-		content = firstLines(content, lines)
+	defer file.Close()
+	plain := &Plain{}
+	if file.Form() == datafile.Text {
+		plain.Text, err = file.Text(limit)
+	} else {
+		err = plain.readRecords(ctx, file, limit, chat)
 	}
-	if !utf8.ValidString(content) {
-		return nil, fmt.Errorf("text: %s:%d: not valid UTF-8", path, invalidLine(content))
+	if err != nil {
+		return nil, err
 	}
-	if strings.TrimFunc(content, isSpace) == "" {
-		return nil, fmt.Errorf("text: %s: found no text to predict", path)
+	if strings.TrimFunc(plain.Text, isSpace) == "" {
+		return nil, fmt.Errorf("%s: found no text, only white space", file.Name())
 	}
-	return &Text{Path: path, Content: content, Bytes: len(content), Words: words(content)}, nil
+	plain.Notes = append(file.Notes(), plain.Notes...)
+	plain.Sum, err = file.Sum()
+	return plain, err
 }
 
-// firstLines returns n lines of a text, the last one's end included.
-func firstLines(text string, n int) string {
-	end := 0
-	for range n {
-		at := strings.IndexByte(text[end:], '\n')
-		if at < 0 {
-			return text
-		}
-		end += at + 1
+func (p *Plain) readRecords(ctx context.Context, file *datafile.File, limit int, chat Chat) error {
+	cfg := DefaultJSONL(file.Name())
+	cfg.Limit, cfg.Knobs = max(limit, 0), Knobs{}
+	reader := recordReader{cfg: cfg}
+	all, err := reader.readRecords(file)
+	if err != nil {
+		return fmt.Errorf("%w; expected text, or records with a text or with a prompt and its response", err)
 	}
-	return text[:end]
-}
-
-// invalidLine is the number of the first line that is not UTF-8.
-func invalidLine(text string) int {
-	line := 1
-	for i, r := range text {
-		if r == '\n' {
-			line++
+	d := &Records{cfg: cfg, name: file.Name()}
+	var b strings.Builder
+	for i, r := range all {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
-				return line
-			}
+		c, err := d.segments(r, chat)
+		if err != nil {
+			return err
 		}
+		if i > 0 {
+			b.WriteString("\n\n")
+		}
+		b.WriteString(c.text())
 	}
-	return line
+	p.Text = b.String()
+	p.Notes = append([]string{fmt.Sprintf("%s: a file of %d records (%s): their texts are joined, with a blank line between them", d.name, len(all), reader.use)}, reader.notes(d.name, len(all))...)
+	return nil
 }
 
 // Encode returns the text's tokens, those of Beginning before them.

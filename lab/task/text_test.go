@@ -17,7 +17,7 @@ func TestReadText(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return ReadText(path, lines)
+		return ReadText(t.Context(), path, lines)
 	}
 	for _, c := range []struct {
 		content      string
@@ -37,7 +37,7 @@ func TestReadText(t *testing.T) {
 		}
 	}
 	for content, want := range map[string]string{
-		"":                 "found no text",
+		"":                 "the file is empty",
 		" \n\t":            "found no text",
 		"a\n\ufffdb\n\xff": "text.txt:3: not valid UTF-8",
 	} {

@@ -1,0 +1,165 @@
+package task
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Chat writes a conversation as the text that a model reads.
+type Chat interface {
+	// Write writes messages, a JSON array, with tools or nil. Where ask is true, the text ends where
+	// the assistant's answer begins.
+	Write(messages, tools json.RawMessage, ask bool) (string, error)
+}
+
+// ErrNoChat is the error of a conversation that there is no template to write with.
+var ErrNoChat = errors.New("the file holds conversations, and the model's tokenizer has no chat template to write them with: " +
+	"take a model with a chat template, or write each conversation as a prompt and a response")
+
+// shareGPT gives the roles of messages of the form {"from", "value"} the names of chat templates.
+var shareGPT = map[string]string{
+	"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant", "system": "system",
+}
+
+// readConversation reads the messages of a record: objects with role and content, or with from and
+// value. There must be an answer of the assistant.
+func readConversation(object map[string]json.RawMessage, name string) (Record, error) {
+	raw, ok := object[name]
+	if !ok {
+		return Record{}, missingField(object, name)
+	}
+	var list []json.RawMessage
+	if raw[0] != '[' {
+		return Record{}, fmt.Errorf("field %q is %s, expected an array of messages", name, kindOf(raw[0]))
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return Record{}, fmt.Errorf("field %q: %w", name, err)
+	}
+	answers := 0
+	for i := range list {
+		role, message, err := readMessage(list[i])
+		if err != nil {
+			return Record{}, fmt.Errorf("field %q, message %d: %w", name, i, err)
+		}
+		if list[i] = message; role == assistant {
+			answers++
+		}
+	}
+	if answers == 0 {
+		return Record{}, fmt.Errorf("field %q has %d messages and none of the role %q, expected an answer to learn from", name, len(list), assistant)
+	}
+	record := Record{Messages: joinMessages(list)}
+	if tools := object["tools"]; len(tools) > 0 && tools[0] == '[' {
+		record.Tools = tools
+	}
+	return record, nil
+}
+
+const assistant = "assistant"
+
+// readMessage returns a message with role and content.
+func readMessage(raw json.RawMessage) (role string, message json.RawMessage, err error) {
+	object, err := readObject(raw)
+	if err != nil {
+		return "", nil, err
+	}
+	if _, ok := object["from"]; !ok {
+		role, err = textField(object, "role")
+		return role, raw, err
+	}
+	from, err := textField(object, "from")
+	if err != nil {
+		return "", nil, err
+	}
+	if role = shareGPT[from]; role == "" {
+		return "", nil, fmt.Errorf("found \"from\" %q, expected human, gpt or system", from)
+	}
+	text, err := textField(object, "value")
+	if err != nil {
+		return "", nil, err
+	}
+	message, err = json.Marshal(map[string]string{"role": role, "content": text})
+	return role, message, err
+}
+
+func joinMessages(list []json.RawMessage) json.RawMessage {
+	return append(append(json.RawMessage("["), bytes.Join(bytesOf(list), []byte(","))...), ']')
+}
+
+func bytesOf(list []json.RawMessage) [][]byte {
+	all := make([][]byte, len(list))
+	for i := range list {
+		all[i] = list[i]
+	}
+	return all
+}
+
+// segment is a run of text that is only read, or answered.
+type segment struct {
+	text   string
+	answer bool
+}
+
+// conversation is a record as its chat template writes it.
+type conversation struct {
+	segments []segment
+	lastOnly bool // earlier answers are not learned: the template writes them otherwise later on
+	open     bool // messages after the last answer were left out
+}
+
+// writeConversation writes a conversation up to its last answer. What the assistant says is what the
+// template adds with its message to the text that asks for it.
+func writeConversation(r Record, chat Chat) (c conversation, err error) {
+	if chat == nil {
+		return c, ErrNoChat
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(r.Messages, &list); err != nil {
+		return c, err
+	}
+	said := "" // up to the last answer
+	for i, message := range list {
+		var of struct {
+			Role string `json:"role"`
+		}
+		if err := json.Unmarshal(message, &of); err != nil {
+			return c, err
+		}
+		if c.open = of.Role != assistant; c.open {
+			continue
+		}
+		asked, answered, err := answerAt(list, i, r.Tools, chat)
+		if err != nil {
+			return c, err
+		}
+		before, follows := strings.CutPrefix(asked, said)
+		if !follows {
+			c.segments, c.lastOnly, before = nil, true, asked
+		}
+		c.segments = append(c.segments, segment{before, false}, segment{answered[len(asked):], true})
+		said = answered
+	}
+	return c, nil
+}
+
+// answerAt writes the conversation up to the i-th message, an answer, without it and with it.
+func answerAt(list []json.RawMessage, i int, tools json.RawMessage, chat Chat) (asked, answered string, err error) {
+	if answered, err = chat.Write(joinMessages(list[:i+1]), tools, false); err != nil {
+		return "", "", err
+	}
+	if i == 0 {
+		return "", answered, nil
+	}
+	for _, ask := range []bool{true, false} { // some templates ask with more than stands before an answer
+		if asked, err = chat.Write(joinMessages(list[:i]), tools, ask); err != nil {
+			return "", "", err
+		}
+		if strings.HasPrefix(answered, asked) && len(answered) > len(asked) {
+			return asked, answered, nil
+		}
+	}
+	return "", "", fmt.Errorf("the chat template writes the text before message %d otherwise when the message follows, so its answer cannot be told from the rest", i)
+}
