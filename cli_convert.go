@@ -109,7 +109,7 @@ func (p *program) conversion(use, short, long string, convertTo func(ctx context
 // addCalibration adds the flags that say what text statistics are taken from.
 func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	flags := cmd.Flags()
-	flags.StringVar(&c.File, "calibration", "", "calibration text, a file")
+	flags.StringVar(&c.File, "calibration", "", "calibration text: a file of text or records; - is standard input")
 	flags.BoolVar(&c.Random, "random-calibration", false, "uniformly random tokens as calibration text: for models without a tokenizer")
 	flags.IntVar(&c.Samples, "samples", 128, "number of calibration sequences")
 	flags.IntVar(&c.Length, "length", 512, "tokens per calibration sequence")
@@ -191,8 +191,8 @@ func (p *program) distilCommand() *cobra.Command {
 	var teacher, loss, precision string
 	var d convert.Distillation
 	cmd := p.conversion("distil STUDENT FOLDER", "train a student model on a teacher's outputs, or on the data alone",
-		"distil trains the whole student in memory. The data are JSON lines with prompts and responses (the loss counts response tokens), or a text (the loss counts every token).\n"+
-			"Student and teacher must have the same tokenizer.",
+		"distil trains the whole student in memory. The data are records with prompts and responses (the loss counts response tokens), conversations (the assistant's answers),\n"+
+			"or a text (every token). Student and teacher must have the same tokens.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			if err := d.Set(loss, precision, teacher != ""); err != nil {
 				return nil, err
@@ -201,7 +201,9 @@ func (p *program) distilCommand() *cobra.Command {
 		})
 	flags := cmd.Flags()
 	flags.StringVar(&teacher, "teacher", "", "teacher model; without one the student learns from the data alone")
-	flags.StringVar(&d.Data, "data", "", "training data: JSON lines (.jsonl) or a text file")
+	flags.StringVar(&d.Data, "data", "", "training data: a file of records (JSON lines or a JSON array) or a text; - is standard input")
+	flags.StringVar(&d.PromptField, "prompt-field", "", "field of a record that holds the prompt (default: found among the usual names)")
+	flags.StringVar(&d.ResponseField, "response-field", "", "field of a record that holds the response (default: found likewise)")
 	flags.StringVar(&loss, "loss", "", "divergence: fkl, rkl or jsd:BETA; sft: none (default: fkl with a teacher, else sft)")
 	flags.IntVar(&d.Steps, "steps", 100, "optimizer steps")
 	flags.IntVar(&d.Batch, "batch", 8, "sequences per step")

@@ -32,8 +32,8 @@ func (p *program) evalCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.against, "against", "", "baseline model")
-	flags.StringArrayVar(&f.Texts, "text", nil, "text file to measure the perplexity of (repeatable)")
-	flags.StringArrayVar(&f.Choices, "choice", nil, "file of multiple-choice questions, one JSON object per line with query, choices and gold (repeatable)")
+	flags.StringArrayVar(&f.Texts, "text", nil, "file of text or records to measure the perplexity of (repeatable)")
+	flags.StringArrayVar(&f.Choices, "choice", nil, "file of multiple-choice questions: JSON objects with query, choices and gold, or as published for ARC, HellaSwag, MMLU … (repeatable)")
 	flags.StringVar(&f.Prompt, "generate", "", "prompt to continue with greedy decoding")
 	flags.IntVar(&f.Tokens, "tokens", 64, "with --generate: maximum tokens to generate")
 	flags.IntVar(&f.Limit, "limit", 0, "measure only this many questions of each file and lines of each text, the first ones")

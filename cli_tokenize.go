@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/await"
+	"slimlab/lab/datafile"
 	"slimlab/lab/run"
 )
 
@@ -63,6 +64,9 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 	data, err := await.Do(ctx, func() ([]byte, error) { return io.ReadAll(in) })
 	if err != nil {
 		return broke(fmt.Errorf("standard input: %w", err))
+	}
+	if err := datafile.Refuse(data); err != nil {
+		return usage(fmt.Errorf("standard input: %w", err))
 	}
 	out := bufio.NewWriter(p.stdout)
 	switch {

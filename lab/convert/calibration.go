@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"slimlab/lab/recipe"
+	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
@@ -14,13 +14,15 @@ import (
 
 // Calibration is the text that statistics are taken from.
 type Calibration struct {
-	File string // of text; "" is none
+	File string // of text or records; "" is none
 	// tokens drawn evenly instead: for models without a tokenizer, whose weights are random
 	// themselves
 	Random  bool
 	Samples int // sequences
 	Length  int // tokens of one
 	Seed    uint64
+
+	plain *task.Plain // of the file
 }
 
 // given reports whether there is any.
@@ -37,9 +39,35 @@ func (c Calibration) String() string {
 	return fmt.Sprintf("%d × %d tokens of %s, seed %d", c.Samples, c.Length, source, c.Seed)
 }
 
+// read reads the file, once: it may be a pipe.
+func (c *Calibration) read(ctx context.Context, from *checkpoint.Checkpoint) error {
+	if c.File == "" {
+		return nil
+	}
+	t, err := from.Tokenizer()
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return errors.New("calibration: the model has no tokenizer, so no text can be read; random tokens can (--random-calibration)")
+	}
+	if c.plain, err = task.ReadPlain(ctx, c.File, 0, chatOf(t)); err != nil {
+		return fmt.Errorf("calibration: %w", err)
+	}
+	return nil
+}
+
+// notes say how the file was read.
+func (c *Calibration) notes() []string {
+	if c.plain == nil {
+		return nil
+	}
+	return c.plain.Notes
+}
+
 // sequences draws the sequences: places of the tokenized file, which may overlap. There are none
 // where there is no text.
-func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
+func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
 	if !c.given() {
 		return nil, ctx.Err()
 	}
@@ -72,37 +100,18 @@ func (c Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint)
 	return list, nil
 }
 
-// unchanged reports a file that is another than the one that a recipe names: it was written before
-// it was read.
-func (c Calibration) unchanged(ctx context.Context, of recipe.Recipe) error {
-	if c.File == "" {
-		return nil
-	}
-	sum, err := recipe.File(ctx, c.File)
-	if err == nil && sum != of.Inputs["calibration"] {
-		err = fmt.Errorf("%s changed while it was read; run the command again when nothing writes it", c.File)
-	}
-	if err != nil {
-		return fmt.Errorf("calibration: %w", err)
-	}
-	return nil
-}
-
-// tokens tokenizes the file.
-func (c Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([]int32, error) {
+// tokens tokenizes the file that was read.
+func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([]int32, error) {
 	t, err := from.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	if t == nil {
-		return nil, errors.New("the model has no tokenizer, so no text can be read; random tokens can")
-	}
-	ids, err := encodeFile(ctx, t, c.File)
+	ids, err := encodeText(ctx, t, c.plain.Text)
 	if err != nil {
 		return nil, err
 	}
 	if len(ids) < c.Length {
-		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence", c.File, len(ids), c.Length)
+		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence: set --length", c.File, len(ids), c.Length)
 	}
 	if err := t.CheckIDs(ids, from.Config().Vocab); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)

@@ -18,7 +18,7 @@ import (
 type compression interface {
 	// recipe is all that the layers depend on, with the options as the user gave them.
 	recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error)
-	calibration() Calibration
+	calibration() *Calibration
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
 	plan(c model.Config) (model.Config, checkpoint.Storage, error)
@@ -33,6 +33,11 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		return nil, err
 	}
 	defer source.Close()
+	calibration := c.calibration()
+	if err := calibration.read(ctx, source); err != nil {
+		return nil, err
+	}
+	r.Notes = append(r.Notes, calibration.notes()...)
 	of, err := c.recipe(ctx, from, &o)
 	if err != nil {
 		return nil, err
@@ -43,15 +48,12 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	o.Begin(estimate(source.Config(), c.calibration()), engines.CheckShape(shape, scheme))
+	o.Begin(estimate(source.Config(), *calibration), engines.CheckShape(shape, scheme))
 	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err
 	}
-	sequences, err := c.calibration().sequences(ctx, source)
-	if err == nil {
-		err = c.calibration().unchanged(ctx, of)
-	}
+	sequences, err := calibration.sequences(ctx, source)
 	if err == nil {
 		err = c.compress(ctx, s, sequences, r)
 	}

@@ -7,14 +7,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"slimlab/internal/await"
 	"slimlab/internal/filelock"
 	"slimlab/kd"
 	"slimlab/kernels"
+	"slimlab/lab/datafile"
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
@@ -23,19 +22,20 @@ import (
 
 // Distillation is how a student is trained. Its zero fields have no defaults: the command line has.
 type Distillation struct {
-	// JSON lines with prompts and responses (.jsonl), of which the responses are learned, or text,
-	// of which every token is
-	Data         string
-	Objective    kd.Objective
-	Steps        int
-	Batch        int // sequences of a step
-	Length       int // tokens of a sequence
-	LearningRate float64
-	WarmUp       int
-	Validation   int // sequences that are kept from training and measured after the last step
-	Seed         uint64
-	Precision    kernels.Precision // of the student's products
-	Recompute    bool              // activations: less memory for a third more time
+	// a file of records, of which the responses are learned, or of text, of which every token is
+	Data string
+	// of records that hold prompt and response; empty ones are found by their usual names
+	PromptField, ResponseField string
+	Objective                  kd.Objective
+	Steps                      int
+	Batch                      int // sequences of a step
+	Length                     int // tokens of a sequence
+	LearningRate               float64
+	WarmUp                     int
+	Validation                 int // sequences that are kept from training and measured after the last step
+	Seed                       uint64
+	Precision                  kernels.Precision // of the student's products
+	Recompute                  bool              // activations: less memory for a third more time
 }
 
 // Set sets the objective and the precision by their names; an empty loss is the usual one with a
@@ -107,11 +107,14 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	}
 	r.Notes = append(r.Notes, notes...)
 	if d.Length < 2 || d.Length > positions {
-		return nil, fmt.Errorf("sequences of %d tokens, expected 2 to %d, the positions of the models", d.Length, positions)
+		return nil, fmt.Errorf("--length %d: expected sequences of 2 to %d tokens, the positions of the models", d.Length, positions)
 	}
-	if config.Next, config.Validation, err = d.examples(ctx, source); err != nil {
+	examples, err := d.examples(ctx, source)
+	if err != nil {
 		return nil, err
 	}
+	config.Next, config.Validation = examples.batches, examples.validation
+	r.Notes = append(r.Notes, examples.notes...)
 	r.Distillation = &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(config.Validation)}
 	if len(config.Validation) > 0 {
 		before, _, err := kd.Loss(ctx, config.Student, config.Validation)
@@ -150,8 +153,12 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 		return 0, nil, err
 	}
 	defer t.Close()
-	if err := sameTokens(source, t); err != nil {
+	note, err := sameTokens(source, t)
+	if err != nil {
 		return 0, nil, err
+	}
+	if note != "" {
+		notes = append(notes, note)
 	}
 	if config.Teacher, err = t.Model(ctx); err != nil {
 		return 0, nil, err
@@ -170,99 +177,146 @@ func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to s
 	return from.CopyOtherFiles(to)
 }
 
-// sameTokens reports a teacher that reads other token ids than the student.
-func sameTokens(student, teacher *checkpoint.Checkpoint) error {
+// sameTokens reports a teacher whose ids stand for other tokens than the student's, and returns a note
+// where only the rest of the tokenizers differs.
+func sameTokens(student, teacher *checkpoint.Checkpoint) (note string, err error) {
 	a, err := student.Tokenizer()
 	if err != nil {
-		return err
+		return "", err
 	}
 	b, err := teacher.Tokenizer()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if a == nil || b == nil || a.Hash() != b.Hash() {
-		return errors.New("the teacher's tokenizer is not the student's: their probabilities are of different tokens")
+	switch {
+	case a == nil:
+		return "", errors.New("the student has no tokenizer, so no data can be read")
+	case b == nil:
+		return "", errors.New("the teacher has no tokenizer, expected one with the student's tokens")
+	case a.Hash() == b.Hash():
+		return "", nil
 	}
-	return nil
+	if err := a.SameTokens(b); err != nil {
+		return "", fmt.Errorf("the teacher's tokens are not the student's, so their probabilities are of different things: %w (first: the student)", err)
+	}
+	return "the teacher's tokenizer has the student's tokens and differs in the rest: the student's makes the tokens that both read", nil
+}
+
+// examples are what a student learns from, and what is kept for validation.
+type examples struct {
+	batches    kd.Batches
+	validation []kd.Example
+	notes      []string
 }
 
 // examples reads the data.
-func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint) (batches kd.Batches, validation []kd.Example, err error) {
+func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint) (*examples, error) {
 	t, err := from.Tokenizer()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if t == nil {
-		return nil, nil, errors.New("the student has no tokenizer, so no data can be read")
+		return nil, errors.New("the student has no tokenizer, so no data can be read")
 	}
 	if d.Batch < 1 || d.Validation < 0 {
-		return nil, nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
+		return nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
 	}
-	read := d.textExamples
-	if strings.EqualFold(filepath.Ext(d.Data), ".jsonl") {
-		read = d.recordExamples
-	}
-	all, validation, err := read(ctx, t)
+	file, err := datafile.Open(ctx, d.Data)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	defer file.Close()
+	read := d.recordExamples
+	if file.Form() == datafile.Text {
+		read = d.textExamples
+	}
+	e, err := read(ctx, t, file)
+	if err != nil {
+		return nil, err
 	}
 	check := func(list []kd.Example) error {
-		for _, e := range list {
-			if err := t.CheckIDs(e.Tokens, from.Config().Vocab); err != nil {
-				return fmt.Errorf("%s: %w", d.Data, err)
+		for _, one := range list {
+			if err := t.CheckIDs(one.Tokens, from.Config().Vocab); err != nil {
+				return fmt.Errorf("%s: %w", file.Name(), err)
 			}
 		}
 		return nil
 	}
-	return func(ctx context.Context, step int) ([]kd.Example, error) {
+	all := e.batches
+	e.batches = func(ctx context.Context, step int) ([]kd.Example, error) {
 		batch, err := all(ctx, step)
 		if err == nil {
 			err = check(batch)
 		}
 		return batch, err
-	}, validation, check(validation)
+	}
+	return e, check(e.validation)
 }
 
 // recordExamples are prompts with responses, of which the responses are learned.
-func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer) (batches kd.Batches, validation []kd.Example, err error) {
+func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File) (*examples, error) {
 	eos := t.EOS()
 	if eos < 0 {
-		return nil, nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
+		return nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
 	}
 	c := task.DefaultJSONL(d.Data)
-	c.MaxTokens = d.Length
-	records, err := await.Do(ctx, func() (*task.JSONL, error) { return task.NewJSONL(c, t, eos) })
+	c.MaxTokens, c.PromptField, c.ResponseField = d.Length, d.PromptField, d.ResponseField
+	c.Knobs = task.Knobs{MaxTokens: "--length", PromptField: "--prompt-field", ResponseField: "--response-field", KeepNone: "--validation 0"}
+	if d.Validation == 0 {
+		c.ValidationShare, c.CalibrationShare = 0, 0
+	}
+	records, err := await.Do(ctx, func() (*task.JSONL, error) {
+		r, err := task.NewRecords(c, file)
+		if err != nil {
+			return nil, err
+		}
+		return r.Tokenize(ctx, t, eos, chatOf(t))
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, e := range records.Validation(d.Validation) {
-		validation = append(validation, kd.Example(e))
+	e := &examples{notes: records.Notes()}
+	if d.Validation > 0 {
+		for _, one := range records.Validation(d.Validation) {
+			e.validation = append(e.validation, kd.Example(one))
+		}
+		e.notes = append(e.notes, fmt.Sprintf("%s: %d records are kept from training, by a hash of each prompt, and %d of them are measured (--validation %d); --validation 0 trains on all",
+			file.Name(), records.Kept(), len(e.validation), d.Validation))
 	}
-	return func(_ context.Context, step int) ([]kd.Example, error) {
+	e.batches = func(_ context.Context, step int) ([]kd.Example, error) {
 		batch := make([]kd.Example, d.Batch)
 		for i := range batch {
 			batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
 		}
 		return batch, nil
-	}, validation[:min(d.Validation, len(validation))], nil
+	}
+	return e, nil
 }
 
 // textExamples are places of a text, of which every token is learned; its end is held out.
-func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer) (batches kd.Batches, validation []kd.Example, err error) {
-	ids, err := encodeFile(ctx, t, d.Data)
+func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File) (*examples, error) {
+	text, err := file.Text(0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	ids, err := encodeText(ctx, t, text)
+	if err != nil {
+		return nil, err
 	}
 	held := d.Validation * d.Length
 	if len(ids) < held+d.Length {
-		return nil, nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from", d.Data, len(ids), held+d.Length, held)
+		return nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from; set --length or --validation", file.Name(), len(ids), held+d.Length, held)
+	}
+	places := len(ids) - held - d.Length + 1
+	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %d tokens, every one of which is learned", file.Name(), len(ids)))}
+	if held > 0 {
+		e.notes = append(e.notes, fmt.Sprintf("%s: the last %d tokens are kept from training and measured (--validation %d sequences of --length %d)", file.Name(), held, d.Validation, d.Length))
 	}
 	for i := range d.Validation {
 		at := len(ids) - held + i*d.Length
-		validation = append(validation, everyToken(ids[at:at+d.Length]))
+		e.validation = append(e.validation, everyToken(ids[at:at+d.Length]))
 	}
-	places := len(ids) - held - d.Length + 1
-	return func(_ context.Context, step int) ([]kd.Example, error) {
+	e.batches = func(_ context.Context, step int) ([]kd.Example, error) {
 		rng := rand.New(rand.NewPCG(d.Seed, uint64(step)))
 		batch := make([]kd.Example, d.Batch)
 		for i := range batch {
@@ -270,7 +324,8 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer) 
 			batch[i] = everyToken(ids[at : at+d.Length])
 		}
 		return batch, nil
-	}, validation, nil
+	}
+	return e, nil
 }
 
 // everyToken is an example that learns every token but the first.

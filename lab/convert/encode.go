@@ -2,19 +2,22 @@ package convert
 
 import (
 	"context"
-	"os"
 
 	"slimlab/internal/await"
+	"slimlab/lab/task"
+	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 )
 
-// encodeFile tokenizes a text file.
-func encodeFile(ctx context.Context, t *tokenizer.Tokenizer, name string) ([]int32, error) {
-	return await.Do(ctx, func() ([]int32, error) {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		return t.Encode(string(text)), nil
-	})
+// encodeText tokenizes a text.
+func encodeText(ctx context.Context, t *tokenizer.Tokenizer, text string) ([]int32, error) {
+	return await.Do(ctx, func() ([]int32, error) { return t.Encode(text), nil })
+}
+
+// chatOf writes conversations for a tokenizer; nil where it has no template.
+func chatOf(t *tokenizer.Tokenizer) task.Chat {
+	if t.ChatTemplate() == "" {
+		return nil
+	}
+	return chat.NewWriter(t)
 }

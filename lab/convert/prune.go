@@ -84,7 +84,7 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 
 func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
 
-func (p *Pruning) calibration() Calibration { return p.Calibration }
+func (p *Pruning) calibration() *Calibration { return &p.Calibration }
 
 func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	if p.Align == 0 {

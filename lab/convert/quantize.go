@@ -46,7 +46,7 @@ func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (rec
 	return of, err
 }
 
-func (q *Quantization) calibration() Calibration { return q.Calibration }
+func (q *Quantization) calibration() *Calibration { return &q.Calibration }
 
 func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	frame, err := model.Skeleton(c)

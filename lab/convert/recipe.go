@@ -17,8 +17,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 1
-	quantizeVersion = 1
+	pruneVersion    = 2
+	quantizeVersion = 2
 	transferVersion = 1
 )
 
@@ -58,10 +58,8 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 	if c.given() {
 		of.Parameters["calibration"] = recipe.Values{"random": c.Random, "samples": c.Samples, "length": c.Length, "seed": c.Seed}
 	}
-	if c.File != "" {
-		if of.Inputs["calibration"], err = recipe.File(ctx, c.File); err != nil {
-			return of, fmt.Errorf("calibration: %w", err)
-		}
+	if c.plain != nil {
+		of.Inputs["calibration"] = c.plain.Sum
 	}
 	return of, nil
 }

@@ -13,6 +13,7 @@ import (
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 	"slimlab/lab/task"
+	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 )
 
@@ -103,10 +104,17 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 		if t == nil {
 			continue
 		}
-		if tok != nil && t.Hash() != tok.Hash() {
-			return nil, fmt.Errorf("%s: models %s and %s have different tokenizers, expected the same: models are measured on the same tokens", at, from, load)
+		if tok == nil {
+			tok, from = t, load
+			continue
 		}
-		tok, from = t, load
+		if t.Hash() == tok.Hash() {
+			continue
+		}
+		if err := tok.SameTokens(t); err != nil {
+			return nil, fmt.Errorf("%s: models %s and %s have different tokenizers, expected the same tokens, on which they are measured: %w", at, from, load, err)
+		}
+		r.note("", lab.Info, fmt.Sprintf("models %s and %s have the same tokens in tokenizers that are not the same: the first one's is used", from, load))
 	}
 	return tok, nil
 }
@@ -149,25 +157,20 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
 	if cfg.Path == "" {
-		return fmt.Errorf("jsonl: no file is named, expected one with a JSON object a line: --set task.path=FILE")
+		return fmt.Errorf("jsonl: no file is named, expected one of JSON objects: --set task.path=FILE")
 	}
-	watch := recipe.NewWatch(cfg.Path)
-	records, err := task.ReadJSONL(cfg)
+	records, err := task.ReadJSONL(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	content, err := recipe.File(ctx, cfg.Path)
-	if err == nil {
-		err = watch.Check(ctx) // the records and the content are of one file
-	}
-	if err != nil {
-		return fmt.Errorf("jsonl: %w", err)
-	}
 	d.training = taskValues("jsonl", cfg)
 	delete(d.training, "path") // only the content of the file counts
-	d.training["content"] = content
+	d.training["content"] = records.Content()
 	d.test = d.training
 	if d.tokenizer == nil {
+		if records.Conversations() {
+			return fmt.Errorf("%s: the file holds conversations, which the chat template of a loaded model writes, and no model is loaded: load one with a chat template, or write each conversation as a prompt and a response", cfg.Path)
+		}
 		if err := r.trainTokenizer(ctx, d, tz, records.Corpus); err != nil {
 			return err
 		}
@@ -176,8 +179,10 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 	if eos < 0 {
 		return fmt.Errorf("jsonl: the models' tokenizer names no end-of-sequence token, expected one to end each response")
 	}
-	d.Task, err = records.Tokenize(d.tokenizer, eos)
-	if err != nil {
+	if records.Conversations() {
+		d.training["chat_template"] = recipe.Text(d.tokenizer.ChatTemplate())
+	}
+	if d.Task, err = records.Tokenize(ctx, d.tokenizer, eos, chatOf(d.tokenizer)); err != nil {
 		return err
 	}
 	d.longest, d.positions = d.longestExample(), max(usualPositions, cfg.MaxTokens)
@@ -186,6 +191,14 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 
 // usualPositions is how many positions a fresh model has at least.
 const usualPositions = 512
+
+// chatOf writes conversations for a tokenizer; nil where it has no template.
+func chatOf(t *tokenizer.Tokenizer) task.Chat {
+	if t.ChatTemplate() == "" {
+		return nil
+	}
+	return chat.NewWriter(t)
+}
 
 // taskValues are a task's parameters by the names of its config's fields.
 func taskValues(kind string, config any) recipe.Values {
