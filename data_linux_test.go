@@ -132,8 +132,8 @@ func dataVerbs(model string) []dataVerb {
 }
 
 // TestEveryVerbReadsEveryKindOfFile: a verb reads a file by what it holds, whatever its name, its
-// compression and its encoding, and gives the same from each form; or refuses it with exit 2 and the
-// form's name.
+// compression and its encoding, and gives the same from each form; or refuses it with exit 2 and
+// the form's name.
 func TestEveryVerbReadsEveryKindOfFile(t *testing.T) {
 	scenario := newHome(t)
 	dir := t.TempDir()

@@ -32,10 +32,11 @@ type Distillation struct {
 	Length                     int // tokens of a sequence
 	LearningRate               float64
 	WarmUp                     int
-	Validation                 int // sequences that are kept from training and measured after the last step
-	Seed                       uint64
-	Precision                  kernels.Precision // of the student's products
-	Recompute                  bool              // activations: less memory for a third more time
+	// sequences that are kept from training and measured after the last step
+	Validation int
+	Seed       uint64
+	Precision  kernels.Precision // of the student's products
+	Recompute  bool              // activations: less memory for a third more time
 }
 
 // Set sets the objective and the precision by their names; an empty loss is the usual one with a
@@ -177,8 +178,8 @@ func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to s
 	return from.CopyOtherFiles(to)
 }
 
-// sameTokens reports a teacher whose ids stand for other tokens than the student's, and returns a note
-// where only the rest of the tokenizers differs.
+// sameTokens reports a teacher whose ids stand for other tokens than the student's, and returns a
+// note where only the rest of the tokenizers differs.
 func sameTokens(student, teacher *checkpoint.Checkpoint) (note string, err error) {
 	a, err := student.Tokenizer()
 	if err != nil {

@@ -82,8 +82,8 @@ func refuse(head []byte) error {
 	return nil
 }
 
-// Refuse reports data that begin as a form which is not read, gzip included, for what takes the bytes
-// of a text as they are.
+// Refuse reports data that begin as a form which is not read, gzip included, for what takes the
+// bytes of a text as they are.
 func Refuse(data []byte) error {
 	head := data[:min(len(data), headBytes)]
 	if bytes.HasPrefix(head, []byte(gzipMagic)) {
@@ -124,7 +124,8 @@ func (f *File) classify() error {
 	return nil
 }
 
-// namedJSON reports a name that promises JSON: content that is none is a mistake rather than a text.
+// namedJSON reports a name that promises JSON: content that is none is a mistake rather than a
+// text.
 func namedJSON(name string) bool {
 	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
 	return slices.ContainsFunc([]string{".json", ".jsonl", ".ndjson"}, func(ending string) bool { return strings.HasSuffix(name, ending) })
@@ -136,8 +137,9 @@ var headings = []string{
 	"conversations", "choices", "endings", "option1", "option2", "sentence", "problem", "solution",
 }
 
-// looksDelimited reports a table of CSV or TSV: its first line is a list of short names, one of them
-// usual for data (or the file is named as a table), and the lines that follow have as many fields.
+// looksDelimited reports a table of CSV or TSV: its first line is a list of short names, one of
+// them usual for data (or the file is named as a table), and the lines that follow have as many
+// fields.
 func looksDelimited(name string, head []byte, whole bool) bool {
 	named := strings.HasSuffix(strings.ToLower(name), ".csv") || strings.HasSuffix(strings.ToLower(name), ".tsv")
 	for _, comma := range []rune{',', '\t', ';'} {

@@ -44,7 +44,8 @@ const (
 	Array      // a JSON array
 )
 
-// Open opens a file, or standard input where path is Standard. Its errors begin with the file's name.
+// Open opens a file, or standard input where path is Standard. Its errors begin with the file's
+// name.
 func Open(ctx context.Context, path string) (*File, error) {
 	name := Name(path)
 	in, err := open(ctx, path)
@@ -61,8 +62,8 @@ func Open(ctx context.Context, path string) (*File, error) {
 	return f, nil
 }
 
-// New begins to read a file that is open, or other data, under a name for messages. What it reads from is
-// closed by Close where it is an os.File.
+// New begins to read a file that is open, or other data, under a name for messages. What it reads
+// from is closed by Close where it is an os.File.
 func New(ctx context.Context, name string, in io.Reader) (*File, error) {
 	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, 1<<18), sum: sha256.New()}}
 	if err := f.begin(); err != nil {
@@ -233,9 +234,9 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A gzip stream that becomes more than largeExpansion bytes may be mostExpansion times as long as the
-// file. Text and records shrink to a hundredth at most; a stream that is made to fill the memory, to
-// a thousandth.
+// A gzip stream that becomes more than largeExpansion bytes may be mostExpansion times as long as
+// the file. Text and records shrink to a hundredth at most; a stream that is made to fill the
+// memory, to a thousandth.
 const (
 	largeExpansion = 256 << 20
 	mostExpansion  = 250

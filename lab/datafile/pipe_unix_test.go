@@ -47,8 +47,8 @@ func TestPipesAreReadToTheirEnd(t *testing.T) {
 	}
 }
 
-// TestASilentPipeHearsTheContext: opening a pipe to which nobody writes, and reading one whose writer
-// says nothing, end with the context.
+// TestASilentPipeHearsTheContext: opening a pipe to which nobody writes, and reading one whose
+// writer says nothing, end with the context.
 func TestASilentPipeHearsTheContext(t *testing.T) {
 	path := fifo(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -122,8 +122,8 @@ func continues(line []byte) bool {
 	return errors.Is(d.Decode(&value), io.ErrUnexpectedEOF)
 }
 
-// rest reads the values of a file that are not one a line. begun is what was read of the first, from
-// a line on.
+// rest reads the values of a file that are not one a line. begun is what was read of the first,
+// from a line on.
 func (f *File) rest(begun []byte, line int, yield func(Record, error) bool, fail func(int, error)) {
 	data := slices.Clone(begun)
 	if len(begun) > 0 {

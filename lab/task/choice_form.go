@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// questionForms are the forms of question files, known by the keys that all of a form's records have.
-// The published ones are asked as lm-evaluation-harness asks them, without examples before the
-// question. A form without read is refused by its name.
+// questionForms are the forms of question files, known by the keys that all of a form's records
+// have. The published ones are asked as lm-evaluation-harness asks them, without examples before
+// the question. A form without read is refused by its name.
 var questionForms = []struct {
 	name  string
 	keys  []string
@@ -103,8 +103,8 @@ func (r *fieldReader) has(name string) bool {
 	return len(raw) > 0 && raw[0] == '"'
 }
 
-// index reads the index of one of n choices: a whole number from first on, as a number or a text, or
-// one of labels, or a letter from A on where there are none.
+// index reads the index of one of n choices: a whole number from first on, as a number or a text,
+// or one of labels, or a letter from A on where there are none.
 func (r *fieldReader) index(name string, first, n int, labels []string) int {
 	if r.err != nil {
 		return 0

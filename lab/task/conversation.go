@@ -10,8 +10,8 @@ import (
 
 // Chat writes a conversation as the text that a model reads.
 type Chat interface {
-	// Write writes messages, a JSON array, with tools or nil. Where ask is true, the text ends where
-	// the assistant's answer begins.
+	// Write writes messages, a JSON array, with tools or nil. Where ask is true, the text ends
+	// where the assistant's answer begins.
 	Write(messages, tools json.RawMessage, ask bool) (string, error)
 }
 
@@ -110,8 +110,8 @@ type conversation struct {
 	open     bool // messages after the last answer were left out
 }
 
-// writeConversation writes a conversation up to its last answer. What the assistant says is what the
-// template adds with its message to the text that asks for it.
+// writeConversation writes a conversation up to its last answer. What the assistant says is what
+// the template adds with its message to the text that asks for it.
 func writeConversation(r Record, chat Chat) (c conversation, err error) {
 	if chat == nil {
 		return c, ErrNoChat
@@ -153,7 +153,8 @@ func answerAt(list []json.RawMessage, i int, tools json.RawMessage, chat Chat) (
 	if i == 0 {
 		return "", answered, nil
 	}
-	for _, ask := range []bool{true, false} { // some templates ask with more than stands before an answer
+	// some templates ask with more than stands before an answer
+	for _, ask := range []bool{true, false} {
 		if asked, err = chat.Write(joinMessages(list[:i]), tools, ask); err != nil {
 			return "", "", err
 		}

@@ -163,8 +163,8 @@ func place(prompt string, seed uint64) float64 {
 	return float64(x>>11) / (1 << 53)
 }
 
-// segments are the texts to read and to answer of a record, in order. A conversation must be written
-// by chat.
+// segments are the texts to read and to answer of a record, in order. A conversation must be
+// written by chat.
 func (d *Records) segments(r Record, chat Chat) (conversation, error) {
 	switch {
 	case r.Messages != nil:
@@ -224,8 +224,8 @@ func NewJSONL(ctx context.Context, cfg JSONLConfig, enc Encoder, eos int32, chat
 
 // Tokenize turns records into tokens, until ctx ends. What is read and what is answered are encoded
 // by themselves, as they are when a model is asked and answers. eos ends a response and a text; a
-// conversation ends as its template does. Of an example longer than MaxTokens the end is cut off; one
-// that would lose all of its answer is dropped.
+// conversation ends as its template does. Of an example longer than MaxTokens the end is cut off;
+// one that would lose all of its answer is dropped.
 func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Chat) (*JSONL, error) {
 	j := &JSONL{}
 	if d.Conversations() {

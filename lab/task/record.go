@@ -16,9 +16,10 @@ import (
 type Record struct {
 	Line             int
 	Prompt, Response string
-	Whole            bool            // Response is a text without a prompt, every token of which is learned
-	Messages         json.RawMessage // of a conversation, a JSON array; Tools too, or nil
-	Tools            json.RawMessage
+	// Response is a text without a prompt, every token of which is learned
+	Whole    bool
+	Messages json.RawMessage // of a conversation, a JSON array; Tools too, or nil
+	Tools    json.RawMessage
 }
 
 // fields names the members of a record's object: prompt, an optional addition to it, and response;

@@ -2,8 +2,8 @@ package tokenizer
 
 import "fmt"
 
-// SameTokens reports the first id that stands for another token in another tokenizer, or that one of
-// them alone takes for special; nil is that ids mean the same in both. Texts may be split into
+// SameTokens reports the first id that stands for another token in another tokenizer, or that one
+// of them alone takes for special; nil is that ids mean the same in both. Texts may be split into
 // tokens otherwise, and may get others around them.
 func (t *Tokenizer) SameTokens(other *Tokenizer) error {
 	for id := range int32(max(t.Vocab(), other.Vocab())) {
