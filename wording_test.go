@@ -104,11 +104,11 @@ func TestErrorsOfReadersSpeakOfTheFile(t *testing.T) {
 		read func(text string) error
 	}{
 		"records": {`{"prompt":"a","response":"b"}`, inFile(func(name string) error {
-			_, err := task.ReadJSONL(task.DefaultJSONL(name))
+			_, err := task.ReadJSONL(t.Context(), task.DefaultJSONL(name))
 			return err
 		})},
 		"choices": {`{"query":"a","choices":["b","c"],"gold":0}`, inFile(func(name string) error {
-			_, err := task.ReadChoice(task.ChoiceConfig{Path: name})
+			_, err := task.ReadChoice(t.Context(), task.ChoiceConfig{Path: name})
 			return err
 		})},
 		"conversation": {`{"messages":[{"role":"user","content":"a"}],"tools":[]}`, func(text string) error {

@@ -28,7 +28,7 @@ type JSONLConfig struct {
 	ValidationShare  float64 `key:"validation_share"`
 	CalibrationShare float64 `key:"calibration_share"`
 	SplitSeed        uint64  `key:"split_seed"`
-	Knobs            Knobs
+	Knobs            Knobs   `key:"-"`
 }
 
 // Knobs are the names by which a user sets what messages advise: keys of a scenario, or flags of a
