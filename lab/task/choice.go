@@ -104,9 +104,6 @@ func readQuestion(raw []byte, form *int) (q Question, err error) {
 	if i := slices.Index(q.Choices, ""); i >= 0 {
 		return q, fmt.Errorf("choice %d is empty, expected a text: its likelihood is divided by its length", i)
 	}
-	if q.Gold < 0 || q.Gold >= len(q.Choices) {
-		return q, fmt.Errorf("the right choice is %d, expected 0 to %d: there are %d choices", q.Gold, len(q.Choices)-1, len(q.Choices))
-	}
 	return q, nil
 }
 

@@ -151,6 +151,9 @@ func readOwn(object map[string]json.RawMessage) (Question, error) {
 	if err := json.Unmarshal(raw, &q.Gold); err != nil || string(raw) == "null" {
 		return q, fmt.Errorf("field \"gold\" is %s, expected the index of a choice, a whole number from 0", shorten(raw))
 	}
+	if n := len(q.Choices); n > 0 && (q.Gold < 0 || q.Gold >= n) {
+		return q, fmt.Errorf("field \"gold\" is %d, expected 0 to %d: there are %d choices", q.Gold, n-1, n)
+	}
 	return q, nil
 }
 
