@@ -63,6 +63,9 @@ func (p *program) open() error {
 	if err := home.UseKernels(os.Getenv("SLIMLAB_KERNELS")); err != nil {
 		return usage(fmt.Errorf("SLIMLAB_KERNELS: %w", err))
 	}
+	if runtime.GOARCH != "amd64" {
+		fmt.Fprintf(p.stderr, "note: no assembly for %s yet: the plain-Go kernels run, many times slower\n", runtime.GOARCH)
+	}
 	folder, err := home.Folder()
 	if err != nil {
 		return usage(err)
