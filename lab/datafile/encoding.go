@@ -69,7 +69,6 @@ type decoder struct {
 	from     io.Reader
 	encoding encoding
 	offset   int // of the next unit in the file
-	rest     []byte
 	unit     [4]byte
 }
 
@@ -127,7 +126,6 @@ type validator struct {
 	line   int // of the next byte
 	column int // bytes of that line before it
 	offset int // bytes before it
-	rest   []byte
 	buffer [1 << 15]byte
 	begin  int // of the buffer's bytes that are checked and not yet given
 	end    int

@@ -105,16 +105,16 @@ func Refuse(data []byte) error {
 func (f *File) classify() error {
 	head, err := f.text.Peek(headBytes) // an error comes again when it is read
 	start := bytes.TrimLeft(head, " \t\r\n")
-	next := func(n int) byte {
-		if inner := bytes.TrimLeft(start[n:], " \t\r\n"); len(inner) > 0 {
-			return inner[0]
+	inner := byte(0) // what comes behind an opening bracket
+	if len(start) > 0 {
+		if rest := bytes.TrimLeft(start[1:], " \t\r\n"); len(rest) > 0 {
+			inner = rest[0]
 		}
-		return 0
 	}
 	switch {
-	case len(start) > 0 && start[0] == '{' && (next(1) == '"' || next(1) == '}'):
+	case len(start) > 0 && start[0] == '{' && (inner == '"' || inner == '}'):
 		f.form = Lines
-	case len(start) > 0 && start[0] == '[' && (next(1) == '{' || next(1) == ']'):
+	case len(start) > 0 && start[0] == '[' && (inner == '{' || inner == ']'):
 		f.form = Array
 	case namedJSON(f.name):
 		f.form = Lines // what reads the lines says what is wrong with them

@@ -35,7 +35,7 @@ func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, err
 	case IntQuantized, FloatQuantized:
 		list = e.oneByte()
 	case PackQuantized:
-		list, err = e.packed()
+		list = e.packed()
 	case GPTQ:
 		list, err = e.gptq()
 	default:
@@ -77,7 +77,7 @@ func (e *encoder) oneByte() []Tensor {
 }
 
 // packed is pack-quantized: 8 is added to codes and zero points.
-func (e *encoder) packed() ([]Tensor, error) {
+func (e *encoder) packed() []Tensor {
 	list := []Tensor{
 		safetensors.NewTensor(e.name+".weight_packed", safetensors.I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }),
 		e.scaleTensor(),
@@ -91,7 +91,7 @@ func (e *encoder) packed() ([]Tensor, error) {
 	if e.Storage.Format.Order {
 		list = append(list, safetensors.NewTensor(e.name+".weight_g_idx", safetensors.I32, []int{e.In}, func() any { return e.GroupOf }))
 	}
-	return list, nil
+	return list
 }
 
 // zeroBytes are the zero points, [out, groups].
