@@ -623,3 +623,32 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("without calibration the estimate is %+v", e)
 	}
 }
+
+// A model with random weights that was not finished leaves nothing that stops the same command: the
+// folder has its name when it is whole.
+func TestRandomModelsAreWhole(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "model")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Import(ctx, "random:stories15m", to, Options{Open: open}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("an interrupted import ends with %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(to)); err != nil || len(left) > 0 {
+		t.Errorf("an interrupted import leaves %v, %v", left, err)
+	}
+	if err := os.MkdirAll(to+".partial", 0o755); err != nil { // as a killed process leaves it
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(to+".partial", "model.safetensors"), []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Import(t.Context(), "random:stories15m", to, Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(to)); err != nil || len(left) != 1 {
+		t.Errorf("an import leaves %v, %v", left, err)
+	}
+	if _, err := Import(t.Context(), "random:stories15m", to, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("a folder with a model is written again: %v", err)
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,13 +55,8 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	if t != nil && t.Vocab() > c.Vocab {
 		return nil, fmt.Errorf("tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
 	}
-	if err := checkpoint.WriteRandom(ctx, to, c, 1); err != nil {
+	if err := writeRandom(ctx, to, c, t); err != nil {
 		return nil, err
-	}
-	if t != nil {
-		if err := t.Save(to); err != nil {
-			return nil, err
-		}
 	}
 	r := new(Result)
 	if err := r.complete(to, start); err != nil {
@@ -67,6 +64,32 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	}
 	r.Parameters.Before, r.Bytes.Before = r.Parameters.After, r.Bytes.After
 	return r, nil
+}
+
+// writeRandom writes a model and a tokenizer, which may be nil, into a folder that gets its name when
+// it is whole. What an earlier process left of it is removed: random weights are soon made again.
+func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.Tokenizer) error {
+	to = filepath.Clean(to)
+	partial := to + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return err
+	}
+	err := checkpoint.WriteRandom(ctx, partial, c, 1)
+	if err == nil && t != nil {
+		err = t.Save(partial)
+	}
+	if err == nil {
+		if err = os.Remove(to); errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
+			err = nil
+		}
+	}
+	if err == nil {
+		err = os.Rename(partial, to)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(partial))
+	}
+	return nil
 }
 
 // transfer moves all layers to a new folder.
@@ -92,7 +115,7 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, err
 	}
 	defer o.merging.close()
-	r.Notes = append(r.Notes, o.merging.told()...)
+	r.Notes = append(r.Notes, o.merging.remarks()...)
 	of.Parameters["dense"], of.Parameters["packing"] = t.dense, string(t.format)
 	s, err := newStream(source, to, of, o)
 	if err != nil {
