@@ -20,6 +20,9 @@ import (
 	"slimlab/model/tokenizer"
 )
 
+// maxBatch bounds the sequences of a step, as in scenarios.
+const maxBatch = 1 << 16
+
 // Distillation is how a student is trained. Its zero fields have no defaults: the command line has.
 type Distillation struct {
 	// a file of records, of which the responses are learned, or of text, of which every token is
@@ -219,8 +222,8 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint)
 	if t == nil {
 		return nil, errors.New("the student has no tokenizer, so no data can be read")
 	}
-	if d.Batch < 1 || d.Validation < 0 {
-		return nil, fmt.Errorf("batches of %d, validation of %d sequences: expected at least 1 and 0", d.Batch, d.Validation)
+	if d.Batch < 1 || d.Batch > maxBatch || d.Validation < 0 {
+		return nil, fmt.Errorf("--batch %d, --validation %d sequences: expected 1 to %d, and at least 0", d.Batch, d.Validation, maxBatch)
 	}
 	file, err := datafile.Open(ctx, d.Data)
 	if err != nil {
