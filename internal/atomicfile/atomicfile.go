@@ -1,4 +1,4 @@
-// Package atomicfile writes the files that a command was told to write. A regular file is replaced
+// Package atomicfile writes the output files of a command. A regular file is replaced
 // in one step: a reader, a crash or a full disk never leaves half of it.
 //
 // The name is taken as the shell takes it. Links are followed, also those that lead to what is

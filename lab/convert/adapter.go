@@ -139,8 +139,8 @@ func lastPart(name string) string {
 	return name[strings.LastIndexAny(strings.TrimRight(name, `/\`), `/\`)+1:]
 }
 
-// told returns the notes.
-func (m *merging) told() []string {
+// remarks returns the notes.
+func (m *merging) remarks() []string {
 	if m == nil {
 		return nil
 	}

@@ -68,7 +68,7 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 const fileOfModel = "model/"
 
 // changedInputs says in people's words which inputs differ. A model whose files are listed is not
-// told a second time as a whole.
+// reported a second time as a whole.
 func changedInputs(differences []string) []string {
 	var lines []string
 	byFile := slices.ContainsFunc(differences, func(line string) bool { return strings.HasPrefix(line, "inputs."+fileOfModel) })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +13,11 @@ import (
 	"time"
 
 	"slimlab/internal/behaviour"
+	"slimlab/internal/golden"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 // interrupted runs a conversion until its first layer is written.
 func interrupted(t *testing.T, run func(ctx context.Context, from, text, to string, o Options) (*Result, error), from, text, to string) {
@@ -142,7 +140,7 @@ func TestBehaviour(t *testing.T) {
 		}
 		records = append(records, behaviour.Record{Stage: v.name, Version: v.version, Hash: tensors(t, to)})
 	}
-	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, *update)
+	behaviour.Check(t, filepath.Join("testdata", "behaviour.golden"), records, golden.Updating())
 }
 
 // tensors names the tensors of a folder, whatever files they are in.

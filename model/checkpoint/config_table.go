@@ -9,7 +9,7 @@ import (
 // name when the folder is opened.
 
 // generationSettings say how text is chosen from logits. config.json of older folders and
-// generation_config.json hold them. The verbs of slimlab choose greedily, or as they are told.
+// generation_config.json hold them. The verbs of slimlab choose greedily, or by their own settings.
 var generationSettings = jsonread.Keys(jsonread.Harmless, "do_sample", "early_stopping", "num_beams", "num_beam_groups", "temperature", "top_k", "top_p", "min_p", "typical_p",
 	"epsilon_cutoff", "eta_cutoff", "diversity_penalty", "repetition_penalty", "encoder_repetition_penalty", "length_penalty", "no_repeat_ngram_size",
 	"encoder_no_repeat_ngram_size", "bad_words_ids", "force_words_ids", "constraints", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
