@@ -45,8 +45,8 @@ type Options struct {
 	Cue        string // between a question and a choice
 
 	Store Store // may be nil
-	// Unkept is called once where Store cannot keep what is measured, and why; the evaluation goes on.
-	// Where it is nil, that is an error.
+	// Unkept is called once where Store cannot keep what is measured, and why; the evaluation goes
+	// on. Where it is nil, that is an error.
 	Unkept   func(error)
 	Fresh    bool           // measure anew what Store has
 	Progress func(Progress) // may be nil
