@@ -66,8 +66,9 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	return r, nil
 }
 
-// writeRandom writes a model and a tokenizer, which may be nil, into a folder that gets its name when
-// it is whole. What an earlier process left of it is removed: random weights are soon made again.
+// writeRandom writes a model and a tokenizer, which may be nil, into a folder that gets its name
+// when it is whole. What an earlier process left of it is removed: random weights are soon made
+// again.
 func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.Tokenizer) error {
 	to = filepath.Clean(to)
 	partial := to + ".partial"
