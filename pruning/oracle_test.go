@@ -97,6 +97,25 @@ func must[T any](t testing.TB, v T, err error) T {
 	return v
 }
 
+// TestProblemReadsTheLayer: the weight of a problem is the transposed one of the layer, each output
+// with its own.
+func TestProblemReadsTheLayer(t *testing.T) {
+	const d, p = 5, 7
+	rng := rand.New(rand.NewPCG(1, 3))
+	weight := make([]float32, p*d)
+	for i := range weight {
+		weight[i] = float32(i)
+	}
+	q := newProblem(t.Context(), matrixOf(gram(inputs(rng, 20, d))), weight, 1, 0.01)
+	for i := range d {
+		for o := range p {
+			if got, want := q.w.Row(i)[o], float64(weight[o*d+i]); got != want {
+				t.Errorf("input %d of output %d: %v, expected %v", i, o, got, want)
+			}
+		}
+	}
+}
+
 // TestErrorsAgainstDefinition: the relative errors of a support, with and without its update, are
 // tr((W−W₀)ᵀH(W−W₀))/tr(W₀ᵀHW₀) of the damped H and of the one that was given, by plain products.
 func TestErrorsAgainstDefinition(t *testing.T) {
