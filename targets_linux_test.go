@@ -65,7 +65,10 @@ func TestTwoProcessesOneTarget(t *testing.T) {
 			if code := second.ProcessState.ExitCode(); code != exitBroke || !strings.Contains(said.String(), spelling+": another slimlab process (pid "+strconv.Itoa(first.process.Pid)+") is writing it") {
 				t.Errorf("the second process: exit %d, said %q", code, said)
 			}
-			p.complete(t, args(in(folder+"/other"+filepath.Ext(target)))...) // beside it, undisturbed
+			// Beside it, undisturbed. It has its own home: in the same one it would wait for the
+			// artifact that the stopped process makes.
+			apart := built{dir: in("apart/" + folder), name: p.name}
+			apart.complete(t, args(in(folder+"/other"+filepath.Ext(target)))...)
 			_ = first.process.Signal(syscall.SIGCONT)
 			if err := <-first.ended; err != nil {
 				t.Fatalf("the first process: %v: %s", err, first.stderr)
