@@ -2,57 +2,16 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"testing"
 	"testing/fstest"
 
+	"slimlab/internal/jsonmutant"
 	"slimlab/lab/task"
 	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 )
-
-// mutants replace any value of a JSON file.
-var mutants = []any{nil, true, "x", "", 0, -1, 2.5, 1e300, []any{}, []any{1, "x"}, map[string]any{}, map[string]any{"x": 1}}
-
-// mutated calls f with every variant of a JSON text in which one value is another; path names it.
-func mutated(t *testing.T, text string, f func(path, variant string)) {
-	t.Helper()
-	var root any
-	if err := json.Unmarshal([]byte(text), &root); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	var visit func(path string, value any, set func(any))
-	visit = func(path string, value any, set func(any)) {
-		for _, m := range mutants {
-			set(m)
-			data, err := json.Marshal(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f(fmt.Sprintf("%s = %v", path, m), string(data))
-		}
-		set(value)
-		switch v := value.(type) {
-		case map[string]any:
-			for _, key := range slices.Sorted(maps.Keys(v)) {
-				visit(path+"."+key, v[key], func(x any) { v[key] = x })
-			}
-		case []any:
-			for i := range v {
-				visit(fmt.Sprintf("%s[%d]", path, i), v[i], func(x any) { v[i] = x })
-			}
-		}
-	}
-	visit("", root, func(x any) { root = x })
-}
-
-// programWords are words of the program in an error: of encoding/json, of Go.
-var programWords = regexp.MustCompile(`Go (struct|value)|[Uu]nmarshal|(?:^|[^.])\bjson: |interface ?\{|\bmap\[string|\bint64\b|\bfloat64\b|reflect|runtime error|%!`)
 
 // bytesOf are 256 tokens of a byte each, as GPT-2 spells them, and one merged of two.
 func bytesOf(t *testing.T) (vocab string) {
@@ -126,13 +85,13 @@ func TestErrorsOfReadersSpeakOfTheFile(t *testing.T) {
 	}
 	for name, r := range readers {
 		refused := 0
-		mutated(t, r.text, func(path, variant string) {
+		jsonmutant.Each(t, r.text, func(path, variant string) {
 			err := r.read(variant)
 			if err == nil {
 				return
 			}
 			refused++
-			if programWords.MatchString(err.Error()) {
+			if jsonmutant.SpeaksOfTheProgram(err) {
 				t.Errorf("%s%s: %v", name, path, err)
 			}
 		})
