@@ -1,0 +1,157 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"slimlab/internal/jsondoc"
+	"slimlab/internal/nearest"
+	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
+	"slimlab/lab"
+	"strings"
+)
+
+// CompareFormats lists what Comparison.Write can write.
+func CompareFormats() []string { return []string{"table", "md", "json"} }
+
+// Write writes the comparison in one of CompareFormats.
+func (c *Comparison) Write(format string, w io.Writer) error {
+	switch format {
+	case "table":
+		return c.text(w)
+	case "md":
+		return c.markdown(w)
+	case "json":
+		return c.json(w)
+	}
+	return nearest.Check("comparison format", format, CompareFormats())
+}
+
+// fields are a change's texts: row, metric, base, new, delta, judgement.
+func (one *Change) fields() [6]string {
+	scale := ScaleOf(one.Metric.Unit, one.Base.Value, one.New.Value)
+	delta := Missing
+	switch {
+	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value):
+		// a difference of deltas, in points
+		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt" + one.bounds(100)
+	case !math.IsNaN(one.Delta):
+		delta = Format(lab.Percent, one.Delta) + one.bounds(100/math.Abs(one.Base.Value))
+	}
+	if !math.IsNaN(one.P) {
+		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
+	}
+	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
+}
+
+// bounds writes the interval of the difference, times a factor.
+func (one *Change) bounds(factor float64) string {
+	if math.IsNaN(one.Low) || math.IsInf(one.Low, 0) || math.IsInf(factor, 0) {
+		return ""
+	}
+	return fmt.Sprintf(" [%+.2f, %+.2f]", one.Low*factor, one.High*factor)
+}
+
+var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}
+
+// heading is what both runs are, and why they cannot be compared where they cannot.
+func (c *Comparison) heading() []string {
+	lines := []string{fmt.Sprintf("base %s (%s) against new %s (%s)", c.Base.Run, c.Base.Scenario, c.New.Run, c.New.Scenario)}
+	if !c.Comparable {
+		lines = append(lines, "NOT COMPARABLE")
+	}
+	lines = append(lines, c.Reasons...)
+	for _, row := range c.Missing {
+		lines = append(lines, "row "+row)
+	}
+	return lines
+}
+
+// footnotes numbers the warnings of all changes in order of appearance.
+func (c *Comparison) footnotes() (notes []string, of [][]int) {
+	t := &table{}
+	for _, one := range c.Changes {
+		var numbers []int
+		for _, d := range one.Warnings {
+			numbers = append(numbers, t.note(d))
+		}
+		slices.Sort(numbers)
+		of = append(of, numbers)
+	}
+	return t.notes, of
+}
+
+// table returns the changes with their footnotes; escape is applied to every cell.
+func (c *Comparison) table(of [][]int, escape func(string) string) *texttable.Table {
+	t := &texttable.Table{}
+	for k, head := range compareHead {
+		t.Columns = append(t.Columns, texttable.Column{Head: head, Right: k >= 2 && k <= 4})
+	}
+	for i := range c.Changes {
+		fields := c.Changes[i].fields()
+		for k := range fields {
+			fields[k] = escape(fields[k])
+		}
+		fields[5] += marks(of[i])
+		t.Add(fields[:]...)
+	}
+	return t
+}
+
+func (c *Comparison) text(w io.Writer) error {
+	notes, of := c.footnotes()
+	var b strings.Builder
+	b.WriteString(strings.Join(c.heading(), "\n") + "\n\n")
+	b.WriteString(c.table(of, func(s string) string { return s }).Text())
+	for i, note := range notes {
+		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
+	}
+	_, err := io.WriteString(w, visible.Text(b.String()))
+	return err
+}
+
+func (c *Comparison) markdown(w io.Writer) error {
+	var b strings.Builder
+	for i, line := range c.heading() {
+		if i == 0 {
+			b.WriteString("## ")
+		}
+		b.WriteString(texttable.Escape(line) + "\n\n")
+	}
+	notes, of := c.footnotes()
+	b.WriteString(c.table(of, texttable.Escape).Markdown())
+	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	_, err := io.WriteString(w, visible.Text(b.String()))
+	return err
+}
+
+func (c *Comparison) json(w io.Writer) error {
+	type change struct {
+		Row      string      `json:"row"`
+		Metric   string      `json:"metric"`
+		Base     jsonSummary `json:"base"`
+		New      jsonSummary `json:"new"`
+		Delta    lab.Number  `json:"delta"`
+		Low      lab.Number  `json:"low"`
+		High     lab.Number  `json:"high"`
+		P        lab.Number  `json:"p"`
+		Verdict  Judgement   `json:"verdict"`
+		Warnings []string    `json:"warnings"`
+	}
+	out := struct {
+		Base       string   `json:"base"`
+		New        string   `json:"new"`
+		Comparable bool     `json:"comparable"`
+		Timings    bool     `json:"timings"`
+		Reasons    []string `json:"reasons"`
+		Missing    []string `json:"missing"`
+		Changes    []change `json:"changes"`
+	}{c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
+	for _, one := range c.Changes {
+		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
+			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
+	}
+	return jsondoc.Write(w, "slimlab.comparison/2", out)
+}
