@@ -58,8 +58,10 @@ func (f KVFormat) Check(pageSize, headDim int) error {
 // KVLayer is the memory of one layer's paged cache. A page holds PageSize positions of all KV
 // heads, one head after the other:
 //
-//	float32   K [headDim, PageSize], transposed so that the scores of a block need no packing; V [PageSize, headDim]
-//	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: the pairs that their products add up are adjacent
+//	float32   K [headDim, PageSize], transposed so that the scores of a block need no packing,
+//	          V [PageSize, headDim]
+//	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: the pairs that their
+//	          products add up are adjacent
 //	int8      K and V as in bfloat16, and a scale each for each position
 //
 // Whole pages may be copied; StoreKV writes single positions.
