@@ -324,20 +324,19 @@ func TestPruneHearsItsContext(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
 	o := Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 0.5}, Cut{Count: 1})}
 	list := sequences(20, m.Vocab)
-	all := &calibratetest.CountedContext{Context: context.Background(), Looks: 1 << 30}
+	all := calibratetest.Counted(1 << 30)
 	whole, _, err := inMemory(all, m, list, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	looks := 1<<30 - all.Looks
+	looks := 1<<30 - all.Left()
 	for at := 0; at < looks; at += 1 + looks/150 {
-		_, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, m, list, o, nil)
+		_, _, err := inMemory(calibratetest.Counted(at), m, list, o, nil)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("at look %d of %d the context ended, and the error is %v", at, looks, err)
 		}
 	}
-	// threads share the work in another way each time, and look a few times more or less often
-	again, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: 2 * looks}, m, list, o, nil)
+	again, _, err := inMemory(calibratetest.Counted(looks), m, list, o, nil)
 	if err != nil || !slices.Equal(flat(again), flat(whole)) {
 		t.Errorf("the context did not end, and the error is %v or the model another", err)
 	}

@@ -187,19 +187,19 @@ func TestResumedQuantizationIsTheSame(t *testing.T) {
 func TestQuantizeHearsItsContext(t *testing.T) {
 	m, list := newModel(t, "LlamaForCausalLM", 64), sequences(20)
 	p := uniform(t, "w4a16-gptq-g32")
-	all := &calibratetest.CountedContext{Context: context.Background(), Looks: 1 << 30}
+	all := calibratetest.Counted(1 << 30)
 	whole, _, err := inMemory(all, m, p, list, Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	looks := 1<<30 - all.Looks
+	looks := 1<<30 - all.Left()
 	for at := 0; at < looks; at += 1 + looks/150 {
-		_, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, m, p, list, Options{}, nil)
+		_, _, err := inMemory(calibratetest.Counted(at), m, p, list, Options{}, nil)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("at look %d of %d the context ended, and the error is %v", at, looks, err)
 		}
 	}
-	again, _, err := inMemory(&calibratetest.CountedContext{Context: context.Background(), Looks: looks}, m, p, list, Options{}, nil)
+	again, _, err := inMemory(calibratetest.Counted(looks), m, p, list, Options{}, nil)
 	if err != nil || !slices.Equal(logits(again), logits(whole)) {
 		t.Errorf("the context did not end, and the error is %v or the model another", err)
 	}

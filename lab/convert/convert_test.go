@@ -249,7 +249,7 @@ func TestVerbsHearTheirContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			from, text := source(t, checkpoint.BF16)
 			dir := t.TempDir()
-			all := &calibratetest.CountedContext{Context: context.Background(), Looks: 1 << 30}
+			all := calibratetest.Counted(1 << 30)
 			whole := filepath.Join(dir, "whole", "to")
 			if err := os.Mkdir(filepath.Dir(whole), 0o755); err != nil {
 				t.Fatal(err)
@@ -258,7 +258,7 @@ func TestVerbsHearTheirContext(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := tree(t, filepath.Dir(whole))
-			looks := 1<<30 - all.Looks
+			looks := 1<<30 - all.Left()
 			rng := rand.New(rand.NewPCG(9, uint64(looks)))
 			for trial := range 8 {
 				to := filepath.Join(dir, fmt.Sprint(trial), "to")
@@ -266,7 +266,7 @@ func TestVerbsHearTheirContext(t *testing.T) {
 					t.Fatal(err)
 				}
 				at := rng.IntN(looks)
-				_, err := run(&calibratetest.CountedContext{Context: context.Background(), Looks: at}, from, text, to, Options{Open: open})
+				_, err := run(calibratetest.Counted(at), from, text, to, Options{Open: open})
 				if kept := len(layersIn(t, to+".partial")); Unfinished(to) != (kept > 0) {
 					t.Errorf("after look %d of %d %d layers are kept, and Unfinished says %t", at, looks, kept, Unfinished(to))
 				}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -61,15 +62,25 @@ func (l *Interrupted) Load(ctx context.Context, layer int) (finished bool, err e
 }
 
 // CountedContext is done when its error was asked for some number of times: a cancellation at a
-// place that does not depend on time.
+// place that does not depend on time. It is safe for concurrent use, as every context is.
 type CountedContext struct {
 	context.Context
-	Looks int // that are left
+	left atomic.Int64
 }
+
+// Counted returns a context that is done after a number of looks at its error.
+func Counted(looks int) *CountedContext {
+	c := &CountedContext{Context: context.Background()}
+	c.left.Store(int64(looks))
+	return c
+}
+
+// Left is how many looks are left.
+func (c *CountedContext) Left() int { return int(c.left.Load()) }
 
 // Err implements context.Context.
 func (c *CountedContext) Err() error {
-	if c.Looks--; c.Looks < 0 {
+	if c.left.Add(-1) < 0 {
 		return context.Canceled
 	}
 	return nil
