@@ -113,7 +113,7 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	if d.Length < 2 || d.Length > positions {
 		return nil, fmt.Errorf("--length %d: expected sequences of 2 to %d tokens, the positions of the models", d.Length, positions)
 	}
-	examples, err := d.examples(ctx, source)
+	examples, err := d.examples(ctx, source, positions)
 	if err != nil {
 		return nil, err
 	}
@@ -213,8 +213,8 @@ type examples struct {
 	notes      []string
 }
 
-// examples reads the data.
-func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint) (*examples, error) {
+// examples reads the data. positions are those of the models.
+func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint, positions int) (*examples, error) {
 	t, err := from.Tokenizer()
 	if err != nil {
 		return nil, err
@@ -230,11 +230,12 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint)
 		return nil, err
 	}
 	defer file.Close()
-	read := d.recordExamples
+	var e *examples
 	if file.Form() == datafile.Text {
-		read = d.textExamples
+		e, err = d.textExamples(ctx, t, file)
+	} else {
+		e, err = d.recordExamples(ctx, t, file, positions)
 	}
-	e, err := read(ctx, t, file)
 	if err != nil {
 		return nil, err
 	}
@@ -258,13 +259,13 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint)
 }
 
 // recordExamples are prompts with responses, of which the responses are learned.
-func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File) (*examples, error) {
+func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File, positions int) (*examples, error) {
 	eos := t.EOS()
 	if eos < 0 {
 		return nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
 	}
 	c := task.DefaultJSONL(d.Data)
-	c.MaxTokens, c.PromptField, c.ResponseField = d.Length, d.PromptField, d.ResponseField
+	c.MostTokens, c.MaxTokens, c.PromptField, c.ResponseField = positions, d.Length, d.PromptField, d.ResponseField
 	c.Knobs = task.Knobs{MaxTokens: "--length", PromptField: "--prompt-field", ResponseField: "--response-field", KeepNone: "--validation 0"}
 	if d.Validation == 0 {
 		c.ValidationShare, c.CalibrationShare = 0, 0

@@ -76,7 +76,7 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 	case t.Recsys != nil:
 		err = r.openRecsys(ctx, d, t, p.Tokenizer)
 	case t.JSONL != nil:
-		err = r.openJSONL(ctx, d, t, p.Tokenizer)
+		err = r.openJSONL(ctx, d, p)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.plan.Scenario.At("task", "path"), err)
@@ -119,6 +119,24 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 	return tok, nil
 }
 
+// loadedPositions returns the positions that all loaded models have, 0 where none is loaded.
+func (r *Run) loadedPositions(ctx context.Context, p *scenario.Point) (int, error) {
+	fewest := 0
+	for _, shape := range p.Models {
+		if shape.Fresh() {
+			continue
+		}
+		m, err := r.model(ctx, shape.Load)
+		if err != nil {
+			return 0, err
+		}
+		if n := m.origin.MaxPositions; fewest == 0 || n < fewest {
+			fewest = n
+		}
+	}
+	return fewest, nil
+}
+
 func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
 	cfg := task.DefaultRecsys()
 	cfg.WorldSeed = uint64(t.Recsys.World)
@@ -152,10 +170,14 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 	return nil
 }
 
-func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
+func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err error) {
+	t := p.Task
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
+	if cfg.MostTokens, err = r.loadedPositions(ctx, p); err != nil {
+		return err
+	}
 	if cfg.Path == "" {
 		return fmt.Errorf("jsonl: no file is named, expected one of JSON objects: --set task.path=FILE")
 	}
@@ -171,7 +193,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, t scenario.Task, tz sce
 		if records.Conversations() {
 			return fmt.Errorf("%s: the file holds conversations, which the chat template of a loaded model writes, and no model is loaded: load one with a chat template, or write each conversation as a prompt and a response", cfg.Path)
 		}
-		if err := r.trainTokenizer(ctx, d, tz, records.Corpus); err != nil {
+		if err := r.trainTokenizer(ctx, d, p.Tokenizer, records.Corpus); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,9 @@ type JSONLConfig struct {
 	ValidationShare  float64 `key:"validation_share"`
 	CalibrationShare float64 `key:"calibration_share"`
 	SplitSeed        uint64  `key:"split_seed"`
-	Knobs            Knobs   `key:"-"`
+	// MostTokens is the most that MaxTokens can be, the positions of the models; 0 is no bound.
+	MostTokens int   `key:"-"`
+	Knobs      Knobs `key:"-"`
 }
 
 // Knobs are the names by which a user sets what messages advise: keys of a scenario, or flags of a
@@ -246,8 +248,8 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			}
 		}
 		if len(records) > 0 && len(j.examples[split]) == 0 {
-			return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more (the longest %d); raise %s",
-				d.name, [...]string{"training", "validation", "calibration"}[split], d.cfg.MaxTokens, counts.longest, d.cfg.Knobs.MaxTokens)
+			return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more; %s",
+				d.name, [...]string{"training", "validation", "calibration"}[split], d.cfg.MaxTokens, d.cfg.keepAll(counts.longest))
 		}
 	}
 	of := *d
@@ -313,7 +315,7 @@ func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
 		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were dropped: their prompts alone have %s %d or more", name, n.dropped, n.all, knob, cfg.MaxTokens))
 	}
 	if n.cut+n.dropped > 0 {
-		notes = append(notes, fmt.Sprintf("%s: the longest example has %d tokens; %s %d keeps all", name, n.longest, knob, n.longest))
+		notes = append(notes, fmt.Sprintf("%s: %s", name, cfg.keepAll(n.longest)))
 	}
 	if n.lastOnly > 0 {
 		notes = append(notes, fmt.Sprintf("%s: of %d conversations only the last answer is learned: the chat template writes earlier answers otherwise as the conversation goes on", name, n.lastOnly))
@@ -322,6 +324,18 @@ func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
 		notes = append(notes, fmt.Sprintf("%s: %d conversations end with messages that the assistant does not answer, which are left out", name, n.open))
 	}
 	return notes
+}
+
+// keepAll says how examples of up to longest tokens are kept whole, where the models' positions
+// allow it.
+func (c JSONLConfig) keepAll(longest int) string {
+	switch {
+	case c.MostTokens == 0 || longest <= c.MostTokens:
+		return fmt.Sprintf("the longest example has %d tokens; %s %d keeps all", longest, c.Knobs.MaxTokens, longest)
+	case c.MaxTokens < c.MostTokens:
+		return fmt.Sprintf("the longest example has %d tokens; %s %d, the positions of the models, keeps the most", longest, c.Knobs.MaxTokens, c.MostTokens)
+	}
+	return fmt.Sprintf("the longest example has %d tokens, and the models have %d positions", longest, c.MostTokens)
 }
 
 // Train returns the i-th example of an endless pass over the training records, each epoch in

@@ -129,7 +129,7 @@ func TestJSONLErrors(t *testing.T) {
 		{func(c *JSONLConfig) { c.ValidationShare = -1 }, "validation_share is -1"},
 		{func(c *JSONLConfig) { c.ValidationShare, c.CalibrationShare = 0.5, 0.5 }, "their sum below 1"},
 		{func(c *JSONLConfig) { c.PromptField, c.ResponseField = "x", "x" }, `both "x"`},
-		{func(c *JSONLConfig) { c.MaxTokens = 2 }, "every prompt of the training split has 2 tokens or more (the longest 10); raise max_tokens"},
+		{func(c *JSONLConfig) { c.MaxTokens = 2 }, "every prompt of the training split has 2 tokens or more; the longest example has 10 tokens; max_tokens 10 keeps all"},
 	} {
 		cfg := DefaultJSONL(writeFile(t, manyLines(100)))
 		c.change(&cfg)
@@ -308,6 +308,24 @@ func TestJSONLTruncates(t *testing.T) {
 	}
 	if all != 101 || cut != 1 {
 		t.Errorf("%d examples, %d cut", all, cut)
+	}
+}
+
+func TestJSONLAdvisesLengthsThatModelsHave(t *testing.T) {
+	content := manyLines(100) + `{"prompt": "short", "response": "` + strings.Repeat("long ", 40) + `"}`
+	for _, c := range []struct {
+		most int
+		want string
+	}{
+		{0, "the longest example has 207 tokens; max_tokens 207 keeps all"},
+		{207, "the longest example has 207 tokens; max_tokens 207 keeps all"},
+		{206, "the longest example has 207 tokens; max_tokens 206, the positions of the models, keeps the most"},
+		{30, "the longest example has 207 tokens, and the models have 30 positions"},
+	} {
+		j := newJSONL(t, content, func(cfg *JSONLConfig) { cfg.MaxTokens, cfg.MostTokens = 30, c.most })
+		if notes := j.Notes(); !strings.HasSuffix(notes[len(notes)-1], ": "+c.want) {
+			t.Errorf("%d positions: notes %q, expected %q", c.most, notes, c.want)
+		}
 	}
 }
 
