@@ -20,8 +20,9 @@ import (
 type runFlags struct {
 	planFlags
 	outputFlags
-	fresh bool
-	jobs  int
+	fresh  bool
+	retime bool
+	jobs   int
 }
 
 func (p *program) runCommand() *cobra.Command {
@@ -34,6 +35,9 @@ func (p *program) runCommand() *cobra.Command {
 			if f.jobs < 0 {
 				return usage(fmt.Errorf("--jobs %d: expected at least 1, or 0 for one per core", f.jobs))
 			}
+			if f.fresh && f.retime {
+				return usage(errors.New("--retime keeps the models that --fresh makes again, and --fresh measures all timings too: give one of the two"))
+			}
 			return p.runAll(cmd, names, f)
 		},
 	}
@@ -41,6 +45,7 @@ func (p *program) runCommand() *cobra.Command {
 	f.planFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	flags.BoolVar(&f.fresh, "fresh", false, "build every artifact again instead of reusing those of earlier runs")
+	flags.BoolVar(&f.retime, "retime", false, "measure serving again, with the models and their quality of earlier runs: nothing is trained that is there")
 	flags.IntVar(&f.jobs, "jobs", 0, "cells to run at once (default: one per core); timings always run alone")
 	return cmd
 }
@@ -136,7 +141,7 @@ func (p *program) endOutputs(out *outputs, err error) error {
 // runOne runs one scenario and prints its table.
 func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, out *outputs) error {
 	progress := newProgress(p.progressTo)
-	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Jobs: f.jobs, Sink: func(e lab.Event) {
+	r, err := run.Start(ctx, p.home, plan, run.Options{Fresh: f.fresh, Retime: f.retime, Jobs: f.jobs, Sink: func(e lab.Event) {
 		progress.event(e)
 		out.event(e)
 	}})

@@ -139,6 +139,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{[]string{"run", file, "--seeds", "0"}, exitUsage, "--seeds 0: expected at least 1"},
 		{[]string{"check", file, "--seeds", "-2"}, exitUsage, "--seeds -2: expected at least 1"},
 		{[]string{"run", file, "--jobs", "-3"}, exitUsage, "--jobs -3: expected at least 1, or 0 for one per core"},
+		{[]string{"run", file, "--retime", "--fresh"}, exitUsage, "give one of the two"},
 		{[]string{"run", file, "--set", "pruned.method=oscar"}, exitUsage, `did you mean "osscar"`},
 		{[]string{"run", file, "--set", "columns=[acu]"}, exitUsage, `did you mean "auc"`},
 		{[]string{"run", file, "--set", "w8a8.scheme=w8a9"}, exitUsage, `did you mean "w8a8"`},

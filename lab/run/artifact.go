@@ -45,7 +45,7 @@ func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, buil
 	key := of.Key()
 	defer r.building.lock(key)()
 	_, built := r.built.Load(key)
-	fresh := r.options.Fresh && !built
+	fresh := r.anew(of) && !built
 	if !fresh {
 		if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
 			return artifact{dir, built, release}, err
@@ -69,6 +69,11 @@ func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, buil
 	r.built.Store(key, true)
 	dir, release, err := r.find(ctx, key, title)
 	return artifact{dir, true, release}, err
+}
+
+// anew reports whether an artifact of an earlier run must not be used.
+func (r *Run) anew(of recipe.Recipe) bool {
+	return r.options.Fresh || r.options.Retime && of.Stage == serveStage
 }
 
 // find looks an artifact up, keeps it from being removed until release, and notes damage.

@@ -25,7 +25,10 @@ import (
 // Options say how to run a plan.
 type Options struct {
 	Fresh bool // make every artifact anew
-	Jobs  int  // cells at once; 0 is one a core
+	// Retime keeps the artifacts of models and of their quality, and serves each model anew: no
+	// timing of serving is another run's. Fresh makes that and all else anew.
+	Retime bool
+	Jobs   int // cells at once; 0 is one a core
 	// called for every event, one at a time, after it is in the log; may be nil
 	Sink func(lab.Event)
 	Now  func() time.Time
@@ -130,6 +133,9 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	r.show(lab.Event{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin})
 	for _, e := range r.unlogged {
 		r.emit(e)
+	}
+	if o.Retime && !slices.ContainsFunc(plan.Cells, func(c scenario.Cell) bool { return c.Point.Serve != nil }) {
+		r.note("", lab.Info, "no timing is measured again: the scenario has no section serve")
 	}
 	return r, nil
 }

@@ -14,6 +14,9 @@ import (
 	"slimlab/serve/load"
 )
 
+// serveStage is the stage whose artifacts are timings and nothing else.
+const serveStage = "serve"
+
 // serving is the artifact of putting a model under the ranking workload on one machine.
 type serving struct {
 	Cold     []float64 `json:"cold"` // seconds
@@ -70,7 +73,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 
 // servingRecipe is all that decides a row's timings: the program and the machine too.
 func (w *worker) servingRecipe(row *measured) recipe.Recipe {
-	of := w.data.recipe("serve", serveVersion)
+	of := w.data.recipe(serveStage, serveVersion)
 	of.Inputs["model"], of.Parameters = row.key, recipe.Of(w.cell.Point.Serve)
 	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
 	return of

@@ -185,6 +185,9 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		if err := readFacts(dir, &facts); err != nil {
 			return err
 		}
+		if facts.Run != w.run.ID && w.run.options.Retime {
+			w.run.noteOnce("training speeds are not measured again: they are of the runs that trained the models")
+		}
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
 		return nil
 	}
