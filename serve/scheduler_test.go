@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/serve/sample"
@@ -161,6 +162,38 @@ func TestInvariantsUnderPressure(t *testing.T) {
 		}
 		if n := len(c.scheduler.count); n != 0 {
 			t.Errorf("%d pages are promised when nothing runs", n)
+		}
+	}
+}
+
+// TestCheckFindsWrongPromises: promises that are not those of the running requests are found, each
+// kind of fault by its own words, so that the checks of the other tests mean something.
+func TestCheckFindsWrongPromises(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(s *scheduler)
+		want   string
+	}{
+		"none":                      {func(*scheduler) {}, ""},
+		"a promise of no request":   {func(s *scheduler) { s.count[1]++ }, "pages are promised, running requests promise"},
+		"a promise is forgotten":    {func(s *scheduler) { delete(s.count, s.running[0].hashes[9]) }, "pages are promised, running requests promise"},
+		"a promise is made twice":   {func(s *scheduler) { s.count[s.running[0].hashes[9]]++ }, "is promised 2 times, by 1 running requests"},
+		"a kept promise is open":    {func(s *scheduler) { q := s.running[0]; q.kept = q.lease.Shared - 1 }, "of which 1 are still promised"},
+		"pages of a lease are lost": {func(s *scheduler) { s.pages.Flush(); s.running[0].lease.Table[0] = s.running[0].lease.Table[1] }, "lease"},
+	} {
+		c0, submit := start(t, newFake(40, 2), Options{PrefixCache: true, Chunk: 4})
+		submit(context.Background(), Request{Prompt: ids(1, 20), Labels: []int32{1}})
+		for range 2 {
+			if err := c0.step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := c0.scheduler
+		if q := s.running[0]; q.lease.Shared == 0 || q.kept != q.lease.Shared || len(q.hashes) != 10 {
+			t.Fatalf("%d pages are shared, %d kept, of %d", q.lease.Shared, q.kept, len(q.hashes))
+		}
+		c.damage(s)
+		if err := s.check(); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, expected %q", name, err, c.want)
 		}
 	}
 }

@@ -16,14 +16,14 @@ func (h *leaves) add(n *node) {
 
 // remove removes a node if it is in it.
 func (h *leaves) remove(n *node) {
-	if n.leaf > 0 {
+	if n.leaf != 0 {
 		heap.Remove(h, n.leaf-1)
 	}
 }
 
 // fix restores the order after a node, if it is in it, has changed.
 func (h *leaves) fix(n *node) {
-	if n.leaf > 0 {
+	if n.leaf != 0 {
 		heap.Fix(h, n.leaf-1)
 	}
 }
