@@ -102,9 +102,6 @@ func eachAnswerChunk(ctx context.Context, examples []Example, vocab, chunk int, 
 	var p pass
 	of := make([]states, len(models))
 	return eachPass(&p, examples, passTokens, false, func(p *pass) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		for i, m := range models {
 			of[i] = states{m, m.Forward(p.batch, until(ctx))}
 		}

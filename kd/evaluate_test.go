@@ -1,6 +1,8 @@
 package kd
 
 import (
+	"context"
+	"errors"
 	"math"
 	"testing"
 
@@ -77,6 +79,27 @@ func TestEvaluationBadInput(t *testing.T) {
 		}
 		if _, err := Agreement(t.Context(), m, m, examples); err == nil {
 			t.Errorf("Agreement accepts %v", examples)
+		}
+	}
+}
+
+// TestEvaluationHearsItsContext: a context that ends between two chunks of answers ends the
+// evaluation before the next chunk; one that has ended before sees none.
+func TestEvaluationHearsItsContext(t *testing.T) {
+	m, examples := tinyModel(t, tinyConfig(13, 8), 1), tinyExamples(9, 13, 31)
+	for _, last := range []int{0, 1, 2} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if last == 0 {
+			cancel()
+		}
+		chunks := 0
+		err := eachAnswerChunk(ctx, examples, 13, 2, []*model.Model{m}, func([]target, []states) {
+			if chunks++; chunks == last {
+				cancel()
+			}
+		})
+		if cancel(); !errors.Is(err, context.Canceled) || chunks != last {
+			t.Errorf("the context ended after chunk %d: %d chunks, error %v", last, chunks, err)
 		}
 	}
 }
