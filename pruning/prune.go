@@ -1,6 +1,7 @@
 package pruning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,11 +216,7 @@ func (p *pruner) choose(q *problem, h half, s *calibrate.Stats) (choice, error) 
 	case Random:
 		return choice{kept: q.random(h.keep, rand.New(rand.NewPCG(p.Seed, uint64(s.Layer)<<8|uint64(s.Site))))}, nil
 	}
-	how := search{batch: p.Batch, swaps: h.swaps, rounds: p.LocalSearch}
-	if p.Swaps > 0 {
-		how.swaps = p.Swaps
-	}
-	return q.osscar(h.keep, how)
+	return q.osscar(h.keep, search{batch: p.Batch, swaps: cmp.Or(p.Swaps, h.swaps), rounds: p.LocalSearch})
 }
 
 // repaired is a support with its weights re-solved.

@@ -419,7 +419,11 @@ func TestPruneErrors(t *testing.T) {
 		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
 		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},
-		{"negative", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Damping: -1}},
+		{"damping -1, batch 0, swaps 0, local search 0, align 0: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Damping: -1}},
+		{"batch -1, swaps 0, local search 0, align 0: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Batch: -1}},
+		{"swaps -1, local search 0, align 0: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Swaps: -1}},
+		{"local search -2, align 0: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, LocalSearch: -2}},
+		{"align -1: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Align: -1}},
 		{"model.layers.1.mlp.up_proj is w8a8 already, expected float32: prune before quantizing", context.Background(), quantized, sequences(2, 50), ok},
 		{"found cuts for 1 layers, expected one for each of the model's 2", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: ok.Cuts[:1]}},
 		{"canceled", cancelled, plain, sequences(2, 50), ok},
@@ -428,6 +432,36 @@ func TestPruneErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
+	}
+}
+
+// TestDefaultsOfTheSearch: the zero value of each option is the default that its comment names, and
+// no local search swaps nothing.
+func TestDefaultsOfTheSearch(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	swaps := func(o Options) (n int, supports [][]int) {
+		// many units between two scorings leave something for the local search to do
+		o.Method, o.Cuts = OSSCAR, cuts(Cut{Ratio: 0.5}, Cut{Ratio: 0.5})
+		_, r := prune(t, m, o)
+		for _, l := range r.Layers {
+			n, supports = n+l.Swaps, append(supports, l.Support)
+		}
+		return n, supports
+	}
+	base, supports := swaps(Options{Batch: 40})
+	if base == 0 {
+		t.Fatal("the local search improved nothing: the test is too easy")
+	}
+	if n, same := swaps(Options{Batch: 40, LocalSearch: 30, Damping: 0.01, Align: 1}); n != base || !reflect.DeepEqual(supports, same) {
+		t.Errorf("%d swaps by default, %d with the defaults written out", base, n)
+	}
+	for _, c := range []struct{ part, swaps int }{{0, 5}, {1, 10}} { // heads come first in a layer
+		if _, same := swaps(Options{Batch: 40, Swaps: c.swaps}); !reflect.DeepEqual(supports[c.part], same[c.part]) {
+			t.Errorf("%d swaps keep %v, the default keeps %v", c.swaps, same[c.part], supports[c.part])
+		}
+	}
+	if n, same := swaps(Options{Batch: 40, LocalSearch: -1}); n != 0 || reflect.DeepEqual(supports, same) {
+		t.Errorf("%d swaps without local search", n)
 	}
 }
 
