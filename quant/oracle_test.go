@@ -435,6 +435,26 @@ func TestErrorsOfManyOutputs(t *testing.T) {
 	}
 }
 
+// TestAFactorIsMadeOnce: layers that read one input share its factorisation, of each damping and
+// order one.
+func TestAFactorIsMadeOnce(t *testing.T) {
+	h := matrixOf(mat.NewSymDense(3, []float64{2, 1, 0, 1, 2, 0, 0, 0, 2}))
+	m := &Moments{Stats: &calibrate.Stats{Gram: h}}
+	made := map[*factor]bool{}
+	for range 2 {
+		for _, key := range []factorKey{{0.01, false}, {0.01, true}, {0.1, false}} {
+			f, err := m.factor(context.Background(), key)
+			if err != nil || f.damping != key.damping {
+				t.Fatalf("%+v: damping %v, error %v", key, f.damping, err)
+			}
+			made[f] = true
+		}
+	}
+	if len(made) != 3 {
+		t.Errorf("three factors were made %d times", len(made))
+	}
+}
+
 // Singular statistics never pass silently: damping rises and a note says so.
 func TestDampingRises(t *testing.T) {
 	h := mat.NewSymDense(3, []float64{1, 1, 0, 1, 1, 0, 0, 0, 2})
