@@ -15,11 +15,14 @@ const exactLimit = 400
 // MannWhitney returns U, the number of pairs in which y exceeds x (ties count half), and the
 // two-sided p-value that neither of the two independent samples tends to be larger. Small samples
 // without ties are counted exactly; else the normal approximation with tie and continuity
-// correction. An empty sample gives p = 1.
+// correction. An empty sample gives p = 1. A NaN has no rank: then both are NaN.
 func MannWhitney(x, y []float64) (u, p float64) {
 	n, m := len(x), len(y)
 	if n == 0 || m == 0 {
 		return 0, 1
+	}
+	if slices.ContainsFunc(x, math.IsNaN) || slices.ContainsFunc(y, math.IsNaN) {
+		return math.NaN(), math.NaN()
 	}
 	rankSum, ties := rankSum(x, y)
 	u = rankSum - float64(m*(m+1))/2

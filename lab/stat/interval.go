@@ -18,11 +18,17 @@ type Interval struct {
 	Warning          string
 }
 
+// Bounded reports whether both bounds are finite numbers.
+func (i Interval) Bounded() bool { return finite(i.Low) && finite(i.High) }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 // fewSeeds is the sample size below which an interval over seeds carries the warning "n=…".
 const fewSeeds = 5
 
 // MeanInterval returns the mean with Student's t 95% interval, which is exact for normal values.
-// Equal values give an interval of width 0. One value has infinite bounds.
+// Equal values give an interval of width 0. One value has infinite bounds; of values that are not
+// all finite the bounds are NaN.
 func MeanInterval(x []float64) Interval {
 	out := Interval{Value: Mean(x), N: len(x)}
 	if len(x) < 2 {

@@ -11,16 +11,25 @@ import (
 	"slices"
 )
 
-// Mean returns the arithmetic mean. Equal values give that value exactly.
+// Mean returns the arithmetic mean. Equal values give that value exactly. Infinite values of one
+// sign give that infinity, of both signs NaN.
 func Mean(x []float64) float64 {
 	if len(x) == 0 {
 		return math.NaN()
 	}
+	n := float64(len(x))
 	var sum float64
 	for _, v := range x {
 		sum += v - x[0]
 	}
-	return x[0] + sum/float64(len(x))
+	mean := x[0] + sum/n
+	if !finite(mean) { // a difference has overflowed, or is that of infinities
+		mean = 0
+		for _, v := range x {
+			mean += v / n
+		}
+	}
+	return mean
 }
 
 // Deviation returns the sample standard deviation (n − 1), NaN below two values.
@@ -44,7 +53,8 @@ func Median(x []float64) float64 { return Percentile(x, 50) }
 
 // Percentile returns the p-th percentile, p in [0, 100], by linear interpolation between the order
 // statistics at rank p/100·(n−1): the definition that numpy calls "linear" and Hyndman and Fan type
-// 7. It is NaN for an empty sample, a sample with a NaN, or a p outside of its range.
+// 7. It is NaN for an empty sample, a sample with a NaN, a p outside of its range, or between −∞
+// and +∞.
 func Percentile(x []float64, p float64) float64 {
 	if len(x) == 0 || slices.ContainsFunc(x, math.IsNaN) {
 		return math.NaN()
@@ -68,5 +78,9 @@ func percentileSorted(x []float64, p float64) float64 {
 	if share == 0 || x[low] == x[low+1] { // an infinite value has no distance to itself
 		return x[low]
 	}
-	return x[low] + share*(x[low+1]-x[low])
+	distance := x[low+1] - x[low]
+	if math.IsInf(distance, 0) { // of an infinite value, or it has overflowed
+		return (1-share)*x[low] + share*x[low+1]
+	}
+	return x[low] + share*distance
 }

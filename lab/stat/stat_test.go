@@ -37,6 +37,17 @@ func TestLocation(t *testing.T) {
 		{"median", Median([]float64{9, 1, 5}), 5},
 		{"mean", Mean([]float64{1, 2, 6}), 3},
 		{"mean of none", Mean(nil), math.NaN()},
+		{"mean of an infinity, first", Mean([]float64{math.Inf(1), 1}), math.Inf(1)},
+		{"mean of an infinity, last", Mean([]float64{1, math.Inf(-1)}), math.Inf(-1)},
+		{"mean of infinities", Mean([]float64{math.Inf(1), 0, math.Inf(1)}), math.Inf(1)},
+		{"mean of both infinities", Mean([]float64{math.Inf(1), math.Inf(-1)}), math.NaN()},
+		{"mean of NaN", Mean([]float64{1, math.NaN()}), math.NaN()},
+		{"mean of the largest", Mean([]float64{math.MaxFloat64, math.MaxFloat64}), math.MaxFloat64},
+		{"mean of the largest of both signs", Mean([]float64{-math.MaxFloat64, math.MaxFloat64}), 0},
+		{"from -Inf to a number", Percentile([]float64{math.Inf(-1), 1}, 50), math.Inf(-1)},
+		{"from a number to Inf", Percentile([]float64{1, math.Inf(1)}, 50), math.Inf(1)},
+		{"from -Inf to Inf", Median([]float64{math.Inf(-1), math.Inf(1)}), math.NaN()},
+		{"a distance that overflows", Median([]float64{-math.MaxFloat64, math.MaxFloat64}), 0},
 		{"deviation", Deviation([]float64{1, 2, 3, 4}), math.Sqrt(5.0 / 3)},
 		{"deviation of one", Deviation([]float64{1}), math.NaN()},
 		{"median of equal infinities", Median([]float64{math.Inf(1), math.Inf(1)}), math.Inf(1)},
@@ -180,6 +191,71 @@ func TestMannWhitneyOfTies(t *testing.T) {
 	if _, back := MannWhitney(y, x); !near(back, p, 1e-12) {
 		t.Errorf("p is %v one way and %v the other", p, back)
 	}
+}
+
+// edge draws values, many of them at the edges.
+func edge() *rapid.Generator[float64] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 5e-324, math.MaxFloat64, -math.MaxFloat64}),
+		rapid.Float64Range(-2, 2))
+}
+
+// TestLocationAtTheEdges: mean and percentiles do not depend on the order, lie between the least
+// and the largest value, and are not numbers just where a value is not one or both infinities are
+// averaged.
+func TestLocationAtTheEdges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(edge(), 1, 6).Draw(t, "values")
+		p := rapid.Float64Range(0, 100).Draw(t, "p")
+		low, high := slices.Min(x), slices.Max(x) // NaN where a value is
+		both := math.IsInf(low, -1) && math.IsInf(high, 1)
+		turned := slices.Clone(x)
+		slices.Reverse(turned)
+		for name, got := range map[string][2]float64{"mean": {Mean(x), Mean(turned)}, "percentile": {Percentile(x, p), Percentile(turned, p)}} {
+			slack := 1e-12 * max(1, math.Abs(low), math.Abs(high))
+			if math.IsNaN(got[0]) != math.IsNaN(got[1]) || !near(got[0], got[1], slack) {
+				t.Fatalf("%s of %v is %v, the other way %v", name, x, got[0], got[1])
+			}
+			if undefined := math.IsNaN(low) || both; math.IsNaN(got[0]) && !undefined || math.IsNaN(low) && !math.IsNaN(got[0]) {
+				t.Fatalf("%s of %v is %v", name, x, got[0])
+			}
+			if got[0] < low-slack || got[0] > high+slack {
+				t.Fatalf("%s of %v is %v, outside of the values", name, x, got[0])
+			}
+		}
+	})
+}
+
+// TestIntervalsAtTheEdges: an interval holds its value, or its bounds are not numbers; shares and
+// their differences stay within what they can be.
+func TestIntervalsAtTheEdges(t *testing.T) {
+	holds := func(t *rapid.T, name string, i Interval) {
+		if math.IsNaN(i.Low) != math.IsNaN(i.High) || i.Low > i.Value || i.High < i.Value {
+			t.Fatalf("%s: %+v", name, i)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(edge(), 1, 6).Draw(t, "values")
+		m := MeanInterval(x)
+		holds(t, "mean", m)
+		if infinite := slices.ContainsFunc(x, func(v float64) bool { return !finite(v) }); infinite && m.Bounded() {
+			t.Fatalf("%v has the interval %+v", x, m)
+		}
+		bound := rapid.Float64Range(-3, 3)
+		holds(t, "mean and a sample", AddVariance(m, bound.Draw(t, "low"), bound.Draw(t, "high")))
+		n := rapid.IntRange(0, 9).Draw(t, "n")
+		k := rapid.IntRange(0, n).Draw(t, "k")
+		share, paired := Wilson(k, n), PairedShares(k, rapid.IntRange(0, n-k).Draw(t, "the other way"), n)
+		holds(t, "share", share)
+		holds(t, "difference of shares", paired)
+		if share.Low < 0 || share.High > 1 || paired.Low < -1 || paired.High > 1 {
+			t.Fatalf("%d of %d: %+v, %+v", k, n, share, paired)
+		}
+		u, p := MannWhitney(x, rapid.SliceOfN(edge(), 1, 6).Draw(t, "y"))
+		if !(p >= 0 && p <= 1) && !math.IsNaN(u) || math.IsNaN(u) != math.IsNaN(p) || slices.ContainsFunc(x, math.IsNaN) && !math.IsNaN(p) {
+			t.Fatalf("%v: u %v, p %v", x, u, p)
+		}
+	})
 }
 
 // TestWarningsBeginBelowTheirBounds: an interval of just enough values carries none.
