@@ -146,8 +146,8 @@ func (s *Summary) fold(timing bool) {
 		s.Value = math.NaN()
 		s.warn("not finite")
 	case n == 1:
-		m := s.Seeds[0].Measure
-		s.Value, s.Low, s.High, s.Interval = m.Value, m.Low, m.High, m.Low != 0 || m.High != 0
+		s.Value = values[0]
+		s.Low, s.High, s.Interval = s.ownInterval()
 	case timing:
 		s.Value, s.Low, s.High, s.Interval = stat.Median(values), slices.Min(values), slices.Max(values), true
 		s.warn(fmt.Sprintf("timing: median and range of %d seeds", n))
@@ -159,7 +159,7 @@ func (s *Summary) fold(timing bool) {
 		if low, high, ok := s.ownInterval(); ok {
 			mean = stat.AddVariance(mean, low, high)
 		}
-		s.Value, s.Low, s.High, s.Interval = mean.Value, mean.Low, mean.High, true
+		s.Value, s.Low, s.High, s.Interval = mean.Value, mean.Low, mean.High, mean.Bounded()
 	}
 	if n < s.Of {
 		s.warn(fmt.Sprintf("%d of %d seeds so far", n, s.Of))
@@ -167,11 +167,12 @@ func (s *Summary) fold(timing bool) {
 }
 
 // ownInterval is the mean of the seeds' own intervals: the uncertainty of the test sample, which
-// more seeds on the same sample do not reduce. ok is false where a seed has no interval.
+// more seeds on the same sample do not reduce. ok is false where a seed has no interval, or one
+// whose bounds are not finite.
 func (s *Summary) ownInterval() (low, high float64, ok bool) {
 	n := float64(len(s.Seeds))
 	for _, m := range s.Seeds {
-		if m.Low == 0 && m.High == 0 {
+		if m.Low == 0 && m.High == 0 || !(stat.Interval{Low: m.Low, High: m.High}).Bounded() {
 			return 0, 0, false
 		}
 		low, high = low+m.Low/n, high+m.High/n

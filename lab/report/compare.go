@@ -15,7 +15,7 @@ import (
 type Judgement uint8
 
 const (
-	Same Judgement = iota // deterministic and equal in every bit
+	Same Judgement = iota // deterministic and equal in every bit, but for the sign of a zero
 	// different, but no more than seeds, test samples, rounding and clocks differ
 	Within
 	Better  // significantly
@@ -159,7 +159,7 @@ func sameRecipe(base, next *lab.View, a, b *lab.TableRow) bool {
 	if len(a.Machines) != 1 || !slices.Equal(a.Machines, b.Machines) || base.Begin.Version != next.Begin.Version {
 		return false
 	}
-	if slices.Contains(a.Keys, "") || slices.Contains(b.Keys, "") || len(a.Keys) == 0 {
+	if !named(a.Keys) || !named(b.Keys) {
 		return base.Begin.Hash == next.Begin.Hash
 	}
 	return slices.Equal(a.Keys, b.Keys) && sameTest(base, next, a, b)
@@ -168,11 +168,14 @@ func sameRecipe(base, next *lab.View, a, b *lab.TableRow) bool {
 // sameTest reports whether both rows were measured on the same samples. Logs that do not name them
 // are compared by scenario.
 func sameTest(base, next *lab.View, a, b *lab.TableRow) bool {
-	if slices.Contains(a.Tests, "") || slices.Contains(b.Tests, "") || len(a.Tests) == 0 {
+	if !named(a.Tests) || !named(b.Tests) {
 		return base.Begin.Hash == next.Begin.Hash
 	}
 	return slices.Equal(a.Tests, b.Tests)
 }
+
+// named reports whether a log names what each seed used.
+func named(names []string) bool { return len(names) > 0 && !slices.Contains(names, "") }
 
 func findRow(v *lab.View, like *lab.TableRow) *lab.TableRow {
 	for i := range v.Rows {
@@ -223,12 +226,15 @@ func (c *Comparison) add(m lab.Metric, of pair) {
 }
 
 func (one *Change) judge(of pair) {
+	before, after := math.IsNaN(one.Base.Value), math.IsNaN(one.New.Value)
 	switch {
-	case math.IsNaN(one.Base.Value) != math.IsNaN(one.New.Value):
+	case !one.Metric.Timing && one.equal():
+		one.Judgement = Same
+	case before && after:
+		one.warn("not a number in both runs")
+		one.Judgement = Unknown
+	case before || after:
 		one.Judgement = one.direction()
-		if math.IsNaN(one.New.Value) && one.Metric.Better != lab.Neither {
-			one.Judgement = Worse
-		}
 	case !one.Metric.Timing:
 		one.judgeQuality(of)
 	case !of.timed:
@@ -238,16 +244,22 @@ func (one *Change) judge(of pair) {
 	}
 }
 
-// judgeQuality compares bits where the recipe is the same, else by the interval of the difference.
+// sameSeeds reports whether both runs measured the same seeds.
+func (one *Change) sameSeeds() bool {
+	return slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool { return x.Seed == y.Seed })
+}
+
+// equal reports whether both runs measured the same seeds and each has the same value.
+func (one *Change) equal() bool {
+	return one.sameSeeds() && slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool {
+		return x.Value == y.Value || math.IsNaN(x.Value) && math.IsNaN(y.Value)
+	})
+}
+
+// judgeQuality judges values that are not equal: of one recipe they should be, others are judged by
+// the interval of the difference.
 func (one *Change) judgeQuality(of pair) {
-	a, b := one.Base.Seeds, one.New.Seeds
-	sameSeeds := slices.EqualFunc(a, b, func(x, y lab.SeedMeasure) bool { return x.Seed == y.Seed })
-	if sameSeeds && slices.EqualFunc(a, b, func(x, y lab.SeedMeasure) bool {
-		return math.Float64bits(x.Value) == math.Float64bits(y.Value) || math.IsNaN(x.Value) && math.IsNaN(y.Value)
-	}) {
-		one.Judgement = Same
-		return
-	}
+	a, b, sameSeeds := one.Base.Seeds, one.New.Seeds, one.sameSeeds()
 	if sameSeeds && of.recipe {
 		one.warn("the same recipe, kernels and seeds, yet other bits")
 		one.Judgement = one.direction()
@@ -292,7 +304,8 @@ func (one *Change) difference(paired bool) (d stat.Interval, ok bool) {
 			differences[i] = b.Seeds[i].Value - a.Seeds[i].Value
 		}
 		one.warn(fmt.Sprintf("paired over %d seeds", n))
-		return stat.MeanInterval(differences), true
+		d = stat.MeanInterval(differences)
+		return d, d.Bounded()
 	}
 	if !a.Interval || !b.Interval {
 		return d, false
@@ -307,12 +320,12 @@ func (one *Change) difference(paired bool) (d stat.Interval, ok bool) {
 	d.Value = b.Value - a.Value
 	d.Low = d.Value - math.Hypot(b.Value-b.Low, a.High-a.Value)
 	d.High = d.Value + math.Hypot(b.High-b.Value, a.Value-a.Low)
-	return d, true
+	return d, d.Bounded()
 }
 
 func (one *Change) judgeTiming() {
 	a, b := seedValues(one.Base), seedValues(one.New)
-	beyond := math.Abs(one.Delta) > timingFloor
+	beyond := math.Abs(one.New.Value-one.Base.Value) > timingFloor*math.Abs(one.Base.Value)
 	switch few := min(len(a), len(b)); {
 	case few < 2:
 		one.warn("one seed: a timing cannot be judged")
@@ -331,13 +344,15 @@ func (one *Change) judgeTiming() {
 	}
 }
 
-// direction says which way the value went.
+// direction says which way the value went. To be a number is better than not to be one.
 func (one *Change) direction() Judgement {
-	up := one.New.Value > one.Base.Value
+	a, b := one.Base.Value, one.New.Value
 	switch {
-	case one.Metric.Better == lab.Neither, one.New.Value == one.Base.Value:
+	case one.Metric.Better == lab.Neither, a == b:
 		return Changed
-	case up == (one.Metric.Better == lab.Higher):
+	case math.IsNaN(b):
+		return Worse
+	case math.IsNaN(a), (b > a) == (one.Metric.Better == lab.Higher):
 		return Better
 	}
 	return Worse

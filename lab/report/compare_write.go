@@ -5,12 +5,14 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
+
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
-	"strings"
+	"slimlab/lab/stat"
 )
 
 // CompareFormats lists what Comparison.Write can write.
@@ -46,12 +48,13 @@ func (one *Change) fields() [6]string {
 	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
 }
 
-// bounds writes the interval of the difference, times a factor.
+// bounds writes the interval of the difference, times a factor; nothing where a bound is not finite.
 func (one *Change) bounds(factor float64) string {
-	if math.IsNaN(one.Low) || math.IsInf(one.Low, 0) || math.IsInf(factor, 0) {
+	scaled := stat.Interval{Low: one.Low * factor, High: one.High * factor}
+	if !scaled.Bounded() {
 		return ""
 	}
-	return fmt.Sprintf(" [%+.2f, %+.2f]", one.Low*factor, one.High*factor)
+	return fmt.Sprintf(" [%+.2f, %+.2f]", scaled.Low, scaled.High)
 }
 
 var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}

@@ -2,9 +2,12 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"slimlab/internal/golden"
 	"slimlab/lab"
@@ -13,7 +16,7 @@ import (
 // TestEdgesOfFormats: what is just below a bound, on it and just above.
 func TestEdgesOfFormats(t *testing.T) {
 	for seconds, want := range map[float64]string{
-		0: "0ms", 0.999: "999ms", 1: "1.0s", 59.94: "59.9s", 99.94: "99.9s", 100: "1m 40s", 119.9: "1m 59s", 3599.9: "59m 59s", 3600: "1h 00m", 3660: "1h 01m", 7199: "1h 59m", 7200: "2h 00m", 36000: "10h 00m",
+		0: "0ms", 0.999: "999ms", 0.9996: "1.0s", 1: "1.0s", 59.94: "59.9s", 99.94: "99.9s", 99.96: "1m 39s", 100: "1m 40s", math.Inf(1): Missing, 119.9: "1m 59s", 3599.9: "59m 59s", 3600: "1h 00m", 3660: "1h 01m", 7199: "1h 59m", 7200: "2h 00m", 36000: "10h 00m",
 	} {
 		if got := Duration(seconds); got != want {
 			t.Errorf("%v s: %q, expected %q", seconds, got, want)
@@ -105,6 +108,7 @@ func judged(t *testing.T, key string, apart bool, base, next []lab.Measure) Chan
 		return run(id, len(of), func(row string, seed int, m map[string]lab.Measure) { m[key] = of[seed-1] }).Snapshot()
 	}
 	a, b := view("b", base), view("n", next)
+	b.Begin.Columns = append(b.Begin.Columns, key)
 	if apart {
 		for i := range b.Rows {
 			b.Rows[i].Machines = []string{"another"}
@@ -123,7 +127,7 @@ func judged(t *testing.T, key string, apart bool, base, next []lab.Measure) Chan
 func measures(half float64, values ...float64) (m []lab.Measure) {
 	for _, v := range values {
 		one := lab.Measure{Value: v, N: 100}
-		if half > 0 {
+		if half != 0 {
 			one.Low, one.High = v-half, v+half
 		}
 		m = append(m, one)
@@ -150,10 +154,23 @@ func TestJudgementsAtTheirBounds(t *testing.T) {
 		"not a number any more, higher is better":   {"auc", false, measures(0, 5), measures(0, nan), Worse},
 		"not a number any more, nothing is better":  {"paper", false, measures(0, 5), measures(0, nan), Changed},
 		"not a number before":                       {"paper", false, measures(0, nan), measures(0, 5), Changed},
+		"a number at last, higher is better":        {"auc", false, measures(0, nan), measures(0, 5), Better},
+		"a number at last, lower is better":         {"bytes", false, measures(0, nan), measures(0, 5), Better},
+		"a time at last":                            {"ttft_cold_p50", false, measures(0, nan), measures(0, 5), Better},
 		"not a number in both":                      {"auc", false, measures(0, nan), measures(0, nan), Same},
+		"not a number in both, by other seeds":      {"bytes", false, measures(0, nan, 1), measures(0, 1, nan), Unknown},
+		"infinite in both, of either sign":          {"auc", true, measures(0, math.Inf(1)), measures(0, math.Inf(-1)), Unknown},
+		"a time that is not a number in both":       {"ttft_cold_p50", false, measures(0, nan, nan, nan, nan), measures(0, nan, nan, nan, nan), Unknown},
+		"a zero of either sign":                     {"auc_delta", false, measures(0, 0, math.Copysign(0, -1)), measures(0, math.Copysign(0, -1), 0), Same},
+		"the mean of other seeds":                   {"bytes", false, measures(0, 1, 2), measures(0, 2, 1), Changed},
+		"an interval whose bounds are no numbers":   {"auc", true, measures(nan, 0.5), measures(nan, 0.1), Unknown},
+		"an interval without bounds":                {"auc", true, measures(math.Inf(1), 0.5), measures(math.Inf(1), 0.1), Unknown},
 		"a size":                                    {"bytes", true, []lab.Measure{{Value: 100}}, []lab.Measure{{Value: 101}}, Worse},
 		"a time of one seed":                        {"ttft_cold_p50", false, measures(0, 1), measures(0, 9), Within},
 		"times whose ranges touch":                  {"ttft_cold_p50", false, measures(0, 1, 1.2), measures(0, 1.2, 1.4), Within},
+		"times whose ranges touch from above":       {"ttft_cold_p50", false, measures(0, 1.2, 1.4), measures(0, 1, 1.2), Within},
+		"a rate from nothing":                       {"tokens_per_s", false, measures(0, 0, 0, 0, 0), measures(0, 5, 6, 7, 8), Better},
+		"a rate of nothing":                         {"tokens_per_s", false, measures(0, 0, 0, 0, 0), measures(0, 0, 0, 0, 0), Within},
 		"times whose ranges are apart":              {"ttft_cold_p50", false, measures(0, 1, 1.001), measures(0, 1.2, 1.201), Worse},
 		"times of four seeds, apart":                {"ttft_cold_p50", false, measures(0, 1, 2, 3, 4), measures(0, 5, 6, 7, 8), Worse},
 		"times of four seeds, all but one apart":    {"ttft_cold_p50", false, measures(0, 1, 2, 3, 5), measures(0, 4, 6, 7, 8), Within},
@@ -199,4 +216,156 @@ func TestComparisonApart(t *testing.T) {
 		}
 		golden.Equal(t, "apart."+format, b.String())
 	}
+}
+
+// TestSameTestSample: rows were measured on the same test sample where both logs name it and the
+// names are equal; where either does not, the scenarios decide.
+func TestSameTestSample(t *testing.T) {
+	none, unnamed, one, other := []string(nil), []string{"t", ""}, []string{"t", "u"}, []string{"t", "v"}
+	for _, c := range []struct {
+		a, b   []string
+		byName bool // else by scenario
+		same   bool
+	}{
+		{one, one, true, true}, {one, other, true, false}, {one, one[:1], true, false},
+		{none, none, false, false}, {none, one, false, false}, {one, none, false, false},
+		{unnamed, one, false, false}, {one, unnamed, false, false}, {unnamed, unnamed, false, false}, {none, unnamed, false, false},
+	} {
+		a, b := &lab.TableRow{Tests: c.a}, &lab.TableRow{Tests: c.b}
+		for _, scenario := range []string{"h", "i"} {
+			base, next := &lab.View{Begin: lab.Begin{Hash: "h"}}, &lab.View{Begin: lab.Begin{Hash: scenario}}
+			want := c.same
+			if !c.byName {
+				want = scenario == "h"
+			}
+			if got := sameTest(base, next, a, b); got != want {
+				t.Errorf("tests %q and %q, scenarios h and %s: %v", c.a, c.b, scenario, got)
+			}
+		}
+	}
+}
+
+// TestBoundsOfADifference: the interval of a difference is written where both of its bounds are
+// finite in the unit of the text.
+func TestBoundsOfADifference(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		low, high, factor float64
+		want              string
+	}{
+		{-0.5, 0.25, 100, " [-50.00, +25.00]"}, {0, 0, 100, " [+0.00, +0.00]"}, {-1, 1, 0.5, " [-0.50, +0.50]"},
+		{nan, 1, 1, ""}, {-1, nan, 1, ""}, {-inf, 1, 1, ""}, {-1, inf, 1, ""}, {nan, nan, 1, ""}, {-inf, inf, 1, ""},
+		{-1, 1, inf, ""}, {0, 1, inf, ""}, {-1e300, 1, 1e10, ""},
+	} {
+		one := Change{Low: c.low, High: c.high}
+		if got := one.bounds(c.factor); got != c.want {
+			t.Errorf("%v to %v, times %v: %q, expected %q", c.low, c.high, c.factor, got, c.want)
+		}
+	}
+}
+
+// TestAxesAreAlwaysShown: in a narrow terminal metrics are left out, the columns that tell rows
+// apart are not.
+func TestAxesAreAlwaysShown(t *testing.T) {
+	for width := 1; width < 60; width++ {
+		var b bytes.Buffer
+		if err := Text(&b, live(), width); err != nil {
+			t.Fatal(err)
+		}
+		for _, column := range []string{"step", "loss", "state", "jsd:0.5", "failed"} {
+			if table, _, _ := strings.Cut(b.String(), "error"); !strings.Contains(table, column) {
+				t.Fatalf("%q is not shown in %d columns:\n%s", column, width, b.String())
+			}
+		}
+	}
+}
+
+// edgeValue draws a value of a metric, often one at an edge.
+func edgeValue() *rapid.Generator[float64] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 5e-324, -1e-9, 1, math.MaxFloat64, -math.MaxFloat64}),
+		rapid.Float64Range(-2, 2), rapid.Float64())
+}
+
+// edgeRun draws a run of no, one or several seeds whose values are at the edges.
+func edgeRun(t *rapid.T, name string, seeds int) *lab.View {
+	return run(name, seeds, func(row string, seed int, m map[string]lab.Measure) {
+		for _, key := range []string{"bytes", "auc", "auc_delta", "paper", "ttft_cold_p50"} {
+			one := lab.Measure{Value: edgeValue().Draw(t, name+" "+key)}
+			if rapid.Bool().Draw(t, "interval") {
+				one.Low, one.High = edgeValue().Draw(t, "low"), edgeValue().Draw(t, "high")
+				if one.Low > one.High {
+					one.Low, one.High = one.High, one.Low
+				}
+			}
+			if m[key] = one; rapid.IntRange(0, 9).Draw(t, "absent") == 0 {
+				delete(m, key)
+			}
+		}
+	}).Snapshot()
+}
+
+// TestFacesOfEdgeValues: whatever was measured, every format writes the run; JSON and CSV can be
+// read; no face shows a number with two signs, a negative zero, or an interval of what has none.
+func TestFacesOfEdgeValues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := edgeRun(t, "r", rapid.IntRange(0, 5).Draw(t, "seeds"))
+		for _, format := range Formats() {
+			var b bytes.Buffer
+			if err := Write(format, &b, v); err != nil {
+				t.Fatal(err)
+			}
+			noOddNumbers(t, format, b.String())
+			if format == "json" && !json.Valid(b.Bytes()) {
+				t.Fatalf("not JSON: %s", b.String())
+			}
+		}
+	})
+}
+
+func noOddNumbers(t *rapid.T, format, text string) {
+	for _, odd := range []string{"++", "--0", "+-", "-0.00 ", "-0.00%", "-0.0000", "±NaN", "±Inf", "±+Inf", "NaN ±", "Inf ±", "Inf%", "NaN%", "[NaN", "Inf]", "NaN]", "[-Inf", "+0.00%"} {
+		if format != "json" && format != "csv" && strings.Contains(text, odd) {
+			t.Fatalf("%s shows %q:\n%s", format, odd, text)
+		}
+	}
+}
+
+// TestComparisonTurnsAbout: what is better one way is worse the other; nothing is better or worse
+// that is not a number in both, or equal; what was judged by an interval shows one with numbers.
+func TestComparisonTurnsAbout(t *testing.T) {
+	turned := map[Judgement]Judgement{Same: Same, Within: Within, Better: Worse, Worse: Better, Changed: Changed, Unknown: Unknown}
+	rapid.Check(t, func(t *rapid.T) {
+		a := edgeRun(t, "a", rapid.IntRange(1, 5).Draw(t, "seeds"))
+		b := edgeRun(t, "b", rapid.IntRange(1, 5).Draw(t, "seeds"))
+		if rapid.Bool().Draw(t, "another machine") {
+			for i := range b.Rows {
+				b.Rows[i].Machines = []string{"another"}
+			}
+		}
+		there, back := Compare(a, b), Compare(b, a)
+		other := map[string]Change{}
+		for _, one := range back.Changes {
+			other[one.Row+" "+one.Metric.Key] = one
+		}
+		for _, one := range there.Changes {
+			if want := turned[one.Judgement]; other[one.Row+" "+one.Metric.Key].Judgement != want {
+				t.Fatalf("%s %s: %+v, the other way %+v", one.Row, one.Metric.Key, one, other[one.Row+" "+one.Metric.Key])
+			}
+			before, after := one.Base.Value, one.New.Value
+			if judged := one.Judgement == Better || one.Judgement == Worse; judged && (before == after || math.IsNaN(before) && math.IsNaN(after)) {
+				t.Fatalf("%s: %s of %v and %v", one.Metric.Key, one.Judgement, before, after)
+			}
+			if math.IsNaN(one.Low) != math.IsNaN(one.High) || math.IsInf(one.Low, 0) || math.IsInf(one.High, 0) || one.Low > one.High {
+				t.Fatalf("%s: interval %v to %v", one.Metric.Key, one.Low, one.High)
+			}
+		}
+		for _, format := range CompareFormats() {
+			var text bytes.Buffer
+			if err := there.Write(format, &text); err != nil {
+				t.Fatal(err)
+			}
+			noOddNumbers(t, format, text.String())
+		}
+	})
 }

@@ -125,10 +125,11 @@ func Parse(text string) (float64, error) {
 
 // Format writes a value in the scale, suffix included.
 func (s Scale) Format(x float64) string {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
+	scaled := x / s.divisor
+	if math.IsNaN(scaled) || math.IsInf(scaled, 0) {
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	}
-	text := s.digits(x / s.divisor)
+	text := s.digits(scaled)
 	if s.signed && !strings.HasPrefix(text, "-") && strings.Trim(text, "0.") != "" {
 		text = "+" + text
 	}
@@ -137,10 +138,11 @@ func (s Scale) Format(x float64) string {
 
 // Width writes half an interval, as written after a value: "±0.012".
 func (s Scale) Width(half float64) string {
+	half /= s.divisor
 	if math.IsNaN(half) || math.IsInf(half, 0) {
 		return "±?"
 	}
-	return "±" + s.digits(half/s.divisor)
+	return "±" + s.digits(half)
 }
 
 func (s Scale) digits(x float64) string {
@@ -175,10 +177,12 @@ func (s Scale) Summary(x lab.Summary) string {
 
 // Duration writes seconds for people: "850ms", "12.3s", "4m 07s", "2h 05m".
 func Duration(seconds float64) string {
-	switch {
-	case seconds < 1:
+	switch { // the bounds are where the digits round up to the next form
+	case math.IsNaN(seconds) || math.IsInf(seconds, 0):
+		return Missing
+	case seconds < 0.9995:
 		return strconv.FormatFloat(seconds*1000, 'f', 0, 64) + "ms"
-	case seconds < 100:
+	case seconds < 99.95:
 		return strconv.FormatFloat(seconds, 'f', 1, 64) + "s"
 	case seconds < 3600:
 		return whole(seconds/60) + "m " + two(math.Mod(seconds, 60)) + "s"

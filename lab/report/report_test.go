@@ -185,7 +185,8 @@ func TestFormat(t *testing.T) {
 		values := rapid.SliceOf(rapid.Float64()).Draw(t, "values")
 		scale := ScaleOf(unit, values...)
 		for _, x := range values {
-			if text := scale.Format(x); !strings.HasSuffix(text, scale.Suffix) {
+			// 1e307 is more than a float64 in per cent: it is written as it is
+			if text := scale.Format(x); !strings.HasSuffix(text, scale.Suffix) && math.Abs(x) < math.MaxFloat64/100 {
 				t.Fatalf("%q without %q", text, scale.Suffix)
 			}
 			scale.Width(x)
