@@ -48,7 +48,8 @@ func (one *Change) fields() [6]string {
 	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
 }
 
-// bounds writes the interval of the difference, times a factor; nothing where a bound is not finite.
+// bounds writes the interval of the difference, times a factor; nothing where a bound is not
+// finite.
 func (one *Change) bounds(factor float64) string {
 	scaled := stat.Interval{Low: one.Low * factor, High: one.High * factor}
 	if !scaled.Bounded() {
