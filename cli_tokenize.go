@@ -96,6 +96,9 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 			encode = tok.Encode
 		}
 		ids := encode(text)
+		if err := tok.Err(); err != nil {
+			return usage(fmt.Errorf("standard input: %w", err))
+		}
 		var product any = ids
 		if f.pieces {
 			product = run.Pieces(tok, ids)

@@ -9,9 +9,12 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// encodeText tokenizes a text.
+// encodeText tokenizes a text, until ctx ends.
 func encodeText(ctx context.Context, t *tokenizer.Tokenizer, text string) ([]int32, error) {
-	return await.Do(ctx, func() ([]int32, error) { return t.Encode(text), nil })
+	return await.Do(ctx, func() ([]int32, error) {
+		ids := t.Encode(text)
+		return ids, t.Err()
+	})
 }
 
 // chatOf writes conversations for a tokenizer; nil where it has no template.

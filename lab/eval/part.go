@@ -53,6 +53,7 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 	}
 	o := t.options
 	t.Tokens = t.text.Encode(m.Tokenizer, begin)
+	alone := m.Tokenizer.Encode(t.text.Content)
 	if err := m.Tokenizer.CheckIDs(t.Tokens, m.Vocab); err != nil {
 		return 0, fmt.Errorf("%s: %w", t.text.Path, err)
 	}
@@ -62,7 +63,7 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 		t.tokenWindows, err = each(task.FixedWindows(t.Tokens, o.Window, o.Stride))
 	}
 	if err == nil {
-		t.rollingWindows, err = each(task.RollingWindows(m.Tokenizer.Encode(t.text.Content), o.Window, begin.Prefix))
+		t.rollingWindows, err = each(task.RollingWindows(alone, o.Window, begin.Prefix))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", t.text.Path, err)

@@ -16,6 +16,8 @@ import (
 // pairsEncoder is a tokenizer of bytes that joins the pairs it lists, from the left.
 type pairsEncoder []string
 
+func (pairsEncoder) Err() error { return nil }
+
 func (p pairsEncoder) Encode(text string) []int32 {
 	ids := []int32{}
 	for text != "" {

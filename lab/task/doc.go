@@ -14,9 +14,11 @@ package task
 
 import "context"
 
-// Encoder turns text into token ids. It adds no special tokens.
+// Encoder turns text into token ids. It adds no special tokens. Err is why a text that it was given
+// has no ids.
 type Encoder interface {
 	Encode(text string) []int32
+	Err() error
 }
 
 // Scorer returns, for each prompt, the logits or log-probabilities of the label tokens as the next

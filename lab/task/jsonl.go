@@ -243,7 +243,11 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			if err != nil {
 				return nil, err
 			}
-			if e, ok := counts.example(c, enc, eos, d.cfg.MaxTokens); ok {
+			e, ok := counts.example(c, enc, eos, d.cfg.MaxTokens)
+			if err := enc.Err(); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", d.name, record.Line, err)
+			}
+			if ok {
 				j.examples[split] = append(j.examples[split], e)
 			}
 		}

@@ -16,6 +16,8 @@ import (
 // byteEncoder encodes a text as its bytes.
 type byteEncoder struct{}
 
+func (byteEncoder) Err() error { return nil }
+
 func (byteEncoder) Encode(text string) (tokens []int32) {
 	for i := range len(text) {
 		tokens = append(tokens, int32(text[i]))

@@ -40,13 +40,17 @@ func (b Beginning) encode(enc Encoder, text string) []int32 {
 // are those after as many as the context has when it is encoded alone.
 func (b Beginning) pair(enc Encoder, context, continuation string) (Span, error) {
 	before := b.encode(enc, strings.TrimRightFunc(context, isSpace))
+	whole := b.encode(enc, context+continuation)
+	if err := enc.Err(); err != nil {
+		return Span{}, err
+	}
 	if len(before) > 0 {
-		return Span{b.encode(enc, context+continuation), len(before)}, nil
+		return Span{whole, len(before)}, nil
 	}
 	if b.Prefix < 0 {
 		return Span{}, fmt.Errorf("the context has no tokens and the tokenizer has neither BOS nor EOS to begin with")
 	}
-	return Span{append([]int32{b.Prefix}, enc.Encode(context+continuation)...), 1}, nil
+	return Span{append([]int32{b.Prefix}, whole...), 1}, nil
 }
 
 // cut drops tokens from the span's beginning until a model of so many positions reads all but the

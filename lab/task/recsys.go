@@ -124,6 +124,9 @@ func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 		r.first = append(r.first, enc.Encode(text))
 		r.spaced = append(r.spaced, enc.Encode(" "+text))
 	}
+	if err := enc.Err(); err != nil {
+		return nil, fmt.Errorf("recsys: %w", err)
+	}
 	for _, outcome := range []string{"yes", "no"} {
 		tokens := r.spaced[r.lexicon.index[outcome]]
 		if len(tokens) != 1 {
@@ -154,7 +157,11 @@ func (r *Recsys) checkEncoder(enc Encoder) error {
 		} else {
 			want, _ = r.encode(r.genericWords(splitCorpus, i))
 		}
-		if got := enc.Encode(text); !slices.Equal(got, want) {
+		got := enc.Encode(text)
+		if err := enc.Err(); err != nil {
+			return fmt.Errorf("recsys: %w", err)
+		}
+		if !slices.Equal(got, want) {
 			return fmt.Errorf("recsys: tokenizer: a prompt is %d tokens, its words by themselves %d: words are joined", len(got), len(want))
 		}
 	}

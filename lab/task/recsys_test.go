@@ -24,6 +24,8 @@ func newWordEncoder() *wordEncoder {
 	return e
 }
 
+func (*wordEncoder) Err() error { return nil }
+
 func (e *wordEncoder) Encode(text string) []int32 {
 	var tokens []int32
 	for i, w := range strings.Fields(text) {

@@ -112,6 +112,8 @@ func (e *joined) Encode(text string) []int32 {
 // letters encodes by letter.
 type letters struct{}
 
+func (letters) Err() error { return nil }
+
 func (letters) Encode(text string) (tokens []int32) {
 	for _, c := range []byte(text) {
 		tokens = append(tokens, int32(c))
@@ -121,6 +123,8 @@ func (letters) Encode(text string) (tokens []int32) {
 
 // constant encodes every text as one token.
 type constant struct{}
+
+func (constant) Err() error { return nil }
 
 func (constant) Encode(string) []int32 { return []int32{1} }
 

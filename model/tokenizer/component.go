@@ -106,7 +106,7 @@ func unsupported(path, kind, known string) error {
 }
 
 // expression compiles a component's pattern: a Regex as it is, a String literally.
-func (c component) expression(path string) (*regexp2.Regexp, string, error) {
+func (c component) expression(path string) (*matching, string, error) {
 	var text string
 	switch p := c.Pattern; {
 	case p.Regex != nil && *p.Regex != "":

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestFamilyComponents holds components that the families' files use to what the format says of
@@ -104,15 +105,57 @@ func TestLongS(t *testing.T) {
 	}
 }
 
-// TestEndlessPattern: an expression that goes back and forth without end is given up, and nothing
-// of the text is lost.
+const endless = `"normalizer":{"type":"Replace","pattern":{"Regex":"(a|aa)+$"},"content":"a"}`
+
+// TestEndlessPattern: an expression that goes back and forth without end is given up. Err and
+// CheckIDs say so, the ids end with what is no token, and nothing of the text is lost.
 func TestEndlessPattern(t *testing.T) {
-	tok, err := Parse([]byte(tiny(`{"type":"ByteLevel","add_prefix_space":false}`, `{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(a+)+$"},"behavior":"Isolated"},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]}`)))
-	if err != nil {
-		t.Fatal(err)
+	split := func(pattern string) string {
+		return tiny(`{"type":"ByteLevel","add_prefix_space":false}`, fmt.Sprintf(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":%q},"behavior":"Isolated"},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]}`, pattern))
 	}
-	text := strings.Repeat("a", 40) + "b"
-	if got := tok.Decode(tok.Encode(text)); got != text {
-		t.Errorf("decode(encode(x)) = %q", got)
+	long := strings.Repeat("a", 40) + "b"
+	for _, c := range []struct{ name, file, text string }{
+		{"repetition of a repetition", split(`(a*a*)*!`), long},
+		{"of alternatives that begin alike", split(`(a|aa)+$`), long},
+		{"of words that may have nothing between them", split(`(\p{L}+\s?)*!`), long},
+		{"of classes with members in common", split(`(?:\p{L}+|[\p{L}\p{N}]+)+!`), long},
+		{"many repetitions in a row", split(strings.Repeat("a*", 30) + "$"), long},
+		{"behind a text that is split", split(`(?:a|aa)+!|b`), "bb " + long},
+		{"in a normalizer", tiny(`"normalizer":null`, endless), long},
+	} {
+		tok, err := Parse([]byte(c.file))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for _, m := range tok.expressions {
+			m.re.MatchTimeout = 10 * time.Millisecond // that of a file takes two seconds
+		}
+		if ids := tok.Encode("ab"); tok.Err() != nil || tok.CheckIDs(ids, 3) != nil {
+			t.Errorf("%s: Err is %v after a text of two letters", c.name, tok.Err())
+		}
+		for range 2 { // the second time from the cache of words
+			ids := tok.EncodeSpecial(c.text)
+			if got := tok.Decode(ids); got != c.text && !strings.HasPrefix(c.text, "bb ") {
+				t.Errorf("%s: decode(encode(x)) = %q", c.name, got)
+			}
+			if !slices.Contains(ids, noID) {
+				t.Errorf("%s: ids %v, expected them to end with %d", c.name, ids, noID)
+			}
+		}
+		for _, err := range []error{tok.Err(), tok.CheckIDs([]int32{0}, 3)} {
+			if err == nil || !strings.Contains(err.Error(), "needs more than 10ms for one match of the text from ") || !strings.Contains(err.Error(), "aaaaaaaaaa…") {
+				t.Errorf("%s: found %v, expected the expression and the place in the text", c.name, err)
+			}
+		}
+	}
+}
+
+// TestEndlessPatternOfAddedTokens: a file whose own tokens cannot be normalized is refused when it
+// is read.
+func TestEndlessPatternOfAddedTokens(t *testing.T) {
+	_, err := Parse([]byte(tiny(`"normalizer":null`, endless, `"added_tokens":[]`, fmt.Sprintf(`"added_tokens":[{"id":3,"content":%q,"normalized":true}]`, strings.Repeat("a", 40)+"b"))))
+	if err == nil || !strings.Contains(err.Error(), "added_tokens: the tokenizer's expression \"(a|aa)+$\" needs more than 2s") {
+		t.Errorf("found %v", err)
 	}
 }

@@ -192,7 +192,11 @@ func (t *Tokenizer) build() error {
 		return fmt.Errorf("decoder: found byte-level %t, but the pre_tokenizer is byte-level %t", d.byteLevel, words.byteLevel)
 	}
 	t.indexText(d)
+	t.expressions = expressionsOf(t.normalizers, t.splitters)
 	t.indexAdded()
+	if err := t.Err(); err != nil {
+		return fmt.Errorf("added_tokens: %w", err)
+	}
 	if t.bos < 0 && len(t.before) == 1 {
 		t.bos = t.before[0]
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/dlclark/regexp2"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -36,7 +35,7 @@ func (r replace) decode(piece string) string { return strings.ReplaceAll(piece, 
 
 // replaceMatches puts text in the place of every match of an expression.
 type replaceMatches struct {
-	re *regexp2.Regexp
+	re *matching
 	to string
 }
 

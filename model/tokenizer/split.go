@@ -1,12 +1,8 @@
 package tokenizer
 
 import (
-	"fmt"
 	"strings"
-	"time"
 	"unicode"
-
-	"github.com/dlclark/regexp2"
 )
 
 // gpt2Pattern is how GPT-2 splits a text into words: what the ByteLevel pre-tokenizer means by
@@ -43,7 +39,7 @@ func splitAll(splitters []splitter, text string, yield func(string)) {
 
 // newSplitter returns the hand-written scanner for the patterns that have one, else the regular
 // expression.
-func newSplitter(re *regexp2.Regexp, text string, rule splitRule, invert bool) splitter {
+func newSplitter(re *matching, text string, rule splitRule, invert bool) splitter {
 	// The known patterns match all of every text, so that there are no gaps to keep or remove.
 	if rule == isolated && !invert || rule == removed && invert {
 		if s, ok := scannerOf(text); ok {
@@ -87,7 +83,7 @@ const (
 // expressionSplitter splits by a regular expression; invert takes gaps for matches and matches for
 // gaps.
 type expressionSplitter struct {
-	re     *regexp2.Regexp
+	re     *matching
 	rule   splitRule
 	invert bool
 }
@@ -130,64 +126,6 @@ func (s *expressionSplitter) split(text string, yield func(string)) {
 			yield(text[at:end])
 		}
 		at = end
-	}
-}
-
-const (
-	longestPattern = 1 << 13 // bytes; real patterns have a few hundred
-	// for one match: an expression that goes back and forth without end is given up
-	longestMatch = 2 * time.Second
-)
-
-func compile(pattern string) (*regexp2.Regexp, error) {
-	if len(pattern) > longestPattern {
-		return nil, fmt.Errorf("found %d bytes, expected at most %d", len(pattern), longestPattern)
-	}
-	translated, err := translate(pattern)
-	if err != nil {
-		return nil, err
-	}
-	re, err := regexp2.Compile(translated, regexp2.None)
-	if err != nil {
-		return nil, fmt.Errorf("as %q: %w", translated, err)
-	}
-	re.MatchTimeout = longestMatch
-	return re, nil
-}
-
-// matches yields the matches of an expression and the gaps between them, in order. Gaps are not
-// empty; an empty match is one too, and cuts the gap that it is in, but none comes right behind
-// another match. Where a match takes longer than longestMatch, the rest of the text is one gap.
-func matches(re *regexp2.Regexp, text string, yield func(piece string, match bool)) {
-	// The expression sees runes; offsets lead back to bytes, so that a byte which is not UTF-8 (one
-	// U+FFFD here) is kept as it is.
-	runes := make([]rune, 0, len(text))
-	offsets := make([]int, 0, len(text)+1)
-	for i, r := range text {
-		runes = append(runes, r)
-		offsets = append(offsets, i)
-	}
-	offsets = append(offsets, len(text))
-	done, last := 0, -1 // bytes that were yielded; where the match before ended
-	for from := 0; from <= len(runes); {
-		m, err := re.FindRunesMatchStartingAt(runes, from)
-		if m == nil || err != nil {
-			break
-		}
-		if from = m.Index + m.Length; m.Length == 0 && from == last {
-			from++
-			continue
-		}
-		last = from
-		start, stop := offsets[m.Index], offsets[last]
-		if done < start {
-			yield(text[done:start], false)
-		}
-		yield(text[start:stop], true)
-		done = stop
-	}
-	if done < len(text) {
-		yield(text[done:], false)
 	}
 }
 

@@ -26,7 +26,8 @@ type Tokenizer struct {
 	splitters       []splitter
 	model           bpe
 	cache           *cache
-	before, after   []int32 // special tokens that the post-processor adds around a text
+	before, after   []int32     // special tokens that the post-processor adds around a text
+	expressions     []*matching // those of normalizers and splitters
 	spelling
 }
 
@@ -70,8 +71,20 @@ func (t *Tokenizer) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
+// Err returns why a text could not be encoded: one of the file's expressions was given up, since it
+// goes back and forth in the text without end. What Encode returned from then on ends with −1,
+// which is no token. Whoever encodes texts looks at Err afterwards; CheckIDs does.
+func (t *Tokenizer) Err() error {
+	for _, m := range t.expressions {
+		if err := m.err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Encode returns the ids of text. It finds added tokens that are spelled out in the text, and adds
-// none.
+// none. See Err for a text that has no ids.
 func (t *Tokenizer) Encode(text string) []int32 {
 	return t.encode(make([]int32, 0, len(text)/4+1), text)
 }
@@ -84,6 +97,9 @@ func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 	ids = t.encode(ids, text)
 	return append(ids, t.after...)
 }
+
+// noID ends the ids of a text that has none.
+const noID = -1
 
 func (t *Tokenizer) encode(ids []int32, text string) []int32 {
 	first := true
@@ -105,6 +121,9 @@ func (t *Tokenizer) encode(ids []int32, text string) []int32 {
 			splitAll(t.splitters, piece, func(word string) { ids = t.encodeWord(ids, word) })
 		})
 	})
+	if t.Err() != nil {
+		ids = append(ids, noID)
+	}
 	return ids
 }
 
