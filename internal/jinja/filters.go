@@ -182,7 +182,7 @@ func sumFilter(r *rendering, v value, a arguments) value {
 	var total value = int64(0)
 	for _, item := range r.items(v, "sum") {
 		if path != nil {
-			item = r.lookup(item, r.str("sum", path))
+			item = r.lookup(item, path, nil)
 		}
 		total = r.operate("+", total, item)
 	}
@@ -195,7 +195,7 @@ func joinFilter(r *rendering, v value, a arguments) value {
 		out := &list{}
 		for _, item := range r.items(v, "join") {
 			r.spend(itemWork)
-			out.items = append(out.items, r.lookup(item, r.str("join", path)))
+			out.items = append(out.items, r.lookup(item, path, nil))
 		}
 		v = out
 	}

@@ -6,16 +6,33 @@ import (
 	"strings"
 )
 
-// lookup returns the value at an attribute path such as "function.name", as map and selectattr
-// read it.
-func (r *rendering) lookup(v value, path string) value {
-	for part := range strings.SplitSeq(path, ".") {
-		r.spend(3*nodeWork + len(part))
-		var index value = part
-		if n, err := strconv.ParseInt(part, 10, 64); err == nil {
-			index = n
-		}
-		v = r.item(r.known(v), index)
+// lookup returns the value at an attribute path such as "function.name", or at an index, as map and
+// selectattr read it. missing, where there is one, stands for what is absent at any part of a path.
+func (r *rendering) lookup(v, path, missing value) value {
+	text, ok := path.(string)
+	if !ok {
+		return r.part(v, r.known(path), missing)
+	}
+	for name := range strings.SplitSeq(text, ".") {
+		r.spend(len(name))
+		v = r.part(v, partOf(name), missing)
+	}
+	return v
+}
+
+// partOf is an index where a part of a path is all digits, else a name.
+func partOf(name string) value {
+	if n, err := strconv.ParseUint(name, 10, 63); err == nil {
+		return int64(n)
+	}
+	return name
+}
+
+func (r *rendering) part(v, index, missing value) value {
+	r.spend(3 * nodeWork)
+	v = r.item(r.known(v), index)
+	if missing != nil && !isDefined(v) {
+		return missing
 	}
 	return v
 }
@@ -23,16 +40,17 @@ func (r *rendering) lookup(v value, path string) value {
 func mapFilter(r *rendering, v value, a arguments) value {
 	out := &list{}
 	path, byAttribute := a.named["attribute"]
+	byAttribute = byAttribute && len(a.list) == 0
+	if byAttribute {
+		r.limit("map", a, "attribute", "default")
+	}
 	if !truth(v) { // None and numbers that are 0 too
 		return out
 	}
 	for _, item := range r.items(v, "map") {
 		r.spend(nodeWork + itemWork)
 		if byAttribute {
-			item = r.lookup(item, r.str("map", path))
-			if !isDefined(item) {
-				item = a.at(1, "default", item)
-			}
+			item = r.lookup(item, path, a.named["default"])
 		} else {
 			name := r.stringAt("map", arguments{list: a.list}, 0, "filter")
 			f, ok := r.filters[name]
@@ -54,10 +72,13 @@ type selection struct {
 }
 
 func (s selection) filter(r *rendering, v value, a arguments) value {
-	args, path := a.list, ""
+	args := a.list
+	var path value
 	if s.byAttribute {
-		path = r.stringAt("an attribute filter", a, 0, "attribute")
-		args = args[min(1, len(args)):]
+		if len(args) == 0 {
+			r.fail("an attribute filter needs an attribute")
+		}
+		path, args = args[0], args[1:]
 	}
 	holds := func(_ *rendering, v value, _ arguments) bool { return truth(v) }
 	if len(args) > 0 {
@@ -76,7 +97,7 @@ func (s selection) filter(r *rendering, v value, a arguments) value {
 		r.spend(nodeWork + itemWork)
 		x := item
 		if s.byAttribute {
-			x = r.lookup(item, path)
+			x = r.lookup(item, path, nil)
 		}
 		if holds(r, x, arguments{list: args}) == s.keep {
 			out.items = append(out.items, item)
@@ -92,7 +113,7 @@ func sortFilter(r *rendering, v value, a arguments) value {
 	sensitive := truth(a.at(1, "case_sensitive", false))
 	key := func(v value) value {
 		if path != nil {
-			v = r.lookup(v, r.str("sort", path))
+			v = r.lookup(v, path, nil)
 		}
 		if s, ok := v.(string); ok && !sensitive {
 			return strings.ToLower(s)
