@@ -118,6 +118,53 @@ func TestTargetOfAnotherProcess(t *testing.T) {
 	}
 }
 
+// TestTargetPath: a link is followed from the folder that it lies in, wherever the program runs and
+// whether the end is there or not; a circle of links ends.
+func TestTargetPath(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"a", "b", "elsewhere"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{
+		"a/relative": "../b/absent", "a/beside": "absent", "a/absolute": filepath.Join(dir, "b", "absent"), "a/folder": "../b",
+		"a/twice": "relative", "a/circle": "other-circle", "a/other-circle": "circle",
+	} {
+		if err := os.Symlink(filepath.FromSlash(to), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			t.Skipf("no symbolic links: %v", err)
+		}
+	}
+	for _, from := range []string{dir, filepath.Join(dir, "elsewhere"), filepath.Join(dir, "a")} {
+		t.Chdir(from)
+		for name, want := range map[string]string{
+			"a/relative": "b/absent", "a/beside": "a/absent", "a/absolute": "b/absent", "a/folder": "b", "a/folder/x/y": "b/x/y",
+			"a/twice": "b/absent", "a/absent": "a/absent", "a": "a",
+		} {
+			for _, spelling := range []string{filepath.Join(dir, filepath.FromSlash(name)), relativeTo(t, from, filepath.Join(dir, filepath.FromSlash(name)))} {
+				if got, err := TargetPath(spelling); err != nil || got != filepath.Join(dir, filepath.FromSlash(want)) {
+					t.Errorf("in %s, %s is %s, %v, expected %s", from, spelling, got, err, want)
+				}
+			}
+		}
+		if got, err := TargetPath(filepath.Join(dir, "a", "circle")); err != nil || filepath.Dir(got) != filepath.Join(dir, "a") {
+			t.Errorf("a circle of links is %s, %v", got, err)
+		}
+	}
+}
+
+func relativeTo(t *testing.T, from, path string) string {
+	t.Helper()
+	relative, err := filepath.Rel(from, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relative
+}
+
 // Nothing is left when a target is released: no lock file, no folder that was made for it. What was
 // written stays.
 func TestReleaseLeavesOnlyTheTarget(t *testing.T) {
