@@ -170,6 +170,25 @@ func TestTextThatLooksLikeATableIsRead(t *testing.T) {
 	}
 }
 
+// TestHeadings: headings are short names of at most three words, one of them usual for data unless
+// the file's name says that it is a table.
+func TestHeadings(t *testing.T) {
+	forty := strings.Repeat("x", 40)
+	for _, c := range []struct {
+		row   []string
+		named bool
+		want  bool
+	}{
+		{[]string{"prompt", "response"}, false, true}, {[]string{" Prompt ", "other"}, false, true}, {[]string{"one", "two"}, false, false}, {[]string{"one", "two"}, true, true},
+		{[]string{"prompt", "as it is"}, false, true}, {[]string{"prompt", "as it is not"}, false, false}, {[]string{"prompt", "as it is not"}, true, false},
+		{[]string{"prompt", ""}, false, false}, {[]string{"prompt", "  "}, true, false}, {[]string{"prompt", forty}, false, true}, {[]string{"prompt", forty + "x"}, false, false},
+	} {
+		if got := areHeadings(c.row, c.named); got != c.want {
+			t.Errorf("%q, in a file named as a table %v: %v", c.row, c.named, got)
+		}
+	}
+}
+
 func TestRecordsOfEveryForm(t *testing.T) {
 	const lines = `{"p":1}` + "\n" + `{"p":2}` + "\n"
 	for name, c := range map[string]struct {
