@@ -43,13 +43,17 @@ func (h *Home) Disk() (Disk, error) {
 			d.ArtifactBytes += e.Bytes
 		}
 	}
-	folder := h.Folder
-	for folder != filepath.Dir(folder) { // the home may not be there yet
+	d.Free = freeBytes(existing(h.Folder))
+	return d, nil
+}
+
+// existing returns the longest part of a path that is there: the home may not be there yet.
+func existing(folder string) string {
+	for folder != filepath.Dir(folder) {
 		if _, err := os.Stat(folder); err == nil {
 			break
 		}
 		folder = filepath.Dir(folder)
 	}
-	d.Free = freeBytes(folder)
-	return d, nil
+	return folder
 }

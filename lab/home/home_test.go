@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slimlab/kernels"
 	"slimlab/kernels/machine"
@@ -196,5 +197,50 @@ func TestMachine(t *testing.T) {
 		if !strings.Contains(Machine(), want) {
 			t.Errorf("%q lacks %q", Machine(), want)
 		}
+	}
+}
+
+// TestKeeps: which runs keep their artifacts, by their place among the newest and by when they
+// began.
+func TestKeeps(t *testing.T) {
+	noon := time.Date(2025, 2, 3, 12, 0, 0, 0, time.UTC)
+	before, after := noon.Add(-time.Nanosecond), noon.Add(time.Nanosecond)
+	for _, c := range []struct {
+		keep    Keep
+		at      int
+		started time.Time
+		ended   bool
+		want    bool
+	}{
+		{Keep{}, 9, before, true, true},
+		{Keep{Newest: 1}, 0, before, true, true}, {Keep{Newest: 1}, 1, before, true, false}, {Keep{Newest: 1}, 1, before, false, true},
+		{Keep{Newest: 2}, 1, before, true, true}, {Keep{Newest: 2}, 2, before, true, false},
+		{Keep{Since: noon}, 0, before, true, false}, {Keep{Since: noon}, 9, after, true, true}, {Keep{Since: noon}, 9, noon, true, false}, {Keep{Since: noon}, 9, before, false, true},
+		{Keep{Newest: 1, Since: noon}, 0, before, true, true}, {Keep{Newest: 1, Since: noon}, 1, after, true, true}, {Keep{Newest: 1, Since: noon}, 1, before, true, false},
+	} {
+		run := store.Info{Started: c.started, State: lab.Running}
+		if c.ended {
+			run.State = lab.Done
+		}
+		if run.Ended() != c.ended {
+			t.Fatalf("%+v has ended: %v", run, run.Ended())
+		}
+		if got := c.keep.keeps(c.at, run); got != c.want {
+			t.Errorf("%+v keeps run %d, started %s, ended %v: %v", c.keep, c.at, c.started, c.ended, got)
+		}
+	}
+}
+
+// TestExistingFolder: free space is that of the folder that is there, however much of the path is
+// not.
+func TestExistingFolder(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{dir: dir, filepath.Join(dir, "a"): dir, filepath.Join(dir, "a", "b", "c"): dir, filepath.Join(dir, "..", "absent"): filepath.Dir(dir)} {
+		if got := existing(path); got != want {
+			t.Errorf("%s: %s, expected %s", path, got, want)
+		}
+	}
+	if root := existing(string(filepath.Separator)); root != string(filepath.Separator) {
+		t.Errorf("the root is %s", root)
 	}
 }
