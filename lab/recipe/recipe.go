@@ -35,14 +35,20 @@ type Recipe struct {
 // Arch is the architecture that the program was built for. A build for a later level of amd64 fuses
 // products and sums, and has other bits: its level follows, as in "amd64/v3".
 func Arch() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "GO"+strings.ToUpper(runtime.GOARCH) && s.Value != "v1" && strings.HasPrefix(s.Value, "v") {
-				return runtime.GOARCH + "/" + s.Value
-			}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return runtime.GOARCH
+	}
+	return archOf(runtime.GOARCH, info.Settings)
+}
+
+func archOf(arch string, settings []debug.BuildSetting) string {
+	for _, s := range settings {
+		if s.Key == "GO"+strings.ToUpper(arch) && s.Value != "v1" && strings.HasPrefix(s.Value, "v") {
+			return arch + "/" + s.Value
 		}
 	}
-	return runtime.GOARCH
+	return arch
 }
 
 // Values are parameters by name. A value is a bool, an integer, a float64, a string, a list of

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -225,4 +227,24 @@ func FuzzDiff(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestArch: a build for a later level of amd64 is an architecture of its own; what other
+// architectures call their levels is not.
+func TestArch(t *testing.T) {
+	for _, c := range []struct{ arch, key, value, want string }{
+		{"amd64", "GOAMD64", "v1", "amd64"}, {"amd64", "GOAMD64", "v3", "amd64/v3"}, {"amd64", "GOAMD64", "v4", "amd64/v4"}, {"amd64", "GOAMD64", "", "amd64"},
+		{"arm64", "GOARM64", "v8.0", "arm64/v8.0"}, {"arm64", "GOAMD64", "v3", "arm64"}, {"amd64", "-tags", "v3", "amd64"}, {"386", "GO386", "sse2", "386"},
+	} {
+		settings := []debug.BuildSetting{{Key: "-compiler", Value: "gc"}, {Key: c.key, Value: c.value}}
+		if got := archOf(c.arch, settings); got != c.want {
+			t.Errorf("%s with %s=%s: %s, expected %s", c.arch, c.key, c.value, got, c.want)
+		}
+	}
+	if got := archOf("amd64", nil); got != "amd64" {
+		t.Errorf("without settings: %s", got)
+	}
+	if got := Arch(); !strings.HasPrefix(got, runtime.GOARCH) {
+		t.Errorf("this program is of %s", got)
+	}
 }
