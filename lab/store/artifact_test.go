@@ -537,3 +537,12 @@ func TestLookChangesNothing(t *testing.T) {
 		t.Errorf("found %v, expected both artifacts", entries)
 	}
 }
+
+// TestUseless: which conditions no run can use, and so may be removed without a question.
+func TestUseless(t *testing.T) {
+	for condition, want := range map[Condition]bool{Complete: false, OldFormat: true, NewFormat: false, Unfinished: true, InUse: false, Damaged: true, Foreign: false} {
+		if got := (Entry{Condition: condition}).Useless(); got != want {
+			t.Errorf("%s: useless is %v", condition, got)
+		}
+	}
+}

@@ -141,6 +141,35 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
+// TestZerosAtTheEnd: nothing but zeros behind the last whole record is space that a crash of the
+// machine left, of any length; anything else is damage.
+func TestZerosAtTheEnd(t *testing.T) {
+	s := open(t)
+	write(t, s, "a", 1, 2, lab.Done)
+	whole, err := os.ReadFile(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		length, other int // a byte that is not zero, -1 for none
+		damaged       bool
+	}{
+		{recordHeader, -1, false}, {recordHeader + 1, -1, false}, {100_000, -1, false},
+		{recordHeader, 0, true}, {recordHeader, recordHeader - 1, true}, {100, 5, true}, {100, 99, true}, {100_000, 50_000, true}, {100_000, 99_999, true},
+	} {
+		tail := make([]byte, c.length)
+		if c.other >= 0 {
+			tail[c.other] = 1
+		}
+		if err := os.WriteFile(s.path("a"), append(whole[:len(whole):len(whole)], tail...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if run, err := s.Read("a"); err != nil || (run.Problem != nil) != c.damaged {
+			t.Errorf("%+v: problem %v, error %v", c, run.Problem, err)
+		}
+	}
+}
+
 // Of a log with a changed byte anywhere, what stands before the damage is read, with an end that
 // says so; it is an error only where nothing stands before it.
 func TestDamageIsFound(t *testing.T) {
