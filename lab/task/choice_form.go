@@ -104,38 +104,54 @@ func (r *fieldReader) has(name string) bool {
 }
 
 // index reads the index of one of n choices: a whole number from first on, as a number or a text,
-// or one of labels, or a letter from A on where there are none.
-func (r *fieldReader) index(name string, first, n int, labels []string) int {
+// or a letter from A on where first is 0.
+func (r *fieldReader) index(name string, first, n int) int {
+	text, raw := r.answer(name)
 	if r.err != nil {
 		return 0
+	}
+	if i, err := strconv.Atoi(text); err == nil && i >= first && i < first+n {
+		return i - first
+	}
+	if letter, size := utf8.DecodeRuneInString(text); first == 0 && size == len(text) && letter >= 'A' && int(letter-'A') < n {
+		return int(letter - 'A')
+	}
+	r.err = fmt.Errorf("field %q is %s, expected the index of a choice, a whole number from %d to %d", name, shorten(raw), first, first+n-1)
+	return 0
+}
+
+// labelled reads the index of the choice whose label a field holds, as a text or a number.
+func (r *fieldReader) labelled(name string, labels []string) int {
+	text, raw := r.answer(name)
+	if r.err != nil {
+		return 0
+	}
+	i := slices.Index(labels, text)
+	if i < 0 {
+		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, shorten(raw), labels)
+	}
+	return max(0, i)
+}
+
+// answer reads which choice is right, as a text, from a text or another value. A set that keeps its
+// answers back has nothing or −1 there.
+func (r *fieldReader) answer(name string) (text string, raw json.RawMessage) {
+	if r.err != nil {
+		return "", nil
 	}
 	raw, ok := r.object[name]
 	if !ok {
 		r.err = missingField(r.object, name)
-		return 0
+		return "", nil
 	}
-	text := string(raw)
+	text = string(raw)
 	if raw[0] == '"' {
 		text = r.text(name)
-		if i := slices.Index(labels, text); i >= 0 {
-			return i
-		}
 	}
-	if i, err := strconv.Atoi(text); err == nil && labels == nil && i >= first && i < first+n {
-		return i - first
-	}
-	if letter, size := utf8.DecodeRuneInString(text); labels == nil && first == 0 && size == len(text) && letter >= 'A' && int(letter-'A') < n {
-		return int(letter - 'A')
-	}
-	switch {
-	case text == "" || text == "-1":
+	if r.err == nil && (text == "" || text == "-1") {
 		r.err = fmt.Errorf("field %q is %s: a set without its answers, expected which choice is right", name, raw)
-	case labels != nil:
-		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, shorten(raw), labels)
-	default:
-		r.err = fmt.Errorf("field %q is %s, expected the index of a choice, a whole number from %d to %d", name, shorten(raw), first, first+n-1)
 	}
-	return 0
+	return text, raw
 }
 
 func readOwn(object map[string]json.RawMessage) (Question, error) {
@@ -166,7 +182,7 @@ func readWinoGrande(object map[string]json.RawMessage) (Question, error) {
 		return Question{}, errors.New("field \"sentence\" has no gap, a _ with text behind it")
 	}
 	q := Question{Query: sentence, Choices: []string{after, after}, Contexts: []string{before + r.text("option1"), before + r.text("option2")}}
-	q.Gold = r.index("answer", 1, 2, nil)
+	q.Gold = r.index("answer", 1, 2)
 	return q, r.err
 }
 
@@ -191,7 +207,7 @@ func readHellaSwag(object map[string]json.RawMessage) (Question, error) {
 	for i := range q.Choices {
 		q.Choices[i] = cleaned(q.Choices[i])
 	}
-	q.Gold = r.index("label", 0, len(q.Choices), nil)
+	q.Gold = r.index("label", 0, len(q.Choices))
 	return q, r.err
 }
 
@@ -204,8 +220,8 @@ func capitalized(text string) string {
 	return string(unicode.ToTitle(first)) + strings.ToLower(text[size:])
 }
 
-// labelled reads choices with labels: {"text": […], "label": […]}, or a list of {"text", "label"}.
-func (r *fieldReader) labelled(raw json.RawMessage) (texts, labels []string) {
+// labels reads choices with labels: {"text": […], "label": […]}, or a list of {"text", "label"}.
+func (r *fieldReader) labels(raw json.RawMessage) (texts, labels []string) {
 	if r.err != nil {
 		return nil, nil
 	}
@@ -263,14 +279,14 @@ func readOpenBookQA(object map[string]json.RawMessage) (Question, error) {
 func (r *fieldReader) arc(query string, choices json.RawMessage) (q Question, err error) {
 	var labels []string
 	q.Query = query
-	q.Choices, labels = r.labelled(choices)
-	q.Gold = r.index("answerKey", 0, len(q.Choices), labels)
+	q.Choices, labels = r.labels(choices)
+	q.Gold = r.labelled("answerKey", labels)
 	return q, r.err
 }
 
 func readPIQA(object map[string]json.RawMessage) (Question, error) {
 	r := fieldReader{object: object}
-	q := Question{Query: "Question: " + r.text("goal"), Choices: []string{r.text("sol1"), r.text("sol2")}, Gold: r.index("label", 0, 2, nil)}
+	q := Question{Query: "Question: " + r.text("goal"), Choices: []string{r.text("sol1"), r.text("sol2")}, Gold: r.index("label", 0, 2)}
 	return q, r.err
 }
 
@@ -284,7 +300,7 @@ func readBoolQ(object map[string]json.RawMessage) (Question, error) {
 	case answer != "":
 		return q, fmt.Errorf("field \"answer\" is %s, expected true or false", shorten(object["answer"]))
 	default:
-		q.Gold = r.index("label", 0, 2, nil)
+		q.Gold = r.index("label", 0, 2)
 	}
 	return q, r.err
 }
@@ -297,7 +313,7 @@ func readCOPA(object map[string]json.RawMessage) (Question, error) {
 		return Question{}, fmt.Errorf("field \"question\" is %s, expected cause or effect", shorten(object["question"]))
 	}
 	q := Question{Query: premise + joined, Bare: true, Choices: []string{uncapitalized(r.text("choice1")), uncapitalized(r.text("choice2"))}}
-	q.Gold = r.index("label", 0, 2, nil)
+	q.Gold = r.index("label", 0, 2)
 	return q, r.err
 }
 
@@ -324,6 +340,6 @@ func readMMLU(object map[string]json.RawMessage) (Question, error) {
 		q.Query += "\n" + letter + ". " + text
 		q.Choices = append(q.Choices, letter)
 	}
-	q.Gold = r.index("answer", 0, len(texts), nil)
+	q.Gold = r.index("answer", 0, len(texts))
 	return q, r.err
 }

@@ -27,6 +27,10 @@ var publishedQuestions = []struct {
 		[]string{"Question: What?\nAnswer:"}, []string{"air", "fire"}, 1,
 	},
 	{
+		"ARC", `{"id":"1","question":"What?","choices":{"text":["air","fire","rain"],"label":["1","2","3"]},"answerKey":3}`,
+		[]string{"Question: What?\nAnswer:"}, []string{"air", "fire", "rain"}, 2,
+	},
+	{
 		"ARC", `{"question":{"stem":"What?","choices":[{"text":"air","label":"A"},{"text":"fire","label":"B"}]},"answerKey":"B"}`,
 		[]string{"Question: What?\nAnswer:"}, []string{"air", "fire"}, 1,
 	},
@@ -81,6 +85,11 @@ func TestErrorsOfPublishedForms(t *testing.T) {
 		{`{"ctx":"A","endings":["a","b"],"label":"x"}`, `field "label" is "x", expected the index of a choice, a whole number from 0 to 1`},
 		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"C"}`, `field "answerKey" is "C", expected one of the choices' labels ["A" "B"]`},
 		{`{"question":"q","choices":{"text":["a","b"],"label":["A"]},"answerKey":"A"}`, `field "choices" has 2 texts and 1 labels`},
+		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":0}`, `field "answerKey" is 0, expected one of the choices' labels ["A" "B"]`},
+		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":""}`, `field "answerKey" is "": a set without its answers`},
+		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"\ud800x"}`, `field "answerKey" is "`},
+		{`{"question":"q","choices":[],"answerKey":"A"}`, `field "answerKey" is "A", expected one of the choices' labels []`},
+		{`{"question_stem":"q","choices":{"text":[],"label":[]},"answerKey":0}`, `field "answerKey" is 0, expected one of the choices' labels []`},
 		{`{"question":{"stem":"q"},"answerKey":"A"}`, `no field "choices"`},
 		{`{"goal":"g","sol1":"a","sol2":"b","label":-1}`, "a set without its answers"},
 		{`{"passage":"p","question":"q","answer":"maybe"}`, `field "answer" is "maybe", expected true or false`},

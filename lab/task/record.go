@@ -269,7 +269,7 @@ func quoteAll(names []string) string {
 			break
 		}
 		if len(name) > longest {
-			name = name[:longest] + "…"
+			name = strings.ToValidUTF8(name[:longest], "") + "…"
 		}
 		quoted = append(quoted, fmt.Sprintf("%q", name))
 	}
