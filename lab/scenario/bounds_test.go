@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,5 +163,40 @@ func TestAt(t *testing.T) {
 		if got := s.At(strings.Fields(path)...); got != want {
 			t.Errorf("%s is at %s, expected %s", path, got, want)
 		}
+	}
+}
+
+// TestDepthAndSizeOfAFile: a scenario nests and holds as much as its bounds say, and no more.
+func TestDepthAndSizeOfAFile(t *testing.T) {
+	nested := func(depth int) string { return strings.Repeat("[", depth) + "1" + strings.Repeat("]", depth) }
+	values := func(n int) string { return "[" + strings.Repeat("1,", n-1) + "1]" }
+	for name, c := range map[string]struct{ text, refused string }{
+		// the file and the list are the other values: the mapping, its key's value
+		"as deep as may be": {nested(15), ""}, "deeper": {nested(16), "x.yaml:1:21: nested more than 16 deep"},
+		"as many as may be": {values(20_000 - 2), ""}, "more": {values(20_000 - 1), "more than 20000 values"},
+	} {
+		_, err := scenario.Parse("x.yaml", []byte("no: "+c.text+"\n"), scenario.Options{Vocabulary: vocabulary})
+		if err == nil {
+			t.Fatalf("%s: an unknown key is accepted", name)
+		}
+		if refused := strings.Contains(err.Error(), "nested more") || strings.Contains(err.Error(), "more than 20000"); refused != (c.refused != "") || !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s: %v, expected %q", name, err, c.refused)
+		}
+	}
+}
+
+// TestRequiredKeys: the reference calls these keys required, and no others.
+func TestRequiredKeys(t *testing.T) {
+	var required []string
+	for _, section := range append(scenario.Sections(), vocabulary.Steps()...) {
+		for _, key := range section.Keys {
+			if key.Required {
+				required = append(required, section.Name+" "+key.Key)
+			}
+		}
+	}
+	want := []string{"task kind", "task kind", "task path", "baseline model", "train steps", "distil steps", "distil teacher", "quantize scheme"}
+	if !slices.Equal(required, want) {
+		t.Errorf("required are %q, expected %q", required, want)
 	}
 }

@@ -204,7 +204,7 @@ type converter struct {
 
 func (c *converter) at(n ast.Node) place {
 	t := n.GetToken()
-	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) != 0 {
 		t = m.Values[0].Key.GetToken() // a block mapping's own token is its first colon
 	}
 	if m, ok := n.(*ast.MappingValueNode); ok {
