@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -128,4 +129,31 @@ func FuzzConversation(f *testing.F) {
 			t.Fatalf("%v", err)
 		}
 	})
+}
+
+// TestWriter: the template of a tokenizer writes conversations with and without the beginning of an
+// answer; that there is none is said when the first conversation comes.
+func TestWriter(t *testing.T) {
+	messages := json.RawMessage(`[{"role":"user","content":"Hello"}]`)
+	template := `{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{{ tools|length if tools }}{% if add_generation_prompt %}assistant:{% endif %}`
+	parsed, err := Parse(template, "", "<e>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Writer{func() (*Template, error) { return parsed, nil }}
+	for _, c := range []struct {
+		tools json.RawMessage
+		ask   bool
+		want  string
+	}{{nil, false, "user: Hello<e>"}, {nil, true, "user: Hello<e>assistant:"}, {json.RawMessage(`[{}]`), true, "user: Hello<e>1assistant:"}} {
+		if got, err := w.Write(messages, c.tools, c.ask); err != nil || got != c.want {
+			t.Errorf("tools %s, ask %v: %q, %v, expected %q", c.tools, c.ask, got, err, c.want)
+		}
+	}
+	broken := &Writer{func() (*Template, error) { return nil, errors.New("no template") }}
+	for range 2 {
+		if text, err := broken.Write(messages, nil, true); err == nil || err.Error() != "no template" || text != "" {
+			t.Errorf("found %q, %v", text, err)
+		}
+	}
 }
