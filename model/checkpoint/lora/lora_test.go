@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -223,6 +224,35 @@ func TestApplyRefuses(t *testing.T) {
 		}
 		if err := opened.Apply(nil, "none", 0); err != nil {
 			t.Errorf("a tensor that is not changed: %v", err)
+		}
+	}
+}
+
+// TestBiases: a bias of B is added with the scale, one of a module that was trained whole replaces
+// the model's; both change the bias alone, and have its shape.
+func TestBiases(t *testing.T) {
+	const ofB, ofModule = "base_model.model." + q + ".lora_B.bias", "base_model.model." + q + ".bias"
+	for _, c := range []struct {
+		name     string
+		replaces bool
+		want     float32 // of 10, the value of the adapter's bias being 3 and the scale 2
+	}{{ofB, false, 16}, {ofModule, true, 3}, {"base_model.model." + q + ".base_layer.bias", true, 3}} {
+		const config = `{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "lora_only", "lora_bias": true}`
+		a, err := OpenFS(folder(t, config, with(pair(4), c.name, 6), map[string]float32{c.name: 3}), modelShapes())
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		bias := []float32{10, 10, 10, 10, 10, 10}
+		if err := a.Apply(bias, q+".bias", 0); err != nil || slices.ContainsFunc(bias, func(v float32) bool { return v != c.want }) {
+			t.Errorf("%s: %v, %v, expected %v", c.name, bias, err, c.want)
+		}
+		if !a.Changes(q+".bias") || a.Replaces(q+".bias") != c.replaces || a.Replaces(q+".weight") {
+			t.Errorf("%s: the bias is changed %v, replaced %v", c.name, a.Changes(q+".bias"), a.Replaces(q+".bias"))
+		}
+		a.Close()
+		if _, err := OpenFS(folder(t, config, with(pair(4), c.name, 5), nil), modelShapes()); err == nil || !strings.Contains(err.Error(), `tensor "`+c.name+`": shape is [5], expected [6]`) {
+			t.Errorf("%s of another length: %v", c.name, err)
 		}
 	}
 }
