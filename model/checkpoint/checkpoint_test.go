@@ -168,6 +168,17 @@ func TestTiedSpellings(t *testing.T) {
 	}
 }
 
+// reshaped gives a tensor of a list another shape.
+func reshaped(list []Tensor, name string, shape ...int) []Tensor {
+	i := slices.IndexFunc(list, func(t Tensor) bool { return t.Name == name })
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	list[i].Shape, list[i].Data = shape, func() any { return make([]float32, n) }
+	return list
+}
+
 func TestWrongTensors(t *testing.T) {
 	m := random(t, shapes()["untied"])
 	dir := t.TempDir()
@@ -182,6 +193,13 @@ func TestWrongTensors(t *testing.T) {
 	}{
 		{"missing", func(list []Tensor, i int) []Tensor { return slices.Delete(list, i, i+1) }, `tensor "` + q + `" is missing, expected shape [16 16]`},
 		{"misshaped", func(list []Tensor, i int) []Tensor { list[i].Shape = []int{8, 32}; return list }, `tensor "` + q + `": shape is [8 32], expected [16 16] by the config`},
+		{"another number of rows", func(list []Tensor, i int) []Tensor {
+			return reshaped(list, "lm_head.weight", 299, 16)
+		}, `tensor "lm_head.weight": shape is [299 16], expected [300 16] by the config: it has 299 rows, vocab_size is 300`},
+		{"another width", func(list []Tensor, i int) []Tensor { return reshaped(list, "lm_head.weight", 300, 8) },
+			`tensor "lm_head.weight": shape is [300 8], expected [300 16] by the config`},
+		{"a vector", func(list []Tensor, i int) []Tensor { return reshaped(list, "lm_head.weight", 4800) },
+			`tensor "lm_head.weight": shape is [4800], expected [300 16] by the config`},
 		{"extra", func(list []Tensor, i int) []Tensor {
 			return append(list, safetensors.NewTensor("model.layers.2.extra", safetensors.I8, []int{1}, func() any { return []byte{1} }))
 		}, `tensor "model.layers.2.extra", shape [1], has no place in the model of the config: the config says 2 layers`},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -208,9 +209,17 @@ func TestGGUFRows(t *testing.T) {
 			t.Errorf("rows 1 and 2 of %q differ (%v)", p.Name, err)
 		}
 		for _, first := range []int{-1, p.Shape[0] - 1, math.MaxInt - 1} {
-			if err := file.files.ReadRows(rows, p.Name, first, 2); err == nil {
-				t.Errorf("rows %d and the next of %q, which has %d, were read", first, p.Name, p.Shape[0])
+			if err := file.files.ReadRows(rows, p.Name, first, 2); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("rows %d to ", first)) {
+				t.Errorf("rows %d and the next of %q, which has %d, were read: %v", first, p.Name, p.Shape[0], err)
 			}
+		}
+		for _, n := range []int{0, in, 2*in - 1, 2*in + 1, 3 * in} {
+			if err := file.files.ReadRows(make([]float32, n), p.Name, 1, 2); err == nil {
+				t.Errorf("two rows of %q were read into %d elements", p.Name, n)
+			}
+		}
+		if err := file.files.ReadRows(nil, p.Name, 1, -1); err == nil {
+			t.Errorf("minus one rows of %q were read", p.Name)
 		}
 	}
 	if _, err := file.Raw("none"); err == nil || err.Error() != `tensor "none" is missing` {
