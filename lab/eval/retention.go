@@ -7,6 +7,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"slimlab/internal/msgpackread"
 	"slimlab/lab/recipe"
 )
 
@@ -45,7 +46,7 @@ func (k retention) get(part recipe.Values, into any) bool {
 		return false
 	}
 	data, ok := k.store.Get(k.recipe(part))
-	return ok && msgpack.Unmarshal(data, into) == nil
+	return ok && msgpackread.Decode(data, into) == nil
 }
 
 func (k retention) put(part recipe.Values, title string, value any) error {

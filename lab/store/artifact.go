@@ -19,6 +19,7 @@ import (
 
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/filelock"
+	"slimlab/internal/msgpackread"
 	"slimlab/lab/recipe"
 )
 
@@ -296,7 +297,7 @@ func decodeMeta(text []byte) (m meta, err error) {
 	if body < 0 || sha256.Sum256(text[:body]) != [sha256.Size]byte(text[body:]) {
 		return m, damage{fmt.Errorf("%s does not match its own checksum", metaFile)}
 	}
-	if err := msgpack.Unmarshal(text[:body], &m); err != nil {
+	if err := msgpackread.Decode(text[:body], &m); err != nil {
 		return m, damage{fmt.Errorf("%s: %w", metaFile, err)}
 	}
 	return m, nil

@@ -21,6 +21,7 @@ func FuzzMeta(f *testing.F) {
 	f.Add(whole[:len(whole)-sha256.Size])
 	f.Add([]byte("\x80"))
 	f.Add([]byte("\xdf\xff\xff\xff\xff"))
+	f.Add([]byte("\x81\xa5files\xdd\x7f\xff\xff\xff\x83"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := sha256.Sum256(body)
 		if _, err := decodeMeta(append(body[:len(body):len(body)], sum[:]...)); err != nil {

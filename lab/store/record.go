@@ -12,6 +12,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"slimlab/internal/msgpackread"
 	"slimlab/lab"
 )
 
@@ -233,7 +234,7 @@ func short(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 // decode reads one event.
 func (r *reader) decode(payload []byte) (lab.Event, error) {
 	var e lab.Event
-	if err := msgpack.Unmarshal(payload, &e); err != nil {
+	if err := msgpackread.Decode(payload, &e); err != nil {
 		return e, fmt.Errorf("run log %s: record before byte %d: %w", r.name, r.offset, err)
 	}
 	if r.version == 1 && e.Kind == lab.KindRow {
