@@ -213,16 +213,5 @@ func (g *ggufFile) tokenizer() (*tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tokenizer.FromVocabulary(v)
-	if err != nil {
-		return nil, err
-	}
-	template, ok, err := g.file.Metadata.String(ggufChatTemplate)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		t.SetChatTemplate(template)
-	}
-	return t, nil
+	return tokenizer.FromVocabulary(v)
 }

@@ -3,9 +3,11 @@ package checkpoint
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
+	"slimlab/model/tokenizer"
 )
 
 // ggufKeys reads values by key and keeps the first error.
@@ -157,6 +159,29 @@ func (k *ggufKeys) tokens(c *model.Config, n *notes) {
 	}
 	for _, key := range []string{"eos_token_id", "eot_token_id", "eom_token_id"} {
 		addEnds(c, read(key))
+	}
+	if k.token("eot_token_id") < 0 && k.token("eom_token_id") < 0 {
+		k.spelledEnds(c, n)
+	}
+}
+
+// turnEnds are spellings of tokens that end a text or a turn, by which llama.cpp finds those that a
+// file does not name (src/llama-vocab.cpp).
+var turnEnds = []string{"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>"}
+
+// spelledEnds adds the special tokens that end a text by their spelling, with a note.
+func (k *ggufKeys) spelledEnds(c *model.Config, n *notes) {
+	types := fetch(k, k.metadata.Ints, ggufTokenizer+"token_type", nil)
+	var ids []int
+	var found []string
+	for id, token := range fetch(k, k.metadata.Strings, ggufTokenizer+"tokens", nil) {
+		if id < len(types) && id < c.Vocab && types[id] == tokenizer.TypeControl && slices.Contains(turnEnds, token) && !slices.Contains(c.Ends(), id) {
+			ids, found = append(ids, id), append(found, fmt.Sprintf("%d (%q)", id, token))
+		}
+	}
+	if len(ids) > 0 {
+		n.add("metadata: %seot_token_id is absent: by their spelling these tokens end a text too, as in llama.cpp: %s", ggufTokenizer, some(found))
+		addEnds(c, ids)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 const (
 	ggufTokenizer    = "tokenizer.ggml."
 	ggufChatTemplate = "tokenizer.chat_template"
+	ggufHuggingFace  = "tokenizer.huggingface.json"
 )
 
 // ggufVocabulary reads the tokenizer of a file's metadata; the error is fs.ErrNotExist where there
@@ -20,6 +21,10 @@ func ggufVocabulary(m gguf.Metadata) (tokenizer.Vocabulary, error) {
 	k := &ggufKeys{metadata: m}
 	v := tokenizer.Vocabulary{Model: fetch(k, m.String, ggufTokenizer+"model", "none")}
 	if k.err == nil && (v.Model == "none" || v.Model == "no_vocab") {
+		if _, found := m.Get(ggufHuggingFace); found {
+			k.fail(ggufHuggingFace, "a tokenizer in this key alone is not supported, expected tokenizer.ggml.model and its lists: write the text of the key to a tokenizer.json")
+			return v, k.err
+		}
 		return v, fs.ErrNotExist
 	}
 	v.Pre = fetch(k, m.String, ggufTokenizer+"pre", "")
@@ -31,8 +36,11 @@ func ggufVocabulary(m gguf.Metadata) (tokenizer.Vocabulary, error) {
 	}
 	v.BOS, v.EOS = k.token("bos_token_id"), k.token("eos_token_id")
 	v.Unknown, v.Padding = k.token("unknown_token_id"), k.token("padding_token_id")
-	v.ChatTemplate = fetch(k, m.String, ggufChatTemplate, "")
+	v.ChatTemplate = k.chatTemplate(&v)
 	v.AddBOS, v.AddEOS, v.AddSpacePrefix = k.flag("add_bos_token"), k.flag("add_eos_token"), k.flag("add_space_prefix")
+	if k.err == nil {
+		v.Notes = append(v.Notes, k.checkTokenizer(v)...)
+	}
 	return v, k.err
 }
 

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"slimlab/internal/nearest"
@@ -25,6 +26,8 @@ type Vocabulary struct {
 	AddBOS, AddEOS, AddSpacePrefix *bool
 
 	ChatTemplate string // tokenizer.chat_template, in Jinja; "" is none
+
+	Notes []string // of the file's reader, for Tokenizer.Notes
 }
 
 // Types of tokens in a Vocabulary and in a SentencePiece file.
@@ -39,7 +42,7 @@ const (
 
 // FromVocabulary makes a tokenizer from the vocabulary of a GGUF file. For gpt2, Pre names a known
 // split of a text into words; the text of Qwen 2, 2.5 and 3 is normalized to form C, as by its own
-// tokenizer.
+// tokenizer. Notes of the tokenizer say where the vocabulary contradicts itself.
 func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	t, err := readVocabulary(v, spacing{})
 	if err == nil {
@@ -48,6 +51,7 @@ func FromVocabulary(v Vocabulary) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vocabulary: %w", err)
 	}
+	t.notes = append(slices.Clone(v.Notes), v.contradictions()...)
 	return t, nil
 }
 
@@ -115,6 +119,8 @@ func (v *Vocabulary) check() error {
 		return errors.New("tokens: found none")
 	case len(v.Types) != n && (len(v.Types) > 0 || v.Model == "llama"):
 		return fmt.Errorf("types: found %d for %d tokens", len(v.Types), n)
+	case v.Model == "llama" && len(v.Scores) == 0:
+		return errors.New("scores: found none, expected one for each token: they say in which order the model llama merges")
 	case v.Model == "llama" && len(v.Scores) != n:
 		return fmt.Errorf("scores: found %d for %d tokens", len(v.Scores), n)
 	}
@@ -168,9 +174,12 @@ func (f *file) addTokens(v Vocabulary, how spacing) error {
 
 // merged reads a byte-level vocabulary.
 func (f *file) merged(v Vocabulary) (wordSplit, error) {
-	split, ok := splitNamed(v.Pre)
+	split, ok := splitNamed(v.pre())
 	if !ok {
 		return wordSplit{}, nearest.Unknown("pre", v.Pre, splitNames())
+	}
+	if token, needs := v.needsMerges(); needs {
+		return wordSplit{}, fmt.Errorf("merges: found none, expected those that make %q and the other tokens of the model gpt2", token)
 	}
 	f.byteLevel(split)
 	f.Model.Merges = make(mergeList, len(v.Merges))

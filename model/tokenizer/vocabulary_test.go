@@ -92,9 +92,9 @@ func TestVocabularyRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(v *Vocabulary){
-		"vocabulary: tokens: found none":                                            func(v *Vocabulary) { v.Tokens = nil },
-		"vocabulary: types: found 2 for 3 tokens":                                   func(v *Vocabulary) { v.Types = v.Types[:2] },
-		"vocabulary: scores: found 0 for 3 tokens":                                  func(v *Vocabulary) { v.Scores = nil },
+		"vocabulary: tokens: found none":          func(v *Vocabulary) { v.Tokens = nil },
+		"vocabulary: types: found 2 for 3 tokens": func(v *Vocabulary) { v.Types = v.Types[:2] },
+		"vocabulary: scores: found none, expected one for each token: they say in which order the model llama merges": func(v *Vocabulary) { v.Scores = nil },
 		"vocabulary: scores[1] of \"a\": found NaN":                                 func(v *Vocabulary) { v.Scores[1] = float32(math.NaN()) },
 		"vocabulary: bos token: found id 3, expected -1 or an id below 3":           func(v *Vocabulary) { v.BOS = 3 },
 		"vocabulary: eos token: found id -2, expected -1 or an id below 3":          func(v *Vocabulary) { v.EOS = -2 },
