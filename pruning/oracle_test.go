@@ -411,7 +411,7 @@ func TestSingularStatisticsAreAnError(t *testing.T) {
 		}
 	}
 	q := newTestProblem(gram(x), normal(rng, 8, 2), 1, 0)
-	if _, err := q.osscar(4, search{batch: 1, swaps: 1, rounds: 5}); !errors.Is(err, errSingular) {
+	if _, err := q.osscar(4, search{batch: 1, swaps: 1, rounds: 5}); !errors.Is(err, ErrSingular) {
 		t.Errorf("three tokens for eight channels and no damping: error %v", err)
 	}
 	q = newTestProblem(gram(x), normal(rng, 8, 2), 1, 0.01)

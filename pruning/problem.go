@@ -78,7 +78,8 @@ func (q *problem) channels(groups []int) []int {
 	return c
 }
 
-var errSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
+// ErrSingular is the error of statistics that nothing can be solved with.
+var ErrSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
 
 // solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
 // elsewhere, by a fresh Cholesky factorisation.
@@ -112,7 +113,7 @@ func (q *problem) singular() error {
 	if err := q.ctx.Err(); err != nil {
 		return err
 	}
-	return errSingular
+	return ErrSingular
 }
 
 // restrict is the dense weight with all groups outside support set to zero: pruning without an

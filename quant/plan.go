@@ -36,7 +36,7 @@ func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
 		if g := s.Format.Group; g > 0 && l.In%g != 0 {
-			return nil, fmt.Errorf("groups of %d do not divide the %d inputs of %s: choose a smaller group, or prune with an alignment", g, l.In, l.Name)
+			return nil, fmt.Errorf("groups of %d do not divide the %d inputs of %s", g, l.In, l.Name)
 		}
 	}
 	return list, nil
@@ -53,6 +53,30 @@ func largestGroup(inputs, limit int) int {
 		group /= 2
 	}
 	return group
+}
+
+// groupMultiple is what a group's size is a multiple of, in all kernels.
+const groupMultiple = 8
+
+// Groups lists the sizes of groups that divide the inputs of all linear layers of m, the smallest
+// eight in ascending order. There may be none.
+func Groups(m *model.Model) []int {
+	common := 0 // greatest divisor of all widths
+	for _, l := range m.Linears() {
+		for a, b := common, l.In; ; a, b = b, a%b {
+			if b == 0 {
+				common = a
+				break
+			}
+		}
+	}
+	var fit []int
+	for group := groupMultiple; group <= common && len(fit) < 8; group += groupMultiple {
+		if common%group == 0 {
+			fit = append(fit, group)
+		}
+	}
+	return fit
 }
 
 // names lists the names of the schemes, each once, in the order of first use.

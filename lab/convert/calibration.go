@@ -28,6 +28,14 @@ type Calibration struct {
 // given reports whether there is any.
 func (c Calibration) given() bool { return c.File != "" || c.Random }
 
+// require reports that there is none where a method, as what names it, needs one.
+func (c Calibration) require(what string) error {
+	if c.given() {
+		return nil
+	}
+	return fmt.Errorf("%s needs a calibration text, expected --calibration FILE, or --random-calibration for a model without a tokenizer", what)
+}
+
 func (c Calibration) String() string {
 	if !c.given() {
 		return "no calibration"
@@ -73,7 +81,7 @@ func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint
 	}
 	shape := from.Config()
 	if c.Samples < 1 || c.Length < 1 || c.Length > shape.MaxPositions {
-		return nil, fmt.Errorf("calibration: %d sequences of %d tokens, expected at least 1 of 1 to %d, the model's positions", c.Samples, c.Length, shape.MaxPositions)
+		return nil, fmt.Errorf("calibration: --samples %d, --length %d: expected at least 1 sequence of 1 to %d tokens, the model's positions", c.Samples, c.Length, shape.MaxPositions)
 	}
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	list := make([]calibrate.Sequence, c.Samples)
@@ -111,7 +119,7 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 		return nil, err
 	}
 	if len(ids) < c.Length {
-		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence: set --length", c.File, len(ids), c.Length)
+		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence: give a longer text, or --length %d", c.File, len(ids), c.Length, max(1, len(ids)))
 	}
 	if err := t.CheckIDs(ids, from.Config().Vocab); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)

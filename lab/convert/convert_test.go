@@ -550,7 +550,7 @@ func TestConversionErrors(t *testing.T) {
 		"no calibration": {func() error {
 			_, err := Quantize(ctx, from, filepath.Join(dir, "out"), Quantization{Scheme: gptq}, o)
 			return err
-		}, "needs calibration"},
+		}, "expected --calibration FILE, or --random-calibration"},
 		"no source": {func() error {
 			_, err := Import(ctx, filepath.Join(dir, "none"), filepath.Join(dir, "out"), o)
 			return err
@@ -571,7 +571,7 @@ func TestConversionErrors(t *testing.T) {
 		"target":    {func() error { _, err := Export(ctx, from, filepath.Join(dir, "x"), "onnx", o); return err }, "gguf-q8_0"},
 		"no gguf":   {func() error { _, err := Export(ctx, from, filepath.Join(dir, "x"), "gguf-f16", o); return err }, ".gguf"},
 		"shape":     {func() error { _, err := Import(ctx, "random:gpt9", filepath.Join(dir, "out"), o); return err }, "qwen2.5-0.5b"},
-		"loss":      {func() error { return new(Distillation).Set("fkl", "float32", false) }, "a teacher"},
+		"loss":      {func() error { return new(Distillation).Set("fkl", "float32", false) }, "--loss fkl: found no --teacher, expected --teacher MODEL"},
 		"precision": {func() error { return new(Distillation).Set("sft", "float16", false) }, "bfloat16"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func (d *Distillation) Set(loss, precision string, teacher bool) (err error) {
 		return err
 	}
 	if needs := d.Objective.Divergence != kd.None; needs != teacher {
-		return fmt.Errorf("loss %q: found %s, expected %s", loss, has(teacher), has(needs))
+		return fmt.Errorf("--loss %s: found %s, expected %s", loss, has(teacher), has(needs))
 	}
 	for _, p := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
 		if p.String() == precision {
@@ -60,14 +60,35 @@ func (d *Distillation) Set(loss, precision string, teacher bool) (err error) {
 			return nil
 		}
 	}
-	return fmt.Errorf("precision %q: expected float32 or bfloat16", precision)
+	return fmt.Errorf("--precision %q: expected float32 or bfloat16", precision)
 }
 
 func has(teacher bool) string {
 	if teacher {
-		return "a teacher"
+		return "--teacher MODEL"
 	}
-	return "no teacher"
+	return "no --teacher"
+}
+
+// check reports settings that no model can be trained with.
+func (d Distillation) check() error {
+	switch {
+	case d.Steps < 1:
+		return fmt.Errorf("--steps %d: expected at least 1", d.Steps)
+	case d.Batch < 1 || d.Batch > maxBatch:
+		return fmt.Errorf("--batch %d: expected 1 to %d sequences", d.Batch, maxBatch)
+	case d.Length < 2:
+		return fmt.Errorf("--length %d: expected at least 2 tokens", d.Length)
+	case d.Validation < 0:
+		return fmt.Errorf("--validation %d: expected 0, none, or more sequences", d.Validation)
+	case d.WarmUp < 0 || d.WarmUp > d.Steps:
+		return fmt.Errorf("--warm-up %d: expected 0 to %d, the --steps", d.WarmUp, d.Steps)
+	case !(d.LearningRate > 0) || math.IsInf(d.LearningRate, 0):
+		return fmt.Errorf("--learning-rate %v: expected a number above 0", d.LearningRate)
+	case d.PromptField != "" && d.PromptField == d.ResponseField:
+		return fmt.Errorf("--prompt-field and --response-field are both %q", d.PromptField)
+	}
+	return nil
 }
 
 // Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where
@@ -78,6 +99,9 @@ func Distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 
 func distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
 	start := time.Now()
+	if err := d.check(); err != nil {
+		return nil, err
+	}
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
 	}
@@ -222,9 +246,6 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint,
 	if t == nil {
 		return nil, errors.New("the student has no tokenizer, so no data can be read")
 	}
-	if d.Batch < 1 || d.Batch > maxBatch || d.Validation < 0 {
-		return nil, fmt.Errorf("--batch %d, --validation %d sequences: expected 1 to %d, and at least 0", d.Batch, d.Validation, maxBatch)
-	}
 	file, err := datafile.Open(ctx, d.Data)
 	if err != nil {
 		return nil, err
@@ -310,7 +331,7 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	}
 	held := d.Validation * d.Length
 	if len(ids) < held+d.Length {
-		return nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from; set --length or --validation", file.Name(), len(ids), held+d.Length, held)
+		return nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from; give a longer text, a shorter --length or a smaller --validation", file.Name(), len(ids), held+d.Length, held)
 	}
 	places := len(ids) - held - d.Length + 1
 	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %d tokens, every one of which is learned", file.Name(), len(ids)))}

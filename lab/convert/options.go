@@ -46,7 +46,7 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 		o.DType = floatType(from)
 	}
 	if o.DType != checkpoint.F32 && o.DType != checkpoint.BF16 && o.DType != checkpoint.F16 {
-		return fmt.Errorf("dtype is %q, expected F32, F16 or BF16", o.DType)
+		return fmt.Errorf("--dtype %s: expected f32, f16 or bf16", o.DType)
 	}
 	if o.Content == nil {
 		o.Content = recipe.Checkpoint

@@ -35,13 +35,13 @@ func (p *Pruning) Set(method, mlp, heads string) (err error) {
 		return err
 	}
 	if p.MLP, err = parseCut(mlp); err != nil {
-		return fmt.Errorf("mlp: %w", err)
+		return fmt.Errorf("--mlp: %w", err)
 	}
 	if p.Heads, err = parseCut(heads); err != nil {
-		return fmt.Errorf("heads: %w", err)
+		return fmt.Errorf("--heads: %w", err)
 	}
 	if p.LayerCut == (pruning.LayerCut{}) {
-		return errors.New("nothing is to be removed, expected a share or number of MLP neurons or heads")
+		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, or --heads, one of KV groups")
 	}
 	return nil
 }
@@ -70,6 +70,9 @@ func parseCut(text string) (pruning.Cut, error) {
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
 // keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
+	if err := errors.Join(p.Calibration.require("pruning"), p.check()); err != nil {
+		return nil, err
+	}
 	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
 }
 
@@ -80,6 +83,14 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": p.Damping, "seed": p.Seed,
 	})
 	return of, err
+}
+
+// check reports options that no model can be pruned with.
+func (p *Pruning) check() error {
+	if p.Damping < 0 || math.IsNaN(p.Damping) || p.Batch < 0 || p.LocalSearch < -1 || p.Align < 0 {
+		return fmt.Errorf("--damping %g, --step %d, --local-search %d, --align %d: expected no negative number, but for --local-search -1", p.Damping, p.Batch, p.LocalSearch, p.Align)
+	}
+	return nil
 }
 
 func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
@@ -93,7 +104,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	p.Cuts = pruning.Uniform(len(c.Layers), p.LayerCut)
 	widths, err := pruning.Widths(c.Layers, p.Cuts, p.Align)
 	if err == nil && slices.Equal(widths, c.Layers) {
-		err = fmt.Errorf("prune: nothing would be removed: the cuts round to none where MLP sizes are multiples of %d", p.Align)
+		err = fmt.Errorf("nothing would be removed: the cuts round to none where MLP sizes are multiples of %d: give a larger --mlp or a smaller --align", p.Align)
 	}
 	c.Layers = widths
 	return c, checkpoint.Storage{}, err
@@ -121,6 +132,9 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 		l := d.Report
 		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))
 	})
+	if errors.Is(err, pruning.ErrSingular) {
+		err = fmt.Errorf("%w: give more --samples or --length, or a larger --damping", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,10 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"slimlab/internal/filelock"
 	"slimlab/kernels"
@@ -35,7 +36,15 @@ type Quantization struct {
 // to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
 	if q.Scheme.Rounder == nil {
-		return nil, errors.New("scheme none changes nothing, expected a format")
+		return nil, fmt.Errorf("--scheme none changes nothing, expected one of %s", strings.Join(Schemes(), ", "))
+	}
+	if q.Scheme.Calibrated() {
+		if err := q.Calibration.require("--scheme " + q.Scheme.String()); err != nil {
+			return nil, err
+		}
+	}
+	if q.Damping < 0 || math.IsNaN(q.Damping) {
+		return nil, fmt.Errorf("--damping %g: expected 0, the default, or more", q.Damping)
 	}
 	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
 }
@@ -55,9 +64,21 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 	}
 	schemes, err := quant.Uniform(q.Scheme).Schemes(frame)
 	if err != nil {
-		return c, checkpoint.Storage{}, err
+		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expectedGroups(frame))
 	}
 	return c, checkpoint.StorageOf(schemes[0].Format, checkpoint.PackQuantized), nil
+}
+
+// expectedGroups says which suffixes of a scheme a model can have.
+func expectedGroups(m *model.Model) string {
+	var fit []string
+	for _, group := range quant.Groups(m) {
+		fit = append(fit, fmt.Sprintf("-g%d", group))
+	}
+	if len(fit) == 0 {
+		return "a scheme without groups, such as w8a8: no multiple of 8 divides all inputs"
+	}
+	return "the suffix " + strings.Join(fit, " or ")
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {

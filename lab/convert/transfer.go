@@ -35,15 +35,15 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	if o.Tokenizer != "" {
 		var err error
 		if t, err = tokenizer.Load(o.Tokenizer); err != nil {
-			return nil, fmt.Errorf("tokenizer %s: %w", o.Tokenizer, err)
+			return nil, fmt.Errorf("--tokenizer %s: %w", o.Tokenizer, err)
 		}
 	}
 	start := time.Now()
 	if len(o.Adapters) > 0 {
-		return nil, fmt.Errorf("adapter %s: an adapter belongs to a model that was trained, expected a MODEL other than random:%s", o.Adapters[0], shape)
+		return nil, fmt.Errorf("--adapter %s: an adapter belongs to a model that was trained, expected a MODEL other than random:%s", o.Adapters[0], shape)
 	}
 	if o.DType != "" && !strings.EqualFold(string(o.DType), string(checkpoint.BF16)) {
-		return nil, fmt.Errorf("dtype %s: random weights are written in BF16 only", o.DType)
+		return nil, fmt.Errorf("--dtype %s: random weights are written in BF16 only", o.DType)
 	}
 	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
@@ -53,7 +53,7 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 		return nil, err
 	}
 	if t != nil && t.Vocab() > c.Vocab {
-		return nil, fmt.Errorf("tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
+		return nil, fmt.Errorf("--tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
 	}
 	if err := writeRandom(ctx, to, c, t); err != nil {
 		return nil, err

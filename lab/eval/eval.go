@@ -272,7 +272,7 @@ func (r *run) beginning(m *Model) (task.Beginning, error) {
 	switch r.options.BOS {
 	case Always:
 		if bos < 0 {
-			return b, errors.New("the tokenizer has no BOS to put before a text")
+			return b, errors.New("--bos always: the tokenizer has no BOS to put before a text")
 		}
 	case Never:
 		b.BOS = -1

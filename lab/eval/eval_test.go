@@ -423,19 +423,19 @@ func TestRunErrors(t *testing.T) {
 		want   string
 	}{
 		{source, Options{}, "nothing to measure"},
-		{source, Options{Texts: []string{text}, Window: 301}, "a window of 301 tokens, expected 4 to 300"},
-		{source, Options{Texts: []string{text}, Window: 3}, "a window of 3 tokens"},
-		{source, Options{Texts: []string{text}, Stride: 301}, "a stride of 301"},
+		{source, Options{Texts: []string{text}, Window: 301}, "--window 301: expected 4 to 300"},
+		{source, Options{Texts: []string{text}, Window: 3}, "--window 3: expected 4"},
+		{source, Options{Texts: []string{text}, Stride: 301}, "--stride 301: expected"},
 		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Stride: 10}, "do not overlap"},
 		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Window: 200}, text + ": text: found"},
 		{source, Options{Texts: []string{text}, Perplexity: "wikitext"}, `perplexity "wikitext"`},
 		{source, Options{Texts: []string{text}, BOS: "yes"}, `BOS "yes"`},
-		{source, Options{Texts: []string{text}, Limit: -1}, "limit is -1"},
+		{source, Options{Texts: []string{text}, Limit: -1}, "--limit -1:"},
 		{source, Options{Texts: []string{write(t, "bad.txt", "a\n\xff")}}, "bad.txt:2: not valid UTF-8"},
 		{source, Options{Choices: []string{write(t, "bad.jsonl", questions+"{}")}}, "bad.jsonl:4: no field \"query\""},
-		{source, Options{Prompt: "The", Tokens: 300}, "300 tokens to generate, the model has 300 positions"},
-		{source, Options{Prompt: "The", Tokens: 299}, "and 299 are to follow, the model has 300 positions"},
-		{source, Options{Tokens: -1}, "-1 tokens to generate"},
+		{source, Options{Prompt: "The", Tokens: 300}, "--tokens 300: expected at most 299"},
+		{source, Options{Prompt: "The", Tokens: 299}, "and --tokens 299 are to follow, the model has 300 positions"},
+		{source, Options{Tokens: -1}, "--tokens -1:"},
 		{broken, Options{Choices: []string{choice}}, "model broken: tensor x is missing"},
 	} {
 		_, err := Run(context.Background(), []Source{c.source}, c.o)

@@ -104,24 +104,24 @@ func (o *Options) setDefaults(positions int) {
 
 // check reports the first option that is wrong for models of so many positions.
 func (o *Options) check(positions int) error {
-	err := cmp.Or(nearest.Check("perplexity", o.Perplexity, Perplexities()), nearest.Check("BOS", o.BOS, BeginningsOfText()))
+	err := cmp.Or(nearest.Check("--perplexity", o.Perplexity, Perplexities()), nearest.Check("--bos", o.BOS, BeginningsOfText()))
 	switch {
 	case err != nil:
 		return err
 	case len(o.Texts)+len(o.Choices) == 0 && o.Tokens == 0:
-		return errors.New("nothing to measure, expected a text, a file of choices or a prompt to continue")
+		return errors.New("nothing to measure, expected --text FILE, --choice FILE or --generate PROMPT")
 	case o.Limit < 0:
-		return fmt.Errorf("limit is %d, expected 0 (all) or more", o.Limit)
+		return fmt.Errorf("--limit %d: expected 0 (all) or more", o.Limit)
 	case o.Tokens < 0:
-		return fmt.Errorf("%d tokens to generate, expected 0 or more", o.Tokens)
+		return fmt.Errorf("--tokens %d: expected 0 or more", o.Tokens)
 	case o.Tokens >= positions:
-		return fmt.Errorf("%d tokens to generate, the model has %d positions", o.Tokens, positions)
+		return fmt.Errorf("--tokens %d: expected at most %d, fewer than the model's %d positions", o.Tokens, positions-1, positions)
 	case o.Window < 4 || o.Window > positions:
-		return fmt.Errorf("a window of %d tokens, expected 4 to %d, the positions that the model has", o.Window, positions)
+		return fmt.Errorf("--window %d: expected 4 to %d tokens, the positions that the model has", o.Window, positions)
 	case o.Stride < 1 || o.Stride > o.Window:
-		return fmt.Errorf("a stride of %d tokens, expected 1 to the window, %d", o.Stride, o.Window)
+		return fmt.Errorf("--stride %d: expected 1 to %d tokens, the window", o.Stride, o.Window)
 	case o.Perplexity == LlamaCpp && o.Stride != o.Window:
-		return fmt.Errorf("a stride of %d tokens, expected the window, %d: the windows of llama.cpp's perplexity do not overlap", o.Stride, o.Window)
+		return fmt.Errorf("--stride %d: expected %d, the window: those of --perplexity llama.cpp do not overlap", o.Stride, o.Window)
 	}
 	return nil
 }

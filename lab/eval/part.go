@@ -169,7 +169,7 @@ func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error
 		return 0, fmt.Errorf("the prompt: %w", err)
 	}
 	if n := len(g.prompt); n+g.options.Tokens > m.MaxPositions {
-		return 0, fmt.Errorf("the prompt has %d tokens and %d are to follow, the model has %d positions", n, g.options.Tokens, m.MaxPositions)
+		return 0, fmt.Errorf("the prompt has %d tokens and --tokens %d are to follow, the model has %d positions", n, g.options.Tokens, m.MaxPositions)
 	}
 	return len(g.prompt) + g.options.Tokens, nil
 }

@@ -134,6 +134,9 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, met
 	}
 	options := pruning.Options{Method: method, Cuts: p.cuts(len(m.Layers)), Align: p.Align, Seed: seed}
 	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
+	if errors.Is(err, pruning.ErrSingular) {
+		err = keyError{"calibration.samples", fmt.Errorf("is %d: %w: expected more", p.Calibration.Samples, err)}
+	}
 	if err != nil {
 		return err
 	}

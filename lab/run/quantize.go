@@ -116,20 +116,9 @@ func (q *Quantize) checkShape(scheme quant.Scheme, c model.Config) error {
 	if err == nil || scheme.Format.Group == 0 {
 		return err
 	}
-	common := 0 // greatest divisor of all widths
-	for _, l := range frame.Linears() {
-		for a, b := common, l.In; ; a, b = b, a%b {
-			if b == 0 {
-				common = a
-				break
-			}
-		}
-	}
 	var fit []string
-	for group := groupMultiple; group <= common && len(fit) < 8; group += groupMultiple {
-		if common%group == 0 {
-			fit = append(fit, strconv.Itoa(group))
-		}
+	for _, group := range quant.Groups(frame) {
+		fit = append(fit, strconv.Itoa(group))
 	}
 	if len(fit) == 0 {
 		return keyError{"group", fmt.Errorf("is %d: %w; no multiple of %d divides all inputs: w8a8 and fp8 need no groups", q.Group, err, groupMultiple)}

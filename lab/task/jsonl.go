@@ -64,7 +64,7 @@ func (c JSONLConfig) Validate() error {
 	case !(c.ValidationShare >= 0 && c.CalibrationShare >= 0 && c.ValidationShare+c.CalibrationShare < 1):
 		return fmt.Errorf("jsonl: validation_share is %v and calibration_share %v, expected both from 0 and their sum below 1", c.ValidationShare, c.CalibrationShare)
 	case c.PromptField != "" && c.PromptField == c.ResponseField:
-		return fmt.Errorf("jsonl: prompt_field and response_field are both %q", c.PromptField)
+		return fmt.Errorf("jsonl: %s and %s are both %q", c.Knobs.PromptField, c.Knobs.ResponseField, c.PromptField)
 	}
 	return nil
 }

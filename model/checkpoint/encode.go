@@ -107,11 +107,11 @@ func (e *encoder) zeroBytes() []byte {
 func (e *encoder) gptq() ([]Tensor, error) {
 	switch f := e.Storage.Format; {
 	case f.Order:
-		return nil, fmt.Errorf("%s: weights with act-order are not written as %s, expected %s", e.name, GPTQ, PackQuantized)
+		return nil, fmt.Errorf("%s: weights with act-order are not written as %s: slimlab export MODEL FOLDER --as hf keeps them", e.name, GPTQ)
 	case f.Activations != weight.Kept:
 		return nil, fmt.Errorf("%s: GPTQ files have no 8-bit activations, expected W4A16", e.name)
 	case !exact(F16, e.Scale):
-		return nil, fmt.Errorf("%s: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits", e.name)
+		return nil, fmt.Errorf("%s: GPTQ files have F16 scales, and not all of these are exact in it: slimlab quantize MODEL FOLDER --dtype bf16 makes such scales", e.name)
 	}
 	groups, group := e.groups(), e.Storage.Format.Group
 	return []Tensor{

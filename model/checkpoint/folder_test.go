@@ -57,7 +57,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 	m := random(t, shapes()["qwen2"])
 	quantize(m, func(string) (int, int) { return 4, 8 })
 	options := SaveOptions{DType: F16, Packing: GPTQ, Verify: true}
-	want := "model.layers.0.self_attn.q_proj: GPTQ files have F16 scales, and not all of these are exact in it: quantize with scales of 16 bits"
+	want := "model.layers.0.self_attn.q_proj: GPTQ files have F16 scales, and not all of these are exact in it: slimlab quantize MODEL FOLDER --dtype bf16 makes such scales"
 	if err := Save(context.Background(), t.TempDir(), m, nil, options); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("found %v, expected %s", err, want)
 	}
