@@ -30,6 +30,14 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.format, "format", "table", "output format: "+strings.Join(formats, ", "))
 }
 
+// check refuses an element type that is given and unknown.
+func (f *convertFlags) check() error {
+	if f.dtype == "" {
+		return nil
+	}
+	return nearest.Check("--dtype", f.dtype, dtypes)
+}
+
 // convertOptions are the options of package convert, with progress on stderr.
 func (p *program) convertOptions(f convertFlags) convert.Options {
 	return convert.Options{
@@ -95,7 +103,7 @@ func (p *program) conversion(use, short, long string, convertTo func(ctx context
 		Use: use, Short: short, Long: long,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := errors.Join(nearest.Check("--dtype", f.dtype, append(dtypes, "")), nearest.Check("--format", f.format, formats)); err != nil {
+			if err := errors.Join(f.check(), nearest.Check("--format", f.format, formats)); err != nil {
 				return usage(err)
 			}
 			r, err := convertTo(cmd.Context(), names[0], names[1], p.convertOptions(f))

@@ -36,6 +36,17 @@ func (c Calibration) require(what string) error {
 	return fmt.Errorf("%s needs a calibration text, expected --calibration FILE, or --random-calibration for a model without a tokenizer", what)
 }
 
+// maxSamples bounds the sequences, as in scenarios.
+const maxSamples = 1_000_000
+
+// check reports sequences that a model of a shape cannot read.
+func (c Calibration) check(shape model.Config) error {
+	if c.given() && (c.Samples < 1 || c.Samples > maxSamples || c.Length < 1 || c.Length > shape.MaxPositions) {
+		return fmt.Errorf("calibration: --samples %d, --length %d: expected 1 to %d sequences of 1 to %d tokens, the model's positions", c.Samples, c.Length, maxSamples, shape.MaxPositions)
+	}
+	return nil
+}
+
 func (c Calibration) String() string {
 	if !c.given() {
 		return "no calibration"
@@ -80,9 +91,6 @@ func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint
 		return nil, ctx.Err()
 	}
 	shape := from.Config()
-	if c.Samples < 1 || c.Length < 1 || c.Length > shape.MaxPositions {
-		return nil, fmt.Errorf("calibration: --samples %d, --length %d: expected at least 1 sequence of 1 to %d tokens, the model's positions", c.Samples, c.Length, shape.MaxPositions)
-	}
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
 	list := make([]calibrate.Sequence, c.Samples)
 	if c.Random {

@@ -34,6 +34,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	defer source.Close()
 	calibration := c.calibration()
+	if err := calibration.check(source.Config()); err != nil {
+		return nil, err
+	}
 	if err := calibration.read(ctx, source); err != nil {
 		return nil, err
 	}

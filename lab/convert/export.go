@@ -43,7 +43,7 @@ func Export(ctx context.Context, from, to, target string, o Options) (*Result, e
 			return locked(filelock.AcquireFile, to, func(to string) (*Result, error) { return exportGGUF(ctx, from, to, t, o) })
 		}
 	}
-	return nil, nearest.Unknown("target", target, Targets())
+	return nil, nearest.Unknown("--as", target, Targets())
 }
 
 func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*Result, error) {

@@ -50,7 +50,7 @@ func parseCut(text string) (pruning.Cut, error) {
 	if text == "" {
 		return pruning.Cut{}, nil
 	}
-	if n, err := strconv.Atoi(text); err == nil {
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
 		return pruning.Cut{Count: n}, nil
 	}
 	share, percent := strings.CutSuffix(text, "%")
@@ -103,7 +103,10 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	}
 	p.Cuts = pruning.Uniform(len(c.Layers), p.LayerCut)
 	widths, err := pruning.Widths(c.Layers, p.Cuts, p.Align)
-	if err == nil && slices.Equal(widths, c.Layers) {
+	if err != nil {
+		return c, checkpoint.Storage{}, fmt.Errorf("%w: give a smaller --mlp or --heads", err)
+	}
+	if slices.Equal(widths, c.Layers) {
 		err = fmt.Errorf("nothing would be removed: the cuts round to none where MLP sizes are multiples of %d: give a larger --mlp or a smaller --align", p.Align)
 	}
 	c.Layers = widths

@@ -26,6 +26,9 @@ func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
 		if shape, ok := strings.CutPrefix(from, "random:"); ok {
 			return random(ctx, shape, to, o)
 		}
+		if o.Tokenizer != "" {
+			return nil, fmt.Errorf("--tokenizer %s: it is for random:SHAPE alone, since %s brings its own", o.Tokenizer, from)
+		}
 		return transfer{verb: "import", dense: true}.run(ctx, from, to, o)
 	})
 }

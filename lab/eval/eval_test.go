@@ -429,7 +429,7 @@ func TestRunErrors(t *testing.T) {
 		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Stride: 10}, "do not overlap"},
 		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Window: 200}, text + ": text: found"},
 		{source, Options{Texts: []string{text}, Perplexity: "wikitext"}, `perplexity "wikitext"`},
-		{source, Options{Texts: []string{text}, BOS: "yes"}, `BOS "yes"`},
+		{source, Options{Texts: []string{text}, BOS: "yes"}, `--bos "yes"`},
 		{source, Options{Texts: []string{text}, Limit: -1}, "--limit -1:"},
 		{source, Options{Texts: []string{write(t, "bad.txt", "a\n\xff")}}, "bad.txt:2: not valid UTF-8"},
 		{source, Options{Choices: []string{write(t, "bad.jsonl", questions+"{}")}}, "bad.jsonl:4: no field \"query\""},

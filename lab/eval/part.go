@@ -57,6 +57,9 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 	if err := m.Tokenizer.CheckIDs(t.Tokens, m.Vocab); err != nil {
 		return 0, fmt.Errorf("%s: %w", t.text.Path, err)
 	}
+	if n := len(t.Tokens); o.Perplexity == LlamaCpp && n >= 4 && n < o.Window {
+		return 0, fmt.Errorf("%s: found %d tokens, expected at least one window: give a longer text, or --window %d", t.text.Path, n, n)
+	}
 	if o.Perplexity == LlamaCpp {
 		t.tokenWindows, err = each(task.LlamaCppWindows(t.Tokens, o.Window, begin.BOS))
 	} else {
