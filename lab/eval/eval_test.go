@@ -427,7 +427,7 @@ func TestRunErrors(t *testing.T) {
 		{source, Options{Texts: []string{text}, Window: 3}, "--window 3: expected 4"},
 		{source, Options{Texts: []string{text}, Stride: 301}, "--stride 301: expected"},
 		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Stride: 10}, "do not overlap"},
-		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Window: 200}, text + ": text: found"},
+		{source, Options{Texts: []string{text}, Perplexity: LlamaCpp, Window: 200}, text + ": found"},
 		{source, Options{Texts: []string{text}, Perplexity: "wikitext"}, `perplexity "wikitext"`},
 		{source, Options{Texts: []string{text}, BOS: "yes"}, `--bos "yes"`},
 		{source, Options{Texts: []string{text}, Limit: -1}, "--limit -1:"},
