@@ -11,6 +11,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 	"slimlab/model/calibrate"
 	"slimlab/model/weight"
 )
@@ -499,4 +500,57 @@ func values(g *intGrid, codes []byte) *weight.Dense {
 		w.Data[i] = float32(g.Decode(c, i/g.in, i%g.in))
 	}
 	return w
+}
+
+// oneByOne is round with one output and one input at a time.
+func (f *factor) oneByOne(w *weight.Dense, g Grid) (codes []byte, loss float64) {
+	codes = make([]byte, len(w.Data))
+	for o := range w.Out {
+		row, sum := make([]float64, w.In), 0.0
+		for a, i := range f.order {
+			row[a] = float64(w.Data[o*w.In+i])
+		}
+		for a, i := range f.order {
+			u := f.upper.Row(a)
+			code, value := g.Encode(row[a], o, i)
+			e := (row[a] - value) / u[a]
+			codes[o*w.In+i] = code
+			sum += float64(e * e)
+			for b := a + 1; b < w.In; b++ {
+				row[b] -= float64(e * u[b])
+			}
+		}
+		loss += sum
+	}
+	return codes, loss
+}
+
+// GPTQ of one block has the bits of one output and one input at a time: on every kind of grid, with
+// and without act-order, for outputs that do not fill registers or tasks, on any number of threads.
+func TestGPTQIsOneInputAtATime(t *testing.T) {
+	for seed, out := range []int{1, 31, 32, 70, 600} {
+		rng := rand.New(rand.NewPCG(uint64(seed), 21))
+		const in = 48
+		w := shifted(rng, weights(rng, out, in))
+		s := factorise(t, correlated(rng, in, 100), 0.01, seed%2 == 0)
+		float8, err := NewGrid(weight.Format{Float: true, Bits: 8, Activations: weight.Token}, w, kernels.BFloat16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		grids := []Grid{float8}
+		for _, g := range fitEach(t, w, 16) {
+			grids = append(grids, g)
+		}
+		for kind, g := range grids {
+			want, wantLoss := s.oneByOne(w, g)
+			for _, threads := range []int{1, 2, 5} {
+				restore := parallel.SetThreads(threads)
+				got, loss := s.round(context.Background(), w, g, in)
+				restore()
+				if !slices.Equal(got, want) || loss != wantLoss {
+					t.Errorf("%d outputs, grid %d, %d threads: other codes than one input at a time, or Σe² %v, want %v", out, kind, threads, loss, wantLoss)
+				}
+			}
+		}
+	}
 }

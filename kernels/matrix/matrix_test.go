@@ -104,6 +104,58 @@ func TestSubstitutionHasTheBitsOfPlainGo(t *testing.T) {
 	})
 }
 
+// RoundNearest has the bits of plain Go in every implementation: halves between two integers,
+// numbers beyond the ends, zero points, and lengths around those of registers.
+func TestRoundNearestHasTheBitsOfPlainGo(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 10))
+		for n := range 40 {
+			e, y, scale, zero := make([]float64, n+1), make([]float64, n), make([]float64, n), make([]float64, n)
+			codes, wantCodes, want := make([]byte, n+1), make([]byte, n), make([]float64, n)
+			codes[n], e[n] = 77, 77
+			for i := range n {
+				scale[i], zero[i] = math.Exp(r.NormFloat64()), float64(r.IntN(16)-8)
+				switch i % 4 {
+				case 0:
+					scale[i], y[i] = 0.5, float64(r.IntN(80)-40)/4
+				case 1:
+					y[i] = 1000 * r.NormFloat64()
+				default:
+					y[i] = 5 * r.NormFloat64()
+				}
+			}
+			for _, ends := range [][2]float64{{-8, 7}, {-127, 127}, {-128, 127}} {
+				d := r.NormFloat64()
+				RoundNearest(codes[:n], e[:n], y, scale, zero, ends[0], ends[1], d)
+				nearestRef(wantCodes, want, y, scale, zero, ends[0], ends[1], d)
+				if !slices.Equal(codes[:n], wantCodes) || !slices.Equal(e[:n], want) {
+					t.Fatalf("%d elements, %v: codes %v, errors %v, want %v, %v", n, ends, codes[:n], e[:n], wantCodes, want)
+				}
+				if codes[n] != 77 || e[n] != 77 {
+					t.Fatalf("%d elements: what is behind them was overwritten", n)
+				}
+			}
+		}
+	})
+}
+
+// RoundNearest rounds halves to even, clamps at the ends, and divides what is left.
+func TestRoundNearestByHand(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		y := []float64{0, 1, 3, -1, -3, 100, -100, 5}
+		scale := []float64{2, 2, 2, 2, 2, 2, 2, 2}
+		zero := []float64{0, 0, 0, 0, 0, 0, 0, -6}
+		codes, e := make([]byte, 8), make([]float64, 8)
+		RoundNearest(codes, e, y, scale, zero, -8, 7, 4)
+		for i, want := range []int8{0, 0, 2, 0, -2, 7, -8, -4} {
+			left := []float64{0, 0.25, -0.25, -0.25, 0.25, 21.5, -21, 0.25}[i]
+			if int8(codes[i]) != want || e[i] != left {
+				t.Errorf("%v: code %d with %v left, want %d with %v", y[i], int8(codes[i]), e[i], want, left)
+			}
+		}
+	})
+}
+
 // Packing has the same numbers in every implementation, and reads and writes within its ends.
 func TestPack(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
@@ -332,6 +384,10 @@ func TestMisusePanics(t *testing.T) {
 		"short data":  func() { AddProduct(context.Background(), Dense{3, 3, 3, 1, make([]float64, 8)}, a, a.T(), 1) },
 		"block":       func() { a.Block(1, 0, 3, 1) },
 		"subtract":    func() { Subtract(make([]float64, 3), make([]float64, 3), a) },
+		"nearest": func() {
+			x := make([]float64, 8)
+			RoundNearest(make([]byte, 8), x, x, x, x[:7], -8, 7, 1)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

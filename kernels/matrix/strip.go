@@ -1,5 +1,7 @@
 package matrix
 
+import "math"
+
 // routines are the inner loops of an implementation.
 type routines struct {
 	// strip adds a·b to up to height rows of c [m, n], with a(i, p) = a[p*16+i] and b(p, j) =
@@ -17,9 +19,12 @@ type routines struct {
 	// that do not fuse.
 	subtract func(y, f, x []float64, stride int)
 	divide   func(y []float64, d float64)
+
+	// nearest is RoundNearest for a multiple of 8 elements, at least 8.
+	nearest func(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 }
 
-var plain = routines{4, stripRef, packRef, subtractRef, divideRef}
+var plain = routines{4, stripRef, packRef, subtractRef, divideRef, nearestRef}
 
 // stripRef is strip in plain Go. The conversion keeps compilers from fusing
 // the product with the sum.
@@ -63,5 +68,13 @@ func subtractRef(y, f, x []float64, stride int) {
 func divideRef(y []float64, d float64) {
 	for j := range y {
 		y[j] /= d
+	}
+}
+
+func nearestRef(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64) {
+	for i, v := range y {
+		code := max(lowest, min(highest, math.RoundToEven(v/scale[i])+zero[i]))
+		codes[i] = byte(int8(code))
+		e[i] = (v - float64((code-zero[i])*scale[i])) / d
 	}
 }

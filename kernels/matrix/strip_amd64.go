@@ -9,9 +9,9 @@ func routinesOf(implementation string) routines {
 	case "ref":
 		return plain
 	case "avx2":
-		return routines{6, stripFloat64AVX2, packRef, subtractFloat64AVX2, divideFloat64AVX2}
+		return routines{6, stripFloat64AVX2, packRef, subtractFloat64AVX2, divideFloat64AVX2, nearestFloat64AVX2}
 	}
-	return routines{14, stripFloat64AVX512, packFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512}
+	return routines{14, stripFloat64AVX512, packFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512, nearestFloat64AVX512}
 }
 
 //go:noescape
@@ -34,3 +34,9 @@ func divideFloat64AVX512(y []float64, d float64)
 
 //go:noescape
 func divideFloat64AVX2(y []float64, d float64)
+
+//go:noescape
+func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+
+//go:noescape
+func nearestFloat64AVX2(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)

@@ -2095,7 +2095,8 @@ done:
 	VZEROUPPER
 	RET
 
-// DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor.
+// DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a large matrix lie on pages of their
+// own, where the CPU fetches nothing ahead by itself: R10 is 16 rows ahead.
 // func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
 TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80
 	MOVQ dst_base+0(FP), DI
@@ -2111,8 +2112,14 @@ TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80
 	KMOVW DX, K1
 	SHRL $8, DX
 	KMOVW DX, K2
+	MOVQ R9, R10
+	SHLQ $4, R10
+	ADDQ SI, R10
 
 loop:
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ R9, R10
 	VMOVUPD.Z (SI), K1, Z0
 	VMOVUPD.Z 64(SI), K2, Z1
 	VMULPD Z2, Z0, Z0
@@ -2122,6 +2129,47 @@ loop:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	DECQ BX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest, highest, d. Vector v of
+// 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code in bytes.
+// func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+TEXT ·nearestFloat64AVX512(SB), NOSPLIT, $0-144
+	MOVQ codes_base+0(FP), DI
+	MOVQ codes_len+8(FP), CX
+	MOVQ e_base+24(FP), SI
+	MOVQ y_base+48(FP), R9
+	MOVQ scale_base+72(FP), R10
+	MOVQ zero_base+96(FP), R11
+	VBROADCASTSD lowest+120(FP), Z13
+	VBROADCASTSD highest+128(FP), Z14
+	VBROADCASTSD d+136(FP), Z15
+
+loop:
+	VMOVUPD 0(R9), Z0
+	VMOVUPD 0(R10), Z1
+	VMOVUPD 0(R11), Z2
+	VDIVPD Z1, Z0, Z3
+	VRNDSCALEPD $8, Z3, Z3
+	VADDPD Z2, Z3, Z3
+	VMINPD Z14, Z3, Z3
+	VMAXPD Z13, Z3, Z3
+	VCVTPD2DQ Z3, Y12
+	VPMOVDB Z12, X12
+	VMOVQ X12, (DI)
+	VSUBPD Z2, Z3, Z3
+	VMULPD Z1, Z3, Z3
+	VSUBPD Z3, Z0, Z3
+	VDIVPD Z15, Z3, Z3
+	VMOVUPD Z3, 0(SI)
+	ADDQ $8, DI
+	ADDQ $64, SI
+	ADDQ $64, R9
+	ADDQ $64, R10
+	ADDQ $64, R11
+	SUBQ $8, CX
 	JNZ loop
 	VZEROUPPER
 	RET

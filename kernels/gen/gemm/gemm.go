@@ -27,10 +27,12 @@ func Files() map[string]string {
 			float64x512(p)
 			substitutions(p, "Float64AVX512", "Z", 64, true)
 			packFloat64(p)
+			nearestFloat64(p, "Float64AVX512", "Z", 64)
 		},
 		"matrix/strip_avx2_amd64.s": func(p *asm.Printer) {
 			float64x256(p)
 			substitutions(p, "Float64AVX2", "Y", 32, false)
+			nearestFloat64(p, "Float64AVX2", "Y", 32)
 		},
 		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
 		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },

@@ -148,7 +148,10 @@ func subtractTile(p *asm.Printer, vectors, width int, load func(at int, register
 //
 // for 1 ≤ n ≤ 16 and k ≥ 1: dst[p*16+i] = factor·src[p*stride+i] for i < n, else zero, for p < k.
 func packFloat64(p *asm.Printer) {
-	p.Comment("DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor.")
+	p.Comment(
+		"DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a large matrix lie on pages of their",
+		"own, where the CPU fetches nothing ahead by itself: R10 is 16 rows ahead.",
+	)
 	p.Line("// func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)")
 	p.Line("TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80")
 	for _, a := range []struct{ from, to string }{
@@ -164,8 +167,14 @@ func packFloat64(p *asm.Printer) {
 	p.Op("KMOVW DX, K1")
 	p.Op("SHRL $8, DX")
 	p.Op("KMOVW DX, K2")
+	p.Op("MOVQ R9, R10")
+	p.Op("SHLQ $4, R10")
+	p.Op("ADDQ SI, R10")
 	p.Line("")
 	p.Line("loop:")
+	p.Op("PREFETCHT0 (R10)")
+	p.Op("PREFETCHT0 64(R10)")
+	p.Op("ADDQ R9, R10")
 	p.Op("VMOVUPD.Z (SI), K1, Z0")
 	p.Op("VMOVUPD.Z 64(SI), K2, Z1")
 	p.Op("VMULPD Z2, Z0, Z0")
