@@ -58,6 +58,20 @@ func normal(rng *rand.Rand, r, c int) *mat.Dense {
 	return m
 }
 
+// right is G = H·w.
+func right(q *problem) *mat.Dense {
+	var g mat.Dense
+	g.Mul(view(q.h), view(q.w))
+	return &g
+}
+
+// clone is a copy of a tableau.
+func (t *tableau) clone() *tableau {
+	c := *t
+	c.t, c.in, c.m.Data = slices.Clone(t.t), slices.Clone(t.in), slices.Clone(t.m.Data)
+	return &c
+}
+
 func gram(x *mat.Dense) *mat.SymDense {
 	n, d := x.Dims()
 	h := mat.NewSymDense(d, nil)
@@ -73,14 +87,14 @@ func fresh(t testing.TB, q *problem, support []int) float64 {
 		t.Fatal(err)
 	}
 	var wg mat.Dense
-	wg.Mul(view(w).T(), view(q.g))
+	wg.Mul(view(w).T(), right(q))
 	return -0.5 * mat.Trace(&wg)
 }
 
 // value is f(W) for any W.
 func value(q *problem, w matrix.Dense) float64 {
 	var wg mat.Dense
-	wg.Mul(view(w).T(), view(q.g))
+	wg.Mul(view(w).T(), right(q))
 	e, _ := q.energy(w)
 	return 0.5*e - mat.Trace(&wg)
 }
@@ -216,7 +230,7 @@ func TestTableauMatchesFreshSolve(t *testing.T) {
 			t.Fatal(err)
 		}
 		hw.Mul(view(q.h), view(w))
-		residual.Sub(view(q.g), &hw)
+		residual.Sub(right(q), &hw)
 		tolerance := 1e-9 * mat.Norm(&inverse, math.Inf(1)) * max(1, mat.Norm(view(q.h), math.Inf(1)))
 		for a, i := range s {
 			for b, j := range s {
@@ -224,20 +238,27 @@ func TestTableauMatchesFreshSolve(t *testing.T) {
 					t.Fatalf("A[%d, %d] = %g, fresh inverse has %g", i, j, got, want)
 				}
 			}
-			for j := range q.p {
-				if got, want := x.row(i)[q.d+j], w.Row(i)[j]; math.Abs(got-want) > tolerance {
-					t.Fatalf("W[%d, %d] = %g, fresh solution has %g", i, j, got, want)
+		}
+		// the right-hand side: weights inside, residuals outside
+		rhs := mat.DenseCopyOf(&residual)
+		for _, i := range s {
+			rhs.SetRow(i, w.Row(i))
+		}
+		var products mat.Dense
+		products.Mul(rhs, rhs.T())
+		for i := range q.d {
+			for j := i; j < q.d; j++ {
+				if got, want := x.product(i, j), products.At(i, j); math.Abs(got-want) > tolerance {
+					t.Fatalf("groups of %d: rows %d and %d of the right-hand side have the product %g, fresh ones %g", q.group, i, j, got, want)
+				}
+			}
+			for j, got := range x.row(i)[q.d:] {
+				if want := rhs.At(i, j); math.Abs(got-want) > tolerance {
+					t.Fatalf("right-hand side [%d, %d] is %g, fresh %g", i, j, got, want)
 				}
 			}
 		}
-		for _, i := range q.channels(x.side(false)) {
-			for j := range q.p {
-				if got, want := x.row(i)[q.d+j], residual.At(i, j); math.Abs(got-want) > tolerance {
-					t.Fatalf("r[%d, %d] = %g, G − HW is %g", i, j, got, want)
-				}
-			}
-		}
-		if got, want := x.objective(), fresh(t, q, x.support()); math.Abs(got-want) > 1e-9*scale {
+		if got, want := x.f, fresh(t, q, x.support()); math.Abs(got-want) > 1e-9*scale {
 			t.Fatalf("objective %g, fresh %g", got, want)
 		}
 	})
@@ -252,9 +273,9 @@ func TestStationarity(t *testing.T) {
 		w := must2(q.solve(kept))(t)
 		var gradient mat.Dense
 		gradient.Mul(view(q.h), view(w))
-		gradient.Sub(&gradient, view(q.g))
+		gradient.Sub(&gradient, right(q))
 		for _, i := range q.channels(kept) {
-			if v := mat.Norm(gradient.RowView(i), 2); v > 1e-10*mat.Norm(view(q.g), 2) {
+			if v := mat.Norm(gradient.RowView(i), 2); v > 1e-10*mat.Norm(right(q), 2) {
 				t.Fatalf("seed %d: gradient of channel %d is %g", seed, i, v)
 			}
 		}

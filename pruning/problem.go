@@ -25,7 +25,10 @@ type problem struct {
 	h           matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
 	power       []float64    // [d], the mean square of each channel: the diagonal before damping
 	shift       float64      // damping·mean(diagonal)
-	w, g        matrix.Dense // [d, p]
+	w           matrix.Dense // [d, p]
+	g           matrix.Dense // [d, p], where groups have one channel; else empty
+	m           matrix.Dense // [d, d], the upper triangle of w·wᵀ, where they have more; else empty
+	total       float64      // tr(wᵀHw)
 }
 
 // newProblem takes the mean Gram matrix of the inputs, which it keeps and changes, and the layer's
@@ -47,7 +50,7 @@ func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int
 
 // newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
 func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, damping float64) *problem {
-	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, power: make([]float64, w.Rows), w: w, g: matrix.NewDense(w.Rows, w.Cols, nil)}
+	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, power: make([]float64, w.Rows), w: w}
 	trace := 0.0
 	for i := range q.d {
 		if h.Row(i)[i] == 0 {
@@ -61,7 +64,20 @@ func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, dampin
 	for i := range q.d {
 		h.Row(i)[i] += q.shift
 	}
-	matrix.AddProduct(q.ctx, q.g, h, w, 1)
+	if group == 1 {
+		q.g = matrix.NewDense(q.d, q.p, nil)
+		matrix.AddProduct(q.ctx, q.g, h, w, 1)
+		for i := range q.d {
+			q.total += matrix.Dot(w.Row(i), q.g.Row(i))
+		}
+		return q
+	}
+	q.m = matrix.NewDense(q.d, q.d, nil)
+	matrix.AddSymmetric(q.ctx, q.m, w, w.T(), 1)
+	for i := range q.d {
+		h, m := h.Row(i)[i:], q.m.Row(i)[i:]
+		q.total += 2*matrix.Dot(h, m) - h[0]*m[0]
+	}
 	return q
 }
 
@@ -95,7 +111,16 @@ func (q *problem) solve(support []int) (matrix.Dense, error) {
 		for b, j := range c[a:] {
 			row[a+b] = all[j]
 		}
-		copy(x.Row(a), q.g.Row(i))
+		if q.group == 1 {
+			copy(x.Row(a), q.g.Row(i))
+		}
+	}
+	if q.group > 1 {
+		rows := matrix.NewDense(len(c), q.d, nil)
+		for a, i := range c {
+			copy(rows.Row(a), q.h.Row(i))
+		}
+		matrix.AddProduct(q.ctx, x, rows, q.w, 1)
 	}
 	if !matrix.Cholesky(q.ctx, h) {
 		return w, q.singular()
@@ -131,13 +156,12 @@ func (q *problem) restrict(support []int) matrix.Dense {
 // difference of weights is not zero, so one product gives both.
 func (q *problem) relativeError(w matrix.Dense) Error {
 	delta := matrix.NewDense(q.d, q.p, nil)
-	total, squares := 0.0, 0.0
+	squares := 0.0
 	for i := range q.d {
 		row, before := delta.Row(i), q.w.Row(i)
 		for j, v := range w.Row(i) {
 			row[j] = v - before[j]
 		}
-		total += matrix.Dot(before, q.g.Row(i))
 		squares += matrix.Dot(before, before)
 	}
 	damped, change := q.energy(delta)
@@ -147,7 +171,7 @@ func (q *problem) relativeError(w matrix.Dense) Error {
 		}
 		return max(0, part) / of
 	}
-	return Error{Damped: relative(damped, total), Undamped: relative(damped-q.shift*change, total-q.shift*squares)}
+	return Error{Damped: relative(damped, q.total), Undamped: relative(damped-q.shift*change, q.total-q.shift*squares)}
 }
 
 // energy is tr(wᵀHw) with the damped H, and ‖w‖². Rows of zeros, as a support leaves them, cost

@@ -69,7 +69,7 @@ func (r *removal) remove(q int) {
 	t, d := r.t, r.t.d
 	r.inside = slices.DeleteFunc(r.inside, func(i int) bool { return i == q })
 	row, factor := make([]float64, d+t.p), make([]float64, d)
-	t.symmetricRow(row, q)
+	symmetricRow(row, t.matrix(), q)
 	for j, f := range r.factors {
 		matrix.Subtract(row, []float64{f[q]}, matrix.NewDense(1, len(row), r.rows[j]))
 	}

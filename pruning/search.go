@@ -42,15 +42,14 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 		return choice{}, err
 	}
 	t.removeLowest(q.groups()-keep, s.batch)
-	var spare *tableau // two tableaux are all the memory that the search takes
 	best := choice{start: "greedy", updates: true}
-	best.swaps, spare = t.localSearch(s, spare)
+	best.swaps = t.localSearch(s)
 	best.kept = t.support()
-	f := t.objective()
+	f := t.f
 
 	t.moveTo(q.magnitude(keep))
-	swaps, _ := t.localSearch(s, spare)
-	if t.objective() < f {
+	swaps := t.localSearch(s)
+	if t.f < f {
 		best.start, best.swaps, best.kept = "magnitude", swaps, t.support()
 	}
 	if err := q.ctx.Err(); err != nil {
@@ -106,78 +105,35 @@ func byScore(scores []float64) func(a, b int) int {
 // localSearch swaps groups as long as the objective falls: out go the s with the lowest scores, in
 // come the s that then gain most (maybe the same ones: no change). A failed round halves s. With
 // few groups it ends with the best of all single swaps, tried exhaustively. It leaves t at the
-// better support and returns the number of rounds that improved it. Rounds are tried in spare,
-// which is made where it is nil and returned for the next search.
-func (t *tableau) localSearch(s search, spare *tableau) (swaps int, trial *tableau) {
-	trial = spare
+// better support and returns the number of rounds that improved it. Rounds are tried without
+// moving anything in the tableau.
+func (t *tableau) localSearch(s search) (swaps int) {
 	size := min(s.swaps, len(t.side(true)), len(t.side(false)))
 	if size == 0 {
-		return 0, trial
+		return 0
 	}
-	f := t.objective()
 	for range s.rounds {
 		if t.ctx.Err() != nil {
 			break
 		}
-		if trial == nil {
-			trial = t.clone()
-		} else {
-			trial.copy(t)
-		}
-		trial.removeLowest(size, size)
-		outside := trial.ranked(trial.side(false))
-		trial.toggle(outside[len(outside)-size:]...)
-		next, ft := trial, trial.objective()
-		if !improves(ft, f) && size == 1 && t.groups() <= exhaustiveGroups {
-			next, ft = t.bestSwap(trial)
+		x := t.lowestForBest(size)
+		if !improves(x.f, t.f) && size == 1 && t.groups() <= exhaustiveGroups {
+			x = t.bestSwap()
 		}
 		switch {
-		case improves(ft, f):
-			t.exchange(next)
-			f = ft
+		case improves(x.f, t.f):
+			t.toggle(x.groups...)
 			swaps++
 		case size > 1:
 			size /= 2
 		default:
-			return swaps, trial
+			return swaps
 		}
 	}
-	return swaps, trial
+	return swaps
 }
 
 func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }
-
-// bestSwap tries each pair of a group inside and a group outside. It returns the tableau after the
-// best of them, made in trial, and its objective, or t where none lowers it.
-func (t *tableau) bestSwap(trial *tableau) (*tableau, float64) {
-	f := t.objective()
-	least, bestOut, bestIn := f, -1, -1
-	outside := t.side(false)
-	gains := make([]float64, len(outside))
-	for _, out := range t.side(true) {
-		if t.ctx.Err() != nil {
-			break
-		}
-		raised, r := f+t.score(out), t.without(out)
-		parallel.Range(len(outside), 1, func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				gains[i] = r.score(outside[i])
-			}
-		})
-		for i, in := range outside {
-			if ft := raised - gains[i]; ft < least {
-				least, bestOut, bestIn = ft, out, in
-			}
-		}
-	}
-	if bestOut < 0 {
-		return t, f
-	}
-	trial.copy(t)
-	trial.toggle(bestOut)
-	trial.toggle(bestIn)
-	return trial, trial.objective()
-}
 
 // term is what weight v of input channel i adds to the score of its group.
 type term func(q *problem, i int, v float64) float64

@@ -2,7 +2,6 @@ package pruning
 
 import (
 	"math"
-	"slices"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
@@ -11,7 +10,7 @@ import (
 // tableau holds everything that the search needs for a support S, in the form of the symmetric
 // sweep operator on [H | G]. With A = H_SS⁻¹ its blocks are
 //
-//	           S              not S                             right-hand side
+//	           S              not S                             right-hand side R
 //	S        −A              A·H_S·                            W_S = A·G_S
 //	not S    (transposed)    C = H − H_·S·A·H_S·  (Schur)      r = G − H_·S·W_S
 //
@@ -20,10 +19,16 @@ import (
 // ±BᵀD⁻¹B, which become D⁻¹B themselves, and their own block ∓D⁻¹: for channels that leave it is
 // OSSCAR's update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost
 // little more than one, since the tableau passes through memory once.
+//
+// No score asks for more of R than products of its rows. Where groups have more than one channel,
+// M = R·Rᵀ stands for it: its scores are as small as a group, and G = H·w is not needed. With X =
+// D⁻¹B and Y = ±M_P· − ½·M_PP·X a pivot subtracts XᵀY + YᵀX from it.
 type tableau struct {
 	*problem
-	t  []float64 // [d, d+p]; of the symmetric part only the upper triangle is kept up to date
-	in []bool    // by group: is it in S
+	t  []float64    // [d, d+p], or [d, d] beside m; of the symmetric part the upper triangle counts
+	m  matrix.Dense // [d, d] M, of which the upper triangle counts; empty where R is in t
+	f  float64      // f at the optimum of the support, −½·tr(W_Sᵀ·G_S)
+	in []bool       // by group: is it in S
 }
 
 // pivotChannels is the number of channels that are moved together, if a group has no more.
@@ -33,7 +38,12 @@ const pivotChannels = 64
 const rowsOfTask = 32
 
 func (q *problem) emptyTableau() *tableau {
-	return &tableau{problem: q, t: make([]float64, q.d*(q.d+q.p)), in: make([]bool, q.groups())}
+	t := &tableau{problem: q, in: make([]bool, q.groups())}
+	if q.group > 1 {
+		t.m = matrix.NewDense(q.d, q.d, nil)
+	}
+	t.t = make([]float64, q.d*t.width())
+	return t
 }
 
 // fullTableau is the tableau of the full support, by a fresh factorisation.
@@ -43,9 +53,14 @@ func (q *problem) fullTableau() (*tableau, error) {
 		for i := lo; i < hi; i++ {
 			row := t.row(i)
 			copy(row[i:q.d], q.h.Row(i)[i:])
-			copy(row[q.d:], q.w.Row(i)) // H⁻¹·G
+			if t.products() {
+				copy(t.m.Row(i)[i:], q.m.Row(i)[i:])
+			} else {
+				copy(row[q.d:], q.w.Row(i)) // H⁻¹·G
+			}
 		}
 	})
+	t.f = -0.5 * q.total
 	inverse := t.matrix().Block(0, 0, q.d, q.d)
 	if !matrix.Cholesky(q.ctx, inverse) {
 		return nil, q.singular()
@@ -65,38 +80,50 @@ func (q *problem) fullTableau() (*tableau, error) {
 	return t, q.ctx.Err()
 }
 
-func (t *tableau) matrix() matrix.Dense { return matrix.NewDense(t.d, t.d+t.p, t.t) }
+// products reports whether M stands for the right-hand side.
+func (t *tableau) products() bool { return t.m.Rows > 0 }
+
+// width is the number of columns of t.
+func (t *tableau) width() int {
+	if t.products() {
+		return t.d
+	}
+	return t.d + t.p
+}
+
+func (t *tableau) matrix() matrix.Dense { return matrix.NewDense(t.d, t.width(), t.t) }
 
 func (t *tableau) row(i int) []float64 {
-	n := t.d + t.p
+	n := t.width()
 	return t.t[i*n : (i+1)*n]
 }
 
-// symmetricRow writes row i to row [d+p], its part left of the diagonal from the column above it.
-func (t *tableau) symmetricRow(row []float64, i int) {
-	n := t.d + t.p
-	copy(row[i:], t.row(i)[i:])
+// symmetricRow writes row i of a matrix whose upper triangle counts to row, its part left of the
+// diagonal from the column above it.
+func symmetricRow(row []float64, m matrix.Dense, i int) {
+	copy(row[i:], m.Row(i)[i:])
 	for r := range i {
-		row[r] = t.t[r*n+i]
+		row[r] = m.Data[r*m.RowStride+i]
 	}
 }
 
-func (t *tableau) clone() *tableau {
-	c := t.emptyTableau()
-	c.copy(t)
-	return c
+// setSymmetricRows is the way back: rows of m become those of rows.
+func setSymmetricRows(m matrix.Dense, indices []int, rows matrix.Dense) {
+	for a, i := range indices {
+		copy(m.Row(i)[i:], rows.Row(a)[i:])
+		for r, v := range rows.Row(a)[:i] {
+			m.Data[r*m.RowStride+i] = v
+		}
+	}
 }
 
-// copy makes t another tableau of the same problem.
-func (t *tableau) copy(from *tableau) {
-	parallel.Range(len(t.t), 1<<18, func(lo, hi int) { copy(t.t[lo:hi], from.t[lo:hi]) })
-	copy(t.in, from.in)
-}
-
-// exchange exchanges the supports of two tableaux of the same problem.
-func (t *tableau) exchange(with *tableau) {
-	t.t, with.t = with.t, t.t
-	t.in, with.in = with.in, t.in
+// mirror copies what is above the diagonal of m to below it.
+func mirror(m matrix.Dense) {
+	for i := range m.Rows {
+		for j := range i {
+			m.Row(i)[j] = m.Row(j)[i]
+		}
+	}
 }
 
 // toggle moves groups into the support, or out of it: each to its other side.
@@ -135,8 +162,8 @@ func (t *tableau) pivot(channels []int, in bool) {
 	if in {
 		sign = -1
 	}
-	b, block := matrix.NewDense(k, d+t.p, nil), matrix.NewDense(k, k, nil)
-	parallel.For(k, func(a int) { t.symmetricRow(b.Row(a), channels[a]) })
+	b, block := matrix.NewDense(k, t.width(), nil), matrix.NewDense(k, k, nil)
+	parallel.For(k, func(a int) { symmetricRow(b.Row(a), t.matrix(), channels[a]) })
 	for a := range k {
 		for c := range k {
 			block.Row(a)[c] = sign * b.Row(a)[channels[c]]
@@ -152,25 +179,70 @@ func (t *tableau) pivot(channels []int, in bool) {
 		t.pivot(channels[k/2:], in)
 		return
 	}
-	x := matrix.NewDense(k, d+t.p, slices.Clone(b.Data))
-	matrix.SolveUpperTransposed(t.ctx, block, x)
-	matrix.SolveUpper(t.ctx, block, x)
-	matrix.AddSymmetric(t.ctx, t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
 	matrix.InvertCholesky(t.ctx, block)
-	for a, i := range channels {
-		row := t.row(i)
-		copy(row[i+1:], x.Row(a)[i+1:])
-		for r, v := range x.Row(a)[:i] {
-			t.row(r)[i] = v
+	mirror(block)
+	x := matrix.NewDense(k, t.width(), nil) // D⁻¹·B
+	matrix.AddProduct(t.ctx, x, block, b, 1)
+	matrix.AddSymmetric(t.ctx, t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
+	if t.products() {
+		t.pivotProducts(channels, block, x, sign)
+	} else {
+		for a := range k {
+			t.f -= 0.5 * sign * matrix.Dot(b.Row(a)[d:], x.Row(a)[d:])
 		}
 	}
-	for a, i := range channels {
+	for a := range k {
 		for c, j := range channels {
-			if i <= j {
-				t.row(i)[j] = -sign * block.Row(min(a, c))[max(a, c)]
-			}
+			x.Row(a)[j] = -sign * block.Row(a)[c]
 		}
 	}
+	setSymmetricRows(t.matrix(), channels, x)
+}
+
+// pivotProducts is what a pivot does to M and f, with D⁻¹ and x = D⁻¹B.
+func (t *tableau) pivotProducts(channels []int, inverse, x matrix.Dense, sign float64) {
+	k, d := len(channels), t.d
+	// Y above X, X above Y, and of M the rows P
+	yx, xy, rows := matrix.NewDense(2*k, d, nil), matrix.NewDense(2*k, d, nil), matrix.NewDense(k, d, nil)
+	y, own := yx.Block(0, 0, k, d), matrix.NewDense(k, k, nil)
+	parallel.For(k, func(a int) {
+		symmetricRow(rows.Row(a), t.m, channels[a])
+		for c, j := range channels {
+			own.Row(a)[c] = rows.Row(a)[j]
+		}
+	})
+	matrix.AddProduct(t.ctx, y, own, x, 1)
+	parallel.For(k, func(a int) {
+		y, m := y.Row(a), rows.Row(a)
+		for j, v := range m {
+			c := y[j]
+			y[j], m[j] = sign*v-0.5*c, v-sign*c
+		}
+		copy(xy.Row(a), x.Row(a))
+		copy(xy.Row(k+a), y)
+		copy(yx.Row(k+a), x.Row(a))
+	})
+	matrix.AddSymmetric(t.ctx, t.m, xy.T(), yx, -1)
+	left, both := matrix.NewDense(k, k, nil), matrix.NewDense(k, k, nil)
+	matrix.AddProduct(t.ctx, left, inverse, own, 1)
+	matrix.AddProduct(t.ctx, both, left, inverse, 1)
+	clear(y.Data[:k*d])
+	matrix.AddProduct(t.ctx, y, inverse, rows, 1)
+	for a := range k {
+		t.f -= 0.5 * sign * left.Row(a)[a]
+		for c, j := range channels {
+			y.Row(a)[j] = both.Row(a)[c]
+		}
+	}
+	setSymmetricRows(t.m, channels, y)
+}
+
+// product is the product of rows i and j of the right-hand side.
+func (t *tableau) product(i, j int) float64 {
+	if t.products() {
+		return t.m.Data[min(i, j)*t.m.RowStride+max(i, j)]
+	}
+	return matrix.Dot(t.row(i)[t.d:], t.row(j)[t.d:])
 }
 
 // score is the exact change of the optimal objective when a group changes sides alone: for a group
@@ -179,86 +251,35 @@ func (t *tableau) pivot(channels []int, in bool) {
 func (t *tableau) score(group int) float64 {
 	k, first := t.group, group*t.group
 	if k == 1 {
-		row := t.row(first)
-		return 0.5 * matrix.Dot(row[t.d:], row[t.d:]) / math.Abs(row[first])
+		return 0.5 * t.product(first, first) / math.Abs(t.row(first)[first])
 	}
-	block, rhs := t.block(group)
-	return t.energyOf(block, rhs)
-}
-
-// block is a group's own block, C_gg or A_gg, of which the upper triangle counts, and its rows of
-// the right-hand side.
-func (t *tableau) block(group int) (block, rhs matrix.Dense) {
-	k, first, sign := t.group, group*t.group, 1.0
+	sign := 1.0
 	if t.in[group] {
 		sign = -1
 	}
-	block, rhs = matrix.NewDense(k, k, nil), matrix.NewDense(k, t.p, nil)
+	block, m := matrix.NewDense(k, k, nil), t.m.Block(first, first, k, k)
 	for a := range k {
-		row := t.row(first + a)
 		for b := a; b < k; b++ {
-			block.Row(a)[b] = sign * row[first+b]
+			block.Row(a)[b] = sign * t.row(first + a)[first+b]
 		}
-		copy(rhs.Row(a), row[t.d:])
 	}
-	return block, rhs
+	return t.energyOf(block, m)
 }
 
-// energyOf is ½·tr(rᵀ·C⁻¹·r) for C block and r rhs, both of which it changes.
-func (t *tableau) energyOf(block, rhs matrix.Dense) float64 {
+// energyOf is ½·tr(C⁻¹·M) for the upper triangles of C, which it changes, and M.
+func (t *tableau) energyOf(c, m matrix.Dense) float64 {
 	// only for a redundant group and no damping: it can leave and add nothing
-	if !matrix.Cholesky(t.ctx, block) {
+	if !matrix.Cholesky(t.ctx, c) {
 		return 0
 	}
-	matrix.SolveUpperTransposed(t.ctx, block, rhs) // rᵀC⁻¹r = ‖U⁻ᵀr‖²
-	return 0.5 * matrix.Dot(rhs.Data, rhs.Data)
-}
-
-// rest scores groups outside a support as if one group inside had left it: what a pivot would add
-// to their blocks is added to copies of those alone.
-type rest struct {
-	*tableau
-	y matrix.Dense // [group, d+p], U⁻ᵀ·B with A_gg = UᵀU and B the rows of the group that left
-}
-
-// without is the rest of t when a group has left. A redundant group leaves everything as it is.
-func (t *tableau) without(group int) rest {
-	r := rest{t, matrix.NewDense(t.group, t.d+t.p, nil)}
-	block, _ := t.block(group)
-	if !matrix.Cholesky(t.ctx, block) {
-		return r
+	matrix.InvertCholesky(t.ctx, c)
+	diagonal, above := 0.0, 0.0
+	for a := range c.Rows {
+		inverse, products := c.Row(a), m.Row(a)
+		diagonal += inverse[a] * products[a]
+		above += matrix.Dot(inverse[a+1:], products[a+1:])
 	}
-	for a := range t.group {
-		t.symmetricRow(r.y.Row(a), group*t.group+a)
-	}
-	matrix.SolveUpperTransposed(t.ctx, block, r.y)
-	return r
-}
-
-// score is what the objective falls by when a group that is outside comes in.
-func (r rest) score(group int) float64 {
-	block, rhs := r.block(group)
-	own := r.y.Block(0, group*r.group, r.group, r.group)
-	matrix.AddSymmetric(r.ctx, block, own.T(), own, 1)
-	matrix.AddProduct(r.ctx, rhs, own.T(), r.y.Block(0, r.d, r.group, r.p), 1)
-	return r.energyOf(block, rhs)
-}
-
-// objective is f at the optimum of the support, −½·tr(W_Sᵀ·G_S).
-func (t *tableau) objective() float64 {
-	parts := make([]float64, t.groups())
-	parallel.Range(len(parts), max(1, 64/t.group), func(lo, hi int) {
-		for g := lo; g < hi; g++ {
-			for i := g * t.group; t.in[g] && i < (g+1)*t.group; i++ {
-				parts[g] += matrix.Dot(t.row(i)[t.d:], t.g.Row(i))
-			}
-		}
-	})
-	sum := 0.0
-	for _, v := range parts {
-		sum += v
-	}
-	return -0.5 * sum
+	return 0.5*diagonal + above
 }
 
 // support lists the groups in S in ascending order.

@@ -146,8 +146,8 @@ type MemoryEstimate struct {
 func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
-// hold at most: the sums, which become the damped mean, the products of the last block, two
-// tableaux or a factor, and one of work.
+// hold at most: the sums, which become the damped mean, the products of the last block, a
+// tableau in two parts or a factor, and one of work.
 const statisticsCopies = 5
 
 // estimate predicts the memory for a model of a shape.

@@ -1,0 +1,98 @@
+package pruning
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/kernels/machine"
+	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
+)
+
+// BenchmarkHeads prunes half of the groups of 64 channels of one o_proj [d, d] whose Gram matrix is
+// given: greedily; with a local search after it, as the authors' program does; and with both local
+// searches. It gives CPU seconds, since other processes slow it down less in these, and the
+// operations that the greedy method needs as a share of what the machine's float64 arithmetic, half
+// of its float32, gives in as many of them.
+func BenchmarkHeads(b *testing.B) {
+	const group = 64
+	how := search{batch: 1, swaps: 5, rounds: 30}
+	for _, d := range []int{1024, 2048} {
+		gram, w := statistics(d), make([]float32, d*d)
+		rng := rand.New(rand.NewPCG(3, 4))
+		for i := range w {
+			w[i] = float32(rng.NormFloat64())
+		}
+		newLayer := func() *problem {
+			return newProblem(context.Background(), matrix.NewDense(d, d, slices.Clone(gram.Data)), w, group, 0.01)
+		}
+		greedy := func(b *testing.B, local search) {
+			q := newLayer()
+			x := must2(q.fullTableau())(b)
+			x.removeLowest(q.groups()/2, 1)
+			x.localSearch(local)
+			must2(q.solve(x.support()))(b)
+		}
+		// multiply-adds count as two; in cubes of d: products of the weight's rows 1, the inverse
+		// 1, moves of half of the channels 3/2, the last solution 25/24
+		needed := float64(d) * float64(d) * float64(d) * (1 + 1 + 1.5 + 25./24)
+		for name, f := range map[string]func(b *testing.B){
+			"greedy": func(b *testing.B) { greedy(b, search{}) },
+			"local":  func(b *testing.B) { greedy(b, how) },
+			"whole":  func(b *testing.B) { must2(newLayer().osscar(d/group/2, how))(b) },
+		} {
+			b.Run(fmt.Sprintf("%s/d=%d", name, d), func(b *testing.B) {
+				before := cpuSeconds(b)
+				for b.Loop() {
+					f(b)
+				}
+				seconds := (cpuSeconds(b) - before) / float64(b.N)
+				b.ReportMetric(seconds, "cpu-s/op")
+				if name == "greedy" {
+					b.ReportMetric(100*needed/seconds/float64Peak(b), "%peak")
+				}
+			})
+		}
+	}
+}
+
+// cpuSeconds is the time that the processors have given to this process.
+func cpuSeconds(b *testing.B) float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+// statistics is the mean Gram matrix of random correlated inputs.
+func statistics(d int) matrix.Dense {
+	rng := rand.New(rand.NewPCG(1, 2))
+	x, h := matrix.NewDense(d+d/2, d, nil), matrix.NewDense(d, d, nil)
+	for i := range x.Rows {
+		common := rng.NormFloat64()
+		for j := range d {
+			x.Row(i)[j] = rng.NormFloat64() + common
+		}
+	}
+	matrix.AddProduct(context.Background(), h, x.T(), x, 1/float64(x.Rows))
+	return h
+}
+
+// float64Peak is half of the float32 operations of package machine's loop in a CPU second, the best
+// of a few times.
+func float64Peak(b *testing.B) float64 {
+	const rounds = 1 << 21
+	loop, best := machine.Loops(kernels.Implementation())[0], 0.0
+	for range 5 {
+		before := cpuSeconds(b)
+		loop.Run(parallel.Threads(), rounds)
+		best = max(best, float64(loop.Operations*rounds*parallel.Threads())/(cpuSeconds(b)-before))
+	}
+	return best / 2
+}
