@@ -17,7 +17,8 @@ type wordSplit struct {
 
 // wordSplits are the names of tokenizer.ggml.pre and what they mean (llama.cpp,
 // src/llama-vocab.cpp; the expressions are those of the models' own tokenizer.json files, which it
-// quotes). Left out are names whose split llama.cpp programs by hand.
+// quotes; testdata/splits.json has the pieces that another engine finds by each). Left out are
+// names whose split llama.cpp programs by hand.
 var wordSplits = []wordSplit{
 	{names: []string{"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4", "granite-docling", "gigachat", "a.x-4.0", "mellum", "modern-bert",
 		"jina-es", "jina-de", "jina-v2-es", "jina-v2-de"}, patterns: []string{gpt2Pattern}},
