@@ -13,8 +13,12 @@ import (
 )
 
 // questionForms are the forms of question files, known by the keys that all of a form's records
-// have. The published ones are asked as lm-evaluation-harness asks them, without examples before
-// the question. A form without read is refused by its name.
+// have, the first that fits. The published ones are asked as lm-evaluation-harness (of August 2026)
+// asks them, without examples before the question, but for these: COPA's choices follow one space,
+// where it writes two; BoolQ's questions have one question mark, where it adds one to those that
+// have theirs; a premise of COPA loses no last character that ends no sentence; MMLU may have other
+// than four choices; a HellaSwag record without activity_label is read by its ctx. A form without
+// read is refused by its name.
 var questionForms = []struct {
 	name  string
 	keys  []string
@@ -24,6 +28,7 @@ var questionForms = []struct {
 	{"query, choices and gold", []string{"query", "choices", "gold"}, "", readOwn},
 	{"WinoGrande", []string{"sentence", "option1", "option2", "answer"}, "the sentence up to the gap with each option is read, what follows the gap is predicted; no cue", readWinoGrande},
 	{"HellaSwag", []string{"ctx", "endings", "label"}, "the endings continue the context, which is cleaned of brackets; no cue", readHellaSwag},
+	{"CommonsenseQA", []string{"question", "choices", "answerKey", "question_concept"}, "\"Question: \" before the question, its choices as lines A, B, C …, letters as answers", readCommonsenseQA},
 	{"ARC", []string{"question", "choices", "answerKey"}, "\"Question: \" before the question, the choices' texts as answers", readARC},
 	{"ARC", []string{"question", "answerKey"}, "\"Question: \" before the question, the choices' texts as answers", readNestedARC},
 	{"OpenBookQA", []string{"question_stem", "choices", "answerKey"}, "the choices' texts continue the question; no cue", readOpenBookQA},
@@ -33,7 +38,13 @@ var questionForms = []struct {
 	{"COPA", []string{"premise", "choice1", "choice2", "question", "label"}, "the choices continue the premise after because or therefore; no cue", readCOPA},
 	{"MMLU", []string{"question", "choices", "answer"}, "the question with its choices as lines A, B, C …, letters as answers", readMMLU},
 	{"RACE", []string{"article", "options"}, "", nil},
+	{"SciQ", []string{"question", "correct_answer", "distractor1", "distractor2", "distractor3"}, "the support, the question on a line that begins with \"Question: \", the right answer last", readSciQ},
 	{"SciQ", []string{"question", "correct_answer", "distractor1"}, "", nil},
+	{"MMLU-Pro", []string{"question", "options", "answer_index"}, "", nil},
+	{"GPQA", []string{"Question", "Correct Answer", "Incorrect Answer 1"}, "", nil},
+	{"Social IQa", []string{"context", "question", "answerA", "answerB", "answerC"}, "", nil},
+	{"SWAG", []string{"sent1", "sent2", "ending0", "ending1"}, "", nil},
+	{"StoryCloze", []string{"input_sentence_1", "sentence_quiz1", "sentence_quiz2"}, "", nil},
 	{"TruthfulQA", []string{"question", "mc1_targets"}, "", nil},
 	{"AQuA or MathQA", []string{"question", "options", "correct"}, "", nil},
 	{"LogiQA", []string{"context", "options"}, "", nil},
@@ -127,6 +138,9 @@ func (r *fieldReader) labelled(name string, labels []string) int {
 		return 0
 	}
 	i := slices.Index(labels, text)
+	if i < 0 {
+		i = slices.Index(labels, strings.TrimLeft(text, " ")) // some records of OpenBookQA have a space before it
+	}
 	if i < 0 {
 		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, shorten(raw), labels)
 	}
@@ -284,6 +298,40 @@ func (r *fieldReader) arc(query string, choices json.RawMessage) (q Question, er
 	return q, r.err
 }
 
+// lettered asks for the letter of a choice, of which there is a line each.
+func (q Question) lettered() (Question, error) {
+	if len(q.Choices) > 26 {
+		return q, fmt.Errorf("field \"choices\" has %d, expected at most the 26 that letters name", len(q.Choices))
+	}
+	letters := make([]string, len(q.Choices))
+	for i, text := range q.Choices {
+		letters[i] = string(rune('A' + i))
+		q.Query += "\n" + letters[i] + ". " + text
+	}
+	q.Choices = letters
+	return q, nil
+}
+
+func readCommonsenseQA(object map[string]json.RawMessage) (Question, error) {
+	r := fieldReader{object: object}
+	q, err := r.arc("Question: "+strings.TrimSpace(r.text("question")), object["choices"])
+	if err != nil {
+		return q, err
+	}
+	return q.lettered()
+}
+
+func readSciQ(object map[string]json.RawMessage) (Question, error) {
+	r := fieldReader{object: object}
+	q := Question{Choices: []string{r.text("distractor1"), r.text("distractor2"), r.text("distractor3"), r.text("correct_answer")}, Gold: 3}
+	support := ""
+	if r.has("support") {
+		support = strings.TrimLeftFunc(r.text("support"), isSpace)
+	}
+	q.Query = support + "\nQuestion: " + r.text("question")
+	return q, r.err
+}
+
 func readPIQA(object map[string]json.RawMessage) (Question, error) {
 	r := fieldReader{object: object}
 	q := Question{Query: "Question: " + r.text("goal"), Choices: []string{r.text("sol1"), r.text("sol2")}, Gold: r.index("label", 0, 2)}
@@ -327,19 +375,15 @@ func uncapitalized(text string) string {
 
 func readMMLU(object map[string]json.RawMessage) (Question, error) {
 	r := fieldReader{object: object}
-	texts := r.texts("choices")
-	if r.err == nil && len(texts) > 26 {
-		return Question{}, fmt.Errorf("field \"choices\" has %d, expected at most the 26 that letters name", len(texts))
-	}
-	q := Question{Query: strings.TrimSpace(r.text("question"))}
+	q := Question{Choices: r.texts("choices"), Query: strings.TrimSpace(r.text("question"))}
 	if r.has("subject") {
 		q.Query = "The following are multiple choice questions (with answers) about " + strings.ReplaceAll(r.text("subject"), "_", " ") + ".\n\n" + q.Query
 	}
-	for i, text := range texts {
-		letter := string(rune('A' + i))
-		q.Query += "\n" + letter + ". " + text
-		q.Choices = append(q.Choices, letter)
+	if r.err == nil && len(q.Choices) <= 26 {
+		q.Gold = r.index("answer", 0, len(q.Choices))
 	}
-	q.Gold = r.index("answer", 0, len(texts))
-	return q, r.err
+	if r.err != nil {
+		return q, r.err
+	}
+	return q.lettered()
 }

@@ -38,6 +38,22 @@ var publishedQuestions = []struct {
 		"OpenBookQA", `{"question_stem":"The sun","choices":{"text":["is hot","is cold"],"label":["A","B"]},"answerKey":"A"}`,
 		[]string{"The sun"}, []string{"is hot", "is cold"}, 0,
 	},
+	{
+		"OpenBookQA", `{"question_stem":"The sun","choices":{"text":["is hot","is cold"],"label":["A","B"]},"answerKey":" B"}`,
+		[]string{"The sun"}, []string{"is hot", "is cold"}, 1,
+	},
+	{
+		"CommonsenseQA", `{"id":"1","question":" Where? ","question_concept":"place","choices":{"label":["A","B","C"],"text":["here","there","away"]},"answerKey":"C"}`,
+		[]string{"Question: Where?\nA. here\nB. there\nC. away\nAnswer:"}, []string{"A", "B", "C"}, 2,
+	},
+	{
+		"SciQ", `{"question":"What?","distractor1":"air","distractor2":"fire","distractor3":"rain","correct_answer":"ice","support":" It is cold."}`,
+		[]string{"It is cold.\nQuestion: What?\nAnswer:"}, []string{"air", "fire", "rain", "ice"}, 3,
+	},
+	{
+		"SciQ", `{"question":"What?","distractor1":"air","distractor2":"fire","distractor3":"rain","correct_answer":"ice","support":""}`,
+		[]string{"\nQuestion: What?\nAnswer:"}, []string{"air", "fire", "rain", "ice"}, 3,
+	},
 	{"PIQA", `{"goal":"Open a jar","sol1":"Turn it.","sol2":"Eat it.","label":0}`, []string{"Question: Open a jar\nAnswer:"}, []string{"Turn it.", "Eat it."}, 0},
 	{"BoolQ", `{"passage":"Fire is hot.","question":"is fire hot","answer":true}`, []string{"Fire is hot.\nQuestion: is fire hot?\nAnswer:"}, []string{"no", "yes"}, 1},
 	{"BoolQ", `{"passage":"Fire is hot.","question":"is fire cold?","label":0}`, []string{"Fire is hot.\nQuestion: is fire cold?\nAnswer:"}, []string{"no", "yes"}, 0},
@@ -97,7 +113,13 @@ func TestErrorsOfPublishedForms(t *testing.T) {
 		{`{"question":"q","choices":["a","b"],"answer":"C"}`, `field "answer" is "C", expected the index of a choice, a whole number from 0 to 1`},
 		{`{"article":"a","question":"q","options":["a","b"],"answer":"A"}`, "a question of the form of RACE, which is not read: write query, choices and gold"},
 		{`{"question":"q","mc1_targets":{}}`, "the form of TruthfulQA"},
-		{`{"prompt":"p","response":"r"}`, `found the fields "prompt", "response", expected query, choices and gold, or those of WinoGrande, HellaSwag, ARC, OpenBookQA, PIQA, BoolQ, COPA, MMLU`},
+		{`{"question_id":1,"question":"q","options":["a","b"],"answer":"A","answer_index":0,"category":"x"}`, "the form of MMLU-Pro, which is not read"},
+		{`{"Question":"q","Correct Answer":"a","Incorrect Answer 1":"b"}`, "the form of GPQA, which is not read"},
+		{`{"context":"c","question":"q","answerA":"a","answerB":"b","answerC":"c","label":"1"}`, "the form of Social IQa, which is not read"},
+		{`{"sent1":"a","sent2":"b","ending0":"a","ending1":"b","label":0}`, "the form of SWAG, which is not read"},
+		{`{"question":"q","correct_answer":"a","distractor1":"b"}`, "the form of SciQ, which is not read"},
+		{`{"question":"q","question_concept":"x","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":""}`, "a set without its answers"},
+		{`{"prompt":"p","response":"r"}`, `found the fields "prompt", "response", expected query, choices and gold, or those of WinoGrande, HellaSwag, CommonsenseQA, ARC, OpenBookQA, PIQA, BoolQ, COPA, MMLU, SciQ`},
 	} {
 		_, err := ReadChoice(t.Context(), ChoiceConfig{Path: writeFile(t, c.content)})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "data.jsonl:1: ") {

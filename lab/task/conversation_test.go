@@ -91,7 +91,7 @@ func TestConversationErrors(t *testing.T) {
 		{good, nil, "data.jsonl:1: the file holds conversations, and the model's tokenizer has no chat template"},
 		{good + `{"messages":[{"role":"user","content":"a"}]}`, tagged{}, `data.jsonl:2: field "messages" has 1 messages and none of the role "assistant"`},
 		{good + `{"messages":[]}`, tagged{}, `data.jsonl:2: field "messages" has 0 messages`},
-		{good + `{"messages":"a"}`, tagged{}, `data.jsonl:2: field "messages" is a number, expected an array of messages`},
+		{good + `{"messages":"a"}`, tagged{}, `data.jsonl:2: field "messages" is a string, expected an array of messages`},
 		{good + `{"messages":["a"]}`, tagged{}, `data.jsonl:2: field "messages", message 0: found a string, expected a JSON object`},
 		{good + `{"messages":[{"content":"a"}]}`, tagged{}, `message 0: no field "role"`},
 		{good + `{"prompt":"a"}`, tagged{}, `data.jsonl:2: no field "messages"`},

@@ -310,6 +310,8 @@ func kindOf(first byte) string {
 		return "an object"
 	case '[':
 		return "an array"
+	case '"':
+		return "a string"
 	case 't', 'f':
 		return "a boolean"
 	case 'n':
