@@ -18,10 +18,16 @@ import (
 const maxDepth = 64
 
 // Decode reads the first value of data.
-func Decode(data []byte, into any) error {
+func Decode(data []byte, into any) (err error) {
 	if err := check(data); err != nil {
 		return err
 	}
+	defer func() {
+		// such as for a key that is there twice and has a value of any kind
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a value that cannot be decoded: %v", p)
+		}
+	}()
 	return msgpack.Unmarshal(data, into)
 }
 

@@ -110,6 +110,16 @@ func TestFalseLengthsAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestKeysGivenTwice(t *testing.T) {
+	var into sample
+	if err := Decode([]byte("\x82\xa3any\x00\xa3any\x00"), &into); err == nil || !strings.Contains(err.Error(), "cannot be decoded") {
+		t.Errorf("any twice: %v", err)
+	}
+	if err := Decode([]byte("\x82\xa5count\x00\xa5count\x07"), &into); err != nil || into.Count != 7 {
+		t.Errorf("count twice: %v, %d", err, into.Count)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	data, err := msgpack.Marshal(full())
 	if err != nil {
