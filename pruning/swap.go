@@ -25,14 +25,14 @@ func (t *tableau) lowestForBest(size int) swap {
 	gains := d.gains(outside)
 	slices.SortFunc(outside, byScore(gains))
 	in := outside[len(outside)-size:]
-	x := swap{f: t.f + d.cost - d.gain(in...)}
+	x := swap{f: t.f}
 	for _, g := range slices.Concat(out, in) {
 		if slices.Contains(out, g) != slices.Contains(in, g) {
 			x.groups = append(x.groups, g)
 		}
 	}
-	if len(x.groups) == 0 {
-		x.f = t.f
+	if len(x.groups) > 0 {
+		x.f += d.cost - d.gain(in...)
 	}
 	return x
 }
