@@ -103,8 +103,9 @@ func solveSmall(u, b Dense, transposed bool) {
 		}
 	}
 	parallel.Range(b.Cols, smallColumns, func(lo, hi int) {
-		var memory [smallTriangle * smallColumns]float64
-		width := hi - lo
+		buffer := freeStrips.Get()
+		defer freeStrips.Put(buffer)
+		memory, width := (*buffer)[:smallTriangle*smallColumns], hi-lo
 		part := b.Block(0, lo, n, width)
 		for step := range n {
 			y, i := memory[step*smallColumns:][:width], row(step)
@@ -116,7 +117,7 @@ func solveSmall(u, b Dense, transposed bool) {
 				}
 			}
 			if step > 0 {
-				r.subtract(y, factors[step][:step], memory[:], smallColumns)
+				r.subtract(y, factors[step][:step], memory, smallColumns)
 			}
 			r.divide(y, u.Data[i*(u.RowStride+u.ColStride)])
 		}
@@ -133,8 +134,8 @@ func solveSmall(u, b Dense, transposed bool) {
 	})
 }
 
-// smallColumns is the number of columns that solveSmall solves at once.
-const smallColumns = 256
+// smallColumns is the number of columns that solveSmall solves at once, in the memory of a strip.
+const smallColumns = blockDepth * panelWidth / smallTriangle
 
 // InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
 func InvertUpper(ctx context.Context, u Dense) {
