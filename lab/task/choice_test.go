@@ -146,7 +146,7 @@ func TestReadChoiceErrors(t *testing.T) {
 		{`{"querry":"q","choices":["a","b"],"gold":0}`, `:1: no field "query", did you mean "querry"?`},
 		{`{"query":1,"choices":["a","b"],"gold":0}`, `field "query" is a number, expected a string`},
 		{`{"query":"q","gold":0}`, `no field "choices"`},
-		{`{"query":"q","choices":"ab","gold":0}`, `field "choices" is a number, expected an array`},
+		{`{"query":"q","choices":"ab","gold":0}`, `field "choices" is a string, expected an array`},
 		{`{"query":"q","choices":{"a":1},"gold":0}`, `field "choices" is an object`},
 		{`{"query":"q","choices":["a",null],"gold":0}`, `field "choices", item 1 is null`},
 		{`{"query":"q","choices":["a"],"gold":0}`, `found 1 choices, expected 2 to 256`},
