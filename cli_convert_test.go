@@ -73,7 +73,7 @@ func TestConvertVerbs(t *testing.T) {
 		{[]string{"import", fm, in("x"), "--dtype", "f64"}, "--dtype"},
 		{[]string{"export", fm, in("x"), "--as", "onnx"}, "onnx"},
 		{[]string{"inspect", in("text.txt")}, "found a file"},
-		{[]string{"distil", fm, in("x"), "--data", in("text.txt"), "--loss", "fkl"}, "a teacher"},
+		{[]string{"distil", fm, in("x"), "--data", in("text.txt"), "--loss", "fkl"}, "expected --teacher MODEL"},
 	} {
 		if _, stderr, code := slimlab(t, c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("slimlab %s: exit %d, said %q, want exit 2 and %q", strings.Join(c.args, " "), code, stderr, c.want)

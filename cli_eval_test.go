@@ -86,7 +86,7 @@ func TestEvalErrors(t *testing.T) {
 		{[]string{m, "--generate", "x", "--tokens", "0"}, "--tokens 0: expected at least 1"},
 		{[]string{m, "--text", text, "--limit", "0"}, "--limit 0: expected at least 1"},
 		{[]string{m, "--text", text, "--window", "2"}, "--window 2: expected at least 4"},
-		{[]string{m, "--text", text, "--window", "100000000"}, "a window of 100000000 tokens, expected 4 to"},
+		{[]string{m, "--text", text, "--window", "100000000"}, "--window 100000000: expected 4 to"},
 		{[]string{m, "--text", text, "--dtype", "float16"}, `did you mean "bfloat16"?`},
 		{[]string{m, "--text", text, "--format", "csv"}, "expected one of table, json, markdown"},
 		{[]string{m, "--text", text, "--perplexity", "lama.cpp"}, `did you mean "llama.cpp"?`},
