@@ -59,6 +59,9 @@ func (r *TableRow) dump(b *strings.Builder) {
 		fmt.Fprintf(b, " on %q", m)
 	}
 	b.WriteByte('\n')
+	for _, t := range r.Timings {
+		fmt.Fprintf(b, "  seed %d %s by run %q: machine %q %q, %d others, beside %t\n", t.Seed, t.Stage, t.Run, t.Machine, t.Findings, t.Others, t.Beside)
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
 		s := r.Values[key]
 		fmt.Fprintf(b, "  %s %.6g", key, s.Value)

@@ -10,7 +10,7 @@ const (
 	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
 	KindCell
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
-	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine, Test
+	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine, Test, Timings
 	KindNote  // a message: Level, Text, optionally Cell
 	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason
 	KindVerdict
@@ -52,8 +52,10 @@ type Event struct {
 	// Machine is where the row was measured; empty in logs that name it only in Begin.
 	Machine string `msgpack:"p,omitempty" json:"machine,omitempty"`
 	// Test names what the row was measured on, by content; empty in older logs.
-	Test   string  `msgpack:"e,omitempty" json:"test,omitempty"`
-	Matrix *Matrix `msgpack:"z,omitempty" json:"matrix,omitempty"`
+	Test string `msgpack:"e,omitempty" json:"test,omitempty"`
+	// Timings say how the row's timings were taken; none in older logs.
+	Timings []Timing `msgpack:"y,omitempty" json:"timings,omitempty"`
+	Matrix  *Matrix  `msgpack:"z,omitempty" json:"matrix,omitempty"`
 }
 
 // Matrix is a table of numbers with labels.
@@ -96,6 +98,7 @@ type Measure struct {
 	// N is the number of samples behind the value, 0 when it is exact.
 	N int `msgpack:"n,omitempty" json:"n,omitempty"`
 	// Warning says why the value should be taken with care: "7 samples", "timing of another run".
+	// Several reasons are separated by "; ".
 	Warning string `msgpack:"d,omitempty" json:"warning,omitempty"`
 }
 

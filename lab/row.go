@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"slimlab/lab/stat"
 )
@@ -26,7 +27,9 @@ type TableRow struct {
 	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order
 	// of seed; "" where a log does not say.
 	Keys, Tests []string
-	seeds       []seedValues // what each cell reported, in order of seed
+	// Timings say how the timings of the row were taken, in order of seed.
+	Timings []SeedTiming
+	seeds   []seedValues // what each cell reported, in order of seed
 }
 
 type seedValues struct {
@@ -35,6 +38,7 @@ type seedValues struct {
 	machine string
 	key     string
 	test    string
+	timings []Timing
 	values  map[string]Measure
 }
 
@@ -65,6 +69,12 @@ func (s *Summary) HalfWidth() float64 {
 type SeedMeasure struct {
 	Seed int
 	Measure
+}
+
+// SeedTiming is how one seed's timings were taken.
+type SeedTiming struct {
+	Seed int
+	Timing
 }
 
 // Metric returns the row's summary of a metric; ok is false when no seed has reported it.
@@ -106,9 +116,13 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 		r.Done++
 	}
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
+	r.seeds[at].timings = e.Timings
 	maps.Copy(r.seeds[at].values, e.Values)
-	r.Machines, r.Keys, r.Tests = nil, nil, nil // a snapshot may have the old lists
+	r.Machines, r.Keys, r.Tests, r.Timings = nil, nil, nil, nil // a snapshot may have the old lists
 	for _, s := range r.seeds {
+		for _, timing := range s.timings {
+			r.Timings = append(r.Timings, SeedTiming{s.seed, timing})
+		}
 		r.Keys, r.Tests = append(r.Keys, s.key), append(r.Tests, s.test)
 		if s.machine != "" && !slices.Contains(r.Machines, s.machine) {
 			r.Machines = append(r.Machines, s.machine)
@@ -138,7 +152,9 @@ func (s *Summary) fold(timing bool) {
 	values := make([]float64, len(s.Seeds))
 	for i, m := range s.Seeds {
 		values[i] = m.Value
-		s.warn(m.Warning)
+		for reason := range strings.SplitSeq(m.Warning, warningSeparator) {
+			s.warn(reason)
+		}
 	}
 	n := len(values)
 	switch {
@@ -179,6 +195,9 @@ func (s *Summary) ownInterval() (low, high float64, ok bool) {
 	}
 	return low, high, true
 }
+
+// warningSeparator is between the reasons of a Measure.Warning.
+const warningSeparator = "; "
 
 func (s *Summary) warn(text string) {
 	if text != "" && !slices.Contains(s.Warnings, text) {

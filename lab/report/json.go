@@ -38,8 +38,15 @@ type jsonRow struct {
 	Params map[string]string `json:"params"`
 	State  string            `json:"state"`
 	// where the seeds were measured, each machine once
-	Machines []string               `json:"machines"`
-	Values   map[string]jsonSummary `json:"values"`
+	Machines []string `json:"machines"`
+	// how the timings were taken
+	Timings []jsonTiming           `json:"timings,omitempty"`
+	Values  map[string]jsonSummary `json:"values"`
+}
+
+type jsonTiming struct {
+	Seed int `json:"seed"`
+	lab.Timing
 }
 
 type jsonSummary struct {
@@ -116,6 +123,9 @@ func newJSONRow(r *lab.TableRow) jsonRow {
 	out := jsonRow{Row: r.Name, Params: map[string]string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
 	for _, p := range r.Params {
 		out.Params[p.Key] = p.Value
+	}
+	for _, t := range r.Timings {
+		out.Timings = append(out.Timings, jsonTiming(t))
 	}
 	for key, s := range r.Values {
 		out.Values[key] = newJSONSummary(s)

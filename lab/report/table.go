@@ -68,6 +68,7 @@ func (t *table) metric(metric Column, v *lab.View) {
 				notes = append(notes, t.note(warning))
 			}
 		}
+		slices.Sort(notes)
 		c.cells = append(c.cells, cell{one.Value, one.Interval, one.Best, notes})
 	}
 	t.columns = append(t.columns, c)

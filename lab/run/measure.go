@@ -17,6 +17,8 @@ type measured struct {
 	model  *artifactModel
 	values map[string]lab.Measure
 	scores *task.Scores // nil for tasks that do not rank
+	// how the row's timings were taken
+	timings []lab.Timing
 }
 
 // measure fills a row: sizes, quality, latency, and their differences from the baseline's.
@@ -54,14 +56,6 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	return w.report(ctx, row)
 }
 
-// taken is the warning of a timing that another run took.
-func (w *worker) taken(run string) string {
-	if run == w.run.ID {
-		return ""
-	}
-	return "timing of run " + run
-}
-
 // report emits a row, with deltas once the baseline is known.
 func (w *worker) report(ctx context.Context, row *measured) error {
 	if w.base != nil {
@@ -72,7 +66,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Test: w.data.testKey(w.cell.Point.Evaluate.Validation)})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation)})
 	return nil
 }
 

@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
 	"github.com/sourcegraph/conc/pool"
 
 	"slimlab/lab"
+	"slimlab/lab/doctor"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
@@ -32,6 +34,9 @@ type Options struct {
 	// called for every event, one at a time, after it is in the log; may be nil
 	Sink func(lab.Event)
 	Now  func() time.Time
+	// Observe begins to observe the machine around a timing; end says how it was. nil is
+	// doctor.Watch.
+	Observe func(ctx context.Context) (end func() (state doctor.MachineState, others int))
 }
 
 // Outcome is how a run ended.
@@ -69,8 +74,9 @@ type Run struct {
 	reported sync.Map // keys of the artifacts whose figures this run has already emitted
 	// timing is held for reading while something computes, and for writing while a timing is taken.
 	// No other lock is waited for while it is held.
-	timing sync.RWMutex
-	held   []func() // release the artifacts that the plan loads; mu guards it
+	timing    sync.RWMutex
+	computing atomic.Int32 // that hold timing for reading
+	held      []func()     // release the artifacts that the plan loads; mu guards it
 }
 
 // hold keeps what release releases until the run ends.

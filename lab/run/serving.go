@@ -26,6 +26,7 @@ type serving struct {
 	Seconds  float64   `json:"seconds"`
 	Requests int       `json:"requests"`
 	Run      string    `json:"run"`
+	observed
 }
 
 // serve measures latency and throughput while nothing else of the run computes.
@@ -50,13 +51,21 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 			return err
 		}
 		defer e.Close()
-		report, err := w.run.alone(func() (load.Samples, error) { return workload.Run(ctx, e) })
+		var around observed
+		report, err := w.run.alone(func() (load.Samples, error) {
+			end := w.run.observe(ctx)
+			samples, err := workload.Run(ctx, e)
+			if err == nil {
+				around.add(end())
+			}
+			return samples, err
+		})
 		if err != nil {
 			return err
 		}
 		return writeFacts(dir, serving{
 			Cold: seconds(report.Cold), Hot: seconds(report.Hot),
-			Tokens: report.Tokens, Cached: report.Cached, Seconds: report.Wall.Seconds(), Requests: report.Requests, Run: w.run.ID,
+			Tokens: report.Tokens, Cached: report.Cached, Seconds: report.Wall.Seconds(), Requests: report.Requests, Run: w.run.ID, observed: around,
 		})
 	})
 	if err != nil {
@@ -67,7 +76,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	if err := readFacts(a.dir, &s); err != nil {
 		return err
 	}
-	s.measures(row.values, w.taken(s.Run))
+	s.measures(row.values, w.timed(row, s.timing(serveStage, s.Run)))
 	return nil
 }
 

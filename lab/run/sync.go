@@ -42,14 +42,18 @@ func (k *keyedLocks) lock(key string) (unlock func()) {
 func (r *Run) compute(f func() error) error {
 	r.timing.RLock()
 	defer r.timing.RUnlock()
+	r.computing.Add(1)
+	defer r.computing.Add(-1)
 	return f()
 }
 
 // pause, called within compute, lets a waiting timing be taken. It returns how long that took.
 func (r *Run) pause() time.Duration {
 	start := time.Now()
+	r.computing.Add(-1)
 	r.timing.RUnlock()
 	r.timing.RLock()
+	r.computing.Add(1)
 	return time.Since(start)
 }
 

@@ -72,6 +72,7 @@ type trainFacts struct {
 	Seconds float64 `json:"seconds"`
 	Loss    float64 `json:"loss"`
 	Run     string  `json:"run"` // that took the time
+	observed
 }
 
 // start is what training starts from.
@@ -188,7 +189,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		if facts.Run != w.run.ID && w.run.options.Retime {
 			w.run.noteOnce("training speeds are not measured again: they are of the runs that trained the models")
 		}
-		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.taken(facts.Run)}
+		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.timed(row, facts.timing("train", facts.Run))}
 		return nil
 	}
 	return job{model: stepModel(s, of, from.origin, from.shape), build: build, measures: speed}, nil
@@ -197,17 +198,22 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not
 // wait for the end of a training.
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
+	var around observed
+	end := w.run.observe(ctx)
 	start, paused := time.Now(), time.Duration(0)
 	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: w.point}
 	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
 		curves.add(s)
 		w.progress(s.Step, s.Total, "")
+		around.Beside = around.Beside || w.run.computing.Load() > 1
 		paused += w.run.pause()
 	})
 	if err != nil {
 		return trainFacts{}, err
 	}
-	return trainFacts{Tokens: result.Last.Tokens, Seconds: (time.Since(start) - paused).Seconds(), Loss: result.Last.Loss, Run: w.run.ID}, nil
+	took := time.Since(start) - paused
+	around.add(end())
+	return trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around}, nil
 }
 
 // curves makes the points of a training's curves from its steps.

@@ -44,6 +44,12 @@ func TestRecordRoundTrip(t *testing.T) {
 			e.Values = values
 		}
 		e.Key, e.Machine = text.Draw(t, "key"), text.Draw(t, "machine")
+		if rapid.Bool().Draw(t, "timings") {
+			e.Timings = []lab.Timing{{
+				Stage: text.Draw(t, "timed"), Run: text.Draw(t, "run"), Machine: text.Draw(t, "how"), Findings: rapid.SliceOfN(text, 1, 3).Draw(t, "findings"),
+				Others: rapid.Int().Draw(t, "others"), Beside: rapid.Bool().Draw(t, "beside"),
+			}}
+		}
 		if rapid.Bool().Draw(t, "matrix") {
 			e.Matrix = &lab.Matrix{Rows: rapid.Int().Draw(t, "rows"), Columns: rapid.Int().Draw(t, "columns"), Values: rapid.SliceOfN(number, 1, 9).Draw(t, "cells")}
 			e.Matrix.RowLabels = rapid.SliceOfN(text, 1, 3).Draw(t, "labels")

@@ -56,26 +56,27 @@ func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
 // record is lab.Event with measures that encode canonically: the library sorts only maps of its own
 // few types.
 type record struct {
-	Kind     lab.Kind    `msgpack:"k"`
-	Time     float64     `msgpack:"t"`
-	Cell     string      `msgpack:"c,omitempty"`
-	Stage    string      `msgpack:"g,omitempty"`
-	State    lab.State   `msgpack:"s,omitempty"`
-	Name     string      `msgpack:"n,omitempty"`
-	Row      string      `msgpack:"r,omitempty"`
-	Step     int         `msgpack:"i,omitempty"`
-	Total    int         `msgpack:"m,omitempty"`
-	Value    float64     `msgpack:"v,omitempty"`
-	Values   measures    `msgpack:"w,omitempty"`
-	Level    lab.Level   `msgpack:"l,omitempty"`
-	Held     bool        `msgpack:"h,omitempty"`
-	Unjudged bool        `msgpack:"j,omitempty"`
-	Text     string      `msgpack:"x,omitempty"`
-	Begin    *lab.Begin  `msgpack:"b,omitempty"`
-	Key      string      `msgpack:"a,omitempty"`
-	Machine  string      `msgpack:"p,omitempty"`
-	Test     string      `msgpack:"e,omitempty"`
-	Matrix   *lab.Matrix `msgpack:"z,omitempty"`
+	Kind     lab.Kind     `msgpack:"k"`
+	Time     float64      `msgpack:"t"`
+	Cell     string       `msgpack:"c,omitempty"`
+	Stage    string       `msgpack:"g,omitempty"`
+	State    lab.State    `msgpack:"s,omitempty"`
+	Name     string       `msgpack:"n,omitempty"`
+	Row      string       `msgpack:"r,omitempty"`
+	Step     int          `msgpack:"i,omitempty"`
+	Total    int          `msgpack:"m,omitempty"`
+	Value    float64      `msgpack:"v,omitempty"`
+	Values   measures     `msgpack:"w,omitempty"`
+	Level    lab.Level    `msgpack:"l,omitempty"`
+	Held     bool         `msgpack:"h,omitempty"`
+	Unjudged bool         `msgpack:"j,omitempty"`
+	Text     string       `msgpack:"x,omitempty"`
+	Begin    *lab.Begin   `msgpack:"b,omitempty"`
+	Key      string       `msgpack:"a,omitempty"`
+	Machine  string       `msgpack:"p,omitempty"`
+	Test     string       `msgpack:"e,omitempty"`
+	Timings  []lab.Timing `msgpack:"y,omitempty"`
+	Matrix   *lab.Matrix  `msgpack:"z,omitempty"`
 }
 
 // encoder writes events as framed records.
@@ -99,7 +100,7 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
 		event.Value, measures(event.Values), event.Level, event.Held, event.Unjudged, event.Text, event.Begin,
-		event.Key, event.Machine, event.Test, event.Matrix,
+		event.Key, event.Machine, event.Test, event.Timings, event.Matrix,
 	})
 	if err != nil {
 		return nil, err
