@@ -18,6 +18,7 @@ type jsonReport struct {
 	Rows     []jsonRow     `json:"rows"`
 	Verdicts []jsonVerdict `json:"verdicts"`
 	Notes    []jsonNote    `json:"notes"`
+	Curves   []jsonCurve   `json:"curves"`
 }
 
 type jsonRun struct {
@@ -107,6 +108,7 @@ func newJSONReport(v *lab.View) jsonReport {
 	for _, m := range v.Columns() {
 		out.Run.Columns = append(out.Run.Columns, m.Key)
 	}
+	out.Curves = newJSONCurves(v)
 	for i := range v.Rows {
 		out.Rows = append(out.Rows, newJSONRow(&v.Rows[i]))
 	}

@@ -18,6 +18,9 @@ func Markdown(w io.Writer, v *lab.View) error {
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
 	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
+		return fmt.Sprintf("`%s` %s", strings.ReplaceAll(l.name, "`", "'"), l.text())
+	})
 	markdownList(&b, "### Expectations", v.Verdicts, func(_ int, x lab.Verdict) string {
 		held := x.Word()
 		if !x.Held {

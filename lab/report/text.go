@@ -40,6 +40,7 @@ func Text(w io.Writer, v *lab.View, width int) error {
 	if !intervals && t.hasIntervals() {
 		fmt.Fprintf(&b, "intervals are not shown in %d columns of text\n", width)
 	}
+	writeCurves(&b, v)
 	if len(v.Verdicts) > 0 {
 		b.WriteString("\nexpectations\n")
 	}

@@ -162,7 +162,7 @@ func output(t *testing.T, dir string) string {
 			if err := readFacts(dir, &facts); err != nil {
 				t.Fatal(err)
 			}
-			for _, timing := range []string{"seconds", "cold", "hot", "run", "machine", "findings", "others", "beside"} {
+			for _, timing := range []string{"seconds", "cold", "hot", "run", "machine", "findings", "others", "beside", "curves"} {
 				delete(facts, timing)
 			}
 			add(facts)

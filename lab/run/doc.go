@@ -5,7 +5,8 @@
 // starts from, world or file, tokenizer, seed, the arithmetic and the version of the stage's code.
 // Measurements are artifacts too. An artifact that exists is never made again, so an interrupted
 // run resumes, and two scenarios share a teacher. Each step's model is measured as it is read from
-// its artifact, and the measures are a row event.
+// its artifact, and the measures are a row event. Curves are kept with a trained model, and emitted
+// again where it is found.
 //
 // Promises. The same seed gives the same quality figures bit for bit, resumed or not, however many
 // cells run at once. What is finished is on disk before it is reported. Bad input is reported

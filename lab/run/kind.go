@@ -22,6 +22,9 @@ type job struct {
 	build func(dir string) error // nil where the model exists already
 	// report emits what is known of the artifact, once in a run; it may be nil
 	report func(dir string) error
+	// reused emits what building the artifact had shown, in a cell that did not build it; it may be
+	// nil
+	reused func(dir string) error
 	// measures adds the step's own metrics to its row; it may be nil
 	measures func(dir string, row *measured) error
 }

@@ -98,7 +98,11 @@ func (w *worker) planError(s scenario.Step, err error) error {
 func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 	dir := ""
 	if j.build != nil {
-		build := func(dir string) error { return w.run.compute(func() error { return j.build(dir) }) }
+		here := false // the artifact is built by this cell
+		build := func(dir string) error {
+			here = true
+			return w.run.compute(func() error { return j.build(dir) })
+		}
 		a, err := w.run.artifact(ctx, j.model.recipe, s.Kind+" "+s.Name, build)
 		if err != nil {
 			return err
@@ -109,6 +113,11 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 			w.progress(0, 0, "from the cache")
 		}
 		j.model.open = folderOpener(dir)
+		if !here && j.reused != nil {
+			if err := j.reused(dir); err != nil {
+				return err
+			}
+		}
 		if _, reported := w.run.reported.LoadOrStore(j.model.key, true); !reported && j.report != nil {
 			if err := j.report(dir); err != nil {
 				return err

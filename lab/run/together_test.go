@@ -23,7 +23,7 @@ func TestTwoRunsMakeEachArtifactOnce(t *testing.T) {
 	for i := range boards {
 		all.Go(func() {
 			out, err := work(t, openHome(t, folder), plans[i], Options{Sink: func(e lab.Event) {
-				if e.Kind != lab.KindPoint {
+				if !ofTraining(e) {
 					return
 				}
 				mu.Lock()

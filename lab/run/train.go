@@ -73,6 +73,8 @@ type trainFacts struct {
 	Loss    float64 `json:"loss"`
 	Run     string  `json:"run"` // that took the time
 	observed
+	// Curves is nil in artifacts of earlier versions.
+	Curves []keptCurve `json:"curves,omitempty"`
 }
 
 // start is what training starts from.
@@ -192,7 +194,8 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.timed(row, facts.timing("train", facts.Run))}
 		return nil
 	}
-	return job{model: stepModel(s, of, from.origin, from.shape), build: build, measures: speed}, nil
+	reused := func(dir string) error { return w.showCurves(s.Name, dir) }
+	return job{model: stepModel(s, of, from.origin, from.shape), build: build, reused: reused, measures: speed}, nil
 }
 
 // runTraining trains and reports curves. Between steps it lets a timing be taken: that need not
@@ -201,7 +204,11 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	var around observed
 	end := w.run.observe(ctx)
 	start, paused := time.Now(), time.Duration(0)
-	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: w.point}
+	kept := &keptCurves{}
+	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: func(series string, step int, value float64) {
+		kept.add(series, step, value)
+		w.point(series, step, value)
+	}}
 	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
 		curves.add(s)
 		w.progress(s.Step, s.Total, "")
@@ -213,7 +220,7 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	}
 	took := time.Since(start) - paused
 	around.add(end())
-	return trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around}, nil
+	return trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}, nil
 }
 
 // curves makes the points of a training's curves from its steps.

@@ -1,0 +1,78 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// keptCurve is a curve of a training as it is kept with the model, all its points as they were
+// emitted.
+type keptCurve struct {
+	Name   string       `json:"name"` // "loss", "divergence" or "validation"
+	Steps  []int        `json:"steps"`
+	Values []curveValue `json:"values"`
+}
+
+// curveValue is a value that JSON carries bit for bit: what is not finite is a text.
+type curveValue float64
+
+func (x curveValue) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatFloat(float64(x), 'g', -1, 64)
+	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+		return json.Marshal(text)
+	}
+	return []byte(text), nil
+}
+
+func (x *curveValue) UnmarshalJSON(text []byte) error {
+	if text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	value, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return fmt.Errorf("a curve has the value %s, expected a number", text)
+	}
+	*x = curveValue(value)
+	return nil
+}
+
+// keptCurves collects the points of a training, in order of the curves' first points.
+type keptCurves struct{ list []keptCurve }
+
+func (k *keptCurves) add(name string, step int, value float64) {
+	at := slices.IndexFunc(k.list, func(c keptCurve) bool { return c.Name == name })
+	if at < 0 {
+		at = len(k.list)
+		k.list = append(k.list, keptCurve{Name: name})
+	}
+	c := &k.list[at]
+	c.Steps, c.Values = append(c.Steps, step), append(c.Values, curveValue(value))
+}
+
+// showCurves emits the curves that are kept with a step's model, as its training had emitted them.
+func (w *worker) showCurves(name, dir string) error {
+	var facts trainFacts
+	if err := readFacts(dir, &facts); err != nil {
+		return err
+	}
+	if len(facts.Curves) == 0 {
+		text := name + ": no curve is shown: the model is of an earlier version, which kept none"
+		if facts.Run != "" {
+			text += ", and of run " + facts.Run
+		}
+		w.run.noteOnce(text)
+		return nil
+	}
+	for _, c := range facts.Curves {
+		if len(c.Steps) != len(c.Values) {
+			return fmt.Errorf("%s: curve %s has %d steps and %d values", dir, c.Name, len(c.Steps), len(c.Values))
+		}
+		for i, step := range c.Steps {
+			w.point(c.Name, step, float64(c.Values[i]))
+		}
+	}
+	return nil
+}
