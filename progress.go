@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ type progress struct {
 	start    time.Time
 	last     float64 // when a line was last written, in seconds since the start
 	width    int     // of the line to be rewritten; 0: none
+	run      string  // its id
 }
 
 func newProgress(w io.Writer) *progress {
@@ -36,11 +38,12 @@ func (p *progress) elapsed() float64 { return time.Since(p.start).Seconds() }
 func (p *progress) event(e lab.Event) {
 	switch e.Kind {
 	case lab.KindBegin:
+		p.run = e.Begin.Run
 		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", e.Name, e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
 	case lab.KindNote:
 		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
 	case lab.KindRow:
-		p.line(e.Time, join(e.Cell, "measured "+e.Row+quality(e)))
+		p.line(e.Time, join(e.Cell, "measured "+e.Row+quality(e)+p.marks(e)))
 	case lab.KindCell:
 		if e.State != lab.Running {
 			return
@@ -110,6 +113,20 @@ func quality(e lab.Event) string {
 		}
 	}
 	return ""
+}
+
+// marks are the warnings of a row's timings.
+func (p *progress) marks(e lab.Event) string {
+	var marks []string
+	for _, t := range e.Timings {
+		if w := t.Warning(p.run); w != "" && !slices.Contains(marks, t.Stage+": "+w) {
+			marks = append(marks, t.Stage+": "+w)
+		}
+	}
+	if len(marks) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(marks, "; ") + ")"
 }
 
 func join(cell, text string) string {

@@ -103,7 +103,7 @@ func (b *Board) Apply(e Event) {
 	case KindNote:
 		b.note(Note{Time: e.Time, Level: e.Level, Cell: e.Cell, Text: e.Text, Count: 1})
 	case KindVerdict:
-		v.Verdicts = append(v.Verdicts, Verdict{Time: e.Time, Text: e.Name, Held: e.Held, Reason: e.Text, Unjudged: e.Unjudged})
+		v.Verdicts = append(v.Verdicts, Verdict{Time: e.Time, Text: e.Name, Held: e.Held, Reason: e.Text, Unjudged: e.Unjudged, Warnings: e.Warnings})
 	case KindEnd:
 		b.end(e)
 	case KindMatrix:

@@ -26,7 +26,7 @@ func (v *View) String() string {
 		fmt.Fprintf(&b, "note %.3f %s cell %q ×%d: %s\n", n.Time, n.Level, n.Cell, n.Count, n.Text)
 	}
 	for _, x := range v.Verdicts {
-		fmt.Fprintf(&b, "verdict %.3f %s: %s: %s\n", x.Time, x.Word(), x.Text, x.Reason)
+		fmt.Fprintf(&b, "verdict %.3f %s: %s: %s\n", x.Time, x.Word(), x.Text, x.Grounds())
 	}
 	return b.String()
 }

@@ -12,7 +12,8 @@ const (
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
 	KindRow   // measured values of one row: Cell, Row, Values, Key, Machine, Test, Timings
 	KindNote  // a message: Level, Text, optionally Cell
-	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason
+	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason,
+	// Warnings
 	KindVerdict
 	KindEnd    // the run's end: State, Text is the error
 	KindMatrix // a table of numbers such as a heat map: Cell, Stage, Name, Matrix
@@ -46,7 +47,9 @@ type Event struct {
 	// Unjudged says that a failed cell left the expectation without what it compares.
 	Unjudged bool   `msgpack:"j,omitempty" json:"unjudged,omitempty"`
 	Text     string `msgpack:"x,omitempty" json:"text,omitempty"`
-	Begin    *Begin `msgpack:"b,omitempty" json:"begin,omitempty"`
+	// Warnings are those of the values that an expectation compares, each once.
+	Warnings []string `msgpack:"q,omitempty" json:"warnings,omitempty"`
+	Begin    *Begin   `msgpack:"b,omitempty" json:"begin,omitempty"`
 	// Key names the artifact of the row's model, or the content of a loaded one.
 	Key string `msgpack:"a,omitempty" json:"key,omitempty"`
 	// Machine is where the row was measured; empty in logs that name it only in Begin.

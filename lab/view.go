@@ -1,6 +1,9 @@
 package lab
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // View is the state of a Board. Under Read it belongs to the Board and must be neither changed nor
 // kept.
@@ -71,6 +74,15 @@ type Verdict struct {
 	Reason string
 	// a failed cell left it without what it compares; it is not Held then
 	Unjudged bool
+	Warnings []string // of the values that are compared, each once
+}
+
+// Grounds are the reason with the warnings of the values in it.
+func (v *Verdict) Grounds() string {
+	if len(v.Warnings) == 0 {
+		return v.Reason
+	}
+	return v.Reason + " (" + strings.Join(v.Warnings, warningSeparator) + ")"
 }
 
 // Word says the outcome: held, not held, not judged.

@@ -114,7 +114,7 @@ func (w *workbench) showVerdicts() tea.Cmd {
 					glyph, paint = "○", w.theme.warning
 				}
 				p.say(paint.On(glyph+" "+text.Fit(x.Word(), 10)) + "  " + text.Cut(text.Clean(x.Text), width-14))
-				p.list(func(int) string { return text.Blank(14) }, []string{text.Clean(x.Reason)})
+				p.list(func(int) string { return text.Blank(14) }, []string{text.Clean(x.Grounds())})
 			}
 			if len(v.Verdicts) == 0 {
 				p.say("Expectations are judged when the run ends.")

@@ -70,6 +70,8 @@ type jsonVerdict struct {
 	Held   bool   `json:"held"`
 	Judged bool   `json:"judged"` // false: failed cells left it without what it compares
 	Reason string `json:"reason"`
+	// of the values that are compared
+	Warnings []string `json:"warnings"`
 }
 
 type jsonNote struct {
@@ -113,7 +115,7 @@ func newJSONReport(v *lab.View) jsonReport {
 		out.Rows = append(out.Rows, newJSONRow(&v.Rows[i]))
 	}
 	for _, x := range v.Verdicts {
-		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, !x.Unjudged, x.Reason})
+		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, !x.Unjudged, x.Reason, orEmpty(x.Warnings)})
 	}
 	for _, n := range v.Notes {
 		out.Notes = append(out.Notes, jsonNote{lab.Number(n.Time), n.Level.String(), n.Cell, n.Text, n.Count})

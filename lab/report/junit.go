@@ -4,7 +4,9 @@ import (
 	"encoding/xml"
 	"io"
 	"strconv"
+	"strings"
 
+	"slimlab/internal/visible"
 	"slimlab/lab"
 )
 
@@ -30,6 +32,7 @@ type junitCase struct {
 	Failure *junitMessage `xml:"failure"`
 	Error   *junitMessage `xml:"error"`
 	Skipped *junitMessage `xml:"skipped"`
+	Output  string        `xml:"system-out,omitempty"`
 }
 
 type junitMessage struct {
@@ -38,7 +41,8 @@ type junitMessage struct {
 }
 
 // JUnit writes each run as a test suite: a case for each verdict, which fails where it has not held
-// and is skipped where it cannot be judged, and one with an error for each failed cell and for a
+// and is skipped where it cannot be judged, with the values that it compares and their warnings as
+// its output, and one with an error for each failed cell and for a
 // run that broke or did not begin.
 func JUnit(w io.Writer, views ...*lab.View) error {
 	var all junitSuites
@@ -61,7 +65,7 @@ func newJUnitSuite(v *lab.View) junitSuite {
 	name := v.Begin.Scenario
 	suite := junitSuite{Name: name, Time: decimal(v.Time)}
 	for _, x := range v.Verdicts {
-		one := junitCase{Class: name, Name: x.Text, Time: "0.000"}
+		one := junitCase{Class: name, Name: x.Text, Time: "0.000", Output: junitOutput(&x)}
 		switch {
 		case x.Held:
 		case x.Unjudged:
@@ -86,6 +90,15 @@ func newJUnitSuite(v *lab.View) junitSuite {
 	}
 	suite.Tests = len(suite.Cases)
 	return suite
+}
+
+// junitOutput writes what an expectation compares and the warnings of these values, a line each.
+func junitOutput(x *lab.Verdict) string {
+	lines := []string{x.Reason}
+	for _, w := range x.Warnings {
+		lines = append(lines, "warning: "+w)
+	}
+	return visible.Text(strings.Join(lines, "\n"))
 }
 
 func (s *junitSuite) fail(c junitCase, message string) {

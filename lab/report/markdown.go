@@ -26,7 +26,7 @@ func Markdown(w io.Writer, v *lab.View) error {
 		if !x.Held {
 			held = "**" + held + "**"
 		}
-		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Reason))
+		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Grounds()))
 	})
 	markdownList(&b, "### Troubles", troubles(v), func(_ int, line string) string { return texttable.Escape(line) })
 	_, err := io.WriteString(w, visible.Text(b.String()))

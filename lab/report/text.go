@@ -53,7 +53,7 @@ func Text(w io.Writer, v *lab.View, width int) error {
 		if !x.Held {
 			word = strings.ToUpper(word)
 		}
-		fmt.Fprintf(&b, "  %-*s  %s   %s\n", widest, word, x.Text, x.Reason)
+		fmt.Fprintf(&b, "  %-*s  %s   %s\n", widest, word, x.Text, x.Grounds())
 	}
 	if lines := troubles(v); len(lines) > 0 {
 		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")

@@ -315,12 +315,13 @@ func (s *Scenario) Verdicts(v *lab.View) []lab.Event {
 	var events []lab.Event
 	for _, e := range s.Expect {
 		for _, at := range combinations(e.free) {
-			held, reason, err := e.judge(v, s.Axes, at)
+			var used used
+			held, reason, err := e.judge(v, s.Axes, at, &used)
 			name := e.Text
 			for _, a := range e.free {
 				name += " at " + a.Key + "=" + at[a.Key]
 			}
-			verdict := lab.Event{Kind: lab.KindVerdict, Time: v.Time, Name: name, Held: held, Text: reason}
+			verdict := lab.Event{Kind: lab.KindVerdict, Time: v.Time, Name: name, Held: held, Text: reason, Warnings: used.warnings}
 			if err != nil {
 				var failed failedError
 				verdict.Unjudged, verdict.Text = errors.As(err, &failed), err.Error()
@@ -356,15 +357,29 @@ func (e failedError) Error() string {
 	return fmt.Sprintf("%s; cell %s failed: %s", e.what, e.cell, e.cause)
 }
 
-// judge evaluates the expectation with its free axes at given values. The error says which value is
-// absent, a failedError where a failed cell is the cause.
-func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (held bool, reason string, _ error) {
-	var found []string
-	left, err := evaluate(e.left, v, axes, free, &found)
+// used is what an expectation compares.
+type used struct {
+	values   []string // "auc(row=w8a8) = 0.7"
+	warnings []string // of these values, each once
+}
+
+func (u *used) add(o operand, s lab.Summary) {
+	u.values = append(u.values, fmt.Sprintf("%s = %.6g", o.text, s.Value))
+	for _, w := range s.Warnings {
+		if !slices.Contains(u.warnings, w) {
+			u.warnings = append(u.warnings, w)
+		}
+	}
+}
+
+// judge evaluates the expectation with its free axes at given values, and adds what it uses. The
+// error says which value is absent, a failedError where a failed cell is the cause.
+func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string, found *used) (held bool, reason string, _ error) {
+	left, err := evaluate(e.left, v, axes, free, found)
 	if err != nil {
 		return false, "", err
 	}
-	right, err := evaluate(e.right, v, axes, free, &found)
+	right, err := evaluate(e.right, v, axes, free, found)
 	if err != nil {
 		return false, "", err
 	}
@@ -381,7 +396,7 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (h
 	case "==":
 		held = order == 0
 	}
-	reason = strings.Join(found, ", ")
+	reason = strings.Join(found.values, ", ")
 	if len(e.left)+len(e.right) > 2 {
 		reason += fmt.Sprintf("; %.6g against %.6g", left, right)
 	}
@@ -391,17 +406,17 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string) (h
 	return held, reason, nil
 }
 
-func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *[]string) (float64, error) {
+func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *used) (float64, error) {
 	var sum float64
 	for _, t := range terms {
 		product := t.scale
 		for _, o := range t.metrics {
-			x, err := o.value(v, axes, free)
+			s, err := o.value(v, axes, free)
 			if err != nil {
 				return 0, err
 			}
-			*found = append(*found, fmt.Sprintf("%s = %.6g", o.text, x))
-			product *= x
+			found.add(o, s)
+			product *= s.Value
 		}
 		sum += product
 	}
@@ -409,7 +424,7 @@ func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, fo
 }
 
 // value finds the operand's row and metric.
-func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (float64, error) {
+func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (lab.Summary, error) {
 	want := make([]lab.Param, len(axes))
 	for i, a := range axes {
 		value, ok := o.at[a.Key]
@@ -431,14 +446,14 @@ func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (float6
 		case len(s.Seeds) < s.Of:
 			what = fmt.Sprintf("%s was measured by %d of %d seeds", o.text, len(s.Seeds), s.Of)
 		default:
-			return s.Value, nil
+			return s, nil
 		}
 		for _, id := range r.Cells {
 			if c := v.Cell(id); c != nil && c.State == lab.Failed {
-				return 0, failedError{what, id, c.Error}
+				return lab.Summary{}, failedError{what, id, c.Error}
 			}
 		}
-		return 0, errors.New(what)
+		return lab.Summary{}, errors.New(what)
 	}
-	return 0, fmt.Errorf("%s: the run has no such row", o.text)
+	return lab.Summary{}, fmt.Errorf("%s: the run has no such row", o.text)
 }

@@ -381,3 +381,31 @@ func TestComparisonsAreJudged(t *testing.T) {
 		}
 	}
 }
+
+// TestVerdictsCarryWarnings: an expectation has the warnings of all values that it compares, each
+// once, and of no others.
+func TestVerdictsCarryWarnings(t *testing.T) {
+	for expectation, want := range map[string]string{
+		`auc(row=FM) > auc(row=kd)`:     "timing of run r0|n=7",
+		`auc(row=kd) > 0.1`:             "timing of run r0",
+		`bytes(row=kd) > 1`:             "",
+		`bytes(row=kd) > auc(row=kd)`:   "timing of run r0",
+		`auc(row=FM) + auc(row=kd) > 0`: "timing of run r0|n=7",
+	} {
+		s, err := scenario.Parse("x.yaml", []byte(small+"expect: [ \""+expectation+"\" ]\n"), options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := s.Plan()
+		begin := plan.Begin()
+		events := []lab.Event{{Kind: lab.KindBegin, Begin: &begin}}
+		for _, c := range plan.Cells {
+			events = append(events,
+				lab.Event{Kind: lab.KindRow, Cell: c.ID, Row: "FM", Values: map[string]lab.Measure{"auc": {Value: 0.5, Warning: "timing of run r0; n=7"}, "bytes": {Value: 9}}},
+				lab.Event{Kind: lab.KindRow, Cell: c.ID, Row: "kd", Values: map[string]lab.Measure{"auc": {Value: 0.25, Warning: "timing of run r0"}, "bytes": {Value: 9}}})
+		}
+		if got := s.Verdicts(lab.Fold(events).Snapshot()); len(got) == 0 || strings.Join(got[0].Warnings, "|") != want {
+			t.Errorf("%s: found %+v, expected the warnings %q", expectation, got, want)
+		}
+	}
+}

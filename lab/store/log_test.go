@@ -50,6 +50,9 @@ func TestRecordRoundTrip(t *testing.T) {
 				Others: rapid.Int().Draw(t, "others"), Beside: rapid.Bool().Draw(t, "beside"),
 			}}
 		}
+		if rapid.Bool().Draw(t, "warned") {
+			e.Warnings = rapid.SliceOfN(text, 1, 3).Draw(t, "warnings")
+		}
 		if rapid.Bool().Draw(t, "matrix") {
 			e.Matrix = &lab.Matrix{Rows: rapid.Int().Draw(t, "rows"), Columns: rapid.Int().Draw(t, "columns"), Values: rapid.SliceOfN(number, 1, 9).Draw(t, "cells")}
 			e.Matrix.RowLabels = rapid.SliceOfN(text, 1, 3).Draw(t, "labels")

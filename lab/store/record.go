@@ -71,6 +71,7 @@ type record struct {
 	Held     bool         `msgpack:"h,omitempty"`
 	Unjudged bool         `msgpack:"j,omitempty"`
 	Text     string       `msgpack:"x,omitempty"`
+	Warnings []string     `msgpack:"q,omitempty"`
 	Begin    *lab.Begin   `msgpack:"b,omitempty"`
 	Key      string       `msgpack:"a,omitempty"`
 	Machine  string       `msgpack:"p,omitempty"`
@@ -99,7 +100,7 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	e.buffer.Write(make([]byte, recordHeader))
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
-		event.Value, measures(event.Values), event.Level, event.Held, event.Unjudged, event.Text, event.Begin,
+		event.Value, measures(event.Values), event.Level, event.Held, event.Unjudged, event.Text, event.Warnings, event.Begin,
 		event.Key, event.Machine, event.Test, event.Timings, event.Matrix,
 	})
 	if err != nil {
