@@ -13,8 +13,10 @@
 // before anything is begun. A cell that fails, or panics, does not stop the others; a log that
 // cannot be written stops the run. Timings are taken while nothing else of the run computes: all
 // computing holds a lock for reading, which training releases between steps, and a timing holds it
-// for writing. How the machine was meanwhile is kept with the timing. A stage that computes
-// something else under its old version fails a test.
+// for writing. How the machine was meanwhile is kept with the timing. A P99 says of how few samples
+// it is, below 100, and that it rests on an outlier: the larger of the two samples that it lies
+// between is more than 2 times the smaller one, or more than 3 times the median. A stage that
+// computes something else under its old version fails a test.
 //
 // The package leaves out screens and formats, and the folder in which everything is kept
 // (lab/home): it reports everything as events.

@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +90,28 @@ func (w *worker) servingRecipe(row *measured) recipe.Recipe {
 	return of
 }
 
+// fewForP99 is the number of samples below which a P99 lies between the two largest of them.
+const fewForP99 = 100
+
+// An outlier is a sample of more than outlierOfNext times the next smaller one, or more than
+// outlierOfMedian times the median.
+const (
+	outlierOfNext   = 2
+	outlierOfMedian = 3
+)
+
+// besideOutlier reports whether the P99 of samples rests on an outlier: the larger of the two that
+// it lies between is one. An outlier above these two does not move it.
+func besideOutlier(samples []float64) bool {
+	sorted := slices.Sorted(slices.Values(samples))
+	at := int(math.Ceil(0.99 * float64(len(sorted)-1)))
+	if at < 1 {
+		return false
+	}
+	upper := sorted[at]
+	return upper > outlierOfNext*sorted[at-1] || upper > outlierOfMedian*stat.Median(sorted)
+}
+
 // measures adds what was served to a row's values; warning is that of its timings.
 func (s *serving) measures(values map[string]lab.Measure, warning string) {
 	latency := func(name string, samples []float64) {
@@ -95,8 +119,12 @@ func (s *serving) measures(values map[string]lab.Measure, warning string) {
 			return
 		}
 		p99 := warning
-		if len(samples) < 100 {
-			p99 = strings.TrimPrefix(warning+"; ", "; ") + fmt.Sprintf("P99 of %d samples", len(samples))
+		also := func(reason string) { p99 = strings.TrimPrefix(p99+"; ", "; ") + reason }
+		if len(samples) < fewForP99 {
+			also(fmt.Sprintf("P99 of %d samples", len(samples)))
+		}
+		if besideOutlier(samples) {
+			also("P99 beside an outlier")
 		}
 		values[name+"_p50"] = lab.Measure{Value: stat.Percentile(samples, 50), N: len(samples), Warning: warning}
 		values[name+"_p99"] = lab.Measure{Value: stat.Percentile(samples, 99), N: len(samples), Warning: p99}
