@@ -115,12 +115,14 @@ func quality(e lab.Event) string {
 	return ""
 }
 
-// marks are the warnings of a row's timings.
+// marks are the warnings of a row's timings, each once.
 func (p *progress) marks(e lab.Event) string {
 	var marks []string
 	for _, t := range e.Timings {
-		if w := t.Warning(p.run); w != "" && !slices.Contains(marks, t.Stage+": "+w) {
-			marks = append(marks, t.Stage+": "+w)
+		for w := range strings.SplitSeq(t.Warning(p.run), "; ") {
+			if w != "" && !slices.Contains(marks, w) {
+				marks = append(marks, w)
+			}
 		}
 	}
 	if len(marks) == 0 {
