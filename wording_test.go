@@ -33,9 +33,9 @@ func bytesOf(t *testing.T) (vocab string) {
 	return string(data)
 }
 
-// Whatever one value of a JSON file of others is, its reader accepts it or refuses it in the words
+// A reader accepts a JSON file, whatever one value of it is, or refuses it in the words
 // of the file. The files of a model's folder have a test of their own beside their reader.
-func TestErrorsOfReadersSpeakOfTheFile(t *testing.T) {
+func TestErrorsOfReadersNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	inFile := func(read func(name string) error) func(text string) error {
 		return func(text string) error {

@@ -107,7 +107,7 @@ func TestFilesThatAreReplaced(t *testing.T) {
 	}
 }
 
-// TestNamesThatCannotBeWritten are told by Check and Write in the same words, by the name as it was
+// TestNamesThatCannotBeWritten: Check and Write refuse them in the same words, by the name as it was
 // given, and change nothing.
 func TestNamesThatCannotBeWritten(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -165,8 +165,7 @@ func relativeTo(t *testing.T, from, path string) string {
 	return relative
 }
 
-// Nothing is left when a target is released: no lock file, no folder that was made for it. What was
-// written stays.
+// A released target leaves no lock file and no folder that was made for it. What was written stays.
 func TestReleaseLeavesOnlyTheTarget(t *testing.T) {
 	dir := t.TempDir()
 	target := take(t, filepath.Join(dir, "a", "b", "out"))
@@ -187,8 +186,7 @@ func TestReleaseLeavesOnlyTheTarget(t *testing.T) {
 	}
 }
 
-// However often holders come and go, and remove the lock file and its folder, there is one at a
-// time.
+// There is one holder at a time, however often holders remove the lock file and its folder.
 func TestOneHolderAtATime(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "made", "out")
 	var alone sync.Mutex

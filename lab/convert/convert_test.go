@@ -588,7 +588,7 @@ func TestConversionErrors(t *testing.T) {
 	}
 }
 
-// A finished layer is not taken for another command's.
+// A command does not use a finished layer of another command.
 func TestOtherCommandsWorkIsNotTaken(t *testing.T) {
 	from, text := source(t, checkpoint.F32)
 	to := filepath.Join(t.TempDir(), "out")

@@ -47,9 +47,9 @@ func TestPipesAreReadToTheirEnd(t *testing.T) {
 	}
 }
 
-// TestASilentPipeHearsTheContext: opening a pipe to which nobody writes, and reading one whose
+// TestPipesEndWithTheContext: opening a pipe that nobody writes to, and reading one whose
 // writer says nothing, end with the context.
-func TestASilentPipeHearsTheContext(t *testing.T) {
+func TestPipesEndWithTheContext(t *testing.T) {
 	path := fifo(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()

@@ -92,7 +92,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// What machines read can be read by machines.
+// JSON, CSV and JUnit files are valid.
 func TestMachineFormatsParse(t *testing.T) {
 	for _, v := range []*lab.View{run("r1", 3, nil).Snapshot(), live(), lab.NewBoard().Snapshot()} {
 		var b bytes.Buffer

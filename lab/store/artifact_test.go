@@ -185,8 +185,8 @@ func stageOf(t *testing.T, a *Artifacts, key string) string {
 }
 
 // TestMisplacedArtifacts: an artifact is never taken for that of another key, and none is lost: one
-// that lies elsewhere goes to its place, two that were exchanged are exchanged again, of which both
-// are told, and a copy under another key is moved aside.
+// that lies elsewhere goes to its place, two that were exchanged are exchanged again, with a note
+// of each, and a copy under another key is moved aside.
 func TestMisplacedArtifacts(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -478,8 +478,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestAlone: one at a time makes an artifact; who waits says so once, goes on when the other has
-// ended, and hears its context. Nothing is left.
+// TestAlone: one process at a time makes an artifact; another one says once that it waits, goes on
+// when the first has ended, and stops waiting with its context. Nothing is left.
 func TestAlone(t *testing.T) {
 	a := artifacts(t)
 	key := of("x").Key()

@@ -179,8 +179,8 @@ func TestZerosAtTheEnd(t *testing.T) {
 	}
 }
 
-// Of a log with a changed byte anywhere, what stands before the damage is read, with an end that
-// says so; it is an error only where nothing stands before it.
+// A log with a changed byte anywhere is read up to the damage, with an end that says so; it is an
+// error only where nothing stands before the damage.
 func TestDamageIsFound(t *testing.T) {
 	s := open(t)
 	write(t, s, "a", 1, 4, lab.Done)

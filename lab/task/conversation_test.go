@@ -48,7 +48,7 @@ func answers(e Example) string {
 	return b.String()
 }
 
-func TestOfConversationsTheAnswersAreLearned(t *testing.T) {
+func TestAnswersOfConversationsAreLearned(t *testing.T) {
 	for _, c := range []struct {
 		name, record string
 		chat         tagged
@@ -129,8 +129,8 @@ func TestFormsOfRecords(t *testing.T) {
 	}
 }
 
-// TestNothingIsKeptWhereNothingIsToBe: with shares of 0 all records are trained on.
-func TestNothingIsKeptWhereNothingIsToBe(t *testing.T) {
+// TestSharesOfZeroKeepNothingBack: with shares of 0 all records are trained on.
+func TestSharesOfZeroKeepNothingBack(t *testing.T) {
 	for _, n := range []int{1, 3, 60} {
 		j := newJSONL(t, manyLines(n), func(c *JSONLConfig) { c.ValidationShare, c.CalibrationShare = 0, 0 })
 		if j.TrainSize() != n || j.Kept() != 0 || len(j.Validation(0)) != 0 {

@@ -177,7 +177,7 @@ func TestBootstrapIsByMember(t *testing.T) {
 	}
 }
 
-// Of many test sets, about 95 in 100 must have the long-run AUC inside their interval.
+// The long-run AUC must be inside the intervals of about 95 in 100 test sets.
 func TestIntervalsCover(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { c.Members = 3000 })
 	long := headroomOf(t, r).Profile

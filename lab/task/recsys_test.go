@@ -210,7 +210,7 @@ func TestHeldOutTasksAreNotTrained(t *testing.T) {
 	}
 }
 
-func TestLabelledPromptsAreGoneThroughInEpochs(t *testing.T) {
+func TestLabelledPromptsComeInEpochs(t *testing.T) {
 	r := newRecsys(t, func(c *RecsysConfig) { small(c); c.Labelled = 37 })
 	if r.TrainSize() != 37 {
 		t.Fatalf("size %d", r.TrainSize())

@@ -77,7 +77,7 @@ func TestEndTokens(t *testing.T) {
 	}
 }
 
-// What stands in two places and differs, or has no meaning, is told; the right one counts.
+// A note names what differs between two places, or has no meaning; the right one counts.
 func TestConfigNotes(t *testing.T) {
 	text := map[string]any{"architectures": []string{"LlavaForConditionalGeneration"}, "model_type": "llava", "vocab_size": nil, "hidden_size": nil, "intermediate_size": nil,
 		"num_hidden_layers": nil, "num_attention_heads": nil, "vision_config": map[string]any{}, "tie_word_embeddings": true,

@@ -143,7 +143,7 @@ func TestQuantizationFiles(t *testing.T) {
 	if _, err := Open(packed); err == nil || !strings.HasSuffix(err.Error(), "quantize_config.json: bits: 3 is not supported, expected 4 or 8") {
 		t.Errorf("found %v", err)
 	}
-	// both places: config.json counts, and a difference is told
+	// both places: config.json counts, and a note names a difference
 	dir := t.TempDir()
 	_, weights := sampleFolder(t, dir, sampleOf(t, "GPTQ"))
 	for content, note := range map[string]string{
@@ -166,8 +166,8 @@ func asFloats(list []Tensor, layer string, weight []float32, out, in int) []Tens
 	return append(list, safetensors.NewTensor(layer+".weight", F32, []int{out, in}, func() any { return weight }))
 }
 
-// A layer is quantized or not as its tensors are, whatever the config says; a note tells where it
-// says otherwise.
+// The tensors of a layer decide whether it is quantized, whatever the config says; a note says
+// where the config differs.
 func TestTensorsSayWhatIsQuantized(t *testing.T) {
 	const layer = "model.layers.1.mlp.up_proj"
 	gptq := func(key, value string) string {

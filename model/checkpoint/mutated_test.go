@@ -15,7 +15,7 @@ import (
 // ownTypes are names of this package in an error.
 var ownTypes = regexp.MustCompile(`\bmap\[|\bnil\b|quantizedArgs|configGroup|layerWidths`)
 
-// checkWords reports an error that speaks of the program.
+// checkWords reports an error that names types or functions of the program.
 func checkWords(t testing.TB, what string, err error) {
 	t.Helper()
 	if err != nil && (jsonmutant.SpeaksOfTheProgram(err) || ownTypes.MatchString(err.Error())) {
