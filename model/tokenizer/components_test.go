@@ -96,6 +96,19 @@ func TestSplitRules(t *testing.T) {
 	}
 }
 
+// TestContractions: an apostrophe and the letters of a contraction are one word in either case, also
+// at the end of a text; what only begins as one is none.
+func TestContractions(t *testing.T) {
+	for text, want := range map[string]int{
+		"'": 0, "'s": 2, "'S": 2, "'t": 2, "'m": 2, "'d": 2, "'x": 0, "s": 0, "x's": 0,
+		"'r": 0, "'v": 0, "'l": 0, "'R": 0, "'re": 3, "'RE": 3, "'rE": 3, "'ve": 3, "'ll": 3, "'rx": 0, "'le": 0, "'rest": 3, "'sx": 2, "'dd": 2, "'ſ": 3, "'ſx": 3,
+	} {
+		if got := anyContraction(text); got != want {
+			t.Errorf("%q: %d bytes, expected %d", text, got, want)
+		}
+	}
+}
+
 // TestLongS: the long s is an s in another case, in contractions too.
 func TestLongS(t *testing.T) {
 	var got []string
