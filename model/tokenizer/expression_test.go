@@ -137,6 +137,21 @@ func TestRefusedExpressions(t *testing.T) {
 	}
 }
 
+// TestDepthOfExpressions: groups and classes nest as deep as their bound says, and no deeper.
+func TestDepthOfExpressions(t *testing.T) {
+	for _, c := range []struct {
+		before, after, within string
+		deepest               int
+	}{{"(", ")", "a", deepestGroup}, {"(?:", ")", "a", deepestGroup}, {"[a", "]", "b", 1 + deepestGroup}, {"[^a", "]", "b", 1 + deepestGroup}} { // the first class is in none
+		for _, depth := range []int{1, c.deepest, c.deepest + 1} {
+			_, err := compile(strings.Repeat(c.before, depth) + c.within + strings.Repeat(c.after, depth))
+			if refused := err != nil && strings.Contains(err.Error(), "nest deeper than 64"); refused != (depth > c.deepest) || err != nil && !refused {
+				t.Errorf("%d of %s%s: %v", depth, c.before, c.after, err)
+			}
+		}
+	}
+}
+
 // setExpression is a class, and which characters it has by the meaning of its parts.
 type setExpression struct {
 	text string
