@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -478,6 +479,56 @@ func TestDistil(t *testing.T) {
 	want := logits(t, teacher)
 	if before, after := distance(a, want), distance(b, want); !(after < before) {
 		t.Errorf("distilling took the logits from %g to %g away from the teacher's", before, after)
+	}
+}
+
+// TestTextsThatBreakOff: a text that cannot be read to its end is an error of each verb that reads
+// one, with the file's name, and nothing is written.
+func TestTextsThatBreakOff(t *testing.T) {
+	folder, _ := source(t, checkpoint.F32)
+	dir := t.TempDir()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 { // more than is looked at to find the form
+		fmt.Fprintf(w, "%s%d. ", poem, rng.Uint64())
+	}
+	w.Close()
+	long := strings.Repeat(poem, 5000)
+	for name, c := range map[string]struct{ content, want string }{
+		"cut.txt.gz": {b.String()[:b.Len()/2], "the file ends within the stream"}, "latin1.txt": {long + "caf\xe9" + long, "not valid UTF-8"},
+	} {
+		text := filepath.Join(dir, name)
+		if err := os.WriteFile(text, []byte(c.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d := Distillation{Data: text, Steps: 2, Batch: 1, Length: 16, LearningRate: 1e-3}
+		if err := d.Set("", "float32", true); err != nil {
+			t.Fatal(err)
+		}
+		d.Objective = kd.Objective{Divergence: kd.ForwardKL}
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32}}
+		if err := p.Set("magnitude", "0.5", ""); err != nil {
+			t.Fatal(err)
+		}
+		for verb, run := range map[string]func(to string) error{
+			"distil": func(to string) error {
+				_, err := Distil(context.Background(), folder, folder, to, d, Options{Open: open})
+				return err
+			},
+			"prune": func(to string) error {
+				_, err := Prune(context.Background(), folder, to, p, Options{Open: open})
+				return err
+			},
+		} {
+			to := filepath.Join(dir, verb+"-out")
+			if err := run(to); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s of %s: %v, expected %q", verb, name, err, c.want)
+			}
+			if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s of %s wrote a model", verb, name)
+			}
+		}
 	}
 }
 
