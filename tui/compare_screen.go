@@ -172,25 +172,13 @@ func (c *compareScreen) fillGrid(changes []report.Change) {
 		case 4:
 			return grid.Cell{Text: scale.Summary(one.New), Paint: c.theme.bold}
 		case 5:
-			return grid.Cell{Text: changeText(one.Delta)}
+			return grid.Cell{Text: one.DeltaText()}
 		}
 		if math.IsNaN(one.P) {
 			return grid.Cell{Text: report.Missing, Paint: c.theme.dim}
 		}
 		return grid.Cell{Text: fmt.Sprintf("%.3f", one.P)}
 	}
-}
-
-func changeText(delta float64) string {
-	switch {
-	case math.IsNaN(delta):
-		return report.Missing
-	case delta == 0:
-		return "0"
-	case math.Abs(delta) < 5e-5:
-		return "<0.01%"
-	}
-	return fmt.Sprintf("%+.2f%%", delta*100)
 }
 
 func (c *compareScreen) judgementPaint(j report.Judgement) text.Paint {

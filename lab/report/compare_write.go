@@ -34,18 +34,30 @@ func (c *Comparison) Write(format string, w io.Writer) error {
 // fields are a change's texts: row, metric, base, new, delta, judgement.
 func (one *Change) fields() [6]string {
 	scale := ScaleOf(one.Metric.Unit, one.Base.Value, one.New.Value)
-	delta := Missing
+	delta := one.DeltaText()
 	switch {
-	case one.Metric.Unit == lab.Percent && !math.IsNaN(one.New.Value-one.Base.Value):
-		// a difference of deltas, in points
-		delta = strings.TrimSuffix(scale.Format(one.New.Value-one.Base.Value), "%") + " pt" + one.bounds(100)
-	case !math.IsNaN(one.Delta):
-		delta = Format(lab.Percent, one.Delta) + one.bounds(100/math.Abs(one.Base.Value))
+	case delta == Missing:
+	case one.Metric.Unit == lab.Percent:
+		delta += one.bounds(100)
+	default:
+		delta += one.bounds(100 / math.Abs(one.Base.Value))
 	}
 	if !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
 	}
 	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
+}
+
+// DeltaText writes new − base relative to the base: "+3.20%". Of a metric that is a relative change
+// itself it writes the difference in points: "−1.00 pt".
+func (one *Change) DeltaText() string {
+	switch points := one.New.Value - one.Base.Value; {
+	case one.Metric.Unit == lab.Percent && !math.IsNaN(points):
+		return strings.TrimSuffix(Format(lab.Percent, points), "%") + " pt"
+	case one.Metric.Unit == lab.Percent || math.IsNaN(one.Delta):
+		return Missing
+	}
+	return Format(lab.Percent, one.Delta)
 }
 
 // bounds writes the interval of the difference, times a factor; nothing where a bound is not

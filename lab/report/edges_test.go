@@ -264,6 +264,27 @@ func TestBoundsOfADifference(t *testing.T) {
 	}
 }
 
+// TestTextOfADifference: relative to the base, or in points where the values are relative changes
+// themselves.
+func TestTextOfADifference(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		unit               lab.Unit
+		base, next, delta  float64
+		want, withInterval string // of −0.001 to 0.002
+	}{
+		{lab.Percent, -0.08, -0.09, -0.125, "-1.00 pt", "-1.00 pt [-0.10, +0.20]"}, {lab.Percent, 0, 0.005, nan, "+0.50 pt", "+0.50 pt [-0.10, +0.20]"},
+		{lab.Percent, 0.01, 0.01, 0, "0.00 pt", "0.00 pt [-0.10, +0.20]"}, {lab.Percent, nan, 0.01, nan, Missing, Missing}, {lab.Percent, 0.01, nan, nan, Missing, Missing},
+		{lab.Fraction, 0.8, 0.84, 0.05, "+5.00%", "+5.00% [-0.12, +0.25]"}, {lab.Fraction, -0.8, -0.84, -0.05, "-5.00%", "-5.00% [-0.12, +0.25]"},
+		{lab.Fraction, 0, 0.84, nan, Missing, Missing}, {lab.Fraction, 0.8, 0.8, 0, "0.00%", "0.00% [-0.12, +0.25]"}, {lab.Seconds, 1, inf, inf, "+Inf", "+Inf [-0.10, +0.20]"},
+	} {
+		one := Change{Metric: lab.Metric{Unit: c.unit}, Base: lab.Summary{Value: c.base}, New: lab.Summary{Value: c.next}, Delta: c.delta, Low: -0.001, High: 0.002, P: nan}
+		if got, whole := one.DeltaText(), one.fields()[4]; got != c.want || whole != c.withInterval {
+			t.Errorf("%v to %v: %q and %q, expected %q and %q", c.base, c.next, got, whole, c.want, c.withInterval)
+		}
+	}
+}
+
 // TestAxesAreAlwaysShown: in a narrow terminal metrics are left out, the columns that tell rows
 // apart are not.
 func TestAxesAreAlwaysShown(t *testing.T) {
