@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"slimlab/model"
@@ -46,6 +47,29 @@ func TestZeroPointsOnARealLayer(t *testing.T) {
 					t.Errorf("linear layer %d: the error of %s%s is %g, of %s %g", i, c[0], group, e, c[1], other)
 				}
 			}
+		}
+	}
+}
+
+// TestGroupsThatFit: an error of a group that does not divide the widths names groups that do, the
+// smallest first, eight at most.
+func TestGroupsThatFit(t *testing.T) {
+	for _, c := range []struct {
+		heads, mlp int // heads of 64
+		want       string
+	}{
+		{2, 128, "; expected 8, 16, 32, 64 or 128"}, {2, 192, "; expected 8, 16, 32 or 64"}, {2, 8, "; expected 8"}, {2, 16, "; expected 8 or 16"},
+		{16, 1024, "; expected 8, 16, 32, 64, 128, 256, 512 or 1024"}, {32, 2048, "; expected 8, 16, 32, 64, 128, 256, 512 or 1024"}, {2, 4, "; no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
+	} {
+		q := &Quantize{Scheme: "w4a16-rtn", Group: 40}
+		scheme, err := q.scheme()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = q.checkShape(scheme, model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: c.heads * 64, HeadDim: 64, Layers: model.Uniform(1, c.heads, c.heads, c.mlp),
+			MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1})
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%d heads, %d neurons: %v, expected %q", c.heads, c.mlp, err, c.want)
 		}
 	}
 }
