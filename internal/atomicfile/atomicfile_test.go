@@ -107,8 +107,8 @@ func TestFilesThatAreReplaced(t *testing.T) {
 	}
 }
 
-// TestNamesThatCannotBeWritten: Check and Write refuse them in the same words, by the name as it was
-// given, and change nothing.
+// TestNamesThatCannotBeWritten: Check and Write refuse them in the same words, by the name as it
+// was given, and change nothing.
 func TestNamesThatCannotBeWritten(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, err := range []error{os.WriteFile("file", nil, 0o644), os.Mkdir("folder", 0o755), os.Symlink("folder", "link"), os.Symlink("loop", "loop")} {

@@ -96,8 +96,8 @@ func TestSplitRules(t *testing.T) {
 	}
 }
 
-// TestContractions: an apostrophe and the letters of a contraction are one word in either case, also
-// at the end of a text; what only begins as one is none.
+// TestContractions: an apostrophe and the letters of a contraction are one word in either case,
+// also at the end of a text; what only begins as one is none.
 func TestContractions(t *testing.T) {
 	for text, want := range map[string]int{
 		"'": 0, "'s": 2, "'S": 2, "'t": 2, "'m": 2, "'d": 2, "'x": 0, "s": 0, "x's": 0,
