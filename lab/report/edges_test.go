@@ -218,9 +218,9 @@ func TestComparisonApart(t *testing.T) {
 	}
 }
 
-// TestSameTestSample: rows were measured on the same test sample where both logs name it and the
-// names are equal; where either does not, the scenarios decide.
-func TestSameTestSample(t *testing.T) {
+// TestSameSamplesAndModels: rows were measured on the same test sample, and are of the same models,
+// where both logs name them and the names are equal; where either does not, the scenarios decide.
+func TestSameSamplesAndModels(t *testing.T) {
 	none, unnamed, one, other := []string(nil), []string{"t", ""}, []string{"t", "u"}, []string{"t", "v"}
 	for _, c := range []struct {
 		a, b   []string
@@ -240,6 +240,12 @@ func TestSameTestSample(t *testing.T) {
 			}
 			if got := sameTest(base, next, a, b); got != want {
 				t.Errorf("tests %q and %q, scenarios h and %s: %v", c.a, c.b, scenario, got)
+			}
+			of := func(keys []string) *lab.TableRow {
+				return &lab.TableRow{Keys: keys, Tests: one, Machines: []string{"m"}}
+			}
+			if got := sameRecipe(base, next, of(c.a), of(c.b)); got != want {
+				t.Errorf("keys %q and %q, scenarios h and %s: %v", c.a, c.b, scenario, got)
 			}
 		}
 	}

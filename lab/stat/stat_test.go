@@ -193,6 +193,18 @@ func TestMannWhitneyOfTies(t *testing.T) {
 	}
 }
 
+func TestBounded(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		low, high float64
+		want      bool
+	}{{0, 1, true}, {-math.MaxFloat64, math.MaxFloat64, true}, {nan, 1, false}, {0, nan, false}, {-inf, 1, false}, {0, inf, false}, {nan, inf, false}} {
+		if got := (Interval{Low: c.low, High: c.high}).Bounded(); got != c.want {
+			t.Errorf("%v to %v: %v", c.low, c.high, got)
+		}
+	}
+}
+
 // edge draws values, many of them at the edges.
 func edge() *rapid.Generator[float64] {
 	return rapid.OneOf(
