@@ -200,6 +200,32 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestModelsThatCannotBeOpened: the error names the model as it was given and what is wrong with it.
+func TestModelsThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"broken/config.json": "{", "bare/notes.txt": "", "wordless/config.json": "{}", "wordless/tokenizer.json": "{"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := Open(filepath.Join(dir, "home"), "test")
+	for _, c := range []struct{ name, model, tokenizer string }{
+		{filepath.Join(dir, "broken"), "broken: config.json: line 1, column 1: not JSON", "found no tokenizer, expected tokenizer.json"},
+		{filepath.Join(dir, "bare"), "bare: expected a Hugging Face folder with config.json and model.safetensors", "found no tokenizer"},
+		{filepath.Join(dir, "wordless"), "wordless: config.json", "wordless: tokenizer.json"},
+		{filepath.Join(dir, "absent"), "absent", "absent"}, {"run:last/FM", "run", "run"}, {"pretrained:none", "none", "none"}, {filepath.Join(dir, "absent.gguf"), "absent.gguf", "absent.gguf"},
+	} {
+		opened, err := h.OpenModel(c.name)
+		if err == nil || opened != nil || !strings.Contains(err.Error(), c.model) {
+			t.Errorf("%s: %v, expected %q", c.name, err, c.model)
+		}
+		if tok, err := h.Tokenizer(c.name); err == nil || tok != nil || !strings.Contains(err.Error(), c.tokenizer) {
+			t.Errorf("the tokenizer of %s: %v, expected %q", c.name, err, c.tokenizer)
+		}
+	}
+}
+
 // TestKeeps: which runs keep their artifacts, by their place among the newest and by when they
 // began.
 func TestKeeps(t *testing.T) {
