@@ -200,7 +200,8 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// TestModelsThatCannotBeOpened: the error names the model as it was given and what is wrong with it.
+// TestModelsThatCannotBeOpened: the error names the model as it was given and what is wrong with
+// it.
 func TestModelsThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"broken/config.json": "{", "bare/notes.txt": "", "wordless/config.json": "{}", "wordless/tokenizer.json": "{"} {
