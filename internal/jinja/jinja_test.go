@@ -90,6 +90,8 @@ var expected = []struct{ template, want string }{
 	{`{{ [[1,2],[3,4]]|sum(attribute=1) }} {{ [[1,2],[3,4]]|join(',',1) }} {{ [[1,2],[3,1]]|sort(attribute=1) }} {{ [[1,0],[3,1]]|selectattr(1)|list }} {{ [{'b':[4,3]},{'b':[1,2]}]|sort(attribute='b.0')|map(attribute='b.1')|list }}`,
 		"6 2,4 [[3, 1], [1, 2]] [[3, 1]] [2, 3]"},
 	{`{{ 'a::b::c'.rsplit('::', 1) }} {{ 'a::b::c'.rsplit('::') }} {{ 'a::b::c'.split('::', 1) }} {{ '::a::'.rsplit('::', 5) }}`, "['a::b', 'c'] ['a', 'b', 'c'] ['a', 'b::c'] ['', 'a', '']"},
+	// A whole float is the same key as the int.
+	{`{{ {1: 'a', 1.0: 'b'}[1] }}{{ {1.5: 'x'}[1.5] }}{{ {1: 'y'}[1.0] }}{{ {2.5: 1, 2: 2, 2.0: 3}|length }}{{ {0.5: 1, 0: 2}|length }}{{ {-0.0: 'z'}[0] }}`, "bxy22z"},
 	// Python rounds quotients down, and the rest has the sign of the divisor.
 	{`{% for b in [-3, -2, -1, 1, 2, 3] %}{{ 7 // b }}/{{ 7 % b }} {{ -7 // b }}/{{ -7 % b }} {% endfor %}`,
 		"-3/-2 2/-1 -4/-1 3/-1 -7/0 7/0 7/0 -7/0 3/1 -4/1 2/1 -3/2 "},

@@ -235,9 +235,13 @@ func TestBiases(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		replaces bool
+		pattern  string
 		want     float32 // of 10, the value of the adapter's bias being 3 and the scale 2
-	}{{ofB, false, 16}, {ofModule, true, 3}, {"base_model.model." + q + ".base_layer.bias", true, 3}} {
-		const config = `{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "lora_only", "lora_bias": true}`
+	}{
+		{ofB, false, "", 16}, {ofB, false, `, "alpha_pattern": {"q_proj": 16}`, 22}, {ofB, false, `, "alpha_pattern": {"k_proj": 16}`, 16},
+		{ofModule, true, "", 3}, {"base_model.model." + q + ".base_layer.bias", true, "", 3},
+	} {
+		config := `{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "lora_only", "lora_bias": true` + c.pattern + `}`
 		a, err := OpenFS(folder(t, config, with(pair(4), c.name, 6), map[string]float32{c.name: 3}), modelShapes())
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
