@@ -1,8 +1,11 @@
 package run
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -54,4 +57,26 @@ func TestTwoRunsMakeEachArtifactOnce(t *testing.T) {
 		}
 	}
 	artifactDirs(t, openHome(t, folder), everything) // nothing unfinished is left
+}
+
+// TestWaitingIsSaid: a run that waits for another process to make an artifact says so, and for what.
+func TestWaitingIsSaid(t *testing.T) {
+	h := copyHome(t, onlyTokenizer)
+	key := theReference(t).board.Snapshot().Rows[0].Keys[0]
+	release, err := openHome(t, h.Folder).Artifacts.Alone(t.Context(), key, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(release)
+	defer time.AfterFunc(time.Minute, release).Stop() // a run that says nothing would wait for ever
+	var said []string
+	workUntil(t, h, parse(t, chain, scenario.Options{}), Options{Sink: func(e lab.Event) {
+		if e.Kind == lab.KindNote && strings.Contains(e.Text, "waiting") {
+			said = append(said, e.Text)
+			release()
+		}
+	}}, func(e lab.Event) bool { return e.Kind == lab.KindPoint }) // when it trains it has gone on
+	if want := []string{"train teacher: waiting for another process that makes it"}; !slices.Equal(said, want) {
+		t.Errorf("found %q, expected %q", said, want)
+	}
 }
