@@ -59,7 +59,8 @@ func TestTwoRunsMakeEachArtifactOnce(t *testing.T) {
 	artifactDirs(t, openHome(t, folder), everything) // nothing unfinished is left
 }
 
-// TestWaitingIsSaid: a run that waits for another process to make an artifact says so, and for what.
+// TestWaitingIsSaid: a run that waits for another process to make an artifact says so, and for
+// what.
 func TestWaitingIsSaid(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	key := theReference(t).board.Snapshot().Rows[0].Keys[0]
