@@ -200,3 +200,23 @@ func TestRequiredKeys(t *testing.T) {
 		t.Errorf("required are %q, expected %q", required, want)
 	}
 }
+
+// TestKeysOfEachStep: in the reference each step has a name and what it starts from, except for one
+// that takes a loaded model as it is, which has no from.
+func TestKeysOfEachStep(t *testing.T) {
+	for i, section := range vocabulary.Steps() {
+		var head []string
+		for _, key := range section.Keys {
+			if key.Key == "name" || key.Key == "from" {
+				head = append(head, key.Key)
+			}
+		}
+		want := []string{"name", "from"}
+		if vocabulary.Kinds[i].Loads {
+			want = want[:1]
+		}
+		if !slices.Equal(head, want) || section.Name == "baseline" && len(want) != 1 {
+			t.Errorf("%s has %q, expected %q", section.Name, head, want)
+		}
+	}
+}
