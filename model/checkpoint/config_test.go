@@ -2,11 +2,13 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/weight"
 )
 
@@ -277,4 +279,22 @@ func FuzzConfig(f *testing.F) {
 			t.Fatalf("%+v was written as %s and read as %+v: %v", c, written, again, err)
 		}
 	})
+}
+
+// TestNumberOfLayers: one layer is a model, none is not.
+func TestNumberOfLayers(t *testing.T) {
+	for n, accepted := range map[int]bool{-1: false, 0: false, 1: true, maxLayers: true, maxLayers + 1: false} {
+		c, _, err := parsed([]byte(fmt.Sprintf(`{"architectures": ["LlamaForCausalLM"], "vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "num_hidden_layers": %d}`, n)))
+		if accepted != (err == nil) || accepted && len(c.Layers) != n || !accepted && !strings.Contains(err.Error(), "num_hidden_layers") {
+			t.Errorf("%d layers: %v", n, err)
+		}
+	}
+}
+
+// TestGGUFFileTypes: the numbers of general.file_type are those of llama.cpp's llama_ftype.
+func TestGGUFFileTypes(t *testing.T) {
+	want := map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q4_0: 2, gguf.Q4_1: 3, gguf.Q8_0: 7, gguf.BF16: 32}
+	if !maps.Equal(ggufFileTypes, want) {
+		t.Errorf("found %v, expected %v", ggufFileTypes, want)
+	}
 }
