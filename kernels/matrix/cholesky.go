@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 
-	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 )
 
@@ -56,86 +55,6 @@ func smallCholesky(a Dense) bool {
 	}
 	return true
 }
-
-// SolveUpper replaces b [n, p] by U⁻¹·b, SolveUpperTransposed by U⁻ᵀ·b, for the upper triangle U of
-// u [n, n].
-func SolveUpper(ctx context.Context, u, b Dense)           { solveTriangle(ctx, u, b, false) }
-func SolveUpperTransposed(ctx context.Context, u, b Dense) { solveTriangle(ctx, u, b, true) }
-
-func solveTriangle(ctx context.Context, u, b Dense, transposed bool) {
-	if ctx.Err() != nil {
-		return
-	}
-	n := u.Rows
-	if n <= smallTriangle {
-		solveSmall(u, b, transposed)
-		return
-	}
-	h := half(n)
-	top, right, rest := u.Block(0, 0, h, h), u.Block(0, h, h, n-h), u.Block(h, h, n-h, n-h)
-	upper, lower := b.Block(0, 0, h, b.Cols), b.Block(h, 0, n-h, b.Cols)
-	if transposed {
-		solveTriangle(ctx, top, upper, true)
-		AddProduct(ctx, lower, right.T(), upper, -1)
-		solveTriangle(ctx, rest, lower, true)
-		return
-	}
-	solveTriangle(ctx, rest, lower, false)
-	AddProduct(ctx, upper, right, lower, -1)
-	solveTriangle(ctx, top, upper, false)
-}
-
-// solveSmall solves some columns at a time, in a copy that fits the first cache: row by row in the
-// order of substitution, each less its factors times the rows before it.
-func solveSmall(u, b Dense, transposed bool) {
-	n, r := u.Rows, routinesOf(kernels.Implementation())
-	row := func(step int) int { // of u and b
-		if transposed {
-			return step
-		}
-		return n - 1 - step
-	}
-	var factors [smallTriangle][smallTriangle]float64
-	for step := range n {
-		for before := range step {
-			i, k := row(step), row(before)
-			factors[step][before] = u.Data[min(i, k)*u.RowStride+max(i, k)*u.ColStride]
-		}
-	}
-	parallel.Range(b.Cols, smallColumns, func(lo, hi int) {
-		buffer := freeStrips.Get()
-		defer freeStrips.Put(buffer)
-		memory, width := (*buffer)[:smallTriangle*smallColumns], hi-lo
-		part := b.Block(0, lo, n, width)
-		for step := range n {
-			y, i := memory[step*smallColumns:][:width], row(step)
-			if part.ColStride == 1 {
-				copy(y, part.Row(i))
-			} else {
-				for j := range y {
-					y[j] = part.Data[i*part.RowStride+j*part.ColStride]
-				}
-			}
-			if step > 0 {
-				r.subtract(y, factors[step][:step], memory, smallColumns)
-			}
-			r.divide(y, u.Data[i*(u.RowStride+u.ColStride)])
-		}
-		for step := range n {
-			y, i := memory[step*smallColumns:][:width], row(step)
-			if part.ColStride == 1 {
-				copy(part.Row(i), y)
-				continue
-			}
-			for j, v := range y {
-				part.Data[i*part.RowStride+j*part.ColStride] = v
-			}
-		}
-	})
-}
-
-// smallColumns is the number of columns that solveSmall solves at once, in the memory of a strip.
-const smallColumns = blockDepth * panelWidth / smallTriangle
 
 // InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
 func InvertUpper(ctx context.Context, u Dense) {

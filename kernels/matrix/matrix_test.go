@@ -104,6 +104,32 @@ func TestSubstitutionHasTheBitsOfPlainGo(t *testing.T) {
 	})
 }
 
+// A triangle of 16 rows is solved with the bits of plain Go in every implementation, from its first
+// row or from its last, and nothing beside the panel is touched.
+func TestSubstitutionOfPanelsHasTheBitsOfPlainGo(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		r, fast := rand.New(rand.NewPCG(7, 11)), routinesOf(kernels.Implementation())
+		const size = smallTriangle * panelWidth
+		for _, next := range []int{panelWidth, -panelWidth} {
+			x, check := guardedMatrix(r, 1, size, false)
+			f, from := make([]float64, size), 0
+			for i := range f {
+				f[i] = r.NormFloat64()
+			}
+			if next < 0 {
+				from = size - panelWidth
+			}
+			want := slices.Clone(x.Data[:size])
+			fast.substitute(x.Data[:size], from, next, f)
+			substituteRef(want, from, next, f)
+			if !slices.Equal(x.Data[:size], want) {
+				t.Errorf("rows %d apart: %v, want %v", next, x.Data[:size], want)
+			}
+			check(t, "substitute")
+		}
+	})
+}
+
 // RoundNearest has the bits of plain Go in every implementation: halves between two integers,
 // numbers beyond the ends, zero points, and lengths around those of registers.
 func TestRoundNearestHasTheBitsOfPlainGo(t *testing.T) {

@@ -20,11 +20,16 @@ type routines struct {
 	subtract func(y, f, x []float64, stride int)
 	divide   func(y []float64, d float64)
 
+	// substitute solves 16 rows of a panel, row i at x[from+i*next:][:16]: it subtracts f[i*16]
+	// times row 0 from row i, then f[i*16+1] times row 1, up to row i-1, and divides by f[i*16+i].
+	// It rounds like subtract and divide.
+	substitute func(x []float64, from, next int, f []float64)
+
 	// nearest is RoundNearest for a multiple of 8 elements, at least 8.
 	nearest func(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 }
 
-var plain = routines{4, stripRef, packRef, subtractRef, divideRef, nearestRef}
+var plain = routines{4, stripRef, packRef, subtractRef, divideRef, substituteRef, nearestRef}
 
 // stripRef is strip in plain Go. The conversion keeps compilers from fusing
 // the product with the sum.
@@ -68,6 +73,23 @@ func subtractRef(y, f, x []float64, stride int) {
 func divideRef(y []float64, d float64) {
 	for j := range y {
 		y[j] /= d
+	}
+}
+
+func substituteRef(x []float64, from, next int, f []float64) {
+	substituteRows(x, from, next, f, smallTriangle)
+}
+
+// substituteRows is substitute for so many rows in plain Go.
+func substituteRows(x []float64, from, next int, f []float64, rows int) {
+	for i := range rows {
+		y := x[from+i*next:][:panelWidth]
+		for k, factor := range f[i*panelWidth:][:i] {
+			for j, v := range x[from+k*next:][:panelWidth] {
+				y[j] -= float64(factor * v)
+			}
+		}
+		divideRef(y, f[i*panelWidth+i])
 	}
 }
 

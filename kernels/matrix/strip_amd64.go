@@ -9,9 +9,9 @@ func routinesOf(implementation string) routines {
 	case "ref":
 		return plain
 	case "avx2":
-		return routines{6, stripFloat64AVX2, packRef, subtractFloat64AVX2, divideFloat64AVX2, nearestFloat64AVX2}
+		return routines{6, stripFloat64AVX2, packRef, subtractFloat64AVX2, divideFloat64AVX2, substituteFloat64AVX2, nearestFloat64AVX2}
 	}
-	return routines{14, stripFloat64AVX512, packFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512, nearestFloat64AVX512}
+	return routines{14, stripFloat64AVX512, packFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512, substituteFloat64AVX512, nearestFloat64AVX512}
 }
 
 //go:noescape
@@ -34,6 +34,19 @@ func divideFloat64AVX512(y []float64, d float64)
 
 //go:noescape
 func divideFloat64AVX2(y []float64, d float64)
+
+//go:noescape
+func substituteFloat64AVX512(x []float64, from, next int, f []float64)
+
+func substituteFloat64AVX2(x []float64, from, next int, f []float64) {
+	for i := range smallTriangle {
+		y := x[from+i*next:][:panelWidth]
+		if i > 0 {
+			subtractFloat64AVX2(y, f[i*panelWidth:][:i], x[from:], next)
+		}
+		divideFloat64AVX2(y, f[i*panelWidth+i])
+	}
+}
 
 //go:noescape
 func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)

@@ -26,6 +26,7 @@ func Files() map[string]string {
 		"matrix/strip_avx512_amd64.s": func(p *asm.Printer) {
 			float64x512(p)
 			substitutions(p, "Float64AVX512", "Z", 64, true)
+			substitute512(p)
 			packFloat64(p)
 			nearestFloat64(p, "Float64AVX512", "Z", 64)
 		},

@@ -142,6 +142,55 @@ func subtractTile(p *asm.Printer, vectors, width int, load func(at int, register
 	}
 }
 
+// substitute512 prints
+//
+//	func substitute(x []float64, from, next int, f []float64)
+//
+// for 16 rows of 16 numbers, row i at x[from+i*next], eight columns at a time: all rows of these
+// are in registers, and each row that is ready is subtracted from all below it, so that only
+// division waits for the row before. Products are rounded before they are subtracted.
+func substitute512(p *asm.Printer) {
+	const rows = 16
+	p.Comment(
+		"16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way to the next, R8 a row in turn; DI f;",
+		"CX halves left.",
+	)
+	p.Line("// func substituteFloat64AVX512(x []float64, from, next int, f []float64)")
+	p.Line("TEXT ·substituteFloat64AVX512(SB), NOSPLIT, $0-64")
+	for _, a := range []struct{ from, to string }{{"x_base+0(FP)", "SI"}, {"from+24(FP)", "R8"}, {"next+32(FP)", "R9"}, {"f_base+40(FP)", "DI"}} {
+		p.Op("MOVQ %s, %s", a.from, a.to)
+	}
+	p.Op("LEAQ (SI)(R8*8), SI")
+	p.Op("SHLQ $3, R9")
+	p.Op("MOVQ $2, CX")
+	p.Line("")
+	p.Line("half:")
+	p.Op("MOVQ SI, R8")
+	for i := range rows {
+		p.Op("VMOVUPD (R8), Z%d", i)
+		p.Op("ADDQ R9, R8")
+	}
+	p.Op("MOVQ SI, R8")
+	product := 0
+	for k := range rows {
+		p.Op("VBROADCASTSD %d(DI), Z%d", 8*(rows*k+k), 16+product%16)
+		p.Op("VDIVPD Z%d, Z%d, Z%d", 16+product%16, k, k)
+		p.Op("VMOVUPD Z%d, (R8)", k)
+		p.Op("ADDQ R9, R8")
+		product++
+		for i := k + 1; i < rows; i++ {
+			p.Op("VMULPD.BCST %d(DI), Z%d, Z%d", 8*(rows*i+k), k, 16+product%16)
+			p.Op("VSUBPD Z%d, Z%d, Z%d", 16+product%16, i, i)
+			product++
+		}
+	}
+	p.Op("ADDQ $64, SI")
+	p.Op("DECQ CX")
+	p.Op("JNZ half")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
 // packFloat64 prints
 //
 //	func pack(dst, src []float64, stride, n, k int, factor float64)
