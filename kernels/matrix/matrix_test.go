@@ -182,20 +182,35 @@ func TestRoundNearestByHand(t *testing.T) {
 	})
 }
 
-// Packing has the same numbers in every implementation, and reads and writes within its ends.
+// Packing and the way back have the same numbers in every implementation, along rows and along
+// columns, and read and write within their ends.
 func TestPack(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		r, fast := rand.New(rand.NewPCG(7, 9)), routinesOf(kernels.Implementation())
 		for n := 1; n <= panelWidth; n++ {
-			for _, k := range []int{1, 2, 9} {
-				src, _ := guardedMatrix(r, k, n, false)
-				dst, check := guardedMatrix(r, 1, k*panelWidth, false)
-				fast.pack(dst.Data[:k*panelWidth], src.Data, src.RowStride, n, k, -0.5)
-				check(t, "pack")
-				for p := range k {
-					for i := range n {
-						if got, want := dst.Data[p*panelWidth+i], -0.5*src.at(p, i); got != want {
-							t.Fatalf("%d of %d: element [%d, %d] is %v, want %v", n, k, p, i, got, want)
+			for _, k := range []int{1, 2, 7, 8, 9, 16, 19, 260} {
+				for _, transposed := range []bool{false, true} {
+					what := fmt.Sprintf("%d of %d, transposed %v", n, k, transposed)
+					src, _ := guardedMatrix(r, k, n, transposed)
+					back, checkBack := guardedMatrix(r, k, n, transposed)
+					dst, check := guardedMatrix(r, 1, k*panelWidth, false)
+					pack, unpack, stride := fast.pack, fast.unpack, src.RowStride
+					if transposed {
+						pack, unpack, stride = fast.packTransposed, fast.unpackTransposed, src.ColStride
+					}
+					pack(dst.Data[:k*panelWidth], src.Data, stride, n, k, -0.5)
+					check(t, what)
+					unpack(back.Data, dst.Data[:k*panelWidth], stride, n, k)
+					checkBack(t, what)
+					for p := range k {
+						for i := range n {
+							want := -0.5 * src.at(p, i)
+							if got := dst.Data[p*panelWidth+i]; got != want {
+								t.Fatalf("%s: element [%d, %d] is %v, want %v", what, p, i, got, want)
+							}
+							if got := back.at(p, i); got != want {
+								t.Fatalf("%s: element [%d, %d] comes back as %v, want %v", what, p, i, got, want)
+							}
 						}
 					}
 				}

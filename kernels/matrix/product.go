@@ -140,18 +140,11 @@ func (r *routines) packStrip(dst []float64, m Dense, factor float64) {
 		r.pack(dst, m.Data, m.ColStride, n, m.Cols, factor)
 		return
 	}
-	first := 0
-	if m.ColStride == 1 { // four rows at a time: their elements share lines of dst
-		for ; first+4 <= n; first += 4 {
-			at := m.Data[first*m.RowStride:]
-			r0, r1, r2, r3 := at[:m.Cols], at[m.RowStride:][:m.Cols], at[2*m.RowStride:][:m.Cols], at[3*m.RowStride:][:m.Cols]
-			for p, v := range r0 {
-				out := dst[p*panelWidth+first:][:4]
-				out[0], out[1], out[2], out[3] = factor*v, factor*r1[p], factor*r2[p], factor*r3[p]
-			}
-		}
+	if m.ColStride == 1 {
+		r.packTransposed(dst, m.Data, m.RowStride, n, m.Cols, factor)
+		return
 	}
-	for i := first; i < n; i++ {
+	for i := range n {
 		row := m.Data[i*m.RowStride:]
 		for p := range m.Cols {
 			dst[p*panelWidth+i] = factor * row[p*m.ColStride]

@@ -162,30 +162,16 @@ func (s *substitution) solve(x []float64, b Dense) {
 			substituteRows(rows, from, next, factors, step.rows)
 		}
 	}
-	unpackPanel(b, x)
-}
-
-// unpackPanel writes a panel to b.
-func unpackPanel(b Dense, x []float64) {
-	if b.ColStride == 1 && b.Cols == panelWidth {
+	switch {
+	case b.ColStride == 1:
+		s.unpack(b.Data, x, b.RowStride, b.Cols, b.Rows)
+	case b.RowStride == 1:
+		s.unpackTransposed(b.Data, x, b.ColStride, b.Cols, b.Rows)
+	default:
 		for i := range b.Rows {
-			*(*[panelWidth]float64)(b.Data[i*b.RowStride:]) = *(*[panelWidth]float64)(x[i*panelWidth:])
-		}
-		return
-	}
-	if b.RowStride == 1 {
-		for j := range b.Cols {
-			column, at := b.Data[j*b.ColStride:][:b.Rows], j
-			for i := range column {
-				column[i] = x[at]
-				at += panelWidth
+			for j := range b.Cols {
+				b.Data[i*b.RowStride+j*b.ColStride] = x[i*panelWidth+j]
 			}
-		}
-		return
-	}
-	for i := range b.Rows {
-		for j := range b.Cols {
-			b.Data[i*b.RowStride+j*b.ColStride] = x[i*panelWidth+j]
 		}
 	}
 }

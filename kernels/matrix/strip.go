@@ -14,6 +14,11 @@ type routines struct {
 	// is not read.
 	pack func(dst, src []float64, stride, n, k int, factor float64)
 
+	// packTransposed writes dst[p*16+i] = factor·src[i*stride+p]; unpack is the way back from pack,
+	// dst[p*stride+i] = src[p*16+i], and unpackTransposed that from packTransposed.
+	packTransposed           func(dst, src []float64, stride, n, k int, factor float64)
+	unpack, unpackTransposed func(dst, src []float64, stride, n, k int)
+
 	// subtract computes y[j] −= f[0]·x[j], then f[1]·x[stride+j], and so on; f is not empty. divide
 	// computes y[j] /= d. Both round every product on its own, as plain Go does on all machines
 	// that do not fuse.
@@ -29,7 +34,7 @@ type routines struct {
 	nearest func(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 }
 
-var plain = routines{4, stripRef, packRef, subtractRef, divideRef, substituteRef, nearestRef}
+var plain = routines{4, stripRef, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractRef, divideRef, substituteRef, nearestRef}
 
 // stripRef is strip in plain Go. The conversion keeps compilers from fusing
 // the product with the sum.
@@ -58,6 +63,38 @@ func packRef(dst, src []float64, stride, n, k int, factor float64) {
 		out := dst[p*panelWidth:][:n]
 		for i, v := range src[p*stride:][:n] {
 			out[i] = factor * v
+		}
+	}
+}
+
+func packTransposedRef(dst, src []float64, stride, n, k int, factor float64) {
+	first := 0
+	for ; first+4 <= n; first += 4 { // four rows at a time: their elements share lines of dst
+		at := src[first*stride:]
+		r0, r1, r2, r3 := at[:k], at[stride:][:k], at[2*stride:][:k], at[3*stride:][:k]
+		for p, v := range r0 {
+			out := dst[p*panelWidth+first:][:4]
+			out[0], out[1], out[2], out[3] = factor*v, factor*r1[p], factor*r2[p], factor*r3[p]
+		}
+	}
+	for ; first < n; first++ {
+		for p, v := range src[first*stride:][:k] {
+			dst[p*panelWidth+first] = factor * v
+		}
+	}
+}
+
+func unpackRef(dst, src []float64, stride, n, k int) {
+	for p := range k {
+		copy(dst[p*stride:][:n], src[p*panelWidth:])
+	}
+}
+
+func unpackTransposedRef(dst, src []float64, stride, n, k int) {
+	for i := range n {
+		row := dst[i*stride:][:k]
+		for p := range row {
+			row[p] = src[p*panelWidth+i]
 		}
 	}
 }

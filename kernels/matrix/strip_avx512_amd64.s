@@ -2490,6 +2490,261 @@ loop:
 	VZEROUPPER
 	RET
 
+// DI dst, R9 its stride, SI src, BX rows left; K1, K2 the n lowest of 16.
+// func unpackFloat64AVX512(dst, src []float64, stride, n, k int)
+TEXT ·unpackFloat64AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ stride+48(FP), R9
+	MOVQ n+56(FP), DX
+	MOVQ k+64(FP), BX
+	SHLQ $3, R9
+	MOVQ DX, CX
+	MOVL $1, DX
+	SHLL CX, DX
+	DECL DX
+	KMOVW DX, K1
+	SHRL $8, DX
+	KMOVW DX, K2
+
+loop:
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD Z0, K1, (DI)
+	VMOVUPD Z1, K2, 64(DI)
+	ADDQ $128, SI
+	ADDQ R9, DI
+	DECQ BX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, SI src, R9 its stride, DX rows, BX columns left, K1 those of the block;
+// R8 a row in turn, R10 the way to the next, none from the last one on, CX rows left; R11 zero; AX halves left; Z31 factor.
+// func packTransposedFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
+TEXT ·packTransposedFloat64AVX512(SB), NOSPLIT, $0-80
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ stride+48(FP), R9
+	MOVQ n+56(FP), DX
+	MOVQ k+64(FP), BX
+	SHLQ $3, R9
+	VBROADCASTSD factor+72(FP), Z31
+	XORQ R11, R11
+	MOVL $0xff, R12
+
+block:
+	MOVQ $8, R13
+	CMPQ BX, R13
+	CMOVQLT BX, R13
+	BZHIL R13, R12, R13
+	KMOVW R13, K1
+	MOVQ SI, R8
+	MOVQ R9, R10
+	MOVQ DX, CX
+	MOVQ DI, R14
+	MOVQ $2, AX
+half:
+	VMULPD.Z (R8), Z31, K1, Z0
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z1
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z2
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z3
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z4
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z5
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z6
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VMULPD.Z (R8), Z31, K1, Z7
+	DECQ CX
+	CMOVQLE R11, R10
+	ADDQ R10, R8
+	VUNPCKLPD Z1, Z0, Z16
+	VUNPCKHPD Z1, Z0, Z20
+	VUNPCKLPD Z3, Z2, Z17
+	VUNPCKHPD Z3, Z2, Z21
+	VUNPCKLPD Z5, Z4, Z18
+	VUNPCKHPD Z5, Z4, Z22
+	VUNPCKLPD Z7, Z6, Z19
+	VUNPCKHPD Z7, Z6, Z23
+	VSHUFF64X2 $0x88, Z17, Z16, Z0
+	VSHUFF64X2 $0xdd, Z17, Z16, Z2
+	VSHUFF64X2 $0x88, Z19, Z18, Z4
+	VSHUFF64X2 $0xdd, Z19, Z18, Z6
+	VSHUFF64X2 $0x88, Z21, Z20, Z1
+	VSHUFF64X2 $0xdd, Z21, Z20, Z3
+	VSHUFF64X2 $0x88, Z23, Z22, Z5
+	VSHUFF64X2 $0xdd, Z23, Z22, Z7
+	VSHUFF64X2 $0x88, Z4, Z0, Z16
+	VSHUFF64X2 $0xdd, Z4, Z0, Z20
+	VSHUFF64X2 $0x88, Z6, Z2, Z18
+	VSHUFF64X2 $0xdd, Z6, Z2, Z22
+	VSHUFF64X2 $0x88, Z5, Z1, Z17
+	VSHUFF64X2 $0xdd, Z5, Z1, Z21
+	VSHUFF64X2 $0x88, Z7, Z3, Z19
+	VSHUFF64X2 $0xdd, Z7, Z3, Z23
+	VMOVUPD Z16, 0(R14)
+	CMPQ BX, $1
+	JEQ stored
+	VMOVUPD Z17, 128(R14)
+	CMPQ BX, $2
+	JEQ stored
+	VMOVUPD Z18, 256(R14)
+	CMPQ BX, $3
+	JEQ stored
+	VMOVUPD Z19, 384(R14)
+	CMPQ BX, $4
+	JEQ stored
+	VMOVUPD Z20, 512(R14)
+	CMPQ BX, $5
+	JEQ stored
+	VMOVUPD Z21, 640(R14)
+	CMPQ BX, $6
+	JEQ stored
+	VMOVUPD Z22, 768(R14)
+	CMPQ BX, $7
+	JEQ stored
+	VMOVUPD Z23, 896(R14)
+stored:
+	ADDQ $64, R14
+	DECQ AX
+	JNZ half
+	ADDQ $1024, DI
+	ADDQ $64, SI
+	SUBQ $8, BX
+	JGT block
+	VZEROUPPER
+	RET
+
+// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, R9 its stride, SI src, DX rows of dst, BX columns left, K1 those of the
+// block; R8 a row of dst in turn, CX those left, R14 the half of src.
+// func unpackTransposedFloat64AVX512(dst, src []float64, stride, n, k int)
+TEXT ·unpackTransposedFloat64AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ stride+48(FP), R9
+	MOVQ n+56(FP), DX
+	MOVQ k+64(FP), BX
+	SHLQ $3, R9
+	MOVL $0xff, R12
+
+block:
+	MOVQ $8, R13
+	CMPQ BX, R13
+	CMOVQLT BX, R13
+	BZHIL R13, R12, R13
+	KMOVW R13, K1
+	MOVQ DI, R8
+	MOVQ DX, CX
+	MOVQ SI, R14
+half:
+	VMOVUPD 0(R14), Z0
+	CMPQ BX, $1
+	JEQ loaded
+	VMOVUPD 128(R14), Z1
+	CMPQ BX, $2
+	JEQ loaded
+	VMOVUPD 256(R14), Z2
+	CMPQ BX, $3
+	JEQ loaded
+	VMOVUPD 384(R14), Z3
+	CMPQ BX, $4
+	JEQ loaded
+	VMOVUPD 512(R14), Z4
+	CMPQ BX, $5
+	JEQ loaded
+	VMOVUPD 640(R14), Z5
+	CMPQ BX, $6
+	JEQ loaded
+	VMOVUPD 768(R14), Z6
+	CMPQ BX, $7
+	JEQ loaded
+	VMOVUPD 896(R14), Z7
+loaded:
+	VUNPCKLPD Z1, Z0, Z16
+	VUNPCKHPD Z1, Z0, Z20
+	VUNPCKLPD Z3, Z2, Z17
+	VUNPCKHPD Z3, Z2, Z21
+	VUNPCKLPD Z5, Z4, Z18
+	VUNPCKHPD Z5, Z4, Z22
+	VUNPCKLPD Z7, Z6, Z19
+	VUNPCKHPD Z7, Z6, Z23
+	VSHUFF64X2 $0x88, Z17, Z16, Z0
+	VSHUFF64X2 $0xdd, Z17, Z16, Z2
+	VSHUFF64X2 $0x88, Z19, Z18, Z4
+	VSHUFF64X2 $0xdd, Z19, Z18, Z6
+	VSHUFF64X2 $0x88, Z21, Z20, Z1
+	VSHUFF64X2 $0xdd, Z21, Z20, Z3
+	VSHUFF64X2 $0x88, Z23, Z22, Z5
+	VSHUFF64X2 $0xdd, Z23, Z22, Z7
+	VSHUFF64X2 $0x88, Z4, Z0, Z16
+	VSHUFF64X2 $0xdd, Z4, Z0, Z20
+	VSHUFF64X2 $0x88, Z6, Z2, Z18
+	VSHUFF64X2 $0xdd, Z6, Z2, Z22
+	VSHUFF64X2 $0x88, Z5, Z1, Z17
+	VSHUFF64X2 $0xdd, Z5, Z1, Z21
+	VSHUFF64X2 $0x88, Z7, Z3, Z19
+	VSHUFF64X2 $0xdd, Z7, Z3, Z23
+	VMOVUPD Z16, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z17, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z18, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z19, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z20, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z21, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z22, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	VMOVUPD Z23, K1, (R8)
+	ADDQ R9, R8
+	DECQ CX
+	JEQ stored
+	ADDQ $64, R14
+	JMP half
+stored:
+	ADDQ $64, DI
+	ADDQ $1024, SI
+	SUBQ $8, BX
+	JGT block
+	VZEROUPPER
+	RET
+
 // DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest, highest, d. Vector v of
 // 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code in bytes.
 // func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)

@@ -28,6 +28,9 @@ func Files() map[string]string {
 			substitutions(p, "Float64AVX512", "Z", 64, true)
 			substitute512(p)
 			packFloat64(p)
+			unpackFloat64(p)
+			packTransposedFloat64(p)
+			unpackTransposedFloat64(p)
 			nearestFloat64(p, "Float64AVX512", "Z", 64)
 		},
 		"matrix/strip_avx2_amd64.s": func(p *asm.Printer) {
