@@ -88,7 +88,7 @@ func resultText(to string, r *convert.Result) string {
 	}
 	t.Add("time", report.Duration(r.Seconds))
 	if r.Peak > 0 {
-		t.Add("peak memory", bytesText(r.Peak))
+		t.Add("peak memory", bytesText(r.Peak)+" private, mapped files not counted; sampled")
 	}
 	for _, v := range r.Verdicts {
 		t.Add(v.Engine, v.String())

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,18 +21,28 @@ import (
 func TestNothingIsMixed(t *testing.T) {
 	verbs := everyVerb(t)
 	delete(verbs, "export gguf") // which keeps nothing, and needs a model without a tokenizer
+	verbs["distil taught"] = taught
 	random := rand.New(rand.NewPCG(7, 1))
 	for name, run := range verbs {
 		// the text
-		reads := map[string]bool{"w4a16-gptq": true, "w4a8": true, "prune": true, "distil": true}[name]
-		for _, input := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "text"} {
+		reads := map[string]bool{"w4a16-gptq": true, "w4a8": true, "prune": true, "distil": true, "distil taught": true}[name]
+		for _, input := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "text", "teacher/model.safetensors", "teacher/config.json"} {
+			if strings.HasPrefix(input, "teacher") && name != "distil taught" {
+				continue
+			}
 			t.Run(name+" "+input, func(t *testing.T) {
 				from, text := source(t, checkpoint.BF16)
+				if name == "distil taught" {
+					teacherBeside(t, from)
+				}
 				to := filepath.Join(t.TempDir(), "out")
 				begin(t, run, from, text, to)
 				path := filepath.Join(from, input)
-				if input == "text" {
+				switch {
+				case input == "text":
 					path = text
+				case strings.HasPrefix(input, "teacher"):
+					path = filepath.Join(filepath.Dir(from), input)
 				}
 				edit(t, path, func(content []byte) []byte { return changeByte(random, path, content) })
 				alone := filepath.Join(t.TempDir(), "out")
@@ -58,6 +69,84 @@ func TestNothingIsMixed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// taught distils with the teacher in the folder beside the student.
+func taught(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+	d := Distillation{Data: text, Steps: 2, Batch: 2, Length: 16, LearningRate: 1e-3, Validation: 1, Seed: 1}
+	if err := d.Set("", "float32", true); err != nil {
+		return nil, err
+	}
+	return Distil(ctx, from, filepath.Join(filepath.Dir(from), "teacher"), to, d, o)
+}
+
+// teacherBeside copies a student to the folder of its teacher.
+func teacherBeside(t *testing.T, student string) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(filepath.Dir(student), "teacher"), os.DirFS(student)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDistilNoticesWhatChanges: an input that is written while distil reads it is an error, and
+// none is of use afterwards: one that is written while the student learns is a warning that names
+// it, and the student is what it would have been. The same bytes written again are no change.
+func TestDistilNoticesWhatChanges(t *testing.T) {
+	for _, input := range []string{"model/config.json", "model/tokenizer.json", "model/model.safetensors", "teacher/model.safetensors", "teacher/tokenizer.json", "text.txt", "the same"} {
+		t.Run(input, func(t *testing.T) {
+			from, text := source(t, checkpoint.BF16)
+			teacherBeside(t, from)
+			change := func() {
+				path := filepath.Join(filepath.Dir(from), input)
+				if input == "the same" {
+					path = filepath.Join(from, "config.json")
+				} else {
+					edit(t, path, func(content []byte) []byte { return changeByte(rand.New(rand.NewPCG(1, 1)), path, content) })
+				}
+				later := time.Now().Add(time.Hour)
+				if err := os.Chtimes(path, later, later); err != nil {
+					t.Error(err)
+				}
+			}
+			alone := filepath.Join(t.TempDir(), "out")
+			if _, err := taught(t.Context(), from, text, alone, Options{Open: open}); err != nil {
+				t.Fatal(err)
+			}
+			to := filepath.Join(t.TempDir(), "out")
+			r, err := taught(t.Context(), from, text, to, Options{Open: open, Progress: func(done, _ int, _ string) {
+				if done == 1 {
+					change()
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := slices.ContainsFunc(r.Warnings, func(w string) bool {
+				return strings.Contains(w, filepath.Base(input)+" changed after it was read: the student learned from what it held before")
+			})
+			if said != (input != "the same") {
+				t.Errorf("warnings %q", r.Warnings)
+			}
+			sameFiles(t, files(t, to), files(t, alone))
+
+			o := Options{Open: open}
+			source, _, err := o.begin(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer source.Close()
+			inputs, err := Distillation{Data: text}.watch(t.Context(), from, filepath.Join(filepath.Dir(from), "teacher"), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if input != "the same" {
+				edit(t, filepath.Join(filepath.Dir(from), input), func(content []byte) []byte { return append(content, ' ') })
+			}
+			if err := inputs.check(t.Context()); (err != nil) != (input != "the same") || err != nil && !strings.Contains(err.Error(), "changed while it was read") {
+				t.Errorf("an input that changes while it is read: %v", err)
+			}
+		})
 	}
 }
 

@@ -40,6 +40,8 @@ type Distillation struct {
 	Seed       uint64
 	Precision  kernels.Precision // of the student's products
 	Recompute  bool              // activations: less memory for a third more time
+
+	eos int32 // of the student's config; −1 is none
 }
 
 // Set sets the objective and the precision by their names; an empty loss is the usual one with a
@@ -110,26 +112,40 @@ func distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 		return nil, err
 	}
 	defer source.Close()
-	trained, err := d.train(ctx, source, teacher, o, r)
+	inputs, err := d.watch(ctx, student, teacher, o)
 	if err != nil {
-		return nil, fmt.Errorf("distil: %w", err)
+		return nil, err
 	}
-	if err := save(ctx, trained, source, to, o.DType); err != nil {
+	err = whole(to, func(partial string) error {
+		if err := os.MkdirAll(partial, 0o755); err != nil {
+			return err
+		}
+		// which may change while the student learns
+		if err := source.CopyOtherFiles(partial); err != nil {
+			return err
+		}
+		trained, err := d.train(ctx, source, teacher, inputs, o, r)
+		if err != nil {
+			return fmt.Errorf("distil: %w", err)
+		}
+		return checkpoint.Save(ctx, partial, trained, nil, checkpoint.SaveOptions{DType: o.DType})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := inputs.noteChanges(ctx, r); err != nil {
 		return nil, err
 	}
 	return r, r.complete(to, start)
 }
 
 // train returns the trained model of source, and adds its report to r.
-func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, teacher string, o Options, r *Result) (*model.Model, error) {
+func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, teacher string, inputs watched, o Options, r *Result) (*model.Model, error) {
 	config := kd.TrainConfig{
 		Objective: d.Objective, Steps: d.Steps, LearningRate: d.LearningRate, WarmUp: d.WarmUp, Floor: 0.1, WeightDecay: 0.01,
 		Precision: d.Precision, Recompute: d.Recompute,
 	}
 	positions, notes, err := loadModels(ctx, source, teacher, o.Open, &config)
-	if err == nil {
-		err = o.watch.Check(ctx)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +155,9 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	}
 	examples, err := d.examples(ctx, source, positions)
 	if err != nil {
+		return nil, err
+	}
+	if err := inputs.check(ctx); err != nil {
 		return nil, err
 	}
 	config.Next, config.Validation = examples.batches, examples.validation
@@ -197,14 +216,6 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), notes, nil
 }
 
-// save writes a whole model, with the other files of the source.
-func save(ctx context.Context, m *model.Model, from *checkpoint.Checkpoint, to string, dtype checkpoint.DType) error {
-	if err := checkpoint.Save(ctx, to, m, nil, checkpoint.SaveOptions{DType: dtype}); err != nil {
-		return err
-	}
-	return from.CopyOtherFiles(to)
-}
-
 // sameTokens reports a teacher whose ids stand for other tokens than the student's, and returns a
 // note where only the rest of the tokenizers differs.
 func sameTokens(student, teacher *checkpoint.Checkpoint) (note string, err error) {
@@ -251,6 +262,7 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint,
 		return nil, err
 	}
 	defer file.Close()
+	d.eos = int32(from.Config().EOS)
 	var e *examples
 	if file.Form() == datafile.Text {
 		e, err = d.textExamples(ctx, t, file)
@@ -281,9 +293,14 @@ func (d Distillation) examples(ctx context.Context, from *checkpoint.Checkpoint,
 
 // recordExamples are prompts with responses, of which the responses are learned.
 func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File, positions int) (*examples, error) {
+	var notes []string
 	eos := t.EOS()
+	if eos < 0 && d.eos >= 0 && int(d.eos) < t.Vocab() {
+		eos = d.eos
+		notes = append(notes, fmt.Sprintf("the tokenizer names no end-of-sequence token: responses end with %d (%q), the model's", eos, t.Token(eos)))
+	}
 	if eos < 0 {
-		return nil, errors.New("the tokenizer names no end-of-sequence token, expected one to end each response")
+		return nil, errors.New("the tokenizer names no end-of-sequence token, and the model none, expected one to end each response: give eos_token_id in config.json or eos_token in tokenizer_config.json")
 	}
 	c := task.DefaultJSONL(d.Data)
 	c.MostTokens, c.MaxTokens, c.PromptField, c.ResponseField = positions, d.Length, d.PromptField, d.ResponseField
@@ -301,7 +318,7 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	if err != nil {
 		return nil, err
 	}
-	e := &examples{notes: records.Notes()}
+	e := &examples{notes: append(notes, records.Notes()...)}
 	if d.Validation > 0 {
 		for _, one := range records.Validation(d.Validation) {
 			e.validation = append(e.validation, kd.Example(one))

@@ -1,6 +1,10 @@
 package convert
 
-import "slimlab/internal/filelock"
+import (
+	"time"
+
+	"slimlab/internal/filelock"
+)
 
 // locked runs a conversion that alone writes the target to, a folder or file by how it is acquired.
 // The conversion gets the target's path, which is the same whatever name the target was given by.
@@ -10,7 +14,13 @@ func locked(acquire func(to string) (*filelock.Target, error), to string, conver
 		return nil, err
 	}
 	defer target.Release()
+	ticker := time.NewTicker(samplePeriod)
+	defer ticker.Stop()
+	memory := newMemoryPeak(ticker.C)
 	r, err := convert(target.Path)
+	if peak := memory.stop(); r != nil {
+		r.Peak = peak
+	}
 	if r != nil && target.Warning != "" {
 		r.Warnings = append(r.Warnings, target.Warning)
 	}

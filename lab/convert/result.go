@@ -22,8 +22,8 @@ type Result struct {
 	Notes        []string              `json:"notes,omitempty"` // what is not as one might expect
 	Warnings     []string              `json:"warnings,omitempty"`
 	Seconds      float64               `json:"seconds"`
-	// of resident memory; 0 where the system does not say
-	Peak     int64                   `json:"peak_bytes"`
+	// of private memory, mapped files not counted, sampled; 0 where the system does not say
+	Peak     int64                   `json:"peak_private_bytes,omitempty"`
 	Verdicts []engines.Compatibility `json:"verdicts"`
 }
 
@@ -138,6 +138,5 @@ func (r *Result) complete(to string, start time.Time) error {
 	r.Parameters.After, r.Bytes.After = written.Config().Parameters(), written.Bytes()
 	r.Verdicts = engines.Check(written)
 	r.Seconds = time.Since(start).Seconds()
-	r.Peak, _ = peakResident()
 	return nil
 }

@@ -69,19 +69,27 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	return r, nil
 }
 
-// writeRandom writes a model and a tokenizer, which may be nil, into a folder that gets its name
-// when it is whole. What an earlier process left of it is removed: random weights are soon made
-// again.
+// writeRandom writes a model and a tokenizer, which may be nil. What an earlier process left of it
+// is not continued: random weights are soon made again.
 func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.Tokenizer) error {
+	return whole(to, func(partial string) error {
+		err := checkpoint.WriteRandom(ctx, partial, c, 1)
+		if err == nil && t != nil {
+			err = t.Save(partial)
+		}
+		return err
+	})
+}
+
+// whole gives a folder its name when write has made it: until then it lies beside, with .partial
+// behind its name. What an earlier process left there is removed.
+func whole(to string, write func(partial string) error) error {
 	to = filepath.Clean(to)
 	partial := to + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
 		return err
 	}
-	err := checkpoint.WriteRandom(ctx, partial, c, 1)
-	if err == nil && t != nil {
-		err = t.Save(partial)
-	}
+	err := write(partial)
 	if err == nil {
 		if err = os.Remove(to); errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
 			err = nil

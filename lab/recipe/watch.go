@@ -33,6 +33,9 @@ type stamp struct {
 // there is nothing, such as the name of an artifact, has no files that change.
 func NewWatch(path string) *Watch { return &Watch{path: path, stamps: stampsOf(path)} }
 
+// Files reports whether there are files to watch.
+func (w *Watch) Files() bool { return len(w.stamps) > 0 }
+
 // Name names the content, as name does.
 func (w *Watch) Name(ctx context.Context, name func(ctx context.Context) (string, error)) (content string, err error) {
 	w.name = name
@@ -40,9 +43,18 @@ func (w *Watch) Name(ctx context.Context, name func(ctx context.Context) (string
 	return w.content, err
 }
 
-// Check reports files whose content is another than at the beginning, or, where it was not named,
-// that were written since.
+// Check is an error of the files that Changed lists.
 func (w *Watch) Check(ctx context.Context) error {
+	changed, err := w.Changed(ctx)
+	if err == nil && len(changed) > 0 {
+		err = fmt.Errorf("%s: %s changed while it was read; run the command again when nothing writes it", w.path, strings.Join(changed, ", "))
+	}
+	return err
+}
+
+// Changed lists the files whose content is another than at the beginning, or, where it was not
+// named, that were written since.
+func (w *Watch) Changed(ctx context.Context) ([]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := stampsOf(w.path)
@@ -58,20 +70,20 @@ func (w *Watch) Check(ctx context.Context) error {
 		}
 	}
 	if len(changed) == 0 {
-		return nil
+		return nil, nil
 	}
 	if w.name != nil {
 		// the same bytes were written
 		if content, err := w.name(ctx); err == nil && content == w.content {
 			w.stamps = now
-			return nil
+			return nil, nil
 		}
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	slices.Sort(changed)
-	return fmt.Errorf("%s: %s changed while it was read; run the command again when nothing writes it", w.path, strings.Join(changed, ", "))
+	return changed, nil
 }
 
 // stampsOf lists the files of a checkpoint, a folder or a file.

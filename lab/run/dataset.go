@@ -24,8 +24,10 @@ type dataset struct {
 	test      recipe.Values // what they are measured on
 	recsys    *task.Recsys  // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
-	longest   int // tokens of an example
-	positions int // of a fresh model for it
+	eos       int32 // ends a response; −1 is none
+	longest   int   // tokens of an example
+	highest   int32 // id of a token of the data
+	positions int   // of a fresh model for it
 }
 
 // Special tokens of a tokenizer that slimlab trains.
@@ -163,6 +165,8 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 		return err
 	}
 	d.Task, d.recsys = rec, rec
+	// any word may come up
+	d.eos, d.highest = d.tokenizer.EOS(), int32(d.tokenizer.Vocab())-1
 	d.longest, d.positions = rec.Longest(), usualPositions
 	if d.longest > usualPositions {
 		d.positions = rec.MostTokens()
@@ -197,18 +201,41 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 			return err
 		}
 	}
-	eos := d.tokenizer.EOS()
-	if eos < 0 {
-		return fmt.Errorf("jsonl: the models' tokenizer names no end-of-sequence token, expected one to end each response")
+	if d.eos, err = r.loadedEOS(ctx, d, p); err != nil {
+		return err
 	}
 	if records.Conversations() {
 		d.training["chat_template"] = recipe.Text(d.tokenizer.ChatTemplate())
 	}
-	if d.Task, err = records.Tokenize(ctx, d.tokenizer, eos, chatOf(d.tokenizer)); err != nil {
+	if d.Task, err = records.Tokenize(ctx, d.tokenizer, d.eos, chatOf(d.tokenizer)); err != nil {
 		return err
 	}
-	d.longest, d.positions = d.longestExample(), max(usualPositions, cfg.MaxTokens)
+	d.longest, d.highest = d.extremes()
+	d.positions = max(usualPositions, cfg.MaxTokens)
 	return nil
+}
+
+// loadedEOS is the token that ends a response: the tokenizer's, or that of the config of the loaded
+// model that brought the tokenizer.
+func (r *Run) loadedEOS(ctx context.Context, d *dataset, p *scenario.Point) (int32, error) {
+	if eos := d.tokenizer.EOS(); eos >= 0 {
+		return eos, nil
+	}
+	for _, shape := range p.Models {
+		if shape.Fresh() {
+			continue
+		}
+		m, err := r.model(ctx, shape.Load)
+		if err != nil {
+			return -1, err
+		}
+		if eos := int32(m.origin.EOS); eos >= 0 && int(eos) < d.tokenizer.Vocab() {
+			d.training["eos"] = int(eos)
+			r.noteOnce(fmt.Sprintf("model %s: the tokenizer names no end-of-sequence token: responses end with %d (%q), the model's", shape.Load, eos, d.tokenizer.Token(eos)))
+			return eos, nil
+		}
+	}
+	return -1, fmt.Errorf("jsonl: the models' tokenizer names no end-of-sequence token, and no model does, expected one to end each response: give eos_token_id in config.json or eos_token in tokenizer_config.json")
 }
 
 // usualPositions is how many positions a fresh model has at least.
@@ -301,19 +328,22 @@ func (d *dataset) batches(seed uint64, size, data int) kd.Batches {
 	}
 }
 
-// longestExample is the number of tokens of the longest example of a file.
-func (d *dataset) longestExample() (tokens int) {
+// extremes are the number of tokens of the longest example of a file, and the highest id.
+func (d *dataset) extremes() (longest int, highest int32) {
+	see := func(e task.Example) {
+		longest, highest = max(longest, len(e.Tokens)), max(highest, slices.Max(e.Tokens))
+	}
 	for i := range d.TrainSize() {
-		tokens = max(tokens, len(d.Train(0, i).Tokens)) // each once, in some order
+		see(d.Train(0, i)) // each once, in some order
 	}
 	rest := d.Validation(0)
 	if more, err := d.Calibration(task.InDomain, 0); err == nil {
 		rest = append(rest, more...)
 	}
 	for _, e := range rest {
-		tokens = max(tokens, len(e.Tokens))
+		see(e)
 	}
-	return tokens
+	return longest, highest
 }
 
 func (d *dataset) validation(n int) []kd.Example {

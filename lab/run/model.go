@@ -138,13 +138,14 @@ func (m *artifactModel) checkFloat(what string) error {
 	return nil
 }
 
-// checkFit reports a model that has no embedding for all tokens of the data, or no positions.
+// checkFit reports a model that has no embedding for all tokens of the data, or no positions. A
+// tokenizer may have more tokens: it is a note of the model's.
 func (m *artifactModel) checkFit(d *dataset) error {
 	if d.longest > m.origin.MaxPositions {
 		return fmt.Errorf("model %s has %d positions, and the longest example of the data %d tokens, expected at most as many", m.name, m.origin.MaxPositions, d.longest)
 	}
-	if tokens := d.tokenizer.Vocab(); tokens > m.origin.Vocab {
-		return fmt.Errorf("model %s: the tokenizer does not fit: it has %d tokens, expected at most %d, the rows of the model's embedding", m.name, tokens, m.origin.Vocab)
+	if int(d.highest) >= m.origin.Vocab {
+		return fmt.Errorf("model %s: the tokenizer does not fit: the data have token %d (%q), expected ids below %d, the rows of the model's embedding", m.name, d.highest, d.tokenizer.Token(d.highest), m.origin.Vocab)
 	}
 	return nil
 }
@@ -162,6 +163,6 @@ func (d *dataset) shape(m scenario.Model) model.Config {
 		NormEps:      1e-5,
 		TiedHead:     m.Tied,
 		BOS:          int(d.tokenizer.BOS()),
-		EOS:          int(d.tokenizer.EOS()),
+		EOS:          int(d.eos),
 	}
 }

@@ -253,9 +253,8 @@ func TestTokenizerMisfit(t *testing.T) {
 		t.Fatalf("tokenizer of %d ids, expected 262", tok.Vocab())
 	}
 	dir := t.TempDir()
-	want := `tokenizer does not fit the model: its ids go to 261 ("` + tok.Token(261) + `"), expected at most 260: the embedding has 261 rows`
-	if err := Save(context.Background(), dir, m, tok, SaveOptions{}); err == nil || !strings.HasSuffix(err.Error(), want) {
-		t.Errorf("save: found %v, expected %s", err, want)
+	if err := Save(context.Background(), t.TempDir(), m, tok, SaveOptions{}); err != nil {
+		t.Errorf("a tokenizer with tokens that the model lacks is saved: %v", err)
 	}
 	if err := Save(context.Background(), dir, m, nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
@@ -280,7 +279,7 @@ func TestTokenizerMisfit(t *testing.T) {
 	if err := read.CheckIDs([]int32{0, 260}, misfit.Config().Vocab); err != nil {
 		t.Error(err)
 	}
-	want = `token 3 of the text is 261 ("` + tok.Token(261) + `"), which the model does not have: its vocabulary is 261 tokens`
+	want := `token 3 of the text is 261 ("` + tok.Token(261) + `"), which the model does not have: its vocabulary is 261 tokens`
 	if err := read.CheckIDs([]int32{0, 260, 261}, misfit.Config().Vocab); err == nil || err.Error() != want {
 		t.Errorf("found %v, expected %s", err, want)
 	}

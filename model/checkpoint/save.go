@@ -57,11 +57,6 @@ func save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenize
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if t != nil {
-		if err := checkTokenizer(t, m.Vocab); err != nil {
-			return err
-		}
-	}
 	tensors, layers, err := plan(m, o)
 	if err != nil {
 		return err
@@ -120,13 +115,4 @@ func plan(m *model.Model, o SaveOptions) (tensors []Tensor, layers []layer, err 
 		return nil, nil, err
 	}
 	return tensors, layers, nil
-}
-
-// checkTokenizer reports a tokenizer whose ids have no embedding.
-func checkTokenizer(t *tokenizer.Tokenizer, vocab int) error {
-	if last := t.Vocab() - 1; last >= vocab {
-		return fmt.Errorf("tokenizer does not fit the model: its ids go to %d (%q), expected at most %d: the embedding has %d rows",
-			last, t.Token(int32(last)), vocab-1, vocab)
-	}
-	return nil
 }
