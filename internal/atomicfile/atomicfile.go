@@ -23,8 +23,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
+
+	"slimlab/internal/filelock"
 )
 
 // Write calls fill with a buffered writer and puts what it writes into the file name. A regular
@@ -254,10 +255,13 @@ func (d *destination) temporary() (*os.File, error) {
 		if _, err := os.Lstat(d.path); errors.Is(err, syscall.ENAMETOOLONG) {
 			return nil, d.named(err)
 		}
-		base = strings.ToValidUTF8(base[:longestPrefix], "")
+		base = shortened(base)
 	}
 	for {
 		f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf(".%s-%08x", base, rand.Uint32())), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if err == nil {
+			_ = filelock.TryLock(f) // until it is closed; see RemoveAbandoned
+		}
 		if !errors.Is(err, fs.ErrExist) {
 			return f, d.named(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/model/checkpoint"
@@ -71,6 +72,9 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 		if vocabulary, err = tok.Vocabulary(); err != nil {
 			return nil, fmt.Errorf("export: %w", err)
 		}
+	}
+	if err := atomicfile.RemoveAbandoned(to); err != nil {
+		return nil, err
 	}
 	notes, err := writeGGUF(ctx, source, to, vocabulary, options)
 	if err != nil {
