@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 
@@ -65,7 +66,7 @@ func Open(ctx context.Context, path string) (*File, error) {
 // New begins to read a file that is open, or other data, under a name for messages. What it reads
 // from is closed by Close where it is an os.File.
 func New(ctx context.Context, name string, in io.Reader) (*File, error) {
-	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, 1<<18), sum: sha256.New()}}
+	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, 1<<18), most: sizeBound(in), sum: sha256.New()}}
 	if err := f.begin(); err != nil {
 		return nil, f.describe(err)
 	}
@@ -214,7 +215,22 @@ type source struct {
 	rest   []byte // of the buffer
 	err    error
 	read   int64
+	most   int64 // bytes that may be read
 	sum    hash.Hash
+}
+
+// mostOfStream is how much is read of what has no size: pipes, devices, standard input. One that
+// never ends would fill the memory.
+const mostOfStream = 1 << 30
+
+// sizeBound is how much may be read of a file.
+func sizeBound(in io.Reader) int64 {
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+			return mostOfStream
+		}
+	}
+	return math.MaxInt64
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -225,6 +241,10 @@ func (s *source) Read(p []byte) (int, error) {
 		n, err := await.Do(s.ctx, func() (int, error) { return s.from.Read(s.buffer) })
 		s.rest, s.err, s.read = s.buffer[:n], err, s.read+int64(n)
 		s.sum.Write(s.rest)
+		if s.read > s.most {
+			s.rest, s.err = nil, fmt.Errorf("a pipe or device has given %d MB and does not end: write what it gives to a file of a known size", s.most>>20)
+			return 0, s.err
+		}
 		if n == 0 {
 			return 0, err
 		}
