@@ -20,7 +20,7 @@ func TestRemoveAbandoned(t *testing.T) {
 	stays := map[string]bool{
 		".x.gguf-0123abcd": false, ".x.gguf-00000000": false, ".x.gguf-89abcdef": true, // is written
 		"." + long[:longestPrefix] + "-0123abcd": false,
-		".x.gguf-0123abc": true, ".x.gguf-0123abcde": true, ".x.gguf-notes": true, ".y.gguf-0123abcd": true, "x.gguf-0123abcd": true, "x.gguf": true, ".x.gguf.lock": true,
+		".x.gguf-0123abc":                        true, ".x.gguf-0123abcde": true, ".x.gguf-notes": true, ".y.gguf-0123abcd": true, "x.gguf-0123abcd": true, "x.gguf": true, ".x.gguf.lock": true,
 	}
 	for name := range stays {
 		if err := os.WriteFile(in(name), []byte("part"), 0o600); err != nil {
