@@ -220,8 +220,8 @@ type source struct {
 }
 
 // mostOfStream is how much is read of what has no size: pipes, devices, standard input. One that
-// never ends would fill the memory.
-const mostOfStream = 1 << 30
+// never ends would fill the memory: short records take about 12 times their bytes.
+const mostOfStream = 256 << 20
 
 // sizeBound is how much may be read of a file.
 func sizeBound(in io.Reader) int64 {
