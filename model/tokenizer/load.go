@@ -8,7 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"slimlab/internal/jsonread"
 	"slimlab/internal/wrongfile"
@@ -194,6 +196,7 @@ func (t *Tokenizer) build() error {
 	t.indexText(d)
 	t.expressions = expressionsOf(t.normalizers, t.splitters)
 	t.indexAdded()
+	t.noteMissingMerges()
 	if err := t.Err(); err != nil {
 		return fmt.Errorf("added_tokens: %w", err)
 	}
@@ -201,6 +204,23 @@ func (t *Tokenizer) build() error {
 		t.bos = t.before[0]
 	}
 	return nil
+}
+
+// noteMissingMerges says that words stay characters where no merges make them, and no whole word is
+// looked for.
+func (t *Tokenizer) noteMissingMerges() {
+	m := &t.file.Model
+	if len(m.Merges) > 0 || t.model.ignoreMerges {
+		return
+	}
+	for id, token := range t.tokens {
+		_, word := m.Vocab[token]
+		isAdded := slices.ContainsFunc(t.file.AddedTokens, func(a addedToken) bool { return int(a.ID) == id })
+		if word && !isAdded && int32(id) != t.model.unknown && utf8.RuneCountInString(token) > 1 {
+			t.note("the tokenizer has no merges: no text has %q or another token of several characters", token)
+			return
+		}
+	}
 }
 
 // check refuses what the encoder does not do.

@@ -49,6 +49,9 @@ func readPairs(fsys fs.FS, dir string, vocab []byte, s *settings) (*Tokenizer, e
 		}
 		f.Model.Merges = append(f.Model.Merges, [2]string{a, b})
 	}
+	if len(f.Model.Merges) == 0 {
+		return nil, fmt.Errorf("merges.txt: found no merges, expected lines of two parts with a space between")
+	}
 	// GPT-2's only special token is in its vocabulary.
 	if id, ok := f.Model.Vocab[endOfText]; ok && len(s.added) == 0 {
 		f.AddedTokens = append(f.AddedTokens, addedToken{ID: id, Content: endOfText, Special: true})

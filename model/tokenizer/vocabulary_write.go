@@ -70,6 +70,9 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 	for _, pair := range t.file.Model.Merges {
 		v.Merges = append(v.Merges, pair[0]+" "+pair[1])
 	}
+	if token, needs := v.needsMerges(); needs {
+		return fmt.Errorf("vocabulary: the tokenizer has no merges, expected those that make %q: such a file cannot be read", token)
+	}
 	return nil
 }
 
