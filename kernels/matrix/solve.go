@@ -41,6 +41,10 @@ func solveTriangle(ctx context.Context, u, b Dense, transposed bool) {
 // right-hand sides fills the first cache, its packed factors half of the second.
 const panelTriangle = 256
 
+// packedAlone is the width from which threads share the packing of a triangle's factors: less is
+// done sooner than another thread wakes.
+const packedAlone = 128
+
 // substitution is a triangle that is ready to solve panels of 16 right-hand sides: the halving of
 // solveTriangle written out as steps, whose factors are packed once for all panels.
 type substitution struct {
@@ -72,12 +76,20 @@ func solvePanels(u, b Dense, transposed bool) {
 	s.routines, s.u, s.transposed = routinesOf(kernels.Implementation()), u, transposed
 	s.steps, s.packed = s.steps[:0], s.packed[:0]
 	s.plan(0, u.Rows)
-	parallel.Range(len(s.steps), 8, func(lo, hi int) {
+	packing := 8 // steps at once
+	if u.Rows < packedAlone {
+		packing = len(s.steps)
+	}
+	parallel.Range(len(s.steps), packing, func(lo, hi int) {
 		for _, step := range s.steps[lo:hi] {
 			s.pack(step)
 		}
 	})
-	parallel.Range(panelsOf(b.Cols), 1, func(lo, hi int) {
+	panels := 1 // at once
+	if u.Rows*u.Rows/2*b.Cols < sharedWork {
+		panels = panelsOf(b.Cols)
+	}
+	parallel.Range(panelsOf(b.Cols), panels, func(lo, hi int) {
 		buffer := freeStrips.Get()
 		defer freeStrips.Put(buffer)
 		for j := lo; j < hi; j++ {
