@@ -146,21 +146,25 @@ type MemoryEstimate struct {
 func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
-// hold at most: the sums, which become the damped mean, the products of the last block, a
-// tableau in two parts or a factor, and one of work.
-const statisticsCopies = 5
+// hold at most: the sums, which become the damped mean, the products of the last block, a tableau
+// in two parts or a factor, and one of work. Pruning of heads holds headCopies: for its tableau of
+// one part it has the weight, the products of the weight's rows, and those of the right-hand side.
+const (
+	statisticsCopies = 5
+	headCopies       = 6
+)
 
 // estimate predicts the memory for a model of a shape.
 func estimate(c model.Config, calibration Calibration) MemoryEstimate {
 	var e MemoryEstimate
-	widest := c.Hidden
+	widest, heads := c.Hidden, 0
 	for _, l := range c.Layers {
 		weights := 2*c.Hidden*(l.Heads+l.KVHeads)*c.HeadDim + 3*c.Hidden*l.MLP
 		e.Layer = max(e.Layer, 2*4*int64(weights))
-		widest = max(widest, l.MLP, l.Heads*c.HeadDim)
+		widest, heads = max(widest, l.MLP), max(heads, l.Heads*c.HeadDim)
 	}
 	if calibration.given() {
-		e.Statistics = statisticsCopies * 8 * int64(widest) * int64(widest)
+		e.Statistics = 8 * max(statisticsCopies*int64(widest)*int64(widest), headCopies*int64(heads)*int64(heads))
 		e.Stream = 4 * int64(calibration.Samples+chunkSequences(calibration)) * int64(calibration.Length) * int64(c.Hidden)
 	}
 	return e

@@ -673,6 +673,13 @@ func TestEstimate(t *testing.T) {
 	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {
 		t.Errorf("without calibration the estimate is %+v", e)
 	}
+	c.Layers = slices.Clone(c.Layers)
+	for i := range c.Layers {
+		c.Layers[i].MLP = 900 // the heads, of 896 channels, then take more
+	}
+	if e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}); e.Statistics != 6*8*896*896 {
+		t.Errorf("with a narrow MLP the statistics take %d bytes, want %d", e.Statistics, 6*8*896*896)
+	}
 }
 
 // A model with random weights that was not finished leaves nothing that stops the same command: the
