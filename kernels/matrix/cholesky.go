@@ -63,18 +63,7 @@ func InvertUpper(ctx context.Context, u Dense) {
 	}
 	n := u.Rows
 	if n <= smallTriangle {
-		for k := n - 1; k >= 0; k-- {
-			row := u.Row(k)
-			d := 1 / row[k]
-			row[k] = d
-			for j := n - 1; j > k; j-- {
-				sum := 0.0
-				for i := k + 1; i <= j; i++ {
-					sum += float64(row[i] * u.Row(i)[j])
-				}
-				row[j] = -sum * d
-			}
-		}
+		smallInverse(u)
 		return
 	}
 	h := half(n)
@@ -89,6 +78,27 @@ func InvertUpper(ctx context.Context, u Dense) {
 	}
 	InvertUpper(ctx, top)
 	InvertUpper(ctx, rest)
+}
+
+// smallInverse goes from the last row to the first: row k of the inverse is −1/U(k, k) times the
+// rest of row k times the rows of the inverse below it, which are added in their order.
+func smallInverse(u Dense) {
+	n := u.Rows
+	for k := n - 1; k >= 0; k-- {
+		row := u.Row(k)
+		var sums [smallTriangle]float64
+		for i := k + 1; i < n; i++ {
+			f, below := row[i], u.Row(i)[i:]
+			for j, v := range below {
+				sums[(i+j)%smallTriangle] += float64(f * v)
+			}
+		}
+		d := 1 / row[k]
+		row[k] = d
+		for j := k + 1; j < n; j++ {
+			row[j] = -sums[j] * d
+		}
+	}
 }
 
 // InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that
