@@ -19,22 +19,20 @@ type routines struct {
 	packTransposed           func(dst, src []float64, stride, n, k int, factor float64)
 	unpack, unpackTransposed func(dst, src []float64, stride, n, k int)
 
-	// subtract computes y[j] −= f[0]·x[j], then f[1]·x[stride+j], and so on; f is not empty. divide
-	// computes y[j] /= d. Both round every product on its own, as plain Go does on all machines
-	// that do not fuse.
+	// subtract computes y[j] −= f[0]·x[j], then f[1]·x[stride+j], and so on; f is not empty. It
+	// rounds every product on its own, as plain Go does on all machines that do not fuse.
 	subtract func(y, f, x []float64, stride int)
-	divide   func(y []float64, d float64)
 
 	// substitute solves 16 rows of a panel, row i at x[from+i*next:][:16]: it subtracts f[i*16]
 	// times row 0 from row i, then f[i*16+1] times row 1, up to row i-1, and divides by f[i*16+i].
-	// It rounds like subtract and divide.
+	// It rounds like subtract.
 	substitute func(x []float64, from, next int, f []float64)
 
 	// nearest is RoundNearest for a multiple of 8 elements, at least 8.
 	nearest func(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 }
 
-var plain = routines{4, stripRef, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractRef, divideRef, substituteRef, nearestRef}
+var plain = routines{4, stripRef, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractRef, substituteRef, nearestRef}
 
 // stripRef is strip in plain Go. The conversion keeps compilers from fusing
 // the product with the sum.
@@ -107,12 +105,6 @@ func subtractRef(y, f, x []float64, stride int) {
 	}
 }
 
-func divideRef(y []float64, d float64) {
-	for j := range y {
-		y[j] /= d
-	}
-}
-
 func substituteRef(x []float64, from, next int, f []float64) {
 	substituteRows(x, from, next, f, smallTriangle)
 }
@@ -126,7 +118,9 @@ func substituteRows(x []float64, from, next int, f []float64, rows int) {
 				y[j] -= float64(factor * v)
 			}
 		}
-		divideRef(y, f[i*panelWidth+i])
+		for j := range y {
+			y[j] /= f[i*panelWidth+i]
+		}
 	}
 }
 

@@ -9,9 +9,9 @@ func routinesOf(implementation string) routines {
 	case "ref":
 		return plain
 	case "avx2":
-		return routines{6, stripFloat64AVX2, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractFloat64AVX2, divideFloat64AVX2, substituteFloat64AVX2, nearestFloat64AVX2}
+		return routines{6, stripFloat64AVX2, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractFloat64AVX2, substituteFloat64AVX2, nearestFloat64AVX2}
 	}
-	return routines{14, stripFloat64AVX512, packFloat64AVX512, packTransposedFloat64AVX512, unpackFloat64AVX512, unpackTransposedFloat64AVX512, subtractFloat64AVX512, divideFloat64AVX512, substituteFloat64AVX512, nearestFloat64AVX512}
+	return routines{14, stripFloat64AVX512, packFloat64AVX512, packTransposedFloat64AVX512, unpackFloat64AVX512, unpackTransposedFloat64AVX512, subtractFloat64AVX512, substituteFloat64AVX512, nearestFloat64AVX512}
 }
 
 //go:noescape
@@ -37,9 +37,6 @@ func subtractFloat64AVX512(y, f, x []float64, stride int)
 
 //go:noescape
 func subtractFloat64AVX2(y, f, x []float64, stride int)
-
-//go:noescape
-func divideFloat64AVX512(y []float64, d float64)
 
 //go:noescape
 func divideFloat64AVX2(y []float64, d float64)

@@ -2064,37 +2064,6 @@ done:
 	VZEROUPPER
 	RET
 
-// DI y, CX elements left; register 1 d.
-// func divideFloat64AVX512(y []float64, d float64)
-TEXT ·divideFloat64AVX512(SB), NOSPLIT, $0-32
-	MOVQ y_base+0(FP), DI
-	MOVQ y_len+8(FP), CX
-	VBROADCASTSD d+24(FP), Z1
-
-by1:
-	CMPQ CX, $8
-	JLT less1
-	VMOVUPD (DI), Z0
-	VDIVPD Z1, Z0, Z0
-	VMOVUPD Z0, (DI)
-	ADDQ $64, DI
-	SUBQ $8, CX
-	JMP by1
-less1:
-	TESTQ CX, CX
-	JEQ done
-	MOVL $1, DX
-	SHLL CX, DX
-	DECL DX
-	KMOVW DX, K1
-	VMOVUPD.Z (DI), K1, Z0
-	VDIVPD Z1, Z0, Z0
-	VMOVUPD Z0, K1, (DI)
-
-done:
-	VZEROUPPER
-	RET
-
 // 16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way to the next, R8 a row in turn; DI f;
 // CX halves left.
 // func substituteFloat64AVX512(x []float64, from, next int, f []float64)

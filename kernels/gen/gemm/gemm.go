@@ -25,7 +25,7 @@ func Files() map[string]string {
 		},
 		"matrix/strip_avx512_amd64.s": func(p *asm.Printer) {
 			float64x512(p)
-			substitutions(p, "Float64AVX512", "Z", 64, true)
+			subtractions(p, "Float64AVX512", "Z", 64, true)
 			substitute512(p)
 			packFloat64(p)
 			unpackFloat64(p)
@@ -35,7 +35,8 @@ func Files() map[string]string {
 		},
 		"matrix/strip_avx2_amd64.s": func(p *asm.Printer) {
 			float64x256(p)
-			substitutions(p, "Float64AVX2", "Y", 32, false)
+			subtractions(p, "Float64AVX2", "Y", 32, false)
+			divide256(p)
 			nearestFloat64(p, "Float64AVX2", "Y", 32)
 		},
 		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },

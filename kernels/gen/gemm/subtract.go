@@ -6,17 +6,16 @@ import (
 	"slimlab/kernels/gen/asm"
 )
 
-// The float64 substitutions compute
+// The float64 substitution computes
 //
 //	func subtract(y, f, x []float64, stride int)	y[j] -= f[0]·x[j], then f[1]·x[stride+j], …
-//	func divide(y []float64, d float64)	y[j] /= d
 //
 // with each product rounded before it is subtracted: the bits are those of plain Go, whatever the
 // width of the registers. f is not empty.
 
-// substitutions prints both with registers reg of width bytes; masked says that the ends of rows
+// subtractions prints it with registers reg of width bytes; masked says that the ends of rows
 // are loaded under a mask, else they are done one by one.
-func substitutions(p *asm.Printer, suffix, reg string, width int, masked bool) {
+func subtractions(p *asm.Printer, suffix, reg string, width int, masked bool) {
 	p.Comment(
 		"DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.",
 		"Registers 0-3 y, 4-7 products, 8 the factor.",
@@ -66,39 +65,35 @@ func substitutions(p *asm.Printer, suffix, reg string, width int, masked bool) {
 	p.Line("done:")
 	p.Op("VZEROUPPER")
 	p.Op("RET")
+}
 
+// divide256 prints the division of a row by a number, y[j] /= d.
+func divide256(p *asm.Printer) {
 	p.Comment("DI y, CX elements left; register 1 d.")
-	p.Line("// func divide%s(y []float64, d float64)", suffix)
-	p.Line("TEXT ·divide%s(SB), NOSPLIT, $0-32", suffix)
+	p.Line("// func divideFloat64AVX2(y []float64, d float64)")
+	p.Line("TEXT ·divideFloat64AVX2(SB), NOSPLIT, $0-32")
 	p.Op("MOVQ y_base+0(FP), DI")
 	p.Op("MOVQ y_len+8(FP), CX")
-	p.Op("VBROADCASTSD d+24(FP), %s1", reg)
+	p.Op("VBROADCASTSD d+24(FP), Y1")
 	p.Line("")
 	p.Line("by1:")
-	p.Op("CMPQ CX, $%d", width/8)
+	p.Op("CMPQ CX, $4")
 	p.Op("JLT less1")
-	p.Op("VMOVUPD (DI), %s0", reg)
-	p.Op("VDIVPD %s1, %s0, %s0", reg, reg, reg)
-	p.Op("VMOVUPD %s0, (DI)", reg)
-	p.Op("ADDQ $%d, DI", width)
-	p.Op("SUBQ $%d, CX", width/8)
+	p.Op("VMOVUPD (DI), Y0")
+	p.Op("VDIVPD Y1, Y0, Y0")
+	p.Op("VMOVUPD Y0, (DI)")
+	p.Op("ADDQ $32, DI")
+	p.Op("SUBQ $4, CX")
 	p.Op("JMP by1")
 	p.Line("less1:")
 	p.Op("TESTQ CX, CX")
 	p.Op("JEQ done")
-	if masked {
-		tailMask(p)
-		p.Op("VMOVUPD.Z (DI), K1, Z0")
-		p.Op("VDIVPD Z1, Z0, Z0")
-		p.Op("VMOVUPD Z0, K1, (DI)")
-	} else {
-		p.Op("VMOVSD (DI), X0")
-		p.Op("VDIVSD X1, X0, X0")
-		p.Op("VMOVSD X0, (DI)")
-		p.Op("ADDQ $8, DI")
-		p.Op("DECQ CX")
-		p.Op("JMP less1")
-	}
+	p.Op("VMOVSD (DI), X0")
+	p.Op("VDIVSD X1, X0, X0")
+	p.Op("VMOVSD X0, (DI)")
+	p.Op("ADDQ $8, DI")
+	p.Op("DECQ CX")
+	p.Op("JMP less1")
 	p.Line("")
 	p.Line("done:")
 	p.Op("VZEROUPPER")
