@@ -4,7 +4,9 @@
 // that are there before anything is allocated for it, and the depth of values within values is
 // bounded. The library that decodes allocates as many elements as an array claims to have.
 //
-// The package leaves out writing, and what the values mean.
+// The package leaves out extensions, times among them, which the lab does not write: the library
+// reads the content of some as if it were values that follow. It leaves out writing, and what the
+// values mean.
 package msgpackread
 
 import (
@@ -84,23 +86,21 @@ func readHead(data []byte) (head, error) {
 		return head{size: 1, bytes: uint64(c & 0x1f)}, nil
 	case c == 0xc1:
 		return head{}, fmt.Errorf("found 0xc1, which begins no value")
+	case c >= 0xc7 && c <= 0xc9, c >= 0xd4 && c <= 0xd8:
+		return head{}, fmt.Errorf("found an extension (0x%x), expected none", c)
 	case c >= 0xca && c <= 0xd3: // floats and integers
 		sizes := [...]uint64{4, 8, 1, 2, 4, 8, 1, 2, 4, 8}
 		return head{size: 1, bytes: sizes[c-0xca]}, nil
-	case c >= 0xd4 && c <= 0xd8: // extensions of 1 to 16 bytes, with a byte of type
-		return head{size: 1, bytes: 1 + 1<<(c-0xd4)}, nil
 	}
 	return longHead(data)
 }
 
 // longHead reads a head with a length of 1, 2 or 4 bytes.
 func longHead(data []byte) (head, error) {
-	width, kind := 0, byte(0) // of the length; 'b' bytes, 'x' extension, 'a' array, 'm' map
+	width, kind := 0, byte(0) // of the length; 'b' bytes, 'a' array, 'm' map
 	switch c := data[0]; {
 	case c <= 0xc6:
 		width, kind = 1<<(c-0xc4), 'b'
-	case c <= 0xc9:
-		width, kind = 1<<(c-0xc7), 'x'
 	case c <= 0xdb:
 		width, kind = 1<<(c-0xd9), 'b'
 	case c <= 0xdd:
@@ -118,8 +118,6 @@ func longHead(data []byte) (head, error) {
 	switch kind {
 	case 'b':
 		h.bytes = n
-	case 'x':
-		h.bytes = n + 1 // with the byte of its type
 	case 'a':
 		h.elements = n
 	case 'm':

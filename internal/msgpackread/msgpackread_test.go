@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -19,7 +18,6 @@ type sample struct {
 	Values map[string]float64 `msgpack:"values"`
 	Raw    []byte             `msgpack:"raw"`
 	Any    any                `msgpack:"any"`
-	When   time.Time          `msgpack:"when"`
 	Count  int64              `msgpack:"count"`
 	Small  float32            `msgpack:"small"`
 	On     bool               `msgpack:"on"`
@@ -33,7 +31,7 @@ type entry struct {
 func full() sample {
 	s := sample{
 		Name: strings.Repeat("n", 300), Values: map[string]float64{}, Raw: bytes.Repeat([]byte{1}, 70000),
-		Any: []any{nil, "x"}, When: time.Unix(1e9, 5).UTC(), Count: math.MinInt64, Small: 1.5, On: true,
+		Any: []any{nil, "x"}, Count: math.MinInt64, Small: 1.5, On: true,
 	}
 	for i := range 20 {
 		s.Sizes = append(s.Sizes, entry{strings.Repeat("e", i), 1 << (3 * i)})
@@ -51,7 +49,6 @@ func TestDecodesWhatIsWritten(t *testing.T) {
 	if err := Decode(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	got.When = got.When.UTC()
 	if want := full(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nexpected %+v", got, want)
 	}
@@ -68,9 +65,8 @@ func TestFormsHaveTheirLengths(t *testing.T) {
 	for _, form := range []string{
 		"\x00", "\x7f", "\xff", "\xe0", "\xc0", "\xc2", "\xc3", "\x80", "\x81\x01\x02", "\x8f" + strings.Repeat("\x01", 30),
 		"\x90", "\x92\x01\x02", "\x9f" + strings.Repeat("\x01", 15), "\xa0", "\xa3abc", "\xbf" + strings.Repeat("a", 31),
-		"\xc4\x02ab", "\xc5\x00\x02ab", "\xc6\x00\x00\x00\x02ab", "\xc7\x02\x01ab", "\xc8\x00\x02\x01ab", "\xc9\x00\x00\x00\x02\x01ab",
+		"\xc4\x02ab", "\xc5\x00\x02ab", "\xc6\x00\x00\x00\x02ab",
 		"\xca1234", "\xcb12345678", "\xcc1", "\xcd12", "\xce1234", "\xcf12345678", "\xd01", "\xd112", "\xd21234", "\xd312345678",
-		"\xd4t1", "\xd5t12", "\xd6t1234", "\xd7t12345678", "\xd8t1234567890123456",
 		"\xd9\x02ab", "\xda\x00\x02ab", "\xdb\x00\x00\x00\x02ab",
 		"\xdc\x00\x02\x01\x02", "\xdd\x00\x00\x00\x02\x01\x02", "\xde\x00\x01\x01\x02", "\xdf\x00\x00\x00\x01\x01\x02",
 	} {
@@ -89,7 +85,8 @@ func TestFalseLengthsAllocateNothing(t *testing.T) {
 		{"map", "\x81\xa6values\xdf\xff\xff\xff\xff", "byte 8: 8589934590 elements, expected at most the 0 bytes"},
 		{"text", "\x81\xa4name\xdb\xff\xff\xff\xff", "byte 6: a value of 4294967295 bytes"},
 		{"bytes", "\x81\xa3raw\xc6\x7f\xff\xff\xff\x00", "byte 5: a value of 2147483647 bytes"},
-		{"extension", "\x81\xa3any\xc9\xff\xff\xff\xff", "byte 5: a value of 4294967296 bytes"},
+		{"extension", "\x81\xa3any\xc9\xff\xff\xff\xff", "byte 5: found an extension (0xc9), expected none"},
+		{"map in an extension", "\x81\xa6values\xd6\x00\xdf\x7f\xff\xff\xff\xff", "byte 8: found an extension (0xd6)"},
 		{"unknown key", "\x81\xa3xyz\xdd\x7f\xff\xff\xff", "byte 5: 2147483647 elements"},
 		{"depth", strings.Repeat("\x91", 1e6) + "\xc0", "more than 64 values within each other"},
 		{"nothing", "", "byte 0: the end, expected a value"},
