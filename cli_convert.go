@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -114,13 +115,36 @@ func (p *program) conversion(use, short, long string, convertTo func(ctx context
 	return cmd
 }
 
+// lengthFlag is a number of tokens; 0, which cannot be given, stands for the default.
+type lengthFlag int
+
+// Type is the word in the help.
+func (*lengthFlag) Type() string { return "int" }
+
+func (l *lengthFlag) String() string {
+	if l == nil || *l == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*l))
+}
+
+// Set takes a number from the command line.
+func (l *lengthFlag) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return fmt.Errorf("found %q, expected a whole number of at least 1", text)
+	}
+	*l = lengthFlag(n)
+	return nil
+}
+
 // addCalibration adds the flags that say what text statistics are taken from.
 func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.File, "calibration", "", "calibration text: a file of text or records; - is standard input")
 	flags.BoolVar(&c.Random, "random-calibration", false, "uniformly random tokens as calibration text: for models without a tokenizer")
 	flags.IntVar(&c.Samples, "samples", 128, "number of calibration sequences")
-	flags.IntVar(&c.Length, "length", 512, "tokens per calibration sequence")
+	flags.Var((*lengthFlag)(&c.Length), "length", "tokens per calibration sequence (default: 512, or the model's positions where they are fewer)")
 	flags.Uint64Var(&c.Seed, "seed", 1, "random seed for choosing text windows")
 	cmd.MarkFlagsMutuallyExclusive("calibration", "random-calibration")
 }
@@ -215,7 +239,7 @@ func (p *program) distilCommand() *cobra.Command {
 	flags.StringVar(&loss, "loss", "", "divergence: fkl, rkl or jsd:BETA; sft: none (default: fkl with a teacher, else sft)")
 	flags.IntVar(&d.Steps, "steps", 100, "optimizer steps")
 	flags.IntVar(&d.Batch, "batch", 8, "sequences per step")
-	flags.IntVar(&d.Length, "length", 256, "maximum tokens per sequence")
+	flags.Var((*lengthFlag)(&d.Length), "length", "maximum tokens per sequence (default: 256, or the models' positions where they are fewer)")
 	flags.Float64Var(&d.LearningRate, "learning-rate", 1e-4, "peak learning rate, cosine decay to 10 %")
 	flags.IntVar(&d.WarmUp, "warm-up", 0, "steps of linear learning-rate warm-up")
 	flags.IntVar(&d.Validation, "validation", 16, "held-out sequences, measured before and after training")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"slimlab/lab/task"
 	"slimlab/model"
@@ -19,10 +20,21 @@ type Calibration struct {
 	// themselves
 	Random  bool
 	Samples int // sequences
-	Length  int // tokens of one
+	Length  int // tokens of one; 0 is 512, or the model's positions where they are fewer
 	Seed    uint64
 
-	plain *task.Plain // of the file
+	plain  *task.Plain // of the file
+	fitted bool        // the length is the model's positions, which are fewer than the default
+}
+
+// defaultLength is the tokens of a calibration sequence where none are given.
+const defaultLength = 512
+
+// fit chooses the length where none is given.
+func (c *Calibration) fit(shape model.Config) {
+	if c.given() && c.Length == 0 {
+		c.Length, c.fitted = min(defaultLength, shape.MaxPositions), shape.MaxPositions < defaultLength
+	}
 }
 
 // given reports whether there is any.
@@ -77,11 +89,14 @@ func (c *Calibration) read(ctx context.Context, from *checkpoint.Checkpoint) err
 }
 
 // notes say how the file was read.
-func (c *Calibration) notes() []string {
-	if c.plain == nil {
-		return nil
+func (c *Calibration) notes() (notes []string) {
+	if c.plain != nil {
+		notes = slices.Clone(c.plain.Notes)
 	}
-	return c.plain.Notes
+	if c.fitted {
+		notes = append(notes, fmt.Sprintf("calibration sequences have --length %d, the model's positions", c.Length))
+	}
+	return notes
 }
 
 // sequences draws the sequences: places of the tokenized file, which may overlap. There are none

@@ -34,6 +34,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	defer source.Close()
 	calibration := c.calibration()
+	calibration.fit(source.Config())
 	if err := calibration.check(source.Config()); err != nil {
 		return nil, err
 	}

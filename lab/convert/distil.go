@@ -32,9 +32,10 @@ type Distillation struct {
 	Objective                  kd.Objective
 	Steps                      int
 	Batch                      int // sequences of a step
-	Length                     int // tokens of a sequence
-	LearningRate               float64
-	WarmUp                     int
+	// tokens of a sequence; 0 is 256, or the models' positions where they are fewer
+	Length       int
+	LearningRate float64
+	WarmUp       int
 	// sequences that are kept from training and measured after the last step
 	Validation int
 	Seed       uint64
@@ -72,6 +73,9 @@ func has(teacher bool) string {
 	return "no --teacher"
 }
 
+// defaultExample is the tokens of a sequence where none are given.
+const defaultExample = 256
+
 // check reports settings that no model can be trained with.
 func (d Distillation) check() error {
 	switch {
@@ -79,7 +83,7 @@ func (d Distillation) check() error {
 		return fmt.Errorf("--steps %d: expected at least 1", d.Steps)
 	case d.Batch < 1 || d.Batch > maxBatch:
 		return fmt.Errorf("--batch %d: expected 1 to %d sequences", d.Batch, maxBatch)
-	case d.Length < 2:
+	case d.Length != 0 && d.Length < 2:
 		return fmt.Errorf("--length %d: expected at least 2 tokens", d.Length)
 	case d.Validation < 0:
 		return fmt.Errorf("--validation %d: expected 0, none, or more sequences", d.Validation)
@@ -150,6 +154,12 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 		return nil, err
 	}
 	r.Notes = append(r.Notes, notes...)
+	if d.Length == 0 {
+		d.Length = min(defaultExample, positions)
+		if positions < defaultExample {
+			r.Notes = append(r.Notes, fmt.Sprintf("sequences have at most --length %d tokens, the positions of the models", positions))
+		}
+	}
 	if d.Length < 2 || d.Length > positions {
 		return nil, fmt.Errorf("--length %d: expected sequences of 2 to %d tokens, the positions of the models", d.Length, positions)
 	}
