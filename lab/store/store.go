@@ -212,6 +212,9 @@ func (s *Store) List() ([]Info, error) {
 			continue // removed since
 		}
 		info := run.Info
+		if err == nil {
+			err = s.beginning(&info, ends[0])
+		}
 		info.describe(ends[0], ends[1])
 		if err != nil {
 			info.damage(err)
@@ -249,6 +252,9 @@ func (s *Store) Read(name string) (*Run, error) {
 			events = append(events, e)
 		}
 	})
+	if err == nil {
+		err = s.beginning(&run.Info, append(events[:len(events):len(events)], lab.Event{})[0])
+	}
 	if err != nil && (len(events) == 0 || events[0].Begin == nil) {
 		return nil, err
 	}
@@ -301,6 +307,15 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 		return run, err
 	}
 	return run, nil
+}
+
+// beginning reports a log without the event that begins a run. One that is being written may not
+// have it yet.
+func (s *Store) beginning(run *Info, first lab.Event) error {
+	if !run.Interrupted || first.Begin != nil {
+		return nil
+	}
+	return fmt.Errorf("run log %s: %d bytes without the event that begins a run: it was cut off within it, or has been shortened", s.path(run.ID), run.Bytes)
 }
 
 // firstAndLast decodes the first and the last whole record.
