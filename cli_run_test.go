@@ -85,6 +85,7 @@ func TestRefusedRun(t *testing.T) {
 		{"a model that is absent", []string{"run", file, "--set", "models.shape={load: /no/model}"}, "/no/model"},
 		{"a row that is absent", []string{"run", file, "--save", "w9=x"}, "w9"},
 		{"another output that cannot be written", []string{"run", file, "--export", "json=/no/such/folder/x"}, "/no/such/folder"},
+		{"two exports to standard output", []string{"run", file, "--export", "csv=-", "--export", "json=/dev/stdout"}, "standard output is taken by another --export"},
 		{"an unknown format", []string{"run", file, "--export", "yaml=x"}, "yaml"},
 	} {
 		for _, name := range []string{"junit", "csv", "events"} {

@@ -144,6 +144,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{[]string{"run", file, "--set", "columns=[acu]"}, exitUsage, `did you mean "auc"`},
 		{[]string{"run", file, "--set", "w8a8.scheme=w8a9"}, exitUsage, `did you mean "w8a8"`},
 		{[]string{"run", file, "--export", "yaml=x"}, exitUsage, "expected one of"},
+		{[]string{"run", file, "--export", "csv=-", "--events", "-"}, exitUsage, "standard output is taken by an --export"},
 		{[]string{"run", file, "--export", "md=/no/such/folder/x.md"}, exitUsage, "no such file or directory"},
 		{[]string{"run", file, "--save", "w9=x"}, exitUsage, "it has: teacher, pruned, w8a8"},
 		{[]string{"run", file, "--set", "models.shape={load: /no/model}"}, exitUsage, "/no/model: no such folder"},

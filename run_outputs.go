@@ -77,6 +77,8 @@ func (o *outputs) openExport(text string) error {
 	}
 	x := export{format: format, file: file, once: isStdout(file) || !atomicfile.Replaced(file)}
 	switch {
+	case isStdout(file) && o.stdoutTaken:
+		return fmt.Errorf("--export %s: standard output is taken by another --export, expected a file", text)
 	case isStdout(file):
 		o.stdoutTaken = true
 	default:
@@ -111,6 +113,8 @@ func (o *outputs) openSaves(rows, flags []string) error {
 func (o *outputs) openEvents(name string) error {
 	switch {
 	case name == "":
+	case isStdout(name) && o.stdoutTaken:
+		return fmt.Errorf("--events %s: standard output is taken by an --export, expected a file", name)
 	case isStdout(name):
 		o.events, o.stdoutTaken = nopCloser{o.stdout}, true
 	default:
