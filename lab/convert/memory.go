@@ -10,20 +10,23 @@ import (
 
 // privateMemory reads how much memory of this process is its own, in bytes: Linux's RssAnon, which
 // counts neither the pages of mapped files, that the system takes back when it needs them, nor the
-// program's text. Other systems do not say.
-func privateMemory() (bytes int64, ok bool) {
+// program's text. It is 0 on other systems, which do not say.
+func privateMemory() (bytes int64) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if rest, found := strings.CutPrefix(lines.Text(), "RssAnon:"); found {
 			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kib << 10, err == nil
+			if err != nil {
+				return 0
+			}
+			return kib << 10
 		}
 	}
-	return 0, false
+	return 0
 }
 
 // samplePeriod is the time between two samples of the memory. The system keeps a peak only of all
@@ -40,17 +43,15 @@ type memoryPeak struct {
 func newMemoryPeak(ticks <-chan time.Time) *memoryPeak {
 	m := &memoryPeak{quit: make(chan struct{}), peak: make(chan int64, 1)}
 	go func() {
-		peak, _ := privateMemory()
+		peak := privateMemory()
 		for {
 			select {
 			case <-ticks:
 			case <-m.quit:
-				now, _ := privateMemory()
-				m.peak <- max(peak, now)
+				m.peak <- max(peak, privateMemory())
 				return
 			}
-			now, _ := privateMemory()
-			peak = max(peak, now)
+			peak = max(peak, privateMemory())
 		}
 	}()
 	return m
