@@ -47,14 +47,23 @@ func (f *File) Text(lines int) (string, error) {
 
 // Records yields the file's JSON values in order: the lines of JSON lines that are not white space,
 // the elements of a JSON array, or those of a list under a key such as "data" of one JSON object.
-// After an error, which names the file and the line, there are no more.
+// A value with two equal keys in one object, or with half of a surrogate pair, is an error: readers
+// of JSON differ on what it means. After an error, which names the file and the line, there are no
+// more.
 func (f *File) Records() iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+	return func(all func(Record, error) bool) {
 		fail := func(line int, err error) {
 			if line > 0 {
 				err = &lineError{line, err}
 			}
-			yield(Record{}, f.describe(err))
+			all(Record{}, f.describe(err))
+		}
+		yield := func(r Record, err error) bool {
+			if at, bad := ambiguous(r.JSON); bad != nil {
+				fail(r.Line+bytes.Count(r.JSON[:at], []byte("\n")), bad)
+				return false
+			}
+			return all(r, err)
 		}
 		if f.form == Array {
 			f.rest(nil, 1, yield, fail)
@@ -191,6 +200,10 @@ func (f *File) object(one Record, yield func(Record, error) bool, fail func(int,
 		fail(0, err)
 		return
 	}
+	if at, err := ambiguous(one.JSON); err != nil {
+		fail(one.Line+bytes.Count(one.JSON[:at], []byte("\n")), err)
+		return
+	}
 	for _, key := range lists {
 		raw := keys[key]
 		if len(raw) == 0 || raw[0] != '[' {
@@ -200,7 +213,7 @@ func (f *File) object(one Record, yield func(Record, error) bool, fail func(int,
 			continue
 		}
 		f.notes = append(f.notes, fmt.Sprintf("%s: read as the list %q of one JSON object", f.name, key))
-		at := bytes.Index(one.JSON, raw) // the first of equals, which has the same records
+		at := bytes.Index(one.JSON, raw)
 		f.elements(raw, one.Line+bytes.Count(one.JSON[:max(at, 0)], []byte("\n")), yield, fail)
 		return
 	}

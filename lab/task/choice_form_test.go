@@ -103,7 +103,7 @@ func TestErrorsOfPublishedForms(t *testing.T) {
 		{`{"question":"q","choices":{"text":["a","b"],"label":["A"]},"answerKey":"A"}`, `field "choices" has 2 texts and 1 labels`},
 		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":0}`, `field "answerKey" is 0, expected one of the choices' labels ["A" "B"]`},
 		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":""}`, `field "answerKey" is "": a set without its answers`},
-		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"\ud800x"}`, `field "answerKey" is "`},
+		{`{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"\ud800x"}`, `found the escape \ud800 alone`},
 		{`{"question":"q","choices":[],"answerKey":"A"}`, `field "answerKey" is "A", expected one of the choices' labels []`},
 		{`{"question_stem":"q","choices":{"text":[],"label":[]},"answerKey":0}`, `field "answerKey" is 0, expected one of the choices' labels []`},
 		{`{"question":{"stem":"q"},"answerKey":"A"}`, `no field "choices"`},
