@@ -171,7 +171,7 @@ func TestTextThatLooksLikeATableIsRead(t *testing.T) {
 }
 
 // TestHeadings: headings are short names of at most three words, one of them usual for data unless
-// the file's name says that it is a table.
+// any will do.
 func TestHeadings(t *testing.T) {
 	forty := strings.Repeat("x", 40)
 	for _, c := range []struct {
@@ -184,7 +184,7 @@ func TestHeadings(t *testing.T) {
 		{[]string{"prompt", ""}, false, false}, {[]string{"prompt", "  "}, true, false}, {[]string{"prompt", forty}, false, true}, {[]string{"prompt", forty + "x"}, false, false},
 	} {
 		if got := areHeadings(c.row, c.named); got != c.want {
-			t.Errorf("%q, in a file named as a table %v: %v", c.row, c.named, got)
+			t.Errorf("%q, any will do %v: %v", c.row, c.named, got)
 		}
 	}
 }

@@ -3,12 +3,12 @@
 //
 // What a file is follows from its content, not from its name. Open looks at the first bytes: gzip
 // is read, UTF-16 and UTF-32 are decoded by their byte order marks, and what is neither text nor
-// records (other compressions, Parquet, weights, pictures, tables of CSV …) is refused by the name
-// of its form, with what to do. The text that follows is checked: a byte that is not UTF-8 and a
-// NUL are errors that name their place. File.Text reads a text; File.Records reads the values of
-// JSON lines, of a JSON array, or of a list within one JSON object. Reading ends when the context
-// does, also while a pipe says nothing.
+// records (other compressions, Parquet, weights, pictures, tables of CSV, pages of HTML …) is
+// refused by the name of its form, with what to do. The text that follows is checked: a byte that
+// is not UTF-8 and a NUL are errors that name their place. File.Text reads a text; File.Records
+// reads the values of JSON lines, of a JSON array, or of a list within one JSON object. Reading
+// ends when the context does, also while a pipe says nothing.
 //
-// What was decoded or chosen is in Notes. The package leaves out what records mean: that is package
-// task's.
+// What was decoded or chosen is in Notes, also where the ending of the name promises another form
+// than the content has. The package leaves out what records mean: that is package task's.
 package datafile

@@ -3,12 +3,8 @@ package datafile
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
 )
 
 const gzipMagic = "\x1f\x8b"
@@ -99,80 +95,4 @@ func Refuse(data []byte) error {
 		return err
 	}
 	return nil
-}
-
-// classify finds the form of the text that follows.
-func (f *File) classify() error {
-	head, err := f.text.Peek(headBytes) // an error comes again when it is read
-	start := bytes.TrimLeft(head, " \t\r\n")
-	inner := byte(0) // what comes behind an opening bracket
-	if len(start) > 0 {
-		if rest := bytes.TrimLeft(start[1:], " \t\r\n"); len(rest) > 0 {
-			inner = rest[0]
-		}
-	}
-	switch {
-	case len(start) > 0 && start[0] == '{' && (inner == '"' || inner == '}'):
-		f.form = Lines
-	case len(start) > 0 && start[0] == '[' && (inner == '{' || inner == ']'):
-		f.form = Array
-	case namedJSON(f.name):
-		f.form = Lines // what reads the lines says what is wrong with them
-	case looksDelimited(f.name, head, err == io.EOF):
-		return fmt.Errorf("found a table of comma- or tab-separated values (CSV, TSV), not read: %s (in Python: pandas.read_csv(FILE).to_json(OUT, orient=\"records\", lines=True))", toLines)
-	}
-	return nil
-}
-
-// namedJSON reports a name that promises JSON: content that is none is a mistake rather than a
-// text.
-func namedJSON(name string) bool {
-	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
-	return slices.ContainsFunc([]string{".json", ".jsonl", ".ndjson"}, func(ending string) bool { return strings.HasSuffix(name, ending) })
-}
-
-// headings are names of columns that tables of texts have.
-var headings = []string{
-	"prompt", "response", "completion", "question", "answer", "instruction", "input", "output", "query", "text", "label", "target", "context", "messages",
-	"conversations", "choices", "endings", "option1", "option2", "sentence", "problem", "solution",
-}
-
-// looksDelimited reports a table of CSV or TSV: its first line is a list of short names, one of
-// them usual for data (or the file is named as a table), and the lines that follow have as many
-// fields.
-func looksDelimited(name string, head []byte, whole bool) bool {
-	named := strings.HasSuffix(strings.ToLower(name), ".csv") || strings.HasSuffix(strings.ToLower(name), ".tsv")
-	for _, comma := range []rune{',', '\t', ';'} {
-		r := csv.NewReader(bytes.NewReader(head))
-		r.Comma, r.LazyQuotes, r.FieldsPerRecord = comma, true, -1
-		first, err := r.Read()
-		if err != nil || len(first) < 2 || !areHeadings(first, named) {
-			continue
-		}
-		rows, even := 0, true
-		for {
-			row, err := r.Read()
-			if err != nil || !whole && r.InputOffset() == int64(len(head)) {
-				break // the last row may be cut off
-			}
-			rows++
-			even = even && len(row) == len(first)
-		}
-		if even && (rows > 0 || named || !whole) {
-			return true
-		}
-	}
-	return false
-}
-
-func areHeadings(row []string, named bool) bool {
-	known := named
-	for _, cell := range row {
-		cell = strings.ToLower(strings.TrimSpace(cell))
-		if cell == "" || len(cell) > 40 || strings.Count(cell, " ") > 2 {
-			return false
-		}
-		known = known || slices.Contains(headings, cell)
-	}
-	return known
 }
