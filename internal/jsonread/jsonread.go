@@ -60,21 +60,21 @@ func Decode(data []byte, v any) error {
 
 // explain puts an error of encoding/json in the words of the data.
 func explain(data []byte, err error) error {
-	var syntax *json.SyntaxError
+	var broken *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s: not JSON: %s", place(data, syntax.Offset), syntax.Error())
+	case errors.As(err, &broken):
+		return fmt.Errorf("%s: not JSON: %s", place(data, broken.Offset), syntax(data, broken.Offset, broken.Error()))
 	case errors.As(err, &kind):
-		found := fmt.Sprintf("found %s, expected %s", article(kind.Value), expected(kind.Type))
+		found := fmt.Sprintf("found %s, expected %s", article(kind.Value), bounded(kind.Type, kind.Value))
 		if kind.Field != "" {
 			return fmt.Errorf("%s: %s", kind.Field, found)
 		}
 		return fmt.Errorf("%s: %s", place(data, kind.Offset), found)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: not JSON: the data end within a value", place(data, int64(len(data))))
+		return fmt.Errorf("%s: not JSON: the text ends within %s: it was cut off", place(data, int64(len(data))), unclosed(data))
 	}
 	return err
 }

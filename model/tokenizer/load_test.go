@@ -159,7 +159,7 @@ func TestRefusals(t *testing.T) {
 		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Replace","pattern":{"String":"a"}}]}`), `decoder.decoders[1]: Replace after Fuse is not supported, expected Strip or nothing`},
 		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"Strip","content":"a","start":0,"stop":1}]}`), `decoder.decoders[1]: Strip after Fuse with stop 1 is not supported, expected 0: a text would have to end before its last word is known`},
 		{tiny(`"decoder":{"type":"ByteLevel"}`, `"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteLevel"}]}`), `decoder.decoders[1]: ByteLevel beside other decoders is not supported, expected it alone`},
-		{`{"model":`, `line 1, column 9: not JSON: unexpected end of JSON input`},
+		{`{"model":`, `line 1, column 9: not JSON: the text ends within an object: it was cut off`},
 	} {
 		if _, err := Parse([]byte(c.file)); err == nil || err.Error() != c.want {
 			t.Errorf("%s\nfound    %v\nexpected %s", c.file, err, c.want)
