@@ -255,13 +255,6 @@ func (t *terminal) text() string {
 	return t.written.String()
 }
 
-func writeFile(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // randomRecords are prompts and responses of random words, so that a tokenizer of them takes a
 // while.
 func randomRecords(n int) string {
