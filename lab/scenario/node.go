@@ -190,10 +190,29 @@ func syntaxError(file string, text []byte, err error) error {
 	}
 	message, _, _ = strings.Cut(message, "\n")
 	lines := strings.Split(string(text), "\n")
+	if at.line >= 1 && at.line <= len(lines) {
+		message = plainSyntax(message, strings.TrimRight(lines[at.line-1], "\r"))
+	}
 	if at.line <= len(lines) && strings.Contains(lines[at.line-1], "${") {
 		message += `; inside { } and [ ] write "${…}" in quotes`
 	}
 	return fmt.Errorf("%s: %s", at, message)
+}
+
+// plainSyntax says what a line holds and what to do, for the library's messages that do not.
+func plainSyntax(message, line string) string {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	found := []rune(strings.TrimSpace(line))
+	found = found[:min(len(found), 60)]
+	switch {
+	case strings.Contains(message, "is a reserved character"):
+		return message + ": quote a value that begins with it"
+	case !strings.Contains(message, "cannot start any token") && !strings.Contains(message, "not allowed in this context"):
+		return message
+	case strings.Contains(indent, "\t"):
+		return fmt.Sprintf("found a tab before %q, expected spaces: indent with spaces", string(found))
+	}
+	return fmt.Sprintf("found %q, expected key: value at the indent of its neighbours: indent with spaces and quote a value with signs in it", string(found))
 }
 
 // converter turns the library's tree into nodes and counts them.
