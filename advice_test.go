@@ -197,7 +197,7 @@ func TestAdviceNamesFlagsOfItsVerb(t *testing.T) {
 			texts = append(texts, strings.Split(stdout, "\n")...)
 		}
 		for _, line := range texts {
-			if strings.Contains(line, "unknown flag") {
+			if strings.Contains(line, "is no flag of") {
 				continue // which repeats what the user wrote
 			}
 			if flagName.MatchString(line) {

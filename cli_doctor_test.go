@@ -25,8 +25,8 @@ func TestDoctorErrors(t *testing.T) {
 		{[]string{"--prefill", "512"}, "--prefill needs --model"},
 		{[]string{"--threads", "0"}, fmt.Sprintf("--threads 0: expected 1 to %d", runtime.NumCPU())},
 		{[]string{"--threads", "100000"}, "--threads 100000: expected 1 to"},
-		{[]string{"--thread", "1"}, "unknown flag"},
-		{[]string{"here"}, "unknown command"},
+		{[]string{"--thread", "1"}, "did you mean --threads?"},
+		{[]string{"here"}, `found "here", expected doctor alone`},
 	} {
 		stdout, stderr, code := slimlab(t, append([]string{"doctor"}, c.args...)...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) || stdout != "" {

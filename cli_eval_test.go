@@ -80,7 +80,7 @@ func TestEvalErrors(t *testing.T) {
 		args []string
 		want string // in stderr
 	}{
-		{[]string{}, "accepts 1 arg"},
+		{[]string{}, "expected eval MODEL"},
 		{[]string{m}, "nothing to measure, expected --text FILE"},
 		{[]string{m, "--tokens", "3", "--text", text}, "--tokens needs --generate"},
 		{[]string{m, "--generate", "x", "--tokens", "0"}, "--tokens 0: expected at least 1"},

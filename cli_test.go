@@ -154,7 +154,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{[]string{"show", "nothing"}, exitUsage, "not found"},
 		{[]string{"compare", "nothing", "nothing"}, exitBaseline, "not found"},
 		{[]string{"replay", "nothing"}, exitUsage, "not found"},
-		{[]string{"frobnicate"}, exitUsage, "unknown command"},
+		{[]string{"frobnicate"}, exitUsage, `verb "frobnicate": expected one of`},
 		{[]string{}, exitUsage, "needs a terminal"},
 	}
 	for _, c := range cases {

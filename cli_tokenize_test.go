@@ -68,7 +68,7 @@ func TestTokenize(t *testing.T) {
 		{[]string{dir, "--decode"}, "8", "standard input: ids[0]: found 8, expected an id below 8", exitUsage},
 		{[]string{dir, "--decode"}, "[1, x]", `standard input: ids[1]: found "x", expected a number`, exitUsage},
 		{[]string{dir, "--decode"}, "[1", "standard input: ids: the array does not end, expected ]", exitUsage},
-		{[]string{dir, "--decode", "--pieces"}, "", "none of the others can be", exitUsage},
+		{[]string{dir, "--decode", "--pieces"}, "", "cannot be given together", exitUsage},
 		{[]string{dir, "--chat"}, `[]`, "has no chat template", exitUsage},
 		{[]string{talks, "--chat"}, `[{"role": "user", "content": "ab a"}]`, "[0,4,1,2,7]\n", exitHeld},
 		{[]string{talks, "--chat", "--text"}, `{"messages": [{"role": "user", "content": "ab a"}, {"role": "assistant", "content": "b"}]}`, "<s>ab ab", exitHeld},
@@ -78,7 +78,7 @@ func TestTokenize(t *testing.T) {
 		{[]string{talks, "--text"}, "", "--text needs --chat", exitUsage},
 		{[]string{t.TempDir()}, "", "found no tokenizer", exitUsage},
 		{[]string{filepath.Join(dir, "nowhere")}, "", "no such folder", exitUsage},
-		{[]string{}, "", "accepts 1 arg", exitUsage},
+		{[]string{}, "", "expected tokenize MODEL", exitUsage},
 	} {
 		stdin(t, c.in)
 		out, errs, code := slimlab(t, append([]string{"tokenize"}, c.args...)...)

@@ -107,5 +107,6 @@ func (p *program) rootCommand() *cobra.Command {
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),
 	)
+	plainErrors(root)
 	return root
 }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestErrorsOfCommandLines: what is wrong with a command line is said without the words of the
+// library that reads it.
+func TestErrorsOfCommandLines(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"distil a b --data c --steps 3.5", "--steps 3.5: expected a whole number"},
+		{"distil a b --data c --learning-rate abc", "--learning-rate abc: expected a number"},
+		{"distil a b --data c --seed -1", "--seed -1: expected a whole number of 0 or more"},
+		{"run smoke --seeds 3.5", "--seeds 3.5: expected a whole number"},
+		{"run smoke --seeds 99999999999999999999", "expected a whole number of at most 64 bits"},
+		{"eval a --limit 1.5", "--limit 1.5: expected a whole number"},
+		{"doctor --threads abc", "--threads abc: expected a whole number"},
+		{"doctor --prefill abc", "--prefill"},
+		{"clean --keep x", "--keep x"},
+		{"run smoke --quick=perhaps", "expected true or false"},
+		{"distil a b", "--data is missing: training data"},
+		{"run smoke --export", "--export needs a value"},
+		{"quantise a b", `verb "quantise": expected one of`},
+		{"quantise a b", `did you mean "quantize"?`},
+		{"eval a --txt x", "--txt is no flag of eval, did you mean --text?"},
+		{"run smoke --exprot md=-", "--exprot is no flag of run, did you mean --export?"},
+		{"eval", "found nothing, expected eval MODEL"},
+		{"runs now", `found "now", expected runs alone`},
+		{"prune a", `found "a", expected prune`},
+		{"tokenize a --decode --chat", "--chat and --decode cannot be given together"},
+		{"prune a b --calibration c --random-calibration", "--calibration and --random-calibration cannot be given together"},
+	} {
+		_, stderr, code := slimlab(t, strings.Fields(c.line)...)
+		if code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit %d, %q, expected %q", c.line, code, stderr, c.want)
+		}
+		for _, foreign := range []string{"strconv", "arg(s)", "flag(s)", "invalid syntax", "flags in the group", "unknown flag", "invalid argument"} {
+			if strings.Contains(stderr, foreign) {
+				t.Errorf("%s: %q holds %q", c.line, stderr, foreign)
+			}
+		}
+	}
+}
