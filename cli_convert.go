@@ -131,8 +131,11 @@ func (l *lengthFlag) String() string {
 // Set takes a number from the command line.
 func (l *lengthFlag) Set(text string) error {
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return fmt.Errorf("found %q, expected a whole number of at least 1", text)
+	if err != nil {
+		return err
+	}
+	if n < 1 {
+		return errors.New("expected a whole number of at least 1")
 	}
 	*l = lengthFlag(n)
 	return nil

@@ -67,6 +67,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
+	var broken *pflag.InvalidSyntaxError
 	switch {
 	case errors.As(err, &unknown):
 		var names []string
@@ -77,6 +78,9 @@ func flagError(cmd *cobra.Command, err error) error {
 			}
 			return fmt.Errorf("--%s is no flag of %s, expected one of --%s", name, cmd.Name(), strings.Join(names, ", --"))
 		}
+		return fmt.Errorf("-%s is no flag of %s, expected one of --%s", unknown.GetSpecifiedName(), cmd.Name(), strings.Join(names, ", --"))
+	case errors.As(err, &broken):
+		return fmt.Errorf("found %q, expected --FLAG or --FLAG=VALUE", broken.GetSpecifiedFlag())
 	case errors.As(err, &invalid):
 		cause := invalid.Unwrap()
 		var number *strconv.NumError

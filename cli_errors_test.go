@@ -18,6 +18,11 @@ func TestErrorsOfCommandLines(t *testing.T) {
 		{"doctor --threads abc", "--threads abc: expected a whole number"},
 		{"doctor --prefill abc", "--prefill"},
 		{"clean --keep x", "--keep x"},
+		{"distil a b --data c --length 2.5", "--length 2.5: expected a whole number"},
+		{"distil a b --data c --length 0", "--length 0: expected a whole number of at least 1"},
+		{"distil a b --data c --length 99999999999999999999", "expected a whole number of at most 64 bits"},
+		{"eval a -x", "-x is no flag of eval"},
+		{"eval a --=x", `found "--=x", expected --FLAG`},
 		{"run smoke --quick=perhaps", "expected true or false"},
 		{"distil a b", "--data is missing: training data"},
 		{"run smoke --export", "--export needs a value"},
@@ -35,7 +40,7 @@ func TestErrorsOfCommandLines(t *testing.T) {
 		if code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: exit %d, %q, expected %q", c.line, code, stderr, c.want)
 		}
-		for _, foreign := range []string{"strconv", "arg(s)", "flag(s)", "invalid syntax", "flags in the group", "unknown flag", "invalid argument"} {
+		for _, foreign := range []string{"strconv", "arg(s)", "flag(s)", "invalid syntax", "flags in the group", "unknown flag", "unknown shorthand", "bad flag syntax", "invalid argument"} {
 			if strings.Contains(stderr, foreign) {
 				t.Errorf("%s: %q holds %q", c.line, stderr, foreign)
 			}
