@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"scenarios":             {},
 
 	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
+	"kernels/machine/machinetest":  {"kernels", "kernels/machine", "kernels/parallel"},
 	"model/checkpoint/lora":        {"model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/safetensors": {"kernels/parallel"},
 }

@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"syscall"
 	"testing"
 
-	"slimlab/kernels"
-	"slimlab/kernels/machine"
+	"slimlab/kernels/machine/machinetest"
 	"slimlab/kernels/matrix"
-	"slimlab/kernels/parallel"
 )
 
 // BenchmarkHeads prunes half of the groups of 64 channels of one o_proj [d, d] whose Gram matrix is
@@ -47,27 +44,18 @@ func BenchmarkHeads(b *testing.B) {
 			"whole":  func(b *testing.B) { must2(newLayer().osscar(d/group/2, how))(b) },
 		} {
 			b.Run(fmt.Sprintf("%s/d=%d", name, d), func(b *testing.B) {
-				before := cpuSeconds(b)
+				before := machinetest.CPUSeconds()
 				for b.Loop() {
 					f(b)
 				}
-				seconds := (cpuSeconds(b) - before) / float64(b.N)
+				seconds := (machinetest.CPUSeconds() - before) / float64(b.N)
 				b.ReportMetric(seconds, "cpu-s/op")
 				if name == "greedy" {
-					b.ReportMetric(100*needed/seconds/float64Peak(b), "%peak")
+					b.ReportMetric(100*needed/seconds/machinetest.Float64Peak(), "%peak")
 				}
 			})
 		}
 	}
-}
-
-// cpuSeconds is the time that the processors have given to this process.
-func cpuSeconds(b *testing.B) float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
 // statistics is the mean Gram matrix of random correlated inputs.
@@ -82,17 +70,4 @@ func statistics(d int) matrix.Dense {
 	}
 	matrix.AddProduct(context.Background(), h, x.T(), x, 1/float64(x.Rows))
 	return h
-}
-
-// float64Peak is half of the float32 operations of package machine's loop in a CPU second, the best
-// of a few times.
-func float64Peak(b *testing.B) float64 {
-	const rounds = 1 << 21
-	loop, best := machine.Loops(kernels.Implementation())[0], 0.0
-	for range 5 {
-		before := cpuSeconds(b)
-		loop.Run(parallel.Threads(), rounds)
-		best = max(best, float64(loop.Operations*rounds*parallel.Threads())/(cpuSeconds(b)-before))
-	}
-	return best / 2
 }

@@ -7,14 +7,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"syscall"
 	"testing"
-	"time"
 
 	"slimlab/kernels"
-	"slimlab/kernels/machine"
+	"slimlab/kernels/machine/machinetest"
 	"slimlab/kernels/matrix"
-	"slimlab/kernels/parallel"
 	"slimlab/model/calibrate"
 	"slimlab/model/weight"
 )
@@ -38,13 +35,13 @@ func BenchmarkGPTQ(b *testing.B) {
 			operations := 2*n*n*n/3 + n*n*float64(size.out)
 			least, peak := math.Inf(1), 0.0
 			for b.Loop() {
-				start := cpuSeconds()
+				start := machinetest.CPUSeconds()
 				if _, err := (GPTQ{}).Round(context.Background(), w, g, &Moments{Stats: &calibrate.Stats{Gram: gram}}); err != nil {
 					b.Fatal(err)
 				}
-				least = min(least, cpuSeconds()-start)
+				least = min(least, machinetest.CPUSeconds()-start)
 				b.StopTimer()
-				peak = max(peak, float64Peak())
+				peak = max(peak, machinetest.Float64Peak())
 				b.StartTimer()
 			}
 			b.ReportMetric(least, "cpu-s")
@@ -66,22 +63,4 @@ func gramOf(rng *rand.Rand, n int) matrix.Dense {
 	h := matrix.NewDense(n, n, nil)
 	matrix.AddProduct(context.Background(), h, x.T(), x, 1/float64(x.Rows))
 	return h
-}
-
-// float64Peak is half of the float32 operations in a CPU second of package machine's loop.
-func float64Peak() float64 {
-	const rounds = 1 << 20
-	loop := machine.Loops(kernels.Implementation())[0]
-	start := cpuSeconds()
-	loop.Run(parallel.Threads(), rounds)
-	return float64(loop.Operations*rounds*parallel.Threads()) / (cpuSeconds() - start) / 2
-}
-
-// cpuSeconds is the CPU time of this process so far, of all threads.
-func cpuSeconds() float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }

@@ -7,14 +7,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slimlab/kernels/machine/machinetest"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
-
-	"slimlab/kernels"
-	"slimlab/kernels/machine"
-	"slimlab/kernels/parallel"
 )
 
 // BenchmarkFactor gives the CPU seconds of one factorisation and of one inverse of a triangle, n³/3
@@ -45,11 +40,11 @@ func BenchmarkFactor(b *testing.B) {
 					b.StopTimer()
 					copy(x.Data, work.from.Data)
 					b.StartTimer()
-					start := cpuSeconds()
+					start := machinetest.CPUSeconds()
 					work.run()
-					least = min(least, cpuSeconds()-start)
+					least = min(least, machinetest.CPUSeconds()-start)
 					b.StopTimer()
-					peak = max(peak, float64Peak())
+					peak = max(peak, machinetest.Float64Peak())
 					b.StartTimer()
 				}
 				b.ReportMetric(1000*least, "cpu-ms")
@@ -57,22 +52,4 @@ func BenchmarkFactor(b *testing.B) {
 			})
 		}
 	}
-}
-
-// float64Peak is half of the float32 operations in a CPU second of package machine's loop.
-func float64Peak() float64 {
-	const rounds = 1 << 20
-	loop := machine.Loops(kernels.Implementation())[0]
-	start := cpuSeconds()
-	loop.Run(parallel.Threads(), rounds)
-	return float64(loop.Operations*rounds*parallel.Threads()) / (cpuSeconds() - start) / 2
-}
-
-// cpuSeconds is the CPU time of this process so far, of all threads.
-func cpuSeconds() float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }

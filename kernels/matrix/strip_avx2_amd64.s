@@ -565,8 +565,8 @@ done:
 	VZEROUPPER
 	RET
 
-// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.
-// Registers 0-3 y, 4-7 products, 8 the factor.
+// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor,
+// R8 their number, R12 those left. Registers 0-3 y, 4-7 products, 8 the factor.
 // func subtractFloat64AVX2(y, f, x []float64, stride int)
 TEXT ·subtractFloat64AVX2(SB), NOSPLIT, $0-80
 	MOVQ y_base+0(FP), DI
@@ -686,8 +686,9 @@ done:
 	VZEROUPPER
 	RET
 
-// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest, highest, d. Vector v of
-// 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code in bytes.
+// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,
+// highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and
+// what follows; 12 the code in bytes.
 // func nearestFloat64AVX2(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 TEXT ·nearestFloat64AVX2(SB), NOSPLIT, $0-144
 	MOVQ codes_base+0(FP), DI

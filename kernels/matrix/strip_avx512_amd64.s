@@ -1972,8 +1972,8 @@ done:
 	VZEROUPPER
 	RET
 
-// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.
-// Registers 0-3 y, 4-7 products, 8 the factor.
+// DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor,
+// R8 their number, R12 those left. Registers 0-3 y, 4-7 products, 8 the factor.
 // func subtractFloat64AVX512(y, f, x []float64, stride int)
 TEXT ·subtractFloat64AVX512(SB), NOSPLIT, $0-80
 	MOVQ y_base+0(FP), DI
@@ -2064,8 +2064,8 @@ done:
 	VZEROUPPER
 	RET
 
-// 16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way to the next, R8 a row in turn; DI f;
-// CX halves left.
+// 16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way
+// to the next, R8 a row in turn; DI f; CX halves left.
 // func substituteFloat64AVX512(x []float64, from, next int, f []float64)
 TEXT ·substituteFloat64AVX512(SB), NOSPLIT, $0-64
 	MOVQ x_base+0(FP), SI
@@ -2421,8 +2421,9 @@ half:
 	VZEROUPPER
 	RET
 
-// DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a large matrix lie on pages of their
-// own, where the CPU fetches nothing ahead by itself: R10 is 16 rows ahead.
+// DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a
+// large matrix lie on pages of their own, where the CPU fetches nothing ahead by itself: R10 is 16
+// rows ahead.
 // func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
 TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80
 	MOVQ dst_base+0(FP), DI
@@ -2488,8 +2489,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, SI src, R9 its stride, DX rows, BX columns left, K1 those of the block;
-// R8 a row in turn, R10 the way to the next, none from the last one on, CX rows left; R11 zero; AX halves left; Z31 factor.
+// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, SI src, R9 its stride, DX rows, BX
+// columns left, K1 those of the block; R8 a row in turn, R10 the way to the next, none from the
+// last one on, CX rows left; R11 zero; AX halves left; Z31 factor.
 // func packTransposedFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
 TEXT ·packTransposedFloat64AVX512(SB), NOSPLIT, $0-80
 	MOVQ dst_base+0(FP), DI
@@ -2603,8 +2605,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, R9 its stride, SI src, DX rows of dst, BX columns left, K1 those of the
-// block; R8 a row of dst in turn, CX those left, R14 the half of src.
+// 8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, R9 its stride, SI src, DX rows of dst,
+// BX columns left, K1 those of the block; R8 a row of dst in turn, CX those left, R14 the half of
+// src.
 // func unpackTransposedFloat64AVX512(dst, src []float64, stride, n, k int)
 TEXT ·unpackTransposedFloat64AVX512(SB), NOSPLIT, $0-72
 	MOVQ dst_base+0(FP), DI
@@ -2714,8 +2717,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest, highest, d. Vector v of
-// 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code in bytes.
+// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,
+// highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and
+// what follows; 12 the code in bytes.
 // func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
 TEXT ·nearestFloat64AVX512(SB), NOSPLIT, $0-144
 	MOVQ codes_base+0(FP), DI

@@ -15,8 +15,9 @@ import (
 // one operation of plain Go, and so are the bits.
 func nearestFloat64(p *asm.Printer, suffix, reg string, width int) {
 	p.Comment(
-		"DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest, highest, d. Vector v of",
-		"8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code in bytes.",
+		"DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,",
+		"highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and",
+		"what follows; 12 the code in bytes.",
 	)
 	p.Line("// func nearest%s(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)", suffix)
 	p.Line("TEXT ·nearest%s(SB), NOSPLIT, $0-144", suffix)

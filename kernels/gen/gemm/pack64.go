@@ -12,8 +12,9 @@ import "slimlab/kernels/gen/asm"
 // for 1 ≤ n ≤ 16 and k ≥ 1: dst[p*16+i] = factor·src[p*stride+i] for i < n, else zero, for p < k.
 func packFloat64(p *asm.Printer) {
 	p.Comment(
-		"DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a large matrix lie on pages of their",
-		"own, where the CPU fetches nothing ahead by itself: R10 is 16 rows ahead.",
+		"DI dst, SI src, R9 its stride, BX rows left; K1, K2 the n lowest of 16; Z2 factor. Rows of a",
+		"large matrix lie on pages of their own, where the CPU fetches nothing ahead by itself: R10 is 16",
+		"rows ahead.",
 	)
 	p.Line("// func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)")
 	p.Line("TEXT ·packFloat64AVX512(SB), NOSPLIT, $0-80")
@@ -133,8 +134,9 @@ func blockMask(p *asm.Printer) {
 // on dst holds copies of row n-1.
 func packTransposedFloat64(p *asm.Printer) {
 	p.Comment(
-		"8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, SI src, R9 its stride, DX rows, BX columns left, K1 those of the block;",
-		"R8 a row in turn, R10 the way to the next, none from the last one on, CX rows left; R11 zero; AX halves left; Z31 factor.",
+		"8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, SI src, R9 its stride, DX rows, BX",
+		"columns left, K1 those of the block; R8 a row in turn, R10 the way to the next, none from the",
+		"last one on, CX rows left; R11 zero; AX halves left; Z31 factor.",
 	)
 	p.Line("// func packTransposedFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)")
 	p.Line("TEXT ·packTransposedFloat64AVX512(SB), NOSPLIT, $0-80")
@@ -184,8 +186,9 @@ func packTransposedFloat64(p *asm.Printer) {
 // for 1 ≤ n ≤ 16 and k ≥ 1: dst[i*stride+p] = src[p*16+i] for i < n and p < k.
 func unpackTransposedFloat64(p *asm.Printer) {
 	p.Comment(
-		"8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, R9 its stride, SI src, DX rows of dst, BX columns left, K1 those of the",
-		"block; R8 a row of dst in turn, CX those left, R14 the half of src.",
+		"8 x 8 at a time, transposed in Z0-Z7 and Z16-Z23. DI dst, R9 its stride, SI src, DX rows of dst,",
+		"BX columns left, K1 those of the block; R8 a row of dst in turn, CX those left, R14 the half of",
+		"src.",
 	)
 	p.Line("// func unpackTransposedFloat64AVX512(dst, src []float64, stride, n, k int)")
 	p.Line("TEXT ·unpackTransposedFloat64AVX512(SB), NOSPLIT, $0-72")

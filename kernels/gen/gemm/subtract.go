@@ -17,8 +17,8 @@ import (
 // are loaded under a mask, else they are done one by one.
 func subtractions(p *asm.Printer, suffix, reg string, width int, masked bool) {
 	p.Comment(
-		"DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor, R8 their number, R12 those left.",
-		"Registers 0-3 y, 4-7 products, 8 the factor.",
+		"DI y, CX elements left; SI x, R10 its present row, R9 its stride; BX f, R11 the present factor,",
+		"R8 their number, R12 those left. Registers 0-3 y, 4-7 products, 8 the factor.",
 	)
 	p.Line("// func subtract%s(y, f, x []float64, stride int)", suffix)
 	p.Line("TEXT ·subtract%s(SB), NOSPLIT, $0-80", suffix)
@@ -147,8 +147,8 @@ func subtractTile(p *asm.Printer, vectors, width int, load func(at int, register
 func substitute512(p *asm.Printer) {
 	const rows = 16
 	p.Comment(
-		"16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way to the next, R8 a row in turn; DI f;",
-		"CX halves left.",
+		"16 rows in Z0-Z15, eight columns at a time; Z16-Z31 products in turn. SI, R9 row 0 and the way",
+		"to the next, R8 a row in turn; DI f; CX halves left.",
 	)
 	p.Line("// func substituteFloat64AVX512(x []float64, from, next int, f []float64)")
 	p.Line("TEXT ·substituteFloat64AVX512(SB), NOSPLIT, $0-64")
