@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -33,8 +34,9 @@ func bytesOf(t *testing.T) (vocab string) {
 	return string(data)
 }
 
-// A reader accepts a JSON file, whatever one value of it is, or refuses it in the words
-// of the file. The files of a model's folder have a test of their own beside their reader.
+// A reader accepts a JSON file, whatever one value of it is and wherever it is broken, or refuses
+// it in the words of the file. The files of a model's folder have a test of their own beside their
+// reader.
 func TestErrorsOfReadersNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	inFile := func(read func(name string) error) func(text string) error {
@@ -66,6 +68,18 @@ func TestErrorsOfReadersNameTheFile(t *testing.T) {
 			_, err := task.ReadJSONL(t.Context(), task.DefaultJSONL(name))
 			return err
 		})},
+		"records over lines": {"{\n  \"prompt\": \"a\",\n  \"response\": \"b\"\n}\n{\n  \"prompt\": \"c\",\n  \"response\": \"d\"\n}", inFile(func(name string) error {
+			_, err := task.ReadJSONL(t.Context(), task.DefaultJSONL(name))
+			return err
+		})},
+		"array": {`[{"prompt":"a","response":"b"},{"prompt":"c","response":"d"}]`, inFile(func(name string) error {
+			_, err := task.ReadJSONL(t.Context(), task.DefaultJSONL(name))
+			return err
+		})},
+		"messages": {`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, inFile(func(name string) error {
+			_, err := task.ReadJSONL(t.Context(), task.DefaultJSONL(name))
+			return err
+		})},
 		"choices": {`{"query":"a","choices":["b","c"],"gold":0}`, inFile(func(name string) error {
 			_, err := task.ReadChoice(t.Context(), task.ChoiceConfig{Path: name})
 			return err
@@ -85,7 +99,7 @@ func TestErrorsOfReadersNameTheFile(t *testing.T) {
 	}
 	for name, r := range readers {
 		refused := 0
-		jsonmutant.Each(t, r.text, func(path, variant string) {
+		jsonmutant.Each(t, strings.Split(r.text, "\n{")[0], func(path, variant string) {
 			err := r.read(variant)
 			if err == nil {
 				return
@@ -98,5 +112,10 @@ func TestErrorsOfReadersNameTheFile(t *testing.T) {
 		if refused == 0 {
 			t.Errorf("%s: no variant was refused", name)
 		}
+		jsonmutant.Break(r.text, func(variant string) {
+			if err := r.read(variant); jsonmutant.SpeaksOfTheProgram(err) {
+				t.Errorf("%s: %q: %v", name, variant, err)
+			}
+		})
 	}
 }

@@ -1,5 +1,5 @@
-// Package jsonmutant changes one value of a JSON text at a time, and knows the words of the program
-// that no error about a file may have. It is for tests of readers alone.
+// Package jsonmutant changes one value of a JSON text at a time, or breaks the text, and knows the
+// words of the program that no error about a file may have. It is for tests of readers alone.
 package jsonmutant
 
 import (
@@ -46,8 +46,23 @@ func Each(t testing.TB, text string, f func(path, variant string)) {
 	visit("", root, func(x any) { root = x })
 }
 
+// Break calls f with variants of a text that are no JSON, and some that are: a byte taken out,
+// replaced or put before another, or the text cut off, at up to 60 places.
+func Break(text string, f func(variant string)) {
+	const places = 60
+	for i := range places {
+		at := i * len(text) / places
+		f(text[:at])
+		f(text[:at] + text[min(at+1, len(text)):])
+		for _, other := range []string{"}", "]", ",", ":", "x", "\"", "\x01", "\\", "'", "-", "N"} {
+			f(text[:at] + other + text[at:])
+			f(text[:at] + other + text[min(at+1, len(text)):])
+		}
+	}
+}
+
 // programWords are words of encoding/json and of Go.
-var programWords = regexp.MustCompile(`Go (struct|value)|[Uu]nmarshal|(?:^|[^.])\bjson: |interface ?\{|\bmap\[string|\bint64\b|\bfloat64\b|reflect|runtime error|%!`)
+var programWords = regexp.MustCompile(`Go (struct|value)|[Uu]nmarshal|(?:^|[^.])\bjson: |interface ?\{|\bmap\[string|\bint64\b|\bfloat64\b|reflect|runtime error|%!|invalid character|looking for|unexpected (EOF|end of JSON)|top-level value`)
 
 // SpeaksOfTheProgram reports whether an error has words of the program, where it should have those
 // of the file.

@@ -55,35 +55,52 @@ func Decode(data []byte, v any) error {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return errors.New("found text in UTF-16, expected UTF-8: save it anew")
 	}
-	return explain(data, json.Unmarshal(data, v))
+	return Explain(data, json.Unmarshal(data, v))
 }
 
-// explain puts an error of encoding/json in the words of the data.
-func explain(data []byte, err error) error {
-	var broken *json.SyntaxError
+// SyntaxError says where a text is no JSON, and what is wrong there. Line and Column, in bytes,
+// count from 1.
+type SyntaxError struct {
+	Line, Column int
+	Problem      string
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("line %d, column %d: not JSON: %s", e.Line, e.Column, e.Problem)
+}
+
+// Explain puts an error of encoding/json about data in the words of data. Where data is no JSON,
+// the result is a *SyntaxError. Other errors stay as they are.
+func Explain(data []byte, err error) error {
+	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &broken):
-		return fmt.Errorf("%s: not JSON: %s", place(data, broken.Offset), syntax(data, broken.Offset, broken.Error()))
+	case errors.As(err, &syntax):
+		return broken(data, syntax.Offset, problem(data, syntax.Offset, syntax.Error()))
 	case errors.As(err, &kind):
 		found := fmt.Sprintf("found %s, expected %s", article(kind.Value), bounded(kind.Type, kind.Value))
 		if kind.Field != "" {
 			return fmt.Errorf("%s: %s", kind.Field, found)
 		}
-		return fmt.Errorf("%s: %s", place(data, kind.Offset), found)
+		line, column := place(data, kind.Offset)
+		return fmt.Errorf("line %d, column %d: %s", line, column, found)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: not JSON: the text ends within %s: it was cut off", place(data, int64(len(data))), unclosed(data))
+		return broken(data, int64(len(data)), cutOff(data))
 	}
 	return err
 }
 
-// place names the line and the column, in bytes, of the last byte before offset, both from 1.
-func place(data []byte, offset int64) string {
+func broken(data []byte, offset int64, problem string) error {
+	line, column := place(data, offset)
+	return &SyntaxError{Line: line, Column: column, Problem: problem}
+}
+
+// place is the line and the column, in bytes, of the last byte before offset, both from 1.
+func place(data []byte, offset int64) (line, column int) {
 	before := data[:max(0, min(offset, int64(len(data)))-1)]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	return fmt.Sprintf("line %d, column %d", line, len(before)-bytes.LastIndexByte(before, '\n'))
+	return 1 + bytes.Count(before, []byte("\n")), len(before) - bytes.LastIndexByte(before, '\n')
 }
 
 // article gives encoding/json's name of a value its article: "a string", "the number 1.5".

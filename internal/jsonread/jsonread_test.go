@@ -37,7 +37,7 @@ func TestErrorsSpeakOfTheFile(t *testing.T) {
 		{`{"sizes": [1, 2`, "line 1, column 15: not JSON: the text ends within a list: it was cut off"},
 		{`{"name": "a\"`, "line 1, column 13: not JSON: the text ends within a string: it was cut off"},
 		{`{"count" 1}`, "line 1, column 10: not JSON: found 1, expected a colon"},
-		{`{"count": 1 "on": true}`, `line 1, column 13: not JSON: found "\"", expected a comma or }`},
+		{`{"count": 1 "on": true}`, `line 1, column 13: not JSON: found a double quote, expected a comma or }`},
 		{`{"sizes": [1 2]}`, "line 1, column 14: not JSON: found 2, expected a comma or ]"},
 		{`{"count": 1.x}`, "line 1, column 13: not JSON: found x within a number, expected a digit"},
 		{strings.Repeat("[", 10001), "line 1, column 10001: not JSON: more than 10000 values within each other"},
@@ -64,6 +64,24 @@ func TestErrorsSpeakOfTheFile(t *testing.T) {
 	}
 }
 
+// A value stands in an error as the file has it, with one pair of quotes if it is a text.
+func TestClipShowsTheValueOfTheFile(t *testing.T) {
+	for _, c := range []struct{ value, want string }{
+		{`"2"`, `"2"`},
+		{`2`, `2`},
+		{`null`, `null`},
+		{`"say \"a\""`, `"say \"a\""`},
+		{"{\n  \"a\": [1,\n 2]\n}", `{"a":[1,2]}`},
+		{`"` + strings.Repeat("a", 50) + `"`, `"` + strings.Repeat("a", 39) + "…"},
+		{`"` + strings.Repeat("é", 50) + `"`, `"` + strings.Repeat("é", 19) + "…"},
+		{"no \x1b JSON", `"no \x1b JSON"`},
+	} {
+		if got := Clip([]byte(c.value)); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.value, got, c.want)
+		}
+	}
+}
+
 func TestTableFindsUnknownAndRefusedKeys(t *testing.T) {
 	table := Keys(Read, "a").With(Keys(Harmless, "b"), Table{"w": {Use: Refused, Reason: "attention within a window", Neutral: []string{"0"}}})
 	for _, c := range []struct {
@@ -75,7 +93,7 @@ func TestTableFindsUnknownAndRefusedKeys(t *testing.T) {
 		{`{"z": 1, "a": 1, "c": 2}`, []string{"c", "z"}, ""},
 		{`{"w": null}`, nil, ""},
 		{`{"w": 0}`, nil, ""},
-		{`{"w": 4096}`, nil, `w: found "4096": attention within a window is not supported, expected no such key or null or 0`},
+		{`{"w": 4096}`, nil, `w: found 4096: attention within a window is not supported, expected no such key or null or 0`},
 	} {
 		var object map[string]json.RawMessage
 		if err := Decode([]byte(c.data), &object); err != nil {

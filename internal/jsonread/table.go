@@ -1,6 +1,7 @@
 package jsonread
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -78,10 +79,16 @@ func (r Rule) neutral(value json.RawMessage) bool {
 	}
 }
 
-// Clip quotes the beginning of data for an error.
-func Clip(data []byte) string {
-	if len(data) > 40 {
-		return fmt.Sprintf("%q…", data[:40])
+// Clip is the beginning of a JSON value for an error or a note, as the file has it but for white
+// space. A text has the quotes of JSON, so that none are put around the result.
+func Clip(value []byte) string {
+	const most = 40
+	var compact bytes.Buffer
+	if json.Compact(&compact, value) != nil {
+		return fmt.Sprintf("%.*q", most, value)
 	}
-	return fmt.Sprintf("%q", data)
+	if text := compact.String(); len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return compact.String()
 }

@@ -11,14 +11,14 @@ import (
 // maxDepth is the number of values within each other that encoding/json reads.
 const maxDepth = 10000
 
-// syntax says what is wrong at the last byte before offset, where encoding/json stopped with the
+// problem says what is wrong at the last byte before offset, where encoding/json stopped with the
 // given message.
-func syntax(data []byte, offset int64, message string) string {
+func problem(data []byte, offset int64, message string) string {
 	at := int(max(0, min(offset, int64(len(data)))-1))
 	has := func(part string) bool { return strings.Contains(message, part) }
 	switch {
 	case has("unexpected end"):
-		return fmt.Sprintf("the text ends within %s: it was cut off", unclosed(data))
+		return cutOff(data)
 	case has("max depth"):
 		return fmt.Sprintf("more than %d values within each other", maxDepth)
 	case has("after top-level value"):
@@ -70,12 +70,20 @@ func word(data []byte, at int) string {
 	if end > at {
 		return string(data[at:end])
 	}
+	if at < len(data) && data[at] == '"' {
+		return "a double quote"
+	}
 	_, size := utf8.DecodeRune(data[at:])
 	return fmt.Sprintf("%q", data[at:at+size])
 }
 
 func letter(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
+
+// cutOff says what has no end in data.
+func cutOff(data []byte) string {
+	return fmt.Sprintf("the text ends within %s: it was cut off", unclosed(data))
 }
 
 // unclosed names the innermost thing that has no end in data.

@@ -226,12 +226,12 @@ func TestRecordsOfEveryForm(t *testing.T) {
 
 func TestRecordErrorsNameTheLine(t *testing.T) {
 	for name, c := range map[string]struct{ content, before, want string }{
-		"array cut off":      {"[\n{\"p\":1},\n{\"p\"", "", "data.jsonl:3: bad JSON: the file ends within a value"},
+		"array cut off":      {"[\n{\"p\":1},\n{\"p\"", "", "data.jsonl:3: column 4: not JSON: the text ends within an object: it was cut off"},
 		"behind the array":   {"[\n{\"p\":1}]\n\nx", "", `data.jsonl:4: found "x" behind the end of the JSON array`},
-		"comma in an array":  {"[\n{\"p\":1}\n{\"p\":2}]", "", "data.jsonl:3: bad JSON at byte 1 of the line: invalid character '{' after array element"},
-		"object over lines":  {"{\n\"p\":1,\n}", "", "data.jsonl:3: bad JSON at byte 1 of the line"},
-		"object cut off":     {"{\n\"p\":1,\n", "", "data.jsonl:3: bad JSON: the file ends within a value"},
-		"second over lines":  {"{\n\"p\":1}\n{\n\"p\" 2}", `1:{"p":1}`, "data.jsonl:4: bad JSON at byte 5 of the line"},
+		"comma in an array":  {"[\n{\"p\":1}\n{\"p\":2}]", "", `data.jsonl:3: column 1: not JSON: found "{", expected a comma or ]`},
+		"object over lines":  {"{\n\"p\":1,\n}", "", `data.jsonl:3: column 1: not JSON: found "}", expected a key in double quotes`},
+		"object cut off":     {"{\n\"p\":1,\n", "", "data.jsonl:2: column 7: not JSON: the text ends within an object: it was cut off"},
+		"second over lines":  {"{\n\"p\":1}\n{\n\"p\" 2}", `1:{"p":1}`, "data.jsonl:4: column 5: not JSON: found 2, expected a colon"},
 		"Latin-1 in line 2":  {"{\"p\":1}\n{\"p\":\"\xe9\"}\n", `1:{"p":1}`, "data.jsonl:2: not valid UTF-8: byte 0xE9 at byte 7 of the line"},
 		"a line without end": {`{"p":1}` + "\n" + `{"p":"` + strings.Repeat("a", LongestLine+100_000), `1:{"p":1}`, "data.jsonl:2: the line is longer than 64 MB"},
 	} {

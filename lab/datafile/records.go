@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"slimlab/internal/await"
+	"slimlab/internal/jsonread"
 )
 
 // LongestLine bounds a line of JSON.
@@ -145,9 +146,9 @@ func (f *File) rest(begun []byte, line int, yield func(Record, error) bool, fail
 	}
 	data, line = skipSpace(append(data, more...), line)
 	for first := true; len(data) > 0; first = false {
-		raw, end, err := value(data)
+		raw, end, err := value(data, line)
 		if err != nil {
-			fail(line+bytes.Count(data[:end], []byte("\n")), err)
+			fail(0, err)
 			return
 		}
 		tail, next := skipSpace(data[end:], line+bytes.Count(data[:end], []byte("\n")))
@@ -173,21 +174,23 @@ func skipSpace(data []byte, line int) ([]byte, int) {
 	return rest, line + bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
 }
 
-// value reads the first JSON value of data and the offset of its end, or of what is wrong.
-func value(data []byte) (raw json.RawMessage, end int, err error) {
+// value reads the first JSON value of data, at a line, and returns the offset of its end. Its
+// errors count lines from that one.
+func value(data []byte, line int) (raw json.RawMessage, end int, err error) {
 	d := json.NewDecoder(bytes.NewReader(data))
-	err = d.Decode(&raw)
-	var syntax *json.SyntaxError
-	switch {
-	case err == nil:
-		return raw, int(d.InputOffset()), nil
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return nil, len(data), errors.New("bad JSON: the file ends within a value: it was cut off")
-	case errors.As(err, &syntax):
-		at := max(0, min(int(syntax.Offset)-1, len(data)))
-		return nil, at, fmt.Errorf("bad JSON at byte %d of the line: %s", at-bytes.LastIndexByte(data[:at], '\n'), syntax)
+	if err := d.Decode(&raw); err != nil {
+		return nil, 0, broken(jsonread.Explain(data, err), line)
 	}
-	return nil, 0, err
+	return raw, int(d.InputOffset()), nil
+}
+
+// broken names the line of a file in an error about JSON that begins at a line.
+func broken(err error, line int) error {
+	var syntax *jsonread.SyntaxError
+	if errors.As(err, &syntax) {
+		return &lineError{line + syntax.Line - 1, fmt.Errorf("column %d: not JSON: %s", syntax.Column, syntax.Problem)}
+	}
+	return &lineError{line, err}
 }
 
 // object yields the list that one object of a file holds, or the object.
@@ -235,7 +238,7 @@ func (f *File) elements(array json.RawMessage, line int, yield func(Record, erro
 		}
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
-			fail(line, err)
+			fail(line, jsonread.Explain(array, err))
 			return
 		}
 		begin := d.InputOffset() - int64(len(raw))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"slimlab/internal/jsonread"
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
@@ -108,7 +109,7 @@ func readFacts(dir string, facts any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, facts); err != nil {
+	if err := jsonread.Decode(text, facts); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, recipe.FactsFile), err)
 	}
 	return nil

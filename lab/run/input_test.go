@@ -155,7 +155,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown row", load("run:" + ref.run + "/nothing"), []string{"model run:" + ref.run + "/nothing", `has no row "nothing"; it has teacher, student, pruned, healed, w8a8, w4a16`}},
 		{"the last run", load("run:last/teacher"), []string{"model run:last/teacher", "expected its id"}},
 		{"a bad line", own(writeJSONL(t, `{"prompt": "x", "response": 3}`), ""), []string{`own.jsonl:42: field "response" is a number, expected a string`}},
-		{"half a line", own(writeJSONL(t, `{"prompt": "x", `), ""), []string{"own.jsonl:42: bad JSON at byte"}},
+		{"half a line", own(writeJSONL(t, `{"prompt": "x", `), ""), []string{"own.jsonl:42: column 15: not JSON"}},
 		{"no file", own("/no/such.jsonl", ""), []string{"open /no/such.jsonl: no such file"}},
 		{"no file named", own("", ""), []string{"jsonl: no file is named, expected"}},
 		{"calibration of a file", strings.Replace(own(file, ""), "evaluate:", "  - prune: { mlp: 0.5, calibration: { source: generic } }\nevaluate:", 1),

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/jsonread"
 	"slimlab/lab/datafile"
 )
 
@@ -117,7 +118,7 @@ func textsField(object map[string]json.RawMessage, name string) ([]string, error
 	if raw[0] != '[' {
 		return nil, fmt.Errorf("field %q is %s, expected an array of strings", name, kindOf(raw[0]))
 	}
-	if err := json.Unmarshal(raw, &items); err != nil {
+	if err := jsonread.Decode(raw, &items); err != nil {
 		return nil, fmt.Errorf("field %q: %w", name, err)
 	}
 	texts := make([]string, len(items))
@@ -125,20 +126,11 @@ func textsField(object map[string]json.RawMessage, name string) ([]string, error
 		if item[0] != '"' {
 			return nil, fmt.Errorf("field %q, item %d is %s, expected a string", name, i, kindOf(item[0]))
 		}
-		if err := json.Unmarshal(item, &texts[i]); err != nil {
+		if err := jsonread.Decode(item, &texts[i]); err != nil {
 			return nil, fmt.Errorf("field %q, item %d: %w", name, i, err)
 		}
 	}
 	return texts, nil
-}
-
-// shorten is the beginning of a JSON value, for an error.
-func shorten(raw json.RawMessage) string {
-	const most = 40
-	if len(raw) > most {
-		return strings.ToValidUTF8(string(raw[:most]), "") + "…"
-	}
-	return string(raw)
 }
 
 // Context is the text before a choice of a question, which follows it after a space.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"slimlab/internal/jsonread"
 )
 
 // questionForms are the forms of question files, known by the keys that all of a form's records
@@ -127,7 +129,7 @@ func (r *fieldReader) index(name string, first, n int) int {
 	if letter, size := utf8.DecodeRuneInString(text); first == 0 && size == len(text) && letter >= 'A' && int(letter-'A') < n {
 		return int(letter - 'A')
 	}
-	r.err = fmt.Errorf("field %q is %s, expected the index of a choice, a whole number from %d to %d", name, shorten(raw), first, first+n-1)
+	r.err = fmt.Errorf("field %q is %s, expected the index of a choice, a whole number from %d to %d", name, jsonread.Clip(raw), first, first+n-1)
 	return 0
 }
 
@@ -142,7 +144,7 @@ func (r *fieldReader) labelled(name string, labels []string) int {
 		i = slices.Index(labels, strings.TrimLeft(text, " ")) // some records of OpenBookQA have a space before it
 	}
 	if i < 0 {
-		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, shorten(raw), labels)
+		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, jsonread.Clip(raw), labels)
 	}
 	return max(0, i)
 }
@@ -163,7 +165,7 @@ func (r *fieldReader) answer(name string) (text string, raw json.RawMessage) {
 		text = r.text(name)
 	}
 	if r.err == nil && (text == "" || text == "-1") {
-		r.err = fmt.Errorf("field %q is %s: a set without its answers, expected which choice is right", name, raw)
+		r.err = fmt.Errorf("field %q is %s: a set without its answers, expected which choice is right", name, jsonread.Clip(raw))
 	}
 	return text, raw
 }
@@ -179,7 +181,7 @@ func readOwn(object map[string]json.RawMessage) (Question, error) {
 		return q, missingField(object, "gold")
 	}
 	if err := json.Unmarshal(raw, &q.Gold); err != nil || string(raw) == "null" {
-		return q, fmt.Errorf("field \"gold\" is %s, expected the index of a choice, a whole number from 0", shorten(raw))
+		return q, fmt.Errorf("field \"gold\" is %s, expected the index of a choice, a whole number from 0", jsonread.Clip(raw))
 	}
 	if n := len(q.Choices); n > 0 && (q.Gold < 0 || q.Gold >= n) {
 		return q, fmt.Errorf("field \"gold\" is %d, expected 0 to %d: there are %d choices", q.Gold, n-1, n)
@@ -346,7 +348,7 @@ func readBoolQ(object map[string]json.RawMessage) (Question, error) {
 		q.Gold = 1
 	case answer == "false":
 	case answer != "":
-		return q, fmt.Errorf("field \"answer\" is %s, expected true or false", shorten(object["answer"]))
+		return q, fmt.Errorf("field \"answer\" is %s, expected true or false", jsonread.Clip(object["answer"]))
 	default:
 		q.Gold = r.index("label", 0, 2)
 	}
@@ -358,7 +360,7 @@ func readCOPA(object map[string]json.RawMessage) (Question, error) {
 	premise := strings.TrimRight(strings.TrimSpace(r.text("premise")), ".!?")
 	joined := map[string]string{"cause": " because", "effect": " therefore"}[r.text("question")]
 	if r.err == nil && joined == "" {
-		return Question{}, fmt.Errorf("field \"question\" is %s, expected cause or effect", shorten(object["question"]))
+		return Question{}, fmt.Errorf("field \"question\" is %s, expected cause or effect", jsonread.Clip(object["question"]))
 	}
 	q := Question{Query: premise + joined, Bare: true, Choices: []string{uncapitalized(r.text("choice1")), uncapitalized(r.text("choice2"))}}
 	q.Gold = r.index("label", 0, 2)

@@ -139,7 +139,7 @@ func TestReadChoiceErrors(t *testing.T) {
 	for _, c := range []struct{ content, want string }{
 		{"", ": the file is empty"},
 		{"\n\n", ": the file has no questions, expected JSON objects with query, choices and gold"},
-		{good + "\n{", ":3: bad JSON at byte 1"},
+		{good + "\n{", ":3: column 1: not JSON: the text ends within an object"},
 		{good + "[1]", ":2: found a JSON array"},
 		{good + "null", ":2: found null"},
 		{good + "\"\xff\"", ":2: not valid UTF-8"},

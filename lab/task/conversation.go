@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"slimlab/internal/jsonread"
 )
 
 // Chat writes a conversation as the text that a model reads.
@@ -35,7 +37,7 @@ func readConversation(object map[string]json.RawMessage, name string) (Record, e
 	if raw[0] != '[' {
 		return Record{}, fmt.Errorf("field %q is %s, expected an array of messages", name, kindOf(raw[0]))
 	}
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if err := jsonread.Decode(raw, &list); err != nil {
 		return Record{}, fmt.Errorf("field %q: %w", name, err)
 	}
 	answers := 0
@@ -117,7 +119,7 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		return c, ErrNoChat
 	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(r.Messages, &list); err != nil {
+	if err := jsonread.Decode(r.Messages, &list); err != nil {
 		return c, err
 	}
 	said := "" // up to the last answer
@@ -125,7 +127,7 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		var of struct {
 			Role string `json:"role"`
 		}
-		if err := json.Unmarshal(message, &of); err != nil {
+		if err := jsonread.Decode(message, &of); err != nil {
 			return c, err
 		}
 		if c.open = of.Role != assistant; c.open {

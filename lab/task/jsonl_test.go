@@ -84,9 +84,9 @@ func recordsOf(t testing.TB, content string, cfg JSONLConfig) ([]Record, error) 
 func TestJSONLErrors(t *testing.T) {
 	good := `{"prompt": "a", "response": "b"}` + "\n"
 	for _, c := range []struct{ name, content, want string }{
-		{"bad JSON", good + `{"prompt": "a", "response": }`, "data.jsonl:2: bad JSON at byte 29 of the line: invalid character '}'"},
-		{"cut off", good + `{"prompt": "a", "resp`, "data.jsonl:2: bad JSON at byte 21 of the line: unexpected end"},
-		{"comma after the object", good[:len(good)-1] + ",\n", "data.jsonl:1: bad JSON at byte 33"},
+		{"bad JSON", good + `{"prompt": "a", "response": }`, `data.jsonl:2: column 29: not JSON: found "}", expected a value`},
+		{"cut off", good + `{"prompt": "a", "resp`, "data.jsonl:2: column 21: not JSON: the text ends within a string"},
+		{"comma after the object", good[:len(good)-1] + ",\n", "data.jsonl:1: column 33: not JSON: found more text behind the value"},
 		{"array in a line", good + `[{"prompt": "a", "response": "b"}]`, "data.jsonl:2: found a JSON array, expected a JSON object"},
 		{"array of arrays", "[\n[" + good + "]]", "data.jsonl:1: found a JSON array, expected a JSON object"},
 		{"text", "prompt: a", `data.jsonl:1: found the text "prompt: a", expected a JSON object`},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"slimlab/internal/jsonread"
 	"slimlab/internal/nearest"
 	"slimlab/lab/datafile"
 )
@@ -187,7 +188,7 @@ func readObject(raw []byte) (map[string]json.RawMessage, error) {
 
 // describeJSON says in words what is wrong with a record that is no JSON object.
 func describeJSON(raw []byte, err error) error {
-	var syntax *json.SyntaxError
+	var syntax *jsonread.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind):
@@ -195,16 +196,17 @@ func describeJSON(raw []byte, err error) error {
 			return errors.New("found a JSON array, expected a JSON object")
 		}
 		return fmt.Errorf("found a %s, expected a JSON object", kind.Value)
-	case !strings.ContainsRune("{[\"", rune(raw[0])) && len(raw) > 0:
+	case len(raw) > 0 && !strings.ContainsRune("{[\"", rune(raw[0])):
 		begin := string(raw[:min(len(raw), 40)])
 		for !utf8.ValidString(begin) {
 			begin = begin[:len(begin)-1]
 		}
 		return fmt.Errorf("found the text %q, expected a JSON object", begin)
-	case errors.As(err, &syntax):
-		return fmt.Errorf("bad JSON at byte %d of the line: %s", syntax.Offset, strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return fmt.Errorf("bad JSON: %w", err)
+	if err = jsonread.Explain(raw, err); errors.As(err, &syntax) && syntax.Line == 1 {
+		return fmt.Errorf("column %d: not JSON: %s", syntax.Column, syntax.Problem)
+	}
+	return err
 }
 
 // chooseFields takes the configured fields, and what is not configured from the first of
@@ -289,7 +291,7 @@ func textField(object map[string]json.RawMessage, name string) (string, error) {
 	if raw[0] != '"' {
 		return "", fmt.Errorf("field %q is %s, expected a string", name, kindOf(raw[0]))
 	}
-	if err := json.Unmarshal(raw, &text); err != nil {
+	if err := jsonread.Decode(raw, &text); err != nil {
 		return "", fmt.Errorf("field %q: %w", name, err)
 	}
 	return text, nil

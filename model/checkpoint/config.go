@@ -111,7 +111,7 @@ func (k *keys) unwrap(n *notes) {
 		case !both:
 			text.raw[key] = outer
 		case !same(inner, outer):
-			n.add("config.json: %s is %s, in text_config %s: that of text_config counts", key, shown(outer), shown(inner))
+			n.add("config.json: %s is %s, in text_config %s: that of text_config counts", key, jsonread.Clip(outer), jsonread.Clip(inner))
 		}
 	}
 	k.raw = text.raw
@@ -132,7 +132,7 @@ func (k *keys) kinds(architecture string, n *notes) {
 // what they are.
 func (k *keys) dtypes(n *notes) {
 	if old, now := k.raw["torch_dtype"], k.raw["dtype"]; k.present("torch_dtype") && k.present("dtype") && !same(old, now) {
-		n.add("config.json: torch_dtype is %s and dtype %s: the tensors are read as what they are", shown(old), shown(now))
+		n.add("config.json: torch_dtype is %s and dtype %s: the tensors are read as what they are", jsonread.Clip(old), jsonread.Clip(now))
 	}
 }
 
@@ -208,7 +208,7 @@ func (k *keys) window(positions int) {
 	}
 	if k.present("sliding_window") {
 		if n := k.integer("sliding_window", 0); n < positions {
-			k.fail("sliding_window", "found %s: attention within a window is not supported, expected null, or at least max_position_embeddings, %d", clip(raw), positions)
+			k.fail("sliding_window", "found %s: attention within a window is not supported, expected null, or at least max_position_embeddings, %d", jsonread.Clip(raw), positions)
 		}
 	}
 }
@@ -234,7 +234,7 @@ func (k *keys) architecture() string {
 	if k.present("architectures") {
 		var names []string
 		if err := jsonread.Decode(k.raw["architectures"], &names); err != nil || len(names) != 1 {
-			k.fail("architectures", "found %s, expected a list of one name", clip(k.raw["architectures"]))
+			k.fail("architectures", "found %s, expected a list of one name", jsonread.Clip(k.raw["architectures"]))
 			return ""
 		}
 		if err := nearest.Check("found", names[0], model.Architectures()); err != nil {
@@ -274,7 +274,7 @@ func (k *keys) tokens(key string, fallback []int) []int {
 	for _, one := range list {
 		id, err := whole(one)
 		if err != nil {
-			k.fail(key, "found %s, expected a token id, a list of them or null", clip(one))
+			k.fail(key, "found %s, expected a token id, a list of them or null", jsonread.Clip(one))
 		} else if id >= 0 {
 			ids = append(ids, id)
 		}

@@ -62,7 +62,7 @@ func whole(raw json.RawMessage) (int, error) {
 	}
 	var f float64
 	if err := jsonread.Decode(raw, &f); err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<52 {
-		return 0, fmt.Errorf("found %s, expected a whole number", clip(raw))
+		return 0, fmt.Errorf("found %s, expected a whole number", jsonread.Clip(raw))
 	}
 	return int(f), nil
 }
@@ -90,7 +90,7 @@ func value[T any](k *keys, key string, fallback T, expected string) T {
 	}
 	var v T
 	if err := jsonread.Decode(k.raw[key], &v); err != nil {
-		k.fail(key, "found %s, expected %s", clip(k.raw[key]), expected)
+		k.fail(key, "found %s, expected %s", jsonread.Clip(k.raw[key]), expected)
 	}
 	return v
 }
@@ -149,14 +149,3 @@ func same(a, b json.RawMessage) bool {
 	q, _ := json.Marshal(y)
 	return string(p) == string(q)
 }
-
-// shown is the beginning of a value as the file has it, for a note.
-func shown(raw json.RawMessage) string {
-	if len(raw) > 40 {
-		return string(raw[:40]) + "…"
-	}
-	return string(raw)
-}
-
-// clip quotes the beginning of data for an error.
-func clip(data []byte) string { return jsonread.Clip(data) }

@@ -66,7 +66,7 @@ func TestEndTokens(t *testing.T) {
 		}
 	}
 	for content, want := range map[string]string{
-		`{"eos_token_id": "x"}`: `generation_config.json: eos_token_id: found "\"x\"", expected a token id, a list of them or null`,
+		`{"eos_token_id": "x"}`: `generation_config.json: eos_token_id: found "x", expected a token id, a list of them or null`,
 		`[1]`:                   `generation_config.json: line 1, column 1: found a list, expected an object`,
 		"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 3\n": `generation_config.json: found a Git LFS pointer, not the file: git lfs pull fetches it`,
 	} {

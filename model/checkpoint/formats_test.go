@@ -283,7 +283,7 @@ func TestQuantizationRefusals(t *testing.T) {
 	for _, c := range []struct{ config, old, new, want string }{
 		{w4Config, `"quantization_status":"compressed"`, `"quantization_status":"melted"`, `quantization_config.quantization_status: "melted" is not supported, expected compressed, frozen, calibration or initialized`},
 		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config.format: "sparse-24" is not supported (2:4 sparse weights), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms`},
-		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: found "{\"a\":1}": rotated weights are not supported, expected null`},
+		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: found {"a":1}: rotated weights are not supported, expected null`},
 		{w4Config, `"actorder":null`, `"actorder":"odd"`, fmt.Sprintf(group, 0) + `weights.actorder: "odd" is not known, expected null, "static" or "group"`},
 		{w4Config, `"actorder":"static"`, `"actorder":"group"`, fmt.Sprintf(group, 1) + `weights.actorder: "group" is not supported with strategy "channel", expected null`},
 		{w4Config, `"group_size":128`, `"group_size":0`, fmt.Sprintf(group, 0) + `weights.group_size: expected a positive number for strategy group`},
@@ -298,7 +298,7 @@ func TestQuantizationRefusals(t *testing.T) {
 		{gptqSample, `"bits":4`, `"bits":3`, `quantization_config.bits: 3 is not supported, expected 4 or 8`},
 		{gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"marlin"`, `quantization_config.checkpoint_format: "marlin" (is_marlin_format false) is not supported, expected gptq or gptq_v2`},
 		{gptqSample, `"dynamic":{}`, `"dynamic":{"+:.*k_proj":{"bits":3}}`, `quantization_config.dynamic.bits: 3 is not supported, expected 4 or 8`},
-		{gptqSample, `"dynamic":{}`, `"dynamic":[1]`, `quantization_config.dynamic: found "[1]", expected an object`},
+		{gptqSample, `"dynamic":{}`, `"dynamic":[1]`, `quantization_config.dynamic: found [1], expected an object`},
 		{gptqSample, `"group_size":8`, `"group_size":0`, `quantization_config.group_size: found 0, expected -1 or a positive number`},
 		{gptqSample, `"pack_dtype":"int32"`, `"pack_dtype":"int64"`, `quantization_config.pack_dtype: "int64" is not supported, expected int32`},
 		{awqSample, `"bits":4`, `"bits":8`, `quantization_config.bits: 8 is not supported, expected 4`},

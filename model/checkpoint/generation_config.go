@@ -78,7 +78,7 @@ func (k *keys) notGreedy() []string {
 		var number float64
 		isUsual := jsonread.Decode(found, &number) == nil && s.value != nil && strconv.FormatFloat(number, 'g', -1, 64) == string(s.value)
 		if !absent(found) && !isUsual {
-			list = append(list, s.key+" "+shown(found))
+			list = append(list, s.key+" "+jsonread.Clip(found))
 		}
 	}
 	return list

@@ -70,12 +70,12 @@ func TestGGUFKeys(t *testing.T) {
 	}{
 		{"llama.wonder", uint32(1), "metadata: llama.wonder is no key that slimlab knows, and was not read", ""},
 		{"llama.vocab_size", uint32(7), "metadata: llama.vocab_size is 7, the embedding has 300 rows: the latter counts", ""},
-		{"llama.attention.scale", float32(0.5), "", `metadata key "llama.attention.scale": found "0.5": attention of another kind than that of Llama is not supported`},
+		{"llama.attention.scale", float32(0.5), "", `metadata key "llama.attention.scale": found 0.5: attention of another kind than that of Llama is not supported`},
 		{"llama.attention.causal", true, "", ""},
 		{"llama.attention.causal", false, "", `metadata key "llama.attention.causal": attention to later tokens is not supported, expected true`},
 		{"llama.logit_scale", float32(1), "", ""},
-		{"llama.logit_scale", float32(0.5), "", `metadata key "llama.logit_scale": found "0.5": a factor that Llama does not have is not supported`},
-		{"llama.expert_used_count", uint32(2), "", `metadata key "llama.expert_used_count": found "2": a mixture of experts is not supported`},
+		{"llama.logit_scale", float32(0.5), "", `metadata key "llama.logit_scale": found 0.5: a factor that Llama does not have is not supported`},
+		{"llama.expert_used_count", uint32(2), "", `metadata key "llama.expert_used_count": found 2: a mixture of experts is not supported`},
 		{"llama.rope.scaling.finetuned", true, "", ""},
 		{"general.wonder", "x", "", ""},
 	} {

@@ -60,6 +60,14 @@ func TestErrorsSpeakOfTheFiles(t *testing.T) {
 			}
 			checkWords(t, name+path, err)
 		})
+		jsonmutant.Break(text, func(variant string) {
+			files[name] = &fstest.MapFile{Data: []byte(variant)}
+			c, err := OpenFS(files, ".")
+			if err == nil {
+				c.Close()
+			}
+			checkWords(t, name+": "+variant, err)
+		})
 		files[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	for name, extra := range map[string]map[string]any{

@@ -226,7 +226,7 @@ func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantizati
 	}
 	k := new(keys)
 	if err := jsonread.Decode(raw, &k.raw); err != nil {
-		return nil, fmt.Errorf("%s: found %s, expected an object", strings.TrimSuffix(where, "."), clip(raw))
+		return nil, fmt.Errorf("%s: found %s, expected an object", strings.TrimSuffix(where, "."), jsonread.Clip(raw))
 	}
 	method := k.text("quant_method", "")
 	if method == "" && k.err == nil {

@@ -79,7 +79,7 @@ func parseCompressedTensors(k *keys, n *notes) *quantization {
 	}
 	k.cacheScheme(n)
 	if !absent(k.raw["transform_config"]) {
-		k.fail("transform_config", "found %s: rotated weights are not supported, expected null", clip(k.raw["transform_config"]))
+		k.fail("transform_config", "found %s: rotated weights are not supported, expected null", jsonread.Clip(k.raw["transform_config"]))
 	}
 	if sparsity := k.object("sparsity_config"); sparsity.raw != nil {
 		if f := sparsity.format("dense"); f != "dense" {
@@ -179,7 +179,7 @@ func (k *keys) arguments(key string, n *notes) arguments {
 	a.Strategy = in.text("strategy", usual)
 	if in.present("dynamic") {
 		if a.Dynamic = strings.Trim(string(in.raw["dynamic"]), `"`); !slices.Contains([]string{"true", "false", "local"}, a.Dynamic) {
-			in.fail("dynamic", "found %s, expected true, false or \"local\"", clip(in.raw["dynamic"]))
+			in.fail("dynamic", "found %s, expected true, false or \"local\"", jsonread.Clip(in.raw["dynamic"]))
 		}
 	}
 	in.check(argumentsTable, n, "config_groups")
@@ -219,7 +219,7 @@ func (w arguments) weights(s *Storage) error {
 		s.Tensor = true
 	case "block":
 		if err := jsonread.Decode(w.Block, &s.Format.Block); err != nil || s.Format.Block[0] < 1 || s.Format.Block[1] < 1 {
-			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", clip(w.Block))
+			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", jsonread.Clip(w.Block))
 		}
 	}
 	switch string(w.ActOrder) {

@@ -77,7 +77,7 @@ func (k *keys) dynamic(q *quantization, s Storage, n *notes) {
 	}
 	rules, err := pairs(k.raw["dynamic"])
 	if err != nil {
-		k.fail("dynamic", "found %s, expected an object", clip(k.raw["dynamic"]))
+		k.fail("dynamic", "found %s, expected an object", jsonread.Clip(k.raw["dynamic"]))
 		return
 	}
 	var groups []quantizationGroup
@@ -94,7 +94,7 @@ func (k *keys) dynamic(q *quantization, s Storage, n *notes) {
 		}
 		in, other := new(keys), s
 		if err := jsonread.Decode(rule.value, &in.raw); err != nil {
-			in.fail(rule.key, "found %s, expected an object", clip(rule.value))
+			in.fail(rule.key, "found %s, expected an object", jsonread.Clip(rule.value))
 		}
 		other.Format.Bits, other.Format.Order = in.integer("bits", s.Format.Bits), in.boolean("desc_act", s.Format.Order)
 		in.gptqBits("bits", other.Format.Bits)
@@ -117,7 +117,7 @@ type pair struct {
 func pairs(object json.RawMessage) (list []pair, err error) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if token, err := d.Token(); err != nil || token != json.Delim('{') {
-		return nil, fmt.Errorf("found %s, expected an object", clip(object))
+		return nil, fmt.Errorf("found %s, expected an object", jsonread.Clip(object))
 	}
 	for d.More() {
 		token, err := d.Token()

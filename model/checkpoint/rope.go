@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/jsonread"
 	"slimlab/model"
 )
 
@@ -60,7 +61,7 @@ func (k *keys) rope(n *notes) (theta float64, scaling model.RopeScaling) {
 		in.partialRotary()
 		k.inside(key, in)
 		if key == "rope_parameters" && k.present("rope_scaling") && found != scaling {
-			k.fail(key, "found %s, which differs from rope_scaling", clip(k.raw[key]))
+			k.fail(key, "found %s, which differs from rope_scaling", jsonread.Clip(k.raw[key]))
 		}
 		scaling = found
 	}

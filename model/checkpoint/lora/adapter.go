@@ -333,7 +333,7 @@ func (a *Adapter) describe() {
 		a.note("layers_to_transform is %d, but the adapter has tensors of the layers %d, which are merged", c.Layers, layers)
 	}
 	if c.Revision != "" && c.Revision != "main" {
-		a.note("the adapter was trained on revision %s of its base model", jsonread.Clip([]byte(c.Revision)))
+		a.note("the adapter was trained on revision %.40q of its base model", c.Revision)
 	}
 }
 

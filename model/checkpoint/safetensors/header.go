@@ -2,6 +2,7 @@ package safetensors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
-			return nil, nil, fmt.Errorf("safetensors header: %w", err)
+			return nil, nil, fmt.Errorf("safetensors header: %w", explain(data, err))
 		}
 		name := token.(string) // in an object, More is followed by a key
 		if seen[name] {
@@ -47,7 +48,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 		seen[name] = true
 		if name == "__metadata__" {
 			if err := decodeValue(d, &metadata); err != nil {
-				return nil, nil, fmt.Errorf("safetensors header: __metadata__: %w", err)
+				return nil, nil, fmt.Errorf("safetensors header: __metadata__: %w", explain(data, err))
 			}
 			continue
 		}
@@ -57,7 +58,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 			Offsets []int64 `json:"data_offsets"`
 		}
 		if err := decodeValue(d, &entry); err != nil {
-			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, err)
+			return nil, nil, fmt.Errorf("safetensors header: tensor %q: %w", name, explain(data, err))
 		}
 		t, err := newInfo(name, entry.DType, entry.Shape, entry.Offsets)
 		if err != nil {
@@ -66,7 +67,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 		tensors = append(tensors, t)
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, nil, fmt.Errorf("safetensors header: %w", err)
+		return nil, nil, fmt.Errorf("safetensors header: %w", explain(data, err))
 	}
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
 		return nil, nil, fmt.Errorf("safetensors header: found %.40q after the object, expected only spaces", rest)
@@ -86,6 +87,15 @@ func decodeValue(d *json.Decoder, v any) error {
 		return err
 	}
 	return jsonread.Decode(raw, v)
+}
+
+// explain puts an error of encoding/json in the words of the header, where that is no JSON.
+func explain(header []byte, err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return cmp.Or(jsonread.Decode(header, new(json.RawMessage)), err)
+	}
+	return err
 }
 
 func newInfo(name string, dtype DType, shape, offsets []int64) (Info, error) {
