@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -247,8 +248,23 @@ func (b *Board) row(e Event) {
 	if machine == "" { // a log that names it once
 		machine = b.view.Begin.Machine
 	}
+	e.Influence = b.sound(e)
 	b.view.Rows[r].merge(b.view.Cells[i].Cell, machine, e)
 	b.rowStates(group)
+}
+
+// sound returns the influence on a row's values, without what is damaged, of which it warns.
+func (b *Board) sound(e Event) map[string]Influence {
+	sound := make(map[string]Influence, len(e.Influence))
+	for _, key := range slices.Sorted(maps.Keys(e.Influence)) {
+		o := e.Influence[key]
+		if err := o.Check(); err != nil {
+			b.warn(e, "influence on %s of row %q: %v", key, e.Row, err)
+			continue
+		}
+		sound[key] = o
+	}
+	return sound
 }
 
 // maxMatrices caps the matrices of a cell.

@@ -104,7 +104,7 @@ func TestRowsDoNotDependOnOrderOfSeeds(t *testing.T) {
 
 // Seeds that agree do not make a small test sample certain.
 func TestIntervalOfTheSample(t *testing.T) {
-	s := Summary{Of: 2, Seeds: []SeedMeasure{{1, Measure{Value: 0.80, Low: 0.78, High: 0.82}}, {2, Measure{Value: 0.80, Low: 0.76, High: 0.84}}}}
+	s := Summary{Of: 2, Seeds: []SeedMeasure{{1, Measure{Value: 0.80, Low: 0.78, High: 0.82}, nil}, {2, Measure{Value: 0.80, Low: 0.76, High: 0.84}, nil}}}
 	s.fold(false)
 	if s.Value != 0.80 || math.Abs(s.Low-0.77) > 1e-12 || math.Abs(s.High-0.83) > 1e-12 || len(s.Warnings) != 0 {
 		t.Errorf("%+v", s)

@@ -106,6 +106,7 @@ func (v *View) clone() *View {
 		r.Values = maps.Clone(r.Values) // a Summary is replaced, never changed in place
 		for j := range r.seeds {
 			r.seeds[j].values = maps.Clone(r.seeds[j].values)
+			r.seeds[j].influence = maps.Clone(r.seeds[j].influence) // what they point to is never changed
 		}
 	}
 	return &out

@@ -33,13 +33,14 @@ type TableRow struct {
 }
 
 type seedValues struct {
-	cell    string
-	seed    int
-	machine string
-	key     string
-	test    string
-	timings []Timing
-	values  map[string]Measure
+	cell      string
+	seed      int
+	machine   string
+	key       string
+	test      string
+	timings   []Timing
+	values    map[string]Measure
+	influence map[string]*Influence
 }
 
 // Summary is a metric of a row over the seeds that have reported it.
@@ -69,6 +70,7 @@ func (s *Summary) HalfWidth() float64 {
 type SeedMeasure struct {
 	Seed int
 	Measure
+	Influence *Influence // of the test set's units; nil where the log has none
 }
 
 // SeedTiming is how one seed's timings were taken.
@@ -112,12 +114,12 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
 	})
 	if !known {
-		r.seeds = slices.Insert(r.seeds, at, seedValues{cell: cell.ID, seed: cell.Seed, values: map[string]Measure{}})
+		r.seeds = slices.Insert(r.seeds, at, seedValues{cell: cell.ID, seed: cell.Seed, values: map[string]Measure{}, influence: map[string]*Influence{}})
 		r.Done++
 	}
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
 	r.seeds[at].timings = e.Timings
-	maps.Copy(r.seeds[at].values, e.Values)
+	r.seeds[at].take(e)
 	r.Machines, r.Keys, r.Tests, r.Timings = nil, nil, nil, nil // a snapshot may have the old lists
 	for _, s := range r.seeds {
 		for _, timing := range s.timings {
@@ -135,11 +137,22 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 	}
 }
 
+// take keeps the values of a row event, each with its influence or none.
+func (s *seedValues) take(e Event) {
+	maps.Copy(s.values, e.Values)
+	for key := range e.Values {
+		delete(s.influence, key)
+		if o, ok := e.Influence[key]; ok {
+			s.influence[key] = &o
+		}
+	}
+}
+
 func (r *TableRow) summarize(key string) Summary {
 	s := Summary{Of: r.Of}
 	for _, seed := range r.seeds {
 		if m, ok := seed.values[key]; ok {
-			s.Seeds = append(s.Seeds, SeedMeasure{seed.seed, m})
+			s.Seeds = append(s.Seeds, SeedMeasure{seed.seed, m, seed.influence[key]})
 		}
 	}
 	metric, known := MetricByKey(key)

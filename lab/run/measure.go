@@ -17,13 +17,15 @@ type measured struct {
 	model  *artifactModel
 	values map[string]lab.Measure
 	scores *task.Scores // nil for tasks that do not rank
+	// what each unit of the test set does to a value, by metric key
+	influences map[string]influences
 	// how the row's timings were taken
 	timings []lab.Timing
 }
 
 // measure fills a row: sizes, quality, latency, and their differences from the baseline's.
 func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string) error {
-	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}}
+	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}, influences: map[string]influences{}}
 	if err := w.sizes(row); err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation)})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: row.influence()})
 	return nil
 }
 
@@ -115,5 +117,7 @@ func (w *worker) compare(row *measured) error {
 		return err
 	}
 	row.values["auc_delta"], row.values["auc_soft_delta"] = c.HardRelative, c.SoftRelative
+	row.relate("auc_delta", "auc", w.base)
+	row.relate("auc_soft_delta", "auc_soft", w.base)
 	return nil
 }

@@ -121,9 +121,15 @@ func (w *worker) ranking(row *measured, score []float64) error {
 	}
 	row.values["auc"] = summary.Hard
 	row.values["auc_soft"] = summary.Soft
+	of, err := scores.Influences()
+	if err != nil {
+		return err
+	}
+	test, unit := w.data.rankingKey(), "members"
+	row.influences["auc"], row.influences["auc_soft"] = influences{test, unit, of.Hard}, influences{test, unit, of.Soft}
 	row.values["auc_ceiling"] = lab.Measure{Value: summary.CeilingSoft.Value}
 	if summary.HeldOutSoft.N > 0 {
-		row.values["auc_heldout"] = summary.HeldOutSoft
+		row.values["auc_heldout"], row.influences["auc_heldout"] = summary.HeldOutSoft, influences{test, unit, of.HeldOutSoft}
 	}
 	return nil
 }

@@ -53,6 +53,11 @@ func TestRecordRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "warned") {
 			e.Warnings = rapid.SliceOfN(text, 1, 3).Draw(t, "warnings")
 		}
+		if rapid.Bool().Draw(t, "influence") {
+			e.Influence = rapid.MapOfN(text, rapid.Custom(func(t *rapid.T) lab.Influence {
+				return lab.NewInfluence(text.Draw(t, "test"), text.Draw(t, "unit"), rapid.SliceOfN(number, 1, 9).Draw(t, "influences"))
+			}), 1, 3).Draw(t, "influence of")
+		}
 		if rapid.Bool().Draw(t, "matrix") {
 			e.Matrix = &lab.Matrix{Rows: rapid.Int().Draw(t, "rows"), Columns: rapid.Int().Draw(t, "columns"), Values: rapid.SliceOfN(number, 1, 9).Draw(t, "cells")}
 			e.Matrix.RowLabels = rapid.SliceOfN(text, 1, 3).Draw(t, "labels")

@@ -35,10 +35,10 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// measures encodes as a map in order of key.
-type measures map[string]lab.Measure
+// byKey encodes as a map in order of key.
+type byKey[V any] map[string]V
 
-func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
+func (m byKey[V]) EncodeMsgpack(e *msgpack.Encoder) error {
 	if err := e.EncodeMapLen(len(m)); err != nil {
 		return err
 	}
@@ -53,31 +53,32 @@ func (m measures) EncodeMsgpack(e *msgpack.Encoder) error {
 	return nil
 }
 
-// record is lab.Event with measures that encode canonically: the library sorts only maps of its own
+// record is lab.Event with maps that encode canonically: the library sorts only maps of its own
 // few types.
 type record struct {
-	Kind     lab.Kind     `msgpack:"k"`
-	Time     float64      `msgpack:"t"`
-	Cell     string       `msgpack:"c,omitempty"`
-	Stage    string       `msgpack:"g,omitempty"`
-	State    lab.State    `msgpack:"s,omitempty"`
-	Name     string       `msgpack:"n,omitempty"`
-	Row      string       `msgpack:"r,omitempty"`
-	Step     int          `msgpack:"i,omitempty"`
-	Total    int          `msgpack:"m,omitempty"`
-	Value    float64      `msgpack:"v,omitempty"`
-	Values   measures     `msgpack:"w,omitempty"`
-	Level    lab.Level    `msgpack:"l,omitempty"`
-	Held     bool         `msgpack:"h,omitempty"`
-	Unjudged bool         `msgpack:"j,omitempty"`
-	Text     string       `msgpack:"x,omitempty"`
-	Warnings []string     `msgpack:"q,omitempty"`
-	Begin    *lab.Begin   `msgpack:"b,omitempty"`
-	Key      string       `msgpack:"a,omitempty"`
-	Machine  string       `msgpack:"p,omitempty"`
-	Test     string       `msgpack:"e,omitempty"`
-	Timings  []lab.Timing `msgpack:"y,omitempty"`
-	Matrix   *lab.Matrix  `msgpack:"z,omitempty"`
+	Kind      lab.Kind             `msgpack:"k"`
+	Time      float64              `msgpack:"t"`
+	Cell      string               `msgpack:"c,omitempty"`
+	Stage     string               `msgpack:"g,omitempty"`
+	State     lab.State            `msgpack:"s,omitempty"`
+	Name      string               `msgpack:"n,omitempty"`
+	Row       string               `msgpack:"r,omitempty"`
+	Step      int                  `msgpack:"i,omitempty"`
+	Total     int                  `msgpack:"m,omitempty"`
+	Value     float64              `msgpack:"v,omitempty"`
+	Values    byKey[lab.Measure]   `msgpack:"w,omitempty"`
+	Level     lab.Level            `msgpack:"l,omitempty"`
+	Held      bool                 `msgpack:"h,omitempty"`
+	Unjudged  bool                 `msgpack:"j,omitempty"`
+	Text      string               `msgpack:"x,omitempty"`
+	Warnings  []string             `msgpack:"q,omitempty"`
+	Begin     *lab.Begin           `msgpack:"b,omitempty"`
+	Key       string               `msgpack:"a,omitempty"`
+	Machine   string               `msgpack:"p,omitempty"`
+	Test      string               `msgpack:"e,omitempty"`
+	Timings   []lab.Timing         `msgpack:"y,omitempty"`
+	Matrix    *lab.Matrix          `msgpack:"z,omitempty"`
+	Influence byKey[lab.Influence] `msgpack:"o,omitempty"`
 }
 
 // encoder writes events as framed records.
@@ -100,8 +101,8 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	e.buffer.Write(make([]byte, recordHeader))
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
-		event.Value, measures(event.Values), event.Level, event.Held, event.Unjudged, event.Text, event.Warnings, event.Begin,
-		event.Key, event.Machine, event.Test, event.Timings, event.Matrix,
+		event.Value, event.Values, event.Level, event.Held, event.Unjudged, event.Text, event.Warnings, event.Begin,
+		event.Key, event.Machine, event.Test, event.Timings, event.Matrix, event.Influence,
 	})
 	if err != nil {
 		return nil, err

@@ -76,3 +76,33 @@ func (r *ranking) auc(weight func(i int) float64) float64 {
 	}
 	return (won - self/2) / pairs
 }
+
+// influence is what each case does to the AUC, to first order: the derivative by its weight. The
+// numbers sum to 0. With drawn labels they are DeLong's placement values: of a positive, the share
+// of negatives that it beats less the AUC, ÷ n₊; of a negative, the share of positives that beat it
+// less the AUC, ÷ n₋ (DeLong et al. 1988). It takes one pass over the order (Sun and Xu 2014).
+func (r *ranking) influence() []float64 {
+	var positives, negatives, self float64
+	for _, p := range r.p {
+		positives, negatives, self = positives+p, negatives+1-p, self+p*(1-p)
+	}
+	auc, pairs := r.auc(func(int) float64 { return 1 }), positives*negatives-self
+	influence := make([]float64, len(r.p))
+	var below, lower float64 // positives and negatives below the current run
+	for begin := 0; begin < len(r.order); begin = r.tied[begin] {
+		run := r.order[begin:r.tied[begin]]
+		var p, q float64
+		for _, i := range run {
+			p, q = p+r.p[i], q+1-r.p[i]
+		}
+		above := positives - below - p
+		for _, i := range run {
+			yes, no := r.p[i], 1-r.p[i]
+			won := yes*(lower+(q-no)/2) + no*(above+(p-yes)/2)
+			all := yes*(negatives-no) + no*(positives-yes)
+			influence[i] = (won - auc*all) / pairs
+		}
+		below, lower = below+p, lower+q
+	}
+	return influence
+}

@@ -154,3 +154,38 @@ func Compare(model, baseline *Scores) (*Comparison, error) {
 	e := model.task.resample([]*sample{m, b}, []figure{delta(hard, false), delta(soft, false), delta(soft, true), relative(hard), relative(soft)})
 	return &Comparison{Hard: e[0], Soft: e[1], HeldOutSoft: e[2], HardRelative: e[3], SoftRelative: e[4]}, nil
 }
+
+// Influences are what each test member does to a model's figures, one number a member: the squared
+// differences of two models' numbers sum to the variance of the difference of their figures
+// (Obuchowski 1997, for AUCs of clustered cases).
+type Influences struct {
+	Hard, Soft  []float64 // of the means over in-domain tasks
+	HeldOutSoft []float64 // of the mean over held-out tasks; not numbers where there are none
+}
+
+// Influences computes those of a model.
+func (s *Scores) Influences() (*Influences, error) {
+	model, err := s.task.newSample(s.Score)
+	if err != nil {
+		return nil, err
+	}
+	of := func(k kind, from, to int) []float64 {
+		members := make([]float64, s.task.cfg.Members)
+		for task := from; task < to; task++ {
+			for i, x := range model.rank[k][task].influence() {
+				members[model.group[model.cases[task][i]]] += x / float64(to-from)
+			}
+		}
+		return members
+	}
+	return &Influences{of(hard, 0, inDomainTasks), of(soft, 0, inDomainTasks), of(soft, inDomainTasks, tasks)}, nil
+}
+
+// Relative returns the influences on a/b − 1 of those on a and on b.
+func Relative(a float64, onA []float64, b float64, onB []float64) []float64 {
+	out := make([]float64, len(onA))
+	for i := range out {
+		out[i] = onA[i]/b - a*onB[i]/(b*b)
+	}
+	return out
+}
