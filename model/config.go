@@ -56,11 +56,11 @@ func Uniform(n, heads, kvHeads, mlp int) []LayerConfig {
 // The largest sizes that Validate lets through. They are far above any real model, and low enough
 // that no product of sizes overflows: a config comes from a file.
 const (
-	maxWidth     = 1 << 20
-	maxHeads     = 1 << 14
-	maxHeadDim   = 1 << 12
-	maxLayers    = 1 << 12
-	maxPositions = 1 << 30
+	MaxWidth     = 1 << 20 // of the vocabulary, the hidden size and the neurons of a layer
+	MaxHeads     = 1 << 14 // of a layer
+	MaxHeadDim   = 1 << 12
+	MaxLayers    = 1 << 12
+	MaxPositions = 1 << 30
 )
 
 // Validate reports the first thing that makes the shape impossible.
@@ -72,11 +72,11 @@ func (c Config) Validate() error {
 		name         string
 		value, limit int
 	}{
-		{"vocabulary", c.Vocab, maxWidth},
-		{"hidden size", c.Hidden, maxWidth},
-		{"head dim", c.HeadDim, maxHeadDim},
-		{"number of layers", len(c.Layers), maxLayers},
-		{"number of positions", c.MaxPositions, maxPositions},
+		{"vocabulary", c.Vocab, MaxWidth},
+		{"hidden size", c.Hidden, MaxWidth},
+		{"head dim", c.HeadDim, MaxHeadDim},
+		{"number of layers", len(c.Layers), MaxLayers},
+		{"number of positions", c.MaxPositions, MaxPositions},
 	} {
 		if err := checkSize(size.name, size.value, size.limit); err != nil {
 			return fmt.Errorf("model config: %w", err)
@@ -116,16 +116,16 @@ func (c Config) Validate() error {
 }
 
 func (l LayerConfig) validate() error {
-	if err := checkSize("number of heads", l.Heads, maxHeads); err != nil {
+	if err := checkSize("number of heads", l.Heads, MaxHeads); err != nil {
 		return err
 	}
-	if err := checkSize("number of kv heads", l.KVHeads, maxHeads); err != nil {
+	if err := checkSize("number of kv heads", l.KVHeads, MaxHeads); err != nil {
 		return err
 	}
 	if l.Heads%l.KVHeads != 0 {
 		return fmt.Errorf("%d heads over %d kv heads, expected a multiple", l.Heads, l.KVHeads)
 	}
-	return checkSize("number of mlp neurons", l.MLP, maxWidth)
+	return checkSize("number of mlp neurons", l.MLP, MaxWidth)
 }
 
 func checkSize(name string, value, limit int) error {

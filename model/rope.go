@@ -81,8 +81,8 @@ func (r RopeScaling) validate(theta float64) error {
 			return fmt.Errorf("rope scaling %s: rope theta is %v, expected above 1", r.Kind, theta)
 		}
 	}
-	if r.OriginalMaxPositions < least || r.OriginalMaxPositions > maxPositions {
-		return fmt.Errorf("rope scaling %s: original number of positions is %d, expected %d to %d", r.Kind, r.OriginalMaxPositions, least, maxPositions)
+	if r.OriginalMaxPositions < least || r.OriginalMaxPositions > MaxPositions {
+		return fmt.Errorf("rope scaling %s: original number of positions is %d, expected %d to %d", r.Kind, r.OriginalMaxPositions, least, MaxPositions)
 	}
 	return nil
 }

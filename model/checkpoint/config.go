@@ -12,11 +12,6 @@ import (
 	"slimlab/model"
 )
 
-const (
-	// checked before a list of layers is made; model.Config.Validate checks the other sizes
-	maxLayers = 1 << 12
-)
-
 // readConfig reads what the JSON files of a folder say of a model: config.json, a file of the
 // quantization where config.json does not have it, and generation_config.json.
 func readConfig(fsys fs.FS, dir string, n *notes) (description, error) {
@@ -40,7 +35,8 @@ type description struct {
 	quantization *quantization
 	// config.json does not name the tokens, so that they are those of its family
 	usualBOS, usualEOS bool
-	unread             error // of a file of the quantization, which counts where tensors are quantized
+	// of a file of the quantization, which counts where tensors are quantized
+	unread error
 	// of generation_config.json that change greedy generation, with their values
 	settings []string
 }
@@ -63,15 +59,15 @@ func parseConfig(data []byte, n *notes) (d description, err error) {
 		KVHeads: k.integer("num_key_value_heads", heads),
 		MLP:     k.integer("intermediate_size", required),
 	}
+	if layer.KVHeads > 0 && heads%layer.KVHeads != 0 {
+		k.fail("num_key_value_heads", "found %d, expected a divisor of num_attention_heads, %d", layer.KVHeads, heads)
+	}
 	layers := k.integer("num_hidden_layers", required)
 	c.NormEps = float32(k.number("rms_norm_eps", 1e-6))
 	c.TiedHead = k.boolean("tie_word_embeddings", false)
 	c.RopeTheta, c.Rope = k.rope(n)
 	k.family(c, heads, layers, n)
 	k.choice("hidden_act", "silu", "silu", "swish") // two names of one function
-	if layers < 1 || layers > maxLayers {
-		k.fail("num_hidden_layers", "found %d, expected 1 to %d", layers, maxLayers)
-	}
 	k.dtypes(n)
 	k.kinds(c.Architecture, n)
 	if k.err == nil {
@@ -167,6 +163,11 @@ func (k *keys) family(c *model.Config, heads, layers int, n *notes) {
 	c.HeadDim = k.integer("head_dim", headDim)
 	if c.Architecture != model.Qwen3 && !k.present("head_dim") && heads > 0 && c.Hidden%heads != 0 {
 		k.fail("head_dim", "the key is missing, and hidden_size %d does not divide into %d heads", c.Hidden, heads)
+	}
+	if odd := c.HeadDim%2 != 0; odd && k.present("head_dim") {
+		k.fail("head_dim", "found %d, expected an even number for rotary positions", c.HeadDim)
+	} else if odd {
+		k.fail("head_dim", "the key is missing, and hidden_size %d over %d heads is %d, expected an even number for rotary positions", c.Hidden, heads, c.HeadDim)
 	}
 	c.BOS, c.EOS = -1, -1
 	if bos = inVocabulary("config.json", "bos_token_id", k.tokens("bos_token_id", bos), c.Vocab, n); len(bos) > 0 {
@@ -272,8 +273,10 @@ func (k *keys) tokens(key string, fallback []int) []int {
 	}
 	var ids []int
 	for _, one := range list {
-		id, err := whole(one)
-		if err != nil {
+		id, err := widest.whole(one)
+		if number := one[0] == '-' || one[0] >= '0' && one[0] <= '9'; err != nil && number {
+			k.fail(key, "%v", err)
+		} else if err != nil {
 			k.fail(key, "found %s, expected a token id, a list of them or null", jsonread.Clip(one))
 		} else if id >= 0 {
 			ids = append(ids, id)
@@ -302,6 +305,15 @@ func (k *keys) ownLayers(layers []model.LayerConfig) error {
 		return fmt.Errorf("slimlab_layers: found %d layers, expected num_hidden_layers, %d", len(list), len(layers))
 	}
 	for i, l := range list {
+		for _, size := range []struct {
+			key   string
+			value int
+			bound
+		}{{"heads", l.Heads, bound{1, model.MaxHeads}}, {"kv_heads", l.KVHeads, bound{1, model.MaxHeads}}, {"mlp", l.MLP, bound{1, model.MaxWidth}}} {
+			if size.value < size.low || size.value > size.high {
+				return fmt.Errorf("slimlab_layers[%d].%s: found %d, expected %s", i, size.key, size.value, size.bound)
+			}
+		}
 		layers[i] = model.LayerConfig(l)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"slimlab/internal/jsonread"
 )
@@ -48,27 +47,32 @@ func (k *keys) integer(key string, fallback int) int {
 		}
 		return fallback
 	}
-	n, err := whole(k.raw[key])
+	within, ok := configBounds[key]
+	if !ok {
+		within = widest
+	}
+	n, err := within.whole(k.raw[key])
 	if err != nil {
 		k.fail(key, "%v", err)
 	}
 	return n
 }
 
-// whole reads an integer, also one that was written as a float (4096.0).
-func whole(raw json.RawMessage) (int, error) {
-	if n, err := strconv.Atoi(string(raw)); err == nil {
-		return n, nil
-	}
-	var f float64
-	if err := jsonread.Decode(raw, &f); err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<52 {
-		return 0, fmt.Errorf("found %s, expected a whole number", jsonread.Clip(raw))
-	}
-	return int(f), nil
-}
-
 func (k *keys) number(key string, fallback float64) float64 {
-	return value(k, key, fallback, "a number")
+	expected, raw := "a number", k.raw[key]
+	if k.present(key) && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
+		expected = fmt.Sprintf("a number from %.2g to %.2g", -math.MaxFloat64, math.MaxFloat64)
+	}
+	x := value(k, key, fallback, expected)
+	least, ok := lowest[key]
+	switch {
+	case !k.present(key) || !ok || x >= least || k.err != nil:
+	case least == smallest:
+		k.fail(key, "found %s, expected a number above 0", jsonread.Clip(raw))
+	default:
+		k.fail(key, "found %s, expected a number of at least %g", jsonread.Clip(raw), least)
+	}
+	return x
 }
 
 func (k *keys) boolean(key string, fallback bool) bool {

@@ -146,9 +146,9 @@ func TestConfigRefusals(t *testing.T) {
 		{"vocab_size", nil, `vocab_size: the key is missing`},
 		{"hidden_size", "big", `hidden_size: found "big", expected a whole number`},
 		{"hidden_size", 16.5, `hidden_size: found 16.5, expected a whole number`},
-		{"num_hidden_layers", 1_000_000_000, `num_hidden_layers: found 1000000000, expected 1 to 4096`},
-		{"num_hidden_layers", -1, `num_hidden_layers: found -1, expected 1 to 4096`},
-		{"num_attention_heads", 0, `model config: layer 0: number of heads is 0, expected 1 to 16384`},
+		{"num_hidden_layers", 1_000_000_000, `num_hidden_layers: found 1000000000, expected a whole number from 1 to 4096`},
+		{"num_hidden_layers", -1, `num_hidden_layers: found -1, expected a whole number from 1 to 4096`},
+		{"num_attention_heads", 0, `num_attention_heads: found 0, expected a whole number from 1 to 16384`},
 		{"hidden_act", "gelu", `hidden_act: "gelu" is not supported, expected silu or swish`},
 		{"attention_bias", "yes", `attention_bias: found "yes", expected true or false`},
 		{"num_attention_heads", 3, `head_dim: the key is missing, and hidden_size 16 does not divide into 3 heads`},
@@ -163,7 +163,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"rope_scaling", map[string]any{"type": "dynamic", "factor": 2}, `rope_scaling.rope_type: "dynamic" is not supported, expected default, linear, llama3 or yarn: frequencies that follow the length of each text (dynamic NTK)`},
 		{"rope_scaling", with(llama3, "original_max_position_embeddings", nil), `rope_scaling.original_max_position_embeddings: the key is missing`},
 		{"rope_scaling", with(llama3, "mscale", 1), `rope_scaling.mscale: the key is not supported for rope type "llama3"`},
-		{"rope_scaling", with(llama3, "factor", 0.5), `model config: rope scaling llama3: factor is 0.5, expected at least 1`},
+		{"rope_scaling", with(llama3, "factor", 0.5), `rope_scaling.factor: found 0.5, expected a number of at least 1`},
 		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}, `rope_scaling.truncate: false is not supported, expected true`},
 		{"rope_scaling", map[string]any{"rope_type": "yarn", "factor": "x"}, `rope_scaling.factor: found "x", expected a number`},
 		{"rope_parameters", map[string]any{"partial_rotary_factor": 0.5}, `rope_parameters.partial_rotary_factor: 0.5 is not supported, expected 1`},
@@ -175,7 +175,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"rope_scaling", map[string]any{"type": "default", "mrope_section": []int{1, 1}}, `rope_scaling.mrope_section: the key is not supported for rope type "default"`},
 		{"eos_token_id", "x", `eos_token_id: found "x", expected a token id, a list of them or null`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},
-		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `model config: layer 1: number of heads is 0, expected 1 to 16384`},
+		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `slimlab_layers[1].heads: found 0, expected a whole number from 1 to 16384`},
 		{"quantization_config", map[string]any{"quant_method": "quip"}, `quantization_config.quant_method: "quip" is not supported, expected compressed-tensors, gptq, awq or fp8: codes of QuIP#'s lattice; take the model before it was quantized, or one in a form that is read`},
 	} {
 		_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{c.key: c.value})))
@@ -281,9 +281,35 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
+// A number outside its key's bounds is refused by the key, what was found and the bounds.
+func TestConfigBounds(t *testing.T) {
+	for key, b := range configBounds {
+		for _, found := range []string{fmt.Sprint(b.low - 1), fmt.Sprint(b.high + 1), "1099511627776", "-3", "99999999999999999999", "-99999999999999999999", "1e30", "1e400"} {
+			_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{key: json.RawMessage(found)})))
+			want := fmt.Sprintf("%s: found %s, expected a whole number from %d to %d", key, found, b.low, b.high)
+			if err == nil || err.Error() != want {
+				t.Errorf("found    %v\nexpected %s", err, want)
+			}
+		}
+	}
+	for _, c := range []struct{ key, found, want string }{
+		{"rms_norm_eps", "-1e-5", "a number above 0"},
+		{"rms_norm_eps", "1e400", "a number from -1.8e+308 to 1.8e+308"},
+		{"rope_theta", "0", "a number above 0"},
+		{"head_dim", "7", "an even number for rotary positions"},
+		{"num_key_value_heads", "3", "a divisor of num_attention_heads, 4"},
+		{"bos_token_id", "99999999999999999999", "a whole number from -9007199254740992 to 9007199254740992"},
+	} {
+		_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{c.key: json.RawMessage(c.found)})))
+		if want := c.key + ": found " + c.found + ", expected " + c.want; err == nil || err.Error() != want {
+			t.Errorf("found    %v\nexpected %s", err, want)
+		}
+	}
+}
+
 // TestNumberOfLayers: one layer is a model, none is not.
 func TestNumberOfLayers(t *testing.T) {
-	for n, accepted := range map[int]bool{-1: false, 0: false, 1: true, maxLayers: true, maxLayers + 1: false} {
+	for n, accepted := range map[int]bool{-1: false, 0: false, 1: true, model.MaxLayers: true, model.MaxLayers + 1: false} {
 		c, _, err := parsed([]byte(fmt.Sprintf(`{"architectures": ["LlamaForCausalLM"], "vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "num_hidden_layers": %d}`, n)))
 		if accepted != (err == nil) || accepted && len(c.Layers) != n || !accepted && !strings.Contains(err.Error(), "num_hidden_layers") {
 			t.Errorf("%d layers: %v", n, err)

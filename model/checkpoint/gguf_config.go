@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
@@ -45,7 +46,17 @@ func (k *ggufKeys) integer(key string, fallback int) int {
 		k.fail(key, "the key is missing")
 		return 0
 	}
+	if _, found := k.metadata.Get(key); found {
+		k.within(key, n)
+	}
 	return n
+}
+
+// within refuses a size of the architecture that is outside its bound.
+func (k *ggufKeys) within(key string, n int) {
+	if b, ok := ggufBounds[strings.TrimPrefix(key, k.prefix)]; ok && (n < b.low || n > b.high) {
+		k.fail(key, "found %d, expected %s", n, b)
+	}
 }
 
 func (k *ggufKeys) number(key string, fallback float64) float64 {
@@ -62,14 +73,18 @@ func (k *ggufKeys) perLayer(list []int, key string, fallback []int) {
 	case !found:
 		copy(list, fallback)
 	case isOne && err == nil:
+		k.within(key, n)
 		for i := range list {
 			list[i] = n
 		}
 	default:
 		many, _, err := k.metadata.Ints(key)
 		if err != nil || len(many) != len(list) {
-			k.fail(key, "found %v, expected a whole number, or %d of them", v, len(list))
+			k.fail(key, "found %s, expected a whole number, or %d of them", gguf.Describe(v), len(list))
 			return
+		}
+		for _, n := range many {
+			k.within(key, n)
 		}
 		copy(list, many)
 	}
@@ -98,9 +113,6 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	}
 	c.RopeTheta = k.number("rope.freq_base", 10000)
 	layers := k.integer("block_count", required)
-	if layers < 1 || layers > maxLayers {
-		k.fail(k.prefix+"block_count", "found %d, expected 1 to %d", layers, maxLayers)
-	}
 	if k.err != nil {
 		return c, k.err
 	}

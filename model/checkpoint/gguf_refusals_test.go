@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,11 +76,20 @@ func TestGGUFRefuses(t *testing.T) {
 		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
 		{"split.count", uint16(3), `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
 		{"llama.block_count", nil, `metadata key "llama.block_count": the key is missing`},
-		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected 1 to 4096`},
+		{"llama.block_count", uint32(1 << 31), `metadata key "llama.block_count": found 2147483648, expected a whole number from 1 to 4096`},
 		{"llama.block_count", uint32(3), `tensor "model.layers.2.input_layernorm.weight" is missing, expected shape [16]: the config says 3 layers, the files hold layers 0 to 1`},
 		{"llama.embedding_length", "16", `metadata key "llama.embedding_length": found the text "16", expected a whole number`},
-		{"llama.attention.head_count", []int32{4, 4, 4}, `metadata key "llama.attention.head_count": found [4 4 4], expected a whole number, or 2 of them`},
-		{"llama.attention.head_count", uint32(0), `model config: layer 0: number of heads is 0, expected 1 to 16384`},
+		{"llama.attention.head_count", []int32{4, 4, 4}, `metadata key "llama.attention.head_count": found an array of 3 int32s, expected a whole number, or 2 of them`},
+		{"llama.attention.head_count", uint32(0), `metadata key "llama.attention.head_count": found 0, expected a whole number from 1 to 16384`},
+		{"llama.attention.head_count", float32(4), `metadata key "llama.attention.head_count": found the float32 4, expected a whole number, or 2 of them`},
+		{"llama.attention.head_count", []float32{4, 4}, `metadata key "llama.attention.head_count": found an array of 2 float32s, expected a whole number, or 2 of them`},
+		{"llama.attention.head_count_kv", []int32{2, -2}, `metadata key "llama.attention.head_count_kv": found -2, expected a whole number from 1 to 16384`},
+		{"llama.embedding_length", float32(64), `metadata key "llama.embedding_length": found the float32 64, expected a whole number`},
+		{"llama.embedding_length", "64", `metadata key "llama.embedding_length": found the text "64", expected a whole number`},
+		{"llama.embedding_length", uint64(1) << 40, `metadata key "llama.embedding_length": found 1099511627776, expected a whole number from 1 to 1048576`},
+		{"llama.context_length", uint64(math.MaxUint64), `metadata key "llama.context_length": found the uint64 18446744073709551615, expected a whole number of at most 9223372036854775807`},
+		{"llama.context_length", []uint32{8}, `metadata key "llama.context_length": found an array of 1 uint32, expected a whole number`},
+		{"llama.rope.freq_base", "x", `metadata key "llama.rope.freq_base": found the text "x", expected a number`},
 		{"llama.feed_forward_length", nil, `metadata key "llama.feed_forward_length": the key is missing`},
 		{"llama.attention.value_length", uint32(8), `metadata key "llama.attention.value_length": 8 is not supported, expected 4`},
 		{"llama.attention.key_length", uint32(3), `metadata key "llama.attention.value_length": 4 is not supported, expected 3`},

@@ -183,7 +183,7 @@ func (q *quantization) compare(file string, k *keys, n *notes) {
 		key   string
 		value int
 	}{{"bits", s.Format.Bits}, {"w_bit", s.Format.Bits}, {"group_size", s.Format.Group}, {"q_group_size", s.Format.Group}} {
-		if found, err := whole(k.raw[size.key]); err == nil && found != size.value && !(found == -1 && size.value == 0) {
+		if found, err := widest.whole(k.raw[size.key]); err == nil && found != size.value && !(found == -1 && size.value == 0) {
 			n.add("%s: %s is %d, in config.json %d: config.json counts", file, size.key, found, size.value)
 		}
 	}

@@ -162,12 +162,12 @@ func TestTypedValues(t *testing.T) {
 		err  error
 		want string
 	}{
-		{e1, `metadata key "u64": found 9223372036854775808, expected a whole number`},
+		{e1, `metadata key "u64": found the uint64 9223372036854775808, expected a whole number of at most 9223372036854775807`},
 		{e2, `metadata key "yes": found true, expected a text`},
 		{e3, `metadata key "text": found the text "naïve", expected an array of texts`},
-		{e4, `metadata key "u8": found 1, expected true or false`},
-		{e5, `metadata key "f64s": found an array ([]float64), expected an array of float32`},
-		{e6, `metadata key "texts": found an array ([]string), expected an array of whole numbers`},
+		{e4, `metadata key "u8": found the uint8 1, expected true or false`},
+		{e5, `metadata key "f64s": found an array of 0 float64s, expected an array of float32`},
+		{e6, `metadata key "texts": found an array of 2 strings, expected an array of whole numbers`},
 		{e7, `metadata key "text": found the text "naïve", expected a number`},
 	} {
 		if c.err == nil || c.err.Error() != c.want {

@@ -3,6 +3,7 @@ package gguf
 import (
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // Metadata is the keys and values of a file, in its order. Keys are unique.
@@ -34,14 +35,19 @@ func get[T any](m Metadata, key, kind string, convert func(any) (T, bool)) (valu
 	}
 	value, ok := convert(v)
 	if !ok {
-		return value, true, fmt.Errorf("metadata key %q: found %s, expected %s", key, describe(v), kind)
+		return value, true, fmt.Errorf("metadata key %q: found %s, expected %s", key, Describe(v), kind)
 	}
 	return value, true, nil
 }
 
 // Int returns a whole number of any width.
 func (m Metadata) Int(key string) (int, bool, error) {
-	return get(m, key, "a whole number", toInt)
+	kind := "a whole number"
+	v, _ := m.Get(key)
+	if _, wide := v.(uint64); wide {
+		kind = fmt.Sprintf("a whole number of at most %d", math.MaxInt)
+	}
+	return get(m, key, kind, toInt)
 }
 
 // Ints returns an array of whole numbers of any width.
@@ -138,16 +144,26 @@ func widen[T uint8 | int8 | uint16 | int16 | uint32 | int32 | int64](v []T) []in
 	return w
 }
 
-// describe says what a value is, for an error.
-func describe(v any) string {
+// Describe names a value and its type for an error: "the float32 4", "an array of 3 strings".
+func Describe(v any) string {
 	switch v := v.(type) {
 	case string:
 		if len(v) > 40 {
 			return fmt.Sprintf("the text %q…", v[:40])
 		}
 		return fmt.Sprintf("the text %q", v)
-	case bool, float32, float64, uint8, int8, uint16, int16, uint32, int32, uint64, int64:
+	case bool:
 		return fmt.Sprint(v)
+	case float32, float64, uint8, int8, uint16, int16, uint32, int32, uint64, int64:
+		return fmt.Sprintf("the %T %v", v, v)
 	}
-	return fmt.Sprintf("an array (%T)", v)
+	list := reflect.ValueOf(v)
+	kind := list.Type().Elem().String()
+	if list.Type().Elem().Kind() == reflect.Interface {
+		kind = "array"
+	}
+	if list.Len() != 1 {
+		kind += "s"
+	}
+	return fmt.Sprintf("an array of %d %s", list.Len(), kind)
 }
