@@ -55,7 +55,11 @@ type Change struct {
 	Delta     float64 // (new − base) / |base|; NaN where base is 0
 	// Low and High are the 95% interval of new − base; NaN where there is none.
 	Low, High float64
-	P         float64 // of the rank test; NaN where there was none
+	// P is that of the rank test, or says at which level the interval would end at 0; NaN where
+	// there is neither.
+	P float64
+	// Adjusted is P of a figure that is judged by an interval, adjusted for their number; else NaN.
+	Adjusted  float64
 	Judgement Judgement
 	Warnings  []string
 }
@@ -74,10 +78,10 @@ type Comparison struct {
 // Compare sets a run against a base, row by row.
 //
 // Figures without a clock of one recipe, arithmetic included, must agree in every bit; others are
-// compared by the 95% interval of their difference: the paired interval over seeds where both ran
-// the same two or more on the same test sample, else what the intervals of both leave open. What
-// has no sampling error, such as bytes, is compared exactly. Timings are compared by a rank test
-// over seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
+// compared by the 95% interval of their difference (see difference), and are better or worse where
+// that is so among all figures that are compared so, at a false discovery rate of 5%. What has no
+// sampling error, such as bytes, is compared exactly. Timings are compared by a rank test over
+// seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
 // scenarios.
 func Compare(base, next *lab.View) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
@@ -96,7 +100,7 @@ func Compare(base, next *lab.View) *Comparison {
 			continue
 		}
 		c.Comparable = true
-		of := pair{old, r, c.sameMachine(old, r) && base.Begin.Hash == next.Begin.Hash, sameRecipe(base, next, old, r), sameTest(base, next, old, r)}
+		of := pair{old, r, c.sameMachine(old, r) && base.Begin.Hash == next.Begin.Hash, sameRecipe(base, next, old, r), sameTest(base, next, old, r), named(old.Keys) && slices.Equal(old.Keys, r.Keys)}
 		for _, m := range bothColumns(base, next) {
 			c.add(m, of)
 		}
@@ -109,7 +113,30 @@ func Compare(base, next *lab.View) *Comparison {
 	if !c.Comparable {
 		c.Reasons = append(c.Reasons, "the runs have no row in common")
 	}
+	c.adjust()
 	return c
+}
+
+// adjust takes back what is better or worse by an interval of its own, but not among so many: one
+// in twenty of them would be by chance.
+func (c *Comparison) adjust() {
+	p := make([]float64, len(c.Changes))
+	judged := 0
+	for i, one := range c.Changes {
+		p[i] = math.NaN()
+		if !one.Metric.Timing && !math.IsNaN(one.P) {
+			p[i] = one.P
+			judged++
+		}
+	}
+	for i, adjusted := range stat.FalseDiscovery(p) {
+		one := &c.Changes[i]
+		one.Adjusted = adjusted
+		if adjusted > alpha && (one.Judgement == Better || one.Judgement == Worse) {
+			one.Judgement = Within
+			one.warn(fmt.Sprintf("the interval leaves out 0, as those of some of %d figures do by chance", judged))
+		}
+	}
 }
 
 // scenarioDifference names both scenarios and the settings that only one of the runs had.
@@ -151,6 +178,7 @@ type pair struct {
 	timed      bool // timings are judged
 	recipe     bool // all that decides a figure's bits is the same
 	test       bool // measured on the same test sample
+	model      bool // of the same model: nothing was trained again
 }
 
 // sameRecipe reports whether the models of both rows are the same artifacts, measured by the same
@@ -203,7 +231,7 @@ func (c *Comparison) add(m lab.Metric, of pair) {
 	if !had && !has {
 		return
 	}
-	one := Change{Row: of.next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), Low: math.NaN(), High: math.NaN(), P: math.NaN()}
+	one := Change{Row: of.next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), Low: math.NaN(), High: math.NaN(), P: math.NaN(), Adjusted: math.NaN()}
 	for _, d := range slices.Concat(old.Warnings, now.Warnings) {
 		one.warn(d)
 	}
@@ -269,13 +297,13 @@ func (one *Change) judgeQuality(of pair) {
 		one.Judgement = one.direction()
 		return
 	}
-	difference, ok := one.difference(sameSeeds && of.test)
+	difference, p, ok := one.difference(of)
 	if !ok {
 		one.warn("one seed and no interval: the difference cannot be judged")
 		one.Judgement = Unknown
 		return
 	}
-	one.Low, one.High = difference.Low, difference.High
+	one.Low, one.High, one.P = difference.Low, difference.High, p
 	scale := math.Abs(one.Base.Value)
 	if one.Metric.Unit == lab.Percent {
 		scale = 1
@@ -292,35 +320,107 @@ func exact(seeds []lab.SeedMeasure) bool {
 	return !slices.ContainsFunc(seeds, func(s lab.SeedMeasure) bool { return s.N > 0 || s.Low != 0 || s.High != 0 })
 }
 
-// difference returns new − base with its 95% interval; ok is false where nothing says how large
-// chance is. With paired seeds what they have in common, the test sample too, cancels out. One seed
-// does not show the noise of training, so that only what the test samples leave open is left, as if
-// they were independent: an interval that is wide rather than wrong.
-func (one *Change) difference(paired bool) (d stat.Interval, ok bool) {
-	a, b := one.Base, one.New
-	if n := len(a.Seeds); paired && n > 1 {
+// difference returns new − base with its 95% interval and p-value; ok is false where nothing says
+// how large chance is.
+//
+// Where both runs have the same seeds, their values are paired: over the seeds where there are two
+// or more, and over the units of the test set where both logs have their influence. The first shows
+// the noise of training and the second what the test sample leaves open, which is the same for all
+// seeds; their variances add. With one seed the noise of training is unknown, and not in the
+// interval. What is not paired is judged by both intervals, as if they were independent: an
+// interval that is wide rather than wrong.
+func (one *Change) difference(of pair) (d stat.Interval, p float64, ok bool) {
+	errors, paired := one.paired(of)
+	if !paired {
+		return one.unpaired()
+	}
+	e := stat.Estimate{Value: one.New.Value - one.Base.Value, Errors: errors}
+	d = e.Interval()
+	return d, e.P(), d.Bounded()
+}
+
+// paired returns the errors of the difference over seeds and over test units; ok is false where it
+// is paired over neither.
+func (one *Change) paired(of pair) (errors []stat.Error, ok bool) {
+	n := len(one.Base.Seeds)
+	if !one.sameSeeds() || n == 0 {
+		return nil, false
+	}
+	units, why := one.testUnits()
+	var over []string
+	if n > 1 && (of.test || units != nil) {
 		differences := make([]float64, n)
 		for i := range differences {
-			differences[i] = b.Seeds[i].Value - a.Seeds[i].Value
+			differences[i] = one.New.Seeds[i].Value - one.Base.Seeds[i].Value
 		}
-		one.warn(fmt.Sprintf("paired over %d seeds", n))
-		d = stat.MeanInterval(differences)
-		return d, d.Bounded()
+		errors, over = append(errors, stat.MeanError(differences)), append(over, fmt.Sprintf("%d seeds", n))
 	}
-	if !a.Interval || !b.Interval {
-		return d, false
+	if units != nil {
+		of := one.New.Seeds[0].Influence
+		errors, over = append(errors, stat.SumError(units)), append(over, fmt.Sprintf("the test's %d %s", of.Units, of.Unit))
 	}
 	switch {
-	case len(a.Seeds) == 1 || len(b.Seeds) == 1:
-		one.warn("one seed: judged by the intervals of the test samples")
-	case paired:
+	case len(over) == 0:
+		one.warn(why)
+		return nil, false
+	case units == nil:
+		one.warn("paired over " + over[0])
+		one.warn(why)
+	case n == 1 && !of.model:
+		one.warn("paired over " + over[0] + "; one seed: the noise of training is not known")
 	default:
+		one.warn("paired over " + strings.Join(over, " and "))
+	}
+	return errors, true
+}
+
+// testUnits returns the influence of each unit of the test set on the difference, the mean over
+// seeds; nil, and why, where the runs were not measured on the same units or a log has none.
+func (one *Change) testUnits() (units []float64, why string) {
+	n := float64(len(one.New.Seeds))
+	for i := range one.New.Seeds {
+		a, b := one.Base.Seeds[i].Influence, one.New.Seeds[i].Influence
+		switch {
+		case a == nil && b == nil:
+			return nil, ""
+		case a == nil || b == nil:
+			return nil, "a log of an earlier version does not hold what to pair over the test set"
+		case a.Test != b.Test || a.Units != b.Units || a.Test != one.New.Seeds[0].Influence.Test || a.Units != one.New.Seeds[0].Influence.Units:
+			return nil, "the test sets differ"
+		case a.Units < 2:
+			return nil, ""
+		}
+		before, after := a.Values(), b.Values()
+		if units == nil {
+			units = make([]float64, len(after))
+		}
+		for k := range units {
+			units[k] += (after[k] - before[k]) / n
+		}
+	}
+	return units, ""
+}
+
+// unpaired judges by both intervals.
+func (one *Change) unpaired() (d stat.Interval, p float64, ok bool) {
+	a, b := one.Base, one.New
+	if !a.Interval || !b.Interval {
+		return d, math.NaN(), false
+	}
+	if len(a.Seeds) == 1 || len(b.Seeds) == 1 {
+		one.warn("one seed: judged by the intervals of the test samples")
+	} else {
 		one.warn("different seeds or test samples: judged by both intervals")
 	}
 	d.Value = b.Value - a.Value
-	d.Low = d.Value - math.Hypot(b.Value-b.Low, a.High-a.Value)
-	d.High = d.Value + math.Hypot(b.High-b.Value, a.Value-a.Low)
-	return d, d.Bounded()
+	below, above := [2]float64{b.Value - b.Low, a.High - a.Value}, [2]float64{b.High - b.Value, a.Value - a.Low}
+	d.Low, d.High = d.Value-math.Hypot(below[0], below[1]), d.Value+math.Hypot(above[0], above[1])
+	towards := below // the sides on which 0 is
+	if d.Value < 0 {
+		towards = above
+	}
+	e := stat.Estimate{Value: d.Value, Errors: []stat.Error{stat.ErrorOf(towards[0], len(b.Seeds)), stat.ErrorOf(towards[1], len(a.Seeds))}}
+	return d, e.P(), d.Bounded()
 }
 
 func (one *Change) judgeTiming() {
@@ -359,7 +459,7 @@ func (one *Change) direction() Judgement {
 }
 
 func (one *Change) warn(text string) {
-	if !slices.Contains(one.Warnings, text) {
+	if text != "" && !slices.Contains(one.Warnings, text) {
 		one.Warnings = append(one.Warnings, text)
 	}
 }

@@ -42,7 +42,7 @@ func (one *Change) fields() [6]string {
 	default:
 		delta += one.bounds(100 / math.Abs(one.Base.Value))
 	}
-	if !math.IsNaN(one.P) {
+	if one.Metric.Timing && !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
 	}
 	return [6]string{one.Row, one.Metric.Label, scale.Summary(one.Base), scale.Summary(one.New), delta, one.Judgement.String()}
@@ -153,6 +153,7 @@ func (c *Comparison) json(w io.Writer) error {
 		Low      lab.Number  `json:"low"`
 		High     lab.Number  `json:"high"`
 		P        lab.Number  `json:"p"`
+		Adjusted lab.Number  `json:"p_adjusted"`
 		Verdict  Judgement   `json:"verdict"`
 		Warnings []string    `json:"warnings"`
 	}
@@ -167,7 +168,7 @@ func (c *Comparison) json(w io.Writer) error {
 	}{c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
 	for _, one := range c.Changes {
 		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
-			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), one.Judgement, orEmpty(one.Warnings)})
+			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), lab.Number(one.Adjusted), one.Judgement, orEmpty(one.Warnings)})
 	}
 	return jsondoc.Write(w, "slimlab.comparison/2", out)
 }

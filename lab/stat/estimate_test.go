@@ -1,0 +1,148 @@
+package stat
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestEstimateOfOneError: an interval and its p-value are those of Student's t.
+func TestEstimateOfOneError(t *testing.T) {
+	x := []float64{0.3, 0.1, 0.4, -0.1, 0.5}
+	e := Estimate{Value: Mean(x), Errors: []Error{MeanError(x)}}
+	got, want := e.Interval(), MeanInterval(x)
+	if !near(got.Low, want.Low, 1e-12) || !near(got.High, want.High, 1e-12) {
+		t.Errorf("the interval is %+v, expected %+v", got, want)
+	}
+	// t = 2.2283 with 4 degrees of freedom: 0.0898 by the closed form of the law for 4
+	s := Mean(x) / MeanError(x).Size
+	c := s / math.Sqrt(4+s*s)
+	if p := 1 - 1.5*c*(1-c*c/3); !near(e.P(), p, 1e-9) {
+		t.Errorf("p is %v, expected %v", e.P(), p)
+	}
+	normal := Estimate{Value: 1.959963985, Errors: []Error{ErrorOf(1.959963985, 1)}}
+	if got := normal.P(); !near(got, 0.05, 1e-8) {
+		t.Errorf("p is %v, expected 0.05", got)
+	}
+}
+
+// TestPIsTheLevelOfTheInterval: p is at most 0.05 just where the interval leaves out 0, falls as
+// the value moves away, and is 1 at 0, whatever the errors.
+func TestPIsTheLevelOfTheInterval(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := Estimate{Value: rapid.Float64Range(-3, 3).Draw(t, "value")}
+		for range rapid.IntRange(1, 3).Draw(t, "errors") {
+			e.Errors = append(e.Errors, Error{rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(1e-6, 2)).Draw(t, "size"), rapid.SampledFrom([]float64{1, 2, 4, 39, 4095, math.Inf(1)}).Draw(t, "freedom")})
+		}
+		i, p := e.Interval(), e.P()
+		if !(p >= 0 && p <= 1) || (p < 0.05-1e-9) != (i.Low > 0 || i.High < 0) && math.Abs(p-0.05) > 1e-9 {
+			t.Fatalf("%+v: p is %v, the interval %+v", e, p, i)
+		}
+		further := e
+		further.Value *= 1.5
+		if q := further.P(); q > p+1e-9 {
+			t.Fatalf("%+v: p is %v, further away %v", e, p, q)
+		}
+		if e.Value = 0; e.P() != 1 {
+			t.Fatalf("p of 0 is %v", e.P())
+		}
+	})
+	for _, e := range []Estimate{{Value: 1, Errors: []Error{MeanError([]float64{1})}}, {Value: 1, Errors: []Error{SumError([]float64{1})}}, {Value: math.NaN(), Errors: []Error{{1, 1}}}} {
+		if p := e.P(); !math.IsNaN(p) || e.Interval().Bounded() {
+			t.Errorf("%+v: p is %v, the interval %+v", e, p, e.Interval())
+		}
+	}
+}
+
+// TestFalseDiscoveryBruteForce: adjusted values are the least q at which Benjamini and Hochberg's
+// rule, the most k with p₍ₖ₎ ≤ kq/n, takes a p-value in.
+func TestFalseDiscoveryBruteForce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.SliceOfN(rapid.OneOf(rapid.Just(math.NaN()), rapid.SampledFrom([]float64{0, 0.01, 0.05, 1}), rapid.Float64Range(0, 1)), 0, 12).Draw(t, "p")
+		adjusted := FalseDiscovery(p)
+		var sorted []float64
+		for _, x := range p {
+			if !math.IsNaN(x) {
+				sorted = append(sorted, x)
+			}
+		}
+		slices.Sort(sorted)
+		for _, q := range []float64{0.01, 0.05, 0.2, 0.5, 0.99} {
+			bound := -1.0
+			for k, x := range sorted {
+				if x <= float64(k+1)*q/float64(len(sorted)) {
+					bound = x
+				}
+			}
+			for i, x := range p {
+				if taken := x <= bound; taken != (adjusted[i] <= q) && math.Abs(adjusted[i]-q) > 1e-12 {
+					t.Fatalf("%v of %v at q = %v: taken %t, adjusted %v", x, p, q, taken, adjusted[i])
+				}
+			}
+		}
+		for i, x := range p {
+			if math.IsNaN(x) != math.IsNaN(adjusted[i]) || adjusted[i] < x || adjusted[i] > 1 {
+				t.Fatalf("%v of %v is adjusted to %v", x, p, adjusted[i])
+			}
+		}
+	})
+}
+
+// TestSeedsAndUnitsCover: two models are compared over seeds and over the units of a test set, each
+// with an effect of its own on the difference, and the noise of both. The interval of both errors
+// covers the truth in 95% of experiments or more, whatever dominates; that of the seeds alone does
+// not where units differ, since all seeds have the same units. With one seed the units alone cover
+// where training has no noise.
+func TestSeedsAndUnitsCover(t *testing.T) {
+	const experiments, units = 4000, 40
+	rng := rand.New(rand.NewPCG(3, 8))
+	for _, c := range []struct {
+		seeds              int
+		ofSeed, ofUnit, of float64 // standard deviations, as they are in the mean
+	}{
+		{1, 0, 1, 0}, {1, 0, 0, 1}, {1, 0, 1, 1}, {2, 1, 0, 0}, {2, 1, 1, 1}, {3, 0, 1, 0}, {3, 1, 1, 0}, {3, 0.3, 1, 1}, {3, 1, 0.3, 1},
+		{3, 0, 0, 1}, {5, 1, 1, 0}, {5, 1, 1, 1}, {5, 0, 1, 1}, {10, 1, 1, 0.5}, {10, 0, 1, 0.1},
+	} {
+		covered, alone := 0, 0
+		for range experiments {
+			bySeed, byUnit := make([]float64, c.seeds), make([]float64, units)
+			ofUnit := make([]float64, units)
+			for u := range ofUnit {
+				ofUnit[u] = c.ofUnit * math.Sqrt(units) * rng.NormFloat64()
+			}
+			for s := range bySeed {
+				seed := c.ofSeed * math.Sqrt(float64(c.seeds)) * rng.NormFloat64()
+				for u := range ofUnit {
+					x := seed + ofUnit[u] + c.of*math.Sqrt(float64(c.seeds*units))*rng.NormFloat64()
+					bySeed[s] += x / units
+					byUnit[u] += x / float64(c.seeds)
+				}
+			}
+			mean := Mean(bySeed)
+			for u := range byUnit { // the influence on the mean
+				byUnit[u] = (byUnit[u] - mean) / units
+			}
+			e := Estimate{Value: mean, Errors: []Error{SumError(byUnit)}}
+			if c.seeds > 1 {
+				if i := MeanInterval(bySeed); i.Low <= 0 && i.High >= 0 {
+					alone++
+				}
+				e.Errors = append(e.Errors, MeanError(bySeed))
+			}
+			if i := e.Interval(); i.Low <= 0 && i.High >= 0 {
+				covered++
+			}
+		}
+		share := float64(covered) / experiments
+		t.Logf("%2d seeds, deviations of seed %.1f, unit %.1f, both %.1f: %.4f, seeds alone %.4f", c.seeds, c.ofSeed, c.ofUnit, c.of, share, float64(alone)/experiments)
+		if share < 0.94 {
+			t.Errorf("%d seeds, %v: %.4f of the intervals cover the truth, expected at least 0.94", c.seeds, c, share)
+		}
+		if c.ofUnit >= 1 && c.ofSeed == 0 && c.of <= 0.1 && c.seeds > 1 && float64(alone)/experiments > 0.5 {
+			t.Errorf("%d seeds, %v: the seeds alone cover %v, which this test is to show they do not", c.seeds, c, float64(alone)/experiments)
+		}
+	}
+}
