@@ -61,7 +61,8 @@ type counter struct {
 
 var freeRegions = memory.NewFreeList(64, func() *region { return &region{done: make(chan struct{}, 1)} })
 
-// worker is one helper. mail is nil while it is idle.
+// worker is one helper. It is idle while mail is nil, and as good as idle while the region there is
+// over: it is on its way to a region that ended before it woke.
 type worker struct {
 	run    int // of a region that it begins with
 	mail   atomic.Pointer[region]
@@ -150,7 +151,8 @@ func (r *region) share(items int) {
 		if wanted == 0 {
 			break
 		}
-		if w.mail.Load() == nil && w.mail.CompareAndSwap(nil, r) {
+		old := w.mail.Load()
+		if (old == nil || old.inside.Load() == closed) && w.mail.CompareAndSwap(old, r) {
 			if w.parked.CompareAndSwap(true, false) {
 				w.wake <- struct{}{}
 			}
@@ -230,7 +232,7 @@ func (w *worker) help(r *region) {
 	for {
 		v := r.inside.Load()
 		if v >= closed {
-			w.mail.Store(nil)
+			w.mail.CompareAndSwap(r, nil)
 			return
 		}
 		if r.inside.CompareAndSwap(v, v+1) {
@@ -238,7 +240,7 @@ func (w *worker) help(r *region) {
 		}
 	}
 	r.work(w.run)
-	w.mail.Store(nil)
+	w.mail.CompareAndSwap(r, nil)
 	if r.inside.Add(-1) == closed && r.waiting.CompareAndSwap(true, false) {
 		r.done <- struct{}{}
 	}

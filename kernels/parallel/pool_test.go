@@ -147,3 +147,31 @@ func TestAllocatesNothing(t *testing.T) {
 		t.Errorf("a region allocates %v times", n)
 	}
 }
+
+// A short region ends before its worker has woken. The next region must not find that worker busy:
+// all of it would run on one thread, however long it is.
+func TestRegionClaimsWakingWorker(t *testing.T) {
+	defer SetThreads(2)()
+	workers := pool.workers.Load()
+	defer pool.workers.Store(workers)
+	over, open := &region{}, &region{}
+	over.inside.Store(closed)
+	for _, c := range []struct {
+		name    string
+		mail    *region
+		claimed bool
+	}{
+		{"idle", nil, true},
+		{"waking for a region that is over", over, true},
+		{"called to a region that is open", open, false},
+	} {
+		w := &worker{run: 1, wake: make(chan struct{}, 1)}
+		w.mail.Store(c.mail)
+		pool.workers.Store(&[]*worker{w})
+		For(2, func(int) {
+			if claimed := w.mail.Load() != c.mail; claimed != c.claimed {
+				t.Errorf("a worker that is %s was claimed: %t, expected %t", c.name, claimed, c.claimed)
+			}
+		})
+	}
+}
