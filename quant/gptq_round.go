@@ -16,7 +16,7 @@ const (
 	lanes = 32
 
 	// outputsOfTask is the number of outputs that a thread takes at once, at most.
-	outputsOfTask = 256
+	outputsOfTask = 512
 )
 
 // round chooses the codes and returns Σe² with them. Outputs do not depend on each other: a thread

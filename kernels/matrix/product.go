@@ -25,14 +25,20 @@ func AddSymmetric(ctx context.Context, c, a, b Dense, factor float64) {
 const (
 	panelWidth = 16 // columns of a panel of b, and places of a packed row of a
 
-	// A block of b, 1 MiB, and the strip of a that passes it, 28 KiB, are copied into panels. A
-	// block of fewer rows than blockDepth has more columns.
+	// A block of b, 4 MiB for the last cache, and the strip of a that passes it, 28 KiB, are copied
+	// into panels. A block of fewer rows than blockDepth has more columns. With 512 columns, for
+	// the second cache, strips are copied four times as often: 2 to 5% more CPU time in large
+	// products.
 	blockDepth = 256
-	blockSize  = 512 * blockDepth
+	blockSize  = 2048 * blockDepth
 
 	// sharedWork is the number of multiply-adds from which the product of a block is shared between
 	// threads.
 	sharedWork = 1 << 18
+
+	// taskWork is about the number of multiply-adds of a task: threads that end together lose less
+	// than that.
+	taskWork = 1 << 21
 )
 
 func panelsOf(columns int) int { return (columns + panelWidth - 1) / panelWidth }
@@ -113,7 +119,7 @@ func (p *blockProduct) multiply() {
 		return
 	}
 	parallel.Range(panelsOf(p.columns), 4, pack)
-	parallel.Range(strips, max(1, min(8, strips/(4*parallel.Threads()))), work)
+	parallel.Range(strips, max(1, min(8, taskWork/(p.height*p.columns*p.depth))), work)
 }
 
 // rows adds rows lo…hi-1 of the product with the block.
