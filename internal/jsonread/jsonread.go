@@ -42,20 +42,28 @@ func ReadFile(fsys fs.FS, name string) ([]byte, error) {
 }
 
 // Decode stores the one JSON value of data in v, as json.Unmarshal does. An error names the place
-// and what was found and expected: a line and column where data is no JSON, a key where a value has
-// another type. A byte order mark at the beginning is ignored.
+// and what was found and expected: a line and column where data is no JSON, a path where a value
+// has another type; At puts the place of a part of a file before it. A key that stands in one
+// object twice with two values is an error, though v has the last. A byte order mark at the
+// beginning is ignored.
 func Decode(data []byte, v any) error {
+	_, err := DecodeNoting(data, v)
+	return err
+}
+
+// text returns data without a byte order mark, and refuses what is another kind of file.
+func text(data []byte) ([]byte, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(data)) == 0 {
-		return errors.New("found nothing, expected JSON")
+		return nil, errors.New("found nothing, expected JSON")
 	}
 	if other := wrongfile.Name(data); other != "" {
-		return fmt.Errorf("found %s", other)
+		return nil, fmt.Errorf("found %s", other)
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return errors.New("found text in UTF-16, expected UTF-8: save it anew")
+		return nil, errors.New("found text in UTF-16, expected UTF-8: save it anew")
 	}
-	return Explain(data, json.Unmarshal(data, v))
+	return data, nil
 }
 
 // SyntaxError says where a text is no JSON, and what is wrong there. Line and Column, in bytes,
@@ -70,7 +78,8 @@ func (e *SyntaxError) Error() string {
 }
 
 // Explain puts an error of encoding/json about data in the words of data. Where data is no JSON,
-// the result is a *SyntaxError. Other errors stay as they are.
+// the result is a *SyntaxError, and where a value has another type a *TypeError. Other errors stay
+// as they are.
 func Explain(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -80,12 +89,10 @@ func Explain(data []byte, err error) error {
 	case errors.As(err, &syntax):
 		return broken(data, syntax.Offset, problem(data, syntax.Offset, syntax.Error()))
 	case errors.As(err, &kind):
-		found := fmt.Sprintf("found %s, expected %s", article(kind.Value), bounded(kind.Type, kind.Value))
-		if kind.Field != "" {
-			return fmt.Errorf("%s: %s", kind.Field, found)
+		return &TypeError{
+			Path:    pathAt(data, int(kind.Offset)-1),
+			Problem: fmt.Sprintf("found %s, expected %s", article(kind.Value), bounded(kind.Type, kind.Value)),
 		}
-		line, column := place(data, kind.Offset)
-		return fmt.Errorf("line %d, column %d: %s", line, column, found)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return broken(data, int64(len(data)), cutOff(data))
 	}

@@ -41,18 +41,23 @@ func TestErrorsSpeakOfTheFile(t *testing.T) {
 		{`{"sizes": [1 2]}`, "line 1, column 14: not JSON: found 2, expected a comma or ]"},
 		{`{"count": 1.x}`, "line 1, column 13: not JSON: found x within a number, expected a digit"},
 		{strings.Repeat("[", 10001), "line 1, column 10001: not JSON: more than 10000 values within each other"},
-		{`{"table": {"a": 128}}`, "table: found the number 128, expected a whole number of at most 127"},
-		{`{"table": {"a": -129}}`, "table: found the number -129, expected a whole number of at least -128"},
+		{`{"table": {"a": 128}}`, "table.a: found the number 128, expected a whole number of at most 127"},
+		{`{"table": {"a": -129}}`, "table.a: found the number -129, expected a whole number of at least -128"},
 		{`{"count": 99999999999999999999}`, "count: found the number 99999999999999999999, expected a whole number of at most 9223372036854775807"},
 		{`{"count": "1"}`, "count: found a string, expected a whole number"},
 		{`{"count": 1.5}`, "count: found the number 1.5, expected a whole number"},
 		{`{"name": [1]}`, "name: found a list, expected a string"},
 		{`{"on": 1}`, "on: found a number, expected true or false"},
 		{`{"sizes": {}}`, "sizes: found an object, expected a list"},
-		{`{"sizes": [-1]}`, "sizes: found the number -1, expected a whole number from 0"},
+		{`{"sizes": [1, -1]}`, "sizes[1]: found the number -1, expected a whole number from 0"},
 		{`{"inner": {"rate": true}}`, "inner.rate: found true or false, expected a number"},
 		{`{"ptr": 7}`, "ptr: found a number, expected an object"},
-		{`[1]`, "line 1, column 1: found a list, expected an object"},
+		{`{"table": {"a b": 128}}`, `table["a b"]: found the number 128, expected a whole number of at most 127`},
+		{`{"table": {"": [1]}}`, `table[""]: found a list, expected a whole number`},
+		{`{"inner": {"x": [{"rate": 1}], "rate": [2]}}`, "inner.rate: found a list, expected a number"},
+		{"{\"count\": 1,\n \"count\": 2}", "line 2, column 2: count stands twice, with the values 1 and 2, expected it once: remove one of them"},
+		{`{"inner": {"rate": 1, "ra\u0074e": 1.0}}`, `line 1, column 23: inner["ra\u0074e"] stands twice, with the values 1 and 1.0, expected it once: remove one of them`},
+		{`[1]`, "found a list, expected an object"},
 	} {
 		err := Decode([]byte(c.data), new(file))
 		if err == nil || err.Error() != c.want {
@@ -119,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 			C *float32          `json:"c"`
 		}
 		err := Decode(data, &v)
-		if plain := json.Unmarshal(data, &same); plain == nil && err != nil {
+		if plain := json.Unmarshal(data, &same); plain == nil && err != nil && !strings.Contains(err.Error(), "stands twice") {
 			t.Fatal("refuses what encoding/json accepts:", err)
 		}
 		if err == nil {
@@ -129,6 +134,70 @@ func FuzzDecode(f *testing.F) {
 			if strings.Contains(err.Error(), words) && !strings.Contains(string(data), words) {
 				t.Fatal("words of Go:", err)
 			}
+		}
+	})
+}
+
+// Keys count as equal by what they spell, in one object; equal values are a note.
+func TestRepeats(t *testing.T) {
+	for _, c := range []struct{ data, notes, err string }{
+		{`{"a": 1, "b": {"a": 1}, "c": [{"a": 2}, {"a": 3}]}`, "", ""},
+		{`{"a": [1, 2], "b": 0, "a": [1,2]}`, "a", ""},
+		{"\xef\xbb\xbf" + `{"a": 1, "\u0061": 1}`, `["\u0061"]`, ""},
+		{`{"x": [{"k": {"a": "b"}, "k": {"a":"b"}}], "y": 1, "y": 1, "y": 1}`, "x[0].k, y, y", ""},
+		{`[{"a": 1, "a": 2}]`, "", "[0].a stands twice, with the values 1 and 2"},
+		{`{"v": {"é": 1, "é": null}}`, "", `v["é"] stands twice, with the values 1 and null`},
+		{`{"a": {"b": 1}, "c": {"b": 1}, "a": {"b": 2}}`, "", `a stands twice, with the values {"b":1} and {"b":2}`},
+		{`{"a": 1, "a": 1, "a": 2}`, "", "a stands twice, with the values 1 and 2"},
+	} {
+		var v any
+		all, err := DecodeNoting([]byte(c.data), &v)
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, want %s", c.data, err, c.err)
+		}
+		notes := strings.Join(all, ", ")
+		if got := strings.ReplaceAll(notes, " stands twice, with equal values", ""); got != c.notes {
+			t.Errorf("%s: notes %s, want %s", c.data, got, c.notes)
+		}
+	}
+}
+
+// At joins the path of a part with the path in it.
+func TestAtJoinsPaths(t *testing.T) {
+	for _, c := range []struct{ place, data, want string }{
+		{"model.merges", `["a", 1]`, "model.merges[1]: found a number, expected a string"},
+		{"model.merges", `7`, "model.merges: found a number, expected a list"},
+		{"model.merges", `{"a": 1}`, "model.merges: found an object, expected a list"},
+	} {
+		var v []string
+		if err := At(c.place, Decode([]byte(c.data), &v)); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+	var v map[string]int
+	if err := At("x", Decode([]byte(`{"a": "b"}`), &v)); err.Error() != "x.a: found a string, expected a whole number" {
+		t.Error(err)
+	}
+	if err := At("x", Decode([]byte(`{"a"`), &v)); err.Error() != "x: line 1, column 4: not JSON: the text ends within an object: it was cut off" {
+		t.Error(err)
+	}
+	if At("x", nil) != nil {
+		t.Error("an error of nothing")
+	}
+}
+
+// The quick look at hashes finds what the exact one finds, and nothing else.
+func FuzzRepeats(f *testing.F) {
+	for _, seed := range []string{`{"a": 1, "\u0061": 1}`, `[{"a": {}, "b": [], "a": {}}]`, `{"a": {"b": 1}, "c": {"b": 1}}`, `{"\"": 1, "\\": 2, "x": "\\\""}`,
+		`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"q":2}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		if found := Repeats(data); mayRepeat(data) != (len(found) > 0) {
+			t.Fatalf("hashes say %t, the keys are %v", mayRepeat(data), found)
 		}
 	})
 }

@@ -72,7 +72,7 @@ func ParseConversation(data []byte) (Conversation, error) {
 	}
 	var roles []struct{ Role string }
 	if err := jsonread.Decode(c.Messages, &roles); err != nil {
-		return Conversation{}, fmt.Errorf("conversation: messages: %w", err)
+		return Conversation{}, fmt.Errorf("conversation: %w", jsonread.At("messages", err))
 	}
 	c.AddGenerationPrompt = len(roles) == 0 || roles[len(roles)-1].Role != "assistant"
 	return c, nil

@@ -45,9 +45,11 @@ type description struct {
 // file without them is not a config.
 func parseConfig(data []byte, n *notes) (d description, err error) {
 	var k keys
-	if err := jsonread.Decode(data, &k.raw); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &k.raw)
+	if err != nil {
 		return d, err
 	}
+	n.repeats("config.json", repeats)
 	k.unwrap(n)
 	c := &d.Config
 	c.Architecture = k.architecture()
@@ -267,9 +269,7 @@ func (k *keys) tokens(key string, fallback []int) []int {
 	}
 	list := []json.RawMessage{raw}
 	if raw[0] == '[' {
-		if err := jsonread.Decode(raw, &list); err != nil {
-			k.fail(key, "%v", err)
-		}
+		list = value(k, key, []json.RawMessage(nil), "a list of token ids")
 	}
 	var ids []int
 	for _, one := range list {
@@ -299,7 +299,7 @@ func (k *keys) ownLayers(layers []model.LayerConfig) error {
 	}
 	var list []layerWidths
 	if err := jsonread.Decode(k.raw["slimlab_layers"], &list); err != nil {
-		return fmt.Errorf("slimlab_layers: %w", err)
+		return jsonread.At("slimlab_layers", err)
 	}
 	if len(list) != len(layers) {
 		return fmt.Errorf("slimlab_layers: found %d layers, expected num_hidden_layers, %d", len(list), len(layers))

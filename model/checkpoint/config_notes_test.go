@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"slimlab/model"
 )
@@ -67,7 +68,7 @@ func TestEndTokens(t *testing.T) {
 	}
 	for content, want := range map[string]string{
 		`{"eos_token_id": "x"}`: `generation_config.json: eos_token_id: found "x", expected a token id, a list of them or null`,
-		`[1]`:                   `generation_config.json: line 1, column 1: found a list, expected an object`,
+		`[1]`:                   `generation_config.json: found a list, expected an object`,
 		"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 3\n": `generation_config.json: found a Git LFS pointer, not the file: git lfs pull fetches it`,
 	} {
 		writeFile(t, filepath.Join(dir, "generation_config.json"), content)
@@ -169,6 +170,38 @@ func TestUsualConfigsHaveNoNotes(t *testing.T) {
 		var n notes
 		if _, err := parseConfig([]byte(edit(t, plainConfig, keys)), &n); err != nil || len(n) > 0 {
 			t.Errorf("%s: %v, notes %q", name, err, n)
+		}
+	}
+}
+
+// A key that stands twice in a file of a folder is noted where its values are equal, and refused
+// where they differ.
+func TestKeysThatStandTwice(t *testing.T) {
+	for _, c := range []struct{ file, text, note, err string }{
+		{"config.json", `"hidden_size":16,"hidden_size":16`, "config.json: hidden_size stands twice, with equal values", ""},
+		{"config.json", `"hidden_size":16,"hidden_size":32`, "", "config.json: line 1, column 19: hidden_size stands twice, with the values 16 and 32, expected it once: remove one of them"},
+		{"config.json", `"rope_scaling":{"rope_type":"default","rope_type":"linear"}`, "", `rope_scaling.rope_type stands twice, with the values "default" and "linear"`},
+		{"config.json", `"hidden_size":16,"hidden\u005fsize":16`, `config.json: ["hidden\u005fsize"] stands twice, with equal values`, ""},
+		{"generation_config.json", `"eos_token_id":[1,2],"eos_token_id":[1, 2]`, "generation_config.json: eos_token_id stands twice, with equal values", ""},
+		{"generation_config.json", `"eos_token_id":1,"eos_token_id":2`, "", "generation_config.json: line 1, column 19: eos_token_id stands twice, with the values 1 and 2"},
+	} {
+		files := fstest.MapFS{"config.json": {Data: []byte(plainConfig)}}
+		text := "{" + c.text + "}"
+		switch {
+		case c.file != "config.json":
+		case strings.Contains(c.text, "hidden_size"):
+			text = "{" + c.text + "," + strings.Replace(plainConfig[1:], `"hidden_size":16,`, "", 1)
+		default:
+			text = "{" + c.text + "," + plainConfig[1:]
+		}
+		files[c.file] = &fstest.MapFile{Data: []byte(text)}
+		var n notes
+		_, err := readConfig(files, ".", &n)
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, expected %s", text, err, c.err)
+		}
+		if c.note != "" && !slices.Contains(n, c.note) {
+			t.Errorf("%s: found %q, expected %q", text, n, c.note)
 		}
 	}
 }

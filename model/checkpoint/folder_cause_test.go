@@ -68,7 +68,7 @@ func TestFoldersThatAreNoModels(t *testing.T) {
 		{"pickled under another name", place(shard(1), "PK\x03\x04 archive/data.pkl"), shard(1) + ": safetensors: found a ZIP archive"},
 		{"nothing", place("config.json", ""), "config.json: found nothing, expected JSON"},
 		{"index without names", place(index, `{"metadata":{}}`), index + ": weight_map names no files"},
-		{"index of another kind", place(index, `{"weight_map":{"a":1}}`), index + ": weight_map: found a number, expected a string"},
+		{"index of another kind", place(index, `{"weight_map":{"a":1}}`), index + ": weight_map.a: found a number, expected a string"},
 	} {
 		dir := t.TempDir()
 		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {

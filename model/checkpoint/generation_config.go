@@ -28,9 +28,11 @@ func (c *description) addGeneration(fsys fs.FS, dir string, n *notes) error {
 		return err
 	}
 	var k keys
-	if err := jsonread.Decode(data, &k.raw); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &k.raw)
+	if err != nil {
 		return fmt.Errorf("%s: %w", generationName, err)
 	}
+	n.repeats(generationName, repeats)
 	k.check(generationTable, n, generationName)
 	c.settings = k.notGreedy()
 	ends := inVocabulary(generationName, "eos_token_id", k.tokens("eos_token_id", nil), c.Vocab, n)

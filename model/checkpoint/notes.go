@@ -30,6 +30,13 @@ func (n *notes) unknown(where string, keys []string) {
 	}
 }
 
+// repeats notes keys of a JSON file that stand twice with equal values.
+func (n *notes) repeats(where string, repeats []string) {
+	for _, repeat := range repeats {
+		n.add("%s: %s", where, repeat)
+	}
+}
+
 // some lists names for a note: the first ones, and how many follow.
 func some(names []string) string {
 	const most = 6

@@ -151,9 +151,11 @@ func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) erro
 			return err
 		}
 		k := keys{}
-		if err := jsonread.Decode(data, &k.raw); err != nil {
+		repeats, err := jsonread.DecodeNoting(data, &k.raw)
+		if err != nil {
 			return fmt.Errorf("%s: %w", file.name, err)
 		}
+		n.repeats(file.name, repeats)
 		if d.quantization != nil {
 			d.quantization.compare(file.name, &k, n)
 			continue

@@ -73,7 +73,7 @@ func eachWithin(raw json.RawMessage, kind, path string, depth int, visit func(pa
 	}
 	var c component
 	if err := jsonread.Decode(raw, &c); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return jsonread.At(path, err)
 	}
 	if c.Type != "Sequence" {
 		return visit(path, c)

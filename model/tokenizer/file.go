@@ -75,13 +75,13 @@ func (m *mergeList) UnmarshalJSON(data []byte) error {
 	if inner := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("[")), " \t\r\n"); len(inner) > 0 && inner[0] == '[' {
 		var pairs [][]string
 		if err := jsonread.Decode(data, &pairs); err != nil {
-			return fmt.Errorf("model.merges: %w", err)
+			return jsonread.At("model.merges", err)
 		}
 		return m.fill(pairs)
 	}
 	var lines []string
 	if err := jsonread.Decode(data, &lines); err != nil {
-		return fmt.Errorf("model.merges: %w", err)
+		return jsonread.At("model.merges", err)
 	}
 	*m = make(mergeList, len(lines))
 	for i, line := range lines {

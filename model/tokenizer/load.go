@@ -147,8 +147,12 @@ func readFile(data []byte) (*Tokenizer, error) {
 	if err := t.checkKeys(data); err != nil {
 		return nil, err
 	}
-	if err := jsonread.Decode(data, &t.file); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &t.file)
+	if err != nil {
 		return nil, err
+	}
+	for _, repeat := range repeats {
+		t.note("tokenizer.json: %s", repeat)
 	}
 	return t, nil
 }

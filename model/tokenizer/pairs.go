@@ -17,8 +17,12 @@ func readPairs(fsys fs.FS, dir string, vocab []byte, s *settings) (*Tokenizer, e
 	t := newTokenizer()
 	f := &t.file
 	f.Model = modelFile{Type: "BPE"}
-	if err := jsonread.Decode(vocab, &f.Model.Vocab); err != nil {
+	repeats, err := jsonread.DecodeNoting(vocab, &f.Model.Vocab)
+	if err != nil {
 		return nil, err
+	}
+	for _, repeat := range repeats {
+		t.note("vocab.json: %s", repeat)
 	}
 	c, _ := splitNamed("gpt-2")
 	switch class := s.class; class {

@@ -66,6 +66,13 @@ func (s *settings) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
+// repeats notes keys of a file that stand twice with equal values.
+func (s *settings) repeats(source string, repeats []string) {
+	for _, repeat := range repeats {
+		s.note("%s: %s", source, repeat)
+	}
+}
+
 // quoted lists keys of a file for a note.
 func quoted(keys []string) string { return strings.ReplaceAll(fmt.Sprintf("%q", keys), `" "`, `", "`) }
 
@@ -139,9 +146,11 @@ func (s *settings) readConfig(data []byte) (err error) {
 // are written <|so|>, and those with a role, are taken for it.
 func (s *settings) readAdded(data []byte) error {
 	var ids map[string]int32
-	if err := jsonread.Decode(data, &ids); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &ids)
+	if err != nil {
 		return err
 	}
+	s.repeats(addedName, repeats)
 	tokens := map[int32]string{}
 	for content, id := range ids {
 		if other, ok := tokens[id]; ok {
@@ -161,9 +170,11 @@ var tokenRoles = []string{"bos_token", "eos_token", "unk_token", "pad_token", "s
 // a string or an object with content. What the former says counts.
 func (s *settings) readRoles(data []byte, source string, table jsonread.Table) (map[string]json.RawMessage, error) {
 	var object map[string]json.RawMessage
-	if err := jsonread.Decode(data, &object); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &object)
+	if err != nil {
 		return nil, err
 	}
+	s.repeats(source, repeats)
 	unknown, err := table.Check(object)
 	if err != nil {
 		return nil, err
@@ -195,14 +206,14 @@ func (s *settings) readMore(raw json.RawMessage, role, source string) error {
 	case bytes.HasPrefix(raw, []byte("{")):
 		var named map[string]json.RawMessage
 		if err := jsonread.Decode(raw, &named); err != nil {
-			return fmt.Errorf("%s: %w", role, err)
+			return jsonread.At(role, err)
 		}
 		for _, name := range slices.Sorted(maps.Keys(named)) {
 			list = append(list, named[name])
 		}
 	default:
 		if err := jsonread.Decode(raw, &list); err != nil {
-			return fmt.Errorf("%s: %w", role, err)
+			return jsonread.At(role, err)
 		}
 	}
 	for _, item := range list {
@@ -228,7 +239,7 @@ func (s *settings) readToken(raw json.RawMessage, key, source string) (addedToke
 	token := addedToken{Special: true}
 	if bytes.HasPrefix(raw, []byte(`"`)) {
 		err := jsonread.Decode(raw, &token.Content)
-		return token, err
+		return token, jsonread.At(key, err)
 	}
 	var entry struct {
 		Content    string `json:"content"`
@@ -244,7 +255,7 @@ func (s *settings) readToken(raw json.RawMessage, key, source string) (addedToke
 		err = jsonread.Decode(raw, &object)
 	}
 	if err != nil {
-		return token, fmt.Errorf("%s: %w", key, err)
+		return token, jsonread.At(key, err)
 	}
 	unknown, err := tokenTable.Check(object)
 	if err != nil {

@@ -316,6 +316,9 @@ func (a *Adapter) describe() {
 	if c.Transposed {
 		a.note("fan_in_fan_out is true, which means nothing for these linear layers: they hold their weights as [out, in]")
 	}
+	for _, repeat := range c.repeats {
+		a.note("%s: %s", ConfigFile, repeat)
+	}
 	if len(c.unknownKeys) > 0 {
 		a.note("%s has keys of which nothing is known: %s", ConfigFile, strings.Join(c.unknownKeys, ", "))
 	}

@@ -37,6 +37,7 @@ type config struct {
 	TiedWithHead  bool            `json:"ensure_weight_tying"`
 	Layers        layerList       `json:"layers_to_transform"`
 	unknownKeys   []string
+	repeats       []string // notes on keys that stand twice
 	targetModules []string // of Targets, where that is a list
 }
 
@@ -70,7 +71,8 @@ var configKeys = jsonread.Keys(jsonread.Read, "peft_type", "base_model_name_or_p
 func parseConfig(data []byte) (config, error) {
 	c := config{Rank: 8, Alpha: 8, Bias: "none"}
 	var object map[string]json.RawMessage
-	if err := jsonread.Decode(data, &object); err != nil {
+	var err error
+	if c.repeats, err = jsonread.DecodeNoting(data, &object); err != nil {
 		return c, err
 	}
 	// of another type of adapter the other keys mean nothing
@@ -88,7 +90,6 @@ func parseConfig(data []byte) (config, error) {
 	if c.Type != "LORA" {
 		return c, fmt.Errorf("peft_type: found %q, expected \"LORA\": no other kind of adapter is merged", c.Type)
 	}
-	var err error
 	if c.unknownKeys, err = configKeys.Check(object); err != nil {
 		if strings.HasPrefix(err.Error(), "init_lora_weights: ") {
 			err = fmt.Errorf("%w; in PEFT, save it with path_initial_model_for_weight_conversion, which makes a plain LoRA of it", err)

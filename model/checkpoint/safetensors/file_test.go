@@ -52,7 +52,7 @@ func TestLyingHeaders(t *testing.T) {
 		{"one offset", withHeader(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[8]}}`, 8), `safetensors header: tensor "a": data_offsets are [8], expected two, the first not above the second`},
 		{"overlap", withHeader(`{"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[4],"data_offsets":[2,6]}}`, 6), `safetensors header: tensor "b" begins at byte 2, inside tensor "a", which ends at 4`},
 		{"hole", withHeader(`{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"I8","shape":[1],"data_offsets":[2,3]}}`, 3), `safetensors header: tensor "b" begins at byte 2, but tensor "a" ends at 1: expected no hole`},
-		{"metadata", withHeader(`{"__metadata__":{"a":1}}`, 0), `safetensors header: __metadata__: line 1, column 6: found a number, expected a string`},
+		{"metadata", withHeader(`{"__metadata__":{"a":1}}`, 0), `safetensors header: __metadata__.a: found a number, expected a string`},
 	} {
 		if _, err := openBytes(c.data); err == nil || err.Error() != c.want {
 			t.Errorf("%s:\nfound    %v\nexpected %s", c.name, err, c.want)

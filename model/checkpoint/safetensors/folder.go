@@ -111,11 +111,15 @@ func (f *Folder) addIndexed(fsys fs.FS, dir string, data []byte) error {
 		WeightMap map[string]string `json:"weight_map"`
 	}
 	var keys map[string]json.RawMessage
-	if err := cmp.Or(jsonread.Decode(data, &index), jsonread.Decode(data, &keys)); err != nil {
+	repeats, err := jsonread.DecodeNoting(data, &index)
+	if err = cmp.Or(err, jsonread.Decode(data, &keys)); err != nil {
 		return err
 	}
 	if unknown, _ := indexTable.Check(keys); len(unknown) > 0 {
 		f.Notes = append(f.Notes, fmt.Sprintf("%s: %s: not known to slimlab, and not read", indexName, strings.Join(unknown, ", ")))
+	}
+	for _, repeat := range repeats {
+		f.Notes = append(f.Notes, indexName+": "+repeat)
 	}
 	if len(index.WeightMap) == 0 {
 		return errors.New("weight_map names no files")

@@ -48,7 +48,7 @@ func parseHeader(data []byte, payload int64) (tensors []Info, metadata map[strin
 		seen[name] = true
 		if name == "__metadata__" {
 			if err := decodeValue(d, &metadata); err != nil {
-				return nil, nil, fmt.Errorf("safetensors header: __metadata__: %w", explain(data, err))
+				return nil, nil, fmt.Errorf("safetensors header: %w", jsonread.At("__metadata__", explain(data, err)))
 			}
 			continue
 		}
