@@ -11,7 +11,17 @@ import (
 // Loss measures a model in any weight format: the cross-entropy in nats per answer token, and the
 // number of answer tokens. It notices a cancelled ctx between layers.
 func Loss(ctx context.Context, m *model.Model, examples []Example) (perAnswerToken float64, tokens int, err error) {
-	total, tokens, err := lossSum(ctx, m, examples)
+	return meanLoss(ctx, m, examples, func([]float32) {})
+}
+
+// TokenLosses is Loss with the loss of each answer token, in the order of the examples.
+func TokenLosses(ctx context.Context, m *model.Model, examples []Example) (perAnswerToken float64, losses []float32, err error) {
+	perAnswerToken, _, err = meanLoss(ctx, m, examples, func(of []float32) { losses = append(losses, of...) })
+	return perAnswerToken, losses, err
+}
+
+func meanLoss(ctx context.Context, m *model.Model, examples []Example, see func([]float32)) (mean float64, tokens int, err error) {
+	total, tokens, err := lossSum(ctx, m, examples, see)
 	if err == nil && tokens == 0 {
 		err = noAnswers(examples)
 	}
@@ -25,8 +35,9 @@ func noAnswers(examples []Example) error {
 	return fmt.Errorf("none of the %d examples has an answer token", len(examples))
 }
 
-// lossSum sums the cross-entropy of the answer tokens, of which there may be none.
-func lossSum(ctx context.Context, m *model.Model, examples []Example) (total float64, tokens int, err error) {
+// lossSum sums the cross-entropy of the answer tokens, of which there may be none, and lets see
+// have those of each chunk.
+func lossSum(ctx context.Context, m *model.Model, examples []Example, see func([]float32)) (total float64, tokens int, err error) {
 	chunk := chunkRows(m.Vocab)
 	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
 	var rows headRows
@@ -40,6 +51,7 @@ func lossSum(ctx context.Context, m *model.Model, examples []Example) (total flo
 		kernels.CrossEntropy(loss, logits, labels, weight, n, m.Vocab)
 		total += sum(loss[:n])
 		tokens += n
+		see(loss[:n])
 	})
 	return total, tokens, err
 }
@@ -49,6 +61,8 @@ type Fidelity struct {
 	Top1      float64 // share of tokens whose likeliest next token is the same
 	ForwardKL float64 // mean KL(teacher‖student), in nats
 	Tokens    int
+	// Same says of each answer token, in the order of the examples, whether it is so of it.
+	Same []bool `json:"-"`
 }
 
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
@@ -68,9 +82,11 @@ func Agreement(ctx context.Context, teacher, student *model.Model, examples []Ex
 		p := ofTeacher.multiply(teacher, n, vocab)
 		q := ofStudent.multiply(student, n, vocab)
 		for i := range n {
-			if kernels.Argmax(p[i*vocab:(i+1)*vocab]) == kernels.Argmax(q[i*vocab:(i+1)*vocab]) {
+			agree := kernels.Argmax(p[i*vocab:(i+1)*vocab]) == kernels.Argmax(q[i*vocab:(i+1)*vocab])
+			if agree {
 				same++
 			}
+			f.Same = append(f.Same, agree)
 		}
 		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kernels.DistillationRows{
 			Divergence: kl, CE: ce, Logits: q, Teacher: p, Labels: labels[:n],

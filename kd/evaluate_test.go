@@ -59,6 +59,45 @@ func TestAgreementAgainstDefinition(t *testing.T) {
 	}
 }
 
+// TestEvaluationOfTokens: the losses and matches of the tokens are those of each example by itself,
+// in order, and their means are those of all.
+func TestEvaluationOfTokens(t *testing.T) {
+	teacher, m := tinyModel(t, tinyConfig(15, 12), 2), tinyModel(t, tinyConfig(13, 8), 1)
+	examples := tinyExamples(9, 13, 33)
+	mean, losses, err := TokenLosses(t.Context(), m, examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, tokens, err := Loss(t.Context(), m, examples)
+	if err != nil || whole != mean || tokens != len(losses) {
+		t.Fatalf("a mean of %v over %d tokens, expected %v over %d; %v", mean, len(losses), whole, tokens, err)
+	}
+	f, err := Agreement(t.Context(), teacher, m, examples)
+	if err != nil || len(f.Same) != tokens {
+		t.Fatalf("%d matches, expected %d; %v", len(f.Same), tokens, err)
+	}
+	at := 0
+	for i, e := range examples {
+		_, own, err := TokenLosses(t.Context(), m, []Example{e})
+		if err != nil {
+			continue // no answer in it
+		}
+		alone, err := Agreement(t.Context(), teacher, m, []Example{e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, want := range own {
+			if math.Abs(float64(losses[at]-want)) > 1e-5 || f.Same[at] != alone.Same[k] {
+				t.Errorf("token %d of example %d: loss %v and match %t, expected %v and %t", k, i, losses[at], f.Same[at], want, alone.Same[k])
+			}
+			at++
+		}
+	}
+	if at != tokens {
+		t.Errorf("%d tokens of single examples, expected %d", at, tokens)
+	}
+}
+
 func argmax64(x []float64) int {
 	best := 0
 	for i, v := range x {

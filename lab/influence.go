@@ -16,11 +16,12 @@ import (
 // of them are added up in blocks of neighbours, which leaves the expected variance what it is.
 type Influence struct {
 	// Test names the units by content: only numbers of equal Test are of the same units.
-	Test string `msgpack:"t"`
+	Test string `msgpack:"t" json:"test"`
 	// Unit is what a unit is, in the plural: "members".
-	Unit  string `msgpack:"u"`
-	Units int    `msgpack:"n"` // before blocks are made
-	Parts []byte `msgpack:"p"` // float32, little-endian: a number for each unit or block
+	Unit  string `msgpack:"u" json:"unit"`
+	Units int    `msgpack:"n" json:"units"` // before blocks are made
+	// float32, little-endian: a number for each unit or block
+	Parts []byte `msgpack:"p" json:"parts"`
 }
 
 // MaxParts bounds the numbers behind one value: 16 KiB.

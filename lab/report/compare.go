@@ -326,7 +326,7 @@ func exact(seeds []lab.SeedMeasure) bool {
 // Where both runs have the same seeds, their values are paired: over the seeds where there are two
 // or more, and over the units of the test set where both logs have their influence. The first shows
 // the noise of training and the second what the test sample leaves open, which is the same for all
-// seeds; their variances add. With one seed the noise of training is unknown, and not in the
+// seeds; their variances add. With one seed the noise of training is not known, and not in the
 // interval. What is not paired is judged by both intervals, as if they were independent: an
 // interval that is wide rather than wrong.
 func (one *Change) difference(of pair) (d stat.Interval, p float64, ok bool) {
@@ -367,7 +367,7 @@ func (one *Change) paired(of pair) (errors []stat.Error, ok bool) {
 		one.warn("paired over " + over[0])
 		one.warn(why)
 	case n == 1 && !of.model:
-		one.warn("paired over " + over[0] + "; one seed: the noise of training is not known")
+		one.warn("paired over " + over[0] + "; one seed: what other seeds would give is not known")
 	default:
 		one.warn("paired over " + strings.Join(over, " and "))
 	}

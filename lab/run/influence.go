@@ -1,36 +1,49 @@
 package run
 
 import (
+	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/task"
 )
 
-// influences are what the units of a test set do to a value.
-type influences struct {
-	test, unit string // as in lab.Influence
-	of         []float64
-}
-
-// influence packs what a log keeps.
-func (row *measured) influence() map[string]lab.Influence {
-	packed := map[string]lab.Influence{}
-	for key, i := range row.influences {
-		packed[key] = lab.NewInfluence(i.test, i.unit, i.of)
-	}
-	return packed
-}
-
-// relate adds the influences on key, which is the value of relative to the baseline's, less 1.
+// relate adds the influence on key, which is the value of relative to the baseline's, less 1.
 func (row *measured) relate(key, of string, base *measured) {
-	mine, its := row.influences[of], base.influences[of]
-	if len(mine.of) == 0 || mine.test != its.test || len(mine.of) != len(its.of) {
+	mine, has := row.influence[of]
+	its, had := base.influence[of]
+	if !has || !had || mine.Test != its.Test || len(mine.Parts) != len(its.Parts) {
 		return
 	}
-	row.influences[key] = influences{mine.test, mine.unit, task.Relative(row.values[of].Value, mine.of, base.values[of].Value, its.of)}
+	both := lab.NewInfluence(mine.Test, mine.Unit, task.Relative(row.values[of].Value, mine.Values(), base.values[of].Value, its.Values()))
+	both.Units = mine.Units
+	row.influence[key] = both
 }
 
-// rankingKey names the test set of a task that ranks.
-func (d *dataset) rankingKey() string {
+// rankingTest names the test set of a task that ranks.
+func (d *dataset) rankingTest() string {
 	return recipe.Recipe{Stage: "ranking test", Task: d.test}.Key()
+}
+
+// validationTest names the validation examples, as the answer tokens of a tokenizer.
+func (d *dataset) validationTest(validation int) string {
+	return recipe.Recipe{Stage: "validation test", Task: d.test, Tokenizer: d.tokenizer.Hash(), Parameters: recipe.Values{"validation": validation}}.Key()
+}
+
+// meanInfluence is that of examples on the mean of a value over all their answer tokens; values are
+// in the order of the examples. An example with more answers counts more.
+func meanInfluence(test string, examples []kd.Example, values []float64) lab.Influence {
+	var mean float64
+	for _, x := range values {
+		mean += x / float64(len(values))
+	}
+	of, at := make([]float64, len(examples)), 0
+	for i, e := range examples {
+		for _, answer := range e.Answer {
+			if answer {
+				of[i] += (values[at] - mean) / float64(len(values))
+				at++
+			}
+		}
+	}
+	return lab.NewInfluence(test, "examples", of)
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -17,15 +18,15 @@ type measured struct {
 	model  *artifactModel
 	values map[string]lab.Measure
 	scores *task.Scores // nil for tasks that do not rank
-	// what each unit of the test set does to a value, by metric key
-	influences map[string]influences
+	// what the units of the test set do to a value, by metric key
+	influence map[string]lab.Influence
 	// how the row's timings were taken
 	timings []lab.Timing
 }
 
 // measure fills a row: sizes, quality, latency, and their differences from the baseline's.
 func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string) error {
-	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}, influences: map[string]influences{}}
+	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}, influence: map[string]lab.Influence{}}
 	if err := w.sizes(row); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: row.influence()})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
 	return nil
 }
 
@@ -109,6 +110,7 @@ func (w *worker) compare(row *measured) error {
 	ratio("smaller", "bytes", func(x, base float64) float64 { return base / x })
 	ratio("params_kept", "params", func(x, base float64) float64 { return x / base })
 	ratio("loss_delta", "loss", func(x, base float64) float64 { return x/base - 1 })
+	row.relate("loss_delta", "loss", w.base)
 	if row.scores == nil || w.base.scores == nil {
 		return nil
 	}

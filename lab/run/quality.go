@@ -20,6 +20,8 @@ type evaluation struct {
 	Scores []float64 `json:"scores,omitempty"`
 	Loss   float64   `json:"loss,omitempty"`
 	Tokens int       `json:"tokens,omitempty"`
+	// Influence is that of the validation examples on the loss.
+	Influence *lab.Influence `json:"influence,omitempty"`
 }
 
 // quality evaluates a model on the task, or finds the evaluation of an earlier run.
@@ -40,9 +42,13 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 				}
 			}
 			if validation {
-				if e.Loss, e.Tokens, err = loss(ctx, m, w.data.validation(settings.Validation)); err != nil {
+				examples := w.data.validation(settings.Validation)
+				var losses []float64
+				if e.Loss, losses, err = loss(ctx, m, examples); err != nil {
 					return err
 				}
+				of := meanInfluence(w.data.validationTest(settings.Validation), examples, losses)
+				e.Tokens, e.Influence = len(losses), &of
 			}
 			return writeFacts(dir, e)
 		})
@@ -57,6 +63,9 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	}
 	if validation {
 		row.values["loss"] = lab.Measure{Value: e.Loss, N: e.Tokens}
+		if e.Influence != nil {
+			row.influence["loss"] = *e.Influence
+		}
 	}
 	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
 }
@@ -73,22 +82,25 @@ func (w *worker) evaluationRecipe(row *measured, validation bool) recipe.Recipe 
 // partSize is how many validation examples are measured between two looks at the context.
 const partSize = 64
 
-// loss is the mean cross-entropy over all answer tokens.
-func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean float64, tokens int, err error) {
+// loss is the mean cross-entropy over all answer tokens, and that of each in order.
+func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean float64, losses []float64, err error) {
 	for part := range slices.Chunk(examples, partSize) {
 		if err := ctx.Err(); err != nil {
-			return 0, 0, err
+			return 0, nil, err
 		}
-		of, n, err := kd.Loss(ctx, m, part)
+		of, each, err := kd.TokenLosses(ctx, m, part)
 		if err != nil {
-			return 0, 0, err
+			return 0, nil, err
 		}
-		mean, tokens = mean+of*float64(n), tokens+n
+		mean += of * float64(len(each))
+		for _, x := range each {
+			losses = append(losses, float64(x))
+		}
 	}
-	if mean /= float64(tokens); math.IsNaN(mean) || math.IsInf(mean, 0) {
-		return 0, 0, fmt.Errorf("the validation loss over %d answer tokens is %v, expected a finite number", tokens, mean)
+	if mean /= float64(len(losses)); math.IsNaN(mean) || math.IsInf(mean, 0) {
+		return 0, nil, fmt.Errorf("the validation loss over %d answer tokens is %v, expected a finite number", len(losses), mean)
 	}
-	return mean, tokens, nil
+	return mean, losses, nil
 }
 
 // rank scores the task's test prompts on an engine.
@@ -125,13 +137,19 @@ func (w *worker) ranking(row *measured, score []float64) error {
 	if err != nil {
 		return err
 	}
-	test, unit := w.data.rankingKey(), "members"
-	row.influences["auc"], row.influences["auc_soft"] = influences{test, unit, of.Hard}, influences{test, unit, of.Soft}
+	test := w.data.rankingTest()
+	row.influence["auc"], row.influence["auc_soft"] = lab.NewInfluence(test, "members", of.Hard), lab.NewInfluence(test, "members", of.Soft)
 	row.values["auc_ceiling"] = lab.Measure{Value: summary.CeilingSoft.Value}
 	if summary.HeldOutSoft.N > 0 {
-		row.values["auc_heldout"], row.influences["auc_heldout"] = summary.HeldOutSoft, influences{test, unit, of.HeldOutSoft}
+		row.values["auc_heldout"], row.influence["auc_heldout"] = summary.HeldOutSoft, lab.NewInfluence(test, "members", of.HeldOutSoft)
 	}
 	return nil
+}
+
+// agreement is the artifact of comparing a model with the baseline.
+type agreement struct {
+	kd.Fidelity
+	Influence lab.Influence `json:"influence"` // of the validation examples on Top1
 }
 
 // agreement compares the model's top choices with the baseline's.
@@ -150,22 +168,29 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 			if err != nil {
 				return err
 			}
-			f, err := fidelity(ctx, base, m, w.data.validation(settings.Validation))
+			examples := w.data.validation(settings.Validation)
+			f, err := fidelity(ctx, base, m, examples)
 			if err != nil {
 				return err
 			}
-			return writeFacts(dir, f)
+			same := make([]float64, len(f.Same))
+			for i, is := range f.Same {
+				if is {
+					same[i] = 1
+				}
+			}
+			return writeFacts(dir, agreement{f, meanInfluence(w.data.validationTest(settings.Validation), examples, same)})
 		})
 	})
 	if err != nil {
 		return err
 	}
 	defer a.release()
-	var f kd.Fidelity
+	var f agreement
 	if err := readFacts(a.dir, &f); err != nil {
 		return err
 	}
-	row.values["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}
+	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}, f.Influence
 	return nil
 }
 
@@ -189,6 +214,7 @@ func fidelity(ctx context.Context, base, m *model.Model, examples []kd.Example) 
 		}
 		n := float64(f.Tokens)
 		all.Top1, all.ForwardKL, all.Tokens = all.Top1+f.Top1*n, all.ForwardKL+f.ForwardKL*n, all.Tokens+f.Tokens
+		all.Same = append(all.Same, f.Same...)
 	}
 	all.Top1 /= float64(all.Tokens)
 	all.ForwardKL /= float64(all.Tokens)
