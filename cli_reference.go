@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -31,12 +30,19 @@ func (p *program) schemaCommand() *cobra.Command {
 }
 
 func (p *program) scenariosCommand() *cobra.Command {
-	return &cobra.Command{
+	format := "table"
+	cmd := &cobra.Command{
 		Use:   "scenarios [NAME]",
 		Short: "list the scenarios that ship, or print one",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, names []string) error {
+			if err := nearest.Check("--format", format, formats); err != nil {
+				return usage(err)
+			}
 			if len(names) == 1 {
+				if format != "table" {
+					return usage(fmt.Errorf("--format %s: it lists the scenarios, expected no NAME beside it; a scenario is printed as YAML", format))
+				}
 				text, err := scenario.Text(names[0], scenarios.Files)
 				if err != nil {
 					return usage(err)
@@ -48,14 +54,33 @@ func (p *program) scenariosCommand() *cobra.Command {
 			if err != nil {
 				return broke(err)
 			}
-			t := plainTable(2)
+			list := scenarioList{}
 			for _, e := range entries {
-				t.Add(e.Name, e.About)
+				list.Scenarios = append(list.Scenarios, listedScenario{e.Name, e.About})
 			}
-			_, err = io.WriteString(p.stdout, t.Text())
-			return broke(err)
+			return product{"slimlab.scenarios/1", list, list.text}.write(p.stdout, format)
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", format, "output format of the list: "+strings.Join(formats, ", "))
+	return cmd
+}
+
+// scenarioList is the scenarios that ship.
+type scenarioList struct {
+	Scenarios []listedScenario `json:"scenarios"`
+}
+
+type listedScenario struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+}
+
+func (l scenarioList) text() string {
+	t := plainTable(2)
+	for _, s := range l.Scenarios {
+		t.Add(s.Name, s.About)
+	}
+	return t.Text()
 }
 
 func (p *program) referenceCommand() *cobra.Command {

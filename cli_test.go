@@ -103,6 +103,15 @@ func TestRunShowCompareExport(t *testing.T) {
 	if len(ids) != 2 {
 		t.Fatalf("runs lists %q", runs)
 	}
+	document, _, _ := slimlab(t, "runs", "--format", "json")
+	var list struct {
+		Schema string
+		Runs   []struct{ Run, Scenario, Started, State string }
+	}
+	if err := json.Unmarshal([]byte(document), &list); err != nil || list.Schema != "slimlab.runs/1" || len(list.Runs) != 2 ||
+		list.Runs[0].Run != ids[0] || list.Runs[1].Run != ids[1] || list.Runs[0].State != "done" || list.Runs[0].Started == "" {
+		t.Errorf("runs as JSON: %v\n%s", err, document)
+	}
 	if out, errs, code := slimlab(t, "compare", ids[1], ids[0]); code != exitHeld {
 		t.Errorf("comparing equal runs: exit %d %s\n%s", code, errs, out)
 	}
@@ -244,7 +253,8 @@ func TestVerbsWithoutAHome(t *testing.T) {
 		{[]string{"tokenize", "pretrained:recsys-fm"}, "["},
 		{[]string{"runs"}, ""},
 		{[]string{"show", "demo"}, "FM"},
-		{[]string{"eval", "pretrained:recsys-fm", "--text", text, "--limit", "1"}, "perplexity"}, // TestEvalWithoutAHome
+		// TestEvalWithoutAHome
+		{[]string{"eval", "pretrained:recsys-fm", "--text", text, "--limit", "1"}, "perplexity"},
 		{[]string{"import", "pretrained:recsys-fm", filepath.Join(t.TempDir(), "x")}, "parameters"},
 	} {
 		stdout, stderr, code := slimlab(t, c.args...)

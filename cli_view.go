@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,44 +14,6 @@ import (
 	"slimlab/lab/store"
 	"slimlab/tui"
 )
-
-func (p *program) runsCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "runs",
-		Short: "list past runs, newest first",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			runs, err := p.home.Logs.List()
-			if err != nil {
-				return broke(err)
-			}
-			if len(runs) == 0 {
-				fmt.Fprintln(p.stderr, "no runs yet; try: slimlab run figure1 --quick")
-				return nil
-			}
-			t := plainTable(5)
-			for _, r := range runs {
-				state := r.State.String()
-				var newer *store.NewerError
-				switch {
-				case errors.As(r.Problem, &newer):
-					state = "of a newer version: " + r.Problem.Error()
-				case r.Problem != nil:
-					state = "damaged: " + r.Problem.Error()
-				case r.Interrupted:
-					state = "interrupted"
-				}
-				started := "–"
-				if !r.Started.IsZero() {
-					started = r.Started.Format("2006-01-02 15:04")
-				}
-				t.Add(r.ID, r.Scenario, started, r.Duration.Round(100*time.Millisecond).String(), state)
-			}
-			_, err = io.WriteString(p.stdout, t.Text())
-			return broke(err)
-		},
-	}
-}
 
 // board reads a run's log into a board, and warns of a damaged one. "demo" is the recorded demo.
 func (p *program) board(name string) (b *lab.Board, problem, err error) {

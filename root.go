@@ -107,6 +107,8 @@ func (p *program) rootCommand() *cobra.Command {
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
 	plainErrors(root)
+	addCompletion(root)
 	return root
 }

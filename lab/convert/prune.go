@@ -87,8 +87,17 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 
 // check reports options that no model can be pruned with.
 func (p *Pruning) check() error {
-	if p.Damping < 0 || math.IsNaN(p.Damping) || p.Batch < 0 || p.LocalSearch < -1 || p.Align < 0 {
-		return fmt.Errorf("--damping %g, --step %d, --local-search %d, --align %d: expected no negative number, but for --local-search -1", p.Damping, p.Batch, p.LocalSearch, p.Align)
+	if err := checkDamping(p.Damping); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name         string
+		value, least int
+		meaning      string
+	}{{"step", p.Batch, 0, "0, the default"}, {"local-search", p.LocalSearch, -1, "-1, none, 0, the default"}, {"align", p.Align, 0, "0, none"}} {
+		if f.value < f.least {
+			return fmt.Errorf("--%s %d: expected %s, or more", f.name, f.value, f.meaning)
+		}
 	}
 	return nil
 }

@@ -43,8 +43,8 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			return nil, err
 		}
 	}
-	if q.Damping < 0 || math.IsNaN(q.Damping) {
-		return nil, fmt.Errorf("--damping %g: expected 0, the default, or more", q.Damping)
+	if err := checkDamping(q.Damping); err != nil {
+		return nil, err
 	}
 	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
 }
@@ -99,5 +99,13 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 		return err
 	}
 	r.Quantization, r.Warnings = report, report.Warnings
+	return nil
+}
+
+// checkDamping refuses a flag --damping that is no finite number of 0 or more.
+func checkDamping(damping float64) error {
+	if !(damping >= 0) || math.IsInf(damping, 0) {
+		return fmt.Errorf("--damping %g: expected a finite number, 0 (the default) or more", damping)
+	}
 	return nil
 }

@@ -78,19 +78,24 @@ func changedInputs(differences []string) []string {
 		case !ok || !strings.HasPrefix(line, "inputs."):
 			lines = append(lines, line)
 		case role == "model" && byFile:
-		case role == "calibration":
-			lines = append(lines, "the content of the calibration text has changed: "+values)
+		case strings.HasPrefix(values, "found none, "):
+			lines = append(lines, "the "+inputName(role)+" is new: it was not there when the work began")
+		case strings.HasSuffix(values, ", expected none"):
+			lines = append(lines, "the "+inputName(role)+" is gone: it was there when the work began")
 		default:
-			lines = append(lines, "the content of the "+modelPart(role)+" has changed: "+values)
+			lines = append(lines, "the content of the "+inputName(role)+" has changed: "+values)
 		}
 	}
 	return lines
 }
 
-// modelPart names the model, or one of its files.
-func modelPart(role string) string {
+// inputName names an input of a recipe: the model, one of its files, a text.
+func inputName(role string) string {
 	if file, ok := strings.CutPrefix(role, fileOfModel); ok {
 		return "model's " + file
+	}
+	if role == "calibration" {
+		return "calibration text"
 	}
 	return role
 }

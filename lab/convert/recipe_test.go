@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,18 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 			edit(t, filepath.Join(from, "tokenizer.json"), space)
 			return from, text
 		}, "another command (the content of the model's tokenizer.json has changed: found "},
+		{"a new file", func(t *testing.T, from, text, _ string) (string, string) {
+			if err := os.WriteFile(filepath.Join(from, "chat_template.jinja"), []byte("x"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return from, text
+		}, "another command (the model's chat_template.jinja is new: it was not there when the work began)"},
+		{"a file that is gone", func(t *testing.T, from, text, _ string) (string, string) {
+			if err := os.Remove(filepath.Join(from, "generation_config.json")); err != nil {
+				t.Fatal(err)
+			}
+			return from, text
+		}, "another command (the model's generation_config.json is gone: it was there when the work began)"},
 		{"calibration", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, text, last)
 			return from, text
@@ -161,4 +174,34 @@ func tensors(t *testing.T, folder string) string {
 	}
 	slices.Sort(lines)
 	return recipe.Text(strings.Join(lines, "\n"))
+}
+
+// TestChangedInputsInWords: an input that has changed, is new or is gone.
+func TestChangedInputsInWords(t *testing.T) {
+	for line, want := range map[string]string{
+		`inputs.model/generation_config.json: found none, expected "ab"`: "the model's generation_config.json is new: it was not there when the work began",
+		`inputs.model/generation_config.json: found "ab", expected none`: "the model's generation_config.json is gone: it was there when the work began",
+		`inputs.model/config.json: found "ab", expected "cd"`:            `the content of the model's config.json has changed: found "ab", expected "cd"`,
+		`inputs.calibration: found none, expected "cd"`:                  "the calibration text is new: it was not there when the work began",
+		`inputs.adapter 1: found "ab", expected none`:                    "the adapter 1 is gone: it was there when the work began",
+		`parameters.seed: found 1, expected none`:                        "parameters.seed: found 1, expected none",
+	} {
+		if got := changedInputs([]string{line}); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestDampingIsFinite: no other damping reaches a solver.
+func TestDampingIsFinite(t *testing.T) {
+	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
+		quantization := Quantization{Damping: x}
+		pruned := Pruning{}
+		pruned.Damping = x
+		for verb, err := range map[string]error{"quantize": checkDamping(quantization.Damping), "prune": pruned.check()} {
+			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "expected a finite number, 0 (the default) or more") {
+				t.Errorf("%s --damping %g: %v", verb, x, err)
+			}
+		}
+	}
 }

@@ -128,7 +128,7 @@ func (f *File) gunzip(in *bufio.Reader) (*bufio.Reader, []byte, error) {
 	if err != nil {
 		return nil, nil, describeGzip(err)
 	}
-	out := bufio.NewReaderSize(&expansion{from: z, raw: f.raw}, 1<<16)
+	out := bufio.NewReaderSize(&expansion{from: &members{in: in, member: z}, raw: f.raw}, 1<<16)
 	head, err := peek(out)
 	if err != nil {
 		return nil, nil, err
@@ -276,6 +276,47 @@ func (e *expansion) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("gzip: found %d MB in the first %d kB, more than %d times as much: decompress it if it is meant so", e.read>>20, e.raw.read>>10, mostExpansion)
 	}
 	return n, describeGzip(err)
+}
+
+// members reads the members of a gzip file, one after the other. Behind the last there is nothing,
+// or zeros, with which some programs fill up a block.
+type members struct {
+	in     *bufio.Reader
+	member *gzip.Reader
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		m.member.Multistream(false)
+		n, err := m.member.Read(p)
+		if n > 0 && err == io.EOF {
+			err = nil // it comes again
+		}
+		if n > 0 || err != io.EOF {
+			return n, err
+		}
+		if err := m.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// next begins the next member, or returns io.EOF.
+func (m *members) next() error {
+	for {
+		head, err := m.in.Peek(32)
+		switch {
+		case len(head) == 0:
+			return err
+		case bytes.HasPrefix(head, []byte(gzipMagic)):
+			return m.member.Reset(m.in)
+		case head[0] != 0:
+			return fmt.Errorf("gzip: found %q behind the end of the compressed text, expected its end: take out what was added behind it, or compress the text anew", head)
+		}
+		if _, err := m.in.Discard(1); err != nil {
+			return err
+		}
+	}
 }
 
 // describeGzip puts an error of package gzip in words.

@@ -93,8 +93,13 @@ func (p *Prune) cuts(n int) []pruning.LayerCut {
 }
 
 // shape is that of the pruned model. A cut that leaves nothing of a layer is an error with the
-// largest that does not.
+// largest that does not; so is an alignment that no number of a layer's neurons has.
 func (p *Prune) shape(c model.Config) (model.Config, error) {
+	for _, l := range c.Layers {
+		if p.MLP > 0 && p.Align > l.MLP {
+			return c, keyError{"align", fmt.Errorf("is %d, expected at most the %d MLP neurons of a layer: no number of them is a multiple", p.Align, l.MLP)}
+		}
+	}
 	layers, err := pruning.Widths(c.Layers, p.cuts(len(c.Layers)), p.Align)
 	if err == nil {
 		c.Layers = layers

@@ -30,6 +30,17 @@ func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
 		{"one field twice", "kind: recsys", "kind: jsonl, path: x, prompt_field: a, response_field: a", `task's response_field is "a", which is the prompt_field too`},
 		{"a long name", "name: x", "name: " + strings.Repeat("n", 97), "x.yaml:1:7: the scenario's name has 97 bytes, expected at most 96"},
 		{"a long name of a step", "name: q", "name: " + strings.Repeat("q", 65), "cannot name a step: expected letters, digits and . _ + % -, at most 64"},
+		{"a name with NUL", "name: x", `name: "a\0b"`, "x.yaml:1:7: the scenario's name \"a\\x00b\" has the character U+0000, which cannot be printed"},
+		{"a name with an escape", "name: x", `name: "a\e[31m"`, "has the character U+001B, which cannot be printed"},
+		{"a name of two lines", "name: x", `name: "a\nb"`, "has the character U+000A, which cannot be printed"},
+		{"a name that turns the text", "name: x", `name: "a\u202eb"`, "has the character U+202E, which cannot be printed"},
+		{"steps: yes", "steps: 10", "steps: yes", "step kd's steps is yes, expected a whole number"},
+		{"steps: null", "steps: 10", "steps: null", "step kd's steps is null, expected a whole number"},
+		{"steps: ~", "steps: 10", "steps: ~", "step kd's steps is ~, expected a whole number"},
+		{"no steps", "steps: 10", "steps: ", "step kd's steps is nothing, expected a whole number"},
+		{"steps in quotes", "steps: 10", `steps: "10"`, `step kd's steps is the text "10", expected a whole number`},
+		{"steps with a point", "steps: 10", "steps: 2.5", "step kd's steps is 2.5, expected a whole number"},
+		{"steps of two words", "steps: 10", "steps: ten or so", `step kd's steps is "ten or so", expected a whole number`},
 		{"seeds beyond memory", "name: x", "name: x\nseeds: 9223372036854775807", "x.yaml:2:8: the scenario's seeds is 9223372036854775807, expected at least 1 and at most 1000"},
 		{"too many seeds", "name: x", "name: x\nseeds: 1001", "the scenario's seeds is 1001, expected at least 1 and at most 1000"},
 		{"cells", quantize, "- prune: { mlp: \"0.${n}\" }\nseeds: 1000\nsweep: { n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] }", "the sweep has more than 10000 cells: the values of its axes, and 1000 seeds, multiplied"},
@@ -46,7 +57,7 @@ func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
 	}
 	for setting, want := range map[string]string{
 		"kd.warmup=11":               "--set kd.warmup=11: step kd's warmup is 11, expected at most the 10",
-		"seeds=99999999999999999999": `the scenario's seeds is "99999999999999999999", expected a whole number`,
+		"seeds=99999999999999999999": "the scenario's seeds is 99999999999999999999, expected a whole number from -9223372036854775808 to 9223372036854775807",
 	} {
 		if _, err := scenario.Parse("x.yaml", []byte(small), options(setting)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--set %s: got %v, want %s", setting, err, want)
@@ -218,5 +229,14 @@ func TestKeysOfEachStep(t *testing.T) {
 		if !slices.Equal(head, want) || section.Name == "baseline" && len(want) != 1 {
 			t.Errorf("%s has %q, expected %q", section.Name, head, want)
 		}
+	}
+}
+
+// A value that is not read has no second error that follows from it, at no point of a sweep.
+func TestOneErrorForOneFault(t *testing.T) {
+	text := strings.Replace(small, "steps: 10", `steps: yes, warmup: 5, batch: "${n}"`, 1) + "sweep: { n: [1, 2] }\n"
+	_, err := scenario.Parse("x.yaml", []byte(text), options())
+	if err == nil || !strings.Contains(err.Error(), "steps is yes") || strings.Contains(err.Error(), "warmup") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -102,6 +103,9 @@ func setScalar(v reflect.Value, n *node) error {
 		v.SetString(n.text)
 	case reflect.Int:
 		x, err := strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 10, 64)
+		if n.shape == scalar && !n.quoted && errors.Is(err, strconv.ErrRange) {
+			return fmt.Errorf("a whole number from %d to %d", math.MinInt, math.MaxInt)
+		}
 		if n.shape != scalar || n.quoted || err != nil {
 			return fmt.Errorf("a whole number")
 		}

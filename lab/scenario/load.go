@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"slimlab/internal/nearest"
 	"slimlab/lab"
@@ -209,6 +210,12 @@ func (b *builder) header(o Options) {
 		s.Name = strings.TrimSuffix(strings.TrimSuffix(s.File, ".yaml"), ".yml")
 	} else if len(s.Name) > maxName {
 		b.bad.add(plain.get("name").at, "the scenario's name has %d bytes, expected at most %d", len(s.Name), maxName)
+	}
+	for _, r := range s.Name {
+		if !unicode.IsPrint(r) {
+			b.bad.add(b.root.placeOf("name"), "the scenario's name %q has the character %U, which cannot be printed, expected letters, digits, signs and spaces", s.Name, r)
+			break
+		}
 	}
 	b.seeds(h.Seeds, o)
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -49,7 +50,7 @@ func (s shape) String() string { return [...]string{"nothing", "a value", "a lis
 type node struct {
 	at     place
 	shape  shape
-	text   string   // of a scalar
+	text   string   // of a scalar, or of a null that is written out
 	quoted bool     // a scalar that was written as text: it is no number and no truth value
 	keys   []string // of a mapping, in order
 	keyAt  []place
@@ -93,12 +94,16 @@ func (n *node) clone() *node {
 // describe says what a node is, for "found …".
 func (n *node) describe() string {
 	switch {
+	case n.shape == null && n.text != "":
+		return n.text // null or ~, as it is written
 	case n.shape != scalar:
 		return n.shape.String()
 	case n.quoted:
 		return fmt.Sprintf("the text %q", n.text)
+	case n.text == "" || strings.ContainsFunc(n.text, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == ',' }):
+		return fmt.Sprintf("%q", n.text)
 	}
-	return fmt.Sprintf("%q", n.text)
+	return n.text
 }
 
 // parse reads YAML into a tree.
@@ -136,7 +141,7 @@ func parse(file string, text []byte) (root *node, err error) {
 	if body == nil {
 		return nil, fmt.Errorf("%s:1:1: the file is empty, expected a scenario", file)
 	}
-	c := converter{file: file}
+	c := converter{file: file, lines: strings.Split(string(text), "\n")}
 	return c.node(body, 0)
 }
 
@@ -218,6 +223,7 @@ func plainSyntax(message, line string) string {
 // converter turns the library's tree into nodes and counts them.
 type converter struct {
 	file  string
+	lines []string
 	nodes int
 }
 
@@ -246,7 +252,7 @@ func (c *converter) node(n ast.Node, depth int) (*node, error) {
 	}
 	switch n := n.(type) {
 	case *ast.NullNode:
-		return &node{at: at}, nil
+		return &node{at: at, text: c.null(at)}, nil
 	case *ast.StringNode:
 		quoted := n.Token != nil && (strings.HasPrefix(n.Token.Origin, `"`) || strings.HasPrefix(strings.TrimSpace(n.Token.Origin), `"`) ||
 			strings.HasPrefix(strings.TrimSpace(n.Token.Origin), `'`))
@@ -275,6 +281,18 @@ func (c *converter) node(n ast.Node, depth int) (*node, error) {
 	return nil, fmt.Errorf("%s: %s is not supported", at, n.Type().YAMLName())
 }
 
+// null is a null as it is written at a place, "" for a value that is left out.
+func (c *converter) null(at place) string {
+	line := c.lines[at.line-1]
+	rest := line[min(len(line), at.column-1):]
+	for _, word := range []string{"null", "Null", "NULL", "~"} {
+		if strings.HasPrefix(rest, word) {
+			return word
+		}
+	}
+	return ""
+}
+
 func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int) (*node, error) {
 	out := &node{at: at, shape: mapping}
 	for _, v := range values {
@@ -290,7 +308,7 @@ func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int)
 		if err != nil {
 			return nil, err
 		}
-		if item.shape == null {
+		if item.shape == null && item.text == "" {
 			item.at = keyAt
 		}
 		out.set(token.Value, keyAt, item)

@@ -203,7 +203,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		return
 	}
 	s := Step{Name: stepName(entry), Kind: kind.Name, Work: kind.New()}
-	before := len(b.bad.all)
+	before := b.bad.added
 	b.into(body, "step "+s.Name, s.Work, "name", "from")
 	var head stepHead
 	if body.shape == mapping {
@@ -234,7 +234,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 	if w, ok := s.Work.(Packer); ok {
 		packed[s.Name] = w.Packs()
 	}
-	if w, ok := s.Work.(Checker); ok && len(b.bad.all) == before {
+	if w, ok := s.Work.(Checker); ok && b.bad.added == before {
 		w.Check(func(key, format string, args ...any) {
 			b.bad.add(body.placeOf(key), "step %s's %s %s", s.Name, key, fmt.Sprintf(format, args...))
 		})

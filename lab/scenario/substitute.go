@@ -67,14 +67,16 @@ type problem struct {
 
 // problems collects errors, each once.
 type problems struct {
-	all  []problem
-	seen map[string]bool
+	all   []problem
+	seen  map[string]bool
+	added int // also those that were seen before, at another point of the sweep
 }
 
 // maxProblems bounds the reported errors.
 const maxProblems = 20
 
 func (p *problems) add(at place, format string, args ...any) {
+	p.added++
 	one := problem{at, fmt.Sprintf(format, args...)}
 	key := one.at.String() + one.text
 	if p.seen[key] {
