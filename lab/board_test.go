@@ -26,7 +26,8 @@ func story() []Event {
 	return []Event{
 		{Kind: KindBegin, Begin: begin},
 		{Kind: KindCell, Time: 1, Cell: a, State: Running, Stage: "FM"},
-		{Kind: KindRow, Time: 2, Cell: a, Row: "FM", Values: map[string]Measure{"auc": {Value: 0.75, Low: 0.7, High: 0.8, N: 100}, "ttft_cold_p50": {Value: 0.02}}},
+		{Kind: KindRow, Time: 2, Cell: a, Row: "FM", Values: map[string]Measure{"auc": {Value: 0.75, Low: 0.7, High: 0.8, N: 100}, "ttft_cold_p50": {Value: 0.02}},
+			Influence: map[string]Influence{"auc": NewInfluence("t", "members", []float64{0.1, -0.1}), "ttft_cold_p50": {Units: 7}}},
 		{Kind: KindCell, Time: 2, Cell: a, State: Running, Stage: "student", Total: 3},
 		{Kind: KindPoint, Time: 2.1, Cell: a, Name: "student/loss", Step: 1, Value: 2},
 		{Kind: KindPoint, Time: 2.2, Cell: a, Name: "student/loss", Step: 2, Value: math.NaN()},

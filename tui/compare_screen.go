@@ -107,7 +107,7 @@ func (c *compareScreen) View(width, height int) []string {
 			"Nothing is compared yet.",
 			"",
 			"Mark two runs on the Bench (1) with space, then press c:",
-			"the newer against the older, every metric of every row, judged by its seeds.",
+			"the newer against the older, every metric of every row, judged by seeds and test set.",
 		}, width, height)
 	}
 	lines := []string{

@@ -316,7 +316,7 @@ func edgeValue() *rapid.Generator[float64] {
 
 // edgeRun draws a run of no, one or several seeds whose values are at the edges.
 func edgeRun(t *rapid.T, name string, seeds int) *lab.View {
-	return run(name, seeds, func(row string, seed int, m map[string]lab.Measure) {
+	v := run(name, seeds, func(row string, seed int, m map[string]lab.Measure) {
 		for _, key := range []string{"bytes", "auc", "auc_delta", "paper", "ttft_cold_p50"} {
 			one := lab.Measure{Value: edgeValue().Draw(t, name+" "+key)}
 			if rapid.Bool().Draw(t, "interval") {
@@ -330,6 +330,26 @@ func edgeRun(t *rapid.T, name string, seeds int) *lab.View {
 			}
 		}
 	}).Snapshot()
+	if rapid.Bool().Draw(t, "influence") {
+		for _, row := range v.Rows {
+			for _, key := range []string{"auc", "auc_delta"} {
+				for i := range row.Values[key].Seeds {
+					row.Values[key].Seeds[i].Influence = edgeInfluence(t)
+				}
+			}
+		}
+	}
+	return v
+}
+
+// edgeInfluence draws that of no or a few units, of one of two test sets.
+func edgeInfluence(t *rapid.T) *lab.Influence {
+	if rapid.IntRange(0, 9).Draw(t, "none") == 0 {
+		return nil
+	}
+	size := rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(-1, 1), rapid.SampledFrom([]float64{1e-40, 3e38, -3e38}))
+	of := lab.NewInfluence(rapid.SampledFrom([]string{"t", "t", "t", "u"}).Draw(t, "test"), "members", rapid.SliceOfN(size, 1, 3).Draw(t, "units"))
+	return &of
 }
 
 // TestFacesOfEdgeValues: whatever was measured, every format writes the run; JSON and CSV can be
