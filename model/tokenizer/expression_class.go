@@ -129,8 +129,11 @@ func (p *expressionParser) posix() (s runeSet, ok bool, err error) {
 	default:
 		return s, true, notSupported(fmt.Sprintf("[:%.40s:]", name))
 	}
-	s, _ = properties(plain)
-	if plain != name {
+	negated := plain != name
+	if plain == "punct" {
+		plain = "posixpunct"
+	}
+	if s, _ = properties(plain); negated {
 		s = s.not()
 	}
 	p.at += len("[:") + len(name) + len(":]")

@@ -171,7 +171,9 @@ func span(pairs ...rune) runeSet {
 
 // properties are the sets of Oniguruma 6.9.8 that have a name besides the categories and scripts of
 // Unicode, by their names without spaces, - and _ and in lower case (its doc/RE and
-// doc/UNICODE_PROPERTIES; the definitions agree with it for every character of Unicode 14).
+// doc/UNICODE_PROPERTIES; the definitions agree with it for every character of Unicode 14), and the
+// one that 6.9.9 changed: [:punct:] is all of P and S, no longer P alone (its HISTORY, 2022-08-28).
+// The tokenizers library takes its commit 94877ac, near 6.9.10, by onig 6.5 (since May 2025).
 func properties(name string) (runeSet, bool) {
 	alphabetic := runesOf("L", "Nl", "Other_Alphabetic")
 	with := func(s runeSet, more ...string) runeSet { s.add(runesOf(more...)); return s }
@@ -195,8 +197,10 @@ func properties(name string) (runeSet, bool) {
 		return s, true
 	case "cntrl":
 		return runesOf("Cc"), true
-	case "punct":
+	case "punct": // \p{Punct}; in brackets it is PosixPunct
 		return runesOf("P"), true
+	case "posixpunct":
+		return runesOf("P", "S"), true
 	case "lower", "lowercase":
 		return runesOf("Ll", "Other_Lowercase"), true
 	case "upper", "uppercase":
