@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 
@@ -95,7 +96,11 @@ func parseConfig(data []byte, n *notes) (d description, err error) {
 // unwrap takes the keys of text_config, where a config of several kinds of input keeps those of its
 // language model; the keys around it count where text_config does not have them.
 func (k *keys) unwrap(n *notes) {
-	if !k.present("text_config") || k.present("hidden_size") {
+	if !k.present("text_config") {
+		return
+	}
+	if k.present("hidden_size") {
+		k.around(n)
 		return
 	}
 	text, around := k.object("text_config"), k.raw
@@ -114,6 +119,24 @@ func (k *keys) unwrap(n *notes) {
 	}
 	k.raw = text.raw
 	n.add("config.json: the language model is that of text_config; what else the model was made to read is left out")
+}
+
+// around notes that keys of text_config are not read where the keys around it describe a model, and
+// those that contradict these.
+func (k *keys) around(n *notes) {
+	text := k.object("text_config")
+	var contradicting []string
+	for _, key := range slices.Sorted(maps.Keys(text.raw)) {
+		inner := text.raw[key]
+		if outer, both := k.raw[key]; both && !same(inner, outer) {
+			contradicting = append(contradicting, fmt.Sprintf("%s %s, in text_config %s", key, jsonread.Clip(outer), jsonread.Clip(inner)))
+		}
+	}
+	if len(contradicting) > 0 {
+		n.add("config.json: the keys around text_config count, which contradicts them: %s", some(contradicting))
+	} else if len(text.raw) > 0 {
+		n.add("config.json: text_config is not read: the keys around it describe the model")
+	}
 }
 
 // kinds notes a model_type of another family than that of architectures.

@@ -205,3 +205,24 @@ func TestKeysThatStandTwice(t *testing.T) {
 		}
 	}
 }
+
+// Where the keys around text_config describe the model, those of text_config are not read, and a
+// note names those that say something else.
+func TestTextConfigBesideTheModel(t *testing.T) {
+	for _, c := range []struct {
+		text map[string]any
+		want string
+	}{
+		{map[string]any{"hidden_size": 64}, "config.json: the keys around text_config count, which contradicts them: hidden_size 16, in text_config 64"},
+		{map[string]any{"hidden_size": 16, "num_hidden_layers": 3, "vocab_size": 31}, "config.json: the keys around text_config count, which contradicts them: num_hidden_layers 2, in text_config 3, vocab_size 32, in text_config 31"},
+		{map[string]any{"hidden_size": 16.0}, "config.json: text_config is not read: the keys around it describe the model"},
+		{map[string]any{"head_dim": 8}, "config.json: text_config is not read: the keys around it describe the model"},
+		{map[string]any{}, ""},
+	} {
+		var n notes
+		d, err := parseConfig([]byte(edit(t, plainConfig, map[string]any{"text_config": c.text})), &n)
+		if err != nil || d.Hidden != 16 || len(d.Layers) != 2 || d.HeadDim != 4 || strings.Join(n, "") != c.want {
+			t.Errorf("%v: found %q, %v, expected %s", c.text, n, err, c.want)
+		}
+	}
+}

@@ -86,7 +86,6 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		return nil, nil, err
 	}
 	m = append(m, scaling...)
-	// The ids of the model count, where it has them: generation ends by them.
 	if v.Model == "" {
 		v = tokenizer.Vocabulary{Model: "none", BOS: -1, EOS: -1, Unknown: -1, Padding: -1}
 	}
@@ -94,7 +93,7 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 	if v.EOS >= 0 && !slices.Contains(ends, v.EOS) {
 		ends = append(ends, v.EOS) // the tokenizer's own
 	}
-	v.BOS, v.EOS = or(c.BOS, v.BOS), or(c.EOS, v.EOS)
+	notes = beginAndEnd(&v, c)
 	keys, err := ggufTokenizerKeys(v, c.Vocab)
 	if err != nil {
 		return nil, nil, err
@@ -113,6 +112,25 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		m = append(m, gguf.Pair{Key: key, Value: uint32(id)})
 	}
 	return m, notes, nil
+}
+
+// beginAndEnd settles the tokens that begin and end a text: the model's, where it has them, since
+// generation ends by them, but for one that the tokenizer puts around each text. That one is its
+// own, with a note where the model's differs.
+func beginAndEnd(v *tokenizer.Vocabulary, c model.Config) (notes []string) {
+	for _, token := range []struct {
+		key, where string
+		own        *int // the tokenizer's
+		model      int
+		added      *bool
+	}{{"bos", "before", &v.BOS, c.BOS, v.AddBOS}, {"eos", "behind", &v.EOS, c.EOS, v.AddEOS}} {
+		if stands := token.added != nil && *token.added && *token.own >= 0; !stands {
+			*token.own = or(token.model, *token.own)
+		} else if token.model >= 0 && token.model != *token.own {
+			notes = append(notes, fmt.Sprintf("%s_token_id is %d, which the tokenizer puts %s each text; the model's config has %d", token.key, *token.own, token.where, token.model))
+		}
+	}
+	return notes
 }
 
 // or is a, or b where a is none.

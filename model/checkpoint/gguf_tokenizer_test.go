@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"slimlab/internal/shareddata"
 	"slimlab/model/checkpoint/gguf"
+	"slimlab/model/tokenizer"
 )
 
 // TestGGUFTokenizer reads vocabularies without tensors, of architectures that no checkpoint here
@@ -54,5 +56,41 @@ func TestGGUFTokenizerTemplate(t *testing.T) {
 	}
 	if _, err := GGUFTokenizer(write(nil)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file without a tokenizer: %v", err)
+	}
+}
+
+// A tokenizer of bytes alone, without merges, is written and read; what it puts before a text is
+// its own token, whatever the model's config says.
+func TestGGUFOfATokenizerWithoutMerges(t *testing.T) {
+	tok, err := tokenizer.Parse([]byte(`{"added_tokens":[{"id":2,"content":"<s>","special":true},{"id":3,"content":"</s>","special":true}],"normalizer":null,
+		"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},
+		"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{"<s>":{"id":"<s>","ids":[2],"tokens":["<s>"]}}},
+		"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := tok.Vocabulary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bos, wants := range map[int]string{2: "", -1: "", 1: "bos_token_id is 2, which the tokenizer puts before each text; the model's config has 1"} {
+		m := random(t, shapes()["untied"])
+		m.BOS = bos
+		name := filepath.Join(t.TempDir(), "x.gguf")
+		notes, err := SaveGGUF(context.Background(), name, m, v, GGUFOptions{Type: gguf.F32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := slices.Contains(notes, wants); found != (wants != "") {
+			t.Errorf("BOS %d: notes %q, expected %q", bos, notes, wants)
+		}
+		again, err := GGUFTokenizer(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const text = "ab<s>ba</s>"
+		if got, want := again.EncodeSpecial(text), tok.EncodeSpecial(text); !slices.Equal(got, want) {
+			t.Errorf("BOS %d: found %v, expected %v", bos, got, want)
+		}
 	}
 }

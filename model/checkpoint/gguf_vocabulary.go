@@ -72,8 +72,9 @@ func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) 
 	if len(v.Tokens) > 0 {
 		m = append(m, tokenLists(v, rows)...)
 	}
-	if len(v.Merges) > 0 {
-		m = append(m, gguf.Pair{Key: ggufTokenizer + "merges", Value: v.Merges})
+	// without the key llama.cpp reads no such vocabulary
+	if len(v.Merges) > 0 || v.Model == "gpt2" {
+		m = append(m, gguf.Pair{Key: ggufTokenizer + "merges", Value: append([]string{}, v.Merges...)})
 	}
 	for _, token := range []struct {
 		key string

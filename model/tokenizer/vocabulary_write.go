@@ -71,7 +71,8 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 		v.Merges = append(v.Merges, pair[0]+" "+pair[1])
 	}
 	if token, needs := v.needsMerges(); needs {
-		return fmt.Errorf("vocabulary: the tokenizer has no merges, expected those that make %q: such a file cannot be read", token)
+		return fmt.Errorf("vocabulary: the tokenizer has no merges, so that no text becomes %q, and other engines would take the file for one that lost them: "+
+			"if it is a special token, list it in added_tokens of tokenizer.json; a Hugging Face folder holds the tokenizer as it is", token)
 	}
 	return nil
 }
