@@ -30,6 +30,17 @@ func TestInfluenceKeepSumAndSize(t *testing.T) {
 				t.Fatalf("unit %d of %d is %v, expected %v", i, n, x, influence[i])
 			}
 		}
+		if n > MaxParts { // the first block is of the first neighbours
+			first := 0.0
+			for i := range n {
+				if i*MaxParts/n == 0 {
+					first += influence[i]
+				}
+			}
+			if x := o.Values()[0]; x != float64(float32(first)) {
+				t.Fatalf("%d units: the first block is %v, expected %v", n, x, first)
+			}
+		}
 		if math.Abs(got-sum) > 1e-3 {
 			t.Fatalf("%d units: the sum is %v, expected %v", n, got, sum)
 		}

@@ -134,7 +134,7 @@ func (c *Comparison) adjust() {
 		one.Adjusted = adjusted
 		if adjusted > alpha && (one.Judgement == Better || one.Judgement == Worse) {
 			one.Judgement = Within
-			one.warn(fmt.Sprintf("the interval leaves out 0, as those of some of %d figures do by chance", judged))
+			one.warn(fmt.Sprintf("the interval leaves out 0, as those of some of %d figures do by chance (false discovery rate above 5%%)", judged))
 		}
 	}
 }
@@ -381,8 +381,6 @@ func (one *Change) testUnits() (units []float64, why string) {
 	for i := range one.New.Seeds {
 		a, b := one.Base.Seeds[i].Influence, one.New.Seeds[i].Influence
 		switch {
-		case a == nil && b == nil:
-			return nil, ""
 		case a == nil || b == nil:
 			return nil, "a log of an earlier version does not hold what to pair over the test set"
 		case a.Test != b.Test || a.Units != b.Units || a.Test != one.New.Seeds[0].Influence.Test || a.Units != one.New.Seeds[0].Influence.Units:

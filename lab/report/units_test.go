@@ -94,7 +94,7 @@ func TestComparedOverUnits(t *testing.T) {
 		"equal values":                              {base, run{"t", one, "b", 0.8, 0.005, 0}, Same, ""},
 		"another test set":                          {base, run{"u", one, "b", 0.78, 0.005, 0}, Within, "the test sets differ; one seed: judged by the intervals of the test samples"},
 		"a log without influence":                   {base, run{"t", one, "b", 0.78, math.NaN(), 0}, Within, "does not hold what to pair over the test set; one seed: judged by the intervals"},
-		"two logs without influence":                {run{"t", one, "a", 0.8, math.NaN(), 0}, run{"t", one, "b", 0.78, math.NaN(), 0}, Within, "one seed: judged by the intervals"},
+		"two logs without influence":                {run{"t", one, "a", 0.8, math.NaN(), 0}, run{"t", one, "b", 0.78, math.NaN(), 0}, Within, "does not hold what to pair over the test set; one seed: judged by the intervals"},
 		"another seed":                              {base, run{"t", []int{2}, "b", 0.78, 0.005, 0}, Within, "one seed: judged by the intervals"},
 		"three seeds that agree, members do not":    {run{"t", three, "a", 0.8, 0, 0}, run{"t", three, "b", 0.79, 0.01, 1e-5}, Within, "paired over 3 seeds and the test's 40 members"},
 		"three seeds and members that agree":        {run{"t", three, "a", 0.8, 0, 0}, run{"t", three, "b", 0.78, 0.001, 1e-4}, Worse, "paired over 3 seeds and the test's 40 members"},

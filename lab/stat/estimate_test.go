@@ -17,6 +17,16 @@ func TestEstimateOfOneError(t *testing.T) {
 	if !near(got.Low, want.Low, 1e-12) || !near(got.High, want.High, 1e-12) {
 		t.Errorf("the interval is %+v, expected %+v", got, want)
 	}
+	influence := make([]float64, len(x))
+	for i := range x {
+		influence[i] = (x[i] - Mean(x)) / float64(len(x))
+	}
+	if got, want := SumError(influence), MeanError(x); !near(got.Size, want.Size, 1e-12) || got.Freedom != 4 || want.Freedom != 4 {
+		t.Errorf("the error of a mean by its influences is %+v, expected %+v", got, want)
+	}
+	if got := ErrorOf(4.302653, 3); !near(got.Size, 1, 1e-6) || got.Freedom != 2 {
+		t.Errorf("the error behind a half-width of 4.3027 over 3 seeds is %+v, expected 1 with 2 degrees of freedom", got)
+	}
 	// t = 2.2283 with 4 degrees of freedom: 0.0898 by the closed form of the law for 4
 	s := Mean(x) / MeanError(x).Size
 	c := s / math.Sqrt(4+s*s)
