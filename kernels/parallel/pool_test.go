@@ -175,3 +175,87 @@ func TestRegionClaimsWakingWorker(t *testing.T) {
 		})
 	}
 }
+
+// idleWorkers replaces the pool's workers, until the test ends, by n idle ones that no goroutine
+// runs: the test is what helps.
+func idleWorkers(t *testing.T, n int) []*worker {
+	t.Helper()
+	workers := pool.workers.Load()
+	t.Cleanup(func() { pool.workers.Store(workers) })
+	list := make([]*worker, n)
+	for i := range list {
+		list[i] = &worker{run: i + 1, wake: make(chan struct{}, 1)}
+	}
+	pool.workers.Store(&list)
+	return list
+}
+
+// A region calls no more workers than it has items for: the others stay idle for other callers.
+func TestRegionClaimsNoMoreThanItsItems(t *testing.T) {
+	defer SetThreads(5)()
+	for _, items := range []int{2, 3, 4, 5, 9} {
+		workers, first := idleWorkers(t, 4), true
+		For(items, func(int) {
+			if !first {
+				return // the caller does all items, one after another
+			}
+			first = false
+			claimed := 0
+			for _, w := range workers {
+				if w.mail.Load() != nil {
+					claimed++
+				}
+			}
+			if claimed != min(4, items-1) {
+				t.Errorf("%d items claimed %d workers, expected %d", items, claimed, min(4, items-1))
+			}
+		})
+	}
+}
+
+// A worker that comes after a region's end is idle again, and parks instead of coming back to it.
+func TestWorkerForgetsARegionThatIsOver(t *testing.T) {
+	w, over := &worker{run: 1}, &region{}
+	over.inside.Store(closed)
+	w.mail.Store(over)
+	w.help(over)
+	if w.mail.Load() != nil {
+		t.Error("a worker that came too late still has the region")
+	}
+}
+
+// A panic in a worker surfaces in the caller. One in the caller surfaces only when the worker has
+// left: what an item uses is not in use any more when For has returned.
+func TestPanicWaitsForTheOtherThreads(t *testing.T) {
+	defer SetThreads(2)()
+	for _, panics := range []int{0, 1} {
+		w := idleWorkers(t, 1)[0]
+		var surfaced, left atomic.Bool
+		begun, r := make(chan struct{}), (*region)(nil)
+		item := func(i int) {
+			if i == 0 {
+				r = w.mail.Load()
+				go w.help(r)
+				<-begun
+			} else {
+				defer left.Store(true)
+				close(begun)
+				for r.inside.Load() < closed && !surfaced.Load() { // the caller does not wait yet
+					runtime.Gosched()
+				}
+			}
+			if i == panics {
+				panic(i)
+			}
+		}
+		func() {
+			defer func() {
+				surfaced.Store(true)
+				if e := recover(); e != panics || !left.Load() {
+					t.Errorf("recovered %v of item %d, the worker had left: %t", e, panics, left.Load())
+				}
+			}()
+			For(2, item)
+		}()
+	}
+}
