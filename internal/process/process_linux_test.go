@@ -114,6 +114,10 @@ func TestListed(t *testing.T) {
 	if got := slices.Collect(maps.Keys(listed(folder, "slim) ", 14))); !slices.Equal(got, []int{15}) {
 		t.Errorf("found %v, expected the process with parentheses in its name", got)
 	}
+	// what is no line of a process has no name either, not even one that begins with nothing
+	if got := slices.Sorted(maps.Keys(listed(folder, "", 14))); !slices.Equal(got, []int{10, 11, 12, 15}) {
+		t.Errorf("found %v of every name, expected the processes whose lines are whole", got)
+	}
 	if got := listed(filepath.Join(folder, "absent"), "slimlab", 14); len(got) != 0 {
 		t.Errorf("found %v in no folder", got)
 	}
