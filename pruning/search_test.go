@@ -80,6 +80,32 @@ func TestDepartureMatchesMoves(t *testing.T) {
 	})
 }
 
+// The swap of the lowest for the best is the one that moves in the tableau lead to: the groups of
+// the support with the lowest scores leave, and those that then gain most come in.
+func TestLowestForBestMatchesMoves(t *testing.T) {
+	const size = 2
+	better := 0
+	walkRandom(t, func(q *problem, x *tableau, scale float64) {
+		if len(x.side(true)) <= size || len(x.side(false)) < size {
+			return
+		}
+		s, y, z := x.lowestForBest(size), x.clone(), x.clone()
+		y.toggle(y.ranked(y.side(true))[:size]...)
+		outside := y.ranked(y.side(false))
+		y.toggle(outside[len(outside)-size:]...)
+		z.toggle(s.groups...)
+		if !slices.Equal(z.in, y.in) || math.Abs(s.f-y.f) > 1e-9*scale {
+			t.Fatalf("groups %v swap to %g and the support %v; moved: %g and %v", s.groups, s.f, z.support(), y.f, y.support())
+		}
+		if improves(s.f, x.f) {
+			better++
+		}
+	})
+	if better == 0 {
+		t.Error("no swap was an improvement")
+	}
+}
+
 // A redundant group leaves and adds nothing, and a swap with it is not tried.
 func TestDepartureOfARedundantGroup(t *testing.T) {
 	q := instance(rand.New(rand.NewPCG(8, 8)), 12, 3, 2, 0.1)
