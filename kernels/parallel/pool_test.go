@@ -225,7 +225,7 @@ func TestWorkerForgetsARegionThatIsOver(t *testing.T) {
 }
 
 // A panic in a worker surfaces in the caller. One in the caller surfaces only when the worker has
-// left: what an item uses is not in use any more when For has returned.
+// left: what an item uses is not in use any more when For has returned, and the worker is idle.
 func TestPanicWaitsForTheOtherThreads(t *testing.T) {
 	defer SetThreads(2)()
 	for _, panics := range []int{0, 1} {
@@ -257,5 +257,8 @@ func TestPanicWaitsForTheOtherThreads(t *testing.T) {
 			}()
 			For(2, item)
 		}()
+		if w.mail.Load() != nil { // as after a region without a panic
+			t.Errorf("item %d: the worker that left is not idle", panics)
+		}
 	}
 }
