@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -489,6 +490,35 @@ func TestEndedContext(t *testing.T) {
 		x := a.copyOf()
 		if run(x); !slices.Equal(x.Data, want.Data) {
 			t.Errorf("%s went on after its context ended", name)
+		}
+	}
+}
+
+// Products and solutions use their buffers again, of which one alone has 4 MiB, and keep no matrix
+// of a caller.
+func TestBuffersAreUsedAgain(t *testing.T) {
+	defer parallel.SetThreads(1)()
+	const n = 40
+	a, c := definite(rand.New(rand.NewPCG(3, 9)), n), NewDense(n, n, nil)
+	once := func() {
+		AddProduct(t.Context(), c, a, a, 1)
+		SolveUpper(t.Context(), a, c)
+	}
+	once()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 20 {
+		once()
+	}
+	runtime.ReadMemStats(&after)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 1<<20 {
+		t.Errorf("20 small products and solutions allocate %d bytes", bytes)
+	}
+	for range 16 { // as many as the list keeps
+		s := freeSubstitutions.Get()
+		defer freeSubstitutions.Put(s)
+		if s.u.Data != nil {
+			t.Error("a substitution that is over holds its triangle")
 		}
 	}
 }
