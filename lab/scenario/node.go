@@ -212,12 +212,39 @@ func plainSyntax(message, line string) string {
 	switch {
 	case strings.Contains(message, "is a reserved character"):
 		return message + ": quote a value that begins with it"
+	case meaning(message) != "":
+		return fmt.Sprintf("found %q, expected %s", string(found), meaning(message))
 	case !strings.Contains(message, "cannot start any token") && !strings.Contains(message, "not allowed in this context"):
 		return message
 	case strings.Contains(indent, "\t"):
 		return fmt.Sprintf("found a tab before %q, expected spaces: indent with spaces", string(found))
 	}
 	return fmt.Sprintf("found %q, expected key: value at the indent of its neighbours: indent with spaces and quote a value with signs in it", string(found))
+}
+
+// meaning is what a message of the library expects, "" for other messages.
+func meaning(message string) string {
+	for _, m := range []struct{ part, expected string }{
+		{"',' or ']' must be specified", "a comma or ] behind each value of a list"},
+		{"sequence end token", "a ] at the end of the list"},
+		{"',' or '}' must be specified", "a comma or } behind each key: value"},
+		{"could not find flow map content", "key: value, separated by commas, within { }"},
+		{"could not find flow mapping", "key: value, separated by commas, within { }"},
+		{"invalid key for this map", "key: value, separated by commas, within { }"},
+		{"character corresponding to", "brackets that begin and end in pairs, or a text in quotes"},
+		{"flow mapping end token", "a } at the end of the keys"},
+		{"non-map value is specified", "key: value, as in the lines around it"},
+		{"unexpected key name", "key: value at the indent of its neighbours"},
+		{"value is not allowed", "key: value at the indent of its neighbours"},
+		{"invalid header option", "a text in quotes, if it begins with | or >, which else begin a text of several lines"},
+		{"end character of double-quoted text", "a closing \" behind the text that begins with one"},
+		{"end character of single-quoted text", "a closing ' behind the text that begins with one"},
+	} {
+		if strings.Contains(message, m.part) {
+			return m.expected
+		}
+	}
+	return ""
 }
 
 // converter turns the library's tree into nodes and counts them.
