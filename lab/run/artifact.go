@@ -20,7 +20,7 @@ import (
 const (
 	taskVersion      = 1
 	tokenizerVersion = 1
-	evaluateVersion  = 3 // 2 had no influence of the validation examples
+	evaluateVersion  = 4 // 2 had no influence of the validation examples
 	serveVersion     = 2
 )
 

@@ -24,14 +24,16 @@ func (d *dataset) rankingTest() string {
 	return recipe.Recipe{Stage: "ranking test", Task: d.test}.Key()
 }
 
-// validationTest names the validation examples, as the answer tokens of a tokenizer.
+// validationTest names the validation examples, as the answer tokens of a tokenizer. They do not
+// depend on the test set of a task that ranks.
 func (d *dataset) validationTest(validation int) string {
-	return recipe.Recipe{Stage: "validation test", Task: d.test, Tokenizer: d.tokenizer.Hash(), Parameters: recipe.Values{"validation": validation}}.Key()
+	return recipe.Recipe{Stage: "validation test", Task: d.training, Tokenizer: d.tokenizer.Hash(), Parameters: recipe.Values{"validation": validation}}.Key()
 }
 
 // meanInfluence is that of examples on the mean of a value over all their answer tokens; values are
-// in the order of the examples. An example with more answers counts more.
-func meanInfluence(test string, examples []kd.Example, values []float64) lab.Influence {
+// in the order of the examples. An example with more answers counts more. It names no test: it is
+// kept in an artifact, whose reader knows it.
+func meanInfluence(examples []kd.Example, values []float64) lab.Influence {
 	var mean float64
 	for _, x := range values {
 		mean += x / float64(len(values))
@@ -45,5 +47,5 @@ func meanInfluence(test string, examples []kd.Example, values []float64) lab.Inf
 			}
 		}
 	}
-	return lab.NewInfluence(test, "examples", of)
+	return lab.NewInfluence("", "examples", of)
 }

@@ -39,6 +39,9 @@ func TestRowsKeepTheirInfluence(t *testing.T) {
 			if of == nil {
 				continue
 			}
+			if of.Test == "" {
+				t.Errorf("%s of %s: the influence names no test set", m.Key, row.Name)
+			}
 			if of.Units != units || len(of.Values()) != units {
 				t.Errorf("%s of %s: %d %s, expected %d", m.Key, row.Name, of.Units, of.Unit, units)
 			}
@@ -72,7 +75,7 @@ func TestMeanInfluence(t *testing.T) {
 		}
 		return sum / n
 	}
-	of := meanInfluence("t", examples, values)
+	of := meanInfluence(examples, values)
 	for i, got := range of.Values() {
 		if want := (mean(i, 1+1e-6) - mean(i, 1-1e-6)) / 2e-6; math.Abs(got-want) > 1e-6 {
 			t.Errorf("example %d: %v, expected %v", i, got, want)

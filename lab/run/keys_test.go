@@ -60,6 +60,9 @@ func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[s
 		"evaluate":  w.evaluationRecipe(row, plan.Scenario.Asks("loss", "loss_delta")).Key(),
 		"agreement": w.agreementRecipe(row).Key(),
 		"test set":  w.data.testKey(w.cell.Point.Evaluate.Validation),
+		// what is paired when runs are compared
+		"units ranked":    w.data.rankingTest(),
+		"units validated": w.data.validationTest(w.cell.Point.Evaluate.Validation),
 	}
 	if w.cell.Point.Serve != nil {
 		keys["serve"] = w.servingRecipe(row).Key()
@@ -84,9 +87,9 @@ func TestSettingsChangeKeys(t *testing.T) {
 		want       string // the stages, in order of the alphabet
 	}{
 		{name: "nothing", text: onWorld},
-		{name: "test members", text: onWorld, old: "members: 40", new: "members: 41", want: "evaluate, test set"},
-		{name: "test candidates", text: onWorld, old: "candidates: 2 ", new: "candidates: 3 ", want: "evaluate, test set"},
-		{name: "validation size", text: onWorld, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set"},
+		{name: "test members", text: onWorld, old: "members: 40", new: "members: 41", want: "evaluate, test set, units ranked"},
+		{name: "test candidates", text: onWorld, old: "candidates: 2 ", new: "candidates: 3 ", want: "evaluate, test set, units ranked"},
+		{name: "validation size", text: onWorld, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set, units validated"},
 		{name: "no loss", text: onWorld, old: "serve:", new: "columns: [auc]\nserve:", want: "evaluate"},
 		{name: "served members", text: onWorld, old: "members: 3,", new: "members: 4,", want: "serve"},
 		{name: "served candidates", text: onWorld, old: "candidates: 3 ", new: "candidates: 4 ", want: "serve"},
@@ -96,11 +99,11 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.key = "another" }, want: "agreement"},
 		{name: "model", text: onWorld, change: func(_ *worker, m *measured) { m.key = "another" }, want: "agreement, evaluate, serve"},
 		{name: "kernels", text: onWorld, kernels: other, want: "agreement, evaluate, serve, train"},
-		{name: "a record", text: records, change: nil, old: "", new: "a record", want: "agreement, evaluate, test set, train"},
-		{name: "a tokenizer", text: records, old: "vocab: 280", new: "vocab: 266", want: "agreement, evaluate, train"},
-		{name: "held-out share", text: records, old: "validation: 0.25", new: "validation: 0.5", want: "agreement, evaluate, test set, train"},
-		{name: "longest example", text: records, old: "max_tokens: 48", new: "max_tokens: 49", want: "agreement, evaluate, test set, train"},
-		{name: "validation of records", text: records, old: "validation: 16", new: "validation: 17", want: "agreement, evaluate, test set"},
+		{name: "a record", text: records, change: nil, old: "", new: "a record", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "a tokenizer", text: records, old: "vocab: 280", new: "vocab: 266", want: "agreement, evaluate, train, units validated"},
+		{name: "held-out share", text: records, old: "validation: 0.25", new: "validation: 0.5", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "longest example", text: records, old: "max_tokens: 48", new: "max_tokens: 49", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "validation of records", text: records, old: "validation: 16", new: "validation: 17", want: "agreement, evaluate, test set, units validated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := stageKeys(t, c.text, nil)

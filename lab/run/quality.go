@@ -47,7 +47,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 				if e.Loss, losses, err = loss(ctx, m, examples); err != nil {
 					return err
 				}
-				of := meanInfluence(w.data.validationTest(settings.Validation), examples, losses)
+				of := meanInfluence(examples, losses)
 				e.Tokens, e.Influence = len(losses), &of
 			}
 			return writeFacts(dir, e)
@@ -64,6 +64,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	if validation {
 		row.values["loss"] = lab.Measure{Value: e.Loss, N: e.Tokens}
 		if e.Influence != nil {
+			e.Influence.Test = w.data.validationTest(settings.Validation)
 			row.influence["loss"] = *e.Influence
 		}
 	}
@@ -179,7 +180,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 					same[i] = 1
 				}
 			}
-			return writeFacts(dir, agreement{f, meanInfluence(w.data.validationTest(settings.Validation), examples, same)})
+			return writeFacts(dir, agreement{f, meanInfluence(examples, same)})
 		})
 	})
 	if err != nil {
@@ -190,6 +191,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	if err := readFacts(a.dir, &f); err != nil {
 		return err
 	}
+	f.Influence.Test = w.data.validationTest(settings.Validation)
 	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}, f.Influence
 	return nil
 }
