@@ -39,6 +39,7 @@ func TestErrorsOfCommandLines(t *testing.T) {
 		{"completion fsh", `verb of completion "fsh": expected one of bash, fish, powershell, zsh, did you mean "fish"?`},
 		{"completion bash zsh", `found "zsh", expected completion bash alone`},
 		{"runs --format jsn", `did you mean "json"?`},
+		{"check smoke --format xml", `--format "xml": expected one of table, json`},
 		{"scenarios --format xml", `--format "xml": expected one of table, json`},
 		{"scenarios smoke --format json", "--format json: it lists the scenarios, expected no NAME beside it"},
 		{"prune a", `found "a", expected prune`},

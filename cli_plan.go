@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/await"
+	"slimlab/internal/nearest"
 	"slimlab/internal/visible"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -45,11 +46,16 @@ func (f *planFlags) load(cmd *cobra.Command, name string) (*scenario.Scenario, e
 
 func (p *program) checkCommand() *cobra.Command {
 	var f planFlags
+	format := "table"
 	cmd := &cobra.Command{
 		Use:   "check SCENARIO...",
 		Short: "validate scenarios and print their plans",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := nearest.Check("--format", format, formats); err != nil {
+				return usage(err)
+			}
+			var all plans
 			for _, name := range names {
 				s, err := f.load(cmd, name)
 				if err != nil {
@@ -62,25 +68,65 @@ func (p *program) checkCommand() *cobra.Command {
 				for _, n := range notes {
 					fmt.Fprintf(p.stderr, "%s: %s\n", n.Level, n.Text)
 				}
-				if _, err := io.WriteString(p.stdout, visible.Text(planText(s, plan))); err != nil {
-					return broke(err)
+				one := checkedPlan{Scenario: s.Name, About: s.About, Cells: []checkedCell{}}
+				for _, c := range plan {
+					one.Cells = append(one.Cells, newCheckedCell(c))
+				}
+				if all.Scenarios = append(all.Scenarios, one); format == "table" {
+					if _, err := io.WriteString(p.stdout, visible.Text(one.text())); err != nil {
+						return broke(err)
+					}
 				}
 			}
-			return nil
+			if format == "table" {
+				return nil
+			}
+			return product{"slimlab.plan/1", all, nil}.write(p.stdout, format)
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", format, "output format: "+strings.Join(formats, ", "))
 	f.add(cmd)
 	return cmd
 }
 
-func planText(s *scenario.Scenario, plan []run.PlannedCell) string {
+// plans are what check prints of its scenarios.
+type plans struct {
+	Scenarios []checkedPlan `json:"scenarios"`
+}
+
+type checkedPlan struct {
+	Scenario string        `json:"scenario"`
+	About    string        `json:"about"`
+	Cells    []checkedCell `json:"cells"`
+}
+
+type checkedCell struct {
+	Cell  string        `json:"cell"`
+	Steps []checkedStep `json:"steps"`
+}
+
+type checkedStep struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"`
+	State string `json:"state"` // loaded, cached, to build or shared
+}
+
+func newCheckedCell(c run.PlannedCell) checkedCell {
+	cell := checkedCell{Cell: c.Cell, Steps: []checkedStep{}}
+	for _, s := range c.Steps {
+		cell.Steps = append(cell.Steps, checkedStep(s))
+	}
+	return cell
+}
+
+func (c checkedPlan) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", s.Name, s.About)
-	for _, c := range plan {
-		fmt.Fprintf(&b, "%s\n", c.Cell)
+	fmt.Fprintf(&b, "%s: %s\n", c.Scenario, c.About)
+	for _, cell := range c.Cells {
+		fmt.Fprintf(&b, "%s\n", cell.Cell)
 		t := plainTable(3)
 		t.Indent = "  "
-		for _, step := range c.Steps {
+		for _, step := range cell.Steps {
 			t.Add(step.Name, step.Kind, step.State)
 		}
 		b.WriteString(t.Text())

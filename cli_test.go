@@ -98,6 +98,10 @@ func TestRunShowCompareExport(t *testing.T) {
 	if strings.Count(checked, "cached") != 3 {
 		t.Errorf("check does not find three cached models:\n%s", checked)
 	}
+	checked, _, _ = slimlab(t, "check", file, "--format", "json")
+	if !json.Valid([]byte(checked)) || !strings.Contains(checked, `"schema": "slimlab.plan/1"`) || strings.Count(checked, `"state": "cached"`) != 3 {
+		t.Errorf("check as JSON:\n%s", checked)
+	}
 	runs, _, _ := slimlab(t, "runs")
 	ids := regexp.MustCompile(`(?m)^\S+`).FindAllString(runs, -1)
 	if len(ids) != 2 {

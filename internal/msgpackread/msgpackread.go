@@ -11,6 +11,7 @@ package msgpackread
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -18,6 +19,9 @@ import (
 
 // maxDepth bounds arrays and maps within each other; a run's events have 5.
 const maxDepth = 64
+
+// errOtherType is the error of whole MessagePack whose values are not those that the reader takes.
+var errOtherType = errors.New("a value of another type than expected: another program or version wrote it")
 
 // Decode reads the first value of data.
 func Decode(data []byte, into any) (err error) {
@@ -27,10 +31,13 @@ func Decode(data []byte, into any) (err error) {
 	defer func() {
 		// such as for a key that is there twice and has a value of any kind
 		if p := recover(); p != nil {
-			err = fmt.Errorf("a value that cannot be decoded: %v", p)
+			err = errOtherType
 		}
 	}()
-	return msgpack.Unmarshal(data, into)
+	if msgpack.Unmarshal(data, into) != nil { // its errors speak of the program's types
+		return errOtherType
+	}
+	return nil
 }
 
 // check walks through the first value of data without decoding it.

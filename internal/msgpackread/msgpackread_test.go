@@ -107,10 +107,15 @@ func TestFalseLengthsAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestKeysGivenTwice(t *testing.T) {
+// TestOtherTypes: a value of another type, and a key twice, are errors without words of the
+// library.
+func TestOtherTypes(t *testing.T) {
 	var into sample
-	if err := Decode([]byte("\x82\xa3any\x00\xa3any\x00"), &into); err == nil || !strings.Contains(err.Error(), "cannot be decoded") {
+	if err := Decode([]byte("\x82\xa3any\x00\xa3any\x00"), &into); err == nil || !strings.Contains(err.Error(), "a value of another type than expected") {
 		t.Errorf("any twice: %v", err)
+	}
+	if err := Decode([]byte("\x81\xa5count\xa1x"), &into); err == nil || strings.Contains(err.Error(), "msgpack") || !strings.Contains(err.Error(), "a value of another type than expected") {
+		t.Errorf("a text for a number: %v", err)
 	}
 	if err := Decode([]byte("\x82\xa5count\x00\xa5count\x07"), &into); err != nil || into.Count != 7 {
 		t.Errorf("count twice: %v, %d", err, into.Count)
