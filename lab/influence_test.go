@@ -47,6 +47,16 @@ func TestInfluenceKeepSumAndSize(t *testing.T) {
 	})
 }
 
+// TestLogsHoldInfluenceOf4096Parts: what logs hold stays readable, and not one part more.
+func TestLogsHoldInfluenceOf4096Parts(t *testing.T) {
+	for parts, readable := range map[int]bool{4095: false, 4096: true, 4097: false} {
+		o := Influence{Units: 5000, Parts: make([]byte, 4*parts)}
+		if err := o.Check(); (err == nil) != readable {
+			t.Errorf("%d parts of 5000 units: %v", parts, err)
+		}
+	}
+}
+
 // TestDamagedInfluence: a damaged influence is a note, and the row's value stays.
 func TestDamagedInfluence(t *testing.T) {
 	for name, o := range map[string]Influence{
