@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -120,6 +121,25 @@ func TestListed(t *testing.T) {
 	}
 	if got := listed(filepath.Join(folder, "absent"), "slimlab", 14); len(got) != 0 {
 		t.Errorf("found %v in no folder", got)
+	}
+}
+
+// TestListedClosesItsFolder: a program that looks often does not run out of files.
+func TestListedClosesItsFolder(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector closes lost files at some time
+	opened := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	folder, before := t.TempDir(), opened()
+	for range 20 {
+		listed(folder, "slimlab", 1)
+	}
+	if after := opened(); after >= before+20 {
+		t.Errorf("%d files are open after 20 looks, %d before", after, before)
 	}
 }
 
