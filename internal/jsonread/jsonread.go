@@ -3,8 +3,9 @@
 // Decode is encoding/json's Unmarshal with errors in the words of the file: the line or the key,
 // what was found, what was expected. Table says of every key of a kind of file whether the program
 // reads it, ignores it because it changes no result, or refuses it; Table.Check finds the keys that
-// the table does not have, so that no setting is dropped silently. The package leaves out writing,
-// which is jsondoc's, and what the values mean.
+// the table does not have, so that no setting is dropped silently. A key that stands twice in one
+// object is an error, or, with equal values, a note of DecodeNoting. The package leaves out
+// writing, which is jsondoc's, and what the values mean.
 package jsonread
 
 import (
