@@ -540,3 +540,23 @@ func TestDot(t *testing.T) {
 		}
 	}
 }
+
+// Results wider than one block of b: the second block begins at a column of its own, and blocks are
+// whole panels.
+func TestWideProducts(t *testing.T) {
+	for _, s := range [][3]int{{100, 2100, 260}, {3, 5300, 100}} {
+		r := rand.New(rand.NewPCG(uint64(s[1]), 10))
+		a, _ := guardedMatrix(r, s[0], s[2], false)
+		b, _ := guardedMatrix(r, s[2], s[1], false)
+		whole, upper := NewDense(s[0], s[1], nil), NewDense(s[0], s[1], nil)
+		AddProduct(t.Context(), whole, a, b, 1)
+		AddSymmetric(t.Context(), upper, a, b, 1)
+		if d := differ(whole, upper, true); d != 0 {
+			t.Errorf("%v: the upper triangle is off by %g", s, d)
+		}
+		const last = 20 // columns, alone
+		if d := differ(whole.Block(0, s[1]-last, s[0], last), multiplied(a, b.Block(0, s[1]-last, s[2], last)), false); d > 1e-12 {
+			t.Errorf("%v: the last columns are off by %g", s, d)
+		}
+	}
+}

@@ -215,7 +215,8 @@ func TestRegionClaimsNoMoreThanItsItems(t *testing.T) {
 
 // A worker that comes after a region's end is idle again, and parks instead of coming back to it.
 func TestWorkerForgetsARegionThatIsOver(t *testing.T) {
-	w, over := &worker{run: 1}, &region{}
+	w, over := &worker{run: 1}, &region{each: func(i int) { t.Errorf("item %d was called after the end", i) }}
+	over.divide(2, 2)
 	over.inside.Store(closed)
 	w.mail.Store(over)
 	w.help(over)
