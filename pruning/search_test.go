@@ -447,3 +447,34 @@ func bits(mask, n int) []int {
 	}
 	return s
 }
+
+// Greedy removal takes as many as it is asked for, also where batches do not divide them, and
+// chooses no more at once than it is allowed.
+func TestRemovalCounts(t *testing.T) {
+	for _, group := range []int{1, 2} {
+		for _, c := range [][2]int{{7, 3}, {7, 7}, {8, 3}, {1, 5}, {9, 1}} { // groups, batch
+			q := instance(rand.New(rand.NewPCG(9, uint64(group))), 12*group, 3, group, 0.1)
+			x := must2(q.fullTableau())(t)
+			if x.removeLowest(c[0], c[1]); len(x.support()) != 12-c[0] {
+				t.Errorf("groups of %d: %d left 12 by %d, and %d are there", group, c[0], c[1], len(x.support()))
+			}
+		}
+	}
+	x := must2(instance(rand.New(rand.NewPCG(9, 3)), 12, 3, 1, 0.1).fullTableau())(t)
+	for most, want := range map[int]int{3: 3, 4: 3, 5: 3, 6: 6, 8: 6, 9: 9} {
+		if got := len(x.lowestInOrder(most, 10, 3)); got != want {
+			t.Errorf("up to %d by 3: %d were chosen, expected %d", most, got, want)
+		}
+	}
+}
+
+// A single channel is moved by its own sign, also where rounding has turned it.
+func TestPivotOfASingleChannelOfTheOtherSign(t *testing.T) {
+	for _, value := range []float64{-2, 2} {
+		x := must2(instance(rand.New(rand.NewPCG(7, 8)), 6, 2, 1, 0.1).fullTableau())(t)
+		x.row(1)[1] = value
+		if x.pivot([]int{1}, true); math.Abs(x.row(1)[1]+1/value) > 1e-15 {
+			t.Errorf("%v becomes %v, expected %v", value, x.row(1)[1], -1/value)
+		}
+	}
+}

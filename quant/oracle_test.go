@@ -475,6 +475,17 @@ func TestDampingRises(t *testing.T) {
 	}
 }
 
+// Damping rises as far as its limit, which the error names: eigenvalues of 1±c and a mean of 1 need
+// more than c−1.
+func TestDampingRisesToItsLimit(t *testing.T) {
+	for c, damping := range map[float64]float64{1.5: 1, 5: 10, 20: 0} {
+		f, err := newFactor(t.Context(), matrixOf(mat.NewSymDense(2, []float64{1, c, c, 1})), factorKey{0.01, false})
+		if (err == nil) != (damping > 0) || err == nil && math.Abs(f.damping-damping) > 1e-12 {
+			t.Errorf("c of %v: %+v, %v, expected damping %v", c, f, err, damping)
+		}
+	}
+}
+
 // A channel that was never active is rounded to nearest and disturbs no other.
 func TestDeadChannel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(10, 10))
