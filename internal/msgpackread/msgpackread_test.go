@@ -145,3 +145,11 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestDepthIsBounded(t *testing.T) {
+	for depth, ok := range map[int]bool{1: true, maxDepth: true, maxDepth + 1: false} {
+		if err := check([]byte(strings.Repeat("\x91", depth) + "\xc0")); (err == nil) != ok {
+			t.Errorf("%d arrays within each other: %v", depth, err)
+		}
+	}
+}

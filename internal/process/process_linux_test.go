@@ -100,7 +100,7 @@ func TestListed(t *testing.T) {
 	for entry, text := range map[string]string{
 		"10": line(10, "slimlab", "S", 3, 4, 77), "11": line(11, "slimlab-linux-a", "R", 0, 0, 78), "12": line(12, "bash", "R", 9, 9, 79),
 		"13": line(13, "slimlab", "Z", 1, 1, 80), "14": line(14, "slimlab", "S", 5, 5, 81), "15": line(15, "slim) lab (", "S", 5, 5, 82),
-		"16": "", "17": "17 slimlab S", "18": "18 (slimlab) S 1 2", "19": line(19, "slimlab", "S", -1, 5, 83), "self": line(10, "slimlab", "S", 3, 4, 77),
+		"20": line(20, "slimlab", "X", 1, 1, 84), "16": "", "17": "17 slimlab S", "18": "18 (slimlab) S 1 2", "19": line(19, "slimlab", "S", -1, 5, 83), "self": line(10, "slimlab", "S", 3, 4, 77),
 	} {
 		if err := os.Mkdir(filepath.Join(folder, entry), 0o755); err != nil {
 			t.Fatal(err)

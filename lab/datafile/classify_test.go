@@ -78,3 +78,39 @@ func TestFormIsDecidedByContent(t *testing.T) {
 		}
 	}
 }
+
+// TestFormsAtTheirBounds: what is just enough for a form, and what is just too little.
+func TestFormsAtTheirBounds(t *testing.T) {
+	for _, c := range []struct {
+		text        string
+		whole       bool
+		lines       bool // isJSONLines
+		fields      bool // isFieldLines
+		isDelimited bool
+	}{
+		{"prompt: a\nb\nanswer: c\nd\n", true, false, true, false},
+		{"prompt: a\nb\nanswer: c\nd\ne\n", true, false, false, false},
+		{"prompt: a\n", true, false, false, false},
+		{"x,y\n1,2\n3,4\n", true, false, false, true},
+		{"x,y\n1,2\n", true, false, false, false},
+		{"prompt,y\n1,2\n", true, false, false, true},
+		{"{\"a\":1}\n[\"b", false, true, false, false},
+		{"{\"a\":1}\nb", true, false, false, false},
+		{"{\"a\":1}\n{\"a\":2}\nb", true, true, false, false},
+	} {
+		text := []byte(c.text)
+		if lines, fields, delimited := isJSONLines(text, c.whole), isFieldLines(text), looksDelimited(text, c.whole); lines != c.lines || fields != c.fields || delimited != c.isDelimited {
+			t.Errorf("%q: JSON lines %t, lines of fields %t, delimited %t; expected %t, %t, %t", c.text, lines, fields, delimited, c.lines, c.fields, c.isDelimited)
+		}
+	}
+}
+
+// TestNamesWithoutEndingPromiseNothing: a file whose whole name is that of a form.
+func TestNamesWithoutEndingPromiseNothing(t *testing.T) {
+	for name, notes := range map[string]int{"csv": 0, "json": 0, "JSON.gz": 0, "a.json": 1, "a.json.gz": 1, "a.csv": 1, ".json": 1} {
+		f := &File{name: name, form: Text}
+		if f.noteEnding(); len(f.notes) != notes {
+			t.Errorf("%s, plain text: notes %q, expected %d", name, f.notes, notes)
+		}
+	}
+}
