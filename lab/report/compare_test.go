@@ -81,3 +81,52 @@ func TestIntervalsTowardsZeroDecide(t *testing.T) {
 		}
 	}
 }
+
+// TestTimingsOfAnotherScenario: on one machine too they are not judged.
+func TestTimingsOfAnotherScenario(t *testing.T) {
+	base, next := run("b", 4, nil).Snapshot(), run("n", 4, nil).Snapshot()
+	next.Begin.Hash = "other"
+	for _, one := range Compare(base, next).Changes {
+		if one.Metric.Timing && one.Judgement != Unknown {
+			t.Errorf("%s %s: %s", one.Row, one.Metric.Key, one.Judgement)
+		}
+	}
+}
+
+// TestRowsAreFoundByTheirParameters: rows of a sweep have one name.
+func TestRowsAreFoundByTheirParameters(t *testing.T) {
+	v := &lab.View{}
+	for _, loss := range []string{"fkl", "rkl"} {
+		v.Rows = append(v.Rows, lab.TableRow{Name: "kd", Params: []lab.Param{{Key: "loss", Value: loss}}})
+	}
+	for i := range v.Rows {
+		if got := findRow(v, &v.Rows[i]); got != &v.Rows[i] {
+			t.Errorf("row %d: found %+v", i, got)
+		}
+	}
+	if got := findRow(v, &lab.TableRow{Name: "kd"}); got != nil {
+		t.Errorf("without parameters: found %+v", got)
+	}
+}
+
+// TestRowsOfSeveralMachinesAreNotOneRecipe: which seed was measured where is not known.
+func TestRowsOfSeveralMachinesAreNotOneRecipe(t *testing.T) {
+	for _, machines := range [][]string{{}, {"m"}, {"m", "n"}} {
+		a := &lab.TableRow{Machines: machines, Keys: []string{"k"}, Tests: []string{"t"}}
+		if got, want := sameRecipe(&lab.View{}, &lab.View{}, a, a), len(machines) == 1; got != want {
+			t.Errorf("machines %q: %t", machines, got)
+		}
+	}
+}
+
+// TestOneUnitIsNoSample: nothing is paired over a test set of one unit.
+func TestOneUnitIsNoSample(t *testing.T) {
+	for n, paired := range map[int]bool{1: false, 2: true} {
+		of := lab.NewInfluence("t", "members", make([]float64, n))
+		seeds := []lab.SeedMeasure{{Seed: 1, Influence: &of}}
+		one := &Change{Base: lab.Summary{Seeds: seeds}, New: lab.Summary{Seeds: seeds}}
+		if units, why := one.testUnits(); (units != nil) != paired || why != "" {
+			t.Errorf("%d units: %v, %q", n, units, why)
+		}
+	}
+}
