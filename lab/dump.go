@@ -84,6 +84,10 @@ func (b Begin) clone() Begin {
 		b.Cells[i].Params = slices.Clone(b.Cells[i].Params)
 	}
 	b.Rows, b.Columns, b.Settings = slices.Clone(b.Rows), slices.Clone(b.Columns), slices.Clone(b.Settings)
+	b.Depends = slices.Clone(b.Depends)
+	for i := range b.Depends {
+		b.Depends[i] = slices.Clone(b.Depends[i])
+	}
 	return b
 }
 

@@ -122,10 +122,13 @@ type Begin struct {
 	Quick       bool   `msgpack:"quick,omitempty" json:"quick,omitempty"`
 	Cells       []Cell `msgpack:"cells" json:"cells"` // all that will be worked on, in order
 	// names of the rows that each cell yields, in order
-	Rows     []string `msgpack:"rows" json:"rows"`
-	Columns  []string `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table
-	Settings []string `msgpack:"settings" json:"settings"` // key=value overrides of this run
-	Source   string   `msgpack:"source" json:"source"`     // the scenario file's text
+	Rows []string `msgpack:"rows" json:"rows"`
+	// Depends has for each of Rows the axes of the sweep that its values depend on: points that
+	// differ in others repeat them. nil without a sweep and in older logs.
+	Depends  [][]string `msgpack:"depends,omitempty" json:"depends,omitempty"`
+	Columns  []string   `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table
+	Settings []string   `msgpack:"settings" json:"settings"` // key=value overrides of this run
+	Source   string     `msgpack:"source" json:"source"`     // the scenario file's text
 }
 
 // Cell is one unit of work: one point of the sweep with one seed.

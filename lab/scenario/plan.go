@@ -149,7 +149,7 @@ func (p *Plan) Begin() lab.Begin {
 	s := p.Scenario
 	begin := lab.Begin{
 		Scenario: s.Name, About: s.About, Hash: s.Hash(), Quick: s.Quick,
-		Rows: s.Rows, Columns: s.Columns, Settings: s.Settings, Source: s.Source,
+		Rows: s.Rows, Depends: s.depends(), Columns: s.Columns, Settings: s.Settings, Source: s.Source,
 	}
 	for _, c := range p.Cells {
 		begin.Cells = append(begin.Cells, c.Cell)

@@ -1,0 +1,186 @@
+package sweep
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+)
+
+// Table is the rows of a run in their own order, axes apart.
+type Table struct {
+	View *lab.View
+	Axes []Axis
+	Rows []Row
+}
+
+// Axis is one dimension of the sweep.
+type Axis struct {
+	Key     string
+	Values  []string  // in the order of the plan
+	Numbers []float64 // of the values, where all of them are numbers ("0.25", "30%"); else nil
+}
+
+// Row is a row of the view, or several that are the same.
+type Row struct {
+	*lab.TableRow     // the one whose values are shown
+	Index         int // its place in View.Rows
+	// of each axis, the index of the row's value; Any where the row does not depend on it
+	At   []int
+	Same []int // places in View.Rows of all rows that it stands for, in order
+}
+
+// Any is the place on an axis of a row that does not depend on it.
+const Any = -1
+
+// Of arranges a view. Rows of a step that differ only in axes on which the step does not depend
+// are one row: what the run's plan says of it counts, or in logs without that, equal artifacts.
+func Of(v *lab.View) *Table {
+	t := &Table{View: v}
+	for i, key := range v.Axes() {
+		axis := Axis{Key: key}
+		for c := range v.Cells {
+			if i < len(v.Cells[c].Params) && !slices.Contains(axis.Values, v.Cells[c].Params[i].Value) {
+				axis.Values = append(axis.Values, v.Cells[c].Params[i].Value)
+			}
+		}
+		axis.Numbers = numbers(axis.Values)
+		t.Axes = append(t.Axes, axis)
+	}
+	depends := t.dependence()
+	rows := map[string]int{}
+	for i := range v.Rows {
+		r := &v.Rows[i]
+		at := t.place(r, depends[r.Name])
+		key := foldKey(r.Name, at)
+		if known, ok := rows[key]; ok {
+			t.Rows[known].add(r, i)
+			continue
+		}
+		rows[key] = len(t.Rows)
+		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: at, Same: []int{i}})
+	}
+	return t
+}
+
+// Folded is the number of rows of the view that another row stands for.
+func (t *Table) Folded() int { return len(t.View.Rows) - len(t.Rows) }
+
+// Value is a row's value on an axis; "" where the row does not depend on it.
+func (t *Table) Value(r *Row, axis int) string {
+	if r.At[axis] == Any {
+		return ""
+	}
+	return t.Axes[axis].Values[r.At[axis]]
+}
+
+// Label names a row among all by its step and its values, without the names of the axes: "w8a8
+// 0.5".
+func (t *Table) Label(r *Row) string {
+	words := []string{r.Name}
+	for i := range t.Axes {
+		if v := t.Value(r, i); v != "" {
+			words = append(words, v)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Axis finds an axis by its key; -1 where there is none.
+func (t *Table) Axis(key string) int {
+	return slices.IndexFunc(t.Axes, func(a Axis) bool { return a.Key == key })
+}
+
+// add takes in a row that is the same. The values shown are those of the row that is furthest on:
+// the others reuse its artifacts.
+func (r *Row) add(row *lab.TableRow, index int) {
+	r.Same = append(r.Same, index)
+	if row.Done > r.Done || row.Done == r.Done && r.State == lab.Waiting && row.State == lab.Running {
+		r.TableRow, r.Index = row, index
+	}
+}
+
+// place finds a row's values on the axes.
+func (t *Table) place(r *lab.TableRow, depends []string) []int {
+	at := make([]int, len(t.Axes))
+	for i, axis := range t.Axes {
+		at[i] = Any
+		if value, ok := r.Param(axis.Key); ok && slices.Contains(depends, axis.Key) {
+			at[i] = slices.Index(axis.Values, value)
+		}
+	}
+	return at
+}
+
+func foldKey(name string, at []int) string {
+	key := name
+	for _, i := range at {
+		key += "\x00" + strconv.Itoa(i)
+	}
+	return key
+}
+
+// dependence says for each step on which axes its rows depend.
+func (t *Table) dependence() map[string][]string {
+	begin := &t.View.Begin
+	depends := map[string][]string{}
+	if len(begin.Depends) == len(begin.Rows) {
+		for i, axes := range begin.Depends {
+			depends[begin.Rows[i]] = axes
+		}
+		return depends
+	}
+	for _, name := range begin.Rows {
+		for _, axis := range t.Axes {
+			if !t.sameArtifacts(name, axis.Key) {
+				depends[name] = append(depends[name], axis.Key)
+			}
+		}
+	}
+	return depends
+}
+
+// sameArtifacts reports whether all rows of a step that differ in one axis alone are measurements
+// of the same artifacts. What has not been measured is not known to be.
+func (t *Table) sameArtifacts(name, axis string) bool {
+	first := map[string]*lab.TableRow{}
+	for i := range t.View.Rows {
+		r := &t.View.Rows[i]
+		if r.Name != name {
+			continue
+		}
+		key := ""
+		for _, p := range r.Params {
+			if p.Key != axis {
+				key += "\x00" + p.Key + "=" + p.Value
+			}
+		}
+		other, known := first[key]
+		if !known {
+			first[key] = r
+			other = r
+		}
+		if r.Done < r.Of || slices.Contains(r.Keys, "") || !slices.Equal(r.Keys, other.Keys) || !slices.Equal(r.Tests, other.Tests) {
+			return false
+		}
+	}
+	return true
+}
+
+// numbers reads values as numbers; nil where one is none.
+func numbers(values []string) []float64 {
+	var out []float64
+	for _, v := range values {
+		text, percent := strings.CutSuffix(v, "%")
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil
+		}
+		if percent {
+			x /= 100
+		}
+		out = append(out, x)
+	}
+	return out
+}
