@@ -140,6 +140,8 @@ func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {
 		return frighten(fakeLog(run, 3, 0), f.scare), nil
 	case run == "20261123-1822-figure1-b2":
 		return fakeLog(run, 3, -0.01), nil
+	case run == sweepRun:
+		return sweepLog(3, 4, 2), nil
 	case run == DemoRun:
 		return fakeLog(run, 1, 0), nil
 	}

@@ -17,7 +17,10 @@ import (
 //	key<num      a metric is less; also > <= >=; numbers may have the suffixes of the table: 300kB, 20ms, 3%
 //	has:key      the metric was measured
 //	not X        the next condition must not hold
-type filter struct{ conditions []condition }
+type filter struct {
+	line       string
+	conditions []condition
+}
 
 type condition struct {
 	not   bool
@@ -30,7 +33,7 @@ type condition struct {
 
 // parseFilter reads a filter; axes are the keys of the sweep. The empty filter keeps every row.
 func parseFilter(line string, axes []string) (filter, error) {
-	var f filter
+	f := filter{line: line}
 	not := false
 	for _, word := range strings.Fields(line) {
 		if word == "not" {

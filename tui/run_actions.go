@@ -51,16 +51,20 @@ func (r *runScreen) exportable() bool {
 }
 
 func (r *runScreen) sort() {
-	column := r.grid.Column + 1
-	switch {
-	case column > len(r.grid.Columns):
-	case r.grid.Columns[column-1].Title == trendTitle:
-		r.say("curves have no order; move the column cursor with < and >")
-	case r.sorted == column:
-		r.descending = !r.descending
-	default:
-		r.sorted, r.descending = column, false
-	}
+	r.session.read(func(v *lab.View) {
+		t := r.tableNow(v)
+		if r.grid.Column >= len(t.shown) {
+			return
+		}
+		switch c := t.shown[r.grid.Column]; {
+		case c.trend:
+			r.say("curves have no order; move the column cursor with < and >")
+		case r.sorted == c.id():
+			r.descending = !r.descending
+		default:
+			r.sorted, r.descending = c.id(), false
+		}
+	})
 }
 
 func (r *runScreen) onMetric() bool {
@@ -70,12 +74,20 @@ func (r *runScreen) onMetric() bool {
 
 func (r *runScreen) columnMetric() (metric lab.Metric, ok bool) {
 	r.session.read(func(v *lab.View) {
-		columns := v.Columns()
-		if i := r.grid.Column - columnMetrics; i >= 0 && i < len(columns) {
-			metric, ok = columns[i], true
+		if c, found := r.tableNow(v).metricUnder(r.grid.Column); found {
+			metric, ok = c.Metric, true
 		}
 	})
 	return metric, ok
+}
+
+// foldRows shows the rows that differ in no axis each for itself, or once.
+func (r *runScreen) foldRows() { r.all = !r.all }
+
+// folds reports whether there are rows that differ in no axis.
+func (r *runScreen) folds() (some bool) {
+	r.session.read(func(v *lab.View) { some = r.all || r.tableNow(v).sweep.Folded() > 0 })
+	return some
 }
 
 // chartColumn charts the column's metric; again: back to the curves.
@@ -96,7 +108,7 @@ func (r *runScreen) chooseChart() {
 	}
 	add("training loss", "of the marked rows, else of the step that is being worked on, else of the row under the cursor", chartChoice{})
 	r.session.read(func(v *lab.View) {
-		t := newTable(v)
+		t := r.tableNow(v)
 		add(qualityOf(t).Label+" against bytes", "what was lost against what was saved", chartChoice{kind: chartTrade})
 		for _, c := range t.columns {
 			metric := c.Metric

@@ -1,12 +1,11 @@
 package tui
 
 import (
-	"cmp"
-	"math"
 	"slices"
 
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 	"slimlab/tui/grid"
 )
 
@@ -14,15 +13,20 @@ import (
 type runScreen struct {
 	*workbench
 	grid  grid.Grid
-	order []int // the rows that are shown, of View.Rows, in their order
+	order []int // the rows that are shown, of View.Rows, in their order; of folded ones one
 	row   int   // under the cursor, of View.Rows: it stays when rows are sorted or filtered
 	marks map[int]bool
 
-	sorted     int // column + 1; 0: the run's own order
+	sorted     columnID // zero: the run's own order
 	descending bool
 	filter     filter
 	line       input
 	wrong      error // why the typed text is no filter yet
+
+	all      bool   // rows that differ in no axis stand each for itself
+	last     *table // of the last frame
+	lastAll  bool   // whether it was of all rows
+	arranged arrangement
 
 	version   uint64    // of the board, in the last picture
 	drawn     lab.State // of the run, in the last table
@@ -62,31 +66,94 @@ type chartChoice struct {
 	name string // series or metric key
 }
 
-// columns of the table: the label, the state, the metrics, the trend of the loss.
-const (
-	columnLabel = iota
-	columnState
-	columnMetrics
-)
-
-// table is what one frame or one key needs of the view.
+// table is what frames and keys need of the view, computed once for each of its versions.
 type table struct {
 	view    *lab.View
-	columns []report.Column
+	version uint64
+	sweep   *sweep.Table
+	columns []report.Column // of the metrics
+	shown   []tableColumn   // of the grid, in order
+	place   []int           // of each row of the view, in sweep.Rows
 }
 
-func newTable(v *lab.View) *table { return &table{view: v, columns: report.Columns(v)} }
+// tableColumn is a column of the grid.
+type tableColumn struct {
+	sweep.Column
+	metric int  // of table.columns, of a metric
+	trend  bool // the training loss in a few cells, and nothing of the Column
+}
+
+func newTable(v *lab.View) *table { return tableOf(v, sweep.Of(v)) }
+
+func tableOf(v *lab.View, s *sweep.Table) *table {
+	t := &table{view: v, sweep: s, columns: report.Columns(v), place: make([]int, len(v.Rows))}
+	for i := range s.Rows {
+		for _, same := range s.Rows[i].Same {
+			t.place[same] = i
+		}
+	}
+	metrics := 0
+	for _, c := range s.Columns() {
+		column := tableColumn{Column: c}
+		if c.Kind == sweep.Metric {
+			column.metric = metrics
+			metrics++
+		}
+		t.shown = append(t.shown, column)
+	}
+	if slices.ContainsFunc(v.Cells, func(c lab.CellView) bool { return len(c.Series) > 0 }) {
+		t.shown = append(t.shown, tableColumn{Column: sweep.Column{Key: trendTitle}, trend: true})
+	}
+	return t
+}
+
+// row is a row of the view, by its place there.
+func (t *table) row(i int) *sweep.Row { return &t.sweep.Rows[t.place[i]] }
+
+// columnID names a column of the grid, whatever its place: an axis may be called like a metric.
+type columnID struct {
+	kind sweep.Kind
+	key  string
+}
+
+func (c *tableColumn) id() columnID { return columnID{c.Kind, c.Key} }
+
+// find is the place of a column of the grid; -1 where there is none.
+func (t *table) find(id columnID) int {
+	return slices.IndexFunc(t.shown, func(c tableColumn) bool { return c.id() == id })
+}
+
+// tableNow is the table of what is shown now, from the last frame where nothing has changed since.
+// It must be called while the session is read, which keeps the version as it is.
+func (r *runScreen) tableNow(v *lab.View) *table {
+	version := r.session.board.Version()
+	if t := r.last; t != nil && t.view == v && t.version == version && r.lastAll == r.all {
+		return t
+	}
+	if r.all {
+		r.last = tableOf(v, sweep.All(v))
+	} else {
+		r.last = newTable(v)
+	}
+	r.last.version, r.lastAll, r.arranged = version, r.all, arrangement{}
+	return r.last
+}
+
+// arrangement is what the order of the rows depends on beside the table.
+type arrangement struct {
+	filter     string
+	sorted     columnID
+	descending bool
+	done       bool
+}
 
 // arrange filters and sorts the rows and puts the cursor on its row.
 func (r *runScreen) arrange(t *table) {
-	r.order = r.order[:0]
-	for i := range t.view.Rows {
-		if r.filter.keeps(&t.view.Rows[i]) {
-			r.order = append(r.order, i)
-		}
-	}
-	if r.sorted > 0 {
-		slices.SortStableFunc(r.order, func(a, b int) int { return r.compare(t, a, b) })
+	now := arrangement{r.filter.line, r.sorted, r.descending, true}
+	if now != r.arranged {
+		r.arranged = now
+		r.reorder(t)
+		r.stay(t)
 	}
 	r.grid.Rows = len(r.order)
 	if at := slices.Index(r.order, r.row); at >= 0 {
@@ -97,35 +164,39 @@ func (r *runScreen) arrange(t *table) {
 	}
 }
 
+func (r *runScreen) reorder(t *table) {
+	var rows []int
+	for i := range t.sweep.Rows {
+		if r.filter.keeps(t.sweep.Rows[i].TableRow) {
+			rows = append(rows, i)
+		}
+	}
+	if c := t.find(r.sorted); c >= 0 {
+		t.sweep.Sort(rows, sweep.Order{Column: t.shown[c].Column, Descending: r.descending})
+	}
+	r.order = r.order[:0]
+	for _, i := range rows {
+		r.order = append(r.order, t.sweep.Rows[i].Index)
+	}
+}
+
+// stay keeps cursor and marks on their rows where another of the folded ones is shown now.
+func (r *runScreen) stay(t *table) {
+	if r.row < len(t.place) {
+		r.row = t.row(r.row).Index
+	}
+	marks := map[int]bool{}
+	for i := range r.marks {
+		if i < len(t.place) {
+			marks[t.row(i).Index] = true
+		}
+	}
+	r.marks = marks
+}
+
 // keepRow remembers which row the cursor is on.
 func (r *runScreen) keepRow() {
 	if r.grid.Row < len(r.order) {
 		r.row = r.order[r.grid.Row]
 	}
-}
-
-// compare orders two rows by the sorted column; what was not measured comes last in either
-// direction.
-func (r *runScreen) compare(t *table, a, b int) int {
-	sign := 1
-	if r.descending {
-		sign = -1
-	}
-	ra, rb := &t.view.Rows[a], &t.view.Rows[b]
-	switch c := r.sorted - 1; {
-	case c == columnLabel:
-		return sign * cmp.Compare(ra.Label(), rb.Label())
-	case c == columnState:
-		return sign * cmp.Compare(ra.State, rb.State)
-	case c-columnMetrics < len(t.columns):
-		key := t.columns[c-columnMetrics].Metric.Key
-		sa, hasA := ra.Metric(key)
-		sb, hasB := rb.Metric(key)
-		hasA, hasB = hasA && !math.IsNaN(sa.Value), hasB && !math.IsNaN(sb.Value)
-		if !hasA || !hasB {
-			return cmp.Compare(number(!hasA), number(!hasB))
-		}
-		return sign * cmp.Compare(sa.Value, sb.Value)
-	}
-	return 0
 }

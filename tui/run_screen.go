@@ -46,8 +46,9 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
 		{keys: []string{"s"}, footer: "s sort", help: "sort by the column under the cursor; again: the other way round", do: act(r.sort)},
-		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted > 0 }, do: act(func() { r.sorted = 0 })},
+		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted != columnID{} }, do: act(func() { r.sorted = columnID{} })},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows: text, key=value, key<number, has:key, not …", do: act(r.typeFilter)},
+		{keys: []string{"a"}, help: "show or fold the rows that differ in no axis of the sweep", when: r.folds, do: act(r.foldRows)},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
 		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},
 		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
@@ -102,7 +103,7 @@ func (r *runScreen) View(width, height int) []string {
 			lines = centred([]string{"The run has not begun yet."}, width, height)
 			return
 		}
-		t := newTable(v)
+		t := r.tableNow(v)
 		r.arrange(t)
 		lines = append(lines, r.statusLine(v, width))
 		if r.detail && len(r.order) > 0 {

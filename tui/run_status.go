@@ -37,8 +37,11 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 		}
 		parts = append(parts, part+" (v)")
 	}
+	if n := r.last.sweep.Folded(); n > 0 {
+		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
+	}
 	if f := r.line.String(); f != "" && !r.typing() {
-		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(v.Rows)))
+		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(r.last.sweep.Rows)))
 	}
 	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
 	mode := r.mode(s, true)

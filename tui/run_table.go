@@ -6,6 +6,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 	"slimlab/tui/chart"
 	"slimlab/tui/grid"
 	"slimlab/tui/text"
@@ -17,40 +18,50 @@ const trendTitle = "loss curve"
 // lossSuffix ends the name of the series that a step's training loss goes to: "distilled.loss".
 const lossSuffix = ".loss"
 
+// The widest an axis may be: a value of 200 characters must leave room for what was measured.
+const (
+	axisTitleWidth = 16
+	axisValueWidth = 24
+)
+
 // fillGrid gives the grid what it needs of this view.
 func (r *runScreen) fillGrid(t *table) {
-	columns := []grid.Column{{Title: "step"}, {Title: "state"}}
-	for _, c := range t.columns {
-		columns = append(columns, grid.Column{Title: c.Metric.Label, Right: true})
-	}
-	trend := false
-	for i := range t.view.Cells {
-		trend = trend || len(t.view.Cells[i].Series) > 0
-	}
-	if trend {
-		columns = append(columns, grid.Column{Title: trendTitle})
+	columns := make([]grid.Column, len(t.shown))
+	r.grid.Sorted, r.grid.Descending = 0, r.descending
+	for i, c := range t.shown {
+		columns[i] = grid.Column{Title: c.Title(), Right: c.Kind == sweep.Metric}
+		switch {
+		case c.trend:
+			columns[i].Right = false
+		case c.Kind == sweep.Value:
+			columns[i] = grid.Column{Title: text.Cut(text.Clean(c.Key), axisTitleWidth), Right: t.sweep.Axes[c.Axis].Numbers != nil}
+		}
+		if c.id() == r.sorted {
+			r.grid.Sorted = i + 1
+		}
 	}
 	if len(columns) != len(r.grid.Columns) || t.view.State != r.drawn {
 		r.grid.Forget() // what a running row has to say is longer than what it says in the end
 	}
 	r.drawn = t.view.State
 	r.grid.Columns, r.grid.Paints = columns, r.theme.grid()
-	r.grid.Sorted, r.grid.Descending = r.sorted, r.descending
 	r.grid.Marked = func(row int) bool { return r.marks[r.order[row]] }
-	r.grid.At = func(row, column int) grid.Cell { return r.cell(t, &t.view.Rows[r.order[row]], column) }
+	r.grid.At = func(row, column int) grid.Cell { return r.cell(t, t.row(r.order[row]), &t.shown[column]) }
 }
 
-func (r *runScreen) cell(t *table, row *lab.TableRow, column int) grid.Cell {
+func (r *runScreen) cell(t *table, row *sweep.Row, c *tableColumn) grid.Cell {
 	switch {
-	case column == columnLabel:
-		return grid.Cell{Text: text.Clean(row.Label())}
-	case column == columnState:
-		glyph, word, paint := r.rowState(t.view, row)
+	case c.trend:
+		return grid.Cell{Text: trend(t.view, row.TableRow), Paint: r.theme.dim}
+	case c.Kind == sweep.Step:
+		return grid.Cell{Text: text.Clean(row.Name)}
+	case c.Kind == sweep.Value:
+		return grid.Cell{Text: text.Cut(text.Clean(t.sweep.Value(row, c.Axis)), axisValueWidth)}
+	case c.Kind == sweep.State:
+		glyph, word, paint := r.rowState(t.view, row.TableRow)
 		return grid.Cell{Text: glyph + " " + word, Paint: paint}
-	case column-columnMetrics < len(t.columns):
-		return r.metricCell(&t.columns[column-columnMetrics], row)
 	}
-	return grid.Cell{Text: trend(t.view, row), Paint: r.theme.dim}
+	return r.metricCell(&t.columns[c.metric], row.TableRow)
 }
 
 func (r *runScreen) metricCell(c *report.Column, row *lab.TableRow) grid.Cell {
@@ -119,15 +130,15 @@ func trend(v *lab.View, row *lab.TableRow) string {
 // explain says what is under the cursors: the metric, the value with its interval, and its
 // warnings.
 func (r *runScreen) explain(t *table, width int) string {
-	i := r.grid.Column - columnMetrics
 	if len(r.order) == 0 || r.grid.Row >= len(r.order) {
 		return text.Blank(width)
 	}
-	row := &t.view.Rows[r.order[r.grid.Row]]
-	if i < 0 || i >= len(t.columns) {
-		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+r.stepText(t.view, row), width))
+	row := t.row(r.order[r.grid.Row])
+	column, ok := t.metricUnder(r.grid.Column)
+	if !ok {
+		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+r.stepText(t, row), width))
 	}
-	metric, scale := t.columns[i].Metric, t.columns[i].Scale
+	metric, scale := column.Metric, column.Scale
 	parts := []string{"  " + rowsSeen(&r.grid) + metric.Key}
 	if s, ok := row.Metric(metric.Key); ok {
 		value := scale.Format(s.Value)
@@ -150,9 +161,17 @@ func (r *runScreen) explain(t *table, width int) string {
 	return r.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))
 }
 
+// metricUnder is the metric of a column of the grid; ok is false where it shows something else.
+func (t *table) metricUnder(column int) (c *report.Column, ok bool) {
+	if column < 0 || column >= len(t.shown) || t.shown[column].trend || t.shown[column].Kind != sweep.Metric {
+		return nil, false
+	}
+	return &t.columns[t.shown[column].metric], true
+}
+
 // stepText is what a row's stage last said.
-func (r *runScreen) stepText(v *lab.View, row *lab.TableRow) string {
-	parts := []string{row.Label()}
+func (r *runScreen) stepText(t *table, row *sweep.Row) string {
+	v, parts := t.view, []string{t.sweep.Label(row)}
 	for _, id := range row.Cells {
 		c := v.Cell(id)
 		if c == nil {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ type Table struct {
 	View *lab.View
 	Axes []Axis
 	Rows []Row
+
+	steps map[string]int // places in the pipeline
 }
 
 // Axis is one dimension of the sweep.
@@ -20,6 +23,7 @@ type Axis struct {
 	Key     string
 	Values  []string  // in the order of the plan
 	Numbers []float64 // of the values, where all of them are numbers ("0.25", "30%"); else nil
+	index   map[string]int
 }
 
 // Row is a row of the view, or several that are the same.
@@ -37,17 +41,7 @@ const Any = -1
 // Of arranges a view. Rows of a step that differ only in axes on which the step does not depend
 // are one row: what the run's plan says of it counts, or in logs without that, equal artifacts.
 func Of(v *lab.View) *Table {
-	t := &Table{View: v}
-	for i, key := range v.Axes() {
-		axis := Axis{Key: key}
-		for c := range v.Cells {
-			if i < len(v.Cells[c].Params) && !slices.Contains(axis.Values, v.Cells[c].Params[i].Value) {
-				axis.Values = append(axis.Values, v.Cells[c].Params[i].Value)
-			}
-		}
-		axis.Numbers = numbers(axis.Values)
-		t.Axes = append(t.Axes, axis)
-	}
+	t := axesOf(v)
 	depends := t.dependence()
 	rows := map[string]int{}
 	for i := range v.Rows {
@@ -64,8 +58,51 @@ func Of(v *lab.View) *Table {
 	return t
 }
 
-// Folded is the number of rows of the view that another row stands for.
-func (t *Table) Folded() int { return len(t.View.Rows) - len(t.Rows) }
+// All arranges a view without folding: each row stands for itself and has a value on every axis.
+func All(v *lab.View) *Table {
+	t := axesOf(v)
+	keys := v.Axes()
+	for i := range v.Rows {
+		r := &v.Rows[i]
+		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: t.place(r, keys), Same: []int{i}})
+	}
+	return t
+}
+
+// axesOf is a table without rows.
+func axesOf(v *lab.View) *Table {
+	t := &Table{View: v, steps: map[string]int{}}
+	for i, name := range v.Begin.Rows {
+		t.steps[name] = i
+	}
+	for i, key := range v.Axes() {
+		axis := Axis{Key: key, index: map[string]int{}}
+		for c := range v.Cells {
+			if i < len(v.Cells[c].Params) {
+				axis.add(v.Cells[c].Params[i].Value)
+			}
+		}
+		axis.Numbers = numbers(axis.Values)
+		t.Axes = append(t.Axes, axis)
+	}
+	return t
+}
+
+func (a *Axis) add(value string) {
+	if _, known := a.index[value]; !known {
+		a.index[value] = len(a.Values)
+		a.Values = append(a.Values, value)
+	}
+}
+
+// Folded is the number of rows of the view that rows of the table stand for beside themselves.
+func (t *Table) Folded() int {
+	n := 0
+	for i := range t.Rows {
+		n += len(t.Rows[i].Same) - 1
+	}
+	return n
+}
 
 // Value is a row's value on an axis; "" where the row does not depend on it.
 func (t *Table) Value(r *Row, axis int) string {
@@ -107,18 +144,20 @@ func (t *Table) place(r *lab.TableRow, depends []string) []int {
 	for i, axis := range t.Axes {
 		at[i] = Any
 		if value, ok := r.Param(axis.Key); ok && slices.Contains(depends, axis.Key) {
-			at[i] = slices.Index(axis.Values, value)
+			if index, known := axis.index[value]; known {
+				at[i] = index
+			}
 		}
 	}
 	return at
 }
 
 func foldKey(name string, at []int) string {
-	key := name
+	key := append(make([]byte, 0, len(name)+4*len(at)), name...)
 	for _, i := range at {
-		key += "\x00" + strconv.Itoa(i)
+		key = strconv.AppendInt(append(key, 0), int64(i), 10)
 	}
-	return key
+	return string(key)
 }
 
 // dependence says for each step on which axes its rows depend.
@@ -172,15 +211,24 @@ func (t *Table) sameArtifacts(name, axis string) bool {
 func numbers(values []string) []float64 {
 	var out []float64
 	for _, v := range values {
-		text, percent := strings.CutSuffix(v, "%")
-		x, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		x, ok := number(v)
+		if !ok {
 			return nil
-		}
-		if percent {
-			x /= 100
 		}
 		out = append(out, x)
 	}
 	return out
+}
+
+// number reads a value of an axis as a number.
+func number(value string) (x float64, ok bool) {
+	text, percent := strings.CutSuffix(value, "%")
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, false
+	}
+	if percent {
+		x /= 100
+	}
+	return x, true
 }

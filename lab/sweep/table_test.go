@@ -3,6 +3,7 @@ package sweep
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/lab"
@@ -120,5 +121,34 @@ func TestAxesOfNumbers(t *testing.T) {
 	}
 	if table.Axis("scheme") != 1 || table.Axis("loss") != -1 {
 		t.Error("axes are not found by their keys")
+	}
+}
+
+// TestAllRowsHaveEveryValue: unfolded, each row stands for itself at its own point.
+func TestAllRowsHaveEveryValue(t *testing.T) {
+	table := All(lab.Fold(measured(begin(true))).Snapshot())
+	if len(table.Rows) != 18 || table.Folded() != 0 || table.Label(&table.Rows[15]) != "base 50% fp8" {
+		t.Errorf("%d rows, %d folded, row 15 is %q", len(table.Rows), table.Folded(), table.Label(&table.Rows[15]))
+	}
+}
+
+// TestSortPutsWhatIsMissingLast: in either direction, and equal rows stay in their order.
+func TestSortPutsWhatIsMissingLast(t *testing.T) {
+	table := Of(lab.Fold(measured(begin(true))).Snapshot())
+	columns := table.Columns()
+	for _, c := range []struct {
+		by   []Order
+		want string
+	}{
+		{[]Order{{Column: columns[1]}}, "1 2 3 4 5 6 7 8 0"},
+		{[]Order{{Column: columns[1], Descending: true}}, "5 6 7 8 1 2 3 4 0"},
+		{[]Order{{Column: columns[0], Descending: true}, {Column: columns[2]}}, "2 6 3 7 4 8 1 5 0"},
+		{[]Order{{Column: Column{Kind: Metric, Key: "bytes"}}}, "0 1 2 3 4 5 6 7 8"},
+	} {
+		rows := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
+		table.Sort(rows, c.by...)
+		if got := strings.Trim(fmt.Sprint(rows), "[]"); got != c.want {
+			t.Errorf("by %v: %s, expected %s", c.by, got, c.want)
+		}
 	}
 }

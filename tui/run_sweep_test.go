@@ -1,0 +1,91 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+// rowLabels are the rows of the table, in their order, by step and values.
+func (s *script) rowLabels() []string {
+	r := s.runScreen()
+	var labels []string
+	r.session.read(func(v *lab.View) {
+		t := r.tableNow(v)
+		for _, i := range r.order {
+			labels = append(labels, t.sweep.Label(t.row(i)))
+		}
+	})
+	return labels
+}
+
+// TestSweepOnTheScreen: axes are columns, and rows that differ in none stand once.
+func TestSweepOnTheScreen(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {124, 40}, {200, 60}} {
+		name := fmt.Sprintf("sweep-%dx%d", size[0], size[1])
+		t.Run(name, func(t *testing.T) {
+			goldenScreen(t, name, newScript(t, size[0], size[1], Options{}).openSweep().screen())
+		})
+	}
+	s := newScript(t, 124, 40, Options{}).openSweep()
+	s.expect("step", "ratio", "scheme", "loss", "state", "params", "bytes", "smaller", "AUC", "AUC exp.", "63 repeated rows folded (a)").expectNot("FM ratio=")
+	if n := len(s.rowLabels()); n != 33 {
+		t.Errorf("%d rows, expected 33", n)
+	}
+	s.keys("a").expectNot("folded")
+	if n := len(s.rowLabels()); n != 96 {
+		t.Errorf("%d rows, expected 96", n)
+	}
+	s.keys("a").expect("63 repeated rows folded (a)")
+}
+
+// TestSortByAnAxis: numbers as numbers, rows without a value last in either direction.
+func TestSortByAnAxis(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys(">s")
+	labels := s.rowLabels()
+	if !strings.Contains(labels[0], "0.125") || !slices.Contains(labels[30:], "FM") {
+		t.Errorf("ascending %q", labels)
+	}
+	labels = s.keys("s").rowLabels()
+	if !strings.Contains(labels[0], "0.375") || !slices.Contains(labels[30:], "FM") {
+		t.Errorf("descending %q", labels)
+	}
+}
+
+// TestCursorStaysOnItsRow: where rows are folded and unfolded, the cursor stays on the step.
+func TestCursorStaysOnItsRow(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("jjjjj<space>k")
+	at := s.rowLabels()[s.runScreen().grid.Row]
+	s.keys("a")
+	if got := s.rowLabels()[s.runScreen().grid.Row]; got != "pruned 0.125 w4a8 jsd:0.5" {
+		t.Errorf("the cursor went from %q to %q", at, got)
+	}
+	s.keys("a")
+	if got := s.rowLabels()[s.runScreen().grid.Row]; got != at || len(s.runScreen().marks) != 1 {
+		t.Errorf("the cursor went from %q to %q, with %d marks", at, got, len(s.runScreen().marks))
+	}
+}
+
+// BenchmarkSweepFrame is a frame of a sweep of 10⁴ rows at rest.
+func BenchmarkSweepFrame(b *testing.B) { benchmarkSweepFrame(b, false) }
+
+// BenchmarkSweepFrameAnew is a frame after an event.
+func BenchmarkSweepFrameAnew(b *testing.B) { benchmarkSweepFrame(b, true) }
+
+func benchmarkSweepFrame(b *testing.B, anew bool) {
+	s := newScript(b, 200, 60, Options{})
+	events := sweepLog(25, 10, 10)
+	board := lab.Fold(events)
+	s.send(watchMsg{&session{id: sweepRun, board: board}})
+	b.ReportAllocs()
+	for b.Loop() {
+		s.m.dirty = true
+		if anew {
+			s.runScreen().last = nil
+		}
+		s.m.View()
+	}
+}
