@@ -12,7 +12,6 @@ import (
 	"github.com/muesli/termenv"
 	"pgregory.net/rapid"
 
-	"slimlab/lab"
 	"slimlab/tui/text"
 )
 
@@ -323,42 +322,6 @@ func stripStyles(s string) string {
 		}
 		_, s, _ = strings.Cut(after, "m")
 	}
-}
-
-func TestFilter(t *testing.T) {
-	row := &lab.TableRow{Name: "w8a8", State: lab.Done, Params: []lab.Param{{Key: "loss", Value: "fkl"}}, Values: map[string]lab.Summary{"bytes": {Value: 251_000}, "ttft_cold_p50": {Value: 0.0003}, "auc_soft_delta": {Value: -0.012}}}
-	for line, want := range map[string]bool{
-		"": true, "w8": true, "W8A": true, "w9": false, "not w9": true, "w8 not w9": true, "bytes<300k": true, "bytes<250kB": false, "bytes>=251kB": true,
-		"ttft_cold_p50<1ms": true, "ttft_cold_p50<0.2ms": false, "has:bytes": true, "has:auc": false, "not has:auc": true, "auc<1": false, "state=done": true, "state=run": false,
-		"row=w8a8": true, "row=w8": false, "loss=fkl": true, "loss=rkl": false, "auc_soft_delta>-2%": true, "auc_soft_delta>-1%": false, "bytes=251000": true, "not not w8": true,
-	} {
-		f, err := parseFilter(line, []string{"loss"})
-		if err != nil {
-			t.Errorf("%q: %v", line, err)
-		} else if got := f.keeps(row); got != want {
-			t.Errorf("%q keeps the row: %t, expected %t", line, got, want)
-		}
-	}
-	for _, line := range []string{"bytes<", "bytes<many", "aux=1", "has:aux", "state<done", "not", "axis<3"} {
-		if _, err := parseFilter(line, []string{"axis"}); err == nil {
-			t.Errorf("%q was taken for a filter", line)
-		}
-	}
-}
-
-func FuzzFilter(f *testing.F) {
-	for _, line := range []string{"", "w8 not kd", "bytes<300k", "has:auc state=done", "ttft_cold_p50>=1.5ms", "not not x", "=<>", "auc_soft_delta>-1%"} {
-		f.Add(line)
-	}
-	row := &lab.TableRow{Name: "x", Values: map[string]lab.Summary{"bytes": {Value: 1}}}
-	f.Fuzz(func(t *testing.T, line string) {
-		one, err := parseFilter(line, []string{"axis"})
-		if err == nil {
-			one.keeps(row)
-		} else if strings.TrimSpace(line) == "" {
-			t.Errorf("the empty filter is refused: %v", err)
-		}
-	})
 }
 
 func BenchmarkFrame(b *testing.B) {

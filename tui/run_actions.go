@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -26,21 +27,21 @@ func (r *runScreen) typeFilter() {
 			if r.wrong != nil {
 				return "✗ " + text.Clean(r.wrong.Error())
 			}
-			return "text  key=value  key<number  has:key  not …  ·  enter keeps, esc clears"
+			return sweep.FilterSyntax + "  ·  enter keeps, esc clears"
 		},
 	})
 }
 
 // setFilter takes over what was typed where it is a filter.
 func (r *runScreen) setFilter() {
-	var f filter
-	r.session.read(func(v *lab.View) { f, r.wrong = parseFilter(r.line.String(), v.Axes()) })
+	var f sweep.Filter
+	r.session.read(func(v *lab.View) { f, r.wrong = r.tableNow(v).sweep.Filter(r.line.String()) })
 	if r.wrong == nil {
 		r.filter = f
 	}
 }
 
-func (r *runScreen) clearFilter() { r.line, r.filter, r.wrong = input{}, filter{}, nil }
+func (r *runScreen) clearFilter() { r.line, r.filter, r.wrong = input{}, sweep.Filter{}, nil }
 
 func (r *runScreen) hasRow() bool { return len(r.order) > 0 }
 

@@ -19,7 +19,7 @@ type runScreen struct {
 
 	sorted     columnID // zero: the run's own order
 	descending bool
-	filter     filter
+	filter     sweep.Filter
 	line       input
 	wrong      error // why the typed text is no filter yet
 
@@ -149,7 +149,7 @@ type arrangement struct {
 
 // arrange filters and sorts the rows and puts the cursor on its row.
 func (r *runScreen) arrange(t *table) {
-	now := arrangement{r.filter.line, r.sorted, r.descending, true}
+	now := arrangement{r.filter.String(), r.sorted, r.descending, true}
 	if now != r.arranged {
 		r.arranged = now
 		r.reorder(t)
@@ -165,12 +165,7 @@ func (r *runScreen) arrange(t *table) {
 }
 
 func (r *runScreen) reorder(t *table) {
-	var rows []int
-	for i := range t.sweep.Rows {
-		if r.filter.keeps(t.sweep.Rows[i].TableRow) {
-			rows = append(rows, i)
-		}
-	}
+	rows := t.sweep.Keep(r.filter)
 	if c := t.find(r.sorted); c >= 0 {
 		t.sweep.Sort(rows, sweep.Order{Column: t.shown[c].Column, Descending: r.descending})
 	}

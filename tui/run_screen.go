@@ -4,6 +4,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -47,7 +48,7 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
 		{keys: []string{"s"}, footer: "s sort", help: "sort by the column under the cursor; again: the other way round", do: act(r.sort)},
 		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted != columnID{} }, do: act(func() { r.sorted = columnID{} })},
-		{keys: []string{"/"}, footer: "/ filter", help: "filter rows: text, key=value, key<number, has:key, not …", do: act(r.typeFilter)},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions: " + sweep.FilterSyntax, do: act(r.typeFilter)},
 		{keys: []string{"a"}, help: "show or fold the rows that differ in no axis of the sweep", when: r.folds, do: act(r.foldRows)},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
 		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},

@@ -55,6 +55,16 @@ func TestSortByAnAxis(t *testing.T) {
 	}
 }
 
+// TestFilterByAnAxis: numbers of an axis compare as numbers, and what is wrong is said while
+// typing.
+func TestFilterByAnAxis(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("/ratio<0.3 loss=fkl<enter>").expect(`filter "ratio<0.3 loss=fkl": 10 of 33 rows`)
+	if n := len(s.rowLabels()); n != 10 {
+		t.Errorf("%d rows, expected 10", n)
+	}
+	s.keys("<esc>/scheme=w9").expect(`✗ scheme "w9": expected one of w4a8, w5a8, w6a8, w7a8`)
+}
+
 // TestCursorStaysOnItsRow: where rows are folded and unfolded, the cursor stays on the step.
 func TestCursorStaysOnItsRow(t *testing.T) {
 	s := newScript(t, 124, 40, Options{}).openSweep().keys("jjjjj<space>k")

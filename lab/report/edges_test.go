@@ -52,23 +52,6 @@ func TestEdgesOfFormats(t *testing.T) {
 	}
 }
 
-// TestParse: a number with each suffix that tables write reads back as what it stands for.
-func TestParse(t *testing.T) {
-	for text, want := range map[string]float64{
-		"0.5": 0.5, "-3": -3, "1e3": 1000, "3%": 0.03, "1.5×": 1.5, "1.5x": 1.5, "20ms": 0.02, "7us": 7e-6, "7µs": 7e-6, "4ns": 4e-9, "2s": 2,
-		"1.5MB": 1.5e6, "2kB": 2000, "9B": 9, "3GB": 3e9, "1TB": 1e12, "4k": 4000, "5M": 5e6, "2GB/s": 2e9, "6Gop/s": 6e9, "+Inf": math.Inf(1),
-	} {
-		if got, err := Parse(text); err != nil || math.Abs(got-want) > 1e-12*math.Abs(want) {
-			t.Errorf("%q: %v, %v, expected %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "MB", "NaN", "1.5Q", "two", "1 MB x", "1,5", "5MM"} {
-		if got, err := Parse(text); err == nil || !strings.Contains(err.Error(), "expected a number such as") {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-}
-
 // TestCSVOfRuns: several runs are one table, whose lines begin with the scenario and have the axes
 // and metrics of all.
 func TestCSVOfRuns(t *testing.T) {

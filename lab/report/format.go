@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -20,40 +19,6 @@ type Scale struct {
 
 // Missing is the text of a value that was not measured.
 const Missing = "–"
-
-// prefix is a suffix and what it multiplies a number by.
-type prefix struct {
-	suffix string
-	factor float64
-}
-
-// prefixes of each unit, the largest first.
-var prefixes = map[lab.Unit][]prefix{
-	lab.Count:               thousands(""),
-	lab.Rate:                thousands(""),
-	lab.Bytes:               thousands("B"),
-	lab.BytesPerSecond:      thousands("B/s"),
-	lab.OperationsPerSecond: thousands("op/s"),
-	lab.Seconds:             {{"s", 1}, {"ms", 1e-3}, {"µs", 1e-6}, {"ns", 1e-9}},
-}
-
-func thousands(unit string) []prefix {
-	return []prefix{{"T" + unit, 1e12}, {"G" + unit, 1e9}, {"M" + unit, 1e6}, {"k" + unit, 1e3}, {unit, 1}}
-}
-
-var suffixes = suffixesOf(prefixes)
-
-func suffixesOf(prefixes map[lab.Unit][]prefix) map[string]float64 {
-	all := map[string]float64{"%": 0.01, "×": 1, "x": 1, "us": 1e-6}
-	for _, list := range prefixes {
-		for _, p := range list {
-			if p.suffix != "" {
-				all[p.suffix] = p.factor
-			}
-		}
-	}
-	return all
-}
 
 // ScaleOf chooses the scale of a column: the unit prefix by its largest value, the decimals so that
 // its smallest keeps two or three digits.
@@ -97,30 +62,15 @@ func magnitude(x float64) int { return int(math.Floor(math.Log10(x))) }
 
 // prefix sets the suffix of the largest prefix that is not above a value.
 func (s *Scale) prefix(unit lab.Unit, large float64) {
-	for _, p := range prefixes[unit] {
-		s.Suffix, s.divisor = p.suffix, p.factor
-		if large >= p.factor {
+	for _, p := range unit.Prefixes() {
+		s.Suffix, s.divisor = p.Suffix, p.Factor
+		if large >= p.Factor {
 			return
 		}
 	}
 	if unit != lab.Seconds && large < 1 { // the smallest prefix is 1
 		s.divisor = 1
 	}
-}
-
-// Parse reads a number as tables write it, with any suffix of any unit: "1.5MB", "20ms", "3%".
-func Parse(text string) (float64, error) {
-	digits, factor, longest := text, 1.0, 0
-	for suffix, f := range suffixes {
-		if rest, ok := strings.CutSuffix(text, suffix); ok && len(suffix) > longest {
-			digits, factor, longest = rest, f, len(suffix)
-		}
-	}
-	x, err := strconv.ParseFloat(digits, 64)
-	if err != nil || math.IsNaN(x) {
-		return 0, fmt.Errorf("found %q, expected a number such as 0.5, 20ms or 1.5MB", text)
-	}
-	return x * factor, nil
 }
 
 // Format writes a value in the scale, suffix included.

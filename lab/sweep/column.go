@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 )
 
@@ -47,6 +48,38 @@ func (t *Table) Columns() []Column {
 		columns = append(columns, Column{Kind: Metric, Key: m.Key, Metric: m})
 	}
 	return columns
+}
+
+// Column finds a column by its key: an axis before what else is called so; "row" is the step too,
+// as in exports. Metrics need not be among Columns.
+func (t *Table) Column(key string) (Column, error) {
+	if i := t.Axis(key); i >= 0 {
+		return Column{Kind: Value, Key: key, Axis: i}, nil
+	}
+	switch key {
+	case "step", "row":
+		return Column{Kind: Step, Key: "step"}, nil
+	case "state":
+		return Column{Kind: State, Key: "state"}, nil
+	}
+	if m, ok := lab.MetricByKey(key); ok {
+		return Column{Kind: Metric, Key: key, Metric: m}, nil
+	}
+	return Column{}, nearest.Unknown("key", key, t.keys())
+}
+
+// keys lists what Column finds, what this table shows first.
+func (t *Table) keys() []string {
+	var keys []string
+	for _, c := range t.Columns() {
+		keys = append(keys, c.Key)
+	}
+	for _, key := range lab.MetricKeys() {
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // number is what a column orders a row by; ok is false where the row has no value.

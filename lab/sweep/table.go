@@ -222,13 +222,6 @@ func numbers(values []string) []float64 {
 
 // number reads a value of an axis as a number.
 func number(value string) (x float64, ok bool) {
-	text, percent := strings.CutSuffix(value, "%")
-	x, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0, false
-	}
-	if percent {
-		x /= 100
-	}
-	return x, true
+	x, err := lab.ParseNumber(value)
+	return x, err == nil && !math.IsInf(x, 0)
 }
