@@ -59,7 +59,7 @@ func TestOutputsOfSeveralScenarios(t *testing.T) {
 		Schema  string
 		Reports []struct{ Run struct{ Scenario string } }
 	}
-	if err := json.Unmarshal([]byte(read(t, "json")), &all); err != nil || all.Schema != "slimlab.reports/1" || len(all.Reports) != 2 || all.Reports[1].Run.Scenario != "other" {
+	if err := json.Unmarshal([]byte(read(t, "json")), &all); err != nil || all.Schema != "slimlab.reports/2" || len(all.Reports) != 2 || all.Reports[1].Run.Scenario != "other" {
 		t.Errorf("JSON: %v, %+v", err, all)
 	}
 	if text := read(t, "events"); strings.Count(text, `"kind":"begin"`) != 2 || strings.Count(text, `"kind":"end"`) != 2 {

@@ -30,30 +30,6 @@ func (p *program) board(name string) (b *lab.Board, problem, err error) {
 	return lab.Fold(events), problem, nil
 }
 
-func (p *program) showCommand() *cobra.Command {
-	format := "table"
-	cmd := &cobra.Command{
-		Use:   "show RUN",
-		Short: "print a run's results; RUN is an id, the beginning of one, or last",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := nearest.Check("--format", format, report.Formats()); err != nil {
-				return usage(err)
-			}
-			b, _, err := p.board(args[0])
-			if err != nil {
-				return err
-			}
-			if format == "table" {
-				return broke(report.Text(p.stdout, b.Snapshot(), tableWidth()))
-			}
-			return broke(report.Write(format, p.stdout, b.Snapshot()))
-		},
-	}
-	cmd.Flags().StringVar(&format, "format", format, "output format: "+strings.Join(report.Formats(), ", "))
-	return cmd
-}
-
 func (p *program) compareCommand() *cobra.Command {
 	format := "table"
 	cmd := &cobra.Command{

@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"lab/stat":              {},
 	"lab/recipe":            {},
 	"lab/store":             {"lab", "lab/recipe"},
-	"lab/report":            {"lab", "lab/stat"},
+	"lab/report":            {"lab", "lab/stat", "lab/sweep"},
 	"lab/sweep":             {"lab"},
 	"lab/doctor":            {"lab", "lab/home", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/datafile":          {},

@@ -86,18 +86,17 @@ type tableColumn struct {
 func newTable(v *lab.View) *table { return tableOf(v, sweep.Of(v)) }
 
 func tableOf(v *lab.View, s *sweep.Table) *table {
-	t := &table{view: v, sweep: s, columns: report.Columns(v), place: make([]int, len(v.Rows))}
+	t := &table{view: v, sweep: s, place: make([]int, len(v.Rows))}
 	for i := range s.Rows {
 		for _, same := range s.Rows[i].Same {
 			t.place[same] = i
 		}
 	}
-	metrics := 0
 	for _, c := range s.Columns() {
 		column := tableColumn{Column: c}
 		if c.Kind == sweep.Metric {
-			column.metric = metrics
-			metrics++
+			column.metric = len(t.columns)
+			t.columns = append(t.columns, report.ColumnOf(c.Metric, s))
 		}
 		t.shown = append(t.shown, column)
 	}

@@ -1,6 +1,6 @@
 // Package jsondoc writes documents as JSON for programs to read.
 //
-// A document is an object whose first key, schema, names its shape: "slimlab.report/2". The number
+// A document is an object whose first key, schema, names its shape: "slimlab.report/3". The number
 // is raised when a change could break a reader. Keys are in snake_case and text is written as it
 // is, without escapes for HTML. The package leaves out streams of objects and reading.
 package jsondoc

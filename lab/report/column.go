@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // Column is a metric of a run's table: the scale of its values, the best of them, and the warnings
@@ -24,19 +25,15 @@ type TableCell struct {
 	Warnings []string // of this value, those of the column among them
 }
 
-// Columns returns the metrics of a run's table, ready to be written.
-func Columns(v *lab.View) []Column {
-	var columns []Column
-	for _, m := range v.Columns() {
-		var measured []lab.Summary
-		for i := range v.Rows {
-			if s, ok := v.Rows[i].Metric(m.Key); ok {
-				measured = append(measured, s)
-			}
+// ColumnOf returns a metric's column of a table, ready to be written.
+func ColumnOf(m lab.Metric, t *sweep.Table) Column {
+	var measured []lab.Summary
+	for i := range t.Rows {
+		if s, ok := t.Rows[i].Metric(m.Key); ok {
+			measured = append(measured, s)
 		}
-		columns = append(columns, newColumn(m, measured))
 	}
-	return columns
+	return newColumn(m, measured)
 }
 
 func newColumn(m lab.Metric, measured []lab.Summary) Column {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"io"
 	"math"
@@ -9,23 +10,32 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
-// CSV writes one line a row of the table, values in base units as they are: row, the sweep's axes,
-// state, seeds, and for each metric its value and the bounds of its interval. What was not measured
-// is empty. Each seed by itself is in the JSON. Several runs are one table, which begins with the
-// column scenario and has the axes and metrics of all.
-func CSV(w io.Writer, views ...*lab.View) error {
-	t := csvTable{scenarios: len(views) > 1}
-	for _, v := range views {
-		t.axes = appendNew(t.axes, v.Axes()...)
-		t.metrics = appendNew(t.metrics, v.Columns()...)
+// CSV writes one line a row of the run, values in base units as they are: row, the sweep's axes,
+// state, seeds, for each metric its value and the bounds of its interval, then warnings. What was
+// not measured is empty. Each seed by itself is in the JSON. No row is folded: in sweeps the last
+// column, repeated, is true where a step stands again at another value of an axis that changes
+// nothing in it, so that lines with false count once. Columns that a selection chose stand in its
+// order, behind row. Several runs are one table, which begins with the column scenario and has the
+// axes and metrics of all.
+func CSV(w io.Writer, tables ...*sweep.Table) error {
+	c := csvTable{scenarios: len(tables) > 1}
+	for _, t := range tables {
+		c.columns = appendNew(c.columns, t.Columns()...)
+		c.sweep = c.sweep || len(t.Axes) > 0
 	}
+	c.arrange(tables)
 	out := csv.NewWriter(w)
-	out.Write(t.head())
-	for _, v := range views {
-		for i := range v.Rows {
-			out.Write(t.line(v.Begin.Scenario, &v.Rows[i]))
+	out.Write(c.head())
+	for _, t := range tables {
+		shown := map[int]bool{}
+		for i := range t.Rows {
+			shown[t.Rows[i].Index] = true
+		}
+		for _, i := range t.Each() {
+			out.Write(c.line(t.View.Begin.Scenario, &t.View.Rows[i], !shown[i]))
 		}
 	}
 	out.Flush()
@@ -35,50 +45,90 @@ func CSV(w io.Writer, views ...*lab.View) error {
 // csvTable is what the lines have in common.
 type csvTable struct {
 	scenarios bool // the column scenario
-	axes      []string
-	metrics   []lab.Metric
+	sweep     bool // the column repeated
+	seeds     bool // the column seeds, behind the state
+	columns   []sweep.Column
 }
 
-func (t *csvTable) head() []string {
-	head := append([]string{"row"}, t.axes...)
-	if t.scenarios {
-		head = append([]string{"scenario"}, head...)
+// arrange leaves one column for axes of one key, and where no columns were chosen brings those of
+// several runs into one order: axes, state, metrics.
+func (c *csvTable) arrange(tables []*sweep.Table) {
+	for i := range c.columns {
+		c.columns[i].Axis = 0 // lines find their value by its key
 	}
-	head = append(head, "state", "seeds")
-	for _, m := range t.metrics {
-		head = append(head, m.Key, m.Key+"_low", m.Key+"_high")
+	c.columns = appendNew(nil, c.columns...)
+	if !slices.ContainsFunc(tables, func(t *sweep.Table) bool { return t.Chosen() != nil }) {
+		c.seeds = true
+		slices.SortStableFunc(c.columns, func(a, b sweep.Column) int { return cmp.Compare(a.Kind, b.Kind) })
 	}
-	return append(head, "warnings")
 }
 
-func (t *csvTable) line(scenario string, r *lab.TableRow) []string {
-	line := []string{r.Name}
-	if t.scenarios {
-		line = []string{scenario, r.Name}
+func (c *csvTable) head() []string {
+	var head []string
+	if c.scenarios {
+		head = append(head, "scenario")
 	}
-	for _, axis := range t.axes {
-		value, _ := r.Param(axis)
-		line = append(line, value)
-	}
-	line = append(line, r.State.String(), strconv.Itoa(r.Done))
-	var warnings []string
-	for _, m := range t.metrics {
-		s, ok := r.Metric(m.Key)
-		if !ok {
-			line = append(line, "", "", "")
-			continue
+	for _, column := range c.columns {
+		switch key := column.Key; column.Kind {
+		case sweep.Step:
+			head = append(head, "row")
+		case sweep.Metric:
+			head = append(head, key, key+"_low", key+"_high")
+		default:
+			head = append(head, key)
 		}
-		line = append(line, plain(s.Value))
-		if s.Interval {
-			line = append(line, plain(s.Low), plain(s.High))
-		} else {
-			line = append(line, "", "")
-		}
-		for _, d := range s.Warnings {
-			warnings = append(warnings, m.Key+": "+d)
+		if column.Kind == sweep.State && c.seeds {
+			head = append(head, "seeds")
 		}
 	}
-	return append(line, strings.Join(warnings, "; "))
+	head = append(head, "warnings")
+	if c.sweep {
+		head = append(head, "repeated")
+	}
+	return head
+}
+
+func (c *csvTable) line(scenario string, r *lab.TableRow, repeated bool) []string {
+	var line, warnings []string
+	if c.scenarios {
+		line = append(line, scenario)
+	}
+	for _, column := range c.columns {
+		switch column.Kind {
+		case sweep.Step:
+			line = append(line, r.Name)
+		case sweep.Value:
+			value, _ := r.Param(column.Key)
+			line = append(line, value)
+		case sweep.State:
+			line = append(line, r.State.String())
+			if c.seeds {
+				line = append(line, strconv.Itoa(r.Done))
+			}
+		case sweep.Metric:
+			s, ok := r.Metric(column.Key)
+			line = append(line, csvCells(s, ok)...)
+			for _, d := range s.Warnings {
+				warnings = append(warnings, column.Key+": "+d)
+			}
+		}
+	}
+	line = append(line, strings.Join(warnings, "; "))
+	if c.sweep {
+		line = append(line, strconv.FormatBool(repeated))
+	}
+	return line
+}
+
+// csvCells are a value and the bounds of its interval.
+func csvCells(s lab.Summary, measured bool) []string {
+	switch {
+	case !measured:
+		return []string{"", "", ""}
+	case !s.Interval:
+		return []string{plain(s.Value), "", ""}
+	}
+	return []string{plain(s.Value), plain(s.Low), plain(s.High)}
 }
 
 func appendNew[T comparable](list []T, more ...T) []T {

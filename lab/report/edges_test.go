@@ -11,6 +11,7 @@ import (
 
 	"slimlab/internal/golden"
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // TestEdgesOfFormats: what is just below a bound, on it and just above.
@@ -56,7 +57,7 @@ func TestEdgesOfFormats(t *testing.T) {
 // and metrics of all.
 func TestCSVOfRuns(t *testing.T) {
 	var b bytes.Buffer
-	if err := CSV(&b, live(), run("r1", 1, nil).Snapshot()); err != nil {
+	if err := CSV(&b, sweep.Of(live()), sweep.Of(run("r1", 1, nil).Snapshot())); err != nil {
 		t.Fatal(err)
 	}
 	golden.Equal(t, "runs.csv", b.String())

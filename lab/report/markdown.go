@@ -8,16 +8,18 @@ import (
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
-// Markdown writes the run as a section with a table, for a pull request or a job's summary. The
-// best of a column is bold.
-func Markdown(w io.Writer, v *lab.View) error {
-	t := newTable(v)
+// Markdown writes a table of a run as a section, for a pull request or a job's summary. The best of
+// a column is bold.
+func Markdown(w io.Writer, of *sweep.Table) error {
+	t, v := newTable(of), of.View
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
 	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	markdownList(&b, "", hidden(of), func(_ int, line string) string { return texttable.Escape(line) })
 	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
 		return fmt.Sprintf("`%s` %s", strings.ReplaceAll(l.name, "`", "'"), l.text())
 	})

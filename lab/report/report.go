@@ -7,6 +7,7 @@ import (
 
 	"slimlab/internal/nearest"
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // Formats lists what Write can write.
@@ -21,17 +22,31 @@ func Refused(scenario string, err error) *lab.View {
 // CSV table with the column scenario, a JSON document of all reports, one JUnit file with a suite
 // for each.
 func Write(format string, w io.Writer, views ...*lab.View) error {
+	tables := make([]*sweep.Table, len(views))
+	for i, v := range views {
+		tables[i] = sweep.Of(v)
+	}
+	return WriteTables(format, w, tables...)
+}
+
+// WriteTables writes tables of runs as Write does. JUnit files hold the expectations of the whole
+// run, whatever the rows of its table.
+func WriteTables(format string, w io.Writer, tables ...*sweep.Table) error {
 	var err error
 	switch format {
 	case "table":
-		err = each(w, views, func(w io.Writer, v *lab.View) error { return Text(w, v, 0) })
+		err = each(w, tables, func(w io.Writer, t *sweep.Table) error { return TextOf(w, t, 0) })
 	case "md":
-		err = each(w, views, Markdown)
+		err = each(w, tables, Markdown)
 	case "csv":
-		err = CSV(w, views...)
+		err = CSV(w, tables...)
 	case "json":
-		err = JSON(w, views...)
+		err = JSON(w, tables...)
 	case "junit":
+		var views []*lab.View
+		for _, t := range tables {
+			views = append(views, t.View)
+		}
 		err = JUnit(w, views...)
 	default:
 		return nearest.Check("report format", format, Formats())
@@ -42,15 +57,15 @@ func Write(format string, w io.Writer, views ...*lab.View) error {
 	return nil
 }
 
-// each writes the views with an empty line between.
-func each(w io.Writer, views []*lab.View, write func(io.Writer, *lab.View) error) error {
+// each writes the tables with an empty line between.
+func each(w io.Writer, tables []*sweep.Table, write func(io.Writer, *sweep.Table) error) error {
 	var errs error
-	for i, v := range views {
+	for i, t := range tables {
 		if i > 0 {
 			_, err := io.WriteString(w, "\n")
 			errs = errors.Join(errs, err)
 		}
-		errs = errors.Join(errs, write(w, v))
+		errs = errors.Join(errs, write(w, t))
 	}
 	return errs
 }

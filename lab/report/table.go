@@ -8,6 +8,7 @@ import (
 
 	"slimlab/internal/visible"
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // table is a run's rows as text, for terminals and Markdown.
@@ -32,36 +33,41 @@ type cell struct {
 	notes    []int
 }
 
-func newTable(v *lab.View) *table {
-	t := &table{rows: len(v.Rows)}
-	t.axis("step", v, func(r *lab.TableRow) string { return r.Name })
-	for _, axis := range v.Axes() {
-		t.axis(axis, v, func(r *lab.TableRow) string { value, _ := r.Param(axis); return value })
-	}
-	if slices.ContainsFunc(v.Rows, func(r lab.TableRow) bool { return r.State != lab.Done }) {
-		t.axis("state", v, func(r *lab.TableRow) string { return r.State.String() })
-	}
-	for _, c := range Columns(v) {
-		t.metric(c, v)
+func newTable(of *sweep.Table) *table {
+	t := &table{rows: len(of.Rows)}
+	all := of.Chosen() != nil
+	for _, c := range of.Columns() {
+		switch c.Kind {
+		case sweep.Step:
+			t.words("step", of, func(r *sweep.Row) string { return r.Name })
+		case sweep.Value:
+			t.words(c.Key, of, func(r *sweep.Row) string { return of.Value(r, c.Axis) })
+		case sweep.State: // that all is done is said in the subtitle
+			if all || slices.ContainsFunc(of.Rows, func(r sweep.Row) bool { return r.State != lab.Done }) {
+				t.words("state", of, func(r *sweep.Row) string { return r.State.String() })
+			}
+		case sweep.Metric:
+			t.metric(ColumnOf(c.Metric, of), of)
+		}
 	}
 	return t
 }
 
-func (t *table) axis(title string, v *lab.View, of func(r *lab.TableRow) string) {
+func (t *table) words(title string, of *sweep.Table, text func(r *sweep.Row) string) {
 	c := column{title: title, left: true, fixed: true}
-	for i := range v.Rows {
-		c.cells = append(c.cells, cell{value: visible.Line(of(&v.Rows[i]))})
+	for i := range of.Rows {
+		c.cells = append(c.cells, cell{value: visible.Line(text(&of.Rows[i]))})
 	}
 	t.columns = append(t.columns, c)
 }
 
-func (t *table) metric(metric Column, v *lab.View) {
+func (t *table) metric(metric Column, of *sweep.Table) {
 	c := column{title: metric.Metric.Label}
 	for _, warning := range metric.Warnings {
 		c.notes = append(c.notes, t.note(warning))
 	}
-	for i := range v.Rows {
-		one := metric.Cell(&v.Rows[i])
+	for i := range of.Rows {
+		one := metric.Cell(of.Rows[i].TableRow)
 		var notes []int
 		for _, warning := range one.Warnings {
 			if !slices.Contains(metric.Warnings, warning) {
@@ -72,6 +78,18 @@ func (t *table) metric(metric Column, v *lab.View) {
 		c.cells = append(c.cells, cell{one.Value, one.Interval, one.Best, notes})
 	}
 	t.columns = append(t.columns, c)
+}
+
+// hidden says which rows of the run the table does not have, or has once for several.
+func hidden(of *sweep.Table) []string {
+	var lines []string
+	if of.Where != "" {
+		lines = append(lines, fmt.Sprintf("%d of %s: where %s", len(of.Rows), Plural(len(of.Rows)+of.Left, "row"), of.Where))
+	}
+	if n := of.Folded(); n > 0 {
+		lines = append(lines, Plural(n, "repeated row")+" folded: a step stands once for all values of an axis that changes nothing in it, with that axis blank")
+	}
+	return lines
 }
 
 // note returns the number of a footnote.

@@ -11,12 +11,16 @@ import (
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // Text writes the run for a terminal of a width; 0 is without limit. What does not fit is left out
 // in this order: intervals, then columns from the right, which a line under the table names.
-func Text(w io.Writer, v *lab.View, width int) error {
-	t := newTable(v)
+func Text(w io.Writer, v *lab.View, width int) error { return TextOf(w, sweep.Of(v), width) }
+
+// TextOf writes a table of a run as Text does.
+func TextOf(w io.Writer, of *sweep.Table, width int) error {
+	t, v := newTable(of), of.View
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", title(v), subtitle(v))
 	intervals := true
@@ -34,6 +38,9 @@ func Text(w io.Writer, v *lab.View, width int) error {
 	}
 	b.WriteString(t.text(intervals).Text())
 	t.legend(&b)
+	for _, line := range hidden(of) {
+		b.WriteString(line + "\n")
+	}
 	if len(dropped) > 0 {
 		fmt.Fprintf(&b, "not shown in %d columns of text: %s\n", width, strings.Join(dropped, ", "))
 	}

@@ -36,9 +36,12 @@ func (c *Column) Title() string {
 	return c.Key
 }
 
-// Columns returns the columns that the scenario chose, in its order: the step, the axes, the state,
-// the metrics.
+// Columns returns the columns that the selection named, else those that the scenario chose, in its
+// order: the step, the axes, the state, the metrics.
 func (t *Table) Columns() []Column {
+	if t.chosen != nil {
+		return t.chosen
+	}
 	columns := []Column{{Kind: Step, Key: "step"}}
 	for i := range t.Axes {
 		columns = append(columns, Column{Kind: Value, Key: t.Axes[i].Key, Axis: i})

@@ -14,8 +14,13 @@ type Table struct {
 	View *lab.View
 	Axes []Axis
 	Rows []Row
+	// of a selection: its filter, and how many rows that left out
+	Where string
+	Left  int
 
-	steps map[string]int // places in the pipeline
+	chosen []Column // of a selection; nil: those of the scenario
+	sorted bool
+	steps  map[string]int // places in the pipeline
 }
 
 // Axis is one dimension of the sweep.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/internal/nearest"
+	"slimlab/lab/report"
+	"slimlab/lab/sweep"
+)
+
+const showHelp = `Print a run's results. RUN is an id, the beginning of one, or last.
+
+--where keeps the rows that meet conditions, as / does on the workbench's Run screen:
+  text            the row's step or a value of its axes contains it
+  key=value       step, state or an axis of the sweep is value, or a metric a number; also !=
+  key<number      a metric or an axis of numbers is less; also <= > >=; 300kB, 20ms, 3% are numbers
+  has:key         the metric was measured; the row depends on the axis
+  not X, X or Y   conditions that stand beside each other must all hold, and bind more tightly than or
+  "a b"           a text or value with spaces
+No comparison holds for a row without a value there.
+
+In a sweep, a step that does not depend on an axis stands once in tables for people (table, md), with
+that axis blank; --all shows every row. CSV and JSON always have every row and say which repeat another.`
+
+func (p *program) showCommand() *cobra.Command {
+	format := "table"
+	var selection sweep.Selection
+	cmd := &cobra.Command{
+		Use:   "show RUN",
+		Short: "print a run's results; RUN is an id, the beginning of one, or last",
+		Long:  showHelp,
+		Example: `  slimlab show last --where 'ratio<0.3 auc>0.7'
+  slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := nearest.Check("--format", format, report.Formats()); err != nil {
+				return usage(err)
+			}
+			if err := junitAlone(cmd, format); err != nil {
+				return usage(err)
+			}
+			b, _, err := p.board(args[0])
+			if err != nil {
+				return err
+			}
+			table, err := sweep.Select(b.Snapshot(), selection)
+			if err != nil {
+				return usage(fmt.Errorf("--%w", err))
+			}
+			if format == "table" {
+				return broke(report.TextOf(p.stdout, table, tableWidth()))
+			}
+			return broke(report.WriteTables(format, p.stdout, table))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&format, "format", format, "output format: "+strings.Join(report.Formats(), ", "))
+	flags.StringVar(&selection.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
+	flags.StringVar(&selection.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
+	flags.StringVar(&selection.Columns, "columns", "", "show these columns, KEY,..., in this order")
+	flags.BoolVar(&selection.All, "all", false, "tables show repeated rows of a sweep too")
+	return cmd
+}
+
+// junitAlone refuses options that choose rows for a format that has none.
+func junitAlone(cmd *cobra.Command, format string) error {
+	if format != "junit" {
+		return nil
+	}
+	for _, name := range []string{"where", "sort", "columns", "all"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s: junit files hold expectations and no rows; expected table, md, csv or json with it", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestShowSelects: rows, their order and the columns are those that the options ask for, in every
+// format with rows; what cannot be asked for is a bad command line.
+func TestShowSelects(t *testing.T) {
+	t.Setenv("SLIMLAB_HOME", t.TempDir())
+	for _, c := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"--where", "w8 or step=FM", "--columns", "bytes,state"}, exitHeld, []string{"2 of 8 rows: where w8 or step=FM", "step     bytes  state"}},
+		{[]string{"--where", "-kd", "--sort", "-bytes", "--columns", "bytes", "--format", "csv"}, exitHeld, []string{"row,bytes,bytes_low,bytes_high,warnings\nmlp-37%-kd,"}},
+		{[]string{"--where", "bytes<300kB", "--format", "json"}, exitHeld, []string{`"where": "bytes<300kB"`}},
+		{[]string{"--where", "bytes<300kB", "--format", "md"}, exitHeld, []string{"where bytes\\<300kB"}},
+		{[]string{"--where", "bites<3"}, exitUsage, []string{`--where: key "bites"`, `did you mean "bytes"?`}},
+		{[]string{"--sort", "bites"}, exitUsage, []string{`--sort: key "bites"`}},
+		{[]string{"--columns", "bites"}, exitUsage, []string{`--columns: key "bites"`}},
+		{[]string{"--sort", "bytes", "--format", "junit"}, exitUsage, []string{"--sort: junit files hold expectations and no rows"}},
+	} {
+		out, errs, code := slimlab(t, append([]string{"show", "demo"}, c.args...)...)
+		for _, want := range c.want {
+			if code != c.code || !strings.Contains(out+errs, want) {
+				t.Errorf("%q: exit %d\n%s%s\nexpected exit %d and %q", c.args, code, out, errs, c.code, want)
+			}
+		}
+	}
+}
