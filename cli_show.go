@@ -23,17 +23,23 @@ const showHelp = `Print a run's results. RUN is an id, the beginning of one, or 
 No comparison holds for a row without a value there.
 
 In a sweep, a step that does not depend on an axis stands once in tables for people (table, md), with
-that axis blank; --all shows every row. CSV and JSON always have every row and say which repeat another.`
+that axis blank; --all shows every row. CSV and JSON always have every row and say which repeat another.
+
+--pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
+the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
+axis too. A row that repeats another counts once in both; --where chooses the rows.`
 
 func (p *program) showCommand() *cobra.Command {
-	format := "table"
+	format, chart := "table", showChart{}
 	var selection sweep.Selection
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, the beginning of one, or last",
 		Long:  showHelp,
 		Example: `  slimlab show last --where 'ratio<0.3 auc>0.7'
-  slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv`,
+  slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv
+  slimlab show last --pareto bytes,auc
+  slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
@@ -42,6 +48,10 @@ func (p *program) showCommand() *cobra.Command {
 			if err := junitAlone(cmd, format); err != nil {
 				return usage(err)
 			}
+			isChart, err := chart.asked(cmd, format)
+			if err != nil {
+				return err
+			}
 			b, _, err := p.board(args[0])
 			if err != nil {
 				return err
@@ -49,6 +59,9 @@ func (p *program) showCommand() *cobra.Command {
 			table, err := sweep.Select(b.Snapshot(), selection)
 			if err != nil {
 				return usage(fmt.Errorf("--%w", err))
+			}
+			if isChart {
+				return chart.write(p.stdout, format, table)
 			}
 			if format == "table" {
 				return broke(report.TextOf(p.stdout, table, tableWidth()))
@@ -62,6 +75,7 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&selection.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
 	flags.StringVar(&selection.Columns, "columns", "", "show these columns, KEY,..., in this order")
 	flags.BoolVar(&selection.All, "all", false, "tables show repeated rows of a sweep too")
+	chart.flags(cmd)
 	return cmd
 }
 

@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"lab/recipe":            {},
 	"lab/store":             {"lab", "lab/recipe"},
 	"lab/report":            {"lab", "lab/stat", "lab/sweep"},
-	"lab/sweep":             {"lab"},
+	"lab/sweep":             {"lab", "lab/stat"},
 	"lab/doctor":            {"lab", "lab/home", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/datafile":          {},
 	"lab/task":              {"lab", "lab/datafile", "lab/stat"},

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestShowCharts: a front and a pivot of a run, and what is refused.
+func TestShowCharts(t *testing.T) {
+	file := newHome(t)
+	writeTo(t, file, strings.Replace(tiny, "columns: [params, bytes", "sweep: { steps: [1, 2] }\ncolumns: [bytes", 1))
+	output(t, exitHeld, "run", file)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string // of stdout or stderr
+	}{
+		{[]string{"--pareto", "bytes,auc_soft"}, exitHeld, "Pareto front of bytes (less is better) and AUC exp. (more is better)"},
+		{[]string{"--pareto", "bytes, auc_soft", "--format", "csv"}, exitHeld, "bytes,bytes_low,bytes_high,auc_soft,"},
+		{[]string{"--pivot", "step,steps"}, exitHeld, "AUC exp. (more is better) by step (down) and steps (across)"},
+		{[]string{"--pivot", "steps,step", "--metric", "bytes", "--best", "--format", "md"}, exitHeld, "## bytes (less is better) by steps (down) and step (across)"},
+		{[]string{"--pareto", "bytes"}, exitUsage, `--pareto: found "bytes", expected two metrics, such as bytes,auc`},
+		{[]string{"--pareto", "bytes,acu"}, exitUsage, `did you mean "auc"?`},
+		{[]string{"--pareto", "bytes,loss"}, exitUsage, "no row has both metrics; this run has "},
+		{[]string{"--pareto", "bytes,auc_soft", "--format", "junit"}, exitUsage, "--format of --pareto and --pivot"},
+		{[]string{"--pareto", "bytes,auc_soft", "--pivot", "step,steps"}, exitUsage, "expected one of them"},
+		{[]string{"--pivot", "step,stepz"}, exitUsage, `did you mean "step`},
+		{[]string{"--pivot", "step,steps", "--metric", "loss"}, exitUsage, "no cell has loss"},
+		{[]string{"--metric", "auc"}, exitUsage, "belong to --pivot"},
+	} {
+		stdout, stderr := output(t, c.code, append([]string{"show", "last"}, c.args...)...)
+		if !strings.Contains(stdout+stderr, c.want) {
+			t.Errorf("%v: found %q and %q, expected %q", c.args, stdout, stderr, c.want)
+		}
+	}
+	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}} {
+		stdout, _ := output(t, exitHeld, append([]string{"show", "last", "--format", "json"}, args...)...)
+		if !json.Valid([]byte(stdout)) {
+			t.Errorf("%v: not JSON: %s", args, stdout)
+		}
+	}
+}

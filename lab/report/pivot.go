@@ -1,0 +1,176 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+
+	"slimlab/internal/jsondoc"
+	"slimlab/internal/nearest"
+	"slimlab/internal/texttable"
+	"slimlab/internal/visible"
+	"slimlab/lab/sweep"
+)
+
+const pivotSchema = "slimlab.pivot/1"
+
+// WritePivot writes a pivot in one of ChartFormats. CSV has a line for each cell that has rows.
+func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) error {
+	err := nearest.Check("format of a pivot", format, ChartFormats())
+	switch {
+	case err != nil:
+		return err
+	case format == "csv":
+		err = pivotCSV(w, p)
+	case format == "json":
+		err = jsondoc.Write(w, pivotSchema, newJSONPivot(t, p))
+	default:
+		text := PivotTitle(p) + "\n\n"
+		if format == "md" {
+			text = "## " + texttable.Escape(PivotTitle(p)) + "\n\n" + pivotTable(p, texttable.Escape).Markdown()
+		} else {
+			text += pivotTable(p, visible.Line).Text()
+		}
+		for _, note := range append(PivotNotes(p), chosenNote(t)...) {
+			text += "\n" + note + "\n"
+		}
+		_, err = io.WriteString(w, visible.Text(text))
+	}
+	if err != nil {
+		return fmt.Errorf("pivot as %s: %w", format, err)
+	}
+	return nil
+}
+
+// PivotTitle says what a pivot shows.
+func PivotTitle(p *sweep.Pivot) string {
+	title := fmt.Sprintf("%s by %s (down) and %s (across)", directed(p.Metric), p.Down, p.Across)
+	if p.Step != "" {
+		return title + ", step " + p.Step
+	}
+	return title
+}
+
+// PivotNotes say what the cells of a pivot are, and what is in none.
+func PivotNotes(p *sweep.Pivot) []string {
+	var notes []string
+	if n := p.Aggregated(); n > 1 && p.Best {
+		notes = append(notes, fmt.Sprintf("a cell is the best of up to %d rows", n))
+	} else if n > 1 {
+		notes = append(notes, fmt.Sprintf("a cell is the mean of up to %d rows", n))
+	}
+	if p.Apart > 0 {
+		notes = append(notes, Plural(p.Apart, "row")+" in no cell: the same at every "+p.Down+" or "+p.Across)
+	}
+	return notes
+}
+
+// PivotScale is how the cells of a pivot are written.
+func PivotScale(p *sweep.Pivot) Scale {
+	var values []float64
+	for _, row := range p.Cells {
+		for i := range row {
+			if row[i].Has() {
+				values = append(values, row[i].Value)
+			}
+		}
+	}
+	return ScaleOf(p.Metric.Unit, values...)
+}
+
+func pivotTable(p *sweep.Pivot, clean func(string) string) *texttable.Table {
+	scale := PivotScale(p)
+	out := &texttable.Table{Columns: []texttable.Column{{Head: clean(p.Down)}}}
+	for _, value := range p.Columns {
+		out.Columns = append(out.Columns, texttable.Column{Head: clean(value), Right: true})
+	}
+	for y, value := range p.Rows {
+		cells := []string{clean(value)}
+		for x := range p.Columns {
+			cells = append(cells, PivotText(scale, &p.Cells[y][x]))
+		}
+		out.Rows = append(out.Rows, cells)
+	}
+	return out
+}
+
+// PivotText writes a cell: its value, and of how many rows where there are several.
+func PivotText(scale Scale, c *sweep.PivotCell) string {
+	switch n := len(c.Of); {
+	case n == 0:
+		return "·"
+	case n > 1:
+		return scale.Format(c.Value) + " (" + strconv.Itoa(n) + ")"
+	}
+	return scale.Format(c.Value)
+}
+
+func pivotCSV(w io.Writer, p *sweep.Pivot) error {
+	out := csv.NewWriter(w)
+	out.Write([]string{p.Down, p.Across, p.Metric.Key, p.Metric.Key + "_low", p.Metric.Key + "_high", "rows", "measured"})
+	for y, down := range p.Rows {
+		for x, across := range p.Columns {
+			c := &p.Cells[y][x]
+			if len(c.Rows) == 0 {
+				continue
+			}
+			line := []string{down, across, "", "", ""}
+			if c.Has() {
+				line[2] = plain(c.Value)
+			}
+			if c.Interval || len(c.Of) > 1 && c.At < 0 {
+				line[3], line[4] = plain(c.Low), plain(c.High)
+			}
+			out.Write(append(line, strconv.Itoa(len(c.Rows)), strconv.Itoa(len(c.Of))))
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+type jsonPivot struct {
+	Run     string          `json:"run"`
+	Metric  string          `json:"metric"`
+	Unit    string          `json:"unit"`
+	Better  string          `json:"better"`
+	Down    string          `json:"down"`
+	Across  string          `json:"across"`
+	Step    string          `json:"step,omitempty"`
+	Best    bool            `json:"best"`
+	Rows    []string        `json:"rows"`
+	Columns []string        `json:"columns"`
+	Cells   [][]jsonPivotAt `json:"cells"` // by row, then column
+	Apart   int             `json:"rows_in_no_cell"`
+}
+
+type jsonPivotAt struct {
+	*jsonValue          // absent where nothing was measured
+	Range      bool     `json:"range,omitempty"` // low and high are those of the rows
+	Rows       []string `json:"rows"`
+	Measured   int      `json:"measured"` // of them
+}
+
+func newJSONPivot(t *sweep.Table, p *sweep.Pivot) jsonPivot {
+	out := jsonPivot{
+		Run: t.View.Begin.Run, Metric: p.Metric.Key, Unit: p.Metric.Unit.String(), Better: p.Metric.Better.String(),
+		Down: p.Down, Across: p.Across, Step: p.Step, Best: p.Best, Rows: p.Rows, Columns: p.Columns, Apart: p.Apart,
+	}
+	for y := range p.Cells {
+		line := []jsonPivotAt{}
+		for x := range p.Cells[y] {
+			c := &p.Cells[y][x]
+			one := jsonPivotAt{Rows: []string{}, Measured: len(c.Of), Range: len(c.Of) > 1 && c.At < 0}
+			if c.Has() {
+				v := newJSONValue(c.Value, c.Low, c.High, c.Interval || one.Range)
+				one.jsonValue = &v
+			}
+			for _, i := range c.Rows {
+				one.Rows = append(one.Rows, t.Label(&t.Rows[i]))
+			}
+			line = append(line, one)
+		}
+		out.Cells = append(out.Cells, line)
+	}
+	return out
+}

@@ -1,0 +1,202 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"slimlab/lab"
+	"slimlab/lab/stat"
+)
+
+// Front is the trade-off of two metrics: the rows that have both, and which of them no other row
+// betters.
+type Front struct {
+	X, Y   lab.Metric
+	Points []Point // in order of X, then Y, then place in Table.Rows
+	LackX  int     // rows that were asked for and have no value of X
+	LackY  int     // rows that have none of Y
+}
+
+// Point is a row as a point of a Front.
+type Point struct {
+	Row  int // in Table.Rows
+	X, Y lab.Summary
+	// no other point is at least as good in both metrics and better in one
+	Best bool
+	// the point is not Best, but no other point is better beyond the intervals of both: each that
+	// betters it has an interval that overlaps its own in some metric. The intervals are those of
+	// the rows by themselves; a paired comparison can tell more rows apart.
+	Unsure bool
+	// the first point, of Points, that is better; -1 of a Best one
+	By int
+}
+
+// Front finds the Pareto front of rows, of Table.Rows; nil is all. A metric that has no better
+// direction is an error, for nothing dominates in it. A row whose value is not a number lacks it.
+// O(n log n).
+func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
+	for _, m := range []lab.Metric{x, y} {
+		if m.Better == lab.Neither {
+			return nil, fmt.Errorf("%s has no better direction, so no row is on a front of it", m.Key)
+		}
+	}
+	f := &Front{X: x, Y: y}
+	for _, i := range t.all(rows) {
+		sx, hasX := finite(&t.Rows[i], x.Key)
+		sy, hasY := finite(&t.Rows[i], y.Key)
+		if !hasX {
+			f.LackX++
+		}
+		if !hasY {
+			f.LackY++
+		}
+		if hasX && hasY {
+			f.Points = append(f.Points, Point{Row: i, X: sx, Y: sy, By: -1})
+		}
+	}
+	slices.SortStableFunc(f.Points, func(a, b Point) int {
+		return cmp.Or(cmp.Compare(a.X.Value, b.X.Value), cmp.Compare(a.Y.Value, b.Y.Value))
+	})
+	f.judge()
+	return f, nil
+}
+
+// Best counts the points of the front.
+func (f *Front) Best() int {
+	n := 0
+	for i := range f.Points {
+		if f.Points[i].Best {
+			n++
+		}
+	}
+	return n
+}
+
+// judge finds the front, and of each other point whether it is surely worse.
+func (f *Front) judge() {
+	costs := make([]stat.Costs, len(f.Points))
+	for i := range f.Points {
+		p := &f.Points[i]
+		costs[i] = stat.Costs{X: cost(f.X, p.X.Value), Y: cost(f.Y, p.Y.Value)}
+	}
+	front := stat.Pareto(costs)
+	for _, i := range front {
+		f.Points[i].Best = true
+	}
+	sure := newStaircase(f)
+	for i := range f.Points {
+		p := &f.Points[i]
+		if p.Best {
+			continue
+		}
+		// the front ascends in X and descends in Y, so the last one up to here betters the point
+		at := sort.Search(len(front), func(k int) bool { return costs[front[k]].X > costs[i].X }) - 1
+		p.By = front[at]
+		low, _ := bounds(f.X, &p.X)
+		bottom, _ := bounds(f.Y, &p.Y)
+		p.Unsure = !sure.below(low, bottom)
+	}
+}
+
+// staircase answers whether a point is beyond the worst ends of another's intervals. Its steps are
+// the points by the worst end of X, each with the lowest worst end of Y up to there.
+type staircase struct{ x, y []float64 }
+
+func newStaircase(f *Front) staircase {
+	worst := make([]stat.Costs, len(f.Points))
+	for i := range f.Points {
+		_, worst[i].X = bounds(f.X, &f.Points[i].X)
+		_, worst[i].Y = bounds(f.Y, &f.Points[i].Y)
+	}
+	slices.SortFunc(worst, func(a, b stat.Costs) int { return cmp.Compare(a.X, b.X) })
+	var s staircase
+	lowest := math.Inf(1)
+	for _, w := range worst {
+		lowest = min(lowest, w.Y)
+		s.x, s.y = append(s.x, w.X), append(s.y, lowest)
+	}
+	return s
+}
+
+// below reports whether a step is at most x and y, and less than one of them.
+func (s staircase) below(x, y float64) bool {
+	less := sort.SearchFloat64s(s.x, x) // the steps before it are less than x
+	if less > 0 && s.y[less-1] <= y {
+		return true
+	}
+	upTo := sort.Search(len(s.x), func(i int) bool { return s.x[i] > x })
+	return upTo > 0 && s.y[upTo-1] < y
+}
+
+// cost is a value such that less is better.
+func cost(m lab.Metric, x float64) float64 {
+	if m.Better == lab.Higher {
+		return -x
+	}
+	return x
+}
+
+// bounds are the best and the worst end of an interval as costs; both are the value without one.
+func bounds(m lab.Metric, s *lab.Summary) (best, worst float64) {
+	low, high := s.Value, s.Value
+	if s.Interval {
+		low, high = min(low, s.Low), max(high, s.High)
+	}
+	if m.Better == lab.Higher {
+		return -high, -low
+	}
+	return low, high
+}
+
+// finite is a metric of a row where its value is a number.
+func finite(r *Row, key string) (s lab.Summary, ok bool) {
+	s, ok = r.Values[key]
+	return s, ok && !math.IsNaN(s.Value) && !math.IsInf(s.Value, 0)
+}
+
+// all is rows, or the places of all where it is nil.
+func (t *Table) all(rows []int) []int {
+	if rows != nil {
+		return rows
+	}
+	rows = make([]int, len(t.Rows))
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// Decades is how many powers of ten a metric of rows spans, of Table.Rows (nil: all); 0 where a
+// value is not positive.
+func (t *Table) Decades(rows []int, key string) float64 {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, i := range t.all(rows) {
+		if s, ok := finite(&t.Rows[i], key); ok {
+			low, high = min(low, s.Value), max(high, s.Value)
+		}
+	}
+	if !(low > 0) || high < low {
+		return 0
+	}
+	return math.Log10(high / low)
+}
+
+// Quality is the metric of quality that a run is looked at by: the first of expected AUC, AUC,
+// validation loss and agreement that it has, else the first of its table; zero where it has none.
+func Quality(v *lab.View) lab.Metric {
+	columns := v.Columns()
+	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
+		if i := slices.IndexFunc(columns, func(m lab.Metric) bool { return m.Key == key }); i >= 0 {
+			return columns[i]
+		}
+	}
+	for _, m := range columns {
+		if m.Better != lab.Neither {
+			return m
+		}
+	}
+	return lab.Metric{}
+}
