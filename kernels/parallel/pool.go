@@ -252,15 +252,20 @@ func (w *worker) loop() {
 	}
 }
 
-// await returns the next region: it spins first and then parks.
+// await returns the next region: it spins first and then parks. It may be woken for nothing: a
+// caller that put a region into the mail and was held up before it looked at parked wakes the
+// worker that has worked on the region since.
 func (w *worker) await() *region {
-	if spin(func() bool { return w.mail.Load() != nil }) {
-		return w.mail.Load()
+	for {
+		if spin(func() bool { return w.mail.Load() != nil }) {
+			return w.mail.Load()
+		}
+		w.parked.Store(true)
+		if w.mail.Load() == nil || !w.parked.CompareAndSwap(true, false) {
+			<-w.wake
+		}
+		if r := w.mail.Load(); r != nil {
+			return r
+		}
 	}
-	w.parked.Store(true)
-	if r := w.mail.Load(); r != nil && w.parked.CompareAndSwap(true, false) {
-		return r
-	}
-	<-w.wake
-	return w.mail.Load()
 }

@@ -263,3 +263,32 @@ func TestPanicWaitsForTheOtherThreads(t *testing.T) {
 		}
 	}
 }
+
+// A caller that was held up wakes a worker that has worked on its region since: the worker waits
+// on.
+func TestWorkerIsWokenForNothing(t *testing.T) {
+	w := &worker{wake: make(chan struct{}, 1)}
+	got := make(chan *region)
+	go func() { got <- w.await() }()
+	wake := func() {
+		for !w.parked.CompareAndSwap(true, false) {
+			runtime.Gosched()
+		}
+		w.wake <- struct{}{}
+	}
+	wake() // the mail is empty
+	for !w.parked.Load() {
+		select {
+		case r := <-got:
+			t.Fatalf("await returned the region %p of an empty mail", r)
+		default:
+			runtime.Gosched()
+		}
+	}
+	r := &region{}
+	w.mail.Store(r)
+	wake()
+	if found := <-got; found != r {
+		t.Errorf("await returned %p, expected %p", found, r)
+	}
+}
