@@ -17,7 +17,7 @@ func TestShowSelects(t *testing.T) {
 		{[]string{"--where", "w8 or step=FM", "--columns", "bytes,state"}, exitHeld, []string{"2 of 8 rows: where w8 or step=FM", "step     bytes  state"}},
 		{[]string{"--where", "-kd", "--sort", "-bytes", "--columns", "bytes", "--format", "csv"}, exitHeld, []string{"row,bytes,bytes_low,bytes_high,warnings\nmlp-37%-kd,"}},
 		{[]string{"--where", "bytes<300kB", "--format", "json"}, exitHeld, []string{`"where": "bytes<300kB"`}},
-		{[]string{"--where", "bytes<300kB", "--format", "md"}, exitHeld, []string{"where bytes\\<300kB"}},
+		{[]string{"--where", "bytes<300kB", "--format", "md"}, exitHeld, []string{"where bytes&lt;300kB"}},
 		{[]string{"--where", "bites<3"}, exitUsage, []string{`--where: key "bites"`, `did you mean "bytes"?`}},
 		{[]string{"--sort", "bites"}, exitUsage, []string{`--sort: key "bites"`}},
 		{[]string{"--columns", "bites"}, exitUsage, []string{`--columns: key "bites"`}},
