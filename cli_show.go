@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 )
@@ -25,6 +27,10 @@ No comparison holds for a row without a value there.
 In a sweep, a step that does not depend on an axis stands once in tables for people (table, md), with
 that axis blank; --all shows every row. CSV and JSON always have every row and say which repeat another.
 
+--group puts the rows together that are equal in step or axes: n rows, of each metric the mean ± its 95%
+interval over the rows' values (Student's t; a row's seeds are inside its one value), and the best row by the
+metric of --sort, else by one of quality. --where chooses the rows, --sort orders the groups.
+
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
 axis too. A row that repeats another counts once in both; --where chooses the rows.`
@@ -32,12 +38,14 @@ axis too. A row that repeats another counts once in both; --where chooses the ro
 func (p *program) showCommand() *cobra.Command {
 	format, chart := "table", showChart{}
 	var selection sweep.Selection
+	var group string
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, the beginning of one, or last",
 		Long:  showHelp,
 		Example: `  slimlab show last --where 'ratio<0.3 auc>0.7'
   slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv
+  slimlab show last --group ratio,loss --where step=quantized --sort -auc
   slimlab show last --pareto bytes,auc
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl`,
 		Args: cobra.ExactArgs(1),
@@ -45,7 +53,7 @@ func (p *program) showCommand() *cobra.Command {
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
 				return usage(err)
 			}
-			if err := junitAlone(cmd, format); err != nil {
+			if err := showOptions(cmd, format); err != nil {
 				return usage(err)
 			}
 			isChart, err := chart.asked(cmd, format)
@@ -55,6 +63,9 @@ func (p *program) showCommand() *cobra.Command {
 			b, _, err := p.board(args[0])
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("group") {
+				return p.showGroups(b.Snapshot(), selection, group, format)
 			}
 			table, err := sweep.Select(b.Snapshot(), selection)
 			if err != nil {
@@ -74,17 +85,45 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&selection.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
 	flags.StringVar(&selection.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
 	flags.StringVar(&selection.Columns, "columns", "", "show these columns, KEY,..., in this order")
+	flags.StringVar(&group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with intervals, the best row")
 	flags.BoolVar(&selection.All, "all", false, "tables show repeated rows of a sweep too")
 	chart.flags(cmd)
 	return cmd
 }
 
-// junitAlone refuses options that choose rows for a format that has none.
-func junitAlone(cmd *cobra.Command, format string) error {
+// showGroups prints the selected rows in groups. The order of a selection is that of the groups.
+func (p *program) showGroups(v *lab.View, s sweep.Selection, by, format string) error {
+	order := s.Sort
+	s.Sort = ""
+	table, err := sweep.Select(v, s)
+	if err != nil {
+		return usage(fmt.Errorf("--%w", err))
+	}
+	groups, err := table.Group(by, order)
+	if err != nil {
+		return usage(fmt.Errorf("--%w", err))
+	}
+	width := 0
+	if format == "table" {
+		width = tableWidth()
+	}
+	return broke(report.WriteGroups(format, p.stdout, groups, width))
+}
+
+// showOptions refuses options that do not go together.
+func showOptions(cmd *cobra.Command, format string) error {
+	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
+		return errors.New("--all: groups count each measurement once; expected --group or --all, not both")
+	}
+	for _, name := range []string{"pareto", "pivot"} {
+		if cmd.Flags().Changed("group") && cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s: expected --group or --%s, not both", name, name)
+		}
+	}
 	if format != "junit" {
 		return nil
 	}
-	for _, name := range []string{"where", "sort", "columns", "all"} {
+	for _, name := range []string{"where", "sort", "columns", "all", "group"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s: junit files hold expectations and no rows; expected table, md, csv or json with it", name)
 		}

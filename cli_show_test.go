@@ -21,6 +21,12 @@ func TestShowSelects(t *testing.T) {
 		{[]string{"--where", "bites<3"}, exitUsage, []string{`--where: key "bites"`, `did you mean "bytes"?`}},
 		{[]string{"--sort", "bites"}, exitUsage, []string{`--sort: key "bites"`}},
 		{[]string{"--columns", "bites"}, exitUsage, []string{`--columns: key "bites"`}},
+		{[]string{"--group", "step", "--where", "w8 or step=FM"}, exitHeld, []string{"step  n  best AUC exp.", "2 of 8 rows", "Student's t"}},
+		{[]string{"--group", "step", "--format", "json"}, exitHeld, []string{`"slimlab.groups/1"`}},
+		{[]string{"--group", "ratio"}, exitUsage, []string{`--group: key "ratio"`}},
+		{[]string{"--group", ""}, exitUsage, []string{"--group: found no key; expected step or an axis of the sweep, of which this run has none"}},
+		{[]string{"--group", "step", "--pareto", "bytes,auc"}, exitUsage, []string{"--pareto: expected --group or --pareto, not both"}},
+		{[]string{"--group", "step", "--all"}, exitUsage, []string{"--all: groups count each measurement once"}},
 		{[]string{"--sort", "bytes", "--format", "junit"}, exitUsage, []string{"--sort: junit files hold expectations and no rows"}},
 	} {
 		out, errs, code := slimlab(t, append([]string{"show", "demo"}, c.args...)...)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"slimlab/internal/golden"
@@ -47,6 +49,32 @@ func TestSweepReports(t *testing.T) {
 			}
 			golden.Equal(t, name+"."+format, b.String())
 		}
+	}
+}
+
+// TestGroupReports: groups in every format, with the steps that they mix and their best rows.
+func TestGroupReports(t *testing.T) {
+	table, err := sweep.Select(sweepView(), sweep.Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := table.Group("ratio", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range GroupFormats() {
+		var b bytes.Buffer
+		if err := WriteGroups(format, &b, groups, 0); err != nil {
+			t.Fatal(err)
+		}
+		golden.Equal(t, "groups."+format, b.String())
+	}
+	var b bytes.Buffer
+	if err := WriteGroups("junit", &b, groups, 0); err == nil || !strings.Contains(err.Error(), "expected one of table, md, csv, json") {
+		t.Errorf("groups as junit: %v", err)
+	}
+	if err := WriteGroups("csv", failing{}, groups, 0); !errors.Is(err, errFull) {
+		t.Errorf("a full disk: %v", err)
 	}
 }
 

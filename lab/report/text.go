@@ -23,29 +23,9 @@ func TextOf(w io.Writer, of *sweep.Table, width int) error {
 	t, v := newTable(of), of.View
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", title(v), subtitle(v))
-	intervals := true
-	if width > 0 && t.text(intervals).Width() > width {
-		intervals = false
-	}
-	var dropped []string
-	for width > 0 && t.text(intervals).Width() > width {
-		last := len(t.columns) - 1
-		if last < 1 || t.columns[last].fixed {
-			break
-		}
-		dropped = append([]string{t.columns[last].title}, dropped...)
-		t.columns = t.columns[:last]
-	}
-	b.WriteString(t.text(intervals).Text())
-	t.legend(&b)
+	t.fit(&b, width)
 	for _, line := range hidden(of) {
 		b.WriteString(line + "\n")
-	}
-	if len(dropped) > 0 {
-		fmt.Fprintf(&b, "not shown in %d columns of text: %s\n", width, strings.Join(dropped, ", "))
-	}
-	if !intervals && t.hasIntervals() {
-		fmt.Fprintf(&b, "intervals are not shown in %d columns of text\n", width)
 	}
 	writeCurves(&b, v)
 	if len(v.Verdicts) > 0 {
@@ -67,6 +47,31 @@ func TextOf(w io.Writer, of *sweep.Table, width int) error {
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
+}
+
+// fit writes the table with its legend as far as it fits into a width, and says what it left out.
+func (t *table) fit(b *strings.Builder, width int) {
+	intervals := true
+	if width > 0 && t.text(intervals).Width() > width {
+		intervals = false
+	}
+	var dropped []string
+	for width > 0 && t.text(intervals).Width() > width {
+		last := len(t.columns) - 1
+		if last < 1 || t.columns[last].fixed {
+			break
+		}
+		dropped = append([]string{t.columns[last].title}, dropped...)
+		t.columns = t.columns[:last]
+	}
+	b.WriteString(t.text(intervals).Text())
+	t.legend(b)
+	if len(dropped) > 0 {
+		fmt.Fprintf(b, "not shown in %d columns of text: %s\n", width, strings.Join(dropped, ", "))
+	}
+	if !intervals && t.hasIntervals() {
+		fmt.Fprintf(b, "intervals are not shown in %d columns of text\n", width)
+	}
 }
 
 // legend explains the marks that the table has.

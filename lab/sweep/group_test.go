@@ -1,0 +1,117 @@
+package sweep
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+	"slimlab/lab/stat"
+)
+
+// groupTable is a sweep of three ratios and two schemes with values that say where they are.
+func groupTable(t *testing.T) *Table {
+	b := lab.Begin{Run: "r", Scenario: "s", Rows: []string{"FM", "q"}, Depends: [][]string{{}, {"ratio", "scheme"}}, Columns: []string{"bytes", "auc"}}
+	events := []lab.Event{{Kind: lab.KindBegin, Begin: &b}}
+	for i, ratio := range []string{"0.5", "0.25", "0.125"} {
+		for j, scheme := range []string{"w8", "w4"} {
+			id := ratio + scheme
+			b.Cells = append(b.Cells, lab.Cell{ID: id, Seed: 1, Params: []lab.Param{{Key: "ratio", Value: ratio}, {Key: "scheme", Value: scheme}}})
+			events = append(events,
+				lab.Event{Kind: lab.KindRow, Cell: id, Row: "FM", Values: map[string]lab.Measure{"bytes": {Value: 100}, "auc": {Value: 0.9}}},
+				lab.Event{Kind: lab.KindRow, Cell: id, Row: "q", Values: map[string]lab.Measure{"bytes": {Value: float64(10 * (i + 1))}, "auc": {Value: 0.5 + 0.1*float64(i) + 0.02*float64(j)}}})
+		}
+	}
+	table, err := Select(lab.Fold(events).Snapshot(), Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// TestGroupsAreMeansOverRows: with the interval of stat, the best row, and the groups in order.
+func TestGroupsAreMeansOverRows(t *testing.T) {
+	g, err := groupTable(t).Group("ratio", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, one := range g.Groups {
+		values = append(values, strings.Join(one.Values, " "))
+	}
+	if !slices.Equal(values, []string{"0.125", "0.25", "0.5", ""}) {
+		t.Errorf("groups %q, expected the ratios in order and what has none last", values)
+	}
+	first := g.Groups[0]
+	if got, want := first.Means[1].Interval, stat.MeanInterval([]float64{0.7, 0.72}); math.Abs(got.Value-want.Value) > 1e-12 || math.Abs(got.Low-want.Low) > 1e-12 || got.N != 2 {
+		t.Errorf("the mean is %v, expected %v", got, want)
+	}
+	if label := g.Rest(&g.Table.Rows[first.Best]); g.BestBy.Key != "auc" || label != "q w4" {
+		t.Errorf("best by %s is %s, expected by auc q w4", g.BestBy.Key, label)
+	}
+	if g.Mixed() != nil {
+		t.Errorf("mixed %q, expected none", g.Mixed())
+	}
+}
+
+// TestGroupsSort: by means of metrics and by what they are grouped by.
+func TestGroupsSort(t *testing.T) {
+	for _, c := range []struct{ by, sort, want string }{
+		{"ratio", "-auc", "[] [0.125] [0.25] [0.5]"},
+		{"ratio", "bytes", "[0.5] [0.25] [0.125] []"},
+		{"ratio", "-ratio", "[0.5] [0.25] [0.125] []"},
+		{"scheme,step", "", "[w8 q] [w4 q] [ FM]"},
+		{"step", "", "[FM] [q]"},
+	} {
+		g, err := groupTable(t).Group(c.by, c.sort)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, one := range g.Groups {
+			got = append(got, fmt.Sprint(one.Values))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("by %s sorted by %q: %s, expected %s", c.by, c.sort, got, c.want)
+		}
+	}
+}
+
+// TestEachRowIsInOneGroup for every set of keys.
+func TestEachRowIsInOneGroup(t *testing.T) {
+	table := groupTable(t)
+	for _, by := range []string{"step", "ratio", "scheme", "ratio,scheme", "step,ratio,scheme"} {
+		g, err := table.Group(by, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := make([]int, len(table.Rows))
+		for _, one := range g.Groups {
+			for _, i := range one.Rows {
+				seen[i]++
+				if !slices.Equal(g.ValuesOf(&table.Rows[i]), one.Values) {
+					t.Errorf("by %s: row %d is in the group %q", by, i, one.Values)
+				}
+			}
+		}
+		if slices.ContainsFunc(seen, func(n int) bool { return n != 1 }) {
+			t.Errorf("by %s: rows are in %v groups", by, seen)
+		}
+	}
+}
+
+func TestGroupErrors(t *testing.T) {
+	for _, c := range []struct{ by, sort, want string }{
+		{"auc", "", "group: auc has a value of its own in each row; expected step or an axis of the sweep: ratio, scheme"},
+		{"state", "", "expected step or an axis"},
+		{"rtio", "", `did you mean "ratio"?`},
+		{" , ", "", "group: found no key"},
+		{"ratio", "scheme", "sort: groups have no scheme of their own; expected a metric, or one of what they are grouped by: ratio"},
+	} {
+		if _, err := groupTable(t).Group(c.by, c.sort); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("by %q sorted by %q: %v, expected %q", c.by, c.sort, err, c.want)
+		}
+	}
+}
