@@ -69,22 +69,23 @@ func (p *program) compareCommand() *cobra.Command {
 }
 
 func (p *program) replayCommand() *cobra.Command {
-	speed, ascii := 1.0, false
+	o := tui.Options{Speed: 1}
 	cmd := &cobra.Command{
 		Use:   "replay RUN",
 		Short: "replay a run in the workbench; demo is the one that ships",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if speed <= 0 {
-				return usage(fmt.Errorf("--speed %g: expected a positive number", speed))
+			if o.Speed <= 0 {
+				return usage(fmt.Errorf("--speed %g: expected a positive number", o.Speed))
 			}
 			if _, _, err := p.board(args[0]); err != nil {
 				return err
 			}
-			return p.workbench(cmd.Context(), tui.Options{Replay: args[0], Speed: speed, ASCII: ascii})
+			o.Replay = args[0]
+			return p.workbench(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().Float64Var(&speed, "speed", speed, "replay speed, a multiple of the run's own")
-	cmd.Flags().BoolVar(&ascii, "ascii", false, "draw with ASCII characters only")
+	cmd.Flags().Float64Var(&o.Speed, "speed", o.Speed, "replay speed, a multiple of the run's own")
+	lookFlags(cmd, &o)
 	return cmd
 }

@@ -84,7 +84,7 @@ func exitCode(ctx context.Context, err, written error) (int, error) {
 }
 
 func (p *program) rootCommand() *cobra.Command {
-	ascii := false
+	var look tui.Options
 	root := &cobra.Command{
 		Use:   "slimlab",
 		Short: "make language models small, and see what it costs",
@@ -96,10 +96,10 @@ func (p *program) rootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.open() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.workbench(cmd.Context(), tui.Options{ASCII: ascii})
+			return p.workbench(cmd.Context(), look)
 		},
 	}
-	root.Flags().BoolVar(&ascii, "ascii", false, "draw with ASCII characters only")
+	lookFlags(root, &look)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
@@ -22,8 +24,32 @@ import (
 // defaultScenario is selected when the workbench opens.
 const defaultScenario = "figure1"
 
+// lookFlags are the flags of the verbs that open the workbench.
+func lookFlags(cmd *cobra.Command, o *tui.Options) {
+	cmd.Flags().BoolVar(&o.ASCII, "ascii", false, "draw with ASCII characters only")
+	cmd.Flags().StringVar(&o.Palette, "palette", "", "colours: "+strings.Join(tui.Palettes(), ", ")+" (default: $SLIMLAB_PALETTE, else dark, or light where $COLORFGBG says so)")
+}
+
+// choosePalette takes the palette from the environment where no flag chose it.
+func choosePalette(o *tui.Options) error {
+	from := "--palette"
+	if o.Palette == "" {
+		o.Palette, from = os.Getenv("SLIMLAB_PALETTE"), "SLIMLAB_PALETTE"
+	}
+	if o.Palette == "" {
+		return nil
+	}
+	if err := nearest.Check(from, o.Palette, tui.Palettes()); err != nil {
+		return usage(err)
+	}
+	return nil
+}
+
 // workbench opens the terminal program.
 func (p *program) workbench(ctx context.Context, o tui.Options) error {
+	if err := choosePalette(&o); err != nil {
+		return err
+	}
 	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || os.Getenv("TERM") == "dumb" {
 		return usage(errors.New("the workbench needs a terminal; without one, try: slimlab run figure1 --quick"))
 	}

@@ -68,6 +68,6 @@ type Options struct {
 	Replay   string  // run to replay at once
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters
+	Palette  string  // one of Palettes; empty: dark or light, as COLORFGBG says
 	Machine  string  // shown in the title
-
 }

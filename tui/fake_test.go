@@ -202,7 +202,7 @@ type script struct {
 func plainTheme(ascii bool) theme {
 	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.Ascii)
-	return newTheme(r, ascii)
+	return themeNamed(r, "dark", "", ascii)
 }
 
 func newScript(t testing.TB, width, height int, o Options) *script {
@@ -253,7 +253,7 @@ var namedKeys = map[string]tea.KeyMsg{
 	"enter": {Type: tea.KeyEnter}, "esc": {Type: tea.KeyEsc}, "tab": {Type: tea.KeyTab}, "up": {Type: tea.KeyUp}, "down": {Type: tea.KeyDown},
 	"left": {Type: tea.KeyLeft}, "right": {Type: tea.KeyRight}, "space": {Type: tea.KeySpace, Runes: []rune(" ")}, "pgdown": {Type: tea.KeyPgDown}, "pgup": {Type: tea.KeyPgUp},
 	"home": {Type: tea.KeyHome}, "end": {Type: tea.KeyEnd}, "backspace": {Type: tea.KeyBackspace}, "ctrl+c": {Type: tea.KeyCtrlC}, "ctrl+u": {Type: tea.KeyCtrlU}, "ctrl+w": {Type: tea.KeyCtrlW},
-	"shift+tab": {Type: tea.KeyShiftTab}, "delete": {Type: tea.KeyDelete}, "f1": {Type: tea.KeyF1}, "f2": {Type: tea.KeyF2},
+	"shift+tab": {Type: tea.KeyShiftTab}, "delete": {Type: tea.KeyDelete}, "f1": {Type: tea.KeyF1}, "f2": {Type: tea.KeyF2}, "f3": {Type: tea.KeyF3}, "f4": {Type: tea.KeyF4},
 }
 
 // keys sends keys written as text, named ones in angle brackets: "jj<enter>/kd<enter>".

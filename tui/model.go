@@ -3,6 +3,7 @@ package tui
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -58,7 +59,8 @@ func (m *model) screenKeys() []binding {
 func (m *model) globalKeys() []binding {
 	return []binding{
 		{keys: []string{"?", "f1"}, help: "this help", do: act(m.help)},
-		{keys: []string{":", "f2"}, help: "palette: every action that works here", do: act(m.palette)},
+		{keys: []string{":", "f2"}, help: "list of every action that works here", do: act(m.actions)},
+		{keys: []string{"f3"}, help: "turn the colours: " + strings.Join(Palettes(), ", "), do: act(m.turnColours)},
 		{keys: []string{"!"}, help: "errors and warnings", do: m.showErrors},
 		{keys: []string{"ctrl+z"}, help: "suspend; the shell's fg comes back (a live run waits too)", when: func() bool { return canSuspend }, do: suspend},
 		{keys: []string{"q", "ctrl+c"}, footer: "q quit", help: "quit (asks while a run is live)", do: m.quit},
@@ -89,8 +91,18 @@ func (m *model) help() {
 	}})
 }
 
-// palette lists every action of the key tables that works here.
-func (m *model) palette() {
+// turnColours goes on to the next palette.
+func (m *model) turnColours() {
+	m.theme = m.theme.next()
+	if m.theme.dim.Open == "" {
+		m.say("colours are off: NO_COLOR is set, or TERM names a terminal without them")
+		return
+	}
+	m.say("colours: %s; SLIMLAB_PALETTE=%s keeps them", m.theme.palette.Name, m.theme.palette.Name)
+}
+
+// actions lists every action of the key tables that works here.
+func (m *model) actions() {
 	p := &picker{workbench: m.workbench, title: "Actions"}
 	for _, group := range m.keyGroups() {
 		for _, b := range group.bindings {

@@ -298,7 +298,7 @@ func TestColoursAddOnlyStyles(t *testing.T) {
 	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.TrueColor)
 	plain, coloured := newScript(t, 120, 40, Options{}), newScript(t, 120, 40, Options{})
-	coloured.m.theme = newTheme(r, false)
+	coloured.m.theme = themeNamed(r, "dark", "", false)
 	for _, keys := range []string{"j", "k", "r", "jj<right><right><right>s", "<enter>", "<esc>M", "?"} {
 		plain.keys(keys)
 		coloured.keys(keys)
@@ -310,6 +310,29 @@ func TestColoursAddOnlyStyles(t *testing.T) {
 			t.Fatalf("after %q: text differs:\n%s\nwithout styles\n%s", keys, a, stripped)
 		}
 	}
+}
+
+// Text is the same in every palette, and the cells of a heat scale have a style in each.
+func TestPalettesTurn(t *testing.T) {
+	r := lipgloss.NewRenderer(io.Discard)
+	r.SetColorProfile(termenv.ANSI256)
+	s := newScript(t, 120, 40, Options{})
+	s.m.theme = themeNamed(r, "", "0;15", false)
+	if name := s.m.theme.palette.Name; name != "light" {
+		t.Errorf("opens with %s where COLORFGBG says light", name)
+	}
+	frames := map[string]bool{}
+	for range Palettes() {
+		s.keys("<f3>j")
+		frames[s.screen()] = true
+		if s.m.theme.heat(0) == s.m.theme.heat(1) || s.m.theme.heat(0).Open == "" {
+			t.Errorf("%s: the heat scale has no steps", s.m.theme.palette.Name)
+		}
+	}
+	if len(frames) != len(Palettes()) {
+		t.Errorf("%d different frames of %d palettes", len(frames), len(Palettes()))
+	}
+	newScript(t, 120, 40, Options{}).keys("<f3>").expect("colours are off: NO_COLOR is set")
 }
 
 func stripStyles(s string) string {

@@ -1,11 +1,14 @@
 package tui
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
 
 	"slimlab/lab"
+	"slimlab/tui/colours"
 	"slimlab/tui/grid"
 	"slimlab/tui/text"
 )
@@ -16,22 +19,60 @@ type theme struct {
 	head, selected, dim, bold, tab text.Paint
 	running, done, failed, warning text.Paint
 	lines                          []text.Paint // of curves
+	heats                          []text.Paint // of cells, from the lowest value to the highest
+	palette                        colours.Palette
+	renderer                       *lipgloss.Renderer
 }
 
-func newTheme(r *lipgloss.Renderer, ascii bool) theme {
-	style := r.NewStyle
-	colour := func(c string) text.Paint { return paintOf(style().Foreground(lipgloss.Color(c))) }
-	t := theme{
-		ascii: ascii,
-		head:  paintOf(style().Bold(true)), selected: paintOf(style().Reverse(true)), dim: paintOf(style().Faint(true)),
-		bold: paintOf(style().Bold(true)), tab: paintOf(style().Bold(true).Reverse(true)),
-		running: colour("39"), done: colour("35"), failed: colour("203"), warning: colour("178"),
+func newTheme(r *lipgloss.Renderer, p colours.Palette, ascii bool) theme {
+	shade := func(c colours.Colour) lipgloss.TerminalColor {
+		cube := strconv.Itoa(int(c.Cube))
+		return lipgloss.CompleteColor{TrueColor: cube, ANSI256: cube, ANSI: strconv.Itoa(int(c.Basic))}
 	}
-	// after Okabe and Ito: distinguishable with colour blindness
-	for _, c := range []string{"39", "208", "35", "175", "178", "27"} {
-		t.lines = append(t.lines, colour(c))
+	text := func(c colours.Colour) text.Paint { return paintOf(r.NewStyle().Foreground(shade(c))) }
+	fill := func(f colours.Fill) lipgloss.Style {
+		return r.NewStyle().Foreground(shade(f.Text)).Background(shade(f.Back))
+	}
+	bold := paintOf(r.NewStyle().Bold(true))
+	t := theme{
+		ascii: ascii, palette: p, renderer: r,
+		head: bold, bold: bold, dim: text(p.Dim),
+		selected: paintOf(fill(p.Selected)), tab: paintOf(fill(p.Selected).Bold(true)),
+		running: text(p.Running), done: text(p.Done), failed: text(p.Failed), warning: text(p.Warning),
+	}
+	for _, c := range p.Lines {
+		t.lines = append(t.lines, text(c))
+	}
+	for _, f := range p.Heat {
+		t.heats = append(t.heats, paintOf(fill(f)))
 	}
 	return t
+}
+
+// themeNamed is the theme of a palette by its name; an empty or unknown name is the one that the
+// terminal's COLORFGBG asks for.
+func themeNamed(r *lipgloss.Renderer, name, colorFGBG string, ascii bool) theme {
+	p, ok := colours.Named(name)
+	if !ok {
+		p = colours.Default(colorFGBG)
+	}
+	return newTheme(r, p, ascii)
+}
+
+// next is the same theme in the palette after its own.
+func (t *theme) next() theme {
+	all := colours.All()
+	at := slices.IndexFunc(all, func(p colours.Palette) bool { return p.Name == t.palette.Name })
+	return newTheme(t.renderer, all[(at+1)%len(all)], t.ascii)
+}
+
+// Palettes lists the names that Options.Palette can have.
+func Palettes() []string {
+	var names []string
+	for _, p := range colours.All() {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // paintOf converts a style once, so that using it costs nothing.
@@ -41,6 +82,10 @@ func paintOf(s lipgloss.Style) text.Paint {
 }
 
 func (t *theme) line(i int) text.Paint { return t.lines[i%len(t.lines)] }
+
+// heat is the style of a cell that shows a value of 0…1: its background says how high the value is,
+// and its text can be read on it. Without colours it is no style: the cell must say its value too.
+func (t *theme) heat(value float64) text.Paint { return t.heats[t.palette.Step(value)] }
 
 func (t *theme) grid() grid.Paints { return grid.Paints{Head: t.head, Selected: t.selected} }
 

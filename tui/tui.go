@@ -16,7 +16,7 @@ import (
 func Run(ctx context.Context, bench Bench, o Options) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := newModel(inner, bench, o, newTheme(lipgloss.DefaultRenderer(), o.ASCII), time.Now)
+	m := newModel(inner, bench, o, themeNamed(lipgloss.DefaultRenderer(), o.Palette, os.Getenv("COLORFGBG"), o.ASCII), time.Now)
 	m.clipboard = clipboard(os.Stdout, os.Getenv("TMUX") != "")
 	_, err := tea.NewProgram(m, tea.WithContext(inner), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30)).Run()
 	if ctx.Err() != nil {
