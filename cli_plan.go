@@ -109,6 +109,8 @@ type checkedStep struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
 	State string `json:"state"` // loaded, cached, to build or shared
+	// at most, of a model that is to be built
+	Bytes int64 `json:"bytes"`
 }
 
 func newCheckedCell(c run.PlannedCell) checkedCell {

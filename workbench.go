@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
-	"slimlab/scenarios"
 	"slimlab/tui"
 )
 
@@ -51,10 +51,11 @@ func (p *program) workbench(ctx context.Context, o tui.Options) error {
 		return err
 	}
 	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || os.Getenv("TERM") == "dumb" {
-		return usage(errors.New("the workbench needs a terminal; without one, try: slimlab run figure1 --quick"))
+		return usage(fmt.Errorf("the workbench needs a terminal; without one, try: slimlab run %s --quick", cmp.Or(o.Scenario, defaultScenario)))
 	}
-	o.Machine, o.Scenario = home.Machine(), defaultScenario
-	b := &bench{home: p.home}
+	b := newBench(p.home, o.Scenario)
+	o.Machine, o.Editor = home.Machine(), cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
+	o.Scenario = cmp.Or(o.Scenario, defaultScenario)
 	p.inWorkbench.Store(true)
 	err := tui.Run(ctx, b, o)
 	b.wait.Wait()
@@ -66,70 +67,34 @@ func (p *program) workbench(ctx context.Context, o tui.Options) error {
 
 // bench is the lab as the workbench sees it.
 type bench struct {
+	*library
 	home *home.Home
 	wait sync.WaitGroup // for runs in progress, so that their logs are complete
 }
 
-func (b *bench) Scenarios(context.Context) ([]tui.ScenarioInfo, error) {
-	entries, err := scenario.List(scenarios.Files)
-	if err != nil {
-		return nil, err
-	}
-	var infos []tui.ScenarioInfo
-	for _, e := range entries {
-		info := tui.ScenarioInfo{Name: e.Name, About: e.About, Err: e.Err}
-		if e.Err == nil {
-			info = b.describe(e.Name)
-		}
-		if e.Name == defaultScenario {
-			infos = append([]tui.ScenarioInfo{info}, infos...)
-			continue
-		}
-		infos = append(infos, info)
-	}
-	return infos, nil
+func newBench(h *home.Home, named string) *bench {
+	return &bench{library: newLibrary(h, named), home: h}
 }
 
-func (b *bench) describe(name string) tui.ScenarioInfo {
-	s, err := run.LoadScenario(name, scenarios.Files, scenario.Options{})
-	if err != nil {
-		return tui.ScenarioInfo{Name: name, Err: err}
+// options are those of a scenario that a request makes.
+func options(r tui.Request) scenario.Options {
+	o := scenario.Options{Set: r.Set, Quick: r.Quick, Seeds: r.Seeds}
+	if r.Seed != 0 {
+		o.Seed = &r.Seed
 	}
-	info := tui.ScenarioInfo{Name: s.Name, About: s.About, Cells: len(s.Points) * len(s.Seeds), Seeds: len(s.Seeds), Rows: s.Rows}
-	for _, a := range s.Axes {
-		info.Sweep = append(info.Sweep, a.Key+": "+strings.Join(a.Values, ", "))
-	}
-	for _, step := range s.Points[0].Steps {
-		info.Steps = append(info.Steps, step.String())
-	}
-	for _, e := range s.Expect {
-		info.Expect = append(info.Expect, e.Text)
-	}
-	return info
-}
-
-func (b *bench) Runs(context.Context) ([]tui.RunInfo, error) {
-	runs, err := b.home.Logs.List()
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]tui.RunInfo, len(runs))
-	for i, r := range runs {
-		infos[i] = tui.RunInfo{
-			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
-			Machine: r.Machine, Quick: r.Quick, Err: r.Problem,
-		}
-	}
-	return infos, nil
+	return o
 }
 
 // Start begins a run, which stops when ctx ends.
-func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, error) {
-	s, err := run.LoadScenario(name, scenarios.Files, scenario.Options{Quick: quick})
+func (b *bench) Start(ctx context.Context, r tui.Request) (*tui.Live, error) {
+	if r.Fresh && r.Retime {
+		return nil, errors.New("retime keeps the models that fresh makes again: choose one of the two")
+	}
+	s, err := b.load(r.Scenario, options(r))
 	if err != nil {
 		return nil, err
 	}
-	r, err := run.Start(ctx, b.home, s.Plan(), run.Options{})
+	work, err := run.Start(ctx, b.home, s.Plan(), run.Options{Fresh: r.Fresh, Retime: r.Retime})
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +104,12 @@ func (b *bench) Start(ctx context.Context, name string, quick bool) (*tui.Live, 
 		defer close(done)
 		defer cancel()
 		// How it ended is in the events, which the workbench shows.
-		_, _ = r.Work(ctx)
+		_, _ = work.Work(ctx)
 	})
-	return &tui.Live{RunID: r.ID, Board: r.Board, Cancel: cancel, Done: done}, nil
+	return &tui.Live{RunID: work.ID, Board: work.Board, Cancel: cancel, Done: done}, nil
 }
+
+func (b *bench) Delete(_ context.Context, id string) error { return b.home.Logs.Remove(id) }
 
 func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
 	events, _, err := runEvents(b.home, name) // the events end with the damage, if there is any

@@ -10,33 +10,95 @@ import (
 // Bench is what the workbench needs from the lab. Its methods may take time: they are called from
 // commands, never in Update or View.
 type Bench interface {
-	// Scenarios lists what can be run, the default first. A file that cannot be read stays in the
-	// list with its Err.
-	Scenarios(ctx context.Context) ([]ScenarioInfo, error)
+	// Library lists what can be run. Entries that are Pending have only ID, Place, File and Stamp.
+	Library(ctx context.Context) (Library, error)
+	// Scenario reads an entry of the library, by its ID. One that cannot be read has its Err.
+	Scenario(ctx context.Context, id string) ScenarioInfo
 	// Runs lists past runs, newest first.
 	Runs(ctx context.Context) ([]RunInfo, error)
+	// Figures reads what a run measured, for the list of runs.
+	Figures(ctx context.Context, run string) (RunFigures, error)
+	// Preview says what Start would do. Its error is what Start would refuse.
+	Preview(ctx context.Context, r Request) (Preview, error)
 	// Start begins a run, which stops when ctx ends.
-	Start(ctx context.Context, scenario string, quick bool) (*Live, error)
+	Start(ctx context.Context, r Request) (*Live, error)
 	// Open reads a run's log; DemoRun is the recorded demo.
 	Open(ctx context.Context, run string) ([]lab.Event, error)
 	// Export writes a run's report to a file in one of the formats of lab/report.
 	Export(ctx context.Context, run, format, path string) error
+	// Delete removes a run's log. A run in progress is an error.
+	Delete(ctx context.Context, run string) error
 }
 
 // DemoRun is the id under which a Bench opens the recorded demo.
 const DemoRun = "demo"
 
+// RunScenario is the ID, and the Request.Scenario, of the scenario that a run had, as its log holds
+// it.
+func RunScenario(run string) string { return "run:" + run }
+
+// Request says which run to begin.
+type Request struct {
+	Scenario string   // the ID of an entry of the library, or RunScenario
+	Set      []string // key=value each, in order
+	Seeds    int      // seeds of each sweep point; 0 is the scenario's number
+	Seed     int      // the first seed; 0 is 1
+	Quick    bool     // apply the scenario's quick overrides
+	Retime   bool     // measure serving again
+	Fresh    bool     // make every artifact again
+}
+
+// Preview is what a run would do.
+type Preview struct {
+	Name     string // of the scenario
+	Cells    int
+	Points   int // of the sweep
+	Seeds    int // of each sweep point
+	Build    int // steps to build
+	Cached   int // steps whose models are there
+	Shared   int // steps that an earlier cell builds
+	Loaded   int // steps that measure a model as it is
+	Bytes    int64
+	Free     int64  // bytes on the disk of the home; -1: not known
+	Folder   string // the home
+	Duration string // estimate with its grounds; empty: not known
+	Notes    []string
+	Keys     []string // that can be set
+}
+
+// Library is what can be run.
+type Library struct {
+	Folder    string // of the entries with Place Own
+	Scenarios []ScenarioInfo
+	Others    int // YAML files of the folder that are no scenarios
+}
+
+// Place is where a scenario is from.
+type Place uint8
+
+const (
+	Shipped Place = iota // with slimlab
+	Own                  // a file of the working directory, or one that was named
+	Earlier              // the log of an earlier run, and in no other place
+)
+
 // ScenarioInfo is one scenario of the list.
 type ScenarioInfo struct {
-	Name   string
-	About  string
-	Cells  int      // sweep points × seeds
-	Seeds  int      // of each sweep point
-	Rows   []string // names of the steps, a row of the table each
-	Sweep  []string // one line an axis: "loss: fkl, jsd:0.5"
-	Steps  []string // what the pipeline does, one line a step
-	Expect []string // expectations as the file has them
-	Err    error    // why it cannot be run
+	ID      string
+	Place   Place
+	File    string // on disk; empty for the others
+	Stamp   string // changes when the file does
+	Pending bool   // the rest is not read yet
+	Name    string // what its runs are called
+	About   string
+	Cells   int      // sweep points × seeds
+	Seeds   int      // of each sweep point
+	Rows    []string // names of the steps, a row of the table each
+	Sweep   []string // one line an axis: "loss: fkl, jsd:0.5"
+	Steps   []string // what the pipeline does, one line a step
+	Expect  []string // expectations as the file has them
+	Err     error    // why it cannot be run
+	Line    int      // of the File, that Err is about; 0: not known
 }
 
 // RunInfo is one past run.
@@ -48,7 +110,24 @@ type RunInfo struct {
 	Duration time.Duration
 	Machine  string
 	Quick    bool
-	Err      error // why its log cannot be read, or, where Started is known, only its beginning
+	Settings []string // that the run changed in its scenario
+	Seeds    int      // of each sweep point
+	Seed     int      // the first one
+	Bytes    int64    // of its log, which grows with the run
+	Err      error    // why its log cannot be read, or, where Started is known, only its beginning
+}
+
+// RunFigures are what a run measured, for its line in the list.
+type RunFigures struct {
+	Headline string // the metric that counts of the best row, with its interval
+	Models   []string
+	Rows     []RowFigures
+}
+
+// RowFigures are the metrics of a row, by their keys.
+type RowFigures struct {
+	Row    string
+	Values map[string]float64
 }
 
 // readable reports whether there is something of the run to open.
@@ -64,10 +143,11 @@ type Live struct {
 
 // Options say how the workbench opens.
 type Options struct {
-	Scenario string  // selected at start
+	Scenario string  // ID of the entry of the library that is selected at start
 	Replay   string  // run to replay at once
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters
 	Palette  string  // one of Palettes; empty: dark or light, as COLORFGBG says
 	Machine  string  // shown in the title
+	Editor   string  // the user's, with its arguments; empty: none is known
 }

@@ -28,7 +28,21 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 	if c.Err != nil {
 		p.heading("✗ cannot be run")
 		p.say(text.Wrap(text.Clean(c.Err.Error()), width)...)
+		if c.File != "" {
+			p.say("")
+			p.say(text.Wrap("E opens it in your editor, at the line; it is read again when it changes.", width)...)
+		}
 		return p.lines
+	}
+	if c.Pending {
+		p.say("", "reading …")
+		return p.lines
+	}
+	switch c.Place {
+	case Own:
+		p.say(text.Wrap(text.Clean("file "+c.File+" of "+b.library.Folder), width)...)
+	case Earlier:
+		p.say(text.Wrap(text.Clean("from the log of "+strings.TrimPrefix(c.ID, RunScenario(""))+": no file here has it"), width)...)
 	}
 	p.say("")
 	work := report.Plural(c.Seeds, "seed")
@@ -83,8 +97,14 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	for i, line := range text.Wrap(text.Clean(r.Machine), width-9) {
 		p.say([]string{"machine  ", "         "}[min(i, 1)] + line)
 	}
+	if changed := changedSettings(r); changed != "" {
+		p.list(func(int) string { return "changed  " }, []string{changed})
+	}
+	if f, known := b.figuresOf(r); known && f.Headline != "" {
+		p.list(func(int) string { return "best     " }, []string{f.Headline})
+	}
 	p.say("")
-	hint := "enter opens it, p replays it, e exports it."
+	hint := "enter opens it, R repeats it with its settings, p replays it, e exports it, D deletes it."
 	switch {
 	case b.running() && b.live.id == r.ID:
 		hint = "It is live: enter watches it."

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"slimlab/tui/text"
 )
@@ -12,16 +11,21 @@ import (
 // benchScreen is the Bench screen: what can be run, and what has been run.
 type benchScreen struct {
 	*workbench
-	scenarios []ScenarioInfo
-	runs      []RunInfo
-	haveList  bool
-	haveRuns  bool
-	cursor    string // the item under the cursor: it stays when the lists change
-	first     int    // line of the list seen
-	seen      int    // lines of the list seen
-	scroll    int    // first line of the details seen
-	filter    input
-	marks     []string // ids of runs
+	library  Library
+	runs     []RunInfo
+	figures  map[string]RunFigures // that were read, by run
+	reading  bool                  // entries of the library are being read
+	counting bool                  // figures are being read
+	haveList bool
+	haveRuns bool
+	cursor   string // the item under the cursor: it stays when the lists change
+	first    int    // line of the list seen
+	seen     int    // lines of the list seen
+	scroll   int    // first line of the details seen
+	filter   input
+	query    query    // of the filter, as far as it is one
+	wrong    error    // why the filter is none
+	marks    []string // ids of runs
 }
 
 // item is a line of the list: a heading, a scenario or a run.
@@ -30,16 +34,6 @@ type item struct {
 	heading  string
 	scenario *ScenarioInfo
 	run      *RunInfo
-}
-
-func (b *benchScreen) setScenarios(list []ScenarioInfo) {
-	b.haveList = true
-	b.scenarios = slices.Clone(list)
-	for i := range b.scenarios {
-		c := &b.scenarios[i]
-		c.About = text.Clean(c.About)
-		c.Rows, c.Sweep, c.Steps, c.Expect = cleanAll(c.Rows), cleanAll(c.Sweep), cleanAll(c.Steps), cleanAll(c.Expect)
-	}
 }
 
 func (b *benchScreen) setRuns(list []RunInfo) {
@@ -58,35 +52,50 @@ func cleanAll(lines []string) []string {
 	return out
 }
 
-// items are the lines of the list that meet the filter.
+// items are the lines of the list that meet the filter: the scenarios by their places, then the
+// runs.
 func (b *benchScreen) items() []item {
-	words := strings.Fields(strings.ToLower(b.filter.String()))
-	keeps := func(line string) bool {
-		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(strings.ToLower(line), w) })
-	}
-	items := []item{{}}
-	for i := range b.scenarios {
-		if c := &b.scenarios[i]; keeps(c.Name + " " + c.About) {
-			items = append(items, item{id: "s:" + c.Name, scenario: c})
+	var items []item
+	for place, title := range []string{Shipped: "scenarios", Own: "scenarios here", Earlier: "scenarios of earlier runs"} {
+		at, all := len(items), 0
+		items = append(items, item{})
+		for i := range b.library.Scenarios {
+			c := &b.library.Scenarios[i]
+			if c.Place != Place(place) {
+				continue
+			}
+			if all++; b.query.keepsScenario(c) {
+				items = append(items, item{id: "s:" + c.ID, scenario: c})
+			}
+		}
+		items[at].heading = heading(title, len(items)-1-at, all, b.haveList)
+		switch {
+		case Place(place) == Own && b.library.Others > 0:
+			items[at].heading += fmt.Sprintf(" · %d other YAML", b.library.Others)
+		case Place(place) != Shipped && all == 0:
+			items = items[:at]
 		}
 	}
-	items[0].heading = heading("scenarios", len(items)-1, b.haveList)
 	at := len(items)
 	items = append(items, item{})
 	for i := range b.runs {
-		if r := &b.runs[i]; keeps(r.ID + " " + r.Scenario + " " + r.State.String()) {
+		if r := &b.runs[i]; b.keepsRun(r) {
 			items = append(items, item{id: "r:" + r.ID, run: r})
 		}
 	}
-	items[at].heading = heading("runs", len(items)-1-at, b.haveRuns)
+	items[at].heading = heading("runs", len(items)-1-at, len(b.runs), b.haveRuns)
 	return items
 }
 
-func heading(name string, n int, known bool) string {
-	if !known {
+// heading names a section and counts its lines, those that the filter keeps among all.
+func heading(name string, kept, all int, known bool) string {
+	switch {
+	case !known:
 		return name + " …"
+	case kept < all:
+		return fmt.Sprintf("%s (%d of %d)", name, kept, all)
 	}
-	return fmt.Sprintf("%s (%d)", name, n)
+	return fmt.Sprintf("%s (%d)", name, all)
 }
 
 // selected finds the item under the cursor, or the nearest there is; -1 when the list is empty.
@@ -120,6 +129,28 @@ func (b *benchScreen) move(n int) {
 	items := slices.DeleteFunc(b.items(), func(it item) bool { return it.id == "" })
 	if len(items) > 0 {
 		b.cursor, b.scroll = items[max(0, min(b.selected(items)+n, len(items)-1))].id, 0
+	}
+}
+
+// moveSection moves the cursor to the first line of the next section, or back to that of this one
+// or of the one before.
+func (b *benchScreen) moveSection(back bool) {
+	items := b.items()
+	at := b.selected(items)
+	var starts []int
+	for i := 1; i < len(items); i++ {
+		if items[i].id != "" && items[i-1].id == "" {
+			starts = append(starts, i)
+		}
+	}
+	if back {
+		slices.Reverse(starts)
+	}
+	for _, start := range starts {
+		if !back && start > at || back && start < at {
+			b.cursor, b.scroll = items[start].id, 0
+			return
+		}
 	}
 }
 
@@ -166,7 +197,7 @@ func (b *benchScreen) list(width, height int) []string {
 	for i := b.first; i < len(items) && len(lines) < height; i++ {
 		lines = append(lines, b.itemLine(items[i], i == at, width))
 	}
-	if len(items) == 2 && b.haveList && b.haveRuns && len(lines) < height {
+	if at < 0 && b.haveList && b.haveRuns && len(lines) < height {
 		lines = append(lines, text.Fit("  nothing matches the filter", width))
 	}
 	for len(lines) < height {
@@ -181,31 +212,21 @@ func (b *benchScreen) itemLine(it item, selected bool, width int) string {
 	}
 	name, note, mark, paint := "", "", " ", text.Paint{}
 	if it.scenario != nil {
-		name = it.scenario.Name
+		name = cmp.Or(it.scenario.File, it.scenario.Name)
 		note, paint = b.lastWord(it.scenario)
 	} else {
-		name, note = it.run.Scenario, it.run.Started.Format("01-02 15:04")
-		if it.run.Started.IsZero() { // its log cannot be read
-			name, note = it.run.ID, ""
-		} else if width < 40 {
-			note = it.run.Started.Format("01-02")
-		}
-		if it.run.Quick {
-			name += " (quick)"
-		}
-		glyph, word, p := b.runState(it.run)
-		note, paint = note+" "+glyph+" "+word, p
+		name, note, paint = b.runLine(it.run, width-3)
 		if i := slices.Index(b.marks, it.run.ID); i >= 0 {
 			mark = "◆"
 		}
 	}
-	name = text.Clean(name)
 	cursor := " "
 	if selected {
 		cursor = "▌"
 	}
 	room := width - 3 - text.Width(note)
-	if room < 8 {
+	name = text.Clean(name)
+	if room < min(8, text.Width(name)) {
 		note, room = "", width-3
 	}
 	head := cursor + mark + text.Fit(name, room) + " "
@@ -226,8 +247,11 @@ func (b *benchScreen) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 
 // lastWord is what the list shows of a scenario: that it cannot run, or how its last run ended.
 func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
-	if c.Err != nil {
+	switch {
+	case c.Err != nil:
 		return "✗ bad ", b.theme.failed
+	case c.Pending && c.Place == Own:
+		return "· …   ", b.theme.dim
 	}
 	if r := b.lastRun(c.Name); r != nil {
 		glyph, word, p := b.runState(r)

@@ -10,63 +10,91 @@ import (
 )
 
 func newBenchScreen(w *workbench) *benchScreen {
-	return &benchScreen{workbench: w, cursor: "s:" + w.options.Scenario}
+	return &benchScreen{workbench: w, cursor: "s:" + w.options.Scenario, figures: map[string]RunFigures{}}
 }
 
 func (b *benchScreen) Title() string { return "Bench" }
 
-// Update takes over lists that were read.
+// Update takes over what was read.
 func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case moveMsg:
 		b.move(msg.rows + msg.pages*max(1, b.seen-1))
-	case scenariosMsg:
+	case libraryMsg:
 		b.fail("scenarios", msg.err)
-		b.setScenarios(msg.list)
+		return b.setLibrary(msg.library)
+	case scenariosMsg:
+		return b.setScenarios(msg.list)
 	case runsMsg:
 		b.fail("runs", msg.err)
 		b.setRuns(msg.list)
+		return tea.Batch(b.loadLibrary(), b.readFigures())
+	case figuresMsg:
+		return b.setFigures(msg)
+	case lookMsg:
+		if b.current == Screen(b) {
+			return b.loadLibrary()
+		}
+	case editedMsg:
+		b.fail("editor", msg.err)
+		return b.loadLibrary()
+	case deletedMsg:
+		b.fail("delete", msg.err)
+		if msg.err == nil {
+			b.say("%s is deleted; its models stay until slimlab clean", text.Clean(msg.run))
+		}
+		return b.loadRuns()
 	}
 	return nil
 }
 
 func (b *benchScreen) Keys() []keyGroup {
-	onScenario := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.Err == nil }
+	onScenario := func() bool { return b.selection().scenario != nil }
+	runnable := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.Err == nil }
+	onFile := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.File != "" }
 	onRun := func() bool { return b.selection().run != nil }
 	readable := func() bool { it := b.selection(); return it.run != nil && it.run.readable() }
-	start := func(quick bool) func() tea.Cmd {
-		return func() tea.Cmd { return b.startRun(b.selection().scenario.Name, quick) }
-	}
 	open := func(replay bool) func() tea.Cmd {
 		return func() tea.Cmd { return b.openRun(b.selection().run.ID, replay) }
 	}
 	return []keyGroup{{"Bench: what can be run, and what has been run", []binding{
-		{keys: []string{"r", "enter"}, footer: "r run", help: "run the scenario in full (also enter)", when: onScenario, do: start(false)},
-		{keys: []string{"Q"}, footer: "Q quick run", help: "run the scenario's quick version: fewer seeds and steps", when: onScenario, do: start(true)},
+		{keys: []string{"enter"}, footer: "enter look", help: "look at the scenario: the whole text beside the list", when: onScenario, do: b.look},
+		{keys: []string{"r"}, footer: "r run", help: "run the scenario: a sheet shows what will be done, and takes settings", when: runnable, do: func() tea.Cmd { return b.openSheet(Request{Scenario: b.selection().scenario.ID}) }},
+		{keys: []string{"Q"}, footer: "Q quick run", help: "run the scenario's quick version at once: fewer seeds and steps", when: runnable, do: func() tea.Cmd { return b.startRun(Request{Scenario: b.selection().scenario.ID, Quick: true}) }},
+		{keys: []string{"E"}, footer: "E edit", help: "open the file in $VISUAL or $EDITOR, at the line of its error", when: onFile, do: b.edit},
 		{keys: []string{"enter"}, footer: "enter open", help: "open the run", when: readable, do: open(false)},
+		{keys: []string{"R"}, footer: "R repeat", help: "run it again: its scenario as its log has it, with its settings", when: readable, do: b.repeat},
 		{keys: []string{"p"}, footer: "p replay", help: "replay the run from its log", when: readable, do: open(true)},
 		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, do: act(b.mark)},
 		{keys: []string{"c"}, footer: "c compare", help: "compare the two marked runs, the newer against the older", when: func() bool { return len(b.marks) == 2 }, do: func() tea.Cmd { return b.compareRuns(b.pair()) }},
 		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID) }},
+		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: onRun, do: act(b.askDelete)},
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func() tea.Cmd { return b.copy(b.selection().run.ID) }},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},
+		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return b.filter.String() != "" }, do: act(func() { b.filter = input{}; b.setQuery() })},
 		{keys: []string{"d"}, footer: "d demo", help: "replay the recorded demo", do: func() tea.Cmd { return b.openRun(DemoRun, true) }},
-		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists by words", do: act(b.typeFilter)},
-		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return b.filter.String() != "" }, do: act(func() { b.filter = input{} })},
+		{keys: []string{"]"}, help: "the next section of the list", do: act(func() { b.moveSection(false) })},
+		{keys: []string{"["}, help: "the section before", do: act(func() { b.moveSection(true) })},
 		{keys: []string{"J"}, help: "scroll the details down", do: act(func() { b.scroll += 3 })},
 		{keys: []string{"K"}, help: "scroll the details up", do: act(func() { b.scroll = max(0, b.scroll-3) })},
-		{keys: []string{"u"}, help: "read the lists again", do: func() tea.Cmd { return tea.Batch(b.loadScenarios(), b.loadRuns()) }},
+		{keys: []string{"u"}, help: "read the lists again", do: func() tea.Cmd { return tea.Batch(b.loadLibrary(), b.loadRuns()) }},
 	}}}
 }
 
 func (b *benchScreen) typeFilter() {
-	nothing := func() {} // the lists are filtered when they are drawn
-	b.push(&filterLine{workbench: b.workbench, screen: b, line: &b.filter, changed: nothing, kept: nothing, note: func() string {
-		return "text in name or state · enter keeps · esc clears"
+	b.push(&filterLine{workbench: b.workbench, screen: b, line: &b.filter, changed: b.setQuery, kept: b.setQuery, note: func() string {
+		if b.wrong != nil {
+			return "✗ " + text.Clean(b.wrong.Error())
+		}
+		return "words  state=done  model:x  auc_delta>-0.2  took>5m  age<2d  not …  ·  enter keeps, esc clears"
 	}})
 }
 
 func (b *benchScreen) View(width, height int) []string {
-	left := max(28, min(width*2/5, 56))
+	left := max(28, width*2/5)
+	if width >= 100 { // runs have more to say than their names
+		left = min(width/2, 110)
+	}
 	right := width - left - 3
 	list := b.list(left, height)
 	details := b.details(right)

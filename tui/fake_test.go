@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,39 +95,95 @@ type fakeBench struct {
 	board    *lab.Board
 	done     chan struct{}
 	exported []string
+	stamp    string    // of mine.yaml
+	requests []Request // that were started
+	deleted  []string
 	scare    string // foreign text, put wherever the lab could put some
 }
 
-func (f *fakeBench) Scenarios(context.Context) ([]ScenarioInfo, error) {
+func (f *fakeBench) Library(context.Context) (Library, error) {
+	list := Library{Folder: "/work", Others: 2}
+	for _, s := range f.scenarios() {
+		list.Scenarios = append(list.Scenarios, ScenarioInfo{ID: s.ID, Name: s.Name, Place: s.Place, File: s.File, Stamp: s.Stamp, Pending: true})
+	}
+	return list, nil
+}
+
+func (f *fakeBench) Scenario(_ context.Context, id string) ScenarioInfo {
+	for _, s := range f.scenarios() {
+		if s.ID == id {
+			return s
+		}
+	}
+	return ScenarioInfo{ID: id, Err: errors.New("gone")}
+}
+
+func (f *fakeBench) scenarios() []ScenarioInfo {
 	var names []string
 	for _, s := range steps {
 		names = append(names, s.name)
 	}
 	return []ScenarioInfo{
-		{Name: "figure1", About: "a ranking model becomes more than 10× smaller, step by step; what each step costs in AUC and gains in bytes and latency" + f.scare, Cells: 3, Seeds: 3, Rows: names,
+		{ID: "figure1", Name: "figure1", About: "a ranking model becomes more than 10× smaller, step by step; what each step costs in AUC and gains in bytes and latency" + f.scare, Cells: 3, Seeds: 3, Rows: names,
 			Steps:  []string{"FM: the model pretrained:recsys-fm as it is", "distilled: FM into student (3 layers, hidden 96), fkl, 2400 steps", "mlp-37%: prune 37.5% of MLP neurons (osscar)", "mlp-37%-kd: distil from distilled, 600 steps", "heads-50%: prune half of the KV heads (osscar)", "heads-50%-kd: distil from distilled, 600 steps", "w8a8: quantize", "w4a16: quantize (GPTQ, groups of 32)"},
 			Expect: []string{"smaller(row=w8a8) > 10", "auc_soft(row=mlp-37%-kd) > auc_soft(row=mlp-37%)"}},
-		{Name: "own-data", About: "SFT and distillation on your own JSONL file", Cells: 1, Seeds: 1, Rows: []string{"teacher"}, Steps: []string{"teacher: train"}},
-		{Name: "smoke", About: "every stage once, as small as it goes", Cells: 2, Seeds: 1, Rows: names, Steps: names, Sweep: []string{"loss: fkl, jsd:0.5"}},
-		{Name: "mine" + f.scare, Err: errors.New("mine.yaml:3:5: unknown key \"stps\": expected one of steps, batch" + f.scare)},
-	}, nil
+		{ID: "own-data", Name: "own-data", About: "SFT and distillation on your own JSONL file", Cells: 1, Seeds: 1, Rows: []string{"teacher"}, Steps: []string{"teacher: train"}},
+		{ID: "smoke", Name: "smoke", About: "every stage once, as small as it goes", Cells: 2, Seeds: 1, Rows: names, Steps: names, Sweep: []string{"loss: fkl, jsd:0.5"}},
+		{ID: "mine.yaml", Place: Own, File: "mine.yaml" + f.scare, Stamp: f.stamp, Name: "mine" + f.scare, Line: 3, Err: errors.New("mine.yaml:3:5: unknown key \"stps\": expected one of steps, batch" + f.scare)},
+	}
 }
 
 func (f *fakeBench) Runs(context.Context) ([]RunInfo, error) {
 	return []RunInfo{
 		{ID: "20261124-1130-figure1-a1", Scenario: "figure1" + f.scare, State: lab.Done, Started: epoch.Add(-34 * time.Minute), Duration: 723 * time.Second, Machine: "Xeon · 2 cores · avx512" + f.scare},
-		{ID: "20261123-1822-figure1-b2", Scenario: "figure1", State: lab.Done, Started: epoch.Add(-18 * time.Hour), Duration: 53 * time.Second, Quick: true, Machine: "Xeon · 2 cores · avx512"},
+		{ID: "20261123-1822-figure1-b2", Scenario: "figure1", State: lab.Done, Started: epoch.Add(-18 * time.Hour), Duration: 53 * time.Second, Quick: true, Settings: []string{"distilled.steps=50"}, Seeds: 1, Seed: 7, Machine: "Xeon · 2 cores · avx512"},
 		{ID: "20261123-1801-smoke-c3", Scenario: "smoke", State: lab.Failed, Started: epoch.Add(-18*time.Hour - 3*time.Minute), Duration: 4 * time.Second, Machine: "Xeon · 2 cores · avx512"},
 		{ID: "20261122-0900-smoke-d4", Scenario: "smoke", Started: epoch.Add(-51 * time.Hour), Err: errors.New("record 17: checksum differs")},
 	}, nil
 }
 
-func (f *fakeBench) Start(_ context.Context, scenario string, quick bool) (*Live, error) {
-	if scenario != "figure1" {
-		return nil, fmt.Errorf("scenario %s: no such model", scenario)
+func (f *fakeBench) Figures(_ context.Context, run string) (RunFigures, error) {
+	if !strings.Contains(run, "figure1") {
+		return RunFigures{}, fmt.Errorf("run %s: not found", run)
+	}
+	figures := RunFigures{Headline: "0.7644 ±0.0040 AUC exp. · distilled" + f.scare, Models: []string{"pretrained:recsys-fm"}}
+	for _, s := range steps {
+		figures.Rows = append(figures.Rows, RowFigures{s.name, map[string]float64{"auc_soft": s.auc, "bytes": s.bytes}})
+	}
+	return figures, nil
+}
+
+func (f *fakeBench) Preview(_ context.Context, r Request) (Preview, error) {
+	p := Preview{
+		Name: "figure1" + f.scare, Cells: 3, Points: 1, Seeds: 3, Build: 20, Cached: 3, Loaded: 1, Bytes: 41_000_000, Free: 52_000_000_000, Folder: "/home/me/.local/share/slimlab" + f.scare,
+		Duration: "less than 7m 01s: the longest run took 7m 01s for 3 cells, and 13% of the models are there" + f.scare, Keys: []string{"distilled.steps", "distilled.batch", "task.members", "seeds"},
+	}
+	for _, s := range r.Set {
+		if key, _, _ := strings.Cut(s, "="); !slices.Contains(p.Keys, key) {
+			return p, fmt.Errorf("--set %s: unknown key %q: expected one of task, distilled%s", s, key, f.scare)
+		}
+	}
+	if r.Scenario != "figure1" {
+		p.Notes = []string{"figure1, which ships, has changed since: the text of the run is used" + f.scare}
+	}
+	return p, nil
+}
+
+func (f *fakeBench) Delete(_ context.Context, run string) error {
+	if strings.Contains(run, "smoke") {
+		return fmt.Errorf("run %s is running: stop it first", run)
+	}
+	f.deleted = append(f.deleted, run)
+	return nil
+}
+
+func (f *fakeBench) Start(_ context.Context, r Request) (*Live, error) {
+	f.requests = append(f.requests, r)
+	if r.Scenario != "figure1" && !strings.Contains(r.Scenario, "figure1") {
+		return nil, fmt.Errorf("scenario %s: no such model", r.Scenario)
 	}
 	events := fakeLog("20261124-1204-figure1-e5", 3, 0)
-	events[0].Begin.Quick = quick
+	events[0].Begin.Quick = r.Quick
 	f.board, f.done = lab.Fold(events[:f.live]), make(chan struct{})
 	return &Live{RunID: "20261124-1204-figure1-e5", Board: f.board, Done: f.done, Cancel: func() {
 		f.board.Apply(lab.Event{Kind: lab.KindEnd, Time: 30, State: lab.Cancelled, Text: "interrupted"})
@@ -219,6 +276,7 @@ func newScript(t testing.TB, width, height int, o Options) *script {
 func openScript(t testing.TB, f *fakeBench, width, height int, o Options) *script {
 	s := &script{t: t, bench: f, m: newModel(context.Background(), f, o, plainTheme(o.ASCII), func() time.Time { return epoch })}
 	s.m.tickLater = func() tea.Cmd { return nil }
+	s.m.lookLater = func() tea.Cmd { return nil }
 	s.m.awaitEnd = func(*session) tea.Cmd { return nil }
 	s.run(s.m.Init())
 	s.send(tea.WindowSizeMsg{Width: width, Height: height})

@@ -16,6 +16,7 @@ type model struct {
 	*workbench
 	screens   []Screen
 	tickLater func() tea.Cmd // the commands that wait, which tests leave out
+	lookLater func() tea.Cmd
 	awaitEnd  func(s *session) tea.Cmd
 
 	width, height int

@@ -49,7 +49,7 @@ func (s *script) labels() string {
 func TestRunWatchSortFilterOpen(t *testing.T) {
 	s := newScript(t, 120, 40, Options{})
 	s.expect("▌ figure1", "[1 Bench]")
-	s.keys("r").expect("[2 Run]", "● run 60%", "○ wait", "heads-50%-kd.loss")
+	s.keys("r<enter>").expect("[2 Run]", "● run 60%", "○ wait", "heads-50%-kd.loss")
 	s.keys("<right><right><right><right><right><right>").expect("▸AUC exp.")
 	s.keys("s").expect("▸AUC exp.▲")
 	if got, want := s.labels(), "heads-50% mlp-37% mlp-37%-kd distilled FM heads-50%-kd w8a8 w4a16"; got != want {
@@ -84,7 +84,7 @@ func TestTickFollowsTheBoard(t *testing.T) {
 	if s.m.ticking {
 		t.Error("ticks with nothing live")
 	}
-	s.keys("r")
+	s.keys("r<enter>")
 	if !s.m.ticking {
 		t.Fatal("no tick while a run is live")
 	}
@@ -110,7 +110,7 @@ func TestTickFollowsTheBoard(t *testing.T) {
 
 func TestStopAsksAndCancels(t *testing.T) {
 	s := newScript(t, 100, 30, Options{})
-	s.keys("rx").expect("Stop this run?")
+	s.keys("r<enter>x").expect("Stop this run?")
 	s.keys("n").expectNot("Stop this run?")
 	if s.m.live.over() {
 		t.Fatal("no stopped the run")
@@ -122,7 +122,7 @@ func TestStopAsksAndCancels(t *testing.T) {
 
 func TestQuitAsksWhileLive(t *testing.T) {
 	s := newScript(t, 100, 30, Options{})
-	s.keys("rq").expect("A run is live")
+	s.keys("r<enter>q").expect("A run is live")
 	if s.quit {
 		t.Fatal("quit without asking")
 	}
@@ -137,7 +137,7 @@ func TestQuitAsksWhileLive(t *testing.T) {
 }
 
 func TestFreezeKeepsTheViewAndNotTheRun(t *testing.T) {
-	s := newScript(t, 100, 30, Options{}).keys("r.").expect("frozen (.)")
+	s := newScript(t, 100, 30, Options{}).keys("r<enter>.").expect("frozen (.)")
 	for _, e := range fakeLog("x", 3, 0)[s.bench.live:] {
 		s.bench.board.Apply(e)
 	}
@@ -205,8 +205,8 @@ func TestCopyIsOSC52(t *testing.T) {
 // work: of screens and of overlays.
 func TestKeyTables(t *testing.T) {
 	for _, keys := range []string{
-		"", "jjjj", "r", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3",
-		"?", ":", "!", "/", "/xyz", "jjjje", "jjjjecsv<enter>", "jjjj<enter>v", "jjjj<enter>m", "rx", "rq",
+		"", "jjjj", "r", "r<down><down><down>", "jjjR", "D", "jjjjD", "Q", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3",
+		"?", ":", "!", "/", "/xyz", "jjjje", "jjjjecsv<enter>", "jjjj<enter>v", "jjjj<enter>m", "r<enter>x", "r<enter>q",
 	} {
 		s := newScript(t, 100, 30, Options{}).keys(keys)
 		seen := map[string]string{}
@@ -245,7 +245,7 @@ func TestHelpAndPaletteOfOverlays(t *testing.T) {
 
 // A run that another run replaces on the screen goes on, and can be found again.
 func TestLiveRunIsFoundAgain(t *testing.T) {
-	s := newScript(t, 120, 30, Options{}).keys("r1jjjj<enter>").expect("● figure1 5 of 24 rows", "✓ done")
+	s := newScript(t, 120, 30, Options{}).keys("r<enter>1jjjj<enter>").expect("● figure1 5 of 24 rows", "✓ done")
 	if s.m.live.over() {
 		t.Fatal("the live run has ended")
 	}
@@ -279,7 +279,7 @@ func checkSize(t testing.TB, s *script) {
 
 // Any keys at any sizes: exact frames, no panic.
 func TestAnyKeysAnySize(t *testing.T) {
-	keys := append(strings.Split("q r Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
+	keys := append(strings.Split("q r R D E J K Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
 		"<enter>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<delete>", "<ctrl+u>", "<ctrl+w>", "jjjj<enter>")
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScript(t, 100, 30, Options{ASCII: rapid.Bool().Draw(rt, "ascii")})
@@ -299,7 +299,7 @@ func TestColoursAddOnlyStyles(t *testing.T) {
 	r.SetColorProfile(termenv.TrueColor)
 	plain, coloured := newScript(t, 120, 40, Options{}), newScript(t, 120, 40, Options{})
 	coloured.m.theme = themeNamed(r, "dark", "", false)
-	for _, keys := range []string{"j", "k", "r", "jj<right><right><right>s", "<enter>", "<esc>M", "?"} {
+	for _, keys := range []string{"j", "k", "r<enter>", "jj<right><right><right>s", "<enter>", "<esc>M", "?"} {
 		plain.keys(keys)
 		coloured.keys(keys)
 		a, b := plain.screen(), coloured.screen()

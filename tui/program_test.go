@@ -24,6 +24,7 @@ func TestProgram(t *testing.T) {
 		close(started)
 		return await(s)
 	}
+	m.lookLater = func() tea.Cmd { return nil }
 	ticks := make(chan struct{}, 1)
 	m.tickLater = func() tea.Cmd {
 		select {
@@ -41,7 +42,7 @@ func TestProgram(t *testing.T) {
 		ended <- err
 	}()
 	// whichever list comes first has it
-	p.Send(scenariosMsg{list: []ScenarioInfo{{Name: "figure1"}}})
+	p.Send(libraryMsg{library: Library{Scenarios: []ScenarioInfo{{ID: "figure1", Name: "figure1"}}}})
 	p.Send(tea.WindowSizeMsg{Width: 100, Height: 30})
 	press := func(s string) {
 		if _, err := io.WriteString(keys, s); err != nil {

@@ -49,7 +49,15 @@ func TestScreens(t *testing.T) {
 		{"palette", "jjjj<enter>:chart"},
 		{"export", "jjjje"},
 		{"scenario-broken", "jjj"},
-		{"scenario-failing", "jr"},
+		{"scenario-failing", "jQ"},
+		{"scenario-look", "<enter>"},
+		{"sheet", "r"},
+		{"sheet-typed", "rdistilled.steps=50 task.me"},
+		{"sheet-wrong", "rdistiled.steps=50"},
+		{"repeat", "jjjjjR"},
+		{"delete", "jjjjD"},
+		{"bench-query", "/auc_soft>0.7 took>1m"},
+		{"bench-query-wrong", "/auc_sof>0.7"},
 		{"quit-live", "Qq"},
 	} {
 		t.Run(one.name, func(t *testing.T) {

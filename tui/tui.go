@@ -33,7 +33,7 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 	w := &workbench{ctx: ctx, bench: bench, options: o, theme: t, now: now, clipboard: clipboard(io.Discard, false), dirty: true}
 	m := &model{
 		workbench: w, screens: []Screen{newBenchScreen(w), newRunScreen(w), newCompareScreen(w)},
-		tickLater: tickLater, awaitEnd: awaitEnd,
+		tickLater: tickLater, lookLater: lookLater, awaitEnd: awaitEnd,
 	}
 	w.current = m.screens[0]
 	return m
@@ -44,6 +44,13 @@ const tickInterval = 33 * time.Millisecond
 
 func tickLater() tea.Cmd {
 	return tea.Tick(tickInterval, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+// lookInterval is how often the files of the library are looked at while they are on the screen.
+const lookInterval = 2 * time.Second
+
+func lookLater() tea.Cmd {
+	return tea.Tick(lookInterval, func(time.Time) tea.Msg { return lookMsg{} })
 }
 
 func awaitEnd(s *session) tea.Cmd {

@@ -10,7 +10,7 @@ import (
 
 // Init reads the lists.
 func (m *model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.loadScenarios(), m.loadRuns()}
+	cmds := []tea.Cmd{m.loadLibrary(), m.loadRuns(), m.lookLater()}
 	if m.options.Replay != "" {
 		cmds = append(cmds, m.openRun(m.options.Replay, true))
 	}
@@ -19,7 +19,9 @@ func (m *model) Init() tea.Cmd {
 
 // Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if _, isTick := msg.(tickMsg); !isTick {
+	switch msg.(type) {
+	case tickMsg, lookMsg: // what they find out says that the frame is to be drawn
+	default:
 		m.dirty = true
 	}
 	if k, ok := msg.(tea.KeyMsg); ok {
@@ -47,6 +49,10 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		return m.ended(msg.session)
 	case openedMsg:
 		return m.opened(msg)
+	case lookMsg:
+		return m.lookLater()
+	case previewMsg:
+		msg.sheet.take(msg)
 	case watchMsg:
 		m.session, m.overlays = msg.session, nil
 	case resumedMsg:
@@ -84,7 +90,9 @@ func (m *model) key(k tea.KeyMsg) tea.Cmd {
 			case !b.works():
 			case b.typed != nil:
 				if b.typed(k) {
-					return nil
+					cmds := m.later
+					m.later = nil
+					return tea.Batch(cmds...)
 				}
 			case !k.Paste && b.has(k.String()):
 				return b.do()

@@ -33,7 +33,8 @@ type workbench struct {
 	message  string // the last message, until the next key
 	failed   bool   // the message is an error
 	problems []problem
-	dirty    bool // the frame must be drawn anew
+	dirty    bool      // the frame must be drawn anew
+	later    []tea.Cmd // of keys that were typed into a line
 }
 
 // problem is an error of the workbench itself.
@@ -44,10 +45,18 @@ type problem struct {
 
 // The messages that commands end with.
 type (
-	scenariosMsg struct {
-		list []ScenarioInfo
-		err  error
+	libraryMsg struct {
+		library Library
+		err     error
 	}
+	scenariosMsg struct{ list []ScenarioInfo } // that were read
+	figuresMsg   struct{ read map[string]RunFigures }
+	editedMsg    struct{ err error } // the editor has been left
+	deletedMsg   struct {
+		run string
+		err error
+	}
+	lookMsg struct{} // time to look whether files have changed
 	runsMsg struct {
 		list []RunInfo
 		err  error
@@ -113,10 +122,10 @@ func (w *workbench) fail(what string, err error) {
 	}
 }
 
-func (w *workbench) loadScenarios() tea.Cmd {
+func (w *workbench) loadLibrary() tea.Cmd {
 	return func() tea.Msg {
-		list, err := w.bench.Scenarios(w.ctx)
-		return scenariosMsg{list, err}
+		library, err := w.bench.Library(w.ctx)
+		return libraryMsg{library, err}
 	}
 }
 
@@ -131,16 +140,16 @@ func (w *workbench) loadRuns() tea.Cmd {
 func (w *workbench) running() bool { return w.live != nil && !w.live.over() }
 
 // startRun begins a run, unless one is live: two would disturb each other's timings.
-func (w *workbench) startRun(scenario string, quick bool) tea.Cmd {
+func (w *workbench) startRun(r Request) tea.Cmd {
 	if w.starting || w.running() {
 		w.say("one run at a time: stop the live one first (x on its screen), or wait for its end")
 		return nil
 	}
 	w.starting = true
-	w.say("starting %s …", text.Clean(scenario))
+	w.say("starting %s …", text.Clean(r.Scenario))
 	return func() tea.Msg {
-		live, err := w.bench.Start(w.ctx, scenario, quick)
-		return startedMsg{scenario, live, err}
+		live, err := w.bench.Start(w.ctx, r)
+		return startedMsg{r.Scenario, live, err}
 	}
 }
 

@@ -43,9 +43,12 @@ func (h *Home) Disk() (Disk, error) {
 			d.ArtifactBytes += e.Bytes
 		}
 	}
-	d.Free = freeBytes(existing(h.Folder))
+	d.Free = h.Free()
 	return d, nil
 }
+
+// Free is what the user can still write on the home's file system, in bytes; -1: not known.
+func (h *Home) Free() int64 { return freeBytes(existing(h.Folder)) }
 
 // existing returns the longest part of a path that is there: the home may not be there yet.
 func existing(folder string) string {

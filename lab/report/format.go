@@ -125,6 +125,9 @@ func (s Scale) Summary(x lab.Summary) string {
 	return text
 }
 
+// Bytes writes a number of bytes: "12.3MB".
+func Bytes(n int64) string { return Format(lab.Bytes, float64(n)) }
+
 // Duration writes seconds for people: "850ms", "12.3s", "4m 07s", "2h 05m".
 func Duration(seconds float64) string {
 	switch { // the bounds are where the digits round up to the next form

@@ -24,6 +24,9 @@ type PlannedStep struct {
 	Name, Kind string
 	// State is "loaded", "cached", "to build", or "shared": an earlier cell of the plan builds it.
 	State string
+	// Bytes bound what a model that is to be built takes on the disk: its parameters in bfloat16. A
+	// quantized one takes less.
+	Bytes int64
 }
 
 // Check opens what a plan needs and says which artifacts it would find, and what a run would note
@@ -65,7 +68,11 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 			if err != nil {
 				return nil, fmt.Errorf("step %s: %w", s.Name, err)
 			}
-			planned.Steps = append(planned.Steps, PlannedStep{s.Name, s.Kind, state})
+			step := PlannedStep{Name: s.Name, Kind: s.Kind, State: state}
+			if state == "to build" {
+				step.Bytes = 2 * int64(jobs[i].model.shape.Parameters())
+			}
+			planned.Steps = append(planned.Steps, step)
 		}
 		cells = append(cells, planned)
 	}

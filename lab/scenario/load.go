@@ -141,6 +141,7 @@ func build(file string, root *node, o Options) (*Scenario, error) {
 		return nil, err
 	}
 	b.results()
+	b.scenario.params = b.root.get("params").names()
 	b.unused()
 	return b.scenario, b.bad.err()
 }

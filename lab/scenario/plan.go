@@ -27,6 +27,7 @@ type Scenario struct {
 	Expect   []Expectation
 	Points   []Point // one for each point of the sweep, at least one
 
+	params []string         // names of the section params
 	places map[string]place // of the file's values, by path
 }
 

@@ -51,6 +51,10 @@ type Info struct {
 	Duration    time.Duration // to the last event
 	Quick       bool
 	Cells       int
+	Settings    []string // key=value overrides of the scenario
+	Source      string   // the scenario file's text
+	Seeds       int      // of each point of the sweep
+	Seed        int      // the first one
 	Bytes       int64
 	// why the log cannot be read, or only its beginning; the other fields hold what is known
 	Problem error
@@ -349,6 +353,8 @@ func (i *Info) describe(first, last lab.Event) {
 	if b := first.Begin; b != nil {
 		i.Scenario, i.About, i.Hash, i.Machine, i.Quick, i.Cells = b.Scenario, b.About, b.Hash, b.Machine, b.Quick, len(b.Cells)
 		i.Started = time.Unix(b.Started, b.Nanoseconds)
+		i.Settings, i.Source = b.Settings, b.Source
+		i.Seed, i.Seeds = seedsOf(b.Cells)
 	}
 	i.Duration = time.Duration(last.Time * float64(time.Second))
 	switch {
@@ -357,6 +363,21 @@ func (i *Info) describe(first, last lab.Event) {
 	case i.Interrupted:
 		i.State, i.Error = lab.Cancelled, interrupted
 	}
+}
+
+// seedsOf returns the first seed of a plan, and how many seeds each point of its sweep has: the
+// plan's order has the seeds of a point beside each other.
+func seedsOf(cells []lab.Cell) (first, n int) {
+	for _, c := range cells {
+		if n > 0 && c.Seed == first {
+			break
+		}
+		if n == 0 {
+			first = c.Seed
+		}
+		n++
+	}
+	return first, n
 }
 
 // damage marks a run whose log cannot be read to its end: how it ended is not known.

@@ -1,0 +1,60 @@
+package tui
+
+import (
+	"strconv"
+	"strings"
+
+	"slimlab/lab/report"
+	"slimlab/tui/text"
+)
+
+// figuresKey names what was read of a run: a run that goes on has a longer log later.
+func (b *benchScreen) figuresKey(r *RunInfo) string {
+	return r.ID + " " + strconv.FormatInt(r.Bytes, 10)
+}
+
+func (b *benchScreen) figuresOf(r *RunInfo) (f RunFigures, known bool) {
+	f, known = b.figures[b.figuresKey(r)]
+	return f, known
+}
+
+// runLine is a run in width cells: its scenario, what it changed in it, its headline, when it
+// began, how long it took, and how it ended. What does not fit goes from the middle.
+func (b *benchScreen) runLine(r *RunInfo, width int) (name, note string, p text.Paint) {
+	glyph, word, p := b.runState(r)
+	note = glyph + " " + word
+	if r.Started.IsZero() { // its log cannot be read
+		return r.ID, note, p
+	}
+	name = r.Scenario
+	if r.Quick {
+		name += " (quick)"
+	}
+	date := r.Started.Format("01-02 15:04")
+	if width < 37 {
+		date = r.Started.Format("01-02")
+	}
+	note = date + " " + note
+	if width >= 50 {
+		note = date + text.Right(report.Duration(r.Duration.Seconds()), 8) + " " + glyph + " " + word
+	}
+	room := width - text.Width(note) - text.Width(text.Clean(name)) - 2
+	if changed := changedSettings(r); changed != "" && room > 4 {
+		changed = text.Cut(changed, max(8, room/2))
+		name += "  " + changed
+		room -= text.Width(changed) + 2
+	}
+	if f, known := b.figuresOf(r); known && f.Headline != "" && room > 10 {
+		note = text.Cut(f.Headline, room-1) + "  " + note
+	}
+	return name, note, p
+}
+
+// changedSettings are the settings of a run that are not its scenario's.
+func changedSettings(r *RunInfo) string {
+	changed := strings.Join(cleanAll(r.Settings), " ")
+	if r.Seed > 1 {
+		changed = strings.TrimSpace(changed + " seed=" + strconv.Itoa(r.Seed))
+	}
+	return changed
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/run"
+	"slimlab/lab/store"
+	"slimlab/tui"
+)
+
+// Preview says what Start would do: it loads the scenario and checks its plan.
+func (b *bench) Preview(ctx context.Context, r tui.Request) (tui.Preview, error) {
+	s, err := b.load(r.Scenario, options(r))
+	if err != nil {
+		return tui.Preview{}, err
+	}
+	p := tui.Preview{
+		Name: s.Name, Points: len(s.Points), Seeds: len(s.Seeds), Cells: len(s.Points) * len(s.Seeds),
+		Folder: b.home.Folder, Free: b.home.Free(), Keys: s.Settable(),
+	}
+	if id, past := strings.CutPrefix(r.Scenario, tui.RunScenario("")); past {
+		if info, err := b.past(id); err == nil {
+			if note := b.changedSince(info); note != "" {
+				p.Notes = append(p.Notes, note)
+			}
+		}
+	}
+	cells, notes, err := run.Check(ctx, b.home, s.Plan())
+	if err != nil {
+		return p, err
+	}
+	for _, n := range notes {
+		if n.Level > lab.Info {
+			p.Notes = append(p.Notes, n.Level.String()+": "+n.Text)
+		}
+	}
+	for _, c := range cells {
+		for _, step := range c.Steps {
+			switch {
+			case step.State == "to build" || step.State == "cached" && r.Fresh:
+				p.Build++
+			case step.State == "cached":
+				p.Cached++
+			case step.State == "shared":
+				p.Shared++
+			default:
+				p.Loaded++
+			}
+			p.Bytes += step.Bytes
+		}
+	}
+	p.Duration = b.estimate(s.Name, s.Hash(), r.Quick, &p)
+	return p, nil
+}
+
+// estimate says how long a run may take by what earlier runs of the scenario took; "" where there
+// was none. The longest of them built the most.
+func (b *bench) estimate(name, hash string, quick bool, p *tui.Preview) string {
+	b.mu.Lock()
+	runs := b.listed
+	b.mu.Unlock()
+	var longest store.Info
+	same := false
+	for _, r := range runs {
+		if r.State != lab.Done || r.Cells == 0 || r.Scenario != name || r.Quick != quick || same && r.Hash != hash {
+			continue
+		}
+		if r.Hash == hash && !same {
+			same, longest = true, store.Info{}
+		}
+		if perCell(r) > perCell(longest) {
+			longest = r
+		}
+	}
+	if longest.Cells == 0 {
+		return ""
+	}
+	share := float64(p.Build+p.Shared) / float64(max(1, p.Build+p.Shared+p.Cached))
+	all := perCell(longest) * float64(p.Cells)
+	grounds := fmt.Sprintf("the longest run took %s for %s", report.Duration(longest.Duration.Seconds()), report.Plural(longest.Cells, "cell"))
+	if !same {
+		grounds += " with other settings"
+	}
+	if share < 1 {
+		return fmt.Sprintf("less than %s: %s, and %.0f%% of the models are there", report.Duration(all), grounds, 100*(1-share))
+	}
+	return fmt.Sprintf("about %s: %s", report.Duration(all), grounds)
+}
+
+func perCell(r store.Info) float64 {
+	if r.Cells == 0 {
+		return 0
+	}
+	return r.Duration.Seconds() / float64(r.Cells)
+}
