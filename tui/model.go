@@ -31,10 +31,28 @@ func (m *model) keyGroups() []keyGroup {
 		return append(m.top().Keys(), keyGroup{"Everywhere", m.globalKeys()})
 	}
 	move := func(rows, pages int) { m.current.Update(moveMsg{rows, pages}) }
-	return append(m.current.Keys(),
+	own := m.current.Keys()
+	return append(own,
 		keyGroup{"Everywhere", append(m.screenKeys(), m.globalKeys()...)},
-		keyGroup{"Moving", movingKeys(move)},
+		keyGroup{"Moving", free(movingKeys(move), own)},
 	)
+}
+
+// free is the bindings without second keys that a screen has of its own: "g" for "home".
+func free(bindings []binding, own []keyGroup) []binding {
+	for i := range bindings {
+		b := &bindings[i]
+		for _, key := range b.keys[1:] {
+			taken := slices.ContainsFunc(own, func(g keyGroup) bool {
+				return slices.ContainsFunc(g.bindings, func(o binding) bool { return o.has(key) })
+			})
+			if taken {
+				b.keys = slices.DeleteFunc(slices.Clone(b.keys), func(k string) bool { return k == key })
+				b.shown = strings.TrimSuffix(b.shown, " "+key)
+			}
+		}
+	}
+	return bindings
 }
 
 // screenKeys turn from screen to screen.

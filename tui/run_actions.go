@@ -160,6 +160,11 @@ func (r *runScreen) move(rows, pages int) {
 		r.metrics.Page(pages)
 		return
 	}
+	if r.grouping() {
+		r.groups.Move(rows)
+		r.groups.Page(pages)
+		return
+	}
 	r.grid.Move(rows)
 	r.grid.Page(pages)
 	r.keepRow()

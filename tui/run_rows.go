@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 
 	"slimlab/lab"
@@ -23,10 +24,19 @@ type runScreen struct {
 	line       input
 	wrong      error // why the typed text is no filter yet
 
-	all      bool   // rows that differ in no axis stand each for itself
-	last     *table // of the last frame
-	lastAll  bool   // whether it was of all rows
+	layouts  map[string]layout // of the columns, by scenario
+	all      bool              // rows that differ in no axis stand each for itself
+	last     *table            // of the last frame
+	lastAll  bool              // whether it was of all rows
 	arranged arrangement
+
+	by     []columnID // what the rows are grouped by; none: they are not
+	within []string   // the values of the group that is open; nil: none is
+	groups grid.Grid  // of the groups
+	means  *sweep.Groups
+	// of the groups; zero: by what they are grouped by
+	groupSorted     columnID
+	groupDescending bool
 
 	version   uint64    // of the board, in the last picture
 	drawn     lab.State // of the run, in the last table
@@ -47,7 +57,7 @@ const inspectSteps = 40
 
 // forget turns to another run: the layout stays, what belongs to the rows does not.
 func (r *runScreen) forget() {
-	*r = runScreen{workbench: r.workbench, split: r.split, intervals: r.intervals, logX: r.logX, logY: r.logY, marks: map[int]bool{}, inspect: -1}
+	*r = runScreen{workbench: r.workbench, split: r.split, intervals: r.intervals, logX: r.logX, logY: r.logY, marks: map[int]bool{}, inspect: -1, layouts: r.layouts}
 }
 
 // chartKind is what the chart below the table shows.
@@ -83,26 +93,14 @@ type tableColumn struct {
 	trend  bool // the training loss in a few cells, and nothing of the Column
 }
 
-func newTable(v *lab.View) *table { return tableOf(v, sweep.Of(v)) }
-
-func tableOf(v *lab.View, s *sweep.Table) *table {
+func newTable(v *lab.View, s *sweep.Table, l layout) *table {
 	t := &table{view: v, sweep: s, place: make([]int, len(v.Rows))}
 	for i := range s.Rows {
 		for _, same := range s.Rows[i].Same {
 			t.place[same] = i
 		}
 	}
-	for _, c := range s.Columns() {
-		column := tableColumn{Column: c}
-		if c.Kind == sweep.Metric {
-			column.metric = len(t.columns)
-			t.columns = append(t.columns, report.ColumnOf(c.Metric, s))
-		}
-		t.shown = append(t.shown, column)
-	}
-	if slices.ContainsFunc(v.Cells, func(c lab.CellView) bool { return len(c.Series) > 0 }) {
-		t.shown = append(t.shown, tableColumn{Column: sweep.Column{Key: trendTitle}, trend: true})
-	}
+	t.lay(l)
 	return t
 }
 
@@ -117,10 +115,8 @@ type columnID struct {
 
 func (c *tableColumn) id() columnID { return columnID{c.Kind, c.Key} }
 
-// find is the place of a column of the grid; -1 where there is none.
-func (t *table) find(id columnID) int {
-	return slices.IndexFunc(t.shown, func(c tableColumn) bool { return c.id() == id })
-}
+// trendID is the column of the training loss, which is no metric.
+var trendID = columnID{sweep.Metric, trendTitle}
 
 // tableNow is the table of what is shown now, from the last frame where nothing has changed since.
 // It must be called while the session is read, which keeps the version as it is.
@@ -129,11 +125,11 @@ func (r *runScreen) tableNow(v *lab.View) *table {
 	if t := r.last; t != nil && t.view == v && t.version == version && r.lastAll == r.all {
 		return t
 	}
+	arrange := sweep.Of
 	if r.all {
-		r.last = tableOf(v, sweep.All(v))
-	} else {
-		r.last = newTable(v)
+		arrange = sweep.All
 	}
+	r.last = newTable(v, arrange(v), r.layouts[v.Begin.Scenario])
 	r.last.version, r.lastAll, r.arranged = version, r.all, arrangement{}
 	return r.last
 }
@@ -143,12 +139,19 @@ type arrangement struct {
 	filter     string
 	sorted     columnID
 	descending bool
-	done       bool
+	by, within string
+
+	groupSorted     columnID
+	groupDescending bool
+	done            bool
 }
 
 // arrange filters and sorts the rows and puts the cursor on its row.
 func (r *runScreen) arrange(t *table) {
-	now := arrangement{r.filter.String(), r.sorted, r.descending, true}
+	now := arrangement{
+		filter: r.filter.String(), sorted: r.sorted, descending: r.descending, by: fmt.Sprint(r.by), within: fmt.Sprintf("%q", r.within),
+		groupSorted: r.groupSorted, groupDescending: r.groupDescending, done: true,
+	}
 	if now != r.arranged {
 		r.arranged = now
 		r.reorder(t)
@@ -165,8 +168,14 @@ func (r *runScreen) arrange(t *table) {
 
 func (r *runScreen) reorder(t *table) {
 	rows := t.sweep.Keep(r.filter)
-	if c := t.find(r.sorted); c >= 0 {
-		t.sweep.Sort(rows, sweep.Order{Column: t.shown[c].Column, Descending: r.descending})
+	switch {
+	case r.within != nil:
+		rows = slices.DeleteFunc(rows, func(i int) bool { return !r.keepsGroup(t, &t.sweep.Rows[i]) })
+	case len(r.by) > 0:
+		r.groupRows(t, rows)
+	}
+	if r.sorted != (columnID{}) {
+		t.sweep.Sort(rows, sweep.Order{Column: t.column(r.sorted), Descending: r.descending})
 	}
 	r.order = r.order[:0]
 	for _, i := range rows {

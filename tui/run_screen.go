@@ -35,14 +35,15 @@ func (r *runScreen) Keys() []keyGroup {
 		return nil
 	case r.detail:
 		return []keyGroup{{"One row of a run", r.detailKeys()}, {"Replay", r.replayKeys()}}
+	case r.grouping():
+		return []keyGroup{{"Run: groups of its rows", r.groupKeys()}, {"Replay", r.replayKeys()}}
 	}
 	return []keyGroup{{"Run: its table and its curves", r.tableKeys()}, {"Replay", r.replayKeys()}}
 }
 
 func (r *runScreen) tableKeys() []binding {
 	column := func(n int) func() tea.Cmd { return act(func() { r.grid.MoveColumn(n) }) }
-	split := func(n int) func() tea.Cmd { return act(func() { r.split = min(max(r.split+n, 20), 90) }) }
-	return []binding{
+	return append([]binding{
 		{keys: []string{"enter"}, footer: "enter detail", help: "all that is known of the row", when: r.hasRow, do: act(func() { r.detail = true })},
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
@@ -50,15 +51,26 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted != columnID{} }, do: act(func() { r.sorted = columnID{} })},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions: " + sweep.FilterSyntax, do: act(r.typeFilter)},
 		{keys: []string{"a"}, help: "show or fold the rows that differ in no axis of the sweep", when: r.folds, do: act(r.foldRows)},
+		{keys: []string{"g"}, footer: r.groupFooter(), help: "group the rows by step and axes: n, means with intervals, the best row", do: act(r.chooseGroups)},
+		{keys: []string{"esc"}, help: "back to the groups", when: func() bool { return r.within != nil }, do: act(func() { r.within = nil })},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
-		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},
 		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
-		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
 		{keys: []string{" "}, help: "mark the row: its loss curve is drawn with those of other marked rows", when: r.hasRow, do: act(r.markRow)},
 		{keys: []string{"i"}, help: "show or hide intervals (±)", do: act(func() {
 			r.intervals = !r.intervals
 			r.grid.Forget()
 		})},
+		{keys: []string{"y"}, help: "copy the row to the clipboard, tab-separated (OSC 52)", when: r.hasRow, do: r.copyRow},
+	}, r.chartKeys()...)
+}
+
+// chartKeys are what tables of rows and of groups have in common: columns, chart, run.
+func (r *runScreen) chartKeys() []binding {
+	split := func(n int) func() tea.Cmd { return act(func() { r.split = min(max(r.split+n, 20), 90) }) }
+	return []binding{
+		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},
+		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
+		{keys: []string{"C"}, help: "show, hide and order the columns", do: act(r.chooseColumns)},
 		{keys: []string{"["}, help: "less room for the table, more for the chart", do: split(-10)},
 		{keys: []string{"]"}, help: "more room for the table", do: split(10)},
 		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
@@ -66,7 +78,6 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
 		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.session.over() }, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
 		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id) }},
-		{keys: []string{"y"}, help: "copy the row to the clipboard, tab-separated (OSC 52)", when: r.hasRow, do: r.copyRow},
 	}
 }
 
@@ -109,6 +120,10 @@ func (r *runScreen) View(width, height int) []string {
 		lines = append(lines, r.statusLine(v, width))
 		if r.detail && len(r.order) > 0 {
 			lines = append(lines, r.detailLines(t, width, height-1)...)
+			return
+		}
+		if r.grouping() {
+			lines = append(lines, r.groupLines(t, width, height-1)...)
 			return
 		}
 		lines = append(lines, r.tableAndChart(t, width, height-1)...)

@@ -40,6 +40,12 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	if n := r.last.sweep.Folded(); n > 0 {
 		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
 	}
+	switch {
+	case r.grouping():
+		parts = append(parts, fmt.Sprintf("%s of %s (g)", report.Plural(len(r.means.Groups), "group"), report.Plural(len(r.order), "row")))
+	case r.within != nil:
+		parts = append(parts, fmt.Sprintf("group %s: %s (esc back)", r.groupName(r.within), report.Plural(len(r.order), "row")))
+	}
 	if f := r.line.String(); f != "" && !r.typing() {
 		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(r.last.sweep.Rows)))
 	}

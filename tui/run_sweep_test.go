@@ -79,6 +79,55 @@ func TestCursorStaysOnItsRow(t *testing.T) {
 	}
 }
 
+// TestGroupsOnTheScreen: g chooses axes, a row a group has n, the best row and means with
+// intervals, enter shows the group's rows, esc goes back.
+func TestGroupsOnTheScreen(t *testing.T) {
+	open := func() *script { return newScript(t, 124, 40, Options{}).openSweep().keys(">g") }
+	goldenScreen(t, "group-chooser", open().screen())
+	s := open().expect("▌[x] ratio", "[ ] step", "[ ] scheme").keys("<enter>")
+	goldenScreen(t, "groups", s.screen())
+	s.expect("4 groups of 33 rows (g)", "best AUC exp.", "ratio", "n").keys("<right><right><right><right><right>")
+	s.keys("s").expect("▲")
+	s.keys("<enter>").expect("group ratio=").keys("<esc>").expect("4 groups of 33 rows")
+	s.keys("/step=quantized<enter>").expect("3 groups of 24 rows")
+	s.keys("j<enter>").expect("8 rows (esc back)")
+	if n := len(s.rowLabels()); n != 8 {
+		t.Errorf("the group has %d rows, expected 8", n)
+	}
+	s.keys("<esc><esc><esc>").expect("63 repeated rows folded").expectNot("groups of")
+	s.keys("/nothing<enter>g<enter>").expect("0 groups of 0 rows", "no row meets the filter")
+}
+
+// TestColumnsOfTheScreen: C hides, shows and moves columns, keeps that for the scenario, and goes
+// back to the scenario's own.
+func TestColumnsOfTheScreen(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("Cj<space>jjj<space>jj>>")
+	goldenScreen(t, "columns", s.screen())
+	head := func() string {
+		for line := range strings.SplitSeq(s.screen(), "\n") {
+			if strings.Contains(line, "step ") {
+				return strings.Join(strings.Fields(strings.NewReplacer("▸", " ", "›", " ").Replace(line)), " ")
+			}
+		}
+		return ""
+	}
+	if got, want := s.keys("<enter>"), "step ratio loss state bytes AUC AUC exp. smaller TTFT cold P50 tok/s loss curve"; head() != want {
+		t.Errorf("the columns are %q, expected %q\n%s", head(), want, got.screen())
+	}
+	first := head()
+	s.openSweep()
+	if head() != first {
+		t.Errorf("opened again, the columns are %q, expected %q", head(), first)
+	}
+	s.keys("Cr<enter>")
+	if got, want := head(), "step ratio scheme loss state params bytes smaller AUC AUC exp. TTFT cold P50 tok/s"; got != want {
+		t.Errorf("after a reset %q, expected %q", got, want)
+	}
+	if s.keys("C<space><esc>"); !strings.Contains(head(), "ratio") {
+		t.Errorf("cancelled, the columns are %q", head())
+	}
+}
+
 // BenchmarkSweepFrame is a frame of a sweep of 10⁴ rows at rest.
 func BenchmarkSweepFrame(b *testing.B) { benchmarkSweepFrame(b, false) }
 

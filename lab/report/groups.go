@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,7 @@ func newGroupTable(g *sweep.Groups) *table {
 		t.columns = append(t.columns, c)
 	}
 	for i := range g.By {
-		words(g.By[i].Key, true, func(one *sweep.Group) string { return one.Values[i] })
+		words(g.By[i].Key, true, func(one *sweep.Group) string { return cmp.Or(one.Values[i], AnyValue) })
 	}
 	words("n", false, func(one *sweep.Group) string { return strconv.Itoa(len(one.Rows)) })
 	if g.BestBy != nil {
@@ -121,13 +122,16 @@ func newGroupTable(g *sweep.Groups) *table {
 	return t
 }
 
-// GroupNotes say what the figures of groups are.
+// AnyValue stands for the value of a group on an axis on which its rows do not depend.
+const AnyValue = "any"
+
+// GroupNotes say what the figures of groups are, what is unusual first.
 func GroupNotes(g *sweep.Groups) []string {
-	lines := []string{"n rows; " + sweep.IntervalMeaning}
+	var lines []string
 	if steps := g.Mixed(); steps != nil {
-		lines = append(lines, "groups have rows of several steps: "+strings.Join(steps, ", ")+"; group by step too, or filter step=…, to keep them apart")
+		lines = []string{"groups mix the steps " + strings.Join(steps, ", ") + ": group by step too, or filter step=…, to keep them apart"}
 	}
-	return lines
+	return append(lines, "n rows; "+sweep.IntervalMeaning)
 }
 
 func groupsText(w io.Writer, g *sweep.Groups, width int) error {

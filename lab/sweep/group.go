@@ -41,7 +41,7 @@ const IntervalMeaning = "mean ± 95% interval over the group's rows (Student's t
 // the columns that they are grouped by, those without a value last, or where sort names keys in
 // that of these columns or of metrics' means (-key: descending).
 func (t *Table) Group(by, sort string) (*Groups, error) {
-	g := &Groups{Table: t}
+	var columns []Column
 	for _, key := range keyList(by) {
 		c, err := t.Column(key)
 		if err != nil {
@@ -50,16 +50,17 @@ func (t *Table) Group(by, sort string) (*Groups, error) {
 		if c.Kind != Step && c.Kind != Value {
 			return nil, fmt.Errorf("group: %s has a value of its own in each row; expected step or an axis of the sweep%s", key, t.axisList())
 		}
-		if !slices.Contains(g.By, c) {
-			g.By = append(g.By, c)
+		if !slices.Contains(columns, c) {
+			columns = append(columns, c)
 		}
 	}
-	if len(g.By) == 0 {
+	if len(columns) == 0 {
 		return nil, fmt.Errorf("group: found no key; expected step or an axis of the sweep%s", t.axisList())
 	}
+	var metrics []lab.Metric
 	for _, c := range t.Columns() {
 		if c.Kind == Metric {
-			g.Metrics = append(g.Metrics, c.Metric)
+			metrics = append(metrics, c.Metric)
 		}
 	}
 	orders, err := t.orders(sort)
@@ -67,14 +68,20 @@ func (t *Table) Group(by, sort string) (*Groups, error) {
 		return nil, fmt.Errorf("sort: %w", err)
 	}
 	for i := range orders {
-		if c := &orders[i].Column; c.Kind != Metric && !slices.Contains(g.By, *c) {
-			return nil, fmt.Errorf("sort: groups have no %s of their own; expected a metric, or one of what they are grouped by: %s", c.Key, strings.Join(g.keys(), ", "))
+		if c := &orders[i].Column; c.Kind != Metric && !slices.Contains(columns, *c) {
+			return nil, fmt.Errorf("sort: groups have no %s of their own; expected a metric, or one of what they are grouped by: %s", c.Key, strings.Join(keysOf(columns), ", "))
 		}
 	}
+	return t.GroupBy(columns, metrics, orders...), nil
+}
+
+// GroupBy groups the rows by steps and axes with the means of metrics, in an order as of Sort.
+func (t *Table) GroupBy(columns []Column, metrics []lab.Metric, orders ...Order) *Groups {
+	g := &Groups{Table: t, By: columns, Metrics: metrics}
 	g.chooseBest(orders)
 	g.collect()
 	g.Sort(orders...)
-	return g, nil
+	return g
 }
 
 func (t *Table) axisList() string {
@@ -88,10 +95,10 @@ func (t *Table) axisList() string {
 	return ": " + strings.Join(keys, ", ")
 }
 
-func (g *Groups) keys() []string {
+func keysOf(columns []Column) []string {
 	var keys []string
-	for i := range g.By {
-		keys = append(keys, g.By[i].Key)
+	for i := range columns {
+		keys = append(keys, columns[i].Key)
 	}
 	return keys
 }

@@ -35,12 +35,20 @@ func Select(v *lab.View, s Selection) (*Table, error) {
 	}
 	rows := t.Keep(filter)
 	t.Sort(rows, orders...)
-	kept := make([]Row, len(rows))
-	for i, at := range rows {
-		kept[i] = t.Rows[at]
-	}
-	t.Where, t.Left, t.sorted, t.Rows = filter.String(), len(t.Rows)-len(kept), len(orders) > 0, kept
+	t = t.Only(rows)
+	t.Where, t.sorted = filter.String(), len(orders) > 0
 	return t, nil
+}
+
+// Only is the table with the rows at these places in Rows alone, in their order.
+func (t *Table) Only(rows []int) *Table {
+	only := *t
+	only.Rows = make([]Row, len(rows))
+	for i, at := range rows {
+		only.Rows[i] = t.Rows[at]
+	}
+	only.Left += len(t.Rows) - len(rows)
+	return &only
 }
 
 // keyList cuts a list of keys at its commas.

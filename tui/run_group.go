@@ -1,0 +1,250 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/sweep"
+	"slimlab/tui/grid"
+	"slimlab/tui/text"
+)
+
+// grouping reports whether groups are shown in place of rows.
+func (r *runScreen) grouping() bool { return len(r.by) > 0 && r.within == nil && !r.detail }
+
+// groupFooter names the key in the footer of a sweep, where it matters.
+func (r *runScreen) groupFooter() string {
+	if r.last == nil || len(r.last.sweep.Axes) == 0 {
+		return ""
+	}
+	return "g group"
+}
+
+// groupKeys are the keys of the table of groups.
+func (r *runScreen) groupKeys() []binding {
+	column := func(n int) func() { return func() { r.groups.MoveColumn(n) } }
+	return append([]binding{
+		{keys: []string{"enter"}, footer: "enter rows", help: "the rows of the group", when: func() bool { return r.groups.Rows > 0 }, do: act(r.openGroup)},
+		{keys: []string{"g"}, footer: "g group", help: "choose what the rows are grouped by: step, axes", do: act(r.chooseGroups)},
+		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: act(column(-1))},
+		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: act(column(1))},
+		{keys: []string{"s"}, footer: "s sort", help: "sort the groups by the column under the cursor; again: the other way round", do: act(r.sortGroups)},
+		{keys: []string{"z"}, help: "unsort: in the order of what they are grouped by", when: func() bool { return r.groupSorted != columnID{} }, do: act(func() { r.groupSorted = columnID{} })},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter the rows before they are grouped: " + sweep.FilterSyntax, do: act(r.typeFilter)},
+		{keys: []string{"esc"}, help: "clear the filter; without one: rows in place of groups", do: act(func() {
+			if r.line.String() != "" {
+				r.clearFilter()
+			} else {
+				r.by = nil
+			}
+		})},
+	}, r.chartKeys()...)
+}
+
+// chooseGroups asks what the rows are grouped by. The column under the cursor is proposed where it
+// is an axis.
+func (r *runScreen) chooseGroups() {
+	c := &chooser{workbench: r.workbench, title: "Group the rows by", about: "the first taken orders the groups; with none taken, rows are shown"}
+	by := r.by
+	r.session.read(func(v *lab.View) {
+		t := r.tableNow(v)
+		if at := r.grid.Column; len(by) == 0 && at < len(t.shown) && t.shown[at].Kind == sweep.Value {
+			by = []columnID{t.shown[at].id()}
+		}
+		all := []columnID{{sweep.Step, "step"}}
+		for i := range t.sweep.Axes {
+			all = append(all, columnID{sweep.Value, t.sweep.Axes[i].Key})
+		}
+		for _, id := range slices.Concat(by, all) {
+			if !slices.ContainsFunc(c.choices, func(c choice) bool { return c.id == id }) {
+				c.choices = append(c.choices, choice{id: id, name: text.Clean(id.key), about: aboutGrouping(t, id), on: slices.Contains(by, id)})
+			}
+		}
+	})
+	c.take = func(choices []choice) {
+		r.by, r.within, r.groupSorted = nil, nil, columnID{}
+		for _, one := range choices {
+			if one.on {
+				r.by = append(r.by, one.id)
+			}
+		}
+		r.groups.Forget()
+		r.groups.Row, r.groups.Column, r.arranged = 0, 0, arrangement{}
+	}
+	r.push(c)
+}
+
+func aboutGrouping(t *table, id columnID) string {
+	if id.kind == sweep.Step {
+		return "what the pipeline does"
+	}
+	return "axis: " + text.Clean(strings.Join(t.sweep.Axes[t.sweep.Axis(id.key)].Values, ", "))
+}
+
+// groupRows computes the groups of the rows that the filter keeps.
+func (r *runScreen) groupRows(t *table, rows []int) {
+	var by []sweep.Column
+	for _, id := range r.by {
+		by = append(by, t.column(id))
+	}
+	var metrics []lab.Metric
+	for i := range t.columns {
+		metrics = append(metrics, t.columns[i].Metric)
+	}
+	var orders []sweep.Order
+	if r.groupSorted != (columnID{}) {
+		orders = append(orders, sweep.Order{Column: t.column(r.groupSorted), Descending: r.groupDescending})
+	}
+	r.means = t.sweep.Only(rows).GroupBy(by, metrics, orders...)
+	r.groups.Rows = len(r.means.Groups)
+}
+
+// keepsGroup reports whether a row is of the group that is open.
+func (r *runScreen) keepsGroup(t *table, row *sweep.Row) bool {
+	for i, id := range r.by {
+		value := row.Name
+		if id.kind == sweep.Value {
+			value = t.sweep.Value(row, t.sweep.Axis(id.key))
+		}
+		if value != r.within[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *runScreen) openGroup() {
+	if r.groups.Row < len(r.means.Groups) {
+		r.within = r.means.Groups[r.groups.Row].Values
+		r.grid.Row = 0
+	}
+}
+
+// groupName names a group: "ratio=0.25 loss=fkl"; an axis on which its rows do not depend is "any".
+func (r *runScreen) groupName(values []string) string {
+	var words []string
+	for i, id := range r.by {
+		value := values[i]
+		if value == "" {
+			value = report.AnyValue
+		}
+		words = append(words, id.key+"="+value)
+	}
+	return text.Clean(strings.Join(words, " "))
+}
+
+// The columns of the table of groups: what they are grouped by, n, the best row, the metrics.
+func (r *runScreen) groupColumn(column int) (metric int, id columnID) {
+	switch {
+	case column < len(r.by):
+		return -1, r.by[column]
+	case column >= len(r.by)+2 && column-len(r.by)-2 < len(r.means.Metrics):
+		metric = column - len(r.by) - 2
+		return metric, columnID{sweep.Metric, r.means.Metrics[metric].Key}
+	}
+	return -1, columnID{}
+}
+
+func (r *runScreen) sortGroups() {
+	_, id := r.groupColumn(r.groups.Column)
+	switch {
+	case id == columnID{}:
+		r.say("groups are sorted by what they are grouped by and by means; move the column cursor with < and >")
+	case r.groupSorted == id:
+		r.groupDescending = !r.groupDescending
+	default:
+		r.groupSorted, r.groupDescending = id, false
+	}
+}
+
+// groupLines draws the groups, what is under the cursors, and the chart of their rows.
+func (r *runScreen) groupLines(t *table, width, height int) []string {
+	rows := max(3, min(max(3, height*r.split/100), len(r.means.Groups)+2))
+	if height-rows < 6 {
+		rows = height
+	}
+	r.fillGroups(t)
+	lines := r.groups.Render(width, rows-1)
+	if len(r.means.Groups) == 0 && len(lines) > 1 {
+		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
+	}
+	lines = append(lines, r.theme.dim.On(text.Fit("  "+rowsSeen(&r.groups)+r.explainGroup(), width)))
+	if height > rows {
+		lines = append(lines, r.chartLines(t, height-rows, width)...)
+	}
+	return lines
+}
+
+func (r *runScreen) fillGroups(t *table) {
+	g := &r.groups
+	g.Columns = nil
+	for _, id := range r.by {
+		g.Columns = append(g.Columns, grid.Column{Title: text.Cut(text.Clean(id.key), axisTitleWidth), Right: id.kind == sweep.Value && t.sweep.Axes[t.sweep.Axis(id.key)].Numbers != nil})
+	}
+	best := "best"
+	if r.means.BestBy != nil {
+		best += " " + r.means.BestBy.Label
+	}
+	g.Columns = append(g.Columns, grid.Column{Title: "n", Right: true}, grid.Column{Title: best})
+	columns := report.GroupColumns(r.means)
+	for _, c := range columns {
+		g.Columns = append(g.Columns, grid.Column{Title: c.Metric.Label, Right: true})
+	}
+	g.Sorted, g.Descending, g.Paints = 0, r.groupDescending, r.theme.grid()
+	for i := range g.Columns {
+		if _, id := r.groupColumn(i); id == r.groupSorted && id != (columnID{}) {
+			g.Sorted = i + 1
+		}
+	}
+	g.At = func(row, column int) grid.Cell { return r.groupCell(columns, row, column) }
+}
+
+func (r *runScreen) groupCell(columns []report.GroupColumn, row, column int) grid.Cell {
+	one := &r.means.Groups[row]
+	metric, _ := r.groupColumn(column)
+	switch {
+	case column < len(r.by):
+		if one.Values[column] == "" {
+			return grid.Cell{Text: report.AnyValue, Paint: r.theme.dim}
+		}
+		return grid.Cell{Text: text.Cut(text.Clean(one.Values[column]), axisValueWidth)}
+	case column == len(r.by):
+		return grid.Cell{Text: strconv.Itoa(len(one.Rows))}
+	case metric < 0:
+		return grid.Cell{Text: text.Cut(text.Clean(report.BestRow(r.means, one)), 2*axisValueWidth)}
+	}
+	value := columns[metric].Cell(one)
+	cell := grid.Cell{Text: value.Value, Mark: warningMark(value.Warnings)}
+	if value.Interval != "" {
+		cell.Text += " " + value.Interval
+	}
+	if value.Best {
+		cell.Paint = r.theme.bold
+	}
+	return cell
+}
+
+// explainGroup says what is under the cursors: a mean with its interval, or what groups are.
+func (r *runScreen) explainGroup() string {
+	metric, _ := r.groupColumn(r.groups.Column)
+	if metric < 0 || r.groups.Row >= len(r.means.Groups) {
+		return strings.Join(report.GroupNotes(r.means), " · ")
+	}
+	one, m := &r.means.Groups[r.groups.Row], r.means.Metrics[metric]
+	mean := one.Means[metric]
+	if mean.N == 0 {
+		return m.Key + " of " + r.groupName(one.Values) + ": not measured"
+	}
+	scale := report.ScaleOf(m.Unit, mean.Value)
+	said := fmt.Sprintf("mean %s of %s = %s", m.Key, r.groupName(one.Values), scale.Format(mean.Value))
+	if mean.Bounded() {
+		said += fmt.Sprintf(" [%s, %s]", scale.Format(mean.Low), scale.Format(mean.High))
+	} else {
+		said += ", no interval"
+	}
+	return fmt.Sprintf("%s over %d of %s · %s", said, mean.N, report.Plural(len(one.Rows), "row"), sweep.IntervalMeaning)
+}
