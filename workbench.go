@@ -27,6 +27,7 @@ const defaultScenario = "figure1"
 // lookFlags are the flags of the verbs that open the workbench.
 func lookFlags(cmd *cobra.Command, o *tui.Options) {
 	cmd.Flags().BoolVar(&o.ASCII, "ascii", false, "draw with ASCII characters only")
+	cmd.Flags().BoolVar(&o.NoMouse, "no-mouse", false, "leave the mouse to the terminal, which selects text with it (f4 turns it on and off)")
 	cmd.Flags().StringVar(&o.Palette, "palette", "", "colours: "+strings.Join(tui.Palettes(), ", ")+" (default: $SLIMLAB_PALETTE, else dark, or light where $COLORFGBG says so)")
 }
 

@@ -147,6 +147,7 @@ type Options struct {
 	Replay   string  // run to replay at once
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters
+	NoMouse  bool    // the mouse is the terminal's
 	Palette  string  // one of Palettes; empty: dark or light, as COLORFGBG says
 	Machine  string  // shown in the title
 	Editor   string  // the user's, with its arguments; empty: none is known

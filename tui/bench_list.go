@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/tui/text"
 )
 
@@ -152,6 +154,22 @@ func (b *benchScreen) moveSection(back bool) {
 			return
 		}
 	}
+}
+
+// clickList takes the item on a line of the list.
+func (b *benchScreen) clickList(_, y int) tea.Cmd {
+	if items := b.items(); b.first+y < len(items) && items[b.first+y].id != "" {
+		b.cursor, b.scroll = items[b.first+y].id, 0
+	}
+	return nil
+}
+
+// clickListAgain opens it.
+func (b *benchScreen) clickListAgain(x, y int) tea.Cmd {
+	if items := b.items(); b.first+y < len(items) && items[b.first+y].id == b.cursor {
+		return pressEnter()
+	}
+	return b.clickList(x, y)
 }
 
 // mark marks or unmarks the run under the cursor and goes on to the next; the third mark drops the

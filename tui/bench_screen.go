@@ -106,6 +106,11 @@ func (b *benchScreen) View(width, height int) []string {
 	} else {
 		b.scroll = 0
 	}
+	b.takesMouse(region{
+		width: left + 1, height: height,
+		wheel: b.move, click: b.clickList, again: b.clickListAgain,
+	})
+	b.takesMouse(region{x: left + 1, width: width - left - 1, height: height, wheel: func(lines int) { b.scroll = max(0, b.scroll+lines) }})
 	lines := make([]string, height)
 	for i := range lines {
 		detail := ""

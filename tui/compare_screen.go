@@ -126,6 +126,7 @@ func (c *compareScreen) View(width, height int) []string {
 	if len(changes) == 0 {
 		return append(lines, "  nothing to show: d shows all")
 	}
+	c.gridTakesMouse(&c.grid, len(lines), width, max(2, height-len(lines)-1), gridActions{})
 	lines = append(lines, c.grid.Render(width, max(2, height-len(lines)-1))...)
 	return append(lines, c.explain(changes[c.grid.Row], width))
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
@@ -20,6 +22,7 @@ func (m *model) frame() string {
 	if m.width <= 0 || m.height <= 0 {
 		return ""
 	}
+	m.regions = m.regions[:0]
 	var lines []string
 	if m.width < minWidth || m.height < minHeight {
 		lines = []string{text.Cut(fmt.Sprintf("%d×%d needed, have %d×%d", minWidth, minHeight, m.width, m.height), m.width)}
@@ -43,21 +46,27 @@ func (m *model) frame() string {
 
 // lines draws title, pane and footer.
 func (m *model) lines() []string {
-	lines := append(make([]string, 0, m.height), m.title())
+	above := 1
 	if m.height >= 30 { // a blank line where there is room for it
-		lines = append(lines, "")
+		above = 2
 	}
-	height := m.height - len(lines) - 1
+	height := m.height - above - 1
 	body := m.top().View(m.width, height)
 	for len(body) < height {
 		body = append(body, "")
 	}
-	return append(append(lines, body[:height]...), m.footer())
+	for i := range m.regions {
+		m.regions[i].y += above
+	}
+	lines := append(make([]string, above, m.height), body[:height]...)
+	lines[0] = m.title()
+	return append(lines, m.footer())
 }
 
 func (m *model) title() string {
 	var b strings.Builder
 	b.WriteString(m.theme.bold.On(" slimlab") + " ")
+	at := text.Width(" slimlab ")
 	for i, s := range m.screens {
 		name := fmt.Sprintf("%d %s", i+1, s.Title())
 		if s == m.current {
@@ -65,6 +74,10 @@ func (m *model) title() string {
 		} else {
 			b.WriteString(" " + name + " ")
 		}
+		if len(m.overlays) == 0 {
+			m.takesMouse(region{x: at, width: text.Width(name) + 2, height: 1, click: clicked(act(func() { m.show(s) }))})
+		}
+		at += text.Width(name) + 2
 	}
 	right := m.liveText()
 	if machine := text.Clean(m.options.Machine); machine != "" && m.width-text.Width(b.String())-text.Width(right)-text.Width(machine) > 8 {
@@ -106,27 +119,43 @@ func (m *model) footer() string {
 	}
 	right := ""
 	if n := m.errorCount(); n > 0 {
-		right = m.theme.failed.On(fmt.Sprintf("! %s ", report.Plural(n, "problem")))
+		right = fmt.Sprintf("! %s ", report.Plural(n, "problem"))
 	}
-	groups, last := m.keyGroups(), "? help "
+	m.takesMouse(region{x: m.width - text.Width(right), y: m.height - 1, width: text.Width(right), height: 1, click: clicked(m.showErrors)})
+	groups, last := m.keyGroups(), []binding{{footer: "? help", do: act(m.help)}}
 	if len(m.overlays) > 0 {
-		groups, last = m.top().Keys(), ""
+		groups, last = m.top().Keys(), nil
 	}
-	return text.Sides(m.theme.dim.On(keyLine(groups, last, m.width-text.Width(right)-1)), right, m.width)
+	keys := m.keyLine(groups, last, m.width-text.Width(right)-1)
+	return text.Sides(m.theme.dim.On(keys), m.theme.failed.On(right), m.width)
 }
 
-// keyLine names as many keys as fit before the last one.
-func keyLine(groups []keyGroup, last string, width int) string {
-	line := " "
+// keyLine names as many keys as fit before the last ones. A click on a key is the key.
+func (m *model) keyLine(groups []keyGroup, last []binding, width int) string {
+	line, reserved := " ", 0
+	for _, b := range last {
+		reserved += text.Width(b.footer) + 1
+	}
+	add := func(b binding, behind string) {
+		if b.do != nil {
+			m.takesMouse(region{x: text.Width(line), y: m.height - 1, width: text.Width(b.footer), height: 1, click: clicked(b.do)})
+		}
+		line += b.footer + behind
+	}
 	for _, group := range groups {
 		for _, b := range group.bindings {
-			if b.footer == "" || !b.works() {
-				continue
-			}
-			if key := b.footer + "  "; text.Width(line)+text.Width(key)+text.Width(last) <= width {
-				line += key
+			if b.footer != "" && b.works() && text.Width(line)+text.Width(b.footer)+2+reserved <= width {
+				add(b, "  ")
 			}
 		}
 	}
-	return text.Cut(line+last, width)
+	for _, b := range last {
+		add(b, " ")
+	}
+	return text.Cut(line, width)
+}
+
+// clicked makes of an action what a click does.
+func clicked(do func() tea.Cmd) func(x, y int) tea.Cmd {
+	return func(int, int) tea.Cmd { return do() }
 }

@@ -21,8 +21,10 @@ type model struct {
 
 	width, height int
 	ticking       bool
-	drawn         string // the last frame
-	second        int64  // of the clock in it
+	drawn         string  // the last frame
+	second        int64   // of the clock in it
+	held          *region // the mouse button was pressed in it; nil: it is not held down
+	clicked       lastClick
 }
 
 // keyGroups are the key tables that count now; an earlier row wins.
@@ -80,6 +82,7 @@ func (m *model) globalKeys() []binding {
 		{keys: []string{"?", "f1"}, help: "this help", do: act(m.help)},
 		{keys: []string{":", "f2"}, help: "list of every action that works here", do: act(m.actions)},
 		{keys: []string{"f3"}, help: "turn the colours: " + strings.Join(Palettes(), ", "), do: act(m.turnColours)},
+		{keys: []string{"f4"}, help: "mouse on or off: where it is off, the terminal selects text", do: m.turnMouse},
 		{keys: []string{"!"}, help: "errors and warnings", do: m.showErrors},
 		{keys: []string{"ctrl+z"}, help: "suspend; the shell's fg comes back (a live run waits too)", when: func() bool { return canSuspend }, do: suspend},
 		{keys: []string{"q", "ctrl+c"}, footer: "q quit", help: "quit (asks while a run is live)", do: m.quit},
@@ -104,6 +107,12 @@ func (m *model) help() {
 				p.list(func(int) string { return "  " + text.Fit(b.name(), 11) }, []string{b.help})
 			}
 		}
+		p.say("", m.theme.head.On("Mouse"))
+		p.list(dash, []string{
+			"the wheel scrolls what is under it; a click takes a row, a second one opens it; a click on a column's head sorts by it, again: the other way round",
+			"screens, the footer's keys and entries of lists are clicked; the line between table and chart is dragged",
+			"shift held down leaves the mouse to the terminal, which then selects text",
+		})
 		p.say("")
 		p.say(text.Wrap("○ wait  ● run  ✓ done  ✗ fail  ■ stop     * behind a value: take it with care, the line below the table says why", width)...)
 		return p.lines

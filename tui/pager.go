@@ -40,6 +40,7 @@ func (p *pager) View(width, height int) []string {
 	if len(body) > p.seen {
 		title += fmt.Sprintf("  (%d–%d of %d)", p.first+1, to, len(body))
 	}
+	p.takesMouse(region{width: width, height: height, wheel: func(lines int) { p.first += lines }})
 	lines := []string{" " + p.theme.head.On(title), ""}
 	for _, line := range body[p.first:to] {
 		lines = append(lines, "  "+line)

@@ -25,9 +25,7 @@ type entry struct {
 func (p *picker) Title() string { return p.title }
 
 func (p *picker) Keys() []keyGroup {
-	by := func(n int) func() tea.Cmd {
-		return act(func() { p.cursor = max(0, min(p.cursor+n, len(p.matches())-1)) })
-	}
+	by := func(n int) func() tea.Cmd { return act(func() { p.move(n) }) }
 	return []keyGroup{{p.title, []binding{
 		{keys: []string{"letters"}, footer: "type to narrow", help: "narrow the list: words, or letters in their order", typed: p.narrow},
 		{keys: []string{"up", "ctrl+p"}, shown: "↑", footer: "↑↓ choose", help: "up", do: by(-1)},
@@ -38,6 +36,8 @@ func (p *picker) Keys() []keyGroup {
 		{keys: []string{"esc"}, footer: "esc close", help: "close", do: act(func() { p.pop(p) })},
 	}}}
 }
+
+func (p *picker) move(n int) { p.cursor = max(0, min(p.cursor+n, len(p.matches())-1)) }
 
 func (p *picker) narrow(k tea.KeyMsg) bool {
 	if !p.line.key(k) {
@@ -91,6 +91,13 @@ func (p *picker) View(width, height int) []string {
 	lines := []string{" " + p.theme.head.On(p.title), " > " + p.line.view(width-4), ""}
 	room := max(1, height-len(lines))
 	from := max(0, p.cursor-room+1)
+	p.takesMouse(region{y: len(lines), width: width, height: height - len(lines), wheel: func(n int) { p.move(n) }, click: func(_, y int) tea.Cmd {
+		if from+y >= len(matches) {
+			return nil
+		}
+		p.cursor = from + y
+		return p.take()
+	}})
 	names := 0
 	for _, e := range p.entries {
 		names = max(names, text.Width(e.name))

@@ -32,6 +32,7 @@ func (r *runScreen) detailLines(t *table, width, height int) []string {
 	if len(metrics) == 0 {
 		lines = append(lines, text.Fit("  nothing measured yet", width))
 	} else {
+		r.gridTakesMouse(&r.metrics, 1+len(lines), width, rows, gridActions{})
 		lines = append(lines, r.metrics.Render(width, rows)...)
 		metric := metrics[r.metrics.Row]
 		lines = append(lines, r.theme.dim.On(text.Fit("  "+metric.Key+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))

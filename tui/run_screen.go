@@ -146,7 +146,11 @@ func (r *runScreen) tableAndChart(t *table, width, height int) []string {
 		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
 	}
 	lines = append(lines, r.explain(t, width))
+	r.gridTakesMouse(&r.grid, 1, width, rows-1, gridActions{sort: r.sort, chosen: r.keepRow, open: pressEnter}) // below the status line
 	if height > rows {
+		r.takesMouse(region{y: 1 + rows, width: width, height: 1, drag: func(_, y int) {
+			r.split = min(max((100*(rows+y)+height-1)/height, 10), 90)
+		}})
 		lines = append(lines, r.chartLines(t, height-rows, width)...)
 	}
 	return lines

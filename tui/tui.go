@@ -18,7 +18,11 @@ func Run(ctx context.Context, bench Bench, o Options) error {
 	defer cancel()
 	m := newModel(inner, bench, o, themeNamed(lipgloss.DefaultRenderer(), o.Palette, os.Getenv("COLORFGBG"), o.ASCII), time.Now)
 	m.clipboard = clipboard(os.Stdout, os.Getenv("TMUX") != "")
-	_, err := tea.NewProgram(m, tea.WithContext(inner), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30)).Run()
+	options := []tea.ProgramOption{tea.WithContext(inner), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30)}
+	if !o.NoMouse {
+		options = append(options, tea.WithMouseCellMotion())
+	}
+	_, err := tea.NewProgram(m, options...).Run()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

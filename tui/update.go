@@ -19,13 +19,17 @@ func (m *model) Init() tea.Cmd {
 
 // Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg.(type) {
+	switch msg := msg.(type) {
 	case tickMsg, lookMsg: // what they find out says that the frame is to be drawn
+	case tea.MouseMsg:
+		cmd, taken := m.point(msg)
+		m.dirty = m.dirty || taken
+		return m, tea.Batch(cmd, m.tickIfMoving())
+	case tea.KeyMsg:
+		m.dirty = true
+		return m, tea.Batch(m.keyBurst(msg), m.tickIfMoving())
 	default:
 		m.dirty = true
-	}
-	if k, ok := msg.(tea.KeyMsg); ok {
-		return m, tea.Batch(m.keyBurst(k), m.tickIfMoving())
 	}
 	cmds := []tea.Cmd{m.handle(msg)}
 	for _, s := range m.screens {
@@ -57,6 +61,9 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		m.session, m.overlays = msg.session, nil
 	case resumedMsg:
 		m.fail("suspend", msg.err)
+		if !m.options.NoMouse { // the terminal was given back without it
+			return tea.EnableMouseCellMotion
+		}
 	case saidMsg:
 		if msg.err != nil {
 			m.fail("", msg.err)
@@ -83,7 +90,7 @@ func (m *model) keyBurst(k tea.KeyMsg) tea.Cmd {
 // key gives a key to the first binding of the key tables that takes it. Pasted text goes to a line
 // that is typed, or nowhere.
 func (m *model) key(k tea.KeyMsg) tea.Cmd {
-	m.message, m.failed = "", false
+	m.message, m.failed, m.clicked = "", false, lastClick{}
 	for _, group := range m.keyGroups() {
 		for _, b := range group.bindings {
 			switch {

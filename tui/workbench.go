@@ -35,6 +35,7 @@ type workbench struct {
 	problems []problem
 	dirty    bool      // the frame must be drawn anew
 	later    []tea.Cmd // of keys that were typed into a line
+	regions  []region  // of the last frame
 }
 
 // problem is an error of the workbench itself.

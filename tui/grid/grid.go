@@ -46,6 +46,8 @@ type Grid struct {
 	height int   // rows seen at the last Render
 	widths []int // of the columns, as far as seen
 	cells  [][]Cell
+	seen   []int // columns that the last Render showed
+	width  int   // of the last Render
 }
 
 const (
@@ -64,6 +66,32 @@ func (g *Grid) Page(pages int) { g.Move(pages * max(1, g.height-1)) }
 // MoveColumn moves the column cursor and keeps it on the table.
 func (g *Grid) MoveColumn(columns int) { g.Column = clamp(g.Column+columns, 0, len(g.Columns)-1) }
 
+// Scroll moves the window by lines. The cursor stays on its row until that leaves the window.
+func (g *Grid) Scroll(lines int) {
+	g.top = max(0, min(g.top+lines, g.Rows-g.height))
+	g.Row = clamp(g.Row, g.top, g.top+max(1, g.height)-1)
+	g.Move(0)
+}
+
+// Hit is what the last Render showed at a cell of the window, whose first line is the head: a row
+// and a column; -1 where there is none. The margin belongs to the rows and to no column.
+func (g *Grid) Hit(x, y int) (row, column int) {
+	row, column = -1, -1
+	if y >= 1 && y <= g.height && g.top+y-1 < g.Rows {
+		row = g.top + y - 1
+	}
+	at := margin
+	for _, c := range g.seen {
+		if from := at; c < len(g.widths) {
+			at += g.columnWidth(c, g.width)
+			if x >= from && x < at {
+				column = c
+			}
+		}
+	}
+	return row, column
+}
+
 // Seen returns the rows [from, to) that the last Render showed.
 func (g *Grid) Seen() (from, to int) { return g.top, min(g.Rows, g.top+g.height) }
 
@@ -78,6 +106,7 @@ func (g *Grid) Render(width, height int) []string {
 	}
 	g.settle(height - 1)
 	seen := g.fit(width)
+	g.seen, g.width = seen, width
 	lines := make([]string, 0, height)
 	lines = append(lines, g.head(seen, width))
 	for i := range min(g.height, g.Rows-g.top) {

@@ -83,3 +83,49 @@ func TestSortArrow(t *testing.T) {
 		t.Errorf("got %q, expected ▼ behind column 1", head)
 	}
 }
+
+// What is drawn at a cell of the window is what Hit says is there.
+func TestHitIsWhatIsDrawn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := numbers(rapid.IntRange(1, 60).Draw(t, "rows"), rapid.IntRange(1, 30).Draw(t, "columns"), nil)
+		g.Move(rapid.IntRange(0, 70).Draw(t, "down"))
+		g.MoveColumn(rapid.IntRange(0, 40).Draw(t, "right"))
+		width, height := rapid.IntRange(40, 200).Draw(t, "width"), rapid.IntRange(2, 30).Draw(t, "height")
+		g.Render(width, height)
+		g.Scroll(rapid.IntRange(-70, 70).Draw(t, "scroll"))
+		lines := g.Render(width, height)
+		if from, to := g.Seen(); g.Row < from || g.Row >= to {
+			t.Fatalf("the cursor is at %d, the window shows %d–%d", g.Row, from, to-1)
+		}
+		for y, line := range lines {
+			cells := []rune(line)
+			for x := range cells {
+				row, column := g.Hit(x, y)
+				if y == 0 && row >= 0 {
+					t.Fatalf("row %d is in the head", row)
+				}
+				if y == 0 || row < 0 || column < 0 {
+					continue
+				}
+				if want := fmt.Sprintf("%d.%d", row, column); cells[x] != ' ' && !strings.Contains(around(cells, x), want) {
+					t.Fatalf("at %d, %d is %q, expected %q", x, y, around(cells, x), want)
+				}
+			}
+		}
+		if row, column := g.Hit(width+1, height+1); row >= 0 || column >= 0 {
+			t.Fatalf("row %d and column %d are outside of the window", row, column)
+		}
+	})
+}
+
+// around is the word at a place of a line.
+func around(cells []rune, x int) string {
+	from, to := x, x
+	for from > 0 && cells[from-1] != ' ' {
+		from--
+	}
+	for to < len(cells) && cells[to] != ' ' {
+		to++
+	}
+	return string(cells[from:to])
+}
