@@ -110,9 +110,20 @@ func TestSizeIsExact(t *testing.T) {
 		for range rapid.IntRange(0, 4).Draw(t, "lines") {
 			values := rapid.SliceOfN(any, 0, 40).Draw(t, "values")
 			c.Lines = append(c.Lines, curve(len(values), func(i int) float64 { return values[i] }))
-			m := Mark{Name: text.Clean(rapid.String().Draw(t, "name")), X: any.Draw(t, "x"), Y: any.Draw(t, "y"), Low: any.Draw(t, "low"), High: any.Draw(t, "high"), Text: "0.5"}
-			dots.Marks, scatter.Marks = append(dots.Marks, m), append(scatter.Marks, m)
+			m := Mark{Name: text.Clean(rapid.String().Draw(t, "name")), X: any.Draw(t, "x"), Low: any.Draw(t, "low"), High: any.Draw(t, "high"), Text: "0.5"}
+			dots.Marks = append(dots.Marks, m)
+			scatter.Spots = append(scatter.Spots, Spot{
+				Name: m.Name, X: m.X, Y: any.Draw(t, "y"), LowX: any.Draw(t, "low"), HighX: any.Draw(t, "high"), LowY: m.Low, HighY: m.High,
+				Glyph: '●', Selected: rapid.Bool().Draw(t, "selected"),
+			})
 			Spark(values, width)
+		}
+		scatter.Lines, scatter.ASCII = c.Lines, c.ASCII
+		if n := len(scatter.Spots); n > 0 {
+			from := rapid.IntRange(0, n-1).Draw(t, "from")
+			if at := scatter.Next(from, rapid.IntRange(-1, 1).Draw(t, "dx"), rapid.IntRange(-1, 1).Draw(t, "dy")); at < 0 || at >= n {
+				t.Fatalf("the next of %d spots is %d", n, at)
+			}
 		}
 		for what, lines := range map[string][]string{"chart": c.Render(width, height), "dots": dots.Render(width, height), "scatter": scatter.Render(width, height)} {
 			if len(lines) != height {

@@ -7,10 +7,10 @@ import (
 	"slimlab/tui/text"
 )
 
-// Mark is one measured thing with a name: a row of a dot plot, or a point of a scatter.
+// Mark is one measured thing with a name: a row of a dot plot.
 type Mark struct {
 	Name      string
-	X, Y      float64 // a dot plot reads X only
+	X         float64
 	Low, High float64 // the interval of X; both NaN when there is none
 	Text      string  // the value as it is written at the end of a dot plot's row
 	Selected  bool
@@ -91,128 +91,6 @@ func (d *Dots) plot(m Mark, x scale, columns int) string {
 		cells[x.pixel(m.X, columns)] = '●'
 	}
 	return string(cells)
-}
-
-// Scatter is named points over two axes.
-type Scatter struct {
-	X, Y  Axis
-	Marks []Mark
-	Dim   text.Paint
-}
-
-// Render draws the points, each with its name beside it where there is room.
-func (s *Scatter) Render(width, height int) []string {
-	if width <= 0 || height <= 0 {
-		return nil
-	}
-	x, y := newScale(s.X.Log), newScale(s.Y.Log)
-	some := false
-	for _, m := range s.Marks {
-		if x.holds(m.X) && y.holds(m.Y) {
-			x.include(m.X)
-			y.include(m.Y)
-			some = true
-		}
-	}
-	if !some || height < 4 || width < 24 {
-		return message(choose(some, "too small for the chart", "nothing measured yet"), width, height)
-	}
-	x.widen(reserved)
-	y.widen(reserved)
-	ticks := y.ticks(max(2, min(8, (height-1)/2)))
-	labels, gutter := yLabels(ticks, s.Y)
-	columns, rows := width-gutter-1, height-1
-	if columns < 8 {
-		return message("too small for the chart", width, height)
-	}
-	board := newNames(columns, rows)
-	for _, m := range s.Marks { // points first, so that no name covers one
-		if x.holds(m.X) && y.holds(m.Y) {
-			board.point(x.pixel(m.X, columns), rows-1-y.pixel(m.Y, rows), m)
-		}
-	}
-	for _, m := range s.Marks {
-		if x.holds(m.X) && y.holds(m.Y) {
-			board.name(x.pixel(m.X, columns), rows-1-y.pixel(m.Y, rows), m)
-		}
-	}
-	at := map[int]string{}
-	for i, t := range ticks {
-		at[rows-1-y.pixel(t, rows)] = labels[i]
-	}
-	lines := make([]string, 0, height)
-	for r := range rows {
-		lines = append(lines, s.Dim.On(text.Right(at[r], gutter)+choose(at[r] != "", "┤", "│"))+board.row(r))
-	}
-	return append(lines, s.Dim.On(xAxis(x, s.X, gutter, columns)))
-}
-
-// names is an area of plain cells with a style each.
-type names struct {
-	columns int
-	cells   [][]rune
-	paints  [][]text.Paint
-}
-
-func newNames(columns, rows int) *names {
-	n := &names{columns: columns, cells: make([][]rune, rows), paints: make([][]text.Paint, rows)}
-	for r := range rows {
-		n.cells[r], n.paints[r] = []rune(strings.Repeat(" ", columns)), make([]text.Paint, columns)
-	}
-	return n
-}
-
-func (n *names) point(x, y int, m Mark) {
-	n.cells[y][x], n.paints[y][x] = '●', m.Paint
-	if m.Selected {
-		n.cells[y][x] = '◆'
-	}
-}
-
-// name writes a point's name to its right, left, above or below, where it covers nothing; else the
-// point stays unnamed.
-func (n *names) name(x, y int, m Mark) {
-	label := []rune(m.Name)
-	if text.Width(m.Name) != len(label) {
-		return // wide characters: one cell each is the rule here
-	}
-	for _, at := range [][2]int{{x + 2, y}, {x - 1 - len(label), y}, {x - len(label)/2, y - 1}, {x - len(label)/2, y + 1}} {
-		if !n.free(at[0], at[1], len(label)) {
-			continue
-		}
-		for i, r := range label {
-			n.cells[at[1]][at[0]+i], n.paints[at[1]][at[0]+i] = r, m.Paint
-		}
-		return
-	}
-}
-
-func (n *names) free(x, y, width int) bool {
-	if y < 0 || y >= len(n.cells) || x < 0 || x+width > n.columns {
-		return false
-	}
-	for i := max(0, x-1); i < min(n.columns, x+width+1); i++ {
-		if n.cells[y][i] != ' ' && n.cells[y][i] != '●' && n.cells[y][i] != '◆' {
-			return false
-		}
-		if i >= x && i < x+width && n.cells[y][i] != ' ' {
-			return false
-		}
-	}
-	return true
-}
-
-func (n *names) row(r int) string {
-	var b strings.Builder
-	for from := 0; from < n.columns; {
-		to := from + 1
-		for to < n.columns && n.paints[r][to] == n.paints[r][from] {
-			to++
-		}
-		b.WriteString(n.paints[r][from].On(string(n.cells[r][from:to])))
-		from = to
-	}
-	return b.String()
 }
 
 // Spark draws values as a row of at most width bars, scaled over themselves: each the mean of its
