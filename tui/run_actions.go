@@ -105,12 +105,19 @@ func (r *runScreen) chartColumn() {
 func (r *runScreen) chooseChart() {
 	p := &picker{workbench: r.workbench, title: "The chart shows"}
 	add := func(name, about string, c chartChoice) {
-		p.entries = append(p.entries, entry{text.Clean(name), about, act(func() { r.chart = c })})
+		p.entries = append(p.entries, entry{text.Clean(name), about, act(func() { r.chart, r.view = c, viewTable })})
+	}
+	open := func(name, about string, v runView) {
+		p.entries = append(p.entries, entry{name, about, act(func() { r.view = v })})
 	}
 	add("training loss", "of the marked rows, else of the step that is being worked on, else of the row under the cursor", chartChoice{})
+	open("Pareto front", "two metrics of all rows, and which no other row betters, on the whole screen (P)", viewPareto)
+	open("heat map", "a metric over two axes of the sweep, on the whole screen (H)", viewPivot)
+	open("metric along an axis", "a metric along an axis of numbers, with intervals, on the whole screen (A)", viewAxis)
 	r.session.read(func(v *lab.View) {
 		t := r.tableNow(v)
-		add(qualityOf(t).Label+" against bytes", "what was lost against what was saved", chartChoice{kind: chartTrade})
+		x, y := r.paretoMetrics(t)
+		add(y.Label+" against "+x.Label, "the Pareto front below the table", chartChoice{kind: chartTrade})
 		for _, c := range t.columns {
 			metric := c.Metric
 			add(metric.Label, metric.About, chartChoice{chartMetric, metric.Key})
@@ -158,6 +165,10 @@ func (r *runScreen) move(rows, pages int) {
 	if r.detail {
 		r.metrics.Move(rows)
 		r.metrics.Page(pages)
+		return
+	}
+	if r.view != viewTable {
+		r.moveInView(rows, pages)
 		return
 	}
 	if r.grouping() {

@@ -247,37 +247,27 @@ func (r *runScreen) metricChart(t *table, key string, height, width int) []strin
 	return append([]string{r.chartHeading(title, legend, width)}, d.Render(width, height-1)...)
 }
 
-// tradeChart shows quality against bytes: what was lost against what was saved.
+// tradeChart shows two metrics and their front below or beside other things.
 func (r *runScreen) tradeChart(t *table, height, width int) []string {
-	quality := qualityOf(t)
-	size := metricOf("bytes")
-	s := chart.Scatter{X: chart.Axis{Title: size.Label, Log: r.logX}, Y: chart.Axis{Log: r.logY}, Dim: r.theme.dim}
-	for n, i := range r.order {
-		row := &t.view.Rows[i]
-		x, hasX := row.Metric(size.Key)
-		y, hasY := row.Metric(quality.Key)
-		if !hasX || !hasY {
-			continue
+	c := r.paretoOf(t)
+	lines := []string{r.paretoHeading(c, width)}
+	if c.err != nil || len(c.front.Points) == 0 {
+		lines = append(lines, "", text.Fit("  "+r.paretoEmpty(c, t), width))
+		for len(lines) < height {
+			lines = append(lines, "")
 		}
-		s.Marks = append(s.Marks, chart.Mark{Name: text.Clean(row.Label()), X: x.Value, Y: y.Value, Selected: n == r.grid.Row, Paint: r.theme.line(len(s.Marks))})
+		return lines[:height]
 	}
-	s.X.Scale, s.Y.Scale = ticksOf(size), ticksOf(quality)
-	return append([]string{r.chartHeading(quality.Label+" against bytes"+r.scaleWord(), "◆ the row under the cursor", width)}, s.Render(width, height-1)...)
+	if height >= 12 {
+		lines = append(lines, r.paretoLegend(t, c, width)...)
+	}
+	s := r.scatter(t, c, true)
+	return append(lines, s.Render(width, height-len(lines))...)
 }
 
 // ticksOf writes the ticks of an axis that shows a metric.
 func ticksOf(metric lab.Metric) func([]float64) func(float64) string {
 	return func(ticks []float64) func(float64) string { return report.ScaleOf(metric.Unit, ticks...).Format }
-}
-
-// qualityOf is the metric that the run screen shows as quality.
-func qualityOf(t *table) lab.Metric {
-	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
-		if slices.ContainsFunc(t.columns, func(c report.Column) bool { return c.Metric.Key == key }) {
-			return metricOf(key)
-		}
-	}
-	return metricOf("auc_soft")
 }
 
 func metricOf(key string) lab.Metric {

@@ -45,6 +45,7 @@ type runScreen struct {
 	chart     chartChoice
 	logX      bool
 	logY      bool
+	runViews
 
 	detail  bool
 	metrics grid.Grid // of the detail
@@ -68,7 +69,7 @@ const (
 	chartAuto   chartKind = iota
 	chartSeries           // one series by its name
 	chartMetric           // one metric of all rows
-	chartTrade            // quality against bytes
+	chartTrade            // two metrics and their front
 )
 
 type chartChoice struct {

@@ -35,10 +35,12 @@ func (r *runScreen) Keys() []keyGroup {
 		return nil
 	case r.detail:
 		return []keyGroup{{"One row of a run", r.detailKeys()}, {"Replay", r.replayKeys()}}
+	case r.view != viewTable:
+		return r.inView()
 	case r.grouping():
-		return []keyGroup{{"Run: groups of its rows", r.groupKeys()}, {"Replay", r.replayKeys()}}
+		return []keyGroup{{"Run: groups of its rows", append(r.groupKeys(), r.viewKeys()...)}, {"Replay", r.replayKeys()}}
 	}
-	return []keyGroup{{"Run: its table and its curves", r.tableKeys()}, {"Replay", r.replayKeys()}}
+	return []keyGroup{{"Run: its table and its curves", append(r.tableKeys(), r.viewKeys()...)}, {"Replay", r.replayKeys()}}
 }
 
 func (r *runScreen) tableKeys() []binding {
@@ -120,6 +122,10 @@ func (r *runScreen) View(width, height int) []string {
 		lines = append(lines, r.statusLine(v, width))
 		if r.detail && len(r.order) > 0 {
 			lines = append(lines, r.detailLines(t, width, height-1)...)
+			return
+		}
+		if r.view != viewTable {
+			lines = append(lines, r.viewLines(t, width, height-1)...)
 			return
 		}
 		if r.grouping() {

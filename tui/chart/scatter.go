@@ -54,8 +54,12 @@ func (s *Scatter) plane() plane {
 			include(&p.y, v)
 		}
 	}
-	p.x.widen(reserved)
-	p.y.widen(reserved)
+	for _, x := range []*scale{&p.x, &p.y} {
+		x.widen(reserved)
+		if x.log { // which widen leaves as it is
+			x.low, x.high = x.low*math.Pow(x.low/x.high, reserved), x.high*math.Pow(x.high/x.low, reserved)
+		}
+	}
 	return p
 }
 
@@ -237,7 +241,11 @@ func (c *cells) name(x, y int, at *Spot) {
 	if text.Width(at.Name) != len(label) {
 		return // wide characters: one cell each is the rule here
 	}
-	for _, to := range [][2]int{{x + 2, y}, {x - 1 - len(label), y}, {x - len(label)/2, y - 1}, {x - len(label)/2, y + 1}, {x + 2, y - 1}, {x + 2, y + 1}} {
+	gap := 2
+	if at.Selected {
+		gap = 3
+	}
+	for _, to := range [][2]int{{x + gap, y}, {x - gap + 1 - len(label), y}, {x - len(label)/2, y - 1}, {x - len(label)/2, y + 1}, {x + 2, y - 1}, {x + 2, y + 1}} {
 		if !c.free(to[0], to[1], len(label)) {
 			continue
 		}

@@ -79,7 +79,8 @@ func styleLength(s string) int {
 
 // narrow knows the characters that the screens are made of: one cell each, whatever is before them.
 func narrow(r rune) bool {
-	if r >= 0x2500 && r <= 0x259f || r >= 0x2800 && r <= 0x28ff { // lines, blocks, braille
+	// lines, blocks, shapes, braille
+	if r >= 0x2500 && r <= 0x25cf || r >= 0x2800 && r <= 0x28ff {
 		return true
 	}
 	_, ours := asciiOf[r]
@@ -230,4 +231,5 @@ var asciiOf = map[rune]byte{
 	'▼': 'v', '▲': '^', '↑': '^', '↓': 'v', '←': '<', '→': '>', '‹': '<', '›': '>', '…': '~', '·': '-', '–': '-', '—': '-', '−': '-',
 	'×': 'x', '÷': '/', 'Δ': 'd', '±': '~', 'µ': 'u', '≤': '<', '≥': '>', '⚠': '!',
 	'▁': '_', '▂': '.', '▃': '-', '▄': '-', '▅': '=', '▆': '=', '▇': '#', '█': '#',
+	'░': '.', '▒': ':', '▓': '=',
 }

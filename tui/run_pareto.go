@@ -1,0 +1,386 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/sweep"
+	"slimlab/tui/chart"
+	"slimlab/tui/text"
+)
+
+// paretoView is the chart of two metrics with their front.
+type paretoView struct {
+	x, y  string // keys of metrics; empty: chosen by the run
+	alone bool   // only the front is shown
+	scale scaleChoice
+	made  paretoChart // of the last frame
+}
+
+// scaleChoice is how axes are scaled: each as its values ask for it, or as the user does.
+type scaleChoice uint8
+
+const (
+	scaleAuto scaleChoice = iota
+	scaleLinear
+	scaleLogY
+	scaleLogX
+	scaleLogLog
+	scales // their number
+)
+
+// logs says which axes are logarithmic; x and y are what their values ask for.
+func (s scaleChoice) logs(x, y bool) (logX, logY bool) {
+	switch s {
+	case scaleLinear:
+		return false, false
+	case scaleLogY:
+		return false, true
+	case scaleLogX:
+		return true, false
+	case scaleLogLog:
+		return true, true
+	}
+	return x, y
+}
+
+// paretoChart is what was computed of a table for the chart.
+type paretoChart struct {
+	of         *table
+	rows       []int // of the sweep's table, that the filter keeps
+	x, y       lab.Metric
+	front      *sweep.Front
+	err        error
+	logX, logY bool // what the values ask for
+}
+
+// decades is the number of powers of ten from which a metric's axis is logarithmic by itself.
+const decades = 1
+
+// paretoOf computes the front, or takes it from the last frame.
+func (r *runScreen) paretoOf(t *table) *paretoChart {
+	c := &r.pareto.made
+	x, y := r.paretoMetrics(t)
+	rows := r.seen(t)
+	if c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && slices.Equal(c.rows, rows) {
+		return c
+	}
+	*c = paretoChart{of: t, rows: rows, x: x, y: y}
+	c.front, c.err = t.sweep.Front(rows, x, y)
+	c.logX, c.logY = t.sweep.Decades(rows, x.Key) >= decades, t.sweep.Decades(rows, y.Key) >= decades
+	return c
+}
+
+// paretoMetrics are those that were chosen; else bytes, or the first other metric that was
+// measured, and quality.
+func (r *runScreen) paretoMetrics(t *table) (x, y lab.Metric) {
+	y = sweep.Quality(t.view)
+	if r.pareto.y != "" {
+		y = metricOf(r.pareto.y)
+	}
+	if r.pareto.x != "" {
+		return metricOf(r.pareto.x), y
+	}
+	x = metricOf("bytes")
+	for _, m := range measuredMetrics(t) {
+		if m.Key == "bytes" && y.Key != "bytes" {
+			return m, y
+		}
+		if x.Key == y.Key && m.Key != y.Key && m.Better != lab.Neither {
+			x = m
+		}
+	}
+	return x, y
+}
+
+func (r *runScreen) paretoKeys() []binding {
+	to := func(dx, dy int) func() tea.Cmd { return act(func() { r.steerPareto(dx, dy) }) }
+	return []binding{
+		{keys: []string{"enter"}, footer: "enter detail", help: "all that is known of the row under the cursor", do: act(r.openPareto)},
+		{keys: []string{"left"}, shown: "← →", footer: "←→↑↓ point", help: "to the nearest point on the left or right", do: to(-1, 0)},
+		{keys: []string{"right"}, shown: "→", help: "to the nearest point on the right", do: to(1, 0)},
+		{keys: []string{"up"}, shown: "↑ ↓", help: "to the nearest point above or below", do: to(0, 1)},
+		{keys: []string{"down"}, shown: "↓", help: "to the nearest point below", do: to(0, -1)},
+		{keys: []string{"n"}, help: "next point, from left to right; previous: N", do: act(func() { r.movePareto(1) })},
+		{keys: []string{"N"}, help: "previous point", do: act(func() { r.movePareto(-1) })},
+		{keys: []string{"x"}, footer: "x y metrics", help: "choose the metric across", do: act(func() {
+			r.chooseMetric("Across", true, func(key string) { r.pareto.x = key })
+		})},
+		{keys: []string{"y"}, help: "choose the metric upwards", do: act(func() {
+			r.chooseMetric("Upwards", true, func(key string) { r.pareto.y = key })
+		})},
+		{keys: []string{"d"}, footer: "d dominated", help: "show or hide the dominated points", do: act(func() { r.pareto.alone = !r.pareto.alone })},
+		{keys: []string{"l"}, footer: "l log", help: "axes: by themselves, linear, log y, log x, log-log", do: act(func() { r.pareto.scale = (r.pareto.scale + 1) % scales })},
+		{keys: []string{"a"}, footer: "a colour", help: "tell the points apart by the next axis, or by step", do: act(r.turnColour)},
+	}
+}
+
+// shownPoints are the points in the chart, as places in the front's Points.
+func (r *runScreen) shownPoints(c *paretoChart) []int {
+	if c.err != nil {
+		return nil
+	}
+	var shown []int
+	for i := range c.front.Points {
+		if !r.pareto.alone || c.front.Points[i].Best {
+			shown = append(shown, i)
+		}
+	}
+	return shown
+}
+
+// cursorAt is the place in shown of the point under the cursor, else of the first of the front; -1
+// where there are none.
+func (r *runScreen) cursorAt(t *table, c *paretoChart, shown []int) int {
+	first := -1
+	for n, i := range shown {
+		p := &c.front.Points[i]
+		if t.sweep.Rows[p.Row].Index == r.row {
+			return n
+		}
+		if first < 0 && p.Best {
+			first = n
+		}
+	}
+	return first
+}
+
+// onPareto calls f with the points that are shown and the cursor's among them, where there are any,
+// and puts the cursor on the point that f returns.
+func (r *runScreen) onPareto(f func(t *table, c *paretoChart, shown []int, at int) int) {
+	r.look(func(t *table) {
+		c := r.paretoOf(t)
+		shown := r.shownPoints(c)
+		if at := r.cursorAt(t, c, shown); at >= 0 {
+			at = f(t, c, shown, at)
+			r.row = t.sweep.Rows[c.front.Points[shown[at]].Row].Index
+			r.arrange(t)
+		}
+	})
+}
+
+// movePareto goes n points on, from left to right.
+func (r *runScreen) movePareto(n int) {
+	r.onPareto(func(_ *table, _ *paretoChart, shown []int, at int) int { return max(0, min(at+n, len(shown)-1)) })
+}
+
+// steerPareto goes to the nearest point in a direction.
+func (r *runScreen) steerPareto(dx, dy int) {
+	r.onPareto(func(t *table, c *paretoChart, shown []int, at int) int {
+		s := chart.Scatter{}
+		s.X.Log, s.Y.Log = r.pareto.scale.logs(c.logX, c.logY)
+		for _, i := range shown {
+			p := &c.front.Points[i]
+			s.Spots = append(s.Spots, chart.Spot{X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN()})
+		}
+		return s.Next(at, dx, dy)
+	})
+}
+
+func (r *runScreen) openPareto() {
+	r.onPareto(func(_ *table, _ *paretoChart, _ []int, at int) int {
+		r.detail = true
+		return at
+	})
+}
+
+// paretoLines draws the view: heading, legend, chart, and what is under the cursor.
+func (r *runScreen) paretoLines(t *table, width, height int) []string {
+	c := r.paretoOf(t)
+	lines := []string{r.paretoHeading(c, width)}
+	if c.err != nil || len(c.front.Points) == 0 {
+		return append(lines, "", "  "+r.paretoEmpty(c, t))
+	}
+	lines = append(lines, r.paretoLegend(t, c, width)...)
+	s := r.scatter(t, c, true)
+	lines = append(lines, s.Render(width, height-len(lines)-1)...)
+	return append(lines, r.underPareto(t, c, width))
+}
+
+// paretoEmpty says why there is no point.
+func (r *runScreen) paretoEmpty(c *paretoChart, t *table) string {
+	switch {
+	case c.err != nil:
+		return text.Clean(c.err.Error())
+	case len(r.order) == 0:
+		return "no row meets the filter"
+	case len(measuredMetrics(t)) == 0:
+		return "nothing measured yet"
+	}
+	return "no row has both metrics: " + strings.Join(report.Lacking(c.front), ", ") + "; x and y choose others"
+}
+
+// paretoHeading names both metrics, what is better in each, and logarithmic axes.
+func (r *runScreen) paretoHeading(c *paretoChart, width int) string {
+	logX, logY := r.pareto.scale.logs(c.logX, c.logY)
+	return r.chartHeading(sided(c.y, logY)+" against "+sided(c.x, logX), "", width)
+}
+
+func sided(m lab.Metric, log bool) string {
+	word := m.Label
+	switch m.Better {
+	case lab.Higher:
+		word += " ↑"
+	case lab.Lower:
+		word += " ↓"
+	}
+	if log {
+		word += " (log)"
+	}
+	return word
+}
+
+// paretoLegend counts the front and what is not on it, says what the marks mean and how colours are
+// given.
+func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
+	best, unsure := c.front.Best(), 0
+	for i := range c.front.Points {
+		if c.front.Points[i].Unsure {
+			unsure++
+		}
+	}
+	dominated := len(c.front.Points) - best
+	parts := []string{fmt.Sprintf("front of %d of %s", best, report.Plural(len(c.front.Points), "row"))}
+	switch {
+	case r.pareto.alone && dominated > 0:
+		parts = append(parts, fmt.Sprintf("%d dominated hidden (d)", dominated))
+	case dominated > 0:
+		parts = append(parts, fmt.Sprintf("hollow: %d dominated (d hides)", dominated))
+	}
+	if unsure > 0 {
+		parts = append(parts, fmt.Sprintf("of them %d overlap", unsure))
+	}
+	parts = append(parts, report.Lacking(c.front)...)
+	s := r.scatter(t, c, false)
+	if lost := s.Lost(); lost > 0 {
+		parts = append(parts, fmt.Sprintf("%d not positive: not on a log axis (l)", lost))
+	}
+	if c.hasIntervals() {
+		parts = append(parts, "bars: intervals")
+		if !c.roomForBars() {
+			parts[len(parts)-1] = "bars: intervals, of the front and the cursor only"
+		}
+	}
+	colour := r.colouring(t)
+	counts, legend := " "+strings.Join(parts, " · "), colour.legend(width-2)
+	if text.Width(counts)+text.Width(legend)+6 <= width {
+		return []string{text.Fit(counts+"    "+legend, width)}
+	}
+	return []string{text.Fit(counts, width), text.Fit(" "+legend, width)}
+}
+
+func (c *paretoChart) hasIntervals() bool {
+	return slices.ContainsFunc(c.front.Points, func(p sweep.Point) bool { return p.X.HalfWidth() > 0 || p.Y.HalfWidth() > 0 })
+}
+
+// roomForBars says whether all intervals can be told apart.
+func (c *paretoChart) roomForBars() bool { return len(c.front.Points) <= 40 }
+
+// scatter is the chart: dominated points first, so that the front lies over them.
+func (r *runScreen) scatter(t *table, c *paretoChart, names bool) chart.Scatter {
+	s := chart.Scatter{X: chart.Axis{Title: c.x.Label, Scale: ticksOf(c.x)}, Y: chart.Axis{Scale: ticksOf(c.y)}, ASCII: r.theme.ascii, Dim: r.theme.dim}
+	s.X.Log, s.Y.Log = r.pareto.scale.logs(c.logX, c.logY)
+	if s.X.Log {
+		s.X.Title += ", log"
+	}
+	if c.err != nil {
+		return s
+	}
+	colour := r.colouring(t)
+	shown := r.shownPoints(c)
+	cursor := r.cursorAt(t, c, shown)
+	for _, best := range []bool{false, true} {
+		for n, i := range shown {
+			p := &c.front.Points[i]
+			if p.Best != best {
+				continue
+			}
+			row := &t.sweep.Rows[p.Row]
+			value := colour.of(row)
+			spot := chart.Spot{
+				X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
+				Glyph: colour.glyph(value, best), Paint: colour.paint(value), Selected: n == cursor,
+			}
+			if !best {
+				spot.Paint = r.theme.dim
+			}
+			if best || spot.Selected || c.roomForBars() {
+				spot.LowX, spot.HighX = bar(&p.X)
+				spot.LowY, spot.HighY = bar(&p.Y)
+			}
+			if names && (best || spot.Selected) {
+				spot.Name = label(t, row)
+			}
+			if spot.Selected {
+				spot.Label = r.theme.bold
+			}
+			s.Spots = append(s.Spots, spot)
+		}
+	}
+	s.Lines = []chart.Line{r.frontLine(c)}
+	return s
+}
+
+// bar is an interval as a chart has it.
+func bar(s *lab.Summary) (low, high float64) {
+	if !s.Interval {
+		return math.NaN(), math.NaN()
+	}
+	return s.Low, s.High
+}
+
+// frontLine is the border of what the front dominates: stairs.
+func (r *runScreen) frontLine(c *paretoChart) chart.Line {
+	line := chart.Line{Paint: r.theme.dim}
+	for i := range c.front.Points {
+		p := &c.front.Points[i]
+		if !p.Best {
+			continue
+		}
+		at := chart.Point{X: p.X.Value, Y: p.Y.Value}
+		if n := len(line.Points); n > 0 {
+			corner := chart.Point{X: at.X, Y: line.Points[n-1].Y}
+			if c.x.Better == lab.Higher {
+				corner = chart.Point{X: line.Points[n-1].X, Y: at.Y}
+			}
+			line.Points = append(line.Points, corner)
+		}
+		line.Points = append(line.Points, at)
+	}
+	return line
+}
+
+// underPareto says what is under the cursor: the row, both values, and whether it is on the front.
+func (r *runScreen) underPareto(t *table, c *paretoChart, width int) string {
+	shown := r.shownPoints(c)
+	at := r.cursorAt(t, c, shown)
+	if at < 0 {
+		return text.Blank(width)
+	}
+	p := &c.front.Points[shown[at]]
+	parts := []string{
+		text.Clean(t.sweep.Label(&t.sweep.Rows[p.Row])),
+		c.x.Label + " " + report.FormatSummary(c.x.Unit, p.X),
+		c.y.Label + " " + report.FormatSummary(c.y.Unit, p.Y),
+	}
+	switch {
+	case p.Best:
+		parts = append(parts, "on the front")
+	default:
+		word := "dominated by " + label(t, &t.sweep.Rows[c.front.Points[p.By].Row])
+		if p.Unsure {
+			word = "overlaps: " + label(t, &t.sweep.Rows[c.front.Points[p.By].Row]) + " is better, within their intervals"
+		}
+		parts = append(parts, word)
+	}
+	if warnings := slices.Concat(p.X.Warnings, p.Y.Warnings); len(warnings) > 0 {
+		parts = append(parts, "* "+text.Clean(strings.Join(warnings, "; ")))
+	}
+	return text.Fit(" [ ] "+strings.Join(parts, " · "), width)
+}

@@ -1,0 +1,402 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/sweep"
+	"slimlab/tui/text"
+)
+
+// pivotView is the heat map of a metric over two axes.
+type pivotView struct {
+	down, across string // keys of axes; empty: chosen by the run
+	metric       string
+	step         string
+	chosen       bool // the step was, every step included
+	best         bool // cells of several rows show the best, not the mean
+	row, column  int  // under the cursor
+	made         pivotChart
+}
+
+// pivotChart is what was computed of a table for the heat map.
+type pivotChart struct {
+	of    *table
+	rows  []int
+	asked sweep.Question
+	pivot *sweep.Pivot
+	err   error
+	log   bool // shades by the logarithm
+}
+
+// question is what the heat map shows: what was chosen, and else what suits the run.
+func (r *runScreen) question(t *table) (q sweep.Question, err error) {
+	v := &r.pivot
+	metric := sweep.Quality(t.view)
+	if v.metric != "" {
+		metric = metricOf(v.metric)
+	}
+	q, ok := t.sweep.PivotOf(metric)
+	if !ok {
+		return q, fmt.Errorf("a heat map needs two axes, of which the step is one: this run has %s", report.Plural(len(t.sweep.PivotAxes()), "axis"))
+	}
+	known := func(key string) bool { return slices.Contains(t.sweep.PivotAxes(), key) }
+	if known(v.down) && known(v.across) && v.down != v.across {
+		q.Down, q.Across = v.down, v.across
+		q.Step = t.sweep.LastStep(q.Down, q.Across)
+	}
+	if v.chosen && (v.step == "" || slices.Contains(t.sweep.Steps(), v.step)) {
+		q.Step = v.step
+	}
+	q.Best = v.best && metric.Better != lab.Neither
+	return q, nil
+}
+
+// pivotOf computes the pivot, or takes it from the last frame.
+func (r *runScreen) pivotOf(t *table) *pivotChart {
+	c := &r.pivot.made
+	q, err := r.question(t)
+	rows := r.seen(t)
+	if c.of == t && c.asked == q && slices.Equal(c.rows, rows) {
+		return c
+	}
+	*c = pivotChart{of: t, rows: rows, asked: q, err: err}
+	if err == nil {
+		c.pivot, c.err = t.sweep.Pivot(rows, q)
+	}
+	if c.err == nil {
+		c.log = c.pivot.Low > 0 && c.pivot.High/c.pivot.Low >= 10
+		r.pivot.row = max(0, min(r.pivot.row, len(c.pivot.Rows)-1))
+		r.pivot.column = max(0, min(r.pivot.column, len(c.pivot.Columns)-1))
+	}
+	return c
+}
+
+func (r *runScreen) pivotKeys() []binding {
+	to := func(dy, dx int) func() tea.Cmd { return act(func() { r.movePivot(dy, dx) }) }
+	return []binding{
+		{keys: []string{"enter"}, footer: "enter rows", help: "the rows of the cell under the cursor: detail of one, list of several", do: act(r.openPivot)},
+		{keys: []string{"left"}, shown: "← →", footer: "←→↑↓ cell", help: "cell on the left", do: to(0, -1)},
+		{keys: []string{"right"}, shown: "→", help: "cell on the right", do: to(0, 1)},
+		{keys: []string{"v"}, footer: "v metric", help: "choose the metric", do: act(func() {
+			r.chooseMetric("The cells show", false, func(key string) { r.pivot.metric = key })
+		})},
+		{keys: []string{"x"}, footer: "x y axes", help: "choose the axis across", do: act(func() { r.chooseAxis("Across", true) })},
+		{keys: []string{"y"}, help: "choose the axis down", do: act(func() { r.chooseAxis("Down", false) })},
+		{keys: []string{"t"}, footer: "t step", help: "choose the step whose rows the cells show, or every step", do: act(r.choosePivotStep)},
+		{keys: []string{"B"}, footer: "B best", help: "a cell of several rows shows the best of them; again: their mean", do: act(func() { r.pivot.best = !r.pivot.best })},
+	}
+}
+
+// movePivot moves the cursor over the cells.
+func (r *runScreen) movePivot(dy, dx int) {
+	r.look(func(t *table) {
+		if c := r.pivotOf(t); c.err == nil {
+			r.pivot.row = max(0, min(r.pivot.row+dy, len(c.pivot.Rows)-1))
+			r.pivot.column = max(0, min(r.pivot.column+dx, len(c.pivot.Columns)-1))
+		}
+	})
+}
+
+// chooseAxis offers the axes for one side; taking the other side's turns the heat map.
+func (r *runScreen) chooseAxis(title string, across bool) {
+	var keys, abouts []string
+	var now sweep.Question
+	r.look(func(t *table) {
+		now, _ = r.question(t)
+		keys = t.sweep.PivotAxes()
+		for _, key := range keys {
+			about := "the steps of the pipeline"
+			if axis := t.sweep.Axis(key); axis >= 0 {
+				about = text.Cut(text.Clean(strings.Join(t.sweep.Axes[axis].Values, ", ")), 80)
+			}
+			abouts = append(abouts, about)
+		}
+	})
+	r.chooseOf(title, keys, abouts, func(key string) {
+		v := &r.pivot
+		v.down, v.across, v.chosen = now.Down, now.Across, false
+		side, other := &v.down, &v.across
+		if across {
+			side, other = other, side
+		}
+		if *other == key {
+			*other = *side
+		}
+		*side = key
+	})
+}
+
+// choosePivotStep offers the steps, and all of them.
+func (r *runScreen) choosePivotStep() {
+	names, abouts := []string{"every step that depends on both axes"}, []string{""}
+	r.look(func(t *table) {
+		for _, step := range t.sweep.Steps() {
+			names, abouts = append(names, step), append(abouts, "")
+		}
+	})
+	every := names[0]
+	r.chooseOf("The cells show the rows of", names, abouts, func(name string) {
+		if name == every {
+			name = ""
+		}
+		r.pivot.step, r.pivot.chosen = name, true
+	})
+}
+
+// openPivot shows the only row of the cell, or a list of its rows.
+func (r *runScreen) openPivot() {
+	r.look(func(t *table) {
+		c := r.pivotOf(t)
+		if c.err != nil {
+			return
+		}
+		rows := c.pivot.Cells[r.pivot.row][r.pivot.column].Rows
+		switch len(rows) {
+		case 0:
+			r.say("no row is in this cell")
+			return
+		case 1:
+			r.openRow(t, rows[0])
+			return
+		}
+		p := &picker{workbench: r.workbench, title: "The rows of " + text.Clean(c.pivot.Rows[r.pivot.row]+" and "+c.pivot.Columns[r.pivot.column])}
+		for _, i := range rows {
+			value := report.Missing
+			if s, ok := t.sweep.Rows[i].Metric(c.asked.Metric.Key); ok {
+				value = c.asked.Metric.Label + " " + report.FormatSummary(c.asked.Metric.Unit, s)
+			}
+			p.entries = append(p.entries, entry{label(t, &t.sweep.Rows[i]), value, act(func() {
+				r.look(func(t *table) {
+					if i < len(t.sweep.Rows) {
+						r.openRow(t, i)
+					}
+				})
+			})})
+		}
+		r.push(p)
+	})
+}
+
+// pivotLines draws the view: heading, scale, cells, and what is under the cursor.
+func (r *runScreen) pivotLines(t *table, width, height int) []string {
+	c := r.pivotOf(t)
+	if c.err != nil {
+		return []string{r.chartHeading("heat map", "", width), "", "  " + text.Clean(c.err.Error())}
+	}
+	p := c.pivot
+	title := p.Metric.Label + " by " + text.Cut(text.Clean(p.Down), axisTitleWidth) + " (down) and " + text.Cut(text.Clean(p.Across), axisTitleWidth) + " (across)"
+	lines := []string{r.chartHeading(title, "", width), " " + r.heatLegend(c)}
+	notes := report.PivotNotes(p)
+	switch {
+	case p.Step != "":
+		notes = append([]string{"step " + text.Clean(p.Step) + " (t)"}, notes...)
+	case p.Down != sweep.StepAxis && p.Across != sweep.StepAxis:
+		notes = append([]string{"every step (t)"}, notes...)
+	}
+	lines = append(lines, r.theme.dim.On(text.Fit(" "+text.Clean(strings.Join(notes, " · ")), width)))
+	cells := r.heatCells(c, width, height-len(lines)-1)
+	lines = append(lines, cells...)
+	lines = append(lines, r.cellRows(t, c, width, height-len(lines)-1)...)
+	for len(lines) < height-1 {
+		lines = append(lines, "")
+	}
+	return append(lines[:height-1], r.underPivot(t, c, width))
+}
+
+// shades stand beside the numbers where there is no colour, from worst to best.
+var shades = []string{" ", "░", "▒", "▓", "█"}
+
+// goodness is where a value lies between the worst, 0, and the best cell, 1.
+func (c *pivotChart) goodness(x float64) float64 {
+	low, high := c.pivot.Low, c.pivot.High
+	if c.log {
+		x, low, high = math.Log(x), math.Log(low), math.Log(high)
+	}
+	if !(high > low) {
+		return 1
+	}
+	g := (x - low) / (high - low)
+	if c.asked.Metric.Better == lab.Lower {
+		return 1 - g
+	}
+	return g
+}
+
+// shade is a cell's mark where there is no colour; "" with colours.
+func (r *runScreen) shade(goodness float64) string {
+	if r.theme.heat(goodness).Open != "" {
+		return ""
+	}
+	return shades[min(int(goodness*float64(len(shades))), len(shades)-1)]
+}
+
+// heatLegend is the scale of the shades.
+func (r *runScreen) heatLegend(c *pivotChart) string {
+	p := c.pivot
+	if math.IsNaN(p.Low) {
+		return "nothing measured yet"
+	}
+	scale := report.PivotScale(p)
+	from, to := p.Low, p.High
+	low, high := "worst ", " best"
+	switch p.Metric.Better {
+	case lab.Lower:
+		from, to = to, from
+	case lab.Neither:
+		low, high = "lowest ", " highest"
+	}
+	out := low + scale.Format(from) + " "
+	for i := range 9 {
+		g := float64(i) / 8
+		if mark := r.shade(g); mark != "" {
+			out += mark
+		} else {
+			out += r.theme.heat(g).On("  ")
+		}
+	}
+	out += " " + scale.Format(to) + high
+	if c.log {
+		out += "   shades are logarithmic"
+	}
+	return out
+}
+
+// heatCells draws the cells, as many as fit, around the cursor.
+func (r *runScreen) heatCells(c *pivotChart, width, height int) []string {
+	p := c.pivot
+	scale := report.PivotScale(p)
+	head, cell := text.Width(text.Cut(text.Clean(p.Down), axisTitleWidth)), 3
+	for _, value := range p.Rows {
+		head = max(head, min(text.Width(text.Clean(value)), axisValueWidth))
+	}
+	for y := range p.Cells {
+		for x := range p.Cells[y] {
+			cell = max(cell, text.Width(report.PivotText(scale, &p.Cells[y][x])))
+		}
+	}
+	for _, value := range p.Columns {
+		cell = max(cell, min(text.Width(text.Clean(value)), 14))
+	}
+	cell += 2 + text.Width(r.shade(0))
+	room := max(1, (width-head-3)/cell)
+	left, right := window(r.pivot.column, room, len(p.Columns))
+	top, bottom := window(r.pivot.row, max(1, height-2), len(p.Rows))
+	across := text.Cut(text.Clean(p.Across), axisTitleWidth) + " →"
+	if left > 0 || right < len(p.Columns) {
+		across += fmt.Sprintf("  %d–%d of %d", left+1, right, len(p.Columns))
+	}
+	down := text.Cut(text.Clean(p.Down), axisTitleWidth)
+	if top > 0 || bottom < len(p.Rows) {
+		across += fmt.Sprintf("    %s ↓  %d–%d of %d", down, top+1, bottom, len(p.Rows))
+	}
+	lines := []string{text.Fit(text.Blank(head+3)+r.theme.dim.On(across), width)}
+	line := " " + r.theme.head.On(text.Fit(down, head)) + "  "
+	for x := left; x < right; x++ {
+		line += r.theme.head.On(text.Right(text.Cut(text.Clean(p.Columns[x]), cell-2), cell-1)) + " "
+	}
+	lines = append(lines, text.Fit(line, width))
+	for y := top; y < bottom; y++ {
+		line := " " + text.Fit(text.Clean(p.Rows[y]), head) + "  "
+		for x := left; x < right; x++ {
+			line += r.heatCell(c, &p.Cells[y][x], scale, cell, y == r.pivot.row && x == r.pivot.column)
+		}
+		lines = append(lines, text.Fit(line, width))
+	}
+	return lines
+}
+
+func (r *runScreen) heatCell(c *pivotChart, one *sweep.PivotCell, scale report.Scale, width int, cursor bool) string {
+	before, after := " ", " "
+	if cursor {
+		before, after = "[", "]"
+	}
+	value := report.PivotText(scale, one)
+	if !one.Has() {
+		body := before + text.Right(value, width-2) + after
+		if cursor {
+			return r.theme.bold.On(body)
+		}
+		return r.theme.dim.On(body)
+	}
+	g := c.goodness(one.Value)
+	mark := r.shade(g)
+	return r.theme.heat(g).On(before + text.Right(value, width-2-text.Width(mark)) + mark + after)
+}
+
+// cellRows lists the rows of the cell under the cursor where there is room below the cells.
+func (r *runScreen) cellRows(t *table, c *pivotChart, width, height int) []string {
+	p := c.pivot
+	if height < 4 || len(p.Rows) == 0 || len(p.Columns) == 0 {
+		return nil
+	}
+	rows := p.Cells[r.pivot.row][r.pivot.column].Rows
+	if len(rows) == 0 {
+		return nil
+	}
+	lines := []string{"", r.chartHeading("the rows of the cell", "", width)}
+	names := 0
+	for _, i := range rows {
+		names = max(names, text.Width(label(t, &t.sweep.Rows[i])))
+	}
+	scale := report.PivotScale(p)
+	for n, i := range rows {
+		if len(lines) == height-1 && n < len(rows)-1 {
+			lines = append(lines, r.theme.dim.On(fmt.Sprintf("   … and %d more (enter)", len(rows)-n)))
+			break
+		}
+		value := report.Missing
+		if s, ok := t.sweep.Rows[i].Metric(p.Metric.Key); ok {
+			value = scale.Summary(s)
+		}
+		lines = append(lines, text.Fit("   "+text.Fit(label(t, &t.sweep.Rows[i]), names)+"   "+value, width))
+	}
+	return lines
+}
+
+// window is the part of n things around one that fits.
+func window(at, room, n int) (from, to int) {
+	if n <= room {
+		return 0, n
+	}
+	from = max(0, min(at-room/2, n-room))
+	return from, from + room
+}
+
+// underPivot says what is under the cursor.
+func (r *runScreen) underPivot(t *table, c *pivotChart, width int) string {
+	p := c.pivot
+	if len(p.Rows) == 0 || len(p.Columns) == 0 {
+		return text.Blank(width)
+	}
+	one := &p.Cells[r.pivot.row][r.pivot.column]
+	scale := report.PivotScale(p)
+	parts := []string{text.Clean(p.Down + "=" + p.Rows[r.pivot.row] + " " + p.Across + "=" + p.Columns[r.pivot.column])}
+	switch n := len(one.Of); {
+	case len(one.Rows) == 0:
+		parts = append(parts, "no row here")
+	case n == 0:
+		parts = append(parts, report.Plural(len(one.Rows), "row")+", not measured")
+	case one.At >= 0:
+		value := p.Metric.Label + " " + scale.Format(one.Value)
+		if one.Interval {
+			value += fmt.Sprintf(" [%s, %s]", scale.Format(one.Low), scale.Format(one.High))
+		}
+		parts = append(parts, value, label(t, &t.sweep.Rows[one.At]))
+		if n > 1 {
+			parts = append(parts, fmt.Sprintf("best of %d rows", n))
+		}
+	default:
+		parts = append(parts, fmt.Sprintf("mean %s of %d rows, %s to %s", scale.Format(one.Value), n, scale.Format(one.Low), scale.Format(one.High)))
+	}
+	if missing := len(one.Rows) - len(one.Of); missing > 0 && len(one.Of) > 0 {
+		parts = append(parts, fmt.Sprintf("%d not measured", missing))
+	}
+	return text.Fit(" [ ] "+strings.Join(parts, " · "), width)
+}

@@ -1,0 +1,150 @@
+package tui
+
+import (
+	"slimlab/lab"
+	"slimlab/lab/sweep"
+	"slimlab/tui/text"
+)
+
+// runView is what fills the Run screen below its status line.
+type runView uint8
+
+const (
+	viewTable  runView = iota // the table over a chart
+	viewPareto                // two metrics and their front
+	viewPivot                 // a metric over two axes
+	viewAxis                  // a metric along an axis of numbers
+)
+
+// runViews are the run's charts that fill the screen, and what was chosen for each.
+type runViews struct {
+	view   runView
+	pareto paretoView
+	pivot  pivotView
+	axis   axisView
+	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
+}
+
+// viewKeys opens the views; they stand in the table of each.
+func (r *runScreen) viewKeys() []binding {
+	key := func(name, footer, help string, v runView) binding {
+		return binding{keys: []string{name}, footer: footer, help: help, when: func() bool { return r.view != v }, do: act(func() { r.view = v })}
+	}
+	return []binding{
+		key("P", "P pareto", "Pareto front of two metrics", viewPareto),
+		key("H", "H heat map", "heat map: a metric over two axes of the sweep", viewPivot),
+		key("A", "A along axis", "a metric along an axis of numbers, with intervals", viewAxis),
+	}
+}
+
+// inView are the keys of the view that is shown, and those that all views have.
+func (r *runScreen) inView() []keyGroup {
+	var title string
+	var own []binding
+	switch r.view {
+	case viewPareto:
+		title, own = "Pareto front", r.paretoKeys()
+	case viewPivot:
+		title, own = "Heat map", r.pivotKeys()
+	case viewAxis:
+		title, own = "Metric along an axis", r.axisKeys()
+	}
+	own = append(own, []binding{
+		{keys: []string{"esc"}, footer: "esc table", help: "back to the table", do: act(func() { r.view = viewTable })},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", do: act(r.typeFilter)},
+		{keys: []string{"m"}, help: "choose another chart", do: act(r.chooseChart)},
+		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
+	}...)
+	return []keyGroup{{"Run: " + title, append(own, r.viewKeys()...)}, {"Replay", r.replayKeys()}}
+}
+
+// viewLines draws the view in place of table and chart.
+func (r *runScreen) viewLines(t *table, width, height int) []string {
+	switch r.view {
+	case viewPareto:
+		return r.paretoLines(t, width, height)
+	case viewPivot:
+		return r.pivotLines(t, width, height)
+	}
+	return r.axisLines(t, width, height)
+}
+
+// moveInView moves the cursor of the view.
+func (r *runScreen) moveInView(rows, pages int) {
+	switch r.view {
+	case viewPareto:
+		r.movePareto(rows + 10*pages)
+	case viewPivot:
+		r.movePivot(rows+5*pages, 0)
+	case viewAxis:
+		r.moveAxis(rows + pages)
+	}
+}
+
+// look calls f with the table of what is shown.
+func (r *runScreen) look(f func(t *table)) {
+	r.session.read(func(v *lab.View) {
+		t := r.tableNow(v)
+		r.arrange(t)
+		f(t)
+	})
+}
+
+// seen are the rows that the filter keeps, as places in the sweep's table.
+func (r *runScreen) seen(t *table) []int {
+	rows := make([]int, len(r.order))
+	for n, i := range r.order {
+		rows[n] = t.place[i]
+	}
+	return rows
+}
+
+// openRow shows a row of the sweep's table in detail.
+func (r *runScreen) openRow(t *table, row int) {
+	r.row, r.detail = t.sweep.Rows[row].Index, true
+	r.arrange(t)
+}
+
+// measuredMetrics are the metrics that a row has.
+func measuredMetrics(t *table) []lab.Metric {
+	var out []lab.Metric
+	for _, m := range lab.Metrics() {
+		for i := range t.sweep.Rows {
+			if _, ok := t.sweep.Rows[i].Metric(m.Key); ok {
+				out = append(out, m)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// chooseMetric offers the metrics that were measured; directed leaves out those of which neither
+// more nor less is better.
+func (r *runScreen) chooseMetric(title string, directed bool, take func(key string)) {
+	p := &picker{workbench: r.workbench, title: title}
+	r.look(func(t *table) {
+		for _, m := range measuredMetrics(t) {
+			if !directed || m.Better != lab.Neither {
+				p.entries = append(p.entries, entry{m.Label, m.Key + ": " + m.About, act(func() { take(m.Key) })})
+			}
+		}
+	})
+	if len(p.entries) == 0 {
+		r.say("nothing is measured yet")
+		return
+	}
+	r.push(p)
+}
+
+// chooseOf offers names.
+func (r *runScreen) chooseOf(title string, names, abouts []string, take func(name string)) {
+	p := &picker{workbench: r.workbench, title: title}
+	for i, name := range names {
+		p.entries = append(p.entries, entry{text.Cut(text.Clean(name), 60), abouts[i], act(func() { take(name) })})
+	}
+	r.push(p)
+}
+
+// label names a row in a chart: by its step and its values, short.
+func label(t *table, row *sweep.Row) string { return text.Cut(text.Clean(t.sweep.Label(row)), 32) }

@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+// TestChartsOfASweep: the views at the sizes that matter, without colour and in ASCII.
+func TestChartsOfASweep(t *testing.T) {
+	for _, one := range []struct{ name, keys string }{
+		{"pareto", "P"},
+		{"pivot", "H"},
+		{"axis", "A"},
+	} {
+		for _, size := range [][2]int{{80, 24}, {124, 40}, {200, 60}} {
+			name := fmt.Sprintf("%s-%dx%d", one.name, size[0], size[1])
+			t.Run(name, func(t *testing.T) {
+				goldenScreen(t, name, newScript(t, size[0], size[1], Options{}).openSweep().keys(one.keys).screen())
+			})
+		}
+		t.Run(one.name+"-ascii", func(t *testing.T) {
+			s := newScript(t, 80, 24, Options{ASCII: true}).openSweep().keys(one.keys)
+			if i := strings.IndexFunc(s.screen(), func(r rune) bool { return r >= 0x80 }); i >= 0 {
+				t.Errorf("%q in an ASCII screen", s.screen()[i:min(i+8, len(s.screen()))])
+			}
+			goldenScreen(t, one.name+"-ascii", s.screen())
+		})
+	}
+}
+
+// TestParetoCursor: the cursor goes from point to point, says what it is on, and Enter opens it.
+func TestParetoCursor(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("P")
+	s.keys("<home>")
+	seen := map[string]bool{}
+	for range 40 {
+		lines := strings.Split(s.screen(), "\n")
+		seen[strings.SplitN(lines[len(lines)-2], "·", 2)[0]] = true
+		s.keys("n")
+	}
+	if len(seen) != 33 {
+		t.Errorf("n visits %d points, expected 33", len(seen))
+	}
+	s.keys("d")
+	s.expect("dominated hidden (d)").keys("NNNNNNNNNNNNNNNNNNNN")
+	at := s.screen()
+	s.keys("<right>")
+	if s.screen() == at {
+		t.Error("right does not go to another point")
+	}
+	s.keys("<enter>").expect("row", "seed").keys("<esc>").expect("against").keys("<esc>").expect("state")
+}
+
+// TestParetoScales: bytes span a decade, so their axis is logarithmic by itself, and l turns it.
+func TestParetoScales(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("P").expect("bytes ↓ (log)", "bytes, log")
+	s.keys("l").expectNot("(log)").keys("l").expect("AUC exp. ↑ (log)").expectNot("bytes ↓ (log)")
+	s.keys("lll").expect("bytes ↓ (log)")
+	s.keys("yparams<enter>").expect("params ↓ (log) against bytes")
+}
+
+// TestPivotCells: a cell's rows are one detail, or a list; the axes turn.
+func TestPivotCells(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("H").expect("AUC exp. by scheme (down) and ratio (across)", "mean of up to 2 rows")
+	s.keys("<enter>").expect("The rows of", "fkl", "jsd:0.5").keys("<enter>").expect("row").keys("<esc>").expect("by scheme")
+	s.keys("/loss=fkl<enter>").expectNot("mean of up to").keys("<enter>").expect("quantized").keys("<esc>")
+	s.keys("xscheme<enter>").expect("by ratio (down) and scheme (across)")
+	s.keys("yloss<enter>").expect("by loss (down) and scheme (across)").keys("vbytes<enter>").expect("bytes by loss")
+	s.keys("tpruned<enter>").expect("step pruned").keys("tevery<enter>").expect("every step")
+}
+
+// TestChartsWithoutData: a run without axes or values says what is missing.
+func TestChartsWithoutData(t *testing.T) {
+	begin := sweepLog(2, 2, 1)[:1]
+	for _, c := range []struct {
+		name   string
+		events []lab.Event
+		keys   string
+		want   string
+	}{
+		{"no values, Pareto", begin, "P", "nothing measured yet"},
+		{"no values, pivot", begin, "H", "nothing measured yet"},
+		{"no values, axis", begin, "A", "nothing measured yet"},
+		{"one row, pivot", []lab.Event{{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}}}}, "H", "two axes"},
+		{"one row, axis", []lab.Event{{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}}}}, "A", "no axis of this run"},
+	} {
+		s := newScript(t, 100, 30, Options{})
+		s.send(watchMsg{&session{id: "r", board: lab.Fold(c.events)}})
+		s.keys(c.keys).expect(c.want).keys("nN<left><right><up><down><enter>xyvtal<esc><esc><esc>")
+	}
+}
