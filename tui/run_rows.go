@@ -154,6 +154,9 @@ func (r *runScreen) arrange(t *table) {
 		groupSorted: r.groupSorted, groupDescending: r.groupDescending, done: true,
 	}
 	if now != r.arranged {
+		if now.filter != r.arranged.filter {
+			r.groups.Forget() // other rows have other means
+		}
 		r.arranged = now
 		r.reorder(t)
 		r.stay(t)

@@ -37,9 +37,6 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 		}
 		parts = append(parts, part+" (v)")
 	}
-	if n := r.last.sweep.Folded(); n > 0 {
-		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
-	}
 	switch {
 	case r.grouping():
 		parts = append(parts, fmt.Sprintf("%s of %s (g)", report.Plural(len(r.means.Groups), "group"), report.Plural(len(r.order), "row")))
@@ -48,6 +45,9 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	}
 	if f := r.line.String(); f != "" && !r.typing() {
 		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(r.last.sweep.Rows)))
+	}
+	if n := r.last.sweep.Folded(); n > 0 {
+		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
 	}
 	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
 	mode := r.mode(s, true)

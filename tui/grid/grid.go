@@ -155,6 +155,9 @@ func (g *Grid) fit(width int) []int {
 		}
 	}
 	fetch(0)
+	if g.left > 1 {
+		g.back(width, fetch)
+	}
 	for {
 		// the last cell of the head shows that there are more
 		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width)
@@ -169,6 +172,18 @@ func (g *Grid) fit(width int) []int {
 			return seen
 		}
 		g.left++
+	}
+}
+
+// back scrolls to the left as far as all columns to the right are still seen: a window that has
+// grown hides none without need.
+func (g *Grid) back(width int, fetch func(c int)) {
+	room := width - margin - 1 - g.columnWidth(0, width)
+	for c := len(g.Columns) - 1; c >= 1 && room >= 0; c-- {
+		fetch(c)
+		if room -= g.columnWidth(c, width); room >= 0 {
+			g.left = min(g.left, c)
+		}
 	}
 }
 

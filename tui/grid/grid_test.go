@@ -129,3 +129,19 @@ func around(cells []rune, x int) string {
 	}
 	return string(cells[from:to])
 }
+
+// TestAWiderWindowShowsWhatItHid: columns scrolled out to the left come back where all to the right
+// still fit.
+func TestAWiderWindowShowsWhatItHid(t *testing.T) {
+	g := &Grid{Rows: 1, At: func(int, int) Cell { return Cell{Text: "12345678"} }}
+	for range 6 {
+		g.Columns = append(g.Columns, Column{Title: "column"})
+	}
+	g.Column = 5
+	if head := g.Render(40, 2)[0]; !strings.Contains(head, "‹") {
+		t.Fatalf("nothing is scrolled out: %q", head)
+	}
+	if head := g.Render(80, 2)[0]; strings.ContainsAny(head, "‹›") {
+		t.Errorf("columns are hidden in a window with room for all: %q", head)
+	}
+}
