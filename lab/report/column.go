@@ -27,21 +27,24 @@ type TableCell struct {
 
 // ColumnOf returns a metric's column of a table, ready to be written.
 func ColumnOf(m lab.Metric, t *sweep.Table) Column {
-	var measured []lab.Summary
+	values := make([]float64, 0, len(t.Rows))
+	var shared []string // warnings that all of two or more values have
 	for i := range t.Rows {
-		if s, ok := t.Rows[i].Metric(m.Key); ok {
-			measured = append(measured, s)
+		s, ok := t.Rows[i].Values[m.Key]
+		switch {
+		case !ok:
+			continue
+		case len(values) == 0:
+			shared = slices.Clone(s.Warnings)
+		default:
+			shared = slices.DeleteFunc(shared, func(w string) bool { return !slices.Contains(s.Warnings, w) })
 		}
+		values = append(values, s.Value)
 	}
-	return newColumn(m, measured)
-}
-
-func newColumn(m lab.Metric, measured []lab.Summary) Column {
-	values := make([]float64, len(measured))
-	for i, s := range measured {
-		values[i] = s.Value
+	if len(values) < 2 {
+		shared = nil
 	}
-	return Column{Metric: m, Scale: ScaleOf(m.Unit, values...), Warnings: shared(measured), best: bestOf(m.Better, values)}
+	return Column{Metric: m, Scale: ScaleOf(m.Unit, values...), Warnings: shared, best: bestOf(m.Better, values)}
 }
 
 // Cell returns the column's cell of a row.
@@ -55,18 +58,6 @@ func (c *Column) Cell(r *lab.TableRow) TableCell {
 		cell.Interval = c.Scale.Width(half)
 	}
 	return cell
-}
-
-// shared returns the warnings that all of two or more summaries have.
-func shared(measured []lab.Summary) []string {
-	if len(measured) < 2 {
-		return nil
-	}
-	all := slices.Clone(measured[0].Warnings)
-	for _, s := range measured[1:] {
-		all = slices.DeleteFunc(all, func(w string) bool { return !slices.Contains(s.Warnings, w) })
-	}
-	return all
 }
 
 // bestOf returns the best value, or NaN where there is none: no direction, or all values equal.
