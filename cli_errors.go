@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"slimlab/internal/nearest"
+	"slimlab/lab/scenario"
 )
 
 // plainErrors gives the errors of a command line the words of its user: of the root and all verbs.
@@ -24,6 +25,9 @@ func plainErrors(root *cobra.Command) {
 			}
 			if count == nil || count(cmd, args) == nil {
 				return nil
+			}
+			if cmd == root && scenario.IsFile(args[0]) {
+				return fmt.Errorf("found %d files, expected one: the workbench opens one scenario", len(args))
 			}
 			if cmd == root {
 				var verbs []string

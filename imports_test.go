@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"lab/sweep":             {"lab", "lab/stat"},
 	"lab/doctor":            {"lab", "lab/home", "lab/report", "serve", "serve/host", "model", "model/weight", "kernels", "kernels/machine", "kernels/parallel"},
 	"lab/datafile":          {},
+	"lab/starter":           {},
 	"lab/task":              {"lab", "lab/datafile", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
 	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},

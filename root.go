@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/visible"
+	"slimlab/lab/scenario"
 	"slimlab/tui"
 )
 
@@ -83,26 +85,41 @@ func exitCode(ctx context.Context, err, written error) (int, error) {
 	return exitUsage, err // what cobra itself refuses
 }
 
+// oneScenarioFile permits what can be a scenario's file in the place of a verb: a word that names
+// no YAML file is a verb with a typing error.
+func oneScenarioFile(_ *cobra.Command, args []string) error {
+	if len(args) == 0 || len(args) == 1 && scenario.IsFile(args[0]) {
+		return nil
+	}
+	return errors.New("expected a verb, or the file of one scenario")
+}
+
 func (p *program) rootCommand() *cobra.Command {
 	var look tui.Options
 	root := &cobra.Command{
-		Use:   "slimlab",
+		Use:   "slimlab [FILE.yaml]",
 		Short: "make language models small, and see what it costs",
 		Long: "slimlab distils, prunes, quantizes and serves language models, and shows quality against cost while the numbers arrive.\n" +
-			"Without a verb it opens the workbench, which needs a terminal.",
+			"Without a verb it opens the workbench, which needs a terminal; with the file of a scenario, with that one selected.",
 		Version:           version() + ", " + build(),
-		Args:              cobra.NoArgs,
+		Args:              oneScenarioFile,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.open() },
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				look.Scenario = filepath.Clean(args[0])
+				if _, err := scenario.StampOf(look.Scenario); err != nil {
+					return usage(err)
+				}
+			}
 			return p.workbench(cmd.Context(), look)
 		},
 	}
 	lookFlags(root, &look)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		p.runCommand(), p.checkCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
+		p.runCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
 		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.cleanCommand(), p.rmCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),

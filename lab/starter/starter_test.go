@@ -1,0 +1,89 @@
+package starter
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestRecordsKeepEveryWord: the records of a text have its words, in order, but for a last one that
+// would have no answer; each is JSON with a prompt and a response.
+func TestRecordsKeepEveryWord(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé"\\]{1,9}`), 0, 200).Draw(rt, "words")
+		text := strings.Join(words, rapid.SampledFrom([]string{" ", "\n", "\r\n\r\n", "\t "}).Draw(rt, "between"))
+		jsonl, n := Records(text)
+		var got []string
+		lines := strings.Split(strings.TrimSuffix(string(jsonl), "\n"), "\n")
+		for _, line := range lines[:n] {
+			var r struct{ Prompt, Response string }
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				rt.Fatal(err)
+			}
+			if r.Prompt == "" || r.Response == "" {
+				rt.Fatalf("half a record: %s", line)
+			}
+			got = append(got, strings.Fields(r.Prompt+" "+r.Response)...)
+		}
+		for i := range got {
+			if !slices.Contains(words, got[i]) {
+				rt.Fatalf("%q is no word of the text", got[i])
+			}
+		}
+		if len(words) > 1 && len(got) == 0 && n > 0 {
+			rt.Fatal("no word is left")
+		}
+	})
+	text := strings.Repeat("one two three four five six seven ", 100)
+	jsonl, n := Records(text)
+	if n < 10 || len(jsonl) < len(text) {
+		t.Errorf("%d records in %d bytes of a text of %d", n, len(jsonl), len(text))
+	}
+}
+
+// TestCompressionFitsTheModel: groups divide all widths, formats that cannot be are left out with a
+// note, and what no scenario can hold is refused.
+func TestCompressionFitsTheModel(t *testing.T) {
+	base := Compression{Name: "x", File: "x.yaml", Model: "/m", Data: "d.jsonl", Ratios: DefaultRatios, Schemes: DefaultSchemes}
+	for _, c := range []struct {
+		shape Shape
+		parts []string
+		notes int
+	}{
+		{Shape{Inputs: []int{128, 128}, MLP: []int{384}, Positions: 512}, []string{"align: 64", "group: 64", "scheme: [none, w8a8, w4a16, fp8]", "ratio: [0, 0.2, 0.4]", "max_tokens: 256"}, 0},
+		{Shape{Inputs: []int{4096}, MLP: []int{14336}, Positions: 128}, []string{"align: 64", "group: 64", "max_tokens: 128"}, 0},
+		{Shape{Inputs: []int{64}, MLP: []int{172}}, []string{"align: 4", "scheme: [none, w8a8, fp8]"}, 1},
+		{Shape{Inputs: []int{96}, MLP: []int{256}}, []string{"group: 32"}, 0},
+	} {
+		one := base
+		one.Shape = c.shape
+		text, notes, err := one.Text("/schema.json")
+		if err != nil || len(notes) != c.notes {
+			t.Errorf("%+v: %v, notes %v", c.shape, err, notes)
+		}
+		for _, part := range append(c.parts, "# yaml-language-server: $schema=/schema.json\n") {
+			if !strings.Contains(text, part) {
+				t.Errorf("%+v: %q is not in\n%s", c.shape, part, text)
+			}
+		}
+		if strings.Contains(strings.NewReplacer("${ratio}", "", "${scheme}", "", "${samples}", "").Replace(text), "${") {
+			t.Errorf("something was not filled in:\n%s", text)
+		}
+	}
+	for _, bad := range []func(*Compression){
+		func(c *Compression) { c.Ratios = []float64{1} }, func(c *Compression) { c.Ratios = []float64{-0.1} }, func(c *Compression) { c.Ratios = []float64{0.2, 0.2} },
+		func(c *Compression) { c.Ratios = nil }, func(c *Compression) { c.Schemes = []string{"w8a8", "w8a8"} }, func(c *Compression) { c.Model = "/m/${x}" },
+		func(c *Compression) {
+			c.Schemes, c.Shape = []string{"w4a16"}, Shape{Inputs: []int{4}, MLP: []int{12}}
+		},
+	} {
+		one := base
+		bad(&one)
+		if _, _, err := one.Text(""); err == nil {
+			t.Errorf("%+v was taken", one)
+		}
+	}
+}
