@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/atomicfile"
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
@@ -18,6 +20,7 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/lab/sweep"
 	"slimlab/tui"
 )
 
@@ -117,7 +120,7 @@ func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
 	return events, err
 }
 
-func (b *bench) Export(_ context.Context, name, format, path string) error {
+func (b *bench) Export(_ context.Context, name, format, path string, rows sweep.Selection) error {
 	if err := nearest.Check("format", format, report.Formats()); err != nil {
 		return err
 	}
@@ -125,11 +128,14 @@ func (b *bench) Export(_ context.Context, name, format, path string) error {
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}
-	view := lab.Fold(events).Snapshot()
+	table, err := sweep.Select(lab.Fold(events).Snapshot(), rows)
+	if err != nil {
+		return err
+	}
 	target, err := filelock.AcquireFile(path)
 	if err != nil {
 		return err
 	}
 	defer target.Release()
-	return writeExport(nil, format, target.Path, view)
+	return atomicfile.Write(target.Path, func(w io.Writer) error { return report.WriteTables(format, w, table) })
 }

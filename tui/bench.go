@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // Bench is what the workbench needs from the lab. Its methods may take time: they are called from
@@ -24,8 +25,9 @@ type Bench interface {
 	Start(ctx context.Context, r Request) (*Live, error)
 	// Open reads a run's log; DemoRun is the recorded demo.
 	Open(ctx context.Context, run string) ([]lab.Event, error)
-	// Export writes a run's report to a file in one of the formats of lab/report.
-	Export(ctx context.Context, run, format, path string) error
+	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
+	// columns of a selection.
+	Export(ctx context.Context, run, format, path string, rows sweep.Selection) error
 	// Delete removes a run's log. A run in progress is an error.
 	Delete(ctx context.Context, run string) error
 }

@@ -6,6 +6,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -67,7 +68,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{"p"}, footer: "p replay", help: "replay the run from its log", when: readable, do: open(true)},
 		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, do: act(b.mark)},
 		{keys: []string{"c"}, footer: "c compare", help: "compare the two marked runs, the newer against the older", when: func() bool { return len(b.marks) == 2 }, do: func() tea.Cmd { return b.compareRuns(b.pair()) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID, sweep.Selection{}) }},
 		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: onRun, do: act(b.askDelete)},
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func() tea.Cmd { return b.copy(b.selection().run.ID) }},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},

@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -17,22 +18,42 @@ import (
 var exportAs = map[string]struct{ about, extension string }{
 	"table": {"plain text, as the command line prints it", "txt"},
 	"md":    {"a markdown table", "md"},
-	"csv":   {"a line a value, base units", "csv"},
+	"csv":   {"a line a row, base units", "csv"},
 	"json":  {"everything, one object", "json"},
 	"junit": {"expectations as test cases, for CI", "xml"},
 }
 
-// export asks for format and file, then writes the run's report.
-func (w *workbench) export(run string) tea.Cmd {
+// export asks for format and file, then writes the run's report; of a table that shows less, or in
+// another order, it asks which.
+func (w *workbench) export(run string, shown sweep.Selection) tea.Cmd {
 	p := &picker{workbench: w, title: "Export " + text.Clean(run) + " as"}
 	for _, format := range report.Formats() {
-		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format) }})
+		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, sweep.Selection{}) }})
+	}
+	for _, format := range report.Formats() {
+		if shown != (sweep.Selection{}) && format != "junit" { // which has no rows
+			p.entries = append(p.entries, entry{format + " as shown", text.Clean(aboutSelection(shown)), func() tea.Cmd { return w.exportTo(run, format, shown) }})
+		}
 	}
 	w.push(p)
 	return nil
 }
 
-func (w *workbench) exportTo(run, format string) tea.Cmd {
+// aboutSelection says what of a run is exported, in the words of the command line.
+func aboutSelection(s sweep.Selection) string {
+	var words []string
+	for _, one := range []struct{ option, value string }{{"where", s.Where}, {"sort", s.Sort}, {"columns", s.Columns}} {
+		if one.value != "" {
+			words = append(words, one.option+" "+one.value)
+		}
+	}
+	if s.All {
+		words = append(words, "all rows")
+	}
+	return strings.Join(words, " · ")
+}
+
+func (w *workbench) exportTo(run, format string, shown sweep.Selection) tea.Cmd {
 	file := newInput(filepath.Base(run) + "." + exportAs[format].extension)
 	w.push(&prompt{workbench: w, title: "Export as " + format + " to the file", about: "An existing file is replaced.", line: file, do: func(path string) tea.Cmd {
 		if strings.TrimSpace(path) == "" {
@@ -40,7 +61,7 @@ func (w *workbench) exportTo(run, format string) tea.Cmd {
 			return nil
 		}
 		return func() tea.Msg {
-			if err := w.bench.Export(w.ctx, run, format, path); err != nil {
+			if err := w.bench.Export(w.ctx, run, format, path, shown); err != nil {
 				return saidMsg{err: fmt.Errorf("export: %w", err)}
 			}
 			return saidMsg{text: "written to " + path}

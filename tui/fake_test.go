@@ -16,6 +16,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // steps of the fake run: share of the FM's bytes, expected AUC, training steps.
@@ -205,11 +206,11 @@ func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {
 	return nil, fmt.Errorf("run %s: not found", run)
 }
 
-func (f *fakeBench) Export(_ context.Context, run, format, path string) error {
+func (f *fakeBench) Export(_ context.Context, run, format, path string, rows sweep.Selection) error {
 	if strings.HasPrefix(path, "/full") {
 		return errors.New("write /full/x: no space left on device")
 	}
-	f.exported = append(f.exported, run+" "+format+" "+path)
+	f.exported = append(f.exported, strings.TrimSpace(run+" "+format+" "+path+" "+aboutSelection(rows)))
 	return nil
 }
 

@@ -19,7 +19,8 @@ type region struct {
 	sideways func(columns int)      // the wheel, to the right
 	click    func(x, y int) tea.Cmd // in the region
 	again    func(x, y int) tea.Cmd // a second click on the same line; nil: as the first
-	drag     func(x, y int)         // in the region, or out of it, with the button held since a click in it
+	// in the region, or out of it, with the button held since a click in it
+	drag func(x, y int)
 }
 
 func (r *region) holds(x, y int) bool {

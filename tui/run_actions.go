@@ -82,6 +82,47 @@ func (r *runScreen) columnMetric() (metric lab.Metric, ok bool) {
 	return metric, ok
 }
 
+// plain is a cell for programs: a number in base units, "" where there is none.
+func (t *table) plain(row *sweep.Row, c *tableColumn) string {
+	switch c.Kind {
+	case sweep.Step:
+		return row.Name
+	case sweep.Value:
+		return t.sweep.Value(row, c.Axis)
+	case sweep.State:
+		return row.State.String()
+	}
+	if s, ok := row.Metric(c.Key); ok {
+		return strconv.FormatFloat(s.Value, 'g', -1, 64)
+	}
+	return ""
+}
+
+// selection is what the table shows, as an export can have it; zero where that is the whole run in
+// its own order.
+func (r *runScreen) selection() sweep.Selection {
+	s := sweep.Selection{Where: r.filter.String(), All: r.all}
+	if r.sorted != (columnID{}) {
+		s.Sort = r.sorted.key
+		if r.descending {
+			s.Sort = "-" + s.Sort
+		}
+	}
+	r.session.read(func(v *lab.View) {
+		if r.layouts[v.Begin.Scenario] == nil {
+			return
+		}
+		var keys []string
+		for _, c := range r.tableNow(v).shown {
+			if !c.trend {
+				keys = append(keys, c.Key)
+			}
+		}
+		s.Columns = strings.Join(keys, ",")
+	})
+	return s
+}
+
 // foldRows shows the rows that differ in no axis each for itself, or once.
 func (r *runScreen) foldRows() { r.all = !r.all }
 
@@ -207,22 +248,19 @@ func (r *runScreen) stop() {
 	}})
 }
 
-// copyRow copies the row's label and its values in base units, below a line of keys.
+// copyRow copies the row in base units, the columns that are shown, below a line of their keys.
 func (r *runScreen) copyRow() tea.Cmd {
-	keys, values := []string{"step", "state"}, []string{}
+	var keys, values []string
 	r.session.read(func(v *lab.View) {
+		t := r.tableNow(v)
 		if r.row >= len(v.Rows) {
 			return
 		}
-		row := &v.Rows[r.row]
-		values = append(values, row.Label(), row.State.String())
-		for _, metric := range v.Columns() {
-			keys = append(keys, metric.Key)
-			value := ""
-			if s, ok := row.Metric(metric.Key); ok {
-				value = strconv.FormatFloat(s.Value, 'g', -1, 64)
+		row := t.row(r.row)
+		for i := range t.shown {
+			if c := &t.shown[i]; !c.trend {
+				keys, values = append(keys, c.Key), append(values, t.plain(row, c))
 			}
-			values = append(values, value)
 		}
 	})
 	clean := func(cells []string) string {

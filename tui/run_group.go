@@ -173,10 +173,9 @@ func (r *runScreen) groupLines(t *table, width, height int) []string {
 		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
 	}
 	lines = append(lines, r.theme.dim.On(text.Fit("  "+rowsSeen(&r.groups)+r.explainGroup(), width)))
-	if height > rows {
-		lines = append(lines, r.chartLines(t, height-rows, width)...)
-	}
-	return lines
+	// below the status line
+	r.gridTakesMouse(&r.groups, 1, width, rows-1, gridActions{sort: r.sortGroups, open: pressEnter})
+	return append(lines, r.chartBelow(t, rows, width, height)...)
 }
 
 func (r *runScreen) fillGroups(t *table) {

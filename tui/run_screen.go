@@ -79,7 +79,7 @@ func (r *runScreen) chartKeys() []binding {
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
 		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.session.over() }, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id, r.selection()) }},
 	}
 }
 
@@ -152,12 +152,18 @@ func (r *runScreen) tableAndChart(t *table, width, height int) []string {
 		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
 	}
 	lines = append(lines, r.explain(t, width))
-	r.gridTakesMouse(&r.grid, 1, width, rows-1, gridActions{sort: r.sort, chosen: r.keepRow, open: pressEnter}) // below the status line
-	if height > rows {
-		r.takesMouse(region{y: 1 + rows, width: width, height: 1, drag: func(_, y int) {
-			r.split = min(max((100*(rows+y)+height-1)/height, 10), 90)
-		}})
-		lines = append(lines, r.chartLines(t, height-rows, width)...)
+	// below the status line
+	r.gridTakesMouse(&r.grid, 1, width, rows-1, gridActions{sort: r.sort, chosen: r.keepRow, open: pressEnter})
+	return append(lines, r.chartBelow(t, rows, width, height)...)
+}
+
+// chartBelow draws the chart below a table with its rows, and lets the mouse move the line between.
+func (r *runScreen) chartBelow(t *table, rows, width, height int) []string {
+	if height <= rows {
+		return nil
 	}
-	return lines
+	r.takesMouse(region{y: 1 + rows, width: width, height: 1, drag: func(_, y int) {
+		r.split = min(max((100*(rows+y)+height-1)/height, 10), 90)
+	}})
+	return r.chartLines(t, height-rows, width)
 }

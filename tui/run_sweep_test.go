@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/lab"
 )
 
@@ -96,6 +98,26 @@ func TestGroupsOnTheScreen(t *testing.T) {
 	}
 	s.keys("<esc><esc><esc>").expect("63 repeated rows folded").expectNot("groups of")
 	s.keys("/nothing<enter>g<enter>").expect("0 groups of 0 rows", "no row meets the filter")
+}
+
+// TestExportOfWhatIsShown: e offers the rows and columns of the screen where they are not the run's
+// own; y copies axes as columns.
+func TestExportOfWhatIsShown(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("e").expectNot("as shown").keys("<esc>")
+	s.keys("/ratio<0.3<enter>>ssCj<space><enter>e").expect("where ratio<0.3 · sort -ratio · columns step,ratio,loss")
+	s.keys("csv shown<enter><enter>").expect("written to")
+	if got := strings.Join(s.bench.exported, ";"); !strings.Contains(got, "csv "+sweepRun+".csv where ratio<0.3 · sort -ratio") {
+		t.Errorf("exported %q", got)
+	}
+	var copied string
+	s.m.clipboard = func(text string) tea.Cmd {
+		copied = text
+		return nil
+	}
+	s.keys("zy")
+	if want := "step\tratio\tloss\tstate\tparams\t"; !strings.HasPrefix(copied, want) || !strings.Contains(copied, "\npruned\t0.125\tfkl\tdone\t500000\t") {
+		t.Errorf("copied %q, expected it to begin with %q", copied, want)
+	}
 }
 
 // TestColumnsOfTheScreen: C hides, shows and moves columns, keeps that for the scenario, and goes
