@@ -155,6 +155,7 @@ func (r *runScreen) chooseChart() {
 	open("Pareto front", "two metrics of all rows, and which no other row betters, on the whole screen (P)", viewPareto)
 	open("heat map", "a metric over two axes of the sweep, on the whole screen (H)", viewPivot)
 	open("metric along an axis", "a metric along an axis of numbers, with intervals, on the whole screen (A)", viewAxis)
+	open("training curves", "a chart for each series, on the whole screen (T)", viewCurves)
 	r.session.read(func(v *lab.View) {
 		t := r.tableNow(v)
 		x, y := r.paretoMetrics(t)

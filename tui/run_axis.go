@@ -106,16 +106,12 @@ func (r *runScreen) lineColouring(t *table, axis int) colouring {
 	if c.axis != axis {
 		return c
 	}
-	chosen := r.colour
-	defer func() { r.colour = chosen }()
-	r.colour = sweep.StepAxis
 	for i := range t.sweep.Axes {
 		if i != axis && len(t.sweep.Axes[i].Values) > 1 {
-			r.colour = t.sweep.Axes[i].Key
-			break
+			return r.colouringBy(t, t.sweep.Axes[i].Key)
 		}
 	}
-	return r.colouring(t)
+	return r.colouringBy(t, sweep.StepAxis)
 }
 
 func (r *runScreen) axisKeys() []binding {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -11,15 +10,6 @@ import (
 	"slimlab/tui/chart"
 	"slimlab/tui/text"
 )
-
-// maxCurves is the number of curves that can still be distinguished.
-const maxCurves = 6
-
-// curve is a line of the chart with its name.
-type curve struct {
-	name   string
-	series *lab.Series
-}
 
 // twoCharts is the width from which curves have quality against bytes beside them.
 const twoCharts = 150
@@ -36,7 +26,7 @@ func (r *runScreen) chartLines(t *table, height, width int) []string {
 	case chartAuto:
 		names = r.autoSeries(t.view)
 	}
-	curves := curvesNamed(t.view, names)
+	curves := r.curvesNamed(t, names, false)
 	if width < twoCharts {
 		return r.curveChart(strings.Join(names, ", "), curves, height, width, math.NaN())
 	}
@@ -95,93 +85,6 @@ func seriesNames(v *lab.View) []string {
 		}
 	}
 	return names
-}
-
-// curvesNamed finds the named series in all cells.
-func curvesNamed(v *lab.View, names []string) []curve {
-	var curves []curve
-	for _, name := range names {
-		for i := range v.Cells {
-			c := &v.Cells[i]
-			s := c.Find(name)
-			if s == nil {
-				continue
-			}
-			var words []string
-			if len(names) > 1 {
-				words = append(words, name)
-			}
-			if len(v.Cells) > 1 {
-				words = append(words, c.ID)
-			}
-			curves = append(curves, curve{text.Clean(strings.Join(words, " ")), s})
-		}
-	}
-	return curves
-}
-
-// curveChart draws training curves. at is where values are read off, as a share of the range of
-// steps; NaN is nowhere.
-func (r *runScreen) curveChart(title string, curves []curve, height, width int, at float64) []string {
-	hidden := max(0, len(curves)-maxCurves)
-	if hidden > 0 {
-		curves = curves[len(curves)-maxCurves:] // the latest: what moves
-	}
-	c := chart.Chart{
-		X: chart.Axis{Title: "step", Log: r.logX}, Y: chart.Axis{Log: r.logY},
-		Cursor: math.NaN(), ASCII: r.theme.ascii, Dim: r.theme.dim,
-	}
-	steps := [2]float64{math.Inf(1), math.Inf(-1)}
-	for i, one := range curves {
-		line := chart.Line{Paint: r.theme.line(i)}
-		for _, p := range one.series.Points() {
-			line.Points = append(line.Points, chart.Point{X: float64(p.Step), Y: p.Value})
-			steps[0], steps[1] = min(steps[0], float64(p.Step)), max(steps[1], float64(p.Step))
-		}
-		c.Lines = append(c.Lines, line)
-	}
-	if !math.IsNaN(at) && steps[0] <= steps[1] {
-		c.Cursor = steps[0] + at*(steps[1]-steps[0])
-	}
-	if title == "" {
-		title = "training loss"
-	}
-	heading := r.chartHeading(text.Clean(title)+r.scaleWord(), r.legend(curves, c.Cursor, hidden), width)
-	return append([]string{heading}, c.Render(width, height-1)...)
-}
-
-// legend names the curves with their last values, or their values at the cursor.
-func (r *runScreen) legend(curves []curve, cursor float64, hidden int) string {
-	var parts []string
-	for i, one := range curves {
-		s := one.series
-		part := ""
-		if len(curves) > 1 {
-			part = r.theme.line(i).On(chart.Sample(i, r.theme.ascii)) + " "
-		}
-		if one.name != "" {
-			part += one.name + " "
-		}
-		step, value := s.Last.Step, s.Last.Value
-		if !math.IsNaN(cursor) {
-			step, value = valueAt(s, cursor)
-		}
-		part += formatLoss(value)
-		if len(curves) == 1 {
-			part += fmt.Sprintf(" at step %d", step)
-		}
-		if s.NotFinite > 0 {
-			part += fmt.Sprintf(" (%d not finite)", s.NotFinite)
-		}
-		parts = append(parts, part)
-	}
-	if len(curves) > 1 && !math.IsNaN(cursor) {
-		parts = append(parts, fmt.Sprintf("at step %.0f", cursor))
-	}
-	if hidden > 0 {
-		parts = append(parts, fmt.Sprintf("%d more hidden: mark rows or filter", hidden))
-	}
-	return strings.Join(parts, "  ")
 }
 
 // valueAt is the curve's point nearest to a step.

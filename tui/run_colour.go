@@ -19,8 +19,12 @@ type colouring struct {
 }
 
 // colouring is the one that was chosen, else by the first axis that has several values.
-func (r *runScreen) colouring(t *table) colouring {
-	c := colouring{key: r.colour, theme: &r.theme, table: t.sweep, axis: -1, steps: map[string]int{}}
+func (r *runScreen) colouring(t *table) colouring { return r.colouringBy(t, r.colour) }
+
+// colouringBy is the one by an axis or the step; by the first axis with several values where there
+// is no such axis.
+func (r *runScreen) colouringBy(t *table, key string) colouring {
+	c := colouring{key: key, theme: &r.theme, table: t.sweep, axis: -1, steps: map[string]int{}}
 	if c.key == "" || c.key != sweep.StepAxis && t.sweep.Axis(c.key) < 0 {
 		c.key = sweep.StepAxis
 		for i := range t.sweep.Axes {

@@ -168,7 +168,7 @@ func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) []curve {
 				if len(row.Cells) > 1 {
 					label = fmt.Sprintf("seed %d", c.Seed)
 				}
-				curves = append(curves, curve{label, s})
+				curves = append(curves, curve{name: label, series: s, style: len(curves)})
 			}
 		}
 	}

@@ -58,7 +58,7 @@ const inspectSteps = 40
 
 // forget turns to another run: the layout stays, what belongs to the rows does not.
 func (r *runScreen) forget() {
-	*r = runScreen{workbench: r.workbench, split: r.split, intervals: r.intervals, logX: r.logX, logY: r.logY, marks: map[int]bool{}, inspect: -1, layouts: r.layouts}
+	*r = runScreen{workbench: r.workbench, split: r.split, intervals: r.intervals, logX: r.logX, logY: r.logY, marks: map[int]bool{}, inspect: -1, layouts: r.layouts, runViews: runViews{curves: curvesView{smooth: r.curves.smooth}}}
 }
 
 // chartKind is what the chart below the table shows.

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab"
@@ -38,9 +40,9 @@ func (r *runScreen) Keys() []keyGroup {
 	case r.view != viewTable:
 		return r.inView()
 	case r.grouping():
-		return []keyGroup{{"Run: groups of its rows", append(r.groupKeys(), r.viewKeys()...)}, {"Replay", r.replayKeys()}}
+		return []keyGroup{{"Run: groups of its rows", r.groupKeys()}, {"Replay", r.replayKeys()}}
 	}
-	return []keyGroup{{"Run: its table and its curves", append(r.tableKeys(), r.viewKeys()...)}, {"Replay", r.replayKeys()}}
+	return []keyGroup{{"Run: its table and its curves", r.tableKeys()}, {"Replay", r.replayKeys()}}
 }
 
 func (r *runScreen) tableKeys() []binding {
@@ -69,9 +71,10 @@ func (r *runScreen) tableKeys() []binding {
 // chartKeys are what tables of rows and of groups have in common: columns, chart, run.
 func (r *runScreen) chartKeys() []binding {
 	split := func(n int) func() tea.Cmd { return act(func() { r.split = min(max(r.split+n, 20), 90) }) }
-	return []binding{
-		{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)},
+	keys := []binding{{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)}}
+	return slices.Concat(keys, r.viewKeys(), []binding{
 		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
+		r.smoothKey(""),
 		{keys: []string{"C"}, help: "show, hide and order the columns", do: act(r.chooseColumns)},
 		{keys: []string{"["}, help: "less room for the table, more for the chart", do: split(-10)},
 		{keys: []string{"]"}, help: "more room for the table", do: split(10)},
@@ -80,7 +83,7 @@ func (r *runScreen) chartKeys() []binding {
 		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
 		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.session.over() }, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
 		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id, r.selection()) }},
-	}
+	})
 }
 
 func (r *runScreen) detailKeys() []binding {
@@ -93,6 +96,7 @@ func (r *runScreen) detailKeys() []binding {
 		{keys: []string{"m"}, footer: "m curve", help: "choose the curve", do: act(r.chooseCurve)},
 		{keys: []string{"left"}, shown: "← →", footer: "← → inspect", help: "move the inspect cursor along the curve", do: inspect(1)},
 		{keys: []string{"right"}, shown: "→", help: "move it back; past the end it goes away", do: inspect(-1)},
+		r.smoothKey(""),
 		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
 		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},

@@ -14,6 +14,7 @@ const (
 	viewPareto                // two metrics and their front
 	viewPivot                 // a metric over two axes
 	viewAxis                  // a metric along an axis of numbers
+	viewCurves                // training curves, a chart for each series
 )
 
 // runViews are the run's charts that fill the screen, and what was chosen for each.
@@ -22,6 +23,7 @@ type runViews struct {
 	pareto paretoView
 	pivot  pivotView
 	axis   axisView
+	curves curvesView
 	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
 }
 
@@ -32,8 +34,9 @@ func (r *runScreen) viewKeys() []binding {
 	}
 	return []binding{
 		key("P", "P pareto", "Pareto front of two metrics", viewPareto),
-		key("H", "H heat map", "heat map: a metric over two axes of the sweep", viewPivot),
-		key("A", "A along axis", "a metric along an axis of numbers, with intervals", viewAxis),
+		key("H", "H heat", "heat map: a metric over two axes of the sweep", viewPivot),
+		key("A", "A axis", "a metric along an axis of numbers, with intervals", viewAxis),
+		key("T", "T curves", "training curves, a chart for each series", viewCurves),
 	}
 }
 
@@ -48,6 +51,8 @@ func (r *runScreen) inView() []keyGroup {
 		title, own = "Heat map", r.pivotKeys()
 	case viewAxis:
 		title, own = "Metric along an axis", r.axisKeys()
+	case viewCurves:
+		title, own = "Training curves", r.curvesKeys()
 	}
 	own = append(own, []binding{
 		{keys: []string{"esc"}, footer: "esc table", help: "back to the table", do: act(func() { r.view = viewTable })},
@@ -65,8 +70,10 @@ func (r *runScreen) viewLines(t *table, width, height int) []string {
 		return r.paretoLines(t, width, height)
 	case viewPivot:
 		return r.pivotLines(t, width, height)
+	case viewAxis:
+		return r.axisLines(t, width, height)
 	}
-	return r.axisLines(t, width, height)
+	return r.curvesLines(t, width, height)
 }
 
 // moveInView moves the cursor of the view.
@@ -78,6 +85,8 @@ func (r *runScreen) moveInView(rows, pages int) {
 		r.movePivot(rows+5*pages, 0)
 	case viewAxis:
 		r.moveAxis(rows + pages)
+	case viewCurves:
+		r.curves.first = max(0, r.curves.first+rows+4*pages)
 	}
 }
 

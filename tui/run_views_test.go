@@ -14,6 +14,7 @@ func TestChartsOfASweep(t *testing.T) {
 		{"pareto", "P"},
 		{"pivot", "H"},
 		{"axis", "A"},
+		{"curves", "T"},
 	} {
 		for _, size := range [][2]int{{80, 24}, {124, 40}, {200, 60}} {
 			name := fmt.Sprintf("%s-%dx%d", one.name, size[0], size[1])
@@ -72,6 +73,21 @@ func TestPivotCells(t *testing.T) {
 	s.keys("tpruned<enter>").expect("step pruned").keys("tevery<enter>").expect("every step")
 }
 
+// TestCurvesInSmallMultiples: a chart for each series, smoothed on demand, of the marked rows.
+func TestCurvesInSmallMultiples(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {124, 40}, {200, 60}} {
+		name := fmt.Sprintf("multiples-%dx%d", size[0], size[1])
+		t.Run(name, func(t *testing.T) {
+			goldenScreen(t, name, newScript(t, size[0], size[1], Options{}).keys("jjjj<enter>Tw").screen())
+		})
+	}
+	s := newScript(t, 124, 40, Options{}).keys("jjjj<enter>T").expect("3 series", "distilled.loss", "heads-50%-kd.loss").expectNot("smoothed")
+	s.keys("w").expect("distilled.loss (smoothed 0.6)").keys("ww").expect("(smoothed 0.97)").keys("w").expectNot("smoothed")
+	s.keys("Mdistilled<enter>").expect("2 series", "1 hidden (M)").expectNot("distilled.loss").keys("Mall<enter>").expect("3 series")
+	s.keys("<esc>j<space>T").expect("1 series", "of the marked rows")
+	newScript(t, 124, 40, Options{}).openSweep().keys("T").expect("loss:", "fkl (1)", "jsd:0.5 (1)", "colour: the axis that differs").keys("a").expect("colour: scheme").keys("aa").expect("colour: step")
+}
+
 // TestChartsWithoutData: a run without axes or values says what is missing.
 func TestChartsWithoutData(t *testing.T) {
 	begin := sweepLog(2, 2, 1)[:1]
@@ -83,6 +99,7 @@ func TestChartsWithoutData(t *testing.T) {
 	}{
 		{"no values, Pareto", begin, "P", "nothing measured yet"},
 		{"no values, pivot", begin, "H", "nothing measured yet"},
+		{"no curves", begin, "T", "no curves yet"},
 		{"no values, axis", begin, "A", "nothing measured yet"},
 		{"one row, pivot", []lab.Event{{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}}}}, "H", "two axes"},
 		{"one row, axis", []lab.Event{{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}}}}, "A", "no axis of this run"},

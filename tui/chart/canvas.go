@@ -61,7 +61,7 @@ func (c *canvas) line(l *Line, index int, x, y scale, several bool) {
 			continue
 		}
 		draw := func(x, y int) {
-			if !several || c.ascii || dashed(index, x) {
+			if !several || c.ascii || dashed(l.Style, x) {
 				c.set(x, y, index)
 			}
 		}
@@ -105,6 +105,14 @@ func segment(x0, y0, x1, y1 int, draw func(x, y int)) {
 	}
 }
 
+// glyph is what a line of a style is drawn with in ASCII.
+func glyph(style int) byte {
+	if style < 0 {
+		return '.'
+	}
+	return glyphs[style%len(glyphs)]
+}
+
 func (c *canvas) cursor(x scale, v float64) {
 	if x.holds(v) {
 		c.at = x.pixel(v, c.columns)
@@ -141,7 +149,7 @@ func (c *canvas) row(r int, lines []Line, dim text.Paint) string {
 		case owner == 0:
 			run.WriteByte(' ')
 		case c.ascii:
-			run.WriteByte(glyphs[int(owner-1)%len(glyphs)])
+			run.WriteByte(glyph(lines[owner-1].Style))
 		default:
 			run.WriteRune(0x2800 + rune(c.bits[cell]))
 		}

@@ -23,7 +23,11 @@ type Point struct{ X, Y float64 }
 type Line struct {
 	Points []Point
 	Paint  text.Paint
+	Style  int // what distinguishes it without colour, as Sample shows; Behind: a plain line
 }
+
+// Behind is the style of a line that lies behind another one of which it is the ground.
+const Behind = -1
 
 // Axis is how one direction is scaled and written.
 type Axis struct {
@@ -42,7 +46,7 @@ type Chart struct {
 	Dim    text.Paint // of axes
 }
 
-// Sample is how line i looks, two cells wide, for a legend.
+// Sample is how a line of style i looks, two cells wide, for a legend.
 func Sample(i int, ascii bool) string {
 	if ascii {
 		return strings.Repeat(string(glyphs[i%len(glyphs)]), 2)
@@ -52,7 +56,8 @@ func Sample(i int, ascii bool) string {
 
 var glyphs = []byte("*+xo#@")
 
-// dashed says whether line i draws in a pixel column: the pattern that distinguishes lines.
+// dashed says whether a line of style i draws in a pixel column: the pattern that distinguishes
+// lines.
 func dashed(i, x int) bool {
 	switch i % 4 {
 	case 1:

@@ -140,6 +140,7 @@ func TestSizeIsExact(t *testing.T) {
 
 func TestPicture(t *testing.T) {
 	c := plain(curve(200, func(i int) float64 { return math.Exp(-float64(i) / 40) }), curve(200, func(i int) float64 { return 0.5 }))
+	c.Lines[1].Style = 1
 	c.ASCII = true
 	want := strings.Join([]string{
 		"1.0┤*",
