@@ -28,6 +28,10 @@ type Bench interface {
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
 	// columns of a selection.
 	Export(ctx context.Context, run, format, path string, rows sweep.Selection) error
+	// Candidates finds the models and the data of the working directory.
+	Candidates(ctx context.Context) (Candidates, error)
+	// Compress writes a scenario and returns its ID, with notes on what was chosen.
+	Compress(ctx context.Context, c Compression) (id string, notes []string, err error)
 	// Delete removes a run's log. A run in progress is an error.
 	Delete(ctx context.Context, run string) error
 }

@@ -38,13 +38,17 @@ func (b *benchScreen) runLine(r *RunInfo, width int) (name, note string, p text.
 	if width >= 50 {
 		note = date + text.Right(report.Duration(r.Duration.Seconds()), 8) + " " + glyph + " " + word
 	}
+	f, known := b.figuresOf(r)
+	if known && f.Headline != "" && width-text.Width(note)-text.Width(text.Clean(name)) < 20 {
+		note = strings.Replace(note, date, r.Started.Format("01-02"), 1)
+	}
 	room := width - text.Width(note) - text.Width(text.Clean(name)) - 2
 	if changed := changedSettings(r); changed != "" && room > 4 {
 		changed = text.Cut(changed, max(8, room/2))
 		name += "  " + changed
 		room -= text.Width(changed) + 2
 	}
-	if f, known := b.figuresOf(r); known && f.Headline != "" && room > 10 {
+	if known && f.Headline != "" && room > 10 {
 		note = text.Cut(f.Headline, room-1) + "  " + note
 	}
 	return name, note, p

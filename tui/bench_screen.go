@@ -39,6 +39,11 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 	case editedMsg:
 		b.fail("editor", msg.err)
 		return b.loadLibrary()
+	case candidatesMsg:
+		b.fail("models", msg.err)
+		b.chooseModel(msg.found)
+	case writtenMsg:
+		return b.written(msg)
 	case deletedMsg:
 		b.fail("delete", msg.err)
 		if msg.err == nil {
@@ -74,6 +79,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return b.filter.String() != "" }, do: act(func() { b.filter = input{}; b.setQuery() })},
 		{keys: []string{"d"}, footer: "d demo", help: "replay the recorded demo", do: func() tea.Cmd { return b.openRun(DemoRun, true) }},
+		{keys: []string{"n"}, footer: "n new", help: "new: a scenario that compresses a model, in three steps", do: b.newScenario},
 		{keys: []string{"]"}, help: "the next section of the list", do: act(func() { b.moveSection(false) })},
 		{keys: []string{"["}, help: "the section before", do: act(func() { b.moveSection(true) })},
 		{keys: []string{"J"}, help: "scroll the details down", do: act(func() { b.scroll += 3 })},

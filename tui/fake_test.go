@@ -92,14 +92,15 @@ var epoch = time.Date(2026, 11, 24, 12, 4, 5, 0, time.UTC)
 // fakeBench answers from memory. A run that it starts stops after the first `live` events of the
 // fake log until it is cancelled.
 type fakeBench struct {
-	live     int
-	board    *lab.Board
-	done     chan struct{}
-	exported []string
-	stamp    string    // of mine.yaml
-	requests []Request // that were started
-	deleted  []string
-	scare    string // foreign text, put wherever the lab could put some
+	live       int
+	board      *lab.Board
+	done       chan struct{}
+	exported   []string
+	stamp      string    // of mine.yaml
+	requests   []Request // that were started
+	deleted    []string
+	compressed []Compression
+	scare      string // foreign text, put wherever the lab could put some
 }
 
 func (f *fakeBench) Library(context.Context) (Library, error) {
@@ -168,6 +169,21 @@ func (f *fakeBench) Preview(_ context.Context, r Request) (Preview, error) {
 		p.Notes = []string{"figure1, which ships, has changed since: the text of the run is used" + f.scare}
 	}
 	return p, nil
+}
+
+func (f *fakeBench) Candidates(context.Context) (Candidates, error) {
+	return Candidates{
+		Models: []Candidate{{"models/small" + f.scare, "LlamaForCausalLM, 2 layers" + f.scare}, {"models/other.gguf", "GGUF"}}, Data: []Candidate{{"texts.jsonl", "1.2MB"}},
+		Ratios: []string{"0", "0.2", "0.4"}, Schemes: []string{"none", "w8a8", "w4a16", "fp8"},
+	}, nil
+}
+
+func (f *fakeBench) Compress(_ context.Context, c Compression) (id string, notes []string, err error) {
+	if strings.Contains(c.Model, "nowhere") {
+		return "", nil, errors.New("model nowhere: no such folder" + f.scare)
+	}
+	f.compressed = append(f.compressed, c)
+	return "mine.yaml", []string{"65 records of a sample" + f.scare}, nil
 }
 
 func (f *fakeBench) Delete(_ context.Context, run string) error {

@@ -205,7 +205,7 @@ func TestCopyIsOSC52(t *testing.T) {
 // work: of screens and of overlays.
 func TestKeyTables(t *testing.T) {
 	for _, keys := range []string{
-		"", "jjjj", "r", "r<down><down><down>", "jjjR", "D", "jjjjD", "Q", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3",
+		"", "jjjj", "r", "r<down><down><down>", "jjjR", "D", "jjjjD", "n", "n<enter>", "n<enter><enter>", "Q", "jjjj<enter>", "jjjj<enter><enter>", "jjjjp", "jjjjp<enter>", "jjjj<space><space>c", "2", "3",
 		"?", ":", "!", "/", "/xyz", "jjjje", "jjjjecsv<enter>", "jjjj<enter>v", "jjjj<enter>m", "r<enter>x", "r<enter>q",
 	} {
 		s := newScript(t, 100, 30, Options{}).keys(keys)
@@ -279,7 +279,7 @@ func checkSize(t testing.TB, s *script) {
 
 // Any keys at any sizes: exact frames, no panic.
 func TestAnyKeysAnySize(t *testing.T) {
-	keys := append(strings.Split("q r R D E J K Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
+	keys := append(strings.Split("q r R D E n J K Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
 		"<enter>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<delete>", "<ctrl+u>", "<ctrl+w>", "jjjj<enter>")
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScript(t, 100, 30, Options{ASCII: rapid.Bool().Draw(rt, "ascii")})

@@ -15,6 +15,7 @@ type picker struct {
 	entries []entry
 	line    input
 	cursor  int
+	typed   func(line string) entry // what was typed, as an entry of its own; nil is none
 }
 
 type entry struct {
@@ -72,6 +73,9 @@ func (p *picker) matches() []entry {
 		} else if inOrder(strings.Join(words, ""), strings.ToLower(e.name)) {
 			loose = append(loose, e)
 		}
+	}
+	if line := strings.TrimSpace(p.line.String()); p.typed != nil && line != "" {
+		loose = append(loose, p.typed(line))
 	}
 	return append(exact, loose...)
 }
