@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slimlab/lab"
+	"slimlab/lab/store"
 	"strings"
 	"testing"
 )
@@ -316,5 +318,48 @@ func TestDamagedLog(t *testing.T) {
 	}
 	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/w8a8"); code != exitUsage || !strings.Contains(errs, `has no row "w8a8" before the damage in its log`) {
 		t.Errorf("the row in the damage: exit %d: %s", code, errs)
+	}
+}
+
+// TestCompareOfUnfinishedRuns: nothing is green that was not judged.
+func TestCompareOfUnfinishedRuns(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("SLIMLAB_HOME", folder)
+	logs := store.Open(filepath.Join(folder, "runs"))
+	write := func(id string, rows ...string) {
+		begin := lab.Begin{Run: id, Scenario: "x", Rows: []string{"FM", "small"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}, Columns: []string{"auc"}}
+		l, err := logs.Create(begin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			l.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: row, Values: map[string]lab.Measure{"auc": {Value: 0.8, Low: 0.79, High: 0.81, N: 100}}})
+		}
+		if len(rows) == 2 {
+			l.Append(lab.Event{Kind: lab.KindCell, Cell: "seed=1", State: lab.Done})
+			l.Append(lab.Event{Kind: lab.KindEnd, State: lab.Done})
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("whole", "FM", "small")
+	write("part", "FM")
+	write("none")
+	for _, c := range []struct {
+		base, next string
+		code       int
+		says       string
+	}{
+		{"whole", "whole", exitHeld, ""},
+		{"whole", "part", exitBaseline, "the new run was stopped with 0 of 1 cell done"},
+		{"part", "whole", exitHeld, "warning: the base was stopped"},
+		{"whole", "none", exitBaseline, "no row was measured in both runs"},
+		{"none", "whole", exitBaseline, "no row was measured in both runs"},
+		{"none", "none", exitBaseline, "no row was measured in both runs"},
+	} {
+		if _, errs, code := slimlab(t, "compare", c.base, c.next); code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
+			t.Errorf("%s against %s: exit %d, expected %d: %s", c.next, c.base, code, c.code, errs)
+		}
 	}
 }

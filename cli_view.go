@@ -60,6 +60,13 @@ func (p *program) compareCommand() *cobra.Command {
 				return failure{exitRegression, fmt.Errorf("%d figures are significantly worse, first %s of %s", len(worse), worse[0].Metric.Key, worse[0].Row)}
 			case damaged != nil:
 				return failure{exitBaseline, fmt.Errorf("compared is only what stands before the damage of a log: %w", damaged)}
+			case c.Unfinished[1] != "":
+				return failure{exitBaseline, fmt.Errorf("compared is only what was measured: %s", c.Unfinished[1])}
+			case len(c.Lost) > 0:
+				return failure{exitBaseline, fmt.Errorf("the new run has not measured %s of the base: %s", report.Plural(len(c.Lost), "row"), strings.Join(c.Lost, ", "))}
+			}
+			if c.Unfinished[0] != "" {
+				fmt.Fprintln(p.stderr, "warning: "+c.Unfinished[0])
 			}
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/lab"
@@ -72,7 +73,29 @@ type Comparison struct {
 	Reasons    []string // why not, and what else differs
 	// rows of the new run in order, then its columns; then what only the base has
 	Changes []Change
-	Missing []string // rows that only one run has
+	Missing []string // rows that only one run measured
+	Lost    []string // of them, those that the base measured
+	// Unfinished says why each run may lack rows or seeds, base first; "" where it was done.
+	Unfinished [2]string
+}
+
+// lose notes a row that the base alone measured.
+func (c *Comparison) lose(row string) {
+	c.Missing, c.Lost = append(c.Missing, row+" (only in the base)"), append(c.Lost, row)
+}
+
+// unfinished says why a run may lack rows; "" where it was done.
+func unfinished(v *lab.View) string {
+	done := fmt.Sprintf("with %d of %s done", v.Count(lab.Done), Plural(len(v.Cells), "cell"))
+	switch v.State {
+	case lab.Done:
+		return ""
+	case lab.Failed:
+		return "failed " + done
+	case lab.Cancelled:
+		return "was stopped " + done
+	}
+	return "is not at its end, " + done
 }
 
 // Compare sets a run against a base, row by row.
@@ -85,6 +108,12 @@ type Comparison struct {
 // scenarios.
 func Compare(base, next *lab.View) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
+	for i, name := range []string{"base", "new run"} {
+		if reason := unfinished([]*lab.View{base, next}[i]); reason != "" {
+			c.Unfinished[i] = fmt.Sprintf("the %s %s", name, reason)
+			c.Reasons = append(c.Reasons, c.Unfinished[i])
+		}
+	}
 	if base.Begin.Hash != next.Begin.Hash {
 		c.Timings = false
 		c.Reasons = append(c.Reasons, "the scenarios differ, timings are not judged: "+scenarioDifference(base.Begin, next.Begin))
@@ -95,8 +124,14 @@ func Compare(base, next *lab.View) *Comparison {
 	for i := range next.Rows {
 		r := &next.Rows[i]
 		old := findRow(base, r)
-		if old == nil {
+		switch {
+		case r.Done == 0 && (old == nil || old.Done == 0):
+			continue // measured in neither
+		case old == nil || old.Done == 0:
 			c.Missing = append(c.Missing, r.Label()+" (only in the new run)")
+			continue
+		case r.Done == 0:
+			c.lose(r.Label())
 			continue
 		}
 		c.Comparable = true
@@ -106,12 +141,12 @@ func Compare(base, next *lab.View) *Comparison {
 		}
 	}
 	for i := range base.Rows {
-		if findRow(next, &base.Rows[i]) == nil {
-			c.Missing = append(c.Missing, base.Rows[i].Label()+" (only in the base)")
+		if r := &base.Rows[i]; r.Done > 0 && findRow(next, r) == nil {
+			c.lose(r.Label())
 		}
 	}
 	if !c.Comparable {
-		c.Reasons = append(c.Reasons, "the runs have no row in common")
+		c.Reasons = append(c.Reasons, "no row was measured in both runs")
 	}
 	c.adjust()
 	return c
@@ -277,6 +312,28 @@ func (one *Change) sameSeeds() bool {
 	return slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool { return x.Seed == y.Seed })
 }
 
+// overCommonSeeds is the change over the seeds that both runs have, with a note where these are not
+// all.
+func (one *Change) overCommonSeeds() (common Change, note string) {
+	common = *one
+	if one.sameSeeds() {
+		return common, ""
+	}
+	common.Base.Seeds, common.New.Seeds = nil, nil
+	var names []string
+	for _, x := range one.Base.Seeds {
+		at := slices.IndexFunc(one.New.Seeds, func(y lab.SeedMeasure) bool { return y.Seed == x.Seed })
+		if at >= 0 {
+			common.Base.Seeds, common.New.Seeds = append(common.Base.Seeds, x), append(common.New.Seeds, one.New.Seeds[at])
+			names = append(names, strconv.Itoa(x.Seed))
+		}
+	}
+	if len(names) > 0 {
+		common.Base.Value, common.New.Value = stat.Mean(seedValues(common.Base)), stat.Mean(seedValues(common.New))
+	}
+	return common, "judged by the seeds of both runs alone: " + strings.Join(names, ", ")
+}
+
 // equal reports whether both runs measured the same seeds and each has the same value.
 func (one *Change) equal() bool {
 	return one.sameSeeds() && slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool {
@@ -323,18 +380,21 @@ func exact(seeds []lab.SeedMeasure) bool {
 // difference returns new − base with its 95% interval and p-value; ok is false where nothing says
 // how large chance is.
 //
-// Where both runs have the same seeds, their values are paired: over the seeds where there are two
+// The values of the seeds that both runs have are paired: over the seeds where there are two
 // or more, and over the units of the test set where both logs have their influence. The first shows
 // the noise of training and the second what the test sample leaves open, which is the same for all
 // seeds; their variances add. With one seed the noise of training is not known, and not in the
 // interval. What is not paired is judged by both intervals, as if they were independent: an
 // interval that is wide rather than wrong.
 func (one *Change) difference(of pair) (d stat.Interval, p float64, ok bool) {
-	errors, paired := one.paired(of)
+	common, note := one.overCommonSeeds()
+	errors, paired := common.paired(of)
+	one.Warnings = common.Warnings
 	if !paired {
 		return one.unpaired()
 	}
-	e := stat.Estimate{Value: one.New.Value - one.Base.Value, Errors: errors}
+	one.warn(note)
+	e := stat.Estimate{Value: common.New.Value - common.Base.Value, Errors: errors}
 	d = e.Interval()
 	return d, e.P(), d.Bounded()
 }
@@ -411,14 +471,15 @@ func (one *Change) unpaired() (d stat.Interval, p float64, ok bool) {
 		one.warn("different seeds or test samples: judged by both intervals")
 	}
 	d.Value = b.Value - a.Value
-	below, above := [2]float64{b.Value - b.Low, a.High - a.Value}, [2]float64{b.High - b.Value, a.Value - a.Low}
-	d.Low, d.High = d.Value-math.Hypot(below[0], below[1]), d.Value+math.Hypot(above[0], above[1])
-	towards := below // the sides on which 0 is
-	if d.Value < 0 {
-		towards = above
+	side := func(ofNew, ofBase float64) stat.Estimate { // half-widths on one side
+		return stat.Estimate{Value: d.Value, Errors: []stat.Error{stat.ErrorOf(ofNew, len(b.Seeds)), stat.ErrorOf(ofBase, len(a.Seeds))}}
 	}
-	e := stat.Estimate{Value: d.Value, Errors: []stat.Error{stat.ErrorOf(towards[0], len(b.Seeds)), stat.ErrorOf(towards[1], len(a.Seeds))}}
-	return d, e.P(), d.Bounded()
+	below, above := side(b.Value-b.Low, a.High-a.Value), side(b.High-b.Value, a.Value-a.Low)
+	d.Low, d.High = d.Value-below.Half(), d.Value+above.Half()
+	if d.Value < 0 {
+		return d, above.P(), d.Bounded() // the side on which 0 is
+	}
+	return d, below.P(), d.Bounded()
 }
 
 func (one *Change) judgeTiming() {

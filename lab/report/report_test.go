@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -268,7 +269,7 @@ func TestCompareDoubts(t *testing.T) {
 	if one := find(Compare(run("b", 1, nil).Snapshot(), run("n", 1, slow).Snapshot()), "FM", "ttft_cold_p50"); one.Judgement != Within {
 		t.Errorf("one seed: %+v", one)
 	}
-	if one := find(Compare(base.Snapshot(), run("n", 2, nil).Snapshot()), "distilled", "auc"); one.Judgement != Within || !strings.Contains(strings.Join(one.Warnings, " "), "different seeds") {
+	if one := find(Compare(base.Snapshot(), run("n", 2, nil).Snapshot()), "distilled", "auc"); one.Judgement != Within || !strings.Contains(strings.Join(one.Warnings, " "), "judged by the seeds of both runs alone: 1, 2") {
 		t.Errorf("different seeds: %+v", one)
 	}
 	moved := run("n", 3, slow).Snapshot()
@@ -368,6 +369,39 @@ func TestCompareQuality(t *testing.T) {
 		}
 		if one.Judgement != c.want || !strings.Contains(strings.Join(one.Warnings, "; "), c.warning) {
 			t.Errorf("%s: %s %q, want %s %q", name, one.Judgement, one.Warnings, c.want, c.warning)
+		}
+	}
+}
+
+// TestWhatWasNotMeasuredIsLost: rows that the base alone measured are named, in both directions of
+// a comparison, and a run that is not at its end says so.
+func TestWhatWasNotMeasuredIsLost(t *testing.T) {
+	whole := run("whole", 2, nil).Snapshot()
+	none := lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &whole.Begin}, {Kind: lab.KindEnd, State: lab.Cancelled}}).Snapshot()
+	part := run("part", 2, nil).Snapshot()
+	part.State, part.Rows[2].Done, part.Rows[2].Values = lab.Running, 0, nil
+	for _, c := range []struct {
+		name       string
+		base, next *lab.View
+		comparable bool
+		lost       []string
+		unfinished [2]string
+	}{
+		{"both whole", whole, whole, true, nil, [2]string{}},
+		{"nothing new", whole, none, false, []string{"FM", "distilled", "w8a8"}, [2]string{"", "the new run was stopped with 0 of 2 cells done"}},
+		{"nothing in the base", none, whole, false, nil, [2]string{"the base was stopped with 0 of 2 cells done", ""}},
+		{"nothing at all", none, none, false, nil, [2]string{"the base was stopped with 0 of 2 cells done", "the new run was stopped with 0 of 2 cells done"}},
+		{"a part", whole, part, true, []string{"w8a8"}, [2]string{"", "the new run is not at its end, with 2 of 2 cells done"}},
+		{"a part as base", part, whole, true, nil, [2]string{"the base is not at its end, with 2 of 2 cells done", ""}},
+	} {
+		got := Compare(c.base, c.next)
+		if got.Comparable != c.comparable || !slices.Equal(got.Lost, c.lost) || got.Unfinished != c.unfinished {
+			t.Errorf("%s: comparable %t, lost %q, unfinished %q; expected %t, %q, %q", c.name, got.Comparable, got.Lost, got.Unfinished, c.comparable, c.lost, c.unfinished)
+		}
+		for _, change := range got.Changes {
+			if !c.comparable || slices.Contains(c.lost, change.Row) {
+				t.Errorf("%s: %s of %s is listed as %v", c.name, change.Metric.Key, change.Row, change.Judgement)
+			}
 		}
 	}
 }

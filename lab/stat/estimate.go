@@ -49,20 +49,45 @@ func ErrorOf(half float64, seeds int) Error {
 	return Error{half / quantile(0.975, freedom), freedom}
 }
 
-// Interval is the 95% interval: the squares of the half-widths that each error has alone add.
+// Interval is the 95% interval by Student's t with Welch and Satterthwaite's degrees of freedom.
+// NaN where an error is not a number.
 func (e Estimate) Interval() Interval {
-	half := e.half(0.05)
+	half := e.Half()
 	return Interval{Value: e.Value, Low: e.Value - half, High: e.Value + half}
 }
 
-// half is half of the interval that misses the truth with probability p.
-func (e Estimate) half(p float64) (half float64) {
-	for _, x := range e.Errors {
-		if x.Size != 0 {
-			half = math.Hypot(half, x.Size*-quantile(p/2, x.Freedom))
-		}
+// Half is half the width of Interval.
+func (e Estimate) Half() float64 {
+	size, freedom := e.error()
+	if size == 0 {
+		return 0
 	}
-	return half
+	return -size * quantile(0.025, freedom)
+}
+
+// error is the combined error. Satterthwaite's freedom (1946) takes an error that came out small by
+// chance for one that does not count: with 2 seeds whose noise is 3 to 5 times that of the units
+// the intervals cover 87%. So an error with ν degrees of freedom counts 1 + 5/ν² times in it, 6
+// times with 2 seeds and 2.25 times with 3: then they cover at least 93%, whatever dominates.
+func (e Estimate) error() (size, freedom float64) {
+	var variance, weight, parts float64
+	for _, x := range e.Errors {
+		if x.Size == 0 {
+			continue
+		}
+		if !(x.Freedom >= 1) {
+			return math.NaN(), math.NaN()
+		}
+		square := x.Size * x.Size
+		variance += square
+		square *= 1 + 5/(x.Freedom*x.Freedom)
+		weight += square
+		parts += square * square / x.Freedom
+	}
+	if parts == 0 {
+		return math.Sqrt(variance), math.Inf(1)
+	}
+	return math.Sqrt(variance), max(1, weight*weight/parts)
 }
 
 // quantile of Student's t, or of the normal law where freedom is infinite; NaN below one degree of
@@ -80,27 +105,18 @@ func quantile(p, freedom float64) float64 {
 // P is the two-sided p-value that the truth is 0: with it as level the interval would end at 0. An
 // error without size gives 0 for a value that is not 0. It is NaN where an error is not a number.
 func (e Estimate) P() float64 {
-	away := math.Abs(e.Value)
-	if at := e.half(0.5); math.IsNaN(at) || math.IsNaN(away) {
+	size, freedom := e.error()
+	switch {
+	case math.IsNaN(size) || math.IsNaN(e.Value):
 		return math.NaN()
-	}
-	// half falls as p grows
-	low, high := math.Log(1e-12), 0.0
-	if away == 0 {
+	case e.Value == 0:
 		return 1
-	}
-	if e.half(math.Exp(low)) <= away {
+	case size == 0:
 		return 0
+	case math.IsInf(freedom, 1):
+		return 2 * distuv.UnitNormal.CDF(-math.Abs(e.Value)/size)
 	}
-	for range 50 {
-		middle := (low + high) / 2
-		if e.half(math.Exp(middle)) > away {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	return math.Exp(high)
+	return 2 * distuv.StudentsT{Sigma: 1, Nu: freedom}.CDF(-math.Abs(e.Value)/size)
 }
 
 // FalseDiscovery returns p-values adjusted for being many (Benjamini and Hochberg 1995): of those

@@ -103,7 +103,7 @@ func TestFalseDiscoveryBruteForce(t *testing.T) {
 
 // TestSeedsAndUnitsCover: two models are compared over seeds and over the units of a test set, each
 // with an effect of its own on the difference, and the noise of both. The interval of both errors
-// covers the truth in 95% of experiments or more, whatever dominates; that of the seeds alone does
+// covers the truth in 93% of experiments or more, whatever dominates; that of the seeds alone does
 // not where units differ, since all seeds have the same units. With one seed the units alone cover
 // where training has no noise.
 func TestSeedsAndUnitsCover(t *testing.T) {
@@ -115,6 +115,7 @@ func TestSeedsAndUnitsCover(t *testing.T) {
 	}{
 		{1, 0, 1, 0}, {1, 0, 0, 1}, {1, 0, 1, 1}, {2, 1, 0, 0}, {2, 1, 1, 1}, {3, 0, 1, 0}, {3, 1, 1, 0}, {3, 0.3, 1, 1}, {3, 1, 0.3, 1},
 		{3, 0, 0, 1}, {5, 1, 1, 0}, {5, 1, 1, 1}, {5, 0, 1, 1}, {10, 1, 1, 0.5}, {10, 0, 1, 0.1},
+		{2, 0.3, 1, 0}, {2, 3, 1, 0}, {2, 5, 1, 0}, {3, 0.3, 1, 0}, {3, 3, 1, 0}, {5, 3, 1, 0}, {10, 3, 1, 0},
 	} {
 		covered, alone := 0, 0
 		for range experiments {
@@ -148,11 +149,28 @@ func TestSeedsAndUnitsCover(t *testing.T) {
 		}
 		share := float64(covered) / experiments
 		t.Logf("%2d seeds, deviations of seed %.1f, unit %.1f, both %.1f: %.4f, seeds alone %.4f", c.seeds, c.ofSeed, c.ofUnit, c.of, share, float64(alone)/experiments)
-		if share < 0.94 {
-			t.Errorf("%d seeds, %v: %.4f of the intervals cover the truth, expected at least 0.94", c.seeds, c, share)
+		if share < 0.92 { // 0.93 less twice the error of the simulation
+			t.Errorf("%d seeds, %v: %.4f of the intervals cover the truth, expected at least 0.92", c.seeds, c, share)
 		}
 		if c.ofUnit >= 1 && c.ofSeed == 0 && c.of <= 0.1 && c.seeds > 1 && float64(alone)/experiments > 0.5 {
 			t.Errorf("%d seeds, %v: the seeds alone cover %v, which this test is to show they do not", c.seeds, c, float64(alone)/experiments)
 		}
+	}
+}
+
+// TestSecondSeedConfirms: a difference that is many errors of the test units away, and which two
+// seeds agree on within a few per cent, is not taken back for want of seeds. Student's t with one
+// degree of freedom alone would.
+func TestSecondSeedConfirms(t *testing.T) {
+	bySeed := []float64{-0.056, -0.064}
+	e := Estimate{Value: Mean(bySeed), Errors: []Error{MeanError(bySeed), {0.0085, 119}}}
+	if i := e.Interval(); i.High >= 0 || !(e.P() < 0.05) {
+		t.Errorf("%+v: the interval is %+v, p %v, expected one below 0", e, i, e.P())
+	}
+	// where the seeds do not agree they decide, with one degree of freedom
+	bySeed = []float64{-0.02, -0.1}
+	e = Estimate{Value: Mean(bySeed), Errors: []Error{MeanError(bySeed), {0.0085, 119}}}
+	if i := e.Interval(); i.High <= 0 {
+		t.Errorf("%+v: the interval is %+v, expected one that holds 0", e, i)
 	}
 }

@@ -488,3 +488,27 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestLogOfAnotherRun: a log that was copied or renamed is damaged: its name would be that of a run
+// that never was.
+func TestLogOfAnotherRun(t *testing.T) {
+	s := Open(t.TempDir())
+	l, err := s.Create(begin("a", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Append(lab.Event{Kind: lab.KindEnd, State: lab.Done})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path("a"), s.path("b")); err != nil {
+		t.Fatal(err)
+	}
+	run, err := s.Read("b")
+	if err != nil || run.Problem == nil || !strings.Contains(run.Problem.Error(), `holds the run "a"`) || run.State != lab.Failed {
+		t.Errorf("read as %+v, %v", run, err)
+	}
+	if list, err := s.List(); err != nil || len(list) != 1 || list[0].Problem == nil {
+		t.Errorf("listed as %+v, %v", list, err)
+	}
+}

@@ -313,10 +313,13 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	return run, nil
 }
 
-// beginning reports a log without the event that begins a run. One that is being written may not
-// have it yet.
+// beginning reports a log without the event that begins a run, and one that holds another run than
+// its name says. One that is being written may not have the event yet.
 func (s *Store) beginning(run *Info, first lab.Event) error {
-	if !run.Interrupted || first.Begin != nil {
+	switch {
+	case first.Begin != nil && first.Begin.Run != run.ID:
+		return fmt.Errorf("run log %s: holds the run %.160q: it was copied or renamed; give it the name %.160s%s", s.path(run.ID), first.Begin.Run, first.Begin.Run, extension)
+	case !run.Interrupted || first.Begin != nil:
 		return nil
 	}
 	return fmt.Errorf("run log %s: %d bytes without the event that begins a run: it was cut off within it, or has been shortened", s.path(run.ID), run.Bytes)
