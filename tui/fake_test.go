@@ -215,7 +215,7 @@ func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {
 	case run == "20261123-1822-figure1-b2":
 		return fakeLog(run, 3, -0.01), nil
 	case run == sweepRun:
-		return sweepLog(3, 4, 2), nil
+		return frighten(sweepLog(3, 4, 2), f.scare), nil
 	case run == DemoRun:
 		return fakeLog(run, 1, 0), nil
 	}
@@ -238,6 +238,13 @@ func frighten(events []lab.Event, scare string) []lab.Event {
 	for i := range events {
 		e := &events[i]
 		e.Text += scare
+		if e.Begin != nil {
+			for _, axes := range e.Begin.Depends {
+				for k := range axes {
+					axes[k] += scare
+				}
+			}
+		}
 		switch {
 		case e.Begin != nil:
 			e.Begin.Scenario, e.Begin.Machine = e.Begin.Scenario+scare, e.Begin.Machine+scare
@@ -245,7 +252,11 @@ func frighten(events []lab.Event, scare string) []lab.Event {
 				e.Begin.Rows[j] += scare
 			}
 			for j := range e.Begin.Cells {
-				e.Begin.Cells[j].ID += scare
+				c := &e.Begin.Cells[j]
+				c.ID += scare
+				for k := range c.Params {
+					c.Params[k].Key, c.Params[k].Value = c.Params[k].Key+scare, c.Params[k].Value+scare
+				}
 			}
 		case e.Kind == lab.KindPoint:
 			e.Name = strings.TrimSuffix(e.Name, ".loss") + scare + ".loss"

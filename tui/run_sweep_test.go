@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"pgregory.net/rapid"
 
 	"slimlab/lab"
 )
@@ -148,6 +149,39 @@ func TestColumnsOfTheScreen(t *testing.T) {
 	if s.keys("C<space><esc>"); !strings.Contains(head(), "ratio") {
 		t.Errorf("cancelled, the columns are %q", head())
 	}
+}
+
+// TestForeignTextOfASweep: names and values of axes cannot leave their place, however long.
+func TestForeignTextOfASweep(t *testing.T) {
+	scare := "\x1b[31m\x1b]0;x\x07\nevil\t\x7f\u202e日本" + strings.Repeat("long", 50)
+	s := openScript(t, &fakeBench{live: 520, scare: scare}, 200, 40, Options{Scenario: "figure1"}).openSweep()
+	if got := len(s.runScreen().order); got != 33 {
+		t.Fatalf("%d rows, expected 33", got)
+	}
+	s.expect("params") // which long names leave room for
+	for _, keys := range []string{"", "a", "a<right><right>", "/zzz<enter>", "<esc>", "g", "<space>", "<enter>", "j", "<enter>", "<esc><esc>", "C", "<enter>", "<enter>", "<esc>", "e", "<esc>", "?"} {
+		s.keys(keys)
+		if bad := strings.IndexAny(s.screen(), "\x1b\x07\t\x7f\u202e"); bad >= 0 {
+			t.Fatalf("after %q: control character in\n%q", keys, s.screen())
+		}
+		checkSize(t, s)
+	}
+}
+
+// TestAnyKeysOnASweep: exact frames at any size, no panic.
+func TestAnyKeysOnASweep(t *testing.T) {
+	keys := append(strings.Split("s z M m l i [ ] v . x j k g G n a C K J r < > y e", " "), "<enter>", "<enter>", "<esc>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgdown>", "<end>",
+		"/ratio<0.3<enter>", "/step=quantized or FM<enter>", "/nothing<enter>", "g<space><enter>", "g<down><space><enter>", "C<space><enter>")
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newScript(t, 100, 30, Options{}).openSweep()
+		for range 40 {
+			if rapid.IntRange(0, 5).Draw(rt, "resize") == 0 {
+				s.send(tea.WindowSizeMsg{Width: rapid.IntRange(1, 250).Draw(rt, "width"), Height: rapid.IntRange(1, 80).Draw(rt, "height")})
+			}
+			s.keys(rapid.SampledFrom(keys).Draw(rt, "key"))
+			checkSize(t, s)
+		}
+	})
 }
 
 // BenchmarkSweepFrame is a frame of a sweep of 10⁴ rows at rest.

@@ -135,6 +135,9 @@ func (r *runScreen) explain(t *table, width int) string {
 	}
 	row := t.row(r.order[r.grid.Row])
 	column, ok := t.metricUnder(r.grid.Column)
+	if at := r.grid.Column; at < len(t.shown) && t.shown[at].Kind == sweep.Value {
+		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+text.Clean(axisText(t, row, t.shown[at].Axis)), width))
+	}
 	if !ok {
 		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+r.stepText(t, row), width))
 	}
@@ -159,6 +162,16 @@ func (r *runScreen) explain(t *table, width int) string {
 	}
 	parts = append(parts, about)
 	return r.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))
+}
+
+// axisText says in full what a row has on an axis, and what the others have there.
+func axisText(t *table, row *sweep.Row, axis int) string {
+	a := &t.sweep.Axes[axis]
+	value := "depends on " + a.Key + ": no"
+	if v := t.sweep.Value(row, axis); v != "" {
+		value = a.Key + " = " + v
+	}
+	return row.Name + " · " + value + " · axis of the sweep: " + strings.Join(a.Values, ", ")
 }
 
 // metricUnder is the metric of a column of the grid; ok is false where it shows something else.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 
 	"slimlab/lab"
 )
@@ -23,7 +24,7 @@ var sweepSteps = []struct {
 func sweepLog(ratios, schemes, losses int) []lab.Event {
 	begin := &lab.Begin{Run: sweepRun, Scenario: "sweep", About: "ratio × scheme × loss", Columns: []string{"params", "bytes", "smaller", "auc", "auc_soft", "ttft_cold_p50", "tokens_per_s"}}
 	for _, s := range sweepSteps {
-		begin.Rows, begin.Depends = append(begin.Rows, s.name), append(begin.Depends, s.depends)
+		begin.Rows, begin.Depends = append(begin.Rows, s.name), append(begin.Depends, slices.Clone(s.depends))
 	}
 	for r := range ratios {
 		for s := range schemes {

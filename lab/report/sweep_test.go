@@ -78,6 +78,27 @@ func TestGroupReports(t *testing.T) {
 	}
 }
 
+// TestLongWordsLeaveRoom: in a table that does not fit, names and values of axes are cut, which is
+// said, before metrics are left out; without a limit nothing is.
+func TestLongWordsLeaveRoom(t *testing.T) {
+	v := sweepView()
+	long := strings.Repeat("x", 200)
+	for i := range v.Cells {
+		v.Cells[i].Params[0].Value += long
+	}
+	for i := range v.Rows {
+		v.Rows[i].Params[0].Value += long
+	}
+	var b bytes.Buffer
+	if err := Text(&b, v, 80); err != nil || !strings.Contains(b.String(), "AUC") || !strings.Contains(b.String(), "of more than 24 characters are cut in 80 columns") || strings.Contains(b.String(), long) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	b.Reset()
+	if err := Text(&b, v, 0); err != nil || !strings.Contains(b.String(), long) || strings.Contains(b.String(), "are cut") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
 // TestRepeatedRowsAreNamed: CSV and JSON count each measurement once where repeated ones are left
 // out, and JSON names the row that is repeated.
 func TestRepeatedRowsAreNamed(t *testing.T) {

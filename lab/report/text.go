@@ -55,6 +55,7 @@ func (t *table) fit(b *strings.Builder, width int) {
 	if width > 0 && t.text(intervals).Width() > width {
 		intervals = false
 	}
+	cut := width > 0 && t.text(intervals).Width() > width && t.cutWords()
 	var dropped []string
 	for width > 0 && t.text(intervals).Width() > width {
 		last := len(t.columns) - 1
@@ -69,9 +70,37 @@ func (t *table) fit(b *strings.Builder, width int) {
 	if len(dropped) > 0 {
 		fmt.Fprintf(b, "not shown in %d columns of text: %s\n", width, strings.Join(dropped, ", "))
 	}
+	if cut {
+		fmt.Fprintf(b, "names and values of more than %d characters are cut in %d columns of text\n", wordWidth, width)
+	}
 	if !intervals && t.hasIntervals() {
 		fmt.Fprintf(b, "intervals are not shown in %d columns of text\n", width)
 	}
+}
+
+// wordWidth is how wide a column of words may be in a table that does not fit.
+const wordWidth = 24
+
+// cutWords cuts what is longer, and reports whether something was.
+func (t *table) cutWords() (cut bool) {
+	shorten := func(text string) string {
+		if ansi.StringWidth(text) <= wordWidth {
+			return text
+		}
+		cut = true
+		return ansi.Truncate(text, wordWidth, "…")
+	}
+	for i := range t.columns {
+		c := &t.columns[i]
+		if !c.fixed {
+			continue
+		}
+		c.title = shorten(c.title)
+		for n := range c.cells {
+			c.cells[n].value = shorten(c.cells[n].value)
+		}
+	}
+	return cut
 }
 
 // legend explains the marks that the table has.
