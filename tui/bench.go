@@ -25,6 +25,8 @@ type Bench interface {
 	Start(ctx context.Context, r Request) (*Live, error)
 	// Open reads a run's log; DemoRun is the recorded demo.
 	Open(ctx context.Context, run string) ([]lab.Event, error)
+	// Model reads how a row's model is made and where it lies.
+	Model(ctx context.Context, q ModelQuery) ModelInfo
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
 	// columns of a selection.
 	Export(ctx context.Context, run, format, path string, rows sweep.Selection) error

@@ -360,3 +360,16 @@ func (s *script) keys(line string) *script {
 }
 
 func (s *script) screen() string { return s.m.View() }
+
+func (f *fakeBench) Model(_ context.Context, q ModelQuery) ModelInfo {
+	if q.Step == "FM" {
+		return ModelInfo{Does: "FM: measure FM as it is" + f.scare, Settings: []Setting{{"model", "FM", false}}, Absent: errors.New("its model is not in this home" + f.scare)}
+	}
+	return ModelInfo{
+		Does:     q.Step + ": distil FM into student by fkl, 2400 steps of 16" + f.scare,
+		Settings: []Setting{{"into", "student" + f.scare, false}, {"teacher", "FM", false}, {"steps", "2400", false}, {"loss", "fkl", true}, {"clip", "1", true}, {"precision", "float32", true}},
+		Model:    "/home/me/slimlab/artifacts/0123456789abcdef" + f.scare, Bytes: 1_433_210,
+		Shape:   []string{"LlamaForCausalLM, 358k parameters in 1.432MB" + f.scare},
+		Engines: []string{"transformers loads", "vLLM loads", "SGLang loads", "llama.cpp does not load: it reads GGUF. Instead: slimlab export" + f.scare},
+	}
+}

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"strings"
 	"testing"
@@ -199,6 +200,25 @@ func TestCopyIsOSC52(t *testing.T) {
 	if !strings.HasPrefix(out.String(), "\x1b]52;c;") {
 		t.Errorf("wrote %q, expected an OSC 52 sequence", out.String())
 	}
+}
+
+// The detail of a row says how its model is made, where it lies and how one goes on with it; what
+// was asked for another row is not shown.
+func TestDetailKnowsTheModel(t *testing.T) {
+	var out bytes.Buffer
+	s := newScript(t, 200, 60, Options{})
+	s.m.clipboard = clipboard(&out, false)
+	s.keys("jjjj<enter>j<enter>").expect("teacher=FM", "by default: loss=fkl", "/artifacts/0123456789abcdef", "1.43MB on disk", "llama.cpp does not load", "slimlab eval /home/me", "n=3 seeds (AUC, AUC exp.)")
+	s.keys("Yeval<enter>").expect("copied")
+	const want = "slimlab eval /home/me/slimlab/artifacts/0123456789abcdef --text FILE"
+	if !strings.Contains(out.String(), base64.StdEncoding.EncodeToString([]byte(want))) {
+		t.Errorf("copied %q, expected %q", out.String(), want)
+	}
+	s.keys("N").expect("FM  ✓ done", "its model is not in this home").expectNot("teacher=FM", "Y command")
+	s.send(modelMsg{of: "another row", info: ModelInfo{Does: "evil"}})
+	s.expectNot("evil")
+	small := newScript(t, 80, 24, Options{}).keys("jjjj<enter>j<enter>").expect("teacher=FM", "J, K scroll")
+	small.keys("JJJJJJJJJJ").expect("slimlab export").keys("KKKKKKKKKK").expect("teacher=FM")
 }
 
 // Whatever is in footer, help and palette is bound, and nothing is bound twice where both would

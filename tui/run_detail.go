@@ -11,17 +11,72 @@ import (
 	"slimlab/tui/text"
 )
 
+// besideMeasures is the width from which the page of a row's model is beside what was measured.
+const besideMeasures = 100
+
 // detailLines draws all that is known of the row under the cursor: every metric by seed, the
-// stages, the curves.
+// stages, the curves; beside or below them how the model is made and where it lies.
 func (r *runScreen) detailLines(t *table, width, height int) []string {
 	row := &t.view.Rows[r.order[r.grid.Row]]
 	glyph, word, paint := r.rowState(t.view, row)
 	title := " " + r.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+word) +
 		r.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), report.Plural(row.Of, "seed")))
-	lines := []string{title}
-	stages := r.stageLines(t.view, row)
-	curves := r.detailCurves(t.view, row)
-	room := height - 2 - len(stages)
+	const above = 2 // the status line, and the title
+	lines, height := []string{title}, height-1
+	if width < besideMeasures {
+		body := r.modelPage(t.view, row, width-4)
+		below := min(len(body), height*2/5)
+		lines = append(lines, r.measures(t.view, row, width, height-below)...)
+		for len(lines) < 1+height-below {
+			lines = append(lines, "")
+		}
+		for _, line := range r.scrolled(body, region{y: above + height - below, width: width, height: below}) {
+			lines = append(lines, "  "+line)
+		}
+		return lines
+	}
+	right := width * 2 / 5
+	left := width - right - 3
+	measures := r.measures(t.view, row, left, height)
+	body := r.scrolled(r.modelPage(t.view, row, right), region{x: left, y: above, width: right + 3, height: height})
+	for i := range height {
+		line := [2]string{}
+		if i < len(measures) {
+			line[0] = measures[i]
+		}
+		if i < len(body) {
+			line[1] = body[i]
+		}
+		lines = append(lines, text.Fit(line[0], left)+r.theme.dim.On(" │ ")+line[1])
+	}
+	return lines
+}
+
+// scrolled is the part of the page that is seen in a region of the pane.
+func (r *runScreen) scrolled(body []string, at region) []string {
+	over := len(body) - at.height + 1
+	if over <= 1 {
+		r.scroll = 0
+		return body
+	}
+	at.wheel = r.scrollPage
+	r.takesMouse(at)
+	r.scroll = max(0, min(r.scroll, over))
+	if at.height < 1 {
+		return nil
+	}
+	seen := append([]string(nil), body[r.scroll:][:at.height-1]...)
+	return append(seen, r.theme.dim.On(text.Cut(fmt.Sprintf("… %s: J, K scroll", report.Plural(over-r.scroll, "more line")), at.width-4)))
+}
+
+func (r *runScreen) scrollPage(lines int) { r.scroll = max(0, r.scroll+lines) }
+
+// measures draws every metric of the row by seed, its stages and its curves.
+func (r *runScreen) measures(v *lab.View, row *lab.TableRow, width, height int) []string {
+	var lines []string
+	stages := r.stageLines(v, row)
+	curves := r.detailCurves(v, row)
+	room := height - 1 - len(stages)
 	graph := 0
 	if len(curves) > 0 && room >= 12 {
 		graph = min(max(8, room/2), 24)
@@ -32,19 +87,20 @@ func (r *runScreen) detailLines(t *table, width, height int) []string {
 	if len(metrics) == 0 {
 		lines = append(lines, text.Fit("  nothing measured yet", width))
 	} else {
-		r.gridTakesMouse(&r.metrics, 1+len(lines), width, rows, gridActions{})
+		r.gridTakesMouse(&r.metrics, 2, width, rows, gridActions{})
 		lines = append(lines, r.metrics.Render(width, rows)...)
 		metric := metrics[r.metrics.Row]
-		lines = append(lines, r.theme.dim.On(text.Fit("  "+metric.Key+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))
+		lines = append(lines, r.theme.dim.On(text.Fit("  "+metric.Key+seedValues(metric, row.Values[metric.Key])+" · "+warningsAndMeaning(metric, row.Values[metric.Key]), width)))
 	}
-	lines = append(lines, stages...)
+	for _, line := range stages {
+		lines = append(lines, text.Cut(line, width))
+	}
 	if graph > 0 {
-		graph = max(graph, min(24, height-len(lines)))
 		at := math.NaN()
 		if r.inspect >= 0 {
 			at = 1 - float64(r.inspect)/inspectSteps
 		}
-		lines = append(lines, r.curveChart(r.detailSeries(t.view, row), curves, graph, width, at)...)
+		lines = append(lines, r.curveChart(r.detailSeries(v, row), curves, max(graph, height-len(lines)), width, at)...)
 	}
 	return lines
 }
@@ -92,6 +148,19 @@ func (r *runScreen) fillMetrics(row *lab.TableRow, metrics []lab.Metric) {
 		}
 		return grid.Cell{Text: report.Missing, Paint: r.theme.dim}
 	}
+}
+
+// seedValues lists the value of every seed, also of those whose columns are not seen.
+func seedValues(metric lab.Metric, s lab.Summary) string {
+	if len(s.Seeds) < 2 {
+		return ""
+	}
+	scale := report.ScaleOf(metric.Unit, s.Value)
+	line := " by seed:"
+	for _, one := range s.Seeds {
+		line += " " + scale.Format(one.Value)
+	}
+	return line
 }
 
 func warningsAndMeaning(metric lab.Metric, s lab.Summary) string {

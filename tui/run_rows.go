@@ -49,6 +49,8 @@ type runScreen struct {
 
 	detail  bool
 	metrics grid.Grid // of the detail
+	model   shownModel
+	scroll  int // first line seen of the page beside the metrics
 	curve   chartChoice
 	// where values are read off a curve, in 1/40 of its width from the right; -1: nowhere
 	inspect int

@@ -23,6 +23,10 @@ func (r *runScreen) Update(msg tea.Msg) tea.Cmd {
 		if r.session != nil {
 			r.move(msg.rows, msg.pages)
 		}
+	case settledMsg:
+		return r.readModel()
+	case modelMsg:
+		r.takeModel(msg)
 	case tickMsg:
 		if s := r.session; s != nil && s.frozen == nil && r.current == r && s.board.Version() != r.version {
 			r.dirty = true
@@ -101,6 +105,9 @@ func (r *runScreen) detailKeys() []binding {
 		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
+		{keys: []string{"J"}, help: "scroll what is known of the model down", do: act(func() { r.scrollPage(3) })},
+		{keys: []string{"K"}, help: "scroll it up", do: act(func() { r.scrollPage(-3) })},
+		{keys: []string{"Y"}, footer: "Y command", help: "copy a command that goes on with the model, or its name (OSC 52)", when: func() bool { return r.model.Model != "" }, do: act(r.copyCommand)},
 		{keys: []string{"y"}, footer: "y copy", help: "copy the row to the clipboard, tab-separated (OSC 52)", do: r.copyRow},
 	}
 }

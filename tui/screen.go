@@ -27,6 +27,9 @@ type footed interface{ Footer(width int) string }
 // moveMsg moves the cursor of the current screen.
 type moveMsg struct{ rows, pages int }
 
+// settledMsg comes to the current screen after each message that was handled.
+type settledMsg struct{}
+
 // keyGroup is a key table with its heading in the help.
 type keyGroup struct {
 	title    string

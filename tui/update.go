@@ -24,10 +24,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.MouseMsg:
 		cmd, taken := m.point(msg)
 		m.dirty = m.dirty || taken
-		return m, tea.Batch(cmd, m.tickIfMoving())
+		return m, tea.Batch(cmd, m.tickIfMoving(), m.settle())
 	case tea.KeyMsg:
 		m.dirty = true
-		return m, tea.Batch(m.keyBurst(msg), m.tickIfMoving())
+		return m, tea.Batch(m.keyBurst(msg), m.tickIfMoving(), m.settle())
 	default:
 		m.dirty = true
 	}
@@ -35,8 +35,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	for _, s := range m.screens {
 		cmds = append(cmds, s.Update(msg))
 	}
-	return m, tea.Batch(append(cmds, m.tickIfMoving())...)
+	return m, tea.Batch(append(cmds, m.tickIfMoving(), m.settle())...)
 }
+
+// settle has the current screen read what it shows now and does not know yet.
+func (m *model) settle() tea.Cmd { return m.current.Update(settledMsg{}) }
 
 // handle does what a message means for all screens.
 func (m *model) handle(msg tea.Msg) tea.Cmd {
