@@ -164,7 +164,7 @@ func (r *runScreen) tradeChart(t *table, height, width int) []string {
 	if height >= 12 {
 		lines = append(lines, r.paretoLegend(t, c, width)...)
 	}
-	s := r.scatter(t, c, true)
+	s := r.scatter(t, c)
 	return append(lines, s.Render(width, height-len(lines))...)
 }
 

@@ -88,7 +88,7 @@ func (r *runScreen) paretoMetrics(t *table) (x, y lab.Metric) {
 		return metricOf(r.pareto.x), y
 	}
 	x = metricOf("bytes")
-	for _, m := range measuredMetrics(t) {
+	for _, m := range r.measuredMetrics(t) {
 		if m.Key == "bytes" && y.Key != "bytes" {
 			return m, y
 		}
@@ -198,7 +198,7 @@ func (r *runScreen) paretoLines(t *table, width, height int) []string {
 		return append(lines, "", "  "+r.paretoEmpty(c, t))
 	}
 	lines = append(lines, r.paretoLegend(t, c, width)...)
-	s := r.scatter(t, c, true)
+	s := r.scatter(t, c)
 	lines = append(lines, s.Render(width, height-len(lines)-1)...)
 	return append(lines, r.underPareto(t, c, width))
 }
@@ -210,7 +210,7 @@ func (r *runScreen) paretoEmpty(c *paretoChart, t *table) string {
 		return text.Clean(c.err.Error())
 	case len(r.order) == 0:
 		return "no row meets the filter"
-	case len(measuredMetrics(t)) == 0:
+	case len(r.measuredMetrics(t)) == 0:
 		return "nothing measured yet"
 	}
 	return "no row has both metrics: " + strings.Join(report.Lacking(c.front), ", ") + "; x and y choose others"
@@ -257,8 +257,7 @@ func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
 		parts = append(parts, fmt.Sprintf("of them %d overlap", unsure))
 	}
 	parts = append(parts, report.Lacking(c.front)...)
-	s := r.scatter(t, c, false)
-	if lost := s.Lost(); lost > 0 {
+	if lost := r.offAxis(c); lost > 0 {
 		parts = append(parts, fmt.Sprintf("%d not positive: not on a log axis (l)", lost))
 	}
 	if c.hasIntervals() {
@@ -275,6 +274,18 @@ func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
 	return []string{text.Fit(counts, width), text.Fit(" "+legend, width)}
 }
 
+// offAxis counts the points that a logarithmic axis has no place for.
+func (r *runScreen) offAxis(c *paretoChart) int {
+	logX, logY := r.pareto.scale.logs(c.logX, c.logY)
+	n := 0
+	for i := range c.front.Points {
+		if p := &c.front.Points[i]; logX && !(p.X.Value > 0) || logY && !(p.Y.Value > 0) {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *paretoChart) hasIntervals() bool {
 	return slices.ContainsFunc(c.front.Points, func(p sweep.Point) bool { return p.X.HalfWidth() > 0 || p.Y.HalfWidth() > 0 })
 }
@@ -283,7 +294,7 @@ func (c *paretoChart) hasIntervals() bool {
 func (c *paretoChart) roomForBars() bool { return len(c.front.Points) <= 40 }
 
 // scatter is the chart: dominated points first, so that the front lies over them.
-func (r *runScreen) scatter(t *table, c *paretoChart, names bool) chart.Scatter {
+func (r *runScreen) scatter(t *table, c *paretoChart) chart.Scatter {
 	s := chart.Scatter{X: chart.Axis{Title: c.x.Label, Scale: ticksOf(c.x)}, Y: chart.Axis{Scale: ticksOf(c.y)}, ASCII: r.theme.ascii, Dim: r.theme.dim}
 	s.X.Log, s.Y.Log = r.pareto.scale.logs(c.logX, c.logY)
 	if s.X.Log {
@@ -295,6 +306,7 @@ func (r *runScreen) scatter(t *table, c *paretoChart, names bool) chart.Scatter 
 	colour := r.colouring(t)
 	shown := r.shownPoints(c)
 	cursor := r.cursorAt(t, c, shown)
+	s.Spots = make([]chart.Spot, 0, len(shown))
 	for _, best := range []bool{false, true} {
 		for n, i := range shown {
 			p := &c.front.Points[i]
@@ -314,7 +326,7 @@ func (r *runScreen) scatter(t *table, c *paretoChart, names bool) chart.Scatter 
 				spot.LowX, spot.HighX = bar(&p.X)
 				spot.LowY, spot.HighY = bar(&p.Y)
 			}
-			if names && (best || spot.Selected) {
+			if best || spot.Selected {
 				spot.Name = label(t, row)
 			}
 			if spot.Selected {

@@ -24,6 +24,11 @@ type runViews struct {
 	pivot  pivotView
 	axis   axisView
 	curves curvesView
+	// of the last frame's table
+	measured struct {
+		of      *table
+		metrics []lab.Metric
+	}
 	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
 }
 
@@ -115,7 +120,10 @@ func (r *runScreen) openRow(t *table, row int) {
 }
 
 // measuredMetrics are the metrics that a row has.
-func measuredMetrics(t *table) []lab.Metric {
+func (r *runScreen) measuredMetrics(t *table) []lab.Metric {
+	if r.measured.of == t {
+		return r.measured.metrics
+	}
 	var out []lab.Metric
 	for _, m := range lab.Metrics() {
 		for i := range t.sweep.Rows {
@@ -125,6 +133,7 @@ func measuredMetrics(t *table) []lab.Metric {
 			}
 		}
 	}
+	r.measured.of, r.measured.metrics = t, out
 	return out
 }
 
@@ -133,7 +142,7 @@ func measuredMetrics(t *table) []lab.Metric {
 func (r *runScreen) chooseMetric(title string, directed bool, take func(key string)) {
 	p := &picker{workbench: r.workbench, title: title}
 	r.look(func(t *table) {
-		for _, m := range measuredMetrics(t) {
+		for _, m := range r.measuredMetrics(t) {
 			if !directed || m.Better != lab.Neither {
 				p.entries = append(p.entries, entry{m.Label, m.Key + ": " + m.About, act(func() { take(m.Key) })})
 			}

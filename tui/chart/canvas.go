@@ -51,26 +51,50 @@ type column struct {
 	filled                 bool
 }
 
+// side are all dots of one pixel column of a cell.
+var side = [2]uint8{0x47, 0xb8}
+
+// fill draws the pixels of a column from one to another, a cell at a time.
+func (c *canvas) fill(x, from, to, line int) {
+	height := c.rows * c.sy
+	top, bottom := height-1-max(from, to), height-1-min(from, to)
+	for y := top / c.sy; y <= bottom/c.sy; y++ {
+		cell := y*c.columns + x/c.sx
+		if c.owner[cell] == 0 {
+			c.owner[cell] = int16(line + 1)
+		}
+		first, last := max(top, y*c.sy), min(bottom, y*c.sy+c.sy-1)
+		switch {
+		case c.ascii:
+			c.bits[cell] = 1
+		case last-first == 3:
+			c.bits[cell] |= side[x%2]
+		default:
+			for ; first <= last; first++ {
+				c.bits[cell] |= dots[first%4][x%2]
+			}
+		}
+	}
+}
+
 // line draws one curve, dashed when there are several.
 func (c *canvas) line(l *Line, index int, x, y scale, several bool) {
 	columns := c.gather(l, x, y)
+	fill := func(x, from, to int) {
+		if !several || c.ascii || dashed(l.Style, x) {
+			c.fill(x, from, to, index)
+		}
+	}
 	previous := -1
 	for px := range columns {
 		at := &columns[px]
 		if !at.filled {
 			continue
 		}
-		draw := func(x, y int) {
-			if !several || c.ascii || dashed(l.Style, x) {
-				c.set(x, y, index)
-			}
-		}
 		if previous >= 0 && !at.broken {
-			segment(previous, columns[previous].last, px, at.first, draw)
+			join(previous, columns[previous].last, px, at.first, fill)
 		}
-		for py := at.low; py <= at.high; py++ {
-			draw(px, py)
-		}
+		fill(px, at.low, at.high)
 		if at.broken || previous < 0 { // a lone point must be seen whatever the pattern
 			c.set(px, at.first, index)
 		}
@@ -96,12 +120,24 @@ func (c *canvas) gather(l *Line, x, y scale) []column {
 	return columns
 }
 
-// segment visits the pixels between two columns, the first column left out (Bresenham's line).
-func segment(x0, y0, x1, y1 int, draw func(x, y int)) {
+// join fills the pixels between two columns, the first pixel left out (Bresenham's line).
+func join(x0, y0, x1, y1 int, fill func(x, from, to int)) {
+	if steps := abs(y1 - y0); x1 == x0+1 && steps > 1 { // half of the way in each column
+		sign, half := 1, (steps+1)/2
+		if y1 < y0 {
+			sign = -1
+		}
+		if half > 1 {
+			fill(x0, y0+sign, y0+sign*(half-1))
+		}
+		fill(x1, y0+sign*half, y1)
+		return
+	}
 	steps := max(x1-x0, abs(y1-y0))
 	for i := 1; i <= steps; i++ {
 		t := float64(i) / float64(steps)
-		draw(x0+int(math.Round(t*float64(x1-x0))), y0+int(math.Round(t*float64(y1-y0))))
+		y := y0 + int(math.Round(t*float64(y1-y0)))
+		fill(x0+int(math.Round(t*float64(x1-x0))), y, y)
 	}
 }
 

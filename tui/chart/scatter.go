@@ -65,18 +65,6 @@ func (s *Scatter) plane() plane {
 
 func (p *plane) holds(s *Spot) bool { return p.x.holds(s.X) && p.y.holds(s.Y) }
 
-// Lost is the number of spots that have no place: not finite, or not positive on a logarithmic
-// axis.
-func (s *Scatter) Lost() int {
-	x, y, n := newScale(s.X.Log), newScale(s.Y.Log), 0
-	for i := range s.Spots {
-		if !x.holds(s.Spots[i].X) || !y.holds(s.Spots[i].Y) {
-			n++
-		}
-	}
-	return n
-}
-
 // Next is the spot that is nearest to a spot in a direction: dx 1 is right, dy 1 is up. It is the
 // spot itself where there is none. Away from the direction counts three times.
 func (s *Scatter) Next(from, dx, dy int) int {
