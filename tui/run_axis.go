@@ -203,7 +203,7 @@ func (r *runScreen) axisLines(t *table, width, height int) []string {
 	}
 	lines := []string{r.chartHeading(title, "", width)}
 	colour := r.lineColouring(t, c.axis)
-	lines = append(lines, text.Fit(" "+colour.legend(width-2), width))
+	lines = append(lines, text.Fit(" "+colour.legend(width-2, slices.ContainsFunc(c.lines, func(l sweep.Line) bool { return l.Value == sweep.Any })), width))
 	if notes := c.notes(axis.Key); notes != "" {
 		lines = append(lines, r.theme.dim.On(text.Fit(" "+text.Clean(notes), width)))
 	}

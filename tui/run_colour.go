@@ -69,16 +69,6 @@ func (c *colouring) of(row *sweep.Row) int {
 	return row.At[c.axis]
 }
 
-// some reports whether a row has a value.
-func (c *colouring) some(value int) bool {
-	for i := range c.table.Rows {
-		if c.of(&c.table.Rows[i]) == value {
-			return true
-		}
-	}
-	return false
-}
-
 var (
 	filledGlyphs = []rune("●■▲◆▼")
 	hollowGlyphs = []rune("○□△◇▽")
@@ -114,8 +104,9 @@ func (c *colouring) paint(value int) text.Paint {
 	return c.theme.line(value)
 }
 
-// legend names the values with their glyphs, in at most width cells.
-func (c *colouring) legend(width int) string {
+// legend names the values with their glyphs, in at most width cells; apart says that there are rows
+// without one.
+func (c *colouring) legend(width int, apart bool) string {
 	out := "colour: " + text.Cut(text.Clean(c.key), axisTitleWidth)
 	used := text.Width(out)
 	for i, name := range c.names {
@@ -126,8 +117,8 @@ func (c *colouring) legend(width int) string {
 		}
 		out += "  " + c.paint(i).On(glyph) + " " + name
 	}
-	if apart := "  + none"; c.axis >= 0 && used+len(apart) <= width && c.some(sweep.Any) {
-		out += apart
+	if none := "  + none"; apart && used+len(none) <= width {
+		out += none
 	}
 	return out
 }

@@ -19,6 +19,7 @@ import (
 type paretoView struct {
 	x, y  string // keys of metrics; empty: chosen by the run
 	alone bool   // only the front is shown
+	bare  bool   // no intervals are
 	scale scaleChoice
 	made  paretoChart // of the last frame
 }
@@ -116,6 +117,7 @@ func (r *runScreen) paretoKeys() []binding {
 			r.chooseMetric("Upwards", true, func(key string) { r.pareto.y = key })
 		})},
 		{keys: []string{"d"}, footer: "d dominated", help: "show or hide the dominated points", do: act(func() { r.pareto.alone = !r.pareto.alone })},
+		{keys: []string{"i"}, help: "show or hide the intervals", do: act(func() { r.pareto.bare = !r.pareto.bare })},
 		{keys: []string{"l"}, footer: "l log", help: "axes: by themselves, linear, log y, log x, log-log", do: act(func() { r.pareto.scale = (r.pareto.scale + 1) % scales })},
 		{keys: []string{"a"}, footer: "a colour", help: "tell the points apart by the next axis, or by step", do: act(r.turnColour)},
 	}
@@ -260,14 +262,17 @@ func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
 	if lost := r.offAxis(c); lost > 0 {
 		parts = append(parts, fmt.Sprintf("%d not positive: not on a log axis (l)", lost))
 	}
-	if c.hasIntervals() {
-		parts = append(parts, "bars: intervals")
-		if !c.roomForBars() {
-			parts[len(parts)-1] = "bars: intervals, of the front and the cursor only"
-		}
+	switch {
+	case !c.hasIntervals():
+	case r.pareto.bare:
+		parts = append(parts, "intervals hidden (i)")
+	case c.roomForBars():
+		parts = append(parts, "bars: intervals (i hides)")
+	default:
+		parts = append(parts, "bars: intervals of the front and the cursor (i hides)")
 	}
 	colour := r.colouring(t)
-	counts, legend := " "+strings.Join(parts, " · "), colour.legend(width-2)
+	counts, legend := " "+strings.Join(parts, " · "), colour.legend(width-2, slices.ContainsFunc(c.front.Points, func(p sweep.Point) bool { return colour.of(&t.sweep.Rows[p.Row]) == sweep.Any }))
 	if text.Width(counts)+text.Width(legend)+6 <= width {
 		return []string{text.Fit(counts+"    "+legend, width)}
 	}
@@ -322,7 +327,7 @@ func (r *runScreen) scatter(t *table, c *paretoChart) chart.Scatter {
 			if !best {
 				spot.Paint = r.theme.dim
 			}
-			if best || spot.Selected || c.roomForBars() {
+			if !r.pareto.bare && (best || spot.Selected || c.roomForBars()) {
 				spot.LowX, spot.HighX = bar(&p.X)
 				spot.LowY, spot.HighY = bar(&p.Y)
 			}
