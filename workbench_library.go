@@ -25,7 +25,9 @@ import (
 type library struct {
 	home   *home.Home
 	folder *scenario.Folder
-	named  string // a file that the command line named; empty: none
+	// lists what ships, once
+	shipped func() ([]tui.ScenarioInfo, error)
+	named   string // a file that the command line named; empty: none
 
 	mu     sync.Mutex
 	listed []store.Info                // the runs as they were listed last, the newest first
@@ -33,22 +35,17 @@ type library struct {
 }
 
 func newLibrary(h *home.Home, named string) *library {
-	return &library{home: h, folder: scenario.OpenFolder("."), named: named, read: map[string]tui.ScenarioInfo{}}
+	return &library{home: h, folder: scenario.OpenFolder("."), shipped: sync.OnceValues(shippedList), named: named, read: map[string]tui.ScenarioInfo{}}
 }
 
 // Library lists what can be run; no scenario is loaded for it.
 func (l *library) Library(context.Context) (tui.Library, error) {
 	var list tui.Library
-	entries, err := scenario.List(scenarios.Files)
+	shipped, err := l.shipped()
 	if err != nil {
 		return list, err
 	}
-	for _, e := range entries {
-		list.Scenarios = append(list.Scenarios, tui.ScenarioInfo{ID: e.Name, Name: e.Name, About: e.About, Err: e.Err, Pending: e.Err == nil})
-	}
-	slices.SortStableFunc(list.Scenarios, func(a, b tui.ScenarioInfo) int {
-		return rank(b.Name == defaultScenario) - rank(a.Name == defaultScenario)
-	})
+	list.Scenarios = slices.Clone(shipped)
 	files, others, err := l.folder.Files()
 	if err != nil {
 		return list, err
@@ -58,30 +55,36 @@ func (l *library) Library(context.Context) (tui.Library, error) {
 	}
 	list.Others = others
 	if l.named != "" && !slices.ContainsFunc(files, func(f scenario.FolderFile) bool { return f.File == l.named }) {
-		files = append([]scenario.FolderFile{{File: l.named, Name: strings.TrimSuffix(l.named, filepath.Ext(l.named))}}, files...)
+		stamp, _ := scenario.StampOf(l.named) // reading it says what is wrong
+		files = append([]scenario.FolderFile{{File: l.named, Name: strings.TrimSuffix(l.named, filepath.Ext(l.named)), Stamp: stamp}}, files...)
 	}
 	for _, f := range files {
-		list.Scenarios = append(list.Scenarios, tui.ScenarioInfo{ID: f.File, Place: tui.Own, File: f.File, Name: f.Name, Pending: true, Stamp: fileStamp(f.File)})
+		list.Scenarios = append(list.Scenarios, tui.ScenarioInfo{ID: f.File, Place: tui.Own, File: f.File, Name: f.Name, Pending: true, Stamp: stampText(f.Stamp)})
 	}
 	list.Scenarios = append(list.Scenarios, l.earlier(list.Scenarios)...)
 	return list, nil
 }
 
-func rank(first bool) int {
-	if first {
-		return 1
+// shippedList lists the scenarios that ship, the default first.
+func shippedList() ([]tui.ScenarioInfo, error) {
+	entries, err := scenario.List(scenarios.Files)
+	if err != nil {
+		return nil, err
 	}
-	return 0
+	var list []tui.ScenarioInfo
+	for _, e := range entries {
+		info := tui.ScenarioInfo{ID: e.Name, Name: e.Name, About: e.About, Err: e.Err, Pending: e.Err == nil}
+		if e.Name == defaultScenario {
+			list = slices.Insert(list, 0, info)
+		} else {
+			list = append(list, info)
+		}
+	}
+	return list, nil
 }
 
-// fileStamp changes when a file does.
-func fileStamp(file string) string {
-	s, err := scenario.StampOf(file)
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("%d %d", s.Size, s.Modified.UnixNano())
-}
+// stampText changes when a file does.
+func stampText(s scenario.Stamp) string { return fmt.Sprintf("%d %d", s.Size, s.Modified.UnixNano()) }
 
 // earlier lists the scenarios of the runs that were listed last whose names are in no other place,
 // each once, as its newest run had it.
@@ -160,7 +163,8 @@ func (l *library) load(id string, o scenario.Options) (*scenario.Scenario, error
 func (l *library) Scenario(_ context.Context, id string) tui.ScenarioInfo {
 	now := ""
 	if scenario.IsFile(id) {
-		now = fileStamp(id)
+		stamp, _ := scenario.StampOf(id) // a file that is gone has none, and describe says so
+		now = stampText(stamp)
 	}
 	l.mu.Lock()
 	info, known := l.read[id]

@@ -22,6 +22,13 @@ func (b *bench) Preview(ctx context.Context, r tui.Request) (tui.Preview, error)
 		Name: s.Name, Points: len(s.Points), Seeds: len(s.Seeds), Cells: len(s.Points) * len(s.Seeds),
 		Folder: b.home.Folder, Free: b.home.Free(), Keys: s.Settable(),
 	}
+	if r.Quick {
+		full := options(r)
+		full.Quick = false
+		if f, err := b.load(r.Scenario, full); err == nil && f.Hash() == s.Hash() && len(f.Seeds) == len(s.Seeds) {
+			p.Notes = append(p.Notes, "quick changes nothing: the scenario has no section quick, or these settings replace it")
+		}
+	}
 	if id, past := strings.CutPrefix(r.Scenario, tui.RunScenario("")); past {
 		if info, err := b.past(id); err == nil {
 			if note := b.changedSince(info); note != "" {

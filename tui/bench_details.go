@@ -27,7 +27,9 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 	p.say(text.Wrap(c.About, width)...)
 	if c.Err != nil {
 		p.heading("✗ cannot be run")
-		p.say(text.Wrap(text.Clean(c.Err.Error()), width)...)
+		for line := range strings.SplitSeq(c.Err.Error(), "\n") {
+			p.say(text.Wrap(text.Clean(line), width)...)
+		}
 		if c.File != "" {
 			p.say("")
 			p.say(text.Wrap("E opens it in your editor, at the line; it is read again when it changes.", width)...)

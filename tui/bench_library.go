@@ -23,8 +23,9 @@ func (b *benchScreen) setLibrary(l Library) tea.Cmd {
 	for i, s := range l.Scenarios {
 		if old, known := was[s.ID]; known && s.Pending && old.Stamp == s.Stamp {
 			l.Scenarios[i] = old
+		} else {
+			l.Scenarios[i].clean()
 		}
-		l.Scenarios[i].clean()
 	}
 	b.library = l
 	return b.readScenarios()

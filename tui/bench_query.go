@@ -60,10 +60,12 @@ func parseQueryWord(word string) (queryCondition, error) {
 	if at <= 0 {
 		return queryCondition{op: "text", text: strings.ToLower(word)}, nil
 	}
-	c := queryCondition{key: word[:at], op: word[at : at+1], text: strings.ToLower(word[at+1:])}
+	c := queryCondition{key: word[:at], op: word[at : at+1], text: word[at+1:]}
 	if c.op != "=" && c.op != ":" && strings.HasPrefix(c.text, "=") {
 		c.op, c.text = c.op+"=", c.text[1:]
 	}
+	number := c.text // a suffix is upper or lower case
+	c.text = strings.ToLower(c.text)
 	ordered := c.op != "=" && c.op != ":"
 	switch c.key {
 	case "scenario", "id", "set", "model", "row", "state":
@@ -89,11 +91,11 @@ func parseQueryWord(word string) (queryCondition, error) {
 	if c.op == ":" {
 		return c, fmt.Errorf("%s is a metric: ask %s<… or %s>…", c.key, c.key, c.key)
 	}
-	number, err := lab.ParseNumber(c.text)
-	if err != nil {
+	var err error
+	if c.number, err = lab.ParseNumber(number); err != nil {
 		return c, fmt.Errorf("%s: %w", c.key, err)
 	}
-	c.number, c.metric = number, true
+	c.metric = true
 	return c, nil
 }
 

@@ -37,7 +37,8 @@ type FolderFile struct {
 	File string // its name within the folder
 	// Name is that of the scenario: its key name, or else the file's. It is found without loading
 	// the file.
-	Name string
+	Name  string
+	Stamp Stamp
 }
 
 // Stamp is the size and the time of a file: they change when the file does.
@@ -91,7 +92,7 @@ func (f *Folder) Files() (files []FolderFile, others int, err error) {
 			one.name, one.scenario = glance(path)
 		}
 		if seen[e.Name()] = one; one.scenario {
-			files = append(files, FolderFile{e.Name(), one.name})
+			files = append(files, FolderFile{e.Name(), one.name, stamp})
 		} else {
 			others++
 		}
