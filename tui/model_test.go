@@ -299,10 +299,13 @@ func checkSize(t testing.TB, s *script) {
 
 // Any keys at any sizes: exact frames, no panic.
 func TestAnyKeysAnySize(t *testing.T) {
-	keys := append(strings.Split("q r R D E n J K Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < >", " "),
+	keys := append(strings.Split("q r R D E n J K Q p c e y d / u 1 2 3 ? : ! s z m M l i [ ] v . x j k g G n N f b ( ) { } o a = 0 < > P H A T t B x Y w", " "),
 		"<enter>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<delete>", "<ctrl+u>", "<ctrl+w>", "jjjj<enter>")
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScript(t, 100, 30, Options{ASCII: rapid.Bool().Draw(rt, "ascii")})
+		if rapid.Bool().Draw(rt, "sweep") {
+			s.openSweep()
+		}
 		for range 40 {
 			if rapid.IntRange(0, 5).Draw(rt, "resize") == 0 {
 				s.send(tea.WindowSizeMsg{Width: rapid.IntRange(1, 250).Draw(rt, "width"), Height: rapid.IntRange(1, 80).Draw(rt, "height")})

@@ -124,11 +124,12 @@ func (r *runScreen) scaleWord() string {
 func (r *runScreen) metricChart(t *table, key string, height, width int) []string {
 	metric := metricOf(key)
 	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: r.logX}, Baseline: math.NaN(), Dim: r.theme.dim}
+	colour := r.colouring(t)
 	for n, i := range r.order {
-		row := &t.view.Rows[i]
-		mark := chart.Mark{Name: text.Clean(row.Label()), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == r.grid.Row}
+		row := t.row(i)
+		mark := chart.Mark{Name: text.Clean(t.sweep.Label(row)), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == r.grid.Row}
 		if s, ok := row.Metric(key); ok {
-			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), r.theme.line(0)
+			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), colour.paint(colour.of(row))
 			if s.Interval {
 				mark.Low, mark.High = s.Low, s.High
 			}
@@ -136,6 +137,9 @@ func (r *runScreen) metricChart(t *table, key string, height, width int) []strin
 		d.Marks = append(d.Marks, mark)
 	}
 	legend := "value and interval of every row"
+	if len(t.sweep.Axes) > 0 {
+		legend += ";  colour: " + text.Cut(text.Clean(colour.key), axisTitleWidth)
+	}
 	if len(t.view.Rows) > 0 {
 		if s, ok := t.view.Rows[0].Metric(key); ok {
 			d.Baseline = s.Value

@@ -1,7 +1,12 @@
 package tui
 
 import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
@@ -62,6 +67,7 @@ func (r *runScreen) inView() []keyGroup {
 	own = append(own, []binding{
 		{keys: []string{"esc"}, footer: "esc table", help: "back to the table", do: act(func() { r.view = viewTable })},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", do: act(r.typeFilter)},
+		{keys: []string{"Y"}, help: "copy the chart's figures to the clipboard as CSV (OSC 52); names the command that prints them", when: func() bool { return r.view == viewPareto || r.view == viewPivot }, do: r.copyChart},
 		{keys: []string{"m"}, help: "choose another chart", do: act(r.chooseChart)},
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 	}...)
@@ -162,6 +168,34 @@ func (r *runScreen) chooseOf(title string, names, abouts []string, take func(nam
 		p.entries = append(p.entries, entry{text.Cut(text.Clean(name), 60), abouts[i], act(func() { take(name) })})
 	}
 	r.push(p)
+}
+
+// copyChart copies what the view shows, and names the command that prints the same.
+func (r *runScreen) copyChart() tea.Cmd {
+	var b strings.Builder
+	var err error
+	asked := ""
+	r.look(func(t *table) {
+		if r.view == viewPareto {
+			c := r.paretoOf(t)
+			asked = "--pareto " + c.x.Key + "," + c.y.Key
+			if err = c.err; err == nil {
+				err = report.WriteFront("csv", &b, t.sweep, c.front)
+			}
+			return
+		}
+		c := r.pivotOf(t)
+		if err = c.err; err == nil {
+			asked = "--pivot " + c.asked.Down + "," + c.asked.Across + " --metric " + c.asked.Metric.Key
+			err = report.WritePivot("csv", &b, t.sweep, c.pivot)
+		}
+	})
+	if err != nil {
+		r.say("%s", text.Clean(err.Error()))
+		return nil
+	}
+	r.say("copied; the same: slimlab show %s %s", text.Clean(r.session.id), text.Clean(asked))
+	return r.copy(b.String())
 }
 
 // label names a row in a chart: by its step and its values, short.

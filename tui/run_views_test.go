@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/lab"
 )
 
@@ -107,6 +109,39 @@ func TestChartsWithoutData(t *testing.T) {
 		s := newScript(t, 100, 30, Options{})
 		s.send(watchMsg{&session{id: "r", board: lab.Fold(c.events)}})
 		s.keys(c.keys).expect(c.want).keys("nN<left><right><up><down><enter>xyvtal<esc><esc><esc>")
+	}
+}
+
+// TestChartsOfForeignText: no name leaves its place in any chart.
+func TestChartsOfForeignText(t *testing.T) {
+	scare := "\x1b[31m\x1b]0;x\x07\nevil\t\x7f\u202e日本" + strings.Repeat("long", 50)
+	for _, size := range [][2]int{{60, 15}, {100, 30}, {200, 60}} {
+		s := openScript(t, &fakeBench{live: 520, scare: scare}, size[0], size[1], Options{Scenario: "figure1"}).openSweep()
+		for _, keys := range []string{"P", "n", "d", "a", "Y", "x", "<esc>", "H", "<down>", "<enter>", "<esc>", "x", "<esc>", "t", "<esc>", "Y", "A", "<right>", "a", "T", "w", "M", "<esc>", "<esc>", "M"} {
+			s.keys(keys)
+			if bad := strings.IndexAny(s.screen(), "\x1b\x07\t\x7f\u202e"); bad >= 0 {
+				t.Fatalf("after %q: control character in\n%q", keys, s.screen())
+			}
+			checkSize(t, s)
+		}
+	}
+}
+
+// TestChartIsCopied: as CSV, with the command that prints the same.
+func TestChartIsCopied(t *testing.T) {
+	copied := ""
+	s := newScript(t, 124, 40, Options{}).openSweep()
+	s.m.clipboard = func(text string) tea.Cmd {
+		copied = text
+		return nil
+	}
+	s.keys("PY").expect("copied; the same: slimlab show " + sweepRun + " --pareto bytes,auc_soft")
+	if !strings.HasPrefix(copied, "row,ratio,scheme,loss,bytes,") {
+		t.Errorf("copied %q", copied)
+	}
+	s.keys("HY").expect("--pivot scheme,ratio --metric auc_soft")
+	if !strings.HasPrefix(copied, "scheme,ratio,auc_soft,") {
+		t.Errorf("copied %q", copied)
 	}
 }
 
