@@ -86,6 +86,9 @@ func (b *benchScreen) items() []item {
 		}
 	}
 	items[at].heading = heading("runs", len(items)-1-at, len(b.runs), b.haveRuns)
+	if b.counting && b.query.any != nil { // a condition on figures keeps only runs that were read
+		items[at].heading += " · reading their figures"
+	}
 	return items
 }
 

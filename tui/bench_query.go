@@ -1,26 +1,32 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
-// query is a line of conditions on scenarios and runs, which must all hold:
+// query is a line of conditions on scenarios and runs, typed as filters of rows are:
 //
 //	text            a scenario's or run's names and state contain it, whatever the case
-//	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or a row's name)
+//	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or a row's name);
+//	                = and != ask for the whole
 //	state=done      also wait run fail stop bad
 //	took>5m age<2d  how long a run took, and how long ago it began
-//	metric<number   of one row that meets all of them; also > <= >= =, with suffixes: 300kB, 20ms, 3%
+//	metric<number   of one row that meets all of them; also > <= >= = !=, with suffixes: 300kB, 20ms, 3%
 //	row:text        which rows count for the metrics
-//	not X           the next condition must not hold
+//	not X           the condition X must not hold
+//	A B, A or B     both hold; one of both holds, where A and B may be several
+//	"…"             a text with spaces
 type query struct {
-	conditions []queryCondition
+	any [][]queryCondition // all of one of them must hold; none: everything is kept
 }
 
 type queryCondition struct {
@@ -35,38 +41,60 @@ var queryWords = []string{"scenario", "id", "set", "model", "row", "state", "too
 
 // parseQuery reads a query. The empty one keeps everything.
 func parseQuery(line string) (query, error) {
+	words, err := sweep.Words(line)
+	if err != nil {
+		return query{}, err
+	}
 	var q query
+	var all []queryCondition
 	not := false
-	for _, word := range strings.Fields(line) {
-		if word == "not" {
+	for _, w := range words {
+		switch {
+		case w.Text == "not" && !w.Quoted:
 			not = !not
 			continue
+		case w.Text == "or" && !w.Quoted:
+			if not || len(all) == 0 {
+				return query{}, errors.New("or: expected a condition before it")
+			}
+			q.any, all = append(q.any, all), nil
+			continue
 		}
-		c, err := parseQueryWord(word)
-		if err != nil {
-			return query{}, err
+		c := queryCondition{op: "text", text: strings.ToLower(w.Text)}
+		if !w.Quoted {
+			if c, err = parseQueryWord(w.Text); err != nil {
+				return query{}, err
+			}
+		}
+		if c.op == "!=" {
+			c.op, not = "=", !not
 		}
 		c.not, not = not, false
-		q.conditions = append(q.conditions, c)
+		all = append(all, c)
 	}
-	if not {
-		return query{}, fmt.Errorf("not: a condition must follow")
+	switch {
+	case not:
+		return query{}, errors.New("not: expected a condition behind it")
+	case len(all) == 0 && len(q.any) > 0:
+		return query{}, errors.New("or: expected a condition behind it")
+	case len(all) > 0:
+		q.any = append(q.any, all)
 	}
 	return q, nil
 }
 
 func parseQueryWord(word string) (queryCondition, error) {
-	at := strings.IndexAny(word, ":=<>")
-	if at <= 0 {
+	at := strings.IndexAny(word, ":=<>!")
+	if at <= 0 || word[at] == '!' && !strings.HasPrefix(word[at:], "!=") {
 		return queryCondition{op: "text", text: strings.ToLower(word)}, nil
 	}
 	c := queryCondition{key: word[:at], op: word[at : at+1], text: word[at+1:]}
-	if c.op != "=" && c.op != ":" && strings.HasPrefix(c.text, "=") {
+	if strings.Contains("<>!", c.op) && strings.HasPrefix(c.text, "=") {
 		c.op, c.text = c.op+"=", c.text[1:]
 	}
 	number := c.text // a suffix is upper or lower case
 	c.text = strings.ToLower(c.text)
-	ordered := c.op != "=" && c.op != ":"
+	ordered := c.op[0] == '<' || c.op[0] == '>'
 	switch c.key {
 	case "scenario", "id", "set", "model", "row", "state":
 		if ordered {
@@ -119,42 +147,51 @@ func parseTime(s string) (float64, error) {
 
 // keepsScenario reports whether a scenario meets the query; none meets a condition on runs.
 func (q query) keepsScenario(s *ScenarioInfo) bool {
-	for _, c := range q.conditions {
-		holds := false
-		switch {
-		case c.op == "text":
-			holds = contains(c.text, s.Name, s.File, s.About)
-		case c.key == "scenario" && c.op == ":":
-			holds = contains(c.text, s.Name, s.File)
-		case c.key == "scenario":
-			holds = strings.ToLower(s.Name) == c.text || strings.ToLower(s.File) == c.text
-		case c.key == "state" && c.text == "bad":
-			holds = s.Err != nil
-		default:
-			return false
+	return q.keeps(func(all []queryCondition) bool {
+		for _, c := range all {
+			holds, asks := c.holdsFor(s)
+			if !asks || holds == c.not {
+				return false
+			}
 		}
-		if holds == c.not {
-			return false
-		}
+		return true
+	})
+}
+
+// keeps reports whether one of the alternatives is met.
+func (q query) keeps(meets func(all []queryCondition) bool) bool {
+	return len(q.any) == 0 || slices.ContainsFunc(q.any, meets)
+}
+
+// holdsFor reports whether a condition holds for a scenario, and whether it asks for something that
+// a scenario has.
+func (c queryCondition) holdsFor(s *ScenarioInfo) (holds, asks bool) {
+	switch {
+	case c.op == "text":
+		return contains(c.text, s.Name, s.File, s.About), true
+	case c.key == "scenario":
+		return c.matches(s.Name, s.File), true
+	case c.key == "state" && c.text == "bad":
+		return s.Err != nil, true
 	}
-	return true
+	return false, false
 }
 
 // keepsRun reports whether a run meets the query. One whose figures are not read yet meets no
 // condition on rows.
 func (b *benchScreen) keepsRun(r *RunInfo) bool {
 	f, _ := b.figuresOf(r)
-	rows := false
-	for _, c := range b.query.conditions {
-		if c.metric || c.row {
-			rows = true
-			continue
+	return b.query.keeps(func(all []queryCondition) bool {
+		rows := false
+		for _, c := range all {
+			if c.metric || c.row {
+				rows = true
+			} else if c.holds(r, &f, b.now()) == c.not {
+				return false
+			}
 		}
-		if c.holds(r, &f, b.now()) == c.not {
-			return false
-		}
-	}
-	return !rows || f.hasRow(b.query)
+		return !rows || f.hasRow(all)
+	})
 }
 
 func (c queryCondition) holds(r *RunInfo, f *RunFigures, now time.Time) bool {
@@ -190,10 +227,10 @@ func (c queryCondition) holds(r *RunInfo, f *RunFigures, now time.Time) bool {
 }
 
 // hasRow reports whether one row meets all conditions on rows.
-func (f *RunFigures) hasRow(q query) bool {
+func (f *RunFigures) hasRow(conditions []queryCondition) bool {
 	for _, row := range f.Rows {
 		all := true
-		for _, c := range q.conditions {
+		for _, c := range conditions {
 			switch {
 			case c.row:
 				all = all && c.matches(row.Row) != c.not

@@ -93,7 +93,7 @@ func (b *benchScreen) typeFilter() {
 		if b.wrong != nil {
 			return "✗ " + text.Clean(b.wrong.Error())
 		}
-		return "words  state=done  model:x  auc_delta>-0.2  took>5m  age<2d  not …  ·  enter keeps, esc clears"
+		return "words  state=done  model:x  auc>0.8  age<2d  not  or"
 	}})
 }
 
