@@ -409,11 +409,7 @@ func (one *Change) paired(of pair) (errors []stat.Error, ok bool) {
 	units, why := one.testUnits()
 	var over []string
 	if n > 1 && (of.test || units != nil) {
-		differences := make([]float64, n)
-		for i := range differences {
-			differences[i] = one.New.Seeds[i].Value - one.Base.Seeds[i].Value
-		}
-		errors, over = append(errors, stat.MeanError(differences)), append(over, fmt.Sprintf("%d seeds", n))
+		errors, over = append(errors, one.seedErrors()...), append(over, fmt.Sprintf("%d seeds", n))
 	}
 	if units != nil {
 		of := one.New.Seeds[0].Influence
@@ -432,6 +428,22 @@ func (one *Change) paired(of pair) (errors []stat.Error, ok bool) {
 		one.warn("paired over " + strings.Join(over, " and "))
 	}
 	return errors, true
+}
+
+// seedErrors are what the noise of training leaves open. Few differences of seeds say little of
+// their own spread, with one degree of freedom for two: up to 3 seeds the spread of each run
+// counts, which has twice as many, and is too large rather than too small where a seed moves both
+// runs alike.
+func (one *Change) seedErrors() []stat.Error {
+	base, next := seedValues(one.Base), seedValues(one.New)
+	if len(base) < testSeeds {
+		return []stat.Error{stat.MeanError(base), stat.MeanError(next)}
+	}
+	differences := make([]float64, len(base))
+	for i := range differences {
+		differences[i] = next[i] - base[i]
+	}
+	return []stat.Error{stat.MeanError(differences)}
 }
 
 // testUnits returns the influence of each unit of the test set on the difference, the mean over

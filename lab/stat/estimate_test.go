@@ -158,6 +158,41 @@ func TestSeedsAndUnitsCover(t *testing.T) {
 	}
 }
 
+// TestFewSeedsOfTwoRunsCover: so does the interval from the spreads of two runs over few seeds and
+// their units, whichever run is the noisier.
+func TestFewSeedsOfTwoRunsCover(t *testing.T) {
+	const experiments, units = 2000, 40
+	rng := rand.New(rand.NewPCG(5, 13))
+	for _, seeds := range []int{2, 3} {
+		// of the seeds, in units of the test units'
+		for _, noise := range []float64{0, 0.3, 1, 3, 20} {
+			for _, ratio := range []float64{1, 0.1, 0} { // of the second run's to the first's
+				covered := 0
+				for range experiments {
+					truth, a, b, byUnit := rng.NormFloat64(), make([]float64, seeds), make([]float64, seeds), make([]float64, units)
+					size := noise * math.Sqrt(float64(seeds)/(1+ratio*ratio))
+					for i := range a {
+						a[i], b[i] = size*rng.NormFloat64(), size*ratio*rng.NormFloat64()
+					}
+					var square float64
+					for range units - 1 {
+						x := rng.NormFloat64()
+						square += x * x / (units - 1)
+					}
+					byUnit[0], byUnit[1] = math.Sqrt(square*(units-1)/units/2), -math.Sqrt(square*(units-1)/units/2)
+					e := Estimate{Value: truth + Mean(b) - Mean(a), Errors: []Error{MeanError(a), MeanError(b), SumError(byUnit)}}
+					if i := e.Interval(); i.Low <= 0 && i.High >= 0 {
+						covered++
+					}
+				}
+				if share := float64(covered) / experiments; share < 0.915 {
+					t.Errorf("%d seeds, noise %v, ratio %v: %.4f of the intervals cover the truth, expected at least 0.915", seeds, noise, ratio, share)
+				}
+			}
+		}
+	}
+}
+
 // TestSecondSeedConfirms: a difference that is many errors of the test units away, and which two
 // seeds agree on within a few per cent, is not taken back for want of seeds. Student's t with one
 // degree of freedom alone would.
