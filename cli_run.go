@@ -11,6 +11,7 @@ import (
 
 	"slimlab/internal/filelock"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -57,7 +58,7 @@ func (p *program) runAll(cmd *cobra.Command, names []string, f runFlags) error {
 	defer out.release()
 	var plans []*scenario.Plan
 	if err == nil {
-		plans, err = f.plans(cmd, names, out)
+		plans, err = f.plans(cmd, p.home, names, out)
 	}
 	if err != nil {
 		for _, name := range names {
@@ -89,7 +90,7 @@ func (p *program) runAll(cmd *cobra.Command, names []string, f runFlags) error {
 }
 
 // plans loads the scenarios, and checks what is to be saved of the only one.
-func (f *runFlags) plans(cmd *cobra.Command, names []string, out *outputs) (plans []*scenario.Plan, _ error) {
+func (f *runFlags) plans(cmd *cobra.Command, h *home.Home, names []string, out *outputs) (plans []*scenario.Plan, _ error) {
 	for _, name := range names {
 		s, err := f.load(cmd, name)
 		if err != nil {
@@ -100,7 +101,7 @@ func (f *runFlags) plans(cmd *cobra.Command, names []string, out *outputs) (plan
 	if len(plans) > 1 && len(f.saves) > 0 {
 		return nil, errors.New("--save needs a single scenario")
 	}
-	return plans, out.openSaves(plans[0].Scenario.Rows, f.saves)
+	return plans, out.openSaves(h, plans[0].Scenario.Rows, f.saves)
 }
 
 // refusal gives the reason why nothing was begun its exit code.

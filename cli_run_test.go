@@ -73,6 +73,10 @@ func TestRefusedRun(t *testing.T) {
 	file := newHome(t)
 	t.Chdir(filepath.Dir(file))
 	writeTo(t, "bad.yaml", strings.Replace(tiny, "auc_soft,", "acu,", 1))
+	if err := os.Mkdir("full", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeTo(t, "full/notes.txt", "mine")
 	outputs := []string{"--events", "events", "--export", "junit=junit", "--export", "csv=csv", "--export", "md=new"}
 	for _, c := range []struct {
 		name string
@@ -84,6 +88,10 @@ func TestRefusedRun(t *testing.T) {
 		{"the second of two", []string{"run", file, "bad.yaml"}, `unknown metric "acu"`},
 		{"a model that is absent", []string{"run", file, "--set", "models.shape={load: /no/model}"}, "/no/model"},
 		{"a row that is absent", []string{"run", file, "--save", "w9=x"}, "w9"},
+		{"a save over a folder", []string{"run", file, "--save", "w8a8=full"}, "full holds notes.txt already, expected a new folder"},
+		{"a save over a file", []string{"run", file, "--save", "w8a8=full/notes.txt"}, "is a file, expected a new folder"},
+		{"a save into the home", []string{"run", file, "--save", "w8a8=" + os.Getenv("SLIMLAB_HOME") + "/artifacts/x"}, "lies within the home"},
+		{"two saves into a folder", []string{"run", file, "--save", "w8a8=new-model", "--save", "teacher=./new-model/"}, "row w8a8 is to be saved there too"},
 		{"another output that cannot be written", []string{"run", file, "--export", "json=/no/such/folder/x"}, "/no/such/folder"},
 		{"two exports to standard output", []string{"run", file, "--export", "csv=-", "--export", "json=/dev/stdout"}, "standard output is taken by another --export"},
 		{"an unknown format", []string{"run", file, "--export", "yaml=x"}, "yaml"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/report"
 )
 
@@ -91,8 +93,8 @@ func (o *outputs) openExport(text string) error {
 	return nil
 }
 
-// openSaves checks the rows of the only scenario.
-func (o *outputs) openSaves(rows, flags []string) error {
+// openSaves checks the rows of the only scenario and the folders, before the work.
+func (o *outputs) openSaves(h *home.Home, rows, flags []string) error {
 	for _, text := range flags {
 		row, folder, ok := strings.Cut(text, "=")
 		if !ok || folder == "" {
@@ -101,6 +103,12 @@ func (o *outputs) openSaves(rows, flags []string) error {
 		if !slices.Contains(rows, row) {
 			return fmt.Errorf("--save %s: the scenario has no row %q; it has: %s", text, row, strings.Join(rows, ", "))
 		}
+		if err := h.CheckSave(folder); err != nil {
+			return fmt.Errorf("--save %s: %w", text, err)
+		}
+		if other := o.savedTo(folder); other != "" {
+			return fmt.Errorf("--save %s: row %s is to be saved there too, expected another folder", text, other)
+		}
 		path, err := o.lock(filelock.AcquireFolder(folder))
 		if err != nil {
 			return fmt.Errorf("--save %s: %w", text, err)
@@ -108,6 +116,17 @@ func (o *outputs) openSaves(rows, flags []string) error {
 		o.saves = append(o.saves, save{row, path})
 	}
 	return nil
+}
+
+// savedTo is the row that is to be saved into a folder already; "" where none is.
+func (o *outputs) savedTo(folder string) (row string) {
+	absolute, err := filepath.Abs(folder)
+	for _, s := range o.saves {
+		if other, otherErr := filepath.Abs(s.folder); err == nil && otherErr == nil && other == absolute {
+			return s.row
+		}
+	}
+	return ""
 }
 
 func (o *outputs) openEvents(name string) error {

@@ -1,6 +1,7 @@
 package home
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,11 +12,14 @@ import (
 	"slimlab/lab/recipe"
 )
 
-// SaveRow copies the model of a run's row, the first seed's, to a folder, which is made when
-// needed; files of the same names are replaced. The caller sees to it that nothing else writes the
-// folder meanwhile.
+// SaveRow copies the model of a run's row, the first seed's, to a new or empty folder (CheckSave),
+// which is there whole or not at all. The caller sees to it that nothing else writes the folder
+// meanwhile.
 func (h *Home) SaveRow(run, row, folder string) error {
 	from, err := h.rowFolder(run + "/" + row)
+	if err == nil {
+		err = h.CheckSave(folder)
+	}
 	if err == nil {
 		err = copyModel(folder, from)
 	}
@@ -25,13 +29,73 @@ func (h *Home) SaveRow(run, row, folder string) error {
 	return nil
 }
 
-// copyModel writes the files of a model into a folder, each at once.
-func copyModel(folder string, from fs.FS) error {
+// CheckSave reports why no model can be saved into a folder: it holds something, it is no folder,
+// or it lies within the home, whose files have their own names.
+func (h *Home) CheckSave(folder string) error {
+	if within(h.Folder, folder) {
+		return fmt.Errorf("%s lies within the home %s, expected a folder outside", folder, h.Folder)
+	}
+	info, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file, expected a new folder", folder)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s holds %s already, expected a new folder", folder, entries[0].Name())
+	}
+	return nil
+}
+
+// within reports whether a path is a folder or below it, links followed as far as they exist.
+func within(folder, path string) bool {
+	relative, err := filepath.Rel(resolved(folder), resolved(path))
+	return err == nil && filepath.IsLocal(relative)
+}
+
+func resolved(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	for rest := ""; ; {
+		if whole, err := filepath.EvalSymlinks(path); err == nil {
+			return filepath.Join(whole, rest)
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return filepath.Join(path, rest)
+		}
+		path, rest = parent, filepath.Join(filepath.Base(path), rest)
+	}
+}
+
+// copyModel writes the files of a model into a new folder, which is there whole or not at all.
+func copyModel(folder string, from fs.FS) (err error) {
 	entries, err := fs.ReadDir(from, ".")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	parent := filepath.Dir(filepath.Clean(folder))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	partial, err := os.MkdirTemp(parent, filepath.Base(filepath.Clean(folder))+".partial-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(partial) // the first error counts
+		}
+	}()
+	if err := os.Chmod(partial, 0o755); err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -42,7 +106,7 @@ func copyModel(folder string, from fs.FS) error {
 		if err != nil {
 			return err
 		}
-		err = atomicfile.Write(filepath.Join(folder, e.Name()), func(w io.Writer) error {
+		err = atomicfile.Write(filepath.Join(partial, e.Name()), func(w io.Writer) error {
 			_, err := io.Copy(w, source)
 			return err
 		})
@@ -51,5 +115,11 @@ func copyModel(folder string, from fs.FS) error {
 			return err
 		}
 	}
-	return nil
+	if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) { // empty
+		return err
+	}
+	if err := os.Rename(partial, folder); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(parent)
 }
