@@ -50,6 +50,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseNotFinite(ctx, source, from); err != nil {
+		return nil, err
+	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	o.Begin(estimate(source.Config(), *calibration), engines.CheckShape(shape, scheme))

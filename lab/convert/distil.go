@@ -196,6 +196,9 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 // loadModels reads the student, and the teacher unless its name is "", into a config, and returns
 // the positions that both have and the notes on the teacher's files.
 func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, notes []string, err error) {
+	if err := refuseNotFinite(ctx, source, "the student"); err != nil {
+		return 0, nil, err
+	}
 	if config.Student, err = source.Model(ctx); err != nil {
 		return 0, nil, err
 	}
@@ -216,6 +219,9 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 	}
 	if note != "" {
 		notes = append(notes, note)
+	}
+	if err := refuseNotFinite(ctx, t, "the teacher"); err != nil {
+		return 0, nil, err
 	}
 	if config.Teacher, err = t.Model(ctx); err != nil {
 		return 0, nil, err
