@@ -208,6 +208,7 @@ func (r *runScreen) axisLines(t *table, width, height int) []string {
 		lines = append(lines, r.theme.dim.On(text.Fit(" "+text.Clean(notes), width)))
 	}
 	s := r.axisScatter(c, &colour, name)
+	r.spotsTakeMouse(s, 1+len(lines), width, height-len(lines)-1, func(_ *table, at int) { r.axis.at = at })
 	lines = append(lines, s.Render(width, height-len(lines)-1)...)
 	return append(lines, r.axisCursor(t, c, &colour, width))
 }
@@ -247,7 +248,7 @@ func (r *runScreen) axisScatter(c *axisChart, colour *colouring, name string) ch
 			p := &line.Points[j]
 			drawn.Points = append(drawn.Points, chart.Point{X: p.X, Y: p.Y})
 			spot := chart.Spot{
-				X: p.X, Y: p.Y, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
+				ID: len(s.Spots), X: p.X, Y: p.Y, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
 				Glyph: colour.glyph(line.Value, true), Paint: colour.paint(line.Value), Selected: p == cursor, Label: r.theme.bold,
 			}
 			if p.High > p.Low && (len(c.points) <= 60 || spot.Selected) {

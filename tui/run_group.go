@@ -118,9 +118,12 @@ func (r *runScreen) keepsGroup(t *table, row *sweep.Row) bool {
 }
 
 func (r *runScreen) openGroup() {
-	if r.groups.Row < len(r.means.Groups) {
-		r.within = r.means.Groups[r.groups.Row].Values
-		r.grid.Row = 0
+	if r.groups.Row >= len(r.means.Groups) {
+		return
+	}
+	// other columns may have been chosen in a window too small to show the groups
+	if values := r.means.Groups[r.groups.Row].Values; len(values) == len(r.by) {
+		r.within, r.grid.Row = values, 0
 	}
 }
 

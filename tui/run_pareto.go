@@ -201,6 +201,11 @@ func (r *runScreen) paretoLines(t *table, width, height int) []string {
 	}
 	lines = append(lines, r.paretoLegend(t, c, width)...)
 	s := r.scatter(t, c)
+	r.spotsTakeMouse(s, 1+len(lines), width, height-len(lines)-1, func(t *table, row int) {
+		if row < len(t.sweep.Rows) {
+			r.row = t.sweep.Rows[row].Index
+		}
+	})
 	lines = append(lines, s.Render(width, height-len(lines)-1)...)
 	return append(lines, r.underPareto(t, c, width))
 }
@@ -321,7 +326,7 @@ func (r *runScreen) scatter(t *table, c *paretoChart) chart.Scatter {
 			row := &t.sweep.Rows[p.Row]
 			value := colour.of(row)
 			spot := chart.Spot{
-				X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
+				ID: p.Row, X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
 				Glyph: colour.glyph(value, best), Paint: colour.paint(value), Selected: n == cursor,
 			}
 			if !best {

@@ -64,6 +64,7 @@ func (r *runScreen) pivotOf(t *table) *pivotChart {
 	q, err := r.question(t)
 	rows := r.seen(t)
 	if c.of == t && c.asked == q && slices.Equal(c.rows, rows) {
+		r.keepCell(c)
 		return c
 	}
 	*c = pivotChart{of: t, rows: rows, asked: q, err: err}
@@ -72,10 +73,17 @@ func (r *runScreen) pivotOf(t *table) *pivotChart {
 	}
 	if c.err == nil {
 		c.log = c.pivot.Low > 0 && c.pivot.High/c.pivot.Low >= 10
+	}
+	r.keepCell(c)
+	return c
+}
+
+// keepCell keeps the cursor on the cells.
+func (r *runScreen) keepCell(c *pivotChart) {
+	if c.err == nil {
 		r.pivot.row = max(0, min(r.pivot.row, len(c.pivot.Rows)-1))
 		r.pivot.column = max(0, min(r.pivot.column, len(c.pivot.Columns)-1))
 	}
-	return c
 }
 
 func (r *runScreen) pivotKeys() []binding {
@@ -98,8 +106,8 @@ func (r *runScreen) pivotKeys() []binding {
 func (r *runScreen) movePivot(dy, dx int) {
 	r.look(func(t *table) {
 		if c := r.pivotOf(t); c.err == nil {
-			r.pivot.row = max(0, min(r.pivot.row+dy, len(c.pivot.Rows)-1))
-			r.pivot.column = max(0, min(r.pivot.column+dx, len(c.pivot.Columns)-1))
+			r.pivot.row, r.pivot.column = r.pivot.row+dy, r.pivot.column+dx
+			r.keepCell(c)
 		}
 	})
 }
@@ -201,7 +209,7 @@ func (r *runScreen) pivotLines(t *table, width, height int) []string {
 		notes = append([]string{"every step (t)"}, notes...)
 	}
 	lines = append(lines, r.theme.dim.On(text.Fit(" "+text.Clean(strings.Join(notes, " · ")), width)))
-	cells := r.heatCells(c, width, height-len(lines)-1)
+	cells := r.heatCells(c, 1+len(lines), width, height-len(lines)-1)
 	lines = append(lines, cells...)
 	lines = append(lines, r.cellRows(t, c, width, height-len(lines)-1)...)
 	for len(lines) < height-1 {
@@ -268,8 +276,8 @@ func (r *runScreen) heatLegend(c *pivotChart) string {
 	return out
 }
 
-// heatCells draws the cells, as many as fit, around the cursor.
-func (r *runScreen) heatCells(c *pivotChart, width, height int) []string {
+// heatCells draws the cells, as many as fit, around the cursor, from line y of the pane on.
+func (r *runScreen) heatCells(c *pivotChart, y, width, height int) []string {
 	p := c.pivot
 	scale := report.PivotScale(p)
 	head, cell := text.Width(text.Cut(text.Clean(p.Down), axisTitleWidth)), 3
@@ -288,6 +296,7 @@ func (r *runScreen) heatCells(c *pivotChart, width, height int) []string {
 	room := max(1, (width-head-3)/cell)
 	left, right := window(r.pivot.column, room, len(p.Columns))
 	top, bottom := window(r.pivot.row, max(1, height-2), len(p.Rows))
+	r.cellsTakeMouse(region{x: head + 3, y: y + 2, width: (right - left) * cell, height: bottom - top}, cell, top, left)
 	across := text.Cut(text.Clean(p.Across), axisTitleWidth) + " →"
 	if left > 0 || right < len(p.Columns) {
 		across += fmt.Sprintf("  %d–%d of %d", left+1, right, len(p.Columns))
@@ -310,6 +319,21 @@ func (r *runScreen) heatCells(c *pivotChart, width, height int) []string {
 		lines = append(lines, text.Fit(line, width))
 	}
 	return lines
+}
+
+// cellsTakeMouse lets a click put the cursor on a cell, and a second one open it.
+func (r *runScreen) cellsTakeMouse(at region, cell, top, left int) {
+	at.click = func(x, y int) tea.Cmd {
+		r.pivot.row, r.pivot.column = top+y, left+x/cell
+		return nil
+	}
+	at.again = func(x, y int) tea.Cmd {
+		if r.pivot.row != top+y || r.pivot.column != left+x/cell {
+			return at.click(x, y)
+		}
+		return pressEnter()
+	}
+	r.takesMouse(at)
 }
 
 func (r *runScreen) heatCell(c *pivotChart, one *sweep.PivotCell, scale report.Scale, width int, cursor bool) string {

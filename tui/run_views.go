@@ -8,6 +8,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
+	"slimlab/tui/chart"
 	"slimlab/tui/text"
 )
 
@@ -76,6 +77,7 @@ func (r *runScreen) inView() []keyGroup {
 
 // viewLines draws the view in place of table and chart.
 func (r *runScreen) viewLines(t *table, width, height int) []string {
+	r.viewTakesMouse(width, height)
 	switch r.view {
 	case viewPareto:
 		return r.paretoLines(t, width, height)
@@ -99,6 +101,26 @@ func (r *runScreen) moveInView(rows, pages int) {
 	case viewCurves:
 		r.curves.first = max(0, r.curves.first+rows+4*pages)
 	}
+}
+
+// viewTakesMouse lets the wheel move the cursor of the view, or scroll it.
+func (r *runScreen) viewTakesMouse(width, height int) {
+	r.takesMouse(region{y: 1, width: width, height: height, wheel: func(lines int) { r.moveInView(lines/wheelLines, 0) }})
+}
+
+// spotsTakeMouse lets a click put the cursor on the nearest point of a chart, and a second one open
+// it.
+func (r *runScreen) spotsTakeMouse(s chart.Scatter, y, width, height int, put func(t *table, id int)) {
+	click := func(x, y int) tea.Cmd {
+		if id, ok := s.Hit(width, height, x, y); ok {
+			r.look(func(t *table) { put(t, id) })
+		}
+		return nil
+	}
+	r.takesMouse(region{y: y, width: width, height: height, click: click, again: func(x, y int) tea.Cmd {
+		click(x, y)
+		return pressEnter()
+	}})
 }
 
 // look calls f with the table of what is shown.

@@ -127,6 +127,19 @@ func TestChartsOfForeignText(t *testing.T) {
 	}
 }
 
+// TestChartsTakeTheMouse: a click goes to a point or cell, a second one opens it, the wheel moves
+// on.
+func TestChartsTakeTheMouse(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("P")
+	x, y := s.at("quantized 0.25 w4a8 fkl")
+	s.click(x-2, y).expect("[ ] quantized 0.25 w4a8 fkl ·").click(x-2, y).expect("quantized ratio=0.25 scheme=w4a8 loss=fkl", "row 15 of 33").keys("<esc>")
+	s.wheel(20, 20, tea.MouseButtonWheelDown).expectNot("[ ] quantized 0.25 w4a8 fkl ·")
+	s.keys("H").clickOn("0.7625").expect("[ ] scheme=w5a8 ratio=0.25 ·").clickOn("0.7625").expect("The rows of w5a8 and 0.25").keys("<esc>")
+	s.keys("A")
+	x, y = s.at("◆⣄")
+	s.click(x, y).expect("scheme=w7a8")
+}
+
 // TestChartIsCopied: as CSV, with the command that prints the same.
 func TestChartIsCopied(t *testing.T) {
 	copied := ""

@@ -9,6 +9,7 @@ import (
 
 // Spot is one measured thing in a Scatter.
 type Spot struct {
+	ID           int    // the owner's
 	Name         string // written beside it where there is room; empty: nowhere
 	X, Y         float64
 	LowX, HighX  float64 // the interval of X; both NaN when there is none
@@ -96,8 +97,7 @@ func (s *Scatter) Render(width, height int) []string {
 	if !p.some || height < 4 || width < 24 {
 		return message(choose(p.some, "too small for the chart", "nothing measured yet"), width, height)
 	}
-	ticks := p.y.ticks(max(2, min(8, (height-1)/2)))
-	labels, gutter := yLabels(ticks, s.Y)
+	ticks, labels, gutter := s.left(&p, height)
 	columns, rows := width-gutter-1, height-1
 	if columns < 8 {
 		return message("too small for the chart", width, height)
@@ -119,6 +119,40 @@ func (s *Scatter) Render(width, height int) []string {
 		lines = append(lines, s.Dim.On(text.Right(at[r], gutter)+choose(at[r] != "", "┤", "│"))+area.row(r))
 	}
 	return append(lines, s.Dim.On(xAxis(p.x, s.X, gutter, columns)))
+}
+
+// left is what stands on the left of the area: ticks with their labels, and the labels' width.
+func (s *Scatter) left(p *plane, height int) (ticks []float64, labels []string, gutter int) {
+	ticks = p.y.ticks(max(2, min(8, (height-1)/2)))
+	labels, gutter = yLabels(ticks, s.Y)
+	return ticks, labels, gutter
+}
+
+// Hit is the ID of the spot nearest to a cell of the picture that Render draws; ok is false where
+// there is none.
+func (s *Scatter) Hit(width, height, x, y int) (id int, ok bool) {
+	p := s.plane()
+	if !p.some {
+		return 0, false
+	}
+	_, _, gutter := s.left(&p, height)
+	columns, rows := width-gutter-1, height-1
+	if columns < 8 || rows < 3 {
+		return 0, false
+	}
+	best := math.MaxInt
+	for i := range s.Spots {
+		at := &s.Spots[i]
+		if !p.holds(at) {
+			continue
+		}
+		// a cell is about twice as high as wide
+		dx, dy := p.x.pixel(at.X, columns)+gutter+1-x, 2*(rows-1-p.y.pixel(at.Y, rows)-y)
+		if d := dx*dx + dy*dy; d <= best { // the later one lies above
+			best, id, ok = d, at.ID, true
+		}
+	}
+	return id, ok
 }
 
 // cells is an area of characters with a style each. What is drawn in a cell has a rank, so that
