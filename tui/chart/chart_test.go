@@ -172,3 +172,20 @@ func BenchmarkChart(b *testing.B) {
 		c.Render(180, 25)
 	}
 }
+
+// Values at the ends of what is drawn leave a range that ends.
+func TestLogRangesAreFinite(t *testing.T) {
+	s := Scatter{X: Axis{Log: true}, Y: Axis{Log: true}}
+	for _, v := range []float64{1 / extreme, 1, extreme} {
+		s.Spots = append(s.Spots, Spot{X: v, Y: v, LowX: math.NaN(), HighX: math.Inf(1), LowY: 0, HighY: math.MaxFloat64, Glyph: '●'})
+	}
+	p := s.plane()
+	for _, x := range []scale{p.x, p.y} {
+		if !(x.low > 0) || math.IsInf(x.high, 0) || x.low > 1/extreme || x.high < extreme {
+			t.Errorf("the range is [%g, %g]", x.low, x.high)
+		}
+	}
+	if lines := s.Render(80, 20); len(lines) != 20 {
+		t.Errorf("%d lines", len(lines))
+	}
+}

@@ -58,7 +58,8 @@ func (s *Scatter) plane() plane {
 	for _, x := range []*scale{&p.x, &p.y} {
 		x.widen(reserved)
 		if x.log { // which widen leaves as it is
-			x.low, x.high = x.low*math.Pow(x.low/x.high, reserved), x.high*math.Pow(x.high/x.low, reserved)
+			wider := math.Exp(reserved * (math.Log(x.high) - math.Log(x.low))) // their ratio may overflow
+			x.low, x.high = max(x.low/wider, 1e-305), min(x.high*wider, 1e305)
 		}
 	}
 	return p
