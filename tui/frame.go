@@ -25,7 +25,7 @@ func (m *model) frame() string {
 	m.regions = m.regions[:0]
 	var lines []string
 	if m.width < minWidth || m.height < minHeight {
-		lines = []string{text.Cut(fmt.Sprintf("%d×%d needed, have %d×%d", minWidth, minHeight, m.width, m.height), m.width)}
+		lines = m.tooSmall()
 	} else {
 		lines = m.lines()
 	}
@@ -42,6 +42,25 @@ func (m *model) frame() string {
 		return text.ASCII(b.String())
 	}
 	return b.String()
+}
+
+// tooSmall says what of a run can be said anywhere, and what size the screens need.
+func (m *model) tooSmall() []string {
+	var lines []string
+	if s := m.session; s != nil && !m.running() {
+		s.read(func(v *lab.View) {
+			glyph, paint := m.theme.state(v.State)
+			lines = append(lines, paint.On(text.Cut(glyph+" "+v.State.String()+" "+text.Clean(v.Begin.Scenario), m.width)))
+		})
+	}
+	if live := strings.TrimSpace(m.liveText()); live != "" {
+		lines = append(lines, text.Cut(live, m.width))
+	}
+	needed := fmt.Sprintf("%d×%d needed, have %d×%d", minWidth, minHeight, m.width, m.height)
+	if m.height <= len(lines) {
+		lines = nil
+	}
+	return append(lines, text.Wrap(needed, m.width)...)
 }
 
 // lines draws title, pane and footer.

@@ -2,7 +2,8 @@
 //
 // It promises that Fit returns exactly the asked width whatever comes in, and that cleaned text
 // holds no control or escape characters. It knows escape sequences of styles, wide and combining
-// characters; it leaves out bidirectional text.
+// characters. Fit and Right keep right-to-left text in its cells; the package leaves out its order
+// within them, which is the terminal's.
 package text
 
 import (
@@ -101,13 +102,34 @@ func Cut(s string, width int) string {
 // Fit cuts or pads s on the right to exactly width cells.
 func Fit(s string, width int) string {
 	s = Cut(s, width)
-	return s + Blank(width-Width(s))
+	return isolated(s) + Blank(width-Width(s))
 }
 
 // Right cuts s, or pads it on the left, to exactly width cells.
 func Right(s string, width int) string {
 	s = Cut(s, width)
-	return Blank(width-Width(s)) + s
+	return Blank(width-Width(s)) + isolated(s)
+}
+
+// mark is LEFT-TO-RIGHT MARK: it has no width and a direction.
+const mark = "\u200e"
+
+// isolated puts right-to-left text between two marks. A terminal that reorders a line by the rules
+// of Unicode (UAX 9) then keeps that text in its own cells: without them, a number in the next
+// column would belong to it (rules N1 and W2) and come to stand before it.
+func isolated(s string) string {
+	for i := range len(s) {
+		if s[i] >= 0xd6 && strings.ContainsFunc(s[i:], rightToLeft) { // of U+0590 and later
+			return mark + s + mark
+		}
+	}
+	return s
+}
+
+// rightToLeft knows the blocks in which a character is right-to-left where nothing else says so.
+func rightToLeft(r rune) bool {
+	return r >= 0x590 && r <= 0x8ff || r >= 0xfb1d && r <= 0xfdff || r >= 0xfe70 && r <= 0xfefe ||
+		r >= 0x10800 && r <= 0x10fff || r >= 0x1e800 && r <= 0x1efff
 }
 
 // Sides puts left and right at the two ends of a line of width cells. The right one is dropped when
@@ -155,8 +177,9 @@ func Wrap(s string, width int) []string {
 
 // Clean makes everything in foreign text visible that could move the cursor, change colours or the
 // direction of writing: line ends and tabs become spaces, other controls escapes such as \x1b,
-// other unprintable characters the replacement character. One of these goes before a mark at the
-// start, which would join the cell before it.
+// other unprintable characters the replacement character. Variation selectors go: with them,
+// terminals disagree on the width of the character before. A replacement character goes before a
+// mark at the start, which would join the cell before it.
 func Clean(s string) string {
 	for i := range len(s) {
 		if s[i] >= 0x20 && s[i] <= 0x7e {
@@ -174,7 +197,10 @@ func Clean(s string) string {
 var lineEnds = strings.NewReplacer("\n", " ", "\t", " ", "\r", " ")
 
 func cleanRune(r rune) rune {
-	if !unicode.IsPrint(r) {
+	switch {
+	case r >= 0xfe00 && r <= 0xfe0f:
+		return -1
+	case !unicode.IsPrint(r):
 		return unicode.ReplacementChar
 	}
 	return r
