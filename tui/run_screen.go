@@ -75,7 +75,7 @@ func (r *runScreen) tableKeys() []binding {
 // chartKeys are what tables of rows and of groups have in common: columns, chart, run.
 func (r *runScreen) chartKeys() []binding {
 	split := func(n int) func() tea.Cmd { return act(func() { r.split = min(max(r.split+n, 20), 90) }) }
-	keys := []binding{{keys: []string{"m"}, footer: "m chart", help: "choose what the chart shows: a curve, a metric of all rows, quality against bytes", do: act(r.chooseChart)}}
+	keys := []binding{{keys: []string{"m"}, footer: "m chart", help: "choose the chart: Pareto front, heat map, metric along an axis, curves, a metric of all rows", do: act(r.chooseChart)}}
 	return slices.Concat(keys, r.viewKeys(), []binding{
 		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
 		r.smoothKey(""),

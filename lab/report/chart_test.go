@@ -69,6 +69,9 @@ func TestChartsAsText(t *testing.T) {
 			golden.Equal(t, name+"."+format, b.String())
 		}
 	}
+	if got := PivotTitle(&sweep.Pivot{Question: sweep.Question{Down: "a", Across: "b", Metric: lab.Metric{Label: "odd"}}}); got != "odd by a (down) and b (across)" {
+		t.Errorf("a metric without direction has the title %q", got)
+	}
 	if err := WritePivot("junit", &bytes.Buffer{}, table, &sweep.Pivot{}); err == nil {
 		t.Error("a pivot as JUnit is no error")
 	}

@@ -54,11 +54,15 @@ func FrontTitle(f *sweep.Front) string {
 	return fmt.Sprintf("Pareto front of %s and %s: %d of %s", directed(f.X), directed(f.Y), f.Best(), Plural(len(f.Points), "row"))
 }
 
+// directed is a metric's label and which values are better.
 func directed(m lab.Metric) string {
-	if m.Better == lab.Higher {
+	switch m.Better {
+	case lab.Higher:
 		return m.Label + " (more is better)"
+	case lab.Lower:
+		return m.Label + " (less is better)"
 	}
-	return m.Label + " (less is better)"
+	return m.Label
 }
 
 // Place says where a point is: on the front, maybe on it, or dominated.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
@@ -62,6 +63,10 @@ func PivotNotes(p *sweep.Pivot) []string {
 	}
 	if p.Apart > 0 {
 		notes = append(notes, Plural(p.Apart, "row")+" in no cell: the same at every "+p.Down+" or "+p.Across)
+	}
+	if spread := p.High - p.Low; spread > 0 && spread < p.HalfWidth {
+		scale := PivotScale(p)
+		notes = append(notes, fmt.Sprintf("the cells lie within %s, less than the interval of a row (%s)", strings.TrimPrefix(scale.Width(spread), "±"), scale.Width(p.HalfWidth)))
 	}
 	return notes
 }

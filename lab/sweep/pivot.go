@@ -7,6 +7,7 @@ import (
 
 	"slimlab/internal/nearest"
 	"slimlab/lab"
+	"slimlab/lab/stat"
 )
 
 // StepAxis is the key by which the step is an axis of a pivot.
@@ -31,6 +32,8 @@ type Pivot struct {
 	// rows that are in no cell: they depend on one of the axes only, and no step was chosen
 	Apart     int
 	Low, High float64 // of the cells; both NaN where nothing was measured
+	// the median half width of the intervals of the rows in cells; 0 where none has one
+	HalfWidth float64
 }
 
 // PivotCell is what rows at one place come to.
@@ -209,10 +212,17 @@ func (s *side) places(r *Row) []int {
 
 // fill computes the values of the cells.
 func (t *Table) fill(p *Pivot) {
+	var halves []float64
 	for y := range p.Cells {
 		for x := range p.Cells[y] {
 			c := &p.Cells[y][x]
 			t.fillCell(c, &p.Question)
+			for _, i := range c.Of {
+				s := t.Rows[i].Values[p.Metric.Key]
+				if half := s.HalfWidth(); half > 0 {
+					halves = append(halves, half)
+				}
+			}
 			if c.Has() {
 				if math.IsNaN(p.Low) {
 					p.Low, p.High = c.Value, c.Value
@@ -220,6 +230,9 @@ func (t *Table) fill(p *Pivot) {
 				p.Low, p.High = min(p.Low, c.Value), max(p.High, c.Value)
 			}
 		}
+	}
+	if len(halves) > 0 {
+		p.HalfWidth = stat.Median(halves)
 	}
 }
 

@@ -124,3 +124,21 @@ func TestPivotSortsNumbers(t *testing.T) {
 		t.Errorf("%v: down %q, across %q", err, p.Rows, p.Columns)
 	}
 }
+
+// TestPivotKnowsItsIntervals: the median over the rows that have one.
+func TestPivotKnowsItsIntervals(t *testing.T) {
+	b := begin(true)
+	events := []lab.Event{{Kind: lab.KindBegin, Begin: &b}}
+	for i, half := range []float64{0, 0.1, 0.3, 0.2} {
+		m := lab.Measure{Value: 0.5}
+		if half > 0 {
+			m.Low, m.High = 0.5-half, 0.5+half
+		}
+		events = append(events, lab.Event{Kind: lab.KindRow, Cell: b.Cells[2*i].ID, Row: "quantized", Values: map[string]lab.Measure{"auc": m}})
+	}
+	q := Question{Down: "ratio", Across: "scheme", Metric: metric(t, "auc"), Step: "quantized"}
+	p, err := Of(lab.Fold(events).Snapshot()).Pivot(nil, q)
+	if err != nil || math.Abs(p.HalfWidth-0.2) > 1e-12 {
+		t.Errorf("%v: half width %g, expected 0.2", err, p.HalfWidth)
+	}
+}
