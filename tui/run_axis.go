@@ -91,7 +91,7 @@ func (r *runScreen) axisOf(t *table) *axisChart {
 	numbers := t.sweep.Axes[axis].Numbers
 	low, high := slices.Min(numbers), slices.Max(numbers)
 	c.logX = low > 0 && high/low >= 10
-	c.logY = t.sweep.Decades(rows, metric.Key) >= decades
+	c.logY = t.sweep.Decades(own, metric.Key) >= decades
 	for i := range c.lines {
 		for j := range c.lines[i].Points {
 			c.points = append(c.points, axisPoint{i, j})
@@ -205,7 +205,9 @@ func (r *runScreen) axisLines(t *table, width, height int) []string {
 	colour := r.lineColouring(t, c.axis)
 	lines = append(lines, text.Fit(" "+colour.legend(width-2, slices.ContainsFunc(c.lines, func(l sweep.Line) bool { return l.Value == sweep.Any })), width))
 	if notes := c.notes(axis.Key); notes != "" {
-		lines = append(lines, r.theme.dim.On(text.Fit(" "+text.Clean(notes), width)))
+		for _, line := range text.Wrap(text.Clean(notes), width-2) {
+			lines = append(lines, r.theme.dim.On(text.Fit(" "+line, width)))
+		}
 	}
 	s := r.axisScatter(c, &colour, name)
 	r.spotsTakeMouse(s, 1+len(lines), width, height-len(lines)-1, func(_ *table, at int) { r.axis.at = at })
