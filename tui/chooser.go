@@ -3,6 +3,8 @@ package tui
 import (
 	"slices"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/tui/text"
 )
 
@@ -74,6 +76,17 @@ func (c *chooser) View(width, height int) []string {
 	}
 	names = min(names, width/2)
 	from := max(0, c.cursor-room+1)
+	c.takesMouse(region{
+		y: len(lines), width: width, height: room,
+		wheel: func(n int) { c.cursor = max(0, min(c.cursor+n, len(c.choices)-1)) },
+		click: func(_, y int) tea.Cmd {
+			if from+y < len(c.choices) {
+				c.cursor = from + y
+				c.toggle()
+			}
+			return nil
+		},
+	})
 	for i := from; i < min(len(c.choices), from+room); i++ {
 		one := c.choices[i]
 		box := "[ ] "

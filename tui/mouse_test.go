@@ -80,6 +80,16 @@ func TestWheelScrollsWhatIsUnderIt(t *testing.T) {
 	}
 }
 
+func TestClicksChooseColumns(t *testing.T) {
+	s := newScript(t, 120, 40, Options{}).keys("jjjj<enter>C")
+	before := s.line("params")
+	s.clickOn("params").wheel(5, 10, tea.MouseButtonWheelDown)
+	if after := s.line("params"); strings.Contains(before, "[x]") == strings.Contains(after, "[x]") {
+		t.Errorf("a click leaves %q as it was: %q", before, after)
+	}
+	s.clickOn("enter take").expectNot("Columns", "params")
+}
+
 func TestDividerIsDragged(t *testing.T) {
 	s := newScript(t, 120, 40, Options{}).keys("jjjj<enter>")
 	_, from := s.at("── ")
@@ -122,11 +132,11 @@ func TestMouseIsTurnedOff(t *testing.T) {
 // Any clicks, drags and turns of the wheel at any sizes, between keys: exact frames, cursors on
 // their tables, no panic.
 func TestAnyMouseAnySize(t *testing.T) {
-	keys := []string{"<enter>", "<esc>", "<tab>", "jjjj<enter>", "?", ":", "m", "/", "!", "e", "1", "2", "3", "s", "jjjj<space><space>c"}
+	keys := []string{"<enter>", "<esc>", "<tab>", "jjjj<enter>", "?", ":", "m", "/", "!", "e", "1", "2", "3", "s", "jjjj<space><space>c", "C", "g", "P", "H", "T", "r", "n"}
 	buttons := []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonLeft, tea.MouseButtonNone, tea.MouseButtonRight, tea.MouseButtonWheelUp, tea.MouseButtonWheelDown, tea.MouseButtonWheelLeft, tea.MouseButtonWheelRight}
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScript(t, 100, 30, Options{})
-		for range 40 {
+		for range 20 {
 			switch rapid.IntRange(0, 9).Draw(rt, "what") {
 			case 0:
 				s.send(tea.WindowSizeMsg{Width: rapid.IntRange(1, 250).Draw(rt, "width"), Height: rapid.IntRange(1, 80).Draw(rt, "height")})
@@ -140,7 +150,7 @@ func TestAnyMouseAnySize(t *testing.T) {
 				})
 			}
 			checkSize(t, s)
-			if run := s.m.screens[1].(*runScreen); run.grid.Rows > 0 && (run.grid.Row < 0 || run.grid.Row >= run.grid.Rows || run.grid.Column < 0 || run.grid.Column >= len(run.grid.Columns)) {
+			if run := s.m.screens[1].(*runScreen); run.grid.Rows > 0 && (run.grid.Row < 0 || run.grid.Row >= run.grid.Rows || run.grid.Column < 0 || run.grid.Column >= max(1, len(run.grid.Columns))) {
 				rt.Fatalf("the cursor is at row %d of %d, column %d of %d", run.grid.Row, run.grid.Rows, run.grid.Column, len(run.grid.Columns))
 			}
 		}
