@@ -193,9 +193,10 @@ func (l *library) describe(id string) tui.ScenarioInfo {
 	}
 	s, err := l.load(id, scenario.Options{})
 	if err != nil {
-		info.Err, info.Line = err, lineOf(info.File, err)
+		info.Err, info.Line, info.Text = err, lineOf(info.File, err), scenario.Beginning(info.File)
 		return info
 	}
+	info.Text = s.Source
 	info.Name, info.About, info.Cells, info.Seeds, info.Rows = s.Name, s.About, len(s.Points)*len(s.Seeds), len(s.Seeds), s.Rows
 	for _, a := range s.Axes {
 		info.Sweep = append(info.Sweep, a.Key+": "+strings.Join(a.Values, ", "))

@@ -106,7 +106,8 @@ type ScenarioInfo struct {
 	Steps   []string // what the pipeline does, one line a step
 	Expect  []string // expectations as the file has them
 	Err     error    // why it cannot be run
-	Line    int      // of the File, that Err is about; 0: not known
+	Text    string   // the scenario's, as it is written
+	Line    int      // of the Text, that Err is about; 0: not known
 }
 
 // RunInfo is one past run.

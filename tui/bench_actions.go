@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// look shows the details of the scenario under the cursor on the whole screen.
+// look shows the scenario under the cursor on the whole screen: its details, then its text.
 func (b *benchScreen) look() tea.Cmd {
 	id := b.selection().scenario.ID
 	b.push(&pager{workbench: b.workbench, title: "Scenario", body: func(width int) []string {
@@ -21,7 +22,17 @@ func (b *benchScreen) look() tea.Cmd {
 		if at < 0 {
 			return []string{"The file is gone."}
 		}
-		return b.scenarioDetails(&b.library.Scenarios[at], width)
+		c := &b.library.Scenarios[at]
+		p := &page{width: width, theme: &b.theme, lines: b.scenarioDetails(c, width)}
+		p.heading("text")
+		for i, line := range strings.Split(strings.TrimRight(c.Text, "\n"), "\n") {
+			line = fmt.Sprintf("%4d  %s", i+1, text.Clean(strings.TrimRight(line, "\r")))
+			if i+1 == c.Line {
+				line = b.theme.failed.On(text.Cut(line+"   ✗", width))
+			}
+			p.say(text.Cut(line, width))
+		}
+		return p.lines
 	}})
 	return nil
 }

@@ -281,9 +281,10 @@ func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
 	return "○ new ", b.theme.dim
 }
 
+// lastRun is the newest run of a scenario whose log can be read to its end.
 func (b *benchScreen) lastRun(scenario string) *RunInfo {
 	for i := range b.runs {
-		if b.runs[i].Scenario == scenario {
+		if b.runs[i].Scenario == scenario && b.runs[i].Err == nil {
 			return &b.runs[i]
 		}
 	}

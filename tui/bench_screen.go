@@ -39,6 +39,10 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 	case editedMsg:
 		b.fail("editor", msg.err)
 		return b.loadLibrary()
+	case openedMsg:
+		if msg.err != nil { // another program may have deleted it
+			return b.loadRuns()
+		}
 	case candidatesMsg:
 		b.fail("models", msg.err)
 		b.chooseModel(msg.found)
@@ -64,7 +68,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		return func() tea.Cmd { return b.openRun(b.selection().run.ID, replay) }
 	}
 	return []keyGroup{{"Bench: what can be run, and what has been run", []binding{
-		{keys: []string{"enter"}, footer: "enter look", help: "look at the scenario: the whole text beside the list", when: onScenario, do: b.look},
+		{keys: []string{"enter"}, footer: "enter look", help: "look at the scenario: its details and its text", when: onScenario, do: b.look},
 		{keys: []string{"r"}, footer: "r run", help: "run the scenario: a sheet shows what will be done, and takes settings", when: runnable, do: func() tea.Cmd { return b.openSheet(Request{Scenario: b.selection().scenario.ID}) }},
 		{keys: []string{"Q"}, footer: "Q quick run", help: "run the scenario's quick version at once: fewer seeds and steps", when: runnable, do: func() tea.Cmd { return b.startRun(Request{Scenario: b.selection().scenario.ID, Quick: true}) }},
 		{keys: []string{"E"}, footer: "E edit", help: "open the file in $VISUAL or $EDITOR, at the line of its error", when: onFile, do: b.edit},

@@ -258,32 +258,63 @@ func (s *sheet) complete() tea.Cmd {
 
 func (s *sheet) View(width, height int) []string {
 	p := &page{width: width - 2, theme: &s.theme}
+	bad, cursor := s.badField(), 0
 	for i, f := range s.fields {
+		if i == s.at {
+			cursor = len(p.lines)
+		}
 		p.say(s.fieldLine(i, f, p.width))
-		if i == 0 && s.at == 0 {
+		switch {
+		case i == bad:
+			s.sayError(p, "    ")
+		case i == 0 && s.at == 0:
 			p.say(s.keyHint(p.width))
 		}
 	}
-	if s.err != nil {
+	if s.err != nil && bad < 0 {
 		p.say("")
-		for i, line := range text.Wrap(text.Clean(s.err.Error()), p.width-2) {
-			p.say(s.theme.failed.On([]string{"✗ ", "  "}[min(i, 1)] + line))
-		}
-	} else {
+		s.sayError(p, "")
+	}
+	if s.err == nil {
 		s.plan(p)
 	}
 	name := s.preview.Name
 	if name == "" {
 		name = s.base.Scenario
 	}
-	lines := []string{" " + s.theme.head.On(text.Cut("Run "+text.Clean(name), width-2)), ""}
-	if height < len(p.lines)+2 {
-		lines = lines[:1]
+	lines := []string{" " + s.theme.head.On(text.Cut("Run "+text.Clean(name), width-2))}
+	if height >= len(p.lines)+2 {
+		lines = append(lines, "")
 	}
-	for _, line := range p.lines {
+	// in a window that is too low the field that is typed stays in sight, with what is below it
+	from := 0
+	if room := height - len(lines); len(p.lines) > room {
+		from = max(0, min(cursor, len(p.lines)-room))
+	}
+	for _, line := range p.lines[from:] {
 		lines = append(lines, " "+line)
 	}
 	return lines
+}
+
+// badField is the field that the error is about; -1 where it is about another thing.
+func (s *sheet) badField() int {
+	if s.err == nil {
+		return -1
+	}
+	message := s.err.Error()
+	for i, f := range s.fields {
+		if strings.HasPrefix(message, f.name+":") || i == 0 && strings.HasPrefix(message, "--set ") {
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *sheet) sayError(p *page, indent string) {
+	for i, line := range text.Wrap(text.Clean(s.err.Error()), p.width-2-len(indent)) {
+		p.say(indent + s.theme.failed.On([]string{"✗ ", "  "}[min(i, 1)]+line))
+	}
 }
 
 func (s *sheet) fieldLine(i int, f sheetField, width int) string {

@@ -131,7 +131,7 @@ func (f *fakeBench) scenarios() []ScenarioInfo {
 			Expect: []string{"smaller(row=w8a8) > 10", "auc_soft(row=mlp-37%-kd) > auc_soft(row=mlp-37%)"}},
 		{ID: "own-data", Name: "own-data", About: "SFT and distillation on your own JSONL file", Cells: 1, Seeds: 1, Rows: []string{"teacher"}, Steps: []string{"teacher: train"}},
 		{ID: "smoke", Name: "smoke", About: "every stage once, as small as it goes", Cells: 2, Seeds: 1, Rows: names, Steps: names, Sweep: []string{"loss: fkl, jsd:0.5"}},
-		{ID: "mine.yaml", Place: Own, File: "mine.yaml" + f.scare, Stamp: f.stamp, Name: "mine" + f.scare, Line: 3, Err: errors.New("mine.yaml:3:5: unknown key \"stps\": expected one of steps, batch" + f.scare)},
+		{ID: "mine.yaml", Place: Own, File: "mine.yaml" + f.scare, Stamp: f.stamp, Name: "mine" + f.scare, Text: "name: mine\ntask:\n  train: { stps: 3 }" + f.scare, Line: 3, Err: errors.New("mine.yaml:3:5: unknown key \"stps\": expected one of steps, batch" + f.scare)},
 	}
 }
 

@@ -50,7 +50,7 @@ func TestScreens(t *testing.T) {
 		{"export", "jjjje"},
 		{"scenario-broken", "jjj"},
 		{"scenario-failing", "jQ"},
-		{"scenario-look", "<enter>"},
+		{"scenario-look", "jjj<enter>"},
 		{"sheet", "r"},
 		{"sheet-typed", "rdistilled.steps=50 task.me"},
 		{"sheet-wrong", "rdistiled.steps=50"},

@@ -12,6 +12,24 @@ import (
 	"time"
 )
 
+// Beginning returns the text of a file as far as a scenario can be long, whatever it holds; ""
+// where it cannot be read.
+func Beginning(file string) string {
+	if _, err := StampOf(file); err != nil {
+		return ""
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	text, err := read(file, f)
+	if err != nil {
+		return ""
+	}
+	return strings.ToValidUTF8(string(text), "\uFFFD")
+}
+
 // IsFile reports whether a name is that of a scenario file: it ends in .yaml or .yml.
 func IsFile(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
