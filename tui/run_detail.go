@@ -26,10 +26,9 @@ func (r *runScreen) detailLines(t *table, width, height int) []string {
 	if width < besideMeasures {
 		body := r.modelPage(t.view, row, width-4)
 		below := min(len(body), height*2/5)
-		lines = append(lines, r.measures(t.view, row, width, height-below)...)
-		for len(lines) < 1+height-below {
-			lines = append(lines, "")
-		}
+		measures := r.measures(t.view, row, width, height-below)
+		below = max(below, height-len(measures)) // little is measured of a row that runs
+		lines = append(lines, measures[:min(len(measures), height-below)]...)
 		for _, line := range r.scrolled(body, region{y: above + height - below, width: width, height: below}) {
 			lines = append(lines, "  "+line)
 		}
