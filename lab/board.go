@@ -125,6 +125,7 @@ func (b *Board) begin(e Event) {
 		return
 	}
 	v.Begun, v.State, v.Begin = true, Running, e.Begin.clone()
+	v.index = b.index.cells // which only begin changes
 	points := map[string]int{}
 	for _, c := range v.Begin.Cells {
 		if _, twice := b.index.cells[c.ID]; twice {

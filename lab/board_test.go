@@ -232,3 +232,50 @@ func TestMetricsAreWellFormed(t *testing.T) {
 		seen[m.Key] = true
 	}
 }
+
+// sweptBegin is the plan of a sweep with so many rows, ten a cell, one seed a point.
+func sweptBegin(rows int) *Begin {
+	begin := &Begin{Run: "swept", Scenario: "swept", Columns: []string{"auc"}}
+	for i := range 10 {
+		begin.Rows = append(begin.Rows, fmt.Sprintf("step%d", i))
+	}
+	for i := range rows / 10 {
+		begin.Cells = append(begin.Cells, Cell{ID: fmt.Sprintf("x=%d", i), Params: []Param{{"x", fmt.Sprint(i)}}, Seed: 1})
+	}
+	return begin
+}
+
+// TestCellIsFound: a view finds each of its cells, one that a Board made and a copy of it.
+func TestCellIsFound(t *testing.T) {
+	b := Fold([]Event{{Kind: KindBegin, Begin: sweptBegin(100)}})
+	made := &View{Cells: b.Snapshot().Cells}
+	for name, v := range map[string]*View{"snapshot": b.Snapshot(), "made by hand": made} {
+		for i := range v.Cells {
+			if v.Cell(v.Cells[i].ID) != &v.Cells[i] {
+				t.Errorf("%s: cell %q is not found", name, v.Cells[i].ID)
+			}
+		}
+		if v.Cell("who?") != nil {
+			t.Errorf("%s: an unknown cell is found", name)
+		}
+	}
+}
+
+// BenchmarkApply is the cost of a row's event on boards with few and many rows.
+func BenchmarkApply(b *testing.B) {
+	for _, rows := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			begin := sweptBegin(rows)
+			board := Fold([]Event{{Kind: KindBegin, Begin: begin}})
+			row := func(i int) Event {
+				return Event{Kind: KindRow, Cell: begin.Cells[i/10%len(begin.Cells)].ID, Row: begin.Rows[i%10], Values: map[string]Measure{"auc": {Value: 0.5, Low: 0.4, High: 0.6, N: 100}}}
+			}
+			for i := range rows {
+				board.Apply(row(i))
+			}
+			for i := 0; b.Loop(); i++ {
+				board.Apply(row(i))
+			}
+		})
+	}
+}

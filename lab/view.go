@@ -21,6 +21,8 @@ type View struct {
 	Warnings int // notes of level Warning, including dropped ones
 	Errors   int // notes of level Error, including dropped ones
 	Verdicts []Verdict
+
+	index map[string]int // cell id → Cells; nil in a view that no Board made
 }
 
 // CellView is one cell of the plan and how far it is.
@@ -98,6 +100,12 @@ func (v *Verdict) Word() string {
 
 // Cell finds a cell by its id; nil when there is none.
 func (v *View) Cell(id string) *CellView {
+	if v.index != nil {
+		if i, known := v.index[id]; known {
+			return &v.Cells[i]
+		}
+		return nil
+	}
 	for i := range v.Cells {
 		if v.Cells[i].ID == id {
 			return &v.Cells[i]
