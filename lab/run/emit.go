@@ -2,6 +2,8 @@ package run
 
 import (
 	"math"
+	"sync"
+	"time"
 
 	"slimlab/lab"
 )
@@ -36,6 +38,42 @@ func (r *Run) emit(e lab.Event) {
 		}
 	}
 	r.show(e)
+}
+
+// flushEvery is the time between flushes of a run that reports nothing.
+const flushEvery = time.Second
+
+// beat flushes the log, which shows other processes that this one lives, until rest is called.
+func (r *Run) beat() (rest func()) {
+	var beating sync.WaitGroup
+	over := make(chan struct{})
+	beating.Go(func() {
+		ticker := time.NewTicker(flushEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+				r.flush()
+			}
+		}
+	})
+	return func() {
+		close(over)
+		beating.Wait()
+	}
+}
+
+func (r *Run) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.logErr != nil {
+		return
+	}
+	if r.logErr = r.log.Flush(); r.logErr != nil && r.stop != nil {
+		r.stop()
+	}
 }
 
 // show folds an event and hands it on. The caller holds mu, or is alone.

@@ -165,12 +165,14 @@ func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	defer r.letGo()
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
+	rest := r.beat()
 	workers := pool.New().WithMaxGoroutines(r.jobs())
 	errs := make([]error, len(r.plan.Cells))
 	for i := range r.plan.Cells {
 		workers.Go(func() { errs[i] = r.cell(ctx, &r.plan.Cells[i]) })
 	}
 	workers.Wait()
+	rest()
 	out := Outcome{Run: r.ID, Board: r.Board, State: lab.Done}
 	err := r.outcome(ctx, errs)
 	switch {

@@ -394,6 +394,9 @@ func TestSynced(t *testing.T) {
 		}
 	}
 	for i, finish := range []func() error{l.Flush, l.Close} {
+		if err := l.Append(lab.Event{Kind: lab.KindPoint}); err != nil {
+			t.Fatal(err)
+		}
 		before := f.syncs
 		if err := finish(); err != nil || f.syncs != before+1 {
 			t.Errorf("%s: %d syncs, expected 1; %v", []string{"Flush", "Close"}[i], f.syncs-before, err)
@@ -410,6 +413,50 @@ func TestSynced(t *testing.T) {
 	}
 	if err := l.Close(); !errors.Is(err, bad.broken) || !bad.closed || bad.syncs != 1 {
 		t.Errorf("Close: %v, closed %t, %d syncs", err, bad.closed, bad.syncs)
+	}
+}
+
+// TestSignOfLife: a Flush without events sets the file's time, writes nothing and syncs nothing; a
+// file that was removed is no error of it.
+func TestSignOfLife(t *testing.T) {
+	s := open(t)
+	l, err := s.Create(begin("a", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path := s.path("a")
+	old := time.Now().Add(-time.Hour)
+	stat := func() os.FileInfo {
+		t.Helper()
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	before := stat()
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if after := stat(); after.ModTime().Sub(before.ModTime()) < 59*time.Minute || after.Size() != before.Size() {
+		t.Errorf("time %s, then %s; %d bytes, then %d", before.ModTime(), after.ModTime(), before.Size(), after.Size())
+	}
+	if err := os.Remove(path); err != nil {
+		t.Skip(err)
+	}
+	if err := l.Flush(); err != nil {
+		t.Errorf("flush of a removed log: %v", err)
+	}
+	f := &countedFile{}
+	if l, err = newLog(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(); err != nil || f.syncs != 0 {
+		t.Errorf("flush without events: %d syncs, %v", f.syncs, err)
 	}
 }
 
