@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,9 @@ type outputs struct {
 	stdoutTaken bool           // by an export or the events: the table is not printed
 	stdout      io.Writer
 	saves       []save
+	now         func() time.Time
+	written     time.Time          // when the exports were last written
+	stale       bool               // a cell has ended since
 	targets     []*filelock.Target // the files and folders, which this run alone writes
 }
 
@@ -61,7 +65,7 @@ type save struct{ row, folder string }
 // nothing. It locks the files until release, so that no other run writes them. With an error the
 // outputs hold what could be opened.
 func openOutputs(f outputFlags, stdout io.Writer) (*outputs, error) {
-	out := &outputs{stdout: stdout}
+	out := &outputs{stdout: stdout, now: time.Now}
 	var errs error
 	for _, text := range f.exports {
 		errs = errors.Join(errs, out.openExport(text))
@@ -184,14 +188,21 @@ func (o *outputs) refuse(scenario string, err error) {
 	o.views = append(o.views, func() *lab.View { return view })
 }
 
-// event writes an event line, and the exports when a cell has ended.
+// exportEvery is the least time between two writes of the exports: they hold all rows, and would
+// otherwise cost the more with each cell that ends.
+const exportEvery = time.Second
+
+// event writes an event line, and the exports when a cell has ended, or with a later event where
+// they were written a moment ago.
 func (o *outputs) event(e lab.Event) {
 	if o.err != nil {
 		return
 	}
 	o.err = o.eventLine(e)
-	if e.Kind == lab.KindCell && e.State >= lab.Done && o.begun && o.err == nil {
+	o.stale = o.stale || o.begun && e.Kind == lab.KindCell && e.State >= lab.Done
+	if o.stale && o.err == nil && o.now().Sub(o.written) >= exportEvery {
 		o.err = o.write(false)
+		o.written, o.stale = o.now(), false
 	}
 }
 
