@@ -35,6 +35,8 @@ var advisers = map[string][]string{
 	"lab/scenario/bounds.go":     {"run", "check"},
 	"lab/scenario/overlay.go":    {"run", "check"},
 	"lab/scenario/sections.go":   {"run", "check"},
+	"tui/bench_sheet.go":         {"run", "check"},
+	"tui/run_views.go":           {"show"},
 }
 
 var (

@@ -186,8 +186,11 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, o
 
 // judged says on a line of its own which expectations do not hold, and how many could not be
 // judged; nothing where all hold.
-func judged(o run.Outcome, b *lab.Board) string {
-	all, text := len(b.Snapshot().Verdicts), ""
+func judged(o run.Outcome, b *lab.Board) string { return judgedOf(o, len(b.Snapshot().Verdicts)) }
+
+// judgedOf is judged of a run with all expectations.
+func judgedOf(o run.Outcome, all int) string {
+	text := ""
 	if n := len(o.Failed); n > 0 {
 		text += fmt.Sprintf("\n%d of %d expectations do not hold: %s", n, all, strings.Join(o.Failed, "; "))
 	}

@@ -305,7 +305,7 @@ func (s *Store) read(id string, walk func(*reader) error) (*Run, error) {
 	switch {
 	case errors.Is(err, errTorn):
 		if !live {
-			run.Events = append(run.Events, lab.Event{Kind: lab.KindNote, Level: lab.Warning, Text: "log: its last record is torn and was left out: the run was cut off while writing"})
+			run.Events = append(run.Events, lab.Event{Kind: lab.KindNote, Level: lab.Warning, Text: tornNote})
 		}
 	case !errors.Is(err, io.EOF):
 		return run, err
@@ -389,4 +389,7 @@ func (i *Info) damage(err error) {
 	i.Error = "its log is damaged, and what comes after the damage is not shown: " + err.Error()
 }
 
-const interrupted = "interrupted: its process is gone"
+const (
+	interrupted = "interrupted: its process is gone"
+	tornNote    = "log: its last record is torn and was left out: the run was cut off while writing"
+)

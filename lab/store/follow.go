@@ -1,0 +1,143 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"slimlab/internal/filelock"
+	"slimlab/lab"
+)
+
+// quietLimit is how long a log may stand still, where the file system has no locks, before its
+// writer is taken for gone.
+const quietLimit = time.Minute
+
+// Follower reads the log of a run as another process writes it. It is not safe for several
+// goroutines at once.
+type Follower struct {
+	file   *os.File
+	id     string
+	reader reader
+	last   lab.Event
+	status Status
+}
+
+// Status is what a Follower knows of its run after a call of Next.
+type Status struct {
+	State       lab.State // Running only while its process lives
+	Interrupted bool      // it never ended, and its process is gone; State is Cancelled
+	Modified    time.Time // when the log was last written
+}
+
+// ErrReplaced says that the file of a followed log is not the one that was opened: it was removed,
+// replaced or shortened. What was read of it stays true.
+var ErrReplaced = errors.New("the log was removed, replaced or shortened while it was read")
+
+// Follow opens the log of a run, of which name is the id, a prefix of it, or "last". The caller
+// closes the Follower.
+func (s *Store) Follow(name string) (*Follower, error) {
+	id, err := s.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.path(id))
+	if err != nil {
+		return nil, fmt.Errorf("run store: %w", err)
+	}
+	return &Follower{file: f, id: id, reader: reader{name: f.Name()}, status: Status{State: lab.Running}}, nil
+}
+
+// ID is that of the run.
+func (f *Follower) ID() string { return f.id }
+
+// Close closes the log.
+func (f *Follower) Close() error { return f.file.Close() }
+
+// Next calls apply with each event whose record was completed since the last call. A record that
+// the writer has not completed waits for a later call. Of a run whose process is gone before its
+// end, Next adds what Read adds: a note on a torn record and an end event. After the end Next reads
+// nothing. A damaged record is an error, as is a log that is no longer the one that was opened
+// (ErrReplaced).
+func (f *Follower) Next(apply func(lab.Event)) (Status, error) {
+	if f.status.State != lab.Running {
+		return f.status, nil
+	}
+	// The lock is looked at before the size: a writer that ends in between has then written its end
+	// within the size.
+	locked := filelock.Probe(f.file)
+	stat, err := f.file.Stat()
+	if err != nil {
+		return f.status, fmt.Errorf("run log %s: %w", f.file.Name(), err)
+	}
+	if stat.Size() < f.reader.offset {
+		return f.status, fmt.Errorf("run log %s: %w", f.file.Name(), ErrReplaced)
+	}
+	f.status.Modified = stat.ModTime()
+	torn, err := f.read(stat.Size(), apply)
+	switch {
+	case err != nil:
+		return f.status, err
+	case f.last.Kind == lab.KindEnd:
+		f.status.State = f.last.State
+	case !filelock.Current(f.file):
+		return f.status, fmt.Errorf("run log %s: %w", f.file.Name(), ErrReplaced)
+	case !writing(locked, time.Since(stat.ModTime())):
+		f.crashed(torn, apply)
+	}
+	return f.status, nil
+}
+
+// writing says whether a log's writer lives, by what a look at its lock gave and, where there are
+// no locks, by the time since the log was written.
+func writing(locked error, quiet time.Duration) bool {
+	switch {
+	case locked == nil:
+		return false
+	case errors.Is(locked, filelock.ErrLocked):
+		return true
+	}
+	return quiet < quietLimit
+}
+
+// read applies the whole records up to size, and says whether a part of one follows them.
+func (f *Follower) read(size int64, apply func(lab.Event)) (torn bool, err error) {
+	r := &f.reader
+	r.size = size
+	r.in = bufio.NewReaderSize(io.NewSectionReader(f.file, r.offset, size-r.offset), 64<<10)
+	if r.offset == 0 {
+		if err = r.open(); errors.Is(err, errTorn) {
+			return true, nil
+		}
+	}
+	for err == nil {
+		var payload []byte
+		if payload, err = r.next(); err != nil {
+			break
+		}
+		var e lab.Event
+		if e, err = r.decode(payload); err == nil {
+			f.last = e
+			apply(e)
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, nil
+	case errors.Is(err, errTorn):
+		return true, nil
+	}
+	return false, err
+}
+
+// crashed ends a run that did not end itself.
+func (f *Follower) crashed(torn bool, apply func(lab.Event)) {
+	f.status.State, f.status.Interrupted = lab.Cancelled, true
+	if torn {
+		apply(lab.Event{Kind: lab.KindNote, Time: f.last.Time, Level: lab.Warning, Text: tornNote})
+	}
+	apply(lab.Event{Kind: lab.KindEnd, Time: f.last.Time, State: lab.Cancelled, Text: interrupted})
+}

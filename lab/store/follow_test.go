@@ -1,0 +1,155 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"slimlab/internal/filelock"
+	"slimlab/lab"
+)
+
+// A follower is handed each event once and whole, however the writes cut the records; a run whose
+// writer holds its lock is running, and ends with its end event.
+func TestFollowerReadsWholeRecords(t *testing.T) {
+	source := Open(t.TempDir())
+	l, err := source.Create(lab.Begin{Run: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := range 5 {
+		if err := l.Append(lab.Event{Kind: lab.KindPoint, Name: "loss", Step: step, Value: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(l.Append(lab.Event{Kind: lab.KindEnd, State: lab.Done}), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(source.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s := Open(t.TempDir())
+	out, err := os.Create(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if err := filelock.Lock(out); err != nil {
+		t.Skip("no locks here:", err)
+	}
+	f, err := s.Follow("last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []lab.Event
+	for i, b := range whole {
+		if _, err := out.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+		status, err := f.Next(func(e lab.Event) { got = append(got, e) })
+		if err != nil {
+			t.Fatalf("after byte %d: %v", i, err)
+		}
+		if want := i < len(whole)-1; (status.State == lab.Running) != want {
+			t.Fatalf("after byte %d of %d the state is %v", i, len(whole), status.State)
+		}
+	}
+	if len(got) != 7 || got[0].Kind != lab.KindBegin || got[5].Step != 4 || got[6].Kind != lab.KindEnd {
+		t.Fatalf("got %v", got)
+	}
+}
+
+// A writer that is gone before its end, also within a record, is crashed at the next look.
+func TestFollowerOfACrashedRun(t *testing.T) {
+	for _, cut := range []int64{0, 3} {
+		s := Open(t.TempDir())
+		l, err := s.Create(lab.Begin{Run: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.Follow("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		events := 0
+		if status, err := f.Next(func(lab.Event) { events++ }); err != nil || status.State != lab.Running || events != 1 {
+			t.Fatalf("while it is written: %v, %v, %d events", status, err, events)
+		}
+		if err := errors.Join(l.Append(lab.Event{Kind: lab.KindPoint, Name: "loss"}), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		stat, err := os.Stat(s.path("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(s.path("a"), stat.Size()-cut); err != nil {
+			t.Fatal(err)
+		}
+		var kinds []lab.Kind
+		status, err := f.Next(func(e lab.Event) { kinds = append(kinds, e.Kind) })
+		want := lab.KindPoint
+		if cut > 0 {
+			want = lab.KindNote
+		}
+		if err != nil || !status.Interrupted || status.State != lab.Cancelled || len(kinds) != 2 || kinds[0] != want || kinds[1] != lab.KindEnd {
+			t.Errorf("cut %d: %+v, %v, events %v", cut, status, err, kinds)
+		}
+	}
+}
+
+// A log that is removed, replaced or shortened while it is followed is an error that says so.
+func TestFollowerOfAnotherFile(t *testing.T) {
+	for what, change := range map[string]func(name string) error{
+		"removed":   os.Remove,
+		"shortened": func(name string) error { return os.Truncate(name, 4) },
+		"replaced": func(name string) error {
+			other := filepath.Join(filepath.Dir(name), "other")
+			return errors.Join(os.WriteFile(other, []byte("x"), 0o644), os.Rename(other, name))
+		},
+	} {
+		s := Open(t.TempDir())
+		l, err := s.Create(lab.Begin{Run: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		f, err := s.Follow("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.Next(func(lab.Event) {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := change(s.path("a")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Next(func(lab.Event) {}); !errors.Is(err, ErrReplaced) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
+// Without locks the time since the last write decides.
+func TestWritingWithoutLocks(t *testing.T) {
+	for _, c := range []struct {
+		locked error
+		quiet  time.Duration
+		want   bool
+	}{
+		{filelock.ErrLocked, time.Hour, true},
+		{nil, 0, false},
+		{errors.ErrUnsupported, time.Second, true},
+		{errors.ErrUnsupported, time.Hour, false},
+	} {
+		if got := writing(c.locked, c.quiet); got != c.want {
+			t.Errorf("lock %v, quiet for %v: writing %v", c.locked, c.quiet, got)
+		}
+	}
+}
