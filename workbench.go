@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -114,6 +115,45 @@ func (b *bench) Start(ctx context.Context, r tui.Request) (*tui.Live, error) {
 }
 
 func (b *bench) Delete(_ context.Context, id string) error { return b.home.Logs.Remove(id) }
+
+// followEvery is how often the log of a followed run is looked at.
+const followEvery = 250 * time.Millisecond
+
+// Follow follows a run of another process. A log that goes away ends the run on the screen, with
+// what was read.
+func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
+	f, err := b.home.Logs.Follow(name)
+	if err != nil {
+		return nil
+	}
+	board := lab.NewBoard()
+	status, err := f.Next(board.Apply)
+	if err != nil || status.State != lab.Running {
+		f.Close()
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	b.wait.Go(func() {
+		defer close(done)
+		defer f.Close()
+		defer cancel()
+		for status.State == lab.Running {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(followEvery):
+			}
+			if status, err = f.Next(board.Apply); err != nil {
+				var last float64
+				board.Read(func(v *lab.View) { last = v.Time })
+				board.Apply(lab.Event{Kind: lab.KindEnd, Time: last, State: lab.Failed, Text: "what was read is shown: " + err.Error()})
+				return
+			}
+		}
+	})
+	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done}
+}
 
 func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
 	events, _, err := runEvents(b.home, name) // the events end with the damage, if there is any

@@ -23,6 +23,10 @@ type Bench interface {
 	Preview(ctx context.Context, r Request) (Preview, error)
 	// Start begins a run, which stops when ctx ends.
 	Start(ctx context.Context, r Request) (*Live, error)
+	// Follow shows a run that another process is writing: its Board grows as the log does. Cancel
+	// ends the following, never the run. It returns nil for a run that nobody is writing, or that
+	// is not there: Open reads it, or says why not.
+	Follow(ctx context.Context, run string) *Live
 	// Open reads a run's log; DemoRun is the recorded demo.
 	Open(ctx context.Context, run string) ([]lab.Event, error)
 	// Model reads how a row's model is made and where it lies.

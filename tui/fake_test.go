@@ -92,6 +92,7 @@ var epoch = time.Date(2026, 11, 24, 12, 4, 5, 0, time.UTC)
 // fakeBench answers from memory. A run that it starts stops after the first `live` events of the
 // fake log until it is cancelled.
 type fakeBench struct {
+	other      *Live // a run that another process writes
 	live       int
 	board      *lab.Board
 	done       chan struct{}
@@ -206,6 +207,13 @@ func (f *fakeBench) Start(_ context.Context, r Request) (*Live, error) {
 		f.board.Apply(lab.Event{Kind: lab.KindEnd, Time: 30, State: lab.Cancelled, Text: "interrupted"})
 		close(f.done)
 	}}, nil
+}
+
+func (f *fakeBench) Follow(_ context.Context, run string) *Live {
+	if f.other == nil || f.other.RunID != run {
+		return nil
+	}
+	return f.other
 }
 
 func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {

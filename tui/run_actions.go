@@ -45,7 +45,9 @@ func (r *runScreen) clearFilter() { r.line, r.filter, r.wrong = input{}, sweep.F
 
 func (r *runScreen) hasRow() bool { return len(r.order) > 0 }
 
-func (r *runScreen) showsLive() bool { return r.session != nil && !r.session.over() }
+func (r *runScreen) showsLive() bool {
+	return r.session != nil && !r.session.over() && !r.session.other
+}
 
 func (r *runScreen) exportable() bool {
 	return r.session.over() && r.session.id != DemoRun

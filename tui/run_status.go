@@ -82,6 +82,9 @@ func (r *runScreen) mode(s *session, far bool) string {
 		}
 		words = append(words, word)
 	}
+	if s.other && !s.over() {
+		words = append(words, "live in another process")
+	}
 	if s.frozen != nil {
 		words = append(words, "frozen (.)")
 	}
@@ -94,7 +97,7 @@ func (r *runScreen) mode(s *session, far bool) string {
 // progress is the elapsed time of a running run, its finished cells and the step in work.
 func (r *runScreen) progress(v *lab.View) []string {
 	elapsed := v.Time
-	if s := r.session; s.live != nil && s.frozen == nil && !s.over() {
+	if s := r.session; s.live != nil && !s.other && s.frozen == nil && !s.over() {
 		elapsed = r.now().Sub(s.began).Seconds()
 	}
 	parts := []string{clock(elapsed)}

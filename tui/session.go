@@ -10,7 +10,8 @@ import (
 type session struct {
 	id     string
 	board  *lab.Board
-	live   *Live     // nil: not a run of this program
+	live   *Live     // nil: a log that nobody writes
+	other  bool      // live is a run of another process, which is followed and cannot be stopped
 	began  time.Time // of a live run
 	replay *replay   // nil: not a replay
 	frozen *lab.View // what the screen shows instead of the board while the view is frozen
@@ -25,7 +26,7 @@ func (s *session) read(f func(v *lab.View)) {
 	s.board.Read(f)
 }
 
-// over says whether the session's run has ended; a run of another program always has.
+// over says whether the session's run has ended.
 func (s *session) over() bool {
 	if s.live == nil {
 		return true

@@ -61,6 +61,9 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	case previewMsg:
 		msg.sheet.take(msg)
 	case watchMsg:
+		if s := m.session; s != nil && s.other && s != msg.session {
+			s.live.Cancel()
+		}
 		m.session, m.overlays = msg.session, nil
 	case resumedMsg:
 		m.fail("suspend", msg.err)

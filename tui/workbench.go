@@ -71,6 +71,7 @@ type (
 	openedMsg struct {
 		run    string
 		events []lab.Event
+		live   *Live // in place of events: another process writes it
 		replay bool
 		err    error
 	}
@@ -191,20 +192,29 @@ func (w *workbench) cancelLive() tea.Cmd {
 	}
 }
 
-// openRun reads a run's log; the live run is shown from memory.
+// openRun reads a run's log, or follows it while another process writes it; the live run of this
+// program is shown from memory.
 func (w *workbench) openRun(id string, replay bool) tea.Cmd {
 	if !replay && w.running() && w.live.id == id {
 		return watch(w.live)
 	}
 	w.say("reading %s …", text.Clean(id))
 	return func() tea.Msg {
+		if !replay && id != DemoRun {
+			if live := w.bench.Follow(w.ctx, id); live != nil {
+				return openedMsg{run: id, live: live}
+			}
+		}
 		events, err := w.bench.Open(w.ctx, id)
-		return openedMsg{id, events, replay, err}
+		return openedMsg{run: id, events: events, replay: replay, err: err}
 	}
 }
 
 // opened makes a session of a log that was read.
 func (w *workbench) opened(msg openedMsg) tea.Cmd {
+	if msg.live != nil {
+		return watch(&session{id: msg.run, board: msg.live.Board, live: msg.live, other: true})
+	}
 	if msg.err == nil && len(msg.events) == 0 {
 		msg.err = errors.New("its log is empty")
 	}

@@ -1,0 +1,44 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+// TestRunOfAnotherProcessIsFollowed: it is drawn as it grows, cannot be stopped here, asks nothing
+// on quitting, and is left alone once another run is open.
+func TestRunOfAnotherProcessIsFollowed(t *testing.T) {
+	const id = "20261123-1822-figure1-b2"
+	events := fakeLog(id, 3, 0)
+	cancelled, done := 0, make(chan struct{})
+	board := lab.Fold(events[:520])
+	s := newScript(t, 124, 40, Options{})
+	s.bench.other = &Live{RunID: id, Board: board, Done: done, Cancel: func() { cancelled++ }}
+	s.run(s.m.openRun(id, false))
+	s.expect("[2 Run]", "live in another process", "● run")
+	if strings.Contains(s.screen(), "x stop") {
+		t.Error("a run of another process can be stopped")
+	}
+	if !s.m.session.moving() || s.m.running() {
+		t.Error("a followed run is not looked at, or counts as one of this program")
+	}
+	for _, e := range events[520:] {
+		board.Apply(e)
+	}
+	close(done)
+	s.send(tickMsg(epoch)) // the last one that was waited for
+	s.expect("✓ done")
+	if strings.Contains(s.screen(), "live in another process") || s.m.session.moving() {
+		t.Error("the run has ended, and is shown as live")
+	}
+	s.bench.other = nil
+	s.run(s.m.openRun("20261124-1130-figure1-a1", false))
+	if cancelled != 1 {
+		t.Errorf("the following was ended %d times, expected once", cancelled)
+	}
+	if s.keys("q"); !s.quit {
+		t.Error("quitting asks")
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"slimlab/lab"
+	"slimlab/lab/home"
+)
+
+// TestWorkbenchFollows: a run that a process writes grows on its board; without an end event it is
+// stopped as soon as its writer is gone; what nobody writes is not followed.
+func TestWorkbenchFollows(t *testing.T) {
+	h := home.Open(t.TempDir(), "test")
+	b := newBench(h, "")
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Scenario: "x", Rows: []string{"FM"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := b.Follow(t.Context(), "a")
+	if live == nil {
+		t.Fatal("a run that is being written is not followed")
+	}
+	log.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: "FM", Values: map[string]lab.Measure{"auc": {Value: 0.5}}})
+	if err := log.Close(); err != nil { // as a process that is killed: without an end
+		t.Fatal(err)
+	}
+	select {
+	case <-live.Done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("a writer that is gone is not noticed within 5 seconds")
+	}
+	live.Board.Read(func(v *lab.View) {
+		if v.State != lab.Cancelled || v.Rows[0].Done != 1 {
+			t.Errorf("the run is %v with %d seeds of FM, expected one that was stopped, with 1", v.State, v.Rows[0].Done)
+		}
+	})
+	b.wait.Wait()
+	if b.Follow(t.Context(), "a") != nil || b.Follow(t.Context(), "none") != nil {
+		t.Error("a run that nobody writes is followed")
+	}
+}
