@@ -42,3 +42,20 @@ func TestRunOfAnotherProcessIsFollowed(t *testing.T) {
 		t.Error("quitting asks")
 	}
 }
+
+// TestWriterThatIsGoneIsSaid: a run whose process was killed says so, one that was stopped only
+// that.
+func TestWriterThatIsGoneIsSaid(t *testing.T) {
+	const id = "20261123-1822-figure1-b2"
+	for text, said := range map[string]bool{"interrupted: its process is gone": true, "interrupted": false} {
+		board := lab.Fold(append(fakeLog(id, 3, 0)[:520:520], lab.Event{Kind: lab.KindEnd, Time: 20, State: lab.Cancelled, Text: text}))
+		done := make(chan struct{})
+		close(done)
+		s := newScript(t, 124, 40, Options{})
+		s.bench.other = &Live{RunID: id, Board: board, Done: done, Cancel: func() {}}
+		s.run(s.m.openRun(id, false))
+		if strings.Contains(s.screen(), text) != said {
+			t.Errorf("a run that ended with %q: said %t, expected %t", text, !said, said)
+		}
+	}
+}
