@@ -55,15 +55,12 @@ func (b *benchScreen) newScenario() tea.Cmd {
 func (b *benchScreen) chooseModel(found Candidates) {
 	b.message = ""
 	p := &picker{workbench: b.workbench, title: "Compress a model, 1 of 3: which? A path can be typed"}
-	step := func(model string) tea.Cmd {
-		b.chooseData(found, model)
-		return nil
-	}
+	step := func(model string) func() tea.Cmd { return act(func() { b.chooseData(found, model) }) }
 	for _, c := range found.Models {
-		p.entries = append(p.entries, entry{text.Clean(c.Path), text.Clean(c.About), func() tea.Cmd { return step(c.Path) }})
+		p.entries = append(p.entries, entry{text.Clean(c.Path), text.Clean(c.About), step(c.Path)})
 	}
 	p.typed = func(line string) entry {
-		return entry{text.Clean(line), "the path as typed: a Hugging Face folder, a GGUF file, run:ID/ROW", func() tea.Cmd { return step(line) }}
+		return entry{text.Clean(line), "the path as typed: a Hugging Face folder, a GGUF file, run:ID/ROW", step(line)}
 	}
 	b.push(p)
 }
@@ -71,16 +68,17 @@ func (b *benchScreen) chooseModel(found Candidates) {
 // chooseData is the second step.
 func (b *benchScreen) chooseData(found Candidates, model string) {
 	p := &picker{workbench: b.workbench, title: "Compress a model, 2 of 3: measured on what? A path can be typed"}
-	step := func(data string) tea.Cmd {
-		b.push(newCompressForm(b.workbench, Compression{Model: model, Data: data, Ratios: found.Ratios, Schemes: found.Schemes}))
-		return nil
+	step := func(data string) func() tea.Cmd {
+		return act(func() {
+			b.push(newCompressForm(b.workbench, Compression{Model: model, Data: data, Ratios: found.Ratios, Schemes: found.Schemes}))
+		})
 	}
 	for _, c := range found.Data {
-		p.entries = append(p.entries, entry{text.Clean(c.Path), text.Clean(c.About), func() tea.Cmd { return step(c.Path) }})
+		p.entries = append(p.entries, entry{text.Clean(c.Path), text.Clean(c.About), step(c.Path)})
 	}
-	p.entries = append(p.entries, entry{"a sample of English", "for a first look: slimlab has it", func() tea.Cmd { return step("") }})
+	p.entries = append(p.entries, entry{"a sample of English", "for a first look: slimlab has it", step("")})
 	p.typed = func(line string) entry {
-		return entry{text.Clean(line), "the path as typed: records (JSON lines) or a plain text", func() tea.Cmd { return step(line) }}
+		return entry{text.Clean(line), "the path as typed: records (JSON lines) or a plain text", step(line)}
 	}
 	b.push(p)
 }

@@ -45,7 +45,7 @@ func (w *workbench) gridTakesMouse(g *grid.Grid, y, width, height int, do gridAc
 			do.chosen()
 		}
 	}
-	click := func(x, y int) tea.Cmd {
+	put := func(x, y int) {
 		row, column := g.Hit(x, y)
 		if column >= 0 {
 			g.Column = column
@@ -56,8 +56,8 @@ func (w *workbench) gridTakesMouse(g *grid.Grid, y, width, height int, do gridAc
 		} else if y == 0 && column >= 0 && do.sort != nil {
 			do.sort()
 		}
-		return nil
 	}
+	click := func(x, y int) tea.Cmd { return act(func() { put(x, y) })() }
 	w.takesMouse(region{
 		y: y, width: width, height: height, sideways: g.MoveColumn, click: click,
 		wheel: func(lines int) {

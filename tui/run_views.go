@@ -111,14 +111,14 @@ func (r *runScreen) viewTakesMouse(width, height int) {
 // spotsTakeMouse lets a click put the cursor on the nearest point of a chart, and a second one open
 // it.
 func (r *runScreen) spotsTakeMouse(s chart.Scatter, y, width, height int, put func(t *table, id int)) {
-	click := func(x, y int) tea.Cmd {
+	point := func(x, y int) {
 		if id, ok := s.Hit(width, height, x, y); ok {
 			r.look(func(t *table) { put(t, id) })
 		}
-		return nil
 	}
+	click := func(x, y int) tea.Cmd { return act(func() { point(x, y) })() }
 	r.takesMouse(region{y: y, width: width, height: height, click: click, again: func(x, y int) tea.Cmd {
-		click(x, y)
+		point(x, y)
 		return pressEnter()
 	}})
 }
