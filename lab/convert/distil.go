@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"slimlab/internal/await"
-	"slimlab/internal/filelock"
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab/datafile"
@@ -100,7 +99,7 @@ func (d Distillation) check() error {
 // Distil trains the checkpoint student to answer as the checkpoint teacher does, or alone where
 // teacher is "", and writes it to the new folder to.
 func Distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {
-	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return distil(ctx, student, teacher, to, d, o) })
+	return locked(acquireFolder, to, func(to string) (*Result, error) { return distil(ctx, student, teacher, to, d, o) })
 }
 
 func distil(ctx context.Context, student, teacher, to string, d Distillation, o Options) (*Result, error) {

@@ -31,7 +31,7 @@ func Targets() []string {
 // Export writes the checkpoint from as a target, one of Targets, to the new folder or file to.
 func Export(ctx context.Context, from, to, target string, o Options) (*Result, error) {
 	folder := func(t transfer) (*Result, error) {
-		return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return t.run(ctx, from, to, o) })
+		return locked(acquireFolder, to, func(to string) (*Result, error) { return t.run(ctx, from, to, o) })
 	}
 	switch target {
 	case "hf":

@@ -1,6 +1,9 @@
 package convert
 
 import (
+	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"slimlab/internal/filelock"
@@ -25,4 +28,16 @@ func locked(acquire func(to string) (*filelock.Target, error), to string, conver
 		r.Warnings = append(r.Warnings, target.Warning)
 	}
 	return r, err
+}
+
+// acquireFolder locks the folder that a verb is to write. A name that ends as a file's of a model
+// does is refused: as that file it would be opened.
+func acquireFolder(to string) (*filelock.Target, error) {
+	switch ending := filepath.Ext(filepath.Clean(to)); strings.ToLower(ending) {
+	case ".gguf":
+		return nil, fmt.Errorf("%s: a name that ends in %s is a file's, expected that of a folder; `slimlab export MODEL FILE.gguf --as gguf-q8_0` writes such a file", to, ending)
+	case ".safetensors", ".bin", ".pt", ".pth", ".onnx":
+		return nil, fmt.Errorf("%s: a name that ends in %s is a file's, expected that of a folder", to, ending)
+	}
+	return filelock.AcquireFolder(to)
 }

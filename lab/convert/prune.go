@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"slimlab/internal/filelock"
 	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -73,7 +72,7 @@ func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result,
 	if err := errors.Join(p.Calibration.require("pruning"), p.check()); err != nil {
 		return nil, err
 	}
-	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
+	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
 }
 
 func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"slimlab/internal/filelock"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -46,7 +45,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	if err := checkDamping(q.Damping); err != nil {
 		return nil, err
 	}
-	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
+	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
 }
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {

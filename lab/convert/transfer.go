@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"slimlab/internal/filelock"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
@@ -22,7 +21,7 @@ import (
 // random:SHAPE, such as random:qwen2.5-0.5b, is a model of that shape with random weights in BF16,
 // to measure with.
 func Import(ctx context.Context, from, to string, o Options) (*Result, error) {
-	return locked(filelock.AcquireFolder, to, func(to string) (*Result, error) {
+	return locked(acquireFolder, to, func(to string) (*Result, error) {
 		if shape, ok := strings.CutPrefix(from, "random:"); ok {
 			return random(ctx, shape, to, o)
 		}
