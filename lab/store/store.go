@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,12 +26,17 @@ var ErrNotFound = errors.New("not found")
 
 const extension = ".runlog"
 
-// Store is a folder of run logs.
-type Store struct{ dir string }
+// Store is a folder of run logs. Its methods may be called from several goroutines.
+type Store struct {
+	dir string
+
+	mu     sync.Mutex
+	listed map[string]Info // runs that have ended, as List found them
+}
 
 // Open names the folder of a store. It reads nothing and makes nothing: Create makes the folder
 // when it is absent.
-func Open(dir string) *Store { return &Store{dir} }
+func Open(dir string) *Store { return &Store{dir: dir} }
 
 // absent reports that there is no file of a name, nor can be where the path leads through a file.
 func absent(err error) bool {
@@ -201,15 +207,21 @@ func (s *Store) ids() ([]string, error) {
 	return ids, nil
 }
 
-// List returns all runs, the newest first. It decodes two records a run. A run whose log is
-// damaged, or of a newer version (NewerError), is listed with its Problem.
+// List returns all runs, the newest first. A run whose log is damaged, or of a newer version
+// (NewerError), is listed with its Problem. A log is read whole, once: that of a run that has ended
+// is read again only when its size or its time has changed.
 func (s *Store) List() ([]Info, error) {
 	ids, err := s.ids()
 	if err != nil {
 		return nil, err
 	}
 	runs := make([]Info, 0, len(ids))
+	known := map[string]Info{}
 	for _, id := range ids {
+		if info, ok := s.known(id); ok {
+			runs, known[id] = append(runs, info), info
+			continue
+		}
 		var ends [2]lab.Event
 		run, err := s.read(id, func(r *reader) error { return firstAndLast(r, &ends) })
 		if errors.Is(err, fs.ErrNotExist) {
@@ -224,13 +236,31 @@ func (s *Store) List() ([]Info, error) {
 			info.damage(err)
 		}
 		runs = append(runs, info)
+		if info.Ended() && err == nil {
+			known[id] = info
+		}
 	}
+	s.mu.Lock()
+	s.listed = known
+	s.mu.Unlock()
 	slices.SortFunc(runs, func(a, b Info) int {
 		// logs of earlier versions have seconds only: of two that began in one, the later is the
 		// one that was written last
 		return cmp.Or(b.Started.Compare(a.Started), b.modified.Compare(a.modified), cmp.Compare(b.ID, a.ID))
 	})
 	return runs, nil
+}
+
+// known returns what List found of a run that has ended, unless its log has changed since.
+func (s *Store) known(id string) (Info, bool) {
+	s.mu.Lock()
+	info, ok := s.listed[id]
+	s.mu.Unlock()
+	if !ok {
+		return Info{}, false
+	}
+	stat, err := os.Stat(s.path(id))
+	return info, err == nil && stat.Size() == info.Bytes && stat.ModTime().Equal(info.modified)
 }
 
 // Read returns a run by its id, a prefix of it, or "last". A record that the end of the file cuts

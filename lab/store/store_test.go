@@ -211,3 +211,51 @@ func TestIDsOfLongNames(t *testing.T) {
 		l.Close()
 	}
 }
+
+// A list that is read again shows runs that have begun, grown, ended or gone since, and logs that
+// were changed after their end.
+func TestListFollowsTheFolder(t *testing.T) {
+	s := open(t)
+	list := func(want string) {
+		t.Helper()
+		runs, err := s.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range runs {
+			got = append(got, r.ID+" "+r.State.String())
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("got %q, want %q", strings.Join(got, ", "), want)
+		}
+	}
+	list("")
+	write(t, s, "a", 100, 1, lab.Done)
+	list("a done")
+	list("a done")
+	live, err := s.Create(begin("b", 200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list("b run, a done")
+	if err := live.Append(lab.Event{Kind: lab.KindEnd, State: lab.Failed}); err != nil {
+		t.Fatal(err)
+	}
+	if err := live.Close(); err != nil {
+		t.Fatal(err)
+	}
+	list("b fail, a done")
+	stat, err := os.Stat(s.path("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(s.path("b"), stat.Size()-1); err != nil { // within its end event
+		t.Fatal(err)
+	}
+	list("b stop, a done")
+	if err := s.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	list("b stop")
+}
