@@ -21,6 +21,7 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/lab/store"
 	"slimlab/lab/sweep"
 	"slimlab/tui"
 )
@@ -145,9 +146,12 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 			case <-time.After(followEvery):
 			}
 			if status, err = f.Next(board.Apply); err != nil {
+				if errors.Is(err, store.ErrReplaced) { // without the path, which can fill the line
+					err = store.ErrReplaced
+				}
 				var last float64
 				board.Read(func(v *lab.View) { last = v.Time })
-				board.Apply(lab.Event{Kind: lab.KindEnd, Time: last, State: lab.Failed, Text: "what was read is shown: " + err.Error()})
+				board.Apply(lab.Event{Kind: lab.KindEnd, Time: last, State: lab.Failed, Text: err.Error() + "; what was read is shown"})
 				return
 			}
 		}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,4 +42,34 @@ func TestWorkbenchFollows(t *testing.T) {
 	if b.Follow(t.Context(), "a") != nil || b.Follow(t.Context(), "none") != nil {
 		t.Error("a run that nobody writes is followed")
 	}
+}
+
+// TestWorkbenchSaysThatALogIsGone: where another program deletes a run that is followed, what was
+// read stays, and the first words say what happened.
+func TestWorkbenchSaysThatALogIsGone(t *testing.T) {
+	folder := t.TempDir()
+	h := home.Open(folder, "test")
+	b := newBench(h, "")
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Scenario: "x", Rows: []string{"FM"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	live := b.Follow(t.Context(), "a")
+	if live == nil {
+		t.Fatal("a run that is being written is not followed")
+	}
+	if err := os.Remove(filepath.Join(folder, "runs", "a.runlog")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-live.Done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("a log that is gone is not noticed within 5 seconds")
+	}
+	live.Board.Read(func(v *lab.View) {
+		if !strings.HasPrefix(v.Error, "the log was removed") || v.Begin.Scenario != "x" {
+			t.Errorf("%q says %q", v.Begin.Scenario, v.Error)
+		}
+	})
 }

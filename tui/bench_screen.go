@@ -33,8 +33,8 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 	case figuresMsg:
 		return b.setFigures(msg)
 	case lookMsg:
-		if b.current == Screen(b) {
-			return b.loadLibrary()
+		if b.current == Screen(b) { // with the library, which holds scenarios of runs
+			return b.loadRuns()
 		}
 	case editedMsg:
 		b.fail("editor", msg.err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"slimlab/lab"
 )
 
@@ -141,6 +143,22 @@ func TestChangedFileIsReadAgain(t *testing.T) {
 	s.bench.stamp = "changed"
 	s.send(lookMsg{})
 	s.expect("mine.yaml:3:5")
+}
+
+// TestRunsOfOthersAppear: the list is read again while it is looked at, and the cursor stays on its
+// line.
+func TestRunsOfOthersAppear(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("jjjjj").expect("runs (4)")
+	bench := s.m.screens[0].(*benchScreen)
+	at := bench.selection().run.ID
+	bench.setRuns(bench.runs[1:]) // as it was before another program began the first
+	s.send(tea.WindowSizeMsg{Width: 100, Height: 30})
+	s.expect("runs (3)")
+	s.send(lookMsg{})
+	s.expect("runs (4)")
+	if r := bench.selection().run; r == nil || r.ID != at {
+		t.Errorf("the cursor left the run %s", at)
+	}
 }
 
 // TestCompressInThreeSteps: a model, data, points; a typed path is taken as it is, and an error
