@@ -326,6 +326,7 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("SLIMLAB_HOME", folder)
 	logs := store.Open(filepath.Join(folder, "runs"))
+	auc := 0.8
 	write := func(id string, rows ...string) {
 		begin := lab.Begin{Run: id, Scenario: "x", Rows: []string{"FM", "small"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}, Columns: []string{"auc"}}
 		l, err := logs.Create(begin)
@@ -333,7 +334,7 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, row := range rows {
-			l.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: row, Values: map[string]lab.Measure{"auc": {Value: 0.8, Low: 0.79, High: 0.81, N: 100}}})
+			l.Append(lab.Event{Kind: lab.KindRow, Cell: "seed=1", Row: row, Values: map[string]lab.Measure{"auc": {Value: auc, Low: auc - 0.01, High: auc + 0.01, N: 100}}})
 		}
 		if len(rows) == 2 {
 			l.Append(lab.Event{Kind: lab.KindCell, Cell: "seed=1", State: lab.Done})
@@ -346,6 +347,8 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 	write("whole", "FM", "small")
 	write("part", "FM")
 	write("none")
+	auc = 0.7
+	write("worse", "FM", "small")
 	for _, c := range []struct {
 		base, next string
 		code       int
@@ -360,6 +363,27 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 	} {
 		if _, errs, code := slimlab(t, "compare", c.base, c.next); code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
 			t.Errorf("%s against %s: exit %d, expected %d: %s", c.next, c.base, code, c.code, errs)
+		}
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"whole whole whole", exitHeld, ""},
+		{"whole part --baseline whole", exitBaseline, "the new run was stopped"},
+		{"part whole --baseline whole", exitBaseline, "the new run was stopped"},
+		{"whole --baseline part", exitHeld, "warning: the base was stopped"},
+		{"whole whole part", exitBaseline, "#3 part: compared is only what was measured"},
+		{"whole whole none", exitBaseline, "#3 none: the runs are not comparable"},
+		{"whole worse none", exitRegression, "#2 worse: 2 figures are significantly worse, first auc of FM"},
+		{"whole whole --format csv", exitHeld, ""},
+		{"whole", exitUsage, "two runs or more"},
+		{"whole whole nothing", exitBaseline, "run nothing"},
+		{"whole whole --baseline nothing", exitBaseline, "run nothing"},
+	} {
+		if _, errs, code := slimlab(t, append([]string{"compare"}, strings.Fields(c.args)...)...); code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
+			t.Errorf("compare %s: exit %d, expected %d: %s", c.args, code, c.code, errs)
 		}
 	}
 }

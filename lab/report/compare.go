@@ -71,6 +71,8 @@ type Comparison struct {
 	Comparable bool     // they have a row in common
 	Timings    bool     // timings are judged: the same scenario, each row on the same machine
 	Reasons    []string // why not, and what else differs
+	// Settings are what Differences finds, base first; nil where it was not asked.
+	Settings []Difference
 	// rows of the new run in order, then its columns; then what only the base has
 	Changes []Change
 	Missing []string // rows that only one run measured

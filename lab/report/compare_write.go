@@ -72,6 +72,9 @@ func (one *Change) bounds(factor float64) string {
 
 var compareHead = [6]string{"step", "metric", "base", "new", "Δ", "verdict"}
 
+// pairHeads are the columns of the settings.
+var pairHeads = []string{"base", "new"}
+
 // heading is what both runs are, and why they cannot be compared where they cannot.
 func (c *Comparison) heading() []string {
 	lines := []string{fmt.Sprintf("base %s (%s) against new %s (%s)", c.Base.Run, c.Base.Scenario, c.New.Run, c.New.Scenario)}
@@ -120,6 +123,9 @@ func (c *Comparison) text(w io.Writer) error {
 	notes, of := c.footnotes()
 	var b strings.Builder
 	b.WriteString(strings.Join(c.heading(), "\n") + "\n\n")
+	if len(c.Settings) > 0 {
+		b.WriteString(settingsTable(c.Settings, pairHeads, func(s string) string { return s }).Text() + "\n")
+	}
 	b.WriteString(c.table(of, func(s string) string { return s }).Text())
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
@@ -136,6 +142,9 @@ func (c *Comparison) markdown(w io.Writer) error {
 		}
 		b.WriteString(texttable.Escape(line) + "\n\n")
 	}
+	if len(c.Settings) > 0 {
+		b.WriteString(settingsTable(c.Settings, pairHeads, texttable.Escape).Markdown() + "\n")
+	}
 	notes, of := c.footnotes()
 	b.WriteString(c.table(of, texttable.Escape).Markdown())
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
@@ -144,31 +153,39 @@ func (c *Comparison) markdown(w io.Writer) error {
 }
 
 func (c *Comparison) json(w io.Writer) error {
-	type change struct {
-		Row      string      `json:"row"`
-		Metric   string      `json:"metric"`
-		Base     jsonSummary `json:"base"`
-		New      jsonSummary `json:"new"`
-		Delta    lab.Number  `json:"delta"`
-		Low      lab.Number  `json:"low"`
-		High     lab.Number  `json:"high"`
-		P        lab.Number  `json:"p"`
-		Adjusted lab.Number  `json:"p_adjusted"`
-		Verdict  Judgement   `json:"verdict"`
-		Warnings []string    `json:"warnings"`
-	}
-	out := struct {
-		Base       string   `json:"base"`
-		New        string   `json:"new"`
-		Comparable bool     `json:"comparable"`
-		Timings    bool     `json:"timings"`
-		Reasons    []string `json:"reasons"`
-		Missing    []string `json:"missing"`
-		Changes    []change `json:"changes"`
-	}{c.Base.Run, c.New.Run, c.Comparable, c.Timings, orEmpty(c.Reasons), orEmpty(c.Missing), []change{}}
+	return jsondoc.Write(w, "slimlab.comparison/2", newJSONComparison(c))
+}
+
+type jsonComparison struct {
+	Base       string           `json:"base"`
+	New        string           `json:"new"`
+	Comparable bool             `json:"comparable"`
+	Timings    bool             `json:"timings"`
+	Settings   []jsonDifference `json:"settings,omitempty"`
+	Reasons    []string         `json:"reasons"`
+	Missing    []string         `json:"missing"`
+	Changes    []jsonChange     `json:"changes"`
+}
+
+type jsonChange struct {
+	Row      string      `json:"row"`
+	Metric   string      `json:"metric"`
+	Base     jsonSummary `json:"base"`
+	New      jsonSummary `json:"new"`
+	Delta    lab.Number  `json:"delta"`
+	Low      lab.Number  `json:"low"`
+	High     lab.Number  `json:"high"`
+	P        lab.Number  `json:"p"`
+	Adjusted lab.Number  `json:"p_adjusted"`
+	Verdict  Judgement   `json:"verdict"`
+	Warnings []string    `json:"warnings"`
+}
+
+func newJSONComparison(c *Comparison) jsonComparison {
+	out := jsonComparison{c.Base.Run, c.New.Run, c.Comparable, c.Timings, newJSONDifferences(c.Settings), orEmpty(c.Reasons), orEmpty(c.Missing), []jsonChange{}}
 	for _, one := range c.Changes {
-		out.Changes = append(out.Changes, change{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
+		out.Changes = append(out.Changes, jsonChange{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
 			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), lab.Number(one.Adjusted), one.Judgement, orEmpty(one.Warnings)})
 	}
-	return jsondoc.Write(w, "slimlab.comparison/2", out)
+	return out
 }
