@@ -24,7 +24,7 @@ func TestResolved(t *testing.T) {
 		}
 		return values
 	}
-	plain, set := of(options()), of(options("distilled.steps=777"))
+	plain, set := of(options()), of(options("steps=777"))
 	for key, want := range map[string]string{
 		"distilled.steps": "1500", "distilled.clip": "1", "distilled.kind": "distil", "models.FM.load": "pretrained:recsys-fm", "baseline": "FM",
 	} {
