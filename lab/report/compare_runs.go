@@ -115,14 +115,6 @@ func (l *RunsLine) Scale() Scale {
 	return ScaleOf(l.Metric.Unit, values...)
 }
 
-// Differs reports whether a run differs from the baseline beyond seeds, samples and clocks, or
-// cannot be compared.
-func (l *RunsLine) Differs() bool {
-	return slices.ContainsFunc(l.Changes, func(one *Change) bool {
-		return one != nil && one.Judgement != Same && one.Judgement != Within
-	})
-}
-
 // notes collects the reasons of all comparisons, each once, with the runs that they are of.
 func (c *Runs) notes() {
 	var texts []string
