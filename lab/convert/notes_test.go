@@ -16,6 +16,7 @@ import (
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 	"slimlab/model/weight"
+	"slimlab/quant"
 )
 
 // Every verb says what the source's files said that was not read as one might expect.
@@ -87,6 +88,61 @@ func TestNotFiniteNumbersAreNamed(t *testing.T) {
 		want := "numbers that are NaN or infinite were copied, 3 in all: 1 in model.layers.1.mlp.up_proj.weight, 2 in model.norm.weight"
 		if !slices.Contains(r.Warnings, want) {
 			t.Errorf("%s: warnings %q, expected %q", target, r.Warnings, want)
+		}
+	}
+}
+
+// Nothing is computed with numbers that are not finite, wherever they stand: the verbs refuse the
+// model by tensor and count, and leave nothing.
+func TestNothingIsComputedWithNotFiniteNumbers(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	scheme, err := quant.ParseScheme("w8a8-rtn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nan, infinite := float32(math.NaN()), float32(math.Inf(-1))
+	for tensor, spoil := range map[string]func(m *model.Model){
+		"model.embed_tokens.weight":             func(m *model.Model) { m.Embedding[5] = nan },
+		"model.norm.weight":                     func(m *model.Model) { m.FinalNorm[1] = infinite },
+		"model.layers.1.mlp.up_proj.weight":     func(m *model.Model) { m.Blocks[1].Up.Weight.(*weight.Dense).Data[3] = nan },
+		"model.layers.0.input_layernorm.weight": func(m *model.Model) { m.Blocks[0].AttentionNorm[0] = infinite },
+	} {
+		c, err := open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Model(t.Context())
+		if err := errors.Join(err, c.Close()); err != nil {
+			t.Fatal(err)
+		}
+		spoil(m)
+		dir := t.TempDir()
+		bad := filepath.Join(dir, "bad")
+		if err := checkpoint.Save(t.Context(), bad, m, nil, checkpoint.SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		words, err := os.ReadFile(filepath.Join(from, "tokenizer.json"))
+		if err := errors.Join(err, os.WriteFile(filepath.Join(bad, "tokenizer.json"), words, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		p := Pruning{Calibration: Calibration{File: text, Samples: 2}}
+		q := Quantization{Scheme: scheme, Calibration: Calibration{File: text, Samples: 2}}
+		d := Distillation{Data: text, Steps: 1, Batch: 1, LearningRate: 1e-3, Seed: 1}
+		if err := errors.Join(p.Set("magnitude", "0.5", ""), d.Set("", "float32", false)); err != nil {
+			t.Fatal(err)
+		}
+		for verb, run := range map[string]func(to string) (*Result, error){
+			"prune":    func(to string) (*Result, error) { return Prune(t.Context(), bad, to, p, Options{Open: open}) },
+			"quantize": func(to string) (*Result, error) { return Quantize(t.Context(), bad, to, q, Options{Open: open}) },
+			"distil":   func(to string) (*Result, error) { return Distil(t.Context(), bad, "", to, d, Options{Open: open}) },
+		} {
+			to := filepath.Join(dir, verb)
+			if _, err := run(to); err == nil || !strings.Contains(err.Error(), "NaN or infinite, 1 in all: 1 in "+tensor) {
+				t.Errorf("%s with a number of %s that is not finite: %v", verb, tensor, err)
+			}
+			if _, err := os.Stat(to); err == nil {
+				t.Errorf("%s left %s", verb, to)
+			}
 		}
 	}
 }
