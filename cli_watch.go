@@ -16,9 +16,6 @@ import (
 	"slimlab/lab/store"
 )
 
-// watchEvery is how often the log of a followed run is looked at.
-const watchEvery = 250 * time.Millisecond
-
 func (p *program) watchCommand() *cobra.Command {
 	format := "table"
 	cmd := &cobra.Command{
@@ -63,7 +60,7 @@ func (p *program) watch(ctx context.Context, name, format string) error {
 		case <-ctx.Done():
 			shown.done()
 			return failure{exitInterrupted, fmt.Errorf("watching ended; the run %s goes on", f.ID())}
-		case <-time.After(watchEvery):
+		case <-time.After(followEvery):
 		}
 	}
 }
@@ -91,7 +88,7 @@ func (p *program) watched(id string, v *lab.View, format string, problem error) 
 		return broke(err)
 	case problem != nil:
 		return broke(fmt.Errorf("run %s: printed is what was read: %w", id, problem))
-	case v.State == lab.Cancelled && v.Error == "interrupted":
+	case v.State == lab.Cancelled && v.Error == lab.Interrupted:
 		return failure{exitInterrupted, fmt.Errorf("run %s was interrupted; what was finished is kept", id)}
 	case v.State != lab.Done:
 		return broke(fmt.Errorf("run %s: %s%s", id, v.Error, judgedOf(o, len(v.Verdicts))))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -124,9 +123,9 @@ func (o *outputs) openSaves(h *home.Home, rows, flags []string) error {
 
 // savedTo is the row that is to be saved into a folder already; "" where none is.
 func (o *outputs) savedTo(folder string) (row string) {
-	absolute, err := filepath.Abs(folder)
+	path, err := filelock.TargetPath(folder)
 	for _, s := range o.saves {
-		if other, otherErr := filepath.Abs(s.folder); err == nil && otherErr == nil && other == absolute {
+		if err == nil && s.folder == path {
 			return s.row
 		}
 	}

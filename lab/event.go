@@ -164,6 +164,9 @@ func (s State) String() string {
 	return names[s]
 }
 
+// Interrupted is the text of the end event of a run that its user stopped.
+const Interrupted = "interrupted"
+
 // Level is a note's weight.
 type Level uint8
 

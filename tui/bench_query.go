@@ -16,11 +16,12 @@ import (
 // query is a line of conditions on scenarios and runs, typed as filters of rows are:
 //
 //	text            a scenario's or run's names and state contain it, whatever the case
-//	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or a row's name);
-//	                = and != ask for the whole
+//	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or
+//	                a row's name); = and != ask for the whole
 //	state=done      also wait run fail stop bad
 //	took>5m age<2d  how long a run took, and how long ago it began
-//	metric<number   of one row that meets all of them; also > <= >= = !=, with suffixes: 300kB, 20ms, 3%
+//	metric<number   of one row that meets all of them; also > <= >= = !=, with
+//	                suffixes: 300kB, 20ms, 3%
 //	row:text        which rows count for the metrics
 //	not X           the condition X must not hold
 //	A B, A or B     both hold; one of both holds, where A and B may be several

@@ -176,13 +176,7 @@ func (r *runScreen) openAxis() {
 		}
 		list := &picker{workbench: r.workbench, title: "The rows of this point"}
 		for _, i := range p.Rows {
-			list.entries = append(list.entries, entry{label(t, &t.sweep.Rows[i]), "", act(func() {
-				r.look(func(t *table) {
-					if i < len(t.sweep.Rows) {
-						r.openRow(t, i)
-					}
-				})
-			})})
+			list.entries = append(list.entries, r.rowEntry(t, i, ""))
 		}
 		r.push(list)
 	})

@@ -179,13 +179,7 @@ func (r *runScreen) openPivot() {
 			if s, ok := t.sweep.Rows[i].Metric(c.asked.Metric.Key); ok {
 				value = c.asked.Metric.Label + " " + report.FormatSummary(c.asked.Metric.Unit, s)
 			}
-			p.entries = append(p.entries, entry{label(t, &t.sweep.Rows[i]), value, act(func() {
-				r.look(func(t *table) {
-					if i < len(t.sweep.Rows) {
-						r.openRow(t, i)
-					}
-				})
-			})})
+			p.entries = append(p.entries, r.rowEntry(t, i, value))
 		}
 		r.push(p)
 	})

@@ -23,7 +23,7 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	} else {
 		parts = append(parts, "took "+report.Duration(v.Time))
 	}
-	if v.Error != "" && v.Error != "interrupted" { // that it was stopped is said already
+	if v.Error != "" && v.Error != lab.Interrupted { // that it was stopped is said already
 		parts = append(parts, text.Clean(v.Error))
 	}
 	if n := len(v.Verdicts); n > 0 {

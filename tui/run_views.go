@@ -220,5 +220,16 @@ func (r *runScreen) copyChart() tea.Cmd {
 	return r.copy(b.String())
 }
 
+// rowEntry is the entry of a list that opens a row.
+func (r *runScreen) rowEntry(t *table, i int, about string) entry {
+	return entry{label(t, &t.sweep.Rows[i]), about, act(func() {
+		r.look(func(t *table) {
+			if i < len(t.sweep.Rows) {
+				r.openRow(t, i)
+			}
+		})
+	})}
+}
+
 // label names a row in a chart: by its step and its values, short.
 func label(t *table, row *sweep.Row) string { return text.Cut(text.Clean(t.sweep.Label(row)), 32) }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"slimlab/internal/atomicfile"
+	"slimlab/internal/filelock"
 	"slimlab/lab/recipe"
 )
 
@@ -54,26 +55,18 @@ func (h *Home) CheckSave(folder string) error {
 	return nil
 }
 
-// within reports whether a path is a folder or below it, links followed as far as they exist.
+// within reports whether a path is a folder or below it, links followed.
 func within(folder, path string) bool {
-	relative, err := filepath.Rel(resolved(folder), resolved(path))
+	above, err := filelock.TargetPath(folder)
+	if err != nil {
+		return false
+	}
+	below, err := filelock.TargetPath(path)
+	if err != nil {
+		return false
+	}
+	relative, err := filepath.Rel(above, below)
 	return err == nil && filepath.IsLocal(relative)
-}
-
-func resolved(path string) string {
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	for rest := ""; ; {
-		if whole, err := filepath.EvalSymlinks(path); err == nil {
-			return filepath.Join(whole, rest)
-		}
-		parent := filepath.Dir(path)
-		if parent == path {
-			return filepath.Join(path, rest)
-		}
-		path, rest = parent, filepath.Join(filepath.Base(path), rest)
-	}
 }
 
 // copyModel writes the files of a model into a new folder, which is there whole or not at all.

@@ -101,7 +101,7 @@ func (r *Run) end(state lab.State, err error) error {
 	e := lab.Event{Kind: lab.KindEnd, State: state}
 	switch {
 	case state == lab.Cancelled:
-		e.Text = "interrupted"
+		e.Text = lab.Interrupted
 	case err != nil:
 		e.Text = err.Error()
 	}

@@ -18,8 +18,8 @@ const FilterSyntax = "text, key=value, key<number, has:key, not …, … or …"
 //
 //	text         the row's label contains it, whatever the case
 //	key=value    step (or row), state or an axis is value, a metric is a number; also !=
-//	key<number   an axis of numbers or a metric is less; also <= > >=; numbers may have the suffixes
-//	             of tables: 300kB, 20ms, 3%
+//	key<number   an axis of numbers or a metric is less; also <= > >=; numbers may have
+//	             the suffixes of tables: 300kB, 20ms, 3%
 //	has:key      the metric was measured; the row depends on the axis
 //	not X        the condition X does not hold
 //	A B          both hold
