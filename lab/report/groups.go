@@ -137,7 +137,7 @@ func GroupNotes(g *sweep.Groups) []string {
 func groupsText(w io.Writer, g *sweep.Groups, width int) error {
 	var b strings.Builder
 	v := g.Table.View
-	fmt.Fprintf(&b, "%s\n%s\n\n", title(v), subtitle(v))
+	b.WriteString(head(v, width))
 	newGroupTable(g).fit(&b, width)
 	for _, line := range append(GroupNotes(g), hidden(g.Table)...) {
 		b.WriteString(line + "\n")

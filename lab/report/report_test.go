@@ -139,7 +139,8 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// No line of the table is wider than asked, unless the columns that are always shown are.
+// No line of the head or the table is wider than asked, unless a word or the columns that are
+// always shown are.
 func TestTextFits(t *testing.T) {
 	v := run("r1", 3, nil).Snapshot()
 	rapid.Check(t, func(t *rapid.T) {
@@ -148,8 +149,13 @@ func TestTextFits(t *testing.T) {
 		if err := Text(&b, v, width); err != nil {
 			t.Fatal(err)
 		}
-		lines := strings.Split(b.String(), "\n")
-		for _, line := range lines[3:7] {
+		head, body, _ := strings.Cut(b.String(), "\n\n")
+		for _, line := range strings.Split(head, "\n") {
+			if w := ansi.StringWidth(line); w > width && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Fatalf("%d wide, want %d: %s", w, width, line)
+			}
+		}
+		for _, line := range strings.Split(body, "\n")[:4] {
 			if w := ansi.StringWidth(line); w > max(width, len("distilled")) {
 				t.Fatalf("%d wide, want %d: %s", w, width, line)
 			}

@@ -22,7 +22,7 @@ func Text(w io.Writer, v *lab.View, width int) error { return TextOf(w, sweep.Of
 func TextOf(w io.Writer, of *sweep.Table, width int) error {
 	t, v := newTable(of), of.View
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n\n", title(v), subtitle(v))
+	b.WriteString(head(v, width))
 	t.fit(&b, width)
 	for _, line := range hidden(of) {
 		b.WriteString(line + "\n")
@@ -47,6 +47,35 @@ func TextOf(w io.Writer, of *sweep.Table, width int) error {
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
+}
+
+// head is a run's title and subtitle in whole words, with the blank line under them.
+func head(v *lab.View, width int) string {
+	return wrapWords(title(v), width) + "\n" + wrapWords(subtitle(v), width) + "\n\n"
+}
+
+// wrapWords breaks a line between words, so that it fits where its words do; 0 is without limit.
+func wrapWords(line string, width int) string {
+	if width == 0 || ansi.StringWidth(line) <= width {
+		return line
+	}
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Fields(line) {
+		w := ansi.StringWidth(word)
+		switch {
+		case i == 0:
+		case at+1+w > width:
+			b.WriteByte('\n')
+			at = 0
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += w
+	}
+	return b.String()
 }
 
 // fit writes the table with its legend as far as it fits into a width, and says what it left out.
