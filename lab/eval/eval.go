@@ -18,6 +18,7 @@ import (
 type Source struct {
 	Name      string
 	Positions int // that the model has
+	Vocab     int // tokens that the model has; 0 is not known
 	// what its files say that was not read as one might expect
 	Notes []string
 	// settings of its files that greedy generation does not apply

@@ -489,3 +489,18 @@ func TestLlamaCpp(t *testing.T) {
 		t.Errorf("perplexity %.4f, llama.cpp's is %.4f", got.Value, want)
 	}
 }
+
+// A perplexity of as much as the vocabulary is a note that names the model and the text.
+func TestModelThatGuesses(t *testing.T) {
+	source := tinySource(t, "tiny", 5, "")
+	for vocabulary, expected := range map[int]bool{2: true, 1 << 30: false, 0: false} {
+		source.Vocab = vocabulary
+		r, err := Run(t.Context(), []Source{source}, Options{Texts: []string{write(t, "text.txt", strings.Repeat(sentences, 3))}, Window: 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "tiny on text.txt: a loss of") }); got != expected {
+			t.Errorf("vocabulary %d: notes %q, expected a doubt: %v", vocabulary, r.Notes, expected)
+		}
+	}
+}

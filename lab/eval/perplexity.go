@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"slimlab/lab/stat"
+	"slimlab/lab/task"
 )
 
 const (
@@ -67,9 +68,22 @@ func (r *run) addText(ctx context.Context, out *Evaluation, index int) error {
 			return err
 		}
 		figure.File, figure.Size = t.Path, size
+		if metric.name == tokenPerplexity {
+			out.Notes = append(out.Notes, r.doubts(t.Path, figure)...)
+		}
 		out.Results = append(out.Results, figure)
 	}
 	return nil
+}
+
+// doubts names the models whose perplexity of a text is that of a guess.
+func (r *run) doubts(path string, perplexity Figure) (notes []string) {
+	for i, v := range perplexity.Values {
+		if doubt := task.Doubt(math.Log(v.Value), r.sources[i].Vocab); doubt != "" {
+			notes = append(notes, fmt.Sprintf("%s on %s: %s", r.sources[i].Name, short(path), doubt))
+		}
+	}
+	return notes
 }
 
 // textFigure computes a metric of a text, with intervals; paired says that the models read the same

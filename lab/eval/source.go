@@ -46,7 +46,7 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},
 		}, err
 	}
-	return Source{Name: name, Positions: c.Config().MaxPositions, Notes: c.Notes(), Settings: c.GenerationSettings(), Load: load, Recipe: of}, nil
+	return Source{Name: name, Positions: c.Config().MaxPositions, Vocab: c.Config().Vocab, Notes: c.Notes(), Settings: c.GenerationSettings(), Load: load, Recipe: of}, nil
 }
 
 // load loads a model whose weights that are not quantized, keys and values are in dtype.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"slimlab/lab"
 )
 
 // keptCurve is a curve of a training as it is kept with the model, all its points as they were
@@ -63,7 +65,7 @@ func (w *worker) showCurves(name, dir string) error {
 		if facts.Run != "" {
 			text += ", and of run " + facts.Run
 		}
-		w.run.noteOnce(text)
+		w.run.noteOnce(lab.Info, text)
 		return nil
 	}
 	for _, c := range facts.Curves {

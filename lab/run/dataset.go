@@ -231,7 +231,7 @@ func (r *Run) loadedEOS(ctx context.Context, d *dataset, p *scenario.Point) (int
 		}
 		if eos := int32(m.origin.EOS); eos >= 0 && int(eos) < d.tokenizer.Vocab() {
 			d.training["eos"] = int(eos)
-			r.noteOnce(fmt.Sprintf("model %s: the tokenizer names no end-of-sequence token: responses end with %d (%q), the model's", shape.Load, eos, d.tokenizer.Token(eos)))
+			r.noteOnce(lab.Info, fmt.Sprintf("model %s: the tokenizer names no end-of-sequence token: responses end with %d (%q), the model's", shape.Load, eos, d.tokenizer.Token(eos)))
 			return eos, nil
 		}
 	}
@@ -373,7 +373,7 @@ func (c Calibration) noteFew(w *worker, step string) {
 		return
 	}
 	if all, err := w.data.Calibration(c.Source, 0); err == nil && len(all) < c.Samples {
-		w.run.noteOnce(fmt.Sprintf("%s: calibration.samples is %d, and there are %d calibration examples: all are used", step, c.Samples, len(all)))
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: calibration.samples is %d, and there are %d calibration examples: all are used", step, c.Samples, len(all)))
 	}
 }
 

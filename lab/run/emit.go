@@ -89,9 +89,9 @@ func (r *Run) note(cell string, level lab.Level, text string) {
 }
 
 // noteOnce notes what all cells would say alike.
-func (r *Run) noteOnce(text string) {
+func (r *Run) noteOnce(level lab.Level, text string) {
 	if _, said := r.noted.LoadOrStore(text, true); !said {
-		r.note("", lab.Info, text)
+		r.note("", level, text)
 	}
 }
 

@@ -46,6 +46,9 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	}
 	if w.base == nil && s.Name == w.run.plan.Scenario.Baseline {
 		w.base = row
+		if doubt := task.Doubt(row.values["loss"].Value, row.model.shape.Vocab); doubt != "" {
+			w.run.noteOnce(lab.Warning, s.Name+": "+doubt)
+		}
 		for _, e := range w.pending {
 			if err := w.report(ctx, e); err != nil {
 				return err

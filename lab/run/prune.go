@@ -72,7 +72,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		return job{}, err
 	}
 	if slices.Equal(shape.Layers, source.shape.Layers) {
-		w.run.noteOnce(fmt.Sprintf("%s: its cut rounds to nothing where the widths are multiples of %d: no unit is removed", s.Name, p.Align))
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its cut rounds to nothing where the widths are multiples of %d: no unit is removed", s.Name, p.Align))
 	}
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)

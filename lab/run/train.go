@@ -137,7 +137,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		return job{}, err
 	}
 	if n := w.data.TrainSize(); n > 0 && t.Data > n {
-		w.run.noteOnce(fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
 	}
 	of := w.data.recipe(s.Kind, trainVersion)
 	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)
@@ -189,7 +189,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			return err
 		}
 		if facts.Run != w.run.ID && w.run.options.Retime {
-			w.run.noteOnce("training speeds are not measured again: they are of the runs that trained the models")
+			w.run.noteOnce(lab.Info, "training speeds are not measured again: they are of the runs that trained the models")
 		}
 		row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: w.timed(row, facts.timing("train", facts.Run))}
 		return nil
