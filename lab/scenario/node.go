@@ -2,15 +2,14 @@ package scenario
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -116,14 +115,14 @@ func parse(file string, text []byte) (root *node, err error) {
 	}
 	defer func() {
 		// a scenario is untrusted: a defect of the YAML library must not end the program
-		if r := recover(); r != nil {
-			root, err = nil, fmt.Errorf("%s: cannot be read as YAML: %v", file, r)
+		if recover() != nil {
+			root, err = nil, fmt.Errorf("%s: cannot be read as YAML: expected lines of key: value, lists of - items, and texts with signs in quotes", file)
 		}
 	}()
 	if err := checkNesting(file, text); err != nil {
 		return nil, err
 	}
-	parsed, err := parser.ParseBytes(text, 0)
+	parsed, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(file, text, err)
 	}
@@ -183,70 +182,6 @@ func checkNesting(file string, text []byte) error {
 	return nil
 }
 
-func syntaxError(file string, text []byte, err error) error {
-	at := place{file, 1, 1}
-	message := err.Error()
-	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) {
-		message = syntax.Message
-		if syntax.Token != nil && syntax.Token.Position != nil {
-			at.line, at.column = syntax.Token.Position.Line, syntax.Token.Position.Column
-		}
-	}
-	message, _, _ = strings.Cut(message, "\n")
-	lines := strings.Split(string(text), "\n")
-	if at.line >= 1 && at.line <= len(lines) {
-		message = plainSyntax(message, strings.TrimRight(lines[at.line-1], "\r"))
-	}
-	if at.line <= len(lines) && strings.Contains(lines[at.line-1], "${") {
-		message += `; inside { } and [ ] write "${…}" in quotes`
-	}
-	return fmt.Errorf("%s: %s", at, message)
-}
-
-// plainSyntax says what a line holds and what to do, for the library's messages that do not.
-func plainSyntax(message, line string) string {
-	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-	found := []rune(strings.TrimSpace(line))
-	found = found[:min(len(found), 60)]
-	switch {
-	case strings.Contains(message, "is a reserved character"):
-		return message + ": quote a value that begins with it"
-	case meaning(message) != "":
-		return fmt.Sprintf("found %q, expected %s", string(found), meaning(message))
-	case !strings.Contains(message, "cannot start any token") && !strings.Contains(message, "not allowed in this context"):
-		return message
-	case strings.Contains(indent, "\t"):
-		return fmt.Sprintf("found a tab before %q, expected spaces: indent with spaces", string(found))
-	}
-	return fmt.Sprintf("found %q, expected key: value at the indent of its neighbours: indent with spaces and quote a value with signs in it", string(found))
-}
-
-// meaning is what a message of the library expects, "" for other messages.
-func meaning(message string) string {
-	for _, m := range []struct{ part, expected string }{
-		{"',' or ']' must be specified", "a comma or ] behind each value of a list"},
-		{"sequence end token", "a ] at the end of the list"},
-		{"',' or '}' must be specified", "a comma or } behind each key: value"},
-		{"could not find flow map content", "key: value, separated by commas, within { }"},
-		{"could not find flow mapping", "key: value, separated by commas, within { }"},
-		{"invalid key for this map", "key: value, separated by commas, within { }"},
-		{"character corresponding to", "brackets that begin and end in pairs, or a text in quotes"},
-		{"flow mapping end token", "a } at the end of the keys"},
-		{"non-map value is specified", "key: value, as in the lines around it"},
-		{"unexpected key name", "key: value at the indent of its neighbours"},
-		{"value is not allowed", "key: value at the indent of its neighbours"},
-		{"invalid header option", "a text in quotes, if it begins with | or >, which else begin a text of several lines"},
-		{"end character of double-quoted text", "a closing \" behind the text that begins with one"},
-		{"end character of single-quoted text", "a closing ' behind the text that begins with one"},
-	} {
-		if strings.Contains(message, m.part) {
-			return m.expected
-		}
-	}
-	return ""
-}
-
 // converter turns the library's tree into nodes and counts them.
 type converter struct {
 	file  string
@@ -302,10 +237,21 @@ func (c *converter) node(n ast.Node, depth int) (*node, error) {
 			out.items = append(out.items, item)
 		}
 		return out, nil
-	case *ast.AnchorNode, *ast.AliasNode:
-		return nil, fmt.Errorf("%s: YAML anchors and aliases are not supported; use params and ${…}", at)
 	}
-	return nil, fmt.Errorf("%s: %s is not supported", at, n.Type().YAMLName())
+	return nil, fmt.Errorf("%s: found %s", at, unsupported(n))
+}
+
+// unsupported says what a part of YAML is that scenarios do without, and what to write.
+func unsupported(n ast.Node) string {
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
+		return "a YAML anchor, alias or merge, expected a value: use params and ${…} for what stands in several places"
+	case *ast.TagNode:
+		return "a YAML tag, expected a value: write it without its tag, and a text of digits in quotes"
+	case *ast.DirectiveNode:
+		return "a YAML directive, expected key: value: remove the line that begins with %"
+	}
+	return "what no scenario has here, expected a value, a list or key: value"
 }
 
 // null is a null as it is written at a place, "" for a value that is left out.
@@ -328,8 +274,8 @@ func (c *converter) mapping(at place, values []*ast.MappingValueNode, depth int)
 		if _, plain := v.Key.(ast.ScalarNode); !plain || token == nil || v.Key.IsMergeKey() {
 			return nil, fmt.Errorf("%s: a key must be a plain name", keyAt)
 		}
-		if out.get(token.Value) != nil {
-			return nil, fmt.Errorf("%s: key %q is given twice", keyAt, token.Value)
+		if i := slices.Index(out.keys, token.Value); i >= 0 {
+			return nil, fmt.Errorf("%s: key %q is given twice, first in line %d: remove one", keyAt, token.Value, out.keyAt[i].line)
 		}
 		item, err := c.node(v.Value, depth+1)
 		if err != nil {

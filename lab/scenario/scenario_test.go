@@ -196,7 +196,7 @@ func TestErrors(t *testing.T) {
 		{"unknown reference", "steps: 10", `steps: "${n}"`, `unknown param or axis "n": there is none here`},
 		{"axis in a title", "name: x\n", "name: \"${n}\"\nsweep: { n: [1, 2] }\n", `${n} is an axis of the sweep`},
 		{"names that change", "pipeline:", "sweep: { n: [a, b] }\npipeline:\n  - baseline: { name: \"${n}\", model: FM }", `the names of the steps change with the sweep`},
-		{"anchor", "name: x", "name: &a x", `anchors and aliases are not supported`},
+		{"anchor", "name: x", "name: &a x", `a YAML anchor, alias or merge`},
 		{"second document", "name: x", "name: x\n---\nname: y", `a second document`},
 		{"overlay", "pipeline:", "quick: { task: { membrs: 3 } }\npipeline:", `with the section quick: x.yaml:6:18: unknown key of task "membrs": … did you mean "members"?`},
 		{"overlay's step", "pipeline:", "quick: { pipeline: { kb: { steps: 3 } } }\npipeline:", `unknown step "kb": … did you mean "kd"?`},
