@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/regexread"
 )
 
 // quantization says how each layer is stored.
@@ -85,7 +86,7 @@ func newTargets(list []string) (t targets, err error) {
 			t.names = append(t.names, target)
 			continue
 		}
-		re, err := regexp.Compile("^(?:" + expression + ")")
+		re, err := regexread.Compile(expression, "^(?:%s)")
 		if err != nil {
 			return t, fmt.Errorf("target %q: %w", target, err)
 		}

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slimlab/internal/regexread"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -33,7 +34,7 @@ func compile(pattern string) (*matching, error) {
 	}
 	re, err := regexp2.Compile(translated, regexp2.None)
 	if err != nil {
-		return nil, fmt.Errorf("as %q: %w", translated, err)
+		return nil, regexread.Error(pattern, err)
 	}
 	re.MatchTimeout = longestMatch
 	return &matching{re: re, pattern: pattern}, nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/regexread"
 )
 
 // The files of an adapter.
@@ -188,8 +189,8 @@ func (p *patterns) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("%q: found %v, expected a number", one.key, value)
 		}
 		one.value = number
-		if one.module, err = regexp.Compile(`^(?:.*\.)?(?:` + one.key + `)$`); err != nil {
-			return fmt.Errorf("%q is no regular expression that is read: %s", one.key, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		if one.module, err = regexread.Compile(one.key, `^(?:.*\.)?(?:%s)$`); err != nil {
+			return err
 		}
 		*p = append(*p, one)
 	}

@@ -102,7 +102,7 @@ func TestConfigKeys(t *testing.T) {
 		{"rank_pattern", `{"q_proj": 0}`, "rank_pattern.q_proj: found 0"},
 		{"rank_pattern", `{"q_proj": "x"}`, `"q_proj": found x, expected a number`},
 		{"rank_pattern", `[1]`, "expected an object of numbers by module"},
-		{"rank_pattern", `{"(?=x)": 4}`, `"(?=x)" is no regular expression that is read`},
+		{"rank_pattern", `{"(?=x)": 4}`, `found "(?=x)", expected a regular expression`},
 		{"rank_pattern", `{"k_proj": 2}`, ""},
 		{"alpha_pattern", `null`, ""},
 		{"use_dora", `true`, `adapter_config.json: use_dora is true, but "model.layers.0.self_attn.q_proj.weight" has a magnitude vector: false`},
