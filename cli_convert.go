@@ -63,7 +63,7 @@ func (p *program) finishConversion(f convertFlags, to string, r *convert.Result,
 			return failure{exitInterrupted, errors.New("interrupted; finished layers are kept, and the same command goes on from there")}
 		}
 		return failure{exitInterrupted, errors.New("interrupted; nothing was kept")}
-	case writeFailed(err), errors.Is(err, filelock.ErrLocked):
+	case writeFailed(err), convert.Broke(err), errors.Is(err, filelock.ErrLocked):
 		return broke(err)
 	case err != nil:
 		return usage(err)

@@ -257,7 +257,6 @@ func TestVerbsWithoutAHome(t *testing.T) {
 		{[]string{"scenarios"}, "figure1"},
 		{[]string{"check", file}, "to build"},
 		{[]string{"tokenize", "pretrained:recsys-fm"}, "["},
-		{[]string{"runs"}, ""},
 		{[]string{"show", "demo"}, "FM"},
 		// TestEvalWithoutAHome
 		{[]string{"eval", "pretrained:recsys-fm", "--text", text, "--limit", "1"}, "perplexity"},

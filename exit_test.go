@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"slimlab/lab"
@@ -40,6 +42,41 @@ type refusing struct{}
 
 func (refusing) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
+// gone is a pipe whose reader has closed it.
+type gone struct{}
+
+func (gone) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// A reader that has closed standard output is told nothing.
+func TestReaderThatHasGone(t *testing.T) {
+	newHome(t)
+	writeRun(t, "one", 100)
+	var errs bytes.Buffer
+	if code := execute(t.Context(), []string{"show", "one"}, gone{}, &errs); code != exitPipe || errs.Len() != 0 {
+		t.Errorf("exit %d, said %q", code, errs.String())
+	}
+}
+
+// A home that is no folder, or leads through a file, is not one without runs.
+func TestHomeThatIsNoFolder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, home := range []string{file, filepath.Join(file, "a", "b")} {
+		t.Setenv("SLIMLAB_HOME", home)
+		for _, args := range [][]string{{"runs"}, {"show", "last"}, {"compare", "a", "b"}, {"watch", "last"}, {"clean", "--dry-run"}, {"rm", "x"}, {"check", "smoke"}} {
+			if _, stderr, code := slimlab(t, args...); (code == exitHeld) != (args[0] == "check") || !strings.Contains(stderr, file+" is no folder; set SLIMLAB_HOME") {
+				t.Errorf("SLIMLAB_HOME=%s slimlab %s: exit %d, said %q", home, strings.Join(args, " "), code, stderr)
+			}
+		}
+	}
+	t.Setenv("SLIMLAB_HOME", filepath.Join(t.TempDir(), "new", "home"))
+	if _, stderr, code := slimlab(t, "runs"); code != exitHeld {
+		t.Errorf("a new home: exit %d, said %q", code, stderr)
+	}
+}
+
 // TestExitCodeNumbers: scripts read these numbers, which the names in the source must not change.
 func TestExitCodeNumbers(t *testing.T) {
 	file := newHome(t)
@@ -47,6 +84,11 @@ func TestExitCodeNumbers(t *testing.T) {
 	writeRun(t, "large", 200)
 	stopped, stop := context.WithCancel(context.Background())
 	stop()
+	data := filepath.Join(t.TempDir(), "text.txt")
+	if err := os.WriteFile(data, []byte(strings.Repeat("member 1 likes item 2. ", 200)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	diverging := []string{"distil", "pretrained:recsys-fm", filepath.Join(t.TempDir(), "student"), "--data", data, "--length", "16", "--batch", "1", "--steps", "8", "--warm-up", "0", "--learning-rate", "1e30", "--validation", "0"}
 	for _, c := range []struct {
 		what string
 		args []string
@@ -57,6 +99,8 @@ func TestExitCodeNumbers(t *testing.T) {
 		{"a list", []string{"runs"}, nil, nil, 0},
 		{"a smaller model", []string{"compare", "large", "small"}, nil, nil, 0},
 		{"a result that cannot be written", []string{"runs"}, nil, refusing{}, 1},
+		{"a training that diverges", diverging, nil, nil, 1},
+		{"a reader that has gone", []string{"runs"}, nil, gone{}, 141},
 		{"no such verb", []string{"frobnicate"}, nil, nil, 2},
 		{"no such scenario", []string{"run", "nothing"}, nil, nil, 2},
 		{"an expectation that does not hold", []string{"run", file, "--set", "expect=[\"smaller(row=w8a8) > 100\"]"}, nil, nil, 3},

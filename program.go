@@ -23,6 +23,7 @@ const (
 	exitRegression  = 4 // worse than the run that it is compared with
 	exitBaseline    = 5 // a run to compare with is absent or not comparable
 	exitInterrupted = 130
+	exitPipe        = 141 // the reader of standard output has closed it: 128 and SIGPIPE
 )
 
 // failure is an error with the code to exit with.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,7 +69,9 @@ func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, 
 }
 
 // exitCode is the code that a command ends with, and the error to report: an interruption before
-// anything else, then output that could not be written, then what the verb says.
+// anything else, then output that could not be written, then what the verb says. A reader that has
+// closed standard output, as head does, knows it: nothing is said, and the code is the one with
+// which a shell reports SIGPIPE.
 func exitCode(ctx context.Context, err, written error) (int, error) {
 	var f failure
 	switch {
@@ -75,6 +79,8 @@ func exitCode(ctx context.Context, err, written error) (int, error) {
 		return f.code, err
 	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return exitInterrupted, errors.New("interrupted")
+	case errors.Is(written, syscall.EPIPE):
+		return exitPipe, nil
 	case written != nil:
 		return exitBroke, written
 	case err == nil:
@@ -93,6 +99,13 @@ func oneScenarioFile(_ *cobra.Command, args []string) error {
 	}
 	return errors.New("expected a verb, or the file of one scenario")
 }
+
+// What the verbs do with a home that cannot be read. run says itself, in its exports too, why it
+// cannot write there; verbs that are in neither list can do without.
+var (
+	listHome = []string{"slimlab", "runs", "clean", "rm"}              // they end
+	readHome = []string{"check", "show", "replay", "compare", "watch"} // they say so: what they are asked may lie elsewhere
+)
 
 func (p *program) rootCommand() *cobra.Command {
 	var look tui.Options
@@ -124,6 +137,18 @@ func (p *program) rootCommand() *cobra.Command {
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),
 	)
+	for _, c := range append(root.Commands(), root) {
+		switch {
+		case slices.Contains(listHome, c.Name()):
+			c.PreRunE = func(*cobra.Command, []string) error { return usage(p.home.Check()) }
+		case slices.Contains(readHome, c.Name()):
+			c.PreRun = func(*cobra.Command, []string) {
+				if err := p.home.Check(); err != nil {
+					fmt.Fprintf(p.stderr, "note: %v\n", err)
+				}
+			}
+		}
+	}
 	root.SetHelpCommand(helpCommand())
 	plainErrors(root)
 	addCompletion(root)

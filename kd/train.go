@@ -2,6 +2,7 @@ package kd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -54,6 +55,9 @@ type StepReport struct {
 	// step
 	Validation float64
 }
+
+// ErrDiverged is in the error of a training whose loss or gradient is no longer a finite number.
+var ErrDiverged = errors.New("training diverged")
 
 // Result says how a run ended.
 type Result struct {

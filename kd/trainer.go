@@ -135,7 +135,7 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 		s.Divergence = total.divergence / n.answers
 	}
 	if !finite(s.Loss) || !finite(s.GradNorm) {
-		return fmt.Errorf("loss %v and gradient norm %v are not finite: a lower learning rate than %.3g or a longer warm-up may help", s.Loss, s.GradNorm, c.LearningRate)
+		return fmt.Errorf("%w: loss %v and gradient norm %v are not finite: a lower learning rate than %.3g or a longer warm-up may help", ErrDiverged, s.Loss, s.GradNorm, c.LearningRate)
 	}
 	if err := t.update(ctx, s.LearningRate, norm); err != nil {
 		return err
@@ -254,7 +254,7 @@ func (t *Trainer) validate(ctx context.Context, step int) (float64, error) {
 	}
 	loss := total / answers
 	if !finite(loss) {
-		return 0, fmt.Errorf("validation loss %v is not finite: a lower learning rate than %.3g may help", loss, t.config.LearningRate)
+		return 0, fmt.Errorf("%w: validation loss %v is not finite: a lower learning rate than %.3g may help", ErrDiverged, loss, t.config.LearningRate)
 	}
 	if r := &t.result; r.BestStep == 0 || loss < r.BestValidation {
 		r.BestStep, r.BestValidation = step, loss

@@ -66,7 +66,8 @@ type factor struct {
 // dampingLimit ends the search for a damping that makes the statistics positive definite.
 const dampingLimit = 10
 
-var errNotPositive = errors.New("the input statistics are not positive definite even with damping 10: are they finite?")
+// ErrNotPositive is the error of statistics that no damping makes positive definite.
+var ErrNotPositive = errors.New("the input statistics are not positive definite even with damping 10: are they finite?")
 
 // factor returns the factor for a key, which it computes once.
 func (m *Moments) factor(ctx context.Context, key factorKey) (*factor, error) {
@@ -112,7 +113,7 @@ func newFactor(ctx context.Context, gram matrix.Dense, key factorKey) (*factor, 
 		}
 		return f, nil
 	}
-	return nil, errNotPositive
+	return nil, ErrNotPositive
 }
 
 // diagonal is an element of the diagonal before damping, one for a channel that was never active.

@@ -22,6 +22,9 @@ type Disk struct {
 // Disk measures the home. It changes nothing.
 func (h *Home) Disk() (Disk, error) {
 	d := Disk{Folder: h.Folder, Free: -1}
+	if err := h.Check(); err != nil {
+		return d, err
+	}
 	runs, err := h.Logs.List()
 	if err != nil {
 		return d, err

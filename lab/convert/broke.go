@@ -1,0 +1,14 @@
+package convert
+
+import (
+	"errors"
+
+	"slimlab/kd"
+	"slimlab/quant"
+)
+
+// Broke reports that a conversion ended because its arithmetic broke: a training diverged, or
+// statistics have no factor. Its settings and inputs could be read.
+func Broke(err error) bool {
+	return errors.Is(err, kd.ErrDiverged) || errors.Is(err, quant.ErrNotPositive)
+}
