@@ -612,7 +612,7 @@ func TestConversionErrors(t *testing.T) {
 		}, "I8"},
 		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "nothing would be removed"},
 		"nothing":  {func() error { return cut("", "", 0, calibration) }, "nothing is to be removed"},
-		"all":      {func() error { return cut("96", "", 8, calibration) }, "leaves none"},
+		"all":      {func() error { return cut("96", "", 8, calibration) }, "at least one stays"},
 		"share":    {func() error { return cut("120%", "", 0, calibration) }, "120%"},
 		"method":   {func() error { return new(Pruning).Set("oscar", "1", "") }, "osscar"},
 		"too long": {func() error { return cut("10%", "", 0, Calibration{File: text, Samples: 4, Length: 65}) }, "1 to 64"},

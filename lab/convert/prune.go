@@ -110,15 +110,58 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 		p.Align = alignment(c.Layers, p.MLP)
 	}
 	p.Cuts = pruning.Uniform(len(c.Layers), p.LayerCut)
-	widths, err := pruning.Widths(c.Layers, p.Cuts, p.Align)
-	if err != nil {
-		return c, checkpoint.Storage{}, fmt.Errorf("%w: give a smaller --mlp or --heads", err)
+	if err := p.leavesOne(c.Layers); err != nil {
+		return c, checkpoint.Storage{}, err
 	}
-	if slices.Equal(widths, c.Layers) {
-		err = fmt.Errorf("nothing would be removed: the cuts round to none where MLP sizes are multiples of %d: give a larger --mlp or a smaller --align", p.Align)
+	widths, err := pruning.Widths(c.Layers, p.Cuts, p.Align)
+	if err == nil && slices.Equal(widths, c.Layers) {
+		err = p.removesNothing(c.Layers)
 	}
 	c.Layers = widths
 	return c, checkpoint.Storage{}, err
+}
+
+// leavesOne reports a cut after which a layer has no neuron or no head, with the flag that asks for
+// it and values that would do.
+func (p *Pruning) leavesOne(layers []model.LayerConfig) error {
+	for i, l := range layers {
+		for _, of := range []struct {
+			flag, units string
+			cut         pruning.Cut
+			width       int
+		}{{"--mlp", "neurons", p.MLP, l.MLP}, {"--heads", "KV groups", p.Heads, l.KVHeads}} {
+			removed := removedOf(of.cut, of.width)
+			switch {
+			case removed < of.width:
+			case of.width == 1:
+				return fmt.Errorf("%s: layer %d has one of its %s alone, which stays: give no %s", of.flag, i, of.units, of.flag)
+			default:
+				return fmt.Errorf("%s: it removes %d of the %d %s of layer %d, expected at most %d, or a share below %.4g%%: at least one stays",
+					of.flag, removed, of.width, of.units, i, of.width-1, 100*(float64(of.width)-0.5)/float64(of.width))
+			}
+		}
+	}
+	return nil
+}
+
+// removesNothing is the error of cuts that round to none in all layers.
+func (p *Pruning) removesNothing(layers []model.LayerConfig) error {
+	mlp, heads := 0, 0
+	for _, l := range layers {
+		mlp, heads = max(mlp, removedOf(p.MLP, l.MLP)), max(heads, l.KVHeads)
+	}
+	switch {
+	case mlp > 0:
+		return fmt.Errorf("nothing would be removed: --mlp asks for %d neurons of a layer, and what stays is rounded up to multiples of %d: give a larger --mlp or a smaller --align", mlp, p.Align)
+	case p.Heads == (pruning.Cut{}):
+		return errors.New("nothing would be removed: --mlp rounds to no neuron of any layer: give a larger one")
+	}
+	return fmt.Errorf("nothing would be removed: --heads rounds to none of at most %d KV groups of a layer: give a number of them, or %.4g%% or more", heads, 50/float64(heads))
+}
+
+// removedOf is how many of a layer's units a cut asks for.
+func removedOf(c pruning.Cut, width int) int {
+	return c.Count + int(math.Round(c.Ratio*float64(width)))
 }
 
 // alignment chooses the multiple that the kept neurons are rounded up to.
@@ -126,7 +169,7 @@ func alignment(layers []model.LayerConfig, cut pruning.Cut) int {
 	for _, align := range []int{128, 64, 32, 16} {
 		fits := true
 		for _, l := range layers {
-			kept := l.MLP - cut.Count - int(math.Round(cut.Ratio*float64(l.MLP)))
+			kept := l.MLP - removedOf(cut, l.MLP)
 			fits = fits && (kept+align-1)/align*align-kept <= l.MLP/20
 		}
 		if fits {

@@ -1,0 +1,47 @@
+package convert
+
+import (
+	"strings"
+	"testing"
+
+	"slimlab/model"
+	"slimlab/pruning"
+)
+
+// A cut that leaves none of a layer, or removes none of any, names its own flag and values of that
+// flag that would do.
+func TestImpossibleCuts(t *testing.T) {
+	layers := []model.LayerConfig{{Heads: 8, KVHeads: 4, MLP: 384}, {Heads: 4, KVHeads: 2, MLP: 100}}
+	single := []model.LayerConfig{{Heads: 4, KVHeads: 1, MLP: 64}}
+	for _, c := range []struct {
+		layers     []model.LayerConfig
+		mlp, heads string
+		align      int
+		expected   string // "" where the cut does
+		refused    string // a flag that the error must not advise
+	}{
+		{layers, "", "2", 0, "--heads: it removes 2 of the 2 KV groups of layer 1, expected at most 1, or a share below 75%", "--mlp"},
+		{layers, "", "80%", 0, "--heads: it removes 2 of the 2 KV groups of layer 1", "--mlp"},
+		{layers, "", "74%", 0, "", ""},
+		{layers, "", "1", 0, "", ""},
+		{layers, "100", "", 0, "--mlp: it removes 100 of the 100 neurons of layer 1, expected at most 99, or a share below 99.5%", "--heads"},
+		{layers, "99", "", 8, "", ""},
+		{single, "", "1", 0, "--heads: layer 0 has one of its KV groups alone", "--mlp"},
+		{layers, "", "5%", 0, "--heads rounds to none of at most 4 KV groups of a layer: give a number of them, or 12.5% or more", "--mlp"},
+		{layers, "", "12.5%", 0, "", ""},
+		{layers, "1", "", 64, "a larger --mlp or a smaller --align", "--heads"},
+		{layers, "0.0001", "", 0, "--mlp rounds to no neuron", "--heads"},
+	} {
+		p := Pruning{Options: pruning.Options{Align: c.align}}
+		if err := p.Set("osscar", c.mlp, c.heads); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := p.plan(model.Config{Layers: c.layers})
+		switch {
+		case c.expected == "" && err != nil, c.expected != "" && (err == nil || !strings.Contains(err.Error(), c.expected)):
+			t.Errorf("--mlp %q --heads %q --align %d: %v, expected %q", c.mlp, c.heads, c.align, err, c.expected)
+		case err != nil && strings.Contains(err.Error(), c.refused):
+			t.Errorf("--mlp %q --heads %q: %v advises %s", c.mlp, c.heads, err, c.refused)
+		}
+	}
+}
