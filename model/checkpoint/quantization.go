@@ -10,6 +10,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/internal/jsonread"
@@ -20,8 +21,12 @@ import (
 type quantization struct {
 	groups []quantizationGroup
 	ignore targets
+	file   string // in which it stands
+	method string // of which it is
 	// all zero points are the middle of the codes: GPTQ's sym
 	symmetric bool
+	// the config names no group size: the scales say it
+	groupless bool
 	// stored is the name of a layer in the files, where that is another one; may be nil
 	stored func(layer string) string
 }
@@ -158,7 +163,7 @@ func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) erro
 		}
 		n.repeats(file.name, repeats)
 		if d.quantization != nil {
-			d.quantization.compare(file.name, &k, n)
+			d.quantization.compare(file.name, file.method, &k, n)
 			continue
 		}
 		if _, named := k.raw["quant_method"]; !named && k.raw != nil {
@@ -168,37 +173,55 @@ func (d *description) addQuantizationFile(fsys fs.FS, dir string, n *notes) erro
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.name, err)
 		}
-		if d.quantization, err = parseQuantization("", raw, n); err != nil {
-			d.unread = fmt.Errorf("%s: %w", file.name, err)
-			return nil
+		q, err := parseQuantization("", raw, n)
+		if err != nil {
+			d.unread = cmp.Or(d.unread, fmt.Errorf("%s: %w", file.name, err))
+			continue
 		}
-		if d.quantization != nil {
+		if q != nil {
+			q.file, d.quantization = file.name, q
 			n.add("the quantization is that of %s: config.json has no quantization_config", file.name)
 		}
+	}
+	if d.unread != nil && d.quantization != nil {
+		n.add("%v; the file is not used", d.unread)
+		d.unread = nil
 	}
 	return nil
 }
 
-// compare notes where a file of the quantization differs from config.json, which counts.
-func (q *quantization) compare(file string, k *keys, n *notes) {
+// compare notes where a file of the quantization, which is of a method unless it says otherwise,
+// differs from the one that counts.
+func (q *quantization) compare(file, method string, k *keys, n *notes) {
 	s := q.group("Linear")
+	differs := func(key string, found, counts any) {
+		n.add("%s: %s is %v, in %s %v: %s counts", file, key, found, q.file, counts, q.file)
+	}
+	if method = k.text("quant_method", cmp.Or(k.methodByKeys(), method)); method != q.method {
+		differs("the method", strconv.Quote(method), strconv.Quote(q.method))
+		return
+	}
 	for _, size := range []struct {
 		key   string
 		value int
 	}{{"bits", s.Format.Bits}, {"w_bit", s.Format.Bits}, {"group_size", s.Format.Group}, {"q_group_size", s.Format.Group}} {
-		if found, err := widest.whole(k.raw[size.key]); err == nil && found != size.value && !(found == -1 && size.value == 0) {
-			n.add("%s: %s is %d, in config.json %d: config.json counts", file, size.key, found, size.value)
+		group := strings.HasSuffix(size.key, "group_size")
+		if found, err := widest.whole(k.raw[size.key]); err == nil && found != size.value && !(found == -1 && size.value == 0) && !(group && q.groupless) {
+			differs(size.key, found, size.value)
 		}
 	}
 	if s.Packing != GPTQ {
 		return
 	}
 	if order := k.boolean("desc_act", s.Format.Order); order != s.Format.Order {
-		n.add("%s: desc_act is %t, in config.json %t: config.json counts", file, order, s.Format.Order)
+		differs("desc_act", order, s.Format.Order)
+	}
+	if sym := k.boolean("sym", q.symmetric); sym != q.symmetric {
+		differs("sym", sym, q.symmetric)
 	}
 	names := map[bool]string{false: "gptq", true: "gptq_v2"}
 	if format := k.text("checkpoint_format", names[s.V2]); format != names[s.V2] {
-		n.add("%s: checkpoint_format is %q, in config.json %q: config.json counts", file, format, names[s.V2])
+		differs("checkpoint_format", strconv.Quote(format), strconv.Quote(names[s.V2]))
 	}
 }
 
@@ -247,6 +270,7 @@ func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantizati
 		return nil, fmt.Errorf("%s%w", where, k.err)
 	}
 	q := parse(k, n)
+	q.file, q.method = "config.json", method
 	if k.err == nil {
 		k.check(quantizationTables[method], n, strings.TrimSuffix(where, ".")+" of quant_method "+method)
 	}

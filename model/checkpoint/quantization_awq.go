@@ -17,5 +17,7 @@ func parseAWQ(k *keys, n *notes) *quantization {
 	}
 	k.refuse("zero_point", true)
 	ignore := targets{names: []string{"lm_head"}, parts: k.strings("modules_to_not_convert")}
-	return uniform(Storage{Packing: AWQ, Format: weight.Format{Bits: 4, Group: k.groups(group)}}, ignore)
+	q := uniform(Storage{Packing: AWQ, Format: weight.Format{Bits: 4, Group: k.groups(group)}}, ignore)
+	q.groupless = !k.present("group_size") && !k.present("q_group_size")
+	return q
 }

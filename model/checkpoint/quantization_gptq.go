@@ -26,7 +26,7 @@ func parseGPTQ(k *keys, n *notes) *quantization {
 		ignore.names = []string{"lm_head"}
 	}
 	q := uniform(s, ignore)
-	q.symmetric = k.boolean("sym", true)
+	q.symmetric, q.groupless = k.boolean("sym", true), !k.present("group_size")
 	k.onlyModules(q)
 	k.dynamic(q, s, n)
 	return q

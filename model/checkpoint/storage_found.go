@@ -49,9 +49,51 @@ func (c *Checkpoint) storage(layer string) Storage {
 	case form == floats:
 		return Storage{}
 	case form == coded && s.Dense():
-		return c.quantization.group(layer)
+		return c.withFoundGroup(layer, c.quantization.group(layer))
+	case form == coded:
+		return c.withFoundGroup(layer, s)
 	}
 	return s
+}
+
+// withFoundGroup returns s with the group size that a layer's scales have, where the config names
+// none and the tensors are of whole groups.
+func (c *Checkpoint) withFoundGroup(layer string, s Storage) Storage {
+	if !c.quantization.groupless || s.Format.Bits == 0 {
+		return s
+	}
+	codes, found := c.files.tensor(layer + ".qweight")
+	scales, scaled := c.files.tensor(layer + ".scales")
+	if !found || !scaled || len(codes.Shape) != 2 || len(scales.Shape) != 2 {
+		return s
+	}
+	inputs, groups := codes.Shape[0], scales.Shape[0]
+	if s.Packing == GPTQ {
+		inputs *= 32 / s.Format.Bits
+	}
+	switch {
+	case groups == 1:
+		s.Format.Group = 0
+	case groups > 1 && inputs%groups == 0:
+		s.Format.Group = inputs / groups
+	}
+	return s
+}
+
+// noteGroup notes the group size of the first quantized layer where the config names none.
+func (c *Checkpoint) noteGroup(n *notes) {
+	for _, l := range c.linears() {
+		s := c.storage(l.name)
+		if s.Dense() {
+			continue
+		}
+		size := fmt.Sprintf("of %d inputs", s.Format.Group)
+		if s.Format.Group == 0 {
+			size = "of all inputs"
+		}
+		n.add("quantization: group_size is missing: by the scales, groups are %s (%s)", size, l.name)
+		return
+	}
 }
 
 // checkForms notes the layers that are quantized or not against what the config says, and reports
@@ -77,6 +119,9 @@ func (c *Checkpoint) checkForms(n *notes) error {
 	}
 	if len(quantized) > 0 {
 		n.add("%d linear layers are quantized that the quantization's config excepts, and are read as they are there: %s", len(quantized), some(quantized))
+	}
+	if c.quantization.groupless {
+		c.noteGroup(n)
 	}
 	if c.quantization.symmetric {
 		c.noteZeros(n)
