@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"slimlab/internal/jsonread"
-	"slimlab/internal/nearest"
 	"slimlab/model"
 )
 
@@ -263,7 +262,7 @@ func (k *keys) architecture() string {
 			k.fail("architectures", "found %s, expected a list of one name", jsonread.Clip(k.raw["architectures"]))
 			return ""
 		}
-		if err := nearest.Check("found", names[0], model.Architectures()); err != nil {
+		if err := checkFamily("found", names[0], model.Architectures()); err != nil {
 			k.fail("architectures", "%v", err)
 		}
 		return names[0]
@@ -276,7 +275,7 @@ func (k *keys) architecture() string {
 		}
 		kinds = append(kinds, f.kind)
 	}
-	k.fail("architectures", "%v", nearest.Unknown("the key is missing, and model_type is", kind, kinds))
+	k.fail("architectures", "%v", checkFamily("the key is missing, and model_type is", kind, kinds))
 	return ""
 }
 

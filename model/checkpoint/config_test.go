@@ -139,7 +139,7 @@ func TestConfigRefusals(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"architectures", []string{"MixtralForCausalLM"}, `architectures: found "MixtralForCausalLM": expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, did you mean "MistralForCausalLM"?`},
+		{"architectures", []string{"MixtralForCausalLM"}, `architectures: found "MixtralForCausalLM", a mixture of experts: expected one of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM`},
 		{"architectures", []string{model.Mistral}, `sliding_window: the key is missing, which means 4096: attention within a window is not supported, expected null`},
 		{"architectures", nil, `architectures: the key is missing, and model_type is "": expected one of llama, mistral, qwen2, qwen3`},
 		{"architectures", "x", `architectures: found "x", expected a list of one name`},

@@ -102,6 +102,9 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	}
 	c := model.Config{Architecture: ggufArchitectures[name]}
 	if c.Architecture == "" {
+		if what := otherFamily(name); what != "" {
+			k.fail("general.architecture", "%q, %s, is not supported, expected llama, qwen2 or qwen3", name, what)
+		}
 		k.fail("general.architecture", "%q is not supported, expected llama, qwen2 or qwen3", name)
 	}
 	k.prefix = name + "."

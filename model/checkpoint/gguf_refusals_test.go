@@ -70,7 +70,7 @@ func TestGGUFRefuses(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon", a decoder of another form, is not supported, expected llama, qwen2 or qwen3`},
 		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, qwen2 or qwen3`},
 		{"general.architecture", true, `metadata key "general.architecture": found true, expected a text`},
 		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
