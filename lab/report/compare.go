@@ -103,8 +103,8 @@ func unfinished(v *lab.View) string {
 //
 // Figures without a clock of one recipe, arithmetic included, must agree in every bit; others are
 // compared by the 95% interval of their difference (see difference), and are better or worse where
-// that is so among all figures that are compared so, at a false discovery rate of 5%. What has no
-// sampling error, such as bytes, is compared exactly. Timings are compared by a rank test over
+// that is so among all figures that are compared so, at a false discovery rate of 5%. What is
+// counted, such as bytes, is compared exactly at the seeds that both runs have (see NatureOf). Timings are compared by a rank test over
 // seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
 // scenarios.
 func Compare(base, next *lab.View) *Comparison {
@@ -229,13 +229,15 @@ func sameRecipe(base, next *lab.View, a, b *lab.TableRow) bool {
 	return slices.Equal(a.Keys, b.Keys) && sameTest(base, next, a, b)
 }
 
-// sameTest reports whether both rows were measured on the same samples. Logs that do not name them
-// are compared by scenario.
+// sameTest reports whether both rows were measured on the same samples: those of each seed, or one
+// sample at all seeds, however many either run has. Logs that do not name them are compared by
+// scenario.
 func sameTest(base, next *lab.View, a, b *lab.TableRow) bool {
 	if !named(a.Tests) || !named(b.Tests) {
 		return base.Begin.Hash == next.Begin.Hash
 	}
-	return slices.Equal(a.Tests, b.Tests)
+	other := func(test string) bool { return test != a.Tests[0] }
+	return slices.Equal(a.Tests, b.Tests) || !slices.ContainsFunc(slices.Concat(a.Tests, b.Tests), other)
 }
 
 // named reports whether a log names what each seed used.

@@ -11,16 +11,17 @@ import (
 )
 
 func (one *Change) judge(of pair) {
-	before, after := math.IsNaN(one.Base.Value), math.IsNaN(one.New.Value)
+	before, after, nature := math.IsNaN(one.Base.Value), math.IsNaN(one.New.Value), NatureOf(one.Metric)
 	switch {
-	case !one.Metric.Timing && one.equal():
+	case nature != Clocked && one.equal():
 		one.Judgement = Same
+	case nature == Exact && !(before && after) && one.judgeExact(of):
 	case before && after:
 		one.warn("not a number in both runs")
 		one.Judgement = Unknown
 	case before || after:
 		one.Judgement = one.direction()
-	case !one.Metric.Timing:
+	case nature != Clocked:
 		one.judgeQuality(of)
 	case !of.timed:
 		one.Judgement = Unknown
@@ -56,23 +57,22 @@ func (one *Change) overCommonSeeds() (common Change, note string) {
 	return common, "judged by the seeds of both runs alone: " + strings.Join(names, ", ")
 }
 
-// equal reports whether both runs measured the same seeds and each has the same value.
+// equal reports whether both runs measured the same seeds and each has the same value, or all seeds
+// of both runs have one value, which then is that of any seed.
 func (one *Change) equal() bool {
-	return one.sameSeeds() && slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool {
-		return x.Value == y.Value || math.IsNaN(x.Value) && math.IsNaN(y.Value)
-	})
+	if !one.sameSeeds() {
+		return constant(slices.Concat(one.Base.Seeds, one.New.Seeds))
+	}
+	return slices.EqualFunc(one.Base.Seeds, one.New.Seeds, func(x, y lab.SeedMeasure) bool { return sameValue(x.Value, y.Value) })
 }
+
+const otherBits = "the same recipe, kernels and seeds, yet other bits"
 
 // judgeQuality judges values that are not equal: of one recipe they should be, others are judged by
 // the interval of the difference.
 func (one *Change) judgeQuality(of pair) {
-	a, b, sameSeeds := one.Base.Seeds, one.New.Seeds, one.sameSeeds()
-	if sameSeeds && of.recipe {
-		one.warn("the same recipe, kernels and seeds, yet other bits")
-		one.Judgement = one.direction()
-		return
-	}
-	if exact(a) && exact(b) {
+	if one.sameSeeds() && of.recipe {
+		one.warn(otherBits)
 		one.Judgement = one.direction()
 		return
 	}
@@ -92,11 +92,6 @@ func (one *Change) judgeQuality(of pair) {
 		return
 	}
 	one.Judgement = one.direction()
-}
-
-// exact reports whether values have no sampling error, as sizes and counts.
-func exact(seeds []lab.SeedMeasure) bool {
-	return !slices.ContainsFunc(seeds, func(s lab.SeedMeasure) bool { return s.N > 0 || s.Low != 0 || s.High != 0 })
 }
 
 // difference returns new − base with its 95% interval and p-value; ok is false where nothing says

@@ -1,0 +1,81 @@
+package report
+
+import (
+	"math"
+	"slices"
+
+	"slimlab/lab"
+)
+
+// Nature is what two runs of one recipe can differ by in a figure, and so how it is judged.
+type Nature uint8
+
+const (
+	// Sampled figures hang on the seed of training and on the sample of the test set: they are
+	// judged by the interval of the difference, and not at all where a log has neither a spread over
+	// seeds nor an interval. It is the nature of what no table knows.
+	Sampled Nature = iota
+	// Exact figures are counted: any difference at one seed is one. A seed that only one run has
+	// says nothing.
+	Exact
+	// Clocked figures hang on the machine: they are judged by ranks over seeds.
+	Clocked
+)
+
+// String returns the nature's name, "sampled".
+func (n Nature) String() string { return [...]string{"sampled", "exact", "clocked"}[n] }
+
+// natures has every metric of a run, by key.
+var natures = map[string]Nature{
+	"params": Exact, "bytes": Exact, "smaller": Exact, // of the shapes and types of the tensors
+	"mlp_kept": Exact, "heads_kept": Exact, "params_kept": Exact,
+	"paper":       Exact, // published, not measured
+	"cached":      Exact, // tokens counted over a workload that the seed decides
+	"auc_ceiling": Exact, // of the test set and its known probabilities, of no model
+	"auc":         Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
+	"auc_delta": Sampled, "auc_soft_delta": Sampled,
+	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled,
+	"ttft_cold_p50": Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
+	"tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
+}
+
+// NatureOf returns the nature of a metric.
+func NatureOf(m lab.Metric) Nature {
+	if m.Timing {
+		return Clocked
+	}
+	return natures[m.Key]
+}
+
+// judgeExact judges counted values. It compares the seeds that both runs have; where there are none,
+// values that all seeds of a run agree on are those of any seed, and ok is false where a run has
+// others.
+func (one *Change) judgeExact(of pair) (ok bool) {
+	if one.sameSeeds() && of.recipe {
+		one.warn(otherBits)
+	}
+	common, note := one.overCommonSeeds()
+	switch {
+	case len(common.Base.Seeds) > 0:
+		if common.equal() {
+			one.Judgement = Same
+		} else {
+			one.Judgement = common.direction()
+		}
+		if !constant(one.Base.Seeds) || !constant(one.New.Seeds) {
+			one.warn(note)
+		}
+		return true
+	case !constant(one.Base.Seeds) || !constant(one.New.Seeds):
+		return false
+	}
+	one.Judgement = one.direction()
+	return true
+}
+
+// constant reports whether all seeds have one value.
+func constant(seeds []lab.SeedMeasure) bool {
+	return !slices.ContainsFunc(seeds, func(s lab.SeedMeasure) bool { return !sameValue(s.Value, seeds[0].Value) })
+}
+
+func sameValue(x, y float64) bool { return x == y || math.IsNaN(x) && math.IsNaN(y) }
