@@ -52,7 +52,8 @@ type Change struct {
 	Row       string
 	Metric    lab.Metric
 	Base, New lab.Summary
-	Delta     float64 // (new − base) / |base|; NaN where base is 0
+	// Delta is (new − base) / |base| of the values that are compared; NaN where base is 0.
+	Delta float64
 	// Low and High are the 95% interval of new − base; NaN where there is none.
 	Low, High float64
 	// P is that of the rank test, or says at which level the interval would end at 0; NaN where
@@ -62,6 +63,25 @@ type Change struct {
 	Adjusted  float64
 	Judgement Judgement
 	Warnings  []string
+	// common says that only the seeds that both runs have are compared, over which the values are
+	// over.
+	common bool
+	over   [2]float64
+}
+
+// compared returns the values that are compared: over all seeds of each run or, where those alone
+// are judged, over the seeds that both have.
+func (one *Change) compared() (base, next float64) {
+	if one.common {
+		return one.over[0], one.over[1]
+	}
+	return one.Base.Value, one.New.Value
+}
+
+// compareOver compares the values over the seeds that both runs have, and says so.
+func (one *Change) compareOver(common Change, note string) {
+	one.warn(note)
+	one.common, one.over = true, [2]float64{common.Base.Value, common.New.Value}
 }
 
 // Comparison is a run against another.
@@ -104,9 +124,9 @@ func unfinished(v *lab.View) string {
 // Figures without a clock of one recipe, arithmetic included, must agree in every bit; others are
 // compared by the 95% interval of their difference (see difference), and are better or worse where
 // that is so among all figures that are compared so, at a false discovery rate of 5%. What is
-// counted, such as bytes, is compared exactly at the seeds that both runs have (see NatureOf). Timings are compared by a rank test over
-// seeds (Mann–Whitney), or by their ranges where seeds are few, and never between machines or
-// scenarios.
+// counted, such as bytes, is compared exactly at the seeds that both runs have (see NatureOf).
+// Timings are compared by a rank test over seeds (Mann–Whitney), or by their ranges where seeds are
+// few, and never between machines or scenarios.
 func Compare(base, next *lab.View) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
 	for i, name := range []string{"base", "new run"} {
@@ -283,10 +303,10 @@ func (c *Comparison) add(m lab.Metric, of pair) {
 			one.New.Value = math.NaN()
 		}
 	default:
-		if old.Value != 0 {
-			one.Delta = (now.Value - old.Value) / math.Abs(old.Value)
-		}
 		one.judge(of)
+		if before, after := one.compared(); before != 0 {
+			one.Delta = (after - before) / math.Abs(before)
+		}
 	}
 	c.Changes = append(c.Changes, one)
 }

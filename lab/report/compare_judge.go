@@ -83,7 +83,8 @@ func (one *Change) judgeQuality(of pair) {
 		return
 	}
 	one.Low, one.High, one.P = difference.Low, difference.High, p
-	scale := math.Abs(one.Base.Value)
+	before, _ := one.compared()
+	scale := math.Abs(before)
 	if one.Metric.Unit == lab.Percent {
 		scale = 1
 	}
@@ -110,7 +111,9 @@ func (one *Change) difference(of pair) (d stat.Interval, p float64, ok bool) {
 	if !paired {
 		return one.unpaired()
 	}
-	one.warn(note)
+	if note != "" {
+		one.compareOver(common, note)
+	}
 	e := stat.Estimate{Value: common.New.Value - common.Base.Value, Errors: errors}
 	d = e.Interval()
 	return d, e.P(), d.Bounded()
@@ -238,7 +241,7 @@ func (one *Change) judgeTiming() {
 
 // direction says which way the value went. To be a number is better than not to be one.
 func (one *Change) direction() Judgement {
-	a, b := one.Base.Value, one.New.Value
+	a, b := one.compared()
 	switch {
 	case one.Metric.Better == lab.Neither, a == b:
 		return Changed

@@ -12,8 +12,8 @@ type Nature uint8
 
 const (
 	// Sampled figures hang on the seed of training and on the sample of the test set: they are
-	// judged by the interval of the difference, and not at all where a log has neither a spread over
-	// seeds nor an interval. It is the nature of what no table knows.
+	// judged by the interval of the difference, and not at all where a log has neither a spread
+	// over seeds nor an interval. It is the nature of what no table knows.
 	Sampled Nature = iota
 	// Exact figures are counted: any difference at one seed is one. A seed that only one run has
 	// says nothing.
@@ -47,9 +47,9 @@ func NatureOf(m lab.Metric) Nature {
 	return natures[m.Key]
 }
 
-// judgeExact judges counted values. It compares the seeds that both runs have; where there are none,
-// values that all seeds of a run agree on are those of any seed, and ok is false where a run has
-// others.
+// judgeExact judges counted values. It compares the seeds that both runs have; where there are
+// none, values that all seeds of a run agree on are those of any seed, and ok is false where a run
+// has others.
 func (one *Change) judgeExact(of pair) (ok bool) {
 	if one.sameSeeds() && of.recipe {
 		one.warn(otherBits)
@@ -57,13 +57,11 @@ func (one *Change) judgeExact(of pair) (ok bool) {
 	common, note := one.overCommonSeeds()
 	switch {
 	case len(common.Base.Seeds) > 0:
-		if common.equal() {
-			one.Judgement = Same
-		} else {
-			one.Judgement = common.direction()
+		if note != "" && !(constant(one.Base.Seeds) && constant(one.New.Seeds)) {
+			one.compareOver(common, note)
 		}
-		if !constant(one.Base.Seeds) || !constant(one.New.Seeds) {
-			one.warn(note)
+		if one.Judgement = one.direction(); common.equal() {
+			one.Judgement = Same
 		}
 		return true
 	case !constant(one.Base.Seeds) || !constant(one.New.Seeds):

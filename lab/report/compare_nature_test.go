@@ -91,3 +91,21 @@ func TestUnequalSeeds(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectionOfWhatIsCompared: where only the seeds of both runs are judged, they say which way a
+// figure went and by how much; a seed of one run alone cannot turn that about.
+func TestDirectionOfWhatIsCompared(t *testing.T) {
+	for key, far := range map[string]float64{"auc": -9, "auc_delta": -9, "loss": -9, "bytes": -4.9} {
+		base := []float64{5, 5.01, 5.02, 5.01, 5 + far}
+		next := []float64{4, 4.01, 4.02, 4.01}
+		one := Compare(seeded("b", key, 1, base...), seeded("n", key, 1, next...)).Changes[0]
+		want := Worse
+		if m, _ := lab.MetricByKey(key); m.Better == lab.Lower {
+			want = Better
+		}
+		a, b := one.compared()
+		if one.Judgement != want || math.Abs(b-a+1) > 1e-9 || math.Abs(one.Delta-(b-a)/a) > 1e-12 || !strings.HasPrefix(one.DeltaText(), "-") {
+			t.Errorf("%s: %s, %v to %v, Δ %v, %s; expected %s", key, one.Judgement, a, b, one.Delta, one.DeltaText(), want)
+		}
+	}
+}

@@ -40,7 +40,8 @@ func (one *Change) fields() [6]string {
 	case one.Metric.Unit == lab.Percent:
 		delta += one.bounds(100)
 	default:
-		delta += one.bounds(100 / math.Abs(one.Base.Value))
+		base, _ := one.compared()
+		delta += one.bounds(100 / math.Abs(base))
 	}
 	if one.Metric.Timing && !math.IsNaN(one.P) {
 		delta += fmt.Sprintf(" (p=%.3f n=%d)", one.P, min(len(one.Base.Seeds), len(one.New.Seeds)))
@@ -51,7 +52,8 @@ func (one *Change) fields() [6]string {
 // DeltaText writes new − base relative to the base: "+3.20%". Of a metric that is a relative change
 // itself it writes the difference in points: "−1.00 pt".
 func (one *Change) DeltaText() string {
-	switch points := one.New.Value - one.Base.Value; {
+	base, next := one.compared()
+	switch points := next - base; {
 	case one.Metric.Unit == lab.Percent && !math.IsNaN(points):
 		return strings.TrimSuffix(Format(lab.Percent, points), "%") + " pt"
 	case one.Metric.Unit == lab.Percent || math.IsNaN(one.Delta):

@@ -383,7 +383,7 @@ func TestComparisonTurnsAbout(t *testing.T) {
 			if want := turned[one.Judgement]; other[one.Row+" "+one.Metric.Key].Judgement != want {
 				t.Fatalf("%s %s: %+v, the other way %+v", one.Row, one.Metric.Key, one, other[one.Row+" "+one.Metric.Key])
 			}
-			before, after := one.Base.Value, one.New.Value
+			before, after := one.compared()
 			if judged := one.Judgement == Better || one.Judgement == Worse; judged && (before == after || math.IsNaN(before) && math.IsNaN(after)) {
 				t.Fatalf("%s: %s of %v and %v", one.Metric.Key, one.Judgement, before, after)
 			}
