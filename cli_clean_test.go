@@ -90,7 +90,7 @@ func TestCleanDryRun(t *testing.T) {
 	if after, _ := os.ReadDir(filepath.Join(folder, "artifacts")); len(after) != len(before) {
 		t.Errorf("%d of %d entries are left", len(after), len(before))
 	}
-	t.Setenv("SLIMLAB_HOME", filepath.Join(folder, "tiny.yaml", "none"))
+	t.Setenv("SLIMLAB_HOME", filepath.Join(folder, "none", "yet"))
 	if stdout, _, code := slimlab(t, "clean"); code != exitHeld || !strings.HasPrefix(stdout, "removed 0 folders, 0B; kept 0, 0B, and the logs of 0 runs") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}

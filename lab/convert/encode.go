@@ -19,7 +19,7 @@ func encodeText(ctx context.Context, t *tokenizer.Tokenizer, text string) ([]int
 
 // chatOf writes conversations for a tokenizer; nil where it has no template.
 func chatOf(t *tokenizer.Tokenizer) task.Chat {
-	if t.ChatTemplate() == "" {
+	if t.ChatTemplate() == "" && t.ChatTemplateProblem() == "" {
 		return nil
 	}
 	return chat.NewWriter(t)

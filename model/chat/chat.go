@@ -32,6 +32,9 @@ func Parse(source, bos, eos string) (*Template, error) {
 func FromTokenizer(t *tokenizer.Tokenizer) (*Template, error) {
 	source := t.ChatTemplate()
 	if source == "" {
+		if problem := t.ChatTemplateProblem(); problem != "" {
+			return nil, fmt.Errorf("the tokenizer has no chat template: %s", problem)
+		}
 		return nil, errors.New("the tokenizer has no chat template")
 	}
 	var bos, eos string

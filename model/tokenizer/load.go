@@ -2,13 +2,13 @@ package tokenizer
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -97,26 +97,49 @@ func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 		}
 		t.SetChatTemplate(s.template)
 	}
+	if problem := t.ChatTemplateProblem(); problem != "" {
+		t.note("%s: %s: the tokenizer has no chat template", configName, problem)
+	}
 	return t, nil
 }
 
 // ChatTemplate returns the Jinja template of conversations, or "" where the tokenizer has none. Of
 // several it is the one named default.
 func (t *Tokenizer) ChatTemplate() string {
+	template, _ := t.chatTemplate()
+	return template
+}
+
+// ChatTemplateProblem says why a chat_template that is there is not one, and what was expected; ""
+// where it is one, or there is none.
+func (t *Tokenizer) ChatTemplateProblem() string {
+	_, problem := t.chatTemplate()
+	return problem
+}
+
+func (t *Tokenizer) chatTemplate() (template, problem string) {
 	raw := t.config["chat_template"]
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		return one
+	if isNull(raw) {
+		return "", ""
+	}
+	if jsonread.Decode(raw, &template) == nil {
+		if strings.TrimSpace(template) == "" {
+			return "", "chat_template is an empty text, expected a Jinja template"
+		}
+		return template, ""
 	}
 	var several []struct{ Name, Template string }
-	if json.Unmarshal(raw, &several) == nil {
-		for _, s := range several {
-			if s.Name == "default" {
-				return s.Template
-			}
-		}
+	if jsonread.Decode(raw, &several) != nil {
+		return "", fmt.Sprintf("chat_template: found %s, expected a Jinja template, or a list of objects with name and template", jsonread.Clip(raw))
 	}
-	return ""
+	var names []string
+	for _, s := range several {
+		if s.Name == "default" && strings.TrimSpace(s.Template) != "" {
+			return s.Template, ""
+		}
+		names = append(names, strconv.Quote(s.Name))
+	}
+	return "", fmt.Sprintf("chat_template lists templates of the names %s, expected one that is named \"default\" and not empty", cmp.Or(strings.Join(names, ", "), "(none)"))
 }
 
 // SetChatTemplate gives the tokenizer a template of conversations. It is part of making a

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"slimlab/internal/jsonread"
 )
@@ -88,13 +89,22 @@ func readSettings(fsys fs.FS, dir string) (*settings, error) {
 		{addedName, s.readAdded},
 		{"chat_template.json", func(data []byte) error {
 			var f struct {
-				Template string `json:"chat_template"`
+				Template json.RawMessage `json:"chat_template"`
 			}
-			err := jsonread.Decode(data, &f)
-			s.template = f.Template
-			return err
+			if err := jsonread.Decode(data, &f); err != nil {
+				return err
+			}
+			template := ""
+			if len(f.Template) == 0 {
+				f.Template = json.RawMessage("null")
+			}
+			if isNull(f.Template) || jsonread.Decode(f.Template, &template) != nil {
+				s.note("chat_template.json: chat_template: found %s, expected a Jinja template: the file is not used", jsonread.Clip(f.Template))
+				return nil
+			}
+			return s.readTemplate("chat_template.json", template)
 		}},
-		{"chat_template.jinja", func(data []byte) error { s.template = string(data); return nil }},
+		{"chat_template.jinja", func(data []byte) error { return s.readTemplate("chat_template.jinja", string(data)) }},
 	} {
 		data, err := optional(fsys, path.Join(dir, file.name))
 		if err == nil && data != nil {
@@ -106,6 +116,19 @@ func readSettings(fsys fs.FS, dir string) (*settings, error) {
 	}
 	slices.SortStableFunc(s.added, func(a, b addedEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return s, nil
+}
+
+// readTemplate takes the template of a file of its own; an empty one is noted and not used.
+func (s *settings) readTemplate(file, template string) error {
+	switch {
+	case !utf8.ValidString(template):
+		return errors.New("found bytes that are no UTF-8, expected a Jinja template")
+	case strings.TrimSpace(template) == "":
+		s.note("%s: found an empty text, expected a Jinja template: the file is not used", file)
+	default:
+		s.template = strings.TrimPrefix(template, "\ufeff")
+	}
+	return nil
 }
 
 // optional reads a file; it is nil where there is none.
