@@ -216,7 +216,7 @@ func TestRecordsOfEveryForm(t *testing.T) {
 		"object over lines":    {"{\n\"p\":\n1}\n", `1:{"p":1}`, Lines},
 		"objects over lines":   {"\n{\n\"p\":1\n}\n\n{\n\"p\":2\n}\n", `2:{"p":1} 6:{"p":2}`, Lines},
 		"objects with lists":   {"{\"data\":[{\"p\":1}]}\n{\"data\":[]}\n", `1:{"data":[{"p":1}]} 2:{"data":[]}`, Lines},
-		"a list of no objects": {`{"data":[1,2]}`, `1:{"data":[1,2]}`, Lines},
+		"a list of no objects": {`{"a":1,"data":[1,2]}`, `1:{"a":1,"data":[1,2]}`, Lines},
 		"white space":          {"\n \n", "", Text},
 	} {
 		path := write(t, "data.bin", c.content)

@@ -126,7 +126,7 @@ type validator struct {
 	line   int // of the next byte
 	column int // bytes of that line before it
 	offset int // bytes before it
-	buffer [1 << 15]byte
+	buffer []byte
 	begin  int // of the buffer's bytes that are checked and not yet given
 	end    int
 	filled int
@@ -147,7 +147,7 @@ func (v *validator) Read(p []byte) (int, error) {
 
 // fill reads on, and checks what came up to the last whole character.
 func (v *validator) fill() {
-	left := copy(v.buffer[:], v.buffer[v.end:v.filled])
+	left := copy(v.buffer, v.buffer[v.end:v.filled])
 	n, err := v.from.Read(v.buffer[left:])
 	v.begin, v.filled, v.err = 0, left+n, err
 	data := v.buffer[:v.filled]

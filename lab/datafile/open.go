@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"slimlab/internal/await"
@@ -31,8 +32,10 @@ type File struct {
 	raw   *source
 	text  *bufio.Reader // UTF-8 without a byte order mark
 	notes []string
+	noted []string // formats of the notes that are given once
 	form  Form
 	ctx   context.Context
+	purpose
 }
 
 // Form is what a file holds, by how it begins.
@@ -66,11 +69,19 @@ func Open(ctx context.Context, path string) (*File, error) {
 // New begins to read a file that is open, or other data, under a name for messages. What it reads
 // from is closed by Close where it is an os.File.
 func New(ctx context.Context, name string, in io.Reader) (*File, error) {
-	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, 1<<18), most: sizeBound(in), sum: sha256.New()}}
+	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, bufferOf(in, 1<<18)), most: sizeBound(in), sum: sha256.New()}}
 	if err := f.begin(); err != nil {
 		return nil, f.describe(err)
 	}
 	return f, nil
+}
+
+// bufferOf is the size of a buffer for data: most, or what they fill where that is less.
+func bufferOf(in io.Reader, most int) int {
+	if sized, ok := in.(interface{ Len() int }); ok {
+		return max(headBytes, min(most, sized.Len()+1))
+	}
+	return most
 }
 
 // Name is a file's name in messages.
@@ -90,7 +101,8 @@ func open(ctx context.Context, path string) (*os.File, error) {
 
 // begin finds out what the file is, and how its text is encoded.
 func (f *File) begin() error {
-	in := bufio.NewReaderSize(f.raw, 1<<16)
+	size := min(1<<16, len(f.raw.buffer))
+	in := bufio.NewReaderSize(f.raw, size)
 	head, err := peek(in)
 	if err != nil {
 		return err
@@ -118,8 +130,33 @@ func (f *File) begin() error {
 		text = &decoder{from: in, encoding: *e, offset: mark}
 		f.notes = append(f.notes, fmt.Sprintf("%s: decoded from %s by its byte order mark", f.name, e.name))
 	}
-	f.text = bufio.NewReaderSize(&validator{from: text, line: 1}, 1<<16)
+	f.text = bufio.NewReaderSize(&validator{from: text, line: 1, buffer: make([]byte, size/2)}, size)
+	f.sequence()
 	return f.classify()
+}
+
+// sequence reads a sequence of JSON texts, each of which has a record separator before it (RFC
+// 7464), as the same texts without: JSON has no such byte within a value.
+func (f *File) sequence() {
+	if head, _ := f.text.Peek(headBytes); beginsObject(bytes.TrimLeft(head, separator+" \t\r\n")) && head[0] == separator[0] {
+		f.note("read as a sequence of JSON texts with record separators before them (RFC 7464)")
+		f.text = bufio.NewReaderSize(&unseparated{f.text}, 1<<16)
+	}
+}
+
+const separator = "\x1e"
+
+// unseparated has spaces in the place of record separators.
+type unseparated struct{ from io.Reader }
+
+func (u *unseparated) Read(p []byte) (int, error) {
+	n, err := u.from.Read(p)
+	for i, c := range p[:n] {
+		if c == separator[0] {
+			p[i] = ' '
+		}
+	}
+	return n, err
 }
 
 // gunzip reads what a gzip stream holds.
@@ -179,6 +216,13 @@ func (f *File) Name() string { return f.name }
 
 // Form is what the file holds.
 func (f *File) Form() Form { return f.form }
+
+// note adds a note once for the file.
+func (f *File) note(format string, args ...any) {
+	if !slices.Contains(f.noted, format) {
+		f.noted, f.notes = append(f.noted, format), append(f.notes, f.name+": "+fmt.Sprintf(format, args...))
+	}
+}
 
 // Notes say what was decoded and chosen in reading so far.
 func (f *File) Notes() []string { return f.notes }

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 
-	"slimlab/internal/await"
 	"slimlab/internal/jsonread"
 )
 
@@ -23,10 +23,6 @@ type Record struct {
 	Line int // at which it begins
 	JSON []byte
 }
-
-// lists are the keys under which one JSON object holds a file's records, in the order in which they
-// are tried.
-var lists = []string{"data", "train", "records", "examples", "instances", "questions", "rows"}
 
 // Text returns the first lines of a text, all for lines ≤ 0, the last one's end included.
 func (f *File) Text(lines int) (string, error) {
@@ -80,11 +76,11 @@ func (f *File) Records() iter.Seq2[Record, error] {
 				return
 			}
 			last := err == io.EOF
-			text = bytes.TrimSpace(text)
+			text = f.trim(text, line)
 			switch {
 			case len(text) == 0:
 			case held == nil:
-				if f.form == Lines && continues(text) {
+				if f.form == Lines && (continues(text) || f.several(text, line)) {
 					f.rest(text, line, yield, fail)
 					return
 				}
@@ -94,7 +90,7 @@ func (f *File) Records() iter.Seq2[Record, error] {
 					return
 				}
 				held.JSON = nil
-				if !yield(Record{line, text}, nil) {
+				if !f.each(text, line, yield, fail) {
 					return
 				}
 			}
@@ -123,6 +119,52 @@ func (f *File) line(number int) ([]byte, error) {
 		long = append(long, text...)
 	}
 	return long, err
+}
+
+// trim takes off what stands around a line's record: white space, and a byte order mark, which
+// files written one behind the other have in their midst.
+func (f *File) trim(text []byte, line int) []byte {
+	text = bytes.TrimSpace(text)
+	if rest, found := bytes.CutPrefix(text, []byte("\ufeff")); found {
+		f.note("line %d begins with a byte order mark, which is left out", line)
+		return bytes.TrimSpace(rest)
+	}
+	return text
+}
+
+var bordering = regexp.MustCompile(`\}\s*\{`)
+
+// several reports a line of several JSON objects, one behind the other, as files have whose last
+// lines had no ends when they were joined.
+func (f *File) several(text []byte, line int) bool {
+	if !bordering.Match(text) {
+		return false // the usual case, known without decoding
+	}
+	_, end, err := value(text, line)
+	if tail, _ := skipSpace(text[max(0, end):], line); err != nil || len(tail) == 0 || tail[0] != '{' {
+		return false
+	}
+	f.note("line %d holds several records: they are read one after the other", line)
+	return true
+}
+
+// each yields the records of a line, and reports whether there may be more.
+func (f *File) each(text []byte, line int, yield func(Record, error) bool, fail func(int, error)) bool {
+	if !f.several(text, line) {
+		return yield(Record{line, text}, nil)
+	}
+	for len(text) > 0 {
+		raw, end, err := value(text, line)
+		if err != nil {
+			fail(0, err)
+			return false
+		}
+		if !yield(Record{line, raw}, nil) {
+			return false
+		}
+		text = bytes.TrimSpace(text[end:])
+	}
+	return true
 }
 
 // continues reports a JSON value that goes on in the next line.
@@ -157,7 +199,7 @@ func (f *File) rest(begun []byte, line int, yield func(Record, error) bool, fail
 			fail(next, fmt.Errorf("found %.20q behind the end of the JSON array, expected nothing", tail))
 			return
 		case f.form == Array:
-			f.notes = append(f.notes, f.name+": read as one JSON array of records")
+			f.note("read as one JSON array of records")
 			f.elements(raw, line, yield, fail)
 		case first && len(tail) == 0:
 			f.object(Record{line, raw}, yield, fail)
@@ -191,36 +233,6 @@ func broken(err error, line int) error {
 		return &lineError{line + syntax.Line - 1, fmt.Errorf("column %d: not JSON: %s", syntax.Column, syntax.Problem)}
 	}
 	return &lineError{line, err}
-}
-
-// object yields the list that one object of a file holds, or the object.
-func (f *File) object(one Record, yield func(Record, error) bool, fail func(int, error)) {
-	keys, err := await.Do(f.ctx, func() (keys map[string]json.RawMessage, err error) {
-		_ = json.Unmarshal(one.JSON, &keys) // what is no object is the reader's to refuse
-		return keys, nil
-	})
-	if err != nil {
-		fail(0, err)
-		return
-	}
-	if at, err := ambiguous(one.JSON); err != nil {
-		fail(one.Line+bytes.Count(one.JSON[:at], []byte("\n")), err)
-		return
-	}
-	for _, key := range lists {
-		raw := keys[key]
-		if len(raw) == 0 || raw[0] != '[' {
-			continue
-		}
-		if inner := bytes.TrimLeft(raw[1:], " \t\r\n"); inner[0] != '{' {
-			continue
-		}
-		f.notes = append(f.notes, fmt.Sprintf("%s: read as the list %q of one JSON object", f.name, key))
-		at := bytes.Index(one.JSON, raw)
-		f.elements(raw, one.Line+bytes.Count(one.JSON[:max(at, 0)], []byte("\n")), yield, fail)
-		return
-	}
-	yield(one, nil)
 }
 
 // elements yields the elements of a valid JSON array that begins at a line.

@@ -47,7 +47,7 @@ type Choice struct {
 
 // ReadChoice reads a file of JSON objects, one a line or in an array: query, choices and gold, the
 // index of the right one from 0, or one of the published forms of questionForms. Other members of
-// an object are skipped.
+// an object are skipped. Of lists, the one that is held out from training is read.
 func ReadChoice(ctx context.Context, cfg ChoiceConfig) (*Choice, error) {
 	file, err := datafile.Open(ctx, cfg.Path)
 	if err != nil {
@@ -60,6 +60,7 @@ func ReadChoice(ctx context.Context, cfg ChoiceConfig) (*Choice, error) {
 func readChoice(file *datafile.File, cfg ChoiceConfig) (*Choice, error) {
 	c := &Choice{ChoiceConfig: cfg}
 	form := -1
+	file.HeldOut()
 	for record, err := range file.Records() {
 		if err != nil {
 			return nil, err

@@ -19,9 +19,10 @@ type Text struct {
 	Notes   []string // what was decoded, and taken of records
 }
 
-// ReadText reads the text of a file as ReadPlain does.
+// ReadText reads the text of a file as ReadPlain does, of lists the one that is held out from
+// training.
 func ReadText(ctx context.Context, path string, limit int) (*Text, error) {
-	plain, err := ReadPlain(ctx, path, limit, nil)
+	plain, err := readPlain(ctx, path, limit, nil, (*datafile.File).HeldOut)
 	switch {
 	case errors.Is(err, ErrNoChat):
 		return nil, fmt.Errorf("%s: the file holds conversations, expected text, or records with a text or with a prompt and its response", datafile.Name(path))
@@ -42,11 +43,16 @@ type Plain struct {
 // of which limit counts too, it joins the texts with a blank line between them; chat writes
 // conversations and may be nil.
 func ReadPlain(ctx context.Context, path string, limit int, chat Chat) (*Plain, error) {
+	return readPlain(ctx, path, limit, chat, func(*datafile.File) {})
+}
+
+func readPlain(ctx context.Context, path string, limit int, chat Chat, prepare func(*datafile.File)) (*Plain, error) {
 	file, err := datafile.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	prepare(file)
 	plain := &Plain{}
 	if file.Form() == datafile.Text {
 		plain.Text, err = file.Text(limit)
