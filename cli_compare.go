@@ -51,11 +51,16 @@ func (p *program) compare(format, baseline string, names []string) error {
 // comparedViews reads the runs. base is the index of the baseline, which comes first where it is
 // none of the named runs; damaged is the first damage of a log.
 func (p *program) comparedViews(baseline string, names []string) (views []*lab.View, base int, damaged, err error) {
+	warned := map[string]bool{} // a run may be named twice, by its id and as last too
 	read := func(name string) *lab.View {
-		b, problem, failed := p.board(name)
+		b, problem, failed := p.readBoard(name)
 		if failed != nil {
 			err = cmp.Or(err, error(failure{exitBaseline, failed}))
 			return nil
+		}
+		if problem != nil && !warned[problem.Error()] {
+			warned[problem.Error()] = true
+			p.warnOfDamage(name, problem)
 		}
 		damaged = cmp.Or(damaged, problem)
 		return b.Snapshot()

@@ -309,6 +309,13 @@ func TestDamagedLog(t *testing.T) {
 	if out, errs, code := slimlab(t, "compare", logs[0][len(filepath.Dir(logs[0]))+1:len(logs[0])-len(".runlog")], last); code != exitBaseline || !strings.Contains(out, "pruned") || !strings.Contains(errs, "before the damage") {
 		t.Errorf("compare: exit %d\n%s\n%s", code, out, errs)
 	}
+	whole = strings.TrimSuffix(filepath.Base(logs[0]), ".runlog")
+	// one damage is warned of once, by whatever names its run is named
+	for _, args := range []string{last + " --baseline " + whole, whole + " --baseline last", whole + " " + last + " last --baseline last", last + " " + last + " last"} {
+		if _, errs, code := slimlab(t, append([]string{"compare"}, strings.Fields(args)...)...); code != exitBaseline || strings.Count(errs, "warning: run ") != 1 {
+			t.Errorf("compare %s: exit %d\n%s", args, code, errs)
+		}
+	}
 	if _, errs, code := slimlab(t, "replay", "last"); code != exitUsage || !strings.Contains(errs, "needs a terminal") {
 		t.Errorf("replay does not open it: exit %d: %s", code, errs)
 	}

@@ -13,15 +13,25 @@ import (
 
 // board reads a run's log into a board, and warns of a damaged one. "demo" is the recorded demo.
 func (p *program) board(name string) (b *lab.Board, problem, err error) {
+	b, problem, err = p.readBoard(name)
+	if problem != nil {
+		p.warnOfDamage(name, problem)
+	}
+	return b, problem, err
+}
+
+func (p *program) warnOfDamage(name string, problem error) {
+	fmt.Fprintf(p.stderr, "warning: run %s is shown up to the damage in its log: %v\n", name, problem)
+}
+
+// readBoard is board without a word of the damage.
+func (p *program) readBoard(name string) (b *lab.Board, problem, err error) {
 	events, problem, err := runEvents(p.home, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
 	}
 	if err != nil {
 		return nil, nil, broke(err)
-	}
-	if problem != nil {
-		fmt.Fprintf(p.stderr, "warning: run %s is shown up to the damage in its log: %v\n", name, problem)
 	}
 	return lab.Fold(events), problem, nil
 }
