@@ -147,7 +147,14 @@ func spaces(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
 }
 
-var escapes = strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "\n", " ")
+// escapes leave a tilde before a space, which cannot begin a stroke through, and brackets that name
+// no address.
+var escapes = strings.NewReplacer("\\", `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "](", `]\(`, "][", `]\[`, "]:", `]\:`,
+	"~ ", "~ ", "~", `\~`, "&", "&amp;", "<", "&lt;", ">", "&gt;", "\n", " ")
 
 // Escape returns text that Markdown shows as it is, on one line, also on a terminal.
-func Escape(text string) string { return visible.Text(escapes.Replace(text)) }
+func Escape(text string) string { return visible.Line(escapes.Replace(text)) }
+
+// Code returns text as a code span of Markdown, on one line. Within one nothing is markup but the
+// backtick, which becomes an apostrophe.
+func Code(text string) string { return "`" + visible.Line(strings.ReplaceAll(text, "`", "'")) + "`" }

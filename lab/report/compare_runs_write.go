@@ -105,7 +105,7 @@ func (c *Runs) table(escape func(string) string) (t *texttable.Table, notes []st
 					numbers = append(numbers, foot.note(warning))
 				}
 				slices.Sort(numbers)
-				sign = escape(one.Judgement.Sign()) + marks(numbers)
+				sign = one.Judgement.Sign() + marks(numbers)
 			}
 			cells = append(cells, sign)
 		}
@@ -117,12 +117,15 @@ func (c *Runs) table(escape func(string) string) (t *texttable.Table, notes []st
 func (c *Runs) text(w io.Writer) error {
 	as := func(s string) string { return s }
 	var b strings.Builder
-	b.WriteString(strings.Join(c.runLines(), "\n") + "\n\n")
+	for _, line := range c.runLines() {
+		b.WriteString(visible.Line(line) + "\n")
+	}
+	b.WriteString("\n")
 	if len(c.Settings) > 0 {
 		b.WriteString(settingsTable(c.Settings, c.marks(), as).Text() + "\n")
 	}
 	for _, note := range c.Notes {
-		b.WriteString(note + "\n")
+		b.WriteString(visible.Line(note) + "\n")
 	}
 	if len(c.Notes) > 0 {
 		b.WriteString("\n")
@@ -130,7 +133,7 @@ func (c *Runs) text(w io.Writer) error {
 	t, notes := c.table(as)
 	b.WriteString(t.Text() + SignsLegend + "\n")
 	for i, note := range notes {
-		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
+		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err

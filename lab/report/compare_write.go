@@ -124,13 +124,16 @@ func (c *Comparison) table(of [][]int, escape func(string) string) *texttable.Ta
 func (c *Comparison) text(w io.Writer) error {
 	notes, of := c.footnotes()
 	var b strings.Builder
-	b.WriteString(strings.Join(c.heading(), "\n") + "\n\n")
+	for _, line := range c.heading() {
+		b.WriteString(visible.Line(line) + "\n")
+	}
+	b.WriteString("\n")
 	if len(c.Settings) > 0 {
 		b.WriteString(settingsTable(c.Settings, pairHeads, func(s string) string { return s }).Text() + "\n")
 	}
 	b.WriteString(c.table(of, func(s string) string { return s }).Text())
 	for i, note := range notes {
-		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), note)
+		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
@@ -149,7 +152,7 @@ func (c *Comparison) markdown(w io.Writer) error {
 	}
 	notes, of := c.footnotes()
 	b.WriteString(c.table(of, texttable.Escape).Markdown())
-	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }

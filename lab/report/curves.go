@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/visible"
 	"slimlab/lab"
 )
 
@@ -67,13 +68,13 @@ func writeCurves(b *strings.Builder, v *lab.View) {
 	lines := curveLines(v)
 	widest := 0
 	for _, l := range lines {
-		widest = max(widest, len(l.name))
+		widest = max(widest, len(visible.Line(l.name)))
 	}
 	if len(lines) > 0 {
 		b.WriteString("\ncurves\n")
 	}
 	for _, l := range lines {
-		fmt.Fprintf(b, "  %-*s  %s\n", widest, l.name, l.text())
+		fmt.Fprintf(b, "  %-*s  %s\n", widest, visible.Line(l.name), l.text())
 	}
 }
 

@@ -32,14 +32,13 @@ func WriteFront(format string, w io.Writer, t *sweep.Table, f *sweep.Front) erro
 	case format == "json":
 		err = jsondoc.Write(w, frontSchema, newJSONFront(t, f))
 	default:
-		text := FrontTitle(f) + "\n\n"
+		escape, head, written := visible.Line, "", (*texttable.Table).Text
 		if format == "md" {
-			text = "## " + texttable.Escape(FrontTitle(f)) + "\n\n" + frontTable(t, f, texttable.Escape).Markdown()
-		} else {
-			text += frontTable(t, f, visible.Line).Text()
+			escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
 		}
+		text := head + escape(FrontTitle(f)) + "\n\n" + written(frontTable(t, f, escape))
 		for _, note := range append(frontNotes(f), chosenNote(t)...) {
-			text += "\n" + note + "\n"
+			text += "\n" + escape(note) + "\n"
 		}
 		_, err = io.WriteString(w, visible.Text(text))
 	}

@@ -140,7 +140,7 @@ func groupsText(w io.Writer, g *sweep.Groups, width int) error {
 	b.WriteString(head(v, width))
 	newGroupTable(g).fit(&b, width)
 	for _, line := range append(GroupNotes(g), hidden(g.Table)...) {
-		b.WriteString(line + "\n")
+		b.WriteString(visible.Line(line) + "\n")
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
@@ -151,7 +151,7 @@ func groupsMarkdown(w io.Writer, g *sweep.Groups) error {
 	v, t := g.Table.View, newGroupTable(g)
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
 	b.WriteString(t.markdown().Markdown())
-	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	markdownList(&b, "", append(GroupNotes(g), hidden(g.Table)...), func(_ int, line string) string { return texttable.Escape(line) })
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err

@@ -18,17 +18,17 @@ func Markdown(w io.Writer, of *sweep.Table) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
 	b.WriteString(t.markdown().Markdown())
-	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + note })
+	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	markdownList(&b, "", hidden(of), func(_ int, line string) string { return texttable.Escape(line) })
 	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
-		return fmt.Sprintf("`%s` %s", strings.ReplaceAll(l.name, "`", "'"), l.text())
+		return texttable.Code(l.name) + " " + l.text()
 	})
 	markdownList(&b, "### Expectations", v.Verdicts, func(_ int, x lab.Verdict) string {
 		held := x.Word()
 		if !x.Held {
 			held = "**" + held + "**"
 		}
-		return fmt.Sprintf("%s: `%s` (%s)", held, strings.ReplaceAll(x.Text, "`", "'"), texttable.Escape(x.Grounds()))
+		return fmt.Sprintf("%s: %s (%s)", held, texttable.Code(x.Text), texttable.Escape(x.Grounds()))
 	})
 	markdownList(&b, "### Troubles", troubles(v), func(_ int, line string) string { return texttable.Escape(line) })
 	_, err := io.WriteString(w, visible.Text(b.String()))

@@ -27,14 +27,13 @@ func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) erro
 	case format == "json":
 		err = jsondoc.Write(w, pivotSchema, newJSONPivot(t, p))
 	default:
-		text := PivotTitle(p) + "\n\n"
+		escape, head, written := visible.Line, "", (*texttable.Table).Text
 		if format == "md" {
-			text = "## " + texttable.Escape(PivotTitle(p)) + "\n\n" + pivotTable(p, texttable.Escape).Markdown()
-		} else {
-			text += pivotTable(p, visible.Line).Text()
+			escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
 		}
+		text := head + escape(PivotTitle(p)) + "\n\n" + written(pivotTable(p, escape))
 		for _, note := range append(PivotNotes(p), chosenNote(t)...) {
-			text += "\n" + note + "\n"
+			text += "\n" + escape(note) + "\n"
 		}
 		_, err = io.WriteString(w, visible.Text(text))
 	}

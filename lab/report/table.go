@@ -153,7 +153,7 @@ func subtitle(v *lab.View) string {
 	if machines := v.Machines(); len(machines) > 0 {
 		parts = append(parts, strings.Join(machines, ", "))
 	}
-	return strings.Join(parts, " · ")
+	return visible.Line(strings.Join(parts, " · "))
 }
 
 func seedCount(v *lab.View) int {

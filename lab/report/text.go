@@ -25,7 +25,7 @@ func TextOf(w io.Writer, of *sweep.Table, width int) error {
 	b.WriteString(head(v, width))
 	t.fit(&b, width)
 	for _, line := range hidden(of) {
-		b.WriteString(line + "\n")
+		b.WriteString(visible.Line(line) + "\n")
 	}
 	writeCurves(&b, v)
 	if len(v.Verdicts) > 0 {
@@ -40,7 +40,7 @@ func TextOf(w io.Writer, of *sweep.Table, width int) error {
 		if !x.Held {
 			word = strings.ToUpper(word)
 		}
-		fmt.Fprintf(&b, "  %-*s  %s   %s\n", widest, word, x.Text, x.Grounds())
+		fmt.Fprintf(&b, "  %-*s  %s   %s\n", widest, word, visible.Line(x.Text), visible.Line(x.Grounds()))
 	}
 	if lines := troubles(v); len(lines) > 0 {
 		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
@@ -151,7 +151,7 @@ func (t *table) legend(b *strings.Builder) {
 	}
 	for i, note := range t.notes {
 		if used[i+1] {
-			fmt.Fprintf(b, "%s %s\n", marks([]int{i + 1}), note)
+			fmt.Fprintf(b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
 		}
 	}
 }
