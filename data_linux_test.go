@@ -47,6 +47,23 @@ func dataKinds() []dataKind {
 		{"array.json.gz", gzipped(array), "", "records.jsonl"},
 		{"object.json", `{"version":1,"data":` + array + "}", "", "records.jsonl"},
 		{"pretty.jsonl", strings.Join(objects, "\n"), "", "records.jsonl"},
+		{"sequence.json", "\x1e" + strings.Join(lines, "\n\x1e") + "\n", "", "records.jsonl"},
+		{"joined.jsonl", strings.Join(lines[:30], "") + strings.Join(lines[30:], "\r"), "", "records.jsonl"},
+		{"marks.jsonl", strings.Join(lines, "\n\ufeff"), "", "records.jsonl"},
+		{"splits.json", `{"validation":` + array + `,"train":` + array + "}", "", "records.jsonl"},
+		{"lists.json", `{"data":` + array + `,"train":` + array + "}", `lists.json:1: found the lists "data" (60 records) and "train" (60 records)`, ""},
+		{"columns.json", `{"prompt":["a","b"],"response":["c","d"]}`, "columns.json:1: found one JSON object with a table's columns", ""},
+		{"pandas.json", `{"text":{"0":"a","1":"b"}}`, "pandas.json:1: found one JSON object with a table's columns", ""},
+		{"commas.jsonl", strings.Join(lines, ",\n"), "commas.jsonl:1: column", ""},
+		{"python.jsonl", strings.ReplaceAll(jsonl, `"`, "'"), "it is an object as Python prints it", ""},
+		{"javascript.json", "[\n  {prompt: \"a\", response: \"b\"},\n]\n", "javascript.json:2: column 4: not JSON: found prompt, expected a key in double quotes; keys without quotes", ""},
+		{"nan.jsonl", `{"prompt":"a","response":"b","query":"a","score":NaN}`, "nan.jsonl:1: column 50: not JSON: found NaN, which is no JSON number; Python's", ""},
+		{"comments.jsonl", lines[0] + "\n// the next\n" + lines[1], "comments.jsonl:2: found the text \"// the next\", expected a JSON object; JSON has no comments", ""},
+		{"pointer.jsonl", "\ufeffversion https://git-lfs.github.com/spec/v1\noid sha256:0\n", "the form Git LFS pointer", ""},
+		{"page.json", "<!DOCTYPE html>\n<html><form action=\"/login\">", "a page of HTML", ""},
+		{"message.json", "404: Not Found", "a server's message in place of the file", ""},
+		{"brace.txt", "{#begin}\n" + text, "", ""},
+		{"bracket.md", "[a link](to.html)\n" + text, "", ""},
 		{"text.txt", text, "", ""},
 		{"mark.txt", "\ufeff" + text, "", "text.txt"},
 		{"text.gz", gzipped(text), "", "text.txt"},
@@ -151,6 +168,10 @@ func TestEveryVerbReadsEveryKindOfFile(t *testing.T) {
 			refusal := k.refusal
 			if isText := strings.HasPrefix(k.content, "the member") || k.like == "text.txt"; isText && !v.text {
 				refusal = `found the text "the member clicked`
+			} else if isProse := strings.HasPrefix(k.name, "bra"); isProse && !v.text {
+				refusal = ":1: column 2: not JSON: "
+			} else if isProse && !strings.Contains(stdout+stderr, "and holds no records of JSON: read as plain text") {
+				t.Errorf("%s, %s: no note says how it is read: %s%s", v.name, k.name, stdout, stderr)
 			}
 			if refusal != "" {
 				if code != exitUsage || !strings.Contains(stderr, refusal) || !strings.Contains(stderr, k.name) || strings.Count(stderr, "slimlab:") != 1 {

@@ -3,7 +3,6 @@ package datafile
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,19 +16,20 @@ import (
 func (f *File) classify() error {
 	head, err := f.text.Peek(headBytes) // an error comes again when it is read
 	whole := err == io.EOF
-	switch start := bytes.TrimLeft(head, " \t\r\n"); {
-	case beginsObject(start):
-		f.form = Lines
-	case beginsArray(start):
-		f.form = Array
+	start := bytes.TrimLeft(head, "\ufeff \t\r\n")
+	switch form, found := jsonForm(start, head, whole); {
+	case found:
+		f.form = form // what reads the records says what is wrong with them
 	case markup(start) != "":
 		return fmt.Errorf("found a page of %s, not read: it may be a server's message in place of the file; take its text out first, or download the file again", markup(start))
-	case isJSONLines(head, whole) || isCommentedJSON(start) || isOtherArray(start):
-		f.form = Lines // what reads the lines says what is wrong with them
+	case whole && serverMessage.Match(bytes.TrimSpace(head)):
+		return fmt.Errorf("found only %q, a server's message in place of the file: download it again, with the rights that it asks for", bytes.TrimSpace(head))
 	case yamlItem.Match(start):
 		return errors.New("found a list of YAML, not read: " + toLines)
 	case looksDelimited(head, whole):
 		return fmt.Errorf("found a table of comma- or tab-separated values (CSV, TSV), not read: %s (in Python: pandas.read_csv(FILE).to_json(OUT, orient=\"records\", lines=True))", toLines)
+	case len(start) > 0 && (start[0] == '{' || start[0] == '['):
+		f.note("it begins with %q and holds no records of JSON: read as plain text", start[:1])
 	case isFieldLines(head):
 		f.notes = append(f.notes, f.name+": its lines begin with names of fields, and are no JSON: read as plain text, the names included")
 	}
@@ -37,81 +37,13 @@ func (f *File) classify() error {
 	return nil
 }
 
-// beginsObject reports text that begins as a JSON object does. Other text may begin with a brace.
-func beginsObject(text []byte) bool {
-	inner := afterOpening(text, '{')
-	return inner == '"' || inner == '}'
-}
-
-// beginsArray reports text that begins as a JSON array of objects does.
-func beginsArray(text []byte) bool {
-	inner := afterOpening(text, '[')
-	return inner == '{' || inner == ']'
-}
-
-// afterOpening is the first byte behind an opening bracket that is not white space, or 0.
-func afterOpening(text []byte, bracket byte) byte {
-	if len(text) == 0 || text[0] != bracket {
-		return 0
-	}
-	if rest := bytes.TrimLeft(text[1:], " \t\r\n"); len(rest) > 0 {
-		return rest[0]
-	}
-	return 0
-}
-
-// isJSONLines reports text most of whose lines that are not white space are JSON objects, perhaps
-// damaged, or other JSON values in quotes or brackets.
-func isJSONLines(head []byte, whole bool) bool {
-	lines := bytes.Split(head, []byte("\n"))
-	all, found := 0, 0
-	for i, line := range lines {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			continue
-		}
-		all++
-		cut := i == len(lines)-1 && !whole
-		value := bytes.TrimSuffix(line, []byte(","))
-		switch {
-		case beginsObject(line) || afterOpening(line, '{') == '\'':
-			// also an object as Python prints it
-			if cut || bytes.HasSuffix(value, []byte("}")) {
-				found++
-			}
-		case line[0] != '"' && line[0] != '[':
-		case !cut && json.Valid(value):
-			found++
-		case cut:
-			all-- // it may be either
-		}
-	}
-	return found*2 > all
-}
-
-// isOtherArray reports a JSON array of arrays or texts, cut off or not. Other text may begin with
-// brackets.
-func isOtherArray(text []byte) bool {
-	inner := afterOpening(text, '[')
-	return (inner == '[' || inner == '"') && (continues(text) || json.Valid(text))
-}
-
-// isCommentedJSON reports records behind lines of comments, which JSON does not have.
-func isCommentedJSON(text []byte) bool {
-	commented := false
-	for bytes.HasPrefix(text, []byte("//")) || bytes.HasPrefix(text, []byte("#")) {
-		commented = true
-		_, text, _ = bytes.Cut(text, []byte("\n"))
-		text = bytes.TrimLeft(text, " \t\r\n")
-	}
-	return commented && (beginsObject(text) || beginsArray(text))
-}
-
 var (
 	comment  = regexp.MustCompile(`^(?s:\s*<!--.*?-->)+\s*`)
 	htmlPage = regexp.MustCompile(`^(?i:<!doctype\s+html|<(html|head|body|title|meta|script|style)[\s>/])`)
 	xmlPage  = regexp.MustCompile(`^(?i:<\?xml[\s?]|<!doctype\s)`)
-	htmlTag  = regexp.MustCompile(`(?i:<html[\s>])`)
+	// serverMessage is all of a file that a server gave in place of another.
+	serverMessage = regexp.MustCompile(`^([45]\d\d:? [A-Z][A-Za-z ]{2,40}|Entry not found|Not Found|Unauthorized|Forbidden|Access [Dd]enied\.?|Invalid username or password\.|Invalid credentials in Authorization header)$`)
+	htmlTag       = regexp.MustCompile(`(?i:<html[\s>])`)
 )
 
 // markup names the form of a page of HTML or XML, "" for other text. A text may hold tags: a page

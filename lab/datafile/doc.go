@@ -6,7 +6,9 @@
 // records (other compressions, Parquet, weights, pictures, tables of CSV, pages of HTML …) is
 // refused by the name of its form, with what to do. The text that follows is checked: a byte that
 // is not UTF-8 and a NUL are errors that name their place. File.Text reads a text; File.Records
-// reads the values of JSON lines, of a JSON array, or of a list within one JSON object. Reading
+// reads the values of JSON lines, of a sequence of JSON texts, of a JSON array, or of a list within
+// one JSON object: where there are several lists, that for the purpose, or none. What is alike to
+// JSON, such as objects of Python or JavaScript, is refused by name there. Reading
 // ends when the context does, also while a pipe says nothing.
 //
 // What was decoded or chosen is in Notes, also where the ending of the name promises another form

@@ -28,6 +28,9 @@ var magics = []struct {
 	{0, "\xfd7zXZ\x00", "xz", decompress + " (xz -d)"},
 	{0, "BZh", "bzip2", decompress + " (bzip2 -d)"},
 	{0, "\x04\x22\x4d\x18", "LZ4", decompress + " (lz4 -d)"},
+	{0, "LZIP\x01", "lzip", decompress + " (lzip -d)"},
+	{0, "\x5d\x00\x00", "LZMA", decompress + " (xz -d --format=lzma)"},
+	{0, "\xff\x06\x00\x00sNaPpY", "Snappy", decompress},
 	{0, "\x1f\x9d", "compress (.Z)", decompress + " (gzip -d)"},
 	{0, "PK\x03\x04", "ZIP", "unpack it first: it is an archive, a document of an office program, or weights of PyTorch"},
 	{0, "PK\x05\x06", "empty ZIP", noText},
@@ -47,6 +50,10 @@ var magics = []struct {
 	{0, "\x80\x03", "pickle", "a program of Python, which is not run: " + toLines},
 	{0, "\x80\x04", "pickle", "a program of Python, which is not run: " + toLines},
 	{0, "\x80\x05", "pickle", "a program of Python, which is not run: " + toLines},
+	{0, "(lp0\n", "pickle", "a program of Python, which is not run: " + toLines},
+	{0, "(dp0\n", "pickle", "a program of Python, which is not run: " + toLines},
+	{0, "(lp1\n", "pickle", "a program of Python, which is not run: " + toLines},
+	{0, "(dp1\n", "pickle", "a program of Python, which is not run: " + toLines},
 	{0, "GGUF", "GGUF", isModel},
 	{0, "%PDF-", "PDF", "take its text out first (pdftotext)"},
 	{0, "{\\rtf", "RTF", "save it as plain text in UTF-8"},
@@ -62,10 +69,12 @@ var magics = []struct {
 	{4, "ftyp", "MP4", noText},
 	{0, "\x7fELF", "ELF program", noText},
 	{0, "version https://git-lfs.github.com/spec/", "Git LFS pointer", "it stands for the file: fetch that (git lfs pull)"},
+	{0, "version https://hawser.github.com/spec/", "Git LFS pointer", "it stands for the file: fetch that (git lfs pull)"},
 }
 
 // refuse reports a form that is not read.
 func refuse(head []byte) error {
+	head = bytes.TrimPrefix(head, []byte("\ufeff"))
 	for _, m := range magics {
 		if len(head) > m.at && bytes.HasPrefix(head[m.at:], []byte(m.begin)) {
 			return fmt.Errorf("found the form %s, not read: %s", m.name, m.advice)

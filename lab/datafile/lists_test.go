@@ -113,6 +113,7 @@ func TestRecordsWithoutLinesOfTheirOwn(t *testing.T) {
 		"joined files":           {a + "\n" + b + c + "\n", "1 2 2", "line 2 holds several records"},
 		"joined, over lines":     {a + b + "{\n\"p\":3}", "1 1 1", "line 1 holds several records"},
 		"joined with a mark":     {a + "\n\ufeff" + b + "\n" + c, "1 2 3", "line 2 begins with a byte order mark"},
+		"marks on all lines":     {"\ufeff" + a + "\n\ufeff" + b + "\n\ufeff" + c, "1 2 3", "begins with a byte order mark"},
 		"two marks":              {"\ufeff\ufeff" + a + "\n" + b + "\n" + c, "1 2 3", "line 1 begins with a byte order mark"},
 		"blank lines":            {"\n\n" + a + "\n\n\r\n" + b + "\n \t\n" + c + "\n\n", "3 6 8", ""},
 	} {

@@ -221,16 +221,16 @@ func skipSpace(data []byte, line int) ([]byte, int) {
 func value(data []byte, line int) (raw json.RawMessage, end int, err error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&raw); err != nil {
-		return nil, 0, broken(jsonread.Explain(data, err), line)
+		return nil, 0, broken(jsonread.Explain(data, err), data, line)
 	}
 	return raw, int(d.InputOffset()), nil
 }
 
 // broken names the line of a file in an error about JSON that begins at a line.
-func broken(err error, line int) error {
+func broken(err error, data []byte, line int) error {
 	var syntax *jsonread.SyntaxError
 	if errors.As(err, &syntax) {
-		return &lineError{line + syntax.Line - 1, fmt.Errorf("column %d: not JSON: %s", syntax.Column, syntax.Problem)}
+		return &lineError{line + syntax.Line - 1, fmt.Errorf("column %d: not JSON: %s", syntax.Column, advised(syntax.Problem, data))}
 	}
 	return &lineError{line, err}
 }

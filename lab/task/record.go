@@ -201,10 +201,18 @@ func describeJSON(raw []byte, err error) error {
 		for !utf8.ValidString(begin) {
 			begin = begin[:len(begin)-1]
 		}
-		return fmt.Errorf("found the text %q, expected a JSON object", begin)
+		err := fmt.Errorf("found the text %q, expected a JSON object", begin)
+		if advice := datafile.Dialect(raw); advice != "" {
+			err = fmt.Errorf("%w; %s", err, advice)
+		}
+		return err
 	}
 	if err = jsonread.Explain(raw, err); errors.As(err, &syntax) && syntax.Line == 1 {
-		return fmt.Errorf("column %d: not JSON: %s", syntax.Column, syntax.Problem)
+		problem := syntax.Problem
+		if advice := datafile.Dialect(raw); advice != "" {
+			problem += "; " + advice
+		}
+		return fmt.Errorf("column %d: not JSON: %s", syntax.Column, problem)
 	}
 	return err
 }
