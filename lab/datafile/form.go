@@ -29,7 +29,7 @@ var magics = []struct {
 	{0, "BZh", "bzip2", decompress + " (bzip2 -d)"},
 	{0, "\x04\x22\x4d\x18", "LZ4", decompress + " (lz4 -d)"},
 	{0, "LZIP\x01", "lzip", decompress + " (lzip -d)"},
-	{0, "\x5d\x00\x00", "LZMA", decompress + " (xz -d --format=lzma)"},
+	{0, "\x5d\x00\x00", "LZMA", decompress + " (xz -d)"},
 	{0, "\xff\x06\x00\x00sNaPpY", "Snappy", decompress},
 	{0, "\x1f\x9d", "compress (.Z)", decompress + " (gzip -d)"},
 	{0, "PK\x03\x04", "ZIP", "unpack it first: it is an archive, a document of an office program, or weights of PyTorch"},
