@@ -84,7 +84,7 @@ func TestTextThatBeginsAsJSONDoesIsText(t *testing.T) {
 			t.Errorf("%q: not read as text", text)
 		}
 	}
-	for _, text := range []string{"version 2 of it\n", "404 is a number: Not Found stands beside it\n", "404: Not Found\nis what servers say.\n", "Entry not found in the book, he said.\n", "(lp is a word)\n"} {
+	for _, text := range []string{"version 2 of it\n", "404 is a number: Not Found stands beside it\n", "404: Not Found\nis what servers say.\n", "Entry not found in the book, he said.\n", "(lp is a word)\n", "#", "/", "//", "/*", "# \n#"} {
 		if got, notes, err := readText(t, write(t, "a", text), 0); err != nil || got != text || len(notes) > 0 {
 			t.Errorf("%q: found %q, notes %q, %v", text, got, notes, err)
 		}

@@ -133,7 +133,7 @@ func isCommentedJSON(text []byte) bool {
 	for isComment(text) {
 		commented = true
 		end := "\n"
-		if text[1] == '*' {
+		if bytes.HasPrefix(text, []byte("/*")) {
 			end = "*/"
 		}
 		_, text, _ = bytes.Cut(text, []byte(end))
