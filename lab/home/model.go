@@ -114,14 +114,10 @@ func (h *Home) useRow(ctx context.Context, name string) (folder fs.FS, release f
 	if !ok {
 		return nil, nil, fmt.Errorf("found %q, expected ID/ROW", name)
 	}
-	log, err := h.Logs.Read(id)
-	if err != nil {
-		return nil, nil, err
-	}
 	var rows []string
 	keys := map[string]string{} // by cell
 	var cells []lab.Cell
-	for _, e := range log.Events {
+	log, err := h.Logs.Scan(id, func(e lab.Event) {
 		switch {
 		case e.Begin != nil:
 			cells = e.Begin.Cells
@@ -131,6 +127,9 @@ func (h *Home) useRow(ctx context.Context, name string) (folder fs.FS, release f
 		case !slices.Contains(rows, e.Row):
 			rows = append(rows, e.Row)
 		}
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, c := range cells {
 		key, reported := keys[c.ID]

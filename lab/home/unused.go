@@ -42,7 +42,7 @@ func (h *Home) Unused(entries []store.Entry, k Keep) ([]store.Entry, error) {
 		if !k.keeps(at, run) {
 			continue
 		}
-		log, err := h.Logs.Read(run.ID)
+		log, err := h.Logs.Scan(run.ID, func(e lab.Event) { u.need(e.Key) })
 		if errors.Is(err, store.ErrNotFound) {
 			continue // removed since
 		}
@@ -51,9 +51,6 @@ func (h *Home) Unused(entries []store.Entry, k Keep) ([]store.Entry, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w; what this run uses is not known: slimlab rm %s removes its log", err, run.ID)
-		}
-		for _, e := range log.Events {
-			u.need(e.Key)
 		}
 		if run.State == lab.Done { // each of its models has a row
 			continue

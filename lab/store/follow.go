@@ -57,6 +57,13 @@ func (f *Follower) ID() string { return f.id }
 // Close closes the log.
 func (f *Follower) Close() error { return f.file.Close() }
 
+// Writing says whether a process writes the log now.
+func (f *Follower) Writing() bool {
+	locked := filelock.Probe(f.file)
+	stat, err := f.file.Stat()
+	return err == nil && writing(locked, time.Since(stat.ModTime()))
+}
+
 // Next calls apply with each event whose record was completed since the last call. A record that
 // the writer has not completed waits for a later call. Of a run whose process is gone before its
 // end, Next adds what Read adds: a note on a torn record and an end event. After the end Next reads
@@ -106,6 +113,9 @@ func writing(locked error, quiet time.Duration) bool {
 // read applies the whole records up to size, and says whether a part of one follows them.
 func (f *Follower) read(size int64, apply func(lab.Event)) (torn bool, err error) {
 	r := &f.reader
+	if r.offset > 0 && r.offset == size {
+		return false, nil
+	}
 	r.size = size
 	r.in = bufio.NewReaderSize(io.NewSectionReader(f.file, r.offset, size-r.offset), 64<<10)
 	if r.offset == 0 {

@@ -78,6 +78,9 @@ func TestFollowerOfACrashedRun(t *testing.T) {
 		}
 		defer f.Close()
 		events := 0
+		if !f.Writing() {
+			t.Error("the log of a living process is not being written")
+		}
 		if status, err := f.Next(func(lab.Event) { events++ }); err != nil || status.State != lab.Running || events != 1 {
 			t.Fatalf("while it is written: %v, %v, %d events", status, err, events)
 		}
@@ -90,6 +93,9 @@ func TestFollowerOfACrashedRun(t *testing.T) {
 		}
 		if err := os.Truncate(s.path("a"), stat.Size()-cut); err != nil {
 			t.Fatal(err)
+		}
+		if f.Writing() {
+			t.Error("a closed log is being written")
 		}
 		var kinds []lab.Kind
 		status, err := f.Next(func(e lab.Event) { kinds = append(kinds, e.Kind) })

@@ -76,8 +76,14 @@ func TestRecordRoundTrip(t *testing.T) {
 		if err := msgpack.Unmarshal(frame[recordHeader:], &got); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(got, e) && !reflect.DeepEqual(zeros(got), zeros(e)) {
-			t.Fatalf("got %+v, want %+v", got, e)
+		read, err := (&reader{name: "x", version: schemaVersion}).decode(frame[recordHeader:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range []lab.Event{got, read} {
+			if !reflect.DeepEqual(got, e) && !reflect.DeepEqual(zeros(got), zeros(e)) {
+				t.Fatalf("got %+v, want %+v", got, e)
+			}
 		}
 	})
 }

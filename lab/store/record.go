@@ -128,6 +128,9 @@ type reader struct {
 	size    int64  // of the file when it was opened; what is appended later is not read
 	offset  int64  // of the next record
 	version uint32 // of the schema
+	head    [recordHeader]byte
+	payload []byte // of the last record; used again for the next
+	flat    *flatDecoder
 }
 
 // NewerError is the error of a log that a newer version of slimlab wrote. It is not damaged.
@@ -167,8 +170,8 @@ func (r *reader) open() error {
 	return nil
 }
 
-// next returns the next record's payload. It ends with io.EOF, or errTorn where the file ends
-// within a record.
+// next returns the next record's payload, which is valid until the next call. It ends with io.EOF,
+// or errTorn where the file ends within a record.
 func (r *reader) next() ([]byte, error) {
 	left := r.size - r.offset
 	if left <= 0 {
@@ -177,14 +180,14 @@ func (r *reader) next() ([]byte, error) {
 	if left < recordHeader {
 		return nil, errTorn
 	}
-	var head [recordHeader]byte
-	if _, err := io.ReadFull(r.in, head[:]); err != nil {
+	head := r.head[:]
+	if _, err := io.ReadFull(r.in, head); err != nil {
 		return nil, r.failed(err)
 	}
-	size := int64(binary.LittleEndian.Uint32(head[:]))
+	size := int64(binary.LittleEndian.Uint32(head))
 	if crc32.Checksum(head[:8], castagnoli) != binary.LittleEndian.Uint32(head[8:]) || size > maxRecord {
 		// a crash of the machine can leave space that was never written
-		if r.zeros(head[:], left-recordHeader) {
+		if r.zeros(head, left-recordHeader) {
 			return nil, errTorn
 		}
 		return nil, fmt.Errorf("run log %s: damaged record header at byte %d of %d", r.name, r.offset, r.size)
@@ -192,7 +195,8 @@ func (r *reader) next() ([]byte, error) {
 	if left-recordHeader < size {
 		return nil, errTorn
 	}
-	payload := make([]byte, size)
+	r.payload = slices.Grow(r.payload[:0], int(size))[:size]
+	payload := r.payload
 	if _, err := io.ReadFull(r.in, payload); err != nil {
 		return nil, r.failed(err)
 	}
@@ -236,12 +240,24 @@ func short(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 
 // decode reads one event.
 func (r *reader) decode(payload []byte) (lab.Event, error) {
+	if r.flat == nil {
+		r.flat = newFlatDecoder()
+	}
 	var e lab.Event
-	if err := msgpackread.Decode(payload, &e); err != nil {
-		return e, fmt.Errorf("run log %s: record before byte %d: %w", r.name, r.offset, err)
+	if !r.flat.decode(payload, &e) {
+		var err error
+		if e, err = decodeAny(payload); err != nil {
+			return e, fmt.Errorf("run log %s: record before byte %d: %w", r.name, r.offset, err)
+		}
 	}
 	if r.version == 1 && e.Kind == lab.KindRow {
 		e.Key, e.Text = e.Text, ""
 	}
 	return e, nil
+}
+
+// decodeAny decodes an event of any form.
+func decodeAny(payload []byte) (e lab.Event, err error) {
+	err = msgpackread.Decode(payload, &e)
+	return e, err
 }
