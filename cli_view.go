@@ -26,14 +26,14 @@ func (p *program) warnOfDamage(name string, problem error) {
 
 // readBoard is board without a word of the damage.
 func (p *program) readBoard(name string) (b *lab.Board, problem, err error) {
-	events, problem, err := runEvents(p.home, name)
+	b, problem, err = foldRun(p.home, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
 	}
 	if err != nil {
 		return nil, nil, broke(err)
 	}
-	return lab.Fold(events), problem, nil
+	return b, problem, nil
 }
 
 func (p *program) replayCommand() *cobra.Command {

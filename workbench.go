@@ -127,6 +127,10 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 	if err != nil {
 		return nil
 	}
+	if !f.Writing() { // Open reads it
+		f.Close()
+		return nil
+	}
 	board := lab.NewBoard()
 	status, err := f.Next(board.Apply)
 	if err != nil || status.State != lab.Running {
@@ -159,8 +163,13 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done}
 }
 
-func (b *bench) Open(_ context.Context, name string) ([]lab.Event, error) {
-	events, _, err := runEvents(b.home, name) // the events end with the damage, if there is any
+func (b *bench) Open(_ context.Context, name string) (*lab.Board, error) {
+	board, _, err := foldRun(b.home, name) // the events end with the damage, if there is any
+	return board, err
+}
+
+func (b *bench) Events(_ context.Context, name string) (events []lab.Event, err error) {
+	_, err = scanRun(b.home, name, func(e lab.Event) { events = append(events, e) })
 	return events, err
 }
 
@@ -168,11 +177,11 @@ func (b *bench) Export(_ context.Context, name, format, path string, rows sweep.
 	if err := nearest.Check("format", format, report.Formats()); err != nil {
 		return err
 	}
-	events, _, err := runEvents(b.home, name)
+	board, _, err := foldRun(b.home, name)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}
-	table, err := sweep.Select(lab.Fold(events).Snapshot(), rows)
+	table, err := sweep.Select(board.Snapshot(), rows)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,11 @@ import (
 
 // Figures reads what a run measured.
 func (b *bench) Figures(_ context.Context, id string) (tui.RunFigures, error) {
-	events, _, err := runEvents(b.home, id)
+	board, _, err := foldRun(b.home, id)
 	if err != nil {
 		return tui.RunFigures{}, err
 	}
-	v := lab.Fold(events).Snapshot()
+	v := board.Snapshot()
 	f := tui.RunFigures{Models: loadedModels(v.Begin.Source), Headline: headline(v)}
 	for i := range v.Rows {
 		r := &v.Rows[i]

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/tui"
 )
@@ -13,11 +12,11 @@ import (
 // where its model is not on this machine, why not.
 func TestModelOfEveryRowOfTheDemo(t *testing.T) {
 	h := home.Open(t.TempDir(), "test")
-	events, _, err := runEvents(h, tui.DemoRun)
+	board, _, err := foldRun(h, tui.DemoRun)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := lab.Fold(events).Snapshot()
+	v := board.Snapshot()
 	b := newBench(h, "")
 	for i := range v.Rows {
 		row := &v.Rows[i]

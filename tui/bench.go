@@ -28,7 +28,9 @@ type Bench interface {
 	// is not there: Open reads it, or says why not.
 	Follow(ctx context.Context, run string) *Live
 	// Open reads a run's log; DemoRun is the recorded demo.
-	Open(ctx context.Context, run string) ([]lab.Event, error)
+	Open(ctx context.Context, run string) (*lab.Board, error)
+	// Events reads all events of a run's log, for a replay.
+	Events(ctx context.Context, run string) ([]lab.Event, error)
 	// Model reads how a row's model is made and where it lies.
 	Model(ctx context.Context, q ModelQuery) ModelInfo
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and

@@ -44,11 +44,11 @@ func (w *workbench) compareRuns(base, next string) tea.Cmd {
 }
 
 func openView(ctx context.Context, b Bench, id string) (*lab.View, error) {
-	events, err := b.Open(ctx, id)
+	board, err := b.Open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return lab.Fold(events).Snapshot(), nil
+	return board.Snapshot(), nil
 }
 
 func newCompareScreen(w *workbench) *compareScreen { return &compareScreen{workbench: w} }

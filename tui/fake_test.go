@@ -216,7 +216,12 @@ func (f *fakeBench) Follow(_ context.Context, run string) *Live {
 	return f.other
 }
 
-func (f *fakeBench) Open(_ context.Context, run string) ([]lab.Event, error) {
+func (f *fakeBench) Open(ctx context.Context, run string) (*lab.Board, error) {
+	events, err := f.Events(ctx, run)
+	return lab.Fold(events), err
+}
+
+func (f *fakeBench) Events(_ context.Context, run string) ([]lab.Event, error) {
 	switch {
 	case run == "20261124-1130-figure1-a1":
 		return frighten(fakeLog(run, 3, 0), f.scare), nil

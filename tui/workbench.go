@@ -70,9 +70,9 @@ type (
 	endedMsg  struct{ session *session }
 	openedMsg struct {
 		run    string
-		events []lab.Event
-		live   *Live // in place of events: another process writes it
-		replay bool
+		board  *lab.Board
+		live   *Live       // in place of board: another process writes it
+		events []lab.Event // in place of board: for a replay
 		err    error
 	}
 	watchMsg struct{ session *session } // show the session on the Run screen
@@ -200,33 +200,40 @@ func (w *workbench) openRun(id string, replay bool) tea.Cmd {
 	}
 	w.say("reading %s …", text.Clean(id))
 	return func() tea.Msg {
-		if !replay && id != DemoRun {
+		if replay {
+			events, err := w.bench.Events(w.ctx, id)
+			if err == nil && len(events) == 0 {
+				err = errEmpty
+			}
+			return openedMsg{run: id, events: events, err: err}
+		}
+		if id != DemoRun {
 			if live := w.bench.Follow(w.ctx, id); live != nil {
 				return openedMsg{run: id, live: live}
 			}
 		}
-		events, err := w.bench.Open(w.ctx, id)
-		return openedMsg{run: id, events: events, replay: replay, err: err}
+		board, err := w.bench.Open(w.ctx, id)
+		if err == nil && board.Version() == 0 {
+			err = errEmpty
+		}
+		return openedMsg{run: id, board: board, err: err}
 	}
 }
+
+var errEmpty = errors.New("its log is empty")
 
 // opened makes a session of a log that was read.
 func (w *workbench) opened(msg openedMsg) tea.Cmd {
 	if msg.live != nil {
 		return watch(&session{id: msg.run, board: msg.live.Board, live: msg.live, other: true})
 	}
-	if msg.err == nil && len(msg.events) == 0 {
-		msg.err = errors.New("its log is empty")
-	}
 	if msg.err != nil {
 		w.fail("open "+text.Clean(msg.run), msg.err)
 		return nil
 	}
-	s := &session{id: msg.run}
-	if msg.replay {
+	s := &session{id: msg.run, board: msg.board}
+	if msg.board == nil {
 		s.replay, s.board = newReplay(msg.events, w.options.Speed, w.now())
-	} else {
-		s.board = lab.Fold(msg.events)
 	}
 	return watch(s)
 }
