@@ -40,8 +40,7 @@ func (p *program) compare(format, baseline string, names []string) error {
 	if err != nil {
 		return err
 	}
-	c := report.CompareRuns(views, base)
-	c.Derive(runSettings)
+	c := report.CompareRuns(views, base, runSettings)
 	if err := c.Write(format, p.stdout); err != nil {
 		return broke(err)
 	}

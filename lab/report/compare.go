@@ -87,9 +87,11 @@ func (one *Change) compareOver(common Change, note string) {
 // Comparison is a run against another.
 type Comparison struct {
 	Base, New  lab.Begin
-	Comparable bool     // they have a row in common
-	Timings    bool     // timings are judged: the same scenario, each row on the same machine
-	Reasons    []string // why not, and what else differs
+	Comparable bool // they have a row in common
+	// Timings says that timings are judged, as far as the seeds allow: each row on the same
+	// machine, and the same prompts served. Where a timing is not judged its warnings say why.
+	Timings bool
+	Reasons []string // why not, and what else differs
 	// Settings are what Differences finds, base first; nil where it was not asked.
 	Settings []Difference
 	// rows of the new run in order, then its columns; then what only the base has
@@ -127,7 +129,12 @@ func unfinished(v *lab.View) string {
 // counted, such as bytes, is compared exactly at the seeds that both runs have (see NatureOf).
 // Timings are compared by a rank test over seeds (Mann–Whitney), or by their ranges where seeds are
 // few, and never between machines or scenarios.
-func Compare(base, next *lab.View) *Comparison {
+//
+// Compare knows no settings; CompareRuns judges timings of two scenarios too, where resolve shows
+// that what differs is neither the machine nor what is served.
+func Compare(base, next *lab.View) *Comparison { return compare(base, next, nil) }
+
+func compare(base, next *lab.View, resolve Resolve) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
 	for i, name := range []string{"base", "new run"} {
 		if reason := unfinished([]*lab.View{base, next}[i]); reason != "" {
@@ -135,9 +142,13 @@ func Compare(base, next *lab.View) *Comparison {
 			c.Reasons = append(c.Reasons, c.Unfinished[i])
 		}
 	}
-	if base.Begin.Hash != next.Begin.Hash {
+	timings := scenarioTimings(base.Begin, next.Begin, resolve)
+	switch {
+	case timings != "":
 		c.Timings = false
 		c.Reasons = append(c.Reasons, "the scenarios differ, timings are not judged: "+scenarioDifference(base.Begin, next.Begin))
+	case base.Begin.Hash != next.Begin.Hash:
+		c.Reasons = append(c.Reasons, "the scenarios differ: "+scenarioDifference(base.Begin, next.Begin))
 	}
 	if base.Begin.Version != next.Begin.Version {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
@@ -156,7 +167,8 @@ func Compare(base, next *lab.View) *Comparison {
 			continue
 		}
 		c.Comparable = true
-		of := pair{old, r, c.sameMachine(old, r) && base.Begin.Hash == next.Begin.Hash, sameRecipe(base, next, old, r), sameTest(base, next, old, r), named(old.Keys) && slices.Equal(old.Keys, r.Keys)}
+		of := pair{base: old, next: r, machine: c.sameMachine(old, r), sameScenario: base.Begin.Hash == next.Begin.Hash, scenario: timings,
+			recipe: sameRecipe(base, next, old, r), test: sameTest(base, next, old, r), model: named(old.Keys) && slices.Equal(old.Keys, r.Keys)}
 		for _, m := range bothColumns(base, next) {
 			c.add(m, of)
 		}
@@ -231,10 +243,14 @@ func (c *Comparison) sameMachine(base, next *lab.TableRow) bool {
 // pair is one row of both runs.
 type pair struct {
 	base, next *lab.TableRow
-	timed      bool // timings are judged
-	recipe     bool // all that decides a figure's bits is the same
-	test       bool // measured on the same test sample
-	model      bool // of the same model: nothing was trained again
+	machine    bool // both were measured on one
+	// sameScenario says that all settings are equal, and scenario why timings of these two cannot
+	// be compared; "" where they can.
+	sameScenario bool
+	scenario     string
+	recipe       bool // all that decides a figure's bits is the same
+	test         bool // measured on the same test sample
+	model        bool // of the same model: nothing was trained again
 }
 
 // sameRecipe reports whether the models of both rows are the same artifacts, measured by the same

@@ -23,9 +23,12 @@ func (one *Change) judge(of pair) {
 		one.Judgement = one.direction()
 	case nature != Clocked:
 		one.judgeQuality(of)
-	case !of.timed:
-		one.Judgement = Unknown
 	default:
+		if reason := of.timings(one); reason != "" {
+			one.warn(reason)
+			one.Judgement = Unknown
+			return
+		}
 		one.judgeTiming()
 	}
 }
@@ -216,27 +219,6 @@ func (one *Change) unpaired() (d stat.Interval, p float64, ok bool) {
 		return d, above.P(), d.Bounded() // the side on which 0 is
 	}
 	return d, below.P(), d.Bounded()
-}
-
-func (one *Change) judgeTiming() {
-	a, b := seedValues(one.Base), seedValues(one.New)
-	beyond := math.Abs(one.New.Value-one.Base.Value) > timingFloor*math.Abs(one.Base.Value)
-	switch few := min(len(a), len(b)); {
-	case few < 2:
-		one.warn("one seed: a timing cannot be judged")
-		beyond = false
-	case few < testSeeds:
-		one.warn(fmt.Sprintf("%d seeds: ranges are compared", few))
-		beyond = beyond && !overlap(one.Base, one.New)
-	default:
-		_, one.P = stat.MannWhitney(a, b)
-		beyond = beyond && one.P < alpha
-	}
-	if beyond {
-		one.Judgement = one.direction()
-	} else {
-		one.Judgement = Within
-	}
 }
 
 // direction says which way the value went. To be a number is better than not to be one.

@@ -31,16 +31,17 @@ type RunsLine struct {
 	Changes []*Change
 }
 
-// CompareRuns compares each of the runs with the one at baseline, by Compare, so that two runs have
+// CompareRuns compares each of the runs with the one at baseline, by itself, so that two runs have
 // the same verdicts whatever other runs stand beside them. The false discovery rate is that of each
-// pair. It panics where baseline is not the index of a run.
-func CompareRuns(views []*lab.View, baseline int) *Runs {
+// pair. resolve, unless it is nil, fills Settings. It panics where baseline is not the index of a
+// run.
+func CompareRuns(views []*lab.View, baseline int, resolve Resolve) *Runs {
 	base := views[baseline]
 	c := &Runs{Baseline: baseline, Against: make([]*Comparison, len(views))}
 	for i, v := range views {
 		c.Runs = append(c.Runs, v.Begin)
 		if i != baseline {
-			c.Against[i] = Compare(base, v)
+			c.Against[i] = compare(base, v, resolve)
 		}
 	}
 	c.notes()
@@ -57,11 +58,14 @@ func CompareRuns(views []*lab.View, baseline int) *Runs {
 	for i := range base.Rows {
 		c.addRow(base.Rows[i].Label(), changes)
 	}
+	if resolve != nil {
+		c.derive(resolve)
+	}
 	return c
 }
 
-// Derive fills Settings; resolve is that of Differences.
-func (c *Runs) Derive(resolve func(lab.Begin) ([]Setting, error)) {
+// derive fills Settings.
+func (c *Runs) derive(resolve Resolve) {
 	var notes []string
 	c.Settings, notes = Differences(c.Runs, resolve)
 	c.Notes = append(c.Notes, notes...)

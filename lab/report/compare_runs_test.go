@@ -39,8 +39,7 @@ func unresolved(lab.Begin) ([]Setting, error) { return nil, errors.New("no text"
 
 // TestThreeRuns: the settings that differ, what cannot be matched, then a column for each run.
 func TestThreeRuns(t *testing.T) {
-	c := CompareRuns(threeRuns(), 0)
-	c.Derive(unresolved)
+	c := CompareRuns(threeRuns(), 0, unresolved)
 	for _, format := range RunsFormats() {
 		var b bytes.Buffer
 		if err := c.Write(format, &b); err != nil {
@@ -74,7 +73,7 @@ func TestRunsEqualPairs(t *testing.T) {
 			views[i].Rows = views[i].Rows[min(from, rapid.IntRange(0, 3).Draw(t, "first")):]
 		}
 		baseline := rapid.IntRange(0, len(views)-1).Draw(t, "baseline")
-		c := CompareRuns(views, baseline)
+		c := CompareRuns(views, baseline, nil)
 		for i, v := range views {
 			var column []Change
 			for _, l := range c.Lines {
@@ -152,7 +151,7 @@ func TestRunsWithNothingInCommon(t *testing.T) {
 			v.Rows[k].Name = fmt.Sprint(strings.Repeat("n", 200), i, k)
 		}
 	}
-	c := CompareRuns(views, 1)
+	c := CompareRuns(views, 1, nil)
 	var b bytes.Buffer
 	if err := c.Write("table", &b); err != nil || len(c.Lines) != 0 || strings.Count(b.String(), "NOT COMPARABLE") != 2 {
 		t.Errorf("%v\n%s", err, b.String())

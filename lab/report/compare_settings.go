@@ -22,7 +22,7 @@ type Difference struct {
 // what the run itself is (scenario, quick, seeds), the settings of its scenario, then version and
 // machine. resolve derives the settings from a run's log. Where it cannot do so for one of the
 // runs, what was set is compared in place of them, with the scenario's hash, and notes say why.
-func Differences(runs []lab.Begin, resolve func(lab.Begin) ([]Setting, error)) (differences []Difference, notes []string) {
+func Differences(runs []lab.Begin, resolve Resolve) (differences []Difference, notes []string) {
 	of := make([][]Setting, len(runs))
 	whole := true
 	for i, b := range runs {

@@ -86,8 +86,7 @@ func TestOddNamesInComparisons(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name, note := oddText().Draw(t, "name"), oddText().Draw(t, "note")
 		views := []*lab.View{oddRun("a", name, note), oddRun("b", name, note), oddRun("c", name, note)}[:rapid.IntRange(2, 3).Draw(t, "runs")]
-		c := CompareRuns(views, 0)
-		c.Derive(unresolved)
+		c := CompareRuns(views, 0, unresolved)
 		written := map[string]string{}
 		for _, format := range RunsFormats() {
 			var b bytes.Buffer
@@ -114,8 +113,7 @@ func TestOddNamesInComparisons(t *testing.T) {
 // plainLines is the text of a comparison of runs with plain names.
 func plainLines(t *rapid.T, runs int) string {
 	views := []*lab.View{oddRun("a", "xy", "yx"), oddRun("b", "xy", "yx"), oddRun("c", "xy", "yx")}[:runs]
-	c := CompareRuns(views, 0)
-	c.Derive(unresolved)
+	c := CompareRuns(views, 0, unresolved)
 	var b bytes.Buffer
 	if err := c.Write("table", &b); err != nil {
 		t.Fatal(err)
