@@ -282,7 +282,15 @@ func (s *source) Read(p []byte) (int, error) {
 		if s.err != nil {
 			return 0, s.err
 		}
-		n, err := await.Do(s.ctx, func() (int, error) { return s.from.Read(s.buffer) })
+		read := func() (int, error) { return s.from.Read(s.buffer) }
+		n, err := 0, s.ctx.Err()
+		switch _, inMemory := s.from.(interface{ Len() int }); {
+		case err != nil:
+		case inMemory:
+			n, err = read() // which does not wait
+		default:
+			n, err = await.Do(s.ctx, read)
+		}
 		s.rest, s.err, s.read = s.buffer[:n], err, s.read+int64(n)
 		s.sum.Write(s.rest)
 		if s.read > s.most {

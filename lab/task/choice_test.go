@@ -206,7 +206,7 @@ func TestReadPublishedChoices(t *testing.T) {
 }
 
 // FuzzReadChoice: no input panics; what is accepted can be asked, and reads back the same when it
-// is written.
+// is written; an error names the file, and a line that it has.
 func FuzzReadChoice(f *testing.F) {
 	f.Add(`{"query":"q","choices":["a","b"],"gold":0}`)
 	f.Add("\ufeff\n{\"query\":\"Question: \\u00e9\\n\",\"choices\":[\"a\",\"b\",\"\\ud800\"],\"gold\":2,\"more\":[]}\n\n")
@@ -227,9 +227,7 @@ func FuzzReadChoice(f *testing.F) {
 		}
 		c, err := read(content)
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "name:") {
-				t.Fatalf("the error %q does not begin with the file's name", err)
-			}
+			checkPlace(t, err, "name", 1+strings.Count(content, "\n"), []byte(content))
 			return
 		}
 		if _, _, err := c.Spans(pairsEncoder{"ab", " c"}, Beginning{1, 1}, 1<<20); err != nil {
