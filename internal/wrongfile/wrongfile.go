@@ -1,9 +1,11 @@
 // Package wrongfile names what a file is when it is not what its name promises: a Git LFS pointer
-// that was never replaced by its file, the page of a web site, an archive of pickled weights. A
-// reader asks it when its own check of a file has failed, so that its error names the cause: a file
-// of another kind may begin with the same bytes. The package knows
-// such files by their first bytes alone; it leaves out what is wrong within a file of the right
-// kind.
+// that was never replaced by its file, the page of a web site, an archive of pickled weights; or no
+// regular file at all: a pipe, a device, a folder, a link to nothing.
+//
+// A reader calls Name when its own check of a file has failed, so that its error names the cause: a
+// file of another kind may begin with the same bytes. Such files are known by their first bytes
+// alone. Open and Folder refuse what is not a regular file before it is opened. The package leaves
+// out what is wrong within a file of the right kind.
 package wrongfile
 
 import "bytes"

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/wrongfile"
 	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
@@ -234,7 +235,7 @@ func (m *merging) tokenizerNotes(from *checkpoint.Checkpoint) error {
 	for _, dir := range m.folders {
 		var differ []string
 		for _, name := range tokenizerFiles {
-			data, err := os.ReadFile(filepath.Join(dir, name))
+			data, err := fs.ReadFile(wrongfile.Folder(dir), name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -263,7 +264,7 @@ func (m *merging) copyTokenizer(to string) error {
 	}
 	for _, dir := range m.folders {
 		for _, name := range tokenizerFiles {
-			data, err := os.ReadFile(filepath.Join(dir, name))
+			data, err := fs.ReadFile(wrongfile.Folder(dir), name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}

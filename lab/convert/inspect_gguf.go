@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"slimlab/internal/mapped"
+	"slimlab/internal/wrongfile"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/gguf"
 )
@@ -113,7 +113,7 @@ type container struct {
 }
 
 func openContainer(name string) (*container, error) {
-	f, err := os.Open(name)
+	f, err := wrongfile.Open(name)
 	if err != nil {
 		return nil, err
 	}

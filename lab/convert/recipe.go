@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"slimlab/internal/wrongfile"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
@@ -33,7 +34,7 @@ func (o *Options) recipe(ctx context.Context, verb string, version int, from str
 		if err != nil || !info.IsDir() {
 			return o.Content(ctx, from)
 		}
-		files, err := recipe.Files(ctx, os.DirFS(from))
+		files, err := recipe.Files(ctx, wrongfile.Folder(from))
 		if err != nil {
 			return "", err
 		}

@@ -1,6 +1,7 @@
 package home
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/wrongfile"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/store"
@@ -73,15 +75,18 @@ func (h *Home) modelFolder(name string) (fs.FS, error) {
 	}
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := wrongfile.Check(name); !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("model %w", err)
+		}
 		return nil, fmt.Errorf("model %s: no such folder; expected a Hugging Face folder, pretrained:NAME or run:ID/ROW", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("model %s: found a file, expected a Hugging Face folder with config.json and model.safetensors", name)
+		return nil, fmt.Errorf("model %s: found %s, expected a Hugging Face folder with config.json and model.safetensors", name, cmp.Or(wrongfile.Kind(info.Mode()), "a file"))
 	}
-	return os.DirFS(name), nil
+	return wrongfile.Folder(name), nil
 }
 
 // Hold keeps other processes from removing the artifact that a MODEL names, until release is

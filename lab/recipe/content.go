@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"slimlab/internal/wrongfile"
 )
 
 // FactsFile is the file of an artifact that holds what its stage knows of it beside the model. It
@@ -114,7 +116,10 @@ func Checkpoint(ctx context.Context, path string) (string, error) {
 	case err != nil:
 		return "", err
 	case info.IsDir():
-		return Content(ctx, os.DirFS(path))
+		return Content(ctx, wrongfile.Folder(path))
+	}
+	if err := wrongfile.Check(path); err != nil {
+		return "", err
 	}
 	return File(ctx, path)
 }

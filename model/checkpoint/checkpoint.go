@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"slimlab/internal/wrongfile"
 	"slimlab/model"
 	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/tokenizer"
@@ -35,7 +36,7 @@ func Open(name string) (c *Checkpoint, err error) {
 	if IsGGUF(name) {
 		c, err = openGGUF(name)
 	} else {
-		c, err = OpenFS(os.DirFS(name), ".")
+		c, err = OpenFS(wrongfile.Folder(name), ".")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", name, err)

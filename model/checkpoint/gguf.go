@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"slimlab/internal/mapped"
+	"slimlab/internal/wrongfile"
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
@@ -50,7 +51,7 @@ func IsGGUF(name string) bool {
 // openGGUF opens a file, mapped, as a checkpoint. A tensor that its model does not have is refused
 // by name, as is one of a type whose values are not supported.
 func openGGUF(name string) (*Checkpoint, error) {
-	f, err := os.Open(name)
+	f, err := wrongfile.Open(name)
 	if err != nil {
 		return nil, err
 	}

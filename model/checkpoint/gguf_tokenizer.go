@@ -2,9 +2,9 @@ package checkpoint
 
 import (
 	"fmt"
-	"os"
 
 	"slimlab/internal/mapped"
+	"slimlab/internal/wrongfile"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
 )
@@ -20,7 +20,7 @@ func GGUFTokenizer(name string) (*tokenizer.Tokenizer, error) {
 }
 
 func ggufTokenizerOf(name string) (*tokenizer.Tokenizer, error) {
-	f, err := os.Open(name)
+	f, err := wrongfile.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,14 +26,14 @@ func Load(name string) (*Tokenizer, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		t, err := LoadFS(os.DirFS(name), ".")
+		t, err := LoadFS(wrongfile.Folder(name), ".")
 		if err != nil {
 			return nil, fmt.Errorf("folder %s: %w", name, err)
 		}
 		return t, nil
 	}
 	dir, base := filepath.Split(name)
-	t, err := loadFile(os.DirFS(cmp.Or(dir, ".")), ".", base)
+	t, err := loadFile(wrongfile.Folder(cmp.Or(dir, ".")), ".", base)
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", name, err)
 	}
@@ -46,7 +47,7 @@ func Load(name string) (*Tokenizer, error) {
 // is fs.ErrNotExist.
 func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 	for _, name := range []string{"tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json"} {
-		if _, err := fs.Stat(fsys, path.Join(dir, name)); err == nil {
+		if _, err := fs.Stat(fsys, path.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return loadFile(fsys, dir, name)
 		}
 	}

@@ -107,10 +107,13 @@ func readSettings(fsys fs.FS, dir string) (*settings, error) {
 		{"chat_template.jinja", func(data []byte) error { return s.readTemplate("chat_template.jinja", string(data)) }},
 	} {
 		data, err := optional(fsys, path.Join(dir, file.name))
-		if err == nil && data != nil {
-			err = file.read(data)
-		}
 		if err != nil {
+			return nil, err // which names the file
+		}
+		if data == nil {
+			continue
+		}
+		if err := file.read(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", file.name, err)
 		}
 	}

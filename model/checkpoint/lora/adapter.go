@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/wrongfile"
 	"slimlab/model/checkpoint/safetensors"
 )
 
@@ -51,7 +52,7 @@ func Open(dir string, shapes map[string][]int) (*Adapter, error) {
 		}
 		return nil, fmt.Errorf("adapter %s: found %s, expected a folder with %s and %s", dir, found, ConfigFile, weightsFile)
 	}
-	a, err := OpenFS(os.DirFS(dir), shapes)
+	a, err := OpenFS(wrongfile.Folder(dir), shapes)
 	if err != nil {
 		return nil, fmt.Errorf("adapter %s: %w", dir, err)
 	}
