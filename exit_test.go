@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,7 +58,7 @@ func TestReaderThatHasGone(t *testing.T) {
 	}
 }
 
-// A home that is no folder, or leads through a file, is not one without runs.
+// A home that is no folder, leads through a file, or is the system's, is not one without runs.
 func TestHomeThatIsNoFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -68,6 +69,16 @@ func TestHomeThatIsNoFolder(t *testing.T) {
 		for _, args := range [][]string{{"runs"}, {"show", "last"}, {"compare", "a", "b"}, {"watch", "last"}, {"clean", "--dry-run"}, {"rm", "x"}, {"check", "smoke"}} {
 			if _, stderr, code := slimlab(t, args...); (code == exitHeld) != (args[0] == "check") || !strings.Contains(stderr, file+" is no folder; set SLIMLAB_HOME") {
 				t.Errorf("SLIMLAB_HOME=%s slimlab %s: exit %d, said %q", home, strings.Join(args, " "), code, stderr)
+			}
+		}
+	}
+	if runtime.GOOS == "linux" {
+		for _, home := range []string{"/proc", "/proc/nothing", "/sys/a/b"} {
+			t.Setenv("SLIMLAB_HOME", home)
+			for _, args := range [][]string{{"runs"}, {"clean", "--dry-run"}, {"rm", "x"}, {"show", "last"}} {
+				if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "no folder can be made in it; set SLIMLAB_HOME") {
+					t.Errorf("SLIMLAB_HOME=%s slimlab %s: exit %d, said %q", home, strings.Join(args, " "), code, stderr)
+				}
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func chosenBy() string {
 }
 
 // readable reports a folder that cannot be listed, or that cannot be made, since its nearest parent
-// is no folder.
+// is no folder or one of the system.
 func readable(folder string) error {
 	_, listed := os.ReadDir(folder)
 	if listed == nil {
@@ -47,6 +47,8 @@ func readable(folder string) error {
 			return fmt.Errorf("%s is no folder", at)
 		case at == folder:
 			return listed
+		case ofSystem(at):
+			return fmt.Errorf("%s shows the system's state, and no folder can be made in it", at)
 		default:
 			return nil
 		}
