@@ -4,11 +4,12 @@ import (
 	"errors"
 
 	"slimlab/kd"
+	"slimlab/model/calibrate"
 	"slimlab/quant"
 )
 
-// Broke reports that a conversion ended because its arithmetic broke: a training diverged, or
-// statistics have no factor. Its settings and inputs could be read.
+// Broke reports that a conversion ended because its arithmetic broke: a training diverged, an
+// activation is not finite, or statistics have no factor. Its settings and inputs could be read.
 func Broke(err error) bool {
-	return errors.Is(err, kd.ErrDiverged) || errors.Is(err, quant.ErrNotPositive)
+	return errors.Is(err, kd.ErrDiverged) || errors.Is(err, quant.ErrNotPositive) || errors.Is(err, calibrate.ErrNotFinite)
 }

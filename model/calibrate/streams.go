@@ -2,11 +2,15 @@ package calibrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"slimlab/model"
 )
+
+// ErrNotFinite is in the error of a calibration whose activations are no longer finite numbers.
+var ErrNotFinite = errors.New("not finite: the model's numbers are too large to compute with")
 
 // pieceTokens run through half a layer between two looks at the context.
 const pieceTokens = blockRows
@@ -150,7 +154,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site) (*Stats, 
 	stats.Layer, stats.Site = h.layer, want
 	for j, v := range stats.MeanAbs {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("calibration: %s: channel %d is not finite", stats.Place(), j)
+			return nil, fmt.Errorf("calibration: %s: channel %d is %w", stats.Place(), j, ErrNotFinite)
 		}
 	}
 	return stats, nil
