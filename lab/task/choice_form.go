@@ -141,7 +141,8 @@ func (r *fieldReader) labelled(name string, labels []string) int {
 	}
 	i := slices.Index(labels, text)
 	if i < 0 {
-		i = slices.Index(labels, strings.TrimLeft(text, " ")) // some records of OpenBookQA have a space before it
+		// some records of OpenBookQA have a space before it
+		i = slices.Index(labels, strings.TrimLeft(text, " "))
 	}
 	if i < 0 {
 		r.err = fmt.Errorf("field %q is %s, expected one of the choices' labels %q", name, jsonread.Clip(raw), labels)

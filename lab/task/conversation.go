@@ -28,10 +28,15 @@ var shareGPT = map[string]string{
 
 // readConversation reads the messages of a record: objects with role and content, or with from and
 // value. There must be an answer of the assistant.
-func readConversation(object map[string]json.RawMessage, name string) (Record, error) {
+func (r *recordReader) readConversation(object map[string]json.RawMessage, name string) (Record, error) {
 	raw, ok := object[name]
 	if !ok {
 		return Record{}, missingField(object, name)
+	}
+	for _, medium := range []string{"image", "images", "video", "videos", "audio", "audios"} {
+		if of := string(object[medium]); of != "" && of != "null" && of != "[]" && of != `""` {
+			return Record{}, fmt.Errorf("found %q beside a conversation, expected text alone: take such records out (jq -c 'select(.%s | not)' FILE > OUT)", medium, medium)
+		}
 	}
 	var list []json.RawMessage
 	if raw[0] != '[' {
@@ -42,11 +47,15 @@ func readConversation(object map[string]json.RawMessage, name string) (Record, e
 	}
 	answers := 0
 	for i := range list {
-		role, message, err := readMessage(list[i])
+		role, message, err := r.readMessage(list[i])
+		var learned bool
+		if err == nil {
+			learned, err = isLearned(message)
+		}
 		if err != nil {
 			return Record{}, fmt.Errorf("field %q, message %d: %w", name, i, err)
 		}
-		if list[i] = message; role == assistant {
+		if list[i] = message; role == assistant && learned {
 			answers++
 		}
 	}
@@ -63,14 +72,25 @@ func readConversation(object map[string]json.RawMessage, name string) (Record, e
 const assistant = "assistant"
 
 // readMessage returns a message with role and content.
-func readMessage(raw json.RawMessage) (role string, message json.RawMessage, err error) {
+func (r *recordReader) readMessage(raw json.RawMessage) (role string, message json.RawMessage, err error) {
 	object, err := readObject(raw)
 	if err != nil {
 		return "", nil, err
 	}
 	if _, ok := object["from"]; !ok {
-		role, err = textField(object, "role")
-		return role, raw, err
+		if role, err = textField(object, "role"); err != nil {
+			return "", nil, err
+		}
+		content, parts, err := content(object)
+		if !parts || err != nil {
+			return role, raw, err
+		}
+		r.parts++
+		if object["content"], err = json.Marshal(content); err != nil {
+			return "", nil, err
+		}
+		message, err = json.Marshal(object)
+		return role, message, err
 	}
 	from, err := textField(object, "from")
 	if err != nil {
@@ -85,6 +105,61 @@ func readMessage(raw json.RawMessage) (role string, message json.RawMessage, err
 	}
 	message, err = json.Marshal(map[string]string{"role": role, "content": text})
 	return role, message, err
+}
+
+// content checks a message's content. Of a list of texts, as servers take it, parts is true and
+// text is theirs.
+func content(object map[string]json.RawMessage) (text string, parts bool, err error) {
+	raw := object["content"]
+	switch {
+	case raw == nil || string(raw) == "null":
+		for _, calls := range []string{"tool_calls", "function_call"} {
+			if of := string(object[calls]); of != "" && of != "null" && of != "[]" {
+				return "", false, nil
+			}
+		}
+		return "", false, errors.New("found no content and no tool_calls, expected a text in \"content\"")
+	case raw[0] == '"':
+		return "", false, nil
+	case raw[0] != '[':
+		return "", false, fmt.Errorf("field \"content\" is %s, expected a string", kindOf(raw[0]))
+	}
+	var list []json.RawMessage
+	if err := jsonread.Decode(raw, &list); err != nil {
+		return "", false, fmt.Errorf("field \"content\": %w", err)
+	}
+	texts := make([]string, len(list))
+	for i, part := range list {
+		of, err := readObject(part)
+		if err != nil {
+			return "", false, fmt.Errorf("field \"content\", part %d: %w", i, err)
+		}
+		if kind := string(of["type"]); kind != "" && kind != `"text"` && kind != `"input_text"` && kind != `"output_text"` {
+			return "", false, fmt.Errorf("field \"content\", part %d is of the type %s, expected \"text\": take out the records with other parts", i, jsonread.Clip(of["type"]))
+		}
+		if texts[i], err = textField(of, "text"); err != nil {
+			return "", false, fmt.Errorf("field \"content\", part %d: %w", i, err)
+		}
+	}
+	return strings.Join(texts, "\n"), true, nil
+}
+
+// isLearned reports whether the weight that a message has, 1 where it has none, is 1: answers of
+// weight 0 are not learned.
+func isLearned(message json.RawMessage) (bool, error) {
+	var of struct {
+		Weight json.RawMessage `json:"weight"`
+	}
+	if err := jsonread.Decode(message, &of); err != nil {
+		return false, err
+	}
+	switch string(of.Weight) {
+	case "", "null", "1", "1.0":
+		return true, nil
+	case "0", "0.0":
+		return false, nil
+	}
+	return false, fmt.Errorf("field \"weight\" is %s, expected 0 or 1", jsonread.Clip(of.Weight))
 }
 
 func joinMessages(list []json.RawMessage) json.RawMessage {
@@ -133,6 +208,10 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		if c.open = of.Role != assistant; c.open {
 			continue
 		}
+		learned, err := isLearned(message)
+		if err != nil {
+			return c, err
+		}
 		asked, answered, err := answerAt(list, i, r.Tools, chat)
 		if err != nil {
 			return c, err
@@ -141,7 +220,7 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		if !follows {
 			c.segments, c.lastOnly, before = nil, true, asked
 		}
-		c.segments = append(c.segments, segment{before, false}, segment{answered[len(asked):], true})
+		c.segments = append(c.segments, segment{before, false}, segment{answered[len(asked):], learned})
 		said = answered
 	}
 	return c, nil

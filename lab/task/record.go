@@ -70,6 +70,7 @@ type recordReader struct {
 	cfg     JSONLConfig
 	use     fields
 	nulls   int            // additions to a prompt that are null
+	parts   int            // messages whose content is a list of texts
 	ignored map[string]int // records that have a member which is not read
 }
 
@@ -101,6 +102,9 @@ func (r *recordReader) notes(name string, records int) (notes []string) {
 	if r.nulls > 0 {
 		notes = append(notes, fmt.Sprintf("%s: %q is null in %d of %d records, read as an empty text", name, r.use.input, r.nulls, records))
 	}
+	if r.parts > 0 {
+		notes = append(notes, fmt.Sprintf("%s: the content of %d messages is a list of texts, which are joined with line ends", name, r.parts))
+	}
 	if len(r.ignored) > 0 {
 		names := make([]string, 0, len(r.ignored))
 		for name := range r.ignored {
@@ -129,7 +133,7 @@ func (r *recordReader) read(raw []byte) (Record, error) {
 	}
 	switch {
 	case r.use.conversation != "":
-		return readConversation(object, r.use.conversation)
+		return r.readConversation(object, r.use.conversation)
 	case r.use.prompt == "":
 		text, err := responseField(object, r.use.response)
 		return Record{Response: text, Whole: true}, err
@@ -137,6 +141,9 @@ func (r *recordReader) read(raw []byte) (Record, error) {
 	prompt, err := textField(object, r.use.prompt)
 	if err != nil {
 		return Record{}, err
+	}
+	if r.use.response == "completion" && string(object["label"]) == "false" {
+		return Record{}, errors.New("field \"label\" is false, which marks an answer that is not wanted (KTO), expected answers to learn: take such records out (jq -c 'select(.label)' FILE > OUT)")
 	}
 	input, err := r.input(object)
 	if err != nil {
@@ -254,11 +261,52 @@ func chooseFields(object map[string]json.RawMessage, cfg JSONLConfig) (fields, e
 	if form := questionForm(object); form >= 0 {
 		return fields{}, fmt.Errorf("found a question of the form of %s, expected a prompt and its response", questionForms[form].name)
 	}
+	if known, found := inOtherCase(object); found && cfg.PromptField+cfg.ResponseField == "" {
+		return known, nil
+	}
 	err := fmt.Errorf("cannot distinguish prompt and response among the fields %s", quoteAll(fieldNames(object)))
 	if k := cfg.Knobs; k.PromptField != "" {
 		err = fmt.Errorf("%w; set %s and %s", err, k.PromptField, k.ResponseField)
 	}
+	if advice := otherRecord(object); advice != "" {
+		err = fmt.Errorf("%w; %s", err, advice)
+	}
 	return fields{}, err
+}
+
+// inOtherCase returns known fields whose names the object has with other capitals, such as Prompt.
+func inOtherCase(object map[string]json.RawMessage) (fields, bool) {
+	names := map[string]string{}
+	for _, name := range fieldNames(object) {
+		if name != "" {
+			names[strings.ToLower(name)] = name
+		}
+	}
+	for _, known := range append(knownFields[:len(knownFields):len(knownFields)], otherFields...) {
+		f := fields{names[known.prompt], names[known.input], names[known.response], names[known.conversation]}
+		if (f.prompt != "") == (known.prompt != "") && (f.response != "") == (known.response != "") && (f.conversation != "") == (known.conversation != "") {
+			return f, true
+		}
+	}
+	return fields{}, false
+}
+
+// otherRecord says what a record is that has no prompt and response, "" where it is unknown.
+func otherRecord(object map[string]json.RawMessage) string {
+	has := func(name string) bool { _, ok := object[name]; return ok }
+	switch {
+	case has("chosen") && has("rejected"):
+		return "it is a pair of answers for preference training (DPO): the one under \"chosen\" can be learned where it is a text and a prompt stands beside it"
+	case has("input_ids"):
+		return "its texts are tokens already (input_ids): give the texts, which the model's own tokenizer encodes"
+	case has("error"), has("message") && len(object) <= 4, has("detail"):
+		return "it may be a server's message in place of the file: download it again, with the rights that it asks for"
+	case has("body") && has("custom_id"):
+		return "it is a request of a batch: write its messages as a record (jq -c '{messages: .body.messages}' FILE > OUT) with the answers"
+	case has("role") && has("content"):
+		return "it is one message: write the messages of each conversation as a list under \"messages\""
+	}
+	return ""
 }
 
 func fieldNames(object map[string]json.RawMessage) []string {
@@ -297,7 +345,12 @@ func textField(object map[string]json.RawMessage, name string) (string, error) {
 	}
 	var text string
 	if raw[0] != '"' {
-		return "", fmt.Errorf("field %q is %s, expected a string", name, kindOf(raw[0]))
+		err := fmt.Errorf("field %q is %s, expected a string", name, kindOf(raw[0]))
+		var list []struct{ Role *string }
+		if json.Unmarshal(raw, &list) == nil && len(list) > 0 && list[0].Role != nil {
+			err = fmt.Errorf("%w: it holds messages, which are read as one list with the answer under \"messages\"", err)
+		}
+		return "", err
 	}
 	if err := jsonread.Decode(raw, &text); err != nil {
 		return "", fmt.Errorf("field %q: %w", name, err)
