@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -128,6 +130,55 @@ func TestExitCodeNumbers(t *testing.T) {
 		}
 		if code := execute(c.ctx, c.args, c.out, &errs); code != c.code {
 			t.Errorf("%s: exit %d, expected %d\n%s%s", c.what, code, c.code, printed.String(), errs.String())
+		}
+	}
+}
+
+// TestExitCodesOfSeeds: whatever numbers of seeds two runs have, noise is held, a loss beyond it is
+// a regression, and rows that are not there leave nothing to compare.
+func TestExitCodesOfSeeds(t *testing.T) {
+	newHome(t)
+	units := make([]float64, 40) // of a standard error of 0.01
+	for i := range units {
+		units[i] = 0.01 * math.Sqrt(39.0) / 40 * float64(1-2*(i%2))
+	}
+	same := make([]float64, len(units))
+	write := func(id, row string, seeds int, auc float64, influence []float64) {
+		begin := lab.Begin{Run: id, Scenario: id, Hash: id, Started: 1e9, Rows: []string{row}, Columns: []string{"auc", "auc_delta", "bytes", "auc_ceiling"}}
+		for seed := range seeds {
+			begin.Cells = append(begin.Cells, lab.Cell{ID: fmt.Sprint("seed=", seed+1), Seed: seed + 1})
+		}
+		log, err := store.Open(filepath.Join(os.Getenv("SLIMLAB_HOME"), "runs")).Create(begin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range begin.Cells {
+			value := auc + 1e-4*float64(i%3-1)
+			log.Append(lab.Event{Kind: lab.KindRow, Cell: c.ID, Row: row, Machine: id, Key: id, Test: "t", Influence: map[string]lab.Influence{"auc": lab.NewInfluence("t", "members", influence)},
+				Values: map[string]lab.Measure{"auc": {Value: value, Low: value - 0.03, High: value + 0.03, N: 40}, "auc_delta": {}, "bytes": {Value: 100}, "auc_ceiling": {Value: 0.9}}})
+			log.Append(lab.Event{Kind: lab.KindCell, Cell: c.ID, State: lab.Done})
+		}
+		log.Append(lab.Event{Kind: lab.KindEnd, State: lab.Done})
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seeds := []int{1, 2, 3, 5}
+	for _, n := range seeds {
+		write(fmt.Sprint("base", n), "FM", n, 0.8, same)
+		write(fmt.Sprint("noise", n), "FM", n, 0.79, units)
+		write(fmt.Sprint("gain", n), "FM", n, 0.84, units)
+		write(fmt.Sprint("loss", n), "FM", n, 0.76, units)
+		write(fmt.Sprint("apart", n), "other", n, 0.8, units)
+	}
+	for _, a := range seeds {
+		for _, b := range seeds {
+			for next, want := range map[string]int{"noise": 0, "gain": 0, "loss": 4, "apart": 5} {
+				base, next := fmt.Sprint("base", a), fmt.Sprint(next, b)
+				if out, errs, code := slimlab(t, "compare", base, next); code != want || strings.Contains(out, "! changed") {
+					t.Errorf("%s against %s: exit %d, expected %d: %s\n%s", next, base, code, want, errs, out)
+				}
+			}
 		}
 	}
 }
