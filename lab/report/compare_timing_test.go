@@ -115,3 +115,13 @@ func TestTimingsWhereSettingsDiffer(t *testing.T) {
 		}
 	}
 }
+
+// TestStepsOfEitherRun: a step that one of the runs alone has is a step.
+func TestStepsOfEitherRun(t *testing.T) {
+	for _, rows := range [][2][]string{{{"kd", "extra"}, {"kd"}}, {{"kd"}, {"kd", "extra"}}} {
+		base, next := lab.Begin{Hash: "a", Rows: rows[0], Source: "extra.rate=1"}, lab.Begin{Hash: "b", Rows: rows[1], Source: "extra.rate=2"}
+		if reason := scenarioTimings(base, next, settingsOf); reason != "" {
+			t.Errorf("rows %q: %s", rows, reason)
+		}
+	}
+}
