@@ -17,7 +17,9 @@ func (p *program) runsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "runs",
 		Short: "list past runs, newest first",
-		Args:  cobra.NoArgs,
+		Long: "List past runs, newest first. Of a log of more than half a megabyte the list reads the beginning and the end; damage\n" +
+			"between them is found by what reads the log, such as show.",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := nearest.Check("--format", format, formats); err != nil {
 				return usage(err)

@@ -12,7 +12,7 @@ import (
 // Decode reads the events of a complete log that is in memory, such as one that is embedded; errors
 // call it name. A torn end is an error here.
 func Decode(name string, log []byte) ([]lab.Event, error) {
-	r := &reader{in: bytes.NewReader(log), name: name, size: int64(len(log))}
+	r := newReader(bytes.NewReader(log), name, int64(len(log)))
 	err := r.open()
 	var events []lab.Event
 	for err == nil {

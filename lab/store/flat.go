@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"math"
 
 	"slimlab/lab"
@@ -12,11 +11,10 @@ import (
 // one-letter keys to numbers, texts and booleans. It knows no other form, so that what it decodes
 // is what msgpackread decodes, which is the one to say what is wrong with a record.
 type flatDecoder struct {
-	seed  maphash.Seed
-	known [256]string // texts by their hash; the last one of each hash
+	known map[string]string // texts that came before
 }
 
-func newFlatDecoder() *flatDecoder { return &flatDecoder{seed: maphash.MakeSeed()} }
+func newFlatDecoder() *flatDecoder { return &flatDecoder{known: map[string]string{}} }
 
 // decode fills a zero event. It reports false, and leaves the event half filled, for any form that
 // it does not know.
@@ -87,8 +85,11 @@ func (d *flatDecoder) field(key byte, data []byte, e *lab.Event) (size int) {
 	return size
 }
 
-// longestKnown bounds the texts that are kept: names of cells and series, which repeat.
-const longestKnown = 64
+// Texts that repeat are names of cells and series.
+const (
+	longestKnown = 64
+	mostKnown    = 1024
+)
 
 // text decodes a text of up to 255 bytes. One that came before is not allocated again.
 func (d *flatDecoder) text(data []byte) (text string, size int) {
@@ -109,11 +110,15 @@ func (d *flatDecoder) text(data []byte) (text string, size int) {
 	if length > longestKnown {
 		return string(data), size
 	}
-	known := &d.known[maphash.Bytes(d.seed, data)%uint64(len(d.known))]
-	if *known != string(data) {
-		*known = string(data)
+	text, known := d.known[string(data)]
+	if !known {
+		if len(d.known) == mostKnown {
+			clear(d.known)
+		}
+		text = string(data)
+		d.known[text] = text
 	}
-	return *known, size
+	return text, size
 }
 
 // integer decodes an integer of any width. One of 64 bits without a sign that exceeds an int64

@@ -1,12 +1,16 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"slimlab/lab"
@@ -41,40 +45,28 @@ type Info struct {
 func (i Info) Ended() bool { return i.State != lab.Running }
 
 // List returns all runs, the newest first. A run whose log is damaged, or of a newer version
-// (NewerError), is listed with its Problem. A log is read whole, once: that of a run that has ended
-// is read again only when its size or its time has changed.
+// (NewerError), is listed with its Problem. Of a log of more than half a megabyte only the
+// beginning and the end are read: damage between them is listed once Scan has found it. The log of
+// a run that has ended is read again only when its size or its time has changed.
 func (s *Store) List() ([]Info, error) {
 	ids, err := s.ids()
 	if err != nil {
 		return nil, err
 	}
-	runs := make([]Info, 0, len(ids))
-	known := map[string]Info{}
-	for _, id := range ids {
-		if info, ok := s.known(id); ok {
-			runs, known[id] = append(runs, info), info
-			continue
-		}
-		var ends [2]lab.Event
-		info, _, err := s.walk(id, func(r *reader) error { return firstAndLast(r, &ends) })
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed since
-		}
-		if err == nil {
-			err = s.beginning(&info, ends[0])
-		}
-		info.describe(ends[0], ends[1])
-		if err != nil {
-			info.damage(err)
-		}
-		runs = append(runs, info)
-		if info.Ended() && err == nil {
-			known[id] = info
-		}
+	runs := make([]Info, len(ids))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(len(ids), runtime.GOMAXPROCS(0)) {
+		readers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(ids)); i = next.Add(1) - 1 {
+				runs[i] = s.look(ids[i])
+			}
+		})
 	}
-	s.mu.Lock()
-	s.listed = known
-	s.mu.Unlock()
+	readers.Wait()
+	s.forget(ids)
+	// removed since
+	runs = slices.DeleteFunc(runs, func(i Info) bool { return errors.Is(i.Problem, fs.ErrNotExist) })
 	slices.SortFunc(runs, func(a, b Info) int {
 		// logs of earlier versions have seconds only: of two that began in one, the later is the
 		// one that was written last
@@ -83,7 +75,31 @@ func (s *Store) List() ([]Info, error) {
 	return runs, nil
 }
 
-// known returns what List found of a run that has ended, unless its log has changed since.
+// look returns what the list of runs says of a log, from memory or by reading it.
+func (s *Store) look(id string) Info {
+	if info, ok := s.known(id); ok {
+		return info
+	}
+	var first, last lab.Event
+	info, _, err := s.walk(id, func(r *reader, file io.ReaderAt) (err error) {
+		first, last, err = ends(r, file, wholeSize, windowSize)
+		return err
+	})
+	if err == nil {
+		err = s.beginning(&info, first)
+	}
+	info.describe(first, last)
+	if err != nil {
+		info.damage(err)
+	}
+	var failed *fs.PathError // the system's, which may pass
+	if info.Ended() && !errors.As(err, &failed) {
+		s.remember(info)
+	}
+	return info
+}
+
+// known returns what was remembered of a run, unless its log has changed since.
 func (s *Store) known(id string) (Info, bool) {
 	s.mu.Lock()
 	info, ok := s.listed[id]
@@ -95,30 +111,27 @@ func (s *Store) known(id string) (Info, bool) {
 	return info, err == nil && stat.Size() == info.Bytes && stat.ModTime().Equal(info.modified)
 }
 
-// firstAndLast decodes the first and the last whole record.
-func firstAndLast(r *reader, ends *[2]lab.Event) error {
-	var first, last []byte
-	for {
-		payload, err := r.next()
-		if err == nil {
-			if first == nil {
-				first = bytes.Clone(payload)
-			}
-			last = append(last[:0], payload...)
-			continue
-		}
-		for i, payload := range [][]byte{first, last} {
-			if payload == nil {
-				continue
-			}
-			e, bad := r.decode(payload)
-			if bad != nil {
-				return bad
-			}
-			ends[i] = e
-		}
-		return err
+// remember keeps what was found of a run that has ended, or of a damaged log. Damage stays until
+// the log changes.
+func (s *Store) remember(info Info) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.listed[info.ID]
+	if old.Problem != nil && old.Bytes == info.Bytes && old.modified.Equal(info.modified) {
+		return
 	}
+	s.listed[info.ID] = info
+}
+
+// forget drops what was remembered of runs other than ids.
+func (s *Store) forget(ids []string) {
+	here := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		here[id] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.listed, func(id string, _ Info) bool { return !here[id] })
 }
 
 // describe fills the line of the list from the first and the last event.

@@ -521,7 +521,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(whole[:len(whole)-3])
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, log []byte) {
-		r := &reader{in: bytes.NewReader(log), name: "x", size: int64(len(log))}
+		r := newReader(bytes.NewReader(log), "x", int64(len(log)))
 		err := r.open()
 		board := lab.NewBoard()
 		for err == nil {

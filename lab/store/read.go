@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +39,7 @@ func (s *Store) Scan(name string, apply func(lab.Event)) (Info, error) {
 	}
 	events := 0
 	var first, last lab.Event
-	info, torn, err := s.walk(id, func(r *reader) error {
+	info, torn, err := s.walk(id, func(r *reader, _ io.ReaderAt) error {
 		for {
 			payload, err := r.next()
 			if err != nil {
@@ -66,6 +65,7 @@ func (s *Store) Scan(name string, apply func(lab.Event)) (Info, error) {
 	info.describe(first, last)
 	if err != nil {
 		info.damage(err)
+		s.remember(info) // List may read less of it
 	}
 	if torn {
 		apply(lab.Event{Kind: lab.KindNote, Time: last.Time, Level: lab.Warning, Text: tornNote})
@@ -78,7 +78,7 @@ func (s *Store) Scan(name string, apply func(lab.Event)) (Info, error) {
 
 // walk opens a log and hands its records to f. It returns what the file itself shows: a process
 // that is gone, and a torn end.
-func (s *Store) walk(id string, f func(*reader) error) (info Info, torn bool, err error) {
+func (s *Store) walk(id string, f func(*reader, io.ReaderAt) error) (info Info, torn bool, err error) {
 	info = Info{ID: id}
 	file, err := os.Open(s.path(id))
 	if err != nil {
@@ -93,9 +93,9 @@ func (s *Store) walk(id string, f func(*reader) error) (info Info, torn bool, er
 		return info, false, fmt.Errorf("run store: %w", err)
 	}
 	info.Bytes, info.modified = stat.Size(), stat.ModTime()
-	r := &reader{in: bufio.NewReaderSize(file, 64<<10), name: file.Name(), size: stat.Size()}
+	r := newReader(file, file.Name(), stat.Size())
 	if err = r.open(); err == nil {
-		err = f(r)
+		err = f(r, file)
 	}
 	info.State, info.Interrupted = lab.Running, !live
 	switch {

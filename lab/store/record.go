@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -123,14 +124,17 @@ var errTorn = errors.New("torn")
 
 // reader goes through a log's records.
 type reader struct {
-	in      io.Reader
+	in      *bufio.Reader
 	name    string
 	size    int64  // of the file when it was opened; what is appended later is not read
 	offset  int64  // of the next record
 	version uint32 // of the schema
-	head    [recordHeader]byte
-	payload []byte // of the last record; used again for the next
+	large   []byte // a payload that the buffer of in cannot hold; used again for the next
 	flat    *flatDecoder
+}
+
+func newReader(in io.Reader, name string, size int64) *reader {
+	return &reader{in: bufio.NewReaderSize(in, 64<<10), name: name, size: size}
 }
 
 // NewerError is the error of a log that a newer version of slimlab wrote. It is not damaged.
@@ -180,14 +184,14 @@ func (r *reader) next() ([]byte, error) {
 	if left < recordHeader {
 		return nil, errTorn
 	}
-	head := r.head[:]
-	if _, err := io.ReadFull(r.in, head); err != nil {
+	head, err := r.in.Peek(recordHeader)
+	if err != nil {
 		return nil, r.failed(err)
 	}
-	size := int64(binary.LittleEndian.Uint32(head))
+	size, sum := int64(binary.LittleEndian.Uint32(head)), binary.LittleEndian.Uint32(head[4:])
 	if crc32.Checksum(head[:8], castagnoli) != binary.LittleEndian.Uint32(head[8:]) || size > maxRecord {
 		// a crash of the machine can leave space that was never written
-		if r.zeros(head, left-recordHeader) {
+		if r.zeros(left) {
 			return nil, errTorn
 		}
 		return nil, fmt.Errorf("run log %s: damaged record header at byte %d of %d", r.name, r.offset, r.size)
@@ -195,12 +199,11 @@ func (r *reader) next() ([]byte, error) {
 	if left-recordHeader < size {
 		return nil, errTorn
 	}
-	r.payload = slices.Grow(r.payload[:0], int(size))[:size]
-	payload := r.payload
-	if _, err := io.ReadFull(r.in, payload); err != nil {
+	payload, err := r.take(int(size))
+	if err != nil {
 		return nil, r.failed(err)
 	}
-	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+	if crc32.Checksum(payload, castagnoli) != sum {
 		if left-recordHeader == size {
 			return nil, errTorn
 		}
@@ -210,12 +213,25 @@ func (r *reader) next() ([]byte, error) {
 	return payload, nil
 }
 
-// zeros says whether the rest of the file, whose head has been read, is nothing but zeros.
-func (r *reader) zeros(head []byte, left int64) bool {
-	isZero := func(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
-	if !isZero(head) {
-		return false
+// take reads the payload of the record that begins here.
+func (r *reader) take(size int) (payload []byte, err error) {
+	if recordHeader+size > r.in.Size() {
+		_, _ = r.in.Discard(recordHeader) // which has been seen
+		r.large = slices.Grow(r.large[:0], size)[:size]
+		_, err = io.ReadFull(r.in, r.large)
+		return r.large, err
 	}
+	frame, err := r.in.Peek(recordHeader + size)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = r.in.Discard(len(frame)) // it stays in the buffer until more is read
+	return frame[recordHeader:], nil
+}
+
+// zeros says whether the rest of the file is nothing but zeros.
+func (r *reader) zeros(left int64) bool {
+	isZero := func(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 	buffer := make([]byte, 32<<10)
 	in := io.LimitReader(r.in, left)
 	for {

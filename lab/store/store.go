@@ -28,12 +28,12 @@ type Store struct {
 	dir string
 
 	mu     sync.Mutex
-	listed map[string]Info // runs that have ended, as List found them
+	listed map[string]Info // runs that have ended, as List found them, or damage as Scan did
 }
 
 // Open names the folder of a store. It reads nothing and makes nothing: Create makes the folder
 // when it is absent.
-func Open(dir string) *Store { return &Store{dir: dir} }
+func Open(dir string) *Store { return &Store{dir: dir, listed: map[string]Info{}} }
 
 // absent reports that there is no file of a name, nor can be where the path leads through a file.
 func absent(err error) bool {
