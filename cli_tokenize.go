@@ -99,6 +99,9 @@ func (p *program) tokenize(ctx context.Context, in io.Reader, name string, f tok
 		if err := tok.Err(); err != nil {
 			return usage(fmt.Errorf("standard input: %w", err))
 		}
+		if note := tok.MissingIn(text); note != "" {
+			fmt.Fprintf(p.stderr, "note: standard input: %s\n", note)
+		}
 		var product any = ids
 		if f.pieces {
 			product = run.Pieces(tok, ids)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"slimlab/internal/await"
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -23,8 +24,10 @@ type Calibration struct {
 	Length  int // tokens of one; 0 is 512, or the model's positions where they are fewer
 	Seed    uint64
 
-	plain  *task.Plain // of the file
-	fitted bool        // the length is the model's positions, which are fewer than the default
+	plain *task.Plain // of the file
+	// which characters of it have no token
+	missing string
+	fitted  bool // the length is the model's positions, which are fewer than the default
 }
 
 // defaultLength is the tokens of a calibration sequence where none are given.
@@ -85,13 +88,17 @@ func (c *Calibration) read(ctx context.Context, from *checkpoint.Checkpoint) err
 	if c.plain, err = task.ReadPlain(ctx, c.File, 0, chatOf(t)); err != nil {
 		return fmt.Errorf("calibration: %w", err)
 	}
-	return nil
+	c.missing, err = await.Do(ctx, func() (string, error) { return t.MissingIn(c.plain.Text), nil })
+	return err
 }
 
 // notes say how the file was read.
 func (c *Calibration) notes() (notes []string) {
 	if c.plain != nil {
 		notes = slices.Clone(c.plain.Notes)
+	}
+	if c.missing != "" {
+		notes = append(notes, c.File+": "+c.missing)
 	}
 	if c.fitted {
 		notes = append(notes, fmt.Sprintf("calibration sequences have --length %d, the model's positions", c.Length))

@@ -367,6 +367,9 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	}
 	places := len(ids) - held - d.Length + 1
 	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %d tokens, every one of which is learned", file.Name(), len(ids)))}
+	if note := t.MissingIn(text); note != "" {
+		e.notes = append(e.notes, file.Name()+": "+note)
+	}
 	if held > 0 {
 		e.notes = append(e.notes, fmt.Sprintf("%s: the last %d tokens are kept from training and measured (--validation %d sequences of --length %d)", file.Name(), held, d.Validation, d.Length))
 	}

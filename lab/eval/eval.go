@@ -126,6 +126,25 @@ type measured struct {
 	generation *generation
 }
 
+// missing says which characters of what was asked have no token.
+func (m *measured) missing() (notes []string) {
+	add := func(what, note string) {
+		if note != "" {
+			notes = append(notes, what+": "+note)
+		}
+	}
+	for _, t := range m.texts {
+		add(short(t.name()), t.Missing)
+	}
+	for _, c := range m.choices {
+		add(short(c.name()), c.Missing)
+	}
+	if m.generation != nil {
+		add("the prompt", m.generation.Missing)
+	}
+	return notes
+}
+
 // newMeasured lists what is to be measured of a model.
 func (r *run) newMeasured() *measured {
 	m := &measured{}

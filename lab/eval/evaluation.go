@@ -122,11 +122,12 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 	for _, m := range r.measured {
 		out.Models = append(out.Models, m.info)
 	}
-	for _, s := range r.sources {
+	for i, s := range r.sources {
 		notes := slices.Clone(s.Notes)
 		if o.Tokens > 0 && len(s.Settings) > 0 {
 			notes = append(notes, "generation is greedy; not applied of generation_config.json: "+strings.Join(s.Settings, ", "))
 		}
+		notes = append(notes, r.measured[i].missing()...)
 		for _, note := range notes {
 			if len(r.sources) > 1 {
 				note = s.Name + ": " + note

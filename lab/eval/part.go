@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"slimlab/lab/recipe"
 	"slimlab/lab/task"
@@ -29,6 +30,7 @@ type part interface {
 type textScores struct {
 	Tokens         []int32 // by which two models' figures can be paired
 	Token, Rolling []float32
+	Missing        string // which characters have no token
 
 	text                         *task.Text
 	options                      *Options
@@ -54,6 +56,7 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 	o := t.options
 	t.Tokens = t.text.Encode(m.Tokenizer, begin)
 	alone := m.Tokenizer.Encode(t.text.Content)
+	t.Missing = m.Tokenizer.MissingIn(t.text.Content)
 	if err := m.Tokenizer.CheckIDs(t.Tokens, m.Vocab); err != nil {
 		return 0, fmt.Errorf("%s: %w", t.text.Path, err)
 	}
@@ -102,6 +105,7 @@ func flat(groups [][][]float32) []float32 {
 type choiceScores struct {
 	Answers []task.Answer
 	Cut     int // questions that lost the beginning of their context
+	Missing string
 
 	choice  *task.Choice
 	options *Options
@@ -116,6 +120,13 @@ func (c *choiceScores) parameters() recipe.Values {
 }
 
 func (c *choiceScores) plan(m *Model, begin task.Beginning) (tokens int, err error) {
+	c.Missing = m.Tokenizer.MissingNote(func(yield func(place, text string) bool) {
+		for _, q := range c.choice.Questions {
+			if !yield(fmt.Sprintf("line %d", q.Line), strings.Join(slices.Concat([]string{q.Query}, q.Contexts, q.Choices), " ")) {
+				return
+			}
+		}
+	})
 	c.spans, c.Cut, err = c.choice.Spans(m.Tokenizer, begin, m.MaxPositions)
 	for i, question := range c.spans {
 		tokens += tokensOf(question)
@@ -150,6 +161,8 @@ type generation struct {
 	Prompt int // of Tokens
 	Text   string
 
+	Missing string
+
 	options *Options
 	prompt  []int32
 }
@@ -162,6 +175,7 @@ func (g *generation) parameters() recipe.Values {
 
 func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error) {
 	g.prompt = m.Tokenizer.Encode(g.options.Prompt)
+	g.Missing = m.Tokenizer.MissingIn(g.options.Prompt)
 	if begin.BOS >= 0 || len(g.prompt) == 0 {
 		if begin.Prefix < 0 {
 			return 0, errors.New("the prompt has no tokens and the tokenizer has neither BOS nor EOS to begin with")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"iter"
+	"slices"
 	"strings"
 
 	"slimlab/lab/datafile"
@@ -258,8 +260,36 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 	}
 	of := *d
 	of.notes = append(d.notes[:len(d.notes):len(d.notes)], counts.notes(d.name, d.cfg)...)
+	if missing, ok := enc.(missingNoter); ok {
+		if note := missing.MissingNote(d.texts(ctx, chat)); note != "" {
+			of.notes = append(of.notes, d.name+": "+note)
+		}
+	}
 	j.Records = &of
 	return j, nil
+}
+
+// missingNoter is an Encoder that says which characters of texts have no token; the texts come
+// after their places.
+type missingNoter interface {
+	MissingNote(texts iter.Seq2[string, string]) string
+}
+
+// texts gives what is encoded of the records, after the lines of these, until ctx ends.
+func (d *Records) texts(ctx context.Context, chat Chat) iter.Seq2[string, string] {
+	return func(yield func(place, text string) bool) {
+		for _, record := range slices.Concat(d.train, d.validation, d.calibration) {
+			c, err := d.segments(record, chat)
+			if err != nil || ctx.Err() != nil {
+				return // Tokenize has said what is wrong
+			}
+			for _, s := range c.segments {
+				if !yield(fmt.Sprintf("line %d", record.Line), s.text) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // tokenizeCounts counts what becomes of records as they are turned into tokens.

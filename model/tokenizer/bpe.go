@@ -72,14 +72,8 @@ func (m *bpe) encode(ids []int32, word string) []int32 {
 	if word == "" {
 		return ids
 	}
-	if m.ignoreMerges {
-		spelling := word
-		if m.byteLevel {
-			spelling = spellBytes(word)
-		}
-		if id, ok := m.ids[spelling]; ok && !m.isByte(spelling) {
-			return append(ids, id)
-		}
+	if id, ok := m.whole(word); ok {
+		return append(ids, id)
 	}
 	start := len(ids)
 	if m.byteLevel {
@@ -93,6 +87,19 @@ func (m *bpe) encode(ids []int32, word string) []int32 {
 		return ids[:start+m.mergeShort(ids[start:])]
 	}
 	return ids[:start+m.mergeLong(ids[start:])]
+}
+
+// whole returns the token that a word is without merges.
+func (m *bpe) whole(word string) (id int32, ok bool) {
+	if !m.ignoreMerges {
+		return 0, false
+	}
+	spelling := word
+	if m.byteLevel {
+		spelling = spellBytes(word)
+	}
+	id, ok = m.ids[spelling]
+	return id, ok && !m.isByte(spelling)
 }
 
 // isByte reports whether a token stands for a byte, in a vocabulary of characters: a text that

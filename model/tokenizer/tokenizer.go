@@ -102,10 +102,20 @@ func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 const noID = -1
 
 func (t *Tokenizer) encode(ids []int32, text string) []int32 {
+	t.pieces(text, func(id int32) { ids = append(ids, id) }, func(word string) { ids = t.encodeWord(ids, word) })
+	if t.Err() != nil {
+		ids = append(ids, noID)
+	}
+	return ids
+}
+
+// pieces cuts a text into its added tokens and normalized words, in their order.
+func (t *Tokenizer) pieces(text string, added func(id int32), word func(string)) {
 	first := true
 	t.raw.split(text, func(piece string, id int32) {
 		if id >= 0 {
-			ids, first = append(ids, id), false
+			added(id)
+			first = false
 			return
 		}
 		for _, n := range t.normalizers {
@@ -113,18 +123,15 @@ func (t *Tokenizer) encode(ids []int32, text string) []int32 {
 		}
 		t.normalized.split(piece, func(piece string, id int32) {
 			if id >= 0 {
-				ids, first = append(ids, id), false
+				added(id)
+				first = false
 				return
 			}
 			piece = t.lead.apply(piece, first)
 			first = false
-			splitAll(t.splitters, piece, func(word string) { ids = t.encodeWord(ids, word) })
+			splitAll(t.splitters, piece, word)
 		})
 	})
-	if t.Err() != nil {
-		ids = append(ids, noID)
-	}
-	return ids
 }
 
 // encodeWord appends the ids of one pre-token, from the cache where possible.
