@@ -129,7 +129,9 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	c.HeadDim = k.integer("attention.key_length", c.Hidden/max(1, heads[0]))
 	k.only("attention.value_length", c.HeadDim)
 	k.only("rope.dimension_count", c.HeadDim)
-	k.only("expert_count", 0)
+	if n := k.integer("expert_count", 0); n != 0 {
+		k.fail(k.prefix+"expert_count", "found %d: a mixture of experts is not supported, expected 0", n)
+	}
 	if !fetch(k, k.metadata.Bool, k.prefix+"attention.causal", true) {
 		k.fail(k.prefix+"attention.causal", "attention to later tokens is not supported, expected true")
 	}

@@ -94,7 +94,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"llama.attention.value_length", uint32(8), `metadata key "llama.attention.value_length": 8 is not supported, expected 4`},
 		{"llama.attention.key_length", uint32(3), `metadata key "llama.attention.value_length": 4 is not supported, expected 3`},
 		{"llama.rope.dimension_count", uint32(2), `metadata key "llama.rope.dimension_count": 2 is not supported, expected 4`},
-		{"llama.expert_count", uint32(8), `metadata key "llama.expert_count": 8 is not supported, expected 0`},
+		{"llama.expert_count", uint32(8), `metadata key "llama.expert_count": found 8: a mixture of experts is not supported, expected 0`},
 		{"llama.attention.sliding_window", uint32(32), `metadata key "llama.attention.sliding_window": attention within a window of 32 is not supported, expected none`},
 		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
 		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},

@@ -121,6 +121,9 @@ func (k *keys) groupStorage(format string, n *notes) Storage {
 		return Storage{}
 	}
 	w := k.arguments("weights", n)
+	if bits := k.object("weights"); !bits.present("num_bits") && (format == string(PackQuantized) || format == "") && w.Type == "int" {
+		k.fail("weights.num_bits", "the key is missing, expected 4 or 8, the bits of a packed code")
+	}
 	s := Storage{Packing: packingOf(format, w), Format: weight.Format{Bits: w.Bits}}
 	if !absent(k.raw["output_activations"]) {
 		k.fail("output_activations", "quantized outputs are not supported, expected null")
