@@ -60,6 +60,7 @@ func (p *program) workbench(ctx context.Context, o tui.Options) error {
 		return usage(fmt.Errorf("the workbench needs a terminal; without one, try: slimlab run %s --quick", cmp.Or(o.Scenario, defaultScenario)))
 	}
 	b := newBench(p.home, o.Scenario)
+	o.Baseline = p.home.Baseline()
 	o.Machine, o.Editor = home.Machine(), cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
 	o.Scenario = cmp.Or(o.Scenario, defaultScenario)
 	p.inWorkbench.Store(true)
@@ -173,6 +174,24 @@ func (b *bench) Events(_ context.Context, name string) (events []lab.Event, err 
 	return events, err
 }
 
+func (b *bench) Pin(run string) error { return b.home.Pin(run) }
+
+func (b *bench) Settings(begin lab.Begin) ([]report.Setting, error) { return runSettings(begin) }
+
+func (b *bench) ExportComparison(_ context.Context, c *report.Runs, format, path string) error {
+	return replaceFile(path, func(w io.Writer) error { return c.Write(format, w) })
+}
+
+// replaceFile writes a file that the user has named, alone.
+func replaceFile(path string, write func(w io.Writer) error) error {
+	target, err := filelock.AcquireFile(path)
+	if err != nil {
+		return err
+	}
+	defer target.Release()
+	return atomicfile.Write(target.Path, write)
+}
+
 func (b *bench) Export(_ context.Context, name, format, path string, rows sweep.Selection) error {
 	if err := nearest.Check("format", format, report.Formats()); err != nil {
 		return err
@@ -185,10 +204,5 @@ func (b *bench) Export(_ context.Context, name, format, path string, rows sweep.
 	if err != nil {
 		return err
 	}
-	target, err := filelock.AcquireFile(path)
-	if err != nil {
-		return err
-	}
-	defer target.Release()
-	return atomicfile.Write(target.Path, func(w io.Writer) error { return report.WriteTables(format, w, table) })
+	return replaceFile(path, func(w io.Writer) error { return report.WriteTables(format, w, table) })
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 )
 
@@ -36,6 +37,12 @@ type Bench interface {
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
 	// columns of a selection.
 	Export(ctx context.Context, run, format, path string, rows sweep.Selection) error
+	// Settings derives the settings of a run's scenario from its log, for a comparison.
+	Settings(b lab.Begin) ([]report.Setting, error)
+	// ExportComparison writes a comparison to a file in one of report.RunsFormats.
+	ExportComparison(ctx context.Context, c *report.Runs, format, path string) error
+	// Pin keeps a run as the baseline of later workbenches; "" is none.
+	Pin(run string) error
 	// Candidates finds the models and the data of the working directory.
 	Candidates(ctx context.Context) (Candidates, error)
 	// Compress writes a scenario and returns its ID, with notes on what was chosen.
@@ -160,6 +167,7 @@ type Live struct {
 type Options struct {
 	Scenario string  // ID of the entry of the library that is selected at start
 	Replay   string  // run to replay at once
+	Baseline string  // run that is pinned as baseline; empty: none is
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters
 	NoMouse  bool    // the mouse is the terminal's

@@ -110,12 +110,10 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	switch {
 	case b.running() && b.live.id == r.ID:
 		hint = "It is live: enter watches it."
-	case len(b.marks) == 2:
-		hint = "c compares the two marked runs (◆)."
-	case len(b.marks) == 1:
-		hint += " One run is marked (◆): space marks a second, then c compares."
+	case len(b.compared()) > 1:
+		hint = fmt.Sprintf("c compares %s; ", report.Plural(len(b.compared()), "run")) + hint
 	default:
-		hint += " space marks it; two marked runs can be compared with c."
+		hint += " space marks it (•): marked runs are compared with c. b pins it (◆) as the baseline of all screens."
 	}
 	p.say(text.Wrap(hint, width)...)
 	return p.lines

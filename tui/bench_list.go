@@ -175,8 +175,7 @@ func (b *benchScreen) clickListAgain(x, y int) tea.Cmd {
 	return b.clickList(x, y)
 }
 
-// mark marks or unmarks the run under the cursor and goes on to the next; the third mark drops the
-// oldest.
+// mark marks or unmarks the run under the cursor and goes on to the next.
 func (b *benchScreen) mark() {
 	id := b.selection().run.ID
 	defer b.move(1)
@@ -185,20 +184,25 @@ func (b *benchScreen) mark() {
 		return
 	}
 	b.marks = append(b.marks, id)
-	if len(b.marks) > 2 {
-		b.marks = b.marks[1:]
-	}
 }
 
-// pair returns the two marked runs, the older one first: the list has the newest on top.
-func (b *benchScreen) pair() (older, newer string) {
-	for _, r := range b.runs {
-		if slices.Contains(b.marks, r.ID) {
-			older, newer = r.ID, cmp.Or(newer, r.ID)
+// compared are the runs that c compares, the oldest first: those that are marked, else the one
+// under the cursor, with the pinned baseline.
+func (b *benchScreen) compared() []string {
+	var ids []string
+	cursor := b.selection().run
+	for i := len(b.runs) - 1; i >= 0; i-- { // the list has the newest on top
+		r := &b.runs[i]
+		chosen := slices.Contains(b.marks, r.ID) || len(b.marks) == 0 && cursor != nil && cursor.ID == r.ID
+		if r.readable() && (chosen || r.ID == b.baseline.run) {
+			ids = append(ids, r.ID)
 		}
 	}
-	return older, newer
+	return ids
 }
+
+// comparedBase is the index of the baseline among the runs that c compares.
+func (b *benchScreen) comparedBase() int { return max(0, slices.Index(b.compared(), b.baseline.run)) }
 
 // list draws the list, scrolled so that the cursor is seen.
 func (b *benchScreen) list(width, height int) []string {
@@ -237,8 +241,11 @@ func (b *benchScreen) itemLine(it item, selected bool, width int) string {
 		note, paint = b.lastWord(it.scenario)
 	} else {
 		name, note, paint = b.runLine(it.run, width-3)
-		if i := slices.Index(b.marks, it.run.ID); i >= 0 {
+		switch {
+		case it.run.ID == b.baseline.run:
 			mark = "◆"
+		case slices.Contains(b.marks, it.run.ID):
+			mark = "•"
 		}
 	}
 	cursor := " "

@@ -1,54 +1,30 @@
 package tui
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/grid"
 	"slimlab/tui/text"
 )
 
-// compareScreen is the Compare screen: one run against another.
+// compareScreen is the Compare screen: any number of runs, or rows of runs, against one of them.
+// First come the settings that differ, then the metrics; or the curves of all sides in one chart.
 type compareScreen struct {
 	*workbench
-	base, next string // ids
-	result     *report.Comparison
-	grid       grid.Grid
-	onlyNew    bool // hide what is the same or within what seeds and clocks differ
-}
-
-// comparedMsg is two runs that were read for a comparison.
-type comparedMsg struct {
-	base, next string
-	views      [2]*lab.View
-	err        error
-}
-
-func (w *workbench) compareRuns(base, next string) tea.Cmd {
-	w.say("comparing %s with %s …", text.Clean(next), text.Clean(base))
-	return func() tea.Msg {
-		msg := comparedMsg{base: base, next: next}
-		for i, id := range []string{base, next} {
-			if msg.views[i], msg.err = openView(w.ctx, w.bench, id); msg.err != nil {
-				break
-			}
-		}
-		return msg
-	}
-}
-
-func openView(ctx context.Context, b Bench, id string) (*lab.View, error) {
-	board, err := b.Open(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return board.Snapshot(), nil
+	sides     []side
+	result    *report.Runs // nil: nothing is compared yet
+	grid      grid.Grid
+	onlyNew   bool                // hide what is the same or within what seeds and clocks differ
+	shown     []report.RunsLine   // the metrics of the table
+	intervals bool                // show them with more than two sides too
+	curves    bool                // show the curves in place of the table
+	chart     compareCurves       // what of them
+	settings  []report.Difference // of the table
 }
 
 func newCompareScreen(w *workbench) *compareScreen { return &compareScreen{workbench: w} }
@@ -65,7 +41,12 @@ func (c *compareScreen) Update(msg tea.Msg) tea.Cmd {
 			c.fail("compare", msg.err)
 			break
 		}
-		*c = compareScreen{workbench: c.workbench, base: msg.base, next: msg.next, result: report.Compare(msg.views[0], msg.views[1]), onlyNew: c.onlyNew}
+		was := c.grid
+		*c = compareScreen{workbench: c.workbench, sides: msg.sides, result: msg.result, onlyNew: c.onlyNew, intervals: c.intervals, curves: c.curves, chart: c.chart}
+		if len(was.Columns) == 2+len(c.sides) {
+			c.grid.Column = was.Column
+		}
+		c.choose()
 		c.show(c)
 	}
 	return nil
@@ -76,29 +57,56 @@ func (c *compareScreen) Keys() []keyGroup {
 		return nil
 	}
 	column := func(n int) func() tea.Cmd { return act(func() { c.grid.MoveColumn(n) }) }
-	return []keyGroup{{"Compare: a run against another", []binding{
+	if c.curves {
+		return []keyGroup{{"Compare: curves of all sides", c.curveKeys()}}
+	}
+	return []keyGroup{{"Compare: runs, or rows, against one of them", []binding{
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
-		{keys: []string{"o"}, footer: "o swap", help: "swap base and new", do: func() tea.Cmd { return c.compareRuns(c.next, c.base) }},
+		{keys: []string{"o"}, footer: "o baseline", help: "make the side under the column cursor the baseline; of two, the other one", do: c.swap},
 		{keys: []string{"d"}, footer: "d differences only", help: "only what differs beyond seeds and clocks; again: all", do: act(func() {
 			c.onlyNew = !c.onlyNew
 			c.grid.Row = 0
+			c.choose()
 		})},
+		{keys: []string{"i"}, help: "show or hide intervals (±), which two sides always have", when: func() bool { return len(c.sides) > 2 }, do: act(func() {
+			c.intervals = !c.intervals
+			c.grid.Forget()
+		})},
+		{keys: []string{"T"}, footer: "T curves", help: "the curves of all sides in one chart; again: the table", do: act(func() { c.curves = true })},
+		{keys: []string{"enter"}, footer: "enter open", help: "open the run of the column under the cursor", do: c.openSide},
+		{keys: []string{"b"}, footer: "b pin", help: "pin the run of the column under the cursor as baseline for all screens; again: unpin", do: func() tea.Cmd { return c.pin(c.pinnable()) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the comparison to a file", do: c.exportComparison},
 	}}}
 }
 
-// changes are the lines of the table.
-func (c *compareScreen) changes() []report.Change {
-	if !c.onlyNew {
-		return c.result.Changes
+// pinnable is the run of the column under the cursor, else the baseline's.
+func (c *compareScreen) pinnable() string {
+	if at := c.sideUnder(); at >= 0 {
+		return c.sides[at].run
 	}
-	var out []report.Change
-	for _, one := range c.result.Changes {
-		if one.Judgement != report.Same && one.Judgement != report.Within {
-			out = append(out, one)
+	return c.sides[c.result.Baseline].run
+}
+
+// choose takes the lines of the table: the settings that differ, then the metrics.
+func (c *compareScreen) choose() {
+	c.settings, c.shown = c.result.Settings, c.shown[:0]
+	for _, line := range c.result.Lines {
+		if !c.onlyNew || differs(&line) {
+			c.shown = append(c.shown, line)
 		}
 	}
-	return out
+	c.grid.Forget()
+}
+
+// differs says whether a line has a value that is judged to be another one.
+func differs(l *report.RunsLine) bool {
+	for _, one := range l.Changes {
+		if one != nil && one.Judgement != report.Same && one.Judgement != report.Within {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compareScreen) View(width, height int) []string {
@@ -106,80 +114,120 @@ func (c *compareScreen) View(width, height int) []string {
 		return centred([]string{
 			"Nothing is compared yet.",
 			"",
-			"Mark two runs on the Bench (1) with space, then press c:",
-			"the newer against the older, every metric of every row, judged by seeds and test set.",
+			"Mark runs on the Bench (1) with space, or rows on the Run screen (2), then press c:",
+			"first the settings that differ, then every metric, judged by seeds and test set.",
+			"b pins a run as baseline: c then compares with it.",
 		}, width, height)
 	}
-	lines := []string{
-		text.Cut(" base  "+runTitle(c.base, c.result.Base), width),
-		text.Cut(" new   "+runTitle(c.next, c.result.New), width),
+	lines := c.sideLines(width, max(2, height/4))
+	if c.curves {
+		return append(lines, c.curveLines(width, height-len(lines))...)
 	}
-	for _, reason := range append(append([]string{}, c.result.Reasons...), c.result.Missing...) {
-		if len(lines) >= min(7, height/2) {
+	for _, note := range c.result.Notes {
+		if len(lines) >= max(3, height/3) {
 			break
 		}
-		lines = append(lines, text.Cut(c.theme.warning.On(" ⚠ "+text.Clean(reason)), width))
+		lines = append(lines, text.Cut(c.theme.warning.On(" ⚠ "+text.Clean(note)), width))
 	}
-	lines = append(lines, text.Cut(" "+judgements(c.result.Changes), width), "")
-	changes := c.changes()
-	c.fillGrid(changes)
-	if len(changes) == 0 {
-		return append(lines, "  nothing to show: d shows all")
+	lines = append(lines, text.Cut(" "+c.judgements(), width), "")
+	c.fillGrid()
+	if c.grid.Rows == 0 {
+		return append(lines, "  nothing differs: d shows all")
 	}
 	c.gridTakesMouse(&c.grid, len(lines), width, max(2, height-len(lines)-1), gridActions{})
 	lines = append(lines, c.grid.Render(width, max(2, height-len(lines)-1))...)
-	return append(lines, c.explain(changes[c.grid.Row], width))
+	return append(lines, c.explain(width))
 }
 
-func runTitle(id string, b lab.Begin) string {
-	title := text.Clean(id) + "  " + text.Clean(b.Scenario)
-	if b.Quick {
-		title += " (quick)"
+// judgements counts them over all sides: "12 = same  3 ~ within  1 + better".
+func (c *compareScreen) judgements() string {
+	counts := map[report.Judgement]int{}
+	for i := range c.result.Lines {
+		for _, one := range c.result.Lines[i].Changes {
+			if one != nil {
+				counts[one.Judgement]++
+			}
+		}
 	}
-	return title + "  " + text.Clean(b.Machine)
-}
-
-// judgements counts them: "12 = same  3 ~ within  1 + better".
-func judgements(changes []report.Change) string {
 	var parts []string
 	for j := report.Same; j <= report.Unknown; j++ {
-		n := 0
-		for _, c := range changes {
-			n += number(c.Judgement == j)
+		if counts[j] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[j], j))
 		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, j))
-		}
+	}
+	if n := len(c.settings); n > 0 {
+		parts = append([]string{report.Plural(n, "setting") + " " + map[bool]string{true: "differs", false: "differ"}[n == 1]}, parts...)
 	}
 	return strings.Join(parts, "   ")
 }
 
-func (c *compareScreen) fillGrid(changes []report.Change) {
+func (c *compareScreen) fillGrid() {
 	g := &c.grid
-	g.Columns = []grid.Column{{Title: "step"}, {Title: "metric"}, {Title: "judgement"}, {Title: "base", Right: true}, {Title: "new", Right: true}, {Title: "change", Right: true}, {Title: "p", Right: true}}
-	g.Rows, g.Paints = len(changes), c.theme.grid()
-	g.At = func(i, column int) grid.Cell {
-		one := &changes[i]
-		scale := report.ScaleOf(one.Metric.Unit, one.Base.Value, one.New.Value)
-		switch column {
-		case 0:
-			return grid.Cell{Text: text.Clean(one.Row)}
-		case 1:
-			return grid.Cell{Text: one.Metric.Label}
-		case 2:
-			return grid.Cell{Text: one.Judgement.String(), Paint: c.judgementPaint(one.Judgement), Mark: warningMark(one.Warnings)}
-		case 3:
-			return grid.Cell{Text: scale.Summary(one.Base)}
-		case 4:
-			return grid.Cell{Text: scale.Summary(one.New), Paint: c.theme.bold}
-		case 5:
-			return grid.Cell{Text: one.DeltaText()}
+	g.Columns = []grid.Column{{Title: "step"}, {Title: "metric"}}
+	for i := range c.sides {
+		title := report.RunMark(i)
+		if i == c.result.Baseline {
+			title += " base"
 		}
-		if math.IsNaN(one.P) {
-			return grid.Cell{Text: report.Missing, Paint: c.theme.dim}
-		}
-		return grid.Cell{Text: fmt.Sprintf("%.3f", one.P)}
+		g.Columns = append(g.Columns, grid.Column{Title: title, Right: true})
 	}
+	g.Rows, g.Paints = len(c.settings)+len(c.shown), c.theme.grid()
+	g.At = func(row, column int) grid.Cell {
+		if row < len(c.settings) {
+			return c.settingCell(&c.settings[row], column)
+		}
+		return c.metricCell(&c.shown[row-len(c.settings)], column)
+	}
+}
+
+// settingWidth is the most that a value of a setting takes of a column.
+const settingWidth = 24
+
+// settingCell is a cell of a setting that differs: "=" where it is that of the baseline.
+func (c *compareScreen) settingCell(d *report.Difference, column int) grid.Cell {
+	switch column {
+	case 0:
+		return grid.Cell{Text: "setting", Paint: c.theme.dim}
+	case 1:
+		return grid.Cell{Text: text.Cut(text.Clean(d.Key), settingWidth)}
+	}
+	i := column - 2
+	value := text.Cut(text.Clean(d.Values[i]), settingWidth)
+	switch {
+	case i == c.result.Baseline:
+		return grid.Cell{Text: value}
+	case d.Values[i] == d.Values[c.result.Baseline]:
+		return grid.Cell{Text: "=", Paint: c.theme.dim}
+	}
+	return grid.Cell{Text: value, Paint: c.theme.bold}
+}
+
+// metricCell is a cell of a metric: the value with its judgement and its change.
+func (c *compareScreen) metricCell(l *report.RunsLine, column int) grid.Cell {
+	switch column {
+	case 0:
+		return grid.Cell{Text: text.Clean(l.Row)}
+	case 1:
+		return grid.Cell{Text: l.Metric.Label}
+	}
+	i := column - 2
+	value, ok := l.Value(i, c.result.Baseline)
+	if !ok {
+		return grid.Cell{Text: report.Missing, Paint: c.theme.dim}
+	}
+	scale := l.Scale()
+	one, shown := l.Changes[i], scale.Format(value.Value)
+	if c.intervals || len(c.sides) == 2 {
+		shown = scale.Summary(value)
+	}
+	if one == nil {
+		return grid.Cell{Text: shown}
+	}
+	delta := one.DeltaText()
+	if one.Judgement == report.Same || delta == report.Missing {
+		delta = ""
+	}
+	return grid.Cell{Text: strings.TrimSpace(shown + " " + delta + " " + one.Judgement.Sign()), Paint: c.judgementPaint(one.Judgement), Mark: warningMark(one.Warnings)}
 }
 
 func (c *compareScreen) judgementPaint(j report.Judgement) text.Paint {
@@ -194,12 +242,50 @@ func (c *compareScreen) judgementPaint(j report.Judgement) text.Paint {
 	return c.theme.dim
 }
 
-// explain explains the line under the cursor.
-func (c *compareScreen) explain(change report.Change, width int) string {
-	parts := []string{"  " + rowsSeen(&c.grid) + change.Metric.Key}
-	if len(change.Warnings) > 0 {
-		parts = append(parts, "* "+text.Clean(strings.Join(change.Warnings, "; ")))
+// explain explains what is under the cursors.
+func (c *compareScreen) explain(width int) string {
+	row := c.grid.Row
+	if row < len(c.settings) {
+		d, said := &c.settings[row], "  "+rowsSeen(&c.grid)
+		if at := c.sideUnder(); at >= 0 {
+			return c.theme.dim.On(text.Fit(said+text.Clean(fmt.Sprintf("%s of %s: %s", d.Key, report.RunMark(at), d.Values[at])), width))
+		}
+		return c.theme.dim.On(text.Fit(said+text.Clean(d.Key+": "+strings.Join(d.Values, " · ")), width))
 	}
-	parts = append(parts, change.Metric.About)
+	l := &c.shown[row-len(c.settings)]
+	parts := []string{"  " + rowsSeen(&c.grid) + l.Metric.Key}
+	at := c.sideUnder()
+	if at < 0 && len(c.sides) == 2 {
+		at = 1 - c.result.Baseline
+	}
+	if at >= 0 && l.Changes[at] != nil {
+		one := l.Changes[at]
+		said := fmt.Sprintf("%s %s %s", report.RunMark(at), one.DeltaText(), one.Judgement)
+		if !math.IsNaN(one.P) {
+			said += fmt.Sprintf(" p=%.3f", one.P)
+		}
+		parts = append(parts, said)
+		if len(one.Warnings) > 0 {
+			parts = append(parts, "* "+text.Clean(strings.Join(one.Warnings, "; ")))
+		}
+	}
+	parts = append(parts, l.Metric.About)
 	return c.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))
+}
+
+// exportComparison writes what the screen compares to a file.
+func (c *compareScreen) exportComparison() tea.Cmd {
+	p := &picker{workbench: c.workbench, title: "Export the comparison as"}
+	result := c.result
+	for _, format := range report.RunsFormats() {
+		extension := format
+		if format == "table" {
+			extension = "txt"
+		}
+		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd {
+			return c.writeTo(format, "comparison."+extension, func(path string) error { return c.bench.ExportComparison(c.ctx, result, format, path) })
+		}})
+	}
+	c.push(p)
+	return nil
 }

@@ -54,14 +54,20 @@ func aboutSelection(s sweep.Selection) string {
 }
 
 func (w *workbench) exportTo(run, format string, shown sweep.Selection) tea.Cmd {
-	file := newInput(filepath.Base(run) + "." + exportAs[format].extension)
-	w.push(&prompt{workbench: w, title: "Export as " + format + " to the file", about: "An existing file is replaced.", line: file, do: func(path string) tea.Cmd {
+	return w.writeTo(format, filepath.Base(run)+"."+exportAs[format].extension, func(path string) error {
+		return w.bench.Export(w.ctx, run, format, path, shown)
+	})
+}
+
+// writeTo asks for a file and writes it.
+func (w *workbench) writeTo(format, name string, write func(path string) error) tea.Cmd {
+	w.push(&prompt{workbench: w, title: "Export as " + format + " to the file", about: "An existing file is replaced.", line: newInput(name), do: func(path string) tea.Cmd {
 		if strings.TrimSpace(path) == "" {
 			w.say("nothing was exported: no file was named")
 			return nil
 		}
 		return func() tea.Msg {
-			if err := w.bench.Export(w.ctx, run, format, path, shown); err != nil {
+			if err := write(path); err != nil {
 				return saidMsg{err: fmt.Errorf("export: %w", err)}
 			}
 			return saidMsg{text: "written to " + path}

@@ -16,6 +16,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 )
 
@@ -101,6 +102,7 @@ type fakeBench struct {
 	requests   []Request // that were started
 	deleted    []string
 	compressed []Compression
+	pinned     []string
 	scare      string // foreign text, put wherever the lab could put some
 }
 
@@ -227,6 +229,10 @@ func (f *fakeBench) Events(_ context.Context, run string) ([]lab.Event, error) {
 		return frighten(fakeLog(run, 3, 0), f.scare), nil
 	case run == "20261123-1822-figure1-b2":
 		return fakeLog(run, 3, -0.01), nil
+	case run == "20261123-1801-smoke-c3": // of another scenario, stopped half way
+		log := fakeLog(run, 2, 0.01)
+		log[0].Begin.Scenario, log[0].Begin.Hash = "smoke", "77aa"
+		return log[:len(log)*2/5], nil
 	case run == sweepRun:
 		return frighten(sweepLog(3, 4, 2), f.scare), nil
 	case run == DemoRun:
@@ -240,6 +246,21 @@ func (f *fakeBench) Export(_ context.Context, run, format, path string, rows swe
 		return errors.New("write /full/x: no space left on device")
 	}
 	f.exported = append(f.exported, strings.TrimSpace(run+" "+format+" "+path+" "+aboutSelection(rows)))
+	return nil
+}
+
+// Settings are the temperature, which differs between runs, and the seed.
+func (f *fakeBench) Settings(b lab.Begin) ([]report.Setting, error) {
+	return []report.Setting{{Key: "distilled.temperature" + f.scare, Value: fmt.Sprintf("%d", len(b.Run)) + f.scare}, {Key: "distilled.steps", Value: "300"}}, nil
+}
+
+func (f *fakeBench) ExportComparison(_ context.Context, c *report.Runs, format, path string) error {
+	f.exported = append(f.exported, fmt.Sprintf("%d runs %s %s", len(c.Runs), format, path))
+	return nil
+}
+
+func (f *fakeBench) Pin(run string) error {
+	f.pinned = append(f.pinned, run)
 	return nil
 }
 

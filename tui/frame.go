@@ -98,7 +98,7 @@ func (m *model) title() string {
 		}
 		at += text.Width(name) + 2
 	}
-	right := m.liveText()
+	right := m.theme.bold.On(m.baselineText()) + m.liveText()
 	if machine := text.Clean(m.options.Machine); machine != "" && m.width-text.Width(b.String())-text.Width(right)-text.Width(machine) > 8 {
 		right += m.theme.dim.On(machine) + " "
 	}

@@ -220,7 +220,8 @@ func TestDetailKnowsTheModel(t *testing.T) {
 	s.send(modelMsg{of: "another row", info: ModelInfo{Does: "evil"}})
 	s.expectNot("evil")
 	small := newScript(t, 80, 24, Options{}).keys("jjjj<enter>j<enter>").expect("teacher=FM", "J, K scroll")
-	newScript(t, 80, 24, Options{}).keys("QG<enter>").expect("nothing measured yet", "slimlab export") // all of it fits
+	// all of it fits
+	newScript(t, 80, 24, Options{}).keys("QG<enter>").expect("nothing measured yet", "slimlab export")
 	small.keys("JJJJJJJJJJ").expect("slimlab export").keys("KKKKKKKKKK").expect("teacher=FM")
 }
 

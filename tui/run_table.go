@@ -61,6 +61,9 @@ func (r *runScreen) cell(t *table, row *sweep.Row, c *tableColumn) grid.Cell {
 		glyph, word, paint := r.rowState(t.view, row.TableRow)
 		return grid.Cell{Text: glyph + " " + word, Paint: paint}
 	}
+	if r.showsDeltas() {
+		return r.deltaCell(row, t.columns[c.metric].Metric)
+	}
 	return r.metricCell(&t.columns[c.metric], row.TableRow)
 }
 
@@ -143,6 +146,13 @@ func (r *runScreen) explain(t *table, width int) string {
 	}
 	metric, scale := column.Metric, column.Scale
 	parts := []string{"  " + rowsSeen(&r.grid) + metric.Key}
+	if r.showsDeltas() {
+		if shown, why := r.delta(row, metric); why != "" {
+			parts = append(parts, "against the baseline: "+why)
+		} else {
+			parts = append(parts, "against the baseline: "+shown)
+		}
+	}
 	if s, ok := row.Metric(metric.Key); ok {
 		value := scale.Format(s.Value)
 		if s.Interval {

@@ -34,7 +34,7 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 	if !(o.Speed > 0) {
 		o.Speed = 1
 	}
-	w := &workbench{ctx: ctx, bench: bench, options: o, theme: t, now: now, clipboard: clipboard(io.Discard, false), dirty: true}
+	w := &workbench{ctx: ctx, bench: bench, options: o, theme: t, now: now, clipboard: clipboard(io.Discard, false), dirty: true, baseline: baseline{run: o.Baseline}}
 	m := &model{
 		workbench: w, screens: []Screen{newBenchScreen(w), newRunScreen(w), newCompareScreen(w)},
 		tickLater: tickLater, lookLater: lookLater, awaitEnd: awaitEnd,

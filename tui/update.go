@@ -10,7 +10,7 @@ import (
 
 // Init reads the lists.
 func (m *model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.loadLibrary(), m.loadRuns(), m.lookLater()}
+	cmds := []tea.Cmd{m.loadLibrary(), m.loadRuns(), m.lookLater(), m.readBaseline()}
 	if m.options.Replay != "" {
 		cmds = append(cmds, m.openRun(m.options.Replay, true))
 	}
@@ -60,6 +60,12 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 		return m.lookLater()
 	case previewMsg:
 		msg.sheet.take(msg)
+	case pinnedMsg:
+		m.takeBaseline(msg)
+	case runsMsg:
+		if msg.err == nil {
+			return m.missBaseline(msg.list)
+		}
 	case watchMsg:
 		if s := m.session; s != nil && s.other && s != msg.session {
 			s.live.Cancel()

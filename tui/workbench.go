@@ -27,8 +27,9 @@ type workbench struct {
 	overlays []pane   // above the current screen; the last one is seen and takes the keys
 	live     *session // the run in progress, or the last that was; nil: none yet
 	session  *session // the run that is open on the Run screen; nil: none yet
-	starting bool     // a run is being started
-	quitting bool     // wait for the end of the live run, then quit
+	baseline baseline
+	starting bool // a run is being started
+	quitting bool // wait for the end of the live run, then quit
 
 	message  string // the last message, until the next key
 	failed   bool   // the message is an error

@@ -53,13 +53,19 @@ func (one *Change) fields() [6]string {
 // itself it writes the difference in points: "−1.00 pt".
 func (one *Change) DeltaText() string {
 	base, next := one.compared()
+	return DeltaText(one.Metric, base, next)
+}
+
+// DeltaText writes the difference of two values of a metric as Change.DeltaText does.
+func DeltaText(m lab.Metric, base, next float64) string {
+	delta := (next - base) / math.Abs(base)
 	switch points := next - base; {
-	case one.Metric.Unit == lab.Percent && !math.IsNaN(points):
+	case m.Unit == lab.Percent && !math.IsNaN(points):
 		return strings.TrimSuffix(Format(lab.Percent, points), "%") + " pt"
-	case one.Metric.Unit == lab.Percent || math.IsNaN(one.Delta):
+	case m.Unit == lab.Percent || base == 0 || math.IsNaN(delta):
 		return Missing
 	}
-	return Format(lab.Percent, one.Delta)
+	return Format(lab.Percent, delta)
 }
 
 // bounds writes the interval of the difference, times a factor; nothing where a bound is not

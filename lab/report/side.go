@@ -1,0 +1,44 @@
+package report
+
+import (
+	"slices"
+
+	"slimlab/lab"
+)
+
+// RowOf is a view of one row of a run, as a side of a comparison: rows of one run or of several can
+// then be compared as runs are, whatever they are called. Its run is named "RUN:ROW", its only row
+// "row". The view that it is of is not changed. It panics where the view has no such row.
+func RowOf(v *lab.View, row int) *lab.View {
+	of := v.Rows[row]
+	side := *v
+	side.Begin.Run = SideName(v, row)
+	side.Begin.Rows = []string{sideRow}
+	side.Begin.Cells = slices.DeleteFunc(slices.Clone(v.Begin.Cells), func(c lab.Cell) bool { return !slices.Contains(of.Cells, c.ID) })
+	side.Begin.Depends = nil
+	if !named(of.Keys) { // else the models of all rows of a run would be taken for one
+		of.Keys = make([]string, max(1, len(of.Cells)))
+		for i := range of.Keys {
+			of.Keys[i] = side.Begin.Run
+		}
+	}
+	of.Name, of.Params, of.Point = sideRow, nil, 0
+	side.Rows = []lab.TableRow{of}
+	return &side
+}
+
+// sideRow is what the row of a side is called.
+const sideRow = "row"
+
+// SideName names a row of a run: "RUN:ROW", with the values of its sweep's axes.
+func SideName(v *lab.View, row int) string { return v.Begin.Run + ":" + v.Rows[row].Label() }
+
+// SideSettings are what tells a row from the others of its run: the step and the axes' values.
+func SideSettings(v *lab.View, row int) []Setting {
+	r := &v.Rows[row]
+	list := []Setting{{"step", r.Name}}
+	for _, p := range r.Params {
+		list = append(list, Setting{p.Key, p.Value})
+	}
+	return list
+}

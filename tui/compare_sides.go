@@ -1,0 +1,187 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/tui/text"
+)
+
+// side is a run in a comparison, or one row of a run.
+type side struct {
+	run  string
+	row  int       // of view.Rows; wholeRun: all of them
+	view *lab.View // of the whole run
+}
+
+const wholeRun = -1
+
+// compared is the view that is compared.
+func (s *side) compared() *lab.View {
+	if s.row == wholeRun {
+		return s.view
+	}
+	return report.RowOf(s.view, s.row)
+}
+
+// name is the run's id, or the row's name with that of its run.
+func (s *side) name() string {
+	if s.row == wholeRun {
+		return s.run
+	}
+	return report.SideName(s.view, s.row)
+}
+
+// comparedMsg is a comparison that was made.
+type comparedMsg struct {
+	sides  []side
+	result *report.Runs
+	err    error
+}
+
+// compareRuns reads runs and compares them with the one at base. A run that is open or live is
+// compared as it is now.
+func (w *workbench) compareRuns(ids []string, base int) tea.Cmd {
+	sides := make([]side, len(ids))
+	for i, id := range ids {
+		sides[i] = side{run: id, row: wholeRun}
+		for _, s := range []*session{w.live, w.session} {
+			if s != nil && s.id == id && s.replay == nil {
+				sides[i].view = s.board.Snapshot()
+			}
+		}
+	}
+	return w.compare(sides, base)
+}
+
+// compare compares sides with the one at base; those without a view are read.
+func (w *workbench) compare(sides []side, base int) tea.Cmd {
+	w.say("comparing %s …", report.Plural(len(sides), "side"))
+	return func() tea.Msg {
+		views := make([]*lab.View, len(sides))
+		rows := map[string]side{} // by the name of the side
+		for i := range sides {
+			s := &sides[i]
+			if s.view == nil {
+				var err error
+				if s.view, err = openView(w, s.run); err != nil {
+					return comparedMsg{err: fmt.Errorf("run %s: %w", s.run, err)}
+				}
+			}
+			views[i] = s.compared()
+			rows[views[i].Begin.Run] = *s
+		}
+		c := report.CompareRuns(views, base, func(b lab.Begin) ([]report.Setting, error) {
+			s := rows[b.Run]
+			settings, err := w.bench.Settings(s.view.Begin)
+			if s.row != wholeRun {
+				settings = append(report.SideSettings(s.view, s.row), settings...)
+			}
+			return settings, err
+		})
+		return comparedMsg{sides: sides, result: c}
+	}
+}
+
+func openView(w *workbench, id string) (*lab.View, error) {
+	board, err := w.bench.Open(w.ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if board.Version() == 0 {
+		return nil, errEmpty
+	}
+	return board.Snapshot(), nil
+}
+
+// sideLines name the sides, as many as fit into a height.
+func (c *compareScreen) sideLines(width, height int) []string {
+	var lines []string
+	for i := range c.sides {
+		if len(lines) == height-1 && i < len(c.sides)-1 {
+			return append(lines, c.theme.dim.On(fmt.Sprintf("  … and %d more", len(c.sides)-i)))
+		}
+		lines = append(lines, text.Cut(c.sideLine(i), width))
+	}
+	return lines
+}
+
+func (c *compareScreen) sideLine(i int) string {
+	b := c.sides[i].view.Begin
+	mark, paint := " ", text.Paint{}
+	if i == c.result.Baseline {
+		mark, paint = "◆", c.theme.bold
+	}
+	line := fmt.Sprintf(" %s %s %s  %s", mark, report.RunMark(i), text.Clean(c.sides[i].name()), text.Clean(b.Scenario))
+	if b.Quick {
+		line += " (quick)"
+	}
+	if b.Started > 0 {
+		line += "  " + time.Unix(b.Started, 0).Format("01-02 15:04")
+	}
+	line += "  " + text.Clean(b.Machine)
+	if against := c.result.Against[i]; against != nil && !against.Comparable {
+		return paint.On(line) + c.theme.warning.On("  not comparable")
+	}
+	return paint.On(line)
+}
+
+// swap makes the side under the column cursor the baseline; with two sides, the other one.
+func (c *compareScreen) swap() tea.Cmd {
+	at := c.sideUnder()
+	if len(c.sides) == 2 {
+		at = 1 - c.result.Baseline
+	}
+	if at < 0 || at == c.result.Baseline {
+		c.say("move the column cursor with < and > to the side that is to be the baseline")
+		return nil
+	}
+	return c.compare(slices.Clone(c.sides), at)
+}
+
+// sideUnder is the side whose column the cursor is on; -1: none.
+func (c *compareScreen) sideUnder() int {
+	if at := c.grid.Column - 2; at >= 0 && at < len(c.sides) {
+		return at
+	}
+	return -1
+}
+
+// openSide opens the side's run on the Run screen.
+func (c *compareScreen) openSide() tea.Cmd {
+	at := c.sideUnder()
+	if at < 0 {
+		at = c.result.Baseline
+	}
+	return c.openRun(c.sides[at].run, false)
+}
+
+// compareRows compares the marked rows of the run that is open, with the first of them; one row
+// alone with the equal row of the pinned baseline.
+func (r *runScreen) compareRows() tea.Cmd {
+	view := r.session.board.Snapshot()
+	var sides []side
+	for _, i := range r.order {
+		if r.marks[i] && i < len(view.Rows) {
+			sides = append(sides, side{run: r.session.id, row: i, view: view})
+		}
+	}
+	if len(sides) == 0 && r.row < len(view.Rows) {
+		sides = append(sides, side{run: r.session.id, row: r.row, view: view})
+	}
+	if len(sides) == 1 {
+		base := &r.baseline
+		at, ok := base.rows[view.Rows[sides[0].row].Label()]
+		if base.view == nil || !ok || base.run == r.session.id {
+			r.say("space marks rows: two or more are compared; one alone with the equal row of a pinned baseline (b on the Bench)")
+			return r.readBaseline()
+		}
+		sides = append([]side{{run: base.run, row: at, view: base.view}}, sides...)
+	}
+	return r.compare(sides, 0)
+}
