@@ -144,6 +144,9 @@ func compare(base, next *lab.View, resolve Resolve) *Comparison {
 	}
 	timings := scenarioTimings(base.Begin, next.Begin, resolve)
 	switch {
+	case timings != "" && base.Begin.Hash == next.Begin.Hash:
+		c.Timings = false
+		c.Reasons = append(c.Reasons, "timings are "+timings)
 	case timings != "":
 		c.Timings = false
 		c.Reasons = append(c.Reasons, "the scenarios differ, timings are not judged: "+scenarioDifference(base.Begin, next.Begin))

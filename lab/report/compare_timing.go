@@ -20,7 +20,7 @@ var served = []string{"task", "tokenizer", "serve"}
 // differ are those of models, steps and their evaluation: the same prompts are served.
 func scenarioTimings(base, next lab.Begin, resolve Resolve) string {
 	if base.Hash == next.Hash {
-		return ""
+		return pointTimings(base, next, resolve)
 	}
 	const reason = "not judged: the scenarios differ, "
 	if resolve == nil {
@@ -38,13 +38,28 @@ func scenarioTimings(base, next lab.Begin, resolve Resolve) string {
 	return ""
 }
 
+// pointTimings says why timings of two rows of one scenario cannot be compared: at their points of
+// the sweep something else is served.
+func pointTimings(base, next lab.Begin, resolve Resolve) string {
+	if resolve == nil || len(base.Cells) == 0 || len(next.Cells) == 0 || slices.Equal(base.Cells[0].Params, next.Cells[0].Params) {
+		return ""
+	}
+	settings, _ := Differences([]lab.Begin{base, next}, resolve)
+	for _, d := range settings {
+		if section, _, _ := strings.Cut(d.Key, "."); slices.Contains(served, section) {
+			return "not judged: the rows differ in " + d.Key
+		}
+	}
+	return ""
+}
+
 // besideServing reports whether a setting is known to change neither what is served nor where. The
 // machine is compared row by row. A loaded model may bring another tokenizer.
 func besideServing(key string, steps []string) bool {
 	section, _, inner := strings.Cut(key, ".")
 	switch {
 	case !inner:
-		return slices.Contains([]string{"scenario", "quick", "seeds", "version", "machine", "hash", "baseline"}, key)
+		return slices.Contains([]string{"step", "scenario", "quick", "seeds", "version", "machine", "hash", "baseline"}, key)
 	case slices.Contains(served, section):
 		return false
 	case section == "models":
@@ -60,10 +75,10 @@ func (of *pair) timings(one *Change) string {
 	switch few := min(len(one.Base.Seeds), len(one.New.Seeds)); {
 	case !of.machine:
 		return "not judged: the machines differ"
-	case of.sameScenario:
-		return ""
 	case of.scenario != "":
 		return of.scenario
+	case of.sameScenario:
+		return ""
 	case one.Metric.Section != lab.Serving && !of.model:
 		return "not judged: the scenarios differ, and the models are trained by other settings"
 	case few < testSeeds:

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // RowOf is a view of one row of a run, as a side of a comparison: rows of one run or of several can
@@ -30,14 +31,30 @@ func RowOf(v *lab.View, row int) *lab.View {
 // sideRow is what the row of a side is called.
 const sideRow = "row"
 
-// SideName names a row of a run: "RUN:ROW", with the values of its sweep's axes.
-func SideName(v *lab.View, row int) string { return v.Begin.Run + ":" + v.Rows[row].Label() }
+// SideName names a row of a run: "RUN:ROW", with the axes of the sweep that it depends on.
+func SideName(v *lab.View, row int) string {
+	r := &v.Rows[row]
+	return v.Begin.Run + ":" + (&lab.TableRow{Name: r.Name, Params: dependedOn(v, row)}).Label()
+}
+
+// dependedOn are the row's values on the axes of the sweep that it depends on.
+func dependedOn(v *lab.View, row int) []lab.Param {
+	t := sweep.Of(v)
+	at := slices.IndexFunc(t.Rows, func(r sweep.Row) bool { return slices.Contains(r.Same, row) })
+	var params []lab.Param
+	for _, p := range v.Rows[row].Params {
+		if axis := t.Axis(p.Key); axis < 0 || t.Rows[at].At[axis] != sweep.Any {
+			params = append(params, p)
+		}
+	}
+	return params
+}
 
 // SideSettings are what tells a row from the others of its run: the step and the axes' values.
 func SideSettings(v *lab.View, row int) []Setting {
 	r := &v.Rows[row]
 	list := []Setting{{"step", r.Name}}
-	for _, p := range r.Params {
+	for _, p := range dependedOn(v, row) {
 		list = append(list, Setting{p.Key, p.Value})
 	}
 	return list
