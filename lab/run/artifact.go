@@ -18,7 +18,8 @@ import (
 // Versions of the code of the stages that are no kinds of steps. Raise the version of a stage when
 // it computes something else: artifacts of the old version are then built again.
 const (
-	taskVersion      = 1
+	recsysVersion    = 1
+	jsonlVersion     = 2 // 1 read the first of several lists of a file, whichever that was
 	tokenizerVersion = 1
 	evaluateVersion  = 4 // 2 had no influence of the validation examples
 	serveVersion     = 2

@@ -108,7 +108,7 @@ func TestBehaviour(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	records := []behaviour.Record{{Stage: "task", Version: taskVersion, Hash: taskOutput(t)}}
+	records := []behaviour.Record{{Stage: "task", Version: recsysVersion, Hash: taskOutput(t)}}
 	var recipes strings.Builder
 	for _, of := range []struct {
 		title, stage string

@@ -146,7 +146,7 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	d.test = taskValues("recsys", cfg)
+	d.test = taskValues("recsys", recsysVersion, cfg)
 	d.training = maps.Clone(d.test)
 	for _, name := range []string{"members", "candidates", "held_out"} { // of the test set alone
 		delete(d.training, name)
@@ -189,7 +189,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	if err != nil {
 		return err
 	}
-	d.training = taskValues("jsonl", cfg)
+	d.training = taskValues("jsonl", jsonlVersion, cfg)
 	delete(d.training, "path") // only the content of the file counts
 	d.training["content"] = records.Content()
 	d.test = d.training
@@ -250,9 +250,9 @@ func chatOf(t *tokenizer.Tokenizer) task.Chat {
 }
 
 // taskValues are a task's parameters by the names of its config's fields.
-func taskValues(kind string, config any) recipe.Values {
+func taskValues(kind string, version int, config any) recipe.Values {
 	values := recipe.Of(config)
-	values["kind"], values["version"] = kind, taskVersion
+	values["kind"], values["version"] = kind, version
 	return values
 }
 
