@@ -16,10 +16,13 @@ import (
 	"slimlab/lab"
 )
 
-// oddText draws a name or a note that is markup, a separator or a control of some format.
+// oddText draws a name or a note that is markup, a separator or a control of some format, but not
+// what separates the reasons of a warning.
 func oddText() *rapid.Generator[string] {
 	piece := rapid.SampledFrom([]string{"a", "ä", "|", "||", `\`, `\|`, "`", "``", "<b>", "</td>", "&lt;", "&", ">", "[x](y)", "[x][y]", "[x]: y", "*", "**", "_", "~", "~~", "\n", "\r", "\r\n", "\t", "\x1b[31m", "\x00", "\x9b", "\u202e", "\u2028", `"`, "'", ",", "#", "- ", "1. ", "]]>", "=", " ", "\xff"})
-	return rapid.Map(rapid.SliceOfN(piece, 1, 6), func(pieces []string) string { return "x" + strings.Join(pieces, "") + "y" })
+	return rapid.Map(rapid.SliceOfN(piece, 1, 6), func(pieces []string) string {
+		return "x" + strings.ReplaceAll(strings.Join(pieces, ""), "; ", ";") + "y"
+	})
 }
 
 // oddRun is a run with an odd name in every place.

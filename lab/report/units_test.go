@@ -185,3 +185,20 @@ func TestFalseAlarms(t *testing.T) {
 		t.Errorf("%d of %d comparisons raise an alarm, expected at most 6%%; %d have a figure with p < 0.05", alarms, trials, without)
 	}
 }
+
+// TestUnitsOfSeveralSeeds: what a unit does to the difference is its mean over the seeds, so that
+// equal seeds leave the interval of one.
+func TestUnitsOfSeveralSeeds(t *testing.T) {
+	width := func(seeds ...int) float64 {
+		base := onUnits("a", "t", 1, seeds, "a", func(int, int) (float64, []float64) { return 0.8, hard() })
+		next := onUnits("b", "t", 1, seeds, "b", func(int, int) (float64, []float64) { return 0.78, plus(hard(), spread(0.005)) })
+		one := Compare(base, next).Changes[0]
+		return one.High - one.Low
+	}
+	one := width(1)
+	for _, seeds := range [][]int{{1, 2}, {1, 2, 3}, {1, 2, 3, 4, 5}} {
+		if got := width(seeds...); math.Abs(got-one) > 1e-6 {
+			t.Errorf("%d equal seeds: %v wide, one %v", len(seeds), got, one)
+		}
+	}
+}
