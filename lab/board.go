@@ -125,7 +125,9 @@ func (b *Board) begin(e Event) {
 		return
 	}
 	v.Begun, v.State, v.Begin = true, Running, e.Begin.clone()
+	v.RowsChanged++
 	v.index = b.index.cells // which only begin changes
+	v.measured = map[string]bool{}
 	points := map[string]int{}
 	for _, c := range v.Begin.Cells {
 		if _, twice := b.index.cells[c.ID]; twice {
@@ -174,6 +176,7 @@ func (b *Board) cell(e Event) {
 	if c.State == Waiting && e.State != Waiting {
 		c.Started = e.Time
 	}
+	progress := c.State == e.State && (e.Stage == "" || c.Stage == e.Stage)
 	c.State, c.Step, c.Total, c.Ended = e.State, e.Step, e.Total, 0
 	if e.Stage != "" {
 		c.Stage = e.Stage
@@ -185,7 +188,9 @@ func (b *Board) cell(e Event) {
 		c.Ended = e.Time
 	}
 	c.stage(e)
-	b.rowStates(b.index.group[i])
+	if !progress { // which leaves the states of rows as they are
+		b.rowStates(b.index.group[i])
+	}
 }
 
 // stage keeps the history of a cell's stages.
@@ -227,6 +232,7 @@ func (b *Board) point(e Event) {
 		at = len(c.Series)
 		b.index.series[key] = at
 		c.Series = append(c.Series, Series{Name: e.Name})
+		b.view.RowsChanged++
 	}
 	if !c.Series[at].add(Point{e.Step, e.Value}) {
 		b.warn(e, "series %q of cell %q went back to an earlier step", e.Name, e.Cell)
@@ -251,6 +257,10 @@ func (b *Board) row(e Event) {
 	}
 	e.Influence = b.sound(e)
 	b.view.Rows[r].merge(b.view.Cells[i].Cell, machine, e)
+	b.rowChanged(r)
+	for key := range e.Values {
+		b.view.measured[key] = true
+	}
 	b.rowStates(group)
 }
 
@@ -322,27 +332,43 @@ func (b *Board) end(e Event) {
 func (b *Board) rowStates(group int) {
 	for _, r := range b.index.groups[group] {
 		row := &b.view.Rows[r]
-		row.State = Done
-		for _, id := range row.Cells {
-			if row.reported(id) {
-				continue
-			}
-			c := &b.view.Cells[b.index.cells[id]]
-			switch {
-			case c.State == Failed:
-				row.State = Failed
-			case c.State == Cancelled && row.State != Failed:
-				row.State = Cancelled
-			case c.State == Running && c.Stage == row.Name && row.State != Failed && row.State != Cancelled:
-				row.State = Running
-			case row.State == Done:
-				row.State = Waiting
-			}
-		}
-		if row.State == Waiting && row.Done > 0 {
-			row.State = Running
+		if state := b.rowState(row); state != row.State {
+			row.State = state
+			b.rowChanged(r)
 		}
 	}
+}
+
+func (b *Board) rowChanged(row int) {
+	b.view.RowsChanged++
+	b.view.Rows[row].Changed = b.view.RowsChanged
+}
+
+func (b *Board) rowState(row *TableRow) State {
+	if row.Done == row.Of {
+		return Done
+	}
+	state := Done
+	for _, id := range row.Cells {
+		c := &b.view.Cells[b.index.cells[id]]
+		if row.reported(&c.Cell) {
+			continue
+		}
+		switch {
+		case c.State == Failed:
+			state = Failed
+		case c.State == Cancelled && state != Failed:
+			state = Cancelled
+		case c.State == Running && c.Stage == row.Name && state != Failed && state != Cancelled:
+			state = Running
+		case state == Done:
+			state = Waiting
+		}
+	}
+	if state == Waiting && row.Done > 0 {
+		return Running
+	}
+	return state
 }
 
 // note appends a note, or counts it where there are too many.

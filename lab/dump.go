@@ -94,6 +94,7 @@ func (b Begin) clone() Begin {
 func (v *View) clone() *View {
 	out := *v
 	out.Begin = v.Begin.clone()
+	out.measured = maps.Clone(v.measured)
 	out.Notes, out.Verdicts = slices.Clone(v.Notes), slices.Clone(v.Verdicts)
 	out.Cells = slices.Clone(v.Cells)
 	for i := range out.Cells {
@@ -110,7 +111,8 @@ func (v *View) clone() *View {
 		r.Values = maps.Clone(r.Values) // a Summary is replaced, never changed in place
 		for j := range r.seeds {
 			r.seeds[j].values = maps.Clone(r.seeds[j].values)
-			r.seeds[j].influence = maps.Clone(r.seeds[j].influence) // what they point to is never changed
+			// what they point to is never changed
+			r.seeds[j].influence = maps.Clone(r.seeds[j].influence)
 		}
 	}
 	return &out

@@ -14,14 +14,15 @@ import (
 // TableRow is one line of the live table: one step's model at one point of the sweep, over all
 // seeds.
 type TableRow struct {
-	Name   string  // the step whose model was measured
-	Params []Param // the sweep's axes; empty without a sweep
-	Point  int     // index of the sweep point: rows with the same Point belong together
-	State  State
-	Cells  []string           // ids of the cells that the row aggregates, in the plan's order
-	Of     int                // cells that will report
-	Done   int                // cells that have reported at least one value
-	Values map[string]Summary // by metric key
+	Name    string  // the step whose model was measured
+	Params  []Param // the sweep's axes; empty without a sweep
+	Point   int     // index of the sweep point: rows with the same Point belong together
+	State   State
+	Cells   []string           // ids of the cells that the row aggregates, in the plan's order
+	Of      int                // cells that will report
+	Done    int                // cells that have reported at least one value
+	Changed int                // View.RowsChanged when the row last changed; 0: never
+	Values  map[string]Summary // by metric key
 	// Machines are where the cells measured the row, in order of seed, each once.
 	Machines []string
 	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order
@@ -104,15 +105,21 @@ func (r *TableRow) Param(key string) (value string, ok bool) {
 	return "", false
 }
 
-func (r *TableRow) reported(cell string) bool {
-	return slices.ContainsFunc(r.seeds, func(s seedValues) bool { return s.cell == cell })
+func (r *TableRow) reported(cell *Cell) bool {
+	_, known := r.seed(cell)
+	return known
+}
+
+// seed finds what a cell reported, or where that belongs.
+func (r *TableRow) seed(cell *Cell) (at int, known bool) {
+	return slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c *Cell) int {
+		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
+	})
 }
 
 // merge adds the values of a cell's row event; a metric that is reported again replaces its value.
 func (r *TableRow) merge(cell Cell, machine string, e Event) {
-	at, known := slices.BinarySearchFunc(r.seeds, cell, func(s seedValues, c Cell) int {
-		return cmp.Or(cmp.Compare(s.seed, c.Seed), cmp.Compare(s.cell, c.ID))
-	})
+	at, known := r.seed(&cell)
 	if !known {
 		r.seeds = slices.Insert(r.seeds, at, seedValues{cell: cell.ID, seed: cell.Seed, values: map[string]Measure{}, influence: map[string]*Influence{}})
 		r.Done++
@@ -130,9 +137,19 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 			r.Machines = append(r.Machines, s.machine)
 		}
 	}
+	if known { // of the others nothing has changed
+		for key := range e.Values {
+			r.Values[key] = r.summarize(key)
+		}
+		return
+	}
+	done := map[string]bool{}
 	for _, s := range r.seeds { // a new seed changes "k of n seeds" of every metric
 		for key := range s.values {
-			r.Values[key] = r.summarize(key)
+			if !done[key] {
+				done[key] = true
+				r.Values[key] = r.summarize(key)
+			}
 		}
 	}
 }

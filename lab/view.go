@@ -21,8 +21,13 @@ type View struct {
 	Warnings int // notes of level Warning, including dropped ones
 	Errors   int // notes of level Error, including dropped ones
 	Verdicts []Verdict
+	// RowsChanged grows when the table changes: rows, their values and states, and which curves
+	// there are. Between equal ones only curves, progress, notes and verdicts have changed.
+	RowsChanged int
 
 	index map[string]int // cell id → Cells; nil in a view that no Board made
+	// keys of metrics that a row has or has had; nil like index
+	measured map[string]bool
 }
 
 // CellView is one cell of the plan and how far it is.
@@ -164,12 +169,22 @@ func (v *View) Columns() []Metric {
 	if len(columns) > 0 {
 		return columns
 	}
+	return v.Measured()
+}
+
+// Measured returns the metrics that a row has, in the order of Metrics.
+func (v *View) Measured() []Metric {
+	var measured []Metric
 	for _, m := range Metrics() {
-		if slices.ContainsFunc(v.Rows, func(r TableRow) bool { _, ok := r.Values[m.Key]; return ok }) {
-			columns = append(columns, m)
+		has := v.measured[m.Key]
+		for i := 0; v.measured == nil && !has && i < len(v.Rows); i++ {
+			_, has = v.Rows[i].Values[m.Key]
+		}
+		if has {
+			measured = append(measured, m)
 		}
 	}
-	return columns
+	return measured
 }
 
 // Axes returns the keys of the sweep, in the scenario's order.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/muesli/termenv"
 	"pgregory.net/rapid"
 
-	"slimlab/lab"
 	"slimlab/tui/text"
 )
 
@@ -371,42 +369,5 @@ func stripStyles(s string) string {
 			return b.String()
 		}
 		_, s, _ = strings.Cut(after, "m")
-	}
-}
-
-// BenchmarkFrame is the frame of a large window after each event of a run with 10⁵ points, with ten
-// runs on the Bench.
-func BenchmarkFrame(b *testing.B) {
-	begin := fakeLog("20261124-1130-figure1-a1", 10, 0)[0]
-	events := []lab.Event{begin}
-	for n, c := range begin.Begin.Cells {
-		for i, s := range steps {
-			events = append(events, lab.Event{Kind: lab.KindCell, Cell: c.ID, State: lab.Running, Stage: s.name, Total: 10_000})
-			for step := range 10_000 / len(steps) {
-				events = append(events, lab.Event{Kind: lab.KindPoint, Cell: c.ID, Name: s.name + ".loss", Step: step, Value: float64((step+i)*7919%(1000+n)) / 1000})
-			}
-			events = append(events, lab.Event{Kind: lab.KindRow, Cell: c.ID, Row: s.name, Values: map[string]lab.Measure{"auc": {Value: s.auc, Low: s.auc - 0.01, High: s.auc + 0.01, N: 1920}, "bytes": {Value: s.bytes}}})
-		}
-	}
-	for _, one := range []struct{ name, keys string }{{"table", ""}, {"detail", "<enter>"}, {"pareto", "P"}, {"curves", "T"}, {"bench", "1"}} {
-		b.Run(one.name, func(b *testing.B) {
-			s := newScript(b, 250, 70, Options{})
-			board := lab.Fold(events)
-			s.send(watchMsg{&session{id: "x", board: board}})
-			s.keys(one.keys)
-			var took []time.Duration
-			b.ReportAllocs()
-			step := 10_000
-			for b.Loop() {
-				step++
-				board.Apply(lab.Event{Kind: lab.KindPoint, Cell: begin.Begin.Cells[9].ID, Name: "w4a16.loss", Step: step, Value: 0.5})
-				start := time.Now()
-				s.m.dirty = true
-				s.m.View()
-				took = append(took, time.Since(start))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
-		})
 	}
 }

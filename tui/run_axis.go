@@ -27,17 +27,17 @@ type axisView struct {
 
 // axisChart is what was computed of a table for the chart.
 type axisChart struct {
-	of     *table
-	rows   []int
-	axis   int // of the sweep's table
-	metric lab.Metric
-	step   string // "": lines are steps
-	colour string
-	lines  []sweep.Line
-	apart  int // rows that do not depend on the axis
-	lack   int // rows that lack the metric
-	points []axisPoint
-	err    error
+	of      *table
+	ordered int // runScreen.ordered
+	axis    int // of the sweep's table
+	metric  lab.Metric
+	step    string // "": lines are steps
+	colour  string
+	lines   []sweep.Line
+	apart   int // rows that do not depend on the axis
+	lack    int // rows that lack the metric
+	points  []axisPoint
+	err     error
 	// what the values ask for
 	logX, logY bool
 }
@@ -80,13 +80,12 @@ func (r *runScreen) axisOf(t *table) *axisChart {
 			step = r.axis.step
 		}
 	}
-	rows := r.seen(t)
 	c := &r.axis.made
-	if c.of == t && c.axis == axis && c.metric.Key == metric.Key && c.colour == colour.key && c.step == step && slices.Equal(c.rows, rows) {
+	if c.of == t && c.axis == axis && c.metric.Key == metric.Key && c.colour == colour.key && c.step == step && c.ordered == r.ordered {
 		return c
 	}
-	*c = axisChart{of: t, rows: rows, axis: axis, metric: metric, step: step, colour: colour.key}
-	own := slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return step != "" && t.sweep.Rows[i].Name != step })
+	*c = axisChart{of: t, ordered: r.ordered, axis: axis, metric: metric, step: step, colour: colour.key}
+	own := slices.DeleteFunc(slices.Clone(r.seen), func(i int) bool { return step != "" && t.sweep.Rows[i].Name != step })
 	c.lines, c.apart, c.lack = t.sweep.Along(own, axis, metric.Key, colour.of)
 	numbers := t.sweep.Axes[axis].Numbers
 	low, high := slices.Min(numbers), slices.Max(numbers)

@@ -24,7 +24,7 @@ func (r *runScreen) chartLines(t *table, height, width int) []string {
 	case chartTrade:
 		return r.tradeChart(t, height, width)
 	case chartAuto:
-		names = r.autoSeries(t.view)
+		names = r.autoSeries(t)
 	}
 	curves := r.curvesNamed(t, names, false)
 	if width < twoCharts {
@@ -39,10 +39,14 @@ func (r *runScreen) chartLines(t *table, height, width int) []string {
 }
 
 // autoSeries chooses the loss curves to show where the user chose none.
-func (r *runScreen) autoSeries(v *lab.View) []string {
+func (r *runScreen) autoSeries(t *table) []string {
+	v := t.view
 	var names []string
 	for _, i := range r.order {
-		if name := v.Rows[i].Name + lossSuffix; r.marks[i] && hasSeries(v, name) && !slices.Contains(names, name) {
+		if !r.marks[i] {
+			continue
+		}
+		if name := v.Rows[i].Name + lossSuffix; t.hasSeries(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -50,28 +54,19 @@ func (r *runScreen) autoSeries(v *lab.View) []string {
 		return names
 	}
 	for i := range v.Cells {
-		if c := &v.Cells[i]; c.State == lab.Running && hasSeries(v, c.Stage+lossSuffix) {
+		if c := &v.Cells[i]; c.State == lab.Running && t.hasSeries(c.Stage+lossSuffix) {
 			return []string{c.Stage + lossSuffix}
 		}
 	}
-	if r.row < len(v.Rows) && v.State != lab.Running && hasSeries(v, v.Rows[r.row].Name+lossSuffix) {
+	if r.row < len(v.Rows) && v.State != lab.Running && t.hasSeries(v.Rows[r.row].Name+lossSuffix) {
 		return []string{v.Rows[r.row].Name + lossSuffix}
 	}
-	for i := len(v.Rows) - 1; i >= 0; i-- { // the step that trained last
-		if name := v.Rows[i].Name + lossSuffix; hasSeries(v, name) {
+	for _, step := range slices.Backward(v.Begin.Rows) { // that trained last
+		if name := step + lossSuffix; t.hasSeries(name) {
 			return []string{name}
 		}
 	}
 	return nil
-}
-
-func hasSeries(v *lab.View, name string) bool {
-	for i := range v.Cells {
-		if v.Cells[i].Find(name) != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // seriesNames lists every series of the run once, in order of appearance.

@@ -67,7 +67,7 @@ func (r *runScreen) smoothKey(footer string) binding {
 // curveRows are the rows whose curves are drawn, of the sweep's table: the marked ones, or all that
 // the filter keeps.
 func (r *runScreen) curveRows(t *table) []int {
-	rows := r.seen(t)
+	rows := r.seen
 	if marked := slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return !r.marks[t.sweep.Rows[i].Index] }); len(marked) > 0 {
 		return marked
 	}

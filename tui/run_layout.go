@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"slimlab/lab"
-	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
@@ -82,7 +81,7 @@ func (t *table) show(id columnID) {
 	c := tableColumn{Column: t.column(id), trend: id == trendID}
 	if c.Kind == sweep.Metric && !c.trend {
 		c.metric = len(t.columns)
-		t.columns = append(t.columns, report.ColumnOf(c.Metric, t.sweep))
+		t.columns = append(t.columns, metricColumn{Metric: c.Metric})
 	}
 	t.shown = append(t.shown, c)
 }

@@ -135,7 +135,7 @@ func (r *runScreen) multiplesLine(t *table, seen, width int) string {
 		parts = append(parts, fmt.Sprintf("%d hidden (M)", others))
 	}
 	switch {
-	case len(r.curveRows(t)) < len(r.seen(t)):
+	case len(r.curveRows(t)) < len(r.seen):
 		parts = append(parts, "of the marked rows")
 	case r.line.String() != "":
 		parts = append(parts, "of the rows that meet the filter")

@@ -54,7 +54,7 @@ func (s scaleChoice) logs(x, y bool) (logX, logY bool) {
 // paretoChart is what was computed of a table for the chart.
 type paretoChart struct {
 	of         *table
-	rows       []int // of the sweep's table, that the filter keeps
+	ordered    int // runScreen.ordered
 	x, y       lab.Metric
 	front      *sweep.Front
 	err        error
@@ -68,11 +68,11 @@ const decades = 1
 func (r *runScreen) paretoOf(t *table) *paretoChart {
 	c := &r.pareto.made
 	x, y := r.paretoMetrics(t)
-	rows := r.seen(t)
-	if c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && slices.Equal(c.rows, rows) {
+	rows := r.seen
+	if c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && c.ordered == r.ordered {
 		return c
 	}
-	*c = paretoChart{of: t, rows: rows, x: x, y: y}
+	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y}
 	c.front, c.err = t.sweep.Front(rows, x, y)
 	c.logX, c.logY = t.sweep.Decades(rows, x.Key) >= decades, t.sweep.Decades(rows, y.Key) >= decades
 	return c
@@ -89,7 +89,7 @@ func (r *runScreen) paretoMetrics(t *table) (x, y lab.Metric) {
 		return metricOf(r.pareto.x), y
 	}
 	x = metricOf("bytes")
-	for _, m := range r.measuredMetrics(t) {
+	for _, m := range t.view.Measured() {
 		if m.Key == "bytes" && y.Key != "bytes" {
 			return m, y
 		}
@@ -217,7 +217,7 @@ func (r *runScreen) paretoEmpty(c *paretoChart, t *table) string {
 		return text.Clean(c.err.Error())
 	case len(r.order) == 0:
 		return "no row meets the filter"
-	case len(r.measuredMetrics(t)) == 0:
+	case len(t.view.Measured()) == 0:
 		return "nothing measured yet"
 	}
 	return "no row has both metrics: " + strings.Join(report.Lacking(c.front), ", ") + "; x and y choose others"

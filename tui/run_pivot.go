@@ -26,12 +26,12 @@ type pivotView struct {
 
 // pivotChart is what was computed of a table for the heat map.
 type pivotChart struct {
-	of    *table
-	rows  []int
-	asked sweep.Question
-	pivot *sweep.Pivot
-	err   error
-	log   bool // shades by the logarithm
+	of      *table
+	ordered int // runScreen.ordered
+	asked   sweep.Question
+	pivot   *sweep.Pivot
+	err     error
+	log     bool // shades by the logarithm
 }
 
 // question is what the heat map shows: what was chosen, and else what suits the run.
@@ -61,14 +61,13 @@ func (r *runScreen) question(t *table) (q sweep.Question, err error) {
 func (r *runScreen) pivotOf(t *table) *pivotChart {
 	c := &r.pivot.made
 	q, err := r.question(t)
-	rows := r.seen(t)
-	if c.of == t && c.asked == q && slices.Equal(c.rows, rows) {
+	if c.of == t && c.asked == q && c.ordered == r.ordered {
 		r.keepCell(c)
 		return c
 	}
-	*c = pivotChart{of: t, rows: rows, asked: q, err: err}
+	*c = pivotChart{of: t, ordered: r.ordered, asked: q, err: err}
 	if err == nil {
-		c.pivot, c.err = t.sweep.Pivot(rows, q)
+		c.pivot, c.err = t.sweep.Pivot(r.seen, q)
 	}
 	if c.err == nil {
 		c.log = c.pivot.Low > 0 && c.pivot.High/c.pivot.Low >= 10

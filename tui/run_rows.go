@@ -15,6 +15,7 @@ type runScreen struct {
 	*workbench
 	grid  grid.Grid
 	order []int // the rows that are shown, of View.Rows, in their order; of folded ones one
+	seen  []int // the same rows, as places in the sweep's table; replaced, never changed
 	row   int   // under the cursor, of View.Rows: it stays when rows are sorted or filtered
 	marks map[int]bool
 
@@ -29,6 +30,7 @@ type runScreen struct {
 	last     *table            // of the last frame
 	lastAll  bool              // whether it was of all rows
 	arranged arrangement
+	ordered  int // how often the rows were arranged: what is made of them is kept until then
 
 	by     []columnID // what the rows are grouped by; none: they are not
 	within []string   // the values of the group that is open; nil: none is
@@ -79,14 +81,45 @@ type chartChoice struct {
 	name string // series or metric key
 }
 
-// table is what frames and keys need of the view, computed once for each of its versions.
+// table is what frames and keys need of the view, computed once until its rows change.
 type table struct {
 	view    *lab.View
-	version uint64
+	changed int // View.RowsChanged
 	sweep   *sweep.Table
-	columns []report.Column // of the metrics
+	columns []metricColumn
 	shown   []tableColumn   // of the grid, in order
 	place   []int           // of each row of the view, in sweep.Rows
+	series  map[string]bool // that a cell has; nil: not looked for
+}
+
+// metricColumn is a metric with its scale and its best value, which are found when a cell of it is
+// drawn.
+type metricColumn struct {
+	lab.Metric
+	of *report.Column // nil: not yet
+}
+
+// metric is a column of the table, of t.columns.
+func (t *table) metric(i int) *report.Column {
+	c := &t.columns[i]
+	if c.of == nil {
+		of := report.ColumnOf(c.Metric, t.sweep)
+		c.of = &of
+	}
+	return c.of
+}
+
+// hasSeries reports whether a cell has a curve.
+func (t *table) hasSeries(name string) bool {
+	if t.series == nil {
+		t.series = map[string]bool{}
+		for i := range t.view.Cells {
+			for j := range t.view.Cells[i].Series {
+				t.series[t.view.Cells[i].Series[j].Name] = true
+			}
+		}
+	}
+	return t.series[name]
 }
 
 // tableColumn is a column of the grid.
@@ -96,14 +129,13 @@ type tableColumn struct {
 	trend  bool // the training loss in a few cells, and nothing of the Column
 }
 
-func newTable(v *lab.View, s *sweep.Table, l layout) *table {
+func newTable(v *lab.View, s *sweep.Table) *table {
 	t := &table{view: v, sweep: s, place: make([]int, len(v.Rows))}
 	for i := range s.Rows {
 		for _, same := range s.Rows[i].Same {
 			t.place[same] = i
 		}
 	}
-	t.lay(l)
 	return t
 }
 
@@ -124,16 +156,22 @@ var trendID = columnID{sweep.Metric, trendTitle}
 // tableNow is the table of what is shown now, from the last frame where nothing has changed since.
 // It must be called while the session is read, which keeps the version as it is.
 func (r *runScreen) tableNow(v *lab.View) *table {
-	version := r.session.board.Version()
-	if t := r.last; t != nil && t.view == v && t.version == version && r.lastAll == r.all {
-		return t
+	last := r.last
+	same := last != nil && last.view == v && r.lastAll == r.all
+	if same && last.changed == v.RowsChanged {
+		return last
 	}
-	arrange := sweep.Of
-	if r.all {
-		arrange = sweep.All
+	if same && last.sweep.Renew() {
+		r.last = &table{view: v, sweep: last.sweep, place: last.place}
+	} else {
+		arrange := sweep.Of
+		if r.all {
+			arrange = sweep.All
+		}
+		r.last = newTable(v, arrange(v))
 	}
-	r.last = newTable(v, arrange(v), r.layouts[v.Begin.Scenario])
-	r.last.version, r.lastAll, r.arranged = version, r.all, arrangement{}
+	r.last.lay(r.layouts[v.Begin.Scenario])
+	r.last.changed, r.lastAll, r.arranged = v.RowsChanged, r.all, arrangement{}
 	return r.last
 }
 
@@ -183,6 +221,7 @@ func (r *runScreen) reorder(t *table) {
 	if r.sorted != (columnID{}) {
 		t.sweep.Sort(rows, sweep.Order{Column: t.column(r.sorted), Descending: r.descending})
 	}
+	r.seen, r.ordered = rows, r.ordered+1
 	r.order = r.order[:0]
 	for _, i := range rows {
 		r.order = append(r.order, t.sweep.Rows[i].Index)

@@ -64,7 +64,7 @@ func (r *runScreen) cell(t *table, row *sweep.Row, c *tableColumn) grid.Cell {
 	if r.showsDeltas() {
 		return r.deltaCell(row, t.columns[c.metric].Metric)
 	}
-	return r.metricCell(&t.columns[c.metric], row.TableRow)
+	return r.metricCell(t.metric(c.metric), row.TableRow)
 }
 
 func (r *runScreen) metricCell(c *report.Column, row *lab.TableRow) grid.Cell {
@@ -189,7 +189,7 @@ func (t *table) metricUnder(column int) (c *report.Column, ok bool) {
 	if column < 0 || column >= len(t.shown) || t.shown[column].trend || t.shown[column].Kind != sweep.Metric {
 		return nil, false
 	}
-	return &t.columns[t.shown[column].metric], true
+	return t.metric(t.shown[column].metric), true
 }
 
 // stepText is what a row's stage last said.

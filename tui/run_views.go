@@ -30,11 +30,6 @@ type runViews struct {
 	pivot  pivotView
 	axis   axisView
 	curves curvesView
-	// of the last frame's table
-	measured struct {
-		of      *table
-		metrics []lab.Metric
-	}
 	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
 }
 
@@ -132,37 +127,10 @@ func (r *runScreen) look(f func(t *table)) {
 	})
 }
 
-// seen are the rows that the filter keeps, as places in the sweep's table.
-func (r *runScreen) seen(t *table) []int {
-	rows := make([]int, len(r.order))
-	for n, i := range r.order {
-		rows[n] = t.place[i]
-	}
-	return rows
-}
-
 // openRow shows a row of the sweep's table in detail.
 func (r *runScreen) openRow(t *table, row int) {
 	r.row, r.detail = t.sweep.Rows[row].Index, true
 	r.arrange(t)
-}
-
-// measuredMetrics are the metrics that a row has.
-func (r *runScreen) measuredMetrics(t *table) []lab.Metric {
-	if r.measured.of == t {
-		return r.measured.metrics
-	}
-	var out []lab.Metric
-	for _, m := range lab.Metrics() {
-		for i := range t.sweep.Rows {
-			if _, ok := t.sweep.Rows[i].Metric(m.Key); ok {
-				out = append(out, m)
-				break
-			}
-		}
-	}
-	r.measured.of, r.measured.metrics = t, out
-	return out
 }
 
 // chooseMetric offers the metrics that were measured; directed leaves out those of which neither
@@ -170,7 +138,7 @@ func (r *runScreen) measuredMetrics(t *table) []lab.Metric {
 func (r *runScreen) chooseMetric(title string, directed bool, take func(key string)) {
 	p := &picker{workbench: r.workbench, title: title}
 	r.look(func(t *table) {
-		for _, m := range r.measuredMetrics(t) {
+		for _, m := range t.view.Measured() {
 			if !directed || m.Better != lab.Neither {
 				p.entries = append(p.entries, entry{m.Label, m.Key + ": " + m.About, act(func() { take(m.Key) })})
 			}

@@ -157,39 +157,3 @@ func TestChartIsCopied(t *testing.T) {
 		t.Errorf("copied %q", copied)
 	}
 }
-
-// BenchmarkChartFrames are frames of a sweep of 10⁴ rows at rest: each view with what it computed
-// kept from the frame before.
-func BenchmarkChartFrames(b *testing.B) {
-	for _, one := range []struct{ name, keys string }{{"pareto", "P"}, {"pivot", "H"}, {"axis", "A"}, {"curves", "T"}} {
-		b.Run(one.name, func(b *testing.B) {
-			s := newScript(b, 200, 60, Options{})
-			s.send(watchMsg{&session{id: sweepRun, board: lab.Fold(sweepLog(25, 10, 10))}})
-			s.keys("a" + one.keys)
-			b.ReportAllocs()
-			for b.Loop() {
-				s.m.dirty = true
-				s.m.View()
-			}
-		})
-	}
-}
-
-// BenchmarkCurveFrame is a frame of 48 curves of 2,048 points each.
-func BenchmarkCurveFrame(b *testing.B) {
-	begin := sweepLog(6, 4, 2)[0]
-	events := []lab.Event{begin}
-	for _, c := range begin.Begin.Cells {
-		for step := range 4096 {
-			events = append(events, lab.Event{Kind: lab.KindPoint, Cell: c.ID, Name: "quantized.loss", Step: step, Value: float64(step*7919%1000) / 1000})
-		}
-	}
-	s := newScript(b, 200, 60, Options{})
-	s.send(watchMsg{&session{id: sweepRun, board: lab.Fold(events)}})
-	s.keys("T")
-	b.ReportAllocs()
-	for b.Loop() {
-		s.m.dirty = true
-		s.m.View()
-	}
-}

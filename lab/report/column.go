@@ -29,18 +29,15 @@ type TableCell struct {
 func ColumnOf(m lab.Metric, t *sweep.Table) Column {
 	values := make([]float64, 0, len(t.Rows))
 	var shared []string // warnings that all of two or more values have
-	for i := range t.Rows {
-		s, ok := t.Rows[i].Values[m.Key]
+	t.Measured(m.Key, func(_ int, s *lab.Summary) {
 		switch {
-		case !ok:
-			continue
 		case len(values) == 0:
 			shared = slices.Clone(s.Warnings)
-		default:
+		case len(shared) > 0:
 			shared = slices.DeleteFunc(shared, func(w string) bool { return !slices.Contains(s.Warnings, w) })
 		}
 		values = append(values, s.Value)
-	}
+	})
 	if len(values) < 2 {
 		shared = nil
 	}

@@ -25,14 +25,14 @@ type LinePoint struct {
 // Lines are in order of their value, points in that of the axis's numbers.
 func (t *Table) Along(rows []int, axis int, key string, of func(r *Row) int) (lines []Line, apart, lack int) {
 	type place struct{ value, at int }
-	points := map[place]*LinePoint{}
+	points, measured := map[place]*LinePoint{}, t.values(key)
 	for _, i := range t.all(rows) {
 		r := &t.Rows[i]
 		if r.At[axis] == Any {
 			apart++
 			continue
 		}
-		if _, ok := finite(r, key); !ok {
+		if _, ok := measured.finite(i); !ok {
 			lack++
 			continue
 		}

@@ -124,6 +124,12 @@ func (t *Table) Sort(rows []int, by ...Order) {
 	keys := make([]key, len(t.Rows)*len(by))
 	for n := range by {
 		for _, i := range rows {
+			if by[n].Kind == Metric {
+				v := t.values(by[n].Key)
+				x := v.summaries[i].Value
+				keys[i*len(by)+n] = key{x, v.has[i] && !math.IsNaN(x)}
+				continue
+			}
 			x, ok := t.number(&t.Rows[i], &by[n].Column)
 			keys[i*len(by)+n] = key{x, ok}
 		}

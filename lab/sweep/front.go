@@ -43,10 +43,15 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 			return nil, fmt.Errorf("%s has no better direction, so no row is on a front of it", m.Key)
 		}
 	}
-	f := &Front{X: x, Y: y}
+	f, vx, vy := &Front{X: x, Y: y}, t.values(x.Key), t.values(y.Key)
+	type place struct {
+		x, y float64
+		row  int
+	}
+	var places []place
 	for _, i := range t.all(rows) {
-		sx, hasX := finite(&t.Rows[i], x.Key)
-		sy, hasY := finite(&t.Rows[i], y.Key)
+		sx, hasX := vx.finite(i)
+		sy, hasY := vy.finite(i)
 		if !hasX {
 			f.LackX++
 		}
@@ -54,12 +59,13 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 			f.LackY++
 		}
 		if hasX && hasY {
-			f.Points = append(f.Points, Point{Row: i, X: sx, Y: sy, By: -1})
+			places = append(places, place{sx.Value, sy.Value, i})
 		}
 	}
-	slices.SortStableFunc(f.Points, func(a, b Point) int {
-		return cmp.Or(cmp.Compare(a.X.Value, b.X.Value), cmp.Compare(a.Y.Value, b.Y.Value))
-	})
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })
+	for _, p := range places {
+		f.Points = append(f.Points, Point{Row: p.row, X: vx.summaries[p.row], Y: vy.summaries[p.row], By: -1})
+	}
 	f.judge()
 	return f, nil
 }
@@ -151,10 +157,10 @@ func bounds(m lab.Metric, s *lab.Summary) (best, worst float64) {
 	return low, high
 }
 
-// finite is a metric of a row where its value is a number.
-func finite(r *Row, key string) (s lab.Summary, ok bool) {
-	s, ok = r.Values[key]
-	return s, ok && !math.IsNaN(s.Value) && !math.IsInf(s.Value, 0)
+// finite is the metric of a row where its value is a number.
+func (v *values) finite(row int) (s *lab.Summary, ok bool) {
+	s = &v.summaries[row]
+	return s, v.has[row] && !math.IsNaN(s.Value) && !math.IsInf(s.Value, 0)
 }
 
 // all is rows, or the places of all where it is nil.
@@ -172,9 +178,9 @@ func (t *Table) all(rows []int) []int {
 // Decades is how many powers of ten a metric of rows spans, of Table.Rows (nil: all); 0 where a
 // value is not positive.
 func (t *Table) Decades(rows []int, key string) float64 {
-	low, high := math.Inf(1), math.Inf(-1)
+	low, high, v := math.Inf(1), math.Inf(-1), t.values(key)
 	for _, i := range t.all(rows) {
-		if s, ok := finite(&t.Rows[i], key); ok {
+		if s, ok := v.finite(i); ok {
 			low, high = min(low, s.Value), max(high, s.Value)
 		}
 	}

@@ -167,9 +167,10 @@ func (g *Groups) ValuesOf(r *Row) []string {
 
 func (g *Groups) mean(rows []int, key string) Mean {
 	var values []float64
+	measured := g.Table.values(key)
 	for _, i := range rows {
-		if s, ok := g.Table.Rows[i].Values[key]; ok {
-			values = append(values, s.Value)
+		if measured.has[i] {
+			values = append(values, measured.summaries[i].Value)
 		}
 	}
 	if len(values) == 0 {
@@ -185,8 +186,9 @@ func (g *Groups) best(rows []int) int {
 		return best
 	}
 	var value float64
+	measured := g.Table.values(g.BestBy.Key)
 	for _, i := range rows {
-		s, ok := g.Table.Rows[i].Values[g.BestBy.Key]
+		s, ok := &measured.summaries[i], measured.has[i]
 		if !ok || math.IsNaN(s.Value) {
 			continue
 		}
@@ -209,8 +211,10 @@ func (g *Groups) Sort(by ...Order) {
 		one := &g.Groups[i]
 		one.at = one.at[:0]
 		for n := range by {
-			x := g.mean(one.Rows, by[n].Key).Value
-			if by[n].Kind != Metric {
+			x := math.NaN()
+			if by[n].Kind == Metric {
+				x = g.mean(one.Rows, by[n].Key).Value
+			} else {
 				var ok bool
 				if x, ok = g.Table.number(&g.Table.Rows[one.Rows[0]], &by[n].Column); !ok {
 					x = math.NaN()

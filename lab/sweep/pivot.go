@@ -239,9 +239,9 @@ func (t *Table) fill(p *Pivot) {
 func (t *Table) fillCell(c *PivotCell, q *Question) {
 	c.At = -1
 	sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
-	best := math.Inf(1)
+	best, measured := math.Inf(1), t.values(q.Metric.Key)
 	for _, i := range c.Rows {
-		s, ok := finite(&t.Rows[i], q.Metric.Key)
+		s, ok := measured.finite(i)
 		if !ok {
 			continue
 		}

@@ -47,6 +47,13 @@ func (t *Table) Only(rows []int) *Table {
 	for i, at := range rows {
 		only.Rows[i] = t.Rows[at]
 	}
+	only.metrics = nil
+	for key, v := range t.metrics {
+		if only.metrics == nil {
+			only.metrics = map[string]*values{}
+		}
+		only.metrics[key] = v.only(rows)
+	}
 	only.Left += len(t.Rows) - len(rows)
 	return &only
 }

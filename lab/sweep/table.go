@@ -9,7 +9,8 @@ import (
 	"slimlab/lab"
 )
 
-// Table is the rows of a run in their own order, axes apart.
+// Table is the rows of a run in their own order, axes apart. It must not be used by several
+// goroutines at a time: it keeps what was read of metrics.
 type Table struct {
 	View *lab.View
 	Axes []Axis
@@ -18,9 +19,10 @@ type Table struct {
 	Where string
 	Left  int
 
-	chosen []Column // of a selection; nil: those of the scenario
-	sorted bool
-	steps  map[string]int // places in the pipeline
+	chosen  []Column // of a selection; nil: those of the scenario
+	sorted  bool
+	steps   map[string]int     // places in the pipeline
+	metrics map[string]*values // those that were asked for
 }
 
 // Axis is one dimension of the sweep.
@@ -36,8 +38,9 @@ type Row struct {
 	*lab.TableRow     // the one whose values are shown
 	Index         int // its place in View.Rows
 	// of each axis, the index of the row's value; Any where the row does not depend on it
-	At   []int
-	Same []int // places in View.Rows of all rows that it stands for, in order
+	At      []int
+	Same    []int // places in View.Rows of all rows that it stands for, in order
+	changed int   // TableRow.Changed of what Table.metrics has
 }
 
 // Any is the place on an axis of a row that does not depend on it.
@@ -58,9 +61,31 @@ func Of(v *lab.View) *Table {
 			continue
 		}
 		rows[key] = len(t.Rows)
-		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: at, Same: []int{i}})
+		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: at, Same: []int{i}, changed: r.Changed})
 	}
 	return t
+}
+
+// Renew brings the table of Of or All up to its view, whose rows have gone on: of rows that are the
+// same it chooses anew which is shown. It returns false, and does nothing, where the rows must be
+// arranged anew: the log does not say on which axes steps depend, so what is the same may change.
+func (t *Table) Renew() bool {
+	begin := &t.View.Begin
+	if len(t.Axes) > 0 && len(begin.Depends) != len(begin.Rows) {
+		return false
+	}
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		was, read := r.Index, r.changed
+		r.TableRow, r.Index = &t.View.Rows[r.Same[0]], r.Same[0]
+		for _, same := range r.Same[1:] {
+			r.show(&t.View.Rows[same], same)
+		}
+		if r.changed = r.Changed; r.Index != was || r.changed != read {
+			t.renew(i)
+		}
+	}
+	return true
 }
 
 // All arranges a view without folding: each row stands for itself and has a value on every axis.
@@ -69,7 +94,7 @@ func All(v *lab.View) *Table {
 	keys := v.Axes()
 	for i := range v.Rows {
 		r := &v.Rows[i]
-		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: t.place(r, keys), Same: []int{i}})
+		t.Rows = append(t.Rows, Row{TableRow: r, Index: i, At: t.place(r, keys), Same: []int{i}, changed: r.Changed})
 	}
 	return t
 }
@@ -134,12 +159,16 @@ func (t *Table) Axis(key string) int {
 	return slices.IndexFunc(t.Axes, func(a Axis) bool { return a.Key == key })
 }
 
-// add takes in a row that is the same. The values shown are those of the row that is furthest on:
-// the others reuse its artifacts.
+// add takes in a row that is the same.
 func (r *Row) add(row *lab.TableRow, index int) {
 	r.Same = append(r.Same, index)
+	r.show(row, index)
+}
+
+// show shows another row that is the same where it is further on: the others reuse its artifacts.
+func (r *Row) show(row *lab.TableRow, index int) {
 	if row.Done > r.Done || row.Done == r.Done && r.State == lab.Waiting && row.State == lab.Running {
-		r.TableRow, r.Index = row, index
+		r.TableRow, r.Index, r.changed = row, index, row.Changed
 	}
 }
 
