@@ -156,6 +156,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, o
 		out.refuse(plan.Scenario.Name, err)
 		return broke(err)
 	}
+	progress.of(r.Board)
 	out.begin(r.Board)
 	outcome, err := r.Work(ctx)
 	progress.done()

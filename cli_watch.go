@@ -47,6 +47,7 @@ func (p *program) watch(ctx context.Context, name, format string) error {
 	}
 	defer f.Close()
 	board, shown := lab.NewBoard(), newProgress(p.progressTo)
+	shown.of(board)
 	for {
 		status, err := f.Next(func(e lab.Event) {
 			board.Apply(e)

@@ -24,7 +24,14 @@ type progress struct {
 	last     float64 // when a line was last written, in seconds since the start
 	width    int     // of the line to be rewritten; 0: none
 	run      string  // its id
+
+	board    *lab.Board // of the run that is shown; nil: none
+	forecast *lab.Forecast
+	earlier  lab.StepTimes // what its steps took in an earlier run
 }
+
+// of makes progress that of a run: lines say how far it is.
+func (p *progress) of(board *lab.Board) { p.board = board }
 
 func newProgress(w io.Writer) *progress {
 	f, ok := w.(*os.File)
@@ -38,7 +45,7 @@ func (p *progress) elapsed() float64 { return time.Since(p.start).Seconds() }
 func (p *progress) event(e lab.Event) {
 	switch e.Kind {
 	case lab.KindBegin:
-		p.run = e.Begin.Run
+		p.run, p.forecast = e.Begin.Run, lab.NewForecast(e.Begin)
 		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", e.Name, e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
 	case lab.KindNote:
 		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
@@ -46,6 +53,9 @@ func (p *progress) event(e lab.Event) {
 		p.line(e.Time, join(e.Cell, "measured "+e.Row+quality(e)+p.marks(e)))
 	case lab.KindCell:
 		if e.State != lab.Running {
+			if far := p.far(e.Time); far != "" && e.State != lab.Waiting {
+				p.line(e.Time, join(e.Cell, e.State.String()+": "+far))
+			}
 			return
 		}
 		text := join(e.Cell, e.Stage)
@@ -55,8 +65,28 @@ func (p *progress) event(e lab.Event) {
 		if e.Total > 0 {
 			text += fmt.Sprintf(" %d/%d", e.Step, e.Total)
 		}
+		if far := p.far(e.Time); far != "" {
+			text = far + " · " + text
+		}
 		p.passing(e.Time, text)
 	}
+}
+
+// far says how far the run is, and what it still needs; "" where that is not known.
+func (p *progress) far(now float64) (text string) {
+	if p.board == nil || p.forecast == nil {
+		return ""
+	}
+	p.board.Read(func(v *lab.View) {
+		switch {
+		case v.State != lab.Running:
+		case v.Count(lab.Waiting)+v.Count(lab.Running) == 0:
+			text = report.CellsDone(v)
+		default:
+			text = report.HowFar(v, p.forecast.Left(v, now, p.earlier))
+		}
+	})
+	return text
 }
 
 // step shows how much of the work is done, and the time left once a part of it is.

@@ -73,3 +73,37 @@ func TestWorkbenchSaysThatALogIsGone(t *testing.T) {
 		}
 	})
 }
+
+// TestListSaysHowFarARunIs: the list reads a run that goes on as it grows, and lets it go when it
+// is over.
+func TestListSaysHowFarARunIs(t *testing.T) {
+	h := home.Open(t.TempDir(), "test")
+	b := newBench(h, "")
+	started := time.Now().Add(-100 * time.Second)
+	log, err := h.Logs.Create(lab.Begin{
+		Run: "a", Scenario: "x", Rows: []string{"FM"}, Started: started.Unix(), Nanoseconds: int64(started.Nanosecond()),
+		Cells: []lab.Cell{{ID: "seed=1", Seed: 1}, {ID: "seed=2", Seed: 2}, {ID: "seed=3", Seed: 3}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want string) {
+		t.Helper()
+		runs, err := b.Runs(t.Context())
+		if err != nil || len(runs) != 1 || !strings.HasPrefix(runs[0].HowFar, want) || want == "" && runs[0].HowFar != "" {
+			t.Errorf("the list says %+v, %v; expected %q", runs, err, want)
+		}
+	}
+	expect("0/3 cells, time left not known yet")
+	log.Append(lab.Event{Kind: lab.KindCell, Cell: "seed=1", Stage: "FM", State: lab.Running})
+	log.Append(lab.Event{Kind: lab.KindCell, Time: 90, Cell: "seed=1", State: lab.Done})
+	log.Append(lab.Event{Kind: lab.KindCell, Time: 90, Cell: "seed=2", Stage: "FM", State: lab.Running})
+	log.Flush()
+	expect("1/3 cells, ~2m ")
+	log.Append(lab.Event{Kind: lab.KindEnd, Time: 91, State: lab.Done})
+	log.Close()
+	expect("")
+	if len(b.others) != 0 {
+		t.Error("a run that is over is still watched")
+	}
+}

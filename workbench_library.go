@@ -32,6 +32,9 @@ type library struct {
 	mu     sync.Mutex
 	listed []store.Info                // the runs as they were listed last, the newest first
 	read   map[string]tui.ScenarioInfo // by ID
+
+	watching sync.Mutex
+	others   map[string]*watched // runs of other processes, by ID
 }
 
 func newLibrary(h *home.Home, named string) *library {
@@ -252,11 +255,13 @@ func (l *library) Runs(context.Context) ([]tui.RunInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	far := l.watch(runs)
 	infos := make([]tui.RunInfo, len(runs))
 	for i, r := range runs {
 		infos[i] = tui.RunInfo{
 			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
 			Machine: r.Machine, Quick: r.Quick, Settings: r.Settings, Seeds: r.Seeds, Seed: r.Seed, Bytes: r.Bytes, Err: r.Problem,
+			HowFar: far[r.ID],
 		}
 	}
 	return infos, nil

@@ -209,10 +209,13 @@ func (c *CellView) stage(e Event) {
 	s := &c.Stages[last]
 	s.State = e.State
 	if e.Stage != "" {
+		if s.Step != e.Step {
+			s.Moved = e.Time
+		}
 		s.Step, s.Total = e.Step, e.Total
 	}
 	if e.Text != "" {
-		s.Text = e.Text
+		s.Text, s.Reused = e.Text, s.Reused || e.Text == FromCache
 	}
 	if over(e.State) {
 		s.Ended = e.Time

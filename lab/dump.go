@@ -82,6 +82,7 @@ func (b Begin) clone() Begin {
 	b.Cells = slices.Clone(b.Cells)
 	for i := range b.Cells {
 		b.Cells[i].Params = slices.Clone(b.Cells[i].Params)
+		b.Cells[i].Reuses = slices.Clone(b.Cells[i].Reuses)
 	}
 	b.Rows, b.Columns, b.Settings = slices.Clone(b.Rows), slices.Clone(b.Columns), slices.Clone(b.Settings)
 	b.Depends = slices.Clone(b.Depends)

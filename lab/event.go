@@ -10,8 +10,9 @@ const (
 	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
 	KindCell
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
-	KindRow   // measured values of one row: Cell, Row, Values, Influence, Key, Machine, Test, Timings
-	KindNote  // a message: Level, Text, optionally Cell
+	// measured values of one row: Cell, Row, Values, Influence, Key, Machine, Test, Timings
+	KindRow
+	KindNote // a message: Level, Text, optionally Cell
 	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason,
 	// Warnings
 	KindVerdict
@@ -125,10 +126,11 @@ type Begin struct {
 	Rows []string `msgpack:"rows" json:"rows"`
 	// Depends has for each of Rows the axes of the sweep that its values depend on: points that
 	// differ in others repeat them. nil without a sweep and in older logs.
-	Depends  [][]string `msgpack:"depends,omitempty" json:"depends,omitempty"`
-	Columns  []string   `msgpack:"columns" json:"columns"`   // metric keys, in the order of the table
-	Settings []string   `msgpack:"settings" json:"settings"` // key=value overrides of this run
-	Source   string     `msgpack:"source" json:"source"`     // the scenario file's text
+	Depends [][]string `msgpack:"depends,omitempty" json:"depends,omitempty"`
+	// metric keys, in the order of the table
+	Columns  []string `msgpack:"columns" json:"columns"`
+	Settings []string `msgpack:"settings" json:"settings"` // key=value overrides of this run
+	Source   string   `msgpack:"source" json:"source"`     // the scenario file's text
 }
 
 // Cell is one unit of work: one point of the sweep with one seed.
@@ -137,6 +139,10 @@ type Cell struct {
 	ID     string  `msgpack:"id" json:"id"`
 	Params []Param `msgpack:"params" json:"params"` // the sweep's axes, in the scenario's order
 	Seed   int     `msgpack:"seed" json:"seed"`
+	// Reuses names the rows whose models the cell need not make: an earlier run has made them, or
+	// an earlier cell of this one will. It is what was known when the run began; none in older
+	// logs.
+	Reuses []string `msgpack:"reuses,omitempty" json:"reuses,omitempty"`
 }
 
 // Param is one axis of a sweep at one value.

@@ -60,8 +60,10 @@ type StageView struct {
 	Step    int
 	Total   int
 	Started float64
+	Moved   float64 // when Step changed last
 	Ended   float64 // 0 while it runs
-	Text    string  // the stage's last message: "from the cache", an error
+	Text    string  // the stage's last message: FromCache, an error
+	Reused  bool    // its model was found made
 }
 
 // Note is a message of a run.

@@ -136,6 +136,7 @@ type RunInfo struct {
 	Seeds    int      // of each sweep point
 	Seed     int      // the first one
 	Bytes    int64    // of its log, which grows with the run
+	HowFar   string   // of a run in progress: its cells and what it still needs
 	Err      error    // why its log cannot be read, or, where Started is known, only its beginning
 }
 

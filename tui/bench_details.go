@@ -92,7 +92,11 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 		kind = "quick"
 	}
 	p.say(text.Cut(fmt.Sprintf("%s, %s", text.Clean(r.Scenario), kind), width))
-	p.say(paint.On(text.Cut(glyph+" "+strings.TrimSpace(word), width)))
+	state := glyph + " " + strings.TrimSpace(word)
+	if far := b.howFar(r); far != "" {
+		state += ": " + far
+	}
+	p.say(paint.On(text.Cut(state, width)))
 	p.say("")
 	p.say(text.Cut("started  "+r.Started.Format("2006-01-02 15:04:05"), width))
 	p.say(text.Cut("took     "+report.Duration(r.Duration.Seconds()), width))

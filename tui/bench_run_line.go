@@ -40,9 +40,17 @@ func (b *benchScreen) runLine(r *RunInfo, width int) (name, note string, p text.
 	if width < 37 {
 		date = r.Started.Format("01-02")
 	}
-	note = date + " " + note
+	if far := b.howFar(r); far != "" { // in place of what a run has when it is over
+		note += " " + far
+		if r := date + " " + note; width-text.Width(r)-text.Width(text.Clean(name)) > 1 {
+			note = r
+		}
+		return name, note, p
+	}
 	if width >= 50 {
-		note = date + text.Right(report.Duration(r.Duration.Seconds()), 8) + " " + glyph + " " + word
+		note = date + text.Right(report.Duration(r.Duration.Seconds()), 8) + " " + note
+	} else {
+		note = date + " " + note
 	}
 	f, known := b.figuresOf(r)
 	if known && f.Headline != "" && width-text.Width(note)-text.Width(text.Clean(name)) < 20 {
@@ -58,6 +66,15 @@ func (b *benchScreen) runLine(r *RunInfo, width int) (name, note string, p text.
 		note = text.Cut(f.Headline, room-1) + "  " + note
 	}
 	return name, note, p
+}
+
+// howFar says how far a run is that is running.
+func (b *benchScreen) howFar(r *RunInfo) (far string) {
+	if !b.running() || b.live.id != r.ID {
+		return text.Clean(r.HowFar)
+	}
+	b.live.board.Read(func(v *lab.View) { far = report.HowFar(v, b.live.left(v, b.now())) })
+	return far
 }
 
 // changedSettings are the settings of a run that are not its scenario's.

@@ -115,14 +115,20 @@ func (m *model) liveText() string {
 	case !m.running():
 		return ""
 	}
-	name, done, all := "", 0, 0
+	words := ""
 	m.live.board.Read(func(v *lab.View) {
-		name = text.Clean(v.Begin.Scenario)
+		words = "● " + text.Clean(v.Begin.Scenario) + " "
+		if m.width >= 110 {
+			words += report.HowFar(v, m.live.left(v, m.now()))
+			return
+		}
+		done, all := 0, 0
 		for i := range v.Rows {
 			done, all = done+v.Rows[i].Done, all+v.Rows[i].Of
 		}
+		words += fmt.Sprintf("%d of %d rows", done, all)
 	})
-	return m.theme.running.On(fmt.Sprintf("● %s %d of %d rows", name, done, all)) + "  "
+	return m.theme.running.On(words) + "  "
 }
 
 // footer is the line of keys; a message takes its place until the next key.

@@ -94,30 +94,18 @@ func (r *runScreen) mode(s *session, far bool) string {
 	return r.theme.warning.On(strings.Join(words, "  ") + " ")
 }
 
-// progress is the elapsed time of a running run, its finished cells and the step in work.
+// progress is the elapsed time of a running run, how far it is, and the step in work.
 func (r *runScreen) progress(v *lab.View) []string {
-	elapsed := v.Time
-	if s := r.session; s.live != nil && !s.other && s.frozen == nil && !s.over() {
-		elapsed = r.now().Sub(s.began).Seconds()
-	}
-	parts := []string{clock(elapsed)}
-	finished, first, more := 0, (*lab.CellView)(nil), 0
+	parts := []string{report.Clock(r.session.elapsed(v, r.now())), report.HowFar(v, r.session.left(v, r.now()))}
+	first, more := (*lab.CellView)(nil), 0
 	for i := range v.Cells {
-		c := &v.Cells[i]
-		switch c.State {
-		case lab.Running:
-			if first == nil {
-				first = c
-			} else {
-				more++
-			}
-		case lab.Waiting:
+		switch c := &v.Cells[i]; {
+		case c.State != lab.Running:
+		case first == nil:
+			first = c
 		default:
-			finished++
+			more++
 		}
-	}
-	if len(v.Cells) > 1 {
-		parts = append(parts, fmt.Sprintf("%d/%d cells", finished, len(v.Cells)))
 	}
 	if first == nil {
 		return parts
@@ -128,41 +116,11 @@ func (r *runScreen) progress(v *lab.View) []string {
 	}
 	if first.Total > 0 {
 		at += fmt.Sprintf(" %d/%d", first.Step, first.Total)
-	}
-	parts = append(parts, at)
-	if left, ok := stepLeft(v, first); ok {
-		parts[len(parts)-1] += ", ~" + clock(left) + " to go"
 	} else if n := len(first.Stages); n > 0 && first.Stages[n-1].Text != "" {
-		parts = append(parts, text.Clean(first.Stages[n-1].Text))
+		at += ", " + text.Clean(first.Stages[n-1].Text)
 	}
 	if more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
+		at += fmt.Sprintf(" and %d more", more)
 	}
-	return parts
-}
-
-// stepLeft estimates the rest of a step from its own pace. It says nothing before a twentieth is
-// done: steps that load or compile first would promise too much.
-func stepLeft(v *lab.View, c *lab.CellView) (seconds float64, ok bool) {
-	n := len(c.Stages)
-	if n == 0 || c.Total <= 0 || c.Step*20 < c.Total || c.Step >= c.Total {
-		return 0, false
-	}
-	spent := v.Time - c.Stages[n-1].Started
-	if spent < 1 {
-		return 0, false
-	}
-	left := spent / float64(c.Step) * float64(c.Total-c.Step)
-	return left, left >= 1
-}
-
-// clock writes a time that runs, without the fractions that would flicker.
-func clock(seconds float64) string {
-	switch whole := int(max(0, min(seconds, 1e9))); {
-	case whole < 60:
-		return fmt.Sprintf("%ds", whole)
-	case whole < 3600:
-		return fmt.Sprintf("%dm %02ds", whole/60, whole%60)
-	}
-	return report.Duration(seconds)
+	return append(parts, at)
 }

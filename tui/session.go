@@ -15,6 +15,29 @@ type session struct {
 	began  time.Time // of a live run
 	replay *replay   // nil: not a replay
 	frozen *lab.View // what the screen shows instead of the board while the view is frozen
+
+	forecast *lab.Forecast // of the plan; nil until it was asked
+	earlier  lab.StepTimes // what its steps took in an earlier run
+}
+
+// elapsed is the time since the run began, of one that is watched as it runs; else the time of what
+// is shown.
+func (s *session) elapsed(v *lab.View, now time.Time) float64 {
+	switch {
+	case s.live == nil || s.frozen != nil || s.over():
+		return v.Time
+	case s.other:
+		return max(v.Time, now.Sub(time.Unix(v.Begin.Started, v.Begin.Nanoseconds)).Seconds())
+	}
+	return now.Sub(s.began).Seconds()
+}
+
+// left estimates what the run still needs.
+func (s *session) left(v *lab.View, now time.Time) lab.Left {
+	if s.forecast == nil {
+		s.forecast = lab.NewForecast(&v.Begin)
+	}
+	return s.forecast.Left(v, s.elapsed(v, now), s.earlier)
 }
 
 // read calls f with what is to be shown. f must be quick and must not read again.

@@ -79,6 +79,17 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 	return cells, nil
 }
 
+// reuses notes for each cell which models it need not make.
+func reuses(b *lab.Begin, planned []PlannedCell, fresh bool) {
+	for i := range min(len(b.Cells), len(planned)) {
+		for _, s := range planned[i].Steps {
+			if s.State == "shared" || s.State == "cached" && !fresh {
+				b.Cells[i].Reuses = append(b.Cells[i].Reuses, s.Name)
+			}
+		}
+	}
+}
+
 // state says what a job comes down to after those whose keys are in built.
 func (r *Run) state(ctx context.Context, s scenario.Step, j job, built map[string]bool) (string, error) {
 	if j.build == nil {

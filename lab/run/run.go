@@ -115,7 +115,8 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 		o.Now = time.Now
 	}
 	r := &Run{Board: lab.NewBoard(), home: h, plan: plan, options: o, started: o.Now()}
-	if _, err := r.check(ctx); err != nil {
+	planned, err := r.check(ctx)
+	if err != nil {
 		r.letGo()
 		var write *store.WriteError
 		switch {
@@ -127,6 +128,7 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 		return nil, InputError{err}
 	}
 	begin := plan.Begin()
+	reuses(&begin, planned, o.Fresh)
 	r.machine = home.Machine()
 	now := o.Now()
 	begin.Version, begin.Machine, begin.Started, begin.Nanoseconds = h.Version, r.machine, now.Unix(), int64(now.Nanosecond())

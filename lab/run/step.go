@@ -110,7 +110,7 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 		dir = a.dir
 		w.held = append(w.held, a.release)
 		if !a.built {
-			w.progress(0, 0, "from the cache")
+			w.progress(0, 0, lab.FromCache)
 		}
 		j.model.open = folderOpener(dir)
 		if !here && j.reused != nil {

@@ -1,0 +1,199 @@
+package lab
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// played is a run of made-up steps: what each takes, and which worker does what, on a clock that
+// the test reads.
+type played struct {
+	begin  *Begin
+	takes  func(cell, row int) float64
+	paced  bool // steps say how far they are, in tenths
+	end    float64
+	events []Event
+}
+
+// play writes the events of all cells on so many workers, in the order of time.
+func play(begin *Begin, jobs int, paced bool, takes func(cell, row int) float64) *played {
+	p := &played{begin: begin, takes: takes, paced: paced}
+	free := make([]float64, jobs)
+	forecast := NewForecast(begin)
+	var events []Event
+	for i, c := range begin.Cells {
+		w := 0
+		for j := range free {
+			if free[j] < free[w] {
+				w = j
+			}
+		}
+		at := free[w]
+		for r, name := range begin.Rows {
+			text, seconds := "", takes(i, r)
+			if forecast.rows[r].reused[i] {
+				text, seconds = FromCache, 0.01
+			}
+			events = append(events, Event{Kind: KindCell, Time: at, Cell: c.ID, State: Running, Stage: name, Text: text})
+			for tenth := 1; paced && text == "" && tenth <= 10; tenth++ {
+				events = append(events, Event{Kind: KindCell, Time: min(at+seconds, at+seconds*float64(tenth)/10), Cell: c.ID, State: Running, Stage: name, Step: tenth, Total: 10})
+			}
+			at += seconds
+		}
+		events = append(events, Event{Kind: KindCell, Time: at, Cell: c.ID, State: Done})
+		free[w] = at
+		p.end = max(p.end, at)
+	}
+	order := make([]Event, 0, len(events))
+	for len(order) < len(events) { // a stable sort by time keeps each cell's order
+		first := -1
+		for i := range events {
+			if events[i].Kind != 0 && (first < 0 || events[i].Time < events[first].Time) {
+				first = i
+			}
+		}
+		order = append(order, events[first])
+		events[first].Kind = 0
+	}
+	p.events = append([]Event{{Kind: KindBegin, Begin: begin}}, order...)
+	return p
+}
+
+// at is the forecast at a time.
+func (p *played) at(now float64, earlier StepTimes) Left {
+	b := NewBoard()
+	for _, e := range p.events {
+		if e.Time <= now {
+			b.Apply(e)
+		}
+	}
+	var left Left
+	b.Read(func(v *View) { left = NewForecast(p.begin).Left(v, now, earlier) })
+	return left
+}
+
+// sweepOf is a plan of so many points of one axis, each with the rows base, which does not depend
+// on it, and student, which does.
+func sweepOf(points int) *Begin {
+	b := &Begin{Run: "r", Rows: []string{"base", "student"}, Depends: [][]string{{}, {"ratio"}}}
+	for i := range points {
+		b.Cells = append(b.Cells, Cell{ID: fmt.Sprintf("ratio=%d", i), Params: []Param{{"ratio", fmt.Sprint(i)}}, Seed: 1})
+	}
+	return b
+}
+
+func equal(seconds float64) func(cell, row int) float64 {
+	return func(int, int) float64 { return seconds }
+}
+
+// TestForecast: each line is what a run says at a time of its clock, against what it had left.
+func TestForecast(t *testing.T) {
+	restarted := sweepOf(8)
+	for i := range 4 {
+		restarted.Cells[i].Reuses = []string{"base", "student"}
+	}
+	longer := func(cell, row int) float64 {
+		if cell == 2 && row == 1 {
+			return 100
+		}
+		return 10
+	}
+	for _, c := range []struct {
+		what    string
+		run     *played
+		now     float64
+		earlier StepTimes
+		want    float64
+		atLeast bool
+	}{
+		{"nothing is known", play(sweepOf(8), 1, false, equal(10)), 0, nil, 0, true},
+		{"an earlier run is known", play(sweepOf(8), 1, false, equal(10)), 0, StepTimes{"base": 10, "student": 10}, 90, false},
+		{"only a part is known", play(sweepOf(8), 1, false, equal(10)), 12, nil, 0, true},
+		{"a pace, and no like: its measurements are not known", play(sweepOf(1), 1, true, equal(10)), 5, StepTimes{"student": 10}, 15, true},
+		{"the first cell is done", play(sweepOf(8), 1, false, equal(10)), 25, nil, 65, false},
+		{"all but one are done", play(sweepOf(8), 1, false, equal(10)), 85, nil, 5, false},
+		{"two workers", play(sweepOf(9), 2, false, equal(10)), 31, nil, 19, false},
+		{"a restart: what the cache gave says nothing of what it lacks", play(restarted, 1, false, equal(10)), 1, nil, 0, true},
+		{"a restart, and one cell", play(restarted, 1, false, equal(10)), 12, nil, 28, false},
+		{"a restart beside an earlier run", play(restarted, 1, false, equal(10)), 1, StepTimes{"base": 10, "student": 10}, 39, false},
+		{"a cell that is longer", play(sweepOf(4), 1, false, longer), 60, nil, 10, true},
+		{"a cell that is longer, and says its pace", play(sweepOf(4), 1, true, longer), 80, nil, 60, false},
+		{"after a cell that was longer", play(sweepOf(4), 1, true, longer), 132, nil, 20, false},
+		{"the end", play(sweepOf(4), 1, true, equal(10)), 50, nil, 0, false},
+	} {
+		got := c.run.at(c.now, c.earlier)
+		if math.Abs(got.Seconds-c.want) > 2 || got.AtLeast != c.atLeast {
+			t.Errorf("%s: at %g of %g s %.1f s left, at least: %t; expected %g, %t", c.what, c.now, c.run.end, got.Seconds, got.AtLeast, c.want, c.atLeast)
+		}
+	}
+}
+
+// TestForecastOfLikeSettings: a step is compared with those of the most equal settings.
+func TestForecastOfLikeSettings(t *testing.T) {
+	b := &Begin{Run: "r", Rows: []string{"student"}, Depends: [][]string{{"loss", "ratio"}}}
+	for _, loss := range []string{"fast", "slow"} {
+		for ratio := range 4 {
+			b.Cells = append(b.Cells, Cell{ID: fmt.Sprint(loss, ratio), Params: []Param{{"loss", loss}, {"ratio", fmt.Sprint(ratio)}}, Seed: 1})
+		}
+	}
+	p := play(b, 1, false, func(cell, _ int) float64 { return []float64{1, 1, 1, 1, 20, 20, 20, 20}[cell] })
+	// one slow cell is done: those that are left are slow, as are two of the four that are like
+	// them
+	if got := p.at(24, nil); got.Seconds < 55 || got.Seconds > 65 || got.AtLeast {
+		t.Errorf("%+v left, expected about a minute", got)
+	}
+}
+
+// TestForecastIsNeverNegativeAndConverges: at any time of any run an estimate is a number of at
+// least 0, nearly right once every step has a like, and 0 at the end.
+func TestForecastIsNeverNegativeAndConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		points, jobs := rapid.IntRange(2, 12).Draw(t, "points"), rapid.IntRange(1, 4).Draw(t, "jobs")
+		p := play(sweepOf(points), jobs, rapid.Bool().Draw(t, "paced"), equal(rapid.Float64Range(2, 1000).Draw(t, "seconds")))
+		now := p.end * rapid.Float64Range(0, 1).Draw(t, "part")
+		got := p.at(now, nil)
+		if !(got.Seconds >= 0) || math.IsInf(got.Seconds, 0) {
+			t.Fatalf("at %g of %g: %+v", now, p.end, got)
+		}
+		if wrong := math.Abs(got.Seconds - (p.end - now)); !got.AtLeast && wrong > 0.02+p.end*0.01 {
+			t.Fatalf("at %g of %g with %d workers: %+v, %g wrong", now, p.end, jobs, got, wrong)
+		}
+		if got := p.at(p.end, nil); got.Seconds > 0.1 || got.AtLeast {
+			t.Fatalf("at the end: %+v", got)
+		}
+	})
+}
+
+// TestForecastOfAnyLog: no events in any order make an estimate that is no number.
+func TestForecastOfAnyLog(t *testing.T) {
+	events := append(story(), Event{Kind: KindCell, Cell: "loss=fkl seed=1", State: Running, Stage: "student", Time: math.Inf(1)},
+		Event{Kind: KindCell, Cell: "loss=rkl seed=1", State: Running, Stage: "FM", Step: -3, Total: -1, Time: -1e300})
+	rapid.Check(t, func(t *rapid.T) {
+		b := Fold(rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "log"))
+		now := rapid.Float64().Draw(t, "now")
+		b.Read(func(v *View) {
+			if got := NewForecast(&v.Begin).Left(v, now, StepTimes{"student": rapid.Float64().Draw(t, "earlier")}); !(got.Seconds >= 0 && got.Seconds <= math.MaxFloat32) {
+				t.Fatalf("%+v", got)
+			}
+		})
+	})
+}
+
+// BenchmarkForecast is an estimate of a sweep of 10,000 rows of which half are measured.
+func BenchmarkForecast(b *testing.B) {
+	begin := sweptBegin(10_000)
+	board := Fold([]Event{{Kind: KindBegin, Begin: begin}})
+	for i, c := range begin.Cells[:500] {
+		for j, row := range begin.Rows {
+			board.Apply(Event{Kind: KindCell, Time: float64(10*i + j), Cell: c.ID, State: Running, Stage: row})
+		}
+		board.Apply(Event{Kind: KindCell, Time: float64(10*i + 10), Cell: c.ID, State: Done})
+	}
+	f := NewForecast(begin)
+	for b.Loop() {
+		board.Read(func(v *View) { f.Left(v, 5000, nil) })
+	}
+}

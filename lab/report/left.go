@@ -1,0 +1,46 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"slimlab/lab"
+)
+
+// Clock writes a time that runs, in whole seconds: "48s", "3m 10s", "2h 05m".
+func Clock(seconds float64) string {
+	switch whole := int(max(0, min(seconds, 1e9))); {
+	case whole < 60:
+		return fmt.Sprintf("%ds", whole)
+	case whole < 3600:
+		return fmt.Sprintf("%dm %02ds", whole/60, whole%60)
+	}
+	return Duration(seconds)
+}
+
+// Left says how long a run still needs: "~3m 10s left", "at least 40s left".
+func Left(l lab.Left) string {
+	seconds := Clock(math.Ceil(l.Seconds))
+	switch {
+	case l.AtLeast && l.Seconds < 1:
+		return "time left not known yet"
+	case l.AtLeast:
+		return "at least " + seconds + " left"
+	}
+	return "~" + seconds + " left"
+}
+
+// CellsDone counts the cells of a plan that are over: "3/24 cells".
+func CellsDone(v *lab.View) string {
+	over := len(v.Cells) - v.Count(lab.Waiting) - v.Count(lab.Running)
+	return fmt.Sprintf("%d/%s", over, Plural(len(v.Cells), "cell"))
+}
+
+// HowFar says how far a running run is: "3/24 cells, ~3m 10s left"; of a plan of one cell only the
+// time.
+func HowFar(v *lab.View, l lab.Left) string {
+	if len(v.Cells) < 2 {
+		return Left(l)
+	}
+	return CellsDone(v) + ", " + Left(l)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"time"
+
+	"slimlab/lab"
+	"slimlab/lab/report"
+	"slimlab/lab/store"
+)
+
+// watched is a run in progress of which the list says how far it is: its log is read on from where
+// the last look ended.
+type watched struct {
+	follower *store.Follower
+	board    *lab.Board
+	forecast *lab.Forecast
+}
+
+// watch says how far the runs are that are in progress, by ID.
+func (l *library) watch(runs []store.Info) map[string]string {
+	l.watching.Lock()
+	defer l.watching.Unlock()
+	far, before := map[string]string{}, l.others
+	l.others = map[string]*watched{}
+	for _, r := range runs {
+		if r.Ended() || r.Problem != nil {
+			continue
+		}
+		w := before[r.ID]
+		if w == nil {
+			f, err := l.home.Logs.Follow(r.ID)
+			if err != nil { // it has been removed since
+				continue
+			}
+			w = &watched{follower: f, board: lab.NewBoard()}
+		}
+		delete(before, r.ID)
+		if status, err := w.follower.Next(w.board.Apply); err != nil || status.State != lab.Running {
+			w.follower.Close()
+			continue
+		}
+		l.others[r.ID] = w
+		w.board.Read(func(v *lab.View) { far[r.ID] = w.far(v) })
+	}
+	for _, w := range before {
+		w.follower.Close()
+	}
+	return far
+}
+
+func (w *watched) far(v *lab.View) string {
+	if !v.Begun {
+		return ""
+	}
+	if w.forecast == nil {
+		w.forecast = lab.NewForecast(&v.Begin)
+	}
+	now := max(v.Time, time.Since(time.Unix(v.Begin.Started, v.Begin.Nanoseconds)).Seconds())
+	return report.HowFar(v, w.forecast.Left(v, now, nil))
+}
