@@ -33,10 +33,14 @@ metric of --sort, else by one of quality. --where chooses the rows, --sort order
 
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
-axis too. A row that repeats another counts once in both; --where chooses the rows.`
+axis too. A row that repeats another counts once in both; --where chooses the rows.
+
+--baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
+the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
+axes that it depends on; a row without an equal has a footnote in place of a difference.`
 
 func (p *program) showCommand() *cobra.Command {
-	format, chart := "table", showChart{}
+	format, baseline, chart := "table", "", showChart{}
 	var selection sweep.Selection
 	var group string
 	cmd := &cobra.Command{
@@ -47,6 +51,7 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv
   slimlab show last --group ratio,loss --where step=quantized --sort -auc
   slimlab show last --pareto bytes,auc
+  slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,6 +79,9 @@ func (p *program) showCommand() *cobra.Command {
 			if isChart {
 				return chart.write(p.stdout, format, table)
 			}
+			if cmd.Flags().Changed("baseline") {
+				return p.showAgainst(table, baseline, format)
+			}
 			if format == "table" {
 				return broke(report.TextOf(p.stdout, table, tableWidth()))
 			}
@@ -86,6 +94,7 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&selection.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
 	flags.StringVar(&selection.Columns, "columns", "", "show these columns, KEY,..., in this order")
 	flags.StringVar(&group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with intervals, the best row")
+	flags.StringVar(&baseline, "baseline", "", "a column Δ beside each metric: what differs from the equal row of this run, with its verdict")
 	flags.BoolVar(&selection.All, "all", false, "tables show repeated rows of a sweep too")
 	chart.flags(cmd)
 	return cmd
@@ -110,6 +119,20 @@ func (p *program) showGroups(v *lab.View, s sweep.Selection, by, format string) 
 	return broke(report.WriteGroups(format, p.stdout, groups, width))
 }
 
+// showAgainst prints the selected rows with what differs from those of a baseline.
+func (p *program) showAgainst(table *sweep.Table, baseline, format string) error {
+	base, _, err := p.board(baseline)
+	if err != nil {
+		return err
+	}
+	width := 0
+	if format == "table" {
+		width = tableWidth()
+	}
+	against := report.NewAgainst(table.View, base.Snapshot(), runSettings)
+	return broke(report.WriteAgainst(format, p.stdout, table, against, width))
+}
+
 // showOptions refuses options that do not go together.
 func showOptions(cmd *cobra.Command, format string) error {
 	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
@@ -120,10 +143,15 @@ func showOptions(cmd *cobra.Command, format string) error {
 			return fmt.Errorf("--%s: expected --group or --%s, not both", name, name)
 		}
 	}
+	for _, name := range []string{"group", "pareto", "pivot"} {
+		if cmd.Flags().Changed("baseline") && cmd.Flags().Changed(name) {
+			return fmt.Errorf("--baseline: only a table of rows has differences; expected --baseline or --%s, not both", name)
+		}
+	}
 	if format != "junit" {
 		return nil
 	}
-	for _, name := range []string{"where", "sort", "columns", "all", "group"} {
+	for _, name := range []string{"where", "sort", "columns", "all", "group", "baseline"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s: junit files hold expectations and no rows; expected table, md, csv or json with it", name)
 		}

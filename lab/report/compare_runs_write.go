@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 
@@ -160,12 +159,6 @@ func (c *Runs) markdown(w io.Writer) error {
 func (c *Runs) csv(w io.Writer) error {
 	out := csv.NewWriter(w)
 	out.Write([]string{"row", "metric", "run", "value", "low", "high", "delta", "difference_low", "difference_high", "p", "p_adjusted", "verdict", "warnings"})
-	number := func(x float64) string {
-		if math.IsNaN(x) {
-			return ""
-		}
-		return plain(x)
-	}
 	for k := range c.Lines {
 		l := &c.Lines[k]
 		for i, b := range c.Runs {

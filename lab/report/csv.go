@@ -27,6 +27,18 @@ func CSV(w io.Writer, tables ...*sweep.Table) error {
 		c.sweep = c.sweep || len(t.Axes) > 0
 	}
 	c.arrange(tables)
+	return c.write(w, tables)
+}
+
+// csvAgainst writes a table as CSV does. Behind the bounds of each metric stand the baseline's
+// value, the difference relative to it, and the verdict.
+func csvAgainst(w io.Writer, t *sweep.Table, against *Against) error {
+	c := csvTable{columns: t.Columns(), sweep: len(t.Axes) > 0, against: against}
+	c.arrange([]*sweep.Table{t})
+	return c.write(w, []*sweep.Table{t})
+}
+
+func (c *csvTable) write(w io.Writer, tables []*sweep.Table) error {
 	out := csv.NewWriter(w)
 	out.Write(c.head())
 	for _, t := range tables {
@@ -48,6 +60,7 @@ type csvTable struct {
 	sweep     bool // the column repeated
 	seeds     bool // the column seeds, behind the state
 	columns   []sweep.Column
+	against   *Against // nil: no baseline
 }
 
 // arrange leaves one column for axes of one key, and where no columns were chosen brings those of
@@ -74,6 +87,9 @@ func (c *csvTable) head() []string {
 			head = append(head, "row")
 		case sweep.Metric:
 			head = append(head, key, key+"_low", key+"_high")
+			if c.against != nil {
+				head = append(head, key+"_base", key+"_delta", key+"_verdict")
+			}
 		default:
 			head = append(head, key)
 		}
@@ -108,10 +124,16 @@ func (c *csvTable) line(scenario string, r *lab.TableRow, repeated bool) []strin
 		case sweep.Metric:
 			s, ok := r.Metric(column.Key)
 			line = append(line, csvCells(s, ok)...)
+			if c.against != nil {
+				line = append(line, c.against.csvCells(r, column.Key)...)
+			}
 			for _, d := range s.Warnings {
 				warnings = append(warnings, column.Key+": "+d)
 			}
 		}
+	}
+	if c.against != nil && c.against.equal[r.Label()] == nil {
+		warnings = append(warnings, "the baseline has no such row")
 	}
 	line = append(line, strings.Join(warnings, "; "))
 	if c.sweep {
@@ -138,6 +160,14 @@ func appendNew[T comparable](list []T, more ...T) []T {
 		}
 	}
 	return list
+}
+
+// number writes a number as plain does, and nothing for what is none.
+func number(x float64) string {
+	if math.IsNaN(x) {
+		return ""
+	}
+	return plain(x)
 }
 
 // plain writes a number so that it reads back as the same bits, without an exponent where people

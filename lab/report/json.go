@@ -15,11 +15,13 @@ import (
 const jsonSchema = "slimlab.report/3"
 
 type jsonReport struct {
-	Run      jsonRun       `json:"run"`
-	State    string        `json:"state"`
-	Error    string        `json:"error,omitempty"`
-	Seconds  lab.Number    `json:"seconds"`
-	Where    string        `json:"where,omitempty"` // the filter that rows met
+	Run     jsonRun    `json:"run"`
+	State   string     `json:"state"`
+	Error   string     `json:"error,omitempty"`
+	Seconds lab.Number `json:"seconds"`
+	Where   string     `json:"where,omitempty"` // the filter that rows met
+	// the run that values are compared with, where one was named
+	Baseline *jsonBaseline `json:"baseline,omitempty"`
 	Axes     []jsonAxis    `json:"axes"`
 	Rows     []jsonRow     `json:"rows"`
 	Verdicts []jsonVerdict `json:"verdicts"`
@@ -61,6 +63,9 @@ type jsonRow struct {
 	// how the timings were taken
 	Timings []jsonTiming           `json:"timings,omitempty"`
 	Values  map[string]jsonSummary `json:"values"`
+	// the changes against the baseline by metric, or why there are none
+	Against    map[string]jsonAgainst `json:"against,omitempty"`
+	NoBaseline string                 `json:"no_baseline,omitempty"`
 }
 
 type jsonTiming struct {

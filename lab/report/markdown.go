@@ -13,13 +13,15 @@ import (
 
 // Markdown writes a table of a run as a section, for a pull request or a job's summary. The best of
 // a column is bold.
-func Markdown(w io.Writer, of *sweep.Table) error {
-	t, v := newTable(of), of.View
+func Markdown(w io.Writer, of *sweep.Table) error { return markdownAgainst(w, of, nil) }
+
+func markdownAgainst(w io.Writer, of *sweep.Table, against *Against) error {
+	t, v := newTable(of, against), of.View
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", texttable.Escape(title(v)), texttable.Escape(subtitle(v)))
 	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
-	markdownList(&b, "", hidden(of), func(_ int, line string) string { return texttable.Escape(line) })
+	markdownList(&b, "", append(against.lines(), hidden(of)...), func(_ int, line string) string { return texttable.Escape(line) })
 	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
 		return texttable.Code(l.name) + " " + l.text()
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
@@ -56,6 +57,33 @@ func WriteTables(format string, w io.Writer, tables ...*sweep.Table) error {
 	}
 	return nil
 }
+
+// WriteAgainst writes a table of a run as WriteTables does, with what differs from a baseline
+// beside each metric. JUnit files have no rows: that format is an error.
+func WriteAgainst(format string, w io.Writer, t *sweep.Table, against *Against, width int) error {
+	var err error
+	switch format {
+	case "table":
+		err = TextAgainst(w, t, against, width)
+	case "md":
+		err = markdownAgainst(w, t, against)
+	case "csv":
+		err = csvAgainst(w, t, against)
+	case "json":
+		out := newJSONReport(t)
+		against.fill(&out, t.View, t.Each())
+		err = jsondoc.Write(w, jsonSchema, out)
+	default:
+		return nearest.Check("report format with a baseline", format, AgainstFormats())
+	}
+	if err != nil {
+		return fmt.Errorf("report as %s: %w", format, err)
+	}
+	return nil
+}
+
+// AgainstFormats lists what WriteAgainst can write.
+func AgainstFormats() []string { return []string{"table", "md", "csv", "json"} }
 
 // each writes the tables with an empty line between.
 func each(w io.Writer, tables []*sweep.Table, write func(io.Writer, *sweep.Table) error) error {

@@ -20,7 +20,8 @@ type table struct {
 
 type column struct {
 	title string
-	left  bool // text, aligned to the left
+	name  string // where it is named alone; empty: the title
+	left  bool   // text, aligned to the left
 	cells []cell
 	notes []int // footnotes of the whole column
 	fixed bool  // never dropped, however narrow the terminal
@@ -33,7 +34,8 @@ type cell struct {
 	notes    []int
 }
 
-func newTable(of *sweep.Table) *table {
+// newTable arranges a table, with what differs from a baseline; nil is none.
+func newTable(of *sweep.Table, against *Against) *table {
 	t := &table{rows: len(of.Rows)}
 	all := of.Chosen() != nil
 	for _, c := range of.Columns() {
@@ -48,6 +50,9 @@ func newTable(of *sweep.Table) *table {
 			}
 		case sweep.Metric:
 			t.metric(ColumnOf(c.Metric, of), of)
+			if against != nil {
+				t.deltas(c.Metric, of, against)
+			}
 		}
 	}
 	return t
@@ -76,6 +81,20 @@ func (t *table) metric(metric Column, of *sweep.Table) {
 		}
 		slices.Sort(notes)
 		c.cells = append(c.cells, cell{one.Value, one.Interval, one.Best, notes})
+	}
+	t.columns = append(t.columns, c)
+}
+
+// deltas is what differs of a metric from the baseline, beside its column.
+func (t *table) deltas(m lab.Metric, of *sweep.Table, against *Against) {
+	c := column{title: "Δ", name: "Δ of " + m.Label}
+	for i := range of.Rows {
+		text, why := against.Delta(of.Rows[i].TableRow, m)
+		one := cell{value: text}
+		if why != "" {
+			one.notes = []int{t.note(why)}
+		}
+		c.cells = append(c.cells, one)
 	}
 	t.columns = append(t.columns, c)
 }

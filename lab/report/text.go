@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -19,13 +20,17 @@ import (
 func Text(w io.Writer, v *lab.View, width int) error { return TextOf(w, sweep.Of(v), width) }
 
 // TextOf writes a table of a run as Text does.
-func TextOf(w io.Writer, of *sweep.Table, width int) error {
-	t, v := newTable(of), of.View
+func TextOf(w io.Writer, of *sweep.Table, width int) error { return TextAgainst(w, of, nil, width) }
+
+// TextAgainst writes a table of a run as TextOf does, with what differs from a baseline beside each
+// metric; nil is none.
+func TextAgainst(w io.Writer, of *sweep.Table, against *Against, width int) error {
+	t, v := newTable(of, against), of.View
 	var b strings.Builder
 	b.WriteString(head(v, width))
 	t.fit(&b, width)
-	for _, line := range hidden(of) {
-		b.WriteString(visible.Line(line) + "\n")
+	for _, line := range append(against.lines(), hidden(of)...) {
+		b.WriteString(wrapWords(visible.Line(line), width) + "\n")
 	}
 	writeCurves(&b, v)
 	if len(v.Verdicts) > 0 {
@@ -91,7 +96,7 @@ func (t *table) fit(b *strings.Builder, width int) {
 		if last < 1 || t.columns[last].fixed {
 			break
 		}
-		dropped = append([]string{t.columns[last].title}, dropped...)
+		dropped = append([]string{cmp.Or(t.columns[last].name, t.columns[last].title)}, dropped...)
 		t.columns = t.columns[:last]
 	}
 	b.WriteString(t.text(intervals).Text())
