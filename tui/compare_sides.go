@@ -21,14 +21,6 @@ type side struct {
 
 const wholeRun = -1
 
-// compared is the view that is compared.
-func (s *side) compared() *lab.View {
-	if s.row == wholeRun {
-		return s.view
-	}
-	return report.RowOf(s.view, s.row)
-}
-
 // name is the run's id, or the row's name with that of its run.
 func (s *side) name() string {
 	if s.row == wholeRun {
@@ -63,8 +55,6 @@ func (w *workbench) compareRuns(ids []string, base int) tea.Cmd {
 func (w *workbench) compare(sides []side, base int) tea.Cmd {
 	w.say("comparing %s …", report.Plural(len(sides), "side"))
 	return func() tea.Msg {
-		views := make([]*lab.View, len(sides))
-		rows := map[string]side{} // by the name of the side
 		for i := range sides {
 			s := &sides[i]
 			if s.view == nil {
@@ -73,19 +63,21 @@ func (w *workbench) compare(sides []side, base int) tea.Cmd {
 					return comparedMsg{err: fmt.Errorf("run %s: %w", s.run, err)}
 				}
 			}
-			views[i] = s.compared()
-			rows[views[i].Begin.Run] = *s
 		}
-		c := report.CompareRuns(views, base, func(b lab.Begin) ([]report.Setting, error) {
-			s := rows[b.Run]
-			settings, err := w.bench.Settings(s.view.Begin)
-			if s.row != wholeRun {
-				settings = append(report.SideSettings(s.view, s.row), settings...)
-			}
-			return settings, err
-		})
-		return comparedMsg{sides: sides, result: c}
+		return comparedMsg{sides: sides, result: resultOf(sides, base, w.bench.Settings)}
 	}
+}
+
+// resultOf compares sides, which are runs or rows, as the verb compare does.
+func resultOf(sides []side, base int, resolve report.Resolve) *report.Runs {
+	views, rows := make([]*lab.View, len(sides)), make([]report.Side, len(sides))
+	for i, s := range sides {
+		views[i], rows[i] = s.view, report.Side{View: s.view, Row: s.row}
+	}
+	if sides[0].row == wholeRun {
+		return report.CompareRuns(views, base, resolve)
+	}
+	return report.CompareSides(rows, base, resolve)
 }
 
 func openView(w *workbench, id string) (*lab.View, error) {
