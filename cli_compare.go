@@ -54,7 +54,11 @@ func (p *program) compare(format, baseline string, names []string) error {
 		return err
 	}
 	c := compareSides(sides, base)
-	if err := c.Write(format, p.stdout); err != nil {
+	write := func() error { return c.Write(format, p.stdout) }
+	if format == "table" {
+		write = func() error { return c.Text(p.stdout, tableWidth()) }
+	}
+	if err := write(); err != nil {
 		return broke(err)
 	}
 	var damaged error

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"pgregory.net/rapid"
 
 	"slimlab/internal/golden"
@@ -158,5 +159,52 @@ func TestRunsWithNothingInCommon(t *testing.T) {
 	}
 	if s, ok := (&RunsLine{Changes: make([]*Change, 2)}).Value(1, 0); ok || !math.IsNaN(s.Value) {
 		t.Errorf("of a run without the row: %+v", s)
+	}
+}
+
+// TestRunsFitATerminal: runs that do not fit stand in further tables, each with the baseline, and
+// every value of every run is there once.
+func TestRunsFitATerminal(t *testing.T) {
+	views := make([]*lab.View, 12)
+	for i := range views {
+		views[i] = run(fmt.Sprint("run", i), 2, func(row string, seed int, m map[string]lab.Measure) {
+			m["bytes"] = lab.Measure{Value: float64(100_000 * (10 + i))}
+		}).Snapshot()
+		views[i].Begin.Settings = []string{fmt.Sprintf("a.name=%d", i%2)}
+	}
+	for _, baseline := range []int{0, 5, 11} {
+		c := CompareRuns(views, baseline, unresolved)
+		var whole bytes.Buffer
+		if err := c.Text(&whole, 0); err != nil || strings.Count(whole.String(), "FM         bytes") != 1 {
+			t.Fatalf("%v\n%s", err, whole.String())
+		}
+		for _, width := range []int{1, 70, 100, 1000} {
+			var b bytes.Buffer
+			if err := c.Text(&b, width); err != nil {
+				t.Fatal(err)
+			}
+			seen := map[string]int{}
+			for line := range strings.SplitSeq(b.String(), "\n") {
+				if !strings.HasPrefix(line, "FM         bytes") && !strings.HasPrefix(line, "a.name") {
+					continue
+				}
+				values := strings.Fields(line)
+				if width >= 70 && ansi.StringWidth(line) > width {
+					t.Errorf("width %d: %q", width, line)
+				}
+				for _, value := range values {
+					seen[value]++
+				}
+			}
+			for i := range views {
+				base := fmt.Sprintf("%.2fMB", 1+0.1*float64(i))
+				if n := seen[base]; i != baseline && n != 1 || i == baseline && n < 1 || (width == 1000) != (seen["bytes"] == 1) {
+					t.Errorf("width %d, baseline %d: run %d stands there %d times\n%s", width, baseline, i, n, b.String())
+				}
+			}
+			if seen["="] < 5 {
+				t.Errorf("width %d: equal settings are written out\n%s", width, b.String())
+			}
+		}
 	}
 }

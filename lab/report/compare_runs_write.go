@@ -24,7 +24,7 @@ func (c *Runs) Write(format string, w io.Writer) error {
 	}
 	switch format {
 	case "table":
-		return c.text(w)
+		return c.Text(w, 0)
 	case "md":
 		return c.markdown(w)
 	case "csv":
@@ -53,12 +53,39 @@ func (c *Runs) runLines() []string {
 	return lines
 }
 
-func (c *Runs) marks() []string {
-	heads := make([]string, len(c.Runs))
-	for i := range heads {
-		heads[i] = RunMark(i)
+// marks are the marks of runs.
+func (c *Runs) marks(runs []int) []string {
+	heads := make([]string, len(runs))
+	for i, run := range runs {
+		heads[i] = RunMark(run)
 	}
 	return heads
+}
+
+// all are the places of all runs.
+func (c *Runs) all() []int {
+	runs := make([]int, len(c.Runs))
+	for i := range runs {
+		runs[i] = i
+	}
+	return runs
+}
+
+// settings is the settings that differ, a column for each of some runs; "=" is the baseline's
+// value.
+func (c *Runs) settings(runs []int, escape func(string) string) *texttable.Table {
+	of := make([]Difference, len(c.Settings))
+	for i, d := range c.Settings {
+		of[i].Key = d.Key
+		for _, run := range runs {
+			value := d.Values[run]
+			if run != c.Baseline && value == d.Values[c.Baseline] {
+				value = "="
+			}
+			of[i].Values = append(of[i].Values, value)
+		}
+	}
+	return settingsTable(of, c.marks(runs), escape)
 }
 
 // settingsTable is the settings that differ, a column for each run.
@@ -74,20 +101,19 @@ func settingsTable(settings []Difference, runs []string, escape func(string) str
 	return t
 }
 
-// table is the metrics, a column for each run, with footnotes.
-func (c *Runs) table(escape func(string) string) (t *texttable.Table, notes []string) {
-	t = &texttable.Table{Columns: []texttable.Column{{Head: "step"}, {Head: "metric"}}}
-	for i, mark := range c.marks() {
-		t.Columns = append(t.Columns, texttable.Column{Head: mark, Right: true})
+// table is the metrics, a column for each of some runs, with its footnotes numbered by foot.
+func (c *Runs) table(runs []int, foot *table, escape func(string) string) *texttable.Table {
+	t := &texttable.Table{Columns: []texttable.Column{{Head: "step"}, {Head: "metric"}}}
+	for _, i := range runs {
+		t.Columns = append(t.Columns, texttable.Column{Head: RunMark(i), Right: true})
 		if i != c.Baseline {
 			t.Columns = append(t.Columns, texttable.Column{Head: ""})
 		}
 	}
-	foot := &table{}
 	for k := range c.Lines {
 		l := &c.Lines[k]
 		scale, cells := l.Scale(), []string{escape(l.Row), escape(l.Metric.Label)}
-		for i := range c.Runs {
+		for _, i := range runs {
 			value, ok := l.Value(i, c.Baseline)
 			text := Missing
 			if ok {
@@ -110,10 +136,38 @@ func (c *Runs) table(escape func(string) string) (t *texttable.Table, notes []st
 		}
 		t.Add(cells...)
 	}
-	return t, foot.notes
+	return t
 }
 
-func (c *Runs) text(w io.Writer) error {
+// blocks shares out the runs over tables of a width, 0 is without limit. Each has the baseline in
+// its place, and at least one other run.
+func (c *Runs) blocks(width int, table func(runs []int) *texttable.Table) [][]int {
+	if width == 0 || table(c.all()).Width() <= width {
+		return [][]int{c.all()}
+	}
+	var blocks [][]int
+	block := []int{c.Baseline}
+	for i := range c.Runs {
+		if i == c.Baseline {
+			continue
+		}
+		more := append(slices.Clone(block), i)
+		slices.Sort(more)
+		if len(block) > 1 && table(more).Width() > width {
+			blocks = append(blocks, block)
+			more = []int{min(c.Baseline, i), max(c.Baseline, i)}
+		}
+		block = more
+	}
+	return append(blocks, block)
+}
+
+// Text writes the comparison for a terminal of a width, 0 is without limit: runs that do not fit
+// beside the others stand in a further table below, again with the baseline.
+func (c *Runs) Text(w io.Writer, width int) error {
+	if len(c.Runs) == 2 {
+		return c.Against[1-c.Baseline].text(w)
+	}
 	as := func(s string) string { return s }
 	var b strings.Builder
 	for _, line := range c.runLines() {
@@ -121,7 +175,10 @@ func (c *Runs) text(w io.Writer) error {
 	}
 	b.WriteString("\n")
 	if len(c.Settings) > 0 {
-		b.WriteString(settingsTable(c.Settings, c.marks(), as).Text() + "\n")
+		table := func(runs []int) *texttable.Table { return c.settings(runs, as) }
+		for _, runs := range c.blocks(width, table) {
+			b.WriteString(table(runs).Text() + "\n")
+		}
 	}
 	for _, note := range c.Notes {
 		b.WriteString(visible.Line(note) + "\n")
@@ -129,9 +186,17 @@ func (c *Runs) text(w io.Writer) error {
 	if len(c.Notes) > 0 {
 		b.WriteString("\n")
 	}
-	t, notes := c.table(as)
-	b.WriteString(t.Text() + SignsLegend + "\n")
-	for i, note := range notes {
+	foot := &table{}
+	c.table(c.all(), foot, as) // numbers the footnotes, whose marks have a width
+	table := func(runs []int) *texttable.Table { return c.table(runs, foot, as) }
+	for i, runs := range c.blocks(width, table) {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		b.WriteString(table(runs).Text())
+	}
+	b.WriteString(SignsLegend + "\n")
+	for i, note := range foot.notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
 	}
 	_, err := io.WriteString(w, visible.Text(b.String()))
@@ -145,12 +210,12 @@ func (c *Runs) markdown(w io.Writer) error {
 	markdownList(&b, "", c.runLines(), item)
 	b.WriteString("\n")
 	if len(c.Settings) > 0 {
-		b.WriteString(settingsTable(c.Settings, c.marks(), texttable.Escape).Markdown())
+		b.WriteString(c.settings(c.all(), texttable.Escape).Markdown())
 	}
 	markdownList(&b, "", c.Notes, item)
-	t, notes := c.table(texttable.Escape)
-	b.WriteString("\n" + t.Markdown() + "\n" + texttable.Escape(SignsLegend) + "\n")
-	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
+	foot := &table{}
+	b.WriteString("\n" + c.table(c.all(), foot, texttable.Escape).Markdown() + "\n" + texttable.Escape(SignsLegend) + "\n")
+	markdownList(&b, "", foot.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
 }
