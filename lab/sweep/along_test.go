@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"slimlab/lab"
 )
 
 // TestLinesAreThoseOfAllRows: every row is in one point, is apart, or lacks the metric, and a point
@@ -48,4 +50,18 @@ func TestLinesAreThoseOfAllRows(t *testing.T) {
 			t.Fatalf("%d rows in points, %d apart, %d without the metric; expected %d", seen, apart, lack, len(table.Rows))
 		}
 	})
+}
+
+// TestPointOfOneRow has the row's interval, or none.
+func TestPointOfOneRow(t *testing.T) {
+	for _, s := range []lab.Summary{{Value: 2, Low: 1, High: 4, Interval: true}, {Value: 2, Low: 1, High: 4}} {
+		table := &Table{Rows: []Row{{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": s}}}}}
+		p, want := LinePoint{Rows: []int{0}}, [3]float64{2, 2, 2}
+		if s.Interval {
+			want = [3]float64{2, 1, 4}
+		}
+		if table.settle(&p, "k"); [3]float64{p.Y, p.Low, p.High} != want {
+			t.Errorf("%+v: %v, %v to %v", s, p.Y, p.Low, p.High)
+		}
+	}
 }

@@ -105,3 +105,15 @@ func FuzzFilter(f *testing.F) {
 		}
 	})
 }
+
+// TestQuotesWithinAWord: a condition may have its value in quotes; a word that begins with them is
+// a text.
+func TestQuotesWithinAWord(t *testing.T) {
+	table := onePoint()
+	for line, want := range map[string]string{`loss="a b"`: "3", `lo"ss"="a b"`: "3", `row=w8a8 loss!="a b"`: "1 2", `"loss=fkl"`: "", `"fkl" loss=fkl`: "1"} {
+		f, err := table.Filter(line)
+		if got := strings.Trim(fmt.Sprint(table.Keep(f)), "[]"); err != nil || got != want {
+			t.Errorf("%s keeps %q (%v), expected %q", line, got, err, want)
+		}
+	}
+}

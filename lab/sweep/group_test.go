@@ -115,3 +115,43 @@ func TestGroupErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstOfEqualsIsTheBest: of rows with the best value in either direction the first one; a
+// value that is not a number is none.
+func TestFirstOfEqualsIsTheBest(t *testing.T) {
+	for _, direction := range []lab.Direction{lab.Lower, lab.Higher} {
+		sign := map[lab.Direction]float64{lab.Lower: 1, lab.Higher: -1}[direction]
+		g := &Groups{Table: &Table{}, BestBy: &lab.Metric{Key: "k", Better: direction}}
+		for _, x := range []float64{math.NaN(), 3, 1, 2, 1, math.NaN()} {
+			g.Table.Rows = append(g.Table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": {Value: sign * x}}}})
+		}
+		if best := g.best([]int{0, 1, 2, 3, 4, 5}); best != 2 {
+			t.Errorf("%s is better: the best is row %d, expected 2", direction, best)
+		}
+		if best := g.best([]int{0, 5}); best != -1 {
+			t.Errorf("%s is better: of rows without a number the best is row %d", direction, best)
+		}
+	}
+}
+
+// TestRestOfARow: what its group does not say, of what the row has.
+func TestRestOfARow(t *testing.T) {
+	for by, want := range map[string][2]string{"ratio": {"FM", "q w8"}, "step": {"FM", "0.5 w8"}, "step,ratio": {"FM", "w8"}, "step,ratio,scheme": {"FM", "q"}} {
+		g, err := groupTable(t).Group(by, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]string{g.Rest(&g.Table.Rows[0]), g.Rest(&g.Table.Rows[1])}; got != want {
+			t.Errorf("by %s: %q, expected %q", by, got, want)
+		}
+	}
+}
+
+// TestRowsLeftOutAreCounted: also where rows are left out of what was left.
+func TestRowsLeftOutAreCounted(t *testing.T) {
+	table := groupTable(t)
+	once := table.Only([]int{0, 2, 3, 5})
+	if twice := once.Only([]int{3}); once.Left != len(table.Rows)-4 || twice.Left != len(table.Rows)-1 || table.Left != 0 {
+		t.Errorf("left out of %d rows are %d, then %d", len(table.Rows), once.Left, twice.Left)
+	}
+}

@@ -142,3 +142,23 @@ func TestPivotKnowsItsIntervals(t *testing.T) {
 		t.Errorf("%v: half width %g, expected 0.2", err, p.HalfWidth)
 	}
 }
+
+// TestAxisThatIsCalledStep: an axis of the sweep comes before the step of the pipeline.
+func TestAxisThatIsCalledStep(t *testing.T) {
+	b := begin(true)
+	for i := range b.Cells {
+		b.Cells[i].Params[1].Key = StepAxis
+	}
+	for _, axes := range b.Depends {
+		for i := range axes {
+			if axes[i] == "scheme" {
+				axes[i] = StepAxis
+			}
+		}
+	}
+	table := Of(lab.Fold(measured(b)).Snapshot())
+	p, err := table.Pivot(nil, Question{Down: "ratio", Across: StepAxis, Metric: metric(t, "auc"), Step: "quantized"})
+	if err != nil || p.Step != "quantized" || !slices.Equal(p.Columns, []string{"w8a8", "w4a16", "fp8"}) || p.Aggregated() != 1 {
+		t.Errorf("%v: step %q, across %q, up to %d rows a cell", err, p.Step, p.Columns, p.Aggregated())
+	}
+}
