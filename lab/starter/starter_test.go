@@ -87,3 +87,38 @@ func TestCompressionFitsTheModel(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsHaveTheirShape: a text of any length makes records enough, none longer than it must
+// be, of which the prompt is the first fourth.
+func TestRecordsHaveTheirShape(t *testing.T) {
+	const longest = len("responsibility ")
+	for _, words := range []int{100, 1000, 8000, 40_000} {
+		text := strings.Repeat("a responsibility of one ", words/4)
+		jsonl, n := Records(text)
+		size := max(leastOfRecord, min(len(text)/enoughRecords, mostOfRecord))
+		if least := len(text) / (size + longest); n < least || n > len(text)/size+1 {
+			t.Errorf("%d bytes: %d records, expected %d to %d", len(text), n, least, len(text)/size+1)
+		}
+		// the last one is short
+		for i, line := range strings.Split(strings.TrimSpace(string(jsonl)), "\n")[:n-1] {
+			var r struct{ Prompt, Response string }
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			whole := len(r.Prompt) + 1 + len(r.Response)
+			if whole < size || whole > size+longest || len(r.Prompt) < whole/4 || len(r.Prompt) > whole/4+longest {
+				t.Errorf("%d bytes, record %d: a prompt of %d and a response of %d, expected a fourth of %d", len(text), i, len(r.Prompt), len(r.Response), size)
+			}
+		}
+	}
+}
+
+// TestParametersAreRead: their number is in the words of a comment.
+func TestParametersAreRead(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999_999: "999999", 1_000_000: "1.0 million", 358_250_000: "358.2 million", 999_949_999: "999.9 million", 1_000_000_000: "1.0 billion", 7_240_000_000: "7.2 billion"} {
+		c := Compression{Ratios: DefaultRatios, Schemes: DefaultSchemes, Shape: Shape{Parameters: n, Inputs: []int{64}, MLP: []int{64}}}
+		if text, _, err := c.Text(""); err != nil || !strings.Contains(text, ", "+want+" parameters.") {
+			t.Errorf("%d: %v, expected %q in\n%s", n, err, want, text)
+		}
+	}
+}
