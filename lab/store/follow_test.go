@@ -159,3 +159,37 @@ func TestWritingWithoutLocks(t *testing.T) {
 		}
 	}
 }
+
+// The end of a crashed run, and the note on a torn record, have the time of the last event; the
+// status has the time of the last write.
+func TestCrashHasTheTimeOfTheLastEvent(t *testing.T) {
+	s := Open(t.TempDir())
+	l, err := s.Create(lab.Begin{Run: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Append(lab.Event{Kind: lab.KindPoint, Name: "loss", Time: 7.5}), l.Append(lab.Event{Kind: lab.KindPoint, Name: "loss", Time: 9}), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.Stat(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now().Add(-time.Hour).Truncate(time.Second)
+	if err := errors.Join(os.Truncate(s.path("a"), stat.Size()-3), os.Chtimes(s.path("a"), written, written)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.Follow("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []lab.Event
+	status, err := f.Next(func(e lab.Event) { got = append(got, e) })
+	if err != nil || !status.Interrupted || !status.Modified.Equal(written) {
+		t.Errorf("%v, %+v, expected a run that was interrupted and last written at %v", err, status, written)
+	}
+	if len(got) != 4 || got[2].Kind != lab.KindNote || got[2].Time != 7.5 || got[3].Kind != lab.KindEnd || got[3].Time != 7.5 {
+		t.Errorf("events %v, expected note and end at 7.5 s", got)
+	}
+}
