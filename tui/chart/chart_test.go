@@ -2,6 +2,7 @@ package chart
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,4 +189,93 @@ func TestLogRangesAreFinite(t *testing.T) {
 	if lines := s.Render(80, 20); len(lines) != 20 {
 		t.Errorf("%d lines", len(lines))
 	}
+}
+
+// A line is drawn in the pixel columns that its sample in a legend shows.
+func TestSampleIsTheLine(t *testing.T) {
+	for style := range 8 {
+		for x, r := range []rune(Sample(style, false)) {
+			// the third pixel on the left and on the right
+			for half, dot := range []rune{0x04, 0x20} {
+				if sample, drawn := r > 0x2800 && r&dot != 0, dashed(style, 2*x+half); sample != drawn {
+					t.Errorf("style %d, column %d: %v in the sample, %v in the chart", style, 2*x+half, sample, drawn)
+				}
+			}
+		}
+	}
+}
+
+// The cursor is a line through the chart where no curve is, at its place.
+func TestCursorIsDrawn(t *testing.T) {
+	for _, at := range []float64{0, 50, 100} {
+		c := plain(curve(101, func(int) float64 { return 1 }))
+		c.Cursor = at
+		lines := c.Render(60, 9)
+		seen := 0
+		for _, line := range lines {
+			_, area, found := strings.Cut(strings.NewReplacer("┤", "│").Replace(line), "│")
+			if !found {
+				continue
+			}
+			if i := strings.Index(area, "┊"); i >= 0 {
+				seen++
+				if place, want := float64(len([]rune(area[:i])))/float64(len([]rune(area))-1), at/100; math.Abs(place-want) > 0.05 {
+					t.Errorf("the cursor at %g of 100 is drawn at %.2f of the width", at, place)
+				}
+			}
+		}
+		if seen != len(lines)-2 { // one is the curve's, one the axis
+			t.Errorf("the cursor at %g is in %d of %d lines:\n%s", at, seen, len(lines), strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// A logarithmic axis is widened only where its values cannot be told apart.
+func TestNarrowLogAxisStays(t *testing.T) {
+	for high, widened := range map[float64]bool{1: true, 1 + 1e-12: true, 1 + 1e-6: false, 1.005: false, 3: false} {
+		s := newScale(true)
+		s.include(1)
+		s.include(high)
+		if s.widen(0); (s.low != 1 || s.high != high) != widened {
+			t.Errorf("1 to %v is drawn as %v to %v", high, s.low, s.high)
+		}
+	}
+}
+
+// Ticks of logarithmic axes are 1, 2, 5, else 1, 3, else powers of ten, as many as fit.
+func TestLogTicks(t *testing.T) {
+	for n, want := range map[int][]float64{8: {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, 7: {1, 3, 10, 30, 100, 300, 1000}, 5: {1, 3, 10, 30, 100, 300, 1000}, 4: {1, 10, 100, 1000}, 2: {1, 10, 100, 1000}, 1: {1, 100}} {
+		s := newScale(true)
+		s.include(1)
+		s.include(1000)
+		if got := s.ticks(n); !slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a/b-1) < 1e-12 }) {
+			t.Errorf("about %d: %v, expected %v", n, got, want)
+		}
+	}
+}
+
+// Dots fill their height: as many marks as there are lines above the axis, the selected one among
+// them, and the axis in the last line but blank ones.
+func TestDotsFillTheirHeight(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, height := rapid.IntRange(1, 12).Draw(t, "marks"), rapid.IntRange(2, 12).Draw(t, "height")
+		d, selected := Dots{Baseline: math.NaN()}, rapid.IntRange(0, n-1).Draw(t, "selected")
+		for i := range n {
+			d.Marks = append(d.Marks, Mark{Name: string(rune('a' + i)), X: float64(i), Low: math.NaN(), High: math.NaN(), Text: "x", Selected: i == selected})
+		}
+		lines := d.Render(60, height)
+		marks := 0
+		for i, line := range lines {
+			if !strings.Contains(line, " │") {
+				break
+			}
+			marks++
+			if first := max(0, selected-height+2); !strings.Contains(line, string(rune('a'+first+i))) || strings.HasPrefix(line, "▌") != (first+i == selected) {
+				t.Fatalf("line %d of a chart with mark %d selected is %q", i, selected, line)
+			}
+		}
+		if want := min(n, height-1); marks != want || strings.TrimSpace(lines[want]) == "" {
+			t.Fatalf("%d marks of %d in %d lines:\n%s", marks, n, height, strings.Join(lines, "\n"))
+		}
+	})
 }
