@@ -52,7 +52,11 @@ func movesInLine(k tea.KeyMsg) bool {
 func (i *input) view(width int) string {
 	runes := []rune(i.value)
 	before, after := string(runes[:i.at]), string(runes[i.at:])
-	for text.Width(before)+1 > width && before != "" {
+	room := width - 1 // beside the cursor
+	if after != "" {
+		room-- // the mark of what is cut would else stand in the cursor's place
+	}
+	for text.Width(before) > room && before != "" {
 		before = string([]rune(before)[1:])
 	}
 	return text.Cut(before+"▏"+after, width)
