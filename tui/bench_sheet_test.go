@@ -1,0 +1,42 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+)
+
+// Seeds are whole numbers from 1.
+func TestSeedsOfASheet(t *testing.T) {
+	for _, field := range []string{"<down>", "<down><down>"} {
+		for typed, starts := range map[string]bool{"1": true, " 12 ": true, "": true, "0": false, "-1": false, "1.5": false, "x": false} {
+			s := newScript(t, 100, 30, Options{}).keys("r" + field + typed + "<enter>")
+			if started := len(s.bench.requests) == 1; started != starts {
+				t.Errorf("%q: the run begins: %v", typed, started)
+			} else if !starts {
+				s.expect("expected a whole number of at least 1", "Run figure1")
+			}
+		}
+	}
+}
+
+// A preview that comes after a newer one was asked for is dropped.
+func TestOldPreviewIsDropped(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("r")
+	sheet := s.m.overlays[len(s.m.overlays)-1].(*sheet)
+	for _, asked := range []int{sheet.asked - 1, sheet.asked} {
+		s.send(previewMsg{sheet: sheet, asked: asked, preview: Preview{Name: "another", Cells: 77}})
+		if seen := strings.Contains(s.screen(), "77 cells"); seen != (asked == sheet.asked) {
+			t.Errorf("preview %d of %d is shown: %v", asked, sheet.asked, seen)
+		}
+	}
+}
+
+// However low the window is, the field that takes the keys is in sight.
+func TestFieldOfASheetStaysInSight(t *testing.T) {
+	for height := 15; height < 30; height++ {
+		s := newScript(t, 100, height, Options{}).keys("r")
+		for _, name := range []string{"settings", "seeds", "first seed", "quick", "retime", "fresh"} {
+			s.expect("▌ "+name, "Run figure1").keys("<down>")
+		}
+	}
+}
