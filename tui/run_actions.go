@@ -195,6 +195,7 @@ func (r *runScreen) chooseCurve() {
 func (r *runScreen) turnAxes() { r.logX, r.logY = r.logX != r.logY, !r.logY }
 
 func (r *runScreen) markRow() {
+	r.marked++
 	if r.marks[r.row] {
 		delete(r.marks, r.row)
 	} else {

@@ -118,18 +118,15 @@ func (r *runScreen) scaleWord() string {
 // metricChart shows a metric of every row, with intervals, against the baseline's.
 func (r *runScreen) metricChart(t *table, key string, height, width int) []string {
 	metric := metricOf(key)
-	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: r.logX}, Baseline: math.NaN(), Dim: r.theme.dim}
 	colour := r.colouring(t)
-	for n, i := range r.order {
-		row := t.row(i)
-		mark := chart.Mark{Name: text.Clean(t.sweep.Label(row)), X: math.NaN(), Low: math.NaN(), High: math.NaN(), Text: report.Missing, Selected: n == r.grid.Row}
+	d := chart.Dots{X: chart.Axis{Title: metric.Label, Log: r.logX}, Baseline: math.NaN(), Dim: r.theme.dim, Marks: r.dotsOf(t, key, &colour), Selected: r.grid.Row}
+	d.Words = func(mark int) (name, value string) {
+		row := t.row(r.order[mark])
+		name, value = text.Clean(t.sweep.Label(row)), report.Missing
 		if s, ok := row.Metric(key); ok {
-			mark.X, mark.Text, mark.Paint = s.Value, report.FormatSummary(metric.Unit, s), colour.paint(colour.of(row))
-			if s.Interval {
-				mark.Low, mark.High = s.Low, s.High
-			}
+			value = report.FormatSummary(metric.Unit, s)
 		}
-		d.Marks = append(d.Marks, mark)
+		return name, value
 	}
 	legend := "value and interval of every row"
 	if len(t.sweep.Axes) > 0 {
@@ -147,6 +144,38 @@ func (r *runScreen) metricChart(t *table, key string, height, width int) []strin
 		title += " (log)"
 	}
 	return append([]string{r.chartHeading(title, legend, width)}, d.Render(width, height-1)...)
+}
+
+// dots are the marks of a metric's chart, made once until rows or colours change.
+type dots struct {
+	of              *table
+	ordered         int
+	metric, colours string
+	marks           []chart.Mark
+}
+
+func (r *runScreen) dotsOf(t *table, key string, colour *colouring) []chart.Mark {
+	d, colours := &r.dots, r.theme.palette.Name+" "+colour.key
+	if d.of == t && d.ordered == r.ordered && d.metric == key && d.colours == colours {
+		return d.marks
+	}
+	*d = dots{of: t, ordered: r.ordered, metric: key, colours: colours, marks: make([]chart.Mark, len(r.seen))}
+	at := make([]int, len(t.sweep.Rows)) // of a row, its place in marks and one
+	for n, row := range r.seen {
+		d.marks[n] = chart.Mark{X: math.NaN(), Low: math.NaN(), High: math.NaN()}
+		at[row] = n + 1
+	}
+	t.sweep.Measured(key, func(row int, s *lab.Summary) {
+		if at[row] == 0 {
+			return
+		}
+		mark := &d.marks[at[row]-1]
+		mark.X, mark.Paint = s.Value, colour.paint(colour.of(&t.sweep.Rows[row]))
+		if s.Interval {
+			mark.Low, mark.High = s.Low, s.High
+		}
+	})
+	return d.marks
 }
 
 // tradeChart shows two metrics and their front below or beside other things.

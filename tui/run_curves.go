@@ -37,6 +37,15 @@ type curvesView struct {
 	first  int      // chart that is seen
 	cells  cellIndex
 	drawn  map[*lab.Series]drawing
+	named  namedCurves
+}
+
+// namedCurves are the curves of a table's series, found once until rows, marks or colours change.
+type namedCurves struct {
+	of              *table
+	ordered, marked int
+	colour          string
+	curves          map[string][]curve // by the names and whether they are grouped
 }
 
 // cellIndex finds cells of a table's view by their ids.
@@ -104,6 +113,18 @@ func (r *runScreen) cellOf(t *table, id string) *lab.CellView {
 // once. By values of an axis they are styled where the user chose one, where they are many, and
 // where grouped asks for it.
 func (r *runScreen) curvesNamed(t *table, names []string, grouped bool) []curve {
+	known := &r.curves.named
+	if known.of != t || known.ordered != r.ordered || known.marked != r.marked || known.colour != r.colour {
+		*known = namedCurves{t, r.ordered, r.marked, r.colour, map[string][]curve{}}
+	}
+	key := fmt.Sprintf("%q %v", names, grouped)
+	if _, found := known.curves[key]; !found {
+		known.curves[key] = r.findCurves(t, names, grouped)
+	}
+	return known.curves[key]
+}
+
+func (r *runScreen) findCurves(t *table, names []string, grouped bool) []curve {
 	var curves []curve
 	var rows []*sweep.Row // of each curve
 	drawn := r.curveRows(t)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -21,40 +22,80 @@ func (r *runScreen) scatter(t *table, c *paretoChart) chart.Scatter {
 	if c.err != nil {
 		return s
 	}
-	colour := r.colouring(t)
 	shown := r.shownPoints(c)
-	cursor := r.cursorAt(t, c, shown)
-	s.Spots = make([]chart.Spot, 0, len(shown))
-	for _, best := range []bool{false, true} {
-		for n, i := range shown {
-			p := &c.front.Points[i]
-			if p.Best != best {
-				continue
-			}
-			row := &t.sweep.Rows[p.Row]
-			value := colour.of(row)
-			spot := chart.Spot{
-				ID: p.Row, X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
-				Glyph: colour.glyph(value, best), Paint: colour.paint(value), Selected: n == cursor,
-			}
-			if !best {
-				spot.Paint = r.theme.dim
-			}
-			if !r.pareto.bare && (best || spot.Selected || c.roomForBars()) {
-				spot.LowX, spot.HighX = bar(&p.X)
-				spot.LowY, spot.HighY = bar(&p.Y)
-			}
-			if best || spot.Selected {
-				spot.Name = label(t, row)
-			}
-			if spot.Selected {
-				spot.Label = r.theme.bold
-			}
-			s.Spots = append(s.Spots, spot)
-		}
+	s.Spots = r.spotsOf(t, c, shown)
+	c.spots.light(-1, chart.Spot{})
+	if cursor := r.cursorAt(t, c, shown); cursor >= 0 {
+		colour := r.colouring(t)
+		c.spots.light(c.spots.at[shown[cursor]], r.spot(t, c, &colour, shown[cursor], true))
 	}
 	s.Lines = []chart.Line{r.frontLine(c)}
 	return s
+}
+
+// spots are the points of the chart, made once until what they show changes; the one under the
+// cursor lies over them.
+type spots struct {
+	colours     string
+	alone, bare bool
+	spots       []chart.Spot
+	at          []int      // of each point of the front, its place in spots
+	lit         int        // under the cursor; -1: none
+	unlit       chart.Spot // without the cursor
+}
+
+// light puts a spot in the place of one, after the last one so replaced is as it was.
+func (s *spots) light(at int, spot chart.Spot) {
+	if s.lit >= 0 {
+		s.spots[s.lit] = s.unlit
+	}
+	if s.lit = at; at >= 0 {
+		s.unlit, s.spots[at] = s.spots[at], spot
+	}
+}
+
+// spotsOf are the points that are shown.
+func (r *runScreen) spotsOf(t *table, c *paretoChart, shown []int) []chart.Spot {
+	known, colours := &c.spots, fmt.Sprint(r.theme.palette.Name, r.theme.ascii, r.colouring(t).key)
+	if known.spots != nil && known.colours == colours && known.alone == r.pareto.alone && known.bare == r.pareto.bare {
+		return known.spots
+	}
+	*known = spots{colours: colours, alone: r.pareto.alone, bare: r.pareto.bare, lit: -1, spots: make([]chart.Spot, 0, len(shown)), at: make([]int, len(c.front.Points))}
+	colour := r.colouring(t)
+	for _, best := range []bool{false, true} {
+		for _, i := range shown {
+			if c.front.Points[i].Best == best {
+				known.at[i] = len(known.spots)
+				known.spots = append(known.spots, r.spot(t, c, &colour, i, false))
+			}
+		}
+	}
+	return known.spots
+}
+
+// spot is one point of the front in the chart.
+func (r *runScreen) spot(t *table, c *paretoChart, colour *colouring, point int, selected bool) chart.Spot {
+	p := &c.front.Points[point]
+	row := &t.sweep.Rows[p.Row]
+	value := colour.of(row)
+	spot := chart.Spot{
+		ID: p.Row, X: p.X.Value, Y: p.Y.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
+		Glyph: colour.glyph(value, p.Best), Paint: colour.paint(value), Selected: selected,
+	}
+	if !p.Best {
+		spot.Paint = r.theme.dim
+	}
+	if !r.pareto.bare && (p.Best || selected || c.roomForBars()) {
+		spot.LowX, spot.HighX = bar(&p.X)
+		spot.LowY, spot.HighY = bar(&p.Y)
+	}
+	if p.Best || selected {
+		spot.Name = label(t, row)
+	}
+	if selected {
+		spot.Label = r.theme.bold
+	}
+	return spot
 }
 
 // bar is an interval as a chart has it.

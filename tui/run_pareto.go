@@ -53,12 +53,18 @@ func (s scaleChoice) logs(x, y bool) (logX, logY bool) {
 
 // paretoChart is what was computed of a table for the chart.
 type paretoChart struct {
-	of         *table
-	ordered    int // runScreen.ordered
-	x, y       lab.Metric
-	front      *sweep.Front
-	err        error
-	logX, logY bool // what the values ask for
+	of           *table
+	ordered      int // runScreen.ordered
+	x, y         lab.Metric
+	front        *sweep.Front
+	err          error
+	logX, logY   bool // what the values ask for
+	best, unsure int  // points
+	spots        spots
+	shown        struct {
+		alone  bool
+		points []int
+	}
 }
 
 // decades is the number of powers of ten from which a metric's axis is logarithmic by itself.
@@ -73,7 +79,12 @@ func (r *runScreen) paretoOf(t *table) *paretoChart {
 		return c
 	}
 	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y}
-	c.front, c.err = t.sweep.Front(rows, x, y)
+	if c.front, c.err = t.sweep.Front(rows, x, y); c.err == nil {
+		c.best = c.front.Best()
+		for i := range c.front.Points {
+			c.unsure += number(c.front.Points[i].Unsure)
+		}
+	}
 	c.logX, c.logY = t.sweep.Decades(rows, x.Key) >= decades, t.sweep.Decades(rows, y.Key) >= decades
 	return c
 }
@@ -128,22 +139,27 @@ func (r *runScreen) shownPoints(c *paretoChart) []int {
 	if c.err != nil {
 		return nil
 	}
-	var shown []int
-	for i := range c.front.Points {
-		if !r.pareto.alone || c.front.Points[i].Best {
-			shown = append(shown, i)
+	if known := &c.shown; known.points == nil || known.alone != r.pareto.alone {
+		known.alone, known.points = r.pareto.alone, make([]int, 0, len(c.front.Points))
+		for i := range c.front.Points {
+			if !r.pareto.alone || c.front.Points[i].Best {
+				known.points = append(known.points, i)
+			}
 		}
 	}
-	return shown
+	return c.shown.points
 }
 
 // cursorAt is the place in shown of the point under the cursor, else of the first of the front; -1
 // where there are none.
 func (r *runScreen) cursorAt(t *table, c *paretoChart, shown []int) int {
-	first := -1
+	first, under := -1, -1
+	if r.row < len(t.place) && t.row(r.row).Index == r.row {
+		under = t.place[r.row]
+	}
 	for n, i := range shown {
 		p := &c.front.Points[i]
-		if t.sweep.Rows[p.Row].Index == r.row {
+		if p.Row == under {
 			return n
 		}
 		if first < 0 && p.Best {
@@ -246,12 +262,7 @@ func sided(m lab.Metric, log bool) string {
 // paretoLegend counts the front and what is not on it, says what the marks mean and how colours are
 // given.
 func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
-	best, unsure := c.front.Best(), 0
-	for i := range c.front.Points {
-		if c.front.Points[i].Unsure {
-			unsure++
-		}
-	}
+	best, unsure := c.best, c.unsure
 	dominated := len(c.front.Points) - best
 	parts := []string{fmt.Sprintf("front of %d of %s", best, report.Plural(len(c.front.Points), "row"))}
 	switch {

@@ -13,11 +13,12 @@ import (
 // runScreen is the Run screen: a run's table over a chart, and the detail of one row.
 type runScreen struct {
 	*workbench
-	grid  grid.Grid
-	order []int // the rows that are shown, of View.Rows, in their order; of folded ones one
-	seen  []int // the same rows, as places in the sweep's table; replaced, never changed
-	row   int   // under the cursor, of View.Rows: it stays when rows are sorted or filtered
-	marks map[int]bool
+	grid   grid.Grid
+	order  []int // the rows that are shown, of View.Rows, in their order; of folded ones one
+	seen   []int // the same rows, as places in the sweep's table; replaced, never changed
+	row    int   // under the cursor, of View.Rows: it stays when rows are sorted or filtered
+	marks  map[int]bool
+	marked int // how often that has changed by hand
 
 	sorted     columnID // zero: the run's own order
 	descending bool
@@ -45,6 +46,7 @@ type runScreen struct {
 	intervals bool
 	split     int // height of the table, per cent
 	chart     chartChoice
+	dots      dots // of a metric's chart
 	logX      bool
 	logY      bool
 	runViews

@@ -48,8 +48,9 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 		x, y float64
 		row  int
 	}
-	var places []place
-	for _, i := range t.all(rows) {
+	rows = t.all(rows)
+	places := make([]place, 0, len(rows))
+	for _, i := range rows {
 		sx, hasX := vx.finite(i)
 		sy, hasY := vy.finite(i)
 		if !hasX {
@@ -63,6 +64,7 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 		}
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })
+	f.Points = make([]Point, 0, len(places))
 	for _, p := range places {
 		f.Points = append(f.Points, Point{Row: p.row, X: vx.summaries[p.row], Y: vy.summaries[p.row], By: -1})
 	}
@@ -118,7 +120,7 @@ func newStaircase(f *Front) staircase {
 		_, worst[i].Y = bounds(f.Y, &f.Points[i].Y)
 	}
 	slices.SortFunc(worst, func(a, b stat.Costs) int { return cmp.Compare(a.X, b.X) })
-	var s staircase
+	s := staircase{make([]float64, 0, len(worst)), make([]float64, 0, len(worst))}
 	lowest := math.Inf(1)
 	for _, w := range worst {
 		lowest = min(lowest, w.Y)

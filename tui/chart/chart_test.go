@@ -106,15 +106,18 @@ func TestSizeIsExact(t *testing.T) {
 		c := plain()
 		c.X.Log, c.Y.Log, c.ASCII = rapid.Bool().Draw(t, "x"), rapid.Bool().Draw(t, "y"), rapid.Bool().Draw(t, "ascii")
 		c.Cursor = any.Draw(t, "cursor")
-		dots := Dots{X: c.X, Baseline: any.Draw(t, "baseline")}
+		var names []string
+		dots := Dots{X: c.X, Baseline: any.Draw(t, "baseline"), Selected: rapid.IntRange(0, 5).Draw(t, "dot"), Words: func(i int) (name, value string) { return names[i], "0.5" }}
 		scatter := Scatter{X: c.X, Y: c.Y}
 		for range rapid.IntRange(0, 4).Draw(t, "lines") {
 			values := rapid.SliceOfN(any, 0, 40).Draw(t, "values")
 			c.Lines = append(c.Lines, curve(len(values), func(i int) float64 { return values[i] }))
-			m := Mark{Name: text.Clean(rapid.String().Draw(t, "name")), X: any.Draw(t, "x"), Low: any.Draw(t, "low"), High: any.Draw(t, "high"), Text: "0.5"}
+			name := text.Clean(rapid.String().Draw(t, "name"))
+			names = append(names, name)
+			m := Mark{X: any.Draw(t, "x"), Low: any.Draw(t, "low"), High: any.Draw(t, "high")}
 			dots.Marks = append(dots.Marks, m)
 			scatter.Spots = append(scatter.Spots, Spot{
-				Name: m.Name, X: m.X, Y: any.Draw(t, "y"), LowX: any.Draw(t, "low"), HighX: any.Draw(t, "high"), LowY: m.Low, HighY: m.High,
+				Name: name, X: m.X, Y: any.Draw(t, "y"), LowX: any.Draw(t, "low"), HighX: any.Draw(t, "high"), LowY: m.Low, HighY: m.High,
 				Glyph: '●', Selected: rapid.Bool().Draw(t, "selected"),
 			})
 			Spark(values, width)

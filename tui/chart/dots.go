@@ -7,20 +7,21 @@ import (
 	"slimlab/tui/text"
 )
 
-// Mark is one measured thing with a name: a row of a dot plot.
+// Mark is one measured thing: a row of a dot plot.
 type Mark struct {
-	Name      string
 	X         float64
 	Low, High float64 // the interval of X; both NaN when there is none
-	Text      string  // the value as it is written at the end of a dot plot's row
-	Selected  bool
 	Paint     text.Paint
 }
 
 // Dots is a dot plot: a row a mark, its value as a dot on a common axis, its interval as a line.
 type Dots struct {
-	X        Axis
-	Marks    []Mark
+	X     Axis
+	Marks []Mark
+	// Words are the name of a mark and its value as it is written at the end of its row; they are
+	// asked for the marks that are seen.
+	Words    func(mark int) (name, value string)
+	Selected int     // the mark under the cursor
 	Baseline float64 // drawn as a vertical line; NaN: none
 	Dim      text.Paint
 }
@@ -30,16 +31,25 @@ func (d *Dots) Render(width, height int) []string {
 	if width <= 0 || height <= 0 {
 		return nil
 	}
-	x, names, values := newScale(d.X.Log), 0, 0
-	some := false
-	for _, m := range d.Marks {
-		names, values = max(names, text.Width(m.Name)), max(values, text.Width(m.Text))
-		for _, v := range []float64{m.X, m.Low, m.High} {
+	x, some := newScale(d.X.Log), false
+	for i := range d.Marks {
+		m := &d.Marks[i]
+		for _, v := range [...]float64{m.X, m.Low, m.High} {
 			if x.holds(v) {
 				x.include(v)
 				some = true
 			}
 		}
+	}
+	// so that the selected one is seen
+	from := max(0, min(d.Selected, len(d.Marks)-1)-max(0, height-2))
+	to := min(len(d.Marks), from+max(0, height-1))
+	names, values := 0, 0
+	words := make([][2]string, to-from)
+	for i := range words {
+		name, value := d.Words(from + i)
+		words[i] = [2]string{name, value}
+		names, values = max(names, text.Width(name)), max(values, text.Width(value))
 	}
 	names = min(names, width/3)
 	columns := width - names - values - 5
@@ -50,11 +60,10 @@ func (d *Dots) Render(width, height int) []string {
 		x.include(d.Baseline)
 	}
 	x.widen(reserved)
-	from := d.window(height - 1)
 	lines := make([]string, 0, height)
-	for _, m := range d.Marks[from:min(len(d.Marks), from+height-1)] {
-		plot := d.plot(m, x, columns)
-		lines = append(lines, choose(m.Selected, "▌", " ")+text.Fit(m.Name, names)+d.Dim.On(" │")+m.Paint.On(plot)+" "+text.Right(m.Text, values)+" ")
+	for i, one := range words {
+		m := d.Marks[from+i]
+		lines = append(lines, choose(from+i == d.Selected, "▌", " ")+text.Fit(one[0], names)+d.Dim.On(" │")+m.Paint.On(d.plot(m, x, columns))+" "+text.Right(one[1], values)+" ")
 	}
 	lines = append(lines, d.Dim.On(xAxis(x, d.X, names+2, columns)))
 	for i, line := range lines {
@@ -64,16 +73,6 @@ func (d *Dots) Render(width, height int) []string {
 		lines = append(lines, text.Blank(width))
 	}
 	return lines
-}
-
-// window is the first row seen so that the selected one is.
-func (d *Dots) window(height int) int {
-	for i, m := range d.Marks {
-		if m.Selected && i >= height {
-			return i - height + 1
-		}
-	}
-	return 0
 }
 
 func (d *Dots) plot(m Mark, x scale, columns int) string {
