@@ -196,7 +196,7 @@ func (r *runScreen) fillGroups(t *table) {
 	for _, c := range columns {
 		g.Columns = append(g.Columns, grid.Column{Title: c.Metric.Label, Right: true})
 	}
-	g.Sorted, g.Descending, g.Paints = 0, r.groupDescending, r.theme.grid()
+	g.Sorted, g.Descending, g.Paints, g.Frozen = 0, r.groupDescending, r.theme.grid(), len(r.by)
 	for i := range g.Columns {
 		if _, id := r.groupColumn(i); id == r.groupSorted && id != (columnID{}) {
 			g.Sorted = i + 1

@@ -129,7 +129,7 @@ func TestColumnsOfTheScreen(t *testing.T) {
 	head := func() string {
 		for line := range strings.SplitSeq(s.screen(), "\n") {
 			if strings.Contains(line, "step ") {
-				return strings.Join(strings.Fields(strings.NewReplacer("▸", " ", "›", " ").Replace(line)), " ")
+				return strings.Join(strings.Fields(strings.NewReplacer("▸", " ", "1›", " ").Replace(line)), " ")
 			}
 		}
 		return ""

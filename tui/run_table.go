@@ -27,13 +27,16 @@ const (
 // fillGrid gives the grid what it needs of this view.
 func (r *runScreen) fillGrid(t *table) {
 	columns := make([]grid.Column, len(t.shown))
-	r.grid.Sorted, r.grid.Descending = 0, r.descending
+	r.grid.Sorted, r.grid.Descending, r.grid.Frozen = 0, r.descending, 1
 	for i, c := range t.shown {
 		columns[i] = grid.Column{Title: c.Title(), Right: c.Kind == sweep.Metric}
 		switch {
 		case c.trend:
 			columns[i].Right = false
 		case c.Kind == sweep.Value:
+			if i == r.grid.Frozen { // the axes that stand beside the step stay with it
+				r.grid.Frozen++
+			}
 			columns[i] = grid.Column{Title: text.Cut(text.Clean(c.Key), axisTitleWidth), Right: t.sweep.Axes[c.Axis].Numbers != nil}
 		}
 		if c.id() == r.sorted {

@@ -1,12 +1,15 @@
 // Package grid draws a table in a window: rows and columns as far as they fit, a cursor over both.
 //
 // Only the cells that are seen are asked for, so a table may have any number of rows and columns.
-// The first column stays when the others scroll. Column widths grow with what has been seen and
-// never shrink, so that the table does not jitter. The package leaves out sorting and filtering:
-// rows are numbers to it, and their owner orders them.
+// The first columns stay when the others scroll, as long as they leave half of the width; the head
+// counts the columns that are out of the window: "‹2", "5›". Column widths grow with what has been
+// seen and never shrink, so that the table does not jitter. The package leaves out sorting and
+// filtering: rows are numbers to it, and their owner orders them.
 package grid
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/tui/text"
@@ -38,11 +41,13 @@ type Grid struct {
 
 	Row, Column int  // cursors
 	HideColumn  bool // no column cursor
+	Frozen      int  // columns that stay when the others scroll; 0 is one
 	Sorted      int  // column+1 that the rows are sorted by; 0: none
 	Descending  bool
 
 	top    int   // first row seen
-	left   int   // first column seen beside the frozen one
+	left   int   // first column seen beside those that stay
+	stay   int   // how many columns stay
 	height int   // rows seen at the last Render
 	widths []int // of the columns, as far as seen
 	cells  [][]Cell
@@ -137,15 +142,11 @@ func (g *Grid) settle(height int) {
 	}
 }
 
-// fit chooses the columns that are seen: the first, then from g.left on while there is room,
+// fit chooses the columns that are seen: those that stay, then from g.left on while there is room,
 // scrolled so that the column cursor is among them.
 func (g *Grid) fit(width int) []int {
 	if len(g.Columns) == 0 {
 		return nil
-	}
-	g.left = clamp(g.left, 1, max(1, len(g.Columns)-1))
-	if !g.HideColumn && g.Column >= 1 && g.Column < g.left {
-		g.left = g.Column
 	}
 	fetched := make([]bool, len(g.Columns))
 	fetch := func(c int) {
@@ -154,19 +155,31 @@ func (g *Grid) fit(width int) []int {
 			fetched[c] = true
 		}
 	}
-	fetch(0)
-	if g.left > 1 {
-		g.back(width, fetch)
+	atStart := g.left <= max(1, g.stay) // before the number of columns that stay changes
+	frozen, room := g.freeze(width, fetch)
+	if atStart {
+		g.left = g.stay
+	}
+	g.left = clamp(g.left, g.stay, max(g.stay, len(g.Columns)-1))
+	if !g.HideColumn && g.Column >= g.stay && g.Column < g.left {
+		g.left = g.Column
+	}
+	if g.left > g.stay {
+		g.back(room, width, fetch)
 	}
 	for {
-		// the last cell of the head shows that there are more
-		seen, room := []int{0}, width-margin-1-g.columnWidth(0, width)
+		seen, room := slices.Clone(frozen), room
 		for c := g.left; c < len(g.Columns); c++ {
 			fetch(c)
-			if room -= g.columnWidth(c, width); room < 0 {
+			w := g.columnWidth(c, width)
+			if w > room {
+				// the count of those to the right stands apart from the last column's head
+				if room < len(strconv.Itoa(len(g.Columns)-c)) && len(seen) > g.stay+1 {
+					seen = seen[:len(seen)-1]
+				}
 				break
 			}
-			seen = append(seen, c)
+			seen, room = append(seen, c), room-w
 		}
 		if last := seen[len(seen)-1]; g.HideColumn || g.Column <= last || g.left >= g.Column {
 			return seen
@@ -175,11 +188,26 @@ func (g *Grid) fit(width int) []int {
 	}
 }
 
+// freeze finds the columns that stay, and the room beside them. The last cell of the head shows
+// that there are more.
+func (g *Grid) freeze(width int, fetch func(c int)) (frozen []int, room int) {
+	room = width - margin - 1
+	for c := range min(max(1, g.Frozen), len(g.Columns)) {
+		fetch(c)
+		w := g.columnWidth(c, width)
+		if c > 0 && room-w < width/2 {
+			break
+		}
+		frozen, room = append(frozen, c), room-w
+	}
+	g.stay = len(frozen)
+	return frozen, room
+}
+
 // back scrolls to the left as far as all columns to the right are still seen: a window that has
 // grown hides none without need.
-func (g *Grid) back(width int, fetch func(c int)) {
-	room := width - margin - 1 - g.columnWidth(0, width)
-	for c := len(g.Columns) - 1; c >= 1 && room >= 0; c-- {
+func (g *Grid) back(room, width int, fetch func(c int)) {
+	for c := len(g.Columns) - 1; c >= g.stay && room >= 0; c-- {
 		fetch(c)
 		if room -= g.columnWidth(c, width); room >= 0 {
 			g.left = min(g.left, c)
@@ -210,11 +238,15 @@ func (g *Grid) fetch(c int) {
 
 func (g *Grid) head(seen []int, width int) string {
 	var b strings.Builder
-	before := " "
-	if len(seen) > 0 && g.left > 1 {
-		before = "‹" // columns are hidden to the left
+	before := text.Blank(margin)
+	switch hidden := g.left - g.stay; { // to the left
+	case len(seen) == 0 || hidden <= 0:
+	case hidden < 10:
+		before = "‹" + strconv.Itoa(hidden)
+	default:
+		before = "‹+"
 	}
-	b.WriteString(text.Blank(margin-1) + before)
+	b.WriteString(before)
 	for _, c := range seen {
 		column := g.Columns[c]
 		title, mark := column.Title, " "
@@ -233,7 +265,8 @@ func (g *Grid) head(seen []int, width int) string {
 	}
 	line := b.String()
 	if n := len(seen); n > 0 && seen[n-1] < len(g.Columns)-1 {
-		line = text.Fit(line, width-1) + "›"
+		more := strconv.Itoa(len(g.Columns)-1-seen[n-1]) + "›"
+		line = text.Fit(strings.TrimRight(line, " "), max(0, width-text.Width(more))) + more
 	}
 	return g.Paints.Head.On(text.Fit(line, width))
 }

@@ -145,3 +145,29 @@ func TestAWiderWindowShowsWhatItHid(t *testing.T) {
 		t.Errorf("columns are hidden in a window with room for all: %q", head)
 	}
 }
+
+// TestColumnsThatStay: as many as leave half of the width stay, and the head counts what is hidden
+// on each side.
+func TestColumnsThatStay(t *testing.T) {
+	for _, c := range []struct {
+		width, frozen, cursor int
+		cells, left, right    string
+	}{
+		{60, 3, 0, "0.0 0.1 0.2 0.3", "  ", "15›"}, // three of them would leave less than half
+		{60, 3, 19, "0.0 0.1 0.17 0.18 0.19", "‹+", ""},
+		{60, 3, 5, "0.0 0.1 0.3 0.4 0.5", "‹1", "14›"},
+		{60, 0, 6, "0.0 0.3 0.4 0.5 0.6", "‹2", "13›"},
+		{120, 3, 12, "0.0 0.1 0.2 0.5 0.6 0.7 0.8 0.9 0.10 0.11 0.12", "‹2", "7›"},
+		{300, 3, 19, "0.0 0.1 0.2 0.3", "", ""},
+	} {
+		g := numbers(1, 20, nil)
+		g.Frozen, g.Column = c.frozen, c.cursor
+		lines := g.Render(c.width, 2)
+		if cells := strings.Join(strings.Fields(strings.Trim(lines[1], "▌")), " "); !strings.HasPrefix(cells, c.cells) {
+			t.Errorf("%+v: cells %s", c, cells)
+		}
+		if !strings.HasPrefix(lines[0], c.left) || !strings.HasSuffix(strings.TrimRight(lines[0], " "), c.right) {
+			t.Errorf("%+v: head %q", c, lines[0])
+		}
+	}
+}
