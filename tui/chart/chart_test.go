@@ -262,9 +262,10 @@ func TestLogTicks(t *testing.T) {
 func TestDotsFillTheirHeight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, height := rapid.IntRange(1, 12).Draw(t, "marks"), rapid.IntRange(2, 12).Draw(t, "height")
-		d, selected := Dots{Baseline: math.NaN()}, rapid.IntRange(0, n-1).Draw(t, "selected")
+		selected := rapid.IntRange(0, n-1).Draw(t, "selected")
+		d := Dots{Baseline: math.NaN(), Selected: selected, Words: func(i int) (name, value string) { return string(rune('a' + i)), "x" }}
 		for i := range n {
-			d.Marks = append(d.Marks, Mark{Name: string(rune('a' + i)), X: float64(i), Low: math.NaN(), High: math.NaN(), Text: "x", Selected: i == selected})
+			d.Marks = append(d.Marks, Mark{X: float64(i), Low: math.NaN(), High: math.NaN()})
 		}
 		lines := d.Render(60, height)
 		marks := 0
