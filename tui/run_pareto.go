@@ -154,7 +154,7 @@ func (r *runScreen) shownPoints(c *paretoChart) []int {
 // where there are none.
 func (r *runScreen) cursorAt(t *table, c *paretoChart, shown []int) int {
 	first, under := -1, -1
-	if r.row < len(t.place) && t.row(r.row).Index == r.row {
+	if r.row >= 0 && r.row < len(t.place) && t.row(r.row).Index == r.row {
 		under = t.place[r.row]
 	}
 	for n, i := range shown {
