@@ -25,13 +25,18 @@ type Against struct {
 func NewAgainst(v, base *lab.View, resolve Resolve) *Against {
 	a := &Against{Base: base.Begin, equal: map[string]*lab.TableRow{}, changes: map[string]map[string]*Change{}}
 	c := compare(a.align(v, base), v, resolve)
-	a.Notes = append(c.Reasons, a.Notes...)
+	// tables say themselves what they fold
+	reasons := slices.DeleteFunc(c.Reasons, func(reason string) bool { return reason == c.repeatsNote() })
+	a.Notes = append(reasons, a.Notes...)
 	for i := range c.Changes {
 		one := &c.Changes[i]
 		if a.changes[one.Row] == nil {
 			a.changes[one.Row] = map[string]*Change{}
 		}
 		a.changes[one.Row][one.Metric.Key] = one
+	}
+	for row, first := range c.repeats {
+		a.changes[row] = a.changes[first]
 	}
 	return a
 }

@@ -98,6 +98,9 @@ type Comparison struct {
 	Changes []Change
 	Missing []string // rows that only one run measured
 	Lost    []string // of them, those that the base measured
+	// repeats names for each row that repeats another in both runs that one, which alone is
+	// compared
+	repeats map[string]string
 	// Unfinished says why each run may lack rows or seeds, base first; "" where it was done.
 	Unfinished [2]string
 }
@@ -156,10 +159,16 @@ func compare(base, next *lab.View, resolve Resolve) *Comparison {
 	if base.Begin.Version != next.Begin.Version {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
 	}
+	c.repeats = repeatsOf(base, next)
+	if len(c.repeats) > 0 {
+		c.Reasons = append(c.Reasons, c.repeatsNote())
+	}
 	for i := range next.Rows {
 		r := &next.Rows[i]
 		old := findRow(base, r)
 		switch {
+		case c.repeats[r.Label()] != "":
+			continue
 		case r.Done == 0 && (old == nil || old.Done == 0):
 			continue // measured in neither
 		case old == nil || old.Done == 0:

@@ -53,10 +53,15 @@ func CompareRuns(views []*lab.View, baseline int, resolve Resolve) *Runs {
 				one := &against.Changes[k]
 				changes[i][one.Row] = append(changes[i][one.Row], one)
 			}
+			for row, first := range against.repeats {
+				changes[i][row] = changes[i][first]
+			}
 		}
 	}
 	for i := range base.Rows {
-		c.addRow(base.Rows[i].Label(), changes)
+		if row := base.Rows[i].Label(); !c.folds(row) {
+			c.addRow(row, changes)
+		}
 	}
 	if resolve != nil {
 		c.derive(resolve)
@@ -74,6 +79,11 @@ func (c *Runs) derive(resolve Resolve) {
 		pair.Reasons = append(pair.Reasons, notes...)
 		pair.Settings, _ = Differences([]lab.Begin{pair.Base, pair.New}, resolve)
 	}
+}
+
+// folds reports whether a row repeats another in all comparisons.
+func (c *Runs) folds(row string) bool {
+	return len(c.Runs) > 1 && !slices.ContainsFunc(c.Against, func(against *Comparison) bool { return against != nil && against.repeats[row] == "" })
 }
 
 // addRow adds a line for each metric of a row that another run has measured too.
