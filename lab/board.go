@@ -22,11 +22,14 @@ type Board struct {
 	index   boardIndex
 }
 
+// boardIndex finds what an event is about.
 type boardIndex struct {
 	cells   map[string]int    // cell id → View.Cells
 	rows    map[rowKey]int    // → View.Rows
 	group   []int             // of each cell → groups
 	groups  [][]int           // rows of each sweep point
+	stale   []int             // groups whose rows are to be summed up before they are read
+	isStale []bool            // of each group
 	misfits map[string]int    // text of a note of Apply → View.Notes
 	series  map[seriesKey]int // → View.Cells[cell].Series
 }
@@ -58,14 +61,44 @@ func (b *Board) Version() uint64 { return b.version.Load() }
 // Read calls f with the view under the Board's read lock. f must be quick, must not call Apply, and
 // must not keep or change v.
 func (b *Board) Read(f func(v *View)) {
-	b.mu.RLock()
+	b.lockSettled()
 	defer b.mu.RUnlock()
 	f(&b.view)
 }
 
+// lockSettled takes the read lock with rows that are summed up. That is done when they are read: an
+// event costs the same however many seeds have reported.
+func (b *Board) lockSettled() {
+	for b.mu.RLock(); len(b.index.stale) > 0; b.mu.RLock() {
+		b.mu.RUnlock()
+		b.settle()
+	}
+}
+
+func (b *Board) settle() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, group := range b.index.stale {
+		for _, r := range b.index.groups[group] {
+			b.view.Rows[r].sumUp()
+		}
+		b.rowStates(group)
+		b.index.isStale[group] = false
+	}
+	b.index.stale = b.index.stale[:0]
+}
+
+// changed has the rows of a sweep point summed up before they are read.
+func (b *Board) changed(group int) {
+	if !b.index.isStale[group] {
+		b.index.isStale[group] = true
+		b.index.stale = append(b.index.stale, group)
+	}
+}
+
 // Snapshot returns a deep copy of the view, for slow readers: reports, comparisons.
 func (b *Board) Snapshot() *View {
-	b.mu.RLock()
+	b.lockSettled()
 	defer b.mu.RUnlock()
 	return b.view.clone()
 }
@@ -141,7 +174,7 @@ func (b *Board) begin(e Event) {
 		if !known {
 			group = len(b.index.groups)
 			points[key] = group
-			b.index.groups = append(b.index.groups, nil)
+			b.index.groups, b.index.isStale = append(b.index.groups, nil), append(b.index.isStale, false)
 			b.addRows(group, c.Params)
 		}
 		b.index.group = append(b.index.group, group)
@@ -189,7 +222,7 @@ func (b *Board) cell(e Event) {
 	}
 	c.stage(e)
 	if !progress { // which leaves the states of rows as they are
-		b.rowStates(b.index.group[i])
+		b.changed(b.index.group[i])
 	}
 }
 
@@ -264,7 +297,7 @@ func (b *Board) row(e Event) {
 	for key := range e.Values {
 		b.view.measured[key] = true
 	}
-	b.rowStates(group)
+	b.changed(group)
 }
 
 // sound returns the influence on a row's values, without what is damaged, of which it warns.
@@ -326,7 +359,7 @@ func (b *Board) end(e Event) {
 		}
 	}
 	for g := range b.index.groups {
-		b.rowStates(g)
+		b.changed(g)
 	}
 }
 

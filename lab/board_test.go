@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime"
 	"slimlab/internal/golden"
 	"strings"
 	"sync"
@@ -258,6 +259,61 @@ func TestCellIsFound(t *testing.T) {
 		if v.Cell("who?") != nil {
 			t.Errorf("%s: an unknown cell is found", name)
 		}
+	}
+}
+
+// seedLog is the log of a run of many seeds, which all report two metrics of a row.
+func seedLog(seeds int) []Event {
+	begin := &Begin{Run: "r", Scenario: "seeds", Rows: []string{"m"}}
+	events := []Event{{Kind: KindBegin, Begin: begin}}
+	for seed := range seeds {
+		id := fmt.Sprintf("seed=%d", seed)
+		begin.Cells = append(begin.Cells, Cell{ID: id, Seed: seed})
+		events = append(events,
+			Event{Kind: KindCell, Cell: id, State: Running, Stage: "m"},
+			Event{Kind: KindRow, Cell: id, Row: "m", Values: map[string]Measure{"auc": {Value: 0.5, Low: 0.4, High: 0.6, N: 100}, "bytes": {Value: 7}}},
+			Event{Kind: KindCell, Cell: id, State: Done},
+		)
+	}
+	return events
+}
+
+// An event allocates as much where many seeds have reported as where few have, and a look at the
+// view sums up all of them.
+func TestEventsCostTheSameForAnySeeds(t *testing.T) {
+	var each [2]float64
+	for i, seeds := range []int{100, 2000} {
+		events := seedLog(seeds)
+		board := NewBoard()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, e := range events {
+			board.Apply(e)
+		}
+		runtime.ReadMemStats(&after)
+		each[i] = float64(after.TotalAlloc-before.TotalAlloc) / float64(len(events))
+		board.Read(func(v *View) {
+			r := &v.Rows[0]
+			if s := r.Values["auc"]; r.State != Done || r.Done != seeds || len(s.Seeds) != seeds || s.Value != 0.5 || len(r.Keys) != seeds {
+				t.Errorf("%d seeds: %s, %d done, %+v", seeds, r.State, r.Done, s)
+			}
+		})
+	}
+	if each[1] > 2*each[0] {
+		t.Errorf("an event allocates %.0f bytes with 100 seeds and %.0f with 2000", each[0], each[1])
+	}
+}
+
+// BenchmarkApplySeeds is the cost of an event where few and where many seeds have reported.
+func BenchmarkApplySeeds(b *testing.B) {
+	for _, seeds := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("seeds=%d", seeds), func(b *testing.B) {
+			events := seedLog(seeds)
+			board := Fold(events)
+			for i := 0; b.Loop(); i++ {
+				board.Apply(events[1+i%(len(events)-1)])
+			}
+		})
 	}
 }
 

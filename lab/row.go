@@ -31,6 +31,9 @@ type TableRow struct {
 	// Timings say how the timings of the row were taken, in order of seed.
 	Timings []SeedTiming
 	seeds   []seedValues // what each cell reported, in order of seed
+	// a cell has reported since the row was summed up; with which metrics
+	stale        bool
+	staleMetrics map[string]bool
 }
 
 type seedValues struct {
@@ -127,6 +130,20 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
 	r.seeds[at].timings = e.Timings
 	r.seeds[at].take(e)
+	if r.stale = true; r.staleMetrics == nil {
+		r.staleMetrics = map[string]bool{}
+	}
+	for key := range e.Values {
+		r.staleMetrics[key] = true
+	}
+}
+
+// sumUp fills what the row says of all its seeds, where a cell has reported since. Metrics that no
+// cell has reported since are as they were.
+func (r *TableRow) sumUp() {
+	if !r.stale {
+		return
+	}
 	r.Machines, r.Keys, r.Tests, r.Timings = nil, nil, nil, nil // a snapshot may have the old lists
 	for _, s := range r.seeds {
 		for _, timing := range s.timings {
@@ -137,21 +154,10 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 			r.Machines = append(r.Machines, s.machine)
 		}
 	}
-	if known { // of the others nothing has changed
-		for key := range e.Values {
-			r.Values[key] = r.summarize(key)
-		}
-		return
+	for key := range r.staleMetrics {
+		r.Values[key] = r.summarize(key)
 	}
-	done := map[string]bool{}
-	for _, s := range r.seeds { // a new seed changes "k of n seeds" of every metric
-		for key := range s.values {
-			if !done[key] {
-				done[key] = true
-				r.Values[key] = r.summarize(key)
-			}
-		}
-	}
+	r.stale, r.staleMetrics = false, nil
 }
 
 // take keeps the values of a row event, each with its influence or none.
