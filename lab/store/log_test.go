@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"os"
 	"reflect"
@@ -536,6 +538,13 @@ func FuzzRead(f *testing.F) {
 			board.Apply(e)
 		}
 		_ = board.Snapshot().String()
+		first, last, err := endsOf(log, int64(len(log)), 0)
+		if gotFirst, gotLast, got := endsOf(log, 0, 16); sameError(err, errTorn) || sameError(err, io.EOF) {
+			got, want := fmt.Sprint(lab.Fold([]lab.Event{gotFirst, gotLast}).Snapshot(), got), fmt.Sprint(lab.Fold([]lab.Event{first, last}).Snapshot(), err)
+			if got != want {
+				t.Errorf("the ends are %s, expected %s", got, want)
+			}
+		}
 		if e, err := r.decode(log); err == nil { // payloads without the guard of their checksums
 			board.Apply(e)
 		}
