@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -191,5 +192,70 @@ func TestCrashHasTheTimeOfTheLastEvent(t *testing.T) {
 	}
 	if len(got) != 4 || got[2].Kind != lab.KindNote || got[2].Time != 7.5 || got[3].Kind != lab.KindEnd || got[3].Time != 7.5 {
 		t.Errorf("events %v, expected note and end at 7.5 s", got)
+	}
+}
+
+// Of a log that is cut off anywhere behind its begin event a follower says what Read says, once.
+func TestFollowerSaysWhatReadSays(t *testing.T) {
+	s := Open(t.TempDir())
+	l, err := s.Create(lab.Begin{Run: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, err := os.Stat(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Append(lab.Event{Kind: lab.KindPoint, Name: "loss", Time: 1}), l.Append(lab.Event{Kind: lab.KindRow, Row: "x", Time: 2}), l.Append(lab.Event{Kind: lab.KindEnd, State: lab.Done, Time: 3}), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(s.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := len(whole); cut >= int(begun.Size()); cut-- {
+		if err := os.Truncate(s.path("a"), int64(cut)); err != nil {
+			t.Fatal(err)
+		}
+		run, err := s.Read("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.Follow("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []lab.Event
+		for range 2 { // the second look adds nothing
+			status, err := f.Next(func(e lab.Event) { got = append(got, e) })
+			if err != nil || status.State != run.State || status.Interrupted != run.Interrupted {
+				t.Errorf("%d of %d bytes: %+v, %v, Read says %s", cut, len(whole), status, err, run.State)
+			}
+		}
+		if !reflect.DeepEqual(got, run.Events) {
+			t.Errorf("%d of %d bytes: events\n%+v\nRead says\n%+v", cut, len(whole), got, run.Events)
+		}
+		f.Close()
+	}
+}
+
+// A look at a log to which nothing was added finds a run that goes on.
+func TestFollowerOfAQuietRun(t *testing.T) {
+	s := Open(t.TempDir())
+	l, err := s.Create(lab.Begin{Run: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := s.Follow("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	events := 0
+	for range 3 {
+		if status, err := f.Next(func(lab.Event) { events++ }); err != nil || status.State != lab.Running || events != 1 {
+			t.Errorf("%+v, %v, %d events", status, err, events)
+		}
 	}
 }
