@@ -117,3 +117,23 @@ func TestQuotesWithinAWord(t *testing.T) {
 		}
 	}
 }
+
+// TestEdgesOfConditions: a word without a key is a text, numbers are equal to their last bits only,
+// and a text is the number 0 nowhere.
+func TestEdgesOfConditions(t *testing.T) {
+	table := onePoint()
+	for line, want := range map[string]string{"=fkl": "", "!=fkl": "", "<3": "", "bytes=250kB": "", "bytes!=250kB": "1", "bytes=251.0000000001kB": "1"} {
+		f, err := table.Filter(line)
+		if got := strings.Trim(fmt.Sprint(table.Keep(f)), "[]"); err != nil || got != want {
+			t.Errorf("%q keeps %q (%v), expected %q", line, got, err, want)
+		}
+	}
+	axis := Axis{Key: "ratio", Values: []string{"0", "0.5"}}
+	for value, known := range map[string]bool{"0": true, "0%": true, "50%": true, "none": false, "": false} {
+		c := condition{op: "=", column: Column{Kind: Value}}
+		c.text = value
+		if err := (&Table{Axes: []Axis{axis}}).compare(&c, value); (err == nil) != known {
+			t.Errorf("ratio=%s: %v", value, err)
+		}
+	}
+}

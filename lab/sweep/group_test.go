@@ -122,14 +122,13 @@ func TestFirstOfEqualsIsTheBest(t *testing.T) {
 	for _, direction := range []lab.Direction{lab.Lower, lab.Higher} {
 		sign := map[lab.Direction]float64{lab.Lower: 1, lab.Higher: -1}[direction]
 		g := &Groups{Table: &Table{}, BestBy: &lab.Metric{Key: "k", Better: direction}}
-		for _, x := range []float64{math.NaN(), 3, 1, 2, 1, math.NaN()} {
+		for _, x := range []float64{1, math.NaN(), 3, 1, 2, math.NaN()} {
 			g.Table.Rows = append(g.Table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": {Value: sign * x}}}})
 		}
-		if best := g.best([]int{0, 1, 2, 3, 4, 5}); best != 2 {
-			t.Errorf("%s is better: the best is row %d, expected 2", direction, best)
-		}
-		if best := g.best([]int{0, 5}); best != -1 {
-			t.Errorf("%s is better: of rows without a number the best is row %d", direction, best)
+		for want, rows := range map[int][]int{0: {0, 1, 2, 3, 4, 5}, 3: {1, 2, 3, 4}, 4: {2, 4}, -1: {1, 5}} {
+			if best := g.best(rows); best != want {
+				t.Errorf("%s is better: the best of the rows %v is %d, expected %d", direction, rows, best, want)
+			}
 		}
 	}
 }
@@ -153,5 +152,63 @@ func TestRowsLeftOutAreCounted(t *testing.T) {
 	once := table.Only([]int{0, 2, 3, 5})
 	if twice := once.Only([]int{3}); once.Left != len(table.Rows)-4 || twice.Left != len(table.Rows)-1 || table.Left != 0 {
 		t.Errorf("left out of %d rows are %d, then %d", len(table.Rows), once.Left, twice.Left)
+	}
+}
+
+// TestBestOfAGroup: by the metric that is sorted by, else by quality.
+func TestBestOfAGroup(t *testing.T) {
+	for sort, want := range map[string]string{"": "auc", "-bytes": "bytes", "ratio": "auc", "ratio,-bytes": "bytes"} {
+		if g, err := groupTable(t).Group("ratio", sort); err != nil || g.BestBy == nil || g.BestBy.Key != want {
+			t.Errorf("sorted by %q: the best is by %+v, expected %s (%v)", sort, g.BestBy, want, err)
+		}
+	}
+}
+
+// TestMixedGroups: two steps in a group are said.
+func TestMixedGroups(t *testing.T) {
+	g := &Groups{Table: groupTable(t), Groups: []Group{{Rows: []int{1, 2}}, {Rows: []int{0, 1, 2}}}}
+	if got := g.Mixed(); !slices.Equal(got, []string{"FM", "q"}) {
+		t.Errorf("mixed are %q", got)
+	}
+}
+
+// TestQualityOfARun: the metric by which a run is looked at is the one with the least noise, else
+// the first that has a direction.
+func TestQualityOfARun(t *testing.T) {
+	for columns, want := range map[string]string{
+		"": "", "bytes auc loss auc_soft": "auc_soft", "bytes agreement loss auc": "auc", "agreement loss": "loss", "bytes agreement": "agreement", "mlp_kept bytes tokens_per_s": "bytes", "mlp_kept tokens_per_s bytes": "tokens_per_s", "mlp_kept": "",
+	} {
+		begin := lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}, Columns: strings.Fields(columns)}
+		values := map[string]lab.Measure{}
+		for _, key := range begin.Columns {
+			values[key] = lab.Measure{Value: 1}
+		}
+		v := lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &begin}, {Kind: lab.KindRow, Cell: "c", Row: "a", Values: values}}).Snapshot()
+		if got := Quality(v).Key; got != want {
+			t.Errorf("of %q the quality is %q, expected %q", columns, got, want)
+		}
+	}
+}
+
+// TestRowsOfASelection: the step is the first column, once; rows stand in the order of the run
+// unless they are sorted.
+func TestRowsOfASelection(t *testing.T) {
+	v := groupTable(t).View
+	for _, c := range []struct {
+		s             Selection
+		columns, each string
+	}{
+		{Selection{Columns: "auc,step,ratio,auc"}, "step auc ratio", "[0 1 2 3 4 5 6 7 8 9 10 11]"},
+		{Selection{Columns: "step"}, "step", "[0 1 2 3 4 5 6 7 8 9 10 11]"},
+		{Selection{Columns: "bytes", Where: "step=q", Sort: "auc"}, "step bytes", "[1 3 5 7 9 11]"},
+		{Selection{Columns: "bytes", Where: "step=q", Sort: "-auc"}, "step bytes", "[11 9 7 5 3 1]"},
+	} {
+		table, err := Select(v, c.s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if columns, each := strings.Join(keysOf(table.Columns()), " "), fmt.Sprint(table.Each()); columns != c.columns || each != c.each {
+			t.Errorf("%+v: columns %s, rows %s, expected %s, %s", c.s, columns, each, c.columns, c.each)
+		}
 	}
 }

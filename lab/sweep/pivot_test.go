@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -160,5 +161,40 @@ func TestAxisThatIsCalledStep(t *testing.T) {
 	p, err := table.Pivot(nil, Question{Down: "ratio", Across: StepAxis, Metric: metric(t, "auc"), Step: "quantized"})
 	if err != nil || p.Step != "quantized" || !slices.Equal(p.Columns, []string{"w8a8", "w4a16", "fp8"}) || p.Aggregated() != 1 {
 		t.Errorf("%v: step %q, across %q, up to %d rows a cell", err, p.Step, p.Columns, p.Aggregated())
+	}
+}
+
+// TestStepIsAnAxisOfSeveral: two steps are an axis, one is none.
+func TestStepIsAnAxisOfSeveral(t *testing.T) {
+	for n, want := range map[int]string{1: "[ratio scheme]", 2: "[ratio scheme step]", 3: "[ratio scheme step]"} {
+		b := begin(false)
+		b.Rows = b.Rows[:n]
+		table := Of(lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &b}}).Snapshot())
+		if got := fmt.Sprint(table.PivotAxes()); got != want {
+			t.Errorf("%d steps: axes %s, expected %s", n, got, want)
+		}
+	}
+}
+
+// TestRowThatACellShows: the only one or the best; of the mean of several none.
+func TestRowThatACellShows(t *testing.T) {
+	table := groupTable(t)
+	for _, best := range []bool{true, false} {
+		p, err := table.Pivot(nil, Question{Down: "ratio", Across: StepAxis, Metric: metric(t, "auc"), Best: best})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for y := range p.Rows {
+			for x, step := range p.Columns {
+				want := map[string]int{"FM": 0, "q": -1}[step]
+				c := &p.Cells[y][x]
+				if best && step == "q" {
+					want = c.Rows[1] // w4
+				}
+				if c.At != want {
+					t.Errorf("best %v: %s, %s shows row %d of %v, expected %d", best, p.Rows[y], step, c.At, c.Rows, want)
+				}
+			}
+		}
 	}
 }
