@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -39,4 +40,32 @@ func TestFieldOfASheetStaysInSight(t *testing.T) {
 			s.expect("▌ "+name, "Run figure1").keys("<down>")
 		}
 	}
+}
+
+// A run begins while the preview of a change is awaited, and not with an error that stands.
+func TestSheetDoesNotWaitForAPreview(t *testing.T) {
+	for _, waits := range []bool{true, false} {
+		s := newScript(t, 100, 30, Options{}).keys("r")
+		sheet := s.m.overlays[len(s.m.overlays)-1].(*sheet)
+		sheet.err, sheet.answer = errors.New("of what was typed before"), sheet.asked
+		if waits {
+			sheet.answer--
+		}
+		if s.keys("<enter>"); (len(s.bench.requests) == 1) != waits {
+			t.Errorf("a preview is awaited: %v; runs that began: %d", waits, len(s.bench.requests))
+		}
+	}
+}
+
+// The plan counts what is shared, and letters do nothing to a choice.
+func TestPlanAndChoicesOfASheet(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("r").expectNot("shared")
+	sheet := s.m.overlays[len(s.m.overlays)-1].(*sheet)
+	s.send(previewMsg{sheet: sheet, asked: sheet.asked, preview: Preview{Name: "x", Cells: 2, Shared: 3}})
+	s.expect("3 shared with an earlier cell")
+	s.keys("<down><down><down>").expect("▌ quick")
+	if s.keys("q2x"); s.quit || s.m.overlays[len(s.m.overlays)-1] != pane(sheet) || *sheet.fields[3].on {
+		t.Error("a letter on a choice does something")
+	}
+	s.expect("▌ quick").keys("<space>").expect("[x]")
 }

@@ -1,10 +1,17 @@
 package tui
 
 import (
+	"fmt"
+	"io"
+	"math"
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 )
 
@@ -130,4 +137,117 @@ func TestGroupIsOpened(t *testing.T) {
 	if groups < 13 {
 		t.Errorf("%d groups", groups)
 	}
+}
+
+// Axes of a heat map that cannot be together are not kept.
+func TestHeatMapOfOneAxisTwice(t *testing.T) {
+	r := newScript(t, 124, 40, Options{}).openSweep().keys("H").runScreen()
+	for _, chosen := range [][2]string{{"ratio", "ratio"}, {"ratio", ""}, {"gone", "ratio"}, {"loss", "scheme"}} {
+		r.pivot.down, r.pivot.across = chosen[0], chosen[1]
+		r.look(func(tb *table) {
+			c := r.pivotOf(tb)
+			if c.err != nil || c.asked.Down == c.asked.Across || chosen[0] == "loss" && [2]string{c.asked.Down, c.asked.Across} != chosen {
+				t.Errorf("chosen %q: %s by %s, %v", chosen, c.asked.Down, c.asked.Across, c.err)
+			}
+		})
+	}
+}
+
+// The front is that of what is measured now, whatever was drawn before.
+func TestFrontOfARunThatGoesOn(t *testing.T) {
+	log := sweepLog(2, 3, 2)
+	board := lab.Fold(log[:len(log)/2])
+	s := newScript(t, 124, 40, Options{})
+	s.send(watchMsg{&session{id: sweepRun, board: board}})
+	r := s.keys("P").runScreen()
+	for _, e := range log[len(log)/2:] {
+		board.Apply(e)
+		if e.Kind != lab.KindRow {
+			continue
+		}
+		r.look(func(tb *table) {
+			x, y := r.paretoMetrics(tb)
+			want, err := sweep.Of(tb.view).Front(nil, x, y)
+			got := r.paretoOf(tb).front
+			if err != nil || fmt.Sprint(got.Points) != fmt.Sprint(want.Points) {
+				t.Fatalf("at %g s the front is of\n%v\nexpected\n%v, %v", e.Time, got.Points, want.Points, err)
+			}
+		})
+	}
+}
+
+// s sorts groups by the column under the cursor, again the other way round; another grouping is in
+// its own order.
+func TestGroupsAreSorted(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys(">g<enter>")
+	r := s.runScreen()
+	ratios := func() string {
+		s.screen()
+		var values []string
+		for i := range r.means.Groups {
+			values = append(values, r.means.Groups[i].Values[0])
+		}
+		return strings.Join(values, " ")
+	}
+	for n, want := range []string{"0.125 0.25 0.375 ", "0.125 0.25 0.375 ", "0.375 0.25 0.125 ", "0.125 0.25 0.375 "} {
+		if got := ratios(); got != want {
+			t.Errorf("sorted %d times: groups %q, expected %q", n, got, want)
+		}
+		s.keys("s")
+	}
+	if r.groupSorted == (columnID{}) {
+		t.Fatal("the groups are not sorted")
+	}
+	s.keys("g<space><down><space><enter>")
+	if got := fmt.Sprint(r.by); got == "[]" || r.groupSorted != (columnID{}) {
+		t.Errorf("grouped anew by %s, sorted by %v", got, r.groupSorted)
+	}
+}
+
+// The chooser proposes the axis under the cursor where nothing is grouped yet, and else what is.
+func TestProposedGrouping(t *testing.T) {
+	s := newScript(t, 124, 40, Options{}).openSweep().keys(">g").expect("▌[x] ratio", "[ ] scheme").keys("<enter>")
+	r := s.runScreen()
+	r.by = []columnID{{sweep.Value, "scheme"}}
+	r.grid.Column = 1
+	s.keys("g").expect("▌[x] scheme", "[ ] ratio")
+}
+
+// Under the groups stands what the mean under the cursor is of; best means are bold.
+func TestMeanUnderTheCursor(t *testing.T) {
+	rd := lipgloss.NewRenderer(io.Discard)
+	rd.SetColorProfile(termenv.ANSI256)
+	s := newScript(t, 160, 40, Options{}).openSweep()
+	s.m.theme = themeNamed(rd, "dark", "", false)
+	r := s.runScreen()
+	r.by = []columnID{{sweep.Step, "step"}}
+	s.send(nil)
+	columns := report.GroupColumns(r.means)
+	for m, metric := range r.means.Metrics {
+		r.groups.Column = len(r.by) + 2 + m
+		best := math.Inf(-1)
+		for i := range r.means.Groups {
+			best = max(best, worth(metric, r.means.Groups[i].Means[m].Value))
+		}
+		for i := range r.means.Groups {
+			one := &r.means.Groups[i]
+			mean := one.Means[m]
+			r.groups.Row = i
+			said := r.explainGroup()
+			if want := fmt.Sprintf("over %d of %s", mean.N, report.Plural(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "no interval") == mean.Bounded() {
+				t.Errorf("%s of %v: %q, expected %q in it", metric.Key, one.Values, said, want)
+			}
+			if bold := r.groupCell(columns, i, r.groups.Column).Paint == r.theme.bold; bold != (metric.Better != lab.Neither && worth(metric, mean.Value) == best) {
+				t.Errorf("%s of %v, %v, is bold: %v", metric.Key, one.Values, mean.Value, bold)
+			}
+		}
+	}
+}
+
+// worth is a value such that more is better.
+func worth(m lab.Metric, x float64) float64 {
+	if m.Better == lab.Lower {
+		return -x
+	}
+	return x
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/lab"
@@ -81,5 +82,44 @@ func TestValuesOfALine(t *testing.T) {
 	}
 	if lacks == 0 {
 		t.Error("no run lacks a metric")
+	}
+}
+
+// A side has the cells of its row alone.
+func TestCellsOfASide(t *testing.T) {
+	v := live()
+	for i := range v.Rows {
+		var ids []string
+		for _, c := range RowOf(v, i).Begin.Cells {
+			ids = append(ids, c.ID)
+		}
+		if !slices.Equal(ids, v.Rows[i].Cells) {
+			t.Errorf("row %d has the cells %q, expected %q", i, ids, v.Rows[i].Cells)
+		}
+	}
+}
+
+// A reason that several runs share is said once, with the runs that it is of.
+func TestNotesAreSaidOnce(t *testing.T) {
+	base := run("base", 3, nil).Snapshot()
+	views := []*lab.View{base}
+	for _, id := range []string{"a", "b", "c"} {
+		v := run(id, 3, nil).Snapshot()
+		if v.Begin.Version = "v2"; id == "b" {
+			v.Begin.Version = "v1"
+		}
+		views = append(views, v)
+	}
+	c := CompareRuns(views, 0, nil)
+	seen := map[string]bool{}
+	for _, note := range c.Notes {
+		of, text, _ := strings.Cut(note, ": ")
+		if seen[text] || of != "#2 #4" {
+			t.Errorf("%q of %q", text, c.Notes)
+		}
+		seen[text] = true
+	}
+	if len(seen) == 0 {
+		t.Error("nothing is said of other versions")
 	}
 }
