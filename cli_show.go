@@ -40,9 +40,7 @@ the sign of its verdict, as compare judges it. Equal is a row of the same step a
 axes that it depends on; a row without an equal has a footnote in place of a difference.`
 
 func (p *program) showCommand() *cobra.Command {
-	format, baseline, chart := "table", "", showChart{}
-	var selection sweep.Selection
-	var group string
+	format, baseline, shown := "table", "", report.Shown{}
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, the beginning of one, or last",
@@ -61,73 +59,48 @@ func (p *program) showCommand() *cobra.Command {
 			if err := showOptions(cmd, format); err != nil {
 				return usage(err)
 			}
-			isChart, err := chart.asked(cmd, format)
-			if err != nil {
-				return err
+			if err := checkChart(cmd, &shown, format); err != nil {
+				return usage(err)
 			}
 			b, _, err := p.board(args[0])
 			if err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("group") {
-				return p.showGroups(b.Snapshot(), selection, group, format)
-			}
-			table, err := sweep.Select(b.Snapshot(), selection)
-			if err != nil {
-				return usage(fmt.Errorf("--%w", err))
-			}
-			if isChart {
-				return chart.write(p.stdout, format, table)
+			width := 0
+			if format == "table" {
+				width = tableWidth()
 			}
 			if cmd.Flags().Changed("baseline") {
-				return p.showAgainst(table, baseline, format)
+				return p.showAgainst(b.Snapshot(), shown.Selection, baseline, format, width)
 			}
-			if format == "table" {
-				return broke(report.TextOf(p.stdout, table, tableWidth()))
+			picture, err := shown.Of(b.Snapshot())
+			if err != nil {
+				return usage(err)
 			}
-			return broke(report.WriteTables(format, p.stdout, table))
+			return broke(picture(format, p.stdout, width))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&format, "format", format, "output format: "+strings.Join(report.Formats(), ", "))
-	flags.StringVar(&selection.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
-	flags.StringVar(&selection.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
-	flags.StringVar(&selection.Columns, "columns", "", "show these columns, KEY,..., in this order")
-	flags.StringVar(&group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with intervals, the best row")
+	flags.StringVar(&shown.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
+	flags.StringVar(&shown.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
+	flags.StringVar(&shown.Columns, "columns", "", "show these columns, KEY,..., in this order")
+	flags.StringVar(&shown.Group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with intervals, the best row")
 	flags.StringVar(&baseline, "baseline", "", "a column Δ beside each metric: what differs from the equal row of this run, with its verdict")
-	flags.BoolVar(&selection.All, "all", false, "tables show repeated rows of a sweep too")
-	chart.flags(cmd)
+	flags.BoolVar(&shown.All, "all", false, "tables show repeated rows of a sweep too")
+	chartFlags(cmd, &shown)
 	return cmd
 }
 
-// showGroups prints the selected rows in groups. The order of a selection is that of the groups.
-func (p *program) showGroups(v *lab.View, s sweep.Selection, by, format string) error {
-	order := s.Sort
-	s.Sort = ""
+// showAgainst prints the selected rows with what differs from those of a baseline.
+func (p *program) showAgainst(v *lab.View, s sweep.Selection, baseline, format string, width int) error {
 	table, err := sweep.Select(v, s)
 	if err != nil {
 		return usage(fmt.Errorf("--%w", err))
 	}
-	groups, err := table.Group(by, order)
-	if err != nil {
-		return usage(fmt.Errorf("--%w", err))
-	}
-	width := 0
-	if format == "table" {
-		width = tableWidth()
-	}
-	return broke(report.WriteGroups(format, p.stdout, groups, width))
-}
-
-// showAgainst prints the selected rows with what differs from those of a baseline.
-func (p *program) showAgainst(table *sweep.Table, baseline, format string) error {
 	base, _, err := p.board(baseline)
 	if err != nil {
 		return err
-	}
-	width := 0
-	if format == "table" {
-		width = tableWidth()
 	}
 	against := report.NewAgainst(table.View, base.Snapshot(), runSettings)
 	return broke(report.WriteAgainst(format, p.stdout, table, against, width))
@@ -135,6 +108,9 @@ func (p *program) showAgainst(table *sweep.Table, baseline, format string) error
 
 // showOptions refuses options that do not go together.
 func showOptions(cmd *cobra.Command, format string) error {
+	if group, _ := cmd.Flags().GetString("group"); cmd.Flags().Changed("group") && strings.TrimSpace(group) == "" {
+		return errors.New("--group: found no key; expected step or an axis of the sweep")
+	}
 	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
 		return errors.New("--all: groups count each measurement once; expected --group or --all, not both")
 	}

@@ -2,8 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"slimlab/lab/home"
+	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 )
 
 // TestShowCharts: a front and a pivot of a run, and what is refused.
@@ -34,10 +40,41 @@ func TestShowCharts(t *testing.T) {
 			t.Errorf("%v: found %q and %q, expected %q", c.args, stdout, stderr, c.want)
 		}
 	}
+	exportsAsShown(t)
 	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}} {
 		stdout, _ := output(t, exitHeld, append([]string{"show", "last", "--format", "json"}, args...)...)
 		if !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: not JSON: %s", args, stdout)
+		}
+	}
+}
+
+// exportsAsShown: what the workbench exports of a screen are the bytes that `show` prints with the
+// options that say what the screen shows.
+func exportsAsShown(t *testing.T) {
+	b := newBench(home.Open(os.Getenv("SLIMLAB_HOME"), "test"), "")
+	runs, err := b.Runs(t.Context())
+	if err != nil || len(runs) == 0 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	for _, shown := range []report.Shown{
+		{},
+		{Selection: sweep.Selection{Where: "steps=1", Sort: "-bytes", Columns: "bytes,auc_soft", All: true}},
+		{Group: "step,steps", Selection: sweep.Selection{Where: "auc_soft>0", Sort: "-auc_soft"}},
+		{Pareto: "bytes,auc_soft", Selection: sweep.Selection{Where: "steps=2"}},
+		{Pivot: "step,steps", Metric: "bytes", Step: "all", Best: true},
+	} {
+		for _, format := range []string{"md", "csv", "json"} {
+			path := filepath.Join(t.TempDir(), "out")
+			if err := b.Export(t.Context(), runs[0].ID, format, path, shown); err != nil {
+				t.Errorf("%v as %s: %v", shown.Options(), format, err)
+				continue
+			}
+			got, _ := os.ReadFile(path)
+			want, _ := output(t, exitHeld, append([]string{"show", runs[0].ID, "--format", format}, shown.Options()...)...)
+			if string(got) != want {
+				t.Errorf("%v as %s: exported\n%s\nshow prints\n%s", shown.Options(), format, got, want)
+			}
 		}
 	}
 }

@@ -22,7 +22,6 @@ import (
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
-	"slimlab/lab/sweep"
 	"slimlab/tui"
 )
 
@@ -192,17 +191,17 @@ func replaceFile(path string, write func(w io.Writer) error) error {
 	return atomicfile.Write(target.Path, write)
 }
 
-func (b *bench) Export(_ context.Context, name, format, path string, rows sweep.Selection) error {
-	if err := nearest.Check("format", format, report.Formats()); err != nil {
+func (b *bench) Export(_ context.Context, name, format, path string, shown report.Shown) error {
+	if err := nearest.Check("format", format, shown.Formats()); err != nil {
 		return err
 	}
 	board, _, err := foldRun(b.home, name)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}
-	table, err := sweep.Select(board.Snapshot(), rows)
+	picture, err := shown.Of(board.Snapshot())
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, func(w io.Writer) error { return report.WriteTables(format, w, table) })
+	return replaceFile(path, func(w io.Writer) error { return picture(format, w, 0) })
 }

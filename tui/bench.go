@@ -6,7 +6,6 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
-	"slimlab/lab/sweep"
 )
 
 // Bench is what the workbench needs from the lab. Its methods may take time: they are called from
@@ -36,7 +35,7 @@ type Bench interface {
 	Model(ctx context.Context, q ModelQuery) ModelInfo
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
 	// columns of a selection.
-	Export(ctx context.Context, run, format, path string, rows sweep.Selection) error
+	Export(ctx context.Context, run, format, path string, shown report.Shown) error
 	// Settings derives the settings of a run's scenario from its log, for a comparison.
 	Settings(b lab.Begin) ([]report.Setting, error)
 	// ExportComparison writes a comparison to a file in one of report.RunsFormats.

@@ -6,7 +6,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab/report"
-	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -78,7 +77,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, do: act(b.mark)},
 		{keys: []string{"c"}, footer: "c compare", help: "compare the marked runs, or this one, with the pinned baseline, else with the oldest", when: func() bool { return len(b.compared()) > 1 }, do: func() tea.Cmd { return b.compareRuns(b.compared(), b.comparedBase()) }},
 		{keys: []string{"b"}, footer: "b baseline", help: "pin the run as baseline for all screens; again: unpin", when: readable, do: func() tea.Cmd { return b.pin(b.selection().run.ID) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID, sweep.Selection{}) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID, report.Shown{}) }},
 		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: onRun, do: act(b.askDelete)},
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func() tea.Cmd { return b.copy(b.selection().run.ID) }},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},

@@ -10,7 +10,6 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab/report"
-	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -25,35 +24,45 @@ var exportAs = map[string]struct{ about, extension string }{
 
 // export asks for format and file, then writes the run's report; of a table that shows less, or in
 // another order, it asks which.
-func (w *workbench) export(run string, shown sweep.Selection) tea.Cmd {
+func (w *workbench) export(run string, shown report.Shown) tea.Cmd {
 	p := &picker{workbench: w, title: "Export " + text.Clean(run) + " as"}
 	for _, format := range report.Formats() {
-		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, sweep.Selection{}) }})
+		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, report.Shown{}) }})
 	}
-	for _, format := range report.Formats() {
-		if shown != (sweep.Selection{}) && format != "junit" { // which has no rows
-			p.entries = append(p.entries, entry{format + " as shown", text.Clean(aboutSelection(shown)), func() tea.Cmd { return w.exportTo(run, format, shown) }})
-		}
+	if shown.Plain() {
+		w.push(p)
+		return nil
+	}
+	var asShown []entry
+	for _, format := range shown.Formats() {
+		asShown = append(asShown, entry{format + " as shown", aboutShown(shown), func() tea.Cmd { return w.exportTo(run, format, shown) }})
+	}
+	// what is looked at comes first
+	if shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" {
+		p.entries = append(asShown, p.entries...)
+	} else {
+		p.entries = append(p.entries, asShown...)
 	}
 	w.push(p)
 	return nil
 }
 
-// aboutSelection says what of a run is exported, in the words of the command line.
-func aboutSelection(s sweep.Selection) string {
-	var words []string
-	for _, one := range []struct{ option, value string }{{"where", s.Where}, {"sort", s.Sort}, {"columns", s.Columns}} {
-		if one.value != "" {
-			words = append(words, one.option+" "+one.value)
+// aboutShown says what of a run is exported, in the words of the command line.
+func aboutShown(s report.Shown) string {
+	var parts []string
+	for i, word := range s.Options() {
+		name, option := strings.CutPrefix(word, "--")
+		switch {
+		case i == 0 || option:
+			parts = append(parts, name)
+		default:
+			parts[len(parts)-1] += " " + word
 		}
 	}
-	if s.All {
-		words = append(words, "all rows")
-	}
-	return strings.Join(words, " · ")
+	return text.Clean(strings.Join(parts, " · "))
 }
 
-func (w *workbench) exportTo(run, format string, shown sweep.Selection) tea.Cmd {
+func (w *workbench) exportTo(run, format string, shown report.Shown) tea.Cmd {
 	return w.writeTo(format, filepath.Base(run)+"."+exportAs[format].extension, func(path string) error {
 		return w.bench.Export(w.ctx, run, format, path, shown)
 	})
@@ -90,4 +99,9 @@ func clipboard(w io.Writer, tmux bool) func(string) tea.Cmd {
 			return saidMsg{text: "copied (where the terminal allows OSC 52)"}
 		}
 	}
+}
+
+// exportKey exports what the Run screen shows, or its run.
+func (r *runScreen) exportKey() binding {
+	return binding{keys: []string{"e", "E"}, footer: "e export", help: "export the run, or what is shown of it, to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id, r.shown()) }}
 }

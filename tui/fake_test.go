@@ -17,7 +17,6 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
-	"slimlab/lab/sweep"
 )
 
 // steps of the fake run: share of the FM's bytes, expected AUC, training steps.
@@ -241,11 +240,11 @@ func (f *fakeBench) Events(_ context.Context, run string) ([]lab.Event, error) {
 	return nil, fmt.Errorf("run %s: not found", run)
 }
 
-func (f *fakeBench) Export(_ context.Context, run, format, path string, rows sweep.Selection) error {
+func (f *fakeBench) Export(_ context.Context, run, format, path string, shown report.Shown) error {
 	if strings.HasPrefix(path, "/full") {
 		return errors.New("write /full/x: no space left on device")
 	}
-	f.exported = append(f.exported, strings.TrimSpace(run+" "+format+" "+path+" "+aboutSelection(rows)))
+	f.exported = append(f.exported, strings.TrimSpace(run+" "+format+" "+path+" "+aboutShown(shown)))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
@@ -100,13 +102,40 @@ func (t *table) plain(row *sweep.Row, c *tableColumn) string {
 	return ""
 }
 
-// selection is what the table shows, as an export can have it; zero where that is the whole run in
-// its own order.
-func (r *runScreen) selection() sweep.Selection {
-	s := sweep.Selection{Where: r.filter.String(), All: r.all}
-	if r.sorted != (columnID{}) {
-		s.Sort = r.sorted.key
-		if r.descending {
+// shown is what the screen shows, as an export and `slimlab show` can have it; zero where that is
+// the whole run in its own order.
+func (r *runScreen) shown() report.Shown {
+	s := report.Shown{Selection: sweep.Selection{Where: r.filter.String()}}
+	switch r.view {
+	case viewPareto:
+		r.look(func(t *table) {
+			x, y := r.paretoMetrics(t)
+			s.Pareto = x.Key + "," + y.Key
+		})
+		return s
+	case viewPivot:
+		r.look(func(t *table) {
+			if q, err := r.question(t); err == nil {
+				s.Pivot, s.Metric, s.Step, s.Best = q.Down+","+q.Across, q.Metric.Key, cmp.Or(q.Step, "all"), q.Best
+			}
+		})
+		return s
+	}
+	sorted, descending := r.sorted, r.descending
+	if len(r.by) > 0 && r.within == nil {
+		sorted, descending = r.groupSorted, r.groupDescending
+		var keys []string
+		for _, id := range r.by {
+			keys = append(keys, id.key)
+		}
+		s.Group = strings.Join(keys, ",")
+	} else {
+		s.All = r.unfolded()
+		s.Where = r.whereWithin(s.Where)
+	}
+	if sorted != (columnID{}) {
+		s.Sort = sorted.key
+		if descending {
 			s.Sort = "-" + s.Sort
 		}
 	}
@@ -130,7 +159,7 @@ func (r *runScreen) foldRows() { r.all = !r.all }
 
 // folds reports whether there are rows that differ in no axis.
 func (r *runScreen) folds() (some bool) {
-	r.session.read(func(v *lab.View) { some = r.all || r.tableNow(v).sweep.Folded() > 0 })
+	r.session.read(func(v *lab.View) { some = r.unfolded() || r.tableNow(v).sweep.Folded() > 0 })
 	return some
 }
 

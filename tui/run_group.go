@@ -117,6 +117,25 @@ func (r *runScreen) keepsGroup(t *table, row *sweep.Row) bool {
 	return true
 }
 
+// whereWithin is a filter line that keeps the rows of the group that is open, if one is.
+func (r *runScreen) whereWithin(line string) string {
+	if r.within == nil {
+		return line
+	}
+	var conditions []string
+	for i, id := range r.by {
+		switch value := r.within[i]; {
+		case id.kind == sweep.Value && value == "":
+			conditions = append(conditions, "not has:"+id.key)
+		case strings.ContainsAny(value, " \t"):
+			conditions = append(conditions, id.key+`="`+value+`"`)
+		default:
+			conditions = append(conditions, id.key+"="+value)
+		}
+	}
+	return sweep.Narrow(line, strings.Join(conditions, " "))
+}
+
 func (r *runScreen) openGroup() {
 	if r.groups.Row >= len(r.means.Groups) {
 		return

@@ -159,7 +159,7 @@ var trendID = columnID{sweep.Metric, trendTitle}
 // It must be called while the session is read, which keeps the version as it is.
 func (r *runScreen) tableNow(v *lab.View) *table {
 	last := r.last
-	same := last != nil && last.view == v && r.lastAll == r.all
+	same := last != nil && last.view == v && r.lastAll == r.unfolded()
 	if same && last.changed == v.RowsChanged {
 		return last
 	}
@@ -167,15 +167,19 @@ func (r *runScreen) tableNow(v *lab.View) *table {
 		r.last = &table{view: v, sweep: last.sweep, place: last.place}
 	} else {
 		arrange := sweep.Of
-		if r.all {
+		if r.unfolded() {
 			arrange = sweep.All
 		}
 		r.last = newTable(v, arrange(v))
 	}
 	r.last.lay(r.layouts[v.Begin.Scenario])
-	r.last.changed, r.lastAll, r.arranged = v.RowsChanged, r.all, arrangement{}
+	r.last.changed, r.lastAll, r.arranged = v.RowsChanged, r.unfolded(), arrangement{}
 	return r.last
 }
+
+// unfolded reports whether rows that differ in no axis stand each for itself: in the table, and not
+// in what is made of its rows, where a measurement counts once.
+func (r *runScreen) unfolded() bool { return r.all && r.view == viewTable && len(r.by) == 0 }
 
 // arrangement is what the order of the rows depends on beside the table.
 type arrangement struct {

@@ -88,7 +88,7 @@ func (r *runScreen) chartKeys() []binding {
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, do: act(r.stop)},
 		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.session.over() }, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id, r.selection()) }},
+		r.exportKey(),
 	})
 }
 

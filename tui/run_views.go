@@ -65,6 +65,7 @@ func (r *runScreen) inView() []keyGroup {
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", do: act(r.typeFilter)},
 		{keys: []string{"Y"}, help: "copy the chart's figures to the clipboard as CSV (OSC 52); names the command that prints them", when: func() bool { return r.view == viewPareto || r.view == viewPivot }, do: r.copyChart},
 		{keys: []string{"m"}, help: "choose another chart", do: act(r.chooseChart)},
+		r.exportKey(),
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 	}...)
 	return []keyGroup{{"Run: " + title, append(own, r.viewKeys()...)}, {"Replay", r.replayKeys()}}
@@ -164,27 +165,22 @@ func (r *runScreen) chooseOf(title string, names, abouts []string, take func(nam
 func (r *runScreen) copyChart() tea.Cmd {
 	var b strings.Builder
 	var err error
-	asked := ""
-	r.look(func(t *table) {
-		if r.view == viewPareto {
-			c := r.paretoOf(t)
-			asked = "--pareto " + c.x.Key + "," + c.y.Key
-			if err = c.err; err == nil {
-				err = report.WriteFront("csv", &b, t.sweep, c.front)
-			}
-			return
-		}
-		c := r.pivotOf(t)
-		if err = c.err; err == nil {
-			asked = "--pivot " + c.asked.Down + "," + c.asked.Across + " --metric " + c.asked.Metric.Key
-			err = report.WritePivot("csv", &b, t.sweep, c.pivot)
+	shown := r.shown()
+	r.session.read(func(v *lab.View) {
+		var picture report.Picture
+		if picture, err = shown.Of(v); err == nil {
+			err = picture("csv", &b, 0)
 		}
 	})
 	if err != nil {
 		r.say("%s", text.Clean(err.Error()))
 		return nil
 	}
-	r.say("copied; the same: slimlab show %s %s", text.Clean(r.session.id), text.Clean(asked))
+	words := []string{"slimlab", "show", r.session.id}
+	for _, word := range shown.Options() {
+		words = append(words, shellWord(word))
+	}
+	r.say("copied; the same: %s", text.Clean(strings.Join(append(words, "--format", "csv"), " ")))
 	return r.copy(b.String())
 }
 

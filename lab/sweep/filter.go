@@ -278,3 +278,25 @@ func (c *condition) is(value string) bool {
 
 // equal compares what was read from text, where 30% and 0.3 may differ in their last bit.
 func equal(a, b float64) bool { return a == b || math.Abs(a-b) <= 1e-9*math.Abs(b) }
+
+// Narrow is a filter line that keeps what line keeps where further conditions hold too.
+func Narrow(line, conditions string) string {
+	var parts []string
+	part, inside := "", false
+	end := func() {
+		parts = append(parts, strings.TrimSpace(conditions+" "+strings.TrimSpace(part)))
+		part = ""
+	}
+	for _, word := range strings.SplitAfter(line, " ") {
+		if !inside && strings.TrimSpace(word) == "or" {
+			end()
+			continue
+		}
+		if strings.Count(word, `"`)%2 == 1 {
+			inside = !inside
+		}
+		part += word
+	}
+	end()
+	return strings.Join(parts, " or ")
+}

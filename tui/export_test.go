@@ -1,0 +1,62 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+// TestEveryViewExportsWhatItShows: the options of the export are those that show the same on the
+// command line, and a run of its own log accepts them.
+func TestEveryViewExportsWhatItShows(t *testing.T) {
+	board := lab.Fold(sweepLog(3, 4, 2)).Snapshot()
+	for _, c := range []struct{ keys, want string }{
+		{"", ""},
+		{"a", "all rows"},
+		{"/ratio<0.3<enter>>s", "where ratio<0.3 · sort ratio"},
+		{"g<enter>", ""},
+		{">g<enter>", "group ratio"},
+		{">gjj<space><enter>", "group ratio,scheme"},
+		{">ag<enter>>>>ss", "group ratio"},
+		{">g<enter>>>>ss", "sort -params · group ratio"},
+		{">g<enter><enter>", "where ratio=0.125"},
+		{">g<enter><end><enter>", "where not has:ratio"},
+		{"/fkl or 0.25<enter>>g<enter><enter>", "where ratio=0.125 fkl or ratio=0.125 0.25"},
+		{"P", "pareto bytes,auc_soft"},
+		{"/loss=fkl<enter>Pyparams<enter>", "where loss=fkl · pareto bytes,params"},
+		{"H", "pivot scheme,ratio · metric auc_soft · step quantized"},
+		{"HB", "pivot scheme,ratio · metric auc_soft · step quantized · best"},
+		{"Htevery<enter>", "pivot scheme,ratio · metric auc_soft · step all"},
+	} {
+		s := newScript(t, 124, 40, Options{}).openSweep().keys(c.keys)
+		shown := s.m.screens[1].(*runScreen).shown()
+		if c.want == "all rows" {
+			c.want = "all"
+		}
+		got := aboutShown(shown)
+		if strings.Contains(c.keys, "ag<enter>>>>ss") { // groups count a measurement once
+			c.want = "sort -params · group ratio"
+		}
+		if got != c.want {
+			t.Errorf("%q: exports %q, expected %q", c.keys, got, c.want)
+		}
+		picture, err := shown.Of(board)
+		if err != nil {
+			t.Errorf("%q: %v", c.keys, err)
+			continue
+		}
+		for _, format := range shown.Formats() {
+			var b strings.Builder
+			if err := picture(format, &b, 0); err != nil || b.Len() == 0 {
+				t.Errorf("%q as %s: %d bytes, %v", c.keys, format, b.Len(), err)
+			}
+		}
+		s.keys("E")
+		if c.want != "" {
+			s.expect("csv as shown")
+		}
+		s.keys("csv<enter><enter>").expect("written to " + fmt.Sprint(sweepRun, ".csv"))
+	}
+}
