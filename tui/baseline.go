@@ -16,10 +16,10 @@ import (
 
 // baseline is the run that is pinned for all screens.
 type baseline struct {
-	run    string    // empty: none is pinned
-	view   *lab.View // nil: not read yet
-	rows   map[string]int
-	deltas bool // tables show what differs from it
+	run    string         // empty: none is pinned
+	view   *lab.View      // nil: not read yet
+	rows   map[string]int // its rows by label, and by Identity
+	deltas bool           // tables show what differs from it
 }
 
 // pinnedMsg is a pinned run that was read.
@@ -73,6 +73,19 @@ func (w *workbench) takeBaseline(msg pinnedMsg) {
 	for i := range msg.view.Rows {
 		w.baseline.rows[msg.view.Rows[i].Label()] = i
 	}
+	for _, row := range sweep.Of(msg.view).Rows {
+		w.baseline.rows[row.Identity()] = row.Index
+	}
+}
+
+// equal finds the baseline's row that is equal to one of another run: of the same label, or at the
+// same values of the axes that it depends on.
+func (b *baseline) equal(row *sweep.Row) (at int, ok bool) {
+	if at, ok = b.rows[row.Label()]; ok {
+		return at, true
+	}
+	at, ok = b.rows[row.Identity()]
+	return at, ok
 }
 
 // missBaseline unpins a run that is no longer there, and says so.
@@ -136,7 +149,7 @@ func (r *runScreen) delta(row *sweep.Row, m lab.Metric) (shown, why string) {
 	if base.view == nil {
 		return "·", "the baseline is being read"
 	}
-	at, ok := base.rows[row.Label()]
+	at, ok := base.equal(row)
 	if !ok {
 		return report.Missing, "the baseline has no such row"
 	}

@@ -9,6 +9,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 	"slimlab/tui/text"
 )
 
@@ -168,7 +169,9 @@ func (r *runScreen) compareRows() tea.Cmd {
 	}
 	if len(sides) == 1 {
 		base := &r.baseline
-		at, ok := base.rows[view.Rows[sides[0].row].Label()]
+		rows := sweep.Of(view).Rows
+		own := slices.IndexFunc(rows, func(row sweep.Row) bool { return slices.Contains(row.Same, sides[0].row) })
+		at, ok := base.equal(&rows[own])
 		if base.view == nil || !ok || base.run == r.session.id {
 			r.say("space marks rows: two or more are compared; one alone with the equal row of a pinned baseline (b on the Bench)")
 			return r.readBaseline()

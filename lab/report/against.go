@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"slimlab/lab"
@@ -47,12 +46,12 @@ func (a *Against) align(v, base *lab.View) *lab.View {
 	old, now := sweep.Of(base), sweep.Of(v)
 	rows := map[string]*sweep.Row{}
 	for i := range old.Rows {
-		rows[pointKey(old, &old.Rows[i])] = &old.Rows[i]
+		rows[old.Rows[i].Identity()] = &old.Rows[i]
 	}
 	aligned := *base
 	aligned.Rows = nil
 	for i := range now.Rows {
-		key := pointKey(now, &now.Rows[i])
+		key := now.Rows[i].Identity()
 		equal := rows[key]
 		if equal == nil {
 			continue
@@ -67,7 +66,7 @@ func (a *Against) align(v, base *lab.View) *lab.View {
 	}
 	var only []string
 	for i := range old.Rows {
-		if r := &old.Rows[i]; rows[pointKey(old, r)] == r && r.Done > 0 {
+		if r := &old.Rows[i]; rows[r.Identity()] == r && r.Done > 0 {
 			only = append(only, old.FullLabel(r))
 		}
 	}
@@ -83,24 +82,6 @@ func (a *Against) align(v, base *lab.View) *lab.View {
 
 // mostOnly is how many rows of the baseline alone a note names.
 const mostOnly = 8
-
-// pointKey is a row's step with its values on the axes that it depends on, numbers by their value,
-// in the order of the axes' names.
-func pointKey(t *sweep.Table, r *sweep.Row) string {
-	var at []string
-	for i := range t.Axes {
-		value := t.Value(r, i)
-		if value == "" {
-			continue
-		}
-		if x, err := lab.ParseNumber(value); err == nil {
-			value = strconv.FormatFloat(x, 'g', 12, 64) // 30% and 0.3 may differ in their last bit
-		}
-		at = append(at, t.Axes[i].Key+"="+value)
-	}
-	slices.Sort(at)
-	return r.Name + "\x00" + strings.Join(at, "\x00")
-}
 
 // Delta is the change of a row's metric as text, "-1.30% -": the difference and the sign of its
 // judgement; Missing where there is none. why says why there is none, or why it is not judged; it

@@ -3,6 +3,7 @@ package sweep
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/internal/nearest"
@@ -67,6 +68,25 @@ func (t *Table) FullLabel(r *Row) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// Identity names what a row measures across runs: its step and its values on the axes that it
+// depends on, numbers as such, whatever the order of the axes. Equal rows of two runs have the
+// same.
+func (r *Row) Identity() string {
+	var at []string
+	for i, p := range r.Params {
+		if i >= len(r.At) || r.At[i] == Any {
+			continue
+		}
+		value := p.Value
+		if x, ok := number(value); ok {
+			value = strconv.FormatFloat(x, 'g', 12, 64) // 30% and 0.3 may differ in their last bit
+		}
+		at = append(at, p.Key+"="+value)
+	}
+	slices.Sort(at)
+	return r.Name + "\x00" + strings.Join(at, "\x00")
 }
 
 // known refuses a word that no row meets, whatever the others are.

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -80,4 +81,32 @@ func FuzzFind(f *testing.F) {
 			t.Errorf("%q found row %d, whose label finds %d (%v)", text, at, again, err)
 		}
 	})
+}
+
+// TestIdentityOfRows: rows of a step are equal at the same values of the axes that they depend on,
+// however the values are written and in whatever order the axes are.
+func TestIdentityOfRows(t *testing.T) {
+	one := Of(lab.Fold(measured(begin(true))).Snapshot())
+	other := begin(true)
+	for i := range other.Cells {
+		p := other.Cells[i].Params
+		ratio := map[string]string{"0.25": "25%", "50%": "0.50"}[p[0].Value]
+		other.Cells[i].Params = []lab.Param{p[1], {Key: "ratio", Value: ratio}}
+	}
+	two := Of(lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &other}}).Snapshot())
+	alone := Of(lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Rows: []string{"base", "pruned"}, Cells: []lab.Cell{{ID: "1", Seed: 1}}}}}).Snapshot())
+	of := func(table *Table) map[string]int {
+		found := map[string]int{}
+		for i := range table.Rows {
+			found[table.Rows[i].Identity()]++
+		}
+		return found
+	}
+	a, b, c := of(one), of(two), of(alone)
+	if len(a) != len(one.Rows) || !maps.Equal(a, b) {
+		t.Errorf("found %v and %v", a, b)
+	}
+	if a["base\x00"] != 1 || c["base\x00"] != 1 || a["pruned\x00"] != 0 || c["pruned\x00"] != 1 {
+		t.Errorf("found %v and %v", a, c)
+	}
 }
