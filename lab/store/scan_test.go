@@ -50,25 +50,44 @@ func fold(tb testing.TB, s *Store, id string) *lab.Board {
 	return b
 }
 
-// A long log is folded as it is read: an event more allocates nothing.
-func TestScanHoldsNoEvents(t *testing.T) {
+// follow reads a run into a board as one that another process writes.
+func follow(tb testing.TB, s *Store, id string) *lab.Board {
+	tb.Helper()
+	f, err := s.Follow(id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	b := lab.NewBoard()
+	if _, err := f.Next(b.Apply); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// A long log is folded as it is read or followed: an event more allocates nothing.
+func TestNoEventsAreHeld(t *testing.T) {
 	s := open(t)
 	const n = 50_000
-	var allocated [2]uint64
-	for i, events := range []int{n, 2 * n} {
-		id := fmt.Sprint(events)
-		long(t, s, id, events)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		b := fold(t, s, id)
-		runtime.ReadMemStats(&after)
-		allocated[i] = after.TotalAlloc - before.TotalAlloc
-		if v := b.Snapshot(); v.Events != events || v.State != lab.Done || len(v.Notes) > 0 {
-			t.Fatalf("%d events, %s, %v; expected %d", v.Events, v.State, v.Notes, events)
-		}
+	sizes := []int{n, 2 * n}
+	for _, events := range sizes {
+		long(t, s, fmt.Sprint(events), events)
 	}
-	if more := int64(allocated[1]) - int64(allocated[0]); more > n {
-		t.Errorf("%d bytes are allocated for %d events more, expected less than a byte each", more, n)
+	for name, read := range map[string]func(testing.TB, *Store, string) *lab.Board{"read": fold, "followed": follow} {
+		var allocated [2]uint64
+		for i, events := range sizes {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			b := read(t, s, fmt.Sprint(events))
+			runtime.ReadMemStats(&after)
+			allocated[i] = after.TotalAlloc - before.TotalAlloc
+			if v := b.Snapshot(); v.Events != events || v.State != lab.Done || len(v.Notes) > 0 {
+				t.Fatalf("%s: %d events, %s, %v; expected %d", name, v.Events, v.State, v.Notes, events)
+			}
+		}
+		if more := int64(allocated[1]) - int64(allocated[0]); more > n {
+			t.Errorf("%s: %d bytes are allocated for %d events more, expected less than a byte each", name, more, n)
+		}
 	}
 }
 
