@@ -74,6 +74,9 @@ func (m *model) lines() []string {
 	for len(body) < height {
 		body = append(body, "")
 	}
+	if lost := len(body) - height; lost > 0 { // the run sheet in a small window
+		body[height-1] = m.theme.warning.On(fmt.Sprintf("… %s more: a higher window shows them", report.Plural(lost+1, "line")))
+	}
 	for i := range m.regions {
 		m.regions[i].y += above
 	}
