@@ -210,7 +210,7 @@ func TestDetailKnowsTheModel(t *testing.T) {
 	s.m.clipboard = clipboard(&out, false)
 	s.keys("jjjj<enter>j<enter>").expect("teacher=FM", "by default: loss=fkl", "/artifacts/0123456789abcdef", "1.43MB on disk", "llama.cpp does not load", "slimlab eval /home/me", "n=3 seeds (AUC, AUC exp.)")
 	s.keys("Yeval<enter>").expect("copied")
-	const want = "slimlab eval /home/me/slimlab/artifacts/0123456789abcdef --text FILE"
+	const want = "slimlab eval /home/me/slimlab/artifacts/0123456789abcdef --generate 'Once upon a time'"
 	if !strings.Contains(out.String(), base64.StdEncoding.EncodeToString([]byte(want))) {
 		t.Errorf("copied %q, expected %q", out.String(), want)
 	}

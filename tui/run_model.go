@@ -41,6 +41,7 @@ type Setting struct {
 // shownModel is what was read of the row that is shown in detail.
 type shownModel struct {
 	of   string // the row; empty: none
+	step string // its name
 	have bool
 	ModelInfo
 }
@@ -73,14 +74,14 @@ func (r *runScreen) readModel() tea.Cmd {
 	if !found || of == r.model.of {
 		return nil
 	}
-	r.model, r.scroll = shownModel{of: of}, 0
+	r.model, r.scroll = shownModel{of: of, step: q.Step}, 0
 	return func() tea.Msg { return modelMsg{of, r.bench.Model(r.ctx, q)} }
 }
 
 // takeModel takes what was read, if it is still asked for.
 func (r *runScreen) takeModel(msg modelMsg) {
 	if msg.of == r.model.of {
-		r.model = shownModel{msg.of, true, msg.info}
+		r.model = shownModel{msg.of, r.model.step, true, msg.info}
 	}
 }
 
@@ -121,7 +122,7 @@ func (r *runScreen) modelPage(v *lab.View, row *lab.TableRow, width int) []strin
 	}
 	if m.Model != "" {
 		p.heading("go on outside (Y copies)")
-		for _, c := range commands(m.Model) {
+		for _, c := range Commands(m.Model, row.Name) {
 			p.say(text.Wrap(text.Clean(c), width)...)
 		}
 	}
@@ -185,12 +186,11 @@ func (r *runScreen) doubts(p *page, v *lab.View, row *lab.TableRow) {
 
 func noBullet(int) string { return "" }
 
-// commands go on with a model on the command line.
-func commands(model string) []string {
-	quoted := shellWord(model)
-	return []string{
-		fmt.Sprintf("slimlab inspect %s", quoted), fmt.Sprintf("slimlab eval %s --text FILE", quoted), fmt.Sprintf("slimlab export %s FOLDER", quoted),
-	}
+// Commands go on with the model of a row on the command line; each runs as it stands.
+func Commands(model, row string) []string {
+	model = shellWord(model)
+	folder := shellWord("./" + strings.ReplaceAll(row, "/", "-"))
+	return []string{"slimlab inspect " + model, "slimlab eval " + model + " --generate 'Once upon a time'", "slimlab export " + model + " " + folder}
 }
 
 // shellWord quotes a word for a shell where it needs that.
@@ -205,7 +205,7 @@ func shellWord(s string) string {
 // copyCommand offers the commands that go on with the model, and its name, for the clipboard.
 func (r *runScreen) copyCommand() {
 	p := &picker{workbench: r.workbench, title: "Copy"}
-	for _, c := range append(commands(r.model.Model), r.model.Model) {
+	for _, c := range append(Commands(r.model.Model, r.model.step), r.model.Model) {
 		p.entries = append(p.entries, entry{text.Clean(c), "", func() tea.Cmd { return r.copy(c) }})
 	}
 	r.push(p)
