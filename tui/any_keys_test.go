@@ -16,9 +16,9 @@ var anyKeys = append(strings.Split("a b c d e f g h i j k l m n o p q r s t u v 
 	"<enter>", "<enter>", "<enter>", "<esc>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<ctrl+u>", "<f3>",
 	"2/ratio<0.3<enter>", "2g<space><enter>", "2g<down><space><down><space><enter>", "2C<space><enter>", "2P", "2H", "2A", "2T", "2<enter>", "1r", "1n", "1<home>jjjj<space><space>c", "1G<enter>", ":chart<enter>", "e<enter>")
 
-// TestAnyKeysOnEveryScreen: whatever keys, at whatever size, over runs with a sweep, damage, foreign
-// text and names of 200 characters: no panic, exact frames, and a pane or popup that is higher than
-// the room it is given says so.
+// TestAnyKeysOnEveryScreen: whatever keys, at whatever size, over runs with a sweep, damage,
+// foreign text and names of 200 characters: no panic, exact frames, and a pane or popup that is
+// higher than the room it is given says so.
 func TestAnyKeysOnEveryScreen(t *testing.T) {
 	scares := []string{"", "", strings.Repeat("long name ", 20), "עברית‏ \u202e", "\x1b[31m\t日本語"}
 	rapid.Check(t, func(rt *rapid.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"slimlab/lab"
 )
 
-// rowsOfCells is a sweep log without its end: the run is live.
+// liveSweep is the log of a sweep without its end: the run is live.
 func liveSweep(ratios, schemes, losses int) []lab.Event {
 	log := sweepLog(ratios, schemes, losses)
 	return log[:len(log)-1]
@@ -102,4 +103,27 @@ func threadTime(tb testing.TB) time.Duration {
 		tb.Fatal(err)
 	}
 	return time.Duration(t.Nano())
+}
+
+// TestFramesDoNotGrowWithTheRows: a frame after a key, of 10⁴ rows, makes what is seen alone.
+func TestFramesDoNotGrowWithTheRows(t *testing.T) {
+	board := lab.Fold(liveSweep(25, 10, 10))
+	for _, view := range frameViews {
+		s := newScript(t, 200, 60, Options{})
+		s.send(watchMsg{&session{id: sweepRun, board: board}})
+		s.keys("a" + strings.Replace(view.keys, "m", "mAUC exp.<enter>", 1))
+		down := true
+		allocations := testing.AllocsPerRun(10, func() {
+			key := "up"
+			if down {
+				key = "down"
+			}
+			down = !down
+			s.m.Update(namedKeys[key])
+			s.m.View()
+		})
+		if allocations > 5000 {
+			t.Errorf("%s: %.0f allocations, expected at most 5000", view.name, allocations)
+		}
+	}
 }
