@@ -504,3 +504,23 @@ func TestModelThatGuesses(t *testing.T) {
 		}
 	}
 }
+
+// A text of one long word has no perplexity by words that is a number; its other figures stand.
+func TestPerplexityThatOverflows(t *testing.T) {
+	source := tinySource(t, "tiny", 5, "")
+	r, err := Run(t.Context(), []Source{source}, Options{Texts: []string{write(t, "text.txt", strings.Repeat("xyz", 800))}, Window: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(r.Results, func(f Figure) bool { return f.Metric == "word perplexity" }) {
+		t.Error("word perplexity is a figure")
+	}
+	for _, metric := range []string{tokenPerplexity, "byte perplexity", "bits per byte"} {
+		find(t, r, metric)
+	}
+	if !slices.ContainsFunc(r.Notes, func(n string) bool {
+		return strings.Contains(n, "the word perplexity of tiny is larger than a number can be, and is left out")
+	}) {
+		t.Errorf("notes %q", r.Notes)
+	}
+}

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -64,6 +65,10 @@ func (r *run) addText(ctx context.Context, out *Evaluation, index int) error {
 			return err
 		}
 		figure, err := r.textFigure(metric, paired)
+		if errors.Is(err, errTooLarge) { // the other figures count all the same
+			out.Notes = append(out.Notes, fmt.Sprintf("%s: %v, and is left out", short(t.Path), err))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -86,6 +91,10 @@ func (r *run) doubts(path string, perplexity Figure) (notes []string) {
 	return notes
 }
 
+// errTooLarge is of a figure that is finite and overflows: a perplexity by words of a text with few
+// of them.
+var errTooLarge = errors.New("larger than a number can be")
+
 // textFigure computes a metric of a text, with intervals; paired says that the models read the same
 // tokens.
 func (r *run) textFigure(metric textMetric, paired bool) (Figure, error) {
@@ -101,6 +110,9 @@ func (r *run) textFigure(metric textMetric, paired bool) (Figure, error) {
 		}
 	}
 	for i, one := range intervals[:len(samples)] {
+		if math.IsInf(one.Value, 1) {
+			return figure, fmt.Errorf("the %s of %s is %w", metric.name, r.measured[i].info.Name, errTooLarge)
+		}
 		if math.IsNaN(one.Value) || math.IsInf(one.Value, 0) {
 			return figure, fmt.Errorf("the %s of %s is %v, expected a number", metric.name, r.measured[i].info.Name, one.Value)
 		}
