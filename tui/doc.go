@@ -6,9 +6,9 @@
 // dispatch the keys, and the footer, the help and the palette are made of them. The screens share
 // the workbench; no screen depends on another. Update does no I/O: what takes time (reading lists
 // and logs, starting a run, exporting) goes to the Bench in commands. While a run is live or
-// replayed, and only then, a tick looks at Board.Version 30 times a second and draws anew when it
-// has changed. What is drawn says where it takes the mouse, so that no screen computes twice where
-// something is.
+// replayed, and only then, a tick looks at Board.Version 30 times a second (4 where another process
+// writes) and draws anew when it has changed. What is drawn says where it takes the mouse, so that
+// no screen computes twice where something is.
 //
 // Promises: each frame has exactly the height of the terminal, no line is wider than it, whatever a
 // scenario or a log contains. A state is shown by glyph and word as well as by colour; all states

@@ -336,7 +336,7 @@ func newScript(t testing.TB, width, height int, o Options) *script {
 // sent by hand.
 func openScript(t testing.TB, f *fakeBench, width, height int, o Options) *script {
 	s := &script{t: t, bench: f, m: newModel(context.Background(), f, o, plainTheme(o.ASCII), func() time.Time { return epoch })}
-	s.m.tickLater = func() tea.Cmd { return nil }
+	s.m.tickLater = func(time.Duration) tea.Cmd { return nil }
 	s.m.lookLater = func() tea.Cmd { return nil }
 	s.m.awaitEnd = func(*session) tea.Cmd { return nil }
 	s.run(s.m.Init())

@@ -3,6 +3,9 @@ package tui
 import (
 	"strings"
 	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab"
 )
@@ -57,5 +60,28 @@ func TestWriterThatIsGoneIsSaid(t *testing.T) {
 		if strings.Contains(s.screen(), text) != said {
 			t.Errorf("a run that ended with %q: said %t, expected %t", text, !said, said)
 		}
+	}
+}
+
+// TestFollowedRunIsLookedAtSlowly: a run of another process wakes the workbench four times a
+// second, one of this program and a replay thirty times; a frozen view says as of when it is.
+func TestFollowedRunIsLookedAtSlowly(t *testing.T) {
+	const id = "20261123-1822-figure1-b2"
+	s := newScript(t, 124, 40, Options{})
+	var after time.Duration
+	s.m.tickLater = func(d time.Duration) tea.Cmd {
+		after = d
+		return nil
+	}
+	s.bench.other = &Live{RunID: id, Board: lab.Fold(fakeLog(id, 3, 0)[:520]), Done: make(chan struct{}), Cancel: func() {}}
+	s.run(s.m.openRun(id, false))
+	if after != followInterval {
+		t.Errorf("a followed run is looked at after %v", after)
+	}
+	s.keys(".").expect("frozen (.) as of 12:04:05")
+	s.send(tickMsg(epoch))
+	s.run(s.m.openRun("20261124-1130-figure1-a1", true))
+	if s.send(tickMsg(epoch)); after != tickInterval {
+		t.Errorf("a replay is looked at after %v", after)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -15,7 +16,7 @@ import (
 type model struct {
 	*workbench
 	screens   []Screen
-	tickLater func() tea.Cmd // the commands that wait, which tests leave out
+	tickLater func(after time.Duration) tea.Cmd // the commands that wait, which tests leave out
 	lookLater func() tea.Cmd
 	awaitEnd  func(s *session) tea.Cmd
 

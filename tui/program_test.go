@@ -26,12 +26,12 @@ func TestProgram(t *testing.T) {
 	}
 	m.lookLater = func() tea.Cmd { return nil }
 	ticks := make(chan struct{}, 1)
-	m.tickLater = func() tea.Cmd {
+	m.tickLater = func(after time.Duration) tea.Cmd {
 		select {
 		case ticks <- struct{}{}:
 		default:
 		}
-		return tickLater()
+		return tickLater(after)
 	}
 	input, keys := io.Pipe()
 	defer keys.Close()

@@ -267,7 +267,7 @@ func (r *runScreen) freeze() {
 	if s.frozen != nil {
 		s.frozen = nil
 	} else {
-		s.frozen = s.board.Snapshot()
+		s.frozen, s.frozenAt = s.board.Snapshot(), r.now()
 	}
 }
 

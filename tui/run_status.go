@@ -86,7 +86,7 @@ func (r *runScreen) mode(s *session, far bool) string {
 		words = append(words, "live in another process")
 	}
 	if s.frozen != nil {
-		words = append(words, "frozen (.)")
+		words = append(words, "frozen (.) as of "+s.frozenAt.Format("15:04:05"))
 	}
 	if len(words) == 0 {
 		return ""

@@ -8,13 +8,14 @@ import (
 
 // session is a run that is watched: live, replayed or at rest.
 type session struct {
-	id     string
-	board  *lab.Board
-	live   *Live     // nil: a log that nobody writes
-	other  bool      // live is a run of another process, which is followed and cannot be stopped
-	began  time.Time // of a live run
-	replay *replay   // nil: not a replay
-	frozen *lab.View // what the screen shows instead of the board while the view is frozen
+	id       string
+	board    *lab.Board
+	live     *Live     // nil: a log that nobody writes
+	other    bool      // live is a run of another process, which is followed and cannot be stopped
+	began    time.Time // of a live run
+	replay   *replay   // nil: not a replay
+	frozen   *lab.View // what the screen shows instead of the board while the view is frozen
+	frozenAt time.Time // when that was
 
 	forecast *lab.Forecast // of the plan; nil until it was asked
 	earlier  lab.StepTimes // what its steps took in an earlier run

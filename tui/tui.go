@@ -46,8 +46,12 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 // tickInterval is how often a moving board is looked at.
 const tickInterval = 33 * time.Millisecond
 
-func tickLater() tea.Cmd {
-	return tea.Tick(tickInterval, func(t time.Time) tea.Msg { return tickMsg(t) })
+// followInterval is how often a run of another process is looked at, whose log is read no more
+// often.
+const followInterval = 250 * time.Millisecond
+
+func tickLater(after time.Duration) tea.Cmd {
+	return tea.Tick(after, func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
 // lookInterval is how often the files of the library are looked at while they are on the screen.

@@ -127,7 +127,10 @@ func (m *model) tickIfMoving() tea.Cmd {
 		return nil
 	}
 	m.ticking = true
-	return m.tickLater()
+	if s := m.session; !m.running() && (s.replay == nil || !s.replay.playing) {
+		return m.tickLater(followInterval)
+	}
+	return m.tickLater(tickInterval)
 }
 
 func (m *model) tick(now time.Time) {
