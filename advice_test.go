@@ -31,11 +31,13 @@ var advisers = map[string][]string{
 	"lab/eval/eval.go":           {"eval"},
 	"lab/eval/options.go":        {"eval"},
 	"lab/eval/part.go":           {"eval"},
+	"lab/report/shown.go":        {"show"},
 	"lab/run/dataset.go":         {"run", "check"},
 	"lab/scenario/bounds.go":     {"run", "check"},
 	"lab/scenario/overlay.go":    {"run", "check"},
 	"lab/scenario/sections.go":   {"run", "check"},
 	"tui/bench_sheet.go":         {"run", "check"},
+	"tui/run_model.go":           {"eval"},
 	"tui/run_views.go":           {"show"},
 }
 

@@ -24,7 +24,7 @@ func TestShowSelects(t *testing.T) {
 		{[]string{"--group", "step", "--where", "w8 or step=FM"}, exitHeld, []string{"step  n  best AUC exp.", "2 of 8 rows", "Student's t"}},
 		{[]string{"--group", "step", "--format", "json"}, exitHeld, []string{`"slimlab.groups/1"`}},
 		{[]string{"--group", "ratio"}, exitUsage, []string{`--group: key "ratio"`}},
-		{[]string{"--group", ""}, exitUsage, []string{"--group: found no key; expected step or an axis of the sweep, of which this run has none"}},
+		{[]string{"--group", ""}, exitUsage, []string{"--group: found no key; expected step or an axis of the sweep"}},
 		{[]string{"--group", "step", "--pareto", "bytes,auc"}, exitUsage, []string{"--pareto: expected --group or --pareto, not both"}},
 		{[]string{"--group", "step", "--all"}, exitUsage, []string{"--all: groups count each measurement once"}},
 		{[]string{"--baseline", "demo", "--columns", "bytes"}, exitHeld, []string{"step             bytes        Δ", "0.00% =", "Δ is against the baseline 20261124-022441-figure1-37e5 (figure1): = same"}},
