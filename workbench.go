@@ -169,6 +169,11 @@ func (b *bench) Open(_ context.Context, name string) (*lab.Board, error) {
 }
 
 func (b *bench) Events(_ context.Context, name string) (events []lab.Event, err error) {
+	n := 0 // a list that grows to its length takes several times the memory
+	if _, err = scanRun(b.home, name, func(lab.Event) { n++ }); err != nil {
+		return nil, err
+	}
+	events = make([]lab.Event, 0, n)
 	_, err = scanRun(b.home, name, func(e lab.Event) { events = append(events, e) })
 	return events, err
 }
