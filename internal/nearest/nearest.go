@@ -46,13 +46,20 @@ func Check(what, name string, valid []string) error {
 // most is how many valid names an error lists.
 const most = 24
 
-// Unknown is the error of a name that is known to be none of the valid ones.
+// Unknown is the error of a name that is known to be none of the valid ones, each of which it lists
+// once.
 func Unknown(what, name string, valid []string) error {
-	list := strings.Join(valid[:min(most, len(valid))], ", ")
+	var distinct []string // a step and a model may have the same name
+	for _, v := range valid {
+		if len(distinct) <= most && !slices.Contains(distinct, v) {
+			distinct = append(distinct, v)
+		}
+	}
+	list := strings.Join(distinct[:min(most, len(distinct))], ", ")
 	switch {
 	case len(valid) == 0:
 		return fmt.Errorf("%s %q: there is none here", what, name)
-	case len(valid) > most:
+	case len(distinct) > most:
 		list += ", …"
 	}
 	return fmt.Errorf("%s %q: expected one of %s%s", what, name, list, Suggest(name, valid))

@@ -99,9 +99,9 @@ func (q *Quantize) scheme() (quant.Scheme, error) {
 const groupMultiple = 8
 
 // Check implements scenario.Checker.
-func (q *Quantize) Check(bad func(key, format string, args ...any)) {
+func (q *Quantize) Check(bad func(key, with, format string, args ...any)) {
 	if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
-		bad("group", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
+		bad("group", "", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
 	}
 }
 

@@ -34,9 +34,9 @@ type Training struct {
 }
 
 // Check implements scenario.Checker.
-func (t *Training) Check(bad func(key, format string, args ...any)) {
+func (t *Training) Check(bad func(key, with, format string, args ...any)) {
 	if t.Warmup > t.Steps {
-		bad("warmup", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
+		bad("warmup", "steps", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
 	}
 }
 

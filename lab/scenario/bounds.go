@@ -44,14 +44,16 @@ const maxPrompts = 1_000_000
 // prompts checks how many prompts a section asks for.
 func (b *builder) prompts(n *node, section string, members, candidates int) {
 	if members > 0 && candidates > maxPrompts/members {
-		b.bad.add(n.placeOf("members"), "%s's members times candidates is %d × %d, expected at most %d", section, members, candidates, maxPrompts)
+		at, wayOut := n.cause(section, "members", "candidates")
+		b.bad.add(at, "%s's members times candidates is %d × %d, expected at most %d%s", section, members, candidates, maxPrompts, wayOut)
 	}
 }
 
 // jsonl checks what the keys of a file's task are together.
 func (b *builder) jsonl(n *node, t *JSONL) {
 	if t.PromptField != "" && t.PromptField == t.ResponseField {
-		b.bad.add(n.placeOf("response_field"), "task's response_field is %q, which is the prompt_field too, expected another", t.ResponseField)
+		at, wayOut := n.cause("task", "response_field", "prompt_field")
+		b.bad.add(at, "task's response_field is %q, which is the prompt_field too, expected another%s", t.ResponseField, wayOut)
 	}
 }
 
@@ -106,6 +108,22 @@ func (n *node) placeOf(path string) place {
 		n = next
 	}
 	return n.at
+}
+
+// cause is the place of a fault between several keys: that of the first one, unless an override set
+// another. wayOut says how an override agrees with the first one again; empty where none is at
+// fault.
+func (n *node) cause(section string, keys ...string) (at place, wayOut string) {
+	at = n.placeOf(keys[0])
+	if at.line == 0 {
+		return at, ""
+	}
+	for _, key := range keys[1:] {
+		if other := n.get(key); other != nil && other.at.line == 0 {
+			return other.at, fmt.Sprintf("; or add --set %s.%s=…", section, keys[0])
+		}
+	}
+	return at, ""
 }
 
 // unmeasured reports an expectation on what no run measures: it could never hold.

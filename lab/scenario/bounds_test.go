@@ -65,6 +65,42 @@ func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
 	}
 }
 
+// TestFaultsOfOverridesNameThem: a value that --set gives a param or an axis is at fault where the
+// param is used, and the place of the use is said too; of two keys that contradict each other the
+// one that was set is at fault.
+func TestFaultsOfOverridesNameThem(t *testing.T) {
+	text := strings.Replace(small, "steps: 10 }", "steps: \"${steps}\", warmup: 5, learning_rate: \"${rate}\" }", 1)
+	text = strings.Replace(text, "scheme: w8a8", "scheme: \"w${bits}\"", 1) +
+		"params: { steps: 10, rate: 1e-3, bits: 8a8, least: 0.5 }\nserve: { members: 500, candidates: 2 }\nexpect: [\"auc(row=kd) > ${least}\"]\n"
+	for setting, want := range map[string]string{
+		"steps=4":                "--set steps=4, used at x.yaml:8:54: step kd's warmup is 5, expected at most the 4 steps of the step; or add --set kd.warmup=…",
+		"kd.steps=4":             "--set kd.steps=4: step kd's warmup is 5, expected at most the 4 steps of the step; or add --set kd.warmup=…",
+		"steps=0":                "--set steps=0, used at x.yaml:8:54: step kd's steps is 0, expected at least 1",
+		"steps=abc":              "--set steps=abc, used at x.yaml:8:54: step kd's steps is abc, expected a whole number",
+		"rate=NaN":               "--set rate=NaN, used at x.yaml:8:92: step kd's learning_rate is NaN, expected a number",
+		"rate=-2":                "--set rate=-2, used at x.yaml:8:92: step kd's learning_rate is -2, expected above 0",
+		"bits=9":                 "--set bits=9, used at x.yaml:9:34: step q's scheme is of an unknown scheme \"w9\"",
+		"least=x":                "--set least=x, used at x.yaml:12:10: expectation \"auc(row=kd) > x\": unknown metric",
+		"serve.candidates=10000": "--set serve.candidates=10000: serve's members times candidates is 500 × 10000, expected at most 1000000; or add --set serve.members=…",
+		"models.s.heads=3":       "--set models.s.heads=3: model s: hidden 8 is no multiple of heads 3",
+		"FM.model=zz":            "--set FM.model=zz: unknown step or model \"zz\": expected one of FM, did",
+		"kd.teacher=zz":          "--set kd.teacher=zz: unknown step or model \"zz\": expected one of FM",
+		"expect=[{}]":            "--set expect=[{}]: expect holds a mapping, expected expectations such as \"auc(row=NAME) > 0.7\"",
+	} {
+		_, err := scenario.Parse("x.yaml", []byte(text), options(setting))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "FM, FM") {
+			t.Errorf("--set %s: got %v, want %s", setting, err, want)
+		}
+	}
+	s, err := scenario.Parse("x.yaml", []byte(text), options("least=0.6", "steps=20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := s.Expect[0].At; at != "x.yaml:12:10" {
+		t.Errorf("the annotation of an expectation is at %s, expected its place in the file", at)
+	}
+}
+
 // TestWhatCanBe: the neighbours of what cannot be are accepted.
 func TestWhatCanBe(t *testing.T) {
 	for _, c := range []struct{ old, new string }{

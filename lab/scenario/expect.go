@@ -65,7 +65,7 @@ type operand struct {
 var comparisons = []string{"<=", ">=", "==", "<", ">"}
 
 func (b *builder) expectations() {
-	n := b.list("expect", "expectations")
+	n := b.list("expect", `expectations such as "auc(row=NAME) > 0.7"`)
 	if n == nil {
 		return
 	}
@@ -104,7 +104,7 @@ type expectParser struct {
 func (p *expectParser) column() int { return len([]rune(p.text[:min(p.start, len(p.text))])) }
 
 func (p *expectParser) parse() (Expectation, error) {
-	e := Expectation{Text: p.text, At: p.at.String()}
+	e := Expectation{Text: p.text, At: p.at.inFile()}
 	p.bound = map[string]bool{}
 	var err error
 	if e.left, err = p.sum(); err != nil {

@@ -26,9 +26,10 @@ type Work interface {
 type Packer interface{ Packs() bool }
 
 // Checker is implemented by work whose keys can contradict each other though each is in its range.
-// Check calls bad for every key that cannot be; the text goes on from "step NAME's KEY ".
+// Check calls bad for every key that cannot be, with the key that it contradicts, empty for none;
+// the text goes on from "step NAME's KEY ".
 type Checker interface {
-	Check(bad func(key, format string, args ...any))
+	Check(bad func(key, with, format string, args ...any))
 }
 
 // Vocabulary is what exists: the kinds of steps, the names that fields can have, and what a run

@@ -24,14 +24,34 @@ const (
 // place is where a value is from: a position in a file, or the override that set it.
 type place struct {
 	file         string
-	line, column int // from 1; 0 for an override
+	line, column int    // from 1; 0 for an override
+	use          string // where in the file an override's param is used; empty for a direct one
 }
 
 func (p place) String() string {
+	if p.use != "" {
+		return p.file + ", used at " + p.use
+	}
 	if p.line == 0 {
 		return p.file
 	}
 	return p.file + ":" + strconv.Itoa(p.line) + ":" + strconv.Itoa(p.column)
+}
+
+// usedBy is the place of an override's value that a param or axis brings to another place.
+func (p place) usedBy(at place) place {
+	if p.line == 0 && p.use == "" && at.line > 0 {
+		p.use = at.String()
+	}
+	return p
+}
+
+// inFile is the place in the file, where the value is used if an override set it.
+func (p place) inFile() string {
+	if p.use != "" {
+		return p.use
+	}
+	return p.String()
 }
 
 type shape uint8
@@ -198,9 +218,9 @@ func (c *converter) at(n ast.Node) place {
 		t = m.Key.GetToken()
 	}
 	if t == nil || t.Position == nil {
-		return place{c.file, 1, 1}
+		return place{file: c.file, line: 1, column: 1}
 	}
-	return place{c.file, t.Position.Line, t.Position.Column}
+	return place{file: c.file, line: t.Position.Line, column: t.Position.Column}
 }
 
 func (c *converter) node(n ast.Node, depth int) (*node, error) {

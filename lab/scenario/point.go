@@ -138,26 +138,22 @@ func (b *builder) fresh(n *node, m *Model) {
 			return
 		}
 	}
-	at := func(key string) place {
-		if v := n.get(key); v != nil {
-			return v.at
-		}
-		return n.at
-	}
 	if n.get("kv_heads") == nil {
 		m.KVHeads = m.Heads
 	}
 	if m.KVHeads > 0 && m.Heads%m.KVHeads != 0 {
-		b.bad.add(at("kv_heads"), "model %s has %d heads over %d kv_heads, expected a divisor of %d", m.Name, m.Heads, m.KVHeads, m.Heads)
+		at, wayOut := n.cause("models."+m.Name, "kv_heads", "heads")
+		b.bad.add(at, "model %s has %d heads over %d kv_heads, expected a divisor of %d%s", m.Name, m.Heads, m.KVHeads, m.Heads, wayOut)
 	}
 	if n.get("head_dim") == nil {
 		if m.Hidden%m.Heads != 0 {
-			b.bad.add(at("heads"), "model %s: hidden %d is no multiple of heads %d; give head_dim", m.Name, m.Hidden, m.Heads)
+			at, _ := n.cause("models."+m.Name, "heads", "hidden")
+			b.bad.add(at, "model %s: hidden %d is no multiple of heads %d; give head_dim", m.Name, m.Hidden, m.Heads)
 		}
 		m.HeadDim = m.Hidden / m.Heads
 	}
 	if m.HeadDim%2 != 0 {
-		b.bad.add(at("head_dim"), "model %s: head_dim is %d, expected an even number for rotary positions", m.Name, m.HeadDim)
+		b.bad.add(n.placeOf("head_dim"), "model %s: head_dim is %d, expected an even number for rotary positions", m.Name, m.HeadDim)
 	}
 	if n.get("mlp") == nil {
 		m.MLP = (m.Hidden*8/3 + 7) / 8 * 8
@@ -235,8 +231,9 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		packed[s.Name] = w.Packs()
 	}
 	if w, ok := s.Work.(Checker); ok && b.bad.added == before {
-		w.Check(func(key, format string, args ...any) {
-			b.bad.add(body.placeOf(key), "step %s's %s %s", s.Name, key, fmt.Sprintf(format, args...))
+		w.Check(func(key, with, format string, args ...any) {
+			at, wayOut := body.cause(s.Name, key, with)
+			b.bad.add(at, "step %s's %s %s%s", s.Name, key, fmt.Sprintf(format, args...), wayOut)
 		})
 	}
 	p.Steps = append(p.Steps, s)
@@ -249,7 +246,10 @@ func (b *builder) stepName(p *Point, kind Kind, s Step, at place) {
 	if _, twice := p.Step(s.Name); twice {
 		b.bad.add(at, "a second step %q; names of steps must differ, give this one a name", s.Name)
 	}
-	loadsIt := kind.Loads && slices.ContainsFunc(references(s.Work), func(r reference) bool { return r.name == s.Name })
+	loadsIt := kind.Loads && slices.ContainsFunc(references(s.Work), func(r reference) bool {
+		_, known := p.Model(r.name)
+		return r.name == s.Name || !known // an unknown model is reported as such
+	})
 	if _, taken := p.Model(s.Name); taken && !loadsIt {
 		b.bad.add(at, "step %q has the name of a model", s.Name)
 	}
@@ -347,7 +347,7 @@ func (b *builder) results() {
 }
 
 func (b *builder) columns() {
-	n := b.list("columns", "metrics")
+	n := b.list("columns", "metrics such as auc")
 	if n == nil {
 		return
 	}

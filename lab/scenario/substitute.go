@@ -37,25 +37,29 @@ func (v *values) substitute(n *node, bad *problems) *node {
 func (v *values) text(n *node, bad *problems) {
 	whole := placeholder.FindString(n.text) == n.text
 	n.quoted = false
+	here := n.at
 	n.text = placeholder.ReplaceAllStringFunc(n.text, func(match string) string {
 		name := match[2 : len(match)-1]
 		if why, barred := v.bar[name]; barred {
-			bad.add(n.at, "${%s} %s", name, why)
+			bad.add(here, "${%s} %s", name, why)
 			return match
 		}
 		value := v.of[name]
 		if value == nil {
-			bad.add(n.at, "%v", nearest.Unknown("unknown param or axis", name, v.names))
+			bad.add(here, "%v", nearest.Unknown("unknown param or axis", name, v.names))
 			return match
 		}
 		v.used[name] = true
+		if value.at.line == 0 && n.at == here { // what is wrong with it is the override's
+			n.at = value.at.usedBy(here)
+		}
 		if whole {
 			n.quoted = value.quoted
 		}
 		return value.text
 	})
 	if rest := placeholder.ReplaceAllString(n.text, ""); strings.Contains(rest, "${") {
-		bad.add(n.at, "${ without its }")
+		bad.add(here, "${ without its }")
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // syntaxError is why a text is no YAML: the place that the library names, what stands there, what
 // was expected and what to do. The library's own words are left out.
 func syntaxError(file string, text []byte, err error) error {
-	at := place{file, 1, 1}
+	at := place{file: file, line: 1, column: 1}
 	message := err.Error()
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) {
