@@ -156,9 +156,9 @@ func TestSharesOfZeroKeepNothingBack(t *testing.T) {
 			t.Errorf("%d records: %d are trained on, %d kept", n, j.TrainSize(), j.Kept())
 		}
 	}
-	cfg := DefaultJSONL(writeFile(t, manyLines(3)))
+	cfg := DefaultJSONL(writeFile(t, manyLines(1)))
 	cfg.CalibrationShare, cfg.Knobs.KeepNone = 0, "--all"
-	if _, err := ReadJSONL(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "none of 3 records fell into the validation split: expected more records with different prompts; --all trains on all") {
+	if _, err := ReadJSONL(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "found 1 records with 1 different prompts, expected at least 2, one for each split (training, validation); --all trains on all") {
 		t.Errorf("found %v", err)
 	}
 }

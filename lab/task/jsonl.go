@@ -25,8 +25,9 @@ type JSONLConfig struct {
 	MaxTokens int    `key:"max_tokens"` // longer examples lose their end
 	Limit     int    `key:"limit"`      // records to read; 0 is all
 	// ValidationShare and CalibrationShare are the parts of the file that are kept from training,
-	// chosen by a hash of each prompt and SplitSeed; 0 keeps none. So records with the same prompt
-	// are in the same split, and a longer file moves no record.
+	// chosen by a hash of each prompt, of the text where there is none, and SplitSeed; 0 keeps
+	// none. So records with the same prompt are in the same split, and a longer file moves no
+	// record, unless it was so short that a split would have none.
 	ValidationShare  float64 `key:"validation_share"`
 	CalibrationShare float64 `key:"calibration_share"`
 	SplitSeed        uint64  `key:"split_seed"`
@@ -108,46 +109,13 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	if d.content, err = file.Sum(); err != nil {
 		return nil, err
 	}
-	for _, record := range all {
-		switch at := place(record.Prompt+string(record.Messages), cfg.SplitSeed); {
-		case at < cfg.ValidationShare:
-			d.validation = append(d.validation, record)
-		case at < cfg.ValidationShare+cfg.CalibrationShare:
-			d.calibration = append(d.calibration, record)
-		default:
-			d.train = append(d.train, record)
-		}
-	}
-	if err := d.checkSplits(len(all)); err != nil {
+	if err := d.split(all); err != nil {
 		return nil, err
 	}
 	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration",
 		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration)))
 	d.notes = append(d.notes, reader.notes(d.name, len(all))...)
 	return d, nil
-}
-
-// checkSplits reports a split without records that is to have some.
-func (d *Records) checkSplits(all int) error {
-	for _, split := range []struct {
-		name    string
-		share   float64
-		records []Record
-	}{
-		{"training", 1, d.train},
-		{"validation", d.cfg.ValidationShare, d.validation},
-		{"calibration", d.cfg.CalibrationShare, d.calibration},
-	} {
-		if len(split.records) > 0 || split.share == 0 {
-			continue
-		}
-		advice := "expected more records with different prompts"
-		if d.cfg.Knobs.KeepNone != "" {
-			advice += "; " + d.cfg.Knobs.KeepNone + " trains on all"
-		}
-		return fmt.Errorf("%s: none of %d records fell into the %s split: %s", d.name, all, split.name, advice)
-	}
-	return nil
 }
 
 // Content is the hexadecimal SHA-256 of the file.

@@ -117,7 +117,8 @@ func TestJSONLErrors(t *testing.T) {
 		{"blank file", "\n \n", "no records, expected JSON objects: one a line, or a JSON array of them"},
 		{"empty array", "[]", "no records"},
 		{"question", `{"goal": "g", "sol1": "a", "sol2": "b", "label": 1}`, "data.jsonl:1: found a question of the form of PIQA, expected a prompt and its response"},
-		{"one record", good, "none of 1 records fell into the"},
+		{"one prompt of many answers", strings.Repeat(good, 9), "found 9 records with 1 different prompts, expected at least 3"},
+		{"one record", good, "found 1 records with 1 different prompts, expected at least 3, one for each split (training, validation, calibration)"},
 	} {
 		_, err := NewJSONL(t.Context(), DefaultJSONL(writeFile(t, c.content)), byteEncoder{}, endOfText, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -283,6 +284,64 @@ func TestJSONLSplits(t *testing.T) {
 			}
 			in[r.Prompt] = name
 		}
+	}
+}
+
+// TestFewRecordsReachEverySplit: from as many different prompts as splits on, each split has a
+// record, equal prompts stay together, and a note says that shares were not kept; of records enough
+// the shares are.
+func TestFewRecordsReachEverySplit(t *testing.T) {
+	for n := 3; n <= 200; n++ {
+		for _, validation := range []float64{0.1, 0.85} {
+			cfg := DefaultJSONL(writeFile(t, manyLines(n)+doubled(n)))
+			cfg.ValidationShare = validation
+			d, err := ReadJSONL(t.Context(), cfg)
+			if err != nil {
+				t.Fatalf("%d prompts: %v", n, err)
+			}
+			splits := map[string]string{}
+			byHash := map[string]int{}
+			for name, records := range map[string][]Record{"training": d.train, "validation": d.validation, "calibration": d.calibration} {
+				if len(records) == 0 {
+					t.Errorf("%d prompts, validation %v: no %s", n, validation, name)
+				}
+				for _, r := range records {
+					if other := splits[r.Prompt]; other != "" && other != name {
+						t.Errorf("%d prompts: %q is in %s and %s", n, r.Prompt, other, name)
+					}
+					splits[r.Prompt] = name
+					switch at := place(r.Prompt, 0); {
+					case at < validation:
+						byHash["validation"]++
+					case at < validation+cfg.CalibrationShare:
+						byHash["calibration"]++
+					default:
+						byHash["training"]++
+					}
+				}
+			}
+			noted := strings.Contains(strings.Join(d.Notes(), "\n"), "records are few")
+			if empty := len(byHash) < 3; noted != empty {
+				t.Errorf("%d prompts, validation %v: by hash %v, a note: %v", n, validation, byHash, noted)
+			} else if !empty && (byHash["validation"] != len(d.validation) || byHash["calibration"] != len(d.calibration)) {
+				t.Errorf("%d prompts, validation %v: %d validation and %d calibration records, by hash %v", n, validation, len(d.validation), len(d.calibration), byHash)
+			}
+		}
+	}
+}
+
+// TestTextsWithoutPromptsAreSplit: records of a text alone are split by their texts.
+func TestTextsWithoutPromptsAreSplit(t *testing.T) {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "{\"text\": \"text number %d\"}\n", i/2) // each twice
+	}
+	d, err := ReadJSONL(t.Context(), DefaultJSONL(writeFile(t, b.String())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, c := len(d.validation), len(d.calibration); v < 60 || v > 140 || c < 60 || c > 140 || v%2+c%2 != 0 {
+		t.Errorf("%d validation and %d calibration records of 1000, of which pairs are equal", v, c)
 	}
 }
 
