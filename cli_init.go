@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,8 @@ var sampleText string
 type draft struct {
 	task, model, data, file string
 	ratios, schemes         []string
+	// what the records beside the scenario are made of, empty for none
+	made string
 }
 
 func (p *program) initCommand() *cobra.Command {
@@ -92,7 +95,7 @@ func (d draft) write(ctx context.Context, h *home.Home) (file string, notes []st
 	}
 	text, more, err := d.text(ctx, h, about)
 	if err == nil {
-		err = checked(ctx, h, d.file, text)
+		err = d.blame(checked(ctx, h, d.file, text))
 	}
 	if err == nil {
 		_, err = writeNew(d.file, []byte(text))
@@ -163,7 +166,12 @@ func (d *draft) records(ctx context.Context) (jsonl []byte, about string, notes 
 		}
 		from = "the text " + d.data
 	}
-	jsonl, n := starter.Records(text)
+	jsonl, n, prompts := starter.Records(text)
+	if prompts < starter.LeastRecords {
+		return nil, "", nil, fmt.Errorf("--data %s: the text has %d characters and %d words, of which %d records with different prompts can be made: expected a longer text, of at least %d records, such as %d different words",
+			d.data, utf8.RuneCountInString(text), len(strings.Fields(text)), prompts, starter.LeastRecords, 2*starter.LeastRecords)
+	}
+	d.made = "--data " + d.data
 	about = fmt.Sprintf("%d records of %s.", n, from)
 	if d.data == "" {
 		about += " Replace it by texts like those that the model is for."
@@ -239,6 +247,19 @@ func checked(ctx context.Context, h *home.Home, file, text string) error {
 	}
 	_, _, err = run.Check(ctx, h, s.Plan())
 	return err
+}
+
+// blame names what the user gave in place of the files that are not written when the check finds a
+// fault.
+func (d *draft) blame(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(d.file)+`(:\d+)*: `).ReplaceAllString(err.Error(), "")
+	if d.made != "" {
+		text = strings.ReplaceAll(text, d.data, d.made)
+	}
+	return fmt.Errorf("the scenario would not run: %s", text)
 }
 
 // writeNew writes a file that is not there. undo removes it.

@@ -67,6 +67,40 @@ func TestInitWritesWhatRuns(t *testing.T) {
 	}
 }
 
+// TestInitTakesFewData: a text of a few words and few records of any form make a scenario that
+// passes check; fewer are refused with the user's file and what is needed, and leave no file.
+func TestInitTakesFewData(t *testing.T) {
+	newHome(t)
+	t.Chdir(t.TempDir())
+	for _, c := range []struct{ name, content, says string }{
+		{"text.txt", strings.Repeat("the quick brown fox jumps over the lazy dog. 0123456789 hello world\n", 3), ""},
+		{"six.txt", "one two three four five six", ""},
+		{"few.jsonl", "{\"prompt\": \"a\", \"response\": \"b\"}\n{\"prompt\": \"c\", \"response\": \"d\"}\n{\"prompt\": \"e\", \"response\": \"f\"}\n", ""},
+		{"texts.jsonl", "{\"text\": \"a b\"}\n{\"text\": \"c d\"}\n{\"text\": \"e f\"}\n", ""},
+		{"two.txt", "hello world\n", "--data two.txt: the text has 12 characters and 2 words, of which 1 records with different prompts can be made: expected a longer text, of at least 3 records"},
+		{"blank.txt", " \n\n", "blank.txt"},
+		{"two.jsonl", "{\"prompt\": \"a\", \"response\": \"b\"}\n{\"prompt\": \"c\", \"response\": \"d\"}\n", "two.jsonl: found 2 records with 2 different prompts, expected at least 3"},
+		{"same.jsonl", strings.Repeat("{\"text\": \"a b\"}\n", 9), "same.jsonl: found 9 records with 1 different prompts, expected at least 3"},
+	} {
+		if err := os.WriteFile(c.name, []byte(c.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := slimlab(t, "init", "--model", "pretrained:recsys-fm", "--schemes", "none", "--data", c.name, "--file", c.name+".yaml")
+		if c.says == "" {
+			if _, more, checked := slimlab(t, "check", c.name+".yaml"); code != exitHeld || checked != exitHeld {
+				t.Errorf("%s: exit %d and %d: %s%s", c.name, code, checked, stderr, more)
+			}
+			continue
+		}
+		if code != exitUsage || !strings.Contains(stderr, c.says) || strings.Contains(stderr, ".yaml") || strings.Contains(stderr, "-data.jsonl") {
+			t.Errorf("%s: exit %d, %s, expected %q without files that are not there", c.name, code, stderr, c.says)
+		}
+		if left, _ := filepath.Glob(c.name + "*"); len(left) != 1 {
+			t.Errorf("%s: left %v", c.name, left)
+		}
+	}
+}
+
 // TestInitCompressesARealCheckpoint: a folder in, a table of 3 ratios times 4 schemes out.
 func TestInitCompressesARealCheckpoint(t *testing.T) {
 	model := shareddata.Path(t, "models/TinyStories-656K")

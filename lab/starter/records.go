@@ -14,12 +14,31 @@ const (
 	enoughRecords = 120
 )
 
+// LeastRecords is how many records with different prompts a scenario needs: one each to train with,
+// to validate with and to calibrate with.
+const LeastRecords = 3
+
 // Records makes records of a plain text, one JSON object a line: pieces that end between words, of
 // which the first fourth is the prompt and the rest the response. So every record has a prompt of
-// its own, by which records are split. n counts them.
-func Records(text string) (jsonl []byte, n int) {
+// its own, by which records are split. n counts them, prompts the different ones. Pieces are
+// smaller than usual where a text is so short that fewer than LeastRecords would differ; it may
+// have too few words for them.
+func Records(text string) (jsonl []byte, n, prompts int) {
 	text = strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
 	size := max(leastOfRecord, min(len(text)/enoughRecords, mostOfRecord))
+	jsonl, n, prompts = records(text, size)
+	for prompts < LeastRecords && size > 1 {
+		size /= 2
+		if less, m, more := records(text, size); more > prompts {
+			jsonl, n, prompts = less, m, more
+		}
+	}
+	return jsonl, n, prompts
+}
+
+// records makes records of pieces of a size; prompts counts the different ones.
+func records(text string, size int) (jsonl []byte, n, prompts int) {
+	seen := map[string]bool{}
 	for text != "" {
 		piece := text[:wordEnd(text, size)]
 		text = strings.TrimLeftFunc(text[len(piece):], unicode.IsSpace)
@@ -33,9 +52,10 @@ func Records(text string) (jsonl []byte, n int) {
 			panic("starter: " + err.Error()) // two strings
 		}
 		jsonl = append(append(jsonl, line...), '\n')
+		seen[prompt] = true
 		n++
 	}
-	return jsonl, n
+	return jsonl, n, len(seen)
 }
 
 // wordEnd is the end of the first word of s that ends at n or behind it.

@@ -15,7 +15,7 @@ func TestRecordsKeepEveryWord(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé"\\]{1,9}`), 0, 200).Draw(rt, "words")
 		text := strings.Join(words, rapid.SampledFrom([]string{" ", "\n", "\r\n\r\n", "\t "}).Draw(rt, "between"))
-		jsonl, n := Records(text)
+		jsonl, n, _ := Records(text)
 		var got []string
 		lines := strings.Split(strings.TrimSuffix(string(jsonl), "\n"), "\n")
 		for _, line := range lines[:n] {
@@ -38,7 +38,7 @@ func TestRecordsKeepEveryWord(t *testing.T) {
 		}
 	})
 	text := strings.Repeat("one two three four five six seven ", 100)
-	jsonl, n := Records(text)
+	jsonl, n, _ := Records(text)
 	if n < 10 || len(jsonl) < len(text) {
 		t.Errorf("%d records in %d bytes of a text of %d", n, len(jsonl), len(text))
 	}
@@ -96,7 +96,7 @@ func TestRecordsHaveTheirShape(t *testing.T) {
 	const longest = len("responsibility ")
 	for _, words := range []int{100, 1000, 8000, 40_000} {
 		text := strings.Repeat("a responsibility of one ", words/4)
-		jsonl, n := Records(text)
+		jsonl, n, _ := Records(text)
 		size := max(leastOfRecord, min(len(text)/enoughRecords, mostOfRecord))
 		if least := len(text) / (size + longest); n < least || n > len(text)/size+1 {
 			t.Errorf("%d bytes: %d records, expected %d to %d", len(text), n, least, len(text)/size+1)
@@ -111,6 +111,20 @@ func TestRecordsHaveTheirShape(t *testing.T) {
 			if whole < size || whole > size+longest || len(r.Prompt) < whole/4 || len(r.Prompt) > whole/4+longest {
 				t.Errorf("%d bytes, record %d: a prompt of %d and a response of %d, expected a fourth of %d", len(text), i, len(r.Prompt), len(r.Response), size)
 			}
+		}
+	}
+}
+
+// TestShortTextsMakeRecordsEnough: a text of a few words makes the least number of records that
+// differ; one of fewer words says how many it makes.
+func TestShortTextsMakeRecordsEnough(t *testing.T) {
+	line := "the quick brown fox jumps over the lazy dog. 0123456789 hello world, this is a test of tokens\n"
+	for text, want := range map[string]int{
+		strings.Repeat(line, 3): LeastRecords, line: LeastRecords, "one two three four five six": LeastRecords, strings.Repeat("a b c d e f g h i ", 30): LeastRecords,
+		"one two three four five": 2, "one two": 1, "one": 0, "": 0, strings.Repeat("same ", 500): 2,
+	} {
+		if _, n, prompts := Records(text); n < prompts || prompts < want || want < LeastRecords && prompts != want {
+			t.Errorf("%.40q makes %d records with %d prompts, expected %d", text, n, prompts, want)
 		}
 	}
 }
