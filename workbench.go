@@ -115,6 +115,8 @@ func (b *bench) Start(ctx context.Context, r tui.Request) (*tui.Live, error) {
 	return &tui.Live{RunID: work.ID, Board: work.Board, Cancel: cancel, Done: done}, nil
 }
 
+func (b *bench) Kept(_ context.Context, id string) bool { return b.home.Logs.Kept(id) }
+
 func (b *bench) Delete(_ context.Context, id string) error { return b.home.Logs.Remove(id) }
 
 // followEvery is how often the log of a followed run is looked at.
@@ -153,9 +155,13 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 				if errors.Is(err, store.ErrReplaced) { // without the path, which can fill the line
 					err = store.ErrReplaced
 				}
+				ended := lab.Failed
+				if !b.home.Logs.Kept(f.ID()) {
+					ended, err = lab.Deleted, errors.New("its log was deleted")
+				}
 				var last float64
 				board.Read(func(v *lab.View) { last = v.Time })
-				board.Apply(lab.Event{Kind: lab.KindEnd, Time: last, State: lab.Failed, Text: err.Error() + "; what was read is shown"})
+				board.Apply(lab.Event{Kind: lab.KindEnd, Time: last, State: ended, Text: err.Error() + "; what was read is shown"})
 				return
 			}
 		}

@@ -68,7 +68,7 @@ func TestWorkbenchSaysThatALogIsGone(t *testing.T) {
 		t.Fatal("a log that is gone is not noticed within 5 seconds")
 	}
 	live.Board.Read(func(v *lab.View) {
-		if !strings.HasPrefix(v.Error, "the log was removed") || v.Begin.Scenario != "x" {
+		if v.State != lab.Deleted || !strings.HasPrefix(v.Error, "its log was deleted") || v.Begin.Scenario != "x" {
 			t.Errorf("%q says %q", v.Begin.Scenario, v.Error)
 		}
 	})

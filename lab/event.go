@@ -160,10 +160,12 @@ const (
 	Done
 	Failed
 	Cancelled
+	// Deleted is the state of a run whose log was deleted while it was followed; no log holds it.
+	Deleted
 )
 
 func (s State) String() string {
-	names := [...]string{"wait", "run", "done", "fail", "stop"}
+	names := [...]string{"wait", "run", "done", "fail", "stop", "deleted"}
 	if int(s) >= len(names) {
 		return "?"
 	}

@@ -46,6 +46,8 @@ type Bench interface {
 	Candidates(ctx context.Context) (Candidates, error)
 	// Compress writes a scenario and returns its ID, with notes on what was chosen.
 	Compress(ctx context.Context, c Compression) (id string, notes []string, err error)
+	// Kept reports whether the log of a run is still there.
+	Kept(ctx context.Context, run string) bool
 	// Delete removes a run's log. A run in progress is an error.
 	Delete(ctx context.Context, run string) error
 }

@@ -188,6 +188,8 @@ func (f *fakeBench) Compress(_ context.Context, c Compression) (id string, notes
 	return "mine.yaml", []string{"65 records of a sample" + f.scare}, nil
 }
 
+func (f *fakeBench) Kept(_ context.Context, run string) bool { return !slices.Contains(f.deleted, run) }
+
 func (f *fakeBench) Delete(_ context.Context, run string) error {
 	if strings.Contains(run, "smoke") {
 		return fmt.Errorf("run %s is running: stop it first", run)

@@ -85,3 +85,17 @@ func TestFollowedRunIsLookedAtSlowly(t *testing.T) {
 		t.Errorf("a replay is looked at after %v", after)
 	}
 }
+
+// TestDeletedByAnotherWorkbench: a run that is shown while another program deletes its log stays on
+// the screen, which says so once.
+func TestDeletedByAnotherWorkbench(t *testing.T) {
+	const id = "20261124-1130-figure1-a1"
+	s := newScript(t, 124, 40, Options{})
+	s.run(s.m.openRun(id, false))
+	s.send(lookMsg{})
+	s.expectNot("deleted")
+	s.bench.deleted = append(s.bench.deleted, id)
+	s.send(lookMsg{})
+	s.expect("✓ done", "log deleted", "what was read is shown", "distilled")
+	s.keys("j").expect("log deleted").expectNot("what was read is shown")
+}

@@ -85,6 +85,9 @@ func (r *runScreen) mode(s *session, far bool) string {
 	if s.other && !s.over() {
 		words = append(words, "live in another process")
 	}
+	if s.deleted {
+		words = append(words, "log deleted")
+	}
 	if s.frozen != nil {
 		words = append(words, "frozen (.) as of "+s.frozenAt.Format("15:04:05"))
 	}

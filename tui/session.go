@@ -15,6 +15,7 @@ type session struct {
 	began    time.Time // of a live run
 	replay   *replay   // nil: not a replay
 	frozen   *lab.View // what the screen shows instead of the board while the view is frozen
+	deleted  bool      // its log is gone since it was opened
 	frozenAt time.Time // when that was
 
 	forecast *lab.Forecast // of the plan; nil until it was asked

@@ -100,6 +100,8 @@ func (t *theme) state(s lab.State) (glyph string, p text.Paint) {
 		return "✗", t.failed
 	case lab.Cancelled:
 		return "■", t.warning
+	case lab.Deleted:
+		return "−", t.warning
 	}
 	return "○", t.dim
 }

@@ -57,7 +57,12 @@ func (m *model) handle(msg tea.Msg) tea.Cmd {
 	case openedMsg:
 		return m.opened(msg)
 	case lookMsg:
-		return m.lookLater()
+		return tea.Batch(m.lookLater(), m.lookForLog())
+	case goneMsg:
+		msg.session.deleted = true
+		if msg.session == m.session {
+			m.say("the log of this run was deleted; what was read is shown, and y and Y still copy it")
+		}
 	case previewMsg:
 		msg.sheet.take(msg)
 	case pinnedMsg:

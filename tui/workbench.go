@@ -58,7 +58,8 @@ type (
 		run string
 		err error
 	}
-	lookMsg struct{} // time to look whether files have changed
+	goneMsg struct{ session *session } // its log was deleted
+	lookMsg struct{}                   // time to look whether files have changed
 	runsMsg struct {
 		list []RunInfo
 		err  error
@@ -243,3 +244,17 @@ func watch(s *session) tea.Cmd { return func() tea.Msg { return watchMsg{s} } }
 
 // copy hands text to the clipboard.
 func (w *workbench) copy(s string) tea.Cmd { return w.clipboard(s) }
+
+// lookForLog finds out whether another program has deleted the log of the run that is open.
+func (w *workbench) lookForLog() tea.Cmd {
+	s := w.session
+	if s == nil || s.deleted || s.id == DemoRun || !s.over() || s.replay != nil {
+		return nil
+	}
+	return func() tea.Msg {
+		if w.bench.Kept(w.ctx, s.id) {
+			return nil
+		}
+		return goneMsg{s}
+	}
+}

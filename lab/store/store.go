@@ -40,6 +40,12 @@ func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
+// Kept reports whether there is a log of an id.
+func (s *Store) Kept(id string) bool {
+	_, err := os.Stat(s.path(id))
+	return !absent(err)
+}
+
 // RunningError is the error of a run that cannot be removed: its process lives.
 type RunningError struct{ ID string }
 
