@@ -22,3 +22,27 @@ func TestParseNumber(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersHaveTheSuffixesOfTheirUnit: what a unit's tables write reads back, the suffix of
+// another unit is refused with the unit's own, and no suffix means two things.
+func TestNumbersHaveTheSuffixesOfTheirUnit(t *testing.T) {
+	factors := map[string]float64{}
+	for _, u := range units {
+		own := map[string]bool{}
+		for _, p := range u.suffixes() {
+			own[p.Suffix] = true
+			if before, ok := factors[p.Suffix]; ok && before != p.Factor {
+				t.Errorf("%s is %v and %v", p.Suffix, before, p.Factor)
+			}
+			factors[p.Suffix] = p.Factor
+			if got, err := u.ParseNumber("3" + p.Suffix); err != nil || math.Abs(got-3*p.Factor) > 1e-12*got {
+				t.Errorf("%s: 3%s is %v, %v", u, p.Suffix, got, err)
+			}
+		}
+		for suffix := range suffixFactors {
+			if _, err := u.ParseNumber("3" + suffix); (err == nil) != own[suffix] || err != nil && !strings.Contains(err.Error(), "whose unit is "+u.String()) {
+				t.Errorf("%s: 3%s: %v", u, suffix, err)
+			}
+		}
+	}
+}

@@ -114,14 +114,15 @@ func parseQueryWord(word string) (queryCondition, error) {
 		c.number = seconds
 		return c, nil
 	}
-	if _, known := lab.MetricByKey(c.key); !known {
+	metric, known := lab.MetricByKey(c.key)
+	if !known {
 		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(queryWords, ", "))
 	}
 	if c.op == ":" {
 		return c, fmt.Errorf("%s is a metric: ask %s<… or %s>…", c.key, c.key, c.key)
 	}
 	var err error
-	if c.number, err = lab.ParseNumber(number); err != nil {
+	if c.number, err = metric.Unit.ParseNumber(number); err != nil {
 		return c, fmt.Errorf("%s: %w", c.key, err)
 	}
 	c.metric = true

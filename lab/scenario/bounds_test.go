@@ -101,6 +101,36 @@ func TestFaultsOfOverridesNameThem(t *testing.T) {
 	}
 }
 
+// TestExpectationsTakeUnits: numbers may have the suffixes of tables, with a space before them or
+// none, by the unit of the metric; the error of another unit names the metric's.
+func TestExpectationsTakeUnits(t *testing.T) {
+	text := small + "serve: { members: 5, candidates: 2 }\nexpect: [ %q ]\n"
+	for expect, want := range map[string]string{
+		"ttft_cold_p50(row=q) < 1ms":           "",
+		"ttft_cold_p50(row=q) < 1 ms":          "",
+		"ttft_cold_p50(row=q) < 900µs + 1e2us": "",
+		"300kB >= bytes(row=q)":                "",
+		"bytes(row=q) < 0.5MB":                 "",
+		"bytes(row=q) < 300k":                  "",
+		"params(row=q) < 1.5M":                 "",
+		"smaller(row=q) > 1.5x":                "",
+		"smaller(row=q) > 1.5×":                "",
+		"auc(row=q) > 70%":                     "",
+		"auc(row=q) > 99 % * auc(row=FM)":      "",
+		"ttft_cold_p50(row=q) < 3kB":           `x.yaml:11:35: expectation "ttft_cold_p50(row=q) < 3kB": ttft_cold_p50: found "3kB", expected a number whose unit is seconds, with one of the suffixes s, ms, µs, ns, us, %, or none`,
+		"bytes(row=q) < 1ms":                   `bytes: found "1ms", expected a number whose unit is bytes, with one of the suffixes TB, GB, MB, kB, B, T, G, M, k, %, or none`,
+		"auc(row=q) > 1ms":                     `auc: found "1ms", expected a number whose unit is fraction, with one of the suffixes %, or none`,
+		"ttft_cold_p50(row=q) < 1sec":          `found "1sec", expected a number such as 0.5, 20ms or 1.5MB`,
+		"ttft_cold_p50(row=q) < 1 sec":         `found "sec" after the end`,
+		"auc(row=q) > 0x1p-1":                  `found "0x1p", expected a number`,
+	} {
+		s, err := scenario.Parse("x.yaml", []byte(fmt.Sprintf(text, expect)), options())
+		if want == "" && (err != nil || len(s.Expect) != 1) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, expected %q", expect, err, want)
+		}
+	}
+}
+
 // TestWhatCanBe: the neighbours of what cannot be are accepted.
 func TestWhatCanBe(t *testing.T) {
 	for _, c := range []struct{ old, new string }{

@@ -18,10 +18,11 @@ import (
 //	comparison := sum ("<" | "<=" | ">" | ">=" | "==") sum
 //	sum        := product (("+" | "-") product)*
 //	product    := value ("*" value)*
-//	value      := ["-"] number ["%"] | metric "(" "row=" name ("," axis "=" value)* ")"
+//	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")"
 //
-// A metric is the row's value over all seeds. Axes of the sweep that no metric names are free: the
-// expectation must hold at each of their values, and each gives a verdict.
+// A suffix is one of the metric's unit, as tables write it: 20ms, 300kB, 3%, 1.5x. A metric is the
+// row's value over all seeds. Axes of the sweep that no metric names are free: the expectation must
+// hold at each of their values, and each gives a verdict.
 type Expectation struct {
 	Text  string
 	At    string // file, line and column, for annotations
@@ -98,6 +99,13 @@ type expectParser struct {
 	scenario *Scenario
 	at       place
 	bound    map[string]bool
+	suffixed []suffixed
+}
+
+// suffixed is a number with the suffix of a unit, and its place.
+type suffixed struct {
+	text  string
+	start int
 }
 
 // column is the place of the error, in runes from the expectation's start.
@@ -140,6 +148,9 @@ func (p *expectParser) bind(e *Expectation) error {
 	if len(operands) == 0 {
 		return fmt.Errorf("compares no metric, expected metric(row=…)")
 	}
+	if err := p.units(operands); err != nil {
+		return err
+	}
 	for _, a := range p.scenario.Axes {
 		if !p.bound[a.Key] {
 			e.free = append(e.free, a)
@@ -149,6 +160,29 @@ func (p *expectParser) bind(e *Expectation) error {
 			if _, ok := o.at[a.Key]; !ok {
 				return fmt.Errorf("%s leaves the axis %s open, which another metric here fixes; give it to both or to neither", o.text, a.Key)
 			}
+		}
+	}
+	return nil
+}
+
+// units reports a number whose suffix is of a unit that no metric of the expectation has.
+func (p *expectParser) units(operands []operand) error {
+	for _, number := range p.suffixed {
+		var wrong error
+		for _, o := range operands {
+			metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
+			_, err := metric.Unit.ParseNumber(number.text)
+			if err == nil {
+				wrong = nil
+				break
+			}
+			if wrong == nil {
+				wrong = fmt.Errorf("%s: %w", o.metric, err)
+			}
+		}
+		if wrong != nil {
+			p.start = number.start
+			return wrong
 		}
 	}
 	return nil
@@ -296,13 +330,21 @@ func (p *expectParser) number(t *term) error {
 		}
 		p.pos++
 	}
-	x, err := strconv.ParseFloat(p.text[p.start:p.pos], 64)
-	if err != nil || math.IsInf(x, 0) {
-		return fmt.Errorf("%q is no number", p.text[p.start:p.pos])
+	from, end := p.start, p.pos
+	digits, suffix := p.text[from:end], p.word("(),=<>+-*")
+	if !lab.IsSuffix(suffix) && p.start > end { // a word of its own
+		p.pos, suffix = end, ""
 	}
-	if p.pos < len(p.text) && p.text[p.pos] == '%' {
-		p.pos++
-		x /= 100
+	p.start = from
+	if suffix != "" && !lab.IsSuffix(suffix) {
+		return fmt.Errorf("found %q, expected a number such as 0.5, 20ms or 1.5MB", digits+suffix)
+	}
+	x, err := lab.ParseNumber(digits + suffix)
+	if err != nil || math.IsInf(x, 0) {
+		return fmt.Errorf("%q is no number", digits)
+	}
+	if suffix != "" && suffix != "%" {
+		p.suffixed = append(p.suffixed, suffixed{digits + suffix, from})
 	}
 	t.scale *= x
 	return nil

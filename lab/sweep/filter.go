@@ -177,7 +177,7 @@ func (t *Table) compare(c *condition, value string) error {
 		}
 		return nil
 	}
-	num, err := lab.ParseNumber(value)
+	num, err := c.column.Metric.Unit.ParseNumber(value)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.column.Key, err)
 	}
