@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestParetoCursorWithoutItsRow(t *testing.T) {
 func TestPointsOffALogAxis(t *testing.T) {
 	var points []sweep.Point
 	for _, xy := range [][2]float64{{0, 1}, {-1, 1}, {1, 0}, {1, 1}} {
-		points = append(points, sweep.Point{X: lab.Summary{Value: xy[0]}, Y: lab.Summary{Value: xy[1]}})
+		points = append(points, sweep.Point{X: &lab.Summary{Value: xy[0]}, Y: &lab.Summary{Value: xy[1]}})
 	}
 	c := &paretoChart{front: &sweep.Front{Points: points}}
 	for scale, want := range map[scaleChoice]int{scaleAuto: 0, scaleLinear: 0, scaleLogX: 2, scaleLogY: 1, scaleLogLog: 3} {
@@ -169,7 +170,7 @@ func TestFrontOfARunThatGoesOn(t *testing.T) {
 			x, y := r.paretoMetrics(tb)
 			want, err := sweep.Of(tb.view).Front(nil, x, y)
 			got := r.paretoOf(tb).front
-			if err != nil || fmt.Sprint(got.Points) != fmt.Sprint(want.Points) {
+			if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 				t.Fatalf("at %g s the front is of\n%v\nexpected\n%v, %v", e.Time, got.Points, want.Points, err)
 			}
 		})

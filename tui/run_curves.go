@@ -35,7 +35,6 @@ type curvesView struct {
 	smooth int      // of smoothings
 	picked []string // the series; none: those of the marked rows, or all
 	first  int      // chart that is seen
-	cells  cellIndex
 	drawn  map[*lab.Series]drawing
 	named  namedCurves
 }
@@ -45,13 +44,21 @@ type namedCurves struct {
 	of              *table
 	ordered, marked int
 	colour          string
-	curves          map[string][]curve // by the names and whether they are grouped
+	curves          map[string]curves // by the names and whether they are grouped
 }
 
-// cellIndex finds cells of a table's view by their ids.
-type cellIndex struct {
-	of *table
-	at map[string]int
+// curves are the latest of the curves that were found, as many as can be distinguished, and how
+// many others are hidden.
+type curves struct {
+	shown  []curve
+	hidden int
+}
+
+// found is a curve before it has a name and a style.
+type found struct {
+	series *lab.Series
+	cell   *lab.CellView
+	row    *sweep.Row // nil: of a cell, and of no row
 }
 
 // smoothings are the weights of the moving average; 0 is none.
@@ -94,28 +101,13 @@ func stepOf(t *table, series string) string {
 	return step
 }
 
-// cellOf finds a cell by its id; nil where there is none.
-func (r *runScreen) cellOf(t *table, id string) *lab.CellView {
-	index := &r.curves.cells
-	if index.of != t {
-		*index = cellIndex{t, make(map[string]int, len(t.view.Cells))}
-		for i := range t.view.Cells {
-			index.at[t.view.Cells[i].ID] = i
-		}
-	}
-	if i, ok := index.at[id]; ok {
-		return &t.view.Cells[i]
-	}
-	return nil
-}
-
 // curvesNamed finds the named series in the rows that are drawn, a curve that several cells share
 // once. By values of an axis they are styled where the user chose one, where they are many, and
 // where grouped asks for it.
-func (r *runScreen) curvesNamed(t *table, names []string, grouped bool) []curve {
+func (r *runScreen) curvesNamed(t *table, names []string, grouped bool) curves {
 	known := &r.curves.named
 	if known.of != t || known.ordered != r.ordered || known.marked != r.marked || known.colour != r.colour {
-		*known = namedCurves{t, r.ordered, r.marked, r.colour, map[string][]curve{}}
+		*known = namedCurves{t, r.ordered, r.marked, r.colour, map[string]curves{}}
 	}
 	key := fmt.Sprintf("%q %v", names, grouped)
 	if _, found := known.curves[key]; !found {
@@ -124,96 +116,104 @@ func (r *runScreen) curvesNamed(t *table, names []string, grouped bool) []curve 
 	return known.curves[key]
 }
 
-func (r *runScreen) findCurves(t *table, names []string, grouped bool) []curve {
-	var curves []curve
-	var rows []*sweep.Row // of each curve
-	drawn := r.curveRows(t)
+// findCurves names and styles the curves that are drawn, of the thousands that there may be.
+func (r *runScreen) findCurves(t *table, names []string, grouped bool) curves {
+	var all []found
 	for _, name := range names {
-		step := stepOf(t, name)
-		if len(t.sweep.Axes) == 0 || step == "" {
-			for i := range t.view.Cells {
-				c := &t.view.Cells[i]
-				if s := c.Find(name); s != nil {
-					id := ""
-					if len(t.view.Cells) > 1 {
-						id = c.ID
-					}
-					curves, rows = append(curves, curve{name: curveName(names, name, id), series: s}), append(rows, nil)
-				}
+		all = r.findSeries(all, t, name)
+	}
+	if len(all) == 0 {
+		return curves{}
+	}
+	colour := r.curveColouring(t, all)
+	byValue := (grouped || r.colour != "" || len(all) > maxCurves) && len(t.sweep.Axes) > 0
+	most := maxCurves
+	if byValue && all[0].row != nil {
+		most = maxGrouped
+	}
+	out := curves{hidden: max(0, len(all)-most)}
+	for i := out.hidden; i < len(all); i++ { // the latest: what moves
+		one := &all[i]
+		c := curve{name: r.curveName(t, names, one), series: one.series, style: i}
+		if byValue && one.row != nil {
+			value := colour.of(one.row)
+			if c.style, c.group = value, "none"; value >= 0 {
+				c.group = colour.names[value]
+			} else {
+				c.style = len(colour.names)
 			}
+			c.axis = colour.key
+		}
+		out.shown = append(out.shown, c)
+	}
+	return out
+}
+
+// findSeries adds the curves of a series: of the rows that are drawn, or without a sweep, or where
+// the series is of no step, of all cells.
+func (r *runScreen) findSeries(all []found, t *table, name string) []found {
+	step := stepOf(t, name)
+	if len(t.sweep.Axes) == 0 || step == "" {
+		for i := range t.view.Cells {
+			c := &t.view.Cells[i]
+			if s := c.Find(name); s != nil {
+				all = append(all, found{s, c, nil})
+			}
+		}
+		return all
+	}
+	for _, i := range r.curveRows(t) {
+		row := &t.sweep.Rows[i]
+		if row.Name != step {
 			continue
 		}
-		for _, i := range drawn {
-			row := &t.sweep.Rows[i]
-			if row.Name != step {
-				continue
-			}
-			for _, c := range r.cellsWith(t, row, name) {
-				label := strings.TrimPrefix(t.sweep.Label(row), row.Name+" ")
-				if label == row.Name {
-					label = ""
+		first := len(all) // for each seed the first of the cells that share it
+		for _, same := range row.Same {
+			for _, id := range t.view.Rows[same].Cells {
+				c := t.view.Cell(id)
+				if c == nil || slices.ContainsFunc(all[first:], func(x found) bool { return x.cell.Seed == c.Seed }) {
+					continue
 				}
-				if row.Of > 1 {
-					label = strings.TrimSpace(fmt.Sprintf("%s seed %d", label, c.Seed))
+				if s := c.Find(name); s != nil {
+					all = append(all, found{s, c, row})
 				}
-				curves, rows = append(curves, curve{name: curveName(names, name, label), series: c.Find(name)}), append(rows, row)
 			}
 		}
 	}
-	r.style(t, curves, rows, grouped)
-	return curves
+	return all
 }
 
-func curveName(names []string, name, which string) string {
+// curveName tells a curve from the others: by its series where there are several, its row, its
+// seed.
+func (r *runScreen) curveName(t *table, names []string, one *found) string {
+	which := ""
+	switch {
+	case one.row != nil:
+		which = strings.TrimPrefix(t.sweep.Label(one.row), one.row.Name+" ")
+		if which == one.row.Name {
+			which = ""
+		}
+		if one.row.Of > 1 {
+			which = strings.TrimSpace(fmt.Sprintf("%s seed %d", which, one.cell.Seed))
+		}
+	case len(t.view.Cells) > 1:
+		which = one.cell.ID
+	}
 	if len(names) > 1 {
-		which = strings.TrimSpace(name + " " + which)
+		which = strings.TrimSpace(one.series.Name + " " + which)
 	}
 	return text.Clean(which)
 }
 
-// cellsWith are cells that have a series of a row, for each seed the first of those that share it.
-func (r *runScreen) cellsWith(t *table, row *sweep.Row, series string) []*lab.CellView {
-	var cells []*lab.CellView
-	for _, i := range row.Same {
-		for _, id := range t.view.Rows[i].Cells {
-			c := r.cellOf(t, id)
-			if c == nil || c.Find(series) == nil || slices.ContainsFunc(cells, func(x *lab.CellView) bool { return x.Seed == c.Seed }) {
-				continue
-			}
-			cells = append(cells, c)
-		}
-	}
-	return cells
-}
-
-// style gives each curve its own style, or that of its row's value.
-func (r *runScreen) style(t *table, curves []curve, rows []*sweep.Row, grouped bool) {
-	colour := r.curveColouring(t, rows)
-	byValue := grouped || r.colour != "" || len(curves) > maxCurves
-	for i := range curves {
-		curves[i].style = i
-		if !byValue || rows[i] == nil || len(t.sweep.Axes) == 0 {
-			continue
-		}
-		value := colour.of(rows[i])
-		if curves[i].style, curves[i].group = value, "none"; value >= 0 {
-			curves[i].group = colour.names[value]
-		} else {
-			curves[i].style = len(colour.names)
-		}
-		curves[i].axis = colour.key
-	}
-}
-
 // curveColouring is the colouring that was chosen, else by the first axis in which the rows of the
 // curves differ.
-func (r *runScreen) curveColouring(t *table, rows []*sweep.Row) colouring {
+func (r *runScreen) curveColouring(t *table, all []found) colouring {
 	if r.colour != "" {
 		return r.colouring(t)
 	}
 	for i := range t.sweep.Axes {
-		for _, row := range rows {
-			if row != nil && rows[0] != nil && row.At[i] != rows[0].At[i] {
+		for j := range all {
+			if row, first := all[j].row, all[0].row; row != nil && first != nil && row.At[i] != first.At[i] {
 				return r.colouringBy(t, t.sweep.Axes[i].Key)
 			}
 		}
@@ -223,15 +223,8 @@ func (r *runScreen) curveColouring(t *table, rows []*sweep.Row) colouring {
 
 // curveChart draws training curves. at is where values are read off, as a share of the range of
 // steps; NaN is nowhere.
-func (r *runScreen) curveChart(title string, curves []curve, height, width int, at float64) []string {
-	most := maxCurves
-	if len(curves) > 0 && curves[0].group != "" {
-		most = maxGrouped
-	}
-	hidden := max(0, len(curves)-most)
-	if hidden > 0 {
-		curves = curves[len(curves)-most:] // the latest: what moves
-	}
+func (r *runScreen) curveChart(title string, set curves, height, width int, at float64) []string {
+	curves, hidden := set.shown, set.hidden
 	c := r.chartOf(curves)
 	if !math.IsNaN(at) {
 		first, last := math.Inf(1), math.Inf(-1)

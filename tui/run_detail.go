@@ -77,7 +77,7 @@ func (r *runScreen) measures(v *lab.View, row *lab.TableRow, width, height int) 
 	curves := r.detailCurves(v, row)
 	room := height - 1 - len(stages)
 	graph := 0
-	if len(curves) > 0 && room >= 12 {
+	if len(curves.shown) > 0 && room >= 12 {
 		graph = min(max(8, room/2), 24)
 	}
 	metrics := measured(row)
@@ -226,9 +226,9 @@ func rowSeries(v *lab.View, row *lab.TableRow) []string {
 }
 
 // detailCurves are the row's own cells' curves of the chosen series.
-func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) []curve {
+func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) curves {
 	name := r.detailSeries(v, row)
-	var curves []curve
+	var all []curve
 	for _, id := range row.Cells {
 		if c := v.Cell(id); c != nil {
 			if s := c.Find(name); s != nil {
@@ -236,9 +236,10 @@ func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) []curve {
 				if len(row.Cells) > 1 {
 					label = fmt.Sprintf("seed %d", c.Seed)
 				}
-				curves = append(curves, curve{name: label, series: s, style: len(curves)})
+				all = append(all, curve{name: label, series: s, style: len(all)})
 			}
 		}
 	}
-	return curves
+	hidden := max(0, len(all)-maxCurves)
+	return curves{all[hidden:], hidden}
 }

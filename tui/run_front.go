@@ -57,10 +57,10 @@ func (s *spots) light(at int, spot chart.Spot) {
 // spotsOf are the points that are shown.
 func (r *runScreen) spotsOf(t *table, c *paretoChart, shown []int) []chart.Spot {
 	known, colours := &c.spots, fmt.Sprint(r.theme.palette.Name, r.theme.ascii, r.colouring(t).key)
-	if known.spots != nil && known.colours == colours && known.alone == r.pareto.alone && known.bare == r.pareto.bare {
+	if known.colours == colours && known.alone == r.pareto.alone && known.bare == r.pareto.bare {
 		return known.spots
 	}
-	*known = spots{colours: colours, alone: r.pareto.alone, bare: r.pareto.bare, lit: -1, spots: make([]chart.Spot, 0, len(shown)), at: make([]int, len(c.front.Points))}
+	*known = spots{colours: colours, alone: r.pareto.alone, bare: r.pareto.bare, lit: -1, spots: slices.Grow(known.spots[:0], len(shown)), at: slices.Grow(known.at[:0], len(c.front.Points))[:len(c.front.Points)]}
 	colour := r.colouring(t)
 	for _, best := range []bool{false, true} {
 		for _, i := range shown {
@@ -86,8 +86,8 @@ func (r *runScreen) spot(t *table, c *paretoChart, colour *colouring, point int,
 		spot.Paint = r.theme.dim
 	}
 	if !r.pareto.bare && (p.Best || selected || c.roomForBars()) {
-		spot.LowX, spot.HighX = bar(&p.X)
-		spot.LowY, spot.HighY = bar(&p.Y)
+		spot.LowX, spot.HighX = bar(p.X)
+		spot.LowY, spot.HighY = bar(p.Y)
 	}
 	if p.Best || selected {
 		spot.Name = label(t, row)
@@ -137,8 +137,8 @@ func (r *runScreen) underPareto(t *table, c *paretoChart, width int) string {
 	p := &c.front.Points[shown[at]]
 	parts := []string{
 		text.Clean(t.sweep.Label(&t.sweep.Rows[p.Row])),
-		c.x.Label + " " + report.FormatSummary(c.x.Unit, p.X),
-		c.y.Label + " " + report.FormatSummary(c.y.Unit, p.Y),
+		c.x.Label + " " + report.FormatSummary(c.x.Unit, *p.X),
+		c.y.Label + " " + report.FormatSummary(c.y.Unit, *p.Y),
 	}
 	switch {
 	case p.Best:

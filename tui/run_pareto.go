@@ -78,7 +78,7 @@ func (r *runScreen) paretoOf(t *table) *paretoChart {
 	if c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && c.ordered == r.ordered {
 		return c
 	}
-	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y}
+	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y, spots: spots{spots: c.spots.spots, at: c.spots.at, lit: -1}}
 	if c.front, c.err = t.sweep.Front(rows, x, y); c.err == nil {
 		c.best = c.front.Best()
 		for i := range c.front.Points {

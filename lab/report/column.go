@@ -59,13 +59,14 @@ func (c *Column) Cell(r *lab.TableRow) TableCell {
 
 // bestOf returns the best value, or NaN where there is none: no direction, or all values equal.
 func bestOf(better lab.Direction, values []float64) float64 {
-	values = slices.DeleteFunc(slices.Clone(values), math.IsNaN)
-	if better == lab.Neither || len(values) < 2 {
-		return math.NaN()
+	low, high, n := math.Inf(1), math.Inf(-1), 0
+	for _, x := range values {
+		if !math.IsNaN(x) {
+			low, high, n = min(low, x), max(high, x), n+1
+		}
 	}
-	low, high := slices.Min(values), slices.Max(values)
 	switch {
-	case low == high:
+	case better == lab.Neither || n < 2 || low == high:
 		return math.NaN()
 	case better == lab.Lower:
 		return low

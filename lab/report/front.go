@@ -158,7 +158,7 @@ func frontTable(t *sweep.Table, f *sweep.Front, clean func(string) string) *text
 		for _, label := range pointLabels(t, &t.Rows[p.Row]) {
 			cells = append(cells, clean(label))
 		}
-		out.Rows = append(out.Rows, append(cells, x.Summary(p.X), y.Summary(p.Y), Place(p)))
+		out.Rows = append(out.Rows, append(cells, x.Summary(*p.X), y.Summary(*p.Y), Place(p)))
 	}
 	return out
 }
@@ -173,7 +173,7 @@ func frontCSV(w io.Writer, t *sweep.Table, f *sweep.Front) error {
 	for i := range f.Points {
 		p := &f.Points[i]
 		line := pointLabels(t, &t.Rows[p.Row])
-		for _, s := range []lab.Summary{p.X, p.Y} {
+		for _, s := range []*lab.Summary{p.X, p.Y} {
 			line = append(line, plain(s.Value))
 			if s.Interval {
 				line = append(line, plain(s.Low), plain(s.High))

@@ -21,7 +21,10 @@ func Pareto(points []Costs) []int {
 	}
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := points[i], points[j]
-		return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y), cmp.Compare(i, j))
+		if a.X != b.X {
+			return cmp.Compare(a.X, b.X)
+		}
+		return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(i, j))
 	})
 	front := order[:0]
 	for _, i := range order {

@@ -22,8 +22,8 @@ type Front struct {
 
 // Point is a row as a point of a Front.
 type Point struct {
-	Row  int // in Table.Rows
-	X, Y lab.Summary
+	Row  int          // in Table.Rows
+	X, Y *lab.Summary // not to be changed, nor used beyond Table.Renew
 	// no other point is at least as good in both metrics and better in one
 	Best bool
 	// the point is not Best, but no other point is better beyond the intervals of both: each that
@@ -50,7 +50,7 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 	}
 	rows = t.all(rows)
 	places := make([]place, 0, len(rows))
-	for _, i := range rows {
+	for _, i := range t.asSorted(rows, x.Key, y.Key) {
 		sx, hasX := vx.finite(i)
 		sy, hasY := vy.finite(i)
 		if !hasX {
@@ -63,13 +63,48 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 			places = append(places, place{sx.Value, sy.Value, i})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.y, b.y)) })
+	slices.SortFunc(places, func(a, b place) int {
+		if a.x != b.x {
+			return cmp.Compare(a.x, b.x)
+		}
+		return cmp.Or(cmp.Compare(a.y, b.y), cmp.Compare(a.row, b.row))
+	})
 	f.Points = make([]Point, 0, len(places))
+	order := t.fronts[[2]string{x.Key, y.Key}][:0]
 	for _, p := range places {
-		f.Points = append(f.Points, Point{Row: p.row, X: vx.summaries[p.row], Y: vy.summaries[p.row], By: -1})
+		order = append(order, p.row)
+		f.Points = append(f.Points, Point{Row: p.row, X: &vx.summaries[p.row], Y: &vy.summaries[p.row], By: -1})
 	}
+	if t.fronts == nil {
+		t.fronts = map[[2]string][]int{}
+	}
+	t.fronts[[2]string{x.Key, y.Key}] = order
 	f.judge()
 	return f, nil
+}
+
+// asSorted returns rows in the order of the last front of two metrics, those that were not on it
+// last: while values arrive little is left to sort.
+func (t *Table) asSorted(rows []int, x, y string) []int {
+	last := t.fronts[[2]string{x, y}]
+	if last == nil {
+		return rows
+	}
+	wanted, out := make([]bool, len(t.Rows)), make([]int, 0, len(rows))
+	for _, i := range rows {
+		wanted[i] = true
+	}
+	for _, i := range last {
+		if wanted[i] {
+			out, wanted[i] = append(out, i), false
+		}
+	}
+	for _, i := range rows {
+		if wanted[i] {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // Best counts the points of the front.
@@ -103,8 +138,8 @@ func (f *Front) judge() {
 		// the front ascends in X and descends in Y, so the last one up to here betters the point
 		at := sort.Search(len(front), func(k int) bool { return costs[front[k]].X > costs[i].X }) - 1
 		p.By = front[at]
-		low, _ := bounds(f.X, &p.X)
-		bottom, _ := bounds(f.Y, &p.Y)
+		low, _ := bounds(f.X, p.X)
+		bottom, _ := bounds(f.Y, p.Y)
 		p.Unsure = !sure.below(low, bottom)
 	}
 }
@@ -116,8 +151,8 @@ type staircase struct{ x, y []float64 }
 func newStaircase(f *Front) staircase {
 	worst := make([]stat.Costs, len(f.Points))
 	for i := range f.Points {
-		_, worst[i].X = bounds(f.X, &f.Points[i].X)
-		_, worst[i].Y = bounds(f.Y, &f.Points[i].Y)
+		_, worst[i].X = bounds(f.X, f.Points[i].X)
+		_, worst[i].Y = bounds(f.Y, f.Points[i].Y)
 	}
 	slices.SortFunc(worst, func(a, b stat.Costs) int { return cmp.Compare(a.X, b.X) })
 	s := staircase{make([]float64, 0, len(worst)), make([]float64, 0, len(worst))}

@@ -68,14 +68,14 @@ func TestFrontIsThatOfAllPairs(t *testing.T) {
 			if !ok {
 				t.Fatalf("row %d lacks %s and is a point", p.Row, x.Key)
 			}
-			px, _ := bounds(x, &p.X)
-			py, _ := bounds(y, &p.Y)
+			px, _ := bounds(x, p.X)
+			py, _ := bounds(y, p.Y)
 			for j, q := range f.Points {
 				if betters(cost(x, q.X.Value), cost(y, q.Y.Value), cost(x, p.X.Value), cost(y, p.Y.Value)) {
 					best = false
 				}
-				_, qx := bounds(x, &q.X)
-				_, qy := bounds(y, &q.Y)
+				_, qx := bounds(x, q.X)
+				_, qy := bounds(y, q.Y)
 				sure = sure || i != j && betters(qx, qy, px, py)
 			}
 			if p.Best != best || p.Unsure != (!best && !sure) {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestRenewedTableIsAFreshOne(t *testing.T) {
 				cell := rapid.SampledFrom(plan.Cells).Draw(t, "cell").ID
 				step := rapid.SampledFrom(plan.Rows).Draw(t, "step")
 				if rapid.Bool().Draw(t, "row") {
-					board.Apply(lab.Event{Kind: lab.KindRow, Cell: cell, Row: step, Values: map[string]lab.Measure{"auc": {Value: float64(n)}}})
+					board.Apply(lab.Event{Kind: lab.KindRow, Cell: cell, Row: step, Values: map[string]lab.Measure{"auc": {Value: float64(n)}, "bytes": {Value: float64(n % 3)}}})
 				} else {
 					state := rapid.SampledFrom([]lab.State{lab.Running, lab.Done, lab.Failed}).Draw(t, "state")
 					board.Apply(lab.Event{Kind: lab.KindCell, Cell: cell, State: state, Stage: step})
@@ -45,9 +46,25 @@ func TestRenewedTableIsAFreshOne(t *testing.T) {
 						t.Fatalf("row %d has %v, made anew %v", i, x.Value, y.Value)
 					}
 				}
+				checkFronts(t, table, fresh)
 			})
 		}
 	})
+}
+
+// checkFronts: the front of a table, of some rows or all, is that of the table that is made anew.
+func checkFronts(t *rapid.T, table, fresh *Table) {
+	rows := rapid.SliceOfDistinct(rapid.IntRange(0, len(fresh.Rows)-1), rapid.ID[int]).Draw(t, "rows")
+	for _, rows := range [][]int{rows, nil} {
+		got, err := table.Front(rows, metric(t, "bytes"), metric(t, "auc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := fresh.Front(rows, got.X, got.Y)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("front of %v: %+v, made anew %+v (%v)", rows, got, want, err)
+		}
+	}
 }
 
 // TestLogsWithoutDependenceAreArrangedAnew: which rows are the same is found in their artifacts,

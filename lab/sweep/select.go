@@ -47,7 +47,7 @@ func (t *Table) Only(rows []int) *Table {
 	for i, at := range rows {
 		only.Rows[i] = t.Rows[at]
 	}
-	only.metrics = nil
+	only.metrics, only.fronts = nil, nil
 	for key, v := range t.metrics {
 		if only.metrics == nil {
 			only.metrics = map[string]*values{}

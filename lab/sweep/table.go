@@ -21,8 +21,9 @@ type Table struct {
 
 	chosen  []Column // of a selection; nil: those of the scenario
 	sorted  bool
-	steps   map[string]int     // places in the pipeline
-	metrics map[string]*values // those that were asked for
+	steps   map[string]int      // places in the pipeline
+	metrics map[string]*values  // those that were asked for
+	fronts  map[[2]string][]int // of two metrics, the rows in the order of the last front
 }
 
 // Axis is one dimension of the sweep.
