@@ -210,8 +210,8 @@ func (d *draft) text(ctx context.Context, h *home.Home, about string) (text stri
 	}
 	for _, s := range d.schemes {
 		s = strings.TrimSpace(s)
-		if err := nearest.Check("--schemes", s, names); err != nil {
-			return "", nil, err
+		if !run.Vocabulary().Knows("schemes", s) {
+			return "", nil, nearest.Unknown("--schemes", s, names)
 		}
 		c.Schemes = append(c.Schemes, s)
 	}

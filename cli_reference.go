@@ -126,7 +126,7 @@ func topics() []topic {
 	about := map[string]string{
 		"losses":            "divergences of a distil step; p is the teacher's distribution, q the student's",
 		"methods":           "methods of a prune step",
-		"schemes":           "schemes of a quantize step",
+		"schemes":           "schemes of a quantize step; those of 4 bits may end with the size of their groups, such as w4a16-g64",
 		"sources":           "sources of calibration text",
 		"workloads":         "serving workloads",
 		scenario.Pretrained: "models that load as pretrained:NAME",
@@ -227,6 +227,7 @@ func nameText(names []scenario.Name) string {
 type nameEntry struct {
 	Name      string `json:"name"`
 	Parameter string `json:"parameter"` // a number in (0, 1) after a colon; empty for none
+	Ending    string `json:"ending"`
 	Formula   string `json:"formula"`
 	About     string `json:"about"`
 }

@@ -23,17 +23,24 @@ func Schemes() []string {
 		"w4a16-asym", "w4a16-asym-rtn", "w4a16-asym-gptq", "w4a16-asym-gptq-act", "w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
 }
 
+// CutGroup cuts the ending for the group size, such as "-g32", off a scheme's name. group is what
+// follows "-g", a number or not; ok is false where the name has no such ending.
+func CutGroup(name string) (base, group string, ok bool) {
+	i := strings.LastIndex(name, "-g")
+	if i < 0 || strings.HasPrefix(name[i:], "-gptq") {
+		return name, "", false
+	}
+	return name[:i], name[i+2:], true
+}
+
 // ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ with
 // its defaults, "-asym" is with zero points, "-act" is act-order, "-g64" is groups of 64, "fp8" is
 // fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
-	base, group, grouped := name, 0, false
-	if i := strings.LastIndex(name, "-g"); i >= 0 && !strings.HasPrefix(name[i:], "-gptq") {
-		n, err := strconv.Atoi(name[i+2:])
-		if err != nil || n < 8 || n%8 != 0 {
-			return Scheme{}, fmt.Errorf("scheme %q: group size %q, expected a multiple of 8 such as 32, 64 or 128", name, name[i+2:])
-		}
-		base, group, grouped = name[:i], n, true
+	base, ending, grouped := CutGroup(name)
+	group, err := strconv.Atoi(ending)
+	if grouped && (err != nil || group < groupMultiple || group%groupMultiple != 0) {
+		return Scheme{}, fmt.Errorf("scheme %q: group size %q, expected a multiple of %d such as 32, 64 or 128", name, ending, groupMultiple)
 	}
 	what := "scheme"
 	if grouped {

@@ -16,7 +16,7 @@ import (
 
 // Quantize stores the weights in fewer bits.
 type Quantize struct {
-	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format and rounding method"`
+	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format and rounding method; the size of the groups may follow, such as w4a16-g64, in place of group"`
 	Group       int         `key:"group" default:"32" min:"1" max:"65536" doc:"inputs that share a scale, in schemes with groups"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of GPTQ"`
 }
@@ -98,10 +98,23 @@ func (q *Quantize) scheme() (quant.Scheme, error) {
 // groupMultiple is what a group's size is a multiple of, in all kernels.
 const groupMultiple = 8
 
-// Check implements scenario.Checker.
-func (q *Quantize) Check(bad func(key, with, format string, args ...any)) {
-	if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
-		bad("group", "", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
+// Check implements scenario.Checker. A group that the scheme's name ends with is the step's.
+func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	base, ending, named := quant.CutGroup(q.Scheme)
+	if !named {
+		if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
+			bad("group", "", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
+		}
+		return
+	}
+	group, err := strconv.Atoi(ending)
+	switch {
+	case err != nil || group == 0 || group%groupMultiple != 0:
+		bad("scheme", "", "is %s with groups of %s, expected a multiple of %d such as %s-g32, %[4]s-g64 or %[4]s-g128", q.Scheme, ending, groupMultiple, base)
+	case given("group") && q.Group != group:
+		bad("group", "scheme", "is %d, and its scheme %s has groups of %d: leave group out, or write scheme: %s", q.Group, q.Scheme, group, base)
+	default:
+		q.Group = group
 	}
 }
 
@@ -120,14 +133,18 @@ func (q *Quantize) checkShape(scheme quant.Scheme, c model.Config) error {
 	for _, group := range quant.Groups(frame) {
 		fit = append(fit, strconv.Itoa(group))
 	}
+	key, value := "group", strconv.Itoa(q.Group)
+	if _, _, named := quant.CutGroup(q.Scheme); named {
+		key, value = "scheme", q.Scheme
+	}
 	if len(fit) == 0 {
-		return keyError{"group", fmt.Errorf("is %d: %w; no multiple of %d divides all inputs: w8a8 and fp8 need no groups", q.Group, err, groupMultiple)}
+		return keyError{key, fmt.Errorf("is %s: %w; no multiple of %d divides all inputs: w8a8 and fp8 need no groups", value, err, groupMultiple)}
 	}
 	expected := fit[len(fit)-1]
 	if n := len(fit) - 1; n > 0 {
 		expected = strings.Join(fit[:n], ", ") + " or " + expected
 	}
-	return keyError{"group", fmt.Errorf("is %d: %w; expected %s", q.Group, err, expected)}
+	return keyError{key, fmt.Errorf("is %s: %w; expected groups of %s", value, err, expected)}
 }
 
 func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, dir string) error {

@@ -58,8 +58,8 @@ func TestGroupsThatFit(t *testing.T) {
 		heads, mlp int // heads of 64
 		want       string
 	}{
-		{2, 128, "; expected 8, 16, 32, 64 or 128"}, {2, 192, "; expected 8, 16, 32 or 64"}, {2, 8, "; expected 8"}, {2, 16, "; expected 8 or 16"},
-		{16, 1024, "; expected 8, 16, 32, 64, 128, 256, 512 or 1024"}, {32, 2048, "; expected 8, 16, 32, 64, 128, 256, 512 or 1024"}, {2, 4, "; no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
+		{2, 128, "; expected groups of 8, 16, 32, 64 or 128"}, {2, 192, "; expected groups of 8, 16, 32 or 64"}, {2, 8, "; expected groups of 8"}, {2, 16, "; expected groups of 8 or 16"},
+		{16, 1024, "; expected groups of 8, 16, 32, 64, 128, 256, 512 or 1024"}, {32, 2048, "; expected groups of 8, 16, 32, 64, 128, 256, 512 or 1024"}, {2, 4, "; no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
 	} {
 		q := &Quantize{Scheme: "w4a16-rtn", Group: 40}
 		scheme, err := q.scheme()

@@ -34,7 +34,7 @@ type Training struct {
 }
 
 // Check implements scenario.Checker.
-func (t *Training) Check(bad func(key, with, format string, args ...any)) {
+func (t *Training) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
 	if t.Warmup > t.Steps {
 		bad("warmup", "steps", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
 	}

@@ -16,7 +16,7 @@ func Vocabulary() scenario.Vocabulary {
 		Names: map[string][]scenario.Name{
 			"losses":            losses,
 			"methods":           described(pruning.Methods(), aboutMethods),
-			"schemes":           described(quant.Schemes(), aboutSchemes),
+			"schemes":           schemes(),
 			"sources":           sources,
 			"workloads":         workloads,
 			scenario.Pretrained: described(pretrained.Names(), aboutPretrained),
@@ -29,6 +29,17 @@ func described(names []string, about map[string]string) []scenario.Name {
 	all := make([]scenario.Name, len(names))
 	for i, name := range names {
 		all[i] = scenario.Name{Name: name, About: about[name]}
+	}
+	return all
+}
+
+// schemes are those of package quant; the ones with groups take the group's size as an ending.
+func schemes() []scenario.Name {
+	all := described(quant.Schemes(), aboutSchemes)
+	for i, s := range all {
+		if scheme, err := quant.ParseScheme(s.Name); err == nil && scheme.Format.Bits == 4 {
+			all[i].Ending = "-g"
+		}
 	}
 	return all
 }

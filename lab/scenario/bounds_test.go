@@ -131,6 +131,42 @@ func TestExpectationsTakeUnits(t *testing.T) {
 	}
 }
 
+// TestSchemesTakeTheirGroup: a scheme with groups takes their size as an ending, which is the
+// step's group then; a size that cannot be, another group beside it and schemes without groups are
+// errors.
+func TestSchemesTakeTheirGroup(t *testing.T) {
+	for scheme, want := range map[string]string{
+		"w4a16-g64": "64", "w4a16-asym-gptq-act-g128": "128", "w4a8-rtn-g8": "8", "w4a16-g32, group: 32": "32", "w4a16, group: 64": "64", "w4a16-gptq": "32",
+		"w4a16-g32, group: 64":        "x.yaml:9:52: step q's group is 64, and its scheme w4a16-g32 has groups of 32: leave group out, or write scheme: w4a16",
+		"w4a16-g7":                    "x.yaml:9:34: step q's scheme is w4a16-g7 with groups of 7, expected a multiple of 8 such as w4a16-g32, w4a16-g64 or w4a16-g128",
+		"w4a8-gptq-g0":                "step q's scheme is w4a8-gptq-g0 with groups of 0, expected a multiple of 8 such as w4a8-gptq-g32",
+		"w4a16-g99999999999999999999": "with groups of 99999999999999999999, expected a multiple of 8",
+		"w8a8-g32":                    `unknown scheme "w8a8-g32"`,
+		"none-g32":                    `unknown scheme "none-g32"`,
+		"w4a16-g":                     `unknown scheme "w4a16-g"`,
+		"w4a16-gx":                    `unknown scheme "w4a16-gx"`,
+		"w4a16-g32-g64":               `unknown scheme "w4a16-g32-g64"`,
+	} {
+		s, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, "scheme: w8a8", "scheme: "+scheme, 1)), options())
+		if err != nil {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, expected %s", scheme, err, want)
+			}
+			continue
+		}
+		step, _ := s.Points[0].Step("q")
+		found := ""
+		for _, setting := range step.Settings() {
+			if setting.Key == "group" {
+				found = setting.Value
+			}
+		}
+		if found != want {
+			t.Errorf("%s: the step's group is %s, expected %s", scheme, found, want)
+		}
+	}
+}
+
 // TestWhatCanBe: the neighbours of what cannot be are accepted.
 func TestWhatCanBe(t *testing.T) {
 	for _, c := range []struct{ old, new string }{

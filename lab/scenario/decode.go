@@ -150,7 +150,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 			}
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {
-			return checkName(f.Tag.Get("key"), v.String(), vocabulary.spellings(list))
+			return checkName(f.Tag.Get("key"), v.String(), vocabulary.Names[list])
 		}
 	}
 	return nil
@@ -191,9 +191,16 @@ func checkRange(tag reflect.StructTag, x float64, text string) error {
 	return fmt.Errorf("is %s, expected %s", text, strings.Join(want, " and "))
 }
 
-// checkName looks up a name. A name that ends in ':' has a number after it.
-func checkName(what, name string, all []string) error {
-	for _, known := range all {
+// checkName looks up a name. A spelling that ends in ':' has a number after it; a whole number may
+// follow an ending.
+func checkName(what, name string, all []Name) error {
+	var spellings []string
+	for _, n := range all {
+		known := n.spelling()
+		spellings = append(spellings, known)
+		if number, ok := strings.CutPrefix(name, known+n.Ending); ok && n.Ending != "" && number != "" && strings.Trim(number, "0123456789") == "" {
+			return nil
+		}
 		if name == known && !strings.HasSuffix(known, ":") {
 			return nil
 		}
@@ -205,7 +212,7 @@ func checkName(what, name string, all []string) error {
 			return nil
 		}
 	}
-	return nearest.Unknown("is of an unknown "+what, name, all)
+	return nearest.Unknown("is of an unknown "+what, name, spellings)
 }
 
 // structFields lists the fields that have a key, also those of embedded structs.

@@ -27,9 +27,10 @@ type Packer interface{ Packs() bool }
 
 // Checker is implemented by work whose keys can contradict each other though each is in its range.
 // Check calls bad for every key that cannot be, with the key that it contradicts, empty for none;
-// the text goes on from "step NAME's KEY ".
+// the text goes on from "step NAME's KEY ". given says which keys the file has; Check may set the
+// others by what they follow from.
 type Checker interface {
-	Check(bad func(key, with, format string, args ...any))
+	Check(given func(key string) bool, bad func(key, with, format string, args ...any))
 }
 
 // Vocabulary is what exists: the kinds of steps, the names that fields can have, and what a run
@@ -49,6 +50,7 @@ const Pretrained = "pretrained"
 type Name struct {
 	Name      string
 	Parameter string // a number in (0, 1) that follows the name after a colon; empty for none
+	Ending    string // after which a whole number may follow the name, such as "-g"; empty for none
 	Formula   string // of a loss
 	About     string // one line
 }
@@ -85,6 +87,9 @@ func (v Vocabulary) spellings(list string) []string {
 	}
 	return names
 }
+
+// Knows reports whether a name is one of a list, with its parameter or ending.
+func (v Vocabulary) Knows(list, name string) bool { return checkName(list, name, v.Names[list]) == nil }
 
 // The references of a work's fields, as in their tag ref.
 const (

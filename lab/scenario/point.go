@@ -231,7 +231,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		packed[s.Name] = w.Packs()
 	}
 	if w, ok := s.Work.(Checker); ok && b.bad.added == before {
-		w.Check(func(key, with, format string, args ...any) {
+		w.Check(func(key string) bool { return body.get(key) != nil }, func(key, with, format string, args ...any) {
 			at, wayOut := body.cause(s.Name, key, with)
 			b.bad.add(at, "step %s's %s %s%s", s.Name, key, fmt.Sprintf(format, args...), wayOut)
 		})

@@ -2,7 +2,9 @@ package scenario
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"slimlab/lab"
@@ -195,13 +197,23 @@ func defaultValue(f reflect.StructField, text string) any {
 // names describes a list of names.
 func names(all []Name) object {
 	plain, parts := []string{}, []object{}
+	endings := map[string][]string{}
 	for _, n := range all {
+		if n.Ending != "" {
+			endings[n.Ending] = append(endings[n.Ending], n.Name)
+		}
 		if n.Parameter == "" {
 			plain = append(plain, n.Name)
 			continue
 		}
 		parts = append(parts, object{
 			"type": "string", "pattern": "^" + n.spelling() + `0?\.[0-9]+$`, "examples": []string{n.spelling() + "0.5"},
+		})
+	}
+	for _, ending := range slices.Sorted(maps.Keys(endings)) {
+		names := endings[ending]
+		parts = append(parts, object{
+			"type": "string", "pattern": "^(" + strings.Join(names, "|") + ")" + ending + "[0-9]+$", "examples": []string{names[0] + ending + "64"},
 		})
 	}
 	return object{"anyOf": append([]object{{"enum": plain}}, parts...)}

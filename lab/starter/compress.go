@@ -63,6 +63,17 @@ func (c Compression) Text(schema string) (text string, notes []string, err error
 		}
 		group = 8 // no scheme uses it
 	}
+	groupKey := fmt.Sprintf("group: %d, ", group)
+	if slices.ContainsFunc(schemes, func(s string) bool { return groupOf(s) > 0 }) {
+		groupKey = "" // every scheme with groups names its own
+		for i, s := range schemes {
+			if own := groupOf(s); own > 0 {
+				align = alignedTo(own, align, c.Shape.MLP)
+			} else if strings.HasPrefix(s, "w4") {
+				schemes[i] = fmt.Sprintf("%s-g%d", s, group)
+			}
+		}
+	}
 	if len(schemes) == 0 {
 		return "", nil, errors.New("no scheme is left: expected one of none, w8a8, fp8")
 	}
@@ -76,11 +87,39 @@ func (c Compression) Text(schema string) (text string, notes []string, err error
 	}
 	fill := strings.NewReplacer(
 		"{schema}", schema, "{file}", c.File, "{name}", quoted(c.Name), "{model}", quoted(c.Model), "{data}", quoted(c.Data), "{about data}", comment(c.About),
-		"{parameters}", millions(c.Shape.Parameters), "{tokens}", strconv.Itoa(positions), "{align}", strconv.Itoa(max(1, align)), "{group}", strconv.Itoa(group),
+		"{parameters}", millions(c.Shape.Parameters), "{tokens}", strconv.Itoa(positions), "{align}", strconv.Itoa(max(1, align)), "{group}", groupKey,
 		"{ratios}", strings.Join(ratios, ", "), "{schemes}", strings.Join(schemes, ", "),
 		"{points}", fmt.Sprintf("%d ratios × %d schemes", len(ratios), len(schemes)),
 	)
 	return fill.Replace(compression), notes, nil
+}
+
+// groupOf is the size of groups with which a scheme's name ends, such as w4a16-g32; 0 for none.
+func groupOf(scheme string) int {
+	i := strings.LastIndex(scheme, "-g")
+	if i < 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(scheme[i+2:])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// alignedTo is the smallest multiple of align and of a group, where the group divides all widths;
+// else align, and the check of the scenario says which groups would do.
+func alignedTo(group, align int, widths []int) int {
+	common := group
+	for common%max(1, align) != 0 {
+		common += group
+	}
+	for _, w := range widths {
+		if w%group != 0 || common > w {
+			return align
+		}
+	}
+	return common
 }
 
 func (c Compression) check() error {

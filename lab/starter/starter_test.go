@@ -90,6 +90,31 @@ func TestCompressionFitsTheModel(t *testing.T) {
 	}
 }
 
+// TestSchemesNameTheirGroups: where a scheme is asked for with the size of its groups, the others
+// with groups get theirs as an ending, no key contradicts them, and kept neurons are a multiple.
+func TestSchemesNameTheirGroups(t *testing.T) {
+	for _, c := range []struct {
+		schemes []string
+		shape   Shape
+		parts   []string
+	}{
+		{[]string{"w4a16-g16", "w4a16", "none"}, Shape{Inputs: []int{64}, MLP: []int{256}}, []string{"scheme: [w4a16-g16, w4a16-g64, none]", "align: 64"}},
+		{[]string{"w4a8-rtn-g128"}, Shape{Inputs: []int{128}, MLP: []int{256}}, []string{"scheme: [w4a8-rtn-g128]", "align: 128"}},
+		{[]string{"w4a16-g24", "w8a8"}, Shape{Inputs: []int{96}, MLP: []int{192}}, []string{"scheme: [w4a16-g24, w8a8]", "align: 192"}},
+		{[]string{"w4a16-g40"}, Shape{Inputs: []int{64}, MLP: []int{64}}, []string{"scheme: [w4a16-g40]", "align: 64"}},
+	} {
+		text, _, err := Compression{Name: "x", Ratios: []float64{0}, Schemes: c.schemes, Shape: c.shape}.Text("")
+		if err != nil || strings.Contains(text, "group: ") {
+			t.Errorf("%v: %v in\n%s", c.schemes, err, text)
+		}
+		for _, part := range c.parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("%v: %q is not in\n%s", c.schemes, part, text)
+			}
+		}
+	}
+}
+
 // TestRecordsHaveTheirShape: a text of any length makes records enough, none longer than it must
 // be, of which the prompt is the first fourth.
 func TestRecordsHaveTheirShape(t *testing.T) {
