@@ -11,6 +11,12 @@ func TestErrorsOfCommandLines(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"distil a b --data c --steps 3.5", "--steps 3.5: expected a whole number"},
 		{"distil a b --data c --learning-rate abc", "--learning-rate abc: expected a number"},
+		{"distil a b --data c --learning-rate inf", "--learning-rate +Inf: expected a finite number above 0"},
+		{"distil a b --data c --learning-rate nan", "--learning-rate NaN: expected a finite number above 0"},
+		{"distil a b --data c --learning-rate 0", "--learning-rate 0: expected a finite number above 0"},
+		{"replay demo --speed nan", "--speed NaN: expected a finite number above 0"},
+		{"replay demo --speed inf", "--speed +Inf: expected a finite number above 0"},
+		{"replay demo --speed 0", "--speed 0: expected a finite number above 0"},
 		{"distil a b --data c --seed -1", "--seed -1: expected a whole number of 0 or more"},
 		{"run smoke --seeds 3.5", "--seeds 3.5: expected a whole number"},
 		{"run smoke --seeds 99999999999999999999", "expected a whole number of at most 64 bits"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -43,8 +44,8 @@ func (p *program) replayCommand() *cobra.Command {
 		Short: "replay a run in the workbench; demo is the one that ships",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Speed <= 0 {
-				return usage(fmt.Errorf("--speed %g: expected a positive number", o.Speed))
+			if !(o.Speed > 0) || math.IsInf(o.Speed, 0) {
+				return usage(fmt.Errorf("--speed %g: expected a finite number above 0", o.Speed))
 			}
 			if _, _, err := p.board(args[0]); err != nil {
 				return err

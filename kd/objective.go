@@ -101,7 +101,7 @@ func (o Objective) Validate() error {
 	case o.SequenceLoss < SequenceCE || o.SequenceLoss > SequenceMixture:
 		return fmt.Errorf("objective: unknown sequence loss %d", o.SequenceLoss)
 	case !(o.Temperature >= 0) || math.IsInf(o.Temperature, 0):
-		return fmt.Errorf("objective: temperature %v, expected a number above 0", o.Temperature)
+		return fmt.Errorf("objective: temperature %v, expected a finite number above 0", o.Temperature)
 	}
 	return nil
 }

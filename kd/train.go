@@ -106,7 +106,7 @@ func (c *TrainConfig) check() error {
 	case c.WarmUp < 0 || c.WarmUp > c.Steps:
 		return fmt.Errorf("warm-up of %d steps, expected 0 to the %d of the run", c.WarmUp, c.Steps)
 	case !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 0):
-		return fmt.Errorf("learning rate %v, expected a number above 0", c.LearningRate)
+		return fmt.Errorf("learning rate %v, expected a finite number above 0", c.LearningRate)
 	case !(c.Floor >= 0 && c.Floor <= 1):
 		return fmt.Errorf("learning-rate floor %v, expected a share from 0 to 1", c.Floor)
 	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):

@@ -496,7 +496,7 @@ func TestTextsThatBreakOff(t *testing.T) {
 	w.Close()
 	long := strings.Repeat(poem, 5000)
 	for name, c := range map[string]struct{ content, want string }{
-		"cut.txt.gz": {b.String()[:b.Len()/2], "the file ends within the stream"}, "latin1.txt": {long + "caf\xe9" + long, "not valid UTF-8"},
+		"cut.txt.gz": {b.String()[:b.Len()/2], "the file ends within the stream"}, "blank.txt": {" \n\t\n", "found no text, only white space"}, "latin1.txt": {long + "caf\xe9" + long, "not valid UTF-8"},
 	} {
 		text := filepath.Join(dir, name)
 		if err := os.WriteFile(text, []byte(c.content), 0o644); err != nil {

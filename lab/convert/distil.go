@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"time"
 
 	"slimlab/internal/await"
@@ -89,7 +90,7 @@ func (d Distillation) check() error {
 	case d.WarmUp < 0 || d.WarmUp > d.Steps:
 		return fmt.Errorf("--warm-up %d: expected 0 to %d, the --steps", d.WarmUp, d.Steps)
 	case !(d.LearningRate > 0) || math.IsInf(d.LearningRate, 0):
-		return fmt.Errorf("--learning-rate %v: expected a number above 0", d.LearningRate)
+		return fmt.Errorf("--learning-rate %v: expected a finite number above 0", d.LearningRate)
 	case d.PromptField != "" && d.PromptField == d.ResponseField:
 		return fmt.Errorf("--prompt-field and --response-field are both %q", d.PromptField)
 	}
@@ -356,6 +357,9 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	text, err := file.Text(0)
 	if err != nil {
 		return nil, err
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, fmt.Errorf("%s: found no text, only white space", file.Name())
 	}
 	ids, err := encodeText(ctx, t, text)
 	if err != nil {
