@@ -40,8 +40,8 @@ func TestImpossibleShapes(t *testing.T) {
 		steps, want        string // "" is none
 	}{
 		{"120 by 32", 120, 4, 64, "- quantize: { name: q, scheme: w4a16-rtn, group: 32 }",
-			"test.yaml:8:52: step q's group is 32: groups of 32 do not divide the 120 inputs of model.layers.0.self_attn.q_proj; expected 8"},
-		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is 32: groups of 32 do not divide the 48 inputs of model.layers.0.self_attn.q_proj; expected 8 or 16"},
+			"test.yaml:8:52: step q's group is 32: groups of 32 do not divide the 120 inputs of model.layers.0.self_attn.q_proj; expected groups of 8"},
+		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is 32: groups of 32 do not divide the 48 inputs of model.layers.0.self_attn.q_proj; expected groups of 8 or 16"},
 		{"a width of the MLP", 32, 4, 48, "- quantize: { name: q, scheme: w4a8, group: 32 }", "the 48 inputs of model.layers.0.mlp.down_proj"},
 		{"no group at all", 32, 4, 44, "- quantize: { name: q, scheme: w4a8, group: 16 }", "no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
 		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", "test.yaml:9:48: step q's group is 8: groups of 8 do not divide the 45 inputs of model.layers.0.mlp.down_proj"},
