@@ -10,7 +10,7 @@ import (
 )
 
 // TestRecordsKeepEveryWord: the records of a text have its words, in order, but for a last one that
-// would have no answer; each is JSON with a prompt and a response.
+// would stand alone; each is JSON with a text.
 func TestRecordsKeepEveryWord(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé"\\]{1,9}`), 0, 200).Draw(rt, "words")
@@ -19,14 +19,14 @@ func TestRecordsKeepEveryWord(t *testing.T) {
 		var got []string
 		lines := strings.Split(strings.TrimSuffix(string(jsonl), "\n"), "\n")
 		for _, line := range lines[:n] {
-			var r struct{ Prompt, Response string }
+			var r struct{ Text string }
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				rt.Fatal(err)
 			}
-			if r.Prompt == "" || r.Response == "" {
+			if len(strings.Fields(r.Text)) < 2 {
 				rt.Fatalf("half a record: %s", line)
 			}
-			got = append(got, strings.Fields(r.Prompt+" "+r.Response)...)
+			got = append(got, strings.Fields(r.Text)...)
 		}
 		for i := range got {
 			if !slices.Contains(words, got[i]) {
@@ -116,7 +116,7 @@ func TestSchemesNameTheirGroups(t *testing.T) {
 }
 
 // TestRecordsHaveTheirShape: a text of any length makes records enough, none longer than it must
-// be, of which the prompt is the first fourth.
+// be.
 func TestRecordsHaveTheirShape(t *testing.T) {
 	const longest = len("responsibility ")
 	for _, words := range []int{100, 1000, 8000, 40_000} {
@@ -128,13 +128,12 @@ func TestRecordsHaveTheirShape(t *testing.T) {
 		}
 		// the last one is short
 		for i, line := range strings.Split(strings.TrimSpace(string(jsonl)), "\n")[:n-1] {
-			var r struct{ Prompt, Response string }
+			var r struct{ Text string }
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				t.Fatal(err)
 			}
-			whole := len(r.Prompt) + 1 + len(r.Response)
-			if whole < size || whole > size+longest || len(r.Prompt) < whole/4 || len(r.Prompt) > whole/4+longest {
-				t.Errorf("%d bytes, record %d: a prompt of %d and a response of %d, expected a fourth of %d", len(text), i, len(r.Prompt), len(r.Response), size)
+			if whole := len(r.Text); whole < size || whole > size+longest {
+				t.Errorf("%d bytes, record %d has %d, expected %d", len(text), i, whole, size)
 			}
 		}
 	}
@@ -160,6 +159,29 @@ func TestParametersAreRead(t *testing.T) {
 		c := Compression{Ratios: DefaultRatios, Schemes: DefaultSchemes, Shape: Shape{Parameters: n, Inputs: []int{64}, MLP: []int{64}}}
 		if text, _, err := c.Text(""); err != nil || !strings.Contains(text, ", "+want+" parameters.") {
 			t.Errorf("%d: %v, expected %q in\n%s", n, err, want, text)
+		}
+	}
+}
+
+// Pieces end where paragraphs or sentences do, if one ends in good time.
+func TestPiecesEndWithSentences(t *testing.T) {
+	word := strings.Repeat("word ", 15) // 75 bytes, more than the least of a record
+	for _, c := range []struct{ text, first string }{
+		{word + "end. " + word, word + "end."},
+		{word + "end. More.\n\n" + word, word + "end. More."},
+		{word + "said \"so.\" " + word, word + "said \"so.\""},
+		{"Short. " + word + word, "Short. " + strings.TrimSpace(word[:60-len("Short. ")+2])},
+	} {
+		jsonl, _, _ := records(c.text, leastOfRecord)
+		var r struct{ Text string }
+		if err := json.Unmarshal([]byte(strings.SplitN(string(jsonl), "\n", 2)[0]), &r); err != nil {
+			t.Fatal(err)
+		}
+		if c.first != "" && r.Text != c.first {
+			t.Errorf("%q: the first piece is %q, expected %q", c.text, r.Text, c.first)
+		}
+		if len(r.Text) > 2*leastOfRecord {
+			t.Errorf("%q: a piece of %d bytes", c.text, len(r.Text))
 		}
 	}
 }

@@ -203,6 +203,10 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 	if d.Conversations() {
 		eos = -1
 	}
+	var before []int32
+	if b, ok := enc.(beginner); ok && !d.Conversations() { // which begin as their template does
+		before = b.Beginning()
+	}
 	var counts tokenizeCounts
 	for split, records := range [][]Record{d.train, d.validation, d.calibration} {
 		for _, record := range records {
@@ -213,7 +217,7 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			if err != nil {
 				return nil, err
 			}
-			e, ok := counts.example(c, enc, eos, d.cfg.MaxTokens)
+			e, ok := counts.example(c, enc, before, eos, d.cfg.MaxTokens)
 			if err := enc.Err(); err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", d.name, record.Line, err)
 			}
@@ -228,6 +232,9 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 	}
 	of := *d
 	of.notes = append(d.notes[:len(d.notes):len(d.notes)], counts.notes(d.name, d.cfg)...)
+	if len(before) > 0 {
+		of.notes = append(of.notes, fmt.Sprintf("%s: token %s comes before each prompt, or text, as the tokenizer has it", d.name, strings.Trim(fmt.Sprint(before), "[]")))
+	}
 	if missing, ok := enc.(missingNoter); ok {
 		if note := missing.MissingNote(d.texts(ctx, chat)); note != "" {
 			of.notes = append(of.notes, d.name+": "+note)
@@ -236,6 +243,9 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 	j.Records = &of
 	return j, nil
 }
+
+// beginner is an Encoder that puts tokens, such as a BOS, before every text.
+type beginner interface{ Beginning() []int32 }
 
 // missingNoter is an Encoder that says which characters of texts have no token; the texts come
 // after their places.
@@ -268,10 +278,14 @@ type tokenizeCounts struct {
 }
 
 // example turns a record into tokens; ok is false where it is dropped.
-func (n *tokenizeCounts) example(c conversation, enc Encoder, eos int32, most int) (e Example, ok bool) {
+func (n *tokenizeCounts) example(c conversation, enc Encoder, before []int32, eos int32, most int) (e Example, ok bool) {
 	begin := -1 // of the first answer
-	for _, s := range c.segments {
+	for i, s := range c.segments {
 		ids := enc.Encode(s.text)
+		// the text may hold it
+		if i == 0 && !(len(ids) >= len(before) && slices.Equal(ids[:len(before)], before)) {
+			e = Example{Tokens: slices.Clone(before), Answer: make([]bool, len(before))}
+		}
 		if s.answer && begin < 0 {
 			begin = len(e.Tokens)
 		}

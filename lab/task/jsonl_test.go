@@ -413,3 +413,86 @@ func TestJSONLOnRealFile(t *testing.T) {
 		t.Errorf("%q, %d training examples", j.Notes(), j.TrainSize())
 	}
 }
+
+// newRecords reads a file with its splits.
+func newRecords(t testing.TB, content string, cfg JSONLConfig) (*Records, error) {
+	t.Helper()
+	file, err := datafile.New(t.Context(), cfg.Path, strings.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return NewRecords(cfg, file)
+}
+
+// Texts have no prompt: they are split by what they say, and keep their splits when others come.
+func TestTextsAreSplitByThemselves(t *testing.T) {
+	var lines strings.Builder
+	splits := func(n int) (kept map[string]int) {
+		lines.Reset()
+		for i := range n {
+			fmt.Fprintf(&lines, "{\"text\": \"text number %d of them\"}\n", i)
+		}
+		d, err := newRecords(t, lines.String(), DefaultJSONL("texts.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = map[string]int{}
+		for split, records := range [][]Record{d.train, d.validation, d.calibration} {
+			for _, r := range records {
+				kept[r.Response] = split
+			}
+		}
+		return kept
+	}
+	few, many := splits(100), splits(200)
+	counts := [3]int{}
+	for text, split := range few {
+		counts[split]++
+		if many[text] != split {
+			t.Errorf("%q moved from split %d to %d", text, split, many[text])
+		}
+	}
+	if len(few) != 100 || slices.Min(counts[:]) < 3 || counts[0] < 60 {
+		t.Errorf("%d texts in splits of %v", len(few), counts)
+	}
+}
+
+// beginningEncoder puts a token before every text.
+type beginningEncoder struct{ byteEncoder }
+
+func (beginningEncoder) Beginning() []int32 { return []int32{7} }
+
+// What a tokenizer puts before a text stands before each prompt and text, once, and is not learned.
+func TestBeginningOfExamples(t *testing.T) {
+	for _, c := range []struct {
+		record, template string
+		want             string
+		learned          int // the first token that is
+	}{
+		{`{"prompt":"ab","response":"cd"}`, "{prompt}{response}", "\aabcd", 3},
+		{`{"prompt":"\u0007ab","response":"cd"}`, "{prompt}{response}", "\aabcd", 3},
+		{`{"text":"abcd"}`, "{prompt}{response}", "\aabcd", 1},
+		{`{"text":"\u0007abcd"}`, "{prompt}{response}", "\aabcd", 1},
+	} {
+		cfg := DefaultJSONL("one.jsonl")
+		cfg.Template, cfg.ValidationShare, cfg.CalibrationShare = c.template, 0, 0
+		d, err := newRecords(t, c.record, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := d.Tokenize(t.Context(), beginningEncoder{}, endOfText, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := j.Train(1, 0)
+		if got := textOf(e.Tokens); got != c.want && got != c.want+textOf([]int32{endOfText}) {
+			t.Errorf("%s: tokens %q, expected %q", c.record, got, c.want)
+		}
+		if first := slices.Index(e.Answer, true); first != c.learned {
+			t.Errorf("%s: learned from token %d, expected %d", c.record, first, c.learned)
+		}
+		if said := strings.Join(j.Notes(), "\n"); !strings.Contains(said, "token 7 comes before each prompt, or text") {
+			t.Errorf("%s: notes %q", c.record, said)
+		}
+	}
+}

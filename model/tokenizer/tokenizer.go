@@ -98,6 +98,10 @@ func (t *Tokenizer) EncodeSpecial(text string) []int32 {
 	return append(ids, t.after...)
 }
 
+// Beginning is the tokens that EncodeSpecial puts before a text, such as a BOS. It is not to be
+// written to.
+func (t *Tokenizer) Beginning() []int32 { return t.before }
+
 // noID ends the ids of a text that has none.
 const noID = -1
 
