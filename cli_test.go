@@ -285,8 +285,9 @@ func TestDamagedLog(t *testing.T) {
 	if err != nil || len(logs) != 2 {
 		t.Fatal(logs, err)
 	}
-	whole, _, _ := slimlab(t, "runs")
-	last := strings.Fields(whole)[0]
+	list, _, _ := slimlab(t, "runs")
+	ids := regexp.MustCompile(`(?m)^\S+`).FindAllString(list, -1) // the newest first
+	last, whole := ids[0], ids[1]
 	name := filepath.Join(filepath.Dir(logs[0]), last+".runlog")
 	text := []byte(read(t, name))
 	at := bytes.Index(text, []byte("w8a8\xa1w")) // the row's record
@@ -306,10 +307,9 @@ func TestDamagedLog(t *testing.T) {
 			t.Errorf("show --format %s: exit %d\n%s\n%s", format, code, out, errs)
 		}
 	}
-	if out, errs, code := slimlab(t, "compare", logs[0][len(filepath.Dir(logs[0]))+1:len(logs[0])-len(".runlog")], last); code != exitBaseline || !strings.Contains(out, "pruned") || !strings.Contains(errs, "before the damage") {
+	if out, errs, code := slimlab(t, "compare", whole, last); code != exitBaseline || !strings.Contains(out, "pruned") || !strings.Contains(errs, "before the damage") {
 		t.Errorf("compare: exit %d\n%s\n%s", code, out, errs)
 	}
-	whole = strings.TrimSuffix(filepath.Base(logs[0]), ".runlog")
 	// one damage is warned of once, by whatever names its run is named
 	for _, args := range []string{last + " --baseline " + whole, whole + " --baseline last", whole + " " + last + " last --baseline last", last + " " + last + " last"} {
 		if _, errs, code := slimlab(t, append([]string{"compare"}, strings.Fields(args)...)...); code != exitBaseline || strings.Count(errs, "warning: run ") != 1 {
