@@ -289,6 +289,9 @@ func TestDamagedLog(t *testing.T) {
 	ids := regexp.MustCompile(`(?m)^\S+`).FindAllString(list, -1) // the newest first
 	last, whole := ids[0], ids[1]
 	name := filepath.Join(filepath.Dir(logs[0]), last+".runlog")
+	if logs[0] == name { // the names of runs of one second have no order
+		logs[0], logs[1] = logs[1], logs[0]
+	}
 	text := []byte(read(t, name))
 	at := bytes.Index(text, []byte("w8a8\xa1w")) // the row's record
 	if at < 0 {
