@@ -25,8 +25,8 @@ func (b *bench) Model(_ context.Context, q tui.ModelQuery) tui.ModelInfo {
 		return info
 	}
 	in, err := convert.Inspect(info.Model, b.home.OpenModel)
-	if err != nil {
-		info.Absent = err
+	if err != nil { // no command would work on it
+		info.Model, info.Absent = "", err
 		return info
 	}
 	info.Shape = append(info.Shape, fmt.Sprintf("%s, %s parameters in %s", in.Family, countText(in.Parameters), bytesText(in.Bytes)))
@@ -84,8 +84,12 @@ func (b *bench) artifact(key string) (folder string, bytes int64, err error) {
 		return "", 0, err
 	}
 	for _, e := range entries {
-		if e.Name == key && e.Condition == store.Complete {
+		switch {
+		case e.Name != key:
+		case e.Condition == store.Complete:
 			return filepath.Join(b.home.Folder, "artifacts", key), e.Bytes, nil
+		default:
+			return "", 0, fmt.Errorf("its artifact in this home is %s", e.Condition)
 		}
 	}
 	return "", 0, errors.New("its model is not in this home: slimlab clean removed it, or another machine made it; a run of the scenario makes it again")

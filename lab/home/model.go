@@ -29,6 +29,9 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 		return nil, err
 	}
 	c, err := checkpoint.OpenFS(folder, ".")
+	if errors.Is(err, fs.ErrNotExist) && holdsNoModel(folder) {
+		return nil, fmt.Errorf("model %s: found an artifact without a model, a measurement or a tokenizer; run:ID/ROW names the model of a row", name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("expected a Hugging Face folder with config.json and model.safetensors: %w", err)
 	}
@@ -36,6 +39,13 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	return c, nil
+}
+
+// holdsNoModel reports whether a folder is an artifact of another thing than a model.
+func holdsNoModel(folder fs.FS) bool {
+	_, made := fs.Stat(folder, recipe.FileName)
+	_, config := fs.Stat(folder, "config.json")
+	return made == nil && errors.Is(config, fs.ErrNotExist)
 }
 
 // Tokenizer returns the tokenizer of a MODEL, a .gguf file among them, or of a tokenizer's own
