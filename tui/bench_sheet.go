@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type sheet struct {
 	base   Request
 	fields []sheetField
 	at     int // the field that takes the keys
+	down   int // lines that are scrolled below where the field asks for
 
 	preview Preview
 	known   bool   // a preview was made
@@ -74,8 +76,9 @@ func (s *sheet) Title() string { return "Run" }
 
 func (s *sheet) Keys() []keyGroup {
 	by := func(n int) func() tea.Cmd {
-		return act(func() { s.at = (s.at + n + len(s.fields)) % len(s.fields) })
+		return act(func() { s.at, s.down = (s.at+n+len(s.fields))%len(s.fields), 0 })
 	}
+	scroll := func(n int) func() tea.Cmd { return act(func() { s.down += n }) }
 	onLine := func() bool { return s.fields[s.at].line != nil }
 	return []keyGroup{{"The run that will begin", []binding{
 		{keys: []string{"enter"}, footer: "enter start", help: "start the run", do: s.start},
@@ -83,6 +86,8 @@ func (s *sheet) Keys() []keyGroup {
 		{keys: []string{"up", "shift+tab"}, shown: "↑", footer: "↑↓ field", help: "the field above", do: by(-1)},
 		{keys: []string{"down"}, shown: "↓", help: "the field below", do: by(1)},
 		{keys: []string{"tab"}, footer: "tab complete", help: "complete the key, or go to the next field", do: s.complete},
+		{keys: []string{"pgup"}, help: "scroll up, in a low window", do: scroll(-5)},
+		{keys: []string{"pgdown"}, shown: "pgdn", help: "scroll down, in a low window", do: scroll(5)},
 		{keys: []string{" "}, footer: "space choose", help: "choose or unchoose", when: func() bool { return !onLine() }, do: s.toggle},
 		{keys: []string{"letters"}, help: "edit the line", typed: s.typed},
 	}}}
@@ -98,6 +103,7 @@ func (s *sheet) typed(k tea.KeyMsg) bool {
 	if !line.key(k) {
 		return false
 	}
+	s.down = 0
 	if line.String() != was {
 		s.later = append(s.later, s.ask())
 	}
@@ -286,15 +292,29 @@ func (s *sheet) View(width, height int) []string {
 	if height >= len(p.lines)+2 {
 		lines = append(lines, "")
 	}
-	// in a window that is too low the field that is typed stays in sight, with what is below it
-	from := 0
-	if room := height - len(lines); len(p.lines) > room {
-		from = max(0, min(cursor, len(p.lines)-room))
-	}
-	for _, line := range p.lines[from:] {
+	for _, line := range s.inSight(p.lines, cursor, height-len(lines)) {
 		lines = append(lines, " "+line)
 	}
 	return lines
+}
+
+// inSight is what a window that may be too low shows: the field that is typed with what is below
+// it, or where the user scrolled to.
+func (s *sheet) inSight(lines []string, cursor, room int) []string {
+	over := len(lines) - room
+	if over <= 0 || room < 2 {
+		s.down = 0
+		return lines
+	}
+	field := min(cursor, over)
+	s.down = max(-field, min(s.down, over-field))
+	from := field + s.down
+	if from == over {
+		return lines[from:]
+	}
+	last := from + room - 1
+	more := report.Plural(len(lines)-last, "more line") + ": pgdn, pgup scroll"
+	return append(slices.Clone(lines[from:last]), s.theme.dim.On("… "+more))
 }
 
 // badField is the field that the error is about; -1 where it is about another thing.

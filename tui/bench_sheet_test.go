@@ -42,6 +42,46 @@ func TestFieldOfASheetStaysInSight(t *testing.T) {
 	}
 }
 
+// TestWholeSheetInALowWindow: what has no room is said, and pgdn and pgup lead to all of it; a key
+// that moves the field or types brings the field back.
+func TestWholeSheetInALowWindow(t *testing.T) {
+	s := newScript(t, 60, 15, Options{}).keys("r").expect("▌ settings", "4 more lines: pgdn, pgup scroll").expectNot("disk")
+	s.keys("<pgdown><pgdown><pgdown>").expect("disk", "/home/me/.local/share/slimlab").expectNot("▌ settings", "more line")
+	s.keys("<pgup>").expect("▌ settings").keys("<pgdown>d").expect("▌ settings", "d▏")
+	s.keys("<pgdown><down>").expect("▌ seeds")
+}
+
+// TestEveryPopupIsWholeInTheSmallestWindow: each key of each screen leads to what fits, or scrolls.
+func TestEveryPopupIsWholeInTheSmallestWindow(t *testing.T) {
+	for _, first := range []string{"", "jjj", "jjjj", "r", "n", "n<enter>", "2", "2<enter>", "2<enter>Y", "2P", "2H", "2A", "2T", "2g<space><enter>", "2e", "1<home>jjjj<space><space>c", "3"} {
+		for key := range namedAndTyped(t, first) {
+			s := newScript(t, minWidth, minHeight, Options{}).openSweep().keys("1" + first + key)
+			if strings.Contains(s.screen(), "a higher window") {
+				t.Errorf("%q, %q:\n%s", first, key, s.screen())
+			}
+		}
+	}
+}
+
+// namedAndTyped are the keys that work on a screen, as a script types them.
+func namedAndTyped(t *testing.T, first string) map[string]bool {
+	keys := map[string]bool{"": true}
+	for _, group := range newScript(t, minWidth, minHeight, Options{}).openSweep().keys("1" + first).m.keyGroups() {
+		for _, b := range group.bindings {
+			for _, key := range b.keys {
+				switch _, named := namedKeys[key]; {
+				case !b.works():
+				case named:
+					keys["<"+key+">"] = true
+				case len([]rune(key)) == 1:
+					keys[key] = true
+				}
+			}
+		}
+	}
+	return keys
+}
+
 // A run begins while the preview of a change is awaited, and not with an error that stands.
 func TestSheetDoesNotWaitForAPreview(t *testing.T) {
 	for _, waits := range []bool{true, false} {
