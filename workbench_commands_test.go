@@ -63,7 +63,9 @@ func TestDetailOfAModelThatIsGone(t *testing.T) {
 	}{
 		{"no weights", "model.safetensors", func() error { return os.Remove(filepath.Join(folder, "model.safetensors")) }},
 		{"no config", "without a model", func() error { return os.Remove(filepath.Join(folder, "config.json")) }},
-		{"newer", "of a newer version", func() error { return os.WriteFile(filepath.Join(folder, "artifact.msgpack"), append([]byte(newer), sum[:]...), 0o600) }},
+		{"newer", "of a newer version", func() error {
+			return os.WriteFile(filepath.Join(folder, "artifact.msgpack"), append([]byte(newer), sum[:]...), 0o600)
+		}},
 		{"no metadata", "is damaged", func() error { return os.Remove(filepath.Join(folder, "artifact.msgpack")) }},
 		{"deleted", "slimlab clean removed it", func() error { return os.RemoveAll(folder) }},
 	} {
