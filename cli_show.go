@@ -33,7 +33,8 @@ metric of --sort, else by one of quality. --where chooses the rows, --sort order
 
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
-axis too. A row that repeats another counts once in both; --where chooses the rows.
+axis too. --along AXIS is a metric along an axis of numbers, a line for each value of --lines. A row that
+repeats another counts once in these; --where chooses the rows.
 
 --baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
 the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
@@ -50,7 +51,8 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --group ratio,loss --where step=quantized --sort -auc
   slimlab show last --pareto bytes,auc
   slimlab show last --baseline 20261127 --columns auc,bytes
-  slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl`,
+  slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
+  slimlab show last --along ratio --lines loss --metric auc`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
@@ -114,12 +116,12 @@ func showOptions(cmd *cobra.Command, format string) error {
 	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
 		return errors.New("--all: groups count each measurement once; expected --group or --all, not both")
 	}
-	for _, name := range []string{"pareto", "pivot"} {
+	for _, name := range []string{"pareto", "pivot", "along"} {
 		if cmd.Flags().Changed("group") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s: expected --group or --%s, not both", name, name)
 		}
 	}
-	for _, name := range []string{"group", "pareto", "pivot"} {
+	for _, name := range []string{"group", "pareto", "pivot", "along"} {
 		if cmd.Flags().Changed("baseline") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--baseline: only a table of rows has differences; expected --baseline or --%s, not both", name)
 		}

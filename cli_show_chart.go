@@ -9,29 +9,44 @@ import (
 	"slimlab/lab/report"
 )
 
-// chartFlags adds what `show` prints in place of the table: a Pareto front, or a pivot.
+// chartFlags adds what `show` prints in place of the table: a Pareto front, a pivot, or a metric
+// along an axis.
 func chartFlags(cmd *cobra.Command, s *report.Shown) {
 	cmd.Flags().StringVar(&s.Pareto, "pareto", "", "list the Pareto front of two metrics, such as bytes,auc")
 	cmd.Flags().StringVar(&s.Pivot, "pivot", "", "a metric over two axes, down and across, such as ratio,scheme; step is an axis too")
-	cmd.Flags().StringVar(&s.Metric, "metric", "", "the metric in the cells of --pivot (default: the first of quality)")
-	cmd.Flags().StringVar(&s.Step, "step", "", "the step in the cells of --pivot (default: the last that depends on both axes; all: each that does)")
+	cmd.Flags().StringVar(&s.Along, "along", "", "a metric along an axis of numbers, such as ratio")
+	cmd.Flags().StringVar(&s.Lines, "lines", "", "what has a line each of --along: an axis, or step (default: the next axis)")
+	cmd.Flags().StringVar(&s.Metric, "metric", "", "the metric of --pivot or --along (default: the first of quality)")
+	cmd.Flags().StringVar(&s.Step, "step", "", "the step of --pivot or --along (default: the last that depends on their axes; all: each that does)")
 	cmd.Flags().BoolVar(&s.Best, "best", false, "a cell of --pivot with several rows shows the best, not their mean")
 }
 
 // checkChart refuses flags of a chart that contradict others.
 func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
+	charts := 0
+	for _, name := range []string{"pareto", "pivot", "along"} {
+		if changed := cmd.Flags().Changed(name); changed && cmd.Flags().Lookup(name).Value.String() == "" {
+			return fmt.Errorf("--%s: found nothing; see slimlab show --help", name)
+		} else if changed {
+			charts++
+		}
+	}
 	for _, name := range []string{"sort", "columns", "all"} {
-		if (s.Pareto != "" || s.Pivot != "") && cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s is of the table of rows, and not of --pareto or --pivot", name)
+		if charts > 0 && cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot or --along", name)
 		}
 	}
 	switch {
-	case s.Pareto != "" && s.Pivot != "":
-		return fmt.Errorf("--pareto and --pivot: expected one of them")
-	case s.Pivot == "" && (s.Metric != "" || s.Step != "" || s.Best):
-		return fmt.Errorf("--metric, --step and --best belong to --pivot, which is not given")
-	case s.Pareto == "" && s.Pivot == "":
+	case charts > 1:
+		return fmt.Errorf("--pareto, --pivot and --along: expected one of them")
+	case s.Pivot == "" && s.Along == "" && (s.Metric != "" || s.Step != ""):
+		return fmt.Errorf("--metric and --step belong to --pivot or --along, of which none is given")
+	case s.Pivot == "" && s.Best:
+		return fmt.Errorf("--best belongs to --pivot, which is not given")
+	case s.Along == "" && s.Lines != "":
+		return fmt.Errorf("--lines belongs to --along, which is not given")
+	case charts == 0:
 		return nil
 	}
-	return nearest.Check("--format of --pareto and --pivot", format, report.ChartFormats())
+	return nearest.Check("--format of --pareto, --pivot and --along", format, report.ChartFormats())
 }

@@ -29,11 +29,21 @@ func TestShowCharts(t *testing.T) {
 		{[]string{"--pareto", "bytes"}, exitUsage, `--pareto: found "bytes", expected two metrics, such as bytes,auc`},
 		{[]string{"--pareto", "bytes,acu"}, exitUsage, `did you mean "auc"?`},
 		{[]string{"--pareto", "bytes,loss"}, exitUsage, "no row has both metrics; this run has "},
-		{[]string{"--pareto", "bytes,auc_soft", "--format", "junit"}, exitUsage, "--format of --pareto and --pivot"},
+		{[]string{"--pareto", "bytes,auc_soft", "--format", "junit"}, exitUsage, "--format of --pareto, --pivot and --along"},
 		{[]string{"--pareto", "bytes,auc_soft", "--pivot", "step,steps"}, exitUsage, "expected one of them"},
 		{[]string{"--pivot", "step,stepz"}, exitUsage, `did you mean "step`},
 		{[]string{"--pivot", "step,steps", "--metric", "loss"}, exitUsage, "no cell has loss"},
-		{[]string{"--metric", "auc"}, exitUsage, "belong to --pivot"},
+		{[]string{"--metric", "auc"}, exitUsage, "belong to --pivot or --along"},
+		{[]string{"--along", "steps"}, exitHeld, "AUC exp. (more is better) along steps, by step"},
+		{[]string{"--along", "steps", "--metric", "bytes", "--lines", "step", "--format", "csv"}, exitHeld, "steps,step,bytes,bytes_low,bytes_high,n\n1,"},
+		{[]string{"--along", "stepz"}, exitUsage, `did you mean "steps"?`},
+		{[]string{"--along", "steps", "--lines", "steps"}, exitUsage, "it runs across"},
+		{[]string{"--along", "steps", "--step", "nostep"}, exitUsage, "--step"},
+		{[]string{"--along", "steps", "--metric", "loss"}, exitUsage, "no row that depends on it has loss"},
+		{[]string{"--along", ""}, exitUsage, "--along: found nothing"},
+		{[]string{"--along", "steps", "--sort", "auc"}, exitUsage, "--sort is of the table of rows"},
+		{[]string{"--along", "steps", "--group", "steps"}, exitUsage, "expected --group or --along"},
+		{[]string{"--lines", "step"}, exitUsage, "--lines belongs to --along"},
 	} {
 		stdout, stderr := output(t, c.code, append([]string{"show", "last"}, c.args...)...)
 		if !strings.Contains(stdout+stderr, c.want) {
@@ -41,7 +51,7 @@ func TestShowCharts(t *testing.T) {
 		}
 	}
 	exportsAsShown(t)
-	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}} {
+	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}, {"--along", "steps"}} {
 		stdout, _ := output(t, exitHeld, append([]string{"show", "last", "--format", "json"}, args...)...)
 		if !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: not JSON: %s", args, stdout)
@@ -63,6 +73,7 @@ func exportsAsShown(t *testing.T) {
 		{Group: "step,steps", Selection: sweep.Selection{Where: "auc_soft>0", Sort: "-auc_soft"}},
 		{Pareto: "bytes,auc_soft", Selection: sweep.Selection{Where: "steps=2"}},
 		{Pivot: "step,steps", Metric: "bytes", Step: "all", Best: true},
+		{Along: "steps", Lines: "step", Metric: "auc_soft", Step: "all"},
 	} {
 		for _, format := range []string{"md", "csv", "json"} {
 			path := filepath.Join(t.TempDir(), "out")

@@ -28,6 +28,8 @@ func TestEveryViewExportsWhatItShows(t *testing.T) {
 		{"/loss=fkl<enter>Pyparams<enter>", "where loss=fkl · pareto bytes,params"},
 		{"H", "pivot scheme,ratio · metric auc_soft · step quantized"},
 		{"HB", "pivot scheme,ratio · metric auc_soft · step quantized · best"},
+		{"A", "along ratio · lines scheme · metric auc_soft · step quantized"},
+		{"/loss=fkl<enter>Avbytes<enter>aaa", "where loss=fkl · along ratio · lines step · metric bytes · step all"},
 		{"Htevery<enter>", "pivot scheme,ratio · metric auc_soft · step all"},
 	} {
 		s := newScript(t, 124, 40, Options{}).openSweep().keys(c.keys)

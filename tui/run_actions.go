@@ -121,6 +121,14 @@ func (r *runScreen) shown() report.Shown {
 		})
 		return s
 	}
+	if r.view == viewAxis {
+		r.look(func(t *table) {
+			if c := r.axisOf(t); c.err == nil {
+				s.Along, s.Lines, s.Metric, s.Step = t.sweep.Axes[c.axis].Key, c.colour, c.metric.Key, cmp.Or(c.step, "all")
+			}
+		})
+		return s
+	}
 	sorted, descending := r.sorted, r.descending
 	if len(r.by) > 0 && r.within == nil {
 		sorted, descending = r.groupSorted, r.groupDescending

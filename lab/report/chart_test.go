@@ -33,7 +33,7 @@ func sweptTable() *sweep.Table {
 	return sweep.Of(lab.Fold(events).Snapshot())
 }
 
-// TestChartsAsText: a front and a pivot in every format, with hostile names.
+// TestChartsAsText: a front, a pivot and lines in every format, with hostile names.
 func TestChartsAsText(t *testing.T) {
 	table := sweptTable()
 	bytesMetric, _ := lab.MetricByKey("bytes")
@@ -63,6 +63,20 @@ func TestChartsAsText(t *testing.T) {
 			}
 			var b bytes.Buffer
 			if err := WritePivot(format, &b, table, p); err != nil {
+				t.Fatal(err)
+			}
+			readable(t, format, b.String())
+			golden.Equal(t, name+"."+format, b.String())
+		}
+	}
+	for name, shown := range map[string]Shown{"along": {Along: "ratio", Metric: "auc"}, "along-step": {Along: "ratio", Lines: "step", Metric: "ttft_cold_p50"}} {
+		picture, err := shown.Of(table.View)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range ChartFormats() {
+			var b bytes.Buffer
+			if err := picture(format, &b, 0); err != nil {
 				t.Fatal(err)
 			}
 			readable(t, format, b.String())

@@ -12,14 +12,17 @@ import (
 )
 
 // Shown is what of a run is shown, as the options of `slimlab show` name it: rows, or in their
-// place groups, a Pareto front or a pivot of them. Of Group, Pareto and Pivot at most one is set.
+// place groups, a Pareto front, a pivot of them, or a metric along an axis. Of Group, Pareto, Pivot
+// and Along at most one is set.
 type Shown struct {
 	sweep.Selection
 	Group  string // keys, with commas between: step, axes
 	Pareto string // two metrics, with a comma between
 	Pivot  string // two axes, with a comma between: down, across
-	Metric string // in the cells of Pivot; empty: the first of quality
-	// in the cells of Pivot; empty: the last that depends on both axes; all: each that does
+	Along  string // an axis of numbers
+	Lines  string // an axis or step, whose values have a line each of Along; empty: the next axis
+	Metric string // of Pivot and Along; empty: the first of quality
+	// of Pivot and Along; empty: the last that depends on their axes; all: each that does
 	Step string
 	Best bool // a cell of Pivot with several rows shows the best, not their mean
 }
@@ -32,7 +35,7 @@ func (s *Shown) Formats() []string {
 	switch {
 	case s.Plain():
 		return Formats()
-	case s.Pareto != "" || s.Pivot != "":
+	case s.Pareto != "" || s.Pivot != "" || s.Along != "":
 		return ChartFormats()
 	}
 	return GroupFormats() // junit has no rows
@@ -44,7 +47,7 @@ func (s *Shown) Options() []string {
 	var options []string
 	for _, one := range []struct{ option, value string }{
 		{"--where", s.Where}, {"--sort", s.Sort}, {"--columns", s.Columns}, {"--group", s.Group},
-		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--metric", s.Metric}, {"--step", s.Step},
+		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step},
 	} {
 		if one.value != "" {
 			options = append(options, one.option, one.value)
@@ -84,6 +87,8 @@ func (s *Shown) Of(v *lab.View) (Picture, error) {
 		return s.frontOf(table)
 	case s.Pivot != "":
 		return s.pivotOf(table)
+	case s.Along != "":
+		return s.alongOf(table)
 	}
 	return func(format string, w io.Writer, width int) error {
 		if format == "table" {
