@@ -40,7 +40,7 @@ func Records(text string) (jsonl []byte, n, different int) {
 func records(text string, size int) (jsonl []byte, n, different int) {
 	seen := map[string]bool{}
 	for text != "" {
-		piece := text[:pieceEnd(text, size)]
+		piece := strings.TrimRightFunc(text[:pieceEnd(text, size)], unicode.IsSpace)
 		text = strings.TrimLeftFunc(text[len(piece):], unicode.IsSpace)
 		if wordEnd(piece, 1) == len(piece) {
 			continue // a single word

@@ -115,6 +115,19 @@ func TestSchemesNameTheirGroups(t *testing.T) {
 	}
 }
 
+// TestRecordsHaveTwoWords: a piece that ends behind a word's white space is no record of that word.
+func TestRecordsHaveTwoWords(t *testing.T) {
+	for _, text := range []string{"\"\"\r\n\r\n\"\r\n\r\n\"", "a.\n\nb.\n\nc.", "one! \t two"} {
+		jsonl, n, _ := Records(text)
+		for _, line := range strings.Split(string(jsonl), "\n")[:n] {
+			var r struct{ Text string }
+			if err := json.Unmarshal([]byte(line), &r); err != nil || len(strings.Fields(r.Text)) < 2 {
+				t.Errorf("%q: %s, %v", text, line, err)
+			}
+		}
+	}
+}
+
 // TestRecordsHaveTheirShape: a text of any length makes records enough, none longer than it must
 // be.
 func TestRecordsHaveTheirShape(t *testing.T) {
