@@ -185,7 +185,7 @@ func (e *estimate) left() Left {
 	for i := range e.like {
 		e.like[i] = map[int]float64{}
 	}
-	free := make([]float64, workers(e.view, e.now)) // when each worker is free, from now
+	free := make([]float64, workers(e.view)) // when each worker is free, from now
 	busy := 0
 	for i := range e.view.Cells {
 		if e.view.Cells[i].State == Running && busy < len(free) {
@@ -368,7 +368,7 @@ func (f *effects) log(values []int) float64 {
 func (f *effects) predict(values []int) float64 { return math.Exp(f.log(values)) }
 
 // workers counts the cells that were worked on at once.
-func workers(v *View, now float64) int {
+func workers(v *View) int {
 	type change struct {
 		at   float64
 		more int

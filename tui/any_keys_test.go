@@ -20,7 +20,7 @@ var anyKeys = append(strings.Split("a b c d e f g h i j k l m n o p q r s t u v 
 // foreign text and names of 200 characters: no panic, exact frames, and a pane or popup that is
 // higher than the room it is given says so.
 func TestAnyKeysOnEveryScreen(t *testing.T) {
-	scares := []string{"", "", strings.Repeat("long name ", 20), "עברית‏ \u202e", "\x1b[31m\t日本語"}
+	scares := []string{"", "", strings.Repeat("long name ", 20), "עברית\u200f \u202e", "\x1b[31m\t日本語"}
 	rapid.Check(t, func(rt *rapid.T) {
 		f := &fakeBench{live: 520, scare: rapid.SampledFrom(scares).Draw(rt, "text")}
 		s := openScript(t, f, 60, 15, Options{Scenario: "figure1", ASCII: rapid.IntRange(0, 3).Draw(rt, "ascii") == 0})

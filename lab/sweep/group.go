@@ -211,7 +211,7 @@ func (g *Groups) Sort(by ...Order) {
 		one := &g.Groups[i]
 		one.at = one.at[:0]
 		for n := range by {
-			x := math.NaN()
+			var x float64
 			if by[n].Kind == Metric {
 				x = g.mean(one.Rows, by[n].Key).Value
 			} else {
