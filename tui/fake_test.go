@@ -102,7 +102,9 @@ type fakeBench struct {
 	deleted    []string
 	compressed []Compression
 	pinned     []string
-	scare      string // foreign text, put wherever the lab could put some
+	scare      string                       // foreign text, put wherever the lab could put some
+	many       int                          // scenarios and runs in place of the others
+	log        func(run string) []lab.Event // of each of many runs
 }
 
 func (f *fakeBench) Library(context.Context) (Library, error) {
@@ -124,6 +126,13 @@ func (f *fakeBench) Scenario(_ context.Context, id string) ScenarioInfo {
 
 func (f *fakeBench) scenarios() []ScenarioInfo {
 	var names []string
+	if f.many > 0 {
+		var list []ScenarioInfo
+		for i := range f.many {
+			list = append(list, ScenarioInfo{ID: fmt.Sprintf("s%03d.yaml", i), Place: Own, File: fmt.Sprintf("s%03d.yaml", i), Name: fmt.Sprintf("scenario %d", i), About: "one of many", Cells: 3, Seeds: 1, Steps: []string{"a: train", "b: quantize"}})
+		}
+		return list
+	}
 	for _, s := range steps {
 		names = append(names, s.name)
 	}
@@ -138,6 +147,13 @@ func (f *fakeBench) scenarios() []ScenarioInfo {
 }
 
 func (f *fakeBench) Runs(context.Context) ([]RunInfo, error) {
+	if f.many > 0 {
+		var list []RunInfo
+		for i := range f.many {
+			list = append(list, RunInfo{ID: fmt.Sprintf("20261124-1130-many-%03d", i), Scenario: fmt.Sprintf("scenario %d", i), State: lab.Done, Started: epoch.Add(-time.Duration(i) * time.Hour), Duration: time.Minute, Machine: "Xeon"})
+		}
+		return list, nil
+	}
 	return []RunInfo{
 		{ID: "20261124-1130-figure1-a1", Scenario: "figure1" + f.scare, State: lab.Done, Started: epoch.Add(-34 * time.Minute), Duration: 723 * time.Second, Machine: "Xeon · 2 cores · avx512" + f.scare},
 		{ID: "20261123-1822-figure1-b2", Scenario: "figure1", State: lab.Done, Started: epoch.Add(-18 * time.Hour), Duration: 53 * time.Second, Quick: true, Settings: []string{"distilled.steps=50"}, Seeds: 1, Seed: 7, Machine: "Xeon · 2 cores · avx512"},
@@ -147,7 +163,7 @@ func (f *fakeBench) Runs(context.Context) ([]RunInfo, error) {
 }
 
 func (f *fakeBench) Figures(_ context.Context, run string) (RunFigures, error) {
-	if !strings.Contains(run, "figure1") {
+	if f.many == 0 && !strings.Contains(run, "figure1") {
 		return RunFigures{}, fmt.Errorf("run %s: not found", run)
 	}
 	figures := RunFigures{Headline: "0.7644 ±0.0040 AUC exp. · distilled" + f.scare, Models: []string{"pretrained:recsys-fm"}}
@@ -226,6 +242,8 @@ func (f *fakeBench) Open(ctx context.Context, run string) (*lab.Board, error) {
 
 func (f *fakeBench) Events(_ context.Context, run string) ([]lab.Event, error) {
 	switch {
+	case f.many > 0:
+		return f.log(run), nil
 	case run == "20261124-1130-figure1-a1":
 		return frighten(fakeLog(run, 3, 0), f.scare), nil
 	case run == "20261123-1822-figure1-b2":
