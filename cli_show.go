@@ -34,7 +34,7 @@ metric of --sort, else by one of quality. --where chooses the rows, --sort order
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
 axis too. --along AXIS is a metric along an axis of numbers, a line for each value of --lines. A row that
-repeats another counts once in these; --where chooses the rows.
+repeats another counts once in these; --where chooses the rows. --curves lists the points of training curves.
 
 --baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
 the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
@@ -116,12 +116,12 @@ func showOptions(cmd *cobra.Command, format string) error {
 	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
 		return errors.New("--all: groups count each measurement once; expected --group or --all, not both")
 	}
-	for _, name := range []string{"pareto", "pivot", "along"} {
+	for _, name := range []string{"pareto", "pivot", "along", "curves"} {
 		if cmd.Flags().Changed("group") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s: expected --group or --%s, not both", name, name)
 		}
 	}
-	for _, name := range []string{"group", "pareto", "pivot", "along"} {
+	for _, name := range []string{"group", "pareto", "pivot", "along", "curves"} {
 		if cmd.Flags().Changed("baseline") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--baseline: only a table of rows has differences; expected --baseline or --%s, not both", name)
 		}

@@ -15,6 +15,7 @@ func chartFlags(cmd *cobra.Command, s *report.Shown) {
 	cmd.Flags().StringVar(&s.Pareto, "pareto", "", "list the Pareto front of two metrics, such as bytes,auc")
 	cmd.Flags().StringVar(&s.Pivot, "pivot", "", "a metric over two axes, down and across, such as ratio,scheme; step is an axis too")
 	cmd.Flags().StringVar(&s.Along, "along", "", "a metric along an axis of numbers, such as ratio")
+	cmd.Flags().StringVar(&s.Curves, "curves", "", "the points of these series, NAME,... or all, as csv or json")
 	cmd.Flags().StringVar(&s.Lines, "lines", "", "what has a line each of --along: an axis, or step (default: the next axis)")
 	cmd.Flags().StringVar(&s.Metric, "metric", "", "the metric of --pivot or --along (default: the first of quality)")
 	cmd.Flags().StringVar(&s.Step, "step", "", "the step of --pivot or --along (default: the last that depends on their axes; all: each that does)")
@@ -24,7 +25,7 @@ func chartFlags(cmd *cobra.Command, s *report.Shown) {
 // checkChart refuses flags of a chart that contradict others.
 func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 	charts := 0
-	for _, name := range []string{"pareto", "pivot", "along"} {
+	for _, name := range []string{"pareto", "pivot", "along", "curves"} {
 		if changed := cmd.Flags().Changed(name); changed && cmd.Flags().Lookup(name).Value.String() == "" {
 			return fmt.Errorf("--%s: found nothing; see slimlab show --help", name)
 		} else if changed {
@@ -33,12 +34,12 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 	}
 	for _, name := range []string{"sort", "columns", "all"} {
 		if charts > 0 && cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot or --along", name)
+			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot, --along or --curves", name)
 		}
 	}
 	switch {
 	case charts > 1:
-		return fmt.Errorf("--pareto, --pivot and --along: expected one of them")
+		return fmt.Errorf("--pareto, --pivot, --along and --curves: expected one of them")
 	case s.Pivot == "" && s.Along == "" && (s.Metric != "" || s.Step != ""):
 		return fmt.Errorf("--metric and --step belong to --pivot or --along, of which none is given")
 	case s.Pivot == "" && s.Best:
@@ -47,6 +48,8 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 		return fmt.Errorf("--lines belongs to --along, which is not given")
 	case charts == 0:
 		return nil
+	case s.Curves != "":
+		return nearest.Check("--format of --curves", format, report.CurveFormats())
 	}
 	return nearest.Check("--format of --pareto, --pivot and --along", format, report.ChartFormats())
 }

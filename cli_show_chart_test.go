@@ -43,6 +43,10 @@ func TestShowCharts(t *testing.T) {
 		{[]string{"--along", ""}, exitUsage, "--along: found nothing"},
 		{[]string{"--along", "steps", "--sort", "auc"}, exitUsage, "--sort is of the table of rows"},
 		{[]string{"--along", "steps", "--group", "steps"}, exitUsage, "expected --group or --along"},
+		{[]string{"--curves", "all", "--format", "csv"}, exitHeld, "run,cell,series,step,value\n2"},
+		{[]string{"--curves", "all", "--format", "json"}, exitHeld, `"slimlab.curves/1"`},
+		{[]string{"--curves", "nocurve", "--format", "csv"}, exitUsage, "--curves: series"},
+		{[]string{"--curves", "all"}, exitUsage, "--format of --curves"},
 		{[]string{"--lines", "step"}, exitUsage, "--lines belongs to --along"},
 	} {
 		stdout, stderr := output(t, c.code, append([]string{"show", "last"}, c.args...)...)

@@ -38,7 +38,7 @@ func (w *workbench) export(run string, shown report.Shown) tea.Cmd {
 		asShown = append(asShown, entry{format + " as shown", aboutShown(shown), func() tea.Cmd { return w.exportTo(run, format, shown) }})
 	}
 	// what is looked at comes first
-	if shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" || shown.Along != "" {
+	if shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" || shown.Along != "" || shown.Curves != "" {
 		p.entries = append(asShown, p.entries...)
 	} else {
 		p.entries = append(p.entries, asShown...)

@@ -30,6 +30,8 @@ func TestEveryViewExportsWhatItShows(t *testing.T) {
 		{"HB", "pivot scheme,ratio · metric auc_soft · step quantized · best"},
 		{"A", "along ratio · lines scheme · metric auc_soft · step quantized"},
 		{"/loss=fkl<enter>Avbytes<enter>aaa", "where loss=fkl · along ratio · lines step · metric bytes · step all"},
+		{"T", "curves all"},
+		{"/loss=fkl<enter>T", "where loss=fkl · curves all"},
 		{"Htevery<enter>", "pivot scheme,ratio · metric auc_soft · step all"},
 	} {
 		s := newScript(t, 124, 40, Options{}).openSweep().keys(c.keys)

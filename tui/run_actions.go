@@ -121,6 +121,10 @@ func (r *runScreen) shown() report.Shown {
 		})
 		return s
 	}
+	if r.view == viewCurves {
+		s.Curves = cmp.Or(strings.Join(r.curves.picked, ","), report.AllCurves)
+		return s
+	}
 	if r.view == viewAxis {
 		r.look(func(t *table) {
 			if c := r.axisOf(t); c.err == nil {

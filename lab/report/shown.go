@@ -12,14 +12,15 @@ import (
 )
 
 // Shown is what of a run is shown, as the options of `slimlab show` name it: rows, or in their
-// place groups, a Pareto front, a pivot of them, or a metric along an axis. Of Group, Pareto, Pivot
-// and Along at most one is set.
+// place groups, a Pareto front, a pivot of them, a metric along an axis, or curves. Of Group,
+// Pareto, Pivot, Along and Curves at most one is set.
 type Shown struct {
 	sweep.Selection
 	Group  string // keys, with commas between: step, axes
 	Pareto string // two metrics, with a comma between
 	Pivot  string // two axes, with a comma between: down, across
 	Along  string // an axis of numbers
+	Curves string // series with commas between, or AllCurves
 	Lines  string // an axis or step, whose values have a line each of Along; empty: the next axis
 	Metric string // of Pivot and Along; empty: the first of quality
 	// of Pivot and Along; empty: the last that depends on their axes; all: each that does
@@ -35,6 +36,8 @@ func (s *Shown) Formats() []string {
 	switch {
 	case s.Plain():
 		return Formats()
+	case s.Curves != "":
+		return CurveFormats()
 	case s.Pareto != "" || s.Pivot != "" || s.Along != "":
 		return ChartFormats()
 	}
@@ -47,7 +50,7 @@ func (s *Shown) Options() []string {
 	var options []string
 	for _, one := range []struct{ option, value string }{
 		{"--where", s.Where}, {"--sort", s.Sort}, {"--columns", s.Columns}, {"--group", s.Group},
-		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step},
+		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step},
 	} {
 		if one.value != "" {
 			options = append(options, one.option, one.value)
@@ -89,6 +92,8 @@ func (s *Shown) Of(v *lab.View) (Picture, error) {
 		return s.pivotOf(table)
 	case s.Along != "":
 		return s.alongOf(table)
+	case s.Curves != "":
+		return s.curvesOf(table)
 	}
 	return func(format string, w io.Writer, width int) error {
 		if format == "table" {
