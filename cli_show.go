@@ -34,7 +34,8 @@ metric of --sort, else by one of quality. --where chooses the rows, --sort order
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
 axis too. --along AXIS is a metric along an axis of numbers, a line for each value of --lines. A row that
-repeats another counts once in these; --where chooses the rows. --curves lists the points of training curves.
+repeats another counts once in these; --where chooses the rows. --curves lists the points of training
+curves, of long ones those that a chart shows.
 
 --baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
 the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
