@@ -32,6 +32,8 @@ var advisers = map[string][]string{
 	"lab/eval/options.go":        {"eval"},
 	"lab/eval/part.go":           {"eval"},
 	"lab/report/shown.go":        {"show"},
+	"lab/report/along.go":        {"show"},
+	"lab/report/curves_write.go": {"show"},
 	"lab/run/dataset.go":         {"run", "check"},
 	"lab/scenario/bounds.go":     {"run", "check"},
 	"lab/scenario/overlay.go":    {"run", "check"},
