@@ -131,7 +131,7 @@ func joinFailures(first, second error) error {
 // endOutputs writes the outputs for the last time, and says which of them are as they were.
 func (p *program) endOutputs(out *outputs, err error) error {
 	if files := out.untouched(); err != nil && len(files) > 0 {
-		fmt.Fprintf(p.stderr, "the run did not begin: %s as before\n", strings.Join(files, ", "))
+		fmt.Fprintf(p.stderr, "the run did not begin: nothing was written to %s\n", strings.Join(files, ", "))
 	}
 	if writeErr := out.finish(); writeErr != nil && err == nil {
 		return broke(writeErr)

@@ -100,7 +100,7 @@ func TestRefusedRun(t *testing.T) {
 			writeTo(t, name, "of an earlier run")
 		}
 		_, stderr := output(t, exitUsage, append(c.args, outputs...)...)
-		if !strings.Contains(stderr, "the run did not begin: ") || !strings.Contains(stderr, "csv, new, events as before") && !strings.Contains(stderr, "/csv, ") {
+		if !strings.Contains(stderr, "the run did not begin: nothing was written to ") || !strings.Contains(stderr, "events\n") && !strings.Contains(stderr, "/csv, ") {
 			t.Errorf("%s: does not say which files are as before: %q", c.name, stderr)
 		}
 		s := readSuites(t, "junit").Suites

@@ -267,7 +267,7 @@ func TestVerbsWithoutAHome(t *testing.T) {
 			t.Errorf("slimlab %s: exit %d, %s", strings.Join(c.args, " "), code, stderr)
 		}
 	}
-	if _, stderr, code := slimlab(t, "run", file); code != exitBroke || !strings.Contains(stderr, "the home "+nowhere+", which SLIMLAB_HOME chooses") {
+	if _, stderr, code := slimlab(t, "run", file); code != exitUsage || !strings.Contains(stderr, "the home "+nowhere+", which SLIMLAB_HOME chooses") || !strings.Contains(stderr, "set SLIMLAB_HOME to a folder") {
 		t.Errorf("slimlab run: exit %d, said %q, expected the home and what chooses it", code, stderr)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func (p *progress) event(e lab.Event) {
 	switch e.Kind {
 	case lab.KindBegin:
 		p.run, p.forecast = e.Begin.Run, lab.NewForecast(e.Begin)
-		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", e.Name, e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
+		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", cmp.Or(e.Name, e.Begin.Scenario), e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
 	case lab.KindNote:
 		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
 	case lab.KindRow:

@@ -455,3 +455,26 @@ func TestStepReportsItsBatch(t *testing.T) {
 		}
 	}
 }
+
+// Numbers that are too large before anything was learned are not blamed on the learning rate.
+func TestFirstStepThatOverflows(t *testing.T) {
+	for _, c := range []struct {
+		scale float32
+		rate  float64
+		want  string
+	}{{1e30, 1e-3, "step 1 of 3"}, {1, 1e30, "a lower learning rate"}} {
+		student := tinyModel(t, tinyConfig(13, 8), 1)
+		for _, p := range student.Tensors() {
+			for i := range p.Data {
+				p.Data[i] *= c.scale
+			}
+		}
+		_, err := Train(t.Context(), TrainConfig{Student: student, Next: Shuffle(tinyExamples(5, 13, 24), 5, 1), Steps: 3, LearningRate: c.rate}, nil)
+		if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("weights times %g, rate %g: %v, expected %q", c.scale, c.rate, err, c.want)
+		}
+		if c.scale > 1 && !strings.Contains(err.Error(), "too large to compute with") {
+			t.Errorf("weights times %g: %v", c.scale, err)
+		}
+	}
+}

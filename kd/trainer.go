@@ -134,7 +134,11 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	if c.Teacher != nil {
 		s.Divergence = total.divergence / n.answers
 	}
-	if !finite(s.Loss) || !finite(s.GradNorm) {
+	switch {
+	case finite(s.Loss) && finite(s.GradNorm):
+	case step == 1: // nothing was learned yet
+		return fmt.Errorf("%w: loss %v and gradient norm %v of the first batch are not finite: the numbers of the student, or the teacher, are too large to compute with", ErrDiverged, s.Loss, s.GradNorm)
+	default:
 		return fmt.Errorf("%w: loss %v and gradient norm %v are not finite: a lower learning rate than %.3g or a longer warm-up may help", ErrDiverged, s.Loss, s.GradNorm, c.LearningRate)
 	}
 	if err := t.update(ctx, s.LearningRate, norm); err != nil {

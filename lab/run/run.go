@@ -114,6 +114,9 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if err := h.Check(); err != nil {
+		return nil, InputError{err}
+	}
 	r := &Run{Board: lab.NewBoard(), home: h, plan: plan, options: o, started: o.Now()}
 	planned, err := r.check(ctx)
 	if err != nil {
