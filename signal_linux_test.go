@@ -32,7 +32,7 @@ func TestSignals(t *testing.T) {
 	writeFile(t, in("text.txt"), strings.Repeat("the member clicked the item and the other did not. ", 2000))
 	writeFile(t, in("choice.jsonl"), strings.Repeat(`{"query":"Question: What comes?","choices":["an item","nothing","a member"],"gold":1}`+"\n", 25))
 	writeFile(t, in("data.jsonl"), randomRecords(4000))
-	for _, name := range []string{"pipe.yaml", "pipe.jsonl", filepath.Join("piped", "config.json")} {
+	for _, name := range []string{"pipe.yaml", "pipe.jsonl"} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(in(name)), 0o755), unix.Mkfifo(in(name), 0o644)); err != nil {
 			t.Fatal(err)
 		}
@@ -58,9 +58,6 @@ func TestSignals(t *testing.T) {
 		{[]string{"run", in("pipe.yaml")}, "", false},
 		{[]string{"check", in("pipe.yaml")}, "", false},
 		{[]string{"check", "own-data", "--set", "task.path=" + in("pipe.jsonl")}, "", false},
-		{[]string{"inspect", in("piped")}, "", false},
-		{[]string{"import", in("piped"), in("imported")}, "", false},
-		{[]string{"tokenize", in("pipe.jsonl")}, "", false},
 		{append([]string{"quantize", in("model"), in("quantized"), "--scheme", "w4a16"}, "--calibration", in("pipe.jsonl")), "", false},
 		{[]string{"eval", in("model"), "--text", in("pipe.jsonl")}, "", false},
 		// which nobody reads

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"slimlab/internal/nearest"
 	"slimlab/lab"
@@ -110,7 +111,7 @@ func split(line string) ([]word, error) {
 		case r == '"':
 			quoted = quoted || !begun
 			inside, begun = !inside, true
-		case !inside && (r == ' ' || r == '\t' || r == '\n' || r == '\r'):
+		case !inside && unicode.IsSpace(r):
 			end()
 		default:
 			b.WriteRune(r)

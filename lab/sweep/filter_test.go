@@ -88,7 +88,7 @@ func TestFilterErrorsSayWhatWouldDo(t *testing.T) {
 }
 
 func FuzzFilter(f *testing.F) {
-	for _, line := range []string{"", "w8 not kd", "bytes<300k", "has:auc state=done", "ttft_cold_p50>=1.5ms", "not not x", "=<>", "auc_soft_delta>-1%", `loss="a b" or ratio<0.3`, `"`, "!=", "a!b=3"} {
+	for _, line := range []string{"", "w8 not kd", "bytes<300k", "has:auc state=done", "ttft_cold_p50>=1.5ms", "not not x", "=<>", "auc_soft_delta>-1%", `loss="a b" or ratio<0.3`, `"`, "!=", "a!b=3", "\v", "a\u00a0b"} {
 		f.Add(line)
 	}
 	table := onePoint()
