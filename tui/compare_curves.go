@@ -19,7 +19,7 @@ type compareCurves struct {
 	series     string // "" is the first that several sides have
 	smooth     int    // of smoothings
 	logX, logY bool
-	drawn      map[*lab.Series]drawing
+	drawn      drawings
 }
 
 func (c *compareScreen) curveKeys() []binding {
@@ -125,7 +125,7 @@ func (c *compareScreen) curveLines(width, height int) []string {
 				hidden++
 				continue
 			}
-			d := c.draw(s)
+			d := c.chart.drawn.of(s, c.chart.smooth)
 			points := d.raw
 			if c.chart.smooth > 0 {
 				points = d.smoothed
@@ -155,23 +155,4 @@ func (c *compareScreen) lastOf(curves []*lab.Series) string {
 		return formatLoss(curves[0].Last.Value)
 	}
 	return fmt.Sprintf("%s to %s (%d)", formatLoss(low), formatLoss(high), len(curves))
-}
-
-func (c *compareScreen) draw(s *lab.Series) drawing {
-	if d, ok := c.chart.drawn[s]; ok && d.smooth == c.chart.smooth {
-		return d
-	}
-	if c.chart.drawn == nil || len(c.chart.drawn) >= maxDrawings {
-		c.chart.drawn = map[*lab.Series]drawing{}
-	}
-	points := s.Points()
-	d := drawing{smooth: c.chart.smooth, raw: make([]chart.Point, len(points))}
-	for i, p := range points {
-		d.raw[i] = chart.Point{X: float64(p.Step), Y: p.Value}
-	}
-	if d.smooth > 0 {
-		d.smoothed = chart.Smooth(d.raw, smoothings[d.smooth])
-	}
-	c.chart.drawn[s] = d
-	return d
 }

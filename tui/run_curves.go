@@ -35,7 +35,7 @@ type curvesView struct {
 	smooth int      // of smoothings
 	picked []string // the series; none: those of the marked rows, or all
 	first  int      // chart that is seen
-	drawn  map[*lab.Series]drawing
+	drawn  drawings
 	named  namedCurves
 }
 
@@ -269,7 +269,7 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	}
 	var behind []chart.Line
 	for i := range curves {
-		d := r.draw(curves[i].series)
+		d := r.curves.drawn.of(curves[i].series, r.curves.smooth)
 		line := chart.Line{Paint: r.theme.line(curves[i].style), Style: curves[i].style, Points: d.raw}
 		if r.curves.smooth > 0 {
 			line.Points = d.smoothed
@@ -283,25 +283,28 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	return c
 }
 
-// draw is the points of a curve, from an earlier frame where it has not grown since.
-func (r *runScreen) draw(s *lab.Series) drawing {
-	v := &r.curves
-	if d, ok := v.drawn[s]; ok && d.name == s.Name && d.count == s.Count && d.last == s.Last && d.smooth == v.smooth {
-		return d
+// drawings are the points of curves, kept from frame to frame.
+type drawings map[*lab.Series]drawing
+
+// of is the points of a curve, smoothed by one of smoothings, from an earlier frame where it has
+// not grown since.
+func (d *drawings) of(s *lab.Series, smooth int) drawing {
+	if one, ok := (*d)[s]; ok && one.name == s.Name && one.count == s.Count && one.last == s.Last && one.smooth == smooth {
+		return one
 	}
-	if v.drawn == nil || len(v.drawn) >= maxDrawings {
-		v.drawn = map[*lab.Series]drawing{}
+	if *d == nil || len(*d) >= maxDrawings {
+		*d = drawings{}
 	}
 	points := s.Points()
-	d := drawing{name: s.Name, count: s.Count, last: s.Last, smooth: v.smooth, raw: make([]chart.Point, len(points))}
+	one := drawing{name: s.Name, count: s.Count, last: s.Last, smooth: smooth, raw: make([]chart.Point, len(points))}
 	for i, p := range points {
-		d.raw[i] = chart.Point{X: float64(p.Step), Y: p.Value}
+		one.raw[i] = chart.Point{X: float64(p.Step), Y: p.Value}
 	}
-	if v.smooth > 0 {
-		d.smoothed = chart.Smooth(d.raw, smoothings[v.smooth])
+	if smooth > 0 {
+		one.smoothed = chart.Smooth(one.raw, smoothings[smooth])
 	}
-	v.drawn[s] = d
-	return d
+	(*d)[s] = one
+	return one
 }
 
 // legend names the curves with their last values, or their values at the cursor.

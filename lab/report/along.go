@@ -12,7 +12,6 @@ import (
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
-	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
 )
@@ -134,15 +133,7 @@ func WriteAlong(format string, w io.Writer, t *sweep.Table, a *Along) error {
 	case format == "json":
 		err = jsondoc.Write(w, alongSchema, newJSONAlong(t, a))
 	default:
-		escape, head, written := visible.Line, "", (*texttable.Table).Text
-		if format == "md" {
-			escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
-		}
-		text := head + escape(a.title(t)) + "\n\n" + written(alongTable(t, a, escape))
-		for _, note := range append(a.notes(t), chosenNote(t)...) {
-			text += "\n" + escape(note) + "\n"
-		}
-		_, err = io.WriteString(w, visible.Text(text))
+		err = writeChartText(w, format, a.title(t), func(escape func(string) string) *texttable.Table { return alongTable(t, a, escape) }, append(a.notes(t), chosenNote(t)...))
 	}
 	if err != nil {
 		return fmt.Errorf("metric along an axis as %s: %w", format, err)

@@ -19,6 +19,21 @@ func ChartFormats() []string { return []string{"table", "md", "csv", "json"} }
 
 const frontSchema = "slimlab.front/1"
 
+// writeChartText writes what is shown in place of a run's rows as "md", else as a text: a title, a
+// table of cells that are escaped for the format, notes.
+func writeChartText(w io.Writer, format, title string, table func(escape func(string) string) *texttable.Table, notes []string) error {
+	escape, head, written := visible.Line, "", (*texttable.Table).Text
+	if format == "md" {
+		escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
+	}
+	text := head + escape(title) + "\n\n" + written(table(escape))
+	for _, note := range notes {
+		text += "\n" + escape(note) + "\n"
+	}
+	_, err := io.WriteString(w, visible.Text(text))
+	return err
+}
+
 // WriteFront writes a Pareto front in one of ChartFormats. Tables list the rows of the front and
 // those that may belong to it, for their intervals overlap; CSV and JSON list every row that has
 // both metrics.
@@ -32,15 +47,7 @@ func WriteFront(format string, w io.Writer, t *sweep.Table, f *sweep.Front) erro
 	case format == "json":
 		err = jsondoc.Write(w, frontSchema, newJSONFront(t, f))
 	default:
-		escape, head, written := visible.Line, "", (*texttable.Table).Text
-		if format == "md" {
-			escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
-		}
-		text := head + escape(FrontTitle(f)) + "\n\n" + written(frontTable(t, f, escape))
-		for _, note := range append(frontNotes(f), chosenNote(t)...) {
-			text += "\n" + escape(note) + "\n"
-		}
-		_, err = io.WriteString(w, visible.Text(text))
+		err = writeChartText(w, format, FrontTitle(f), func(escape func(string) string) *texttable.Table { return frontTable(t, f, escape) }, append(frontNotes(f), chosenNote(t)...))
 	}
 	if err != nil {
 		return fmt.Errorf("front as %s: %w", format, err)

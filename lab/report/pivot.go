@@ -10,7 +10,6 @@ import (
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
 	"slimlab/internal/texttable"
-	"slimlab/internal/visible"
 	"slimlab/lab/sweep"
 )
 
@@ -27,15 +26,7 @@ func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) erro
 	case format == "json":
 		err = jsondoc.Write(w, pivotSchema, newJSONPivot(t, p))
 	default:
-		escape, head, written := visible.Line, "", (*texttable.Table).Text
-		if format == "md" {
-			escape, head, written = texttable.Escape, "## ", (*texttable.Table).Markdown
-		}
-		text := head + escape(PivotTitle(p)) + "\n\n" + written(pivotTable(p, escape))
-		for _, note := range append(PivotNotes(p), chosenNote(t)...) {
-			text += "\n" + escape(note) + "\n"
-		}
-		_, err = io.WriteString(w, visible.Text(text))
+		err = writeChartText(w, format, PivotTitle(p), func(escape func(string) string) *texttable.Table { return pivotTable(p, escape) }, append(PivotNotes(p), chosenNote(t)...))
 	}
 	if err != nil {
 		return fmt.Errorf("pivot as %s: %w", format, err)
