@@ -56,8 +56,14 @@ type StepReport struct {
 	Validation float64
 }
 
-// ErrDiverged is in the error of a training whose loss or gradient is no longer a finite number.
-var ErrDiverged = errors.New("training diverged")
+var (
+	// ErrDiverged is in the error of a training whose loss or gradient is no longer a finite
+	// number.
+	ErrDiverged = errors.New("training diverged")
+	// ErrNotFinite is in the error of a training whose loss or gradient was not a finite number
+	// before the first update: no setting of the training is the cause.
+	ErrNotFinite = errors.New("too large to compute with")
+)
 
 // Result says how a run ended.
 type Result struct {

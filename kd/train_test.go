@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"slimlab/kernels/parallel"
+	"slimlab/model"
 	"slimlab/model/weight"
 )
 
@@ -456,25 +457,42 @@ func TestStepReportsItsBatch(t *testing.T) {
 	}
 }
 
-// Numbers that are too large before anything was learned are not blamed on the learning rate.
+// TestFirstStepThatOverflows: numbers that are too large before anything was learned are not blamed
+// on the learning rate, and the error names the model that has them.
 func TestFirstStepThatOverflows(t *testing.T) {
-	for _, c := range []struct {
-		scale float32
-		rate  float64
-		want  string
-	}{{1e30, 1e-3, "step 1 of 3"}, {1, 1e30, "a lower learning rate"}} {
-		student := tinyModel(t, tinyConfig(13, 8), 1)
-		for _, p := range student.Tensors() {
+	scaled := func(seed uint64, scale float32) *model.Model {
+		m := tinyModel(t, tinyConfig(13, 8), seed)
+		for _, p := range m.Tensors() {
 			for i := range p.Data {
-				p.Data[i] *= c.scale
+				p.Data[i] *= scale
 			}
 		}
-		_, err := Train(t.Context(), TrainConfig{Student: student, Next: Shuffle(tinyExamples(5, 13, 24), 5, 1), Steps: 3, LearningRate: c.rate}, nil)
-		if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("weights times %g, rate %g: %v, expected %q", c.scale, c.rate, err, c.want)
+		m.Changed()
+		return m
+	}
+	alone := Objective{}
+	for _, c := range []struct {
+		what            string
+		student         float32
+		teacher         float32 // 0: none
+		objective       Objective
+		rate            float64
+		is              error
+		contains, lacks string
+	}{
+		{"student alone", 3e38, 0, alone, 1e-3, ErrNotFinite, "step 1 of 3: loss ", "learning rate"},
+		{"student of a teacher", 3e38, 1, Objective{Divergence: ForwardKL}, 1e-3, ErrNotFinite, "the student's numbers are too large to compute with", "diverged"},
+		{"teacher", 1, 3e38, Objective{Divergence: ForwardKL}, 1e-3, ErrNotFinite, "the teacher's numbers are too large to compute with", "student"},
+		{"teacher, reverse", 1, 3e38, Objective{Divergence: ReverseKL}, 1e-3, ErrNotFinite, "the teacher's numbers are too large to compute with", "student"},
+		{"rate", 1, 0, alone, 1e30, ErrDiverged, "a lower learning rate", "too large"},
+	} {
+		config := TrainConfig{Student: scaled(1, c.student), Objective: c.objective, Next: Shuffle(tinyExamples(5, 13, 24), 5, 1), Steps: 3, LearningRate: c.rate}
+		if c.teacher != 0 {
+			config.Teacher = scaled(2, c.teacher)
 		}
-		if c.scale > 1 && !strings.Contains(err.Error(), "too large to compute with") {
-			t.Errorf("weights times %g: %v", c.scale, err)
+		_, err := Train(t.Context(), config, nil)
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.contains) || strings.Contains(err.Error(), c.lacks) {
+			t.Errorf("%s: %v, expected %q and no %q", c.what, err, c.contains, c.lacks)
 		}
 	}
 }

@@ -137,7 +137,11 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	switch {
 	case finite(s.Loss) && finite(s.GradNorm):
 	case step == 1: // nothing was learned yet
-		return fmt.Errorf("%w: loss %v and gradient norm %v of the first batch are not finite: the numbers of the student, or the teacher, are too large to compute with", ErrDiverged, s.Loss, s.GradNorm)
+		model := "student"
+		if c.Teacher != nil && finite(s.CE) && !finite(s.Divergence) { // the cross-entropy is the student's alone
+			model = "teacher"
+		}
+		return fmt.Errorf("loss %v and gradient norm %v are not finite: the %s's numbers are %w", s.Loss, s.GradNorm, model, ErrNotFinite)
 	default:
 		return fmt.Errorf("%w: loss %v and gradient norm %v are not finite: a lower learning rate than %.3g or a longer warm-up may help", ErrDiverged, s.Loss, s.GradNorm, c.LearningRate)
 	}

@@ -11,5 +11,5 @@ import (
 // Broke reports that a conversion ended because its arithmetic broke: a training diverged, an
 // activation is not finite, or statistics have no factor. Its settings and inputs could be read.
 func Broke(err error) bool {
-	return errors.Is(err, kd.ErrDiverged) || errors.Is(err, quant.ErrNotPositive) || errors.Is(err, calibrate.ErrNotFinite)
+	return errors.Is(err, kd.ErrDiverged) || errors.Is(err, kd.ErrNotFinite) || errors.Is(err, quant.ErrNotPositive) || errors.Is(err, calibrate.ErrNotFinite)
 }
