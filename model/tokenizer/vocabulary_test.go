@@ -115,7 +115,7 @@ func TestVocabularyRefusals(t *testing.T) {
 	// What a GGUF file cannot say.
 	for _, c := range []struct{ file, want string }{
 		{tiny(`"add_prefix_space":false`, `"add_prefix_space":true`), "add_prefix_space of a byte-level tokenizer cannot be written"},
-		{tiny(`{"type":"ByteLevel","add_prefix_space":false}`, `{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"ByteLevel","add_prefix_space":false}]}`), "has no name, expected a split that GGUF has a name for"},
+		{tiny(`{"type":"ByteLevel","add_prefix_space":false}`, `{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"ByteLevel","add_prefix_space":false}]}`), `vocabulary: tokenizer.json: GGUF has no name for the pre_tokenizer {"type":"Sequence","pretokenizers":[{"ty… with the normalizer null and ignore_merges false; a Hugging Face folder holds`},
 		{tiny(`["a b"]`, `[]`), `the tokenizer has no merges, so that no text becomes "ab", and other engines would take the file for one that lost them: if it is a special token, list it in added_tokens`},
 		{`{"decoder":{"type":"Fuse"},"model":{"vocab":{"a":0,"b":1,"ab":2,"▁":3},"merges":["a b"]}}`, "normalizer null cannot be written"},
 		{`{"normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},"decoder":{"type":"Fuse"},"model":{"vocab":{"a":0,"b":1,"ab":2,"▁":3,"aab":4,"aa":5},"merges":["a b","a ab"]}}`, `token "aa" would be made of "a" and "a", which no merge does`},

@@ -1,12 +1,14 @@
 package tokenizer
 
 import (
-	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
 	"golang.org/x/text/unicode/norm"
+
+	"slimlab/internal/jsonread"
 )
 
 // Vocabulary returns the tokenizer as a GGUF file holds it. Its error names what such a file cannot
@@ -64,8 +66,8 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 		}
 	}
 	if v.Pre == "" {
-		return fmt.Errorf("vocabulary: pre_tokenizer %s with normalizer %s and ignore_merges %t has no name, expected a split that GGUF has a name for",
-			t.file.PreTokenizer, cmp.Or(string(t.file.Normalizer), "null"), t.model.ignoreMerges)
+		return fmt.Errorf("vocabulary: tokenizer.json: GGUF has no name for the pre_tokenizer %s with the normalizer %s and ignore_merges %t; a Hugging Face folder holds the tokenizer as it is",
+			partText(t.file.PreTokenizer), partText(t.file.Normalizer), t.model.ignoreMerges)
 	}
 	for _, pair := range t.file.Model.Merges {
 		v.Merges = append(v.Merges, pair[0]+" "+pair[1])
@@ -75,6 +77,14 @@ func (t *Tokenizer) writeMerged(v *Vocabulary) error {
 			"if it is a special token, list it in added_tokens of tokenizer.json; a Hugging Face folder holds the tokenizer as it is", token)
 	}
 	return nil
+}
+
+// partText is a part of tokenizer.json for an error: one short line, null where the key is absent.
+func partText(part json.RawMessage) string {
+	if part == nil {
+		return "null"
+	}
+	return jsonread.Clip(part)
 }
 
 func (t *Tokenizer) writeScored(v *Vocabulary) error {
@@ -92,7 +102,7 @@ func (t *Tokenizer) writeScored(v *Vocabulary) error {
 	for _, text := range apart {
 		id, ok := t.ids[text]
 		if !ok || !m.IgnoreMerges {
-			return fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", t.file.PreTokenizer)
+			return fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", partText(t.file.PreTokenizer))
 		}
 		v.Types[id] = TypeUserDefined
 	}
@@ -169,12 +179,12 @@ func (t *Tokenizer) spaces() (prefix bool, err error) {
 		prefix = true
 	case len(n) == 1 && n[0] == mark && l == lead{}:
 	default:
-		return false, fmt.Errorf("vocabulary: normalizer %s cannot be written, expected spaces to become %s", cmp.Or(string(t.file.Normalizer), "null"), spaceMark)
+		return false, fmt.Errorf("vocabulary: normalizer %s cannot be written, expected spaces to become %s", partText(t.file.Normalizer), spaceMark)
 	}
 	for _, s := range t.splitters {
 		_, isSeams := s.(*seams)
 		if _, isSymbols := s.(*symbols); !isSeams && !isSymbols {
-			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", t.file.PreTokenizer)
+			return false, fmt.Errorf("vocabulary: pre_tokenizer %s cannot be written, expected a text that is not split", partText(t.file.PreTokenizer))
 		}
 	}
 	return prefix, nil
