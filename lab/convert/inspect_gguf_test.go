@@ -129,7 +129,7 @@ func TestInspectUnreadableGGUF(t *testing.T) {
 		{gguf.Pair{Key: "general.type", Value: "adapter"}, "llama", `metadata key "general.type": "adapter" is not supported, expected "model"`},
 		{gguf.Pair{Key: "split.count", Value: 3}, "llama", `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
 		{gguf.Pair{Key: "llama.expert_count", Value: 8}, "llama", `metadata key "llama.expert_count": found 8: a mixture of experts is not supported, expected 0`},
-		{gguf.Pair{Key: "llama.block_count", Value: 2}, "llama", `tensor "model.layers.1.input_layernorm.weight" is missing, expected shape [256]: the config says 2 layers, the files hold layers 0 to 0`},
+		{gguf.Pair{Key: "llama.block_count", Value: 2}, "llama", `tensor "blk.1.attn_norm.weight" is missing, expected shape [256]: metadata key "llama.block_count" says 2 layers, and the file has none of layer 1`},
 	} {
 		metadata := slices.DeleteFunc(llamaMetadata(), func(p gguf.Pair) bool { return p.Key == c.change.Key })
 		name := filepath.Join(dir, fmt.Sprint(i)+".gguf")

@@ -110,6 +110,9 @@ func (c *Checkpoint) check() error {
 	for _, e := range want {
 		known[e.name] = true
 		t, ok := c.files.tensor(e.name)
+		if g, is := c.files.(*ggufFile); is && (!ok && !e.optional || ok && !e.fits(t.Shape)) {
+			return g.misshapen(e, len(c.config.Layers))
+		}
 		if !ok && !e.optional {
 			return c.missing(e)
 		}
