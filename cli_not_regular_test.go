@@ -64,6 +64,9 @@ func TestFilesOfAModelThatAreNotRegular(t *testing.T) {
 				if code == exitHeld || !strings.Contains(stderr, file+": "+kind.what) {
 					t.Errorf("slimlab %s, %s %s: exit %d: %s", args[0], file, kind.what, code, stderr)
 				}
+				if n := strings.Count(stderr, "model "+model+":"); n > 1 || n == 0 && args[0] == "eval" {
+					t.Errorf("slimlab %s, %s %s names the model %d times: %s", args[0], file, kind.what, n, stderr)
+				}
 				must(t, os.RemoveAll(out+".partial"))
 			}
 			must(t, os.RemoveAll(at))

@@ -23,7 +23,7 @@ type Source struct {
 	Notes []string
 	// settings of its files that greedy generation does not apply
 	Settings []string
-	Load     func(ctx context.Context) (*Model, error)
+	Load     func(ctx context.Context) (*Model, error) // its errors name the model
 	// Recipe is all of the model that its figures depend on: its content and the arithmetic. Only
 	// asked for where there is a Store.
 	Recipe func(ctx context.Context) (recipe.Recipe, error)
@@ -97,7 +97,7 @@ func Run(ctx context.Context, sources []Source, o Options) (*Evaluation, error) 
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", source.Name, err)
+			return nil, err
 		}
 		r.measured = append(r.measured, m)
 	}
@@ -204,19 +204,25 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 	}
 	begin, err := r.beginning(m)
 	if err != nil {
-		return nil, InputError{err}
+		return nil, InputError{source.named(err)}
 	}
 	tokens, err := await(ctx, func() (int, error) { return planAll(missing, m, begin) })
 	if err != nil {
-		return nil, InputError{err}
+		return nil, InputError{source.named(err)}
 	}
 	r.total = r.done + tokens*(len(r.sources)-index)
 	out.info = newModelInfo(source.Name, m, begin)
 	if err := kept.put(infoPart, "facts of "+source.Name, &out.info); err != nil {
-		return nil, err
+		return nil, source.named(err)
 	}
-	return out, r.compute(ctx, m, source, missing, kept)
+	if err := r.compute(ctx, m, source, missing, kept); err != nil {
+		return nil, source.named(err)
+	}
+	return out, nil
 }
+
+// named adds the model's name to an error of its measurement. Those of its files have it.
+func (s Source) named(err error) error { return fmt.Errorf("model %s: %w", s.Name, err) }
 
 // planAll plans parts and returns how many tokens the model has to read.
 func planAll(parts []part, m *Model, begin task.Beginning) (tokens int, err error) {

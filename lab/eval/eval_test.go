@@ -416,7 +416,7 @@ func TestBeginning(t *testing.T) {
 func TestRunErrors(t *testing.T) {
 	text, choice := write(t, "text.txt", sentences), write(t, "choice.jsonl", questions)
 	source := tinySource(t, "m", 1, "<bos>")
-	broken := Source{Name: "broken", Positions: 300, Load: func(context.Context) (*Model, error) { return nil, errors.New("tensor x is missing") }}
+	broken := Source{Name: "broken", Positions: 300, Load: func(context.Context) (*Model, error) { return nil, errors.New("model broken: tensor x is missing") }}
 	for _, c := range []struct {
 		source Source
 		o      Options

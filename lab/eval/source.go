@@ -2,7 +2,7 @@ package eval
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"slimlab/internal/nearest"
 	"slimlab/kernels"
@@ -12,7 +12,7 @@ import (
 	"slimlab/serve/host"
 )
 
-// Models opens what a MODEL names.
+// Models opens what a MODEL names. Its errors name the MODEL.
 type Models interface {
 	OpenModel(name string) (*checkpoint.Checkpoint, error)
 	// Content names the content of the model's files.
@@ -58,14 +58,14 @@ func load(ctx context.Context, models Models, name, dtype string) (*Model, error
 	defer c.Close()
 	t, err := c.Tokenizer()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	if t == nil {
-		return nil, errors.New("found no tokenizer, expected that with which the model was trained")
+		return nil, fmt.Errorf("model %s: found no tokenizer, expected that with which the model was trained", name)
 	}
 	m, err := c.Model(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	out := &Model{Model: m, Tokenizer: t}
 	switch dtype {
