@@ -19,8 +19,9 @@ import (
 //	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")"
 //
 // A suffix is one of the metric's unit, as tables write it: 20ms, 300kB, 3%, 1.5x. A metric is the
-// row's value over all seeds. Axes of the sweep that no metric names are free: the expectation must
-// hold at each of their values, and each gives a verdict.
+// row's value over all seeds. A number with a unit is multiplied by ratios alone. Axes of the sweep
+// that no metric names are free: the expectation must hold at each of their values, and each gives
+// a verdict.
 type Expectation struct {
 	Text  string
 	At    string // file, line and column, for annotations
@@ -51,6 +52,7 @@ func (e *Expectation) compares(metric string) bool {
 type term struct {
 	scale   float64
 	metrics []operand
+	numbers []int // of the parser's suffixed
 }
 
 // operand is a metric of one row at one point.

@@ -22,12 +22,6 @@ type expectParser struct {
 	suffixed []suffixed
 }
 
-// suffixed is a number with the suffix of a unit, and its place.
-type suffixed struct {
-	text  string
-	start int
-}
-
 // column is the place of the error, in runes from the expectation's start.
 func (p *expectParser) column() int { return len([]rune(p.text[:min(p.start, len(p.text))])) }
 
@@ -68,7 +62,7 @@ func (p *expectParser) bind(e *Expectation) error {
 	if len(operands) == 0 {
 		return fmt.Errorf("compares no metric, expected metric(row=…)")
 	}
-	if err := p.units(operands); err != nil {
+	if err := p.units(e, operands); err != nil {
 		return err
 	}
 	for _, a := range p.scenario.Axes {
@@ -80,29 +74,6 @@ func (p *expectParser) bind(e *Expectation) error {
 			if _, ok := o.at[a.Key]; !ok {
 				return fmt.Errorf("%s leaves the axis %s open, which another metric here fixes; give it to both or to neither", o.text, a.Key)
 			}
-		}
-	}
-	return nil
-}
-
-// units reports a number whose suffix is of a unit that no metric of the expectation has.
-func (p *expectParser) units(operands []operand) error {
-	for _, number := range p.suffixed {
-		var wrong error
-		for _, o := range operands {
-			metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
-			_, err := metric.Unit.ParseNumber(number.text)
-			if err == nil {
-				wrong = nil
-				break
-			}
-			if wrong == nil {
-				wrong = fmt.Errorf("%s: %w", o.metric, err)
-			}
-		}
-		if wrong != nil {
-			p.start = number.start
-			return wrong
 		}
 	}
 	return nil
@@ -264,7 +235,8 @@ func (p *expectParser) number(t *term) error {
 		return fmt.Errorf("%q is no number", digits)
 	}
 	if suffix != "" && suffix != "%" {
-		p.suffixed = append(p.suffixed, suffixed{digits + suffix, from})
+		p.suffixed = append(p.suffixed, newSuffixed(digits+suffix, from))
+		t.numbers = append(t.numbers, len(p.suffixed)-1)
 	}
 	t.scale *= x
 	return nil
