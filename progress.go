@@ -82,7 +82,7 @@ func (p *progress) far(now float64) (text string) {
 		switch {
 		case v.State != lab.Running:
 		case v.Count(lab.Waiting)+v.Count(lab.Running) == 0:
-			text = report.CellsDone(v)
+			text = report.Progress(v)
 		default:
 			text = report.HowFar(v, p.forecast.Left(v, now, p.earlier))
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"slimlab/lab"
 	"slimlab/lab/report"
@@ -34,10 +35,10 @@ func (b *bench) Figures(_ context.Context, id string) (tui.RunFigures, error) {
 
 // headline is the metric that counts of a run, in its best row that is not the baseline: the first
 // column that measures quality, or the first column.
-func headline(v *lab.View) string {
+func headline(v *lab.View) tui.Headline {
 	columns := v.Columns()
 	if len(columns) == 0 {
-		return ""
+		return tui.Headline{}
 	}
 	at := max(0, slices.IndexFunc(columns, func(m lab.Metric) bool { return m.Section == lab.Evaluate && m.Better != lab.Neither }))
 	metric, base := columns[at], baseline(v)
@@ -53,9 +54,12 @@ func headline(v *lab.View) string {
 		}
 	}
 	if best == nil {
-		return ""
+		return tui.Headline{}
 	}
-	return report.FormatSummary(metric.Unit, best.Values[metric.Key]) + " " + metric.Label + " · " + best.Label()
+	s := best.Values[metric.Key]
+	h := tui.Headline{Value: report.Format(metric.Unit, s.Value), Metric: metric.Label, Row: best.Label()}
+	h.Interval = strings.TrimSpace(strings.TrimPrefix(report.FormatSummary(metric.Unit, s), h.Value))
+	return h
 }
 
 func better(m lab.Metric, a, b float64) bool {

@@ -90,7 +90,7 @@ func TestListSaysHowFarARunIs(t *testing.T) {
 	expect := func(want string) {
 		t.Helper()
 		runs, err := b.Runs(t.Context())
-		if err != nil || len(runs) != 1 || !strings.HasPrefix(runs[0].HowFar, want) || want == "" && runs[0].HowFar != "" {
+		if err != nil || len(runs) != 1 || !strings.HasPrefix(runs[0].Progress.String(), want) || want == "" && runs[0].Progress.String() != "" {
 			t.Errorf("the list says %+v, %v; expected %q", runs, err, want)
 		}
 	}

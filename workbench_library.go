@@ -261,7 +261,7 @@ func (l *library) Runs(context.Context) ([]tui.RunInfo, error) {
 		infos[i] = tui.RunInfo{
 			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
 			Machine: r.Machine, Quick: r.Quick, Settings: r.Settings, Seeds: r.Seeds, Seed: r.Seed, Bytes: r.Bytes, Err: r.Problem,
-			HowFar: far[r.ID],
+			Progress: far[r.ID],
 		}
 	}
 	return infos, nil

@@ -105,7 +105,7 @@ func TestPreviewAndRepeat(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	f, err := b.Figures(t.Context(), r.ID)
-	if err != nil || len(f.Rows) != 3 || !strings.Contains(f.Headline, "AUC exp.") || strings.Contains(f.Headline, "teacher") {
+	if err != nil || len(f.Rows) != 3 || !strings.Contains(f.Headline.String(), "AUC exp.") || strings.Contains(f.Headline.String(), "teacher") {
 		t.Errorf("%+v, %v", f, err)
 	}
 	if err := b.Delete(t.Context(), r.ID); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/store"
+	"slimlab/tui"
 )
 
 // watched is a run in progress of which the list says how far it is: its log is read on from where
@@ -17,10 +18,10 @@ type watched struct {
 }
 
 // watch says how far the runs are that are in progress, by ID.
-func (l *library) watch(runs []store.Info) map[string]string {
+func (l *library) watch(runs []store.Info) map[string]tui.Progress {
 	l.watching.Lock()
 	defer l.watching.Unlock()
-	far, before := map[string]string{}, l.others
+	far, before := map[string]tui.Progress{}, l.others
 	l.others = map[string]*watched{}
 	for _, r := range runs {
 		if r.Ended() || r.Problem != nil {
@@ -48,13 +49,13 @@ func (l *library) watch(runs []store.Info) map[string]string {
 	return far
 }
 
-func (w *watched) far(v *lab.View) string {
+func (w *watched) far(v *lab.View) tui.Progress {
 	if !v.Begun {
-		return ""
+		return tui.Progress{}
 	}
 	if w.forecast == nil {
 		w.forecast = lab.NewForecast(&v.Begin)
 	}
 	now := max(v.Time, time.Since(time.Unix(v.Begin.Started, v.Begin.Nanoseconds)).Seconds())
-	return report.HowFar(v, w.forecast.Left(v, now, nil))
+	return tui.Progress{Done: report.Progress(v), Left: report.Left(w.forecast.Left(v, now, nil))}
 }

@@ -137,13 +137,22 @@ type RunInfo struct {
 	Seeds    int      // of each sweep point
 	Seed     int      // the first one
 	Bytes    int64    // of its log, which grows with the run
-	HowFar   string   // of a run in progress: its cells and what it still needs
+	Progress Progress // of a run that is running
 	Err      error    // why its log cannot be read, or, where Started is known, only its beginning
 }
 
+// Progress is how far a run is.
+type Progress struct {
+	Done string // "3/24 cells"
+	Left string // "~3m 10s left"
+}
+
+// Headline is the metric that counts of the best row; without a Value there is none.
+type Headline struct{ Value, Interval, Metric, Row string }
+
 // RunFigures are what a run measured, for its line in the list.
 type RunFigures struct {
-	Headline string // the metric that counts of the best row, with its interval
+	Headline Headline
 	Models   []string
 	Rows     []RowFigures
 }

@@ -54,7 +54,14 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 	p.say(text.Cut(work+" in the full run", width))
 	if r := b.lastRun(c.Name); r != nil {
 		glyph, word, _ := b.runState(r)
-		p.say(text.Cut(fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, strings.TrimSpace(word), report.Duration(r.Duration.Seconds())), width))
+		last := fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, strings.TrimSpace(word), report.Duration(r.Duration.Seconds()))
+		switch partOf(r) {
+		case "quick":
+			last += ", quick: never in full"
+		case "changed":
+			last += ", with " + strings.Join(changedSettings(r), " ")
+		}
+		p.say(text.Wrap(last, width)...)
 	} else {
 		p.say(text.Cut("never run here; r runs it, Q runs its quick version", width))
 	}
@@ -93,8 +100,8 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	}
 	p.say(text.Cut(fmt.Sprintf("%s, %s", text.Clean(r.Scenario), kind), width))
 	state := glyph + " " + strings.TrimSpace(word)
-	if far := b.howFar(r); far != "" {
-		state += ": " + far
+	if far := b.progress(r); far != (Progress{}) {
+		state += ": " + far.String()
 	}
 	p.say(paint.On(text.Cut(state, width)))
 	p.say("")
@@ -103,11 +110,11 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	for i, line := range text.Wrap(text.Clean(r.Machine), width-9) {
 		p.say([]string{"machine  ", "         "}[min(i, 1)] + line)
 	}
-	if changed := changedSettings(r); changed != "" {
-		p.list(func(int) string { return "changed  " }, []string{changed})
+	for i, changed := range changedSettings(r) {
+		p.list(func(int) string { return []string{"changed  ", "         "}[min(i, 1)] }, []string{changed})
 	}
-	if f, known := b.figuresOf(r); known && f.Headline != "" {
-		p.list(func(int) string { return "best     " }, []string{f.Headline})
+	if f, known := b.figuresOf(r); known && f.Headline.Value != "" {
+		p.list(func(int) string { return "best     " }, []string{f.Headline.String()})
 	}
 	p.say("")
 	hint := "enter opens it, R repeats it with its settings, p replays it, e exports it, D deletes it."

@@ -130,7 +130,7 @@ func (b *benchScreen) readFigures() tea.Cmd {
 func (b *benchScreen) setFigures(msg figuresMsg) tea.Cmd {
 	b.counting = false
 	for key, f := range msg.read {
-		f.Headline = text.Clean(f.Headline)
+		f.Headline = f.Headline.clean()
 		b.figures[key] = f
 	}
 	return b.readFigures()

@@ -46,6 +46,11 @@ func (b *benchScreen) setRuns(list []RunInfo) {
 	})
 }
 
+// dropRun takes a run out of the list whose log is gone.
+func (b *benchScreen) dropRun(id string) {
+	b.setRuns(slices.DeleteFunc(slices.Clone(b.runs), func(r RunInfo) bool { return r.ID == id }))
+}
+
 func cleanAll(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, line := range lines {
@@ -218,10 +223,8 @@ func (b *benchScreen) list(width, height int) []string {
 		b.first = at - height + 1
 	}
 	b.first = max(b.first, 0)
-	lines := make([]string, 0, height)
-	for i := b.first; i < len(items) && len(lines) < height; i++ {
-		lines = append(lines, b.itemLine(items[i], i == at, width))
-	}
+	shown := items[b.first:min(b.first+height, len(items))]
+	lines := b.itemLines(shown, at-b.first, width)
 	if at < 0 && b.haveList && b.haveRuns && len(lines) < height {
 		lines = append(lines, text.Fit("  nothing matches the filter", width))
 	}
@@ -231,37 +234,68 @@ func (b *benchScreen) list(width, height int) []string {
 	return lines
 }
 
-func (b *benchScreen) itemLine(it item, selected bool, width int) string {
-	if it.id == "" {
-		return b.theme.head.On(text.Fit(" "+it.heading, width))
-	}
-	name, note, mark, paint := "", "", " ", text.Paint{}
-	if it.scenario != nil {
-		name = cmp.Or(it.scenario.File, it.scenario.Name)
-		note, paint = b.lastWord(it.scenario)
-	} else {
-		name, note, paint = b.runLine(it.run, width-3)
+// itemLines draws the lines that are seen, in equal columns.
+func (b *benchScreen) itemLines(items []item, selected, width int) []string {
+	room := width - 2 // behind the cursor and the mark
+	runs := make([]runLine, 0, len(items))
+	names := 0
+	for _, it := range items {
 		switch {
-		case it.run.ID == b.baseline.run:
-			mark = "◆"
-		case slices.Contains(b.marks, it.run.ID):
-			mark = "•"
+		case it.run != nil:
+			runs = append(runs, b.runLine(it.run))
+		case it.scenario != nil:
+			names = max(names, text.Width(text.Clean(scenarioName(it.scenario))))
 		}
 	}
-	cursor := " "
-	if selected {
-		cursor = "▌"
+	columns := columnsOf(runs, room)
+	lines := make([]string, 0, len(items))
+	for i, it := range items {
+		var line, note string
+		var paint text.Paint
+		switch {
+		case it.run != nil:
+			line, note = columns.write(&runs[0])
+			paint, runs = runs[0].paint, runs[1:]
+		case it.scenario != nil:
+			line, note, paint = b.scenarioLine(it.scenario, names, room)
+		default:
+			lines = append(lines, b.theme.head.On(text.Fit(" "+it.heading, width)))
+			continue
+		}
+		head := " " + b.markOf(it) + line
+		if i == selected {
+			lines = append(lines, b.theme.selected.On(text.Fit("▌"+head[1:]+note, width)))
+		} else {
+			lines = append(lines, head+paint.On(note))
+		}
 	}
-	room := width - 3 - text.Width(note)
-	name = text.Clean(name)
-	if room < min(8, text.Width(name)) {
-		note, room = "", width-3
+	return lines
+}
+
+// markOf is the sign before a run that is marked, or the baseline.
+func (b *benchScreen) markOf(it item) string {
+	switch {
+	case it.run == nil:
+	case it.run.ID == b.baseline.run:
+		return "◆"
+	case slices.Contains(b.marks, it.run.ID):
+		return "•"
 	}
-	head := cursor + mark + text.Fit(name, room) + " "
-	if selected {
-		return b.theme.selected.On(head + note)
+	return " "
+}
+
+func scenarioName(c *ScenarioInfo) string { return cmp.Or(c.File, c.Name) }
+
+// scenarioLine is a scenario in width cells: its name, what it is about, and its last word.
+func (b *benchScreen) scenarioLine(c *ScenarioInfo, names, width int) (line, note string, p text.Paint) {
+	note, p = b.lastWord(c)
+	room := width - text.Width(note) - 1
+	name := text.Clean(scenarioName(c))
+	names = min(names, room*2/5)
+	if about := room - names - 2; about >= 20 && c.About != "" && text.Width(name) <= names {
+		return text.Fit(name, names) + "  " + b.theme.dim.On(text.Fit(c.About, about)) + " ", note, p
 	}
-	return head + paint.On(note)
+	return text.Fit(name, room) + " ", note, p
 }
 
 // runState is how a past run ended. One that never ended and is not live here has been cut off.
@@ -271,29 +305,4 @@ func (b *benchScreen) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 	}
 	glyph, p = b.theme.state(r.State)
 	return glyph, text.Fit(r.State.String(), 4), p
-}
-
-// lastWord is what the list shows of a scenario: that it cannot run, or how its last run ended.
-func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
-	switch {
-	case c.Err != nil:
-		return "✗ bad ", b.theme.failed
-	case c.Pending && c.Place == Own:
-		return "· …   ", b.theme.dim
-	}
-	if r := b.lastRun(c.Name); r != nil {
-		glyph, word, p := b.runState(r)
-		return glyph + " " + word, p
-	}
-	return "○ new ", b.theme.dim
-}
-
-// lastRun is the newest run of a scenario whose log can be read to its end.
-func (b *benchScreen) lastRun(scenario string) *RunInfo {
-	for i := range b.runs {
-		if b.runs[i].Scenario == scenario && b.runs[i].Err == nil {
-			return &b.runs[i]
-		}
-	}
-	return nil
 }

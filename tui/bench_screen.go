@@ -35,6 +35,10 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 		if b.current == Screen(b) { // with the library, which holds scenarios of runs
 			return b.loadRuns()
 		}
+	case enteredMsg: // what others did meanwhile is not seen first as it was
+		return b.loadRuns()
+	case goneMsg:
+		b.dropRun(msg.session.id)
 	case editedMsg:
 		b.fail("editor", msg.err)
 		return b.loadLibrary()
@@ -50,6 +54,7 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 	case deletedMsg:
 		b.fail("delete", msg.err)
 		if msg.err == nil {
+			b.dropRun(msg.run)
 			b.say("%s is deleted; its models stay until slimlab clean", text.Clean(msg.run))
 		}
 		return b.loadRuns()
@@ -101,34 +106,61 @@ func (b *benchScreen) typeFilter() {
 	}})
 }
 
+// View has the list beside the details, or above them where lines of runs would lose what they
+// say.
 func (b *benchScreen) View(width, height int) []string {
-	left := max(28, width*2/5)
-	if width >= 100 { // runs have more to say than their names
-		left = min(width/2, 110)
+	const beside = 110
+	if width < beside {
+		return b.above(width, height)
 	}
+	left := min(max(width*11/20, 66), 120)
 	right := width - left - 3
-	list := b.list(left, height)
-	details := b.details(right)
+	list, details := b.list(left, height), b.detailsSeen(right, height)
+	b.listTakesMouse(left+1, height)
+	b.takesMouse(region{x: left + 1, width: width - left - 1, height: height, wheel: b.scrollDetails})
+	lines := make([]string, height)
+	for i := range lines {
+		lines[i] = list[i] + b.theme.dim.On(" │ ") + details[i]
+	}
+	return lines
+}
+
+// above draws the list above the details.
+func (b *benchScreen) above(width, height int) []string {
+	top := max(4, height*3/5)
+	lines := b.list(width, top)
+	b.listTakesMouse(width, top)
+	lines = append(lines, b.theme.dim.On(text.Repeat("─", width)))
+	b.takesMouse(region{y: top, width: width, height: height - top, wheel: b.scrollDetails})
+	for _, line := range b.detailsSeen(width-2, height-top-1) {
+		lines = append(lines, " "+line)
+	}
+	return lines
+}
+
+func (b *benchScreen) scrollDetails(lines int) { b.scroll = max(0, b.scroll+lines) }
+
+func (b *benchScreen) listTakesMouse(width, height int) {
+	b.takesMouse(region{
+		width: width, height: height,
+		wheel: b.move, click: b.clickList, again: b.clickListAgain,
+	})
+}
+
+// detailsSeen are the details, scrolled, in exactly height lines.
+func (b *benchScreen) detailsSeen(width, height int) []string {
+	details := b.details(width)
 	if over := len(details) - height + 1; over > 1 {
 		b.scroll = min(b.scroll, over)
 		rest := over - b.scroll
 		details = details[b.scroll:][:height-1]
-		details = append(details[:len(details):len(details)], b.theme.dim.On(text.Cut(fmt.Sprintf("… %s below: J scrolls, K back", report.Plural(rest, "more line")), right)))
+		more := fmt.Sprintf("… %s below: J scrolls, K back", report.Plural(rest, "more line"))
+		if rest == 0 {
+			more = "… the end: K scrolls back"
+		}
+		details = append(details[:len(details):len(details)], b.theme.dim.On(text.Cut(more, width)))
 	} else {
 		b.scroll = 0
 	}
-	b.takesMouse(region{
-		width: left + 1, height: height,
-		wheel: b.move, click: b.clickList, again: b.clickListAgain,
-	})
-	b.takesMouse(region{x: left + 1, width: width - left - 1, height: height, wheel: func(lines int) { b.scroll = max(0, b.scroll+lines) }})
-	lines := make([]string, height)
-	for i := range lines {
-		detail := ""
-		if i < len(details) {
-			detail = details[i]
-		}
-		lines[i] = list[i] + b.theme.dim.On(" │ ") + detail
-	}
-	return lines
+	return append(details, make([]string, max(0, height-len(details)))...)
 }

@@ -175,3 +175,21 @@ func TestCompressInThreeSteps(t *testing.T) {
 	}
 	newScript(t, 100, 30, Options{}).keys("n/some/nowhere<enter><enter><enter>").expect("3 of 3", "no such folder")
 }
+
+// TestBenchIsReadAgainOnEntry: coming back from another screen, the list is what is there, not what
+// was there; a run that this program deletes is gone at once.
+func TestBenchIsReadAgainOnEntry(t *testing.T) {
+	s := newScript(t, 100, 30, Options{}).keys("jjjjj").expect("runs (4)")
+	bench := s.m.screens[0].(*benchScreen)
+	for _, way := range []string{"2", "2<esc>", "3<tab>", "2<shift+tab>"} {
+		s.keys("2")
+		bench.setRuns(bench.runs[1:]) // as it was before another program began the first
+		if s.keys(way + "1").expect("[1 Bench]"); len(bench.runs) != 4 {
+			t.Errorf("%s: %d runs are listed, expected 4", way, len(bench.runs))
+		}
+	}
+	s.send(goneMsg{&session{id: bench.runs[0].ID}})
+	if len(bench.runs) != 3 {
+		t.Errorf("%d runs are listed after one was deleted by another program, expected 3", len(bench.runs))
+	}
+}

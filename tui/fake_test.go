@@ -166,7 +166,7 @@ func (f *fakeBench) Figures(_ context.Context, run string) (RunFigures, error) {
 	if f.many == 0 && !strings.Contains(run, "figure1") {
 		return RunFigures{}, fmt.Errorf("run %s: not found", run)
 	}
-	figures := RunFigures{Headline: "0.7644 ±0.0040 AUC exp. · distilled" + f.scare, Models: []string{"pretrained:recsys-fm"}}
+	figures := RunFigures{Headline: Headline{"0.7644", "±0.0040", "AUC exp.", "distilled" + f.scare}, Models: []string{"pretrained:recsys-fm"}}
 	for _, s := range steps {
 		figures.Rows = append(figures.Rows, RowFigures{s.name, map[string]float64{"auc_soft": s.auc, "bytes": s.bytes}})
 	}

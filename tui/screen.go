@@ -27,6 +27,9 @@ type footed interface{ Footer(width int) string }
 // moveMsg moves the cursor of the current screen.
 type moveMsg struct{ rows, pages int }
 
+// enteredMsg comes to a screen that has become the current one.
+type enteredMsg struct{}
+
 // settledMsg comes to the current screen after each message that was handled.
 type settledMsg struct{}
 

@@ -39,7 +39,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 // settle has the current screen read what it shows now and does not know yet.
-func (m *model) settle() tea.Cmd { return m.current.Update(settledMsg{}) }
+func (m *model) settle() tea.Cmd {
+	settled := m.current.Update(settledMsg{})
+	if !m.entered {
+		return settled
+	}
+	m.entered = false
+	return tea.Batch(settled, m.current.Update(enteredMsg{}))
+}
 
 // handle does what a message means for all screens.
 func (m *model) handle(msg tea.Msg) tea.Cmd {

@@ -24,6 +24,7 @@ type workbench struct {
 	clipboard func(string) tea.Cmd
 
 	current  Screen
+	entered  bool     // it became the current one since the last message
 	overlays []pane   // above the current screen; the last one is seen and takes the keys
 	live     *session // the run in progress, or the last that was; nil: none yet
 	session  *session // the run that is open on the Run screen; nil: none yet
@@ -104,7 +105,10 @@ func (w *workbench) pop(p pane) {
 }
 
 // show turns to a screen.
-func (w *workbench) show(s Screen) { w.current, w.message = s, "" }
+func (w *workbench) show(s Screen) {
+	w.entered = w.entered || w.current != s
+	w.current, w.message = s, ""
+}
 
 func (w *workbench) say(format string, args ...any) {
 	w.message, w.failed = fmt.Sprintf(format, args...), false

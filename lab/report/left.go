@@ -30,17 +30,21 @@ func Left(l lab.Left) string {
 	return "~" + seconds + " left"
 }
 
-// CellsDone counts the cells of a plan that are over: "3/24 cells".
-func CellsDone(v *lab.View) string {
+// Progress counts the cells of a plan that are over: "3/24 cells"; of a plan of one cell the steps
+// that were measured: "2/8 steps".
+func Progress(v *lab.View) string {
+	if len(v.Cells) == 1 && len(v.Rows) > 0 {
+		measured := 0
+		for i := range v.Rows {
+			measured += v.Rows[i].Done
+		}
+		return fmt.Sprintf("%d/%s", measured, Plural(len(v.Rows), "step"))
+	}
 	over := len(v.Cells) - v.Count(lab.Waiting) - v.Count(lab.Running)
 	return fmt.Sprintf("%d/%s", over, Plural(len(v.Cells), "cell"))
 }
 
-// HowFar says how far a running run is: "3/24 cells, ~3m 10s left"; of a plan of one cell only the
-// time.
+// HowFar says how far a running run is: "3/24 cells, ~3m 10s left".
 func HowFar(v *lab.View, l lab.Left) string {
-	if len(v.Cells) < 2 {
-		return Left(l)
-	}
-	return CellsDone(v) + ", " + Left(l)
+	return Progress(v) + ", " + Left(l)
 }

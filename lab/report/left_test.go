@@ -27,8 +27,8 @@ func TestHowFar(t *testing.T) {
 		{3, lab.Left{Seconds: 189.2}, "1/3 cells, ~3m 10s left"},
 		{3, lab.Left{Seconds: 189.2, AtLeast: true}, "1/3 cells, at least 3m 10s left"},
 		{3, lab.Left{AtLeast: true}, "1/3 cells, time left not known yet"},
-		{1, lab.Left{Seconds: 0.2}, "~1s left"},
-		{1, lab.Left{Seconds: 7500}, "~2h 05m left"},
+		{1, lab.Left{Seconds: 0.2}, "0/1 step, ~1s left"},
+		{1, lab.Left{Seconds: 7500}, "0/1 step, ~2h 05m left"},
 	} {
 		if got := HowFar(begin(c.cells), c.left); got != c.want {
 			t.Errorf("%d cells, %+v: %q, expected %q", c.cells, c.left, got, c.want)
