@@ -98,7 +98,7 @@ func TestGGUFRefuses(t *testing.T) {
 		{"llama.attention.sliding_window", uint32(32), `metadata key "llama.attention.sliding_window": attention within a window of 32 is not supported, expected none`},
 		{"llama.attention.layer_norm_rms_epsilon", nil, `metadata key "llama.attention.layer_norm_rms_epsilon": the key is missing, or 0`},
 		{"llama.rope.scaling.type", "longrope", `metadata key "llama.rope.scaling.type": "longrope" is not supported, expected none, linear or yarn`},
-		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2²⁰`},
+		{"llama.rope.scaling.factor", float32(0.5), `metadata key "llama.rope.scaling.factor": found 0.5, expected 1 to 2^20`},
 		{"tensor token_embd.weight", nil, `tensor "token_embd.weight" is missing`},
 		{"tensor output_norm.weight", nil, `tensor "output_norm.weight" is missing, expected shape [16] by the metadata key llama.embedding_length`},
 		{"tensor blk.1.ffn_up.weight", nil, `tensor "blk.1.ffn_up.weight" is missing, expected shape [24 16] by the metadata keys llama.feed_forward_length and llama.embedding_length`},

@@ -38,7 +38,7 @@ func (k *ggufKeys) rope(f *gguf.File, c model.Config) model.RopeScaling {
 		k.fail(key, "%q is not supported, expected none, linear or yarn", kind)
 	}
 	if r.Kind != "" && !(factor >= 1 && factor <= 1<<20) {
-		k.fail(k.prefix+"rope.scaling.factor", "found %g, expected 1 to 2²⁰", factor)
+		k.fail(k.prefix+"rope.scaling.factor", "found %g, expected 1 to 2^20", factor)
 	}
 	t, ok := f.Tensor(ggufRopeFactors)
 	if !ok || k.err != nil {
@@ -92,7 +92,7 @@ func llama3FromFactors(factors []float32, c model.Config) (model.RopeScaling, er
 	r := model.RopeScaling{Kind: model.RopeLlama3, Factor: 1, LowFrequencyFactor: 1, HighFrequencyFactor: 4, OriginalMaxPositions: 8192}
 	for i, f := range factors {
 		if !(f >= 1 && f <= 1<<20) {
-			return model.RopeScaling{}, fmt.Errorf("tensor %q: element %d is %g, expected 1 to 2²⁰", ggufRopeFactors, i, f)
+			return model.RopeScaling{}, fmt.Errorf("tensor %q: element %d is %g, expected 1 to 2^20", ggufRopeFactors, i, f)
 		}
 		r.Factor = max(r.Factor, float64(f))
 	}

@@ -108,7 +108,7 @@ func (f *File) place(header, size int64) error {
 		align = usualAlign
 	}
 	if align < 1 || align > 1<<30 || align&(align-1) != 0 {
-		return fmt.Errorf("metadata key %q: found %d, expected a power of two up to 2³⁰", alignmentKey, align)
+		return fmt.Errorf("metadata key %q: found %d, expected a power of two up to 2^30", alignmentKey, align)
 	}
 	f.Alignment = align
 	data := aligned(header, align)

@@ -116,7 +116,7 @@ func parseConfig(data []byte) (config, error) {
 func (c *config) checkNumbers() error {
 	rank := func(key string, r float64) error {
 		if r != math.Trunc(r) || r < 1 || r > 1<<20 {
-			return fmt.Errorf("%s: found %g, expected a whole number from 1 to 2²⁰", key, r)
+			return fmt.Errorf("%s: found %g, expected a whole number from 1 to 2^20", key, r)
 		}
 		return nil
 	}

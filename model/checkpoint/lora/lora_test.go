@@ -95,7 +95,7 @@ func TestConfigKeys(t *testing.T) {
 		{"loftq_config", `{}`, ""},
 		{"lora_dropout", `0.05`, ""},
 		{"bias", `"some"`, `bias: found "some", expected "none", "all" or "lora_only"`},
-		{"r", `0`, "r: found 0, expected a whole number from 1 to 2²⁰"},
+		{"r", `0`, "r: found 0, expected a whole number from 1 to 2^20"},
 		{"r", `"4"`, "r: found a string, expected a whole number"},
 		{"r", `4.5`, "r: found the number 4.5, expected a whole number"},
 		{"lora_alpha", `[8]`, "lora_alpha: found a list, expected a number"},
