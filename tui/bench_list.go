@@ -209,6 +209,36 @@ func (b *benchScreen) compared() []string {
 // comparedBase is the index of the baseline among the runs that c compares.
 func (b *benchScreen) comparedBase() int { return max(0, slices.Index(b.compared(), b.baseline.run)) }
 
+// compareFooter names the key c where it has runs to compare.
+func (b *benchScreen) compareFooter() string {
+	if len(b.compared()) > 1 {
+		return "c compare"
+	}
+	return ""
+}
+
+// compareMarked compares runs, or says how they are chosen.
+func (b *benchScreen) compareMarked() tea.Cmd {
+	ids := b.compared()
+	if len(ids) > 1 {
+		return b.compareRuns(ids, b.comparedBase())
+	}
+	cursor := b.selection().run
+	switch {
+	case len(b.marks) == 1 && b.marks[0] == b.baseline.run:
+		b.say("the marked run is the baseline itself: mark another with space")
+	case len(b.marks) == 1:
+		b.say("one run is marked: mark another with space, or pin one with b as baseline, then press c")
+	case cursor != nil && cursor.ID == b.baseline.run:
+		b.say("this run is the baseline itself: c on another run compares that with it")
+	case cursor != nil && !cursor.readable():
+		b.say("the log of this run cannot be read: mark two others with space, then press c")
+	default:
+		b.say("mark two runs with space, or pin one with b as baseline, then press c")
+	}
+	return nil
+}
+
 // list draws the list, scrolled so that the cursor is seen.
 func (b *benchScreen) list(width, height int) []string {
 	items := b.items()

@@ -80,7 +80,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{"R"}, footer: "R repeat", help: "run it again: its scenario as its log has it, with its settings", when: readable, do: b.repeat},
 		{keys: []string{"p"}, footer: "p replay", help: "replay the run from its log", when: readable, do: open(true)},
 		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, do: act(b.mark)},
-		{keys: []string{"c"}, footer: "c compare", help: "compare the marked runs, or this one, with the pinned baseline, else with the oldest", when: func() bool { return len(b.compared()) > 1 }, do: func() tea.Cmd { return b.compareRuns(b.compared(), b.comparedBase()) }},
+		{keys: []string{"c"}, footer: b.compareFooter(), help: "compare the marked runs, or this one, with the pinned baseline, else with the oldest", do: b.compareMarked},
 		{keys: []string{"b"}, footer: "b baseline", help: "pin the run as baseline for all screens; again: unpin", when: readable, do: func() tea.Cmd { return b.pin(b.selection().run.ID) }},
 		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID, report.Shown{}) }},
 		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: onRun, do: act(b.askDelete)},

@@ -107,3 +107,20 @@ func TestDifferencesOfALiveRun(t *testing.T) {
 		t.Errorf("the baseline's own table:\n%s\nexpected\n%s", got, want)
 	}
 }
+
+// c never does nothing: without two sides it says how they are chosen, on both screens.
+func TestCompareSaysWhatItNeeds(t *testing.T) {
+	for keys, want := range map[string]string{
+		"c":                           "mark two runs with space, or pin one with b",
+		"jjjjc":                       "mark two runs with space, or pin one with b",
+		"jjjj<space>c":                "one run is marked: mark another with space",
+		"jjjjbc":                      "this run is the baseline itself",
+		"jjjjb<space>c":               "the marked run is the baseline itself",
+		"jjjj<enter>c":                "mark two rows or more with space",
+		"jjjj<enter><space>c":         "mark two rows or more with space",
+		"jjjjb<enter>c":               "this run is the baseline itself: mark two rows",
+		"jjjj<enter>/nothing<enter>c": "no row is shown here",
+	} {
+		newScript(t, 160, 40, Options{}).keys(keys).expect(want)
+	}
+}

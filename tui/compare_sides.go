@@ -157,6 +157,10 @@ func (c *compareScreen) openSide() tea.Cmd {
 // compareRows compares the marked rows of the run that is open, with the first of them; one row
 // alone with the equal row of the pinned baseline.
 func (r *runScreen) compareRows() tea.Cmd {
+	if !r.hasRow() {
+		r.say("no row is shown here that could be compared")
+		return nil
+	}
 	view := r.session.board.Snapshot()
 	var sides []side
 	for _, i := range r.order {
@@ -173,10 +177,23 @@ func (r *runScreen) compareRows() tea.Cmd {
 		own := slices.IndexFunc(rows, func(row sweep.Row) bool { return slices.Contains(row.Same, sides[0].row) })
 		at, ok := base.equal(&rows[own])
 		if base.view == nil || !ok || base.run == r.session.id {
-			r.say("space marks rows: two or more are compared; one alone with the equal row of a pinned baseline (b on the Bench)")
+			r.say("%s", r.whyNoRows())
 			return r.readBaseline()
 		}
 		sides = append([]side{{run: base.run, row: at, view: base.view}}, sides...)
 	}
 	return r.compare(sides, 0)
+}
+
+// whyNoRows says how rows are compared where one is chosen and has no equal.
+func (r *runScreen) whyNoRows() string {
+	switch base := &r.baseline; {
+	case base.run == "":
+		return "mark two rows or more with space, then press c; with a pinned baseline (b on the Bench) c compares one row with its equal there"
+	case base.run == r.session.id:
+		return "this run is the baseline itself: mark two rows or more with space, then press c"
+	case base.view == nil:
+		return "the baseline is being read: press c again"
+	}
+	return "the baseline has no such row: mark two rows or more with space, then press c"
 }

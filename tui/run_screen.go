@@ -64,7 +64,7 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
 		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
 		{keys: []string{" "}, help: "mark the row: its loss curve is drawn with those of other marked rows", when: r.hasRow, do: act(r.markRow)},
-		{keys: []string{"c"}, help: "compare the marked rows; one alone with the equal row of the pinned baseline", when: r.hasRow, do: r.compareRows},
+		{keys: []string{"c"}, help: "compare the marked rows; one alone with the equal row of the pinned baseline", do: r.compareRows},
 		{keys: []string{"B"}, help: "show in place of each value how it differs from the pinned baseline's; again: the values", do: r.turnDeltas},
 		{keys: []string{"i"}, help: "show or hide intervals (±)", do: act(func() {
 			r.intervals = !r.intervals
