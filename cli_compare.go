@@ -181,7 +181,7 @@ func (p *program) gate(c *report.Runs, damaged error) error {
 		case against.Unfinished[1] != "":
 			lacks = append(lacks, fmt.Sprintf("%scompared is only what was measured: %s", of, against.Unfinished[1]))
 		case len(against.Lost) > 0:
-			lacks = append(lacks, fmt.Sprintf("%sthe new run has not measured %s of the base: %s", of, report.Plural(len(against.Lost), "row"), strings.Join(against.Lost, ", ")))
+			lacks = append(lacks, fmt.Sprintf("%sthe new run has not measured %s of the base: %s", of, report.Plural(len(against.Lost), "row"), against.LostText()))
 		}
 	}
 	fails := func(code int, texts []string) error { return failure{code, errors.New(strings.Join(texts, "; "))} }

@@ -13,11 +13,17 @@ import (
 // but the first depend on it; the AUC of each falls with the ratio.
 func writeSweep(t *testing.T, folder, id string, steps ...string) {
 	t.Helper()
+	writeSweepOf(t, folder, id, []string{"0.2", "0.4"}, steps...)
+}
+
+// writeSweepOf is writeSweep with other ratios.
+func writeSweepOf(t *testing.T, folder, id string, ratios []string, steps ...string) {
+	t.Helper()
 	begin := lab.Begin{Run: id, Scenario: "swept", Hash: id, Rows: steps, Columns: []string{"auc"}, Depends: [][]string{{}}}
 	for range steps[1:] {
 		begin.Depends = append(begin.Depends, []string{"ratio"})
 	}
-	for _, ratio := range []string{"0.2", "0.4"} {
+	for _, ratio := range ratios {
 		begin.Cells = append(begin.Cells, lab.Cell{ID: ratio, Seed: 1, Params: []lab.Param{{Key: "ratio", Value: ratio}}})
 	}
 	l, err := store.Open(filepath.Join(folder, "runs")).Create(begin)
@@ -87,5 +93,38 @@ func TestCompareRows(t *testing.T) {
 	}
 	if out, errs, code := slimlab(t, "compare", "one:base", "two:base", "--format", "json"); code != exitHeld || !strings.Contains(out, `"two:base"`) {
 		t.Errorf("rows as JSON: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestCompareSweeps: two sweeps are compared over the points that both have; what does not depend
+// on an axis is one row. Points of the base that the new run lacks are exit code 5, said once.
+func TestCompareSweeps(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("SLIMLAB_HOME", folder)
+	for id, ratios := range map[string]string{"a": "0.2 0.4", "b": "0.2 0.4 0.6", "c": "0.8"} {
+		writeSweepOf(t, folder, id, strings.Fields(ratios), "original", "pruned")
+	}
+	writeSweep(t, folder, "d", "FM", "sft")
+	for _, c := range []struct {
+		args  string
+		code  int
+		want  []string
+		lines int // that name only one side
+	}{
+		{"a b", exitHeld, []string{"original          AUC", "only the new run has measured 1 of 3 rows of pruned (ratio=0.6)"}, 1},
+		{"b a", exitBaseline, []string{"only the base has measured 1 of 3 rows of pruned (ratio=0.6)", "the new run has not measured 1 row of the base: 1 of 3 rows of pruned (ratio=0.6)"}, 1},
+		{"b c", exitBaseline, []string{"original", "only the base has measured all 3 rows of pruned (ratio=0.2, 0.4, 0.6)"}, 2},
+		{"b d", exitBaseline, []string{"NOT COMPARABLE", "no row is in both runs: the base has original, pruned; the new run FM, sft"}, 0},
+		{"b a d", exitBaseline, []string{"#3: no row is in both runs", "#2: only the base has measured 1 of 3 rows"}, 1},
+	} {
+		out, errs, code := slimlab(t, append([]string{"compare"}, strings.Fields(c.args)...)...)
+		for _, want := range c.want {
+			if code != c.code || !strings.Contains(out+errs, want) {
+				t.Errorf("%s: exit %d, expected %d and %q\n%s%s", c.args, code, c.code, want, out, errs)
+			}
+		}
+		if lines := strings.Count(out, "has measured"); lines != c.lines {
+			t.Errorf("%s: %d lines name rows of one side, expected %d\n%s", c.args, lines, c.lines, out)
+		}
 	}
 }

@@ -77,6 +77,7 @@ func (c *compareScreen) Keys() []keyGroup {
 		{keys: []string{"enter"}, footer: "enter open", help: "open the run of the column under the cursor", do: c.openSide},
 		{keys: []string{"b"}, footer: "b pin", help: "pin the run of the column under the cursor as baseline for all screens; again: unpin", do: func() tea.Cmd { return c.pin(c.pinnable()) }},
 		{keys: []string{"e"}, footer: "e export", help: "export the comparison to a file", do: c.exportComparison},
+		c.notesKey(),
 	}}}
 }
 
@@ -123,12 +124,7 @@ func (c *compareScreen) View(width, height int) []string {
 	if c.curves {
 		return append(lines, c.curveLines(width, height-len(lines))...)
 	}
-	for _, note := range c.result.Notes {
-		if len(lines) >= max(3, height/3) {
-			break
-		}
-		lines = append(lines, text.Cut(c.theme.warning.On(" ⚠ "+text.Clean(note)), width))
-	}
+	lines = append(lines, c.noteLines(width, max(1, height/3-len(lines)))...)
 	lines = append(lines, text.Cut(" "+c.judgements(), width), "")
 	c.fillGrid()
 	if c.grid.Rows == 0 {

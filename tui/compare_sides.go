@@ -119,7 +119,7 @@ func (c *compareScreen) sideLine(i int) string {
 	}
 	line += "  " + text.Clean(b.Machine)
 	if against := c.result.Against[i]; against != nil && !against.Comparable {
-		return paint.On(line) + c.theme.warning.On("  not comparable")
+		return paint.On(line) + c.theme.warning.On("  shares no row with the base")
 	}
 	return paint.On(line)
 }

@@ -3,11 +3,9 @@ package report
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"slimlab/lab"
-	"slimlab/lab/sweep"
 )
 
 // Against is how the rows of a run differ from the equal rows of another, the baseline: those of
@@ -23,65 +21,29 @@ type Against struct {
 // NewAgainst compares a run with a baseline. resolve is that of CompareRuns.
 func NewAgainst(v, base *lab.View, resolve Resolve) *Against {
 	a := &Against{Base: base.Begin, equal: map[string]*lab.TableRow{}, changes: map[string]map[string]*Change{}}
-	c := compare(a.align(v, base), v, resolve)
-	// tables say themselves what they fold
-	reasons := slices.DeleteFunc(c.Reasons, func(reason string) bool { return reason == c.repeatsNote() })
-	a.Notes = append(reasons, a.Notes...)
-	for i := range c.Changes {
-		one := &c.Changes[i]
-		if a.changes[one.Row] == nil {
-			a.changes[one.Row] = map[string]*Change{}
+	c := compare(base, v, resolve, false)
+	a.Notes = c.Reasons // tables say themselves what they fold
+	for i := range c.matches {
+		m := &c.matches[i]
+		if m.base == nil || m.next == nil {
+			continue
 		}
-		a.changes[one.Row][one.Metric.Key] = one
+		changes := map[string]*Change{}
+		for k := m.from; k < m.to; k++ {
+			changes[c.Changes[k].Metric.Key] = &c.Changes[k]
+		}
+		for _, at := range m.of {
+			label := v.Rows[at].Label()
+			a.equal[label], a.changes[label] = m.base.TableRow, changes
+		}
 	}
-	for row, first := range c.repeats {
-		a.changes[row] = a.changes[first]
+	if c.Comparable {
+		for _, rows := range joinSingle(c.Apart[0]) {
+			a.Notes = append(a.Notes, "the baseline alone has measured "+rows)
+		}
 	}
 	return a
 }
-
-// align is the baseline with the rows that the run has too, called as the run calls them: a row
-// that does not depend on an axis has equals in a run without it.
-func (a *Against) align(v, base *lab.View) *lab.View {
-	old, now := sweep.Of(base), sweep.Of(v)
-	rows := map[string]*sweep.Row{}
-	for i := range old.Rows {
-		rows[old.Rows[i].Identity()] = &old.Rows[i]
-	}
-	aligned := *base
-	aligned.Rows = nil
-	for i := range now.Rows {
-		key := now.Rows[i].Identity()
-		equal := rows[key]
-		if equal == nil {
-			continue
-		}
-		delete(rows, key)
-		for _, same := range now.Rows[i].Same {
-			row, as := *equal.TableRow, &v.Rows[same]
-			row.Name, row.Params, row.Point = as.Name, as.Params, as.Point
-			aligned.Rows = append(aligned.Rows, row)
-			a.equal[as.Label()] = equal.TableRow
-		}
-	}
-	var only []string
-	for i := range old.Rows {
-		if r := &old.Rows[i]; rows[r.Identity()] == r && r.Done > 0 {
-			only = append(only, old.FullLabel(r))
-		}
-	}
-	if len(only) > 0 {
-		more := ""
-		if len(only) > mostOnly {
-			more = fmt.Sprintf("; … and %d more", len(only)-mostOnly)
-		}
-		a.Notes = append(a.Notes, fmt.Sprintf("the baseline alone has %s: %s%s", Plural(len(only), "row"), strings.Join(only[:min(mostOnly, len(only))], "; "), more))
-	}
-	return &aligned
-}
-
-// mostOnly is how many rows of the baseline alone a note names.
-const mostOnly = 8
 
 // Delta is the change of a row's metric as text, "-1.30% -": the difference and the sign of its
 // judgement; Missing where there is none. why says why there is none, or why it is not judged; it

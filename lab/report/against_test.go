@@ -113,7 +113,7 @@ func TestAgainstFindsEqualRows(t *testing.T) {
 	if want := "FM ratio=0.2 0.00% =|pruned ratio=0.2 0.00% =|FM ratio=0.4 0.00% =|pruned ratio=0.4 –"; strings.Join(got, "|") != want {
 		t.Errorf("found %s\nexpected %s", strings.Join(got, "|"), want)
 	}
-	if notes := strings.Join(a.Notes, "\n"); !strings.Contains(notes, "the baseline alone has 1 row: pruned ratio=0.5") {
+	if notes := strings.Join(a.Notes, "\n"); !strings.Contains(notes, "the baseline alone has measured 1 of 2 rows of pruned (ratio=0.5)") {
 		t.Errorf("notes:\n%s", notes)
 	}
 	var b bytes.Buffer

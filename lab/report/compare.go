@@ -9,6 +9,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/stat"
+	"slimlab/lab/sweep"
 )
 
 // Judgement is what a comparison says of one value.
@@ -92,22 +93,19 @@ type Comparison struct {
 	// machine, and the same prompts served. Where a timing is not judged its warnings say why.
 	Timings bool
 	Reasons []string // why not, and what else differs
+	Nothing string   // of Reasons, why no row is in both; "" where one is
 	// Settings are what Differences finds, base first; nil where it was not asked.
 	Settings []Difference
 	// rows of the new run in order, then its columns; then what only the base has
 	Changes []Change
 	Missing []string // rows that only one run measured
 	Lost    []string // of them, those that the base measured
-	// repeats names for each row that repeats another in both runs that one, which alone is
-	// compared
-	repeats map[string]string
+	// Apart are the same rows by step: those of the base alone, then those of the new run alone.
+	Apart [2][]Apart
 	// Unfinished says why each run may lack rows or seeds, base first; "" where it was done.
 	Unfinished [2]string
-}
-
-// lose notes a row that the base alone measured.
-func (c *Comparison) lose(row string) {
-	c.Missing, c.Lost = append(c.Missing, row+" (only in the base)"), append(c.Lost, row)
+	matches    []match
+	folded     string // what is compared once
 }
 
 // unfinished says why a run may lack rows; "" where it was done.
@@ -135,9 +133,11 @@ func unfinished(v *lab.View) string {
 //
 // Compare knows no settings; CompareRuns judges timings of two scenarios too, where resolve shows
 // that what differs is neither the machine nor what is served.
-func Compare(base, next *lab.View) *Comparison { return compare(base, next, nil) }
+func Compare(base, next *lab.View) *Comparison { return compare(base, next, nil, false) }
 
-func compare(base, next *lab.View, resolve Resolve) *Comparison {
+// compare is Compare. listed says that the settings that differ stand beside the comparison, so
+// that no reason has to name them.
+func compare(base, next *lab.View, resolve Resolve, listed bool) *Comparison {
 	c := &Comparison{Base: base.Begin, New: next.Begin, Timings: true}
 	for i, name := range []string{"base", "new run"} {
 		if reason := unfinished([]*lab.View{base, next}[i]); reason != "" {
@@ -146,55 +146,66 @@ func compare(base, next *lab.View, resolve Resolve) *Comparison {
 		}
 	}
 	timings := scenarioTimings(base.Begin, next.Begin, resolve)
-	switch {
-	case timings != "" && base.Begin.Hash == next.Begin.Hash:
-		c.Timings = false
+	c.Timings = timings == ""
+	switch differ := base.Begin.Hash != next.Begin.Hash; {
+	case listed:
+	case timings != "" && !differ:
 		c.Reasons = append(c.Reasons, "timings are "+timings)
 	case timings != "":
-		c.Timings = false
 		c.Reasons = append(c.Reasons, "the scenarios differ, timings are not judged: "+scenarioDifference(base.Begin, next.Begin))
-	case base.Begin.Hash != next.Begin.Hash:
+	case differ:
 		c.Reasons = append(c.Reasons, "the scenarios differ: "+scenarioDifference(base.Begin, next.Begin))
 	}
-	if base.Begin.Version != next.Begin.Version {
+	if base.Begin.Version != next.Begin.Version && !listed {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
 	}
-	c.repeats = repeatsOf(base, next)
-	if len(c.repeats) > 0 {
-		c.Reasons = append(c.Reasons, c.repeatsNote())
+	old, now := sweep.Of(base), sweep.Of(next)
+	c.matches, c.folded = matchRows(old, now), foldedNote(old, now)
+	for i := range c.matches {
+		m := &c.matches[i]
+		m.from = len(c.Changes)
+		if before, after := m.measured(); before && after {
+			c.Comparable = true
+			of := pair{base: m.base.TableRow, next: m.next.TableRow, machine: c.sameMachine(m.base.TableRow, m.next.TableRow), sameScenario: base.Begin.Hash == next.Begin.Hash, scenario: timings,
+				recipe: sameRecipe(base, next, m.base.TableRow, m.next.TableRow), test: sameTest(base, next, m.base.TableRow, m.next.TableRow), model: named(m.base.Keys) && slices.Equal(m.base.Keys, m.next.Keys)}
+			for _, metric := range bothColumns(base, next) {
+				c.add(m.name, metric, of)
+			}
+		}
+		m.to = len(c.Changes)
 	}
-	for i := range next.Rows {
-		r := &next.Rows[i]
-		old := findRow(base, r)
-		switch {
-		case c.repeats[r.Label()] != "":
-			continue
-		case r.Done == 0 && (old == nil || old.Done == 0):
-			continue // measured in neither
-		case old == nil || old.Done == 0:
-			c.Missing = append(c.Missing, r.Label()+" (only in the new run)")
-			continue
-		case r.Done == 0:
-			c.lose(r.Label())
-			continue
-		}
-		c.Comparable = true
-		of := pair{base: old, next: r, machine: c.sameMachine(old, r), sameScenario: base.Begin.Hash == next.Begin.Hash, scenario: timings,
-			recipe: sameRecipe(base, next, old, r), test: sameTest(base, next, old, r), model: named(old.Keys) && slices.Equal(old.Keys, r.Keys)}
-		for _, m := range bothColumns(base, next) {
-			c.add(m, of)
-		}
-	}
-	for i := range base.Rows {
-		if r := &base.Rows[i]; r.Done > 0 && findRow(next, r) == nil {
-			c.lose(r.Label())
-		}
+	c.setApart(old, now)
+	if listed && timings != "" && slices.ContainsFunc(c.Changes, func(one Change) bool { return one.Metric.Timing }) {
+		c.Reasons = append(c.Reasons, "timings are "+timings)
 	}
 	if !c.Comparable {
-		c.Reasons = append(c.Reasons, "no row was measured in both runs")
+		c.Nothing = nothingShared(old, now, c.matches)
+		c.Reasons = append(c.Reasons, c.Nothing)
 	}
 	c.adjust()
 	return c
+}
+
+// setApart notes the rows that only one run has measured.
+func (c *Comparison) setApart(base, next *sweep.Table) {
+	inBase, inNext := map[*sweep.Row]bool{}, map[*sweep.Row]bool{} // those that both have measured
+	for i := range c.matches {
+		if m := &c.matches[i]; m.base != nil && m.next != nil && m.base.Done > 0 && m.next.Done > 0 {
+			inBase[m.base], inNext[m.next] = true, true
+		}
+	}
+	for i := range c.matches {
+		m := &c.matches[i]
+		switch before, after := m.measured(); {
+		case after && !inNext[m.next]:
+			c.Missing = appendNew(c.Missing, next.FullLabel(m.next)+" (only in the new run)")
+		case before && !inBase[m.base]:
+			label := base.FullLabel(m.base)
+			c.Missing, c.Lost = appendNew(c.Missing, label+" (only in the base)"), appendNew(c.Lost, label)
+		}
+	}
+	c.Apart[0] = apartRows(base, func(r *sweep.Row) bool { return !inBase[r] })
+	c.Apart[1] = apartRows(next, func(r *sweep.Row) bool { return !inNext[r] })
 }
 
 // adjust takes back what is better or worse by an interval of its own, but not among so many: one
@@ -291,15 +302,6 @@ func sameTest(base, next *lab.View, a, b *lab.TableRow) bool {
 // named reports whether a log names what each seed used.
 func named(names []string) bool { return len(names) > 0 && !slices.Contains(names, "") }
 
-func findRow(v *lab.View, like *lab.TableRow) *lab.TableRow {
-	for i := range v.Rows {
-		if r := &v.Rows[i]; r.Name == like.Name && slices.Equal(r.Params, like.Params) {
-			return r
-		}
-	}
-	return nil
-}
-
 // bothColumns are the new run's columns, then those that only the base has.
 func bothColumns(base, next *lab.View) []lab.Metric {
 	columns := next.Columns()
@@ -311,13 +313,13 @@ func bothColumns(base, next *lab.View) []lab.Metric {
 	return columns
 }
 
-func (c *Comparison) add(m lab.Metric, of pair) {
+func (c *Comparison) add(row string, m lab.Metric, of pair) {
 	old, had := of.base.Metric(m.Key)
 	now, has := of.next.Metric(m.Key)
 	if !had && !has {
 		return
 	}
-	one := Change{Row: of.next.Label(), Metric: m, Base: old, New: now, Delta: math.NaN(), Low: math.NaN(), High: math.NaN(), P: math.NaN(), Adjusted: math.NaN()}
+	one := Change{Row: row, Metric: m, Base: old, New: now, Delta: math.NaN(), Low: math.NaN(), High: math.NaN(), P: math.NaN(), Adjusted: math.NaN()}
 	for _, d := range slices.Concat(old.Warnings, now.Warnings) {
 		one.warn(d)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // Runs is a comparison of any number of runs with one of them, the baseline.
@@ -38,69 +39,63 @@ type RunsLine struct {
 func CompareRuns(views []*lab.View, baseline int, resolve Resolve) *Runs {
 	base := views[baseline]
 	c := &Runs{Baseline: baseline, Against: make([]*Comparison, len(views))}
-	for i, v := range views {
+	for _, v := range views {
 		c.Runs = append(c.Runs, v.Begin)
+	}
+	var problems []string
+	if resolve != nil {
+		c.Settings, problems = Differences(c.Runs, resolve)
+	}
+	of := make([]map[int][]namedChanges, len(views))
+	for i, v := range views {
 		if i != baseline {
-			c.Against[i] = compare(base, v, resolve)
+			c.Against[i] = compare(base, v, resolve, resolve != nil && len(problems) == 0)
+			of[i] = c.Against[i].rowChanges()
 		}
 	}
 	c.notes()
-	changes := make([]map[string][]*Change, len(views)) // by run and row
-	for i, against := range c.Against {
-		changes[i] = map[string][]*Change{}
-		if against != nil {
-			for k := range against.Changes {
-				one := &against.Changes[k]
-				changes[i][one.Row] = append(changes[i][one.Row], one)
-			}
-			for row, first := range against.repeats {
-				changes[i][row] = changes[i][first]
-			}
+	c.addNotes(problems, resolve)
+	table := sweep.Of(base)
+	for at := range table.Rows {
+		own := table.FullLabel(&table.Rows[at])
+		for _, name := range rowNames(own, of, at) {
+			c.addRow(name, own, of, at)
 		}
-	}
-	for i := range base.Rows {
-		if row := base.Rows[i].Label(); !c.folds(row) {
-			c.addRow(row, changes)
-		}
-	}
-	if resolve != nil {
-		c.derive(resolve)
 	}
 	return c
 }
 
-// derive fills Settings.
-func (c *Runs) derive(resolve Resolve) {
-	var notes []string
-	c.Settings, notes = Differences(c.Runs, resolve)
-	c.Notes = append(c.Notes, notes...)
-	if len(c.Runs) == 2 {
+// addNotes adds why settings could not be derived, and gives a single pair what differs.
+func (c *Runs) addNotes(problems []string, resolve Resolve) {
+	c.Notes = append(c.Notes, problems...)
+	if len(c.Runs) == 2 && resolve != nil {
 		pair := c.Against[1-c.Baseline]
-		pair.Reasons = append(pair.Reasons, notes...)
+		pair.Reasons = append(pair.Reasons, problems...)
 		pair.Settings, _ = Differences([]lab.Begin{pair.Base, pair.New}, resolve)
 	}
 }
 
-// folds reports whether a row repeats another in all comparisons.
-func (c *Runs) folds(row string) bool {
-	return len(c.Runs) > 1 && !slices.ContainsFunc(c.Against, func(against *Comparison) bool { return against != nil && against.repeats[row] == "" })
-}
-
-// addRow adds a line for each metric of a row that another run has measured too.
-func (c *Runs) addRow(row string, changes []map[string][]*Change) {
+// addRow adds a line for each metric of a row of the base that another run has measured too.
+// Changes of a run that has the row under the base's own name count under each name.
+func (c *Runs) addRow(name, own string, of []map[int][]namedChanges, row int) {
 	from := len(c.Lines)
-	for run := range changes {
+	for run := range of {
 		at := from // metrics come in the order of the run that has them
-		for _, one := range changes[run][row] {
-			found := slices.IndexFunc(c.Lines[from:], func(l RunsLine) bool { return l.Metric.Key == one.Metric.Key })
-			if found < 0 {
-				line := RunsLine{Row: row, Metric: one.Metric, Base: one.Base, Changes: make([]*Change, len(c.Runs))}
-				c.Lines = slices.Insert(c.Lines, at, line)
-			} else {
-				at = from + found
+		for _, named := range of[run][row] {
+			if named.name != name && named.name != own {
+				continue
 			}
-			c.Lines[at].Changes[run] = one
-			at++
+			for _, one := range named.changes {
+				found := slices.IndexFunc(c.Lines[from:], func(l RunsLine) bool { return l.Metric.Key == one.Metric.Key })
+				if found < 0 {
+					line := RunsLine{Row: name, Metric: one.Metric, Base: one.Base, Changes: make([]*Change, len(c.Runs))}
+					c.Lines = slices.Insert(c.Lines, at, line)
+				} else {
+					at = from + found
+				}
+				c.Lines[at].Changes[run] = one
+				at++
+			}
 		}
 	}
 }
@@ -144,8 +139,11 @@ func (c *Runs) notes() {
 		for _, reason := range against.Reasons {
 			add(i, reason)
 		}
-		for _, row := range against.Missing {
-			add(i, "row "+row)
+		if against.folded != "" && against.Comparable {
+			add(i, against.folded)
+		}
+		for _, line := range against.apartLines() {
+			add(i, line)
 		}
 	}
 	for _, text := range texts {

@@ -93,22 +93,6 @@ func TestTimingsOfAnotherScenario(t *testing.T) {
 	}
 }
 
-// TestRowsAreFoundByTheirParameters: rows of a sweep have one name.
-func TestRowsAreFoundByTheirParameters(t *testing.T) {
-	v := &lab.View{}
-	for _, loss := range []string{"fkl", "rkl"} {
-		v.Rows = append(v.Rows, lab.TableRow{Name: "kd", Params: []lab.Param{{Key: "loss", Value: loss}}})
-	}
-	for i := range v.Rows {
-		if got := findRow(v, &v.Rows[i]); got != &v.Rows[i] {
-			t.Errorf("row %d: found %+v", i, got)
-		}
-	}
-	if got := findRow(v, &lab.TableRow{Name: "kd"}); got != nil {
-		t.Errorf("without parameters: found %+v", got)
-	}
-}
-
 // TestRowsOfSeveralMachinesAreNotOneRecipe: which seed was measured where is not known.
 func TestRowsOfSeveralMachinesAreNotOneRecipe(t *testing.T) {
 	for _, machines := range [][]string{{}, {"m"}, {"m", "n"}} {

@@ -89,9 +89,28 @@ func (c *Comparison) heading() []string {
 	if !c.Comparable {
 		lines = append(lines, "NOT COMPARABLE")
 	}
-	lines = append(lines, c.Reasons...)
-	for _, row := range c.Missing {
-		lines = append(lines, "row "+row)
+	return append(append(lines, c.reasons()...), c.apartLines()...)
+}
+
+// reasons are Reasons, and what is compared once.
+func (c *Comparison) reasons() []string {
+	if c.folded == "" || !c.Comparable {
+		return c.Reasons
+	}
+	return append(slices.Clone(c.Reasons), c.folded)
+}
+
+// apartLines say which rows only one run has measured, a line for each step of a sweep and one for
+// all others of a run; none where no row is in both, which is a reason.
+func (c *Comparison) apartLines() []string {
+	if !c.Comparable {
+		return nil
+	}
+	var lines []string
+	for i, rows := range c.Apart {
+		for _, one := range joinSingle(rows) {
+			lines = append(lines, fmt.Sprintf("only %s has measured %s", []string{"the base", "the new run"}[i], one))
+		}
 	}
 	return lines
 }
@@ -137,7 +156,9 @@ func (c *Comparison) text(w io.Writer) error {
 	if len(c.Settings) > 0 {
 		b.WriteString(settingsTable(c.Settings, pairHeads, func(s string) string { return s }).Text() + "\n")
 	}
-	b.WriteString(c.table(of, func(s string) string { return s }).Text())
+	if c.Comparable {
+		b.WriteString(c.table(of, func(s string) string { return s }).Text())
+	}
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
 	}
@@ -157,7 +178,9 @@ func (c *Comparison) markdown(w io.Writer) error {
 		b.WriteString(settingsTable(c.Settings, pairHeads, texttable.Escape).Markdown() + "\n")
 	}
 	notes, of := c.footnotes()
-	b.WriteString(c.table(of, texttable.Escape).Markdown())
+	if c.Comparable {
+		b.WriteString(c.table(of, texttable.Escape).Markdown())
+	}
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	_, err := io.WriteString(w, visible.Text(b.String()))
 	return err
@@ -193,7 +216,7 @@ type jsonChange struct {
 }
 
 func newJSONComparison(c *Comparison) jsonComparison {
-	out := jsonComparison{c.Base.Run, c.New.Run, c.Comparable, c.Timings, newJSONDifferences(c.Settings), orEmpty(c.Reasons), orEmpty(c.Missing), []jsonChange{}}
+	out := jsonComparison{c.Base.Run, c.New.Run, c.Comparable, c.Timings, newJSONDifferences(c.Settings), orEmpty(c.reasons()), orEmpty(c.Missing), []jsonChange{}}
 	for _, one := range c.Changes {
 		out.Changes = append(out.Changes, jsonChange{one.Row, one.Metric.Key, newJSONSummary(one.Base), newJSONSummary(one.New),
 			lab.Number(one.Delta), lab.Number(one.Low), lab.Number(one.High), lab.Number(one.P), lab.Number(one.Adjusted), one.Judgement, orEmpty(one.Warnings)})

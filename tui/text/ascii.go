@@ -43,8 +43,8 @@ func toASCII(s string) string {
 	return b.String()
 }
 
-// asciiOf has a character for each sign that the project prints. Dots of braille are drawn only where
-// ASCII is not asked for.
+// asciiOf has a character for each sign that the project prints. Dots of braille are drawn only
+// where ASCII is not asked for.
 var asciiOf = map[rune]byte{
 	'─': '-', '│': '|', '▏': '|', '┤': '|', '├': '|', '└': '+', '┌': '+', '┐': '+', '┘': '+', '┴': '+', '┬': '+', '┼': '+', '┄': '-', '┊': ':',
 	'●': '*', '○': 'o', '◌': '.', '◆': '#', '✓': '+', '✗': 'x', '■': '#', '▶': '>', '▸': '>', '▾': 'v', '▌': '>', '▐': '|',
