@@ -194,7 +194,7 @@ func TestRunInProgressIsNotRemoved(t *testing.T) {
 		}
 		defer log.Close()
 	}
-	if _, stderr := output(t, exitUsage, "rm", "ended", "running"); !strings.Contains(stderr, "run running is running: stop it first") {
+	if _, stderr := output(t, exitUsage, "rm", "ended", "running"); !strings.Contains(stderr, "run running is running: stop its process first, which its log does not name; lsof or fuser finds it by the file ") {
 		t.Errorf("said %q", stderr)
 	}
 	if runs, _ := output(t, exitHeld, "runs"); strings.Count(runs, "\n") != 2 {

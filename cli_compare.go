@@ -14,11 +14,12 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/lab/store"
 	"slimlab/lab/sweep"
 )
 
 const compareHelp = `Compare runs row by row with one of them: first the settings that differ, then each figure with a verdict.
-A run is an id, the beginning of one, last, or demo.
+A run is ` + store.Naming + `; demo is the recorded one.
 
 RUN:ROW is one row of a run; rows of one run or of several are compared with each other, whatever they
 are called. ROW is a row's step, or the step and values of the sweep's axes ("quantized 0.25 fp8",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -14,7 +13,7 @@ func (p *program) rmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm RUN...",
 		Short: "remove runs; their artifacts stay until clean",
-		Long: "rm removes the logs of runs: ids, beginnings of ids, or last. A run in progress is refused, and then none is removed.\n" +
+		Long: "rm removes the logs of runs. RUN is " + store.Naming + ".\nA run in progress is refused, with the process that works on it, and then none is removed.\n" +
 			"Artifacts stay, since other runs may use them: slimlab clean removes those that no run uses.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, names []string) error { return p.rm(names) },
@@ -29,14 +28,13 @@ func (p *program) rm(names []string) error {
 	var ids []string
 	for _, name := range names {
 		id, err := p.home.Logs.Find(name)
-		if errors.Is(err, store.ErrNotFound) {
-			return usage(fmt.Errorf("%w; `slimlab runs` lists what there is", err))
-		}
 		if err != nil {
-			return usage(err)
+			return noRun(err)
 		}
-		if slices.ContainsFunc(runs, func(r store.Info) bool { return r.ID == id && !r.Ended() && r.Problem == nil }) {
-			return usage(&store.RunningError{ID: id})
+		if at := slices.IndexFunc(runs, func(r store.Info) bool { return r.ID == id && r.Problem == nil }); at >= 0 {
+			if running := p.home.Logs.Running(&runs[at]); running != nil {
+				return usage(running)
+			}
 		}
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)

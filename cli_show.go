@@ -10,10 +10,11 @@ import (
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/store"
 	"slimlab/lab/sweep"
 )
 
-const showHelp = `Print a run's results. RUN is an id, the beginning of one, or last.
+const showHelp = `Print a run's results. RUN is ` + store.Naming + `.
 
 --where keeps the rows that meet conditions, as / does on the workbench's Run screen:
   text            the row's step or a value of its axes contains it
@@ -45,7 +46,7 @@ func (p *program) showCommand() *cobra.Command {
 	format, baseline, shown := "table", "", report.Shown{}
 	cmd := &cobra.Command{
 		Use:   "show RUN",
-		Short: "print a run's results; RUN is an id, the beginning of one, or last",
+		Short: "print a run's results; RUN is an id, a part of one, a scenario, or last",
 		Long:  showHelp,
 		Example: `  slimlab show last --where 'ratio<0.3 auc>0.7'
   slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv

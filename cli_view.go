@@ -28,13 +28,18 @@ func (p *program) warnOfDamage(name string, problem error) {
 // readBoard is board without a word of the damage.
 func (p *program) readBoard(name string) (b *lab.Board, problem, err error) {
 	b, problem, err = foldRun(p.home, name)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, failure{exitUsage, fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err)}
-	}
 	if err != nil {
-		return nil, nil, broke(err)
+		return nil, nil, noRun(err)
 	}
 	return b, problem, nil
+}
+
+// noRun gives the error of a run that was not read its exit code.
+func noRun(err error) error {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSeveral) {
+		return usage(fmt.Errorf("%w; `slimlab runs` lists what there is", err))
+	}
+	return broke(err)
 }
 
 func (p *program) replayCommand() *cobra.Command {

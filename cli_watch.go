@@ -20,9 +20,9 @@ func (p *program) watchCommand() *cobra.Command {
 	format := "table"
 	cmd := &cobra.Command{
 		Use:   "watch RUN",
-		Short: "follow a run of another process; RUN is an id, the beginning of one, or last",
+		Short: "follow a run of another process; RUN is an id, a part of one, a scenario, or last",
 		Long: "Follow a run that another process writes: progress on stderr as the verb run prints it, and the results when it ends.\n" +
-			"RUN is an id, the beginning of one, or last. The exit code is the run's: 0, 3 where an expectation did not hold, 1 where\n" +
+			"RUN is " + store.Naming + ". The exit code is the run's: 0, 3 where an expectation did not hold, 1 where\n" +
 			"it broke or its process is gone. Ctrl-C ends the watching (130), never the run.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,11 +39,8 @@ func (p *program) watchCommand() *cobra.Command {
 // watch follows a run to its end and prints its results.
 func (p *program) watch(ctx context.Context, name, format string) error {
 	f, err := p.home.Logs.Follow(name)
-	if errors.Is(err, store.ErrNotFound) {
-		return usage(fmt.Errorf("run %s: %w; `slimlab runs` lists what there is", name, err))
-	}
 	if err != nil {
-		return broke(err)
+		return noRun(err)
 	}
 	defer f.Close()
 	board, shown := lab.NewBoard(), newProgress(p.progressTo)

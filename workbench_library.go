@@ -204,9 +204,7 @@ func (l *library) describe(id string) tui.ScenarioInfo {
 	for _, a := range s.Axes {
 		info.Sweep = append(info.Sweep, a.Key+": "+strings.Join(a.Values, ", "))
 	}
-	for _, step := range s.Points[0].Steps {
-		info.Steps = append(info.Steps, step.String())
-	}
+	info.Steps = s.Overview()
 	for _, e := range s.Expect {
 		info.Expect = append(info.Expect, e.Text)
 	}
@@ -262,6 +260,9 @@ func (l *library) Runs(context.Context) ([]tui.RunInfo, error) {
 			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
 			Machine: r.Machine, Quick: r.Quick, Settings: r.Settings, Seeds: r.Seeds, Seed: r.Seed, Bytes: r.Bytes, Err: r.Problem,
 			Progress: far[r.ID],
+		}
+		if running := l.home.Logs.Running(&r); running != nil && r.Problem == nil {
+			infos[i].NoDelete = running.Error()
 		}
 	}
 	return infos, nil

@@ -117,7 +117,11 @@ type Begin struct {
 	Hash     string `msgpack:"hash" json:"hash"` // of the resolved scenario
 	Version  string `msgpack:"version" json:"version"`
 	Machine  string `msgpack:"machine" json:"machine"` // CPU, cores and kernels in one line
-	Started  int64  `msgpack:"started" json:"started"` // Unix seconds
+	// Process is the id of the process that works on the run, on the machine of the name Host; 0 in
+	// older logs.
+	Process int    `msgpack:"process,omitempty" json:"process,omitempty"`
+	Host    string `msgpack:"host,omitempty" json:"host,omitempty"`
+	Started int64  `msgpack:"started" json:"started"` // Unix seconds
 	// Nanoseconds of the second in which it started; 0 in logs that have only seconds.
 	Nanoseconds int64  `msgpack:"nanoseconds,omitempty" json:"nanoseconds,omitempty"`
 	Quick       bool   `msgpack:"quick,omitempty" json:"quick,omitempty"`

@@ -138,6 +138,7 @@ type RunInfo struct {
 	Seed     int      // the first one
 	Bytes    int64    // of its log, which grows with the run
 	Progress Progress // of a run that is running
+	NoDelete string   // why it cannot be deleted; empty: it can
 	Err      error    // why its log cannot be read, or, where Started is known, only its beginning
 }
 

@@ -55,46 +55,14 @@ func (b *benchScreen) Update(msg tea.Msg) tea.Cmd {
 		b.fail("delete", msg.err)
 		if msg.err == nil {
 			b.dropRun(msg.run)
+			if s := b.session; s != nil && s.id == msg.run {
+				s.deleted = true
+			}
 			b.say("%s is deleted; its models stay until slimlab clean", text.Clean(msg.run))
 		}
 		return b.loadRuns()
 	}
 	return nil
-}
-
-func (b *benchScreen) Keys() []keyGroup {
-	onScenario := func() bool { return b.selection().scenario != nil }
-	runnable := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.Err == nil }
-	onFile := func() bool { it := b.selection(); return it.scenario != nil && it.scenario.File != "" }
-	onRun := func() bool { return b.selection().run != nil }
-	readable := func() bool { it := b.selection(); return it.run != nil && it.run.readable() }
-	open := func(replay bool) func() tea.Cmd {
-		return func() tea.Cmd { return b.openRun(b.selection().run.ID, replay) }
-	}
-	return []keyGroup{{"Bench: what can be run, and what has been run", []binding{
-		{keys: []string{"enter"}, footer: "enter look", help: "look at the scenario: its details and its text", when: onScenario, do: b.look},
-		{keys: []string{"r"}, footer: "r run", help: "run the scenario: a sheet shows what will be done, and takes settings", when: runnable, do: func() tea.Cmd { return b.openSheet(Request{Scenario: b.selection().scenario.ID}) }},
-		{keys: []string{"Q"}, footer: "Q quick run", help: "run the scenario's quick version at once: fewer seeds and steps", when: runnable, do: func() tea.Cmd { return b.startRun(Request{Scenario: b.selection().scenario.ID, Quick: true}) }},
-		{keys: []string{"E"}, footer: "E edit", help: "open the file in $VISUAL or $EDITOR, at the line of its error", when: onFile, do: b.edit},
-		{keys: []string{"enter"}, footer: "enter open", help: "open the run", when: readable, do: open(false)},
-		{keys: []string{"R"}, footer: "R repeat", help: "run it again: its scenario as its log has it, with its settings", when: readable, do: b.repeat},
-		{keys: []string{"p"}, footer: "p replay", help: "replay the run from its log", when: readable, do: open(true)},
-		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, do: act(b.mark)},
-		{keys: []string{"c"}, footer: b.compareFooter(), help: "compare the marked runs, or this one, with the pinned baseline, else with the oldest", do: b.compareMarked},
-		{keys: []string{"b"}, footer: "b baseline", help: "pin the run as baseline for all screens; again: unpin", when: readable, do: func() tea.Cmd { return b.pin(b.selection().run.ID) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, do: func() tea.Cmd { return b.export(b.selection().run.ID, report.Shown{}) }},
-		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: onRun, do: act(b.askDelete)},
-		{keys: []string{"y"}, help: "copy the run's id", when: onRun, do: func() tea.Cmd { return b.copy(b.selection().run.ID) }},
-		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},
-		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return b.filter.String() != "" }, do: act(func() { b.filter = input{}; b.setQuery() })},
-		{keys: []string{"d"}, footer: "d demo", help: "replay the recorded demo", do: func() tea.Cmd { return b.openRun(DemoRun, true) }},
-		{keys: []string{"n"}, footer: "n new", help: "new: a scenario that compresses a model, in three steps", do: b.newScenario},
-		{keys: []string{"]"}, help: "the next section of the list", do: act(func() { b.moveSection(false) })},
-		{keys: []string{"["}, help: "the section before", do: act(func() { b.moveSection(true) })},
-		{keys: []string{"J"}, help: "scroll the details down", do: act(func() { b.scroll += 3 })},
-		{keys: []string{"K"}, help: "scroll the details up", do: act(func() { b.scroll = max(0, b.scroll-3) })},
-		{keys: []string{"u"}, help: "read the lists again", do: func() tea.Cmd { return tea.Batch(b.loadLibrary(), b.loadRuns()) }},
-	}}}
 }
 
 func (b *benchScreen) typeFilter() {

@@ -103,5 +103,5 @@ func clipboard(w io.Writer, tmux bool) func(string) tea.Cmd {
 
 // exportKey exports what the Run screen shows, or its run.
 func (r *runScreen) exportKey() binding {
-	return binding{keys: []string{"e", "E"}, footer: "e export", help: "export the run, or what is shown of it, to a file", when: r.exportable, do: func() tea.Cmd { return r.export(r.session.id, r.shown()) }}
+	return binding{keys: []string{"e", "E"}, footer: "e export", help: "export the run, or what is shown of it, to a file", when: r.exportable, why: r.noLog, do: func() tea.Cmd { return r.export(r.session.id, r.shown()) }}
 }

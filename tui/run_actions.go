@@ -52,7 +52,29 @@ func (r *runScreen) showsLive() bool {
 }
 
 func (r *runScreen) exportable() bool {
-	return r.session.over() && r.session.id != DemoRun
+	return r.replayable() && r.session.id != DemoRun
+}
+
+// replayable reports whether there is a log that has its end.
+func (r *runScreen) replayable() bool { return r.session.over() && !r.session.gone() }
+
+// noLog says why the log of the run cannot be used.
+func (r *runScreen) noLog() string {
+	switch {
+	case r.session.gone():
+		return "the log of this run was deleted; what was read is shown, y copies a row and Y a chart"
+	case !r.session.over():
+		return "the run goes on: it can be exported and replayed when it has ended"
+	}
+	return "the demo is no run of yours: `slimlab show demo` prints it"
+}
+
+// noStop says why the run cannot be stopped here.
+func (r *runScreen) noStop() string {
+	if r.session.over() {
+		return "the run has ended"
+	}
+	return "another process works on this run: stop it there; D on its line of the Bench names it"
 }
 
 func (r *runScreen) sort() {

@@ -47,7 +47,9 @@ type binding struct {
 	footer string   // in the footer, such as "< > column"; empty: not there
 	help   string
 	when   func() bool // nil: always
-	do     func() tea.Cmd
+	// why says, where it does not work now, what stands against it; nil: nothing is said
+	why func() string
+	do  func() tea.Cmd
 	// typed, in place of do, takes the keys that edit a line and reports whether k was one of them
 	typed func(k tea.KeyMsg) bool
 }

@@ -51,6 +51,15 @@ func (s *session) read(f func(v *lab.View)) {
 	s.board.Read(f)
 }
 
+// gone says whether the log of the run was deleted since it was opened.
+func (s *session) gone() bool {
+	deleted := s.deleted
+	if !deleted && s.other {
+		s.board.Read(func(v *lab.View) { deleted = v.State == lab.Deleted })
+	}
+	return deleted
+}
+
 // over says whether the session's run has ended.
 func (s *session) over() bool {
 	if s.live == nil {

@@ -130,7 +130,20 @@ func (m *model) key(k tea.KeyMsg) tea.Cmd {
 			}
 		}
 	}
+	m.refuse(k)
 	return nil
+}
+
+// refuse says why a key does nothing that does something elsewhere.
+func (m *model) refuse(k tea.KeyMsg) {
+	for _, group := range m.keyGroups() {
+		for _, b := range group.bindings {
+			if !k.Paste && b.why != nil && !b.works() && b.has(k.String()) {
+				m.say("%s: %s", b.name(), b.why())
+				return
+			}
+		}
+	}
 }
 
 // tickIfMoving keeps the tick alive while something moves, and only then.

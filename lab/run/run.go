@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path"
 	"runtime"
 	"slices"
@@ -134,6 +135,8 @@ func Start(ctx context.Context, h *home.Home, plan *scenario.Plan, o Options) (*
 	reuses(&begin, planned, o.Fresh)
 	r.machine = home.Machine()
 	now := o.Now()
+	begin.Process = os.Getpid()
+	begin.Host, _ = os.Hostname() // without it the process is named alone
 	begin.Version, begin.Machine, begin.Started, begin.Nanoseconds = h.Version, r.machine, now.Unix(), int64(now.Nanosecond())
 	log, err := createLog(h.Logs, &begin, now, rand.Uint64)
 	if err != nil {

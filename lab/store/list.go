@@ -23,6 +23,8 @@ type Info struct {
 	About       string
 	Hash        string
 	Machine     string
+	Process     int       // that began it; 0: its log does not say
+	Host        string    // the name of its machine
 	State       lab.State // Running only while its process lives
 	Interrupted bool      // it never ended, and its process is gone; State is Cancelled
 	Error       string
@@ -137,6 +139,7 @@ func (s *Store) forget(ids []string) {
 // describe fills the line of the list from the first and the last event.
 func (i *Info) describe(first, last lab.Event) {
 	if b := first.Begin; b != nil {
+		i.Process, i.Host = b.Process, b.Host
 		i.Scenario, i.About, i.Hash, i.Machine, i.Quick, i.Cells = b.Scenario, b.About, b.Hash, b.Machine, b.Quick, len(b.Cells)
 		i.Started = time.Unix(b.Started, b.Nanoseconds)
 		i.Settings, i.Source = b.Settings, b.Source

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,28 +43,6 @@ func absent(err error) bool {
 func (s *Store) Kept(id string) bool {
 	_, err := os.Stat(s.path(id))
 	return !absent(err)
-}
-
-// RunningError is the error of a run that cannot be removed: its process lives.
-type RunningError struct{ ID string }
-
-func (e *RunningError) Error() string { return "run " + e.ID + " is running: stop it first" }
-
-// Remove deletes the log of the run of an id. Artifacts stay. A run whose process lives is a
-// RunningError.
-func (s *Store) Remove(id string) error {
-	f, err := os.Open(s.path(id))
-	if err != nil {
-		return fmt.Errorf("run store: %w", err)
-	}
-	defer f.Close()
-	if errors.Is(filelock.Probe(f), filelock.ErrLocked) {
-		return &RunningError{id}
-	}
-	if err := os.Remove(s.path(id)); err != nil {
-		return fmt.Errorf("run store: %w", err)
-	}
-	return atomicfile.SyncDir(s.dir)
 }
 
 var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
@@ -121,41 +98,6 @@ func (s *Store) begin(f *os.File, begin lab.Begin) (*Log, error) {
 }
 
 func (s *Store) path(id string) string { return filepath.Join(s.dir, id+extension) }
-
-// Find returns the id that name stands for: an id, a prefix that only one id has, or "last" for the
-// run that began last.
-func (s *Store) Find(name string) (string, error) {
-	ids, err := s.ids()
-	if err != nil {
-		return "", err
-	}
-	if slices.Contains(ids, name) {
-		return name, nil
-	}
-	if name == "last" {
-		runs, err := s.List()
-		if err != nil {
-			return "", err
-		}
-		if len(runs) == 0 {
-			return "", fmt.Errorf("run %q: %w: there are no runs yet", name, ErrNotFound)
-		}
-		return runs[0].ID, nil
-	}
-	var found []string
-	for _, id := range ids {
-		if name != "" && strings.HasPrefix(id, name) {
-			found = append(found, id)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", fmt.Errorf("run %q: %w: expected an id, the beginning of one, or last", name, ErrNotFound)
-	case 1:
-		return found[0], nil
-	}
-	return "", fmt.Errorf("run %q is the beginning of %d ids: %s", name, len(found), strings.Join(found[:min(5, len(found))], ", "))
-}
 
 func (s *Store) ids() ([]string, error) {
 	entries, err := os.ReadDir(s.dir)
