@@ -18,12 +18,23 @@ import (
 	"slimlab/lab/sweep"
 )
 
-const compareHelp = `Compare runs row by row with one of them: first the settings that differ, then each figure with a verdict.
-A run is ` + store.Naming + `; demo is the recorded one.
+const compareHelp = `Compare runs row by row with one of them, the base: first the settings that differ, then each figure
+with a verdict. A run is ` + store.Naming + `; demo is the recorded one.
+
+A row is a step of the scenario, in a sweep at values of its axes; a step that does not depend on an
+axis is one row. What only one of the runs has measured is said above the figures.
 
 RUN:ROW is one row of a run; rows of one run or of several are compared with each other, whatever they
 are called. ROW is a row's step, or the step and values of the sweep's axes ("quantized 0.25 fp8",
-"quantized ratio=0.25 scheme=fp8"), as many words as tell it from the other rows.`
+"quantized ratio=0.25 scheme=fp8"), as many words as tell it from the other rows.
+
+Verdicts are of the new run: = same, ~ within what seeds, test set and clock do by chance, + better and
+- worse beyond that, ! changed where no direction is better, ? not judged. Footnotes say by what a
+figure was judged, or why it was not.
+
+Exit codes: 0 nothing is worse; 4 a figure is worse; 5 not all could be compared: a run is absent,
+damaged or not finished, the new run lacks a row of the base, or no row is in both. 4 comes before 5.
+Rows that the new run has beside those of the base do not count.`
 
 func (p *program) compareCommand() *cobra.Command {
 	format, baseline := "table", ""

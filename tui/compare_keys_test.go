@@ -124,3 +124,29 @@ func TestCompareSaysWhatItNeeds(t *testing.T) {
 		newScript(t, 160, 40, Options{}).keys(keys).expect(want)
 	}
 }
+
+// Where runs share no row, the line of the side says so at every width from 80, one line says how
+// many notes there are beside those that fit, n shows them all, and s leaves the settings out.
+func TestNotesOfAComparison(t *testing.T) {
+	s := newScript(t, 80, 24, Options{}).keys("jjjj<space><space><space>c")
+	c := s.compareScreen()
+	c.result.Notes = nil
+	for i := range 9 {
+		c.result.Notes = append(c.result.Notes, fmt.Sprintf("#2: note %d", i))
+	}
+	none := "no row is in both runs: of a test"
+	c.result.Against[1].Comparable, c.result.Against[1].Nothing = false, none
+	c.result.Notes = append(c.result.Notes, "#2: "+none)
+	s.keys("j").expect("shares no row with the base").expect("notes: n shows all")
+	if notes := c.noteLines(80, 4); len(notes) != 4 || !strings.Contains(notes[3], "6 more notes") {
+		t.Errorf("notes %q", notes)
+	}
+	if notes := c.noteLines(80, 1); len(notes) != 1 || !strings.Contains(notes[0], "9 notes: n shows all") {
+		t.Errorf("notes %q", notes)
+	}
+	s.keys("n").expect(none).keys("<esc>s")
+	if len(c.settings) != 0 || c.grid.Rows != len(c.shown) {
+		t.Errorf("settings are shown: %d of %d lines", len(c.settings), c.grid.Rows)
+	}
+	s.keys("s").expect("setting")
+}

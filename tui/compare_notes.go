@@ -19,6 +19,19 @@ func (c *compareScreen) notesShown() []string {
 	})
 }
 
+// nothing says why the table has no line, and which key changes that.
+func (c *compareScreen) nothing() string {
+	switch {
+	case len(c.result.Lines) == 0 && len(c.result.Settings) > 0:
+		return "no row is in both: s shows the settings that differ"
+	case len(c.result.Lines) == 0:
+		return "no row is in both, and no setting differs"
+	case c.bare && len(c.result.Settings) > 0:
+		return "no figure differs: d shows all, s the settings that differ"
+	}
+	return "nothing differs: d shows all"
+}
+
 // noteLines shows as many notes as fit into a height, and how many there are beside them.
 func (c *compareScreen) noteLines(width, height int) []string {
 	notes := c.notesShown()

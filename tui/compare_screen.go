@@ -21,6 +21,7 @@ type compareScreen struct {
 	grid      grid.Grid
 	onlyNew   bool                // hide what is the same or within what seeds and clocks differ
 	shown     []report.RunsLine   // the metrics of the table
+	bare      bool                // hide the settings that differ
 	intervals bool                // show them with more than two sides too
 	curves    bool                // show the curves in place of the table
 	chart     compareCurves       // what of them
@@ -42,7 +43,7 @@ func (c *compareScreen) Update(msg tea.Msg) tea.Cmd {
 			break
 		}
 		was := c.grid
-		*c = compareScreen{workbench: c.workbench, sides: msg.sides, result: msg.result, onlyNew: c.onlyNew, intervals: c.intervals, curves: c.curves, chart: c.chart}
+		*c = compareScreen{workbench: c.workbench, sides: msg.sides, result: msg.result, onlyNew: c.onlyNew, bare: c.bare, intervals: c.intervals, curves: c.curves, chart: c.chart}
 		if len(was.Columns) == 2+len(c.sides) {
 			c.grid.Column = was.Column
 		}
@@ -69,6 +70,11 @@ func (c *compareScreen) Keys() []keyGroup {
 			c.grid.Row = 0
 			c.choose()
 		})},
+		{keys: []string{"s"}, footer: "s settings", help: "hide or show the settings that differ", when: func() bool { return len(c.result.Settings) > 0 }, do: act(func() {
+			c.bare = !c.bare
+			c.grid.Row = 0
+			c.choose()
+		})},
 		{keys: []string{"i"}, help: "show or hide intervals (±), which two sides always have", when: func() bool { return len(c.sides) > 2 }, do: act(func() {
 			c.intervals = !c.intervals
 			c.grid.Forget()
@@ -92,6 +98,9 @@ func (c *compareScreen) pinnable() string {
 // choose takes the lines of the table: the settings that differ, then the metrics.
 func (c *compareScreen) choose() {
 	c.settings, c.shown = c.result.Settings, c.shown[:0]
+	if c.bare {
+		c.settings = nil
+	}
 	for _, line := range c.result.Lines {
 		if !c.onlyNew || differs(&line) {
 			c.shown = append(c.shown, line)
@@ -128,7 +137,7 @@ func (c *compareScreen) View(width, height int) []string {
 	lines = append(lines, text.Cut(" "+c.judgements(), width), "")
 	c.fillGrid()
 	if c.grid.Rows == 0 {
-		return append(lines, "  nothing differs: d shows all")
+		return append(lines, text.Cut("  "+c.nothing(), width))
 	}
 	c.gridTakesMouse(&c.grid, len(lines), width, max(2, height-len(lines)-1), gridActions{})
 	lines = append(lines, c.grid.Render(width, max(2, height-len(lines)-1))...)
@@ -151,7 +160,7 @@ func (c *compareScreen) judgements() string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[j], j))
 		}
 	}
-	if n := len(c.settings); n > 0 {
+	if n := len(c.result.Settings); n > 0 {
 		parts = append([]string{report.Plural(n, "setting") + " " + map[bool]string{true: "differs", false: "differ"}[n == 1]}, parts...)
 	}
 	return strings.Join(parts, "   ")

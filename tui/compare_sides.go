@@ -114,14 +114,15 @@ func (c *compareScreen) sideLine(i int) string {
 	if b.Quick {
 		line += " (quick)"
 	}
+	said, after := paint.On(line), ""
 	if b.Started > 0 {
-		line += "  " + time.Unix(b.Started, 0).Format("01-02 15:04")
+		after += "  " + time.Unix(b.Started, 0).Format("01-02 15:04")
 	}
-	line += "  " + text.Clean(b.Machine)
+	after += "  " + text.Clean(b.Machine)
 	if against := c.result.Against[i]; against != nil && !against.Comparable {
-		return paint.On(line) + c.theme.warning.On("  shares no row with the base")
+		said += c.theme.warning.On("  shares no row with the base")
 	}
-	return paint.On(line)
+	return said + c.theme.dim.On(after)
 }
 
 // swap makes the side under the column cursor the baseline; with two sides, the other one.

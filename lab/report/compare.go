@@ -160,6 +160,8 @@ func compare(base, next *lab.View, resolve Resolve, listed bool) *Comparison {
 		c.Reasons = append(c.Reasons, fmt.Sprintf("the versions differ: %s and %s", base.Begin.Version, next.Begin.Version))
 	}
 	old, now := sweep.Of(base), sweep.Of(next)
+	settle(old, now)
+	settle(now, old)
 	c.matches, c.folded = matchRows(old, now), foldedNote(old, now)
 	for i := range c.matches {
 		m := &c.matches[i]

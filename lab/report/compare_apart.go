@@ -157,7 +157,7 @@ func nothingShared(base, next *sweep.Table, matches []match) string {
 		}
 		where = append(where, cmp.Or(valuesOf(t, rows), "no axis"))
 	}
-	return fmt.Sprintf("no row is in both runs: both have %s, the base at %s and the new run at %s", few(common), where[0], where[1])
+	return fmt.Sprintf("no row is in both runs: both have %s, the base over %s and the new run over %s", few(common), where[0], where[1])
 }
 
 func stepsOf(t *sweep.Table) []string {

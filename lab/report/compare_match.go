@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"slimlab/lab/sweep"
 )
@@ -40,7 +41,7 @@ func matchRows(base, next *sweep.Table) []match {
 		row := &next.Rows[i]
 		if at, ok := identities[row.Identity()]; ok {
 			matched[at] = true
-			out = append(out, match{base: &base.Rows[at], next: row, at: at, name: base.FullLabel(&base.Rows[at]), of: row.Same})
+			out = append(out, match{base: &base.Rows[at], next: row, at: at, name: longer(base.FullLabel(&base.Rows[at]), next.FullLabel(row)), of: row.Same})
 			continue
 		}
 		places := map[int]int{} // in out, by the place of the base's row
@@ -50,10 +51,8 @@ func matchRows(base, next *sweep.Table) []match {
 				out[place].of = append(out[place].of, same)
 			} else if ok {
 				matched[at], places[at] = true, len(out)
-				name := base.FullLabel(&base.Rows[at])
-				if other := next.FullLabel(row); len(other) > len(name) {
-					name = other // of the run whose rows are apart
-				}
+				// of the run whose rows are apart
+				name := longer(base.FullLabel(&base.Rows[at]), next.FullLabel(row))
 				out = append(out, match{base: &base.Rows[at], next: row, at: at, name: name, of: []int{same}})
 			}
 		}
@@ -67,6 +66,37 @@ func matchRows(base, next *sweep.Table) []match {
 		}
 	}
 	return out
+}
+
+// longer is the text of more characters, else the first.
+func longer(a, b string) string {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
+}
+
+// settle places rows on axes that have one value in their run, so that its plan cannot say which
+// steps depend on them: those count of which the other run knows that they do, or where the other
+// run has one value too, which is another, and made other artifacts.
+func settle(t, other *sweep.Table) {
+	for i := range t.Rows {
+		row := &t.Rows[i]
+		for axis := range t.Axes {
+			values, at := t.Axes[axis].Values, other.Axis(t.Axes[axis].Key)
+			if _, has := row.Param(t.Axes[axis].Key); !has || row.At[axis] != sweep.Any || len(values) != 1 || at < 0 {
+				continue
+			}
+			theirs := other.Axes[at].Values
+			depends := func(r sweep.Row) bool { return r.Name == row.Name && r.At[at] != sweep.Any }
+			made := func(r sweep.Row) bool {
+				return r.Name == row.Name && named(r.Keys) && slices.Equal(r.Keys, row.Keys)
+			}
+			if len(theirs) > 1 && slices.ContainsFunc(other.Rows, depends) || len(theirs) == 1 && theirs[0] != values[0] && !slices.ContainsFunc(other.Rows, made) {
+				row.At[axis] = 0
+			}
+		}
+	}
 }
 
 // foldedNote says how many rows repeat others, which are compared once; "" where none does.

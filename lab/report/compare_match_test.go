@@ -99,8 +99,14 @@ func sweptRun(id string, axes map[string][]string) *lab.View {
 	events := []lab.Event{{Kind: lab.KindBegin, Begin: begin}}
 	for i, params := range points {
 		begin.Cells = append(begin.Cells, lab.Cell{ID: fmt.Sprint(i), Seed: 1, Params: params})
-		for _, row := range begin.Rows {
-			events = append(events, lab.Event{Kind: lab.KindRow, Cell: fmt.Sprint(i), Row: row, Values: map[string]lab.Measure{"auc": {Value: 0.8}}})
+		for k, row := range begin.Rows {
+			key := row // of the model, which the axes that the step depends on decide
+			for _, p := range params {
+				if slices.Contains(begin.Depends[k], p.Key) {
+					key += " " + p.Value
+				}
+			}
+			events = append(events, lab.Event{Kind: lab.KindRow, Cell: fmt.Sprint(i), Row: row, Key: key, Values: map[string]lab.Measure{"auc": {Value: 0.8}}})
 		}
 		events = append(events, lab.Event{Kind: lab.KindCell, Cell: fmt.Sprint(i), State: lab.Done})
 	}
@@ -152,6 +158,46 @@ func TestSweepsOfOtherAxesShareRows(t *testing.T) {
 	})
 }
 
+// TestOneValueOfAnAxis: a plan with one value of an axis does not say which steps depend on it. The
+// other run's plan does, or the artifacts do.
+func TestOneValueOfAnAxis(t *testing.T) {
+	of := func(id, ratios string) *lab.View {
+		v := sweptRun(id, map[string][]string{"ratio": strings.Fields(ratios), "scheme": {"a", "b"}})
+		if !strings.Contains(ratios, " ") {
+			v.Begin.Depends = [][]string{{}, {}, {"scheme"}}
+		}
+		return v
+	}
+	for _, c := range []struct {
+		base, next string
+		rows       string // that are compared
+	}{
+		{"0.2", "0.2", "original|pruned|quantized scheme=a|quantized scheme=b"},
+		{"0.2", "0.4", "original"},
+		{"0.2", "0.2 0.4", "original|pruned ratio=0.2|quantized ratio=0.2 scheme=a|quantized ratio=0.2 scheme=b"},
+		{"0.2 0.4", "0.4", "original|pruned ratio=0.4|quantized ratio=0.4 scheme=a|quantized ratio=0.4 scheme=b"},
+		{"0.2 0.4", "0.6", "original"},
+	} {
+		base, next := of("a", c.base), of("b", c.next)
+		var rows []string
+		for _, one := range Compare(base, next).Changes {
+			rows = appendNew(rows, one.Row)
+		}
+		if got := strings.Join(rows, "|"); got != c.rows {
+			t.Errorf("ratio %s with %s: compared %s, expected %s", c.base, c.next, got, c.rows)
+		}
+		var lines []string
+		for _, line := range CompareRuns([]*lab.View{base, next, base}, 0, nil).Lines {
+			lines = appendNew(lines, line.Row)
+		}
+		for _, row := range rows {
+			if !slices.Contains(lines, row) {
+				t.Errorf("ratio %s with %s: three runs have no row %s: %q", c.base, c.next, row, lines)
+			}
+		}
+	}
+}
+
 // TestRowsApart: rows that only one run has are counted by step, with the values of axes that they
 // have in common, else one by one.
 func TestRowsApart(t *testing.T) {
@@ -195,9 +241,9 @@ func TestNoRowInBoth(t *testing.T) {
 		base, next *lab.View
 		want       string
 	}{
-		{a, b, "no row is in both runs: both have pruned, quantized, the base at ratio=0 and the new run at ratio=0.2"},
+		{a, b, "no row is in both runs: both have pruned, quantized, the base over ratio=0 and the new run over ratio=0.2"},
 		{a, sweptRunOf("FM", "sft"), "no row is in both runs: the base has pruned, quantized; the new run FM, sft"},
-		{b, sweptRunOf("pruned"), "no row is in both runs: both have pruned, the base at ratio=0.2 and the new run at no axis"},
+		{b, sweptRunOf("pruned"), "no row is in both runs: both have pruned, the base over ratio=0.2 and the new run over no axis"},
 		{other, lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &other.Begin}}).Snapshot(), "no row was measured in both runs"},
 	} {
 		pair := Compare(c.base, c.next)

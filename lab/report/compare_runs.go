@@ -139,11 +139,13 @@ func (c *Runs) notes() {
 		for _, reason := range against.Reasons {
 			add(i, reason)
 		}
-		if against.folded != "" && against.Comparable {
-			add(i, against.folded)
-		}
 		for _, line := range against.apartLines() {
 			add(i, line)
+		}
+	}
+	for i, against := range c.Against {
+		if against != nil && against.folded != "" && against.Comparable {
+			add(i, against.folded)
 		}
 	}
 	for _, text := range texts {

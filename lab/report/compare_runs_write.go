@@ -47,7 +47,7 @@ func (c *Runs) runLines() []string {
 		case i == c.Baseline:
 			lines[i] += ", the baseline"
 		case !c.Against[i].Comparable:
-			lines[i] += ": NOT COMPARABLE"
+			lines[i] += ": NOT COMPARABLE, shares no row with the baseline"
 		}
 	}
 	return lines

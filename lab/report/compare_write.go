@@ -89,7 +89,11 @@ func (c *Comparison) heading() []string {
 	if !c.Comparable {
 		lines = append(lines, "NOT COMPARABLE")
 	}
-	return append(append(lines, c.reasons()...), c.apartLines()...)
+	lines = append(append(lines, c.Reasons...), c.apartLines()...)
+	if c.folded != "" && c.Comparable {
+		lines = append(lines, c.folded)
+	}
+	return lines
 }
 
 // reasons are Reasons, and what is compared once.
