@@ -157,6 +157,7 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, o
 		return broke(err)
 	}
 	progress.of(r.Board)
+	progress.earlier = earlierOf(p.home, r.Board)
 	out.begin(r.Board)
 	outcome, err := r.Work(ctx)
 	progress.done()

@@ -45,11 +45,15 @@ func (p *program) watch(ctx context.Context, name, format string) error {
 	defer f.Close()
 	board, shown := lab.NewBoard(), newProgress(p.progressTo)
 	shown.of(board)
+	asked := false // for the times of earlier runs
 	for {
 		status, err := f.Next(func(e lab.Event) {
 			board.Apply(e)
 			shown.event(e)
 		})
+		if shown.forecast != nil && !asked {
+			asked, shown.earlier = true, earlierOf(p.home, board)
+		}
 		if err != nil || status.State != lab.Running {
 			shown.done()
 			return p.watched(f.ID(), board.Snapshot(), format, err)

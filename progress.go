@@ -28,7 +28,7 @@ type progress struct {
 
 	board    *lab.Board // of the run that is shown; nil: none
 	forecast *lab.Forecast
-	earlier  lab.StepTimes // what its steps took in an earlier run
+	earlier  lab.Earlier
 }
 
 // of makes progress that of a run: lines say how far it is.

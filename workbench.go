@@ -112,7 +112,7 @@ func (b *bench) Start(ctx context.Context, r tui.Request) (*tui.Live, error) {
 		// How it ended is in the events, which the workbench shows.
 		_, _ = work.Work(ctx)
 	})
-	return &tui.Live{RunID: work.ID, Board: work.Board, Cancel: cancel, Done: done}, nil
+	return &tui.Live{RunID: work.ID, Board: work.Board, Cancel: cancel, Done: done, Earlier: earlierOf(b.home, work.Board)}, nil
 }
 
 func (b *bench) Kept(_ context.Context, id string) bool { return b.home.Logs.Kept(id) }
@@ -166,7 +166,7 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 			}
 		}
 	})
-	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done}
+	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done, Earlier: earlierOf(b.home, board)}
 }
 
 func (b *bench) Open(_ context.Context, name string) (*lab.Board, error) {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/home"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/store"
@@ -45,8 +47,12 @@ func (b *bench) Preview(ctx context.Context, r tui.Request) (tui.Preview, error)
 			p.Notes = append(p.Notes, n.Level.String()+": "+n.Text)
 		}
 	}
-	for _, c := range cells {
+	begin := s.Plan().Begin()
+	for i, c := range cells {
 		for _, step := range c.Steps {
+			if step.State == "shared" || step.State == "cached" && !r.Fresh {
+				begin.Cells[i].Reuses = append(begin.Cells[i].Reuses, step.Name)
+			}
 			switch {
 			case step.State == "to build" || step.State == "cached" && r.Fresh:
 				p.Build++
@@ -60,8 +66,34 @@ func (b *bench) Preview(ctx context.Context, r tui.Request) (tui.Preview, error)
 			p.Bytes += step.Bytes
 		}
 	}
-	p.Duration = b.estimate(s.Name, s.Hash(), r.Quick, &p)
+	if p.Duration = b.forecast(&begin); p.Duration == "" {
+		p.Duration = b.estimate(s.Name, s.Hash(), r.Quick, &p)
+	}
 	return p, nil
+}
+
+// forecast says how long a run takes whose steps earlier runs of its scenario and settings have
+// made on this machine; "" where there is none.
+func (b *bench) forecast(begin *lab.Begin) string {
+	b.mu.Lock()
+	runs := b.listed
+	b.mu.Unlock()
+	earlier := earlierRuns(b.home, runs, begin, home.Machine())
+	if earlier.Runs == 0 {
+		return ""
+	}
+	var left lab.Left
+	lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: begin}}).Read(func(v *lab.View) {
+		left = lab.NewForecast(begin).Left(v, 0, earlier)
+	})
+	if left.Earlier == 0 { // all is there, or nothing is known of what is to be made
+		return ""
+	}
+	about := "about "
+	if left.AtLeast {
+		about = "at least "
+	}
+	return about + report.Clock(math.Ceil(left.Seconds)) + ", from " + report.Plural(left.Earlier, "earlier run") + " of it on this machine"
 }
 
 // estimate says how long a run may take by what earlier runs of the scenario took; "" where there

@@ -15,6 +15,7 @@ type watched struct {
 	follower *store.Follower
 	board    *lab.Board
 	forecast *lab.Forecast
+	earlier  lab.Earlier
 }
 
 // watch says how far the runs are that are in progress, by ID.
@@ -41,6 +42,9 @@ func (l *library) watch(runs []store.Info) map[string]tui.Progress {
 			continue
 		}
 		l.others[r.ID] = w
+		if w.forecast == nil {
+			w.earlier = earlierOf(l.home, w.board)
+		}
 		w.board.Read(func(v *lab.View) { far[r.ID] = w.far(v) })
 	}
 	for _, w := range before {
@@ -57,5 +61,5 @@ func (w *watched) far(v *lab.View) tui.Progress {
 		w.forecast = lab.NewForecast(&v.Begin)
 	}
 	now := max(v.Time, time.Since(time.Unix(v.Begin.Started, v.Begin.Nanoseconds)).Seconds())
-	return tui.Progress{Done: report.Progress(v), Left: report.Left(w.forecast.Left(v, now, nil))}
+	return tui.Progress{Done: report.Progress(v), Left: report.Left(w.forecast.Left(v, now, w.earlier))}
 }

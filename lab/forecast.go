@@ -29,6 +29,8 @@ type Left struct {
 	// AtLeast says that there is more to do whose time is not known: steps whose like has not been
 	// seen yet, or a step that takes longer than its like did.
 	AtLeast bool
+	// Earlier is the number of earlier runs whose times the estimate rests on, beside this run's.
+	Earlier int
 }
 
 // FromCache is the text of a stage that found its model made.
@@ -100,12 +102,37 @@ func (f *Forecast) Times(v *View) StepTimes {
 	return times
 }
 
+// Earlier is what the steps of earlier runs took.
+type Earlier struct {
+	Runs    int
+	Workers int // cells at once, at most
+	Steps   StepTimes
+	seen    map[string]int // runs that have the step
+}
+
+// Add counts a run in: Steps are the means over those that have the step.
+func (e *Earlier) Add(v *View) {
+	times := NewForecast(&v.Begin).Times(v)
+	if len(times) == 0 { // it made no model
+		return
+	}
+	if e.Steps == nil {
+		e.Steps, e.seen = StepTimes{}, map[string]int{}
+	}
+	e.Runs++
+	e.Workers = max(e.Workers, workers(v))
+	for row, seconds := range times {
+		e.seen[row]++
+		e.Steps[row] += (seconds - e.Steps[row]) / float64(e.seen[row])
+	}
+}
+
 // Left estimates what a run still needs at a time since its beginning. A step is taken to need what
 // its like has needed: the step of the same row with the same settings, else with settings that
 // have the effects that were seen in other cells, else in an earlier run. What is found in the
 // cache is taken to need what such steps needed in this run, or nothing. A step that is being
 // worked on needs at least what its own pace says. Cells go to as many workers as were seen.
-func (f *Forecast) Left(v *View, now float64, earlier StepTimes) Left {
+func (f *Forecast) Left(v *View, now float64, earlier Earlier) Left {
 	if v.State != Running || len(v.Cells) == 0 {
 		return Left{}
 	}
@@ -172,7 +199,8 @@ type estimate struct {
 	forecast *Forecast
 	view     *View
 	now      float64
-	earlier  StepTimes
+	earlier  Earlier
+	rests    bool // on earlier
 	taken    []taken
 	like     []map[int]float64 // by row and group: what was found already; NaN: not known
 	effects  []*effects        // by row, where they were needed
@@ -185,7 +213,7 @@ func (e *estimate) left() Left {
 	for i := range e.like {
 		e.like[i] = map[int]float64{}
 	}
-	free := make([]float64, workers(e.view)) // when each worker is free, from now
+	free := make([]float64, e.workers()) // when each worker is free, from now
 	busy := 0
 	for i := range e.view.Cells {
 		if e.view.Cells[i].State == Running && busy < len(free) {
@@ -209,7 +237,21 @@ func (e *estimate) left() Left {
 	if !(seconds <= math.MaxFloat32) { // the times of a log can be anything
 		return Left{AtLeast: true}
 	}
-	return Left{Seconds: max(0, seconds), AtLeast: e.atLeast}
+	left := Left{Seconds: max(0, seconds), AtLeast: e.atLeast}
+	if e.rests {
+		left.Earlier = e.earlier.Runs
+	}
+	return left
+}
+
+// workers are those that were seen; before any cell has begun, those of earlier runs.
+func (e *estimate) workers() int {
+	for i := range e.view.Cells {
+		if e.view.Cells[i].State != Waiting {
+			return workers(e.view)
+		}
+	}
+	return max(1, min(e.earlier.Workers, len(e.view.Cells)))
 }
 
 // running is what a cell that is worked on still needs.
@@ -309,7 +351,8 @@ func (e *estimate) likeOf(row, group int) float64 {
 		}
 		return e.effects[row].predict(r.values[group])
 	}
-	if seconds, known := e.earlier[r.name]; known && seconds >= 0 {
+	if seconds, known := e.earlier.Steps[r.name]; known && seconds >= 0 {
+		e.rests = true
 		return seconds
 	}
 	return math.NaN()

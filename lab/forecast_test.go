@@ -63,7 +63,7 @@ func play(begin *Begin, jobs int, paced bool, takes func(cell, row int) float64)
 }
 
 // at is the forecast at a time.
-func (p *played) at(now float64, earlier StepTimes) Left {
+func (p *played) at(now float64, earlier Earlier) Left {
 	b := NewBoard()
 	for _, e := range p.events {
 		if e.Time <= now {
@@ -124,7 +124,7 @@ func TestForecast(t *testing.T) {
 		{"after a cell that was longer", play(sweepOf(4), 1, true, longer), 132, nil, 20, false},
 		{"the end", play(sweepOf(4), 1, true, equal(10)), 50, nil, 0, false},
 	} {
-		got := c.run.at(c.now, c.earlier)
+		got := c.run.at(c.now, Earlier{Runs: 3, Steps: c.earlier})
 		if math.Abs(got.Seconds-c.want) > 2 || got.AtLeast != c.atLeast {
 			t.Errorf("%s: at %g of %g s %.1f s left, at least: %t; expected %g, %t", c.what, c.now, c.run.end, got.Seconds, got.AtLeast, c.want, c.atLeast)
 		}
@@ -142,7 +142,7 @@ func TestForecastOfLikeSettings(t *testing.T) {
 	p := play(b, 1, false, func(cell, _ int) float64 { return []float64{1, 1, 1, 1, 20, 20, 20, 20}[cell] })
 	// one slow cell is done: those that are left are slow, as are two of the four that are like
 	// them
-	if got := p.at(24, nil); got.Seconds < 55 || got.Seconds > 65 || got.AtLeast {
+	if got := p.at(24, Earlier{}); got.Seconds < 55 || got.Seconds > 65 || got.AtLeast {
 		t.Errorf("%+v left, expected about a minute", got)
 	}
 }
@@ -154,14 +154,14 @@ func TestForecastIsNeverNegativeAndConverges(t *testing.T) {
 		points, jobs := rapid.IntRange(2, 12).Draw(t, "points"), rapid.IntRange(1, 4).Draw(t, "jobs")
 		p := play(sweepOf(points), jobs, rapid.Bool().Draw(t, "paced"), equal(rapid.Float64Range(2, 1000).Draw(t, "seconds")))
 		now := p.end * rapid.Float64Range(0, 1).Draw(t, "part")
-		got := p.at(now, nil)
+		got := p.at(now, Earlier{})
 		if !(got.Seconds >= 0) || math.IsInf(got.Seconds, 0) {
 			t.Fatalf("at %g of %g: %+v", now, p.end, got)
 		}
 		if wrong := math.Abs(got.Seconds - (p.end - now)); !got.AtLeast && wrong > 0.02+p.end*0.01 {
 			t.Fatalf("at %g of %g with %d workers: %+v, %g wrong", now, p.end, jobs, got, wrong)
 		}
-		if got := p.at(p.end, nil); got.Seconds > 0.1 || got.AtLeast {
+		if got := p.at(p.end, Earlier{}); got.Seconds > 0.1 || got.AtLeast {
 			t.Fatalf("at the end: %+v", got)
 		}
 	})
@@ -175,7 +175,7 @@ func TestForecastOfAnyLog(t *testing.T) {
 		b := Fold(rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "log"))
 		now := rapid.Float64().Draw(t, "now")
 		b.Read(func(v *View) {
-			if got := NewForecast(&v.Begin).Left(v, now, StepTimes{"student": rapid.Float64().Draw(t, "earlier")}); !(got.Seconds >= 0 && got.Seconds <= math.MaxFloat32) {
+			if got := NewForecast(&v.Begin).Left(v, now, Earlier{Runs: 1, Steps: StepTimes{"student": rapid.Float64().Draw(t, "earlier")}}); !(got.Seconds >= 0 && got.Seconds <= math.MaxFloat32) {
 				t.Fatalf("%+v", got)
 			}
 		})
@@ -194,6 +194,34 @@ func BenchmarkForecast(b *testing.B) {
 	}
 	f := NewForecast(begin)
 	for b.Loop() {
-		board.Read(func(v *View) { f.Left(v, 5000, nil) })
+		board.Read(func(v *View) { f.Left(v, 5000, Earlier{}) })
+	}
+}
+
+// TestEarlierRunsAreCounted: times are means over the runs that have the step; an estimate says how
+// many runs it rests on, and stops when this run has seen all steps itself.
+func TestEarlierRunsAreCounted(t *testing.T) {
+	var earlier Earlier
+	for _, seconds := range []float64{10, 20, 30} {
+		earlier.Add(Fold(play(sweepOf(2), 2, false, func(int, int) float64 { return seconds }).events).Snapshot())
+	}
+	if earlier.Runs != 3 || earlier.Workers != 2 || earlier.Steps["base"] != 20 || earlier.Steps["student"] != 20 {
+		t.Errorf("%+v", earlier)
+	}
+	earlier.Add(Fold(play(sweepOf(2), 2, false, func(int, int) float64 { return 1 }).events[:1]).Snapshot())
+	if earlier.Runs != 3 {
+		t.Error("a run that made nothing counts")
+	}
+	run := play(sweepOf(4), 1, false, func(int, int) float64 { return 20 })
+	for now, want := range map[float64]int{1: 3, 25: 3, 45: 0} {
+		if got := run.at(now, earlier); got.Earlier != want || got.AtLeast {
+			t.Errorf("at %g s: %+v, expected %d earlier runs", now, got, want)
+		}
+	}
+	waiting := Fold([]Event{{Kind: KindBegin, Begin: sweepOf(4)}}).Snapshot()
+	one, two := earlier, earlier
+	one.Workers, two.Workers = 1, 2
+	if a, b := NewForecast(&waiting.Begin).Left(waiting, 0, one), NewForecast(&waiting.Begin).Left(waiting, 0, two); !(b.Seconds < a.Seconds) || a.Earlier != 3 {
+		t.Errorf("one worker %+v, two %+v", a, b)
 	}
 }

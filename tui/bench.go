@@ -173,6 +173,8 @@ type Live struct {
 	Board  *lab.Board
 	Cancel func()          // asks it to stop; what is finished is kept
 	Done   <-chan struct{} // closed when it has ended and its log is complete
+	// what the steps of earlier runs of the scenario took
+	Earlier lab.Earlier
 }
 
 // Options say how the workbench opens.

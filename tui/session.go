@@ -19,7 +19,6 @@ type session struct {
 	frozenAt time.Time // when that was
 
 	forecast *lab.Forecast // of the plan; nil until it was asked
-	earlier  lab.StepTimes // what its steps took in an earlier run
 }
 
 // elapsed is the time since the run began, of one that is watched as it runs; else the time of what
@@ -39,7 +38,11 @@ func (s *session) left(v *lab.View, now time.Time) lab.Left {
 	if s.forecast == nil {
 		s.forecast = lab.NewForecast(&v.Begin)
 	}
-	return s.forecast.Left(v, s.elapsed(v, now), s.earlier)
+	var earlier lab.Earlier
+	if s.live != nil {
+		earlier = s.live.Earlier
+	}
+	return s.forecast.Left(v, s.elapsed(v, now), earlier)
 }
 
 // read calls f with what is to be shown. f must be quick and must not read again.

@@ -18,16 +18,20 @@ func Clock(seconds float64) string {
 	return Duration(seconds)
 }
 
-// Left says how long a run still needs: "~3m 10s left", "at least 40s left".
+// Left says how long a run still needs: "~3m 10s left", "at least 40s left, from 3 earlier runs".
 func Left(l lab.Left) string {
 	seconds := Clock(math.Ceil(l.Seconds))
+	from := ""
+	if l.Earlier > 0 {
+		from = ", from " + Plural(l.Earlier, "earlier run")
+	}
 	switch {
 	case l.AtLeast && l.Seconds < 1:
 		return "time left not known yet"
 	case l.AtLeast:
-		return "at least " + seconds + " left"
+		return "at least " + seconds + " left" + from
 	}
-	return "~" + seconds + " left"
+	return "~" + seconds + " left" + from
 }
 
 // Progress counts the cells of a plan that are over: "3/24 cells"; of a plan of one cell the steps
