@@ -29,7 +29,7 @@ are called. ROW is a row's step, or the step and values of the sweep's axes ("qu
 "quantized ratio=0.25 scheme=fp8"), as many words as tell it from the other rows.
 
 Verdicts are of the new run: = same, ~ within what seeds, test set and clock do by chance, + better and
-- worse beyond that, ! changed where no direction is better, ? not judged. Footnotes say by what a
+- worse beyond that, ! changed where no direction is better, ? unknown: not judged. Footnotes say by what a
 figure was judged, or why it was not.
 
 Exit codes: 0 nothing is worse; 4 a figure is worse; 5 not all could be compared: a run is absent,

@@ -68,7 +68,7 @@ func TestCompareRows(t *testing.T) {
 		{"two:x|one:base", exitUsage, []string{`a\x1b[31mb`}},
 		{"one:|one:base", exitUsage, []string{"found no name of a row"}},
 		{"one:base|two", exitUsage, []string{`one:base is a row and two a whole run: expected rows alone, such as "two:base", or runs alone`}},
-		{"none:base|one:base", exitBaseline, []string{"run none"}},
+		{"none:base|one:base", exitBaseline, []string{`run "none"`}},
 		{"one:base", exitUsage, []string{"two runs or more"}},
 	} {
 		out, errs, code := slimlab(t, append([]string{"compare"}, strings.Split(c.args, "|")...)...)

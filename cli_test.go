@@ -388,8 +388,8 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 		{"whole worse none", exitRegression, "#2 worse: 2 figures are significantly worse, first auc of FM"},
 		{"whole whole --format csv", exitHeld, ""},
 		{"whole", exitUsage, "two runs or more"},
-		{"whole whole nothing", exitBaseline, "run nothing"},
-		{"whole whole --baseline nothing", exitBaseline, "run nothing"},
+		{"whole whole nothing", exitBaseline, `run "nothing"`},
+		{"whole whole --baseline nothing", exitBaseline, `run "nothing"`},
 	} {
 		if _, errs, code := slimlab(t, append([]string{"compare"}, strings.Fields(c.args)...)...); code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
 			t.Errorf("compare %s: exit %d, expected %d: %s", c.args, code, c.code, errs)

@@ -48,6 +48,8 @@ func (c *Runs) runLines() []string {
 			lines[i] += ", the baseline"
 		case !c.Against[i].Comparable:
 			lines[i] += ": NOT COMPARABLE, shares no row with the baseline"
+		default:
+			lines[i] += ": " + c.Against[i].verdicts()
 		}
 	}
 	return lines

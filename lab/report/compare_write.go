@@ -119,6 +119,21 @@ func (c *Comparison) apartLines() []string {
 	return lines
 }
 
+// verdicts counts the verdicts: "40 = same, 2 - worse".
+func (c *Comparison) verdicts() string {
+	var counts [Unknown + 1]int
+	for _, one := range c.Changes {
+		counts[one.Judgement]++
+	}
+	var parts []string
+	for j, n := range counts {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, Judgement(j)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // footnotes numbers the warnings of all changes in order of appearance.
 func (c *Comparison) footnotes() (notes []string, of [][]int) {
 	t := &table{}
@@ -162,6 +177,7 @@ func (c *Comparison) text(w io.Writer) error {
 	}
 	if c.Comparable {
 		b.WriteString(c.table(of, func(s string) string { return s }).Text())
+		fmt.Fprintf(&b, "%s: %s\n", Plural(len(c.Changes), "figure"), c.verdicts())
 	}
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
@@ -184,6 +200,7 @@ func (c *Comparison) markdown(w io.Writer) error {
 	notes, of := c.footnotes()
 	if c.Comparable {
 		b.WriteString(c.table(of, texttable.Escape).Markdown())
+		fmt.Fprintf(&b, "\n%s: %s\n", Plural(len(c.Changes), "figure"), texttable.Escape(c.verdicts()))
 	}
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	_, err := io.WriteString(w, visible.Text(b.String()))
