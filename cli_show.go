@@ -28,9 +28,14 @@ No comparison holds for a row without a value there.
 In a sweep, a step that does not depend on an axis stands once in tables for people (table, md), with
 that axis blank; --all shows every row. CSV and JSON always have every row and say which repeat another.
 
---group puts the rows together that are equal in step or axes: n rows, of each metric the mean ± its 95%
-interval over the rows' values (Student's t; a row's seeds are inside its one value), and the best row by the
-metric of --sort, else by one of quality. --where chooses the rows, --sort orders the groups.
+--group puts the rows together that are equal in step or axes: n rows, of each metric their mean with the lowest
+and the highest, and the best row by the metric of --sort, else by one of quality. --where chooses the rows,
+--sort orders the groups. The rows of a group differ in their settings, so what lies between low and high is their
+spread and no error of measurement; a row's seeds are inside its one value.
+
+--aggregate says what several rows of --group, --pivot or --along come to: mean, median, best (by the metric's
+direction), last (the last step at the last values of the axes), min, max or n (rows that have a value). NAME is for
+all metrics, KEY=NAME for one: --aggregate best,bytes=min. Only a mean or a median of several rows has a spread.
 
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
@@ -51,6 +56,7 @@ func (p *program) showCommand() *cobra.Command {
 		Example: `  slimlab show last --where 'ratio<0.3 auc>0.7'
   slimlab show last --sort -auc,bytes --columns ratio,auc,bytes --format csv
   slimlab show last --group ratio,loss --where step=quantized --sort -auc
+  slimlab show last --group ratio --aggregate best,bytes=min
   slimlab show last --pareto bytes,auc
   slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
@@ -89,7 +95,7 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&shown.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
 	flags.StringVar(&shown.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
 	flags.StringVar(&shown.Columns, "columns", "", "show these columns, KEY,..., in this order")
-	flags.StringVar(&shown.Group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with intervals, the best row")
+	flags.StringVar(&shown.Group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with low–high, the best row")
 	flags.StringVar(&baseline, "baseline", "", "a column Δ beside each metric: what differs from the equal row of this run, with its verdict")
 	flags.BoolVar(&shown.All, "all", false, "tables show repeated rows of a sweep too")
 	chartFlags(cmd, &shown)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 )
 
 // chartFlags adds what `show` prints in place of the table: a Pareto front, a pivot, or a metric
@@ -19,12 +21,21 @@ func chartFlags(cmd *cobra.Command, s *report.Shown) {
 	cmd.Flags().StringVar(&s.Lines, "lines", "", "what has a line each of --along: an axis, or step (default: the next axis)")
 	cmd.Flags().StringVar(&s.Metric, "metric", "", "the metric of --pivot or --along (default: the first of quality)")
 	cmd.Flags().StringVar(&s.Step, "step", "", "the step of --pivot or --along (default: the last that depends on their axes; all: each that does)")
-	cmd.Flags().BoolVar(&s.Best, "best", false, "a cell of --pivot with several rows shows the best, not their mean")
+	cmd.Flags().StringVar(&s.Aggregate, "aggregate", "", "what several rows of --group, --pivot or --along come to: "+strings.Join(sweep.Aggregates(), ", ")+"; KEY=NAME,... for one metric (default: mean)")
+	cmd.Flags().Bool("best", false, "the same as --aggregate best")
 }
 
 // checkChart refuses flags of a chart that contradict others.
 func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 	charts := 0
+	switch best, _ := cmd.Flags().GetBool("best"); {
+	case best && cmd.Flags().Changed("aggregate"):
+		return fmt.Errorf("--best and --aggregate %s: expected one of them", s.Aggregate)
+	case best:
+		s.Aggregate = sweep.Best.String()
+	case cmd.Flags().Changed("aggregate") && strings.Trim(s.Aggregate, ", ") == "":
+		return fmt.Errorf("--aggregate: found nothing, expected one of %s", strings.Join(sweep.Aggregates(), ", "))
+	}
 	for _, name := range []string{"pareto", "pivot", "along", "curves"} {
 		if changed := cmd.Flags().Changed(name); changed && cmd.Flags().Lookup(name).Value.String() == "" {
 			return fmt.Errorf("--%s: found nothing; see slimlab show --help", name)
@@ -42,8 +53,8 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 		return fmt.Errorf("--pareto, --pivot, --along and --curves: expected one of them")
 	case s.Pivot == "" && s.Along == "" && (s.Metric != "" || s.Step != ""):
 		return fmt.Errorf("--metric and --step belong to --pivot or --along, of which none is given")
-	case s.Pivot == "" && s.Best:
-		return fmt.Errorf("--best belongs to --pivot, which is not given")
+	case s.Group == "" && s.Pivot == "" && s.Along == "" && s.Aggregate != "":
+		return fmt.Errorf("--aggregate and --best belong to --group, --pivot or --along, of which none is given")
 	case s.Along == "" && s.Lines != "":
 		return fmt.Errorf("--lines belongs to --along, which is not given")
 	case charts == 0:

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -57,18 +58,20 @@ func (p *picker) take() tea.Cmd {
 	return matches[p.cursor].do()
 }
 
-// matches are the entries that contain all typed words; then those that contain the typed letters
-// in order.
+// matches are the entry that is called as was typed; the entries that contain all typed words; then
+// those that contain the typed letters in order.
 func (p *picker) matches() []entry {
 	words := strings.Fields(strings.ToLower(p.line.String()))
-	var exact, loose []entry
+	var called, exact, loose []entry
 	for _, e := range p.entries {
 		line := strings.ToLower(e.name + " " + e.about)
 		all := true
 		for _, w := range words {
 			all = all && strings.Contains(line, w)
 		}
-		if all {
+		if strings.EqualFold(e.name, strings.TrimSpace(p.line.String())) {
+			called = append(called, e)
+		} else if all {
 			exact = append(exact, e)
 		} else if inOrder(strings.Join(words, ""), strings.ToLower(e.name)) {
 			loose = append(loose, e)
@@ -77,7 +80,7 @@ func (p *picker) matches() []entry {
 	if line := strings.TrimSpace(p.line.String()); p.typed != nil && line != "" {
 		loose = append(loose, p.typed(line))
 	}
-	return append(exact, loose...)
+	return slices.Concat(called, exact, loose)
 }
 
 func inOrder(letters, line string) bool {

@@ -138,7 +138,7 @@ func (r *runScreen) shown() report.Shown {
 	case viewPivot:
 		r.look(func(t *table) {
 			if q, err := r.question(t); err == nil {
-				s.Pivot, s.Metric, s.Step, s.Best = q.Down+","+q.Across, q.Metric.Key, cmp.Or(q.Step, "all"), q.Best
+				s.Pivot, s.Metric, s.Step, s.Aggregate = q.Down+","+q.Across, q.Metric.Key, cmp.Or(q.Step, "all"), chosenAggregate(q.Aggregate)
 			}
 		})
 		return s
@@ -150,7 +150,7 @@ func (r *runScreen) shown() report.Shown {
 	if r.view == viewAxis {
 		r.look(func(t *table) {
 			if c := r.axisOf(t); c.err == nil {
-				s.Along, s.Lines, s.Metric, s.Step = t.sweep.Axes[c.axis].Key, c.colour, c.metric.Key, cmp.Or(c.step, "all")
+				s.Along, s.Lines, s.Metric, s.Step, s.Aggregate = t.sweep.Axes[c.Axis].Key, c.By, c.Metric.Key, cmp.Or(c.Step, "all"), chosenAggregate(c.Aggregate)
 			}
 		})
 		return s
@@ -162,7 +162,8 @@ func (r *runScreen) shown() report.Shown {
 		for _, id := range r.by {
 			keys = append(keys, id.key)
 		}
-		s.Group = strings.Join(keys, ",")
+		shown := r.aggregates.Keep(r.means.Metrics)
+		s.Group, s.Aggregate = strings.Join(keys, ","), shown.String()
 	} else {
 		s.All = r.unfolded()
 		s.Where = r.whereWithin(s.Where)

@@ -18,24 +18,19 @@ import (
 
 // axisView is the chart of a metric along an axis of numbers.
 type axisView struct {
-	axis, metric string // keys; empty: chosen by the run
-	step         string // whose rows are drawn; empty: chosen by the run
+	axis, metric string          // keys; empty: chosen by the run
+	aggregate    sweep.Aggregate // of the rows of a point
+	step         string          // whose rows are drawn; empty: chosen by the run
 	scale        scaleChoice
 	at           int // under the cursor, of the points
 	made         axisChart
 }
 
-// axisChart is what was computed of a table for the chart.
+// axisChart is what was computed of a table for the chart. By is the key of its colours.
 type axisChart struct {
+	report.Along
 	of      *table
 	ordered int // runScreen.ordered
-	axis    int // of the sweep's table
-	metric  lab.Metric
-	step    string // "": lines are steps
-	colour  string
-	lines   []sweep.Line
-	apart   int // rows that do not depend on the axis
-	lack    int // rows that lack the metric
 	points  []axisPoint
 	err     error
 	// what the values ask for
@@ -81,18 +76,19 @@ func (r *runScreen) axisOf(t *table) *axisChart {
 		}
 	}
 	c := &r.axis.made
-	if c.of == t && c.axis == axis && c.metric.Key == metric.Key && c.colour == colour.key && c.step == step && c.ordered == r.ordered {
+	aggregate := aggregateFor(metric, r.axis.aggregate)
+	if c.of == t && c.Axis == axis && c.Metric.Key == metric.Key && c.By == colour.key && c.Step == step && c.Aggregate == aggregate && c.ordered == r.ordered {
 		return c
 	}
-	*c = axisChart{of: t, ordered: r.ordered, axis: axis, metric: metric, step: step, colour: colour.key}
+	*c = axisChart{of: t, ordered: r.ordered, Along: report.Along{Axis: axis, Metric: metric, Step: step, By: colour.key, Aggregate: aggregate}}
 	own := slices.DeleteFunc(slices.Clone(r.seen), func(i int) bool { return step != "" && t.sweep.Rows[i].Name != step })
-	c.lines, c.apart, c.lack = t.sweep.Along(own, axis, metric.Key, colour.of)
+	c.Arrange(t.sweep, own)
 	numbers := t.sweep.Axes[axis].Numbers
 	low, high := slices.Min(numbers), slices.Max(numbers)
 	c.logX = low > 0 && high/low >= 10
-	c.logY = t.sweep.Decades(own, metric.Key) >= decades
-	for i := range c.lines {
-		for j := range c.lines[i].Points {
+	c.logY = aggregate != sweep.Count && t.sweep.Decades(own, metric.Key) >= decades
+	for i := range c.Lines {
+		for j := range c.Lines[i].Points {
 			c.points = append(c.points, axisPoint{i, j})
 		}
 	}
@@ -125,6 +121,11 @@ func (r *runScreen) axisKeys() []binding {
 		{keys: []string{"x"}, footer: "x axis", help: "choose the axis of numbers", do: act(r.chooseNumericAxis)},
 		{keys: []string{"a"}, footer: "a lines", help: "a line for each value of the next axis, or step", do: act(r.turnColour)},
 		{keys: []string{"t"}, footer: "t step", help: "choose the step whose rows are drawn", do: act(r.chooseAxisStep)},
+		aggregateKey("choose what a point of several rows shows: mean, median, best, last, min, max, n", func() {
+			var m lab.Metric
+			r.look(func(t *table) { m = r.axisOf(t).Metric })
+			r.chooseAggregate("A point of several rows shows", m, func(a sweep.Aggregate) { r.axis.aggregate = a })
+		}),
 		{keys: []string{"l"}, footer: "l log", help: "axes: by themselves, linear, log y, log x, log-log", do: act(func() { r.axis.scale = (r.axis.scale + 1) % scales })},
 	}
 }
@@ -160,7 +161,7 @@ func (r *runScreen) underAxis(c *axisChart) (line *sweep.Line, p *sweep.LinePoin
 		return nil, nil
 	}
 	at := c.points[max(0, min(r.axis.at, len(c.points)-1))]
-	return &c.lines[at.line], &c.lines[at.line].Points[at.at]
+	return &c.Lines[at.line], &c.Lines[at.line].Points[at.at]
 }
 
 func (r *runScreen) openAxis() {
@@ -187,67 +188,52 @@ func (r *runScreen) axisLines(t *table, width, height int) []string {
 	if c.err != nil {
 		return []string{r.chartHeading("a metric along an axis", "", width), "", "  " + text.Clean(c.err.Error())}
 	}
-	axis := &t.sweep.Axes[c.axis]
+	axis := &t.sweep.Axes[c.Axis]
 	logX, logY := r.axis.scale.logs(c.logX, c.logY)
 	name := text.Cut(text.Clean(axis.Key), axisTitleWidth)
-	title := sided(c.metric, logY) + " along " + name
+	title := sided(c.shownMetric(), logY) + " along " + name
 	if logX {
 		title += " (log)"
 	}
 	lines := []string{r.chartHeading(title, "", width)}
-	colour := r.lineColouring(t, c.axis)
-	lines = append(lines, text.Fit(" "+colour.legend(width-2, slices.ContainsFunc(c.lines, func(l sweep.Line) bool { return l.Value == sweep.Any })), width))
-	if notes := c.notes(axis.Key); notes != "" {
-		for _, line := range text.Wrap(text.Clean(notes), width-2) {
+	colour := r.lineColouring(t, c.Axis)
+	lines = append(lines, text.Fit(" "+colour.legend(width-2, slices.ContainsFunc(c.Lines, func(l sweep.Line) bool { return l.Value == sweep.Any })), width))
+	notes := c.Notes(t.sweep)
+	if c.Step != "" {
+		notes = append([]string{"step " + c.Step + " (t)"}, notes...)
+	}
+	if len(notes) > 0 {
+		for _, line := range text.Wrap(text.Clean(strings.Join(notes, " · ")), width-2) {
 			lines = append(lines, r.theme.dim.On(text.Fit(" "+line, width)))
 		}
 	}
-	s := r.axisScatter(c, &colour, name)
+	s := r.axisScatter(t, c, &colour, name)
 	r.spotsTakeMouse(s, 1+len(lines), width, height-len(lines)-1, func(_ *table, at int) { r.axis.at = at })
 	lines = append(lines, s.Render(width, height-len(lines)-1)...)
 	return append(lines, r.axisCursor(t, c, &colour, width))
 }
 
-// notes say what points are and which rows are none.
-func (c *axisChart) notes(axis string) string {
-	var parts []string
-	if c.step != "" {
-		parts = append(parts, "step "+c.step+" (t)")
-	}
-	most := 0
-	for _, line := range c.lines {
-		for i := range line.Points {
-			most = max(most, len(line.Points[i].Rows))
-		}
-	}
-	if most > 1 {
-		parts = append(parts, fmt.Sprintf("a point is the mean of up to %d rows, its bar their range", most))
-	}
-	if c.apart > 0 {
-		parts = append(parts, report.Plural(c.apart, "row")+" not drawn: the same at every "+axis)
-	}
-	if c.lack > 0 {
-		parts = append(parts, report.Plural(c.lack, "row")+" without "+c.metric.Label)
-	}
-	return strings.Join(parts, " · ")
+// shownMetric is the metric as the points have it.
+func (c *axisChart) shownMetric() lab.Metric {
+	return report.AggregatedIn(c.Metric, c.Aggregate, c.Aggregated())
 }
 
-func (r *runScreen) axisScatter(c *axisChart, colour *colouring, name string) chart.Scatter {
-	s := chart.Scatter{X: chart.Axis{Title: name}, Y: chart.Axis{Scale: ticksOf(c.metric)}, ASCII: r.theme.ascii, Dim: r.theme.dim}
+func (r *runScreen) axisScatter(t *table, c *axisChart, colour *colouring, name string) chart.Scatter {
+	s := chart.Scatter{X: chart.Axis{Title: name}, Y: chart.Axis{Scale: ticksOf(c.shownMetric())}, ASCII: r.theme.ascii, Dim: r.theme.dim}
 	s.X.Log, s.Y.Log = r.axis.scale.logs(c.logX, c.logY)
 	_, cursor := r.underAxis(c)
-	for i := range c.lines {
-		line := &c.lines[i]
+	for i := range c.Lines {
+		line := &c.Lines[i]
 		drawn := chart.Line{Paint: colour.paint(line.Value)}
 		for j := range line.Points {
 			p := &line.Points[j]
-			drawn.Points = append(drawn.Points, chart.Point{X: p.X, Y: p.Y})
+			drawn.Points = append(drawn.Points, chart.Point{X: p.X, Y: p.Value})
 			spot := chart.Spot{
-				ID: len(s.Spots), X: p.X, Y: p.Y, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
+				ID: len(s.Spots), X: p.X, Y: p.Value, LowX: math.NaN(), HighX: math.NaN(), LowY: math.NaN(), HighY: math.NaN(),
 				Glyph: colour.glyph(line.Value, true), Paint: colour.paint(line.Value), Selected: p == cursor, Label: r.theme.bold,
 			}
-			if p.High > p.Low && (len(c.points) <= 60 || spot.Selected) {
-				spot.LowY, spot.HighY = p.Low, p.High
+			if low, high, ok := c.Bounds(t.sweep, p); ok && (len(c.points) <= 60 || spot.Selected) {
+				spot.LowY, spot.HighY = low, high
 			}
 			s.Spots = append(s.Spots, spot)
 		}
@@ -262,21 +248,11 @@ func (r *runScreen) axisCursor(t *table, c *axisChart, colour *colouring, width 
 	if p == nil {
 		return text.Blank(width)
 	}
-	axis := &t.sweep.Axes[c.axis]
+	axis := &t.sweep.Axes[c.Axis]
 	parts := []string{axis.Key + "=" + axis.Values[p.At]}
 	if line.Value >= 0 {
 		parts = append(parts, colour.key+"="+colour.names[line.Value])
 	}
-	scale := report.ScaleOf(c.metric.Unit, p.Y)
-	value := c.metric.Label + " " + scale.Format(p.Y)
-	if p.High > p.Low {
-		value += fmt.Sprintf(" [%s, %s]", scale.Format(p.Low), scale.Format(p.High))
-	}
-	parts = append(parts, value)
-	if n := len(p.Rows); n > 1 {
-		parts = append(parts, fmt.Sprintf("mean of %d rows", n))
-	} else {
-		parts = append(parts, t.sweep.Label(&t.sweep.Rows[p.Rows[0]]))
-	}
+	parts = append(parts, totalText(t, &p.Total, c.Metric, c.Aggregate, report.ScaleOf(c.shownMetric().Unit, p.Value))...)
 	return text.Fit(" [ ] "+text.Clean(strings.Join(parts, " · ")), width)
 }

@@ -19,7 +19,8 @@ import (
 // Where the row under the cursor is no point of the chart, the cursor is on the first of the front.
 func TestParetoCursorWithoutItsRow(t *testing.T) {
 	r := newScript(t, 124, 40, Options{}).openSweep().keys("P").runScreen()
-	for _, x := range []string{"bytes", "smaller"} { // the front begins at the first point, or is the last one
+	// the front begins at the first point, or is the last one
+	for _, x := range []string{"bytes", "smaller"} {
 		r.pareto.x, r.pareto.y = x, "tokens_per_s"
 		r.look(func(tb *table) {
 			r.row = -1
@@ -93,14 +94,14 @@ func TestShadesOverADecade(t *testing.T) {
 // The best of several rows is shown where a metric has a better direction, else their mean.
 func TestBestOfACell(t *testing.T) {
 	r := pivotScript(t, 1, 2, 3, 4)
-	r.pivot.best = true
-	seen := map[bool]bool{}
+	r.pivot.aggregate = sweep.Best
+	seen := map[sweep.Aggregate]bool{}
 	for _, m := range lab.Metrics() {
 		r.pivot.metric = m.Key
 		r.look(func(tb *table) {
 			q, err := r.question(tb)
-			if seen[q.Best] = true; err != nil || q.Best == (m.Better == lab.Neither) {
-				t.Errorf("%s: best %v, %v", m.Key, q.Best, err)
+			if seen[q.Aggregate] = true; err != nil || (q.Aggregate == sweep.Best) == (m.Better == lab.Neither) {
+				t.Errorf("%s: %v, %v", m.Key, q.Aggregate, err)
 			}
 		})
 	}
@@ -228,14 +229,14 @@ func TestMeanUnderTheCursor(t *testing.T) {
 		r.groups.Column = len(r.by) + 2 + m
 		best := math.Inf(-1)
 		for i := range r.means.Groups {
-			best = max(best, worth(metric, r.means.Groups[i].Means[m].Value))
+			best = max(best, worth(metric, r.means.Groups[i].Totals[m].Value))
 		}
 		for i := range r.means.Groups {
 			one := &r.means.Groups[i]
-			mean := one.Means[m]
+			mean := one.Totals[m]
 			r.groups.Row = i
 			said := r.explainGroup()
-			if want := fmt.Sprintf("over %d of %s", mean.N, report.Plural(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "no interval") == mean.Bounded() {
+			if want := fmt.Sprintf("over %d of %s", mean.N, report.Plural(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "(low ") != (mean.N > 1) {
 				t.Errorf("%s of %v: %q, expected %q in it", metric.Key, one.Values, said, want)
 			}
 			if bold := r.groupCell(columns, i, r.groups.Column).Paint == r.theme.bold; bold != (metric.Better != lab.Neither && worth(metric, mean.Value) == best) {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,11 @@ func (r *runScreen) groupKeys() []binding {
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: act(column(-1))},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: act(column(1))},
 		{keys: []string{"s"}, footer: "s sort", help: "sort the groups by the column under the cursor; again: the other way round", do: act(r.sortGroups)},
+		aggregateKey("choose what the column under the cursor shows of a group: mean, median, best, last, min, max, n; on another column, what all show", r.chooseGroupAggregate),
+		{keys: []string{"i"}, help: "show or hide the spread (low–high) of the rows beside means and medians", do: act(func() {
+			r.narrow = !r.narrow
+			r.groups.Forget()
+		})},
 		{keys: []string{"z"}, help: "unsort: in the order of what they are grouped by", when: func() bool { return r.groupSorted != columnID{} }, do: act(func() { r.groupSorted = columnID{} })},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter the rows before they are grouped: " + sweep.FilterSyntax, do: act(r.typeFilter)},
 		{keys: []string{"esc"}, help: "clear the filter; without one: rows in place of groups", do: act(func() {
@@ -99,7 +105,7 @@ func (r *runScreen) groupRows(t *table, rows []int) {
 	if r.groupSorted != (columnID{}) {
 		orders = append(orders, sweep.Order{Column: t.column(r.groupSorted), Descending: r.groupDescending})
 	}
-	r.means = t.sweep.Only(rows).GroupBy(by, metrics, orders...)
+	r.means = t.sweep.Only(rows).GroupBy(by, metrics, r.aggregates, orders...)
 	r.groups.Rows = len(r.means.Groups)
 }
 
@@ -171,11 +177,34 @@ func (r *runScreen) groupColumn(column int) (metric int, id columnID) {
 	return -1, columnID{}
 }
 
+// chooseGroupAggregate chooses what the column under the cursor shows; on a column that is no
+// metric's, what all columns do.
+func (r *runScreen) chooseGroupAggregate() {
+	metric, _ := r.groupColumn(r.groups.Column)
+	if metric < 0 {
+		r.chooseAggregate("Every column shows of a group", lab.Metric{Better: lab.Higher}, func(a sweep.Aggregate) {
+			r.aggregates = sweep.Choice{All: a}
+			r.groups.Forget()
+		})
+		return
+	}
+	m := r.means.Metrics[metric]
+	r.chooseAggregate(m.Label+" shows of a group", m, func(a sweep.Aggregate) {
+		only := maps.Clone(r.aggregates.Only)
+		if only == nil {
+			only = map[string]sweep.Aggregate{}
+		}
+		only[m.Key] = a
+		r.aggregates.Only = only
+		r.groups.Forget()
+	})
+}
+
 func (r *runScreen) sortGroups() {
 	_, id := r.groupColumn(r.groups.Column)
 	switch {
 	case id == columnID{}:
-		r.say("groups are sorted by what they are grouped by and by means; move the column cursor with < and >")
+		r.say("groups are sorted by what they are grouped by and by metrics; move the column cursor with < and >")
 	case r.groupSorted == id:
 		r.groupDescending = !r.groupDescending
 	default:
@@ -240,7 +269,7 @@ func (r *runScreen) groupCell(columns []report.GroupColumn, row, column int) gri
 	}
 	value := columns[metric].Cell(one)
 	cell := grid.Cell{Text: value.Value, Mark: warningMark(value.Warnings)}
-	if value.Interval != "" {
+	if value.Interval != "" && !r.narrow {
 		cell.Text += " " + value.Interval
 	}
 	if value.Best {
@@ -249,23 +278,28 @@ func (r *runScreen) groupCell(columns []report.GroupColumn, row, column int) gri
 	return cell
 }
 
-// explainGroup says what is under the cursors: a mean with its interval, or what groups are.
+// explainGroup says what is under the cursors: what a metric comes to, or what groups are.
 func (r *runScreen) explainGroup() string {
 	metric, _ := r.groupColumn(r.groups.Column)
 	if metric < 0 || r.groups.Row >= len(r.means.Groups) {
 		return strings.Join(report.GroupNotes(r.means), " · ")
 	}
 	one, m := &r.means.Groups[r.groups.Row], r.means.Metrics[metric]
-	mean := one.Means[metric]
-	if mean.N == 0 {
+	total, a := one.Totals[metric], r.means.Choice.Of(m.Key)
+	said := a.String() + " " + m.Key + " of " + r.groupName(one.Values)
+	switch {
+	case total.N == 0:
 		return m.Key + " of " + r.groupName(one.Values) + ": not measured"
+	case !has(m, a):
+		return said + ": neither more nor less is better (B)"
 	}
-	scale := report.ScaleOf(m.Unit, mean.Value)
-	said := fmt.Sprintf("mean %s of %s = %s", m.Key, r.groupName(one.Values), scale.Format(mean.Value))
-	if mean.Bounded() {
-		said += fmt.Sprintf(" [%s, %s]", scale.Format(mean.Low), scale.Format(mean.High))
-	} else {
-		said += ", no interval"
+	scale := report.ScaleOf(report.Aggregated(m, a).Unit, total.Value)
+	said += " = " + scale.Format(total.Value)
+	if total.Row >= 0 && total.N > 1 {
+		said += ", of " + text.Clean(r.means.Rest(&r.means.Table.Rows[total.Row]))
 	}
-	return fmt.Sprintf("%s over %d of %s · %s", said, mean.N, report.Plural(len(one.Rows), "row"), sweep.IntervalMeaning)
+	if total.N > 1 && a != sweep.Count {
+		said += fmt.Sprintf(" (low %s, high %s)", scale.Format(total.Low), scale.Format(total.High))
+	}
+	return fmt.Sprintf("%s over %d of %s · %s", said, total.N, report.Plural(len(one.Rows), "row"), sweep.SpreadMeaning)
 }

@@ -16,6 +16,14 @@ import (
 // shades stand beside the numbers where there is no colour, from worst to best.
 var shades = []string{" ", "░", "▒", "▓", "█"}
 
+// better says which cells are better; a number of rows is neither.
+func (c *pivotChart) better() lab.Direction {
+	if c.asked.Aggregate == sweep.Count {
+		return lab.Neither
+	}
+	return c.asked.Metric.Better
+}
+
 // goodness is where a value lies between the worst, 0, and the best cell, 1.
 func (c *pivotChart) goodness(x float64) float64 {
 	low, high := c.pivot.Low, c.pivot.High
@@ -26,7 +34,7 @@ func (c *pivotChart) goodness(x float64) float64 {
 		return 1
 	}
 	g := (x - low) / (high - low)
-	if c.asked.Metric.Better == lab.Lower {
+	if c.better() == lab.Lower {
 		return 1 - g
 	}
 	return g
@@ -49,7 +57,7 @@ func (r *runScreen) heatLegend(c *pivotChart) string {
 	scale := report.PivotScale(p)
 	from, to := p.Low, p.High
 	low, high := "worst ", " best"
-	switch p.Metric.Better {
+	switch c.better() {
 	case lab.Lower:
 		from, to = to, from
 	case lab.Neither:
@@ -197,24 +205,15 @@ func (r *runScreen) underPivot(t *table, c *pivotChart, width int) string {
 	one := &p.Cells[r.pivot.row][r.pivot.column]
 	scale := report.PivotScale(p)
 	parts := []string{text.Clean(p.Down + "=" + p.Rows[r.pivot.row] + " " + p.Across + "=" + p.Columns[r.pivot.column])}
-	switch n := len(one.Of); {
+	switch n := one.N; {
 	case len(one.Rows) == 0:
 		parts = append(parts, "no row here")
 	case n == 0:
 		parts = append(parts, report.Plural(len(one.Rows), "row")+", not measured")
-	case one.At >= 0:
-		value := p.Metric.Label + " " + scale.Format(one.Value)
-		if one.Interval {
-			value += fmt.Sprintf(" [%s, %s]", scale.Format(one.Low), scale.Format(one.High))
-		}
-		parts = append(parts, value, label(t, &t.sweep.Rows[one.At]))
-		if n > 1 {
-			parts = append(parts, fmt.Sprintf("best of %d rows", n))
-		}
 	default:
-		parts = append(parts, fmt.Sprintf("mean %s of %d rows, %s to %s", scale.Format(one.Value), n, scale.Format(one.Low), scale.Format(one.High)))
+		parts = append(parts, totalText(t, &one.Total, p.Metric, p.Aggregate, scale)...)
 	}
-	if missing := len(one.Rows) - len(one.Of); missing > 0 && len(one.Of) > 0 {
+	if missing := len(one.Rows) - one.N; missing > 0 && one.N > 0 {
 		parts = append(parts, fmt.Sprintf("%d not measured", missing))
 	}
 	return text.Fit(" [ ] "+strings.Join(parts, " · "), width)

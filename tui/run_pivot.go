@@ -18,9 +18,9 @@ type pivotView struct {
 	down, across string // keys of axes; empty: chosen by the run
 	metric       string
 	step         string
-	chosen       bool // the step was, every step included
-	best         bool // cells of several rows show the best, not the mean
-	row, column  int  // under the cursor
+	chosen       bool            // the step was, every step included
+	aggregate    sweep.Aggregate // of the rows of a cell
+	row, column  int             // under the cursor
 	made         pivotChart
 }
 
@@ -53,7 +53,7 @@ func (r *runScreen) question(t *table) (q sweep.Question, err error) {
 	if v.chosen && (v.step == "" || slices.Contains(t.sweep.Steps(), v.step)) {
 		q.Step = v.step
 	}
-	q.Best = v.best && metric.Better != lab.Neither
+	q.Aggregate = aggregateFor(metric, v.aggregate)
 	return q, nil
 }
 
@@ -96,7 +96,14 @@ func (r *runScreen) pivotKeys() []binding {
 		{keys: []string{"x"}, footer: "x y axes", help: "choose the axis across", do: act(func() { r.chooseAxis("Across", true) })},
 		{keys: []string{"y"}, help: "choose the axis down", do: act(func() { r.chooseAxis("Down", false) })},
 		{keys: []string{"t"}, footer: "t step", help: "choose the step whose rows the cells show, or every step", do: act(r.choosePivotStep)},
-		{keys: []string{"B"}, footer: "B best", help: "a cell of several rows shows the best of them; again: their mean", do: act(func() { r.pivot.best = !r.pivot.best })},
+		aggregateKey("choose what a cell of several rows shows: mean, median, best, last, min, max, n", func() {
+			var m lab.Metric
+			r.look(func(t *table) {
+				q, _ := r.question(t)
+				m = q.Metric
+			})
+			r.chooseAggregate("A cell of several rows shows", m, func(a sweep.Aggregate) { r.pivot.aggregate = a })
+		}),
 	}
 }
 
@@ -191,7 +198,8 @@ func (r *runScreen) pivotLines(t *table, width, height int) []string {
 		return []string{r.chartHeading("heat map", "", width), "", "  " + text.Clean(c.err.Error())}
 	}
 	p := c.pivot
-	title := p.Metric.Label + " by " + text.Cut(text.Clean(p.Down), axisTitleWidth) + " (down) and " + text.Cut(text.Clean(p.Across), axisTitleWidth) + " (across)"
+	metric := report.AggregatedIn(p.Metric, p.Aggregate, p.Aggregated())
+	title := metric.Label + " by " + text.Cut(text.Clean(p.Down), axisTitleWidth) + " (down) and " + text.Cut(text.Clean(p.Across), axisTitleWidth) + " (across)"
 	lines := []string{r.chartHeading(title, "", width), " " + r.heatLegend(c)}
 	notes := report.PivotNotes(p)
 	switch {

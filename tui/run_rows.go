@@ -40,6 +40,8 @@ type runScreen struct {
 	// of the groups; zero: by what they are grouped by
 	groupSorted     columnID
 	groupDescending bool
+	aggregates      sweep.Choice // of the groups' columns
+	narrow          bool         // no spreads beside them
 
 	version   uint64    // of the board, in the last picture
 	drawn     lab.State // of the run, in the last table
@@ -190,6 +192,7 @@ type arrangement struct {
 
 	groupSorted     columnID
 	groupDescending bool
+	aggregates      string
 	done            bool
 }
 
@@ -197,7 +200,7 @@ type arrangement struct {
 func (r *runScreen) arrange(t *table) {
 	now := arrangement{
 		filter: r.filter.String(), sorted: r.sorted, descending: r.descending, by: fmt.Sprint(r.by), within: fmt.Sprintf("%q", r.within),
-		groupSorted: r.groupSorted, groupDescending: r.groupDescending, done: true,
+		groupSorted: r.groupSorted, groupDescending: r.groupDescending, aggregates: r.aggregates.String(), done: true,
 	}
 	if now != r.arranged {
 		if now.filter != r.arranged.filter {

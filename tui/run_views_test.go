@@ -67,12 +67,24 @@ func TestParetoScales(t *testing.T) {
 
 // TestPivotCells: a cell's rows are one detail, or a list; the axes turn.
 func TestPivotCells(t *testing.T) {
-	s := newScript(t, 124, 40, Options{}).openSweep().keys("H").expect("AUC exp. by scheme (down) and ratio (across)", "mean of up to 2 rows")
+	s := newScript(t, 124, 40, Options{}).openSweep().keys("H").expect("AUC exp. mean by scheme (down) and ratio (across)", "mean of up to 2 rows")
 	s.keys("<enter>").expect("The rows of", "fkl", "jsd:0.5").keys("<enter>").expect("row").keys("<esc>").expect("by scheme")
 	s.keys("/loss=fkl<enter>").expectNot("mean of up to").keys("<enter>").expect("quantized").keys("<esc>")
 	s.keys("xscheme<enter>").expect("by ratio (down) and scheme (across)")
-	s.keys("yloss<enter>").expect("by loss (down) and scheme (across)").keys("vbytes<enter>").expect("bytes by loss")
+	s.keys("yloss<enter>").expect("by loss (down) and scheme (across)").keys("vbytes<enter>").expect("bytes mean by loss")
 	s.keys("tpruned<enter>").expect("step pruned").keys("tevery<enter>").expect("every step")
+	s = newScript(t, 124, 40, Options{}).openSweep().keys("HBbest<enter>").expect("AUC exp. best by scheme", "a cell is the best of up to 2 rows", "AUC exp. 0.7850", "quantized 0.125 w4a8 fkl")
+	s.keys("Bn<enter>").expect("AUC exp. n by scheme", "the number measured of up to 2 rows", "lowest 2", "2 highest")
+}
+
+// TestAggregatesOnTheScreen: B chooses what a column of groups shows, or all; the head says it,
+// export and command line name it, only averages have a spread, and i hides that.
+func TestAggregatesOnTheScreen(t *testing.T) {
+	s := newScript(t, 200, 40, Options{}).openSweep().keys(">g<enter>").expect("AUC mean", "0.7629 0.7550–0.7700")
+	s.keys("i").expect("0.7629").expectNot("0.7550–0.7700").keys("i").expect("0.7550–0.7700")
+	s.keys("Bbest<enter>").expect("AUC best", "bytes best").expectNot("AUC mean", "0.7550–0.7700")
+	s.keys("<right><right><right><right>Bmax<enter>").expect("bytes max", "AUC best", "max bytes of ratio=0.125 = 1.00MB, of pruned")
+	s.keys("Bn<enter>").expect("bytes n", "n bytes of ratio=0.125 = 10 over 10 of 10 rows")
 }
 
 // TestCurvesInSmallMultiples: a chart for each series, smoothed on demand, of the marked rows.

@@ -55,7 +55,7 @@ func TestChartsAsText(t *testing.T) {
 		for name, q := range map[string]sweep.Question{
 			"pivot":      {Down: "ratio", Across: "scheme", Metric: auc, Step: "small"},
 			"pivot-step": {Down: "step", Across: "ratio", Metric: cold},
-			"pivot-all":  {Down: "scheme", Across: "ratio", Metric: auc, Best: true},
+			"pivot-all":  {Down: "scheme", Across: "ratio", Metric: auc, Aggregate: sweep.Best},
 		} {
 			p, err := table.Pivot(nil, q)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,12 +44,13 @@ func WriteGroups(format string, w io.Writer, g *sweep.Groups, width int) error {
 	return nil
 }
 
-// GroupColumn is a metric's means over the groups, ready to be written.
+// GroupColumn is what a metric comes to over the groups, ready to be written.
 type GroupColumn struct {
-	Metric lab.Metric
-	Scale  Scale
-	metric int
-	best   float64
+	Metric    lab.Metric // headed by the aggregate: "AUC mean"
+	Aggregate sweep.Aggregate
+	Scale     Scale
+	metric    int
+	best      float64
 }
 
 // GroupColumns returns the columns of the metrics.
@@ -57,27 +59,34 @@ func GroupColumns(g *sweep.Groups) []GroupColumn {
 	for i, m := range g.Metrics {
 		var values []float64
 		for n := range g.Groups {
-			if mean := g.Groups[n].Means[i]; mean.N > 0 {
-				values = append(values, mean.Value)
+			if total := &g.Groups[n].Totals[i]; total.Has() && !math.IsNaN(total.Value) {
+				values = append(values, total.Value)
 			}
 		}
-		columns[i] = GroupColumn{m, ScaleOf(m.Unit, values...), i, bestOf(m.Better, values)}
+		a := g.Choice.Of(m.Key)
+		m = Aggregated(m, a)
+		columns[i] = GroupColumn{m, a, ScaleOf(m.Unit, values...), i, bestOf(m.Better, values)}
 	}
 	return columns
 }
 
-// Cell returns the column's cell of a group; a warning says how many rows have no value.
+// Cell returns the column's cell of a group, beside a mean or median its spread; a warning says how
+// many rows have no value.
 func (c *GroupColumn) Cell(one *sweep.Group) TableCell {
-	mean := one.Means[c.metric]
-	if mean.N == 0 {
-		return TableCell{Value: Missing}
+	total := &one.Totals[c.metric]
+	cell := TableCell{Value: Missing}
+	if !math.IsNaN(total.Value) {
+		cell.Value, cell.Best = c.Scale.Format(total.Value), total.Value == c.best
 	}
-	cell := TableCell{Value: c.Scale.Format(mean.Value), Best: mean.Value == c.best}
-	if half := mean.High - mean.Value; half > 0 && !math.IsInf(half, 0) {
-		cell.Interval = c.Scale.Width(half)
+	if c.Aggregate.Averages() && total.Spreads() {
+		cell.Interval = c.Scale.Range(total.Low, total.High)
 	}
-	if mean.N < len(one.Rows) {
-		cell.Warnings = []string{fmt.Sprintf("%d of %d rows measured", mean.N, len(one.Rows))}
+	switch {
+	case !total.Has():
+	case math.IsNaN(total.Value):
+		cell.Warnings = []string{"neither more nor less is better: no row is the best"}
+	case total.N < len(one.Rows) && c.Aggregate != sweep.Count:
+		cell.Warnings = []string{fmt.Sprintf("%d of %d rows measured", total.N, len(one.Rows))}
 	}
 	return cell
 }
@@ -92,7 +101,7 @@ func BestRow(g *sweep.Groups, one *sweep.Group) string {
 }
 
 func newGroupTable(g *sweep.Groups) *table {
-	t := &table{rows: len(g.Groups)}
+	t := &table{rows: len(g.Groups), beside: "spreads (low–high)"}
 	words := func(title string, left bool, text func(one *sweep.Group) string) {
 		c := column{title: title, left: left, fixed: true}
 		for i := range g.Groups {
@@ -131,7 +140,11 @@ func GroupNotes(g *sweep.Groups) []string {
 	if steps := g.Mixed(); steps != nil {
 		lines = []string{"groups mix the steps " + strings.Join(steps, ", ") + ": group by step too, or filter step=…, to keep them apart"}
 	}
-	return append(lines, "n rows; "+sweep.IntervalMeaning)
+	n := "n rows, of each its value over all seeds"
+	if slices.ContainsFunc(g.Metrics, func(m lab.Metric) bool { return g.Choice.Of(m.Key).Averages() }) {
+		n += "; " + sweep.SpreadMeaning
+	}
+	return append(lines, n)
 }
 
 func groupsText(w io.Writer, g *sweep.Groups, width int) error {
@@ -157,8 +170,8 @@ func groupsMarkdown(w io.Writer, g *sweep.Groups) error {
 	return err
 }
 
-// groupsCSV writes one line a group: what it is grouped by, n, each metric's mean with the bounds
-// of its interval and the number of rows that have it, the best row and its value.
+// groupsCSV writes one line a group: what it is grouped by, n, of each metric its aggregate, the
+// lowest and the highest value and the number of rows that have one, the best row and its value.
 func groupsCSV(w io.Writer, g *sweep.Groups) error {
 	out := csv.NewWriter(w)
 	var head []string
@@ -167,7 +180,10 @@ func groupsCSV(w io.Writer, g *sweep.Groups) error {
 	}
 	head = append(head, "n")
 	for _, m := range g.Metrics {
-		head = append(head, m.Key+"_mean", m.Key+"_low", m.Key+"_high", m.Key+"_n")
+		if a := g.Choice.Of(m.Key); a != sweep.Min && a != sweep.Max && a != sweep.Count {
+			head = append(head, m.Key+"_"+a.String())
+		}
+		head = append(head, m.Key+"_min", m.Key+"_max", m.Key+"_n")
 	}
 	if g.BestBy != nil {
 		head = append(head, "best_row", "best_"+g.BestBy.Key)
@@ -176,8 +192,12 @@ func groupsCSV(w io.Writer, g *sweep.Groups) error {
 	for i := range g.Groups {
 		one := &g.Groups[i]
 		line := append(append([]string{}, one.Values...), strconv.Itoa(len(one.Rows)))
-		for _, m := range one.Means {
-			line = append(line, csvMean(m)...)
+		for n, m := range g.Metrics {
+			total := &one.Totals[n]
+			if a := g.Choice.Of(m.Key); a != sweep.Min && a != sweep.Max && a != sweep.Count {
+				line = append(line, number(total.Value))
+			}
+			line = append(line, number(total.Low), number(total.High), strconv.Itoa(total.N))
 		}
 		switch {
 		case g.BestBy == nil:
@@ -193,18 +213,8 @@ func groupsCSV(w io.Writer, g *sweep.Groups) error {
 	return out.Error()
 }
 
-func csvMean(m sweep.Mean) []string {
-	switch {
-	case m.N == 0:
-		return []string{"", "", "", "0"}
-	case !m.Bounded():
-		return []string{plain(m.Value), "", "", strconv.Itoa(m.N)}
-	}
-	return []string{plain(m.Value), plain(m.Low), plain(m.High), strconv.Itoa(m.N)}
-}
-
 // groupsSchema names the shape of the document of groups.
-const groupsSchema = "slimlab.groups/1"
+const groupsSchema = "slimlab.groups/2"
 
 type jsonGroups struct {
 	Run      string      `json:"run"`
@@ -212,7 +222,7 @@ type jsonGroups struct {
 	Where    string      `json:"where,omitempty"` // the filter that rows met
 	By       []string    `json:"by"`
 	BestBy   string      `json:"best_by,omitempty"` // the metric that decides which row is the best
-	Interval string      `json:"interval"`          // what the intervals are
+	Spread   string      `json:"spread"`            // what min and max are
 	Groups   []jsonGroup `json:"groups"`
 }
 
@@ -220,16 +230,14 @@ type jsonGroup struct {
 	// what the group has in common; null where its rows do not depend on the axis
 	Values  map[string]json.RawMessage `json:"values"`
 	N       int                        `json:"n"` // rows
-	Metrics map[string]jsonMean        `json:"metrics"`
+	Metrics map[string]jsonGroupTotal  `json:"metrics"`
 	Best    *jsonMember                `json:"best,omitempty"`
 	Rows    []jsonMember               `json:"rows"`
 }
 
-type jsonMean struct {
-	Mean lab.Number  `json:"mean"`
-	Low  *lab.Number `json:"low,omitempty"`
-	High *lab.Number `json:"high,omitempty"`
-	N    int         `json:"n"` // rows that have a value
+type jsonGroupTotal struct {
+	Aggregate string `json:"aggregate"` // what the value is: "mean"
+	jsonTotal
 }
 
 // jsonMember is a row of a group, with the axes that its step depends on.
@@ -241,7 +249,7 @@ type jsonMember struct {
 
 func groupsJSON(w io.Writer, g *sweep.Groups) error {
 	b := &g.Table.View.Begin
-	out := jsonGroups{Run: b.Run, Scenario: b.Scenario, Where: g.Table.Where, By: []string{}, Interval: sweep.IntervalMeaning, Groups: []jsonGroup{}}
+	out := jsonGroups{Run: b.Run, Scenario: b.Scenario, Where: g.Table.Where, By: []string{}, Spread: "min to max is the spread of the rows over their settings, not an error of measurement", Groups: []jsonGroup{}}
 	for i := range g.By {
 		out.By = append(out.By, g.By[i].Key)
 	}
@@ -255,23 +263,17 @@ func groupsJSON(w io.Writer, g *sweep.Groups) error {
 }
 
 func newJSONGroup(g *sweep.Groups, one *sweep.Group) jsonGroup {
-	out := jsonGroup{Values: map[string]json.RawMessage{}, N: len(one.Rows), Metrics: map[string]jsonMean{}}
+	out := jsonGroup{Values: map[string]json.RawMessage{}, N: len(one.Rows), Metrics: map[string]jsonGroupTotal{}}
 	for i, value := range one.Values {
 		out.Values[g.By[i].Key] = json.RawMessage("null")
 		if value != "" {
 			out.Values[g.By[i].Key] = typed(value)
 		}
 	}
-	for i, m := range one.Means {
-		if m.N == 0 {
-			continue
+	for i, m := range g.Metrics {
+		if total := &one.Totals[i]; total.Has() {
+			out.Metrics[m.Key] = jsonGroupTotal{g.Choice.Of(m.Key).String(), newJSONTotal(g.Table, total, m.Key)}
 		}
-		mean := jsonMean{Mean: lab.Number(m.Value), N: m.N}
-		if m.Bounded() {
-			low, high := lab.Number(m.Low), lab.Number(m.High)
-			mean.Low, mean.High = &low, &high
-		}
-		out.Metrics[g.Metrics[i].Key] = mean
 	}
 	for _, i := range one.Rows {
 		member := newJSONMember(g, i)

@@ -13,7 +13,7 @@ import (
 	"slimlab/lab/sweep"
 )
 
-const pivotSchema = "slimlab.pivot/1"
+const pivotSchema = "slimlab.pivot/2"
 
 // WritePivot writes a pivot in one of ChartFormats. CSV has a line for each cell that has rows.
 func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) error {
@@ -22,7 +22,7 @@ func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) erro
 	case err != nil:
 		return err
 	case format == "csv":
-		err = pivotCSV(w, p)
+		err = pivotCSV(w, t, p)
 	case format == "json":
 		err = jsondoc.Write(w, pivotSchema, newJSONPivot(t, p))
 	default:
@@ -36,7 +36,7 @@ func WritePivot(format string, w io.Writer, t *sweep.Table, p *sweep.Pivot) erro
 
 // PivotTitle says what a pivot shows.
 func PivotTitle(p *sweep.Pivot) string {
-	title := fmt.Sprintf("%s by %s (down) and %s (across)", directed(p.Metric), p.Down, p.Across)
+	title := fmt.Sprintf("%s by %s (down) and %s (across)", directed(AggregatedIn(p.Metric, p.Aggregate, p.Aggregated())), p.Down, p.Across)
 	if p.Step != "" {
 		return title + ", step " + p.Step
 	}
@@ -46,15 +46,13 @@ func PivotTitle(p *sweep.Pivot) string {
 // PivotNotes say what the cells of a pivot are, and what is in none.
 func PivotNotes(p *sweep.Pivot) []string {
 	var notes []string
-	if n := p.Aggregated(); n > 1 && p.Best {
-		notes = append(notes, fmt.Sprintf("a cell is the best of up to %d rows", n))
-	} else if n > 1 {
-		notes = append(notes, fmt.Sprintf("a cell is the mean of up to %d rows", n))
+	if n := p.Aggregated(); n > 1 || p.Aggregate == sweep.Count {
+		notes = append(notes, "a cell is "+AggregateOf(p.Aggregate, n))
 	}
 	if p.Apart > 0 {
 		notes = append(notes, Plural(p.Apart, "row")+" in no cell: the same at every "+p.Down+" or "+p.Across)
 	}
-	if spread := p.High - p.Low; spread > 0 && spread < p.HalfWidth {
+	if spread := p.High - p.Low; p.Aggregate != sweep.Count && spread > 0 && spread < p.HalfWidth {
 		scale := PivotScale(p)
 		notes = append(notes, fmt.Sprintf("the cells lie within %s, less than the interval of a row (%s)", strings.TrimPrefix(scale.Width(spread), "±"), scale.Width(p.HalfWidth)))
 	}
@@ -71,7 +69,7 @@ func PivotScale(p *sweep.Pivot) Scale {
 			}
 		}
 	}
-	return ScaleOf(p.Metric.Unit, values...)
+	return ScaleOf(AggregatedIn(p.Metric, p.Aggregate, 2).Unit, values...)
 }
 
 func pivotTable(p *sweep.Pivot, clean func(string) string) *texttable.Table {
@@ -92,7 +90,7 @@ func pivotTable(p *sweep.Pivot, clean func(string) string) *texttable.Table {
 
 // PivotText writes a cell: its value, and of how many rows where there are several.
 func PivotText(scale Scale, c *sweep.PivotCell) string {
-	switch n := len(c.Of); {
+	switch n := c.N; {
 	case n == 0:
 		return "·"
 	case n > 1:
@@ -101,23 +99,14 @@ func PivotText(scale Scale, c *sweep.PivotCell) string {
 	return scale.Format(c.Value)
 }
 
-func pivotCSV(w io.Writer, p *sweep.Pivot) error {
+func pivotCSV(w io.Writer, t *sweep.Table, p *sweep.Pivot) error {
 	out := csv.NewWriter(w)
-	out.Write([]string{p.Down, p.Across, p.Metric.Key, p.Metric.Key + "_low", p.Metric.Key + "_high", "rows", "measured"})
+	out.Write(append(append([]string{p.Down, p.Across}, totalKeys(p.Metric.Key)...), "rows"))
 	for y, down := range p.Rows {
 		for x, across := range p.Columns {
-			c := &p.Cells[y][x]
-			if len(c.Rows) == 0 {
-				continue
+			if c := &p.Cells[y][x]; len(c.Rows) > 0 {
+				out.Write(append(append([]string{down, across}, csvTotal(t, &c.Total, p.Metric.Key, p.Aggregate)...), strconv.Itoa(len(c.Rows))))
 			}
-			line := []string{down, across, "", "", ""}
-			if c.Has() {
-				line[2] = plain(c.Value)
-			}
-			if c.Interval || len(c.Of) > 1 && c.At < 0 {
-				line[3], line[4] = plain(c.Low), plain(c.High)
-			}
-			out.Write(append(line, strconv.Itoa(len(c.Rows)), strconv.Itoa(len(c.Of))))
 		}
 	}
 	out.Flush()
@@ -125,40 +114,38 @@ func pivotCSV(w io.Writer, p *sweep.Pivot) error {
 }
 
 type jsonPivot struct {
-	Run     string          `json:"run"`
-	Metric  string          `json:"metric"`
-	Unit    string          `json:"unit"`
-	Better  string          `json:"better"`
-	Down    string          `json:"down"`
-	Across  string          `json:"across"`
-	Step    string          `json:"step,omitempty"`
-	Best    bool            `json:"best"`
-	Rows    []string        `json:"rows"`
-	Columns []string        `json:"columns"`
-	Cells   [][]jsonPivotAt `json:"cells"` // by row, then column
-	Apart   int             `json:"rows_in_no_cell"`
+	Run       string          `json:"run"`
+	Metric    string          `json:"metric"`
+	Unit      string          `json:"unit"`
+	Better    string          `json:"better"`
+	Down      string          `json:"down"`
+	Across    string          `json:"across"`
+	Step      string          `json:"step,omitempty"`
+	Aggregate string          `json:"aggregate"` // of the rows of a cell
+	Rows      []string        `json:"rows"`
+	Columns   []string        `json:"columns"`
+	Cells     [][]jsonPivotAt `json:"cells"` // by row, then column
+	Apart     int             `json:"rows_in_no_cell"`
 }
 
 type jsonPivotAt struct {
-	*jsonValue          // absent where nothing was measured
-	Range      bool     `json:"range,omitempty"` // low and high are those of the rows
+	*jsonTotal          // absent where nothing was measured
 	Rows       []string `json:"rows"`
-	Measured   int      `json:"measured"` // of them
 }
 
 func newJSONPivot(t *sweep.Table, p *sweep.Pivot) jsonPivot {
 	out := jsonPivot{
 		Run: t.View.Begin.Run, Metric: p.Metric.Key, Unit: p.Metric.Unit.String(), Better: p.Metric.Better.String(),
-		Down: p.Down, Across: p.Across, Step: p.Step, Best: p.Best, Rows: p.Rows, Columns: p.Columns, Apart: p.Apart,
+		Down: p.Down, Across: p.Across, Step: p.Step, Aggregate: p.Aggregate.String(), Rows: p.Rows, Columns: p.Columns, Apart: p.Apart,
 	}
 	for y := range p.Cells {
 		line := []jsonPivotAt{}
 		for x := range p.Cells[y] {
 			c := &p.Cells[y][x]
-			one := jsonPivotAt{Rows: []string{}, Measured: len(c.Of), Range: len(c.Of) > 1 && c.At < 0}
+			one := jsonPivotAt{Rows: []string{}}
 			if c.Has() {
-				v := newJSONValue(c.Value, c.Low, c.High, c.Interval || one.Range)
-				one.jsonValue = &v
+				total := newJSONTotal(t, &c.Total, p.Metric.Key)
+				one.jsonTotal = &total
 			}
 			for _, i := range c.Rows {
 				one.Rows = append(one.Rows, t.Label(&t.Rows[i]))

@@ -25,7 +25,8 @@ type Shown struct {
 	Metric string // of Pivot and Along; empty: the first of quality
 	// of Pivot and Along; empty: the last that depends on their axes; all: each that does
 	Step string
-	Best bool // a cell of Pivot with several rows shows the best, not their mean
+	// of Group, Pivot and Along, what several rows come to: a sweep.Choice as text; empty: the mean
+	Aggregate string
 }
 
 // Plain reports whether a run is shown whole, as it is.
@@ -50,14 +51,11 @@ func (s *Shown) Options() []string {
 	var options []string
 	for _, one := range []struct{ option, value string }{
 		{"--where", s.Where}, {"--sort", s.Sort}, {"--columns", s.Columns}, {"--group", s.Group},
-		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step},
+		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step}, {"--aggregate", s.Aggregate},
 	} {
 		if one.value != "" {
 			options = append(options, one.option, one.value)
 		}
-	}
-	if s.Best {
-		options = append(options, "--best")
 	}
 	if s.All {
 		options = append(options, "--all")
@@ -81,7 +79,11 @@ func (s *Shown) Of(v *lab.View) (Picture, error) {
 	}
 	switch {
 	case s.Group != "":
-		groups, err := table.Group(s.Group, s.Sort)
+		choice, err := s.choiceOf()
+		if err != nil {
+			return nil, err
+		}
+		groups, err := table.Group(s.Group, s.Sort, choice)
 		if err != nil {
 			return nil, fmt.Errorf("--%w", err)
 		}
@@ -132,11 +134,14 @@ func (s *Shown) pivotOf(t *sweep.Table) (Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := sweep.Question{Down: keys[0], Across: keys[1], Step: s.Step, Best: s.Best, Metric: sweep.Quality(t.View)}
+	q := sweep.Question{Down: keys[0], Across: keys[1], Step: s.Step, Metric: sweep.Quality(t.View)}
 	if s.Metric != "" {
 		if q.Metric, err = metricNamed("--metric", s.Metric); err != nil {
 			return nil, err
 		}
+	}
+	if q.Aggregate, err = s.aggregateOf(q.Metric); err != nil {
+		return nil, err
 	}
 	switch s.Step {
 	case "":

@@ -58,7 +58,7 @@ func TestGroupReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups, err := table.Group("ratio", "")
+	groups, err := table.Group("ratio", "", sweep.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

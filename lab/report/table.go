@@ -16,6 +16,7 @@ type table struct {
 	columns []column
 	rows    int
 	notes   []string // footnotes, in order of their numbers
+	beside  string   // what stands beside values; empty: intervals
 }
 
 type column struct {

@@ -108,7 +108,7 @@ func (t *table) fit(b *strings.Builder, width int) {
 		fmt.Fprintf(b, "names and values of more than %d characters are cut in %d columns of text\n", wordWidth, width)
 	}
 	if !intervals && t.hasIntervals() {
-		fmt.Fprintf(b, "intervals are not shown in %d columns of text\n", width)
+		fmt.Fprintf(b, "%s are not shown in %d columns of text\n", cmp.Or(t.beside, "intervals"), width)
 	}
 }
 

@@ -2,8 +2,9 @@ package sweep
 
 import (
 	"cmp"
-	"math"
 	"slices"
+
+	"slimlab/lab"
 )
 
 // Line is a metric along an axis of numbers, of the rows with one value of another axis or step.
@@ -14,18 +15,18 @@ type Line struct {
 
 // LinePoint is what rows at one value of the axis come to.
 type LinePoint struct {
-	At        int     // the value's place in Axis.Values
-	X, Y      float64 // the value as a number, and the mean of the rows
-	Low, High float64 // the interval of the only row, else the range of several; Y without one
-	Rows      []int   // of Table.Rows
+	At   int     // the value's place in Axis.Values
+	X    float64 // the value as a number
+	Rows []int   // of Table.Rows, those with the metric
+	Total
 }
 
 // Along arranges rows, of Table.Rows (nil: all), along an axis of numbers, a line for each value of
 // of. Rows that do not depend on the axis are counted as apart, others without the metric as lack.
 // Lines are in order of their value, points in that of the axis's numbers.
-func (t *Table) Along(rows []int, axis int, key string, of func(r *Row) int) (lines []Line, apart, lack int) {
+func (t *Table) Along(rows []int, axis int, m lab.Metric, a Aggregate, of func(r *Row) int) (lines []Line, apart, lack int) {
 	type place struct{ value, at int }
-	points, measured := map[place]*LinePoint{}, t.values(key)
+	points, measured := map[place]*LinePoint{}, t.values(m.Key)
 	for _, i := range t.all(rows) {
 		r := &t.Rows[i]
 		if r.At[axis] == Any {
@@ -48,30 +49,11 @@ func (t *Table) Along(rows []int, axis int, key string, of func(r *Row) int) (li
 	}
 	for value, of := range byValue {
 		for i := range of {
-			t.settle(&of[i], key)
+			of[i].Total = t.Total(of[i].Rows, m, a)
 		}
 		slices.SortFunc(of, func(a, b LinePoint) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.At, b.At)) })
 		lines = append(lines, Line{value, of})
 	}
 	slices.SortFunc(lines, func(a, b Line) int { return cmp.Compare(a.Value, b.Value) })
 	return lines, apart, lack
-}
-
-// settle computes what the rows of a point come to.
-func (t *Table) settle(p *LinePoint, key string) {
-	if len(p.Rows) == 1 {
-		s := t.Rows[p.Rows[0]].Values[key]
-		p.Y, p.Low, p.High = s.Value, s.Value, s.Value
-		if s.Interval {
-			p.Low, p.High = s.Low, s.High
-		}
-		return
-	}
-	sum := 0.0
-	p.Low, p.High = math.Inf(1), math.Inf(-1)
-	for _, i := range p.Rows {
-		x := t.Rows[i].Values[key].Value
-		sum, p.Low, p.High = sum+x, min(p.Low, x), max(p.High, x)
-	}
-	p.Y = min(max(sum/float64(len(p.Rows)), p.Low), p.High)
 }

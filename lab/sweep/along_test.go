@@ -19,7 +19,7 @@ func TestLinesAreThoseOfAllRows(t *testing.T) {
 			table = Of(table.View)
 		}
 		scheme := table.Axis("scheme")
-		lines, apart, lack := table.Along(nil, table.Axis("ratio"), "auc", func(r *Row) int { return r.At[scheme] })
+		lines, apart, lack := table.Along(nil, table.Axis("ratio"), lab.Metric{Key: "auc"}, Mean, func(r *Row) int { return r.At[scheme] })
 		seen := 0
 		for n, line := range lines {
 			if n > 0 && line.Value <= lines[n-1].Value {
@@ -38,7 +38,7 @@ func TestLinesAreThoseOfAllRows(t *testing.T) {
 					}
 					sum, values = sum+r.Values["auc"].Value, append(values, r.Values["auc"].Value)
 				}
-				if math.Abs(p.Y-sum/float64(len(p.Rows))) > 1e-12 || p.Low > p.Y || p.High < p.Y {
+				if math.Abs(p.Value-sum/float64(len(p.Rows))) > 1e-12 || p.Low > p.Value || p.High < p.Value {
 					t.Fatalf("point %+v of values %v", p, values)
 				}
 				if len(values) > 1 && (p.Low != slices.Min(values) || p.High != slices.Max(values)) {
@@ -52,16 +52,32 @@ func TestLinesAreThoseOfAllRows(t *testing.T) {
 	})
 }
 
-// TestPointOfOneRow has the row's interval, or none.
-func TestPointOfOneRow(t *testing.T) {
-	for _, s := range []lab.Summary{{Value: 2, Low: 1, High: 4, Interval: true}, {Value: 2, Low: 1, High: 4}} {
-		table := &Table{Rows: []Row{{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": s}}}}}
-		p, want := LinePoint{Rows: []int{0}}, [3]float64{2, 2, 2}
-		if s.Interval {
-			want = [3]float64{2, 1, 4}
-		}
-		if table.settle(&p, "k"); [3]float64{p.Y, p.Low, p.High} != want {
-			t.Errorf("%+v: %v, %v to %v", s, p.Y, p.Low, p.High)
+// TestOneRowKeepsItsInterval: the value of one row has the row's interval, or none; that of several
+// has no interval, but their lowest and highest.
+func TestOneRowKeepsItsInterval(t *testing.T) {
+	table := &Table{}
+	for _, s := range []lab.Summary{{Value: 2, Low: 1, High: 4, Interval: true}, {Value: 3, Low: 1, High: 4}} {
+		table.Rows = append(table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": s}}})
+	}
+	m := lab.Metric{Key: "k", Better: lab.Lower}
+	for _, c := range []struct {
+		rows      []int
+		a         Aggregate
+		low, high float64 // of the interval
+		own       bool
+		spread    bool
+	}{
+		{[]int{0}, Mean, 1, 4, true, false},
+		{[]int{1}, Mean, 0, 0, false, false},
+		{[]int{0, 1}, Mean, 0, 0, false, true},
+		{[]int{0, 1}, Median, 0, 0, false, true},
+		{[]int{0, 1}, Best, 1, 4, true, false},
+		{[]int{0, 1}, Max, 0, 0, false, false},
+	} {
+		total := table.Total(c.rows, m, c.a)
+		low, high, own := table.Own(&total, "k")
+		if own != c.own || own && (low != c.low || high != c.high) || total.Spreads() != c.spread {
+			t.Errorf("%s of %v: %+v with %v to %v, %v", c.a, c.rows, total, low, high, own)
 		}
 	}
 }

@@ -24,15 +24,12 @@ func TestBoundsHoldTheValue(t *testing.T) {
 func TestMeanIsWithinItsRows(t *testing.T) {
 	for _, x := range []float64{0.1, 0.7, 1.1} {
 		table := &Table{}
-		p := LinePoint{}
+		var rows []int
 		for i := range 6 {
 			table.Rows = append(table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": {Value: x}}}})
-			p.Rows = append(p.Rows, i)
-			if len(p.Rows) < 2 {
-				continue
-			}
-			if table.settle(&p, "k"); p.Y != x || p.Low != x || p.High != x {
-				t.Errorf("%d rows of %v: %v, %v to %v", i+1, x, p.Y, p.Low, p.High)
+			table.metrics, rows = nil, append(rows, i)
+			if p := table.Total(rows, lab.Metric{Key: "k"}, Mean); p.Value != x || p.Low != x || p.High != x || p.Spreads() {
+				t.Errorf("%d rows of %v: %+v", i+1, x, p)
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"slimlab/lab"
-	"slimlab/lab/stat"
 )
 
 // Groups are the rows of a table, those together that are equal in some columns.
@@ -16,6 +15,7 @@ type Groups struct {
 	Table   *Table
 	By      []Column     // steps, axes
 	Metrics []lab.Metric // that are aggregated
+	Choice  Choice       // how
 	BestBy  *lab.Metric  // that decides which row is the best; nil where none has a direction
 	Groups  []Group
 }
@@ -24,23 +24,18 @@ type Groups struct {
 type Group struct {
 	Values []string // of Groups.By; "" where the rows do not depend on the axis
 	Rows   []int    // places in Table.Rows, in their order
-	Means  []Mean   // of Groups.Metrics
+	Totals []Total  // of Groups.Metrics
 	Best   int      // place in Table.Rows of the best by Groups.BestBy; -1 where none is measured
 	at     []float64
 }
 
-// Mean is a metric over the rows of a group: the mean of the rows' values, each of which stands for
-// its seeds, with its 95% interval by Student's t over them. N counts the rows that have a value;
-// one has no interval.
-type Mean struct{ stat.Interval }
-
-// IntervalMeaning says what the interval of a group is.
-const IntervalMeaning = "mean ± 95% interval over the group's rows (Student's t; each row's seeds are inside its one value)"
+// SpreadMeaning says what stands beside the mean or the median of several rows.
+const SpreadMeaning = "low–high beside a mean or median is the spread of the rows over their settings, not an error of measurement"
 
 // Group groups the rows by keys with commas between: step, axes. The groups stand in the order of
 // the columns that they are grouped by, those without a value last, or where sort names keys in
-// that of these columns or of metrics' means (-key: descending).
-func (t *Table) Group(by, sort string) (*Groups, error) {
+// that of these columns or of what the metrics come to (-key: descending).
+func (t *Table) Group(by, sort string, aggregates Choice) (*Groups, error) {
 	var columns []Column
 	for _, key := range keyList(by) {
 		c, err := t.Column(key)
@@ -63,6 +58,9 @@ func (t *Table) Group(by, sort string) (*Groups, error) {
 			metrics = append(metrics, c.Metric)
 		}
 	}
+	if err := aggregates.Within(metrics); err != nil {
+		return nil, fmt.Errorf("aggregate: %w", err)
+	}
 	orders, err := t.orders(sort)
 	if err != nil {
 		return nil, fmt.Errorf("sort: %w", err)
@@ -72,12 +70,12 @@ func (t *Table) Group(by, sort string) (*Groups, error) {
 			return nil, fmt.Errorf("sort: groups have no %s of their own; expected a metric, or one of what they are grouped by: %s", c.Key, strings.Join(keysOf(columns), ", "))
 		}
 	}
-	return t.GroupBy(columns, metrics, orders...), nil
+	return t.GroupBy(columns, metrics, aggregates, orders...), nil
 }
 
-// GroupBy groups the rows by steps and axes with the means of metrics, in an order as of Sort.
-func (t *Table) GroupBy(columns []Column, metrics []lab.Metric, orders ...Order) *Groups {
-	g := &Groups{Table: t, By: columns, Metrics: metrics}
+// GroupBy groups the rows by steps and axes with what metrics come to, in an order as of Sort.
+func (t *Table) GroupBy(columns []Column, metrics []lab.Metric, aggregates Choice, orders ...Order) *Groups {
+	g := &Groups{Table: t, By: columns, Metrics: metrics, Choice: aggregates}
 	g.chooseBest(orders)
 	g.collect()
 	g.Sort(orders...)
@@ -145,9 +143,11 @@ func (g *Groups) collect() {
 	}
 	for i := range g.Groups {
 		one := &g.Groups[i]
-		one.Best = g.best(one.Rows)
+		if one.Best = -1; g.BestBy != nil {
+			one.Best = g.Table.Total(one.Rows, *g.BestBy, Best).Row
+		}
 		for _, m := range g.Metrics {
-			one.Means = append(one.Means, g.mean(one.Rows, m.Key))
+			one.Totals = append(one.Totals, g.total(one.Rows, m))
 		}
 	}
 }
@@ -165,42 +165,12 @@ func (g *Groups) ValuesOf(r *Row) []string {
 	return values
 }
 
-func (g *Groups) mean(rows []int, key string) Mean {
-	var values []float64
-	measured := g.Table.values(key)
-	for _, i := range rows {
-		if measured.has[i] {
-			values = append(values, measured.summaries[i].Value)
-		}
-	}
-	if len(values) == 0 {
-		return Mean{stat.Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}}
-	}
-	return Mean{stat.MeanInterval(values)}
+func (g *Groups) total(rows []int, m lab.Metric) Total {
+	return g.Table.Total(rows, m, g.Choice.Of(m.Key))
 }
 
-// best returns the first of the rows with the best value; -1 where none has one.
-func (g *Groups) best(rows []int) int {
-	best := -1
-	if g.BestBy == nil {
-		return best
-	}
-	var value float64
-	measured := g.Table.values(g.BestBy.Key)
-	for _, i := range rows {
-		s, ok := &measured.summaries[i], measured.has[i]
-		if !ok || math.IsNaN(s.Value) {
-			continue
-		}
-		if best < 0 || g.BestBy.Better == lab.Higher && s.Value > value || g.BestBy.Better == lab.Lower && s.Value < value {
-			best, value = i, s.Value
-		}
-	}
-	return best
-}
-
-// Sort orders the groups by columns that they are grouped by and by metrics' means; without any by
-// all that they are grouped by. What has no value comes last in either direction.
+// Sort orders the groups by columns that they are grouped by and by what metrics come to; without
+// any by all that they are grouped by. What has no value comes last in either direction.
 func (g *Groups) Sort(by ...Order) {
 	if len(by) == 0 {
 		for _, c := range g.By {
@@ -213,7 +183,7 @@ func (g *Groups) Sort(by ...Order) {
 		for n := range by {
 			var x float64
 			if by[n].Kind == Metric {
-				x = g.mean(one.Rows, by[n].Key).Value
+				x = g.total(one.Rows, by[n].Metric).Value
 			} else {
 				var ok bool
 				if x, ok = g.Table.number(&g.Table.Rows[one.Rows[0]], &by[n].Column); !ok {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"slimlab/lab"
-	"slimlab/lab/stat"
 )
 
 // groupTable is a sweep of three ratios and two schemes with values that say where they are.
@@ -31,9 +30,10 @@ func groupTable(t *testing.T) *Table {
 	return table
 }
 
-// TestGroupsAreMeansOverRows: with the interval of stat, the best row, and the groups in order.
+// TestGroupsAreMeansOverRows: with the lowest and the highest, the best row, and the groups in
+// order.
 func TestGroupsAreMeansOverRows(t *testing.T) {
-	g, err := groupTable(t).Group("ratio", "")
+	g, err := groupTable(t).Group("ratio", "", Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +45,8 @@ func TestGroupsAreMeansOverRows(t *testing.T) {
 		t.Errorf("groups %q, expected the ratios in order and what has none last", values)
 	}
 	first := g.Groups[0]
-	if got, want := first.Means[1].Interval, stat.MeanInterval([]float64{0.7, 0.72}); math.Abs(got.Value-want.Value) > 1e-12 || math.Abs(got.Low-want.Low) > 1e-12 || got.N != 2 {
-		t.Errorf("the mean is %v, expected %v", got, want)
+	if got := first.Totals[1]; math.Abs(got.Value-0.71) > 1e-12 || got.Low != 0.7 || got.High != 0.72 || got.N != 2 || got.Row >= 0 {
+		t.Errorf("the mean is %+v, expected 0.71 of 2 rows from 0.7 to 0.72", got)
 	}
 	if label := g.Rest(&g.Table.Rows[first.Best]); g.BestBy.Key != "auc" || label != "q w4" {
 		t.Errorf("best by %s is %s, expected by auc q w4", g.BestBy.Key, label)
@@ -65,7 +65,7 @@ func TestGroupsSort(t *testing.T) {
 		{"scheme,step", "", "[w8 q] [w4 q] [ FM]"},
 		{"step", "", "[FM] [q]"},
 	} {
-		g, err := groupTable(t).Group(c.by, c.sort)
+		g, err := groupTable(t).Group(c.by, c.sort, Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestGroupsSort(t *testing.T) {
 func TestEachRowIsInOneGroup(t *testing.T) {
 	table := groupTable(t)
 	for _, by := range []string{"step", "ratio", "scheme", "ratio,scheme", "step,ratio,scheme"} {
-		g, err := table.Group(by, "")
+		g, err := table.Group(by, "", Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestGroupErrors(t *testing.T) {
 		{" , ", "", "group: found no key"},
 		{"ratio", "scheme", "sort: groups have no scheme of their own; expected a metric, or one of what they are grouped by: ratio"},
 	} {
-		if _, err := groupTable(t).Group(c.by, c.sort); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := groupTable(t).Group(c.by, c.sort, Choice{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("by %q sorted by %q: %v, expected %q", c.by, c.sort, err, c.want)
 		}
 	}
@@ -121,12 +121,12 @@ func TestGroupErrors(t *testing.T) {
 func TestFirstOfEqualsIsTheBest(t *testing.T) {
 	for _, direction := range []lab.Direction{lab.Lower, lab.Higher} {
 		sign := map[lab.Direction]float64{lab.Lower: 1, lab.Higher: -1}[direction]
-		g := &Groups{Table: &Table{}, BestBy: &lab.Metric{Key: "k", Better: direction}}
+		table, m := &Table{}, lab.Metric{Key: "k", Better: direction}
 		for _, x := range []float64{1, math.NaN(), 3, 1, 2, math.NaN()} {
-			g.Table.Rows = append(g.Table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": {Value: sign * x}}}})
+			table.Rows = append(table.Rows, Row{TableRow: &lab.TableRow{Values: map[string]lab.Summary{"k": {Value: sign * x}}}})
 		}
 		for want, rows := range map[int][]int{0: {0, 1, 2, 3, 4, 5}, 3: {1, 2, 3, 4}, 4: {2, 4}, -1: {1, 5}} {
-			if best := g.best(rows); best != want {
+			if best := table.Total(rows, m, Best).Row; best != want {
 				t.Errorf("%s is better: the best of the rows %v is %d, expected %d", direction, rows, best, want)
 			}
 		}
@@ -136,7 +136,7 @@ func TestFirstOfEqualsIsTheBest(t *testing.T) {
 // TestRestOfARow: what its group does not say, of what the row has.
 func TestRestOfARow(t *testing.T) {
 	for by, want := range map[string][2]string{"ratio": {"FM", "q w8"}, "step": {"FM", "0.5 w8"}, "step,ratio": {"FM", "w8"}, "step,ratio,scheme": {"FM", "q"}} {
-		g, err := groupTable(t).Group(by, "")
+		g, err := groupTable(t).Group(by, "", Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,9 +158,21 @@ func TestRowsLeftOutAreCounted(t *testing.T) {
 // TestBestOfAGroup: by the metric that is sorted by, else by quality.
 func TestBestOfAGroup(t *testing.T) {
 	for sort, want := range map[string]string{"": "auc", "-bytes": "bytes", "ratio": "auc", "ratio,-bytes": "bytes"} {
-		if g, err := groupTable(t).Group("ratio", sort); err != nil || g.BestBy == nil || g.BestBy.Key != want {
+		if g, err := groupTable(t).Group("ratio", sort, Choice{}); err != nil || g.BestBy == nil || g.BestBy.Key != want {
 			t.Errorf("sorted by %q: the best is by %+v, expected %s (%v)", sort, g.BestBy, want, err)
 		}
+	}
+}
+
+// TestAggregateOfAColumnThatIsNotShown: it would change nothing, so it is an error that names those
+// that are.
+func TestAggregateOfAColumnThatIsNotShown(t *testing.T) {
+	choice := Choice{Only: map[string]Aggregate{"loss": Min}}
+	if _, err := groupTable(t).Group("ratio", "", choice); err == nil || err.Error() != "aggregate: loss is not shown here; expected one of bytes, auc" {
+		t.Errorf("%v", err)
+	}
+	if kept := choice.Keep([]lab.Metric{metric(t, "auc")}); kept.String() != "" {
+		t.Errorf("kept %q, expected nothing", kept.String())
 	}
 }
 

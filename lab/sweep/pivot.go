@@ -19,9 +19,8 @@ type Question struct {
 	Metric       lab.Metric // in the cells
 	// whose rows are shown; "" is every step that depends on both axes. Not read where the step is
 	// an axis.
-	Step string
-	// a cell of several rows shows the best of them, not their mean
-	Best bool
+	Step      string
+	Aggregate Aggregate // of the rows of a cell
 }
 
 // Pivot is a metric over two axes.
@@ -38,19 +37,9 @@ type Pivot struct {
 
 // PivotCell is what rows at one place come to.
 type PivotCell struct {
-	Rows  []int // of Table.Rows, in order; those without the metric among them
-	Of    []int // of Rows, those with a value
-	Value float64
-	Low   float64 // the interval of a single row or of the best, the range of several
-	High  float64
-	// Low and High are an interval of a measurement; else the range of the rows, where there are
-	// several
-	Interval bool
-	At       int // the row that is shown, where it is one: the best, or the only one; else -1
+	Rows []int // of Table.Rows, in order; those without the metric among them
+	Total
 }
-
-// Has reports whether the cell has a value.
-func (c *PivotCell) Has() bool { return len(c.Of) > 0 }
 
 // PivotAxes are the keys that a pivot can have as axes: the sweep's, then the step where there are
 // several.
@@ -117,7 +106,7 @@ func (t *Table) Pivot(rows []int, q Question) (*Pivot, error) {
 	if q.Down == q.Across {
 		return nil, fmt.Errorf("pivot of %s and %s: expected two different axes", q.Down, q.Across)
 	}
-	if q.Best && q.Metric.Better == lab.Neither {
+	if q.Aggregate == Best && q.Metric.Better == lab.Neither {
 		return nil, fmt.Errorf("%s has no better direction, so no row is the best of a cell", q.Metric.Key)
 	}
 	byStep := t.isStep(q.Down) || t.isStep(q.Across)
@@ -213,14 +202,14 @@ func (s *side) places(r *Row) []int {
 // fill computes the values of the cells.
 func (t *Table) fill(p *Pivot) {
 	var halves []float64
+	measured := t.values(p.Metric.Key)
 	for y := range p.Cells {
 		for x := range p.Cells[y] {
 			c := &p.Cells[y][x]
-			t.fillCell(c, &p.Question)
-			for _, i := range c.Of {
-				s := t.Rows[i].Values[p.Metric.Key]
-				if half := s.HalfWidth(); half > 0 {
-					halves = append(halves, half)
+			c.Total = t.Total(c.Rows, p.Metric, p.Aggregate)
+			for _, i := range c.Rows {
+				if s, ok := measured.finite(i); ok && s.HalfWidth() > 0 {
+					halves = append(halves, s.HalfWidth())
 				}
 			}
 			if c.Has() {
@@ -236,40 +225,12 @@ func (t *Table) fill(p *Pivot) {
 	}
 }
 
-func (t *Table) fillCell(c *PivotCell, q *Question) {
-	c.At = -1
-	sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
-	best, measured := math.Inf(1), t.values(q.Metric.Key)
-	for _, i := range c.Rows {
-		s, ok := measured.finite(i)
-		if !ok {
-			continue
-		}
-		c.Of = append(c.Of, i)
-		sum, low, high = sum+s.Value, min(low, s.Value), max(high, s.Value)
-		if x := cost(q.Metric, s.Value); q.Best && x < best || len(c.Of) == 1 {
-			best, c.At = x, i
-		}
-	}
-	switch n := len(c.Of); {
-	case n == 0:
-	case n == 1 || q.Best:
-		s := t.Rows[c.At].Values[q.Metric.Key]
-		c.Value, c.Low, c.High, c.Interval = s.Value, s.Low, s.High, s.Interval
-		if !s.Interval {
-			c.Low, c.High = s.Value, s.Value
-		}
-	default:
-		c.Value, c.Low, c.High, c.At = min(max(sum/float64(n), low), high), low, high, -1
-	}
-}
-
 // Aggregated is the largest number of rows that share a cell.
 func (p *Pivot) Aggregated() int {
 	n := 0
 	for _, row := range p.Cells {
 		for i := range row {
-			n = max(n, len(row[i].Of))
+			n = max(n, row[i].N)
 		}
 	}
 	return n

@@ -19,7 +19,7 @@ func TestCellsAreThoseOfAllRows(t *testing.T) {
 			table = Of(table.View)
 		}
 		axes := rapid.Permutation(table.PivotAxes()).Draw(t, "axes")
-		q := Question{Down: axes[0], Across: axes[1], Metric: metric(t, "auc"), Best: rapid.Bool().Draw(t, "best"), Step: rapid.SampledFrom([]string{"", "base", "cut"}).Draw(t, "step")}
+		q := Question{Down: axes[0], Across: axes[1], Metric: metric(t, "auc"), Aggregate: rapid.SampledFrom([]Aggregate{Mean, Best}).Draw(t, "aggregate"), Step: rapid.SampledFrom([]string{"", "base", "cut"}).Draw(t, "step")}
 		p, err := table.Pivot(nil, q)
 		if err != nil {
 			t.Fatal(err)
@@ -67,14 +67,14 @@ func agrees(t *rapid.T, table *Table, c *PivotCell, q *Question) {
 			values = append(values, s.Value)
 		}
 	}
-	if len(values) != len(c.Of) || c.Has() != (len(values) > 0) {
-		t.Fatalf("%d values, expected %d", len(c.Of), len(values))
+	if len(values) != c.N || c.Has() != (len(values) > 0) {
+		t.Fatalf("%d values, expected %d", c.N, len(values))
 	}
 	if len(values) == 0 {
 		return
 	}
 	want := slices.Max(values)
-	if !q.Best {
+	if q.Aggregate != Best {
 		want = 0
 		for _, v := range values {
 			want += v / float64(len(values))
@@ -102,7 +102,7 @@ func TestAxesOfAPivot(t *testing.T) {
 		{Question{Down: "ratio", Across: "ratio", Metric: auc}, false},
 		{Question{Down: "ratio", Across: "rato", Metric: auc}, false},
 		{Question{Down: "ratio", Across: "scheme", Metric: auc, Step: "w8a8"}, false},
-		{Question{Down: "ratio", Across: "scheme", Metric: lab.Metric{Key: "odd"}, Best: true}, false},
+		{Question{Down: "ratio", Across: "scheme", Metric: lab.Metric{Key: "odd"}, Aggregate: Best}, false},
 	} {
 		if _, err := table.Pivot(nil, c.q); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.q, err)
@@ -179,8 +179,8 @@ func TestStepIsAnAxisOfSeveral(t *testing.T) {
 // TestRowThatACellShows: the only one or the best; of the mean of several none.
 func TestRowThatACellShows(t *testing.T) {
 	table := groupTable(t)
-	for _, best := range []bool{true, false} {
-		p, err := table.Pivot(nil, Question{Down: "ratio", Across: StepAxis, Metric: metric(t, "auc"), Best: best})
+	for _, best := range []Aggregate{Best, Mean} {
+		p, err := table.Pivot(nil, Question{Down: "ratio", Across: StepAxis, Metric: metric(t, "auc"), Aggregate: best})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,11 +188,11 @@ func TestRowThatACellShows(t *testing.T) {
 			for x, step := range p.Columns {
 				want := map[string]int{"FM": 0, "q": -1}[step]
 				c := &p.Cells[y][x]
-				if best && step == "q" {
+				if best == Best && step == "q" {
 					want = c.Rows[1] // w4
 				}
-				if c.At != want {
-					t.Errorf("best %v: %s, %s shows row %d of %v, expected %d", best, p.Rows[y], step, c.At, c.Rows, want)
+				if c.Row != want {
+					t.Errorf("%v: %s, %s shows row %d of %v, expected %d", best, p.Rows[y], step, c.Row, c.Rows, want)
 				}
 			}
 		}
