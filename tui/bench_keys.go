@@ -28,7 +28,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{" "}, footer: "space mark", help: "mark the run, for a comparison", when: readable, why: b.noRun, do: act(b.mark)},
 		{keys: []string{"c"}, footer: b.compareFooter(), help: "compare the marked runs, or this one, with the pinned baseline, else with the oldest", do: b.compareMarked},
 		{keys: []string{"b"}, footer: "b baseline", help: "pin the run as baseline for all screens; again: unpin", when: readable, why: b.noRun, do: func() tea.Cmd { return b.pin(b.selection().run.ID) }},
-		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, why: b.noRun, do: func() tea.Cmd { return b.export(b.selection().run.ID, report.Shown{}) }},
+		{keys: []string{"e"}, footer: "e export", help: "export the run's report to a file", when: readable, why: b.noRun, do: func() tea.Cmd { return b.export(b.selection().run.ID, report.Shown{}, exported{}) }},
 		{keys: []string{"D"}, footer: "D delete", help: "delete the run's log, after a question; its models stay until slimlab clean", when: removable, why: b.noDelete, do: act(b.askDelete)},
 		{keys: []string{"y"}, help: "copy the run's id", when: onRun, why: b.noRun, do: func() tea.Cmd { return b.copy(b.selection().run.ID) }},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter both lists: words, scenario: state= set: model: row: took> age< and metrics", do: act(b.typeFilter)},

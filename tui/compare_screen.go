@@ -288,7 +288,7 @@ func (c *compareScreen) exportComparison() tea.Cmd {
 			extension = "txt"
 		}
 		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd {
-			return c.writeTo(format, "comparison."+extension, func(path string) error { return c.bench.ExportComparison(c.ctx, result, format, path) })
+			return c.writeTo(format, "comparison."+extension, "", func(path string) error { return c.bench.ExportComparison(c.ctx, result, format, path) })
 		}})
 	}
 	c.push(p)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-osc52/v2"
@@ -22,29 +23,65 @@ var exportAs = map[string]struct{ about, extension string }{
 	"junit": {"expectations as test cases, for CI", "xml"},
 }
 
-// export asks for format and file, then writes the run's report; of a table that shows less, or in
-// another order, it asks which.
-func (w *workbench) export(run string, shown report.Shown) tea.Cmd {
+// export asks for format and file, then writes the run's report; of a screen that shows less, or in
+// another order, it asks which. Marked rows come first: who marks means them.
+func (w *workbench) export(run string, shown report.Shown, of exported) tea.Cmd {
 	p := &picker{workbench: w, title: "Export " + text.Clean(run) + " as"}
+	add := func(what string, s report.Shown, has ...string) {
+		for _, format := range s.Formats() {
+			about := joined(append(has, of.repeated(format))...)
+			p.entries = append(p.entries, entry{format + what, about, func() tea.Cmd { return w.exportTo(run, format, s, about) }})
+		}
+	}
+	asShown := func() {
+		if !shown.Plain() {
+			add(" as shown", shown, aboutShown(shown))
+		}
+	}
+	if of.marked != "" {
+		add(" of marked rows", of.rows, of.marked, of.hidden)
+	}
+	whole := ""
+	if of.marked != "" || !shown.Plain() {
+		whole = " of the whole run"
+	}
+	charted := shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" || shown.Along != "" || shown.Curves != ""
+	if charted {
+		asShown() // what is looked at comes before the run
+	}
 	for _, format := range report.Formats() {
-		p.entries = append(p.entries, entry{format, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, report.Shown{}) }})
+		p.entries = append(p.entries, entry{format + whole, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, report.Shown{}, "the whole run") }})
 	}
-	if shown.Plain() {
-		w.push(p)
-		return nil
-	}
-	var asShown []entry
-	for _, format := range shown.Formats() {
-		asShown = append(asShown, entry{format + " as shown", aboutShown(shown), func() tea.Cmd { return w.exportTo(run, format, shown) }})
-	}
-	// what is looked at comes first
-	if shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" || shown.Along != "" || shown.Curves != "" {
-		p.entries = append(asShown, p.entries...)
-	} else {
-		p.entries = append(p.entries, asShown...)
+	if !charted {
+		asShown()
 	}
 	w.push(p)
 	return nil
+}
+
+// exported is what an export says beside what is shown.
+type exported struct {
+	marked string       // "4 marked rows"; empty: none is
+	rows   report.Shown // of the marked rows
+	hidden string       // which marked rows are not among them; empty: none
+	folded int          // rows that stand once for several
+}
+
+// repeated says whether an export in a format has the rows that are folded on the screen.
+func (e *exported) repeated(format string) string {
+	switch rows := report.Plural(e.folded, "repeated row"); {
+	case e.folded == 0:
+		return ""
+	case format == "csv" || format == "json":
+		return rows + " too"
+	default:
+		return rows + " folded"
+	}
+}
+
+// joined are the parts that are not empty, with dots between.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "" }), " · ")
 }
 
 // aboutShown says what of a run is exported, in the words of the command line.
@@ -62,14 +99,15 @@ func aboutShown(s report.Shown) string {
 	return text.Clean(strings.Join(parts, " · "))
 }
 
-func (w *workbench) exportTo(run, format string, shown report.Shown) tea.Cmd {
-	return w.writeTo(format, filepath.Base(run)+"."+exportAs[format].extension, func(path string) error {
+// exportTo asks for the file; said is what it will have.
+func (w *workbench) exportTo(run, format string, shown report.Shown, said string) tea.Cmd {
+	return w.writeTo(format, filepath.Base(run)+"."+exportAs[format].extension, said, func(path string) error {
 		return w.bench.Export(w.ctx, run, format, path, shown)
 	})
 }
 
-// writeTo asks for a file and writes it.
-func (w *workbench) writeTo(format, name string, write func(path string) error) tea.Cmd {
+// writeTo asks for a file and writes it; said is what it has.
+func (w *workbench) writeTo(format, name, said string, write func(path string) error) tea.Cmd {
 	w.push(&prompt{workbench: w, title: "Export as " + format + " to the file", about: "An existing file is replaced.", line: newInput(name), do: func(path string) tea.Cmd {
 		if strings.TrimSpace(path) == "" {
 			w.say("nothing was exported: no file was named")
@@ -78,6 +116,9 @@ func (w *workbench) writeTo(format, name string, write func(path string) error) 
 		return func() tea.Msg {
 			if err := write(path); err != nil {
 				return saidMsg{err: fmt.Errorf("export: %w", err)}
+			}
+			if said != "" {
+				return saidMsg{text: "written to " + path + ": " + said}
 			}
 			return saidMsg{text: "written to " + path}
 		}
@@ -103,5 +144,47 @@ func clipboard(w io.Writer, tmux bool) func(string) tea.Cmd {
 
 // exportKey exports what the Run screen shows, or its run.
 func (r *runScreen) exportKey() binding {
-	return binding{keys: []string{"e", "E"}, footer: "e export", help: "export the run, or what is shown of it, to a file", when: r.exportable, why: r.noLog, do: func() tea.Cmd { return r.export(r.session.id, r.shown()) }}
+	return binding{keys: []string{"e", "E"}, footer: "e export", help: "export the run, or what is shown of it, to a file", when: r.exportable, why: r.noLog, do: func() tea.Cmd {
+		shown := r.shown()
+		return r.export(r.session.id, shown, r.exported(shown))
+	}}
+}
+
+// exported says what the screen shows beside its options: the marked rows, of a table and of
+// curves, and how many rows are folded.
+func (r *runScreen) exported(shown report.Shown) (of exported) {
+	if r.view != viewTable && r.view != viewCurves || r.grouping() {
+		return of
+	}
+	r.look(func(t *table) {
+		var marked []int
+		for _, i := range r.seen {
+			if r.marks[t.sweep.Rows[i].Index] {
+				marked = append(marked, i)
+			}
+			if r.view == viewTable {
+				of.folded += len(t.sweep.Rows[i].Same) - 1
+			}
+		}
+		if len(marked) == 0 {
+			return
+		}
+		line, ok := t.sweep.LineOf(marked)
+		if !ok {
+			r.say("marked rows are not exported alone: no filter tells their values from others'")
+			return
+		}
+		of.marked, of.rows = report.Plural(len(marked), "marked row"), shown
+		of.rows.Where = line
+		if n := len(r.marks) - len(marked); n > 0 {
+			of.hidden = report.Plural(n, "further marked row") + " not shown"
+		}
+		if of.folded > 0 {
+			of.folded = 0
+			for _, i := range marked {
+				of.folded += len(t.sweep.Rows[i].Same) - 1
+			}
+		}
+	})
+	return of
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"slimlab/lab"
+	"slimlab/lab/sweep"
 )
 
 // TestEveryViewExportsWhatItShows: the options of the export are those that show the same on the
@@ -65,4 +66,32 @@ func TestEveryViewExportsWhatItShows(t *testing.T) {
 		}
 		s.keys("csv<enter><enter>").expect("written to " + fmt.Sprint(sweepRun, ".csv"))
 	}
+}
+
+// TestExportOfMarkedRows: with rows marked, e offers these first and says how many; marked rows
+// that a filter hides are counted apart; the curves of marked rows are those that T draws.
+func TestExportOfMarkedRows(t *testing.T) {
+	view := lab.Fold(sweepLog(3, 4, 2)).Snapshot()
+	for _, c := range []struct {
+		keys, said string
+		rows       int
+	}{
+		{"jjj<space><space>", "2 marked rows", 2},
+		{"<space>jj<space>", "2 marked rows · 23 repeated rows", 2},
+		{"ajj<space><space><space>", "3 marked rows", 3},
+		{"jjj<space><space>/loss=fkl<enter>", "1 marked row · 1 further marked row not shown", 1},
+		{">g<enter><enter>j<space>", "1 marked row", 1},
+		{"jjj<space><space>T", "2 marked rows", 2},
+	} {
+		s := newScript(t, 160, 40, Options{}).openSweep().keys(c.keys).keys("e")
+		s.expect("csv of marked rows", c.said)
+		r := s.runScreen()
+		of := r.exported(r.shown())
+		selected, err := sweep.Select(view, of.rows.Selection)
+		if err != nil || len(selected.Rows) != c.rows {
+			t.Errorf("%q: %d rows, %v, expected %d of %q", c.keys, len(selected.Rows), err, c.rows, of.rows.Where)
+		}
+		s.keys("csv<enter><enter>").expect("written to", c.said)
+	}
+	newScript(t, 160, 40, Options{}).openSweep().keys("/loss=fkl<enter>e").expect("csv as shown", "where loss=fkl · ", "repeated rows too", "repeated rows folded").expectNot("marked")
 }

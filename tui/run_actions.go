@@ -162,8 +162,11 @@ func (r *runScreen) shown() report.Shown {
 		for _, id := range r.by {
 			keys = append(keys, id.key)
 		}
-		shown := r.aggregates.Keep(r.means.Metrics)
-		s.Group, s.Aggregate = strings.Join(keys, ","), shown.String()
+		s.Group = strings.Join(keys, ",")
+		r.look(func(*table) { // groups may have been chosen in a window too small to show them
+			shown := r.aggregates.Keep(r.means.Metrics)
+			s.Aggregate = shown.String()
+		})
 	} else {
 		s.All = r.unfolded()
 		s.Where = r.whereWithin(s.Where)

@@ -130,13 +130,10 @@ func (r *runScreen) whereWithin(line string) string {
 	}
 	var conditions []string
 	for i, id := range r.by {
-		switch value := r.within[i]; {
-		case id.kind == sweep.Value && value == "":
-			conditions = append(conditions, "not has:"+id.key)
-		case strings.ContainsAny(value, " \t"):
-			conditions = append(conditions, id.key+`="`+value+`"`)
-		default:
-			conditions = append(conditions, id.key+"="+value)
+		if value := r.within[i]; id.kind == sweep.Value && value == "" {
+			conditions = append(conditions, sweep.Lacks(id.key))
+		} else {
+			conditions = append(conditions, sweep.Equals(id.key, value))
 		}
 	}
 	return sweep.Narrow(line, strings.Join(conditions, " "))
@@ -180,6 +177,7 @@ func (r *runScreen) groupColumn(column int) (metric int, id columnID) {
 // chooseGroupAggregate chooses what the column under the cursor shows; on a column that is no
 // metric's, what all columns do.
 func (r *runScreen) chooseGroupAggregate() {
+	r.look(func(*table) {})
 	metric, _ := r.groupColumn(r.groups.Column)
 	if metric < 0 {
 		r.chooseAggregate("Every column shows of a group", lab.Metric{Better: lab.Higher}, func(a sweep.Aggregate) {

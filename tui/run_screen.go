@@ -59,11 +59,11 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"z"}, help: "unsort: the run's own order", when: func() bool { return r.sorted != columnID{} }, do: act(func() { r.sorted = columnID{} })},
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions: " + sweep.FilterSyntax, do: act(r.typeFilter)},
 		{keys: []string{"a"}, help: "show or fold the rows that differ in no axis of the sweep", when: r.folds, do: act(r.foldRows)},
-		{keys: []string{"g"}, footer: r.groupFooter(), help: "group the rows by step and axes: n, means with intervals, the best row", do: act(r.chooseGroups)},
+		{keys: []string{"g"}, footer: r.groupFooter(), help: "group the rows by step and axes: n, what each metric comes to, the best row", do: act(r.chooseGroups)},
 		{keys: []string{"esc"}, help: "back to the groups", when: func() bool { return r.within != nil }, do: act(func() { r.within = nil })},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
 		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
-		{keys: []string{" "}, help: "mark the row: its loss curve is drawn with those of other marked rows", when: r.hasRow, do: act(r.markRow)},
+		{keys: []string{" "}, help: "mark the row: the curves, c and e are of the marked rows then", when: r.hasRow, do: act(r.markRow)},
 		{keys: []string{"c"}, help: "compare the marked rows; one alone with the equal row of the pinned baseline", do: r.compareRows},
 		{keys: []string{"B"}, help: "show in place of each value how it differs from the pinned baseline's; again: the values", do: r.turnDeltas},
 		{keys: []string{"i"}, help: "show or hide intervals (±)", do: act(func() {

@@ -171,7 +171,7 @@ func TestForeignTextOfASweep(t *testing.T) {
 // TestAnyKeysOnASweep: exact frames at any size, no panic.
 func TestAnyKeysOnASweep(t *testing.T) {
 	keys := append(strings.Split("s z M m l i [ ] v . x j k g G n a C K J r < > y e", " "), "<enter>", "<enter>", "<esc>", "<up>", "<down>", "<left>", "<right>", "<space>", "<pgdown>", "<end>",
-		"/ratio<0.3<enter>", "/step=quantized or FM<enter>", "/nothing<enter>", "g<space><enter>", "g<down><space><enter>", "C<space><enter>")
+		"/ratio<0.3<enter>", "/step=quantized or FM<enter>", "/nothing<enter>", "g<space><enter>", "g<down><space><enter>", "C<space><enter>", "B<down><enter>")
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScript(t, 100, 30, Options{}).openSweep()
 		for range 40 {

@@ -84,6 +84,11 @@ func TestAggregatesOnTheScreen(t *testing.T) {
 	s.keys("i").expect("0.7629").expectNot("0.7550–0.7700").keys("i").expect("0.7550–0.7700")
 	s.keys("Bbest<enter>").expect("AUC best", "bytes best").expectNot("AUC mean", "0.7550–0.7700")
 	s.keys("<right><right><right><right>Bmax<enter>").expect("bytes max", "AUC best", "max bytes of ratio=0.125 = 1.00MB, of pruned")
+	for _, keys := range []string{"e", "B", "Y"} { // of groups that no window has shown yet
+		s := newScript(t, 80, 24, Options{}).openSweep()
+		s.send(tea.WindowSizeMsg{Width: 1, Height: 1})
+		s.keys("g<space><enter>" + keys)
+	}
 	s.keys("Bn<enter>").expect("bytes n", "n bytes of ratio=0.125 = 10 over 10 of 10 rows")
 }
 
