@@ -11,6 +11,7 @@ import (
 	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
+	"slimlab/lab/sweep"
 	"slimlab/tui"
 )
 
@@ -34,7 +35,7 @@ func (b *bench) Figures(_ context.Context, id string) (tui.RunFigures, error) {
 }
 
 // headline is the metric that counts of a run, in its best row that is not the baseline: the first
-// column that measures quality, or the first column.
+// column that measures quality, or the first column. Of several rows it says that it is the best.
 func headline(v *lab.View) tui.Headline {
 	columns := v.Columns()
 	if len(columns) == 0 {
@@ -43,13 +44,14 @@ func headline(v *lab.View) tui.Headline {
 	at := max(0, slices.IndexFunc(columns, func(m lab.Metric) bool { return m.Section == lab.Evaluate && m.Better != lab.Neither }))
 	metric, base := columns[at], baseline(v)
 	var best *lab.TableRow
+	rows := 0
 	for i := range v.Rows {
 		r := &v.Rows[i]
 		s, ok := r.Metric(metric.Key)
 		if !ok || math.IsNaN(s.Value) || r.Name == base && len(v.Begin.Rows) > 1 {
 			continue
 		}
-		if best == nil || better(metric, s.Value, best.Values[metric.Key].Value) {
+		if rows++; best == nil || better(metric, s.Value, best.Values[metric.Key].Value) {
 			best = r
 		}
 	}
@@ -58,6 +60,12 @@ func headline(v *lab.View) tui.Headline {
 	}
 	s := best.Values[metric.Key]
 	h := tui.Headline{Value: report.Format(metric.Unit, s.Value), Metric: metric.Label, Row: best.Label()}
+	switch {
+	case rows > 1 && metric.Better == lab.Neither:
+		h.Metric = "first " + h.Metric
+	case rows > 1:
+		h.Metric = sweep.Best.String() + " " + h.Metric
+	}
 	h.Interval = strings.TrimSpace(strings.TrimPrefix(report.FormatSummary(metric.Unit, s), h.Value))
 	return h
 }

@@ -114,7 +114,7 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 		p.list(func(int) string { return []string{"changed  ", "         "}[min(i, 1)] }, []string{changed})
 	}
 	if f, known := b.figuresOf(r); known && f.Headline.Value != "" {
-		p.list(func(int) string { return "best     " }, []string{f.Headline.String()})
+		p.list(func(int) string { return "figure   " }, []string{f.Headline.String()})
 	}
 	p.say("")
 	hint := "enter opens it, R repeats it with its settings, p replays it, e exports it, D deletes it."

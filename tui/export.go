@@ -24,7 +24,7 @@ var exportAs = map[string]struct{ about, extension string }{
 }
 
 // export asks for format and file, then writes the run's report; of a screen that shows less, or in
-// another order, it asks which. Marked rows come first: who marks means them.
+// another order, it asks which: the marked rows come first, then what is shown.
 func (w *workbench) export(run string, shown report.Shown, of exported) tea.Cmd {
 	p := &picker{workbench: w, title: "Export " + text.Clean(run) + " as"}
 	add := func(what string, s report.Shown, has ...string) {
@@ -33,27 +33,18 @@ func (w *workbench) export(run string, shown report.Shown, of exported) tea.Cmd 
 			p.entries = append(p.entries, entry{format + what, about, func() tea.Cmd { return w.exportTo(run, format, s, about) }})
 		}
 	}
-	asShown := func() {
-		if !shown.Plain() {
-			add(" as shown", shown, aboutShown(shown))
-		}
-	}
-	if of.marked != "" {
-		add(" of marked rows", of.rows, of.marked, of.hidden)
-	}
 	whole := ""
 	if of.marked != "" || !shown.Plain() {
 		whole = " of the whole run"
 	}
-	charted := shown.Group != "" || shown.Pareto != "" || shown.Pivot != "" || shown.Along != "" || shown.Curves != ""
-	if charted {
-		asShown() // what is looked at comes before the run
+	if of.marked != "" {
+		add(" of marked rows", of.rows, of.marked, of.hidden)
+	}
+	if !shown.Plain() {
+		add(" as shown", shown, aboutShown(shown))
 	}
 	for _, format := range report.Formats() {
 		p.entries = append(p.entries, entry{format + whole, exportAs[format].about, func() tea.Cmd { return w.exportTo(run, format, report.Shown{}, "the whole run") }})
-	}
-	if !charted {
-		asShown()
 	}
 	w.push(p)
 	return nil

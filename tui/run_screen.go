@@ -63,7 +63,7 @@ func (r *runScreen) tableKeys() []binding {
 		{keys: []string{"esc"}, help: "back to the groups", when: func() bool { return r.within != nil }, do: act(func() { r.within = nil })},
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return r.line.String() != "" }, do: act(r.clearFilter)},
 		{keys: []string{"M"}, help: "chart the metric of the column under the cursor", when: r.onMetric, do: act(r.chartColumn)},
-		{keys: []string{" "}, help: "mark the row: the curves, c and e are of the marked rows then", when: r.hasRow, do: act(r.markRow)},
+		{keys: []string{" "}, help: "mark the row: curves, comparison (c) and export (e) are of the marked rows", when: r.hasRow, do: act(r.markRow)},
 		{keys: []string{"c"}, help: "compare the marked rows; one alone with the equal row of the pinned baseline", do: r.compareRows},
 		{keys: []string{"B"}, help: "show in place of each value how it differs from the pinned baseline's; again: the values", do: r.turnDeltas},
 		{keys: []string{"i"}, help: "show or hide intervals (±)", do: act(func() {
