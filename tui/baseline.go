@@ -18,8 +18,16 @@ import (
 type baseline struct {
 	run    string         // empty: none is pinned
 	view   *lab.View      // nil: not read yet
-	rows   map[string]int // its rows by label, and by Identity
 	deltas bool           // tables show what differs from it
+	rows   map[string]int // its rows by the labels of the equal ones of the run of
+	of     matchedRun
+}
+
+// matchedRun is the state of a run whose rows were matched with those of the baseline.
+type matchedRun struct {
+	run           string
+	rows, changed int
+	settled       bool // however its rows go on
 }
 
 // pinnedMsg is a pinned run that was read.
@@ -69,22 +77,17 @@ func (w *workbench) takeBaseline(msg pinnedMsg) {
 		w.fail("baseline "+text.Clean(msg.run), msg.err)
 		return
 	}
-	w.baseline.view, w.baseline.rows = msg.view, map[string]int{}
-	for i := range msg.view.Rows {
-		w.baseline.rows[msg.view.Rows[i].Label()] = i
-	}
-	for _, row := range sweep.Of(msg.view).Rows {
-		w.baseline.rows[row.Identity()] = row.Index
-	}
+	w.baseline.view, w.baseline.of = msg.view, matchedRun{}
 }
 
-// equal finds the baseline's row that is equal to one of another run: of the same label, or at the
-// same values of the axes that it depends on.
-func (b *baseline) equal(row *sweep.Row) (at int, ok bool) {
-	if at, ok = b.rows[row.Label()]; ok {
-		return at, true
+// equal finds the baseline's row that measures the same as one of another run.
+func (b *baseline) equal(v *lab.View, row *sweep.Row) (at int, ok bool) {
+	of := matchedRun{run: v.Begin.Run, rows: len(v.Rows), changed: v.RowsChanged}
+	if b.rows == nil || of.run != b.of.run || of.rows != b.of.rows || !b.of.settled && of.changed != b.of.changed {
+		b.rows, of.settled = report.EqualRows(v, b.view)
+		b.of = of
 	}
-	at, ok = b.rows[row.Identity()]
+	at, ok = b.rows[row.Label()]
 	return at, ok
 }
 
@@ -149,7 +152,7 @@ func (r *runScreen) delta(row *sweep.Row, m lab.Metric) (shown, why string) {
 	if base.view == nil {
 		return "·", "the baseline is being read"
 	}
-	at, ok := base.equal(row)
+	at, ok := base.equal(r.last.view, row)
 	if !ok {
 		return report.Missing, "the baseline has no such row"
 	}

@@ -176,8 +176,11 @@ func (r *runScreen) compareRows() tea.Cmd {
 		base := &r.baseline
 		rows := sweep.Of(view).Rows
 		own := slices.IndexFunc(rows, func(row sweep.Row) bool { return slices.Contains(row.Same, sides[0].row) })
-		at, ok := base.equal(&rows[own])
-		if base.view == nil || !ok || base.run == r.session.id {
+		at, ok := 0, false
+		if base.view != nil && base.run != r.session.id {
+			at, ok = base.equal(view, &rows[own])
+		}
+		if !ok {
 			r.say("%s", r.whyNoRows())
 			return r.readBaseline()
 		}

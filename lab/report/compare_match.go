@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/lab"
 	"slimlab/lab/sweep"
 )
 
@@ -97,6 +98,28 @@ func settle(t, other *sweep.Table) {
 			}
 		}
 	}
+}
+
+// EqualRows finds for rows of a run the row of a base that measures the same, by the label of the
+// run's row: its place in base.Rows. settled says that no row which is measured later changes that.
+func EqualRows(v, base *lab.View) (equal map[string]int, settled bool) {
+	old, now := sweep.Of(base), sweep.Of(v)
+	settled = len(now.Axes) == 0 || len(v.Begin.Depends) == len(v.Begin.Rows)
+	for i := range now.Axes {
+		settled = settled && len(now.Axes[i].Values) > 1
+	}
+	settle(old, now)
+	settle(now, old)
+	equal = map[string]int{}
+	matches := matchRows(old, now)
+	for i := range matches {
+		if m := &matches[i]; m.base != nil {
+			for _, at := range m.of {
+				equal[v.Rows[at].Label()] = m.base.Index
+			}
+		}
+	}
+	return equal, settled
 }
 
 // foldedNote says how many rows repeat others, which are compared once; "" where none does.
