@@ -118,6 +118,9 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	}
 	p.say("")
 	hint := "enter opens it, R repeats it with its settings, p replays it, e exports it, D deletes it."
+	if r.NoDelete != "" {
+		hint = "enter follows it, R repeats it with its settings. It cannot be deleted now: " + text.Clean(r.NoDelete) + "."
+	}
 	switch {
 	case b.running() && b.live.id == r.ID:
 		hint = "It is live: enter watches it."

@@ -73,7 +73,7 @@ func (b *benchScreen) noRun() string {
 	case it.run != nil:
 		return "the log of this run cannot be read: its details say why"
 	case it.scenario != nil:
-		return "it is for runs, which stand below the scenarios (] goes there)"
+		return "it is for runs (] goes to them)"
 	}
 	return "no run is chosen"
 }

@@ -41,7 +41,7 @@ func TestLinesOfRunsSayAll(t *testing.T) {
 	headline := RunFigures{Headline: Headline{"0.7644", "±0.0040", "AUC exp.", "distilled"}}
 	runs := []RunInfo{
 		{ID: "a", Scenario: "a-scenario-with-a-long-name", State: lab.Done, Started: epoch, Duration: 723 * time.Second, Quick: true, Settings: []string{"distilled.steps=50"}},
-		{ID: "b", Scenario: "b", State: lab.Running, Started: epoch.Add(-time.Hour), Settings: []string{"FM.lr=1", "batch=2"}, Progress: Progress{"3/24 cells", "at least 3m 10s left"}},
+		{ID: "b", Scenario: "b", State: lab.Running, Started: epoch.Add(-time.Hour), Settings: []string{"FM.lr=1", "batch=2"}, Progress: Progress{"3/24 cells", "at least 3m 10s left, from 3 earlier runs"}},
 		{ID: "c", Scenario: "c", State: lab.Failed, Started: epoch, Duration: 40 * time.Hour},
 		{ID: "20261124-1130-unreadable-a1", Err: errors.New("damaged")},
 	}

@@ -77,10 +77,12 @@ func (p Progress) String() string {
 	return p.Done + ", " + p.Left
 }
 
-// forms are the texts of a progress, the longest first, each a beginning of the one before.
+// forms are the texts of a progress, the longest first, each a beginning of the one before: what
+// the time left rests on goes first, then the time left.
 func (p Progress) forms() []string {
 	count, _, _ := strings.Cut(p.Done, " ")
-	return []string{p.String(), p.Done, count}
+	left, _, _ := strings.Cut(p.Left, ", ")
+	return []string{p.String(), Progress{p.Done, left}.String(), p.Done, count}
 }
 
 func (h Headline) clean() Headline {

@@ -42,8 +42,8 @@ func TestKeyThatCannotWorkSaysWhy(t *testing.T) {
 		{"jjjj", nil, "r", "r run ", "R repeats this run"},
 		{"jjj", nil, "r", "r run ", "mine.yaml cannot be run"},
 		{"", nil, "E", "E edit", "figure1 ships with slimlab"},
-		{"", nil, "p", "p replay", "it is for runs"},
-		{"", nil, "D", "D delete", "it is for runs"},
+		{"", nil, "p", "p replay", "it is for runs (]"},
+		{"", nil, "D", "D delete", "it is for runs (]"},
 		{"jjjj", running, "D", "D delete", "process 4242 writes its log"},
 	} {
 		s := newScript(t, 160, 40, Options{}).keys(c.screen)

@@ -50,9 +50,9 @@ func (s *Store) Find(name string) (string, error) {
 		case n == 1:
 			return found[0], nil
 		case n > 5:
-			return "", fmt.Errorf("run %q: %w: it is the %s of %d ids: %s and %d more; expected more of one", name, ErrSeveral, part.name, n, strings.Join(found[:5], ", "), n-5)
+			return "", fmt.Errorf("run %q: %w: it is the %s of %d ids: %s and %d more; expected more of the id", name, ErrSeveral, part.name, n, strings.Join(found[:5], ", "), n-5)
 		case n > 1:
-			return "", fmt.Errorf("run %q: %w: it is the %s of %d ids: %s; expected more of one", name, ErrSeveral, part.name, n, strings.Join(found, ", "))
+			return "", fmt.Errorf("run %q: %w: it is the %s of %d ids: %s; expected more of the id", name, ErrSeveral, part.name, n, strings.Join(found, ", "))
 		}
 	}
 	if len(runs) == 0 {

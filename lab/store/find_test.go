@@ -36,7 +36,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"2026-": "the beginning of 2 ids: 2026-tiny-2b00, 2026-tiny-1a00; expected more of one", "00": "the end of 3 ids: 2027-paper-fig-3c00, ",
+		"2026-": "the beginning of 2 ids: 2026-tiny-2b00, 2026-tiny-1a00; expected more of the id", "00": "the end of 3 ids: 2027-paper-fig-3c00, ",
 		"202": "the beginning of 5 ids", "2": "the beginning of 5 ids",
 	} {
 		if _, err := s.Find(name); !errors.Is(err, ErrSeveral) || !strings.Contains(err.Error(), want) {
