@@ -1,6 +1,9 @@
 package lab
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // Metric describes a measured quantity. Key is its name in scenarios, expectations and exports.
 type Metric struct {
@@ -38,6 +41,21 @@ func (u Unit) String() string {
 		"number", "count", "bytes", "seconds", "per second", "fraction", "relative change",
 		"nats", "ratio", "bytes per second", "operations per second",
 	}[u]
+}
+
+// Range is the lowest and the highest value that a figure of the unit can have: a share lies
+// between 0 and 1, a relative change is at least −100%, and a size, a time or a loss is not
+// negative.
+func (u Unit) Range() (low, high float64) {
+	switch u {
+	case Plain:
+		return math.Inf(-1), math.Inf(1)
+	case Fraction:
+		return 0, 1
+	case Percent:
+		return -1, math.Inf(1)
+	}
+	return 0, math.Inf(1)
 }
 
 // Direction says which values are better.

@@ -55,8 +55,11 @@ type Summary struct {
 	// measure. More: the 95% interval of the mean from the variance over seeds (Student's t) and
 	// that of the test sample (the seeds' own intervals); for a timing the lowest and the highest
 	// seed.
+	// Bounds beyond the range of the metric are cut to it, with a warning.
 	Low, High float64
 	Interval  bool
+	below     float64 // what Low was cut by
+	above     float64
 	Seeds     []SeedMeasure // in order of seed
 	Of        int           // seeds that the plan has
 	Warnings  []string      // why to take the value with care, each once
@@ -68,6 +71,30 @@ func (s *Summary) HalfWidth() float64 {
 		return 0
 	}
 	return max(s.High-s.Value, s.Value-s.Low)
+}
+
+// Sides are the widths of the interval below and above the value before it was cut to the metric's
+// range: what a comparison adds up.
+func (s *Summary) Sides() (below, above float64) {
+	return s.Value - s.Low + s.below, s.High - s.Value + s.above
+}
+
+// Cut reports whether a bound of the interval was cut to the metric's range.
+func (s *Summary) Cut() bool { return s.below > 0 || s.above > 0 }
+
+// cutTo cuts the interval to a range in which the value lies.
+func (s *Summary) cutTo(low, high float64) {
+	if !s.Interval || !(low <= s.Value && s.Value <= high) {
+		return
+	}
+	if s.Low < low {
+		s.below, s.Low = low-s.Low, low
+		s.warn(fmt.Sprintf("interval cut at %g, the lowest value there is", low))
+	}
+	if s.High > high {
+		s.above, s.High = s.High-high, high
+		s.warn(fmt.Sprintf("interval cut at %g, the highest value there is", high))
+	}
 }
 
 // SeedMeasure is what one seed measured.
@@ -180,6 +207,9 @@ func (r *TableRow) summarize(key string) Summary {
 	}
 	metric, known := MetricByKey(key)
 	s.fold(known && metric.Timing)
+	if known {
+		s.cutTo(metric.Unit.Range())
+	}
 	return s
 }
 

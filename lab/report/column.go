@@ -51,9 +51,7 @@ func (c *Column) Cell(r *lab.TableRow) TableCell {
 		return TableCell{Value: Missing}
 	}
 	cell := TableCell{Value: c.Scale.Format(s.Value), Best: s.Value == c.best, Warnings: s.Warnings}
-	if half := s.HalfWidth(); half > 0 {
-		cell.Interval = c.Scale.Width(half)
-	}
+	cell.Interval = c.Scale.beside(&s)
 	return cell
 }
 

@@ -213,7 +213,9 @@ func (one *Change) unpaired() (d stat.Interval, p float64, ok bool) {
 	side := func(ofNew, ofBase float64) stat.Estimate { // half-widths on one side
 		return stat.Estimate{Value: d.Value, Errors: []stat.Error{stat.ErrorOf(ofNew, len(b.Seeds)), stat.ErrorOf(ofBase, len(a.Seeds))}}
 	}
-	below, above := side(b.Value-b.Low, a.High-a.Value), side(b.High-b.Value, a.Value-a.Low)
+	belowA, aboveA := a.Sides()
+	belowB, aboveB := b.Sides()
+	below, above := side(belowB, aboveA), side(aboveB, belowA)
 	d.Low, d.High = d.Value-below.Half(), d.Value+above.Half()
 	if d.Value < 0 {
 		return d, above.P(), d.Bounded() // the side on which 0 is

@@ -118,11 +118,20 @@ func (s Scale) Summary(x lab.Summary) string {
 	if len(x.Seeds) == 0 {
 		return Missing
 	}
-	text := s.Format(x.Value)
-	if half := x.HalfWidth(); half > 0 {
-		text += " " + s.Width(half)
+	return strings.TrimSpace(s.Format(x.Value) + " " + s.beside(&x))
+}
+
+// beside writes the interval of a summary, as it stands after the value: "±0.0031", or its bounds
+// where it was cut to the metric's range, which ± would leave; empty without one.
+func (s Scale) beside(x *lab.Summary) string {
+	switch half := x.HalfWidth(); {
+	case half == 0:
+		return ""
+	case x.Cut():
+		return "[" + s.Format(x.Low) + ", " + s.Format(x.High) + "]"
+	default:
+		return s.Width(half)
 	}
-	return text
 }
 
 // Bytes writes a number of bytes: "12.3MB".

@@ -208,10 +208,26 @@ func TestBoardIntervalIsStats(t *testing.T) {
 		b := run("r", len(values), func(row string, seed int, m map[string]lab.Measure) { m["auc"] = lab.Measure{Value: values[seed-1]} })
 		s, _ := b.Snapshot().Rows[0].Metric("auc")
 		want := stat.MeanInterval(values)
-		if math.Abs(s.Value-want.Value) > 1e-9 || math.Abs(s.Low-want.Low) > 1e-9 || math.Abs(s.High-want.High) > 1e-9 {
+		below, above := s.Sides() // not cut to the range of an AUC
+		if math.Abs(s.Value-want.Value) > 1e-9 || math.Abs(s.Value-below-want.Low) > 1e-9 || math.Abs(s.Value+above-want.High) > 1e-9 {
 			t.Fatalf("board %v [%v, %v], stat %+v", s.Value, s.Low, s.High, want)
 		}
 	})
+}
+
+// TestIntervalsThatAreCut: bounds stand in place of ± where that would leave the metric's range,
+// and a note says so.
+func TestIntervalsThatAreCut(t *testing.T) {
+	b := run("r", 2, func(row string, seed int, m map[string]lab.Measure) {
+		m["auc"] = lab.Measure{Value: []float64{0.98, 1}[seed-1]}
+	})
+	var text, lines strings.Builder
+	if err := Text(&text, b.Snapshot(), 0); err != nil || !strings.Contains(text.String(), "0.9900* [0.8629, 1.0000]") && !strings.Contains(text.String(), "0.9900 [0.8629, 1.0000]") || !strings.Contains(text.String(), "interval cut at 1, the highest value there is") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	if err := Write("csv", &lines, b.Snapshot()); err != nil || strings.Contains(lines.String(), "1.11") {
+		t.Errorf("%v\n%s", err, lines.String())
+	}
 }
 
 func TestCompare(t *testing.T) {
