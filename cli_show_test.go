@@ -30,7 +30,7 @@ func TestShowSelects(t *testing.T) {
 		{[]string{"--baseline", "demo", "--columns", "bytes"}, exitHeld, []string{"step             bytes        Δ", "0.00% =", "Δ is against the baseline 20261124-022441-figure1-37e5 (figure1): = same"}},
 		{[]string{"--baseline", "demo", "--where", "w8", "--format", "csv"}, exitHeld, []string{"bytes_base,bytes_delta,bytes_verdict", "w8a8,"}},
 		{[]string{"--baseline", "demo", "--format", "json"}, exitHeld, []string{`"against": {`, `"verdict": "same"`}},
-		{[]string{"--baseline", "none"}, exitUsage, []string{"run none: ", "`slimlab runs` lists what there is"}},
+		{[]string{"--baseline", "none"}, exitUsage, []string{`run "none": not found`, "`slimlab runs` lists what there is"}},
 		{[]string{"--baseline", "demo", "--pivot", "step,state"}, exitUsage, []string{"--baseline: only a table of rows has differences; expected --baseline or --pivot, not both"}},
 		{[]string{"--baseline", "demo", "--format", "junit"}, exitUsage, []string{"--baseline: junit files hold expectations and no rows"}},
 		{[]string{"--sort", "bytes", "--format", "junit"}, exitUsage, []string{"--sort: junit files hold expectations and no rows"}},
