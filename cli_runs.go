@@ -48,7 +48,9 @@ type runList struct {
 type listedRun struct {
 	Run      string     `json:"run"` // its id
 	Scenario string     `json:"scenario"`
-	Started  *time.Time `json:"started"` // null where the log does not say
+	Quick    bool       `json:"quick"`
+	Settings []string   `json:"settings"` // that it changed in its scenario
+	Started  *time.Time `json:"started"`  // null where the log does not say
 	Seconds  float64    `json:"seconds"`
 	// wait, run, done, fail, stop, interrupted, damaged or newer
 	State   string `json:"state"`
@@ -68,6 +70,7 @@ func newRunList(runs []store.Info) runList {
 		case r.Interrupted:
 			one.State = "interrupted"
 		}
+		one.Quick, one.Settings = r.Quick, append([]string{}, r.Settings...)
 		if !r.Started.IsZero() {
 			one.Started = &r.Started
 		}
@@ -89,7 +92,11 @@ func (l runList) text() string {
 		if r.Started != nil {
 			started = r.Started.Format("2006-01-02 15:04")
 		}
-		t.Add(r.Run, r.Scenario, started, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond).String(), state)
+		name := r.Scenario
+		if r.Quick {
+			name += " (quick)"
+		}
+		t.Add(r.Run, strings.Join(append([]string{name}, r.Settings...), " "), started, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond).String(), state)
 	}
 	return t.Text()
 }

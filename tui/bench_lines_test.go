@@ -129,6 +129,31 @@ func TestWheelOnEveryColumnOfTheBench(t *testing.T) {
 	}
 }
 
+// TestWheelAboveAndBelow: in a narrow terminal the list stands above the details, and the wheel
+// moves what is under it.
+func TestWheelAboveAndBelow(t *testing.T) {
+	for _, size := range [][2]int{{60, 15}, {80, 24}, {109, 40}} {
+		s := newScript(t, size[0], size[1], Options{})
+		b := s.m.screens[0].(*benchScreen)
+		_, divider := s.at("────")
+		for y := 2; y < size[1]-1; y++ {
+			s.keys("<home>")
+			first := b.cursor
+			b.scroll = 0
+			s.wheel(5, y, tea.MouseButtonWheelDown)
+			if moved := b.cursor != first; moved != (y < divider) {
+				t.Errorf("%v, the divider at %d, the wheel at %d: the list moved %v", size, divider, y, moved)
+			}
+			if scrolled := b.scroll > 0; scrolled && y < divider {
+				t.Errorf("%v, the divider at %d, the wheel at %d: the details scrolled", size, divider, y)
+			}
+		}
+		if details := b.detailsSeen(size[0]-2, 4); len(details) != 4 || !strings.Contains(details[3], "more lines below") {
+			t.Errorf("%v: %q", size, details)
+		}
+	}
+}
+
 // A typed line and its cursor are shown whole where they fit; else the cursor and as much as fits
 // before it, and what is cut behind it.
 func TestLineThatIsTyped(t *testing.T) {
