@@ -262,7 +262,7 @@ func (l *library) Runs(context.Context) ([]tui.RunInfo, error) {
 			Progress: far[r.ID],
 		}
 		if running := l.home.Logs.Running(&r); running != nil && r.Problem == nil {
-			infos[i].NoDelete = running.Error()
+			infos[i].NoDelete = running.What()
 		}
 	}
 	return infos, nil

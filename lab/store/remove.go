@@ -17,15 +17,17 @@ type RunningError struct {
 	Host    string // of the process, where that is another machine than this one
 }
 
-func (e *RunningError) Error() string {
-	text := "run " + e.ID + " is running: "
+func (e *RunningError) Error() string { return "run " + e.ID + " is running: " + e.What() }
+
+// What says which process works on the run, as far as its log knows it, and what to do.
+func (e *RunningError) What() string {
 	switch {
 	case e.Process == 0:
-		return text + "stop its process first, which its log does not name; lsof or fuser finds it by the file " + e.Log
+		return "stop its process first, which its log does not name; lsof or fuser finds it by the file " + e.Log
 	case e.Host != "":
-		return text + fmt.Sprintf("process %d on the machine %s writes its log; stop it there first (kill -INT %d; what it has finished is kept)", e.Process, e.Host, e.Process)
+		return fmt.Sprintf("process %d on the machine %s writes its log; stop it there first (kill -INT %d; what it has finished is kept)", e.Process, e.Host, e.Process)
 	}
-	return text + fmt.Sprintf("process %d writes its log; stop it first (kill -INT %d, or x in its workbench; what it has finished is kept)", e.Process, e.Process)
+	return fmt.Sprintf("process %d writes its log; stop it first (kill -INT %d, or x in its workbench; what it has finished is kept)", e.Process, e.Process)
 }
 
 // Running is the RunningError of a run that has not ended; nil of one that has.
