@@ -16,16 +16,51 @@ const (
 	ReverseKL                   // KL(q‖p) = Σ q log(q/p)
 	// β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q (GKD, Agarwal et al., 2024)
 	JensenShannon
+	SkewForwardKL  // KL(p‖αp + (1−α)q) (DistiLLM, Ko et al., 2024)
+	SkewReverseKL  // KL(q‖(1−α)p + αq) (the same)
+	TotalVariation // ½ Σ|p − q|
 )
 
 // Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of student
 // logits z: p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the cross-entropy is
 // always at T = 1.
 type Distillation struct {
-	Divergence  Divergence
-	Beta        float64 // of JensenShannon: the teacher's share of m, in (0, 1)
+	Divergence Divergence
+	Beta       float64 // of JensenShannon: the teacher's share of m, in (0, 1)
+	// Normalized divides JensenShannon and its gradient by β(1−β): the limits β → 0 and β → 1 are
+	// then forward and reverse KL, and not 0.
+	Normalized bool
+	// of the skewed divergences, in (0, 1): the share, in the mixture, of the distribution on the
+	// left
+	Alpha       float64
 	Temperature float64 // 0 means 1
 	TimesT2     bool    // multiplies the divergence and its gradient by T² (Hinton et al., 2015)
+}
+
+// check panics where a parameter has no meaning.
+func (d Distillation) check() {
+	switch d.Divergence {
+	case JensenShannon:
+		if !(d.Beta > 0 && d.Beta < 1) {
+			panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
+		}
+	case SkewForwardKL, SkewReverseKL:
+		if !(d.Alpha > 0 && d.Alpha < 1) {
+			panic(fmt.Sprintf("kernels: a skewed divergence with α %v, needs 0 < α < 1", d.Alpha))
+		}
+	}
+}
+
+// factor is what the divergence, as it is defined at T = 1, is multiplied by.
+func (d Distillation) factor() float64 {
+	factor := 1.0
+	if d.TimesT2 {
+		factor = d.Temperature * d.Temperature
+	}
+	if d.Divergence == JensenShannon && d.Normalized {
+		factor /= d.Beta * (1 - d.Beta)
+	}
+	return factor
 }
 
 // lossRows is how many rows one task of the parallel losses takes: small enough to share a chunk of
@@ -74,6 +109,9 @@ type DistillationRows struct {
 //	ForwardKL      (q − p)/T
 //	ReverseKL      q·(log(q/p) − KL(q‖p))/T
 //	JensenShannon  (1−β)·q·(log(q/m) − KL(q‖m))/T
+//	SkewForwardKL  −(1−α)·q·(p/m − Σ q·p/m)/T
+//	SkewReverseKL  q·(h − Σ q·h)/T, h = log(q/m) − α·q/m
+//	TotalVariation q·(h − Σ q·h)/T, h = ½ sign(q − p)
 func (d Distillation) Loss(r DistillationRows) {
 	rows := len(r.Labels)
 	checkLen("Distillation.Loss Divergence", r.Divergence, rows)
@@ -86,9 +124,7 @@ func (d Distillation) Loss(r DistillationRows) {
 	if d.Temperature == 0 {
 		d.Temperature = 1
 	}
-	if d.Divergence == JensenShannon && !(d.Beta > 0 && d.Beta < 1) {
-		panic(fmt.Sprintf("kernels: JensenShannon with β %v, needs 0 < β < 1", d.Beta))
-	}
+	d.check()
 	distillationCalls.run(rows, lossRows, distillationCall{d, r})
 }
 
@@ -128,9 +164,9 @@ func crossEntropyRow(z []float32, label int, weight float32) float32 {
 // their maximum first, so that their differences keep their digits; nothing is divided by a
 // probability, so that underflow of p or q is harmless.
 type lossRow struct {
-	rk         *rowKernels
-	z, t, s, e []float32
-	beta       float64
+	rk          *rowKernels
+	z, t, s, e  []float32
+	beta, alpha float64
 
 	weightD, weightCE float64 // weightD with its factors of T
 	divergence, sumQ  float64
@@ -138,12 +174,9 @@ type lossRow struct {
 
 // row computes one row at one temperature; own is scratch, two rows long.
 func (d Distillation) row(z, t, own []float32, label int, weightD, weightCE float32) (divergence, ce float32) {
-	scale := 1.0
-	if d.TimesT2 {
-		scale = d.Temperature * d.Temperature
-	}
+	scale := d.factor()
 	r := lossRow{
-		rk: &active.Load().rows, z: z, t: t, s: own[:len(z)], e: own[len(z) : 2*len(z)], beta: d.Beta,
+		rk: &active.Load().rows, z: z, t: t, s: own[:len(z)], e: own[len(z) : 2*len(z)], beta: d.Beta, alpha: d.Alpha,
 		weightD: float64(weightD) * scale / d.Temperature, weightCE: float64(weightCE),
 	}
 	r.center(z, d.Temperature)
@@ -156,6 +189,12 @@ func (d Distillation) row(z, t, own []float32, label int, weightD, weightCE floa
 		r.reverseKL()
 	case JensenShannon:
 		r.jensenShannon()
+	case SkewForwardKL:
+		r.skewForwardKL()
+	case SkewReverseKL:
+		r.skewReverseKL()
+	case TotalVariation:
+		r.totalVariation()
 	default:
 		panic(fmt.Sprintf("kernels: unknown divergence %d", d.Divergence))
 	}
@@ -193,17 +232,67 @@ func (r *lossRow) reverseKL() {
 	r.gradient(r.weightD, mean)
 }
 
-// jensenShannon takes log(q/m) and log(p/m) from d = log(p/q).
-func (r *lossRow) jensenShannon() {
+// mixture turns z and t into q·sumQ and p·sumP, and sets e to log(p/m) and s to log(q/m) for m =
+// share·p + (1−share)·q, from d = log(p/q).
+func (r *lossRow) mixture(share float64) (sumP float64) {
 	copy(r.s, r.t)
 	r.rk.axpy(r.s, r.z, -1)
-	sumP := expSumBlocks(r.rk, r.t, r.t, 0)
+	sumP = expSumBlocks(r.rk, r.t, r.t, 0)
 	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 0)
-	r.rk.mixtureLogs(r.e, r.s, float32(math.Log(r.sumQ)-math.Log(sumP)), float32(r.beta), float32(1-r.beta))
+	r.rk.mixtureLogs(r.e, r.s, float32(math.Log(r.sumQ)-math.Log(sumP)), float32(share), float32(1-share))
+	return sumP
+}
+
+func (r *lossRow) jensenShannon() {
+	sumP := r.mixture(r.beta)
 	atP, atQ := dotBlocks(r.rk, r.t, r.e), dotBlocks(r.rk, r.z, r.s) // KL(p‖m)·sumP, KL(q‖m)·sumQ
 	mean := atQ / r.sumQ
 	r.divergence = r.beta*atP/sumP + (1-r.beta)*mean
 	r.gradient(r.weightD*(1-r.beta), mean)
+}
+
+// skewForwardKL subtracts 1 from p/m, which changes nothing in the gradient but makes it 0, exactly,
+// where p = q.
+func (r *lossRow) skewForwardKL() {
+	sumP := r.mixture(r.alpha)
+	r.divergence = dotBlocks(r.rk, r.t, r.e) / sumP
+	r.rk.exp(r.s, r.e)
+	r.rk.shiftScale(r.s, r.s, 1, 1)
+	r.gradient(-r.weightD*(1-r.alpha), dotBlocks(r.rk, r.z, r.s)/r.sumQ)
+}
+
+// skewReverseKL takes α·(q/m − 1), as skewForwardKL does.
+func (r *lossRow) skewReverseKL() {
+	r.mixture(1 - r.alpha)
+	r.divergence = dotBlocks(r.rk, r.z, r.s) / r.sumQ
+	r.rk.exp(r.e, r.s)
+	r.rk.shiftScale(r.e, r.e, 1, 1)
+	r.rk.axpy(r.s, r.e, float32(-r.alpha))
+	r.gradient(r.weightD, dotBlocks(r.rk, r.z, r.s)/r.sumQ)
+}
+
+func (r *lossRow) totalVariation() {
+	sumP := expSumBlocks(r.rk, r.t, r.t, 0)
+	r.sumQ = expSumBlocks(r.rk, r.z, r.z, 0)
+	var distance, mean float64
+	for i, e := range r.z {
+		q, p := float64(e)/r.sumQ, float64(r.t[i])/sumP
+		switch {
+		case q > p:
+			r.s[i] = 0.5
+			mean += q / 2
+		case q < p:
+			r.s[i] = -0.5
+			mean -= q / 2
+		case q == p:
+			r.s[i] = 0
+		default: // a NaN
+			r.s[i] = float32(math.NaN())
+		}
+		distance += math.Abs(q - p)
+	}
+	r.divergence = distance / 2
+	r.gradient(r.weightD, mean)
 }
 
 // gradient turns z = q·sumQ into weight·q·(s − mean) + weightCE·q.

@@ -21,10 +21,19 @@ func lossCases() []lossCase {
 		for _, squared := range []bool{false, true} {
 			at := fmt.Sprintf("/T=%v,T2=%v", temperature, squared)
 			cases = append(cases,
-				lossCase{"fkl" + at, Distillation{ForwardKL, 0, temperature, squared}},
-				lossCase{"rkl" + at, Distillation{ReverseKL, 0, temperature, squared}})
+				lossCase{"fkl" + at, Distillation{Divergence: ForwardKL, Temperature: temperature, TimesT2: squared}},
+				lossCase{"rkl" + at, Distillation{Divergence: ReverseKL, Temperature: temperature, TimesT2: squared}},
+				lossCase{"tvd" + at, Distillation{Divergence: TotalVariation, Temperature: temperature, TimesT2: squared}})
 			for _, beta := range []float64{0.1, 0.5, 0.8} {
-				cases = append(cases, lossCase{fmt.Sprintf("jsd:%v%s", beta, at), Distillation{JensenShannon, beta, temperature, squared}})
+				for _, normalized := range []bool{false, true} {
+					cases = append(cases, lossCase{fmt.Sprintf("jsd:%v,normalized=%v%s", beta, normalized, at),
+						Distillation{Divergence: JensenShannon, Beta: beta, Normalized: normalized, Temperature: temperature, TimesT2: squared}})
+				}
+			}
+			for _, alpha := range []float64{0.1, 0.5, 0.9} {
+				cases = append(cases,
+					lossCase{fmt.Sprintf("skl:%v%s", alpha, at), Distillation{Divergence: SkewForwardKL, Alpha: alpha, Temperature: temperature, TimesT2: squared}},
+					lossCase{fmt.Sprintf("srkl:%v%s", alpha, at), Distillation{Divergence: SkewReverseKL, Alpha: alpha, Temperature: temperature, TimesT2: squared}})
 			}
 		}
 	}
@@ -58,6 +67,15 @@ func klReference(lp, lq []float64) (sum float64) {
 	return sum
 }
 
+// logMixture is log(a·e^x + (1−a)·e^y).
+func logMixture(a float64, x, y []float64) []float64 {
+	m := make([]float64, len(x))
+	for i := range m {
+		m[i] = logAddExp(math.Log(a)+x[i], math.Log(1-a)+y[i])
+	}
+	return m
+}
+
 func divergenceReference(d Distillation, z, t []float64) float64 {
 	lp, lq := logSoftmax64(t, d.Temperature), logSoftmax64(z, d.Temperature)
 	scale := 1.0
@@ -69,11 +87,21 @@ func divergenceReference(d Distillation, z, t []float64) float64 {
 		return scale * klReference(lp, lq)
 	case ReverseKL:
 		return scale * klReference(lq, lp)
+	case SkewForwardKL:
+		return scale * klReference(lp, logMixture(d.Alpha, lp, lq))
+	case SkewReverseKL:
+		return scale * klReference(lq, logMixture(d.Alpha, lq, lp))
+	case TotalVariation:
+		var sum float64
+		for i := range lp {
+			sum += math.Abs(math.Exp(lp[i]) - math.Exp(lq[i]))
+		}
+		return scale * sum / 2
 	}
-	lm := make([]float64, len(lp))
-	for i := range lm {
-		lm[i] = logAddExp(math.Log(d.Beta)+lp[i], math.Log(1-d.Beta)+lq[i])
+	if d.Normalized {
+		scale /= d.Beta * (1 - d.Beta)
 	}
+	lm := logMixture(d.Beta, lp, lq)
 	return scale * (d.Beta*klReference(lp, lm) + (1-d.Beta)*klReference(lq, lm))
 }
 
@@ -97,12 +125,23 @@ func gradientReference(d Distillation, z, t []float64) []float64 {
 			b := d.Beta
 			lm := logAddExp(math.Log(b)+lp[i], math.Log(1-b)+lq[i])
 			g[i] = -b*(1-b)*math.Exp(lp[i]-lm) + (1-b)*(lq[i]-lm+1-(1-b)*math.Exp(lq[i]-lm))
+		case SkewForwardKL:
+			lm := logAddExp(math.Log(d.Alpha)+lp[i], math.Log(1-d.Alpha)+lq[i])
+			g[i] = -(1 - d.Alpha) * math.Exp(lp[i]-lm)
+		case SkewReverseKL:
+			lm := logAddExp(math.Log(d.Alpha)+lq[i], math.Log(1-d.Alpha)+lp[i])
+			g[i] = lq[i] - lm + 1 - d.Alpha*math.Exp(lq[i]-lm)
+		case TotalVariation:
+			g[i] = math.Copysign(0.5, q-math.Exp(lp[i]))
 		}
 		mean += q * g[i]
 	}
 	scale := 1 / d.Temperature
 	if d.TimesT2 {
 		scale = d.Temperature
+	}
+	if d.Divergence == JensenShannon && d.Normalized {
+		scale /= d.Beta * (1 - d.Beta)
 	}
 	for i := range out {
 		q := math.Exp(lq[i])
