@@ -21,7 +21,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			for _, threads := range []int{1, 2} {
 				restore := parallel.SetThreads(threads)
 				tr, err := NewTrainer(TrainConfig{
-					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: o, Recompute: recompute,
+					Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: inMemory(tinyModel(t, tinyConfig(61, 24), 2)), Objective: o, Recompute: recompute,
 					Next: fixed(examples...), Steps: 100, LearningRate: 1e-4, passTokens: 200, chunkRows: 64,
 				})
 				if err != nil {

@@ -32,7 +32,7 @@ func fullExamples(count, tokens, vocab int) []Example {
 	rng := rand.New(rand.NewPCG(1, 1))
 	examples := make([]Example, count)
 	for i := range examples {
-		e := Example{make([]int32, tokens+1), make([]bool, tokens+1)}
+		e := Example{Tokens: make([]int32, tokens+1), Answer: make([]bool, tokens+1)}
 		for t := range e.Tokens {
 			e.Tokens[t], e.Answer[t] = int32(rng.IntN(vocab)), t > 0
 		}
@@ -55,7 +55,7 @@ func BenchmarkStep(b *testing.B) {
 		{"small", func() TrainConfig { return TrainConfig{Student: smallStep(b, 4096), Objective: supervised} }, fullExamples(16, 256, 4096)},
 		{"large", func() TrainConfig { return TrainConfig{Student: largeStep(b), Objective: supervised} }, fullExamples(8, 512, 8192)},
 		{"distil", func() TrainConfig {
-			return TrainConfig{Student: smallStep(b, 8192), Teacher: largeStep(b), Objective: Objective{Divergence: ForwardKL}}
+			return TrainConfig{Student: smallStep(b, 8192), Teacher: inMemory(largeStep(b)), Objective: Objective{Divergence: ForwardKL}}
 		}, fullExamples(16, 256, 8192)},
 	} {
 		for _, variant := range []struct {
@@ -81,6 +81,9 @@ func BenchmarkStep(b *testing.B) {
 }
 
 func benchmarkStep(b *testing.B, c TrainConfig, examples []Example) {
+	if teacher, ok := c.Teacher.(*ModelTeacher); ok {
+		c.Teacher = NewModelTeacher(teacher.model, c.Precision)
+	}
 	c.Next, c.Steps, c.WarmUp, c.LearningRate = fixed(examples...), 1<<30, 1<<29, 1e-6
 	tr, err := NewTrainer(c)
 	if err != nil {

@@ -27,7 +27,7 @@ func benchExamples() []Example {
 	rng := rand.New(rand.NewPCG(1, 1))
 	examples := make([]Example, 16)
 	for i := range examples {
-		e := Example{make([]int32, 104), make([]bool, 104)}
+		e := Example{Tokens: make([]int32, 104), Answer: make([]bool, 104)}
 		for t := range e.Tokens {
 			e.Tokens[t] = int32(rng.IntN(256))
 			e.Answer[t] = t%5 == 4 || t == 103
@@ -40,7 +40,7 @@ func benchExamples() []Example {
 func benchmarkSteps(b *testing.B, o Objective, student, teacher *model.Model) {
 	examples := benchExamples()
 	tr, err := NewTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Next: fixed(examples...), Steps: 1 << 30, WarmUp: 1 << 29, LearningRate: 1e-6,
+		Student: student, Teacher: inMemory(teacher), Objective: o, Next: fixed(examples...), Steps: 1 << 30, WarmUp: 1 << 29, LearningRate: 1e-6,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -68,7 +68,7 @@ func BenchmarkTrainStep(b *testing.B) {
 	}{{"fkl", ForwardKL}, {"rkl", ReverseKL}, {"jsd", JSD}} {
 		b.Run("student-"+c.name, func(b *testing.B) {
 			o := mixture
-			o.Divergence, o.Beta = c.d, 0.5
+			o.Divergence, o.Parameter = c.d, 0.5
 			benchmarkSteps(b, o, benchStudent(b), benchTeacher(b))
 		})
 	}

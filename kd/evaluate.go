@@ -41,12 +41,12 @@ func lossSum(ctx context.Context, m *model.Model, examples []Example, see func([
 	chunk := chunkRows(m.Vocab)
 	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
 	var rows headRows
-	err = eachAnswerChunk(ctx, examples, m.Vocab, chunk, []*model.Model{m}, func(targets []target, of []states) {
+	err = eachAnswerChunk(ctx, examples, m.Vocab, chunk, []*model.Model{m}, func(targets []Target, of []states) {
 		n := len(targets)
 		rows.gather(of[0], targets)
 		logits := rows.multiply(m, n, m.Vocab)
 		for i, t := range targets {
-			labels[i] = t.label
+			labels[i] = t.Label
 		}
 		kernels.CrossEntropy(loss, logits, labels, weight, n, m.Vocab)
 		total += sum(loss[:n])
@@ -68,14 +68,14 @@ type Fidelity struct {
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
 // that both have. It notices a cancelled ctx between layers.
 func Agreement(ctx context.Context, teacher, student *model.Model, examples []Example) (Fidelity, error) {
-	vocab := commonVocab(student, teacher)
+	vocab := min(student.Vocab, teacher.Vocab)
 	chunk := chunkRows(vocab)
 	kl, ce, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
 	var ofTeacher, ofStudent headRows
 	var f Fidelity
 	var same int
 	var total float64
-	err := eachAnswerChunk(ctx, examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []target, of []states) {
+	err := eachAnswerChunk(ctx, examples, vocab, chunk, []*model.Model{teacher, student}, func(targets []Target, of []states) {
 		n := len(targets)
 		ofTeacher.gather(of[0], targets)
 		ofStudent.gather(of[1], targets)
@@ -107,7 +107,7 @@ func Agreement(ctx context.Context, teacher, student *model.Model, examples []Ex
 
 // eachAnswerChunk runs the examples through the models, pass by pass, and calls f with chunks of
 // their answer tokens and the states of each model.
-func eachAnswerChunk(ctx context.Context, examples []Example, vocab, chunk int, models []*model.Model, f func(targets []target, of []states)) error {
+func eachAnswerChunk(ctx context.Context, examples []Example, vocab, chunk int, models []*model.Model, f func(targets []Target, of []states)) error {
 	positions := models[0].MaxPositions
 	for _, m := range models {
 		positions = min(positions, m.MaxPositions)
@@ -121,11 +121,15 @@ func eachAnswerChunk(ctx context.Context, examples []Example, vocab, chunk int, 
 		for i, m := range models {
 			of[i] = states{m, m.Forward(p.batch, until(ctx))}
 		}
-		for at := 0; at < len(p.answers); at += chunk {
-			if err := ctx.Err(); err != nil {
-				return err
+		for _, k := range []kind{labels, samples} {
+			for targets := p.targets[k]; len(targets) > 0; {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				n := min(chunk, len(targets))
+				f(targets[:n], of)
+				targets = targets[n:]
 			}
-			f(p.answers[at:min(at+chunk, len(p.answers))], of)
 		}
 		return nil
 	})

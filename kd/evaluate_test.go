@@ -111,7 +111,7 @@ func argmax64(x []float64) int {
 func TestEvaluationBadInput(t *testing.T) {
 	m := tinyModel(t, tinyConfig(13, 8), 1)
 	for _, examples := range [][]Example{
-		nil, {{[]int32{1, 2}, make([]bool, 2)}}, {{[]int32{1, 13}, []bool{false, true}}}, {{[]int32{1}, []bool{true}}}, {{nil, []bool{true}}},
+		nil, {{Tokens: []int32{1, 2}, Answer: make([]bool, 2)}}, {{Tokens: []int32{1, 13}, Answer: []bool{false, true}}}, {{Tokens: []int32{1}, Answer: []bool{true}}}, {{Answer: []bool{true}}},
 	} {
 		if _, _, err := Loss(t.Context(), m, examples); err == nil {
 			t.Errorf("Loss accepts %v", examples)
@@ -132,7 +132,7 @@ func TestEvaluationHearsItsContext(t *testing.T) {
 			cancel()
 		}
 		chunks := 0
-		err := eachAnswerChunk(ctx, examples, 13, 2, []*model.Model{m}, func([]target, []states) {
+		err := eachAnswerChunk(ctx, examples, 13, 2, []*model.Model{m}, func([]Target, []states) {
 			if chunks++; chunks == last {
 				cancel()
 			}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"slimlab/kd"
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -49,7 +50,7 @@ func ExampleTrain() {
 		log.Fatal(err)
 	}
 	result, err := kd.Train(ctx, kd.TrainConfig{
-		Student: student, Teacher: teacher, Objective: objective,
+		Student: student, Teacher: kd.NewModelTeacher(teacher, kernels.Float32), Objective: objective,
 		Next: kd.Shuffle(examples, 7, 1), Steps: 200, LearningRate: 1e-2, WarmUp: 10,
 	}, func(s kd.StepReport) {
 		if s.Step == 1 {

@@ -137,7 +137,7 @@ func onRanks(size int, f func(g Group) error) []error {
 
 func groupConfig(t *testing.T, o Objective, next Batches) TrainConfig {
 	return TrainConfig{
-		Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: tinyModel(t, tinyConfig(13, 12), 2), Objective: o,
+		Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: inMemory(tinyModel(t, tinyConfig(13, 12), 2)), Objective: o,
 		Next: next, Steps: 3, LearningRate: 1e-2, WeightDecay: 0.1, Clip: 0.5, chunkRows: 5, passTokens: 40,
 		Validation: tinyExamples(7, 13, 4), EvalEvery: 2,
 	}
@@ -249,7 +249,7 @@ func TestOneRankEndsAll(t *testing.T) {
 			return nil, broken
 		}},
 		{"example", "step 2 of 3: example 0: token 99", "step 2 of 3: 1 of the other 2 ranks failed", func(context.Context, context.CancelFunc, []Example) ([]Example, error) {
-			return []Example{{[]int32{1, 99}, []bool{false, true}}}, nil
+			return []Example{{Tokens: []int32{1, 99}, Answer: []bool{false, true}}}, nil
 		}},
 		{"cancelled in the source", "stopped after step 1 of 3: context canceled", "step 2 of 3: ", func(ctx context.Context, cancel context.CancelFunc, _ []Example) ([]Example, error) {
 			cancel()

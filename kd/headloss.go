@@ -2,6 +2,8 @@ package kd
 
 import (
 	"context"
+	"fmt"
+	"math"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -23,12 +25,12 @@ type headLoss struct {
 	head           *kernels.TrainedWeight // the student's, as pack found it
 	input, dLogits kernels.Operand        // of its products
 
-	student, teacher headRows
-	dHidden          []float32 // [chunk, hidden]
-	divergence, ce   []float32 // [chunk]
-	weightD          []float32 // [chunk]
-	weightCE         []float32 // [chunk]
-	labels           []int32   // [chunk]
+	student           headRows
+	teacher           Teacher   // nil where the objective needs none
+	dHidden           []float32 // [chunk, hidden]
+	divergence, ce    []float32 // [chunk]
+	weightD, weightCE []float32 // [chunk]
+	labels            []int32   // [chunk]
 }
 
 // headRows are buffers for logits of a chunk of rows.
@@ -39,7 +41,7 @@ type headRows struct {
 // sums are the losses of a step so far, in nats.
 type sums struct {
 	loss           float64 // the objective
-	divergence, ce float64 // over answer tokens, not normalised
+	divergence, ce float64 // over answer tokens and over labels, weighted and not normalised
 }
 
 // chunkRows chooses the rows of a chunk: about 16 MB of logits, which the last cache may hold, but
@@ -48,8 +50,8 @@ type sums struct {
 func chunkRows(vocab int) int { return max(128, (1<<22)/vocab) }
 
 // newHeadLoss plans a loss; teacher is nil where the objective needs none.
-func newHeadLoss(o Objective, student, teacher *model.Model, chunk int, precision kernels.Precision) *headLoss {
-	l := &headLoss{objective: o, precision: precision, chunk: chunk, vocab: commonVocab(student, teacher)}
+func newHeadLoss(o Objective, student *model.Model, teacher Teacher, chunk int, precision kernels.Precision) *headLoss {
+	l := &headLoss{objective: o, precision: precision, chunk: chunk, vocab: commonVocab(student, teacher), teacher: teacher}
 	if chunk == 0 {
 		l.chunk = chunkRows(l.vocab)
 	}
@@ -62,12 +64,12 @@ func (l *headLoss) pack(student *model.Model) {
 	l.head.Pack(student.Head.Float32()[:l.vocab*student.Hidden])
 }
 
-// commonVocab is the vocabulary that both models have: sizes differ where one pads its head.
-func commonVocab(student, teacher *model.Model) int {
+// commonVocab is the vocabulary that both have: sizes differ where one pads its head.
+func commonVocab(student *model.Model, teacher Teacher) int {
 	if teacher == nil {
 		return student.Vocab
 	}
-	return min(student.Vocab, teacher.Vocab)
+	return min(student.Vocab, teacher.Vocab())
 }
 
 // states is a model and its final hidden states [tokens, hidden] of a pass.
@@ -78,9 +80,9 @@ type states struct {
 
 // headPass is a pass at the output head: what the loss reads, and the gradients that it adds to.
 type headPass struct {
-	pass             *pass
-	counts           counts // of the step's whole batch, over all ranks
-	student, teacher states
+	pass    *pass
+	counts  counts // of the step's whole batch, over all ranks
+	student states
 
 	dHidden []float32 // [tokens, hidden], set at the targets' rows
 	head    []float32 // [vocab, hidden]
@@ -88,94 +90,184 @@ type headPass struct {
 
 // add adds the objective's share of a pass to total, and its gradients. When ctx ends it returns
 // soon, with wrong numbers: the caller looks at ctx.
-func (l *headLoss) add(ctx context.Context, total *sums, p headPass) {
-	ofAnswer, ofOther := l.objective.weights(p.counts)
-	d, c := l.addTargets(ctx, total, &p, p.pass.answers, ofAnswer)
-	total.divergence, total.ce = total.divergence+d, total.ce+c
-	if ofOther != (weights{}) {
-		l.addTargets(ctx, total, &p, p.pass.others, ofOther)
+func (l *headLoss) add(ctx context.Context, total *sums, p headPass) error {
+	for k := range kinds {
+		w := l.objective.weights(k, p.counts)
+		if w == (weights{}) {
+			continue
+		}
+		d, c, err := l.addTargets(ctx, &p, k, w)
+		if err != nil {
+			return err
+		}
+		total.loss += w.divergence*d + w.ce*c
+		if k != others {
+			total.divergence += d
+		}
+		if k == labels {
+			total.ce += c
+		}
 	}
+	return nil
 }
 
-// weights are the factors of an answer token's losses and of another token's, in a batch of so many
-// tokens.
-func (o Objective) weights(n counts) (ofAnswer, ofOther weights) {
-	answer, sequence := 0.0, 0.0
-	if n.answers > 0 {
-		answer = (1 - o.Sequence) / n.answers
-	}
-	if n.sequence > 0 {
-		sequence = o.Sequence / n.sequence
-	}
-	ce := o.ceShare()
-	if o.SequenceLoss == SequenceMixture {
-		both := answer + sequence
-		return weights{(1 - ce) * both, ce * both}, weights{(1 - ce) * sequence, ce * sequence}
-	}
-	return weights{(1 - ce) * answer, ce*answer + sequence}, weights{0, sequence}
-}
-
-// addTargets adds the losses of targets that have the same weights, chunk by chunk, and returns the
-// sums of divergence and cross-entropy, unweighted.
-func (l *headLoss) addTargets(ctx context.Context, total *sums, p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
-	for len(targets) > 0 && ctx.Err() == nil {
-		rows := min(l.chunk, len(targets))
-		d, c := l.addChunk(p, targets[:rows], w)
-		divergence, crossEntropy = divergence+d, crossEntropy+c
-		targets = targets[rows:]
-	}
-	total.loss += w.divergence*divergence + w.ce*crossEntropy
-	return divergence, crossEntropy
-}
-
-// weights are the factors of one token's divergence and cross-entropy in the objective.
+// weights are the factors of a target's divergence and cross-entropy in the objective.
 type weights struct{ divergence, ce float64 }
 
-// addChunk returns the sums of divergence and cross-entropy over the targets, unweighted.
-func (l *headLoss) addChunk(p *headPass, targets []target, w weights) (divergence, crossEntropy float64) {
+// weights are those of targets of a kind, beside their own, in a batch of so many tokens.
+func (o Objective) weights(k kind, n counts) weights {
+	share := func(of, tokens float64) float64 {
+		if tokens > 0 {
+			return of / tokens
+		}
+		return 0
+	}
+	answer, label, sequence := share(1-o.Sequence, n.answers), share(1-o.Sequence, n.labels), share(o.Sequence, n.sequence)
+	ce := o.ceShare()
+	switch {
+	case k == samples:
+		return weights{(1 - ce) * answer, 0}
+	case k == labels && o.SequenceLoss == SequenceMixture:
+		return weights{(1 - ce) * (answer + sequence), ce * (label + sequence)}
+	case k == labels:
+		return weights{(1 - ce) * answer, ce*label + sequence}
+	case o.SequenceLoss == SequenceMixture:
+		return weights{(1 - ce) * sequence, ce * sequence}
+	}
+	return weights{0, sequence}
+}
+
+// addTargets adds the losses of a pass's targets of a kind, chunk by chunk, and returns the sums of
+// their divergences and cross-entropies, each times its target's weight.
+func (l *headLoss) addTargets(ctx context.Context, p *headPass, k kind, w weights) (divergence, crossEntropy float64, err error) {
+	for targets := p.pass.targets[k]; len(targets) > 0 && ctx.Err() == nil; {
+		rows := min(l.chunk, len(targets))
+		if err := l.addChunk(p, k, targets[:rows], w); err != nil {
+			return 0, 0, err
+		}
+		for i, t := range targets[:rows] {
+			crossEntropy += float64(t.weight) * float64(l.ce[i])
+			if w.divergence != 0 {
+				divergence += float64(t.weight) * float64(l.divergence[i])
+			}
+		}
+		targets = targets[rows:]
+	}
+	return divergence, crossEntropy, nil
+}
+
+// addChunk sets the targets' divergences, where w asks for them, and cross-entropies, and adds
+// their gradients.
+func (l *headLoss) addChunk(p *headPass, k kind, targets []Target, w weights) error {
 	rows, width := len(targets), p.student.model.Hidden
 	x := l.student.gather(p.student, targets)
 	logits := sized(&l.student.logits, rows*l.vocab)
 	l.input.Pack(x, rows, width, l.precision, kernels.Rows|kernels.RightSide)
 	kernels.Run(l.head.Begin(logits, &l.input))
 
-	labels := sized(&l.labels, rows)
-	wCE := sized(&l.weightCE, rows)
-	ce := sized(&l.ce, rows)
+	sized(&l.labels, rows)
+	sized(&l.weightCE, rows)
+	sized(&l.weightD, rows)
+	sized(&l.ce, rows)
+	sized(&l.divergence, rows)
 	for i, t := range targets {
-		labels[i], wCE[i] = t.label, float32(w.ce)
+		l.labels[i], l.weightCE[i], l.weightD[i] = t.Label, t.weight*float32(w.ce), t.weight*float32(w.divergence)
 	}
-	if w.divergence == 0 {
-		kernels.CrossEntropy(ce, logits, labels, wCE, rows, l.vocab)
-	} else {
-		wD, d := sized(&l.weightD, rows), sized(&l.divergence, rows)
-		for i := range wD {
-			wD[i] = float32(w.divergence)
-		}
-		l.teacher.gather(p.teacher, targets)
-		teacherLogits := l.teacher.multiply(p.teacher.model, rows, l.vocab)
-		l.objective.kernel().Loss(kernels.DistillationRows{
-			Divergence: d, CE: ce, Logits: logits, Teacher: teacherLogits, Labels: labels,
-			DivergenceWeight: wD, CEWeight: wCE, Vocab: l.vocab,
-		})
-		divergence = sum(d)
+	if err := l.loss(p, k, targets, w, logits); err != nil {
+		return err
 	}
 
 	dx := sized(&l.dHidden, rows*width)
 	l.dLogits.Pack(logits, rows, l.vocab, l.precision, kernels.Rows|kernels.LeftSide)
 	kernels.Run(l.head.BeginInput(dx, &l.dLogits), kernels.BeginGradient(p.head[:l.vocab*width], &l.dLogits, &l.input))
 	for i, t := range targets {
-		copy(p.dHidden[t.row*width:(t.row+1)*width], dx[i*width:(i+1)*width])
+		copy(p.dHidden[t.Row*width:(t.Row+1)*width], dx[i*width:(i+1)*width])
 	}
-	return divergence, sum(ce)
+	return nil
+}
+
+// loss turns the student's logits of a chunk into their gradient.
+func (l *headLoss) loss(p *headPass, k kind, targets []Target, w weights, logits []float32) error {
+	rows := len(targets)
+	if w.divergence == 0 {
+		kernels.CrossEntropy(l.ce[:rows], logits, l.labels, l.weightCE, rows, l.vocab)
+		return nil
+	}
+	of, err := l.teacher.Rows(targets, l.vocab)
+	if err != nil {
+		return err
+	}
+	if l.objective.Sampled() {
+		return l.sampled(p, targets, &of, logits)
+	}
+	by := OfData
+	if k == samples {
+		by = OfStudent
+	}
+	d := l.objective.kernel(by)
+	if of.LogP != nil {
+		d.Loss(kernels.DistillationRows{
+			Divergence: l.divergence, CE: l.ce, Logits: logits, Teacher: of.LogP, Labels: l.labels[:rows],
+			DivergenceWeight: l.weightD, CEWeight: l.weightCE, Vocab: l.vocab,
+		})
+		return nil
+	}
+	if of.Temperature != d.Temperature {
+		return fmt.Errorf("%w: they are at %v, and the loss is at %v", errTemperature, of.Temperature, d.Temperature)
+	}
+	if of.Rest == kernels.RestSampled && d.Divergence != kernels.ForwardKL {
+		return fmt.Errorf("loss %s: the teacher's distributions are samples, which are unbiased in fkl alone", l.objective)
+	}
+	d.SparseLoss(kernels.SparseRows{
+		Divergence: l.divergence, CE: l.ce, Logits: logits, Starts: of.Starts, IDs: of.IDs, LogP: of.TokenLogP, Weight: of.Weight, LogRest: of.LogRest, Rest: of.Rest,
+		Labels: l.labels[:rows], DivergenceWeight: l.weightD, CEWeight: l.weightCE, Vocab: l.vocab,
+	})
+	return nil
+}
+
+// sampled is loss for the divergences that are estimated from the answer's tokens y: the gradient
+// of the cross-entropy, q − onehot(y), times log p(y) − log q(y), and the importance weight.
+func (l *headLoss) sampled(p *headPass, targets []Target, of *Rows, logits []float32) error {
+	rows := len(targets)
+	for i := range targets {
+		l.weightCE[i] = 1
+	}
+	kernels.CrossEntropy(l.ce[:rows], logits, l.labels, l.weightCE, rows, l.vocab)
+	for i, t := range targets {
+		logP, err := of.at(i, t.Label, l.vocab)
+		if err != nil {
+			return err
+		}
+		logQ, ratio := -float64(l.ce[i]), 1.0
+		if l.objective.Divergence == WeightedReverseKL {
+			ratio = min(math.Exp(logQ-float64(p.pass.examples[t.Example].SampledLogP[t.Token])), l.objective.Parameter)
+		}
+		l.divergence[i] = float32(ratio * (logQ - logP))
+		l.weightD[i] *= float32(ratio * (logP - logQ))
+	}
+	kernels.ScaleRows(logits, l.weightD, rows, l.vocab)
+	return nil
+}
+
+// at is the log-probability of a token in row i.
+func (r *Rows) at(i int, token int32, vocab int) (float64, error) {
+	if r.LogP != nil {
+		return float64(r.LogP[i*vocab+int(token)]), nil
+	}
+	for j := r.Starts[i]; j < r.Starts[i+1]; j++ {
+		if r.IDs[j] == token {
+			return float64(r.TokenLogP[j]), nil
+		}
+	}
+	return 0, fmt.Errorf("the teacher's list of tokens lacks the sampled token %d", token)
 }
 
 // gather copies the hidden states of the targets into one matrix.
-func (h *headRows) gather(of states, targets []target) []float32 {
+func (h *headRows) gather(of states, targets []Target) []float32 {
 	width := of.model.Hidden
 	x := sized(&h.hidden, len(targets)*width)
 	for i, t := range targets {
-		copy(x[i*width:(i+1)*width], of.hidden[t.row*width:(t.row+1)*width])
+		copy(x[i*width:(i+1)*width], of.hidden[t.Row*width:(t.Row+1)*width])
 	}
 	return x
 }

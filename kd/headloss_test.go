@@ -1,7 +1,6 @@
 package kd
 
 import (
-	"context"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -31,6 +30,42 @@ func TestObjectiveAgainstDefinition(t *testing.T) {
 	}
 }
 
+// TestWeightsAndOriginsAgainstDefinition: tokens of unlike weights, and answers of data, teacher
+// and student in one batch. What the student wrote is no label: neither it nor its prompt is in the
+// cross-entropy or in the loss over whole sequences.
+func TestWeightsAndOriginsAgainstDefinition(t *testing.T) {
+	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
+	examples := mixedExamples(12, 13, 3)
+	for _, o := range append(objectives(), Objective{Divergence: SkewPair, Parameter: 0.1, CE: 0.2, Sequence: 0.1}) {
+		total, err := gradientOf(newTestTrainer(t, o, student, teacher, 5, 40), examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := bruteObjective(o, student, teacher, examples, 1)
+		if math.Abs(total.loss-want) > 1e-5*(1+want) {
+			t.Errorf("%s: loss %v, by definition %v", o.Formula(), total.loss, want)
+		}
+	}
+	// A weight is a number of times that a token is counted.
+	weighted, twice := tinyExamples(4, 13, 9), tinyExamples(4, 13, 9)
+	twice = append(twice, twice[0])
+	weighted[0].Weights = make([]float32, len(weighted[0].Tokens))
+	for i := range weighted[0].Weights {
+		weighted[0].Weights[i] = 2
+	}
+	o := Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05}
+	a, b := newTestTrainer(t, o, student, teacher, 0, 0), newTestTrainer(t, o, student, teacher, 0, 0)
+	if _, err := gradientOf(a, weighted); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gradientOf(b, twice); err != nil {
+		t.Fatal(err)
+	}
+	if diff := largestDifference(a.gradients.Flat, b.gradients.Flat); diff > 1e-5*largest(b.gradients.Flat) {
+		t.Errorf("an example of weight 2 and one that stands twice have gradients that differ by %v of %v", diff, largest(b.gradients.Flat))
+	}
+}
+
 // TestGradientAgainstFiniteDifferences: the gradient of the whole objective through head and all
 // layers, along random directions of every tensor.
 func TestGradientAgainstFiniteDifferences(t *testing.T) {
@@ -44,6 +79,9 @@ func TestGradientAgainstFiniteDifferences(t *testing.T) {
 		}
 		student := tinyModel(t, c, 1)
 		for _, o := range objectives() {
+			if o.Divergence == TotalVariation { // has kinks within the steps of float32
+				continue
+			}
 			tr := newTestTrainer(t, o, student, teacher, 7, 30)
 			if _, err := gradientOf(tr, examples); err != nil {
 				t.Fatal(err)
@@ -150,10 +188,10 @@ func TestBatchSplitAndOrder(t *testing.T) {
 // hidden states of prompt positions leave every bit as it was.
 func TestUnweightedTokensChangeNothing(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
-	example := Example{[]int32{1, 2, 3, 4, 5, 6, 7}, []bool{false, false, false, true, false, false, false}}
-	changed := Example{[]int32{1, 2, 3, 4, 12, 11}, make([]bool, 6)}
+	example := Example{Tokens: []int32{1, 2, 3, 4, 5, 6, 7}, Answer: []bool{false, false, false, true, false, false, false}}
+	changed := Example{Tokens: []int32{1, 2, 3, 4, 12, 11}, Answer: make([]bool, 6)}
 	changed.Answer[3] = true
-	o := Objective{Divergence: JSD, Beta: 0.5, CE: 0.1}
+	o := Objective{Divergence: JSD, Parameter: 0.5, CE: 0.1}
 	a, b := newTestTrainer(t, o, student, teacher, 0, 0), newTestTrainer(t, o, student, teacher, 0, 0)
 	want, err := gradientOf(a, []Example{example})
 	if err != nil {
@@ -167,9 +205,10 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 		t.Errorf("tokens after the last answer change the loss from %v to %v, or the gradient", want, got)
 	}
 
-	l := newHeadLoss(o, student, teacher, 0, kernels.Float32)
+	of := NewModelTeacher(teacher, kernels.Float32)
+	l := newHeadLoss(o, student, of, 0, kernels.Float32)
 	l.pack(student)
-	targets := pass{answers: []target{{2, 4}, {5, 1}}}
+	targets := pass{targets: [kinds][]Target{labels: {{Row: 2, Label: 4, weight: 1}, {Row: 5, Label: 1, weight: 1}}}}
 	hidden, teacherHidden := make([]float32, 7*8), make([]float32, 7*12)
 	for i := range hidden {
 		hidden[i] = float32(i%5) - 2
@@ -177,7 +216,10 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 	run := func() (sums, []float32, []float32) {
 		var total sums
 		dHidden, head := make([]float32, 7*8), make([]float32, 13*8)
-		l.add(context.Background(), &total, headPass{pass: &targets, counts: counts{answers: 2, sequence: 6}, student: states{student, hidden}, teacher: states{teacher, teacherHidden}, dHidden: dHidden, head: head})
+		of.hidden = teacherHidden
+		if err := l.add(t.Context(), &total, headPass{pass: &targets, counts: counts{answers: 2, labels: 2, sequence: 6}, student: states{student, hidden}, dHidden: dHidden, head: head}); err != nil {
+			t.Fatal(err)
+		}
 		return total, dHidden, head
 	}
 	total, dHidden, head := run()
@@ -202,7 +244,7 @@ func TestUnweightedTokensChangeNothing(t *testing.T) {
 // any other.
 func TestEndTokenIsLearned(t *testing.T) {
 	student := tinyModel(t, tinyConfig(13, 8), 1)
-	examples := []Example{{[]int32{3, 4, 0}, []bool{false, false, true}}}
+	examples := []Example{{Tokens: []int32{3, 4, 0}, Answer: []bool{false, false, true}}}
 	total, err := gradientOf(newTestTrainer(t, Objective{}, student, nil, 0, 0), examples)
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +277,7 @@ func TestPaddedVocabulary(t *testing.T) {
 		if largest(tr.gradients.Head[13*8:]) != 0 {
 			t.Error("padding rows of the head have a gradient")
 		}
-		if _, err := gradientOf(tr, []Example{{[]int32{1, 14}, []bool{false, true}}}); err == nil {
+		if _, err := gradientOf(tr, []Example{{Tokens: []int32{1, 14}, Answer: []bool{false, true}}}); err == nil {
 			t.Error("a token that one model lacks is accepted")
 		}
 	}
@@ -245,7 +287,9 @@ func TestPaddedVocabulary(t *testing.T) {
 func TestTeacherAsStudent(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 8), 1)
 	examples := tinyExamples(5, 13, 6)
-	for _, o := range []Objective{{Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Beta: 0.5}} {
+	for _, o := range []Objective{
+		{Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Parameter: 0.5}, {Divergence: SkewForwardKL, Parameter: 0.1}, {Divergence: SkewReverseKL, Parameter: 0.1},
+	} {
 		tr := newTestTrainer(t, o, teacher.Clone(), teacher, 0, 0)
 		total, err := gradientOf(tr, examples)
 		if err != nil {
@@ -262,11 +306,12 @@ func TestTeacherAsStudent(t *testing.T) {
 func TestHeadLossMemory(t *testing.T) {
 	const rows, vocab, hidden, teacherHidden, chunk = 1024, 2048, 8, 12, 16
 	student, teacher := tinyModel(t, tinyConfig(vocab, hidden), 1), tinyModel(t, tinyConfig(vocab, teacherHidden), 2)
-	l := newHeadLoss(Objective{Divergence: ForwardKL, CE: 0.1}, student, teacher, chunk, kernels.Float32)
+	of := NewModelTeacher(teacher, kernels.Float32)
+	l := newHeadLoss(Objective{Divergence: ForwardKL, CE: 0.1}, student, of, chunk, kernels.Float32)
 	l.pack(student)
 	var p pass
 	for r := range rows {
-		p.answers = append(p.answers, target{r, int32(r % vocab)})
+		p.targets[labels] = append(p.targets[labels], Target{Row: r, Label: int32(r % vocab), weight: 1})
 	}
 	x, tx, dx, head := make([]float32, rows*hidden), make([]float32, rows*teacherHidden), make([]float32, rows*hidden), make([]float32, vocab*hidden)
 	student.Logits(make([]float32, vocab), x, 1) // packs the heads
@@ -274,10 +319,13 @@ func TestHeadLossMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var total sums
-	l.add(context.Background(), &total, headPass{pass: &p, counts: counts{answers: rows, sequence: rows}, student: states{student, x}, teacher: states{teacher, tx}, dHidden: dx, head: head})
+	of.hidden = tx
+	if err := l.add(t.Context(), &total, headPass{pass: &p, counts: counts{answers: rows, labels: rows, sequence: rows}, student: states{student, x}, dHidden: dx, head: head}); err != nil {
+		t.Fatal(err)
+	}
 	runtime.ReadMemStats(&after)
 	formula := 4 * chunk * (2*vocab + 2*hidden + teacherHidden + 5)
-	floats := cap(l.student.hidden) + cap(l.student.logits) + cap(l.teacher.hidden) + cap(l.teacher.logits) + cap(l.dHidden)
+	floats := cap(l.student.hidden) + cap(l.student.logits) + cap(of.rows.hidden) + cap(of.rows.logits) + cap(l.dHidden)
 	held := 4 * (floats + cap(l.divergence) + cap(l.ce) + cap(l.weightD) + cap(l.weightCE) + cap(l.labels))
 	if held > formula {
 		t.Errorf("the loss holds %d bytes, more than chunk·(2·vocab + 2·hidden + teacher hidden + 5)·4 = %d", held, formula)

@@ -4,20 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
-
-	"slimlab/internal/nearest"
-	"slimlab/kernels"
-)
-
-// Divergence says how far the student's distribution q is from the teacher's p at a token.
-type Divergence int
-
-const (
-	None      Divergence = iota // no teacher: supervised fine-tuning
-	ForwardKL                   // KL(p‖q) = Σ p log(p/q)
-	ReverseKL                   // KL(q‖p) = Σ q log(q/p)
-	JSD                         // β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q
 )
 
 // SequenceLoss says what the loss over the whole sequence is.
@@ -32,14 +18,20 @@ const (
 // Objective is what Train minimises. With A the answer tokens and S all predicted tokens (each but
 // the first of a sequence, answers included) of a step's whole batch:
 //
-//	L = (1−Sequence)·(1/|A|) Σ_A M + Sequence·(1/|S|) Σ_S M′
+//	L = (1−Sequence)·mean_A[M] + Sequence·mean_S[M′]
 //	M = (1−CE)·D + CE·(−log q[token])      without a divergence: M = −log q[token]
 //	M′ = −log q[token] (SequenceCE) or M (SequenceMixture)
+//
+// Means are weighted by the tokens' weights. What a student wrote itself is no label: of examples
+// of OfStudent only D on their answer tokens counts, so that the mean of the cross-entropy and that
+// over S are taken over the other examples.
 //
 // "Efficient AI in Practice" (Behdin et al., 2025) uses forward KL with CE 0.1 and Sequence 0.05.
 type Objective struct {
 	Divergence Divergence
-	Beta       float64 // of JSD: the teacher's share of m, in (0, 1)
+	// β of JSD and NormalizedJSD, the teacher's share of m, and α of the skewed divergences, in (0,
+	// 1); the bound of importance weights of WeightedReverseKL
+	Parameter float64
 	// share of the cross-entropy in the mixture, 0 to 1; without a divergence it is all of it
 	CE           float64
 	Sequence     float64 // share of the whole-sequence loss, 0 to 1
@@ -49,51 +41,11 @@ type Objective struct {
 	TimesT2     bool // multiplies the divergence by Temperature² (Hinton et al., 2015)
 }
 
-// ParseObjective reads "sft", "fkl", "rkl" or "jsd:β" (as "jsd:0.5") into the objective of the
-// paper with that divergence: CE 0.1, Sequence 0.05, Temperature 1. The caller changes the other
-// fields as it likes.
-func ParseObjective(text string) (Objective, error) {
-	o := Objective{CE: 0.1, Sequence: 0.05, Temperature: 1}
-	name, beta, hasBeta := strings.Cut(text, ":")
-	switch name {
-	case "sft":
-		o.Divergence, o.CE = None, 1
-	case "fkl":
-		o.Divergence = ForwardKL
-	case "rkl":
-		o.Divergence = ReverseKL
-	case "jsd":
-		o.Divergence = JSD
-		if !hasBeta {
-			return Objective{}, fmt.Errorf("loss %q: jsd needs its β, such as jsd:0.5", text)
-		}
-		value, err := strconv.ParseFloat(beta, 64)
-		if err != nil {
-			return Objective{}, fmt.Errorf("loss %q: β is %q, expected a number between 0 and 1, such as jsd:0.5", text, beta)
-		}
-		o.Beta = value
-	default:
-		return Objective{}, nearest.Unknown("loss", name, []string{"sft", "fkl", "rkl", "jsd"})
-	}
-	if hasBeta && o.Divergence != JSD {
-		return Objective{}, fmt.Errorf("loss %q: %s takes no parameter, write %q", text, name, name)
-	}
-	if err := o.Validate(); err != nil {
-		return Objective{}, fmt.Errorf("loss %q: %w", text, err)
-	}
-	return o, nil
-}
-
 // Validate reports the first field that has no meaning.
 func (o Objective) Validate() error {
 	switch {
-	case o.Divergence < None || o.Divergence > JSD:
+	case o.Divergence < None || int(o.Divergence) >= len(divergences):
 		return fmt.Errorf("objective: unknown divergence %d", o.Divergence)
-	case o.Divergence == JSD && (o.Beta == 0 || o.Beta == 1):
-		limit := map[float64]string{0: "fkl", 1: "rkl"}[o.Beta]
-		return fmt.Errorf("objective: jsd with β %v is 0 for every student and teaches nothing; its normalised limit is %s, write that instead", o.Beta, limit)
-	case o.Divergence == JSD && !(o.Beta > 0 && o.Beta < 1):
-		return fmt.Errorf("objective: jsd with β %v, expected a number between 0 and 1, such as jsd:0.5", o.Beta)
 	case !(o.CE >= 0 && o.CE <= 1):
 		return fmt.Errorf("objective: cross-entropy share %v, expected 0 to 1", o.CE)
 	case !(o.Sequence >= 0 && o.Sequence <= 1):
@@ -102,23 +54,12 @@ func (o Objective) Validate() error {
 		return fmt.Errorf("objective: unknown sequence loss %d", o.SequenceLoss)
 	case !(o.Temperature >= 0) || math.IsInf(o.Temperature, 0):
 		return fmt.Errorf("objective: temperature %v, expected a finite number above 0", o.Temperature)
+	case o.Sampled() && o.temperature() != 1:
+		return fmt.Errorf("objective: %s with temperature %v, expected 1: samples say nothing of another distribution than the one that they are drawn from", o, o.Temperature)
+	case o.Sampled() && o.SequenceLoss == SequenceMixture:
+		return fmt.Errorf("objective: %s over whole sequences, expected over the student's answers alone", o)
 	}
-	return nil
-}
-
-// String names the divergence as ParseObjective reads it: "sft", "fkl", "rkl", "jsd:0.5".
-func (o Objective) String() string {
-	switch o.Divergence {
-	case None:
-		return "sft"
-	case ForwardKL:
-		return "fkl"
-	case ReverseKL:
-		return "rkl"
-	case JSD:
-		return "jsd:" + strconv.FormatFloat(o.Beta, 'g', -1, 64)
-	}
-	return fmt.Sprintf("divergence(%d)", int(o.Divergence))
+	return o.checkParameter()
 }
 
 // Formula writes the objective out, such as
@@ -148,16 +89,7 @@ func (o Objective) mixtureFormula() string {
 	if t != 1 {
 		p, q = fmt.Sprintf("p^(1/%s)", number(t)), fmt.Sprintf("q^(1/%s)", number(t))
 	}
-	var d string
-	switch o.Divergence {
-	case ForwardKL:
-		d = fmt.Sprintf("KL(%s‖%s)", p, q)
-	case ReverseKL:
-		d = fmt.Sprintf("KL(%s‖%s)", q, p)
-	case JSD:
-		a, b := number(o.Beta), number(1-o.Beta)
-		d = fmt.Sprintf("(%s·KL(%s‖m) + %s·KL(%s‖m); m = %s%s + %s%s)", a, p, b, q, a, p, b, q)
-	}
+	d := o.divergenceFormula(p, q)
 	if o.TimesT2 && t != 1 {
 		d = number(t*t) + "·" + d
 	}
@@ -165,6 +97,43 @@ func (o Objective) mixtureFormula() string {
 		return d
 	}
 	return fmt.Sprintf("%s·%s + %s·CE", number(1-ce), d, number(ce))
+}
+
+// divergenceFormula writes the divergence of p and q out.
+func (o Objective) divergenceFormula(p, q string) string {
+	at, rest := number(o.Parameter), number(1-o.Parameter)
+	forward := fmt.Sprintf("KL(%s‖%s%s + %s%s)", p, at, p, rest, q)
+	reverse := fmt.Sprintf("KL(%s‖%s%s + %s%s)", q, rest, p, at, q)
+	switch o.Divergence {
+	case ForwardKL:
+		return fmt.Sprintf("KL(%s‖%s)", p, q)
+	case ReverseKL:
+		return fmt.Sprintf("KL(%s‖%s)", q, p)
+	case JSD, NormalizedJSD:
+		d := fmt.Sprintf("(%s·KL(%s‖m) + %s·KL(%s‖m); m = %s%s + %s%s)", at, p, rest, q, at, p, rest, q)
+		if o.Divergence == NormalizedJSD {
+			d += "/" + number(o.Parameter*(1-o.Parameter))
+		}
+		return d
+	case SkewForwardKL:
+		return forward
+	case SkewReverseKL:
+		return reverse
+	case TotalVariation:
+		return fmt.Sprintf("½Σ|%s − %s|", p, q)
+	case SkewPair:
+		return fmt.Sprintf("(%s, on the student's answers %s)", forward, reverse)
+	case SampledReverseKL:
+		return "(log q(y) − log p(y), y ~ q)"
+	case WeightedReverseKL:
+		return fmt.Sprintf("min(q(y)/q₀(y), %s)·(log q(y) − log p(y), y ~ q₀)", at)
+	}
+	return ""
+}
+
+// entropyOf is the most that a JSD of β can be, in nats.
+func entropyOf(beta float64) float64 {
+	return -beta*math.Log(beta) - (1-beta)*math.Log(1-beta)
 }
 
 // ceShare is the cross-entropy's share of the mixture: all of it without a divergence.
@@ -185,17 +154,6 @@ func (o Objective) temperature() float64 {
 // needsTeacher reports whether any token's loss has a divergence with weight.
 func (o Objective) needsTeacher() bool {
 	return o.ceShare() < 1 && (o.Sequence < 1 || o.SequenceLoss == SequenceMixture)
-}
-
-func (o Objective) kernel() kernels.Distillation {
-	d := kernels.Distillation{Beta: o.Beta, Temperature: o.temperature(), TimesT2: o.TimesT2}
-	switch o.Divergence {
-	case ReverseKL:
-		d.Divergence = kernels.ReverseKL
-	case JSD:
-		d.Divergence = kernels.JensenShannon
-	}
-	return d
 }
 
 // number prints at most six digits, so that 1−0.05 is 0.95.

@@ -1,6 +1,7 @@
 package kd
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -23,6 +24,14 @@ func TestParseObjective(t *testing.T) {
 		{text: "jsd:1", problem: "its normalised limit is rkl"},
 		{text: "jsd:1.5", problem: "between 0 and 1"},
 		{text: "jsd:NaN", problem: "between 0 and 1"},
+		{text: "njsd:0.1", name: "njsd:0.1", formula: "0.95·mean_A[0.9·(0.1·KL(p‖m) + 0.9·KL(q‖m); m = 0.1p + 0.9q)/0.09 + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "skl:0.1", name: "skl:0.1", formula: "0.95·mean_A[0.9·KL(p‖0.1p + 0.9q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{text: "srkl", problem: "needs its α, such as srkl:0.1"},
+		{text: "srkl:2", problem: "expected a number between 0 and 1"},
+		{text: "weighted-rkl:0", problem: "expected a finite number above 0"},
+		{text: "njsd:0", problem: "its normalised limit is fkl"},
+		{text: "tvd:1", problem: "takes no parameter"},
+		{text: "skew-pear:1", problem: `did you mean "skew-pair"?`},
 		{text: "fkl:2", problem: "takes no parameter"},
 	}
 	for _, c := range cases {
@@ -52,6 +61,13 @@ func TestObjectiveFormula(t *testing.T) {
 		{Objective{Divergence: ForwardKL}, "mean_A[KL(p‖q)]"},
 		{Objective{Divergence: ForwardKL, Sequence: 1}, "mean_S[CE]"},
 		{Objective{Divergence: ForwardKL, Sequence: 0.5, SequenceLoss: SequenceMixture}, "0.5·mean_A[KL(p‖q)] + 0.5·mean_S[KL(p‖q)]"},
+		{Objective{Divergence: NormalizedJSD, Parameter: 0.2}, "mean_A[(0.2·KL(p‖m) + 0.8·KL(q‖m); m = 0.2p + 0.8q)/0.16]"},
+		{Objective{Divergence: SkewForwardKL, Parameter: 0.1}, "mean_A[KL(p‖0.1p + 0.9q)]"},
+		{Objective{Divergence: SkewReverseKL, Parameter: 0.1}, "mean_A[KL(q‖0.9p + 0.1q)]"},
+		{Objective{Divergence: TotalVariation, CE: 0.5}, "mean_A[0.5·½Σ|p − q| + 0.5·CE]"},
+		{Objective{Divergence: SkewPair, Parameter: 0.1}, "mean_A[(KL(p‖0.1p + 0.9q), on the student's answers KL(q‖0.9p + 0.1q))]"},
+		{Objective{Divergence: SampledReverseKL}, "mean_A[(log q(y) − log p(y), y ~ q)]"},
+		{Objective{Divergence: WeightedReverseKL, Parameter: 2}, "mean_A[min(q(y)/q₀(y), 2)·(log q(y) − log p(y), y ~ q₀)]"},
 		{Objective{Divergence: ReverseKL, CE: 0.25, Temperature: 2, TimesT2: true}, "mean_A[0.75·4·KL(q^(1/2)‖p^(1/2)) + 0.25·CE]"},
 	}
 	for _, c := range cases {
@@ -66,7 +82,9 @@ func TestObjectiveFormula(t *testing.T) {
 
 func TestObjectiveValidate(t *testing.T) {
 	for _, o := range []Objective{
-		{Divergence: 9}, {Divergence: -1}, {Divergence: JSD}, {CE: -0.1}, {CE: 1.1}, {Sequence: 2}, {SequenceLoss: 7}, {Temperature: -1},
+		{Divergence: 99}, {Divergence: -1}, {Divergence: JSD}, {Divergence: SkewPair}, {Divergence: SkewForwardKL, Parameter: 1},
+		{Divergence: WeightedReverseKL}, {Divergence: WeightedReverseKL, Parameter: math.Inf(1)}, {Divergence: SampledReverseKL, Temperature: 2},
+		{Divergence: SampledReverseKL, SequenceLoss: SequenceMixture}, {CE: -0.1}, {CE: 1.1}, {Sequence: 2}, {SequenceLoss: 7}, {Temperature: -1},
 	} {
 		if o.Validate() == nil {
 			t.Errorf("%+v is accepted", o)
@@ -74,8 +92,26 @@ func TestObjectiveValidate(t *testing.T) {
 	}
 }
 
+// TestNotesOfObjectives: a JSD near its ends says how small it is.
+func TestNotesOfObjectives(t *testing.T) {
+	for _, c := range []struct {
+		o    Objective
+		want string
+	}{
+		{Objective{Divergence: JSD, Parameter: 0.005}, "at most 0.0315 nats"},
+		{Objective{Divergence: JSD, Parameter: 0.999}, "njsd:0.999"},
+		{Objective{Divergence: JSD, Parameter: 0.01}, ""},
+		{Objective{Divergence: NormalizedJSD, Parameter: 0.001}, ""},
+		{Objective{Divergence: ForwardKL}, ""},
+	} {
+		if got := strings.Join(c.o.Notes(), "\n"); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: notes %q, want %q", c.o, got, c.want)
+		}
+	}
+}
+
 func FuzzParseObjective(f *testing.F) {
-	for _, text := range []string{"sft", "fkl", "rkl", "jsd:0.5", "jsd:0", "jsd:1e-300", "jsd:", ":", "jsd:0x1p-2", "ΚΛ"} {
+	for _, text := range []string{"sft", "fkl", "rkl", "jsd:0.5", "jsd:0", "jsd:1e-300", "jsd:", ":", "jsd:0x1p-2", "ΚΛ", "skew-pair:0.1", "weighted-rkl:1e9"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -2,59 +2,105 @@ package kd
 
 import "slimlab/model"
 
-// counts are the tokens of examples: those that each of the two losses is normalised by, and all.
-// They are whole numbers, in float64 so that ranks can sum them.
-type counts struct{ answers, sequence, tokens float64 }
+// counts are the weights of a batch's tokens, added up: what each mean of an objective is divided
+// by, and the number of all tokens. They are float64 so that ranks can sum them.
+type counts struct {
+	answers  float64 // answer tokens
+	labels   float64 // answer tokens that are labels
+	sequence float64 // predicted tokens of examples whose answers are labels
+	tokens   float64
+}
 
 func countAll(examples []Example) (n counts) {
-	for _, e := range examples {
-		for _, answer := range e.Answer {
+	for i := range examples {
+		e := &examples[i]
+		for t, answer := range e.Answer {
+			w := float64(e.weight(t))
 			if answer {
-				n.answers++
+				n.answers += w
+			}
+			if e.Origin == OfStudent || t == 0 {
+				continue
+			}
+			n.sequence += w
+			if answer {
+				n.labels += w
 			}
 		}
-		n.sequence += float64(max(0, len(e.Tokens)-1))
 		n.tokens += float64(len(e.Tokens))
 	}
 	return n
 }
 
-// target is a token with a loss: the hidden state of row is to predict label.
-type target struct {
-	row   int
-	label int32
+// Target is a token with a loss.
+type Target struct {
+	Example int // of its pass
+	Token   int // of that example
+	Row     int // of the pass's batch, whose hidden state predicts it
+	Label   int32
+	weight  float32
+}
+
+// kind is what decides which losses a target has.
+type kind int
+
+const (
+	labels  kind = iota // answer tokens of data and of teachers
+	samples             // answer tokens of the student
+	others              // the other predicted tokens
+	kinds
+)
+
+// of is the weight of a kind's targets.
+func (n counts) of(k kind) float64 {
+	switch k {
+	case labels:
+		return n.labels
+	case samples:
+		return n.answers - n.labels
+	}
+	return n.sequence - n.labels
 }
 
 // pass is a part of a batch that goes through the models at once, with its targets.
 type pass struct {
-	batch           model.Batch
-	answers, others []target // others are the predicted tokens that are no answer
+	batch    model.Batch // the examples' tokens, each up to its last target
+	examples []Example
+	targets  [kinds][]Target
 }
 
 func (p *pass) reset() {
 	p.batch.Tokens, p.batch.Starts = p.batch.Tokens[:0], append(p.batch.Starts[:0], 0)
-	p.answers, p.others = p.answers[:0], p.others[:0]
+	p.examples = p.examples[:0]
+	for k := range p.targets {
+		p.targets[k] = p.targets[k][:0]
+	}
 }
 
 // add appends an example up to its last target, which is only predicted and not read. Later tokens
-// would change nothing, as attention is causal. whole says that every token has a loss, not the
-// answer alone.
-func (p *pass) add(e Example, whole bool) {
+// would change nothing, as attention is causal. whole says that every token of an example of labels
+// has a loss, not the answer alone.
+func (p *pass) add(e *Example, whole bool) {
 	base, last := len(p.batch.Tokens), 0
+	whole = whole && e.Origin != OfStudent
 	for t, answer := range e.Answer {
-		switch {
-		case answer:
-			p.answers = append(p.answers, target{base + t - 1, e.Tokens[t]})
-		case whole && t > 0:
-			p.others = append(p.others, target{base + t - 1, e.Tokens[t]})
-		default:
+		if t == 0 || !answer && !whole || e.weight(t) == 0 {
 			continue
 		}
+		k := others
+		switch {
+		case answer && e.Origin == OfStudent:
+			k = samples
+		case answer:
+			k = labels
+		}
+		p.targets[k] = append(p.targets[k], Target{Example: len(p.examples), Token: t, Row: base + t - 1, Label: e.Tokens[t], weight: e.weight(t)})
 		last = t
 	}
 	if last > 0 {
 		p.batch.Tokens = append(p.batch.Tokens, e.Tokens[:last]...)
 		p.batch.Starts = append(p.batch.Starts, len(p.batch.Tokens))
+		p.examples = append(p.examples, *e)
 	}
 }
 
@@ -62,8 +108,8 @@ func (p *pass) add(e Example, whole bool) {
 // f for each that has a target.
 func eachPass(p *pass, examples []Example, tokens int, whole bool, f func(*pass) error) error {
 	p.reset()
-	for i, e := range examples {
-		p.add(e, whole)
+	for i := range examples {
+		p.add(&examples[i], whole)
 		if i+1 < len(examples) && len(p.batch.Tokens)+len(examples[i+1].Tokens) <= tokens {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 func trained(t *testing.T, change func(*TrainConfig)) []float32 {
 	t.Helper()
 	c := TrainConfig{
-		Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: tinyModel(t, tinyConfig(61, 24), 2), Objective: Objective{Divergence: ForwardKL, CE: 0.1},
+		Student: tinyModel(t, tinyConfig(61, 16), 1), Teacher: inMemory(tinyModel(t, tinyConfig(61, 24), 2)), Objective: Objective{Divergence: ForwardKL, CE: 0.1},
 		Next: Shuffle(tinyExamples(30, 61, 3), 12, 1), Steps: 4, LearningRate: 1e-3, passTokens: 150, chunkRows: 20,
 	}
 	change(&c)

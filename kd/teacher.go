@@ -2,9 +2,97 @@ package kd
 
 import (
 	"context"
+	"errors"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
+
+// Teacher gives distributions over the next token. It is used by one goroutine at a time.
+type Teacher interface {
+	// Vocab is how many tokens it has, from id 0.
+	Vocab() int
+	// Positions is the longest sequence that it can read; 0 is without a bound.
+	Positions() int
+	// Prepare is told all examples of a step before their first pass.
+	Prepare(ctx context.Context, examples []Example) error
+	// Read reads the sequences of a pass, which Rows is then asked about.
+	Read(ctx context.Context, r Reading) error
+	// Rows returns the distributions over the first vocab tokens at targets of the last Read, valid
+	// until the next call. Their content may be changed.
+	Rows(targets []Target, vocab int) (Rows, error)
+}
+
+// Reading are the sequences of a pass.
+type Reading struct {
+	Examples []Example
+	Batch    model.Batch // their tokens, each up to the last one that is asked for
+}
+
+// Rows are a teacher's distributions at some targets: whole rows, or lists of tokens.
+type Rows struct {
+	// LogP are log-probabilities [targets, vocab] at temperature 1; nil where there are lists.
+	LogP []float32
+	Lists
+}
+
+// Lists are a teacher's distributions at some tokens of each row; see kernels.SparseRows. The
+// log-probabilities are at Temperature.
+type Lists struct {
+	Starts      []int32
+	IDs         []int32
+	TokenLogP   []float32
+	Weight      []float32
+	LogRest     []float32
+	Rest        kernels.Rest
+	Temperature float64
+}
+
+// ModelTeacher is a model in memory, in any weight format. It is never changed.
+type ModelTeacher struct {
+	model  *model.Model
+	pass   teacherPass
+	hidden []float32
+	rows   headRows
+}
+
+// NewModelTeacher returns a teacher. With a precision of bfloat16 its float32 weights are read in
+// bfloat16, as those of a student that is trained in it.
+func NewModelTeacher(m *model.Model, precision kernels.Precision) *ModelTeacher {
+	if precision == kernels.BFloat16 {
+		m = m.InBFloat16()
+	}
+	return &ModelTeacher{model: m}
+}
+
+// Model returns the model.
+func (t *ModelTeacher) Model() *model.Model { return t.model }
+
+// Vocab returns the rows of the model's head.
+func (t *ModelTeacher) Vocab() int { return t.model.Vocab }
+
+// Positions returns the model's positions.
+func (t *ModelTeacher) Positions() int { return t.model.MaxPositions }
+
+// Prepare does nothing.
+func (t *ModelTeacher) Prepare(context.Context, []Example) error { return nil }
+
+// Read runs the model. When ctx ends it returns soon.
+func (t *ModelTeacher) Read(ctx context.Context, r Reading) error {
+	t.hidden = t.pass.forward(ctx, t.model, r.Batch)
+	return ctx.Err()
+}
+
+// Rows multiplies the targets' hidden states by the head.
+func (t *ModelTeacher) Rows(targets []Target, vocab int) (Rows, error) {
+	t.rows.gather(states{t.model, t.hidden}, targets)
+	logits := t.rows.multiply(t.model, len(targets), vocab)
+	kernels.LogSoftmax(logits, len(targets), vocab)
+	return Rows{LogP: logits}, nil
+}
+
+// errTemperature is the error of lists at another temperature than the loss's.
+var errTemperature = errors.New("the teacher's distributions are lists of tokens, which cannot be taken to another temperature")
 
 // teacherTokens is how many tokens the teacher reads at once: enough for the arithmetic to outweigh
 // the reading of its weights, few enough for its activations to stay in the last cache. Its hidden

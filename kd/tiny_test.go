@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -40,7 +41,7 @@ func tinyExamples(n, vocab int, seed uint64) []Example {
 	examples := make([]Example, n)
 	for i := range examples {
 		length := 3 + rng.IntN(12)
-		e := Example{make([]int32, length), make([]bool, length)}
+		e := Example{Tokens: make([]int32, length), Answer: make([]bool, length)}
 		for t := range e.Tokens {
 			e.Tokens[t] = int32(rng.IntN(vocab))
 			e.Answer[t] = t > 0 && rng.IntN(4) == 0
@@ -51,17 +52,35 @@ func tinyExamples(n, vocab int, seed uint64) []Example {
 	return examples
 }
 
+// mixedExamples are tinyExamples by all three writers, and of unlike weights, some of them 0.
+func mixedExamples(n, vocab int, seed uint64) []Example {
+	rng := rand.New(rand.NewPCG(seed, 6))
+	examples := tinyExamples(n, vocab, seed)
+	for i := range examples {
+		e := &examples[i]
+		e.Origin = Origin(i % 3)
+		if i%2 == 0 {
+			continue
+		}
+		for range e.Tokens {
+			e.Weights = append(e.Weights, float32(rng.IntN(4))/2)
+		}
+	}
+	return examples
+}
+
 // objectives is every divergence in every structure.
 func objectives() []Objective {
 	var list []Objective
 	for _, base := range []Objective{
-		{}, {Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Beta: 0.3},
-		{Divergence: ForwardKL, Temperature: 2, TimesT2: true}, {Divergence: JSD, Beta: 0.5, Temperature: 0.7},
+		{}, {Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Parameter: 0.3},
+		{Divergence: ForwardKL, Temperature: 2, TimesT2: true}, {Divergence: JSD, Parameter: 0.5, Temperature: 0.7},
+		{Divergence: NormalizedJSD, Parameter: 0.2}, {Divergence: SkewForwardKL, Parameter: 0.1}, {Divergence: SkewReverseKL, Parameter: 0.1}, {Divergence: TotalVariation},
 	} {
 		for _, o := range []Objective{
 			{CE: 0.1, Sequence: 0.05}, {CE: 0.1, Sequence: 0.3, SequenceLoss: SequenceMixture}, {}, {CE: 1}, {CE: 0.2, Sequence: 1},
 		} {
-			o.Divergence, o.Beta, o.Temperature, o.TimesT2 = base.Divergence, base.Beta, base.Temperature, base.TimesT2
+			o.Divergence, o.Parameter, o.Temperature, o.TimesT2 = base.Divergence, base.Parameter, base.Temperature, base.TimesT2
 			list = append(list, o)
 		}
 	}
@@ -71,13 +90,21 @@ func objectives() []Objective {
 func newTestTrainer(t testing.TB, o Objective, student, teacher *model.Model, chunk, passTokens int) *Trainer {
 	t.Helper()
 	tr, err := NewTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Next: fixed(),
+		Student: student, Teacher: inMemory(teacher), Objective: o, Next: fixed(),
 		Steps: 1, LearningRate: 1e-3, chunkRows: chunk, passTokens: passTokens,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tr
+}
+
+// inMemory is a model as a teacher; nil is none.
+func inMemory(m *model.Model) Teacher {
+	if m == nil {
+		return nil
+	}
+	return NewModelTeacher(m, kernels.Float32)
 }
 
 // gradientOf computes the gradient of a batch, without an update.
@@ -123,13 +150,12 @@ func kl(lp, lq []float64) (d float64) {
 // bruteObjective is the objective from its definition in float64: each example forward by itself,
 // all tokens, no chunks, the label of position t read at the logits of t−shift.
 func bruteObjective(o Objective, student, teacher *model.Model, examples []Example, shift int) float64 {
-	vocab := commonVocab(student, teacher)
+	vocab := commonVocab(student, inMemory(teacher))
 	temperature := o.Temperature
 	if temperature == 0 {
 		temperature = 1
 	}
-	var answerSum, sequenceSum float64
-	var answers, sequence int
+	var divergenceSum, ceSum, sequenceD, sequenceCE, answers, labels, sequence float64
 	for _, e := range examples {
 		b := model.Batch{Tokens: e.Tokens, Starts: []int{0, len(e.Tokens)}}
 		qHidden := student.Forward(b, nil)
@@ -139,41 +165,77 @@ func bruteObjective(o Objective, student, teacher *model.Model, examples []Examp
 		}
 		for t := 1; t < len(e.Tokens); t++ {
 			ce := -logProbabilities(student, qHidden, t-shift, vocab, 1)[e.Tokens[t]]
-			mixture := ce
+			var d float64
 			if o.Divergence != None {
 				lp := logProbabilities(teacher, pHidden, t-shift, vocab, temperature)
 				lq := logProbabilities(student, qHidden, t-shift, vocab, temperature)
-				var d float64
-				switch o.Divergence {
-				case ForwardKL:
-					d = kl(lp, lq)
-				case ReverseKL:
-					d = kl(lq, lp)
-				case JSD:
-					lm := make([]float64, vocab)
-					for i := range lm {
-						lm[i] = math.Log(o.Beta*math.Exp(lp[i]) + (1-o.Beta)*math.Exp(lq[i]))
-					}
-					d = o.Beta*kl(lp, lm) + (1-o.Beta)*kl(lq, lm)
-				}
-				if o.TimesT2 {
+				if d = bruteDivergence(o, e.Origin, lp, lq); o.TimesT2 {
 					d *= temperature * temperature
 				}
-				mixture = (1-o.CE)*d + o.CE*ce
+			}
+			w := float64(e.weight(t))
+			if e.Answer[t] {
+				answers, divergenceSum = answers+w, divergenceSum+w*d
+			}
+			if e.Origin == OfStudent {
+				continue
 			}
 			if e.Answer[t] {
-				answers++
-				answerSum += mixture
+				labels, ceSum = labels+w, ceSum+w*ce
 			}
-			sequence++
-			if o.SequenceLoss == SequenceMixture {
-				sequenceSum += mixture
-			} else {
-				sequenceSum += ce
-			}
+			sequence, sequenceD, sequenceCE = sequence+w, sequenceD+w*d, sequenceCE+w*ce
 		}
 	}
-	return (1-o.Sequence)*answerSum/float64(answers) + o.Sequence*sequenceSum/float64(sequence)
+	mean := func(sum, n float64) float64 {
+		if n == 0 {
+			return 0
+		}
+		return sum / n
+	}
+	share := o.ceShare()
+	ofAnswers := (1-share)*mean(divergenceSum, answers) + share*mean(ceSum, labels)
+	ofSequence := mean(sequenceCE, sequence)
+	if o.SequenceLoss == SequenceMixture {
+		ofSequence = (1-share)*mean(sequenceD, sequence) + share*mean(sequenceCE, sequence)
+	}
+	return (1-o.Sequence)*ofAnswers + o.Sequence*ofSequence
+}
+
+// bruteDivergence is a divergence from its definition.
+func bruteDivergence(o Objective, by Origin, lp, lq []float64) float64 {
+	mixed := func(share float64, a, b []float64) []float64 {
+		m := make([]float64, len(a))
+		for i := range m {
+			m[i] = math.Log(share*math.Exp(a[i]) + (1-share)*math.Exp(b[i]))
+		}
+		return m
+	}
+	b := o.Parameter
+	switch divergence := o.Divergence; divergence {
+	case ForwardKL:
+		return kl(lp, lq)
+	case ReverseKL:
+		return kl(lq, lp)
+	case JSD, NormalizedJSD:
+		m := mixed(b, lp, lq)
+		d := b*kl(lp, m) + (1-b)*kl(lq, m)
+		if divergence == NormalizedJSD {
+			d /= b * (1 - b)
+		}
+		return d
+	case TotalVariation:
+		var d float64
+		for i := range lp {
+			d += math.Abs(math.Exp(lp[i])-math.Exp(lq[i])) / 2
+		}
+		return d
+	case SkewForwardKL, SkewReverseKL, SkewPair:
+		if divergence == SkewForwardKL || divergence == SkewPair && by != OfStudent {
+			return kl(lp, mixed(b, lp, lq))
+		}
+		return kl(lq, mixed(b, lq, lp))
+	}
+	panic("no such divergence")
 }
 
 func largest(x []float32) (m float64) {

@@ -12,10 +12,8 @@ import (
 
 // TrainConfig is one training run. Zero fields mean what their comments say.
 type TrainConfig struct {
-	Student *model.Model // float32 weights, changed in place; with a Group the same on every rank
-	// in any weight format, never changed (with a Precision of bfloat16 its float32 weights are
-	// read in bfloat16); nil where the objective has no divergence
-	Teacher   *model.Model
+	Student   *model.Model // float32 weights, changed in place; with a Group the same on every rank
+	Teacher   Teacher      // may be nil where the objective has no divergence
 	Objective Objective
 	Next      Batches // the losses are normalised over a whole batch, of all ranks
 	Group     Group   // the ranks that train together; nil is Alone
@@ -44,9 +42,10 @@ type TrainConfig struct {
 
 // StepReport says what one optimizer step did, on all ranks together. Losses are in nats.
 type StepReport struct {
-	Step, Total  int     // from 1
-	Loss         float64 // the objective
-	CE           float64 // cross-entropy per answer token; NaN when the batch has none
+	Step, Total int     // from 1
+	Loss        float64 // the objective
+	// cross-entropy per answer token that is a label; NaN when the batch has none
+	CE           float64
 	Divergence   float64 // per answer token; NaN without a divergence
 	LearningRate float64
 	GradNorm     float64 // before clipping
@@ -103,7 +102,7 @@ func (c *TrainConfig) check() error {
 		return fmt.Errorf("there is no student")
 	case c.Objective.needsTeacher() && c.Teacher == nil:
 		return fmt.Errorf("objective %s needs a teacher", c.Objective)
-	case c.Teacher == c.Student:
+	case c.teacherIs(c.Student):
 		return fmt.Errorf("the teacher is the student itself: it would change with every step; give a clone")
 	case c.Next == nil:
 		return fmt.Errorf("there are no batches")
@@ -127,13 +126,19 @@ func (c *TrainConfig) check() error {
 	return c.Student.Trainable()
 }
 
+// teacherIs reports whether the teacher is a model itself.
+func (c *TrainConfig) teacherIs(m *model.Model) bool {
+	t, ok := c.Teacher.(*ModelTeacher)
+	return ok && t.model == m
+}
+
 // vocab is the vocabulary that examples may use.
 func (c *TrainConfig) vocab() int { return commonVocab(c.Student, c.Teacher) }
 
 // positions is the longest sequence that both models can read.
 func (c *TrainConfig) positions() int {
-	if c.Teacher == nil {
+	if c.Teacher == nil || c.Teacher.Positions() == 0 {
 		return c.Student.MaxPositions
 	}
-	return min(c.Student.MaxPositions, c.Teacher.MaxPositions)
+	return min(c.Student.MaxPositions, c.Teacher.Positions())
 }

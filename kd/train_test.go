@@ -45,7 +45,7 @@ func TestDivergencesConverge(t *testing.T) {
 	teacher := tinyModel(t, tinyConfig(13, 8), 2)
 	examples := tinyExamples(6, 13, 22)
 	for _, o := range []Objective{
-		{Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Beta: 0.5}, {Divergence: JSD, Beta: 0.1},
+		{Divergence: ForwardKL}, {Divergence: ReverseKL}, {Divergence: JSD, Parameter: 0.5}, {Divergence: JSD, Parameter: 0.1},
 		{Divergence: ForwardKL, Temperature: 2, TimesT2: true},
 	} {
 		student := tinyModel(t, tinyConfig(13, 16), 1)
@@ -54,7 +54,7 @@ func TestDivergencesConverge(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, steps := trainTiny(t, TrainConfig{
-			Student: student, Teacher: teacher, Objective: o, Next: Shuffle(examples, 6, 1), Steps: 200,
+			Student: student, Teacher: inMemory(teacher), Objective: o, Next: Shuffle(examples, 6, 1), Steps: 200,
 			LearningRate: 2e-2, WarmUp: 10, Floor: 0.02,
 		})
 		after, err := Agreement(t.Context(), teacher, student, examples)
@@ -75,7 +75,7 @@ func TestSameSeedSameBits(t *testing.T) {
 		defer parallel.SetThreads(threads)()
 		student := tinyModel(t, tinyConfig(13, 8), 1)
 		_, steps := trainTiny(t, TrainConfig{
-			Student: student, Teacher: teacher, Objective: Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05},
+			Student: student, Teacher: inMemory(teacher), Objective: Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05},
 			Next: Shuffle(examples, 7, seed), passTokens: 30, chunkRows: 9, Steps: 9, LearningRate: 1e-2, WarmUp: 2, WeightDecay: 0.1,
 		})
 		return steps, student.Flat()
@@ -186,7 +186,7 @@ func TestCancelWithinAStep(t *testing.T) {
 	examples := tinyExamples(5, 13, 24)
 	teacher := tinyModel(t, tinyConfig(13, 16), 3)
 	config := func() TrainConfig {
-		return TrainConfig{Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: teacher, Objective: Objective{Divergence: ForwardKL},
+		return TrainConfig{Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: inMemory(teacher), Objective: Objective{Divergence: ForwardKL},
 			Next: Shuffle(examples, 5, 1), Steps: 1, LearningRate: 1e-2}
 	}
 	whole := config()
@@ -319,8 +319,8 @@ func TestTrainBadInput(t *testing.T) {
 	}{
 		{"no student", func(c *TrainConfig) { c.Student = nil }, "no student"},
 		{"no teacher", func(c *TrainConfig) { c.Teacher = nil }, "needs a teacher"},
-		{"own teacher", func(c *TrainConfig) { c.Teacher = c.Student }, "clone"},
-		{"jsd of 1", func(c *TrainConfig) { c.Objective = Objective{Divergence: JSD, Beta: 1} }, "rkl"},
+		{"own teacher", func(c *TrainConfig) { c.Teacher = inMemory(c.Student) }, "clone"},
+		{"jsd of 1", func(c *TrainConfig) { c.Objective = Objective{Divergence: JSD, Parameter: 1} }, "rkl"},
 		{"no batches", func(c *TrainConfig) { c.Next = nil }, "no batches"},
 		{"no steps", func(c *TrainConfig) { c.Steps = 0 }, "0 steps"},
 		{"long warm-up", func(c *TrainConfig) { c.WarmUp = 9 }, "warm-up of 9"},
@@ -330,22 +330,40 @@ func TestTrainBadInput(t *testing.T) {
 		{"best of nothing", func(c *TrainConfig) { c.KeepBest = true }, "no validation examples"},
 		{"quantized student", func(c *TrainConfig) { c.Student.Blocks[1].Up.Weight = opaque{c.Student.Blocks[1].Up.Weight} }, "up_proj"},
 		{"empty batch", func(c *TrainConfig) { c.Next = Shuffle(nil, 4, 1) }, "step 1 of 3: batch of 0 examples"},
-		{"no answers", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, make([]bool, 2)}) }, "no token with a loss"},
+		{"no answers", func(c *TrainConfig) { c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: make([]bool, 2)}) }, "no token with a loss"},
 		{"nothing predicted", func(c *TrainConfig) {
-			c.Objective.Sequence, c.Next = 0.5, fixed(Example{[]int32{1}, []bool{false}})
+			c.Objective.Sequence, c.Next = 0.5, fixed(Example{Tokens: []int32{1}, Answer: []bool{false}})
 		}, "no token with a loss"},
-		{"lengths", func(c *TrainConfig) { c.Next = fixed(good[0], Example{[]int32{1, 2}, nil}) }, "example 1: 2 tokens, but 0 answer marks"},
-		{"first answer", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 2}, []bool{true, false}}) }, "first token"},
-		{"too long", func(c *TrainConfig) { c.Next = fixed(Example{make([]int32, 65), make([]bool, 65)}) }, "65 tokens, but the model has 64"},
-		{"token", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{1, 13}, []bool{false, true}}) }, "token 13 at position 1"},
-		{"negative token", func(c *TrainConfig) { c.Next = fixed(Example{[]int32{-1, 1}, []bool{false, true}}) }, "token -1"},
-		{"validation", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 99}, []bool{false, true}}} }, "validation example 0: token 99"},
-		{"validation without answers", func(c *TrainConfig) { c.Validation = []Example{{[]int32{1, 2}, make([]bool, 2)}} }, "none of the 1 validation examples"},
+		{"lengths", func(c *TrainConfig) { c.Next = fixed(good[0], Example{Tokens: []int32{1, 2}}) }, "example 1: 2 tokens, but 0 answer marks"},
+		{"first answer", func(c *TrainConfig) { c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{true, false}}) }, "first token"},
+		{"too long", func(c *TrainConfig) { c.Next = fixed(Example{Tokens: make([]int32, 65), Answer: make([]bool, 65)}) }, "65 tokens, but the model has 64"},
+		{"weights", func(c *TrainConfig) {
+			c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{false, true}, Weights: []float32{1}})
+		}, "2 tokens, but 1 weights"},
+		{"weight", func(c *TrainConfig) {
+			c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{false, true}, Weights: []float32{1, -1}})
+		}, "weight -1 at position 1"},
+		{"all weights 0", func(c *TrainConfig) {
+			c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{false, true}, Weights: []float32{1, 0}})
+		}, "no token with a loss"},
+		{"labels of a sampled loss", func(c *TrainConfig) { c.Objective = Objective{Divergence: SampledReverseKL} }, "not the student's own sample"},
+		{"no sampling probabilities", func(c *TrainConfig) {
+			c.Objective = Objective{Divergence: WeightedReverseKL, Parameter: 2}
+			c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{false, true}, Origin: OfStudent})
+		}, "0 log-probabilities"},
+		{"cross-entropy on own samples", func(c *TrainConfig) {
+			c.Objective = Objective{}
+			c.Next = fixed(Example{Tokens: []int32{1, 2}, Answer: []bool{false, true}, Origin: OfStudent})
+		}, "no token with a loss"},
+		{"token", func(c *TrainConfig) { c.Next = fixed(Example{Tokens: []int32{1, 13}, Answer: []bool{false, true}}) }, "token 13 at position 1"},
+		{"negative token", func(c *TrainConfig) { c.Next = fixed(Example{Tokens: []int32{-1, 1}, Answer: []bool{false, true}}) }, "token -1"},
+		{"validation", func(c *TrainConfig) { c.Validation = []Example{{Tokens: []int32{1, 99}, Answer: []bool{false, true}}} }, "validation example 0: token 99"},
+		{"validation without answers", func(c *TrainConfig) { c.Validation = []Example{{Tokens: []int32{1, 2}, Answer: make([]bool, 2)}} }, "none of the 1 validation examples"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			config := TrainConfig{
-				Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: teacher, Objective: Objective{Divergence: ForwardKL},
+				Student: tinyModel(t, tinyConfig(13, 8), 1), Teacher: inMemory(teacher), Objective: Objective{Divergence: ForwardKL},
 				Next: fixed(good...), Steps: 3, LearningRate: 1e-3,
 			}
 			c.change(&config)
@@ -430,7 +448,7 @@ func TestStepReportsItsBatch(t *testing.T) {
 		t.Fatalf("the counts %+v do not distinguish what a loss is divided by", n)
 	}
 	trainer, err := NewTrainer(TrainConfig{
-		Student: student, Teacher: teacher, Objective: o, Steps: 2, LearningRate: 1e-3, WarmUp: 1,
+		Student: student, Teacher: inMemory(teacher), Objective: o, Steps: 2, LearningRate: 1e-3, WarmUp: 1,
 		Next: func(context.Context, int) ([]Example, error) { return examples, nil },
 	})
 	if err != nil {
@@ -488,7 +506,7 @@ func TestFirstStepThatOverflows(t *testing.T) {
 	} {
 		config := TrainConfig{Student: scaled(1, c.student), Objective: c.objective, Next: Shuffle(tinyExamples(5, 13, 24), 5, 1), Steps: 3, LearningRate: c.rate}
 		if c.teacher != 0 {
-			config.Teacher = scaled(2, c.teacher)
+			config.Teacher = inMemory(scaled(2, c.teacher))
 		}
 		_, err := Train(t.Context(), config, nil)
 		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.contains) || strings.Contains(err.Error(), c.lacks) {

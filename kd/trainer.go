@@ -28,7 +28,6 @@ type Trainer struct {
 	loss      *headLoss
 	pass      pass
 	dHidden   []float32
-	teacher   teacherPass
 	clear     bool       // the gradients are zero, as an update leaves them
 	reduced   [8]float64 // see sumOverRanks
 
@@ -43,9 +42,6 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	}
 	if !c.Objective.needsTeacher() {
 		c.Teacher = nil
-	}
-	if c.Teacher != nil && c.Precision == kernels.BFloat16 {
-		c.Teacher = c.Teacher.InBFloat16()
 	}
 	if c.Clip == 0 {
 		c.Clip = 1
@@ -129,7 +125,7 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	c := &t.config
 	s := StepReport{
 		Step: step, Total: c.Steps, Loss: total.loss, LearningRate: c.rate(step), GradNorm: norm,
-		CE: total.ce / n.answers, Divergence: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
+		CE: total.ce / n.labels, Divergence: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
 	}
 	if c.Teacher != nil {
 		s.Divergence = total.divergence / n.answers
@@ -138,7 +134,8 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	case finite(s.Loss) && finite(s.GradNorm):
 	case step == 1: // nothing was learned yet
 		model := "student"
-		if c.Teacher != nil && finite(s.CE) && !finite(s.Divergence) { // the cross-entropy is the student's alone
+		// the cross-entropy is the student's alone
+		if c.Teacher != nil && finite(s.CE) && !finite(s.Divergence) {
 			model = "teacher"
 		}
 		return fmt.Errorf("loss %v and gradient norm %v are not finite: the %s's numbers are %w", s.Loss, s.GradNorm, model, ErrNotFinite)
@@ -164,23 +161,40 @@ func (t *Trainer) next(ctx context.Context, step int) ([]Example, error) {
 	if err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
-	return batch, checkExamples(batch, t.config.vocab(), t.config.positions())
+	if err := checkExamples(batch, t.config.vocab(), t.config.positions()); err != nil {
+		return batch, err
+	}
+	for i := range batch {
+		if err := batch[i].checkFor(t.config.Objective); err != nil {
+			return batch, fmt.Errorf("example %d: %w", i, err)
+		}
+	}
+	if t.config.Teacher != nil {
+		if err := t.config.Teacher.Prepare(ctx, batch); err != nil {
+			return batch, fmt.Errorf("teacher: %w", err)
+		}
+	}
+	return batch, nil
 }
 
 // count counts the tokens of the batch on all ranks, before any loss is divided by them: a mean of
 // the ranks' means would be wrong, as their numbers of answer tokens differ. failed is the error of
 // this rank's batch.
 func (t *Trainer) count(ctx context.Context, batch []Example, failed error) (counts, error) {
-	n := countAll(batch)
+	var n counts
+	if failed == nil {
+		n = countAll(batch)
+	}
 	examples := float64(len(batch))
-	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.sequence, &n.tokens, &examples); err != nil {
+	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.labels, &n.sequence, &n.tokens, &examples); err != nil {
 		return n, err
 	}
-	share := t.config.Objective.Sequence
-	if !(n.answers > 0 && share < 1) && !(n.sequence > 0 && share > 0) {
-		return n, fmt.Errorf("batch of %.0f examples has no token with a loss", examples)
+	for k := range kinds {
+		if n.of(k) > 0 && t.config.Objective.weights(k, n) != (weights{}) {
+			return n, nil
+		}
 	}
-	return n, nil
+	return n, fmt.Errorf("batch of %.0f examples has no token with a loss", examples)
 }
 
 // gradient sets the gradients to this rank's part of those of the objective, pass by pass, and
@@ -197,14 +211,17 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		teacher := states{model: c.Teacher}
 		if t.needsTeacher(p) {
-			teacher.hidden = t.teacher.forward(ctx, c.Teacher, p.batch)
+			if err := c.Teacher.Read(ctx, Reading{p.examples, p.batch}); err != nil {
+				return fmt.Errorf("teacher: %w", err)
+			}
 		}
 		student := states{c.Student, t.trace.Forward(ctx, c.Student, p.batch)}
 		dHidden := sized(&t.dHidden, len(student.hidden))
 		clear(dHidden)
-		t.loss.add(ctx, &total, headPass{pass: p, counts: n, student: student, teacher: teacher, dHidden: dHidden, head: t.gradients.Head})
+		if err := t.loss.add(ctx, &total, headPass{pass: p, counts: n, student: student, dHidden: dHidden, head: t.gradients.Head}); err != nil {
+			return fmt.Errorf("teacher: %w", err)
+		}
 		t.trace.Backward(ctx, c.Student, dHidden, t.gradients)
 		return ctx.Err() // the numbers may be wrong
 	})
@@ -214,7 +231,8 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 
 // needsTeacher reports whether any target of a pass carries a divergence.
 func (t *Trainer) needsTeacher(p *pass) bool {
-	return t.config.Teacher != nil && (len(p.answers) > 0 || t.config.Objective.SequenceLoss == SequenceMixture)
+	answers := len(p.targets[labels]) + len(p.targets[samples])
+	return t.config.Teacher != nil && (answers > 0 || t.config.Objective.SequenceLoss == SequenceMixture)
 }
 
 // gradientNorm sums this rank's shard of the gradients over the ranks and returns the norm of all

@@ -90,6 +90,50 @@ func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows
 	crossEntropyCalls.run(rows, lossRows, crossEntropyCall{loss, logits, weight, labels, vocab})
 }
 
+type logSoftmaxCall struct {
+	x     []float32
+	vocab int
+}
+
+var logSoftmaxCalls = newCalls(func(a *logSoftmaxCall, lo, hi int) {
+	work := memory.NewScratch(a.vocab)
+	defer work.Free()
+	e, rk := work.Take(a.vocab), &active.Load().rows
+	for r := lo; r < hi; r++ {
+		x := a.x[r*a.vocab : (r+1)*a.vocab]
+		m := rk.maximum(x)
+		sum := expSumBlocks(rk, e, x, m)
+		rk.shiftScale(x, x, float32(float64(m)+math.Log(sum)), 1)
+	}
+})
+
+// LogSoftmax replaces logits x [rows, vocab] by log-probabilities: x − log Σeˣ of each row. It runs
+// on all threads.
+func LogSoftmax(x []float32, rows, vocab int) {
+	checkLen("LogSoftmax", x, rows*vocab)
+	logSoftmaxCalls.run(rows, lossRows, logSoftmaxCall{x, vocab})
+}
+
+type scaleRowsCall struct {
+	x, factor []float32
+	dim       int
+}
+
+var scaleRowsCalls = newCalls(func(a *scaleRowsCall, lo, hi int) {
+	rk := &active.Load().rows
+	for r := lo; r < hi; r++ {
+		x := a.x[r*a.dim : (r+1)*a.dim]
+		rk.scale(x, x, a.factor[r])
+	}
+})
+
+// ScaleRows multiplies row r of x [rows, dim] by factor[r]. It runs on all threads.
+func ScaleRows(x, factor []float32, rows, dim int) {
+	checkLen("ScaleRows", x, rows*dim)
+	checkLen("ScaleRows factor", factor, rows)
+	scaleRowsCalls.run(rows, lossRows, scaleRowsCall{x, factor, dim})
+}
+
 // DistillationRows are the operands of Distillation.Loss. Their number is that of the labels.
 type DistillationRows struct {
 	Divergence, CE             []float32 // results, [rows]: unweighted, in nats
@@ -251,8 +295,8 @@ func (r *lossRow) jensenShannon() {
 	r.gradient(r.weightD*(1-r.beta), mean)
 }
 
-// skewForwardKL subtracts 1 from p/m, which changes nothing in the gradient but makes it 0, exactly,
-// where p = q.
+// skewForwardKL subtracts 1 from p/m, which changes nothing in the gradient but makes it 0,
+// exactly, where p = q.
 func (r *lossRow) skewForwardKL() {
 	sumP := r.mixture(r.alpha)
 	r.divergence = dotBlocks(r.rk, r.t, r.e) / sumP

@@ -223,13 +223,15 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 	if err := refuseNotFinite(ctx, t, "the teacher"); err != nil {
 		return 0, nil, err
 	}
-	if config.Teacher, err = t.Model(ctx); err != nil {
+	of, err := t.Model(ctx)
+	if err != nil {
 		return 0, nil, err
 	}
+	config.Teacher = kd.NewModelTeacher(of, config.Precision)
 	for _, note := range t.Notes() {
 		notes = append(notes, "the teacher: "+note)
 	}
-	return min(config.Student.MaxPositions, config.Teacher.MaxPositions), notes, nil
+	return min(config.Student.MaxPositions, of.MaxPositions), notes, nil
 }
 
 // sameTokens reports a teacher whose ids stand for other tokens than the student's, and returns a
@@ -337,7 +339,7 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	e := &examples{notes: append(notes, records.Notes()...)}
 	if d.Validation > 0 {
 		for _, one := range records.Validation(d.Validation) {
-			e.validation = append(e.validation, kd.Example(one))
+			e.validation = append(e.validation, kd.Example{Tokens: one.Tokens, Answer: one.Answer})
 		}
 		e.notes = append(e.notes, fmt.Sprintf("%s: %d records are kept from training, by a hash of each prompt, and %d of them are measured (--validation %d); --validation 0 trains on all",
 			file.Name(), records.Kept(), len(e.validation), d.Validation))
@@ -345,7 +347,8 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	e.batches = func(_ context.Context, step int) ([]kd.Example, error) {
 		batch := make([]kd.Example, d.Batch)
 		for i := range batch {
-			batch[i] = kd.Example(records.Train(d.Seed, (step-1)*d.Batch+i))
+			one := records.Train(d.Seed, (step-1)*d.Batch+i)
+			batch[i] = kd.Example{Tokens: one.Tokens, Answer: one.Answer}
 		}
 		return batch, nil
 	}

@@ -315,18 +315,21 @@ func (d *dataset) batches(seed uint64, size, data int) kd.Batches {
 		}
 		examples := make([]kd.Example, data)
 		for i := range examples {
-			examples[i] = kd.Example(d.Train(seed, i))
+			examples[i] = trainable(d.Train(seed, i))
 		}
 		return kd.Shuffle(examples, size, seed)
 	}
 	batch := make([]kd.Example, size)
 	return func(_ context.Context, step int) ([]kd.Example, error) {
 		for i := range batch {
-			batch[i] = kd.Example(d.Train(seed, (step-1)*size+i))
+			batch[i] = trainable(d.Train(seed, (step-1)*size+i))
 		}
 		return batch, nil
 	}
 }
+
+// trainable is a task's example as package kd reads it.
+func trainable(e task.Example) kd.Example { return kd.Example{Tokens: e.Tokens, Answer: e.Answer} }
 
 // extremes are the number of tokens of the longest example of a file, and the highest id.
 func (d *dataset) extremes() (longest int, highest int32) {
@@ -350,7 +353,7 @@ func (d *dataset) validation(n int) []kd.Example {
 	given := d.Validation(n)
 	examples := make([]kd.Example, len(given))
 	for i, e := range given {
-		examples[i] = kd.Example(e)
+		examples[i] = trainable(e)
 	}
 	return examples
 }

@@ -31,6 +31,10 @@ var losses = []scenario.Name{
 	{Name: "fkl", Formula: "KL(p‖q) = Σ p log(p/q)", About: "forward KL: the student covers all that the teacher finds likely"},
 	{Name: "rkl", Formula: "KL(q‖p) = Σ q log(q/p)", About: "reverse KL: the student avoids what the teacher finds unlikely"},
 	{Name: "jsd", Parameter: "β", Formula: "β KL(p‖m) + (1−β) KL(q‖m), m = βp + (1−β)q", About: "generalized Jensen-Shannon divergence: between forward and reverse KL"},
+	{Name: "njsd", Parameter: "β", Formula: "jsd/(β(1−β))", About: "jsd as large as the KL divergences, which are its limits"},
+	{Name: "skl", Parameter: "α", Formula: "KL(p‖αp + (1−α)q)", About: "skewed forward KL (DistiLLM): gradients stay bounded where the student finds nothing likely"},
+	{Name: "srkl", Parameter: "α", Formula: "KL(q‖(1−α)p + αq)", About: "skewed reverse KL (DistiLLM)"},
+	{Name: "tvd", Formula: "½ Σ|p − q|", About: "total variation distance"},
 }
 
 // Describe says what the step does.

@@ -185,7 +185,7 @@ func TestDefaultsOfTheReference(t *testing.T) {
 // TestDistilKeysReachTheObjective checks the keys that set the fields of the objective.
 func TestDistilKeysReachTheObjective(t *testing.T) {
 	o, err := (&Distil{Loss: "jsd:0.3", CE: 0.2, Temperature: 2, TimesT2: true, SequenceLoss: "mixture", Training: Training{Sequence: 0.1}}).objective()
-	want := kd.Objective{Divergence: kd.JSD, Beta: 0.3, CE: 0.2, Sequence: 0.1, Temperature: 2, TimesT2: true, SequenceLoss: kd.SequenceMixture}
+	want := kd.Objective{Divergence: kd.JSD, Parameter: 0.3, CE: 0.2, Sequence: 0.1, Temperature: 2, TimesT2: true, SequenceLoss: kd.SequenceMixture}
 	if err != nil || o != want {
 		t.Errorf("found %+v, %v, expected %+v", o, err, want)
 	}

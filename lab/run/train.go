@@ -45,9 +45,11 @@ type Train struct {
 	Training
 }
 
-// trainVersion is that of the code below and of package kd: raise it when they compute other
-// weights.
-const trainVersion = 3
+// Versions of the code below and of package kd: raise them when they compute other weights.
+const (
+	trainVersion  = 3
+	distilVersion = 4 // 3 read a teacher's logits in place of its log-probabilities
+)
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
@@ -139,7 +141,11 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 	if n := w.data.TrainSize(); n > 0 && t.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
 	}
-	of := w.data.recipe(s.Kind, trainVersion)
+	version := trainVersion
+	if teacher != nil {
+		version = distilVersion
+	}
+	of := w.data.recipe(s.Kind, version)
 	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)
 	if from.fresh != nil {
 		of.Parameters["shape"] = from.fresh
@@ -167,9 +173,11 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			config.Clip = math.Inf(1)
 		}
 		if teacher != nil {
-			if config.Teacher, err = teacher.load(ctx); err != nil {
+			of, err := teacher.load(ctx)
+			if err != nil {
 				return err
 			}
+			config.Teacher = kd.NewModelTeacher(of, config.Precision)
 		}
 		if w.data.recsys == nil || t.Every > 0 || t.KeepBest {
 			config.Validation = w.data.validation(w.cell.Point.Evaluate.Validation)
