@@ -5,10 +5,10 @@
 // how much each token counts. An Objective mixes a divergence and a cross-entropy on the answer
 // tokens with a weak loss on the whole sequence; its Formula writes that out. A Teacher gives whole
 // distributions, or lists of tokens: ModelTeacher is a model in memory, others are kept on disk or
-// are asked over a network. A
-// Trainer minimises it with AdamW, one step at a time; Train runs all steps. The batch of a step
-// comes from a function, Batches: given examples (see Shuffle), or samples that the caller draws
-// from the student between two steps. Loss and Agreement measure a model.
+// are asked over a network. A Trainer minimises it with AdamW, one step at a time, and its state can
+// be saved and restored between steps; Train runs all steps. The batch of a step comes from a
+// function, Batches: given examples (see Shuffle), or samples that the caller draws from the student
+// between two steps. Loss and Agreement measure a model.
 //
 // Promises. Each loss is normalised by its own number of tokens over the whole batch of a step,
 // however the batch is split into passes and among the ranks of a Group. Logits exist for a chunk
@@ -17,8 +17,8 @@
 // position t−1 predict token t. The same examples in the same order give the same weights bit for
 // bit, whatever the number of threads; another number of ranks changes the order of sums, and so
 // the last bits. A step that fails or is cancelled leaves the weights as they were, unless the
-// Group itself failed. A model that teaches may be in any weight format; the student's
-// weights must be float32.
+// Group itself failed. A model that teaches may be in any weight format; the student's weights must
+// be float32.
 //
 // The package leaves out sampling, text, files, the choice of examples and the transport between
 // ranks (Alone is the one Group that it has); reports of steps go to a plain func(StepReport). What

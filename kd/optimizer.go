@@ -1,8 +1,6 @@
 package kd
 
 import (
-	"math"
-
 	"slimlab/kernels"
 	"slimlab/model"
 )
@@ -79,15 +77,4 @@ func (o *optimizer) update(gradient []float32, s optimizerStep) {
 		}
 		step.Update(o.parameters[r.from:r.to], gradient[r.from:r.to], o.m[r.from:r.to], o.v[r.from:r.to])
 	}
-}
-
-// rate is the learning rate of a step from 1: a linear warm-up to LearningRate at step WarmUp (at
-// the first without one), then half a cosine down to Floor·LearningRate at the last step.
-func (c *TrainConfig) rate(step int) float64 {
-	if step <= c.WarmUp {
-		return c.LearningRate * float64(step) / float64(c.WarmUp)
-	}
-	peak := max(1, c.WarmUp)
-	progress := float64(step-peak) / float64(max(1, c.Steps-peak))
-	return c.LearningRate * (c.Floor + (1-c.Floor)*0.5*(1+math.Cos(math.Pi*progress)))
 }

@@ -26,6 +26,34 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// TestSchedules: what each schedule is at its start, in its middle and at its end; none rises after
+// the warm-up or leaves the range from the floor to the peak.
+func TestSchedules(t *testing.T) {
+	for _, c := range []struct {
+		schedule Schedule
+		decay    float64
+		rates    map[int]float64
+	}{
+		{Linear, 0, map[int]float64{2: 0.5, 4: 1, 54: 0.55, 104: 0.1}},
+		{WarmupStableDecay, 0, map[int]float64{4: 1, 54: 1, 83: 1, 84: 0.9*(20.0/20.8) + 0.1, 104: 0.1}},
+		{WarmupStableDecay, 0.5, map[int]float64{52: 1, 78: 0.55, 104: 0.1}},
+		{WarmupStableDecay, 1, map[int]float64{4: 1, 54: 0.55, 104: 0.1}},
+		{Constant, 0, map[int]float64{2: 0.5, 4: 1, 104: 1}},
+	} {
+		config := TrainConfig{Schedule: c.schedule, Decay: c.decay, LearningRate: 1, WarmUp: 4, Steps: 104, Floor: 0.1}
+		for step, want := range c.rates {
+			if got := config.rate(step); math.Abs(got-want) > 1e-9 {
+				t.Errorf("%s, decay %v: rate of step %d is %v, want %v", c.schedule, c.decay, step, got, want)
+			}
+		}
+		for step := 5; step <= 104; step++ {
+			if r := config.rate(step); r > config.rate(step-1) || r < 0.1-1e-12 {
+				t.Errorf("%s, decay %v: rate of step %d is %v, before it %v", c.schedule, c.decay, step, r, config.rate(step-1))
+			}
+		}
+	}
+}
+
 // TestWeightDecayRanges: every parameter is in one range, and norms, biases and the embedding do
 // not decay.
 func TestWeightDecayRanges(t *testing.T) {

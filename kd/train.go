@@ -27,13 +27,18 @@ type TrainConfig struct {
 	Steps        int
 	LearningRate float64 // at its peak
 	WarmUp       int     // steps of linear warm-up
-	Floor        float64 // share of LearningRate at which the cosine ends, 0 to 1
+	Schedule     Schedule
+	Decay        float64 // share of Steps over which WarmupStableDecay decays; 0 is 0.2
+	Floor        float64 // share of LearningRate at which the schedule ends, 0 to 1
 	WeightDecay  float64 // decoupled; on matrices only
 	Clip         float64 // largest global norm of the gradient; 0 is 1, +Inf is no clipping
 
 	Validation []Example // may be empty; with a Group the same on every rank
 	EvalEvery  int       // steps between evaluations; 0 evaluates after the last step only
 	KeepBest   bool      // ends with the weights of the lowest validation loss
+	// Patience ends the training early, after so many evaluations in a row without a lower
+	// validation loss; 0 is never
+	Patience int
 
 	// Tests set these two, which bound memory and change nothing but rounding.
 	passTokens int // tokens that go through the models at once; 0 is 512
@@ -69,9 +74,10 @@ type Result struct {
 	Last           StepReport
 	BestStep       int     // 0 without a validation
 	BestValidation float64 // NaN without a validation
+	Stopped        bool    // early, see TrainConfig.Patience
 }
 
-// Train runs all steps of a Trainer and calls onStep, which may be nil, after each, on the calling
+// Train runs all steps of a Trainer, or those until it stops early, and calls onStep, which may be nil, after each, on the calling
 // goroutine. A cancelled run returns the steps that it finished and an error that wraps ctx.Err().
 // The student then holds the weights of the last step that was finished, or with KeepBest and no
 // error those of the best.
@@ -114,6 +120,14 @@ func (c *TrainConfig) check() error {
 		return fmt.Errorf("learning rate %v, expected a finite number above 0", c.LearningRate)
 	case !(c.Floor >= 0 && c.Floor <= 1):
 		return fmt.Errorf("learning-rate floor %v, expected a share from 0 to 1", c.Floor)
+	case c.Schedule < Cosine || c.Schedule > Constant:
+		return fmt.Errorf("unknown schedule %d", c.Schedule)
+	case !(c.Decay >= 0 && c.Decay <= 1):
+		return fmt.Errorf("decay over a share of %v of the steps, expected 0 to 1", c.Decay)
+	case c.Patience < 0:
+		return fmt.Errorf("patience of %d evaluations, expected 0 or more", c.Patience)
+	case c.Patience > 0 && (len(c.Validation) == 0 || c.EvalEvery == 0):
+		return fmt.Errorf("patience of %d evaluations, but there are none before the last step: expected validation examples and steps between evaluations", c.Patience)
 	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):
 		return fmt.Errorf("weight decay %v, expected 0 or more", c.WeightDecay)
 	case !(c.Clip >= 0):

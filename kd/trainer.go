@@ -73,8 +73,8 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 // passTokens is how many tokens go through a model at once.
 const passTokens = 512
 
-// Done reports whether all steps of the config are finished.
-func (t *Trainer) Done() bool { return t.result.Last.Step == t.config.Steps }
+// Done reports whether all steps of the config are finished, or the training has stopped early.
+func (t *Trainer) Done() bool { return t.result.Last.Step == t.config.Steps || t.result.Stopped }
 
 // Result returns the last step so far and the best.
 func (t *Trainer) Result() Result { return t.result }
@@ -95,7 +95,7 @@ func (t *Trainer) RestoreBest() {
 // finished all the same.
 func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
 	if t.Done() {
-		return StepReport{}, fmt.Errorf("all %d steps are done", t.config.Steps)
+		return StepReport{}, fmt.Errorf("the training is done, after %d of %d steps", t.result.Last.Step, t.config.Steps)
 	}
 	step := t.result.Last.Step + 1
 	err := t.step(ctx, step)
@@ -287,6 +287,9 @@ func (t *Trainer) validate(ctx context.Context, step int) (float64, error) {
 		if t.config.KeepBest {
 			t.best = append(t.best[:0], t.flat...)
 		}
+	}
+	if c := &t.config; c.Patience > 0 {
+		t.result.Stopped = step-t.result.BestStep >= c.Patience*c.EvalEvery && step < c.Steps
 	}
 	return loss, nil
 }

@@ -1,0 +1,172 @@
+package kd
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+)
+
+// stateMagic begins a saved state; its last byte is the version of the form.
+const stateMagic = "slimkd\x00\x01"
+
+// stateHeader is what a state holds beside its vectors.
+type stateHeader struct {
+	Step, Total, Tokens           int64
+	Loss, CE, Divergence          float64
+	LearningRate, GradNorm        float64
+	Validation                    float64
+	BestStep                      int64
+	BestValidation                float64
+	Stopped                       uint8
+	Parameters, From, To, HasBest int64
+	OptimizerStep                 int64
+}
+
+// Save writes the trainer's state between two steps: the student's parameters, this rank's moments,
+// the best parameters and what Result returns. A trainer of the same config that restores it goes
+// on to the same bits. The state of what gives the batches is the caller's.
+func (t *Trainer) Save(w io.Writer) error {
+	sum := crc32.NewIEEE()
+	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<20)
+	if _, err := out.WriteString(stateMagic); err != nil {
+		return fmt.Errorf("training state: %w", err)
+	}
+	from, to := t.shard()
+	last := t.result.Last
+	h := stateHeader{
+		Step: int64(last.Step), Total: int64(last.Total), Tokens: int64(last.Tokens), Loss: last.Loss, CE: last.CE, Divergence: last.Divergence,
+		LearningRate: last.LearningRate, GradNorm: last.GradNorm, Validation: last.Validation,
+		BestStep: int64(t.result.BestStep), BestValidation: t.result.BestValidation,
+		Parameters: int64(len(t.flat)), From: int64(from), To: int64(to), OptimizerStep: int64(t.optimizer.step),
+	}
+	if t.result.Stopped {
+		h.Stopped = 1
+	}
+	if t.best != nil {
+		h.HasBest = 1
+	}
+	if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
+		return fmt.Errorf("training state: %w", err)
+	}
+	for _, x := range [][]float32{t.flat, t.optimizer.m, t.optimizer.v, t.best} {
+		if err := writeFloats(out, x); err != nil {
+			return fmt.Errorf("training state: %w", err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("training state: %w", err)
+	}
+	if err := binary.Write(w, binary.LittleEndian, sum.Sum32()); err != nil {
+		return fmt.Errorf("training state: %w", err)
+	}
+	return nil
+}
+
+// Restore reads what Save has written. A state of other parameters or another share of them, or one
+// that is damaged, is an error, and leaves the trainer as it was.
+func (t *Trainer) Restore(r io.Reader) error {
+	if err := t.restore(r); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("it is cut short")
+		}
+		return fmt.Errorf("training state: %w", err)
+	}
+	return nil
+}
+
+func (t *Trainer) restore(r io.Reader) error {
+	sum := crc32.NewIEEE()
+	source := bufio.NewReaderSize(r, 1<<20)
+	in := io.TeeReader(source, sum)
+	magic := make([]byte, len(stateMagic))
+	if _, err := io.ReadFull(in, magic); err != nil {
+		return err
+	}
+	if string(magic) != stateMagic {
+		return fmt.Errorf("it begins with %q, expected %q", magic, stateMagic)
+	}
+	var h stateHeader
+	if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
+		return err
+	}
+	from, to := t.shard()
+	switch {
+	case h.Parameters != int64(len(t.flat)) || h.From != int64(from) || h.To != int64(to):
+		return fmt.Errorf("it holds parameters %d to %d of %d, expected %d to %d of %d", h.From, h.To, h.Parameters, from, to, len(t.flat))
+	case h.Step < 0 || h.Step > int64(t.config.Steps) || h.Total != int64(t.config.Steps) && h.Step > 0:
+		return fmt.Errorf("it is after step %d of %d, expected one of %d steps", h.Step, h.Total, t.config.Steps)
+	case h.OptimizerStep != h.Step:
+		return fmt.Errorf("its optimizer has made %d steps, and the training %d", h.OptimizerStep, h.Step)
+	case h.HasBest == 1 && !t.config.KeepBest:
+		return errors.New("it keeps the best parameters, and this training does not")
+	}
+	flat, m, v := make([]float32, len(t.flat)), make([]float32, to-from), make([]float32, to-from)
+	var best []float32
+	if h.HasBest == 1 {
+		best = make([]float32, len(t.flat))
+	}
+	for _, x := range [][]float32{flat, m, v, best} {
+		if err := readFloats(in, x); err != nil {
+			return err
+		}
+	}
+	want := sum.Sum32()
+	var got uint32
+	if err := binary.Read(source, binary.LittleEndian, &got); err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("its checksum is %08x, expected %08x: it is damaged", want, got)
+	}
+	copy(t.flat, flat)
+	copy(t.optimizer.m, m)
+	copy(t.optimizer.v, v)
+	t.best, t.optimizer.step = best, int(h.OptimizerStep)
+	t.result = Result{
+		Last: StepReport{
+			Step: int(h.Step), Total: int(h.Total), Tokens: int(h.Tokens), Loss: h.Loss, CE: h.CE, Divergence: h.Divergence,
+			LearningRate: h.LearningRate, GradNorm: h.GradNorm, Validation: h.Validation,
+		},
+		BestStep: int(h.BestStep), BestValidation: h.BestValidation, Stopped: h.Stopped == 1,
+	}
+	t.config.Student.Changed()
+	return nil
+}
+
+// floatsAtOnce is how many numbers are converted at a time.
+const floatsAtOnce = 1 << 14
+
+func writeFloats(w io.Writer, x []float32) error {
+	buffer := make([]byte, 0, 4*floatsAtOnce)
+	for len(x) > 0 {
+		n := min(len(x), floatsAtOnce)
+		buffer = buffer[:0]
+		for _, v := range x[:n] {
+			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+		}
+		if _, err := w.Write(buffer); err != nil {
+			return err
+		}
+		x = x[n:]
+	}
+	return nil
+}
+
+func readFloats(r io.Reader, x []float32) error {
+	buffer := make([]byte, 4*floatsAtOnce)
+	for len(x) > 0 {
+		n := min(len(x), floatsAtOnce)
+		if _, err := io.ReadFull(r, buffer[:4*n]); err != nil {
+			return err
+		}
+		for i := range x[:n] {
+			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(buffer[4*i:]))
+		}
+		x = x[n:]
+	}
+	return nil
+}
