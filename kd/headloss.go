@@ -205,9 +205,9 @@ func (l *headLoss) loss(p *headPass, k kind, targets []Target, w weights, logits
 		by = OfStudent
 	}
 	d := l.objective.kernel(by)
-	if of.LogP != nil {
+	if of.Logits != nil {
 		d.Loss(kernels.DistillationRows{
-			Divergence: l.divergence, CE: l.ce, Logits: logits, Teacher: of.LogP, Labels: l.labels[:rows],
+			Divergence: l.divergence, CE: l.ce, Logits: logits, Teacher: of.Logits, Labels: l.labels[:rows],
 			DivergenceWeight: l.weightD, CEWeight: l.weightCE, Vocab: l.vocab,
 		})
 		return nil
@@ -233,6 +233,9 @@ func (l *headLoss) sampled(p *headPass, targets []Target, of *Rows, logits []flo
 		l.weightCE[i] = 1
 	}
 	kernels.CrossEntropy(l.ce[:rows], logits, l.labels, l.weightCE, rows, l.vocab)
+	if of.Logits != nil {
+		kernels.LogSoftmax(of.Logits, rows, l.vocab)
+	}
 	for i, t := range targets {
 		logP, err := of.at(i, t.Label, l.vocab)
 		if err != nil {
@@ -249,10 +252,10 @@ func (l *headLoss) sampled(p *headPass, targets []Target, of *Rows, logits []flo
 	return nil
 }
 
-// at is the log-probability of a token in row i.
+// at is the log-probability of a token in row i, whose logits are log-probabilities.
 func (r *Rows) at(i int, token int32, vocab int) (float64, error) {
-	if r.LogP != nil {
-		return float64(r.LogP[i*vocab+int(token)]), nil
+	if r.Logits != nil {
+		return float64(r.Logits[i*vocab+int(token)]), nil
 	}
 	for j := r.Starts[i]; j < r.Starts[i+1]; j++ {
 		if r.IDs[j] == token {

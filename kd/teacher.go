@@ -31,8 +31,9 @@ type Reading struct {
 
 // Rows are a teacher's distributions at some targets: whole rows, or lists of tokens.
 type Rows struct {
-	// LogP are log-probabilities [targets, vocab] at temperature 1; nil where there are lists.
-	LogP []float32
+	// Logits [targets, vocab] at temperature 1, or log-probabilities: a number that is added to a
+	// whole row changes nothing. nil where there are lists
+	Logits []float32
 	Lists
 }
 
@@ -86,9 +87,7 @@ func (t *ModelTeacher) Read(ctx context.Context, r Reading) error {
 // Rows multiplies the targets' hidden states by the head.
 func (t *ModelTeacher) Rows(targets []Target, vocab int) (Rows, error) {
 	t.rows.gather(states{t.model, t.hidden}, targets)
-	logits := t.rows.multiply(t.model, len(targets), vocab)
-	kernels.LogSoftmax(logits, len(targets), vocab)
-	return Rows{LogP: logits}, nil
+	return Rows{Logits: t.rows.multiply(t.model, len(targets), vocab)}, nil
 }
 
 // errTemperature is the error of lists at another temperature than the loss's.

@@ -95,7 +95,10 @@ func (t *Trainer) RestoreBest() {
 // finished all the same.
 func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
 	if t.Done() {
-		return StepReport{}, fmt.Errorf("the training is done, after %d of %d steps", t.result.Last.Step, t.config.Steps)
+		if t.result.Stopped {
+			return StepReport{}, fmt.Errorf("the training stopped early, after step %d of %d", t.result.Last.Step, t.config.Steps)
+		}
+		return StepReport{}, fmt.Errorf("all %d steps are done", t.config.Steps)
 	}
 	step := t.result.Last.Step + 1
 	err := t.step(ctx, step)

@@ -116,7 +116,7 @@ func TestBehaviour(t *testing.T) {
 	}{
 		{"tokenizer", "tokenizer", tokenizerVersion},
 		{"train trained", "train", trainVersion},
-		{"distil distilled", "distil", distilVersion},
+		{"distil distilled", "distil", trainVersion},
 		{"prune pruned", "prune", pruneVersion},
 		{"quantize gptq", "quantize-gptq", quantizeVersion},
 		{"quantize rounded", "quantize-rtn", quantizeVersion},

@@ -45,11 +45,9 @@ type Train struct {
 	Training
 }
 
-// Versions of the code below and of package kd: raise them when they compute other weights.
-const (
-	trainVersion  = 3
-	distilVersion = 4 // 3 read a teacher's logits in place of its log-probabilities
-)
+// trainVersion is that of the code below and of package kd: raise it when they compute other
+// weights.
+const trainVersion = 3
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
@@ -141,11 +139,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 	if n := w.data.TrainSize(); n > 0 && t.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
 	}
-	version := trainVersion
-	if teacher != nil {
-		version = distilVersion
-	}
-	of := w.data.recipe(s.Kind, version)
+	of := w.data.recipe(s.Kind, trainVersion)
 	of.Parameters, of.Seed = recipe.Of(s.Work), uint64(w.cell.Seed)
 	if from.fresh != nil {
 		of.Parameters["shape"] = from.fresh
