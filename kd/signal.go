@@ -16,6 +16,7 @@ type Signal struct {
 	Answers    int     // answer tokens
 	Masked     int     // answer tokens of weight 0
 	Sampled    int     // examples that the student wrote
+	Ended      int     // examples whose last token is an answer, and the end token that was given
 	Divergence float64 // mean per answer token, in nats
 	GradNorm   float64 // of the divergence alone
 	// Equal says that the teacher is a model with the student's parameters, bit for bit: its
@@ -30,23 +31,23 @@ var ErrNoSignal = errors.New("the teacher teaches nothing")
 
 // Signal measures the teacher over the batch of step 1 and changes nothing. It is an error, which
 // wraps ErrNoSignal and says why, when no gradient comes from a teacher that is not the student
-// itself. It is for one rank alone.
-func (t *Trainer) Signal(ctx context.Context) (Signal, error) {
-	s, err := t.signal(ctx)
+// itself. end is the token that ends an answer; −1 is none. It is for one rank alone.
+func (t *Trainer) Signal(ctx context.Context, end int32) (Signal, error) {
+	s, err := t.signal(ctx, end)
 	if err != nil {
 		return s, fmt.Errorf("first batch: %w", err)
 	}
 	return s, nil
 }
 
-func (t *Trainer) signal(ctx context.Context) (Signal, error) {
+func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 	var s Signal
 	batch, err := t.next(ctx, 1)
 	if err != nil {
 		return s, err
 	}
 	for i := range batch {
-		s.add(&batch[i])
+		s.add(&batch[i], end)
 	}
 	if t.config.Teacher == nil {
 		return s, nil
@@ -79,8 +80,11 @@ func (t *Trainer) signal(ctx context.Context) (Signal, error) {
 	return s, nil
 }
 
-func (s *Signal) add(e *Example) {
+func (s *Signal) add(e *Example, end int32) {
 	s.Examples++
+	if last := len(e.Tokens) - 1; last >= 0 && e.Answer[last] && e.Tokens[last] == end {
+		s.Ended++
+	}
 	s.Tokens += len(e.Tokens)
 	if e.Origin == OfStudent {
 		s.Sampled++

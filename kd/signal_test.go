@@ -61,7 +61,7 @@ func TestSignal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := tr.Signal(t.Context())
+		s, err := tr.Signal(t.Context(), examples[0].Tokens[len(examples[0].Tokens)-1])
 		if c.want == "" {
 			if err != nil || s.Equal != (c.what == "the student's equal") || (s.Divergence == 0) != s.Equal || (s.GradNorm == 0) != s.Equal {
 				t.Errorf("%s: %+v, %v", c.what, s, err)

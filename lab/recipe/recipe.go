@@ -140,8 +140,9 @@ func writeText(b *bytes.Buffer, text string) {
 }
 
 // Of returns a struct's exported fields as Values, by the names in their tags `key`. A field with
-// the tag `key:"-"`, and one with a tag `ref`, which names another model, are left out. Structs
-// within it become Values too. A field without a tag `key` is a mistake of the program: left out
+// the tag `key:"-"`, and one with a tag `ref`, which names another model, are left out. So is one
+// with the tag `omit:"default"` where it has the value of its tag `default`: the key came later, and
+// artifacts that were made without it keep their names. Structs within it become Values too. A field without a tag `key` is a mistake of the program: left out
 // unseen, it would give different artifacts one name.
 func Of(of any) Values {
 	v := reflect.Indirect(reflect.ValueOf(of))
@@ -157,6 +158,9 @@ func Of(of any) Values {
 			panic(fmt.Sprintf("recipe: field %s of %s has no tag key, expected its name in the recipe, or \"-\" for none", f.Name, v.Type()))
 		}
 		field := v.FieldByIndex(f.Index)
+		if f.Tag.Get("omit") == "default" && fmt.Sprint(field.Interface()) == f.Tag.Get("default") {
+			continue
+		}
 		if field.Kind() == reflect.Struct {
 			values[name] = Of(field.Interface())
 		} else {

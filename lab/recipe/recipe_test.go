@@ -118,8 +118,10 @@ func TestOf(t *testing.T) {
 		Rate   float64 `key:"rate"`
 		From   string  `key:"from" ref:"weights"`
 		Inner  inner   `key:"calibration"`
-	}{Embedded{3}, "x", 1, 0.5, "y", inner{8}})
-	if got, want := fmt.Sprint(got), fmt.Sprint(Values{"steps": 3, "rate": 0.5, "calibration": Values{"samples": 8}}); got != want {
+		Later  string  `key:"schedule" default:"cosine" omit:"default"`
+		Other  string  `key:"other" default:"cosine" omit:"default"`
+	}{Embedded{3}, "x", 1, 0.5, "y", inner{8}, "cosine", "linear"})
+	if got, want := fmt.Sprint(got), fmt.Sprint(Values{"steps": 3, "rate": 0.5, "calibration": Values{"samples": 8}, "other": "linear"}); got != want {
 		t.Errorf("found %s, expected %s", got, want)
 	}
 	type forgotten struct {

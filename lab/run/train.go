@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"slimlab/kd"
@@ -31,12 +32,30 @@ type Training struct {
 	Data            int     `key:"data" default:"0" min:"0" doc:"number of distinct labelled examples; 0 is all, without limit in a generated world"`
 	Every           int     `key:"every" default:"0" min:"0" doc:"steps between two evaluations of the validation loss; 0 is a twentieth of the steps"`
 	KeepBest        bool    `json:",omitempty" key:"keep_best" default:"false" doc:"keep the weights with the lowest validation loss, not the last ones"`
+	Later           `json:",omitzero"`
 }
+
+// Later are keys that came after models were trained and runs were logged. Where they have their
+// defaults they are in no recipe and in no canonical text of a scenario, so that those models are
+// still found and those runs stay comparable.
+type Later struct {
+	Schedule schedule `json:",omitzero" key:"schedule" default:"cosine" omit:"default" one:"cosine|linear|wsd|constant" doc:"how the learning rate falls after the warm-up: wsd stays at the peak and falls at the end"`
+	Decay    float64  `json:",omitzero" key:"decay" default:"0" omit:"default" min:"0" max:"1" doc:"share of the steps over which schedule wsd falls; 0 is a fifth"`
+	Patience int      `json:",omitzero" key:"patience" default:"0" omit:"default" min:"0" max:"1000000" doc:"stop after so many evaluations in a row without a lower validation loss; 0 is never"`
+}
+
+type schedule string
+
+// IsZero reports the default.
+func (s schedule) IsZero() bool { return s == "" || s == "cosine" }
 
 // Check implements scenario.Checker.
 func (t *Training) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
 	if t.Warmup > t.Steps {
 		bad("warmup", "steps", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
+	}
+	if t.Decay != 0 && t.Schedule != "wsd" {
+		bad("decay", "schedule", "is %v, and schedule is %s, expected wsd: no other has it", t.Decay, t.Schedule)
 	}
 }
 
@@ -159,6 +178,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			Next:  w.data.batches(uint64(w.cell.Seed), t.Batch, t.Data),
 			Steps: t.Steps, LearningRate: t.LearningRate, WarmUp: t.Warmup, Floor: t.MinLearningRate,
 			WeightDecay: t.WeightDecay, Clip: t.Clip, EvalEvery: t.Every, Recompute: t.Checkpoint, KeepBest: t.KeepBest,
+			Schedule: kd.Schedule(max(0, slices.Index(kd.Schedules(), string(t.Schedule)))), Decay: t.Decay, Patience: t.Patience,
 		}
 		if t.Precision == kernels.BFloat16.String() {
 			config.Precision = kernels.BFloat16
@@ -173,7 +193,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			}
 			config.Teacher = kd.NewModelTeacher(of, config.Precision)
 		}
-		if w.data.recsys == nil || t.Every > 0 || t.KeepBest {
+		if w.data.recsys == nil || t.Every > 0 || t.KeepBest || t.Patience > 0 {
 			config.Validation = w.data.validation(w.cell.Point.Evaluate.Validation)
 			if t.Every == 0 {
 				config.EvalEvery = max(1, t.Steps/20)
@@ -205,24 +225,70 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
 	var around observed
 	end := w.run.observe(ctx)
-	start, paused := time.Now(), time.Duration(0)
+	paused := time.Duration(0)
 	kept := &keptCurves{}
 	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: func(series string, step int, value float64) {
 		kept.add(series, step, value)
 		w.point(series, step, value)
 	}}
-	result, err := kd.Train(ctx, config, func(s kd.StepReport) {
+	trainer, err := kd.NewTrainer(config)
+	if err != nil {
+		return trainFacts{}, fmt.Errorf("train: %w", err)
+	}
+	if err := w.signal(ctx, trainer, config); err != nil {
+		return trainFacts{}, fmt.Errorf("train: %w", err)
+	}
+	start := time.Now()
+	for !trainer.Done() {
+		s, err := trainer.Step(ctx)
+		if err != nil {
+			return trainFacts{}, fmt.Errorf("train: %w", err)
+		}
 		curves.add(s)
 		w.progress(s.Step, s.Total, "")
 		around.Beside = around.Beside || w.run.computing.Load() > 1
 		paused += w.run.pause()
-	})
-	if err != nil {
-		return trainFacts{}, err
+	}
+	trainer.RestoreBest()
+	result := trainer.Result()
+	if result.Stopped {
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %d evaluations",
+			w.stage, result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
 	}
 	took := time.Since(start) - paused
 	around.add(end())
 	return trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}, nil
+}
+
+// signal says what the steps minimise and what the teacher tells over the first batch. A teacher
+// that tells nothing ends the training before it takes time.
+func (w *worker) signal(ctx context.Context, trainer *kd.Trainer, config kd.TrainConfig) error {
+	w.run.noteOnce(lab.Info, w.stage+" minimises "+config.Objective.Formula())
+	for _, note := range config.Objective.Notes() {
+		w.run.noteOnce(lab.Warning, w.stage+": "+note)
+	}
+	if config.Teacher == nil {
+		return nil
+	}
+	s, err := trainer.Signal(ctx, w.data.eos)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers", w.stage, s.Examples, s.Tokens, s.Answers)
+	if s.Masked > 0 {
+		text += fmt.Sprintf(", %d of these masked", s.Masked)
+	}
+	if s.Sampled > 0 {
+		text += fmt.Sprintf("; the student wrote %d of the answers", s.Sampled)
+	}
+	if w.data.eos >= 0 {
+		text += fmt.Sprintf("; %d answers end with %q", s.Ended, w.data.tokenizer.Token(w.data.eos))
+	}
+	w.run.noteOnce(lab.Info, fmt.Sprintf("%s; divergence %.4g nats an answer token, its gradient's norm %.3g", text, s.Divergence, s.GradNorm))
+	if s.Equal {
+		w.run.noteOnce(lab.Warning, w.stage+": the teacher is the student, weight for weight: the divergence is 0 until the labels change the student")
+	}
+	return nil
 }
 
 // curves makes the points of a training's curves from its steps.
