@@ -133,7 +133,7 @@ func (t *Trainer) restore(r io.Reader) error {
 		},
 		BestStep: int(h.BestStep), BestValidation: h.BestValidation, Stopped: h.Stopped == 1,
 	}
-	t.config.Student.Changed()
+	t.changed()
 	return nil
 }
 

@@ -17,6 +17,9 @@ type TrainConfig struct {
 	Objective Objective
 	Next      Batches // the losses are normalised over a whole batch, of all ranks
 	Group     Group   // the ranks that train together; nil is Alone
+	// Rounding, if it is not nil, rounds the student's weights: between two steps and at the end the
+	// student holds the rounded ones.
+	Rounding Rounding
 
 	// of the student's matrix products; its weights, gradients and moments are float32 in either
 	Precision kernels.Precision

@@ -21,7 +21,8 @@ type Trainer struct {
 	config    TrainConfig // with its defaults set
 	group     Group
 	bounds    []int     // of the ranks' shards of parameters and gradients
-	flat      []float32 // the student's parameters
+	flat      []float32 // what the optimizer changes: the student's parameters, or what rounded says
+	rounded   *rounded  // nil without a rounding
 	optimizer *optimizer
 	gradients *model.Gradients
 	trace     *model.Trace
@@ -58,16 +59,39 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	if n := countAll(c.Validation); len(c.Validation) > 0 && n.answers == 0 {
 		return nil, fmt.Errorf("none of the %d validation examples has an answer token", len(c.Validation))
 	}
-	flat := c.Student.Flat()
 	t := &Trainer{
-		config: c, group: c.Group, flat: flat, bounds: shardBounds(len(flat), c.Group.Size()), result: Result{BestValidation: math.NaN()},
+		config: c, group: c.Group, flat: c.Student.Flat(), result: Result{BestValidation: math.NaN()},
 		gradients: model.NewGradients(c.Student),
 		trace:     model.NewTrace(c.Student, 0, model.TraceOptions{Precision: c.Precision, Recompute: c.Recompute}),
 		loss:      newHeadLoss(c.Objective, c.Student, c.Teacher, c.chunkRows, c.Precision),
 	}
+	ranges := decayRanges(c.Student)
+	if c.Rounding != nil {
+		t.rounded = &rounded{Rounding: c.Rounding}
+		t.flat = t.rounded.begin(t.flat)
+		ranges = append(ranges, decayRange{from: t.rounded.weights, to: len(t.flat)})
+		t.changed()
+	}
+	t.bounds = shardBounds(len(t.flat), c.Group.Size())
 	from, to := t.shard()
-	t.optimizer = newOptimizer(flat, decayRanges(c.Student), from, to)
+	t.optimizer = newOptimizer(t.flat, ranges, from, to)
 	return t, nil
+}
+
+// changed gives the student what the optimizer has made of its parameters.
+func (t *Trainer) changed() {
+	if t.rounded != nil {
+		t.rounded.write(t.flat)
+	}
+	t.config.Student.Changed()
+}
+
+// gradientVector is the gradient of what the optimizer changes.
+func (t *Trainer) gradientVector() []float32 {
+	if t.rounded != nil {
+		return t.rounded.gradient
+	}
+	return t.gradients.Flat
 }
 
 // passTokens is how many tokens go through a model at once.
@@ -84,7 +108,7 @@ func (t *Trainer) Result() Result { return t.result }
 func (t *Trainer) RestoreBest() {
 	if t.best != nil {
 		copy(t.flat, t.best)
-		t.config.Student.Changed()
+		t.changed()
 	}
 }
 
@@ -228,6 +252,9 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 		t.trace.Backward(ctx, c.Student, dHidden, t.gradients)
 		return ctx.Err() // the numbers may be wrong
 	})
+	if t.rounded != nil {
+		t.rounded.take(t.gradients.Flat, t.flat)
+	}
 	err := t.sumOverRanks(ctx, failed, &total.loss, &total.divergence, &total.ce)
 	return total, err
 }
@@ -241,11 +268,12 @@ func (t *Trainer) needsTeacher(p *pass) bool {
 // gradientNorm sums this rank's shard of the gradients over the ranks and returns the norm of all
 // shards.
 func (t *Trainer) gradientNorm(ctx context.Context) (float64, error) {
-	if err := t.group.ReduceScatter(ctx, t.gradients.Flat, t.bounds); err != nil {
+	gradient := t.gradientVector()
+	if err := t.group.ReduceScatter(ctx, gradient, t.bounds); err != nil {
 		return 0, err
 	}
 	from, to := t.shard()
-	squares := kernels.SumSquares(t.gradients.Flat[from:to])
+	squares := kernels.SumSquares(gradient[from:to])
 	err := t.sumOverRanks(ctx, nil, &squares)
 	return math.Sqrt(squares), err
 }
@@ -257,12 +285,15 @@ func (t *Trainer) update(ctx context.Context, rate, norm float64) error {
 		scale = t.config.Clip / norm
 	}
 	from, to := t.shard()
-	t.optimizer.update(t.gradients.Flat[from:to], optimizerStep{rate, t.config.WeightDecay, scale})
-	clear(t.gradients.Flat[:from]) // the update has cleared the shard
-	clear(t.gradients.Flat[to:])
-	t.clear = true
+	gradient := t.gradientVector()
+	t.optimizer.update(gradient[from:to], optimizerStep{rate, t.config.WeightDecay, scale})
+	if t.rounded == nil {
+		clear(gradient[:from]) // the update has cleared the shard
+		clear(gradient[to:])
+		t.clear = true
+	}
 	err := t.group.AllGather(ctx, t.flat, t.bounds)
-	t.config.Student.Changed()
+	t.changed()
 	return err
 }
 
