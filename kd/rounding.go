@@ -1,9 +1,13 @@
 package kd
 
+import "slimlab/model/weight"
+
 // Rounding rounds weights to a number format as they are read, so that a student learns what its
 // rounded weights compute: training that knows of the quantization that follows. The weights that
 // the optimizer changes stay float32.
 type Rounding interface {
+	// Activations says how the inputs of linear layers are rounded.
+	Activations() weight.Activations
 	// Parameters are the numbers that it learns beside the weights, such as logarithms of scales, as
 	// they begin.
 	Parameters() []float32

@@ -62,7 +62,7 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	t := &Trainer{
 		config: c, group: c.Group, flat: c.Student.Flat(), result: Result{BestValidation: math.NaN()},
 		gradients: model.NewGradients(c.Student),
-		trace:     model.NewTrace(c.Student, 0, model.TraceOptions{Precision: c.Precision, Recompute: c.Recompute}),
+		trace:     model.NewTrace(c.Student, 0, traceOptions(&c)),
 		loss:      newHeadLoss(c.Objective, c.Student, c.Teacher, c.chunkRows, c.Precision),
 	}
 	ranges := decayRanges(c.Student)
@@ -78,12 +78,30 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	return t, nil
 }
 
+// traceOptions are those of the student's passes.
+func traceOptions(c *TrainConfig) model.TraceOptions {
+	o := model.TraceOptions{Precision: c.Precision, Recompute: c.Recompute}
+	if c.Rounding != nil {
+		o.Activations = c.Rounding.Activations()
+	}
+	return o
+}
+
 // changed gives the student what the optimizer has made of its parameters.
 func (t *Trainer) changed() {
 	if t.rounded != nil {
 		t.rounded.write(t.flat)
 	}
 	t.config.Student.Changed()
+}
+
+// RoundingParameters are the numbers that the config's Rounding has learned; nil without one. They
+// may not be changed.
+func (t *Trainer) RoundingParameters() []float32 {
+	if t.rounded == nil {
+		return nil
+	}
+	return t.flat[t.rounded.weights:]
 }
 
 // gradientVector is the gradient of what the optimizer changes.

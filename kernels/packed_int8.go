@@ -175,6 +175,37 @@ func QuantizeRowInt8(q []int8, x []float32) float32 {
 	return s
 }
 
+type roundRowsCall struct {
+	y, x []float32
+	dim  int
+}
+
+var roundRowsCalls = newCalls(func(a *roundRowsCall, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		x, y := a.x[r*a.dim:(r+1)*a.dim], a.y[r*a.dim:(r+1)*a.dim]
+		var m uint32
+		for _, v := range x {
+			m = max(m, math.Float32bits(v)&^(1<<31))
+		}
+		s, ok := scaleInt8(m)
+		for i, v := range x {
+			if ok {
+				y[i] = float32(roundInt8(v/s)) * s
+			} else {
+				y[i] = s // 0 or NaN
+			}
+		}
+	}
+})
+
+// RoundRowsInt8 writes to y [rows, dim] the values that QuantizeRowInt8 gives the rows of x. It runs
+// on all threads.
+func RoundRowsInt8(y, x []float32, rows, dim int) {
+	checkLen("RoundRowsInt8 y", y, rows*dim)
+	checkLen("RoundRowsInt8 x", x, rows*dim)
+	roundRowsCalls.run(rows, lossRows, roundRowsCall{y, x, dim})
+}
+
 func roundInt8(v float32) int8 { return int8(max(-127, min(127, math.RoundToEven(float64(v))))) }
 
 // scaleInt8 returns the scale of a row whose greatest magnitude has these bits, and whether there

@@ -172,3 +172,27 @@ func TestBFloat16MisusePanics(t *testing.T) {
 		})
 	}
 }
+
+// TestRoundRowsInt8: the values are those of QuantizeRowInt8, rows of zeros and rows that are not
+// finite included.
+func TestRoundRowsInt8(t *testing.T) {
+	const dim = 19
+	rows := [][]float32{randoms(rand.New(rand.NewPCG(1, 2)), dim, 0, 3).x, make([]float32, dim), randoms(rand.New(rand.NewPCG(3, 4)), dim, 0, 1e-44).x, randoms(rand.New(rand.NewPCG(5, 6)), dim, 0, 1).x}
+	rows[3][7] = float32(math.NaN())
+	var x []float32
+	for _, r := range rows {
+		x = append(x, r...)
+	}
+	y := make([]float32, len(x))
+	RoundRowsInt8(y, x, len(rows), dim)
+	for r := range rows {
+		q := make([]int8, dim)
+		s := QuantizeRowInt8(q, rows[r])
+		for i := range q {
+			want := float32(q[i]) * s
+			if got := y[r*dim+i]; got != want && !(math.IsNaN(float64(got)) && math.IsNaN(float64(s))) {
+				t.Errorf("row %d: element %d is rounded to %v, want %v", r, i, got, want)
+			}
+		}
+	}
+}

@@ -45,6 +45,10 @@ type TraceOptions struct {
 	// keeps no more of a layer than its input and computes the rest again in the backward pass
 	// (gradient checkpointing): the same gradients, bit for bit
 	Recompute bool
+	// Activations rounds the inputs of linear layers as formats of these activations do: weight.Token
+	// to int8, each token with a scale of its own. The gradient passes the rounding as if it were not
+	// there (straight-through estimator). Others leave the inputs as they are.
+	Activations weight.Activations
 }
 
 // Trace records one training forward pass, with buffers that are planned once and reused from step
@@ -66,6 +70,7 @@ type Trace struct {
 
 	// The operands of the products at hand: their input; the gradient of their outputs.
 	input              kernels.Operand
+	rounded            []float32 // input, with Activations [tokens, width]
 	grad, gradK, gradV kernels.Operand
 
 	// input of the products at hand, and output of those that write to the residual stream [tokens,
@@ -210,7 +215,7 @@ func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float3
 		t.upToActivity(m, i)
 		activity := t.activity[:len(l.gate)]
 		kernels.SwiGLU(activity, l.gate, l.up)
-		t.packOperand(&t.input, activity, c.MLP, kernels.Rows)
+		t.packInput(activity, c.MLP, kernels.Rows)
 		kernels.Run(t.weights[i].down.Begin(t.normed, &t.input))
 		m.Blocks[i].Down.addBias(t.normed, rows)
 		if i+1 < len(t.layers) {
@@ -227,7 +232,7 @@ func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float3
 func (t *Trace) upToActivity(m *Model, layer int) {
 	l, w, bl, c, rows := &t.layers[layer], &t.weights[layer], &m.Blocks[layer], m.Layers[layer], len(t.batch.Tokens)
 	l.size(m, c, rows)
-	t.packOperand(&t.input, t.normed, m.Hidden, kernels.Rows)
+	t.packInput(t.normed, m.Hidden, kernels.Rows)
 	q, k := l.q, l.k
 	if m.QKNorm {
 		q, k = l.rawQ, l.rawK
@@ -244,11 +249,11 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	kernels.Rope(l.q, t.positions, c.Heads, table)
 	kernels.Rope(l.k, t.positions, c.KVHeads, table)
 	t.attention(m, layer).Forward(l.heads, l.lse)
-	t.packOperand(&t.input, l.heads, c.Heads*m.HeadDim, kernels.Rows)
+	t.packInput(l.heads, c.Heads*m.HeadDim, kernels.Rows)
 	kernels.Run(w.o.Begin(t.normed, &t.input))
 	bl.O.addBias(t.normed, rows)
 	m.rmsNorm(bl.MLPNorm).AddForward(t.normed, l.midRstd, l.mid, l.x, t.normed, rows)
-	t.packOperand(&t.input, t.normed, m.Hidden, kernels.Rows)
+	t.packInput(t.normed, m.Hidden, kernels.Rows)
 	kernels.Run(w.gate.Begin(l.gate, &t.input), w.up.Begin(l.up, &t.input))
 	bl.Gate.addBias(l.gate, rows)
 	bl.Up.addBias(l.up, rows)
@@ -290,12 +295,12 @@ func (t *Trace) mlpBackward(m *Model, layer int, dnormed []float32, g *Gradients
 	t.packOperand(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
 	kernels.Run(w.down.BeginInput(activity, &t.grad))
 	kernels.SwiGLUBackward(l.gate, l.up, activity, l.gate, l.up)
-	t.packOperand(&t.input, activity, c.MLP, kernels.RightSide)
+	t.packInput(activity, c.MLP, kernels.RightSide)
 	kernels.Run(beginGradient(&gr.Down, &t.grad, &t.input))
 	gr.Down.sumBias(t.dx, rows)
 
 	m.rmsNorm(bl.MLPNorm).Again(t.normed, l.midRstd, l.mid, rows)
-	t.packOperand(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.packInput(t.normed, m.Hidden, kernels.RightSide)
 	t.packOperand(&t.grad, l.gate, c.MLP, kernels.Rows|kernels.LeftSide)
 	t.packOperand(&t.gradK, l.up, c.MLP, kernels.Rows|kernels.LeftSide)
 	kernels.Run(beginGradient(&gr.Gate, &t.grad, &t.input), beginGradient(&gr.Up, &t.gradK, &t.input), w.gate.BeginInput(dnormed, &t.grad))
@@ -312,7 +317,7 @@ func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gra
 	dheads, dq, dk, dv := t.dheads[:len(l.q)], t.dq[:len(l.q)], t.dk[:len(l.k)], t.dv[:len(l.v)]
 	width, kvWidth := c.Heads*m.HeadDim, c.KVHeads*m.HeadDim
 	t.packOperand(&t.grad, t.dx, m.Hidden, kernels.Rows|kernels.LeftSide)
-	t.packOperand(&t.input, l.heads, width, kernels.RightSide)
+	t.packInput(l.heads, width, kernels.RightSide)
 	kernels.Run(beginGradient(&gr.O, &t.grad, &t.input), w.o.BeginInput(dheads, &t.grad))
 	gr.O.sumBias(t.dx, rows)
 	t.attention(m, layer).Backward(dq, dk, dv, dheads, l.heads, l.lse)
@@ -330,7 +335,7 @@ func (t *Trace) attentionBackward(m *Model, layer int, dnormed []float32, g *Gra
 	}
 
 	m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
-	t.packOperand(&t.input, t.normed, m.Hidden, kernels.RightSide)
+	t.packInput(t.normed, m.Hidden, kernels.RightSide)
 	t.packOperand(&t.grad, dq, width, kernels.Rows|kernels.LeftSide)
 	t.packOperand(&t.gradK, dk, kvWidth, kernels.Rows|kernels.LeftSide)
 	t.packOperand(&t.gradV, dv, kvWidth, kernels.Rows|kernels.LeftSide)
@@ -356,6 +361,17 @@ func (t *Trace) attention(m *Model, layer int) kernels.Attention {
 // packOperand packs x, [tokens, width], for products.
 func (t *Trace) packOperand(o *kernels.Operand, x []float32, width int, forms kernels.Forms) {
 	o.Pack(x, len(t.batch.Tokens), width, t.options.Precision, forms)
+}
+
+// packInput packs the input of linear layers.
+func (t *Trace) packInput(x []float32, width int, forms kernels.Forms) {
+	if t.options.Activations == weight.Token {
+		rows := len(t.batch.Tokens)
+		rounded := sized(&t.rounded, rows*width)
+		kernels.RoundRowsInt8(rounded, x, rows, width)
+		x = rounded
+	}
+	t.packOperand(&t.input, x, width, forms)
 }
 
 // beginGradient begins to add the gradient of a linear layer's weight to grad, from that of its

@@ -59,6 +59,9 @@ func NewLearnedScales(m *model.Model, plan Plan, scales kernels.Precision) (*Lea
 		if err != nil {
 			return nil, fmt.Errorf("quantization: %s: %w", linear.Name, err)
 		}
+		if len(l.layers) > 0 && l.layers[0].grid.format.Activations != f.Activations {
+			return nil, fmt.Errorf("quantization: %s: %s, expected the activations of %s, which has %s: all linear layers round theirs alike while they are trained", linear.Name, f, l.layers[0].name, l.layers[0].grid.format)
+		}
 		layer := learnedLayer{name: linear.Name, grid: *grid.(*intGrid), weights: places[linear.Name+".weight"], scales: len(l.start)}
 		for _, s := range layer.grid.scale {
 			l.start = append(l.start, float32(math.Log(float64(s))))
@@ -73,6 +76,9 @@ func NewLearnedScales(m *model.Model, plan Plan, scales kernels.Precision) (*Lea
 
 // Parameters are the logarithms of the scales at the start.
 func (l *LearnedScales) Parameters() []float32 { return l.start }
+
+// Activations are those of the formats: the plan's linear layers have the same.
+func (l *LearnedScales) Activations() weight.Activations { return l.layers[0].grid.format.Activations }
 
 // scale is a scale as it is stored.
 func (l *LearnedScales) scale(logarithm float32) float64 {

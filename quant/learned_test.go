@@ -10,6 +10,7 @@ import (
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/weight"
 )
 
 func learned(t *testing.T, m *model.Model, name string) *LearnedScales {
@@ -181,6 +182,39 @@ func TestLearnedScalesRefusals(t *testing.T) {
 	} {
 		if _, err := NewLearnedScales(c.m, uniform(t, c.plan), kernels.BFloat16); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", c.plan, err, c.want)
+		}
+	}
+}
+
+// TestRoundedStudentIsThePackedModel: what a student computes in training, with its weights on the
+// grid and its activations rounded where the format does so, is what the packed model computes.
+func TestRoundedStudentIsThePackedModel(t *testing.T) {
+	batch := model.Batch{Tokens: []int32{1, 7, 3, 9, 20, 41, 8, 2, 30}, Starts: []int{0, 5, 9}}
+	for _, name := range learnedFormats {
+		m := newModel(t, "LlamaForCausalLM", 64)
+		l := learned(t, m, name)
+		weights := append([]float32(nil), m.Flat()...)
+		l.Round(m.Flat(), weights, l.Parameters())
+		m.Changed()
+		packed := m.Clone()
+		if err := l.Pack(packed, l.Parameters()); err != nil {
+			t.Fatal(err)
+		}
+		want := packed.Forward(batch, nil)
+		difference := func(a weight.Activations) (most float64) {
+			got := model.NewTrace(m, 0, model.TraceOptions{Activations: a}).Forward(t.Context(), m, batch)
+			for i := range got {
+				most = max(most, math.Abs(float64(got[i]-want[i])))
+			}
+			return most
+		}
+		// A rounded activation that lies between two codes may fall to either side; activations that
+		// are kept are rounded to bfloat16 by some kernels.
+		if d := difference(l.Activations()); d > 2e-2 || l.Activations() == weight.Token && d > 2e-3 {
+			t.Errorf("%s: the student's states differ from the packed model's by %v", name, d)
+		}
+		if l.Activations() == weight.Token && difference(weight.Kept) < 5*difference(weight.Token) {
+			t.Errorf("%s: rounding the activations makes no difference: %v without, %v with", name, difference(weight.Kept), difference(weight.Token))
 		}
 	}
 }
