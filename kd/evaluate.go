@@ -63,6 +63,8 @@ type Fidelity struct {
 	Tokens    int
 	// Same says of each answer token, in the order of the examples, whether it is so of it.
 	Same []bool `json:"-"`
+	// KL is each answer token's KL(teacher‖student), in nats
+	KL []float64 `json:"-"`
 }
 
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
@@ -92,7 +94,10 @@ func Agreement(ctx context.Context, teacher, student *model.Model, examples []Ex
 			Divergence: kl, CE: ce, Logits: q, Teacher: p, Labels: labels[:n],
 			DivergenceWeight: weight, CEWeight: weight, Vocab: vocab,
 		})
-		total += sum(kl[:n])
+		for _, d := range kl[:n] {
+			f.KL = append(f.KL, float64(d))
+			total += float64(d)
+		}
 		f.Tokens += n
 	})
 	if err == nil && f.Tokens == 0 {

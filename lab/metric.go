@@ -97,6 +97,7 @@ var metrics = []Metric{
 	{"loss", "val loss", Nats, Lower, false, Evaluate, "cross-entropy", "validation loss, nats per answer token"},
 	{"loss_delta", "Δ loss", Percent, Lower, false, Evaluate, "relative difference", "validation loss relative to the baseline's"},
 	{"agreement", "top-1 agree", Fraction, Higher, false, Evaluate, "top-1 agreement", "share of answer tokens whose argmax equals the baseline's"},
+	{"kl", "KL", Nats, Lower, false, Evaluate, "forward KL divergence", "KL(p‖q) from the baseline's p, nats per answer token"},
 	{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a member's first prompt, nothing cached"},
 	{"ttft_cold_p99", "cold P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
 	{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a prompt whose member prefix is cached"},

@@ -34,7 +34,7 @@ var natures = map[string]Nature{
 	"auc_ceiling": Exact, // of the test set and its known probabilities, of no model
 	"auc":         Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
 	"auc_delta": Sampled, "auc_soft_delta": Sampled,
-	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled,
+	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled, "kl": Sampled,
 	"ttft_cold_p50": Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
 	"tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
 }

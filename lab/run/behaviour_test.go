@@ -121,7 +121,7 @@ func TestBehaviour(t *testing.T) {
 		{"quantize gptq", "quantize-gptq", quantizeVersion},
 		{"quantize rounded", "quantize-rtn", quantizeVersion},
 		{"evaluation of base", "evaluate", evaluateVersion},
-		{"agreement of rounded", "agreement", evaluateVersion},
+		{"agreement of rounded", "agreement", agreementVersion},
 		{"serving of base", "serve", serveVersion},
 	} {
 		dirs := artifactDirs(t, h, func(title string) bool { return title == of.title })

@@ -39,7 +39,7 @@ var losses = []scenario.Name{
 
 // Describe says what the step does.
 func (d *Distil) Describe(from string) string {
-	return fmt.Sprintf("distil %s into %s by %s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.Steps, d.Batch)
+	return fmt.Sprintf("distil %s into %s by %s%s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.describeThrough(), d.Steps, d.Batch)
 }
 
 func (d *Distil) objective() (kd.Objective, error) {

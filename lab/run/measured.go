@@ -17,7 +17,7 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
 		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
 	case strings.HasPrefix(m.Key, "auc") && p.Task.Recsys == nil:
-		return fmt.Sprintf("task %s ranks nothing, it has loss, loss_delta and agreement", p.Task.Kind)
+		return fmt.Sprintf("task %s ranks nothing, it has loss, loss_delta, agreement and kl", p.Task.Kind)
 	case m.Section == lab.Paper:
 		return "the section paper has no figure of the row"
 	case m.Key == "train_tokens_per_s" && !trains(s):

@@ -151,11 +151,12 @@ func (w *worker) ranking(row *measured, score []float64) error {
 type agreement struct {
 	kd.Fidelity
 	Influence lab.Influence `json:"influence"` // of the validation examples on Top1
+	OnKL      lab.Influence `json:"on_kl"`     // of the same on ForwardKL
 }
 
 // agreement compares the model's top choices with the baseline's.
 func (w *worker) agreement(ctx context.Context, row *measured) error {
-	if !w.run.plan.Scenario.Asks("agreement") {
+	if s := w.run.plan.Scenario; !s.Asks("agreement") && !s.Asks("kl") {
 		return nil
 	}
 	settings := w.cell.Point.Evaluate
@@ -180,7 +181,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 					same[i] = 1
 				}
 			}
-			return writeFacts(dir, agreement{f, meanInfluence(examples, same)})
+			return writeFacts(dir, agreement{f, meanInfluence(examples, same), meanInfluence(examples, f.KL)})
 		})
 	})
 	if err != nil {
@@ -192,13 +193,15 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 		return err
 	}
 	f.Influence.Test = w.data.validationTest(settings.Validation)
+	f.OnKL.Test = f.Influence.Test
+	row.values["kl"], row.influence["kl"] = lab.Measure{Value: f.ForwardKL, N: f.Tokens}, f.OnKL
 	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}, f.Influence
 	return nil
 }
 
 // agreementRecipe is all that decides how far a row agrees with the baseline.
 func (w *worker) agreementRecipe(row *measured) recipe.Recipe {
-	of := w.data.recipe("agreement", evaluateVersion)
+	of := w.data.recipe("agreement", agreementVersion)
 	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
 	of.Parameters["validation"] = w.cell.Point.Evaluate.Validation
 	return of
@@ -216,7 +219,7 @@ func fidelity(ctx context.Context, base, m *model.Model, examples []kd.Example) 
 		}
 		n := float64(f.Tokens)
 		all.Top1, all.ForwardKL, all.Tokens = all.Top1+f.Top1*n, all.ForwardKL+f.ForwardKL*n, all.Tokens+f.Tokens
-		all.Same = append(all.Same, f.Same...)
+		all.Same, all.KL = append(all.Same, f.Same...), append(all.KL, f.KL...)
 	}
 	all.Top1 /= float64(all.Tokens)
 	all.ForwardKL /= float64(all.Tokens)

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"slimlab/internal/nearest"
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
+	"slimlab/quant"
 )
 
 // Training is what supervised training and distillation have in common.
@@ -42,6 +44,27 @@ type Later struct {
 	Schedule schedule `json:",omitzero" key:"schedule" default:"cosine" omit:"default" one:"cosine|linear|wsd|constant" doc:"how the learning rate falls after the warm-up: wsd stays at the peak and falls at the end"`
 	Decay    float64  `json:",omitzero" key:"decay" default:"0" omit:"default" min:"0" max:"1" doc:"share of the steps over which schedule wsd falls; 0 is a fifth"`
 	Patience int      `json:",omitzero" key:"patience" default:"0" omit:"default" min:"0" max:"1000000" doc:"stop after so many evaluations in a row without a lower validation loss; 0 is never"`
+	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w4a16, w4a16-asym or w4a8, the last three with groups such as w4a16-g32; the step leaves packed weights"`
+}
+
+type through string
+
+// IsZero reports the default.
+func (t through) IsZero() bool { return t == "" || t == "none" }
+
+// throughs are the formats that training rounds to.
+var throughs = []string{"w8a8", "w4a16", "w4a16-asym", "w4a8"}
+
+// scheme is the format; the rounder says only that there is one.
+func (t through) scheme() (quant.Scheme, error) {
+	if t.IsZero() {
+		return quant.Scheme{}, nil
+	}
+	base, _, _ := quant.CutGroup(string(t))
+	if err := nearest.Check("format", base, throughs); err != nil {
+		return quant.Scheme{}, err
+	}
+	return quant.ParseScheme(string(t))
 }
 
 type schedule string
@@ -54,10 +77,16 @@ func (t *Training) Check(_ func(key string) bool, bad func(key, with, format str
 	if t.Warmup > t.Steps {
 		bad("warmup", "steps", "is %d, expected at most the %d steps of the step", t.Warmup, t.Steps)
 	}
+	if _, err := t.Through.scheme(); err != nil {
+		bad("through", "", "is %s: %v", t.Through, err)
+	}
 	if t.Decay != 0 && t.Schedule != "wsd" {
 		bad("decay", "schedule", "is %v, and schedule is %s, expected wsd: no other has it", t.Decay, t.Schedule)
 	}
 }
+
+// Packs reports whether the step leaves quantized weights.
+func (t *Training) Packs() bool { return !t.Through.IsZero() }
 
 // Train trains on labels: fine-tuning, or from scratch.
 type Train struct {
@@ -70,7 +99,14 @@ const trainVersion = 3
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
-	return fmt.Sprintf("train %s on labels, %d steps of %d", t.student(from), t.Steps, t.Batch)
+	return fmt.Sprintf("train %s on labels%s, %d steps of %d", t.student(from), t.describeThrough(), t.Steps, t.Batch)
+}
+
+func (t *Training) describeThrough() string {
+	if !t.Packs() {
+		return ""
+	}
+	return " through " + string(t.Through)
 }
 
 // student names the model that is trained: that of into, or the step before.
@@ -155,6 +191,13 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 	if err != nil {
 		return job{}, err
 	}
+	scheme, err := t.Through.scheme()
+	if err == nil && t.Packs() {
+		err = checkThrough(scheme, from.shape)
+	}
+	if err != nil {
+		return job{}, keyError{"through", fmt.Errorf("is %s: %w", t.Through, err)}
+	}
 	if n := w.data.TrainSize(); n > 0 && t.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, t.Data, n))
 	}
@@ -199,7 +242,17 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 				config.EvalEvery = max(1, t.Steps/20)
 			}
 		}
-		facts, err := w.runTraining(ctx, config)
+		var learned *quant.LearnedScales
+		if t.Packs() {
+			if learned, err = quant.NewLearnedScales(student, quant.Uniform(scheme), kernels.Float32); err != nil {
+				return err
+			}
+			config.Rounding = learned
+		}
+		facts, scales, err := w.runTraining(ctx, config)
+		if err == nil && learned != nil {
+			err = learned.Pack(student, scales)
+		}
 		if err != nil {
 			return err
 		}
@@ -220,9 +273,18 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 	return job{model: stepModel(s, of, from.origin, from.shape), build: build, reused: reused, measures: speed}, nil
 }
 
-// runTraining trains and reports curves. Between steps it lets a timing be taken: that need not
-// wait for the end of a training.
-func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainFacts, error) {
+// checkThrough reports a format that a model of a shape cannot have.
+func checkThrough(scheme quant.Scheme, c model.Config) error {
+	frame, err := model.Skeleton(c)
+	if err == nil {
+		_, err = quant.Uniform(scheme).Schemes(frame)
+	}
+	return err
+}
+
+// runTraining trains and reports curves; scales are what a rounding has learned. Between steps it
+// lets a timing be taken: that need not wait for the end of a training.
+func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (facts trainFacts, scales []float32, err error) {
 	var around observed
 	end := w.run.observe(ctx)
 	paused := time.Duration(0)
@@ -233,16 +295,16 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	}}
 	trainer, err := kd.NewTrainer(config)
 	if err != nil {
-		return trainFacts{}, fmt.Errorf("train: %w", err)
+		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 	}
 	if err := w.signal(ctx, trainer, config); err != nil {
-		return trainFacts{}, fmt.Errorf("train: %w", err)
+		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 	}
 	start := time.Now()
 	for !trainer.Done() {
 		s, err := trainer.Step(ctx)
 		if err != nil {
-			return trainFacts{}, fmt.Errorf("train: %w", err)
+			return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 		}
 		curves.add(s)
 		w.progress(s.Step, s.Total, "")
@@ -257,7 +319,8 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (trainF
 	}
 	took := time.Since(start) - paused
 	around.add(end())
-	return trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}, nil
+	facts = trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}
+	return facts, trainer.RoundingParameters(), nil
 }
 
 // signal says what the steps minimise and what the teacher tells over the first batch. A teacher

@@ -239,7 +239,7 @@ func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 		{small, "cached(row=q) > 0", "the scenario has no section serve"},
 		{serving, "ttft_hot_p99(row=FM) < 1", "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"},
 		{serving, "ttft_cold_p99(row=FM) < 1", ""},
-		{file, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task jsonl ranks nothing, it has loss, loss_delta and agreement"},
+		{file, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task jsonl ranks nothing, it has loss, loss_delta, agreement and kl"},
 		{file, "loss(row=kd) < auc_soft(row=q)", "auc_soft(row=q) is never measured"},
 		{file, "loss(row=kd) < 2 * loss(row=q)", ""},
 		{file, "agreement(row=kd) > 0.5", ""},
