@@ -20,6 +20,8 @@ type stepWork interface {
 type job struct {
 	model *artifactModel
 	build func(dir string) error // nil where the model exists already
+	// trains says that build keeps the state of a training
+	trains bool
 	// report emits what is known of the artifact, once in a run; it may be nil
 	report func(dir string) error
 	// reused emits what building the artifact had shown, in a cell that did not build it; it may be

@@ -249,7 +249,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			}
 			config.Rounding = learned
 		}
-		facts, scales, err := w.runTraining(ctx, config)
+		facts, scales, err := w.runTraining(ctx, of, config)
 		if err == nil && learned != nil {
 			err = learned.Pack(student, scales)
 		}
@@ -270,7 +270,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		return nil
 	}
 	reused := func(dir string) error { return w.showCurves(s.Name, dir) }
-	return job{model: stepModel(s, of, from.origin, from.shape), build: build, reused: reused, measures: speed}, nil
+	return job{model: stepModel(s, of, from.origin, from.shape), build: build, trains: true, reused: reused, measures: speed}, nil
 }
 
 // checkThrough reports a format that a model of a shape cannot have.
@@ -283,8 +283,9 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 }
 
 // runTraining trains and reports curves; scales are what a rounding has learned. Between steps it
-// lets a timing be taken: that need not wait for the end of a training.
-func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (facts trainFacts, scales []float32, err error) {
+// lets a timing be taken: that need not wait for the end of a training. A training that an earlier
+// run of the same recipe left unfinished goes on where its state was saved.
+func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.TrainConfig) (facts trainFacts, scales []float32, err error) {
 	var around observed
 	end := w.run.observe(ctx)
 	paused := time.Duration(0)
@@ -300,16 +301,23 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (facts 
 	if err := w.signal(ctx, trainer, config); err != nil {
 		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 	}
+	state := w.trainingState(of, trainer, &curves, kept)
+	before, err := state.restore(ctx)
+	if err != nil {
+		return trainFacts{}, nil, err
+	}
 	start := time.Now()
 	for !trainer.Done() {
 		s, err := trainer.Step(ctx)
+		took := before + time.Since(start) - paused
 		if err != nil {
+			state.keep(took)
 			return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 		}
 		curves.add(s)
 		w.progress(s.Step, s.Total, "")
 		around.Beside = around.Beside || w.run.computing.Load() > 1
-		paused += w.run.pause()
+		paused += state.tick(took) + w.run.pause()
 	}
 	trainer.RestoreBest()
 	result := trainer.Result()
@@ -317,7 +325,7 @@ func (w *worker) runTraining(ctx context.Context, config kd.TrainConfig) (facts 
 		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %d evaluations",
 			w.stage, result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
 	}
-	took := time.Since(start) - paused
+	took := before + time.Since(start) - paused
 	around.add(end())
 	facts = trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}
 	return facts, trainer.RoundingParameters(), nil

@@ -1,0 +1,157 @@
+package run
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"slimlab/kd"
+	"slimlab/lab"
+	"slimlab/lab/recipe"
+	"slimlab/lab/store"
+)
+
+const (
+	// saveEvery is how much work of a training can be lost.
+	saveEvery = 30 * time.Second
+	// saveLeast is how much work is worth a state when a training ends before its last step.
+	saveLeast = 5 * time.Second
+
+	stateFile    = "trainer.state"
+	stateVersion = 1
+)
+
+// trainingState keeps the state of a training between two steps as an artifact of its own, so that
+// a run that is stopped or killed goes on from there: to the same bits. It is removed with the
+// training's end.
+type trainingState struct {
+	worker  *worker
+	of      recipe.Recipe
+	trainer *kd.Trainer
+	curves  *curves
+	kept    *keptCurves
+	saved   time.Time // or begun
+	step    int       // that is saved
+}
+
+// stateFacts are stored beside a trainer's state.
+type stateFacts struct {
+	Step    int         `json:"step"`
+	Seconds float64     `json:"seconds"`
+	Curves  []keptCurve `json:"curves"`
+	// the sums of the points that are not complete yet
+	Loss       curveValue `json:"loss"`
+	Divergence curveValue `json:"divergence"`
+	Steps      curveValue `json:"steps"`
+}
+
+func (w *worker) trainingState(of recipe.Recipe, trainer *kd.Trainer, c *curves, kept *keptCurves) *trainingState {
+	state := recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
+	return &trainingState{worker: w, of: state, trainer: trainer, curves: c, kept: kept, saved: w.run.options.Now()}
+}
+
+func (s *trainingState) title() string { return "state of the training of " + s.worker.stage }
+
+// restore goes on where an earlier run stood, and returns how long it had taken. A state that cannot
+// be used is said, and the training begins anew.
+func (s *trainingState) restore(ctx context.Context) (took time.Duration, err error) {
+	w := s.worker
+	if w.run.anew(s.of) {
+		return 0, nil
+	}
+	dir, release, err := w.run.find(ctx, s.of.Key(), s.title())
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	facts, err := s.read(dir)
+	if err != nil {
+		w.run.note(w.cell.ID, lab.Warning, fmt.Sprintf("%s: the state of an unfinished training cannot be used, it begins anew: %v", w.stage, err))
+		return 0, nil
+	}
+	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: goes on after step %d, where an unfinished training stood", w.stage, facts.Step))
+	s.step = facts.Step
+	for _, c := range facts.Curves {
+		for i, step := range c.Steps {
+			s.curves.point(c.Name, step, float64(c.Values[i]))
+		}
+	}
+	s.curves.loss, s.curves.divergence, s.curves.steps = float64(facts.Loss), float64(facts.Divergence), float64(facts.Steps)
+	return time.Duration(facts.Seconds * float64(time.Second)), nil
+}
+
+// read restores the trainer from a folder; with an error it is as it was.
+func (s *trainingState) read(dir string) (facts stateFacts, err error) {
+	if err := readFacts(dir, &facts); err != nil {
+		return facts, err
+	}
+	for _, c := range facts.Curves {
+		if len(c.Steps) != len(c.Values) {
+			return facts, fmt.Errorf("curve %s has %d steps and %d values", c.Name, len(c.Steps), len(c.Values))
+		}
+	}
+	f, err := os.Open(filepath.Join(dir, stateFile))
+	if err != nil {
+		return facts, err
+	}
+	defer f.Close()
+	return facts, s.trainer.Restore(bufio.NewReader(f))
+}
+
+// tick saves the state when it is time and returns how long that took.
+func (s *trainingState) tick(took time.Duration) time.Duration {
+	if s.trainer.Done() || s.worker.run.options.Now().Sub(s.saved) < saveEvery {
+		return 0
+	}
+	start := time.Now()
+	s.save(took)
+	return time.Since(start)
+}
+
+// keep saves the state of a training that ends before its last step.
+func (s *trainingState) keep(took time.Duration) {
+	if step := s.trainer.Result().Last.Step; step > s.step && s.worker.run.options.Now().Sub(s.saved) >= saveLeast {
+		s.save(took)
+	}
+}
+
+// save writes the state in place of the one before. A state that cannot be written is said: the
+// training goes on without.
+func (s *trainingState) save(took time.Duration) {
+	w := s.worker
+	facts := stateFacts{
+		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list,
+		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
+	}
+	_, err := w.run.home.Artifacts.Replace(s.of, store.Label{Title: s.title(), Program: w.run.home.Version}, func(dir string) error {
+		f, err := os.Create(filepath.Join(dir, stateFile))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.trainer.Save(f), f.Close()); err != nil {
+			return err
+		}
+		return writeFacts(dir, facts)
+	})
+	s.saved = w.run.options.Now()
+	if err != nil {
+		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the state of the training cannot be kept: a run that is stopped begins it anew: %v", w.stage, err))
+		return
+	}
+	s.step = facts.Step
+}
+
+// forgetState removes the state of a training that is finished.
+func (r *Run) forgetState(of recipe.Recipe) {
+	state := recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
+	if err := r.home.Artifacts.Remove(state.Key()); err != nil && !errors.Is(err, store.ErrNotFound) {
+		r.noteOnce(lab.Info, fmt.Sprintf("the state of a finished training is left: %v", err))
+	}
+}
