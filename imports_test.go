@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
-	"kd":                    {"model", "kernels"},
+	"kd":                    {"model", "model/weight", "kernels"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample", "kernels"},

@@ -8,8 +8,8 @@ import "slimlab/model/weight"
 type Rounding interface {
 	// Activations says how the inputs of linear layers are rounded.
 	Activations() weight.Activations
-	// Parameters are the numbers that it learns beside the weights, such as logarithms of scales, as
-	// they begin.
+	// Parameters are the numbers that it learns beside the weights, such as logarithms of scales,
+	// as they begin.
 	Parameters() []float32
 	// Round writes the rounded weights; both are in the order of Model.Flat. What is not rounded is
 	// copied.

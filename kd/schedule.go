@@ -6,10 +6,11 @@ import "math"
 type Schedule int
 
 const (
-	Cosine            Schedule = iota // half a cosine down to the floor
-	Linear                            // a line down to the floor
-	WarmupStableDecay                 // the peak, then a line down to the floor over the last share of the steps
-	Constant                          // the peak
+	Cosine Schedule = iota // half a cosine down to the floor
+	Linear                 // a line down to the floor
+	// the peak, then a line down to the floor over the last share of the steps
+	WarmupStableDecay
+	Constant // the peak
 )
 
 // Schedules are the names of the schedules, in their order.

@@ -9,8 +9,8 @@ import (
 	"slimlab/model"
 )
 
-// constantTeacher answers with one log-probability for all tokens; emptyTeacher with lists that hold
-// none.
+// constantTeacher answers with one log-probability for all tokens; emptyTeacher with lists that
+// hold none.
 type constantTeacher struct{ Teacher }
 
 func (t constantTeacher) Rows(targets []Target, vocab int) (Rows, error) {
@@ -28,8 +28,8 @@ func (t emptyTeacher) Rows(targets []Target, _ int) (Rows, error) {
 }
 
 // TestSignal: what a teacher tells over the first batch; a teacher that tells nothing is an error
-// that says why, but for the student's equal, whose divergence is exactly 0. The training goes on as
-// if it had not been measured.
+// that says why, but for the student's equal, whose divergence is exactly 0. The training goes on
+// as if it had not been measured.
 func TestSignal(t *testing.T) {
 	student, teacher := tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2)
 	uniform := student.Clone()

@@ -17,8 +17,8 @@ type TrainConfig struct {
 	Objective Objective
 	Next      Batches // the losses are normalised over a whole batch, of all ranks
 	Group     Group   // the ranks that train together; nil is Alone
-	// Rounding, if it is not nil, rounds the student's weights: between two steps and at the end the
-	// student holds the rounded ones.
+	// Rounding, if it is not nil, rounds the student's weights: between two steps and at the end
+	// the student holds the rounded ones.
 	Rounding Rounding
 
 	// of the student's matrix products; its weights, gradients and moments are float32 in either
@@ -80,10 +80,10 @@ type Result struct {
 	Stopped        bool    // early, see TrainConfig.Patience
 }
 
-// Train runs all steps of a Trainer, or those until it stops early, and calls onStep, which may be nil, after each, on the calling
-// goroutine. A cancelled run returns the steps that it finished and an error that wraps ctx.Err().
-// The student then holds the weights of the last step that was finished, or with KeepBest and no
-// error those of the best.
+// Train runs all steps of a Trainer, or those until it stops early, and calls onStep, which may be
+// nil, after each, on the calling goroutine. A cancelled run returns the steps that it finished and
+// an error that wraps ctx.Err(). The student then holds the weights of the last step that was
+// finished, or with KeepBest and no error those of the best.
 func Train(ctx context.Context, config TrainConfig, onStep func(StepReport)) (Result, error) {
 	t, err := NewTrainer(config)
 	if err != nil {

@@ -18,11 +18,12 @@ import (
 // (ReduceScatter); the gradient's norm. Each updates its shard, and all receive the parameters
 // (AllGather).
 type Trainer struct {
-	config    TrainConfig // with its defaults set
-	group     Group
-	bounds    []int     // of the ranks' shards of parameters and gradients
-	flat      []float32 // what the optimizer changes: the student's parameters, or what rounded says
-	rounded   *rounded  // nil without a rounding
+	config TrainConfig // with its defaults set
+	group  Group
+	bounds []int // of the ranks' shards of parameters and gradients
+	// what the optimizer changes: the student's parameters, or what rounded says
+	flat      []float32
+	rounded   *rounded // nil without a rounding
 	optimizer *optimizer
 	gradients *model.Gradients
 	trace     *model.Trace

@@ -198,8 +198,8 @@ var roundRowsCalls = newCalls(func(a *roundRowsCall, lo, hi int) {
 	}
 })
 
-// RoundRowsInt8 writes to y [rows, dim] the values that QuantizeRowInt8 gives the rows of x. It runs
-// on all threads.
+// RoundRowsInt8 writes to y [rows, dim] the values that QuantizeRowInt8 gives the rows of x. It
+// runs on all threads.
 func RoundRowsInt8(y, x []float32, rows, dim int) {
 	checkLen("RoundRowsInt8 y", y, rows*dim)
 	checkLen("RoundRowsInt8 x", x, rows*dim)

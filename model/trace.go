@@ -45,9 +45,9 @@ type TraceOptions struct {
 	// keeps no more of a layer than its input and computes the rest again in the backward pass
 	// (gradient checkpointing): the same gradients, bit for bit
 	Recompute bool
-	// Activations rounds the inputs of linear layers as formats of these activations do: weight.Token
-	// to int8, each token with a scale of its own. The gradient passes the rounding as if it were not
-	// there (straight-through estimator). Others leave the inputs as they are.
+	// Activations rounds the inputs of linear layers as formats of these activations do:
+	// weight.Token to int8, each token with a scale of its own. The gradient passes the rounding as
+	// if it were not there (straight-through estimator). Others leave the inputs as they are.
 	Activations weight.Activations
 }
 

@@ -30,8 +30,8 @@ type learnedLayer struct {
 }
 
 // NewLearnedScales begins with the scales that round to nearest fits to the weights of a Trainable
-// model. Scales are rounded to a precision as they are read, as those of a file will be. Formats are
-// those of whole numbers; the rounders of the plan are not used.
+// model. Scales are rounded to a precision as they are read, as those of a file will be. Formats
+// are those of whole numbers; the rounders of the plan are not used.
 func NewLearnedScales(m *model.Model, plan Plan, scales kernels.Precision) (*LearnedScales, error) {
 	schemes, err := plan.Schemes(m)
 	if err != nil {

@@ -123,7 +123,8 @@ func TestLearnedGradients(t *testing.T) {
 				want += float64(gradient[at+j]) * (value(j, theta+h, w, c) - value(j, theta-h, w, c)) / (2 * h)
 				slope := (value(j, theta, w+h*h, c) - value(j, theta, w-h*h, c)) / (2 * h * h)
 				code := math.RoundToEven(w/math.Exp(theta)) + zero
-				edge := code == g.lowest || code == g.highest // the clamp's corner is at the code itself
+				// the clamp's corner is at the code itself
+				edge := code == g.lowest || code == g.highest
 				if g.clamp(code) != code {
 					clampedCount++
 				}
@@ -208,8 +209,8 @@ func TestRoundedStudentIsThePackedModel(t *testing.T) {
 			}
 			return most
 		}
-		// A rounded activation that lies between two codes may fall to either side; activations that
-		// are kept are rounded to bfloat16 by some kernels.
+		// A rounded activation that lies between two codes may fall to either side; activations
+		// that are kept are rounded to bfloat16 by some kernels.
 		if d := difference(l.Activations()); d > 2e-2 || l.Activations() == weight.Token && d > 2e-3 {
 			t.Errorf("%s: the student's states differ from the packed model's by %v", name, d)
 		}

@@ -56,8 +56,8 @@ func (w *worker) trainingState(of recipe.Recipe, trainer *kd.Trainer, c *curves,
 
 func (s *trainingState) title() string { return "state of the training of " + s.worker.stage }
 
-// restore goes on where an earlier run stood, and returns how long it had taken. A state that cannot
-// be used is said, and the training begins anew.
+// restore goes on where an earlier run stood, and returns how long it had taken. A state that
+// cannot be used is said, and the training begins anew.
 func (s *trainingState) restore(ctx context.Context) (took time.Duration, err error) {
 	w := s.worker
 	if w.run.anew(s.of) {

@@ -35,9 +35,9 @@ func stateOf(t *testing.T, h *home.Home) string {
 	return found
 }
 
-// TestTrainingGoesOn: a training that is stopped goes on at its last saved step in the next run, and
-// its model and curves are those of a training that was not, bit for bit. Its state is gone then. A
-// state that is damaged is said and not used, and --fresh uses none.
+// TestTrainingGoesOn: a training that is stopped goes on at its last saved step in the next run,
+// and its model and curves are those of a training that was not, bit for bit. Its state is gone
+// then. A state that is damaged is said and not used, and --fresh uses none.
 func TestTrainingGoesOn(t *testing.T) {
 	text := fmt.Sprintf(`
 name: resume
