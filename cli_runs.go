@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/lab"
 	"slimlab/lab/store"
 )
 
@@ -17,8 +17,11 @@ func (p *program) runsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "runs",
 		Short: "list past runs, newest first",
-		Long: "List past runs, newest first. Of a log of more than half a megabyte the list reads the beginning and the end; damage\n" +
-			"between them is found by what reads the log, such as show.",
+		Long: "List past runs, newest first: running, done, failed, stopped (by its user), crashed (its process is gone before its end),\n" +
+			"damaged or newer. The list looks once: a run whose process lives is running, with \"last written Ns ago\" where that is\n" +
+			"10 s or more and the process is one of this machine; watch and the workbench see that it is silent.\n\n" +
+			"Of a log of more than half a megabyte the list reads the beginning and the end; damage between them is found by what\n" +
+			"reads the log, such as show.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := nearest.Check("--format", format, formats); err != nil {
@@ -52,23 +55,28 @@ type listedRun struct {
 	Settings []string   `json:"settings"` // that it changed in its scenario
 	Started  *time.Time `json:"started"`  // null where the log does not say
 	Seconds  float64    `json:"seconds"`
-	// wait, run, done, fail, stop, interrupted, damaged or newer
+	// running, done, failed, stopped, crashed, damaged or newer
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"` // of a log that is damaged or of a newer version
+	// of a running one: when its process last wrote to the log or touched it, by that process's
+	// clock
+	LastWritten *time.Time `json:"last_written,omitempty"`
+
+	quiet time.Duration // since LastWritten, where the clock is this machine's
 }
 
 func newRunList(runs []store.Info) runList {
 	list := runList{Runs: []listedRun{}}
 	for _, r := range runs {
 		one := listedRun{Run: r.ID, Scenario: r.Scenario, Seconds: r.Duration.Seconds(), State: r.State.String()}
-		var newer *store.NewerError
-		switch {
-		case errors.As(r.Problem, &newer):
-			one.State, one.Problem = "newer", r.Problem.Error()
-		case r.Problem != nil:
-			one.State, one.Problem = "damaged", r.Problem.Error()
-		case r.Interrupted:
-			one.State = "interrupted"
+		if r.Problem != nil {
+			one.Problem = r.Problem.Error()
+		}
+		if r.State == lab.Running {
+			one.LastWritten = &r.Modified
+			if r.Holder != 0 { // a process of this machine
+				one.quiet = time.Since(r.Modified)
+			}
 		}
 		one.Quick, one.Settings = r.Quick, append([]string{}, r.Settings...)
 		if !r.Started.IsZero() {
@@ -84,10 +92,10 @@ func (l runList) text() string {
 	for _, r := range l.Runs {
 		state, started := r.State, "–"
 		switch {
-		case r.State == "newer":
-			state = "of a newer version: " + r.Problem
 		case r.Problem != "":
 			state += ": " + r.Problem
+		case r.quiet >= store.SilentAfter:
+			state += fmt.Sprintf(", last written %v ago", r.quiet.Truncate(time.Second))
 		}
 		if r.Started != nil {
 			started = r.Started.Format("2006-01-02 15:04")

@@ -364,8 +364,8 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 		says       string
 	}{
 		{"whole", "whole", exitHeld, ""},
-		{"whole", "part", exitBaseline, "the new run was stopped with 0 of 1 cell done"},
-		{"part", "whole", exitHeld, "warning: the base was stopped"},
+		{"whole", "part", exitBaseline, "the new run crashed with 0 of 1 cell done"},
+		{"part", "whole", exitHeld, "warning: the base crashed"},
 		{"whole", "none", exitBaseline, "no row was measured in both runs"},
 		{"none", "whole", exitBaseline, "no row was measured in both runs"},
 		{"none", "none", exitBaseline, "no row was measured in both runs"},
@@ -380,9 +380,9 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 		says string
 	}{
 		{"whole whole whole", exitHeld, ""},
-		{"whole part --baseline whole", exitBaseline, "the new run was stopped"},
-		{"part whole --baseline whole", exitBaseline, "the new run was stopped"},
-		{"whole --baseline part", exitHeld, "warning: the base was stopped"},
+		{"whole part --baseline whole", exitBaseline, "the new run crashed"},
+		{"part whole --baseline whole", exitBaseline, "the new run crashed"},
+		{"whole --baseline part", exitHeld, "warning: the base crashed"},
 		{"whole whole part", exitBaseline, "#3 part: compared is only what was measured"},
 		{"whole whole none", exitBaseline, "#3 none: the runs are not comparable"},
 		{"whole worse none", exitRegression, "#2 worse: 2 figures are significantly worse, first auc of FM"},

@@ -23,7 +23,8 @@ func (p *program) watchCommand() *cobra.Command {
 		Short: "follow a run of another process; RUN is an id, a part of one, a scenario, or last",
 		Long: "Follow a run that another process writes: progress on stderr as the verb run prints it, and the results when it ends.\n" +
 			"RUN is " + store.Naming + ". The exit code is the run's: 0, 3 where an expectation did not hold, 1 where\n" +
-			"it broke or its process is gone. Ctrl-C ends the watching (130), never the run.",
+			"it failed or crashed (its process is gone), 130 where its user stopped it. Ctrl-C ends the watching (130), never the\n" +
+			"run. A run whose process lives and gives no sign of life for 10 s is silent, and watched on.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
@@ -54,10 +55,11 @@ func (p *program) watch(ctx context.Context, name, format string) error {
 		if shown.forecast != nil && !asked {
 			asked, shown.earlier = true, earlierOf(p.home, board)
 		}
-		if err != nil || status.State != lab.Running {
+		if err != nil || status.State.Over() {
 			shown.done()
 			return p.watched(f.ID(), board.Snapshot(), format, err)
 		}
+		shown.heard(status, time.Now())
 		select {
 		case <-ctx.Done():
 			shown.done()
@@ -90,10 +92,10 @@ func (p *program) watched(id string, v *lab.View, format string, problem error) 
 		return broke(err)
 	case problem != nil:
 		return broke(fmt.Errorf("run %s: printed is what was read: %w", id, problem))
-	case v.State == lab.Cancelled && v.Error == lab.Interrupted:
-		return failure{exitInterrupted, fmt.Errorf("run %s was interrupted; what was finished is kept", id)}
+	case v.State == lab.Stopped:
+		return failure{exitInterrupted, fmt.Errorf("run %s was stopped; what was finished is kept", id)}
 	case v.State != lab.Done:
-		return broke(fmt.Errorf("run %s: %s%s", id, v.Error, judgedOf(o, len(v.Verdicts))))
+		return broke(fmt.Errorf("run %s %s: %s%s", id, v.State, v.Error, judgedOf(o, len(v.Verdicts))))
 	case len(o.Failed) > 0:
 		return failure{exitExpectation, errors.New(strings.TrimSpace(judgedOf(o, len(v.Verdicts))))}
 	}

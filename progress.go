@@ -13,6 +13,7 @@ import (
 	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/store"
 )
 
 // progress says on stderr what a verb is doing: one rewritten line on a terminal, else a line for
@@ -29,6 +30,7 @@ type progress struct {
 	board    *lab.Board // of the run that is shown; nil: none
 	forecast *lab.Forecast
 	earlier  lab.Earlier
+	silent   bool // it was so at the last look
 }
 
 // of makes progress that of a run: lines say how far it is.
@@ -70,6 +72,27 @@ func (p *progress) event(e lab.Event) {
 			text = far + " · " + text
 		}
 		p.passing(e.Time, text)
+	}
+}
+
+// heard says that a followed run is silent, on a terminal for how long, and once that it is not any
+// more.
+func (p *progress) heard(s store.Status, now time.Time) {
+	was := p.silent
+	p.silent = s.State == lab.Silent
+	if !was && !p.silent {
+		return
+	}
+	at := now.Sub(s.Beat).Seconds()
+	p.board.Read(func(v *lab.View) { at += v.Time })
+	text := s.State.String() + " " + s.Silence(now)
+	switch {
+	case !p.silent:
+		p.line(at, s.State.String()+" again")
+	case p.terminal:
+		p.passing(at, text)
+	case !was:
+		p.line(at, text)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestProgressSaysHowFar(t *testing.T) {
 		"seed=1 · done: 1/3 cells, ~3m 00s left",
 		"1/3 cells, ~2m 30s left · seed=2 · student 10/30",
 		"seed=2 · done: 2/3 cells, ~1m 30s left",
-		"seed=3 · fail: 3/3 cells",
+		"seed=3 · failed: 3/3 cells",
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != len(want) {

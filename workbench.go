@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -135,27 +136,31 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 	}
 	board := lab.NewBoard()
 	status, err := f.Next(board.Apply)
-	if err != nil || status.State != lab.Running {
+	if err != nil || status.State.Over() {
 		f.Close()
 		return nil
 	}
+	var seen atomic.Pointer[store.Status]
+	seen.Store(&status)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	b.wait.Go(func() {
 		defer close(done)
 		defer f.Close()
 		defer cancel()
-		for status.State == lab.Running {
+		for !seen.Load().State.Over() {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(followEvery):
 			}
-			if status, err = f.Next(board.Apply); err != nil {
+			status, err := f.Next(board.Apply)
+			seen.Store(&status)
+			if err != nil {
 				if errors.Is(err, store.ErrReplaced) { // without the path, which can fill the line
 					err = store.ErrReplaced
 				}
-				ended := lab.Failed
+				ended := lab.Damaged
 				if !b.home.Logs.Kept(f.ID()) {
 					ended, err = lab.Deleted, errors.New("its log was deleted")
 				}
@@ -166,7 +171,13 @@ func (b *bench) Follow(ctx context.Context, name string) *tui.Live {
 			}
 		}
 	})
-	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done, Earlier: earlierOf(b.home, board)}
+	silence := func() string {
+		if s := seen.Load(); s.State == lab.Silent {
+			return s.Silence(time.Now())
+		}
+		return ""
+	}
+	return &tui.Live{RunID: f.ID(), Board: board, Cancel: cancel, Done: done, Earlier: earlierOf(b.home, board), Silence: silence}
 }
 
 func (b *bench) Open(_ context.Context, name string) (*lab.Board, error) {

@@ -34,8 +34,8 @@ func TestWorkbenchFollows(t *testing.T) {
 		t.Fatal("a writer that is gone is not noticed within 5 seconds")
 	}
 	live.Board.Read(func(v *lab.View) {
-		if v.State != lab.Cancelled || v.Rows[0].Done != 1 {
-			t.Errorf("the run is %v with %d seeds of FM, expected one that was stopped, with 1", v.State, v.Rows[0].Done)
+		if v.State != lab.Crashed || v.Rows[0].Done != 1 {
+			t.Errorf("the run is %v with %d seeds of FM, expected one that crashed, with 1", v.State, v.Rows[0].Done)
 		}
 	})
 	b.wait.Wait()

@@ -253,16 +253,18 @@ func (l *library) Runs(context.Context) ([]tui.RunInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	far := l.watch(runs)
+	watched := l.watch(runs)
 	infos := make([]tui.RunInfo, len(runs))
 	for i, r := range runs {
 		infos[i] = tui.RunInfo{
 			ID: r.ID, Scenario: r.Scenario, State: r.State, Started: r.Started, Duration: r.Duration,
 			Machine: r.Machine, Quick: r.Quick, Settings: r.Settings, Seeds: r.Seeds, Seed: r.Seed, Bytes: r.Bytes, Err: r.Problem,
-			Progress: far[r.ID],
 		}
 		if running := l.home.Logs.Running(&r); running != nil && r.Problem == nil {
 			infos[i].NoDelete = running.What()
+		}
+		if w, ok := watched[r.ID]; ok {
+			infos[i].State, infos[i].Progress, infos[i].Silence = w.state, w.far, w.silence
 		}
 	}
 	return infos, nil

@@ -18,11 +18,18 @@ type watched struct {
 	earlier  lab.Earlier
 }
 
-// watch says how far the runs are that are in progress, by ID.
-func (l *library) watch(runs []store.Info) map[string]tui.Progress {
+// inProgress is what the list says of a run in progress.
+type inProgress struct {
+	state   lab.State
+	far     tui.Progress
+	silence string // of one that is silent
+}
+
+// watch says how the runs are that are in progress, by ID.
+func (l *library) watch(runs []store.Info) map[string]inProgress {
 	l.watching.Lock()
 	defer l.watching.Unlock()
-	far, before := map[string]tui.Progress{}, l.others
+	found, before := map[string]inProgress{}, l.others
 	l.others = map[string]*watched{}
 	for _, r := range runs {
 		if r.Ended() || r.Problem != nil {
@@ -37,7 +44,8 @@ func (l *library) watch(runs []store.Info) map[string]tui.Progress {
 			w = &watched{follower: f, board: lab.NewBoard()}
 		}
 		delete(before, r.ID)
-		if status, err := w.follower.Next(w.board.Apply); err != nil || status.State != lab.Running {
+		status, err := w.follower.Next(w.board.Apply)
+		if err != nil || status.State.Over() {
 			w.follower.Close()
 			continue
 		}
@@ -45,12 +53,19 @@ func (l *library) watch(runs []store.Info) map[string]tui.Progress {
 		if w.forecast == nil {
 			w.earlier = earlierOf(l.home, w.board)
 		}
-		w.board.Read(func(v *lab.View) { far[r.ID] = w.far(v) })
+		one := inProgress{state: status.State}
+		if status.State == lab.Silent {
+			one.silence = status.Silence(time.Now())
+			w.board.Read(func(v *lab.View) { one.far = tui.Progress{Done: report.Progress(v)} })
+		} else {
+			w.board.Read(func(v *lab.View) { one.far = w.far(v) })
+		}
+		found[r.ID] = one
 	}
 	for _, w := range before {
 		w.follower.Close()
 	}
-	return far
+	return found
 }
 
 func (w *watched) far(v *lab.View) tui.Progress {

@@ -120,7 +120,7 @@ func (o Objective) divergenceFormula(p, q string) string {
 	case SkewReverseKL:
 		return reverse
 	case TotalVariation:
-		return fmt.Sprintf("½Σ|%s − %s|", p, q)
+		return fmt.Sprintf("Σ|%s − %s|/2", p, q)
 	case SkewPair:
 		return fmt.Sprintf("(%s, on the student's answers %s)", forward, reverse)
 	case SampledReverseKL:

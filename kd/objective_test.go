@@ -64,7 +64,7 @@ func TestObjectiveFormula(t *testing.T) {
 		{Objective{Divergence: NormalizedJSD, Parameter: 0.2}, "mean_A[(0.2·KL(p‖m) + 0.8·KL(q‖m); m = 0.2p + 0.8q)/0.16]"},
 		{Objective{Divergence: SkewForwardKL, Parameter: 0.1}, "mean_A[KL(p‖0.1p + 0.9q)]"},
 		{Objective{Divergence: SkewReverseKL, Parameter: 0.1}, "mean_A[KL(q‖0.9p + 0.1q)]"},
-		{Objective{Divergence: TotalVariation, CE: 0.5}, "mean_A[0.5·½Σ|p − q| + 0.5·CE]"},
+		{Objective{Divergence: TotalVariation, CE: 0.5}, "mean_A[0.5·Σ|p − q|/2 + 0.5·CE]"},
 		{Objective{Divergence: SkewPair, Parameter: 0.1}, "mean_A[(KL(p‖0.1p + 0.9q), on the student's answers KL(q‖0.9p + 0.1q))]"},
 		{Objective{Divergence: SampledReverseKL}, "mean_A[(log q(y) − log p(y), y ~ q)]"},
 		{Objective{Divergence: WeightedReverseKL, Parameter: 2}, "mean_A[min(q(y)/q₀(y), 2)·(log q(y) − log p(y), y ~ q₀)]"},

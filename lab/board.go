@@ -206,18 +206,22 @@ func (b *Board) cell(e Event) {
 		return
 	}
 	c := &b.view.Cells[i]
-	if c.State == Waiting && e.State != Waiting {
+	if c.State == Waiting && e.State != Waiting && e.State != Stopped {
 		c.Started = e.Time
 	}
 	progress := c.State == e.State && (e.Stage == "" || c.Stage == e.Stage)
+	begun := c.State != Waiting
 	c.State, c.Step, c.Total, c.Ended = e.State, e.Step, e.Total, 0
+	if e.State == Stopped && !begun {
+		c.State = NotRun
+	}
 	if e.Stage != "" {
 		c.Stage = e.Stage
 	}
 	if e.State == Failed {
 		c.Error = e.Text
 	}
-	if over(e.State) {
+	if c.State.Over() && c.State != NotRun {
 		c.Ended = e.Time
 	}
 	c.stage(e)
@@ -250,7 +254,7 @@ func (c *CellView) stage(e Event) {
 	if e.Text != "" {
 		s.Text, s.Reused = e.Text, s.Reused || e.Text == FromCache
 	}
-	if over(e.State) {
+	if e.State.Over() {
 		s.Ended = e.Time
 	}
 }
@@ -349,17 +353,30 @@ func (b *Board) end(e Event) {
 	v := &b.view
 	v.State, v.Error = e.State, e.Text
 	for i := range v.Cells {
-		c := &v.Cells[i]
-		if c.State != Running {
-			continue
-		}
-		c.State, c.Ended = Cancelled, e.Time
-		if last := len(c.Stages) - 1; last >= 0 && c.Stages[last].State == Running {
-			c.Stages[last].State, c.Stages[last].Ended = Cancelled, e.Time
-		}
+		v.Cells[i].end(e)
 	}
 	for g := range b.index.groups {
 		b.changed(g)
+	}
+}
+
+// end ends a cell with its run.
+func (c *CellView) end(e Event) {
+	waited, cut := NotRun, Stopped // what the states become in which the run left it
+	switch e.State {
+	case Crashed:
+		cut = Crashed
+	case Damaged, Deleted:
+		waited, cut = Unknown, Unknown
+	}
+	switch c.State {
+	case Waiting:
+		c.State = waited
+	case Running:
+		c.State, c.Ended = cut, e.Time
+		if last := len(c.Stages) - 1; last >= 0 && c.Stages[last].State == Running {
+			c.Stages[last].State, c.Stages[last].Ended = cut, e.Time
+		}
 	}
 }
 
@@ -380,6 +397,9 @@ func (b *Board) rowChanged(row int) {
 	b.view.Rows[row].Changed = b.view.RowsChanged
 }
 
+// severity orders the states of a row's unfinished cells: the most severe one is the row's.
+var severity = [...]int{Done: 0, NotRun: 1, Waiting: 2, Running: 3, Unknown: 4, Stopped: 5, Crashed: 6, Failed: 7}
+
 func (b *Board) rowState(row *TableRow) State {
 	if row.Done == row.Of {
 		return Done
@@ -390,21 +410,55 @@ func (b *Board) rowState(row *TableRow) State {
 		if row.reported(&c.Cell) {
 			continue
 		}
-		switch {
-		case c.State == Failed:
-			state = Failed
-		case c.State == Cancelled && state != Failed:
-			state = Cancelled
-		case c.State == Running && c.Stage == row.Name && state != Failed && state != Cancelled:
-			state = Running
-		case state == Done:
-			state = Waiting
+		if s := b.stateIn(c, row); severity[s] > severity[state] {
+			state = s
 		}
 	}
-	if state == Waiting && row.Done > 0 {
+	switch {
+	case row.Done == 0:
+	case state == Waiting:
 		return Running
+	case state == NotRun && (b.view.State == Stopped || b.view.State == Crashed):
+		return b.view.State
+	case state == NotRun:
+		return Failed // a cell did, before it came to the row
 	}
 	return state
+}
+
+// stateIn is how far a row is in a cell that has not reported it.
+func (b *Board) stateIn(c *CellView, row *TableRow) State {
+	switch c.State {
+	case Waiting, NotRun, Unknown:
+		return c.State
+	case Running:
+		if c.Stage == row.Name {
+			return Running
+		}
+		return Waiting
+	case Failed, Stopped, Crashed:
+		if b.lastRow(c, row.Point) == row.Name {
+			return c.State
+		}
+	}
+	return NotRun
+}
+
+// lastRow is the row of a sweep point at which a cell ended: that of its last stage, else the first
+// that it has not reported.
+func (b *Board) lastRow(c *CellView, group int) string {
+	first := ""
+	for _, r := range b.index.groups[group] {
+		row := &b.view.Rows[r]
+		switch {
+		case row.reported(&c.Cell):
+		case row.Name == c.Stage:
+			return row.Name
+		case first == "":
+			first = row.Name
+		}
+	}
+	return first
 }
 
 // note appends a note, or counts it where there are too many.
@@ -435,7 +489,5 @@ func (b *Board) warn(e Event, format string, args ...any) {
 	}
 	b.note(Note{Time: e.Time, Level: Warning, Cell: e.Cell, Text: text, Count: 1})
 }
-
-func over(s State) bool { return s == Done || s == Failed || s == Cancelled }
 
 func paramsKey(params []Param) string { return fmt.Sprintf("%q", params) }

@@ -46,7 +46,7 @@ func story() []Event {
 		{Kind: KindRow, Time: 5, Cell: a, Row: "nobody", Values: auc(1)},
 		{Kind: KindCell, Time: 6, Cell: c, State: Running, Stage: "FM", Step: 1, Total: 10},
 		{Kind: KindVerdict, Time: 6, Name: "auc > 1", Held: false, Text: "got 0.76"},
-		{Kind: KindEnd, Time: 7, State: Cancelled, Text: "interrupted"},
+		{Kind: KindEnd, Time: 7, State: Stopped, Text: "interrupted"},
 		{Kind: 99, Time: 8},
 	}
 }
@@ -217,7 +217,7 @@ func TestEventJSON(t *testing.T) {
 		all.Write(text)
 		all.WriteByte('\n')
 	}
-	for _, want := range []string{`{"kind":"begin"`, `"value":null`, `"state":"fail"`, `"level":"error"`, `"held":false`} {
+	for _, want := range []string{`{"kind":"begin"`, `"value":null`, `"state":"failed"`, `"level":"error"`, `"held":false`} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("%s is missing in\n%s", want, all.String())
 		}

@@ -155,7 +155,9 @@ type Param struct {
 	Value string `msgpack:"v" json:"value"`
 }
 
-// State is how far a cell or a run is.
+// State is how far a run, a cell, a step or a row is. Its String is the one word for it everywhere:
+// on screens, in reports, exports and filters. Logs hold the states up to Stopped; those behind it
+// are found by what reads a log.
 type State uint8
 
 const (
@@ -163,18 +165,27 @@ const (
 	Running
 	Done
 	Failed
-	Cancelled
-	// Deleted is the state of a run whose log was deleted while it was followed; no log holds it.
-	Deleted
+	Stopped // by its user, with Ctrl-C or a signal
+	Deleted // a run whose log was deleted while it was followed
+	Crashed // its process is gone, and it did not end
+	Silent  // its process lives and writes nothing
+	NotRun  // a cell, a step or a row to which a run that is over did not come
+	Damaged // a run whose log is damaged: how it ended is not known
+	Newer   // a run whose log a newer version of slimlab wrote
+	Unknown // a cell, a step or a row of a run that is Damaged or Deleted, of which no end was read
 )
 
+var stateWords = [...]string{"waiting", "running", "done", "failed", "stopped", "deleted", "crashed", "silent", "not run", "damaged", "newer", "unknown"}
+
 func (s State) String() string {
-	names := [...]string{"wait", "run", "done", "fail", "stop", "deleted"}
-	if int(s) >= len(names) {
+	if int(s) >= len(stateWords) {
 		return "?"
 	}
-	return names[s]
+	return stateWords[s]
 }
+
+// Over reports whether nothing more will come: what is Waiting, Running or Silent may go on.
+func (s State) Over() bool { return s != Waiting && s != Running && s != Silent }
 
 // Interrupted is the text of the end event of a run that its user stopped.
 const Interrupted = "interrupted"

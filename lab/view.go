@@ -38,7 +38,7 @@ type CellView struct {
 	Step    int     // of Total, within the stage
 	Total   int     // 0 when unknown
 	Started float64 // seconds since the run began; 0 until it runs
-	Ended   float64 // 0 until it is done, failed or cancelled
+	Ended   float64 // 0 while it waits or runs
 	Error   string  // of a failed cell
 	Stages  []StageView
 	Series  []Series // in order of first appearance

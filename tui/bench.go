@@ -139,6 +139,7 @@ type RunInfo struct {
 	Bytes    int64    // of its log, which grows with the run
 	Progress Progress // of a run that is running
 	NoDelete string   // why it cannot be deleted; empty: it can
+	Silence  string   // of a run that is silent: for how long, and its process
 	Err      error    // why its log cannot be read, or, where Started is known, only its beginning
 }
 
@@ -175,6 +176,9 @@ type Live struct {
 	Done   <-chan struct{} // closed when it has ended and its log is complete
 	// what the steps of earlier runs of the scenario took
 	Earlier lab.Earlier
+	// Silence says for how long the process of a followed run has given no sign of life; "" while
+	// it gives one. nil for a run of this process.
+	Silence func() string
 }
 
 // Options say how the workbench opens.

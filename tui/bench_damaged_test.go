@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"slimlab/lab"
 )
 
 // TestDamagedRunsCanBeOpened: the beginning of a run whose log is damaged is opened like any other,
@@ -14,7 +16,7 @@ func TestDamagedRunsCanBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := runs[len(runs)-1]
-	unreadable := RunInfo{ID: "x", Err: errors.New("is no run log")}
+	unreadable := RunInfo{ID: "x", State: lab.Damaged, Err: errors.New("is no run log")}
 	b := newBenchScreen(&workbench{})
 	for _, c := range []struct {
 		run  RunInfo
@@ -35,7 +37,7 @@ func TestDamagedRunsCanBeOpened(t *testing.T) {
 		if started := strings.Contains(text, "started "); started != c.open {
 			t.Errorf("%s: says when it started: %t", c.run.ID, started)
 		}
-		if _, word, _ := b.runState(&c.run); c.run.Err != nil && strings.TrimSpace(word) != "bad" {
+		if _, word, _ := b.runState(&c.run); c.run.Err != nil && strings.TrimSpace(word) != "damaged" {
 			t.Errorf("%s is %s in the list", c.run.ID, word)
 		}
 	}

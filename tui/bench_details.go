@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
@@ -82,9 +83,12 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	p := &page{width: width, theme: &b.theme}
 	p.say(b.theme.head.On(text.Cut(text.Clean(r.ID), width)))
 	if r.Err != nil {
-		if r.readable() {
+		switch {
+		case r.State == lab.Newer:
+			p.heading("✗ a newer version of slimlab wrote its log")
+		case r.readable():
 			p.heading("✗ its log is damaged; what is before the damage can be opened")
-		} else {
+		default:
 			p.heading("✗ its log cannot be read")
 		}
 		p.say(text.Wrap(text.Clean(r.Err.Error()), width)...)
@@ -100,10 +104,15 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	}
 	p.say(text.Cut(fmt.Sprintf("%s, %s", text.Clean(r.Scenario), kind), width))
 	state := glyph + " " + strings.TrimSpace(word)
+	if r.Silence != "" {
+		state += " " + text.Clean(r.Silence)
+	}
 	if far := b.progress(r); far != (Progress{}) {
 		state += ": " + far.String()
 	}
-	p.say(paint.On(text.Cut(state, width)))
+	for _, line := range text.Wrap(state, width) {
+		p.say(paint.On(line))
+	}
 	p.say("")
 	p.say(text.Cut("started  "+r.Started.Format("2006-01-02 15:04:05"), width))
 	p.say(text.Cut("took     "+report.Duration(r.Duration.Seconds()), width))

@@ -25,7 +25,7 @@ func TestLastWordOfAScenario(t *testing.T) {
 		{ScenarioInfo{Name: "figure1", Place: Own, Pending: true}, "· …"},
 		{ScenarioInfo{Name: "another", Pending: true}, "○ new"},
 		{ScenarioInfo{Name: "another", Place: Own}, "○ new"},
-		{ScenarioInfo{Name: "smoke"}, "✗ fail"}, // the newer one cannot be read
+		{ScenarioInfo{Name: "smoke"}, "✗ failed"}, // the newer one cannot be read
 		{ScenarioInfo{Name: "figure1", Err: errors.New("bad")}, "✗ bad"},
 	} {
 		if got, _ := b.lastWord(&c.scenario); strings.TrimSpace(got) != c.want {
@@ -43,7 +43,7 @@ func TestLinesOfRunsSayAll(t *testing.T) {
 		{ID: "a", Scenario: "a-scenario-with-a-long-name", State: lab.Done, Started: epoch, Duration: 723 * time.Second, Quick: true, Settings: []string{"distilled.steps=50"}},
 		{ID: "b", Scenario: "b", State: lab.Running, Started: epoch.Add(-time.Hour), Settings: []string{"FM.lr=1", "batch=2"}, Progress: Progress{"3/24 cells", "at least 3m 10s left, from 3 earlier runs"}},
 		{ID: "c", Scenario: "c", State: lab.Failed, Started: epoch, Duration: 40 * time.Hour},
-		{ID: "20261124-1130-unreadable-a1", Err: errors.New("damaged")},
+		{ID: "20261124-1130-unreadable-a1", State: lab.Damaged, Err: errors.New("damaged")},
 	}
 	b := newBenchScreen(&workbench{now: func() time.Time { return epoch }, theme: plainTheme(false)})
 	var items []item

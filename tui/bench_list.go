@@ -328,11 +328,11 @@ func (b *benchScreen) scenarioLine(c *ScenarioInfo, names, width int) (line, not
 	return text.Fit(name, room) + " ", note, p
 }
 
-// runState is how a past run ended. One that never ended and is not live here has been cut off.
+// stateWidth is that of the longest word for the state of a run in the list.
+const stateWidth = 7
+
+// runState is how a run is, in a word of stateWidth cells.
 func (b *benchScreen) runState(r *RunInfo) (glyph, word string, p text.Paint) {
-	if r.Err != nil {
-		return "✗", "bad ", b.theme.failed
-	}
 	glyph, p = b.theme.state(r.State)
-	return glyph, text.Fit(r.State.String(), 4), p
+	return glyph, text.Fit(r.State.String(), stateWidth), p
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
 )
@@ -18,7 +19,8 @@ import (
 //	text            a scenario's or run's names and state contain it, whatever the case
 //	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or
 //	                a row's name); = and != ask for the whole
-//	state=done      also wait run fail stop bad
+//	state=done      also running silent failed stopped crashed damaged newer, and bad
+//	                of a scenario that cannot be read
 //	took>5m age<2d  how long a run took, and how long ago it began
 //	metric<number   of one row that meets all of them; also > <= >= = !=, with
 //	                suffixes: 300kB, 20ms, 3%
@@ -39,6 +41,14 @@ type queryCondition struct {
 }
 
 var queryWords = []string{"scenario", "id", "set", "model", "row", "state", "took", "age"}
+
+// listStates are those that a line of the list can have: a run's, and that of a broken scenario.
+var listStates = []string{
+	lab.Running.String(), lab.Silent.String(), lab.Done.String(), lab.Failed.String(), lab.Stopped.String(), lab.Crashed.String(),
+	lab.Damaged.String(), lab.Newer.String(), badScenario,
+}
+
+const badScenario = "bad"
 
 // parseQuery reads a query. The empty one keeps everything.
 func parseQuery(line string) (query, error) {
@@ -102,6 +112,9 @@ func parseQueryWord(word string) (queryCondition, error) {
 			return c, fmt.Errorf("%s is a word: ask %s=… or %s:…", c.key, c.key, c.key)
 		}
 		c.row = c.key == "row"
+		if c.key == "state" && c.op != ":" {
+			return c, nearest.Check("state", c.text, listStates)
+		}
 		return c, nil
 	case "took", "age":
 		seconds, err := parseTime(c.text)
@@ -173,7 +186,7 @@ func (c queryCondition) holdsFor(s *ScenarioInfo) (holds, asks bool) {
 		return contains(c.text, s.Name, s.File, s.About), true
 	case c.key == "scenario":
 		return c.matches(s.Name, s.File), true
-	case c.key == "state" && c.text == "bad":
+	case c.key == "state" && c.text == badScenario:
 		return s.Err != nil, true
 	}
 	return false, false
@@ -198,9 +211,6 @@ func (b *benchScreen) keepsRun(r *RunInfo) bool {
 
 func (c queryCondition) holds(r *RunInfo, f *RunFigures, now time.Time) bool {
 	state := r.State.String()
-	if r.Err != nil {
-		state = "bad"
-	}
 	switch c.key {
 	case "":
 		quick := ""

@@ -16,7 +16,7 @@ import (
 // figuresKey names what was read of a run: a run that goes on has a longer log later.
 func (b *benchScreen) figuresKey(r *RunInfo) string {
 	// reading the log at each doubling costs as much as reading it twice
-	if r.State == lab.Running {
+	if !r.State.Over() {
 		return r.ID + " running " + strconv.Itoa(bits.Len64(uint64(r.Bytes)))
 	}
 	return r.ID + " " + strconv.FormatInt(r.Bytes, 10)

@@ -21,11 +21,11 @@ func TestQuery(t *testing.T) {
 	}}
 	for line, want := range map[string]bool{
 		"": true, "figure": true, "FIGURE": true, "smoke": false, "not smoke": true, "quick": true, "done": true, "scenario:fig": true, "scenario=figure1": true, "scenario=figure": false,
-		"state=done": true, "state=fail": false, "set:steps": true, "set:batch": false, "set:loss=fkl": true, "model:recsys": true, "model:w8": true, "model:llama": false, "id:a1": true,
+		"state=done": true, "state=failed": false, "state:run": false, "set:steps": true, "set:batch": false, "set:loss=fkl": true, "model:recsys": true, "model:w8": true, "model:llama": false, "id:a1": true,
 		"took>5m": true, "took<5m": false, "took>=400s": true, "age<1d": true, "age<2h": false, "age>1w": false,
 		"auc>0.8": true, "auc>0.9": false, "auc_delta>-0.2": true, "auc_delta>-0.5%": false, "bytes<1MB": true, "auc>0.845 bytes<1MB": false, "auc>0.83 bytes<1MB": true,
 		"row:fm bytes<1MB": false, "row:w8a8 bytes<1MB": true, "not auc>0.9": true, "model:recsys auc_delta>-0.2 state=done": true, "loss<9": false, "not not figure": true,
-		"state!=done": false, "scenario!=smoke": true, "auc!=0.85 row:fm": false, "smoke or done": true, "smoke or fail": false, "smoke or figure auc>0.9": false, "auc>0.9 or auc>0.8 state=done": true, `"figure1"`: true, `"figure 1"`: false,
+		"state!=done": false, "scenario!=smoke": true, "auc!=0.85 row:fm": false, "smoke or done": true, "smoke or failed": false, "smoke or figure auc>0.9": false, "auc>0.9 or auc>0.8 state=done": true, `"figure1"`: true, `"figure 1"`: false,
 	} {
 		q, err := parseQuery(line)
 		if err != nil {
@@ -36,7 +36,7 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%q keeps the run: %t, expected %t", line, !want, want)
 		}
 	}
-	for _, line := range []string{"not", "or", "a or", "or a", `"a`, "not or a", "auc<", "auc<much", "aucc<1", "took>long", "took:5m", "age=x", "state<done", "auc:0.8", "age<nand"} {
+	for _, line := range []string{"not", "or", "a or", "or a", `"a`, "not or a", "auc<", "auc<much", "aucc<1", "took>long", "took:5m", "age=x", "state<done", "state=fail", "state!=run", "auc:0.8", "age<nand"} {
 		if _, err := parseQuery(line); err == nil {
 			t.Errorf("%q was taken for a query", line)
 		}

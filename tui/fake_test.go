@@ -158,7 +158,7 @@ func (f *fakeBench) Runs(context.Context) ([]RunInfo, error) {
 		{ID: "20261124-1130-figure1-a1", Scenario: "figure1" + f.scare, State: lab.Done, Started: epoch.Add(-34 * time.Minute), Duration: 723 * time.Second, Machine: "Xeon · 2 cores · avx512" + f.scare},
 		{ID: "20261123-1822-figure1-b2", Scenario: "figure1", State: lab.Done, Started: epoch.Add(-18 * time.Hour), Duration: 53 * time.Second, Quick: true, Settings: []string{"distilled.steps=50"}, Seeds: 1, Seed: 7, Machine: "Xeon · 2 cores · avx512"},
 		{ID: "20261123-1801-smoke-c3", Scenario: "smoke", State: lab.Failed, Started: epoch.Add(-18*time.Hour - 3*time.Minute), Duration: 4 * time.Second, Machine: "Xeon · 2 cores · avx512"},
-		{ID: "20261122-0900-smoke-d4", Scenario: "smoke", Started: epoch.Add(-51 * time.Hour), Err: errors.New("record 17: checksum differs")},
+		{ID: "20261122-0900-smoke-d4", Scenario: "smoke", State: lab.Damaged, Started: epoch.Add(-51 * time.Hour), Err: errors.New("record 17: checksum differs")},
 	}, nil
 }
 
@@ -223,7 +223,7 @@ func (f *fakeBench) Start(_ context.Context, r Request) (*Live, error) {
 	events[0].Begin.Quick = r.Quick
 	f.board, f.done = lab.Fold(events[:f.live]), make(chan struct{})
 	return &Live{RunID: "20261124-1204-figure1-e5", Board: f.board, Done: f.done, Cancel: func() {
-		f.board.Apply(lab.Event{Kind: lab.KindEnd, Time: 30, State: lab.Cancelled, Text: "interrupted"})
+		f.board.Apply(lab.Event{Kind: lab.KindEnd, Time: 30, State: lab.Stopped, Text: "interrupted"})
 		close(f.done)
 	}}, nil
 }

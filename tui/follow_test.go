@@ -20,7 +20,7 @@ func TestRunOfAnotherProcessIsFollowed(t *testing.T) {
 	s := newScript(t, 124, 40, Options{})
 	s.bench.other = &Live{RunID: id, Board: board, Done: done, Cancel: func() { cancelled++ }}
 	s.run(s.m.openRun(id, false))
-	s.expect("[2 Run]", "live in another process", "● run")
+	s.expect("[2 Run]", "live in another process", "● running")
 	if strings.Contains(s.screen(), "x stop") {
 		t.Error("a run of another process can be stopped")
 	}
@@ -51,7 +51,7 @@ func TestRunOfAnotherProcessIsFollowed(t *testing.T) {
 func TestWriterThatIsGoneIsSaid(t *testing.T) {
 	const id = "20261123-1822-figure1-b2"
 	for text, said := range map[string]bool{"interrupted: its process is gone": true, "interrupted": false} {
-		board := lab.Fold(append(fakeLog(id, 3, 0)[:520:520], lab.Event{Kind: lab.KindEnd, Time: 20, State: lab.Cancelled, Text: text}))
+		board := lab.Fold(append(fakeLog(id, 3, 0)[:520:520], lab.Event{Kind: lab.KindEnd, Time: 20, State: lab.Stopped, Text: text}))
 		done := make(chan struct{})
 		close(done)
 		s := newScript(t, 124, 40, Options{})

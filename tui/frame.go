@@ -44,23 +44,16 @@ func (m *model) frame() string {
 	return b.String()
 }
 
-// tooSmall says what of a run can be said anywhere, and what size the screens need.
+// tooSmall says in one line what of the screen can be said anywhere and, where there is room, what
+// size the screens need.
 func (m *model) tooSmall() []string {
-	var lines []string
-	if s := m.session; s != nil && !m.running() {
-		s.read(func(v *lab.View) {
-			glyph, paint := m.theme.state(v.State)
-			lines = append(lines, paint.On(text.Cut(glyph+" "+v.State.String()+" "+text.Clean(v.Begin.Scenario), m.width)))
-		})
+	what := m.brief()
+	needed := fmt.Sprintf("  %d×%d needed", minWidth, minHeight)
+	line := what.in(m.width)
+	if room := m.width - text.Width(needed); text.Width(line) <= room {
+		line += m.theme.dim.On(needed)
 	}
-	if live := strings.TrimSpace(m.liveText()); live != "" {
-		lines = append(lines, text.Cut(live, m.width))
-	}
-	needed := fmt.Sprintf("%d×%d needed, have %d×%d", minWidth, minHeight, m.width, m.height)
-	if m.height <= len(lines) {
-		lines = nil
-	}
-	return append(lines, text.Wrap(needed, m.width)...)
+	return []string{line}
 }
 
 // lines draws title, pane and footer.

@@ -115,7 +115,7 @@ func (m *model) help() {
 			"shift held down leaves the mouse to the terminal, which then selects text",
 		})
 		p.say("")
-		p.say(text.Wrap("○ wait  ● run  ✓ done  ✗ fail  ■ stop     * behind a value: take it with care, the line below the table says why", width)...)
+		p.say(text.Wrap("○ waiting  ● running  ◌ silent  ✓ done  ✗ failed, crashed, damaged  ■ stopped  – not run     * behind a value: take it with care, the line below the table says why", width)...)
 		return p.lines
 	}})
 }

@@ -50,7 +50,7 @@ func (s *script) labels() string {
 func TestRunWatchSortFilterOpen(t *testing.T) {
 	s := newScript(t, 120, 40, Options{})
 	s.expect("▌ figure1", "[1 Bench]")
-	s.keys("r<enter>").expect("[2 Run]", "● run 60%", "○ wait", "heads-50%-kd.loss")
+	s.keys("r<enter>").expect("[2 Run]", "● running 60%", "○ waiting", "heads-50%-kd.loss")
 	s.keys("<right><right><right><right><right><right>").expect("▸AUC exp.")
 	s.keys("s").expect("▸AUC exp.▲")
 	if got, want := s.labels(), "heads-50% mlp-37% mlp-37%-kd distilled FM heads-50%-kd w8a8 w4a16"; got != want {
@@ -118,7 +118,7 @@ func TestStopAsksAndCancels(t *testing.T) {
 	}
 	s.keys("xy")
 	s.send(endedMsg{s.m.live})
-	s.expect("■ stop", "goes on from there")
+	s.expect("■ stopped", "goes on from there")
 }
 
 func TestQuitAsksWhileLive(t *testing.T) {
@@ -143,8 +143,8 @@ func TestFreezeKeepsTheViewAndNotTheRun(t *testing.T) {
 		s.bench.board.Apply(e)
 	}
 	s.send(tickMsg(epoch))
-	s.expect("● run 60%")
-	s.keys(".").expectNot("● run 60%").expect("✓ done")
+	s.expect("● running 60%")
+	s.keys(".").expectNot("● running 60%").expect("✓ done")
 }
 
 // A replay that has come to its end shows what opening the run shows.

@@ -63,7 +63,7 @@ func TestProgram(t *testing.T) {
 		t.Error("the run goes on without the workbench")
 	}
 	m.live.read(func(v *lab.View) {
-		if v.State != lab.Cancelled {
+		if v.State != lab.Stopped {
 			t.Errorf("the run is %s, expected stop", v.State)
 		}
 	})

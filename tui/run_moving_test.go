@@ -55,7 +55,7 @@ func TestWhatAStepInWorkSays(t *testing.T) {
 		begin := lab.Event{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Scenario: "s", Rows: []string{"kd"}, Cells: []lab.Cell{{ID: "c", Seed: 1}}}}
 		s := newScript(t, 100, 30, Options{})
 		s.send(watchMsg{&session{id: "r", board: lab.Fold([]lab.Event{begin, step})}})
-		if line := strings.TrimSpace(s.line("● run")); !strings.HasSuffix(line, strings.TrimSpace("· "+want)) {
+		if line := strings.TrimSpace(s.line("● running")); !strings.HasSuffix(line, strings.TrimSpace("· "+want)) {
 			t.Errorf("%q, expected %q at its end", line, want)
 		}
 	}

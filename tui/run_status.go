@@ -16,11 +16,15 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	if v.Begin.Quick {
 		name += " (quick)"
 	}
-	glyph, paint := r.theme.state(v.State)
+	state, silence := s.state(v)
+	glyph, paint := r.theme.state(state)
 	parts := []string{}
-	if v.State == lab.Running {
+	switch state {
+	case lab.Running:
 		parts = append(parts, r.progress(v)...)
-	} else {
+	case lab.Silent:
+		parts = append(parts, text.Clean(silence), report.Progress(v))
+	default:
 		parts = append(parts, "took "+report.Duration(v.Time))
 	}
 	if v.Error != "" && v.Error != lab.Interrupted { // that it was stopped is said already
@@ -49,11 +53,11 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	if n := r.last.sweep.Folded(); n > 0 {
 		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
 	}
-	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+v.State.String()) + "  " + strings.Join(parts, " · ")
-	mode := r.mode(s, true)
+	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+state.String()) + "  " + strings.Join(parts, " · ")
+	mode := r.mode(v, s, true)
 	// the mode matters more than the end of the state
 	if mode != "" && text.Width(line)+text.Width(mode) >= width {
-		mode = r.mode(s, false)
+		mode = r.mode(v, s, false)
 		line = text.Cut(line, max(width/2, width-text.Width(mode)-2))
 	}
 	return text.Sides(text.Cut(line, width), mode, width)
@@ -66,8 +70,8 @@ func (r *runScreen) typing() bool {
 }
 
 // mode is what is unusual about what is shown: a replay and, when there is room for it, how far it
-// is; a frozen view.
-func (r *runScreen) mode(s *session, far bool) string {
+// is; a frozen view; as of when a run is shown that has not ended and is not followed.
+func (r *runScreen) mode(v *lab.View, s *session, far bool) string {
 	var words []string
 	if r := s.replay; r != nil {
 		word := fmt.Sprintf("▶ replay ×%g", r.speed)
@@ -87,6 +91,9 @@ func (r *runScreen) mode(s *session, far bool) string {
 	}
 	if s.deleted {
 		words = append(words, "log deleted")
+	}
+	if at := report.AsOf(v); at != "" && s.over() && s.replay == nil && s.frozen == nil {
+		words = append(words, at)
 	}
 	if s.frozen != nil {
 		words = append(words, "frozen (.) as of "+s.frozenAt.Format("15:04:05"))

@@ -210,7 +210,11 @@ func (r *runScreen) stepText(t *table, row *sweep.Row) string {
 		}
 	}
 	if len(parts) == 1 {
-		parts = append(parts, "not begun")
+		word := "not begun"
+		if row.State != lab.Waiting {
+			word = row.State.String()
+		}
+		parts = append(parts, word)
 	}
 	return text.Clean(strings.Join(parts, " · "))
 }

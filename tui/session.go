@@ -33,6 +33,17 @@ func (s *session) elapsed(v *lab.View, now time.Time) float64 {
 	return now.Sub(s.began).Seconds()
 }
 
+// state is how the run is, of which v is what is shown, and of a silent one for how long.
+func (s *session) state(v *lab.View) (state lab.State, silence string) {
+	if s.live == nil || s.live.Silence == nil || s.frozen != nil || v.State != lab.Running {
+		return v.State, ""
+	}
+	if silence = s.live.Silence(); silence != "" {
+		return lab.Silent, silence
+	}
+	return v.State, ""
+}
+
 // left estimates what the run still needs.
 func (s *session) left(v *lab.View, now time.Time) lab.Left {
 	if s.forecast == nil {

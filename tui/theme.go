@@ -96,12 +96,16 @@ func (t *theme) state(s lab.State) (glyph string, p text.Paint) {
 		return "●", t.running
 	case lab.Done:
 		return "✓", t.done
-	case lab.Failed:
+	case lab.Failed, lab.Crashed, lab.Damaged, lab.Newer:
 		return "✗", t.failed
-	case lab.Cancelled:
+	case lab.Stopped:
 		return "■", t.warning
+	case lab.Silent:
+		return "◌", t.warning
 	case lab.Deleted:
 		return "−", t.warning
+	case lab.NotRun, lab.Unknown:
+		return "–", t.dim
 	}
 	return "○", t.dim
 }

@@ -182,7 +182,7 @@ func (w *workbench) ended(s *session) tea.Cmd {
 	switch state {
 	case lab.Failed:
 		w.fail("run "+text.Clean(name), errors.New(reason))
-	case lab.Cancelled:
+	case lab.Stopped:
 		w.say("%s was stopped; what it had finished is kept, the next run goes on from there", text.Clean(name))
 	default:
 		w.say("%s is %s", text.Clean(name), state)

@@ -114,12 +114,12 @@ func unfinished(v *lab.View) string {
 	switch v.State {
 	case lab.Done:
 		return ""
-	case lab.Failed:
-		return "failed " + done
-	case lab.Cancelled:
-		return "was stopped " + done
+	case lab.Failed, lab.Crashed:
+		return v.State.String() + " " + done
+	case lab.Stopped, lab.Deleted:
+		return "was " + v.State.String() + " " + done
 	}
-	return "is not at its end, " + done
+	return "is " + v.State.String() + " " + done
 }
 
 // Compare sets a run against a base, row by row.

@@ -85,7 +85,7 @@ func newJUnitSuite(v *lab.View) junitSuite {
 	switch {
 	case !v.Begun && v.State == lab.Failed:
 		suite.fail(junitCase{Class: name, Name: "start", Time: "0.000"}, "the run did not begin: "+v.Error)
-	case v.State == lab.Failed || v.State == lab.Cancelled:
+	case v.State.Over() && v.State != lab.Done:
 		suite.fail(junitCase{Class: name, Name: "run " + v.Begin.Run, Time: decimal(v.Time)}, v.State.String()+": "+v.Error)
 	}
 	suite.Tests = len(suite.Cases)

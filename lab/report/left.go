@@ -44,7 +44,10 @@ func Progress(v *lab.View) string {
 		}
 		return fmt.Sprintf("%d/%s", measured, Plural(len(v.Rows), "step"))
 	}
-	over := len(v.Cells) - v.Count(lab.Waiting) - v.Count(lab.Running)
+	over := len(v.Cells)
+	for _, s := range []lab.State{lab.Waiting, lab.Running, lab.NotRun, lab.Unknown} {
+		over -= v.Count(s)
+	}
 	return fmt.Sprintf("%d/%s", over, Plural(len(v.Cells), "cell"))
 }
 

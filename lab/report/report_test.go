@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 	"pgregory.net/rapid"
@@ -399,7 +400,7 @@ func TestCompareQuality(t *testing.T) {
 // a comparison, and a run that is not at its end says so.
 func TestWhatWasNotMeasuredIsLost(t *testing.T) {
 	whole := run("whole", 2, nil).Snapshot()
-	none := lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &whole.Begin}, {Kind: lab.KindEnd, State: lab.Cancelled}}).Snapshot()
+	none := lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &whole.Begin}, {Kind: lab.KindEnd, State: lab.Stopped}}).Snapshot()
 	part := run("part", 2, nil).Snapshot()
 	part.State, part.Rows[2].Done, part.Rows[2].Values = lab.Running, 0, nil
 	for _, c := range []struct {
@@ -413,8 +414,8 @@ func TestWhatWasNotMeasuredIsLost(t *testing.T) {
 		{"nothing new", whole, none, false, []string{"FM", "distilled", "w8a8"}, [2]string{"", "the new run was stopped with 0 of 2 cells done"}},
 		{"nothing in the base", none, whole, false, nil, [2]string{"the base was stopped with 0 of 2 cells done", ""}},
 		{"nothing at all", none, none, false, nil, [2]string{"the base was stopped with 0 of 2 cells done", "the new run was stopped with 0 of 2 cells done"}},
-		{"a part", whole, part, true, []string{"w8a8"}, [2]string{"", "the new run is not at its end, with 2 of 2 cells done"}},
-		{"a part as base", part, whole, true, nil, [2]string{"the base is not at its end, with 2 of 2 cells done", ""}},
+		{"a part", whole, part, true, []string{"w8a8"}, [2]string{"", "the new run is running with 2 of 2 cells done"}},
+		{"a part as base", part, whole, true, nil, [2]string{"the base is running with 2 of 2 cells done", ""}},
 	} {
 		got := Compare(c.base, c.next)
 		if got.Comparable != c.comparable || !slices.Equal(got.Lost, c.lost) || got.Unfinished != c.unfinished {
@@ -424,6 +425,24 @@ func TestWhatWasNotMeasuredIsLost(t *testing.T) {
 			if !c.comparable || slices.Contains(c.lost, change.Row) {
 				t.Errorf("%s: %s of %s is listed as %v", c.name, change.Metric.Key, change.Row, change.Judgement)
 			}
+		}
+	}
+}
+
+// TestAsOf: the picture of a run that has not come to its end says when it was true.
+func TestAsOf(t *testing.T) {
+	v := run("r", 2, nil).Snapshot()
+	v.Begin.Started, v.Time, v.Begun = 1_000_000_000, 90.6, true
+	for state, want := range map[lab.State]bool{
+		lab.Running: true, lab.Silent: true, lab.Crashed: true, lab.Damaged: true, lab.Deleted: true, lab.Done: false, lab.Failed: false, lab.Stopped: false,
+	} {
+		v.State = state
+		got := AsOf(v)
+		if at := "as of " + time.Unix(1_000_000_090, 0).Format("2006-01-02 15:04:05"); want && got != at || !want && got != "" {
+			t.Errorf("%s: %q", state, got)
+		}
+		if strings.Contains(subtitle(v), "as of") != want {
+			t.Errorf("%s: the subtitle is %q", state, subtitle(v))
 		}
 	}
 }

@@ -118,7 +118,7 @@ func TestSidesOfTwoScenarios(t *testing.T) {
 // TestSidesOfUnfinishedRuns: a row whose seeds have all reported lacks nothing, whatever else the
 // run lacks.
 func TestSidesOfUnfinishedRuns(t *testing.T) {
-	v := sweepRun("r", "1", lab.Cancelled)
+	v := sweepRun("r", "1", lab.Stopped)
 	for _, row := range v.Rows {
 		if row.State != lab.Done {
 			t.Fatalf("%s is %s", row.Label(), row.State)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"slimlab/internal/visible"
 	"slimlab/lab"
@@ -159,8 +160,10 @@ func subtitle(v *lab.View) string {
 	if !v.Begun && v.State == lab.Failed {
 		return "the run did not begin"
 	}
-	state := map[lab.State]string{lab.Waiting: "waiting", lab.Running: "running", lab.Done: "done", lab.Failed: "failed", lab.Cancelled: "stopped"}[v.State]
-	parts := []string{state + " after " + Duration(v.Time)}
+	parts := []string{v.State.String() + " after " + Duration(v.Time)}
+	if at := AsOf(v); at != "" {
+		parts = append(parts, at)
+	}
 	if done := v.Count(lab.Done); done < len(v.Cells) {
 		parts = append(parts, fmt.Sprintf("%d of %d cells", done, len(v.Cells)))
 	}
@@ -174,6 +177,24 @@ func subtitle(v *lab.View) string {
 		parts = append(parts, strings.Join(machines, ", "))
 	}
 	return visible.Line(strings.Join(parts, " · "))
+}
+
+// AsOf says when a picture of a run that has not ended was true: at the latest event of its log;
+// "" of a run that has ended.
+func AsOf(v *lab.View) string {
+	switch v.State {
+	case lab.Done, lab.Failed, lab.Stopped:
+		return ""
+	}
+	if !v.Begun || v.Begin.Started == 0 {
+		return ""
+	}
+	return "as of " + latest(v).Format("2006-01-02 15:04:05")
+}
+
+// latest is when the latest event came, by the clock of the run's machine.
+func latest(v *lab.View) time.Time {
+	return time.Unix(v.Begin.Started, v.Begin.Nanoseconds).Add(time.Duration(v.Time * float64(time.Second)))
 }
 
 func seedCount(v *lab.View) int {

@@ -138,7 +138,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the board says %s: %s", view.State, view.Error)
 	}
 	for _, c := range view.Cells {
-		if c.State != lab.Cancelled {
+		if c.State != lab.Stopped {
 			t.Errorf("cell %s is %s, expected a cancelled one", c.ID, c.State)
 		}
 	}
@@ -283,10 +283,10 @@ func TestPanic(t *testing.T) {
 func TestFailureAndInterrupt(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	out, err := workUntil(t, h, oneBroken(t), Options{Jobs: 1}, func(e lab.Event) bool { return e.Kind == lab.KindNote && e.Level == lab.Error })
-	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
+	if !errors.Is(err, context.Canceled) || out.State != lab.Stopped {
 		t.Errorf("run is %s, error %v", out.State, err)
 	}
-	if view := out.Board.Snapshot(); view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.Cancelled {
+	if view := out.Board.Snapshot(); view.Cells[0].State != lab.Failed || view.Cells[1].State != lab.NotRun {
 		t.Errorf("the board shows\n%s", view)
 	}
 }

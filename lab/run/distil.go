@@ -34,7 +34,7 @@ var losses = []scenario.Name{
 	{Name: "njsd", Parameter: "β", Formula: "jsd/(β(1−β))", About: "jsd as large as the KL divergences, which are its limits"},
 	{Name: "skl", Parameter: "α", Formula: "KL(p‖αp + (1−α)q)", About: "skewed forward KL (DistiLLM): gradients stay bounded where the student finds nothing likely"},
 	{Name: "srkl", Parameter: "α", Formula: "KL(q‖(1−α)p + αq)", About: "skewed reverse KL (DistiLLM)"},
-	{Name: "tvd", Formula: "½ Σ|p − q|", About: "total variation distance"},
+	{Name: "tvd", Formula: "Σ|p − q|/2", About: "total variation distance"},
 }
 
 // Describe says what the step does.

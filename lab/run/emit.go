@@ -100,7 +100,7 @@ func (r *Run) noteOnce(level lab.Level, text string) {
 func (r *Run) end(state lab.State, err error) error {
 	e := lab.Event{Kind: lab.KindEnd, State: state}
 	switch {
-	case state == lab.Cancelled:
+	case state == lab.Stopped:
 		e.Text = lab.Interrupted
 	case err != nil:
 		e.Text = err.Error()

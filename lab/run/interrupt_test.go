@@ -46,11 +46,11 @@ func TestInterrupt(t *testing.T) {
 		if !reached {
 			t.Fatalf("%s: the run never came there: %v", at, err)
 		}
-		if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
+		if !errors.Is(err, context.Canceled) || out.State != lab.Stopped {
 			t.Fatalf("%s: run is %s, error %v; expected an interrupted one", at, out.State, err)
 		}
 		view := out.Board.Snapshot()
-		if view.State != lab.Cancelled || view.Cells[0].State != lab.Cancelled || view.Errors != 0 {
+		if view.State != lab.Stopped || view.Cells[0].State != lab.Stopped || view.Errors != 0 {
 			t.Errorf("%s: the board shows\n%s", at, view)
 		}
 		artifactDirs(t, h, everything) // nothing unfinished is left
@@ -67,11 +67,11 @@ func TestInterrupt(t *testing.T) {
 	}
 	states := map[lab.State]int{}
 	for _, r := range runs {
-		if states[r.State]++; r.Interrupted || r.Problem != nil {
-			t.Errorf("run %s: without an end %t, problem %v", r.ID, r.Interrupted, r.Problem)
+		if states[r.State]++; r.Problem != nil {
+			t.Errorf("run %s: problem %v", r.ID, r.Problem)
 		}
 	}
-	if states[lab.Cancelled] != 10 || states[lab.Done] != 1 {
+	if states[lab.Stopped] != 10 || states[lab.Done] != 1 {
 		t.Errorf("runs by state: %v", states)
 	}
 }
@@ -83,7 +83,7 @@ func TestInterruptSideBySide(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	plan := parse(t, chain, scenario.Options{Seeds: 2})
 	out, err := workUntil(t, h, plan, Options{Jobs: 2}, func(e lab.Event) bool { return place(e) == "pruned/serve/0" })
-	if !errors.Is(err, context.Canceled) || out.State != lab.Cancelled {
+	if !errors.Is(err, context.Canceled) || out.State != lab.Stopped {
 		t.Fatalf("run is %s, error %v", out.State, err)
 	}
 	out = mustWork(t, h, plan, Options{Jobs: 2})
@@ -137,8 +137,8 @@ func TestKill(t *testing.T) {
 		t.Fatalf("%d runs, error %v; expected 4", len(runs), err)
 	}
 	for _, r := range runs {
-		if !r.Interrupted || r.State != lab.Cancelled || r.Problem != nil {
-			t.Errorf("run %s is %s, interrupted %t, problem %v", r.ID, r.State, r.Interrupted, r.Problem)
+		if r.State != lab.Crashed || r.Problem != nil {
+			t.Errorf("run %s is %s, problem %v", r.ID, r.State, r.Problem)
 		}
 		if _, err := h.Logs.Read(r.ID); err != nil {
 			t.Error(err)

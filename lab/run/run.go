@@ -187,7 +187,7 @@ func (r *Run) Work(ctx context.Context) (Outcome, error) {
 	case err == nil:
 		out.Failed, out.Unjudged = r.verdicts()
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		out.State = lab.Cancelled
+		out.State = lab.Stopped
 	default:
 		out.State = lab.Failed
 		if r.logErr == nil {
@@ -256,7 +256,7 @@ func (r *Run) cell(ctx context.Context, c *scenario.Cell) error {
 		r.emit(lab.Event{Kind: lab.KindCell, Cell: c.ID, State: s, Text: text})
 	}
 	if ctx.Err() != nil {
-		state(lab.Cancelled, "")
+		state(lab.Stopped, "")
 		return ctx.Err()
 	}
 	var err error
@@ -268,7 +268,7 @@ func (r *Run) cell(ctx context.Context, c *scenario.Cell) error {
 	case err == nil:
 		state(lab.Done, "")
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		state(lab.Cancelled, "")
+		state(lab.Stopped, "")
 	default:
 		r.note(c.ID, lab.Error, err.Error())
 		state(lab.Failed, err.Error())

@@ -169,10 +169,10 @@ func TestListReadsTheEndsOfLongLogs(t *testing.T) {
 		t.Fatalf("read as %+v, %v", info, err)
 	}
 	for range 2 {
-		list(lab.Failed, true)
+		list(lab.Damaged, true)
 	}
 	if err := os.WriteFile(s.path("a"), log[:len(log)-1], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	list(lab.Cancelled, false)
+	list(lab.Crashed, false)
 }

@@ -16,6 +16,10 @@ import (
 // writer is taken for gone.
 const quietLimit = time.Minute
 
+// SilentAfter is how long the process of a run may give no sign of life before the run is Silent. A
+// process that works writes to its log each second, or touches it (Log.Flush).
+const SilentAfter = 10 * time.Second
+
 // Follower reads the log of a run as another process writes it. It is not safe for several
 // goroutines at once.
 type Follower struct {
@@ -24,13 +28,27 @@ type Follower struct {
 	reader reader
 	last   lab.Event
 	status Status
+	now    func() time.Time
 }
 
 // Status is what a Follower knows of its run after a call of Next.
 type Status struct {
-	State       lab.State // Running only while its process lives
-	Interrupted bool      // it never ended, and its process is gone; State is Cancelled
-	Modified    time.Time // when the log was last written
+	State    lab.State // Running or Silent only while its process lives
+	Modified time.Time // when the log was last written or touched, by the clock of its writer
+	// Beat is when Next found a sign of life last, by the clock of this process: the log had grown,
+	// or had been touched. At first it is when the log was opened.
+	Beat time.Time
+	// Process is the id of the process that holds the log of a Silent run; 0 where it is not known.
+	Process int
+}
+
+// Silence says for how long a Silent run has been that, and what is known of its process.
+func (s Status) Silence(now time.Time) string {
+	process := "its process"
+	if s.Process != 0 {
+		process += fmt.Sprintf(" %d", s.Process)
+	}
+	return fmt.Sprintf("for %v: %s holds the log but writes nothing", now.Sub(s.Beat).Truncate(time.Second), process)
 }
 
 // ErrReplaced says that the file of a followed log is not the one that was opened: it was removed,
@@ -48,7 +66,9 @@ func (s *Store) Follow(name string) (*Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run store: %w", err)
 	}
-	return &Follower{file: f, id: id, reader: reader{name: f.Name()}, status: Status{State: lab.Running}}, nil
+	return &Follower{
+		file: f, id: id, reader: reader{name: f.Name()}, status: Status{State: lab.Running, Beat: s.now()}, now: s.now,
+	}, nil
 }
 
 // ID is that of the run.
@@ -67,10 +87,11 @@ func (f *Follower) Writing() bool {
 // Next calls apply with each event whose record was completed since the last call. A record that
 // the writer has not completed waits for a later call. Of a run whose process is gone before its
 // end, Next adds what Read adds: a note on a torn record and an end event. After the end Next reads
-// nothing. A damaged record is an error, as is a log that is no longer the one that was opened
+// nothing. A run whose process lives and has given no sign of life for SilentAfter is Silent, until
+// it gives one. A damaged record is an error, as is a log that is no longer the one that was opened
 // (ErrReplaced).
 func (f *Follower) Next(apply func(lab.Event)) (Status, error) {
-	if f.status.State != lab.Running {
+	if f.status.State.Over() {
 		return f.status, nil
 	}
 	// The lock is looked at before the size: a writer that ends in between has then written its end
@@ -83,7 +104,7 @@ func (f *Follower) Next(apply func(lab.Event)) (Status, error) {
 	if stat.Size() < f.reader.offset {
 		return f.status, fmt.Errorf("run log %s: %w", f.file.Name(), ErrReplaced)
 	}
-	f.status.Modified = stat.ModTime()
+	f.hear(stat)
 	torn, err := f.read(stat.Size(), apply)
 	switch {
 	case err != nil:
@@ -96,6 +117,22 @@ func (f *Follower) Next(apply func(lab.Event)) (Status, error) {
 		f.crashed(torn, apply)
 	}
 	return f.status, nil
+}
+
+// hear takes what a log's size and time say of its writer. The file's time may come from the clock
+// of another machine: it is compared with nothing but what it was before.
+func (f *Follower) hear(stat os.FileInfo) {
+	s, now := &f.status, f.now()
+	if stat.Size() > f.reader.size || !stat.ModTime().Equal(s.Modified) {
+		if !s.Modified.IsZero() {
+			s.Beat = now
+		}
+		s.Modified = stat.ModTime()
+	}
+	s.State, s.Process = lab.Running, 0
+	if now.Sub(s.Beat) >= SilentAfter {
+		s.State, s.Process = lab.Silent, filelock.Holder(f.file)
+	}
 }
 
 // writing says whether a log's writer lives, by what a look at its lock gave and, where there are
@@ -145,9 +182,9 @@ func (f *Follower) read(size int64, apply func(lab.Event)) (torn bool, err error
 
 // crashed ends a run that did not end itself.
 func (f *Follower) crashed(torn bool, apply func(lab.Event)) {
-	f.status.State, f.status.Interrupted = lab.Cancelled, true
+	f.status.State, f.status.Process = lab.Crashed, 0
 	if torn {
 		apply(lab.Event{Kind: lab.KindNote, Time: f.last.Time, Level: lab.Warning, Text: tornNote})
 	}
-	apply(lab.Event{Kind: lab.KindEnd, Time: f.last.Time, State: lab.Cancelled, Text: interrupted})
+	apply(lab.Event{Kind: lab.KindEnd, Time: f.last.Time, State: lab.Crashed, Text: crashed})
 }

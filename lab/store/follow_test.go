@@ -104,7 +104,7 @@ func TestFollowerOfACrashedRun(t *testing.T) {
 		if cut > 0 {
 			want = lab.KindNote
 		}
-		if err != nil || !status.Interrupted || status.State != lab.Cancelled || len(kinds) != 2 || kinds[0] != want || kinds[1] != lab.KindEnd {
+		if err != nil || status.State != lab.Crashed || len(kinds) != 2 || kinds[0] != want || kinds[1] != lab.KindEnd {
 			t.Errorf("cut %d: %+v, %v, events %v", cut, status, err, kinds)
 		}
 	}
@@ -187,8 +187,8 @@ func TestCrashHasTheTimeOfTheLastEvent(t *testing.T) {
 	defer f.Close()
 	var got []lab.Event
 	status, err := f.Next(func(e lab.Event) { got = append(got, e) })
-	if err != nil || !status.Interrupted || !status.Modified.Equal(written) {
-		t.Errorf("%v, %+v, expected a run that was interrupted and last written at %v", err, status, written)
+	if err != nil || status.State != lab.Crashed || !status.Modified.Equal(written) {
+		t.Errorf("%v, %+v, expected a crashed run, last written at %v", err, status, written)
 	}
 	if len(got) != 4 || got[2].Kind != lab.KindNote || got[2].Time != 7.5 || got[3].Kind != lab.KindEnd || got[3].Time != 7.5 {
 		t.Errorf("events %v, expected note and end at 7.5 s", got)
@@ -228,7 +228,7 @@ func TestFollowerSaysWhatReadSays(t *testing.T) {
 		var got []lab.Event
 		for range 2 { // the second look adds nothing
 			status, err := f.Next(func(e lab.Event) { got = append(got, e) })
-			if err != nil || status.State != run.State || status.Interrupted != run.Interrupted {
+			if err != nil || status.State != run.State {
 				t.Errorf("%d of %d bytes: %+v, %v, Read says %s", cut, len(whole), status, err, run.State)
 			}
 		}

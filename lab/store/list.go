@@ -18,33 +18,38 @@ import (
 
 // Info is one line of the list of runs.
 type Info struct {
-	ID          string
-	Scenario    string
-	About       string
-	Hash        string
-	Machine     string
-	Process     int       // that began it; 0: its log does not say
-	Host        string    // the name of its machine
-	State       lab.State // Running only while its process lives
-	Interrupted bool      // it never ended, and its process is gone; State is Cancelled
-	Error       string
-	Started     time.Time
-	Duration    time.Duration // to the last event
-	Quick       bool
-	Cells       int
-	Settings    []string // key=value overrides of the scenario
-	Source      string   // the scenario file's text
-	Seeds       int      // of each point of the sweep
-	Seed        int      // the first one
-	Bytes       int64
+	ID       string
+	Scenario string
+	About    string
+	Hash     string
+	Machine  string
+	Process  int    // that began it; 0: its log does not say
+	Host     string // the name of its machine
+	// State is how the run is; Running only while its process lives. One look at a log cannot tell
+	// a run that is Silent from one that is Running; Damaged and Newer have a Problem.
+	State    lab.State
+	Error    string
+	Started  time.Time
+	Duration time.Duration // to the last event
+	Quick    bool
+	Cells    int
+	Settings []string // key=value overrides of the scenario
+	Source   string   // the scenario file's text
+	Seeds    int      // of each point of the sweep
+	Seed     int      // the first one
+	Bytes    int64
 	// why the log cannot be read, or only its beginning; the other fields hold what is known
 	Problem error
-
-	modified time.Time // the log
+	// Modified is when the log was last written, or touched as a sign of life, by its writer's
+	// clock.
+	Modified time.Time
+	// Holder is the id of the process that holds the log of a Running run; 0 where it is not known,
+	// or not one of this machine.
+	Holder int
 }
 
 // Ended reports whether the run's process is gone or has ended the run.
-func (i Info) Ended() bool { return i.State != lab.Running }
+func (i Info) Ended() bool { return i.State.Over() }
 
 // List returns all runs, the newest first. A run whose log is damaged, or of a newer version
 // (NewerError), is listed with its Problem. Of a log of more than half a megabyte only the
@@ -72,7 +77,7 @@ func (s *Store) List() ([]Info, error) {
 	slices.SortFunc(runs, func(a, b Info) int {
 		// logs of earlier versions have seconds only: of two that began in one, the later is the
 		// one that was written last
-		return cmp.Or(b.Started.Compare(a.Started), b.modified.Compare(a.modified), cmp.Compare(b.ID, a.ID))
+		return cmp.Or(b.Started.Compare(a.Started), b.Modified.Compare(a.Modified), cmp.Compare(b.ID, a.ID))
 	})
 	return runs, nil
 }
@@ -110,7 +115,7 @@ func (s *Store) known(id string) (Info, bool) {
 		return Info{}, false
 	}
 	stat, err := os.Stat(s.path(id))
-	return info, err == nil && stat.Size() == info.Bytes && stat.ModTime().Equal(info.modified)
+	return info, err == nil && stat.Size() == info.Bytes && stat.ModTime().Equal(info.Modified)
 }
 
 // remember keeps what was found of a run that has ended, or of a damaged log. Damage stays until
@@ -119,7 +124,7 @@ func (s *Store) remember(info Info) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.listed[info.ID]
-	if old.Problem != nil && old.Bytes == info.Bytes && old.modified.Equal(info.modified) {
+	if old.Problem != nil && old.Bytes == info.Bytes && old.Modified.Equal(info.Modified) {
 		return
 	}
 	s.listed[info.ID] = info
@@ -148,9 +153,9 @@ func (i *Info) describe(first, last lab.Event) {
 	i.Duration = time.Duration(last.Time * float64(time.Second))
 	switch {
 	case last.Kind == lab.KindEnd:
-		i.State, i.Error, i.Interrupted = last.State, last.Text, false
-	case i.Interrupted:
-		i.State, i.Error = lab.Cancelled, interrupted
+		i.State, i.Error = last.State, last.Text
+	case i.State == lab.Crashed:
+		i.Error = crashed
 	}
 }
 
@@ -171,6 +176,10 @@ func seedsOf(cells []lab.Cell) (first, n int) {
 
 // damage marks a run whose log cannot be read to its end: how it ended is not known.
 func (i *Info) damage(err error) {
-	i.Problem, i.State, i.Interrupted = err, lab.Failed, false
+	i.Problem, i.State = err, lab.Damaged
 	i.Error = "its log is damaged, and what comes after the damage is not shown: " + err.Error()
+	var newer *NewerError
+	if errors.As(err, &newer) {
+		i.State, i.Error = lab.Newer, err.Error()
+	}
 }

@@ -109,7 +109,7 @@ func TestLogRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(run.Events) != 7 || run.State != lab.Done || run.Interrupted || run.Scenario != "figure1" || run.Duration != 5*time.Second || run.Cells != 1 {
+	if len(run.Events) != 7 || run.State != lab.Done || run.Scenario != "figure1" || run.Duration != 5*time.Second || run.Cells != 1 {
 		t.Errorf("%+v", run)
 	}
 	if x := run.Events[1].Value; !math.IsInf(x, 1) {
@@ -141,7 +141,7 @@ func TestTornAnywhere(t *testing.T) {
 			}
 			run, err := s.Read("a")
 			if tail == "" && !begun && err != nil && strings.Contains(err.Error(), "without the event that begins a run") {
-				if list, err := s.List(); err != nil || list[0].Problem == nil || list[0].State != lab.Failed {
+				if list, err := s.List(); err != nil || list[0].Problem == nil || list[0].State != lab.Damaged {
 					t.Fatalf("cut at %d: %v, %+v", cut, err, list)
 				}
 				continue
@@ -154,7 +154,7 @@ func TestTornAnywhere(t *testing.T) {
 				continue // zeros after half a record: damage within the header or the payload
 			}
 			events := run.Events
-			if last := events[len(events)-1]; last.Kind != lab.KindEnd || last.State != lab.Cancelled {
+			if last := events[len(events)-1]; last.Kind != lab.KindEnd || last.State != lab.Crashed {
 				t.Fatalf("cut at %d: ends with %+v", cut, last)
 			}
 			events = events[:len(events)-1]
@@ -236,7 +236,7 @@ func TestDamageIsFound(t *testing.T) {
 		n := len(run.Events) - 1
 		end := run.Events[n]
 		if run.Problem == nil { // the end event is lost: a torn end
-			if n--; n != len(full.Events)-1 || run.Events[n].Level != lab.Warning || end.State != lab.Cancelled {
+			if n--; n != len(full.Events)-1 || run.Events[n].Level != lab.Warning || end.State != lab.Crashed {
 				t.Fatalf("byte %d of %d: %+v without a word", at, len(whole), run.Events)
 			}
 			continue
@@ -244,13 +244,13 @@ func TestDamageIsFound(t *testing.T) {
 		if !reflect.DeepEqual(run.Events[:n], full.Events[:n]) {
 			t.Fatalf("byte %d: the events before the damage are others: %+v", at, run.Events)
 		}
-		if end.Kind != lab.KindEnd || end.State != lab.Failed || run.State != lab.Failed || !strings.Contains(end.Text, "its log is damaged") || !strings.Contains(end.Text, "a"+extension) {
+		if end.Kind != lab.KindEnd || end.State != lab.Damaged || run.State != lab.Damaged || !strings.Contains(end.Text, "its log is damaged") || !strings.Contains(end.Text, "a"+extension) {
 			t.Fatalf("byte %d: the damage is not marked: %+v", at, end)
 		}
-		if info := runs[0]; info.Problem == nil || info.State != lab.Failed || info.Scenario != "figure1" || info.Started != time.Unix(1, 0) {
+		if info := runs[0]; info.Problem == nil || info.State != lab.Damaged || info.Scenario != "figure1" || info.Started != time.Unix(1, 0) {
 			t.Fatalf("byte %d: the list says %+v", at, info)
 		}
-		if v := lab.Fold(run.Events).Snapshot(); v.State != lab.Failed || v.Begin.Run != "a" || !strings.Contains(v.Error, "its log is damaged") {
+		if v := lab.Fold(run.Events).Snapshot(); v.State != lab.Damaged || v.Begin.Run != "a" || !strings.Contains(v.Error, "its log is damaged") {
 			t.Fatalf("byte %d: the board shows %s", at, v)
 		}
 	}
@@ -384,7 +384,7 @@ func TestSynced(t *testing.T) {
 		{lab.Event{Kind: lab.KindNote}, 0},
 		{lab.Event{Kind: lab.KindVerdict}, 1},
 		{lab.Event{Kind: lab.KindCell, State: lab.Running}, 0},
-		{lab.Event{Kind: lab.KindCell, State: lab.Cancelled}, 0},
+		{lab.Event{Kind: lab.KindCell, State: lab.Stopped}, 0},
 		{lab.Event{Kind: lab.KindCell, State: lab.Failed}, 1},
 		{lab.Event{Kind: lab.KindMatrix}, 0},
 		{lab.Event{Kind: lab.KindCell, State: lab.Done}, 1},
@@ -567,7 +567,7 @@ func TestLogOfAnotherRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	run, err := s.Read("b")
-	if err != nil || run.Problem == nil || !strings.Contains(run.Problem.Error(), `holds the run "a"`) || run.State != lab.Failed {
+	if err != nil || run.Problem == nil || !strings.Contains(run.Problem.Error(), `holds the run "a"`) || run.State != lab.Damaged {
 		t.Errorf("read as %+v, %v", run, err)
 	}
 	if list, err := s.List(); err != nil || len(list) != 1 || list[0].Problem == nil {

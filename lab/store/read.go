@@ -70,7 +70,7 @@ func (s *Store) Scan(name string, apply func(lab.Event)) (Info, error) {
 	if torn {
 		apply(lab.Event{Kind: lab.KindNote, Time: last.Time, Level: lab.Warning, Text: tornNote})
 	}
-	if info.Interrupted || err != nil {
+	if info.State == lab.Crashed || err != nil {
 		apply(lab.Event{Kind: lab.KindEnd, Time: last.Time, State: info.State, Text: info.Error})
 	}
 	return info, nil
@@ -87,20 +87,22 @@ func (s *Store) walk(id string, f func(*reader, io.ReaderAt) error) (info Info, 
 	defer file.Close()
 	// The lock is looked at before the size: a writer that ends in between has then written its end
 	// within the size.
-	live := errors.Is(filelock.Probe(file), filelock.ErrLocked)
+	info.State = lab.Crashed
+	if errors.Is(filelock.Probe(file), filelock.ErrLocked) {
+		info.State, info.Holder = lab.Running, filelock.Holder(file)
+	}
 	stat, err := file.Stat()
 	if err != nil {
 		return info, false, fmt.Errorf("run store: %w", err)
 	}
-	info.Bytes, info.modified = stat.Size(), stat.ModTime()
+	info.Bytes, info.Modified = stat.Size(), stat.ModTime()
 	r := newReader(file, file.Name(), stat.Size())
 	if err = r.open(); err == nil {
 		err = f(r, file)
 	}
-	info.State, info.Interrupted = lab.Running, !live
 	switch {
 	case errors.Is(err, errTorn):
-		return info, !live, nil
+		return info, info.State == lab.Crashed, nil
 	case errors.Is(err, io.EOF):
 		return info, false, nil
 	}
@@ -113,13 +115,13 @@ func (s *Store) beginning(run *Info, first lab.Event) error {
 	switch {
 	case first.Begin != nil && first.Begin.Run != run.ID:
 		return fmt.Errorf("run log %s: holds the run %.160q: it was copied or renamed; give it the name %.160s%s", s.path(run.ID), first.Begin.Run, first.Begin.Run, extension)
-	case !run.Interrupted || first.Begin != nil:
+	case run.State != lab.Crashed || first.Begin != nil:
 		return nil
 	}
 	return fmt.Errorf("run log %s: %d bytes without the event that begins a run: it was cut off within it, or has been shortened", s.path(run.ID), run.Bytes)
 }
 
 const (
-	interrupted = "interrupted: its process is gone"
-	tornNote    = "log: its last record is torn and was left out: the run was cut off while writing"
+	crashed  = "its process is gone, and it did not end"
+	tornNote = "log: its last record is torn and was left out: the run was cut off while writing"
 )

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -35,7 +36,7 @@ func (s *Store) Running(i *Info) *RunningError {
 	if i.Ended() {
 		return nil
 	}
-	e := &RunningError{ID: i.ID, Log: s.path(i.ID), Process: i.Process}
+	e := &RunningError{ID: i.ID, Log: s.path(i.ID), Process: cmp.Or(i.Process, i.Holder)}
 	if here, err := os.Hostname(); err != nil || here != i.Host {
 		e.Host = i.Host
 	}
@@ -55,7 +56,7 @@ func (s *Store) Remove(id string) error {
 		if running := s.Running(&info); running != nil {
 			return running
 		}
-		return &RunningError{ID: id, Log: s.path(id), Process: info.Process}
+		return &RunningError{ID: id, Log: s.path(id), Process: cmp.Or(info.Process, info.Holder)}
 	}
 	if err := os.Remove(s.path(id)); err != nil {
 		return fmt.Errorf("run store: %w", err)

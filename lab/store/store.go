@@ -25,6 +25,7 @@ const extension = ".runlog"
 // Store is a folder of run logs. Its methods may be called from several goroutines.
 type Store struct {
 	dir string
+	now func() time.Time
 
 	mu     sync.Mutex
 	listed map[string]Info // runs that have ended, as List found them, or damage as Scan did
@@ -32,7 +33,7 @@ type Store struct {
 
 // Open names the folder of a store. It reads nothing and makes nothing: Create makes the folder
 // when it is absent.
-func Open(dir string) *Store { return &Store{dir: dir, listed: map[string]Info{}} }
+func Open(dir string) *Store { return &Store{dir: dir, now: time.Now, listed: map[string]Info{}} }
 
 // absent reports that there is no file of a name, nor can be where the path leads through a file.
 func absent(err error) bool {

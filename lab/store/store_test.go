@@ -61,7 +61,7 @@ func TestListAndFind(t *testing.T) {
 	for _, r := range runs {
 		got = append(got, r.ID+" "+r.State.String())
 	}
-	if want := "2026-a stop, 2026-b fail, 2025-c done, 2027-live run"; strings.Join(got, ", ") != want || !runs[0].Interrupted || runs[0].Error == "" {
+	if want := "2026-a crashed, 2026-b failed, 2025-c done, 2027-live running"; strings.Join(got, ", ") != want || runs[0].Error == "" {
 		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
 	}
 	for _, r := range runs {
@@ -87,8 +87,8 @@ func TestListAndFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if end := run.Events[len(run.Events)-1]; end.Kind != lab.KindEnd || end.State != lab.Cancelled || end.Time != 2 {
-		t.Errorf("interrupted run ends with %+v", end)
+	if end := run.Events[len(run.Events)-1]; end.Kind != lab.KindEnd || end.State != lab.Crashed || end.Time != 2 {
+		t.Errorf("crashed run ends with %+v", end)
 	}
 	if run, err := s.Read("2027-live"); err != nil || len(run.Events) != 1 || run.State != lab.Running {
 		t.Errorf("live run: %+v, %v", run, err)
@@ -238,14 +238,14 @@ func TestListFollowsTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list("b run, a done")
+	list("b running, a done")
 	if err := live.Append(lab.Event{Kind: lab.KindEnd, State: lab.Failed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := live.Close(); err != nil {
 		t.Fatal(err)
 	}
-	list("b fail, a done")
+	list("b failed, a done")
 	stat, err := os.Stat(s.path("b"))
 	if err != nil {
 		t.Fatal(err)
@@ -253,9 +253,9 @@ func TestListFollowsTheFolder(t *testing.T) {
 	if err := os.Truncate(s.path("b"), stat.Size()-1); err != nil { // within its end event
 		t.Fatal(err)
 	}
-	list("b stop, a done")
+	list("b crashed, a done")
 	if err := s.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
-	list("b stop")
+	list("b crashed")
 }

@@ -196,7 +196,11 @@ func (a *Axis) knows(c *condition, value string) error {
 	return nearest.Unknown(a.Key, value, a.Values)
 }
 
-var states = []string{lab.Waiting.String(), lab.Running.String(), lab.Done.String(), lab.Failed.String(), lab.Cancelled.String()}
+// states are those that a row can have.
+var states = []string{
+	lab.Waiting.String(), lab.Running.String(), lab.Done.String(), lab.Failed.String(), lab.Stopped.String(),
+	lab.Crashed.String(), lab.NotRun.String(), lab.Unknown.String(),
+}
 
 func oneOf(what, value string, valid []string) error {
 	if slices.ContainsFunc(valid, func(v string) bool { return strings.EqualFold(v, value) }) {
