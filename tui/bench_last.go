@@ -2,7 +2,6 @@ package tui
 
 import (
 	"slices"
-	"strings"
 
 	"slimlab/lab"
 	"slimlab/tui/text"
@@ -13,7 +12,7 @@ import (
 func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
 	switch {
 	case c.Err != nil:
-		return "✗ bad", b.theme.failed
+		return "✗ " + badScenario, b.theme.failed
 	case c.Pending && c.Place == Own:
 		return "· …", b.theme.dim
 	}
@@ -24,11 +23,11 @@ func (b *benchScreen) lastWord(c *ScenarioInfo) (note string, p text.Paint) {
 	glyph, word, p := b.runState(r)
 	switch part := partOf(r); {
 	case part == "":
-		return glyph + " " + strings.TrimSpace(word), p
+		return glyph + " " + word, p
 	case r.State == lab.Done: // of the scenario as it stands nothing is known
 		return "○ " + part, b.theme.dim
 	default:
-		return glyph + " " + strings.TrimSpace(word) + " " + part, p
+		return glyph + " " + word + " " + part, p
 	}
 }
 
@@ -53,7 +52,7 @@ func (b *benchScreen) lastRun(scenario string) *RunInfo {
 		if r.Scenario != scenario || r.Err != nil {
 			continue
 		}
-		if r.State == lab.Running {
+		if !r.State.Over() {
 			return r
 		}
 		if last == nil || rank(r) < rank(last) {

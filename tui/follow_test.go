@@ -50,16 +50,19 @@ func TestRunOfAnotherProcessIsFollowed(t *testing.T) {
 // that.
 func TestWriterThatIsGoneIsSaid(t *testing.T) {
 	const id = "20261123-1822-figure1-b2"
-	for text, said := range map[string]bool{"interrupted: its process is gone": true, "interrupted": false} {
-		board := lab.Fold(append(fakeLog(id, 3, 0)[:520:520], lab.Event{Kind: lab.KindEnd, Time: 20, State: lab.Stopped, Text: text}))
+	for state, words := range map[lab.State][]string{
+		lab.Crashed: {"✗ crashed", "its process is gone", "as of 2026-"}, lab.Stopped: {"■ stopped", "took 20.0s"},
+	} {
+		text := map[lab.State]string{lab.Crashed: "its process is gone, and it did not end", lab.Stopped: lab.Interrupted}[state]
+		events := append(fakeLog(id, 3, 0)[:520:520], lab.Event{Kind: lab.KindEnd, Time: 20, State: state, Text: text})
+		events[0].Begin.Started = epoch.Unix()
+		board := lab.Fold(events)
 		done := make(chan struct{})
 		close(done)
 		s := newScript(t, 124, 40, Options{})
 		s.bench.other = &Live{RunID: id, Board: board, Done: done, Cancel: func() {}}
 		s.run(s.m.openRun(id, false))
-		if strings.Contains(s.screen(), text) != said {
-			t.Errorf("a run that ended with %q: said %t, expected %t", text, !said, said)
-		}
+		s.expect(append(words, "– not run")...).expectNot("waiting", lab.Interrupted)
 	}
 }
 
@@ -98,4 +101,32 @@ func TestDeletedByAnotherWorkbench(t *testing.T) {
 	s.send(lookMsg{})
 	s.expect("✓ done", "log deleted", "what was read is shown", "distilled")
 	s.keys("j").expect("log deleted").expectNot("what was read is shown")
+}
+
+// TestSilentRunIsSaid: a followed run whose process writes nothing is silent, with the time and the
+// process, on the Run screen and the Bench, and running again once it writes; it stays followed.
+func TestSilentRunIsSaid(t *testing.T) {
+	const id = "20261123-1822-figure1-b2"
+	silence := ""
+	s := newScript(t, 124, 40, Options{})
+	s.bench.other = &Live{RunID: id, Board: lab.Fold(fakeLog(id, 3, 0)[:520]), Done: make(chan struct{}), Cancel: func() {}, Silence: func() string { return silence }}
+	s.run(s.m.openRun(id, false))
+	s.expect("● running", "left")
+	silence = "for 14s: its process 1234 holds the log but writes nothing"
+	s.m.dirty = true
+	s.expect("◌ silent", silence, "0/3 cells").expectNot("left")
+	if !s.m.session.moving() {
+		t.Error("a silent run is not looked at any more")
+	}
+	silence, s.m.dirty = "", true
+	s.expect("● running", "left")
+	b := newBenchScreen(s.m.workbench)
+	run := RunInfo{ID: id, Scenario: "x", State: lab.Silent, Started: epoch, Silence: "for 14s: its process 1234 holds the log but writes nothing", Progress: Progress{Done: "1/3 cells"}}
+	if got := strings.Join(b.runDetails(&run, 120), "\n"); !strings.Contains(got, "◌ silent "+run.Silence+": 1/3 cells") {
+		t.Errorf("the details say\n%s", got)
+	}
+	b.runs = []RunInfo{{ID: "newer", Scenario: "x", State: lab.Done, Started: epoch}, run}
+	if last := b.lastRun("x"); last.ID != id {
+		t.Errorf("the last run of the scenario is %s, expected the silent one, which goes on", last.ID)
+	}
 }
