@@ -55,7 +55,7 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 	p.say(text.Cut(work+" in the full run", width))
 	if r := b.lastRun(c.Name); r != nil {
 		glyph, word, _ := b.runState(r)
-		last := fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, strings.TrimSpace(word), report.Duration(r.Duration.Seconds()))
+		last := fmt.Sprintf("last run %s  %s %s  %s", r.Started.Format("2006-01-02 15:04"), glyph, word, report.Duration(r.Duration.Seconds()))
 		switch partOf(r) {
 		case "quick":
 			last += ", quick: never in full"
@@ -103,7 +103,7 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 		kind = "quick"
 	}
 	p.say(text.Cut(fmt.Sprintf("%s, %s", text.Clean(r.Scenario), kind), width))
-	state := glyph + " " + strings.TrimSpace(word)
+	state := glyph + " " + word
 	if r.Silence != "" {
 		state += " " + text.Clean(r.Silence)
 	}

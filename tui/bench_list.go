@@ -328,11 +328,8 @@ func (b *benchScreen) scenarioLine(c *ScenarioInfo, names, width int) (line, not
 	return text.Fit(name, room) + " ", note, p
 }
 
-// stateWidth is that of the longest word for the state of a run in the list.
-const stateWidth = 7
-
-// runState is how a run is, in a word of stateWidth cells.
+// runState is how a run is, in a word.
 func (b *benchScreen) runState(r *RunInfo) (glyph, word string, p text.Paint) {
 	glyph, p = b.theme.state(r.State)
-	return glyph, text.Fit(r.State.String(), stateWidth), p
+	return glyph, r.State.String(), p
 }

@@ -43,7 +43,7 @@ const quickMark = " (quick)"
 
 func (b *benchScreen) runLine(r *RunInfo) runLine {
 	glyph, word, paint := b.runState(r)
-	l := runLine{name: text.Clean(r.Scenario), quick: r.Quick, started: r.Started, took: r.Duration, state: glyph + " " + strings.TrimSpace(word), paint: paint}
+	l := runLine{name: text.Clean(r.Scenario), quick: r.Quick, started: r.Started, took: r.Duration, state: glyph + " " + word, paint: paint}
 	if r.Started.IsZero() {
 		l.name = text.Clean(r.ID)
 		return l

@@ -77,10 +77,10 @@ func (b *benchScreen) brief() (of brief) {
 	case it.run != nil:
 		glyph, word, paint := b.runState(it.run)
 		far, _, _ := strings.Cut(it.run.Progress.Done, " ")
-		return brief{text.Clean(cmp.Or(it.run.Scenario, it.run.ID)), glyph + " " + strings.TrimSpace(word), text.Clean(far), paint}
+		return brief{text.Clean(cmp.Or(it.run.Scenario, it.run.ID)), glyph + " " + word, text.Clean(far), paint}
 	case it.scenario != nil:
 		note, paint := b.lastWord(it.scenario)
-		return brief{name: text.Clean(it.scenario.Name), state: strings.TrimSpace(note), paint: paint}
+		return brief{name: text.Clean(it.scenario.Name), state: note, paint: paint}
 	}
 	return brief{name: "Bench: nothing matches the filter"}
 }
