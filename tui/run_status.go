@@ -93,6 +93,9 @@ func (r *runScreen) mode(v *lab.View, s *session, far bool) string {
 		words = append(words, "log deleted")
 	}
 	if at := report.AsOf(v); at != "" && s.over() && s.replay == nil && s.frozen == nil {
+		if !far { // without year and seconds
+			at = "as of " + at[len("as of 2026-"):len("as of 2026-11-29 04:12")]
+		}
 		words = append(words, at)
 	}
 	if s.frozen != nil {

@@ -27,6 +27,7 @@ type Follower struct {
 	id     string
 	reader reader
 	last   lab.Event
+	begin  lab.Begin // of which Process and Host are kept
 	status Status
 	now    func() time.Time
 }
@@ -38,8 +39,10 @@ type Status struct {
 	// Beat is when Next found a sign of life last, by the clock of this process: the log had grown,
 	// or had been touched. At first it is when the log was opened.
 	Beat time.Time
-	// Process is the id of the process that holds the log of a Silent run; 0 where it is not known.
+	// Process is the id of the process that holds the log of a Silent run, on the machine of the
+	// name Host where that is another one; 0 where it is not known.
 	Process int
+	Host    string
 }
 
 // Silence says for how long a Silent run has been that, and what is known of its process.
@@ -47,6 +50,9 @@ func (s Status) Silence(now time.Time) string {
 	process := "its process"
 	if s.Process != 0 {
 		process += fmt.Sprintf(" %d", s.Process)
+		if s.Host != "" {
+			process += " on " + s.Host
+		}
 	}
 	return fmt.Sprintf("for %v: %s holds the log but writes nothing", now.Sub(s.Beat).Truncate(time.Second), process)
 }
@@ -131,7 +137,13 @@ func (f *Follower) hear(stat os.FileInfo) {
 	}
 	s.State, s.Process = lab.Running, 0
 	if now.Sub(s.Beat) >= SilentAfter {
-		s.State, s.Process = lab.Silent, filelock.Holder(f.file)
+		s.State, s.Process, s.Host = lab.Silent, filelock.Holder(f.file), ""
+		if s.Process == 0 { // the log knows, and the process may be that of another machine
+			s.Process = f.begin.Process
+			if here, err := os.Hostname(); err != nil || here != f.begin.Host {
+				s.Host = f.begin.Host
+			}
+		}
 	}
 }
 
@@ -168,6 +180,9 @@ func (f *Follower) read(size int64, apply func(lab.Event)) (torn bool, err error
 		var e lab.Event
 		if e, err = r.decode(payload); err == nil {
 			f.last = e
+			if e.Begin != nil {
+				f.begin.Process, f.begin.Host = e.Begin.Process, e.Begin.Host
+			}
 			apply(e)
 		}
 	}

@@ -83,3 +83,21 @@ func TestSilentRun(t *testing.T) {
 		}
 	}
 }
+
+// TestSilenceNamesTheMachine: of a process of another machine the machine is named.
+func TestSilenceNamesTheMachine(t *testing.T) {
+	now := time.Unix(5000, 0)
+	for _, c := range []struct {
+		status Status
+		want   string
+	}{
+		{Status{Process: 7, Host: "node-2"}, "for 14s: its process 7 on node-2 holds the log but writes nothing"},
+		{Status{Process: 7}, "for 14s: its process 7 holds the log but writes nothing"},
+		{Status{}, "for 14s: its process holds the log but writes nothing"},
+	} {
+		c.status.Beat = now.Add(-14 * time.Second)
+		if got := c.status.Silence(now); got != c.want {
+			t.Errorf("%+v: %q, expected %q", c.status, got, c.want)
+		}
+	}
+}
