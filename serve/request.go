@@ -17,6 +17,7 @@ type Request struct {
 	Sampling  sample.Settings
 	Stop      []int32 // token ids that end generation; they are not part of the answer
 	Labels    []int32
+	LogP      bool // asks for Result.LogP
 	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
 	// block. May be nil.
 	OnToken func(token int32)
@@ -63,6 +64,11 @@ const (
 // Result is a request's answer and its times, by the executor's clock.
 type Result struct {
 	Tokens      []int32
+	// LogP are the log-probabilities of the chosen tokens under softmax(logits/temperature), at
+	// temperature 1 where sampling is greedy, before top-k and top-p: those of Tokens, then with
+	// FinishStop that of Stopped. Where the request asks for them.
+	LogP        []float32
+	Stopped     int32     // the stop token that came, with FinishStop
 	LabelLogits []float32 // [labels]
 	Finish      Finish
 	Prompt      int // prompt tokens

@@ -20,6 +20,7 @@ type core struct {
 	segments []Segment
 	rows     []sample.Row
 	tokens   []int32
+	logP     logProbabilities
 }
 
 func newCore(e Executor, o Options) *core {
@@ -85,6 +86,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 		}
 	}
 	c.tokens = slices.Grow(c.tokens[:0], len(c.rows))[:len(c.rows)]
+	c.logP.keep(batch, c.segments, c.rows)
 	c.sampler.Choose(c.tokens, c.rows)
 	now, row := c.executor.Now(), 0
 	for i, p := range batch {
@@ -100,6 +102,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 			c.finish(q, FinishScore, nil)
 			continue
 		}
+		c.logP.add(q, c.tokens[row])
 		c.next(q, c.tokens[row])
 		row++
 	}
@@ -129,6 +132,7 @@ func (c *core) refuse(q *sequence, s *Segment, at int, value float32) {
 // next adds a chosen token to a sequence.
 func (c *core) next(q *sequence, token int32) {
 	if slices.Contains(q.Stop, token) {
+		q.result.Stopped = token
 		c.finish(q, FinishStop, nil)
 		return
 	}
