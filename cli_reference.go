@@ -226,7 +226,8 @@ func nameText(names []scenario.Name) string {
 
 type nameEntry struct {
 	Name      string `json:"name"`
-	Parameter string `json:"parameter"` // a number in (0, 1) after a colon; empty for none
+	Parameter string `json:"parameter"`           // a number in (0, 1) after a colon; empty for none
+	Unbounded bool   `json:"unbounded,omitempty"` // the number is any above 0
 	Ending    string `json:"ending"`
 	Formula   string `json:"formula"`
 	About     string `json:"about"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -26,11 +27,12 @@ type headLoss struct {
 	input, dLogits kernels.Operand        // of its products
 
 	student           headRows
-	teacher           Teacher   // nil where the objective needs none
-	dHidden           []float32 // [chunk, hidden]
-	divergence, ce    []float32 // [chunk]
-	weightD, weightCE []float32 // [chunk]
-	labels            []int32   // [chunk]
+	teacher           Teacher       // nil where the objective needs none
+	spent             time.Duration // waiting for its rows
+	dHidden           []float32     // [chunk, hidden]
+	divergence, ce    []float32     // [chunk]
+	weightD, weightCE []float32     // [chunk]
+	labels            []int32       // [chunk]
 }
 
 // headRows are buffers for logits of a chunk of rows.
@@ -193,7 +195,9 @@ func (l *headLoss) loss(p *headPass, k kind, targets []Target, w weights, logits
 		kernels.CrossEntropy(l.ce[:rows], logits, l.labels, l.weightCE, rows, l.vocab)
 		return nil
 	}
+	start := time.Now()
 	of, err := l.teacher.Rows(targets, l.vocab)
+	l.spent += time.Since(start)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -30,7 +31,8 @@ type Trainer struct {
 	loss      *headLoss
 	pass      pass
 	dHidden   []float32
-	clear     bool       // the gradients are zero, as an update leaves them
+	clear     bool // the gradients are zero, as an update leaves them
+	spent     Spent
 	reduced   [8]float64 // see sumOverRanks
 
 	result Result
@@ -119,6 +121,15 @@ const passTokens = 512
 // Done reports whether all steps of the config are finished, or the training has stopped early.
 func (t *Trainer) Done() bool { return t.result.Last.Step == t.config.Steps || t.result.Stopped }
 
+// Spent is the time of steps that went into batches, which a source may sample or fetch, and into
+// the teacher's distributions. What is left of a training's time is the student's.
+type Spent struct{ Batches, Teacher time.Duration }
+
+// Spent returns the time that the steps so far have spent.
+func (t *Trainer) Spent() Spent {
+	return Spent{t.spent.Batches, t.spent.Teacher + t.loss.spent}
+}
+
 // Result returns the last step so far and the best.
 func (t *Trainer) Result() Result { return t.result }
 
@@ -155,7 +166,9 @@ func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
 }
 
 func (t *Trainer) step(ctx context.Context, step int) error {
+	start := time.Now()
 	batch, err := t.next(ctx, step)
+	t.spent.Batches += time.Since(start)
 	n, err := t.count(ctx, batch, err)
 	if err != nil {
 		return err
@@ -258,7 +271,10 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 			return err
 		}
 		if t.needsTeacher(p) {
-			if err := c.Teacher.Read(ctx, Reading{p.examples, p.batch}); err != nil {
+			start := time.Now()
+			err := c.Teacher.Read(ctx, Reading{p.examples, p.batch})
+			t.spent.Teacher += time.Since(start)
+			if err != nil {
 				return fmt.Errorf("teacher: %w", err)
 			}
 		}

@@ -63,7 +63,7 @@ const (
 
 // Result is a request's answer and its times, by the executor's clock.
 type Result struct {
-	Tokens      []int32
+	Tokens []int32
 	// LogP are the log-probabilities of the chosen tokens under softmax(logits/temperature), at
 	// temperature 1 where sampling is greedy, before top-k and top-p: those of Tokens, then with
 	// FinishStop that of Stopped. Where the request asks for them.

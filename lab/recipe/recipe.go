@@ -141,10 +141,10 @@ func writeText(b *bytes.Buffer, text string) {
 
 // Of returns a struct's exported fields as Values, by the names in their tags `key`. A field with
 // the tag `key:"-"`, and one with a tag `ref`, which names another model, are left out. So is one
-// with the tag `omit:"default"` where it has the value of its tag `default`: the key came later,
-// and artifacts that were made without it keep their names. Structs within it become Values too. A
-// field without a tag `key` is a mistake of the program: left out unseen, it would give different
-// artifacts one name.
+// with the tag `omit:"default"` where it has the value of its tag `default`, or is a struct of
+// which nothing is left: the key came later, and artifacts that were made without it keep their
+// names. Structs within it become Values too. A field without a tag `key` is a mistake of the
+// program: left out unseen, it would give different artifacts one name.
 func Of(of any) Values {
 	v := reflect.Indirect(reflect.ValueOf(of))
 	values := Values{}
@@ -163,7 +163,9 @@ func Of(of any) Values {
 			continue
 		}
 		if field.Kind() == reflect.Struct {
-			values[name] = Of(field.Interface())
+			if within := Of(field.Interface()); len(within) > 0 || f.Tag.Get("omit") != "default" {
+				values[name] = within
+			}
 		} else {
 			values[name] = field.Interface()
 		}

@@ -43,7 +43,8 @@ func (o Options) check() error {
 	return nil
 }
 
-// Sampler gives batches whose answers are sampled. It is used by one goroutine, that of the trainer.
+// Sampler gives batches whose answers are sampled. It is used by one goroutine, that of the
+// trainer.
 type Sampler struct {
 	options Options
 	given   kd.Batches

@@ -83,8 +83,8 @@ func next(t testing.TB, s *Sampler, step int) []kd.Example {
 
 var sampledAt = Options{Fraction: 1, Temperature: 0.9, MaxTokens: 8, End: []int32{0}, Seed: 3}
 
-// TestSamplesAreOfTheLiveWeights: after each step of a training the answers are those of a new engine
-// on a copy of the student as it is then, one prompt at a time, and other than before.
+// TestSamplesAreOfTheLiveWeights: after each step of a training the answers are those of a new
+// engine on a copy of the student as it is then, one prompt at a time, and other than before.
 func TestSamplesAreOfTheLiveWeights(t *testing.T) {
 	student, teacher := tiny(t, 8, 1), tiny(t, 12, 2)
 	given := prompts(6)
@@ -130,8 +130,9 @@ func TestSamplesAreOfTheLiveWeights(t *testing.T) {
 	}
 }
 
-// TestSamplesAreAFunction: of weights, seed and step alone: another sampler, another order of steps,
-// another number of threads and a step that is asked for again give the same; another seed does not.
+// TestSamplesAreAFunction: of weights, seed and step alone: another sampler, another order of
+// steps, another number of threads and a step that is asked for again give the same; another seed
+// does not.
 func TestSamplesAreAFunction(t *testing.T) {
 	student := tiny(t, 8, 1)
 	o := sampledAt
@@ -228,7 +229,8 @@ func TestExpectationOverSamples(t *testing.T) {
 	var sum, squares, n float64
 	for step := 1; step <= 40; step++ {
 		for _, e := range next(t, s, step) {
-			if len(e.Tokens) != 5 || math.Abs(float64(e.SampledLogP[3]-q[e.Tokens[3]])) > 1e-2 { // the engine's cache is bfloat16
+			// the engine's cache is bfloat16
+			if len(e.Tokens) != 5 || math.Abs(float64(e.SampledLogP[3]-q[e.Tokens[3]])) > 1e-2 {
 				t.Fatalf("%+v, log-probability %v", e, q[e.Tokens[3]])
 			}
 			x := first + second[e.Tokens[3]]

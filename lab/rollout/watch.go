@@ -16,8 +16,9 @@ type Stats struct {
 	Duplicates        int
 	Tokens            int // of the answers
 	Shortest, Longest int // answers, in tokens
-	NoRoom            int // examples whose prompt leaves no room for an answer: theirs are the data's
-	Seconds           float64
+	// examples whose prompt leaves no room for an answer: theirs are the data's
+	NoRoom  int
+	Seconds float64
 }
 
 // EndRate is the share of samples that ended.

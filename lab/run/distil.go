@@ -16,6 +16,7 @@ type Distil struct {
 	CE           float64      `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
 	Temperature  float64      `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
 	TimesT2      bool         `json:",omitempty" key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
+	Samples      Samples      `json:",omitzero" key:"samples" omit:"default" doc:"answers that the student or the teacher writes during the training, in place of the data's"`
 	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
 }
 
@@ -34,12 +35,15 @@ var losses = []scenario.Name{
 	{Name: "njsd", Parameter: "β", Formula: "jsd/(β(1−β))", About: "jsd as large as the KL divergences, which are its limits"},
 	{Name: "skl", Parameter: "α", Formula: "KL(p‖αp + (1−α)q)", About: "skewed forward KL (DistiLLM): gradients stay bounded where the student finds nothing likely"},
 	{Name: "srkl", Parameter: "α", Formula: "KL(q‖(1−α)p + αq)", About: "skewed reverse KL (DistiLLM)"},
+	{Name: "skew-pair", Parameter: "α", Formula: "skl, and srkl on the student's answers", About: "the pair of DistiLLM-2: for steps with samples of both kinds"},
+	{Name: "sampled-rkl", Formula: "log q(y) − log p(y), y ~ q", About: "reverse KL by the student's own tokens alone, as a policy gradient: needs samples"},
+	{Name: "weighted-rkl", Parameter: "c", Unbounded: true, Formula: "min(q(y)/q₀(y), c)·(log q(y) − log p(y)), y ~ q₀", About: "the same with importance weights up to c, for samples at another temperature"},
 	{Name: "tvd", Formula: "Σ|p − q|/2", About: "total variation distance"},
 }
 
 // Describe says what the step does.
 func (d *Distil) Describe(from string) string {
-	return fmt.Sprintf("distil %s into %s by %s%s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.describeThrough(), d.Steps, d.Batch)
+	return fmt.Sprintf("distil %s into %s by %s%s%s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch)
 }
 
 func (d *Distil) objective() (kd.Objective, error) {
@@ -63,5 +67,5 @@ func (d *Distil) plan(ctx context.Context, w *worker, s scenario.Step) (job, err
 	if err != nil {
 		return job{}, err
 	}
-	return w.train(ctx, s, &d.Training, teacher, objective)
+	return w.train(ctx, s, &d.Training, teacher, objective, d.Samples)
 }

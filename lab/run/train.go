@@ -13,6 +13,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/rollout"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/quant"
@@ -118,7 +119,7 @@ func (t *Training) student(from string) string {
 }
 
 func (t *Train) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence})
+	return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
 }
 
 // trainFacts are stored with a trained model.
@@ -183,12 +184,15 @@ func (w *worker) fresh(shape scenario.Model) (*start, error) {
 }
 
 // train plans supervised training, or with a teacher distillation.
-func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teacher *artifactModel, objective kd.Objective) (job, error) {
+func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teacher *artifactModel, objective kd.Objective, samples Samples) (job, error) {
 	from, err := w.start(s, t.Into)
 	if err == nil {
 		err = checkTrainable(t.student(s.From), from.shape)
 	}
 	if err != nil {
+		return job{}, err
+	}
+	if err := w.checkSamples(samples); err != nil {
 		return job{}, err
 	}
 	scheme, err := t.Through.scheme()
@@ -229,12 +233,22 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 		if t.Clip == 0 {
 			config.Clip = math.Inf(1)
 		}
+		var writes *model.Model // beside the student
 		if teacher != nil {
 			of, err := teacher.load(ctx)
 			if err != nil {
 				return err
 			}
 			config.Teacher = kd.NewModelTeacher(of, config.Precision)
+			writes = of
+		}
+		sampler, err := w.sampler(samples, config.Next, student, writes)
+		if err != nil {
+			return err
+		}
+		if sampler != nil {
+			defer sampler.Close()
+			config.Next = sampler.Next
 		}
 		if w.data.recsys == nil || t.Every > 0 || t.KeepBest || t.Patience > 0 {
 			config.Validation = w.data.validation(w.cell.Point.Evaluate.Validation)
@@ -249,7 +263,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, t *Training, teache
 			}
 			config.Rounding = learned
 		}
-		facts, scales, err := w.runTraining(ctx, of, config)
+		facts, scales, err := w.runTraining(ctx, of, config, sampler)
 		if err == nil && learned != nil {
 			err = learned.Pack(student, scales)
 		}
@@ -285,7 +299,7 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 // runTraining trains and reports curves; scales are what a rounding has learned. Between steps it
 // lets a timing be taken: that need not wait for the end of a training. A training that an earlier
 // run of the same recipe left unfinished goes on where its state was saved.
-func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.TrainConfig) (facts trainFacts, scales []float32, err error) {
+func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.TrainConfig, sampler *rollout.Sampler) (facts trainFacts, scales []float32, err error) {
 	var around observed
 	end := w.run.observe(ctx)
 	paused := time.Duration(0)
@@ -307,6 +321,7 @@ func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.Tr
 		return trainFacts{}, nil, err
 	}
 	start := time.Now()
+	var written rollout.Stats
 	for !trainer.Done() {
 		s, err := trainer.Step(ctx)
 		took := before + time.Since(start) - paused
@@ -315,7 +330,12 @@ func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.Tr
 			return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 		}
 		curves.add(s)
-		w.progress(s.Step, s.Total, "")
+		text := ""
+		if sampler != nil {
+			written = w.sampled(sampler, s.Step, curves.every, written)
+			text = fmt.Sprintf("%s of answers end, %.0f tokens", percent(written.EndRate()), written.Length())
+		}
+		w.progress(s.Step, s.Total, text)
 		around.Beside = around.Beside || w.run.computing.Load() > 1
 		paused += state.tick(took) + w.run.pause()
 	}
@@ -326,6 +346,9 @@ func (w *worker) runTraining(ctx context.Context, of recipe.Recipe, config kd.Tr
 			w.stage, result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
 	}
 	took := before + time.Since(start) - paused
+	if sampler != nil {
+		w.sayTime(sampler, trainer.Spent(), (took - before).Seconds())
+	}
 	around.add(end())
 	facts = trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: w.run.ID, observed: around, Curves: kept.list}
 	return facts, trainer.RoundingParameters(), nil

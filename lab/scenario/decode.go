@@ -206,7 +206,10 @@ func checkName(what, name string, all []Name) error {
 		}
 		if prefix, ok := strings.CutSuffix(known, ":"); ok && (name == prefix || strings.HasPrefix(name, known)) {
 			x, err := strconv.ParseFloat(strings.TrimPrefix(name, known), 64)
-			if err != nil || !(x > 0 && x < 1) {
+			if n.Unbounded && (err != nil || !(x > 0) || math.IsInf(x, 0)) {
+				return fmt.Errorf("is %q, expected %s and a number above 0, such as %q", name, known, known+"2")
+			}
+			if !n.Unbounded && (err != nil || !(x > 0 && x < 1)) {
 				return fmt.Errorf("is %q, expected %s and a number between 0 and 1, such as %q", name, known, known+"0.5")
 			}
 			return nil

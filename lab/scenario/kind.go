@@ -50,6 +50,7 @@ const Pretrained = "pretrained"
 type Name struct {
 	Name      string
 	Parameter string // a number in (0, 1) that follows the name after a colon; empty for none
+	Unbounded bool   // the parameter is any number above 0
 	Ending    string // after which a whole number may follow the name, such as "-g"; empty for none
 	Formula   string // of a loss
 	About     string // one line

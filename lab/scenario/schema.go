@@ -206,9 +206,11 @@ func names(all []Name) object {
 			plain = append(plain, n.Name)
 			continue
 		}
-		parts = append(parts, object{
-			"type": "string", "pattern": "^" + n.spelling() + `0?\.[0-9]+$`, "examples": []string{n.spelling() + "0.5"},
-		})
+		pattern, example := `0?\.[0-9]+$`, "0.5"
+		if n.Unbounded {
+			pattern, example = `[0-9]*\.?[0-9]+$`, "2"
+		}
+		parts = append(parts, object{"type": "string", "pattern": "^" + n.spelling() + pattern, "examples": []string{n.spelling() + example}})
 	}
 	for _, ending := range slices.Sorted(maps.Keys(endings)) {
 		names := endings[ending]

@@ -1,0 +1,129 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+
+	"slimlab/kd"
+	"slimlab/lab"
+	"slimlab/lab/rollout"
+	"slimlab/model"
+)
+
+// Samples say whose answers a distillation learns from.
+type Samples struct {
+	Fraction    float64 `key:"fraction" default:"0" omit:"default" min:"0" max:"1" doc:"share of the answers that are sampled; 0 is none"`
+	Teacher     float64 `key:"teacher" default:"0" omit:"default" min:"0" max:"1" doc:"share of the sampled answers that the teacher writes; the student writes the others"`
+	Temperature float64 `key:"temperature" default:"0.9" omit:"default" min:"0" max:"100" doc:"temperature of sampling; 0 is greedy"`
+	TopK        int     `key:"top_k" default:"0" omit:"default" min:"0" doc:"tokens to choose from; 0 is all"`
+	TopP        float64 `key:"top_p" default:"1" omit:"default" above:"0" max:"1" doc:"share of the most probable to choose from; 1 is all"`
+	Tokens      int     `key:"tokens" default:"0" omit:"default" min:"0" doc:"at most so many tokens of an answer; 0 is as many as the longest of the data's first 256"`
+}
+
+// IsZero reports a training without samples.
+func (s Samples) IsZero() bool { return s.Fraction == 0 }
+
+func (s Samples) describe() string {
+	switch {
+	case s.IsZero():
+		return ""
+	case s.Teacher == 1:
+		return fmt.Sprintf(" on the teacher's answers for %s", percent(s.Fraction))
+	case s.Teacher > 0:
+		return fmt.Sprintf(" on sampled answers for %s", percent(s.Fraction))
+	}
+	return fmt.Sprintf(" on its own answers for %s", percent(s.Fraction))
+}
+
+// percent writes a share.
+func percent(share float64) string { return fmt.Sprintf("%.3g%%", 100*share) }
+
+// Check implements scenario.Checker: what the samples of a loss must be.
+func (d *Distil) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	d.Training.Check(given, bad)
+	objective, err := d.objective()
+	if err != nil {
+		return // the key's own check says it
+	}
+	s := d.Samples
+	switch {
+	case objective.Sampled() && (s.Fraction != 1 || s.Teacher != 0):
+		bad("loss", "samples", "is %s, which learns from the student's own answers alone: expected samples: { fraction: 1 }", d.Loss)
+	case objective.Divergence == kd.WeightedReverseKL && (s.TopK != 0 || s.TopP != 1):
+		bad("loss", "samples", "is %s, whose importance weights are of all tokens: expected samples without top_k and top_p", d.Loss)
+	case objective.Divergence == kd.SampledReverseKL && s.Temperature != 1:
+		bad("loss", "samples", "is %s, which is reverse KL for samples at temperature 1 alone, and theirs is %v: expected temperature: 1, or loss: weighted-rkl:2", d.Loss, s.Temperature)
+	case s.IsZero() && given("samples"):
+		bad("samples", "", "has no fraction, expected a share above 0 of the answers that are sampled")
+	}
+}
+
+// sampler stands between a training and its data where answers are sampled; nil where none are.
+func (w *worker) sampler(s Samples, given kd.Batches, student, teacher *model.Model) (*rollout.Sampler, error) {
+	if s.IsZero() {
+		return nil, nil
+	}
+	o := rollout.Options{
+		Fraction: s.Fraction, Teacher: s.Teacher, Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MaxTokens: s.Tokens,
+		End: []int32{w.data.eos}, Seed: uint64(w.cell.Seed),
+	}
+	if o.MaxTokens == 0 {
+		o.MaxTokens = w.data.longestAnswer(uint64(w.cell.Seed))
+	}
+	return rollout.New(given, student, teacher, o)
+}
+
+// checkSamples reports data whose answers cannot be sampled.
+func (w *worker) checkSamples(s Samples) error {
+	switch {
+	case s.IsZero():
+		return nil
+	case w.data.recsys != nil:
+		return keyError{"samples", errors.New("are of no use: the answers of task recsys are single tokens that stand within the prompt, expected a task whose answers are texts")}
+	case w.data.eos < 0:
+		return keyError{"samples", errors.New("would never end: the tokenizer has no end token")}
+	}
+	return nil
+}
+
+// longestAnswer is the number of tokens of the longest answer of the first training examples.
+func (d *dataset) longestAnswer(seed uint64) (longest int) {
+	for i := range 256 {
+		n := 0
+		for _, answer := range d.Train(seed, i).Answer {
+			if answer {
+				n++
+			}
+		}
+		longest = max(longest, n)
+	}
+	return longest
+}
+
+// sampled shows what is written: points of the end rate and the length, and a doubt.
+func (w *worker) sampled(s *rollout.Sampler, step, every int, before rollout.Stats) rollout.Stats {
+	if doubt := s.Doubt(); doubt != "" {
+		w.run.note(w.cell.ID, lab.Warning, w.stage+": "+doubt)
+	}
+	now := s.Stats()
+	if step%every != 0 || now.Samples == before.Samples {
+		return before
+	}
+	n := float64(now.Samples - before.Samples)
+	w.point("ended", step, float64(now.Ended-before.Ended)/n)
+	w.point("length", step, float64(now.Tokens-before.Tokens)/n)
+	return now
+}
+
+// sayTime says where the time of an on-policy training went, and what was written.
+func (w *worker) sayTime(s *rollout.Sampler, spent kd.Spent, seconds float64) {
+	stats := s.Stats()
+	share := func(part float64) string { return percent(part / max(seconds, 1e-9)) }
+	text := fmt.Sprintf("%s: %d answers sampled, %s of them ended, %.1f tokens each (%d to %d), %s written before; %.0f tokens/s; time: sampling %s, teacher %s",
+		w.stage, stats.Samples, percent(stats.EndRate()), stats.Length(), stats.Shortest, stats.Longest,
+		percent(float64(stats.Duplicates)/float64(max(1, stats.Samples))), stats.TokensPerSecond(), share(spent.Batches.Seconds()), share(spent.Teacher.Seconds()))
+	if stats.NoRoom > 0 {
+		text += fmt.Sprintf("; %d prompts left no room for an answer: theirs are the data's", stats.NoRoom)
+	}
+	w.run.note(w.cell.ID, lab.Info, text)
+}

@@ -1,0 +1,123 @@
+package run
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+// sums writes records whose answers are texts of several tokens.
+func sums(t *testing.T) string {
+	t.Helper()
+	var lines strings.Builder
+	for i := range 90 {
+		a, b := i%9+1, i%7+1
+		fmt.Fprintf(&lines, `{"prompt": "add %d and %d, case %d: ", "response": "%d+%d=%d"}`+"\n", a, b, i, a, b, a+b)
+	}
+	path := filepath.Join(t.TempDir(), "sums.jsonl")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const onPolicy = `
+name: on-policy
+task: { kind: jsonl, path: %q, max_tokens: 64 }
+tokenizer: { vocab: 270 }
+models:
+  big: { hidden: 32, head_dim: 8, layers: 1, heads: 4, kv_heads: 2, mlp: 48 }
+  small: { hidden: 16, head_dim: 8, layers: 1, heads: 2, kv_heads: 1, mlp: 24 }
+pipeline:
+  - train: { name: teacher, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
+  - distil: { name: one, into: small, teacher: teacher, steps: 8, batch: 4, learning_rate: 1e-2 }
+  - distil: { name: two, from: one, teacher: teacher, %s, steps: 6, batch: 4, learning_rate: 1e-3 }
+evaluate: { validation: 4 }
+columns: [loss]
+`
+
+// TestOnPolicySteps: a second stage learns from its own answers, or the teacher's, by every loss
+// that needs them; it shows how they end, is the same when it is run again, and another with other
+// settings of the samples.
+func TestOnPolicySteps(t *testing.T) {
+	path := sums(t)
+	losses := map[string]string{}
+	for _, settings := range []string{
+		"loss: fkl, samples: { fraction: 1, tokens: 9 }",
+		"loss: fkl, samples: { fraction: 1, tokens: 8 }",
+		"loss: skew-pair:0.1, samples: { fraction: 0.5, teacher: 0.5 }",
+		"loss: sampled-rkl, ce: 0, samples: { fraction: 1, temperature: 1 }",
+		"loss: weighted-rkl:2, ce: 0, samples: { fraction: 1, temperature: 0.7 }",
+	} {
+		plan := parse(t, fmt.Sprintf(onPolicy, path, settings), scenario.Options{})
+		h := newHome(t)
+		out := mustWork(t, h, plan, Options{})
+		view := out.Board.Snapshot()
+		loss, ok := view.Rows[2].Metric("loss")
+		if !ok {
+			t.Fatalf("%s: no loss", settings)
+		}
+		text := fmt.Sprint(loss.Value)
+		for other, l := range losses {
+			if l == text {
+				t.Errorf("%s: the loss is that of %s", settings, other)
+			}
+		}
+		losses[settings] = text
+		ended := view.Cells[0].Find("two.ended")
+		if ended == nil || view.Cells[0].Find("two.length") == nil {
+			t.Fatalf("%s: no curves of the samples", settings)
+		}
+		said := false
+		for _, n := range view.Notes {
+			said = said || strings.Contains(n.Text, "two: ") && strings.Contains(n.Text, " answers sampled, ") && strings.Contains(n.Text, "time: sampling ")
+		}
+		if !said {
+			t.Errorf("%s: nothing is said of the samples: %v", settings, view.Notes)
+		}
+		sameFigures(t, mustWork(t, newHome(t), plan, Options{}).Board, out.Board, 1)
+	}
+}
+
+// TestStoppedSamplingGoesOn: an on-policy training that is stopped between two saved states ends
+// with the figures of one that was not.
+func TestStoppedSamplingGoesOn(t *testing.T) {
+	plan := parse(t, fmt.Sprintf(onPolicy, sums(t), "loss: rkl, samples: { fraction: 0.7, teacher: 0.3 }"), scenario.Options{})
+	want := mustWork(t, newHome(t), plan, Options{})
+	h := newHome(t)
+	if _, err := workUntil(t, h, plan, Options{Now: hasty()}, func(e lab.Event) bool { return e.Kind == lab.KindCell && e.Stage == "two" && e.Step >= 3 }); err == nil {
+		t.Fatal("the run was not stopped")
+	}
+	if stateOf(t, h) == "" {
+		t.Fatal("no state was kept")
+	}
+	sameFigures(t, mustWork(t, h, plan, Options{}).Board, want.Board, 1)
+}
+
+// TestSamplesThatCannotBe are refused when the scenario is loaded or planned, with what would do.
+func TestSamplesThatCannotBe(t *testing.T) {
+	path := sums(t)
+	for settings, want := range map[string]string{
+		"loss: sampled-rkl":                                             "expected samples: { fraction: 1 }",
+		"loss: sampled-rkl, samples: { fraction: 0.5 }":                 "expected samples: { fraction: 1 }",
+		"loss: sampled-rkl, samples: { fraction: 1, temperature: 0.9 }": "expected temperature: 1, or loss: weighted-rkl:2",
+		"loss: weighted-rkl:2, samples: { fraction: 1, top_k: 5 }":      "expected samples without top_k and top_p",
+		"samples: { temperature: 1 }":                                   "has no fraction",
+		"loss: weighted-rkl:0, samples: { fraction: 1 }":                "a number above 0",
+		"samples: { fraction: 2 }":                                      "fraction",
+	} {
+		_, err := scenario.Parse("test.yaml", []byte(fmt.Sprintf(onPolicy, path, settings)), scenario.Options{Vocabulary: Vocabulary()})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, expected %q", settings, err, want)
+		}
+	}
+	world := strings.Replace(strings.Replace(fmt.Sprintf(onPolicy, path, "samples: { fraction: 1 }"), "vocab: 270", "vocab: 600", 1), fmt.Sprintf("{ kind: jsonl, path: %q, max_tokens: 64 }", path), "{ kind: recsys, members: 4 }", 1)
+	if _, err := Start(t.Context(), newHome(t), parse(t, world, scenario.Options{}), Options{Now: clock()}); err == nil || !strings.Contains(err.Error(), "samples are of no use") {
+		t.Errorf("samples of a ranking task: %v", err)
+	}
+}
