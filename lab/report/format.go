@@ -33,8 +33,14 @@ func ScaleOf(unit lab.Unit, values ...float64) Scale {
 	}
 	s := Scale{divisor: 1}
 	switch unit {
-	case lab.Fraction, lab.Nats:
+	case lab.Fraction:
 		s.decimals = 4
+		return s
+	case lab.Nats: // a divergence may be small
+		s.decimals = 4
+		if small < 0.001 {
+			s.decimals = min(8, 2-magnitude(small))
+		}
 		return s
 	case lab.Percent:
 		return Scale{Suffix: "%", divisor: 0.01, decimals: 2, signed: true}

@@ -202,3 +202,22 @@ func TestUnitsOfSeveralSeeds(t *testing.T) {
 		}
 	}
 }
+
+// TestSmallDivergencesKeepDigits: nats have four decimals, and as many more as the smallest of a
+// column needs for three digits.
+func TestSmallDivergencesKeepDigits(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   string
+	}{
+		{[]float64{0.4933, 0.5}, "0.4933"},
+		{[]float64{0.000161, 0.5}, "0.000161"},
+		{[]float64{0, 2.5}, "0.0000"},
+		{[]float64{1e-12, 2.5}, "0.00000000"},
+		{[]float64{0.0012, 2.5}, "0.0012"},
+	} {
+		if got := ScaleOf(lab.Nats, c.values...).Format(c.values[0]); got != c.want {
+			t.Errorf("%v: the first is written %s, expected %s", c.values, got, c.want)
+		}
+	}
+}
