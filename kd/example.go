@@ -22,6 +22,7 @@ type Example struct {
 	Tokens []int32
 	Answer []bool // as long as Tokens
 	Origin Origin
+	Task   int // the index of its task, which chooses the weights of a Mixture's teachers
 	// factors of the tokens' losses, finite and not negative, as long as Tokens; nil is 1 for all.
 	// A token of weight 0 is read, and has no loss
 	Weights []float32

@@ -3,6 +3,7 @@ package kd
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -21,6 +22,13 @@ type Teacher interface {
 	// Rows returns the distributions over the first vocab tokens at targets of the last Read, valid
 	// until the next call. Their content may be changed.
 	Rows(targets []Target, vocab int) (Rows, error)
+}
+
+// ObjectiveChecker is a Teacher that cannot serve every objective. Training asks it before its
+// first step.
+type ObjectiveChecker interface {
+	// CheckObjective reports why the teacher cannot serve an objective, and what to do.
+	CheckObjective(o Objective) error
 }
 
 // Reading are the sequences of a pass.
@@ -47,6 +55,17 @@ type Lists struct {
 	LogRest     []float32
 	Rest        kernels.Rest
 	Temperature float64
+}
+
+// CheckLists reports why lists of tokens at a temperature cannot serve the objective.
+func (o Objective) CheckLists(rest kernels.Rest, temperature float64) error {
+	switch {
+	case temperature != o.temperature():
+		return fmt.Errorf("%w: they are at %v, and loss %s is at %v", errTemperature, temperature, o, o.temperature())
+	case rest == kernels.RestSampled && o.Divergence != ForwardKL:
+		return fmt.Errorf("loss %s: the teacher's distributions are samples, which are unbiased in fkl alone", o)
+	}
+	return nil
 }
 
 // ModelTeacher is a model in memory, in any weight format. It is never changed.

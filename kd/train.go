@@ -140,6 +140,11 @@ func (c *TrainConfig) check() error {
 	case c.KeepBest && len(c.Validation) == 0:
 		return fmt.Errorf("the best weights are to be kept, but there are no validation examples to find them by")
 	}
+	if checker, ok := c.Teacher.(ObjectiveChecker); ok && c.Objective.needsTeacher() {
+		if err := checker.CheckObjective(c.Objective); err != nil {
+			return fmt.Errorf("teacher: %w", err)
+		}
+	}
 	return c.Student.Trainable()
 }
 
