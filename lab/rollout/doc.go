@@ -7,11 +7,17 @@
 // go to an engine together and are answered in one continuous batch; the engine's prefix cache is
 // emptied before each step, as keys and values of other weights are wrong.
 //
-// Promises. A batch is a function of the student's weights, the seed and the step: neither the size
-// of the engine's batches nor the number of threads changes a token, and a step that is asked for
-// again gets the same batch. What the student wrote has kd.OfStudent, so that it is no label, and
-// what a teacher wrote kd.OfTeacher. Stats and Last say what is written, and Doubt when none of it
-// ends or all of it ends at once.
+// With Replay a threshold that follows the validation loss says how many answers are new samples
+// and how many earlier ones (DistiLLM). With Speculative the student proposes tokens, of which the
+// teacher replaces those that it finds unlikely (SKD).
 //
-// It leaves out text: prompts and answers are token ids.
+// Promises. A batch is a function of the student's weights, the seed and the step, and with Replay
+// of its state, which Save writes: neither the size of the engine's batches nor the number of
+// threads changes a token, and a step that is asked for again gets the same batch. No token is
+// drawn that one of the models does not have, and no answer is longer than both can read. What the
+// student wrote has kd.OfStudent, so that it is no label, and what a teacher wrote kd.OfTeacher.
+// Stats, StepStats, Late and Last say what is written, and Doubt when none of it ends or all of it
+// ends at once.
+//
+// It leaves out text: prompts and answers are token ids; and writers that are not models in memory.
 package rollout

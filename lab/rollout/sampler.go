@@ -10,13 +10,13 @@ import (
 	"slimlab/kd"
 	"slimlab/model"
 	"slimlab/serve"
-	"slimlab/serve/host"
 	"slimlab/serve/sample"
 )
 
 // Options say whose answers a batch has and how they are sampled.
 type Options struct {
-	Fraction float64 // of the examples whose answers are sampled, above 0, up to 1
+	// of the examples whose answers are sampled, above 0, up to 1; 0 with Replay
+	Fraction float64
 	// share of the sampled answers that the teacher writes; the student writes the others
 	Teacher     float64
 	Temperature float64 // 0 is greedy
@@ -25,11 +25,13 @@ type Options struct {
 	MaxTokens   int     // of an answer, the end token included
 	End         []int32 // tokens that end an answer and belong to it
 	Seed        uint64
+	Replay      *Replay      // nil samples a share of Fraction
+	Speculative *Speculative // nil leaves the student's answers as it writes them
 }
 
 func (o Options) check() error {
 	switch {
-	case !(o.Fraction > 0 && o.Fraction <= 1):
+	case o.Replay == nil && !(o.Fraction > 0 && o.Fraction <= 1):
 		return fmt.Errorf("a fraction of %v, expected a share above 0, up to 1", o.Fraction)
 	case !(o.Teacher >= 0 && o.Teacher <= 1):
 		return fmt.Errorf("a teacher's share of %v, expected 0 to 1", o.Teacher)
@@ -40,6 +42,27 @@ func (o Options) check() error {
 	case o.MaxTokens < 1:
 		return fmt.Errorf("at most %d tokens of an answer, expected at least 1", o.MaxTokens)
 	}
+	if err := o.checkReplay(); err != nil {
+		return err
+	}
+	return o.checkSpeculative()
+}
+
+// CheckFor reports samples that an objective cannot be trained on, or would be misled by.
+func (o Options) CheckFor(objective kd.Objective) error {
+	cut := o.TopK > 0 || o.TopP > 0 && o.TopP < 1
+	switch {
+	case !objective.Sampled():
+		return nil
+	case o.Replay != nil || o.Fraction != 1 || o.Teacher != 0 || o.Speculative != nil:
+		return fmt.Errorf("rollout: loss %s has no value on other answers than the student's own: expected a fraction of 1, without a teacher's share, replay and speculation", objective)
+	case o.Temperature == 0:
+		return fmt.Errorf("rollout: loss %s at temperature 0, expected one above: the likeliest token is no sample of a distribution", objective)
+	case objective.Divergence == kd.WeightedReverseKL && cut:
+		return fmt.Errorf("rollout: loss %s with top-k %d and top-p %v, expected neither: a token that is cut off is never drawn, so that no weight q/q₀ makes up for it, and those that are left are drawn more often than q₀ says", objective, o.TopK, o.TopP)
+	case objective.Divergence == kd.SampledReverseKL && (cut || o.Temperature != 1):
+		return fmt.Errorf("rollout: loss %s at temperature %v, top-k %d and top-p %v, expected temperature 1 alone: it is reverse KL for samples of the student's own distribution", objective, o.Temperature, o.TopK, o.TopP)
+	}
 	return nil
 }
 
@@ -49,19 +72,17 @@ type Sampler struct {
 	options Options
 	given   kd.Batches
 	writers [2]writer // the student, the teacher
-	step    int       // that batch is of; 0: none
-	batch   []kd.Example
-	watch   watch
+	// of a whole example, at most: what both models read
+	positions int
+	skd       *speculation // nil without Options.Speculative
+	replay    replay
+	step      int // that batch is of; 0: none
+	batch     []kd.Example
+	watch     watch
 }
 
-// writer is a model that writes answers.
-type writer struct {
-	model  *model.Model
-	origin kd.Origin
-	engine *serve.Engine
-}
-
-// New returns a sampler over given examples. teacher may be nil where it writes nothing. Close it.
+// New returns a sampler over given examples. teacher may be nil where it writes nothing; where it
+// is given, answers have tokens that both models know, and as many as both can read. Close it.
 func New(given kd.Batches, student, teacher *model.Model, o Options) (*Sampler, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("rollout: %w", err)
@@ -69,7 +90,21 @@ func New(given kd.Batches, student, teacher *model.Model, o Options) (*Sampler, 
 	if o.Teacher > 0 && teacher == nil {
 		return nil, fmt.Errorf("rollout: a teacher's share of %v, and there is no teacher that writes", o.Teacher)
 	}
-	return &Sampler{options: o, given: given, writers: [2]writer{{model: student, origin: kd.OfStudent}, {model: teacher, origin: kd.OfTeacher}}}, nil
+	if o.Speculative != nil && teacher == nil {
+		return nil, fmt.Errorf("rollout: tokens that a teacher replaces, and there is no teacher that writes")
+	}
+	vocab, positions := student.Vocab, student.MaxPositions
+	if teacher != nil {
+		vocab, positions = min(vocab, teacher.Vocab), min(positions, teacher.MaxPositions)
+	}
+	s := &Sampler{options: o, given: given, positions: positions, writers: [2]writer{{student, kd.OfStudent, vocab, nil}, {teacher, kd.OfTeacher, vocab, nil}}}
+	if o.Replay != nil {
+		s.replay.begin(o.Replay)
+	}
+	if o.Speculative != nil {
+		s.skd = newSpeculation(student, teacher, vocab, *o.Speculative)
+	}
+	return s, nil
 }
 
 // Close stops the engines.
@@ -92,21 +127,9 @@ func (s *Sampler) Next(ctx context.Context, step int) ([]kd.Example, error) {
 		return nil, err
 	}
 	s.step, s.batch = 0, append(s.batch[:0], given...)
-	var asked [2][]request
-	for i := range s.batch {
-		if !(s.coin(step, i, 0) < s.options.Fraction) {
-			continue
-		}
-		by := 0
-		if s.coin(step, i, 1) < s.options.Teacher {
-			by = 1
-		}
-		if r, ok := s.request(&s.writers[by], step, i); ok {
-			asked[by] = append(asked[by], r)
-		} else {
-			s.watch.noRoom++
-		}
-	}
+	s.replay.settle(step)
+	s.watch.begin(step)
+	asked := s.toss(step)
 	start := time.Now()
 	for by := range s.writers {
 		if err := s.write(ctx, &s.writers[by], asked[by]); err != nil {
@@ -116,6 +139,37 @@ func (s *Sampler) Next(ctx context.Context, step int) ([]kd.Example, error) {
 	s.watch.took(time.Since(start))
 	s.step = step
 	return s.batch, nil
+}
+
+// toss decides what becomes of the examples of a step: earlier samples take their places at once,
+// and requests ask for new ones, of the student and of the teacher.
+func (s *Sampler) toss(step int) (asked [2][]request) {
+	for i := range s.batch {
+		what := asGiven
+		if u := s.coin(step, i, 0); s.options.Replay != nil {
+			what = s.replay.of(u, step)
+		} else if u < s.options.Fraction {
+			what = fresh
+		}
+		switch what {
+		case asGiven:
+			continue
+		case earlier:
+			s.batch[i] = s.replay.pick(s.coin(step, i, 2))
+			s.watch.replayed()
+			continue
+		}
+		by := 0
+		if s.coin(step, i, 1) < s.options.Teacher {
+			by = 1
+		}
+		if r, ok := s.request(step, i); ok {
+			asked[by] = append(asked[by], r)
+		} else {
+			s.watch.noRoom()
+		}
+	}
+	return asked
 }
 
 // coin is uniform in [0, 1): a function of the seed, a step, an example of it, and what it decides.
@@ -130,13 +184,13 @@ type request struct {
 }
 
 // request asks for the answer to an example's prompt; ok is false where there is no room for one.
-func (s *Sampler) request(w *writer, step, i int) (r request, ok bool) {
+func (s *Sampler) request(step, i int) (r request, ok bool) {
 	e := &s.batch[i]
 	prompt := 0
 	for prompt < len(e.Answer) && !e.Answer[prompt] {
 		prompt++
 	}
-	room := min(s.options.MaxTokens, w.model.MaxPositions-prompt, s.writers[0].model.MaxPositions-prompt)
+	room := min(s.options.MaxTokens, s.positions-prompt)
 	if prompt == 0 || room < 1 {
 		return r, false
 	}
@@ -152,53 +206,73 @@ func (s *Sampler) write(ctx context.Context, w *writer, asked []request) error {
 	if len(asked) == 0 {
 		return nil
 	}
-	if err := w.ready(asked); err != nil {
-		return err
-	}
 	requests := make([]serve.Request, len(asked))
 	for i := range asked {
 		requests[i] = asked[i].Request
 	}
-	results, err := w.engine.DoAll(ctx, requests)
+	results, err := s.answers(ctx, w, requests)
 	if err != nil {
 		return err
 	}
 	for i := range results {
-		e := answered(&requests[i], &results[i], w.origin)
-		s.batch[asked[i].example] = e
-		s.watch.see(len(requests[i].Prompt), &e, results[i].Finish == serve.FinishStop)
+		at, r := asked[i].example, &results[i]
+		e := answered(&s.batch[at], &requests[i], r, w.origin)
+		s.batch[at] = e
+		ended := r.Finish == serve.FinishStop
+		s.watch.see(len(requests[i].Prompt), &e, ended, !ended && requests[i].MaxTokens < s.options.MaxTokens)
+		if s.options.Replay != nil {
+			s.replay.keep(e)
+		}
 	}
 	return nil
 }
 
-// answered is an example with a sampled answer.
-func answered(q *serve.Request, r *serve.Result, origin kd.Origin) kd.Example {
+// answers has a model, or both together, answer requests.
+func (s *Sampler) answers(ctx context.Context, w *writer, requests []serve.Request) ([]serve.Result, error) {
+	if s.skd != nil {
+		return s.skd.doAll(ctx, requests)
+	}
+	if err := w.ready(requests); err != nil {
+		return nil, err
+	}
+	return w.engine.DoAll(ctx, requests)
+}
+
+// answered is a given example with a sampled answer. The prompt's tokens keep their weights; the
+// answer's have the largest of the given answer's, which is that of its task where parts of it are
+// masked.
+func answered(given *kd.Example, q *serve.Request, r *serve.Result, origin kd.Origin) kd.Example {
 	prompt := len(q.Prompt)
-	tokens := append(append(make([]int32, 0, prompt+len(r.LogP)), q.Prompt...), r.Tokens...)
+	tokens := append(append(make([]int32, 0, prompt+len(r.Tokens)+1), q.Prompt...), r.Tokens...)
 	if r.Finish == serve.FinishStop {
 		tokens = append(tokens, r.Stopped)
 	}
-	e := kd.Example{Tokens: tokens, Answer: make([]bool, len(tokens)), Origin: origin, SampledLogP: make([]float32, len(tokens))}
+	e := kd.Example{Tokens: tokens, Answer: make([]bool, len(tokens)), Origin: origin}
+	if r.LogP != nil {
+		e.SampledLogP = append(make([]float32, prompt, len(tokens)), r.LogP...)
+	}
+	if given.Weights != nil {
+		e.Weights = append(make([]float32, 0, len(tokens)), given.Weights[:prompt]...)
+	}
 	for i := prompt; i < len(tokens); i++ {
-		e.Answer[i], e.SampledLogP[i] = true, r.LogP[i-prompt]
+		e.Answer[i] = true
+		if e.Weights != nil {
+			e.Weights = append(e.Weights, answerWeight(given))
+		}
 	}
 	return e
 }
 
-// ready starts the writer's engine, with room for the requests of a step at once, or empties the
-// cache of the one that it has: its keys and values are those of other weights. A later step that
-// needs more room waits for it within the engine.
-func (w *writer) ready(asked []request) error {
-	if w.engine != nil {
-		return w.engine.Flush()
+// answerWeight is the largest weight of an example's answer tokens; 1 where it has none.
+func answerWeight(e *kd.Example) float32 {
+	largest := float32(-1)
+	for t, w := range e.Weights {
+		if e.Answer[t] {
+			largest = max(largest, w)
+		}
 	}
-	const page = 16
-	pages := (w.model.MaxPositions + page - 1) / page
-	need := 0
-	for i := range asked {
-		need += (len(asked[i].Prompt)+asked[i].MaxTokens)/page + 1
+	if largest < 0 {
+		return 1
 	}
-	engine, err := host.NewEngine(w.model, host.Options{PageSize: page, Pages: max(pages, need)}, serve.Defaults())
-	w.engine = engine
-	return err
+	return largest
 }

@@ -104,7 +104,7 @@ func TestSamplesAreOfTheLiveWeights(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range batch {
-			r, _ := s.request(&s.writers[0], step, i)
+			r, _ := s.request(step, i)
 			given, err := given(t.Context(), 1)
 			if err != nil {
 				t.Fatal(err)
@@ -114,7 +114,7 @@ func TestSamplesAreOfTheLiveWeights(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := answered(&r.Request, &result, kd.OfStudent); !reflect.DeepEqual(batch[i].Tokens, want.Tokens) || !reflect.DeepEqual(batch[i].Answer, want.Answer) {
+			if want := answered(&given[i], &r.Request, &result, kd.OfStudent); !reflect.DeepEqual(batch[i].Tokens, want.Tokens) || !reflect.DeepEqual(batch[i].Answer, want.Answer) {
 				t.Errorf("step %d, example %d: %v, of the student as it is %v", step, i, batch[i].Tokens, want.Tokens)
 			}
 		}

@@ -8,10 +8,13 @@ import (
 	"slimlab/kd"
 )
 
-// Stats are what was sampled so far.
+// Stats are what was sampled: so far, in a step, or of late.
 type Stats struct {
 	Samples int
 	Ended   int // with an end token
+	// samples that did not end because the models have no more positions, not because of the limit
+	CutByPositions int
+	Replayed       int // earlier samples that were used again
 	// samples whose prompt and answer were among the last sampleWindow before them
 	Duplicates        int
 	Tokens            int // of the answers
@@ -19,6 +22,24 @@ type Stats struct {
 	// examples whose prompt leaves no room for an answer: theirs are the data's
 	NoRoom  int
 	Seconds float64
+	// tokens of the student that the teacher judged, and those that stand; see Speculative
+	Judged, Accepted int
+}
+
+// add counts a sample of n tokens.
+func (s *Stats) add(n int, ended, short, duplicate bool) {
+	if s.Samples == 0 || n < s.Shortest {
+		s.Shortest = n
+	}
+	s.Longest, s.Tokens, s.Samples = max(s.Longest, n), s.Tokens+n, s.Samples+1
+	for _, c := range [...]struct {
+		is bool
+		n  *int
+	}{{ended, &s.Ended}, {short, &s.CutByPositions}, {duplicate, &s.Duplicates}} {
+		if c.is {
+			*c.n++
+		}
+	}
 }
 
 // EndRate is the share of samples that ended.
@@ -37,6 +58,7 @@ func (s Stats) TokensPerSecond() float64 {
 
 // Sample is an answer that was written.
 type Sample struct {
+	Step           int
 	Prompt, Answer []int32
 	Ended          bool
 	Origin         kd.Origin
@@ -53,7 +75,9 @@ const (
 // watch looks at what is sampled.
 type watch struct {
 	stats   Stats
-	noRoom  int
+	step    int
+	ofStep  Stats
+	late    []seen // the last doubtWindow, a ring
 	seed    maphash.Seed
 	recent  []uint64 // hashes of the last sampleWindow samples, a ring
 	counts  map[uint64]int
@@ -64,32 +88,53 @@ type watch struct {
 	said    bool
 }
 
-func (w *watch) took(d time.Duration) { w.stats.Seconds += d.Seconds() }
+// seen is what is known of one of the last samples.
+type seen struct {
+	tokens                  int
+	ended, short, duplicate bool
+}
 
-// see notes a sample.
-func (w *watch) see(prompt int, e *kd.Example, ended bool) {
-	s, n := &w.stats, len(e.Tokens)-prompt
-	if s.Samples == 0 || n < s.Shortest {
-		s.Shortest = n
+// begin is called before a step's samples.
+func (w *watch) begin(step int) { w.step, w.ofStep = step, Stats{} }
+
+// both are the counts that something of this step belongs to.
+func (w *watch) both() [2]*Stats { return [...]*Stats{&w.stats, &w.ofStep} }
+
+func (w *watch) took(d time.Duration) {
+	for _, s := range w.both() {
+		s.Seconds += d.Seconds()
 	}
-	s.Longest, s.Tokens = max(s.Longest, n), s.Tokens+n
+}
+
+func (w *watch) noRoom() {
+	for _, s := range w.both() {
+		s.NoRoom++
+	}
+}
+
+func (w *watch) replayed() {
+	for _, s := range w.both() {
+		s.Replayed++
+	}
+}
+
+// see notes a sample; short says that it did not end for want of positions.
+func (w *watch) see(prompt int, e *kd.Example, ended, short bool) {
+	n := len(e.Tokens) - prompt
 	w.endless++
 	if ended {
-		s.Ended++
 		w.endless = 0
 	}
 	w.atOnce++
 	if !ended || n > 1 {
 		w.atOnce = 0
 	}
-	w.repeat(e.Tokens)
-	one := Sample{Prompt: e.Tokens[:prompt], Answer: e.Tokens[prompt:], Ended: ended, Origin: e.Origin}
-	if len(w.last) < kept {
-		w.last = append(w.last, one)
-	} else {
-		w.last[s.Samples%kept] = one
+	of := seen{n, ended, short, w.repeat(e.Tokens)}
+	one := Sample{Step: w.step, Prompt: e.Tokens[:prompt], Answer: e.Tokens[prompt:], Ended: ended, Origin: e.Origin}
+	w.last, w.late = put(w.last, kept, w.stats.Samples, one), put(w.late, doubtWindow, w.stats.Samples, of)
+	for _, s := range w.both() {
+		s.add(n, ended, short, of.duplicate)
 	}
-	s.Samples++
 	switch {
 	case w.doubt != "":
 	case w.endless >= doubtWindow:
@@ -99,8 +144,17 @@ func (w *watch) see(prompt int, e *kd.Example, ended bool) {
 	}
 }
 
-// repeat counts a sample that is among the last.
-func (w *watch) repeat(tokens []int32) {
+// put puts the i-th of all elements into a ring.
+func put[T any](ring []T, size, i int, x T) []T {
+	if len(ring) < size {
+		return append(ring, x)
+	}
+	ring[i%size] = x
+	return ring
+}
+
+// repeat reports whether a sample is among the last.
+func (w *watch) repeat(tokens []int32) (duplicate bool) {
 	if w.counts == nil {
 		w.seed, w.counts = maphash.MakeSeed(), map[uint64]int{}
 	}
@@ -110,9 +164,7 @@ func (w *watch) repeat(tokens []int32) {
 		maphash.WriteComparable(&h, t)
 	}
 	key := h.Sum64()
-	if w.counts[key] > 0 {
-		w.stats.Duplicates++
-	}
+	duplicate = w.counts[key] > 0
 	if len(w.recent) < sampleWindow {
 		w.recent = append(w.recent, key)
 	} else {
@@ -125,13 +177,27 @@ func (w *watch) repeat(tokens []int32) {
 		w.recent[at] = key
 	}
 	w.counts[key]++
+	return duplicate
 }
 
 // Stats returns what was sampled so far.
 func (s *Sampler) Stats() Stats {
 	stats := s.watch.stats
-	stats.NoRoom = s.watch.noRoom
+	if s.skd != nil {
+		stats.Judged, stats.Accepted = s.skd.judged, s.skd.accepted
+	}
 	return stats
+}
+
+// StepStats returns what was sampled in the last step, without what Speculative counts.
+func (s *Sampler) StepStats() Stats { return s.watch.ofStep }
+
+// Late returns the counts of the last 64 samples.
+func (s *Sampler) Late() (late Stats) {
+	for _, one := range s.watch.late {
+		late.add(one.tokens, one.ended, one.short, one.duplicate)
+	}
+	return late
 }
 
 // Last returns the newest samples, the oldest of them first.

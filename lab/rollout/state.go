@@ -1,0 +1,186 @@
+package rollout
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"slices"
+
+	"slimlab/kd"
+)
+
+// stateMagic begins a saved state; its last byte is the version of the form.
+const stateMagic = "slimro\x00\x01"
+
+// stateHeader is what a state holds beside its samples.
+type stateHeader struct {
+	Phi, Loss         float64
+	Step              int64
+	Buffered, Pending uint32
+	Validated         uint8
+}
+
+// storedSample begins a sample of a state.
+type storedSample struct {
+	Prompt, Tokens uint32
+	Weights, LogP  uint8
+}
+
+// Save writes what the samples of later steps depend on: the buffer and the threshold of Replay.
+// Without Replay that is nothing, and the state is a few bytes.
+func (s *Sampler) Save(w io.Writer) error {
+	sum := crc32.NewIEEE()
+	out := bufio.NewWriter(io.MultiWriter(w, sum))
+	r := &s.replay
+	h := stateHeader{Phi: r.phi, Loss: r.loss, Step: int64(r.step), Buffered: uint32(len(r.buffer)), Pending: uint32(len(r.pending))}
+	if r.validated {
+		h.Validated = 1
+	}
+	out.WriteString(stateMagic)
+	err := binary.Write(out, binary.LittleEndian, &h)
+	for _, list := range [][]kd.Example{r.buffer, r.pending} {
+		for i := range list {
+			if err == nil {
+				err = writeSample(out, &list[i])
+			}
+		}
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err == nil {
+		err = binary.Write(w, binary.LittleEndian, sum.Sum32())
+	}
+	if err != nil {
+		return fmt.Errorf("sampling state: %w", err)
+	}
+	return nil
+}
+
+func writeSample(w io.Writer, e *kd.Example) error {
+	head := storedSample{Prompt: uint32(max(0, slices.Index(e.Answer, true))), Tokens: uint32(len(e.Tokens))}
+	parts := []any{&head, e.Tokens}
+	if e.Weights != nil {
+		head.Weights = 1
+		parts = append(parts, e.Weights)
+	}
+	if e.SampledLogP != nil {
+		head.LogP = 1
+		parts = append(parts, e.SampledLogP)
+	}
+	for _, part := range parts {
+		if err := binary.Write(w, binary.LittleEndian, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore reads what Save has written for a sampler of the same options, which then gives the same
+// examples at later steps. A state of another sampler, or one that is damaged, is an error, and
+// leaves the sampler as it was.
+func (s *Sampler) Restore(r io.Reader) error {
+	if err := s.restore(r); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("it is cut short")
+		}
+		return fmt.Errorf("sampling state: %w", err)
+	}
+	return nil
+}
+
+func (s *Sampler) restore(r io.Reader) error {
+	sum := crc32.NewIEEE()
+	source := bufio.NewReader(r)
+	in := io.TeeReader(source, sum)
+	magic := make([]byte, len(stateMagic))
+	if _, err := io.ReadFull(in, magic); err != nil {
+		return err
+	}
+	if string(magic) != stateMagic {
+		return fmt.Errorf("it begins with %q, expected %q", magic, stateMagic)
+	}
+	var h stateHeader
+	if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
+		return err
+	}
+	if err := s.checkHeader(h); err != nil {
+		return err
+	}
+	next := replay{Replay: s.replay.Replay, phi: h.Phi, loss: h.Loss, validated: h.Validated == 1, step: int(h.Step)}
+	for i := range h.Buffered + h.Pending {
+		e, err := s.readSample(in)
+		if err != nil {
+			return fmt.Errorf("sample %d of %d: %w", i+1, h.Buffered+h.Pending, err)
+		}
+		if i < h.Buffered {
+			next.buffer = append(next.buffer, e)
+		} else {
+			next.pending = append(next.pending, e)
+		}
+	}
+	want := sum.Sum32()
+	var got uint32
+	if err := binary.Read(source, binary.LittleEndian, &got); err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("its checksum is %08x, expected %08x: it is damaged", got, want)
+	}
+	s.replay, s.step = next, 0
+	return nil
+}
+
+// mostPending bounds the samples of one step in a state.
+const mostPending = 1 << 20
+
+func (s *Sampler) checkHeader(h stateHeader) error {
+	switch {
+	case s.options.Replay == nil && (h.Buffered > 0 || h.Pending > 0 || h.Phi != 0):
+		return fmt.Errorf("it holds %d samples to draw again, and this training has no replay", h.Buffered)
+	case h.Buffered > uint32(min(s.replay.Capacity, math.MaxUint32)):
+		return fmt.Errorf("it holds %d samples, expected at most the %d of the buffer", h.Buffered, s.replay.Capacity)
+	case h.Pending > mostPending:
+		return fmt.Errorf("it holds %d samples of one step, expected at most %d", h.Pending, mostPending)
+	case !(h.Phi >= 0 && h.Phi <= 1):
+		return fmt.Errorf("its threshold is %v, expected 0 to 1", h.Phi)
+	case h.Step < 0 || h.Step > math.MaxInt32:
+		return fmt.Errorf("it is after step %d, expected 0 or more", h.Step)
+	case h.Validated > 1:
+		return fmt.Errorf("byte %d stands for yes or no, expected 0 or 1", h.Validated)
+	}
+	return nil
+}
+
+func (s *Sampler) readSample(r io.Reader) (kd.Example, error) {
+	var head storedSample
+	if err := binary.Read(r, binary.LittleEndian, &head); err != nil {
+		return kd.Example{}, err
+	}
+	if head.Prompt < 1 || head.Prompt >= head.Tokens || int64(head.Tokens) > int64(s.positions) || head.Weights > 1 || head.LogP > 1 {
+		return kd.Example{}, fmt.Errorf("a prompt of %d of %d tokens, expected a prompt, an answer and at most %d tokens", head.Prompt, head.Tokens, s.positions)
+	}
+	e := kd.Example{Origin: kd.OfStudent, Tokens: make([]int32, head.Tokens), Answer: make([]bool, head.Tokens)}
+	parts := []any{e.Tokens}
+	if head.Weights == 1 {
+		e.Weights = make([]float32, head.Tokens)
+		parts = append(parts, e.Weights)
+	}
+	if head.LogP == 1 {
+		e.SampledLogP = make([]float32, head.Tokens)
+		parts = append(parts, e.SampledLogP)
+	}
+	for _, part := range parts {
+		if err := binary.Read(r, binary.LittleEndian, part); err != nil {
+			return kd.Example{}, err
+		}
+	}
+	for t := head.Prompt; t < head.Tokens; t++ {
+		e.Answer[t] = true
+	}
+	return e, nil
+}
