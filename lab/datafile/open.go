@@ -69,8 +69,20 @@ func Open(ctx context.Context, path string) (*File, error) {
 // New begins to read a file that is open, or other data, under a name for messages. What it reads
 // from is closed by Close where it is an os.File.
 func New(ctx context.Context, name string, in io.Reader) (*File, error) {
+	return newFile(ctx, name, in, func(f *File) error {
+		f.sequence()
+		return f.classify()
+	})
+}
+
+// newFile begins to read data; classify finds out what its text holds.
+func newFile(ctx context.Context, name string, in io.Reader, classify func(*File) error) (*File, error) {
 	f := &File{name: name, ctx: ctx, raw: &source{ctx: ctx, from: in, buffer: make([]byte, bufferOf(in, 1<<18)), most: sizeBound(in), sum: sha256.New()}}
-	if err := f.begin(); err != nil {
+	err := f.begin()
+	if err == nil {
+		err = classify(f)
+	}
+	if err != nil {
 		return nil, f.describe(err)
 	}
 	return f, nil
@@ -99,7 +111,7 @@ func open(ctx context.Context, path string) (*os.File, error) {
 	return await.Do(ctx, func() (*os.File, error) { return os.Open(path) })
 }
 
-// begin finds out what the file is, and how its text is encoded.
+// begin finds out how the file is packed, and how its text is encoded.
 func (f *File) begin() error {
 	size := min(1<<16, len(f.raw.buffer))
 	in := bufio.NewReaderSize(f.raw, size)
@@ -131,8 +143,7 @@ func (f *File) begin() error {
 		f.notes = append(f.notes, fmt.Sprintf("%s: decoded from %s by its byte order mark", f.name, e.name))
 	}
 	f.text = bufio.NewReaderSize(&validator{from: text, line: 1, buffer: make([]byte, size/2)}, size)
-	f.sequence()
-	return f.classify()
+	return nil
 }
 
 // sequence reads a sequence of JSON texts, each of which has a record separator before it (RFC

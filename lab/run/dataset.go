@@ -20,9 +20,11 @@ import (
 // dataset is a task in the tokens of one tokenizer.
 type dataset struct {
 	task.Task
-	training  recipe.Values // what models are trained and calibrated on: world or file
-	test      recipe.Values // what they are measured on
-	recsys    *task.Recsys  // nil for other tasks
+	training recipe.Values // what models are trained and calibrated on: world or file
+	test     recipe.Values // what they are measured on
+	recsys   *task.Recsys  // nil for other tasks
+	// the test set of prompts with one of two answers; nil where there is none
+	answers   *task.Answers
 	tokenizer *tokenizer.Tokenizer
 	eos       int32 // ends a response; −1 is none
 	longest   int   // tokens of an example
@@ -60,10 +62,13 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 func datasetKey(p *scenario.Point, loads []string) string {
 	key := recipe.Recipe{Stage: "dataset", Parameters: recipe.Of(p.Tokenizer)}
 	key.Parameters["loads"] = loads
-	if p.Task.Recsys != nil {
-		key.Task = recipe.Of(p.Task.Recsys)
-	} else {
-		key.Task = recipe.Of(p.Task.JSONL)
+	switch t := p.Task; {
+	case t.Recsys != nil:
+		key.Task = recipe.Of(t.Recsys)
+	case t.Ratings != nil:
+		key.Task = recipe.Of(t.Ratings)
+	default:
+		key.Task = recipe.Of(t.JSONL)
 	}
 	return key.Key()
 }
@@ -79,6 +84,8 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 		err = r.openRecsys(ctx, d, t, p.Tokenizer)
 	case t.JSONL != nil:
 		err = r.openJSONL(ctx, d, p)
+	case t.Ratings != nil:
+		err = r.openRatings(ctx, d, p)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.plan.Scenario.At("task", "path"), err)

@@ -38,6 +38,18 @@ evaluate: { validation: 8 }
 serve: { members: 3, candidates: 3 }
 `
 
+// onRatings is the same on a folder of ratings.
+const onRatings = `
+name: keys
+task: { kind: ratings, path: %q, limit: 20, max_tokens: 96 }
+tokenizer: { vocab: 290 }
+models: { little: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 16 } }
+pipeline:
+  - train: { name: first, into: little, steps: 3, batch: 4 }
+evaluate: { validation: 8 }
+columns: [auc, loss]
+`
+
 // stageKeys are the keys of all that a run makes of a scenario with one step, and the name of what
 // its rows are measured on. Change is made to the worker and the row first; it may be nil.
 func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[string]string {
@@ -75,6 +87,8 @@ func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[s
 func TestSettingsChangeKeys(t *testing.T) {
 	file := writeJSONL(t, "")
 	records := fmt.Sprintf(onRecords, file)
+	tables, otherTables := writeRatings(t, 1), writeRatings(t, 2)
+	ratings := fmt.Sprintf(onRatings, tables)
 	other := kernels.Implementations()[0]
 	if other == kernels.Implementation() {
 		other = ""
@@ -104,6 +118,10 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "held-out share", text: records, old: "validation: 0.25", new: "validation: 0.5", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "longest example", text: records, old: "max_tokens: 48", new: "max_tokens: 49", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "validation of records", text: records, old: "validation: 16", new: "validation: 17", want: "agreement, evaluate, test set, units validated"},
+		{name: "a limit", text: ratings, old: "limit: 20", new: "limit: 21", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "longest prompt", text: ratings, old: "max_tokens: 96", new: "max_tokens: 97", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "a rating", text: ratings, old: tables, new: otherTables, want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "validation of ratings", text: ratings, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set, units validated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := stageKeys(t, c.text, nil)

@@ -17,7 +17,9 @@ type measured struct {
 	key    string // of the model's artifact
 	model  *artifactModel
 	values map[string]lab.Measure
-	scores *task.Scores // nil for tasks that do not rank
+	scores *task.Scores // nil for tasks other than recsys
+	// scores of prompts with one of two answers; nil for tasks that have none
+	answered []float64
 	// what the units of the test set do to a value, by metric key
 	influence map[string]lab.Influence
 	// how the row's timings were taken
@@ -114,6 +116,9 @@ func (w *worker) compare(row *measured) error {
 	ratio("params_kept", "params", func(x, base float64) float64 { return x / base })
 	ratio("loss_delta", "loss", func(x, base float64) float64 { return x/base - 1 })
 	row.relate("loss_delta", "loss", w.base)
+	if err := w.compareAnswers(row); err != nil {
+		return err
+	}
 	if row.scores == nil || w.base.scores == nil {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
-	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -36,8 +35,8 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 				return err
 			}
 			var e evaluation
-			if w.data.recsys != nil {
-				if e.Scores, err = rank(ctx, m, w.data.recsys); err != nil {
+			if w.data.recsys != nil || w.data.answers != nil {
+				if e.Scores, err = w.data.rank(ctx, m); err != nil {
 					return err
 				}
 			}
@@ -105,13 +104,16 @@ func loss(ctx context.Context, m *model.Model, examples []kd.Example) (mean floa
 }
 
 // rank scores the task's test prompts on an engine.
-func rank(ctx context.Context, m *model.Model, r *task.Recsys) ([]float64, error) {
+func (d *dataset) rank(ctx context.Context, m *model.Model) ([]float64, error) {
 	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	scores, err := r.Evaluate(ctx, e)
+	if d.answers != nil {
+		return d.answers.Evaluate(ctx, e)
+	}
+	scores, err := d.recsys.Evaluate(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +122,9 @@ func rank(ctx context.Context, m *model.Model, r *task.Recsys) ([]float64, error
 
 // ranking turns test scores into AUCs.
 func (w *worker) ranking(row *measured, score []float64) error {
+	if w.data.answers != nil {
+		return w.answerFigures(row, score)
+	}
 	if w.data.recsys == nil {
 		return nil
 	}

@@ -26,8 +26,8 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 		serve := b.get("serve", at)
 		b.into(serve, "serve", p.Serve)
 		b.prompts(serve, "serve", p.Serve.Members, p.Serve.Candidates)
-		if p.Task.Kind == "jsonl" {
-			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found jsonl: leave the section serve out", p.Serve.Workload)
+		if kind := p.Task.Kind; kind == "jsonl" || kind == "ratings" {
+			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found %s: leave the section serve out", p.Serve.Workload, kind)
 		}
 	}
 	names := make([]string, len(p.Steps))
@@ -55,7 +55,7 @@ func (b *builder) get(key string, at *values) *node {
 func (b *builder) task(p *Point, n *node) {
 	kind := n.get("kind")
 	if kind == nil {
-		b.bad.add(n.at, "task lacks the key \"kind\": recsys or jsonl")
+		b.bad.add(n.at, "task lacks the key \"kind\": %s", strings.Join(taskKinds, ", "))
 		return
 	}
 	p.Task.Kind = kind.text
@@ -68,10 +68,15 @@ func (b *builder) task(p *Point, n *node) {
 		p.Task.JSONL = &JSONL{}
 		b.into(n, "task", p.Task.JSONL)
 		b.jsonl(n, p.Task.JSONL)
+	case "ratings":
+		p.Task.Ratings = &Ratings{}
+		b.into(n, "task", p.Task.Ratings)
 	default:
-		b.bad.add(kind.at, "%v", nearest.Unknown("unknown kind of task", kind.text, []string{"recsys", "jsonl"}))
+		b.bad.add(kind.at, "%v", nearest.Unknown("unknown kind of task", kind.text, taskKinds))
 	}
 }
+
+var taskKinds = []string{"recsys", "jsonl", "ratings"}
 
 func (b *builder) models(p *Point, n *node) {
 	if n.shape == null {

@@ -50,7 +50,7 @@ func Sections() []Section {
 		one := Section{s.key, s.doc, []Key{}}
 		switch f, isHeader := headerField(s.key); {
 		case s.key == "task":
-			for _, kind := range []reflect.Type{reflect.TypeFor[Recsys](), reflect.TypeFor[JSONL]()} {
+			for _, kind := range []reflect.Type{reflect.TypeFor[Recsys](), reflect.TypeFor[JSONL](), reflect.TypeFor[Ratings]()} {
 				one.Keys = append(one.Keys, keysOf(kind, "")...)
 			}
 		case structs[s.key] != nil:

@@ -44,6 +44,9 @@ func (r *resolved) point(p *Point) {
 	if p.Task.JSONL != nil {
 		r.section("task", p.Task.JSONL)
 	}
+	if p.Task.Ratings != nil {
+		r.section("task", p.Task.Ratings)
+	}
 	r.section("tokenizer", &p.Tokenizer)
 	for i := range p.Models {
 		r.section("models."+p.Models[i].Name, &p.Models[i])

@@ -17,9 +17,10 @@ package scenario
 
 // Task is what a model is trained for and measured on. Its kind decides which other fields it has.
 type Task struct {
-	Kind   string  `json:"kind"`
-	Recsys *Recsys `json:"recsys,omitempty"`
-	JSONL  *JSONL  `json:"jsonl,omitempty"`
+	Kind    string   `json:"kind"`
+	Recsys  *Recsys  `json:"recsys,omitempty"`
+	JSONL   *JSONL   `json:"jsonl,omitempty"`
+	Ratings *Ratings `json:"ratings,omitempty"`
 }
 
 // Recsys is the ranking world with known click probabilities.
@@ -39,6 +40,14 @@ type JSONL struct {
 	Limit         int     `key:"limit" default:"0" min:"0" doc:"records to read; 0 is all"`
 	MaxTokens     int     `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"examples are cut to this many tokens"`
 	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"0.9" doc:"share of the examples that is held out for validation; a tenth is kept for calibration"`
+}
+
+// Ratings is a folder of users' ratings of titles, in tables.
+type Ratings struct {
+	Kind      string `key:"kind" one:"ratings" required:"true" doc:"ratings: users' ratings of titles, from tables such as MovieLens has" json:"-"`
+	Path      string `key:"path" required:"true" doc:"a folder with ratings.csv (userId, movieId, rating, timestamp) and movies.csv (movieId, title, genres), or these with .gz, relative to the working directory"`
+	Limit     int    `key:"limit" default:"0" min:"0" doc:"most prompts of each split, taken at even distances; 0 is all"`
+	MaxTokens int    `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"tokens of a prompt with its answer, at most: the oldest ratings of a longer one are left out"`
 }
 
 // Tokenizer is trained on the task's text where no loaded model has one.

@@ -28,6 +28,9 @@ func (s *Scenario) Settable() []string {
 	if p.Task.JSONL != nil {
 		add("task", p.Task.JSONL)
 	}
+	if p.Task.Ratings != nil {
+		add("task", p.Task.Ratings)
+	}
 	for _, step := range p.Steps {
 		add(step.Name, step.Work)
 	}

@@ -105,7 +105,13 @@ func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
 		}
 		return values
 	})
-	measures := make([]lab.Measure, len(figures))
+	return measuresOf(intervals, "test members")
+}
+
+// measuresOf turns resampled figures into measures, with a warning where the units of the test set
+// are few or a resample had no pair. A figure that is undefined is the zero Measure.
+func measuresOf(intervals []stat.Interval, units string) []lab.Measure {
+	measures := make([]lab.Measure, len(intervals))
 	for i, of := range intervals {
 		if math.IsNaN(of.Value) {
 			continue
@@ -115,7 +121,7 @@ func (r *Recsys) resample(samples []*sample, figures []figure) []lab.Measure {
 			m.Low, m.High = of.Low, of.High
 		}
 		if of.N < fewMembers {
-			m.Warning = fmt.Sprintf("%d test members", of.N)
+			m.Warning = fmt.Sprintf("%d %s", of.N, units)
 		}
 		if of.Lost > 0 {
 			m.Warning = fmt.Sprintf("%d of %d resamples had one class only", of.Lost, replicates)

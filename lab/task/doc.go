@@ -1,12 +1,24 @@
 // Package task is what a model is measured on: training examples, calibration text, test cases with
 // a known truth, and the statistics that turn a model's scores into figures with intervals.
 //
-// There are two tasks that train and measure. Recsys is a synthetic world of members and items
+// There are three tasks that train and measure. Recsys is a synthetic world of members and items
 // whose click probabilities are known, so the best possible AUC is known too. JSONL is a user's
-// file of prompts and responses. Two more only measure: Text, the perplexity of a file, and Choice,
-// questions with given answers. All yield plain token sequences: the package does not depend on
-// models, training or engines, and declares what it needs of them, an Encoder of text and a Scorer
-// of prompts.
+// file of prompts and responses. Ratings is users' ratings of titles, from tables. Two more only
+// measure: Text, the perplexity of a file, and Choice, questions with given answers. All yield
+// plain token sequences: the package does not depend on models, training or engines, and declares
+// what it needs of them, an Encoder of text and a Scorer of prompts.
+//
+// The rule of Ratings. Will a user like a title? A rating of 4 stars or more is a like. A user's
+// ratings are in the order of time, then of the movie's number; the first four fifths, rounded
+// down, are before the cut. Each rating from the eleventh on is a candidate: its prompt is the ten
+// ratings of its user just before it, each a line with title, genres and outcome, and the
+// candidate's line without. Candidates before the cut are for training, those after it are the
+// test set, whose prompts may show earlier ratings of the test set, which lie in their past. Of a
+// user's training candidates the last tenth is for validation and the tenth before that for
+// calibration. Nothing is drawn at random. Three guesses need no model: the title's share of likes
+// among all ratings before the cut, (likes + 2.5)/(ratings + 5); the user's share of likes in the
+// prompt; their sum. AUC is over all test prompts, and within users over the pairs of one user's
+// prompts: the first rewards knowing which users like everything, the second does not.
 //
 // Everything is a pure function of settings and indices: the same example has the same tokens in
 // every run, on every machine, in any order and from any number of goroutines.
@@ -61,4 +73,5 @@ type Task interface {
 var (
 	_ Task = (*Recsys)(nil)
 	_ Task = (*JSONL)(nil)
+	_ Task = (*Ratings)(nil)
 )
