@@ -170,11 +170,33 @@ func TestDamagedStates(t *testing.T) {
 }
 
 func FuzzRestore(f *testing.F) {
-	m := tiny(f, 8, 1)
-	o := withReplay(Replay{Steps: 9, Threshold: 0.9, Capacity: 30})
-	s := sampler(f, always(given(8)), m, nil, o)
-	f.Add(savedState(f, sampler(f, always(given(8)), m, nil, o)))
+	with := func(steps int) *Sampler { // no engine is needed
+		s := &Sampler{options: withReplay(Replay{Steps: 9, Threshold: 0.9, Capacity: 30}), positions: 64}
+		s.replay.begin(s.options.Replay)
+		for step := 1; step <= steps; step++ {
+			s.replay.settle(step)
+			for i, e := range given(4) {
+				e.Origin, e.SampledLogP = kd.OfStudent, make([]float32, len(e.Tokens))
+				if i%2 == 0 {
+					e.Weights = e.SampledLogP
+				}
+				for t := range e.Answer {
+					e.Answer[t] = t >= slices.Index(e.Answer, true)
+				}
+				s.replay.keep(e)
+			}
+		}
+		return s
+	}
+	for steps := range 3 {
+		var b bytes.Buffer
+		if err := with(steps).Save(&b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
 	f.Add([]byte(stateMagic))
+	s := with(0)
 	f.Fuzz(func(t *testing.T, state []byte) {
 		if err := s.Restore(bytes.NewReader(state)); err != nil {
 			return

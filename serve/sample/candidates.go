@@ -55,6 +55,21 @@ func (c *candidates) token(i int) int32 {
 	return c.ids[i]
 }
 
+// logP is the log-probability of candidate i among candidates of a total weight.
+func (c *candidates) logP(i int, total float64) float32 {
+	return float32(math.Log(float64(c.weights[i])) - math.Log(total))
+}
+
+// first reports whether no candidate ranks before candidate i.
+func (c *candidates) first(i int) bool {
+	for j, w := range c.weights {
+		if w > c.weights[i] || w == c.weights[i] && j < i {
+			return false
+		}
+	}
+	return true
+}
+
 // draw returns the candidate at u, of 0 to 1, of the total weight.
 func (c *candidates) draw(u float64) int {
 	left, block := u*c.total, 0

@@ -37,6 +37,10 @@ type Row struct {
 	Logits   []float32 // [vocabulary]; overwritten
 	Settings Settings
 	Position int // of the token in its sequence
+	// LogP, unless it is nil, receives the log-probability of the chosen token under
+	// softmax(logits/temperature), at temperature 1 where the choice is greedy: before top-k and
+	// top-p cut anything.
+	LogP *float32
 }
 
 // None stands for the token of a row that has none: no logit is above -Inf.
@@ -98,17 +102,36 @@ func (c *chooser) choose(r *Row) int32 {
 	switch {
 	case best < 0:
 		return None
-	case r.Settings.greedy() || math.IsInf(float64(r.Logits[best]), 1):
+	case math.IsInf(float64(r.Logits[best]), 1):
+		if r.LogP != nil {
+			*r.LogP = 0
+		}
+		return int32(best)
+	case r.Settings.greedy():
+		if r.LogP != nil {
+			c.weigh(r.Logits, r.Logits[best], 1)
+			*r.LogP = c.logP(best, c.total)
+		}
 		return int32(best)
 	}
 	c.weigh(r.Logits, r.Logits[best], r.Settings.Temperature)
+	whole := c.total
+	i := c.chosen(r)
+	if r.LogP != nil {
+		*r.LogP = c.logP(i, whole)
+	}
+	return c.token(i)
+}
+
+// chosen draws one of the weighed candidates.
+func (c *chooser) chosen(r *Row) int {
 	if k := r.Settings.TopK; k > 0 {
 		c.keepTop(k)
 	}
 	c.generator.Seed(r.Settings.Seed, uint64(r.Position))
 	p := r.Settings.TopP
 	if !(p > 0 && p < 1) {
-		return c.token(c.draw(c.uniform()))
+		return c.draw(c.uniform())
 	}
 	// What may be outside the nucleus: less than the least probable of its tokens and all after
 	// it.
@@ -116,15 +139,15 @@ func (c *chooser) choose(r *Row) int32 {
 	for draws := 1; ; draws++ {
 		i := c.draw(c.uniform())
 		if c.within(i, outside) {
-			return c.token(i)
+			return i
 		}
 		if draws < patience {
 			continue
 		}
-		token := c.token(i)
-		if outside -= c.keepBefore(i); len(c.weights) == 0 {
-			return token // the most probable one, of a nucleus smaller than what is rounded
+		if c.first(i) {
+			return i // the most probable one, of a nucleus smaller than what is rounded
 		}
+		outside -= c.keepBefore(i)
 	}
 }
 

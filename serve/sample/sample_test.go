@@ -105,7 +105,7 @@ func TestDistribution(t *testing.T) {
 				for at := 0; at < n; at += len(rows) {
 					for i := range rows {
 						settings.Seed = uint64(at + i)
-						rows[i] = Row{memory[i*len(logits):][:len(logits)], settings, 17}
+						rows[i] = Row{Logits: memory[i*len(logits):][:len(logits)], Settings: settings, Position: 17}
 						copy(rows[i].Logits, logits)
 					}
 					s.Choose(got, rows)
@@ -231,8 +231,46 @@ func TestGreedy(t *testing.T) {
 func one(logits []float32, s Settings, position int) int32 {
 	var sampler Sampler
 	token := []int32{-2}
-	sampler.Choose(token, []Row{{slices.Clone(logits), s, position}})
+	sampler.Choose(token, []Row{{Logits: slices.Clone(logits), Settings: s, Position: position}})
 	return token[0]
+}
+
+// TestLogP: the log-probability of a choice is that of the whole softmax, at temperature 1 where
+// the choice is greedy, whatever top-k and top-p cut; and asking for it changes no choice.
+func TestLogP(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, s := range []Settings{
+		{}, {TopK: 1, Temperature: 3}, {Temperature: 1}, {Temperature: 0.3}, {Temperature: 7}, {Temperature: 1, TopK: 5},
+		{Temperature: 2, TopP: 0.2}, {Temperature: 1.5, TopK: 40, TopP: 0.7}, {Temperature: 1, TopP: 1e-9},
+	} {
+		for s.Seed = range 60 {
+			logits := draw(rng, int(s.Seed%3), 700)
+			var logP float32
+			token := []int32{0}
+			new(Sampler).Choose(token, []Row{{Logits: slices.Clone(logits), Settings: s, LogP: &logP}})
+			if want := one(logits, s, 0); token[0] != want {
+				t.Fatalf("%+v chooses %d with its log-probability, %d without", s, token[0], want)
+			}
+			temperature := s.Temperature
+			if s.greedy() {
+				temperature = 1
+			}
+			chosen, sum := float64(logits[token[0]]), 0.0
+			for _, z := range logits {
+				if e := math.Exp((float64(z) - chosen) / temperature); e == e {
+					sum += e
+				}
+			}
+			if want := -math.Log(sum); math.Abs(float64(logP)-want) > 1e-5*max(1, -want) {
+				t.Errorf("%+v: log-probability %v of token %d, want %v", s, logP, token[0], want)
+			}
+		}
+	}
+	certain := []float32{1, float32(math.Inf(1)), 2}
+	logP := float32(-1)
+	if new(Sampler).Choose([]int32{0}, []Row{{Logits: certain, LogP: &logP}}); logP != 0 {
+		t.Errorf("log-probability %v of what is certain", logP)
+	}
 }
 
 // TestDrawEnds: the ends of the unit interval fall on candidates that have a weight, whatever
@@ -272,7 +310,7 @@ func TestChoiceStandsAlone(t *testing.T) {
 	for i := range 40 {
 		s := Settings{Temperature: 0.8, Seed: rng.Uint64()}
 		s.TopK, s.TopP = i%2*30, float64(i%3)*0.45
-		rows = append(rows, Row{draw(rng, i%4, 500), s, i})
+		rows = append(rows, Row{Logits: draw(rng, i%4, 500), Settings: s, Position: i})
 	}
 	want := make([]int32, len(rows))
 	for i, r := range rows {
@@ -338,7 +376,7 @@ func TestChooseDoesNotAllocate(t *testing.T) {
 	var s Sampler
 	token := make([]int32, 1)
 	for _, settings := range []Settings{{}, {Temperature: 1}, {Temperature: 1, TopK: 50}, {Temperature: 1, TopP: 0.1}} {
-		rows := []Row{{memory, settings, 0}}
+		rows := []Row{{Logits: memory, Settings: settings}}
 		choose := func() {
 			copy(memory, logits)
 			rows[0].Position++
@@ -364,7 +402,7 @@ func BenchmarkChoose(b *testing.B) {
 					logits := draw(rand.New(rand.NewPCG(1, 1)), kind, vocabulary)
 					memory := make([]float32, vocabulary)
 					var sampler Sampler
-					token, rows := make([]int32, 1), []Row{{memory, s, 0}}
+					token, rows := make([]int32, 1), []Row{{Logits: memory, Settings: s}}
 					for b.Loop() {
 						copy(memory, logits)
 						rows[0].Position++
