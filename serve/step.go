@@ -20,7 +20,7 @@ type core struct {
 	segments []Segment
 	rows     []sample.Row
 	tokens   []int32
-	logP     logProbabilities
+	logP     []float32 // of the tokens, where it is asked for
 }
 
 func newCore(e Executor, o Options) *core {
@@ -76,17 +76,21 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 // answer gives each sequence that has come to its end its label logits or its next token.
 func (c *core) answer(batch []part, logits [][]float32) {
 	c.rows = c.rows[:0]
+	c.logP = slices.Grow(c.logP[:0], len(batch))[:len(batch)]
 	for i, p := range batch {
 		at := notFinite(logits[i])
 		if at >= 0 {
 			c.refuse(p.sequence, &c.segments[i], at, logits[i][at])
 		}
 		if c.segments[i].Logits && at < 0 {
-			c.rows = append(c.rows, sample.Row{Logits: logits[i], Settings: p.Sampling, Position: len(p.sequence.tokens)})
+			row := sample.Row{Logits: logits[i], Settings: p.Sampling, Position: len(p.sequence.tokens)}
+			if p.LogP {
+				row.LogP = &c.logP[len(c.rows)]
+			}
+			c.rows = append(c.rows, row)
 		}
 	}
 	c.tokens = slices.Grow(c.tokens[:0], len(c.rows))[:len(c.rows)]
-	c.logP.keep(batch, c.segments, c.rows)
 	c.sampler.Choose(c.tokens, c.rows)
 	now, row := c.executor.Now(), 0
 	for i, p := range batch {
@@ -102,7 +106,9 @@ func (c *core) answer(batch []part, logits [][]float32) {
 			c.finish(q, FinishScore, nil)
 			continue
 		}
-		c.logP.add(q, c.tokens[row])
+		if q.LogP {
+			q.result.LogP = append(q.result.LogP, c.logP[row])
+		}
 		c.next(q, c.tokens[row])
 		row++
 	}

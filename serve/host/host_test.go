@@ -153,6 +153,76 @@ func TestGreedyEqualsForward(t *testing.T) {
 	}
 }
 
+// TestLogP: log-probabilities are those of the model's own logits, the stop token's included, and
+// asking for them changes no answer.
+func TestLogP(t *testing.T) {
+	m := tinyModel(t)
+	var plain, asked []serve.Request
+	stops := make([]int32, 12)
+	for i := range stops {
+		stops[i] = int32(5 * i)
+	}
+	for i, p := range prompts(rand.New(rand.NewPCG(5, 5)), 12) {
+		r := serve.Request{Prompt: p, MaxTokens: 9, Stop: stops, Sampling: sample.Settings{Temperature: 0.8, TopK: i % 2 * 30, Seed: uint64(i)}}
+		if i%3 == 0 {
+			r.Sampling = sample.Settings{}
+		}
+		plain = append(plain, r)
+		r.LogP = i%4 != 3
+		asked = append(asked, r)
+	}
+	want := answers(t, m, Options{KV: kernels.KVFloat32}, serve.Defaults(), plain)
+	e, err := NewEngine(m, Options{KV: kernels.KVFloat32}, serve.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	results, err := e.DoAll(context.Background(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := 0
+	for i, r := range results {
+		if !slices.Equal(r.Tokens, want[i].Tokens) || r.Finish != want[i].Finish {
+			t.Errorf("request %d: %v %s, without log-probabilities %v %s", i, r.Tokens, r.Finish, want[i].Tokens, want[i].Finish)
+		}
+		generated := r.Tokens
+		if r.Finish == serve.FinishStop {
+			stopped++
+			if generated = append(slices.Clone(generated), r.Stopped); !slices.Contains(stops, r.Stopped) {
+				t.Errorf("request %d stopped at %d", i, r.Stopped)
+			}
+		}
+		if !asked[i].LogP {
+			if r.LogP != nil {
+				t.Errorf("request %d: log-probabilities that nobody asked for", i)
+			}
+			continue
+		}
+		tokens := slices.Concat(asked[i].Prompt, generated)
+		hidden := m.Forward(model.Batch{Tokens: tokens, Starts: []int{0, len(tokens)}}, nil)
+		logits := make([]float32, len(tokens)*m.Vocab)
+		m.Logits(logits, hidden, len(tokens))
+		if temperature := asked[i].Sampling.Temperature; temperature > 0 {
+			for j := range logits {
+				logits[j] /= float32(temperature)
+			}
+		}
+		kernels.LogSoftmax(logits, len(tokens), m.Vocab)
+		if len(r.LogP) != len(generated) {
+			t.Fatalf("request %d: %d log-probabilities of %d tokens", i, len(r.LogP), len(generated))
+		}
+		for j, token := range generated {
+			if want := logits[(len(asked[i].Prompt)+j-1)*m.Vocab+int(token)]; math.Abs(float64(r.LogP[j]-want)) > 1e-3 {
+				t.Errorf("request %d, token %d: log-probability %v, want %v", i, j, r.LogP[j], want)
+			}
+		}
+	}
+	if stopped == 0 || stopped == len(results) {
+		t.Errorf("%d of %d requests stopped; the test shows little", stopped, len(results))
+	}
+}
+
 func TestScoresAreLogits(t *testing.T) {
 	m := tinyModel(t)
 	ps := prompts(rand.New(rand.NewPCG(4, 4)), 6)
