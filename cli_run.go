@@ -101,7 +101,7 @@ func (f *runFlags) plans(cmd *cobra.Command, h *home.Home, names []string, out *
 	if len(plans) > 1 && len(f.saves) > 0 {
 		return nil, errors.New("--save needs a single scenario")
 	}
-	return plans, out.openSaves(h, plans[0].Scenario.Rows, f.saves)
+	return plans, out.openSaves(h, plans[0].Begin(), f.saves)
 }
 
 // refusal gives the reason why nothing was begun its exit code.
@@ -179,6 +179,11 @@ func (p *program) runOne(ctx context.Context, plan *scenario.Plan, f runFlags, o
 		if err := p.home.SaveRow(r.ID, s.row, s.folder); err != nil {
 			return broke(err)
 		}
+		of := ""
+		if n := len(plan.Scenario.Seeds); n > 1 {
+			of = fmt.Sprintf(", of the first of %d seeds,", n)
+		}
+		fmt.Fprintf(p.stderr, "saved the model of %s%s to %s\n", s.row, of, s.folder)
 	}
 	if len(outcome.Failed) > 0 {
 		return failure{exitExpectation, errors.New(strings.TrimSpace(judged(outcome, r.Board)))}

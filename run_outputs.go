@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
+	"slimlab/lab/sweep"
 )
 
 // outputFlags say what a run writes beside its table.
@@ -96,16 +96,21 @@ func (o *outputs) openExport(text string) error {
 	return nil
 }
 
-// openSaves checks the rows of the only scenario and the folders, before the work.
-func (o *outputs) openSaves(h *home.Home, rows, flags []string) error {
+// openSaves checks the rows of the only scenario's plan and the folders, before the work. A row's
+// name may hold equals signs ("w8a8 loss=fkl"): the last one is before the folder.
+func (o *outputs) openSaves(h *home.Home, begin lab.Begin, flags []string) error {
+	rows := sweep.Of(lab.Fold([]lab.Event{{Kind: lab.KindBegin, Name: begin.Scenario, Begin: &begin}}).Snapshot())
 	for _, text := range flags {
-		row, folder, ok := strings.Cut(text, "=")
-		if !ok || folder == "" {
+		equals := strings.LastIndexByte(text, '=')
+		if equals < 0 || equals+1 == len(text) {
 			return fmt.Errorf("--save %s: expected ROW=FOLDER", text)
 		}
-		if !slices.Contains(rows, row) {
-			return fmt.Errorf("--save %s: the scenario has no row %q; it has: %s", text, row, strings.Join(rows, ", "))
+		row, folder := text[:equals], text[equals+1:]
+		at, err := rows.Find(row)
+		if err != nil {
+			return fmt.Errorf("--save %s: %w", text, err)
 		}
+		row = rows.FullLabel(&rows.Rows[at])
 		if err := h.CheckSave(folder); err != nil {
 			return fmt.Errorf("--save %s: %w", text, err)
 		}

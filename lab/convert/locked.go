@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,9 @@ import (
 // locked runs a conversion that alone writes the target to, a folder or file by how it is acquired.
 // The conversion gets the target's path, which is the same whatever name the target was given by.
 func locked(acquire func(to string) (*filelock.Target, error), to string, convert func(path string) (*Result, error)) (*Result, error) {
+	if to == "" {
+		return nil, errors.New("the name of the target is empty, expected that of a new folder or file")
+	}
 	target, err := acquire(to)
 	if err != nil {
 		return nil, err

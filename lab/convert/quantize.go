@@ -3,7 +3,6 @@ package convert
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -101,10 +100,13 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 	return nil
 }
 
-// checkDamping refuses a flag --damping that is no finite number of 0 or more.
+// mostDamping is where the statistics are nearly gone: quantization tries no more either.
+const mostDamping = 10
+
+// checkDamping refuses a flag --damping that is no share of the mean diagonal.
 func checkDamping(damping float64) error {
-	if !(damping >= 0) || math.IsInf(damping, 0) {
-		return fmt.Errorf("--damping %g: expected a finite number, 0 (the default) or more", damping)
+	if !(damping >= 0 && damping <= mostDamping) {
+		return fmt.Errorf("--damping %g: expected a share of the mean diagonal of the statistics, 0 (the default, 0.01) to %d", damping, mostDamping)
 	}
 	return nil
 }

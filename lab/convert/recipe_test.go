@@ -192,14 +192,14 @@ func TestChangedInputsInWords(t *testing.T) {
 	}
 }
 
-// TestDampingIsFinite: no other damping reaches a solver.
-func TestDampingIsFinite(t *testing.T) {
-	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
+// TestDampingIsAShare: no other damping reaches a solver.
+func TestDampingIsAShare(t *testing.T) {
+	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, 10.1: false, 1e30: false, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
 		quantization := Quantization{Damping: x}
 		pruned := Pruning{}
 		pruned.Damping = x
 		for verb, err := range map[string]error{"quantize": checkDamping(quantization.Damping), "prune": pruned.check()} {
-			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "expected a finite number, 0 (the default) or more") {
+			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "expected a share of the mean diagonal") {
 				t.Errorf("%s --damping %g: %v", verb, x, err)
 			}
 		}

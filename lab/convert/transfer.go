@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,6 +119,9 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, err
 	}
 	defer source.Close()
+	if t.format == checkpoint.GPTQ && !has4Bits(source) {
+		return nil, fmt.Errorf("%s: found no linear layer of 4 bits, which alone GPTQ's format is for: `slimlab quantize %s FOLDER --scheme w4a16` makes such a model", t.verb, from)
+	}
 	of, err := o.recipe(ctx, t.verb, transferVersion, from)
 	if err != nil {
 		return nil, err
@@ -143,6 +147,13 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, errors.Join(fmt.Errorf("%s: %w", t.verb, err), s.to.Abandon())
 	}
 	return r, r.complete(to, start)
+}
+
+// has4Bits reports a model with a linear layer of whole numbers of 4 bits.
+func has4Bits(c *checkpoint.Checkpoint) bool {
+	return slices.ContainsFunc(c.Quantization(), func(l checkpoint.LayerFormat) bool {
+		return !l.Storage.Format.Float && l.Storage.Format.Bits == 4
+	})
 }
 
 // Shapes lists the names that random: knows.

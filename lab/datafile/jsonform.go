@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -86,6 +87,9 @@ func afterOpening(text []byte, bracket byte) byte {
 	return 0
 }
 
+// jsonWords are JSON values that a line of text is not.
+var jsonWords = []string{"null", "true", "false"}
+
 // isJSONLines reports text most of whose lines are JSON objects.
 func isJSONLines(head []byte, whole bool) bool {
 	found, all := jsonLines(head, whole)
@@ -105,6 +109,8 @@ func jsonLines(head []byte, whole bool) (found, all int) {
 		cut := i == len(lines)-1 && !whole
 		value := bytes.TrimSuffix(line, []byte(","))
 		switch {
+		case slices.Contains(jsonWords, string(value)):
+			found++
 		case beginsObject(line) || afterOpening(line, '{') == '\'':
 			// also an object as Python prints it
 			if cut || bytes.HasSuffix(value, []byte("}")) {

@@ -83,7 +83,7 @@ func TestRowOfALoadedModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := h.Logs.Create(lab.Begin{Run: "a", Cells: []lab.Cell{{ID: "seed=1"}}})
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Rows: []string{"FM", "other"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestRowOfALoadedModel(t *testing.T) {
 // whatever order the cells end.
 func TestRowOfTheFirstCell(t *testing.T) {
 	h := Open(t.TempDir(), "test")
-	log, err := h.Logs.Create(lab.Begin{Run: "a", Cells: []lab.Cell{{ID: "seed=1"}, {ID: "seed=2"}, {ID: "seed=3"}}})
+	log, err := h.Logs.Create(lab.Begin{Run: "a", Rows: []string{"FM"}, Cells: []lab.Cell{{ID: "seed=1", Seed: 1}, {ID: "seed=2", Seed: 2}, {ID: "seed=3", Seed: 3}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestRowOfTheFirstCell(t *testing.T) {
 			t.Errorf("row %s is of cell %q, %v, want %q", row, text, err, want)
 		}
 	}
-	found("FM", `has not finished a row yet, expected "FM"`)
+	found("FM", "run a has not measured the row FM")
 	for _, c := range []struct{ cell, want string }{{"seed=3", "seed=3"}, {"seed=2", "seed=2"}} {
 		r := recipe.Recipe{Stage: c.cell}
 		if _, err := h.Artifacts.Put(r, store.Label{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "cell"), []byte(c.cell), 0o644) }); err != nil {
@@ -147,7 +147,48 @@ func TestRowOfTheFirstCell(t *testing.T) {
 		}
 		found("FM", c.want)
 	}
-	found("pruned", `has no row "pruned"; it has FM`)
+	found("pruned", `row "pruned": expected one of FM`)
+}
+
+// TestRowOfASweep: a row of a sweep is named with the values of its axes; a name that several rows
+// have is an error that lists them, and a scenario's name with slashes stands for its newest run.
+func TestRowOfASweep(t *testing.T) {
+	h := Open(t.TempDir(), "test")
+	begin := lab.Begin{Run: "a", Scenario: "paper/cuts", Rows: []string{"base", "cut"}, Depends: [][]string{{}, {"ratio"}}}
+	for _, ratio := range []string{"0.2", "0.4"} {
+		begin.Cells = append(begin.Cells, lab.Cell{ID: "ratio=" + ratio, Seed: 1, Params: []lab.Param{{Key: "ratio", Value: ratio}}})
+	}
+	log, err := h.Logs.Create(begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for _, c := range begin.Cells {
+		r := recipe.Recipe{Stage: c.ID}
+		if _, err := h.Artifacts.Put(r, store.Label{}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "cell"), []byte(c.ID), 0o644) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range begin.Rows {
+			if err := log.Append(lab.Event{Kind: lab.KindRow, Cell: c.ID, Row: row, Key: r.Key()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"a/cut 0.4": "ratio=0.4", "a/cut ratio=0.2": "ratio=0.2", "a/base": "ratio=0.2", "paper/cuts/cut 40%": "ratio=0.4",
+		"a/cut": `row "cut": 2 rows meet its words, expected one: cut ratio=0.2; cut ratio=0.4`, "a/cut 0.3": "expected one of", "paper/cuts": "not found", "b/cut": "expected",
+	} {
+		folder, err := h.rowFolder(name)
+		if err != nil {
+			if !strings.Contains(err.Error(), want) || strings.HasPrefix(want, "ratio=") {
+				t.Errorf("%s: %v, expected %q", name, err, want)
+			}
+			continue
+		}
+		if text, err := fs.ReadFile(folder, "cell"); err != nil || string(text) != want {
+			t.Errorf("%s is of cell %q, %v, expected %q", name, text, err, want)
+		}
+	}
 }
 
 // TestContent: content has one name wherever it is and whatever is beside the model.

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"slimlab/internal/wrongfile"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/store"
+	"slimlab/lab/sweep"
 	"slimlab/model/checkpoint"
 	"slimlab/model/pretrained"
 	"slimlab/model/tokenizer"
@@ -122,44 +122,51 @@ func (h *Home) rowFolder(name string) (fs.FS, error) {
 	return folder, nil
 }
 
-// useRow finds the artifact of a run's row, "ID/ROW": that of the first cell of the plan that has
-// reported the row. It is kept from being removed until release is called.
+// useRow finds the artifact of a run's row, "ID/ROW": ROW is the row's step, with values of axes
+// where a sweep has several rows of it (sweep.Table.Find), and of several seeds the first that has
+// reported it. It is kept from being removed until release is called.
 func (h *Home) useRow(ctx context.Context, name string) (folder fs.FS, release func(), err error) {
-	id, row, ok := strings.Cut(name, "/")
+	id, row, ok := h.splitRow(name)
 	if !ok {
 		return nil, nil, fmt.Errorf("found %q, expected ID/ROW", name)
 	}
-	var rows []string
-	keys := map[string]string{} // by cell
-	var cells []lab.Cell
-	log, err := h.Logs.Scan(id, func(e lab.Event) {
-		switch {
-		case e.Begin != nil:
-			cells = e.Begin.Cells
-		case e.Kind != lab.KindRow || e.Key == "":
-		case e.Row == row:
-			keys[e.Cell] = e.Key
-		case !slices.Contains(rows, e.Row):
-			rows = append(rows, e.Row)
-		}
-	})
+	board := lab.NewBoard()
+	log, err := h.Logs.Scan(id, board.Apply)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, c := range cells {
-		key, reported := keys[c.ID]
-		if !reported {
-			continue
-		}
-		return h.useKey(ctx, row, key)
-	}
-	if len(rows) == 0 {
-		return nil, nil, fmt.Errorf("run %s has not finished a row yet, expected %q", log.ID, row)
-	}
+	table := sweep.Of(board.Snapshot())
+	at, err := table.Find(row)
+	damage := ""
 	if log.Problem != nil {
-		return nil, nil, fmt.Errorf("run %s has no row %q before the damage in its log (%w); it has %s", log.ID, row, log.Problem, strings.Join(rows, ", "))
+		damage = fmt.Sprintf(", and its log is damaged behind what was read (%v)", log.Problem)
 	}
-	return nil, nil, fmt.Errorf("run %s has no row %q; it has %s", log.ID, row, strings.Join(rows, ", "))
+	if err != nil {
+		return nil, nil, fmt.Errorf("run %s: %w%s", log.ID, err, damage)
+	}
+	for _, key := range table.Rows[at].Keys {
+		if key != "" {
+			return h.useKey(ctx, table.FullLabel(&table.Rows[at]), key)
+		}
+	}
+	return nil, nil, fmt.Errorf("run %s has not measured the row %s%s", log.ID, table.FullLabel(&table.Rows[at]), damage)
+}
+
+// splitRow splits "ID/ROW". A scenario's name, which can stand for its newest run, may hold
+// slashes: the first part counts that names a run.
+func (h *Home) splitRow(name string) (id, row string, ok bool) {
+	first, rest, ok := strings.Cut(name, "/")
+	for at := len(first); ok; {
+		if _, err := h.Logs.Find(name[:at]); err == nil {
+			return name[:at], name[at+1:], true
+		}
+		next := strings.IndexByte(name[at+1:], '/')
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	return first, rest, ok
 }
 
 // useKey opens the model of a row by its key: an artifact, which is kept from being removed until

@@ -63,7 +63,11 @@ func text(value any) string {
 	}
 	data, _ := json.Marshal(value) // what was decoded can be encoded
 	if len(data) > 40 {
-		return string(data[:16]) + "…"
+		cut := string(data[:16]) + "…"
+		if data[0] == '"' {
+			cut += `"`
+		}
+		return cut
 	}
 	return string(data)
 }

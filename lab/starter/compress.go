@@ -52,6 +52,12 @@ func (c Compression) Text(schema string) (text string, notes []string, err error
 	}
 	group := divisor(slices.Concat(c.Shape.Inputs, c.Shape.MLP), 128)
 	align := divisor(c.Shape.MLP, maxAlign)
+	for align > 8 && c.removesNothing(align) {
+		align /= 2
+	}
+	if whole := divisor(c.Shape.MLP, maxAlign); align < whole {
+		notes = append(notes, fmt.Sprintf("widths are kept a multiple of %d, not of %d as engines like it: of so narrow a model a ratio would remove nothing", align, whole))
+	}
 	if group > align { // kept neurons are inputs of the down projection
 		group = align
 	}
@@ -105,6 +111,19 @@ func groupOf(scheme string) int {
 		return 0
 	}
 	return n
+}
+
+// removesNothing reports whether a ratio is less than half of the multiple that widths are rounded
+// to.
+func (c Compression) removesNothing(align int) bool {
+	for _, ratio := range c.Ratios {
+		for _, width := range c.Shape.MLP {
+			if ratio > 0 && ratio*float64(width) < float64(align)/2 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // alignedTo is the smallest multiple of align and of a group, where the group divides all widths;
