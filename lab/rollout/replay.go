@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"slimlab/kd"
@@ -107,11 +108,11 @@ func (r *replay) pick(u float64) kd.Example { return r.buffer[int(u*float64(len(
 func (r *replay) keep(e kd.Example) { r.pending = append(r.pending, e) }
 
 // Validated tells Replay a validation loss, in nats: the student's before the first step, then each
-// one as it comes. Without Replay it does nothing.
+// one as it comes, before the state is saved. Without Replay, or of NaN, it does nothing.
 func (s *Sampler) Validated(loss float64) {
 	r := &s.replay
 	switch {
-	case s.options.Replay == nil:
+	case s.options.Replay == nil || math.IsNaN(loss):
 	case !r.validated:
 		r.validated, r.loss = true, loss
 	case loss >= r.loss+r.Tolerance:

@@ -23,7 +23,7 @@ func withReplay(r Replay) Options {
 func TestThresholdRises(t *testing.T) {
 	s := sampler(t, always(given(4)), tiny(t, 8, 1), nil, withReplay(Replay{Steps: 10, Threshold: 0.85}))
 	for _, c := range []struct{ loss, want float64 }{
-		{2, 0.85}, {1, 0.85}, {1.5, 0.85}, {2.05, 0.85}, {2.125, 0.95}, {2.2, 0.95}, {2.25, 1}, {9, 1}, {math.NaN(), 1},
+		{math.NaN(), 0.85}, {2, 0.85}, {1, 0.85}, {1.5, 0.85}, {2.05, 0.85}, {2.125, 0.95}, {2.2, 0.95}, {2.25, 1}, {9, 1}, {math.NaN(), 1},
 	} {
 		s.Validated(c.loss)
 		if math.Abs(s.Threshold()-c.want) > 1e-12 {

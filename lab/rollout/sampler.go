@@ -230,7 +230,9 @@ func (s *Sampler) write(ctx context.Context, w *writer, asked []request) error {
 // answers has a model, or both together, answer requests.
 func (s *Sampler) answers(ctx context.Context, w *writer, requests []serve.Request) ([]serve.Result, error) {
 	if s.skd != nil {
-		return s.skd.doAll(ctx, requests)
+		results, err := s.skd.doAll(ctx, requests)
+		s.watch.judged(s.skd.judged, s.skd.accepted)
+		return results, err
 	}
 	if err := w.ready(requests); err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ type speculation struct {
 	tokens           []int32
 	rows             []sample.Row
 
-	judged, accepted int // tokens of the student
+	judged, accepted int // tokens of the student, of the last call of doAll
 }
 
 func newSpeculation(student, teacher *model.Model, vocab int, o Speculative) *speculation {
@@ -80,24 +80,41 @@ type line struct {
 // answer is what was drawn so far.
 func (l *line) answer() []int32 { return l.tokens[len(l.Prompt):] }
 
-// doAll answers requests, as many at once as the caches have room for. The caches are made for the
-// first requests, with room for at least one sequence of all positions.
-func (s *speculation) doAll(ctx context.Context, requests []serve.Request) ([]serve.Result, error) {
-	pages := func(r *serve.Request) int {
-		return (len(r.Prompt) + r.MaxTokens + speculativePage - 1) / speculativePage
-	}
-	if s.pages == 0 {
-		s.pages = (min(s.student.model.MaxPositions, s.teacher.model.MaxPositions) + speculativePage - 1) / speculativePage
-		need := 0
-		for i := range requests {
-			need += pages(&requests[i])
+// pagesOf is the room that a request needs.
+func pagesOf(r *serve.Request) int {
+	return (len(r.Prompt) + r.MaxTokens + speculativePage - 1) / speculativePage
+}
+
+// begin checks requests and makes caches with room for all of them at once, or keeps those that it
+// has where each of them fits.
+func (s *speculation) begin(requests []serve.Request) (err error) {
+	s.judged, s.accepted = 0, 0
+	largest, all := 0, 0
+	for i := range requests {
+		for at, t := range requests[i].Prompt {
+			if t < 0 || int(t) >= s.vocab {
+				return fmt.Errorf("request %d: token %d at position %d, the common vocabulary of both models has %d", i, t, at, s.vocab)
+			}
 		}
-		s.pages = max(s.pages, need)
+		n := pagesOf(&requests[i])
+		largest, all = max(largest, n), all+n
 	}
+	if largest <= s.pages {
+		return nil
+	}
+	s.pages = all
 	for _, r := range []*reader{s.student, s.teacher} {
-		if err := r.begin(s.pages); err != nil {
-			return nil, err
+		if r.pool, err = model.NewKVPool(r.model.Config, kernels.KVBFloat16, s.pages, speculativePage); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// doAll answers requests, as many at once as the caches have room for.
+func (s *speculation) doAll(ctx context.Context, requests []serve.Request) ([]serve.Result, error) {
+	if err := s.begin(requests); err != nil {
+		return nil, err
 	}
 	results := make([]serve.Result, len(requests))
 	var lines []*line
@@ -117,7 +134,7 @@ func (s *speculation) doAll(ctx context.Context, requests []serve.Request) ([]se
 		return nil
 	}
 	for i := range requests {
-		need := pages(&requests[i])
+		need := pagesOf(&requests[i])
 		if used+need > s.pages {
 			if err := run(); err != nil {
 				return nil, err
@@ -300,14 +317,6 @@ type reader struct {
 	pool  *model.KVPool
 	step  model.Extender
 	rows  []float32
-}
-
-// begin makes the cache, unless there is one.
-func (r *reader) begin(pages int) (err error) {
-	if r.pool == nil {
-		r.pool, err = model.NewKVPool(r.model.Config, kernels.KVBFloat16, pages, speculativePage)
-	}
-	return err
 }
 
 // prefill reads the prompts but for their last tokens.

@@ -36,7 +36,7 @@ func TestSpeculativeOfAllTokens(t *testing.T) {
 		if got := next(t, s, 3); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v: the samples are not the student's own", settings)
 		}
-		if w := s.Stats(); w.Judged != w.Tokens || w.Accepted != w.Tokens {
+		if w := s.StepStats(); w.Judged != w.Tokens || w.Accepted != w.Tokens {
 			t.Errorf("of %d tokens %d were proposed and %d stand", w.Tokens, w.Judged, w.Accepted)
 		}
 	}
@@ -72,12 +72,14 @@ func TestSpeculativeOfAnyDraft(t *testing.T) {
 	for _, draft := range []int{1, 2, 3, 7, 50, 0} {
 		o := speculative(3, draft, false)
 		s := sampler(t, always(examples), student, teacher, o)
-		if draft == 7 {
-			s.skd.pages = 3 // room for one or two
+		if draft == 7 { // room for one or two at once
+			s.given = always(examples[1:2])
+			next(t, s, 4)
+			s.given = always(examples)
 		}
 		got := slices.Clone(next(t, s, 5))
-		w := s.Stats()
-		w.Seconds = 0
+		w := s.StepStats()
+		w.Duplicates, w.Seconds = 0, 0 // one sampler has a step before
 		if want == nil {
 			want, stats = got, w
 		}
@@ -131,6 +133,12 @@ func TestSpeculativeErrors(t *testing.T) {
 		t.Errorf("error %v, want that of the context", err)
 	}
 	next(t, s, 1)
+	beyond := []kd.Example{{Tokens: []int32{3, vocab, 2}, Answer: []bool{false, false, true}}}
+	for name, o := range map[string]Options{"speculative": speculative(3, 4, false), "student": sampledAt} {
+		if _, err := sampler(t, always(beyond), student, teacher, o).Next(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "token 11 at position 1") {
+			t.Errorf("%s: error %v of a prompt with a token that is none", name, err)
+		}
+	}
 	teacher.FinalNorm[3] = float32(math.NaN())
 	if _, err := s.Next(context.Background(), 2); err == nil || !strings.Contains(err.Error(), "the teacher's logit of token 0 at position") {
 		t.Errorf("error %v, want one that names the teacher", err)

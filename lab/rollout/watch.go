@@ -106,6 +106,12 @@ func (w *watch) took(d time.Duration) {
 	}
 }
 
+func (w *watch) judged(judged, accepted int) {
+	for _, s := range w.both() {
+		s.Judged, s.Accepted = s.Judged+judged, s.Accepted+accepted
+	}
+}
+
 func (w *watch) noRoom() {
 	for _, s := range w.both() {
 		s.NoRoom++
@@ -181,15 +187,9 @@ func (w *watch) repeat(tokens []int32) (duplicate bool) {
 }
 
 // Stats returns what was sampled so far.
-func (s *Sampler) Stats() Stats {
-	stats := s.watch.stats
-	if s.skd != nil {
-		stats.Judged, stats.Accepted = s.skd.judged, s.skd.accepted
-	}
-	return stats
-}
+func (s *Sampler) Stats() Stats { return s.watch.stats }
 
-// StepStats returns what was sampled in the last step, without what Speculative counts.
+// StepStats returns what was sampled in the last step.
 func (s *Sampler) StepStats() Stats { return s.watch.ofStep }
 
 // Late returns the counts of the last 64 samples.
