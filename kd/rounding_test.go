@@ -112,4 +112,9 @@ func TestSignalCountsEnds(t *testing.T) {
 	if err != nil || s.Ended != 1 || s.Answers != 6 || s.Tokens != 11 || s.Masked != 0 || s.Sampled != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
+	again := newTestTrainer(t, Objective{Divergence: ForwardKL}, tinyModel(t, tinyConfig(13, 8), 1), tinyModel(t, tinyConfig(13, 12), 2), 0, 0)
+	total, err := gradientOf(again, examples)
+	if err != nil || math.Abs(s.Divergence-total.loss) > 1e-6 {
+		t.Errorf("divergence %v, the loss of the batch is %v, %v", s.Divergence, total.loss, err)
+	}
 }

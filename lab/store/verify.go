@@ -143,10 +143,14 @@ func checkFile(ctx context.Context, dir string, f file, verified bool) error {
 // unreadable makes a file that is absent a damage. Other errors, such as too many open files, say
 // nothing of the artifact.
 func unreadable(err error) error {
-	if absent(err) {
-		return damage{err}
+	var of *fs.PathError
+	switch {
+	case !absent(err):
+		return err
+	case errors.As(err, &of):
+		return damage{fmt.Errorf("the file %s is missing", filepath.Base(of.Path))}
 	}
-	return err
+	return damage{err}
 }
 
 // discard puts an artifact that lies under the key of another in its place, if that is free or the
