@@ -45,10 +45,15 @@ curves, of long ones those that a chart shows.
 
 --baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
 the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
-axes that it depends on; a row without an equal has a footnote in place of a difference.`
+axes that it depends on; a row without an equal has a footnote in place of a difference.
+
+--tokens ROW shows what the model of a row and its teacher, of a row that is not distilled the baseline, say at
+each token of the answers of a few validation examples (evaluate.tokens): KL(p‖q) in nats, the probability and the
+rank of the token with the teacher, p, and the student, q, the likeliest tokens of both, and what each would
+have written. ROW is a step, or a step and values of the sweep's axes.`
 
 func (p *program) showCommand() *cobra.Command {
-	format, baseline, shown := "table", "", report.Shown{}
+	format, baseline, tokens, shown := "table", "", "", report.Shown{}
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, a part of one, a scenario, or last",
@@ -60,9 +65,16 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --pareto bytes,auc
   slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
-  slimlab show last --along ratio --lines loss --metric auc`,
+  slimlab show last --along ratio --lines loss --metric auc
+  slimlab show last --tokens distilled --format json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("tokens") {
+				if err := checkTokens(cmd, tokens, format); err != nil {
+					return usage(err)
+				}
+				return p.showTokens(cmd.Context(), args[0], tokens, format)
+			}
 			if err := nearest.Check("--format", format, report.Formats()); err != nil {
 				return usage(err)
 			}
@@ -97,6 +109,7 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&shown.Columns, "columns", "", "show these columns, KEY,..., in this order")
 	flags.StringVar(&shown.Group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with low–high, the best row")
 	flags.StringVar(&baseline, "baseline", "", "a column Δ beside each metric: what differs from the equal row of this run, with its verdict")
+	flags.StringVar(&tokens, "tokens", "", "what the model of this row and its teacher say at each token of a few answers, as table, json or csv")
 	flags.BoolVar(&shown.All, "all", false, "tables show repeated rows of a sweep too")
 	chartFlags(cmd, &shown)
 	return cmd

@@ -10,7 +10,8 @@ const (
 	// a cell's state: Cell, State, Stage, Step of Total, Text what the stage says or the error
 	KindCell
 	KindPoint // a point of a curve: Cell, Name is the series, Step, Value
-	// measured values of one row: Cell, Row, Values, Influence, Key, Machine, Test, Timings
+	// measured values of one row: Cell, Row, Values, Influence, Key, Machine, Test, Timings,
+	// Tokens
 	KindRow
 	KindNote // a message: Level, Text, optionally Cell
 	// an expectation's outcome: Name is its text, Held or Unjudged, Text is the reason,
@@ -60,6 +61,9 @@ type Event struct {
 	// Timings say how the row's timings were taken; none in older logs.
 	Timings []Timing `msgpack:"y,omitempty" json:"timings,omitempty"`
 	Matrix  *Matrix  `msgpack:"z,omitempty" json:"matrix,omitempty"`
+	// Tokens names the artifact that holds what the row's model and its teacher, or the baseline,
+	// say at each token of a few answers; empty where none was made.
+	Tokens string `msgpack:"d,omitempty" json:"tokens,omitempty"`
 	// Influence is that of the test set's units on a row's values, by metric key; none in older
 	// logs. It is for comparisons of runs, and in no JSON.
 	Influence map[string]Influence `msgpack:"o,omitempty" json:"-"`

@@ -28,6 +28,9 @@ type TableRow struct {
 	// Keys are the artifacts of the cells' models, and Tests what they were measured on, in order
 	// of seed; "" where a log does not say.
 	Keys, Tests []string
+	// Tokens are the artifacts of what the cells' models say at each token of a few answers, in
+	// order of seed; "" where there is none.
+	Tokens []string
 	// Timings say how the timings of the row were taken, in order of seed.
 	Timings []SeedTiming
 	seeds   []seedValues // what each cell reported, in order of seed
@@ -42,6 +45,7 @@ type seedValues struct {
 	machine   string
 	key       string
 	test      string
+	tokens    string
 	timings   []Timing
 	values    map[string]Measure
 	influence map[string]*Influence
@@ -155,7 +159,7 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 		r.Done++
 	}
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
-	r.seeds[at].timings = e.Timings
+	r.seeds[at].timings, r.seeds[at].tokens = e.Timings, e.Tokens
 	r.seeds[at].take(e)
 	if r.stale = true; r.staleMetrics == nil {
 		r.staleMetrics = map[string]bool{}
@@ -171,12 +175,14 @@ func (r *TableRow) sumUp() {
 	if !r.stale {
 		return
 	}
-	r.Machines, r.Keys, r.Tests, r.Timings = nil, nil, nil, nil // a snapshot may have the old lists
+	// a snapshot may have the old lists
+	r.Machines, r.Keys, r.Tests, r.Tokens, r.Timings = nil, nil, nil, nil, nil
 	for _, s := range r.seeds {
 		for _, timing := range s.timings {
 			r.Timings = append(r.Timings, SeedTiming{s.seed, timing})
 		}
 		r.Keys, r.Tests = append(r.Keys, s.key), append(r.Tests, s.test)
+		r.Tokens = append(r.Tokens, s.tokens)
 		if s.machine != "" && !slices.Contains(r.Machines, s.machine) {
 			r.Machines = append(r.Machines, s.machine)
 		}
@@ -269,4 +275,24 @@ func (s *Summary) warn(text string) {
 	if text != "" && !slices.Contains(s.Warnings, text) {
 		s.Warnings = append(s.Warnings, text)
 	}
+}
+
+// SeedNumbers are the seeds that have reported, in the order of Keys and Tokens.
+func (r *TableRow) SeedNumbers() []int {
+	seeds := make([]int, len(r.seeds))
+	for i := range r.seeds {
+		seeds[i] = r.seeds[i].seed
+	}
+	return seeds
+}
+
+// NoTokens says why a row has no Tokens.
+func (v *View) NoTokens(row *TableRow) string {
+	switch {
+	case row.Done == 0 && v.State == Running:
+		return "it has not been measured yet"
+	case row.Done == 0:
+		return "it was not measured"
+	}
+	return "it is compared with no other model, as the baseline is; or evaluate.tokens is 0, or the run is of an earlier version"
 }

@@ -23,6 +23,7 @@ const (
 	jsonlVersion     = 3 // 1 read the first of several lists of a file, 2 had no BOS before prompts
 	tokenizerVersion = 1
 	evaluateVersion  = 4 // 2 had no influence of the validation examples
+	tokensVersion    = 1
 	agreementVersion = 5 // 4 had no influence on the divergence
 	serveVersion     = 2
 )

@@ -24,6 +24,8 @@ type measured struct {
 	influence map[string]lab.Influence
 	// how the row's timings were taken
 	timings []lab.Timing
+	teacher *artifactModel // that the step distils from; nil: it is no distillation
+	tokens  string         // the artifact of what the row's model says of a few answers
 }
 
 // measure fills a row: sizes, quality, latency, and their differences from the baseline's.
@@ -45,6 +47,13 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	}
 	if err := w.serve(ctx, row); err != nil {
 		return fmt.Errorf("serve: %w", err)
+	}
+	if d, ok := s.Work.(*Distil); ok {
+		teacher, err := w.weights(d.Teacher)
+		if err != nil {
+			return err
+		}
+		row.teacher = teacher
 	}
 	if w.base == nil && s.Name == w.run.plan.Scenario.Baseline {
 		w.base = row
@@ -74,7 +83,10 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
+	if err := w.tokenView(ctx, row); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
 	return nil
 }
 

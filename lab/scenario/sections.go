@@ -77,8 +77,16 @@ func (m Model) Fresh() bool { return m.Load == "" }
 
 // Evaluate says how each step's model is evaluated.
 type Evaluate struct {
-	Validation int `key:"validation" default:"256" min:"1" max:"1000000" doc:"validation sequences; at most all of the task"`
+	Validation int    `key:"validation" default:"256" min:"1" max:"1000000" doc:"validation sequences; at most all of the task"`
+	Tokens     tokens `json:",omitzero" key:"tokens" default:"4" omit:"default" min:"0" max:"1000" doc:"validation examples of which each answer token is kept: the divergence from the teacher, or the baseline, and the likeliest tokens of both; 0 is none"`
 }
+
+// tokens is a key that came after runs were logged. Where it has its default it is in no canonical
+// text of a scenario, so that those runs stay comparable.
+type tokens int
+
+// IsZero reports the default.
+func (t tokens) IsZero() bool { return t == 4 }
 
 // Serve is the serving workload that each step's model is measured with.
 type Serve struct {

@@ -81,6 +81,8 @@ func (d *flatDecoder) field(key byte, data []byte, e *lab.Event) (size int) {
 		e.Machine, size = d.text(data)
 	case 'e':
 		e.Test, size = d.text(data)
+	case 'd':
+		e.Tokens, size = d.text(data)
 	}
 	return size
 }
