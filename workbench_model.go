@@ -11,6 +11,7 @@ import (
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
+	"slimlab/lab/tokenview"
 	"slimlab/tui"
 )
 
@@ -37,6 +38,11 @@ func (b *bench) Model(_ context.Context, q tui.ModelQuery) tui.ModelInfo {
 		info.Engines = append(info.Engines, v.Engine+" "+v.String())
 	}
 	return info
+}
+
+// Tokens reads what a row's model says of a few answers.
+func (b *bench) Tokens(ctx context.Context, key string) (*tokenview.View, error) {
+	return readTokens(ctx, b.home, key)
 }
 
 // stepOf resolves the step of a row by the scenario that its log holds. loaded is the MODEL that

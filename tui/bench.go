@@ -6,6 +6,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/tokenview"
 )
 
 // Bench is what the workbench needs from the lab. Its methods may take time: they are called from
@@ -33,6 +34,8 @@ type Bench interface {
 	Events(ctx context.Context, run string) ([]lab.Event, error)
 	// Model reads how a row's model is made and where it lies.
 	Model(ctx context.Context, q ModelQuery) ModelInfo
+	// Tokens reads what a row's model says of a few answers, by the key of its artifact.
+	Tokens(ctx context.Context, key string) (*tokenview.View, error)
 	// Export writes a run's report to a file in one of the formats of lab/report, with the rows and
 	// columns of a selection.
 	Export(ctx context.Context, run, format, path string, shown report.Shown) error

@@ -17,6 +17,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/report"
+	"slimlab/lab/tokenview"
 )
 
 // steps of the fake run: share of the FM's bytes, expected AUC, training steps.
@@ -245,7 +246,7 @@ func (f *fakeBench) Events(_ context.Context, run string) ([]lab.Event, error) {
 	case f.many > 0:
 		return f.log(run), nil
 	case run == "20261124-1130-figure1-a1":
-		return frighten(fakeLog(run, 3, 0), f.scare), nil
+		return frighten(tokensLog(3), f.scare), nil
 	case run == "20261123-1822-figure1-b2":
 		return fakeLog(run, 3, -0.01), nil
 	case run == "20261123-1801-smoke-c3": // of another scenario, stopped half way
@@ -425,4 +426,12 @@ func (f *fakeBench) Model(_ context.Context, q ModelQuery) ModelInfo {
 		Shape:   []string{"LlamaForCausalLM, 358k parameters in 1.432MB" + f.scare},
 		Engines: []string{"transformers loads", "vLLM loads", "SGLang loads", "llama.cpp does not load: it reads GGUF. Instead: slimlab export" + f.scare},
 	}
+}
+
+// Tokens answers "kept" and what begins with it.
+func (f *fakeBench) Tokens(_ context.Context, key string) (*tokenview.View, error) {
+	if !strings.HasPrefix(key, "kept") {
+		return nil, errors.New("its tokens are not in this home" + f.scare)
+	}
+	return tokensView(f.scare), nil
 }

@@ -28,7 +28,7 @@ var foreign = map[string]string{
 // everywhere are the keys that lead over all screens and overlays.
 var everywhere = []string{
 	"", "jjj", "<enter>", "<esc>", "r", "x=", "<esc><esc>", "n", "<enter>", "<esc><esc>", "/zz", "<esc>", "G", "D", "n", "?", "<esc>", ":", "<esc>", "!", "<esc>",
-	"<home>jjjj<enter>", "<right>", "i", "m", "<esc>", "v", "<esc>", "M", "l", "j<enter>", "JJ", "Y", "<esc>", "m", "<esc>", "<esc>", "e", "<esc>", "P", "<esc>", "H", "<esc>", "A", "<esc>", "T", "<esc>", "/x", "<esc>",
+	"<home>jjjj<enter>", "<right>", "i", "m", "<esc>", "v", "<esc>", "M", "l", "jt", "<right>j", "<esc>", "j<enter>", "JJ", "Y", "<esc>", "m", "<esc>", "<esc>", "e", "<esc>", "P", "<esc>", "H", "<esc>", "A", "<esc>", "T", "<esc>", "/x", "<esc>",
 	"1<home>jjjj<space><space>c", "d", "jj", "2", "x", "<esc>", "q",
 }
 

@@ -53,6 +53,7 @@ type runScreen struct {
 	logY      bool
 	runViews
 
+	tokens  *tokensPane // above the screen; nil: it is not open
 	detail  bool
 	metrics grid.Grid // of the detail
 	model   shownModel

@@ -24,7 +24,9 @@ func (r *runScreen) Update(msg tea.Msg) tea.Cmd {
 			r.move(msg.rows, msg.pages)
 		}
 	case settledMsg:
-		return r.readModel()
+		return tea.Batch(r.readModel(), r.readTokens())
+	case tokensMsg:
+		r.takeTokens(msg)
 	case modelMsg:
 		r.takeModel(msg)
 	case tickMsg:
@@ -53,6 +55,7 @@ func (r *runScreen) tableKeys() []binding {
 	column := func(n int) func() tea.Cmd { return act(func() { r.grid.MoveColumn(n) }) }
 	return append([]binding{
 		{keys: []string{"enter"}, footer: "enter detail", help: "all that is known of the row", when: r.hasRow, do: act(func() { r.detail = true })},
+		r.tokensKey(),
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
 		{keys: []string{"s"}, footer: "s sort", help: "sort by the column under the cursor; again: the other way round", do: act(r.sort)},
@@ -97,6 +100,7 @@ func (r *runScreen) detailKeys() []binding {
 	inspect := func(n int) func() tea.Cmd { return act(func() { r.inspect = min(max(r.inspect+n, -1), inspectSteps) }) }
 	return []binding{
 		{keys: []string{"esc", "enter"}, footer: "esc back", help: "back to the table", do: act(func() { r.detail, r.inspect = false, -1 })},
+		r.tokensKey(),
 		{keys: []string{"n", ">"}, footer: "n next row", help: "next row", do: row(1)},
 		{keys: []string{"N", "<"}, help: "previous row", do: row(-1)},
 		{keys: []string{"m"}, footer: "m curve", help: "choose the curve", do: act(r.chooseCurve)},
