@@ -289,7 +289,7 @@ func (r *TableRow) SeedNumbers() []int {
 // NoTokens says why a row has no Tokens.
 func (v *View) NoTokens(row *TableRow) string {
 	switch {
-	case row.Done == 0 && v.State == Running:
+	case row.Done == 0 && !v.State.Over():
 		return "it has not been measured yet"
 	case row.Done == 0:
 		return "it was not measured"
