@@ -20,6 +20,7 @@ type tokensPane struct {
 	seed   int // which of the row's seeds, from 0
 	// of what is shown
 	example, token int
+	worstAt        int // one more than the token to which worst has gone last; 0: to none
 
 	key  string // of the artifact that is read or asked for; empty: none
 	have bool
@@ -119,7 +120,7 @@ func (p *tokensPane) Keys() []keyGroup {
 		{keys: []string{"right", "l"}, shown: "→ l", help: "the next answer token", when: shown, do: token(1)},
 		{keys: []string{"up", "k"}, shown: "↑ k", footer: "↑ ↓ example", help: "the example before", when: shown, do: example(-1)},
 		{keys: []string{"down", "j"}, shown: "↓ j", help: "the next example", when: shown, do: example(1)},
-		{keys: []string{"w"}, footer: "w worst", help: "the answer token of this example with the next lower divergence; after the lowest, the highest", when: shown, do: act(p.worst)},
+		{keys: []string{"w"}, footer: "w worst", help: "the answer token of this example with the highest divergence; again: the next lower one", when: shown, do: act(p.worst)},
 		{keys: []string{"home", "g"}, shown: "home g", help: "the first answer token", when: shown, do: token(-1 << 30)},
 		{keys: []string{"end", "G"}, shown: "end G", help: "the last answer token", when: shown, do: token(1 << 30)},
 		{keys: []string{"s"}, footer: "s seed", help: "the next seed of the row", when: func() bool { _, keys := p.seeds(); return len(keys) > 1 }, do: act(p.nextSeed)},
@@ -145,7 +146,7 @@ func (p *tokensPane) move(examples, tokens int) {
 	was := p.example
 	p.example = max(0, min(p.example+examples, len(p.view.Examples)-1))
 	if p.example != was {
-		p.token = 0
+		p.token, p.worstAt = 0, 0
 	}
 	if e := p.current(); e != nil {
 		p.token = max(0, min(p.token+tokens, len(e.Answers())-1))
@@ -169,9 +170,15 @@ func (p *tokensPane) worst() {
 		}
 		return 0
 	})
-	if len(order) > 0 {
-		p.token = order[(slices.Index(order, p.token)+1)%len(order)]
+	if len(order) == 0 {
+		return
 	}
+	next := 0
+	if p.worstAt > 0 && p.worstAt-1 == p.token { // it was pressed before
+		next = (slices.Index(order, p.token) + 1) % len(order)
+	}
+	p.token = order[next]
+	p.worstAt = p.token + 1
 }
 
 func (p *tokensPane) nextSeed() {

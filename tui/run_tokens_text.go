@@ -40,6 +40,12 @@ func (p *tokensPane) flow(e *tokenview.Example, width int) flow {
 	var f flow
 	line, used, answer := strings.Builder{}, 0, 0
 	put := func(s string, paint text.Paint) {
+		// a token that fits on a line stands whole
+		if w := text.Width(s); used > 0 && w > width-used && w <= width {
+			f.lines = append(f.lines, line.String())
+			line.Reset()
+			used = 0
+		}
 		for s != "" {
 			room := width - used
 			if w := text.Width(s); w <= room {
@@ -83,14 +89,11 @@ func (p *tokensPane) flow(e *tokenview.Example, width int) flow {
 			if p.theme.selected.Open != "" {
 				paint = p.theme.selected
 			}
-			if used+text.Width(word) > width && used > 0 { // it stands whole
-				f.lines = append(f.lines, line.String())
-				line.Reset()
-				used = 0
-			}
+			put(word, paint)
 			f.at = len(f.lines)
+		} else {
+			put(word, paint)
 		}
-		put(word, paint)
 		answer++
 	}
 	if e.Cut > 0 {
