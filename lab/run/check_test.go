@@ -121,7 +121,7 @@ func TestSave(t *testing.T) {
 		}
 	}
 	h := openHome(t, ref.home)
-	if err := h.SaveRow(ref.run, "nothing", t.TempDir()); err == nil || !strings.Contains(err.Error(), "save row nothing: run "+ref.run+` has no row "nothing"`) {
+	if err := h.SaveRow(ref.run, "nothing", t.TempDir()); err == nil || !strings.Contains(err.Error(), "save row nothing: run "+ref.run+`: row "nothing": expected one of teacher; student`) {
 		t.Errorf("error %v", err)
 	}
 	full := filepath.Join(t.TempDir(), "file")

@@ -152,7 +152,7 @@ func TestBadInput(t *testing.T) {
 		{"two tokenizers", strings.Replace(load(savedTeacher(t)), "} }\npipeline: [", fmt.Sprintf("}, other: { load: %q } }\npipeline: [ baseline: { name: other, model: other },", otherTokenizer(t, savedTeacher(t))), 1),
 			[]string{"models ", " have different tokenizers, expected the same"}},
 		{"unknown run", load("run:nothing/FM"), []string{`model run:nothing/FM: run "nothing": not found`, "expected an id"}},
-		{"unknown row", load("run:" + ref.run + "/nothing"), []string{"model run:" + ref.run + "/nothing", `has no row "nothing"; it has teacher, student, pruned, healed, w8a8, w4a16`}},
+		{"unknown row", load("run:" + ref.run + "/nothing"), []string{"model run:" + ref.run + "/nothing", `row "nothing": expected one of teacher; student; pruned; healed; w8a8; w4a16`}},
 		{"the last run", load("run:last/teacher"), []string{"model run:last/teacher", "expected its id"}},
 		{"a bad line", own(writeJSONL(t, `{"prompt": "x", "response": 3}`), ""), []string{`own.jsonl:42: field "response" is a number, expected a string`}},
 		{"half a line", own(writeJSONL(t, `{"prompt": "x", `), ""), []string{"own.jsonl:42: column 15: not JSON"}},
