@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"lab/tokenview":         {},
 	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
 	"kd":                    {"model", "model/weight", "kernels"},
+	"kd/remote":             {"kd", "model", "kernels"},
 	"kd/teachercache":       {"kd", "model", "kernels"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},

@@ -1,0 +1,250 @@
+package remote
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+)
+
+// list is what an answer says of one token of the prompt: log-probabilities of tokens in its place.
+type list struct {
+	ids  []int32 // rising
+	logP []float64
+}
+
+// errNoLogprobs is the error of an endpoint that answers without log-probabilities of the prompt.
+var errNoLogprobs = errors.New("the answer has no log-probabilities of the prompt (choices[0].prompt_logprobs)")
+
+// maxDepth bounds the nesting of what is skipped.
+const maxDepth = 64
+
+// parser reads an answer token by token, and keeps no more than it asks for.
+type parser struct {
+	d         *json.Decoder
+	positions int
+	vocab     int
+}
+
+// parseAnswer reads choices[0].prompt_logprobs of an answer about a prompt of so many tokens.
+// Tokens beyond the vocabulary are left out.
+func parseAnswer(r io.Reader, positions, vocab int) (lists []list, err error) {
+	p := parser{json.NewDecoder(r), positions, vocab}
+	found := false
+	err = p.object(func(name string) error {
+		if name != "choices" {
+			return p.skip()
+		}
+		n := 0
+		return p.array(func() error {
+			if n++; n > 1 {
+				return p.skip()
+			}
+			return p.object(func(name string) error {
+				if name != "prompt_logprobs" {
+					return p.skip()
+				}
+				lists, err = p.lists()
+				found = lists != nil
+				return err
+			})
+		})
+	})
+	switch {
+	case err != nil && errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return nil, errors.New("the answer ends early")
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, errNoLogprobs
+	case len(lists) != positions:
+		return nil, fmt.Errorf("log-probabilities of %d tokens, expected those of the prompt's %d", len(lists), positions)
+	}
+	return lists, nil
+}
+
+// lists reads null, or the lists of all tokens.
+func (p *parser) lists() (lists []list, err error) {
+	begins, err := p.begins('[')
+	if err != nil || !begins {
+		return nil, err
+	}
+	lists = []list{}
+	for p.d.More() {
+		if len(lists) == p.positions {
+			return nil, fmt.Errorf("log-probabilities of more than the prompt's %d tokens", p.positions)
+		}
+		l, err := p.list()
+		if err != nil {
+			return nil, fmt.Errorf("token %d of the prompt: %w", len(lists), err)
+		}
+		lists = append(lists, l)
+	}
+	_, err = p.d.Token()
+	return lists, err
+}
+
+// list reads null or {"id": {"logprob": x}, …}; x alone is taken as well.
+func (p *parser) list() (l list, err error) {
+	begins, err := p.begins('{')
+	if err != nil || !begins {
+		return l, err
+	}
+	for n := 0; p.d.More(); n++ {
+		if n > 2*p.vocab {
+			return l, fmt.Errorf("more than %d log-probabilities", n)
+		}
+		name, err := p.d.Token()
+		if err != nil {
+			return l, err
+		}
+		id, err := strconv.ParseInt(name.(string), 10, 32)
+		if err != nil || id < 0 {
+			return l, fmt.Errorf("log-probability of %.40q, expected the id of a token", name)
+		}
+		logP, err := p.logprob()
+		switch {
+		case err != nil:
+			return l, fmt.Errorf("token id %d: %w", id, err)
+		case logP > 1e-3:
+			return l, fmt.Errorf("token id %d: log-probability %v, expected at most 0", id, logP)
+		}
+		if id < int64(p.vocab) {
+			l.ids, l.logP = append(l.ids, int32(id)), append(l.logP, min(logP, 0))
+		}
+	}
+	if _, err := p.d.Token(); err != nil {
+		return l, err
+	}
+	return l.sorted()
+}
+
+// sorted puts the ids in order, and refuses two log-probabilities of one.
+func (l list) sorted() (list, error) {
+	if !slices.IsSorted(l.ids) {
+		order := make([]int, len(l.ids))
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortFunc(order, func(a, b int) int { return int(l.ids[a]) - int(l.ids[b]) })
+		s := list{make([]int32, len(order)), make([]float64, len(order))}
+		for i, from := range order {
+			s.ids[i], s.logP[i] = l.ids[from], l.logP[from]
+		}
+		l = s
+	}
+	for i := 1; i < len(l.ids); i++ {
+		if l.ids[i] == l.ids[i-1] {
+			return l, fmt.Errorf("two log-probabilities of token id %d", l.ids[i])
+		}
+	}
+	return l, nil
+}
+
+// logprob reads a number, or an object with one named logprob.
+func (p *parser) logprob() (float64, error) {
+	t, err := p.d.Token()
+	if err != nil {
+		return 0, err
+	}
+	if x, ok := t.(float64); ok {
+		return x, nil
+	}
+	if t != json.Delim('{') {
+		return 0, fmt.Errorf("found %v, expected a log-probability", t)
+	}
+	var logP float64
+	found := false
+	err = p.members(func(name string) error {
+		if name != "logprob" {
+			return p.skip()
+		}
+		t, err := p.d.Token()
+		if err != nil {
+			return err
+		}
+		if logP, found = t.(float64); !found {
+			return fmt.Errorf("logprob is %v, expected a number", t)
+		}
+		return nil
+	})
+	if err == nil && !found {
+		err = errors.New("no logprob")
+	}
+	return logP, err
+}
+
+// begins reads a delimiter; null is none.
+func (p *parser) begins(delim json.Delim) (bool, error) {
+	t, err := p.d.Token()
+	switch {
+	case err != nil:
+		return false, err
+	case t == nil:
+		return false, nil
+	case t != delim:
+		return false, fmt.Errorf("found %.40q, expected %v", fmt.Sprint(t), delim)
+	}
+	return true, nil
+}
+
+// object calls f at the value of each member.
+func (p *parser) object(f func(name string) error) error {
+	begins, err := p.begins('{')
+	if err != nil || !begins {
+		return err
+	}
+	return p.members(f)
+}
+
+func (p *parser) members(f func(name string) error) error {
+	for p.d.More() {
+		name, err := p.d.Token()
+		if err != nil {
+			return err
+		}
+		if err := f(name.(string)); err != nil {
+			return err
+		}
+	}
+	_, err := p.d.Token()
+	return err
+}
+
+// array calls f at each element.
+func (p *parser) array(f func() error) error {
+	begins, err := p.begins('[')
+	if err != nil || !begins {
+		return err
+	}
+	for p.d.More() {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	_, err = p.d.Token()
+	return err
+}
+
+// skip reads one value of any kind.
+func (p *parser) skip() error {
+	for depth := 0; ; {
+		t, err := p.d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("values within values, more than %d deep", maxDepth)
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"slimlab/internal/visible"
+)
+
+// client sends requests to one URL.
+type client struct {
+	config Config
+	url    *url.URL
+	secret string
+	http   *http.Client
+}
+
+// request is the body of a call.
+type request struct {
+	Model     string  `json:"model,omitempty"`
+	Prompt    []int32 `json:"prompt"`
+	MaxTokens int     `json:"max_tokens"`
+	// of GivenTokens, as long as Prompt
+	TokenIDs [][]int32 `json:"prompt_logprob_token_ids,omitempty"`
+	// of the endpoint's own choice
+	TopK int `json:"prompt_logprobs,omitempty"`
+}
+
+// StatusError is an answer with a status of no success.
+type StatusError struct {
+	Status int
+	Body   string // its beginning
+}
+
+func (e *StatusError) Error() string {
+	if e.Body == "" {
+		return fmt.Sprintf("status %d %s, without a body", e.Status, http.StatusText(e.Status))
+	}
+	return fmt.Sprintf("status %d %s: %s", e.Status, http.StatusText(e.Status), e.Body)
+}
+
+// answerError is an answer that another attempt would not change.
+type answerError struct{ error }
+
+func (e answerError) Unwrap() error { return e.error }
+
+// named begins an error with the URL.
+func (c *client) named(err error) error {
+	return fmt.Errorf("teacher %s: %w", c.url.Redacted(), err)
+}
+
+const (
+	firstWait = 500 * time.Millisecond
+	mostWait  = 30 * time.Second
+	// longer waits that an endpoint names are an error
+	mostNamedWait = 5 * time.Minute
+)
+
+// ask sends a request, again where that may help, and reads the answer's lists.
+func (c *client) ask(ctx context.Context, r request) ([]list, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	wait := firstWait
+	for attempt := 1; ; attempt++ {
+		lists, named, err := c.once(ctx, body, len(r.Prompt))
+		if err == nil {
+			return lists, nil
+		}
+		if ended := ctx.Err(); ended != nil {
+			return nil, ended
+		}
+		if !again(err) {
+			return nil, c.named(err)
+		}
+		if attempt == c.config.Attempts {
+			return nil, c.named(fmt.Errorf("no answer in %d attempts; the last: %w", attempt, err))
+		}
+		if named > mostNamedWait {
+			return nil, c.named(fmt.Errorf("%w; it asks to wait for %v", err, named))
+		}
+		pause := max(named, time.Duration(float64(wait)*(0.5+c.config.Random()/2)))
+		if err := c.config.Sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+		wait = min(2*wait, mostWait)
+	}
+}
+
+// again reports whether another attempt may do better: after statuses of a busy or broken server,
+// timeouts, and connections that fail or end early.
+func again(err error) bool {
+	var status *StatusError
+	var answer answerError
+	switch {
+	case errors.As(err, &status):
+		return status.Status == http.StatusTooManyRequests || status.Status == http.StatusRequestTimeout || status.Status >= 500
+	case errors.As(err, &answer):
+		return false
+	}
+	return true
+}
+
+// once is one attempt. wait is the one that the answer names.
+func (c *client) once(ctx context.Context, body []byte, positions int) (lists []list, wait time.Duration, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("no whole answer within %v", c.config.Timeout))
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, answerError{err}
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if c.secret != "" {
+		r.Header.Set("Authorization", "Bearer "+c.secret)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, 0, cause(ctx, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
+		return nil, c.retryAfter(answer), &StatusError{answer.StatusCode, c.beginning(text)}
+	}
+	limited := &bounded{r: answer.Body, left: c.config.MaxAnswer, most: c.config.MaxAnswer}
+	lists, err = parseAnswer(limited, positions, c.config.Vocab)
+	switch {
+	case err == nil:
+		return lists, 0, nil
+	case limited.failed != nil: // the connection, not the content
+		return nil, 0, cause(ctx, limited.failed)
+	}
+	return nil, 0, answerError{fmt.Errorf("status %d: %w; the answer begins with %s", answer.StatusCode, err, c.beginning(limited.head))}
+}
+
+// cause is why a request ended: its own timeout by its name, and no address twice.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var of *url.Error
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}
+
+// retryAfter is the wait that an answer names, in seconds or by a date.
+func (c *client) retryAfter(answer *http.Response) time.Duration {
+	text := answer.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 1e6) * float64(time.Second))
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return max(0, date.Sub(c.config.Now()))
+	}
+	return 0
+}
+
+// shownBytes is how much of a body an error has.
+const shownBytes = 300
+
+// beginning is the beginning of a body as one line of text, without the key.
+func (c *client) beginning(body []byte) string {
+	text := string(body)
+	if c.secret != "" {
+		text = strings.ReplaceAll(text, c.secret, "…")
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > shownBytes {
+		cut := shownBytes
+		for !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		text = text[:cut] + "…"
+	}
+	return visible.Line(text)
+}
+
+// bounded reads at most a number of bytes, and keeps the first and the error of the connection.
+type bounded struct {
+	r          io.Reader
+	left, most int64
+	head       []byte
+	failed     error
+}
+
+var errLong = errors.New("the answer is too long")
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("%w: expected at most %d bytes: ask for fewer tokens or shorter examples", errLong, b.most)
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if len(b.head) < 2*shownBytes {
+		b.head = append(b.head, p[:min(n, 2*shownBytes-len(b.head))]...)
+	}
+	if err != nil && err != io.EOF {
+		b.failed = err
+	}
+	return n, err
+}

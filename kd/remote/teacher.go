@@ -1,0 +1,361 @@
+package remote
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"sync"
+
+	"slimlab/kd"
+	"slimlab/kernels"
+)
+
+// Form is what an endpoint can be asked.
+type Form int
+
+const (
+	GivenTokens Form = iota // log-probabilities of tokens that the request lists
+	OwnTokens               // those of its own most likely tokens
+)
+
+// Teacher is a kd.Teacher at a URL.
+type Teacher struct {
+	config   Config
+	client   client
+	form     Form
+	answers  map[string][]list // of the step's examples, by their content
+	examples []kd.Example      // of the last Read
+	read     [][]list          // theirs
+	rows     []float32
+	lists    kd.Lists
+}
+
+// Dial finds out with one or two requests which form the endpoint has.
+func Dial(ctx context.Context, c Config) (*Teacher, error) {
+	c = c.filled()
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("teacher by URL: %w", err)
+	}
+	u, err := c.call()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := c.key()
+	if err != nil {
+		return nil, err
+	}
+	t := &Teacher{config: c, client: client{c, u, secret, &http.Client{Transport: c.Transport}}}
+	return t, t.probe(ctx)
+}
+
+// probe asks about a prompt of two tokens.
+func (t *Teacher) probe(ctx context.Context) error {
+	ids := []int32{0, 1}
+	lists, err := t.client.ask(ctx, request{Model: t.config.Model, Prompt: ids, TokenIDs: [][]int32{{}, ids}})
+	switch {
+	case err == nil && lists[1].hasAll(ids):
+		t.form = GivenTokens
+		return nil
+	case err == nil:
+		err = t.client.named(errors.New("it does not answer for the tokens that a request lists"))
+	case !refusesForm(err):
+		return err
+	}
+	t.form = OwnTokens
+	if t.config.TopK == 0 {
+		t.config.TopK = min(20, t.config.Vocab)
+	}
+	lists, second := t.client.ask(ctx, request{Model: t.config.Model, Prompt: ids, MaxTokens: 1, TopK: t.config.TopK})
+	switch {
+	case second != nil && refusesForm(second):
+		return fmt.Errorf("%w; and with tokens listed (prompt_logprob_token_ids): %w", second, errors.Unwrap(err))
+	case second != nil:
+		return second
+	case len(lists[1].ids) == 0:
+		return t.client.named(fmt.Errorf("%w: prompt_logprobs %d got none for the second token", errNoLogprobs, t.config.TopK))
+	}
+	return nil
+}
+
+// refusesForm reports whether an endpoint has refused what it was asked, and may take another form.
+func refusesForm(err error) bool {
+	var status *StatusError
+	if errors.As(err, &status) {
+		return slices.Contains([]int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusNotImplemented}, status.Status)
+	}
+	return errors.Is(err, errNoLogprobs)
+}
+
+// hasAll reports whether all of some rising ids are listed.
+func (l *list) hasAll(ids []int32) bool {
+	at := 0
+	for _, id := range ids {
+		for at < len(l.ids) && l.ids[at] < id {
+			at++
+		}
+		if at == len(l.ids) || l.ids[at] != id {
+			return false
+		}
+	}
+	return true
+}
+
+// Form is what the endpoint can be asked.
+func (t *Teacher) Form() Form { return t.form }
+
+// String says what the endpoint answers, such as for a run's notes.
+func (t *Teacher) String() string {
+	at := "teacher " + t.client.url.Redacted()
+	switch {
+	case t.whole():
+		return fmt.Sprintf("%s answers for given tokens: asked for all %d", at, t.config.Vocab)
+	case t.form == GivenTokens:
+		return at + " answers for given tokens: asked for the student's, the rest as one outcome"
+	}
+	return fmt.Sprintf("%s answers for its own %d most likely tokens, the rest as one outcome: it serves fkl, skl and sampled losses at temperature 1", at, t.config.TopK)
+}
+
+// whole reports whether rows are whole.
+func (t *Teacher) whole() bool { return t.form == GivenTokens && t.config.Tokens == nil }
+
+// Vocab is the vocabulary that the teacher shares.
+func (t *Teacher) Vocab() int { return t.config.Vocab }
+
+// Positions are those of the Config.
+func (t *Teacher) Positions() int { return t.config.Positions }
+
+// CheckObjective refuses losses that need the teacher's probabilities of tokens that the student
+// finds likely, where the endpoint cannot be asked for them, and temperatures other than 1 without
+// whole rows.
+func (t *Teacher) CheckObjective(o kd.Objective) error {
+	switch {
+	case o.Sequence > 0 && o.SequenceLoss == kd.SequenceMixture && !t.config.Whole:
+		return fmt.Errorf("the divergence over whole sequences needs rows at every token, and the teacher at %s is asked about answers", t.client.url.Redacted())
+	case t.whole() || o.Sampled():
+		return nil
+	}
+	if err := o.CheckLists(kernels.RestBucket, 1); err != nil {
+		return fmt.Errorf("%v: %w", t, err)
+	}
+	if t.form == OwnTokens && o.Divergence != kd.ForwardKL && o.Divergence != kd.SkewForwardKL {
+		return fmt.Errorf("loss %s needs the teacher's probabilities of the student's likely tokens, and %s answers for its own alone: use fkl, a sampled loss, or an endpoint that takes prompt_logprob_token_ids", o, t.client.url.Redacted())
+	}
+	return nil
+}
+
+// Prepare asks for the distributions of a step's examples. When one fails the others are ended.
+func (t *Teacher) Prepare(ctx context.Context, examples []kd.Example) error {
+	chosen, err := t.choose(ctx, examples)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lists, errs := make([][]list, len(examples)), make([]error, len(examples))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(t.config.Concurrent, len(examples)) {
+		workers.Go(func() {
+			for i := range next {
+				if lists[i], errs[i] = t.ask(ctx, &examples[i], chosen[i]); errs[i] != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	for i := range examples {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	t.answers = make(map[string][]list, len(examples))
+	for i := range examples {
+		t.answers[t.key(&examples[i])] = lists[i]
+	}
+	return firstCause(errs)
+}
+
+// firstCause is the first error that is not the end of the others, if there is one.
+func firstCause(errs []error) error {
+	var ended error
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, context.Canceled):
+			ended = err
+		case err != nil:
+			return fmt.Errorf("example %d: %w", i, err)
+		}
+	}
+	return ended
+}
+
+func (t *Teacher) choose(ctx context.Context, examples []kd.Example) ([][][]int32, error) {
+	if t.form != GivenTokens || t.config.Tokens == nil {
+		return make([][][]int32, len(examples)), nil
+	}
+	chosen, err := t.config.Tokens(ctx, examples)
+	if err == nil && len(chosen) != len(examples) {
+		err = fmt.Errorf("the student's tokens of %d examples, expected %d", len(chosen), len(examples))
+	}
+	return chosen, err
+}
+
+// asks reports whether an example's token has a row.
+func (t *Teacher) asks(e *kd.Example, token int) bool {
+	return token > 0 && (e.Answer[token] || t.config.Whole && e.Origin != kd.OfStudent)
+}
+
+// prompt is an example's tokens up to the last that has a row.
+func (t *Teacher) prompt(e *kd.Example) []int32 {
+	for last := len(e.Tokens) - 1; last > 0; last-- {
+		if t.asks(e, last) {
+			return e.Tokens[:last+1]
+		}
+	}
+	return nil
+}
+
+// key is an example's content.
+func (t *Teacher) key(e *kd.Example) string {
+	var data []byte
+	for i, token := range t.prompt(e) {
+		data = binary.LittleEndian.AppendUint32(data, uint32(token))
+		if t.asks(e, i) {
+			data = append(data, 1)
+		} else {
+			data = append(data, 0)
+		}
+	}
+	return string(data)
+}
+
+// ask asks about one example; chosen are the tokens that the student asks for.
+func (t *Teacher) ask(ctx context.Context, e *kd.Example, chosen [][]int32) ([]list, error) {
+	prompt := t.prompt(e)
+	if prompt == nil {
+		return nil, nil
+	}
+	r := request{Model: t.config.Model, Prompt: prompt, TopK: t.config.TopK}
+	if t.form == OwnTokens {
+		r.MaxTokens = 1
+	} else {
+		r.TokenIDs = t.tokens(e, prompt, chosen)
+	}
+	lists, err := t.client.ask(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for i := range prompt {
+		switch {
+		case !t.asks(e, i):
+			lists[i] = list{}
+		case t.form == GivenTokens && !lists[i].hasAll(r.TokenIDs[i]):
+			return nil, t.client.named(fmt.Errorf("token %d of the prompt: %d log-probabilities, which lack some of the %d that were asked for", i, len(lists[i].ids), len(r.TokenIDs[i])))
+		case len(lists[i].ids) == 0:
+			return nil, t.client.named(fmt.Errorf("token %d of the prompt: %w", i, errNoLogprobs))
+		}
+	}
+	return lists, nil
+}
+
+// tokens are the ids that each token of a prompt is asked about, rising.
+func (t *Teacher) tokens(e *kd.Example, prompt []int32, chosen [][]int32) [][]int32 {
+	var all []int32
+	if t.whole() {
+		all = make([]int32, t.config.Vocab)
+		for id := range all {
+			all[id] = int32(id)
+		}
+	}
+	ids := make([][]int32, len(prompt))
+	for i := range prompt {
+		ids[i] = []int32{}
+		switch {
+		case !t.asks(e, i):
+		case all != nil:
+			ids[i] = all
+		default:
+			ids[i] = append(ids[i], prompt[i])
+			if i < len(chosen) {
+				ids[i] = append(ids[i], chosen[i]...)
+			}
+			ids[i] = slices.DeleteFunc(ids[i], func(id int32) bool { return int(id) >= t.config.Vocab })
+			slices.Sort(ids[i])
+			ids[i] = slices.Compact(ids[i])
+		}
+	}
+	return ids
+}
+
+// Read finds the answers about a pass's examples.
+func (t *Teacher) Read(_ context.Context, r kd.Reading) error {
+	t.examples, t.read = r.Examples, t.read[:0]
+	for i := range r.Examples {
+		lists, ok := t.answers[t.key(&r.Examples[i])]
+		if !ok {
+			return fmt.Errorf("example %d of a pass was not asked about: it is not one of the step's", i)
+		}
+		t.read = append(t.read, lists)
+	}
+	return nil
+}
+
+// Rows returns the answers at the targets.
+func (t *Teacher) Rows(targets []kd.Target, vocab int) (kd.Rows, error) {
+	if vocab > t.config.Vocab {
+		return kd.Rows{}, fmt.Errorf("rows over %d tokens, of a teacher of %d", vocab, t.config.Vocab)
+	}
+	l := &t.lists
+	l.Starts, l.IDs, l.TokenLogP, l.LogRest = append(l.Starts[:0], 0), l.IDs[:0], l.TokenLogP[:0], l.LogRest[:0]
+	if cap(t.rows) < len(targets)*vocab && t.whole() {
+		t.rows = make([]float32, len(targets)*vocab)
+	}
+	for i, target := range targets {
+		of := t.read[target.Example]
+		if target.Token >= len(of) || len(of[target.Token].ids) == 0 {
+			return kd.Rows{}, fmt.Errorf("token %d of example %d of a pass was not asked about", target.Token, target.Example)
+		}
+		if t.whole() {
+			fill(t.rows[i*vocab:(i+1)*vocab], of[target.Token].logP)
+		} else {
+			of[target.Token].appendTo(l, vocab)
+		}
+	}
+	if t.whole() {
+		return kd.Rows{Logits: t.rows[:len(targets)*vocab]}, nil
+	}
+	l.Rest, l.Temperature = kernels.RestBucket, 1
+	return kd.Rows{Lists: *l}, nil
+}
+
+// fill sets a row to log-probabilities less the largest, in float32. Where they are z − log Σe^z of
+// float32 logits, it is z − max z as float32 subtracts them: the difference is first rounded to far
+// finer steps than float32 has, and coarser ones than the errors of float64, so that what lies half
+// way between two float32 is rounded as such.
+func fill(row []float32, logP []float64) {
+	most := math.Inf(-1)
+	for _, lp := range logP[:len(row)] {
+		most = max(most, lp)
+	}
+	for i := range row {
+		step := math.Ldexp(1, math.Ilogb(max(1, -logP[i], -most))-46)
+		row[i] = float32(math.Round((logP[i]-most)/step) * step)
+	}
+}
+
+// appendTo adds the list, as far as it is within a vocabulary. The mass beyond is that of the rest.
+func (l *list) appendTo(lists *kd.Lists, vocab int) {
+	var sum float64
+	for i, id := range l.ids {
+		if int(id) < vocab {
+			sum += math.Exp(l.logP[i])
+			lists.IDs, lists.TokenLogP = append(lists.IDs, id), append(lists.TokenLogP, float32(l.logP[i]))
+		}
+	}
+	lists.Starts = append(lists.Starts, int32(len(lists.IDs)))
+	lists.LogRest = append(lists.LogRest, float32(math.Log(max(0, 1-sum))))
+}

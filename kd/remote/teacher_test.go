@@ -1,0 +1,141 @@
+package remote
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"slimlab/kd"
+	"slimlab/kernels"
+)
+
+// TestWholeVocabularyTrainsWithTheSameBits: as the model in memory, with every kind of divergence,
+// at a temperature; on the student's own answers to rounding.
+func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
+	of := tinyModel(t, 24, 2)
+	c, _ := configOf(t, &endpoint{model: of, given: true})
+	c.Whole = true
+	remote := dial(t, c)
+	if remote.Form() != GivenTokens || !strings.Contains(remote.String(), "asked for all 61") {
+		t.Fatal(remote)
+	}
+	for _, o := range []kd.Objective{
+		{Divergence: kd.ForwardKL, CE: 0.1, Sequence: 0.05}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.5, Temperature: 2, TimesT2: true},
+		{Divergence: kd.TotalVariation}, {Divergence: kd.ForwardKL, Sequence: 0.3, SequenceLoss: kd.SequenceMixture}, {Divergence: kd.SampledReverseKL},
+	} {
+		examples := tinyExamples(30, 3)
+		if o.Sampled() {
+			for i := range examples {
+				examples[i].Origin = kd.OfStudent
+			}
+		}
+		want, _, err := trained(kd.NewModelTeacher(of, kernels.Float32), tinyModel(t, 16, 1), o, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := trained(remote, tinyModel(t, 16, 1), o, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !o.Sampled() && !sameBits(got, want) {
+			t.Errorf("%s: other bits than with the model", o.Formula())
+		}
+		var most float64
+		for i := range got {
+			most = max(most, math.Abs(float64(got[i]-want[i])))
+		}
+		if most > 1e-5 {
+			t.Errorf("%s: weights differ by %v", o.Formula(), most)
+		}
+	}
+}
+
+// TestListsBoundTheLoss: with the student's tokens, and with the teacher's own, the divergence is
+// at most that of whole rows, and near it with many tokens.
+func TestListsBoundTheLoss(t *testing.T) {
+	of, examples := tinyModel(t, 24, 2), tinyExamples(12, 3)
+	whole := kd.NewModelTeacher(of, kernels.Float32)
+	for _, o := range []kd.Objective{{Divergence: kd.ForwardKL}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.5}} {
+		_, want, err := trained(whole, tinyModel(t, 16, 1), o, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, given := range []bool{true, false} {
+			last := 0.0
+			for _, k := range []int{1, 8, 40, tinyVocab} {
+				student := tinyModel(t, 16, 1)
+				c, _ := configOf(t, &endpoint{model: of, given: given})
+				if given {
+					c.Tokens = MostLikely(student, k, false)
+				} else if c.TopK = k; o.Divergence != kd.ForwardKL {
+					continue
+				}
+				_, got, err := trained(dial(t, c), student, o, examples)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got[0] > want[0]+1e-6 || got[0] < last-1e-6 {
+					t.Errorf("%s, given tokens %v, %d of them: divergence %v, of whole rows %v, of fewer tokens %v", o, given, k, got[0], want[0], last)
+				}
+				last = got[0]
+			}
+			if last != 0 && math.Abs(last-want[0]) > 1e-5*want[0] {
+				t.Errorf("%s, given tokens %v: divergence %v with all tokens, of whole rows %v", o, given, last, want[0])
+			}
+		}
+	}
+}
+
+// TestLossesThatAFormCannotServe are refused before the first step, with the reason.
+func TestLossesThatAFormCannotServe(t *testing.T) {
+	of, examples := tinyModel(t, 24, 2), tinyExamples(12, 3)
+	for name, c := range map[string]struct {
+		given, lists bool
+		o            kd.Objective
+		want         string // "" is served
+	}{
+		"own tokens, fkl":                 {false, false, kd.Objective{Divergence: kd.ForwardKL}, ""},
+		"own tokens, skl":                 {false, false, kd.Objective{Divergence: kd.SkewForwardKL, Parameter: 0.1}, ""},
+		"own tokens, rkl":                 {false, false, kd.Objective{Divergence: kd.ReverseKL}, "loss rkl needs the teacher's probabilities of the student's likely tokens"},
+		"own tokens, jsd":                 {false, false, kd.Objective{Divergence: kd.JSD, Parameter: 0.5}, "prompt_logprob_token_ids"},
+		"own tokens, another temperature": {false, false, kd.Objective{Divergence: kd.ForwardKL, Temperature: 2}, "another temperature"},
+		"the student's tokens, rkl":       {true, true, kd.Objective{Divergence: kd.ReverseKL}, ""},
+		"the student's tokens, T":         {true, true, kd.Objective{Divergence: kd.ReverseKL, Temperature: 2}, "another temperature"},
+		"all tokens, T":                   {true, false, kd.Objective{Divergence: kd.ReverseKL, Temperature: 2}, ""},
+		"whole sequences":                 {true, false, kd.Objective{Divergence: kd.ForwardKL, Sequence: 0.5, SequenceLoss: kd.SequenceMixture}, "whole sequences"},
+	} {
+		student := tinyModel(t, 16, 1)
+		config, _ := configOf(t, &endpoint{model: of, given: c.given})
+		if c.lists {
+			config.Tokens = MostLikely(student, 8, false)
+		}
+		teacher := dial(t, config)
+		if _, _, err := trained(teacher, student, c.o, examples); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, expected %q", name, err, c.want)
+		}
+		if (teacher.Form() == OwnTokens) == c.given {
+			t.Errorf("%s: %v", name, teacher)
+		}
+	}
+}
+
+// TestStepIsAskedAtOnce: never more requests at a time than the bound, one of each example.
+func TestStepIsAskedAtOnce(t *testing.T) {
+	server := &endpoint{model: tinyModel(t, 24, 2), given: true}
+	c, _ := configOf(t, server)
+	c.Concurrent = 3
+	teacher := dial(t, c)
+	if err := teacher.Prepare(context.Background(), tinyExamples(20, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if server.calls != 21 || server.most > 3 {
+		t.Errorf("%d calls, %d at a time, expected 21 and at most 3", server.calls, server.most)
+	}
+	if err := teacher.Prepare(context.Background(), nil); err != nil {
+		t.Error(err)
+	}
+	if err := teacher.Read(context.Background(), kd.Reading{Examples: tinyExamples(1, 9)}); err == nil {
+		t.Error("an example that was not asked about is read")
+	}
+}
