@@ -17,6 +17,7 @@ type Samples struct {
 	Temperature float64 `key:"temperature" default:"0.9" omit:"default" min:"0" max:"100" doc:"temperature of sampling; 0 is greedy"`
 	TopK        int     `key:"top_k" default:"0" omit:"default" min:"0" doc:"tokens to choose from; 0 is all"`
 	TopP        float64 `key:"top_p" default:"1" omit:"default" above:"0" max:"1" doc:"share of the most probable to choose from; 1 is all"`
+	Speculative int     `key:"speculative" default:"0" omit:"default" min:"0" doc:"a token of the student stands where it is among so many of the teacher's likeliest, and is drawn from the teacher else (SKD); 0 lets all stand"`
 	Tokens      int     `key:"tokens" default:"0" omit:"default" min:"0" doc:"at most so many tokens of an answer; 0 is as many as the longest of the data's first 256"`
 }
 
@@ -29,7 +30,7 @@ func (s Samples) describe() string {
 		return ""
 	case s.Teacher == 1:
 		return fmt.Sprintf(" on the teacher's answers for %s", percent(s.Fraction))
-	case s.Teacher > 0:
+	case s.Teacher > 0 || s.Speculative > 0:
 		return fmt.Sprintf(" on sampled answers for %s", percent(s.Fraction))
 	}
 	return fmt.Sprintf(" on its own answers for %s", percent(s.Fraction))
@@ -47,10 +48,14 @@ func (d *Distil) Check(given func(key string) bool, bad func(key, with, format s
 	}
 	s := d.Samples
 	switch {
-	case objective.Sampled() && (s.Fraction != 1 || s.Teacher != 0):
+	case objective.Sampled() && (s.Fraction != 1 || s.Teacher != 0 || s.Speculative != 0):
 		bad("loss", "samples", "is %s, which learns from the student's own answers alone: expected samples: { fraction: 1 }", d.Loss)
-	case objective.Divergence == kd.WeightedReverseKL && (s.TopK != 0 || s.TopP != 1):
-		bad("loss", "samples", "is %s, whose importance weights are of all tokens: expected samples without top_k and top_p", d.Loss)
+	case objective.Sampled() && (s.TopK != 0 || s.TopP != 1):
+		bad("loss", "samples", "is %s, which takes samples of the whole distribution: expected samples without top_k and top_p", d.Loss)
+	case objective.Sampled() && s.Temperature == 0:
+		bad("loss", "samples", "is %s, and the samples are greedy, which are of no distribution: expected a temperature above 0", d.Loss)
+	case s.Speculative != 0 && s.Teacher != 0:
+		bad("samples", "", "has a teacher's share of %v and speculative %d, expected one of them: by speculative the teacher replaces tokens of the student's answers", s.Teacher, s.Speculative)
 	case objective.Divergence == kd.SampledReverseKL && s.Temperature != 1:
 		bad("loss", "samples", "is %s, which is reverse KL for samples at temperature 1 alone, and theirs is %v: expected temperature: 1, or loss: weighted-rkl:2", d.Loss, s.Temperature)
 	case s.IsZero() && given("samples"):
@@ -66,6 +71,9 @@ func (w *worker) sampler(s Samples, given kd.Batches, student, teacher *model.Mo
 	o := rollout.Options{
 		Fraction: s.Fraction, Teacher: s.Teacher, Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MaxTokens: s.Tokens,
 		End: []int32{w.data.eos}, Seed: uint64(w.cell.Seed),
+	}
+	if s.Speculative > 0 {
+		o.Speculative = &rollout.Speculative{TopK: s.Speculative}
 	}
 	if o.MaxTokens == 0 {
 		o.MaxTokens = w.data.longestAnswer(uint64(w.cell.Seed))

@@ -53,6 +53,7 @@ func TestOnPolicySteps(t *testing.T) {
 		"loss: skew-pair:0.1, samples: { fraction: 0.5, teacher: 0.5 }",
 		"loss: sampled-rkl, ce: 0, samples: { fraction: 1, temperature: 1 }",
 		"loss: weighted-rkl:2, ce: 0, samples: { fraction: 1, temperature: 0.7 }",
+		"loss: jsd:0.5, samples: { fraction: 1, speculative: 3 }",
 	} {
 		plan := parse(t, fmt.Sprintf(onPolicy, path, settings), scenario.Options{})
 		h := newHome(t)
@@ -103,13 +104,16 @@ func TestStoppedSamplingGoesOn(t *testing.T) {
 func TestSamplesThatCannotBe(t *testing.T) {
 	path := sums(t)
 	for settings, want := range map[string]string{
-		"loss: sampled-rkl":                                             "expected samples: { fraction: 1 }",
-		"loss: sampled-rkl, samples: { fraction: 0.5 }":                 "expected samples: { fraction: 1 }",
-		"loss: sampled-rkl, samples: { fraction: 1, temperature: 0.9 }": "expected temperature: 1, or loss: weighted-rkl:2",
-		"loss: weighted-rkl:2, samples: { fraction: 1, top_k: 5 }":      "expected samples without top_k and top_p",
-		"samples: { temperature: 1 }":                                   "has no fraction",
-		"loss: weighted-rkl:0, samples: { fraction: 1 }":                "a number above 0",
-		"samples: { fraction: 2 }":                                      "fraction",
+		"loss: sampled-rkl":                                                           "expected samples: { fraction: 1 }",
+		"loss: sampled-rkl, samples: { fraction: 0.5 }":                               "expected samples: { fraction: 1 }",
+		"loss: sampled-rkl, samples: { fraction: 1, temperature: 0.9 }":               "expected temperature: 1, or loss: weighted-rkl:2",
+		"loss: weighted-rkl:2, samples: { fraction: 1, top_k: 5 }":                    "expected samples without top_k and top_p",
+		"loss: weighted-rkl:2, samples: { fraction: 1, temperature: 0 }":              "expected a temperature above 0",
+		"samples: { fraction: 1, teacher: 0.5, speculative: 5 }":                      "expected one of them",
+		"loss: sampled-rkl, samples: { fraction: 1, temperature: 1, speculative: 5 }": "expected samples: { fraction: 1 }",
+		"samples: { temperature: 1 }":                                                 "has no fraction",
+		"loss: weighted-rkl:0, samples: { fraction: 1 }":                              "a number above 0",
+		"samples: { fraction: 2 }":                                                    "fraction",
 	} {
 		_, err := scenario.Parse("test.yaml", []byte(fmt.Sprintf(onPolicy, path, settings)), scenario.Options{Vocabulary: Vocabulary()})
 		if err == nil || !strings.Contains(err.Error(), want) {
