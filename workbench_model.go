@@ -65,7 +65,7 @@ func stepOf(q tui.ModelQuery) (info tui.ModelInfo, loaded string) {
 		if !found || len(p.Params)+len(q.Params) > 0 && !reflect.DeepEqual(p.Params, q.Params) {
 			continue
 		}
-		info.Does = step.String()
+		info.Does, info.Stages = step.String(), stagesOf(p, step)
 		for _, setting := range step.Settings() {
 			info.Settings = append(info.Settings, tui.Setting(setting))
 		}
@@ -78,6 +78,31 @@ func stepOf(q tui.ModelQuery) (info tui.ModelInfo, loaded string) {
 	}
 	info.Unread = fmt.Errorf("the run's scenario has no step %s at this point of its sweep", q.Step)
 	return info, ""
+}
+
+// stagesOf names the steps that train on the way of the weights to a step's model, in order.
+func stagesOf(p *scenario.Point, step scenario.Step) (stages []string) {
+	for range p.Steps { // no way is longer
+		from := step.From
+		var training *run.Training
+		switch work := step.Work.(type) {
+		case *run.Train:
+			training = &work.Training
+		case *run.Distil:
+			training = &work.Training
+		}
+		if training != nil {
+			stages = append([]string{step.Name}, stages...)
+			if training.Into != "" {
+				from = training.Into
+			}
+		}
+		var found bool
+		if step, found = p.Step(from); !found {
+			break
+		}
+	}
+	return stages
 }
 
 // artifact finds a model of the home by its key. Its checksums are not read.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"slimlab/lab"
 	"slimlab/lab/home"
+	"slimlab/scenarios"
 	"slimlab/tui"
 )
 
@@ -35,5 +38,21 @@ func TestModelOfEveryRowOfTheDemo(t *testing.T) {
 	begin.Source = "name: [torn"
 	if info := b.Model(t.Context(), tui.ModelQuery{Begin: begin, Step: "FM"}); info.Unread == nil {
 		t.Error("a scenario that does not load has settings")
+	}
+}
+
+// TestStagesOfAModel: the trainings on the way of a model's weights, in order, and no other step.
+func TestStagesOfAModel(t *testing.T) {
+	text, err := scenarios.Files.ReadFile("figure1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := lab.Begin{Scenario: "figure1", Source: string(text)}
+	for step, want := range map[string][]string{
+		"FM": nil, "distilled": {"distilled"}, "mlp-37%": {"distilled"}, "mlp-37%-kd": {"distilled", "mlp-37%-kd"}, "w4a16": {"distilled", "mlp-37%-kd", "heads-50%-kd"},
+	} {
+		if info, _ := stepOf(tui.ModelQuery{Begin: begin, Step: step}); info.Unread != nil || !slices.Equal(info.Stages, want) {
+			t.Errorf("%s: stages %q, %v, expected %q", step, info.Stages, info.Unread, want)
+		}
 	}
 }

@@ -421,6 +421,7 @@ func (f *fakeBench) Model(_ context.Context, q ModelQuery) ModelInfo {
 	}
 	return ModelInfo{
 		Does:     q.Step + ": distil FM into student by fkl, 2400 steps of 16" + f.scare,
+		Stages:   stagesOfFake(q.Step, f.scare),
 		Settings: []Setting{{"into", "student" + f.scare, false}, {"teacher", "FM", false}, {"steps", "2400", false}, {"loss", "fkl", true}, {"clip", "1", true}, {"precision", "float32", true}},
 		Model:    "/home/me/slimlab/artifacts/0123456789abcdef" + f.scare, Bytes: 1_433_210,
 		Shape:   []string{"LlamaForCausalLM, 358k parameters in 1.432MB" + f.scare},
@@ -434,4 +435,17 @@ func (f *fakeBench) Tokens(_ context.Context, key string) (*tokenview.View, erro
 		return nil, errors.New("its tokens are not in this home" + f.scare)
 	}
 	return tokensView(f.scare), nil
+}
+
+// stagesOfFake are the trainings up to a step of the fake run.
+func stagesOfFake(step, scare string) (stages []string) {
+	for _, s := range steps {
+		if s.train > 0 {
+			stages = append(stages, s.name+scare)
+		}
+		if s.name+scare == step {
+			break
+		}
+	}
+	return stages
 }

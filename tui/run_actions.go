@@ -251,6 +251,7 @@ func (r *runScreen) chooseCurve() {
 			p.entries = append(p.entries, entry{text.Clean(name), "curve over steps", act(func() { r.curve = chartChoice{chartSeries, name} })})
 		}
 	})
+	p.entries = append(p.entries, r.stageEntries()...)
 	if len(p.entries) == 0 {
 		r.say("this step has no curves: it did not train")
 		return

@@ -28,6 +28,15 @@ type curve struct {
 	style  int    // its colour and dashes
 	group  string // the value that curves of its style have; empty: it has its style for itself
 	axis   string // whose value that is
+	// the steps of the stages before, of a curve that is one stage of several; staged says that it
+	// is
+	from   float64
+	staged bool
+}
+
+// holds reports whether a step of the chart is one of the curve's stage.
+func (c *curve) holds(step float64) bool {
+	return !c.staged || step > c.from && step <= c.from+float64(c.series.Last.Step)
 }
 
 // curvesView is small multiples: a chart for each series.
@@ -270,6 +279,9 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	var behind []chart.Line
 	for i := range curves {
 		d := r.curves.drawn.of(curves[i].series, r.curves.smooth)
+		if curves[i].from > 0 {
+			d.raw, d.smoothed = shifted(d.raw, curves[i].from), shifted(d.smoothed, curves[i].from)
+		}
 		line := chart.Line{Paint: r.theme.line(curves[i].style), Style: curves[i].style, Points: d.raw}
 		if r.curves.smooth > 0 {
 			line.Points = d.smoothed
@@ -281,6 +293,15 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	}
 	c.Lines = append(c.Lines, behind...)
 	return c
+}
+
+// shifted is a curve that begins so many steps later.
+func shifted(points []chart.Point, by float64) []chart.Point {
+	moved := slices.Clone(points)
+	for i := range moved {
+		moved[i].X += by
+	}
+	return moved
 }
 
 // drawings are the points of curves, kept from frame to frame.
@@ -313,6 +334,9 @@ func (r *runScreen) legend(curves []curve, cursor float64, hidden int) string {
 	for _, one := range curves {
 		s := one.series
 		part := ""
+		if !math.IsNaN(cursor) && !one.holds(cursor) {
+			continue
+		}
 		if len(curves) > 1 {
 			part = r.theme.line(one.style).On(chart.Sample(one.style, r.theme.ascii)) + " "
 		}
@@ -321,7 +345,7 @@ func (r *runScreen) legend(curves []curve, cursor float64, hidden int) string {
 		}
 		step, value := s.Last.Step, s.Last.Value
 		if !math.IsNaN(cursor) {
-			step, value = valueAt(s, cursor)
+			step, value = valueAt(s, cursor-one.from)
 		}
 		part += formatLoss(value)
 		if len(curves) == 1 {

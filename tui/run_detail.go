@@ -99,7 +99,7 @@ func (r *runScreen) measures(v *lab.View, row *lab.TableRow, width, height int) 
 		if r.inspect >= 0 {
 			at = 1 - float64(r.inspect)/inspectSteps
 		}
-		lines = append(lines, r.curveChart(r.detailSeries(v, row), curves, max(graph, height-len(lines)), width, at)...)
+		lines = append(lines, r.curveChart(r.detailTitle(v, row, curves), curves, max(graph, height-len(lines)), width, at)...)
 	}
 	return lines
 }
@@ -227,6 +227,11 @@ func rowSeries(v *lab.View, row *lab.TableRow) []string {
 
 // detailCurves are the row's own cells' curves of the chosen series.
 func (r *runScreen) detailCurves(v *lab.View, row *lab.TableRow) curves {
+	if r.curve.kind == chartStages {
+		if set := r.stageCurves(v, row, r.curve.name); len(set.shown) > 0 {
+			return set
+		}
+	}
 	name := r.detailSeries(v, row)
 	var all []curve
 	for _, id := range row.Cells {

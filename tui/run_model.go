@@ -24,12 +24,15 @@ type ModelQuery struct {
 type ModelInfo struct {
 	Does     string    // what the step does, in a line
 	Settings []Setting // of the step, as the scenario resolves them
-	Unread   error     // why there are no settings
-	Model    string    // what names the model to the verbs of the command line
-	Bytes    int64     // on disk; 0: not known
-	Shape    []string  // what the model is, a line each
-	Engines  []string  // which engines would load it, a line each
-	Absent   error     // why there is no Model, or nothing is known of it
+	// Stages names the steps that trained the row's model, in order: those that its weights went
+	// through
+	Stages  []string
+	Unread  error    // why there are no settings
+	Model   string   // what names the model to the verbs of the command line
+	Bytes   int64    // on disk; 0: not known
+	Shape   []string // what the model is, a line each
+	Engines []string // which engines would load it, a line each
+	Absent  error    // why there is no Model, or nothing is known of it
 }
 
 // Setting is a key of a step with its value.

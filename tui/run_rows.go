@@ -79,6 +79,7 @@ const (
 	chartSeries           // one series by its name
 	chartMetric           // one metric of all rows
 	chartTrade            // two metrics and their front
+	chartStages           // of the detail: a curve of the row's trainings, one after the other
 )
 
 type chartChoice struct {
