@@ -103,6 +103,7 @@ var metrics = []Metric{
 	{"auc_within_title", "title within", Fraction, Neither, false, Evaluate, "stratified ROC AUC of a guess", "auc_within without a model: by the title's share of likes"},
 	{"auc_within_gain", "Δ title within", Percent, Higher, false, Evaluate, "paired relative difference", "auc_within relative to that of the title, paired over the same users"},
 	{"loss", "val loss", Nats, Lower, false, Evaluate, "cross-entropy", "validation loss, nats per answer token"},
+	{"loss_test", "test loss", Nats, Lower, false, Evaluate, "cross-entropy", "loss over the test records of task jsonl, nats per answer token"},
 	{"loss_delta", "Δ loss", Percent, Lower, false, Evaluate, "relative difference", "validation loss relative to the baseline's"},
 	{"agreement", "top-1 agree", Fraction, Higher, false, Evaluate, "top-1 agreement", "share of answer tokens whose argmax equals the baseline's"},
 	{"kl", "KL", Nats, Lower, false, Evaluate, "forward KL divergence", "KL(p‖q) from the baseline's p, nats per answer token"},

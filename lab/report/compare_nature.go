@@ -33,7 +33,7 @@ var natures = map[string]Nature{
 	"cached":      Exact, // tokens counted over a workload that the seed decides
 	"auc_ceiling": Exact, // of the test set and its known probabilities, of no model
 	"auc":         Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
-	"auc_within": Sampled, "auc_within_mean": Sampled, "auc_gain": Sampled, "auc_within_gain": Sampled,
+	"loss_test": Sampled, "auc_within": Sampled, "auc_within_mean": Sampled, "auc_gain": Sampled, "auc_within_gain": Sampled,
 	// of the test set, of no model
 	"auc_title": Exact, "auc_user": Exact, "auc_title_user": Exact, "auc_within_title": Exact,
 	"auc_delta": Sampled, "auc_soft_delta": Sampled,

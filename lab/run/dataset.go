@@ -22,14 +22,16 @@ type dataset struct {
 	task.Task
 	training recipe.Values // what models are trained and calibrated on: world or file
 	test     recipe.Values // what they are measured on
-	recsys   *task.Recsys  // nil for other tasks
 	// the test set of prompts with one of two answers; nil where there is none
-	answers   *task.Answers
-	tokenizer *tokenizer.Tokenizer
-	eos       int32 // ends a response; −1 is none
-	longest   int   // tokens of an example
-	highest   int32 // id of a token of the data
-	positions int   // of a fresh model for it
+	answers *task.Answers
+	// test records of a file
+	testExamples []task.Example
+	recsys       *task.Recsys // nil for other tasks
+	tokenizer    *tokenizer.Tokenizer
+	eos          int32 // ends a response; −1 is none
+	longest      int   // tokens of an example
+	highest      int32 // id of a token of the data
+	positions    int   // of a fresh model for it
 }
 
 // Special tokens of a tokenizer that slimlab trains.
@@ -186,6 +188,10 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
+	cfg.GroupField = t.JSONL.GroupField
+	if cfg.TestShare, cfg.TestPath, err = testOf(t.JSONL.Test); err != nil {
+		return err
+	}
 	if cfg.MostTokens, err = r.loadedPositions(ctx, p); err != nil {
 		return err
 	}
@@ -214,9 +220,12 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	if records.Conversations() {
 		d.training["chat_template"] = recipe.Text(d.tokenizer.ChatTemplate())
 	}
-	if d.Task, err = records.Tokenize(ctx, d.tokenizer, d.eos, chatOf(d.tokenizer)); err != nil {
+	examples, err := records.Tokenize(ctx, d.tokenizer, d.eos, chatOf(d.tokenizer))
+	if err != nil {
 		return err
 	}
+	d.Task = examples
+	r.testRecords(d, examples, cfg)
 	d.longest, d.highest = d.extremes()
 	d.positions = max(usualPositions, cfg.MaxTokens)
 	return nil
@@ -346,7 +355,7 @@ func (d *dataset) extremes() (longest int, highest int32) {
 	for i := range d.TrainSize() {
 		see(d.Train(0, i)) // each once, in some order
 	}
-	rest := d.Validation(0)
+	rest := append(d.Validation(0), d.testExamples...)
 	if more, err := d.Calibration(task.InDomain, 0); err == nil {
 		rest = append(rest, more...)
 	}
@@ -357,7 +366,10 @@ func (d *dataset) extremes() (longest int, highest int32) {
 }
 
 func (d *dataset) validation(n int) []kd.Example {
-	given := d.Validation(n)
+	return trainables(d.Validation(n))
+}
+
+func trainables(given []task.Example) []kd.Example {
 	examples := make([]kd.Example, len(given))
 	for i, e := range given {
 		examples[i] = trainable(e)

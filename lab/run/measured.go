@@ -17,8 +17,10 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "the scenario has no section serve"
 	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
 		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
-	case strings.HasPrefix(m.Key, "auc") && len(ranked[p.Task.Kind]) == 0:
-		return fmt.Sprintf("task %s ranks nothing, it has loss, loss_delta, agreement and kl", p.Task.Kind)
+	case m.Key == "loss_test" && (p.Task.JSONL == nil || p.Task.JSONL.Test == ""):
+		return "there are no test records, expected task jsonl with the key test"
+	case strings.HasPrefix(m.Key, "auc_within") && p.Task.JSONL != nil && p.Task.JSONL.GroupField == "":
+		return "task jsonl has no groups, expected the key group_field"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl"), ", "))
 	case m.Section == lab.Paper:
@@ -31,7 +33,9 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 
 // ranked are the metrics of ranking that a kind of task has.
 var ranked = map[string][]string{
-	"recsys":  {"auc", "auc_soft", "auc_delta", "auc_soft_delta", "auc_heldout", "auc_ceiling"},
+	"recsys": {"auc", "auc_soft", "auc_delta", "auc_soft_delta", "auc_heldout", "auc_ceiling"},
+	// where its responses are one of two texts
+	"jsonl":   {"auc", "auc_delta", "auc_within", "auc_within_mean"},
 	"ratings": {"auc", "auc_delta", "auc_within", "auc_within_mean", "auc_title", "auc_user", "auc_title_user", "auc_gain", "auc_within_title", "auc_within_gain"},
 }
 

@@ -19,6 +19,10 @@ type evaluation struct {
 	Scores []float64 `json:"scores,omitempty"`
 	Loss   float64   `json:"loss,omitempty"`
 	Tokens int       `json:"tokens,omitempty"`
+	// the same over the test records of a file
+	TestLoss      float64        `json:"test_loss,omitempty"`
+	TestTokens    int            `json:"test_tokens,omitempty"`
+	TestInfluence *lab.Influence `json:"test_influence,omitempty"`
 	// Influence is that of the validation examples on the loss.
 	Influence *lab.Influence `json:"influence,omitempty"`
 }
@@ -49,6 +53,15 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 				of := meanInfluence(examples, losses)
 				e.Tokens, e.Influence = len(losses), &of
 			}
+			if len(w.data.testExamples) > 0 {
+				examples := trainables(w.data.testExamples)
+				var losses []float64
+				if e.TestLoss, losses, err = loss(ctx, m, examples); err != nil {
+					return err
+				}
+				of := meanInfluence(examples, losses)
+				e.TestTokens, e.TestInfluence = len(losses), &of
+			}
 			return writeFacts(dir, e)
 		})
 	})
@@ -66,6 +79,10 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 			e.Influence.Test = w.data.validationTest(settings.Validation)
 			row.influence["loss"] = *e.Influence
 		}
+	}
+	if e.TestInfluence != nil {
+		e.TestInfluence.Test = w.data.rankingTest() + w.data.tokenizer.Hash()
+		row.values["loss_test"], row.influence["loss_test"] = lab.Measure{Value: e.TestLoss, N: e.TestTokens}, *e.TestInfluence
 	}
 	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
 }

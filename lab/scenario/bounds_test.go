@@ -239,7 +239,11 @@ func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 		{small, "cached(row=q) > 0", "the scenario has no section serve"},
 		{serving, "ttft_hot_p99(row=FM) < 1", "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"},
 		{serving, "ttft_cold_p99(row=FM) < 1", ""},
-		{file, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task jsonl ranks nothing, it has loss, loss_delta, agreement and kl"},
+		{file, "auc(row=kd) > 0.7", ""}, // where its responses are one of two texts
+		{file, "auc_soft(row=kd) > 0.7", "auc_soft(row=kd) is never measured: task jsonl has no such figure, it has auc, auc_delta, auc_within, auc_within_mean, loss, loss_delta, agreement, kl"},
+		{file, "auc_within(row=kd) > 0.7", "task jsonl has no groups, expected the key group_field"},
+		{file, "loss_test(row=kd) > 0.7", "there are no test records, expected task jsonl with the key test"},
+		{small, "auc_gain(row=kd) > 0", "auc_gain(row=kd) is never measured: task recsys has no such figure"},
 		{file, "loss(row=kd) < auc_soft(row=q)", "auc_soft(row=q) is never measured"},
 		{file, "loss(row=kd) < 2 * loss(row=q)", ""},
 		{file, "agreement(row=kd) > 0.5", ""},

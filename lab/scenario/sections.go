@@ -40,6 +40,8 @@ type JSONL struct {
 	Limit         int     `key:"limit" default:"0" min:"0" doc:"records to read; 0 is all"`
 	MaxTokens     int     `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"examples are cut to this many tokens"`
 	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"0.9" doc:"share of the examples that is held out for validation; a tenth is kept for calibration"`
+	Test          string  `json:",omitempty" key:"test" doc:"test records: a file, or the share of the examples that is kept as such, 0.2; default: none"`
+	GroupField    string  `json:",omitempty" key:"group_field" doc:"name of the field that says whose a record is, such as user: where all responses are one of two texts, AUC is measured within groups too"`
 }
 
 // Ratings is a folder of users' ratings of titles, in tables.

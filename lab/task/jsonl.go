@@ -31,6 +31,12 @@ type JSONLConfig struct {
 	ValidationShare  float64 `key:"validation_share"`
 	CalibrationShare float64 `key:"calibration_share"`
 	SplitSeed        uint64  `key:"split_seed"`
+	// TestShare is the part that is kept as a test set, chosen in the same way; TestPath is a file
+	// of records that are one. At most one of them is set.
+	TestShare float64 `key:"test_share" default:"0" omit:"default"`
+	TestPath  string  `key:"-"`
+	// GroupField names the field that says whose a record is, such as a user's.
+	GroupField string `key:"-"`
 	// MostTokens is the most that MaxTokens can be, the positions of the models; 0 is no bound.
 	MostTokens int   `key:"-"`
 	Knobs      Knobs `key:"-"`
@@ -66,6 +72,8 @@ func (c JSONLConfig) Validate() error {
 		return fmt.Errorf("jsonl: limit is %d, expected 0 (all) or more", c.Limit)
 	case !(c.ValidationShare >= 0 && c.CalibrationShare >= 0 && c.ValidationShare+c.CalibrationShare < 1):
 		return fmt.Errorf("jsonl: validation_share is %v and calibration_share %v, expected both from 0 and their sum below 1", c.ValidationShare, c.CalibrationShare)
+	case !(c.TestShare >= 0 && c.ValidationShare+c.CalibrationShare+c.TestShare < 1):
+		return fmt.Errorf("jsonl: the test share is %v beside %v for validation and %v for calibration, expected a sum below 1", c.TestShare, c.ValidationShare, c.CalibrationShare)
 	case c.PromptField != "" && c.PromptField == c.ResponseField:
 		return fmt.Errorf("jsonl: %s and %s are both %q", c.Knobs.PromptField, c.Knobs.ResponseField, c.PromptField)
 	}
@@ -77,8 +85,10 @@ type Records struct {
 	cfg                            JSONLConfig
 	name                           string // of the file, in messages
 	train, validation, calibration []Record
+	test                           []Record
+	use                            fields
 	notes                          []string
-	content                        string
+	content, testContent           string
 }
 
 // ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into
@@ -92,7 +102,11 @@ func ReadJSONL(ctx context.Context, cfg JSONLConfig) (*Records, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return NewRecords(cfg, file)
+	d, err := NewRecords(cfg, file)
+	if err == nil && cfg.TestPath != "" {
+		err = d.readTest(ctx)
+	}
+	return d, err
 }
 
 // NewRecords reads the records of a file that was opened.
@@ -105,15 +119,23 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Records{cfg: cfg, name: file.Name(), notes: file.Notes()}
+	d := &Records{cfg: cfg, name: file.Name(), notes: file.Notes(), use: reader.use}
 	if d.content, err = file.Sum(); err != nil {
 		return nil, err
 	}
-	if err := d.split(all); err != nil {
+	rest, err := d.takeTest(all)
+	if err != nil {
 		return nil, err
 	}
-	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration",
-		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration)))
+	if err := d.split(rest); err != nil {
+		return nil, err
+	}
+	test := ""
+	if len(d.test) > 0 {
+		test = fmt.Sprintf(", %d test", len(d.test))
+	}
+	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration%s",
+		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration), test))
 	d.notes = append(d.notes, reader.notes(d.name, len(all))...)
 	return d, nil
 }
@@ -181,7 +203,8 @@ func (d *Records) Notes() []string { return d.notes }
 // JSONL is the task of an engineer's own file: to answer as its responses do.
 type JSONL struct {
 	*Records
-	examples [3][]Example // training, validation, calibration
+	examples [4][]Example // training, validation, calibration, test
+	answers  *Answers     // nil where the responses are not one of two texts
 }
 
 // NewJSONL reads a file and turns it into tokens. eos ends each response; chat writes conversations
@@ -208,7 +231,7 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 		before = b.Beginning()
 	}
 	var counts tokenizeCounts
-	for split, records := range [][]Record{d.train, d.validation, d.calibration} {
+	for split, records := range [][]Record{d.train, d.validation, d.calibration, d.test} {
 		for _, record := range records {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -227,7 +250,7 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 		}
 		if len(records) > 0 && len(j.examples[split]) == 0 {
 			return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more; %s",
-				d.name, [...]string{"training", "validation", "calibration"}[split], d.cfg.MaxTokens, d.cfg.keepAll(counts.longest))
+				d.name, [...]string{"training", "validation", "calibration", "test"}[split], d.cfg.MaxTokens, d.cfg.keepAll(counts.longest))
 		}
 	}
 	of := *d
@@ -241,7 +264,7 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 		}
 	}
 	j.Records = &of
-	return j, nil
+	return j, j.findAnswers(enc, before, eos)
 }
 
 // beginner is an Encoder that puts tokens, such as a BOS, before every text.
@@ -256,7 +279,7 @@ type missingNoter interface {
 // texts gives what is encoded of the records, after the lines of these, until ctx ends.
 func (d *Records) texts(ctx context.Context, chat Chat) iter.Seq2[string, string] {
 	return func(yield func(place, text string) bool) {
-		for _, record := range slices.Concat(d.train, d.validation, d.calibration) {
+		for _, record := range slices.Concat(d.train, d.validation, d.calibration, d.test) {
 			c, err := d.segments(record, chat)
 			if err != nil || ctx.Err() != nil {
 				return // Tokenize has said what is wrong

@@ -21,6 +21,7 @@ type Record struct {
 	Whole    bool
 	Messages json.RawMessage // of a conversation, a JSON array; Tools too, or nil
 	Tools    json.RawMessage
+	Group    string // whose it is, where the configuration names a field
 }
 
 // fields names the members of a record's object: prompt, an optional addition to it, and response;
@@ -127,10 +128,19 @@ func (r *recordReader) read(raw []byte) (Record, error) {
 		}
 	}
 	for name := range object {
-		if !r.use.has(name) {
+		if !r.use.has(name) && name != r.cfg.GroupField {
 			r.ignored[name]++
 		}
 	}
+	record, err := r.readRecord(object)
+	if err == nil && r.cfg.GroupField != "" {
+		record.Group, err = group(object, r.cfg.GroupField)
+	}
+	return record, err
+}
+
+// readRecord reads the fields of a record.
+func (r *recordReader) readRecord(object map[string]json.RawMessage) (Record, error) {
 	switch {
 	case r.use.conversation != "":
 		return r.readConversation(object, r.use.conversation)

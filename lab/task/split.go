@@ -12,11 +12,7 @@ import (
 func (d *Records) split(all []Record) error {
 	places := make([]float64, len(all))
 	for i, record := range all {
-		prompt := record.Prompt + string(record.Messages)
-		if record.Whole { // a text without a prompt
-			prompt = record.Response
-		}
-		places[i] = place(prompt, d.cfg.SplitSeed)
+		places[i] = record.place(d.cfg.SplitSeed)
 	}
 	distinct := slices.Clone(places)
 	slices.Sort(distinct)
