@@ -24,7 +24,7 @@ func TestShowTokens(t *testing.T) {
 			t.Errorf("%s: exit %d, %s\n%.400s", format, code, errs, out)
 		}
 	}
-	if out, _, _ := slimlab(t, "show", "last", "--tokens", "w8a8"); !strings.Contains(out, "teacher p: teacher   student q: w8a8") {
+	if out, _, _ := slimlab(t, "show", "last", "--tokens", "w8a8"); !strings.Contains(out, "p: baseline teacher   q: row w8a8") {
 		t.Errorf("a quantized row is not beside the baseline:\n%.400s", out)
 	}
 	for _, c := range []struct {

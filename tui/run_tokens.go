@@ -225,7 +225,7 @@ func (p *tokensPane) heading(width int) string {
 	}
 	head := " " + p.theme.head.On(text.Cut(label, max(10, width/2)))
 	if p.view != nil {
-		head += p.theme.dim.On(fmt.Sprintf("  p: teacher %s   q: student %s%s", text.Clean(p.view.Teacher), text.Clean(p.view.Student), strings.Replace(seed, "  ", "   ", 1)))
+		head += p.theme.dim.On("  " + text.Clean(p.view.Sides()) + strings.Replace(seed, "  ", "   ", 1))
 	}
 	return text.Fit(head, width)
 }

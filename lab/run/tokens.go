@@ -34,6 +34,9 @@ func (w *worker) tokenView(ctx context.Context, row *measured) error {
 	of := w.data.recipe("tokens", tokensVersion)
 	of.Inputs["teacher"], of.Inputs["model"] = teacher.key, row.key
 	of.Parameters["examples"] = n
+	// the view names its models, which another scenario may call otherwise
+	of.Parameters["names"] = []string{teacher.name, row.name}
+	of.Parameters["baseline"] = row.teacher == nil
 	a, err := w.run.artifact(ctx, of, "tokens of "+row.name, func(dir string) error {
 		w.progress(0, 0, "tokens")
 		return w.run.compute(func() error {
@@ -66,7 +69,7 @@ func (w *worker) compareTokens(ctx context.Context, teacher *artifactModel, row 
 	if err != nil {
 		return nil, err
 	}
-	v := &tokenview.View{Teacher: teacher.name, Student: row.name}
+	v := &tokenview.View{Teacher: teacher.name, Student: row.name, Baseline: row.teacher == nil}
 	var prompts [][]int32 // of answers of more than one token
 	var longest []int
 	for _, e := range examples {

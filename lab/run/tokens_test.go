@@ -59,7 +59,7 @@ func TestTokensOfRows(t *testing.T) {
 	}
 	for student, teacher := range map[string]string{"student": "teacher", "pruned": "teacher", "w8a8": "teacher"} {
 		v := viewOf(t, row(student), events, folder)
-		if v == nil || v.Teacher != teacher || v.Student != student || len(v.Examples) != 2 {
+		if v == nil || v.Teacher != teacher || v.Student != student || v.Baseline != (student != "student") || len(v.Examples) != 2 {
 			t.Fatalf("%s: %+v, expected 2 examples beside %s", student, v, teacher)
 		}
 		keys := map[string]string{}

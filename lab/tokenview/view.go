@@ -10,14 +10,25 @@ import (
 	"unicode/utf8"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/visible"
 )
 
 // View is what two models say of a few examples. Probabilities are those of the whole common
 // vocabulary.
 type View struct {
-	Teacher  string    `json:"teacher"` // the name of the model that the student is compared with
-	Student  string    `json:"student"`
+	Teacher string `json:"teacher"` // the name of the model that the student is compared with
+	Student string `json:"student"`
+	// the teacher is the run's baseline: the student was not distilled
+	Baseline bool      `json:"baseline,omitempty"`
 	Examples []Example `json:"examples"`
+}
+
+// Sides names both models: "p: teacher FM   q: student small".
+func (v *View) Sides() string {
+	if v.Baseline {
+		return "p: baseline " + visible.Line(v.Teacher) + "   q: row " + visible.Line(v.Student)
+	}
+	return "p: teacher " + visible.Line(v.Teacher) + "   q: student " + visible.Line(v.Student)
 }
 
 // Example is a prompt with its answer, in tokens.

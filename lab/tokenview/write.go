@@ -88,7 +88,7 @@ func (r *Row) table() string {
 	}
 	b.WriteString("\n")
 	v := r.Seeds[0].View
-	fmt.Fprintf(&b, "teacher p: %s   student q: %s\n", visible.Line(v.Teacher), visible.Line(v.Student))
+	b.WriteString(v.Sides() + "\n")
 	for i := range v.Examples {
 		fmt.Fprintf(&b, "\nexample %d of %d\n", i+1, len(v.Examples))
 		v.Examples[i].write(&b)
