@@ -20,6 +20,7 @@ import (
 const (
 	recsysVersion    = 1
 	ratingsVersion   = 1
+	reasoningVersion = 1
 	jsonlVersion     = 3 // 1 read the first of several lists of a file, 2 had no BOS before prompts
 	tokenizerVersion = 1
 	evaluateVersion  = 4 // 2 had no influence of the validation examples

@@ -26,7 +26,8 @@ type dataset struct {
 	answers *task.Answers
 	// test records of a file
 	testExamples []task.Example
-	recsys       *task.Recsys // nil for other tasks
+	recsys       *task.Recsys    // nil for other tasks
+	reasoning    *task.Reasoning // nil for other tasks
 	tokenizer    *tokenizer.Tokenizer
 	eos          int32 // ends a response; −1 is none
 	longest      int   // tokens of an example
@@ -69,6 +70,8 @@ func datasetKey(p *scenario.Point, loads []string) string {
 		key.Task = recipe.Of(t.Recsys)
 	case t.Ratings != nil:
 		key.Task = recipe.Of(t.Ratings)
+	case t.Reasoning != nil:
+		key.Task = recipe.Of(t.Reasoning)
 	default:
 		key.Task = recipe.Of(t.JSONL)
 	}
@@ -84,6 +87,10 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 	switch t := p.Task; {
 	case t.Recsys != nil:
 		err = r.openRecsys(ctx, d, t, p.Tokenizer)
+	case t.Reasoning != nil:
+		if err := r.openReasoning(ctx, d, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.plan.Scenario.At("task", "kind"), err)
+		}
 	case t.JSONL != nil:
 		err = r.openJSONL(ctx, d, p)
 	case t.Ratings != nil:
@@ -183,6 +190,35 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 	return nil
 }
 
+func (r *Run) openReasoning(ctx context.Context, d *dataset, p *scenario.Point) (err error) {
+	t := p.Task.Reasoning
+	cfg := task.DefaultReasoning()
+	cfg.WorldSeed, cfg.Problems, cfg.Most = uint64(t.World), t.Problems, t.Steps
+	world, err := task.NewChains(cfg)
+	if err != nil {
+		return err
+	}
+	d.test = taskValues("reasoning", reasoningVersion, cfg)
+	d.training = maps.Clone(d.test)
+	delete(d.training, "problems") // of the test set alone
+	if d.tokenizer == nil {
+		if err := r.trainTokenizer(ctx, d, p.Tokenizer, world.Corpus); err != nil {
+			return err
+		}
+	}
+	if d.eos, err = r.loadedEOS(ctx, d, p); err != nil {
+		return err
+	}
+	if d.reasoning, err = task.NewReasoning(cfg, d.tokenizer, d.eos); err != nil {
+		return err
+	}
+	d.Task = d.reasoning
+	// any word may come up
+	d.highest, d.longest = int32(d.tokenizer.Vocab())-1, d.reasoning.MostTokens()
+	d.positions = max(usualPositions, d.longest)
+	return nil
+}
+
 func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err error) {
 	t := p.Task
 	cfg := task.DefaultJSONL(t.JSONL.Path)
@@ -251,7 +287,7 @@ func (r *Run) loadedEOS(ctx context.Context, d *dataset, p *scenario.Point) (int
 			return eos, nil
 		}
 	}
-	return -1, fmt.Errorf("jsonl: the models' tokenizer names no end-of-sequence token, and no model does, expected one to end each response: give eos_token_id in config.json or eos_token in tokenizer_config.json")
+	return -1, fmt.Errorf("the models' tokenizer names no end-of-sequence token, and no model does, expected one to end each response: give eos_token_id in config.json or eos_token in tokenizer_config.json")
 }
 
 // usualPositions is how many positions a fresh model has at least.
@@ -391,7 +427,7 @@ type Calibration struct {
 
 // noteFew says where there are fewer calibration sequences than a step asks for.
 func (c Calibration) noteFew(w *worker, step string) {
-	if w.data.recsys != nil { // which draws as many as are asked for
+	if w.data.TrainSize() == 0 { // a world, which draws as many as are asked for
 		return
 	}
 	if all, err := w.data.Calibration(c.Source, 0); err == nil && len(all) < c.Samples {

@@ -23,6 +23,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "task jsonl has no groups, expected the key group_field"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl"), ", "))
+	case (m.Key == "loss_floor" || m.Key == "exact" || m.Key == "ended") && p.Task.Reasoning == nil:
+		return fmt.Sprintf("task %s has no known lowest loss and no answers that are checked, expected task reasoning", p.Task.Kind)
 	case m.Section == lab.Paper:
 		return "the section paper has no figure of the row"
 	case m.Key == "train_tokens_per_s" && !trains(s):

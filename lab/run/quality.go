@@ -9,6 +9,7 @@ import (
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -23,6 +24,8 @@ type evaluation struct {
 	TestLoss      float64        `json:"test_loss,omitempty"`
 	TestTokens    int            `json:"test_tokens,omitempty"`
 	TestInfluence *lab.Influence `json:"test_influence,omitempty"`
+	// Verdicts are those on the generated answers to the test problems.
+	Verdicts []task.Verdict `json:"verdicts,omitempty"`
 	// Influence is that of the validation examples on the loss.
 	Influence *lab.Influence `json:"influence,omitempty"`
 }
@@ -41,6 +44,11 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 			var e evaluation
 			if w.data.recsys != nil || w.data.answers != nil {
 				if e.Scores, err = w.data.rank(ctx, m); err != nil {
+					return err
+				}
+			}
+			if w.data.reasoning != nil {
+				if e.Verdicts, err = w.data.judge(ctx, m); err != nil {
 					return err
 				}
 			}
@@ -83,6 +91,9 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	if e.TestInfluence != nil {
 		e.TestInfluence.Test = w.data.rankingTest() + w.data.tokenizer.Hash()
 		row.values["loss_test"], row.influence["loss_test"] = lab.Measure{Value: e.TestLoss, N: e.TestTokens}, *e.TestInfluence
+	}
+	if w.data.reasoning != nil {
+		return w.run.compute(func() error { return w.reasoned(row, e.Verdicts) })
 	}
 	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
 }

@@ -26,7 +26,7 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 		serve := b.get("serve", at)
 		b.into(serve, "serve", p.Serve)
 		b.prompts(serve, "serve", p.Serve.Members, p.Serve.Candidates)
-		if kind := p.Task.Kind; kind == "jsonl" || kind == "ratings" {
+		if kind := p.Task.Kind; kind == "jsonl" || kind == "ratings" || kind == "reasoning" {
 			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found %s: leave the section serve out", p.Serve.Workload, kind)
 		}
 	}
@@ -64,6 +64,9 @@ func (b *builder) task(p *Point, n *node) {
 		p.Task.Recsys = &Recsys{}
 		b.into(n, "task", p.Task.Recsys)
 		b.prompts(n, "task", p.Task.Recsys.Members, p.Task.Recsys.Candidates)
+	case "reasoning":
+		p.Task.Reasoning = &Reasoning{}
+		b.into(n, "task", p.Task.Reasoning)
 	case "jsonl":
 		p.Task.JSONL = &JSONL{}
 		b.into(n, "task", p.Task.JSONL)
@@ -76,7 +79,7 @@ func (b *builder) task(p *Point, n *node) {
 	}
 }
 
-var taskKinds = []string{"recsys", "jsonl", "ratings"}
+var taskKinds = []string{"recsys", "reasoning", "jsonl", "ratings"}
 
 func (b *builder) models(p *Point, n *node) {
 	if n.shape == null {

@@ -41,6 +41,9 @@ func (r *resolved) point(p *Point) {
 	if p.Task.Recsys != nil {
 		r.section("task", p.Task.Recsys)
 	}
+	if p.Task.Reasoning != nil {
+		r.section("task", p.Task.Reasoning)
+	}
 	if p.Task.JSONL != nil {
 		r.section("task", p.Task.JSONL)
 	}

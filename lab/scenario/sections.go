@@ -17,10 +17,11 @@ package scenario
 
 // Task is what a model is trained for and measured on. Its kind decides which other fields it has.
 type Task struct {
-	Kind    string   `json:"kind"`
-	Recsys  *Recsys  `json:"recsys,omitempty"`
-	JSONL   *JSONL   `json:"jsonl,omitempty"`
-	Ratings *Ratings `json:"ratings,omitempty"`
+	Kind      string     `json:"kind"`
+	Recsys    *Recsys    `json:"recsys,omitempty"`
+	Reasoning *Reasoning `json:"reasoning,omitempty"`
+	JSONL     *JSONL     `json:"jsonl,omitempty"`
+	Ratings   *Ratings   `json:"ratings,omitempty"`
 }
 
 // Recsys is the ranking world with known click probabilities.
@@ -29,6 +30,14 @@ type Recsys struct {
 	Members    int    `key:"members" default:"400" min:"2" max:"1000000" doc:"members of the test set"`
 	Candidates int    `key:"candidates" default:"4" min:"1" max:"1000" doc:"candidates per member of the test set and task"`
 	World      int    `key:"world" default:"1" min:"0" doc:"seed of the world: its archetypes, members and clicks"`
+}
+
+// Reasoning is the world of chains of steps with a known lowest loss.
+type Reasoning struct {
+	Kind     string `key:"kind" one:"reasoning" required:"true" doc:"reasoning: chains of steps with an answer that is checked and a known lowest loss" json:"-"`
+	Problems int    `key:"problems" default:"200" min:"1" max:"1000000" doc:"problems of the test set"`
+	Steps    int    `key:"steps" default:"6" min:"2" max:"8" doc:"steps of the longest chains; the shortest have 2"`
+	World    int    `key:"world" default:"1" min:"0" doc:"seed of the world: its operations, problems and wordings"`
 }
 
 // JSONL is a file of prompts and responses, one JSON object a line.

@@ -25,6 +25,9 @@ func (s *Scenario) Settable() []string {
 	if p.Task.Recsys != nil {
 		add("task", p.Task.Recsys)
 	}
+	if p.Task.Reasoning != nil {
+		add("task", p.Task.Reasoning)
+	}
 	if p.Task.JSONL != nil {
 		add("task", p.Task.JSONL)
 	}

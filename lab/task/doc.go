@@ -72,6 +72,7 @@ type Task interface {
 
 var (
 	_ Task = (*Recsys)(nil)
+	_ Task = (*Reasoning)(nil)
 	_ Task = (*JSONL)(nil)
 	_ Task = (*Ratings)(nil)
 )

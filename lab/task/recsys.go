@@ -87,6 +87,7 @@ const (
 	splitCorpus
 	splitOrder
 	splitBootstrap
+	splitChains // before the others: streams of Chains
 )
 
 // Recsys is the ranking task: prompts of a World as tokens. A prompt holds an instruction, words on
