@@ -38,6 +38,17 @@ evaluate: { validation: 8 }
 serve: { members: 3, candidates: 3 }
 `
 
+// onChains is the same on the task of chains.
+const onChains = `
+name: keys
+task: { kind: reasoning, problems: 20, steps: 3 }
+tokenizer: { vocab: 400 }
+models: { little: { layers: 1, hidden: 16, heads: 2, kv_heads: 1, head_dim: 8, mlp: 16 } }
+pipeline:
+  - train: { name: first, into: little, steps: 3, batch: 4 }
+evaluate: { validation: 8 }
+`
+
 // onRatings is the same on a folder of ratings.
 const onRatings = `
 name: keys
@@ -76,6 +87,9 @@ func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[s
 		"units ranked":    w.data.rankingTest(),
 		"units validated": w.data.validationTest(w.cell.Point.Evaluate.Validation),
 	}
+	if w.data.reasoning != nil {
+		keys["units judged"] = w.data.problemsTest()
+	}
 	if w.cell.Point.Serve != nil {
 		keys["serve"] = w.servingRecipe(row).Key()
 	}
@@ -113,6 +127,11 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.key = "another" }, want: "agreement"},
 		{name: "model", text: onWorld, change: func(_ *worker, m *measured) { m.key = "another" }, want: "agreement, evaluate, serve"},
 		{name: "kernels", text: onWorld, kernels: other, want: "agreement, evaluate, serve, train"},
+		{name: "no chains", text: onChains},
+		{name: "test problems", text: onChains, old: "problems: 20", new: "problems: 21", want: "evaluate, test set, units judged, units ranked"},
+		{name: "longest chain", text: onChains, old: "steps: 3 }", new: "steps: 4 }", want: "agreement, evaluate, test set, train, units judged, units ranked, units validated"},
+		{name: "world of chains", text: onChains, old: "kind: reasoning,", new: "kind: reasoning, world: 2,", want: "agreement, evaluate, test set, train, units judged, units ranked, units validated"},
+		{name: "validation of chains", text: onChains, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set, units validated"},
 		{name: "a record", text: records, change: nil, old: "", new: "a record", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "a tokenizer", text: records, old: "vocab: 280", new: "vocab: 266", want: "agreement, evaluate, train, units validated"},
 		{name: "held-out share", text: records, old: "validation: 0.25", new: "validation: 0.5", want: "agreement, evaluate, test set, train, units ranked, units validated"},

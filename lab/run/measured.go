@@ -21,6 +21,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "there are no test records, expected task jsonl with the key test"
 	case strings.HasPrefix(m.Key, "auc_within") && p.Task.JSONL != nil && p.Task.JSONL.GroupField == "":
 		return "task jsonl has no groups, expected the key group_field"
+	case strings.HasPrefix(m.Key, "auc") && p.Task.Reasoning != nil:
+		return "task reasoning ranks nothing, it has loss, loss_floor, exact, ended, loss_delta, agreement and kl"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl"), ", "))
 	case (m.Key == "loss_floor" || m.Key == "exact" || m.Key == "ended") && p.Task.Reasoning == nil:

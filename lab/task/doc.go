@@ -1,8 +1,10 @@
 // Package task is what a model is measured on: training examples, calibration text, test cases with
 // a known truth, and the statistics that turn a model's scores into figures with intervals.
 //
-// There are three tasks that train and measure. Recsys is a synthetic world of members and items
-// whose click probabilities are known, so the best possible AUC is known too. JSONL is a user's
+// There are four tasks that train and measure. Recsys is a synthetic world of members and items
+// whose click probabilities are known, so the best possible AUC is known too. Reasoning is a
+// generated world of problems whose answers write chains of steps in words of known probability, so
+// the lowest possible loss is known, and whose ends are checked. JSONL is a user's
 // file of prompts and responses. Ratings is users' ratings of titles, from tables. Two more only
 // measure: Text, the perplexity of a file, and Choice, questions with given answers. All yield
 // plain token sequences: the package does not depend on models, training or engines, and declares
