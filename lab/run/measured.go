@@ -25,7 +25,7 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "task reasoning ranks nothing, it has loss, loss_floor, exact, ended, loss_delta, agreement and kl"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl"), ", "))
-	case (m.Key == "loss_floor" || m.Key == "exact" || m.Key == "ended") && p.Task.Reasoning == nil:
+	case slices.Contains(reasoned, m.Key) && p.Task.Reasoning == nil:
 		return fmt.Sprintf("task %s has no known lowest loss and no answers that are checked, expected task reasoning", p.Task.Kind)
 	case m.Section == lab.Paper:
 		return "the section paper has no figure of the row"
@@ -42,6 +42,9 @@ var ranked = map[string][]string{
 	"jsonl":   {"auc", "auc_delta", "auc_within", "auc_within_mean"},
 	"ratings": {"auc", "auc_delta", "auc_within", "auc_within_mean", "auc_title", "auc_user", "auc_title_user", "auc_gain", "auc_within_title", "auc_within_gain"},
 }
+
+// reasoned are the metrics of the task reasoning alone.
+var reasoned = []string{"loss_floor", "exact", "ended"}
 
 // trains reports whether a step's work is training.
 func trains(s scenario.Step) bool {
