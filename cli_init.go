@@ -187,10 +187,10 @@ func (d *draft) text(ctx context.Context, h *home.Home, about string) (text stri
 		return "", nil, err
 	}
 	if d.task != "checkpoint" {
-		text, err = starter.Task(d.task, d.name(), d.file, d.data, about, schema)
+		text, err = starter.Task(d.task, d.name(), d.file, absolute(d.data), about, schema)
 		return text, nil, err
 	}
-	c := starter.Compression{Name: d.name(), File: d.file, Model: d.model, Data: d.data, About: about, Ratios: starter.DefaultRatios, Schemes: starter.DefaultSchemes}
+	c := starter.Compression{Name: d.name(), File: d.file, Model: absolute(d.model), Data: absolute(d.data), About: about, Ratios: starter.DefaultRatios, Schemes: starter.DefaultSchemes}
 	if len(d.ratios) > 0 {
 		c.Ratios = nil
 	}
@@ -249,6 +249,18 @@ func checked(ctx context.Context, h *home.Home, file, text string) error {
 	return err
 }
 
+// absolute is the path from anywhere of what a scenario reads: it runs in other folders too. What is
+// no file or folder, such as run:ID/ROW, stays.
+func absolute(name string) string {
+	if name == "" || strings.HasPrefix(name, "pretrained:") || strings.HasPrefix(name, "run:") {
+		return name
+	}
+	if path, err := filepath.Abs(name); err == nil {
+		return path
+	}
+	return name
+}
+
 // blame names what the user gave in place of the files that are not written when the check finds a
 // fault.
 func (d *draft) blame(err error) error {
@@ -257,7 +269,7 @@ func (d *draft) blame(err error) error {
 	}
 	text := regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(d.file)+`(:\d+)*: `).ReplaceAllString(err.Error(), "")
 	if d.made != "" {
-		text = strings.ReplaceAll(text, d.data, d.made)
+		text = strings.ReplaceAll(strings.ReplaceAll(text, absolute(d.data), d.made), d.data, d.made)
 	}
 	return fmt.Errorf("the scenario would not run: %s", text)
 }

@@ -48,6 +48,16 @@ func (b *benchScreen) setRuns(list []RunInfo) {
 
 // dropRun takes a run out of the list whose log is gone.
 func (b *benchScreen) dropRun(id string) {
+	items := b.items()
+	at := b.selected(items)
+	if at >= 0 && items[at].run != nil && items[at].run.ID == id { // the cursor goes to a neighbour
+		for _, near := range []int{at + 1, at - 1} {
+			if near >= 0 && near < len(items) && items[near].run != nil {
+				b.cursor = items[near].id
+				break
+			}
+		}
+	}
 	b.setRuns(slices.DeleteFunc(slices.Clone(b.runs), func(r RunInfo) bool { return r.ID == id }))
 }
 

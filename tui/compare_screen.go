@@ -26,6 +26,7 @@ type compareScreen struct {
 	curves    bool                // show the curves in place of the table
 	chart     compareCurves       // what of them
 	settings  []report.Difference // of the table
+	fit       compareFit          // of the table in its window
 }
 
 func newCompareScreen(w *workbench) *compareScreen { return &compareScreen{workbench: w} }
@@ -133,8 +134,12 @@ func (c *compareScreen) View(width, height int) []string {
 	if c.curves {
 		return append(lines, c.curveLines(width, height-len(lines))...)
 	}
-	lines = append(lines, c.noteLines(width, max(1, height/3-len(lines)))...)
+	lines = append(lines, c.noteLines(width, max(1, min(mostNotes, height/3-len(lines))))...)
 	lines = append(lines, text.Cut(" "+c.judgements(), width), "")
+	if fit := c.fitIn(width); fit != c.fit {
+		c.fit = fit
+		c.grid.Forget()
+	}
 	c.fillGrid()
 	if c.grid.Rows == 0 {
 		return append(lines, text.Cut("  "+c.nothing(), width))
@@ -185,19 +190,16 @@ func (c *compareScreen) fillGrid() {
 	}
 }
 
-// settingWidth is the most that a value of a setting takes of a column.
-const settingWidth = 24
-
 // settingCell is a cell of a setting that differs: "=" where it is that of the baseline.
 func (c *compareScreen) settingCell(d *report.Difference, column int) grid.Cell {
 	switch column {
 	case 0:
 		return grid.Cell{Text: "setting", Paint: c.theme.dim}
 	case 1:
-		return grid.Cell{Text: text.Cut(text.Clean(d.Key), settingWidth)}
+		return grid.Cell{Text: text.Cut(text.Clean(d.Key), c.fit.metric)}
 	}
 	i := column - 2
-	value := text.Cut(text.Clean(d.Values[i]), settingWidth)
+	value := text.Cut(text.Clean(d.Values[i]), c.fit.value)
 	switch {
 	case i == c.result.Baseline:
 		return grid.Cell{Text: value}
@@ -211,9 +213,9 @@ func (c *compareScreen) settingCell(d *report.Difference, column int) grid.Cell 
 func (c *compareScreen) metricCell(l *report.RunsLine, column int) grid.Cell {
 	switch column {
 	case 0:
-		return grid.Cell{Text: text.Clean(l.Row)}
+		return grid.Cell{Text: text.Cut(rowWords(l.Row), c.fit.row)}
 	case 1:
-		return grid.Cell{Text: l.Metric.Label}
+		return grid.Cell{Text: text.Cut(l.Metric.Label, c.fit.metric)}
 	}
 	i := column - 2
 	value, ok := l.Value(i, c.result.Baseline)
@@ -229,7 +231,7 @@ func (c *compareScreen) metricCell(l *report.RunsLine, column int) grid.Cell {
 		return grid.Cell{Text: shown}
 	}
 	delta := one.DeltaText()
-	if one.Judgement == report.Same || delta == report.Missing {
+	if one.Judgement == report.Same || delta == report.Missing || !c.fit.deltas {
 		delta = ""
 	}
 	return grid.Cell{Text: strings.TrimSpace(shown + " " + delta + " " + one.Judgement.Sign()), Paint: c.judgementPaint(one.Judgement), Mark: warningMark(one.Warnings)}

@@ -25,6 +25,9 @@ func (r *runScreen) chartLines(t *table, height, width int) []string {
 		return r.tradeChart(t, height, width)
 	case chartAuto:
 		names = r.autoSeries(t)
+		if len(names) == 0 && t.view.State.Over() { // nothing is trained
+			return r.tradeChart(t, height, width)
+		}
 	}
 	curves := r.curvesNamed(t, names, false)
 	if width < twoCharts {
