@@ -249,8 +249,8 @@ func checked(ctx context.Context, h *home.Home, file, text string) error {
 	return err
 }
 
-// absolute is the path from anywhere of what a scenario reads: it runs in other folders too. What is
-// no file or folder, such as run:ID/ROW, stays.
+// absolute is the path from anywhere of what a scenario reads: it runs in other folders too. What
+// is no file or folder, such as run:ID/ROW, stays.
 func absolute(name string) string {
 	if name == "" || strings.HasPrefix(name, "pretrained:") || strings.HasPrefix(name, "run:") {
 		return name

@@ -2,8 +2,8 @@ package tui
 
 import "testing"
 
-// TestCursorStaysAfterDeletion: after a run is deleted the cursor is on the next one, else on the one
-// before.
+// TestCursorStaysAfterDeletion: after a run is deleted the cursor is on the next one, else on the
+// one before.
 func TestCursorStaysAfterDeletion(t *testing.T) {
 	s := newScript(t, 124, 40, Options{}).keys("jjjj")
 	b := s.m.screens[0].(*benchScreen)

@@ -81,7 +81,7 @@ func (b *benchScreen) View(width, height int) []string {
 	if width < beside {
 		return b.above(width, height)
 	}
-	left := min(max(width*11/20, 66), 120)
+	left := min(max(width*62/100, 66), 120)
 	right := width - left - 3
 	list, details := b.list(left, height), b.detailsSeen(right, height)
 	b.listTakesMouse(left+1, height)
