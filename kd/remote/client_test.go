@@ -111,7 +111,7 @@ func TestServerThatStaysBusy(t *testing.T) {
 	for after, want := range map[string]string{"": "no answer in 4 attempts; the last: status 503", "4000": "asks to wait for 1h6m40s"} {
 		config, w := configOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", after)
-			http.Error(w, "loading the model", 503)
+			http.Error(w, "loading the model", http.StatusServiceUnavailable)
 		}))
 		config.Attempts = 4
 		if _, err := Dial(context.Background(), config); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "loading the model") {
@@ -161,7 +161,7 @@ func TestContextEndsAll(t *testing.T) {
 	if err := teacher.Prepare(ctx, tinyExamples(20, 3)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	config, _ = configOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 503) }))
+	config, _ = configOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }))
 	config.Sleep = sleep
 	ctx, cancel = context.WithCancel(context.Background())
 	config.Random = func() float64 { cancel(); return 0 }
@@ -193,7 +193,7 @@ func TestKeyIsSentAndNeverShown(t *testing.T) {
 	const key = "sk-very-secret"
 	t.Setenv("TEACHER_KEY", key)
 	config, _ := configOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "not for "+r.Header.Get("Authorization"), 403)
+		http.Error(w, "not for "+r.Header.Get("Authorization"), http.StatusForbidden)
 	}))
 	config.KeyVariable = "TEACHER_KEY"
 	_, err := Dial(context.Background(), config)

@@ -32,16 +32,6 @@ func (c Codec) String() string {
 	return codecs[c]
 }
 
-// ParseCodec reads "exact", "top-k" or "sampled".
-func ParseCodec(name string) (Codec, error) {
-	for i, n := range codecs {
-		if n == name {
-			return Codec(i), nil
-		}
-	}
-	return 0, fmt.Errorf("codec %q, expected %s", name, strings.Join(codecs, ", "))
-}
-
 // Spec is how rows are kept.
 type Spec struct {
 	Codec Codec `json:"codec"`

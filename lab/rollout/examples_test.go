@@ -38,14 +38,6 @@ func given(n int) []kd.Example {
 	return examples
 }
 
-// promptOf is an example's tokens up to its first answer token.
-func promptOf(e *kd.Example) []int32 {
-	if at := slices.Index(e.Answer, true); at >= 0 {
-		return e.Tokens[:at]
-	}
-	return e.Tokens
-}
-
 // always gives the same examples at each step.
 func always(examples []kd.Example) kd.Batches {
 	return func(context.Context, int) ([]kd.Example, error) { return examples, nil }

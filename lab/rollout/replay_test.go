@@ -56,9 +56,7 @@ func TestReplayShares(t *testing.T) {
 			}
 		}
 		var ofStep []kd.Example
-		for _, e := range s.replay.pending {
-			ofStep = append(ofStep, e)
-		}
+		ofStep = append(ofStep, s.replay.pending...)
 		fresh = append(fresh, ofStep)
 		samples := 0
 		for _, e := range batch {

@@ -125,8 +125,6 @@ func TestNoAnswers(t *testing.T) {
 
 func runes(ids []int32) []rune {
 	all := make([]rune, len(ids))
-	for i, id := range ids {
-		all[i] = id
-	}
+	copy(all, ids)
 	return all
 }

@@ -60,7 +60,7 @@ func (r *Row) csv(w io.Writer) error {
 				out.Write([]string{
 					r.Run, r.Row, strconv.Itoa(s.Seed), strconv.Itoa(i + 1), strconv.Itoa(at), strconv.Itoa(int(t.ID)), visible.Line(string(t.Text)),
 					plain(p.KL), plain(p.Teacher), plain(p.Student), strconv.Itoa(p.TeacherRank), strconv.Itoa(p.StudentRank),
-					likeliest(p, 3, false), likeliest(p, 3, true),
+					likeliest(p, false), likeliest(p, true),
 				})
 			}
 		}
@@ -127,7 +127,7 @@ func (e *Example) write(b *strings.Builder) {
 			read += string(one.Text)
 			continue
 		}
-		cells := []string{string(one.Text), likeliest(p, 3, false), likeliest(p, 3, true),
+		cells := []string{string(one.Text), likeliest(p, false), likeliest(p, true),
 			Nats(p.KL), Probability(p.Teacher), Probability(p.Student), strconv.Itoa(p.TeacherRank), strconv.Itoa(p.StudentRank)}
 		if apart {
 			cells = append([]string{end(read, readShown)}, cells...)
@@ -171,10 +171,13 @@ func (s *Sample) Line() string {
 	return line
 }
 
-// likeliest writes the n likeliest tokens: "yes 0.61, no 0.32".
-func likeliest(p *Position, n int, ofStudent bool) string {
+// inTable is how many of the likeliest tokens stand in a line of a table.
+const inTable = 3
+
+// likeliest writes the likeliest tokens: "yes 0.61, no 0.32".
+func likeliest(p *Position, ofStudent bool) string {
 	var parts []string
-	for _, c := range p.Likeliest(n, ofStudent) {
+	for _, c := range p.Likeliest(inTable, ofStudent) {
 		x := c.Teacher
 		if ofStudent {
 			x = c.Student
