@@ -27,11 +27,16 @@ func TestStepAllocatesNothing(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n := testing.AllocsPerRun(4, func() {
+				step := func() {
 					if _, err := tr.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
-				}); n > 0 {
+				}
+				n := testing.AllocsPerRun(4, step)
+				for try := 0; n > 0 && try < 2; try++ { // the runtime of a busy machine allocates beside it
+					n = testing.AllocsPerRun(4, step)
+				}
+				if n > 0 {
 					t.Errorf("%s, recompute %t, %d threads: %v allocations a step", o.Formula(), recompute, threads, n)
 				}
 				restore()

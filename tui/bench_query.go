@@ -19,6 +19,7 @@ import (
 //	text            a scenario's or run's names and state contain it, whatever the case
 //	scenario:text   also id: set: (a changed setting) model: (one that was loaded, or
 //	                a row's name); = and != ask for the whole
+//	samples=32      a changed setting, by its key or the last part of it
 //	state=done      also running silent failed stopped crashed damaged newer, and bad
 //	                of a scenario that cannot be read
 //	took>5m age<2d  how long a run took, and how long ago it began
@@ -38,6 +39,18 @@ type queryCondition struct {
 	text        string
 	number      float64
 	metric, row bool // a condition on rows
+}
+
+// settingOf is the key of a condition on a setting that is written as it is listed: samples=32.
+const settingOf = "a setting"
+
+// queryNames are the keys that a condition can have.
+func queryNames() []string {
+	names := slices.Clone(queryWords)
+	for _, m := range lab.Metrics() {
+		names = append(names, m.Key)
+	}
+	return names
 }
 
 var queryWords = []string{"scenario", "id", "set", "model", "row", "state", "took", "age"}
@@ -128,6 +141,12 @@ func parseQueryWord(word string) (queryCondition, error) {
 		return c, nil
 	}
 	metric, known := lab.MetricByKey(c.key)
+	// as the list shows a setting, whose key a metric may have too: loss=fkl
+	setting := queryCondition{key: settingOf, op: c.op, text: strings.ToLower(c.key) + "=" + c.text}
+	equals := c.op == "=" || c.op == "!="
+	if !known && equals && nearest.Suggest(c.key, queryNames()) == "" {
+		return setting, nil
+	}
 	if !known {
 		return c, fmt.Errorf("%q is no metric and none of %s", c.key, strings.Join(queryWords, ", "))
 	}
@@ -135,7 +154,10 @@ func parseQueryWord(word string) (queryCondition, error) {
 		return c, fmt.Errorf("%s is a metric: ask %s<… or %s>…", c.key, c.key, c.key)
 	}
 	var err error
-	if c.number, err = metric.Unit.ParseNumber(number); err != nil {
+	if c.number, err = metric.Unit.ParseNumber(number); err != nil && equals {
+		return setting, nil
+	}
+	if err != nil {
 		return c, fmt.Errorf("%s: %w", c.key, err)
 	}
 	c.metric = true
@@ -230,6 +252,11 @@ func (c queryCondition) holds(r *RunInfo, f *RunFigures, now time.Time) bool {
 		return c.matches(r.ID)
 	case "set":
 		return c.matches(r.Settings...)
+	case settingOf: // the list leaves the first parts of a key out
+		return slices.ContainsFunc(r.Settings, func(s string) bool {
+			s = strings.ToLower(s)
+			return s == c.text || strings.HasSuffix(s, "."+c.text)
+		})
 	}
 	names := f.Models
 	for _, row := range f.Rows {

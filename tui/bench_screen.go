@@ -71,7 +71,7 @@ func (b *benchScreen) typeFilter() {
 			return "✗ " + text.Clean(b.wrong.Error())
 		}
 		return "words  state=done  model:x  auc>0.8  age<2d  not  or"
-	}})
+	}, wrong: func() bool { return b.wrong != nil }})
 }
 
 // View has the list beside the details, or above them where lines of runs would lose what they

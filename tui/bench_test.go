@@ -21,7 +21,7 @@ func TestQuery(t *testing.T) {
 	}}
 	for line, want := range map[string]bool{
 		"": true, "figure": true, "FIGURE": true, "smoke": false, "not smoke": true, "quick": true, "done": true, "scenario:fig": true, "scenario=figure1": true, "scenario=figure": false,
-		"state=done": true, "state=failed": false, "state:run": false, "set:steps": true, "set:batch": false, "set:loss=fkl": true, "model:recsys": true, "model:w8": true, "model:llama": false, "id:a1": true,
+		"state=done": true, "state=failed": false, "state:run": false, "set:steps": true, "set:batch": false, "set:loss=fkl": true, "steps=50": true, "distilled.steps=50": true, "steps=5": false, "eps=50": false, "loss=fkl": true, "steps!=50": false, "batch=2": false, "model:recsys": true, "model:w8": true, "model:llama": false, "id:a1": true,
 		"took>5m": true, "took<5m": false, "took>=400s": true, "age<1d": true, "age<2h": false, "age>1w": false,
 		"auc>0.8": true, "auc>0.9": false, "auc_delta>-0.2": true, "auc_delta>-0.5%": false, "bytes<1MB": true, "auc>0.845 bytes<1MB": false, "auc>0.83 bytes<1MB": true,
 		"row:fm bytes<1MB": false, "row:w8a8 bytes<1MB": true, "not auc>0.9": true, "model:recsys auc_delta>-0.2 state=done": true, "loss<9": false, "not not figure": true,
@@ -36,10 +36,16 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%q keeps the run: %t, expected %t", line, !want, want)
 		}
 	}
-	for _, line := range []string{"not", "or", "a or", "or a", `"a`, "not or a", "auc<", "auc<much", "aucc<1", "took>long", "took:5m", "age=x", "state<done", "state=fail", "state!=run", "auc:0.8", "age<nand"} {
+	for _, line := range []string{"not", "or", "a or", "or a", `"a`, "not or a", "auc<", "auc<much", "aucc<1", "took>long", "took:5m", "age=x", "state<done", "state=fail", "state!=run", "auc:0.8", "age<nand", "aucc=1", "modle=x"} {
 		if _, err := parseQuery(line); err == nil {
 			t.Errorf("%q was taken for a query", line)
 		}
+	}
+	s := newScript(t, 100, 30, Options{}).keys("/auc_sof>0.7<enter>")
+	s.expect("no metric and none of") // a wrong query is not kept
+	s.keys("<esc>")
+	if screen := s.screen(); strings.Contains(screen, "no metric") || strings.Contains(screen, "(0 of") {
+		t.Errorf("after esc the wrong query counts:\n%s", screen)
 	}
 	own := ScenarioInfo{Name: "mine", File: "mine.yaml", About: "losses", Err: errors.New("bad")}
 	for line, want := range map[string]bool{"": true, "mine": true, "yaml loss": true, "not mine": false, "scenario:min": true, "scenario=mine.yaml": true, "state=bad": true, "auc>0.1": false, "not auc>0.1": false} {

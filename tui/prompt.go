@@ -64,6 +64,7 @@ type filterLine struct {
 	changed func()        // after each key
 	kept    func()        // when it is no longer typed
 	note    func() string // the syntax, or what is wrong with the line
+	wrong   func() bool   // that the line cannot be kept, which note says; nil: it always can
 }
 
 func (f *filterLine) Title() string { return "Filter" }
@@ -76,7 +77,11 @@ func (f *filterLine) Keys() []keyGroup {
 			f.changed()
 			return used
 		}},
-		{keys: []string{"enter"}, help: "keep the filter", do: act(f.close)},
+		{keys: []string{"enter"}, help: "keep the filter, unless it is wrong", do: act(func() {
+			if f.wrong == nil || !f.wrong() {
+				f.close()
+			}
+		})},
 		{keys: []string{"esc"}, help: "clear the filter", do: act(func() {
 			*f.line = input{}
 			f.close()
