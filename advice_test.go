@@ -36,6 +36,7 @@ var advisers = map[string][]string{
 	"lab/report/along.go":        {"show"},
 	"lab/report/curves_write.go": {"show"},
 	"lab/run/dataset.go":         {"run", "check"},
+	"lab/run/ratings.go":         {"run", "check"},
 	"lab/scenario/bounds.go":     {"run", "check"},
 	"lab/scenario/overlay.go":    {"run", "check"},
 	"lab/scenario/sections.go":   {"run", "check"},

@@ -161,7 +161,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{[]string{"run", file, "--export", "yaml=x"}, exitUsage, "expected one of"},
 		{[]string{"run", file, "--export", "csv=-", "--events", "-"}, exitUsage, "standard output is taken by an --export"},
 		{[]string{"run", file, "--export", "md=/no/such/folder/x.md"}, exitUsage, "no such file or directory"},
-		{[]string{"run", file, "--save", "w9=x"}, exitUsage, "it has: teacher, pruned, w8a8"},
+		{[]string{"run", file, "--save", "w9=x"}, exitUsage, `row "w9": expected one of teacher; pruned; w8a8`},
 		{[]string{"run", file, "--set", "models.shape={load: /no/model}"}, exitUsage, "/no/model: no such folder"},
 		{[]string{"run", file, "--set", "teacher.learning_rate=0"}, exitUsage, "learning_rate"},
 		{[]string{"run", "own-data"}, exitUsage, "task.path"},
@@ -325,7 +325,7 @@ func TestDamagedLog(t *testing.T) {
 	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/pruned"); code != exitHeld {
 		t.Errorf("a row before the damage: exit %d: %s", code, errs)
 	}
-	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/w8a8"); code != exitUsage || !strings.Contains(errs, `has no row "w8a8" before the damage in its log`) {
+	if _, errs, code := slimlab(t, "inspect", "run:"+last+"/w8a8"); code != exitUsage || !strings.Contains(errs, `has not measured the row w8a8, and its log is damaged behind what was read`) {
 		t.Errorf("the row in the damage: exit %d: %s", code, errs)
 	}
 }
