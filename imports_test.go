@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"kd":                    {"model", "model/weight", "kernels"},
 	"kd/remote":             {"kd", "model", "kernels"},
 	"kd/teachercache":       {"kd", "model", "kernels"},
+	"kd/kdtest":             {"kd", "model"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample", "kernels"},

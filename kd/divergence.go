@@ -28,11 +28,11 @@ const (
 	// (DistiLLM-2, Ko et al., 2025, without its weights of single answers)
 	SkewPair
 	// SampledReverseKL estimates the gradient of ReverseKL from the student's own tokens y alone:
-	// the score function (log q(y) − log p(y))·∇log q(y). Its value is the mean of log q(y) − log
-	// p(y).
+	// the score function (log q(y) − log p(y))·∇log q(y). Its value is the mean of log q(y)
+	// − log p(y).
 	SampledReverseKL
-	// WeightedReverseKL is SampledReverseKL times min(q(y)/q₀(y), Clip), q₀ being what y was drawn
-	// from: the student's distribution some steps before, or at another temperature.
+	// WeightedReverseKL is SampledReverseKL times min(q(y)/q₀(y), Clip), q₀ being what y was
+	// drawn from: the student's distribution some steps before, or at another temperature.
 	WeightedReverseKL
 )
 

@@ -29,8 +29,8 @@ const (
 // "Efficient AI in Practice" (Behdin et al., 2025) uses forward KL with CE 0.1 and Sequence 0.05.
 type Objective struct {
 	Divergence Divergence
-	// β of JSD and NormalizedJSD, the teacher's share of m, and α of the skewed divergences, in (0,
-	// 1); the bound of importance weights of WeightedReverseKL
+	// β of JSD and NormalizedJSD, the teacher's share of m, and α of the skewed divergences, in
+	// (0, 1); the bound of importance weights of WeightedReverseKL
 	Parameter float64
 	// share of the cross-entropy in the mixture, 0 to 1; without a divergence it is all of it
 	CE           float64

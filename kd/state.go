@@ -1,17 +1,17 @@
 package kd
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
+
+	"slimlab/internal/stamped"
 )
 
-// stateMagic begins a saved state; its last byte is the version of the form.
-const stateMagic = "slimkd\x00\x01"
+// stateMark begins a saved state; its last byte is the version of the form.
+const stateMark = "slimkd\x00\x01"
 
 // stateHeader is what a state holds beside its vectors.
 type stateHeader struct {
@@ -30,11 +30,6 @@ type stateHeader struct {
 // the best parameters and what Result returns. A trainer of the same config that restores it goes
 // on to the same bits. The state of what gives the batches is the caller's.
 func (t *Trainer) Save(w io.Writer) error {
-	sum := crc32.NewIEEE()
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<20)
-	if _, err := out.WriteString(stateMagic); err != nil {
-		return fmt.Errorf("training state: %w", err)
-	}
 	from, to := t.shard()
 	last := t.result.Last
 	h := stateHeader{
@@ -49,18 +44,18 @@ func (t *Trainer) Save(w io.Writer) error {
 	if t.best != nil {
 		h.HasBest = 1
 	}
-	if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
-		return fmt.Errorf("training state: %w", err)
-	}
-	for _, x := range [][]float32{t.flat, t.optimizer.m, t.optimizer.v, t.best} {
-		if err := writeFloats(out, x); err != nil {
-			return fmt.Errorf("training state: %w", err)
+	err := stamped.Write(w, stateMark, func(out io.Writer) error {
+		if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
+			return err
 		}
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("training state: %w", err)
-	}
-	if err := binary.Write(w, binary.LittleEndian, sum.Sum32()); err != nil {
+		for _, x := range [][]float32{t.flat, t.optimizer.m, t.optimizer.v, t.best} {
+			if err := writeFloats(out, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("training state: %w", err)
 	}
 	return nil
@@ -69,58 +64,29 @@ func (t *Trainer) Save(w io.Writer) error {
 // Restore reads what Save has written. A state of other parameters or another share of them, or one
 // that is damaged, is an error, and leaves the trainer as it was.
 func (t *Trainer) Restore(r io.Reader) error {
-	if err := t.restore(r); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("it is cut short")
-		}
-		return fmt.Errorf("training state: %w", err)
-	}
-	return nil
-}
-
-func (t *Trainer) restore(r io.Reader) error {
-	sum := crc32.NewIEEE()
-	source := bufio.NewReaderSize(r, 1<<20)
-	in := io.TeeReader(source, sum)
-	magic := make([]byte, len(stateMagic))
-	if _, err := io.ReadFull(in, magic); err != nil {
-		return err
-	}
-	if string(magic) != stateMagic {
-		return fmt.Errorf("it begins with %q, expected %q", magic, stateMagic)
-	}
 	var h stateHeader
-	if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
-		return err
-	}
-	from, to := t.shard()
-	switch {
-	case h.Parameters != int64(len(t.flat)) || h.From != int64(from) || h.To != int64(to):
-		return fmt.Errorf("it holds parameters %d to %d of %d, expected %d to %d of %d", h.From, h.To, h.Parameters, from, to, len(t.flat))
-	case h.Step < 0 || h.Step > int64(t.config.Steps) || h.Total != int64(t.config.Steps) && h.Step > 0:
-		return fmt.Errorf("it is after step %d of %d, expected one of %d steps", h.Step, h.Total, t.config.Steps)
-	case h.OptimizerStep != h.Step:
-		return fmt.Errorf("its optimizer has made %d steps, and the training %d", h.OptimizerStep, h.Step)
-	case h.HasBest == 1 && !t.config.KeepBest:
-		return errors.New("it keeps the best parameters, and this training does not")
-	}
-	flat, m, v := make([]float32, len(t.flat)), make([]float32, to-from), make([]float32, to-from)
-	var best []float32
-	if h.HasBest == 1 {
-		best = make([]float32, len(t.flat))
-	}
-	for _, x := range [][]float32{flat, m, v, best} {
-		if err := readFloats(in, x); err != nil {
+	var flat, m, v, best []float32
+	err := stamped.Read(r, stateMark, func(in io.Reader) error {
+		if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
 			return err
 		}
-	}
-	want := sum.Sum32()
-	var got uint32
-	if err := binary.Read(source, binary.LittleEndian, &got); err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("its checksum is %08x, expected %08x: it is damaged", want, got)
+		if err := t.checkState(&h); err != nil {
+			return err
+		}
+		shard := int(h.To - h.From)
+		flat, m, v = make([]float32, len(t.flat)), make([]float32, shard), make([]float32, shard)
+		if h.HasBest == 1 {
+			best = make([]float32, len(t.flat))
+		}
+		for _, x := range [][]float32{flat, m, v, best} {
+			if err := readFloats(in, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("training state: %w", err)
 	}
 	copy(t.flat, flat)
 	copy(t.optimizer.m, m)
@@ -134,6 +100,22 @@ func (t *Trainer) restore(r io.Reader) error {
 		BestStep: int(h.BestStep), BestValidation: h.BestValidation, Stopped: h.Stopped == 1,
 	}
 	t.changed()
+	return nil
+}
+
+// checkState reports the state of another training, before memory is taken for it.
+func (t *Trainer) checkState(h *stateHeader) error {
+	from, to := t.shard()
+	switch {
+	case h.Parameters != int64(len(t.flat)) || h.From != int64(from) || h.To != int64(to):
+		return fmt.Errorf("it holds parameters %d to %d of %d, expected %d to %d of %d", h.From, h.To, h.Parameters, from, to, len(t.flat))
+	case h.Step < 0 || h.Step > int64(t.config.Steps) || h.Total != int64(t.config.Steps) && h.Step > 0:
+		return fmt.Errorf("it is after step %d of %d, expected one of %d steps", h.Step, h.Total, t.config.Steps)
+	case h.OptimizerStep != h.Step:
+		return fmt.Errorf("its optimizer has made %d steps, and the training %d", h.OptimizerStep, h.Step)
+	case h.HasBest == 1 && !t.config.KeepBest:
+		return errors.New("it keeps the best parameters, and this training does not")
+	}
 	return nil
 }
 

@@ -109,7 +109,7 @@ func FuzzRestore(f *testing.F) {
 	state := saved(f, stateTrainer(f, 4))
 	f.Add(state)
 	f.Add(state[:200])
-	f.Add([]byte(stateMagic))
+	f.Add([]byte(stateMark))
 	tr := stateTrainer(f, 0)
 	f.Fuzz(func(t *testing.T, state []byte) {
 		if err := tr.Restore(bytes.NewReader(state)); err == nil && tr.Result().Last.Step > 10 {

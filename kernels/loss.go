@@ -21,14 +21,14 @@ const (
 	TotalVariation // ½ Σ|p − q|
 )
 
-// Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of student
-// logits z: p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the cross-entropy is
-// always at T = 1.
+// Distillation is the row-wise loss weightD·D(p, q) + weightCE·(−log q_label) on one set of
+// student logits z: p = softmax(teacher/T) and q = softmax(z/T) in the divergence; the
+// cross-entropy is always at T = 1.
 type Distillation struct {
 	Divergence Divergence
 	Beta       float64 // of JensenShannon: the teacher's share of m, in (0, 1)
-	// Normalized divides JensenShannon and its gradient by β(1−β): the limits β → 0 and β → 1 are
-	// then forward and reverse KL, and not 0.
+	// Normalized divides JensenShannon and its gradient by β(1−β): the limits β → 0 and β
+	// → 1 are then forward and reverse KL, and not 0.
 	Normalized bool
 	// of the skewed divergences, in (0, 1): the share, in the mixture, of the distribution on the
 	// left
@@ -80,8 +80,8 @@ var crossEntropyCalls = newCalls(func(a *crossEntropyCall, lo, hi int) {
 })
 
 // CrossEntropy writes log Σexp(z) − z[label] in nats to loss [rows] and replaces logits [rows,
-// vocab] by weight[r]·∂loss[r]/∂z = weight[r]·(softmax(z) − onehot(label)). labels and weight are
-// [rows]. It runs on all threads.
+// vocab] by weight[r]·∂loss[r]/∂z = weight[r]·(softmax(z) − onehot(label)). labels and
+// weight are [rows]. It runs on all threads.
 func CrossEntropy(loss, logits []float32, labels []int32, weight []float32, rows, vocab int) {
 	checkLen("CrossEntropy loss", loss, rows)
 	checkLen("CrossEntropy logits", logits, rows*vocab)
@@ -107,8 +107,8 @@ var logSoftmaxCalls = newCalls(func(a *logSoftmaxCall, lo, hi int) {
 	}
 })
 
-// LogSoftmax replaces logits x [rows, vocab] by log-probabilities: x − log Σeˣ of each row. It runs
-// on all threads.
+// LogSoftmax replaces logits x [rows, vocab] by log-probabilities: x − log Σeˣ of each row. It
+// runs on all threads.
 func LogSoftmax(x []float32, rows, vocab int) {
 	checkLen("LogSoftmax", x, rows*vocab)
 	logSoftmaxCalls.run(rows, lossRows, logSoftmaxCall{x, vocab})

@@ -186,7 +186,8 @@ func (s *sparseRow) exponentials() (rest float64) {
 }
 
 // loss returns the divergence and turns centred z into weightD·∂D/∂z + weightCE·q. With g_b =
-// ∂D/∂Q_b of an outcome b and mean = Σ Q_b g_b, ∂D/∂z_i = q_i·(g_b − mean)/T for each token i of b.
+// ∂D/∂Q_b of an outcome b and mean = Σ Q_b g_b, ∂D/∂z_i = q_i·(g_b − mean)/T for each
+// token i of b.
 func (s *sparseRow) loss(weightD, weightCE float32) float32 {
 	rest := s.exponentials()
 	var divergence, mean float64
@@ -234,8 +235,8 @@ func (s *sparseRow) listedTerm(i int) (d, qg float64) {
 	return s.term(lp-s.logSumP, lq)
 }
 
-// term is what an outcome with log-probabilities lp and lq adds to the divergence, and q·∂D/∂q of
-// it, up to a multiple of q.
+// term is what an outcome with log-probabilities lp and lq adds to the divergence, and q·∂D/∂q
+// of it, up to a multiple of q.
 func (s *sparseRow) term(lp, lq float64) (d, qg float64) {
 	p, q := math.Exp(lp), math.Exp(lq)
 	switch s.Divergence {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 )
 
 // TestBusyServersAreAskedAgain: each failure that passes, with growing waits, or those that the
@@ -44,7 +45,7 @@ func TestBusyServersAreAskedAgain(t *testing.T) {
 		"an answer that is cut":   {cut, []time.Duration{second / 4, second / 2, second}},
 		"a cut connection":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []time.Duration{second / 4, second / 2, second}},
 	} {
-		server := &endpoint{model: tinyModel(t, 24, 2), given: true}
+		server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
 		server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n > 1 && n < 5 { // after the first question of Dial
 				c.fail(w, r)
@@ -55,7 +56,7 @@ func TestBusyServersAreAskedAgain(t *testing.T) {
 		config, w := configOf(t, server)
 		config.Transport = &http.Transport{DisableKeepAlives: true}
 		teacher := dial(t, config)
-		if err := teacher.Prepare(context.Background(), tinyExamples(1, 3)); err != nil || !slices.Equal(w.list, c.want) {
+		if err := teacher.Prepare(context.Background(), kdtest.Examples(1, kdtest.Vocab, 3)); err != nil || !slices.Equal(w.list, c.want) {
 			t.Errorf("%s: waits %v, expected %v; %v", name, w.list, c.want, err)
 		}
 	}
@@ -145,7 +146,7 @@ func TestSlowServer(t *testing.T) {
 // TestContextEndsAll: also while requests are under way, and between attempts.
 func TestContextEndsAll(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	server := &endpoint{model: tinyModel(t, 24, 2), given: true}
+	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
 	server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		if n == 1 {
 			return false
@@ -158,7 +159,7 @@ func TestContextEndsAll(t *testing.T) {
 	}
 	config, _ := configOf(t, server)
 	teacher := dial(t, config)
-	if err := teacher.Prepare(ctx, tinyExamples(20, 3)); !errors.Is(err, context.Canceled) {
+	if err := teacher.Prepare(ctx, kdtest.Examples(20, kdtest.Vocab, 3)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	config, _ = configOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }))
@@ -172,7 +173,7 @@ func TestContextEndsAll(t *testing.T) {
 
 // TestOneFailureEndsTheOthers: and is the error, not that they were ended.
 func TestOneFailureEndsTheOthers(t *testing.T) {
-	server := &endpoint{model: tinyModel(t, 24, 2), given: true}
+	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
 	server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case n == 4:
@@ -183,7 +184,7 @@ func TestOneFailureEndsTheOthers(t *testing.T) {
 		return n > 1
 	}
 	config, _ := configOf(t, server)
-	if err := dial(t, config).Prepare(context.Background(), tinyExamples(20, 3)); err == nil || !strings.Contains(err.Error(), "no more credit") || !strings.Contains(err.Error(), "example ") {
+	if err := dial(t, config).Prepare(context.Background(), kdtest.Examples(20, kdtest.Vocab, 3)); err == nil || !strings.Contains(err.Error(), "no more credit") || !strings.Contains(err.Error(), "example ") {
 		t.Error(err)
 	}
 }
@@ -219,7 +220,7 @@ func TestBadSettings(t *testing.T) {
 		"top-k 99":               func(c *Config) { c.TopK = 99 },
 		"-1 attempts":            func(c *Config) { c.Attempts = -1 },
 	} {
-		config := Config{URL: "http://localhost:1/v1", Vocab: tinyVocab}
+		config := Config{URL: "http://localhost:1/v1", Vocab: kdtest.Vocab}
 		change(&config)
 		if _, err := Dial(context.Background(), config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
@@ -232,7 +233,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"choices": [{"prompt_logprobs": [null, {"0": {"logprob": -1, "rank": 1}, "1": -2}, {}]}, {}], "usage": {"a": [1]}}`))
 	f.Add([]byte(`{"choices": null, "error": {"message": "no"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lists, err := parseAnswer(strings.NewReader(string(data)), 3, tinyVocab)
+		lists, err := parseAnswer(strings.NewReader(string(data)), 3, kdtest.Vocab)
 		if err != nil {
 			return
 		}
@@ -241,12 +242,12 @@ func FuzzAnswer(f *testing.F) {
 		}
 		for _, l := range lists {
 			for i, id := range l.ids {
-				if id < 0 || id >= tinyVocab || !(l.logP[i] <= 0) || i > 0 && id <= l.ids[i-1] {
+				if id < 0 || id >= kdtest.Vocab || !(l.logP[i] <= 0) || i > 0 && id <= l.ids[i-1] {
 					t.Fatalf("ids %v, log-probabilities %v", l.ids, l.logP)
 				}
 			}
 			var lists kd.Lists
-			l.appendTo(&lists, tinyVocab)
+			l.appendTo(&lists, kdtest.Vocab)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,47 +13,9 @@ import (
 	"time"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 	"slimlab/model"
 )
-
-const tinyVocab = 61
-
-// tinyModel draws weights large enough that its distributions are far from uniform.
-func tinyModel(t testing.TB, hidden int, seed uint64) *model.Model {
-	t.Helper()
-	m, err := model.New(model.Config{
-		Architecture: "LlamaForCausalLM", Vocab: tinyVocab, Hidden: hidden, HeadDim: 4, Layers: model.Uniform(2, 2, 1, 37),
-		MaxPositions: 64, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(seed, 77))
-	m.Init(rng)
-	for _, p := range m.Parameters() {
-		for i := range p.Data {
-			p.Data[i] += float32(0.2 * rng.NormFloat64())
-		}
-	}
-	m.Changed()
-	return m
-}
-
-func tinyExamples(n int, seed uint64) []kd.Example {
-	rng := rand.New(rand.NewPCG(seed, 5))
-	examples := make([]kd.Example, n)
-	for i := range examples {
-		length := 3 + rng.IntN(12)
-		e := kd.Example{Tokens: make([]int32, length), Answer: make([]bool, length)}
-		for t := range e.Tokens {
-			e.Tokens[t] = int32(rng.IntN(tinyVocab))
-			e.Answer[t] = t > 0 && rng.IntN(3) == 0
-		}
-		e.Answer[1+i%(length-1)] = true
-		examples[i] = e
-	}
-	return examples
-}
 
 // endpoint is a server of a model's log-probabilities, in float64.
 type endpoint struct {
@@ -167,7 +128,7 @@ func configOf(t testing.TB, s http.Handler) (Config, *waits) {
 	t.Cleanup(server.Close)
 	w := &waits{}
 	return Config{
-		URL: server.URL + "/v1/", Model: "tiny", Vocab: tinyVocab, Positions: 64, Sleep: w.sleep,
+		URL: server.URL + "/v1/", Model: "tiny", Vocab: kdtest.Vocab, Positions: 64, Sleep: w.sleep,
 		Now: func() time.Time { return time.Unix(1e9, 0) }, Random: func() float64 { return 0 },
 	}, w
 }

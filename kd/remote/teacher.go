@@ -332,10 +332,10 @@ func (t *Teacher) Rows(targets []kd.Target, vocab int) (kd.Rows, error) {
 	return kd.Rows{Lists: *l}, nil
 }
 
-// fill sets a row to log-probabilities less the largest, in float32. Where they are z − log Σe^z of
-// float32 logits, it is z − max z as float32 subtracts them: the difference is first rounded to far
-// finer steps than float32 has, and coarser ones than the errors of float64, so that what lies half
-// way between two float32 is rounded as such.
+// fill sets a row to log-probabilities less the largest, in float32. Where they are z − log Σe^z
+// of float32 logits, it is z − max z as float32 subtracts them: the difference is first rounded
+// to far finer steps than float32 has, and coarser ones than the errors of float64, so that what
+// lies half way between two float32 is rounded as such.
 func fill(row []float32, logP []float64) {
 	most := math.Inf(-1)
 	for _, lp := range logP[:len(row)] {

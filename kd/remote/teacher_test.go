@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 	"slimlab/kernels"
 )
 
 // TestWholeVocabularyTrainsWithTheSameBits: as the model in memory, with every kind of divergence,
 // at a temperature; on the student's own answers to rounding.
 func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
-	of := tinyModel(t, 24, 2)
+	of := kdtest.Model(t, kdtest.Vocab, 24, 2)
 	c, _ := configOf(t, &endpoint{model: of, given: true})
 	c.Whole = true
 	remote := dial(t, c)
@@ -24,17 +25,17 @@ func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
 		{Divergence: kd.ForwardKL, CE: 0.1, Sequence: 0.05}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.5, Temperature: 2, TimesT2: true},
 		{Divergence: kd.TotalVariation}, {Divergence: kd.ForwardKL, Sequence: 0.3, SequenceLoss: kd.SequenceMixture}, {Divergence: kd.SampledReverseKL},
 	} {
-		examples := tinyExamples(30, 3)
+		examples := kdtest.Examples(30, kdtest.Vocab, 3)
 		if o.Sampled() {
 			for i := range examples {
 				examples[i].Origin = kd.OfStudent
 			}
 		}
-		want, _, err := trained(kd.NewModelTeacher(of, kernels.Float32), tinyModel(t, 16, 1), o, examples)
+		want, _, err := trained(kd.NewModelTeacher(of, kernels.Float32), kdtest.Model(t, kdtest.Vocab, 16, 1), o, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := trained(remote, tinyModel(t, 16, 1), o, examples)
+		got, _, err := trained(remote, kdtest.Model(t, kdtest.Vocab, 16, 1), o, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,17 +55,17 @@ func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
 // TestListsBoundTheLoss: with the student's tokens, and with the teacher's own, the divergence is
 // at most that of whole rows, and near it with many tokens.
 func TestListsBoundTheLoss(t *testing.T) {
-	of, examples := tinyModel(t, 24, 2), tinyExamples(12, 3)
+	of, examples := kdtest.Model(t, kdtest.Vocab, 24, 2), kdtest.Examples(12, kdtest.Vocab, 3)
 	whole := kd.NewModelTeacher(of, kernels.Float32)
 	for _, o := range []kd.Objective{{Divergence: kd.ForwardKL}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.5}} {
-		_, want, err := trained(whole, tinyModel(t, 16, 1), o, examples)
+		_, want, err := trained(whole, kdtest.Model(t, kdtest.Vocab, 16, 1), o, examples)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, given := range []bool{true, false} {
 			last := 0.0
-			for _, k := range []int{1, 8, 40, tinyVocab} {
-				student := tinyModel(t, 16, 1)
+			for _, k := range []int{1, 8, 40, kdtest.Vocab} {
+				student := kdtest.Model(t, kdtest.Vocab, 16, 1)
 				c, _ := configOf(t, &endpoint{model: of, given: given})
 				if given {
 					c.Tokens = MostLikely(student, k, false)
@@ -89,7 +90,7 @@ func TestListsBoundTheLoss(t *testing.T) {
 
 // TestLossesThatAFormCannotServe are refused before the first step, with the reason.
 func TestLossesThatAFormCannotServe(t *testing.T) {
-	of, examples := tinyModel(t, 24, 2), tinyExamples(12, 3)
+	of, examples := kdtest.Model(t, kdtest.Vocab, 24, 2), kdtest.Examples(12, kdtest.Vocab, 3)
 	for name, c := range map[string]struct {
 		given, lists bool
 		o            kd.Objective
@@ -105,7 +106,7 @@ func TestLossesThatAFormCannotServe(t *testing.T) {
 		"all tokens, T":                   {true, false, kd.Objective{Divergence: kd.ReverseKL, Temperature: 2}, ""},
 		"whole sequences":                 {true, false, kd.Objective{Divergence: kd.ForwardKL, Sequence: 0.5, SequenceLoss: kd.SequenceMixture}, "whole sequences"},
 	} {
-		student := tinyModel(t, 16, 1)
+		student := kdtest.Model(t, kdtest.Vocab, 16, 1)
 		config, _ := configOf(t, &endpoint{model: of, given: c.given})
 		if c.lists {
 			config.Tokens = MostLikely(student, 8, false)
@@ -122,11 +123,11 @@ func TestLossesThatAFormCannotServe(t *testing.T) {
 
 // TestStepIsAskedAtOnce: never more requests at a time than the bound, one of each example.
 func TestStepIsAskedAtOnce(t *testing.T) {
-	server := &endpoint{model: tinyModel(t, 24, 2), given: true}
+	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
 	c, _ := configOf(t, server)
 	c.Concurrent = 3
 	teacher := dial(t, c)
-	if err := teacher.Prepare(context.Background(), tinyExamples(20, 3)); err != nil {
+	if err := teacher.Prepare(context.Background(), kdtest.Examples(20, kdtest.Vocab, 3)); err != nil {
 		t.Fatal(err)
 	}
 	if server.calls != 21 || server.most > 3 {
@@ -135,7 +136,7 @@ func TestStepIsAskedAtOnce(t *testing.T) {
 	if err := teacher.Prepare(context.Background(), nil); err != nil {
 		t.Error(err)
 	}
-	if err := teacher.Read(context.Background(), kd.Reading{Examples: tinyExamples(1, 9)}); err == nil {
+	if err := teacher.Read(context.Background(), kd.Reading{Examples: kdtest.Examples(1, kdtest.Vocab, 9)}); err == nil {
 		t.Error("an example that was not asked about is read")
 	}
 }

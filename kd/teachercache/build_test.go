@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 )
 
 // TestKilledBuildGoesOn: whatever is left of it, after any byte, also with other bytes behind.
@@ -89,7 +90,7 @@ func (f *failing) Read(ctx context.Context, r kd.Reading) error {
 // TestFailedBuildKeepsWhatIsFinished: the cache that was there too.
 func TestFailedBuildKeepsWhatIsFinished(t *testing.T) {
 	j := tinyJob(t, Spec{})
-	j.Examples = tinyExamples(1500, tinyVocab, 4)
+	j.Examples = kdtest.Examples(1500, kdtest.Vocab, 4)
 	if err := os.WriteFile(j.Name, []byte("earlier"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func TestEqualExamplesAreKeptOnce(t *testing.T) {
 func TestBytesOfAToken(t *testing.T) {
 	const vocab = 32000
 	rows := &drawnRows{vocab: vocab}
-	examples := tinyExamples(8, vocab, 6)
+	examples := kdtest.Examples(8, vocab, 6)
 	for i := range examples {
 		for at := range examples[i].Answer {
 			examples[i].Answer[at] = at > 0

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 )
 
 // readsAll opens a cache in memory and reads all rows of the examples.
@@ -122,7 +123,7 @@ func FuzzCache(f *testing.F) {
 	for _, spec := range specs() {
 		j := tinyJob(f, spec)
 		j.Examples = j.Examples[:2]
-		j.Source.Vocab = tinyVocab
+		j.Source.Vocab = kdtest.Vocab
 		examples = j.Examples
 		built(f, j)
 		data, err := os.ReadFile(j.Name)
@@ -155,7 +156,7 @@ func FuzzRecord(f *testing.F) {
 		if len(data) < entropyBytes {
 			return
 		}
-		rec, err := spec.open(data, int(rows), tinyVocab)
+		rec, err := spec.open(data, int(rows), kdtest.Vocab)
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Error(err)
@@ -168,13 +169,13 @@ func FuzzRecord(f *testing.F) {
 		l := kd.Lists{Starts: []int32{0}}
 		for _, row := range rec.rows {
 			if spec.Codec == Exact {
-				logits(row, make([]float32, tinyVocab))
+				logits(row, make([]float32, kdtest.Vocab))
 				continue
 			}
 			spec.appendTo(&l, row)
 		}
 		for i, id := range l.IDs {
-			if id < 0 || id >= tinyVocab || !(l.TokenLogP[i] <= 0) || spec.Codec == Sampled && !(l.Weight[i] >= 0 && l.Weight[i] < 1e30) {
+			if id < 0 || id >= kdtest.Vocab || !(l.TokenLogP[i] <= 0) || spec.Codec == Sampled && !(l.Weight[i] >= 0 && l.Weight[i] < 1e30) {
 				t.Fatalf("token %d, log-probability %v", id, l.TokenLogP[i])
 			}
 		}

@@ -181,8 +181,8 @@ func (e *encoder) sift(i int) {
 }
 
 // sampled adds the tokens of independent draws from p^t/Σp^t, each once with its count. A token's
-// weight is count/draws · p/(p^t/Σp^t), whose expectation is p; the logarithm of Σp^t is kept where
-// t is not 1.
+// weight is count/draws · p/(p^t/Σp^t), whose expectation is p; the logarithm of Σp^t is kept
+// where t is not 1.
 func (e *encoder) sampled(rng *rand.Rand) {
 	t := e.spec.Power
 	var total float64

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"slimlab/kd"
+	"slimlab/kd/kdtest"
 )
 
 // trained returns a student's weights after some steps.
 func trained(t *testing.T, teacher kd.Teacher, examples []kd.Example, o kd.Objective) ([]float32, error) {
 	t.Helper()
-	student := tinyModel(t, tinyVocab, 16, 1)
+	student := kdtest.Model(t, kdtest.Vocab, 16, 1)
 	_, err := kd.Train(context.Background(), kd.TrainConfig{
 		Student: student, Teacher: teacher, Objective: o, Next: kd.Shuffle(examples, 12, 1), Steps: 4, LearningRate: 1e-3,
 	}, nil)
@@ -62,13 +63,13 @@ func TestExactTrainsWithTheSameBits(t *testing.T) {
 
 // TestAllTokensListedIsExact: top-k of the whole vocabulary, to the step of its log-probabilities.
 func TestAllTokensListedIsExact(t *testing.T) {
-	j := tinyJob(t, Spec{Codec: TopK, K: tinyVocab + 5})
+	j := tinyJob(t, Spec{Codec: TopK, K: kdtest.Vocab + 5})
 	c := built(t, j)
 	for _, o := range []kd.Objective{{Divergence: kd.ForwardKL}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.3}} {
 		var last [2]float64
 		for i, teacher := range []kd.Teacher{j.Teacher, c.Teacher()} {
 			_, err := kd.Train(context.Background(), kd.TrainConfig{
-				Student: tinyModel(t, tinyVocab, 16, 1), Teacher: teacher, Objective: o, Next: kd.Shuffle(j.Examples, 12, 1), Steps: 1, LearningRate: 1e-9,
+				Student: kdtest.Model(t, kdtest.Vocab, 16, 1), Teacher: teacher, Objective: o, Next: kd.Shuffle(j.Examples, 12, 1), Steps: 1, LearningRate: 1e-9,
 			}, func(s kd.StepReport) { last[i] = s.Divergence })
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +122,7 @@ func TestMissingExampleIsNamed(t *testing.T) {
 	if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "example 1") || !strings.Contains(err.Error(), keyOf(&other, false).String()) {
 		t.Errorf("another answer: %v", err)
 	}
-	_, err = trained(t, c.Teacher(), tinyExamples(12, tinyVocab, 99), kd.Objective{Divergence: kd.ForwardKL})
+	_, err = trained(t, c.Teacher(), kdtest.Examples(12, kdtest.Vocab, 99), kd.Objective{Divergence: kd.ForwardKL})
 	if !errors.Is(err, ErrMissing) {
 		t.Errorf("training with other examples: %v", err)
 	}
@@ -136,11 +137,11 @@ func TestVocabularyOfTheStudent(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := lastTarget(&j.Examples[0], spec.Whole)
-		_, err := teacher.Rows([]kd.Target{{Token: last}}, tinyVocab-1)
+		_, err := teacher.Rows([]kd.Target{{Token: last}}, kdtest.Vocab-1)
 		if (err == nil) != (spec.Codec == Exact) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if rows, err := teacher.Rows([]kd.Target{{Token: last}}, tinyVocab); err != nil || (rows.Logits != nil) != (spec.Codec == Exact) {
+		if rows, err := teacher.Rows([]kd.Target{{Token: last}}, kdtest.Vocab); err != nil || (rows.Logits != nil) != (spec.Codec == Exact) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -84,12 +84,13 @@ func load(ctx context.Context, models Models, name, dtype string) (*Model, error
 
 // generate continues a prompt on an engine of its own.
 func generate(ctx context.Context, m *Model, prompt []int32, tokens int, stop []int32) ([]int32, error) {
-	o := host.Options{KV: m.Cache, Pages: (len(prompt)+tokens)/16 + 1}
+	request := serve.Request{Prompt: prompt, MaxTokens: tokens, Stop: stop}
+	o := host.Options{KV: m.Cache, Pages: host.PagesFor([]serve.Request{request})}
 	e, err := host.NewEngine(m.Model, o, serve.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	result, err := e.Do(ctx, serve.Request{Prompt: prompt, MaxTokens: tokens, Stop: stop})
+	result, err := e.Do(ctx, request)
 	return result.Tokens, err
 }

@@ -10,10 +10,10 @@ import (
 
 // Replay draws as many fresh samples as the validation loss asks for, and uses earlier ones again
 // (adaptive off-policy distillation: DistiLLM, Ko et al., 2024). With a threshold φ and a random
-// number u from 0 to 1, an example's answer is a fresh sample where u < φ·(1 − step/Steps), or u <
-// φ as long as the buffer is not full; an earlier sample from the buffer where u < φ; else it is as
-// given. Earlier samples come with their own prompts. DistiLLM draws u for a whole batch; here it
-// is drawn for each example.
+// number u from 0 to 1, an example's answer is a fresh sample where u < φ·(1 − step/Steps), or
+// u < φ as long as the buffer is not full; an earlier sample from the buffer where u < φ; else it
+// is as given. Earlier samples come with their own prompts. DistiLLM draws u for a whole batch;
+// here it is drawn for each example.
 //
 // φ rises by Rise, up to 1, at a validation loss of at least Tolerance above the one before its
 // last rise, the first one at first (Validated).

@@ -193,7 +193,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte(stateMagic))
+	f.Add([]byte(stateMark))
 	s := with(0)
 	f.Fuzz(func(t *testing.T, state []byte) {
 		if err := s.Restore(bytes.NewReader(state)); err != nil {

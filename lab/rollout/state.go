@@ -1,20 +1,18 @@
 package rollout
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"slices"
 
+	"slimlab/internal/stamped"
 	"slimlab/kd"
 )
 
-// stateMagic begins a saved state; its last byte is the version of the form.
-const stateMagic = "slimro\x00\x01"
+// stateMark begins a saved state; its last byte is the version of the form.
+const stateMark = "slimro\x00\x01"
 
 // stateHeader is what a state holds beside its samples.
 type stateHeader struct {
@@ -33,28 +31,24 @@ type storedSample struct {
 // Save writes what the samples of later steps depend on: the buffer and the threshold of Replay.
 // Without Replay that is nothing, and the state is a few bytes.
 func (s *Sampler) Save(w io.Writer) error {
-	sum := crc32.NewIEEE()
-	out := bufio.NewWriter(io.MultiWriter(w, sum))
 	r := &s.replay
 	h := stateHeader{Phi: r.phi, Loss: r.loss, Step: int64(r.step), Buffered: uint32(len(r.buffer)), Pending: uint32(len(r.pending))}
 	if r.validated {
 		h.Validated = 1
 	}
-	out.WriteString(stateMagic)
-	err := binary.Write(out, binary.LittleEndian, &h)
-	for _, list := range [][]kd.Example{r.buffer, r.pending} {
-		for i := range list {
-			if err == nil {
-				err = writeSample(out, &list[i])
+	err := stamped.Write(w, stateMark, func(out io.Writer) error {
+		if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
+			return err
+		}
+		for _, list := range [][]kd.Example{r.buffer, r.pending} {
+			for i := range list {
+				if err := writeSample(out, &list[i]); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err == nil {
-		err = binary.Write(w, binary.LittleEndian, sum.Sum32())
-	}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("sampling state: %w", err)
 	}
@@ -84,52 +78,31 @@ func writeSample(w io.Writer, e *kd.Example) error {
 // examples at later steps. A state of another sampler, or one that is damaged, is an error, and
 // leaves the sampler as it was.
 func (s *Sampler) Restore(r io.Reader) error {
-	if err := s.restore(r); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("it is cut short")
+	var next replay
+	err := stamped.Read(r, stateMark, func(in io.Reader) error {
+		var h stateHeader
+		if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
+			return err
 		}
+		if err := s.checkHeader(h); err != nil {
+			return err
+		}
+		next = replay{Replay: s.replay.Replay, phi: h.Phi, loss: h.Loss, validated: h.Validated == 1, step: int(h.Step)}
+		for i := range h.Buffered + h.Pending {
+			e, err := s.readSample(in)
+			if err != nil {
+				return fmt.Errorf("sample %d of %d: %w", i+1, h.Buffered+h.Pending, err)
+			}
+			if i < h.Buffered {
+				next.buffer = append(next.buffer, e)
+			} else {
+				next.pending = append(next.pending, e)
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("sampling state: %w", err)
-	}
-	return nil
-}
-
-func (s *Sampler) restore(r io.Reader) error {
-	sum := crc32.NewIEEE()
-	source := bufio.NewReader(r)
-	in := io.TeeReader(source, sum)
-	magic := make([]byte, len(stateMagic))
-	if _, err := io.ReadFull(in, magic); err != nil {
-		return err
-	}
-	if string(magic) != stateMagic {
-		return fmt.Errorf("it begins with %q, expected %q", magic, stateMagic)
-	}
-	var h stateHeader
-	if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
-		return err
-	}
-	if err := s.checkHeader(h); err != nil {
-		return err
-	}
-	next := replay{Replay: s.replay.Replay, phi: h.Phi, loss: h.Loss, validated: h.Validated == 1, step: int(h.Step)}
-	for i := range h.Buffered + h.Pending {
-		e, err := s.readSample(in)
-		if err != nil {
-			return fmt.Errorf("sample %d of %d: %w", i+1, h.Buffered+h.Pending, err)
-		}
-		if i < h.Buffered {
-			next.buffer = append(next.buffer, e)
-		} else {
-			next.pending = append(next.pending, e)
-		}
-	}
-	want := sum.Sum32()
-	var got uint32
-	if err := binary.Read(source, binary.LittleEndian, &got); err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("its checksum is %08x, expected %08x: it is damaged", got, want)
 	}
 	s.replay, s.step = next, 0
 	return nil

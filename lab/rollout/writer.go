@@ -22,13 +22,8 @@ func (w *writer) ready(asked []serve.Request) error {
 	if w.engine != nil {
 		return w.engine.Flush()
 	}
-	const page = 16
-	pages := (w.model.MaxPositions + page - 1) / page
-	need := 0
-	for i := range asked {
-		need += (len(asked[i].Prompt)+asked[i].MaxTokens)/page + 1
-	}
-	executor, err := host.New(w.model, host.Options{PageSize: page, Pages: max(pages, need)})
+	longest := host.PagesFor([]serve.Request{{MaxTokens: w.model.MaxPositions}}) // of a later step
+	executor, err := host.New(w.model, host.Options{Pages: max(longest, host.PagesFor(asked))})
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"slimlab/lab/scenario"
 )
 
-// writeRatings writes a folder of ratings: 4 users, who like every second, third, … title, and the
-// titles whose number shift moves.
+// writeRatings writes a folder of ratings: 4 users, who like every second, third, … title, and
+// the titles whose number shift moves.
 func writeRatings(t *testing.T, shift int) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -49,9 +49,13 @@ type stateFacts struct {
 	Steps      curveValue `json:"steps"`
 }
 
+// stateRecipe names the state of the training that makes an artifact.
+func stateRecipe(of recipe.Recipe) recipe.Recipe {
+	return recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
+}
+
 func (w *worker) trainingState(of recipe.Recipe, trainer *kd.Trainer, c *curves, kept *keptCurves) *trainingState {
-	state := recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
-	return &trainingState{worker: w, of: state, trainer: trainer, curves: c, kept: kept, saved: w.run.options.Now()}
+	return &trainingState{worker: w, of: stateRecipe(of), trainer: trainer, curves: c, kept: kept, saved: w.run.options.Now()}
 }
 
 func (s *trainingState) title() string { return "state of the training of " + s.worker.stage }
@@ -150,8 +154,7 @@ func (s *trainingState) save(took time.Duration) {
 
 // forgetState removes the state of a training that is finished.
 func (r *Run) forgetState(of recipe.Recipe) {
-	state := recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
-	if err := r.home.Artifacts.Remove(state.Key()); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := r.home.Artifacts.Remove(stateRecipe(of).Key()); err != nil && !errors.Is(err, store.ErrNotFound) {
 		r.noteOnce(lab.Info, fmt.Sprintf("the state of a finished training is left: %v", err))
 	}
 }

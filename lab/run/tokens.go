@@ -162,18 +162,15 @@ func (d *dataset) tokenText(id int32) tokenview.Text {
 // greedy has a model answer prompts by its likeliest tokens, each by up to longest, or as many as
 // its positions allow.
 func (d *dataset) greedy(ctx context.Context, m *model.Model, prompts [][]int32, longest []int) ([]tokenview.Sample, error) {
-	const page = 16
 	requests := make([]serve.Request, len(prompts))
-	pages := 0
 	for i, prompt := range prompts {
 		most := max(1, min(max(longest[i], 16), m.MaxPositions-len(prompt)))
 		requests[i] = serve.Request{Prompt: prompt, MaxTokens: most}
 		if d.eos >= 0 {
 			requests[i].Stop = []int32{d.eos}
 		}
-		pages += (len(prompt)+most)/page + 1
 	}
-	e, err := host.NewEngine(m, host.Options{PageSize: page, Pages: pages}, serve.Defaults())
+	e, err := host.NewEngine(m, host.Options{Pages: host.PagesFor(requests)}, serve.Defaults())
 	if err != nil {
 		return nil, err
 	}

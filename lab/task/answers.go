@@ -106,8 +106,8 @@ func (a *Answers) Figures(score []float64) (*AnswerFigures, error) {
 	return a.figures(ranks), nil
 }
 
-// Gain is the AUC of scores relative to that of others of the same prompts: AUC / AUC(others) − 1,
-// on the same resamples.
+// Gain is the AUC of scores relative to that of others of the same prompts: AUC / AUC(others) −
+// 1, on the same resamples.
 func (a *Answers) Gain(score, others []float64) (lab.Measure, error) {
 	mine, err := a.rank(score)
 	if err != nil {

@@ -151,8 +151,8 @@ func (r *Ratings) Validation(n int) []Example {
 	return r.examples(evenly(r.splits[ratingsValidation], n))
 }
 
-// Calibration returns n calibration examples at even distances, all for n ≤ 0. InDomain is the only
-// source.
+// Calibration returns n calibration examples at even distances, all for n ≤ 0. InDomain is the
+// only source.
 func (r *Ratings) Calibration(source string, n int) ([]Example, error) {
 	if source != InDomain {
 		return nil, fmt.Errorf("ratings: calibration source %q: a folder of ratings has only %q", source, InDomain)

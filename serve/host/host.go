@@ -26,6 +26,17 @@ type Options struct {
 	Pages    int              // of the KV cache; room for 32768 tokens
 }
 
+// usualPage is the tokens of a page where Options has none.
+const usualPage = 16
+
+// PagesFor is how many pages of the usual size requests take that run at once.
+func PagesFor(requests []serve.Request) (pages int) {
+	for i := range requests {
+		pages += (len(requests[i].Prompt)+requests[i].MaxTokens)/usualPage + 1
+	}
+	return pages
+}
+
 // Executor is a model on this machine. It implements serve.Executor.
 type Executor struct {
 	model *model.Model
@@ -44,7 +55,7 @@ type Executor struct {
 // New plans the memory of a KV cache for a model, which must not change while it is served.
 func New(m *model.Model, o Options) (*Executor, error) {
 	if o.PageSize == 0 {
-		o.PageSize = 16
+		o.PageSize = usualPage
 	}
 	if o.Pages == 0 {
 		o.Pages = 32768 / max(1, o.PageSize)
