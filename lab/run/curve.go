@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"slimlab/kd"
 	"slimlab/lab"
 )
 
@@ -78,3 +79,30 @@ func (w *worker) showCurves(name, dir string) error {
 	}
 	return nil
 }
+
+// curves makes the points of a training's curves from its steps.
+type curves struct {
+	every   int  // steps, of which a point is the mean
+	distils bool // there is a divergence
+	point   func(series string, step int, value float64)
+	// sums since the last point: a point of one step would be all noise of its batch
+	loss, divergence, steps float64
+}
+
+func (c *curves) add(s kd.StepReport) {
+	c.loss, c.divergence, c.steps = c.loss+s.Loss, c.divergence+s.Divergence, c.steps+1
+	if s.Step%c.every == 0 || s.Step == s.Total {
+		c.point("loss", s.Step, c.loss/c.steps)
+		if c.distils {
+			c.point("divergence", s.Step, c.divergence/c.steps)
+		}
+		c.loss, c.divergence, c.steps = 0, 0, 0
+	}
+	if !math.IsNaN(s.Validation) {
+		c.point("validation", s.Step, s.Validation)
+	}
+}
+
+// pointsPerCurve bounds what a curve adds to a run's log, and says over how many steps a point is
+// the mean.
+const pointsPerCurve = 200

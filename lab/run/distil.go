@@ -67,5 +67,9 @@ func (d *Distil) plan(ctx context.Context, w *worker, s scenario.Step) (job, err
 	if err != nil {
 		return job{}, err
 	}
-	return w.train(ctx, s, &d.Training, teacher, objective, d.Samples)
+	training, err := w.train(s, &d.Training, &teaching{teacher}, objective, d.Samples)
+	if err != nil {
+		return job{}, err
+	}
+	return training.job(ctx), nil
 }

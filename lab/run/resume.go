@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/rollout"
 	"slimlab/lab/store"
 )
 
@@ -22,6 +24,7 @@ const (
 	saveLeast = 5 * time.Second
 
 	stateFile    = "trainer.state"
+	samplerFile  = "sampler.state"
 	stateVersion = 1
 )
 
@@ -32,6 +35,7 @@ type trainingState struct {
 	worker  *worker
 	of      recipe.Recipe
 	trainer *kd.Trainer
+	sampler *rollout.Sampler // nil where its samples depend on no earlier ones
 	curves  *curves
 	kept    *keptCurves
 	saved   time.Time // or begun
@@ -54,8 +58,12 @@ func stateRecipe(of recipe.Recipe) recipe.Recipe {
 	return recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
 }
 
-func (w *worker) trainingState(of recipe.Recipe, trainer *kd.Trainer, c *curves, kept *keptCurves) *trainingState {
-	return &trainingState{worker: w, of: stateRecipe(of), trainer: trainer, curves: c, kept: kept, saved: w.run.options.Now()}
+func (t *training) trainingState(trainer *kd.Trainer, sampler *rollout.Sampler, c *curves, kept *keptCurves) *trainingState {
+	s := &trainingState{worker: t.worker, of: stateRecipe(t.of), trainer: trainer, curves: c, kept: kept, saved: t.run.options.Now()}
+	if t.samples.Replay {
+		s.sampler = sampler
+	}
+	return s
 }
 
 func (s *trainingState) title() string { return "state of the training of " + s.worker.stage }
@@ -91,7 +99,7 @@ func (s *trainingState) restore(ctx context.Context) (took time.Duration, err er
 	return time.Duration(facts.Seconds * float64(time.Second)), nil
 }
 
-// read restores the trainer from a folder; with an error it is as it was.
+// read restores the trainer and the sampler from a folder; with an error the trainer is as it was.
 func (s *trainingState) read(dir string) (facts stateFacts, err error) {
 	if err := readFacts(dir, &facts); err != nil {
 		return facts, err
@@ -101,12 +109,29 @@ func (s *trainingState) read(dir string) (facts stateFacts, err error) {
 			return facts, fmt.Errorf("curve %s has %d steps and %d values", c.Name, len(c.Steps), len(c.Values))
 		}
 	}
-	f, err := os.Open(filepath.Join(dir, stateFile))
+	if s.sampler != nil {
+		if err := readState(filepath.Join(dir, samplerFile), s.sampler.Restore); err != nil {
+			return facts, err
+		}
+	}
+	return facts, readState(filepath.Join(dir, stateFile), s.trainer.Restore)
+}
+
+func readState(name string, restore func(io.Reader) error) error {
+	f, err := os.Open(name)
 	if err != nil {
-		return facts, err
+		return err
 	}
 	defer f.Close()
-	return facts, s.trainer.Restore(bufio.NewReader(f))
+	return restore(bufio.NewReader(f))
+}
+
+func writeState(name string, save func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(save(f), f.Close())
 }
 
 // tick saves the state when it is time and returns how long that took.
@@ -135,12 +160,13 @@ func (s *trainingState) save(took time.Duration) {
 		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
 	}
 	_, err := w.run.home.Artifacts.Replace(s.of, store.Label{Title: s.title(), Program: w.run.home.Version}, func(dir string) error {
-		f, err := os.Create(filepath.Join(dir, stateFile))
-		if err != nil {
+		if err := writeState(filepath.Join(dir, stateFile), s.trainer.Save); err != nil {
 			return err
 		}
-		if err := errors.Join(s.trainer.Save(f), f.Close()); err != nil {
-			return err
+		if s.sampler != nil {
+			if err := writeState(filepath.Join(dir, samplerFile), s.sampler.Save); err != nil {
+				return err
+			}
 		}
 		return writeFacts(dir, facts)
 	})

@@ -18,16 +18,21 @@ type Samples struct {
 	TopK        int     `key:"top_k" default:"0" omit:"default" min:"0" doc:"tokens to choose from; 0 is all"`
 	TopP        float64 `key:"top_p" default:"1" omit:"default" above:"0" max:"1" doc:"share of the most probable to choose from; 1 is all"`
 	Speculative int     `key:"speculative" default:"0" omit:"default" min:"0" doc:"a token of the student stands where it is among so many of the teacher's likeliest, and is drawn from the teacher else (SKD); 0 lets all stand"`
+	Replay      bool    `json:",omitempty" key:"replay" default:"false" omit:"default" doc:"sample as the validation loss asks for, in place of fraction, and use earlier samples again (DistiLLM)"`
+	Threshold   float64 `json:",omitempty" key:"threshold" default:"0" omit:"default" min:"0" max:"1" doc:"of replay: share of the answers that are sampled, as it begins; it rises by 0.1 when the validation loss has risen by 0.1 nats"`
+	Capacity    int     `json:",omitempty" key:"capacity" default:"1000" omit:"default" min:"1" max:"10000000" doc:"of replay: samples that are kept"`
 	Tokens      int     `key:"tokens" default:"0" omit:"default" min:"0" doc:"at most so many tokens of an answer; 0 is as many as the longest of the data's first 256"`
 }
 
 // IsZero reports a training without samples.
-func (s Samples) IsZero() bool { return s.Fraction == 0 }
+func (s Samples) IsZero() bool { return s.Fraction == 0 && !s.Replay }
 
 func (s Samples) describe() string {
 	switch {
 	case s.IsZero():
 		return ""
+	case s.Replay:
+		return " on replayed answers of its own"
 	case s.Teacher == 1:
 		return fmt.Sprintf(" on the teacher's answers for %s", percent(s.Fraction))
 	case s.Teacher > 0 || s.Speculative > 0:
@@ -58,25 +63,35 @@ func (d *Distil) Check(given func(key string) bool, bad func(key, with, format s
 		bad("samples", "", "has a teacher's share of %v and speculative %d, expected one of them: by speculative the teacher replaces tokens of the student's answers", s.Teacher, s.Speculative)
 	case objective.Divergence == kd.SampledReverseKL && s.Temperature != 1:
 		bad("loss", "samples", "is %s, which is reverse KL for samples at temperature 1 alone, and theirs is %v: expected temperature: 1, or loss: weighted-rkl:2", d.Loss, s.Temperature)
+	case s.Replay && (s.Fraction != 0 || s.Teacher != 0):
+		bad("samples", "", "has replay, whose threshold says how many answers the student writes: expected neither fraction nor teacher, or no replay")
+	case s.Replay && objective.Divergence == kd.SampledReverseKL:
+		bad("loss", "samples", "is %s, and replay uses answers of an earlier student again: expected loss: weighted-rkl:2, or samples: { fraction: 1 }", d.Loss)
+	case !s.Replay && (s.Threshold != 0 || s.Capacity != 0 && s.Capacity != 1000):
+		bad("samples", "", "has a threshold or a capacity, which are of replay: expected replay: true, or neither")
 	case s.IsZero() && given("samples"):
 		bad("samples", "", "has no fraction, expected a share above 0 of the answers that are sampled")
 	}
 }
 
 // sampler stands between a training and its data where answers are sampled; nil where none are.
-func (w *worker) sampler(s Samples, given kd.Batches, student, teacher *model.Model) (*rollout.Sampler, error) {
+func (t *training) sampler(given kd.Batches, student, teacher *model.Model) (*rollout.Sampler, error) {
+	s := t.samples
 	if s.IsZero() {
 		return nil, nil
 	}
 	o := rollout.Options{
 		Fraction: s.Fraction, Teacher: s.Teacher, Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MaxTokens: s.Tokens,
-		End: []int32{w.data.eos}, Seed: uint64(w.cell.Seed),
+		End: []int32{t.data.eos}, Seed: t.seed,
 	}
 	if s.Speculative > 0 {
 		o.Speculative = &rollout.Speculative{TopK: s.Speculative}
 	}
+	if s.Replay {
+		o.Replay = &rollout.Replay{Steps: t.keys.Steps, Capacity: s.Capacity, Threshold: s.Threshold}
+	}
 	if o.MaxTokens == 0 {
-		o.MaxTokens = w.data.longestAnswer(uint64(w.cell.Seed))
+		o.MaxTokens = t.data.longestAnswer(t.seed)
 	}
 	return rollout.New(given, student, teacher, o)
 }
@@ -108,18 +123,20 @@ func (d *dataset) longestAnswer(seed uint64) (longest int) {
 	return longest
 }
 
-// sampled shows what is written: points of the end rate and the length, and a doubt.
-func (w *worker) sampled(s *rollout.Sampler, step, every int, before rollout.Stats) rollout.Stats {
+// sampled shows what is written: points of how it ends, how long it is and how much of it was
+// written before, and a doubt.
+func (w *worker) sampled(s *rollout.Sampler, step int, c *curves, before rollout.Stats) rollout.Stats {
 	if doubt := s.Doubt(); doubt != "" {
 		w.run.note(w.cell.ID, lab.Warning, w.stage+": "+doubt)
 	}
 	now := s.Stats()
-	if step%every != 0 || now.Samples == before.Samples {
+	if step%c.every != 0 || now.Samples == before.Samples {
 		return before
 	}
 	n := float64(now.Samples - before.Samples)
-	w.point("ended", step, float64(now.Ended-before.Ended)/n)
-	w.point("length", step, float64(now.Tokens-before.Tokens)/n)
+	c.point("ended", step, float64(now.Ended-before.Ended)/n)
+	c.point("length", step, float64(now.Tokens-before.Tokens)/n)
+	c.point("repeated", step, float64(now.Duplicates-before.Duplicates)/n)
 	return now
 }
 

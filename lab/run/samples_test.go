@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,7 @@ func TestOnPolicySteps(t *testing.T) {
 		"loss: sampled-rkl, ce: 0, samples: { fraction: 1, temperature: 1 }",
 		"loss: weighted-rkl:2, ce: 0, samples: { fraction: 1, temperature: 0.7 }",
 		"loss: jsd:0.5, samples: { fraction: 1, speculative: 3 }",
+		"loss: srkl:0.1, samples: { replay: true, threshold: 0.5, capacity: 6 }",
 	} {
 		plan := parse(t, fmt.Sprintf(onPolicy, path, settings), scenario.Options{})
 		h := newHome(t)
@@ -88,16 +90,52 @@ func TestOnPolicySteps(t *testing.T) {
 // TestStoppedSamplingGoesOn: an on-policy training that is stopped between two saved states ends
 // with the figures of one that was not.
 func TestStoppedSamplingGoesOn(t *testing.T) {
-	plan := parse(t, fmt.Sprintf(onPolicy, sums(t), "loss: rkl, samples: { fraction: 0.7, teacher: 0.3 }"), scenario.Options{})
-	want := mustWork(t, newHome(t), plan, Options{})
-	h := newHome(t)
-	if _, err := workUntil(t, h, plan, Options{Now: hasty()}, func(e lab.Event) bool { return e.Kind == lab.KindCell && e.Stage == "two" && e.Step >= 3 }); err == nil {
-		t.Fatal("the run was not stopped")
+	for _, settings := range []string{
+		"loss: rkl, samples: { fraction: 0.7, teacher: 0.3 }",
+		"loss: rkl, every: 1, samples: { replay: true, threshold: 0.6, capacity: 4 }",
+	} {
+		plan := parse(t, fmt.Sprintf(onPolicy, sums(t), settings), scenario.Options{})
+		want := mustWork(t, newHome(t), plan, Options{})
+		h := newHome(t)
+		if _, err := workUntil(t, h, plan, Options{Now: hasty()}, func(e lab.Event) bool { return e.Kind == lab.KindCell && e.Stage == "two" && e.Step >= 3 }); err == nil {
+			t.Fatalf("%s: the run was not stopped", settings)
+		}
+		if stateOf(t, h) == "" {
+			t.Fatalf("%s: no state was kept", settings)
+		}
+		out := mustWork(t, h, plan, Options{})
+		sameFigures(t, out.Board, want.Board, 1)
+		if !slices.ContainsFunc(out.Board.Snapshot().Notes, func(n lab.Note) bool { return strings.Contains(n.Text, "two: goes on after step") }) {
+			t.Errorf("%s: the training began anew", settings)
+		}
 	}
-	if stateOf(t, h) == "" {
-		t.Fatal("no state was kept")
+}
+
+// TestSeedOfAStep: a step with a seed of its own is trained once for all cells, and its model is
+// that of a cell of that seed without one.
+func TestSeedOfAStep(t *testing.T) {
+	path := sums(t)
+	models := func(seed string, seeds int) map[string]bool {
+		text := strings.Replace(fmt.Sprintf(onPolicy, path, "loss: fkl"), "name: teacher,", "name: teacher, "+seed, 1)
+		keys := map[string]bool{}
+		for _, row := range mustWork(t, newHome(t), parse(t, text, scenario.Options{Seeds: seeds}), Options{}).Board.Snapshot().Rows {
+			if row.Name == "teacher" {
+				for _, key := range row.Keys {
+					keys[key] = true
+				}
+			}
+		}
+		return keys
 	}
-	sameFigures(t, mustWork(t, h, plan, Options{}).Board, want.Board, 1)
+	once, each := models("seed: 1,", 2), models("", 2)
+	if len(once) != 1 || len(each) != 2 {
+		t.Fatalf("%d models with a seed, expected 1; %d without, expected 2", len(once), len(each))
+	}
+	for key := range once {
+		if !each[key] {
+			t.Errorf("the model of seed 1 is not that of the cell of seed 1: %s of %v", key, each)
+		}
+	}
 }
 
 // TestSamplesThatCannotBe are refused when the scenario is loaded or planned, with what would do.
@@ -112,6 +150,9 @@ func TestSamplesThatCannotBe(t *testing.T) {
 		"samples: { fraction: 1, teacher: 0.5, speculative: 5 }":                      "expected one of them",
 		"loss: sampled-rkl, samples: { fraction: 1, temperature: 1, speculative: 5 }": "expected samples: { fraction: 1 }",
 		"samples: { temperature: 1 }":                                                 "has no fraction",
+		"samples: { replay: true, fraction: 1 }":                                      "neither fraction nor teacher",
+		"loss: sampled-rkl, ce: 0, samples: { replay: true }":                         "expected samples: { fraction: 1 }",
+		"samples: { fraction: 1, threshold: 0.5 }":                                    "expected replay: true",
 		"loss: weighted-rkl:0, samples: { fraction: 1 }":                              "a number above 0",
 		"samples: { fraction: 2 }":                                                    "fraction",
 	} {

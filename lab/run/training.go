@@ -1,0 +1,325 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"slimlab/kd"
+	"slimlab/kernels"
+	"slimlab/lab"
+	"slimlab/lab/recipe"
+	"slimlab/lab/rollout"
+	"slimlab/lab/scenario"
+	"slimlab/model"
+	"slimlab/quant"
+)
+
+// training is a planned step that trains: from which weights, on which losses, by which teacher.
+type training struct {
+	*worker
+	step      scenario.Step
+	keys      *Training
+	seed      uint64
+	from      *start
+	scheme    quant.Scheme // that the weights are rounded to
+	objective kd.Objective
+	teaching  *teaching // nil where there are labels alone
+	samples   Samples
+	of        recipe.Recipe
+}
+
+// trainFacts are stored with a trained model.
+type trainFacts struct {
+	Tokens  int     `json:"tokens"`
+	Seconds float64 `json:"seconds"`
+	Loss    float64 `json:"loss"`
+	Run     string  `json:"run"` // that took the time
+	observed
+	// Curves is nil in artifacts of earlier versions.
+	Curves []keptCurve `json:"curves,omitempty"`
+}
+
+// train plans supervised training, or by a teacher distillation.
+func (w *worker) train(s scenario.Step, keys *Training, teaching *teaching, objective kd.Objective, samples Samples) (*training, error) {
+	t := &training{worker: w, step: s, keys: keys, seed: uint64(w.cell.Seed), objective: objective, teaching: teaching, samples: samples}
+	if keys.Seed != 0 {
+		t.seed = uint64(keys.Seed)
+	}
+	var err error
+	if t.from, err = w.start(s, keys.Into, t.seed); err == nil {
+		err = checkTrainable(keys.student(s.From), t.from.shape)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := w.checkSamples(samples); err != nil {
+		return nil, err
+	}
+	if t.scheme, err = keys.Through.scheme(); err == nil && keys.Packs() {
+		err = checkThrough(t.scheme, t.from.shape)
+	}
+	if err != nil {
+		return nil, keyError{"through", fmt.Errorf("is %s: %w", keys.Through, err)}
+	}
+	if n := w.data.TrainSize(); n > 0 && keys.Data > n {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, keys.Data, n))
+	}
+	t.of = w.data.recipe(s.Kind, trainVersion)
+	t.of.Parameters, t.of.Seed = recipe.Of(s.Work), t.seed
+	delete(t.of.Parameters, "seed") // the same training, whoever says its seed
+	if t.from.fresh != nil {
+		t.of.Parameters["shape"] = t.from.fresh
+	} else {
+		t.of.Inputs["model"] = t.from.key
+	}
+	if teaching != nil {
+		t.of.Inputs["teacher"] = teaching.model.key
+	}
+	return t, nil
+}
+
+// checkThrough reports a format that a model of a shape cannot have.
+func checkThrough(scheme quant.Scheme, c model.Config) error {
+	frame, err := model.Skeleton(c)
+	if err == nil {
+		_, err = quant.Uniform(scheme).Schemes(frame)
+	}
+	return err
+}
+
+// job is the training as the work of its step.
+func (t *training) job(ctx context.Context) job {
+	return job{
+		model:  stepModel(t.step, t.of, t.from.origin, t.from.shape),
+		build:  func(dir string) error { return t.build(ctx, dir) },
+		trains: true, measures: t.speed,
+		reused: func(dir string) error { return t.showCurves(t.step.Name, dir) },
+	}
+}
+
+// speed adds how fast the training was.
+func (t *training) speed(dir string, row *measured) error {
+	var facts trainFacts
+	if err := readFacts(dir, &facts); err != nil {
+		return err
+	}
+	if facts.Run != t.run.ID && t.run.options.Retime {
+		t.run.noteOnce(lab.Info, "training speeds are not measured again: they are of the runs that trained the models")
+	}
+	row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: t.timed(row, facts.timing("train", facts.Run))}
+	return nil
+}
+
+// build trains and writes the model to a folder.
+func (t *training) build(ctx context.Context, dir string) error {
+	student, err := t.from.model(ctx)
+	if err != nil {
+		return err
+	}
+	config := t.config(student)
+	var writes *model.Model // beside the student
+	if t.teaching != nil {
+		if writes, err = t.teaching.open(ctx, &config); err != nil {
+			return err
+		}
+	}
+	sampler, err := t.sampler(config.Next, student, writes)
+	if err != nil {
+		return err
+	}
+	if sampler != nil {
+		defer sampler.Close()
+		config.Next = sampler.Next
+	}
+	var learned *quant.LearnedScales
+	if t.keys.Packs() {
+		if learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
+			return err
+		}
+		config.Rounding = learned
+	}
+	facts, scales, err := t.runSteps(ctx, config, sampler)
+	if err == nil && learned != nil {
+		err = learned.Pack(student, scales)
+	}
+	if err != nil {
+		return err
+	}
+	return saveModel(ctx, dir, student, t.data, facts)
+}
+
+// config is what package kd reads of the keys.
+func (t *training) config(student *model.Model) kd.TrainConfig {
+	keys := t.keys
+	config := kd.TrainConfig{
+		Student: student, Objective: t.objective,
+		Next:  t.data.batches(t.seed, keys.Batch, keys.Data),
+		Steps: keys.Steps, LearningRate: keys.LearningRate, WarmUp: keys.Warmup, Floor: keys.MinLearningRate,
+		WeightDecay: keys.WeightDecay, Clip: keys.Clip, EvalEvery: keys.Every, Recompute: keys.Checkpoint, KeepBest: keys.KeepBest,
+		Schedule: kd.Schedule(max(0, slices.Index(kd.Schedules(), string(keys.Schedule)))), Decay: keys.Decay, Patience: keys.Patience,
+	}
+	if keys.Precision == kernels.BFloat16.String() {
+		config.Precision = kernels.BFloat16
+	}
+	if keys.Clip == 0 {
+		config.Clip = math.Inf(1)
+	}
+	if t.data.recsys == nil || keys.Every > 0 || keys.KeepBest || keys.Patience > 0 || t.samples.Replay {
+		config.Validation = t.data.validation(t.cell.Point.Evaluate.Validation)
+		if keys.Every == 0 {
+			config.EvalEvery = max(1, keys.Steps/20)
+		}
+	}
+	return config
+}
+
+// runSteps trains and reports curves; scales are what a rounding has learned. Between steps it
+// lets a timing be taken: that need not wait for the end of a training. A training that an earlier
+// run of the same recipe left unfinished goes on where its state was saved.
+func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler *rollout.Sampler) (facts trainFacts, scales []float32, err error) {
+	var around observed
+	end := t.run.observe(ctx)
+	paused := time.Duration(0)
+	kept := &keptCurves{}
+	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: func(series string, step int, value float64) {
+		kept.add(series, step, value)
+		t.point(series, step, value)
+	}}
+	trainer, err := kd.NewTrainer(config)
+	if err != nil {
+		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
+	}
+	if err := t.signal(ctx, trainer, config); err != nil {
+		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
+	}
+	state := t.trainingState(trainer, sampler, &curves, kept)
+	before, err := state.restore(ctx)
+	if err != nil {
+		return trainFacts{}, nil, err
+	}
+	if sampler != nil && t.samples.Replay && state.step == 0 {
+		loss, _, err := kd.Loss(ctx, config.Student, config.Validation)
+		if err != nil {
+			return trainFacts{}, nil, fmt.Errorf("train: validation before the first step: %w", err)
+		}
+		sampler.Validated(loss)
+	}
+	start := time.Now()
+	var written rollout.Stats
+	for !trainer.Done() {
+		s, err := trainer.Step(ctx)
+		took := before + time.Since(start) - paused
+		if err != nil {
+			state.keep(took)
+			return trainFacts{}, nil, fmt.Errorf("train: %w", err)
+		}
+		curves.add(s)
+		text := ""
+		if sampler != nil {
+			sampler.Validated(s.Validation)
+			written = t.sampled(sampler, s.Step, &curves, written)
+			text = fmt.Sprintf("%s of answers end, %.0f tokens", percent(written.EndRate()), written.Length())
+		}
+		t.progress(s.Step, s.Total, text)
+		around.Beside = around.Beside || t.run.computing.Load() > 1
+		paused += state.tick(took) + t.run.pause()
+	}
+	trainer.RestoreBest()
+	result := trainer.Result()
+	if result.Stopped {
+		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %d evaluations",
+			t.stage, result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
+	}
+	took := before + time.Since(start) - paused
+	if sampler != nil {
+		t.sayTime(sampler, trainer.Spent(), (took - before).Seconds())
+	}
+	around.add(end())
+	facts = trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: t.run.ID, observed: around, Curves: kept.list}
+	return facts, trainer.RoundingParameters(), nil
+}
+
+// signal says what the steps minimise and what the teacher tells over the first batch. A teacher
+// that tells nothing ends the training before it takes time.
+func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.TrainConfig) error {
+	t.run.noteOnce(lab.Info, t.stage+" minimises "+config.Objective.Formula())
+	for _, note := range config.Objective.Notes() {
+		t.run.noteOnce(lab.Warning, t.stage+": "+note)
+	}
+	if config.Teacher == nil {
+		return nil
+	}
+	s, err := trainer.Signal(ctx, t.data.eos)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers", t.stage, s.Examples, s.Tokens, s.Answers)
+	if s.Masked > 0 {
+		text += fmt.Sprintf(", %d of these masked", s.Masked)
+	}
+	if s.Sampled > 0 {
+		text += fmt.Sprintf("; the student wrote %d of the answers", s.Sampled)
+	}
+	if t.data.eos >= 0 {
+		text += fmt.Sprintf("; %d answers end with %q", s.Ended, t.data.tokenizer.Token(t.data.eos))
+	}
+	t.run.noteOnce(lab.Info, fmt.Sprintf("%s; divergence %.4g nats an answer token, its gradient's norm %.3g", text, s.Divergence, s.GradNorm))
+	if s.Equal {
+		t.run.noteOnce(lab.Warning, t.stage+": the teacher is the student, weight for weight: the divergence is 0 until the labels change the student")
+	}
+	return nil
+}
+
+// start is what training starts from.
+type start struct {
+	key    string        // of the weights, empty for a fresh shape
+	fresh  recipe.Values // the parameters of a fresh shape
+	origin model.Config  // as in artifactModel
+	shape  model.Config
+	model  func(ctx context.Context) (*model.Model, error) // the caller may change it
+}
+
+// start opens what a training step starts from: the model named into, else the step's own.
+func (w *worker) start(s scenario.Step, into string, seed uint64) (*start, error) {
+	if shape, ok := w.cell.Point.Model(into); ok && into != "" && shape.Fresh() {
+		return w.fresh(shape, seed)
+	}
+	from := s.From
+	if into != "" {
+		from = into
+	}
+	source, err := w.weights(from)
+	if err == nil {
+		err = source.checkFloat("trained")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &start{key: source.key, origin: source.origin, shape: source.shape, model: func(ctx context.Context) (*model.Model, error) {
+		m, err := source.load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Trainable(); err != nil {
+			return nil, fmt.Errorf("%s cannot be trained: %w", from, err)
+		}
+		return m.Clone(), nil
+	}}, nil
+}
+
+// fresh starts from random weights.
+func (w *worker) fresh(shape scenario.Model, seed uint64) (*start, error) {
+	config := w.data.shape(shape)
+	return &start{fresh: recipe.Of(shape), origin: config, shape: config, model: func(context.Context) (*model.Model, error) {
+		m, err := model.New(config)
+		if err != nil {
+			return nil, err
+		}
+		m.Init(rand.New(rand.NewPCG(seed, 1)))
+		return m, nil
+	}}, config.Validate()
+}
