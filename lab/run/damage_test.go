@@ -269,7 +269,7 @@ func TestPanic(t *testing.T) {
 		t.Fatalf("run is %s, error %v", out.State, err)
 	}
 	text := err.Error()
-	if !strings.HasPrefix(text, "cell group=8 seed=1: step base: panic: something broke (damage_test.go:") || !strings.Contains(text, "train.go:") || strings.Contains(text, "\n") {
+	if !strings.HasPrefix(text, "cell group=8 seed=1: step base: panic: something broke (damage_test.go:") || !strings.Contains(text, "training.go:") || strings.Contains(text, "\n") {
 		t.Errorf("the error is %q", text)
 	}
 	view := out.Board.Snapshot()
