@@ -20,6 +20,9 @@ type stepWork interface {
 type job struct {
 	model *artifactModel
 	build func(dir string) error // nil where the model exists already
+	// prepare makes the artifacts that build reads, before build and without the lock of computing,
+	// which they take themselves; it may be nil
+	prepare func() error
 	// trains says that build keeps the state of a training
 	trains bool
 	// report emits what is known of the artifact, once in a run; it may be nil

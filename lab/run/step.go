@@ -101,6 +101,11 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 		here := false // the artifact is built by this cell
 		build := func(dir string) error {
 			here = true
+			if j.prepare != nil {
+				if err := j.prepare(); err != nil {
+					return err
+				}
+			}
 			return w.run.compute(func() error { return j.build(dir) })
 		}
 		a, err := w.run.artifact(ctx, j.model.recipe, s.Kind+" "+s.Name, build)
