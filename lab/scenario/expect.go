@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/stat"
 )
 
 // Expectation is a comparison that a run is expected to satisfy:
@@ -19,7 +20,9 @@ import (
 //	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")"
 //
 // A suffix is one of the metric's unit, as tables write it: 20ms, 300kB, 3%, 1.5x. A metric is the
-// row's value over all seeds. A number with a unit is multiplied by ratios alone. Axes of the sweep
+// row's value over all seeds. Of quality metrics of several seeds a verdict also tells the mean
+// difference of the two sides, paired by seed, with its 95% interval. A number with a unit is
+// multiplied by ratios alone. Axes of the sweep
 // that no metric names are free: the expectation must hold at each of their values, and each gives
 // a verdict.
 type Expectation struct {
@@ -142,12 +145,20 @@ func (e failedError) Error() string {
 
 // used is what an expectation compares.
 type used struct {
-	values   []string // "auc(row=w8a8) = 0.7"
-	warnings []string // of these values, each once
+	values   []string               // "auc(row=w8a8) = 0.7"
+	warnings []string               // of these values, each once
+	found    map[string]lab.Summary // by the operand's text
+	timing   bool
 }
 
 func (u *used) add(o operand, s lab.Summary) {
 	u.values = append(u.values, fmt.Sprintf("%s = %.6g", o.text, s.Value))
+	if u.found == nil {
+		u.found = map[string]lab.Summary{}
+	}
+	u.found[o.text] = s
+	metric, known := lab.MetricByKey(o.metric)
+	u.timing = u.timing || known && metric.Timing
 	for _, w := range s.Warnings {
 		if !slices.Contains(u.warnings, w) {
 			u.warnings = append(u.warnings, w)
@@ -186,20 +197,66 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string, fo
 	if math.IsNaN(left) || math.IsNaN(right) {
 		return false, reason + "; not a number", nil
 	}
-	return held, reason, nil
+	return held, reason + e.difference(found), nil
+}
+
+// difference tells the difference of the two sides over seeds; "" where there are no seeds that all
+// metrics have, or the metrics are timings, whose values are medians.
+func (e *Expectation) difference(of *used) string {
+	if of.timing {
+		return ""
+	}
+	var seeds []int
+	for _, s := range of.found {
+		var own []int
+		for _, m := range s.Seeds {
+			own = append(own, m.Seed)
+		}
+		if seeds != nil && !slices.Equal(own, seeds) {
+			return ""
+		}
+		seeds = own
+	}
+	differences := make([]float64, len(seeds))
+	for i := range seeds {
+		at := func(o operand) (float64, error) { return of.found[o.text].Seeds[i].Value, nil }
+		left, _ := sum(e.left, at) // of values that are there
+		right, _ := sum(e.right, at)
+		differences[i] = left - right
+	}
+	mean := stat.MeanInterval(differences)
+	if !mean.Bounded() || mean.High == mean.Low {
+		return ""
+	}
+	text := fmt.Sprintf("; difference %.3g [%.3g, %.3g] over %d seeds", mean.Value, mean.Low, mean.High, len(seeds))
+	if mean.Low <= 0 && mean.High >= 0 {
+		text += ", which 0 lies in"
+	}
+	return text
 }
 
 func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *used) (float64, error) {
+	return sum(terms, func(o operand) (float64, error) {
+		s, err := o.value(v, axes, free)
+		if err != nil {
+			return 0, err
+		}
+		found.add(o, s)
+		return s.Value, nil
+	})
+}
+
+// sum is that of products of metrics' values.
+func sum(terms []term, value func(o operand) (float64, error)) (float64, error) {
 	var sum float64
 	for _, t := range terms {
 		product := t.scale
 		for _, o := range t.metrics {
-			s, err := o.value(v, axes, free)
+			x, err := value(o)
 			if err != nil {
 				return 0, err
 			}
-			found.add(o, s)
-			product *= s.Value
+			product *= x
 		}
 		sum += product
 	}

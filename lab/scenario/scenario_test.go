@@ -409,3 +409,41 @@ func TestVerdictsCarryWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestVerdictsTellTheDifference: a verdict on quality tells the mean difference of its sides,
+// paired by seed, with Student's interval; of timings, of one seed and of seeds that agree there is
+// none.
+func TestVerdictsTellTheDifference(t *testing.T) {
+	for _, c := range []struct {
+		expectation string
+		values      [][3]float64 // of each seed: auc of FM, auc of kd, ttft_cold_p50 of both
+		want        string       // the end of the verdict's text
+	}{
+		// differences 0.1, 0.2, 0.3: t(0.975, 2) = 4.303, 0.1/√3 = 0.0577
+		{`auc(row=FM) > auc(row=kd)`, [][3]float64{{0.5, 0.4, 1}, {0.7, 0.5, 2}, {0.8, 0.5, 3}}, "; difference 0.2 [-0.0484, 0.448] over 3 seeds, which 0 lies in"},
+		// 2·kd − FM = 0.3, 0.3, 0.2, 0.2: mean 0.25, t(0.975, 3) = 3.182, 0.0577/2
+		{`2*auc(row=kd) > auc(row=FM)`, [][3]float64{{0.5, 0.4, 1}, {0.5, 0.4, 1}, {0.6, 0.4, 1}, {0.6, 0.4, 1}}, "; difference 0.25 [0.158, 0.342] over 4 seeds"},
+		{`auc(row=FM) > auc(row=kd)`, [][3]float64{{0.5, 0.4, 1}}, "auc(row=kd) = 0.4"},
+		{`auc(row=FM) > auc(row=kd)`, [][3]float64{{0.5, 0.4, 1}, {0.5, 0.4, 2}}, "auc(row=kd) = 0.4"},
+		{`ttft_cold_p50(row=FM) > 1ms`, [][3]float64{{0.5, 0.4, 1}, {0.5, 0.4, 3}}, "ttft_cold_p50(row=FM) = 2"},
+	} {
+		o := options()
+		o.Seeds = len(c.values)
+		s, err := scenario.Parse("x.yaml", []byte(small+"serve: { workload: ranking, members: 4 }\nexpect: [ \""+c.expectation+"\" ]\n"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := s.Plan()
+		begin := plan.Begin()
+		events := []lab.Event{{Kind: lab.KindBegin, Begin: &begin}}
+		for i, cell := range plan.Cells {
+			of := c.values[i]
+			for k, row := range []string{"FM", "kd"} {
+				events = append(events, lab.Event{Kind: lab.KindRow, Cell: cell.ID, Row: row, Values: map[string]lab.Measure{"auc": {Value: of[k]}, "ttft_cold_p50": {Value: of[2]}}})
+			}
+		}
+		if got := s.Verdicts(lab.Fold(events).Snapshot()); len(got) != 1 || !strings.HasSuffix(got[0].Text, c.want) {
+			t.Errorf("%s of %v: found %+v, expected the end %q", c.expectation, c.values, got, c.want)
+		}
+	}
+}
