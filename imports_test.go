@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	".":                     {"tui", "lab", "lab/*", "scenarios"},
 	"tui":                   {"lab", "lab/*"},
 	"lab":                   {"lab/stat"},
-	"lab/scenario":          {"lab"},
+	"lab/scenario":          {"lab", "lab/stat"},
 	"lab/stat":              {},
 	"lab/recipe":            {},
 	"lab/store":             {"lab", "lab/recipe"},
