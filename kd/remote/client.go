@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -23,6 +24,23 @@ type client struct {
 	url    *url.URL
 	secret string
 	http   *http.Client
+}
+
+// newClient checks a Config and fills it.
+func newClient(c Config) (client, error) {
+	c = c.filled()
+	if err := c.check(); err != nil {
+		return client{}, fmt.Errorf("teacher by URL: %w", err)
+	}
+	u, err := c.call()
+	if err != nil {
+		return client{}, err
+	}
+	secret, err := c.key()
+	if err != nil {
+		return client{}, err
+	}
+	return client{c, u, secret, &http.Client{Transport: c.Transport}}, nil
 }
 
 // request is the body of a call.
@@ -66,33 +84,42 @@ const (
 	mostNamedWait = 5 * time.Minute
 )
 
-// ask sends a request, again where that may help, and reads the answer's lists.
-func (c *client) ask(ctx context.Context, r request) ([]list, error) {
-	body, err := json.Marshal(r)
+// ask sends a request about a prompt and reads the answer's lists.
+func (c *client) ask(ctx context.Context, r request) (lists []list, err error) {
+	err = c.call(ctx, r, func(answer io.Reader) (err error) {
+		lists, err = parseAnswer(answer, len(r.Prompt), c.config.Vocab)
+		return err
+	})
+	return lists, err
+}
+
+// call sends a request, again where that may help, and has its answer read.
+func (c *client) call(ctx context.Context, request any, read func(answer io.Reader) error) error {
+	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	wait := firstWait
 	for attempt := 1; ; attempt++ {
-		lists, named, err := c.once(ctx, body, len(r.Prompt))
+		named, err := c.once(ctx, body, read)
 		if err == nil {
-			return lists, nil
+			return nil
 		}
 		if ended := ctx.Err(); ended != nil {
-			return nil, ended
+			return ended
 		}
 		if !again(err) {
-			return nil, c.named(err)
+			return c.named(err)
 		}
 		if attempt == c.config.Attempts {
-			return nil, c.named(fmt.Errorf("no answer in %d attempts; the last: %w", attempt, err))
+			return c.named(fmt.Errorf("no answer in %d attempts; the last: %w", attempt, err))
 		}
 		if named > mostNamedWait {
-			return nil, c.named(fmt.Errorf("%w; it asks to wait for %v", err, named))
+			return c.named(fmt.Errorf("%w; it asks to wait for %v", err, named))
 		}
 		pause := max(named, time.Duration(float64(wait)*(0.5+c.config.Random()/2)))
 		if err := c.config.Sleep(ctx, pause); err != nil {
-			return nil, err
+			return err
 		}
 		wait = min(2*wait, mostWait)
 	}
@@ -113,12 +140,12 @@ func again(err error) bool {
 }
 
 // once is one attempt. wait is the one that the answer names.
-func (c *client) once(ctx context.Context, body []byte, positions int) (lists []list, wait time.Duration, err error) {
+func (c *client) once(ctx context.Context, body []byte, read func(io.Reader) error) (wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("no whole answer within %v", c.config.Timeout))
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, 0, answerError{err}
+		return 0, answerError{err}
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if c.secret != "" {
@@ -126,22 +153,22 @@ func (c *client) once(ctx context.Context, body []byte, positions int) (lists []
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return nil, 0, cause(ctx, err)
+		return 0, cause(ctx, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode/100 != 2 {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
-		return nil, c.retryAfter(answer), &StatusError{answer.StatusCode, c.beginning(text)}
+		return c.retryAfter(answer), &StatusError{answer.StatusCode, c.beginning(text)}
 	}
 	limited := &bounded{r: answer.Body, left: c.config.MaxAnswer, most: c.config.MaxAnswer}
-	lists, err = parseAnswer(limited, positions, c.config.Vocab)
+	err = read(limited)
 	switch {
 	case err == nil:
-		return lists, 0, nil
+		return 0, nil
 	case limited.failed != nil: // the connection, not the content
-		return nil, 0, cause(ctx, limited.failed)
+		return 0, cause(ctx, limited.failed)
 	}
-	return nil, 0, answerError{fmt.Errorf("status %d: %w; the answer begins with %s", answer.StatusCode, err, c.beginning(limited.head))}
+	return 0, answerError{fmt.Errorf("status %d: %w; the answer begins with %s", answer.StatusCode, err, c.beginning(limited.head))}
 }
 
 // cause is why a request ended: its own timeout by its name, and no address twice.
@@ -211,4 +238,43 @@ func (b *bounded) Read(p []byte) (int, error) {
 		b.failed = err
 	}
 	return n, err
+}
+
+// each does n pieces of work that ask the endpoint, some at a time. When one fails the others are
+// ended.
+func (c *client) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, n)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(c.config.Concurrent, n) {
+		workers.Go(func() {
+			for i := range next {
+				if errs[i] = do(ctx, i); errs[i] != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return firstCause(errs)
+}
+
+// firstCause is the first error that is not the end of the others, if there is one.
+func firstCause(errs []error) error {
+	var ended error
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, context.Canceled):
+			ended = err
+		case err != nil:
+			return fmt.Errorf("example %d: %w", i, err)
+		}
+	}
+	return ended
 }

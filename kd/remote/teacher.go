@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"sync"
 
 	"slimlab/kd"
 	"slimlab/kernels"
@@ -36,19 +35,11 @@ type Teacher struct {
 
 // Dial finds out with one or two requests which form the endpoint has.
 func Dial(ctx context.Context, c Config) (*Teacher, error) {
-	c = c.filled()
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("teacher by URL: %w", err)
-	}
-	u, err := c.call()
+	client, err := newClient(c)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := c.key()
-	if err != nil {
-		return nil, err
-	}
-	t := &Teacher{config: c, client: client{c, u, secret, &http.Client{Transport: c.Transport}}}
+	t := &Teacher{config: client.config, client: client}
 	return t, t.probe(ctx)
 }
 
@@ -153,44 +144,16 @@ func (t *Teacher) Prepare(ctx context.Context, examples []kd.Example) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lists, errs := make([][]list, len(examples)), make([]error, len(examples))
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(t.config.Concurrent, len(examples)) {
-		workers.Go(func() {
-			for i := range next {
-				if lists[i], errs[i] = t.ask(ctx, &examples[i], chosen[i]); errs[i] != nil {
-					cancel()
-				}
-			}
-		})
-	}
-	for i := range examples {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
+	lists := make([][]list, len(examples))
+	err = t.client.each(ctx, len(examples), func(ctx context.Context, i int) (err error) {
+		lists[i], err = t.ask(ctx, &examples[i], chosen[i])
+		return err
+	})
 	t.answers = make(map[string][]list, len(examples))
 	for i := range examples {
 		t.answers[t.key(&examples[i])] = lists[i]
 	}
-	return firstCause(errs)
-}
-
-// firstCause is the first error that is not the end of the others, if there is one.
-func firstCause(errs []error) error {
-	var ended error
-	for i, err := range errs {
-		switch {
-		case errors.Is(err, context.Canceled):
-			ended = err
-		case err != nil:
-			return fmt.Errorf("example %d: %w", i, err)
-		}
-	}
-	return ended
+	return err
 }
 
 func (t *Teacher) choose(ctx context.Context, examples []kd.Example) ([][][]int32, error) {

@@ -19,5 +19,6 @@
 // Stats, StepStats, Late and Last say what is written, and Doubt when none of it ends or all of it
 // ends at once.
 //
-// It leaves out text: prompts and answers are token ids; and writers that are not models in memory.
+// It leaves out text: prompts and answers are token ids, also those of a Writer, which stands for
+// a teacher that is no model in memory.
 package rollout

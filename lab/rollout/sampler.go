@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"slimlab/kd"
@@ -27,6 +28,13 @@ type Options struct {
 	Seed        uint64
 	Replay      *Replay      // nil samples a share of Fraction
 	Speculative *Speculative // nil leaves the student's answers as it writes them
+	Writer      Writer       // writes the teacher's answers in place of a model in memory; may be nil
+}
+
+// Writer writes answers, such as a model at a URL.
+type Writer interface {
+	// Write answers requests, in their order. Of a result Tokens, Finish and Stopped are read.
+	Write(ctx context.Context, requests []serve.Request) ([]serve.Result, error)
 }
 
 func (o Options) check() error {
@@ -87,7 +95,7 @@ func New(given kd.Batches, student, teacher *model.Model, o Options) (*Sampler, 
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("rollout: %w", err)
 	}
-	if o.Teacher > 0 && teacher == nil {
+	if o.Teacher > 0 && teacher == nil && o.Writer == nil {
 		return nil, fmt.Errorf("rollout: a teacher's share of %v, and there is no teacher that writes", o.Teacher)
 	}
 	if o.Speculative != nil && teacher == nil {
@@ -234,10 +242,39 @@ func (s *Sampler) answers(ctx context.Context, w *writer, requests []serve.Reque
 		s.watch.judged(s.skd.judged, s.skd.accepted)
 		return results, err
 	}
+	if w.origin == kd.OfTeacher && s.options.Writer != nil {
+		return s.written(ctx, requests)
+	}
 	if err := w.ready(requests); err != nil {
 		return nil, err
 	}
 	return w.engine.DoAll(ctx, requests)
+}
+
+// written are answers of Options.Writer, which must be such as the student can read.
+func (s *Sampler) written(ctx context.Context, requests []serve.Request) ([]serve.Result, error) {
+	results, err := s.options.Writer.Write(ctx, requests)
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != len(requests) {
+		return nil, fmt.Errorf("the writer gave %d answers to %d requests", len(results), len(requests))
+	}
+	for i := range results {
+		tokens := results[i].Tokens
+		if results[i].Finish == serve.FinishStop {
+			tokens = append(slices.Clone(tokens), results[i].Stopped)
+		}
+		if len(tokens) == 0 || len(tokens) > requests[i].MaxTokens {
+			return nil, fmt.Errorf("the writer's answer has %d tokens, expected 1 to %d", len(tokens), requests[i].MaxTokens)
+		}
+		for _, id := range tokens {
+			if id < 0 || int(id) >= s.writers[0].vocab {
+				return nil, fmt.Errorf("the writer's answer has token %d, and the student knows %d", id, s.writers[0].vocab)
+			}
+		}
+	}
+	return results, nil
 }
 
 // answered is a given example with a sampled answer. The prompt's tokens keep their weights; the
