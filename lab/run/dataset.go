@@ -155,6 +155,26 @@ func (r *Run) loadedPositions(ctx context.Context, p *scenario.Point) (int, erro
 	return fewest, nil
 }
 
+// elsewhere is a point's task in another world, in the tokens of its own.
+func (r *Run) elsewhere(ctx context.Context, own *dataset, p *scenario.Point, world int) (*dataset, error) {
+	point := *p
+	d := &dataset{tokenizer: own.tokenizer}
+	var open func() error
+	switch t := p.Task; {
+	case t.Recsys != nil:
+		other := *t.Recsys
+		other.World, point.Task.Recsys = world, &other
+		open = func() error { return r.openRecsys(ctx, d, point.Task, p.Tokenizer) }
+	case t.Reasoning != nil:
+		other := *t.Reasoning
+		other.World, point.Task.Reasoning = world, &other
+		open = func() error { return r.openReasoning(ctx, d, &point) }
+	default:
+		return nil, fmt.Errorf("is %d, and task %s has no worlds: leave it out", world, p.Task.Kind)
+	}
+	return r.tasks.get(datasetKey(&point, []string{"in the tokens of", own.tokenizer.Hash()}), func() (*dataset, error) { return d, open() })
+}
+
 func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz scenario.Tokenizer) error {
 	cfg := task.DefaultRecsys()
 	cfg.WorldSeed = uint64(t.Recsys.World)

@@ -67,7 +67,7 @@ func (d *Distil) plan(ctx context.Context, w *worker, s scenario.Step) (job, err
 	if err != nil {
 		return job{}, err
 	}
-	training, err := w.train(s, &d.Training, &teaching{teacher}, objective, d.Samples)
+	training, err := w.train(ctx, s, &d.Training, &teaching{teacher}, objective, d.Samples)
 	if err != nil {
 		return job{}, err
 	}

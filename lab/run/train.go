@@ -38,6 +38,7 @@ type Later struct {
 	Patience int      `json:",omitzero" key:"patience" default:"0" omit:"default" min:"0" max:"1000000" doc:"stop after so many evaluations in a row without a lower validation loss; 0 is never"`
 	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w4a16, w4a16-asym or w4a8, the last three with groups such as w4a16-g32; the step leaves packed weights"`
 	Seed     int      `json:",omitempty" key:"seed" default:"0" omit:"default" min:"0" max:"1000000000" doc:"seed of the step's fresh weights, samples and order of the data, the same in every cell, so that they share its model; 0 is the cell's"`
+	World    int      `json:",omitempty" key:"world" default:"0" omit:"default" min:"0" max:"1000000000" doc:"of a task with generated worlds: train on another world than the one that is measured, for a base that knows the language alone; 0 is the task's"`
 }
 
 type through string
@@ -111,7 +112,7 @@ func (t *Training) student(from string) string {
 }
 
 func (t *Train) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	training, err := w.train(s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
+	training, err := w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
 	if err != nil {
 		return job{}, err
 	}

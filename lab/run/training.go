@@ -24,6 +24,7 @@ type training struct {
 	step      scenario.Step
 	keys      *Training
 	seed      uint64
+	data      *dataset // that it learns from: the worker's, or that of another world
 	from      *start
 	scheme    quant.Scheme // that the weights are rounded to
 	objective kd.Objective
@@ -44,8 +45,8 @@ type trainFacts struct {
 }
 
 // train plans supervised training, or by a teacher distillation.
-func (w *worker) train(s scenario.Step, keys *Training, teaching *teaching, objective kd.Objective, samples Samples) (*training, error) {
-	t := &training{worker: w, step: s, keys: keys, seed: uint64(w.cell.Seed), objective: objective, teaching: teaching, samples: samples}
+func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, teaching *teaching, objective kd.Objective, samples Samples) (*training, error) {
+	t := &training{worker: w, step: s, keys: keys, seed: uint64(w.cell.Seed), data: w.data, objective: objective, teaching: teaching, samples: samples}
 	if keys.Seed != 0 {
 		t.seed = uint64(keys.Seed)
 	}
@@ -65,12 +66,18 @@ func (w *worker) train(s scenario.Step, keys *Training, teaching *teaching, obje
 	if err != nil {
 		return nil, keyError{"through", fmt.Errorf("is %s: %w", keys.Through, err)}
 	}
-	if n := w.data.TrainSize(); n > 0 && keys.Data > n {
+	if keys.World != 0 {
+		if t.data, err = w.run.elsewhere(ctx, w.data, w.cell.Point, keys.World); err != nil {
+			return nil, keyError{"world", err}
+		}
+	}
+	if n := t.data.TrainSize(); n > 0 && keys.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, keys.Data, n))
 	}
-	t.of = w.data.recipe(s.Kind, trainVersion)
+	t.of = t.data.recipe(s.Kind, trainVersion)
 	t.of.Parameters, t.of.Seed = recipe.Of(s.Work), t.seed
 	delete(t.of.Parameters, "seed") // the same training, whoever says its seed
+	delete(t.of.Parameters, "world")
 	if t.from.fresh != nil {
 		t.of.Parameters["shape"] = t.from.fresh
 	} else {
