@@ -12,6 +12,8 @@ type reference struct {
 	c    Config
 	flat []float64            // all parameters, in the order of Model.Flat
 	p    map[string][]float64 // views of flat by name
+	// sees the stream [tokens][hidden] into each layer
+	stream func(layer int, x [][]float64)
 }
 
 func newReference(m *Model) *reference {
@@ -109,6 +111,9 @@ func (t *reference) hidden(tokens []int32) [][]float64 {
 	}
 	for layer, c := range t.c.Layers {
 		prefix := "model.layers." + string(rune('0'+layer)) + "."
+		if t.stream != nil {
+			t.stream(layer, x)
+		}
 		var keys, values [][]float64
 		for i := range x {
 			n := t.norm(prefix+"input_layernorm", x[i])

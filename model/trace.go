@@ -259,11 +259,28 @@ func (t *Trace) upToActivity(m *Model, layer int) {
 	bl.Up.addBias(l.up, rows)
 }
 
+// Stream is the residual stream [tokens, hidden] into a layer, from 0, in the last Forward: the
+// tokens' embeddings for the first, else what the layer before has left. It is valid until the next
+// Forward and may not be changed.
+func (t *Trace) Stream(layer int) []float32 { return t.layers[layer].x }
+
 // Backward runs the recorded pass backward from dHidden [tokens, hidden] (overwritten) and adds to
 // g. The loss adds the gradient of the head; with a tied head both add to the same view. The
 // record is used up: one Backward follows a Forward.
 func (t *Trace) Backward(ctx context.Context, m *Model, dHidden []float32, g *Gradients) {
+	t.BackwardThrough(ctx, m, dHidden, nil, g)
+}
+
+// BackwardThrough is Backward for a loss that reads streams as well: dStreams[layer] is its
+// gradient [tokens, hidden] with respect to Stream(layer). A nil one, or a list that ends before
+// it, is zero.
+func (t *Trace) BackwardThrough(ctx context.Context, m *Model, dHidden []float32, dStreams [][]float32, g *Gradients) {
 	rows := len(t.batch.Tokens)
+	for layer, d := range dStreams {
+		if d != nil && (layer >= len(t.layers) || len(d) != rows*m.Hidden) {
+			panic(fmt.Sprintf("model: Trace.BackwardThrough: gradient of %d elements of the stream into layer %d, the pass had %d tokens of %d and %d layers", len(d), layer, rows, m.Hidden, len(t.layers)))
+		}
+	}
 	if len(dHidden) != rows*m.Hidden {
 		panic(fmt.Sprintf("model: Trace.Backward: gradient of %d elements, the pass had %d tokens of %d", len(dHidden), rows, m.Hidden))
 	}
@@ -283,6 +300,9 @@ func (t *Trace) Backward(ctx context.Context, m *Model, dHidden []float32, g *Gr
 			break
 		}
 		t.attentionBackward(m, i, dHidden, g)
+		if i < len(dStreams) && dStreams[i] != nil {
+			kernels.Add(t.dx, dStreams[i])
+		}
 	}
 	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)
 }

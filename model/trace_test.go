@@ -88,6 +88,80 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 	}
 }
 
+// TestGradientsThroughStreams: a loss that reads the streams into layers beside the last states, one
+// factor for each number of them, against central differences.
+func TestGradientsThroughStreams(t *testing.T) {
+	for name, c := range families() {
+		t.Run(name, func(t *testing.T) {
+			m := random(t, c, 3)
+			rng := rand.New(rand.NewPCG(5, 6))
+			b := pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 4, m.Vocab))
+			n := len(b.Tokens) * m.Hidden
+			factors := make([][]float32, 3) // of the stream into either layer, and of the last states
+			for i := range factors {
+				for range n {
+					factors[i] = append(factors[i], float32(rng.NormFloat64()))
+				}
+			}
+			ref := newReference(m)
+			loss := func() (sum float64) {
+				for s := range len(b.Starts) - 1 {
+					add := func(of []float32, x [][]float64) {
+						for i := range x {
+							for j, v := range x[i] {
+								sum += float64(of[(b.Starts[s]+i)*m.Hidden+j]) * v
+							}
+						}
+					}
+					ref.stream = func(layer int, x [][]float64) { add(factors[layer], x) }
+					add(factors[2], ref.hidden(b.Tokens[b.Starts[s]:b.Starts[s+1]]))
+				}
+				return sum
+			}
+			want := make([]float64, len(ref.flat))
+			const h = 1e-5
+			for i, v := range ref.flat {
+				ref.flat[i] = v + h
+				up := loss()
+				ref.flat[i] = v - h
+				want[i] = (up - loss()) / (2 * h)
+				ref.flat[i] = v
+			}
+			for _, recompute := range []bool{false, true} {
+				g, trace := NewGradients(m), NewTrace(m, 4, TraceOptions{Recompute: recompute})
+				var sum float64
+				states := [][]float32{nil, nil, trace.Forward(context.Background(), m, b)}
+				states[0], states[1] = trace.Stream(0), trace.Stream(1)
+				for i, x := range states {
+					for j, v := range x {
+						sum += float64(v) * float64(factors[i][j])
+					}
+				}
+				if all := loss(); math.Abs(sum-all) > 1e-5*(1+math.Abs(all)) {
+					t.Errorf("loss %v, reference %v", sum, all)
+				}
+				trace.BackwardThrough(context.Background(), m, slices.Clone(factors[2]), factors[:2], g)
+				rest := want
+				for _, p := range g.views.Parameters() {
+					want := rest[:len(p.Data)]
+					rest = rest[len(p.Data):]
+					if p.Name == "lm_head.weight" { // no state reads it
+						continue
+					}
+					worst, most := 0.0, 0.0
+					for i, v := range p.Data {
+						most = max(most, math.Abs(want[i]))
+						worst = max(worst, math.Abs(float64(v)-want[i]))
+					}
+					if !(worst <= 2e-5*most+1e-6) || most == 0 {
+						t.Errorf("recompute %t: %s differs by %.3g of %.3g", recompute, p.Name, worst, most)
+					}
+				}
+			}
+		})
+	}
+}
+
 // compareGradients compares tensor by tensor, relative to the tensor's largest gradient.
 func compareGradients(t *testing.T, g *Gradients, want []float64, times float64) {
 	t.Helper()
