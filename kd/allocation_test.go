@@ -16,7 +16,7 @@ import (
 // objective.
 func TestStepAllocatesNothing(t *testing.T) {
 	examples := tinyExamples(40, 61, 3)
-	for _, o := range append(objectives(), Objective{CE: 1}) {
+	for _, o := range append(objectives(), Objective{CE: 1}, Objective{Divergence: ForwardKL, Hidden: HiddenLoss{Weight: 0.5, Even: true}}) {
 		for _, recompute := range []bool{false, true} {
 			for _, threads := range []int{1, 2} {
 				restore := parallel.SetThreads(threads)

@@ -44,6 +44,7 @@ type headRows struct {
 type sums struct {
 	loss           float64 // the objective
 	divergence, ce float64 // over answer tokens and over labels, weighted and not normalised
+	hidden         float64 // the hidden-state loss over answer tokens, likewise
 }
 
 // chunkRows chooses the rows of a chunk: about 16 MB of logits, which the last cache may hold, but

@@ -22,6 +22,8 @@ const (
 //	M = (1−CE)·D + CE·(−log q[token])      without a divergence: M = −log q[token]
 //	M′ = −log q[token] (SequenceCE) or M (SequenceMixture)
 //
+// to which Hidden may add a loss of hidden states.
+//
 // Means are weighted by the tokens' weights. What a student wrote itself is no label: of examples
 // of OfStudent only D on their answer tokens counts, so that the mean of the cross-entropy and that
 // over S are taken over the other examples.
@@ -39,6 +41,8 @@ type Objective struct {
 	// of p and q in the divergence; the cross-entropy is always at 1. 0 means 1
 	Temperature float64
 	TimesT2     bool // multiplies the divergence by Temperature² (Hinton et al., 2015)
+
+	Hidden HiddenLoss // beside the shares of the other terms
 }
 
 // Validate reports the first field that has no meaning.
@@ -59,12 +63,23 @@ func (o Objective) Validate() error {
 	case o.Sampled() && o.SequenceLoss == SequenceMixture:
 		return fmt.Errorf("objective: %s over whole sequences, expected over the student's answers alone", o)
 	}
+	if err := o.Hidden.validate(); err != nil {
+		return err
+	}
 	return o.checkParameter()
 }
 
 // Formula writes the objective out, such as
 // "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]".
 func (o Objective) Formula() string {
+	if o.Hidden.used() {
+		return o.distributionFormula() + " + " + o.Hidden.formula()
+	}
+	return o.distributionFormula()
+}
+
+// distributionFormula writes out what is of the tokens' distributions.
+func (o Objective) distributionFormula() string {
 	mixture := o.mixtureFormula()
 	sequence := "CE"
 	if o.SequenceLoss == SequenceMixture {
@@ -151,8 +166,11 @@ func (o Objective) temperature() float64 {
 	return o.Temperature
 }
 
-// needsTeacher reports whether any token's loss has a divergence with weight.
-func (o Objective) needsTeacher() bool {
+// needsTeacher reports whether the teacher is asked anything.
+func (o Objective) needsTeacher() bool { return o.needsRows() || o.Hidden.used() }
+
+// needsRows reports whether any token's loss has a divergence with weight.
+func (o Objective) needsRows() bool {
 	return o.ceShare() < 1 && (o.Sequence < 1 || o.SequenceLoss == SequenceMixture)
 }
 

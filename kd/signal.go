@@ -29,7 +29,8 @@ type Signal struct {
 // ErrNoSignal is in the error of a teacher that teaches nothing.
 var ErrNoSignal = errors.New("the teacher teaches nothing")
 
-// Signal measures the teacher over the batch of step 1 and changes nothing. It is an error, which
+// Signal measures the teacher's distributions over the batch of step 1 and changes nothing; it has
+// no divergence where the objective has none. It is an error, which
 // wraps ErrNoSignal and says why, when no gradient comes from a teacher that is not the student
 // itself. end is the token that ends an answer; −1 is none. It is for one rank alone.
 func (t *Trainer) Signal(ctx context.Context, end int32) (Signal, error) {
@@ -53,12 +54,16 @@ func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 		return s, nil
 	}
 	s.Equal = equalModels(t)
-	given := t.config.Objective
+	if !t.config.Objective.needsRows() {
+		return s, nil
+	}
+	given, hidden := t.config.Objective, t.hidden
 	seen := &seenTeacher{Teacher: t.config.Teacher, signal: &s}
-	t.config.Objective.CE, t.config.Objective.Sequence, t.config.Teacher = 0, 0, seen
+	t.config.Objective.CE, t.config.Objective.Sequence, t.config.Objective.Hidden = 0, 0, HiddenLoss{}
+	t.config.Teacher, t.hidden = seen, nil
 	t.loss.objective, t.loss.teacher = t.config.Objective, seen
 	defer func() {
-		t.config.Objective, t.config.Teacher = given, seen.Teacher
+		t.config.Objective, t.config.Teacher, t.hidden = given, seen.Teacher, hidden
 		t.loss.objective, t.loss.teacher = given, seen.Teacher
 		t.clear = false // the gradients are not
 	}()

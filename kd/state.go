@@ -27,8 +27,9 @@ type stateHeader struct {
 }
 
 // Save writes the trainer's state between two steps: the student's parameters, this rank's moments,
-// the best parameters and what Result returns. A trainer of the same config that restores it goes
-// on to the same bits. The state of what gives the batches is the caller's.
+// the best parameters and what Result returns, and the projections of a hidden-state loss with
+// their moments. A trainer of the same config that restores it goes on to the same bits. The state
+// of what gives the batches is the caller's.
 func (t *Trainer) Save(w io.Writer) error {
 	from, to := t.shard()
 	last := t.result.Last
@@ -36,7 +37,7 @@ func (t *Trainer) Save(w io.Writer) error {
 		Step: int64(last.Step), Total: int64(last.Total), Tokens: int64(last.Tokens), Loss: last.Loss, CE: last.CE, Divergence: last.Divergence,
 		LearningRate: last.LearningRate, GradNorm: last.GradNorm, Validation: last.Validation,
 		BestStep: int64(t.result.BestStep), BestValidation: t.result.BestValidation,
-		Parameters: int64(len(t.flat)), From: int64(from), To: int64(to), OptimizerStep: int64(t.optimizer.step),
+		Parameters: int64(t.parameters()), From: int64(from), To: int64(to), OptimizerStep: int64(t.optimizer.step),
 	}
 	if t.result.Stopped {
 		h.Stopped = 1
@@ -48,12 +49,16 @@ func (t *Trainer) Save(w io.Writer) error {
 		if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
 			return err
 		}
-		for _, x := range [][]float32{t.flat, t.optimizer.m, t.optimizer.v, t.best} {
-			if err := writeFloats(out, x); err != nil {
-				return err
-			}
+		if err := writeFloats(out, t.flat, t.optimizer.m, t.optimizer.v, t.best); err != nil {
+			return err
 		}
-		return nil
+		if t.hidden == nil {
+			return nil
+		}
+		if err := binary.Write(out, binary.LittleEndian, last.Hidden); err != nil {
+			return err
+		}
+		return writeFloats(out, t.hidden.state()...)
 	})
 	if err != nil {
 		return fmt.Errorf("training state: %w", err)
@@ -66,6 +71,8 @@ func (t *Trainer) Save(w io.Writer) error {
 func (t *Trainer) Restore(r io.Reader) error {
 	var h stateHeader
 	var flat, m, v, best []float32
+	var projections [3][]float32 // and their moments
+	hidden := math.NaN()
 	err := stamped.Read(r, stateMark, func(in io.Reader) error {
 		if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
 			return err
@@ -78,12 +85,16 @@ func (t *Trainer) Restore(r io.Reader) error {
 		if h.HasBest == 1 {
 			best = make([]float32, len(t.flat))
 		}
-		for _, x := range [][]float32{flat, m, v, best} {
-			if err := readFloats(in, x); err != nil {
-				return err
-			}
+		if err := readFloats(in, flat, m, v, best); err != nil || t.hidden == nil {
+			return err
 		}
-		return nil
+		if err := binary.Read(in, binary.LittleEndian, &hidden); err != nil {
+			return err
+		}
+		for i, x := range t.hidden.state() {
+			projections[i] = make([]float32, len(x))
+		}
+		return readFloats(in, projections[:]...)
 	})
 	if err != nil {
 		return fmt.Errorf("training state: %w", err)
@@ -91,11 +102,17 @@ func (t *Trainer) Restore(r io.Reader) error {
 	copy(t.flat, flat)
 	copy(t.optimizer.m, m)
 	copy(t.optimizer.v, v)
+	if t.hidden != nil {
+		for i, x := range t.hidden.state() {
+			copy(x, projections[i])
+		}
+		t.hidden.optimizer.step = int(h.OptimizerStep)
+	}
 	t.best, t.optimizer.step = best, int(h.OptimizerStep)
 	t.result = Result{
 		Last: StepReport{
 			Step: int(h.Step), Total: int(h.Total), Tokens: int(h.Tokens), Loss: h.Loss, CE: h.CE, Divergence: h.Divergence,
-			LearningRate: h.LearningRate, GradNorm: h.GradNorm, Validation: h.Validation,
+			LearningRate: h.LearningRate, GradNorm: h.GradNorm, Validation: h.Validation, Hidden: hidden,
 		},
 		BestStep: int(h.BestStep), BestValidation: h.BestValidation, Stopped: h.Stopped == 1,
 	}
@@ -103,12 +120,22 @@ func (t *Trainer) Restore(r io.Reader) error {
 	return nil
 }
 
+// parameters is how many numbers the training learns: the projections of a hidden-state loss are
+// counted, so that a state without them is another training's.
+func (t *Trainer) parameters() int {
+	n := len(t.flat)
+	if t.hidden != nil {
+		n += len(t.hidden.flat)
+	}
+	return n
+}
+
 // checkState reports the state of another training, before memory is taken for it.
 func (t *Trainer) checkState(h *stateHeader) error {
 	from, to := t.shard()
 	switch {
-	case h.Parameters != int64(len(t.flat)) || h.From != int64(from) || h.To != int64(to):
-		return fmt.Errorf("it holds parameters %d to %d of %d, expected %d to %d of %d", h.From, h.To, h.Parameters, from, to, len(t.flat))
+	case h.Parameters != int64(t.parameters()) || h.From != int64(from) || h.To != int64(to):
+		return fmt.Errorf("it holds parameters %d to %d of %d, expected %d to %d of %d", h.From, h.To, h.Parameters, from, to, t.parameters())
 	case h.Step < 0 || h.Step > int64(t.config.Steps) || h.Total != int64(t.config.Steps) && h.Step > 0:
 		return fmt.Errorf("it is after step %d of %d, expected one of %d steps", h.Step, h.Total, t.config.Steps)
 	case h.OptimizerStep != h.Step:
@@ -122,33 +149,37 @@ func (t *Trainer) checkState(h *stateHeader) error {
 // floatsAtOnce is how many numbers are converted at a time.
 const floatsAtOnce = 1 << 14
 
-func writeFloats(w io.Writer, x []float32) error {
+func writeFloats(w io.Writer, vectors ...[]float32) error {
 	buffer := make([]byte, 0, 4*floatsAtOnce)
-	for len(x) > 0 {
-		n := min(len(x), floatsAtOnce)
-		buffer = buffer[:0]
-		for _, v := range x[:n] {
-			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+	for _, x := range vectors {
+		for len(x) > 0 {
+			n := min(len(x), floatsAtOnce)
+			buffer = buffer[:0]
+			for _, v := range x[:n] {
+				buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+			}
+			if _, err := w.Write(buffer); err != nil {
+				return err
+			}
+			x = x[n:]
 		}
-		if _, err := w.Write(buffer); err != nil {
-			return err
-		}
-		x = x[n:]
 	}
 	return nil
 }
 
-func readFloats(r io.Reader, x []float32) error {
+func readFloats(r io.Reader, vectors ...[]float32) error {
 	buffer := make([]byte, 4*floatsAtOnce)
-	for len(x) > 0 {
-		n := min(len(x), floatsAtOnce)
-		if _, err := io.ReadFull(r, buffer[:4*n]); err != nil {
-			return err
+	for _, x := range vectors {
+		for len(x) > 0 {
+			n := min(len(x), floatsAtOnce)
+			if _, err := io.ReadFull(r, buffer[:4*n]); err != nil {
+				return err
+			}
+			for i := range x[:n] {
+				x[i] = math.Float32frombits(binary.LittleEndian.Uint32(buffer[4*i:]))
+			}
+			x = x[n:]
 		}
-		for i := range x[:n] {
-			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(buffer[4*i:]))
-		}
-		x = x[n:]
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func TestTeacherPass(t *testing.T) {
 		}
 	}
 	var p teacherPass
-	if got, want := p.forward(context.Background(), m, b), m.Forward(b, nil); !sameBits(got, want) {
+	if got, want := p.forward(context.Background(), m, b, nil), m.Forward(b, nil); !sameBits(got, want) {
 		t.Error("the teacher's states differ from those of the whole batch at once")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -35,6 +36,9 @@ type ObjectiveChecker interface {
 type Reading struct {
 	Examples []Example
 	Batch    model.Batch // their tokens, each up to the last one that is asked for
+	// states below the last that a HiddenLoss asks for, beside distributions: of a ModelTeacher
+	// alone
+	States []int
 }
 
 // Rows are a teacher's distributions at some targets: whole rows, or lists of tokens.
@@ -99,8 +103,17 @@ func (t *ModelTeacher) Prepare(context.Context, []Example) error { return nil }
 
 // Read runs the model. When ctx ends it returns soon.
 func (t *ModelTeacher) Read(ctx context.Context, r Reading) error {
-	t.hidden = t.pass.forward(ctx, t.model, r.Batch)
+	t.hidden = t.pass.forward(ctx, t.model, r.Batch, r.States)
 	return ctx.Err()
+}
+
+// state is a state [tokens, hidden] of the last Read, as HiddenLoss counts them: the last, or one
+// that was asked for.
+func (t *ModelTeacher) state(i int) []float32 {
+	if i == len(t.model.Layers) {
+		return t.hidden
+	}
+	return t.pass.states[i]
 }
 
 // Rows multiplies the targets' hidden states by the head.
@@ -119,7 +132,8 @@ const teacherTokens = 1024
 
 // teacherPass holds the buffers of a teacher's passes.
 type teacherPass struct {
-	hidden []float32 // [tokens, hidden]
+	hidden []float32   // [tokens, hidden]
+	states [][]float32 // those below the last that were asked for, by layer
 	starts []int
 }
 
@@ -129,10 +143,17 @@ func until(ctx context.Context) model.Tap {
 	return func(int, model.Site, []float32, int, int) (more bool) { return ctx.Err() == nil }
 }
 
-// forward returns the hidden states of a batch, valid until the next call. It runs as many
-// sequences at once as have teacherTokens tokens, at least one.
-func (p *teacherPass) forward(ctx context.Context, m *model.Model, b model.Batch) []float32 {
-	hidden := sized(&p.hidden, len(b.Tokens)*m.Hidden)
+// forward returns the hidden states of a batch, valid until the next call, and keeps those before
+// the layers that were asked for. It runs as many sequences at once as have teacherTokens tokens,
+// at least one.
+func (p *teacherPass) forward(ctx context.Context, m *model.Model, b model.Batch, asked []int) []float32 {
+	p.hidden = sized(&p.hidden, len(b.Tokens)*m.Hidden)
+	for _, layer := range asked {
+		for len(p.states) <= layer {
+			p.states = append(p.states, nil)
+		}
+		p.states[layer] = sized(&p.states[layer], len(p.hidden))
+	}
 	for first := 0; first+1 < len(b.Starts); {
 		from, next := b.Starts[first], first+1
 		p.starts = append(p.starts[:0], 0, b.Starts[next]-from)
@@ -141,8 +162,24 @@ func (p *teacherPass) forward(ctx context.Context, m *model.Model, b model.Batch
 			p.starts = append(p.starts, b.Starts[next]-from)
 		}
 		to := b.Starts[next]
-		m.ForwardInto(hidden[from*m.Hidden:to*m.Hidden], model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, until(ctx))
+		p.part(ctx, m, model.Batch{Tokens: b.Tokens[from:to], Starts: p.starts}, from, asked)
 		first = next
 	}
-	return hidden
+	return p.hidden
+}
+
+// part runs some sequences, whose first token is number from of the batch: it is ForwardInto that
+// looks at the stream before each layer.
+func (p *teacherPass) part(ctx context.Context, m *model.Model, b model.Batch, from int, asked []int) {
+	rows := len(b.Tokens)
+	x := p.hidden[from*m.Hidden : (from+rows)*m.Hidden]
+	m.Embed(x, b.Tokens)
+	for layer := range m.Blocks {
+		if slices.Contains(asked, layer) {
+			copy(p.states[layer][from*m.Hidden:], x)
+		}
+		m.Attention(layer, x, b, until(ctx))
+		m.MLP(layer, x, rows, until(ctx))
+	}
+	m.Norm(x, rows)
 }

@@ -53,10 +53,12 @@ type StepReport struct {
 	Step, Total int     // from 1
 	Loss        float64 // the objective
 	// cross-entropy per answer token that is a label; NaN when the batch has none
-	CE           float64
-	Divergence   float64 // per answer token; NaN without a divergence
+	CE         float64
+	Divergence float64 // per answer token; NaN without a divergence
+	// the hidden-state loss per answer token, without its weight and units; NaN without one
+	Hidden       float64
 	LearningRate float64
-	GradNorm     float64 // before clipping
+	GradNorm     float64 // before clipping; the projections of a hidden-state loss are in it
 	Tokens       int     // of the batches so far, prompts included
 	// cross-entropy per answer token of the validation examples; NaN unless evaluated after this
 	// step
@@ -109,8 +111,10 @@ func (c *TrainConfig) check() error {
 	switch {
 	case c.Student == nil:
 		return fmt.Errorf("there is no student")
-	case c.Objective.needsTeacher() && c.Teacher == nil:
+	case c.Objective.needsRows() && c.Teacher == nil:
 		return fmt.Errorf("objective %s needs a teacher", c.Objective)
+	case c.Objective.needsTeacher() && c.Teacher == nil:
+		return fmt.Errorf("the hidden-state loss of the objective needs a teacher")
 	case c.teacherIs(c.Student):
 		return fmt.Errorf("the teacher is the student itself: it would change with every step; give a clone")
 	case c.Next == nil:
@@ -140,7 +144,7 @@ func (c *TrainConfig) check() error {
 	case c.KeepBest && len(c.Validation) == 0:
 		return fmt.Errorf("the best weights are to be kept, but there are no validation examples to find them by")
 	}
-	if checker, ok := c.Teacher.(ObjectiveChecker); ok && c.Objective.needsTeacher() {
+	if checker, ok := c.Teacher.(ObjectiveChecker); ok && c.Objective.needsRows() {
 		if err := checker.CheckObjective(c.Objective); err != nil {
 			return fmt.Errorf("teacher: %w", err)
 		}

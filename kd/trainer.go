@@ -17,7 +17,7 @@ import (
 // The ranks of a Group meet in each step, in this order: they add up their counts of tokens, which
 // the losses are divided by; their losses; their gradients, of which each rank receives its shard
 // (ReduceScatter); the gradient's norm. Each updates its shard, and all receive the parameters
-// (AllGather).
+// (AllGather). The projections of a hidden-state loss are a second vector, with shards of its own.
 type Trainer struct {
 	config TrainConfig // with its defaults set
 	group  Group
@@ -29,11 +29,12 @@ type Trainer struct {
 	gradients *model.Gradients
 	trace     *model.Trace
 	loss      *headLoss
+	hidden    *hiddenLoss // nil without one
 	pass      pass
 	dHidden   []float32
 	clear     bool // the gradients are zero, as an update leaves them
 	spent     Spent
-	reduced   [8]float64 // see sumOverRanks
+	reduced   [12]float64 // see sumOverRanks
 
 	result Result
 	best   []float32 // with KeepBest: the parameters after BestStep
@@ -78,6 +79,12 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	t.bounds = shardBounds(len(t.flat), c.Group.Size())
 	from, to := t.shard()
 	t.optimizer = newOptimizer(t.flat, ranges, from, to)
+	if c.Objective.Hidden.used() {
+		var err error
+		if t.hidden, err = newHiddenLoss(&c); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
@@ -134,7 +141,8 @@ func (t *Trainer) Spent() Spent {
 func (t *Trainer) Result() Result { return t.result }
 
 // RestoreBest gives the student the weights of Result().BestStep. Without KeepBest, or before the
-// first validation, it does nothing.
+// first validation, it does nothing. The projections of a hidden-state loss, which are no part of
+// the student, stay those of the last step.
 func (t *Trainer) RestoreBest() {
 	if t.best != nil {
 		copy(t.flat, t.best)
@@ -184,17 +192,20 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	c := &t.config
 	s := StepReport{
 		Step: step, Total: c.Steps, Loss: total.loss, LearningRate: c.rate(step), GradNorm: norm,
-		CE: total.ce / n.labels, Divergence: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
+		CE: total.ce / n.labels, Divergence: math.NaN(), Hidden: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
 	}
-	if c.Teacher != nil {
+	if c.Objective.needsRows() {
 		s.Divergence = total.divergence / n.answers
+	}
+	if t.hidden != nil {
+		s.Hidden = total.hidden / n.answers
 	}
 	switch {
 	case finite(s.Loss) && finite(s.GradNorm):
 	case step == 1: // nothing was learned yet
 		model := "student"
 		// the cross-entropy is the student's alone
-		if c.Teacher != nil && finite(s.CE) && !finite(s.Divergence) {
+		if finite(s.CE) && (c.Objective.needsRows() && !finite(s.Divergence) || t.hidden != nil && !finite(s.Hidden)) {
 			model = "teacher"
 		}
 		return fmt.Errorf("loss %v and gradient norm %v are not finite: the %s's numbers are %w", s.Loss, s.GradNorm, model, ErrNotFinite)
@@ -248,6 +259,9 @@ func (t *Trainer) count(ctx context.Context, batch []Example, failed error) (cou
 	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.labels, &n.sequence, &n.tokens, &examples); err != nil {
 		return n, err
 	}
+	if t.hidden != nil && n.answers > 0 {
+		return n, nil
+	}
 	for k := range kinds {
 		if n.of(k) > 0 && t.config.Objective.weights(k, n) != (weights{}) {
 			return n, nil
@@ -265,6 +279,12 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 	t.clear = false
 	c := &t.config
 	t.loss.pack(c.Student)
+	reading, streams := Reading{}, [][]float32(nil)
+	if t.hidden != nil {
+		t.hidden.pack()
+		clear(t.hidden.gradient)
+		reading.States, streams = t.hidden.asked, t.hidden.streams
+	}
 	var total sums
 	failed := eachPass(&t.pass, batch, c.passTokens, c.Objective.Sequence > 0, func(p *pass) error {
 		if err := ctx.Err(); err != nil {
@@ -272,7 +292,8 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 		}
 		if t.needsTeacher(p) {
 			start := time.Now()
-			err := c.Teacher.Read(ctx, Reading{p.examples, p.batch})
+			reading.Examples, reading.Batch = p.examples, p.batch
+			err := c.Teacher.Read(ctx, reading)
 			t.spent.Teacher += time.Since(start)
 			if err != nil {
 				return fmt.Errorf("teacher: %w", err)
@@ -284,33 +305,52 @@ func (t *Trainer) gradient(ctx context.Context, batch []Example, n counts) (sums
 		if err := t.loss.add(ctx, &total, headPass{pass: p, counts: n, student: student, dHidden: dHidden, head: t.gradients.Head}); err != nil {
 			return fmt.Errorf("teacher: %w", err)
 		}
-		t.trace.Backward(ctx, c.Student, dHidden, t.gradients)
+		if t.hidden != nil {
+			if err := t.hidden.add(&total, hiddenPass{p, n.answers, t.trace, student.hidden, dHidden}); err != nil {
+				return fmt.Errorf("teacher: %w", err)
+			}
+		}
+		t.trace.BackwardThrough(ctx, c.Student, dHidden, streams, t.gradients)
 		return ctx.Err() // the numbers may be wrong
 	})
 	if t.rounded != nil {
 		t.rounded.take(t.gradients.Flat, t.flat)
 	}
-	err := t.sumOverRanks(ctx, failed, &total.loss, &total.divergence, &total.ce)
+	err := t.sumOverRanks(ctx, failed, &total.loss, &total.divergence, &total.ce, &total.hidden)
 	return total, err
 }
 
-// needsTeacher reports whether any target of a pass carries a divergence.
+// needsTeacher reports whether any target of a pass carries a divergence, or a hidden-state loss.
 func (t *Trainer) needsTeacher(p *pass) bool {
 	answers := len(p.targets[labels]) + len(p.targets[samples])
-	return t.config.Teacher != nil && (answers > 0 || t.config.Objective.SequenceLoss == SequenceMixture)
+	o := &t.config.Objective
+	return t.config.Teacher != nil && (answers > 0 || o.needsRows() && o.SequenceLoss == SequenceMixture)
 }
 
-// gradientNorm sums this rank's shard of the gradients over the ranks and returns the norm of all
-// shards.
+// gradientNorm sums this rank's shards of the gradients over the ranks and returns the norm of all
+// shards, those of the projections included.
 func (t *Trainer) gradientNorm(ctx context.Context) (float64, error) {
-	gradient := t.gradientVector()
-	if err := t.group.ReduceScatter(ctx, gradient, t.bounds); err != nil {
+	squares, err := t.shardSquares(ctx, t.gradientVector(), t.bounds)
+	if err == nil && t.hidden != nil {
+		var more float64
+		more, err = t.shardSquares(ctx, t.hidden.gradient, t.hidden.bounds)
+		squares += more
+	}
+	if err != nil {
 		return 0, err
 	}
-	from, to := t.shard()
-	squares := kernels.SumSquares(gradient[from:to])
-	err := t.sumOverRanks(ctx, nil, &squares)
+	err = t.sumOverRanks(ctx, nil, &squares)
 	return math.Sqrt(squares), err
+}
+
+// shardSquares sums this rank's shard of a gradient over the ranks and returns the sum of its
+// squares.
+func (t *Trainer) shardSquares(ctx context.Context, gradient []float32, bounds []int) (float64, error) {
+	if err := t.group.ReduceScatter(ctx, gradient, bounds); err != nil {
+		return 0, err
+	}
+	rank := t.group.Rank()
+	return kernels.SumSquares(gradient[bounds[rank]:bounds[rank+1]]), nil
 }
 
 // update updates this rank's shard of the parameters and receives those of the others.
@@ -320,8 +360,8 @@ func (t *Trainer) update(ctx context.Context, rate, norm float64) error {
 		scale = t.config.Clip / norm
 	}
 	from, to := t.shard()
-	gradient := t.gradientVector()
-	t.optimizer.update(gradient[from:to], optimizerStep{rate, t.config.WeightDecay, scale})
+	gradient, by := t.gradientVector(), optimizerStep{rate, t.config.WeightDecay, scale}
+	t.optimizer.update(gradient[from:to], by)
 	if t.rounded == nil {
 		clear(gradient[:from]) // the update has cleared the shard
 		clear(gradient[to:])
@@ -329,6 +369,11 @@ func (t *Trainer) update(ctx context.Context, rate, norm float64) error {
 	}
 	err := t.group.AllGather(ctx, t.flat, t.bounds)
 	t.changed()
+	if l := t.hidden; l != nil && err == nil {
+		rank := t.group.Rank()
+		l.optimizer.update(l.gradient[l.bounds[rank]:l.bounds[rank+1]], by)
+		err = t.group.AllGather(ctx, l.flat, l.bounds)
+	}
 	return err
 }
 

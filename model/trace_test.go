@@ -88,8 +88,8 @@ func TestGradientsAgainstFiniteDifferences(t *testing.T) {
 	}
 }
 
-// TestGradientsThroughStreams: a loss that reads the streams into layers beside the last states, one
-// factor for each number of them, against central differences.
+// TestGradientsThroughStreams: a loss that reads the streams into layers beside the last states,
+// one factor for each number of them, against central differences.
 func TestGradientsThroughStreams(t *testing.T) {
 	for name, c := range families() {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -186,7 +187,7 @@ func TestDefaultsOfTheReference(t *testing.T) {
 func TestDistilKeysReachTheObjective(t *testing.T) {
 	o, err := (&Distil{Loss: "jsd:0.3", CE: 0.2, Temperature: 2, TimesT2: true, SequenceLoss: "mixture", Training: Training{Sequence: 0.1}}).objective()
 	want := kd.Objective{Divergence: kd.JSD, Parameter: 0.3, CE: 0.2, Sequence: 0.1, Temperature: 2, TimesT2: true, SequenceLoss: kd.SequenceMixture}
-	if err != nil || o != want {
+	if err != nil || !reflect.DeepEqual(o, want) {
 		t.Errorf("found %+v, %v, expected %+v", o, err, want)
 	}
 }
