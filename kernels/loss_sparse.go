@@ -237,26 +237,26 @@ func (s *sparseRow) listedTerm(i int) (d, qg float64) {
 
 // term is what an outcome with log-probabilities lp and lq adds to the divergence, and q·∂D/∂q
 // of it, up to a multiple of q.
-func (s *sparseRow) term(lp, lq float64) (d, qg float64) {
+func (d Distillation) term(lp, lq float64) (value, qg float64) {
 	p, q := math.Exp(lp), math.Exp(lq)
-	switch s.Divergence {
+	switch d.Divergence {
 	case ForwardKL:
 		return p * (lp - lq), -p
 	case ReverseKL:
 		return q * (lq - lp), q * (lq - lp)
 	case JensenShannon:
-		lm := logMix(s.Beta, lp, lq)
-		return s.Beta*p*(lp-lm) + (1-s.Beta)*q*(lq-lm), (1 - s.Beta) * q * (lq - lm)
+		lm := logMix(d.Beta, lp, lq)
+		return d.Beta*p*(lp-lm) + (1-d.Beta)*q*(lq-lm), (1 - d.Beta) * q * (lq - lm)
 	case SkewForwardKL:
-		lm := logMix(s.Alpha, lp, lq)
-		return p * (lp - lm), -(1 - s.Alpha) * q * math.Exp(lp-lm)
+		lm := logMix(d.Alpha, lp, lq)
+		return p * (lp - lm), -(1 - d.Alpha) * q * math.Exp(lp-lm)
 	case SkewReverseKL:
-		lm := logMix(s.Alpha, lq, lp)
-		return q * (lq - lm), q * (lq - lm - s.Alpha*math.Exp(lq-lm))
+		lm := logMix(d.Alpha, lq, lp)
+		return q * (lq - lm), q * (lq - lm - d.Alpha*math.Exp(lq-lm))
 	case TotalVariation:
 		return math.Abs(p-q) / 2, q * sign(q-p) / 2
 	}
-	panic(fmt.Sprintf("kernels: unknown divergence %d", s.Divergence))
+	panic(fmt.Sprintf("kernels: unknown divergence %d", d.Divergence))
 }
 
 // logMix is log(share·e^a + (1−share)·e^b).
