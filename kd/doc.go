@@ -4,12 +4,13 @@
 // An Example is a token sequence that marks which of its tokens are the answer, who wrote it, and
 // how much each token counts. An Objective mixes a divergence and a cross-entropy on the answer
 // tokens with a weak loss on the whole sequence, and may add a loss of hidden states (HiddenLoss);
-// its Formula writes that out. A Teacher gives whole distributions, or lists of tokens:
-// ModelTeacher is a model in memory, others are kept on disk or are asked over a network, and a
-// Mixture weighs several by an example's task. A Trainer minimises it with AdamW, one step at a
-// time, and its state can be saved and restored between steps; Train runs all steps. The batch of a
-// step comes from a function, Batches: given examples (see Shuffle), or samples that the caller
-// draws from the student between two steps. Loss and Agreement measure a model.
+// its Formula writes that out. A Teacher gives whole distributions, lists of tokens or groups of
+// tokens: ModelTeacher is a model in memory, Aligned one of another vocabulary, others are kept on
+// disk or are asked over a network, and a Mixture weighs several by an example's task. A Trainer
+// minimises it with AdamW, one step at a time, and its state can be saved and restored between
+// steps; Train runs all steps. The batch of a step comes from a function, Batches: given examples
+// (see Shuffle), or samples that the caller draws from the student between two steps. Loss and
+// Agreement measure a model.
 //
 // Promises. Each loss is normalised by its own number of tokens over the whole batch of a step,
 // however the batch is split into passes and among the ranks of a Group. Logits exist for a chunk

@@ -125,17 +125,18 @@ func (o Objective) weights(k kind, n counts) weights {
 		}
 		return 0
 	}
-	answer, label, sequence := share(1-o.Sequence, n.answers), share(1-o.Sequence, n.labels), share(o.Sequence, n.sequence)
+	answer, label, sequence := share(1-o.Sequence, n.compared()), share(1-o.Sequence, n.labels), share(o.Sequence, n.sequence)
+	compared := share(o.Sequence, n.sequence-n.apartSequence)
 	ce := o.ceShare()
 	switch {
 	case k == samples:
 		return weights{(1 - ce) * answer, 0}
 	case k == labels && o.SequenceLoss == SequenceMixture:
-		return weights{(1 - ce) * (answer + sequence), ce * (label + sequence)}
+		return weights{(1 - ce) * (answer + compared), ce * (label + sequence)}
 	case k == labels:
 		return weights{(1 - ce) * answer, ce*label + sequence}
 	case o.SequenceLoss == SequenceMixture:
-		return weights{(1 - ce) * sequence, ce * sequence}
+		return weights{(1 - ce) * compared, ce * sequence}
 	}
 	return weights{0, sequence}
 }
@@ -202,7 +203,7 @@ func (l *headLoss) loss(p *headPass, k kind, targets []Target, w weights, logits
 	if err != nil {
 		return err
 	}
-	if l.objective.Sampled() {
+	if l.objective.Sampled() && of.Groups.Of == nil {
 		return l.sampled(p, targets, &of, logits)
 	}
 	by := OfData
@@ -214,6 +215,16 @@ func (l *headLoss) loss(p *headPass, k kind, targets []Target, w weights, logits
 		d.Loss(kernels.DistillationRows{
 			Divergence: l.divergence, CE: l.ce, Logits: logits, Teacher: of.Logits, Labels: l.labels[:rows],
 			DivergenceWeight: l.weightD, CEWeight: l.weightCE, Vocab: l.vocab,
+		})
+		return nil
+	}
+	if g := &of.Groups; g.Of != nil {
+		if l.objective.Sampled() || d.Temperature != 1 {
+			return fmt.Errorf("loss %s at temperature %v: the teacher's distributions are of groups of tokens, which have no probabilities of single tokens and no other temperature than 1", l.objective, d.Temperature)
+		}
+		d.GroupedLoss(kernels.GroupedRows{
+			Divergence: l.divergence, CE: l.ce, Logits: logits, Groups: g.Of, Count: g.Count, LogP: g.LogP,
+			Labels: l.labels[:rows], DivergenceWeight: l.weightD, CEWeight: l.weightCE, Vocab: l.vocab,
 		})
 		return nil
 	}

@@ -161,7 +161,7 @@ func (m *Mixture) Rows(targets []Target, vocab int) (Rows, error) {
 		case err != nil:
 			return Rows{}, fmt.Errorf("teacher %d of the mixture: %w", k, err)
 		case of.Logits == nil:
-			return Rows{}, fmt.Errorf("teacher %d of the mixture gives lists of tokens, and a mixture needs whole rows", k)
+			return Rows{}, fmt.Errorf("teacher %d of the mixture gives lists or groups of tokens, and a mixture needs whole rows", k)
 		}
 		for j, i := range p.at {
 			task := p.reading.Examples[p.targets[j].Example].Task

@@ -24,8 +24,9 @@ const (
 //
 // to which Hidden may add a loss of hidden states.
 //
-// Means are weighted by the tokens' weights. What a student wrote itself is no label: of examples
-// of OfStudent only D on their answer tokens counts, so that the mean of the cross-entropy and that
+// Means are weighted by the tokens' weights; those of D are over the tokens at which the teacher
+// has a distribution (see Comparer). What a student wrote itself is no label: of examples of
+// OfStudent only D on their answer tokens counts, so that the mean of the cross-entropy and that
 // over S are taken over the other examples.
 //
 // "Efficient AI in Practice" (Behdin et al., 2025) uses forward KL with CE 0.1 and Sequence 0.05.

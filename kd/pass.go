@@ -9,6 +9,31 @@ type counts struct {
 	labels   float64 // answer tokens that are labels
 	sequence float64 // predicted tokens of examples whose answers are labels
 	tokens   float64
+	// answer tokens, and those of sequence, at which a Comparer has no distribution
+	apart, apartSequence float64
+}
+
+// compared is the weight of the answer tokens that have a divergence.
+func (n counts) compared() float64 { return n.answers - n.apart }
+
+// addApart counts the tokens at which the teacher has no distribution.
+func (n *counts) addApart(examples []Example, teacher Comparer) {
+	for i := range examples {
+		e := &examples[i]
+		compared := teacher.Compared(e)
+		for t, answer := range e.Answer {
+			if compared[t] {
+				continue
+			}
+			w := float64(e.weight(t))
+			if answer {
+				n.apart += w
+			}
+			if e.Origin != OfStudent && t > 0 {
+				n.apartSequence += w
+			}
+		}
+	}
 }
 
 func countAll(examples []Example) (n counts) {

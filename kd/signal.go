@@ -15,9 +15,10 @@ type Signal struct {
 	Tokens     int     // prompts included
 	Answers    int     // answer tokens
 	Masked     int     // answer tokens of weight 0
+	Compared   int     // answer tokens at which the teacher has a distribution
 	Sampled    int     // examples that the student wrote
 	Ended      int     // examples whose last token is an answer, and the end token that was given
-	Divergence float64 // mean per answer token, in nats
+	Divergence float64 // mean per answer token that is compared, in nats
 	GradNorm   float64 // of the divergence alone
 	// Equal says that the teacher is a model with the student's parameters, bit for bit: its
 	// divergence is 0 and stays 0 until the student changes.
@@ -30,9 +31,9 @@ type Signal struct {
 var ErrNoSignal = errors.New("the teacher teaches nothing")
 
 // Signal measures the teacher's distributions over the batch of step 1 and changes nothing; it has
-// no divergence where the objective has none. It is an error, which
-// wraps ErrNoSignal and says why, when no gradient comes from a teacher that is not the student
-// itself. end is the token that ends an answer; −1 is none. It is for one rank alone.
+// no divergence where the objective has none. It is an error, which wraps ErrNoSignal and says why,
+// when no gradient comes from a teacher that is not the student itself. end is the token that ends
+// an answer; −1 is none. It is for one rank alone.
 func (t *Trainer) Signal(ctx context.Context, end int32) (Signal, error) {
 	s, err := t.signal(ctx, end)
 	if err != nil {
@@ -49,6 +50,16 @@ func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 	}
 	for i := range batch {
 		s.add(&batch[i], end)
+		if t.comparer != nil {
+			for at, compared := range t.comparer.Compared(&batch[i]) {
+				if compared && batch[i].Answer[at] {
+					s.Compared++
+				}
+			}
+		}
+	}
+	if t.comparer == nil && t.config.Objective.needsRows() {
+		s.Compared = s.Answers
 	}
 	if t.config.Teacher == nil {
 		return s, nil
@@ -67,7 +78,7 @@ func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 		t.loss.objective, t.loss.teacher = given, seen.Teacher
 		t.clear = false // the gradients are not
 	}()
-	n := countAll(batch)
+	n := t.countOwn(batch)
 	if n.answers == 0 {
 		return s, fmt.Errorf("%w: %s", ErrNoSignal, s.why())
 	}
@@ -75,7 +86,9 @@ func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Divergence = total.divergence / n.answers
+	if n.compared() > 0 {
+		s.Divergence = total.divergence / n.compared()
+	}
 	if s.GradNorm, err = t.gradientNorm(ctx); err != nil {
 		return s, err
 	}
@@ -111,6 +124,8 @@ func (s *Signal) why() string {
 		return fmt.Sprintf("none of the %d examples has an answer token", s.Examples)
 	case s.Masked == s.Answers:
 		return fmt.Sprintf("all %d answer tokens are masked, with a weight of 0", s.Answers)
+	case s.Compared == 0:
+		return fmt.Sprintf("none of the %d answer tokens begins where a token of the teacher does", s.Answers)
 	case s.rows > 0 && s.empty == s.rows:
 		return fmt.Sprintf("its lists of tokens are empty at all %d answer tokens: its answers were dropped", s.rows)
 	case s.rows > 0 && s.constant == s.rows:
@@ -144,9 +159,13 @@ func (t *seenTeacher) Rows(targets []Target, vocab int) (Rows, error) {
 		return of, err
 	}
 	t.signal.rows += len(targets)
+	rows, width := of.Logits, vocab
+	if of.Groups.Of != nil {
+		rows, width = of.Groups.LogP, of.Groups.Count
+	}
 	for i := range targets {
-		if of.Logits != nil {
-			if row := of.Logits[i*vocab : (i+1)*vocab]; slices.Max(row) == slices.Min(row) {
+		if rows != nil {
+			if row := rows[i*width : (i+1)*width]; slices.Max(row) == slices.Min(row) {
 				t.signal.constant++
 			}
 		} else if of.Starts[i] == of.Starts[i+1] {

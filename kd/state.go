@@ -52,13 +52,19 @@ func (t *Trainer) Save(w io.Writer) error {
 		if err := writeFloats(out, t.flat, t.optimizer.m, t.optimizer.v, t.best); err != nil {
 			return err
 		}
-		if t.hidden == nil {
-			return nil
+		// These follow where a training has them, so that a state of one without is what it was.
+		if t.hidden != nil {
+			if err := binary.Write(out, binary.LittleEndian, last.Hidden); err != nil {
+				return err
+			}
+			if err := writeFloats(out, t.hidden.state()...); err != nil {
+				return err
+			}
 		}
-		if err := binary.Write(out, binary.LittleEndian, last.Hidden); err != nil {
-			return err
+		if t.comparer != nil {
+			return binary.Write(out, binary.LittleEndian, last.Compared)
 		}
-		return writeFloats(out, t.hidden.state()...)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("training state: %w", err)
@@ -72,7 +78,7 @@ func (t *Trainer) Restore(r io.Reader) error {
 	var h stateHeader
 	var flat, m, v, best []float32
 	var projections [3][]float32 // and their moments
-	hidden := math.NaN()
+	hidden, compared := math.NaN(), math.NaN()
 	err := stamped.Read(r, stateMark, func(in io.Reader) error {
 		if err := binary.Read(in, binary.LittleEndian, &h); err != nil {
 			return err
@@ -85,16 +91,24 @@ func (t *Trainer) Restore(r io.Reader) error {
 		if h.HasBest == 1 {
 			best = make([]float32, len(t.flat))
 		}
-		if err := readFloats(in, flat, m, v, best); err != nil || t.hidden == nil {
+		if err := readFloats(in, flat, m, v, best); err != nil {
 			return err
 		}
-		if err := binary.Read(in, binary.LittleEndian, &hidden); err != nil {
-			return err
+		if t.hidden != nil {
+			if err := binary.Read(in, binary.LittleEndian, &hidden); err != nil {
+				return err
+			}
+			for i, x := range t.hidden.state() {
+				projections[i] = make([]float32, len(x))
+			}
+			if err := readFloats(in, projections[:]...); err != nil {
+				return err
+			}
 		}
-		for i, x := range t.hidden.state() {
-			projections[i] = make([]float32, len(x))
+		if t.comparer != nil {
+			return binary.Read(in, binary.LittleEndian, &compared)
 		}
-		return readFloats(in, projections[:]...)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("training state: %w", err)
@@ -112,7 +126,7 @@ func (t *Trainer) Restore(r io.Reader) error {
 	t.result = Result{
 		Last: StepReport{
 			Step: int(h.Step), Total: int(h.Total), Tokens: int(h.Tokens), Loss: h.Loss, CE: h.CE, Divergence: h.Divergence,
-			LearningRate: h.LearningRate, GradNorm: h.GradNorm, Validation: h.Validation, Hidden: hidden,
+			LearningRate: h.LearningRate, GradNorm: h.GradNorm, Validation: h.Validation, Hidden: hidden, Compared: compared,
 		},
 		BestStep: int(h.BestStep), BestValidation: h.BestValidation, Stopped: h.Stopped == 1,
 	}

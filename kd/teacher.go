@@ -32,6 +32,14 @@ type ObjectiveChecker interface {
 	CheckObjective(o Objective) error
 }
 
+// Comparer is a Teacher that has distributions at some tokens only. Training takes the mean of the
+// divergence over those.
+type Comparer interface {
+	// Compared says of each token of an example of the last Prepare whether the teacher has a
+	// distribution there. It is valid until the next Prepare.
+	Compared(e *Example) []bool
+}
+
 // Reading are the sequences of a pass.
 type Reading struct {
 	Examples []Example
@@ -41,12 +49,22 @@ type Reading struct {
 	States []int
 }
 
-// Rows are a teacher's distributions at some targets: whole rows, or lists of tokens.
+// Rows are a teacher's distributions at some targets: whole rows, lists of tokens, or groups of
+// tokens.
 type Rows struct {
 	// Logits [targets, vocab] at temperature 1, or log-probabilities: a number that is added to a
-	// whole row changes nothing. nil where there are lists
+	// whole row changes nothing. nil where there are lists or groups
 	Logits []float32
 	Lists
+	Groups Groups
+}
+
+// Groups are a teacher's distributions over groups of the student's tokens, at temperature 1; see
+// kernels.GroupedRows.
+type Groups struct {
+	Of    []int32 // [vocab]: the group of each token; −1 is none; nil where there are rows or lists
+	Count int
+	LogP  []float32 // [targets, Count]; a row of −Inf alone is unknown
 }
 
 // Lists are a teacher's distributions at some tokens of each row; see kernels.SparseRows. The

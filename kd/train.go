@@ -54,7 +54,10 @@ type StepReport struct {
 	Loss        float64 // the objective
 	// cross-entropy per answer token that is a label; NaN when the batch has none
 	CE         float64
-	Divergence float64 // per answer token; NaN without a divergence
+	Divergence float64 // per answer token that is compared; NaN without any, or a divergence
+	// share of the answer tokens that are compared, by their weights; NaN without a divergence or
+	// where the teacher is no Comparer
+	Compared float64
 	// the hidden-state loss per answer token, without its weight and units; NaN without one
 	Hidden       float64
 	LearningRate float64
@@ -154,8 +157,13 @@ func (c *TrainConfig) check() error {
 
 // teacherIs reports whether the teacher is a model itself.
 func (c *TrainConfig) teacherIs(m *model.Model) bool {
-	t, ok := c.Teacher.(*ModelTeacher)
-	return ok && t.model == m
+	switch t := c.Teacher.(type) {
+	case *ModelTeacher:
+		return t.model == m
+	case *Aligned:
+		return t.teacher.model == m
+	}
+	return false
 }
 
 // vocab is the vocabulary that examples may use.

@@ -88,7 +88,7 @@ func TestSameSeedSameBits(t *testing.T) {
 		}
 		for i := range steps { // a NaN is not equal to itself
 			steps[i].Validation, again[i].Validation = 0, 0
-			steps[i].Hidden, again[i].Hidden = 0, 0
+			steps[i].Hidden, steps[i].Compared, again[i].Hidden, again[i].Compared = 0, 0, 0, 0
 		}
 		if !reflect.DeepEqual(steps, again) {
 			t.Errorf("%d threads: other steps", threads)

@@ -30,6 +30,7 @@ type Trainer struct {
 	trace     *model.Trace
 	loss      *headLoss
 	hidden    *hiddenLoss // nil without one
+	comparer  Comparer    // the teacher, where it is one
 	pass      pass
 	dHidden   []float32
 	clear     bool // the gradients are zero, as an update leaves them
@@ -79,6 +80,9 @@ func NewTrainer(c TrainConfig) (*Trainer, error) {
 	t.bounds = shardBounds(len(t.flat), c.Group.Size())
 	from, to := t.shard()
 	t.optimizer = newOptimizer(t.flat, ranges, from, to)
+	if c.Objective.needsRows() {
+		t.comparer, _ = c.Teacher.(Comparer)
+	}
 	if c.Objective.Hidden.used() {
 		var err error
 		if t.hidden, err = newHiddenLoss(&c); err != nil {
@@ -192,10 +196,13 @@ func (t *Trainer) step(ctx context.Context, step int) error {
 	c := &t.config
 	s := StepReport{
 		Step: step, Total: c.Steps, Loss: total.loss, LearningRate: c.rate(step), GradNorm: norm,
-		CE: total.ce / n.labels, Divergence: math.NaN(), Hidden: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
+		CE: total.ce / n.labels, Divergence: math.NaN(), Hidden: math.NaN(), Compared: math.NaN(), Tokens: t.result.Last.Tokens + int(n.tokens), Validation: math.NaN(),
 	}
 	if c.Objective.needsRows() {
-		s.Divergence = total.divergence / n.answers
+		s.Divergence = total.divergence / n.compared()
+	}
+	if t.comparer != nil {
+		s.Compared = n.compared() / n.answers
 	}
 	if t.hidden != nil {
 		s.Hidden = total.hidden / n.answers
@@ -253,10 +260,10 @@ func (t *Trainer) next(ctx context.Context, step int) ([]Example, error) {
 func (t *Trainer) count(ctx context.Context, batch []Example, failed error) (counts, error) {
 	var n counts
 	if failed == nil {
-		n = countAll(batch)
+		n = t.countOwn(batch)
 	}
 	examples := float64(len(batch))
-	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.labels, &n.sequence, &n.tokens, &examples); err != nil {
+	if err := t.sumOverRanks(ctx, failed, &n.answers, &n.labels, &n.sequence, &n.tokens, &n.apart, &n.apartSequence, &examples); err != nil {
 		return n, err
 	}
 	if t.hidden != nil && n.answers > 0 {
@@ -267,7 +274,19 @@ func (t *Trainer) count(ctx context.Context, batch []Example, failed error) (cou
 			return n, nil
 		}
 	}
+	if n.apart > 0 {
+		return n, fmt.Errorf("batch of %.0f examples has no token with a loss: none of its answer tokens begins where one of the teacher's does. A larger batch or a share of cross-entropy may help", examples)
+	}
 	return n, fmt.Errorf("batch of %.0f examples has no token with a loss", examples)
+}
+
+// countOwn counts the tokens of this rank's batch.
+func (t *Trainer) countOwn(batch []Example) counts {
+	n := countAll(batch)
+	if t.comparer != nil {
+		n.addApart(batch, t.comparer)
+	}
+	return n
 }
 
 // gradient sets the gradients to this rank's part of those of the objective, pass by pass, and

@@ -24,14 +24,15 @@ type GroupedRows struct {
 
 // GroupedLoss is Loss where the teacher is known at groups of the student's tokens: the divergence
 // is that of P, given by LogP, and Q, the student's probabilities added up over each group and
-// divided by their sum over all groups. Tokens without a group are in the cross-entropy alone. Where
-// a teacher of the same tokens is grouped likewise, and each token has a group, it is at most the
-// divergence over tokens (data-processing inequality), and the same where each group is one token.
-// A row that is unknown has divergence 0. The temperature is 1.
+// divided by their sum over all groups. Tokens without a group are in the cross-entropy alone.
+// Where a teacher of the same tokens is grouped likewise, and each token has a group, it is at most
+// the divergence over tokens (data-processing inequality), and the same where each group is one
+// token. A row that is unknown has divergence 0. The temperature is 1.
 //
-// With q the student's probabilities over the tokens that have a group, g_b = ∂D/∂Q_b and
-// mean = Σ Q_b g_b, ∂D/∂z_i = q_i·(g_b − mean) for each token i of group b: q_i·(1 − P_b/Q_b) for
-// ForwardKL.
+// With q the student's probabilities over the tokens that have a group and g_b = ∂D/∂Q_b, the
+// gradient of each token i of group b is
+//
+//	q_i·(g_b − Σ Q_c g_c)      ForwardKL: q_i·(1 − P_b/Q_b)
 func (d Distillation) GroupedLoss(r GroupedRows) {
 	rows := len(r.Labels)
 	checkLen("Distillation.GroupedLoss Divergence", r.Divergence, rows)

@@ -229,7 +229,7 @@ func testGroupedExtremes(t *testing.T) {
 		if math.Abs(sum) > 1e-4 {
 			t.Errorf("%s: gradients sum to %v", c.name, sum)
 		}
-		// all of p is on a group of which q has 1e-243: its gradient is −p, at its likeliest token
+		// all of p is on a group of which q has 1e-243: its likeliest token has a gradient of −p
 		if c.d.Divergence == ForwardKL && (math.Abs(float64(gradient[n-2])+1) > 1e-6 || math.Abs(float64(gradient[n-1])+0.5) > 1e-6) {
 			t.Errorf("gradients of the teacher's likeliest tokens: %v", gradient[n-2:])
 		}
