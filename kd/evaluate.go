@@ -20,24 +20,44 @@ func TokenLosses(ctx context.Context, m *model.Model, examples []Example) (perAn
 	return perAnswerToken, losses, err
 }
 
+// WeightedLoss is Loss with each token's loss times its weight, divided by the sum of the weights:
+// what a training validates by. Loss counts each token of a weight above 0 once.
+func WeightedLoss(ctx context.Context, m *model.Model, examples []Example) (float64, error) {
+	total, err := lossSum(ctx, m, examples, func([]float32) {})
+	if err == nil && total.tokens == 0 {
+		err = noAnswers(examples)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("loss: %w", err)
+	}
+	return total.weighted / total.weight, nil
+}
+
 func meanLoss(ctx context.Context, m *model.Model, examples []Example, see func([]float32)) (mean float64, tokens int, err error) {
-	total, tokens, err := lossSum(ctx, m, examples, see)
-	if err == nil && tokens == 0 {
+	total, err := lossSum(ctx, m, examples, see)
+	if err == nil && total.tokens == 0 {
 		err = noAnswers(examples)
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("loss: %w", err)
 	}
-	return total / float64(tokens), tokens, nil
+	return total.loss / float64(total.tokens), total.tokens, nil
 }
 
 func noAnswers(examples []Example) error {
 	return fmt.Errorf("none of the %d examples has an answer token", len(examples))
 }
 
+// lossTotal is the cross-entropy of answer tokens, added up.
+type lossTotal struct {
+	loss, weighted float64 // each token's as it is, and times its weight
+	weight         float64 // of all tokens
+	tokens         int
+}
+
 // lossSum sums the cross-entropy of the answer tokens, of which there may be none, and lets see
-// have those of each chunk.
-func lossSum(ctx context.Context, m *model.Model, examples []Example, see func([]float32)) (total float64, tokens int, err error) {
+// have those of each chunk. Weights of 1 give the weighted sum the bits of the other.
+func lossSum(ctx context.Context, m *model.Model, examples []Example, see func([]float32)) (total lossTotal, err error) {
 	chunk := chunkRows(m.Vocab)
 	loss, weight, labels := make([]float32, chunk), make([]float32, chunk), make([]int32, chunk)
 	var rows headRows
@@ -49,11 +69,17 @@ func lossSum(ctx context.Context, m *model.Model, examples []Example, see func([
 			labels[i] = t.Label
 		}
 		kernels.CrossEntropy(loss, logits, labels, weight, n, m.Vocab)
-		total += sum(loss[:n])
-		tokens += n
+		weighted := 0.0
+		for i, t := range targets {
+			weighted += float64(t.weight) * float64(loss[i])
+			total.weight += float64(t.weight)
+		}
+		total.loss += sum(loss[:n])
+		total.weighted += weighted
+		total.tokens += n
 		see(loss[:n])
 	})
-	return total, tokens, err
+	return total, err
 }
 
 // Fidelity says how closely a student follows its teacher on answer tokens.

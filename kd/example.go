@@ -31,6 +31,9 @@ type Example struct {
 	SampledLogP []float32
 }
 
+// Learned reports whether a token is an answer token with a weight above 0: one that has a loss.
+func (e *Example) Learned(t int) bool { return e.Answer[t] && e.weight(t) > 0 }
+
 // weight is the factor of a token's losses.
 func (e *Example) weight(t int) float32 {
 	if e.Weights == nil {

@@ -63,8 +63,8 @@ type StepReport struct {
 	LearningRate float64
 	GradNorm     float64 // before clipping; the projections of a hidden-state loss are in it
 	Tokens       int     // of the batches so far, prompts included
-	// cross-entropy per answer token of the validation examples; NaN unless evaluated after this
-	// step
+	// cross-entropy per answer token of the validation examples, weighted as in WeightedLoss; NaN
+	// unless evaluated after this step
 	Validation float64
 }
 

@@ -406,12 +406,11 @@ func (t *Trainer) shard() (from, to int) {
 func (t *Trainer) validate(ctx context.Context, step int) (float64, error) {
 	examples, rank, ranks := t.config.Validation, t.group.Rank(), t.group.Size()
 	part := examples[len(examples)*rank/ranks : len(examples)*(rank+1)/ranks]
-	total, tokens, failed := lossSum(ctx, t.config.Student, part, func([]float32) {})
-	answers := float64(tokens)
-	if err := t.sumOverRanks(ctx, failed, &total, &answers); err != nil {
+	total, failed := lossSum(ctx, t.config.Student, part, func([]float32) {})
+	if err := t.sumOverRanks(ctx, failed, &total.weighted, &total.weight); err != nil {
 		return 0, fmt.Errorf("validation: %w", err)
 	}
-	loss := total / answers
+	loss := total.weighted / total.weight
 	if !finite(loss) {
 		return 0, fmt.Errorf("%w: validation loss %v is not finite: a lower learning rate than %.3g may help", ErrDiverged, loss, t.config.LearningRate)
 	}

@@ -110,6 +110,19 @@ func TestWeightsOfSamples(t *testing.T) {
 	}
 }
 
+// TestAnswersOfWeightZeroAreRead: an earlier answer all of weight 0 is a part of the prompt, and the
+// student writes the answer after it.
+func TestAnswersOfWeightZeroAreRead(t *testing.T) {
+	e := kd.Example{
+		Tokens: []int32{1, 2, 3, 4, 6, 7}, Answer: []bool{false, true, true, false, true, true},
+		Weights: []float32{1, 0, 0, 1, 2, 2},
+	}
+	got := next(t, sampler(t, always([]kd.Example{e}), tiny(t, 8, 1), nil, sampledAt), 1)[0]
+	if !slices.Equal(got.Tokens[:4], e.Tokens[:4]) || !slices.Equal(got.Weights[:5], e.Weights[:5]) || slices.Index(got.Answer, true) != 4 {
+		t.Errorf("tokens %v, answers %v, weights %v, expected a sample after the first 4 tokens", got.Tokens, got.Answer, got.Weights)
+	}
+}
+
 // TestReadableByBoth: padding of a head, or what the other model does not know, is never drawn, and
 // an answer has no more tokens than both models can read.
 func TestReadableByBoth(t *testing.T) {

@@ -194,10 +194,7 @@ type request struct {
 // request asks for the answer to an example's prompt; ok is false where there is no room for one.
 func (s *Sampler) request(step, i int) (r request, ok bool) {
 	e := &s.batch[i]
-	prompt := 0
-	for prompt < len(e.Answer) && !e.Answer[prompt] {
-		prompt++
-	}
+	prompt := promptOf(e)
 	room := min(s.options.MaxTokens, s.positions-prompt)
 	if prompt == 0 || room < 1 {
 		return r, false
@@ -207,6 +204,21 @@ func (s *Sampler) request(step, i int) (r request, ok bool) {
 		Prompt: e.Tokens[:prompt], MaxTokens: room, Stop: o.End, LogP: true,
 		Sampling: sample.Settings{Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, Seed: rand.New(rand.NewPCG(o.Seed^0x9e3779b97f4a7c15, uint64(step)<<24|uint64(i))).Uint64()},
 	}}, true
+}
+
+// promptOf counts the tokens before the first answer that has a token with a loss: an answer all of
+// weight 0, such as an earlier turn of a conversation, is read.
+func promptOf(e *kd.Example) int {
+	begin := 0
+	for t, answer := range e.Answer {
+		if answer && (t == 0 || !e.Answer[t-1]) {
+			begin = t
+		}
+		if e.Learned(t) {
+			return begin
+		}
+	}
+	return len(e.Answer)
 }
 
 // write has a model write answers and puts them in the place of the batch's.
