@@ -46,23 +46,25 @@ func (r *recordReader) readConversation(object map[string]json.RawMessage, name 
 		return Record{}, fmt.Errorf("field %q: %w", name, err)
 	}
 	answers := 0
+	weights, plain := make([]float32, len(list)), true
 	for i := range list {
-		role, message, err := r.readMessage(list[i])
-		var learned bool
-		if err == nil {
-			learned, err = isLearned(message)
-		}
+		message, err := r.readMessage(list[i])
 		if err != nil {
 			return Record{}, fmt.Errorf("field %q, message %d: %w", name, i, err)
 		}
-		if list[i] = message; role == assistant && learned {
+		if list[i] = message.json; message.role == assistant {
 			answers++
+			weights[i] = message.weight
+			plain = plain && message.weight == 1
 		}
 	}
 	if answers == 0 {
 		return Record{}, fmt.Errorf("field %q has %d messages and none of the role %q, expected an answer to learn from", name, len(list), assistant)
 	}
 	record := Record{Messages: joinMessages(list)}
+	if !plain {
+		record.weighting().messages = weights
+	}
 	if tools := object["tools"]; len(tools) > 0 && tools[0] == '[' {
 		record.Tools = tools
 	}
@@ -71,40 +73,93 @@ func (r *recordReader) readConversation(object map[string]json.RawMessage, name 
 
 const assistant = "assistant"
 
-// readMessage returns a message with role and content.
-func (r *recordReader) readMessage(raw json.RawMessage) (role string, message json.RawMessage, err error) {
+// message is one of a conversation, with role and content.
+type message struct {
+	role   string
+	weight float32 // of its loss; 1 where none is given
+	json   json.RawMessage
+}
+
+// readMessage reads a message. Its weight is no part of what a template, or a split, sees.
+func (r *recordReader) readMessage(raw json.RawMessage) (m message, err error) {
 	object, err := readObject(raw)
 	if err != nil {
-		return "", nil, err
+		return m, err
 	}
-	if _, ok := object["from"]; !ok {
-		if role, err = textField(object, "role"); err != nil {
-			return "", nil, err
-		}
-		content, parts, err := content(object)
-		if !parts || err != nil {
-			return role, raw, err
-		}
+	m.json = raw
+	_, named := object["from"]
+	if named {
+		object, err = r.namedMessage(object)
+	}
+	if err == nil {
+		m.role, err = textField(object, "role")
+	}
+	if err != nil {
+		return m, err
+	}
+	content, parts, err := content(object)
+	if err != nil {
+		return m, err
+	}
+	if parts {
 		r.parts++
 		if object["content"], err = json.Marshal(content); err != nil {
-			return "", nil, err
+			return m, err
 		}
-		message, err = json.Marshal(object)
-		return role, message, err
 	}
+	given := false
+	if m.weight, given, err = weightField(object, "weight"); err != nil {
+		return m, err
+	}
+	if given {
+		if err := r.sawWeight(m); err != nil {
+			return m, err
+		}
+		delete(object, "weight")
+	}
+	if named || parts || given {
+		m.json, err = json.Marshal(object)
+	}
+	return m, err
+}
+
+// namedMessage gives a message of the form {"from", "value"} role and content.
+func (r *recordReader) namedMessage(object map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 	from, err := textField(object, "from")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	if role = shareGPT[from]; role == "" {
-		return "", nil, fmt.Errorf("found \"from\" %q, expected human, gpt or system", from)
+	role := shareGPT[from]
+	if role == "" {
+		return nil, fmt.Errorf("found \"from\" %q, expected human, gpt or system", from)
 	}
 	text, err := textField(object, "value")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	message, err = json.Marshal(map[string]string{"role": role, "content": text})
-	return role, message, err
+	written := map[string]json.RawMessage{}
+	if weight, ok := object["weight"]; ok {
+		written["weight"] = weight
+	}
+	if written["role"], err = json.Marshal(role); err != nil {
+		return nil, err
+	}
+	written["content"], err = json.Marshal(text)
+	return written, err
+}
+
+// sawWeight counts messages with weights. Only the assistant's are learned, so that a weight of 0
+// says of the others what is so, and 1 is noted.
+func (r *recordReader) sawWeight(m message) error {
+	r.weighedMessages++
+	switch {
+	case m.role == assistant || m.weight == 0:
+		return nil
+	case m.weight == 1:
+		r.otherRoles++
+		return nil
+	}
+	return fmt.Errorf("field \"weight\" is %v on a message of role %q, expected a weight on the assistant's messages alone: the others are read, and not learned", m.weight, m.role)
 }
 
 // content checks a message's content. Of a list of texts, as servers take it, parts is true and
@@ -144,24 +199,6 @@ func content(object map[string]json.RawMessage) (text string, parts bool, err er
 	return strings.Join(texts, "\n"), true, nil
 }
 
-// isLearned reports whether the weight that a message has, 1 where it has none, is 1: answers of
-// weight 0 are not learned.
-func isLearned(message json.RawMessage) (bool, error) {
-	var of struct {
-		Weight json.RawMessage `json:"weight"`
-	}
-	if err := jsonread.Decode(message, &of); err != nil {
-		return false, err
-	}
-	switch string(of.Weight) {
-	case "", "null", "1", "1.0":
-		return true, nil
-	case "0", "0.0":
-		return false, nil
-	}
-	return false, fmt.Errorf("field \"weight\" is %s, expected 0 or 1", jsonread.Clip(of.Weight))
-}
-
 func joinMessages(list []json.RawMessage) json.RawMessage {
 	return append(append(json.RawMessage("["), bytes.Join(bytesOf(list), []byte(","))...), ']')
 }
@@ -178,6 +215,8 @@ func bytesOf(list []json.RawMessage) [][]byte {
 type segment struct {
 	text   string
 	answer bool
+	weight float32  // of its tokens' losses
+	masked [][2]int // spans of its bytes whose tokens have none
 }
 
 // conversation is a record as its chat template writes it.
@@ -208,10 +247,6 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		if c.open = of.Role != assistant; c.open {
 			continue
 		}
-		learned, err := isLearned(message)
-		if err != nil {
-			return c, err
-		}
 		asked, answered, err := answerAt(list, i, r.Tools, chat)
 		if err != nil {
 			return c, err
@@ -220,7 +255,8 @@ func writeConversation(r Record, chat Chat) (c conversation, err error) {
 		if !follows {
 			c.segments, c.lastOnly, before = nil, true, asked
 		}
-		c.segments = append(c.segments, segment{before, false}, segment{answered[len(asked):], learned})
+		c.segments = append(c.segments, segment{text: before, weight: r.weight()},
+			segment{text: answered[len(asked):], answer: true, weight: r.weight() * r.message(i)})
 		said = answered
 	}
 	return c, nil

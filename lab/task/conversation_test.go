@@ -36,12 +36,15 @@ func (c tagged) Write(messages, tools json.RawMessage, ask bool) (string, error)
 // answers returns an example's text with brackets around what is learned.
 func answers(e Example) string {
 	var b strings.Builder
+	learned := func(i int) bool {
+		return i >= 0 && i < len(e.Tokens) && e.Answer[i] && (e.Weights == nil || e.Weights[i] > 0)
+	}
 	for i, token := range e.Tokens {
-		if e.Answer[i] && (i == 0 || !e.Answer[i-1]) {
+		if learned(i) && !learned(i-1) {
 			b.WriteByte('[')
 		}
 		b.WriteString(textOf([]int32{token}))
-		if e.Answer[i] && (i == len(e.Tokens)-1 || !e.Answer[i+1]) {
+		if learned(i) && !learned(i+1) {
 			b.WriteByte(']')
 		}
 	}
@@ -61,7 +64,7 @@ func TestAnswersOfConversationsAreLearned(t *testing.T) {
 			tagged{forgets: true}, "<user>a</><assistant>…</><user>c</><assistant>[d</>]", "only the last answer is learned"},
 		{"a question at the end", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}`, tagged{}, "<user>a</><assistant>[b</>]", "which are left out"},
 		{"a list of texts", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"c"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]}]}`, tagged{}, "<user>a\nc</><assistant>[b</>]", "the content of 2 messages is a list of texts, which are joined with line ends"},
-		{"an answer of weight 0", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"x","weight":0},{"role":"user","content":"c"},{"role":"assistant","content":"d","weight":1}]}`, tagged{}, "<user>a</><assistant>x</><user>c</><assistant>[d</>]", ""},
+		{"an answer of weight 0", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"x","weight":0},{"role":"user","content":"c"},{"role":"assistant","content":"d","weight":1}]}`, tagged{}, "<user>a</><assistant>x</><user>c</><assistant>[d</>]", "1 of 1 examples have weights other than 1; 4 of 8 answer tokens have weight 0"},
 		{"a call", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},{"role":"tool","content":"x"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[</>]<tool>x</><assistant>[b</>]", ""},
 		{"no picture", `{"images":[],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[b</>]", `"images"`},
 		{"capitals", `{"Messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[b</>]", `conversations in "Messages"`},
@@ -104,8 +107,6 @@ func TestConversationErrors(t *testing.T) {
 		{good + `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":{"a":1}}]}`, tagged{}, `message 1: field "content" is an object`},
 		{good + `{"messages":[{"role":"user"}]}`, tagged{}, `message 0: found no content and no tool_calls`},
 		{good + `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[]}]}`, tagged{}, `message 1: found no content and no tool_calls`},
-		{good + `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0}]}`, tagged{}, `none of the role "assistant"`},
-		{good + `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0.5}]}`, tagged{}, `field "weight" is 0.5, expected 0 or 1`},
 		{`{"conversations":[{"from":"human","value":"<image> a"},{"from":"gpt","value":"b"}],"image":"a.jpg"}`, tagged{}, `found "image" beside a conversation, expected text alone: take such records out (jq -c 'select(.image | not)'`},
 		{good + `{"messages":["a"]}`, tagged{}, `data.jsonl:2: field "messages", message 0: found a string, expected a JSON object`},
 		{good + `{"messages":[{"content":"a"}]}`, tagged{}, `message 0: no field "role"`},

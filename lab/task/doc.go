@@ -22,6 +22,17 @@
 // prompt; their sum. AUC is over all test prompts, and within users over the pairs of one user's
 // prompts: the first rewards knowing which users like everything, the second does not.
 //
+// Weights. A token's loss has a factor, 1 where the data says nothing, and every mean is divided by
+// the sum of the factors: they are relative. Of JSONL a message of the assistant has the one under
+// "weight", from 0 to 1000; a record has that of WeightField, which multiplies the losses of all its
+// tokens, those of the prompt in the loss over the whole sequence too; MaskField lists spans of the
+// response's characters (code points), [[from, to], …] without their ends. A token counts where any
+// of its bytes is outside of all spans, and the token that ends a response always. A token of weight
+// 0 is read and has no loss; a record that has no other answers is left out. Of Recsys each outcome
+// that an example shows, past ones too, has the weight of its own task (Weighted). The validation
+// loss along a training is weighted as the training is. Figures in reports are not: they are means
+// over all answer tokens but those to which a file gives weight 0.
+//
 // Everything is a pure function of settings and indices: the same example has the same tokens in
 // every run, on every machine, in any order and from any number of goroutines.
 package task
@@ -47,6 +58,10 @@ type Example struct {
 	// Answer [len(Tokens)] marks the tokens that the loss on answers predicts: Answer[t] says that
 	// token t is a target.
 	Answer []bool
+	// Weights [len(Tokens)] are factors of the tokens' losses, 0 or more; nil is 1 for all.
+	Weights []float32
+	// Task is the number of the example's task where a world has several, 0 elsewhere.
+	Task int
 }
 
 // Sources of calibration text.

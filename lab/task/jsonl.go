@@ -37,6 +37,11 @@ type JSONLConfig struct {
 	TestPath  string  `key:"-"`
 	// GroupField names the field that says whose a record is, such as a user's.
 	GroupField string `key:"-"`
+	// WeightField names the field of a record that is the factor of all its losses, from 0 to 1000.
+	// MaskField names the field that lists the spans of its response's characters that have no
+	// loss: [[from, to], …], each without its end.
+	WeightField string `key:"weight_field" default:"" omit:"default"`
+	MaskField   string `key:"mask_field" default:"" omit:"default"`
 	// MostTokens is the most that MaxTokens can be, the positions of the models; 0 is no bound.
 	MostTokens int   `key:"-"`
 	Knobs      Knobs `key:"-"`
@@ -45,7 +50,7 @@ type JSONLConfig struct {
 // Knobs are the names by which a user sets what messages advise: keys of a scenario, or flags of a
 // verb. An empty one cannot be set.
 type Knobs struct {
-	MaxTokens, PromptField, ResponseField string
+	MaxTokens, PromptField, ResponseField, WeightField, MaskField string
 	// KeepNone is how nothing is kept from training.
 	KeepNone string
 }
@@ -54,7 +59,7 @@ type Knobs struct {
 func DefaultJSONL(path string) JSONLConfig {
 	return JSONLConfig{
 		Path: path, Template: "{prompt}\n{response}", MaxTokens: 512, ValidationShare: 0.1, CalibrationShare: 0.1,
-		Knobs: Knobs{MaxTokens: "max_tokens", PromptField: "prompt_field", ResponseField: "response_field"},
+		Knobs: Knobs{MaxTokens: "max_tokens", PromptField: "prompt_field", ResponseField: "response_field", WeightField: "weight_field", MaskField: "mask_field"},
 	}
 }
 
@@ -74,10 +79,8 @@ func (c JSONLConfig) Validate() error {
 		return fmt.Errorf("jsonl: validation_share is %v and calibration_share %v, expected both from 0 and their sum below 1", c.ValidationShare, c.CalibrationShare)
 	case !(c.TestShare >= 0 && c.ValidationShare+c.CalibrationShare+c.TestShare < 1):
 		return fmt.Errorf("jsonl: the test share is %v beside %v for validation and %v for calibration, expected a sum below 1", c.TestShare, c.ValidationShare, c.CalibrationShare)
-	case c.PromptField != "" && c.PromptField == c.ResponseField:
-		return fmt.Errorf("jsonl: %s and %s are both %q", c.Knobs.PromptField, c.Knobs.ResponseField, c.PromptField)
 	}
-	return nil
+	return c.checkWeightFields()
 }
 
 // Records are a file's records by split, as text.
@@ -89,6 +92,7 @@ type Records struct {
 	use                            fields
 	notes                          []string
 	content, testContent           string
+	messageWeights                 bool
 }
 
 // ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into
@@ -123,6 +127,14 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	if d.content, err = file.Sum(); err != nil {
 		return nil, err
 	}
+	d.messageWeights = reader.weighedMessages > 0
+	if err := reader.checkWeights(d.name, len(all)); err != nil {
+		return nil, err
+	}
+	read := len(all)
+	if all, err = reader.dropUnlearned(d.name, all); err != nil {
+		return nil, err
+	}
 	rest, err := d.takeTest(all)
 	if err != nil {
 		return nil, err
@@ -136,7 +148,7 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	}
 	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration%s",
 		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration), test))
-	d.notes = append(d.notes, reader.notes(d.name, len(all))...)
+	d.notes = append(d.notes, reader.notes(d.name, read)...)
 	return d, nil
 }
 
@@ -145,6 +157,9 @@ func (d *Records) Content() string { return d.content }
 
 // Kept is how many records are kept from training.
 func (d *Records) Kept() int { return len(d.validation) + len(d.calibration) }
+
+// MessageWeights reports whether messages of conversations have weights, whatever they are.
+func (d *Records) MessageWeights() bool { return d.messageWeights }
 
 // Conversations reports whether the records are conversations, which only a Chat can write.
 func (d *Records) Conversations() bool { return d.train[0].Messages != nil }
@@ -168,11 +183,20 @@ func (d *Records) segments(r Record, chat Chat) (conversation, error) {
 		}
 		return c, err
 	case r.Whole:
-		return conversation{segments: []segment{{r.Response, true}}}, nil
+		return conversation{segments: []segment{r.answer(r.Response)}}, nil
 	}
 	before, after, _ := strings.Cut(d.cfg.Template, "{response}")
 	head, tail, _ := strings.Cut(before, "{prompt}")
-	return conversation{segments: []segment{{head + r.Prompt + tail, false}, {r.Response + after, true}}}, nil
+	return conversation{segments: []segment{{text: head + r.Prompt + tail, weight: r.weight()}, r.answer(r.Response + after)}}, nil
+}
+
+// answer is a record's response, as a text that begins with it.
+func (r *Record) answer(text string) segment {
+	s := segment{text: text, answer: true, weight: r.weight()}
+	if r.Weights != nil {
+		s.masked = r.Weights.masked
+	}
+	return s
 }
 
 // Corpus returns the texts of the first n training records, which are no conversations.
@@ -240,18 +264,25 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			if err != nil {
 				return nil, err
 			}
-			e, ok := counts.example(c, enc, before, eos, d.cfg.MaxTokens)
-			if err := enc.Err(); err != nil {
+			e, ok, err := counts.example(c, enc, before, eos, d.cfg.MaxTokens)
+			if failed := enc.Err(); failed != nil {
+				err = failed
+			}
+			if err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", d.name, record.Line, err)
 			}
 			if ok {
 				j.examples[split] = append(j.examples[split], e)
 			}
 		}
-		if len(records) > 0 && len(j.examples[split]) == 0 {
-			return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more; %s",
-				d.name, [...]string{"training", "validation", "calibration", "test"}[split], d.cfg.MaxTokens, d.cfg.keepAll(counts.longest))
+		if len(records) == 0 || len(j.examples[split]) > 0 {
+			continue
 		}
+		name := [...]string{"training", "validation", "calibration", "test"}[split]
+		if counts.unlearned > 0 {
+			return nil, fmt.Errorf("%s: none of the %d examples of the %s split has a token of a weight above 0 among its first %d (%s)", d.name, len(records), name, d.cfg.MaxTokens, d.cfg.Knobs.MaxTokens)
+		}
+		return nil, fmt.Errorf("%s: every prompt of the %s split has %d tokens or more; %s", d.name, name, d.cfg.MaxTokens, d.cfg.keepAll(counts.longest))
 	}
 	of := *d
 	of.notes = append(d.notes[:len(d.notes):len(d.notes)], counts.notes(d.name, d.cfg)...)
@@ -298,11 +329,16 @@ type tokenizeCounts struct {
 	all, cut, dropped int
 	longest           int // tokens of an example that was cut or dropped
 	lastOnly, open    int // conversations
+	// examples whose answers have no weight above 0, which are dropped, and those of the others
+	// with weights
+	unlearned, weighted int
+	answers, masked     int // answer tokens, and those of weight 0
 }
 
 // example turns a record into tokens; ok is false where it is dropped.
-func (n *tokenizeCounts) example(c conversation, enc Encoder, before []int32, eos int32, most int) (e Example, ok bool) {
+func (n *tokenizeCounts) example(c conversation, enc Encoder, before []int32, eos int32, most int) (e Example, ok bool, err error) {
 	begin := -1 // of the first answer
+	weighted := c.weighted()
 	for i, s := range c.segments {
 		ids := enc.Encode(s.text)
 		// the text may hold it
@@ -316,9 +352,18 @@ func (n *tokenizeCounts) example(c conversation, enc Encoder, before []int32, eo
 		for range ids {
 			e.Answer = append(e.Answer, s.answer)
 		}
+		if weighted {
+			e.weigh(s.weight)
+			if err := s.mask(ids, enc, e.Weights[len(e.Weights)-len(ids):]); err != nil {
+				return e, false, err
+			}
+		}
 	}
 	if eos >= 0 {
 		e.Tokens, e.Answer = append(e.Tokens, eos), append(e.Answer, true)
+		if weighted {
+			e.weigh(c.segments[len(c.segments)-1].weight)
+		}
 	}
 	n.all++
 	if c.lastOnly {
@@ -329,19 +374,67 @@ func (n *tokenizeCounts) example(c conversation, enc Encoder, before []int32, eo
 	}
 	if len(e.Tokens) < 2 {
 		n.dropped++
-		return e, false
+		return e, false, nil
 	}
 	e.Answer[0] = false // which has nothing to be predicted from
-	if len(e.Tokens) > most {
+	cut := len(e.Tokens) > most
+	if cut {
 		n.longest = max(n.longest, len(e.Tokens))
 		if begin >= most {
 			n.dropped++
-			return e, false
+			return e, false, nil
 		}
-		n.cut++
 		e.Tokens, e.Answer = e.Tokens[:most:most], e.Answer[:most:most]
+		if weighted {
+			e.Weights = e.Weights[:most:most]
+		}
 	}
-	return e, true
+	if weighted && !e.learned() {
+		n.unlearned++
+		return e, false, nil
+	}
+	if cut {
+		n.cut++
+	}
+	n.count(&e)
+	return e, true, nil
+}
+
+// weighted reports whether any token's weight may be other than 1.
+func (c *conversation) weighted() bool {
+	return slices.ContainsFunc(c.segments, func(s segment) bool { return s.weight != 1 || len(s.masked) > 0 })
+}
+
+// weigh gives the tokens that have no weight yet one.
+func (e *Example) weigh(w float32) {
+	for len(e.Weights) < len(e.Tokens) {
+		e.Weights = append(e.Weights, w)
+	}
+}
+
+// learned reports whether an answer token has a weight above 0.
+func (e *Example) learned() bool {
+	for t, answer := range e.Answer {
+		if answer && (e.Weights == nil || e.Weights[t] > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// count counts the answer tokens of an example that is kept.
+func (n *tokenizeCounts) count(e *Example) {
+	if e.Weights != nil {
+		n.weighted++
+	}
+	for t, answer := range e.Answer {
+		if answer {
+			n.answers++
+			if e.Weights != nil && e.Weights[t] == 0 {
+				n.masked++
+			}
+		}
+	}
 }
 
 // notes say what was cut, dropped and left out, and how it would not be.
@@ -355,6 +448,12 @@ func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
 	}
 	if n.cut+n.dropped > 0 {
 		notes = append(notes, fmt.Sprintf("%s: %s", name, cfg.keepAll(n.longest)))
+	}
+	if n.weighted > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples have weights other than 1; %d of %d answer tokens have weight 0", name, n.weighted, n.all-n.dropped-n.unlearned, n.masked, n.answers))
+	}
+	if n.unlearned > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were dropped: all their answer tokens have weight 0", name, n.unlearned, n.all))
 	}
 	if n.lastOnly > 0 {
 		notes = append(notes, fmt.Sprintf("%s: of %d conversations only the last answer is learned: the chat template writes earlier answers otherwise as the conversation goes on", name, n.lastOnly))

@@ -17,6 +17,7 @@ func FuzzReadJSONL(f *testing.F) {
 		manyLines(3), `{"prompt": "a", "response": }`, "[\n", `{"question": "q", "answer": "\ud800"}`, "\ufeff{}", `{"instruction":"i","input":null,"output":"o"}`, "null\n", `{"prompt":{},"response":"b"}`, "{\"\":\"\xff\"}",
 		"#", "\x1e{\"prompt\":\"a\",\"response\":\"b\"}\x1e{\"prompt\":\"a\",\"response\":\"b\"}", `{"text":"a"}{"text":"b"}`, `{"test":[{"text":"a"}],"train":[{"text":"b"}]}`, `{"text":["a","b"]}`,
 		"[{\"messages\": [{\"role\": \"user\",\"content\":\"a\"},\n{\"role\":\"assistant\",\"content\":\"b\"}]}]", `{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]}`, "{'text': 'a'}\n{text: 1}", "// a\n{\"text\":\"b\"}",
+		`{"messages":[{"role":"user","content":"a","weight":1},{"role":"assistant","content":"b","weight":0.5}]}`, `{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b","weight":0}]}`,
 	} {
 		f.Add([]byte(seed), "", "")
 	}
@@ -84,15 +85,40 @@ func checkPlace(t *testing.T, err error, name string, lines int, content []byte)
 	}
 }
 
+// weighed are the messages of a record with their weights; those without one are as they were.
+func weighed(t *testing.T, r Record) json.RawMessage {
+	t.Helper()
+	if r.Weights == nil {
+		return r.Messages
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(r.Messages, &list); err != nil {
+		t.Fatal(err)
+	}
+	for i := range list {
+		object, err := readObject(list[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := r.message(i); w != 1 && string(object["role"]) == `"assistant"` {
+			object["weight"] = json.RawMessage(strconv.FormatFloat(float64(w), 'g', -1, 32))
+			if list[i], err = json.Marshal(object); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return joinMessages(list)
+}
+
 // written is a record in the form of its kind.
 func written(t *testing.T, r Record) []byte {
 	t.Helper()
 	var object any
 	switch {
 	case r.Messages != nil && r.Tools != nil:
-		object = map[string]json.RawMessage{"messages": r.Messages, "tools": r.Tools}
+		object = map[string]json.RawMessage{"messages": weighed(t, r), "tools": r.Tools}
 	case r.Messages != nil:
-		object = map[string]json.RawMessage{"messages": r.Messages}
+		object = map[string]json.RawMessage{"messages": weighed(t, r)}
 	case r.Whole:
 		object = map[string]string{"text": r.Response}
 	default:

@@ -25,6 +25,10 @@ func (byteEncoder) Encode(text string) (tokens []int32) {
 	return tokens
 }
 
+func (byteEncoder) Decode(tokens []int32) string { return textOf(tokens) }
+
+func (byteEncoder) Text(token int32) string { return textOf([]int32{token}) }
+
 const endOfText = 256
 
 func textOf(tokens []int32) string {

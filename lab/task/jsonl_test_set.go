@@ -38,7 +38,11 @@ func (d *Records) readTest(ctx context.Context) error {
 	file.HeldOut()
 	reader := recordReader{cfg: d.cfg, use: d.use}
 	reader.cfg.Limit = 0
-	if d.test, err = reader.readRecords(file); err != nil {
+	all, err := reader.readRecords(file)
+	if err != nil {
+		return err
+	}
+	if d.test, err = reader.dropUnlearned(file.Name(), all); err != nil {
 		return err
 	}
 	if d.testContent, err = file.Sum(); err != nil {
@@ -59,6 +63,7 @@ func (d *Records) readTest(ctx context.Context) error {
 	}
 	d.notes = append(d.notes, file.Notes()...)
 	d.notes = append(d.notes, fmt.Sprintf("%s: %d test records", file.Name(), len(d.test)))
+	d.notes = append(d.notes, reader.weightNotes(file.Name(), len(all))...)
 	if seen > 0 {
 		d.notes = append(d.notes, fmt.Sprintf("%s: the prompts of %d test records are among those of training too, so that a model may know their answers", file.Name(), seen))
 	}
@@ -153,7 +158,10 @@ func (j *JSONL) findAnswers(enc Encoder, before []int32, eos int32) error {
 			return err
 		}
 		var none tokenizeCounts
-		e, _ := none.example(conversation{segments: c.segments[:1]}, enc, before, -1, 1<<30)
+		e, _, err := none.example(conversation{segments: c.segments[:1]}, enc, before, -1, 1<<30)
+		if err != nil {
+			return err
+		}
 		prompt := append(e.Tokens, answers[0][:same]...)
 		if len(prompt) == 0 || len(prompt) >= j.cfg.MaxTokens {
 			long++

@@ -105,7 +105,7 @@ func (r *Reasoning) example(a answered) Example {
 	for i := prompt; i < len(answer); i++ {
 		answer[i] = true
 	}
-	return Example{tokens, answer}
+	return Example{Tokens: tokens, Answer: answer}
 }
 
 // encode appends the tokens of words.
@@ -179,7 +179,7 @@ func (r *Reasoning) Calibration(source string, n int) ([]Example, error) {
 				words[k] = r.lexicon.words[rng.IntN(len(r.lexicon.words))]
 			}
 			tokens := r.encode(nil, words)
-			examples[i] = Example{tokens, make([]bool, len(tokens))}
+			examples[i] = Example{Tokens: tokens, Answer: make([]bool, len(tokens))}
 		default:
 			return nil, fmt.Errorf("reasoning: calibration source %q, expected %q or %q", source, InDomain, Generic)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +22,8 @@ type Record struct {
 	Whole    bool
 	Messages json.RawMessage // of a conversation, a JSON array; Tools too, or nil
 	Tools    json.RawMessage
-	Group    string // whose it is, where the configuration names a field
+	Group    string     // whose it is, where the configuration names a field
+	Weights  *weighting // nil where all are 1
 }
 
 // fields names the members of a record's object: prompt, an optional addition to it, and response;
@@ -73,6 +75,12 @@ type recordReader struct {
 	nulls   int            // additions to a prompt that are null
 	parts   int            // messages whose content is a list of texts
 	ignored map[string]int // records that have a member which is not read
+	// records with a weight and with a mask, and messages with a weight
+	weighed, masked, weighedMessages int
+	// messages of weight 1 of other roles than the assistant's, and records without a loss; the
+	// lines of the first
+	otherRoles, unlearned          int
+	firstOtherRole, firstUnlearned int
 }
 
 // readRecords reads the records of a file, all or the first limit.
@@ -87,6 +95,9 @@ func (r *recordReader) readRecords(file *datafile.File) (records []Record, err e
 			return nil, fmt.Errorf("%s:%d: %w", file.Name(), raw.Line, err)
 		}
 		record.Line = raw.Line
+		if r.otherRoles > 0 && r.firstOtherRole == 0 {
+			r.firstOtherRole = raw.Line
+		}
 		records = append(records, record)
 		if len(records) == r.cfg.Limit {
 			break
@@ -106,16 +117,15 @@ func (r *recordReader) notes(name string, records int) (notes []string) {
 	if r.parts > 0 {
 		notes = append(notes, fmt.Sprintf("%s: the content of %d messages is a list of texts, which are joined with line ends", name, r.parts))
 	}
+	notes = append(notes, r.weightNotes(name, records)...)
 	if len(r.ignored) > 0 {
-		names := make([]string, 0, len(r.ignored))
-		for name := range r.ignored {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		notes = append(notes, fmt.Sprintf("%s: other fields are not read: %s", name, quoteAll(names)))
+		notes = append(notes, fmt.Sprintf("%s: other fields are not read: %s", name, quoteAll(r.otherNames())))
 	}
 	return notes
 }
+
+// otherNames are the members of records that are not read.
+func (r *recordReader) otherNames() []string { return slices.Sorted(maps.Keys(r.ignored)) }
 
 func (r *recordReader) read(raw []byte) (Record, error) {
 	object, err := readObject(raw)
@@ -128,13 +138,16 @@ func (r *recordReader) read(raw []byte) (Record, error) {
 		}
 	}
 	for name := range object {
-		if !r.use.has(name) && name != r.cfg.GroupField {
+		if !r.use.has(name) && name != r.cfg.GroupField && name != r.cfg.WeightField && name != r.cfg.MaskField {
 			r.ignored[name]++
 		}
 	}
 	record, err := r.readRecord(object)
 	if err == nil && r.cfg.GroupField != "" {
 		record.Group, err = group(object, r.cfg.GroupField)
+	}
+	if err == nil {
+		err = r.readWeights(object, &record)
 	}
 	return record, err
 }

@@ -96,9 +96,10 @@ const (
 type Recsys struct {
 	*World
 	lexicon       *lexicon
-	first, spaced [][]int32 // tokens of each word, at the start of a text and after a space
-	labels        []int32   // yes, no
-	cases         []Case    // all prompts of a member in a row
+	first, spaced [][]int32    // tokens of each word, at the start of a text and after a space
+	labels        []int32      // yes, no
+	cases         []Case       // all prompts of a member in a row
+	weights       *TaskWeights // nil where all are 1
 }
 
 // Case is one test prompt with what is known of its answer.
@@ -183,14 +184,29 @@ func (r *Recsys) encode(words []word) (tokens []int32, end []int) {
 	return tokens, end
 }
 
-// example makes an Example of what w wrote; its answers are the outcomes.
+// example makes an Example of what w wrote. Its answers are the outcomes, each with the weight of
+// its own task; the example's task is that of the last, the candidate.
 func (r *Recsys) example(w *writer) Example {
 	tokens, end := r.encode(w.words)
-	answer := make([]bool, len(tokens))
-	for _, at := range w.outcomes {
-		answer[end[at]] = true
+	e := Example{Tokens: tokens, Answer: make([]bool, len(tokens))}
+	if r.weights != nil {
+		e.weigh(1)
 	}
-	return Example{tokens, answer}
+	for _, o := range w.outcomes {
+		e.Answer[end[o.at]], e.Task = true, o.task
+		if r.weights != nil {
+			e.Weights[end[o.at]] = r.weights[o.task]
+		}
+	}
+	return e
+}
+
+// Weighted returns the task with factors of its tasks' losses: each outcome that an example shows
+// has the weight of its own task, and all other tokens have 1. The test set is the same.
+func (r *Recsys) Weighted(weights TaskWeights) *Recsys {
+	of := *r
+	of.weights = &weights
+	return &of
 }
 
 // prompt draws a member with a history and one answered candidate of an in-domain task.
@@ -240,7 +256,7 @@ func (r *Recsys) Calibration(source string, n int) ([]Example, error) {
 			examples[i] = r.example(r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitCalibration, uint64(i))))
 		case Generic:
 			tokens, _ := r.encode(r.genericWords(splitGeneric, i))
-			examples[i] = Example{tokens, make([]bool, len(tokens))}
+			examples[i] = Example{Tokens: tokens, Answer: make([]bool, len(tokens))}
 		default:
 			return nil, fmt.Errorf("recsys: calibration source %q, expected %q or %q", source, InDomain, Generic)
 		}

@@ -101,8 +101,12 @@ type writer struct {
 	*lexicon
 	rng      *rand.Rand
 	words    []word
-	outcomes []int // places of outcome words in words
+	task     int // of the last question
+	outcomes []outcome
 }
+
+// outcome is the place of an outcome's word, and its task.
+type outcome struct{ at, task int }
 
 func (l *lexicon) newWriter(rng *rand.Rand) *writer { return &writer{lexicon: l, rng: rng} }
 
@@ -132,6 +136,7 @@ func (w *writer) prefix(m member, history []event) {
 
 // question writes a task and an item.
 func (w *writer) question(task int, it item) {
+	w.task = task
 	w.addAny(actionWords[taskParts[task].action])
 	w.addAny(surfaceWords[taskParts[task].surface])
 	w.addAny(topicWords[it.topic])
@@ -139,7 +144,7 @@ func (w *writer) question(task int, it item) {
 }
 
 func (w *writer) outcome(yes bool) {
-	w.outcomes = append(w.outcomes, len(w.words))
+	w.outcomes = append(w.outcomes, outcome{len(w.words), w.task})
 	if yes {
 		w.add(outcomeWords[1])
 	} else {
