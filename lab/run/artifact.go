@@ -21,12 +21,15 @@ const (
 	recsysVersion    = 1
 	ratingsVersion   = 1
 	reasoningVersion = 1
-	jsonlVersion     = 3 // 1 read the first of several lists of a file, 2 had no BOS before prompts
-	tokenizerVersion = 1
-	evaluateVersion  = 4 // 2 had no influence of the validation examples
-	tokensVersion    = 1
-	agreementVersion = 5 // 4 had no influence on the divergence
-	serveVersion     = 2
+	// of data whose messages have weights alone: before it they were read as 0 or 1, and answers of
+	// weight 0 had a part in the loss over the whole sequence
+	messageWeightsVersion = 1
+	jsonlVersion          = 3 // 1 read the first of several lists of a file, 2 had no BOS before prompts
+	tokenizerVersion      = 1
+	evaluateVersion       = 4 // 2 had no influence of the validation examples
+	tokensVersion         = 1
+	agreementVersion      = 5 // 4 had no influence on the divergence
+	serveVersion          = 2
 )
 
 // recipe begins the recipe of a stage that works on the task's training data.

@@ -210,7 +210,21 @@ func taskOutput(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal([]any{r.Train(1, 0), r.Train(1, 5), r.Validation(3), calibration, r.ServeGroups(2, 2, 0)})
+	type tokens struct { // without weights, of which an example has none
+		Tokens []int32
+		Answer []bool
+	}
+	of := func(examples ...task.Example) (list []tokens) {
+		for _, e := range examples {
+			if e.Weights != nil {
+				t.Fatal("an example has weights")
+			}
+			list = append(list, tokens{e.Tokens, e.Answer})
+		}
+		return list
+	}
+	trained := of(r.Train(1, 0), r.Train(1, 5))
+	text, err := json.Marshal([]any{trained[0], trained[1], of(r.Validation(3)...), of(calibration...), r.ServeGroups(2, 2, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}

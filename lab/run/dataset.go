@@ -244,7 +244,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
-	cfg.GroupField = t.JSONL.GroupField
+	cfg.GroupField, cfg.WeightField, cfg.MaskField = t.JSONL.GroupField, t.JSONL.WeightField, t.JSONL.MaskField
 	if cfg.TestShare, cfg.TestPath, err = testOf(t.JSONL.Test); err != nil {
 		return err
 	}
@@ -261,6 +261,9 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	d.training = taskValues("jsonl", jsonlVersion, cfg)
 	delete(d.training, "path") // only the content of the file counts
 	d.training["content"] = records.Content()
+	if records.MessageWeights() {
+		d.training["message_weights"] = messageWeightsVersion
+	}
 	d.test = d.training
 	if d.tokenizer == nil {
 		if records.Conversations() {
@@ -401,7 +404,28 @@ func (d *dataset) batches(seed uint64, size, data int) kd.Batches {
 }
 
 // trainable is a task's example as package kd reads it.
-func trainable(e task.Example) kd.Example { return kd.Example{Tokens: e.Tokens, Answer: e.Answer} }
+func trainable(e task.Example) kd.Example {
+	return kd.Example{Tokens: e.Tokens, Answer: e.Answer, Weights: e.Weights, Task: e.Task}
+}
+
+// weighted returns the data with factors of its tasks' losses, for a training: what models are
+// measured on has none. It returns d itself where no factor is given.
+func (d *dataset) weighted(weights factors) (*dataset, error) {
+	if weights.IsZero() {
+		return d, nil
+	}
+	if d.recsys == nil {
+		return nil, errors.New("are of task recsys, whose examples are of several tasks, and this task has one: give records of a file their own by task.weight_field")
+	}
+	of, err := task.ParseTaskWeights(string(weights))
+	if err != nil {
+		return nil, err
+	}
+	copied := *d
+	copied.recsys = d.recsys.Weighted(of)
+	copied.Task = copied.recsys
+	return &copied, nil
+}
 
 // extremes are the number of tokens of the longest example of a file, and the highest id.
 func (d *dataset) extremes() (longest int, highest int32) {

@@ -30,8 +30,8 @@ func (d *dataset) validationTest(validation int) string {
 	return recipe.Recipe{Stage: "validation test", Task: d.training, Tokenizer: d.tokenizer.Hash(), Parameters: recipe.Values{"validation": validation}}.Key()
 }
 
-// meanInfluence is that of examples on the mean of a value over all their answer tokens; values are
-// in the order of the examples. An example with more answers counts more. It names no test: it is
+// meanInfluence is that of examples on the mean of a value over all their answer tokens of a weight
+// above 0; values are in the order of the examples. An example with more answers counts more. It names no test: it is
 // kept in an artifact, whose reader knows it.
 func meanInfluence(examples []kd.Example, values []float64) lab.Influence {
 	var mean float64
@@ -40,8 +40,8 @@ func meanInfluence(examples []kd.Example, values []float64) lab.Influence {
 	}
 	of, at := make([]float64, len(examples)), 0
 	for i, e := range examples {
-		for _, answer := range e.Answer {
-			if answer {
+		for t := range e.Answer {
+			if e.Learned(t) {
 				of[i] += (values[at] - mean) / float64(len(values))
 				at++
 			}

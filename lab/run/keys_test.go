@@ -122,6 +122,7 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "served members", text: onWorld, old: "members: 3,", new: "members: 4,", want: "serve"},
 		{name: "served candidates", text: onWorld, old: "candidates: 3 ", new: "candidates: 4 ", want: "serve"},
 		{name: "steps", text: onWorld, old: "steps: 3", new: "steps: 4", want: "train"},
+		{name: "weights of tasks", text: onWorld, old: "steps: 3", new: "task_weights: \"like feed=2\", steps: 3", want: "train"},
 		{name: "machine", text: onWorld, change: func(w *worker, _ *measured) { w.run.machine = "another" }, want: "serve"},
 		{name: "program", text: onWorld, change: func(w *worker, _ *measured) { w.run.home.Version = "another" }, want: "serve"},
 		{name: "baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.key = "another" }, want: "agreement"},

@@ -108,15 +108,19 @@ func (w *worker) compareTokens(ctx context.Context, teacher *artifactModel, row 
 	return v, nil
 }
 
-// firstAnswers cuts an example after its n-th answer token and counts the tokens that go.
+// firstAnswers cuts an example after its n-th answer token with a loss and counts the tokens that
+// go.
 func firstAnswers(e kd.Example, n int) (kd.Example, int) {
-	for t, is := range e.Answer {
-		if !is {
+	for t := range e.Answer {
+		if !e.Learned(t) {
 			continue
 		}
 		if n--; n == 0 {
 			cut := len(e.Tokens) - t - 1
 			e.Tokens, e.Answer = e.Tokens[:t+1], e.Answer[:t+1]
+			if e.Weights != nil {
+				e.Weights = e.Weights[:t+1]
+			}
 			return e, cut
 		}
 	}

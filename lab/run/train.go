@@ -7,6 +7,7 @@ import (
 	"slimlab/internal/nearest"
 	"slimlab/kd"
 	"slimlab/lab/scenario"
+	"slimlab/lab/task"
 	"slimlab/quant"
 )
 
@@ -39,7 +40,14 @@ type Later struct {
 	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w4a16, w4a16-asym or w4a8, the last three with groups such as w4a16-g32; the step leaves packed weights"`
 	Seed     int      `json:",omitempty" key:"seed" default:"0" omit:"default" min:"0" max:"1000000000" doc:"seed of the step's fresh weights, samples and order of the data, the same in every cell, so that they share its model; 0 is the cell's"`
 	World    int      `json:",omitempty" key:"world" default:"0" omit:"default" min:"0" max:"1000000000" doc:"of a task with generated worlds: train on another world than the one that is measured, for a base that knows the language alone; 0 is the task's"`
+
+	TaskWeights factors `json:",omitzero" key:"task_weights" default:"" omit:"default" doc:"of task recsys: factors of the tasks' losses, such as like feed=2, share feed=0.5; a task that is not named has 1. Validation losses along the training are weighted so too, the metrics are not"`
 }
+
+type factors string
+
+// IsZero reports the default.
+func (w factors) IsZero() bool { return w == "" }
 
 type through string
 
@@ -73,6 +81,11 @@ func (t *Training) Check(_ func(key string) bool, bad func(key, with, format str
 	}
 	if _, err := t.Through.scheme(); err != nil {
 		bad("through", "", "is %s: %v", t.Through, err)
+	}
+	if !t.TaskWeights.IsZero() {
+		if _, err := task.ParseTaskWeights(string(t.TaskWeights)); err != nil {
+			bad("task_weights", "", "is %q: %v", t.TaskWeights, err)
+		}
 	}
 	if t.Decay != 0 && t.Schedule != "wsd" {
 		bad("decay", "schedule", "is %v, and schedule is %s, expected wsd: no other has it", t.Decay, t.Schedule)

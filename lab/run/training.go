@@ -24,7 +24,7 @@ type training struct {
 	step      scenario.Step
 	keys      *Training
 	seed      uint64
-	data      *dataset // that it learns from: the worker's, or that of another world
+	data      *dataset // that it learns from: the worker's, or another world's, with its weights
 	from      *start
 	scheme    quant.Scheme // that the weights are rounded to
 	objective kd.Objective
@@ -70,6 +70,9 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 		if t.data, err = w.run.elsewhere(ctx, w.data, w.cell.Point, keys.World); err != nil {
 			return nil, keyError{"world", err}
 		}
+	}
+	if t.data, err = t.data.weighted(keys.TaskWeights); err != nil {
+		return nil, keyError{"task_weights", err}
 	}
 	if n := t.data.TrainSize(); n > 0 && keys.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, keys.Data, n))
@@ -209,7 +212,7 @@ func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler 
 		return trainFacts{}, nil, err
 	}
 	if sampler != nil && t.samples.Replay && state.step == 0 {
-		loss, _, err := kd.Loss(ctx, config.Student, config.Validation)
+		loss, err := kd.WeightedLoss(ctx, config.Student, config.Validation)
 		if err != nil {
 			return trainFacts{}, nil, fmt.Errorf("train: validation before the first step: %w", err)
 		}
