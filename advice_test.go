@@ -159,7 +159,7 @@ func mistakes(in func(name string) string) map[string][]string {
 		"distil": slices.Concat(convert, []string{
 			"", "--data none", data + "--steps 0", data + "--batch 0", data + "--length 1", data + "--length 99999", data + "--validation -1", data + "--warm-up 101", data + "--learning-rate 0",
 			data + "--loss fkl", data + "--loss x", data + "--loss sft --teacher " + in("model"), data + "--loss jsd --teacher " + in("model"), data + "--loss jsd:3 --teacher " + in("model"),
-			data + "--precision f8", data + "--prompt-field a --response-field a", data + "--prompt-field prompts", data + "--teacher none", "--data " + in("chat.jsonl"), "--data " + in("empty.txt"),
+			data + "--precision f8", data + "--prompt-field a --response-field a", data + "--prompt-field prompts", data + "--weight-field prompts", data + "--mask-field a --weight-field a", "--data " + in("text.txt") + " --mask-field a", data + "--teacher none", "--data " + in("chat.jsonl"), "--data " + in("empty.txt"),
 			"--data " + in("words.txt"), "--data " + in("few.jsonl"), "--data " + in("odd.jsonl"), data + "--length 4", data + "--length 8 --steps 1 --batch 1", data + "--steps 1 --batch 1 --validation 1",
 			"--data " + in("few.jsonl") + " --validation 0 --steps 1 --batch 1", "--data " + in("text.txt") + " --steps 1 --batch 1 --length 16 --validation 1", "--data " + in("choices.jsonl"),
 		}),

@@ -239,6 +239,8 @@ func (p *program) distilCommand() *cobra.Command {
 	flags.StringVar(&d.Data, "data", "", "training data: a file of records (JSON lines or a JSON array) or a text; - is standard input")
 	flags.StringVar(&d.PromptField, "prompt-field", "", "field of a record that holds the prompt (default: found among the usual names)")
 	flags.StringVar(&d.ResponseField, "response-field", "", "field of a record that holds the response (default: found likewise)")
+	flags.StringVar(&d.WeightField, "weight-field", "", "field of a record that is the factor of its loss, 0 to 1000; messages have theirs under weight (default: none)")
+	flags.StringVar(&d.MaskField, "mask-field", "", "field of a record that lists the spans of its response that are not learned, [[from, to], ...] in characters (default: none)")
 	flags.StringVar(&loss, "loss", "", "divergence: fkl, rkl or jsd:BETA; sft: none (default: fkl with a teacher, else sft)")
 	flags.IntVar(&d.Steps, "steps", 100, "optimizer steps")
 	flags.IntVar(&d.Batch, "batch", 8, "sequences per step")

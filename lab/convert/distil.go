@@ -29,9 +29,11 @@ type Distillation struct {
 	Data string
 	// of records that hold prompt and response; empty ones are found by their usual names
 	PromptField, ResponseField string
-	Objective                  kd.Objective
-	Steps                      int
-	Batch                      int // sequences of a step
+	// of records: the factor of a record's loss, and the spans of its response that have none
+	WeightField, MaskField string
+	Objective              kd.Objective
+	Steps                  int
+	Batch                  int // sequences of a step
 	// tokens of a sequence; 0 is 256, or the models' positions where they are fewer
 	Length       int
 	LearningRate float64
@@ -93,6 +95,8 @@ func (d Distillation) check() error {
 		return fmt.Errorf("--learning-rate %v: expected a finite number above 0", d.LearningRate)
 	case d.PromptField != "" && d.PromptField == d.ResponseField:
 		return fmt.Errorf("--prompt-field and --response-field are both %q", d.PromptField)
+	case d.WeightField != "" && d.WeightField == d.MaskField:
+		return fmt.Errorf("--weight-field and --mask-field are both %q", d.WeightField)
 	}
 	return nil
 }
@@ -174,7 +178,7 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	r.Notes = append(r.Notes, examples.notes...)
 	r.Distillation = &DistillationReport{Objective: d.Objective.Formula(), Steps: d.Steps, HeldOut: len(config.Validation)}
 	if len(config.Validation) > 0 {
-		before, _, err := kd.Loss(ctx, config.Student, config.Validation)
+		before, err := kd.WeightedLoss(ctx, config.Student, config.Validation)
 		if err != nil {
 			return nil, err
 		}
@@ -322,7 +326,8 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	}
 	c := task.DefaultJSONL(d.Data)
 	c.MostTokens, c.MaxTokens, c.PromptField, c.ResponseField = positions, d.Length, d.PromptField, d.ResponseField
-	c.Knobs = task.Knobs{MaxTokens: "--length", PromptField: "--prompt-field", ResponseField: "--response-field", KeepNone: "--validation 0"}
+	c.WeightField, c.MaskField = d.WeightField, d.MaskField
+	c.Knobs = task.Knobs{MaxTokens: "--length", PromptField: "--prompt-field", ResponseField: "--response-field", WeightField: "--weight-field", MaskField: "--mask-field", KeepNone: "--validation 0"}
 	if d.Validation == 0 {
 		c.ValidationShare, c.CalibrationShare = 0, 0
 	}
@@ -339,7 +344,7 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 	e := &examples{notes: append(notes, records.Notes()...)}
 	if d.Validation > 0 {
 		for _, one := range records.Validation(d.Validation) {
-			e.validation = append(e.validation, kd.Example{Tokens: one.Tokens, Answer: one.Answer})
+			e.validation = append(e.validation, kd.Example{Tokens: one.Tokens, Answer: one.Answer, Weights: one.Weights})
 		}
 		e.notes = append(e.notes, fmt.Sprintf("%s: %d records are kept from training, by a hash of each prompt, and %d of them are measured (--validation %d); --validation 0 trains on all",
 			file.Name(), records.Kept(), len(e.validation), d.Validation))
@@ -348,7 +353,7 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 		batch := make([]kd.Example, d.Batch)
 		for i := range batch {
 			one := records.Train(d.Seed, (step-1)*d.Batch+i)
-			batch[i] = kd.Example{Tokens: one.Tokens, Answer: one.Answer}
+			batch[i] = kd.Example{Tokens: one.Tokens, Answer: one.Answer, Weights: one.Weights}
 		}
 		return batch, nil
 	}
@@ -357,6 +362,9 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 
 // textExamples are places of a text, of which every token is learned; its end is held out.
 func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, file *datafile.File) (*examples, error) {
+	if d.WeightField+d.MaskField != "" {
+		return nil, fmt.Errorf("%s: found a text, every token of which is learned alike, expected records for --weight-field and --mask-field", file.Name())
+	}
 	text, err := file.Text(0)
 	if err != nil {
 		return nil, err
