@@ -10,6 +10,7 @@ import (
 	"slimlab/internal/await"
 	"slimlab/internal/nearest"
 	"slimlab/internal/visible"
+	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 	"slimlab/scenarios"
@@ -111,6 +112,16 @@ type checkedStep struct {
 	State string `json:"state"` // loaded, cached, to build or shared
 	// at most, of a model that is to be built
 	Bytes int64 `json:"bytes"`
+	// trainings of a search that is to be done; 0 for other steps
+	Trials int `json:"trials"`
+}
+
+// text is the state as a table has it.
+func (s checkedStep) text() string {
+	if s.Trials == 0 {
+		return s.State
+	}
+	return fmt.Sprintf("%s: a search of %s", s.State, report.Plural(s.Trials, "training"))
 }
 
 func newCheckedCell(c run.PlannedCell) checkedCell {
@@ -129,7 +140,7 @@ func (c checkedPlan) text() string {
 		t := plainTable(3)
 		t.Indent = "  "
 		for _, step := range cell.Steps {
-			t.Add(step.Name, step.Kind, step.State)
+			t.Add(step.Name, step.Kind, step.text())
 		}
 		b.WriteString(t.Text())
 	}

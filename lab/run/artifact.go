@@ -51,26 +51,28 @@ type artifact struct {
 // process makes it. The caller must not hold timing: the cell that builds the artifact may need the
 // lock.
 func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, build func(dir string) error) (artifact, error) {
+	return r.artifactThat(ctx, of, title, func(string) bool { return true }, build)
+}
+
+// artifactThat is artifact that makes one anew for which serves is false.
+func (r *Run) artifactThat(ctx context.Context, of recipe.Recipe, title string, serves func(dir string) bool, build func(dir string) error) (artifact, error) {
 	key := of.Key()
 	defer r.building.lock(key)()
-	_, built := r.built.Load(key)
-	fresh := r.anew(of) && !built
-	if !fresh {
-		if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
-			return artifact{dir, built, release}, err
-		}
+	if a, err := r.foundThat(ctx, of, title, serves); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return a, err
 	}
-	done, err := r.home.Artifacts.Alone(ctx, key, func() { r.note("", lab.Info, title+": waiting for another process that makes it") })
+	done, err := r.makesAlone(ctx, key, title)
 	if err != nil {
 		return artifact{}, err
 	}
 	defer done()
-	put := r.home.Artifacts.Replace // the old one stays until the new one is there
-	if !fresh {
-		if dir, release, err := r.find(ctx, key, title); err == nil || !errors.Is(err, store.ErrNotFound) {
-			return artifact{dir, built, release}, err // the other process has made it
-		}
-		put = r.home.Artifacts.Put
+	a, err := r.foundThat(ctx, of, title, serves) // another process has made it
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return a, err
+	}
+	put := r.home.Artifacts.Put
+	if r.ignores(of) || errors.Is(err, errUnfit) {
+		put = r.home.Artifacts.Replace // the old one stays until the new one is there
 	}
 	if _, err := put(of, store.Label{Title: title, Program: r.home.Version}, build); err != nil {
 		return artifact{}, err
@@ -78,6 +80,40 @@ func (r *Run) artifact(ctx context.Context, of recipe.Recipe, title string, buil
 	r.built.Store(key, true)
 	dir, release, err := r.find(ctx, key, title)
 	return artifact{dir, true, release}, err
+}
+
+// errUnfit is the ErrNotFound of an artifact that is there and does not serve.
+var errUnfit = fmt.Errorf("one that is of no use here: %w", store.ErrNotFound)
+
+// foundThat returns a recipe's artifact that may be used and serves; ErrNotFound where there is
+// none.
+func (r *Run) foundThat(ctx context.Context, of recipe.Recipe, title string, serves func(dir string) bool) (artifact, error) {
+	key := of.Key()
+	if r.ignores(of) {
+		return artifact{}, store.ErrNotFound
+	}
+	dir, release, err := r.find(ctx, key, title)
+	if err != nil {
+		return artifact{}, err
+	}
+	if !serves(dir) {
+		release()
+		return artifact{}, errUnfit
+	}
+	_, built := r.built.Load(key)
+	return artifact{dir, built, release}, nil
+}
+
+// makesAlone keeps other processes from making an artifact until done is called.
+func (r *Run) makesAlone(ctx context.Context, key, title string) (done func(), err error) {
+	return r.home.Artifacts.Alone(ctx, key, func() { r.note("", lab.Info, title+": waiting for another process that makes it") })
+}
+
+// ignores reports whether an artifact that is there must not be used: this run makes it anew, and
+// has not yet.
+func (r *Run) ignores(of recipe.Recipe) bool {
+	_, built := r.built.Load(of.Key())
+	return r.anew(of) && !built
 }
 
 // anew reports whether an artifact of an earlier run must not be used.

@@ -25,8 +25,10 @@ type PlannedStep struct {
 	// State is "loaded", "cached", "to build", or "shared": an earlier cell of the plan builds it.
 	State string
 	// Bytes bound what a model that is to be built takes on the disk: its parameters in bfloat16. A
-	// quantized one takes less.
+	// quantized one takes less. Those of a search are of its trials too.
 	Bytes int64
+	// Trials is how many trainings a search is that is to be done; 0 for other steps.
+	Trials int
 }
 
 // Check opens what a plan needs and says which artifacts it would find, and what a run would note
@@ -70,7 +72,8 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 			}
 			step := PlannedStep{Name: s.Name, Kind: s.Kind, State: state}
 			if state == "to build" {
-				step.Bytes = 2 * int64(jobs[i].model.shape.Parameters())
+				step.Bytes = 2*int64(jobs[i].model.shape.Parameters()) + jobs[i].bytes
+				step.Trials = jobs[i].trials
 			}
 			planned.Steps = append(planned.Steps, step)
 		}
@@ -107,5 +110,8 @@ func (r *Run) state(ctx context.Context, s scenario.Step, j job, built map[strin
 		return "", err
 	}
 	built[key] = true
+	for _, other := range j.makes {
+		built[other] = true
+	}
 	return "to build", nil
 }

@@ -43,7 +43,7 @@ var losses = []scenario.Name{
 
 // Describe says what the step does.
 func (d *Distil) Describe(from string) string {
-	return fmt.Sprintf("distil %s into %s by %s%s%s, %d steps of %d", d.Teacher, d.student(from), d.Loss, d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch)
+	return fmt.Sprintf("distil %s into %s by %s%s%s, %d steps of %d%s", d.Teacher, d.student(from), d.Loss, d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
 }
 
 func (d *Distil) objective() (kd.Objective, error) {
@@ -59,17 +59,17 @@ func (d *Distil) objective() (kd.Objective, error) {
 }
 
 func (d *Distil) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
+	return w.planTraining(ctx, s, d)
+}
+
+func (d *Distil) training(ctx context.Context, w *worker, s scenario.Step) (*training, error) {
 	objective, err := d.objective()
 	if err != nil {
-		return job{}, err
+		return nil, err
 	}
 	teacher, err := w.weights(d.Teacher)
 	if err != nil {
-		return job{}, err
+		return nil, err
 	}
-	training, err := w.train(ctx, s, &d.Training, &teaching{teacher}, objective, d.Samples)
-	if err != nil {
-		return job{}, err
-	}
-	return training.job(ctx), nil
+	return w.train(ctx, s, &d.Training, &teaching{teacher}, objective, d.Samples)
 }

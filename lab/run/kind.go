@@ -23,8 +23,14 @@ type job struct {
 	// prepare makes the artifacts that build reads, before build and without the lock of computing,
 	// which they take themselves; it may be nil
 	prepare func() error
-	// trains says that build keeps the state of a training
-	trains bool
+	// built is called once the artifact is there, in the cell that built it; it may be nil
+	built func()
+	// trials says how many trainings a search is; 0 where the step is none
+	trials int
+	// makes are the keys of the other artifacts that are there once this one is built
+	makes []string
+	// bytes bound what these take on the disk at one time
+	bytes int64
 	// report emits what is known of the artifact, once in a run; it may be nil
 	report func(dir string) error
 	// reused emits what building the artifact had shown, in a cell that did not build it; it may be

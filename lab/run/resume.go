@@ -33,6 +33,7 @@ const (
 // training's end.
 type trainingState struct {
 	worker  *worker
+	name    string // of the training
 	of      recipe.Recipe
 	trainer *kd.Trainer
 	sampler *rollout.Sampler // nil where its samples depend on no earlier ones
@@ -40,6 +41,10 @@ type trainingState struct {
 	kept    *keptCurves
 	saved   time.Time // or begun
 	step    int       // that is saved
+	trial   bool      // of a search, which compares validation losses
+	// validated is how many examples the validation curve is over; 0 is none, or not the same
+	// number everywhere
+	validated int
 }
 
 // stateFacts are stored beside a trainer's state.
@@ -51,7 +56,16 @@ type stateFacts struct {
 	Loss       curveValue `json:"loss"`
 	Divergence curveValue `json:"divergence"`
 	Steps      curveValue `json:"steps"`
+	Validated  int        `json:"validated,omitempty"` // as in trainFacts
+	// Diverged is the error with which the next step ended: there is no state to go on from.
+	Diverged string `json:"diverged,omitempty"`
 }
+
+// divergedError is the kept error of a training that diverged.
+type divergedError string
+
+func (e divergedError) Error() string { return string(e) }
+func (e divergedError) Unwrap() error { return kd.ErrDiverged }
 
 // stateRecipe names the state of the training that makes an artifact.
 func stateRecipe(of recipe.Recipe) recipe.Recipe {
@@ -59,20 +73,20 @@ func stateRecipe(of recipe.Recipe) recipe.Recipe {
 }
 
 func (t *training) trainingState(trainer *kd.Trainer, sampler *rollout.Sampler, c *curves, kept *keptCurves) *trainingState {
-	s := &trainingState{worker: t.worker, of: stateRecipe(t.of), trainer: trainer, curves: c, kept: kept, saved: t.run.options.Now()}
+	s := &trainingState{worker: t.worker, name: t.name(), trial: t.trial != nil, of: stateRecipe(t.of), trainer: trainer, curves: c, kept: kept, saved: t.run.options.Now()}
 	if t.samples.Replay {
 		s.sampler = sampler
 	}
 	return s
 }
 
-func (s *trainingState) title() string { return "state of the training of " + s.worker.stage }
+func (s *trainingState) title() string { return "state of the training of " + s.name }
 
 // restore goes on where an earlier run stood, and returns how long it had taken. A state that
 // cannot be used is said, and the training begins anew.
 func (s *trainingState) restore(ctx context.Context) (took time.Duration, err error) {
 	w := s.worker
-	if w.run.anew(s.of) {
+	if w.run.ignores(s.of) {
 		return 0, nil
 	}
 	dir, release, err := w.run.find(ctx, s.of.Key(), s.title())
@@ -84,12 +98,23 @@ func (s *trainingState) restore(ctx context.Context) (took time.Duration, err er
 	}
 	defer release()
 	facts, err := s.read(dir)
-	if err != nil {
-		w.run.note(w.cell.ID, lab.Warning, fmt.Sprintf("%s: the state of an unfinished training cannot be used, it begins anew: %v", w.stage, err))
+	var diverged divergedError
+	switch {
+	case errors.As(err, &diverged) && s.trial:
+		return 0, diverged
+	case errors.As(err, &diverged): // by a validation that this training may not have
+		return 0, nil
+	case err != nil:
+		w.run.note(w.cell.ID, lab.Warning, fmt.Sprintf("%s: the state of an unfinished training cannot be used, it begins anew: %v", s.name, err))
 		return 0, nil
 	}
-	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: goes on after step %d, where an unfinished training stood", w.stage, facts.Step))
+	if _, ours := w.run.built.Load(s.of.Key()); !ours {
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: goes on after step %d, where an unfinished training stood", s.name, facts.Step))
+	}
 	s.step = facts.Step
+	if facts.Validated != s.validated {
+		s.validated = 0
+	}
 	for _, c := range facts.Curves {
 		for i, step := range c.Steps {
 			s.curves.point(c.Name, step, float64(c.Values[i]))
@@ -108,6 +133,12 @@ func (s *trainingState) read(dir string) (facts stateFacts, err error) {
 		if len(c.Steps) != len(c.Values) {
 			return facts, fmt.Errorf("curve %s has %d steps and %d values", c.Name, len(c.Steps), len(c.Values))
 		}
+	}
+	switch {
+	case s.trial && facts.Validated != s.validated:
+		return facts, fmt.Errorf("its validation loss is over %d examples, expected %d", facts.Validated, s.validated)
+	case facts.Diverged != "":
+		return facts, divergedError(facts.Diverged)
 	}
 	if s.sampler != nil {
 		if err := readState(filepath.Join(dir, samplerFile), s.sampler.Restore); err != nil {
@@ -151,31 +182,59 @@ func (s *trainingState) keep(took time.Duration) {
 	}
 }
 
+// facts are those of the trainer's state.
+func (s *trainingState) facts(took time.Duration) stateFacts {
+	return stateFacts{
+		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list,
+		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
+		Validated: s.validated,
+	}
+}
+
 // save writes the state in place of the one before. A state that cannot be written is said: the
 // training goes on without.
 func (s *trainingState) save(took time.Duration) {
-	w := s.worker
-	facts := stateFacts{
-		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list,
-		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
-	}
-	_, err := w.run.home.Artifacts.Replace(s.of, store.Label{Title: s.title(), Program: w.run.home.Version}, func(dir string) error {
+	facts := s.facts(took)
+	err := s.write(facts, func(dir string) error {
 		if err := writeState(filepath.Join(dir, stateFile), s.trainer.Save); err != nil {
 			return err
 		}
 		if s.sampler != nil {
-			if err := writeState(filepath.Join(dir, samplerFile), s.sampler.Save); err != nil {
-				return err
-			}
+			return writeState(filepath.Join(dir, samplerFile), s.sampler.Save)
 		}
-		return writeFacts(dir, facts)
+		return nil
 	})
+	w := s.worker
 	s.saved = w.run.options.Now()
 	if err != nil {
-		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the state of the training cannot be kept: a run that is stopped begins it anew: %v", w.stage, err))
+		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the state of the training cannot be kept: a run that is stopped begins it anew: %v", s.name, err))
 		return
 	}
 	s.step = facts.Step
+}
+
+// diverged keeps that the training ends here, so that no run of its search tries it again.
+func (s *trainingState) diverged(took time.Duration, end error) {
+	facts := s.facts(took)
+	facts.Diverged = end.Error()
+	if err := s.write(facts, func(string) error { return nil }); err != nil {
+		s.worker.run.noteOnce(lab.Warning, fmt.Sprintf("%s: that it diverged cannot be kept: a run that is stopped tries it again: %v", s.name, err))
+	}
+}
+
+// write makes the artifact of the state.
+func (s *trainingState) write(facts stateFacts, files func(dir string) error) error {
+	r := s.worker.run
+	_, err := r.home.Artifacts.Replace(s.of, store.Label{Title: s.title(), Program: r.home.Version}, func(dir string) error {
+		if err := files(dir); err != nil {
+			return err
+		}
+		return writeFacts(dir, facts)
+	})
+	if err == nil {
+		r.built.Store(s.of.Key(), true)
+	}
+	return err
 }
 
 // forgetState removes the state of a training that is finished.

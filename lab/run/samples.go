@@ -47,6 +47,11 @@ func percent(share float64) string { return fmt.Sprintf("%.3g%%", 100*share) }
 // Check implements scenario.Checker: what the samples of a loss must be.
 func (d *Distil) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	d.Training.Check(given, bad)
+	d.checkSamples(given, bad)
+	checkSearch(d, given, bad)
+}
+
+func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	objective, err := d.objective()
 	if err != nil {
 		return // the key's own check says it

@@ -112,8 +112,8 @@ func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
 		if err != nil {
 			return err
 		}
-		if a.built && here && j.trains {
-			w.run.forgetState(j.model.recipe)
+		if here && j.built != nil {
+			j.built()
 		}
 		dir = a.dir
 		w.held = append(w.held, a.release)

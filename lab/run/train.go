@@ -38,6 +38,7 @@ type Later struct {
 	Decay    float64  `json:",omitzero" key:"decay" default:"0" omit:"default" min:"0" max:"1" doc:"share of the steps over which schedule wsd falls; 0 is a fifth"`
 	Patience int      `json:",omitzero" key:"patience" default:"0" omit:"default" min:"0" max:"1000000" doc:"stop after so many evaluations in a row without a lower validation loss; 0 is never"`
 	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w4a16, w4a16-asym or w4a8, the last three with groups such as w4a16-g32; the step leaves packed weights"`
+	Search   Search   `json:",omitzero" key:"search" omit:"default" doc:"tunes settings of the step: trains it with several and keeps the one of the lowest validation loss"`
 	Seed     int      `json:",omitempty" key:"seed" default:"0" omit:"default" min:"0" max:"1000000000" doc:"seed of the step's fresh weights, samples and order of the data, the same in every cell, so that they share its model; 0 is the cell's"`
 	World    int      `json:",omitempty" key:"world" default:"0" omit:"default" min:"0" max:"1000000000" doc:"of a task with generated worlds: train on another world than the one that is measured, for a base that knows the language alone; 0 is the task's"`
 
@@ -106,7 +107,7 @@ const trainVersion = 3
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
-	return fmt.Sprintf("train %s on labels%s, %d steps of %d", t.student(from), t.describeThrough(), t.Steps, t.Batch)
+	return fmt.Sprintf("train %s on labels%s, %d steps of %d%s", t.student(from), t.describeThrough(), t.Steps, t.Batch, t.Search.describe())
 }
 
 func (t *Training) describeThrough() string {
@@ -124,10 +125,34 @@ func (t *Training) student(from string) string {
 	return from
 }
 
+// Check implements scenario.Checker.
+func (t *Train) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	t.Training.Check(given, bad)
+	checkSearch(t, given, bad)
+}
+
+func (t *Training) common() *Training { return t }
+
 func (t *Train) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	training, err := w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
+	return w.planTraining(ctx, s, t)
+}
+
+func (t *Train) training(ctx context.Context, w *worker, s scenario.Step) (*training, error) {
+	return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
+}
+
+// planTraining plans a step that trains: once, or as a search.
+func (w *worker) planTraining(ctx context.Context, s scenario.Step, work trainingWork) (job, error) {
+	t, err := work.training(ctx, w, s)
 	if err != nil {
 		return job{}, err
 	}
-	return training.job(ctx), nil
+	if work.common().Search.IsZero() {
+		return t.job(ctx), nil
+	}
+	search, err := w.search(ctx, s, work, t)
+	if err != nil {
+		return job{}, err
+	}
+	return search.job(ctx), nil
 }

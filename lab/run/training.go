@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ type training struct {
 	teaching  *teaching // nil where there are labels alone
 	samples   Samples
 	of        recipe.Recipe
+	trial     *trial // of a search; nil where the training is the step's own
 }
 
 // trainFacts are stored with a trained model.
@@ -42,6 +44,8 @@ type trainFacts struct {
 	observed
 	// Curves is nil in artifacts of earlier versions.
 	Curves []keptCurve `json:"curves,omitempty"`
+	// Validated is how many examples all of the validation curve is over; 0 is not known, or none.
+	Validated int `json:"validated,omitempty"`
 }
 
 // train plans supervised training, or by a teacher distillation.
@@ -104,9 +108,9 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 // job is the training as the work of its step.
 func (t *training) job(ctx context.Context) job {
 	return job{
-		model:  stepModel(t.step, t.of, t.from.origin, t.from.shape),
-		build:  func(dir string) error { return t.build(ctx, dir) },
-		trains: true, measures: t.speed,
+		model: stepModel(t.step, t.of, t.from.origin, t.from.shape),
+		build: func(dir string) error { return t.build(ctx, dir) },
+		built: func() { t.run.forgetState(t.of) }, measures: t.speed,
 		reused: func(dir string) error { return t.showCurves(t.step.Name, dir) },
 	}
 }
@@ -126,40 +130,71 @@ func (t *training) speed(dir string, row *measured) error {
 
 // build trains and writes the model to a folder.
 func (t *training) build(ctx context.Context, dir string) error {
+	o, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	facts, scales, err := t.runSteps(ctx, o, t.keys.Steps)
+	if err == nil && o.learned != nil {
+		err = o.learned.Pack(o.config.Student, scales)
+	}
+	if err != nil {
+		return err
+	}
+	return saveModel(ctx, dir, o.config.Student, t.data, facts)
+}
+
+// advance trains up to a step and keeps the state there.
+func (t *training) advance(ctx context.Context, until int) error {
+	o, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	_, _, err = t.runSteps(ctx, o, until)
+	return err
+}
+
+// opened is what a training works on.
+type opened struct {
+	config  kd.TrainConfig
+	sampler *rollout.Sampler     // nil where no answers are sampled
+	learned *quant.LearnedScales // nil where weights are not rounded
+}
+
+func (o *opened) close() {
+	if o.sampler != nil {
+		o.sampler.Close()
+	}
+}
+
+// open loads student and teacher.
+func (t *training) open(ctx context.Context) (*opened, error) {
 	student, err := t.from.model(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	config := t.config(student)
+	o := &opened{config: t.config(student)}
 	var writes *model.Model // beside the student
 	if t.teaching != nil {
-		if writes, err = t.teaching.open(ctx, &config); err != nil {
-			return err
+		if writes, err = t.teaching.open(ctx, &o.config); err != nil {
+			return nil, err
 		}
 	}
-	sampler, err := t.sampler(config.Next, student, writes)
-	if err != nil {
-		return err
-	}
-	if sampler != nil {
-		defer sampler.Close()
-		config.Next = sampler.Next
-	}
-	var learned *quant.LearnedScales
 	if t.keys.Packs() {
-		if learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
-			return err
+		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
+			return nil, err
 		}
-		config.Rounding = learned
+		o.config.Rounding = o.learned
 	}
-	facts, scales, err := t.runSteps(ctx, config, sampler)
-	if err == nil && learned != nil {
-		err = learned.Pack(student, scales)
+	if o.sampler, err = t.sampler(o.config.Next, student, writes); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return err
+	if o.sampler != nil {
+		o.config.Next = o.sampler.Next
 	}
-	return saveModel(ctx, dir, student, t.data, facts)
+	return o, nil
 }
 
 // config is what package kd reads of the keys.
@@ -178,26 +213,28 @@ func (t *training) config(student *model.Model) kd.TrainConfig {
 	if keys.Clip == 0 {
 		config.Clip = math.Inf(1)
 	}
-	if t.data.recsys == nil || keys.Every > 0 || keys.KeepBest || keys.Patience > 0 || t.samples.Replay {
+	if t.data.recsys == nil || keys.Every > 0 || keys.KeepBest || keys.Patience > 0 || t.samples.Replay || t.trial != nil {
 		config.Validation = t.data.validation(t.cell.Point.Evaluate.Validation)
-		if keys.Every == 0 {
-			config.EvalEvery = max(1, keys.Steps/20)
-		}
+		config.EvalEvery = keys.evaluatedEvery()
 	}
 	return config
 }
 
-// runSteps trains and reports curves; scales are what a rounding has learned. Between steps it
-// lets a timing be taken: that need not wait for the end of a training. A training that an earlier
-// run of the same recipe left unfinished goes on where its state was saved.
-func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler *rollout.Sampler) (facts trainFacts, scales []float32, err error) {
+// runSteps trains up to a step and reports curves; scales are what a rounding has learned. Between
+// steps it lets a timing be taken: that need not wait for the end of a training. A training that an
+// earlier run of the same recipe left unfinished goes on where its state was saved; one that is to
+// end before its last step leaves its state.
+func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts trainFacts, scales []float32, err error) {
+	config, sampler := o.config, o.sampler
 	var around observed
 	end := t.run.observe(ctx)
 	paused := time.Duration(0)
 	kept := &keptCurves{}
 	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: func(series string, step int, value float64) {
 		kept.add(series, step, value)
-		t.point(series, step, value)
+		if t.trial == nil {
+			t.point(series, step, value)
+		}
 	}}
 	trainer, err := kd.NewTrainer(config)
 	if err != nil {
@@ -207,6 +244,7 @@ func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler 
 		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 	}
 	state := t.trainingState(trainer, sampler, &curves, kept)
+	state.validated = len(config.Validation)
 	before, err := state.restore(ctx)
 	if err != nil {
 		return trainFacts{}, nil, err
@@ -218,14 +256,22 @@ func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler 
 		}
 		sampler.Validated(loss)
 	}
+	if t.trial != nil {
+		t.trial.begin(state.step)
+	}
 	start := time.Now()
 	var written rollout.Stats
-	for !trainer.Done() {
+	for !trainer.Done() && trainer.Result().Last.Step < until {
 		s, err := trainer.Step(ctx)
 		took := before + time.Since(start) - paused
 		if err != nil {
-			state.keep(took)
-			return trainFacts{}, nil, fmt.Errorf("train: %w", err)
+			err = fmt.Errorf("train: %w", err)
+			if t.trial != nil && errors.Is(err, kd.ErrDiverged) {
+				state.diverged(took, err)
+			} else {
+				state.keep(took)
+			}
+			return trainFacts{}, nil, err
 		}
 		curves.add(s)
 		text := ""
@@ -234,23 +280,52 @@ func (t *training) runSteps(ctx context.Context, config kd.TrainConfig, sampler 
 			written = t.sampled(sampler, s.Step, &curves, written)
 			text = fmt.Sprintf("%s of answers end, %.0f tokens", percent(written.EndRate()), written.Length())
 		}
-		t.progress(s.Step, s.Total, text)
+		t.show(s, text)
 		around.Beside = around.Beside || t.run.computing.Load() > 1
 		paused += state.tick(took) + t.run.pause()
 	}
-	trainer.RestoreBest()
+	took := before + time.Since(start) - paused
 	result := trainer.Result()
+	if until < config.Steps {
+		if result.Last.Step > state.step {
+			state.save(took)
+		}
+		if result.Last.Step > state.step {
+			return trainFacts{}, nil, fmt.Errorf("train: %s cannot go on later: its state after step %d was not kept", t.name(), result.Last.Step)
+		}
+		return trainFacts{}, nil, nil
+	}
+	trainer.RestoreBest()
 	if result.Stopped {
 		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %d evaluations",
-			t.stage, result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
+			t.name(), result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
 	}
-	took := before + time.Since(start) - paused
 	if sampler != nil {
 		t.sayTime(sampler, trainer.Spent(), (took - before).Seconds())
 	}
 	around.add(end())
-	facts = trainFacts{Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: t.run.ID, observed: around, Curves: kept.list}
+	facts = trainFacts{
+		Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: t.run.ID, observed: around,
+		Curves: kept.list, Validated: state.validated,
+	}
 	return facts, trainer.RoundingParameters(), nil
+}
+
+// show reports how far the training is.
+func (t *training) show(s kd.StepReport, text string) {
+	if t.trial != nil {
+		t.trial.show(s.Step, text)
+		return
+	}
+	t.progress(s.Step, s.Total, text)
+}
+
+// name is the step, and of a search the trial.
+func (t *training) name() string {
+	if t.trial != nil {
+		return t.stage + ", " + t.trial.settings
+	}
+	return t.stage
 }
 
 // signal says what the steps minimise and what the teacher tells over the first batch. A teacher

@@ -1,0 +1,485 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/recipe"
+	"slimlab/lab/scenario"
+)
+
+// search is a planned step that trains several times and keeps the best model.
+type search struct {
+	*worker
+	step   scenario.Step
+	keys   Search
+	axes   []axis
+	trials []*trial
+	base   *training // with the step's own settings
+	of     recipe.Recipe
+	// validated is how many examples the validation loss is over, once the search works
+	validated int
+	done      int // steps that this run has trained
+	total     int // that it has to train, as far as is known
+	held      []func()
+	best      *trial
+	cut       string // why trials were left out as the search worked
+}
+
+// searchVersion is that of the choice between trials: raise it when another is made.
+const searchVersion = 1
+
+// search plans the trials of a step.
+func (w *worker) search(ctx context.Context, s scenario.Step, work trainingWork, base *training) (*search, error) {
+	x := &search{worker: w, step: s, keys: work.common().Search, base: base}
+	wrong := func(err error) (*search, error) { return nil, keyError{"search.over", err} }
+	var err error
+	if x.axes, err = axesOf(x.keys.Over, work); err != nil {
+		return wrong(err)
+	}
+	for i, values := range x.keys.trialValues(x.axes, base.seed) {
+		t := &trial{search: x, number: i + 1, settings: settingsText(x.axes, values), values: values}
+		own, err := withSettings(work, x.axes, values)
+		if err != nil {
+			return wrong(err)
+		}
+		step := s
+		step.Work = own
+		if t.training, err = own.training(ctx, w, step); err != nil {
+			return nil, err
+		}
+		t.training.trial = t
+		x.trials = append(x.trials, t)
+	}
+	if n := x.keys.size(x.axes); len(x.trials) < n {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: the search draws %d combinations and not %d: there are no more with three digits", s.Name, len(x.trials), n))
+	}
+	if err := x.budget(); err != nil {
+		return nil, err
+	}
+	x.unused(work)
+	x.of = base.of
+	x.of.Parameters = maps.Clone(base.of.Parameters)
+	for _, a := range x.axes {
+		drop(x.of.Parameters, a.Key) // the trials have others
+	}
+	texts := make([]string, len(x.axes))
+	for i := range x.axes {
+		texts[i] = x.axes[i].String()
+	}
+	keys := maps.Clone(x.of.Parameters["search"].(recipe.Values))
+	keys["over"], keys["version"], keys["validation"] = strings.Join(texts, ";"), searchVersion, w.cell.Point.Evaluate.Validation
+	x.of.Parameters["search"] = keys
+	return x, nil
+}
+
+// drop removes a key, or a key of a section, which it copies.
+func drop(values recipe.Values, key string) {
+	section, within, nested := strings.Cut(key, ".")
+	if !nested {
+		delete(values, key)
+		return
+	}
+	if of, ok := values[section].(recipe.Values); ok {
+		of = maps.Clone(of)
+		delete(of, within)
+		values[section] = of
+	}
+}
+
+// unused says which settings of the step the search replaces.
+func (x *search) unused(work trainingWork) {
+	for _, n := range scenario.Numbers(work) {
+		at := slices.IndexFunc(x.axes, func(a axis) bool { return a.Key == n.Key })
+		if at >= 0 && !n.Default() && n.Value() != 0 && !slices.Contains(x.axes[at].values, n.Value()) {
+			x.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s %s is not used: the search goes over %s", x.step.Name, n.Key, writtenNumber(n.Value()), x.axes[at].String()))
+		}
+	}
+}
+
+// budget leaves out the trials that do not fit into search.steps, and says so.
+func (x *search) budget() error {
+	if x.keys.Steps == 0 {
+		return nil
+	}
+	var kept, left []*trial
+	sum := 0
+	for _, t := range x.trials {
+		steps := t.training.keys.Steps
+		fits := sum+steps <= x.keys.Steps
+		if x.keys.Method == halving {
+			fits = halvingCost(len(kept)+1, steps) <= x.keys.Steps
+		}
+		if fits {
+			kept, sum = append(kept, t), sum+steps
+		} else {
+			left = append(left, t)
+		}
+	}
+	if len(kept) == 0 {
+		return keyError{"search.steps", fmt.Errorf("is %d, and no trial has as few steps: the first has %d", x.keys.Steps, x.trials[0].training.keys.Steps)}
+	}
+	if len(left) > 0 {
+		x.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the search leaves out %d of %d trials, which do not fit into its %d steps: %s", x.step.Name, len(left), len(x.trials), x.keys.Steps, namesOf(left)))
+	}
+	x.trials = kept
+	for i, t := range kept {
+		t.number = i + 1
+	}
+	return nil
+}
+
+func namesOf(trials []*trial) string {
+	names := make([]string, len(trials))
+	for i, t := range trials {
+		names[i] = t.settings
+	}
+	return strings.Join(names, "; ")
+}
+
+// cost is the number of steps of all trials.
+func (x *search) cost() int {
+	if x.keys.Method == halving {
+		return halvingCost(len(x.trials), x.base.keys.Steps)
+	}
+	sum := 0
+	for _, t := range x.trials {
+		sum += t.training.keys.Steps
+	}
+	return sum
+}
+
+// job is the search as the work of its step.
+func (x *search) job(ctx context.Context) job {
+	model := stepModel(x.step, x.of, x.base.from.origin, x.base.from.shape)
+	j := job{
+		model: model, measures: x.base.speed, trials: len(x.trials),
+		prepare: func() error { return x.work(ctx) },
+		build:   func(dir string) error { return x.copy(ctx, dir) },
+		built:   x.forget,
+		report:  x.say,
+		reused:  func(dir string) error { return x.showCurves(x.step.Name, dir) },
+	}
+	weights := int64(model.shape.Parameters())
+	if x.keys.Method == halving {
+		// parameters, their moments and the best of each unfinished training, in float32
+		j.bytes = 4 * 4 * weights * int64(len(x.trials))
+		return j
+	}
+	j.bytes = 2 * weights * int64(len(x.trials)-1)
+	if x.keys.Seconds == 0 {
+		for _, t := range x.trials {
+			j.makes = append(j.makes, t.training.of.Key())
+		}
+	}
+	return j
+}
+
+// work trains the trials and finds the best. What earlier runs have trained is found.
+func (x *search) work(ctx context.Context) error {
+	x.validated = len(x.data.validation(x.cell.Point.Evaluate.Validation))
+	x.total = x.cost()
+	find := x.whole
+	if x.keys.Method == halving {
+		find = x.halve
+	}
+	err := find(ctx)
+	if err == nil && x.best == nil {
+		err = x.allDiverged()
+	}
+	if err != nil {
+		x.letGo()
+		return fmt.Errorf("search: %w", err)
+	}
+	return nil
+}
+
+// letGo releases the models of the trials.
+func (x *search) letGo() {
+	for _, release := range x.held {
+		release()
+	}
+	x.held = nil
+}
+
+// whole trains all trials to their ends.
+func (x *search) whole(ctx context.Context) error {
+	for i, t := range x.trials {
+		if i > 0 && x.late() {
+			x.cut = fmt.Sprintf("%d of %d trials were not begun: %s", len(x.trials)-i, len(x.trials), namesOf(x.trials[i:]))
+			break
+		}
+		if err := t.train(ctx, 0); err != nil {
+			return fmt.Errorf("trial %d, %s: %w", t.number, t.settings, err)
+		}
+		t.rung = t.steps
+	}
+	if ranked := ranking(x.trials, false); len(ranked) > 0 && ranked[0].diverged == "" && ranked[0].rung > 0 {
+		x.best = ranked[0]
+	}
+	return nil
+}
+
+// halve trains the trials to the first rung, the better half of them to the next, and so on
+// (successive halving: Jamieson and Talwalkar, 2016). Where the one that is left diverges, the best
+// of the others goes on.
+func (x *search) halve(ctx context.Context) error {
+	alive, before := x.trials, 0
+	steps := rungs(len(x.trials), x.base.keys.Steps)
+	for _, until := range steps[:len(steps)-1] {
+		var reached []*trial
+		for i, t := range alive {
+			if x.late() && (before > 0 || len(reached) > 0) {
+				x.cut = fmt.Sprintf("%d of %d trials were not trained to step %d: %s", len(alive)-i, len(alive), until, namesOf(alive[i:]))
+				break
+			}
+			if err := t.advance(ctx, before, until); err != nil {
+				return fmt.Errorf("trial %d, %s: %w", t.number, t.settings, err)
+			}
+			if t.diverged == "" {
+				t.rung = until
+				reached = append(reached, t)
+			}
+		}
+		if x.cut != "" {
+			break
+		}
+		reached = ranking(reached, true)
+		alive, before = reached[:min(len(reached), half(len(alive)))], until
+	}
+	for {
+		candidates := slices.DeleteFunc(ranking(x.trials, true), func(t *trial) bool { return t.diverged != "" || t.rung == 0 && len(x.trials) > 1 })
+		if len(candidates) == 0 {
+			return nil
+		}
+		t := candidates[0]
+		x.total = max(x.total, x.done+t.training.keys.Steps-t.rung)
+		if err := t.train(ctx, t.rung); err != nil {
+			return fmt.Errorf("trial %d, %s: %w", t.number, t.settings, err)
+		}
+		if t.diverged == "" {
+			t.rung, x.best = t.training.keys.Steps, t
+			return nil
+		}
+	}
+}
+
+// late reports whether the time of the search is spent.
+func (x *search) late() bool {
+	spent := 0.0
+	for _, t := range x.trials {
+		spent += t.seconds
+	}
+	return x.keys.Seconds > 0 && spent >= x.keys.Seconds
+}
+
+// ranking orders trials, the best first, equal ones by their numbers: those that came further, if
+// that counts, by their validation loss, then those that diverged, then those that were not trained.
+func ranking(trials []*trial, further bool) []*trial {
+	class := func(t *trial) int {
+		switch {
+		case t.diverged != "":
+			return 1
+		case t.rung == 0:
+			return 2
+		}
+		return 0
+	}
+	ranked := slices.Clone(trials)
+	slices.SortStableFunc(ranked, func(a, b *trial) int {
+		if c := cmp.Compare(class(a), class(b)); c != 0 || class(a) > 0 {
+			return cmp.Or(c, cmp.Compare(a.number, b.number))
+		}
+		if c := cmp.Compare(b.rung, a.rung); further && c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.score(a.rung), b.score(b.rung)), cmp.Compare(a.number, b.number))
+	})
+	return ranked
+}
+
+func (x *search) allDiverged() error {
+	texts := make([]string, 0, len(x.trials))
+	for _, t := range x.trials {
+		if t.diverged != "" {
+			texts = append(texts, fmt.Sprintf("%s: %s", t.settings, strings.TrimPrefix(t.diverged, "train: ")))
+		}
+	}
+	return fmt.Errorf("all %d trials diverged: expected a lower learning rate among them: %s", len(texts), strings.Join(texts, "; "))
+}
+
+// searchFacts are stored with the model of a search: those of the best trial, and what was tried.
+type searchFacts struct {
+	trainFacts
+	Search searchTable `json:"search"`
+}
+
+// searchTable is what was tried, the best first.
+type searchTable struct {
+	Method   string       `json:"method"`
+	Examples int          `json:"examples"` // of the validation loss
+	Cut      string       `json:"cut,omitempty"`
+	Trials   []triedTrial `json:"trials"`
+	// Edges say where the best has the smallest or largest number that was tried.
+	Edges []string `json:"edges,omitempty"`
+}
+
+// triedTrial is a trial of a finished search.
+type triedTrial struct {
+	Trial      int        `json:"trial"` // from 1, in the order of the search
+	Settings   string     `json:"settings"`
+	Validation curveValue `json:"validation"` // the loss that was compared
+	Steps      int        `json:"steps"`      // that it was compared after
+	Seconds    float64    `json:"seconds"`
+	State      string     `json:"state"` // "trained", "dropped", "diverged" or "left out"
+	Error      string     `json:"error,omitempty"`
+}
+
+// copy makes the search's artifact of the best trial's, whose files it shares.
+func (x *search) copy(ctx context.Context, dir string) error {
+	defer x.letGo()
+	from, release, err := x.run.find(ctx, x.best.training.of.Key(), x.best.title())
+	if err != nil {
+		return err
+	}
+	defer release()
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !recipe.ModelFile(e) {
+			continue
+		}
+		if err := linkFile(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	facts := searchFacts{Search: x.table()}
+	if err := readFacts(from, &facts.trainFacts); err != nil {
+		return err
+	}
+	if err := writeFacts(dir, facts); err != nil {
+		return err
+	}
+	return x.showCurves(x.step.Name, dir)
+}
+
+// linkFile gives a file a second name, or copies it where the file system has no links.
+func linkFile(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// table is what was tried.
+func (x *search) table() searchTable {
+	table := searchTable{Method: x.keys.Method, Examples: x.validated, Cut: x.cut, Edges: x.edges()}
+	for _, t := range ranking(x.trials, x.keys.Method == halving) {
+		tried := triedTrial{Trial: t.number, Settings: t.settings, Validation: curveValue(t.score(t.rung)), Steps: t.rung, Seconds: t.seconds, State: "trained"}
+		switch {
+		case t.diverged != "":
+			tried.State, tried.Error, tried.Steps = "diverged", t.diverged, t.steps
+		case t.rung == 0:
+			tried.State = "left out"
+		case t != x.best && x.keys.Method == halving:
+			tried.State = "dropped"
+		}
+		table.Trials = append(table.Trials, tried)
+	}
+	return table
+}
+
+// edges says which settings of the best are the first or last of those that were tried. Where the
+// key can have no smaller or no larger number, there is nothing beyond.
+func (x *search) edges() (edges []string) {
+	for i, a := range x.axes {
+		var tried []float64
+		for _, t := range x.trials {
+			if t.rung > 0 || t.diverged != "" {
+				tried = append(tried, t.values[i])
+			}
+		}
+		value, low, high := x.best.values[i], slices.Min(tried), slices.Max(tried)
+		which := ""
+		switch {
+		case low == high || a.Last(value):
+			continue
+		case value == low:
+			which = "smallest"
+		case value == high:
+			which = "largest"
+		default:
+			continue
+		}
+		edges = append(edges, fmt.Sprintf("%s %s is the %s that was tried", a.Key, writtenNumber(value), which))
+	}
+	return edges
+}
+
+// forget removes the states of the trials once the search is done.
+func (x *search) forget() {
+	for _, t := range x.trials {
+		x.run.forgetState(t.training.of)
+	}
+}
+
+// say notes what a search has found.
+func (x *search) say(dir string) error {
+	var facts searchFacts
+	if err := readFacts(dir, &facts); err != nil {
+		return err
+	}
+	s := facts.Search
+	if len(s.Trials) == 0 {
+		return fmt.Errorf("%s: the facts of a search name no trial", dir)
+	}
+	note := func(level lab.Level, text string) { x.run.note(x.cell.ID, level, x.step.Name+": "+text) }
+	texts := make([]string, len(s.Trials))
+	for i, t := range s.Trials {
+		switch t.State {
+		case "diverged":
+			texts[i] = fmt.Sprintf("%s diverged after %d steps", t.Settings, t.Steps)
+		case "left out":
+			texts[i] = t.Settings + " left out"
+		default:
+			texts[i] = fmt.Sprintf("%s %.4f after %d steps", t.Settings, float64(t.Validation), t.Steps)
+		}
+	}
+	note(lab.Info, fmt.Sprintf("chosen %s, by the validation loss over %d examples of %d trials (%s): %s", s.Trials[0].Settings, s.Examples, len(s.Trials), s.Method, strings.Join(texts, "; ")))
+	for _, edge := range s.Edges {
+		note(lab.Warning, edge+": the best may lie beyond it")
+	}
+	for _, t := range s.Trials {
+		if t.State == "diverged" {
+			note(lab.Warning, fmt.Sprintf("trial %d, %s: %s", t.Trial, t.Settings, strings.TrimPrefix(t.Error, "train: ")))
+		}
+	}
+	switch {
+	case s.Cut != "":
+		note(lab.Warning, fmt.Sprintf("the choice depends on the machine: search.seconds of %s was spent, %s", writtenNumber(x.keys.Seconds), s.Cut))
+	case x.keys.Seconds > 0:
+		note(lab.Info, fmt.Sprintf("the choice depends on the machine where search.seconds of %s is spent, which it was not", writtenNumber(x.keys.Seconds)))
+	}
+	return nil
+}
