@@ -366,6 +366,8 @@ func checkSearch(work trainingWork, given func(key string) bool, bad func(key, w
 		bad("search.over", "", "has %.0f combinations, expected at most %d, or method: random with trials", n, maxTrials)
 	case s.size(axes) < 2:
 		bad("search", "", "tries one combination, expected at least 2: there is nothing to choose")
+	case withoutSamples(work, axes) != "":
+		bad("search.over", "", "has %s, and the step has no samples: expected samples with a fraction", withoutSamples(work, axes))
 	case s.Method == halving && longer:
 		bad("search.over", "", "has steps, of which halving trains parts: expected method: grid or random")
 	case s.Steps > 0 && !longer && s.Steps < t.Steps:
@@ -377,6 +379,20 @@ func checkSearch(work trainingWork, given func(key string) bool, bad func(key, w
 	default:
 		s.checkTrials(work, axes, bad)
 	}
+}
+
+// withoutSamples is a key of samples that a search goes over where there are none; "" where it may.
+func withoutSamples(work trainingWork, axes []axis) string {
+	d, ok := work.(*Distil)
+	if !ok || !d.Samples.IsZero() || slices.ContainsFunc(axes, func(a axis) bool { return a.Key == "samples.fraction" }) {
+		return ""
+	}
+	for _, a := range axes {
+		if strings.HasPrefix(a.Key, "samples.") {
+			return a.Key
+		}
+	}
+	return ""
 }
 
 // checkTrials reports settings of a trial that contradict each other: of all combinations, or of a

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
+	"slimlab/model/checkpoint"
 )
 
 // tuned is a scenario whose step kd takes other keys.
@@ -311,15 +311,342 @@ func TestStoppedSearchGoesOn(t *testing.T) {
 	}
 }
 
-// TestDivergedTrials are said and do not end the step; all of them do.
+// unsteadyModel writes a model whose logits are just below the largest float32: large steps make
+// them overflow, and small ones do not.
+func unsteadyModel(t *testing.T) string {
+	t.Helper()
+	fixed, folder := fixedModel(t), t.TempDir()
+	tok, err := newHome(t).Tokenizer(fixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := readModel(t, fixed).Clone()
+	for i := range m.FinalNorm {
+		m.FinalNorm[i] *= 2e36
+	}
+	if err := checkpoint.Save(t.Context(), folder, m, tok, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// TestDivergedTrials are said with their step, are worst, and do not end the step; where all
+// diverge, the error lists them. A trial that diverged is not tried again by the next run.
 func TestDivergedTrials(t *testing.T) {
-	model := fixedModel(t)
+	const text = `
+name: unsteady
+task: { kind: recsys, members: 6, candidates: 1 }
+models: { unsteady: { load: %q } }
+pipeline:
+  - baseline: { name: base, model: unsteady }
+  - train: { name: sft, steps: 20, batch: 2, min_learning_rate: 1, search: { method: %s, over: "learning_rate=%s" } }
+evaluate: { validation: 4, tokens: 0 }
+columns: [bytes]
+`
+	model := unsteadyModel(t)
 	for _, method := range []string{"grid", "halving"} {
 		h := newHome(t)
-		text := fmt.Sprintf(tuned, model, `clip: 0, search: { method: `+method+`, over: "learning_rate=%s; weight_decay=0,0.1" }`)
-		text = strings.Replace(text, "steps: 16, ", "steps: 40, ", 1)
-		_ = maps.Clone(map[string]int{})
-		_ = h
-		_ = text
+		plan := parse(t, fmt.Sprintf(text, model, method, "1,0.9,1e-3,1e-4"), scenario.Options{})
+		// stopped after the first two have diverged
+		_, err := workUntil(t, h, plan, Options{}, func(e lab.Event) bool { return e.Kind == lab.KindCell && strings.Contains(e.Text, "trial 3 of 4") })
+		if err == nil {
+			t.Fatal("the run was not stopped")
+		}
+		again := 0
+		out := mustWork(t, h, plan, Options{Sink: func(e lab.Event) {
+			if strings.Contains(e.Text, "trial 1 of 4") || strings.Contains(e.Text, "trial 2 of 4") {
+				again++
+			}
+		}})
+		if again > 0 {
+			t.Errorf("%s: what diverged is tried again: %d steps", method, again)
+		}
+		table := tableOf(t, h, out.Board, "sft")
+		var order []string
+		for _, tried := range table.Trials {
+			order = append(order, tried.Settings+" "+tried.State)
+		}
+		if !strings.HasPrefix(order[0], "learning_rate=0.001 trained") && !strings.HasPrefix(order[0], "learning_rate=0.0001 trained") ||
+			!slices.Equal(order[2:], []string{"learning_rate=1 diverged", "learning_rate=0.9 diverged"}) {
+			t.Errorf("%s: trials %q", method, order)
+		}
+		notes := notesOf(out.Board)
+		for _, want := range []string{"learning_rate=1 diverged after ", "warning: sft: trial 1, learning_rate=1: step ", "of 20: training diverged: "} {
+			if !strings.Contains(notes, want) {
+				t.Errorf("%s: notes lack %q:\n%s", method, want, notes)
+			}
+		}
+		_, err = work(t, newHome(t), parse(t, fmt.Sprintf(text, model, method, "1,0.9"), scenario.Options{}), Options{})
+		if err == nil || !strings.Contains(err.Error(), "search: all 2 trials diverged") || !strings.Contains(err.Error(), "learning_rate=1: step ") || !strings.Contains(err.Error(), "learning_rate=0.9: step ") {
+			t.Errorf("%s: error %v, expected one that lists both trials", method, err)
+		}
+	}
+}
+
+// settingsOf are those of the trials that a plan would make of a step.
+func settingsOf(t *testing.T, h *home.Home, plan *scenario.Plan, cell, step int) []string {
+	t.Helper()
+	w := &worker{run: &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: clock()}, readOnly: true}, cell: &plan.Cells[cell]}
+	defer w.run.letGo()
+	if _, err := w.plan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := plan.Cells[cell].Point.Steps[step]
+	work := s.Work.(trainingWork)
+	base, err := work.training(w, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := w.search(s, work, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings []string
+	for _, trial := range x.trials {
+		settings = append(settings, trial.settings)
+	}
+	return settings
+}
+
+// TestRandomIsAFunctionOfTheSeed: the same seed draws the same combinations, each once, for train
+// and distil alike; another seed draws others. Numbers lie in their ranges and have three digits.
+func TestRandomIsAFunctionOfTheSeed(t *testing.T) {
+	h, model := newHome(t), fixedModel(t)
+	over := `search: { method: random, trials: 40, over: "learning_rate=1.005e-4..1e-2; batch=2..5; weight_decay=0..0.5" }`
+	plan := parse(t, fmt.Sprintf(tuned, model, over), scenario.Options{Seeds: 2})
+	first := settingsOf(t, h, plan, 0, 1)
+	if again := settingsOf(t, h, plan, 0, 1); !slices.Equal(first, again) {
+		t.Errorf("seed 1 draws\n%q, then\n%q", first, again)
+	}
+	if other := settingsOf(t, h, plan, 1, 1); slices.Equal(first, other) {
+		t.Error("seeds 1 and 2 draw the same")
+	}
+	labels := strings.Replace(fmt.Sprintf(tuned, model, over), "- distil: { name: kd, into: small, teacher: fixed,", "- train: { name: kd, into: small,", 1)
+	if sft := settingsOf(t, h, parse(t, labels, scenario.Options{}), 0, 1); !slices.Equal(first, sft) {
+		t.Errorf("distil draws\n%q, train\n%q", first, sft)
+	}
+	seen, batches, below := map[string]bool{}, map[float64]int{}, 0
+	for _, settings := range first {
+		if seen[settings] {
+			t.Errorf("%s is drawn twice", settings)
+		}
+		seen[settings] = true
+		var rate, batch, decay float64
+		if _, err := fmt.Sscanf(settings, "learning_rate=%g batch=%g weight_decay=%g", &rate, &batch, &decay); err != nil {
+			t.Fatal(err)
+		}
+		if rate < 1.005e-4 || rate > 1e-2 || batch != math.Trunc(batch) || batch < 2 || batch > 5 || decay < 0 || decay > 0.5 || len(fmt.Sprintf("%.2e", rate)) != 8 {
+			t.Errorf("drawn: %s", settings)
+		}
+		batches[batch]++
+		if rate < 1e-3 {
+			below++
+		}
+	}
+	// half of a range that is even in its logarithm: 20 of 40, with a deviation of 3.2
+	if len(batches) != 4 || below < 7 || below > 33 {
+		t.Errorf("40 draws: batches %v, %d learning rates below 1e-3", batches, below)
+	}
+	// as many as there are leave nothing to chance
+	few := parse(t, fmt.Sprintf(tuned, model, `search: { method: random, trials: 4, over: "ce=0,0.1; batch=2,4" }`), scenario.Options{})
+	if got, want := settingsOf(t, h, few, 0, 1), []string{"ce=0 batch=2", "ce=0 batch=4", "ce=0.1 batch=2", "ce=0.1 batch=4"}; !slices.Equal(got, want) {
+		t.Errorf("drawn %q, expected %q", got, want)
+	}
+}
+
+// TestBudgets: what does not fit into the steps is left out before it starts, which a check says;
+// after the time is spent no trial begins, and a note says what that does to the choice.
+func TestBudgets(t *testing.T) {
+	h, model := newHome(t), fixedModel(t)
+	for _, c := range []struct {
+		search string
+		left   []string
+		trials int
+		notes  string
+	}{
+		{`steps: 40, over: "learning_rate=0.01,0.02,0.03"`, []string{"learning_rate=0.01", "learning_rate=0.02"}, 2, "kd: the search leaves out 1 of 3 trials, which do not fit into its 40 steps: learning_rate=0.03"},
+		{`steps: 31, method: halving, over: "learning_rate=0.01,0.02,0.03,0.04"`, []string{"learning_rate=0.01", "learning_rate=0.02", "learning_rate=0.03"}, 3, "leaves out 1 of 4 trials"},
+		{`steps: 40, over: "steps=30,16,10"`, []string{"steps=30", "steps=10"}, 2, "leaves out 1 of 3 trials, which do not fit into its 40 steps: steps=16"},
+		{`steps: 32, over: "ce=0,0.1"`, []string{"ce=0", "ce=0.1"}, 2, ""},
+	} {
+		plan := parse(t, fmt.Sprintf(tuned, model, "search: { "+c.search+" }"), scenario.Options{})
+		if got := settingsOf(t, h, plan, 0, 1); !slices.Equal(got, c.left) {
+			t.Errorf("%s: trials %q, expected %q", c.search, got, c.left)
+		}
+		cells, notes, err := Check(t.Context(), h, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := ""
+		for _, n := range notes {
+			said += n.Text + "\n"
+		}
+		if !strings.Contains(said, c.notes) || c.notes == "" && strings.Contains(said, "leaves out") || cells[0].Steps[1].Trials != c.trials || cells[0].Steps[1].State != "to build" {
+			t.Errorf("%s: a check says %+v and\n%s", c.search, cells[0].Steps[1], said)
+		}
+	}
+	for method, want := range map[string][]string{
+		// the first rung has one trial, which the spent time leaves alone
+		"halving": {"learning_rate=0.01 trained", "learning_rate=0.02 left out", "learning_rate=0.03 left out"},
+		"grid":    {"learning_rate=0.01 trained", "learning_rate=0.02 left out", "learning_rate=0.03 left out"},
+	} {
+		h := newHome(t)
+		out := mustWork(t, h, parse(t, fmt.Sprintf(tuned, model, `search: { seconds: 1e-9, method: `+method+`, over: "learning_rate=0.01,0.02,0.03" }`), scenario.Options{}), Options{})
+		var got []string
+		for _, tried := range tableOf(t, h, out.Board, "kd").Trials {
+			got = append(got, tried.Settings+" "+tried.State)
+		}
+		if notes := notesOf(out.Board); !slices.Equal(got, want) || !strings.Contains(notes, "warning: kd: the choice depends on the machine: search.seconds of 1e-09 was spent, 2 of 3 trials were not ") {
+			t.Errorf("%s: %q, expected %q; notes\n%s", method, got, want, notes)
+		}
+	}
+}
+
+// TestEdges: a choice at the edge of what was tried is said, unless the key can have nothing beyond.
+func TestEdges(t *testing.T) {
+	number := func(key string) scenario.Number {
+		all := scenario.Numbers(&Distil{})
+		return all[slices.IndexFunc(all, func(n scenario.Number) bool { return n.Key == key })]
+	}
+	for _, c := range []struct {
+		key         string
+		best, other float64
+		want        string
+	}{
+		{"learning_rate", 4e-3, 1e-3, "learning_rate 0.004 is the largest that was tried"},
+		{"learning_rate", 1e-3, 4e-3, "learning_rate 0.001 is the smallest that was tried"},
+		{"learning_rate", 2e-3, 2e-3, ""},
+		{"ce", 0, 0.1, ""}, // no share is smaller
+		{"ce", 0.1, 0.2, "ce 0.1 is the smallest that was tried"},
+		{"samples.temperature", 2, 1, "samples.temperature 2 is the largest that was tried"},
+	} {
+		x := &search{axes: []axis{{Number: number(c.key)}}}
+		x.trials = []*trial{{values: []float64{c.other}, rung: 1}, {values: []float64{c.best}, rung: 1}, {values: []float64{99}}} // the last was left out
+		x.best = x.trials[1]
+		if got := strings.Join(x.edges(), "; "); got != c.want {
+			t.Errorf("%s=%v beside %v: %q, expected %q", c.key, c.best, c.other, got, c.want)
+		}
+	}
+	model := fixedModel(t)
+	out := mustWork(t, newHome(t), parse(t, fmt.Sprintf(tuned, model, `search: { over: "learning_rate=1e-6,1e-2" }`), scenario.Options{}), Options{})
+	if notes := notesOf(out.Board); !strings.Contains(notes, "warning: kd: learning_rate 0.01 is the largest that was tried") {
+		t.Errorf("notes\n%s", notes)
+	}
+}
+
+// TestSearchesThatCannotBe are refused with the place of their key and what would do.
+func TestSearchesThatCannotBe(t *testing.T) {
+	for search, want := range map[string]string{
+		`over: "learning_rat=1e-3,2e-3"`:                  `test.yaml:9:91: step kd's search.over has an unknown key "learning_rat": expected one of sequence, steps, batch, learning_rate`,
+		`over: "learning_rate 1e-3"`:                      `search.over has "learning_rate 1e-3", expected key=values`,
+		`over: "ce=0,0.1;"`:                               `search.over has "", expected key=values`,
+		`over: "ce=0,0.1; ce=0.2,0.3"`:                    "search.over has ce twice",
+		`over: "ce=0,0.1,1e-1"`:                           "search.over has the value 0.1 of ce twice",
+		`over: "ce=0,2"`:                                  "search.over has a value of ce that is 2, expected at least 0 and at most 1",
+		`over: "learning_rate=0,1e-3"`:                    "search.over has a value of learning_rate that is 0, expected above 0 and at most 1",
+		`over: "batch=2,2.5"`:                             "search.over has a value of batch that is 2.5, expected a whole number",
+		`over: "batch=2,0x10"`:                            `search.over has the value "0x10" of batch, expected a number`,
+		`over: "ce=0,nan"`:                                `search.over has the value "nan" of ce, expected a number`,
+		`over: "ce=0,"`:                                   `search.over has the value "" of ce, expected a number`,
+		`over: "loss=fkl,rkl"`:                            "search.over has loss, which is no number of the training",
+		`over: "keep_best=true,false"`:                    "search.over has keep_best, which is no number of the training",
+		`over: "search.trials=1,2"`:                       "search.over has search.trials, which is no number of the training",
+		`over: "every=1,2"`:                               "search.over has every, which says when the validation loss is taken",
+		`over: "seed=1,2"`:                                "search.over has seed, which is the chance that settings are compared by",
+		`over: "ce=0.1"`:                                  "step kd's search tries one combination, expected at least 2",
+		`over: "ce=0..1"`:                                 "search.over has a range of ce, and method is grid, expected values such as ce=0,1, or method: random",
+		`over: "ce=1..0", method: random, trials: 3`:      "search.over has the range 1..0 of ce, expected the lower end first",
+		`over: "ce=0,0.1", trials: 2`:                     "search.trials is 2, and method is grid",
+		`over: "ce=0,0.1", method: random`:                "search.trials is 0, expected how many combinations are drawn",
+		`over: "ce=0..1", method: halving`:                "search.trials is 0, expected how many combinations are drawn",
+		`over: "ce=0,0.1", method: random, trials: 3`:     "search.trials is 3, and over has 2 combinations",
+		`over: "batch=2..4", method: random, trials: 4`:   "search.trials is 4, and over has 3 combinations",
+		`over: "ce=0,0.1", method: random, trials: 1`:     "search tries one combination",
+		`over: "ce=0,0.1", method: bayes`:                 `search's method is of an unknown method "bayes"`,
+		`over: "ce=0,0.1", steps: 9`:                      "search.steps is 9, expected at least the 16 of one training",
+		`over: "ce=0,0.1", seconds: -1`:                   "search's seconds is -1, expected at least 0",
+		`over: "steps=8,16", method: halving`:             "search.over has steps, of which halving trains parts",
+		`over: "warmup=0,17"`:                             "search.over has warmup=17, of which warmup is 17, expected at most the 16 steps",
+		`over: "warmup=0..17", method: random, trials: 2`: "search.over has warmup=17, of which warmup is 17",
+		`over: "decay=0,0.5"`:                             "search.over has decay=0.5, of which decay is 0.5, and schedule is cosine",
+		`over: "samples.top_k=0,5"`:                       "search.over has samples.top_k, and the step has no samples: expected samples with a fraction",
+		`method: random`:                                  "step kd's search has no over",
+		`over: "ce=0,0.1", trails: 2`:                     `unknown key of step kd's search "trails"`,
+		`over: "learning_rate=` + values(101) + `; ce=` + values(11) + `"`: "search.over has 1111 combinations, expected at most 1000",
+	} {
+		_, err := scenario.Parse("test.yaml", []byte(fmt.Sprintf(tuned, "pretrained:recsys-fm", "search: { "+search+" }")), scenario.Options{Vocabulary: Vocabulary()})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "test.yaml:9:") {
+			t.Errorf("%s: error %v, expected %q", search, err, want)
+		}
+	}
+	late := `every: 5, search: { method: halving, over: "ce=0,0.1,0.2,0.3" }`
+	if _, err := scenario.Parse("test.yaml", []byte(fmt.Sprintf(tuned, "pretrained:recsys-fm", late)), scenario.Options{Vocabulary: Vocabulary()}); err == nil ||
+		!strings.Contains(err.Error(), "search.method is halving, which with 4 trials first drops some after step 4, before the first evaluation of the validation loss after step 5: expected every: 4 or less, or fewer trials") {
+		t.Errorf("an evaluation after the first rung: error %v", err)
+	}
+	// only a plan knows what is drawn
+	over := "learning_rate=0.1..0.2; warmup=0,4,8,12,16; batch=" + values(15) + "; clip=" + values(15)
+	drawn := parse(t, strings.Replace(fmt.Sprintf(tuned, "pretrained:recsys-fm", `schedule: wsd, search: { method: random, trials: 3, over: "`+over+`" }`), "steps: 16", "steps: 15", 1), scenario.Options{Seeds: 9})
+	if _, _, err := Check(t.Context(), newHome(t), drawn); err == nil || !strings.HasPrefix(err.Error(), "test.yaml:9:") || !strings.Contains(err.Error(), "of which warmup is 16, expected at most the 15 steps") {
+		t.Errorf("what was drawn: error %v", err)
+	}
+}
+
+// values writes so many different numbers that a key from 0 to 1 can have.
+func values(n int) string {
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = fmt.Sprint(i + 1)
+	}
+	if n > 50 || n == 11 {
+		for i := range texts {
+			texts[i] = fmt.Sprint(float64(i+1) / 1000)
+		}
+	}
+	return strings.Join(texts, ",")
+}
+
+// TestSearchChangesKeys: a search is another artifact when what it tries changes, or what it is
+// measured on, and not when its numbers are written in another way, or a setting changes that it
+// replaces.
+func TestSearchChangesKeys(t *testing.T) {
+	h, path := newHome(t), sums(t)
+	key := func(keys, set string) string {
+		t.Helper()
+		o := scenario.Options{}
+		if set != "" {
+			o.Set = []string{set}
+		}
+		plan := parse(t, strings.Replace(fmt.Sprintf(onPolicy, path, "samples: { fraction: 1, top_k: 9 }, "+keys), "steps: 6, batch: 4, learning_rate: 1e-3", "steps: 6, batch: 4", 1), o)
+		w := &worker{run: &Run{home: h, plan: plan, Board: lab.NewBoard(), options: Options{Now: clock()}, readOnly: true}, cell: &plan.Cells[0]}
+		defer w.run.letGo()
+		jobs, err := w.plan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jobs[2].model.key
+	}
+	first := key(`search: { over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "")
+	for _, c := range []struct {
+		keys, set string
+		same      bool
+	}{
+		{`search: { over: " learning_rate = 0.001, 2.0e-3 ;samples.top_k=0,5" }`, "", true},
+		{`learning_rate: 0.5, search: { over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "", true},
+		{`search: { over: "learning_rate=2e-3,1e-3; samples.top_k=0,5" }`, "", false}, // ties go to the first
+		{`search: { over: "learning_rate=1e-3,2e-3" }`, "", false},
+		{`search: { method: halving, over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "", false},
+		{`search: { seconds: 5, over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "", false},
+		{"", "two.samples.top_k=8", true},
+		{"", "two.samples.fraction=0.5", false},
+		{`keep_best: true, search: { over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "", false},
+		{`search: { over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`, "evaluate.validation=5", false},
+	} {
+		if c.keys == "" {
+			c.keys = `search: { over: "learning_rate=1e-3,2e-3; samples.top_k=0,5" }`
+		}
+		if got := key(c.keys, c.set); (got == first) != c.same {
+			t.Errorf("%s %s: the same key: %v, expected %v", c.keys, c.set, got == first, c.same)
+		}
 	}
 }
