@@ -62,6 +62,9 @@ func (r *TableRow) dump(b *strings.Builder) {
 	for _, t := range r.Timings {
 		fmt.Fprintf(b, "  seed %d %s by run %q: machine %q %q, %d others, beside %t\n", t.Seed, t.Stage, t.Run, t.Machine, t.Findings, t.Others, t.Beside)
 	}
+	for _, c := range r.Chosen {
+		fmt.Fprintf(b, "  seed %d chose %q\n", c.Seed, c.Settings)
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
 		s := r.Values[key]
 		fmt.Fprintf(b, "  %s %.6g", key, s.Value)

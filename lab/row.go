@@ -33,7 +33,9 @@ type TableRow struct {
 	Tokens []string
 	// Timings say how the timings of the row were taken, in order of seed.
 	Timings []SeedTiming
-	seeds   []seedValues // what each cell reported, in order of seed
+	// Chosen is what searches of the row's step have chosen, in order of seed.
+	Chosen []SeedChosen
+	seeds  []seedValues // what each cell reported, in order of seed
 	// a cell has reported since the row was summed up; with which metrics
 	stale        bool
 	staleMetrics map[string]bool
@@ -46,6 +48,7 @@ type seedValues struct {
 	key       string
 	test      string
 	tokens    string
+	chosen    string
 	timings   []Timing
 	values    map[string]Measure
 	influence map[string]*Influence
@@ -114,6 +117,12 @@ type SeedTiming struct {
 	Timing
 }
 
+// SeedChosen is what a search has chosen in one seed.
+type SeedChosen struct {
+	Seed     int    `json:"seed"`
+	Settings string `json:"settings"` // "learning_rate=0.002 ce=0"
+}
+
 // Metric returns the row's summary of a metric; ok is false when no seed has reported it.
 func (r *TableRow) Metric(key string) (s Summary, ok bool) {
 	s, ok = r.Values[key]
@@ -159,7 +168,7 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 		r.Done++
 	}
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
-	r.seeds[at].timings, r.seeds[at].tokens = e.Timings, e.Tokens
+	r.seeds[at].timings, r.seeds[at].tokens, r.seeds[at].chosen = e.Timings, e.Tokens, e.Chosen
 	r.seeds[at].take(e)
 	if r.stale = true; r.staleMetrics == nil {
 		r.staleMetrics = map[string]bool{}
@@ -176,13 +185,16 @@ func (r *TableRow) sumUp() {
 		return
 	}
 	// a snapshot may have the old lists
-	r.Machines, r.Keys, r.Tests, r.Tokens, r.Timings = nil, nil, nil, nil, nil
+	r.Machines, r.Keys, r.Tests, r.Tokens, r.Timings, r.Chosen = nil, nil, nil, nil, nil, nil
 	for _, s := range r.seeds {
 		for _, timing := range s.timings {
 			r.Timings = append(r.Timings, SeedTiming{s.seed, timing})
 		}
 		r.Keys, r.Tests = append(r.Keys, s.key), append(r.Tests, s.test)
 		r.Tokens = append(r.Tokens, s.tokens)
+		if s.chosen != "" {
+			r.Chosen = append(r.Chosen, SeedChosen{s.seed, s.chosen})
+		}
 		if s.machine != "" && !slices.Contains(r.Machines, s.machine) {
 			r.Machines = append(r.Machines, s.machine)
 		}

@@ -61,8 +61,10 @@ type jsonRow struct {
 	// where the seeds were measured, each machine once
 	Machines []string `json:"machines"`
 	// how the timings were taken
-	Timings []jsonTiming           `json:"timings,omitempty"`
-	Values  map[string]jsonSummary `json:"values"`
+	Timings []jsonTiming `json:"timings,omitempty"`
+	// what searches of the row's step have chosen
+	Chosen []lab.SeedChosen       `json:"chosen,omitempty"`
+	Values map[string]jsonSummary `json:"values"`
 	// the changes against the baseline by metric, or why there are none
 	Against    map[string]jsonAgainst `json:"against,omitempty"`
 	NoBaseline string                 `json:"no_baseline,omitempty"`
@@ -189,7 +191,7 @@ func newJSONRows(t *sweep.Table) []jsonRow {
 }
 
 func newJSONRow(r *lab.TableRow, chosen []sweep.Column) jsonRow {
-	out := jsonRow{Row: r.Name, Params: map[string]json.RawMessage{}, Depends: []string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
+	out := jsonRow{Row: r.Name, Chosen: r.Chosen, Params: map[string]json.RawMessage{}, Depends: []string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
 	for _, p := range r.Params {
 		out.Params[p.Key] = typed(p.Value)
 	}

@@ -22,6 +22,7 @@ func markdownAgainst(w io.Writer, of *sweep.Table, against *Against) error {
 	b.WriteString(t.markdown().Markdown())
 	markdownList(&b, "", t.notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	markdownList(&b, "", append(against.lines(), hidden(of)...), func(_ int, line string) string { return texttable.Escape(line) })
+	markdownList(&b, "### Chosen by searches", chosenLines(v), func(_ int, line string) string { return texttable.Escape(line) })
 	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
 		return texttable.Code(l.name) + " " + l.text()
 	})

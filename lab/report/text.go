@@ -32,6 +32,12 @@ func TextAgainst(w io.Writer, of *sweep.Table, against *Against, width int) erro
 	for _, line := range append(against.lines(), hidden(of)...) {
 		b.WriteString(wrapWords(visible.Line(line), width) + "\n")
 	}
+	if lines := chosenLines(v); len(lines) > 0 {
+		b.WriteString("\nchosen by searches\n")
+		for _, line := range lines {
+			b.WriteString("  " + visible.Line(line) + "\n")
+		}
+	}
 	writeCurves(&b, v)
 	if len(v.Verdicts) > 0 {
 		b.WriteString("\nexpectations\n")

@@ -25,6 +25,7 @@ type measured struct {
 	// how the row's timings were taken
 	timings []lab.Timing
 	teacher *artifactModel // that the step distils from; nil: it is no distillation
+	chosen  string         // by a search of the step; "" where there was none
 	tokens  string         // the artifact of what the row's model says of a few answers
 }
 
@@ -86,7 +87,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 	if err := w.tokenView(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Chosen: row.chosen, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
 	return nil
 }
 

@@ -142,6 +142,9 @@ func TestGridChoosesTheLowest(t *testing.T) {
 			t.Errorf("%sthe chosen training written out trains %d steps, expected 0 and the same weights", more, trained.events)
 		}
 		for _, b := range []*lab.Board{out.Board, again.Board} {
+			if got := b.Snapshot().Rows[1].Chosen; len(got) != 1 || got[0].Settings != chosen || got[0].Seed != 1 {
+				t.Errorf("%sthe row says that %v was chosen, expected %s", more, got, chosen)
+			}
 			notes := notesOf(b)
 			if !strings.Contains(notes, "kd: chosen "+chosen+", by the validation loss over 4 examples of 6 trials (grid): "+chosen) {
 				t.Errorf("%snotes\n%s", more, notes)

@@ -162,7 +162,7 @@ func (x *search) cost() int {
 func (x *search) job(ctx context.Context) job {
 	model := stepModel(x.step, x.of, x.base.from.origin, x.base.from.shape)
 	j := job{
-		model: model, measures: x.base.speed, trials: len(x.trials),
+		model: model, measures: x.measure, trials: len(x.trials),
 		prepare: func() error { return x.work(ctx) },
 		build:   func(dir string) error { return x.copy(ctx, dir) },
 		built:   x.forget,
@@ -182,6 +182,16 @@ func (x *search) job(ctx context.Context) job {
 		}
 	}
 	return j
+}
+
+// measure adds to a row how fast the best trial was, and what it was.
+func (x *search) measure(dir string, row *measured) error {
+	facts, err := readSearch(dir)
+	if err != nil {
+		return err
+	}
+	row.chosen = facts.Trials[0].Settings
+	return x.base.speed(dir, row)
 }
 
 // work trains the trials and finds the best. What earlier runs have trained is found.
@@ -444,15 +454,23 @@ func (x *search) forget() {
 	}
 }
 
-// say notes what a search has found.
-func (x *search) say(dir string) error {
+// readSearch reads what was tried, at least one trial.
+func readSearch(dir string) (searchTable, error) {
 	var facts searchFacts
 	if err := readFacts(dir, &facts); err != nil {
-		return err
+		return searchTable{}, err
 	}
-	s := facts.Search
-	if len(s.Trials) == 0 {
-		return fmt.Errorf("%s: the facts of a search name no trial", dir)
+	if len(facts.Search.Trials) == 0 {
+		return searchTable{}, fmt.Errorf("%s: the facts of a search name no trial", filepath.Join(dir, recipe.FactsFile))
+	}
+	return facts.Search, nil
+}
+
+// say notes what a search has found.
+func (x *search) say(dir string) error {
+	s, err := readSearch(dir)
+	if err != nil {
+		return err
 	}
 	note := func(level lab.Level, text string) { x.run.note(x.cell.ID, level, x.step.Name+": "+text) }
 	texts := make([]string, len(s.Trials))

@@ -83,6 +83,8 @@ func (d *flatDecoder) field(key byte, data []byte, e *lab.Event) (size int) {
 		e.Test, size = d.text(data)
 	case 'd':
 		e.Tokens, size = d.text(data)
+	case 'f':
+		e.Chosen, size = d.text(data)
 	}
 	return size
 }
