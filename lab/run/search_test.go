@@ -142,6 +142,9 @@ func TestGridChoosesTheLowest(t *testing.T) {
 			t.Errorf("%sthe chosen training written out trains %d steps, expected 0 and the same weights", more, trained.events)
 		}
 		for _, b := range []*lab.Board{out.Board, again.Board} {
+			if speed, ok := b.Snapshot().Rows[1].Metric("train_tokens_per_s"); !ok || !(speed.Value > 0) {
+				t.Errorf("%sno speed of the best training", more)
+			}
 			if got := b.Snapshot().Rows[1].Chosen; len(got) != 1 || got[0].Settings != chosen || got[0].Seed != 1 {
 				t.Errorf("%sthe row says that %v was chosen, expected %s", more, got, chosen)
 			}
@@ -235,6 +238,12 @@ func TestHalving(t *testing.T) {
 		if trained.events != 2*16 || trained.last != 2*16 || trained.total != 2*16 {
 			t.Errorf("%sprogress %+v, expected 32 steps", more, trained)
 		}
+		// all anew: also what an earlier part of the same run has trained is found
+		trained = stepsTrained{}
+		fresh := mustWork(t, h, plan, Options{Fresh: true, Sink: trained.sink("kd")})
+		if trained.events != 2*16 || !bytes.Equal(weightsOf(t, h, fresh.Board, "kd"), weights[left[0]]) {
+			t.Errorf("%sa fresh run trains %d steps, expected 32, to the same weights", more, trained.events)
+		}
 		var steps []int
 		for _, tried := range table.Trials {
 			steps = append(steps, tried.Steps)
@@ -244,6 +253,27 @@ func TestHalving(t *testing.T) {
 		}
 		if dir := stateOf(t, h); dir != "" {
 			t.Errorf("%sa state is left: %s", more, dir)
+		}
+	}
+}
+
+// TestRanking: the lowest loss is first, of equal ones the first trial; what diverged or was not
+// trained is last. Where trainings are of different lengths, those that came further are first.
+func TestRanking(t *testing.T) {
+	of := func(number, rung int, loss float64, diverged string) *trial {
+		return &trial{
+			number: number, rung: rung, diverged: diverged, training: &training{keys: &Training{}},
+			curves: []keptCurve{{Name: "validation", Steps: []int{8}, Values: []curveValue{curveValue(loss)}}},
+		}
+	}
+	trials := []*trial{of(1, 8, 1, "by NaN"), of(2, 0, 1, ""), of(3, 16, 2, ""), of(4, 8, 1.5, ""), of(5, 8, 1.5, ""), of(6, 8, 3, "")}
+	for further, want := range map[bool]string{false: "453612", true: "345612"} {
+		got := ""
+		for _, trial := range ranking(trials, further) {
+			got += fmt.Sprint(trial.number)
+		}
+		if got != want {
+			t.Errorf("further first %t: order %s, expected %s", further, got, want)
 		}
 	}
 }

@@ -182,17 +182,18 @@ func (t *training) open(ctx context.Context) (*opened, error) {
 			return nil, err
 		}
 	}
-	if t.keys.Packs() {
-		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
-			return nil, err
-		}
-		o.config.Rounding = o.learned
-	}
 	if o.sampler, err = t.sampler(o.config.Next, student, writes); err != nil {
 		return nil, err
 	}
 	if o.sampler != nil {
 		o.config.Next = o.sampler.Next
+	}
+	if t.keys.Packs() {
+		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
+			o.close()
+			return nil, err
+		}
+		o.config.Rounding = o.learned
 	}
 	return o, nil
 }

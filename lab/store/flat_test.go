@@ -97,7 +97,7 @@ func TestFlatWidths(t *testing.T) {
 	}{
 		{"ksiml", [][]string{integers}},
 		{"tv", [][]string{integers, floats}},
-		{"cgnrxape", [][]string{texts}},
+		{"cgnrxapedf", [][]string{texts}},
 		{"hj", [][]string{booleans}},
 		{"wqbyzo", nil},
 		{"?", nil},
