@@ -426,11 +426,11 @@ func settingsOf(t *testing.T, h *home.Home, plan *scenario.Plan, cell, step int)
 	}
 	s := plan.Cells[cell].Point.Steps[step]
 	work := s.Work.(trainingWork)
-	base, err := work.training(w, s)
+	base, err := work.training(t.Context(), w, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := w.search(s, work, base)
+	x, err := w.search(t.Context(), s, work, base)
 	if err != nil {
 		t.Fatal(err)
 	}
