@@ -183,7 +183,15 @@ func TestSearchFindsPlainTrainings(t *testing.T) {
 			set = []string{c.set}
 		}
 		var trained stepsTrained
-		mustWork(t, h, parse(t, fmt.Sprintf(tuned, model, c.plain+`search: { over: "learning_rate=0.01,0.02" }`), scenario.Options{Set: set}), Options{Sink: trained.sink("kd")})
+		plan := parse(t, fmt.Sprintf(tuned, model, c.plain+`search: { over: "learning_rate=0.01,0.02" }`), scenario.Options{Set: set})
+		out := mustWork(t, h, plan, Options{Sink: trained.sink("kd")})
+		other := newHome(t)
+		want := tableOf(t, other, mustWork(t, other, plan, Options{}).Board, "kd")
+		for i, tried := range tableOf(t, h, out.Board, "kd").Trials {
+			if tried.Settings != want.Trials[i].Settings || tried.Validation != want.Trials[i].Validation {
+				t.Errorf("%q, %q: %+v, expected %+v", c.plain, c.set, tried, want.Trials[i])
+			}
+		}
 		if trained.events != c.steps || trained.last != trained.total {
 			t.Errorf("%q, %q: %+v, expected %d steps", c.plain, c.set, trained, c.steps)
 		}
