@@ -142,6 +142,8 @@ func (b *Board) Apply(e Event) {
 		b.end(e)
 	case KindMatrix:
 		b.matrix(e)
+	case KindSample:
+		b.sample(e)
 	default:
 		b.warn(e, "event of unknown kind %d", uint8(e.Kind))
 	}
@@ -347,6 +349,32 @@ func (b *Board) matrix(e Event) {
 	default:
 		b.warn(e, "more than %d matrices of cell %q", maxMatrices, e.Cell)
 	}
+}
+
+// maxSamples caps the samples that are held of a cell: the newest are.
+const maxSamples = 256
+
+// sample keeps the newest samples of a cell.
+func (b *Board) sample(e Event) {
+	i, known := b.index.cells[e.Cell]
+	if !known {
+		b.warn(e, "sample for unknown cell %q", e.Cell)
+		return
+	}
+	if e.Sample == nil {
+		b.warn(e, "sample without its texts")
+		return
+	}
+	if err := e.Sample.Check(); err != nil {
+		b.warn(e, "%v", err)
+		return
+	}
+	c := &b.view.Cells[i]
+	if len(c.Samples) == maxSamples {
+		copy(c.Samples, c.Samples[1:])
+		c.Samples, c.Forgotten = c.Samples[:maxSamples-1], c.Forgotten+1
+	}
+	c.Samples = append(c.Samples, SampleView{Stage: e.Stage, Step: e.Step, Time: e.Time, Sample: e.Sample})
 }
 
 func (b *Board) end(e Event) {

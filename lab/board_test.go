@@ -34,6 +34,8 @@ func story() []Event {
 		{Kind: KindPoint, Time: 2.2, Cell: a, Name: "student/loss", Step: 2, Value: math.NaN()},
 		{Kind: KindPoint, Time: 2.3, Cell: a, Name: "student/loss", Step: 3, Value: 1},
 		{Kind: KindPoint, Time: 2.4, Cell: a, Name: "student/loss", Step: 2, Value: 9},
+		{Kind: KindSample, Time: 2.4, Cell: a, Stage: "student", Step: 3, Sample: &Sample{Prompt: "1+1=", Answer: "2", Tokens: 2, Ended: true, By: ByStudent}},
+		{Kind: KindSample, Time: 2.4, Cell: a, Stage: "student", Step: 3},
 		{Kind: KindCell, Time: 2.5, Cell: a, State: Running, Stage: "student", Step: 3, Total: 3, Text: "from the cache"},
 		{Kind: KindRow, Time: 3, Cell: a, Row: "student", Values: auc(0.70)},
 		{Kind: KindCell, Time: 3, Cell: a, State: Done},

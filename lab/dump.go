@@ -51,6 +51,12 @@ func (c *CellView) dump(b *strings.Builder) {
 	for _, m := range c.Matrices {
 		fmt.Fprintf(b, "  matrix %q of stage %q at %.3f: %d×%d %q %q %.6g\n", m.Name, m.Stage, m.Time, m.Rows, m.Columns, m.RowLabels, m.ColumnLabels, m.Values)
 	}
+	for _, s := range c.Samples {
+		fmt.Fprintf(b, "  sample of stage %q step %d at %.3f by %s: %q (%d cut) → %q (%d cut), %d tokens, ended %t\n", s.Stage, s.Step, s.Time, s.By, s.Prompt, s.PromptCut, s.Answer, s.AnswerCut, s.Tokens, s.Ended)
+	}
+	if c.Forgotten > 0 {
+		fmt.Fprintf(b, "  %d earlier samples\n", c.Forgotten)
+	}
 }
 
 func (r *TableRow) dump(b *strings.Builder) {
@@ -103,7 +109,7 @@ func (v *View) clone() *View {
 	out.Cells = slices.Clone(v.Cells)
 	for i := range out.Cells {
 		c := &out.Cells[i]
-		c.Stages, c.Series, c.Matrices = slices.Clone(c.Stages), slices.Clone(c.Series), slices.Clone(c.Matrices)
+		c.Stages, c.Series, c.Matrices, c.Samples = slices.Clone(c.Stages), slices.Clone(c.Series), slices.Clone(c.Matrices), slices.Clone(c.Samples)
 		for j := range c.Series {
 			c.Series[j].buckets = slices.Clone(c.Series[j].buckets)
 		}

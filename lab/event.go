@@ -19,10 +19,11 @@ const (
 	KindVerdict
 	KindEnd    // the run's end: State, Text is the error
 	KindMatrix // a table of numbers such as a heat map: Cell, Stage, Name, Matrix
+	KindSample // an answer that was written during a training: Cell, Stage, Step, Sample
 )
 
 func (k Kind) String() string {
-	names := [...]string{"?", "begin", "cell", "point", "row", "note", "verdict", "end", "matrix"}
+	names := [...]string{"?", "begin", "cell", "point", "row", "note", "verdict", "end", "matrix", "sample"}
 	if int(k) >= len(names) {
 		return "?"
 	}
@@ -61,6 +62,7 @@ type Event struct {
 	// Timings say how the row's timings were taken; none in older logs.
 	Timings []Timing `msgpack:"y,omitempty" json:"timings,omitempty"`
 	Matrix  *Matrix  `msgpack:"z,omitempty" json:"matrix,omitempty"`
+	Sample  *Sample  `msgpack:"u,omitempty" json:"sample,omitempty"`
 	// Tokens names the artifact that holds what the row's model and its teacher, or the baseline,
 	// say at each token of a few answers; empty where none was made.
 	Tokens string `msgpack:"d,omitempty" json:"tokens,omitempty"`

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -45,7 +46,7 @@ func fill(v reflect.Value) {
 // TestEventJSONHasEveryField: a field that is forgotten in MarshalJSON fails here.
 func TestEventJSONHasEveryField(t *testing.T) {
 	written := map[string]bool{}
-	for kind := KindBegin; kind <= KindMatrix; kind++ {
+	for kind := KindBegin; kind <= KindSample; kind++ {
 		var e Event
 		fill(reflect.ValueOf(&e).Elem())
 		e.Kind = kind
@@ -140,5 +141,66 @@ func TestMachineOfARow(t *testing.T) {
 	v := b.Snapshot()
 	if got := strings.Join(v.Rows[0].Machines, ",") + ";" + strings.Join(v.Rows[1].Machines, ",") + ";" + strings.Join(v.Machines(), ","); got != "here,there;there;here,there" {
 		t.Errorf("machines %s", got)
+	}
+}
+
+// TestSamples: a cell holds its newest samples, a snapshot those of its time, and what does not fit
+// is a note.
+func TestSamples(t *testing.T) {
+	b := NewBoard()
+	b.Apply(Event{Kind: KindBegin, Begin: &Begin{Cells: []Cell{{ID: "seed=1", Seed: 1}}, Rows: []string{"two"}}})
+	one := func(step int) Event {
+		return Event{Kind: KindSample, Time: 2, Cell: "seed=1", Stage: "two", Step: step, Sample: &Sample{Prompt: "1+1=", Answer: fmt.Sprint(step), Tokens: 2, Ended: true, By: ByTeacher}}
+	}
+	for step := range maxSamples {
+		b.Apply(one(step + 1))
+	}
+	before := b.Snapshot()
+	for step := range 3 {
+		b.Apply(one(maxSamples + step + 1))
+	}
+	view := b.Snapshot()
+	c := view.Cell("seed=1")
+	if len(c.Samples) != maxSamples || c.Forgotten != 3 || c.Samples[0].Step != 4 || c.Samples[maxSamples-1].Answer != fmt.Sprint(maxSamples+3) || view.Warnings != 0 {
+		t.Fatalf("the board shows\n%s", view)
+	}
+	if c := before.Cell("seed=1"); c.Samples[0].Step != 1 || c.Samples[maxSamples-1].Step != maxSamples || c.Forgotten != 0 {
+		t.Error("the snapshot before has changed")
+	}
+	if text, err := json.Marshal(one(7)); err != nil || !strings.Contains(string(text), `"kind":"sample"`) || !strings.Contains(string(text), `"sample":{"prompt":"1+1=","answer":"7","tokens":2,"ended":true,"by":"teacher"}`) {
+		t.Errorf("JSON %s, %v", text, err)
+	}
+	for _, bad := range []Event{
+		{Kind: KindSample, Cell: "seed=1"},
+		{Kind: KindSample, Cell: "seed=2", Sample: one(1).Sample},
+		{Kind: KindSample, Cell: "seed=1", Sample: &Sample{By: "nobody"}},
+		{Kind: KindSample, Cell: "seed=1", Sample: &Sample{By: ByStudent, Tokens: -1}},
+		{Kind: KindSample, Cell: "seed=1", Sample: &Sample{By: ByStudent, Prompt: strings.Repeat("日", SamplePrompt+1)}},
+		{Kind: KindSample, Cell: "seed=1", Sample: &Sample{By: ByStudent, Answer: strings.Repeat("a", SampleAnswer+1)}},
+	} {
+		notes := len(b.Snapshot().Notes)
+		b.Apply(bad)
+		if after := b.Snapshot(); len(after.Notes) != notes+1 || after.Cell("seed=1").Forgotten != 3 {
+			t.Errorf("%+v: the board shows\n%s", bad.Sample, after)
+		}
+	}
+}
+
+// TestSampleIsCut: of a prompt the end is kept, of an answer the beginning, whole characters of
+// each, and what is cut is counted.
+func TestSampleIsCut(t *testing.T) {
+	long := strings.Repeat("日", SampleAnswer)
+	s := Sample{Prompt: "a" + long, Answer: long + "z", By: ByStudent}
+	if s.Check() == nil {
+		t.Error("texts of any length are taken")
+	}
+	s.Cut()
+	if s.Prompt != long[:3*SamplePrompt] || s.PromptCut != 1+SampleAnswer-SamplePrompt || s.Answer != long || s.AnswerCut != 1 || s.Check() != nil {
+		t.Errorf("%+v, %v", s, s.Check())
+	}
+	whole := Sample{Prompt: "p", Answer: "a", By: ByBoth}
+	cut := whole
+	if cut.Cut(); cut != whole {
+		t.Errorf("%+v became %+v", whole, cut)
 	}
 }

@@ -44,6 +44,9 @@ type CellView struct {
 	Series  []Series // in order of first appearance
 	// the newest matrix of each stage and name, in order of first appearance
 	Matrices []MatrixView
+	// the newest samples, in the order in which they were written, and how many others there were
+	Samples   []SampleView
+	Forgotten int
 }
 
 // MatrixView is a matrix that a stage has reported. Its Matrix is never changed.
@@ -51,6 +54,14 @@ type MatrixView struct {
 	Stage, Name string
 	Time        float64 // of the event, seconds since the run began
 	*Matrix
+}
+
+// SampleView is a sample that a stage has reported. Its Sample is never changed.
+type SampleView struct {
+	Stage string
+	Step  int
+	Time  float64 // of the event, seconds since the run began
+	*Sample
 }
 
 // StageView is one step of a cell's pipeline, in the order in which they were worked on.

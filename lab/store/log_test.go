@@ -52,6 +52,10 @@ func TestRecordRoundTrip(t *testing.T) {
 				Others: rapid.Int().Draw(t, "others"), Beside: rapid.Bool().Draw(t, "beside"),
 			}}
 		}
+		if rapid.Bool().Draw(t, "sampled") {
+			e.Sample = &lab.Sample{Prompt: text.Draw(t, "prompt"), Answer: text.Draw(t, "answer"), PromptCut: rapid.Int().Draw(t, "cut"), AnswerCut: rapid.Int().Draw(t, "left"),
+				Tokens: rapid.Int().Draw(t, "tokens"), Ended: rapid.Bool().Draw(t, "ended"), By: lab.Writer(text.Draw(t, "by"))}
+		}
 		if rapid.Bool().Draw(t, "warned") {
 			e.Warnings = rapid.SliceOfN(text, 1, 3).Draw(t, "warnings")
 		}
@@ -333,6 +337,7 @@ func TestWhatIsOnTheDisk(t *testing.T) {
 		{lab.Event{Kind: lab.KindCell, State: lab.Running}, true},
 		{lab.Event{Kind: lab.KindCell, State: lab.Failed}, false},
 		{lab.Event{Kind: lab.KindMatrix, Matrix: &lab.Matrix{Rows: 1, Columns: 1, Values: []float64{1}}}, true},
+		{lab.Event{Kind: lab.KindSample, Sample: &lab.Sample{Prompt: "a", Answer: "b", By: lab.ByStudent}}, true},
 		{lab.Event{Kind: lab.KindCell, State: lab.Done}, false},
 		{lab.Event{Kind: lab.KindEnd}, false},
 	} {
