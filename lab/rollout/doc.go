@@ -16,8 +16,8 @@
 // threads changes a token, and a step that is asked for again gets the same batch. No token is
 // drawn that one of the models does not have, and no answer is longer than both can read. What the
 // student wrote has kd.OfStudent, so that it is no label, and what a teacher wrote kd.OfTeacher.
-// Stats, StepStats, Late and Last say what is written, and Doubt when none of it ends or all of it
-// ends at once.
+// Stats, StepStats, StepSamples, Late and Last say what is written, Doubt when none of it ends or
+// all of it ends at once, and Relief when that is over.
 //
 // It leaves out text: prompts and answers are token ids, also those of a Writer, which stands for
 // a teacher that is no model in memory.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -314,6 +315,73 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		change(&o)
 		if _, err := New(prompts(1), tiny(t, 8, 1), nil, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
+		}
+	}
+}
+
+// TestDoubtsEnd: a doubt is told once, and its end once when half of the last 64 samples end and
+// have more than an end token; one that nobody heard has no end. No more than 8 are told.
+func TestDoubtsEnd(t *testing.T) {
+	s := &Sampler{}
+	write := func(n, tokens int, ended bool) {
+		for range n {
+			e := kd.Example{Tokens: make([]int32, 2+tokens), Origin: kd.OfStudent}
+			s.watch.see(2, &e, ended, false)
+		}
+	}
+	hear := func(doubt, relief string) {
+		t.Helper()
+		for _, c := range []struct{ got, want string }{{s.Doubt(), doubt}, {s.Relief(), relief}, {s.Doubt() + s.Relief(), ""}} {
+			if (c.want == "") != (c.got == "") || !strings.Contains(c.got, c.want) {
+				t.Errorf("heard %q, expected %q", c.got, c.want)
+			}
+		}
+	}
+	write(63, 5, false)
+	hear("", "")
+	write(1, 5, false)
+	hear("none of the last 64 samples ended within its 5 tokens", "")
+	write(64, 5, false)
+	write(31, 3, true)
+	hear("", "")
+	write(1, 3, true)
+	hear("", "32 of the last 64 samples end again")
+	write(64, 1, true)
+	hear("all of the last 64 samples are an end token alone", "")
+	write(64, 5, false) // as bad in another way
+	hear("", "")
+	write(32, 3, true)
+	hear("", "32 of the last 64")
+	write(64, 5, false)
+	write(64, 2, true) // before anybody has listened
+	hear("", "")
+	for s.watch.doubts < mostDoubts {
+		write(64, 5, false)
+		hear("none of the last", "")
+		write(32, 3, true)
+		hear("", "end again")
+	}
+	write(100, 5, false)
+	hear("", "")
+}
+
+// TestSamplesOfAStep: of each step the first samples of each writer are shown.
+func TestSamplesOfAStep(t *testing.T) {
+	o := sampledAt
+	o.Teacher = 0.5
+	s := sampler(t, prompts(30), tiny(t, 8, 1), tiny(t, 16, 2), o)
+	for step := 1; step <= 2; step++ {
+		batch, by := next(t, s, step), map[kd.Origin]int{}
+		shown := s.StepSamples()
+		for _, one := range shown {
+			by[one.Origin]++
+			whole := slices.Concat(one.Prompt, one.Answer)
+			if one.Step != step || !slices.ContainsFunc(batch, func(e kd.Example) bool { return e.Origin == one.Origin && slices.Equal(e.Tokens, whole) }) {
+				t.Errorf("step %d has no sample %+v", step, one)
+			}
+		}
+		if len(shown) != 2*keptOfStep || by[kd.OfStudent] != keptOfStep || by[kd.OfTeacher] != keptOfStep {
+			t.Errorf("step %d shows %d samples: %v", step, len(shown), by)
 		}
 	}
 }

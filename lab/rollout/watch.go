@@ -70,6 +70,9 @@ const (
 	// doubtWindow is over how many samples a run is doubted in which none ends, or all end at once.
 	doubtWindow = 64
 	kept        = 16 // samples
+	keptOfStep  = 4  // samples of a step, of each writer
+	// mostDoubts bounds how often samples are doubted that become sound again.
+	mostDoubts = 8
 )
 
 // watch looks at what is sampled.
@@ -82,11 +85,22 @@ type watch struct {
 	recent  []uint64 // hashes of the last sampleWindow samples, a ring
 	counts  map[uint64]int
 	last    []Sample // a ring
+	first   []Sample // of the step
 	endless int      // samples in a row that did not end
 	atOnce  int      // samples in a row that are an end token alone
-	doubt   string
-	said    bool
+	doubt   doubt
+	doubts  int    // so far
+	news    string // of the doubt, that Doubt or Relief has not told yet
 }
+
+// doubt is what is wrong with what is sampled of late.
+type doubt uint8
+
+const (
+	sound doubt = iota
+	neverEnds
+	endsAtOnce
+)
 
 // seen is what is known of one of the last samples.
 type seen struct {
@@ -95,7 +109,7 @@ type seen struct {
 }
 
 // begin is called before a step's samples.
-func (w *watch) begin(step int) { w.step, w.ofStep = step, Stats{} }
+func (w *watch) begin(step int) { w.step, w.ofStep, w.first = step, Stats{}, nil }
 
 // both are the counts that something of this step belongs to.
 func (w *watch) both() [2]*Stats { return [...]*Stats{&w.stats, &w.ofStep} }
@@ -138,16 +152,51 @@ func (w *watch) see(prompt int, e *kd.Example, ended, short bool) {
 	of := seen{n, ended, short, w.repeat(e.Tokens)}
 	one := Sample{Step: w.step, Prompt: e.Tokens[:prompt], Answer: e.Tokens[prompt:], Ended: ended, Origin: e.Origin}
 	w.last, w.late = put(w.last, kept, w.stats.Samples, one), put(w.late, doubtWindow, w.stats.Samples, of)
+	same := 0
+	for _, s := range w.first {
+		if s.Origin == one.Origin {
+			same++
+		}
+	}
+	if same < keptOfStep {
+		w.first = append(w.first, one)
+	}
 	for _, s := range w.both() {
 		s.add(n, ended, short, of.duplicate)
 	}
+	w.judge(n)
+}
+
+// judge begins a doubt after doubtWindow samples of one kind, and ends it when half of as many are
+// of another. n is the length of the last.
+func (w *watch) judge(n int) {
 	switch {
-	case w.doubt != "":
+	case w.doubt != sound:
+		if w.others() >= doubtWindow/2 {
+			told := w.news == ""
+			w.doubt, w.news = sound, ""
+			if told {
+				w.news = fmt.Sprintf("%d of the last %d samples end again, and not at once", w.others(), doubtWindow)
+			}
+		}
+	case w.doubts == mostDoubts:
 	case w.endless >= doubtWindow:
-		w.doubt = fmt.Sprintf("none of the last %d samples ended within its %d tokens: the model has not learned to end, or the limit is too low", doubtWindow, n)
+		w.begins(neverEnds, fmt.Sprintf("none of the last %d samples ended within its %d tokens: the model has not learned to end, or the limit is too low", doubtWindow, n))
 	case w.atOnce >= doubtWindow:
-		w.doubt = fmt.Sprintf("all of the last %d samples are an end token alone", doubtWindow)
+		w.begins(endsAtOnce, fmt.Sprintf("all of the last %d samples are an end token alone", doubtWindow))
 	}
+}
+
+func (w *watch) begins(d doubt, news string) { w.doubt, w.doubts, w.news = d, w.doubts+1, news }
+
+// others counts the late samples that end and have more than an end token.
+func (w *watch) others() (n int) {
+	for _, s := range w.late {
+		if s.ended && s.tokens > 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // put puts the i-th of all elements into a ring.
@@ -210,12 +259,24 @@ func (s *Sampler) Last() []Sample {
 	return append(append([]Sample{}, w.last[at:]...), w.last[:at]...)
 }
 
-// Doubt returns, once, what is wrong with what is sampled: that nothing ends, or all at once. It is
-// "" without a doubt.
-func (s *Sampler) Doubt() string {
-	if s.watch.said || s.watch.doubt == "" {
+// StepSamples returns the first samples of the last step, up to 4 of each writer, in the order in
+// which they were written.
+func (s *Sampler) StepSamples() []Sample { return s.watch.first }
+
+// Doubt returns, once each time that it begins, what is wrong with what is sampled: that nothing
+// ends, or all at once. It is "" without a doubt. A training is doubted 8 times at most.
+func (s *Sampler) Doubt() string { return s.watch.tell(s.watch.doubt != sound) }
+
+// Relief returns, once each time, that a doubt is over: half of the last 64 samples end, and not at
+// once. It is "" else.
+func (s *Sampler) Relief() string { return s.watch.tell(s.watch.doubt == sound) }
+
+// tell returns news that have not been told, where they are asked for.
+func (w *watch) tell(asked bool) string {
+	if !asked {
 		return ""
 	}
-	s.watch.said = true
-	return s.watch.doubt
+	news := w.news
+	w.news = ""
+	return news
 }
