@@ -14,7 +14,7 @@ import (
 // keptCurve is a curve of a training as it is kept with the model, all its points as they were
 // emitted.
 type keptCurve struct {
-	Name   string       `json:"name"` // "loss", "divergence" or "validation"
+	Name   string       `json:"name"` // "loss", "divergence", "validation", "ended", "length" or "repeated"
 	Steps  []int        `json:"steps"`
 	Values []curveValue `json:"values"`
 }
@@ -55,7 +55,8 @@ func (k *keptCurves) add(name string, step int, value float64) {
 	c.Steps, c.Values = append(c.Steps, step), append(c.Values, curveValue(value))
 }
 
-// showCurves emits the curves that are kept with a step's model, as its training had emitted them.
+// showCurves emits the curves and the samples that are kept with a step's model, as its training
+// had emitted them.
 func (w *worker) showCurves(name, dir string) error {
 	var facts trainFacts
 	if err := readFacts(dir, &facts); err != nil {
@@ -77,6 +78,7 @@ func (w *worker) showCurves(name, dir string) error {
 			w.point(c.Name, step, float64(c.Values[i]))
 		}
 	}
+	w.showSamples(name, &facts)
 	return nil
 }
 

@@ -39,6 +39,7 @@ type trainingState struct {
 	sampler *rollout.Sampler // nil where its samples depend on no earlier ones
 	curves  *curves
 	kept    *keptCurves
+	shown   *written
 	saved   time.Time // or begun
 	step    int       // that is saved
 	trial   bool      // of a search, which compares validation losses
@@ -52,6 +53,8 @@ type stateFacts struct {
 	Step    int         `json:"step"`
 	Seconds float64     `json:"seconds"`
 	Curves  []keptCurve `json:"curves"`
+	// Samples is nil in states of earlier versions.
+	Samples []keptSample `json:"samples,omitempty"`
 	// the sums of the points that are not complete yet
 	Loss       curveValue `json:"loss"`
 	Divergence curveValue `json:"divergence"`
@@ -72,8 +75,11 @@ func stateRecipe(of recipe.Recipe) recipe.Recipe {
 	return recipe.Recipe{Stage: "training-state", Version: stateVersion, Inputs: map[string]string{"training": of.Key()}}
 }
 
-func (t *training) trainingState(trainer *kd.Trainer, sampler *rollout.Sampler, c *curves, kept *keptCurves) *trainingState {
-	s := &trainingState{worker: t.worker, name: t.name(), trial: t.trial != nil, of: stateRecipe(t.of), trainer: trainer, curves: c, kept: kept, saved: t.run.options.Now()}
+func (t *training) trainingState(trainer *kd.Trainer, sampler *rollout.Sampler, c *curves, kept *keptCurves, shown *written) *trainingState {
+	s := &trainingState{
+		worker: t.worker, name: t.name(), trial: t.trial != nil, of: stateRecipe(t.of),
+		trainer: trainer, curves: c, kept: kept, shown: shown, saved: t.run.options.Now(),
+	}
 	if t.samples.Replay {
 		s.sampler = sampler
 	}
@@ -119,6 +125,9 @@ func (s *trainingState) restore(ctx context.Context) (took time.Duration, err er
 		for i, step := range c.Steps {
 			s.curves.point(c.Name, step, float64(c.Values[i]))
 		}
+	}
+	for _, one := range facts.Samples {
+		s.shown.put(one)
 	}
 	s.curves.loss, s.curves.divergence, s.curves.steps = float64(facts.Loss), float64(facts.Divergence), float64(facts.Steps)
 	return time.Duration(facts.Seconds * float64(time.Second)), nil
@@ -185,7 +194,7 @@ func (s *trainingState) keep(took time.Duration) {
 // facts are those of the trainer's state.
 func (s *trainingState) facts(took time.Duration) stateFacts {
 	return stateFacts{
-		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list,
+		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list, Samples: s.shown.list,
 		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
 		Validated: s.validated,
 	}

@@ -132,7 +132,10 @@ func (d *dataset) longestAnswer(seed uint64) (longest int) {
 // written before, and a doubt.
 func (w *worker) sampled(s *rollout.Sampler, step int, c *curves, before rollout.Stats) rollout.Stats {
 	if doubt := s.Doubt(); doubt != "" {
-		w.run.note(w.cell.ID, lab.Warning, w.stage+": "+doubt)
+		w.run.note(w.cell.ID, lab.Warning, fmt.Sprintf("%s: step %d: %s", w.stage, step, doubt))
+	}
+	if relief := s.Relief(); relief != "" {
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: step %d: %s", w.stage, step, relief))
 	}
 	now := s.Stats()
 	if step%c.every != 0 || now.Samples == before.Samples {
@@ -143,6 +146,14 @@ func (w *worker) sampled(s *rollout.Sampler, step int, c *curves, before rollout
 	c.point("length", step, float64(now.Tokens-before.Tokens)/n)
 	c.point("repeated", step, float64(now.Duplicates-before.Duplicates)/n)
 	return now
+}
+
+// lately says how the last samples end and how long they are; "" where there are none.
+func lately(late rollout.Stats) string {
+	if late.Samples == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of answers end, %.0f tokens", percent(late.EndRate()), late.Length())
 }
 
 // sayTime says where the time of an on-policy training went, and what was written.

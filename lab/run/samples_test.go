@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/kd"
 	"slimlab/lab"
+	"slimlab/lab/rollout"
 	"slimlab/lab/scenario"
 )
 
@@ -76,6 +78,9 @@ func TestOnPolicySteps(t *testing.T) {
 		if ended == nil || view.Cells[0].Find("two.length") == nil {
 			t.Fatalf("%s: no curves of the samples", settings)
 		}
+		if shown := samplesOf(out.Board); len(shown) < 6 || len(shown) > (samplesShown+2)*samplesAtOnce {
+			t.Errorf("%s: %d samples are shown", settings, len(shown))
+		}
 		said := false
 		for _, n := range view.Notes {
 			said = said || strings.Contains(n.Text, "two: ") && strings.Contains(n.Text, " answers sampled, ") && strings.Contains(n.Text, "time: sampling ")
@@ -105,6 +110,9 @@ func TestStoppedSamplingGoesOn(t *testing.T) {
 		}
 		out := mustWork(t, h, plan, Options{})
 		sameFigures(t, out.Board, want.Board, 1)
+		if got, want := samplesOf(out.Board), samplesOf(want.Board); !slices.Equal(got, want) {
+			t.Errorf("%s: the samples are\n%s\nexpected\n%s", settings, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
 		if !slices.ContainsFunc(out.Board.Snapshot().Notes, func(n lab.Note) bool { return strings.Contains(n.Text, "two: goes on after step") }) {
 			t.Errorf("%s: the training began anew", settings)
 		}
@@ -164,5 +172,79 @@ func TestSamplesThatCannotBe(t *testing.T) {
 	world := strings.Replace(strings.Replace(fmt.Sprintf(onPolicy, path, "samples: { fraction: 1 }"), "vocab: 270", "vocab: 600", 1), fmt.Sprintf("{ kind: jsonl, path: %q, max_tokens: 64 }", path), "{ kind: recsys, members: 4 }", 1)
 	if _, err := Start(t.Context(), newHome(t), parse(t, world, scenario.Options{}), Options{Now: clock()}); err == nil || !strings.Contains(err.Error(), "samples are of no use") {
 		t.Errorf("samples of a ranking task: %v", err)
+	}
+}
+
+// samplesOf writes all samples of a run.
+func samplesOf(b *lab.Board) (list []string) {
+	v := b.Snapshot()
+	for i := range v.Cells {
+		for _, s := range v.Cells[i].Samples {
+			list = append(list, fmt.Sprintf("%s %s step %d %+v", v.Cells[i].ID, s.Stage, s.Step, *s.Sample))
+		}
+	}
+	return list
+}
+
+// TestSamplesAreShown: a training that samples shows answers of both writers at no more than 20 of
+// its steps, the first and the last among them, in its log too; a run that finds the model shows
+// the same ones, and one whose model has none says so.
+func TestSamplesAreShown(t *testing.T) {
+	text := strings.Replace(fmt.Sprintf(onPolicy, sums(t), "loss: fkl, samples: { fraction: 1, teacher: 0.5, tokens: 9 }"), "steps: 6,", "steps: 50,", 1)
+	plan, h := parse(t, text, scenario.Options{}), newHome(t)
+	out := mustWork(t, h, plan, Options{})
+	v := out.Board.Snapshot()
+	steps, by := map[int]int{}, map[lab.Writer]int{}
+	for _, s := range v.Cells[0].Samples {
+		steps[s.Step]++
+		by[s.By]++
+		if s.Stage != "two" || !strings.Contains(s.Prompt, "add ") || s.Tokens < 1 || s.Tokens > 9 || !s.Ended && s.Tokens < 9 || strings.Contains(s.Answer, "</s>") && s.Ended {
+			t.Errorf("step %d: %+v", s.Step, s.Sample)
+		}
+	}
+	if steps[1] == 0 || steps[50] == 0 || len(steps) < 10 || len(steps) > 20 || by[lab.ByStudent] == 0 || by[lab.ByTeacher] == 0 {
+		t.Errorf("samples of steps %v by %v", steps, by)
+	}
+	for step, n := range steps {
+		if n != samplesAtOnce {
+			t.Errorf("step %d shows %d samples, expected %d", step, n, samplesAtOnce)
+		}
+	}
+	log, err := h.Logs.Read(out.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := samplesOf(out.Board)
+	for name, b := range map[string]*lab.Board{"the log": lab.Fold(log.Events), "a run that finds the model": mustWork(t, h, plan, Options{}).Board} {
+		if got := samplesOf(b); !slices.Equal(got, want) {
+			t.Errorf("%s has\n%s\nexpected\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	r := &Run{}
+	(&worker{run: r, cell: &scenario.Cell{}, stage: "two"}).showSamples("two", &trainFacts{Curves: []keptCurve{{Name: "ended"}}})
+	(&worker{run: r, cell: &scenario.Cell{}, stage: "one"}).showSamples("one", &trainFacts{Curves: []keptCurve{{Name: "loss"}}})
+	if len(r.unlogged) != 1 || r.unlogged[0].Text != "two: no sample is shown: the model is of an earlier version, which kept none" {
+		t.Errorf("said %+v", r.unlogged)
+	}
+}
+
+// TestSamplesOfBothWriters: half of what is shown is the teacher's where there are enough of both,
+// and what is missing of one is filled up by the other.
+func TestSamplesOfBothWriters(t *testing.T) {
+	for _, c := range []struct{ students, teachers, wantStudents, wantTeachers int }{
+		{4, 4, 2, 2}, {4, 0, 4, 0}, {0, 4, 0, 4}, {4, 1, 3, 1}, {1, 4, 1, 3}, {1, 1, 1, 1}, {0, 0, 0, 0},
+	} {
+		all := slices.Concat(slices.Repeat([]rollout.Sample{{Origin: kd.OfStudent}}, c.students), slices.Repeat([]rollout.Sample{{Origin: kd.OfTeacher}}, c.teachers))
+		got := [2]int{}
+		for _, s := range bothWriters(all, 4) {
+			if s.Origin == kd.OfTeacher {
+				got[1]++
+			} else {
+				got[0]++
+			}
+		}
+		if got != [2]int{c.wantStudents, c.wantTeachers} {
+			t.Errorf("%+v: %v are shown", c, got)
+		}
 	}
 }

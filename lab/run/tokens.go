@@ -163,6 +163,15 @@ func (d *dataset) tokenText(id int32) tokenview.Text {
 	return tokenview.Text(text)
 }
 
+// tokensText is what tokens stand for together.
+func (d *dataset) tokensText(ids []int32) tokenview.Text {
+	var text strings.Builder
+	for _, id := range ids {
+		text.WriteString(string(d.tokenText(id)))
+	}
+	return tokenview.Text(text.String())
+}
+
 // greedy has a model answer prompts by its likeliest tokens, each by up to longest, or as many as
 // its positions allow.
 func (d *dataset) greedy(ctx context.Context, m *model.Model, prompts [][]int32, longest []int) ([]tokenview.Sample, error) {
@@ -185,11 +194,7 @@ func (d *dataset) greedy(ctx context.Context, m *model.Model, prompts [][]int32,
 	}
 	samples := make([]tokenview.Sample, len(results))
 	for i, r := range results {
-		var text strings.Builder
-		for _, id := range r.Tokens {
-			text.WriteString(string(d.tokenText(id)))
-		}
-		samples[i] = tokenview.Sample{Tokens: r.Tokens, Text: tokenview.Text(text.String()), Ended: r.Finish == serve.FinishStop}
+		samples[i] = tokenview.Sample{Tokens: r.Tokens, Text: d.tokensText(r.Tokens), Ended: r.Finish == serve.FinishStop}
 	}
 	return samples, nil
 }

@@ -46,6 +46,8 @@ type trainFacts struct {
 	Curves []keptCurve `json:"curves,omitempty"`
 	// Validated is how many examples all of the validation curve is over; 0 is not known, or none.
 	Validated int `json:"validated,omitempty"`
+	// Samples are a few of the answers that were sampled; nil in artifacts of earlier versions.
+	Samples []keptSample `json:"samples,omitempty"`
 }
 
 // train plans supervised training, or by a teacher distillation.
@@ -244,7 +246,8 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	if err := t.signal(ctx, trainer, config); err != nil {
 		return trainFacts{}, nil, fmt.Errorf("train: %w", err)
 	}
-	state := t.trainingState(trainer, sampler, &curves, kept)
+	shown := t.newWritten(config.Steps)
+	state := t.trainingState(trainer, sampler, &curves, kept, shown)
 	state.validated = len(config.Validation)
 	before, err := state.restore(ctx)
 	if err != nil {
@@ -261,7 +264,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 		t.trial.begin(state.step)
 	}
 	start := time.Now()
-	var written rollout.Stats
+	var counted rollout.Stats // when points were made last
 	for !trainer.Done() && trainer.Result().Last.Step < until {
 		s, err := trainer.Step(ctx)
 		took := before + time.Since(start) - paused
@@ -278,8 +281,9 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 		text := ""
 		if sampler != nil {
 			sampler.Validated(s.Validation)
-			written = t.sampled(sampler, s.Step, &curves, written)
-			text = fmt.Sprintf("%s of answers end, %.0f tokens", percent(written.EndRate()), written.Length())
+			counted = t.sampled(sampler, s.Step, &curves, counted)
+			shown.add(sampler, s.Step, s.Total)
+			text = lately(sampler.Late())
 		}
 		t.show(s, text)
 		around.Beside = around.Beside || t.run.computing.Load() > 1
@@ -307,7 +311,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	around.add(end())
 	facts = trainFacts{
 		Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: t.run.ID, observed: around,
-		Curves: kept.list, Validated: state.validated,
+		Curves: kept.list, Validated: state.validated, Samples: shown.list,
 	}
 	return facts, trainer.RoundingParameters(), nil
 }
