@@ -42,7 +42,11 @@ func curveLines(v *lab.View) []curveLine {
 // text writes the curve's first value and its last: "2.31 → 1.02 at step 60". Those of several
 // cells are ranges.
 func (l *curveLine) text() string {
-	text := fmt.Sprintf("%s → %s at step %d", span(l.first), span(l.last), l.step)
+	text := fmt.Sprintf("%s → %s", l.span(l.first), l.span(l.last))
+	if noun := lab.CurveOf(l.name).Noun; noun != "" {
+		text += " " + noun
+	}
+	text += fmt.Sprintf(" at step %d", l.step)
 	if n := len(l.last); n > 1 {
 		text += fmt.Sprintf(", %d cells", n)
 	}
@@ -50,17 +54,35 @@ func (l *curveLine) text() string {
 }
 
 // span writes the range of values, or the value that all have.
-func span(values []float64) string {
+func (l *curveLine) span(values []float64) string {
 	finite := slices.DeleteFunc(slices.Clone(values), func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
 	if len(finite) < len(values) {
 		return "not finite"
 	}
-	scale := ScaleOf(lab.Nats, finite...)
+	scale := CurveScale(l.name, lab.Nats, finite...)
 	low, high := scale.Format(slices.Min(finite)), scale.Format(slices.Max(finite))
 	if low == high {
 		return low
 	}
 	return low + " to " + high
+}
+
+// CurveScale chooses how values of a series are written: shares in per cent, lengths as counts,
+// others in a unit.
+func CurveScale(series string, others lab.Unit, values ...float64) Scale {
+	switch kind := lab.CurveOf(series); {
+	case kind.Share:
+		s := Scale{Suffix: "%", divisor: 0.01}
+		for _, x := range values {
+			if x *= 100; math.Abs(x-math.Round(x)) > 1e-9 { // false for what is not finite
+				s.decimals = 1
+			}
+		}
+		return s
+	case kind.Noun != "":
+		return ScaleOf(lab.Count, values...)
+	}
+	return ScaleOf(others, values...)
 }
 
 // writeCurves adds the section of the curves, if there are any.

@@ -24,8 +24,13 @@ func TestCurvesInReports(t *testing.T) {
 	point(2, "a.loss", 9, 1.25)
 	point(1, "b.divergence", 3, 0.5)
 	point(1, "b.divergence", 4, math.NaN())
+	point(1, "b.ended", 3, 0)
+	point(1, "b.ended", 4, 0.985)
+	point(1, "b.length", 3, 300)
+	point(1, "b.length", 4, 6.75)
+	point(1, "b.repeated", 3, 1)
 	view := lab.Fold(events).Snapshot()
-	want := []string{"a.loss", "2.5000 → 1.2500 to 1.5000 at step 9, 2 cells", "b.divergence", "0.5000 → not finite at step 4"}
+	want := []string{"0% → 98.5% at step 4", "300 → 6.75 tokens at step 4", "100% → 100% at step 3", "a.loss", "2.5000 → 1.2500 to 1.5000 at step 9, 2 cells", "b.divergence", "0.5000 → not finite at step 4"}
 	for _, format := range []string{"table", "md"} {
 		var b bytes.Buffer
 		if err := Write(format, &b, view); err != nil {
@@ -51,7 +56,7 @@ func TestCurvesInReports(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if len(doc.Curves) != 3 || doc.Curves[0].Name != "a.loss" || len(doc.Curves[0].Steps) != 2 || *doc.Curves[0].Values[1] != 1.5 || doc.Curves[1].Cell != "seed=1" || doc.Curves[1].Values[1] != nil {
+	if len(doc.Curves) != 6 || doc.Curves[0].Name != "a.loss" || len(doc.Curves[0].Steps) != 2 || *doc.Curves[0].Values[1] != 1.5 || doc.Curves[1].Cell != "seed=1" || doc.Curves[1].Values[1] != nil {
 		t.Errorf("curves in JSON: %+v", doc.Curves)
 	}
 }

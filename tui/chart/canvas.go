@@ -2,6 +2,7 @@ package chart
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"slimlab/tui/text"
@@ -16,6 +17,7 @@ type canvas struct {
 	bits          []uint8
 	owner         []int16 // line+1
 	at            int     // column of the cursor, -1: none
+	bounds        []int   // columns of the bounds
 }
 
 func newCanvas(columns, rows int, ascii bool) *canvas {
@@ -149,6 +151,12 @@ func glyph(style int) byte {
 	return glyphs[style%len(glyphs)]
 }
 
+func (c *canvas) bound(x scale, v float64) {
+	if x.holds(v) && v > x.low && v < x.high {
+		c.bounds = append(c.bounds, x.pixel(v, c.columns))
+	}
+}
+
 func (c *canvas) cursor(x scale, v float64) {
 	if x.holds(v) {
 		c.at = x.pixel(v, c.columns)
@@ -174,12 +182,16 @@ func (c *canvas) row(r int, lines []Line, dim text.Paint) string {
 		next := c.owner[cell]
 		if next == 0 && x == c.at {
 			next = -1 // the cursor
+		} else if next == 0 && slices.Contains(c.bounds, x) {
+			next = -2
 		}
 		if next != owner {
 			flush()
 			owner = next
 		}
 		switch {
+		case owner == -2:
+			run.WriteString("╎")
 		case owner < 0:
 			run.WriteString("┊")
 		case owner == 0:

@@ -33,6 +33,7 @@ const Behind = -1
 type Axis struct {
 	Title string
 	Log   bool
+	Holds []float64 // values that the range includes, where they have a place on it
 	// Scale chooses how the values of the ticks are written; nil: as plain numbers.
 	Scale func(ticks []float64) func(float64) string
 }
@@ -41,7 +42,8 @@ type Axis struct {
 type Chart struct {
 	X, Y   Axis
 	Lines  []Line
-	Cursor float64 // X of the vertical line where values are read off; NaN: none
+	Bounds []float64 // X of vertical lines behind the curves, where one part ends and another begins
+	Cursor float64   // X of the vertical line where values are read off; NaN: none
 	ASCII  bool
 	Dim    text.Paint // of axes
 }
@@ -89,6 +91,9 @@ func (c *Chart) Render(width, height int) []string {
 	for i := range c.Lines {
 		area.line(&c.Lines[i], i, x, y, len(c.Lines) > 1)
 	}
+	for _, v := range c.Bounds {
+		area.bound(x, v)
+	}
 	if !math.IsNaN(c.Cursor) {
 		area.cursor(x, c.Cursor)
 	}
@@ -118,6 +123,10 @@ func (c *Chart) ranges() (x, y scale, ok bool) {
 				ok = true
 			}
 		}
+	}
+	if ok {
+		x.includeAll(c.X.Holds)
+		y.includeAll(c.Y.Holds)
 	}
 	x.widen(0)
 	y.widen(reserved)

@@ -283,3 +283,41 @@ func TestDotsFillTheirHeight(t *testing.T) {
 		}
 	})
 }
+
+// TestRangesHold: values that a range is to include are in it, and move no curve out of it; they do
+// not make a picture where there is no curve, and have no place on an axis that cannot hold them.
+func TestRangesHold(t *testing.T) {
+	shares := func() *Chart { return plain(curve(50, func(i int) float64 { return 0.9 + 0.001*float64(i%2) })) }
+	c := shares()
+	if top := topmost(c.Render(60, 12)); top > 6 { // over its own range it fills the picture
+		t.Fatalf("the curve begins in line %d", top)
+	}
+	c.Y.Holds = []float64{0, 1, math.NaN()}
+	lines := c.Render(60, 12)
+	if !strings.Contains(lines[10], "0.0┤") || !strings.Contains(lines[0], "1.0┤") || topmost(lines) != 1 {
+		t.Errorf("the range is not 0 to 1:\n%s", strings.Join(lines, "\n"))
+	}
+	c.Y.Log = true
+	if lines := c.Render(60, 12); strings.Contains(strings.Join(lines, "\n"), "too small") || topmost(lines) < 0 {
+		t.Errorf("no picture on a logarithmic axis:\n%s", strings.Join(lines, "\n"))
+	}
+	none := plain()
+	none.Y.Holds = []float64{0, 1}
+	if lines := none.Render(60, 12); !strings.Contains(strings.Join(lines, "\n"), "no points yet") {
+		t.Errorf("without a curve:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// TestBoundsAreDrawn: a bound is a vertical line where no curve is; one at an end of the range, or
+// out of it, is none.
+func TestBoundsAreDrawn(t *testing.T) {
+	c := plain(curve(100, func(i int) float64 { return float64(i % 10) }))
+	c.Bounds = []float64{0, 50, 99, 500, math.NaN()}
+	if lines := c.Render(60, 12); strings.Count(strings.Join(lines, ""), "╎") == 0 || strings.Count(lines[0], "╎") > 1 {
+		t.Errorf("bounds:\n%s", strings.Join(lines, "\n"))
+	}
+	c.Bounds = []float64{0, 99}
+	if lines := c.Render(60, 12); strings.Contains(strings.Join(lines, ""), "╎") {
+		t.Errorf("bounds at the ends:\n%s", strings.Join(lines, "\n"))
+	}
+}

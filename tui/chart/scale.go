@@ -29,6 +29,14 @@ func (s *scale) holds(v float64) bool {
 
 func (s *scale) include(v float64) { s.low, s.high = min(s.low, v), max(s.high, v) }
 
+func (s *scale) includeAll(values []float64) {
+	for _, v := range values {
+		if s.holds(v) {
+			s.include(v)
+		}
+	}
+}
+
 // widen makes room where the range has no width, and reserves a share of it at both ends of a
 // linear axis.
 func (s *scale) widen(reserve float64) {
