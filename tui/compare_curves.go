@@ -110,7 +110,7 @@ func (c *compareScreen) curveLines(width, height int) []string {
 	if !slices.Contains(names, c.chart.series) {
 		c.chart.series = names[0]
 	}
-	picture := &chart.Chart{X: chart.Axis{Title: "step", Log: c.chart.logX}, Y: chart.Axis{Log: c.chart.logY}, Cursor: math.NaN(), ASCII: c.theme.ascii, Dim: c.theme.dim}
+	picture := &chart.Chart{X: chart.Axis{Title: "step", Log: c.chart.logX}, Y: curveAxis(c.chart.series, c.chart.logY), Cursor: math.NaN(), ASCII: c.theme.ascii, Dim: c.theme.dim}
 	var legend []string
 	hidden := 0
 	for i := range c.sides {
@@ -152,7 +152,7 @@ func (c *compareScreen) lastOf(curves []*lab.Series) string {
 		low, high = min(low, s.Last.Value), max(high, s.Last.Value)
 	}
 	if len(curves) == 1 {
-		return formatLoss(curves[0].Last.Value)
+		return curveText(curves[0].Name, curves[0].Last.Value)
 	}
-	return fmt.Sprintf("%s to %s (%d)", formatLoss(low), formatLoss(high), len(curves))
+	return fmt.Sprintf("%s to %s (%d)", curveText(curves[0].Name, low), curveText(curves[0].Name, high), len(curves))
 }

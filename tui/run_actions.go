@@ -145,6 +145,11 @@ func (r *runScreen) shown() report.Shown {
 	}
 	if r.view == viewCurves {
 		s.Curves = cmp.Or(strings.Join(r.curves.picked, ","), report.AllCurves)
+		r.look(func(t *table) {
+			if names := r.stageSeries(t); len(names) > 0 {
+				s.Curves = strings.Join(names, ",")
+			}
+		})
 		return s
 	}
 	if r.view == viewAxis {
@@ -225,6 +230,9 @@ func (r *runScreen) chooseChart() {
 	open("heat map", "a metric over two axes of the sweep, on the whole screen (H)", viewPivot)
 	open("metric along an axis", "a metric along an axis of numbers, with intervals, on the whole screen (A)", viewAxis)
 	open("training curves", "a chart for each series, on the whole screen (T)", viewCurves)
+	p.entries = append(p.entries, entry{"training curves by stage", "a chart for each kind of curve, all stages one after the other, on the whole screen (T s)", act(func() {
+		r.view, r.curves.stages, r.curves.stage = viewCurves, true, ""
+	})})
 	r.session.read(func(v *lab.View) {
 		t := r.tableNow(v)
 		x, y := r.paretoMetrics(t)
@@ -234,7 +242,7 @@ func (r *runScreen) chooseChart() {
 			add(metric.Label, metric.About, chartChoice{chartMetric, metric.Key})
 		}
 		for _, name := range seriesNames(v) {
-			add(name, "curve over steps", chartChoice{chartSeries, name})
+			add(name, curveAbout(name), chartChoice{chartSeries, name})
 		}
 	})
 	r.push(p)
@@ -248,7 +256,7 @@ func (r *runScreen) chooseCurve() {
 			return
 		}
 		for _, name := range rowSeries(v, &v.Rows[r.row]) {
-			p.entries = append(p.entries, entry{text.Clean(name), "curve over steps", act(func() { r.curve = chartChoice{chartSeries, name} })})
+			p.entries = append(p.entries, entry{text.Clean(name), curveAbout(name), act(func() { r.curve = chartChoice{chartSeries, name} })})
 		}
 	})
 	p.entries = append(p.entries, r.stageEntries()...)

@@ -211,5 +211,3 @@ func metricOf(key string) lab.Metric {
 	}
 	return metric
 }
-
-func formatLoss(x float64) string { return report.ScaleOf(lab.Plain, x).Format(x) }

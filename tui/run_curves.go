@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/report"
 	"slimlab/lab/sweep"
 	"slimlab/tui/chart"
 	"slimlab/tui/text"
@@ -19,6 +20,7 @@ const (
 	maxGrouped  = 48
 	maxBehind   = 6    // of smoothed curves with the raw ones behind them
 	maxDrawings = 1024 // curves whose points are kept from frame to frame
+	namedStages = 60   // columns from which a chart names its stages
 )
 
 // curve is a line of the chart with its name.
@@ -32,6 +34,7 @@ type curve struct {
 	// is
 	from   float64
 	staged bool
+	total  float64 // steps of all stages, for which the axis has room; 0: for this curve
 }
 
 // holds reports whether a step of the chart is one of the curve's stage.
@@ -44,6 +47,8 @@ type curvesView struct {
 	smooth int      // of smoothings
 	picked []string // the series; none: those of the marked rows, or all
 	first  int      // chart that is seen
+	stages bool     // a chart has a curve of every stage, in place of a series
+	stage  string   // the only one that is shown; empty: all
 	drawn  drawings
 	named  namedCurves
 }
@@ -249,7 +254,14 @@ func (r *runScreen) curveChart(title string, set curves, height, width int, at f
 	if title == "" {
 		title = "training loss"
 	}
-	legend := r.legend(curves, c.Cursor, hidden)
+	named := curves
+	if width < namedStages && len(curves) > 1 && curves[0].total > 0 {
+		named = slices.Clone(curves)
+		for i := range named { // the line above all charts names them
+			named[i].name = ""
+		}
+	}
+	legend := r.legend(named, c.Cursor, hidden)
 	if len(curves) > 1 && curves[0].group != "" {
 		legend = r.groupLegend(curves, hidden)
 	}
@@ -273,13 +285,22 @@ func (r *runScreen) curveWord(curves int) string {
 // chartOf is the chart of curves, smoothed ones over the raw ones.
 func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	c := &chart.Chart{
-		X: chart.Axis{Title: "step", Log: r.logX}, Y: chart.Axis{Log: r.logY},
+		X:      chart.Axis{Title: "step", Log: r.logX},
 		Cursor: math.NaN(), ASCII: r.theme.ascii, Dim: r.theme.dim,
+	}
+	if len(curves) > 0 {
+		c.Y = curveAxis(curves[0].series.Name, r.logY)
 	}
 	var behind []chart.Line
 	for i := range curves {
 		d := r.curves.drawn.of(curves[i].series, r.curves.smooth)
-		if curves[i].from > 0 {
+		if total := curves[i].total; total > 0 {
+			c.X.Holds = []float64{0, total}
+		}
+		if from := curves[i].from; from > 0 {
+			if !slices.Contains(c.Bounds, from) {
+				c.Bounds = append(c.Bounds, from)
+			}
 			d.raw, d.smoothed = shifted(d.raw, curves[i].from), shifted(d.smoothed, curves[i].from)
 		}
 		line := chart.Line{Paint: r.theme.line(curves[i].style), Style: curves[i].style, Points: d.raw}
@@ -293,6 +314,24 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	}
 	c.Lines = append(c.Lines, behind...)
 	return c
+}
+
+// curveAxis is the vertical axis of curves like a series: a share is seen within 0 and 1, since what
+// counts of it is whether it is one of them.
+func curveAxis(series string, log bool) chart.Axis {
+	axis := chart.Axis{Log: log}
+	if lab.CurveOf(series).Share {
+		axis.Holds = []float64{0, 1}
+		axis.Scale = func(ticks []float64) func(float64) string {
+			return report.CurveScale(series, lab.Plain, ticks...).Format
+		}
+	}
+	return axis
+}
+
+// curveText writes a value of a series.
+func curveText(series string, x float64) string {
+	return report.CurveScale(series, lab.Plain, x).Format(x)
 }
 
 // shifted is a curve that begins so many steps later.
@@ -347,8 +386,11 @@ func (r *runScreen) legend(curves []curve, cursor float64, hidden int) string {
 		if !math.IsNaN(cursor) {
 			step, value = valueAt(s, cursor-one.from)
 		}
-		part += formatLoss(value)
+		part += curveText(s.Name, value)
 		if len(curves) == 1 {
+			if noun := lab.CurveOf(s.Name).Noun; noun != "" {
+				part += " " + noun
+			}
 			part += fmt.Sprintf(" at step %d", step)
 		}
 		if s.NotFinite > 0 {

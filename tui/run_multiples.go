@@ -12,9 +12,12 @@ import (
 func (r *runScreen) curvesKeys() []binding {
 	return []binding{
 		r.smoothKey("w smooth"),
+		{keys: []string{"s"}, footer: "s stages", help: "a chart for each kind of curve, with all stages one after the other on one axis; again: a chart for each series", do: act(r.turnStages)},
+		{keys: []string{"left", "<"}, shown: "← <", footer: "← → stage", help: "the stage before alone, or all", when: r.inStages, do: act(func() { r.nextStage(-1) })},
+		{keys: []string{"right", ">"}, shown: "→ >", help: "the next stage alone, or all", when: r.inStages, do: act(func() { r.nextStage(1) })},
 		{keys: []string{"M"}, footer: "M series", help: "show or hide a series", do: act(r.pickSeries)},
 		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
-		{keys: []string{"a"}, footer: "a colour", help: "tell the curves apart by the next axis, or by step", do: act(r.turnColour)},
+		{keys: []string{"a"}, footer: "a colour", help: "tell the curves apart by the next axis, or by step", when: func() bool { return !r.inStages() }, why: func() string { return "stages are told apart: s shows a chart for each series" }, do: act(r.turnColour)},
 	}
 }
 
@@ -74,19 +77,24 @@ const (
 	multipleHeight = 8
 )
 
-// curvesLines draws the view: a chart for each series, as many as fit.
+// curvesLines draws the view: a chart for each series, or for each kind of curve with all stages,
+// as many as fit.
 func (r *runScreen) curvesLines(t *table, width, height int) []string {
 	names := r.shownSeries(t)
 	if len(names) == 0 {
 		return []string{r.chartHeading("training curves", "", width), "", "  no curves yet: no step of this run has trained"}
 	}
-	across, down := multiples(len(names), width, height-1)
+	pictures := r.seriesPictures(t, names)
+	if r.curves.stages {
+		pictures = r.stagePictures(t, names)
+	}
+	across, down := multiples(len(pictures), width, height-1)
 	room := across * down
-	r.curves.first = max(0, min(r.curves.first, len(names)-room))
-	names = names[r.curves.first:min(len(names), r.curves.first+room)]
-	lines := []string{r.multiplesLine(t, len(names), width)}
+	r.curves.first = max(0, min(r.curves.first, len(pictures)-room))
+	seen := pictures[r.curves.first:min(len(pictures), r.curves.first+room)]
+	lines := []string{r.multiplesLine(t, names, len(seen), len(pictures), width)}
 	each := (height - 1) / down
-	for from := 0; from < len(names); from += across {
+	for from := 0; from < len(seen); from += across {
 		block := make([]string, each)
 		for n := range across {
 			w := (width - (across - 1)) / across
@@ -94,9 +102,9 @@ func (r *runScreen) curvesLines(t *table, width, height int) []string {
 				w = width - n*(w+1)
 			}
 			var cell []string
-			if from+n < len(names) {
-				name := names[from+n]
-				cell = r.curveChart(name, r.curvesNamed(t, []string{name}, true), each, w, math.NaN())
+			if from+n < len(seen) {
+				one := seen[from+n]
+				cell = r.curveChart(one.title, one.curves(), each, w, math.NaN())
 			}
 			for i := range block {
 				line := ""
@@ -114,6 +122,21 @@ func (r *runScreen) curvesLines(t *table, width, height int) []string {
 	return lines
 }
 
+// picture is one of small multiples; its curves are found where it is seen.
+type picture struct {
+	title  string
+	curves func() curves
+}
+
+// seriesPictures are a chart for each series.
+func (r *runScreen) seriesPictures(t *table, names []string) []picture {
+	list := make([]picture, len(names))
+	for i, name := range names {
+		list[i] = picture{name, func() curves { return r.curvesNamed(t, []string{name}, true) }}
+	}
+	return list
+}
+
 // multiples is how n charts are laid out: as few columns as let all of them be seen.
 func multiples(n, width, height int) (across, down int) {
 	most := max(1, height/multipleHeight)
@@ -125,13 +148,16 @@ func multiples(n, width, height int) (across, down int) {
 }
 
 // multiplesLine says which charts are seen, and of which rows.
-func (r *runScreen) multiplesLine(t *table, seen, width int) string {
-	all := len(r.shownSeries(t))
-	parts := []string{fmt.Sprintf("%d series", all)}
-	if seen < all {
-		parts = []string{fmt.Sprintf("series %d–%d of %d (↑↓)", r.curves.first+1, r.curves.first+seen, all)}
+func (r *runScreen) multiplesLine(t *table, names []string, seen, all, width int) string {
+	what := "series"
+	if r.curves.stages {
+		what = "charts"
 	}
-	if others := len(seriesNames(t.view)) - all; others > 0 {
+	parts := []string{fmt.Sprintf("%d %s", all, what)}
+	if seen < all {
+		parts = []string{fmt.Sprintf("%s %d–%d of %d (↑↓)", what, r.curves.first+1, r.curves.first+seen, all)}
+	}
+	if others := len(seriesNames(t.view)) - len(names); others > 0 {
 		parts = append(parts, fmt.Sprintf("%d hidden (M)", others))
 	}
 	switch {
@@ -139,6 +165,10 @@ func (r *runScreen) multiplesLine(t *table, seen, width int) string {
 		parts = append(parts, "of the marked rows")
 	case r.line.String() != "":
 		parts = append(parts, "of the rows that meet the filter")
+	}
+	if r.curves.stages {
+		line := r.theme.dim.On(" "+strings.Join(parts, " · ")+" · ") + r.stagesLegend(t, names)
+		return text.Fit(line, width)
 	}
 	if len(t.sweep.Axes) > 0 {
 		by := "the axis that differs"
