@@ -137,21 +137,30 @@ func (r *runScreen) View(width, height int) []string {
 		t := r.tableNow(v)
 		r.arrange(t)
 		lines = append(lines, r.statusLine(v, width))
-		if r.detail && len(r.order) > 0 {
-			lines = append(lines, r.detailLines(t, width, height-1)...)
-			return
+		doubt, first := r.doubtLine(v, width), len(r.regions)
+		if doubt != "" {
+			lines = append(lines, doubt)
 		}
-		if r.view != viewTable {
-			lines = append(lines, r.viewLines(t, width, height-1)...)
-			return
+		lines = append(lines, r.below(t, width, height-len(lines))...)
+		for i := first; doubt != "" && i < len(r.regions); i++ {
+			r.regions[i].y++
 		}
-		if r.grouping() {
-			lines = append(lines, r.groupLines(t, width, height-1)...)
-			return
-		}
-		lines = append(lines, r.tableAndChart(t, width, height-1)...)
 	})
 	return lines
+}
+
+// below draws what stands under the status line: the regions of the mouse are those of a pane whose
+// first line that is.
+func (r *runScreen) below(t *table, width, height int) []string {
+	switch {
+	case r.detail && len(r.order) > 0:
+		return r.detailLines(t, width, height)
+	case r.view != viewTable:
+		return r.viewLines(t, width, height)
+	case r.grouping():
+		return r.groupLines(t, width, height)
+	}
+	return r.tableAndChart(t, width, height)
 }
 
 // tableAndChart shares the height: the table takes no more than it has rows, the chart no less than

@@ -129,11 +129,62 @@ func (r *runScreen) progress(v *lab.View) []string {
 	}
 	if first.Total > 0 {
 		at += fmt.Sprintf(" %d/%d", first.Step, first.Total)
-	} else if n := len(first.Stages); n > 0 && first.Stages[n-1].Text != "" {
+	}
+	// the text of a stage with steps may be that of what was before them, but where answers are sampled
+	said := first.Total == 0 || first.Find(first.Stage+".ended") != nil
+	if n := len(first.Stages); said && n > 0 && first.Stages[n-1].Text != "" {
 		at += ", " + text.Clean(first.Stages[n-1].Text)
 	}
 	if more > 0 {
 		at += fmt.Sprintf(" and %d more", more)
 	}
 	return append(parts, at)
+}
+
+// doubtLine is the warning about the step that is being worked on, of the first cell that has one:
+// the newest note of the step, where that is a warning. "" is none.
+func (r *runScreen) doubtLine(v *lab.View, width int) string {
+	if v.State.Over() {
+		return ""
+	}
+	line, more := "", 0
+	for i := range v.Cells {
+		c := &v.Cells[i]
+		if c.State != lab.Running {
+			continue
+		}
+		doubt := stageDoubt(v, c)
+		switch {
+		case doubt == "":
+		case line != "":
+			more++
+		case len(v.Cells) > 1:
+			line = text.Clean(c.ID) + " " + text.Clean(doubt)
+		default:
+			line = text.Clean(doubt)
+		}
+	}
+	if line == "" {
+		return ""
+	}
+	line = " ⚠ " + line
+	end := ""
+	if more > 0 {
+		end = fmt.Sprintf(" and %d more (!)", more)
+	}
+	return r.theme.warning.On(text.Cut(line, width-text.Width(end)) + end)
+}
+
+// stageDoubt is the newest note of the stage that a cell is in, where that is a warning.
+func stageDoubt(v *lab.View, c *lab.CellView) string {
+	for i := len(v.Notes) - 1; i >= 0; i-- {
+		n := &v.Notes[i]
+		if n.Cell == c.ID && strings.HasPrefix(n.Text, c.Stage+": ") {
+			if n.Level != lab.Warning {
+				return ""
+			}
+			return n.Text
+		}
+	}
+	return ""
 }
