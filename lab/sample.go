@@ -55,3 +55,20 @@ func (s *Sample) Check() error {
 	}
 	return nil
 }
+
+// NoSamples says why a run has no sample.
+func (v *View) NoSamples() string {
+	sampled := false
+	for i := range v.Cells {
+		for j := range v.Cells[i].Series {
+			sampled = sampled || CurveOf(v.Cells[i].Series[j].Name).Key == "ended"
+		}
+	}
+	switch {
+	case sampled:
+		return "an earlier version trained its models, which kept none"
+	case !v.State.Over():
+		return "none is written yet; steps that distil write some, with samples: { fraction: 1 }"
+	}
+	return "none of its steps learns from sampled answers, as one that distils does with samples: { fraction: 1 }"
+}

@@ -30,6 +30,7 @@ func (r *runScreen) groupKeys() []binding {
 	column := func(n int) func() { return func() { r.groups.MoveColumn(n) } }
 	return append([]binding{
 		{keys: []string{"enter"}, footer: "enter rows", help: "the rows of the group", when: func() bool { return r.groups.Rows > 0 }, do: act(r.openGroup)},
+		r.samplesKey(),
 		{keys: []string{"g"}, footer: "g group", help: "choose what the rows are grouped by: step, axes", do: act(r.chooseGroups)},
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: act(column(-1))},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: act(column(1))},

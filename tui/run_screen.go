@@ -56,6 +56,7 @@ func (r *runScreen) tableKeys() []binding {
 	return append([]binding{
 		{keys: []string{"enter"}, footer: "enter detail", help: "all that is known of the row", when: r.hasRow, do: act(func() { r.detail = true })},
 		r.tokensKey(),
+		r.samplesKey(),
 		{keys: []string{"<", "left"}, help: "column cursor left (also ←)", do: column(-1)},
 		{keys: []string{">", "right"}, footer: "< > column", help: "column cursor right (also →)", do: column(1)},
 		{keys: []string{"s"}, footer: "s sort", help: "sort by the column under the cursor; again: the other way round", do: act(r.sort)},
@@ -101,6 +102,7 @@ func (r *runScreen) detailKeys() []binding {
 	return []binding{
 		{keys: []string{"esc", "enter"}, footer: "esc back", help: "back to the table", do: act(func() { r.detail, r.inspect = false, -1 })},
 		r.tokensKey(),
+		r.samplesKey(),
 		{keys: []string{"n", ">"}, footer: "n next row", help: "next row", do: row(1)},
 		{keys: []string{"N", "<"}, help: "previous row", do: row(-1)},
 		{keys: []string{"m"}, footer: "m curve", help: "choose the curve", do: act(r.chooseCurve)},

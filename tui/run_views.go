@@ -65,6 +65,7 @@ func (r *runScreen) inView() []keyGroup {
 		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", do: act(r.typeFilter)},
 		{keys: []string{"Y"}, help: "copy the chart's figures to the clipboard as CSV (OSC 52); names the command that prints them", when: func() bool { return r.view != viewCurves }, do: r.copyChart},
 		{keys: []string{"m"}, help: "choose another chart", do: act(r.chooseChart)},
+		r.samplesKey(),
 		r.exportKey(),
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 	}...)
