@@ -50,10 +50,13 @@ axes that it depends on; a row without an equal has a footnote in place of a dif
 --tokens ROW shows what the model of a row and its teacher, of a row that is not distilled the baseline, say at
 each token of the answers of a few validation examples (evaluate.tokens): KL(p‖q) in nats, the probability and the
 rank of the token with the teacher, p, and the student, q, the likeliest tokens of both, and what each would
-have written. ROW is a step, or a step and values of the sweep's axes.`
+have written. ROW is a step, or a step and values of the sweep's axes.
+
+--samples prints the answers that student and teacher wrote while a step was trained on them (samples of distil): a few
+of at most 20 of its steps, with the step, the writer, the length in tokens and whether the end token was written.`
 
 func (p *program) showCommand() *cobra.Command {
-	format, baseline, tokens, shown := "table", "", "", report.Shown{}
+	format, baseline, tokens, samples, shown := "table", "", "", false, report.Shown{}
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "print a run's results; RUN is an id, a part of one, a scenario, or last",
@@ -66,9 +69,16 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
   slimlab show last --along ratio --lines loss --metric auc
-  slimlab show last --tokens distilled --format json`,
+  slimlab show last --tokens distilled --format json
+  slimlab show last --samples`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if samples {
+				if err := checkSamples(cmd, format); err != nil {
+					return usage(err)
+				}
+				return p.showSamples(args[0], format)
+			}
 			if cmd.Flags().Changed("tokens") {
 				if err := checkTokens(cmd, tokens, format); err != nil {
 					return usage(err)
@@ -110,6 +120,7 @@ func (p *program) showCommand() *cobra.Command {
 	flags.StringVar(&shown.Group, "group", "", "a row a group instead: rows equal in KEY,... (step, axes), n, means with low–high, the best row")
 	flags.StringVar(&baseline, "baseline", "", "a column Δ beside each metric: what differs from the equal row of this run, with its verdict")
 	flags.StringVar(&tokens, "tokens", "", "what the model of this row and its teacher say at each token of a few answers, as table, json or csv")
+	flags.BoolVar(&samples, "samples", false, "the answers that were sampled in training, as table or json")
 	flags.BoolVar(&shown.All, "all", false, "tables show repeated rows of a sweep too")
 	chartFlags(cmd, &shown)
 	return cmd
