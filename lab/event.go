@@ -66,8 +66,8 @@ type Event struct {
 	// Tokens names the artifact that holds what the row's model and its teacher, or the baseline,
 	// say at each token of a few answers; empty where none was made.
 	Tokens string `msgpack:"d,omitempty" json:"tokens,omitempty"`
-	// Chosen is what a search of the row's step has chosen, such as "learning_rate=0.002 ce=0"; empty
-	// where there was none.
+	// Chosen is what a search of the row's step has chosen, such as "learning_rate=0.002 ce=0";
+	// empty where there was none.
 	Chosen string `msgpack:"f,omitempty" json:"chosen,omitempty"`
 	// Influence is that of the test set's units on a row's values, by metric key; none in older
 	// logs. It is for comparisons of runs, and in no JSON.

@@ -316,8 +316,8 @@ func (r *runScreen) chartOf(curves []curve) *chart.Chart {
 	return c
 }
 
-// curveAxis is the vertical axis of curves like a series: a share is seen within 0 and 1, since what
-// counts of it is whether it is one of them.
+// curveAxis is the vertical axis of curves like a series: a share is seen within 0 and 1, since
+// what counts of it is whether it is one of them.
 func curveAxis(series string, log bool) chart.Axis {
 	axis := chart.Axis{Log: log}
 	if lab.CurveOf(series).Share {

@@ -130,8 +130,8 @@ func TestFolded(t *testing.T) {
 	})
 }
 
-// TestDoubtIsSeen: while a step runs, the newest note about it is seen on all views of the run where
-// it is a warning, and goes when the doubt is over, or the step.
+// TestDoubtIsSeen: while a step runs, the newest note about it is seen on all views of the run
+// where it is a warning, and goes when the doubt is over, or the step.
 func TestDoubtIsSeen(t *testing.T) {
 	const doubt = "⚠ two: step 40: none of the last 64 samples ended"
 	log := onPolicyLog(1)

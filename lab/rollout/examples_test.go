@@ -110,8 +110,8 @@ func TestWeightsOfSamples(t *testing.T) {
 	}
 }
 
-// TestAnswersOfWeightZeroAreRead: an earlier answer all of weight 0 is a part of the prompt, and the
-// student writes the answer after it.
+// TestAnswersOfWeightZeroAreRead: an earlier answer all of weight 0 is a part of the prompt, and
+// the student writes the answer after it.
 func TestAnswersOfWeightZeroAreRead(t *testing.T) {
 	e := kd.Example{
 		Tokens: []int32{1, 2, 3, 4, 6, 7}, Answer: []bool{false, true, true, false, true, true},

@@ -8,8 +8,8 @@
 // its artifact, and the measures are a row event. Curves are kept with a trained model, and emitted
 // again where it is found.
 //
-// A step with a search trains several times. Its trials are the artifacts of the plain trainings with
-// their settings, and its own artifact has the files of the best one.
+// A step with a search trains several times. Its trials are the artifacts of the plain trainings
+// with their settings, and its own artifact has the files of the best one.
 //
 // Promises. The same seed gives the same quality figures bit for bit, resumed or not, however many
 // cells run at once. What is finished is on disk before it is reported. Bad input is reported

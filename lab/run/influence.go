@@ -31,8 +31,8 @@ func (d *dataset) validationTest(validation int) string {
 }
 
 // meanInfluence is that of examples on the mean of a value over all their answer tokens of a weight
-// above 0; values are in the order of the examples. An example with more answers counts more. It names no test: it is
-// kept in an artifact, whose reader knows it.
+// above 0; values are in the order of the examples. An example with more answers counts more. It
+// names no test: it is kept in an artifact, whose reader knows it.
 func meanInfluence(examples []kd.Example, values []float64) lab.Influence {
 	var mean float64
 	for _, x := range values {

@@ -543,7 +543,8 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// TestEdges: a choice at the edge of what was tried is said, unless the key can have nothing beyond.
+// TestEdges: a choice at the edge of what was tried is said, unless the key can have nothing
+// beyond.
 func TestEdges(t *testing.T) {
 	number := func(key string) scenario.Number {
 		all := scenario.Numbers(&Distil{})

@@ -293,7 +293,8 @@ func (x *search) late() bool {
 }
 
 // ranking orders trials, the best first, equal ones by their numbers: those that came further, if
-// that counts, by their validation loss, then those that diverged, then those that were not trained.
+// that counts, by their validation loss, then those that diverged, then those that were not
+// trained.
 func ranking(trials []*trial, further bool) []*trial {
 	class := func(t *trial) int {
 		switch {

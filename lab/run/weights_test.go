@@ -110,8 +110,8 @@ func TestWeightsOfOneTrainTheSame(t *testing.T) {
 	}
 }
 
-// TestMasksOfATrainedTokenizer: a token has weight 0 where all its bytes are masked, by its place in
-// the text that the tokens before it decode to.
+// TestMasksOfATrainedTokenizer: a token has weight 0 where all its bytes are masked, by its place
+// in the text that the tokens before it decode to.
 func TestMasksOfATrainedTokenizer(t *testing.T) {
 	_, d := dataOf(t, fmt.Sprintf(onWeights, writeRecords(t, func(i int) string { return fmt.Sprintf(`, "m": [[0, 3], [4, %d]]`, 6+i%7) }), ", mask_field: m"))
 	seen := map[bool]int{}

@@ -18,8 +18,8 @@ type tuning struct {
 
 func (*tuning) Describe(string) string { return "tune" }
 
-// TestNumbers: the numbers of a work are listed with those of its sections, take what their keys can
-// have, and refuse the rest unchanged.
+// TestNumbers: the numbers of a work are listed with those of its sections, take what their keys
+// can have, and refuse the rest unchanged.
 func TestNumbers(t *testing.T) {
 	work := &tuning{Rate: 1e-3}
 	work.Inner.Size = 3

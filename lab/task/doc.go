@@ -24,14 +24,14 @@
 //
 // Weights. A token's loss has a factor, 1 where the data says nothing, and every mean is divided by
 // the sum of the factors: they are relative. Of JSONL a message of the assistant has the one under
-// "weight", from 0 to 1000; a record has that of WeightField, which multiplies the losses of all its
-// tokens, those of the prompt in the loss over the whole sequence too; MaskField lists spans of the
-// response's characters (code points), [[from, to], …] without their ends. A token counts where any
-// of its bytes is outside of all spans, and the token that ends a response always. A token of weight
-// 0 is read and has no loss; a record that has no other answers is left out. Of Recsys each outcome
-// that an example shows, past ones too, has the weight of its own task (Weighted). The validation
-// loss along a training is weighted as the training is. Figures in reports are not: they are means
-// over all answer tokens but those to which a file gives weight 0.
+// "weight", from 0 to 1000; a record has that of WeightField, which multiplies the losses of all
+// its tokens, those of the prompt in the loss over the whole sequence too; MaskField lists spans of
+// the response's characters (code points), [[from, to], …] without their ends. A token counts
+// where any of its bytes is outside of all spans, and the token that ends a response always. A
+// token of weight 0 is read and has no loss; a record that has no other answers is left out. Of
+// Recsys each outcome that an example shows, past ones too, has the weight of its own task
+// (Weighted). The validation loss along a training is weighted as the training is. Figures in
+// reports are not: they are means over all answer tokens but those to which a file gives weight 0.
 //
 // Everything is a pure function of settings and indices: the same example has the same tokens in
 // every run, on every machine, in any order and from any number of goroutines.

@@ -222,8 +222,9 @@ func (r *recordReader) weightNotes(name string, records int) (notes []string) {
 	return notes
 }
 
-// mask sets the weights of a segment's tokens to 0 where all their bytes are masked. A token without
-// bytes, such as the space that a tokenizer puts before a text, has a weight of 0 within a span.
+// mask sets the weights of a segment's tokens to 0 where all their bytes are masked. A token
+// without bytes, such as the space that a tokenizer puts before a text, has a weight of 0 within a
+// span.
 func (s *segment) mask(ids []int32, enc Encoder, weights []float32) error {
 	if len(s.masked) == 0 {
 		return nil

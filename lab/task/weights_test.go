@@ -254,8 +254,8 @@ func (e wordsEncoder) Decode(tokens []int32) string {
 	return strings.TrimPrefix(text, " ")
 }
 
-// TestMasksCutNoToken: a token counts where any of its bytes is outside of all spans. Masks are laid
-// at every place of a text, and compared with the bytes of each token.
+// TestMasksCutNoToken: a token counts where any of its bytes is outside of all spans. Masks are
+// laid at every place of a text, and compared with the bytes of each token.
 func TestMasksCutNoToken(t *testing.T) {
 	const text = "one two  three"
 	enc := wordsEncoder{words: &[]string{}}
