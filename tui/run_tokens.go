@@ -244,16 +244,27 @@ func (p *tokensPane) View(width, height int) []string {
 	return append(lines, p.parts(e, width, height-1)...)
 }
 
-// parts shares the height among the list of examples, the text, the distributions and the samples.
+// stripFrom is the height from which divergences by position have lines of their own.
+const stripFrom = 18
+
+// parts shares the height among the list of examples, the text, the divergences by position, the
+// distributions and the samples.
 func (p *tokensPane) parts(e *tokenview.Example, width, height int) []string {
 	samples := p.sampleLines(e, width, max(1, (height-18)/4))
 	rest := height - 2 - len(samples) // the lines above the text and above the distributions
+	if height >= stripFrom {
+		rest -= stripLeast
+	}
 	bars := min(p.candidates(e), max(3, rest/2-1))
 	list := min(len(p.view.Examples), max(1, (rest-bars)/3))
 	room := max(1, rest-bars-list-1)
 	stream := p.flow(e, width-4)
 	lines := p.exampleLines(width, list)
 	lines = append(lines, p.textLines(stream, width, min(room, len(stream.lines)))...)
+	if height >= stripFrom {
+		left := height - len(lines) - len(samples) - 1 - bars - 1 // and a blank line
+		lines = append(lines, p.stripLines(e, 1+len(lines), width, min(stripMost, max(stripLeast, left)))...)
+	}
 	lines = append(lines, p.distributionLines(e, width, bars)...)
 	if used := len(lines) + len(samples); used < height && len(samples) > 0 && height >= 30 {
 		lines = append(lines, "")
@@ -318,7 +329,12 @@ func (p *tokensPane) sampleLines(e *tokenview.Example, width, most int) []string
 				head = one.name
 			}
 			if i == most-1 && len(parts) > most {
-				part = text.Cut(part, width-20) + " …"
+				end := text.Ellipsis
+				if !one.of.Ended {
+					end += " (no end)"
+				}
+				part, _, _ = strings.Cut(part, text.Ellipsis+" (no end")
+				part = strings.TrimRight(text.Cut(part, width-18-text.Width(end)), " "+text.Ellipsis) + " " + end
 			}
 			lines = append(lines, " "+p.theme.dim.On(text.Fit(head, 15))+" "+part)
 		}

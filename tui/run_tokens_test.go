@@ -2,11 +2,14 @@ package tui
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"slimlab/lab"
 	"slimlab/lab/tokenview"
+	"slimlab/tui/text"
 )
 
 // tokensView is a view of three examples: an answer of several tokens with samples, one of which
@@ -134,5 +137,52 @@ func TestShadesOfDivergence(t *testing.T) {
 	}
 	if klShade(0) != 1 || klShade(klHigh) != 0 {
 		t.Errorf("the ends are %v and %v", klShade(0), klShade(klHigh))
+	}
+}
+
+// TestDivergenceByPosition: each answer token has a bar, the highest divergence the highest; what
+// is not finite is seen; a click goes to the token; where not all have room, those around the cursor.
+func TestDivergenceByPosition(t *testing.T) {
+	s := openTokens(t, 124, 40, 1, Options{}).expect("KL by position, bars up to 1.700 nats")
+	lines := strings.Split(s.screen(), "\n")
+	head := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "KL by position") })
+	// the third of six tokens, of columns of 10 cells behind a margin of 2
+	if top := []rune(lines[head+1]); string(top[22:31]) != "█████████" || strings.Count(lines[head+1], "█") != 9 {
+		t.Errorf("above all is %q", lines[head+1])
+	}
+	s.expect("token 1 of 6").click(2+10*4, head+2).expect("token 5 of 6").click(2+10*2, head+1).expect("token 3 of 6", "KL 1.700")
+	s.keys("jj<end>").expect("token 12 of 12", "KL by position").expectNot("tokens 1–12")
+	p := s.runScreen().tokens
+	odd := &tokenview.Example{}
+	for i, kl := range []float64{0, 1e-9, math.NaN(), math.Inf(1), 2} {
+		odd.Tokens = append(odd.Tokens, tokenview.Token{ID: int32(i), Text: "日本", At: &tokenview.Position{KL: kl}})
+	}
+	p.token = 4
+	want := []string{
+		" KL by position, bars up to 2.000 nats", "        ×× ×× ██ ", "     ▁▁ ×× ×× ██ ", "  …  …  …  …  …  ",
+	}
+	if got := p.stripLines(odd, 0, 19, 4); strings.Join(got[1:], "\n") != strings.Join(want[1:], "\n") {
+		t.Errorf("drawn is\n%q, expected\n%q", got[1:], want[1:])
+	}
+	for i := range 200 {
+		odd.Tokens = append(odd.Tokens, tokenview.Token{ID: 1, Text: "a", At: &tokenview.Position{KL: float64(i)}})
+	}
+	for width := 1; width < 90; width += 4 {
+		for height := range 9 {
+			for p.token = 0; p.token < 205; p.token += 34 {
+				got := p.stripLines(odd, 0, width, height)
+				if height < stripLeast && got != nil || height >= stripLeast && len(got) != height {
+					t.Fatalf("%d lines, expected %d", len(got), height)
+				}
+				for _, line := range got {
+					if w := text.Width(line); w > max(width, 3) {
+						t.Fatalf("%q is %d wide, expected %d", line, w, width)
+					}
+				}
+				if height > stripLeast && !strings.Contains(got[height-1], "▲") {
+					t.Fatalf("the cursor is not seen: %q", got)
+				}
+			}
+		}
 	}
 }
