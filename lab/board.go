@@ -374,6 +374,7 @@ func (b *Board) sample(e Event) {
 		copy(c.Samples, c.Samples[1:])
 		c.Samples, c.Forgotten = c.Samples[:maxSamples-1], c.Forgotten+1
 	}
+	b.view.Sampled++
 	c.Samples = append(c.Samples, SampleView{Stage: e.Stage, Step: e.Step, Time: e.Time, Sample: e.Sample})
 }
 

@@ -24,6 +24,7 @@ type View struct {
 	// RowsChanged grows when the table changes: rows, their values and states, and which curves
 	// there are. Between equal ones only curves, progress, notes and verdicts have changed.
 	RowsChanged int
+	Sampled     int // samples of all cells that have come
 
 	index map[string]int // cell id → Cells; nil in a view that no Board made
 	// keys of metrics that a row has or has had; nil like index

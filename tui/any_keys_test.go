@@ -14,7 +14,7 @@ import (
 // anyKeys are all keys that a table of keys knows, and what leads to screens with much in them.
 var anyKeys = append(strings.Split("a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z 0 1 2 3 4 / ? : ! . [ ] < > ( ) { } = , -", " "),
 	"<enter>", "<enter>", "<enter>", "<esc>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<ctrl+u>", "<f3>",
-	"2/ratio<0.3<enter>", "2g<space><enter>", "2g<down><space><down><space><enter>", "2C<space><enter>", "2t", "2P", "2H", "2A", "2T", "2<enter>", "1r", "1n", "1<home>jjjj<space><space>c", "1G<enter>", ":chart<enter>", "e<enter>")
+	"2/ratio<0.3<enter>", "2g<space><enter>", "2g<down><space><down><space><enter>", "2C<space><enter>", "2t", "2P", "2H", "2A", "2T", "2Ts", "2S", "2<enter>", "1r", "1n", "1<home>jjjj<space><space>c", "1G<enter>", ":chart<enter>", "e<enter>")
 
 // TestAnyKeysOnEveryScreen: whatever keys, at whatever size, over runs with a sweep, damage,
 // foreign text and names of 200 characters: no panic, exact frames, and a pane or popup that is
@@ -24,11 +24,14 @@ func TestAnyKeysOnEveryScreen(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := &fakeBench{live: 520, scare: rapid.SampledFrom(scares).Draw(rt, "text")}
 		s := openScript(t, f, 60, 15, Options{Scenario: "figure1", ASCII: rapid.IntRange(0, 3).Draw(rt, "ascii") == 0})
-		switch rapid.IntRange(0, 2).Draw(rt, "open") {
+		switch rapid.IntRange(0, 3).Draw(rt, "open") {
 		case 1:
 			s.openSweep()
 		case 2: // of a run that is not finished
 			s.send(watchMsg{&session{id: sweepRun, board: lab.Fold(frighten(sweepLog(2, 3, 2)[:20], f.scare))}})
+		case 3: // of one that samples
+			log := frighten(onPolicyLog(2), f.scare)
+			s.send(watchMsg{&session{id: "on-policy", board: lab.Fold(log[:rapid.IntRange(1, len(log)).Draw(rt, "events")])}})
 		}
 		for range 40 {
 			switch rapid.IntRange(0, 9).Draw(rt, "resize") {

@@ -313,7 +313,11 @@ func frighten(events []lab.Event, scare string) []lab.Event {
 				}
 			}
 		case e.Kind == lab.KindPoint:
-			e.Name = strings.TrimSuffix(e.Name, ".loss") + scare + ".loss"
+			at := strings.LastIndex(e.Name, ".")
+			e.Name = e.Name[:at] + scare + e.Name[at:]
+		case e.Sample != nil:
+			e.Sample.Prompt, e.Sample.Answer = e.Sample.Prompt+scare, e.Sample.Answer+scare
+			e.Sample.Cut()
 		case e.Kind == lab.KindVerdict:
 			e.Name += scare
 		}

@@ -32,28 +32,39 @@ func withCurves(log []lab.Event, n int) []lab.Event {
 	return slices.Concat(log[:1], points, log[1:])
 }
 
+// withSamples adds n samples to each cell of a log, behind its begin event.
+func withSamples(log []lab.Event, n int) []lab.Event {
+	var samples []lab.Event
+	for i := range n {
+		for _, c := range log[0].Begin.Cells {
+			samples = append(samples, lab.Event{Kind: lab.KindSample, Time: float64(i) / 1000, Cell: c.ID, Stage: "distilled", Step: i, Sample: fakeSample(i, i%4)})
+		}
+	}
+	return slices.Concat(log[:1], samples, log[1:])
+}
+
 // frameRuns are the runs whose frames are timed.
 var frameRuns = []struct {
 	name          string
 	width, height int
 	log           func() []lab.Event
 }{
-	{"1e5-points-250x70", 250, 70, func() []lab.Event { return withCurves(liveSweep(6, 4, 2), 100_000) }},
-	{"1e4-rows-200x60", 200, 60, func() []lab.Event { return liveSweep(25, 10, 10) }},
+	{"1e5-points-250x70", 250, 70, func() []lab.Event { return withSamples(withCurves(liveSweep(6, 4, 2), 100_000), 240) }},
+	{"1e4-rows-200x60", 200, 60, func() []lab.Event { return withSamples(liveSweep(25, 10, 10), 16) }},
 }
 
 // frameViews are what a run is looked at with, by the keys that lead there.
 var frameViews = []struct{ name, keys string }{
 	{"table", ""}, {"chart", "m"}, {"multiples", "T"}, {"pareto", "P"}, {"pivot", "H"}, {"along", "A"},
-	{"groups", "g<space><enter>"}, {"detail", "<enter>"},
+	{"groups", "g<space><enter>"}, {"detail", "<enter>"}, {"stages", "Ts"}, {"samples", "S"},
 }
 
-// BenchmarkFrames draws frames of a live run: while only the cursor moves, while curves grow, and
-// while rows arrive. p99-ms is of the frames' wall time.
+// BenchmarkFrames draws frames of a live run: while only the cursor moves, while curves grow, while
+// rows arrive, and while samples do. p99-ms is of the frames' wall time.
 func BenchmarkFrames(b *testing.B) {
 	for _, run := range frameRuns {
 		for _, view := range frameViews {
-			for _, change := range []string{"cursor", "points", "rows"} {
+			for _, change := range []string{"cursor", "points", "rows", "samples"} {
 				b.Run(fmt.Sprintf("%s/%s/%s", run.name, view.name, change), func(b *testing.B) {
 					s := newScript(b, run.width, run.height, Options{})
 					board := lab.Fold(run.log())
@@ -75,6 +86,8 @@ func BenchmarkFrames(b *testing.B) {
 						switch change {
 						case "points":
 							board.Apply(lab.Event{Kind: lab.KindPoint, Cell: cells[n%4].ID, Name: "quantized.loss", Step: 10_000 + n, Value: 1})
+						case "samples":
+							board.Apply(lab.Event{Kind: lab.KindSample, Time: 1, Cell: cell, Stage: "distilled", Step: n, Sample: fakeSample(n, n%4)})
 						case "rows":
 							board.Apply(lab.Event{Kind: lab.KindRow, Cell: cell, Row: "quantized", Values: map[string]lab.Measure{"auc_soft": {Value: 0.7 + 1e-7*float64(n)}}})
 						}
@@ -107,7 +120,7 @@ func threadTime(tb testing.TB) time.Duration {
 
 // TestFramesDoNotGrowWithTheRows: a frame after a key, of 10⁴ rows, makes what is seen alone.
 func TestFramesDoNotGrowWithTheRows(t *testing.T) {
-	board := lab.Fold(liveSweep(25, 10, 10))
+	board := lab.Fold(withSamples(liveSweep(25, 10, 10), 16))
 	for _, view := range frameViews {
 		s := newScript(t, 200, 60, Options{})
 		s.send(watchMsg{&session{id: sweepRun, board: board}})

@@ -29,7 +29,7 @@ type samplesPane struct {
 // foundSamples is what a view has to show, found once until there is more of it.
 type foundSamples struct {
 	view      *lab.View
-	events    int
+	sampled   int
 	training  training
 	by        lab.Writer
 	list      []written  // the newest first
@@ -106,28 +106,40 @@ func trainings(v *lab.View) (list []training) {
 // find finds the samples that are shown.
 func (p *samplesPane) find(v *lab.View) *foundSamples {
 	f := &p.found
-	if f.view != v || f.events != v.Events || f.training != p.training || f.by != p.by {
-		*f = foundSamples{v, v.Events, p.training, p.by, p.list(v), trainings(v)}
+	if f.view != v || f.sampled != v.Sampled || f.training != p.training || f.by != p.by {
+		*f = foundSamples{v, v.Sampled, p.training, p.by, p.list(v), trainings(v)}
 	}
 	return f
 }
 
 func (p *samplesPane) list(v *lab.View) (list []written) {
 	each := max(leastListed, listedSamples/max(1, len(v.Cells)))
+	type place struct {
+		time     float64
+		cell, at int
+	}
+	var places []place // which are sorted faster than the samples themselves
 	for i := range v.Cells {
 		c := &v.Cells[i]
 		if p.training.cell != "" && c.ID != p.training.cell {
 			continue
 		}
 		for j, n := len(c.Samples)-1, 0; j >= 0 && (n < each || p.training.cell != ""); j-- {
-			s := c.Samples[j]
+			s := &c.Samples[j]
 			if p.training.cell != "" && s.Stage != p.training.stage || p.by != "" && s.By != p.by {
 				continue
 			}
-			list, n = append(list, written{s, training{c.ID, s.Stage}}), n+1
+			places, n = append(places, place{s.Time, i, j}), n+1
 		}
 	}
-	slices.SortStableFunc(list, func(a, b written) int { return cmp.Compare(b.Time, a.Time) })
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(a.cell, b.cell), cmp.Compare(b.at, a.at))
+	})
+	list = make([]written, len(places))
+	for i, at := range places {
+		c := &v.Cells[at.cell]
+		list[i] = written{c.Samples[at.at], training{c.ID, c.Samples[at.at].Stage}}
+	}
 	return list
 }
 
