@@ -48,7 +48,7 @@ func (p *program) cleanCommand() *cobra.Command {
 		Short: "remove artifacts that no run can use",
 		Long: "clean removes from the home folder: artifacts that no run uses any more, such as those of runs that rm removed; artifacts in the form of an earlier version,\n" +
 			"which runs make anew; folders that killed processes left unfinished; and artifacts that were moved aside as damaged. It keeps the logs of all runs, what a living\n" +
-			"process makes or reads, and results of eval. With --keep or --older it also removes what only other runs use: their tables stay, their models do not.",
+			"process makes or reads, what unfinished runs have half done and go on from, and results of eval. With --keep or --older it also removes what only other runs use: their tables stay, their models do not.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := nearest.Check("--format", f.format, formats); err != nil {

@@ -110,7 +110,7 @@ type checkedStep struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
 	State string `json:"state"` // loaded, cached, to build or shared
-	// at most, of a model that is to be built
+	// at most, of a model that is to be built, and of a file that it needs
 	Bytes int64 `json:"bytes"`
 	// trainings of a search that is to be done; 0 for other steps
 	Trials int `json:"trials"`

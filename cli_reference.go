@@ -124,6 +124,7 @@ func topics() []topic {
 		{"metrics", "measured quantities: columns of tables and operands of expectations", metricText, metricDocument()},
 	}
 	about := map[string]string{
+		"codecs":            "what a distil step's cache keeps of the teacher's distributions",
 		"losses":            "divergences of a distil step; p is the teacher's distribution, q the student's",
 		"methods":           "methods of a prune step",
 		"schemes":           "schemes of a quantize step; those of 4 bits may end with the size of their groups, such as w4a16-g64",

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},
 	"lab/tokenview":         {},
-	"lab/run":               {"lab", "lab/*", "kd", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
+	"lab/run":               {"lab", "lab/*", "kd", "kd/*", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
 	"kd":                    {"model", "model/weight", "kernels"},
 	"kd/remote":             {"kd", "model", "kernels"},
 	"kd/teachercache":       {"kd", "model", "kernels"},

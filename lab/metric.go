@@ -118,6 +118,7 @@ var metrics = []Metric{
 	{"cached", "cached", Fraction, Higher, false, Serving, "prefix cache hit rate", "share of prompt tokens served from the prefix cache"},
 	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
 	{"train_tokens_per_s", "train tok/s", Rate, Higher, true, Pipeline, "training throughput", "training tokens per second"},
+	{"cache_bytes_per_token", "cache B/token", Plain, Lower, false, Pipeline, "size of the teacher's cached distributions", "bytes a distribution of the file that a distillation learned from: its size by its rows"},
 }
 
 var metricPlaces = placesOf(metrics)

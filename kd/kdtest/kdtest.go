@@ -1,5 +1,5 @@
-// Package kdtest has tiny models and examples for the tests of what teaches: of packages that
-// implement kd.Teacher.
+// Package kdtest has tiny models, examples and an endpoint for the tests of what teaches: of
+// packages that implement kd.Teacher, and of those that use them.
 package kdtest
 
 import (

@@ -26,12 +26,13 @@ type parser struct {
 	d         *json.Decoder
 	positions int
 	vocab     int
+	check     func(id int64, text string) error // may be nil
 }
 
 // parseAnswer reads choices[0].prompt_logprobs of an answer about a prompt of so many tokens.
 // Tokens beyond the vocabulary are left out.
-func parseAnswer(r io.Reader, positions, vocab int) (lists []list, err error) {
-	p := parser{json.NewDecoder(r), positions, vocab}
+func parseAnswer(r io.Reader, positions, vocab int, check func(id int64, text string) error) (lists []list, err error) {
+	p := parser{json.NewDecoder(r), positions, vocab, check}
 	found := false
 	err = p.object(func(name string) error {
 		if name != "choices" {
@@ -104,7 +105,10 @@ func (p *parser) list() (l list, err error) {
 		if err != nil || id < 0 {
 			return l, fmt.Errorf("log-probability of %.40q, expected the id of a token", name)
 		}
-		logP, err := p.logprob()
+		logP, text, err := p.logprob()
+		if err == nil && p.check != nil {
+			err = p.check(id, text)
+		}
 		switch {
 		case err != nil:
 			return l, fmt.Errorf("token id %d: %w", id, err)
@@ -143,22 +147,26 @@ func (l list) sorted() (list, error) {
 	return l, nil
 }
 
-// logprob reads a number, or an object with one named logprob.
-func (p *parser) logprob() (float64, error) {
+// logprob reads a number, or an object with one named logprob, and the text decoded_token where it
+// has one.
+func (p *parser) logprob() (logP float64, text string, err error) {
 	t, err := p.d.Token()
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if x, ok := t.(float64); ok {
-		return x, nil
+		return x, "", nil
 	}
 	if t != json.Delim('{') {
-		return 0, fmt.Errorf("found %v, expected a log-probability", t)
+		return 0, "", fmt.Errorf("found %v, expected a log-probability", t)
 	}
-	var logP float64
 	found := false
 	err = p.members(func(name string) error {
-		if name != "logprob" {
+		switch name {
+		case "logprob":
+		case "decoded_token":
+			return p.text(&text)
+		default:
 			return p.skip()
 		}
 		t, err := p.d.Token()
@@ -173,7 +181,21 @@ func (p *parser) logprob() (float64, error) {
 	if err == nil && !found {
 		err = errors.New("no logprob")
 	}
-	return logP, err
+	return logP, text, err
+}
+
+// text reads a text; null is none.
+func (p *parser) text(into *string) error {
+	t, err := p.d.Token()
+	if err != nil || t == nil {
+		return err
+	}
+	s, ok := t.(string)
+	if !ok {
+		return fmt.Errorf("decoded_token is %v, expected a text", t)
+	}
+	*into = s
+	return nil
 }
 
 // begins reads a delimiter; null is none.

@@ -87,7 +87,7 @@ const (
 // ask sends a request about a prompt and reads the answer's lists.
 func (c *client) ask(ctx context.Context, r request) (lists []list, err error) {
 	err = c.call(ctx, r, func(answer io.Reader) (err error) {
-		lists, err = parseAnswer(answer, len(r.Prompt), c.config.Vocab)
+		lists, err = parseAnswer(answer, len(r.Prompt), c.config.Vocab, c.config.Check)
 		return err
 	})
 	return lists, err

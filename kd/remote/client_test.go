@@ -45,8 +45,8 @@ func TestBusyServersAreAskedAgain(t *testing.T) {
 		"an answer that is cut":   {cut, []time.Duration{second / 4, second / 2, second}},
 		"a cut connection":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []time.Duration{second / 4, second / 2, second}},
 	} {
-		server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
-		server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
+		server.Before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n > 1 && n < 5 { // after the first question of Dial
 				c.fail(w, r)
 				return true
@@ -146,8 +146,8 @@ func TestSlowServer(t *testing.T) {
 // TestContextEndsAll: also while requests are under way, and between attempts.
 func TestContextEndsAll(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
-	server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+	server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
+	server.Before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		if n == 1 {
 			return false
 		}
@@ -173,8 +173,8 @@ func TestContextEndsAll(t *testing.T) {
 
 // TestOneFailureEndsTheOthers: and is the error, not that they were ended.
 func TestOneFailureEndsTheOthers(t *testing.T) {
-	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
-	server.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+	server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
+	server.Before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case n == 4:
 			http.Error(w, "no more credit", http.StatusPaymentRequired)
@@ -230,10 +230,10 @@ func TestBadSettings(t *testing.T) {
 
 // FuzzAnswer: no answer panics; what is read is within its bounds.
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"choices": [{"prompt_logprobs": [null, {"0": {"logprob": -1, "rank": 1}, "1": -2}, {}]}, {}], "usage": {"a": [1]}}`))
+	f.Add([]byte(`{"choices": [{"prompt_logprobs": [null, {"0": {"logprob": -1, "rank": 1, "decoded_token": "a"}, "1": -2}, {}]}, {}], "usage": {"a": [1]}}`))
 	f.Add([]byte(`{"choices": null, "error": {"message": "no"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lists, err := parseAnswer(strings.NewReader(string(data)), 3, kdtest.Vocab)
+		lists, err := parseAnswer(strings.NewReader(string(data)), 3, kdtest.Vocab, nil)
 		if err != nil {
 			return
 		}

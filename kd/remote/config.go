@@ -33,6 +33,11 @@ type Config struct {
 	// whole sequence
 	Whole bool
 
+	// Check, if it is not nil, is told each token that an answer lists, also one beyond Vocab, and
+	// its text where the answer has it (decoded_token, as vLLM writes it). Its error ends the
+	// training: the endpoint has other tokens. It is called by several goroutines at a time
+	Check func(id int64, text string) error
+
 	Concurrent int           // requests at a time; 0 is 8
 	Timeout    time.Duration // of one request; 0 is 2 minutes
 	Attempts   int           // of a request; 0 is 6
@@ -91,6 +96,16 @@ func (c *Config) check() error {
 	return nil
 }
 
+// Validate reports what no endpoint can be asked by, without asking one. The key is not looked at.
+func (c Config) Validate() error {
+	c = c.filled()
+	if err := c.check(); err != nil {
+		return err
+	}
+	_, err := c.call()
+	return err
+}
+
 // call is the URL of the completions call.
 func (c *Config) call() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
@@ -99,6 +114,9 @@ func (c *Config) call() (*url.URL, error) {
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("teacher's URL %q, expected one such as http://host:8000/v1", u.Redacted())
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("teacher's URL %q has a name or a password, which stay in recipes and logs: expected a key in an environment variable", u.Redacted())
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	if !strings.HasSuffix(u.Path, "/completions") {

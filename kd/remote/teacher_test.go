@@ -15,7 +15,7 @@ import (
 // at a temperature; on the student's own answers to rounding.
 func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
 	of := kdtest.Model(t, kdtest.Vocab, 24, 2)
-	c, _ := configOf(t, &endpoint{model: of, given: true})
+	c, _ := configOf(t, &kdtest.Endpoint{Model: of, Given: true})
 	c.Whole = true
 	remote := dial(t, c)
 	if remote.Form() != GivenTokens || !strings.Contains(remote.String(), "asked for all 61") {
@@ -66,7 +66,7 @@ func TestListsBoundTheLoss(t *testing.T) {
 			last := 0.0
 			for _, k := range []int{1, 8, 40, kdtest.Vocab} {
 				student := kdtest.Model(t, kdtest.Vocab, 16, 1)
-				c, _ := configOf(t, &endpoint{model: of, given: given})
+				c, _ := configOf(t, &kdtest.Endpoint{Model: of, Given: given})
 				if given {
 					c.Tokens = MostLikely(student, k, false)
 				} else if c.TopK = k; o.Divergence != kd.ForwardKL {
@@ -107,7 +107,7 @@ func TestLossesThatAFormCannotServe(t *testing.T) {
 		"whole sequences":                 {true, false, kd.Objective{Divergence: kd.ForwardKL, Sequence: 0.5, SequenceLoss: kd.SequenceMixture}, "whole sequences"},
 	} {
 		student := kdtest.Model(t, kdtest.Vocab, 16, 1)
-		config, _ := configOf(t, &endpoint{model: of, given: c.given})
+		config, _ := configOf(t, &kdtest.Endpoint{Model: of, Given: c.given})
 		if c.lists {
 			config.Tokens = MostLikely(student, 8, false)
 		}
@@ -123,15 +123,15 @@ func TestLossesThatAFormCannotServe(t *testing.T) {
 
 // TestStepIsAskedAtOnce: never more requests at a time than the bound, one of each example.
 func TestStepIsAskedAtOnce(t *testing.T) {
-	server := &endpoint{model: kdtest.Model(t, kdtest.Vocab, 24, 2), given: true}
+	server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
 	c, _ := configOf(t, server)
 	c.Concurrent = 3
 	teacher := dial(t, c)
 	if err := teacher.Prepare(context.Background(), kdtest.Examples(20, kdtest.Vocab, 3)); err != nil {
 		t.Fatal(err)
 	}
-	if server.calls != 21 || server.most > 3 {
-		t.Errorf("%d calls, %d at a time, expected 21 and at most 3", server.calls, server.most)
+	if calls, most := server.Calls(); calls != 21 || most > 3 {
+		t.Errorf("%d calls, %d at a time, expected 21 and at most 3", calls, most)
 	}
 	if err := teacher.Prepare(context.Background(), nil); err != nil {
 		t.Error(err)

@@ -9,9 +9,13 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
+	"slimlab/internal/nearest"
 	"slimlab/internal/wrongfile"
+	"slimlab/kd"
 )
 
 // Codec says what is kept of a row.
@@ -70,6 +74,87 @@ func (s Spec) String() string {
 		text += ", every token"
 	}
 	return text
+}
+
+// ParseCodec reads a codec with its number, such as "exact", "top-k:12" or "sampled:50".
+func ParseCodec(text string) (s Spec, err error) {
+	name, number, has := strings.Cut(text, ":")
+	if err := nearest.Check("codec", name, codecs); err != nil {
+		return s, err
+	}
+	s.Codec = Codec(slices.Index(codecs, name))
+	if has != (s.Codec != Exact) {
+		return s, fmt.Errorf("codec %q, expected exact, top-k:K with the tokens of a row, or sampled:N with its draws", text)
+	}
+	if has {
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return s, fmt.Errorf("codec %q, expected a whole number after the colon, as in %s:12", text, name)
+		}
+		if s.Codec == TopK {
+			s.K = n
+		} else {
+			s.Draws = n
+		}
+	}
+	return s, s.Validate()
+}
+
+// RowBytes bounds what a row over a vocabulary takes in the file, without its share of
+// ExampleBytes. Draws of Sampled may be all of one token, or all of different ones.
+func (s Spec) RowBytes(vocab int) (least, most int) {
+	s = s.filled()
+	switch s.Codec {
+	case TopK:
+		k := min(s.K, vocab)
+		least = lengthOf(k) + 3*k // a distance of one byte, and a log-probability
+		if !s.DropTail {
+			least += 2
+		}
+		return least, least + longer(k, vocab)
+	case Sampled:
+		least = 1 + 3 + lengthOf(s.Draws)
+		n := min(s.Draws, vocab)
+		most = lengthOf(n) + 4*n + longer(n, vocab) + longer(n, s.Draws) // with a count of each
+		if s.Power != 1 {
+			least, most = least+4, most+4
+		}
+		return least, most
+	}
+	return 4 * vocab, 4 * vocab
+}
+
+// ExampleBytes bounds what an example takes beside its rows: its record's frame and its key.
+const ExampleBytes = entropyBytes + 4 + keySize + 2*5
+
+// lengthOf is the length of a number in the file.
+func lengthOf(n int) int { return len(binary.AppendUvarint(nil, uint64(n))) }
+
+// longer is how many bytes more than one each n numbers take at most, whose sum is at most total.
+func longer(n, total int) (bytes int) {
+	for bits := 7; total>>bits > 0; bits += 7 {
+		bytes += min(n, total>>bits)
+	}
+	return bytes
+}
+
+// CheckObjective reports why rows that are kept so cannot serve a loss: one at another temperature,
+// one that samples of a teacher do not serve, or one on answers that the student draws as it
+// learns.
+func (s Spec) CheckObjective(o kd.Objective) error {
+	s = s.filled()
+	switch {
+	case o.Sampled():
+		return fmt.Errorf("loss %s is on answers that the student draws as it learns, which no file can have: name the teacher itself", o)
+	case o.Sequence > 0 && o.SequenceLoss == kd.SequenceMixture && !s.Whole:
+		return errors.New("the divergence over whole sequences needs rows at every token, and it has those of answers: build it over whole sequences")
+	case s.Codec == Exact:
+		return nil
+	}
+	if err := o.CheckLists(s.rest(), s.Temperature); err != nil {
+		return fmt.Errorf("%w: build it with codec exact, or for this loss", err)
+	}
+	return nil
 }
 
 // filled has the defaults, and zeros in what the codec does not read.

@@ -32,20 +32,10 @@ func (t *Teacher) Vocab() int { return t.cache.Vocab }
 // Positions are those of the teacher that the rows are of.
 func (t *Teacher) Positions() int { return t.cache.Positions }
 
-// CheckObjective refuses losses at another temperature than the rows', losses that samples of a
-// teacher do not serve, and those on answers that the student draws as it learns.
+// CheckObjective is that of the cache's Spec.
 func (t *Teacher) CheckObjective(o kd.Objective) error {
-	c := t.cache
-	switch {
-	case o.Sampled():
-		return fmt.Errorf("loss %s is on answers that the student draws as it learns, which the cache %s cannot have: name the teacher itself", o, c.name)
-	case o.Sequence > 0 && o.SequenceLoss == kd.SequenceMixture && !c.Whole:
-		return fmt.Errorf("the divergence over whole sequences needs rows at every token, and the cache %s has those of answers: build it over whole sequences", c.name)
-	case c.Codec == Exact:
-		return nil
-	}
-	if err := o.CheckLists(c.rest(), c.Temperature); err != nil {
-		return fmt.Errorf("cache %s: %w: build it with codec exact, or for this loss", c.name, err)
+	if err := t.cache.Spec.CheckObjective(o); err != nil {
+		return fmt.Errorf("cache %s: %w", t.cache.name, err)
 	}
 	return nil
 }

@@ -24,7 +24,12 @@ func (k Keep) keeps(at int, run store.Info) bool {
 	return at < k.Newest || !k.Since.IsZero() && run.Started.After(k.Since)
 }
 
-// Unused returns the complete artifacts that no kept run needs, in the order of entries. A run
+// TeacherCache is the stage of caches of a teacher's rows: they are large, and kept no longer than
+// the models that learned from them.
+const TeacherCache = "teacher-cache"
+
+// Unused returns the complete artifacts that no kept run needs, in the order of entries, and parts
+// of artifacts that no kept run was making. A run
 // needs the models of its rows and those that they were made of, what was measured of these models,
 // and, where it did not come to its end, what was made while it worked. Results of eval belong to
 // no run: they are needed unless Keep.Since is set and later than they are. A log that cannot be
@@ -65,7 +70,7 @@ func (h *Home) Unused(entries []store.Entry, k Keep) ([]store.Entry, error) {
 	}
 	var unused []store.Entry
 	for _, e := range entries {
-		if e.Condition == store.Complete && !u.keeps(e, k) {
+		if (e.Condition == store.Complete || e.Condition == store.Partial) && !u.keeps(e, k) {
 			unused = append(unused, e)
 		}
 	}
@@ -95,7 +100,7 @@ func (u *usage) keeps(e store.Entry, k Keep) bool {
 		return true
 	case strings.HasPrefix(e.Title, evaluationTitle):
 		return !e.Created.Before(k.Since)
-	case e.Model:
+	case e.Model, e.Stage == TeacherCache, e.Condition == store.Partial:
 		return false
 	}
 	for _, input := range e.Inputs { // of a measurement; a tokenizer has none

@@ -29,10 +29,11 @@ func (n Nature) String() string { return [...]string{"sampled", "exact", "clocke
 var natures = map[string]Nature{
 	"params": Exact, "bytes": Exact, "smaller": Exact, // of the shapes and types of the tensors
 	"mlp_kept": Exact, "heads_kept": Exact, "params_kept": Exact,
-	"paper":      Exact, // published, not measured
-	"cached":     Exact, // tokens counted over a workload that the seed decides
-	"loss_floor": Exact, // of the validation set, of no model
-	"exact":      Sampled, "ended": Sampled,
+	"paper":                 Exact, // published, not measured
+	"cached":                Exact, // tokens counted over a workload that the seed decides
+	"cache_bytes_per_token": Exact, // of a file that the seed decides
+	"loss_floor":            Exact, // of the validation set, of no model
+	"exact":                 Sampled, "ended": Sampled,
 	"auc_ceiling": Exact, // of the test set and its known probabilities, of no model
 	"auc":         Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
 	"loss_test": Sampled, "auc_within": Sampled, "auc_within_mean": Sampled, "auc_gain": Sampled, "auc_within_gain": Sampled,

@@ -30,6 +30,7 @@ const (
 	tokensVersion         = 1
 	agreementVersion      = 5 // 4 had no influence on the divergence
 	serveVersion          = 2
+	cacheVersion          = 1
 )
 
 // recipe begins the recipe of a stage that works on the task's training data.

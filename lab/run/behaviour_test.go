@@ -33,6 +33,7 @@ pipeline:
   - baseline: { name: base, model: fixed }
   - train:    { name: trained, into: small, steps: 2, batch: 2, learning_rate: 1e-2 }
   - distil:   { name: distilled, into: small, teacher: fixed, steps: 2, batch: 2, learning_rate: 1e-2, loss: "jsd:0.3" }
+  - distil:   { name: cached, into: small, teacher: fixed, steps: 2, batch: 2, learning_rate: 1e-2, cache: sampled:20 }
   - prune:    { name: pruned, from: fixed, mlp: 0.25, heads: 0.5, calibration: { samples: 6 } }
   - quantize: { name: gptq, from: fixed, scheme: w4a16-gptq, group: 8, calibration: { samples: 6 } }
   - quantize: { name: rounded, from: fixed, scheme: w8a8 }
@@ -98,7 +99,8 @@ func useReference(t *testing.T) {
 func TestBehaviour(t *testing.T) {
 	useReference(t)
 	h := newHome(t)
-	for _, text := range []string{fmt.Sprintf(stages, fixedModel(t)), ownTokenizer} {
+	fixed := fixedModel(t)
+	for _, text := range []string{fmt.Sprintf(stages, fixed), ownTokenizer} {
 		r, err := Start(t.Context(), h, parse(t, text, scenario.Options{}), Options{Jobs: 1, Now: clock()})
 		if err != nil {
 			t.Fatal(err)
@@ -117,6 +119,8 @@ func TestBehaviour(t *testing.T) {
 		{"tokenizer", "tokenizer", tokenizerVersion},
 		{"train trained", "train", trainVersion},
 		{"distil distilled", "distil", trainVersion},
+		{"distil cached", "distil-cached", trainVersion},
+		{"rows of MODEL (sampled:20)", "teacher-cache", cacheVersion},
 		{"prune pruned", "prune", pruneVersion},
 		{"quantize gptq", "quantize-gptq", quantizeVersion},
 		{"quantize rounded", "quantize-rtn", quantizeVersion},
@@ -124,7 +128,7 @@ func TestBehaviour(t *testing.T) {
 		{"agreement of rounded", "agreement", agreementVersion},
 		{"serving of base", "serve", serveVersion},
 	} {
-		dirs := artifactDirs(t, h, func(title string) bool { return title == of.title })
+		dirs := artifactDirs(t, h, func(title string) bool { return strings.ReplaceAll(title, fixed, "MODEL") == of.title })
 		if len(dirs) != 1 {
 			t.Fatalf("%d artifacts %q, expected 1", len(dirs), of.title)
 		}
@@ -165,7 +169,16 @@ func output(t *testing.T, dir string) string {
 			for _, timing := range []string{"seconds", "cold", "hot", "run", "machine", "findings", "others", "beside", "curves"} {
 				delete(facts, timing)
 			}
+			if cache, ok := facts["cache"].(map[string]any); ok {
+				delete(cache, "seconds")
+			}
 			add(facts)
+		case rowsFile:
+			content, err := os.ReadFile(filepath.Join(dir, rowsFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(recipe.Text(string(content)))
 		case "tokenizer.json":
 			tok, err := newHome(t).Tokenizer(dir)
 			if err != nil {

@@ -25,7 +25,9 @@ type PlannedStep struct {
 	// State is "loaded", "cached", "to build", or "shared": an earlier cell of the plan builds it.
 	State string
 	// Bytes bound what a model that is to be built takes on the disk: its parameters in bfloat16. A
-	// quantized one takes less. Those of a search are of its trials too.
+	// quantized one takes less. With it are the trials of a search, and the file of the teacher's
+	// distributions, where one is to be built first; those of equal examples are one file, of the
+	// first step.
 	Bytes int64
 	// Trials is how many trainings a search is that is to be done; 0 for other steps.
 	Trials int
@@ -74,12 +76,38 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 			if state == "to build" {
 				step.Bytes = 2*int64(jobs[i].model.shape.Parameters()) + jobs[i].bytes
 				step.Trials = jobs[i].trials
+				more, err := r.prepared(ctx, jobs[i], built)
+				if err != nil {
+					return nil, fmt.Errorf("step %s: %w", s.Name, err)
+				}
+				step.Bytes += more
 			}
 			planned.Steps = append(planned.Steps, step)
 		}
 		cells = append(cells, planned)
 	}
 	return cells, nil
+}
+
+// prepared is what the artifact takes that a job prepares, 0 where it is there, or an earlier one
+// makes it.
+func (r *Run) prepared(ctx context.Context, j job, built map[string]bool) (bytes int64, err error) {
+	if j.prepares == nil {
+		return 0, nil
+	}
+	key, bytes := j.prepares()
+	if built[key] {
+		return 0, nil
+	}
+	switch _, release, err := r.find(ctx, key, "teacher's cache"); {
+	case err == nil:
+		release()
+		return 0, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return 0, err
+	}
+	built[key] = true
+	return bytes, nil
 }
 
 // reuses notes for each cell which models it need not make.

@@ -11,12 +11,15 @@ import (
 // Distil trains on a teacher's distributions.
 type Distil struct {
 	Training
-	Teacher      string       `key:"teacher" ref:"weights" required:"true" doc:"the model to learn from: a loaded model or an earlier step"`
+	Teacher      string       `key:"teacher" ref:"weights" any:"has no teacher: expected teacher, teachers or remote" doc:"the model to learn from: a loaded model or an earlier step"`
+	Teachers     string       `json:",omitempty" key:"teachers" ref:"weighted" any:"has no teacher: expected teacher, teachers or remote" doc:"several models to learn from, in place of teacher, with weights: FM=1, other=0.5 learns from the mixture of their distributions"`
 	Loss         string       `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
 	CE           float64      `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
 	Temperature  float64      `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
 	TimesT2      bool         `json:",omitempty" key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
 	Samples      Samples      `json:",omitzero" key:"samples" omit:"default" doc:"answers that the student or the teacher writes during the training, in place of the data's"`
+	Remote       Remote       `json:",omitzero" key:"remote" omit:"default" short:"url" any:"has no teacher: expected teacher, teachers or remote" doc:"a teacher at a URL, in place of teacher"`
+	Cache        Cache        `json:",omitzero" key:"cache" omit:"default" short:"codec" doc:"a file of the teacher's distributions at the training's examples, built once for all trainings on the same ones and read in the teacher's place"`
 	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
 }
 
@@ -43,7 +46,14 @@ var losses = []scenario.Name{
 
 // Describe says what the step does.
 func (d *Distil) Describe(from string) string {
-	return fmt.Sprintf("distil %s into %s by %s%s%s, %d steps of %d%s", d.Teacher, d.student(from), d.Loss, d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
+	teacher := d.Teacher
+	switch {
+	case !d.Remote.IsZero():
+		teacher = d.Remote.name()
+	case d.Teachers != "":
+		teacher = d.Teachers
+	}
+	return fmt.Sprintf("distil %s into %s by %s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
 }
 
 func (d *Distil) objective() (kd.Objective, error) {
@@ -67,9 +77,19 @@ func (d *Distil) training(ctx context.Context, w *worker, s scenario.Step) (*tra
 	if err != nil {
 		return nil, err
 	}
-	teacher, err := w.weights(d.Teacher)
+	teacher, err := d.teaching(w)
+	if err == nil {
+		w.noteHeads(s.Name, teacher)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return w.train(ctx, s, &d.Training, &teaching{teacher}, objective, d.Samples)
+	training, err := w.train(ctx, s, &d.Training, teacher, objective, d.Samples)
+	if err == nil {
+		err = training.checkKey()
+	}
+	if err == nil && !d.Cache.IsZero() {
+		err = training.planCache(d.Cache)
+	}
+	return training, err
 }

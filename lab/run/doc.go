@@ -3,10 +3,11 @@
 // A cell is one point of a sweep with one seed. Its steps run in order. Each yields a model, an
 // artifact that is named by its recipe (lab/recipe): what the step does, the artifacts that it
 // starts from, world or file, tokenizer, seed, the arithmetic and the version of the stage's code.
-// Measurements are artifacts too. An artifact that exists is never made again, so an interrupted
-// run resumes, and two scenarios share a teacher. Each step's model is measured as it is read from
-// its artifact, and the measures are a row event. Curves are kept with a trained model, and emitted
-// again where it is found.
+// Measurements are artifacts too, and so are files of a teacher's distributions, which several
+// trainings read. An artifact that exists is never made again, so an interrupted run resumes, and
+// two scenarios share a teacher. Each step's model is measured as it is read from its artifact, and
+// the measures are a row event. Curves are kept with a trained model, and emitted again where it is
+// found.
 //
 // A step with a search trains several times. Its trials are the artifacts of the plain trainings
 // with their settings, and its own artifact has the files of the best one.

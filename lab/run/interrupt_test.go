@@ -93,13 +93,14 @@ func TestInterruptSideBySide(t *testing.T) {
 const (
 	killHome = "SLIMLAB_TEST_HOME"
 	killAt   = "SLIMLAB_TEST_KILL_AT"
+	killText = "SLIMLAB_TEST_SCENARIO"
 	survived = "the run ended by itself:"
 )
 
-// workAndDie is the life of the process that TestKill starts: it works on the chain and kills
-// itself.
-func workAndDie(folder, at string) {
-	s, err := scenario.Parse("test.yaml", []byte(chain), scenario.Options{Vocabulary: Vocabulary()})
+// workAndDie is the life of a process that a test starts: it works on a scenario, and kills itself
+// at a place.
+func workAndDie(folder, text, at string) {
+	s, err := scenario.Parse("test.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
 	if err != nil {
 		panic(err)
 	}
@@ -120,17 +121,23 @@ func workAndDie(folder, at string) {
 	os.Exit(1)
 }
 
+// killed works on a scenario in another process, until it kills itself at a place.
+func killed(t *testing.T, h *home.Home, text, at string) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), killHome+"="+h.Folder, killText+"="+text, killAt+"="+at)
+	said, err := child.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || len(said) > 0 {
+		t.Fatalf("%s: the process ended with %v, expected a kill: %s", at, err, said)
+	}
+}
+
 func TestKill(t *testing.T) {
 	ref := theReference(t)
 	h := copyHome(t, onlyTokenizer)
 	for _, at := range []string{"teacher//4", "pruned//1", "healed/evaluate/0", "w4a16//3"} {
-		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), killHome+"="+h.Folder, killAt+"="+at)
-		text, err := child.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || len(text) > 0 {
-			t.Fatalf("%s: the process ended with %v, expected a kill: %s", at, err, text)
-		}
+		killed(t, h, chain, at)
 	}
 	runs, err := h.Logs.List()
 	if err != nil || len(runs) != 4 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"slimlab/kd"
+	"slimlab/kd/teachercache"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -131,15 +132,25 @@ func TestVocabularyIsAcceptedByItsParsers(t *testing.T) {
 		"losses":  func(name string) error { _, err := kd.ParseObjective(name); return err },
 		"methods": func(name string) error { _, err := pruning.ParseMethod(name); return err },
 		"schemes": func(name string) error { _, err := quant.ParseScheme(name); return err },
+		"codecs": func(name string) error {
+			if (Cache{Codec: name}).IsZero() {
+				return nil
+			}
+			_, err := teachercache.ParseCodec(name)
+			return err
+		},
 	}
 	lists := Vocabulary().Names
-	if got, want := slices.Sorted(maps.Keys(lists)), []string{"losses", "methods", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(lists)), []string{"codecs", "losses", "methods", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
 		t.Errorf("found lists %v, expected %v", got, want)
 	}
 	for list, names := range lists {
 		for _, n := range names {
 			name := n.Name
-			if n.Parameter != "" {
+			switch {
+			case n.Unbounded:
+				name += ":2"
+			case n.Parameter != "":
 				name += ":0.5"
 			}
 			if parse := parsers[list]; parse != nil {
@@ -163,7 +174,7 @@ func TestDefaultsOfTheReference(t *testing.T) {
 		for _, k := range kind.Keys {
 			value, needed := required[k.Key]
 			switch {
-			case needed && (k.Required || k.Key == "mlp"):
+			case needed && (k.Required || k.Key == "mlp" || k.Key == "teacher"):
 				silent, explicit = append(silent, k.Key+": "+value), append(explicit, k.Key+": "+value)
 			case k.Default != "" && !strings.Contains(k.Key, "."):
 				explicit = append(explicit, k.Key+": "+k.Default)

@@ -50,11 +50,13 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 		return fmt.Errorf("serve: %w", err)
 	}
 	if d, ok := s.Work.(*Distil); ok {
-		teacher, err := w.weights(d.Teacher)
+		teacher, err := d.teaching(w)
 		if err != nil {
 			return err
 		}
-		row.teacher = teacher
+		if row.teacher = teacher.single(); row.teacher == nil && w.cell.Point.Evaluate.Tokens > 0 {
+			w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its teacher, %s, is not one model in memory: its tokens are compared with those of %s", s.Name, teacher.name(), w.run.plan.Scenario.Baseline))
+		}
 	}
 	if w.base == nil && s.Name == w.run.plan.Scenario.Baseline {
 		w.base = row

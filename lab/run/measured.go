@@ -29,6 +29,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return fmt.Sprintf("task %s has no known lowest loss and no answers that are checked, expected task reasoning", p.Task.Kind)
 	case m.Section == lab.Paper:
 		return "the section paper has no figure of the row"
+	case m.Key == "cache_bytes_per_token" && !cached(s):
+		return fmt.Sprintf("step %s keeps no file of a teacher's distributions, expected distil with the key cache", s.Name)
 	case m.Key == "train_tokens_per_s" && !trains(s):
 		return fmt.Sprintf("step %s is of kind %s, expected train or distil", s.Name, s.Kind)
 	}
@@ -53,4 +55,10 @@ func trains(s scenario.Step) bool {
 		return true
 	}
 	return false
+}
+
+// cached reports whether a step reads its teacher's distributions from a file.
+func cached(s scenario.Step) bool {
+	d, ok := s.Work.(*Distil)
+	return ok && !d.Cache.IsZero()
 }

@@ -184,9 +184,10 @@ func (s *trainingState) tick(took time.Duration) time.Duration {
 	return time.Since(start)
 }
 
-// keep saves the state of a training that ends before its last step.
-func (s *trainingState) keep(took time.Duration) {
-	if step := s.trainer.Result().Last.Step; step > s.step && s.worker.run.options.Now().Sub(s.saved) >= saveLeast {
+// keep saves the state of a training that ends before its last step; always also says that of one
+// that has taken next to no time, such as where each step waits for an endpoint that others share.
+func (s *trainingState) keep(took time.Duration, always bool) {
+	if step := s.trainer.Result().Last.Step; step > s.step && (always || s.worker.run.options.Now().Sub(s.saved) >= saveLeast) {
 		s.save(took)
 	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	// Observe begins to observe the machine around a timing; end says how it was. nil is
 	// doctor.Watch.
 	Observe func(ctx context.Context) (end func() (state doctor.MachineState, others int))
+	// Sleep waits between two attempts to reach a teacher at a URL; nil is a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Outcome is how a run ended.

@@ -56,6 +56,9 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 	if err != nil {
 		return // the key's own check says it
 	}
+	d.checkCache(objective, given, bad)
+	d.checkRemote(objective, given, bad)
+	d.checkTeachers(bad)
 	s := d.Samples
 	switch {
 	case objective.Sampled() && (s.Fraction != 1 || s.Teacher != 0 || s.Speculative != 0):
@@ -80,7 +83,7 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 }
 
 // sampler stands between a training and its data where answers are sampled; nil where none are.
-func (t *training) sampler(given kd.Batches, student, teacher *model.Model) (*rollout.Sampler, error) {
+func (t *training) sampler(given kd.Batches, student *model.Model, teacher source) (*rollout.Sampler, error) {
 	s := t.samples
 	if s.IsZero() {
 		return nil, nil
@@ -98,7 +101,8 @@ func (t *training) sampler(given kd.Batches, student, teacher *model.Model) (*ro
 	if o.MaxTokens == 0 {
 		o.MaxTokens = t.data.longestAnswer(t.seed)
 	}
-	return rollout.New(given, student, teacher, o)
+	o.Writer = teacher.writer
+	return rollout.New(given, student, teacher.writes, o)
 }
 
 // checkSamples reports data whose answers cannot be sampled.

@@ -692,3 +692,22 @@ func TestSearchChangesKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchWithACache: the trials of a search read one file of the teacher's distributions, and
+// come to what they come to with the teacher in memory.
+func TestSearchWithACache(t *testing.T) {
+	model := fixedModel(t)
+	const search = `search: { over: "learning_rate=1e-3,4e-3", method: %s }`
+	for _, method := range []string{grid, halving} {
+		h := newHome(t)
+		keys := fmt.Sprintf("every: 4, "+search, method)
+		near := mustWork(t, h, parse(t, fmt.Sprintf(tuned, model, keys), scenario.Options{}), Options{})
+		far := mustWork(t, h, parse(t, fmt.Sprintf(tuned, model, "cache: exact, "+keys), scenario.Options{}), Options{})
+		if !bytes.Equal(weightsOf(t, h, far.Board, "kd"), weightsOf(t, h, near.Board, "kd")) {
+			t.Errorf("%s: the student of a file is another", method)
+		}
+		if files := cacheDirs(t, h); len(files) != 1 {
+			t.Errorf("%s: %d files of the teacher's distributions, expected 1", method, len(files))
+		}
+	}
+}

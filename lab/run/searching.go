@@ -191,7 +191,7 @@ func (x *search) measure(dir string, row *measured) error {
 		return err
 	}
 	row.chosen = facts.Trials[0].Settings
-	return x.base.speed(dir, row)
+	return x.base.measures(dir, row)
 }
 
 // work trains the trials and finds the best. What earlier runs have trained is found.

@@ -2,23 +2,182 @@ package run
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"slimlab/kd"
+	"slimlab/kd/remote"
+	"slimlab/kd/teachercache"
+	"slimlab/lab"
+	"slimlab/lab/recipe"
+	"slimlab/lab/rollout"
+	"slimlab/lab/scenario"
 	"slimlab/model"
 )
 
-// teaching is whom a distillation learns from.
+// teaching is whom a distillation learns from: a model, several by their weights, or an endpoint.
 type teaching struct {
-	model *artifactModel
+	models  []*artifactModel
+	weights []float64 // of several models
+	remote  *Remote
+	cache   *rowCache // nil: the teacher is asked during the training
 }
 
-// open gives a training its teacher, and returns the model that can write answers, nil where there
-// is none.
-func (t *teaching) open(ctx context.Context, config *kd.TrainConfig) (writes *model.Model, err error) {
-	m, err := t.model.load(ctx)
-	if err != nil {
-		return nil, err
+// checkTeachers reports what several teachers cannot be.
+func (d *Distil) checkTeachers(bad func(key, with, format string, args ...any)) {
+	switch {
+	case d.Teachers == "":
+	case d.Teacher != "":
+		bad("teachers", "teacher", "is %s, and teacher is %s: expected one of them", d.Teachers, d.Teacher)
+	case d.Samples.Teacher != 0 || d.Samples.Speculative != 0:
+		bad("samples", "teachers", "has answers that the teacher writes or judges, and there are several: expected one teacher, or answers of the student alone")
 	}
-	config.Teacher = kd.NewModelTeacher(m, config.Precision)
-	return m, nil
+}
+
+// teaching plans whom the step learns from.
+func (d *Distil) teaching(w *worker) (*teaching, error) {
+	if !d.Remote.IsZero() {
+		return &teaching{remote: &d.Remote}, nil
+	}
+	if d.Teachers == "" {
+		m, err := w.weights(d.Teacher)
+		return &teaching{models: []*artifactModel{m}}, err
+	}
+	list, err := scenario.ParseWeights(d.Teachers)
+	if err != nil {
+		return nil, keyError{"teachers", err}
+	}
+	t := &teaching{}
+	for _, one := range list {
+		m, err := w.weights(one.Name)
+		if err != nil {
+			return nil, keyError{"teachers", fmt.Errorf("has %s: %w", one.Name, err)}
+		}
+		t.models, t.weights = append(t.models, m), append(t.weights, one.Value)
+	}
+	return t, nil
+}
+
+// noteHeads says which teachers of several know more tokens than others.
+func (w *worker) noteHeads(step string, t *teaching) {
+	different := false
+	var heads []string
+	for _, m := range t.models {
+		different = different || m.shape.Vocab != t.models[0].shape.Vocab
+		heads = append(heads, fmt.Sprintf("%s %d", m.name, m.shape.Vocab))
+	}
+	if different {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: the teachers' heads have unlike numbers of tokens (%s): the mixture is over those that all have", step, strings.Join(heads, ", ")))
+	}
+}
+
+// single is the one model that teaches; nil where there are several, or none in memory.
+func (t *teaching) single() *artifactModel {
+	if len(t.models) == 1 {
+		return t.models[0]
+	}
+	return nil
+}
+
+// name is what the teacher is called in texts.
+func (t *teaching) name() string {
+	if t.remote != nil {
+		return t.remote.name()
+	}
+	names := make([]string, len(t.models))
+	for i, m := range t.models {
+		if names[i] = m.name; t.weights != nil {
+			names[i] += fmt.Sprintf("=%v", t.weights[i])
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// decide adds to a recipe what decides the teacher's distributions.
+func (t *teaching) decide(of *recipe.Recipe) {
+	if t.remote != nil {
+		of.Parameters["remote"] = t.remote.values()
+		return
+	}
+	if m := t.single(); m != nil {
+		of.Inputs["teacher"] = m.key
+		return
+	}
+	var sum float64
+	for _, w := range t.weights {
+		sum += w
+	}
+	shares := make([]string, len(t.models))
+	for i, m := range t.models {
+		of.Inputs[fmt.Sprintf("teacher%d", i+1)] = m.key
+		shares[i] = strconv.FormatFloat(t.weights[i]/sum, 'g', -1, 64)
+	}
+	of.Parameters["weights"] = shares
+}
+
+// vocab is how many tokens teacher and student have. That of an endpoint is taken for that of the
+// tokenizer.
+func (t *teaching) vocab(of *training) int {
+	vocab := of.from.shape.Vocab
+	if t.remote != nil {
+		return min(vocab, of.data.tokenizer.Vocab())
+	}
+	for _, m := range t.models {
+		vocab = min(vocab, m.shape.Vocab)
+	}
+	return vocab
+}
+
+// source is where a training's rows and the teacher's answers are from.
+type source struct {
+	rows kd.Teacher
+	// who can write answers; nil where there is none
+	writes *model.Model
+	writer rollout.Writer
+	closes func()
+}
+
+// ask returns the teacher itself.
+func (t *teaching) ask(ctx context.Context, of *training, config *kd.TrainConfig) (s source, err error) {
+	s.closes = func() {}
+	if t.remote != nil {
+		if s.rows, err = of.dial(ctx, config); err != nil {
+			return s, err
+		}
+		endpoint, err := remote.NewWriter(of.endpoint())
+		s.writer = &remoteWriter{endpoint, of.data.tokenizer, of.data.eos}
+		return s, err
+	}
+	teachers := make([]kd.Teacher, len(t.models))
+	for i, one := range t.models {
+		m, err := one.load(ctx)
+		if err != nil {
+			return s, err
+		}
+		teachers[i] = kd.NewModelTeacher(m, config.Precision)
+		if len(t.models) == 1 {
+			s.writes, s.rows = m, teachers[i]
+			return s, nil
+		}
+	}
+	s.rows, err = kd.NewMixture(teachers, [][]float64{t.weights})
+	return s, err
+}
+
+// open returns the teacher, or the file of its distributions.
+func (t *teaching) open(ctx context.Context, of *training, config *kd.TrainConfig) (source, error) {
+	if t.cache == nil {
+		return t.ask(ctx, of, config)
+	}
+	rows, err := teachercache.Open(filepath.Join(t.cache.dir, rowsFile))
+	if err != nil {
+		return source{}, fmt.Errorf("teacher's cache: %w", err)
+	}
+	if err := rows.Check(t.cache.spec, t.cache.source); err != nil {
+		rows.Close()
+		return source{}, fmt.Errorf("teacher's cache: %w; slimlab run --fresh builds it again", err)
+	}
+	return source{rows: rows.Teacher(), closes: func() { rows.Close() }}, nil
 }

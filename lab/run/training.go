@@ -41,6 +41,8 @@ type trainFacts struct {
 	Seconds float64 `json:"seconds"`
 	Loss    float64 `json:"loss"`
 	Run     string  `json:"run"` // that took the time
+	// the file that the model learned from; nil where it asked the teacher
+	Cache *cacheFacts `json:"cache,omitempty"`
 	observed
 	// Curves is nil in artifacts of earlier versions.
 	Curves []keptCurve `json:"curves,omitempty"`
@@ -93,7 +95,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 		t.of.Inputs["model"] = t.from.key
 	}
 	if teaching != nil {
-		t.of.Inputs["teacher"] = teaching.model.key
+		teaching.decide(&t.of)
 	}
 	return t, nil
 }
@@ -109,16 +111,32 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 
 // job is the training as the work of its step.
 func (t *training) job(ctx context.Context) job {
-	return job{
+	j := job{
 		model: stepModel(t.step, t.of, t.from.origin, t.from.shape),
 		build: func(dir string) error { return t.build(ctx, dir) },
-		built: func() { t.run.forgetState(t.of) }, measures: t.speed,
+		built: func() { t.run.forgetState(t.of) }, measures: t.measures,
 		reused: func(dir string) error { return t.showCurves(t.step.Name, dir) },
 	}
+	if t.teaching != nil && t.teaching.cache != nil {
+		j.prepare = func() error { return t.prepare(ctx) }
+		j.prepares = func() (key string, bytes int64) {
+			_, most := t.cacheSize(t.teaching.cache)
+			return t.teaching.cache.of.Key(), int64(most)
+		}
+	}
+	return j
 }
 
-// speed adds how fast the training was.
-func (t *training) speed(dir string, row *measured) error {
+// prepare makes what the training reads, without the lock of computing.
+func (t *training) prepare(ctx context.Context) error {
+	if t.teaching == nil || t.teaching.cache == nil {
+		return nil
+	}
+	return t.prepareCache(ctx)
+}
+
+// measures adds how fast the training was, and how large the file that it learned from.
+func (t *training) measures(dir string, row *measured) error {
 	var facts trainFacts
 	if err := readFacts(dir, &facts); err != nil {
 		return err
@@ -127,6 +145,9 @@ func (t *training) speed(dir string, row *measured) error {
 		t.run.noteOnce(lab.Info, "training speeds are not measured again: they are of the runs that trained the models")
 	}
 	row.values["train_tokens_per_s"] = lab.Measure{Value: float64(facts.Tokens) / facts.Seconds, Warning: t.timed(row, facts.timing("train", facts.Run))}
+	if facts.Cache != nil {
+		row.values["cache_bytes_per_token"] = lab.Measure{Value: facts.Cache.bytesPerToken(), N: facts.Cache.Rows}
+	}
 	return nil
 }
 
@@ -143,6 +164,9 @@ func (t *training) build(ctx context.Context, dir string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if t.teaching != nil && t.teaching.cache != nil {
+		facts.Cache = &t.teaching.cache.facts
 	}
 	return saveModel(ctx, dir, o.config.Student, t.data, facts)
 }
@@ -161,6 +185,7 @@ func (t *training) advance(ctx context.Context, until int) error {
 // opened is what a training works on.
 type opened struct {
 	config  kd.TrainConfig
+	source  source               // of the teacher; the zero one without
 	sampler *rollout.Sampler     // nil where no answers are sampled
 	learned *quant.LearnedScales // nil where weights are not rounded
 }
@@ -169,22 +194,30 @@ func (o *opened) close() {
 	if o.sampler != nil {
 		o.sampler.Close()
 	}
+	if o.source.closes != nil {
+		o.source.closes()
+	}
 }
 
 // open loads student and teacher.
-func (t *training) open(ctx context.Context) (*opened, error) {
+func (t *training) open(ctx context.Context) (_ *opened, err error) {
 	student, err := t.from.model(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o := &opened{config: t.config(student)}
-	var writes *model.Model // beside the student
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
 	if t.teaching != nil {
-		if writes, err = t.teaching.open(ctx, &o.config); err != nil {
+		if o.source, err = t.teaching.open(ctx, t, &o.config); err != nil {
 			return nil, err
 		}
+		o.config.Teacher = o.source.rows
 	}
-	if o.sampler, err = t.sampler(o.config.Next, student, writes); err != nil {
+	if o.sampler, err = t.sampler(o.config.Next, student, o.source); err != nil {
 		return nil, err
 	}
 	if o.sampler != nil {
@@ -192,7 +225,6 @@ func (t *training) open(ctx context.Context) (*opened, error) {
 	}
 	if t.keys.Packs() {
 		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
-			o.close()
 			return nil, err
 		}
 		o.config.Rounding = o.learned
@@ -273,7 +305,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 			if t.trial != nil && errors.Is(err, kd.ErrDiverged) {
 				state.diverged(took, err)
 			} else {
-				state.keep(took)
+				state.keep(took, t.teaching != nil && t.teaching.remote != nil)
 			}
 			return trainFacts{}, nil, err
 		}
@@ -307,6 +339,9 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	}
 	if sampler != nil {
 		t.sayTime(sampler, trainer.Spent(), (took - before).Seconds())
+	} else if t.teaching != nil && t.teaching.remote != nil && t.teaching.cache == nil {
+		share := trainer.Spent().Teacher.Seconds() / max((took-before).Seconds(), 1e-9)
+		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: %s of the time went into the teacher's answers", t.stage, percent(share)))
 	}
 	around.add(end())
 	facts = trainFacts{

@@ -78,6 +78,9 @@ func (t *trial) train(ctx context.Context, before int) error {
 	here := false
 	a, err := r.artifactThat(ctx, t.training.of, t.title(), t.serves, func(dir string) error {
 		here = true
+		if err := t.training.prepare(ctx); err != nil {
+			return err
+		}
 		return r.compute(func() error { return t.training.build(ctx, dir) })
 	})
 	if ended, err := t.ended(ctx, err); ended || err != nil {
@@ -122,6 +125,9 @@ func (t *trial) advance(ctx context.Context, before, until int) error {
 	if known && t.steps >= until {
 		t.begin(until)
 		return nil
+	}
+	if err := t.training.prepare(ctx); err != nil {
+		return err
 	}
 	err = r.compute(func() error { return t.training.advance(ctx, until) })
 	if ended, err := t.ended(ctx, err); ended || err != nil {

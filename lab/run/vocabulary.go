@@ -14,6 +14,7 @@ func Vocabulary() scenario.Vocabulary {
 		Kinds:      Kinds(),
 		Unmeasured: unmeasured,
 		Names: map[string][]scenario.Name{
+			"codecs":            codecs,
 			"losses":            losses,
 			"methods":           described(pruning.Methods(), aboutMethods),
 			"schemes":           schemes(),

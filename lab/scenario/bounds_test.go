@@ -325,7 +325,7 @@ func TestRequiredKeys(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"task kind", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "distil teacher", "quantize scheme"}
+	want := []string{"task kind", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "quantize scheme"}
 	if !slices.Equal(required, want) {
 		t.Errorf("required are %q, expected %q", required, want)
 	}

@@ -12,7 +12,8 @@ import (
 	"slimlab/internal/nearest"
 )
 
-// decoder fills structs from nodes by the tags of their fields.
+// decoder fills structs from nodes by the tags of their fields. A struct within a struct is a
+// mapping; where its tag short names one of its keys, a value in its place is that of the key.
 type decoder struct {
 	vocabulary Vocabulary
 	bad        *problems
@@ -67,8 +68,12 @@ func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.V
 	value := n.get(key)
 	name := what + "'s " + key
 	if v.Kind() == reflect.Struct {
-		if value == nil {
+		short := f.Tag.Get("short")
+		switch {
+		case value == nil:
 			value = &node{at: n.at, shape: mapping}
+		case value.shape == scalar && short != "":
+			value = &node{at: value.at, shape: mapping, keys: []string{short}, keyAt: []place{value.at}, items: []*node{value}}
 		}
 		d.into(value, name, v.Addr().Interface())
 		return
@@ -148,6 +153,10 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 			if all := strings.Split(one, "|"); !slices.Contains(all, v.String()) {
 				return nearest.Unknown("is of an unknown "+f.Tag.Get("key"), v.String(), all)
 			}
+		}
+		if f.Tag.Get("ref") == refWeighted && v.String() != "" {
+			_, err := ParseWeights(v.String())
+			return err
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {
 			return checkName(f.Tag.Get("key"), v.String(), vocabulary.Names[list])

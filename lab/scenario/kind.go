@@ -94,8 +94,9 @@ func (v Vocabulary) Knows(list, name string) bool { return checkName(list, name,
 
 // The references of a work's fields, as in their tag ref.
 const (
-	refWeights = "weights"
-	refStart   = "start"
+	refWeights  = "weights"  // a model with weights: a loaded one, or an earlier step
+	refWeighted = "weighted" // a list of such; see ParseWeights
+	refStart    = "start"    // a model to train, also a shape
 )
 
 // reference is a field that names a model or a step.
@@ -106,8 +107,18 @@ func references(w Work) []reference {
 	v := reflect.ValueOf(w).Elem()
 	var all []reference
 	for _, f := range structFields(v.Type()) {
-		if kind, ok := f.Tag.Lookup("ref"); ok {
-			all = append(all, reference{f.Tag.Get("key"), kind, v.FieldByIndex(f.Index).String()})
+		kind, ok := f.Tag.Lookup("ref")
+		if !ok {
+			continue
+		}
+		key, text := f.Tag.Get("key"), v.FieldByIndex(f.Index).String()
+		if kind != refWeighted {
+			all = append(all, reference{key, kind, text})
+			continue
+		}
+		weights, _ := ParseWeights(text) // the decoder reports what is no list
+		for _, w := range weights {
+			all = append(all, reference{key, kind, w.Name})
 		}
 	}
 	return all

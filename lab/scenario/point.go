@@ -228,8 +228,13 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		b.start(p, pipeline, body, &s)
 	}
 	for _, r := range references(s.Work) {
-		if n := body.get(r.key); n != nil && r.kind == refWeights {
+		n := body.get(r.key)
+		switch {
+		case n == nil:
+		case r.kind == refWeights:
 			b.weights(p, pipeline, n, s.Name)
+		case r.kind == refWeighted:
+			b.weights(p, pipeline, &node{at: n.at, shape: n.shape, text: r.name}, s.Name)
 		}
 	}
 	if s.From != "" && packed[s.From] {

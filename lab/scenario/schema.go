@@ -132,6 +132,9 @@ func (s schemer) structure(of any) object {
 		key := f.Tag.Get("key")
 		if f.Type.Kind() == reflect.Struct {
 			part := s.structure(reflect.Zero(f.Type).Interface())
+			if f.Tag.Get("short") != "" {
+				part = object{"oneOf": []object{{"type": "string"}, part}}
+			}
 			part["description"] = f.Tag.Get("doc")
 			properties[key] = part
 			continue

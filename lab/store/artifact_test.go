@@ -540,7 +540,7 @@ func TestLookChangesNothing(t *testing.T) {
 
 // TestUseless: which conditions no run can use, and so may be removed without a question.
 func TestUseless(t *testing.T) {
-	for condition, want := range map[Condition]bool{Complete: false, OldFormat: true, NewFormat: false, Unfinished: true, InUse: false, Damaged: true, Foreign: false} {
+	for condition, want := range map[Condition]bool{Complete: false, OldFormat: true, NewFormat: false, Unfinished: true, InUse: false, Damaged: true, Foreign: false, Partial: false} {
 		if got := (Entry{Condition: condition}).Useless(); got != want {
 			t.Errorf("%s: useless is %v", condition, got)
 		}

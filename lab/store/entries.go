@@ -25,10 +25,11 @@ const (
 	InUse                       // being made by a living process
 	Damaged                     // moved aside, or without readable metadata
 	Foreign                     // not made by slimlab
+	Partial                     // what an ended build has left, from which the next one goes on
 )
 
 func (c Condition) String() string {
-	return [...]string{"complete", "of an earlier version", "of a newer version", "unfinished", "being made", "damaged", "foreign"}[c]
+	return [...]string{"complete", "of an earlier version", "of a newer version", "unfinished", "being made", "damaged", "foreign", "a part, from which a run goes on"}[c]
 }
 
 // Entry is a folder of the store.
@@ -37,10 +38,11 @@ type Entry struct {
 	Title     string // of the artifact, where it is known
 	Condition Condition
 	Bytes     int64 // of its files
-	// of a complete artifact
-	Created time.Time         // to the second
+	// of a complete artifact, and of a part of one
+	Created time.Time         // to the second; of a part, when it was last written
 	Model   bool              // it holds a model, not a measurement or a tokenizer
-	Inputs  map[string]string // of its recipe
+	Stage   string            // of its recipe
+	Inputs  map[string]string // the same
 }
 
 // Useless reports whether no run can use the entry.
@@ -82,6 +84,9 @@ func examine(path string, e fs.DirEntry, entry *Entry) {
 	case strings.HasPrefix(e.Name(), aside):
 		entry.Condition = Damaged
 		return
+	case strings.HasPrefix(e.Name(), partial):
+		examinePartial(path, entry)
+		return
 	case !validKey.MatchString(e.Name()):
 		entry.Condition = Foreign
 		return
@@ -98,21 +103,26 @@ func examine(path string, e fs.DirEntry, entry *Entry) {
 	case m.Format > metaFormat:
 		entry.Condition = NewFormat
 	default:
-		entry.Condition, entry.Inputs = Complete, inputs(path)
+		entry.Condition = Complete
+		entry.Stage, entry.Inputs = made(path)
 		_, err := os.Stat(filepath.Join(path, "config.json"))
 		entry.Model = err == nil
 	}
 }
 
-// inputs reads those of an artifact's recipe. What cannot be read has none: Use refuses it.
-func inputs(dir string) map[string]string {
+// made reads the stage and the inputs of an artifact's recipe. What cannot be read has none: Use
+// refuses it.
+func made(dir string) (stage string, inputs map[string]string) {
 	text, err := os.ReadFile(filepath.Join(dir, recipe.FileName))
 	if err != nil {
-		return nil
+		return "", nil
 	}
-	var r struct{ Inputs map[string]string }
+	var r struct {
+		Stage  string
+		Inputs map[string]string
+	}
 	_ = json.Unmarshal(text, &r)
-	return r.Inputs
+	return r.Stage, r.Inputs
 }
 
 // bytesOf sums the files below a path. What is removed meanwhile counts nothing.
@@ -132,10 +142,14 @@ func bytesOf(path string) (bytes int64, err error) {
 	return bytes, err
 }
 
-// Discard removes an entry, whatever it is. An artifact that a process uses is an InUseError.
+// Discard removes an entry, whatever it is. An artifact that a process uses or makes is an
+// InUseError.
 func (a *Artifacts) Discard(e Entry) error {
 	if validKey.MatchString(e.Name) {
 		return a.Remove(e.Name)
+	}
+	if key, ok := strings.CutPrefix(e.Name, partial); ok {
+		return a.dropPartial(filepath.Join(a.dir, filepath.Base(e.Name)), key)
 	}
 	if err := os.RemoveAll(filepath.Join(a.dir, filepath.Base(e.Name))); err != nil {
 		return fmt.Errorf("artifacts: %w", err)
