@@ -37,22 +37,44 @@ var (
 
 // lexicon numbers all words; a word is an index into it.
 type lexicon struct {
-	words []string
-	index map[string]int
+	words    []string
+	index    map[string]int
+	meanings map[word]meaning // of words that stand for a value of the ranking world
 }
 
 type word = int
 
+// meaning is what a word stands for: the number of a value among those of its role.
+type meaning struct {
+	role  role
+	value int
+}
+
+type role int
+
+const (
+	topicRole role = iota + 1
+	formatRole
+	actionRole
+	surfaceRole
+	profileRole
+	hintRole
+	leadRole
+	outcomeRole
+)
+
 func newLexicon() *lexicon {
-	l := &lexicon{index: map[string]int{}}
-	for _, group := range [][][]string{topicWords[:], formatWords[:], actionWords[:], surfaceWords[:], profileWords[:], hintWords[:]} {
-		for _, synonyms := range group {
-			l.add(synonyms...)
+	l := &lexicon{index: map[string]int{}, meanings: map[word]meaning{}}
+	for i, groups := range [][][]string{topicWords[:], formatWords[:], actionWords[:], surfaceWords[:], profileWords[:], hintWords[:]} {
+		for value, synonyms := range groups {
+			l.addMeaning(meaning{topicRole + role(i), value}, synonyms...)
 		}
 	}
 	l.add(personWords...)
-	l.add(leadWords...)
-	l.add(outcomeWords[:]...)
+	l.addMeaning(meaning{role: leadRole}, leadWords...)
+	for value, w := range outcomeWords {
+		l.addMeaning(meaning{outcomeRole, value}, w)
+	}
 	for _, line := range append(append([]string{}, instructions...), sentences...) {
 		for _, w := range strings.Fields(line) {
 			if w != "*" && roleWords(w) == nil {
@@ -69,6 +91,14 @@ func (l *lexicon) add(words ...string) {
 			l.index[w] = len(l.words)
 			l.words = append(l.words, w)
 		}
+	}
+}
+
+// addMeaning adds words that mean the same.
+func (l *lexicon) addMeaning(m meaning, synonyms ...string) {
+	l.add(synonyms...)
+	for _, w := range synonyms {
+		l.meanings[l.index[w]] = m
 	}
 }
 
