@@ -17,12 +17,15 @@ import (
 	"slimlab/model"
 )
 
-// teaching is whom a distillation learns from: a model, several by their weights, or an endpoint.
+// teaching is whom a training learns from: a model, several by their weights, an endpoint, or what
+// the task knows of its answers.
 type teaching struct {
 	models  []*artifactModel
 	weights []float64 // of several models
 	remote  *Remote
-	cache   *rowCache // nil: the teacher is asked during the training
+	// expected says that it is the probabilities that the task draws its answers with
+	expected bool
+	cache    *rowCache // nil: the teacher is asked during the training
 }
 
 // checkTeachers reports what several teachers cannot be.
@@ -83,8 +86,11 @@ func (t *teaching) single() *artifactModel {
 
 // name is what the teacher is called in texts.
 func (t *teaching) name() string {
-	if t.remote != nil {
+	switch {
+	case t.remote != nil:
 		return t.remote.name()
+	case t.expected:
+		return "the task's probabilities"
 	}
 	names := make([]string, len(t.models))
 	for i, m := range t.models {
@@ -97,9 +103,12 @@ func (t *teaching) name() string {
 
 // decide adds to a recipe what decides the teacher's distributions.
 func (t *teaching) decide(of *recipe.Recipe) {
-	if t.remote != nil {
+	switch {
+	case t.remote != nil:
 		of.Parameters["remote"] = t.remote.values()
 		return
+	case t.expected:
+		return // by the key labels
 	}
 	if m := t.single(); m != nil {
 		of.Inputs["teacher"] = m.key
@@ -142,6 +151,10 @@ type source struct {
 // ask returns the teacher itself.
 func (t *teaching) ask(ctx context.Context, of *training, config *kd.TrainConfig) (s source, err error) {
 	s.closes = func() {}
+	if t.expected {
+		s.rows, err = of.data.expected()
+		return s, err
+	}
 	if t.remote != nil {
 		if s.rows, err = of.dial(ctx, config); err != nil {
 			return s, err

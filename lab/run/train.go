@@ -99,6 +99,7 @@ func (t *Training) Packs() bool { return !t.Through.IsZero() }
 // Train trains on labels: fine-tuning, or from scratch.
 type Train struct {
 	Training
+	Labels labels `json:",omitzero" key:"labels" default:"drawn" omit:"default" one:"drawn|expected" doc:"expected: the loss on answer tokens is the divergence from the probabilities that task recsys drew them with, so that training has none of the noise of the draws"`
 }
 
 // trainVersion is that of the code below and of package kd: raise it when they compute other
@@ -107,7 +108,11 @@ const trainVersion = 3
 
 // Describe says what the step does.
 func (t *Train) Describe(from string) string {
-	return fmt.Sprintf("train %s on labels%s, %d steps of %d%s", t.student(from), t.describeThrough(), t.Steps, t.Batch, t.Search.describe())
+	on := "labels"
+	if !t.Labels.IsZero() {
+		on = "expected labels"
+	}
+	return fmt.Sprintf("train %s on %s%s, %d steps of %d%s", t.student(from), on, t.describeThrough(), t.Steps, t.Batch, t.Search.describe())
 }
 
 func (t *Training) describeThrough() string {
@@ -138,7 +143,10 @@ func (t *Train) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 }
 
 func (t *Train) training(ctx context.Context, w *worker, s scenario.Step) (*training, error) {
-	return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
+	if t.Labels.IsZero() {
+		return w.train(ctx, s, &t.Training, nil, kd.Objective{CE: 1, Sequence: t.Sequence}, Samples{})
+	}
+	return w.train(ctx, s, &t.Training, &teaching{expected: true}, kd.Objective{Divergence: kd.ForwardKL, Sequence: t.Sequence}, Samples{})
 }
 
 // planTraining plans a step that trains: once, or as a search.

@@ -82,6 +82,11 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 	if t.data, err = t.data.weighted(keys.TaskWeights); err != nil {
 		return nil, keyError{"task_weights", err}
 	}
+	if teaching != nil && teaching.expected {
+		if _, err := t.data.expected(); err != nil {
+			return nil, err
+		}
+	}
 	if n := t.data.TrainSize(); n > 0 && keys.Data > n {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: data is %d, and there are %d training examples: all are used", s.Name, keys.Data, n))
 	}
