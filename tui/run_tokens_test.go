@@ -141,7 +141,8 @@ func TestShadesOfDivergence(t *testing.T) {
 }
 
 // TestDivergenceByPosition: each answer token has a bar, the highest divergence the highest; what
-// is not finite is seen; a click goes to the token; where not all have room, those around the cursor.
+// is not finite is seen; a click goes to the token; where not all have room, those around the
+// cursor.
 func TestDivergenceByPosition(t *testing.T) {
 	s := openTokens(t, 124, 40, 1, Options{}).expect("KL by position, bars up to 1.700 nats")
 	lines := strings.Split(s.screen(), "\n")

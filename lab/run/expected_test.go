@@ -14,8 +14,8 @@ import (
 )
 
 // TestExpectedLabelsAreTheTasks: the divergence that a training by expected labels begins with is
-// the mean KL from the task's probabilities to the model's, computed here from its log-probabilities
-// in float64.
+// the mean KL from the task's probabilities to the model's, computed here from its
+// log-probabilities in float64.
 func TestExpectedLabelsAreTheTasks(t *testing.T) {
 	folder := fixedModel(t)
 	tok, err := newHome(t).Tokenizer(folder)
@@ -54,7 +54,8 @@ func TestExpectedLabelsAreTheTasks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// the loss of an outcome is −log q of the one that was drawn, and with the other drawn of the other
+	// the loss of an outcome is −log q of the one that was drawn, and with the other drawn of the
+	// other
 	var want, n float64
 	for _, e := range examples {
 		expected, err := rec.Expected(e.Tokens)
