@@ -96,7 +96,7 @@ func (r *Run) prepared(ctx context.Context, j job, built map[string]bool) (bytes
 		return 0, nil
 	}
 	key, bytes := j.prepares()
-	if built[key] {
+	if key == "" || built[key] {
 		return 0, nil
 	}
 	switch _, release, err := r.find(ctx, key, "teacher's cache"); {

@@ -23,8 +23,8 @@ type job struct {
 	// prepare makes the artifacts that build reads, before build and without the lock of computing,
 	// which they take themselves; it may be nil
 	prepare func() error
-	// prepares says which artifact prepare makes, and how many bytes it takes at most; it may be
-	// nil
+	// prepares says which artifact prepare makes, "" for none, and how many bytes it takes at most;
+	// it may be nil
 	prepares func() (key string, bytes int64)
 	// built is called once the artifact is there, in the cell that built it; it may be nil
 	built func()

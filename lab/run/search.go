@@ -99,6 +99,10 @@ var unsearched = map[string]string{
 	"every": "says when the validation loss is taken and changes no training",
 	"world": "is what is learned, and no setting",
 	"seed":  "is the chance that settings are compared by: expected seeds of the scenario",
+
+	"cache.seed":        "is chance, as seed is",
+	"remote.concurrent": "says how the teacher is asked and changes no training",
+	"remote.timeout":    "says how the teacher is asked and changes no training",
 }
 
 // searchable lists the keys of a work that a search can go over.

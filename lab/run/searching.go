@@ -163,11 +163,11 @@ func (x *search) job(ctx context.Context) job {
 	model := stepModel(x.step, x.of, x.base.from.origin, x.base.from.shape)
 	j := job{
 		model: model, measures: x.measure, trials: len(x.trials),
-		prepare: func() error { return x.work(ctx) },
-		build:   func(dir string) error { return x.copy(ctx, dir) },
-		built:   x.forget,
-		report:  x.say,
-		reused:  func(dir string) error { return x.showCurves(x.step.Name, dir) },
+		prepare: func() error { return x.work(ctx) }, prepares: x.base.prepares,
+		build:  func(dir string) error { return x.copy(ctx, dir) },
+		built:  x.forget,
+		report: x.say,
+		reused: func(dir string) error { return x.showCurves(x.step.Name, dir) },
 	}
 	weights := int64(model.shape.Parameters())
 	if x.keys.Method == halving {

@@ -120,14 +120,11 @@ func (t *training) job(ctx context.Context) job {
 		model: stepModel(t.step, t.of, t.from.origin, t.from.shape),
 		build: func(dir string) error { return t.build(ctx, dir) },
 		built: func() { t.run.forgetState(t.of) }, measures: t.measures,
-		reused: func(dir string) error { return t.showCurves(t.step.Name, dir) },
+		reused:   func(dir string) error { return t.showCurves(t.step.Name, dir) },
+		prepares: t.prepares,
 	}
 	if t.teaching != nil && t.teaching.cache != nil {
 		j.prepare = func() error { return t.prepare(ctx) }
-		j.prepares = func() (key string, bytes int64) {
-			_, most := t.cacheSize(t.teaching.cache)
-			return t.teaching.cache.of.Key(), int64(most)
-		}
 	}
 	return j
 }
@@ -138,6 +135,15 @@ func (t *training) prepare(ctx context.Context) error {
 		return nil
 	}
 	return t.prepareCache(ctx)
+}
+
+// prepares says which artifact prepare makes, "" for none, and its size at most.
+func (t *training) prepares() (key string, bytes int64) {
+	if t.teaching == nil || t.teaching.cache == nil {
+		return "", 0
+	}
+	_, most := t.cacheSize(t.teaching.cache)
+	return t.teaching.cache.of.Key(), int64(most)
 }
 
 // measures adds how fast the training was, and how large the file that it learned from.
