@@ -15,6 +15,7 @@ type Curve struct {
 var curveKinds = []Curve{
 	{"loss", false, "", "what a step minimises"},
 	{"divergence", false, "", "of student and teacher, nats an answer token"},
+	{"hidden", false, "", "distance of hidden states of student and teacher, by the size of the teacher's"},
 	{"validation", false, "", "validation loss, nats an answer token"},
 	{"ended", true, "", "share of the sampled answers that end with the end token"},
 	{"length", false, "tokens", "mean length of the sampled answers"},

@@ -85,20 +85,24 @@ func (w *worker) showCurves(name, dir string) error {
 // curves makes the points of a training's curves from its steps.
 type curves struct {
 	every   int  // steps, of which a point is the mean
-	distils bool // there is a divergence
+	distils bool // there is a teacher
+	hidden  bool // there is a loss of hidden states
 	point   func(series string, step int, value float64)
 	// sums since the last point: a point of one step would be all noise of its batch
-	loss, divergence, steps float64
+	loss, divergence, states, steps float64
 }
 
 func (c *curves) add(s kd.StepReport) {
-	c.loss, c.divergence, c.steps = c.loss+s.Loss, c.divergence+s.Divergence, c.steps+1
+	c.loss, c.divergence, c.states, c.steps = c.loss+s.Loss, c.divergence+s.Divergence, c.states+s.Hidden, c.steps+1
 	if s.Step%c.every == 0 || s.Step == s.Total {
 		c.point("loss", s.Step, c.loss/c.steps)
-		if c.distils {
+		if c.distils && !math.IsNaN(c.divergence) { // a loss of labels or of states alone has none
 			c.point("divergence", s.Step, c.divergence/c.steps)
 		}
-		c.loss, c.divergence, c.steps = 0, 0, 0
+		if c.hidden {
+			c.point("hidden", s.Step, c.states/c.steps)
+		}
+		c.loss, c.divergence, c.states, c.steps = 0, 0, 0, 0
 	}
 	if !math.IsNaN(s.Validation) {
 		c.point("validation", s.Step, s.Validation)

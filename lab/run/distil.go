@@ -20,7 +20,48 @@ type Distil struct {
 	Samples      Samples      `json:",omitzero" key:"samples" omit:"default" doc:"answers that the student or the teacher writes during the training, in place of the data's"`
 	Remote       Remote       `json:",omitzero" key:"remote" omit:"default" short:"url" any:"has no teacher: expected teacher, teachers or remote" doc:"a teacher at a URL, in place of teacher"`
 	Cache        Cache        `json:",omitzero" key:"cache" omit:"default" short:"codec" doc:"a file of the teacher's distributions at the training's examples, built once for all trainings on the same ones and read in the teacher's place"`
+	Hidden       Hidden       `json:",omitzero" key:"hidden" omit:"default" short:"weight" doc:"a loss beside the others that pulls the student's hidden states towards the teacher's at the answer tokens, through a learned projection"`
 	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
+}
+
+// Hidden is the loss of hidden states.
+type Hidden struct {
+	Weight float64 `key:"weight" default:"0" omit:"default" min:"0" max:"1000" doc:"factor of the squared distance of the states by the square of the teacher's; 0 is none"`
+	Layers layers  `json:",omitzero" key:"layers" default:"last" omit:"default" one:"last|even" doc:"the states before the head alone, or those of all the student's layers, spread evenly over the teacher's"`
+}
+
+// IsZero reports a training without the loss.
+func (h Hidden) IsZero() bool { return h.Weight == 0 }
+
+func (h Hidden) describe() string {
+	if h.IsZero() {
+		return ""
+	}
+	return " and its hidden states"
+}
+
+type layers string
+
+// IsZero reports the default.
+func (l layers) IsZero() bool { return l == "" || l == "last" }
+
+// checkHidden reports teachers that have no hidden states.
+func (d *Distil) checkHidden(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	with := ""
+	switch {
+	case d.Hidden.IsZero() && given("hidden"):
+		bad("hidden", "", "has no weight, expected one above 0")
+	case d.Hidden.IsZero():
+	case !d.Remote.IsZero():
+		with = "remote"
+	case d.Teachers != "":
+		with = "teachers"
+	case !d.Cache.IsZero():
+		with = "cache"
+	}
+	if with != "" {
+		bad("hidden", with, "needs the states of one model in memory, and %s gives distributions alone: expected teacher without it, or no hidden", with)
+	}
 }
 
 // sequenceLoss is a key that came after runs were logged. Like TimesT2 and KeepBest it is left out
@@ -53,7 +94,7 @@ func (d *Distil) Describe(from string) string {
 	case d.Teachers != "":
 		teacher = d.Teachers
 	}
-	return fmt.Sprintf("distil %s into %s by %s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
+	return fmt.Sprintf("distil %s into %s by %s%s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Hidden.describe(), d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
 }
 
 func (d *Distil) objective() (kd.Objective, error) {
@@ -65,6 +106,7 @@ func (d *Distil) objective() (kd.Objective, error) {
 	if d.SequenceLoss == "mixture" {
 		o.SequenceLoss = kd.SequenceMixture
 	}
+	o.Hidden = kd.HiddenLoss{Weight: d.Hidden.Weight, Even: !d.Hidden.IsZero() && d.Hidden.Layers == "even"}
 	return o, nil
 }
 

@@ -58,6 +58,7 @@ type stateFacts struct {
 	// the sums of the points that are not complete yet
 	Loss       curveValue `json:"loss"`
 	Divergence curveValue `json:"divergence"`
+	Hidden     curveValue `json:"hidden"`
 	Steps      curveValue `json:"steps"`
 	Validated  int        `json:"validated,omitempty"` // as in trainFacts
 	// Diverged is the error with which the next step ended: there is no state to go on from.
@@ -129,7 +130,7 @@ func (s *trainingState) restore(ctx context.Context) (took time.Duration, err er
 	for _, one := range facts.Samples {
 		s.shown.put(one)
 	}
-	s.curves.loss, s.curves.divergence, s.curves.steps = float64(facts.Loss), float64(facts.Divergence), float64(facts.Steps)
+	s.curves.loss, s.curves.divergence, s.curves.states, s.curves.steps = float64(facts.Loss), float64(facts.Divergence), float64(facts.Hidden), float64(facts.Steps)
 	return time.Duration(facts.Seconds * float64(time.Second)), nil
 }
 
@@ -196,7 +197,7 @@ func (s *trainingState) keep(took time.Duration, always bool) {
 func (s *trainingState) facts(took time.Duration) stateFacts {
 	return stateFacts{
 		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list, Samples: s.shown.list,
-		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Steps: curveValue(s.curves.steps),
+		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Hidden: curveValue(s.curves.states), Steps: curveValue(s.curves.steps),
 		Validated: s.validated,
 	}
 }

@@ -48,6 +48,7 @@ func percent(share float64) string { return fmt.Sprintf("%.3g%%", 100*share) }
 func (d *Distil) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	d.Training.Check(given, bad)
 	d.checkSamples(given, bad)
+	d.checkHidden(given, bad)
 	checkSearch(d, given, bad)
 }
 

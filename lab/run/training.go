@@ -58,6 +58,7 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 	if keys.Seed != 0 {
 		t.seed = uint64(keys.Seed)
 	}
+	t.objective.Hidden.Seed = t.seed
 	var err error
 	if t.from, err = w.start(s, keys.Into, t.seed); err == nil {
 		err = checkTrainable(keys.student(s.From), t.from.shape)
@@ -276,7 +277,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	end := t.run.observe(ctx)
 	paused := time.Duration(0)
 	kept := &keptCurves{}
-	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, point: func(series string, step int, value float64) {
+	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, hidden: config.Objective.Hidden.Weight > 0, point: func(series string, step int, value float64) {
 		kept.add(series, step, value)
 		if t.trial == nil {
 			t.point(series, step, value)
