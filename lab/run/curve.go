@@ -84,25 +84,28 @@ func (w *worker) showCurves(name, dir string) error {
 
 // curves makes the points of a training's curves from its steps.
 type curves struct {
-	every   int  // steps, of which a point is the mean
-	distils bool // there is a teacher
-	hidden  bool // there is a loss of hidden states
-	point   func(series string, step int, value float64)
+	every  int  // steps, of which a point is the mean
+	hidden bool // there is a loss of hidden states
+	point  func(series string, step int, value float64)
 	// sums since the last point: a point of one step would be all noise of its batch
 	loss, divergence, states, steps float64
+	told                            float64 // steps that have a divergence
 }
 
 func (c *curves) add(s kd.StepReport) {
-	c.loss, c.divergence, c.states, c.steps = c.loss+s.Loss, c.divergence+s.Divergence, c.states+s.Hidden, c.steps+1
+	c.loss, c.states, c.steps = c.loss+s.Loss, c.states+s.Hidden, c.steps+1
+	if !math.IsNaN(s.Divergence) { // nothing is compared in a step of labels or of states alone
+		c.divergence, c.told = c.divergence+s.Divergence, c.told+1
+	}
 	if s.Step%c.every == 0 || s.Step == s.Total {
 		c.point("loss", s.Step, c.loss/c.steps)
-		if c.distils && !math.IsNaN(c.divergence) { // a loss of labels or of states alone has none
-			c.point("divergence", s.Step, c.divergence/c.steps)
+		if c.told > 0 {
+			c.point("divergence", s.Step, c.divergence/c.told)
 		}
 		if c.hidden {
 			c.point("hidden", s.Step, c.states/c.steps)
 		}
-		c.loss, c.divergence, c.states, c.steps = 0, 0, 0, 0
+		c.loss, c.divergence, c.states, c.steps, c.told = 0, 0, 0, 0, 0
 	}
 	if !math.IsNaN(s.Validation) {
 		c.point("validation", s.Step, s.Validation)

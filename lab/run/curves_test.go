@@ -23,11 +23,14 @@ func TestPointsAreMeans(t *testing.T) {
 		{5, true, "validation 4 0.5, loss 5 11, divergence 5 110, loss 7 42.5, divergence 7 425"},
 	} {
 		var got []string
-		curves := curves{every: c.every, distils: c.distils, point: func(series string, step int, value float64) {
+		curves := curves{every: c.every, point: func(series string, step int, value float64) {
 			got = append(got, fmt.Sprintf("%s %d %.4g", series, step, value))
 		}}
 		for step := 1; step <= 7; step++ {
 			s := kd.StepReport{Step: step, Total: 7, Loss: float64(step * step), Divergence: float64(10 * step * step), Validation: math.NaN()}
+			if !c.distils {
+				s.Divergence = math.NaN()
+			}
 			if step == 4 {
 				s.Validation = 0.5
 			}

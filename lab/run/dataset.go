@@ -65,6 +65,9 @@ func (r *Run) dataset(ctx context.Context, p *scenario.Point) (*dataset, error) 
 func datasetKey(p *scenario.Point, loads []string) string {
 	key := recipe.Recipe{Stage: "dataset", Parameters: recipe.Of(p.Tokenizer)}
 	key.Parameters["loads"] = loads
+	if others := aliens(p); len(others) > 0 {
+		key.Parameters["aliens"] = slices.Sorted(maps.Keys(others))
+	}
 	switch t := p.Task; {
 	case t.Recsys != nil:
 		key.Task = recipe.Of(t.Recsys)
@@ -106,8 +109,9 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenizer.Tokenizer, error) {
 	var tok *tokenizer.Tokenizer
 	from := ""
+	others := aliens(p)
 	for _, shape := range p.Models {
-		if shape.Fresh() {
+		if shape.Fresh() || others[shape.Name] {
 			continue
 		}
 		at, load := r.plan.Scenario.At("models", shape.Name, "load"), shape.Load
@@ -130,7 +134,7 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 			continue
 		}
 		if err := tok.SameTokens(t); err != nil {
-			return nil, fmt.Errorf("%s: models %s and %s have different tokenizers, expected the same tokens, on which they are measured: %w", at, from, load, err)
+			return nil, fmt.Errorf("%s: models %s and %s have different tokenizers, expected the same tokens, on which they are measured (a model that does nothing but teach may have others, by align: bytes in the step distil): %w", at, from, load, err)
 		}
 		r.note("", lab.Info, fmt.Sprintf("models %s and %s have the same tokens in tokenizers that are not the same: the first one's is used", from, load))
 	}
@@ -139,9 +143,9 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 
 // loadedPositions returns the positions that all loaded models have, 0 where none is loaded.
 func (r *Run) loadedPositions(ctx context.Context, p *scenario.Point) (int, error) {
-	fewest := 0
+	fewest, others := 0, aliens(p)
 	for _, shape := range p.Models {
-		if shape.Fresh() {
+		if shape.Fresh() || others[shape.Name] {
 			continue
 		}
 		m, err := r.model(ctx, shape.Load)
@@ -296,8 +300,9 @@ func (r *Run) loadedEOS(ctx context.Context, d *dataset, p *scenario.Point) (int
 	if eos := d.tokenizer.EOS(); eos >= 0 {
 		return eos, nil
 	}
+	others := aliens(p)
 	for _, shape := range p.Models {
-		if shape.Fresh() {
+		if shape.Fresh() || others[shape.Name] {
 			continue
 		}
 		m, err := r.model(ctx, shape.Load)

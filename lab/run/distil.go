@@ -21,6 +21,7 @@ type Distil struct {
 	Remote       Remote       `json:",omitzero" key:"remote" omit:"default" short:"url" any:"has no teacher: expected teacher, teachers or remote" doc:"a teacher at a URL, in place of teacher"`
 	Cache        Cache        `json:",omitzero" key:"cache" omit:"default" short:"codec" doc:"a file of the teacher's distributions at the training's examples, built once for all trainings on the same ones and read in the teacher's place"`
 	Hidden       Hidden       `json:",omitzero" key:"hidden" omit:"default" short:"weight" doc:"a loss beside the others that pulls the student's hidden states towards the teacher's at the answer tokens, through a learned projection"`
+	Align        alignment    `json:",omitzero" key:"align" default:"none" omit:"default" one:"none|bytes" doc:"bytes: the teacher may have other tokens than the student; their distributions of the next byte are compared, where both divide the text at the same place"`
 	SequenceLoss sequenceLoss `json:",omitzero" key:"sequence_loss" default:"ce" one:"ce|mixture" doc:"loss over the whole sequence: cross-entropy, or the mixture of the answer tokens"`
 }
 
@@ -94,7 +95,7 @@ func (d *Distil) Describe(from string) string {
 	case d.Teachers != "":
 		teacher = d.Teachers
 	}
-	return fmt.Sprintf("distil %s into %s by %s%s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Hidden.describe(), d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
+	return fmt.Sprintf("distil %s into %s by %s%s%s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Align.describe(), d.Hidden.describe(), d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
 }
 
 func (d *Distil) objective() (kd.Objective, error) {
@@ -119,7 +120,7 @@ func (d *Distil) training(ctx context.Context, w *worker, s scenario.Step) (*tra
 	if err != nil {
 		return nil, err
 	}
-	teacher, err := d.teaching(w)
+	teacher, err := d.teaching(ctx, w)
 	if err == nil {
 		w.noteHeads(s.Name, teacher)
 	}

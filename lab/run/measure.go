@@ -50,12 +50,12 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 		return fmt.Errorf("serve: %w", err)
 	}
 	if d, ok := s.Work.(*Distil); ok {
-		teacher, err := d.teaching(w)
+		teacher, err := d.teaching(ctx, w)
 		if err != nil {
 			return err
 		}
 		if row.teacher = teacher.single(); row.teacher == nil && w.cell.Point.Evaluate.Tokens > 0 {
-			w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its teacher, %s, is not one model in memory: its tokens are compared with those of %s", s.Name, teacher.name(), w.run.plan.Scenario.Baseline))
+			w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its teacher, %s, is not one model in memory of the same tokens: its tokens are compared with those of %s", s.Name, teacher.name(), w.run.plan.Scenario.Baseline))
 		}
 	}
 	if w.base == nil && s.Name == w.run.plan.Scenario.Baseline {

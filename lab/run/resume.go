@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -60,7 +61,9 @@ type stateFacts struct {
 	Divergence curveValue `json:"divergence"`
 	Hidden     curveValue `json:"hidden"`
 	Steps      curveValue `json:"steps"`
-	Validated  int        `json:"validated,omitempty"` // as in trainFacts
+	// Told is absent of states of earlier versions, in which all steps have a divergence, or none
+	Told      *curveValue `json:"told,omitempty"`
+	Validated int         `json:"validated,omitempty"` // as in trainFacts
 	// Diverged is the error with which the next step ended: there is no state to go on from.
 	Diverged string `json:"diverged,omitempty"`
 }
@@ -131,6 +134,14 @@ func (s *trainingState) restore(ctx context.Context) (took time.Duration, err er
 		s.shown.put(one)
 	}
 	s.curves.loss, s.curves.divergence, s.curves.states, s.curves.steps = float64(facts.Loss), float64(facts.Divergence), float64(facts.Hidden), float64(facts.Steps)
+	switch {
+	case facts.Told != nil:
+		s.curves.told = float64(*facts.Told)
+	case facts.Divergence != 0 && !math.IsNaN(float64(facts.Divergence)):
+		s.curves.told = float64(facts.Steps)
+	default:
+		s.curves.divergence = 0
+	}
 	return time.Duration(facts.Seconds * float64(time.Second)), nil
 }
 
@@ -195,9 +206,10 @@ func (s *trainingState) keep(took time.Duration, always bool) {
 
 // facts are those of the trainer's state.
 func (s *trainingState) facts(took time.Duration) stateFacts {
+	told := curveValue(s.curves.told)
 	return stateFacts{
 		Step: s.trainer.Result().Last.Step, Seconds: took.Seconds(), Curves: s.kept.list, Samples: s.shown.list,
-		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Hidden: curveValue(s.curves.states), Steps: curveValue(s.curves.steps),
+		Loss: curveValue(s.curves.loss), Divergence: curveValue(s.curves.divergence), Hidden: curveValue(s.curves.states), Steps: curveValue(s.curves.steps), Told: &told,
 		Validated: s.validated,
 	}
 }

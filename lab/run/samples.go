@@ -57,6 +57,7 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 	if err != nil {
 		return // the key's own check says it
 	}
+	d.checkAlign(objective, bad)
 	d.checkCache(objective, given, bad)
 	d.checkRemote(objective, given, bad)
 	d.checkTeachers(bad)

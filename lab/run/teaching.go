@@ -25,6 +25,7 @@ type teaching struct {
 	remote  *Remote
 	// expected says that it is the probabilities that the task draws its answers with
 	expected bool
+	align    alignment // of a model of other tokens
 	cache    *rowCache // nil: the teacher is asked during the training
 }
 
@@ -40,9 +41,13 @@ func (d *Distil) checkTeachers(bad func(key, with, format string, args ...any)) 
 }
 
 // teaching plans whom the step learns from.
-func (d *Distil) teaching(w *worker) (*teaching, error) {
+func (d *Distil) teaching(ctx context.Context, w *worker) (*teaching, error) {
 	if !d.Remote.IsZero() {
 		return &teaching{remote: &d.Remote}, nil
+	}
+	if !d.Align.IsZero() {
+		m, err := w.alien(ctx, d.Teacher)
+		return &teaching{models: []*artifactModel{m}, align: d.Align}, err
 	}
 	if d.Teachers == "" {
 		m, err := w.weights(d.Teacher)
@@ -76,9 +81,10 @@ func (w *worker) noteHeads(step string, t *teaching) {
 	}
 }
 
-// single is the one model that teaches; nil where there are several, or none in memory.
+// single is the one model of the student's tokens that teaches; nil where there are several, or
+// none in memory.
 func (t *teaching) single() *artifactModel {
-	if len(t.models) == 1 {
+	if len(t.models) == 1 && t.align.IsZero() {
 		return t.models[0]
 	}
 	return nil
@@ -110,8 +116,8 @@ func (t *teaching) decide(of *recipe.Recipe) {
 	case t.expected:
 		return // by the key labels
 	}
-	if m := t.single(); m != nil {
-		of.Inputs["teacher"] = m.key
+	if len(t.models) == 1 {
+		of.Inputs["teacher"] = t.models[0].key
 		return
 	}
 	var sum float64
@@ -153,6 +159,10 @@ func (t *teaching) ask(ctx context.Context, of *training, config *kd.TrainConfig
 	s.closes = func() {}
 	if t.expected {
 		s.rows, err = of.data.expected()
+		return s, err
+	}
+	if !t.align.IsZero() {
+		s.rows, err = t.aligned(ctx, of, config)
 		return s, err
 	}
 	if t.remote != nil {

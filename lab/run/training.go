@@ -277,7 +277,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	end := t.run.observe(ctx)
 	paused := time.Duration(0)
 	kept := &keptCurves{}
-	curves := curves{every: max(1, config.Steps/pointsPerCurve), distils: config.Teacher != nil, hidden: config.Objective.Hidden.Weight > 0, point: func(series string, step int, value float64) {
+	curves := curves{every: max(1, config.Steps/pointsPerCurve), hidden: config.Objective.Hidden.Weight > 0, point: func(series string, step int, value float64) {
 		kept.add(series, step, value)
 		if t.trial == nil {
 			t.point(series, step, value)
@@ -397,6 +397,9 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers", t.stage, s.Examples, s.Tokens, s.Answers)
 	if s.Masked > 0 {
 		text += fmt.Sprintf(", %d of these masked", s.Masked)
+	}
+	if t.teaching != nil && !t.teaching.align.IsZero() {
+		text += fmt.Sprintf("; %s of them begin where a token of the teacher does, and are compared", percent(float64(s.Compared)/float64(max(1, s.Answers))))
 	}
 	if s.Sampled > 0 {
 		text += fmt.Sprintf("; the student wrote %d of the answers", s.Sampled)
