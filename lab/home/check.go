@@ -33,8 +33,7 @@ func chosenBy() string {
 // readable reports a folder that cannot be listed, or that cannot be made, since its nearest parent
 // is no folder or one of the system.
 func readable(folder string) error {
-	_, listed := os.ReadDir(folder)
-	if listed == nil {
+	if _, err := os.ReadDir(folder); err == nil {
 		return nil
 	}
 	for at := folder; ; at = filepath.Dir(at) {
@@ -45,8 +44,9 @@ func readable(folder string) error {
 			return err
 		case !info.IsDir():
 			return fmt.Errorf("%s is no folder", at)
-		case at == folder:
-			return listed
+		case at == folder: // what it was listed as may be over: another process may have made it
+			_, err := os.ReadDir(folder)
+			return err
 		case ofSystem(at):
 			return fmt.Errorf("%s shows the system's state, and no folder can be made in it", at)
 		default:
