@@ -42,6 +42,7 @@ var advisers = map[string][]string{
 	"lab/scenario/sections.go":   {"run", "check"},
 	"tui/bench_sheet_view.go":    {"run", "check"},
 	"tui/run_model.go":           {"eval"},
+	"tui/run_samples.go":         {"show"},
 	"tui/run_views.go":           {"show"},
 }
 
