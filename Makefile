@@ -47,11 +47,11 @@ gate: ## ratios of the engine's speed within one run; fails when one is lost
 	SLIMLAB_GATE=1 $(GO) test -run Gate -count=1 -v ./serve
 
 race: ## the race detector on the concurrent packages
-	$(GO) test -race ./lab/... ./serve/... ./tui/... ./kd ./quant ./pruning
+	$(GO) test -timeout 40m -race ./lab/... ./serve/... ./tui/... ./kd ./quant ./pruning
 	$(GO) test -race ./kernels/parallel
 
 noasm: ## all tests on the plain-Go kernels
-	$(GO) test -tags noasm ./...
+	$(GO) test -timeout 40m -tags noasm ./...
 
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test $$(grep -rl --include=*_test.go 'slimlab/internal/golden"' . | xargs -n1 dirname | sort -u) -update
