@@ -179,8 +179,9 @@ func (t *Trainer) Step(ctx context.Context) (StepReport, error) {
 
 func (t *Trainer) step(ctx context.Context, step int) error {
 	start := time.Now()
+	asked := t.spent.Teacher
 	batch, err := t.next(ctx, step)
-	t.spent.Batches += time.Since(start)
+	t.spent.Batches += time.Since(start) - (t.spent.Teacher - asked)
 	n, err := t.count(ctx, batch, err)
 	if err != nil {
 		return err
@@ -247,7 +248,10 @@ func (t *Trainer) next(ctx context.Context, step int) ([]Example, error) {
 		}
 	}
 	if t.config.Teacher != nil {
-		if err := t.config.Teacher.Prepare(ctx, batch); err != nil {
+		start := time.Now()
+		err := t.config.Teacher.Prepare(ctx, batch)
+		t.spent.Teacher += time.Since(start)
+		if err != nil {
 			return batch, fmt.Errorf("teacher: %w", err)
 		}
 	}

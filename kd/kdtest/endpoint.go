@@ -20,6 +20,8 @@ type Endpoint struct {
 	Before func(n int, w http.ResponseWriter, r *http.Request) bool
 	// Decoded, if it is not nil, is the text of a token that stands beside its log-probability
 	Decoded func(id int32) string
+	// Shift is added to all log-probabilities, so that they are those of no model
+	Shift float64
 
 	mutex sync.Mutex
 	calls int
@@ -91,7 +93,7 @@ func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer[t] = map[string]entry{}
 		}
 		for _, id := range ids {
-			e := entry{Logprob: logP[id], Rank: 1}
+			e := entry{Logprob: logP[id] + s.Shift, Rank: 1}
 			if s.Decoded != nil {
 				text := s.Decoded(id)
 				e.Decoded = &text

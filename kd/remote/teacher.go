@@ -221,8 +221,28 @@ func (t *Teacher) ask(ctx context.Context, e *kd.Example, chosen [][]int32) ([]l
 		case len(lists[i].ids) == 0:
 			return nil, t.client.named(fmt.Errorf("token %d of the prompt: %w", i, errNoLogprobs))
 		}
+		if sum := lists[i].mass(); t.asks(e, i) && (sum > 1+massError || t.whole() && !(sum >= leastMass)) {
+			return nil, t.client.named(fmt.Errorf("token %d of the prompt: the probabilities of %d tokens sum to %.4g, expected at most 1, and about 1 over the whole vocabulary", i, len(lists[i].ids), sum))
+		}
 	}
 	return lists, nil
+}
+
+const (
+	// massError is how much the probabilities of an answer may be above 1: endpoints write few
+	// digits, and some compute in bfloat16.
+	massError = 0.02
+	// leastMass is what those of the whole vocabulary have: an endpoint may know more tokens, of
+	// which a text needs few.
+	leastMass = 0.5
+)
+
+// mass is the sum of the listed probabilities.
+func (l *list) mass() (sum float64) {
+	for _, x := range l.logP {
+		sum += math.Exp(x)
+	}
+	return sum
 }
 
 // tokens are the ids that each token of a prompt is asked about, rising.

@@ -140,3 +140,23 @@ func TestStepIsAskedAtOnce(t *testing.T) {
 		t.Error("an example that was not asked about is read")
 	}
 }
+
+// TestProbabilitiesOfNoDistribution: an endpoint whose probabilities sum to more than 1, or over the
+// whole vocabulary to next to nothing, is refused, whichever form it has.
+func TestProbabilitiesOfNoDistribution(t *testing.T) {
+	of, examples := kdtest.Model(t, kdtest.Vocab, 24, 2), kdtest.Examples(12, kdtest.Vocab, 3)
+	for _, c := range []struct {
+		given bool
+		shift float64
+		want  string // "" is no error
+	}{
+		{true, 0.01, ""}, {true, -0.5, ""}, {true, 0.7, "sum to 2.014, expected at most 1"}, {true, -5, "sum to 0.006738"},
+		{false, -5, ""}, {false, 2, "expected at most 1"},
+	} {
+		config, _ := configOf(t, &kdtest.Endpoint{Model: of, Given: c.given, Shift: c.shift})
+		_, _, err := trained(dial(t, config), kdtest.Model(t, kdtest.Vocab, 16, 1), kd.Objective{Divergence: kd.ForwardKL}, examples)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("given %t, shift %v: error %v, expected %q", c.given, c.shift, err, c.want)
+		}
+	}
+}

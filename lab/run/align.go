@@ -73,11 +73,20 @@ func aliens(p *scenario.Point) map[string]bool {
 
 // alien opens a teacher whose tokens may be others than those of the data.
 func (w *worker) alien(ctx context.Context, name string) (*artifactModel, error) {
+	same := keyError{"align", fmt.Errorf("is bytes, and teacher %s has the tokens of the data, since it is no loaded model of other tokens that does nothing else in the scenario: leave align out", name)}
 	model, ok := w.cell.Point.Model(name)
 	if !ok || model.Fresh() || !aliens(w.cell.Point)[name] {
-		return w.weights(name)
+		return nil, same
 	}
-	return w.run.model(ctx, model.Load)
+	m, err := w.run.model(ctx, model.Load)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := m.tokenizer()
+	if err == nil && tok != nil && w.data.tokenizer.SameTokens(tok) == nil {
+		err = same
+	}
+	return m, err
 }
 
 // aligned is a teacher of another vocabulary.

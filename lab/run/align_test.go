@@ -88,6 +88,19 @@ func TestAlignedThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestAlignOfTheSameTokens: a teacher whose tokens are those of the data is refused, with what to do.
+func TestAlignOfTheSameTokens(t *testing.T) {
+	path := sums(t)
+	for _, text := range []string{
+		fmt.Sprintf(onPolicy, path, "align: bytes"),
+		strings.Replace(fmt.Sprintf(otherTokens, path, fixedModel(t), "align: bytes"), "  - train:", "  - baseline: { name: base, model: far }\n  - train:", 1),
+	} {
+		if _, _, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{})); err == nil || !strings.Contains(err.Error(), "leave align out") || !strings.Contains(err.Error(), "test.yaml:") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 // TestAliens: a model of other tokens is one that does nothing in a scenario but teach aligned.
 func TestAliens(t *testing.T) {
 	for more, want := range map[string]bool{

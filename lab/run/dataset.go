@@ -86,6 +86,9 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 	if err != nil {
 		return nil, err
 	}
+	if tok != nil && p.Tokenizer.Vocab != usualVocab {
+		r.noteOnce(lab.Info, fmt.Sprintf("tokenizer.vocab is %d and not used: a loaded model brings a tokenizer of %d tokens", p.Tokenizer.Vocab, tok.Vocab()))
+	}
 	d := &dataset{tokenizer: tok}
 	switch t := p.Task; {
 	case t.Recsys != nil:
@@ -317,6 +320,9 @@ func (r *Run) loadedEOS(ctx context.Context, d *dataset, p *scenario.Point) (int
 	}
 	return -1, fmt.Errorf("the models' tokenizer names no end-of-sequence token, and no model does, expected one to end each response: give eos_token_id in config.json or eos_token in tokenizer_config.json")
 }
+
+// usualVocab is the vocabulary of a tokenizer that a scenario says nothing of.
+const usualVocab = 2048
 
 // usualPositions is how many positions a fresh model has at least.
 const usualPositions = 512

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -28,6 +29,8 @@ type Remote struct {
 	Concurrent int    `json:"-" key:"concurrent" default:"8" omit:"default" min:"1" max:"1024" doc:"requests at a time"`
 	Timeout    int    `json:"-" key:"timeout" default:"120" omit:"default" min:"1" max:"86400" doc:"seconds that a request may take"`
 }
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // IsZero reports a distillation from a model.
 func (r Remote) IsZero() bool { return r.URL == "" }
@@ -64,6 +67,10 @@ func (d *Distil) checkRemote(o kd.Objective, given func(key string) bool, bad fu
 		if given("remote") {
 			bad("remote", "", "has no url, expected the endpoint's, such as http://host:8000/v1")
 		}
+		return
+	}
+	if r.Key != "" && !variableName.MatchString(r.Key) {
+		bad("remote.key", "", "is no name of an environment variable, expected one such as BIG_KEY, whose value is the key: a key itself belongs in no scenario")
 		return
 	}
 	const anyVocab = 1 << 30
@@ -113,6 +120,9 @@ func (t *training) dial(ctx context.Context, config *kd.TrainConfig) (kd.Teacher
 		return nil, err
 	}
 	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %v", t.stage, teacher))
+	if n := t.teaching.remote.TopK; n > 0 && teacher.Form() == remote.GivenTokens && c.Tokens == nil {
+		t.run.noteOnce(lab.Warning, fmt.Sprintf("%s: top_k %d has no effect: the endpoint answers for the whole vocabulary", t.stage, n))
+	}
 	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: the weights behind a URL cannot be seen: %s is taken for the same model in every run, and a model that learned from it is not made anew", t.stage, t.teaching.name()))
 	return teacher, nil
 }

@@ -300,9 +300,10 @@ func TestRemotesThatCannotBe(t *testing.T) {
 	path := sums(t)
 	const good = "url: http://host:8000/v1"
 	for settings, want := range map[string]string{
-		"remote: { " + good + " }":                                              "and teacher is teacher: expected one of them",
-		"teacher: ":                                                             "teacher",
-		"!, steps: 3":                                                           "has no teacher: expected teacher, teachers or remote",
+		"remote: { " + good + " }": "and teacher is teacher: expected one of them",
+		"teacher: ":                "teacher",
+		"!, steps: 3":              "has no teacher: expected teacher, teachers or remote",
+		"!, remote: { " + good + ", key: sk-abc-123 }":                          "is no name of an environment variable",
 		"!, remote: { model: x }":                                               "has no url",
 		"!, remote: host":                                                       "expected one such as http://host:8000/v1",
 		"!, remote: { url: ftp://host }":                                        "expected one such as http://host:8000/v1",

@@ -60,7 +60,7 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 	d.checkAlign(objective, bad)
 	d.checkCache(objective, given, bad)
 	d.checkRemote(objective, given, bad)
-	d.checkTeachers(bad)
+	d.checkTeachers(given, bad)
 	s := d.Samples
 	switch {
 	case objective.Sampled() && (s.Fraction != 1 || s.Teacher != 0 || s.Speculative != 0):
@@ -165,6 +165,10 @@ func lately(late rollout.Stats) string {
 // sayTime says where the time of an on-policy training went, and what was written.
 func (w *worker) sayTime(s *rollout.Sampler, spent kd.Spent, seconds float64) {
 	stats := s.Stats()
+	if stats.Samples == 0 {
+		w.run.note(w.cell.ID, lab.Warning, fmt.Sprintf("%s: no answer was sampled: its threshold for replay is %.3g, and rises only as the validation loss does: give samples.threshold, or fraction in place of replay", w.stage, s.Threshold()))
+		return
+	}
 	share := func(part float64) string { return percent(part / max(seconds, 1e-9)) }
 	text := fmt.Sprintf("%s: %d answers sampled, %s of them ended, %.1f tokens each (%d to %d), %s written before; %.0f tokens/s; time: sampling %s, teacher %s",
 		w.stage, stats.Samples, percent(stats.EndRate()), stats.Length(), stats.Shortest, stats.Longest,

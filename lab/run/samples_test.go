@@ -119,6 +119,17 @@ func TestStoppedSamplingGoesOn(t *testing.T) {
 	}
 }
 
+// TestReplayThatSamplesNothing says why, and what to do.
+func TestReplayThatSamplesNothing(t *testing.T) {
+	plan := parse(t, fmt.Sprintf(onPolicy, sums(t), "samples: { replay: true }"), scenario.Options{})
+	view := mustWork(t, newHome(t), plan, Options{}).Board.Snapshot()
+	if !slices.ContainsFunc(view.Notes, func(n lab.Note) bool {
+		return n.Level == lab.Warning && strings.Contains(n.Text, "two: no answer was sampled: its threshold for replay is 0")
+	}) {
+		t.Errorf("notes %v", view.Notes)
+	}
+}
+
 // TestSeedOfAStep: a step with a seed of its own is trained once for all cells, and its model is
 // that of a cell of that seed without one.
 func TestSeedOfAStep(t *testing.T) {

@@ -139,6 +139,10 @@ func (x *search) budget() error {
 }
 
 func namesOf(trials []*trial) string {
+	const shown = 6
+	if n := len(trials); n > shown {
+		return namesOf(trials[:shown-1]) + fmt.Sprintf("; and %d more", n-shown+1)
+	}
 	names := make([]string, len(trials))
 	for i, t := range trials {
 		names[i] = t.settings

@@ -30,8 +30,10 @@ type teaching struct {
 }
 
 // checkTeachers reports what several teachers cannot be.
-func (d *Distil) checkTeachers(bad func(key, with, format string, args ...any)) {
+func (d *Distil) checkTeachers(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	switch {
+	case d.Teachers == "" && given("teachers"):
+		bad("teachers", "", "is empty, expected models and weights such as FM=1, other=0.5")
 	case d.Teachers == "":
 	case d.Teacher != "":
 		bad("teachers", "teacher", "is %s, and teacher is %s: expected one of them", d.Teachers, d.Teacher)
