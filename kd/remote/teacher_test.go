@@ -141,8 +141,8 @@ func TestStepIsAskedAtOnce(t *testing.T) {
 	}
 }
 
-// TestProbabilitiesOfNoDistribution: an endpoint whose probabilities sum to more than 1, or over the
-// whole vocabulary to next to nothing, is refused, whichever form it has.
+// TestProbabilitiesOfNoDistribution: an endpoint whose probabilities sum to more than 1, or over
+// the whole vocabulary to next to nothing, is refused, whichever form it has.
 func TestProbabilitiesOfNoDistribution(t *testing.T) {
 	of, examples := kdtest.Model(t, kdtest.Vocab, 24, 2), kdtest.Examples(12, kdtest.Vocab, 3)
 	for _, c := range []struct {

@@ -88,7 +88,8 @@ func TestAlignedThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestAlignOfTheSameTokens: a teacher whose tokens are those of the data is refused, with what to do.
+// TestAlignOfTheSameTokens: a teacher whose tokens are those of the data is refused, with what to
+// do.
 func TestAlignOfTheSameTokens(t *testing.T) {
 	path := sums(t)
 	for _, text := range []string{
