@@ -36,12 +36,20 @@ func (s *Endpoint) Calls() (n, most int) {
 	return s.calls, s.most
 }
 
+// SetBefore sets Before while calls may be under way.
+func (s *Endpoint) SetBefore(before func(n int, w http.ResponseWriter, r *http.Request) bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.Before = before
+}
+
 // ServeHTTP answers a call.
 func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mutex.Lock()
 	s.calls++
 	n := s.calls
 	s.at++
+	before := s.Before
 	s.most = max(s.most, s.at)
 	s.mutex.Unlock()
 	defer func() {
@@ -49,7 +57,7 @@ func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.at--
 		s.mutex.Unlock()
 	}()
-	if s.Before != nil && s.Before(n, w, r) {
+	if before != nil && before(n, w, r) {
 		return
 	}
 	var q struct {

@@ -205,13 +205,13 @@ func TestRemoteFailures(t *testing.T) {
 	} {
 		h := newHome(t)
 		from := all
-		s.Before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		s.SetBefore(func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n <= from+17 { // the first question, a look at the first batch, and three steps
 				return false
 			}
 			c.fail(w, r)
 			return true
-		}
+		})
 		_, err := work(t, h, plan, Options{Sleep: noWait, Now: func() time.Time { return time.Unix(1e9, 0) }})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), s.url+"/v1/completions") || !strings.Contains(err.Error(), "step far: ") {
 			t.Errorf("%s: %v, expected %q", name, err, c.want)
@@ -219,7 +219,7 @@ func TestRemoteFailures(t *testing.T) {
 		if stateOf(t, h) == "" {
 			t.Errorf("%s: no state is kept", name)
 		}
-		s.Before = nil
+		s.SetBefore(nil)
 		out := mustWork(t, h, plan, Options{Sleep: noWait})
 		if !said(out.Board, "far: goes on after step 3, where an unfinished training stood") {
 			t.Errorf("%s: notes %v", name, out.Board.Snapshot().Notes)
