@@ -56,7 +56,7 @@ noasm: ## all tests on the plain-Go kernels
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test $$(grep -rl --include=*_test.go 'slimlab/internal/golden"' . | xargs -n1 dirname | sort -u) -update
 
-pretrain: build ## train the embedded foundation model again from its scenario (about half an hour on 2 cores)
+pretrain: build ## train a foundation model in place of the embedded one (about 50 minutes of CPU time)
 	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm
 
 demo: build ## replay the recorded demo in the workbench

@@ -28,14 +28,9 @@ func (d *Distil) checkAlign(objective kd.Objective, bad func(key, with, format s
 	if d.Align.IsZero() {
 		return
 	}
-	with := ""
+	with := d.notOneModel()
 	switch {
-	case !d.Remote.IsZero():
-		with = "remote"
-	case d.Teachers != "":
-		with = "teachers"
-	case !d.Cache.IsZero():
-		with = "cache"
+	case with != "":
 	case !d.Hidden.IsZero():
 		with = "hidden"
 	case d.Samples.Teacher != 0 || d.Samples.Speculative != 0:
@@ -57,8 +52,8 @@ func aliens(p *scenario.Point) map[string]bool {
 	found, used := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Steps {
 		d, ok := s.Work.(*Distil)
-		for i, name := range s.Inputs() {
-			if ok && !d.Align.IsZero() && name == d.Teacher && !(i == 0 && name == s.From) && name != d.Into {
+		for _, name := range s.Inputs() {
+			if ok && !d.Align.IsZero() && name == d.Teacher && name != s.From && name != d.Into {
 				found[name] = true
 			} else {
 				used[name] = true
@@ -102,7 +97,7 @@ func (t *teaching) aligned(ctx context.Context, of *training, config *kd.TrainCo
 		return nil, err
 	}
 	if tok == nil {
-		return nil, fmt.Errorf("teacher %s has no tokenizer, and align: %s reads texts: give its folder tokenizer.json, or leave align out where its tokens are the student's", m.name, "bytes")
+		return nil, fmt.Errorf("teacher %s has no tokenizer, and align: %s reads texts: give its folder tokenizer.json, or leave align out where its tokens are the student's", m.name, t.align)
 	}
 	ends := func(eos int32) []int32 {
 		if eos < 0 {

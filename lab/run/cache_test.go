@@ -23,13 +23,7 @@ import (
 // cachedSteps is a student that asks its teacher, and others that read files.
 const cachedSteps = `
 name: cached
-task: { kind: jsonl, path: %q, max_tokens: 64 }
-tokenizer: { vocab: 270 }
-models:
-  big: { hidden: 32, head_dim: 8, layers: 1, heads: 4, kv_heads: 2, mlp: 48 }
-  small: { hidden: 16, head_dim: 8, layers: 1, heads: 2, kv_heads: 1, mlp: 24 }
-pipeline:
-  - train: { name: teacher, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
+` + onSums + `  - train: { name: teacher, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
   - distil: { name: asked, into: small, teacher: teacher, steps: 8, batch: 4, learning_rate: 1e-2%[2]s }
   - distil: { name: exact, into: small, teacher: teacher, steps: 8, batch: 4, learning_rate: 1e-2, cache: exact%[2]s }
   - distil: { name: other, into: small, teacher: teacher, steps: 4, batch: 8, learning_rate: 1e-3, cache: { codec: exact }%[2]s }
@@ -38,7 +32,7 @@ evaluate: { validation: 4 }
 columns: [loss, kl, cache_bytes_per_token]
 `
 
-// weightsOf is the content of the one model with a title.
+// titledWeights is the content of the one model with a title.
 func titledWeights(t *testing.T, h *home.Home, title string) []byte {
 	t.Helper()
 	dirs := artifactDirs(t, h, func(found string) bool { return found == title })

@@ -46,21 +46,29 @@ type layers string
 // IsZero reports the default.
 func (l layers) IsZero() bool { return l == "" || l == "last" }
 
+// notOneModel is the key by which the step learns from something else than one model in memory; ""
+// where it does not.
+func (d *Distil) notOneModel() string {
+	switch {
+	case !d.Remote.IsZero():
+		return "remote"
+	case d.Teachers != "":
+		return "teachers"
+	case !d.Cache.IsZero():
+		return "cache"
+	}
+	return ""
+}
+
 // checkHidden reports teachers that have no hidden states.
 func (d *Distil) checkHidden(given func(key string) bool, bad func(key, with, format string, args ...any)) {
-	with := ""
-	switch {
-	case d.Hidden.IsZero() && given("hidden"):
-		bad("hidden", "", "has no weight, expected one above 0")
-	case d.Hidden.IsZero():
-	case !d.Remote.IsZero():
-		with = "remote"
-	case d.Teachers != "":
-		with = "teachers"
-	case !d.Cache.IsZero():
-		with = "cache"
+	if d.Hidden.IsZero() {
+		if given("hidden") {
+			bad("hidden", "", "has no weight, expected one above 0")
+		}
+		return
 	}
-	if with != "" {
+	if with := d.notOneModel(); with != "" {
 		bad("hidden", with, "needs the states of one model in memory, and %s gives distributions alone: expected teacher without it, or no hidden", with)
 	}
 }

@@ -29,15 +29,18 @@ func sums(t *testing.T) string {
 	return path
 }
 
-const onPolicy = `
-name: on-policy
-task: { kind: jsonl, path: %q, max_tokens: 64 }
+// onSums begins scenarios that train two tiny models on a file of sums.
+const onSums = `task: { kind: jsonl, path: %q, max_tokens: 64 }
 tokenizer: { vocab: 270 }
 models:
   big: { hidden: 32, head_dim: 8, layers: 1, heads: 4, kv_heads: 2, mlp: 48 }
   small: { hidden: 16, head_dim: 8, layers: 1, heads: 2, kv_heads: 1, mlp: 24 }
 pipeline:
-  - train: { name: teacher, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
+`
+
+const onPolicy = `
+name: on-policy
+` + onSums + `  - train: { name: teacher, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
   - distil: { name: one, into: small, teacher: teacher, steps: 8, batch: 4, learning_rate: 1e-2 }
   - distil: { name: two, from: one, teacher: teacher, %s, steps: 6, batch: 4, learning_rate: 1e-3 }
 evaluate: { validation: 4 }

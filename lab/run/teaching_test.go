@@ -19,13 +19,7 @@ import (
 // mixed is a student of two teachers.
 const mixed = `
 name: mixed
-task: { kind: jsonl, path: %q, max_tokens: 64 }
-tokenizer: { vocab: 270 }
-models:
-  big: { hidden: 32, head_dim: 8, layers: 1, heads: 4, kv_heads: 2, mlp: 48 }
-  small: { hidden: 16, head_dim: 8, layers: 1, heads: 2, kv_heads: 1, mlp: 24 }
-pipeline:
-  - train: { name: first, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
+` + onSums + `  - train: { name: first, into: big, steps: 12, batch: 4, learning_rate: 1e-2 }
   - train: { name: second, into: big, steps: 5, batch: 4, learning_rate: 2e-2, seed: 9 }
   - distil: { name: kd, into: small, steps: 6, batch: 4, learning_rate: 1e-2, %s }
 evaluate: { validation: 4 }

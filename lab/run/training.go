@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -117,17 +116,13 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 
 // job is the training as the work of its step.
 func (t *training) job(ctx context.Context) job {
-	j := job{
+	return job{
 		model: stepModel(t.step, t.of, t.from.origin, t.from.shape),
 		build: func(dir string) error { return t.build(ctx, dir) },
 		built: func() { t.run.forgetState(t.of) }, measures: t.measures,
-		reused:   func(dir string) error { return t.showCurves(t.step.Name, dir) },
-		prepares: t.prepares,
+		reused:  func(dir string) error { return t.showCurves(t.step.Name, dir) },
+		prepare: func() error { return t.prepare(ctx) }, prepares: t.prepares,
 	}
-	if t.teaching != nil && t.teaching.cache != nil {
-		j.prepare = func() error { return t.prepare(ctx) }
-	}
-	return j
 }
 
 // prepare makes what the training reads, without the lock of computing.
@@ -412,54 +407,4 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 		t.run.noteOnce(lab.Warning, t.stage+": the teacher is the student, weight for weight: the divergence is 0 until the labels change the student")
 	}
 	return nil
-}
-
-// start is what training starts from.
-type start struct {
-	key    string        // of the weights, empty for a fresh shape
-	fresh  recipe.Values // the parameters of a fresh shape
-	origin model.Config  // as in artifactModel
-	shape  model.Config
-	model  func(ctx context.Context) (*model.Model, error) // the caller may change it
-}
-
-// start opens what a training step starts from: the model named into, else the step's own.
-func (w *worker) start(s scenario.Step, into string, seed uint64) (*start, error) {
-	if shape, ok := w.cell.Point.Model(into); ok && into != "" && shape.Fresh() {
-		return w.fresh(shape, seed)
-	}
-	from := s.From
-	if into != "" {
-		from = into
-	}
-	source, err := w.weights(from)
-	if err == nil {
-		err = source.checkFloat("trained")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &start{key: source.key, origin: source.origin, shape: source.shape, model: func(ctx context.Context) (*model.Model, error) {
-		m, err := source.load(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Trainable(); err != nil {
-			return nil, fmt.Errorf("%s cannot be trained: %w", from, err)
-		}
-		return m.Clone(), nil
-	}}, nil
-}
-
-// fresh starts from random weights.
-func (w *worker) fresh(shape scenario.Model, seed uint64) (*start, error) {
-	config := w.data.shape(shape)
-	return &start{fresh: recipe.Of(shape), origin: config, shape: config, model: func(context.Context) (*model.Model, error) {
-		m, err := model.New(config)
-		if err != nil {
-			return nil, err
-		}
-		m.Init(rand.New(rand.NewPCG(seed, 1)))
-		return m, nil
-	}}, config.Validate()
 }

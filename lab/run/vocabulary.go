@@ -55,5 +55,5 @@ var workloads = []scenario.Name{
 }
 
 var aboutPretrained = map[string]string{
-	"recsys-fm": "the ranking model that the scenario pretrain trains",
+	"recsys-fm": "the embedded ranking model",
 }

@@ -1,6 +1,6 @@
 // Package pretrained carries the small models that slimlab trained itself, embedded in the binary
-// as Hugging Face folders in bfloat16. How each was trained is a scenario that ships; `make
-// pretrain` does it again.
+// as Hugging Face folders in bfloat16. The scenario pretrain trains such a
+// model anew, and `make pretrain` puts it in place of the one that is here.
 package pretrained
 
 import (
