@@ -94,6 +94,7 @@ var metrics = []Metric{
 	{"auc_soft_delta", "Δ exp.", Percent, Higher, false, Evaluate, "paired relative difference", "expected AUC relative to the baseline's"},
 	{"auc_heldout", "held-out", Fraction, Higher, false, Evaluate, "expected ROC AUC", "expected AUC on tasks that no training prompt showed"},
 	{"auc_ceiling", "ceiling", Fraction, Neither, false, Evaluate, "Bayes-optimal expected ROC AUC", "AUC of the best prediction that the prompts allow"},
+	{"auc_ceiling_delta", "Δ ceiling", Percent, Higher, false, Evaluate, "(AUC exp. − ceiling) / (ceiling − 0.5)", "share of what the ceiling has beyond a guess that the expected AUC falls short of"},
 	{"auc_within", "AUC within", Fraction, Higher, false, Evaluate, "stratified ROC AUC", "share of the pairs of one user's prompts, one of each answer, that are in the right order; jsonl: of one group's"},
 	{"auc_within_mean", "within, mean", Fraction, Higher, false, Evaluate, "mean ROC AUC over users", "mean over users with both answers of the AUC of each one's prompts; jsonl: over groups"},
 	{"auc_title", "title", Fraction, Neither, false, Evaluate, "ROC AUC of a guess", "AUC without a model: by the title's share of likes in the training ratings"},

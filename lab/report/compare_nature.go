@@ -39,7 +39,7 @@ var natures = map[string]Nature{
 	"loss_test": Sampled, "auc_within": Sampled, "auc_within_mean": Sampled, "auc_gain": Sampled, "auc_within_gain": Sampled,
 	// of the test set, of no model
 	"auc_title": Exact, "auc_user": Exact, "auc_title_user": Exact, "auc_within_title": Exact,
-	"auc_delta": Sampled, "auc_soft_delta": Sampled,
+	"auc_delta": Sampled, "auc_soft_delta": Sampled, "auc_ceiling_delta": Sampled,
 	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled, "kl": Sampled,
 	"ttft_cold_p50": Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
 	"tokens_per_s": Clocked, "train_tokens_per_s": Clocked,

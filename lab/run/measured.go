@@ -39,7 +39,7 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 
 // ranked are the metrics of ranking that a kind of task has.
 var ranked = map[string][]string{
-	"recsys": {"auc", "auc_soft", "auc_delta", "auc_soft_delta", "auc_heldout", "auc_ceiling"},
+	"recsys": {"auc", "auc_soft", "auc_delta", "auc_soft_delta", "auc_heldout", "auc_ceiling", "auc_ceiling_delta"},
 	// where its responses are one of two texts
 	"jsonl":   {"auc", "auc_delta", "auc_within", "auc_within_mean"},
 	"ratings": {"auc", "auc_delta", "auc_within", "auc_within_mean", "auc_title", "auc_user", "auc_title_user", "auc_gain", "auc_within_title", "auc_within_gain"},

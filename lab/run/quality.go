@@ -174,6 +174,8 @@ func (w *worker) ranking(row *measured, score []float64) error {
 	test := w.data.rankingTest()
 	row.influence["auc"], row.influence["auc_soft"] = lab.NewInfluence(test, "members", of.Hard), lab.NewInfluence(test, "members", of.Soft)
 	row.values["auc_ceiling"] = lab.Measure{Value: summary.CeilingSoft.Value}
+	row.values["auc_ceiling_delta"] = summary.CeilingDelta
+	row.influence["auc_ceiling_delta"] = lab.NewInfluence(test, "members", of.CeilingDelta)
 	if summary.HeldOutSoft.N > 0 {
 		row.values["auc_heldout"], row.influence["auc_heldout"] = summary.HeldOutSoft, lab.NewInfluence(test, "members", of.HeldOutSoft)
 	}

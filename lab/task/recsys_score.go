@@ -59,8 +59,14 @@ type RankingSummary struct {
 	CeilingHard, CeilingSoft lab.Measure
 	HeldOutHard, HeldOutSoft lab.Measure // means over held-out tasks; N 0 where there are none
 	HeldOutCeiling           lab.Measure // soft
-	Tasks                    []TaskSummary
+	// CeilingDelta is what the model falls short of the best possible prediction, as a share of what
+	// that has beyond a guess: (Soft − CeilingSoft) / (CeilingSoft − GuessAUC), of the same prompts.
+	CeilingDelta lab.Measure
+	Tasks        []TaskSummary
 }
+
+// GuessAUC is the AUC of scores that know nothing.
+const GuessAUC = 0.5
 
 // TaskSummary is one task's AUCs.
 type TaskSummary struct {
@@ -112,6 +118,10 @@ func (s *Scores) Summary() (*RankingSummary, error) {
 	add(&sum.Soft, mean(ofModel, soft, false))
 	add(&sum.CeilingHard, mean(ofCeiling, hard, false))
 	add(&sum.CeilingSoft, mean(ofCeiling, soft, false))
+	add(&sum.CeilingDelta, func(t []table) float64 {
+		ceiling := t[ofCeiling].mean(soft, false)
+		return (t[ofModel].mean(soft, false) - ceiling) / (ceiling - GuessAUC)
+	})
 	add(&sum.HeldOutHard, mean(ofModel, hard, true))
 	add(&sum.HeldOutSoft, mean(ofModel, soft, true))
 	add(&sum.HeldOutCeiling, mean(ofCeiling, soft, true))
@@ -161,6 +171,8 @@ func Compare(model, baseline *Scores) (*Comparison, error) {
 type Influences struct {
 	Hard, Soft  []float64 // of the means over in-domain tasks
 	HeldOutSoft []float64 // of the mean over held-out tasks; not numbers where there are none
+	// CeilingDelta are of RankingSummary.CeilingDelta, to which the ceiling's own members belong.
+	CeilingDelta []float64
 }
 
 // Influences computes those of a model.
@@ -169,16 +181,24 @@ func (s *Scores) Influences() (*Influences, error) {
 	if err != nil {
 		return nil, err
 	}
-	of := func(k kind, from, to int) []float64 {
+	ceiling, err := s.task.newSample(s.task.scoresBy(func(c Case) float64 { return c.Ceiling }))
+	if err != nil {
+		return nil, err
+	}
+	of := func(who *sample, k kind, from, to int) []float64 {
 		members := make([]float64, s.task.cfg.Members)
 		for task := from; task < to; task++ {
-			for i, x := range model.rank[k][task].influence() {
-				members[model.group[model.cases[task][i]]] += x / float64(to-from)
+			for i, x := range who.rank[k][task].influence() {
+				members[who.group[who.cases[task][i]]] += x / float64(to-from)
 			}
 		}
 		return members
 	}
-	return &Influences{of(hard, 0, inDomainTasks), of(soft, 0, inDomainTasks), of(soft, inDomainTasks, tasks)}, nil
+	all := &Influences{Hard: of(model, hard, 0, inDomainTasks), Soft: of(model, soft, 0, inDomainTasks), HeldOutSoft: of(model, soft, inDomainTasks, tasks)}
+	// (soft − ceiling)/(ceiling − guess) is (soft − guess)/(ceiling − guess) − 1
+	above := func(who *sample) float64 { return who.table(nil).mean(soft, false) - GuessAUC }
+	all.CeilingDelta = Relative(above(model), all.Soft, above(ceiling), of(ceiling, soft, 0, inDomainTasks))
+	return all, nil
 }
 
 // Relative returns the influences on a/b − 1 of those on a and on b.

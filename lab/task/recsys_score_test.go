@@ -58,6 +58,7 @@ func TestSummaryOfTheCeiling(t *testing.T) {
 	near(t, "soft", s.Soft.Value, s.CeilingSoft.Value, 1e-5) // scores are float32
 	near(t, "hard", s.Hard.Value, s.CeilingHard.Value, 1e-5)
 	near(t, "held out", s.HeldOutSoft.Value, s.HeldOutCeiling.Value, 1e-5)
+	near(t, "delta to itself", s.CeilingDelta.Value, 0, 1e-5)
 	near(t, "headroom", headroomOf(t, r).Ceiling, s.CeilingSoft.Value, 1e-12)
 	if len(s.Tasks) != tasks || s.Tasks[0].Cases != r.cfg.Members*r.cfg.Candidates || !s.Tasks[5].HeldOut || s.Tasks[3].HeldOut {
 		t.Errorf("tasks %+v", s.Tasks)
@@ -94,6 +95,15 @@ func TestSummaryAgainstPlainAUC(t *testing.T) {
 		}
 		near(t, "hard", sum.Tasks[task].Hard.Value, pairAUC(score, indicator(click)), 1e-12)
 		near(t, "soft", sum.Tasks[task].Soft.Value, pairAUC(score, truth), 1e-12)
+	}
+	d := sum.CeilingDelta
+	near(t, "delta to the ceiling", d.Value, (sum.Soft.Value-sum.CeilingSoft.Value)/(sum.CeilingSoft.Value-0.5), 1e-12)
+	if !(d.Low < d.Value && d.Value < d.High && d.High < 0) {
+		t.Errorf("delta to the ceiling %+v, expected to be below 0 with an interval", d)
+	}
+	// both move with the members that are drawn: the paired interval is the narrower one
+	if paired, alone := d.High-d.Low, (sum.Soft.High-sum.Soft.Low)/(sum.CeilingSoft.Value-0.5); paired >= alone {
+		t.Errorf("the interval to the ceiling is %v wide, that of the AUC alone %v", paired, alone)
 	}
 }
 
