@@ -56,8 +56,10 @@ noasm: ## all tests on the plain-Go kernels
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test $$(grep -rl --include=*_test.go 'slimlab/internal/golden"' . | xargs -n1 dirname | sort -u) -update
 
-pretrain: build ## train a foundation model in place of the embedded one (about 50 minutes of CPU time)
-	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm
+pretrain: build ## train the embedded models anew, in place of those that are there (about an hour of CPU time)
+	rm -rf model/pretrained/recsys-fm.new model/pretrained/recsys-student.new
+	$(BIN) run pretrain --save FM=model/pretrained/recsys-fm.new --save student=model/pretrained/recsys-student.new
+	for m in recsys-fm recsys-student; do rm -rf model/pretrained/$$m && mv model/pretrained/$$m.new model/pretrained/$$m || exit 1; done
 
 demo: build ## replay the recorded demo in the workbench
 	$(BIN) replay demo

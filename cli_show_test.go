@@ -27,7 +27,7 @@ func TestShowSelects(t *testing.T) {
 		{[]string{"--group", ""}, exitUsage, []string{"--group: found no key; expected step or an axis of the sweep"}},
 		{[]string{"--group", "step", "--pareto", "bytes,auc"}, exitUsage, []string{"--pareto: expected --group or --pareto, not both"}},
 		{[]string{"--group", "step", "--all"}, exitUsage, []string{"--all: groups count each measurement once"}},
-		{[]string{"--baseline", "demo", "--columns", "bytes"}, exitHeld, []string{"step             bytes        Δ", "0.00% =", "Δ is against the baseline 20261124-022441-figure1-37e5 (figure1): = same"}},
+		{[]string{"--baseline", "demo", "--columns", "bytes"}, exitHeld, []string{"step             bytes        Δ", "0.00% =", "Δ is against the baseline 20261129-123355-figure1-78d6 (figure1): = same"}},
 		{[]string{"--baseline", "demo", "--where", "w8", "--format", "csv"}, exitHeld, []string{"bytes_base,bytes_delta,bytes_verdict", "w8a8,"}},
 		{[]string{"--baseline", "demo", "--format", "json"}, exitHeld, []string{`"against": {`, `"verdict": "same"`}},
 		{[]string{"--baseline", "none"}, exitUsage, []string{`run "none": not found`, "`slimlab runs` lists what there is"}},

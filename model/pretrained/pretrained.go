@@ -1,6 +1,7 @@
 // Package pretrained carries the small models that slimlab trained itself, embedded in the binary
-// as Hugging Face folders in bfloat16. The scenario pretrain trains such a
-// model anew, and `make pretrain` puts it in place of the one that is here.
+// as Hugging Face folders in bfloat16: recsys-fm, a foundation model for ranking, and
+// recsys-student, distilled from it. The scenario pretrain makes both, bit for bit on the same
+// kernels, and `make pretrain` puts what it made in place of those that are here.
 package pretrained
 
 import (
@@ -11,7 +12,7 @@ import (
 	"slimlab/internal/nearest"
 )
 
-//go:embed recsys-fm
+//go:embed recsys-fm recsys-student
 var files embed.FS
 
 // Names lists the embedded models.
