@@ -59,8 +59,9 @@ type RankingSummary struct {
 	CeilingHard, CeilingSoft lab.Measure
 	HeldOutHard, HeldOutSoft lab.Measure // means over held-out tasks; N 0 where there are none
 	HeldOutCeiling           lab.Measure // soft
-	// CeilingDelta is what the model falls short of the best possible prediction, as a share of what
-	// that has beyond a guess: (Soft − CeilingSoft) / (CeilingSoft − GuessAUC), of the same prompts.
+	// CeilingDelta is what the model falls short of the best possible prediction, as a share of
+	// what that has beyond a guess: (Soft − CeilingSoft) / (CeilingSoft − GuessAUC), of the
+	// same prompts.
 	CeilingDelta lab.Measure
 	Tasks        []TaskSummary
 }
