@@ -253,7 +253,7 @@ func (c *CellView) stage(e Event) {
 		}
 		s.Step, s.Total = e.Step, e.Total
 	}
-	if e.Text != "" {
+	if e.Text != "" || e.State == Running { // what a running stage says holds until it says more
 		s.Text, s.Reused = e.Text, s.Reused || e.Text == FromCache
 	}
 	if e.State.Over() {

@@ -74,7 +74,7 @@ type StageView struct {
 	Started float64
 	Moved   float64 // when Step changed last
 	Ended   float64 // 0 while it runs
-	Text    string  // the stage's last message: FromCache, an error
+	Text    string  // what the stage says now, or said last: FromCache, an error
 	Reused  bool    // its model was found made
 }
 

@@ -46,15 +46,17 @@ func TestReplayDrawsWhenItStops(t *testing.T) {
 	}
 }
 
-// A step in work that does not count its steps says what it says itself.
+// A step in work says what it says itself, as long as it does.
 func TestWhatAStepInWorkSays(t *testing.T) {
 	for want, step := range map[string]lab.Event{
-		"kd, loading the teacher": {Stage: "kd", Text: "loading the teacher"}, "kd": {Stage: "kd"}, "kd 3/9": {Stage: "kd", Text: "loading the teacher", Step: 3, Total: 9}, "": {},
+		"kd, loading the teacher": {Stage: "kd", Text: "loading the teacher"}, "kd": {Stage: "kd"}, "kd 3/9": {Stage: "kd", Step: 3, Total: 9}, "": {},
+		"kd 3/9, big: status 429, attempt 2 of 6": {Stage: "kd", Step: 3, Total: 9, Text: "big: status 429, attempt 2 of 6"},
 	} {
+		before := lab.Event{Kind: lab.KindCell, Time: 4, Cell: "c", State: lab.Running, Stage: step.Stage, Text: "what was before"}
 		step.Kind, step.Time, step.Cell, step.State = lab.KindCell, 5, "c", lab.Running
 		begin := lab.Event{Kind: lab.KindBegin, Begin: &lab.Begin{Run: "r", Scenario: "s", Rows: []string{"kd"}, Cells: []lab.Cell{{ID: "c", Seed: 1}}}}
 		s := newScript(t, 100, 30, Options{})
-		s.send(watchMsg{&session{id: "r", board: lab.Fold([]lab.Event{begin, step})}})
+		s.send(watchMsg{&session{id: "r", board: lab.Fold([]lab.Event{begin, before, step})}})
 		if line := strings.TrimSpace(s.line("● running")); !strings.HasSuffix(line, strings.TrimSpace("· "+want)) {
 			t.Errorf("%q, expected %q at its end", line, want)
 		}

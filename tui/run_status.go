@@ -130,10 +130,7 @@ func (r *runScreen) progress(v *lab.View) []string {
 	if first.Total > 0 {
 		at += fmt.Sprintf(" %d/%d", first.Step, first.Total)
 	}
-	// the text of a stage with steps may be that of what was before them, but where answers are
-	// sampled
-	said := first.Total == 0 || first.Find(first.Stage+".ended") != nil
-	if n := len(first.Stages); said && n > 0 && first.Stages[n-1].Text != "" {
+	if n := len(first.Stages); n > 0 && first.Stages[n-1].Text != "" {
 		at += ", " + text.Clean(first.Stages[n-1].Text)
 	}
 	if more > 0 {

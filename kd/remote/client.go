@@ -24,6 +24,7 @@ type client struct {
 	url    *url.URL
 	secret string
 	http   *http.Client
+	*outages
 }
 
 // newClient checks a Config and fills it.
@@ -40,7 +41,7 @@ func newClient(c Config) (client, error) {
 	if err != nil {
 		return client{}, err
 	}
-	return client{c, u, secret, &http.Client{Transport: c.Transport}}, nil
+	return client{c, u, secret, &http.Client{Transport: c.Transport}, &outages{config: &c, endpoint: u.Redacted()}}, nil
 }
 
 // request is the body of a call.
@@ -94,12 +95,17 @@ func (c *client) ask(ctx context.Context, r request) (lists []list, err error) {
 }
 
 // call sends a request, again where that may help, and has its answer read.
-func (c *client) call(ctx context.Context, request any, read func(answer io.Reader) error) error {
+func (c *client) call(ctx context.Context, request any, read func(answer io.Reader) error) (err error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	wait := firstWait
+	wait, again := firstWait, false // again: it was said that the request is sent again
+	defer func() {
+		if again {
+			c.ended(err)
+		}
+	}()
 	for attempt := 1; ; attempt++ {
 		named, err := c.once(ctx, body, read)
 		if err == nil {
@@ -108,7 +114,7 @@ func (c *client) call(ctx context.Context, request any, read func(answer io.Read
 		if ended := ctx.Err(); ended != nil {
 			return ended
 		}
-		if !again(err) {
+		if !passes(err) {
 			return c.named(err)
 		}
 		if attempt == c.config.Attempts {
@@ -118,6 +124,8 @@ func (c *client) call(ctx context.Context, request any, read func(answer io.Read
 			return c.named(fmt.Errorf("%w; it asks to wait for %v", err, named))
 		}
 		pause := max(named, time.Duration(float64(wait)*(0.5+c.config.Random()/2)))
+		c.failed(!again, attempt+1, pause, err)
+		again = true
 		if err := c.config.Sleep(ctx, pause); err != nil {
 			return err
 		}
@@ -125,9 +133,9 @@ func (c *client) call(ctx context.Context, request any, read func(answer io.Read
 	}
 }
 
-// again reports whether another attempt may do better: after statuses of a busy or broken server,
+// passes reports whether another attempt may do better: after statuses of a busy or broken server,
 // timeouts, and connections that fail or end early.
-func again(err error) bool {
+func passes(err error) bool {
 	var status *StatusError
 	var answer answerError
 	switch {

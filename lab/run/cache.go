@@ -238,6 +238,7 @@ func (t *training) buildCache(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
+		t.sayOutages()
 		if built.Resumed > 0 {
 			t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: %s: goes on after %d of %d examples, which an unfinished build had left", t.stage, c.title, built.Resumed, built.Examples))
 		}

@@ -105,7 +105,7 @@ func (t *training) checkKey() error {
 // endpoint is the config of the training's endpoint, whose tokens are compared with the student's.
 func (t *training) endpoint() remote.Config {
 	c := t.teaching.remote.config(t.teaching.vocab(t), t.objective)
-	c.Check, c.Sleep = tokenCheck(t.data.tokenizer), t.run.options.Sleep
+	c.Check, c.Sleep, c.Now, c.Outage = tokenCheck(t.data.tokenizer), t.run.options.Sleep, t.run.options.Now, t.outage
 	return c
 }
 

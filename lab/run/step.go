@@ -21,8 +21,9 @@ type worker struct {
 	models  map[string]*artifactModel // of loaded models and finished steps, by name
 	base    *measured                 // the baseline row, once it is measured
 	pending []*measured               // rows that were measured before the baseline
-	ticked  time.Time
-	held    []func() // release the artifacts of finished steps, which later ones read
+	at, of  int                       // how far progress was told that the stage is
+	ticked  time.Time                 // when that was emitted
+	held    []func()                  // release the artifacts of finished steps, which later ones read
 }
 
 // work does the cell's steps.
@@ -174,12 +175,18 @@ func (w *worker) warnings(texts []string) {
 
 // progress emits how far the cell is, at most ten times a second.
 func (w *worker) progress(step, total int, text string) {
+	w.at, w.of = step, total
 	now := w.run.options.Now()
 	if step < total && now.Sub(w.ticked) < 100*time.Millisecond {
 		return
 	}
 	w.ticked = now
-	w.run.emit(lab.Event{Kind: lab.KindCell, Cell: w.cell.ID, State: lab.Running, Stage: w.stage, Step: step, Total: total, Text: text})
+	w.progressNow(text)
+}
+
+// progressNow emits a text about the step that progress was told last.
+func (w *worker) progressNow(text string) {
+	w.run.emit(lab.Event{Kind: lab.KindCell, Cell: w.cell.ID, State: lab.Running, Stage: w.stage, Step: w.at, Total: w.of, Text: text})
 }
 
 func (w *worker) point(series string, step int, value float64) {

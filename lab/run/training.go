@@ -32,6 +32,7 @@ type training struct {
 	samples   Samples
 	of        recipe.Recipe
 	trial     *trial // of a search; nil where the training is the step's own
+	outages   outageLog
 }
 
 // trainFacts are stored with a trained model.
@@ -350,6 +351,7 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 		share := trainer.Spent().Teacher.Seconds() / max((took-before).Seconds(), 1e-9)
 		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: %s of the time went into the teacher's answers", t.stage, percent(share)))
 	}
+	t.sayOutages()
 	around.add(end())
 	facts = trainFacts{
 		Tokens: result.Last.Tokens, Seconds: took.Seconds(), Loss: result.Last.Loss, Run: t.run.ID, observed: around,

@@ -40,14 +40,19 @@ func (t *trial) begin(step int) {
 // show reports how far the search is.
 func (t *trial) show(step int, text string) {
 	s := t.search
-	of := fmt.Sprintf("trial %d of %d: %s", t.number, len(s.trials), t.settings)
+	s.progress(s.done+max(0, step-t.from), s.total, t.text(text))
+}
+
+// text names the trial before what is said of it.
+func (t *trial) text(text string) string {
+	of := fmt.Sprintf("trial %d of %d: %s", t.number, len(t.search.trials), t.settings)
 	if t.until < t.training.keys.Steps {
 		of += fmt.Sprintf(", to step %d", t.until)
 	}
 	if text != "" {
 		of += "; " + text
 	}
-	s.progress(s.done+max(0, step-t.from), s.total, of)
+	return of
 }
 
 // part begins a part of the trial, and returns what counts it as done.
