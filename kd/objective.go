@@ -3,7 +3,9 @@ package kd
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // SequenceLoss says what the loss over the whole sequence is.
@@ -71,12 +73,44 @@ func (o Objective) Validate() error {
 }
 
 // Formula writes the objective out, such as
-// "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]".
-func (o Objective) Formula() string {
-	if o.Hidden.used() {
-		return o.distributionFormula() + " + " + o.Hidden.formula()
+// "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]", for answers of all origins.
+func (o Objective) Formula() string { return o.FormulaOf(OfData, OfTeacher, OfStudent) }
+
+// FormulaOf writes out what the objective is where all answers are of these origins: without the
+// terms that others alone have.
+func (o Objective) FormulaOf(answers ...Origin) string {
+	own := slices.Contains(answers, OfStudent)
+	others := slices.ContainsFunc(answers, func(by Origin) bool { return by != OfStudent })
+	if o.Divergence == SkewPair && own != others {
+		o.Divergence = SkewForwardKL
+		if own {
+			o.Divergence = SkewReverseKL
+		}
 	}
-	return o.distributionFormula()
+	formula := o.distributionFormula()
+	if !others {
+		formula = o.sampleFormula()
+	}
+	if o.Hidden.used() {
+		return strings.TrimPrefix(formula+" + "+o.Hidden.formula(), "0 + ")
+	}
+	return formula
+}
+
+// SampleShare is the factor of the divergence where a student wrote all answers.
+func (o Objective) SampleShare() float64 { return (1 - o.Sequence) * (1 - o.ceShare()) }
+
+// sampleFormula is that of a student's own answers alone, which are no labels.
+func (o Objective) sampleFormula() string {
+	share := o.SampleShare()
+	o.CE, o.Sequence = 0, 0
+	switch share {
+	case 0:
+		return "0"
+	case 1:
+		return o.distributionFormula()
+	}
+	return number(share) + "·" + o.distributionFormula()
 }
 
 // distributionFormula writes out what is of the tokens' distributions.

@@ -80,6 +80,36 @@ func TestObjectiveFormula(t *testing.T) {
 	}
 }
 
+// TestFormulaOfAnswers has the terms of these answers alone, with the weights of the loss.
+func TestFormulaOfAnswers(t *testing.T) {
+	mixed := Objective{Divergence: ForwardKL, CE: 0.1, Sequence: 0.05}
+	pair := Objective{Divergence: SkewPair, Parameter: 0.1}
+	own, given := []Origin{OfStudent}, []Origin{OfData, OfTeacher}
+	for _, c := range []struct {
+		o       Objective
+		answers []Origin
+		want    string
+	}{
+		{mixed, own, "0.855·mean_A[KL(p‖q)]"},
+		{mixed, given, "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{mixed, []Origin{OfTeacher, OfStudent}, "0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]"},
+		{Objective{Divergence: ReverseKL, CE: 0.25, Sequence: 0.2, SequenceLoss: SequenceMixture, Temperature: 2, TimesT2: true}, own, "0.6·mean_A[4·KL(q^(1/2)‖p^(1/2))]"},
+		{Objective{Divergence: ForwardKL}, own, "mean_A[KL(p‖q)]"},
+		{Objective{Divergence: ForwardKL, Sequence: 1}, own, "0"},
+		{Objective{Divergence: ForwardKL, CE: 1, Hidden: HiddenLoss{Weight: 2}}, own, "2·mean_A[‖P·h_S − h_T‖²/‖h_T‖²; last states]"},
+		{pair, own, "mean_A[KL(q‖0.9p + 0.1q)]"},
+		{pair, given, "mean_A[KL(p‖0.1p + 0.9q)]"},
+		{pair, []Origin{OfData, OfStudent}, pair.Formula()},
+	} {
+		if got := c.o.FormulaOf(c.answers...); got != c.want {
+			t.Errorf("%+v on %v: formula %s, want %s", c.o, c.answers, got, c.want)
+		}
+		if got, want := c.o.weights(samples, counts{answers: 8, tokens: 20}), (weights{c.o.SampleShare() / 8, 0}); math.Abs(got.divergence-want.divergence) > 1e-15 || got.ce != 0 {
+			t.Errorf("%+v: weights of a sample's tokens %v, by its share %v", c.o, got, want)
+		}
+	}
+}
+
 func TestObjectiveValidate(t *testing.T) {
 	for _, o := range []Objective{
 		{Divergence: 99}, {Divergence: -1}, {Divergence: JSD}, {Divergence: SkewPair}, {Divergence: SkewForwardKL, Parameter: 1},

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"slimlab/kd"
 	"slimlab/lab"
@@ -26,6 +27,21 @@ type Samples struct {
 
 // IsZero reports a training without samples.
 func (s Samples) IsZero() bool { return s.Fraction == 0 && !s.Replay }
+
+// origins are those of the answers that a training learns from, but where a prompt has no room for
+// an answer.
+func (s Samples) origins() (answers []kd.Origin) {
+	if s.Fraction < 1 { // also with replay
+		answers = append(answers, kd.OfData)
+	}
+	if s.Fraction > 0 && s.Teacher > 0 {
+		answers = append(answers, kd.OfTeacher)
+	}
+	if s.Replay || s.Fraction > 0 && s.Teacher < 1 {
+		answers = append(answers, kd.OfStudent)
+	}
+	return answers
+}
 
 func (s Samples) describe() string {
 	switch {
@@ -69,6 +85,8 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 		bad("loss", "samples", "is %s, which takes samples of the whole distribution: expected samples without top_k and top_p", d.Loss)
 	case objective.Sampled() && s.Temperature == 0:
 		bad("loss", "samples", "is %s, and the samples are greedy, which are of no distribution: expected a temperature above 0", d.Loss)
+	case objective.SampleShare() == 0 && d.Hidden.IsZero() && slices.Equal(s.origins(), []kd.Origin{kd.OfStudent}):
+		bad("samples", "", "has the student's own answers alone, which are no labels, and ce %v and sequence %v leave the divergence no share: expected both below 1, or a fraction below 1", d.CE, d.Sequence)
 	case s.Speculative != 0 && s.Teacher != 0:
 		bad("samples", "", "has a teacher's share of %v and speculative %d, expected one of them: by speculative the teacher replaces tokens of the student's answers", s.Teacher, s.Speculative)
 	case objective.Divergence == kd.SampledReverseKL && s.Temperature != 1:

@@ -95,6 +95,33 @@ func TestOnPolicySteps(t *testing.T) {
 	}
 }
 
+// TestFormulaOfSamples: a step says what it minimises on the answers that it has.
+func TestFormulaOfSamples(t *testing.T) {
+	const mixed = "minimises 0.95·mean_A[0.9·KL(p‖q) + 0.1·CE] + 0.05·mean_S[CE]"
+	const own = "minimises 0.855·mean_A[KL(p‖q)]; its own answers are no labels: ce 0.1 and sequence 0.05 have no other effect than the factor"
+	for settings, want := range map[string]string{
+		"loss: fkl": mixed, "samples: { fraction: 1 }": own, "samples: { fraction: 1, speculative: 3 }": own, "samples: { fraction: 1, teacher: 1 }": mixed,
+		"samples: { fraction: 1, teacher: 0.5 }": mixed, "samples: { fraction: 0.5 }": mixed, "samples: { replay: true }": mixed,
+		"samples: { fraction: 1 }, ce: 0, sequence: 0":                  "minimises mean_A[KL(p‖q)]",
+		"loss: skew-pair:0.1, samples: { fraction: 1, teacher: 1 }":     "minimises 0.95·mean_A[0.9·KL(p‖0.1p + 0.9q) + 0.1·CE] + 0.05·mean_S[CE]",
+		"loss: skew-pair:0.1, samples: { replay: true, threshold: 0.5}": "0.9·(KL(p‖0.1p + 0.9q), on the student's answers KL(q‖0.9p + 0.1q))",
+	} {
+		plan := parse(t, fmt.Sprintf(onPolicy, "any.jsonl", settings), scenario.Options{})
+		d := plan.Cells[0].Point.Steps[2].Work.(*Distil)
+		objective, err := d.objective()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := "minimises " + (&training{samples: d.Samples}).formula(objective); got != want && !strings.Contains(got, want) || strings.Contains(got, "no labels") != (want == own) {
+			t.Errorf("%s: %s, expected %s", settings, got, want)
+		}
+	}
+	out := mustWork(t, newHome(t), parse(t, fmt.Sprintf(onPolicy, sums(t), "samples: { fraction: 1 }"), scenario.Options{}), Options{})
+	if !said(out.Board, "two "+own) {
+		t.Errorf("notes %v", out.Board.Snapshot().Notes)
+	}
+}
+
 // TestStoppedSamplingGoesOn: an on-policy training that is stopped between two saved states ends
 // with the figures of one that was not.
 func TestStoppedSamplingGoesOn(t *testing.T) {
@@ -174,6 +201,8 @@ func TestSamplesThatCannotBe(t *testing.T) {
 		"samples: { temperature: 1 }":                                                 "has no fraction",
 		"samples: { replay: true, fraction: 1 }":                                      "neither fraction nor teacher",
 		"loss: sampled-rkl, ce: 0, samples: { replay: true }":                         "expected samples: { fraction: 1 }",
+		"samples: { fraction: 1 }, ce: 1":                                             "leave the divergence no share: expected both below 1, or a fraction below 1",
+		"samples: { fraction: 1 }, sequence: 1":                                       "leave the divergence no share",
 		"samples: { fraction: 1, threshold: 0.5 }":                                    "expected replay: true",
 		"loss: weighted-rkl:0, samples: { fraction: 1 }":                              "a number above 0",
 		"samples: { fraction: 2 }":                                                    "fraction",

@@ -377,10 +377,20 @@ func (t *training) name() string {
 	return t.stage
 }
 
+// formula is what the steps minimise, by whose answers they learn from.
+func (t *training) formula(o kd.Objective) string {
+	answers := t.samples.origins()
+	text := o.FormulaOf(answers...)
+	if o.SampleShare() < 1 && slices.Equal(answers, []kd.Origin{kd.OfStudent}) {
+		text += fmt.Sprintf("; its own answers are no labels: ce %v and sequence %v have no other effect than the factor", o.CE, o.Sequence)
+	}
+	return text
+}
+
 // signal says what the steps minimise and what the teacher tells over the first batch. A teacher
 // that tells nothing ends the training before it takes time.
 func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.TrainConfig) error {
-	t.run.noteOnce(lab.Info, t.stage+" minimises "+config.Objective.Formula())
+	t.run.noteOnce(lab.Info, t.stage+" minimises "+t.formula(config.Objective))
 	for _, note := range config.Objective.Notes() {
 		t.run.noteOnce(lab.Warning, t.stage+": "+note)
 	}
