@@ -194,7 +194,7 @@ type request struct {
 // request asks for the answer to an example's prompt; ok is false where there is no room for one.
 func (s *Sampler) request(step, i int) (r request, ok bool) {
 	e := &s.batch[i]
-	prompt := promptOf(e)
+	prompt := Prompt(e)
 	room := min(s.options.MaxTokens, s.positions-prompt)
 	if prompt == 0 || room < 1 {
 		return r, false
@@ -206,9 +206,9 @@ func (s *Sampler) request(step, i int) (r request, ok bool) {
 	}}, true
 }
 
-// promptOf counts the tokens before the first answer that has a token with a loss: an answer all of
+// Prompt counts the tokens before the first answer that has a token with a loss: an answer all of
 // weight 0, such as an earlier turn of a conversation, is read.
-func promptOf(e *kd.Example) int {
+func Prompt(e *kd.Example) int {
 	begin := 0
 	for t, answer := range e.Answer {
 		if answer && (t == 0 || !e.Answer[t-1]) {

@@ -142,5 +142,8 @@ func (d *Distil) training(ctx context.Context, w *worker, s scenario.Step) (*tra
 	if err == nil && !d.Cache.IsZero() {
 		err = training.planCache(d.Cache)
 	}
+	if err == nil {
+		training.noteCuts(d)
+	}
 	return training, err
 }
