@@ -88,20 +88,15 @@ func newBuilder(j *Job) (*builder, error) {
 		return nil, fmt.Errorf("rows over %d tokens, expected 1 to the teacher's %d", j.Source.Vocab, j.Teacher.Vocab())
 	}
 	b := &builder{Job: j, encoder: newEncoder(j.Spec, j.Source.Vocab)}
-	order, seen := sha256.New(), map[key]bool{}
 	for i := range j.Examples {
-		e := &j.Examples[i]
-		if err := b.check(e); err != nil {
+		if err := b.check(&j.Examples[i]); err != nil {
 			return nil, fmt.Errorf("example %d: %w", i, err)
 		}
-		rows, k := rowsOf(e, j.Spec.Whole), keyOf(e, j.Spec.Whole)
-		if rows == 0 || seen[k] {
-			continue
-		}
-		seen[k] = true
+	}
+	b.keys, b.examples, b.built.Tokens = j.Spec.distinct(j.Examples)
+	order := sha256.New()
+	for _, k := range b.keys {
 		order.Write(k[:])
-		b.examples, b.keys = append(b.examples, e), append(b.keys, k)
-		b.built.Tokens += rows
 	}
 	b.built.Examples = len(b.keys)
 	h := Header{

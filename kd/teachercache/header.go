@@ -100,44 +100,6 @@ func ParseCodec(text string) (s Spec, err error) {
 	return s, s.Validate()
 }
 
-// RowBytes bounds what a row over a vocabulary takes in the file, without its share of
-// ExampleBytes. Draws of Sampled may be all of one token, or all of different ones.
-func (s Spec) RowBytes(vocab int) (least, most int) {
-	s = s.filled()
-	switch s.Codec {
-	case TopK:
-		k := min(s.K, vocab)
-		least = lengthOf(k) + 3*k // a distance of one byte, and a log-probability
-		if !s.DropTail {
-			least += 2
-		}
-		return least, least + longer(k, vocab)
-	case Sampled:
-		least = 1 + 3 + lengthOf(s.Draws)
-		n := min(s.Draws, vocab)
-		most = lengthOf(n) + 4*n + longer(n, vocab) + longer(n, s.Draws) // with a count of each
-		if s.Power != 1 {
-			least, most = least+4, most+4
-		}
-		return least, most
-	}
-	return 4 * vocab, 4 * vocab
-}
-
-// ExampleBytes bounds what an example takes beside its rows: its record's frame and its key.
-const ExampleBytes = entropyBytes + 4 + keySize + 2*5
-
-// lengthOf is the length of a number in the file.
-func lengthOf(n int) int { return len(binary.AppendUvarint(nil, uint64(n))) }
-
-// longer is how many bytes more than one each n numbers take at most, whose sum is at most total.
-func longer(n, total int) (bytes int) {
-	for bits := 7; total>>bits > 0; bits += 7 {
-		bytes += min(n, total>>bits)
-	}
-	return bytes
-}
-
 // CheckObjective reports why rows that are kept so cannot serve a loss: one at another temperature,
 // one that samples of a teacher do not serve, or one on answers that the student draws as it
 // learns.

@@ -9,28 +9,37 @@ import (
 	"slimlab/kernels"
 )
 
-// TestRowBytesBoundTheFile: of every codec, also where ids need two bytes and one token is drawn
-// many times; those of exact and top-k over a small vocabulary are its size.
-func TestRowBytesBoundTheFile(t *testing.T) {
+// TestFileBytesBoundTheFile: of every codec, of few and of many examples, equal ones among them, also
+// where ids need two bytes and one token is drawn many times. Those of exact and top-k over a small
+// vocabulary leave no more than the digits of numbers open.
+func TestFileBytesBoundTheFile(t *testing.T) {
 	all := specs()
 	all["sampled often"] = Spec{Codec: Sampled, Draws: 900, Seed: 1}
+	all["sampled once of p²"] = Spec{Codec: Sampled, Draws: 1, Power: 2, Seed: 1}
 	all["one token"] = Spec{Codec: TopK, K: 1}
+	all["all tokens"] = Spec{Codec: TopK, K: 700}
 	for name, spec := range all {
 		for _, vocab := range []int{kdtest.Vocab, 700} {
-			j := tinyJob(t, spec)
-			j.Source.Vocab = vocab
-			if vocab > kdtest.Vocab {
-				j.Teacher = kd.NewModelTeacher(kdtest.Model(t, vocab, 24, 2), kernels.Float32)
-			}
-			j.Examples = kdtest.Examples(30, vocab, 3)
-			c := built(t, j)
-			least, most := spec.RowBytes(vocab)
-			low, high := int64(c.Tokens*least), int64(c.Tokens*most+c.Examples*ExampleBytes+1024)
-			if c.Bytes < low || c.Bytes > high || least > most {
-				t.Errorf("%s, %d tokens: %d bytes, expected %d to %d", name, vocab, c.Bytes, low, high)
-			}
-			if exact := spec.Codec != Sampled && vocab < 128; exact && least != most {
-				t.Errorf("%s: %d to %d bytes a row, expected one size", name, least, most)
+			for _, n := range []int{1, 2, 30, 300} {
+				j := tinyJob(t, spec)
+				j.Source.Vocab = vocab
+				if vocab > kdtest.Vocab {
+					j.Teacher = kd.NewModelTeacher(kdtest.Model(t, vocab, 24, 2), kernels.Float32)
+				}
+				j.Examples = kdtest.Examples(n, vocab, 3)
+				j.Examples = append(j.Examples, j.Examples[:(n+1)/2]...)
+				count := spec.Count(j.Examples)
+				least, most, err := spec.FileBytes(j.Source, count)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := built(t, j)
+				if c.Bytes < least || c.Bytes > most || least > most || c.Tokens != count.Rows || c.Examples != count.Examples {
+					t.Errorf("%s, %d tokens, %d examples: %d bytes, expected %d to %d; %d rows of %d examples, counted %+v", name, vocab, n, c.Bytes, least, most, c.Tokens, c.Examples, count)
+				}
+				if one := spec.Codec != Sampled && vocab < 128; one && most-least > int64(8*count.Examples+12) {
+					t.Errorf("%s, %d examples: %d to %d bytes, expected nearly one size", name, n, least, most)
+				}
 			}
 		}
 	}

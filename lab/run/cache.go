@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -214,13 +215,15 @@ func (t *training) buildCache(ctx context.Context, dir string) error {
 	}
 	defer release()
 	name := filepath.Join(work, rowsFile)
-	least, most := t.cacheSize(c)
-	if err := t.room(c, least, most, already(name), t.run.home.Free()); err != nil {
-		return err
-	}
 	if !c.whole(name) {
+		if err := t.roomAbout(c, already(name), t.run.home.Free()); err != nil {
+			return err
+		}
 		examples, err := t.examples(ctx, c.examples)
 		if err != nil {
+			return err
+		}
+		if err := t.room(c, c.spec.Count(examples), already(name), t.run.home.Free()); err != nil {
 			return err
 		}
 		config := t.config(nil)
@@ -285,24 +288,31 @@ func (t *training) examples(ctx context.Context, n int) ([]kd.Example, error) {
 	return list[:n], nil
 }
 
-// sizeSample is how many examples say how many distributions the others have.
+// sizeSample is how many examples are counted before a run; of more it says how many distributions
+// they have.
 const sizeSample = 256
 
-// cacheSize estimates from some of the training's examples what the file takes.
-func (t *training) cacheSize(c *rowCache) (least, most float64) {
-	n := min(c.examples, sizeSample)
-	rows := 0
-	for i := range n {
-		e := t.data.Train(t.seed, i)
-		for at, answer := range e.Answer {
-			if answer || c.spec.Whole && at > 0 {
-				rows++
-			}
-		}
+// cacheSize bounds what the file takes: of more examples than sizeSample by the mean of those and
+// four standard errors.
+func (t *training) cacheSize(c *rowCache) (least, most int64, err error) {
+	examples := make([]kd.Example, min(c.examples, sizeSample))
+	var sum, squares float64
+	for i := range examples {
+		examples[i] = trainable(t.data.Train(t.seed, i))
+		rows := float64(c.spec.Count(examples[i : i+1]).Rows)
+		sum, squares = sum+rows, squares+rows*rows
 	}
-	low, high := c.spec.RowBytes(c.source.Vocab)
-	all := float64(c.examples) / float64(n)
-	return all * float64(rows*low), all * float64(rows*high+n*teachercache.ExampleBytes)
+	n, all := float64(len(examples)), float64(c.examples)
+	if c.examples <= sizeSample {
+		return c.spec.FileBytes(c.source, c.spec.Count(examples))
+	}
+	mean := sum / n
+	around := 4 * math.Sqrt(max(0, squares/n-mean*mean)*all*(1+all/n))
+	if least, _, err = c.spec.FileBytes(c.source, teachercache.Count{Examples: c.examples, Rows: int(max(0, all*mean-around))}); err != nil {
+		return 0, 0, err
+	}
+	_, most, err = c.spec.FileBytes(c.source, teachercache.Count{Examples: c.examples, Rows: int(math.Ceil(all*mean + around))})
+	return least, most, err
 }
 
 // already is the size of an unfinished file.
@@ -314,17 +324,48 @@ func already(name string) int64 {
 	return info.Size()
 }
 
+// roomAbout refuses, before all examples are made, a file for which the disk has by far no room.
+func (t *training) roomAbout(c *rowCache, already, free int64) error {
+	least, _, err := t.cacheSize(c)
+	if err == nil && free >= 0 && least-already > free && c.examples > sizeSample {
+		err = t.noRoom(c, "about "+report.Bytes(least), free)
+	}
+	return err
+}
+
 // room says how large the file will be, and refuses one that the disk has no room for: it compares
 // what it takes with the free bytes of the home, −1 where these are not known.
-func (t *training) room(c *rowCache, least, most float64, already, free int64) error {
-	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: of %d examples, about %s at most", t.stage, c.title, c.examples, report.Bytes(int64(most))))
+func (t *training) room(c *rowCache, n teachercache.Count, already, free int64) error {
+	least, most, err := c.spec.FileBytes(c.source, n)
+	if err != nil {
+		return err
+	}
+	different := ""
+	if n.Examples < c.examples {
+		different = fmt.Sprintf(" (%d different ones with answers)", n.Examples)
+	}
+	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: of %d examples%s, %d distributions, at most %s", t.stage, c.title, c.examples, different, n.Rows, report.Bytes(upwards(most))))
 	switch {
 	case free < 0:
-	case least-float64(already) > float64(free):
-		return fmt.Errorf("%s of %d examples take at least %s, and the home %s has %s free: expected another codec (top-k:12 takes about 40 bytes a token), fewer examples (data, steps), or a home on another disk (SLIMLAB_HOME)",
-			c.title, c.examples, report.Bytes(int64(least)), t.run.home.Folder, report.Bytes(free))
-	case most-float64(already) > float64(free):
-		t.run.noteOnce(lab.Warning, fmt.Sprintf("%s: %s may take %s, and the home has %s free", t.stage, c.title, report.Bytes(int64(most)), report.Bytes(free)))
+	case least-already > free:
+		return t.noRoom(c, "at least "+report.Bytes(least), free)
+	case most-already > free:
+		t.run.noteOnce(lab.Warning, fmt.Sprintf("%s: %s may take %s, and the home has %s free", t.stage, c.title, report.Bytes(upwards(most)), report.Bytes(free)))
 	}
 	return nil
+}
+
+func (t *training) noRoom(c *rowCache, takes string, free int64) error {
+	return fmt.Errorf("%s of %d examples take %s, and the home %s has %s free: expected another codec (top-k:12 takes about 40 bytes a token), fewer examples (data, steps), or a home on another disk (SLIMLAB_HOME)",
+		c.title, c.examples, takes, t.run.home.Folder, report.Bytes(free))
+}
+
+// upwards rounds a bound up to three digits, fewer than reports have, so that what is shown is one
+// too.
+func upwards(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 1000 {
+		unit *= 10
+	}
+	return (n + unit - 1) / unit * unit
 }

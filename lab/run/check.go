@@ -95,9 +95,9 @@ func (r *Run) prepared(ctx context.Context, j job, built map[string]bool) (bytes
 	if j.prepares == nil {
 		return 0, nil
 	}
-	key, bytes := j.prepares()
-	if key == "" || built[key] {
-		return 0, nil
+	key, bytes, err := j.prepares()
+	if err != nil || key == "" || built[key] {
+		return 0, err
 	}
 	switch _, release, err := r.find(ctx, key, "teacher's cache"); {
 	case err == nil:

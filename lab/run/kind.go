@@ -25,7 +25,7 @@ type job struct {
 	prepare func() error
 	// prepares says which artifact prepare makes, "" for none, and how many bytes it takes at most;
 	// it may be nil
-	prepares func() (key string, bytes int64)
+	prepares func() (key string, bytes int64, err error)
 	// built is called once the artifact is there, in the cell that built it; it may be nil
 	built func()
 	// trials says how many trainings a search is; 0 where the step is none

@@ -135,12 +135,12 @@ func (t *training) prepare(ctx context.Context) error {
 }
 
 // prepares says which artifact prepare makes, "" for none, and its size at most.
-func (t *training) prepares() (key string, bytes int64) {
+func (t *training) prepares() (key string, bytes int64, err error) {
 	if t.teaching == nil || t.teaching.cache == nil {
-		return "", 0
+		return "", 0, nil
 	}
-	_, most := t.cacheSize(t.teaching.cache)
-	return t.teaching.cache.of.Key(), int64(most)
+	_, most, err := t.cacheSize(t.teaching.cache)
+	return t.teaching.cache.of.Key(), most, err
 }
 
 // measures adds how fast the training was, and how large the file that it learned from.
