@@ -167,7 +167,37 @@ func (t *training) planCache(keys Cache) error {
 	}
 	c.title = fmt.Sprintf("rows of %s (%s)", t.teaching.name(), keys.text())
 	t.teaching.cache, t.of.Inputs["cache"] = c, c.of.Key()
+	t.noteDraws(spec)
 	return nil
+}
+
+// fewDraws of a row say little of it.
+const fewDraws = 10
+
+// noteDraws says what a divergence from draws is. Its expectation is the KL divergence only while the
+// student does not depend on the draws, which it learns; and with a power above 1 unlikely tokens
+// have weights p^(1−power) without bound.
+func (t *training) noteDraws(s teachercache.Spec) {
+	if s.Codec != teachercache.Sampled {
+		return
+	}
+	text := fmt.Sprintf("%s: its divergence is an estimate from draws, %d a token: it may be below 0, and falls below the KL divergence as the student learns these draws; metric kl has no such error", t.step.Name, s.Draws)
+	level, do := lab.Info, ""
+	if s.Draws < fewDraws {
+		level, do = lab.Warning, fmt.Sprintf("%d draws or more", fewDraws)
+	}
+	if s.Power > 1 {
+		level = lab.Warning
+		text += fmt.Sprintf("; power %v gives unlikely tokens weights without bound", s.Power)
+		if do != "" {
+			do += " and "
+		}
+		do += "power 1 or less"
+	}
+	if do != "" {
+		text += ": expected " + do
+	}
+	t.run.noteOnce(level, text)
 }
 
 // prepareCache makes the file of the teacher's distributions, or finds it.

@@ -455,6 +455,35 @@ func TestCachesThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestDrawsAreSaid: before the run a step that learns from draws says what its divergence is, and
+// warns of few draws and of a power above 1, with what would do.
+func TestDrawsAreSaid(t *testing.T) {
+	path := sums(t)
+	const estimate = "its divergence is an estimate from draws, "
+	for codec, want := range map[string]lab.Event{
+		"exact": {}, "top-k:1": {},
+		"sampled:50":                        {Level: lab.Info, Text: "two: " + estimate + "50 a token: it may be below 0, and falls below the KL divergence as the student learns these draws; metric kl has no such error"},
+		"{ codec: sampled:50, power: 0.5 }": {Level: lab.Info, Text: "no such error"},
+		"sampled:9":                         {Level: lab.Warning, Text: "no such error: expected 10 draws or more"},
+		"{ codec: sampled:10, power: 2 }":   {Level: lab.Warning, Text: "power 2 gives unlikely tokens weights without bound: expected power 1 or less"},
+		"{ codec: sampled:1, power: 1.5 }":  {Level: lab.Warning, Text: "power 1.5 gives unlikely tokens weights without bound: expected 10 draws or more and power 1 or less"},
+	} {
+		plan := parse(t, fmt.Sprintf(onPolicy, path, "cache: "+codec), scenario.Options{})
+		_, notes, err := Check(t.Context(), newHome(t), plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.DeleteFunc(notes, func(n lab.Event) bool { return !strings.Contains(n.Text, estimate) })
+		if len(found) != min(1, len(want.Text)) || len(found) == 1 && (found[0].Level != want.Level || !strings.HasSuffix(found[0].Text, want.Text)) {
+			t.Errorf("%s: notes %v, expected %v", codec, found, want)
+		}
+	}
+	out := mustWork(t, newHome(t), parse(t, fmt.Sprintf(onPolicy, path, "cache: sampled:2"), scenario.Options{}), Options{})
+	if !said(out.Board, "divergence, by the file's draws, ") {
+		t.Errorf("the first batch's divergence: %v", out.Board.Snapshot().Notes)
+	}
+}
+
 // TestSizeOfACache: the file is within the bound that a plan has and within the one that the run
 // shows, of few examples, which are counted, and of more, which are not.
 func TestSizeOfACache(t *testing.T) {

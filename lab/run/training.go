@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slimlab/kd"
+	"slimlab/kd/teachercache"
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
@@ -414,7 +415,11 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 	if t.data.eos >= 0 {
 		text += fmt.Sprintf("; %d answers end with %q", s.Ended, t.data.tokenizer.Token(t.data.eos))
 	}
-	t.run.noteOnce(lab.Info, fmt.Sprintf("%s; divergence %.4g nats an answer token, its gradient's norm %.3g", text, s.Divergence, s.GradNorm))
+	of := "divergence"
+	if t.teaching != nil && t.teaching.cache != nil && t.teaching.cache.spec.Codec == teachercache.Sampled {
+		of = "divergence, by the file's draws,"
+	}
+	t.run.noteOnce(lab.Info, fmt.Sprintf("%s; %s %.4g nats an answer token, its gradient's norm %.3g", text, of, s.Divergence, s.GradNorm))
 	if s.Equal {
 		t.run.noteOnce(lab.Warning, t.stage+": the teacher is the student, weight for weight: the divergence is 0 until the labels change the student")
 	}
