@@ -129,8 +129,8 @@ columns: [loss]
 func TestExpectedLabelsNeedAWorld(t *testing.T) {
 	text := fmt.Sprintf(onRecords, writeJSONL(t, ""))
 	text = strings.Replace(text, "steps: 3, batch: 4", "steps: 3, batch: 4, labels: expected", 1)
-	_, _, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{}))
-	if err == nil || !strings.Contains(err.Error(), "labels is expected, and the probabilities of this task's answers are not known") {
+	_, err := scenario.Parse("test.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
+	if err == nil || !strings.Contains(err.Error(), "labels is expected, and the probabilities of the answers of task jsonl are not known") {
 		t.Errorf("error %v", err)
 	}
 }

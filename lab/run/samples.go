@@ -60,6 +60,14 @@ func (s Samples) describe() string {
 // percent writes a share.
 func percent(share float64) string { return fmt.Sprintf("%.3g%%", 100*share) }
 
+// CheckTask implements scenario.TaskChecker.
+func (d *Distil) CheckTask(kind string, bad func(key, format string, args ...any)) {
+	d.Training.CheckTask(kind, bad)
+	if kind == "recsys" && !d.Samples.IsZero() {
+		bad("samples", "are of no use: the answers of task recsys are single tokens that stand within the prompt, expected a task whose answers are texts")
+	}
+}
+
 // Check implements scenario.Checker: what the samples of a loss must be.
 func (d *Distil) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	d.Training.Check(given, bad)
@@ -130,8 +138,6 @@ func (w *worker) checkSamples(s Samples) error {
 	switch {
 	case s.IsZero():
 		return nil
-	case w.data.recsys != nil:
-		return keyError{"samples", errors.New("are of no use: the answers of task recsys are single tokens that stand within the prompt, expected a task whose answers are texts")}
 	case w.data.eos < 0:
 		return keyError{"samples", errors.New("would never end: the tokenizer has no end token")}
 	}

@@ -75,6 +75,13 @@ type schedule string
 // IsZero reports the default.
 func (s schedule) IsZero() bool { return s == "" || s == "cosine" }
 
+// CheckTask implements scenario.TaskChecker.
+func (t *Training) CheckTask(kind string, bad func(key, format string, args ...any)) {
+	if kind != "recsys" && !t.TaskWeights.IsZero() {
+		bad("task_weights", "is %q, of task recsys, whose examples are of several tasks, and those of task %s are of one: expected none; a record of a file has its own by task.weight_field", t.TaskWeights, kind)
+	}
+}
+
 // Check implements scenario.Checker.
 func (t *Training) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
 	if t.Warmup > t.Steps {
@@ -100,6 +107,14 @@ func (t *Training) Packs() bool { return !t.Through.IsZero() }
 type Train struct {
 	Training
 	Labels labels `json:",omitzero" key:"labels" default:"drawn" omit:"default" one:"drawn|expected" doc:"expected: the loss on answer tokens is the divergence from the probabilities that task recsys drew them with, so that training has none of the noise of the draws"`
+}
+
+// CheckTask implements scenario.TaskChecker.
+func (t *Train) CheckTask(kind string, bad func(key, format string, args ...any)) {
+	t.Training.CheckTask(kind, bad)
+	if kind != "recsys" && t.Labels == "expected" {
+		bad("labels", "is expected, and the probabilities of the answers of task %s are not known: expected drawn, or task recsys", kind)
+	}
 }
 
 // trainVersion is that of the code below and of package kd: raise it when they compute other

@@ -196,7 +196,6 @@ func TestWeightsInPlans(t *testing.T) {
 	file := writeRecords(t, func(int) string { return `, "w": 1, "m": []` })
 	onFile := fmt.Sprintf(onWeights, file, "")
 	for _, c := range []struct{ text, want string }{
-		{strings.Replace(onFile, "steps: 6", `task_weights: "like feed=2", steps: 6`, 1), "task_weights are of task recsys, whose examples are of several tasks"},
 		{fmt.Sprintf(onWeights, file, ", weight_field: weight"), `weight_field is "weight", and none of 60 records has it`},
 		{fmt.Sprintf(onWeights, file, ", weight_field: m"), `own.jsonl:1: field "m" is [], expected 0, or a number`},
 		{fmt.Sprintf(onWeights, file, ", weight_field: w, mask_field: w"), `weight_field and mask_field are both "w"`},
@@ -208,7 +207,14 @@ func TestWeightsInPlans(t *testing.T) {
 			t.Errorf("error %v\nexpected %q", err, c.want)
 		}
 	}
-	for weights, want := range map[string]string{"like feed=x": `task_weights is "like feed=x": the weight of task "like feed" is "x"`, "share mail=1": "is held out", "a=1": "expected one of like feed"} {
+	for _, weights := range []string{"like feed=2", "clik=2", "=", "like feed=0"} { // whatever they are
+		text := strings.Replace(onFile, "steps: 6", fmt.Sprintf("task_weights: %q, steps: 6", weights), 1)
+		_, err := scenario.Parse("w.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
+		if want := fmt.Sprintf("task_weights is %q, of task recsys, whose examples are of several tasks, and those of task jsonl are of one", weights); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "expected one of") {
+			t.Errorf("error %v\nexpected %q", err, want)
+		}
+	}
+	for weights, want := range map[string]string{"like fed=2": `did you mean "like feed"?`, "like feed=x": `task_weights is "like feed=x": the weight of task "like feed" is "x"`, "share mail=1": "is held out", "a=1": "expected one of like feed"} {
 		text := strings.Replace(onWorld, "steps: 3", fmt.Sprintf("task_weights: %q, steps: 3", weights), 1)
 		_, err := scenario.Parse("w.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -33,6 +33,13 @@ type Checker interface {
 	Check(given func(key string) bool, bad func(key, with, format string, args ...any))
 }
 
+// TaskChecker is implemented by work with keys that are of some tasks alone. CheckTask calls bad for
+// each that is not of the point's, before Check is called: what is wrong with its value is then no
+// news.
+type TaskChecker interface {
+	CheckTask(kind string, bad func(key, format string, args ...any))
+}
+
 // Vocabulary is what exists: the kinds of steps, the names that fields can have, and what a run
 // measures.
 type Vocabulary struct {

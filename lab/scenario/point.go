@@ -243,11 +243,15 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 	if w, ok := s.Work.(Packer); ok {
 		packed[s.Name] = w.Packs()
 	}
+	bad := func(key, with, format string, args ...any) {
+		at, wayOut := body.cause(s.Name, key, with)
+		b.bad.add(at, "step %s's %s %s%s", s.Name, key, fmt.Sprintf(format, args...), wayOut)
+	}
+	if w, ok := s.Work.(TaskChecker); ok && b.bad.added == before {
+		w.CheckTask(p.Task.Kind, func(key, format string, args ...any) { bad(key, "", format, args...) })
+	}
 	if w, ok := s.Work.(Checker); ok && b.bad.added == before {
-		w.Check(func(key string) bool { return body.get(key) != nil }, func(key, with, format string, args ...any) {
-			at, wayOut := body.cause(s.Name, key, with)
-			b.bad.add(at, "step %s's %s %s%s", s.Name, key, fmt.Sprintf(format, args...), wayOut)
-		})
+		w.Check(func(key string) bool { return body.get(key) != nil }, bad)
 	}
 	p.Steps = append(p.Steps, s)
 }
