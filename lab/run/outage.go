@@ -57,7 +57,7 @@ func (t *training) again(text string) {
 	if t.trial != nil {
 		text = t.trial.text(text)
 	}
-	t.progressNow(text)
+	t.run.emit(t.far(text))
 }
 
 // sayOutages sums up outages of which not all are in notes.

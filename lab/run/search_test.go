@@ -526,6 +526,16 @@ func TestBudgets(t *testing.T) {
 			t.Errorf("%s: a check says %+v and\n%s", c.search, cells[0].Steps[1], said)
 		}
 	}
+	for search, want := range map[string]string{ // which of one trial would be none
+		`steps: 23, method: halving, over: "ce=0,0.1,0.2"`: "search.steps is 23, into which ce=0 fits and no other trial: there is nothing to choose, expected at least the 24 that two of them take, or no search",
+		`steps: 31, over: "ce=0,0.1"`:                      "expected at least the 32 that two of them take",
+		`steps: 12, over: "steps=30,10,16"`:                "search.steps is 12, into which steps=10 fits and no other trial: there is nothing to choose, expected at least the 26 that two of them take",
+	} {
+		_, _, err := Check(t.Context(), h, parse(t, fmt.Sprintf(tuned, model, "search: { "+search+" }"), scenario.Options{}))
+		if err == nil || !strings.HasPrefix(err.Error(), "test.yaml:9:") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, expected %q", search, err, want)
+		}
+	}
 	for method, want := range map[string][]string{
 		// the first rung has one trial, which the spent time leaves alone
 		"halving": {"learning_rate=0.01 trained", "learning_rate=0.02 left out", "learning_rate=0.03 left out"},

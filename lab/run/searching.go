@@ -128,6 +128,9 @@ func (x *search) budget() error {
 	if len(kept) == 0 {
 		return keyError{"search.steps", fmt.Errorf("is %d, and no trial has as few steps: the first has %d", x.keys.Steps, x.trials[0].training.keys.Steps)}
 	}
+	if len(kept) == 1 && len(left) > 0 {
+		return keyError{"search.steps", fmt.Errorf("is %d, into which %s fits and no other trial: there is nothing to choose, expected at least the %d that two of them take, or no search", x.keys.Steps, kept[0].settings, x.costOfTwo(kept[0], left))}
+	}
 	if len(left) > 0 {
 		x.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the search leaves out %d of %d trials, which do not fit into its %d steps: %s", x.step.Name, len(left), len(x.trials), x.keys.Steps, namesOf(left)))
 	}
@@ -136,6 +139,15 @@ func (x *search) budget() error {
 		t.number = i + 1
 	}
 	return nil
+}
+
+// costOfTwo is the least number of steps that a trial takes together with one of others.
+func (x *search) costOfTwo(first *trial, others []*trial) int {
+	if x.keys.Method == halving {
+		return halvingCost(2, first.training.keys.Steps)
+	}
+	least := slices.MinFunc(others, func(a, b *trial) int { return cmp.Compare(a.training.keys.Steps, b.training.keys.Steps) })
+	return first.training.keys.Steps + least.training.keys.Steps
 }
 
 func namesOf(trials []*trial) string {

@@ -181,12 +181,12 @@ func (w *worker) progress(step, total int, text string) {
 		return
 	}
 	w.ticked = now
-	w.progressNow(text)
+	w.run.emit(w.far(text))
 }
 
-// progressNow emits a text about the step that progress was told last.
-func (w *worker) progressNow(text string) {
-	w.run.emit(lab.Event{Kind: lab.KindCell, Cell: w.cell.ID, State: lab.Running, Stage: w.stage, Step: w.at, Total: w.of, Text: text})
+// far is how far progress was told that the cell is, with a text.
+func (w *worker) far(text string) lab.Event {
+	return lab.Event{Kind: lab.KindCell, Cell: w.cell.ID, State: lab.Running, Stage: w.stage, Step: w.at, Total: w.of, Text: text}
 }
 
 func (w *worker) point(series string, step int, value float64) {
