@@ -25,6 +25,7 @@ type measured struct {
 	// how the row's timings were taken
 	timings []lab.Timing
 	teacher *artifactModel // that the step distils from; nil: it is no distillation
+	taught  *teaching      // of a distillation
 	chosen  string         // by a search of the step; "" where there was none
 	tokens  string         // the artifact of what the row's model says of a few answers
 }
@@ -54,6 +55,7 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 		if err != nil {
 			return err
 		}
+		row.taught = teacher
 		if row.teacher = teacher.single(); row.teacher == nil && w.cell.Point.Evaluate.Tokens > 0 {
 			w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its teacher, %s, is not one model in memory of the same tokens: its tokens are compared with those of %s", s.Name, teacher.name(), w.run.plan.Scenario.Baseline))
 		}

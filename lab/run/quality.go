@@ -229,9 +229,19 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	}
 	f.Influence.Test = w.data.validationTest(settings.Validation)
 	f.OnKL.Test = f.Influence.Test
-	row.values["kl"], row.influence["kl"] = lab.Measure{Value: f.ForwardKL, N: f.Tokens}, f.OnKL
-	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens}, f.Influence
+	warning := w.otherTeacher(row)
+	row.values["kl"], row.influence["kl"] = lab.Measure{Value: f.ForwardKL, N: f.Tokens, Warning: warning}, f.OnKL
+	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens, Warning: warning}, f.Influence
 	return nil
+}
+
+// otherTeacher says that a row is compared with another model than the one that it learned from; ""
+// where it is not.
+func (w *worker) otherTeacher(row *measured) string {
+	if row.taught == nil || row.teacher != nil && row.teacher.key == w.base.key {
+		return ""
+	}
+	return fmt.Sprintf("compared with %s, not with its teacher %s", w.base.name, row.taught.name())
 }
 
 // agreementRecipe is all that decides how far a row agrees with the baseline.

@@ -13,6 +13,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/report"
 	"slimlab/lab/scenario"
 )
 
@@ -152,5 +153,37 @@ func TestHeadsOfSeveralTeachers(t *testing.T) {
 		if is != of.said {
 			t.Errorf("%d models: said %v, expected %v", len(of.models), is, of.said)
 		}
+	}
+}
+
+// TestComparedWithTheBaseline: KL and agreement are with the baseline, which a row whose teacher is
+// another one says at both, and no other row.
+func TestComparedWithTheBaseline(t *testing.T) {
+	s, data := serveFixed(t), sums(t)
+	text := strings.Replace(fmt.Sprintf(remoteSteps, data, s.folder, s.url, "", ""), "columns: [loss, kl]", "columns: [loss, kl, agreement]", 1)
+	text = strings.Replace(text, "evaluate:", `  - distil: { name: mixed, into: small, teachers: "big=1, near=2", steps: 2, batch: 4 }
+  - distil: { name: pupil, into: small, teacher: near, steps: 2, batch: 4 }
+  - train: { name: sft, into: small, steps: 2, batch: 4 }
+evaluate:`, 1)
+	out := mustWork(t, newHome(t), parse(t, text, scenario.Options{}), Options{Sleep: noWait})
+	want := map[string]string{
+		"base": "", "near": "", "sft": "",
+		"far":   "compared with base, not with its teacher tiny at " + s.url + "/v1",
+		"mixed": "compared with base, not with its teacher " + s.folder + "=1, near=2", "pupil": "compared with base, not with its teacher near",
+	}
+	for _, row := range out.Board.Snapshot().Rows {
+		for _, key := range []string{"loss", "kl", "agreement"} {
+			of := want[row.Name]
+			if key == "loss" {
+				of = ""
+			}
+			if m, ok := row.Metric(key); !ok || strings.Join(m.Warnings, "; ") != of {
+				t.Errorf("%s of %s: %q, expected %q", key, row.Name, m.Warnings, of)
+			}
+		}
+	}
+	var table strings.Builder
+	if err := report.Text(&table, out.Board.Snapshot(), 120); err != nil || !strings.Contains(table.String(), " compared with base, not with its teacher near\n") {
+		t.Errorf("the table lacks the footnote: %v\n%s", err, &table)
 	}
 }
