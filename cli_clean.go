@@ -151,7 +151,7 @@ func (p *program) clean(keep home.Keep, dryRun bool) (*cleaning, error) {
 			var used *store.InUseError
 			if err := p.home.Artifacts.Discard(e); errors.As(err, &used) {
 				c.keep(e)
-				c.Notes = append(c.Notes, "kept "+e.Name+": a run reads it")
+				c.Notes = append(c.Notes, "kept "+e.Name+": a run reads or makes it")
 				continue
 			} else if err != nil {
 				return nil, err

@@ -44,8 +44,9 @@ func flock(f *os.File, how int) error {
 // It waits while another holds it.
 func LockFolder(dir string) (release func(), err error) { return lockPath(dir, Lock) }
 
-// tryLockPath takes the lock of a folder or file, and returns ErrLocked where another holds it.
-func tryLockPath(name string) (release func(), err error) { return lockPath(name, TryLock) }
+// TryLockPath takes the lock of a folder or file, and returns ErrLocked where another holds it. It
+// lasts until release is called or the process ends.
+func TryLockPath(name string) (release func(), err error) { return lockPath(name, TryLock) }
 
 func lockPath(name string, lock func(*os.File) error) (release func(), err error) {
 	f, err := os.Open(name)

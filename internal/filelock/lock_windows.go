@@ -45,8 +45,8 @@ func lockByte(f *os.File, flags uint32) error {
 // LockFolder does nothing: Windows locks no folders.
 func LockFolder(string) (release func(), err error) { return func() {}, nil }
 
-// tryLockPath fails: Windows locks no folders.
-func tryLockPath(string) (release func(), err error) { return nil, errors.ErrUnsupported }
+// TryLockPath fails with errors.ErrUnsupported: Windows locks no folders.
+func TryLockPath(string) (release func(), err error) { return nil, errors.ErrUnsupported }
 
 // FolderLocked takes a folder of the last days for one that is in use.
 func FolderLocked(_ *os.File, info fs.FileInfo) bool {

@@ -69,7 +69,7 @@ func acquire(name string, makeFolders bool, lock func(*os.File) error) (*Target,
 	t := &Target{Path: path}
 	err = t.acquire(makeFolders, lock)
 	if (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) && info != nil {
-		if release, e := tryLockPath(path); e == nil || errors.Is(e, ErrLocked) {
+		if release, e := TryLockPath(path); e == nil || errors.Is(e, ErrLocked) {
 			t.release, err = release, e
 		}
 	}

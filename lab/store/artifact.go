@@ -18,7 +18,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"slimlab/internal/atomicfile"
-	"slimlab/internal/filelock"
 	"slimlab/internal/msgpackread"
 	"slimlab/lab/recipe"
 )
@@ -103,7 +102,7 @@ func (a *Artifacts) prepare() error {
 		entries, _ := os.ReadDir(a.dir) // what stays is cleared another time
 		for _, e := range entries {
 			if strings.HasPrefix(e.Name(), temp) && !inUse(filepath.Join(a.dir, e.Name())) {
-				os.RemoveAll(filepath.Join(a.dir, e.Name()))
+				_ = dropTemp(filepath.Join(a.dir, e.Name()))
 			}
 		}
 	})
@@ -156,10 +155,7 @@ func (a *Artifacts) begin(key string) (work string, release func(), err error) {
 	if err := a.prepare(); err != nil {
 		return "", nil, err
 	}
-	if work, err = os.MkdirTemp(a.dir, temp+key[:12]+"-"); err == nil {
-		release, err = filelock.LockFolder(work)
-	}
-	if err != nil {
+	if work, release, err = a.makeTemp(temp + key[:12] + "-"); err != nil {
 		return "", nil, fmt.Errorf("artifact %.12s: %w", key, err)
 	}
 	return work, release, nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -435,7 +436,7 @@ func TestConditions(t *testing.T) {
 	want := map[string]Condition{put("a", metaFormat): Complete, put("b", 0): OldFormat, put("c", metaFormat+1): NewFormat}
 	want[folder(temp+"old")], want[folder(temp+"mine")] = Unfinished, InUse
 	want[folder(aside+of("x").Key())], want[folder(of("y").Key())], want[folder("notes")] = Damaged, Damaged, Foreign
-	want[temp+"new"] = InUse // perhaps its process is about to lock it
+	want[temp+"new"] = Unfinished // however new it is
 	if err := os.Mkdir(filepath.Join(a.dir, temp+"new"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +468,15 @@ func TestConditions(t *testing.T) {
 	a = OpenArtifacts(a.dir) // another process
 	want[put("d", metaFormat)] = Complete
 	delete(want, temp+"old")
+	delete(want, temp+"new")
 	check("after the next put")
+	var used *InUseError
+	if err := a.Discard(Entry{Name: temp + "mine"}); !errors.As(err, &used) {
+		t.Errorf("what a living process makes is discarded: %v", err)
+	}
+	release()
+	want[temp+"mine"] = Unfinished
+	check("after its process")
 	for name := range want {
 		if err := a.Discard(Entry{Name: name}); err != nil {
 			t.Error(err)
@@ -476,6 +485,53 @@ func TestConditions(t *testing.T) {
 	if left, _ := os.ReadDir(a.dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+}
+
+// TestCleaningBesideMaking: what one process makes no other takes for left behind, at no moment.
+func TestCleaningBesideMaking(t *testing.T) {
+	a := artifacts(t)
+	var makers, cleaners sync.WaitGroup
+	over := make(chan struct{})
+	for range 3 {
+		cleaners.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				of := OpenArtifacts(a.dir)
+				if err := of.prepare(); err != nil { // which clears
+					t.Error(err)
+				}
+				entries, err := of.Entries()
+				if err != nil {
+					t.Error(err)
+				}
+				var used *InUseError
+				for _, e := range entries {
+					if !e.Useless() {
+						continue
+					}
+					if err := of.Discard(e); err != nil && !errors.As(err, &used) {
+						t.Errorf("%s, %s: %v", e.Name, e.Condition, err)
+					}
+				}
+			}
+		})
+	}
+	for maker := range 4 {
+		makers.Go(func() {
+			for i := range 25 {
+				if _, err := OpenArtifacts(a.dir).Put(of(strconv.Itoa(100*maker+i)), Label{}, model); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	makers.Wait()
+	close(over)
+	cleaners.Wait()
 }
 
 // TestAlone: one process at a time makes an artifact; another one says once that it waits, goes on

@@ -148,28 +148,63 @@ func (a *Artifacts) Discard(e Entry) error {
 	if validKey.MatchString(e.Name) {
 		return a.Remove(e.Name)
 	}
+	path := filepath.Join(a.dir, filepath.Base(e.Name))
 	if key, ok := strings.CutPrefix(e.Name, partial); ok {
-		return a.dropPartial(filepath.Join(a.dir, filepath.Base(e.Name)), key)
+		return a.dropPartial(path, key)
 	}
-	if err := os.RemoveAll(filepath.Join(a.dir, filepath.Base(e.Name))); err != nil {
+	if strings.HasPrefix(e.Name, temp) {
+		return dropTemp(path)
+	}
+	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("artifacts: %w", err)
 	}
 	return nil
 }
 
-// begun is how long a folder may be there before its process holds its lock.
-const begun = 10 * time.Second
-
-// inUse reports whether a living process may be making an artifact in a folder.
-func inUse(dir string) bool {
-	info, err := os.Stat(dir)
-	if err != nil || time.Since(info.ModTime()) < begun {
-		return err == nil
+// makeTemp makes a folder and locks it. What removes such folders holds their locks, so that one that
+// was removed before it was locked is gone, and another is made.
+func (a *Artifacts) makeTemp(pattern string) (dir string, release func(), err error) {
+	for {
+		if dir, err = os.MkdirTemp(a.dir, pattern); err != nil {
+			return "", nil, err
+		}
+		if release, err = filelock.LockFolder(dir); absent(err) {
+			continue
+		} else if err != nil {
+			return "", nil, err
+		}
+		if _, err = os.Stat(dir); !absent(err) {
+			return dir, release, err
+		}
+		release()
 	}
+}
+
+// dropTemp removes what a killed process left of its making. What a living one makes is an
+// InUseError.
+func dropTemp(path string) error {
+	release, err := filelock.TryLockPath(path)
+	switch {
+	case absent(err):
+		return nil
+	case errors.Is(err, filelock.ErrLocked):
+		return &InUseError{strings.TrimPrefix(filepath.Base(path), temp)}
+	case err == nil:
+		defer release()
+	} // else there are no locks here, and age alone says that nobody makes it
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("artifacts: %w", err)
+	}
+	return nil
+}
+
+// inUse reports whether a living process is making an artifact in a folder.
+func inUse(dir string) bool {
 	f, err := os.Open(dir)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return filelock.FolderLocked(f, info)
+	info, err := f.Stat()
+	return err == nil && filelock.FolderLocked(f, info)
 }

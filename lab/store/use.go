@@ -105,10 +105,11 @@ func (a *Artifacts) Remove(key string) error {
 		}
 	}
 	// Under another name first: a kill in the middle must not leave half an artifact under its key.
-	gone, err := os.MkdirTemp(a.dir, temp)
+	gone, release, err := a.makeTemp(temp)
 	if err != nil {
 		return fmt.Errorf("artifact %.12s: %w", key, err)
 	}
+	defer release()
 	defer os.RemoveAll(gone)
 	if err := os.Rename(dir, filepath.Join(gone, key)); err != nil {
 		return fmt.Errorf("artifact %.12s: %w", key, err)
