@@ -337,3 +337,24 @@ func BenchmarkApply(b *testing.B) {
 		})
 	}
 }
+
+// TestWhyThereAreNoTokens: of a row of a run says why, and what to do.
+func TestWhyThereAreNoTokens(t *testing.T) {
+	rows := func(state State, done int, tokens ...string) *View {
+		v := &View{State: state}
+		for i, key := range tokens {
+			v.Rows = append(v.Rows, TableRow{Name: fmt.Sprintf("row%d", i), Done: done, Tokens: []string{key}})
+		}
+		return v
+	}
+	for want, v := range map[string]*View{
+		"it has not been measured yet":                       rows(Running, 0, ""),
+		"it was not measured: run the scenario again":        rows(Failed, 0, ""),
+		"as the baseline is; take another row, such as row1": rows(Done, 1, "", "key"),
+		"run the scenario with --set evaluate.tokens=4":      rows(Done, 1, "", ""),
+	} {
+		if got := v.NoTokens(&v.Rows[0]); !strings.Contains(got, want) {
+			t.Errorf("%q, expected %q", got, want)
+		}
+	}
+}

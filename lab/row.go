@@ -304,7 +304,12 @@ func (v *View) NoTokens(row *TableRow) string {
 	case row.Done == 0 && !v.State.Over():
 		return "it has not been measured yet"
 	case row.Done == 0:
-		return "it was not measured"
+		return "it was not measured: run the scenario again"
 	}
-	return "it is compared with no other model, as the baseline is; or evaluate.tokens is 0, or the run is of an earlier version"
+	for i := range v.Rows {
+		if slices.ContainsFunc(v.Rows[i].Tokens, func(key string) bool { return key != "" }) {
+			return fmt.Sprintf("it is compared with no other model, as the baseline is; take another row, such as %s", v.Rows[i].Name)
+		}
+	}
+	return "no row of the run has any: there is the baseline alone, or evaluate.tokens is 0, or the run is of an earlier version; run the scenario with --set evaluate.tokens=4"
 }

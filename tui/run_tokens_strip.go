@@ -60,7 +60,9 @@ func (p *tokensPane) stripLines(e *tokenview.Example, y, width, height int) []st
 		for i := from; i < to; i++ {
 			word, paint := "", p.theme.dim
 			if labels {
-				word = text.Cut(text.Clean(string(answers[i].Text)), column-1)
+				if word = text.Cut(text.Clean(string(answers[i].Text)), column-1); strings.TrimSpace(word) == "" {
+					word = "·"
+				}
 			}
 			if i == p.token {
 				paint = p.theme.bold

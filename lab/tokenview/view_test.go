@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -122,4 +123,28 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWhiteSpaceIsSeen: a token of white space, or with some at an end, stands in quotes in a table,
+// also among the likeliest; CSV has texts as they are.
+func TestWhiteSpaceIsSeen(t *testing.T) {
+	for text, want := range map[Text]string{"a": "a", "a b": "a b", " a": "' a'", "a ": "'a '", " ": "' '", "\u00a0": "'\u00a0'", "": "''"} {
+		if got := text.Shown(); got != want {
+			t.Errorf("%q is shown as %s, expected %s", string(text), got, want)
+		}
+	}
+	at := &Position{Top: []Candidate{{1, " ", 0.5, 0.25}, {2, " a", 0.25, 0.5}}}
+	r := Row{Seeds: []Seed{{1, &View{Examples: []Example{{Tokens: []Token{{7, "x", nil}, {1, " ", at}, {9, " ", nil}, {2, "b", at}}}}}}}}
+	var table, list bytes.Buffer
+	if err := errors.Join(r.Write("table", &table), r.Write("csv", &list)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n  x      ' '    ' ' 0.500, ' a' 0.250  ' a' 0.500, ' ' 0.250 ", "\n  ' '    b "} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, &table)
+		}
+	}
+	if !strings.Contains(list.String(), ",1, ,") && !strings.Contains(list.String(), `,1," ",`) {
+		t.Errorf("CSV has another text:\n%s", &list)
+	}
 }

@@ -127,15 +127,30 @@ func (e *Example) write(b *strings.Builder) {
 			read += string(one.Text)
 			continue
 		}
-		cells := []string{string(one.Text), likeliest(p, false), likeliest(p, true),
+		cells := []string{one.Text.Shown(), likeliest(p, false), likeliest(p, true),
 			Nats(p.KL), Probability(p.Teacher), Probability(p.Student), strconv.Itoa(p.TeacherRank), strconv.Itoa(p.StudentRank)}
 		if apart {
-			cells = append([]string{end(read, readShown)}, cells...)
+			cells = append([]string{Text(end(read, readShown)).shownIn("")}, cells...)
 		}
 		t.Add(cells...)
 		read = ""
 	}
 	b.WriteString(t.Text())
+}
+
+// Shown is the text on a line, in quotes where white space at an end would not be seen.
+func (t Text) Shown() string { return t.shownIn("''") }
+
+// shownIn is Shown, with what stands for no text.
+func (t Text) shownIn(nothing string) string {
+	line := visible.Line(string(t))
+	switch {
+	case line == "":
+		return nothing
+	case strings.TrimSpace(line) != line:
+		return "'" + line + "'"
+	}
+	return line
 }
 
 // end is the last n characters of a text, behind an ellipsis where there are more.
@@ -182,7 +197,7 @@ func likeliest(p *Position, ofStudent bool) string {
 		if ofStudent {
 			x = c.Student
 		}
-		parts = append(parts, visible.Line(string(c.Text))+" "+Probability(x))
+		parts = append(parts, c.Text.Shown()+" "+Probability(x))
 	}
 	return strings.Join(parts, ", ")
 }
