@@ -38,8 +38,8 @@ type Config struct {
 	// training: the endpoint has other tokens. It is called by several goroutines at a time
 	Check func(id int64, text string) error
 
-	// Outage, if it is not nil, is told each time that a request is to be sent again, before the wait,
-	// and when none has to be any more. Its calls are one at a time, by several goroutines
+	// Outage, if it is not nil, is told each time that a request is to be sent again, before the
+	// wait, and when none has to be any more. Its calls are one at a time, by several goroutines
 	Outage func(Outage)
 
 	Concurrent int           // requests at a time; 0 is 8

@@ -15,10 +15,10 @@
 // for losses that are estimated from the student's own tokens, where they differ by rounding. A
 // step's examples are asked for at once, a bounded number of requests at a time. Statuses 429 and
 // 5xx, timeouts and cut connections are tried again, after times that grow and differ, or that the
-// endpoint names, which Config.Outage is told; anything else ends at once, with an error that names the URL, the status and the
-// beginning of the body. An answer is bounded in bytes, positions, tokens and depth. A loss that
-// the endpoint's form cannot serve is refused before the first step. The key comes from an
-// environment variable, and no error or note has it.
+// endpoint names, which Config.Outage is told; anything else ends at once, with an error that names
+// the URL, the status and the beginning of the body. An answer is bounded in bytes, positions,
+// tokens and depth. A loss that the endpoint's form cannot serve is refused before the first step.
+// The key comes from an environment variable, and no error or note has it.
 //
 // The package leaves out sampling, text, and answers kept from one step to the next.
 package remote

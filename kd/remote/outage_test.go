@@ -13,8 +13,8 @@ import (
 	"slimlab/kd/kdtest"
 )
 
-// TestOutagesAreTold: each attempt that follows a failure with its wait and the reason, and once that
-// the endpoint answers again; however many requests wait, they are one outage.
+// TestOutagesAreTold: each attempt that follows a failure with its wait and the reason, and once
+// that the endpoint answers again; however many requests wait, they are one outage.
 func TestOutagesAreTold(t *testing.T) {
 	server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
 	fails := func(n int) bool { return n == 2 || n == 3 || n == 5 }

@@ -66,8 +66,8 @@ const (
 	orderDigits = 64        // of a SHA-256
 )
 
-// rowBytes bounds what a row over a vocabulary takes in the file. Draws of Sampled may be all of one
-// token, or all of different ones.
+// rowBytes bounds what a row over a vocabulary takes in the file. Draws of Sampled may be all of
+// one token, or all of different ones.
 func (s Spec) rowBytes(vocab int) (least, most int) {
 	s = s.filled()
 	switch s.Codec {

@@ -9,9 +9,9 @@ import (
 	"slimlab/kernels"
 )
 
-// TestFileBytesBoundTheFile: of every codec, of few and of many examples, equal ones among them, also
-// where ids need two bytes and one token is drawn many times. Those of exact and top-k over a small
-// vocabulary leave no more than the digits of numbers open.
+// TestFileBytesBoundTheFile: of every codec, of few and of many examples, equal ones among them,
+// also where ids need two bytes and one token is drawn many times. Those of exact and top-k over a
+// small vocabulary leave no more than the digits of numbers open.
 func TestFileBytesBoundTheFile(t *testing.T) {
 	all := specs()
 	all["sampled often"] = Spec{Codec: Sampled, Draws: 900, Seed: 1}

@@ -174,9 +174,9 @@ func (t *training) planCache(keys Cache) error {
 // fewDraws of a row say little of it.
 const fewDraws = 10
 
-// noteDraws says what a divergence from draws is. Its expectation is the KL divergence only while the
-// student does not depend on the draws, which it learns; and with a power above 1 unlikely tokens
-// have weights p^(1−power) without bound.
+// noteDraws says what a divergence from draws is. Its expectation is the KL divergence only while
+// the student does not depend on the draws, which it learns; and with a power above 1 unlikely
+// tokens have weights p^(1−power) without bound.
 func (t *training) noteDraws(s teachercache.Spec) {
 	if s.Codec != teachercache.Sampled {
 		return

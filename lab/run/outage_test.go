@@ -32,9 +32,9 @@ func notesWith(b *lab.Board, text string) (notes []lab.Note) {
 	return notes
 }
 
-// TestOutageIsShown: while an endpoint does not answer, the progress names it, the attempt, the wait
-// and the reason, and nothing of that afterwards; notes say that it does not answer, and that it
-// does again, once. In a search and a cache's build too.
+// TestOutageIsShown: while an endpoint does not answer, the progress names it, the attempt, the
+// wait and the reason, and nothing of that afterwards; notes say that it does not answer, and that
+// it does again, once. In a search and a cache's build too.
 func TestOutageIsShown(t *testing.T) {
 	s, data := serveFixed(t), sums(t)
 	for keys, progress := range map[string]string{

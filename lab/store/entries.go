@@ -161,8 +161,8 @@ func (a *Artifacts) Discard(e Entry) error {
 	return nil
 }
 
-// makeTemp makes a folder and locks it. What removes such folders holds their locks, so that one that
-// was removed before it was locked is gone, and another is made.
+// makeTemp makes a folder and locks it. What removes such folders holds their locks, so that one
+// that was removed before it was locked is gone, and another is made.
 func (a *Artifacts) makeTemp(pattern string) (dir string, release func(), err error) {
 	for {
 		if dir, err = os.MkdirTemp(a.dir, pattern); err != nil {

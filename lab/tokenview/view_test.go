@@ -125,8 +125,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestWhiteSpaceIsSeen: a token of white space, or with some at an end, stands in quotes in a table,
-// also among the likeliest; CSV has texts as they are.
+// TestWhiteSpaceIsSeen: a token of white space, or with some at an end, stands in quotes in a
+// table, also among the likeliest; CSV has texts as they are.
 func TestWhiteSpaceIsSeen(t *testing.T) {
 	for text, want := range map[Text]string{"a": "a", "a b": "a b", " a": "' a'", "a ": "'a '", " ": "' '", "\u00a0": "'\u00a0'", "": "''"} {
 		if got := text.Shown(); got != want {
