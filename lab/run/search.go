@@ -419,6 +419,19 @@ func (s *Search) checkTrials(work trainingWork, axes []axis, bad func(key, with,
 	}
 }
 
+// Replaced implements scenario.Replacer: the keys that a search goes over, by what it tries.
+func (t *Training) Replaced() map[string]string {
+	if t.Search.IsZero() {
+		return nil
+	}
+	tried := map[string]string{}
+	for part := range strings.SplitSeq(t.Search.Over, ";") {
+		key, values, _ := strings.Cut(part, "=")
+		tried[strings.TrimSpace(key)] = "searched: " + strings.ReplaceAll(values, " ", "")
+	}
+	return tried
+}
+
 // describe is a part of a step's description.
 func (s *Search) describe() string {
 	if s.IsZero() {

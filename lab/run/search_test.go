@@ -721,3 +721,26 @@ func TestSearchWithACache(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchedSettings: the settings of a scenario have what a search goes over in place of values
+// that no training uses, and all others as without it.
+func TestSearchedSettings(t *testing.T) {
+	of := func(settings string) map[string]string {
+		plan := parse(t, fmt.Sprintf(tuned, "pretrained:recsys-fm", settings), scenario.Options{})
+		values := map[string]string{}
+		for _, one := range plan.Scenario.Resolved() {
+			values[one.Key] = one.Value
+		}
+		return values
+	}
+	plain, searched := of("ce: 0.2"), of(`ce: 0.2, search: { over: "learning_rate = 1e-3, 2e-3; clip=0.5..2", method: random, trials: 3 }`)
+	want := map[string]string{"kd.learning_rate": "searched: 1e-3,2e-3", "kd.clip": "searched: 0.5..2"}
+	for key, value := range plain {
+		if of, is := want[key]; is && searched[key] != of || !is && !strings.HasPrefix(key, "kd.search.") && searched[key] != value {
+			t.Errorf("%s is %q with a search, %q without, expected %q", key, searched[key], value, of)
+		}
+	}
+	if plain["kd.learning_rate"] == "" || plain["kd.clip"] == "" || plain["kd.ce"] != "0.2" {
+		t.Errorf("without a search: %v", plain)
+	}
+}

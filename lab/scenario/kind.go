@@ -33,12 +33,16 @@ type Checker interface {
 	Check(given func(key string) bool, bad func(key, with, format string, args ...any))
 }
 
-// TaskChecker is implemented by work with keys that are of some tasks alone. CheckTask calls bad for
-// each that is not of the point's, before Check is called: what is wrong with its value is then no
-// news.
+// TaskChecker is implemented by work with keys that are of some tasks alone. CheckTask calls bad
+// for each that is not of the point's, before Check is called: what is wrong with its value is then
+// no news.
 type TaskChecker interface {
 	CheckTask(kind string, bad func(key, format string, args ...any))
 }
+
+// Replacer is implemented by work of which some settings are not used, since it goes over others in
+// their place: a search over numbers of a training. Replaced has those by their keys.
+type Replacer interface{ Replaced() map[string]string }
 
 // Vocabulary is what exists: the kinds of steps, the names that fields can have, and what a run
 // measures.

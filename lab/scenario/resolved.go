@@ -56,7 +56,14 @@ func (r *resolved) point(p *Point) {
 	}
 	for _, step := range p.Steps {
 		r.add(step.Name+".kind", step.Kind)
+		var replaced map[string]string
+		if w, ok := step.Work.(Replacer); ok {
+			replaced = w.Replaced()
+		}
 		for _, one := range step.Settings() {
+			if by, is := replaced[one.Key]; is {
+				one.Value = by
+			}
 			r.add(step.Name+"."+one.Key, one.Value)
 		}
 	}
