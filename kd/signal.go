@@ -35,7 +35,9 @@ var ErrNoSignal = errors.New("the teacher teaches nothing")
 // when no gradient comes from a teacher that is not the student itself. end is the token that ends
 // an answer; −1 is none. It is for one rank alone.
 func (t *Trainer) Signal(ctx context.Context, end int32) (Signal, error) {
+	spent, waited := t.spent, t.loss.spent
 	s, err := t.signal(ctx, end)
+	t.spent, t.loss.spent = spent, waited // which are of steps
 	if err != nil {
 		return s, fmt.Errorf("first batch: %w", err)
 	}

@@ -62,6 +62,9 @@ func TestSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := tr.Signal(t.Context(), examples[0].Tokens[len(examples[0].Tokens)-1])
+		if tr.Spent() != (Spent{}) {
+			t.Errorf("%s: the steps have spent %v before the first", c.what, tr.Spent())
+		}
 		if c.want == "" {
 			if err != nil || s.Equal != (c.what == "the student's equal") || (s.Divergence == 0) != s.Equal || (s.GradNorm == 0) != s.Equal {
 				t.Errorf("%s: %+v, %v", c.what, s, err)
