@@ -78,7 +78,7 @@ func (s schedule) IsZero() bool { return s == "" || s == "cosine" }
 // CheckTask implements scenario.TaskChecker.
 func (t *Training) CheckTask(kind string, bad func(key, format string, args ...any)) {
 	if kind != "recsys" && !t.TaskWeights.IsZero() {
-		bad("task_weights", "is %q, of task recsys, whose examples are of several tasks, and those of task %s are of one: expected none; a record of a file has its own by task.weight_field", t.TaskWeights, kind)
+		bad("task_weights", "is %q, and the task is %s: only recsys has such tasks, expected none; a record of a file has a weight of its own by task.weight_field", t.TaskWeights, kind)
 	}
 }
 

@@ -210,7 +210,7 @@ func TestWeightsInPlans(t *testing.T) {
 	for _, weights := range []string{"like feed=2", "clik=2", "=", "like feed=0"} { // whatever they are
 		text := strings.Replace(onFile, "steps: 6", fmt.Sprintf("task_weights: %q, steps: 6", weights), 1)
 		_, err := scenario.Parse("w.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
-		if want := fmt.Sprintf("task_weights is %q, of task recsys, whose examples are of several tasks, and those of task jsonl are of one", weights); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "expected one of") {
+		if want := fmt.Sprintf("task_weights is %q, and the task is jsonl: only recsys has such tasks", weights); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "expected one of") {
 			t.Errorf("error %v\nexpected %q", err, want)
 		}
 	}
