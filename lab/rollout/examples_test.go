@@ -94,19 +94,19 @@ func TestCachedPromptsOfOldWeights(t *testing.T) {
 }
 
 // TestWeightsOfSamples: the prompt keeps its tokens' weights, the sampled answer has the weight of
-// the given one where that is not masked.
+// the given one where that is not masked, and the example its task.
 func TestWeightsOfSamples(t *testing.T) {
 	e := kd.Example{
 		Tokens: []int32{1, 2, 3, 4, 6, 7}, Answer: []bool{false, false, true, true, false, true},
-		Weights: []float32{0.5, 9, 0, 3, 9, 2},
+		Weights: []float32{0.5, 9, 0, 3, 9, 2}, Task: 3,
 	}
 	got := next(t, sampler(t, always([]kd.Example{e}), tiny(t, 8, 1), nil, sampledAt), 1)[0]
 	want := []float32{0.5, 9}
 	for range len(got.Tokens) - 2 {
 		want = append(want, 3)
 	}
-	if !slices.Equal(got.Weights, want) {
-		t.Errorf("weights %v, want %v", got.Weights, want)
+	if !slices.Equal(got.Weights, want) || got.Task != e.Task {
+		t.Errorf("weights %v, want %v; of task %d, want %d", got.Weights, want, got.Task, e.Task)
 	}
 }
 

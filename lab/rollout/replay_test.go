@@ -84,7 +84,7 @@ func TestReplayGoesOn(t *testing.T) {
 	m := tiny(t, 8, 1)
 	examples := given(20)
 	for i := range examples[:5] {
-		examples[i].Weights = make([]float32, len(examples[i].Tokens))
+		examples[i].Weights, examples[i].Task = make([]float32, len(examples[i].Tokens)), i
 	}
 	o := withReplay(Replay{Steps: 9, Threshold: 0.7, Capacity: 30, Rise: 0.2})
 	losses := []float64{0, 2, 2.5, 2.4, 2.55, 2.8, 1, 3}

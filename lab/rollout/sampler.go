@@ -289,16 +289,16 @@ func (s *Sampler) written(ctx context.Context, requests []serve.Request) ([]serv
 	return results, nil
 }
 
-// answered is a given example with a sampled answer. The prompt's tokens keep their weights; the
-// answer's have the largest of the given answer's, which is that of its task where parts of it are
-// masked.
+// answered is a given example with a sampled answer, of the same task. The prompt's tokens keep
+// their weights; the answer's have the largest of the given answer's, which is that of its task
+// where parts of it are masked.
 func answered(given *kd.Example, q *serve.Request, r *serve.Result, origin kd.Origin) kd.Example {
 	prompt := len(q.Prompt)
 	tokens := append(append(make([]int32, 0, prompt+len(r.Tokens)+1), q.Prompt...), r.Tokens...)
 	if r.Finish == serve.FinishStop {
 		tokens = append(tokens, r.Stopped)
 	}
-	e := kd.Example{Tokens: tokens, Answer: make([]bool, len(tokens)), Origin: origin}
+	e := kd.Example{Tokens: tokens, Answer: make([]bool, len(tokens)), Origin: origin, Task: given.Task}
 	if r.LogP != nil {
 		e.SampledLogP = append(make([]float32, prompt, len(tokens)), r.LogP...)
 	}

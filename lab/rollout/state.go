@@ -12,7 +12,7 @@ import (
 )
 
 // stateMark begins a saved state; its last byte is the version of the form.
-const stateMark = "slimro\x00\x01"
+const stateMark = "slimro\x00\x02"
 
 // stateHeader is what a state holds beside its samples.
 type stateHeader struct {
@@ -25,6 +25,7 @@ type stateHeader struct {
 // storedSample begins a sample of a state.
 type storedSample struct {
 	Prompt, Tokens uint32
+	Task           int32
 	Weights, LogP  uint8
 }
 
@@ -56,7 +57,7 @@ func (s *Sampler) Save(w io.Writer) error {
 }
 
 func writeSample(w io.Writer, e *kd.Example) error {
-	head := storedSample{Prompt: uint32(max(0, slices.Index(e.Answer, true))), Tokens: uint32(len(e.Tokens))}
+	head := storedSample{Prompt: uint32(max(0, slices.Index(e.Answer, true))), Tokens: uint32(len(e.Tokens)), Task: int32(e.Task)}
 	parts := []any{&head, e.Tokens}
 	if e.Weights != nil {
 		head.Weights = 1
@@ -134,10 +135,10 @@ func (s *Sampler) readSample(r io.Reader) (kd.Example, error) {
 	if err := binary.Read(r, binary.LittleEndian, &head); err != nil {
 		return kd.Example{}, err
 	}
-	if head.Prompt < 1 || head.Prompt >= head.Tokens || int64(head.Tokens) > int64(s.positions) || head.Weights > 1 || head.LogP > 1 {
+	if head.Prompt < 1 || head.Prompt >= head.Tokens || int64(head.Tokens) > int64(s.positions) || head.Task < 0 || head.Weights > 1 || head.LogP > 1 {
 		return kd.Example{}, fmt.Errorf("a prompt of %d of %d tokens, expected a prompt, an answer and at most %d tokens", head.Prompt, head.Tokens, s.positions)
 	}
-	e := kd.Example{Origin: kd.OfStudent, Tokens: make([]int32, head.Tokens), Answer: make([]bool, head.Tokens)}
+	e := kd.Example{Origin: kd.OfStudent, Task: int(head.Task), Tokens: make([]int32, head.Tokens), Answer: make([]bool, head.Tokens)}
 	parts := []any{e.Tokens}
 	if head.Weights == 1 {
 		e.Weights = make([]float32, head.Tokens)
