@@ -11,13 +11,14 @@
 // Teacher is a kd.Teacher.
 //
 // Promises. A row is found by its example's content, a hash of its tokens and answer marks up to
-// the last answer; an example that is absent is an error that names it. The header says what the
-// rows depend on: the teacher, the tokenizer, the chat template and the task by their hashes, the
-// codec with its parameters, the vocabulary, the temperature and the shift of the labels. A cache
-// of anything else is refused with what differs. Each part has a checksum; a damaged or cut file is
-// an error, whatever byte is wrong. A cache has its name only when it is whole: until then it is
-// NAME.part, whose finished records another Build goes on from, to the same bytes. A cache is a
-// function of the teacher's rows, the examples and the Spec alone.
+// the last answer (and of its task, where the rows depend on that); an example that is absent is an
+// error that names it. The header says what the rows depend on: the teacher, the tokenizer, the
+// chat template and the task by their hashes, the codec with its parameters, the vocabulary, the
+// temperature and the shift of the labels. A cache of anything else is refused with what differs.
+// Each part has a checksum; a damaged or cut file is an error, whatever byte is wrong. A cache has
+// its name only when it is whole: until then it is NAME.part, whose finished records another Build
+// goes on from, to the same bytes. A cache is a function of the teacher's rows, the examples and
+// the Spec alone.
 //
 // Rows of TopK and Sampled are for the vocabulary and the temperature that they were built at;
 // their log-probabilities are in steps of 1/2048 nat, from 0 to −32. The package leaves out the

@@ -52,6 +52,9 @@ type Spec struct {
 	// Whole keeps rows at every token that is predicted, not at answers alone, for losses over the
 	// whole sequence
 	Whole bool `json:"whole,omitempty"`
+	// Tasks says that the teacher reads the tasks of examples, as a kd.Mixture with weights by task:
+	// two of the same tokens and of other tasks have rows of their own
+	Tasks bool `json:"tasks,omitempty"`
 }
 
 // String is such as "top-k 32 at temperature 1".
@@ -72,6 +75,9 @@ func (s Spec) String() string {
 	}
 	if s.Whole {
 		text += ", every token"
+	}
+	if s.Tasks {
+		text += ", by task"
 	}
 	return text
 }
@@ -121,7 +127,7 @@ func (s Spec) CheckObjective(o kd.Objective) error {
 
 // filled has the defaults, and zeros in what the codec does not read.
 func (s Spec) filled() Spec {
-	f := Spec{Codec: s.Codec, Whole: s.Whole, Temperature: s.Temperature}
+	f := Spec{Codec: s.Codec, Whole: s.Whole, Tasks: s.Tasks, Temperature: s.Temperature}
 	if f.Temperature == 0 || s.Codec == Exact {
 		f.Temperature = 1
 	}

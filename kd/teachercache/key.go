@@ -27,13 +27,17 @@ func lastTarget(e *kd.Example, whole bool) (last int) {
 	return last
 }
 
-// keyOf hashes an example up to its last row: the tokens, and which of them have rows. The first
-// half of SHA-256.
-func keyOf(e *kd.Example, whole bool) key {
+// keyOf hashes an example up to its last row: the tokens, which of them have rows, and the task
+// where rows depend on it. The first half of SHA-256.
+func keyOf(e *kd.Example, s Spec) key {
+	whole := s.Whole
 	last := lastTarget(e, whole)
-	data := make([]byte, 0, 5*(last+1)+1)
+	data := make([]byte, 0, 5*(last+1)+6)
 	if whole {
 		data = append(data, 1)
+	}
+	if s.Tasks {
+		data = binary.LittleEndian.AppendUint32(append(data, 2), uint32(e.Task))
 	}
 	for t := 0; t <= last && t < len(e.Tokens); t++ {
 		data = binary.LittleEndian.AppendUint32(data, uint32(e.Tokens[t]))

@@ -23,7 +23,7 @@ func (s Spec) distinct(examples []kd.Example) (keys []key, of []*kd.Example, all
 	seen := map[key]bool{}
 	for i := range examples {
 		e := &examples[i]
-		rows, k := rowsOf(e, s.Whole), keyOf(e, s.Whole)
+		rows, k := rowsOf(e, s.Whole), keyOf(e, s)
 		if rows == 0 || seen[k] {
 			continue
 		}

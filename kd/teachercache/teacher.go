@@ -56,7 +56,7 @@ func (t *Teacher) find(e *kd.Example) (_ entry, rows int, err error) {
 	if rows = rowsOf(e, whole); rows == 0 {
 		return entry{}, 0, nil
 	}
-	k := keyOf(e, whole)
+	k := keyOf(e, t.cache.Spec)
 	at, ok := t.cache.entries[k]
 	if !ok {
 		by := "it was built of other examples"
@@ -95,7 +95,7 @@ func (t *Teacher) Read(ctx context.Context, r kd.Reading) error {
 		}
 		rec, err := t.cache.open(data, rows, t.cache.Vocab)
 		if err != nil {
-			return fmt.Errorf("%s: %s: %w", t.cache.name, named(e, keyOf(e, t.cache.Whole)), err)
+			return fmt.Errorf("%s: %s: %w", t.cache.name, named(e, keyOf(e, t.cache.Spec)), err)
 		}
 		t.records = append(t.records, opened{rec, rowNumbers(e, t.cache.Whole)})
 	}
@@ -150,7 +150,7 @@ func (t *Teacher) row(target kd.Target) ([]byte, error) {
 		}
 	}
 	e := &t.examples[target.Example]
-	return nil, fmt.Errorf("%w %s: the row of token %d; %s", ErrMissing, t.cache.name, target.Token, named(e, keyOf(e, t.cache.Whole)))
+	return nil, fmt.Errorf("%w %s: the row of token %d; %s", ErrMissing, t.cache.name, target.Token, named(e, keyOf(e, t.cache.Spec)))
 }
 
 // Check that it is what training asks for.
