@@ -136,6 +136,7 @@ func (t *training) planCache(keys Cache) error {
 	if err != nil {
 		return keyError{"cache", fmt.Errorf("is %s: %w", keys.Codec, err)}
 	}
+	spec.Tasks = t.teaching.mix.byTask()
 	c := &rowCache{spec: spec, examples: t.keys.Steps * t.keys.Batch}
 	// the order of a finite set is that of the first epoch, so that the following ones add nothing
 	bound := t.data.TrainSize()

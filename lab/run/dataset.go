@@ -26,13 +26,17 @@ type dataset struct {
 	answers *task.Answers
 	// test records of a file
 	testExamples []task.Example
-	recsys       *task.Recsys    // nil for other tasks
-	reasoning    *task.Reasoning // nil for other tasks
-	tokenizer    *tokenizer.Tokenizer
-	eos          int32 // ends a response; −1 is none
-	longest      int   // tokens of an example
-	highest      int32 // id of a token of the data
-	positions    int   // of a fresh model for it
+	// tasks are the names of the examples' tasks by number, "" that of those without one; nil where
+	// all are of one. tasksBy is the field of a file that they are from
+	tasks     []string
+	tasksBy   string
+	recsys    *task.Recsys    // nil for other tasks
+	reasoning *task.Reasoning // nil for other tasks
+	tokenizer *tokenizer.Tokenizer
+	eos       int32 // ends a response; −1 is none
+	longest   int   // tokens of an example
+	highest   int32 // id of a token of the data
+	positions int   // of a fresh model for it
 }
 
 // Special tokens of a tokenizer that slimlab trains.
@@ -208,6 +212,7 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 		return err
 	}
 	d.Task, d.recsys = rec, rec
+	d.tasks, _ = task.TaskNames()
 	// any word may come up
 	d.eos, d.highest = d.tokenizer.EOS(), int32(d.tokenizer.Vocab())-1
 	d.longest, d.positions = rec.Longest(), usualPositions
@@ -251,7 +256,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	cfg := task.DefaultJSONL(t.JSONL.Path)
 	cfg.PromptField, cfg.ResponseField = t.JSONL.PromptField, t.JSONL.ResponseField
 	cfg.MaxTokens, cfg.ValidationShare, cfg.Limit = t.JSONL.MaxTokens, t.JSONL.Validation, t.JSONL.Limit
-	cfg.GroupField, cfg.WeightField, cfg.MaskField = t.JSONL.GroupField, t.JSONL.WeightField, t.JSONL.MaskField
+	cfg.GroupField, cfg.TaskField, cfg.WeightField, cfg.MaskField = t.JSONL.GroupField, t.JSONL.TaskField, t.JSONL.WeightField, t.JSONL.MaskField
 	if cfg.TestShare, cfg.TestPath, err = testOf(t.JSONL.Test); err != nil {
 		return err
 	}
@@ -290,7 +295,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 	if err != nil {
 		return err
 	}
-	d.Task = examples
+	d.Task, d.tasks, d.tasksBy = examples, records.Tasks(), cfg.TaskField
 	r.testRecords(d, examples, cfg)
 	d.longest, d.highest = d.extremes()
 	d.positions = max(usualPositions, cfg.MaxTokens)

@@ -141,6 +141,7 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "test share", text: records, old: "max_tokens", new: "test: 0.3, max_tokens", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "test file", text: records, old: "max_tokens", new: "test: " + file + ", max_tokens", want: "evaluate, test set, units ranked"},
 		{name: "groups of a file without two answers", text: records, old: "max_tokens", new: "group_field: prompt, max_tokens"},
+		{name: "tasks of records", text: records, old: "max_tokens", new: "task_field: prompt, max_tokens"},
 		{name: "a limit", text: ratings, old: "limit: 20", new: "limit: 21", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "longest prompt", text: ratings, old: "max_tokens: 96", new: "max_tokens: 97", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "a rating", text: ratings, old: tables, new: otherTables, want: "agreement, evaluate, test set, train, units ranked, units validated"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"slimlab/kd"
@@ -13,16 +12,15 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/rollout"
-	"slimlab/lab/scenario"
 	"slimlab/model"
 )
 
 // teaching is whom a training learns from: a model, several by their weights, an endpoint, or what
 // the task knows of its answers.
 type teaching struct {
-	models  []*artifactModel
-	weights []float64 // of several models
-	remote  *Remote
+	models []*artifactModel
+	mix    *mix // of several models
+	remote *Remote
 	// expected says that it is the probabilities that the task draws its answers with
 	expected bool
 	align    alignment // of a model of other tokens
@@ -55,17 +53,17 @@ func (d *Distil) teaching(ctx context.Context, w *worker) (*teaching, error) {
 		m, err := w.weights(d.Teacher)
 		return &teaching{models: []*artifactModel{m}}, err
 	}
-	list, err := scenario.ParseWeights(d.Teachers)
+	mix, err := w.mix(d.Teachers)
 	if err != nil {
 		return nil, keyError{"teachers", err}
 	}
-	t := &teaching{}
-	for _, one := range list {
-		m, err := w.weights(one.Name)
+	t := &teaching{mix: mix}
+	for _, name := range mix.names {
+		m, err := w.weights(name)
 		if err != nil {
-			return nil, keyError{"teachers", fmt.Errorf("has %s: %w", one.Name, err)}
+			return nil, keyError{"teachers", fmt.Errorf("has %s: %w", name, err)}
 		}
-		t.models, t.weights = append(t.models, m), append(t.weights, one.Value)
+		t.models = append(t.models, m)
 	}
 	return t, nil
 }
@@ -100,13 +98,10 @@ func (t *teaching) name() string {
 	case t.expected:
 		return "the task's probabilities"
 	}
-	names := make([]string, len(t.models))
-	for i, m := range t.models {
-		if names[i] = m.name; t.weights != nil {
-			names[i] += fmt.Sprintf("=%v", t.weights[i])
-		}
+	if t.mix != nil {
+		return t.mix.text
 	}
-	return strings.Join(names, ", ")
+	return t.models[0].name
 }
 
 // decide adds to a recipe what decides the teacher's distributions.
@@ -122,16 +117,10 @@ func (t *teaching) decide(of *recipe.Recipe) {
 		of.Inputs["teacher"] = t.models[0].key
 		return
 	}
-	var sum float64
-	for _, w := range t.weights {
-		sum += w
-	}
-	shares := make([]string, len(t.models))
 	for i, m := range t.models {
 		of.Inputs[fmt.Sprintf("teacher%d", i+1)] = m.key
-		shares[i] = strconv.FormatFloat(t.weights[i]/sum, 'g', -1, 64)
 	}
-	of.Parameters["weights"] = shares
+	t.mix.decide(of)
 }
 
 // vocab is how many tokens teacher and student have. That of an endpoint is taken for that of the
@@ -187,7 +176,7 @@ func (t *teaching) ask(ctx context.Context, of *training, config *kd.TrainConfig
 			return s, nil
 		}
 	}
-	s.rows, err = kd.NewMixture(teachers, [][]float64{t.weights})
+	s.rows, err = kd.NewMixture(teachers, t.mix.weights)
 	return s, err
 }
 

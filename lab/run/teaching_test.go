@@ -87,7 +87,8 @@ func TestMixtureOfTeachers(t *testing.T) {
 	if a, b := plannedDistil(t, h, of("teachers: \"first=2, second=1\"")), planned; a.of.Key() != b.of.Key() {
 		t.Error("the recipe depends on the weights' sum")
 	}
-	if text := string(planned.of.Canonical()); !strings.Contains(text, `"teacher1":"`+planned.teaching.models[0].key) || !strings.Contains(text, `"teacher2":"`+planned.teaching.models[1].key) {
+	if text := string(planned.of.Canonical()); !strings.Contains(text, `"teacher1":"`+planned.teaching.models[0].key) || !strings.Contains(text, `"teacher2":"`+planned.teaching.models[1].key) ||
+		!strings.Contains(text, `"weights":["0.6666666666666666","0.3333333333333333"]`) {
 		t.Errorf("recipe %s", text)
 	}
 

@@ -89,6 +89,13 @@ func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.V
 		}
 		value = &node{at: n.at, shape: scalar, text: text}
 	}
+	if f.Tag.Get("ref") == refWeighted && value.shape == mapping {
+		text, ok := d.weightings(value, name)
+		if !ok {
+			return
+		}
+		value = &node{at: value.at, shape: scalar, text: text, quoted: true}
+	}
 	if err := setScalar(v, value); err != nil {
 		d.bad.add(value.at, "%s is %s, expected %v", name, value.describe(), err)
 		return
@@ -155,7 +162,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 			}
 		}
 		if f.Tag.Get("ref") == refWeighted && v.String() != "" {
-			_, err := ParseWeights(v.String())
+			_, err := ParseWeightings(v.String())
 			return err
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {

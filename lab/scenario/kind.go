@@ -106,12 +106,12 @@ func (v Vocabulary) Knows(list, name string) bool { return checkName(list, name,
 // The references of a work's fields, as in their tag ref.
 const (
 	refWeights  = "weights"  // a model with weights: a loaded one, or an earlier step
-	refWeighted = "weighted" // a list of such; see ParseWeights
+	refWeighted = "weighted" // lists of such; see ParseWeightings
 	refStart    = "start"    // a model to train, also a shape
 )
 
-// reference is a field that names a model or a step.
-type reference struct{ key, kind, name string }
+// reference is a field that names a model or a step; of lists of weights task is whose list does.
+type reference struct{ key, kind, name, task string }
 
 // references lists the references of a step's work, in order of its fields.
 func references(w Work) []reference {
@@ -124,12 +124,16 @@ func references(w Work) []reference {
 		}
 		key, text := f.Tag.Get("key"), v.FieldByIndex(f.Index).String()
 		if kind != refWeighted {
-			all = append(all, reference{key, kind, text})
+			all = append(all, reference{key: key, kind: kind, name: text})
 			continue
 		}
-		weights, _ := ParseWeights(text) // the decoder reports what is no list
-		for _, w := range weights {
-			all = append(all, reference{key, kind, w.Name})
+		lists, _ := ParseWeightings(text) // the decoder reports what is no list
+		for _, list := range lists {
+			for _, w := range list.Weights {
+				if !slices.ContainsFunc(all, func(r reference) bool { return r.key == key && r.name == w.Name }) {
+					all = append(all, reference{key, kind, w.Name, list.Task})
+				}
+			}
 		}
 	}
 	return all

@@ -234,7 +234,11 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		case r.kind == refWeights:
 			b.weights(p, pipeline, n, s.Name)
 		case r.kind == refWeighted:
-			b.weights(p, pipeline, &node{at: n.at, shape: n.shape, text: r.name}, s.Name)
+			at := n.at
+			if list := n.get(r.task); list != nil {
+				at = list.at
+			}
+			b.weights(p, pipeline, &node{at: at, shape: scalar, text: r.name}, s.Name)
 		}
 	}
 	if s.From != "" && packed[s.From] {

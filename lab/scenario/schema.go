@@ -176,6 +176,10 @@ func (s schemer) field(f reflect.StructField) object {
 		own = names(s.vocabulary.Names[list])
 	}
 	out := object{"description": f.Tag.Get("doc")}
+	if f.Tag.Get("ref") == refWeighted { // for all tasks, or for each
+		out["oneOf"] = []object{own, {"type": "object", "minProperties": 1, "additionalProperties": own}}
+		return out
+	}
 	if text, ok := f.Tag.Lookup("default"); ok {
 		out["default"] = defaultValue(f, text)
 	}

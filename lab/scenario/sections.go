@@ -51,6 +51,7 @@ type JSONL struct {
 	Validation    float64 `key:"validation" default:"0.1" above:"0" below:"0.9" doc:"share of the examples that is held out for validation; a tenth is kept for calibration"`
 	Test          string  `json:",omitempty" key:"test" doc:"test records: a file, or the share of the examples that is kept as such, 0.2; default: none"`
 	GroupField    string  `json:",omitempty" key:"group_field" doc:"name of the field that says whose a record is, such as user: where all responses are one of two texts, AUC is measured within groups too"`
+	TaskField     string  `json:",omitempty" key:"task_field" doc:"name of the field that says of which task a record is, a text or a number, for teachers by task; default: none"`
 	WeightField   string  `json:",omitempty" key:"weight_field" doc:"name of the field that is the factor of a record's loss, from 0 to 1000, such as weight; a record without it has 1. Messages of conversations have their own, under weight; default: none"`
 	MaskField     string  `json:",omitempty" key:"mask_field" doc:"name of the field that lists the spans of the response that are not learned, [[from, to], ...] in characters, each without its end; a token counts where any byte of it is outside of all; default: none"`
 }

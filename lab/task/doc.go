@@ -60,7 +60,8 @@ type Example struct {
 	Answer []bool
 	// Weights [len(Tokens)] are factors of the tokens' losses, 0 or more; nil is 1 for all.
 	Weights []float32
-	// Task is the number of the example's task where a world has several, 0 elsewhere.
+	// Task is the number of the example's task where a world or a file has several, 0 elsewhere: of
+	// TaskNames, or of the Tasks of Records.
 	Task int
 }
 

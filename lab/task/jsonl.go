@@ -37,6 +37,8 @@ type JSONLConfig struct {
 	TestPath  string  `key:"-"`
 	// GroupField names the field that says whose a record is, such as a user's.
 	GroupField string `key:"-"`
+	// TaskField names the field that says of which task a record is. It changes no example.
+	TaskField string `key:"-"`
 	// WeightField names the field of a record that is the factor of all its losses, from 0 to 1000.
 	// MaskField names the field that lists the spans of its response's characters that have no
 	// loss: [[from, to], …], each without its end.
@@ -50,7 +52,7 @@ type JSONLConfig struct {
 // Knobs are the names by which a user sets what messages advise: keys of a scenario, or flags of a
 // verb. An empty one cannot be set.
 type Knobs struct {
-	MaxTokens, PromptField, ResponseField, WeightField, MaskField string
+	MaxTokens, PromptField, ResponseField, TaskField, WeightField, MaskField string
 	// KeepNone is how nothing is kept from training.
 	KeepNone string
 }
@@ -59,7 +61,7 @@ type Knobs struct {
 func DefaultJSONL(path string) JSONLConfig {
 	return JSONLConfig{
 		Path: path, Template: "{prompt}\n{response}", MaxTokens: 512, ValidationShare: 0.1, CalibrationShare: 0.1,
-		Knobs: Knobs{MaxTokens: "max_tokens", PromptField: "prompt_field", ResponseField: "response_field", WeightField: "weight_field", MaskField: "mask_field"},
+		Knobs: Knobs{MaxTokens: "max_tokens", PromptField: "prompt_field", ResponseField: "response_field", TaskField: "task_field", WeightField: "weight_field", MaskField: "mask_field"},
 	}
 }
 
@@ -93,6 +95,7 @@ type Records struct {
 	notes                          []string
 	content, testContent           string
 	messageWeights                 bool
+	tasks                          []string // names by number
 }
 
 // ReadJSONL reads a file. A tokenizer can be trained on its Corpus before NewJSONL turns it into
@@ -148,6 +151,7 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	}
 	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration%s",
 		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration), test))
+	d.nameTasks(all)
 	d.notes = append(d.notes, reader.notes(d.name, read)...)
 	return d, nil
 }
@@ -270,6 +274,9 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", d.name, record.Line, err)
+			}
+			if at, known := slices.BinarySearch(d.tasks, record.Task); known {
+				e.Task = at
 			}
 			if ok {
 				j.examples[split] = append(j.examples[split], e)

@@ -83,8 +83,8 @@ func (r Record) subject() string {
 
 func (r Record) place(seed uint64) float64 { return place(r.subject(), seed) }
 
-// group reads whose a record is: a text or a number.
-func group(object map[string]json.RawMessage, name string) (string, error) {
+// named reads the name of something, such as "a group": a text or a number.
+func named(object map[string]json.RawMessage, name, of string) (string, error) {
 	raw, ok := object[name]
 	switch {
 	case !ok:
@@ -94,7 +94,7 @@ func group(object map[string]json.RawMessage, name string) (string, error) {
 	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
 		return string(raw), nil
 	}
-	return "", fmt.Errorf("field %q is %s, expected a text or a number that names a group", name, jsonread.Clip(raw))
+	return "", fmt.Errorf("field %q is %s, expected a text or a number that names %s", name, jsonread.Clip(raw), of)
 }
 
 // Test returns the test examples.

@@ -23,6 +23,7 @@ type Record struct {
 	Messages json.RawMessage // of a conversation, a JSON array; Tools too, or nil
 	Tools    json.RawMessage
 	Group    string     // whose it is, where the configuration names a field
+	Task     string     // of which task it is, likewise; "" is of none
 	Weights  *weighting // nil where all are 1
 }
 
@@ -75,8 +76,8 @@ type recordReader struct {
 	nulls   int            // additions to a prompt that are null
 	parts   int            // messages whose content is a list of texts
 	ignored map[string]int // records that have a member which is not read
-	// records with a weight and with a mask, and messages with a weight
-	weighed, masked, weighedMessages int
+	// records with a task, with a weight and with a mask, and messages with a weight
+	ofTask, weighed, masked, weighedMessages int
 	// messages of weight 1 of other roles than the assistant's, and records without a loss; the
 	// lines of the first
 	otherRoles, unlearned          int
@@ -138,13 +139,16 @@ func (r *recordReader) read(raw []byte) (Record, error) {
 		}
 	}
 	for name := range object {
-		if !r.use.has(name) && name != r.cfg.GroupField && name != r.cfg.WeightField && name != r.cfg.MaskField {
+		if !r.use.has(name) && name != r.cfg.GroupField && name != r.cfg.TaskField && name != r.cfg.WeightField && name != r.cfg.MaskField {
 			r.ignored[name]++
 		}
 	}
 	record, err := r.readRecord(object)
 	if err == nil && r.cfg.GroupField != "" {
-		record.Group, err = group(object, r.cfg.GroupField)
+		record.Group, err = named(object, r.cfg.GroupField, "a group")
+	}
+	if err == nil {
+		err = r.readTask(object, &record)
 	}
 	if err == nil {
 		err = r.readWeights(object, &record)

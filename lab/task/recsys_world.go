@@ -269,6 +269,16 @@ func (w *World) predict(e evidence, task int, candidate item) float64 {
 	return yes / all
 }
 
+// TaskNames are the tasks by number: those that are learned, then those that are held out, of which
+// there are test prompts alone.
+func TaskNames() (inDomain, heldOut []string) {
+	names := make([]string, tasks)
+	for task := range names {
+		names[task] = TaskName(task)
+	}
+	return names[:inDomainTasks:inDomainTasks], names[inDomainTasks:]
+}
+
 // TaskName is a task's words, as in "like feed". It panics when there is no such task.
 func TaskName(task int) string {
 	p := taskParts[task]

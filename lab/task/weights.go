@@ -193,12 +193,12 @@ func (c JSONLConfig) checkWeightFields() error {
 	return nil
 }
 
-// checkWeights reports a field of weights that no record has.
+// checkWeights reports a field of tasks or weights that no record has.
 func (r *recordReader) checkWeights(name string, records int) error {
 	for _, f := range []struct {
 		knob, field string
 		has         int
-	}{{r.cfg.Knobs.WeightField, r.cfg.WeightField, r.weighed}, {r.cfg.Knobs.MaskField, r.cfg.MaskField, r.masked}} {
+	}{{r.cfg.Knobs.TaskField, r.cfg.TaskField, r.ofTask}, {r.cfg.Knobs.WeightField, r.cfg.WeightField, r.weighed}, {r.cfg.Knobs.MaskField, r.cfg.MaskField, r.masked}} {
 		if f.field == "" || f.has > 0 {
 			continue
 		}
@@ -276,9 +276,9 @@ type TaskWeights [inDomainTasks]float32
 // ParseTaskWeights reads factors by name, such as "like feed=2, share feed=0.5"; a task that is not
 // named has 1.
 func ParseTaskWeights(text string) (weights TaskWeights, err error) {
-	names := make([]string, inDomainTasks)
-	for task := range names {
-		names[task], weights[task] = TaskName(task), 1
+	names, heldOut := TaskNames()
+	for task := range weights {
+		weights[task] = 1
 	}
 	var given TaskWeights
 	for part := range strings.SplitSeq(text, ",") {
@@ -289,10 +289,8 @@ func ParseTaskWeights(text string) (weights TaskWeights, err error) {
 		}
 		task := slices.Index(names, name)
 		if task < 0 {
-			for other := inDomainTasks; other < tasks; other++ {
-				if TaskName(other) == name {
-					return weights, fmt.Errorf("task %q is held out, so it has no loss, expected one of %s", name, quoteAll(names))
-				}
+			if slices.Contains(heldOut, name) {
+				return weights, fmt.Errorf("task %q is held out, so it has no loss, expected one of %s", name, quoteAll(names))
 			}
 			return weights, nearest.Check("task", name, names)
 		}
