@@ -52,8 +52,8 @@ type Spec struct {
 	// Whole keeps rows at every token that is predicted, not at answers alone, for losses over the
 	// whole sequence
 	Whole bool `json:"whole,omitempty"`
-	// Tasks says that rows depend on the tasks of examples, as those of a kd.Mixture with weights by
-	// task do: two of the same tokens and of other tasks have rows of their own
+	// Tasks says that rows depend on the tasks of examples, as those of a kd.Mixture with weights
+	// by task do: two of the same tokens and of other tasks have rows of their own
 	Tasks bool `json:"tasks,omitempty"`
 }
 
