@@ -35,6 +35,9 @@ func ParseWeightings(text string) ([]Weighting, error) {
 		}
 		return []Weighting{{AllOthers, weights}}, err
 	}
+	if strings.HasPrefix(strings.TrimSpace(text), "{") { // of an override, which is a text then
+		return nil, fmt.Errorf("is %s, which is no mapping: expected \"*\" and lists with commas in quotes, such as { like feed: FM=1, \"*\": \"FM=1, other=0.5\" }", text)
+	}
 	var all []Weighting
 	var names []string
 	rest := text

@@ -26,6 +26,7 @@ func TestParseWeightings(t *testing.T) {
 		"x: a=1": "at least two names", "x: a=1; y: a=2": "at least two names", "x: a=1; x: b=1": `has task "x" twice`, "x:": `of task "x" is "", and "" is no weight`,
 		"x: a=1; b=1": `"b=1" is no list of a task`, "x: a=1;": `"" is no list of a task`, "a=1, x: b=1": "is no list of a task", ": a=1, b=1": "is no list of a task",
 		"x: a=1, a=2": `of task "x" is "a=1, a=2", and has a twice`, "x: a=0; y: b=1": "above 0", `"x" a=1; y: b=1`: "begins no list of a task", `"x: a=1, b=1`: "is no list of a task", `"": a=1, b=1`: "begins no list",
+		"{x: a=1, *: b=1}": "which is no mapping: expected \"*\" and lists with commas in quotes",
 	} {
 		if _, err := ParseWeightings(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, expected %q", text, err, want)
