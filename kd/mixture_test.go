@@ -20,7 +20,7 @@ func TestMixtureIsTheWeightedSum(t *testing.T) {
 	for _, m := range models {
 		teachers = append(teachers, inMemory(m))
 	}
-	weights := [][]float64{{2, 1, 1}, {0, 1, 3}, {0, 0, 5}}
+	weights := [][]float64{{2, 1, 1}, {0, 1, 19}, {0, 0, 5}}
 	mixture, err := NewMixture(teachers, weights)
 	if err != nil {
 		t.Fatal(err)

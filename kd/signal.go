@@ -78,7 +78,6 @@ func (t *Trainer) signal(ctx context.Context, end int32) (Signal, error) {
 	defer func() {
 		t.config.Objective, t.config.Teacher, t.hidden = given, seen.Teacher, hidden
 		t.loss.objective, t.loss.teacher = given, seen.Teacher
-		t.clear = false // the gradients are not
 	}()
 	n := t.countOwn(batch)
 	if n.answers == 0 {

@@ -19,7 +19,7 @@ func TestFileBytesBoundTheFile(t *testing.T) {
 	all["one token"] = Spec{Codec: TopK, K: 1}
 	all["all tokens"] = Spec{Codec: TopK, K: 700}
 	for name, spec := range all {
-		for _, vocab := range []int{kdtest.Vocab, 700} {
+		for _, vocab := range []int{2, kdtest.Vocab, 700} {
 			for _, n := range []int{1, 2, 30, 300} {
 				j := tinyJob(t, spec)
 				j.Source.Vocab = vocab
@@ -28,6 +28,9 @@ func TestFileBytesBoundTheFile(t *testing.T) {
 				}
 				j.Examples = kdtest.Examples(n, vocab, 3)
 				j.Examples = append(j.Examples, j.Examples[:(n+1)/2]...)
+				if n == 2 { // rows in plenty, so that a byte of each counts
+					j.Examples = allAnswers(60, min(vocab, kdtest.Vocab))
+				}
 				count := spec.Count(j.Examples)
 				least, most, err := spec.FileBytes(j.Source, count)
 				if err != nil {
@@ -43,6 +46,19 @@ func TestFileBytesBoundTheFile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// allAnswers are two different examples of answers alone.
+func allAnswers(length, vocab int) []kd.Example {
+	both := make([]kd.Example, 2)
+	for i := range both {
+		e := kd.Example{Tokens: make([]int32, length), Answer: make([]bool, length)}
+		for t := range e.Tokens {
+			e.Tokens[t], e.Answer[t] = int32((t*(i+1))%vocab), t > 0
+		}
+		both[i] = e
+	}
+	return both
 }
 
 // TestParseCodec reads what scenarios write.

@@ -18,10 +18,10 @@ func withReplay(r Replay) Options {
 	return o
 }
 
-// TestThresholdRises: φ rises by a tenth at a validation loss of a tenth above the one at its last
-// rise, not above the lowest, and no further than 1.
+// TestThresholdRises: φ rises by a tenth at a validation loss of the tolerance above the one at its
+// last rise, not above the lowest, and no further than 1.
 func TestThresholdRises(t *testing.T) {
-	s := sampler(t, always(given(4)), tiny(t, 8, 1), nil, withReplay(Replay{Steps: 10, Threshold: 0.85}))
+	s := sampler(t, always(given(4)), tiny(t, 8, 1), nil, withReplay(Replay{Steps: 10, Threshold: 0.85, Tolerance: 0.125}))
 	for _, c := range []struct{ loss, want float64 }{
 		{math.NaN(), 0.85}, {2, 0.85}, {1, 0.85}, {1.5, 0.85}, {2.05, 0.85}, {2.125, 0.95}, {2.2, 0.95}, {2.25, 1}, {9, 1}, {math.NaN(), 1},
 	} {
@@ -29,6 +29,22 @@ func TestThresholdRises(t *testing.T) {
 		if math.Abs(s.Threshold()-c.want) > 1e-12 {
 			t.Errorf("after a loss of %v the threshold is %v, want %v", c.loss, s.Threshold(), c.want)
 		}
+	}
+}
+
+// TestStepIsAskedAgain: the samples of a step that is drawn once more are in the buffer once.
+func TestStepIsAskedAgain(t *testing.T) {
+	var r replay
+	r.begin(&Replay{Steps: 4, Threshold: 1})
+	e := given(3)
+	r.settle(1)
+	r.keep(e[0])
+	r.settle(1) // the draw of step 1 had failed
+	r.keep(e[1])
+	r.settle(2)
+	r.keep(e[2])
+	if len(r.buffer) != 1 || !slices.Equal(r.buffer[0].Tokens, e[1].Tokens) || len(r.pending) != 1 {
+		t.Errorf("a buffer of %d, %d pending", len(r.buffer), len(r.pending))
 	}
 }
 
