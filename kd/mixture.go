@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"slimlab/kernels"
 	"slimlab/model"
 )
 
@@ -15,8 +16,11 @@ type Mixture struct {
 	teachers []Teacher
 	weights  [][]float64 // of each task and teacher; those of a task add up to 1
 	parts    []mixturePart
-	logP     []float64
 	rows     []float32
+	logP     []float32 // of the teacher that is being added, [its targets, vocab]
+	mixed    []float64 // the weights of the teachers that a row has
+	at       []int     // rows of the mixture
+	share    []float32 // of what they have, beside the teacher that is being added
 }
 
 // mixturePart is what one teacher reads of a pass.
@@ -146,10 +150,8 @@ func (p *mixturePart) take(r Reading, has func(*Example) bool) {
 // Rows returns the logarithms of the mixture's probabilities.
 func (m *Mixture) Rows(targets []Target, vocab int) (Rows, error) {
 	rows := sized(&m.rows, len(targets)*vocab)
-	logP := sized(&m.logP, len(targets)*vocab)
-	for i := range logP {
-		logP[i] = math.Inf(-1)
-	}
+	mixed := sized(&m.mixed, len(targets))
+	clear(mixed)
 	for k, t := range m.teachers {
 		p := &m.parts[k]
 		p.choose(targets)
@@ -163,17 +165,44 @@ func (m *Mixture) Rows(targets []Target, vocab int) (Rows, error) {
 		case of.Logits == nil:
 			return Rows{}, fmt.Errorf("teacher %d of the mixture gives lists or groups of tokens, and a mixture needs whole rows", k)
 		}
-		for j, i := range p.at {
-			task := p.reading.Examples[p.targets[j].Example].Task
-			logits := of.Logits[j*vocab : (j+1)*vocab]
-			if w := m.weights[task][k]; w == 1 {
-				copy(rows[i*vocab:(i+1)*vocab], logits)
-			} else {
-				addMixed(logP[i*vocab:(i+1)*vocab], rows[i*vocab:(i+1)*vocab], logits, math.Log(w))
-			}
-		}
+		m.add(rows, mixed, k, of.Logits, vocab)
 	}
 	return Rows{Logits: rows}, nil
+}
+
+// add mixes a teacher's logits of its targets into rows, of which others have the weights mixed.
+func (m *Mixture) add(rows []float32, mixed []float64, teacher int, logits []float32, vocab int) {
+	p := &m.parts[teacher]
+	logP := sized(&m.logP, len(logits))
+	at, share, n := m.at[:0], m.share[:0], 0
+	for j, i := range p.at {
+		weight := m.weights[p.reading.Examples[p.targets[j].Example].Task][teacher]
+		into, from := rows[i*vocab:(i+1)*vocab], logits[j*vocab:(j+1)*vocab]
+		if weight == 1 { // its own bits
+			copy(into, from)
+			continue
+		}
+		copy(logP[n*vocab:(n+1)*vocab], from)
+		n++
+		at, share = append(at, i), append(share, float32(mixed[i]/(mixed[i]+weight)))
+		mixed[i] += weight
+	}
+	m.at, m.share = at, share
+	kernels.LogSoftmax(logP[:n*vocab], n, vocab)
+	// of rows that have none yet it is the first
+	others := 0
+	for j, i := range at {
+		if share[j] == 0 {
+			copy(rows[i*vocab:(i+1)*vocab], logP[j*vocab:(j+1)*vocab])
+			continue
+		}
+		if others < j {
+			copy(logP[others*vocab:(others+1)*vocab], logP[j*vocab:(j+1)*vocab])
+		}
+		at[others], share[others] = i, share[j]
+		others++
+	}
+	kernels.MixLogs(rows, logP[:others*vocab], at[:others], share[:others], vocab)
 }
 
 // choose finds the targets in a part's examples.
@@ -185,25 +214,5 @@ func (p *mixturePart) choose(targets []Target) {
 			t.Example = own
 			p.targets, p.at = append(p.targets, t), append(p.at, i)
 		}
-	}
-}
-
-// addMixed adds e^logW·softmax(logits) to e^logP, and sets row to logP.
-func addMixed(logP []float64, row, logits []float32, logW float64) {
-	most, sum := math.Inf(-1), 0.0
-	for _, z := range logits {
-		most = max(most, float64(z))
-	}
-	for _, z := range logits {
-		sum += math.Exp(float64(z) - most)
-	}
-	shift := logW - most - math.Log(sum)
-	for v, z := range logits {
-		a, b := logP[v], float64(z)+shift
-		if high := max(a, b); !math.IsInf(high, -1) {
-			a = high + math.Log1p(math.Exp(min(a, b)-high))
-		}
-		logP[v] = a
-		row[v] = float32(a)
 	}
 }

@@ -114,6 +114,47 @@ func LogSoftmax(x []float32, rows, vocab int) {
 	logSoftmaxCalls.run(rows, lossRows, logSoftmaxCall{x, vocab})
 }
 
+type mixLogsCall struct {
+	p, q, share []float32
+	at          []int
+	vocab       int
+}
+
+var mixLogsCalls = newCalls(func(a *mixLogsCall, lo, hi int) {
+	work := memory.NewScratch(2 * a.vocab)
+	defer work.Free()
+	toP, toQ := work.Take(a.vocab), work.Take(a.vocab)
+	for j := lo; j < hi; j++ {
+		p, q := a.p[a.at[j]*a.vocab:(a.at[j]+1)*a.vocab], a.q[j*a.vocab:(j+1)*a.vocab]
+		for i := range toQ {
+			toQ[i] = p[i] - q[i]
+		}
+		active.Load().rows.mixtureLogs(toP, toQ, 0, a.share[j], 1-a.share[j])
+		for i := range p { // from the larger of both, so that one may be of probability 0
+			switch {
+			case p[i] > q[i]:
+				p[i] -= toP[i]
+			case p[i] < q[i]:
+				p[i] = q[i] - toQ[i]
+			}
+		}
+	}
+})
+
+// MixLogs replaces rows at[j] of logP [_, vocab] by log(share[j]·p + (1−share[j])·q), of
+// log-probabilities logP and logQ [len(at), vocab]. Shares are between 0 and 1, and at has no row
+// twice. It runs on all threads.
+func MixLogs(logP, logQ []float32, at []int, share []float32, vocab int) {
+	for _, r := range at {
+		if r < 0 || (r+1)*vocab > len(logP) {
+			panic(fmt.Sprintf("kernels: MixLogs of row %d, logP has %d rows of %d", r, len(logP)/max(vocab, 1), vocab))
+		}
+	}
+	checkLen("MixLogs logQ", logQ, len(at)*vocab)
+	checkLen("MixLogs share", share, len(at))
+	mixLogsCalls.run(len(at), lossRows, mixLogsCall{logP, logQ, share, at, vocab})
+}
+
 type scaleRowsCall struct {
 	x, factor []float32
 	dim       int

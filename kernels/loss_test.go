@@ -1,8 +1,11 @@
 package kernels
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/kernels/parallel"
@@ -369,5 +372,52 @@ func BenchmarkDistillation(b *testing.B) {
 				c.d.Loss(DistillationRows{divergence, ce, z, teacher, labels, weight, weight, n})
 			}
 		})
+	}
+}
+
+// TestMixLogs: of float64 probabilities, in rows of any order, also where one is 0 or both are.
+func TestMixLogs(t *testing.T) {
+	inf := float32(math.Inf(-1))
+	eachRowKernels(t, func(t *testing.T) {
+		const rows, vocab = 11, 37
+		rng := rand.New(rand.NewPCG(4, 4))
+		p, q := make([]float32, rows*vocab), make([]float32, 5*vocab)
+		for i := range p {
+			p[i] = float32(6 * rng.NormFloat64())
+		}
+		for i := range q {
+			q[i] = float32(6 * rng.NormFloat64())
+		}
+		LogSoftmax(p, rows, vocab)
+		LogSoftmax(q, 5, vocab)
+		at, share := []int{10, 0, 3, 4, 7}, []float32{0.5, 0.001, 0.9, 0.3, 2.0 / 3}
+		p[10*vocab], p[10*vocab+1], q[1] = inf, inf, inf
+		q[2] = inf
+		want := slices.Clone(p)
+		for j, r := range at {
+			for v := range vocab {
+				s := float64(share[j])
+				want[r*vocab+v] = float32(math.Log(s*math.Exp(float64(p[r*vocab+v])) + (1-s)*math.Exp(float64(q[j*vocab+v]))))
+			}
+		}
+		MixLogs(p, q, at, share, vocab)
+		for i, w := range want {
+			if got := p[i]; got != w && !(math.Abs(float64(got-w)) <= 2e-6*(1+math.Abs(float64(w)))) {
+				t.Fatalf("row %d, token %d: %v, want %v", i/vocab, i%vocab, got, w)
+			}
+		}
+	})
+	for text, f := range map[string]func(){
+		"MixLogs of row 2": func() { MixLogs(make([]float32, 6), make([]float32, 3), []int{2}, []float32{0.5}, 3) },
+		"MixLogs logQ":     func() { MixLogs(make([]float32, 6), make([]float32, 2), []int{1}, []float32{0.5}, 3) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, text) {
+					t.Errorf("panic %q, want %q", got, text)
+				}
+			}()
+			f()
+		}()
 	}
 }

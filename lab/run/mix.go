@@ -89,9 +89,13 @@ func (m *mix) fill(lists []scenario.Weighting, of []*scenario.Weighting) {
 	}
 }
 
+// mixtureVersion is raised when the distributions of a mixture change.
+const mixtureVersion = 2
+
 // decide adds to a recipe what the weights decide. They are relative; those of tasks that all agree
 // are those of all.
 func (m *mix) decide(of *recipe.Recipe) {
+	of.Parameters["mixture"] = mixtureVersion
 	all, same := recipe.Values{}, true
 	var first []string
 	for task, weights := range m.weights {
