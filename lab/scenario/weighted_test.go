@@ -37,7 +37,7 @@ func TestParseWeightings(t *testing.T) {
 // FuzzWeightings: a text is read or refused, and what was read is read again from how the decoder
 // writes it.
 func FuzzWeightings(f *testing.F) {
-	for _, seed := range []string{"FM=1, other=0.5", "like feed: a=1; *: b=2", `"a:1; =" : a=1, b=2`, `"`, ":", ";", "x:a=1;;"} {
+	for _, seed := range []string{"FM=1, other=0.5", "like feed: a=1; *: b=2", `"a:1; =" : a=1, b=2`, `" x ": a=1; "x": b=1`, `"`, ":", ";", "x:a=1;;"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
