@@ -55,7 +55,7 @@ func parseAnswer(r io.Reader, positions, vocab int, check func(id int64, text st
 	})
 	switch {
 	case err != nil && errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return nil, errors.New("the answer ends early")
+		return nil, errEarly
 	case err != nil:
 		return nil, err
 	case !found:

@@ -133,12 +133,17 @@ func (c *client) call(ctx context.Context, request any, read func(answer io.Read
 	}
 }
 
+// errEarly is an answer that was cut off, by a server or by what stands before it.
+var errEarly = errors.New("the answer ends early")
+
 // passes reports whether another attempt may do better: after statuses of a busy or broken server,
-// timeouts, and connections that fail or end early.
+// timeouts, and connections or answers that fail or end early.
 func passes(err error) bool {
 	var status *StatusError
 	var answer answerError
 	switch {
+	case errors.Is(err, errEarly):
+		return true
 	case errors.As(err, &status):
 		return status.Status == http.StatusTooManyRequests || status.Status == http.StatusRequestTimeout || status.Status >= 500
 	case errors.As(err, &answer):

@@ -86,7 +86,6 @@ func TestErrorsEndAtOnce(t *testing.T) {
 		"too many positions":       {200, good + `{"0": -1}, {"0": -1}]}]}`, "more than the prompt's 2 tokens"},
 		"too deep":                 {200, `{"x": ` + strings.Repeat("[", 2000), "more than 64 deep"},
 		"too long":                 {200, `{"x": "` + strings.Repeat("y", 5000), "at most 4096 bytes"},
-		"it ends early":            {200, `{"choices": [`, "ends early"},
 		"lists of too many tokens": {200, good + "{" + strings.Repeat(`"9999": -1,`, 300) + `"1": -1}]}]}`, "more than 123 log-probabilities"},
 	} {
 		asked := 0
@@ -102,6 +101,26 @@ func TestErrorsEndAtOnce(t *testing.T) {
 		}
 		if asked > 2 || len(w.list) > 0 {
 			t.Errorf("%s: asked %d times, waits %v", name, asked, w.list)
+		}
+	}
+}
+
+// TestAnswerThatIsCutOff is asked for again; one that always is names it after all attempts.
+func TestAnswerThatIsCutOff(t *testing.T) {
+	for cut, want := range map[int]string{1: "", 99: "no answer in 3 attempts; the last: status 200: the answer ends early"} {
+		server := &kdtest.Endpoint{Model: kdtest.Model(t, kdtest.Vocab, 24, 2), Given: true}
+		server.Before = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 1 && n <= 1+cut {
+				fmt.Fprint(w, `{"choices": [{"prompt_logprobs": [null, {`)
+				return true
+			}
+			return false
+		}
+		config, _ := configOf(t, server)
+		config.Attempts, config.Concurrent = 3, 1
+		err := dial(t, config).Prepare(context.Background(), kdtest.Examples(1, kdtest.Vocab, 3))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d cut off: %v, expected %q", cut, err, want)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func parseCompletion(r io.Reader) (w Written, err error) {
 	}
 	switch err := json.NewDecoder(r).Decode(&answer); {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return w, errors.New("the answer ends early")
+		return w, errEarly
 	case err != nil:
 		return w, err
 	case len(answer.Choices) == 0 || answer.Choices[0].Text == nil:

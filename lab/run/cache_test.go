@@ -429,7 +429,7 @@ func TestCachesThatCannotBe(t *testing.T) {
 		"cache: top-k:0":                           "above 0",
 		"cache: top-k:2.5":                         "expected a whole number",
 		"cache: sampled:70000":                     "expected 1 to 65536",
-		"cache: { codec: 3 }":                      "unknown codec",
+		"cache: { codec: 3 }":                      `codec is "3": expected one of`,
 		"cache: { tail: false }":                   "and no codec",
 		"cache: { codec: exact, power: 0.5 }":      "which are of codec sampled",
 		"cache: { codec: exact, tail: false }":     "which is of codec top-k",

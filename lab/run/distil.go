@@ -15,7 +15,7 @@ type Distil struct {
 	Teachers     string       `json:",omitempty" key:"teachers" ref:"weighted" any:"has no teacher: expected teacher, teachers or remote" doc:"several models to learn from, in place of teacher, with weights: FM=1, other=0.5 learns from the mixture of their distributions. With tasks (recsys; jsonl by task_field) also a list for each: { like feed: FM=1, \"*\": other=1 }, as a text like feed: FM=1; *: other=1, where * is all that are not named; an example of recsys is of the task of its candidate"`
 	Loss         string       `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
 	CE           float64      `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
-	Temperature  float64      `key:"temperature" default:"1" above:"0" max:"100" doc:"temperature of both distributions in the divergence"`
+	Temperature  float64      `key:"temperature" default:"1" min:"0.01" max:"100" doc:"temperature of both distributions in the divergence"`
 	TimesT2      bool         `json:",omitempty" key:"times_t2" default:"false" doc:"multiply the divergence by the square of the temperature (Hinton et al., 2015)"`
 	Samples      Samples      `json:",omitzero" key:"samples" omit:"default" doc:"answers that the student or the teacher writes during the training, in place of the data's"`
 	Remote       Remote       `json:",omitzero" key:"remote" omit:"default" short:"url" any:"has no teacher: expected teacher, teachers or remote" doc:"a teacher at a URL, in place of teacher"`
@@ -89,7 +89,7 @@ var losses = []scenario.Name{
 	{Name: "skl", Parameter: "α", Formula: "KL(p‖αp + (1−α)q)", About: "skewed forward KL (DistiLLM): gradients stay bounded where the student finds nothing likely"},
 	{Name: "srkl", Parameter: "α", Formula: "KL(q‖(1−α)p + αq)", About: "skewed reverse KL (DistiLLM)"},
 	{Name: "skew-pair", Parameter: "α", Formula: "skl, and srkl on the student's answers", About: "the pair of DistiLLM-2: for steps with samples of both kinds"},
-	{Name: "sampled-rkl", Formula: "log q(y) − log p(y), y ~ q", About: "reverse KL by the student's own tokens alone, as a policy gradient: needs samples"},
+	{Name: "sampled-rkl", Formula: "log q(y) − log p(y), y ~ q", About: "reverse KL by the student's own tokens alone, as a policy gradient: needs samples: { fraction: 1, temperature: 1 }"},
 	{Name: "weighted-rkl", Parameter: "c", Unbounded: true, Formula: "min(q(y)/q₀(y), c)·(log q(y) − log p(y)), y ~ q₀", About: "the same with importance weights up to c, for samples at another temperature"},
 	{Name: "tvd", Formula: "Σ|p − q|/2", About: "total variation distance"},
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"slimlab/kd"
 	"slimlab/lab"
@@ -238,10 +239,10 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 // otherTeacher says that a row is compared with another model than the one that it learned from; ""
 // where it is not.
 func (w *worker) otherTeacher(row *measured) string {
-	if row.taught == nil || row.teacher != nil && row.teacher.key == w.base.key {
+	if row.taught == nil || row.key == w.base.key || row.teacher != nil && row.teacher.key == w.base.key {
 		return ""
 	}
-	return fmt.Sprintf("compared with %s, not with its teacher %s", w.base.name, row.taught.name())
+	return fmt.Sprintf("compared with %s, not with its teacher %s", w.base.name, strings.ReplaceAll(row.taught.name(), ";", ",")) // a list of notes is divided by ;
 }
 
 // agreementRecipe is all that decides how far a row agrees with the baseline.

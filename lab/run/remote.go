@@ -28,6 +28,7 @@ type Remote struct {
 	Key        string `json:"-" key:"key" default:"" omit:"default" doc:"the environment variable that has the endpoint's key"`
 	Concurrent int    `json:"-" key:"concurrent" default:"8" omit:"default" min:"1" max:"1024" doc:"requests at a time"`
 	Timeout    int    `json:"-" key:"timeout" default:"120" omit:"default" min:"1" max:"86400" doc:"seconds that a request may take"`
+	Attempts   int    `json:"-" key:"attempts" default:"6" omit:"default" min:"1" max:"1000" doc:"times that a request is sent until it is given up; the waits between double up to half a minute: 6 bear an outage of some 12 seconds, 20 one of 5 minutes"`
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -38,7 +39,7 @@ func (r Remote) IsZero() bool { return r.URL == "" }
 // values are those of the keys that decide what the teacher says.
 func (r Remote) values() recipe.Values {
 	v := recipe.Of(r)
-	for _, name := range []string{"key", "concurrent", "timeout"} {
+	for _, name := range []string{"key", "concurrent", "timeout", "attempts"} {
 		delete(v, name)
 	}
 	return v
@@ -56,7 +57,7 @@ func (r Remote) name() string {
 func (r Remote) config(vocab int, o kd.Objective) remote.Config {
 	return remote.Config{
 		URL: r.URL, Model: r.Model, KeyVariable: r.Key, Vocab: vocab, TopK: min(r.TopK, vocab), Whole: o.Sequence > 0 && o.SequenceLoss == kd.SequenceMixture,
-		Concurrent: r.Concurrent, Timeout: time.Duration(r.Timeout) * time.Second,
+		Concurrent: r.Concurrent, Timeout: time.Duration(r.Timeout) * time.Second, Attempts: r.Attempts,
 	}
 }
 

@@ -76,6 +76,13 @@ func (d *Distil) Check(given func(key string) bool, bad func(key, with, format s
 	checkSearch(d, given, bad)
 }
 
+const withoutTeacher = "which leaves the teacher no share in the loss: expected less, hidden, answers that the teacher writes (samples: { fraction: 1, teacher: 1 }), or a step of kind train"
+
+// noTeacher reports a step that learns nothing from its teacher but by a divergence.
+func (d *Distil) noTeacher() bool {
+	return d.Hidden.IsZero() && !(d.Samples.Fraction > 0 && (d.Samples.Teacher > 0 || d.Samples.Speculative > 0))
+}
+
 func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	objective, err := d.objective()
 	if err != nil {
@@ -95,6 +102,12 @@ func (d *Distil) checkSamples(given func(key string) bool, bad func(key, with, f
 		bad("loss", "samples", "is %s, and the samples are greedy, which are of no distribution: expected a temperature above 0", d.Loss)
 	case objective.SampleShare() == 0 && d.Hidden.IsZero() && slices.Equal(s.origins(), []kd.Origin{kd.OfStudent}):
 		bad("samples", "", "has the student's own answers alone, which are no labels, and ce %v and sequence %v leave the divergence no share: expected both below 1, or a fraction below 1", d.CE, d.Sequence)
+	case objective.Divergence == kd.SkewPair && s.IsZero():
+		bad("loss", "samples", "is %s, whose second half is for the student's own answers, and none are sampled: expected samples such as { fraction: 0.5 }, or loss: skl:%v", d.Loss, objective.Parameter)
+	case d.CE == 1 && d.noTeacher():
+		bad("ce", "", "is 1, %s", withoutTeacher)
+	case d.Sequence == 1 && d.SequenceLoss.IsZero() && d.noTeacher():
+		bad("sequence", "", "is 1, %s", withoutTeacher)
 	case s.Speculative != 0 && s.Teacher != 0:
 		bad("samples", "", "has a teacher's share of %v and speculative %d, expected one of them: by speculative the teacher replaces tokens of the student's answers", s.Teacher, s.Speculative)
 	case objective.Divergence == kd.SampledReverseKL && s.Temperature != 1:

@@ -291,3 +291,21 @@ func TestSamplesOfBothWriters(t *testing.T) {
 		}
 	}
 }
+
+// TestTeacherWithoutShare: a step that learns nothing from its teacher is refused; one that learns
+// from its answers, its states or over the whole sequence is not.
+func TestTeacherWithoutShare(t *testing.T) {
+	for settings, want := range map[string]string{
+		"ce: 1":       "ce is 1, which leaves the teacher no share in the loss",
+		"sequence: 1": "sequence is 1, which leaves the teacher no share in the loss",
+		"ce: 1, samples: { fraction: 1, teacher: 1 }": "", "ce: 1, samples: { fraction: 0.5, speculative: 3 }": "", "ce: 1, hidden: 0.5": "",
+		"sequence: 1, sequence_loss: mixture": "", "ce: 0.99, sequence: 0.99": "",
+		"loss: skew-pair:0.1":                           "none are sampled: expected samples such as { fraction: 0.5 }, or loss: skl:0.1",
+		"loss: skew-pair:0.1, samples: { fraction: 1 }": "", "temperature: 0.001": "temperature is 0.001",
+	} {
+		_, err := scenario.Parse("test.yaml", []byte(fmt.Sprintf(onPolicy, "any.jsonl", settings)), scenario.Options{Vocabulary: Vocabulary()})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, expected %q", settings, err, want)
+		}
+	}
+}

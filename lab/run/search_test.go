@@ -614,7 +614,7 @@ func TestSearchesThatCannotBe(t *testing.T) {
 		`over: "ce=0,0.1", method: random, trials: 3`:     "search.trials is 3, and over has 2 combinations",
 		`over: "batch=2..4", method: random, trials: 4`:   "search.trials is 4, and over has 3 combinations",
 		`over: "ce=0,0.1", method: random, trials: 1`:     "search tries one combination",
-		`over: "ce=0,0.1", method: bayes`:                 `search's method is of an unknown method "bayes"`,
+		`over: "ce=0,0.1", method: bayes`:                 `search's method is "bayes"`,
 		`over: "ce=0,0.1", steps: 9`:                      "search.steps is 9, expected at least the 16 of one training",
 		`over: "ce=0,0.1", seconds: -1`:                   "search's seconds is -1, expected at least 0",
 		`over: "steps=8,16", method: halving`:             "search.over has steps, of which halving trains parts",

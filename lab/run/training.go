@@ -385,6 +385,15 @@ func (t *training) formula(o kd.Objective) string {
 	if o.SampleShare() < 1 && slices.Equal(answers, []kd.Origin{kd.OfStudent}) {
 		text += fmt.Sprintf("; its own answers are no labels: ce %v and sequence %v have no other effect than the factor", o.CE, o.Sequence)
 	}
+	if t.teaching != nil && !t.teaching.align.IsZero() {
+		text += "; p and q are of the next byte"
+	}
+	if t.teaching != nil && t.teaching.expected {
+		text += "; p is what the world draws its answers with"
+	}
+	if t.keys != nil && !t.keys.TaskWeights.IsZero() {
+		text += fmt.Sprintf("; examples are weighted by task: %s", t.keys.TaskWeights)
+	}
 	return text
 }
 
@@ -421,7 +430,11 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 	}
 	t.run.noteOnce(lab.Info, fmt.Sprintf("%s; %s %.4g nats an answer token, its gradient's norm %.3g", text, of, s.Divergence, s.GradNorm))
 	if s.Equal {
-		t.run.noteOnce(lab.Warning, t.stage+": the teacher is the student, weight for weight: the divergence is 0 until the labels change the student")
+		moved := "until the labels change the student"
+		if o := config.Objective; o.CE == 0 && o.Sequence == 0 {
+			moved = "and weight decay and rounding alone, which the optimizer scales up, move the student: expected another teacher"
+		}
+		t.run.noteOnce(lab.Warning, t.stage+": the teacher is the student, weight for weight: the divergence is 0 "+moved)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestFaultsOfOverridesNameThem(t *testing.T) {
 		"steps=abc":              "--set steps=abc, used at x.yaml:8:54: step kd's steps is abc, expected a whole number",
 		"rate=NaN":               "--set rate=NaN, used at x.yaml:8:92: step kd's learning_rate is NaN, expected a number",
 		"rate=-2":                "--set rate=-2, used at x.yaml:8:92: step kd's learning_rate is -2, expected above 0",
-		"bits=9":                 "--set bits=9, used at x.yaml:9:34: step q's scheme is of an unknown scheme \"w9\"",
+		"bits=9":                 "--set bits=9, used at x.yaml:9:34: step q's scheme is \"w9\"",
 		"least=x":                "--set least=x, used at x.yaml:12:10: expectation \"auc(row=kd) > x\": unknown metric",
 		"serve.candidates=10000": "--set serve.candidates=10000: serve's members times candidates is 500 × 10000, expected at most 1000000; or add --set serve.members=…",
 		"models.s.heads=3":       "--set models.s.heads=3: model s: hidden 8 is no multiple of heads 3",
@@ -154,11 +154,11 @@ func TestSchemesTakeTheirGroup(t *testing.T) {
 		"w4a16-g7":                    "x.yaml:9:34: step q's scheme is w4a16-g7 with groups of 7, expected a multiple of 8 such as w4a16-g32, w4a16-g64 or w4a16-g128",
 		"w4a8-gptq-g0":                "step q's scheme is w4a8-gptq-g0 with groups of 0, expected a multiple of 8 such as w4a8-gptq-g32",
 		"w4a16-g99999999999999999999": "with groups of 99999999999999999999, expected a multiple of 8",
-		"w8a8-g32":                    `unknown scheme "w8a8-g32"`,
-		"none-g32":                    `unknown scheme "none-g32"`,
-		"w4a16-g":                     `unknown scheme "w4a16-g"`,
-		"w4a16-gx":                    `unknown scheme "w4a16-gx"`,
-		"w4a16-g32-g64":               `unknown scheme "w4a16-g32-g64"`,
+		"w8a8-g32":                    `scheme is "w8a8-g32"`,
+		"none-g32":                    `scheme is "none-g32"`,
+		"w4a16-g":                     `scheme is "w4a16-g"`,
+		"w4a16-gx":                    `scheme is "w4a16-gx"`,
+		"w4a16-g32-g64":               `scheme is "w4a16-g32-g64"`,
 	} {
 		s, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, "scheme: w8a8", "scheme: "+scheme, 1)), options())
 		if err != nil {

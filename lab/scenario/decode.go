@@ -158,7 +158,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 	case reflect.String:
 		if one, ok := f.Tag.Lookup("one"); ok {
 			if all := strings.Split(one, "|"); !slices.Contains(all, v.String()) {
-				return nearest.Unknown("is of an unknown "+f.Tag.Get("key"), v.String(), all)
+				return nearest.Unknown("is", v.String(), all)
 			}
 		}
 		if f.Tag.Get("ref") == refWeighted && v.String() != "" {
@@ -231,7 +231,7 @@ func checkName(what, name string, all []Name) error {
 			return nil
 		}
 	}
-	return nearest.Unknown("is of an unknown "+what, name, spellings)
+	return nearest.Unknown("is", name, spellings)
 }
 
 // structFields lists the fields that have a key, also those of embedded structs.
