@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -114,13 +115,24 @@ func (c Config) Validate() error {
 func (c *Config) call() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("teacher's URL: %w", err)
+		var of *url.Error
+		if errors.As(err, &of) { // whose text has the URL, which may hold a password
+			err = of.Err
+		}
+		return nil, fmt.Errorf("teacher's URL cannot be read: %w; expected one such as http://host:8000/v1", err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("teacher's URL %q, expected one such as http://host:8000/v1", u.Redacted())
 	}
 	if u.User != nil {
 		return nil, fmt.Errorf("teacher's URL %q has a name or a password, which stay in recipes and logs: expected a key in an environment variable", u.Redacted())
+	}
+	for name := range u.Query() {
+		for _, secret := range []string{"key", "token", "secret", "password", "sig"} {
+			if strings.Contains(strings.ToLower(name), secret) {
+				return nil, fmt.Errorf("teacher's URL has a query with %q, which stays in recipes and logs: expected a key in an environment variable", name)
+			}
+		}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	if !strings.HasSuffix(u.Path, "/completions") {

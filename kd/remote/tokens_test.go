@@ -86,13 +86,16 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for want, c := range map[string]Config{
-		"expected one such as":       {URL: "host:8000/v1", Vocab: 5},
-		"teacher's URL":              {URL: "http://[", Vocab: 5},
-		"name or a password":         {URL: "http://me:secret@host/v1", Vocab: 5},
-		"at least 2":                 {URL: "http://host/v1"},
-		"top-k 9 of a vocabulary of": {URL: "http://host/v1", Vocab: 5, TopK: 9},
+		"expected one such as":        {URL: "host:8000/v1", Vocab: 5},
+		"teacher's URL":               {URL: "http://[", Vocab: 5},
+		"name or a password":          {URL: "http://me:secret@host/v1", Vocab: 5},
+		"query with \"api_key\"":      {URL: "http://host/v1?version=2&api_key=SECRET", Vocab: 5},
+		"query with \"access_token\"": {URL: "http://host/v1?access_token=SECRET", Vocab: 5},
+		"cannot be read: ":            {URL: "http://me:SECRET@[", Vocab: 5},
+		"at least 2":                  {URL: "http://host/v1"},
+		"top-k 9 of a vocabulary of":  {URL: "http://host/v1", Vocab: 5, TopK: 9},
 	} {
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(strings.ToLower(err.Error()), "secret") {
 			t.Errorf("%v, expected %q", err, want)
 		}
 	}

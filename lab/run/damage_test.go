@@ -225,6 +225,34 @@ expect: [ "bytes(row=base) > 0", "bytes(row=small) > 1e9" ]
 `, folders[0], folders[1]), scenario.Options{})
 }
 
+// TestTensorThatIsNotFiniteIsNamed: of a student and of a teacher, also of one that is asked for a
+// file or writes the answers.
+func TestTensorThatIsNotFiniteIsNamed(t *testing.T) {
+	good, bad := savedTeacher(t), savedTeacher(t)
+	m := readModel(t, bad)
+	m.Blocks[1].Down.Weight.(*weight.Dense).Data[7] = float32(math.NaN())
+	if err := checkpoint.Save(t.Context(), bad, m, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		t.Fatal(err)
+	}
+	const tensor = ": tensor model.layers.1.mlp.down_proj.weight has NaN at element 7, expected finite numbers"
+	for step, want := range map[string]string{
+		"from: bad, teacher: good": "student bad", "from: good, teacher: bad": "teacher " + bad, "from: good, teacher: bad, cache: exact": "teacher " + bad,
+	} {
+		_, err := work(t, copyHome(t, onlyTokenizer), parse(t, fmt.Sprintf(`
+name: broken
+task: { kind: recsys, members: 40, candidates: 2 }
+models: { good: { load: %q }, bad: { load: %q } }
+pipeline:
+  - distil: { name: kd, %s, steps: 3, batch: 2 }
+evaluate: { validation: 4 }
+columns: [bytes]
+`, good, bad, step), scenario.Options{}), Options{})
+		if err == nil || !strings.Contains(err.Error(), want+tensor) {
+			t.Errorf("%s: %v, expected %q", step, err, want+tensor)
+		}
+	}
+}
+
 // TestOneCellFails: the others go on; the error names the cell, the step and the tensor. What the
 // others measured is judged.
 func TestOneCellFails(t *testing.T) {

@@ -77,7 +77,7 @@ func (d *Distil) checkRemote(o kd.Objective, given func(key string) bool, bad fu
 	const anyVocab = 1 << 30
 	switch err := r.config(anyVocab, o).Validate(); {
 	case err != nil:
-		bad("remote", "", "is %s: %v", r.URL, err)
+		bad("remote", "", "names no endpoint: %v", err)
 	case d.Teacher != "":
 		bad("remote", "teacher", "is %s, and teacher is %s: expected one of them", r.URL, d.Teacher)
 	case d.Teachers != "":

@@ -318,6 +318,16 @@ func rungs(trials, steps int) []int {
 	return out
 }
 
+// rising reports whether each rung is after the one before.
+func rising(rungs []int) bool {
+	for i := 1; i < len(rungs); i++ {
+		if rungs[i] <= rungs[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
 // half is how many of the trials of a rung go on.
 func half(trials int) int { return (trials + 1) / 2 }
 
@@ -376,6 +386,8 @@ func checkSearch(work trainingWork, given func(key string) bool, bad func(key, w
 		bad("search.over", "", "has steps, of which halving trains parts: expected method: grid or random")
 	case s.Steps > 0 && !longer && s.Steps < t.Steps:
 		bad("search.steps", "", "is %d, expected at least the %d of one training", s.Steps, t.Steps)
+	case s.Method == halving && !rising(rungs(s.size(axes), t.Steps)):
+		bad("search.method", "", "is halving, which parts the %d steps of %d trials into %d: expected more steps, fewer trials, or method: grid", t.Steps, s.size(axes), len(rungs(s.size(axes), t.Steps)))
 	case s.Method == halving && rungs(s.size(axes), t.Steps)[0] < t.evaluatedEvery():
 		first := rungs(s.size(axes), t.Steps)[0]
 		bad("search.method", "", "is halving, which with %d trials first drops some after step %d, before the first evaluation of the validation loss after step %d: expected every: %d or less, or fewer trials",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"slimlab/kd"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
@@ -42,6 +43,9 @@ func (w *worker) start(s scenario.Step, into string, seed uint64) (*start, error
 		}
 		if err := m.Trainable(); err != nil {
 			return nil, fmt.Errorf("%s cannot be trained: %w", from, err)
+		}
+		if err := kd.CheckFinite(m); err != nil {
+			return nil, fmt.Errorf("student %s: %w", from, err)
 		}
 		return m.Clone(), nil
 	}}, nil

@@ -167,6 +167,11 @@ func (t *teaching) ask(ctx context.Context, of *training, config *kd.TrainConfig
 	teachers := make([]kd.Teacher, len(t.models))
 	for i, one := range t.models {
 		m, err := one.load(ctx)
+		if err == nil {
+			if err = kd.CheckFinite(m); err != nil {
+				err = fmt.Errorf("teacher %s: %w", one.name, err)
+			}
+		}
 		if err != nil {
 			return s, err
 		}
