@@ -411,7 +411,7 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers", t.stage, s.Examples, s.Tokens, s.Answers)
+	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers, each learned from the row before it (targets are shifted by 1)", t.stage, s.Examples, s.Tokens, s.Answers)
 	if s.Masked > 0 {
 		text += fmt.Sprintf(", %d of these masked", s.Masked)
 	}
