@@ -17,7 +17,7 @@ import (
 func TestHiddenStates(t *testing.T) {
 	path := sums(t)
 	losses := map[string]string{}
-	for _, keys := range []string{"hidden: 0.5", "hidden: { weight: 0.5, layers: even }", "hidden: 0.5, ce: 1", "ce: 1"} {
+	for _, keys := range []string{"hidden: 0.5", "hidden: { weight: 0.5, layers: even }", "hidden: 0.5, ce: 1", "ce: 0.99"} {
 		text := strings.ReplaceAll(fmt.Sprintf(onPolicy, path, "loss: fkl, every: 2, "+keys), "layers: 1", "layers: 2")
 		plan := parse(t, text, scenario.Options{})
 		h := newHome(t)
