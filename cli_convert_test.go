@@ -31,7 +31,7 @@ func TestConvertVerbs(t *testing.T) {
 		want []string
 	}{
 		{[]string{"inspect", fm}, []string{"LlamaForCausalLM", "attention", "BF16: 28 linear layers", "541 tokens", "vLLM"}},
-		{[]string{"import", fm, in("float"), "--dtype", "f32"}, []string{"11.6MB"}},
+		{[]string{"import", fm, in("float"), "--dtype", "f32"}, []string{"13.1MB"}},
 		{append([]string{"prune", fm, in("pruned"), "--mlp", "20%", "--heads", "1", "--step", "64", "--local-search", "-1"}, calibration...), []string{"of KV groups", "MLP sizes are multiples of 128", "transformers"}},
 		{append([]string{"quantize", in("pruned"), in("w4"), "--scheme", "w4a16"}, calibration...), []string{"w4a16-gptq-g64", "of outputs on the calibration text"}},
 		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, []string{"mean relative error of weights"}},

@@ -351,7 +351,7 @@ func TestWhyThereAreNoTokens(t *testing.T) {
 		"it has not been measured yet":                       rows(Running, 0, ""),
 		"it was not measured: run the scenario again":        rows(Failed, 0, ""),
 		"as the baseline is; take another row, such as row1": rows(Done, 1, "", "key"),
-		"run the scenario with --set evaluate.tokens=4":      rows(Done, 1, "", ""),
+		"run the scenario with evaluate.tokens of 4":         rows(Done, 1, "", ""),
 	} {
 		if got := v.NoTokens(&v.Rows[0]); !strings.Contains(got, want) {
 			t.Errorf("%q, expected %q", got, want)

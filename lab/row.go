@@ -311,5 +311,5 @@ func (v *View) NoTokens(row *TableRow) string {
 			return fmt.Sprintf("it is compared with no other model, as the baseline is; take another row, such as %s", v.Rows[i].Name)
 		}
 	}
-	return "no row of the run has any: there is the baseline alone, or evaluate.tokens is 0, or the run is of an earlier version; run the scenario with --set evaluate.tokens=4"
+	return "no row of the run has any: there is the baseline alone, or evaluate.tokens is 0, or the run is of an earlier version; run the scenario with evaluate.tokens of 4"
 }
