@@ -166,7 +166,7 @@ func checkTags(f reflect.StructField, v reflect.Value, vocabulary Vocabulary) er
 			return err
 		}
 		if list, ok := f.Tag.Lookup("names"); ok {
-			return checkName(f.Tag.Get("key"), v.String(), vocabulary.Names[list])
+			return checkName(v.String(), vocabulary.Names[list])
 		}
 	}
 	return nil
@@ -209,7 +209,7 @@ func checkRange(tag reflect.StructTag, x float64, text string) error {
 
 // checkName looks up a name. A spelling that ends in ':' has a number after it; a whole number may
 // follow an ending.
-func checkName(what, name string, all []Name) error {
+func checkName(name string, all []Name) error {
 	var spellings []string
 	for _, n := range all {
 		known := n.spelling()

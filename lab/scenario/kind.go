@@ -101,7 +101,7 @@ func (v Vocabulary) spellings(list string) []string {
 }
 
 // Knows reports whether a name is one of a list, with its parameter or ending.
-func (v Vocabulary) Knows(list, name string) bool { return checkName(list, name, v.Names[list]) == nil }
+func (v Vocabulary) Knows(list, name string) bool { return checkName(name, v.Names[list]) == nil }
 
 // The references of a work's fields, as in their tag ref.
 const (
