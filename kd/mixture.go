@@ -189,20 +189,7 @@ func (m *Mixture) add(rows []float32, mixed []float64, teacher int, logits []flo
 	}
 	m.at, m.share = at, share
 	kernels.LogSoftmax(logP[:n*vocab], n, vocab)
-	// of rows that have none yet it is the first
-	others := 0
-	for j, i := range at {
-		if share[j] == 0 {
-			copy(rows[i*vocab:(i+1)*vocab], logP[j*vocab:(j+1)*vocab])
-			continue
-		}
-		if others < j {
-			copy(logP[others*vocab:(others+1)*vocab], logP[j*vocab:(j+1)*vocab])
-		}
-		at[others], share[others] = i, share[j]
-		others++
-	}
-	kernels.MixLogs(rows, logP[:others*vocab], at[:others], share[:others], vocab)
+	kernels.MixLogs(rows, logP[:n*vocab], at, share, vocab)
 }
 
 // choose finds the targets in a part's examples.

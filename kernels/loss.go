@@ -126,6 +126,10 @@ var mixLogsCalls = newCalls(func(a *mixLogsCall, lo, hi int) {
 	toP, toQ := work.Take(a.vocab), work.Take(a.vocab)
 	for j := lo; j < hi; j++ {
 		p, q := a.p[a.at[j]*a.vocab:(a.at[j]+1)*a.vocab], a.q[j*a.vocab:(j+1)*a.vocab]
+		if a.share[j] == 0 {
+			copy(p, q)
+			continue
+		}
 		for i := range toQ {
 			toQ[i] = p[i] - q[i]
 		}
@@ -142,8 +146,8 @@ var mixLogsCalls = newCalls(func(a *mixLogsCall, lo, hi int) {
 })
 
 // MixLogs replaces rows at[j] of logP [_, vocab] by log(share[j]·p + (1−share[j])·q), of
-// log-probabilities logP and logQ [len(at), vocab]. Shares are between 0 and 1, and at has no row
-// twice. It runs on all threads.
+// log-probabilities logP and logQ [len(at), vocab]. Shares are below 1; where one is 0 the row is
+// that of logQ, whatever it held. at has no row twice. It runs on all threads.
 func MixLogs(logP, logQ []float32, at []int, share []float32, vocab int) {
 	for _, r := range at {
 		if r < 0 || (r+1)*vocab > len(logP) {

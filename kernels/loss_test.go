@@ -390,13 +390,18 @@ func TestMixLogs(t *testing.T) {
 		}
 		LogSoftmax(p, rows, vocab)
 		LogSoftmax(q, 5, vocab)
-		at, share := []int{10, 0, 3, 4, 7}, []float32{0.5, 0.001, 0.9, 0.3, 2.0 / 3}
+		at, share := []int{10, 0, 3, 4, 7}, []float32{0.5, 0.001, 0.9, 0, 2.0 / 3}
+		p[4*vocab] = float32(math.NaN()) // of a row that takes nothing from it
 		p[10*vocab], p[10*vocab+1], q[1] = inf, inf, inf
 		q[2] = inf
 		want := slices.Clone(p)
 		for j, r := range at {
 			for v := range vocab {
 				s := float64(share[j])
+				if s == 0 {
+					want[r*vocab+v] = q[j*vocab+v]
+					continue
+				}
 				want[r*vocab+v] = float32(math.Log(s*math.Exp(float64(p[r*vocab+v])) + (1-s)*math.Exp(float64(q[j*vocab+v]))))
 			}
 		}
