@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	"kernels/memory":        {},
 	"scenarios":             {},
 
+	"model/calibrate/statistics":   {"model", "model/calibrate", "kernels/matrix"},
 	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
 	"kernels/machine/machinetest":  {"kernels", "kernels/machine", "kernels/parallel"},
 	"model/checkpoint/lora":        {"model/checkpoint/safetensors", "kernels/parallel"},

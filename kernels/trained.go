@@ -110,3 +110,21 @@ func Gram(g, x []float32, rows, width int) {
 	o.x = nil
 	freeOperands.Put(o)
 }
+
+// CrossGram computes xᵀ·y, g [width, width] from x and y [rows, width], in float32.
+func CrossGram(g, x, y []float32, rows, width int) {
+	checkLen("CrossGram g", g, width*width)
+	checkLen("CrossGram x", x, rows*width)
+	checkLen("CrossGram y", y, rows*width)
+	clear(g[:width*width])
+	if rows == 0 || width == 0 {
+		return
+	}
+	left, right := freeOperands.Get(), freeOperands.Get()
+	left.Pack(x, rows, width, Float32, LeftSide)
+	right.Pack(y, rows, width, Float32, RightSide)
+	Run(BeginGradient(g, left, right))
+	left.x, right.x = nil, nil
+	freeOperands.Put(left)
+	freeOperands.Put(right)
+}

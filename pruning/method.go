@@ -1,6 +1,8 @@
 package pruning
 
 import (
+	"strings"
+
 	"slimlab/internal/nearest"
 )
 
@@ -34,3 +36,6 @@ func ParseMethod(name string) (Method, error) {
 	}
 	return Method(name), nil
 }
+
+// solves reports whether the method solves the weights that stay anew.
+func (m Method) solves() bool { return m == OSSCAR || strings.HasSuffix(string(m), "-ls") }

@@ -2,10 +2,10 @@ package pruning
 
 import (
 	"context"
-	"errors"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
+	"slimlab/model/calibrate"
 )
 
 // problem is the reconstruction of one linear layer with weight w [d, p] (input-major) from
@@ -95,7 +95,7 @@ func (q *problem) channels(groups []int) []int {
 }
 
 // ErrSingular is the error of statistics that nothing can be solved with.
-var ErrSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
+var ErrSingular = calibrate.ErrSingular
 
 // solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
 // elsewhere, by a fresh Cholesky factorisation.

@@ -34,6 +34,8 @@ type Options struct {
 	Seed      uint64 // of the random method
 	// calibration tokens that run together; 0 is the default of package calibrate
 	ChunkTokens int
+	// which statistics are gathered; a target is for the methods that solve the weights anew
+	Statistics calibrate.Settings
 }
 
 // LayerDone says how far Prune is, after each half of a layer.
@@ -50,7 +52,7 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	m := layers.Model()
 	p, err := newPruner(m, calibration, o)
 	if err == nil {
-		run := calibrate.Options[LayerReport]{ChunkTokens: o.ChunkTokens, OnDone: done}
+		run := calibrate.Options[LayerReport]{Settings: p.statistics(), ChunkTokens: o.ChunkTokens, OnDone: done}
 		p.report.Layers, err = calibrate.Run(ctx, layers, calibration, run, p)
 	}
 	if err != nil {
@@ -62,10 +64,23 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	return p.report, nil
 }
 
+// statistics are the settings of the pass with a description of the method: all options.
+func (p *pruner) statistics() calibrate.Settings {
+	of := p.Options
+	of.Cuts, of.Statistics, of.ChunkTokens = nil, calibrate.Settings{}, 0
+	text := fmt.Sprintf("prune %+v", of)
+	s := p.Statistics
+	s.Describe = func(l model.LinearLayer) string { return fmt.Sprintf("%s to %+v", text, p.after[l.Layer]) }
+	return s
+}
+
 // complete sets the defaults.
 func (o *Options) complete() error {
 	if _, err := ParseMethod(string(o.Method)); err != nil {
 		return err
+	}
+	if o.Statistics.Target > 0 && !o.Method.solves() {
+		return fmt.Errorf("target %g: %s leaves the weights that stay as they are, expected a method that solves them, such as osscar, or target 0", o.Statistics.Target, o.Method)
 	}
 	if o.Damping < 0 || o.Batch < 0 || o.Swaps < 0 || o.LocalSearch < -1 || o.Align < 0 {
 		return fmt.Errorf("damping %g, batch %d, swaps %d, local search %d, align %d: found a negative value",
@@ -174,7 +189,14 @@ func (h half) has(site model.Site) bool {
 
 // prune removes units that linear reads, whose input is described by s.
 func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear model.LinearLayer) (LayerReport, error) {
-	q := newProblem(ctx, s.Gram, linear.Weight.Float32(), h.group, p.Damping)
+	w, err := calibrate.Dense(linear)
+	if err == nil {
+		w, err = s.Target(ctx, w, p.Damping)
+	}
+	if err != nil {
+		return LayerReport{}, err
+	}
+	q := newProblem(ctx, s.Gram, w.Data, h.group, p.Damping)
 	c, err := p.choose(q, h, s)
 	if err != nil {
 		return LayerReport{}, err

@@ -18,6 +18,8 @@ type Options struct {
 	Scales kernels.Precision
 	// calibration tokens that run together; 0 is the default of package calibrate
 	ChunkTokens int
+	// which statistics are gathered
+	Statistics calibrate.Settings
 }
 
 // LinearReport is what happened to one linear layer.
@@ -27,6 +29,7 @@ type LinearReport struct {
 	WeightError float64 `json:"weight_error"` // ‖W−Ŵ‖²/‖W‖²
 	// Error is the squared error of the output relative to the squared output on the calibration
 	// data, tr(ΔHΔᵀ)/tr(WHWᵀ), Δ = W−Ŵ, with H as measured: that of the weights' rounding alone.
+	// With a target W is the weight that meets it best, see calibrate.Stats.Target.
 	// Without calibration data (RoundingReport.Tokens is 0) it is not measured and 0.
 	Error float64 `json:"error"`
 	// DampedLoss is tr(ΔHΔᵀ) with the damped mean Gram matrix, which GPTQ minimises; 0 for round to
@@ -55,7 +58,7 @@ type LinearDone = calibrate.Done[LinearReport]
 func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibration []calibrate.Sequence, o Options, done func(LinearDone)) (*RoundingReport, error) {
 	q, err := newQuantizer(layers.Model(), plan, calibration, o)
 	if err == nil {
-		run := calibrate.Options[LinearReport]{ChunkTokens: o.ChunkTokens, OnDone: done}
+		run := calibrate.Options[LinearReport]{Settings: q.statistics(), ChunkTokens: o.ChunkTokens, OnDone: done}
 		q.report.Linears, err = calibrate.Run(ctx, layers, calibration, run, q)
 	}
 	if err != nil {
@@ -86,6 +89,19 @@ func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o
 	}
 	return q, nil
 }
+
+// statistics are the settings of the pass with a description of the method.
+func (q *quantizer) statistics() calibrate.Settings {
+	s := q.Statistics
+	s.Describe = func(l model.LinearLayer) string {
+		scheme := q.schemes[l.Name]
+		return fmt.Sprintf("quantize %+v %T %+v scales %v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales)
+	}
+	return s
+}
+
+// targetDamping keeps a weight that is solved for a target near the one that it was.
+const targetDamping = 0.01
 
 // Wants implements calibrate.Method.
 func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].Rounder != nil }
@@ -125,7 +141,11 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	if err != nil {
 		return r, err
 	}
-	rounding, err := s.Rounder.Round(ctx, w, grid, m)
+	target, err := m.Target(ctx, w, targetDamping)
+	if err != nil {
+		return r, err
+	}
+	rounding, err := s.Rounder.Round(ctx, target, grid, m)
 	if err != nil {
 		return r, err
 	}
@@ -139,7 +159,7 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	r.Format, r.DampedLoss, r.Damping = quantized.Format(), rounding.DampedLoss, rounding.Damping
 	r.WeightError = weightError(w.Data, quantized.Float32())
 	if m.Tokens > 0 {
-		r.Error = m.outputError(ctx, w, grid, rounding.Codes)
+		r.Error = m.outputError(ctx, target, grid, rounding.Codes)
 	}
 	if err := ctx.Err(); err != nil { // the error may be wrong
 		return r, err

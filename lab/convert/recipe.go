@@ -18,8 +18,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 2
-	quantizeVersion = 2
+	pruneVersion    = 3
+	quantizeVersion = 3
 	transferVersion = 1
 )
 

@@ -73,30 +73,35 @@ func (s *stream) Load(ctx context.Context, layer int) (finished bool, err error)
 	if s.finished = s.to.Finished(layer); s.finished {
 		return true, s.to.LoadBlock(ctx, s.model, layer)
 	}
-	err = s.from.LoadBlock(ctx, s.model, layer)
+	return false, s.Source(ctx, s.model, layer)
+}
+
+// Source implements calibrate.Layers.
+func (s *stream) Source(ctx context.Context, m *model.Model, layer int) error {
+	err := s.from.LoadBlock(ctx, m, layer)
 	if err == nil {
 		err = s.watch.Check(ctx)
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	for _, l := range s.model.BlockLinears(layer) {
+	for _, l := range m.BlockLinears(layer) {
 		if s.dense {
 			out, in := l.Weight.Shape()
 			l.Linear.Weight = weight.NewDense(l.Weight.Float32(), out, in)
 		}
 	}
-	for _, p := range s.model.BlockTensors(layer) {
+	for _, p := range m.BlockTensors(layer) {
 		if err := s.merging.apply(p.Data, p.Name, 0); err != nil {
-			return false, err
+			return err
 		}
 	}
-	for _, l := range s.model.BlockLinears(layer) {
+	for _, l := range m.BlockLinears(layer) {
 		if d, ok := l.Weight.(*weight.Dense); ok {
 			s.precision.Round(d.Data)
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // Leave writes a layer and releases it.

@@ -27,7 +27,7 @@ type Prune struct {
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = 5
+const pruneVersion = 6
 
 var aboutMethods = map[string]string{
 	string(pruning.OSSCAR):           "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",

@@ -23,7 +23,7 @@ type Quantize struct {
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
-const quantizeVersion = 4
+const quantizeVersion = 5
 
 var aboutSchemes = map[string]string{
 	"none":                "float weights, unchanged",

@@ -309,15 +309,15 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 	for i := range x {
 		x[i] = float32(rng.NormFloat64())
 	}
-	whole := newSums(width)
-	whole.add(context.Background(), x, rows)
+	whole := newSums(width, false)
+	whole.add(context.Background(), x, nil, rows)
 	whole.flush()
 	want := whole.stats()
 	for range 20 {
-		parts := newSums(width)
+		parts := newSums(width, false)
 		for at := 0; at < rows; {
 			n := min(rows-at, 1+rng.IntN(300))
-			parts.add(context.Background(), x[at*width:], n)
+			parts.add(context.Background(), x[at*width:], nil, n)
 			at += n
 		}
 		parts.flush()

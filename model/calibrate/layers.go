@@ -15,6 +15,9 @@ type Layers interface {
 	Embed(x []float32, tokens []int32) error
 	// Load brings a layer into the model, in ascending order. A finished one comes as it was left.
 	Load(ctx context.Context, layer int) (finished bool, err error)
+	// Source brings a layer as it was before any method into m, which has the model's shape of
+	// then. The memory of its weights may be shared with what Load brings.
+	Source(ctx context.Context, m *model.Model, layer int) error
 	// Leave is called when the pass needs the layer no more, with all that the method did to it.
 	Leave(ctx context.Context, layer int) error
 }
@@ -51,6 +54,15 @@ func (l *InMemory) Load(_ context.Context, layer int) (finished bool, err error)
 		linear.Weight = unpacked(linear.Weight)
 	}
 	return false, nil
+}
+
+// Source implements Layers.
+func (l *InMemory) Source(_ context.Context, m *model.Model, layer int) error {
+	m.Blocks[layer] = l.source.Blocks[layer]
+	for _, linear := range m.BlockLinears(layer) {
+		linear.Linear.Weight = unpacked(linear.Weight)
+	}
+	return nil
 }
 
 // Leave implements Layers.

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"slimlab/model"
@@ -27,12 +28,42 @@ type Method[R any] interface {
 	Wants(l model.LinearLayer) bool
 	// Compress replaces the weights of linears, all wanted ones that read the input which s
 	// describes, and calls report once for each. It may also change the widths and the other
-	// weights of that half of the layer. s is its own to keep.
+	// weights of that half of the layer; it writes to no weight's memory. s is its own to keep.
 	Compress(ctx context.Context, s *Stats, linears []model.LinearLayer, report func(R)) error
+}
+
+// Settings say which statistics a pass gathers. The zero value is the sequential order with the
+// method's own input as target, nothing kept.
+type Settings struct {
+	// Parallel gathers all statistics from the model as it was: they do not depend on what the
+	// method does. The sequential order has those of the model as it has become.
+	Parallel bool
+	// Target is the share of the dense model's outputs in what a linear layer is to reproduce, from
+	// 0, what the layer as it was makes of the input that it gets now, to 1, what it made of the
+	// input in the dense model. Parallel has no other input, and no target.
+	Target float64
+	// Store keeps statistics for later passes; nil keeps none.
+	Store Store
+	// Describe says all that the method does to a linear layer of the model as it was, beside what
+	// it makes of the statistics. A Store needs it in the sequential order.
+	Describe func(l model.LinearLayer) string
+}
+
+func (s *Settings) check() error {
+	switch {
+	case !(s.Target >= 0 && s.Target <= 1):
+		return fmt.Errorf("target %g: expected a share of the dense model's outputs, 0 to 1", s.Target)
+	case s.Parallel && s.Target > 0:
+		return fmt.Errorf("target %g in parallel mode: all inputs are the dense model's there, expected target 0 or the sequential mode", s.Target)
+	case s.Store != nil && !s.Parallel && s.Describe == nil:
+		return errors.New("a store of statistics in the sequential order needs a description of the method")
+	}
+	return nil
 }
 
 // Options say how a pass runs and what is called as it goes on.
 type Options[R any] struct {
+	Settings
 	ChunkTokens int           // whole sequences run together up to this many tokens; 0 is 2048
 	OnDone      func(Done[R]) // called after each linear layer; may be nil
 }
@@ -47,18 +78,19 @@ type Done[R any] struct {
 // reports; of layers that were finished before there are none. Without sequences the method is
 // given statistics of zero tokens.
 func Run[R any](ctx context.Context, layers Layers, sequences []Sequence, o Options[R], method Method[R]) ([]R, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	m := layers.Model()
-	p := pass[R]{layers: layers, method: method, done: o.OnDone, wanted: make([]int, len(m.Blocks)), last: half{layer: -1}}
+	p := pass[R]{layers: layers, method: method, options: o, model: m, wanted: make([]int, len(m.Blocks))}
 	for _, l := range m.Linears() {
 		if method.Wants(l) {
 			p.wanted[l.Layer]++
 			p.progress.Total++
-			p.last = half{l.Layer, halfOf(l.Site)}
 		}
 	}
-	var err error
 	if len(sequences) > 0 && p.progress.Total > 0 {
-		if p.streams, err = newStreams(ctx, layers, sequences, o.ChunkTokens); err != nil {
+		if err := p.begin(ctx, sequences); err != nil {
 			return nil, err
 		}
 	}
@@ -105,13 +137,39 @@ func (h half) before(other half) bool {
 type pass[R any] struct {
 	layers  Layers
 	method  Method[R]
-	streams *streams // nil without sequences
-	wanted  []int    // linear layers of each layer
-	// the last that has a wanted linear layer: nothing behind it needs the streams
-	last     half
-	done     func(Done[R])
+	options Options[R]
+	model   *model.Model // of layers
+	wanted  []int        // linear layers of each layer
+
+	plan    *plan    // which statistics there will be; nil without sequences
+	streams *streams // through the model as it becomes; in parallel mode through dense
+	// the model as it was, whose present layer alone has weights; nil where the pass needs none
+	dense *model.Model
+	other *streams // through dense, from the first change on; nil where no target asks for it
+
 	progress Done[R]
 	reports  []R
+}
+
+// begin plans the statistics and embeds the sequences.
+func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
+	if p.plan, err = newPlan(ctx, p.model, p.options.Settings, p.method.Wants); err != nil {
+		return err
+	}
+	if p.options.Parallel || p.options.Target > 0 {
+		if p.dense, err = model.Skeleton(p.model.Config); err != nil {
+			return err
+		}
+	}
+	if p.plan.last.layer < 0 { // everything is kept
+		return nil
+	}
+	frame := p.model
+	if p.options.Parallel {
+		frame = p.dense
+	}
+	p.streams, err = newStreams(ctx, frame, p.layers, sequences, p.options.ChunkTokens)
+	return err
 }
 
 func (p *pass[R]) layer(ctx context.Context, layer int) error {
@@ -124,22 +182,122 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 	} else if err := p.check(layer); err != nil {
 		return err
 	}
+	if p.dense != nil {
+		defer func() { p.dense.Blocks[layer] = model.Block{} }()
+		if err := p.loadDense(ctx, layer, finished); err != nil {
+			return err
+		}
+	}
+	var all map[model.Site]*Stats // of a layer in parallel mode
+	if p.options.Parallel && p.plan != nil {
+		if all, err = p.parallel(ctx, layer, finished); err != nil {
+			return err
+		}
+	}
 	for part := range sites {
 		for _, site := range sites[part] {
 			if finished {
 				break
 			}
-			if err := p.site(ctx, layer, site); err != nil {
+			if err := p.site(ctx, layer, site, all); err != nil {
 				return err
 			}
 		}
-		if h := (half{layer, part}); p.streams != nil && h.before(p.last) {
-			if err := p.streams.advance(ctx, h); err != nil {
+		if p.plan != nil && !p.options.Parallel {
+			if err := p.advance(ctx, half{layer, part}); err != nil {
 				return err
 			}
 		}
 	}
 	return p.layers.Leave(ctx, layer)
+}
+
+// loadDense brings the layer as it was into dense.
+func (p *pass[R]) loadDense(ctx context.Context, layer int, finished bool) error {
+	if finished {
+		return p.layers.Source(ctx, p.dense, layer)
+	}
+	p.dense.Blocks[layer] = p.model.Blocks[layer]
+	for _, l := range p.dense.BlockLinears(layer) {
+		l.Linear.Weight = unpacked(l.Weight)
+	}
+	return nil
+}
+
+// parallel gathers the wanted statistics of a layer and moves the streams through it, as far as
+// that is needed.
+func (p *pass[R]) parallel(ctx context.Context, layer int, finished bool) (map[model.Site]*Stats, error) {
+	all := map[model.Site]*Stats{}
+	if finished {
+		return nil, p.passBy(ctx, layer)
+	}
+	missing := map[model.Site]bool{}
+	for site := range p.plan.sites[layer] {
+		at := &p.plan.sites[layer][site]
+		if !at.wanted {
+			continue
+		}
+		s, err := p.stored(ctx, layer, model.Site(site))
+		if err != nil {
+			return nil, err
+		}
+		if s == nil {
+			missing[model.Site(site)] = true
+			continue
+		}
+		all[model.Site(site)] = s
+	}
+	if len(missing) == 0 {
+		return all, p.passBy(ctx, layer)
+	}
+	if err := p.streams.gatherLayer(ctx, layer, missing, p.plan.last.layer > layer, all); err != nil {
+		return nil, err
+	}
+	for site := range model.Site(len(p.plan.sites[layer])) {
+		if missing[site] {
+			if err := p.keep(ctx, all[site]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// passBy moves the streams through a layer whose statistics are not gathered, where later ones are.
+func (p *pass[R]) passBy(ctx context.Context, layer int) error {
+	for part := range sites {
+		if h := (half{layer, part}); h.before(p.plan.last) {
+			if err := p.streams.advance(ctx, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advance moves the streams through half a layer for good, where something behind it is gathered.
+func (p *pass[R]) advance(ctx context.Context, h half) error {
+	if !h.before(p.plan.last) {
+		return nil
+	}
+	if p.plan.changes(h) {
+		p.diverge()
+	}
+	if err := p.streams.advance(ctx, h); err != nil {
+		return err
+	}
+	if p.other != nil {
+		return p.other.advance(ctx, h)
+	}
+	return nil
+}
+
+// diverge gives the dense model streams of its own, where a target asks for them: the two models
+// are no longer the same from here on.
+func (p *pass[R]) diverge() {
+	if p.options.Target > 0 && p.other == nil {
+		p.other = p.streams.clone(p.dense)
+	}
 }
 
 // check looks for wanted linear layers that were compressed before, ahead of the work for others.
@@ -155,8 +313,9 @@ func (p *pass[R]) check(layer int) error {
 	return nil
 }
 
-// site lets the method compress the wanted linear layers that read a site.
-func (p *pass[R]) site(ctx context.Context, layer int, site model.Site) error {
+// site lets the method compress the wanted linear layers that read a site. all are the statistics
+// of the layer in parallel mode.
+func (p *pass[R]) site(ctx context.Context, layer int, site model.Site, all map[model.Site]*Stats) error {
 	var linears []model.LinearLayer
 	for _, l := range p.layers.Model().BlockLinears(layer) {
 		if l.Site == site && p.method.Wants(l) {
@@ -170,20 +329,42 @@ func (p *pass[R]) site(ctx context.Context, layer int, site model.Site) error {
 		return err
 	}
 	stats := &Stats{Layer: layer, Site: site, Width: linears[0].In}
-	if p.streams != nil {
+	switch {
+	case p.options.Parallel && p.plan != nil:
+		stats = all[site]
+		delete(all, site) // the method's own
+	case p.plan != nil:
 		var err error
-		if stats, err = p.streams.gather(ctx, half{layer, halfOf(site)}, site); err != nil {
+		if stats, err = p.sequential(ctx, layer, site); err != nil {
 			return err
 		}
 	}
 	return p.method.Compress(ctx, stats, linears, p.report)
 }
 
+// sequential returns the statistics of a site in the model as it has become.
+func (p *pass[R]) sequential(ctx context.Context, layer int, site model.Site) (*Stats, error) {
+	stats, err := p.stored(ctx, layer, site)
+	if stats == nil && err == nil {
+		if first := sites[halfOf(site)][0]; site != first && p.plan.sites[layer][first].wanted {
+			p.diverge()
+		}
+		if stats, err = p.streams.gather(ctx, half{layer, halfOf(site)}, site, p.other); err == nil {
+			err = p.keep(ctx, stats)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	stats.Blend = p.options.Target
+	return stats, nil
+}
+
 func (p *pass[R]) report(r R) {
 	p.reports = append(p.reports, r)
 	p.progress.Done++
 	p.progress.Report = r
-	if p.done != nil {
-		p.done(p.progress)
+	if p.options.OnDone != nil {
+		p.options.OnDone(p.progress)
 	}
 }

@@ -11,22 +11,26 @@ import (
 	"slimlab/model"
 )
 
-// Stats are the statistics of the input of the linear layers at one site of one layer.
+// Stats are the statistics of the input x of the linear layers at one site of one layer.
 type Stats struct {
 	Layer   int
 	Site    model.Site
 	Width   int
 	Tokens  int          // 0 where there is no calibration: the rest is empty then
-	Gram    matrix.Dense // [width, width], the mean of x·xᵀ over all tokens, not damped
+	Gram    matrix.Dense // [width, width], the mean of x·xᵀ over all tokens, not damped, of float32 numbers
 	MaxAbs  []float64    // [width], the largest |x| of each channel
 	MeanAbs []float64    // [width], the mean |x| of each channel
+	Mean    []float64    // [width], the mean x of each channel
+	// [width, width], the mean of x·dᵀ, d the input in the dense model; empty where x is that, or
+	// where no target asks for it
+	Cross matrix.Dense
+	Blend float64 // the share of the dense model in the target, see Target
 }
 
+var siteNames = [...]string{"input of q_proj, k_proj, v_proj", "input of o_proj", "input of gate_proj, up_proj", "input of down_proj"}
+
 // Place names the statistics' input, such as "layer 3, input of o_proj".
-func (s *Stats) Place() string {
-	readers := [...]string{"q_proj, k_proj, v_proj", "o_proj", "gate_proj, up_proj", "down_proj"}
-	return fmt.Sprintf("layer %d, input of %s", s.Layer, readers[s.Site])
-}
+func (s *Stats) Place() string { return fmt.Sprintf("layer %d, %s", s.Layer, siteNames[s.Site]) }
 
 // blockRows bounds the number of products that are summed in float32 before the sum goes to
 // float64.
@@ -34,28 +38,42 @@ const blockRows = 256
 
 // sums accumulates the statistics of one site.
 type sums struct {
-	width, tokens  int
-	gram           []float64 // upper triangle of [width, width]
-	maxAbs, sumAbs []float64
-	products       []float32 // of one block
-	pending        []float32 // rows that are no whole block yet
+	width, tokens int
+	gram          []float64 // upper triangle of [width, width]
+	cross         []float64 // [width, width]; nil where there is no dense model beside
+	maxAbs        []float64
+	sumAbs, sum   []float64
+	products      []float32 // of one block
+	pending       []float32 // rows that are no whole block yet
+	pendingDense  []float32 // the same of the dense model
 }
 
-func newSums(width int) *sums {
-	return &sums{width: width, gram: make([]float64, width*width), products: make([]float32, width*width),
-		maxAbs: make([]float64, width), sumAbs: make([]float64, width)}
+func newSums(width int, cross bool) *sums {
+	s := &sums{width: width, gram: make([]float64, width*width), products: make([]float32, width*width),
+		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
+	if cross {
+		s.cross = make([]float64, width*width)
+	}
+	return s
 }
 
-// add takes rows more tokens, x [rows, width], unless ctx ends. Blocks are filled across calls, so
-// that their sums do not depend on how the tokens were divided between the calls.
-func (s *sums) add(ctx context.Context, x []float32, rows int) {
+// add takes rows more tokens, x [rows, width] and, beside a dense model, dense [rows, width],
+// unless ctx ends. Blocks are filled across calls, so that their sums do not depend on how the
+// tokens were divided between the calls.
+func (s *sums) add(ctx context.Context, x, dense []float32, rows int) {
 	for size := blockRows * s.width; rows > 0 && ctx.Err() == nil; {
 		n := min(rows, blockRows-len(s.pending)/s.width)
-		part := x[:n*s.width]
+		part, partDense := x[:n*s.width], dense
+		if s.cross != nil {
+			partDense, dense = dense[:n*s.width], dense[n*s.width:]
+		}
 		x, rows = x[n*s.width:], rows-n
 		if len(part) == size {
-			s.block(part)
+			s.block(part, partDense)
 			continue
+		}
+		if s.cross != nil {
+			s.pendingDense = append(s.pendingDense, partDense...)
 		}
 		if s.pending = append(s.pending, part...); len(s.pending) == size {
 			s.flush()
@@ -66,12 +84,12 @@ func (s *sums) add(ctx context.Context, x []float32, rows int) {
 // flush ends a block, whole or not.
 func (s *sums) flush() {
 	if len(s.pending) > 0 {
-		s.block(s.pending)
-		s.pending = s.pending[:0]
+		s.block(s.pending, s.pendingDense)
+		s.pending, s.pendingDense = s.pending[:0], s.pendingDense[:0]
 	}
 }
 
-func (s *sums) block(x []float32) {
+func (s *sums) block(x, dense []float32) {
 	n, rows := s.width, len(x)/s.width
 	kernels.Gram(s.products, x, rows, n)
 	parallel.Range(n, 64, func(first, last int) {
@@ -83,41 +101,71 @@ func (s *sums) block(x []float32) {
 		}
 		for i := range rows {
 			for j := first; j < last; j++ {
-				a := math.Abs(float64(x[i*n+j]))
+				v := float64(x[i*n+j])
+				a := math.Abs(v)
+				s.sum[j] += v
 				s.sumAbs[j] += a
 				s.maxAbs[j] = max(s.maxAbs[j], a)
 			}
 		}
 	})
 	s.tokens += rows
+	if s.cross == nil {
+		return
+	}
+	kernels.CrossGram(s.products, x, dense, rows, n)
+	parallel.Range(n, 64, func(first, last int) {
+		sum := s.cross[first*n : last*n]
+		for j, v := range s.products[first*n : last*n] {
+			sum[j] += float64(v)
+		}
+	})
 }
 
 // stats ends the sums, whose memory it takes.
 func (s *sums) stats() *Stats {
 	for j := range s.sumAbs {
 		s.sumAbs[j] /= float64(s.tokens)
+		s.sum[j] /= float64(s.tokens)
 	}
 	s.average()
-	return &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs}
+	of := &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs, Mean: s.sum}
+	if s.cross != nil {
+		of.Cross = matrix.NewDense(s.width, s.width, s.cross)
+	}
+	return of
 }
 
-// average divides the Gram matrix by the number of tokens and fills its lower triangle.
+// average divides the moments by the number of tokens and rounds them to float32, as they are kept:
+// a pass has the same bits with what it gathers and with what it finds. It fills the lower triangle
+// of the Gram matrix.
 func (s *sums) average() {
-	// squares that the caches hold, since one side of the copy is read down its columns
-	const square = 64
 	n, share := s.width, 1/float64(s.tokens)
-	parallel.Range(n, square, func(first, last int) {
+	parallel.Range(n, 64, func(first, last int) {
 		for i := first; i < last; i++ {
 			for j := i; j < n; j++ {
-				s.gram[i*n+j] *= share
+				s.gram[i*n+j] = float64(float32(s.gram[i*n+j] * share))
+			}
+			if s.cross != nil {
+				for j := range n {
+					s.cross[i*n+j] = float64(float32(s.cross[i*n+j] * share))
+				}
 			}
 		}
 	})
+	Mirror(matrix.NewDense(n, n, s.gram))
+}
+
+// Mirror copies the upper triangle of a square matrix to the lower.
+func Mirror(m matrix.Dense) {
+	a, n := m.Data, m.Rows
+	// squares that the caches hold, since one side of the copy is read down its columns
+	const square = 64
 	parallel.Range(n, square, func(first, last int) {
 		for left := 0; left < last; left += square {
 			for i := first; i < last; i++ {
 				for j := left; j < min(left+square, i); j++ {
-					s.gram[i*n+j] = s.gram[j*n+i]
+					a[i*n+j] = a[j*n+i]
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"slimlab/model"
 )
@@ -22,8 +23,7 @@ type streams struct {
 	x       [][]float32 // one a batch, [tokens, hidden]
 }
 
-func newStreams(ctx context.Context, layers Layers, sequences []Sequence, chunk int) (*streams, error) {
-	m := layers.Model()
+func newStreams(ctx context.Context, m *model.Model, layers Layers, sequences []Sequence, chunk int) (*streams, error) {
 	batches, err := pack(m, sequences, chunk)
 	if err != nil {
 		return nil, err
@@ -88,70 +88,152 @@ func (s *streams) advance(ctx context.Context, h half) error {
 	return nil
 }
 
-// run moves one batch's stream x through half a layer, a piece at a time: no token's bits depend
-// on the tokens of other sequences beside it.
-func (s *streams) run(ctx context.Context, x []float32, b model.Batch, h half, tap model.Tap) error {
-	hidden := s.model.Hidden
-	for first := 0; first < len(b.Starts)-1; {
-		if err := ctx.Err(); err != nil {
-			return err
+// clone is the same streams on their way through another model.
+func (s *streams) clone(m *model.Model) *streams {
+	c := &streams{model: m, batches: s.batches}
+	for _, x := range s.x {
+		c.x = append(c.x, slices.Clone(x))
+	}
+	return c
+}
+
+// piece is some whole sequences of a batch, or some of its tokens.
+type piece struct {
+	from, to int   // tokens
+	starts   []int // of the sequences, from 0
+}
+
+// pieces divides a batch: no token's bits depend on the tokens of other sequences beside it, and
+// the tokens of an MLP do not depend on each other.
+func pieces(b model.Batch, part int) []piece {
+	var list []piece
+	if part == mlp {
+		for from := 0; from < len(b.Tokens); from += pieceTokens {
+			list = append(list, piece{from: from, to: min(from+pieceTokens, len(b.Tokens))})
 		}
+		return list
+	}
+	for first := 0; first < len(b.Starts)-1; {
 		next, from := first+1, b.Starts[first]
 		for next < len(b.Starts)-1 && b.Starts[next+1]-from <= pieceTokens {
 			next++
 		}
-		to := b.Starts[next]
-		if h.part == attention {
-			piece := model.Batch{Tokens: b.Tokens[from:to]}
-			for _, start := range b.Starts[first : next+1] {
-				piece.Starts = append(piece.Starts, start-from)
-			}
-			s.model.Attention(h.layer, x[from*hidden:to*hidden], piece, tap)
-		} else if err := s.mlp(ctx, x[from*hidden:to*hidden], h.layer, tap); err != nil {
-			return err
+		p := piece{from: from, to: b.Starts[next]}
+		for _, start := range b.Starts[first : next+1] {
+			p.starts = append(p.starts, start-from)
 		}
+		list = append(list, p)
 		first = next
 	}
-	return nil
+	return list
 }
 
-// mlp moves x [tokens, hidden] through an MLP, whose tokens do not depend on each other.
-func (s *streams) mlp(ctx context.Context, x []float32, layer int, tap model.Tap) error {
-	for hidden := s.model.Hidden; len(x) > 0; {
+// run moves one batch's stream x through half a layer, a piece at a time.
+func (s *streams) run(ctx context.Context, x []float32, b model.Batch, h half, tap model.Tap) error {
+	for _, p := range pieces(b, h.part) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rows := min(pieceTokens, len(x)/hidden)
-		s.model.MLP(layer, x[:rows*hidden], rows, tap)
-		x = x[rows*hidden:]
+		s.move(x, b, h, p, tap)
 	}
 	return nil
 }
 
-// gather runs half a layer up to one of its sites and returns the statistics of that.
-func (s *streams) gather(ctx context.Context, h half, want model.Site) (*Stats, error) {
-	var sums *sums
-	tap := func(_ int, site model.Site, x []float32, rows, width int) (more bool) {
-		if site != want {
-			return true
-		}
-		if sums == nil {
-			sums = newSums(width)
-		}
-		sums.add(ctx, x, rows)
-		return false
+// move moves a piece of a batch's stream x through half a layer.
+func (s *streams) move(x []float32, b model.Batch, h half, p piece, tap model.Tap) {
+	x = x[p.from*s.model.Hidden : p.to*s.model.Hidden]
+	if h.part == mlp {
+		s.model.MLP(h.layer, x, p.to-p.from, tap)
+		return
 	}
+	s.model.Attention(h.layer, x, model.Batch{Tokens: b.Tokens[p.from:p.to], Starts: p.starts}, tap)
+}
+
+// gather runs half a layer up to one of its sites and returns the statistics of that, with those
+// across to the same site of other, which may be nil. The streams stay where they are.
+func (s *streams) gather(ctx context.Context, h half, want model.Site, other *streams) (*Stats, error) {
+	var sums *sums
+	var x, dense []float32 // of a piece
+	width := 0
+	keep := func(to *[]float32) model.Tap {
+		return func(_ int, site model.Site, input []float32, _, w int) (more bool) {
+			if site != want {
+				return true
+			}
+			*to, width = append((*to)[:0], input...), w
+			return false
+		}
+	}
+	own, beside := keep(&x), keep(&dense)
 	for i, b := range s.batches {
-		if err := s.run(ctx, s.x[i], b, h, tap); err != nil {
-			return nil, err
+		for _, p := range pieces(b, h.part) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			s.move(s.x[i], b, h, p, own)
+			if other != nil {
+				other.move(other.x[i], b, h, p, beside)
+			}
+			if sums == nil {
+				sums = newSums(width, other != nil)
+			}
+			sums.add(ctx, x, dense, p.to-p.from)
 		}
 		sums.flush()
 	}
+	return finish(ctx, sums, h.layer, want)
+}
+
+// gatherLayer gathers the statistics of some sites of a layer in one run, into all; onward moves
+// the streams through it.
+func (s *streams) gatherLayer(ctx context.Context, layer int, want map[model.Site]bool, onward bool, all map[model.Site]*Stats) error {
+	for part := range sites {
+		h, of := half{layer, part}, map[model.Site]*sums{}
+		last := model.Site(-1) // that is wanted
+		for _, site := range sites[part] {
+			if want[site] {
+				last = site
+			}
+		}
+		on := onward || part == attention && (want[model.SiteGateUp] || want[model.SiteDown])
+		if last < 0 && !on {
+			continue
+		}
+		tap := func(_ int, site model.Site, x []float32, rows, width int) (more bool) {
+			if want[site] {
+				if of[site] == nil {
+					of[site] = newSums(width, false)
+				}
+				of[site].add(ctx, x, nil, rows)
+			}
+			return on || site != last
+		}
+		for i, b := range s.batches {
+			if err := s.run(ctx, s.x[i], b, h, tap); err != nil {
+				return err
+			}
+			for _, sums := range of {
+				sums.flush()
+			}
+		}
+		for site, sums := range of {
+			stats, err := finish(ctx, sums, layer, site)
+			if err != nil {
+				return err
+			}
+			all[site] = stats
+		}
+	}
+	return nil
+}
+
+// finish is the statistics of complete sums.
+func finish(ctx context.Context, sums *sums, layer int, site model.Site) (*Stats, error) {
 	if err := ctx.Err(); err != nil { // some tokens may be missing
 		return nil, err
 	}
 	stats := sums.stats()
-	stats.Layer, stats.Site = h.layer, want
+	stats.Layer, stats.Site = layer, site
 	for j, v := range stats.MeanAbs {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("calibration: %s: channel %d is %w", stats.Place(), j, ErrNotFinite)

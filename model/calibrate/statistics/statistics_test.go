@@ -1,0 +1,138 @@
+package statistics
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/kernels/matrix"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+)
+
+func random(seed uint64, width int, cross bool) *calibrate.Stats {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	draw := func(n int) []float64 {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = float64(float32(rng.NormFloat64()))
+		}
+		return x
+	}
+	s := &calibrate.Stats{Layer: 3, Site: model.SiteDown, Width: width, Tokens: 77, MaxAbs: draw(width), MeanAbs: draw(width), Mean: draw(width),
+		Gram: matrix.NewDense(width, width, draw(width*width))}
+	calibrate.Mirror(s.Gram)
+	if cross {
+		s.Cross = matrix.NewDense(width, width, draw(width*width))
+	}
+	return s
+}
+
+// What is saved is loaded with the same bits, by its key and content alone, and takes the bytes
+// that Size says.
+func TestRoundTrip(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		width int
+		cross bool
+	}{{1, false}, {7, false}, {7, true}, {130, true}} {
+		dir := filepath.Join(t.TempDir(), "new")
+		f := New(dir, "a model", false)
+		s := random(1, c.width, c.cross)
+		if f.Has("key") {
+			t.Error("there before it was saved")
+		}
+		if err := f.Save(ctx, "key", s); err != nil {
+			t.Fatal(err)
+		}
+		for name, other := range map[string]*Folder{"another content": New(dir, "another model", false), "no folder": New(dir+"x", "a model", false)} {
+			if other.Has("key") {
+				t.Errorf("%s has it", name)
+			}
+		}
+		got, err := New(dir, "a model", true).Load(ctx, "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Layer != 3 || got.Site != model.SiteDown || got.Width != c.width || got.Tokens != 77 || !slices.Equal(got.Gram.Data, s.Gram.Data) ||
+			!slices.Equal(got.Cross.Data, s.Cross.Data) || !slices.Equal(got.Mean, s.Mean) || !slices.Equal(got.MeanAbs, s.MeanAbs) || !slices.Equal(got.MaxAbs, s.MaxAbs) {
+			t.Errorf("width %d: loaded %+v", c.width, got)
+		}
+		list, err := List(dir)
+		if err != nil || len(list) != 1 || list[0].Bytes != Size(c.width, c.cross)+int64(len("a model\nkey")) {
+			t.Errorf("width %d: %v, %v", c.width, list, err)
+		}
+		if f.Read() != 0 || f.Written() != 1 {
+			t.Errorf("%d read, %d written", f.Read(), f.Written())
+		}
+	}
+	if list, err := List(filepath.Join(t.TempDir(), "none")); err != nil || len(list) != 0 {
+		t.Errorf("a folder that is not there: %v, %v", list, err)
+	}
+}
+
+// A file that is cut short, changed at any byte or of another key is an error that names it.
+func TestDamage(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	f := New(dir, "a model", false)
+	if err := f.Save(ctx, "key", random(2, 3, true)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(f.file("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, content []byte) {
+		t.Helper()
+		if err := os.WriteFile(f.file("key"), content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Load(ctx, "key"); err == nil || !strings.Contains(err.Error(), f.file("key")) || !strings.Contains(err.Error(), "remove this file") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := range whole {
+		changed := bytes.Clone(whole)
+		changed[i] ^= 0x10
+		refused("changed", changed)
+		refused("cut short", whole[:i])
+	}
+	if err := f.Save(ctx, "other", random(2, 3, true)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(f.file("other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("of another key", other)
+}
+
+func TestKeeps(t *testing.T) {
+	if f := New("", "", true); !f.Keeps(false) || f.Keeps(true) {
+		t.Error("statistics of changed models are kept where they should not, or those of others are not")
+	}
+	if f := New("", "", false); !f.Keeps(false) || !f.Keeps(true) {
+		t.Error("some statistics are not kept")
+	}
+}
+
+// FuzzDecode: no content panics or takes memory that its size does not pay for.
+func FuzzDecode(f *testing.F) {
+	var b bytes.Buffer
+	if err := encode(context.Background(), &b, "text", random(1, 3, true)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, content []byte) {
+		s, err := decode(context.Background(), bytes.NewReader(content), "text", int64(len(content)+len(mark)+4))
+		if err == nil && s.Gram.Rows != s.Width {
+			t.Errorf("%+v", s)
+		}
+	})
+}
