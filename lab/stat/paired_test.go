@@ -2,6 +2,7 @@ package stat
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 )
@@ -81,6 +82,72 @@ func TestMcNemar(t *testing.T) {
 		}
 	}()
 	McNemar([]bool{true}, nil)
+}
+
+// TestMcNemarBruteForce: p is the share of the 2ⁿ ways to turn n pairs that are as far from even,
+// for every division of up to 16 pairs.
+func TestMcNemarBruteForce(t *testing.T) {
+	for n := range 17 {
+		for lost := range n + 1 {
+			far := 0
+			for way := range 1 << n {
+				if k := bits.OnesCount(uint(way)); max(k, n-k) >= max(lost, n-lost) {
+					far++
+				}
+			}
+			if p, want := McNemarP(lost, n-lost), float64(far)/float64(int(1)<<n); !near(p, want, 1e-12) {
+				t.Errorf("%d against %d: p %v, by all ways %v", lost, n-lost, p, want)
+			}
+		}
+	}
+}
+
+// TestClusteredWilsonCovers: of trials in units whose shares differ, at least 92% of the intervals
+// cover the truth, and Wilson's do not; of independent ones it is hardly wider than Wilson's.
+func TestClusteredWilsonCovers(t *testing.T) {
+	const experiments, units = 2000, 60
+	rng := rand.New(rand.NewPCG(11, 2))
+	for _, c := range []struct {
+		share, spread float64 // of a unit's own share: the mean, and how far it is from it
+		size          int     // trials of the largest units
+	}{{0.5, 0, 20}, {0.1, 0, 20}, {0.5, 0.3, 20}, {0.1, 0.1, 20}, {0.05, 0.05, 40}} {
+		covered, plain, wider := 0, 0, 0.0
+		for range experiments {
+			hits, sizes, all, n := make([]float64, units), make([]float64, units), 0, 0
+			for u := range hits {
+				p := c.share + c.spread*float64(2*rng.IntN(2)-1)
+				for range 1 + rng.IntN(c.size) {
+					sizes[u]++
+					if rng.Float64() < p {
+						hits[u]++
+					}
+				}
+				all, n = all+int(hits[u]), n+int(sizes[u])
+			}
+			mean := float64(all) / float64(n)
+			for u := range hits {
+				hits[u] = (hits[u] - mean*sizes[u]) / float64(n)
+			}
+			i, w := ClusteredWilson(all, n, hits), Wilson(all, n)
+			if i.Value != mean || i.N != n || i.Low > w.Low || i.High < w.High {
+				t.Fatalf("%d of %d: %+v, Wilson's %+v", all, n, i, w)
+			}
+			if i.Low <= c.share && c.share <= i.High {
+				covered++
+			}
+			if w.Low <= c.share && c.share <= w.High {
+				plain++
+			}
+			wider += (i.High - i.Low) / (w.High - w.Low) / experiments
+		}
+		t.Logf("%+v: %d of %d covered, by Wilson's %d; %.3f times as wide", c, covered, experiments, plain, wider)
+		if covered < 1840 || c.spread > 0.05 && plain > 1750 || c.spread == 0 && wider > 1.2 {
+			t.Errorf("%+v: %d of %d covered, by Wilson's %d; %.3f times as wide", c, covered, experiments, plain, wider)
+		}
+	}
+	if got, want := ClusteredWilson(0, 100, make([]float64, 5)), Wilson(0, 100); got != want {
+		t.Errorf("all alike: %+v, expected %+v", got, want)
+	}
 }
 
 func TestPairedShares(t *testing.T) {

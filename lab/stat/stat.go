@@ -1,5 +1,5 @@
 // Package stat computes the statistics of a lab: location, confidence intervals, bootstraps, tests
-// of two samples, and the Pareto front.
+// of two samples, rank correlation, and the Pareto front.
 //
 // Every function states its definition (which percentile, which interval). None fails because a
 // sample is small: an interval carries a warning instead. The package has only what a comparison of
