@@ -9,13 +9,21 @@
 // Baselines to beat keep the units u with the largest scores, or random ones:
 //
 //	norm-activation   Σ_{i∈u} Σ_o w_oi²·E[x_i²]
+//	wanda-sp          Σ_{i∈u} Σ_o |w_oi|·√E[x_i²]
+//	activation        Σ_{i∈u} E[x_i²]
+//	taylor            |Σ_{i∈u} Σ_o w_oi·∂L/∂w_oi|
 //	magnitude-l1      Σ_{i∈u} Σ_o |w_oi|
 //	magnitude-l2      Σ_{i∈u} Σ_o w_oi²
 //
-// Norm times activation is Wanda (Sun et al., 2023) for whole units, as Wanda-sp (An et al., 2023)
-// has it, with the L2 norm for its L1: so it is what removing a unit changes where channels are
-// uncorrelated. With least squares (norm-activation-ls, magnitude-ls) it shows how much of a gain
-// is the update and how much the choice. The L1 norm is that of Li et al. (2017).
+// Wanda-sp is that of An et al. (2023) after Wanda (Sun et al., 2023), norm-activation the same
+// with the L2 norm for its L1: so it is what removing a unit changes where channels are
+// uncorrelated. Activation is Minitron's (Muralidharan et al., 2024), but takes the L2 norm over
+// all tokens, where Minitron takes the mean of |x| over each sequence before the L2 norm over
+// sequences. Taylor is LLM-Pruner's first order (Ma et al., 2023), with the loss L of the next
+// tokens of the calibration sequences; it needs the whole model in memory, and sees it as it was
+// before anything was removed. The L1 norm is that of Li et al. (2017). With the ending -ls each
+// re-solves the kept weights by least squares: that shows how much of a gain is the update and how
+// much the choice.
 //
 // The result is a smaller model, not a masked one: rows of gate_proj and up_proj (q_proj, k_proj,
 // v_proj with their biases) are deleted, down_proj (o_proj) is the updated weight. Layers are

@@ -24,6 +24,7 @@ type problem struct {
 	d, p, group int
 	h           matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
 	power       []float64    // [d], the mean square of each channel: the diagonal before damping
+	gradient    []float32    // [p, d], of the loss; nil unless a method scores by it
 	shift       float64      // damping·mean(diagonal)
 	w           matrix.Dense // [d, p]
 	g           matrix.Dense // [d, p], where groups have one channel; else empty
@@ -53,12 +54,11 @@ func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, dampin
 	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, power: make([]float64, w.Rows), w: w}
 	trace := 0.0
 	for i := range q.d {
-		if h.Row(i)[i] == 0 {
+		if q.power[i] = h.Row(i)[i]; q.power[i] == 0 {
 			h.Row(i)[i] = 1
 			clear(w.Row(i))
 		}
-		q.power[i] = h.Row(i)[i]
-		trace += q.power[i]
+		trace += h.Row(i)[i]
 	}
 	q.shift = damping * trace / float64(q.d)
 	for i := range q.d {

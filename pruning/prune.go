@@ -31,7 +31,9 @@ type Options struct {
 
 	// that new weights are rounded to: of the file that they will be in
 	Precision kernels.Precision
-	Seed      uint64 // of the random method
+	Seed      uint64 // of the random methods
+	// the whole model in memory, of which taylor needs gradients; other methods take none
+	Whole *model.Model
 	// calibration tokens that run together; 0 is the default of package calibrate
 	ChunkTokens int
 	// which statistics are gathered; a target is for the methods that solve the weights anew
@@ -51,6 +53,9 @@ type LayerDone = calibrate.Done[LayerReport]
 func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate.Sequence, o Options, done func(LayerDone)) (*CutReport, error) {
 	m := layers.Model()
 	p, err := newPruner(m, calibration, o)
+	if err == nil && o.Method.Differentiates() {
+		p.gradients, err = p.differentiate(ctx, calibration)
+	}
 	if err == nil {
 		run := calibrate.Options[LayerReport]{Settings: p.statistics(), ChunkTokens: o.ChunkTokens, OnDone: done}
 		p.report.Layers, err = calibrate.Run(ctx, layers, calibration, run, p)
@@ -67,7 +72,7 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 // statistics are the settings of the pass with a description of the method: all options.
 func (p *pruner) statistics() calibrate.Settings {
 	of := p.Options
-	of.Cuts, of.Statistics, of.ChunkTokens = nil, calibrate.Settings{}, 0
+	of.Cuts, of.Statistics, of.ChunkTokens, of.Whole = nil, calibrate.Settings{}, 0, nil
 	text := fmt.Sprintf("prune %+v", of)
 	s := p.Statistics
 	s.Describe = func(l model.LinearLayer) string { return fmt.Sprintf("%s to %+v", text, p.after[l.Layer]) }
@@ -79,7 +84,7 @@ func (o *Options) complete() error {
 	if _, err := ParseMethod(string(o.Method)); err != nil {
 		return err
 	}
-	if o.Statistics.Target > 0 && !o.Method.solves() {
+	if o.Statistics.Target > 0 && !o.Method.Updates() {
 		return fmt.Errorf("target %g: %s leaves the weights that stay as they are, expected a method that solves them, such as osscar, or target 0", o.Statistics.Target, o.Method)
 	}
 	if o.Damping < 0 || o.Batch < 0 || o.Swaps < 0 || o.LocalSearch < -1 || o.Align < 0 {
@@ -104,6 +109,7 @@ type pruner struct {
 	Options
 	model         *model.Model
 	before, after []model.LayerConfig
+	gradients     map[place][]float32 // of the linear layers whose inputs are pruned
 	report        *CutReport
 }
 
@@ -224,21 +230,20 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 
 // choose applies the method.
 func (p *pruner) choose(q *problem, h half, s *calibrate.Stats) (choice, error) {
-	switch p.Method {
-	case NormActivation:
-		return choice{kept: q.largest(h.keep, squaredOutput)}, nil
-	case NormActivationLS:
-		return q.repaired(q.largest(h.keep, squaredOutput))
-	case MagnitudeL1:
-		return choice{kept: q.largest(h.keep, absolute)}, nil
-	case MagnitudeL2, Magnitude:
-		return choice{kept: q.magnitude(h.keep)}, nil
-	case MagnitudeLS:
-		return q.repaired(q.magnitude(h.keep))
-	case Random:
-		return choice{kept: q.random(h.keep, rand.New(rand.NewPCG(p.Seed, uint64(s.Layer)<<8|uint64(s.Site))))}, nil
+	var kept []int
+	switch {
+	case p.Method == OSSCAR:
+		return q.osscar(h.keep, search{batch: p.Batch, swaps: cmp.Or(p.Swaps, h.swaps), rounds: p.LocalSearch})
+	case p.Method.Draws():
+		kept = q.random(h.keep, rand.New(rand.NewPCG(p.Seed, uint64(s.Layer)<<8|uint64(s.Site))))
+	default:
+		q.gradient = p.gradients[place{s.Layer, s.Site}]
+		kept = q.largest(h.keep, p.Method.term())
 	}
-	return q.osscar(h.keep, search{batch: p.Batch, swaps: cmp.Or(p.Swaps, h.swaps), rounds: p.LocalSearch})
+	if !p.Method.Updates() {
+		return choice{kept: kept}, nil
+	}
+	return q.repaired(kept)
 }
 
 // repaired is a support with its weights re-solved.

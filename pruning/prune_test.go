@@ -54,6 +54,7 @@ func inMemory(ctx context.Context, m *model.Model, list []calibrate.Sequence, o 
 	if err != nil {
 		return nil, nil, err
 	}
+	o.Whole = m
 	report, err := Prune(ctx, layers, list, o, done)
 	if err != nil {
 		return nil, nil, err
@@ -155,7 +156,7 @@ func TestErrorsAreOrdered(t *testing.T) {
 		_, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Ratio: 0.5}, Cut{})})
 		return r.Layers[0]
 	}
-	osscar, ls, plain, random := first(OSSCAR), first(MagnitudeLS), first(Magnitude), first(Random)
+	osscar, ls, plain, random := first(OSSCAR), first(Magnitude+LS), first(Magnitude), first(Random)
 	t.Logf("damped error of layer 0: osscar %.4f, magnitude-ls %.4f, magnitude %.4f, random %.4f", osscar.Updated.Damped, ls.Updated.Damped, plain.Updated.Damped, random.Updated.Damped)
 	if osscar.Updated.Damped > ls.Updated.Damped*(1+1e-9) || ls.Updated.Damped > plain.Updated.Damped {
 		t.Errorf("damped errors: osscar %g, magnitude-ls %g, magnitude %g", osscar.Updated.Damped, ls.Updated.Damped, plain.Updated.Damped)
@@ -190,7 +191,7 @@ func TestMagnitudeIsL2(t *testing.T) {
 // A KV group is the KV head and its consecutive query heads: the one group that o_proj reads is the
 // one that stays.
 func TestKVGroupMapping(t *testing.T) {
-	for _, method := range []Method{OSSCAR, NormActivation, NormActivationLS, MagnitudeL1, Magnitude, MagnitudeLS} {
+	for _, method := range []Method{OSSCAR, NormActivation, NormActivation + LS, MagnitudeL1, Magnitude, Magnitude + LS} {
 		m := newModel(t, config("Qwen2ForCausalLM"))
 		const group, rows = 2, 16 // two query heads of 8 for each KV head
 		w := m.Blocks[1].O.Weight.Float32()
@@ -415,7 +416,7 @@ func TestPruneErrors(t *testing.T) {
 		list  []calibrate.Sequence
 		o     Options
 	}{
-		{`method "oscar": expected one of osscar, norm-activation, norm-activation-ls, magnitude-l1, magnitude-l2, magnitude, magnitude-ls, random, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
+		{`method "oscar": expected one of osscar, norm-activation, norm-activation-ls, wanda-sp, wanda-sp-ls, activation, activation-ls, taylor, taylor-ls, magnitude-l1, magnitude-l1-ls, magnitude-l2, magnitude-l2-ls, magnitude, magnitude-ls, random, random-ls, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
 		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
 		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},
@@ -490,7 +491,7 @@ func TestProgressAndWarnings(t *testing.T) {
 // were there.
 func TestOSSCARUpdatesTheWeights(t *testing.T) {
 	m := newModel(t, config("LlamaForCausalLM"))
-	for method, updates := range map[Method]bool{OSSCAR: true, MagnitudeLS: true, NormActivationLS: true, Magnitude: false, NormActivation: false, Random: false} {
+	for method, updates := range map[Method]bool{OSSCAR: true, Magnitude + LS: true, NormActivation + LS: true, Magnitude: false, NormActivation: false, Random: false} {
 		pruned, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Ratio: 0.5}, Cut{})})
 		before, after := m.Blocks[0].Down.Weight.Float32(), pruned.Blocks[0].Down.Weight.Float32()
 		width, kept := m.Layers[0].MLP, r.Layers[0].Support

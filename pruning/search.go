@@ -135,30 +135,21 @@ func (t *tableau) localSearch(s search) (swaps int) {
 
 func improves(f, than float64) bool { return f < than-improvement*max(-than, 0) }
 
-// term is what weight v of input channel i adds to the score of its group.
-type term func(q *problem, i int, v float64) float64
-
-func absolute(_ *problem, _ int, v float64) float64 { return math.Abs(v) }
-func squared(_ *problem, _ int, v float64) float64  { return v * v }
-
-// squaredOutput is the mean square of what the weight adds to its output: summed over a group, all
-// that removing the group changes where channels are uncorrelated.
-func squaredOutput(q *problem, i int, v float64) float64 { return q.power[i] * (v * v) }
-
 // magnitude keeps the groups whose weights have the largest L2 norm.
 func (q *problem) magnitude(keep int) []int { return q.largest(keep, squared) }
 
-// largest keeps the groups with the largest sums of a term; of equals the earlier.
+// largest keeps the groups with the largest sums of a term, by magnitude; of equals the earlier.
 func (q *problem) largest(keep int, t term) []int {
 	sums := make([]float64, q.groups())
 	order := make([]int, q.groups())
 	for g := range sums {
 		order[g] = g
 		for i := g * q.group; i < (g+1)*q.group; i++ {
-			for _, v := range q.w.Row(i) {
-				sums[g] += t(q, i, v)
+			for o := range q.p {
+				sums[g] += t(q, i, o)
 			}
 		}
+		sums[g] = math.Abs(sums[g])
 	}
 	slices.SortFunc(order, byScore(sums))
 	return complement(order[:len(order)-keep], q.groups())

@@ -226,12 +226,12 @@ func TestEquivariance(t *testing.T) {
 // The scores of the methods without an update, written out: the units that stay, for weights and
 // channels on which each method disagrees with the others.
 func TestScores(t *testing.T) {
-	//                      L1   L2²   mean square of x   Σw²·E[x²]
+	//                      L1   L2²   mean square of x   Σw²·E[x²]   Σ|w|·√E[x²]
 	w := mat.NewDense(4, 2, []float64{
-		3, 3, //             6    18    1                  18
-		5, 0, //             5    25    0.1                2.5
-		2, 2, //             4     8    4                  32
-		1, 1, //             2     2    0.5                1
+		3, 3, //             6    18    1                  18          6
+		5, 0, //             5    25    0.1                2.5         1.6
+		2, 2, //             4     8    4                  32          8
+		1, 1, //             2     2    0.5                1           1.4
 	})
 	h := mat.NewSymDense(4, nil)
 	for i, v := range []float64{1, 0.1, 4, 0.5} {
@@ -239,6 +239,9 @@ func TestScores(t *testing.T) {
 	}
 	q := newTestProblem(h, w, 1, 0.01)
 	halves := newTestProblem(h, w, 2, 0.01)
+	// Σw·g: 0, −5, 0.5 and 2; of the halves −5 and 2.5
+	gradient := []float32{1, -1, 0.25, 1, -1, 9, 0, 1}
+	q.gradient, halves.gradient = gradient, gradient
 	for _, c := range []struct {
 		name            string
 		term            term
@@ -247,6 +250,9 @@ func TestScores(t *testing.T) {
 		{"L1", absolute, []int{0}, []int{0, 1}, []int{0}},
 		{"L2", squared, []int{1}, []int{0, 1}, []int{0}},
 		{"norm × activation", squaredOutput, []int{2}, []int{0, 2}, []int{1}},
+		{"wanda-sp", absoluteOutput, []int{2}, []int{0, 2}, []int{1}},
+		{"activation", power, []int{2}, []int{0, 2}, []int{1}},
+		{"taylor", firstOrder, []int{1}, []int{1, 3}, []int{0}},
 	} {
 		if got := q.largest(1, c.term); !slices.Equal(got, c.one) {
 			t.Errorf("%s: of four units stays %v, want %v", c.name, got, c.one)

@@ -86,6 +86,9 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 
 // check reports options that no model can be pruned with.
 func (p *Pruning) check() error {
+	if p.Method.Differentiates() {
+		return fmt.Errorf("--method %s needs gradients of the whole model, and prune has one layer in memory at a time: expected another method, or the step prune of a scenario, which has all of it", p.Method)
+	}
 	if err := checkDamping(p.Damping); err != nil {
 		return err
 	}

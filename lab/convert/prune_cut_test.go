@@ -45,3 +45,17 @@ func TestImpossibleCuts(t *testing.T) {
 		}
 	}
 }
+
+// A method that needs gradients is refused before anything is read, with what would do.
+func TestPruneRefusesGradients(t *testing.T) {
+	for _, method := range []string{"taylor", "taylor-ls"} {
+		p := Pruning{Calibration: Calibration{Random: true, Samples: 1}}
+		if err := p.Set(method, "20%", ""); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Prune(t.Context(), "no-model", t.TempDir(), p, Options{})
+		if want := "--method " + method + " needs gradients of the whole model"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, expected %q", err, want)
+		}
+	}
+}

@@ -29,15 +29,26 @@ type Prune struct {
 // weights.
 const pruneVersion = 6
 
-var aboutMethods = map[string]string{
-	string(pruning.OSSCAR):           "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
-	string(pruning.NormActivation):   "keeps the units with the largest norm of weights times activations (Σ w²·E[x²], after Wanda), weights unchanged",
-	string(pruning.NormActivationLS): "norm-activation, remaining weights solved by least squares",
-	string(pruning.MagnitudeL1):      "keeps the units with the largest L1 norm of weights, unchanged",
-	string(pruning.MagnitudeL2):      "keeps the units with the largest L2 norm of weights, unchanged",
-	string(pruning.Magnitude):        "the same as magnitude-l2",
-	string(pruning.MagnitudeLS):      "magnitude-l2, remaining weights solved by least squares",
-	string(pruning.Random):           "keeps units drawn from the seed, weights unchanged",
+// aboutMethods describes the methods.
+func aboutMethods() map[string]string {
+	about := map[string]string{
+		string(pruning.OSSCAR): "greedy and local search for the least change of the layer's output, remaining weights solved by least squares (Meng et al., 2024)",
+	}
+	for method, text := range map[pruning.Method]string{
+		pruning.NormActivation: "keeps the units with the largest norm of weights times activations (Σ w²·E[x²], after Wanda)",
+		pruning.WandaSP:        "keeps the units with the largest Σ |w|·‖x‖₂ (Wanda-sp)",
+		pruning.Activation:     "keeps the units with the largest activations (Σ x² over all tokens, after Minitron)",
+		pruning.Taylor:         "keeps the units that the loss depends on most to first order (|Σ w·∂L/∂w|, after LLM-Pruner)",
+		pruning.MagnitudeL1:    "keeps the units with the largest L1 norm of weights",
+		pruning.MagnitudeL2:    "keeps the units with the largest L2 norm of weights",
+		pruning.Random:         "keeps units drawn from the seed",
+	} {
+		about[string(method)] = text + ", weights unchanged"
+		about[string(method)+pruning.LS] = string(method) + ", remaining weights solved by least squares"
+	}
+	about[string(pruning.Magnitude)] = "the same as " + string(pruning.MagnitudeL2)
+	about[string(pruning.Magnitude)+pruning.LS] = "the same as " + string(pruning.MagnitudeL2) + pruning.LS
+	return about
 }
 
 // Describe says what the step does.
@@ -77,7 +88,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, recipe.Of(p)
-	if method == pruning.Random {
+	if method.Draws() {
 		of.Seed = uint64(w.cell.Seed)
 	}
 	return job{
@@ -137,7 +148,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, met
 	if err != nil {
 		return err
 	}
-	options := pruning.Options{Method: method, Cuts: p.cuts(len(m.Layers)), Align: p.Align, Seed: seed}
+	options := pruning.Options{Method: method, Cuts: p.cuts(len(m.Layers)), Align: p.Align, Seed: seed, Whole: m}
 	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
 	if errors.Is(err, pruning.ErrSingular) {
 		err = keyError{"calibration.samples", fmt.Errorf("is %d: %w: expected more", p.Calibration.Samples, err)}

@@ -24,9 +24,9 @@ func TestOSSCARBeatsItsBaselines(t *testing.T) {
 		order []pruning.Method // from the least error to the largest
 	}{
 		{"a quarter of the neurons", pruning.LayerCut{MLP: pruning.Cut{Ratio: 0.25}},
-			[]pruning.Method{pruning.OSSCAR, pruning.NormActivationLS, pruning.NormActivation, pruning.MagnitudeL2, pruning.Random}},
+			[]pruning.Method{pruning.OSSCAR, pruning.NormActivation + pruning.LS, pruning.NormActivation, pruning.MagnitudeL2, pruning.Random}},
 		{"half of the neurons", pruning.LayerCut{MLP: half},
-			[]pruning.Method{pruning.OSSCAR, pruning.NormActivationLS, pruning.NormActivation, pruning.MagnitudeL2, pruning.MagnitudeL1, pruning.Random}},
+			[]pruning.Method{pruning.OSSCAR, pruning.NormActivation + pruning.LS, pruning.NormActivation, pruning.MagnitudeL2, pruning.MagnitudeL1, pruning.Random}},
 		{"half of the heads", pruning.LayerCut{Heads: half}, []pruning.Method{pruning.OSSCAR, pruning.NormActivation}},
 	} {
 		before := make([]float64, sets)

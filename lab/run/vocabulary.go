@@ -16,7 +16,7 @@ func Vocabulary() scenario.Vocabulary {
 		Names: map[string][]scenario.Name{
 			"codecs":            codecs,
 			"losses":            losses,
-			"methods":           described(pruning.Methods(), aboutMethods),
+			"methods":           described(pruning.Methods(), aboutMethods()),
 			"schemes":           schemes(),
 			"sources":           sources,
 			"workloads":         workloads,

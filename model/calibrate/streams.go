@@ -48,11 +48,11 @@ func pack(m *model.Model, sequences []Sequence, chunk int) ([]model.Batch, error
 	if chunk <= 0 {
 		chunk = 2048
 	}
+	if err := Check(m, sequences); err != nil {
+		return nil, err
+	}
 	var batches []model.Batch
-	for i, s := range sequences {
-		if err := checkSequence(m, i, s); err != nil {
-			return nil, fmt.Errorf("calibration: %w", err)
-		}
+	for _, s := range sequences {
 		if n := len(batches); n == 0 || len(batches[n-1].Tokens)+len(s) > chunk {
 			batches = append(batches, model.Batch{Starts: []int{0}})
 		}
