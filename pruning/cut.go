@@ -19,6 +19,9 @@ type Cut struct {
 type LayerCut struct {
 	MLP   Cut // of the MLP neurons
 	Heads Cut // of the KV groups; at least one stays
+	// of the query heads of every KV group, the same number of each; at least one stays. It
+	// excludes Heads.
+	QueryHeads Cut
 }
 
 // Uniform cuts the same from each of n layers.
@@ -61,7 +64,14 @@ func Widths(layers []model.LayerConfig, cuts []LayerCut, align int) ([]model.Lay
 		if err != nil {
 			return nil, err
 		}
-		after[i] = model.LayerConfig{Heads: l.Heads / l.KVHeads * groups, KVHeads: groups, MLP: neurons}
+		if cuts[i].Heads != (Cut{}) && cuts[i].QueryHeads != (Cut{}) {
+			return nil, fmt.Errorf("cut of layer %d: found KV groups and query heads, expected one of them", i)
+		}
+		queries, err := cuts[i].QueryHeads.Kept(l.Heads/l.KVHeads, 1, fmt.Sprintf("layer %d's query heads of a KV group", i))
+		if err != nil {
+			return nil, err
+		}
+		after[i] = model.LayerConfig{Heads: queries * groups, KVHeads: groups, MLP: neurons}
 	}
 	return after, nil
 }

@@ -2,6 +2,7 @@ package pruning
 
 import (
 	"context"
+	"slices"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
@@ -22,14 +23,17 @@ import (
 type problem struct {
 	ctx         context.Context
 	d, p, group int
-	h           matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
-	power       []float64    // [d], the mean square of each channel: the diagonal before damping
-	gradient    []float32    // [p, d], of the loss; nil unless a method scores by it
-	shift       float64      // damping·mean(diagonal)
-	w           matrix.Dense // [d, p]
-	g           matrix.Dense // [d, p], where groups have one channel; else empty
-	m           matrix.Dense // [d, d], the upper triangle of w·wᵀ, where they have more; else empty
-	total       float64      // tr(wᵀHw)
+	// consecutive groups that are one class, of which each class keeps as many as any other; 0 is
+	// all groups
+	class    int
+	h        matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
+	power    []float64    // [d], the mean square of each channel: the diagonal before damping
+	gradient []float32    // [p, d], of the loss; nil unless a method scores by it
+	shift    float64      // damping·mean(diagonal)
+	w        matrix.Dense // [d, p]
+	g        matrix.Dense // [d, p], where groups have one channel; else empty
+	m        matrix.Dense // [d, d], the upper triangle of w·wᵀ, where they have more; else empty
+	total    float64      // tr(wᵀHw)
 }
 
 // newProblem takes the mean Gram matrix of the inputs, which it keeps and changes, and the layer's
@@ -82,6 +86,36 @@ func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, dampin
 }
 
 func (q *problem) groups() int { return q.d / q.group }
+
+func (q *problem) classes() int {
+	if q.class == 0 {
+		return 1
+	}
+	return q.groups() / q.class
+}
+
+func (q *problem) classOf(group int) int {
+	if q.class == 0 {
+		return 0
+	}
+	return group / q.class
+}
+
+// first takes up to n groups from the front of a list, of each class no more than room has, which
+// it uses up.
+func (q *problem) first(list []int, n int, room []int) []int {
+	var taken []int
+	for _, g := range list {
+		if c := q.classOf(g); len(taken) < n && room[c] > 0 {
+			room[c]--
+			taken = append(taken, g)
+		}
+	}
+	return taken
+}
+
+// evenly is room for n groups, as many of each class.
+func (q *problem) evenly(n int) []int { return slices.Repeat([]int{n / q.classes()}, q.classes()) }
 
 // channels lists the input channels of groups in ascending order.
 func (q *problem) channels(groups []int) []int {

@@ -72,7 +72,8 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 // statistics are the settings of the pass with a description of the method: all options.
 func (p *pruner) statistics() calibrate.Settings {
 	of := p.Options
-	of.Cuts, of.Statistics, of.ChunkTokens, of.Whole = nil, calibrate.Settings{}, 0, nil
+	of.Cuts, of.Statistics, of.ChunkTokens = nil, calibrate.Settings{}, 0
+	of.Whole, of.Curve = nil, false
 	text := fmt.Sprintf("prune %+v", of)
 	s := p.Statistics
 	s.Describe = func(l model.LinearLayer) string { return fmt.Sprintf("%s to %+v", text, p.after[l.Layer]) }
@@ -132,10 +133,11 @@ func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pr
 
 // warnOfNone warns of cuts that round to nothing in every layer.
 func (p *pruner) warnOfNone() {
-	var mlp, heads, cutsMLP, cutsHeads bool
+	var mlp, heads, queries, cutsMLP, cutsHeads, cutsQueries bool
 	for i, l := range p.before {
 		mlp, cutsMLP = mlp || p.Cuts[i].MLP != (Cut{}), cutsMLP || p.after[i].MLP != l.MLP
 		heads, cutsHeads = heads || p.Cuts[i].Heads != (Cut{}), cutsHeads || p.after[i].KVHeads != l.KVHeads
+		queries, cutsQueries = queries || p.Cuts[i].QueryHeads != (Cut{}), cutsQueries || p.after[i].Heads != l.Heads
 	}
 	if mlp && !cutsMLP {
 		p.report.warn("the cut of MLP neurons removes none after rounding to the alignment of %d", p.Align)
@@ -143,13 +145,16 @@ func (p *pruner) warnOfNone() {
 	if heads && !cutsHeads {
 		p.report.warn("the cut of KV groups rounds to none")
 	}
+	if queries && !cutsQueries {
+		p.report.warn("the cut of query heads rounds to none")
+	}
 }
 
 // Wants implements calibrate.Method: down_proj stands for the neurons that it reads, o_proj for the
 // heads.
 func (p *pruner) Wants(l model.LinearLayer) bool {
 	before, after := p.before[l.Layer], p.after[l.Layer]
-	return l.Site == model.SiteO && after.KVHeads < before.KVHeads || l.Site == model.SiteDown && after.MLP < before.MLP
+	return l.Site == model.SiteO && after.Heads < before.Heads || l.Site == model.SiteDown && after.MLP < before.MLP
 }
 
 // Compress implements calibrate.Method.
@@ -176,21 +181,26 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 type half struct {
 	part  Part
 	group int // input channels of a unit
+	class int // units of a class, of which each keeps as many; 0: all are one
 	keep  int // units
 	swaps int // units of a round of local search, if the options do not say
 }
 
 func (p *pruner) half(s *calibrate.Stats) half {
 	before, after := p.before[s.Layer], p.after[s.Layer]
-	if s.Site == model.SiteO {
-		return half{Heads, before.Heads / before.KVHeads * p.model.HeadDim, after.KVHeads, 5}
+	queries := before.Heads / before.KVHeads
+	switch {
+	case s.Site != model.SiteO:
+		return half{part: MLP, group: 1, keep: after.MLP, swaps: 10}
+	case after.KVHeads == before.KVHeads:
+		return half{part: QueryHeads, group: p.model.HeadDim, class: queries, keep: after.Heads, swaps: 5}
 	}
-	return half{MLP, 1, after.MLP, 10}
+	return half{part: Heads, group: queries * p.model.HeadDim, keep: after.KVHeads, swaps: 5}
 }
 
 // has reports whether a linear layer that reads a site belongs to the half.
 func (h half) has(site model.Site) bool {
-	return (site == model.SiteQKV || site == model.SiteO) == (h.part == Heads)
+	return (site == model.SiteQKV || site == model.SiteO) == (h.part != MLP)
 }
 
 // prune removes units that linear reads, whose input is described by s.
@@ -203,6 +213,7 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 		return LayerReport{}, err
 	}
 	q := newProblem(ctx, s.Gram, w.Data, h.group, p.Damping)
+	q.class = h.class
 	c, err := p.choose(q, h, s)
 	if err != nil {
 		return LayerReport{}, err
@@ -220,9 +231,12 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	if err := ctx.Err(); err != nil { // the numbers may be wrong
 		return r, err
 	}
-	if h.part == MLP {
+	switch h.part {
+	case MLP:
 		sliceMLP(p.model, s.Layer, c.kept, next)
-	} else {
+	case QueryHeads:
+		sliceQueryHeads(p.model, s.Layer, c.kept, next)
+	default:
 		sliceHeads(p.model, s.Layer, c.kept, next)
 	}
 	return r, nil

@@ -82,10 +82,12 @@ func masked(m, pruned *model.Model, r *CutReport) *model.Model {
 	c := m.Clone()
 	for _, l := range r.Layers {
 		full, small, units := c.Blocks[l.Layer].Down.Weight, pruned.Blocks[l.Layer].Down.Weight, l.Support
-		if l.Part == Heads {
+		if l.Part != MLP {
 			full, small = c.Blocks[l.Layer].O.Weight, pruned.Blocks[l.Layer].O.Weight
 			widths := m.Layers[l.Layer]
-			units = expand(l.Support, widths.Heads/widths.KVHeads*m.HeadDim)
+			if units = expand(l.Support, m.HeadDim); l.Part == Heads {
+				units = expand(l.Support, widths.Heads/widths.KVHeads*m.HeadDim)
+			}
 		}
 		out, in := full.Shape()
 		w := full.Float32()

@@ -12,7 +12,9 @@ type Part string
 // The parts, and what is removed from them.
 const (
 	Heads Part = "heads" // KV groups: one KV head and the query heads that it serves
-	MLP   Part = "mlp"   // neurons
+	// query heads, the same number of each KV group
+	QueryHeads Part = "query_heads"
+	MLP        Part = "mlp" // neurons
 )
 
 // Error is the squared error of a layer's output on calibration data relative to the squared
@@ -61,6 +63,7 @@ type CutReport struct {
 	// The ratio bases: MLP neurons, KV groups and all stored parameters of the model.
 	Neurons    Count    `json:"neurons"`
 	KVGroups   Count    `json:"kv_groups"`
+	QueryHeads Count    `json:"query_heads,omitzero"` // where they were removed without KV groups
 	Parameters Count    `json:"parameters"`
 	Warnings   []string `json:"warnings"`
 }
@@ -73,6 +76,9 @@ func (o *CutReport) Summary() string {
 	}
 	if o.KVGroups.Before != o.KVGroups.After {
 		s += fmt.Sprintf("%.1f%% of KV groups, ", o.KVGroups.Cut())
+	}
+	if o.QueryHeads.Before != o.QueryHeads.After {
+		s += fmt.Sprintf("%.1f%% of query heads, ", o.QueryHeads.Cut())
 	}
 	return s + fmt.Sprintf("%.1f%% of all parameters (%d to %d)", o.Parameters.Cut(), o.Parameters.Before, o.Parameters.After)
 }
@@ -87,12 +93,17 @@ func (o *CutReport) count(before, after model.Config) {
 		for _, l := range c.Layers {
 			*side(&o.Neurons) += l.MLP
 			*side(&o.KVGroups) += l.KVHeads
+			*side(&o.QueryHeads) += l.Heads
 		}
 		*side(&o.Parameters) = c.Parameters()
 	}
 	count(before, func(c *Count) *int { return &c.Before })
 	count(after, func(c *Count) *int { return &c.After })
-	if o.KVGroups.Before == o.KVGroups.After {
+	heads := o.QueryHeads
+	if o.KVGroups.Before != o.KVGroups.After || heads.Before == heads.After {
+		o.QueryHeads = Count{}
+	}
+	if heads.Before == heads.After {
 		return
 	}
 	if after.Architecture == "Qwen2ForCausalLM" {

@@ -73,12 +73,19 @@ func (t *tableau) moveTo(groups []int) {
 // removeLowest takes n groups out of the support, those with the lowest scores first, batch of them
 // between two scorings.
 func (t *tableau) removeLowest(n, batch int) {
+	room := make([]int, t.classes())
+	for _, g := range t.support() {
+		room[t.classOf(g)]++
+	}
+	for c, stay := range t.evenly(len(t.support()) - n) {
+		room[c] -= stay
+	}
 	for n > 0 && t.ctx.Err() == nil {
 		var lowest []int
-		if t.group == 1 {
+		if t.group == 1 && t.class == 0 {
 			lowest = t.lowestInOrder(min(n, pivotChannels), n, batch)
 		} else {
-			lowest = t.ranked(t.side(true))[:min(batch, n)]
+			lowest = t.first(t.ranked(t.side(true)), min(batch, n), room)
 		}
 		t.toggle(lowest...)
 		n -= len(lowest)
@@ -152,12 +159,13 @@ func (q *problem) largest(keep int, t term) []int {
 		sums[g] = math.Abs(sums[g])
 	}
 	slices.SortFunc(order, byScore(sums))
-	return complement(order[:len(order)-keep], q.groups())
+	n := len(order) - keep
+	return complement(q.first(order, n, q.evenly(n)), q.groups())
 }
 
 // random keeps groups drawn from rng.
 func (q *problem) random(keep int, rng *rand.Rand) []int {
-	kept := rng.Perm(q.groups())[:keep]
+	kept := q.first(rng.Perm(q.groups()), keep, q.evenly(keep))
 	slices.Sort(kept)
 	return kept
 }

@@ -63,6 +63,13 @@ func sliceHeads(m *model.Model, layer int, groups []int, o model.Linear) {
 	widths.Heads, widths.KVHeads = n*len(groups), len(groups)
 }
 
+// sliceQueryHeads keeps the given query heads of a layer of m, as many of each KV group.
+func sliceQueryHeads(m *model.Model, layer int, heads []int, o model.Linear) {
+	b := &m.Blocks[layer]
+	b.Q, b.O = keepRows(b.Q, expand(heads, m.HeadDim)), o
+	m.Layers[layer].Heads = len(heads)
+}
+
 // expand lists the rows of groups that are size rows each.
 func expand(groups []int, size int) []int {
 	rows := make([]int, 0, len(groups)*size)

@@ -13,8 +13,8 @@ type swap struct {
 	f      float64
 }
 
-// lowestForBest is the swap of the size groups of the support with the lowest scores for the size
-// groups that gain most when these have left.
+// lowestForBest is the swap of the size groups of the support with the lowest scores for as many
+// that gain most when these have left, of each class as many as have left it.
 func (t *tableau) lowestForBest(size int) swap {
 	out := t.ranked(t.side(true))[:size]
 	d, ok := t.without(out...)
@@ -24,7 +24,13 @@ func (t *tableau) lowestForBest(size int) swap {
 	outside := append(t.side(false), out...)
 	gains := d.gains(outside)
 	slices.SortFunc(outside, byScore(gains))
-	in := outside[len(outside)-size:]
+	room := make([]int, t.classes())
+	for _, g := range out {
+		room[t.classOf(g)]++
+	}
+	slices.Reverse(outside)
+	in := t.first(outside, size, room)
+	slices.Reverse(in)
 	x := swap{f: t.f}
 	for _, g := range slices.Concat(out, in) {
 		if slices.Contains(out, g) != slices.Contains(in, g) {
@@ -37,7 +43,7 @@ func (t *tableau) lowestForBest(size int) swap {
 	return x
 }
 
-// bestSwap is the best of all swaps of a group inside for one outside.
+// bestSwap is the best of all swaps of a group inside for one of its class outside.
 func (t *tableau) bestSwap() swap {
 	best := swap{f: t.f}
 	outside := t.side(false)
@@ -48,7 +54,7 @@ func (t *tableau) bestSwap() swap {
 		d, _ := t.without(out) // a redundant group leaves everything as it is
 		gains := d.gains(outside)
 		for _, in := range outside {
-			if f := t.f + d.cost - gains[in]; f < best.f {
+			if f := t.f + d.cost - gains[in]; f < best.f && t.classOf(in) == t.classOf(out) {
 				best = swap{[]int{out, in}, f}
 			}
 		}
