@@ -29,6 +29,8 @@ type Options struct {
 	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
+	Curve bool // keeps the errors of the widths in between in the report
+
 	// that new weights are rounded to: of the file that they will be in
 	Precision kernels.Precision
 	Seed      uint64 // of the random methods
@@ -219,6 +221,9 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 		return LayerReport{}, err
 	}
 	r := LayerReport{Layer: s.Layer, Part: h.part, Before: q.groups(), Kept: h.keep, Support: c.kept, Start: c.start, Swaps: c.swaps}
+	if p.Curve && c.curve != nil {
+		r.Curve = thinned(c.curve, q.groups())
+	}
 	r.Masked = q.relativeError(q.restrict(c.kept))
 	r.Updated = r.Masked
 	channels := q.channels(c.kept)

@@ -27,8 +27,9 @@ type removal struct {
 
 // lowestInOrder returns up to most channels of the support in the order in which they leave it,
 // batch of them (those with the lowest scores) between two scorings, the last of `left` possibly
-// fewer. They are still to be moved.
-func (t *tableau) lowestInOrder(most, left, batch int) []int {
+// fewer. They are still to be moved. With one at a time their scores are what the objective rises
+// by at each.
+func (t *tableau) lowestInOrder(most, left, batch int) (chosen []int, scores []float64) {
 	r := &removal{t: t, inside: t.side(true), a: make([]float64, t.d), squares: make([]float64, t.d), scores: make([]float64, t.d)}
 	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
@@ -36,7 +37,6 @@ func (t *tableau) lowestInOrder(most, left, batch int) []int {
 			r.a[i], r.squares[i] = -row[i], matrix.Dot(row[t.d:], row[t.d:])
 		}
 	})
-	var chosen []int
 	for {
 		for _, i := range r.inside {
 			r.scores[i] = 0.5 * max(0, r.squares[i]) / r.a[i]
@@ -44,8 +44,11 @@ func (t *tableau) lowestInOrder(most, left, batch int) []int {
 		n := min(batch, left-len(chosen))
 		lowest := r.lowest(n)
 		chosen = append(chosen, lowest...)
+		for _, i := range lowest {
+			scores = append(scores, r.scores[i])
+		}
 		if len(chosen)+batch > most || len(chosen) == left || t.ctx.Err() != nil {
-			return chosen
+			return chosen, scores
 		}
 		for _, q := range lowest {
 			r.remove(q)

@@ -36,6 +36,9 @@ type LayerReport struct {
 	Updated Error  `json:"updated"`
 	Start   string `json:"start"` // osscar: the start that won, "greedy" or "magnitude"
 	Swaps   int    `json:"swaps"` // osscar: rounds of local search that improved it
+	// osscar, where Options.Curve asks for it: the errors of the widths from Before to Kept by the
+	// nested supports of its greedy removal, some of them where they are many
+	Curve []CurvePoint `json:"curve,omitempty"`
 }
 
 // Count is a size before and after.

@@ -30,6 +30,7 @@ type choice struct {
 	updates bool         // the kept weights change, to weight
 	weight  matrix.Dense // [d, p], zeros outside
 	start   string       // "greedy" or "magnitude": the start that won
+	curve   []float64    // the relative errors of greedy removal after 0, 1, … groups; may be nil
 	swaps   int          // local-search rounds that improved it
 }
 
@@ -43,6 +44,9 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 	}
 	t.removeLowest(q.groups()-keep, s.batch)
 	best := choice{start: "greedy", updates: true}
+	if s.batch == 1 && q.classes() == 1 { // else widths in between are of no support that may be
+		best.curve = q.errorsOf(t.path)
+	}
 	best.swaps = t.localSearch(s)
 	best.kept = t.support()
 	f := t.f
@@ -80,14 +84,25 @@ func (t *tableau) removeLowest(n, batch int) {
 	for c, stay := range t.evenly(len(t.support()) - n) {
 		room[c] -= stay
 	}
+	if t.path == nil {
+		t.path = []float64{t.f}
+	}
 	for n > 0 && t.ctx.Err() == nil {
 		var lowest []int
 		if t.group == 1 && t.class == 0 {
-			lowest = t.lowestInOrder(min(n, pivotChannels), n, batch)
+			var rises []float64
+			lowest, rises = t.lowestInOrder(min(n, pivotChannels), n, batch)
+			f := t.f
+			for _, rise := range rises[:len(rises)-1] {
+				f += rise
+				t.path = append(t.path, f)
+			}
+			t.toggle(lowest...)
 		} else {
 			lowest = t.first(t.ranked(t.side(true)), min(batch, n), room)
+			t.toggle(lowest...)
 		}
-		t.toggle(lowest...)
+		t.path = append(t.path, t.f)
 		n -= len(lowest)
 	}
 }

@@ -29,6 +29,8 @@ type tableau struct {
 	m  matrix.Dense // [d, d] M, of which the upper triangle counts; empty where R is in t
 	f  float64      // f at the optimum of the support, −½·tr(W_Sᵀ·G_S)
 	in []bool       // by group: is it in S
+	// f before and after each step of greedy removal; one group at a time has all
+	path []float64
 }
 
 // pivotChannels is the number of channels that are moved together, if a group has no more.
