@@ -16,8 +16,8 @@ func balanced(q *problem, support []int) bool {
 	return len(q.first(support, len(support), room)) == len(support)
 }
 
-// Over balanced supports: every method's is one, OSSCAR's error is at least that of the best of all,
-// at most that of magnitude with least squares, and no single swap within a class is better.
+// Over balanced supports: every method's is one, OSSCAR's error is at least that of the best of
+// all, at most that of magnitude with least squares, and no single swap within a class is better.
 func TestBalancedAgainstBruteForce(t *testing.T) {
 	const trials = 100
 	optimal, better, worst := 0, 0, 1.0
@@ -118,8 +118,8 @@ func TestQueryHeads(t *testing.T) {
 	}
 }
 
-// Query heads of a KV group are consecutive: the one head of each group that o_proj reads is the one
-// that stays, for every method that looks at weights.
+// Query heads of a KV group are consecutive: the one head of each group that o_proj reads is the
+// one that stays, for every method that looks at weights.
 func TestQueryHeadMapping(t *testing.T) {
 	for _, method := range []Method{OSSCAR, NormActivation, WandaSP, MagnitudeL1, MagnitudeL2, Taylor} {
 		m := newModel(t, config("Qwen2ForCausalLM")) // 8 heads, 4 groups of 2
