@@ -26,7 +26,7 @@ func BenchmarkHeads(b *testing.B) {
 			w[i] = float32(rng.NormFloat64())
 		}
 		newLayer := func() *problem {
-			return newProblem(context.Background(), matrix.NewDense(d, d, slices.Clone(gram.Data)), w, group, 0.01)
+			return newProblem(context.Background(), inputs{gram: matrix.NewDense(d, d, slices.Clone(gram.Data))}, w, units{group: group}, 0.01)
 		}
 		greedy := func(b *testing.B, local search) {
 			q := newLayer()

@@ -16,8 +16,8 @@ const curvePoints = 64
 func (q *problem) errorsOf(objectives []float64) []float64 {
 	errors := make([]float64, len(objectives))
 	for i, f := range objectives {
-		if q.total > 0 {
-			errors[i] = max(0, 1+2*f/q.total)
+		if total := q.total + q.constant; total > 0 {
+			errors[i] = max(0, (q.total+2*f)/total)
 		}
 	}
 	return errors

@@ -20,6 +20,7 @@ const (
 	WandaSP        Method = "wanda-sp"        // Σ |w|·√E[x²]
 	Activation     Method = "activation"      // Σ E[x²] over the unit's channels
 	Taylor         Method = "taylor"          // |Σ w·g|
+	FLAP           Method = "flap"            // Σ w²·Var(x); what is removed adds its mean to the bias
 	MagnitudeL1    Method = "magnitude-l1"    // Σ |w|
 	MagnitudeL2    Method = "magnitude-l2"    // Σ w²
 	Magnitude      Method = "magnitude"       // the earlier name of MagnitudeL2
@@ -32,7 +33,7 @@ const LS = "-ls"
 // Methods lists the names of all methods.
 func Methods() []string {
 	names := []string{string(OSSCAR)}
-	for _, m := range []Method{NormActivation, WandaSP, Activation, Taylor, MagnitudeL1, MagnitudeL2, Magnitude, Random} {
+	for _, m := range []Method{NormActivation, WandaSP, Activation, FLAP, Taylor, MagnitudeL1, MagnitudeL2, Magnitude, Random} {
 		names = append(names, string(m), string(m)+LS)
 	}
 	return names
@@ -71,6 +72,8 @@ func (m Method) term() term {
 		return absoluteOutput
 	case Activation:
 		return power
+	case FLAP:
+		return fluctuation
 	case Taylor:
 		return firstOrder
 	case MagnitudeL1:
@@ -105,6 +108,12 @@ func power(q *problem, i, o int) float64 {
 		return 0
 	}
 	return q.power[i]
+}
+
+// fluctuation is the variance of what the weight adds to its output.
+func fluctuation(q *problem, i, o int) float64 {
+	v := q.w.Row(i)[o]
+	return max(0, q.power[i]-q.mean[i]*q.mean[i]) * (v * v)
 }
 
 // firstOrder is what the loss changes by, to first order, when the weight becomes zero.

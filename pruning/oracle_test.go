@@ -16,12 +16,12 @@ import (
 
 // instance is a random layer with correlated inputs and a weight [d, p].
 func instance(rng *rand.Rand, d, p, group int, damping float64) *problem {
-	return newTestProblem(gram(inputs(rng, 4*d, d)), normal(rng, d, p), group, damping)
+	return newTestProblem(gram(drawn(rng, 4*d, d)), normal(rng, d, p), group, damping)
 }
 
 // newTestProblem makes a problem of copies of h and w.
 func newTestProblem(h mat.Symmetric, w *mat.Dense, group int, damping float64) *problem {
-	return newProblemFloat64(context.Background(), matrixOf(h), matrixOf(w), group, damping)
+	return newProblemFloat64(context.Background(), inputs{gram: matrixOf(h)}, matrixOf(w), units{group: group}, damping)
 }
 
 // matrixOf copies a matrix of gonum, which is the oracle of these tests.
@@ -33,8 +33,8 @@ func matrixOf(m mat.Matrix) matrix.Dense {
 // view is a matrix for gonum, over the same memory.
 func view(m matrix.Dense) *mat.Dense { return mat.NewDense(m.Rows, m.Cols, m.Data) }
 
-// inputs are n draws of d moderately correlated channels.
-func inputs(rng *rand.Rand, n, d int) *mat.Dense { return mixed(rng, n, d, 0.5) }
+// drawn are n draws of d moderately correlated channels.
+func drawn(rng *rand.Rand, n, d int) *mat.Dense { return mixed(rng, n, d, 0.5) }
 
 // mixed are n draws of d channels, Z·(I + strength·M/√d) with Z and M normal.
 func mixed(rng *rand.Rand, n, d int, strength float64) *mat.Dense {
@@ -120,7 +120,7 @@ func TestProblemReadsTheLayer(t *testing.T) {
 	for i := range weight {
 		weight[i] = float32(i)
 	}
-	q := newProblem(t.Context(), matrixOf(gram(inputs(rng, 20, d))), weight, 1, 0.01)
+	q := newProblem(t.Context(), inputs{gram: matrixOf(gram(drawn(rng, 20, d)))}, weight, units{group: 1}, 0.01)
 	for i := range d {
 		for o := range p {
 			if got, want := q.w.Row(i)[o], float64(weight[o*d+i]); got != want {
@@ -136,7 +136,7 @@ func TestErrorsAgainstDefinition(t *testing.T) {
 	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		group := 1 + int(seed%3)
-		h, w0 := gram(inputs(rng, 40, 6*group)), normal(rng, 6*group, 4)
+		h, w0 := gram(drawn(rng, 40, 6*group)), normal(rng, 6*group, 4)
 		q := newTestProblem(h, w0, group, 0.3)
 		shifted := mat.NewSymDense(h.SymmetricDim(), nil)
 		shifted.CopySym(h)
@@ -340,7 +340,7 @@ func TestRedundantChannelIsFree(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		d, at := 10, rng.IntN(10)
-		x := inputs(rng, 80, d)
+		x := drawn(rng, 80, d)
 		for r := range 80 {
 			sum := 0.0
 			for j := range d {
@@ -395,7 +395,7 @@ func TestDiagonalStatistics(t *testing.T) {
 // it to G.
 func TestDeadChannelsAndDamping(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 12))
-	x, w := inputs(rng, 40, 8), normal(rng, 8, 3)
+	x, w := drawn(rng, 40, 8), normal(rng, 8, 3)
 	for r := range 40 {
 		x.Set(r, 5, 0)
 	}

@@ -16,31 +16,52 @@ import (
 //	f(W) = ½·tr(WᵀHW) − tr(WᵀG),   G = H·w.
 //
 // H is damped and G is made with the damped H, so that w itself is the minimum over the full
-// support.
+// support: 2·f is, up to a constant, the mean of ‖Wᵀx − wᵀx‖² + shift·‖W − w‖², whose ridge pulls
+// to w, and not to zero.
 //
 // A problem belongs to one call of Prune and holds its context. When that ends, all methods return
 // soon with wrong numbers: the caller looks at the context before it uses them.
 type problem struct {
-	ctx         context.Context
-	d, p, group int
-	// consecutive groups that are one class, of which each class keeps as many as any other; 0 is
-	// all groups
-	class    int
+	ctx  context.Context
+	d, p int
+	units
 	h        matrix.Dense // [d, d], mean Gram + damping·mean(diagonal)·I
 	power    []float64    // [d], the mean square of each channel: the diagonal before damping
+	mean     []float64    // [d], the mean of each channel; nil where it is not known
+	centred  bool         // H is that of x − mean: the layer has a bias that is solved too
 	gradient []float32    // [p, d], of the loss; nil unless a method scores by it
 	shift    float64      // damping·mean(diagonal)
 	w        matrix.Dense // [d, p]
 	g        matrix.Dense // [d, p], where groups have one channel; else empty
 	m        matrix.Dense // [d, d], the upper triangle of w·wᵀ, where they have more; else empty
 	total    float64      // tr(wᵀHw)
+	constant float64      // ‖wᵀ·mean‖² where H is centred, which belongs to the layer's output
 }
 
-// newProblem takes the mean Gram matrix of the inputs, which it keeps and changes, and the layer's
-// weight [p, d] as in checkpoints. Channels that were never active (a zero on the diagonal) lose
-// their weight and get a one on the diagonal, as in OSSCAR.
-func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int, damping float64) *problem {
-	d := h.Rows
+// units says which channels are kept or removed together.
+type units struct {
+	group int // channels
+	// consecutive groups that are one class, of which each keeps as many as any other; 0 is all
+	// groups
+	class int
+}
+
+// inputs are the statistics of what a layer reads.
+type inputs struct {
+	gram    matrix.Dense // [d, d], the mean of x·xᵀ
+	mean    []float64    // [d], of x; nil is unknown
+	centred bool         // the layer has a bias, which is to be solved too
+}
+
+// newProblem takes statistics of the inputs, of which it keeps and changes the Gram matrix, and the
+// layer's weight [p, d] as in checkpoints. Channels that were never active (a zero on the diagonal)
+// lose their weight and get a one on the diagonal, as in OSSCAR.
+//
+// With a bias b that is solved too, the least of the mean of ‖Wᵀx + b − wᵀx‖² over b has b = (w −
+// W)ᵀ·mean, and is tr((W−w)ᵀ·(H − mean·meanᵀ)·(W−w)): the problem with the centred H. Its damping
+// is that of the H that is not centred, so that the objective of no support is larger with a bias.
+func newProblem(ctx context.Context, x inputs, weight []float32, of units, damping float64) *problem {
+	d := x.gram.Rows
 	p := len(weight) / d
 	w := matrix.NewDense(d, p, nil)
 	parallel.Range(d, 64, func(lo, hi int) {
@@ -50,12 +71,13 @@ func newProblem(ctx context.Context, h matrix.Dense, weight []float32, group int
 			}
 		}
 	})
-	return newProblemFloat64(ctx, h, w, group, damping)
+	return newProblemFloat64(ctx, x, w, of, damping)
 }
 
-// newProblemFloat64 keeps and changes h, the mean Gram matrix, and w.
-func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, damping float64) *problem {
-	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, group: group, h: h, power: make([]float64, w.Rows), w: w}
+// newProblemFloat64 keeps and changes the Gram matrix and w.
+func newProblemFloat64(ctx context.Context, x inputs, w matrix.Dense, of units, damping float64) *problem {
+	h := x.gram
+	q := &problem{ctx: ctx, d: w.Rows, p: w.Cols, units: of, h: h, power: make([]float64, w.Rows), mean: x.mean, centred: x.centred, w: w}
 	trace := 0.0
 	for i := range q.d {
 		if q.power[i] = h.Row(i)[i]; q.power[i] == 0 {
@@ -65,10 +87,13 @@ func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, dampin
 		trace += h.Row(i)[i]
 	}
 	q.shift = damping * trace / float64(q.d)
+	if q.centred {
+		q.centre()
+	}
 	for i := range q.d {
 		h.Row(i)[i] += q.shift
 	}
-	if group == 1 {
+	if q.group == 1 {
 		q.g = matrix.NewDense(q.d, q.p, nil)
 		matrix.AddProduct(q.ctx, q.g, h, w, 1)
 		for i := range q.d {
@@ -83,6 +108,39 @@ func newProblemFloat64(ctx context.Context, h, w matrix.Dense, group int, dampin
 		q.total += 2*matrix.Dot(h, m) - h[0]*m[0]
 	}
 	return q
+}
+
+// centre takes mean·meanᵀ from H. What rounding leaves of a channel that is nearly constant is no
+// less than a part of its power, so that it is not taken for one that was never active.
+func (q *problem) centre() {
+	const least = 1e-12
+	parallel.Range(q.d, 64, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row := q.h.Row(i)
+			for j := range row {
+				row[j] -= q.mean[i] * q.mean[j]
+			}
+			if q.power[i] > 0 {
+				row[i] = max(row[i], least*q.power[i])
+			}
+		}
+	})
+	q.constant = q.shifted(q.w)
+}
+
+// shifted is ‖wᵀ·mean‖².
+func (q *problem) shifted(w matrix.Dense) float64 {
+	sum := 0.0
+	output := make([]float64, q.p)
+	for i, m := range q.mean {
+		for o, v := range w.Row(i) {
+			output[o] += m * v
+		}
+	}
+	for _, v := range output {
+		sum += v * v
+	}
+	return sum
 }
 
 func (q *problem) groups() int { return q.d / q.group }
@@ -185,10 +243,14 @@ func (q *problem) restrict(support []int) matrix.Dense {
 	return w
 }
 
-// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one; 0 for a layer
-// whose output is zero anyway. The raw H differs from the damped one by shift·I where the
-// difference of weights is not zero, so one product gives both.
-func (q *problem) relativeError(w matrix.Dense) Error {
+// relativeError is tr((W−w)ᵀH(W−w)) / tr(wᵀHw) for the damped H and the raw one, with the bias that
+// is best for W where H is centred; 0 for a layer whose output is zero anyway. The raw H differs
+// from the damped one by shift·I where the difference of weights is not zero, so one product gives
+// both.
+func (q *problem) relativeError(w matrix.Dense) Error { return q.errorOf(w, q.centred) }
+
+// errorOf is relativeError with a bias or without one.
+func (q *problem) errorOf(w matrix.Dense, bias bool) Error {
 	delta := matrix.NewDense(q.d, q.p, nil)
 	squares := 0.0
 	for i := range q.d {
@@ -199,13 +261,17 @@ func (q *problem) relativeError(w matrix.Dense) Error {
 		squares += matrix.Dot(before, before)
 	}
 	damped, change := q.energy(delta)
+	if q.centred && !bias {
+		damped += q.shifted(delta)
+	}
+	total := q.total + q.constant
 	relative := func(part, of float64) float64 {
 		if of <= 0 {
 			return 0
 		}
 		return max(0, part) / of
 	}
-	return Error{Damped: relative(damped, q.total), Undamped: relative(damped-q.shift*change, q.total-q.shift*squares)}
+	return Error{Damped: relative(damped, total), Undamped: relative(damped-q.shift*change, total-q.shift*squares)}
 }
 
 // energy is tr(wᵀHw) with the damped H, and ‖w‖². Rows of zeros, as a support leaves them, cost

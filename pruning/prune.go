@@ -29,7 +29,11 @@ type Options struct {
 	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
-	Curve bool // keeps the errors of the widths in between in the report
+	// Intercept solves the bias of o_proj with the weights. Models whose o_proj has none are refused
+	// with it, and so are cuts of neurons: down_proj has no bias in the formats that models are
+	// written in.
+	Intercept bool
+	Curve     bool // keeps the errors of the widths in between in the report
 
 	// that new weights are rounded to: of the file that they will be in
 	Precision kernels.Precision
@@ -128,9 +132,55 @@ func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pr
 		return nil, err
 	}
 	p := &pruner{Options: o, model: m, before: slices.Clone(m.Layers), after: after}
+	if err := p.checkIntercept(); err != nil {
+		return nil, err
+	}
 	p.report = &CutReport{Method: o.Method, Damping: o.Damping, Align: o.Align, Tokens: calibrate.Tokens(calibration)}
 	p.warnOfNone()
+	p.warnOfFLAP()
 	return p, nil
+}
+
+// checkIntercept reports what no bias can be solved of.
+func (p *pruner) checkIntercept() error {
+	if !p.Intercept {
+		return nil
+	}
+	if p.Statistics.Target > 0 {
+		return fmt.Errorf("intercept with target %g: the mean of the dense model's outputs is not known, expected target 0 or no intercept", p.Statistics.Target)
+	}
+	if !p.Method.Updates() {
+		return fmt.Errorf("intercept: %s leaves the weights that stay as they are, expected a method that solves them, such as osscar", p.Method)
+	}
+	for i, l := range p.before {
+		switch {
+		case p.after[i].MLP < l.MLP:
+			return errors.New("intercept: down_proj has no bias in the models that are written (mlp_bias is not supported), expected cuts of heads alone")
+		case p.after[i].Heads < l.Heads && !p.model.OBias:
+			return errors.New("intercept: o_proj of this model has no bias (its config has no attention_bias), expected a model that has one")
+		}
+	}
+	return nil
+}
+
+// warnOfFLAP says where FLAP has no bias to put the mean of what it removes in.
+func (p *pruner) warnOfFLAP() {
+	if p.Method.Choice() != FLAP {
+		return
+	}
+	mlp, heads := false, false
+	for i, l := range p.before {
+		mlp, heads = mlp || p.after[i].MLP < l.MLP, heads || p.after[i].Heads < l.Heads
+	}
+	if mlp {
+		p.report.warn("%s: down_proj has no bias, so the mean of what is removed from it is not compensated", p.Method)
+	}
+	switch {
+	case heads && !p.model.OBias:
+		p.report.warn("%s: o_proj has no bias, so the mean of what is removed from it is not compensated", p.Method)
+	case heads && p.Statistics.Target > 0:
+		p.report.warn("%s: with a target the bias of o_proj stays, since the mean of the dense model's outputs is not known", p.Method)
+	}
 }
 
 // warnOfNone warns of cuts that round to nothing in every layer.
@@ -181,9 +231,8 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 
 // half is a half of a layer that is to be pruned.
 type half struct {
-	part  Part
-	group int // input channels of a unit
-	class int // units of a class, of which each keeps as many; 0: all are one
+	part Part
+	units
 	keep  int // units
 	swaps int // units of a round of local search, if the options do not say
 }
@@ -193,11 +242,11 @@ func (p *pruner) half(s *calibrate.Stats) half {
 	queries := before.Heads / before.KVHeads
 	switch {
 	case s.Site != model.SiteO:
-		return half{part: MLP, group: 1, keep: after.MLP, swaps: 10}
+		return half{part: MLP, units: units{group: 1}, keep: after.MLP, swaps: 10}
 	case after.KVHeads == before.KVHeads:
-		return half{part: QueryHeads, group: p.model.HeadDim, class: queries, keep: after.Heads, swaps: 5}
+		return half{part: QueryHeads, units: units{p.model.HeadDim, queries}, keep: after.Heads, swaps: 5}
 	}
-	return half{part: Heads, group: queries * p.model.HeadDim, keep: after.KVHeads, swaps: 5}
+	return half{part: Heads, units: units{group: queries * p.model.HeadDim}, keep: after.KVHeads, swaps: 5}
 }
 
 // has reports whether a linear layer that reads a site belongs to the half.
@@ -214,8 +263,8 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	if err != nil {
 		return LayerReport{}, err
 	}
-	q := newProblem(ctx, s.Gram, w.Data, h.group, p.Damping)
-	q.class = h.class
+	x := inputs{gram: s.Gram, mean: s.Mean, centred: p.biased(h) && !s.Targeted()}
+	q := newProblem(ctx, x, w.Data, h.units, p.Damping)
 	c, err := p.choose(q, h, s)
 	if err != nil {
 		return LayerReport{}, err
@@ -224,14 +273,22 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	if p.Curve && c.curve != nil {
 		r.Curve = thinned(c.curve, q.groups())
 	}
-	r.Masked = q.relativeError(q.restrict(c.kept))
+	masked := q.restrict(c.kept)
+	r.Masked = q.errorOf(masked, false)
 	r.Updated = r.Masked
 	channels := q.channels(c.kept)
 	next := keepColumns(*linear.Linear, channels)
-	if c.updates {
+	switch {
+	case c.updates:
 		r.Updated = q.relativeError(c.weight)
 		next = updatedColumns(*linear.Linear, channels, c.weight)
 		p.Precision.Round(next.Weight.Float32())
+	case q.centred:
+		r.Updated = q.relativeError(masked)
+	}
+	if q.centred {
+		next.Bias = meanBias(*linear.Linear, next, channels, s.Mean)
+		p.Precision.Round(next.Bias)
 	}
 	if err := ctx.Err(); err != nil { // the numbers may be wrong
 		return r, err
@@ -245,6 +302,12 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 		sliceHeads(p.model, s.Layer, c.kept, next)
 	}
 	return r, nil
+}
+
+// biased reports whether the bias of the linear layer that reads a half is solved too: it has one,
+// and the options or the method ask for it.
+func (p *pruner) biased(h half) bool {
+	return h.part != MLP && p.model.OBias && (p.Intercept || p.Method.Choice() == FLAP)
 }
 
 // choose applies the method.

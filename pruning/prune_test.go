@@ -85,6 +85,7 @@ func masked(m, pruned *model.Model, r *CutReport) *model.Model {
 		if l.Part != MLP {
 			full, small = c.Blocks[l.Layer].O.Weight, pruned.Blocks[l.Layer].O.Weight
 			widths := m.Layers[l.Layer]
+			copy(c.Blocks[l.Layer].O.Bias, pruned.Blocks[l.Layer].O.Bias)
 			if units = expand(l.Support, m.HeadDim); l.Part == Heads {
 				units = expand(l.Support, widths.Heads/widths.KVHeads*m.HeadDim)
 			}
@@ -418,7 +419,7 @@ func TestPruneErrors(t *testing.T) {
 		list  []calibrate.Sequence
 		o     Options
 	}{
-		{`method "oscar": expected one of osscar, norm-activation, norm-activation-ls, wanda-sp, wanda-sp-ls, activation, activation-ls, taylor, taylor-ls, magnitude-l1, magnitude-l1-ls, magnitude-l2, magnitude-l2-ls, magnitude, magnitude-ls, random, random-ls, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
+		{`method "oscar": expected one of osscar, norm-activation, norm-activation-ls, wanda-sp, wanda-sp-ls, activation, activation-ls, flap, flap-ls, taylor, taylor-ls, magnitude-l1, magnitude-l1-ls, magnitude-l2, magnitude-l2-ls, magnitude, magnitude-ls, random, random-ls, did you mean "osscar"?`, context.Background(), plain, sequences(2, 50), Options{Method: "oscar"}},
 		{"layer 0's KV groups: removing 4 of 4", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{}, Cut{Count: 4})}},
 		{"layer 0's MLP neurons: ratio 1.5", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: cuts(Cut{Ratio: 1.5}, Cut{})}},
 		{"no calibration sequences", context.Background(), plain, nil, ok},

@@ -172,7 +172,7 @@ func TestEquivariance(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		d, p := 14, 4
-		x, w := inputs(rng, 60, d), normal(rng, d, p)
+		x, w := drawn(rng, 60, d), normal(rng, d, p)
 		base := must2(newTestProblem(gram(x), w, 1, 0).osscar(8, how))(t)
 
 		perm := rng.Perm(d)
@@ -242,6 +242,9 @@ func TestScores(t *testing.T) {
 	// Σw·g: 0, −5, 0.5 and 2; of the halves −5 and 2.5
 	gradient := []float32{1, -1, 0.25, 1, -1, 9, 0, 1}
 	q.gradient, halves.gradient = gradient, gradient
+	// variances of 0.19, 0.1, 0.39 and 0.5: Σw²·Var(x) is 3.42, 2.5, 3.12 and 1
+	q.mean = []float64{0.9, 0, 1.9, 0}
+	halves.mean = q.mean
 	for _, c := range []struct {
 		name            string
 		term            term
@@ -252,6 +255,7 @@ func TestScores(t *testing.T) {
 		{"norm × activation", squaredOutput, []int{2}, []int{0, 2}, []int{1}},
 		{"wanda-sp", absoluteOutput, []int{2}, []int{0, 2}, []int{1}},
 		{"activation", power, []int{2}, []int{0, 2}, []int{1}},
+		{"flap", fluctuation, []int{0}, []int{0, 2}, []int{0}},
 		{"taylor", firstOrder, []int{1}, []int{1, 3}, []int{0}},
 	} {
 		if got := q.largest(1, c.term); !slices.Equal(got, c.one) {

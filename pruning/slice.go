@@ -46,6 +46,25 @@ func updatedColumns(l model.Linear, columns []int, w matrix.Dense) model.Linear 
 	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}
 }
 
+// meanBias is the bias of a linear layer whose weight becomes that of next, with the given of its
+// input channels: what it was, and (w − W)·mean, by which the mean of the outputs stays.
+func meanBias(l, next model.Linear, columns []int, mean []float64) []float32 {
+	out, in := l.Weight.Shape()
+	before, after := l.Weight.Float32(), next.Weight.Float32()
+	bias := make([]float32, out)
+	for o := range out {
+		b := float64(l.Bias[o])
+		for i, v := range before[o*in : (o+1)*in] {
+			b += float64(v) * mean[i]
+		}
+		for at, i := range columns {
+			b -= float64(after[o*len(columns)+at]) * mean[i]
+		}
+		bias[o] = float32(b)
+	}
+	return bias
+}
+
 // sliceMLP keeps the given neurons of a layer of m; down is the new down_proj.
 func sliceMLP(m *model.Model, layer int, neurons []int, down model.Linear) {
 	b := &m.Blocks[layer]

@@ -38,6 +38,7 @@ func aboutMethods() map[string]string {
 		pruning.NormActivation: "keeps the units with the largest norm of weights times activations (Σ w²·E[x²], after Wanda)",
 		pruning.WandaSP:        "keeps the units with the largest Σ |w|·‖x‖₂ (Wanda-sp)",
 		pruning.Activation:     "keeps the units with the largest activations (Σ x² over all tokens, after Minitron)",
+		pruning.FLAP:           "keeps the units whose outputs fluctuate most (Σ w²·Var(x)), adds the mean of the others to o_proj's bias where there is one (An et al., 2024)",
 		pruning.Taylor:         "keeps the units that the loss depends on most to first order (|Σ w·∂L/∂w|, after LLM-Pruner)",
 		pruning.MagnitudeL1:    "keeps the units with the largest L1 norm of weights",
 		pruning.MagnitudeL2:    "keeps the units with the largest L2 norm of weights",
