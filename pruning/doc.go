@@ -22,11 +22,11 @@
 // uncorrelated. Activation is Minitron's (Muralidharan et al., 2024), but takes the L2 norm over
 // all tokens, where Minitron takes the mean of |x| over each sequence before the L2 norm over
 // sequences. FLAP (An et al., 2024) adds the mean of what it removes to the bias of o_proj, where
-// the model has one (down_proj never has); its widths are the same in all layers here. Taylor is LLM-Pruner's first order (Ma et al., 2023), with the loss L of the next
-// tokens of the calibration sequences; it needs the whole model in memory, and sees it as it was
-// before anything was removed. The L1 norm is that of Li et al. (2017). With the ending -ls each
-// re-solves the kept weights by least squares: that shows how much of a gain is the update and how
-// much the choice.
+// the model has one (down_proj never has); its widths are the same in all layers here. Taylor is
+// LLM-Pruner's first order (Ma et al., 2023), with the loss L of the next tokens of the calibration
+// sequences; it needs the whole model in memory, and sees it as it was before anything was removed.
+// The L1 norm is that of Li et al. (2017). With the ending -ls each re-solves the kept weights by
+// least squares: that shows how much of a gain is the update and how much the choice.
 //
 // The result is a smaller model, not a masked one: rows of gate_proj and up_proj (q_proj, k_proj,
 // v_proj with their biases) are deleted, down_proj (o_proj) is the updated weight. Layers are

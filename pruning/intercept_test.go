@@ -102,7 +102,8 @@ func TestInterceptOfAConstantChannel(t *testing.T) {
 	}
 }
 
-// The ridge pulls to the weights as they were: the solution is that of (H_SS + λI)·W = H_S·w + λw_S.
+// The ridge pulls to the weights as they were: the solution is that of (H_SS + λI)·W = H_S·w +
+// λw_S.
 func TestRidgeIsTowardsTheOriginal(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 42))
@@ -149,8 +150,8 @@ func TestMeanBias(t *testing.T) {
 	}
 }
 
-// FLAP puts the mean of what it removes in o_proj's bias where there is one, and says where there is
-// none; OSSCAR solves the bias where it is asked to.
+// FLAP puts the mean of what it removes in o_proj's bias where there is one, and says where there
+// is none; OSSCAR solves the bias where it is asked to.
 func TestBiasOfAModel(t *testing.T) {
 	heads := []LayerCut{{Heads: Cut{Count: 2}}, {}}
 	m := newModel(t, config("Qwen3ForCausalLM"))

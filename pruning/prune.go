@@ -29,9 +29,9 @@ type Options struct {
 	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
 
-	// Intercept solves the bias of o_proj with the weights. Models whose o_proj has none are refused
-	// with it, and so are cuts of neurons: down_proj has no bias in the formats that models are
-	// written in.
+	// Intercept solves the bias of o_proj with the weights. Models whose o_proj has none are
+	// refused with it, and so are cuts of neurons: down_proj has no bias in the formats that models
+	// are written in.
 	Intercept bool
 	Curve     bool // keeps the errors of the widths in between in the report
 
