@@ -53,17 +53,6 @@ var float8Values = func() (values [256]float32) {
 	return values
 }()
 
-// float8Codes has the code of each value by the twelve highest bits of its float32: sign, exponent
-// and the three bits of fraction that it has.
-var float8Codes = func() (codes [1 << 12]byte) {
-	for code, v := range float8Values {
-		if v == v {
-			codes[math.Float32bits(v)>>20] = byte(code)
-		}
-	}
-	return codes
-}()
-
 // roundFloat8 rounds v to the nearest value of E4M3FN, ties to even, saturating; a NaN stays one.
 // The sign of a zero is lost.
 func roundFloat8(v float32) float32 {
@@ -80,14 +69,4 @@ func roundRowFloat8(dst, x []float32, s float32) {
 	for i, v := range x {
 		dst[i] = roundFloat8(v / s)
 	}
-}
-
-// scaleOfRowFloat8 is the scale of a row that is quantized on its own: max|x|/448; 0 for a row of
-// zeros, or of values so small that it underflows, and NaN for a row with one.
-func scaleOfRowFloat8(x []float32) float32 {
-	largest := float32(0)
-	for _, v := range x {
-		largest = max(largest, v, -v)
-	}
-	return largest / MaxFloat8
 }

@@ -107,7 +107,7 @@ func float8Multipliers(out, in int, r *rand.Rand) (list []multiplier) {
 	for _, input := range []float32{0, 0.01} {
 		list = append(list, multiplier{
 			name: fmt.Sprintf("float8, input scale %v", input),
-			pack: func() packedWeight { return PackFloat8(codes, scale, input, out, in) }, weight: w, roundings: 3, format: true,
+			pack: func() packedWeight { return PackFloat8(E4M3, codes, scale, input, out, in) }, weight: w, roundings: 3, format: true,
 			seen: func(row []float32) []float64 {
 				s := input
 				if s == 0 {

@@ -7,33 +7,36 @@ import (
 	"slimlab/kernels/memory"
 )
 
-// PackedFloat8 is an FP8 (E4M3FN) weight with one scale per output channel, multiplied with
-// activations that are rounded to FP8 too.
+// PackedFloat8 is an FP8 weight (E4M3 or E5M2) with one scale per output channel, multiplied with
+// activations that are rounded to the same format.
 //
-// Every value of E4M3FN is a bfloat16 number, and none that is subnormal there, and a product of
-// two is exact in float32: so codes are widened to panels of bfloat16 once, and multiplied by its
+// Every value of FP8 is a bfloat16 number, and none that is subnormal there, and a product of two
+// is exact in float32: so codes are widened to panels of bfloat16 once, and multiplied by its
 // kernels without any rounding but that of the float32 sums. In memory a weight takes two bytes.
 type PackedFloat8 struct {
-	codes *PackedBFloat16
-	scale []float32
-	input float32 // scale of all activations; 0 gives each row its own
+	format SmallFloat
+	codes  *PackedBFloat16
+	scale  []float32
+	input  float32 // scale of all activations; 0 gives each row its own
 }
 
-// PackFloat8 packs codes q, [out, in], with scale [out], which it keeps. input is the scale of all
-// activations, or 0 for each row's own, max|x|/448. No code may be a NaN.
-func PackFloat8(q []byte, scale []float32, input float32, out, in int) *PackedFloat8 {
+// PackFloat8 packs codes q, [out, in], of E4M3 or E5M2, with scale [out], which it keeps. input is
+// the scale of all activations, or 0 for each row's own, max|x| divided by the largest number of
+// the format. All codes are numbers.
+func PackFloat8(format SmallFloat, q []byte, scale []float32, input float32, out, in int) *PackedFloat8 {
 	if len(q) < out*in || len(scale) < out {
 		panic(fmt.Sprintf("kernels: PackFloat8 of %d weights and %d scales as [%d, %d]", len(q), len(scale), out, in))
 	}
+	format.checkNumbers("PackFloat8", q[:out*in], in)
 	bits := make([]uint16, out*in)
 	for i := range bits {
-		if IsNaNFloat8(q[i]) {
-			panic(fmt.Sprintf("kernels: PackFloat8 weight [%d, %d] is NaN", i/in, i%in))
-		}
-		bits[i] = toBFloat16(float8Values[q[i]])
+		bits[i] = toBFloat16(format.Decode(q[i]))
 	}
-	return &PackedFloat8{PackBFloat16(bits, out, in), scale[:out:out], input}
+	return &PackedFloat8{format, PackBFloat16(bits, out, in), scale[:out:out], input}
 }
+
+// Format returns the format of codes and activations.
+func (p *PackedFloat8) Format() SmallFloat { return p.format }
 
 // Shape returns the number of outputs and inputs.
 func (p *PackedFloat8) Shape() (out, in int) { return p.codes.Out, p.codes.In }
@@ -46,7 +49,7 @@ func (p *PackedFloat8) Scale() (scale []float32, input float32) { return p.scale
 func (p *PackedFloat8) Codes(dst []byte, row []float32, o int) {
 	p.codes.Row(row, o)
 	for i := range dst[:p.codes.In] {
-		dst[i] = float8Codes[math.Float32bits(row[i])>>20]
+		dst[i] = smallCodes[p.format][math.Float32bits(row[i])>>20]
 	}
 }
 
@@ -107,13 +110,13 @@ func (c *float8Call) roundRows(lo, hi int) {
 		x, rounded := c.x[r*in:(r+1)*in], c.rounded[r*in:(r+1)*in]
 		s := c.w.input
 		if s == 0 {
-			s = scaleOfRowFloat8(x)
+			s = c.w.format.scaleOfRow(x)
 		}
 		if c.rowScale[r] = s; s == 0 {
 			clear(rounded)
 			continue
 		}
-		roundRowFloat8(rounded, x, s)
+		c.w.format.roundRow(rounded, x, s)
 	}
 }
 

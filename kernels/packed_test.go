@@ -43,7 +43,7 @@ func TestPackedFloat8Codes(t *testing.T) {
 		out, in := size[0], size[1]
 		q, codes, memory := randomFloat8(out*in, r), make([]byte, in), make([]float32, in)
 		q[0] = 0x80
-		p := PackFloat8(q, make([]float32, out), 0, out, in)
+		p := PackFloat8(E4M3, q, make([]float32, out), 0, out, in)
 		for o := range out {
 			if p.Codes(codes, memory, o); !slices.Equal(codes, q[o*in:(o+1)*in]) {
 				t.Fatalf("[%d, %d] output %d: other codes", out, in, o)

@@ -195,7 +195,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{"groups of 64 do not divide the 32 inputs of model.layers.0.self_attn.q_proj", background, plain, nil, uniform(t, "w4a16-rtn-g64")},
 		{"groups of 8 do not divide the 60 inputs of model.layers.0.mlp.down_proj", background, newModel(t, "LlamaForCausalLM", 60), nil, uniform(t, "w4a16-rtn")},
 		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", background, broken, nil, uniform(t, "w8a8")},
-		{"model.layers.0.self_attn.q_proj: nothing is quantized to unknown format", background, plain, nil, format(weight.Format{Bits: 3}, Nearest{})},
+		{"model.layers.0.self_attn.q_proj: nothing is quantized to unknown format", background, plain, nil, format(weight.Format{Bits: 5}, Nearest{})},
 		{"nothing is quantized to w8a8-g32", background, plain, nil, format(weight.Format{Bits: 8, Group: 32, Activations: weight.Token}, Nearest{})},
 		{"nothing is quantized to w8a16", background, plain, nil, format(weight.Format{Bits: 8}, Nearest{})},
 		{"nothing is quantized to w4a16-g12", background, plain, nil, format(weight.Format{Bits: 4, Group: 12}, Nearest{})},

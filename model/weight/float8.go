@@ -2,49 +2,61 @@ package weight
 
 import (
 	"fmt"
+	"slices"
 
 	"slimlab/kernels"
 )
 
-// FP8 is a weight in FP8 (E4M3FN): codes with one scale per output channel. MulT rounds activations
-// to FP8 with a scale of their own per token (fp8-dynamic), or one for all (fp8-static) where a
-// file brings it, multiplies the values exactly, and sums in float32. In memory it takes two bytes
-// a weight, since it is packed as the bfloat16 numbers that the codes stand for; in a file one.
+// FP8 is a weight in FP8 (E4M3FN or E5M2): codes with one scale per output channel, or for all.
+// MulT rounds activations to the same format with a scale of their own per token (fp8-dynamic), or
+// one for all (fp8-static) where a file brings it, multiplies the values exactly, and sums in
+// float32. In memory it takes two bytes a weight, since it is packed as the bfloat16 numbers that
+// the codes stand for; in a file one.
 type FP8 struct {
 	packed *kernels.PackedFloat8
+	tensor bool // one scale for all
 }
 
-// NewFP8 makes a weight of codes q [out, in], none of them a NaN, and scale [out], which it keeps.
-// input is the scale of all activations, or 0 for one per token, max|x|/448.
+// NewFP8 makes a weight of codes q [out, in] in E4M3FN, none of them a NaN, and scale [out], which
+// it keeps. input is the scale of all activations, or 0 for one per token, max|x|/448.
 func NewFP8(q []byte, scale []float32, input float32, out, in int) (*FP8, error) {
-	if len(q) != out*in || len(scale) != out {
-		return nil, fmt.Errorf("fp8 weight [%d, %d]: found %d codes and %d scales, expected %d and %d", out, in, len(q), len(scale), out*in, out)
+	e := Encoding{Format: Format{Float: true, Bits: 8, Activations: Token}, Out: out, In: in, Scale: scale, Input: input}
+	if input != 0 {
+		e.Format.Activations = Static
 	}
-	if !(input >= 0) || input > 1e30 {
-		return nil, fmt.Errorf("fp8 weight [%d, %d]: the scale of activations is %v, expected a positive number, or 0 for one per token", out, in, input)
+	if err := e.check(q); err != nil {
+		return nil, fmt.Errorf("fp8 weight [%d, %d]: %w", out, in, err)
 	}
-	for i, v := range q {
-		if kernels.IsNaNFloat8(v) {
-			return nil, fmt.Errorf("fp8 weight [%d, %d]: code [%d, %d] is %#02x, which is no number", out, in, i/in, i%in, v)
-		}
-	}
-	return &FP8{kernels.PackFloat8(q, scale, input, out, in)}, nil
+	return newFP8(e, q)
 }
 
-// buildFP8 is NewFP8 for New.
-func buildFP8(e Encoding, codes []byte) (Weight, error) {
-	if e.groups() != 1 || (e.Format.Activations == Static) != (e.Input != 0) {
-		return nil, fmt.Errorf("%s weight [%d, %d]: found %d groups and %v as the scale of activations, expected one scale per output, and one of activations where they are static", e.Format, e.Out, e.In, e.groups(), e.Input)
+// newFP8 makes a weight of parts that fit each other.
+func newFP8(e Encoding, q []byte) (*FP8, error) {
+	if input := e.Input; !(input >= 0) || input > 1e30 || (e.Format.Activations == Static) != (input != 0) {
+		return nil, fmt.Errorf("%s weight [%d, %d]: the scale of activations is %v, expected a positive number where they are static, else 0", e.Format, e.Out, e.In, input)
 	}
-	return NewFP8(codes, e.Scale, e.Input, e.Out, e.In)
+	if e.groups() != 1 {
+		return nil, fmt.Errorf("%s weight [%d, %d]: found %d groups, expected one scale per output", e.Format, e.Out, e.In, e.groups())
+	}
+	scale := e.Scale
+	if e.Format.Tensor {
+		scale = slices.Repeat(scale, e.Out)
+	}
+	return &FP8{kernels.PackFloat8(e.Format.small(), q, scale, e.Input, e.Out, e.In), e.Format.Tensor}, nil
 }
+
+// buildFP8 is newFP8 for New.
+func buildFP8(e Encoding, codes []byte) (Weight, error) { return newFP8(e, codes) }
 
 // Encoding is what the weight is made of. The caller must not write to it.
 func (w *FP8) Encoding() Encoding {
 	out, in := w.Shape()
-	e := Encoding{Format: Format{Float: true, Bits: 8, Activations: Token}, Out: out, In: in}
+	e := Encoding{Format: Format{Float: true, Bits: 8, E5M2: w.packed.Format() == kernels.E5M2, Tensor: w.tensor, Activations: Token}, Out: out, In: in}
 	if e.Scale, e.Input = w.packed.Scale(); e.Input != 0 {
 		e.Format.Activations = Static
+	}
+	if w.tensor {
+		e.Scale = e.Scale[:1]
 	}
 	return e
 }
@@ -82,11 +94,14 @@ func (w *FP8) Select(outputs []int32) Weight {
 		w.packed.Codes(q[i*in:(i+1)*in], row, int(o))
 		scale[i] = all[o]
 	}
-	return &FP8{kernels.PackFloat8(q, scale, input, len(outputs), in)}
+	return &FP8{kernels.PackFloat8(w.packed.Format(), q, scale, input, len(outputs), in), w.tensor}
 }
 
 // Bytes is one byte a code and four a scale.
-func (w *FP8) Bytes() int64 { return w.packed.Bytes() }
+func (w *FP8) Bytes() int64 {
+	out, in := w.Shape()
+	return int64(out)*int64(in) + 4*int64(len(w.Encoding().Scale))
+}
 
-// Format returns "fp8-dynamic" or "fp8-static".
+// Format returns "fp8-dynamic", "fp8-static", "fp8-e5m2-dynamic" and others.
 func (w *FP8) Format() string { return w.Encoding().Format.String() }

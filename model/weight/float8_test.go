@@ -41,11 +41,14 @@ func TestFP8MatchesFakeQuant(t *testing.T) {
 	}
 }
 
-// float8s draws n codes that are numbers.
-func float8s(rng *rand.Rand, n int) []byte {
+// float8s draws n codes of E4M3 that are numbers.
+func float8s(rng *rand.Rand, n int) []byte { return smallFloats(rng, kernels.E4M3, n) }
+
+// smallFloats draws n codes of a format that are numbers.
+func smallFloats(rng *rand.Rand, f kernels.SmallFloat, n int) []byte {
 	q := make([]byte, 0, n)
 	for len(q) < n {
-		if c := byte(rng.IntN(256)); !kernels.IsNaNFloat8(c) {
+		if c := byte(rng.IntN(f.Codes())); f.IsNumber(c) {
 			q = append(q, c)
 		}
 	}

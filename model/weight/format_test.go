@@ -21,7 +21,7 @@ type sample struct {
 	Weight
 }
 
-const sampleOut, sampleIn = 19, 48
+const sampleOut, sampleIn = 19, 96
 
 // samples builds a weight of each format that holds codes, in every variant that files have.
 func samples(t testing.TB) map[string]sample {
@@ -43,6 +43,21 @@ func samples(t testing.TB) map[string]sample {
 		{Float: true, Bits: 8},
 		{Float: true, Bits: 8, Block: [2]int{5, 7}},
 		{Float: true, Bits: 8, Activations: Token, Block: [2]int{5, 7}},
+		{Float: true, Bits: 8, Activations: Blocks, Block: [2]int{5, 7}},
+		{Float: true, Bits: 8, Activations: Blocks, Block: [2]int{16, 16}},
+		{Float: true, Bits: 8, Activations: Token, Tensor: true},
+		{Float: true, Bits: 8, Activations: Static, Tensor: true},
+		{Float: true, Bits: 8, E5M2: true, Activations: Token},
+		{Float: true, Bits: 8, E5M2: true, Activations: Token, Tensor: true},
+		{Float: true, Bits: 8, E5M2: true, Activations: Static},
+		{Float: true, Bits: 8, E5M2: true},
+		{Float: true, Bits: 8, E5M2: true, Activations: Blocks, Block: [2]int{16, 16}},
+		{Float: true, Bits: 4, Group: MXGroup, Scales: E8M0},
+		{Float: true, Bits: 4, Group: NVGroup, Scales: E4M3},
+		{Bits: 3},
+		{Bits: 3, Group: 8},
+		{Bits: 3, Group: 8, ZeroPoints: true},
+		{Bits: 3, Group: 8, Order: true},
 	} {
 		rng := rand.New(rand.NewPCG(4, uint64(len(list))))
 		e, codes := encoding(rng, f)
@@ -58,17 +73,25 @@ func samples(t testing.TB) map[string]sample {
 // encoding draws codes of a format and what else makes its weight.
 func encoding(rng *rand.Rand, f Format) (Encoding, []byte) {
 	e := Encoding{Format: f, Out: sampleOut, In: sampleIn}
-	n := e.Out * e.groups()
-	if f.Block != [2]int{} {
-		n = ceil(e.Out, f.Block[0]) * ceil(e.In, f.Block[1])
-	}
+	n := e.scales()
 	e.Scale = scales(rng, n)
+	switch f.Scales {
+	case E8M0:
+		for i := range e.Scale {
+			e.Scale[i] = float32(math.Ldexp(1, rng.IntN(9)-9))
+		}
+	case E4M3:
+		e.Global = 7
+		for i := range e.Scale {
+			e.Scale[i] = kernels.FromFloat8(byte(8 + rng.IntN(32)))
+		}
+	}
 	codes := asBytes(integers(rng, e.Out*e.In, -1<<(f.Bits-1), 1<<(f.Bits-1)-1))
-	if f.Float {
-		codes = float8s(rng, len(codes))
+	if small, ok := f.Small(); ok {
+		codes = smallFloats(rng, small, len(codes))
 	}
 	if f.ZeroPoints {
-		e.Zero = integers(rng, n, -8, 8)
+		e.Zero = integers(rng, n, -1<<(f.Bits-1), 1<<(f.Bits-1))
 	}
 	if f.Order {
 		e.GroupOf = make([]int32, e.In)
@@ -86,6 +109,8 @@ func encoding(rng *rand.Rand, f Format) (Encoding, []byte) {
 func (s sample) number(o, i int) float32 {
 	at := o
 	switch f := s.Encoding.Format; {
+	case f.Tensor:
+		at = 0
 	case f.Block != [2]int{}:
 		at = o/f.Block[0]*((s.In+f.Block[1]-1)/f.Block[1]) + i/f.Block[1]
 	case s.GroupOf != nil:
@@ -94,7 +119,14 @@ func (s sample) number(o, i int) float32 {
 		at = o*(s.In/f.Group) + i/f.Group
 	}
 	c := s.codes[o*s.In+i]
-	if s.Encoding.Format.Float {
+	switch f := s.Encoding.Format; {
+	case f.Scales == E4M3:
+		return kernels.E2M1.Decode(c) * (s.Scale[at] / s.Global)
+	case f.Bits == 4 && f.Float:
+		return kernels.E2M1.Decode(c) * s.Scale[at]
+	case f.E5M2:
+		return kernels.E5M2.Decode(c) * s.Scale[at]
+	case f.Float:
 		return kernels.FromFloat8(c) * s.Scale[at]
 	}
 	zero := 0
@@ -119,7 +151,7 @@ func TestNewAndBack(t *testing.T) {
 			continue
 		}
 		want := s.Encoding
-		if f := &want.Format; f.Bits == 4 {
+		if f := &want.Format; !f.Float && f.Bits <= 4 {
 			f.Group = want.group()
 		}
 		if got := q.Encoding(); !reflect.DeepEqual(got, want) {
@@ -159,12 +191,12 @@ func TestTable(t *testing.T) {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(weights)), func(name string) bool { return strings.HasPrefix(name, r.name) }) {
 			t.Errorf("no sample of %s", r.name)
 		}
-		if got := (Format{Float: r.float, Bits: r.bits, Activations: r.activations}).String(); got != r.name {
+		if got := r.kind.String(); got != r.name {
 			t.Errorf("%s is named %s", r.name, got)
 		}
 	}
-	if got := (Format{Bits: 3}).String(); !strings.HasPrefix(got, "unknown format") {
-		t.Errorf("a format of 3 bits is named %s", got)
+	if got := (Format{Bits: 5}).String(); !strings.HasPrefix(got, "unknown format") {
+		t.Errorf("a format of 5 bits is named %s", got)
 	}
 }
 
@@ -234,12 +266,19 @@ func quantizeRow(x []float32, e Encoding) {
 	switch f := e.Format; {
 	case f.Activations == Kept:
 	case f.Float:
-		s := max(slices.Max(x), -slices.Min(x)) / 448
-		if f.Activations == Static {
-			s = e.Input
+		small, _ := f.Small()
+		size := len(x)
+		if f.Activations == Blocks {
+			size = f.Block[1]
 		}
-		for i, v := range x {
-			x[i] = kernels.FromFloat8(kernels.ToFloat8(v/s)) * s
+		for part := range slices.Chunk(x, size) {
+			s := max(slices.Max(part), -slices.Min(part)) / small.Max()
+			if f.Activations == Static {
+				s = e.Input
+			}
+			for i, v := range part {
+				part[i] = small.Decode(small.Encode(v/s)) * s
+			}
 		}
 	default:
 		q := make([]int8, len(x))
@@ -297,14 +336,14 @@ func TestProductAllocations(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	for want, change := range map[string]func(e *Encoding, codes *[]byte){
-		"unknown format":                         func(e *Encoding, _ *[]byte) { e.Format.Bits = 3 },
-		"is not a format of codes":               func(e *Encoding, _ *[]byte) { e.Format = Format{Float: true, Bits: 16} },
-		"groups of 7 do not divide":              func(e *Encoding, _ *[]byte) { e.Format.Group = 7 },
-		"found 911 codes and 114 scales":         func(_ *Encoding, codes *[]byte) { *codes = (*codes)[1:] },
-		"found 3 zero points":                    func(e *Encoding, _ *[]byte) { e.Zero = e.Zero[:3] },
-		"input 0 is in group 6, expected 0 to 5": func(e *Encoding, _ *[]byte) { e.GroupOf[0] = 6 },
-		"8-bit activations are not multiplied":   func(e *Encoding, _ *[]byte) { e.Format.Activations = Token },
-		"code [0, 1] is 15, expected -8 to 7":    func(_ *Encoding, codes *[]byte) { (*codes)[1] = 15 },
+		"unknown format":                           func(e *Encoding, _ *[]byte) { e.Format.Bits = 5 },
+		"is not a format of codes":                 func(e *Encoding, _ *[]byte) { e.Format = Format{Float: true, Bits: 16} },
+		"groups of 7 do not divide":                func(e *Encoding, _ *[]byte) { e.Format.Group = 7 },
+		"found 1823 codes and 228 scales":          func(_ *Encoding, codes *[]byte) { *codes = (*codes)[1:] },
+		"found 3 zero points":                      func(e *Encoding, _ *[]byte) { e.Zero = e.Zero[:3] },
+		"input 0 is in group 12, expected 0 to 11": func(e *Encoding, _ *[]byte) { e.GroupOf[0] = 12 },
+		"8-bit activations are not multiplied":     func(e *Encoding, _ *[]byte) { e.Format.Activations = Token },
+		"code [0, 1] is 15, expected -8 to 7":      func(_ *Encoding, codes *[]byte) { (*codes)[1] = 15 },
 	} {
 		e, codes := encoding(rng, Format{Bits: 4, Group: 8, ZeroPoints: true, Order: true})
 		change(&e, &codes)
@@ -322,7 +361,7 @@ func TestNewRefusesWhatItWouldDecode(t *testing.T) {
 		format Format
 		change func(e *Encoding)
 	}{
-		{"input 0 is in group 6, expected 0 to 5", Format{Bits: 8, Group: 8, Order: true}, func(e *Encoding) { e.GroupOf[0] = 6 }},
+		{"input 0 is in group 12, expected 0 to 11", Format{Bits: 8, Group: 8, Order: true}, func(e *Encoding) { e.GroupOf[0] = 12 }},
 		{"input 47 is in group -1", Format{Bits: 8, Group: 8, Order: true}, func(e *Encoding) { e.GroupOf[47] = -1 }},
 		{"found 19 zero points", Format{Float: true, Bits: 8}, func(e *Encoding) { e.Zero = make([]int8, len(e.Scale)) }},
 	} {

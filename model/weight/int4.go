@@ -6,62 +6,55 @@ import (
 	"slimlab/kernels"
 )
 
-// Int4 is a W4A16 or W4A8 weight: codes −8…7 with one scale for each group of consecutive inputs of
-// an output channel; MulT rounds activations to bfloat16, or quantizes each row of them to int8 and
-// sums the products of a group in int32.
+// Int4 is a W4A16, W4A8 or W3A16 weight: codes −8…7, or −4…3 of 3 bits, with one scale for each
+// group of consecutive inputs of an output channel; MulT rounds activations to bfloat16, or
+// quantizes each row of them to int8 and sums the products of a group in int32. Codes of 3 bits
+// take 4 in memory; in a file 3.
 type Int4 struct {
 	packed      *kernels.PackedInt4
+	bits        int         // 4 or 3
 	activations Activations // Kept or Token
 }
 
 // NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is a
 // multiple of group. It keeps neither.
 func NewInt4(q []int8, scale []float32, out, in, group int) (*Int4, error) {
-	if group <= 0 || group > maxSummed || in%group != 0 {
-		return nil, fmt.Errorf("int4 weight [%d, %d]: group %d, expected one that divides the inputs, at most %d", out, in, group, maxSummed)
-	}
-	if len(q) != out*in || len(scale) != out*in/group {
-		return nil, fmt.Errorf("int4 weight [%d, %d] in groups of %d: found %d codes and %d scales, expected %d and %d",
-			out, in, group, len(q), len(scale), out*in, out*in/group)
-	}
-	for i, v := range q {
-		if v < -8 || v > 7 {
-			return nil, fmt.Errorf("int4 weight [%d, %d]: code [%d, %d] is %d, expected -8 to 7", out, in, i/in, i%in, v)
-		}
-	}
-	return &Int4{kernels.PackInt4(q, scale, out, in, group), Kept}, nil
+	return newInt4(Encoding{Format: Format{Bits: 4, Group: group}, Out: out, In: in, Scale: scale}, q)
 }
 
 // NewInt4A8 makes a W4A8 weight of what NewInt4 takes.
 func NewInt4A8(q []int8, scale []float32, out, in, group int) (*Int4, error) {
-	w, err := NewInt4(q, scale, out, in, group)
-	if err != nil {
-		return nil, err
+	return newInt4(Encoding{Format: Format{Bits: 4, Group: group, Activations: Token}, Out: out, In: in, Scale: scale}, q)
+}
+
+// newInt4 makes a weight of symmetric codes of 4 or 3 bits.
+func newInt4(e Encoding, q []int8) (*Int4, error) {
+	if g := e.Format.Group; g <= 0 || g > maxSummed || e.In%g != 0 {
+		return nil, fmt.Errorf("int%d weight [%d, %d]: group %d, expected one that divides the inputs, at most %d", e.Format.Bits, e.Out, e.In, g, maxSummed)
 	}
-	w.activations = Token
-	return w, nil
+	if err := e.check(asBytes(q)); err != nil {
+		return nil, fmt.Errorf("int%d weight [%d, %d]: %w", e.Format.Bits, e.Out, e.In, err)
+	}
+	return &Int4{kernels.PackInt4(q, e.Scale, e.Out, e.In, e.Format.Group), e.Format.Bits, e.Format.Activations}, nil
 }
 
 // buildInt4 makes an Int4 of symmetric codes in plain order, else a Uint4.
 func buildInt4(e Encoding, codes []byte) (Weight, error) {
 	q := asInt8(codes)
-	switch {
-	case !e.symmetric() || e.GroupOf != nil:
-		if e.Format.Activations != Kept {
-			return nil, fmt.Errorf("%s weight [%d, %d]: 8-bit activations are not multiplied with zero points or act-order", e.Format, e.Out, e.In)
-		}
-		return NewUint4(q, e.Zero, e.Scale, e.GroupOf, e.Out, e.In, e.group())
-	case e.Format.Activations == Token:
-		return NewInt4A8(q, e.Scale, e.Out, e.In, e.group())
-	default:
-		return NewInt4(q, e.Scale, e.Out, e.In, e.group())
+	if e.symmetric() && e.GroupOf == nil {
+		e.Format.Group, e.Format.ZeroPoints, e.Format.Order, e.Zero = e.group(), false, false, nil
+		return newInt4(e, q)
 	}
+	if e.Format.Activations != Kept {
+		return nil, fmt.Errorf("%s weight [%d, %d]: 8-bit activations are not multiplied with zero points or act-order", e.Format, e.Out, e.In)
+	}
+	return newUint4(e, q)
 }
 
 // Encoding is what the weight is made of.
 func (w *Int4) Encoding() Encoding {
 	out, in := w.Shape()
-	e := Encoding{Format: Format{Bits: 4, Group: w.packed.Group, Activations: w.activations}, Out: out, In: in}
+	e := Encoding{Format: Format{Bits: w.bits, Group: w.packed.Group, Activations: w.activations}, Out: out, In: in}
 	e.Scale = collect(out, e.groups(), func(dst []float32, o int) { w.packed.Codes(make([]int8, in), dst, o) })
 	return e
 }
@@ -99,13 +92,19 @@ func (w *Int4) Select(outputs []int32) Weight {
 	for i, o := range outputs {
 		w.packed.Codes(q[i*in:], scale[i*(in/group):], int(o))
 	}
-	return &Int4{kernels.PackInt4(q, scale, len(outputs), in, group), w.activations}
+	return &Int4{kernels.PackInt4(q, scale, len(outputs), in, group), w.bits, w.activations}
 }
 
-// Bytes is half a byte a code and four a scale.
-func (w *Int4) Bytes() int64 { return w.packed.Bytes() }
+// Bytes is half a byte a code, or three bits of one, and four a scale.
+func (w *Int4) Bytes() int64 {
+	out, in := w.Shape()
+	return codeBytes(out, in, w.bits) + 4*int64(out)*int64(in/w.packed.Group)
+}
 
-// Format returns "w4a16-g32" or "w4a8-g32" for groups of 32.
+// codeBytes is what codes [out, in] of so many bits take, each row in whole bytes.
+func codeBytes(out, in, bits int) int64 { return int64(out) * ((int64(in)*int64(bits) + 7) / 8) }
+
+// Format returns "w4a16-g32", "w4a8-g32" or "w3a16-g32" for groups of 32.
 func (w *Int4) Format() string {
-	return Format{Bits: 4, Group: w.packed.Group, Activations: w.activations}.String()
+	return Format{Bits: w.bits, Group: w.packed.Group, Activations: w.activations}.String()
 }

@@ -2,48 +2,50 @@ package weight
 
 import (
 	"fmt"
-	"slices"
 
 	"slimlab/kernels"
 )
 
-// Uint4 is a W4A16 weight whose groups have a zero point each, or are not of consecutive inputs
-// (GPTQ's act-order, as other tools write it): a weight is (code − zero)·scale. MulT rounds
-// activations to bfloat16.
+// Uint4 is a W4A16 or W3A16 weight whose groups have a zero point each, or are not of consecutive
+// inputs (GPTQ's act-order, as other tools write it): a weight is (code − zero)·scale. MulT
+// rounds activations to bfloat16.
 type Uint4 struct {
 	packed  *kernels.PackedInt4Shifted
 	out, in int
+	bits    int // 4 or 3
 	group   int
 	zero    []int8  // [out, in/group], relative to the middle of the codes; nil is 0 everywhere
 	groupOf []int32 // of each input; nil is one group after another
 	order   []int32 // the input at each place of the packed form; nil is as they come
 }
 
-// NewUint4 makes a weight of codes q [out, in], each −8…7 (8 less than the file's unsigned codes),
-// zero points (8 less as well, nil for none) and scales [out, in/group], and the group of each
-// input, [in], nil for consecutive ones; every group has `group` inputs. It keeps zero and groupOf.
+// NewUint4 makes a W4A16 weight of codes q [out, in], each −8…7 (8 less than the file's unsigned
+// codes), zero points (8 less as well, nil for none) and scales [out, in/group], and the group of
+// each input, [in], nil for consecutive ones; every group has `group` inputs. It keeps zero and
+// groupOf.
 func NewUint4(q, zero []int8, scale []float32, groupOf []int32, out, in, group int) (*Uint4, error) {
-	if group <= 0 || group > maxSummed || in%group != 0 {
-		return nil, fmt.Errorf("uint4 weight [%d, %d]: group %d, expected one that divides the inputs, at most %d", out, in, group, maxSummed)
+	return newUint4(Encoding{Format: Format{Bits: 4, Group: group}, Out: out, In: in, Scale: scale, Zero: zero, GroupOf: groupOf}, q)
+}
+
+// newUint4 makes a weight of codes of 4 or 3 bits.
+func newUint4(e Encoding, q []int8) (*Uint4, error) {
+	name := fmt.Sprintf("uint%d weight [%d, %d]", e.Format.Bits, e.Out, e.In)
+	group := e.group()
+	if g := e.Format.Group; g < 0 || group == 0 || group > maxSummed || e.In%group != 0 {
+		return nil, fmt.Errorf("%s: group %d, expected one that divides the inputs, at most %d", name, g, maxSummed)
 	}
-	groups := in / group
-	if len(q) != out*in || zero != nil && len(zero) != out*groups || len(scale) != out*groups || groupOf != nil && len(groupOf) != in {
-		return nil, fmt.Errorf("uint4 weight [%d, %d] in groups of %d: found %d codes, %d zero points, %d scales and the groups of %d inputs", out, in, group, len(q), len(zero), len(scale), len(groupOf))
+	if err := e.check(asBytes(q)); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	for i, v := range q {
-		if v < -8 || v > 7 {
-			return nil, fmt.Errorf("uint4 weight [%d, %d]: code [%d, %d] is %d, expected -8 to 7", out, in, i/in, i%in, v)
-		}
-	}
-	order, err := placesOf(groupOf, groups, group)
+	order, err := placesOf(e.GroupOf, e.groups(), group)
 	if err != nil {
-		return nil, fmt.Errorf("uint4 weight [%d, %d]: %w", out, in, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	w := &Uint4{out: out, in: in, group: group, groupOf: groupOf, order: order}
-	if slices.ContainsFunc(zero, func(z int8) bool { return z != 0 }) {
-		w.zero = zero
+	w := &Uint4{out: e.Out, in: e.In, bits: e.Format.Bits, group: group, groupOf: e.GroupOf, order: order}
+	if !e.symmetric() {
+		w.zero = e.Zero
 	}
-	w.pack(q, scale)
+	w.pack(q, e.Scale)
 	return w, nil
 }
 
@@ -114,7 +116,7 @@ func (w *Uint4) outputs() []int32 {
 }
 
 func (w *Uint4) format() Format {
-	return Format{Bits: 4, Group: w.group, ZeroPoints: w.zero != nil, Order: w.groupOf != nil}
+	return Format{Bits: w.bits, Group: w.group, ZeroPoints: w.zero != nil, Order: w.groupOf != nil}
 }
 
 // Encoding is what the weight is made of. The caller must not write to it.
@@ -160,7 +162,7 @@ func (w *Uint4) Row(dst []float32, o int) {
 // Select returns the weight of some outputs alone.
 func (w *Uint4) Select(outputs []int32) Weight {
 	q, scale := w.all(outputs)
-	s := &Uint4{out: len(outputs), in: w.in, group: w.group, groupOf: w.groupOf, order: w.order}
+	s := &Uint4{out: len(outputs), in: w.in, bits: w.bits, group: w.group, groupOf: w.groupOf, order: w.order}
 	if w.zero != nil {
 		s.zero = selected(w.zero, w.in/w.group, outputs)
 	}
@@ -168,12 +170,12 @@ func (w *Uint4) Select(outputs []int32) Weight {
 	return s
 }
 
-// Bytes is half a byte a code and a zero point, four a scale and, where they are listed, an input's
-// group.
+// Bytes is half a byte, or three bits, a code and a zero point, four a scale and, where they are
+// listed, an input's group.
 func (w *Uint4) Bytes() int64 {
 	groups := w.out * (w.in / w.group)
-	n := int64(w.out)*int64(ceil(w.in, 2)) + 4*int64(groups) + 4*int64(len(w.groupOf))
-	return n + int64(len(w.zero)+1)/2
+	n := codeBytes(w.out, w.in, w.bits) + 4*int64(groups) + 4*int64(len(w.groupOf))
+	return n + codeBytes(1, len(w.zero), w.bits)
 }
 
 // Format returns "w4a16-g32-zero" for groups of 32 with zero points, "w4a16-g32-order" for listed
