@@ -95,9 +95,9 @@ func tiledProducts(height, width, depth int, pairs bool) productKernels {
 					putInTile(words, tile, row, i)
 				}
 			},
-			multiply: func(y []float32, yRow int, x []uint32, xTile int, q []uint32, panel int, m, n, groups, inGroup int) {
+			multiply: func(y []float32, yRow int, x []uint32, xTile int, q []uint32, panel int, m, n, groups, inGroup int, table *[16]uint32) {
 				k := groups * inGroup * 8
-				mulInt4Ref(width)(y, yRow, rowsOfTiles(words, x, xTile, m, k), k, q, panel, m, n, groups, inGroup)
+				mulInt4Ref(width)(y, yRow, rowsOfTiles(words, x, xTile, m, k), k, q, panel, m, n, groups, inGroup, table)
 			},
 		},
 		int4Int8: int4Int8Kernels{

@@ -2,10 +2,34 @@ package kernels
 
 import (
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
+)
+
+// codeValues are the values of codes of 4 bits: as float32, and as 32 numbers of bfloat16, all
+// values twice, two to a word.
+type codeValues struct{ floats, pairs [16]uint32 }
+
+func newCodeValues(value func(code byte) float32) *codeValues {
+	v := new(codeValues)
+	for code := range v.floats {
+		v.floats[code] = math.Float32bits(value(byte(code)))
+		v.pairs[code/2] |= v.floats[code] >> 16 << (code % 2 * 16)
+		v.pairs[8+code/2] = v.pairs[code/2]
+	}
+	return v
+}
+
+// value returns the value of a code.
+func (v *codeValues) value(code uint32) float32 { return math.Float32frombits(v.floats[code]) }
+
+// The values of integers, to which 8 is added, and of E2M1.
+var (
+	int4Values   = newCodeValues(func(code byte) float32 { return float32(code) - 8 })
+	float4Values = newCodeValues(E2M1.Decode)
 )
 
 // int4Call is a running product with a PackedInt4 and activations in bfloat16.
@@ -16,6 +40,7 @@ type int4Call struct {
 	x       left[uint32] // src rounded, each group filled up with zeros to a multiple of eight
 	grid
 
+	table *[16]uint32      // the values of codes, in the form that the kernels read
 	round func(lo, hi int) // bound once: each method value allocates
 }
 
@@ -28,6 +53,9 @@ var freeInt4 = memory.NewFreeList(64, func() *int4Call {
 // begin rounds the activations.
 func (c *int4Call) begin(w *PackedInt4, y, x []float32, rows int) {
 	c.kernels, c.w, c.y, c.src = &w.reader().int4, w, y, x
+	if c.table = &w.values.floats; c.kernels.perWord == 2 {
+		c.table = &w.values.pairs
+	}
 	c.x.shape(c.kernels.left, rows, w.In/w.Group*w.words()*8/c.kernels.perWord)
 	c.grid = newGrid(c.x.tiles(rows), c.x.rows, panelsOf(w.Out, w.width), c.kernels.panels, rows*w.Out*w.In/2+w.Out*w.In)
 	if c.work() < serialWork {
@@ -57,7 +85,7 @@ func (c *int4Call) run(task int) {
 		lo, hi := c.x.span(tile, tile+tiles)
 		j := panel0 * w.width
 		c.kernels.multiply(c.y[lo*w.Out+j:], w.Out, c.x.from(tile, 0), row, w.q[panel0*panel:], panel,
-			hi-lo, min(panels*w.width, w.Out-j), w.In/w.Group, w.words())
+			hi-lo, min(panels*w.width, w.Out-j), w.In/w.Group, w.words(), c.table)
 	})
 }
 

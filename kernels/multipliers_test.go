@@ -45,6 +45,7 @@ func multipliers(out, in, group int, r *rand.Rand) []multiplier {
 		{name: "bfloat16", pack: func() packedWeight { return PackBFloat16(rounded, out, in) }, weight: wide(widened(rounded)), seen: seenBFloat16, format: true},
 	}
 	list = append(list, int8Multipliers(out, in, group, r)...)
+	list = append(list, float4Multipliers(out, in, group, r)...)
 	list = append(list, float8Multipliers(out, in, r)...)
 	list = append(list, trainedMultipliers(w, out, in)...)
 	for i := range list {
@@ -97,33 +98,51 @@ func int8Multipliers(out, in, group int, r *rand.Rand) []multiplier {
 	return list
 }
 
-// float8Multipliers have scales of the rows, and one for all.
-func float8Multipliers(out, in int, r *rand.Rand) (list []multiplier) {
-	codes, scale, w := randomFloat8(out*in, r), make([]float32, out), make([]float64, out*in)
+// float4Multipliers are of E2M1 in groups.
+func float4Multipliers(out, in, group int, r *rand.Rand) []multiplier {
+	groups := in / group
+	codes, scale, w := make([]byte, out*in), make([]float32, out*groups), make([]float64, out*in)
 	normals(scale, r)
-	for i, code := range codes {
-		w[i] = float64(scale[i/in]) * float8Reference(int(code))
+	for i := range codes {
+		codes[i] = byte(r.IntN(16))
+		w[i] = float64(scale[i/group]) * smallReference(E2M1, int(codes[i]))
 	}
-	for _, input := range []float32{0, 0.01} {
-		list = append(list, multiplier{
-			name: fmt.Sprintf("float8, input scale %v", input),
-			pack: func() packedWeight { return PackFloat8(E4M3, codes, scale, input, out, in) }, weight: w, roundings: 3, format: true,
-			seen: func(row []float32) []float64 {
-				s := input
-				if s == 0 {
-					s = float32(max(slices.Max(row), -slices.Min(row))) / 448
-				}
-				seen := make([]float64, len(row))
-				for i, v := range row {
-					if s != 0 {
-						seen[i] = float64(s) * float8Reference(int(ToFloat8(v/s)))
-					}
-				}
-				return seen
-			},
-		})
+	return []multiplier{{
+		name: "float4", pack: func() packedWeight { return PackFloat4(codes, scale, out, in, group) }, weight: w, seen: seenBFloat16, roundings: groups + 1, format: true,
+	}}
+}
+
+// float8Multipliers are of both formats, with scales of the rows, and with one for all.
+func float8Multipliers(out, in int, r *rand.Rand) (list []multiplier) {
+	for _, format := range []SmallFloat{E4M3, E5M2} {
+		codes, scale, w := randomSmall(format, out*in, r), make([]float32, out), make([]float64, out*in)
+		normals(scale, r)
+		for i, code := range codes {
+			w[i] = float64(scale[i/in]) * smallReference(format, int(code))
+		}
+		for _, input := range []float32{0, 0.01} {
+			list = append(list, multiplier{
+				name: fmt.Sprintf("%v, input scale %v", format, input),
+				pack: func() packedWeight { return PackFloat8(format, codes, scale, input, out, in) }, weight: w, roundings: 3, format: true,
+				seen: func(row []float32) []float64 { return seenSmall(format, row, input) },
+			})
+		}
 	}
 	return list
+}
+
+// seenSmall is a row rounded to a format with a scale, or with its own where that is 0.
+func seenSmall(format SmallFloat, row []float32, s float32) []float64 {
+	if s == 0 {
+		s = float32(max(slices.Max(row), -slices.Min(row))) / format.Max()
+	}
+	seen := make([]float64, len(row))
+	for i, v := range row {
+		if s != 0 {
+			seen[i] = float64(s) * smallReference(format, int(format.Encode(v/s)))
+		}
+	}
+	return seen
 }
 
 // trainedMultipliers are the three products of training, in float32 and in bfloat16: w as a weight,
@@ -226,11 +245,12 @@ func widened(bits []uint16) []float32 {
 	return x
 }
 
-func randomFloat8(n int, r *rand.Rand) []byte {
+// randomSmall draws codes that are numbers.
+func randomSmall(format SmallFloat, n int, r *rand.Rand) []byte {
 	q := make([]byte, n)
 	for i := range q {
-		for q[i] = byte(r.Uint32()); IsNaNFloat8(q[i]); {
-			q[i] = byte(r.Uint32())
+		for q[i] = byte(r.IntN(format.Codes())); !format.IsNumber(q[i]); {
+			q[i] = byte(r.IntN(format.Codes()))
 		}
 	}
 	return q

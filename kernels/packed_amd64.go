@@ -15,13 +15,25 @@ func mulInt8AVX512(y []float32, yRow int, x []byte, xRow int, q []int8, panel in
 func mulInt8AVX2(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 
 //go:noescape
-func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
 
 //go:noescape
 func mulInt4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
 
 //go:noescape
-func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
+
+//go:noescape
+func mulTable4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
+
+// mulCodes4AVX2 converts integers, and looks other values up.
+func mulCodes4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
+	if table == &int4Values.floats {
+		mulInt4AVX2(y, yRow, x, xRow, q, panel, m, n, groups, words)
+		return
+	}
+	mulTable4AVX2(y, yRow, x, xRow, q, panel, m, n, groups, words, table)
+}
 
 //go:noescape
 func roundInt4AVX512BF16(dst []uint32, x []float32)

@@ -2686,31 +2686,13 @@ body:
 	VZEROUPPER
 	RET
 
-DATA int4values<>+0(SB)/4, $-8.0
-DATA int4values<>+4(SB)/4, $-7.0
-DATA int4values<>+8(SB)/4, $-6.0
-DATA int4values<>+12(SB)/4, $-5.0
-DATA int4values<>+16(SB)/4, $-4.0
-DATA int4values<>+20(SB)/4, $-3.0
-DATA int4values<>+24(SB)/4, $-2.0
-DATA int4values<>+28(SB)/4, $-1.0
-DATA int4values<>+32(SB)/4, $0.0
-DATA int4values<>+36(SB)/4, $1.0
-DATA int4values<>+40(SB)/4, $2.0
-DATA int4values<>+44(SB)/4, $3.0
-DATA int4values<>+48(SB)/4, $4.0
-DATA int4values<>+52(SB)/4, $5.0
-DATA int4values<>+56(SB)/4, $6.0
-DATA int4values<>+60(SB)/4, $7.0
-GLOBL int4values<>(SB), RODATA|NOPTR, $64
-
 // Activations are float32, each eight in the order of a word's bits from the highest down. A rotation brings the next four
 // bits of 16 words down, and VPERMPS looks their value up. Up to 12 x 32: Z0-Z23 accumulators, two a row; Z24, Z25 words;
 // Z26, Z27 weights; Z28, Z29 broadcast x in turn; Z31 the table; SI, R8 rows 0 and 7 of x; R9, R10, R11 1, 3, 5 times
 // its row stride; DI q, R12 q at work, DX its panel stride; R13, R14 y and its row stride; AX columns left; CX words left
 // in the group, R15 inputs in the word.
-// func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
-TEXT ·mulInt4AVX512(SB), NOSPLIT, $8-128
+// func mulInt4AVX512(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
+TEXT ·mulInt4AVX512(SB), NOSPLIT, $8-136
 	MOVQ y_base+0(FP), R13
 	MOVQ yRow+24(FP), R14
 	MOVQ xRow+56(FP), R9
@@ -2723,7 +2705,8 @@ TEXT ·mulInt4AVX512(SB), NOSPLIT, $8-128
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R9)(R9*4), R11
 	MOVQ m+96(FP), CX
-	VMOVUPS int4values<>(SB), Z31
+	MOVQ table+128(FP), R15
+	VMOVUPS (R15), Z31
 	CMPQ CX, $1
 	JEQ m1
 	CMPQ CX, $2
@@ -8626,40 +8609,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA int4bfloat16<>+0(SB)/2, $0xc100
-DATA int4bfloat16<>+2(SB)/2, $0xc0e0
-DATA int4bfloat16<>+4(SB)/2, $0xc0c0
-DATA int4bfloat16<>+6(SB)/2, $0xc0a0
-DATA int4bfloat16<>+8(SB)/2, $0xc080
-DATA int4bfloat16<>+10(SB)/2, $0xc040
-DATA int4bfloat16<>+12(SB)/2, $0xc000
-DATA int4bfloat16<>+14(SB)/2, $0xbf80
-DATA int4bfloat16<>+16(SB)/2, $0x0000
-DATA int4bfloat16<>+18(SB)/2, $0x3f80
-DATA int4bfloat16<>+20(SB)/2, $0x4000
-DATA int4bfloat16<>+22(SB)/2, $0x4040
-DATA int4bfloat16<>+24(SB)/2, $0x4080
-DATA int4bfloat16<>+26(SB)/2, $0x40a0
-DATA int4bfloat16<>+28(SB)/2, $0x40c0
-DATA int4bfloat16<>+30(SB)/2, $0x40e0
-DATA int4bfloat16<>+32(SB)/2, $0xc100
-DATA int4bfloat16<>+34(SB)/2, $0xc0e0
-DATA int4bfloat16<>+36(SB)/2, $0xc0c0
-DATA int4bfloat16<>+38(SB)/2, $0xc0a0
-DATA int4bfloat16<>+40(SB)/2, $0xc080
-DATA int4bfloat16<>+42(SB)/2, $0xc040
-DATA int4bfloat16<>+44(SB)/2, $0xc000
-DATA int4bfloat16<>+46(SB)/2, $0xbf80
-DATA int4bfloat16<>+48(SB)/2, $0x0000
-DATA int4bfloat16<>+50(SB)/2, $0x3f80
-DATA int4bfloat16<>+52(SB)/2, $0x4000
-DATA int4bfloat16<>+54(SB)/2, $0x4040
-DATA int4bfloat16<>+56(SB)/2, $0x4080
-DATA int4bfloat16<>+58(SB)/2, $0x40a0
-DATA int4bfloat16<>+60(SB)/2, $0x40c0
-DATA int4bfloat16<>+62(SB)/2, $0x40e0
-GLOBL int4bfloat16<>(SB), RODATA|NOPTR, $64
-
 // Activations are pairs of bfloat16: inputs 0 and 2 of each eight, 4 and 6, 1 and 3, 5 and 7, as a word's two halves have
 // them from the lowest four bits up. VPERMW looks both up by the lowest five bits of each half, of which the table ignores the
 // fifth, VDPBF16PS multiplies the pair and adds, and a shift brings the next four bits down. Totals are kept in memory, between
@@ -8669,8 +8618,8 @@ GLOBL int4bfloat16<>(SB), RODATA|NOPTR, $64
 // group, and totals. Up to three rows take 128 columns at a time as long as there are so many, to have enough in flight: Z0-Z23
 // accumulators, eight a row; Z24-Z26 a pair of each row; Z28, Z29 weights in turn; BX the fifth panel, R10 three panel
 // strides, R8 q ahead.
-// func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
-TEXT ·mulInt4AVX512BF16(SB), 0, $1880-128
+// func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
+TEXT ·mulInt4AVX512BF16(SB), 0, $1880-136
 	MOVQ y_base+0(FP), R13
 	MOVQ yRow+24(FP), R14
 	MOVQ xRow+56(FP), R9
@@ -8683,7 +8632,8 @@ TEXT ·mulInt4AVX512BF16(SB), 0, $1880-128
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R9)(R9*4), R11
 	MOVQ m+96(FP), CX
-	VMOVDQU16 int4bfloat16<>(SB), Z31
+	MOVQ table+128(FP), R15
+	VMOVDQU16 (R15), Z31
 	LEAQ memory-1880(SP), CX
 	ADDQ $63, CX
 	ANDQ $-64, CX

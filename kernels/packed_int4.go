@@ -13,6 +13,7 @@ type PackedInt4 struct {
 	Out, In, Group int
 	packed         *productKernels
 	width          int // outputs of a panel
+	values         *codeValues
 	// q holds panels, each one group after another: for each eight inputs of the
 	// group one word of each output, then the scale of each output as the bits of a float32. So a
 	// product reads memory from its first byte to its last. Byte i of a word has input i of the
@@ -30,7 +31,7 @@ func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 		panic(fmt.Sprintf("kernels: PackInt4 of %d weights and %d scales as [%d, %d] in groups of %d", len(q), len(scale), out, in, group))
 	}
 	g := &active.Load().products
-	p := &PackedInt4{Out: out, In: in, Group: group, packed: g, width: g.width}
+	p := &PackedInt4{Out: out, In: in, Group: group, packed: g, width: g.width, values: int4Values}
 	groups, words := in/group, p.words()
 	p.q = memory.Aligned[uint32](panelsOf(out, p.width) * p.panel())
 	for o := range out {
@@ -93,7 +94,7 @@ func (p *PackedInt4) Row(dst []float32, o int) {
 		scale := math.Float32frombits(lines[p.words()*p.width])
 		row := dst[g*p.Group : (g+1)*p.Group]
 		for j := range row {
-			row[j] = scale * float32(int32(lines[j/8*p.width]>>int4Shift(j)&15)-8)
+			row[j] = scale * p.values.value(lines[j/8*p.width]>>int4Shift(j)&15)
 		}
 	}
 }

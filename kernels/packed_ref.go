@@ -30,8 +30,8 @@ func mulInt8Ref(width int) func(y []float32, yRow int, x []byte, xRow int, q []i
 	}
 }
 
-func mulInt4Ref(width int) func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int) {
-	return func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int) {
+func mulInt4Ref(width int) func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
+	return func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
 		for j := range n {
 			for i := range m {
 				w, row := q[j/width*panel+j%width:], x[i*xRow:i*xRow+groups*words*8]
@@ -39,9 +39,9 @@ func mulInt4Ref(width int) func(y []float32, yRow int, x []uint32, xRow int, q [
 				for range groups {
 					var sum float32
 					for range words {
-						word, eight := w[0]^0x88888888, row[:8]
+						word, eight := w[0], row[:8]
 						for _, v := range eight {
-							sum += float32(math.Float32frombits(v) * float32(int32(word)>>28))
+							sum += float32(math.Float32frombits(v) * math.Float32frombits(table[word>>28]))
 							word <<= 4
 						}
 						w, row = w[width:], row[8:]

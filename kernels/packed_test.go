@@ -36,17 +36,27 @@ func TestPackedRow(t *testing.T) {
 	}
 }
 
-// TestPackedFloat8Codes: a packed weight gives back its codes, signs of zeros included.
-func TestPackedFloat8Codes(t *testing.T) {
+// TestPackedFloatCodes: packed weights give back their codes, signs of zeros included.
+func TestPackedFloatCodes(t *testing.T) {
 	r := rand.New(rand.NewPCG(33, 0))
 	for _, size := range productSizes {
 		out, in := size[0], size[1]
-		q, codes, memory := randomFloat8(out*in, r), make([]byte, in), make([]float32, in)
-		q[0] = 0x80
-		p := PackFloat8(E4M3, q, make([]float32, out), 0, out, in)
-		for o := range out {
-			if p.Codes(codes, memory, o); !slices.Equal(codes, q[o*in:(o+1)*in]) {
-				t.Fatalf("[%d, %d] output %d: other codes", out, in, o)
+		codes, memory, moved, scale := make([]byte, in), make([]float32, in), make([]int8, in), make([]float32, in)
+		for _, format := range []SmallFloat{E4M3, E5M2, E2M1} {
+			q := randomSmall(format, out*in, r)
+			q[0] = byte(format.Codes() / 2)
+			row := func(o int) {}
+			if format == E2M1 {
+				p := PackFloat4(q, make([]float32, out*in/groupOf(in)), out, in, groupOf(in))
+				row = func(o int) { p.Codes(codes, scale, moved, o) }
+			} else {
+				p := PackFloat8(format, q, make([]float32, out), 0, out, in)
+				row = func(o int) { p.Codes(codes, memory, o) }
+			}
+			for o := range out {
+				if row(o); !slices.Equal(codes, q[o*in:(o+1)*in]) {
+					t.Fatalf("%v [%d, %d] output %d: other codes", format, out, in, o)
+				}
 			}
 		}
 	}

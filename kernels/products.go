@@ -79,7 +79,7 @@ type int8Kernels struct {
 	multiply func(y []float32, yRow int, x []byte, xRow int, q []int8, panel int, correction []int32, scale, rowScale []float32, m, n, k int)
 }
 
-// int4Kernels multiplies weights of 4 bits with activations in bfloat16.
+// int4Kernels multiplies weights of 4 bits, integers or floats, with activations in bfloat16.
 type int4Kernels struct {
 	height  int // the most rows that multiply takes
 	panels  int // that multiply takes at once: threads share multiples of it
@@ -92,8 +92,8 @@ type int4Kernels struct {
 
 	// multiply computes y [m, n] = x·ŵᵀ from the panels of a PackedInt4: within a group, of so many
 	// words, a chain of multiply-adds x·q from zero, whose end is scaled and added to those of the
-	// groups before.
-	multiply func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+	// groups before. table has the values q of the codes, one of codeValues' by perWord.
+	multiply func(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
 }
 
 // int4Int8Kernels multiplies weights of 4 bits with activations quantized per row to 8.

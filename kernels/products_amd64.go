@@ -24,7 +24,7 @@ var productsAVX2 = productKernels{
 	int4: int4Kernels{
 		height: 4, panels: 2, perWord: 1,
 		left: layout{rows: 1, places: 1, line: 1}, pack: int4Rows(roundInt4Float32),
-		multiply: mulInt4AVX2,
+		multiply: mulCodes4AVX2,
 	},
 	int4Int8: int4Int8Kernels{
 		height: 3, few: 3, panels: 2,

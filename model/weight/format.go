@@ -83,6 +83,8 @@ func (f Format) builder() func(e Encoding, codes []byte) (Weight, error) {
 		return nil
 	case f.Float && f.Bits == 8 && (f.Activations == Token || f.Activations == Static) && !blocks:
 		return buildFP8
+	case f.Float && f.Bits == 4:
+		return buildFloat4
 	case f.Float:
 		return nil
 	case f.Bits == 8 && f.Activations == Token:

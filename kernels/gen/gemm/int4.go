@@ -6,16 +6,19 @@ import (
 
 // The int4 functions compute y [m, n] = x·ŵᵀ, ŵ = scale·q, from bfloat16 or 8-bit activations:
 //
-//	func mulInt4(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)
+//	func mulInt4(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
 //	func mulInt4Int8(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 //
 // A panel of q holds 16 outputs: for each group of inputs, for each eight inputs of it, a word of
 // each output, then the scale of each output. Byte i of a word is q+8 of input i in its low half,
 // of input 4+i in its high half. A group's sum is scaled and added to those before, in ascending
-// order.
+// order. From bfloat16 activations mulInt4 multiplies with whatever values a table gives the
+// sixteen codes; mulInt4AVX2 alone has no table but the integers, and mulTable4AVX2 is its other
+// form.
 
 const (
 	int4Args     = "(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int)"
+	table4Args   = "(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)"
 	int4Int8Args = "(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)"
 )
 
@@ -36,11 +39,6 @@ func loadInt4(p *asm.Printer) {
 
 func int4x512(p *asm.Printer) {
 	const height = 12
-	p.Line("")
-	for i := range 16 {
-		p.Line("DATA int4values<>+%d(SB)/4, $%d.0", 4*i, i-8)
-	}
-	p.Line("GLOBL int4values<>(SB), RODATA|NOPTR, $64")
 	p.Comment(
 		"Activations are float32, each eight in the order of a word's bits from the highest down. A rotation brings the next four",
 		"bits of 16 words down, and VPERMPS looks their value up. Up to 12 x 32: Z0-Z23 accumulators, two a row; Z24, Z25 words;",
@@ -48,10 +46,11 @@ func int4x512(p *asm.Printer) {
 		"its row stride; DI q, R12 q at work, DX its panel stride; R13, R14 y and its row stride; AX columns left; CX words left",
 		"in the group, R15 inputs in the word.",
 	)
-	p.Line("// func mulInt4AVX512%s", int4Args)
-	p.Line("TEXT ·mulInt4AVX512(SB), NOSPLIT, $8-128")
+	p.Line("// func mulInt4AVX512%s", table4Args)
+	p.Line("TEXT ·mulInt4AVX512(SB), NOSPLIT, $8-136")
 	loadInt4(p)
-	p.Op("VMOVUPS int4values<>(SB), Z31")
+	p.Op("MOVQ table+128(FP), R15")
+	p.Op("VMOVUPS (R15), Z31")
 	heights(p, height, int4tile512)
 }
 
@@ -155,6 +154,7 @@ func int4end(p *asm.Printer, m, panels int) {
 	p.Op("JMP done")
 }
 
+// int4x256 prints the product with integers, and that with the values of a table.
 func int4x256(p *asm.Printer) {
 	const height = 4
 	p.Comment(
@@ -169,10 +169,33 @@ func int4x256(p *asm.Printer) {
 	p.Op("MOVL $0x88888888, R15")
 	p.Op("VMOVD R15, X15")
 	p.Op("VPBROADCASTD X15, Y15")
-	heights(p, height, int4tile256)
+	heights(p, height, func(p *asm.Printer, m int) {
+		int4tile256(p, m, func(half int) { p.Op("VPXOR %d(R12), Y15, Y%d", 32*half, 8+half) }, func(half int) {
+			p.Op("VPSRAD $28, Y%d, Y%d", 8+half, 10+half)
+			p.Op("VCVTDQ2PS Y%d, Y%d", 10+half, 10+half)
+		})
+	})
+	p.Comment(
+		"mulInt4AVX2 with the values of a table at R8: both halves of it are looked up by the lower three of a code's four bits, and",
+		"the highest, which is the highest of the word, chooses.",
+	)
+	p.Line("// func mulTable4AVX2%s", table4Args)
+	p.Line("TEXT ·mulTable4AVX2(SB), NOSPLIT, $8-136")
+	loadInt4(p)
+	p.Op("MOVQ table+128(FP), R8")
+	heights(p, height, func(p *asm.Printer, m int) {
+		int4tile256(p, m, func(half int) { p.Op("VMOVDQU %d(R12), Y%d", 32*half, 8+half) }, func(half int) {
+			p.Op("VPSRLD $28, Y%d, Y%d", 8+half, 10+half)
+			p.Op("VPERMPS (R8), Y%d, Y%d", 10+half, 12+half)
+			p.Op("VPERMPS 32(R8), Y%d, Y%d", 10+half, 10+half)
+			p.Op("VBLENDVPS Y%d, Y%d, Y%d, Y%d", 8+half, 10+half, 12+half, 10+half)
+		})
+	})
 }
 
-func int4tile256(p *asm.Printer, m int) {
+// int4tile256 prints a tile of m rows. load brings a word of eight outputs to Y8 or Y9, decode the
+// values of its highest four bits to Y10 or Y11; Y12 to Y14 are free.
+func int4tile256(p *asm.Printer, m int, load, decode func(half int)) {
 	p.Line("")
 	p.Line("m%d:", m)
 	int4begin(p, m)
@@ -181,13 +204,11 @@ func int4tile256(p *asm.Printer, m int) {
 	}
 	p.Op("MOVQ words+120(FP), CX")
 	p.Line("word%d:", m)
-	p.Op("VPXOR (R12), Y15, Y8")
-	p.Op("VPXOR 32(R12), Y15, Y9")
+	load(0)
+	load(1)
 	int4word(p, m)
-	p.Op("VPSRAD $28, Y8, Y10")
-	p.Op("VPSRAD $28, Y9, Y11")
-	p.Op("VCVTDQ2PS Y10, Y10")
-	p.Op("VCVTDQ2PS Y11, Y11")
+	decode(0)
+	decode(1)
 	p.Op("VPSLLD $4, Y8, Y8")
 	p.Op("VPSLLD $4, Y9, Y9")
 	for i := range m {

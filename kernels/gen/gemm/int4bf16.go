@@ -1,19 +1,10 @@
 package gemm
 
-import (
-	"math"
-
-	"slimlab/kernels/gen/asm"
-)
+import "slimlab/kernels/gen/asm"
 
 // int4bf16x512 prints mulInt4 for CPUs that multiply bfloat16.
 func int4bf16x512(p *asm.Printer) {
 	const height = 12
-	p.Line("")
-	for i := range 32 {
-		p.Line("DATA int4bfloat16<>+%d(SB)/2, $0x%04x", 2*i, math.Float32bits(float32(i%16-8))>>16)
-	}
-	p.Line("GLOBL int4bfloat16<>(SB), RODATA|NOPTR, $64")
 	p.Comment(
 		"Activations are pairs of bfloat16: inputs 0 and 2 of each eight, 4 and 6, 1 and 3, 5 and 7, as a word's two halves have",
 		"them from the lowest four bits up. VPERMW looks both up by the lowest five bits of each half, of which the table ignores the",
@@ -25,10 +16,11 @@ func int4bf16x512(p *asm.Printer) {
 		"accumulators, eight a row; Z24-Z26 a pair of each row; Z28, Z29 weights in turn; BX the fifth panel, R10 three panel",
 		"strides, R8 q ahead.",
 	)
-	p.Line("// func mulInt4AVX512BF16%s", int4Args)
-	p.Line("TEXT ·mulInt4AVX512BF16(SB), 0, $%d-128", int4Frame)
+	p.Line("// func mulInt4AVX512BF16%s", table4Args)
+	p.Line("TEXT ·mulInt4AVX512BF16(SB), 0, $%d-136", int4Frame)
 	loadInt4(p)
-	p.Op("VMOVDQU16 int4bfloat16<>(SB), Z31")
+	p.Op("MOVQ table+128(FP), R15")
+	p.Op("VMOVDQU16 (R15), Z31")
 	alignTotals(p)
 	p.Op("MOVQ m+96(FP), CX")
 	jumps(p, height)
