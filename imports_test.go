@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"kd/remote":             {"kd", "model", "kernels"},
 	"kd/teachercache":       {"kd", "model", "kernels"},
 	"kd/kdtest":             {"kd", "model"},
-	"pruning":               {"model", "model/weight", "model/calibrate", "kernels", "kernels/matrix", "kernels/parallel"},
+	"pruning":               {"model", "model/weight", "model/calibrate", "model/calibrate/refine", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample", "kernels"},
 	"serve/host":            {"serve", "model", "kernels"},
@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"scenarios":             {},
 
 	"model/calibrate/statistics":   {"model", "model/calibrate", "kernels/matrix"},
+	"model/calibrate/refine":       {"model", "model/calibrate", "model/weight", "kernels", "kernels/parallel"},
 	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
 	"kernels/machine/machinetest":  {"kernels", "kernels/machine", "kernels/parallel"},
 	"model/checkpoint/lora":        {"model/checkpoint/safetensors", "kernels/parallel"},

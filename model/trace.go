@@ -191,6 +191,27 @@ func (t *Trace) plan(m *Model, rows int) {
 // writes to them calls Model.Changed. When ctx ends Forward and Backward return soon, with wrong
 // numbers: the caller looks at ctx.
 func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float32) {
+	t.begin(ctx, m, b)
+	m.Embed(t.layers[0].x, b.Tokens)
+	t.forward(ctx, m)
+	return t.hidden
+}
+
+// ForwardStream is Forward of the layers alone: it begins with the residual stream x [tokens,
+// hidden] in the place of the embeddings, of sequences that begin at starts, and returns what the
+// last layer leaves, [tokens, hidden]. BackwardStream follows it.
+func (t *Trace) ForwardStream(ctx context.Context, m *Model, x []float32, starts []int) []float32 {
+	t.begin(ctx, m, Batch{Tokens: make([]int32, starts[len(starts)-1]), Starts: starts})
+	if len(x) != len(t.batch.Tokens)*m.Hidden {
+		panic(fmt.Sprintf("model: Trace.ForwardStream: stream of %d elements, expected %d tokens of %d", len(x), len(t.batch.Tokens), m.Hidden))
+	}
+	copy(t.layers[0].x, x)
+	t.forward(ctx, m)
+	return t.last
+}
+
+// begin takes a batch and packs the weights.
+func (t *Trace) begin(ctx context.Context, m *Model, b Batch) {
 	if err := m.Trainable(); err != nil {
 		panic("model: Trace.Forward: " + err.Error())
 	}
@@ -204,8 +225,11 @@ func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float3
 	t.batch.Tokens = append(t.batch.Tokens[:0], b.Tokens...)
 	t.batch.Starts = append(t.batch.Starts[:0], b.Starts...)
 	t.positions = b.positions(t.positions)
+}
 
-	m.Embed(t.layers[0].x, b.Tokens)
+// forward runs the layers and the final norm from the stream into the first layer.
+func (t *Trace) forward(ctx context.Context, m *Model) {
+	rows := len(t.batch.Tokens)
 	m.rmsNorm(m.Blocks[0].AttentionNorm).Forward(t.normed, t.layers[0].rstd, t.layers[0].x, rows)
 	for i := range t.layers {
 		if ctx.Err() != nil {
@@ -225,7 +249,6 @@ func (t *Trace) Forward(ctx context.Context, m *Model, b Batch) (hidden []float3
 			m.rmsNorm(m.FinalNorm).AddForward(t.hidden, t.rstd, t.last, l.mid, t.normed, rows)
 		}
 	}
-	return t.hidden
 }
 
 // upToActivity computes a layer's activations from its input, whose norm is in normed.
@@ -289,22 +312,41 @@ func (t *Trace) BackwardThrough(ctx context.Context, m *Model, dHidden []float32
 	}
 	clear(t.dx)
 	m.rmsNorm(m.FinalNorm).Backward(t.dx, g.views.FinalNorm, dHidden, t.last, t.rstd, rows)
+	t.backward(ctx, m, dHidden, dStreams, g)
+	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)
+}
+
+// BackwardStream runs the recorded ForwardStream backward from the gradient of what it returned,
+// dOut [tokens, hidden] (overwritten), and adds the gradients of the layers to g.
+func (t *Trace) BackwardStream(ctx context.Context, m *Model, dOut []float32, g *Gradients) {
+	if len(dOut) != len(t.batch.Tokens)*m.Hidden {
+		panic(fmt.Sprintf("model: Trace.BackwardStream: gradient of %d elements, the pass had %d tokens of %d", len(dOut), len(t.batch.Tokens), m.Hidden))
+	}
+	if len(g.Flat) != m.Config.Parameters() {
+		panic(fmt.Sprintf("model: Trace.BackwardStream: %d gradients for %d parameters", len(g.Flat), m.Config.Parameters()))
+	}
+	copy(t.dx, dOut)
+	t.backward(ctx, m, dOut, nil, g)
+}
+
+// backward takes dx, the gradient of the stream behind the last layer, through the layers.
+func (t *Trace) backward(ctx context.Context, m *Model, scratch []float32, dStreams [][]float32, g *Gradients) {
+	rows := len(t.batch.Tokens)
 	for i := len(t.layers) - 1; i >= 0 && ctx.Err() == nil; i-- {
 		l, bl := &t.layers[i], &m.Blocks[i]
 		if t.options.Recompute && i+1 < len(t.layers) {
 			m.rmsNorm(bl.AttentionNorm).Again(t.normed, l.rstd, l.x, rows)
 			t.upToActivity(m, i)
 		}
-		t.mlpBackward(m, i, dHidden, g)
+		t.mlpBackward(m, i, scratch, g)
 		if ctx.Err() != nil {
 			break
 		}
-		t.attentionBackward(m, i, dHidden, g)
+		t.attentionBackward(m, i, scratch, g)
 		if i < len(dStreams) && dStreams[i] != nil {
 			kernels.Add(t.dx, dStreams[i])
 		}
 	}
-	kernels.ScatterAdd(g.views.Embedding, t.dx, t.batch.Tokens, m.Hidden)
 }
 
 // mlpBackward takes dx, the gradient of the stream after the layer, to that between the halves.

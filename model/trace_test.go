@@ -389,3 +389,41 @@ func BenchmarkTrainingStep(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(batch.Tokens)*b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
+
+// From the embeddings on the layers alone compute what a whole pass does, and their gradients are
+// its, bit for bit, given that of the stream behind the last one.
+func TestStreamPassIsTheLayersOfAWholeOne(t *testing.T) {
+	for name, c := range families() {
+		m := random(t, c, 4)
+		rng := rand.New(rand.NewPCG(6, 6))
+		b := pack(randomTokens(rng, 5, m.Vocab), randomTokens(rng, 8, m.Vocab))
+		rows := len(b.Tokens)
+		dHidden := make([]float32, rows*m.Hidden)
+		for i := range dHidden {
+			dHidden[i] = float32(rng.NormFloat64())
+		}
+		whole, g := NewTrace(m, rows, TraceOptions{}), NewGradients(m)
+		hidden := slices.Clone(whole.Forward(context.Background(), m, b))
+		dOut, dNorm := make([]float32, rows*m.Hidden), make([]float32, m.Hidden)
+		m.rmsNorm(m.FinalNorm).Backward(dOut, dNorm, dHidden, whole.last, whole.rstd, rows)
+		whole.Backward(context.Background(), m, slices.Clone(dHidden), g)
+
+		x := make([]float32, rows*m.Hidden)
+		m.Embed(x, b.Tokens)
+		layers, gl := NewTrace(m, rows, TraceOptions{}), NewGradients(m)
+		out := slices.Clone(layers.ForwardStream(context.Background(), m, x, b.Starts))
+		layers.BackwardStream(context.Background(), m, dOut, gl)
+		normed := make([]float32, len(out))
+		m.rmsNorm(m.FinalNorm).Forward(normed, nil, out, rows)
+		if !slices.Equal(normed, hidden) {
+			t.Errorf("%s: other hidden states", name)
+		}
+		for i := range m.Blocks {
+			for j, p := range g.views.BlockTensors(i) {
+				if !slices.Equal(p.Data, gl.views.BlockTensors(i)[j].Data) {
+					t.Errorf("%s: another gradient of %s", name, p.Name)
+				}
+			}
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/refine"
 )
 
 // Options say what to remove and how. The zero value of each field but Method and Cuts is its
@@ -44,6 +45,8 @@ type Options struct {
 	ChunkTokens int
 	// which statistics are gathered; a target is for the methods that solve the weights anew
 	Statistics calibrate.Settings
+	// gradient steps on each layer's output after its cuts; the precision is the one above
+	Refine refine.Options
 }
 
 // LayerDone says how far Prune is, after each half of a layer.
@@ -227,6 +230,20 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 	}
 	report(r)
 	return nil
+}
+
+// Refines implements calibrate.Refiner.
+func (p *pruner) Refines() bool { return p.Options.Refine.Steps > 0 }
+
+// Refine implements calibrate.Refiner.
+func (p *pruner) Refine(ctx context.Context, b *calibrate.Block) error {
+	o := p.Options.Refine
+	o.Precision = p.Precision
+	r, err := refine.Layer(ctx, p.model, b, nil, o)
+	if err == nil {
+		p.report.Refined = append(p.report.Refined, r)
+	}
+	return err
 }
 
 // half is a half of a layer that is to be pruned.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"slimlab/model"
+	"slimlab/model/calibrate/refine"
 )
 
 // Part is the half of a layer that is pruned.
@@ -63,6 +64,8 @@ type CutReport struct {
 	Tokens  int     `json:"tokens"` // calibration tokens
 	// in order of work; halves that kept everything are absent
 	Layers []LayerReport `json:"layers"`
+	// of the layers that were refined
+	Refined []refine.Report `json:"refined,omitempty"`
 	// The ratio bases: MLP neurons, KV groups and all stored parameters of the model.
 	Neurons    Count    `json:"neurons"`
 	KVGroups   Count    `json:"kv_groups"`

@@ -8,6 +8,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/refine"
 	"slimlab/model/weight"
 )
 
@@ -20,6 +21,9 @@ type Options struct {
 	ChunkTokens int
 	// which statistics are gathered
 	Statistics calibrate.Settings
+	// gradient steps on each layer's output with the grids fixed, after its rounding; the treatment
+	// of activations is that of the schemes
+	Refine refine.Options
 }
 
 // LinearReport is what happened to one linear layer.
@@ -41,10 +45,12 @@ type LinearReport struct {
 // RoundingReport is what Quantize did to a model.
 type RoundingReport struct {
 	// names of the plan's schemes, with the group sizes that were used
-	Schemes  []string       `json:"schemes"`
-	Tokens   int            `json:"tokens"` // calibration tokens
-	Linears  []LinearReport `json:"linears"`
-	Warnings []string       `json:"warnings"`
+	Schemes []string       `json:"schemes"`
+	Tokens  int            `json:"tokens"` // calibration tokens
+	Linears []LinearReport `json:"linears"`
+	// of the layers that were refined
+	Refined  []refine.Report `json:"refined,omitempty"`
+	Warnings []string        `json:"warnings"`
 }
 
 // LinearDone says how far Quantize is, after each linear layer.
@@ -71,6 +77,8 @@ func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibrati
 type quantizer struct {
 	Options
 	schemes map[string]Scheme // by the name of the linear layer
+	model   *model.Model
+	grids   map[string]refine.Grid // of the present layer, where it is to be refined
 	report  *RoundingReport
 }
 
@@ -79,7 +87,7 @@ func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o
 	if err != nil {
 		return nil, err
 	}
-	q := &quantizer{Options: o, schemes: map[string]Scheme{}}
+	q := &quantizer{Options: o, model: m, schemes: map[string]Scheme{}, grids: map[string]refine.Grid{}}
 	q.report = &RoundingReport{Schemes: names(schemes), Tokens: calibrate.Tokens(calibration)}
 	for i, l := range m.Linears() {
 		if schemes[i].Calibrated() && len(calibration) == 0 {
@@ -95,9 +103,29 @@ func (q *quantizer) statistics() calibrate.Settings {
 	s := q.Statistics
 	s.Describe = func(l model.LinearLayer) string {
 		scheme := q.schemes[l.Name]
-		return fmt.Sprintf("quantize %+v %T %+v scales %v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales)
+		return fmt.Sprintf("quantize %+v %T %+v scales %v refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales, q.Options.Refine)
 	}
 	return s
+}
+
+// Refines implements calibrate.Refiner.
+func (q *quantizer) Refines() bool { return q.Options.Refine.Steps > 0 }
+
+// Refine implements calibrate.Refiner.
+func (q *quantizer) Refine(ctx context.Context, b *calibrate.Block) error {
+	o := q.Options.Refine
+	o.Precision, o.Activations = q.Scales, weight.Token
+	for _, l := range q.model.BlockLinears(b.Layer) {
+		if q.schemes[l.Name].Format.Activations != weight.Token { // some inputs are not rounded: none are here
+			o.Activations = weight.Kept
+		}
+	}
+	r, err := refine.Layer(ctx, q.model, b, q.grids, o)
+	clear(q.grids)
+	if err == nil {
+		q.report.Refined = append(q.report.Refined, r)
+	}
+	return err
 }
 
 // targetDamping keeps a weight that is solved for a target near the one that it was.
@@ -165,5 +193,8 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		return r, err
 	}
 	l.Linear.Weight = quantized
+	if q.Refines() {
+		q.grids[l.Name] = grid
+	}
 	return r, nil
 }

@@ -144,8 +144,11 @@ type pass[R any] struct {
 	plan    *plan    // which statistics there will be; nil without sequences
 	streams *streams // through the model as it becomes; in parallel mode through dense
 	// the model as it was, whose present layer alone has weights; nil where the pass needs none
-	dense *model.Model
-	other *streams // through dense, from the first change on; nil where no target asks for it
+	dense   *model.Model
+	other   *streams // through dense, from the first change on; nil where no target asks for it
+	refiner Refiner  // the method where it is one; else nil
+	// other as it was before the present layer, where a refiner needs it
+	otherBefore *streams
 
 	progress Done[R]
 	reports  []R
@@ -156,7 +159,11 @@ func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
 	if p.plan, err = newPlan(ctx, p.model, p.options.Settings, p.method.Wants); err != nil {
 		return err
 	}
-	if p.options.Parallel || p.options.Target > 0 {
+	if r, ok := any(p.method).(Refiner); ok && r.Refines() {
+		p.refiner = r
+		p.plan.reach(p.wanted)
+	}
+	if p.options.Parallel || p.options.Target > 0 || p.refiner != nil {
 		if p.dense, err = model.Skeleton(p.model.Config); err != nil {
 			return err
 		}
@@ -188,6 +195,14 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 			return err
 		}
 	}
+	refines := p.refiner != nil && !finished && p.wanted[layer] > 0
+	var before *streams
+	if refines {
+		before, p.otherBefore = p.streams.clone(p.streams.model), nil
+		if p.other != nil {
+			p.otherBefore = p.other.clone(p.dense)
+		}
+	}
 	var all map[model.Site]*Stats // of a layer in parallel mode
 	if p.options.Parallel && p.plan != nil {
 		if all, err = p.parallel(ctx, layer, finished); err != nil {
@@ -207,6 +222,12 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 			if err := p.advance(ctx, half{layer, part}); err != nil {
 				return err
 			}
+		}
+	}
+	if refines {
+		before.model = p.streams.model
+		if err := p.refine(ctx, layer, before); err != nil {
+			return err
 		}
 	}
 	return p.layers.Leave(ctx, layer)

@@ -73,6 +73,16 @@ func newPlan(ctx context.Context, m *model.Model, s Settings, wants func(model.L
 	return p, ctx.Err()
 }
 
+// reach moves the last half on to that whose streams the last changed layer begins with, which a
+// refiner needs of each.
+func (p *plan) reach(wanted []int) {
+	for layer, n := range wanted {
+		if h := (half{layer, attention}); n > 0 && p.last.before(h) {
+			p.last = h
+		}
+	}
+}
+
 // changes reports whether the method changes a half.
 func (p *plan) changes(h half) bool {
 	for _, site := range sites[h.part] {

@@ -170,6 +170,9 @@ func (e Encoding) scale(at int) float32 {
 	return e.Scale[at]
 }
 
+// ScaleAt is what the code of weight [o, i] is multiplied with.
+func (e Encoding) ScaleAt(o, i int) float32 { return e.scale(e.scaleOf(o, i)) }
+
 // scaleOf is the index of the scale of weight [o, i].
 func (e Encoding) scaleOf(o, i int) int {
 	switch b := e.Format.Block; {
