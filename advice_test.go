@@ -25,6 +25,7 @@ var advisers = map[string][]string{
 	"lab/convert/distil.go":      {"distil"},
 	"lab/convert/options.go":     {"import", "export", "prune", "quantize", "distil"},
 	"lab/convert/export.go":      {"export"},
+	"lab/convert/gathering.go":   {"prune", "quantize"},
 	"lab/convert/prune.go":       {"prune"},
 	"lab/convert/quantize.go":    {"quantize"},
 	"lab/convert/transfer.go":    {"import"},

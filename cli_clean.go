@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +41,7 @@ type cleanFlags struct {
 	format, older string
 	keep          int
 	dryRun        bool
+	keepStats     bool // keep statistics of inputs
 }
 
 func (p *program) cleanCommand() *cobra.Command {
@@ -48,7 +51,7 @@ func (p *program) cleanCommand() *cobra.Command {
 		Short: "remove artifacts that no run can use",
 		Long: "clean removes from the home folder: artifacts that no run uses any more, such as those of runs that rm removed; artifacts in the form of an earlier version,\n" +
 			"which runs make anew; folders that killed processes left unfinished; and artifacts that were moved aside as damaged. It keeps the logs of all runs, what a living\n" +
-			"process makes or reads, what unfinished runs have half done and go on from, and results of eval. With --keep or --older it also removes what only other runs use: their tables stay, their models do not.",
+			"process makes or reads, what unfinished runs have half done and go on from, and results of eval. Statistics of inputs, which prune and quantize gather anew where they need them, go too. With --keep or --older it also removes what only other runs use: their tables stay, their models do not.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := nearest.Check("--format", f.format, formats); err != nil {
@@ -59,6 +62,9 @@ func (p *program) cleanCommand() *cobra.Command {
 				return usage(err)
 			}
 			c, err := p.clean(keep, f.dryRun)
+			if err == nil && !f.keepStats {
+				err = p.cleanStatistics(c, keep.Since, f.dryRun)
+			}
 			if err != nil {
 				return broke(err)
 			}
@@ -66,6 +72,7 @@ func (p *program) cleanCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and remove nothing")
+	cmd.Flags().BoolVar(&f.keepStats, "keep-statistics", false, "keep the statistics of inputs")
 	cmd.Flags().IntVar(&f.keep, "keep", 0, "keep the artifacts of only this many runs, the newest (and of those that --older keeps)")
 	cmd.Flags().StringVar(&f.older, "older", "", "remove artifacts that only runs older than this use, and older results of eval: 30d, 2w, 12h")
 	cmd.Flags().StringVar(&f.format, "format", f.format, "output format: table or json")
@@ -161,6 +168,35 @@ func (p *program) clean(keep home.Keep, dryRun bool) (*cleaning, error) {
 		c.RemovedBytes += e.Bytes
 	}
 	return c, nil
+}
+
+// cleanStatistics removes kept statistics of inputs; those written since a time, which may be zero,
+// stay.
+func (p *program) cleanStatistics(c *cleaning, since time.Time, dryRun bool) error {
+	kept, err := p.home.Statistics()
+	if err != nil {
+		return err
+	}
+	of := removedItem{Name: "statistics", Reason: "gathered anew where they are needed"}
+	for _, s := range kept {
+		if !since.IsZero() && s.Written.After(since) {
+			c.Kept++
+			c.KeptBytes += s.Bytes
+			continue
+		}
+		if !dryRun {
+			if err := os.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		of.Bytes += s.Bytes
+		of.Title = "of inputs of models"
+	}
+	if of.Title != "" {
+		c.Removed = append(c.Removed, of)
+		c.RemovedBytes += of.Bytes
+	}
+	return nil
 }
 
 func (c *cleaning) keep(e store.Entry) {

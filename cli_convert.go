@@ -46,6 +46,9 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream))
+			if e.Kept > 0 {
+				fmt.Fprintf(p.stderr, "keeps statistics of at most %s in %s for later runs; --statistics none keeps none, and clean removes them\n", bytesText(e.Kept), e.Folder)
+			}
 			for _, v := range verdicts {
 				if !v.Loads && v.Engine != "llama.cpp" { // which loads an export
 					fmt.Fprintf(p.stderr, "%s will not take the result: %s\n", v.Engine, v)
@@ -152,8 +155,29 @@ func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	cmd.MarkFlagsMutuallyExclusive("calibration", "random-calibration")
 }
 
+// gatheringFlags are the words of a convert.Gathering.
+type gatheringFlags struct {
+	mode, target, folder string
+}
+
+// addGathering adds the flags that say which statistics a method is given, and what follows it.
+func addGathering(cmd *cobra.Command, g *gatheringFlags, r *convert.Refining) {
+	flags := cmd.Flags()
+	flags.StringVar(&g.mode, "mode", convert.Modes()[0], "whose inputs a layer is calibrated on: sequential, those of the model as it becomes, or parallel, those of the model as it was")
+	flags.StringVar(&g.target, "target", "own", "what a linear layer is to reproduce: own, its outputs for its new inputs, dense, those of the dense model, or a share of the latter")
+	flags.StringVar(&g.folder, "statistics", "", "folder to keep statistics of inputs in for later runs, or none (default: the home's, which keeps those of the model as it was)")
+	flags.IntVar(&r.Steps, "refine", 0, "gradient steps on each layer's output after its compression")
+	flags.Float64Var(&r.Rate, "refine-rate", 0, "first rate of these steps, relative to a weight's root mean square (default 0.001)")
+}
+
+// set completes a Gathering.
+func (f *gatheringFlags) set(g *convert.Gathering, p *program) error {
+	return g.Set(f.mode, f.target, f.folder, p.home.StatisticsFolder())
+}
+
 func (p *program) quantizeCommand() *cobra.Command {
 	var scheme string
+	var gathering gatheringFlags
 	var q convert.Quantization
 	cmd := p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
 		"quantize works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
@@ -162,9 +186,13 @@ func (p *program) quantizeCommand() *cobra.Command {
 			if q.Scheme, err = convert.ParseScheme(scheme); err != nil {
 				return nil, err
 			}
+			if err := gathering.set(&q.Gathering, p); err != nil {
+				return nil, err
+			}
 			return convert.Quantize(ctx, from, to, q, o)
 		})
 	addCalibration(cmd, &q.Calibration)
+	addGathering(cmd, &gathering, &q.Refine)
 	cmd.Flags().StringVar(&scheme, "scheme", "", "quantization scheme: "+strings.Join(convert.Schemes(), ", ")+"; 4-bit schemes take a suffix for the group size, such as -g64")
 	cmd.Flags().Float64Var(&q.Damping, "damping", 0, "GPTQ damping as a fraction of the mean Hessian diagonal (default 0.01)")
 	_ = cmd.MarkFlagRequired("scheme")
@@ -173,17 +201,19 @@ func (p *program) quantizeCommand() *cobra.Command {
 
 func (p *program) pruneCommand() *cobra.Command {
 	var method, mlp, heads string
+	var gathering gatheringFlags
 	var cut convert.Pruning
 	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
 		"prune works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
 			"All layers are cut to the same sizes, as other engines expect.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
-			if err := cut.Set(method, mlp, heads); err != nil {
+			if err := errors.Join(cut.Set(method, mlp, heads), gathering.set(&cut.Gathering, p)); err != nil {
 				return nil, err
 			}
 			return convert.Prune(ctx, from, to, cut, o)
 		})
 	addCalibration(cmd, &cut.Calibration)
+	addGathering(cmd, &gathering, &cut.Refine)
 	flags := cmd.Flags()
 	flags.StringVar(&method, "method", "osscar", "pruning method: "+strings.Join(convert.Methods(), ", "))
 	flags.StringVar(&mlp, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")

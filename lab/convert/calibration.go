@@ -159,12 +159,30 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 
 // MemoryEstimate is what pruning or quantizing takes of memory, in bytes.
 type MemoryEstimate struct {
-	Layer      int64 // one layer in float32, beside its form for products
-	Statistics int64 // of the widest input, with what is computed from them
-	Stream     int64 // the residual stream of the calibration text
+	Layer      int64  // one layer in float32, beside its form for products
+	Statistics int64  // of the widest input, with what is computed from them
+	Stream     int64  // the residual stream of the calibration text
+	Kept       int64  // on disk: statistics that later runs find, at most
+	Folder     string // which they are kept in
 }
 
-// Total is all of it.
+// gather adds what statistics take that a method is given.
+func (e *MemoryEstimate) gather(c model.Config, g *Gathering, reads func(model.Site) bool) {
+	if e.Kept = g.disk(c, reads); e.Kept > 0 {
+		e.Folder = g.Folder
+	}
+	if g.Target > 0 { // another stream, another layer, and a moment across with its products
+		e.Stream *= 2
+		e.Layer += e.Layer / 2
+		e.Statistics += e.Statistics / statisticsCopies * 2
+	}
+	if g.Parallel { // of all inputs of a layer at one time; each has sums and products
+		e.Layer += e.Layer / 2
+		e.Statistics += 12 * int64(c.Hidden) * int64(c.Hidden) * 3
+	}
+}
+
+// Total is all that is memory.
 func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ

@@ -19,6 +19,9 @@ type compression interface {
 	// recipe is all that the layers depend on, with the options as the user gave them.
 	recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error)
 	calibration() *Calibration
+	gathering() *Gathering
+	// reads reports whether the method wants statistics of a site's inputs.
+	reads(site model.Site) bool
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
 	plan(c model.Config) (model.Config, checkpoint.Storage, error)
@@ -46,6 +49,10 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	gathering := c.gathering()
+	if calibration.given() {
+		of.Parameters["gathering"] = gathering.values()
+	}
 	shape, scheme, err := c.plan(source.Config())
 	if err != nil {
 		return nil, err
@@ -55,14 +62,22 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	o.Begin(estimate(source.Config(), *calibration), engines.CheckShape(shape, scheme))
+	needs := estimate(source.Config(), *calibration)
+	if calibration.given() {
+		needs.gather(source.Config(), gathering, c.reads)
+	}
+	o.Begin(needs, engines.CheckShape(shape, scheme))
 	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err
 	}
 	sequences, err := calibration.sequences(ctx, source)
 	if err == nil {
+		s.statistics, err = gathering.settings(ctx, of, sequences)
+	}
+	if err == nil {
 		err = c.compress(ctx, s, sequences, r)
+		r.Notes = append(r.Notes, gathering.notes()...)
 	}
 	if err == nil {
 		err = s.finish(ctx)

@@ -151,6 +151,18 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 		"w4a16-asym": quantize("w4a16-asym-gptq-g16", true),
 		"w4a8":       quantize("w4a8-rtn-g16", true),
 		"fp8":        quantize("fp8", false),
+		"refined": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			q := Quantization{Scheme: scheme("w4a16-gptq-g32"), Calibration: calibration(text), Gathering: Gathering{Target: 0.5}, Refine: Refining{Steps: 8}}
+			return Quantize(ctx, from, to, q, o)
+		},
+		"prune in parallel": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text), Gathering: Gathering{Parallel: true, Folder: filepath.Join(filepath.Dir(to), "statistics")}}
+			p.Refine.Steps = 8
+			if err := p.Set("osscar", "25%", "1"); err != nil {
+				t.Fatal(err)
+			}
+			return Prune(ctx, from, to, p, o)
+		},
 		"prune": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text)}
 			if err := p.Set("osscar", "25%", "1"); err != nil {
@@ -667,7 +679,7 @@ func TestEstimate(t *testing.T) {
 	}
 	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512})
 	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
-	if want := (MemoryEstimate{layer, 5 * 8 * 4864 * 4864, 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
+	if want := (MemoryEstimate{Layer: layer, Statistics: 5 * 8 * 4864 * 4864, Stream: 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
 		t.Errorf("the estimate is %+v, want %+v", e, want)
 	}
 	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {

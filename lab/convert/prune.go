@@ -22,6 +22,7 @@ type Pruning struct {
 	pruning.Options
 	pruning.LayerCut // of every layer
 	Calibration      Calibration
+	Gathering        Gathering
 }
 
 // Methods lists the names of pruning methods.
@@ -69,7 +70,7 @@ func parseCut(text string) (pruning.Cut, error) {
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
 // keeps at most a twentieth of a layer's more.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
-	if err := errors.Join(p.Calibration.require("pruning"), p.check()); err != nil {
+	if err := errors.Join(p.Calibration.require("pruning"), p.check(), checkRefining(p.Refine, p.Calibration)); err != nil {
 		return nil, err
 	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
@@ -80,6 +81,7 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	maps.Copy(of.Parameters, recipe.Values{
 		"method": string(p.Method), "mlp": values(p.MLP), "heads": values(p.Heads), "align": p.Align,
 		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": p.Damping, "seed": p.Seed,
+		"refine": refining(p.Refine),
 	})
 	return of, err
 }
@@ -107,6 +109,12 @@ func (p *Pruning) check() error {
 func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
 
 func (p *Pruning) calibration() *Calibration { return &p.Calibration }
+
+func (p *Pruning) gathering() *Gathering { return &p.Gathering }
+
+func (p *Pruning) reads(site model.Site) bool {
+	return site == model.SiteO && p.Heads != (pruning.Cut{}) || site == model.SiteDown && p.MLP != (pruning.Cut{})
+}
 
 func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	if p.Align == 0 {
@@ -184,7 +192,7 @@ func alignment(layers []model.LayerConfig, cut pruning.Cut) int {
 
 func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
 	o := p.Options
-	o.Precision, o.ChunkTokens = s.precision, chunkTokens
+	o.Precision, o.ChunkTokens, o.Statistics = s.precision, chunkTokens, s.statistics
 	report, err := pruning.Prune(ctx, s, sequences, o, func(d pruning.LayerDone) {
 		l := d.Report
 		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))

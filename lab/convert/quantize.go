@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ type Quantization struct {
 	Damping float64 // of GPTQ; 0 is its default
 	// may be left out for round to nearest, whose output error is then not measured
 	Calibration Calibration
+	Gathering   Gathering
+	Refine      Refining
 }
 
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
@@ -41,7 +44,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			return nil, err
 		}
 	}
-	if err := checkDamping(q.Damping); err != nil {
+	if err := errors.Join(checkDamping(q.Damping), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
 	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
@@ -50,10 +53,15 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
 	of, err := o.compression(ctx, "quantize", quantizeVersion, from, q.Calibration)
 	of.Parameters["scheme"], of.Parameters["damping"] = q.Scheme.String(), q.Damping
+	of.Parameters["refine"] = refining(q.Refine)
 	return of, err
 }
 
 func (q *Quantization) calibration() *Calibration { return &q.Calibration }
+
+func (q *Quantization) gathering() *Gathering { return &q.Gathering }
+
+func (q *Quantization) reads(model.Site) bool { return true }
 
 func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	frame, err := model.Skeleton(c)
@@ -80,7 +88,7 @@ func expectedGroups(m *model.Model) string {
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
-	o := quant.Options{ChunkTokens: chunkTokens}
+	o := quant.Options{ChunkTokens: chunkTokens, Statistics: s.statistics, Refine: q.Refine}
 	// files of 16 bits hold scales of 16 bits, as other engines want them
 	if s.dtype != checkpoint.F32 {
 		o.Scales = kernels.BFloat16

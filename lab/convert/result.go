@@ -45,6 +45,12 @@ func (r *Result) Lines() []string {
 	if r.Distillation != nil {
 		lines = append(lines, distillationLines(r.Distillation)...)
 	}
+	if r.Pruning != nil && len(r.Pruning.Refined) > 0 {
+		lines = append(lines, refinedLine(r.Pruning.Refined))
+	}
+	if r.Quantization != nil && len(r.Quantization.Refined) > 0 {
+		lines = append(lines, refinedLine(r.Quantization.Refined))
+	}
 	return append(lines, r.Notes...)
 }
 

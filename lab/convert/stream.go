@@ -12,6 +12,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
+	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
 )
@@ -29,6 +30,8 @@ type stream struct {
 	merging   *merging // changes weights on their way; nil is none
 	finished  bool     // the present layer was finished before
 	watch     *recipe.Watch
+	// which statistics a method is given
+	statistics calibrate.Settings
 }
 
 // newStream begins, or continues, the folder to. of is all that its layers depend on.

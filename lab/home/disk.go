@@ -15,6 +15,8 @@ type Disk struct {
 	ArtifactBytes   int64  `json:"artifact_bytes"`
 	Evaluations     int    `json:"evaluations"`
 	EvaluationBytes int64  `json:"evaluation_bytes"`
+	Statistics      int    `json:"statistics"` // inputs of models
+	StatisticsBytes int64  `json:"statistics_bytes"`
 	// bytes that the user can still write on the home's file system; -1: not known
 	Free int64 `json:"free_bytes"`
 }
@@ -45,6 +47,14 @@ func (h *Home) Disk() (Disk, error) {
 			d.Artifacts++
 			d.ArtifactBytes += e.Bytes
 		}
+	}
+	kept, err := h.Statistics()
+	if err != nil {
+		return d, err
+	}
+	for _, s := range kept {
+		d.Statistics++
+		d.StatisticsBytes += s.Bytes
 	}
 	d.Free = h.Free()
 	return d, nil

@@ -1,12 +1,12 @@
 // Package refine improves a compressed layer as a whole: gradient steps on the squared error of the
 // layer's output, with its shape and the grids of its weights fixed.
 //
-// A method that compresses one linear layer at a time cannot let one repair what another loses. Here
-// all linear layers of a transformer layer move together towards what the layer as it was makes of
-// the same inputs. Weights on a grid move as float numbers that are rounded where they are read, and
-// gradients pass the rounding as if it were not there (Bengio et al., 2013); they begin as near to
-// the weights before rounding as their codes allow. The best weights are kept, those at the start
-// among them: on the sequences that are given the error never rises.
+// A method that compresses one linear layer at a time cannot let one repair what another loses.
+// Here all linear layers of a transformer layer move together towards what the layer as it was
+// makes of the same inputs. Weights on a grid move as float numbers that are rounded where they are
+// read, and gradients pass the rounding as if it were not there (Bengio et al., 2013); they begin
+// as near to the weights before rounding as their codes allow. The best weights are kept, those at
+// the start among them: on the sequences that are given the error never rises.
 //
 // It leaves out norms, which stay, and what follows the layer.
 package refine

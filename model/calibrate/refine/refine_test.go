@@ -119,7 +119,8 @@ func TestErrorNeverRises(t *testing.T) {
 				if len(reports) != 2 {
 					t.Errorf("%s: %d layers refined", name, len(reports))
 				}
-				// at 8 bits little is lost; at the start of a target of the dense model much is not the layer's own
+				// at 8 bits little is lost; at the start of a target of the dense model much is not
+				// the layer's own
 				if least := map[string]float64{"float": 0.8, "4 bits": 0.95}[name]; least > 0 && settings.Target == 0 && reports[0].After > least*reports[0].Before {
 					t.Errorf("%s, %+v, seed %d: %+v, expected a lower error", name, settings, seed, reports[0])
 				}

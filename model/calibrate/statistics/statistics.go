@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"slimlab/internal/atomicfile"
@@ -248,8 +249,9 @@ func readRow(ctx context.Context, r io.Reader, row []byte, to []float64) error {
 
 // Entry is a file of statistics in a folder.
 type Entry struct {
-	Path  string
-	Bytes int64
+	Path    string
+	Bytes   int64
+	Written time.Time
 }
 
 // List lists the files of statistics of a folder, of all contents. A folder that is not there has
@@ -265,7 +267,7 @@ func List(dir string) ([]Entry, error) {
 	var list []Entry
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && strings.HasSuffix(e.Name(), Suffix) {
-			list = append(list, Entry{filepath.Join(dir, e.Name()), info.Size()})
+			list = append(list, Entry{filepath.Join(dir, e.Name()), info.Size(), info.ModTime()})
 		}
 	}
 	return list, nil

@@ -1,0 +1,155 @@
+package convert
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"slimlab/internal/nearest"
+	"slimlab/kernels"
+	"slimlab/lab/recipe"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/refine"
+	"slimlab/model/calibrate/statistics"
+)
+
+// Gathering says which statistics of the calibration text a method is given, and where they are
+// kept.
+type Gathering struct {
+	Parallel bool    // of the model as it was, for all layers; else of the model as it becomes
+	Target   float64 // the share of the dense model's outputs in what a linear layer is to reproduce
+	Folder   string  // that statistics are kept in; "" is none
+	// also those that depend on what was done to the layers before are kept
+	All bool
+
+	kept *statistics.Folder
+}
+
+// Modes lists the orders in which statistics are gathered.
+func Modes() []string { return []string{"sequential", "parallel"} }
+
+// Set sets the mode and the target by their words, and the folder: one that is given keeps all
+// statistics, the default one those of the model as it was; "none" keeps none.
+func (g *Gathering) Set(mode, target, folder, byDefault string) error {
+	if err := nearest.Check("--mode", mode, Modes()); err != nil {
+		return err
+	}
+	g.Parallel = mode == "parallel"
+	switch target {
+	case "own":
+		g.Target = 0
+	case "dense":
+		g.Target = 1
+	default:
+		share, err := strconv.ParseFloat(target, 64)
+		if err != nil || !(share >= 0 && share <= 1) {
+			return fmt.Errorf("--target %s: expected own, dense, or a share of the dense model's outputs from 0 to 1", target)
+		}
+		g.Target = share
+	}
+	if g.Parallel && g.Target > 0 {
+		return fmt.Errorf("--target %s with --mode parallel: all inputs are the dense model's there, expected --target own or --mode sequential", target)
+	}
+	switch folder {
+	case "":
+		g.Folder = byDefault
+	case "none":
+		g.Folder = ""
+	default:
+		g.Folder, g.All = folder, true
+	}
+	return nil
+}
+
+// values are what the layers depend on.
+func (g *Gathering) values() recipe.Values {
+	return recipe.Values{"parallel": g.Parallel, "target": g.Target}
+}
+
+// statisticsVersion is that of what gathers statistics: raise it when they become others.
+const statisticsVersion = 1
+
+// settings are those of a pass of a model of a content, with some sequences.
+func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []calibrate.Sequence) (calibrate.Settings, error) {
+	s := calibrate.Settings{Parallel: g.Parallel, Target: g.Target}
+	if g.Folder == "" || len(sequences) == 0 {
+		return s, ctx.Err()
+	}
+	content := recipe.Recipe{Stage: "statistics", Version: statisticsVersion, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
+		Inputs: map[string]string{"model": of.Inputs["model"], "sequences": sumOf(sequences)}, Parameters: recipe.Values{"dtype": of.Parameters["dtype"]}}
+	g.kept = statistics.New(g.Folder, content.Key(), !g.All)
+	s.Store = g.kept
+	return s, ctx.Err()
+}
+
+// sumOf names the content of sequences.
+func sumOf(sequences []calibrate.Sequence) string {
+	sum := sha256.New()
+	for _, s := range sequences {
+		_ = binary.Write(sum, binary.LittleEndian, int64(len(s)))
+		_ = binary.Write(sum, binary.LittleEndian, s)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+// notes say what was kept and what was found.
+func (g *Gathering) notes() []string {
+	switch {
+	case g.kept == nil || g.kept.Read() == 0 && g.kept.Written() == 0:
+		return nil
+	case g.kept.Written() == 0:
+		return []string{fmt.Sprintf("statistics of %d inputs were read from %s, none were gathered", g.kept.Read(), g.Folder)}
+	case g.kept.Read() == 0:
+		return []string{fmt.Sprintf("statistics of %d inputs were kept in %s", g.kept.Written(), g.Folder)}
+	}
+	return []string{fmt.Sprintf("statistics of %d inputs were read from %s, those of %d more were kept there", g.kept.Read(), g.Folder, g.kept.Written())}
+}
+
+// disk bounds the bytes that the statistics of the inputs which a method reads take on disk.
+func (g *Gathering) disk(c model.Config, reads func(model.Site) bool) (bytes int64) {
+	if g.Folder == "" {
+		return 0
+	}
+	const text = 400 // of a file's name
+	for i, l := range c.Layers {
+		for site, width := range map[model.Site]int{model.SiteQKV: c.Hidden, model.SiteO: l.Heads * c.HeadDim, model.SiteGateUp: c.Hidden, model.SiteDown: l.MLP} {
+			if !reads(site) || !g.Parallel && !g.All && i > 0 {
+				continue
+			}
+			bytes += statistics.Size(width, g.Target > 0 && i > 0) + text
+		}
+	}
+	return bytes
+}
+
+// Refining is gradient steps on the output of each compressed layer.
+type Refining = refine.Options
+
+// refining are the parameters of a recipe.
+func refining(r Refining) recipe.Values { return recipe.Values{"steps": r.Steps, "rate": r.Rate} }
+
+// checkRefining refuses steps that need a calibration text where there is none, and rates that are
+// none.
+func checkRefining(r Refining, c Calibration) error {
+	switch {
+	case r.Steps < 0:
+		return fmt.Errorf("--refine %d: expected a number of steps, or 0, none", r.Steps)
+	case !(r.Rate >= 0 && r.Rate <= 1):
+		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, 0 (the default, 0.001) to 1", r.Rate)
+	case r.Steps > 0:
+		return c.require("--refine")
+	}
+	return nil
+}
+
+// refinedLine says what the steps did to one layer or more.
+func refinedLine(reports []refine.Report) string {
+	before, after := 0.0, 0.0
+	for _, r := range reports {
+		before, after = before+r.Before/float64(len(reports)), after+r.After/float64(len(reports))
+	}
+	return fmt.Sprintf("refined: mean relative error of a layer's output %.4g, %.4g before the steps", after, before)
+}

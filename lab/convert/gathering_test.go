@@ -1,0 +1,141 @@
+package convert
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/model/calibrate/statistics"
+	"slimlab/model/checkpoint"
+)
+
+func TestGatheringWords(t *testing.T) {
+	for _, c := range []struct {
+		mode, target, folder string
+		want                 Gathering
+		bad                  string
+	}{
+		{mode: "sequential", target: "own", want: Gathering{Folder: "home"}},
+		{mode: "parallel", target: "own", folder: "none", want: Gathering{Parallel: true}},
+		{mode: "sequential", target: "dense", folder: "x", want: Gathering{Target: 1, Folder: "x", All: true}},
+		{mode: "sequential", target: "0.25", want: Gathering{Target: 0.25, Folder: "home"}},
+		{mode: "parallel", target: "0", want: Gathering{Parallel: true, Folder: "home"}},
+		{mode: "serial", target: "own", bad: `--mode`},
+		{mode: "sequential", target: "1.5", bad: "--target 1.5: expected own, dense"},
+		{mode: "sequential", target: "NaN", bad: "--target NaN"},
+		{mode: "sequential", target: "Dense", bad: "--target Dense"},
+		{mode: "parallel", target: "dense", bad: "--target dense with --mode parallel"},
+	} {
+		var g Gathering
+		err := g.Set(c.mode, c.target, c.folder, "home")
+		if (err != nil) != (c.bad != "") || err != nil && !strings.Contains(err.Error(), c.bad) {
+			t.Errorf("%+v: error %v", c, err)
+		} else if err == nil && g != c.want {
+			t.Errorf("%+v: %+v", c, g)
+		}
+	}
+}
+
+// In parallel mode a second cut, and another scheme, read the statistics of the first run and
+// gather none that it gathered; what is written is what a run without kept statistics writes.
+func TestKeptStatisticsChangeNoByte(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "statistics")
+	run := func(verb, name string, g Gathering) (map[string][]byte, *Result) {
+		t.Helper()
+		calibration := Calibration{File: text, Samples: 8, Length: 32, Seed: 3}
+		var r *Result
+		var err error
+		if verb == "prune" {
+			p := Pruning{Calibration: calibration, Gathering: g}
+			if err := p.Set("osscar", name, ""); err != nil {
+				t.Fatal(err)
+			}
+			r, err = Prune(context.Background(), from, filepath.Join(dir, "out"), p, Options{Open: open})
+		} else {
+			q := Quantization{Calibration: calibration, Gathering: g}
+			if q.Scheme, err = ParseScheme(name); err != nil {
+				t.Fatal(err)
+			}
+			r, err = Quantize(context.Background(), from, filepath.Join(dir, "out"), q, Options{Open: open})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := files(t, filepath.Join(dir, "out"))
+		if err := os.RemoveAll(filepath.Join(dir, "out")); err != nil {
+			t.Fatal(err)
+		}
+		return all, r
+	}
+	note := func(r *Result) string { return strings.Join(r.Notes, "; ") }
+	parallel := Gathering{Parallel: true, Folder: kept}
+	_, r := run("prune", "25%", parallel)
+	if !strings.Contains(note(r), "statistics of 3 inputs were kept in "+kept) {
+		t.Errorf("the first run: %q", note(r))
+	}
+	for _, c := range []struct{ verb, name, want string }{
+		{"prune", "50%", "statistics of 3 inputs were read from " + kept + ", none were gathered"},
+		{"quantize", "w4a16-gptq-g32", "statistics of 3 inputs were read from " + kept + ", those of 9 more were kept there"},
+		{"quantize", "w8a8-gptq", "statistics of 12 inputs were read from " + kept + ", none were gathered"},
+	} {
+		with, r := run(c.verb, c.name, parallel)
+		if !strings.Contains(note(r), c.want) {
+			t.Errorf("%s %s: %q, expected %q", c.verb, c.name, note(r), c.want)
+		}
+		without, r := run(c.verb, c.name, Gathering{Parallel: true})
+		if note(r) != "" {
+			t.Errorf("%s without kept statistics: %q", c.name, note(r))
+		}
+		sameFiles(t, with, without)
+	}
+	before, err := statistics.List(kept)
+	if err != nil || len(before) != 12 {
+		t.Fatalf("%d files, %v", len(before), err)
+	}
+	// The sequential order finds the first inputs, which nothing was done before, and with the
+	// default folder keeps no others.
+	one, r := run("prune", "25%", Gathering{Folder: kept})
+	if !strings.Contains(note(r), "statistics of 1 inputs were read from") {
+		t.Errorf("sequential: %q", note(r))
+	}
+	after, _ := statistics.List(kept)
+	if len(after) != len(before) {
+		t.Errorf("%d files became %d", len(before), len(after))
+	}
+	two, r := run("prune", "25%", Gathering{Folder: kept, All: true})
+	if !strings.Contains(note(r), "those of 2 more were kept") {
+		t.Errorf("sequential with all kept: %q", note(r))
+	}
+	three, r := run("prune", "25%", Gathering{Folder: kept, All: true})
+	if !strings.Contains(note(r), "statistics of 3 inputs were read from") || !strings.Contains(note(r), "none were gathered") {
+		t.Errorf("sequential, again: %q", note(r))
+	}
+	sameFiles(t, one, two)
+	sameFiles(t, one, three)
+	// Another target is another result.
+	dense, _ := run("prune", "25%", Gathering{Target: 1})
+	if maps.EqualFunc(dense, one, func(a, b []byte) bool { return string(a) == string(b) }) {
+		t.Error("the target of the dense model changes nothing")
+	}
+}
+
+// Steps on a layer's output need a text, and sensible numbers.
+func TestRefiningIsChecked(t *testing.T) {
+	given := Calibration{Random: true}
+	for want, r := range map[string]Refining{"--refine -1": {Steps: -1}, "--refine-rate 2": {Steps: 1, Rate: 2}} {
+		if err := checkRefining(r, given); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := checkRefining(Refining{Steps: 1}, Calibration{}); err == nil || !strings.Contains(err.Error(), "--refine needs a calibration text") {
+		t.Errorf("without a text: %v", err)
+	}
+	if err := checkRefining(Refining{Steps: 1}, given); err != nil {
+		t.Error(err)
+	}
+}
