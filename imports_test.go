@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/calibrate/statistics", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},
+	"lab/sensitivity":       {"kd", "pruning", "quant", "model", "model/calibrate", "kernels"},
 	"lab/tokenview":         {},
 	"lab/run":               {"lab", "lab/*", "kd", "kd/*", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
 	"kd":                    {"model", "model/weight", "kernels"},

@@ -1,0 +1,151 @@
+package sensitivity
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Option is a way for a layer: the bytes that it takes and the loss that it costs.
+type Option struct {
+	Bytes int64
+	Cost  float64
+}
+
+// Allocation is an option for each layer.
+type Allocation struct {
+	Choice []int // the index of each layer's option
+	Bytes  int64 // in all
+	Cost   float64
+}
+
+// lattice bounds the sums of bytes that Allocate tells apart.
+const lattice = 1 << 14
+
+// plan is the least cost of the layers so far for each number of units of bytes at most.
+type plan struct {
+	unit   int64
+	cost   []float64 // by units
+	choice [][]int16 // by layer and units
+}
+
+// newPlan solves all budgets up to most. Bytes are counted in units, rounded up for each layer
+// where there are more of them than the lattice has points, so that no allocation takes more than
+// it says.
+func newPlan(layers [][]Option, most int64) *plan {
+	p := &plan{}
+	for _, options := range layers {
+		for _, o := range options {
+			p.unit = gcd(p.unit, o.Bytes)
+		}
+	}
+	p.unit = max(1, p.unit)
+	if most/p.unit >= lattice {
+		p.unit = (most + lattice - 1) / lattice
+	}
+	n := int(most/p.unit) + 1
+	p.cost = make([]float64, n)
+	next := make([]float64, n)
+	for _, options := range layers {
+		choice := make([]int16, n)
+		for at := range next {
+			next[at], choice[at] = math.Inf(1), -1
+			for i, o := range options {
+				units := int((o.Bytes + p.unit - 1) / p.unit)
+				if units > at {
+					continue
+				}
+				if c := p.cost[at-units] + o.Cost; c < next[at] {
+					next[at], choice[at] = c, int16(i)
+				}
+			}
+		}
+		p.cost, next = next, p.cost
+		p.choice = append(p.choice, choice)
+	}
+	return p
+}
+
+// gcd is the greatest divisor of both; that of 0 and b is b.
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// at reads the best allocation of at most some units; ok is false where none fits.
+func (p *plan) at(layers [][]Option, units int) (a Allocation, ok bool) {
+	a.Choice = make([]int, len(layers))
+	for layer := len(layers) - 1; layer >= 0; layer-- {
+		i := p.choice[layer][units]
+		if i < 0 {
+			return Allocation{}, false
+		}
+		o := layers[layer][i]
+		a.Choice[layer] = int(i)
+		a.Bytes += o.Bytes
+		a.Cost += o.Cost
+		units -= int((o.Bytes + p.unit - 1) / p.unit)
+	}
+	return a, true
+}
+
+// Allocate chooses an option for each layer so that the bytes are at most a budget and the sum of
+// the costs is least, by dynamic programming over the bytes: exact where the bytes have a common
+// divisor of a 16,384th of the budget, else for bytes of each layer rounded up to that. A budget
+// below what the smallest options take is an error that says what they take.
+func Allocate(layers [][]Option, budget int64) (Allocation, error) {
+	least := int64(0)
+	for i, options := range layers {
+		if len(options) == 0 {
+			return Allocation{}, fmt.Errorf("layer %d has no option", i)
+		}
+		least += slices.MinFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
+	}
+	if budget < least {
+		return Allocation{}, fmt.Errorf("a budget of %d bytes, expected at least the %d that the smallest choice of each layer takes", budget, least)
+	}
+	p := newPlan(layers, budget)
+	a, ok := p.at(layers, len(p.cost)-1)
+	if !ok { // the rounding up took what was left
+		for _, options := range layers {
+			a.Choice = append(a.Choice, 0)
+			best := slices.MinFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) })
+			a.Choice[len(a.Choice)-1] = slices.Index(options, best)
+			a.Bytes += best.Bytes
+			a.Cost += best.Cost
+		}
+	}
+	return a, nil
+}
+
+// Front lists allocations of ascending bytes and descending cost, of at most n budgets that lie
+// evenly between the smallest and the largest.
+func Front(layers [][]Option, n int) []Allocation {
+	smallest, largest := int64(0), int64(0)
+	for _, options := range layers {
+		low, high := int64(math.MaxInt64), int64(0)
+		for _, o := range options {
+			low, high = min(low, o.Bytes), max(high, o.Bytes)
+		}
+		smallest, largest = smallest+low, largest+high
+	}
+	var front []Allocation
+	for i := range n {
+		budget := largest
+		if n > 1 {
+			budget = smallest + (largest-smallest)*int64(i)/int64(n-1)
+		}
+		a, err := Allocate(layers, budget)
+		if err != nil {
+			continue
+		}
+		if k := len(front); k > 0 && a.Cost >= front[k-1].Cost {
+			continue
+		}
+		front = append(front, a)
+	}
+	return front
+}
