@@ -309,12 +309,12 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 	for i := range x {
 		x[i] = float32(rng.NormFloat64())
 	}
-	whole := newSums(width, false)
+	whole := newSums(width, false, nil)
 	whole.add(context.Background(), x, nil, rows)
 	whole.flush()
 	want := whole.stats()
 	for range 20 {
-		parts := newSums(width, false)
+		parts := newSums(width, false, nil)
 		for at := 0; at < rows; {
 			n := min(rows-at, 1+rng.IntN(300))
 			parts.add(context.Background(), x[at*width:], nil, n)
@@ -398,4 +398,62 @@ func TestRunErrors(t *testing.T) {
 	if _, err := Run(context.Background(), layersOf(t, tiny(t, 5)), sequences(5, 2), Options[string]{}, visit); !errors.Is(err, stop) {
 		t.Errorf("a method's error came back as %v", err)
 	}
+}
+
+// A sample is the inputs of tokens drawn from all, each once and in order, however the tokens are
+// divided; with fewer tokens than asked for it is all of them.
+func TestSample(t *testing.T) {
+	m, list := tiny(t, 1), sequences(1, 30)
+	inputs := map[model.Site][]float32{} // of layer 1
+	for _, s := range list {
+		m.Forward(model.Batch{Tokens: s, Starts: []int{0, len(s)}}, func(layer int, site model.Site, x []float32, rows, width int) bool {
+			if layer == 1 {
+				inputs[site] = append(inputs[site], x[:rows*width]...)
+			}
+			return true
+		})
+	}
+	for _, parallel := range []bool{false, true} {
+		for _, n := range []int{0, 1, 50, 300, 5000} {
+			var first [][]float32
+			for _, chunk := range []int{1, 100, 5000} {
+				o := Options[string]{ChunkTokens: chunk, Settings: Settings{Sample: n, Parallel: parallel}}
+				at := 0
+				v := visitor{wants: func(l model.LinearLayer) bool { return l.Layer == 1 }, visit: func(s *Stats, _ []model.LinearLayer) error {
+					if want := min(n, Tokens(list)); len(s.Sample) != want*s.Width {
+						t.Fatalf("%s: %d tokens, want %d", s.Place(), len(s.Sample)/s.Width, want)
+					}
+					all := inputs[s.Site]
+					for rest := s.Sample; len(rest) > 0; rest = rest[s.Width:] {
+						for len(all) > 0 && !close32(all[:s.Width], rest[:s.Width]) {
+							all = all[s.Width:]
+						}
+						if len(all) == 0 {
+							t.Fatalf("%s: an input is that of no token, or out of order", s.Place())
+						}
+						all = all[s.Width:]
+					}
+					if chunk == 1 {
+						first = append(first, s.Sample)
+					} else if !slices.Equal(first[at], s.Sample) {
+						t.Errorf("%s: chunks of %d have another sample", s.Place(), chunk)
+					}
+					at++
+					return nil
+				}}
+				if _, err := Run(context.Background(), layersOf(t, m), list, o, v); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+func close32(a, b []float32) bool {
+	for i, v := range a {
+		if math.Abs(float64(v-b[i])) > 1e-5 {
+			return false
+		}
+	}
+	return true
 }

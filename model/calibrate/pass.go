@@ -42,6 +42,9 @@ type Settings struct {
 	// 0, what the layer as it was makes of the input that it gets now, to 1, what it made of the
 	// input in the dense model. Parallel has no other input, and no target.
 	Target float64
+	// Sample is the number of tokens, drawn from all, whose inputs are given as they are. They are
+	// not kept: with a sample everything is gathered anew.
+	Sample int
 	// Store keeps statistics for later passes; nil keeps none.
 	Store Store
 	// Describe says all that the method does to a linear layer of the model as it was, beside what
@@ -175,8 +178,11 @@ func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
 	if p.options.Parallel {
 		frame = p.dense
 	}
-	p.streams, err = newStreams(ctx, frame, p.layers, sequences, p.options.ChunkTokens)
-	return err
+	if p.streams, err = newStreams(ctx, frame, p.layers, sequences, p.options.ChunkTokens); err != nil {
+		return err
+	}
+	p.streams.drawn = draw(Tokens(sequences), p.options.Sample)
+	return nil
 }
 
 func (p *pass[R]) layer(ctx context.Context, layer int) error {

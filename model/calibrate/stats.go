@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"slimlab/kernels"
 	"slimlab/kernels/matrix"
@@ -21,6 +22,7 @@ type Stats struct {
 	MaxAbs  []float64    // [width], the largest |x| of each channel
 	MeanAbs []float64    // [width], the mean |x| of each channel
 	Mean    []float64    // [width], the mean x of each channel
+	Sample  []float32    // [tokens, width], the input of some tokens; see Settings
 	// [width, width], the mean of x·dᵀ, d the input in the dense model; empty where x is that, or
 	// where no target asks for it
 	Cross matrix.Dense
@@ -46,10 +48,14 @@ type sums struct {
 	products      []float32 // of one block
 	pending       []float32 // rows that are no whole block yet
 	pendingDense  []float32 // the same of the dense model
+
+	seen   int       // tokens, whole blocks or not
+	drawn  []int     // tokens to come that are sampled
+	sample []float32 // their inputs
 }
 
-func newSums(width int, cross bool) *sums {
-	s := &sums{width: width, gram: make([]float64, width*width), products: make([]float32, width*width),
+func newSums(width int, cross bool, drawn []int) *sums {
+	s := &sums{width: width, drawn: drawn, gram: make([]float64, width*width), products: make([]float32, width*width),
 		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
 	if cross {
 		s.cross = make([]float64, width*width)
@@ -57,10 +63,30 @@ func newSums(width int, cross bool) *sums {
 	return s
 }
 
+// draw draws n of the numbers below tokens, in order, or all where they are fewer.
+func draw(tokens, n int) []int {
+	if n == 0 {
+		return nil
+	}
+	rng := rand.New(rand.NewPCG(uint64(tokens), uint64(n)))
+	drawn := make([]int, 0, min(n, tokens))
+	for i := range tokens {
+		if wanted := n - len(drawn); rng.IntN(tokens-i) < wanted {
+			drawn = append(drawn, i)
+		}
+	}
+	return drawn
+}
+
 // add takes rows more tokens, x [rows, width] and, beside a dense model, dense [rows, width],
 // unless ctx ends. Blocks are filled across calls, so that their sums do not depend on how the
 // tokens were divided between the calls.
 func (s *sums) add(ctx context.Context, x, dense []float32, rows int) {
+	for len(s.drawn) > 0 && s.drawn[0] < s.seen+rows {
+		at := (s.drawn[0] - s.seen) * s.width
+		s.sample, s.drawn = append(s.sample, x[at:at+s.width]...), s.drawn[1:]
+	}
+	s.seen += rows
 	for size := blockRows * s.width; rows > 0 && ctx.Err() == nil; {
 		n := min(rows, blockRows-len(s.pending)/s.width)
 		part, partDense := x[:n*s.width], dense
@@ -129,7 +155,7 @@ func (s *sums) stats() *Stats {
 		s.sum[j] /= float64(s.tokens)
 	}
 	s.average()
-	of := &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs, Mean: s.sum}
+	of := &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs, Mean: s.sum, Sample: s.sample}
 	if s.cross != nil {
 		of.Cross = matrix.NewDense(s.width, s.width, s.cross)
 	}

@@ -61,7 +61,7 @@ func newPlan(ctx context.Context, m *model.Model, s Settings, wants func(model.L
 					done += fmt.Sprintf("%s: %s\n", l.Name, s.Describe(l))
 				}
 			}
-			at.kept = at.wanted && s.Store != nil && s.Store.Has(at.key)
+			at.kept = at.wanted && s.Store != nil && s.Sample == 0 && s.Store.Has(at.key)
 			if at.wanted && !at.kept {
 				p.last = half{layer, halfOf(site)}
 			}

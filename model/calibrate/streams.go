@@ -21,6 +21,7 @@ type streams struct {
 	model   *model.Model
 	batches []model.Batch
 	x       [][]float32 // one a batch, [tokens, hidden]
+	drawn   []int       // tokens of all, in order, whose inputs are sampled
 }
 
 func newStreams(ctx context.Context, m *model.Model, layers Layers, sequences []Sequence, chunk int) (*streams, error) {
@@ -175,7 +176,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 				other.move(other.x[i], b, h, p, beside)
 			}
 			if sums == nil {
-				sums = newSums(width, other != nil)
+				sums = newSums(width, other != nil, s.drawn)
 			}
 			sums.add(ctx, x, dense, p.to-p.from)
 		}
@@ -202,7 +203,7 @@ func (s *streams) gatherLayer(ctx context.Context, layer int, want map[model.Sit
 		tap := func(_ int, site model.Site, x []float32, rows, width int) (more bool) {
 			if want[site] {
 				if of[site] == nil {
-					of[site] = newSums(width, false)
+					of[site] = newSums(width, false, s.drawn)
 				}
 				of[site].add(ctx, x, nil, rows)
 			}
