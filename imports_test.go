@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"kd/kdtest":             {"kd", "model"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "model/calibrate/refine", "kernels", "kernels/matrix", "kernels/parallel"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/parallel"},
+	"quant/transform":       {"quant", "model", "model/calibrate", "model/weight", "kernels", "kernels/matrix", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample", "kernels"},
 	"serve/host":            {"serve", "model", "kernels"},
 	"serve/load":            {"serve"},
