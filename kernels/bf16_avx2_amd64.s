@@ -64,3 +64,29 @@ loop:
 	JNZ loop
 	VZEROUPPER
 	RET
+
+// dst[i] = src[i] as float32 for i < 32n. Y0 to Y3 are numbers.
+// func widenInt8AVX2(dst []float32, src []int8, n int)
+TEXT ·widenInt8AVX2(SB), NOSPLIT, $0-56
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ n+48(FP), CX
+loop:
+	VPMOVSXBD 0(SI), Y0
+	VPMOVSXBD 8(SI), Y1
+	VPMOVSXBD 16(SI), Y2
+	VPMOVSXBD 24(SI), Y3
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS Y0, 0(DI)
+	VCVTDQ2PS Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VCVTDQ2PS Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VCVTDQ2PS Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ $32, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET

@@ -4732,3 +4732,46 @@ loop:
 	JNZ loop
 	VZEROUPPER
 	RET
+
+// dst[i] = src[i] as float32 for i < 32n. Z0 to Z1 are numbers.
+// func widenInt8AVX512(dst []float32, src []int8, n int)
+TEXT ·widenInt8AVX512(SB), NOSPLIT, $0-56
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ n+48(FP), CX
+loop:
+	VPMOVSXBD 0(SI), Z0
+	VPMOVSXBD 16(SI), Z1
+	VCVTDQ2PS Z0, Z0
+	VMOVUPS Z0, 0(DI)
+	VCVTDQ2PS Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	ADDQ $32, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// dst[16p+j] = src[32p+j] and, above it, src[32p+16+j] as bfloat16, for p < n and j < 16: a whole number of so few bits ends
+// within the upper half of a float32. Z0, Z1 numbers.
+// func widenInt8BF16(dst []float32, src []int8, n int)
+TEXT ·widenInt8BF16(SB), NOSPLIT, $0-56
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ n+48(FP), CX
+loop:
+	PREFETCHT0 1024(SI)
+	VPMOVSXBD (SI), Z0
+	VPMOVSXBD 16(SI), Z1
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VPSRLD $16, Z0, Z0
+	VPORD Z0, Z1, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ $32, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET

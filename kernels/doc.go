@@ -2,11 +2,11 @@
 // the products of training, attention, and row kernels such as norms, losses and the optimizer.
 //
 // Matrices are row-major; a weight is [out, in], as in checkpoints. A weight is packed once
-// (PackFloat32, PackBFloat16, PackFloat8, PackInt8, PackInt4, PackInt4Shifted) in panels of some
-// outputs, in which a cache line is one step over the inputs. Training packs a weight once a step
-// (TrainedWeight) and an activation once for all that read it (Operand), in a Precision. KVLayer is
-// a paged cache that AttentionPaged reads; Attention is for packed sequences. Run computes several
-// products as one parallel region.
+// (PackFloat32, PackBFloat16, PackFloat8, PackInt8, PackInt4, PackInt4Shifted, PackFloat4,
+// PackGrouped) in panels of some outputs, in which a cache line is one step over the inputs.
+// Training packs a weight once a step (TrainedWeight) and an activation once for all that read it
+// (Operand), in a Precision. KVLayer is a paged cache that AttentionPaged reads; Attention is for
+// packed sequences. Run computes several products as one parallel region.
 //
 // # Promises
 //
@@ -51,7 +51,7 @@
 //	products     the table of product kernels, its reference and its amd64 tables
 //	batch        Pending, Run; grid and product divide a product into tasks
 //	operand      the left side of training; trained, its products
-//	packed_*     the multipliers, one a format
+//	packed_*     the multipliers, one a format; int4, grouped: their products
 //	rows_kernels the table of row kernels, its reference and its amd64 tables
 //	rows, norm, rope, loss, adamw
 //	kv, attention_paged, attention, attention_bfloat16

@@ -65,13 +65,21 @@ func tiledProducts(height, width, depth int, pairs bool) productKernels {
 			}
 		},
 	}
-	half := rounded(f, width)
+	half, widenInt8 := rounded(f, width), widenInt8Ref
 	if pairs {
 		half = paired(f, width)
+		widenInt8 = func(dst []float32, src []int8, n int) {
+			for p := range n {
+				for j := range width {
+					dst[p*width+j] = pairsOf([]float32{float32(src[2*p*width+j]), float32(src[(2*p+1)*width+j])})[0]
+				}
+			}
+		}
 	}
 	return productKernels{
 		width: width, float32: f, bfloat16: half,
 		roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef(width),
+		widenInt8: widenInt8, addScaled: addScaledRef,
 		int8: int8Kernels{
 			height: height, few: 16, panels: 3, bytes: 1, left: bytes,
 			pack: func(tile []byte, scale, x []float32, n, k int) {
@@ -210,7 +218,9 @@ func paired(f floatKernels, width int) floatKernels {
 		left := rowsOfTiles(words, a, aTile, m, k)
 		wide, right := make([]float32, 2*m*k), make([]float32, 2*panelsOf(n, width)*bPanel)
 		widenRef(1)(wide, left, m*k)
-		widenRef(width)(right, b, panelsOf(n, width)*k)
+		for j := range panelsOf(n, width) {
+			widenRef(width)(right[2*j*bPanel:], b[j*bPanel:], k)
+		}
 		tile := make([]float32, panelsOf(m, 16)*16*((2*k+15)/16*16))
 		for i := range m {
 			putInTile(words, tile[i/16*16*((2*k+15)/16*16):], wide[2*i*k:2*(i+1)*k], i%16)

@@ -46,6 +46,7 @@ func multipliers(out, in, group int, r *rand.Rand) []multiplier {
 	}
 	list = append(list, int8Multipliers(out, in, group, r)...)
 	list = append(list, float4Multipliers(out, in, group, r)...)
+	list = append(list, groupedMultipliers(out, in, group, r)...)
 	list = append(list, float8Multipliers(out, in, r)...)
 	list = append(list, trainedMultipliers(w, out, in)...)
 	for i := range list {
@@ -110,6 +111,51 @@ func float4Multipliers(out, in, group int, r *rand.Rand) []multiplier {
 	return []multiplier{{
 		name: "float4", pack: func() packedWeight { return PackFloat4(codes, scale, out, in, group) }, weight: w, seen: seenBFloat16, roundings: groups + 1, format: true,
 	}}
+}
+
+// groupedMultipliers are codes of 8 bits in groups, the last of which may be shorter, and with one
+// scale for an output.
+func groupedMultipliers(out, in, group int, r *rand.Rand) (list []multiplier) {
+	for _, form := range []GroupedForm{GroupedInt8, GroupedE4M3, GroupedE5M2} {
+		for _, size := range []int{group, max(1, in), max(1, (2*in+2)/5), 128} {
+			w := GroupedWeight{Form: form, Out: out, In: in, Group: size, Codes: make([]byte, out*in)}
+			groups := (in + size - 1) / size
+			w.Scale = make([]float32, out*groups)
+			normals(w.Scale, r)
+			exact := make([]float64, out*in)
+			if form == GroupedInt8 {
+				for i := range w.Codes {
+					w.Codes[i] = byte(r.Uint32())
+				}
+			} else {
+				w.Codes = randomSmall(form.small(), out*in, r)
+			}
+			for i, code := range w.Codes {
+				v := float64(int8(code))
+				if form != GroupedInt8 {
+					v = smallReference(form.small(), int(code))
+				}
+				exact[i] = v * float64(w.Scale[i/in*groups+i%in/size])
+			}
+			add := func(what string, seen func(row []float32) []float64) {
+				packed := w
+				list = append(list, multiplier{
+					name: fmt.Sprintf("grouped %d by %d, %s", form, size, what), weight: exact, seen: seen, roundings: 2*groups + 2, format: true,
+					pack: func() packedWeight { return PackGrouped(packed) },
+				})
+			}
+			add("bfloat16", seenBFloat16)
+			if w.Rounds = form != GroupedInt8; w.Rounds {
+				add("rounded", func(row []float32) (seen []float64) {
+					for part := range slices.Chunk(row, size) {
+						seen = append(seen, seenSmall(form.small(), part, 0)...)
+					}
+					return seen
+				})
+			}
+		}
+	}
+	return list
 }
 
 // float8Multipliers are of both formats, with scales of the rows, and with one for all.

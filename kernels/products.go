@@ -17,6 +17,11 @@ type productKernels struct {
 	// widen writes the lower halves of line p of src, width words of two bfloat16, to line 2p of
 	// dst and the upper halves to line 2p+1, for p < n.
 	widen func(dst, src []float32, n int)
+	// widenInt8 writes the words of bfloat16's kernels of n pairs of lines of width codes: the
+	// first line has the first element of the outputs' pairs, the second the second.
+	widenInt8 func(dst []float32, src []int8, n int)
+	// addScaled is y += x·(s·a), for slices of equal length.
+	addScaled func(y, x, s []float32, a float32)
 
 	int8     int8Kernels
 	int4     int4Kernels

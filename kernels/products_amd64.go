@@ -16,6 +16,7 @@ var productsAVX2 = productKernels{
 	width:   panelWidth,
 	float32: floatAVX2, bfloat16: rounding(floatAVX2, panelWidth, roundFloatsAVX2),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2,
+	widenInt8: widenInt8AVX2, addScaled: addScaledAVX2,
 	int8: int8Kernels{
 		height: 2, few: 2, panels: 2, bytes: 2,
 		left: layout{rows: 1, places: 1, line: 8}, pack: int8Rows(quantizeRowAVX2, 2),
@@ -47,6 +48,7 @@ func avx512Products(g productKernels) productKernels {
 	f.packAlong, f.packAcross = packColumnsAVX512, packRowsAVX512
 	g.bfloat16 = rounding(g.float32, g.width, roundFloatsAVX512)
 	g.roundBFloat16, g.roundFloats, g.widen = roundAVX512, roundFloatsAVX512, widenAVX512
+	g.widenInt8, g.addScaled = widenInt8AVX512, addScaledAVX512
 	g.int4.height, g.int4.multiply = 12, mulInt4AVX512
 	return g
 }
@@ -74,6 +76,7 @@ func bf16Products(g productKernels) productKernels {
 		clear(pairs[k:])
 	}
 	f.leftAcross.pack, f.packAlong, f.packAcross = packRowsBF16, packColumnsBF16, packRowsBF16
+	g.widenInt8 = widenInt8BF16
 	g.int4.perWord, g.int4.pack, g.int4.multiply = 2, int4Rows(roundInt4Pairs), mulInt4AVX512BF16
 	return g
 }
@@ -106,6 +109,21 @@ func roundFloatsAVX2(x []float32) {
 
 //go:noescape
 func widenAVX512(dst, src []float32, n int)
+
+//go:noescape
+func widenInt8AVX2(dst []float32, src []int8, n int)
+
+//go:noescape
+func widenInt8AVX512(dst []float32, src []int8, n int)
+
+//go:noescape
+func widenInt8BF16(dst []float32, src []int8, n int)
+
+//go:noescape
+func addScaledAVX2(y, x, s []float32, a float32)
+
+//go:noescape
+func addScaledAVX512(y, x, s []float32, a float32)
 
 //go:noescape
 func widenAVX2(dst, src []float32, n int)

@@ -18,6 +18,7 @@ var productsRef = productKernels{
 	width:   panelWidth,
 	float32: floatRef, bfloat16: rounding(floatRef, panelWidth, roundFloatsRef),
 	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsRef, widen: widenRef(panelWidth),
+	widenInt8: widenInt8Ref, addScaled: addScaledRef,
 	int8: int8Kernels{
 		height: 4, few: 4, panels: 2, bytes: 1,
 		left: layout{rows: 1, places: 1, line: 4}, pack: int8Rows(quantizeRef, 1),
@@ -142,5 +143,20 @@ func widenRef(width int) func(dst, src []float32, n int) {
 				out[j], out[width+j] = math.Float32frombits(word<<16), math.Float32frombits(word&^0xffff)
 			}
 		}
+	}
+}
+
+// widenInt8Ref is productKernels.widenInt8 for words of one element, of any width: the lines have
+// their order.
+func widenInt8Ref(dst []float32, src []int8, _ int) {
+	for i, v := range src {
+		dst[i] = float32(v)
+	}
+}
+
+// addScaledRef rounds both products, so that no compiler fuses them.
+func addScaledRef(y, x, s []float32, a float32) {
+	for i, v := range x {
+		y[i] += float32(v * float32(s[i]*a))
 	}
 }

@@ -22,8 +22,10 @@ func Example() {
 		{Float: true, Bits: 8, Activations: weight.Token},
 		{Float: true, Bits: 8, Activations: weight.Static},
 		{Bits: 8},
+		{Float: true, Bits: 8, Activations: weight.Blocks, Block: [2]int{2, 8}},
+		{Bits: 8, Group: 8, ZeroPoints: true},
 	} {
-		e := weight.Encoding{Format: f, Out: 2, In: 16, Scale: []float32{0.5, 0.25}}
+		e := weight.Encoding{Format: f, Out: 2, In: 16, Scale: []float32{0.5, 0.25}} // of outputs, or of two blocks
 		if f.Group > 0 {
 			e.Scale = []float32{0.5, 0.25, 0.125, 1}
 		}
@@ -55,5 +57,7 @@ func Example() {
 	// w4a16-g8-order: 96 bytes, stored as 32 codes and 4 scales
 	// fp8-dynamic: 40 bytes, stored as 32 codes and 2 scales
 	// fp8-static: 40 bytes, stored as 32 codes and 2 scales
-	// w8a16 becomes float32: 128 bytes
+	// w8a16: 40 bytes, stored as 32 codes and 2 scales
+	// fp8-b2x8: 40 bytes, stored as 32 codes and 2 scales
+	// w8a16-g8-zero becomes float32: 128 bytes
 }

@@ -85,11 +85,15 @@ func (f Format) builder() func(e Encoding, codes []byte) (Weight, error) {
 		return buildFP8
 	case f.Float && f.Bits == 4:
 		return buildFloat4
-	case f.Float:
+	case f.Float && (f.Activations == Kept || f.Activations == Blocks):
+		return buildGrouped
+	case f.Float: // blocks, and activations that have one scale for all or a token's
 		return nil
 	case f.Bits == 8 && f.Activations == Token:
 		return buildInt8
-	case f.Bits == 8:
+	case f.Bits == 8 && !f.ZeroPoints && !f.Order:
+		return buildGrouped
+	case f.Bits == 8: // zero points and inputs in another order
 		return nil
 	}
 	return buildInt4

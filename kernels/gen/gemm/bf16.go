@@ -1,6 +1,10 @@
 package gemm
 
-import "slimlab/kernels/gen/asm"
+import (
+	"fmt"
+
+	"slimlab/kernels/gen/asm"
+)
 
 // bfloat16 is the upper half of a float32. A word of its panels is two elements of the chain, 2p in
 // the lower and 2p+1 in the upper half, which VDPBF16PS multiplies with two others and adds to a
@@ -226,6 +230,58 @@ func widen256(p *asm.Printer) {
 	}
 	p.Op("ADDQ $64, SI")
 	p.Op("ADDQ $128, DI")
+	p.Op("DECQ CX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
+// widenInt8 prints the way from bytes to float32: the lines of 16 keep their order.
+func widenInt8(p *asm.Printer, suffix, reg string, lanes int) {
+	p.Comment(fmt.Sprintf("dst[i] = src[i] as float32 for i < 32n. %s0 to %s%d are numbers.", reg, reg, 32/lanes-1))
+	p.Line("// func widenInt8%s(dst []float32, src []int8, n int)", suffix)
+	p.Line("TEXT ·widenInt8%s(SB), NOSPLIT, $0-56", suffix)
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ n+48(FP), CX")
+	p.Line("loop:")
+	for i := range 32 / lanes {
+		p.Op("VPMOVSXBD %d(SI), %s%d", i*lanes, reg, i)
+	}
+	for i := range 32 / lanes {
+		p.Op("VCVTDQ2PS %s%d, %s%d", reg, i, reg, i)
+		p.Op("VMOVUPS %s%d, %d(DI)", reg, i, 4*i*lanes)
+	}
+	p.Op("ADDQ $32, SI")
+	p.Op("ADDQ $128, DI")
+	p.Op("DECQ CX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
+// widenInt8BF16 prints the way from bytes to words of two bfloat16.
+func widenInt8BF16(p *asm.Printer) {
+	p.Comment(
+		"dst[16p+j] = src[32p+j] and, above it, src[32p+16+j] as bfloat16, for p < n and j < 16: a whole number of so few bits ends",
+		"within the upper half of a float32. Z0, Z1 numbers.",
+	)
+	p.Line("// func widenInt8BF16(dst []float32, src []int8, n int)")
+	p.Line("TEXT ·widenInt8BF16(SB), NOSPLIT, $0-56")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ src_base+24(FP), SI")
+	p.Op("MOVQ n+48(FP), CX")
+	p.Line("loop:")
+	p.Op("PREFETCHT0 1024(SI)")
+	p.Op("VPMOVSXBD (SI), Z0")
+	p.Op("VPMOVSXBD 16(SI), Z1")
+	p.Op("VCVTDQ2PS Z0, Z0")
+	p.Op("VCVTDQ2PS Z1, Z1")
+	p.Op("VPSRLD $16, Z0, Z0")
+	p.Op("VPORD Z0, Z1, Z0")
+	p.Op("VMOVDQU32 Z0, (DI)")
+	p.Op("ADDQ $32, SI")
+	p.Op("ADDQ $64, DI")
 	p.Op("DECQ CX")
 	p.Op("JNZ loop")
 	p.Op("VZEROUPPER")

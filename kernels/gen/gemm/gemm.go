@@ -22,6 +22,8 @@ func Files() map[string]string {
 			copyBF16(p)
 			round512(p)
 			widen512(p)
+			widenInt8(p, "AVX512", "Z", 16)
+			widenInt8BF16(p)
 		},
 		"matrix/strip_avx512_amd64.s": func(p *asm.Printer) {
 			float64x512(p)
@@ -39,7 +41,7 @@ func Files() map[string]string {
 			divide256(p)
 			nearestFloat64(p, "Float64AVX2", "Y", 32)
 		},
-		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p) },
+		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p); widenInt8(p, "AVX2", "Y", 8) },
 		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)

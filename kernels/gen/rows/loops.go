@@ -99,6 +99,10 @@ func loops() []loop {
 			body: "load x V0\nload y V1\nVFMADD231PS V0, V4, V1\nstore V1 y",
 		},
 		{
+			name: "addScaled", doc: "y += x·(s·a)", slices: []string{"y", "x", "s"}, scalars: []string{"a"}, at: 4, unroll: 4,
+			body: "load s V0\nVMULPS V4, V0, V0\nload x V1\nload y V2\nVFMADD231PS V0, V1, V2\nstore V2 y",
+		},
+		{
 			name: "scale", doc: "y = a·x", slices: []string{"y", "x"}, scalars: []string{"a"}, at: 4, unroll: 4,
 			body: "load x V0\nVMULPS V4, V0, V0\nstore V0 y",
 		},
