@@ -60,5 +60,6 @@ func Kinds() []scenario.Kind {
 		{Name: "distil", About: "trains on a teacher's distributions", New: func() scenario.Work { return &Distil{} }},
 		{Name: "prune", About: "removes MLP neurons and attention heads", New: func() scenario.Work { return &Prune{} }},
 		{Name: "quantize", About: "stores the weights in fewer bits", New: func() scenario.Work { return &Quantize{} }},
+		{Name: "sensitivity", About: "measures what each layer loses by each way to make it smaller", New: func() scenario.Work { return &Sensitivity{} }},
 	}
 }

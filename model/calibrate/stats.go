@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/kernels/matrix"
@@ -196,4 +197,12 @@ func Mirror(m matrix.Dense) {
 			}
 		}
 	})
+}
+
+// Clone is a copy in memory of its own.
+func (s *Stats) Clone() *Stats {
+	c := *s
+	c.Gram.Data, c.Cross.Data = slices.Clone(s.Gram.Data), slices.Clone(s.Cross.Data)
+	c.MaxAbs, c.MeanAbs, c.Mean = slices.Clone(s.MaxAbs), slices.Clone(s.MeanAbs), slices.Clone(s.Mean)
+	return &c
 }

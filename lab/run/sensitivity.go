@@ -1,0 +1,200 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/recipe"
+	"slimlab/lab/scenario"
+	"slimlab/lab/sensitivity"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+	"slimlab/quant"
+)
+
+// Sensitivity measures what each layer of a model loses by each way to make it smaller, one layer
+// at a time. Its model is the one that it measures.
+type Sensitivity struct {
+	Schemes     string      `key:"schemes" default:"w8a8 w4a16" doc:"number formats that each layer is tried in, with spaces between"`
+	MLP         string      `key:"mlp" default:"25% 50%" doc:"shares of each layer's MLP neurons that are removed by osscar, with spaces between"`
+	Examples    int         `key:"examples" default:"64" min:"1" max:"1000000" doc:"validation examples whose predictions are compared"`
+	Calibration Calibration `key:"calibration" doc:"calibration text of the methods"`
+}
+
+// sensitivityVersion is that of the code below and of package sensitivity: raise it when they
+// compute other numbers.
+const sensitivityVersion = 1
+
+// Describe says what the step does.
+func (s *Sensitivity) Describe(from string) string {
+	return fmt.Sprintf("measure what each layer of %s loses by %s", from, strings.Join(s.names(), ", "))
+}
+
+// names are those of the choices.
+func (s *Sensitivity) names() []string {
+	var names []string
+	for _, c := range listed(s.MLP) {
+		names = append(names, "mlp "+c)
+	}
+	return append(names, listed(s.Schemes)...)
+}
+
+// listed are the parts of a list with spaces or commas.
+func listed(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// Check implements scenario.Checker.
+func (s *Sensitivity) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
+	if len(s.names()) == 0 {
+		bad("schemes", "mlp", "are both empty: expected a number format or a share of neurons")
+	}
+	if _, err := s.choices(); err != nil {
+		key := "schemes"
+		var of keyError
+		if errors.As(err, &of) {
+			key, err = of.key, of.err
+		}
+		bad(key, "", "%v", err)
+	}
+}
+
+// choices are the ways that each layer is tried in.
+func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
+	seen := map[string]bool{}
+	for _, text := range listed(s.MLP) {
+		share, percent := strings.CutSuffix(text, "%")
+		x, err := strconv.ParseFloat(share, 64)
+		if percent {
+			x /= 100
+		}
+		if err != nil || !(x > 0 && x < 1) {
+			return nil, keyError{"mlp", fmt.Errorf("has %q, expected shares below 1 such as 25%% or 0.25", text)}
+		}
+		list = append(list, sensitivity.Choice{Name: "mlp " + text, MLP: x})
+	}
+	for _, text := range listed(s.Schemes) {
+		scheme, err := quant.ParseScheme(text)
+		if err != nil {
+			return nil, keyError{"schemes", fmt.Errorf("has %q: %w", text, err)}
+		}
+		if scheme.Rounder == nil {
+			return nil, keyError{"schemes", fmt.Errorf("has %q, which changes nothing", text)}
+		}
+		list = append(list, sensitivity.Choice{Name: text, Scheme: scheme})
+	}
+	for _, c := range list {
+		if seen[c.Name] {
+			return nil, keyError{"schemes", fmt.Errorf("and mlp have %q twice", c.Name)}
+		}
+		seen[c.Name] = true
+	}
+	return list, nil
+}
+
+func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (job, error) {
+	choices, err := s.choices()
+	if err != nil {
+		return job{}, err
+	}
+	source, err := w.weights(step.From)
+	if err == nil {
+		err = source.checkFloat("measured")
+	}
+	if err == nil {
+		err = errors.Join(w.data.checkSource(s.Calibration.Source), s.Calibration.checkMemory(w.data, source.shape))
+	}
+	for _, c := range choices {
+		if err == nil && c.Scheme.Rounder != nil {
+			err = schemeFits(c.Scheme, source.shape)
+			if err != nil {
+				err = keyError{"schemes", fmt.Errorf("has %s: %w", c.Name, err)}
+			}
+		}
+	}
+	if err != nil {
+		return job{}, err
+	}
+	s.Calibration.noteFew(w, step.Name)
+	return job{model: source, measures: func(string, *measured) error { return s.measure(ctx, w, step, source, choices) }}, nil
+}
+
+// measure finds the table of an earlier run or measures it, and emits it.
+func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step, source *artifactModel, choices []sensitivity.Choice) error {
+	of := w.data.recipe("sensitivity", sensitivityVersion)
+	of.Inputs["model"] = source.key
+	of.Parameters["choices"], of.Parameters["examples"], of.Parameters["calibration"] = strings.Join(s.names(), ","), s.Examples, recipe.Of(s.Calibration)
+	a, err := w.run.artifact(ctx, of, "sensitivity of "+source.name, func(dir string) error {
+		return w.run.compute(func() error {
+			sequences, err := w.data.calibration(s.Calibration)
+			if err != nil {
+				return err
+			}
+			m, err := source.load(ctx)
+			if err != nil {
+				return err
+			}
+			o := sensitivity.Options{Store: statisticsInMemory{}, Progress: w.progress}
+			table, err := sensitivity.Measure(ctx, m, sequences, w.data.validation(s.Examples), choices, o)
+			if err != nil {
+				return err
+			}
+			return writeFacts(dir, table)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	defer a.release()
+	var table sensitivity.Table
+	if err := readFacts(a.dir, &table); err != nil {
+		return err
+	}
+	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: KL is the mean over %d predictions of validation answers, each layer changed alone; statistics are of %d calibration tokens", step.Name, table.Predictions, table.Tokens))
+	w.matrix("KL", table.KL, table.Choices)
+	w.matrix("output error", table.Error, table.Choices)
+	return nil
+}
+
+// matrix emits a table by layer and choice.
+func (w *worker) matrix(name string, values [][]float64, choices []string) {
+	m := &lab.Matrix{Rows: len(values), Columns: len(choices), ColumnLabels: choices}
+	for i, row := range values {
+		m.RowLabels = append(m.RowLabels, fmt.Sprintf("layer %d", i))
+		m.Values = append(m.Values, row...)
+	}
+	w.run.emit(lab.Event{Kind: lab.KindMatrix, Cell: w.cell.ID, Stage: w.stage, Name: name, Matrix: m})
+}
+
+// statisticsInMemory keeps the statistics of one model while several methods read them.
+type statisticsInMemory map[string]*calibrate.Stats
+
+// Has implements calibrate.Store.
+func (s statisticsInMemory) Has(key string) bool { return s[key] != nil }
+
+// Keeps implements calibrate.Store.
+func (s statisticsInMemory) Keeps(changed bool) bool { return !changed }
+
+// Load implements calibrate.Store.
+func (s statisticsInMemory) Load(_ context.Context, key string) (*calibrate.Stats, error) {
+	return s[key].Clone(), nil
+}
+
+// Save implements calibrate.Store.
+func (s statisticsInMemory) Save(_ context.Context, key string, of *calibrate.Stats) error {
+	s[key] = of.Clone()
+	return nil
+}
+
+// schemeFits reports a scheme that a model of a shape cannot have.
+func schemeFits(scheme quant.Scheme, c model.Config) error {
+	frame, err := model.Skeleton(c)
+	if err == nil {
+		_, err = quant.Uniform(scheme).Schemes(frame)
+	}
+	return err
+}

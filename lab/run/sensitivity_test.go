@@ -1,0 +1,70 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+	"slimlab/lab/scenario"
+)
+
+const sensitivityScenario = `
+task: { kind: recsys, members: 6 }
+models: { FM: { load: "pretrained:recsys-student" } }
+pipeline:
+  - baseline: { name: FM, model: FM }
+  - sensitivity: { name: layers, from: FM, schemes: w8a8-rtn w4a16-rtn-g16, mlp: 50%, examples: 4, calibration: { samples: 6 } }
+columns: [params, loss]
+seeds: 1
+`
+
+// The step emits a matrix of divergences and one of errors, by layer and choice; a second run finds
+// them.
+func TestSensitivity(t *testing.T) {
+	h := newHome(t)
+	var first []lab.Matrix
+	for range 2 {
+		r := mustWork(t, h, parse(t, sensitivityScenario, scenario.Options{}), Options{})
+		var found []lab.Matrix
+		for _, c := range r.Board.Snapshot().Cells {
+			for _, m := range c.Matrices {
+				found = append(found, *m.Matrix)
+			}
+		}
+		if len(found) != 2 || found[0].Rows != 3 || !slices.Equal(found[0].ColumnLabels, []string{"mlp 50%", "w8a8-rtn", "w4a16-rtn-g16"}) {
+			t.Fatalf("found %+v", found)
+		}
+		for layer := range 3 {
+			if kl := found[0].Values[layer*3:][:3]; !(kl[0] > 0 && kl[2] > kl[1] && kl[1] >= 0) {
+				t.Errorf("layer %d: KL %v, expected more of 4 bits than of 8", layer, kl)
+			}
+		}
+		if first != nil && !slices.Equal(first[0].Values, found[0].Values) {
+			t.Error("a second run has other numbers")
+		}
+		first = found
+	}
+}
+
+func TestSensitivityIsChecked(t *testing.T) {
+	for keys, want := range map[string]string{
+		"schemes: \"\", mlp: \"\"":     "expected a number format or a share",
+		"schemes: w5a16":               `has "w5a16"`,
+		"schemes: none":                "changes nothing",
+		"mlp: 120%":                    "expected shares below 1",
+		"schemes: w8a8 w8a8":           "twice",
+		"schemes: w4a16-rtn-g40":       "groups of 40 do not divide",
+		"calibration: { source: web }": "web",
+	} {
+		text := strings.Replace(sensitivityScenario, "schemes: w8a8-rtn w4a16-rtn-g16, mlp: 50%, examples: 4, calibration: { samples: 6 }", keys, 1)
+		_, err := scenario.Parse("x.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
+		if err == nil {
+			_, _, err = Check(context.Background(), newHome(t), parse(t, text, scenario.Options{}))
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", keys, err, want)
+		}
+	}
+}
