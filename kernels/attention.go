@@ -42,8 +42,8 @@ func (x Attention) Forward(out, lse []float32) {
 	if lse != nil {
 		checkLen("Attention.Forward lse", lse, tokens*x.Heads)
 	}
-	if x.inBFloat16() {
-		x.forwardBFloat16(out, lse)
+	if x.inBFloat16() && tokens > 0 {
+		x.forwardCached(KVBFloat16, out, lse)
 		return
 	}
 	a := freePacked.Get()

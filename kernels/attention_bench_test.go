@@ -64,7 +64,7 @@ func (p *pagedBench) run(b *testing.B, implementation string, threads int) {
 
 // BenchmarkAttentionPaged has the heads of a 0.5B model: 14 over 2 KV heads, of 64.
 func BenchmarkAttentionPaged(b *testing.B) {
-	for format := range KVFormat(3) {
+	for _, format := range []KVFormat{KVBFloat16, KVFloat32, KVInt8, KVInt4} {
 		for _, s := range []struct {
 			name                           string
 			sequences, shared, start, rows int

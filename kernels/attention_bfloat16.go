@@ -6,19 +6,28 @@ import (
 	"slimlab/kernels/memory"
 )
 
-// forwardBFloat16 is Forward with queries, keys, values and softmax weights rounded to bfloat16,
-// where the CPU multiplies it.
-func (x *Attention) forwardBFloat16(out, lse []float32) {
+// ForwardCached is Forward as AttentionPaged over a cache of that format computes it: with the same
+// bits. It panics with what format.Check reports of the heads.
+func (x Attention) ForwardCached(format KVFormat, out []float32) {
+	tokens := x.check("Attention.ForwardCached")
+	checkLen("Attention.ForwardCached out", out, tokens*x.Heads*x.HeadDim)
+	if tokens > 0 {
+		x.forwardCached(format, out, nil)
+	}
+}
+
+// forwardCached takes the sequences as segments of a cache that lives for this call. With bfloat16
+// it is Forward with queries, keys, values and softmax weights rounded to it, where the CPU
+// multiplies it.
+func (x *Attention) forwardCached(format KVFormat, out, lse []float32) {
 	starts := x.Starts
-	// The sequences as segments of a cache that lives for this call.
 	p := freePackedPages.Get()
 	pages := 0
 	for i := range len(starts) - 1 {
 		pages += (starts[i+1] - starts[i] + KVBlock - 1) / KVBlock
 	}
 	l := &p.layer
-	l.Format, l.Pages, l.PageSize, l.KVHeads, l.HeadDim = KVBFloat16, pages, KVBlock, x.KVHeads, x.HeadDim
-	l.k16, l.v16 = memory.Grown(l.k16, pages*x.KVHeads*KVBlock*x.HeadDim), memory.Grown(l.v16, pages*x.KVHeads*KVBlock*x.HeadDim)
+	l.reshape("Attention.ForwardCached", format, pages, KVBlock, x.KVHeads, x.HeadDim)
 	for i := len(p.table); i < pages; i++ {
 		p.table = append(p.table, int32(i))
 	}

@@ -15,6 +15,7 @@ type queryStack struct {
 	sums     []float32 // [stack, HeadDim]
 	state    softmaxState
 	queries  []float32 // [stack, HeadDim]
+	spun     []float32 // work of a rotation
 	keys     []float32 // [HeadDim, KVBlock], gathered or widened
 	values   []float32 // [KVBlock, HeadDim], likewise
 	scores   []float32 // [stack, KVBlock]
@@ -23,6 +24,7 @@ type queryStack struct {
 	strip    attentionStrip
 	q16      []uint16
 	k16, v16 []uint16 // a block gathered or widened
+	codes    []int8   // of a page in int4
 	lanes    []float32
 	kvScales []float32 // [2, KVBlock]
 	work     []float32 // attend's
@@ -36,7 +38,7 @@ var freeStacks = memory.NewFreeList(64, func() *queryStack {
 func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 	d, l := a.layer.HeadDim, a.layer
 	w.a, w.g = a, g
-	w.fast = l.Format != KVFloat32 && a.rk.attend != nil && d%16 == 0
+	w.fast = !l.Format.has(kvFloat32) && a.rk.attend != nil && d%16 == 0
 	n := u.stack
 	w.memory = memory.Grown(w.memory, n*(2*d+KVBlock+4)+2*KVBlock*d)
 	rest := w.memory
@@ -56,6 +58,17 @@ func (w *queryStack) begin(a *pagedAttention, u pagedUnit, g int) {
 		for r := range p.rows {
 			copy(w.queries[p.stacked*d+r*width:][:width], a.q[(p.row+r)*a.heads*d+g*width:])
 		}
+	}
+	if l.k.rotated || l.v.rotated {
+		w.spun = memory.Grown(w.spun, d)
+	}
+	if l.k.rotated {
+		for at := 0; at < n*d; at += d {
+			l.rotation.apply(w.queries[at:at+d], w.spun)
+		}
+	}
+	if l.Format.has(kvInt4) {
+		w.codes = memory.Grown(w.codes, l.PageSize*d)
 	}
 	if w.fast {
 		w.q16, w.lanes = memory.Grown(w.q16, n*d), memory.Grown(w.lanes, n*16)
@@ -85,6 +98,9 @@ func (w *queryStack) end(u pagedUnit) {
 			// the same bits.
 			clear(row)
 			a.rk.axpy(row, w.sums[at*d:][:d], 1/sum)
+			if a.layer.v.rotated {
+				a.layer.rotation.undo(row, w.spun)
+			}
 		}
 	}
 	w.a, w.strip = nil, attentionStrip{}
@@ -130,34 +146,62 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 	size := l.PageSize
 	if l.Format == KVFloat32 && size == KVBlock {
 		at := (int(pages[0])*l.KVHeads + w.g) * size * d
-		return l.k[at : at+size*d], l.v[at : at+size*d]
+		return l.k.floats[at : at+size*d], l.v.floats[at : at+size*d]
 	}
 	keys, values = w.keys, w.values
 	for i, page := range pages {
 		head, c := int(page)*l.KVHeads+w.g, i*size
 		at := head * size * d
-		switch l.Format {
-		case KVFloat32:
-			copy(values[c*d:], l.v[at:at+size*d])
-			page := l.k[at : at+size*d]
+		positions := min(size, cols-c)
+		switch l.k.code {
+		case kvFloat32:
+			page := l.k.floats[at : at+size*d]
 			for i := range d {
 				copy(keys[i*KVBlock+c:][:size], page[i*size:])
 			}
-		case KVBFloat16:
-			w.a.rk.widenPairs(keys[c:], l.k16[at:at+size*d], d/2, size, KVBlock)
-			w.a.rk.widenPairs(values[c*d:], l.v16[at:at+size*d], size/2, d, d)
-		case KVInt8:
-			widenCodes(keys[c:], l.k8[at:at+size*d], d/2, size, KVBlock)
-			widenCodes(values[c*d:], l.v8[at:at+size*d], size/2, d, d)
-			for s := range min(size, cols-c) {
+		case kvBFloat16:
+			w.a.rk.widenPairs(keys[c:], l.k.words[at:at+size*d], d/2, size, KVBlock)
+		default:
+			widenCodes(keys[c:], l.k.page(w.codes, head, size, d, 1), d/2, size, KVBlock)
+			for s := range positions {
+				scale := l.k.scaleOf(head*size + s)
 				for i := range d {
-					keys[i*KVBlock+c+s] *= l.kScale[head*size+s]
+					keys[i*KVBlock+c+s] *= scale
 				}
-				w.a.rk.scale(values[(c+s)*d:][:d], values[(c+s)*d:][:d], l.vScale[head*size+s])
+			}
+		}
+		switch l.v.code {
+		case kvFloat32:
+			copy(values[c*d:], l.v.floats[at:at+size*d])
+		case kvBFloat16:
+			w.a.rk.widenPairs(values[c*d:], l.v.words[at:at+size*d], size/2, d, d)
+		default:
+			widenCodes(values[c*d:], l.v.page(w.codes, head, size, d, size/2), size/2, d, d)
+			for s := range positions {
+				w.a.rk.scale(values[(c+s)*d:][:d], values[(c+s)*d:][:d], l.v.scaleOf(head*size+s))
 			}
 		}
 	}
 	return keys, values
+}
+
+// page is the int8 codes of a page's head, in place, or unpacked from int4 into codes. An int4 page
+// has rows, of each of which the lower halves come first.
+func (h *kvHalf) page(codes []int8, head, size, d, rows int) []int8 {
+	at, n := head*size*d, size*d
+	if h.code == kvInt8 {
+		return h.codes[at : at+n]
+	}
+	unpackInt4(codes, h.packed[at/2:(at+n)/2], rows, n/2/rows)
+	return codes[:n]
+}
+
+// scaleOf is the scale of a position's codes.
+func (h *kvHalf) scaleOf(at int) float32 {
+	if h.code == kvInt8 {
+		return h.scale[at]
+	}
+	return fromBFloat16(h.scales[at])
 }
 
 // widenCodes is rowKernels.widenPairs for codes.

@@ -55,60 +55,102 @@ func (w *queryStack) attend(cols, lo, hi, first int) {
 
 const log2e = 1.442695040888963407359924681001892137
 
-// point sets the strip's keys and values to those of a block's pages, in place where a page holds
-// 16 positions or more, else gathered. next are the pages after them.
+// point sets the strip's keys and values to those of a block's pages: bfloat16 in place where a
+// page holds 16 positions or more, else gathered; codes widened. next are the pages after them.
 func (w *queryStack) point(pages, next []int32, cols int) {
 	l, s := w.a.layer, &w.strip
 	d, size := l.HeadDim, l.PageSize
-	if l.Format == KVBFloat16 && size >= stripRun {
+	s.kScale, s.vScale, s.kStride = nil, nil, 4*KVBlock
+	for j := range s.k {
+		s.k[j], s.v[j] = &w.k16[j*stripRun*2], &w.v16[j*stripRun*d]
+	}
+	inPlace := size >= stripRun
+	if l.k.code == kvBFloat16 && inPlace {
 		for j := range s.k {
 			// Beyond cols there may be no page; scores of any other are hidden.
 			i := min(j*stripRun/size, len(pages)-1)
-			head := (int(pages[i])*l.KVHeads + w.g) * size * d
-			s.k[j], s.v[j] = &l.k16[head+j*stripRun%size*2], &l.v16[head+j*stripRun%size*d]
+			s.k[j] = &l.k.words[(int(pages[i])*l.KVHeads+w.g)*size*d+j*stripRun%size*2]
 		}
 		s.kStride = 4 * size
+	} else {
+		w.gatherKeys(pages, next)
+	}
+	switch {
+	case l.v.code == kvBFloat16 && inPlace:
+		for j := range s.v {
+			i := min(j*stripRun/size, len(pages)-1)
+			s.v[j] = &l.v.words[(int(pages[i])*l.KVHeads+w.g)*size*d+j*stripRun%size*d]
+		}
 		if last := cols / stripRun; cols%2 != 0 {
 			// The partner of the last position has not been stored: whatever it is, it must not
 			// meet a weight of zero as a NaN.
 			i := last * stripRun / size
 			head := (int(pages[i])*l.KVHeads+w.g)*size*d + last*stripRun%size*d
 			n := (cols%stripRun + 1) * d
-			copy(w.v16, l.v16[head:head+n])
+			copy(w.v16, l.v.words[head:head+n])
 			clearSecond(w.v16[n-2*d : n])
 			s.v[last] = &w.v16[0]
 		}
-		return
+	default:
+		w.gatherValues(pages, next, cols)
 	}
+}
+
+// gatherKeys copies a block's keys to k16, codes widened and their scales beside.
+func (w *queryStack) gatherKeys(pages, next []int32) {
+	l := w.a.layer
+	d, size := l.HeadDim, l.PageSize
 	for i, page := range pages {
 		head, c := int(page)*l.KVHeads+w.g, i*size
-		at := head * size * d
-		if l.Format == KVBFloat16 {
-			copy(w.v16[c*d:], l.v16[at:at+size*d])
+		if l.k.code == kvBFloat16 {
+			at := head * size * d
 			for p := range d / 2 {
-				copy(w.k16[p*2*KVBlock+2*c:], l.k16[at+p*2*size:][:2*size])
+				copy(w.k16[p*2*KVBlock+2*c:], l.k.words[at+p*2*size:][:2*size])
 			}
 			continue
 		}
-		then := at
-		if i < len(next) {
-			then = (int(next[i])*l.KVHeads + w.g) * size * d
+		codes := l.k.page(w.codes, head, size, d, 1)
+		w.a.rk.unpackInt8(w.k16[2*c:], codes, w.then(&l.k, codes, next, i), d/2, 2*size, 2*KVBlock)
+		for j := range size {
+			w.kvScales[c+j] = l.k.scaleOf(head*size + j)
 		}
-		w.a.rk.unpackInt8(w.v16[c*d:], l.v8[at:at+size*d], l.v8[then:], 1, size*d, 0)
-		w.a.rk.unpackInt8(w.k16[2*c:], l.k8[at:at+size*d], l.k8[then:], d/2, 2*size, 2*KVBlock)
-		copy(w.kvScales[c:KVBlock], l.kScale[head*size:][:size])
-		copy(w.kvScales[KVBlock+c:], l.vScale[head*size:][:size])
+		w.strip.kScale = &w.kvScales[0]
 	}
-	if l.Format == KVInt8 {
-		clear(w.kvScales[KVBlock+cols:])
-		s.kScale, s.vScale = &w.kvScales[0], &w.kvScales[KVBlock]
-	} else if cols%2 != 0 {
-		clearSecond(w.v16[(cols-1)*d : (cols+1)*d])
+}
+
+// gatherValues is gatherKeys for values. Beyond cols nothing is left that could be a NaN.
+func (w *queryStack) gatherValues(pages, next []int32, cols int) {
+	l := w.a.layer
+	d, size := l.HeadDim, l.PageSize
+	for i, page := range pages {
+		head, c := int(page)*l.KVHeads+w.g, i*size
+		if l.v.code == kvBFloat16 {
+			copy(w.v16[c*d:], l.v.words[head*size*d:][:size*d])
+			continue
+		}
+		codes := l.v.page(w.codes, head, size, d, size/2)
+		w.a.rk.unpackInt8(w.v16[c*d:], codes, w.then(&l.v, codes, next, i), 1, size*d, 0)
+		for j := range size {
+			w.kvScales[KVBlock+c+j] = l.v.scaleOf(head*size + j)
+		}
 	}
-	for j := range s.k {
-		s.k[j], s.v[j] = &w.k16[j*stripRun*2], &w.v16[j*stripRun*d]
+	if l.v.code == kvBFloat16 {
+		if cols%2 != 0 {
+			clearSecond(w.v16[(cols-1)*d : (cols+1)*d])
+		}
+		return
 	}
-	s.kStride = 4 * KVBlock
+	clear(w.kvScales[KVBlock+cols:])
+	w.strip.vScale = &w.kvScales[KVBlock]
+}
+
+// then is the codes to fetch while those of page i are unpacked: of the page that comes a block
+// later, or the same again.
+func (w *queryStack) then(h *kvHalf, codes []int8, next []int32, i int) []int8 {
+	if l := w.a.layer; h.code == kvInt8 && i < len(next) {
+		return h.codes[(int(next[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim:]
+	}
+	return codes
 }
 
 // ahead lets the strip fetch the block's values and the keys of the pages after it, if they are
@@ -125,7 +167,7 @@ func (w *queryStack) ahead(pages []int32) {
 	}
 	for j := range s.kNext {
 		i := min(j*stripRun/l.PageSize, len(pages)-1)
-		s.kNext[j] = &l.k16[(int(pages[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim+j*stripRun%l.PageSize*2]
+		s.kNext[j] = &l.k.words[(int(pages[i])*l.KVHeads+w.g)*l.PageSize*l.HeadDim+j*stripRun%l.PageSize*2]
 	}
 	s.linesAhead = l.HeadDim / 2
 }

@@ -255,38 +255,57 @@ func pagedPrefix(r *rand.Rand, format KVFormat, k, v []float32, tokens, size, kv
 
 // poison fills all pages with NaN, the codes with the greatest.
 func (l *KVLayer) poison() {
-	for _, x := range [][]float32{l.k, l.v, l.kScale, l.vScale} {
-		for i := range x {
-			x[i] = float32(math.NaN())
+	for _, h := range []*kvHalf{&l.k, &l.v} {
+		for _, x := range [][]float32{h.floats, h.scale} {
+			for i := range x {
+				x[i] = float32(math.NaN())
+			}
 		}
-	}
-	for _, x := range [][]uint16{l.k16, l.v16} {
-		for i := range x {
-			x[i] = 0x7fc0
+		for _, x := range [][]uint16{h.words, h.scales} {
+			for i := range x {
+				x[i] = 0x7fc0
+			}
 		}
-	}
-	for _, x := range [][]int8{l.k8, l.v8} {
-		for i := range x {
-			x[i] = 127
+		for i := range h.codes {
+			h.codes[i] = 127
+		}
+		for i := range h.packed {
+			h.packed[i] = 255
 		}
 	}
 }
 
-// stored is what a cache of the format makes of keys or values [tokens, heads, dim].
-func stored(format KVFormat, x []float32, dim int) []float64 {
+// stored is what a cache makes of keys or values [tokens, heads, dim]. A rotation is undone in
+// float64, so that the reference knows nothing of it.
+func stored(kind kvKind, x []float32, dim int) []float64 {
 	y := make([]float64, len(x))
-	codes := make([]int8, dim)
+	codes, work := make([]int8, dim), make([]float32, dim)
+	spin, back := newHeadRotation[float32](dim), newHeadRotation[float64](dim)
 	for i := 0; i < len(x); i += dim {
-		scale := QuantizeRowInt8(codes, x[i:i+dim])
-		for j, v := range x[i : i+dim] {
-			switch format {
-			case KVFloat32:
-				y[i+j] = float64(v)
-			case KVBFloat16:
-				y[i+j] = float64(fromBFloat16(toBFloat16(v)))
-			case KVInt8:
-				y[i+j] = float64(codes[j]) * float64(scale)
+		head, to := slices.Clone(x[i:i+dim]), y[i:i+dim]
+		if kind.rotated {
+			spin.apply(head, work)
+		}
+		switch kind.code {
+		case kvFloat32:
+			copy(to, wide(head))
+		case kvBFloat16:
+			for j, v := range head {
+				to[j] = float64(fromBFloat16(toBFloat16(v)))
 			}
+		case kvInt8:
+			scale := QuantizeRowInt8(codes, head)
+			for j, c := range codes {
+				to[j] = float64(c) * float64(scale)
+			}
+		case kvInt4:
+			scale := fromBFloat16(quantizeRowInt4(codes, head))
+			for j, c := range codes {
+				to[j] = float64(c) * float64(scale)
+			}
+		}
+		if kind.rotated {
+			back.undo(to, make([]float64, dim))
 		}
 	}
 	return y
@@ -310,7 +329,7 @@ func TestAttentionPaged(t *testing.T) {
 		r := rand.New(rand.NewPCG(6, 1))
 		const tokens = 150
 		for _, s := range append(attentionShapes, struct{ heads, kvHeads, dim int }{14, 2, 64}, struct{ heads, kvHeads, dim int }{3, 1, 128}, struct{ heads, kvHeads, dim int }{10, 2, 48}) {
-			for format := range KVFormat(3) {
+			for _, format := range testedKV() {
 				if format.Check(KVBlock, s.dim) != nil {
 					continue
 				}
@@ -320,7 +339,7 @@ func TestAttentionPaged(t *testing.T) {
 				l, segment := pagedPrefix(r, format, k.x, v, tokens, KVBlock, s.kvHeads, s.dim)
 				AttentionPaged(want.x, q.x, l, []KVSegment{segment}, s.heads)
 				want.check(t, "AttentionPaged")
-				reference, _, _ := attention64{tokens, s.heads, s.kvHeads, s.dim}.forward(wide(q.x), stored(format, k.x, s.dim), stored(format, v, s.dim))
+				reference, _, _ := attention64{tokens, s.heads, s.kvHeads, s.dim}.forward(wide(q.x), stored(kvFormats[format].k, k.x, s.dim), stored(kvFormats[format].v, v, s.dim))
 				near(t, fmt.Sprintf("AttentionPaged %+v %v", s, format), want.x, reference, 1, pagedTolerance(format, s.dim))
 
 				for _, size := range []int{1, 4, 16, 64} {
@@ -370,7 +389,7 @@ func TestAttentionMakesNoGarbage(t *testing.T) {
 	out, lse, starts := make([]float32, len(q)), make([]float32, tokens*heads), []int{0, 50, tokens}
 	dq, dk, dv := make([]float32, len(q)), make([]float32, len(k)), make([]float32, len(k))
 	for _, threads := range []int{1, 2} {
-		for format := range KVFormat(3) {
+		for _, format := range testedKV() {
 			restore := parallel.SetThreads(threads)
 			l, s := pagedPrefix(r, format, k, v, tokens, 16, kvHeads, dim)
 			segments := []KVSegment{s}

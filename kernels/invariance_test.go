@@ -166,7 +166,7 @@ func packedAndAlone(t *testing.T, precision Precision) {
 func TestAttentionPagedIsInvariant(t *testing.T) {
 	eachRowKernels(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(9, 1))
-		for format := range KVFormat(3) {
+		for _, format := range testedKV() {
 			for _, c := range []struct{ size, group, kvHeads, dim, sequences, longest, rows int }{
 				{16, 7, 2, 64, 8, 400, 1}, {16, 1, 3, 32, 24, 300, 1}, {16, 2, 2, 16, 9, 300, 20}, {64, 3, 1, 128, 5, 400, 70},
 				{4, 5, 2, 16, 12, 200, 9}, {2, 70, 1, 16, 4, 200, 3}, {32, 2, 1, 24, 12, 260, 4},
@@ -182,7 +182,7 @@ func FuzzAttentionPagedIsInvariant(f *testing.F) {
 	f.Add(uint64(2), uint8(2), uint8(1), uint8(1), uint8(1), uint8(3), uint8(12), uint16(130), uint8(70))
 	f.Add(uint64(3), uint8(1), uint8(0), uint8(3), uint8(2), uint8(1), uint8(3), uint16(90), uint8(9))
 	f.Fuzz(func(t *testing.T, seed uint64, format, size, group, kvHeads, dim, sequences uint8, longest uint16, rows uint8) {
-		kv, pages, d := KVFormat(format%3), 1<<(size%7), 8*(1+int(dim)%16)
+		kv, pages, d := KVFormats()[int(format)%len(KVFormats())], 1<<(size%7), 8*(1+int(dim)%16)
 		if kv.Check(pages, d) != nil {
 			t.Skip()
 		}

@@ -3,57 +3,9 @@ package kernels
 import (
 	"fmt"
 
-	"slimlab/internal/nearest"
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
-
-// KVFormat is how a cache keeps keys and values. The zero value is the one to serve with.
-type KVFormat int
-
-const (
-	KVBFloat16 KVFormat = iota // rounded to bfloat16, to nearest even
-	KVFloat32                  // as they were computed
-	KVInt8                     // symmetric int8, a float32 scale for each position and KV head
-)
-
-func (f KVFormat) String() string {
-	if f < 0 || int(f) >= len(kvFormats) {
-		return fmt.Sprintf("KVFormat(%d)", int(f))
-	}
-	return kvFormats[f]
-}
-
-var kvFormats = []string{"bfloat16", "float32", "int8"}
-
-// ParseKVFormat returns the format of that name: bfloat16, float32 or int8.
-func ParseKVFormat(name string) (KVFormat, error) {
-	for i, n := range kvFormats {
-		if n == name {
-			return KVFormat(i), nil
-		}
-	}
-	return 0, nearest.Unknown("kernels: KV format", name, kvFormats)
-}
-
-// Check reports why pages of pageSize positions with heads of headDim cannot be kept in format f:
-// PageSize has to divide KVBlock, and the formats below float32, which interleave pairs, need an
-// even page size and head dim.
-func (f KVFormat) Check(pageSize, headDim int) error {
-	switch {
-	case f < 0 || int(f) >= len(kvFormats):
-		return fmt.Errorf("KV format %d is unknown", int(f))
-	case pageSize < 1 || KVBlock%pageSize != 0:
-		return fmt.Errorf("page size is %d, expected a divisor of %d", pageSize, KVBlock)
-	case headDim < 1:
-		return fmt.Errorf("head dim is %d, expected at least 1", headDim)
-	case f != KVFloat32 && pageSize%2 != 0:
-		return fmt.Errorf("page size is %d, %v interleaves pairs of positions and needs an even one", pageSize, f)
-	case f != KVFloat32 && headDim%2 != 0:
-		return fmt.Errorf("head dim is %d, %v interleaves pairs of dimensions and needs an even one", headDim, f)
-	}
-	return nil
-}
 
 // KVLayer is the memory of one layer's paged cache. A page holds PageSize positions of all KV
 // heads, one head after the other:
@@ -63,44 +15,74 @@ func (f KVFormat) Check(pageSize, headDim int) error {
 //	bfloat16  K [headDim/2, PageSize, 2] and V [PageSize/2, headDim, 2]: the pairs that their
 //	          products add up are adjacent
 //	int8      K and V as in bfloat16, and a scale each for each position
+//	int4      as int8 of a head of headDim/2: a byte has dimension i of a position in its lower
+//	          half and i + headDim/2 in its upper one, both plus 8, so that no two positions share
+//	          a byte, which segments write at one time
 //
-// Whole pages may be copied; StoreKV writes single positions.
+// K and V may have different formats. Whole pages may be copied; StoreKV writes single positions.
 type KVLayer struct {
 	Format           KVFormat
 	Pages, PageSize  int
 	KVHeads, HeadDim int
 
-	k, v           []float32
-	k16, v16       []uint16
-	k8, v8         []int8
-	kScale, vScale []float32 // [Pages, KVHeads, PageSize]
+	k, v     kvHalf
+	rotation *headRotation[float32] // nil where neither half is rotated
+}
+
+// kvHalf is the keys or the values of a layer. Of the slices only those of its code are there.
+type kvHalf struct {
+	kvKind
+	floats []float32
+	words  []uint16
+	codes  []int8
+	packed []uint8   // two int4 codes each
+	scale  []float32 // [Pages, KVHeads, PageSize], of int8
+	scales []uint16  // the same of int4, in bfloat16
 }
 
 // NewKVLayer allocates pages. It panics with what format.Check reports.
 func NewKVLayer(format KVFormat, pages, pageSize, kvHeads, headDim int) *KVLayer {
+	l := new(KVLayer)
+	l.reshape("NewKVLayer", format, pages, pageSize, kvHeads, headDim)
+	return l
+}
+
+// reshape makes pages of arbitrary content, in memory that l has where it is enough.
+func (l *KVLayer) reshape(what string, format KVFormat, pages, pageSize, kvHeads, headDim int) {
 	if err := format.Check(pageSize, headDim); err != nil {
-		panic("kernels: NewKVLayer: " + err.Error())
+		panic(fmt.Sprintf("kernels: %s: %v", what, err))
 	}
 	if pages < 1 || kvHeads < 1 {
-		panic(fmt.Sprintf("kernels: NewKVLayer of %d pages and %d KV heads", pages, kvHeads))
+		panic(fmt.Sprintf("kernels: %s of %d pages and %d KV heads", what, pages, kvHeads))
 	}
-	l := &KVLayer{Format: format, Pages: pages, PageSize: pageSize, KVHeads: kvHeads, HeadDim: headDim}
-	n := pages * kvHeads * pageSize
-	switch format {
-	case KVFloat32:
-		l.k, l.v = memory.Aligned[float32](n*headDim), memory.Aligned[float32](n*headDim)
-	case KVBFloat16:
-		l.k16, l.v16 = memory.Aligned[uint16](n*headDim), memory.Aligned[uint16](n*headDim)
-	case KVInt8:
-		l.k8, l.v8 = memory.Aligned[int8](n*headDim), memory.Aligned[int8](n*headDim)
-		l.kScale, l.vScale = memory.Aligned[float32](n), memory.Aligned[float32](n)
+	kinds := kvFormats[format]
+	if kinds.k.rotated || kinds.v.rotated {
+		if l.rotation == nil || len(l.rotation.signs) != headDim {
+			l.rotation = newHeadRotation[float32](headDim)
+		}
 	}
-	return l
+	l.Format, l.Pages, l.PageSize, l.KVHeads, l.HeadDim = format, pages, pageSize, kvHeads, headDim
+	l.k.reshape(kinds.k, pages*kvHeads*pageSize, headDim)
+	l.v.reshape(kinds.v, pages*kvHeads*pageSize, headDim)
+}
+
+func (h *kvHalf) reshape(kind kvKind, n, headDim int) {
+	h.kvKind = kind
+	switch h.code {
+	case kvFloat32:
+		h.floats = memory.Grown(h.floats, n*headDim)
+	case kvBFloat16:
+		h.words = memory.Grown(h.words, n*headDim)
+	case kvInt8:
+		h.codes, h.scale = memory.Grown(h.codes, n*headDim), memory.Grown(h.scale, n)
+	case kvInt4:
+		h.packed, h.scales = memory.Grown(h.packed, n*headDim/2), memory.Grown(h.scales, n)
+	}
 }
 
 // Bytes is the memory that the layer's pages take.
 func (l *KVLayer) Bytes() int64 {
-	return 4*int64(len(l.k)+len(l.v)+len(l.kScale)+len(l.vScale)) + 2*int64(len(l.k16)+len(l.v16)) + int64(len(l.k8)+len(l.v8))
+	return int64(l.Pages) * int64(l.PageSize) * int64(l.Format.PositionBytes(l.KVHeads, l.HeadDim))
 }
 
 // KVSegment is a run of new rows of one sequence: rows Row … Row+Rows-1 of the call's buffers are
@@ -169,97 +151,136 @@ var freeStores = memory.NewFreeList(16, func() *kvStore {
 	return s
 })
 
-var freeCodes = memory.NewFreeList(16, func() *[]int8 { return new([]int8) })
+// kvBuffers is what a run needs to round one head.
+type kvBuffers struct {
+	words []uint16  // rows of a block
+	codes []int8    // of a position
+	head  []float32 // a rotated one, and work of its rotation
+}
+
+var freeKVBuffers = memory.NewFreeList(16, func() *kvBuffers { return new(kvBuffers) })
 
 // store writes one run, page by page.
 func (s *kvStore) store(i int) {
 	l, run := s.layer, s.runs[i]
 	seg := &s.segments[run.segment]
+	b := freeKVBuffers.Get()
+	b.codes, b.head = memory.Grown(b.codes, l.HeadDim), memory.Grown(b.head, 2*l.HeadDim)
 	for r := run.row; r < run.row+run.rows; {
 		position := seg.Start + r
 		slot := position % l.PageSize
 		n := min(run.row+run.rows-r, l.PageSize-slot)
 		for g := range l.KVHeads {
 			from, head := ((seg.Row+r)*l.KVHeads+g)*l.HeadDim, int(seg.Table[position/l.PageSize])*l.KVHeads+g
-			switch l.Format {
-			case KVFloat32:
-				l.storeFloat32(head, slot, n, s.k[from:], s.v[from:])
-			case KVBFloat16:
-				l.storeBFloat16(head, slot, n, s.k[from:], s.v[from:])
-			case KVInt8:
-				l.storeInt8(head, slot, n, s.k[from:], s.v[from:])
-			}
+			l.storeKeys(b, head, slot, n, s.k[from:])
+			l.storeValues(b, head, slot, n, s.v[from:])
 		}
 		r += n
 	}
+	freeKVBuffers.Put(b)
 }
 
-// storeFloat32 writes n rows of one head, KVHeads·HeadDim apart in k and v, to slots slot … of a
-// page's head.
-func (l *KVLayer) storeFloat32(head, slot, n int, k, v []float32) {
-	d, size := l.HeadDim, l.PageSize
-	at, stride := head*size*d, l.KVHeads*d
-	for r := range n {
-		copy(l.v[at+(slot+r)*d:][:d], v[r*stride:])
-	}
-	active.Load().rows.transpose(l.k[at+slot:at+size*d], k, n, d, size, stride)
-}
-
-func (l *KVLayer) storeBFloat16(head, slot, n int, k, v []float32) {
+// storeKeys writes n rows of one head, KVHeads·HeadDim apart in k, to slots slot … of a page's
+// head.
+func (l *KVLayer) storeKeys(b *kvBuffers, head, slot, n int, k []float32) {
 	d, size, rk := l.HeadDim, l.PageSize, &active.Load().rows
 	at, stride := head*size*d, l.KVHeads*d
-	keys, values := l.k16[at:at+size*d], l.v16[at:at+size*d]
-	if rk.attend == nil || d%16 != 0 {
-		for r := range n {
-			storePairs(keys, values, slot+r, size, k[r*stride:][:d], v[r*stride:][:d], toBFloat16)
+	switch l.k.code {
+	case kvFloat32:
+		rk.transpose(l.k.floats[at+slot:at+size*d], k, n, d, size, stride)
+	case kvBFloat16:
+		page := l.k.words[at : at+size*d]
+		if rk.attend == nil || d%16 != 0 {
+			for r := range n {
+				for i, x := range k[r*stride:][:d] {
+					page[i/2*2*size+2*(slot+r)+i%2] = toBFloat16(x)
+				}
+			}
+			return
 		}
-		return
+		b.words = memory.Grown(b.words, KVBlock*d)
+		rk.roundRows(b.words, k, n, d, stride)
+		transposePairs(rk, page[2*slot:], b.words, n, d/2, size)
+	case kvInt8:
+		for r := range n {
+			l.k.scale[head*size+slot+r] = QuantizeRowInt8(b.codes, l.rotated(b, l.k.rotated, k[r*stride:][:d]))
+			storeKeyPairs(l.k.codes[at:at+size*d], slot+r, size, b.codes[:d])
+		}
+	case kvInt4:
+		for r := range n {
+			l.k.scales[head*size+slot+r] = quantizeRowInt4(b.codes, l.rotated(b, l.k.rotated, k[r*stride:][:d]))
+			storeKeyPairs(l.k.packed[at/2:(at+size*d)/2], slot+r, size, packInt4(b.codes[:d]))
+		}
 	}
-	buffer := freeRounded.Get()
-	defer freeRounded.Put(buffer)
-	*buffer = memory.Grown(*buffer, KVBlock*d)
-	rounded := *buffer
-	rk.roundRows(rounded, k, n, d, stride)
-	transposePairs(rk, keys[2*slot:], rounded, n, d/2, size)
-	// Whole pairs of positions at once, and one at an end whose partner is not among the rows.
-	first := slot % 2
-	if pairs := (n - first) / 2; pairs > 0 {
-		rk.interleave(values[(slot+first)*d:], v[first*stride:], pairs, d, stride)
-	}
-	for _, r := range [...]int{0, n - 1} {
-		if at := slot + r; r == 0 && first == 1 || r == n-1 && at%2 == 0 {
-			rk.roundRows(rounded, v[r*stride:], 1, d, d)
-			for i, x := range rounded[:d] {
-				values[at/2*2*d+2*i+at%2] = x
+}
+
+// storeValues is storeKeys for values.
+func (l *KVLayer) storeValues(b *kvBuffers, head, slot, n int, v []float32) {
+	d, size, rk := l.HeadDim, l.PageSize, &active.Load().rows
+	at, stride := head*size*d, l.KVHeads*d
+	switch l.v.code {
+	case kvFloat32:
+		for r := range n {
+			copy(l.v.floats[at+(slot+r)*d:][:d], v[r*stride:])
+		}
+	case kvBFloat16:
+		page := l.v.words[at : at+size*d]
+		if rk.attend == nil || d%16 != 0 {
+			for r := range n {
+				for i, x := range v[r*stride:][:d] {
+					page[(slot+r)/2*2*d+2*i+(slot+r)%2] = toBFloat16(x)
+				}
+			}
+			return
+		}
+		b.words = memory.Grown(b.words, KVBlock*d)
+		// Whole pairs of positions at once, and one at an end whose partner is not among the rows.
+		first := slot % 2
+		if pairs := (n - first) / 2; pairs > 0 {
+			rk.interleave(page[(slot+first)*d:], v[first*stride:], pairs, d, stride)
+		}
+		for _, r := range [...]int{0, n - 1} {
+			if at := slot + r; r == 0 && first == 1 || r == n-1 && at%2 == 0 {
+				rk.roundRows(b.words, v[r*stride:], 1, d, d)
+				storeValuePairs(page, at, b.words[:d])
 			}
 		}
+	case kvInt8:
+		for r := range n {
+			l.v.scale[head*size+slot+r] = QuantizeRowInt8(b.codes, l.rotated(b, l.v.rotated, v[r*stride:][:d]))
+			storeValuePairs(l.v.codes[at:at+size*d], slot+r, b.codes[:d])
+		}
+	case kvInt4:
+		for r := range n {
+			l.v.scales[head*size+slot+r] = quantizeRowInt4(b.codes, l.rotated(b, l.v.rotated, v[r*stride:][:d]))
+			storeValuePairs(l.v.packed[at/2:(at+size*d)/2], slot+r, packInt4(b.codes[:d]))
+		}
 	}
 }
 
-var freeRounded = memory.NewFreeList(16, func() *[]uint16 { return new([]uint16) })
-
-func (l *KVLayer) storeInt8(head, slot, n int, k, v []float32) {
-	d, size := l.HeadDim, l.PageSize
-	at, stride := head*size*d, l.KVHeads*d
-	buffer := freeCodes.Get()
-	defer freeCodes.Put(buffer)
-	*buffer = memory.Grown(*buffer, 2*d)
-	keys, values := (*buffer)[:d], (*buffer)[d:]
-	for r := range n {
-		l.kScale[head*size+slot+r] = QuantizeRowInt8(keys, k[r*stride:][:d])
-		l.vScale[head*size+slot+r] = QuantizeRowInt8(values, v[r*stride:][:d])
-		storePairs(l.k8[at:at+size*d], l.v8[at:at+size*d], slot+r, size, keys, values, func(c int8) int8 { return c })
+// rotated is a head as it is kept: x itself, or in memory of b, rotated.
+func (l *KVLayer) rotated(b *kvBuffers, is bool, x []float32) []float32 {
+	if !is {
+		return x
 	}
+	head := b.head[:len(x)]
+	copy(head, x)
+	l.rotation.apply(head, b.head[len(x):])
+	return head
 }
 
-// storePairs writes one position of a head into K [len(k)/2, size, 2] and V [size/2, len(k), 2].
-func storePairs[T, U any](keys, values []T, slot, size int, k, v []U, as func(U) T) {
+// storeKeyPairs writes one position of a head into K [len(k)/2, size, 2].
+func storeKeyPairs[T any](keys []T, slot, size int, k []T) {
 	for i := 0; i < len(k); i += 2 {
 		pair := keys[i*size+2*slot:][:2]
-		pair[0], pair[1] = as(k[i]), as(k[i+1])
+		pair[0], pair[1] = k[i], k[i+1]
 	}
+}
+
+// storeValuePairs writes one position of a head into V [size/2, len(v), 2].
+func storeValuePairs[T any](values []T, slot int, v []T) {
 	row := values[slot/2*2*len(v):][:2*len(v)]
 	for i, x := range v {
-		row[2*i+slot%2] = as(x)
+		row[2*i+slot%2] = x
 	}
 }

@@ -66,7 +66,7 @@ func TestExtendIsInvariant(t *testing.T) {
 
 func extendIsInvariant(t *testing.T, c Config) {
 	everyImplementation(t, func(t *testing.T) {
-		for format := range kernels.KVFormat(3) {
+		for _, format := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4} {
 			rng := rand.New(rand.NewPCG(4, 4))
 			m := random(t, c, 2)
 			sequences := [][]int32{randomTokens(rng, 150, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 65, m.Vocab), randomTokens(rng, 64, m.Vocab)}
@@ -82,6 +82,9 @@ func extendIsInvariant(t *testing.T, c Config) {
 				}
 				all = slices.Clone(all)
 				want = append(want, all)
+				if cached, err := m.WithKV(format); err != nil || !slices.Equal(all, cached.Forward(pack(s), nil)) {
+					t.Errorf("%v: Extend and Forward of the model with that cache differ over %d tokens, %v", format, len(s), err)
+				}
 				if format == kernels.KVFloat32 && !near(all, m.Forward(pack(s), nil), 1e-4) {
 					t.Errorf("Extend and Forward differ over %d tokens", len(s))
 				}
@@ -242,10 +245,19 @@ func TestKVPool(t *testing.T) {
 	if want := int64(4 * 2 * 5 * 16 * 16 * (2 + 1 + 3)); pool.Bytes() != want {
 		t.Errorf("pool takes %d bytes, expected %d", pool.Bytes(), want)
 	}
+	for _, f := range kernels.KVFormats() {
+		pool, err := NewKVPool(c, f, 5, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := int64(5 * 16 * f.PositionBytes(2+1+3, 16)); pool.Bytes() != want || PositionBytes(c, f) != want/(5*16) {
+			t.Errorf("%v: pool takes %d bytes, a position %d, expected %d in all", f, pool.Bytes(), PositionBytes(c, f), want)
+		}
+	}
 	for _, bad := range []struct {
 		format      kernels.KVFormat
 		pages, size int
-	}{{kernels.KVFloat32, 0, 16}, {kernels.KVFloat32, 5, 0}, {kernels.KVFloat32, 5, 48}, {kernels.KVFloat32, 5, 128}, {kernels.KVBFloat16, 5, 1}, {kernels.KVInt8, 5, 1}, {7, 5, 16}} {
+	}{{kernels.KVFloat32, 0, 16}, {kernels.KVFloat32, 5, 0}, {kernels.KVFloat32, 5, 48}, {kernels.KVFloat32, 5, 128}, {kernels.KVBFloat16, 5, 1}, {kernels.KVInt8, 5, 1}, {kernels.KVInt4, 5, 1}, {99, 5, 16}, {-1, 5, 16}} {
 		if _, err := NewKVPool(c, bad.format, bad.pages, bad.size); err == nil {
 			t.Errorf("a pool of %d pages of %d in %v was made", bad.pages, bad.size, bad.format)
 		}

@@ -123,7 +123,12 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	kernels.Rope(q, w.positions, c.Heads, table)
 	kernels.Rope(k, w.positions, c.KVHeads, table)
 	heads := sized(&w.heads, rows*width)
-	kernels.Attention{Q: q, K: k, V: v, Starts: b.Starts, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: m.HeadDim, Precision: m.attention}.Forward(heads, nil)
+	attention := kernels.Attention{Q: q, K: k, V: v, Starts: b.Starts, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: m.HeadDim, Precision: m.attention}
+	if m.cached {
+		attention.ForwardCached(m.kv, heads)
+	} else {
+		attention.Forward(heads, nil)
+	}
 	if tap != nil && !tap(layer, SiteO, heads, rows, width) {
 		return
 	}

@@ -24,6 +24,8 @@ type Model struct {
 
 	// precision of Attention's products: with weights in bfloat16 they are rounded too
 	attention   kernels.Precision
+	kv          kernels.KVFormat // of keys and values that Attention reads, where cached
+	cached      bool
 	arena       []float32  // the memory of the float32 tensors
 	workspace   sync.Pool  // of *workspace: buffers of Attention and MLP
 	rotaryMutex sync.Mutex // held while rotary grows

@@ -14,8 +14,7 @@ type KVPool struct {
 	layers []*kernels.KVLayer
 }
 
-// NewKVPool allocates pages for a model of shape c. pageSize divides kernels.KVBlock; the formats
-// below float32 need an even one.
+// NewKVPool allocates pages for a model of shape c; format.Check says what fits.
 func NewKVPool(c Config, format kernels.KVFormat, pages, pageSize int) (*KVPool, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -31,6 +30,14 @@ func NewKVPool(c Config, format kernels.KVFormat, pages, pageSize int) (*KVPool,
 		p.layers = append(p.layers, kernels.NewKVLayer(format, pages, pageSize, l.KVHeads, c.HeadDim))
 	}
 	return p, nil
+}
+
+// PositionBytes is what the keys and values of a position take in all layers of a model of shape c.
+func PositionBytes(c Config, format kernels.KVFormat) (n int64) {
+	for _, l := range c.Layers {
+		n += int64(format.PositionBytes(l.KVHeads, c.HeadDim))
+	}
+	return n
 }
 
 // Bytes is the memory that the pool takes.

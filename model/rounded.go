@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+
 	"slimlab/kernels"
 	"slimlab/model/weight"
 )
@@ -11,6 +13,7 @@ import (
 func (m *Model) InBFloat16() *Model {
 	c := shell(m.Config)
 	c.FinalNorm, c.Embedding, c.Head, c.attention = m.FinalNorm, m.Embedding, m.Head, kernels.BFloat16
+	c.kv, c.cached = m.kv, m.cached
 	copy(c.Blocks, m.Blocks)
 	for _, l := range c.Linears() {
 		l.Weight = rounded(l.Weight)
@@ -23,6 +26,25 @@ func (m *Model) InBFloat16() *Model {
 	}
 	return c
 }
+
+// WithKV returns a model for inference that shares the weights of m and attends to keys and values
+// as a KV cache of that format keeps them: Forward has the bits of an Extender over such a pool,
+// and an executor of serve/host has such a cache where its options name none. m must not change
+// while the other is used.
+func (m *Model) WithKV(format kernels.KVFormat) (*Model, error) {
+	if err := format.Check(kernels.KVBlock, m.HeadDim); err != nil {
+		return nil, fmt.Errorf("model: KV cache: %w", err)
+	}
+	c := shell(m.Config)
+	copy(c.Blocks, m.Blocks)
+	c.FinalNorm, c.Embedding, c.Head, c.attention = m.FinalNorm, m.Embedding, m.Head, m.attention
+	c.kv, c.cached = format, true
+	return c, nil
+}
+
+// KV is the format of the KV cache that the model was made for by WithKV, else the one to serve
+// with.
+func (m *Model) KV() kernels.KVFormat { return m.kv }
 
 func rounded(w weight.Weight) weight.Weight {
 	d, ok := w.(*weight.Dense)

@@ -3,6 +3,7 @@ package model
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/internal/half"
@@ -66,5 +67,27 @@ func TestInBFloat16(t *testing.T) {
 				t.Errorf("a clone takes %d bytes, %v", c.Bytes(), c.Check())
 			}
 		})
+	}
+}
+
+// TestKVStaysInBFloat16: a model in bfloat16 attends to the cache that the one before it was made
+// for; heads that the format cannot keep are an error.
+func TestKVStaysInBFloat16(t *testing.T) {
+	m := random(t, medium(), 5)
+	cached, err := m.WithKV(kernels.KVInt4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.KV() != kernels.KVBFloat16 || cached.KV() != kernels.KVInt4 || cached.InBFloat16().KV() != kernels.KVInt4 {
+		t.Errorf("models have caches of %v, %v and %v", m.KV(), cached.KV(), cached.InBFloat16().KV())
+	}
+	tokens := randomTokens(rand.New(rand.NewPCG(6, 6)), 90, m.Vocab)
+	if a, b := m.InBFloat16().Forward(pack(tokens), nil), cached.InBFloat16().Forward(pack(tokens), nil); slices.Equal(a, b) {
+		t.Error("Forward in bfloat16 does not read the cache")
+	}
+	c := medium()
+	c.HeadDim = 6
+	if _, err := random(t, c, 5).WithKV(kernels.KVInt4); err == nil || !strings.Contains(err.Error(), "head dim is 6") {
+		t.Errorf("int4 of heads of 6: %v", err)
 	}
 }

@@ -66,7 +66,7 @@ func run(t *testing.T, m *model.Model, format kernels.KVFormat, pageSize, chunk 
 // bits alone and among others, whole and in chunks, in pages of any size, on any number of threads.
 func TestBitsDoNotDependOnTheStep(t *testing.T) {
 	for name, m := range inEveryFormat(t) {
-		for _, format := range []kernels.KVFormat{kernels.KVFloat32, kernels.KVBFloat16, kernels.KVInt8} {
+		for _, format := range []kernels.KVFormat{kernels.KVFloat32, kernels.KVBFloat16, kernels.KVInt8, kernels.KVInt4} {
 			t.Run(fmt.Sprintf("%s/%v", name, format), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(7, 7))
 				var sequences [][]int32

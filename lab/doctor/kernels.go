@@ -152,9 +152,10 @@ func (s sizes) attentionCases(g *generator) []kernelCase {
 	return cases
 }
 
-var cacheFormats = []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8}
+// cacheFormats are those whose attention is measured alone.
+var cacheFormats = []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4}
 
-// cacheArithmetic is the Loop that limits attention over a cache: 8 bits are widened to bfloat16.
+// cacheArithmetic is the Loop that limits attention over a cache: codes are widened to bfloat16.
 func cacheArithmetic(f kernels.KVFormat) string {
 	if f == kernels.KVFloat32 {
 		return "float32"

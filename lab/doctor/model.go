@@ -33,9 +33,9 @@ const (
 
 // CacheFormats lists the names of the formats that ExamineModel keeps keys and values in.
 func CacheFormats() []string {
-	names := make([]string, len(cacheFormats))
-	for i, f := range cacheFormats {
-		names[i] = f.String()
+	var names []string
+	for _, f := range kernels.KVFormats() {
+		names = append(names, f.String())
 	}
 	return names
 }

@@ -21,7 +21,7 @@ import (
 
 // Options shape an executor. Zero values mean the defaults.
 type Options struct {
-	KV       kernels.KVFormat // of the KV cache; bfloat16
+	KV       kernels.KVFormat // of the KV cache; that of the model's KV, which is bfloat16 unless it says otherwise
 	PageSize int              // tokens of a page; a divisor of kernels.KVBlock; 16
 	Pages    int              // of the KV cache; room for 32768 tokens
 }
@@ -59,6 +59,9 @@ func New(m *model.Model, o Options) (*Executor, error) {
 	}
 	if o.Pages == 0 {
 		o.Pages = 32768 / max(1, o.PageSize)
+	}
+	if o.KV == 0 {
+		o.KV = m.KV()
 	}
 	pool, err := model.NewKVPool(m.Config, o.KV, o.Pages, o.PageSize)
 	if err != nil {

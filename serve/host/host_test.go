@@ -113,7 +113,7 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		"three at once":  {engine: serve.Options{PrefixCache: true, Running: 3}},
 		"pressure alone": {host: Options{PageSize: 4, Pages: 27}},
 	}
-	for format := range kernels.KVFormat(3) {
+	for _, format := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4} {
 		var want []answerOf
 		for i := range rs {
 			want = append(want, answers(t, m, Options{KV: format}, serve.Options{}, rs[i:i+1])...)
@@ -226,7 +226,7 @@ func TestLogP(t *testing.T) {
 func TestScoresAreLogits(t *testing.T) {
 	m := tinyModel(t)
 	ps := prompts(rand.New(rand.NewPCG(4, 4)), 6)
-	for format, tolerance := range map[kernels.KVFormat]float64{kernels.KVFloat32: 1e-4, kernels.KVBFloat16: 0.01, kernels.KVInt8: 0.02} {
+	for format, tolerance := range map[kernels.KVFormat]float64{kernels.KVFloat32: 1e-4, kernels.KVBFloat16: 0.01, kernels.KVInt8: 0.02, kernels.KVK16V4: 0.2, kernels.KVInt4: 0.3} {
 		e, err := NewEngine(m, Options{KV: format}, serve.Defaults())
 		if err != nil {
 			t.Fatal(err)
