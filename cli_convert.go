@@ -176,7 +176,7 @@ func (f *gatheringFlags) set(g *convert.Gathering, p *program) error {
 }
 
 func (p *program) quantizeCommand() *cobra.Command {
-	var scheme string
+	var scheme, smooth, rotate string
 	var gathering gatheringFlags
 	var q convert.Quantization
 	cmd := p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
@@ -186,13 +186,15 @@ func (p *program) quantizeCommand() *cobra.Command {
 			if q.Scheme, err = convert.ParseScheme(scheme); err != nil {
 				return nil, err
 			}
-			if err := gathering.set(&q.Gathering, p); err != nil {
+			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate)); err != nil {
 				return nil, err
 			}
 			return convert.Quantize(ctx, from, to, q, o)
 		})
 	addCalibration(cmd, &q.Calibration)
 	addGathering(cmd, &gathering, &q.Refine)
+	cmd.Flags().StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
+	cmd.Flags().StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")
 	cmd.Flags().StringVar(&scheme, "scheme", "", "quantization scheme: "+strings.Join(convert.Schemes(), ", ")+"; 4-bit schemes take a suffix for the group size, such as -g64")
 	cmd.Flags().Float64Var(&q.Damping, "damping", 0, "GPTQ damping as a fraction of the mean Hessian diagonal (default 0.01)")
 	_ = cmd.MarkFlagRequired("scheme")

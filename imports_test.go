@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"lab/starter":           {},
 	"lab/task":              {"lab", "lab/datafile", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "serve", "serve/host", "model", "model/*", "kernels"},
-	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "quant", "model", "model/*", "kernels"},
+	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "quant", "quant/transform", "model", "model/*", "kernels"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/calibrate/statistics", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},
 	"lab/sensitivity":       {"kd", "pruning", "quant", "model", "model/calibrate", "kernels"},

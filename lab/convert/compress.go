@@ -11,6 +11,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
+	"slimlab/quant/transform"
 )
 
 // compression is what Prune and Quantize do to the layers of a checkpoint on their way to a new
@@ -25,6 +26,10 @@ type compression interface {
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
 	plan(c model.Config) (model.Config, checkpoint.Storage, error)
+	// rotated is how the model is turned on its way, nil for not; plan has drawn it.
+	rotated() *transform.Rotation
+	// looks reports whether a pass over all layers of the model as it was comes first.
+	looks() bool
 	// compress compresses the layers of the stream and adds its report to r.
 	compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error
 }
@@ -64,9 +69,12 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	needs := estimate(source.Config(), *calibration)
 	if calibration.given() {
-		needs.gather(source.Config(), gathering, c.reads)
+		most := *gathering
+		most.Parallel = most.Parallel || c.looks()
+		needs.gather(source.Config(), &most, c.reads)
 	}
 	o.Begin(needs, engines.CheckShape(shape, scheme))
+	o.rotation = c.rotated()
 	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err

@@ -151,6 +151,12 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 		"w4a16-asym": quantize("w4a16-asym-gptq-g16", true),
 		"w4a8":       quantize("w4a8-rtn-g16", true),
 		"fp8":        quantize("fp8", false),
+		"smooth": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			return Quantize(ctx, from, to, transformed(t, "w8a8", "auto", "none", text), o)
+		},
+		"awq, rotate": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			return Quantize(ctx, from, to, transformed(t, "w4a16-gptq-g32", "awq", "residual", text), o)
+		},
 		"refined": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			q := Quantization{Scheme: scheme("w4a16-gptq-g32"), Calibration: calibration(text), Gathering: Gathering{Target: 0.5}, Refine: Refining{Steps: 8}}
 			return Quantize(ctx, from, to, q, o)

@@ -8,6 +8,7 @@ import (
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
+	"slimlab/quant/transform"
 )
 
 // Opener opens what a MODEL names.
@@ -31,6 +32,7 @@ type Options struct {
 	// folders of LoRA adapters that Import merges into the model, in this order
 	Adapters []string
 	merging  *merging // of Adapters, opened
+	rotation *transform.Rotation
 	// called after each step, with the number of steps done, that of all, and what the last one
 	// was; may be nil
 	Progress func(done, total int, text string)

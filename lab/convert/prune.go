@@ -15,6 +15,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
+	"slimlab/quant/transform"
 )
 
 // Pruning is what Prune removes and how. Cuts and what else depends on the model is set by Prune.
@@ -109,6 +110,10 @@ func (p *Pruning) check() error {
 func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
 
 func (p *Pruning) calibration() *Calibration { return &p.Calibration }
+
+func (p *Pruning) rotated() *transform.Rotation { return nil }
+
+func (p *Pruning) looks() bool { return false }
 
 func (p *Pruning) gathering() *Gathering { return &p.Gathering }
 

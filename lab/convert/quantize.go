@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/quant"
+	"slimlab/quant/transform"
 )
 
 // Schemes lists the names of number formats with the ways their codes are chosen.
@@ -31,6 +33,8 @@ type Quantization struct {
 	Calibration Calibration
 	Gathering   Gathering
 	Refine      Refining
+	// before the rounding
+	Transformation
 }
 
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
@@ -44,6 +48,11 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			return nil, err
 		}
 	}
+	if !q.Smooth.None() {
+		if err := q.Calibration.require("--smooth " + q.Smooth.String()); err != nil {
+			return nil, err
+		}
+	}
 	if err := errors.Join(checkDamping(q.Damping), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
 	}
@@ -54,6 +63,7 @@ func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (rec
 	of, err := o.compression(ctx, "quantize", quantizeVersion, from, q.Calibration)
 	of.Parameters["scheme"], of.Parameters["damping"] = q.Scheme.String(), q.Damping
 	of.Parameters["refine"] = refining(q.Refine)
+	maps.Copy(of.Parameters, q.Transformation.values())
 	return of, err
 }
 
@@ -64,6 +74,10 @@ func (q *Quantization) gathering() *Gathering { return &q.Gathering }
 func (q *Quantization) reads(model.Site) bool { return true }
 
 func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
+	c, err := q.open(c)
+	if err != nil {
+		return c, checkpoint.Storage{}, err
+	}
 	frame, err := model.Skeleton(c)
 	if err != nil {
 		return c, checkpoint.Storage{}, err
@@ -88,12 +102,18 @@ func expectedGroups(m *model.Model) string {
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
-	o := quant.Options{ChunkTokens: chunkTokens, Statistics: s.statistics, Refine: q.Refine}
+	o := quant.Options{ChunkTokens: chunkTokens, Refine: q.Refine}
 	// files of 16 bits hold scales of 16 bits, as other engines want them
 	if s.dtype != checkpoint.F32 {
 		o.Scales = kernels.BFloat16
 	}
-	report, err := quant.Quantize(ctx, s, quant.Uniform(q.Scheme.Damped(q.Damping)), sequences, o, func(d quant.LinearDone) {
+	plan := quant.Uniform(q.Scheme.Damped(q.Damping))
+	layers, err := q.layers(ctx, s, transform.Options{Plan: plan, Scales: o.Scales}, sequences, r)
+	if err != nil {
+		return err
+	}
+	o.Statistics = s.statistics
+	report, err := quant.Quantize(ctx, layers, plan, sequences, o, func(d quant.LinearDone) {
 		l := d.Report
 		text := fmt.Sprintf("%s: error of weights %.2e", l.Name, l.WeightError)
 		if len(sequences) > 0 {

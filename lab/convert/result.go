@@ -10,6 +10,7 @@ import (
 	"slimlab/model/checkpoint/engines"
 	"slimlab/pruning"
 	"slimlab/quant"
+	"slimlab/quant/transform"
 )
 
 // Result is what became of a checkpoint.
@@ -17,6 +18,7 @@ type Result struct {
 	Parameters   pruning.Count         `json:"parameters"`
 	Bytes        Bytes                 `json:"bytes"`
 	Pruning      *pruning.CutReport    `json:"pruning,omitempty"`
+	Smoothing    []transform.Fold      `json:"smoothing,omitempty"` // before the rounding
 	Quantization *quant.RoundingReport `json:"quantization,omitempty"`
 	Distillation *DistillationReport   `json:"distillation,omitempty"`
 	Notes        []string              `json:"notes,omitempty"` // what is not as one might expect

@@ -15,6 +15,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
+	"slimlab/quant/transform"
 )
 
 // stream moves a model from one checkpoint to another, a layer at a time. It is the
@@ -28,8 +29,10 @@ type stream struct {
 	progress  func(done, total int, text string)
 	dense     bool     // weights of other formats are dequantized
 	merging   *merging // changes weights on their way; nil is none
-	finished  bool     // the present layer was finished before
-	watch     *recipe.Watch
+	// turns what surrounds the layers, which are turned as a method reads them; nil does not
+	rotation *transform.Rotation
+	finished bool // the present layer was finished before
+	watch    *recipe.Watch
 	// which statistics a method is given
 	statistics calibrate.Settings
 }
@@ -44,11 +47,11 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if o.merging != nil {
 		config = o.merging.config
 	}
-	w, err := checkpoint.NewWriter(to, of.Canonical(), config, o.DType)
+	w, err := checkpoint.NewWriter(to, of.Canonical(), o.rotation.Config(config), o.DType)
 	if err != nil {
 		return nil, explain(err, of)
 	}
-	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch, merging: o.merging}
+	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch, merging: o.merging, rotation: o.rotation}
 	if o.DType == checkpoint.BF16 {
 		s.precision = kernels.BFloat16
 	}
@@ -139,18 +142,9 @@ func (s *stream) finish(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tensors := s.merging.rest(s.from, s.dtype)
-	for _, t := range s.from.Tensors() {
-		if s.merging != nil {
-			break
-		}
-		if strings.HasPrefix(t.Name, layerPrefix) {
-			continue
-		}
-		if t.Name == headName && s.from.Config().TiedHead && s.has(embeddingName) {
-			continue // the same tensor again
-		}
-		tensors = append(tensors, s.from.Floats(t, s.dtype))
+	tensors, err := s.around()
+	if err != nil {
+		return err
 	}
 	if err := s.to.Rest(ctx, tensors); err != nil {
 		return err
@@ -165,6 +159,27 @@ func (s *stream) finish(ctx context.Context) error {
 		return err
 	}
 	return s.to.Close()
+}
+
+// around lists the tensors that surround the layers.
+func (s *stream) around() ([]checkpoint.Tensor, error) {
+	switch {
+	case s.merging != nil:
+		return s.merging.rest(s.from, s.dtype), nil
+	case s.rotation.Stream():
+		return turnedEnds(s.rotation, s.from, s.dtype)
+	}
+	var tensors []checkpoint.Tensor
+	for _, t := range s.from.Tensors() {
+		if strings.HasPrefix(t.Name, layerPrefix) {
+			continue
+		}
+		if t.Name == headName && s.from.Config().TiedHead && s.has(embeddingName) {
+			continue // the same tensor again
+		}
+		tensors = append(tensors, s.from.Floats(t, s.dtype))
+	}
+	return tensors, nil
 }
 
 func (s *stream) has(name string) bool {

@@ -79,3 +79,29 @@ func (c *changing) apply(m *model.Model, layer int) error {
 	put(b, m, layer)
 	return nil
 }
+
+// After is a store for statistics of a model that was changed, as by names: they have keys of their
+// own, beside those of the model as it was. nil stays nil.
+func After(store calibrate.Store, by string) calibrate.Store {
+	if store == nil {
+		return nil
+	}
+	return after{store, by + ": "}
+}
+
+type after struct {
+	calibrate.Store
+	begins string
+}
+
+func (s after) Has(key string) bool { return s.Store.Has(s.begins + key) }
+
+func (s after) Keeps(bool) bool { return s.Store.Keeps(true) }
+
+func (s after) Load(ctx context.Context, key string) (*calibrate.Stats, error) {
+	return s.Store.Load(ctx, s.begins+key)
+}
+
+func (s after) Save(ctx context.Context, key string, stats *calibrate.Stats) error {
+	return s.Store.Save(ctx, s.begins+key, stats)
+}

@@ -41,6 +41,30 @@ type Fold struct {
 	Error  float64 `json:"error"`
 }
 
+// String says what was chosen and what it does to the error.
+func (f Fold) String() string {
+	if !f.Scaled {
+		return fmt.Sprintf("%s: no scales, error of outputs %.2e", f.Place, f.Error)
+	}
+	return fmt.Sprintf("%s: strength %.4g, error of outputs %.2e, before %.2e", f.Place, f.Strength, f.Error, f.Before)
+}
+
+// Summary says in a line what a smoothing did to the inputs of a model.
+func (s Smooth) Summary(folds []Fold) string {
+	scaled, before, after, strength := 0, 0.0, 0.0, 0.0
+	for _, f := range folds {
+		before, after = before+f.Before/float64(len(folds)), after+f.Error/float64(len(folds))
+		if f.Scaled {
+			scaled, strength = scaled+1, strength+f.Strength
+		}
+	}
+	text := fmt.Sprintf("%s at %d of %d inputs", s.Describe(), scaled, len(folds))
+	if scaled > 0 && s.kind != fixed {
+		text += fmt.Sprintf(" (mean %s %.2g)", map[string]string{auto: "α", awq: "r"}[s.kind], strength/float64(scaled))
+	}
+	return text + fmt.Sprintf(": mean relative error of outputs, rounded to nearest, %.4g, %.4g without", after, before)
+}
+
 // Smoothing is the scales of a model's linear inputs.
 type Smoothing struct {
 	Folds  []Fold
