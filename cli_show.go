@@ -43,6 +43,10 @@ axis too. --along AXIS is a metric along an axis of numbers, a line for each val
 repeats another counts once in these; --where chooses the rows. --curves lists the points of training
 curves, of long ones those that a chart shows.
 
+--matrix prints the tables that steps report, a step sensitivity its KL and its output error by layer and choice, of
+the cells of the rows that --where chooses: all of them, or those of NAME: KL, 'output error', or with the step,
+layers.KL. As csv a line is a value; as json a document slimlab.matrices has rows, columns, values, unit and direction.
+
 --baseline RUN puts a column Δ beside each metric: the difference relative to the equal row of that run, and
 the sign of its verdict, as compare judges it. Equal is a row of the same step at the same values of the
 axes that it depends on; a row without an equal has a footnote in place of a difference.
@@ -69,9 +73,17 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
   slimlab show last --along ratio --lines loss --metric auc
+  slimlab show last --matrix KL --format csv
   slimlab show last --tokens distilled --format json
   slimlab show last --samples`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			// --matrix takes its name with = or, as the last word, without
+			if len(args) == 2 && shown.Matrix == report.AllMatrices {
+				shown.Matrix = args[1]
+				return nil
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if samples {
 				if err := checkSamples(cmd, format); err != nil {
@@ -148,12 +160,12 @@ func showOptions(cmd *cobra.Command, format string) error {
 	if cmd.Flags().Changed("group") && cmd.Flags().Changed("all") {
 		return errors.New("--all: groups count each measurement once; expected --group or --all, not both")
 	}
-	for _, name := range []string{"pareto", "pivot", "along", "curves"} {
+	for _, name := range charts {
 		if cmd.Flags().Changed("group") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s: expected --group or --%s, not both", name, name)
 		}
 	}
-	for _, name := range []string{"group", "pareto", "pivot", "along", "curves"} {
+	for _, name := range append([]string{"group"}, charts...) {
 		if cmd.Flags().Changed("baseline") && cmd.Flags().Changed(name) {
 			return fmt.Errorf("--baseline: only a table of rows has differences; expected --baseline or --%s, not both", name)
 		}

@@ -11,13 +11,18 @@ import (
 	"slimlab/lab/sweep"
 )
 
-// chartFlags adds what `show` prints in place of the table: a Pareto front, a pivot, or a metric
-// along an axis.
+// charts are the options of what `show` prints in place of the table of rows.
+var charts = []string{"pareto", "pivot", "along", "curves", "matrix"}
+
+// chartFlags adds what `show` prints in place of the table: a Pareto front, a pivot, a metric
+// along an axis, curves, or matrices.
 func chartFlags(cmd *cobra.Command, s *report.Shown) {
 	cmd.Flags().StringVar(&s.Pareto, "pareto", "", "list the Pareto front of two metrics, such as bytes,auc")
 	cmd.Flags().StringVar(&s.Pivot, "pivot", "", "a metric over two axes, down and across, such as ratio,scheme; step is an axis too")
 	cmd.Flags().StringVar(&s.Along, "along", "", "a metric along an axis of numbers, such as ratio")
 	cmd.Flags().StringVar(&s.Curves, "curves", "", "the points of these series, NAME,... or all, as csv or json")
+	cmd.Flags().StringVar(&s.Matrix, "matrix", "", "the tables that steps report, such as a step sensitivity's KL by layer and choice: NAME,... (default: all)")
+	cmd.Flags().Lookup("matrix").NoOptDefVal = report.AllMatrices
 	cmd.Flags().StringVar(&s.Lines, "lines", "", "what has a line each of --along: an axis, or step (default: the next axis)")
 	cmd.Flags().StringVar(&s.Metric, "metric", "", "the metric of --pivot or --along (default: the first of quality)")
 	cmd.Flags().StringVar(&s.Step, "step", "", "the step of --pivot or --along (default: the last that depends on their axes; all: each that does)")
@@ -27,7 +32,7 @@ func chartFlags(cmd *cobra.Command, s *report.Shown) {
 
 // checkChart refuses flags of a chart that contradict others.
 func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
-	charts := 0
+	count := 0
 	switch best, _ := cmd.Flags().GetBool("best"); {
 	case best && cmd.Flags().Changed("aggregate"):
 		return fmt.Errorf("--best and --aggregate %s: expected one of them", s.Aggregate)
@@ -36,31 +41,33 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 	case cmd.Flags().Changed("aggregate") && strings.Trim(s.Aggregate, ", ") == "":
 		return fmt.Errorf("--aggregate: found nothing, expected one of %s", strings.Join(sweep.Aggregates(), ", "))
 	}
-	for _, name := range []string{"pareto", "pivot", "along", "curves"} {
+	for _, name := range charts {
 		if changed := cmd.Flags().Changed(name); changed && cmd.Flags().Lookup(name).Value.String() == "" {
 			return fmt.Errorf("--%s: found nothing; see slimlab show --help", name)
 		} else if changed {
-			charts++
+			count++
 		}
 	}
 	for _, name := range []string{"sort", "columns", "all"} {
-		if charts > 0 && cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot, --along or --curves", name)
+		if count > 0 && cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot, --along, --curves or --matrix", name)
 		}
 	}
 	switch {
-	case charts > 1:
-		return fmt.Errorf("--pareto, --pivot, --along and --curves: expected one of them")
+	case count > 1:
+		return fmt.Errorf("--pareto, --pivot, --along, --curves and --matrix: expected one of them")
 	case s.Pivot == "" && s.Along == "" && (s.Metric != "" || s.Step != ""):
 		return fmt.Errorf("--metric and --step belong to --pivot or --along, of which none is given")
 	case s.Group == "" && s.Pivot == "" && s.Along == "" && s.Aggregate != "":
 		return fmt.Errorf("--aggregate and --best belong to --group, --pivot or --along, of which none is given")
 	case s.Along == "" && s.Lines != "":
 		return fmt.Errorf("--lines belongs to --along, which is not given")
-	case charts == 0:
+	case count == 0:
 		return nil
 	case s.Curves != "":
 		return nearest.Check("--format of --curves", format, report.CurveFormats())
+	case s.Matrix != "":
+		return nearest.Check("--format of --matrix", format, report.ChartFormats())
 	}
 	return nearest.Check("--format of --pareto, --pivot and --along", format, report.ChartFormats())
 }

@@ -27,6 +27,8 @@ type jsonReport struct {
 	Verdicts []jsonVerdict `json:"verdicts"`
 	Notes    []jsonNote    `json:"notes"`
 	Curves   []jsonCurve   `json:"curves"`
+	// their values are in a document of their own: slimlab show RUN --matrix --format json
+	Matrices []jsonMatrixName `json:"matrices"`
 }
 
 type jsonRun struct {
@@ -139,7 +141,7 @@ func newJSONReport(t *sweep.Table) jsonReport {
 			out.Run.Columns = append(out.Run.Columns, c.Key)
 		}
 	}
-	out.Curves = newJSONCurves(v)
+	out.Curves, out.Matrices = newJSONCurves(v), newJSONMatrixNames(v)
 	for _, x := range v.Verdicts {
 		out.Verdicts = append(out.Verdicts, jsonVerdict{x.Text, x.Held, !x.Unjudged, x.Reason, orEmpty(x.Warnings)})
 	}

@@ -26,6 +26,7 @@ func markdownAgainst(w io.Writer, of *sweep.Table, against *Against) error {
 	markdownList(&b, "### Curves", curveLines(v), func(_ int, l curveLine) string {
 		return texttable.Code(l.name) + " " + l.text()
 	})
+	markdownList(&b, "### Matrices", matrixLines(v), func(_ int, line string) string { return texttable.Escape(line) })
 	markdownList(&b, "### Expectations", v.Verdicts, func(_ int, x lab.Verdict) string {
 		held := x.Word()
 		if !x.Held {

@@ -12,8 +12,8 @@ import (
 )
 
 // Shown is what of a run is shown, as the options of `slimlab show` name it: rows, or in their
-// place groups, a Pareto front, a pivot of them, a metric along an axis, or curves. Of Group,
-// Pareto, Pivot, Along and Curves at most one is set.
+// place groups, a Pareto front, a pivot of them, a metric along an axis, curves, or matrices. Of
+// Group, Pareto, Pivot, Along, Curves and Matrix at most one is set.
 type Shown struct {
 	sweep.Selection
 	Group  string // keys, with commas between: step, axes
@@ -21,6 +21,7 @@ type Shown struct {
 	Pivot  string // two axes, with a comma between: down, across
 	Along  string // an axis of numbers
 	Curves string // series with commas between, or AllCurves
+	Matrix string // matrices with commas between, or AllMatrices
 	Lines  string // an axis or step, whose values have a line each of Along; empty: the next axis
 	Metric string // of Pivot and Along; empty: the first of quality
 	// of Pivot and Along; empty: the last that depends on their axes; all: each that does
@@ -39,7 +40,7 @@ func (s *Shown) Formats() []string {
 		return Formats()
 	case s.Curves != "":
 		return CurveFormats()
-	case s.Pareto != "" || s.Pivot != "" || s.Along != "":
+	case s.Pareto != "" || s.Pivot != "" || s.Along != "" || s.Matrix != "":
 		return ChartFormats()
 	}
 	return GroupFormats() // junit has no rows
@@ -51,7 +52,7 @@ func (s *Shown) Options() []string {
 	var options []string
 	for _, one := range []struct{ option, value string }{
 		{"--where", s.Where}, {"--sort", s.Sort}, {"--columns", s.Columns}, {"--group", s.Group},
-		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step}, {"--aggregate", s.Aggregate},
+		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--matrix", s.Matrix}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step}, {"--aggregate", s.Aggregate},
 	} {
 		if one.value != "" {
 			options = append(options, one.option, one.value)
@@ -96,6 +97,8 @@ func (s *Shown) Of(v *lab.View) (Picture, error) {
 		return s.alongOf(table)
 	case s.Curves != "":
 		return s.curvesOf(table)
+	case s.Matrix != "":
+		return s.matrixOf(table)
 	}
 	return func(format string, w io.Writer, width int) error {
 		if format == "table" {

@@ -39,6 +39,9 @@ func TextAgainst(w io.Writer, of *sweep.Table, against *Against, width int) erro
 		}
 	}
 	writeCurves(&b, v)
+	if lines := matrixLines(v); len(lines) > 0 {
+		fmt.Fprintf(&b, "\nmatrices (slimlab show %s --matrix)\n  %s\n", visible.Line(v.Begin.Run), strings.Join(lines, "\n  "))
+	}
 	if len(v.Verdicts) > 0 {
 		b.WriteString("\nexpectations\n")
 	}
