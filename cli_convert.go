@@ -202,14 +202,15 @@ func (p *program) quantizeCommand() *cobra.Command {
 }
 
 func (p *program) pruneCommand() *cobra.Command {
-	var method, mlp, heads string
+	var method, align, starts string
+	var cuts convert.Cuts
 	var gathering gatheringFlags
 	var cut convert.Pruning
 	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
 		"prune works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
 			"All layers are cut to the same sizes, as other engines expect.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
-			if err := errors.Join(cut.Set(method, mlp, heads), gathering.set(&cut.Gathering, p)); err != nil {
+			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p)); err != nil {
 				return nil, err
 			}
 			return convert.Prune(ctx, from, to, cut, o)
@@ -218,9 +219,12 @@ func (p *program) pruneCommand() *cobra.Command {
 	addGathering(cmd, &gathering, &cut.Refine)
 	flags := cmd.Flags()
 	flags.StringVar(&method, "method", "osscar", "pruning method: "+strings.Join(convert.Methods(), ", "))
-	flags.StringVar(&mlp, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
-	flags.StringVar(&heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")
-	flags.IntVar(&cut.Align, "align", 0, "round the remaining neurons up to a multiple of this (default: the largest up to 128 that keeps at most 5 % more of a layer)")
+	flags.StringVar(&cuts.MLP, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
+	flags.StringVar(&cuts.Heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")
+	flags.StringVar(&cuts.QueryHeads, "query-heads", "", "query heads to remove from every KV group of each layer, whose keys and values stay: a share, or a number")
+	flags.StringVar(&align, "align", "auto", "round the remaining neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5 % more of a layer")
+	flags.BoolVar(&cut.Intercept, "intercept", false, "solve o_proj's bias with the weights, for models that have one and cuts of heads")
+	flags.StringVar(&starts, "starts", "both", "OSSCAR's local search begins at: both, greedy removal and magnitude, or greedy")
 	flags.IntVar(&cut.Batch, "step", 0, "neurons to remove between two scorings (default 1, the most exact)")
 	flags.IntVar(&cut.LocalSearch, "local-search", 0, "maximum rounds of local search (default 30; -1: none)")
 	flags.Float64Var(&cut.Damping, "damping", 0, "damping as a fraction of the mean Hessian diagonal (default 0.01)")

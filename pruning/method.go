@@ -47,6 +47,17 @@ func ParseMethod(name string) (Method, error) {
 	return Method(name), nil
 }
 
+// Starts says where OSSCAR's local search begins.
+type Starts string
+
+// The starts.
+const (
+	// from greedy removal and from the support of magnitude, whichever ends better: OSSCAR is then
+	// never above magnitude with least squares
+	BothStarts  Starts = ""
+	GreedyStart Starts = "greedy" // from greedy removal alone
+)
+
 // Updates reports whether the method changes the weights that stay.
 func (m Method) Updates() bool { return m == OSSCAR || strings.HasSuffix(string(m), LS) }
 

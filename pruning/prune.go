@@ -29,6 +29,7 @@ type Options struct {
 	// units that a round of local search swaps at first; 0 is 10 neurons or 5 KV groups
 	Swaps       int
 	LocalSearch int // rounds of local search at most; 0 is 30, -1 is none
+	Starts      Starts
 
 	// Intercept solves the bias of o_proj with the weights. Models whose o_proj has none are
 	// refused with it, and so are cuts of neurons: down_proj has no bias in the formats that models
@@ -332,7 +333,7 @@ func (p *pruner) choose(q *problem, h half, s *calibrate.Stats) (choice, error) 
 	var kept []int
 	switch {
 	case p.Method == OSSCAR:
-		return q.osscar(h.keep, search{batch: p.Batch, swaps: cmp.Or(p.Swaps, h.swaps), rounds: p.LocalSearch})
+		return q.osscar(h.keep, search{batch: p.Batch, swaps: cmp.Or(p.Swaps, h.swaps), rounds: p.LocalSearch, single: p.Starts == GreedyStart})
 	case p.Method.Draws():
 		kept = q.random(h.keep, rand.New(rand.NewPCG(p.Seed, uint64(s.Layer)<<8|uint64(s.Site))))
 	default:

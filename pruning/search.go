@@ -19,9 +19,10 @@ const improvement = 1e-9
 
 // search is what the choice of a support may do.
 type search struct {
-	batch  int // groups that greedy removal takes between two scorings
-	swaps  int // groups swapped at first; halved on failure
-	rounds int // local-search rounds at most; 0 switches it off
+	batch  int  // groups that greedy removal takes between two scorings
+	swaps  int  // groups swapped at first; halved on failure
+	rounds int  // local-search rounds at most; 0 switches it off
+	single bool // from the greedy start alone
 }
 
 // choice is a support, the weight on it, and how it was found.
@@ -49,6 +50,13 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 	}
 	best.swaps = t.localSearch(s)
 	best.kept = t.support()
+	if err := q.ctx.Err(); err != nil {
+		return choice{}, err
+	}
+	if s.single {
+		best.weight, err = q.solve(best.kept)
+		return best, err
+	}
 	f := t.f
 
 	t.moveTo(q.magnitude(keep))

@@ -45,7 +45,7 @@ func TestArithmeticThatBreaks(t *testing.T) {
 	verbs := map[string]func(model, text string) error{
 		"prune": func(model, text string) error {
 			p := Pruning{Calibration: Calibration{File: text, Samples: 2}}
-			if err := p.Set("osscar", "0.5", ""); err != nil {
+			if err := p.Set("osscar", Cuts{MLP: "0.5"}); err != nil {
 				return err
 			}
 			_, err := Prune(t.Context(), model, filepath.Join(dir, "prune"), p, Options{Open: open})

@@ -164,14 +164,14 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 		"prune in parallel": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text), Gathering: Gathering{Parallel: true, Folder: filepath.Join(filepath.Dir(to), "statistics")}}
 			p.Refine.Steps = 8
-			if err := p.Set("osscar", "25%", "1"); err != nil {
+			if err := p.Set("osscar", Cuts{MLP: "25%", Heads: "1"}); err != nil {
 				t.Fatal(err)
 			}
 			return Prune(ctx, from, to, p, o)
 		},
 		"prune": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text)}
-			if err := p.Set("osscar", "25%", "1"); err != nil {
+			if err := p.Set("osscar", Cuts{MLP: "25%", Heads: "1"}); err != nil {
 				t.Fatal(err)
 			}
 			return Prune(ctx, from, to, p, o)
@@ -472,7 +472,7 @@ func TestDistil(t *testing.T) {
 	teacher, text := source(t, checkpoint.F32)
 	dir := t.TempDir()
 	p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32}}
-	if err := p.Set("magnitude", "0.5", ""); err != nil {
+	if err := p.Set("magnitude", Cuts{MLP: "0.5"}); err != nil {
 		t.Fatal(err)
 	}
 	student := filepath.Join(dir, "student")
@@ -526,7 +526,7 @@ func TestTextsThatBreakOff(t *testing.T) {
 		}
 		d.Objective = kd.Objective{Divergence: kd.ForwardKL}
 		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32}}
-		if err := p.Set("magnitude", "0.5", ""); err != nil {
+		if err := p.Set("magnitude", Cuts{MLP: "0.5"}); err != nil {
 			t.Fatal(err)
 		}
 		for verb, run := range map[string]func(to string) error{
@@ -601,7 +601,7 @@ func TestConversionErrors(t *testing.T) {
 	cut := func(mlp, heads string, align int, c Calibration) error {
 		p := Pruning{Calibration: c}
 		p.Align = align
-		if err := p.Set("osscar", mlp, heads); err != nil {
+		if err := p.Set("osscar", Cuts{MLP: mlp, Heads: heads}); err != nil {
 			return err
 		}
 		_, err := Prune(ctx, from, filepath.Join(dir, "out"), p, o)
@@ -628,11 +628,11 @@ func TestConversionErrors(t *testing.T) {
 			_, err := Import(ctx, from, filepath.Join(dir, "out"), Options{Open: open, DType: "I8"})
 			return err
 		}, "I8"},
-		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "nothing would be removed"},
+		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "--align: the 86 neurons of layer 0 that are to stay are rounded up to all 96, expected 1, 2, 4, 8"},
 		"nothing":  {func() error { return cut("", "", 0, calibration) }, "nothing is to be removed"},
 		"all":      {func() error { return cut("96", "", 8, calibration) }, "at least one stays"},
 		"share":    {func() error { return cut("120%", "", 0, calibration) }, "120%"},
-		"method":   {func() error { return new(Pruning).Set("oscar", "1", "") }, "osscar"},
+		"method":   {func() error { return new(Pruning).Set("oscar", Cuts{MLP: "1"}) }, "osscar"},
 		"too long": {func() error { return cut("10%", "", 0, Calibration{File: text, Samples: 4, Length: 65}) }, "1 to 64"},
 		"no text": {func() error {
 			return cut("10%", "", 0, Calibration{File: filepath.Join(dir, "none"), Samples: 4, Length: 32})

@@ -52,7 +52,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 		var err error
 		if verb == "prune" {
 			p := Pruning{Calibration: calibration, Gathering: g}
-			if err := p.Set("osscar", name, ""); err != nil {
+			if err := p.Set("osscar", Cuts{MLP: name}); err != nil {
 				t.Fatal(err)
 			}
 			r, err = Prune(context.Background(), from, filepath.Join(dir, "out"), p, Options{Open: open})

@@ -16,7 +16,7 @@ func TestLengthsFitTheModel(t *testing.T) {
 	dir := t.TempDir()
 	prune := func(name string, length int) (*Result, error) {
 		p := Pruning{Calibration: Calibration{File: text, Samples: 2, Length: length}}
-		if err := p.Set("magnitude", "0.5", ""); err != nil {
+		if err := p.Set("magnitude", Cuts{MLP: "0.5"}); err != nil {
 			t.Fatal(err)
 		}
 		return Prune(t.Context(), folder, filepath.Join(dir, name), p, Options{Open: open})

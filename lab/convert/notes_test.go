@@ -128,7 +128,7 @@ func TestNothingIsComputedWithNotFiniteNumbers(t *testing.T) {
 		p := Pruning{Calibration: Calibration{File: text, Samples: 2}}
 		q := Quantization{Scheme: scheme, Calibration: Calibration{File: text, Samples: 2}}
 		d := Distillation{Data: text, Steps: 1, Batch: 1, LearningRate: 1e-3, Seed: 1}
-		if err := errors.Join(p.Set("magnitude", "0.5", ""), d.Set("", "float32", false)); err != nil {
+		if err := errors.Join(p.Set("magnitude", Cuts{MLP: "0.5"}), d.Set("", "float32", false)); err != nil {
 			t.Fatal(err)
 		}
 		for verb, run := range map[string]func(to string) (*Result, error){

@@ -27,13 +27,13 @@ func TestImpossibleCuts(t *testing.T) {
 		{layers, "100", "", 0, "--mlp: it removes 100 of the 100 neurons of layer 1, expected at most 99, or a share below 99.5%", "--heads"},
 		{layers, "99", "", 8, "", ""},
 		{single, "", "1", 0, "--heads: layer 0 has one of its KV groups alone", "--mlp"},
-		{layers, "", "5%", 0, "--heads rounds to none of at most 4 KV groups of a layer: give a number of them, or 12.5% or more", "--mlp"},
+		{layers, "", "5%", 0, "--heads: rounds to none of the 4 KV groups: expected a number of them, or 12.5% or more", "--mlp"},
 		{layers, "", "12.5%", 0, "", ""},
-		{layers, "1", "", 64, "a larger --mlp or a smaller --align", "--heads"},
-		{layers, "0.0001", "", 0, "--mlp rounds to no neuron", "--heads"},
+		{layers, "1", "", 64, "--align: the 383 neurons of layer 0 that are to stay are rounded up to all 384, expected 1", "--heads"},
+		{layers, "0.0001", "", 0, "--mlp: rounds to none of the 384 neurons", "--heads"},
 	} {
 		p := Pruning{Options: pruning.Options{Align: c.align}}
-		if err := p.Set("osscar", c.mlp, c.heads); err != nil {
+		if err := p.Set("osscar", Cuts{MLP: c.mlp, Heads: c.heads}); err != nil {
 			t.Fatal(err)
 		}
 		_, _, err := p.plan(model.Config{Layers: c.layers})
@@ -50,7 +50,7 @@ func TestImpossibleCuts(t *testing.T) {
 func TestPruneRefusesGradients(t *testing.T) {
 	for _, method := range []string{"taylor", "taylor-ls"} {
 		p := Pruning{Calibration: Calibration{Random: true, Samples: 1}}
-		if err := p.Set(method, "20%", ""); err != nil {
+		if err := p.Set(method, Cuts{MLP: "20%"}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Prune(t.Context(), "no-model", t.TempDir(), p, Options{})

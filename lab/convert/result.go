@@ -57,8 +57,11 @@ func (r *Result) Lines() []string {
 }
 
 func pruningLines(r *pruning.CutReport) []string {
-	lines := []string{fmt.Sprintf("MLP sizes are multiples of %d", r.Align), r.Summary()}
-	for _, part := range []pruning.Part{pruning.Heads, pruning.MLP} {
+	lines := []string{r.Summary()}
+	if r.Neurons.Before != r.Neurons.After {
+		lines = append([]string{fmt.Sprintf("MLP sizes are multiples of %d", r.Align)}, lines...)
+	}
+	for _, part := range []pruning.Part{pruning.Heads, pruning.QueryHeads, pruning.MLP} {
 		masked, updated, n := 0.0, 0.0, 0
 		for _, l := range r.Layers {
 			if l.Part == part {

@@ -34,7 +34,7 @@ pipeline:
   - train:    { name: trained, into: small, steps: 2, batch: 2, learning_rate: 1e-2 }
   - distil:   { name: distilled, into: small, teacher: fixed, steps: 2, batch: 2, learning_rate: 1e-2, loss: "jsd:0.3" }
   - distil:   { name: cached, into: small, teacher: fixed, steps: 2, batch: 2, learning_rate: 1e-2, cache: sampled:20 }
-  - prune:    { name: pruned, from: fixed, mlp: 0.25, heads: 0.5, calibration: { samples: 6 } }
+  - prune:    { name: pruned, from: fixed, mlp: 0.25, heads: 0.5, align: 1, calibration: { samples: 6 } }
   - quantize: { name: gptq, from: fixed, scheme: w4a16-gptq, group: 8, calibration: { samples: 6 } }
   - quantize: { name: rounded, from: fixed, scheme: w8a8 }
 evaluate: { validation: 4 }

@@ -44,17 +44,25 @@ func TestImpossibleShapes(t *testing.T) {
 		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is 32: groups of 32 do not divide the 48 inputs of model.layers.0.self_attn.q_proj; expected groups of 8 or 16"},
 		{"a width of the MLP", 32, 4, 48, "- quantize: { name: q, scheme: w4a8, group: 32 }", "the 48 inputs of model.layers.0.mlp.down_proj"},
 		{"no group at all", 32, 4, 44, "- quantize: { name: q, scheme: w4a8, group: 16 }", "no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
-		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", "test.yaml:9:48: step q's group is 8: groups of 8 do not divide the 45 inputs of model.layers.0.mlp.down_proj"},
+		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", ""},
+		{"after a cut that is not aligned", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 1 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }",
+			"test.yaml:8:40: step p's align is 1: layer 0 keeps 45 neurons, which groups of 8 of a later quantization do not divide, expected 8, 16"},
+		{"after a cut of no multiple", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 24 }", "keeps 46 neurons, which groups of 24 of a later quantization do not divide, expected 24"},
 		{"after an aligned cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 16 }\n  - quantize: { name: q, scheme: w4a16, group: 16 }", ""},
-		{"after two cuts", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - prune: { name: r, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", "the 16 inputs of model.layers.0.mlp.down_proj"},
-		{"a multiple beyond the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, align: 100 }", "test.yaml:8:41: step p's align is 100, expected at most the 64 MLP neurons of a layer: no number of them is a multiple"},
-		{"a multiple that is the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, heads: 0.5, align: 64 }", ""},
-		{"a multiple beyond the neurons that a cut left", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - prune: { name: r, mlp: 0.5, align: 48 }", "step r's align is 48, expected at most the 32"},
+		{"after two cuts", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - prune: { name: r, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", "test.yaml:10:12: step r's align is auto: the 16 neurons of layer 0 that are to stay are rounded up to all 32, expected a larger mlp: no multiple of 32, the groups of a later quantization, removes any"},
+		{"a multiple beyond the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, align: 100 }", "test.yaml:8:41: step p's align is 100: the 48 neurons of layer 0 that are to stay are rounded up to all 64, expected 1, 2, 4, 8, 16"},
+		{"a multiple that is the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, heads: 0.5, align: 64 }", "step p's align is 64: the 48 neurons"},
+		{"a multiple beyond the neurons that a cut left", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - prune: { name: r, mlp: 0.5, align: 48 }", "step r's align is 48: the 16 neurons of layer 0 that are to stay are rounded up to all 32, expected 1, 2, 4, 8, 16"},
 		{"a multiple beside a cut of heads alone", 32, 4, 64, "- prune: { name: p, heads: 0.5, align: 100 }", ""},
-		{"all heads", 32, 2, 64, "- prune: { name: p, heads: 0.9 }", "test.yaml:8:30: step p's heads is 0.9: cut of layer 0's KV groups: removing 2 of 2 leaves none; at least 1 must stay: expected at most 0.5"},
+		{"all heads", 32, 2, 64, "- prune: { name: p, heads: 0.9 }", "test.yaml:8:30: step p's heads is 0.9: it removes 2 of the 2 KV groups of layer 0, expected at most 1, or a share below 75%: at least one stays"},
+		{"no head", 32, 2, 64, "- prune: { name: p, heads: 10% }", "step p's heads is 10%: rounds to none of the 2 KV groups: expected a number of them, or 25% or more"},
+		{"no neuron", 32, 2, 64, "- prune: { name: p, mlp: 0.1% }", "step p's mlp is 0.1%: rounds to none of the 64 neurons: expected a number of them, or 0.7812% or more"},
+		{"query heads", 32, 4, 64, "- prune: { name: p, query_heads: 1 }", "step p's query_heads is 1: layer 0 has one of its query heads of each KV group alone, which stays"},
+		{"query heads of groups that have several", 32, 2, 64, "- prune: { name: p, query_heads: 50% }", ""},
+		{"a number of neurons", 32, 2, 64, "- prune: { name: p, mlp: 8 }", ""},
 		{"all heads but one", 32, 2, 64, "- prune: { name: p, heads: 0.5 }", ""},
-		{"all neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.999 }", "step p's mlp is 0.999: cut of layer 0's MLP neurons: removing 64 of 64 leaves none; at least 1 must stay: expected at most 0.9843"},
-		{"the heads that a cut left", 32, 2, 64, "- prune: { name: p, heads: 0.5 }\n  - prune: { name: r, heads: 0.5 }", "test.yaml:9:30: step r's heads is 0.5: cut of layer 0's KV groups: removing 1 of 1 leaves none"},
+		{"all neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.999 }", "step p's mlp is 0.999: it removes 64 of the 64 neurons of layer 0, expected at most 63, or a share below 99.22%: at least one stays"},
+		{"the heads that a cut left", 32, 2, 64, "- prune: { name: p, heads: 0.5 }\n  - prune: { name: r, heads: 0.5 }", "test.yaml:9:30: step r's heads is 0.5: layer 0 has one of its KV groups alone, which stays: expected none of heads"},
 	} {
 		plan := parse(t, fmt.Sprintf(shapes, c.hidden, c.heads, c.mlp, "  "+c.steps), scenario.Options{})
 		_, _, err := Check(t.Context(), h, plan)
@@ -187,7 +195,7 @@ func TestPackedFormat(t *testing.T) {
 func TestNotesOfTheCheck(t *testing.T) {
 	text := fmt.Sprintf(ownData, writeJSONL(t, ""))
 	text = strings.Replace(text, "into: little, teacher", "data: 5000, into: little, teacher", 1)
-	text = strings.Replace(text, "evaluate:", "  - prune: { name: none, mlp: 0.01 }\n  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
+	text = strings.Replace(text, "evaluate:", "  - prune: { name: none, mlp: 0 }\n  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
 	_, notes, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{Seeds: 2}))
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +207,7 @@ func TestNotesOfTheCheck(t *testing.T) {
 	all := strings.Join(said, "\n")
 	for _, want := range []string{
 		"80 records: ", "student: data is 5000, and there are ", "prune: calibration.samples is 500, and there are ", "quantize: calibration.samples is 512, and there are ",
-		"none: its cut rounds to nothing where the widths are multiples of 1: no unit is removed",
+		"none: its cut is 0: no unit is removed", "prune: align is auto: the neurons that stay are a multiple of 8",
 	} {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("%q is said %d times in\n%s", want, strings.Count(all, want), all)

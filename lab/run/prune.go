@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 
 	"slimlab/lab"
@@ -19,9 +17,12 @@ import (
 // Prune removes MLP neurons and attention heads.
 type Prune struct {
 	Method      string      `key:"method" default:"osscar" names:"methods" doc:"how units are chosen and the remaining weights are updated"`
-	MLP         float64     `key:"mlp" default:"0" min:"0" below:"1" any:"removes nothing: give mlp or heads, the share to remove" doc:"share of each layer's MLP neurons to remove"`
-	Heads       float64     `key:"heads" default:"0" min:"0" below:"1" any:"removes nothing: give mlp or heads, the share to remove" doc:"share of each layer's key-value heads to remove, with their queries"`
-	Align       int         `key:"align" default:"1" min:"1" max:"4096" doc:"round the kept number of neurons up to a multiple of this"`
+	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
+	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
+	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
+	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
+	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
+	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of the method"`
 }
 
@@ -55,17 +56,47 @@ func aboutMethods() map[string]string {
 // Describe says what the step does.
 func (p *Prune) Describe(from string) string {
 	var cuts []string
-	if p.MLP > 0 {
-		cuts = append(cuts, fmt.Sprintf("%g%% of MLP neurons", 100*p.MLP))
-	}
-	if p.Heads > 0 {
-		cuts = append(cuts, fmt.Sprintf("%g%% of KV heads", 100*p.Heads))
+	for _, of := range p.texts() {
+		if cut, err := pruning.ParseCut(of.text); err == nil && cut != (pruning.Cut{}) {
+			cuts = append(cuts, cut.Of(of.units))
+		}
 	}
 	return fmt.Sprintf("prune %s from %s by %s, %d %s samples", strings.Join(cuts, " and "), from, p.Method, p.Calibration.Samples, p.Calibration.Source)
 }
 
+// cutText is what a key says of one kind of unit.
+type cutText struct{ key, text, units string }
+
+func (p *Prune) texts() []cutText {
+	return []cutText{{"mlp", p.MLP, "MLP neurons"}, {"heads", p.Heads, "KV heads"}, {"query_heads", p.QueryHeads, "query heads"}}
+}
+
+// Check implements scenario.Checker.
+func (p *Prune) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
+	for _, of := range p.texts() {
+		if _, err := pruning.ParseCut(of.text); err != nil {
+			bad(of.key, "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", of.text)
+		}
+	}
+	if _, err := pruning.ParseAlign(p.Align); err != nil {
+		bad("align", "", "is %s, expected auto or a whole number from 1 to 4096", p.Align)
+	}
+}
+
+// cut is what is removed from every layer. The keys have been checked.
+func (p *Prune) cut() (pruning.LayerCut, error) {
+	var cut pruning.LayerCut
+	var errs []error
+	for i, of := range p.texts() {
+		one, err := pruning.ParseCut(of.text)
+		*[]*pruning.Cut{&cut.MLP, &cut.Heads, &cut.QueryHeads}[i] = one
+		errs = append(errs, err)
+	}
+	return cut, errors.Join(errs...)
+}
+
 func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	method, err := pruning.ParseMethod(p.Method)
+	options, err := p.options()
 	if err != nil {
 		return job{}, err
 	}
@@ -76,67 +107,132 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if err != nil {
 		return job{}, err
 	}
-	shape, err := p.shape(source.shape)
+	shape, cut, err := p.shape(source.shape, &options, w.groupAfter(s.Name))
 	if err != nil {
 		return job{}, err
 	}
 	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err
 	}
-	if slices.Equal(shape.Layers, source.shape.Layers) {
-		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: its cut rounds to nothing where the widths are multiples of %d: no unit is removed", s.Name, p.Align))
+	if cut == (pruning.LayerCut{}) {
+		w.run.noteOnce(lab.Info, s.Name+": its cut is 0: no unit is removed")
+	}
+	if cut.MLP != (pruning.Cut{}) && p.Align == alignAuto && options.Align > 1 {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: align is auto: the neurons that stay are a multiple of %d", s.Name, options.Align))
 	}
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
-	of.Inputs["model"], of.Parameters = source.key, recipe.Of(p)
-	if method.Draws() {
+	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
+	if options.Method.Draws() {
 		of.Seed = uint64(w.cell.Seed)
+		options.Seed = of.Seed
 	}
 	return job{
 		model:  stepModel(s, of, source.origin, shape),
-		build:  func(dir string) error { return p.build(ctx, w, source, method, of.Seed, dir) },
+		build:  func(dir string) error { return p.build(ctx, w, source, options, dir) },
 		report: func(dir string) error { return p.report(w, s.Name, dir) },
 	}, nil
 }
 
-// cuts are what is removed from each of n layers.
-func (p *Prune) cuts(n int) []pruning.LayerCut {
-	return pruning.Uniform(n, pruning.LayerCut{MLP: pruning.Cut{Ratio: p.MLP}, Heads: pruning.Cut{Ratio: p.Heads}})
+// alignAuto has the alignment chosen.
+const alignAuto = "auto"
+
+// options are those of the keys that need no model.
+func (p *Prune) options() (o pruning.Options, err error) {
+	var errs [3]error
+	o.Method, errs[0] = pruning.ParseMethod(p.Method)
+	o.Align, errs[1] = pruning.ParseAlign(p.Align)
+	o.Starts, errs[2] = pruning.ParseStarts(p.Starts)
+	o.Intercept = p.Intercept
+	return o, errors.Join(errs[:]...)
 }
 
-// shape is that of the pruned model. A cut that leaves nothing of a layer is an error with the
-// largest that does not; so is an alignment that no number of a layer's neurons has.
-func (p *Prune) shape(c model.Config) (model.Config, error) {
-	for _, l := range c.Layers {
-		if p.MLP > 0 && p.Align > l.MLP {
-			return c, keyError{"align", fmt.Errorf("is %d, expected at most the %d MLP neurons of a layer: no number of them is a multiple", p.Align, l.MLP)}
+// parameters are those of the recipe: cuts and alignment as they are, however they were written,
+// and keys that came later where they have another value than their default.
+func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Values {
+	amount := func(c pruning.Cut) any {
+		if c.Count > 0 {
+			return c.Count
 		}
+		return c.Ratio
 	}
-	layers, err := pruning.Widths(c.Layers, p.cuts(len(c.Layers)), p.Align)
-	if err == nil {
-		c.Layers = layers
-		return c, nil
+	values := recipe.Values{"method": p.Method, "mlp": amount(cut.MLP), "heads": amount(cut.Heads), "align": o.Align, "calibration": recipe.Of(p.Calibration)}
+	if cut.QueryHeads != (pruning.Cut{}) {
+		values["query_heads"] = amount(cut.QueryHeads)
 	}
-	for _, part := range []struct {
-		key   string
-		share float64
-		width func(model.LayerConfig) int
-	}{
-		{"mlp", p.MLP, func(l model.LayerConfig) int { return l.MLP }},
-		{"heads", p.Heads, func(l model.LayerConfig) int { return l.KVHeads }},
-	} {
-		narrowest := math.MaxInt
-		for _, l := range c.Layers {
-			narrowest = min(narrowest, part.width(l))
-		}
-		if most := 1 - 1/float64(narrowest); math.Round(part.share*float64(narrowest)) >= float64(narrowest) {
-			return c, keyError{part.key, fmt.Errorf("is %g: %w: expected at most %g", part.share, err, math.Floor(most*1e4)/1e4)}
-		}
+	if p.Intercept {
+		values["intercept"] = true
 	}
-	return c, err
+	if o.Starts != pruning.BothStarts {
+		values["starts"] = p.Starts
+	}
+	return values
 }
 
-func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, method pruning.Method, seed uint64, dir string) error {
+// groupAfter is the least common multiple of the groups in which later steps quantize the widths
+// that a step leaves; 0 where there are none.
+func (w *worker) groupAfter(step string) int {
+	group := 0
+	same := map[string]bool{step: true} // models of the same widths
+	for _, s := range w.cell.Point.Steps {
+		if !same[s.From] {
+			continue
+		}
+		switch work := s.Work.(type) {
+		case *Quantize:
+			if scheme, err := work.scheme(); err == nil && scheme.Format.Group > 0 {
+				group = leastMultiple(group, scheme.Format.Group)
+			}
+		case *Prune:
+			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) {
+				same[s.Name] = true
+			}
+		default:
+			same[s.Name] = true
+		}
+	}
+	return group
+}
+
+// leastMultiple is the least common multiple; of 0 and b it is b.
+func leastMultiple(a, b int) int {
+	if a == 0 {
+		return b
+	}
+	x, y := a, b
+	for y > 0 {
+		x, y = y, x%y
+	}
+	return a / x * b
+}
+
+// shape is that of the pruned model, and what is cut. It completes the options by the model: its
+// cuts and the alignment. What cannot be is an error with the values that would do.
+func (p *Prune) shape(c model.Config, o *pruning.Options, group int) (model.Config, pruning.LayerCut, error) {
+	cut, err := p.cut()
+	if err != nil {
+		return c, cut, err
+	}
+	align, err := cut.Fit(c.Layers, o.Align, group)
+	var of *pruning.CutError
+	if errors.As(err, &of) {
+		value := p.Align
+		for _, t := range p.texts() {
+			if t.key == of.Key {
+				value = t.text
+			}
+		}
+		err = keyError{of.Key, fmt.Errorf("is %s: %w", value, err)}
+	}
+	if err != nil {
+		return c, cut, err
+	}
+	o.Align, o.Cuts = align, pruning.Uniform(len(c.Layers), cut)
+	c.Layers, err = pruning.Widths(c.Layers, o.Cuts, o.Align)
+	return c, cut, err
+}
+
+func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, options pruning.Options, dir string) error {
 	sequences, err := w.data.calibration(p.Calibration)
 	if err != nil {
 		return err
@@ -149,7 +245,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, met
 	if err != nil {
 		return err
 	}
-	options := pruning.Options{Method: method, Cuts: p.cuts(len(m.Layers)), Align: p.Align, Seed: seed, Whole: m}
+	options.Whole = m
 	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
 	if errors.Is(err, pruning.ErrSingular) {
 		err = keyError{"calibration.samples", fmt.Errorf("is %d: %w: expected more", p.Calibration.Samples, err)}
@@ -166,8 +262,12 @@ func (p *Prune) report(w *worker, name, dir string) error {
 	if err := readFacts(dir, &report); err != nil {
 		return err
 	}
-	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %.1f%% of KV heads, %.1f%% of all parameters",
-		name, report.Method, report.Neurons.Cut(), report.KVGroups.Cut(), report.Parameters.Cut()))
+	heads := fmt.Sprintf("%.1f%% of KV heads", report.KVGroups.Cut())
+	if report.QueryHeads.Before > 0 {
+		heads = fmt.Sprintf("%.1f%% of query heads", report.QueryHeads.Cut())
+	}
+	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
+		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
 	w.warnings(report.Warnings)
 	return nil
 }

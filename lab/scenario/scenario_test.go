@@ -155,7 +155,7 @@ func TestErrors(t *testing.T) {
 		{"wrong type", "steps: 10", "steps: many", `x.yaml:8:54: step kd's steps is many, expected a whole number`},
 		{"quoted number", "steps: 10", `steps: "10"`, `step kd's steps is the text "10", expected a whole number`},
 		{"out of range", "steps: 10", "steps: 0", `x.yaml:8:54: step kd's steps is 0, expected at least 1 and at most 100000000`},
-		{"ratio", "- quantize: { name: q, scheme: w8a8 }", "- prune: { mlp: 1.0 }", `x.yaml:9:19: step prune's mlp is 1, expected at least 0 and below 1`},
+		{"ratio", "- quantize: { name: q, scheme: w8a8 }", "- prune: { mlp: 1.0 }", `x.yaml:9:19: step prune's mlp is 1.0, expected a share below 1 such as 20% or 0.2, or a whole number`},
 		{"prunes nothing", "- quantize: { name: q, scheme: w8a8 }", "- prune: { }", `step prune removes nothing`},
 		{"infinite", "steps: 10", "steps: 10, ce: .inf", `step kd's ce is .inf, expected a number`},
 		{"unknown scheme", "w8a8", "w8a9", `x.yaml:9:34: step q's scheme is "w8a9": … did you mean "w8a8"?`},

@@ -169,6 +169,9 @@ func (s schemer) field(f reflect.StructField) object {
 			own[key] = json.Number(text)
 		}
 	}
+	if f.Tag.Get("amount") == "true" { // a number, a share or a word
+		own["type"] = []string{"string", "number"}
+	}
 	if one, ok := f.Tag.Lookup("one"); ok {
 		own["enum"] = strings.Split(one, "|")
 	}

@@ -1,0 +1,225 @@
+package pruning
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"slimlab/internal/nearest"
+	"slimlab/model"
+)
+
+// ParseCut reads a cut: a share such as 20% or 0.2, a whole number of units, or 0 or nothing for
+// none.
+func ParseCut(text string) (Cut, error) {
+	if text == "" {
+		return Cut{}, nil
+	}
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
+		return Cut{Count: n}, nil
+	}
+	share, percent := strings.CutSuffix(text, "%")
+	ratio, err := strconv.ParseFloat(share, 64)
+	if percent {
+		ratio /= 100
+	}
+	if err != nil || !(ratio >= 0 && ratio < 1) || strings.ContainsAny(text, "xXpP_") {
+		return Cut{}, fmt.Errorf("found %q, expected a share below 1 such as 20%% or 0.2, or a whole number", text)
+	}
+	return Cut{Ratio: ratio}, nil
+}
+
+// ParseAlign reads an alignment: a whole number from 1, or auto for 0, which Fit chooses.
+func ParseAlign(text string) (int, error) {
+	if text == "auto" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxAlign {
+		return 0, fmt.Errorf("found %q, expected auto or a whole number from 1 to %d", text, maxAlign)
+	}
+	return n, nil
+}
+
+// maxAlign bounds an alignment.
+const maxAlign = 4096
+
+// ParseStarts reads the starts of OSSCAR's search: both or greedy.
+func ParseStarts(name string) (Starts, error) {
+	if name == "both" {
+		return BothStarts, nil
+	}
+	return GreedyStart, nearest.Check("starts", name, []string{"both", string(GreedyStart)})
+}
+
+// Of says in words what the cut removes of units called name.
+func (c Cut) Of(name string) string {
+	if c.Count > 0 {
+		return fmt.Sprintf("%d %s of each layer", c.Count, name)
+	}
+	return strconv.FormatFloat(100*c.Ratio, 'g', 6, 64) + "% of " + name
+}
+
+// removed is how many of a layer's units the cut asks for.
+func (c Cut) removed(width int) int { return c.Count + int(math.Round(c.Ratio*float64(width))) }
+
+// CutError is what is wrong with a part of a cut.
+type CutError struct {
+	Key     string // of the part, as in scenarios: "mlp", "heads", "query_heads" or "align"
+	problem string
+}
+
+// Error goes on from the part's value.
+func (e *CutError) Error() string { return e.problem }
+
+// cutPart is one part of a cut of all layers.
+type cutPart struct {
+	key, units string
+	cut        Cut
+	width      func(model.LayerConfig) int
+}
+
+func (c LayerCut) parts() []cutPart {
+	return []cutPart{
+		{"mlp", "neurons", c.MLP, func(l model.LayerConfig) int { return l.MLP }},
+		{"heads", "KV groups", c.Heads, func(l model.LayerConfig) int { return l.KVHeads }},
+		{"query_heads", "query heads of each KV group", c.QueryHeads, func(l model.LayerConfig) int { return l.Heads / l.KVHeads }},
+	}
+}
+
+// Fit checks a cut of all layers before any work: each part that is asked for removes at least one
+// unit of some layer and leaves one of every layer, and the neurons that stay are a multiple of
+// group, where a later quantization has groups of so many; 0 is none. It returns the alignment,
+// which it chooses where align is 0: see alignment. An error is a *CutError.
+func (c LayerCut) Fit(layers []model.LayerConfig, align, group int) (int, error) {
+	if c.Heads != (Cut{}) && c.QueryHeads != (Cut{}) {
+		return 0, &CutError{"query_heads", "is beside a cut of KV groups, which go with their query heads: expected one of them"}
+	}
+	for _, p := range c.parts() {
+		if err := p.check(layers); err != nil {
+			return 0, err
+		}
+	}
+	if c.MLP == (Cut{}) {
+		return max(1, align), nil
+	}
+	if align == 0 {
+		align = c.MLP.alignment(layers, group)
+	}
+	return align, c.MLP.checkAlign(layers, align, group)
+}
+
+// check reports a part that leaves nothing of a layer, or removes nothing of any.
+func (p cutPart) check(layers []model.LayerConfig) error {
+	if p.cut == (Cut{}) {
+		return nil
+	}
+	widest, most := 0, 0
+	for i, l := range layers {
+		width := p.width(l)
+		removed := p.cut.removed(width)
+		widest, most = max(widest, width), max(most, removed)
+		switch {
+		case removed < width:
+		case width == 1:
+			return &CutError{p.key, fmt.Sprintf("layer %d has one of its %s alone, which stays: expected none of %s", i, p.units, p.key)}
+		default:
+			return &CutError{p.key, fmt.Sprintf("it removes %d of the %d %s of layer %d, expected at most %d, or a share below %.4g%%: at least one stays",
+				removed, width, p.units, i, width-1, 100*(float64(width)-0.5)/float64(width))}
+		}
+	}
+	switch {
+	case most > 0:
+		return nil
+	case widest == 1:
+		return &CutError{p.key, fmt.Sprintf("no layer has more than one of its %s, which stays: expected none of %s", p.units, p.key)}
+	}
+	return &CutError{p.key, fmt.Sprintf("rounds to none of the %d %s: expected a number of them, or %.4g%% or more", widest, p.units, 50/float64(widest))}
+}
+
+// alignments are what the neurons that stay are usually a multiple of, the most first: the tiles
+// of the engines that load the result.
+var alignments = [...]int{128, 64, 32, 16, 8}
+
+// alignment chooses the multiple that the neurons that stay are rounded up to: the largest of
+// alignments that keeps at most a twentieth of a layer's more, else 8, or less where that would
+// remove nothing. It is a multiple of group.
+func (c Cut) alignment(layers []model.LayerConfig, group int) int {
+	for _, align := range alignments {
+		if group > 1 && align%group != 0 {
+			continue
+		}
+		fits := c.removesOfAll(layers, align)
+		for _, l := range layers {
+			fits = fits && c.roundedUp(l.MLP, align) <= l.MLP/20
+		}
+		if fits {
+			return align
+		}
+	}
+	if group > 1 {
+		return group
+	}
+	for _, align := range []int{8, 4, 2} {
+		if c.removesOfAll(layers, align) {
+			return align
+		}
+	}
+	return 1
+}
+
+// roundedUp is how many units more stay for the sake of an alignment.
+func (c Cut) roundedUp(width, align int) int {
+	kept := width - c.removed(width)
+	return (kept+align-1)/align*align - kept
+}
+
+// removesOfAll reports whether an alignment leaves something to remove wherever the cut asks for
+// it.
+func (c Cut) removesOfAll(layers []model.LayerConfig, align int) bool {
+	for _, l := range layers {
+		if removed := c.removed(l.MLP); removed > 0 && c.roundedUp(l.MLP, align) >= removed {
+			return false
+		}
+	}
+	return true
+}
+
+// checkAlign reports an alignment that leaves nothing to remove of any layer, or widths that are no
+// multiple of group.
+func (c Cut) checkAlign(layers []model.LayerConfig, align, group int) error {
+	expected := func(of int) string {
+		var fit []string
+		for a := of; a <= max(of, alignments[0]); a *= 2 {
+			if c.removesOfAll(layers, a) {
+				fit = append(fit, strconv.Itoa(a))
+			}
+		}
+		if len(fit) == 0 {
+			return fmt.Sprintf("expected a larger mlp: no multiple of %d, the groups of a later quantization, removes any", of)
+		}
+		return "expected " + strings.Join(fit, ", ")
+	}
+	some := false
+	for _, l := range layers {
+		removed := c.removed(l.MLP)
+		some = some || c.roundedUp(l.MLP, align) < removed
+	}
+	if !some {
+		l, of := layers[0], 1
+		if group > 1 && align%group == 0 {
+			of = group
+		}
+		return &CutError{"align", fmt.Sprintf("the %d neurons of layer 0 that are to stay are rounded up to all %d, %s", l.MLP-c.removed(l.MLP), l.MLP, expected(of))}
+	}
+	if group <= 1 {
+		return nil
+	}
+	for i, l := range layers {
+		if kept := min(l.MLP, l.MLP-c.removed(l.MLP)+c.roundedUp(l.MLP, align)); kept%group != 0 {
+			return &CutError{"align", fmt.Sprintf("layer %d keeps %d neurons, which groups of %d of a later quantization do not divide, %s", i, kept, group, expected(group))}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package pruning
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"slimlab/model"
+)
+
+func TestParseCut(t *testing.T) {
+	for text, want := range map[string]Cut{
+		"": {}, "0": {}, "0%": {}, "0.0": {}, "20%": {Ratio: 0.2}, "0.2": {Ratio: 0.2}, "2e-1": {Ratio: 0.2}, "12.5%": {Ratio: 0.125}, "1": {Count: 1}, "1536": {Count: 1536},
+	} {
+		if got, err := ParseCut(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, expected %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"x", "1.0", "1.5", "100%", "-1", "-20%", "nan", "inf%", "0x1p-2", "0_1", "%", "20 %", "9999999999999999999"} {
+		if got, err := ParseCut(text); err == nil || !strings.Contains(err.Error(), "such as 20% or 0.2, or a whole number") {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, c := range []struct {
+		cut  Cut
+		want string
+	}{{Cut{Ratio: 0.07}, "7% of MLP neurons"}, {Cut{Ratio: 0.375}, "37.5% of MLP neurons"}, {Cut{Count: 9}, "9 MLP neurons of each layer"}} {
+		if got := c.cut.Of("MLP neurons"); got != c.want {
+			t.Errorf("%+v is %q, expected %q", c.cut, got, c.want)
+		}
+	}
+	for text, want := range map[string]int{"auto": 0, "1": 1, "4096": 4096} {
+		if got, err := ParseAlign(text); err != nil || got != want {
+			t.Errorf("align %q: %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "4097", "1.5", "Auto"} {
+		if _, err := ParseAlign(text); err == nil {
+			t.Errorf("align %q is no error", text)
+		}
+	}
+	for text, want := range map[string]Starts{"both": BothStarts, "greedy": GreedyStart} {
+		if got, err := ParseStarts(text); err != nil || got != want {
+			t.Errorf("starts %q: %q, %v", text, got, err)
+		}
+	}
+	if _, err := ParseStarts("gredy"); err == nil || !strings.Contains(err.Error(), `did you mean "greedy"?`) {
+		t.Errorf("starts gredy: %v", err)
+	}
+}
+
+// What is chosen where no alignment is given: large multiples for wide layers, whatever removes
+// something for narrow ones, and a multiple of the groups of a later quantization.
+func TestAlignmentThatIsChosen(t *testing.T) {
+	for _, c := range []struct {
+		width int
+		cut   string
+		group int
+		want  int
+	}{
+		{4864, "20%", 0, 128}, {14336, "20%", 0, 128}, {384, "37.5%", 0, 128}, {384, "20%", 0, 64}, {64, "25%", 0, 16}, {100, "99", 0, 8}, {24, "25%", 0, 4}, {12, "1", 0, 1}, {4096, "1", 0, 1},
+		{4864, "20%", 32, 128}, {64, "25%", 8, 16}, {64, "30%", 8, 16}, {192, "50%", 24, 24}, {64, "8", 0, 8},
+	} {
+		cut := must2(ParseCut(c.cut))(t)
+		got, err := LayerCut{MLP: cut}.Fit(model.Uniform(2, 4, 4, c.width), 0, c.group)
+		if err != nil || got != c.want {
+			t.Errorf("%s of %d, groups of %d: %d, %v, expected %d", c.cut, c.width, c.group, got, err, c.want)
+		}
+	}
+}
+
+// A cut that fits removes at least one unit of each kind and leaves one of every layer, in
+// multiples of its alignment; a value that an error says would do, does.
+func TestFitHolds(t *testing.T) {
+	fits, advised := 0, 0
+	rng := rand.New(rand.NewPCG(1, 51))
+	for range 4000 {
+		layers := make([]model.LayerConfig, 1+rng.IntN(3))
+		for i := range layers {
+			kv := 1 + rng.IntN(5)
+			layers[i] = model.LayerConfig{Heads: kv * (1 + rng.IntN(4)), KVHeads: kv, MLP: 1 + rng.IntN(300)}
+		}
+		draw := func() Cut {
+			switch rng.IntN(3) {
+			case 0:
+				return Cut{}
+			case 1:
+				return Cut{Count: rng.IntN(40)}
+			}
+			return Cut{Ratio: rng.Float64()}
+		}
+		cut, group := LayerCut{MLP: draw()}, []int{0, 0, 8, 24}[rng.IntN(4)]
+		if rng.IntN(2) == 0 {
+			cut.Heads = draw()
+		} else {
+			cut.QueryHeads = draw()
+		}
+		asked := []int{0, 1, 4, 16, 48, 128}[rng.IntN(6)]
+		align, err := cut.Fit(layers, asked, group)
+		var of *CutError
+		if err != nil && !errors.As(err, &of) {
+			t.Fatal(err)
+		}
+		if err != nil {
+			if _, list, ok := strings.Cut(err.Error(), ", expected "); ok && of.Key == "align" && !strings.HasPrefix(list, "a larger") {
+				for _, text := range strings.Split(list, ", ") {
+					advised++
+					if _, err := cut.Fit(layers, must2(ParseAlign(text))(t), group); err != nil && group == 0 {
+						t.Fatalf("%+v of %+v: %v; %s gives %v", cut, layers, of, text, err)
+					}
+				}
+			}
+			continue
+		}
+		fits++
+		after, err := Widths(layers, Uniform(len(layers), cut), align)
+		if err != nil {
+			t.Fatalf("%+v of %+v fits, and %v", cut, layers, err)
+		}
+		var mlp, heads bool
+		for i, l := range after {
+			mlp, heads = mlp || l.MLP < layers[i].MLP, heads || l.Heads < layers[i].Heads
+			if l.MLP < layers[i].MLP && (l.MLP%align != 0 || group > 0 && l.MLP%group != 0) {
+				t.Fatalf("%+v of %+v, align %d, groups of %d: %d neurons stay", cut, layers, align, group, l.MLP)
+			}
+		}
+		if mlp != (cut.MLP != Cut{}) || heads != (cut.Heads != Cut{} || cut.QueryHeads != Cut{}) {
+			t.Fatalf("%+v of %+v, align %d: %+v", cut, layers, align, after)
+		}
+	}
+	t.Logf("%d of 4000 fit, %d alignments were advised", fits, advised)
+	if fits < 400 || advised < 100 {
+		t.Error("too few to show anything")
+	}
+}
