@@ -34,6 +34,13 @@ func shapes() map[string]model.Config {
 	return map[string]model.Config{"untied": base, "tied": tied, "qwen2": qwen, "pruned": pruned, "qwen3": norms, "llama with bias": biased, "mistral": window}
 }
 
+// wide is a shape whose linear layers have multiples of 32 inputs and outputs.
+func wide() model.Config {
+	c := shapes()["untied"]
+	c.Hidden, c.HeadDim, c.Layers = 32, 8, model.Uniform(2, 4, 4, 64)
+	return c
+}
+
 // random is a model of random weights; biases too.
 func random(t testing.TB, c model.Config) *model.Model {
 	t.Helper()

@@ -40,8 +40,8 @@ func TestContradictingQuantizationFiles(t *testing.T) {
 		{"an order", map[string]string{"quantize_config.json": gptqSample, "quant_config.json": strings.Replace(gptqSample, `"desc_act":false`, `"desc_act":true`, 1)},
 			[]string{none, "quant_config.json: desc_act is true, in quantize_config.json false: quantize_config.json counts"}},
 		{"equal files", map[string]string{"quantize_config.json": gptqSample, "quant_config.json": gptqSample}, []string{none}},
-		{"one that cannot be read", map[string]string{"quantize_config.json": `{"bits":3,"group_size":8}`, "quant_config.json": gptqSample},
-			[]string{"the quantization is that of quant_config.json: config.json has no quantization_config", "quantize_config.json: bits: 3 is not supported, expected 4 or 8; the file is not used"}},
+		{"one that cannot be read", map[string]string{"quantize_config.json": `{"bits":5,"group_size":8}`, "quant_config.json": gptqSample},
+			[]string{"the quantization is that of quant_config.json: config.json has no quantization_config", "quantize_config.json: bits: 5 is not supported, expected 3, 4 or 8; the file is not used"}},
 		{"all three", map[string]string{"quantize_config.json": gptqSample, "quant_config.json": gptqSample, "hf_quant_config.json": `{"quantization":{"quant_algo":"FP8"}}`},
 			[]string{none, `hf_quant_config.json: the method is "modelopt", in quantize_config.json "gptq": quantize_config.json counts`}},
 	} {

@@ -16,8 +16,10 @@ func (s Storage) decode(files source, name string, out, in int) (weight.Encoding
 		d.groups = in / s.Format.Group
 	}
 	switch s.Packing {
-	case IntQuantized, FloatQuantized, FP8:
+	case IntQuantized, FloatQuantized, E5M2Quantized, FP8:
 		d.oneByte()
+	case NVFP4Packed, MXFP4Packed:
+		d.float4()
 	case PackQuantized:
 		d.packed()
 	case GPTQ, AWQ:
@@ -79,13 +81,41 @@ func (d *decoder) scales(name string, n int) []float32 {
 	return list
 }
 
-// oneByte reads the packings that have a byte for each code: int8 or E4M3FN.
-func (d *decoder) oneByte() {
-	dtype, scales := safetensors.I8, d.e.Out
-	if d.Format.Float {
+// float4 reads NVFP4 and MXFP4. Activations that were to be rounded to 4 bits are not: their scale
+// is not read.
+func (d *decoder) float4() {
+	d.codes = unpackHalves(d.bytes(d.name+".weight_packed", safetensors.U8))
+	dtype := safetensors.U8
+	if d.Packing == NVFP4Packed {
 		dtype = safetensors.F8E4M3
+	} else if t, _ := d.files.tensor(d.name + ".weight_scale"); t.DType == safetensors.F8E8M0 {
+		dtype = t.DType // the same bytes
 	}
-	if b := d.Format.Block; d.blocks() {
+	for i, code := range d.bytes(d.name+".weight_scale", dtype) {
+		v := d.Format.Scales.Value(code)
+		if v != v {
+			d.fail(fmt.Errorf("%s.weight_scale: scale %d is %#02x, which is no number", d.name, i, code))
+			return
+		}
+		d.e.Scale = append(d.e.Scale, v)
+	}
+	if d.Packing != NVFP4Packed {
+		return
+	}
+	if global := d.scales(d.name+".weight_global_scale", 1); d.err == nil {
+		if d.e.Global = global[0]; !(d.e.Global > 0) {
+			d.fail(fmt.Errorf("%s.weight_global_scale is %v, expected a positive number", d.name, d.e.Global))
+		}
+	}
+}
+
+// oneByte reads the packings that have a byte for each code: int8 or FP8.
+func (d *decoder) oneByte() {
+	dtype, scales := d.byteType(), d.e.Out
+	switch b := d.Format.Block; {
+	case d.Format.Tensor:
+		scales = 1
+	case d.blocks():
 		scales = ceil(d.e.Out, b[0]) * ceil(d.e.In, b[1])
 	}
 	d.codes = d.bytes(d.name+".weight", dtype)

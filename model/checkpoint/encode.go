@@ -17,7 +17,7 @@ func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, err
 	}
 	q, ok := w.(weight.Quantized)
 	if !ok {
-		return nil, Storage{}, fmt.Errorf("%s: weights of format %s cannot be saved, expected float32, int8, int4 or fp8", name, w.Format())
+		return nil, Storage{}, fmt.Errorf("%s: weights of format %s cannot be saved, expected float32 or one of codes", name, w.Format())
 	}
 	e := encoder{Quantized: q, Encoding: q.Encoding(), name: name, options: o}
 	e.Storage = StorageOf(e.Encoding.Format, o.Packing)
@@ -25,15 +25,17 @@ func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, err
 		e.V2, e.Storage.Format.ZeroPoints = e.Encoding.Format.ZeroPoints, false
 	}
 	for i, z := range e.Zero {
-		if z > 7 {
-			return nil, e.Storage, fmt.Errorf("%s: zero point %d is %d, expected at most 15", name, i, int(z)+8)
+		if middle := int(e.middle()); int(z) >= middle {
+			return nil, e.Storage, fmt.Errorf("%s: zero point %d is %d, expected at most %d", name, i, int(z)+middle, 2*middle-1)
 		}
 	}
 	var list []Tensor
 	var err error
 	switch e.Packing {
-	case IntQuantized, FloatQuantized:
+	case IntQuantized, FloatQuantized, E5M2Quantized:
 		list = e.oneByte()
+	case NVFP4Packed, MXFP4Packed:
+		list = e.float4()
 	case PackQuantized:
 		list = e.packed()
 	case GPTQ:
@@ -56,19 +58,32 @@ type encoder struct {
 	options SaveOptions
 }
 
-func (e *encoder) groups() int { return len(e.Scale) / e.Out }
+// groups is the number of scales of an output channel.
+func (e *encoder) groups() int {
+	if g := e.Encoding.Format.Group; g > 0 {
+		return e.In / g
+	}
+	return 1
+}
 
-// scaleTensor is the scales, [out, groups].
+// middle is the code of files that stands for 0 in memory.
+func (e *encoder) middle() byte { return 1 << (e.Encoding.Format.Bits - 1) }
+
+// scaleTensor is the scales: [out, groups], those of blocks, or one.
 func (e *encoder) scaleTensor() Tensor {
-	return safetensors.NewTensor(e.name+".weight_scale", e.options.scaleType(e.Scale), []int{e.Out, e.groups()}, func() any { return e.Scale })
+	shape := []int{e.Out, e.groups()}
+	switch f := e.Encoding.Format; {
+	case f.Tensor:
+		shape = []int{1}
+	case f.Block != [2]int{}:
+		shape = []int{ceil(e.Out, f.Block[0]), ceil(e.In, f.Block[1])}
+	}
+	return safetensors.NewTensor(e.name+".weight_scale", e.options.scaleType(e.Scale), shape, func() any { return e.Scale })
 }
 
 // oneByte is int-quantized or float-quantized.
 func (e *encoder) oneByte() []Tensor {
-	dtype := safetensors.I8
-	if e.Storage.Format.Float {
-		dtype = safetensors.F8E4M3
-	}
+	dtype := e.byteType()
 	list := []Tensor{safetensors.NewTensor(e.name+".weight", dtype, []int{e.Out, e.In}, func() any { return e.Codes() }), e.scaleTensor()}
 	if e.Input != 0 {
 		list = append(list, safetensors.NewTensor(e.name+".input_scale", F32, []int{1}, func() any { return []float32{e.Input} }))
@@ -76,16 +91,38 @@ func (e *encoder) oneByte() []Tensor {
 	return list
 }
 
-// packed is pack-quantized: 8 is added to codes and zero points.
+// float4 is nvfp4-pack-quantized or mxfp4-pack-quantized: codes two a byte, the first in the lower
+// half, and a byte a scale.
+func (e *encoder) float4() []Tensor {
+	list := []Tensor{safetensors.NewTensor(e.name+".weight_packed", safetensors.U8, []int{e.Out, e.In / 2}, func() any { return packHalves(e.Codes()) })}
+	dtype := safetensors.U8
+	if e.Packing == NVFP4Packed {
+		dtype = safetensors.F8E4M3
+	}
+	list = append(list, safetensors.NewTensor(e.name+".weight_scale", dtype, []int{e.Out, e.groups()}, func() any {
+		scales := make([]byte, len(e.Scale))
+		for i, v := range e.Scale {
+			scales[i] = e.Encoding.Format.Scales.Code(v)
+		}
+		return scales
+	}))
+	if e.Packing == NVFP4Packed {
+		list = append(list, safetensors.NewTensor(e.name+".weight_global_scale", F32, []int{1}, func() any { return []float32{e.Global} }))
+	}
+	return list
+}
+
+// packed is pack-quantized: the middle of the codes is added to codes and zero points.
 func (e *encoder) packed() []Tensor {
+	bits := e.Storage.Format.Bits
 	list := []Tensor{
-		safetensors.NewTensor(e.name+".weight_packed", safetensors.I32, []int{e.Out, wordsOf(e.In, 4)}, func() any { return packRows(e.Codes(), e.Out, e.In, 4, 8) }),
+		safetensors.NewTensor(e.name+".weight_packed", safetensors.I32, []int{e.Out, wordsOf(e.In, bits)}, func() any { return packRows(e.Codes(), e.Out, e.In, bits, e.middle()) }),
 		e.scaleTensor(),
 		safetensors.NewTensor(e.name+".weight_shape", safetensors.I64, []int{2}, func() any { return []int64{int64(e.Out), int64(e.In)} }),
 	}
 	if e.Storage.Format.ZeroPoints {
-		list = append(list, safetensors.NewTensor(e.name+".weight_zero_point", safetensors.I32, []int{wordsOf(e.Out, 4), e.groups()}, func() any {
-			return packColumns(e.zeroBytes(), e.Out, e.groups(), 4, 8)
+		list = append(list, safetensors.NewTensor(e.name+".weight_zero_point", safetensors.I32, []int{wordsOf(e.Out, bits), e.groups()}, func() any {
+			return packColumns(e.zeroBytes(), e.Out, e.groups(), bits, e.middle())
 		}))
 	}
 	if e.Storage.Format.Order {
@@ -109,18 +146,18 @@ func (e *encoder) gptq() ([]Tensor, error) {
 	case f.Order:
 		return nil, fmt.Errorf("%s: weights with act-order are not written as %s: slimlab export MODEL FOLDER --as hf keeps them", e.name, GPTQ)
 	case f.Activations != weight.Kept:
-		return nil, fmt.Errorf("%s: GPTQ files have no 8-bit activations, expected W4A16", e.name)
+		return nil, fmt.Errorf("%s: GPTQ files have no 8-bit activations, expected W3A16, W4A16 or W8A16", e.name)
 	case !exact(F16, e.Scale):
 		return nil, fmt.Errorf("%s: GPTQ files have F16 scales, and not all of these are exact in it: slimlab quantize MODEL FOLDER --dtype bf16 makes such scales", e.name)
 	}
-	groups, group := e.groups(), e.Storage.Format.Group
+	groups, group, bits := e.groups(), e.In/e.groups(), e.Storage.Format.Bits
 	return []Tensor{
-		safetensors.NewTensor(e.name+".qweight", safetensors.I32, []int{e.In / 8, e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, 4, 8) }),
-		safetensors.NewTensor(e.name+".qzeros", safetensors.I32, []int{groups, e.Out / 8}, func() any {
-			if !e.V2 { // every one is 8, of which version 1 stores one less
-				return slices.Repeat([]byte{0x77}, groups*(e.Out/8)*4)
+		safetensors.NewTensor(e.name+".qweight", safetensors.I32, []int{wordsOf(e.In, bits), e.Out}, func() any { return packColumns(transpose(e.Codes(), e.Out, e.In), e.In, e.Out, bits, e.middle()) }),
+		safetensors.NewTensor(e.name+".qzeros", safetensors.I32, []int{groups, wordsOf(e.Out, bits)}, func() any {
+			if !e.V2 { // every one is the middle, of which version 1 stores one less
+				return packRows(make([]byte, groups*e.Out), groups, e.Out, bits, e.middle()-1)
 			}
-			return packRows(transpose(e.zeroBytes(), e.Out, groups), groups, e.Out, 4, 8)
+			return packRows(transpose(e.zeroBytes(), e.Out, groups), groups, e.Out, bits, e.middle())
 		}),
 		safetensors.NewTensor(e.name+".scales", F16, []int{groups, e.Out}, func() any { return transpose(e.Scale, e.Out, groups) }),
 		safetensors.NewTensor(e.name+".g_idx", safetensors.I32, []int{e.In}, func() any {

@@ -18,6 +18,7 @@ type expectation struct {
 	name     string
 	shapes   [][]int
 	optional bool
+	form     string // what else is known of it, to be said where a shape does not fit
 }
 
 func expect(name string, shape ...int) expectation {
@@ -117,7 +118,7 @@ func (c *Checkpoint) check() error {
 			return c.missing(e)
 		}
 		if ok && !e.fits(t.Shape) {
-			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config%s", e.name, t.Shape, e.shapes[0], c.rowsHint(e, t))
+			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config%s%s", e.name, t.Shape, e.shapes[0], e.form, c.rowsHint(e, t))
 		}
 	}
 	var scales []string

@@ -104,7 +104,7 @@ func TestGPTQRoundTrip(t *testing.T) {
 	})
 	roundScales(odd)
 	for want, m := range map[string]*model.Model{
-		"model.layers.0.self_attn.k_proj: GPTQ files have no 8-bit activations, expected W4A16":                                                                    activations,
+		"model.layers.0.self_attn.k_proj: GPTQ files have no 8-bit activations, expected W3A16, W4A16 or W8A16":                                                    activations,
 		"model.layers.0.mlp.up_proj: its scheme differs from that of model.layers.0.self_attn.q_proj: GPTQ has one scheme for all linear layers, and a dense head": mixed,
 		"model.layers.1.self_attn.k_proj: its 16 inputs and 4 outputs do not fill words of 8 codes, as GPTQ packs them":                                            odd,
 	} {

@@ -44,6 +44,8 @@ func TestGoldenWords(t *testing.T) {
 		"GPTQ: codes of 8 bits":                 {packColumns([]byte{1, 5, 2, 6, 3, 7, 4, 8}, 4, 2, 8, 0), words(0x04030201, 0x08070605)},
 		"zero points along outputs, 3 of 8":     {packColumns([]byte{1, 9, 2, 10, 3, 11}, 3, 2, 4, 0), words(0x321, 0xba9)},
 		"AWQ: even columns before odd ones":     {packRows(awq, 1, 8, 4, 0), words(0x75316420)},
+		"GPTQ: 32 codes of 3 bits":              {packColumns(slices.Repeat(eight, 4), 32, 1, 3, 0), words(0x88fac688, 0xc688fac6, 0xfac688fa)},
+		"E2M1: two codes a byte":                {packHalves(eight), []byte{0x10, 0x32, 0x54, 0x76}},
 		"GPTQ version 1: zero point 8 as seven": {packRows(slices.Repeat([]byte{7}, 8), 1, 8, 4, 0), words(0x77777777)},
 	} {
 		if !slices.Equal(c.got, c.want) {
@@ -56,7 +58,7 @@ func TestGoldenWords(t *testing.T) {
 func TestPackingIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows, columns := rapid.IntRange(1, 20).Draw(t, "rows"), rapid.IntRange(1, 20).Draw(t, "columns")
-		bits := rapid.SampledFrom([]int{4, 8}).Draw(t, "bits")
+		bits := rapid.SampledFrom([]int{3, 4, 8}).Draw(t, "bits")
 		codes := rapid.SliceOfN(rapid.ByteMax(byte(1<<bits-1)), rows*columns, rows*columns).Draw(t, "codes")
 		words := packRows(codes, rows, columns, bits, 0)
 		if got := unpackRows(words, rows, columns, bits, 0); !slices.Equal(got, codes) || !slices.Equal(packRows(got, rows, columns, bits, 0), words) {
@@ -90,7 +92,7 @@ func TestPublishedFormats(t *testing.T) {
 			}
 			for _, l := range m.Linears() {
 				_, uint4 := l.Weight.(*weight.Uint4)
-				if got := l.Weight.Format(); !strings.HasPrefix(got, strings.Replace(s.kind, "uint4", "w4a16", 1)) || uint4 != (s.kind == "uint4") {
+				if got := l.Weight.Format(); !strings.HasPrefix(got, strings.Replace(s.kind, "uint4", "w4a16", 1)) || uint4 != (s.kind == "uint4" || strings.HasSuffix(s.kind, "-zero")) {
 					t.Fatalf("%s: format %s (%T), want %s", l.Name, got, l.Weight, s.kind)
 				}
 				got, want := l.Weight.Float32(), weights[l.Name]
@@ -135,12 +137,18 @@ func checkSavedAgain(t *testing.T, m *model.Model) {
 		}
 		var stored int64
 		for _, tensor := range c.Tensors() {
-			if strings.HasPrefix(tensor.Name, l.Name+".") && !strings.HasSuffix(tensor.Name, ".weight_shape") && !strings.HasSuffix(tensor.Name, ".input_scale") {
+			if strings.HasPrefix(tensor.Name, l.Name+".") && !strings.HasSuffix(tensor.Name, ".weight_shape") && !strings.HasSuffix(tensor.Name, ".g_idx") && !strings.HasSuffix(tensor.Name, ".input_scale") {
 				stored += tensor.Bytes()
 			}
 		}
 		padding := int64(0)
-		if e := q.Encoding(); e.Format.Bits == 4 {
+		switch e := q.Encoding(); {
+		case e.Format.Bits == 3: // GPTQ's scales have two bytes, and its zero points are always there
+			padding = -int64(2 * len(e.Scale))
+			if e.Zero == nil {
+				padding += int64(3 * len(e.Scale) / 8)
+			}
+		case e.Format.Bits == 4 && !e.Format.Float:
 			padding = int64(4*e.Out*wordsOf(e.In, 4)) - int64(e.Out*e.In/2)
 			if e.Zero != nil {
 				padding += int64(4*wordsOf(e.Out, 4)*len(e.Zero)/e.Out) - int64(len(e.Zero)/2)
@@ -282,22 +290,22 @@ func TestQuantizationRefusals(t *testing.T) {
 	const inputs = `, expected null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token`
 	for _, c := range []struct{ config, old, new, want string }{
 		{w4Config, `"quantization_status":"compressed"`, `"quantization_status":"melted"`, `quantization_config.quantization_status: "melted" is not supported, expected compressed, frozen, calibration or initialized`},
-		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config.format: "sparse-24" is not supported (2:4 sparse weights), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms`},
+		{w4Config, `"ignore"`, `"sparsity_config":{"format":"sparse-24"},"ignore"`, `quantization_config.sparsity_config.format: "sparse-24" is not supported (2:4 sparse weights), expected pack-quantized, int-quantized, float-quantized, nvfp4-pack-quantized or mxfp4-pack-quantized: take the model before it was compressed, or one in these forms`},
 		{w4Config, `"ignore"`, `"transform_config":{"a":1},"ignore"`, `quantization_config.transform_config: found {"a":1}: rotated weights are not supported, expected null`},
 		{w4Config, `"actorder":null`, `"actorder":"odd"`, fmt.Sprintf(group, 0) + `weights.actorder: "odd" is not known, expected null, "static" or "group"`},
 		{w4Config, `"actorder":"static"`, `"actorder":"group"`, fmt.Sprintf(group, 1) + `weights.actorder: "group" is not supported with strategy "channel", expected null`},
 		{w4Config, `"group_size":128`, `"group_size":0`, fmt.Sprintf(group, 0) + `weights.group_size: expected a positive number for strategy group`},
 		{w4Config, `"dynamic":false`, `"dynamic":true`, fmt.Sprintf(group, 0) + `weights.dynamic: true is not supported, expected false`},
 		{w4Config, `re:.*down_proj$`, `re:(`, fmt.Sprintf(group, 1) + `targets: target "re:(": found "(", expected a regular expression with a ) for each (`},
-		{w4Config, `"num_bits":4`, `"num_bits":3`, fmt.Sprintf(group, 0) + `weights: 3-bit int is not supported for pack-quantized, expected int of 4 8 bits`},
+		{w4Config, `"num_bits":4`, `"num_bits":3`, fmt.Sprintf(group, 0) + `weights: 3-bit int is not supported for pack-quantized, whose versions pack 3 bits in two ways that nothing in the file tells apart; expected int of 4 8 bits, or GPTQ`},
 		{w4Config, `"strategy":"group"`, `"strategy":"tensor"`, fmt.Sprintf(group, 0) + `weights.strategy: "tensor" is not supported for pack-quantized, expected group, channel`},
-		{w4Config, `"format":"pack-quantized"`, `"format":"nvfp4-pack-quantized"`, `quantization_config.format: "nvfp4-pack-quantized" is not supported (NVFP4: 4-bit floats (E2M1) in blocks of 16 with FP8 scales and one scale for all), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms`},
+		{w4Config, `"format":"pack-quantized"`, `"format":"nvfp4-pack-quantized"`, fmt.Sprintf(group, 0) + `weights: 4-bit int is not supported for nvfp4-pack-quantized, expected float of 4 bits`},
 		{w4Config, `"format":"pack-quantized"`, `"format":"int-quantized"`, fmt.Sprintf(group, 0) + `weights: 4-bit int is not supported for int-quantized, expected int of 8 bits`},
 		{w4Config, `"dynamic":true`, `"dynamic":false`, fmt.Sprintf(group, 1) + `input_activations: 8-bit int, symmetric true, dynamic false, strategy "token" is not supported` + inputs},
 		{w4Config, `"input_activations":null`, `"input_activations":{"num_bits":4}`, fmt.Sprintf(group, 0) + `input_activations: 4-bit int, symmetric true, dynamic false, strategy "tensor" is not supported` + inputs},
-		{gptqSample, `"bits":4`, `"bits":3`, `quantization_config.bits: 3 is not supported, expected 4 or 8`},
+		{gptqSample, `"bits":4`, `"bits":5`, `quantization_config.bits: 5 is not supported, expected 3, 4 or 8`},
 		{gptqSample, `"checkpoint_format":"gptq"`, `"checkpoint_format":"marlin"`, `quantization_config.checkpoint_format: "marlin" (is_marlin_format false) is not supported, expected gptq or gptq_v2`},
-		{gptqSample, `"dynamic":{}`, `"dynamic":{"+:.*k_proj":{"bits":3}}`, `quantization_config.dynamic.bits: 3 is not supported, expected 4 or 8`},
+		{gptqSample, `"dynamic":{}`, `"dynamic":{"+:.*k_proj":{"bits":5}}`, `quantization_config.dynamic.bits: 5 is not supported, expected 3, 4 or 8`},
 		{gptqSample, `"dynamic":{}`, `"dynamic":[1]`, `quantization_config.dynamic: found [1], expected an object`},
 		{gptqSample, `"group_size":8`, `"group_size":0`, `quantization_config.group_size: found 0, expected -1 or a positive number`},
 		{gptqSample, `"pack_dtype":"int32"`, `"pack_dtype":"int64"`, `quantization_config.pack_dtype: "int64" is not supported, expected int32`},

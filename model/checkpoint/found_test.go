@@ -133,14 +133,14 @@ func TestQuantizationFiles(t *testing.T) {
 	if err := Save(context.Background(), dense, random(t, shapes()["untied"]), nil, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dense, "quantize_config.json"), `{"bits":3,"group_size":8}`)
+	writeFile(t, filepath.Join(dense, "quantize_config.json"), `{"bits":5,"group_size":8}`)
 	_, notes := read(t, dense)
-	wantNote(t, notes, "quantize_config.json: bits: 3 is not supported, expected 4 or 8; all weights are floats, and the file is not used")
+	wantNote(t, notes, "quantize_config.json: bits: 5 is not supported, expected 3, 4 or 8; all weights are floats, and the file is not used")
 	packed := t.TempDir()
 	sampleFolder(t, packed, sampleOf(t, "GPTQ"))
 	editFile(t, filepath.Join(packed, "config.json"), map[string]any{"quantization_config": nil})
-	writeFile(t, filepath.Join(packed, "quantize_config.json"), `{"bits":3,"group_size":8}`)
-	if _, err := Open(packed); err == nil || !strings.HasSuffix(err.Error(), "quantize_config.json: bits: 3 is not supported, expected 4 or 8") {
+	writeFile(t, filepath.Join(packed, "quantize_config.json"), `{"bits":5,"group_size":8}`)
+	if _, err := Open(packed); err == nil || !strings.HasSuffix(err.Error(), "quantize_config.json: bits: 5 is not supported, expected 3, 4 or 8") {
 		t.Errorf("found %v", err)
 	}
 	// both places: config.json counts, and a note names a difference
@@ -366,7 +366,7 @@ func TestOtherMethodsAreNamed(t *testing.T) {
 		`{"quant_method":"hqq"}`: "HQQ", `{"quant_method":"exl2","bits":4.0}`: "ExLlamaV2", `{"quant_method":"quanto"}`: "Quanto", `{"quant_method":"torchao"}`: "torchao",
 		`{"quant_method":"aqlm"}`: "AQLM", `{"quant_method":"eetq"}`: "EETQ", `{"quant_method":"fbgemm_fp8"}`: "FBGEMM", `{"quant_method":"modelopt","quant_algo":"NVFP4"}`: "ModelOpt",
 		`{"quant_method":"mxfp4"}`: "MXFP4", `{"quantization":{"quant_algo":"FP8"}}`: "ModelOpt",
-		section("nvfp4-pack-quantized"): "NVFP4", section("mxfp4-pack-quantized"): "MXFP4", section("marlin-24"): "Marlin", section("sparse-24-bitmask"): "2:4 sparse",
+		section("mxfp8-quantized"): "MXFP8", section("marlin-24"): "Marlin", section("sparse-24-bitmask"): "2:4 sparse",
 	} {
 		_, err := parseQuantization("quantization_config", json.RawMessage(config), nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "take the model before it was") {

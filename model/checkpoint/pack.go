@@ -1,9 +1,10 @@
 package checkpoint
 
-// Codes of 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has the
-// words little-endian: code i of a row of words is then byte i, or half i%2 of byte i/2, and
-// nothing depends on the words but where a row ends. In memory codes are signed: the middle of
-// their range is added when they are packed, and taken away when they are unpacked.
+// Codes of 3, 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has
+// the words little-endian: code i of a row of words is then byte i, or half i%2 of byte i/2, and
+// nothing depends on the words but where a row ends. Codes of 3 bits are one stream of bits, in
+// which some begin in a byte or word and end in the next. In memory integer codes are signed: the
+// middle of their range is added when they are packed, and taken away when they are unpacked.
 
 // wordsOf is the int32 words of n codes.
 func wordsOf(n, bits int) int { return (n*bits + 31) / 32 }
@@ -12,11 +13,11 @@ func wordsOf(n, bits int) int { return (n*bits + 31) / 32 }
 // is beyond a row's end is zero.
 func packRows(codes []byte, rows, columns, bits int, middle byte) []byte {
 	width := 4 * wordsOf(columns, bits)
-	words, mask := make([]byte, rows*width), byte(1<<bits-1)
+	words := make([]byte, rows*width)
 	for r := range rows {
-		row := words[r*width:]
+		row := words[r*width : (r+1)*width]
 		for i, v := range codes[r*columns : (r+1)*columns] {
-			row[i*bits/8] |= (v + middle) & mask << (i * bits % 8)
+			putBits(row, i*bits, bits, v+middle, 1)
 		}
 	}
 	return words
@@ -24,12 +25,12 @@ func packRows(codes []byte, rows, columns, bits int, middle byte) []byte {
 
 // unpackRows is the inverse of packRows.
 func unpackRows(words []byte, rows, columns, bits int, middle byte) []byte {
-	width, mask := 4*wordsOf(columns, bits), byte(1<<bits-1)
+	width := 4 * wordsOf(columns, bits)
 	codes := make([]byte, rows*columns)
 	for r := range rows {
-		row := words[r*width:]
+		row := words[r*width : (r+1)*width]
 		for i := range columns {
-			codes[r*columns+i] = row[i*bits/8]>>(i*bits%8)&mask - middle
+			codes[r*columns+i] = bitsAt(row, i*bits, bits, 1) - middle
 		}
 	}
 	return codes
@@ -37,11 +38,10 @@ func unpackRows(words []byte, rows, columns, bits int, middle byte) []byte {
 
 // packColumns packs codes [rows, columns] along the rows to words [⌈rows·bits/32⌉, columns].
 func packColumns(codes []byte, rows, columns, bits int, middle byte) []byte {
-	words, mask := make([]byte, 4*wordsOf(rows, bits)*columns), byte(1<<bits-1)
+	words := make([]byte, 4*wordsOf(rows, bits)*columns)
 	for r := range rows {
-		line, shift := words[inColumn(r, columns, bits):], r*bits%8
 		for c, v := range codes[r*columns : (r+1)*columns] {
-			line[4*c] |= (v + middle) & mask << shift
+			putBits(words[4*c:], r*bits, bits, v+middle, columns)
 		}
 	}
 	return words
@@ -49,20 +49,53 @@ func packColumns(codes []byte, rows, columns, bits int, middle byte) []byte {
 
 // unpackColumns is the inverse of packColumns.
 func unpackColumns(words []byte, rows, columns, bits int, middle byte) []byte {
-	codes, mask := make([]byte, rows*columns), byte(1<<bits-1)
+	codes := make([]byte, rows*columns)
 	for r := range rows {
-		line, shift := words[inColumn(r, columns, bits):], r*bits%8
 		for c := range columns {
-			codes[r*columns+c] = line[4*c]>>shift&mask - middle
+			codes[r*columns+c] = bitsAt(words[4*c:], r*bits, bits, columns) - middle
 		}
 	}
 	return codes
 }
 
-// inColumn is the byte of the first column that holds the code of row r.
-func inColumn(r, columns, bits int) int {
-	perWord := 32 / bits
-	return 4*(r/perWord*columns) + r%perWord*bits/8
+// putBits adds the lowest bits of v at a bit of a stream of words, one after another or so many
+// apart.
+func putBits(b []byte, at, bits int, v byte, apart int) {
+	v &= byte(1<<bits - 1)
+	b[byteOf(at/8, apart)] |= v << (at % 8)
+	if at%8+bits > 8 {
+		b[byteOf(at/8+1, apart)] |= v >> (8 - at%8)
+	}
+}
+
+// bitsAt reads what putBits puts.
+func bitsAt(b []byte, at, bits, apart int) byte {
+	v := b[byteOf(at/8, apart)] >> (at % 8)
+	if at%8+bits > 8 {
+		v |= b[byteOf(at/8+1, apart)] << (8 - at%8)
+	}
+	return v & byte(1<<bits-1)
+}
+
+// byteOf is the place of byte i of a stream of words so many apart.
+func byteOf(i, apart int) int { return i/4*4*apart + i%4 }
+
+// packHalves packs codes of 4 bits two a byte, the first in the lower half.
+func packHalves(codes []byte) []byte {
+	b := make([]byte, len(codes)/2)
+	for i := range b {
+		b[i] = codes[2*i] | codes[2*i+1]<<4
+	}
+	return b
+}
+
+// unpackHalves is the inverse of packHalves.
+func unpackHalves(b []byte) []byte {
+	codes := make([]byte, 2*len(b))
+	for i, v := range b {
+		codes[2*i], codes[2*i+1] = v&15, v>>4
+	}
+	return codes
 }
 
 // awqOrder is the column, of eight, that each of a word's eight halves of a byte holds in AWQ's

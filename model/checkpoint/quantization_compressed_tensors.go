@@ -43,23 +43,25 @@ type quantizedArgs struct {
 	Dynamic   bool            `json:"dynamic"`
 	ActOrder  json.RawMessage `json:"actorder"`
 	Observer  *string         `json:"observer"`
+	ScaleType string          `json:"scale_dtype,omitempty"`
 }
 
 // otherFormats are the forms of compressed-tensors that are not read, and what they are.
 var otherFormats = map[string]string{
-	"nvfp4-pack-quantized": "NVFP4: 4-bit floats (E2M1) in blocks of 16 with FP8 scales and one scale for all",
-	"mxfp4-pack-quantized": "MXFP4: 4-bit floats (E2M1) in blocks of 32 with scales that are powers of two (E8M0)",
 	"mxfp8-quantized":      "MXFP8: FP8 in blocks of 32 with scales that are powers of two (E8M0)",
 	"mxfp8-pack-quantized": "MXFP8: FP8 in blocks of 32 with scales that are powers of two (E8M0)",
 	"marlin-24":            "4-bit codes of 2:4 sparse weights in the order of Marlin's kernels",
 	"sparse-24":            "2:4 sparse weights", "sparse-24-bitmask": "2:4 sparse weights with a bit mask", "sparse-bitmask": "sparse weights with a bit mask",
 }
 
+// supportedForms are those that are read.
+const supportedForms = "pack-quantized, int-quantized, float-quantized, nvfp4-pack-quantized or mxfp4-pack-quantized"
+
 // format reads the name of a form; fallback stands for a missing one.
 func (k *keys) format(fallback string) string {
 	format := k.text("format", fallback)
 	if what, ok := otherFormats[format]; ok {
-		k.fail("format", "%q is not supported (%s), expected pack-quantized, int-quantized or float-quantized: take the model before it was compressed, or one in these forms", format, what)
+		k.fail("format", "%q is not supported (%s), expected %s: take the model before it was compressed, or one in these forms", format, what, supportedForms)
 	}
 	return format
 }
@@ -135,7 +137,7 @@ func (k *keys) groupStorage(format string, n *notes) Storage {
 		k.err = fmt.Errorf("weights%w", err)
 	}
 	if !absent(k.raw["input_activations"]) {
-		if err := k.arguments("input_activations", n).activations(&s); err != nil {
+		if err := k.arguments("input_activations", n).activations(&s, n); err != nil {
 			k.fail("input_activations", "%v", err)
 		}
 	}
@@ -148,6 +150,10 @@ func packingOf(format string, w arguments) Packing {
 	switch {
 	case format != "naive-quantized" && format != "mixed-precision" && format != "":
 		return Packing(format)
+	case w.Type == "float" && w.Bits == 4 && w.GroupSize == weight.NVGroup:
+		return NVFP4Packed
+	case w.Type == "float" && w.Bits == 4:
+		return MXFP4Packed
 	case w.Type == "float":
 		return FloatQuantized
 	case w.Bits == 8:
@@ -198,13 +204,21 @@ func (w arguments) weights(s *Storage) error {
 	case PackQuantized:
 		bits, strategies = []int{4, 8}, []string{"group", "channel"}
 		s.Format.ZeroPoints = !w.Symmetric
-	case FloatQuantized:
+	case FloatQuantized, E5M2Quantized:
 		kind, strategies = "float", []string{"channel", "tensor", "block"}
-		s.Format.Float = true
+		s.Format.Float, s.Format.E5M2 = true, s.Packing == E5M2Quantized
+	case NVFP4Packed:
+		kind, bits, strategies = "float", []int{4}, []string{"tensor_group"}
+		s.Format.Float, s.Format.Scales = true, weight.E4M3
+	case MXFP4Packed:
+		kind, bits, strategies = "float", []int{4}, []string{"group"}
+		s.Format.Float, s.Format.Scales = true, weight.E8M0
 	default:
-		return fmt.Errorf(": format %q is not supported, expected pack-quantized, int-quantized or float-quantized", string(s.Packing))
+		return fmt.Errorf(": format %q is not supported, expected %s", string(s.Packing), supportedForms)
 	}
 	switch {
+	case s.Packing == PackQuantized && w.Bits == 3:
+		return errors.New(": 3-bit int is not supported for pack-quantized, whose versions pack 3 bits in two ways that nothing in the file tells apart; expected int of 4 8 bits, or GPTQ")
 	case w.Type != kind || !slices.Contains(bits, w.Bits):
 		return fmt.Errorf(": %d-bit %s is not supported for %s, expected %s of %s bits", w.Bits, w.Type, s.Packing, kind, strings.Trim(fmt.Sprint(bits), "[]"))
 	case !w.Symmetric && s.Packing != PackQuantized:
@@ -212,14 +226,17 @@ func (w arguments) weights(s *Storage) error {
 	case !slices.Contains(strategies, w.Strategy):
 		return fmt.Errorf(".strategy: %q is not supported for %s, expected %s", w.Strategy, s.Packing, strings.Join(strategies, ", "))
 	}
+	if size := map[Packing]int{NVFP4Packed: weight.NVGroup, MXFP4Packed: weight.MXGroup}[s.Packing]; size > 0 && w.GroupSize != size {
+		return fmt.Errorf(".group_size: found %d for %s, expected %d", w.GroupSize, s.Packing, size)
+	}
 	switch w.Strategy {
-	case "group":
+	case "group", "tensor_group":
 		if w.GroupSize < 1 {
 			return errors.New(".group_size: expected a positive number for strategy group")
 		}
 		s.Format.Group = w.GroupSize
 	case "tensor":
-		s.Tensor = true
+		s.Tensor, s.Format.Tensor = !s.Format.Float, s.Format.Float
 	case "block":
 		if err := jsonread.Decode(w.Block, &s.Format.Block); err != nil || s.Format.Block[0] < 1 || s.Format.Block[1] < 1 {
 			return fmt.Errorf(".block_structure: found %s, expected two positive numbers", jsonread.Clip(w.Block))
@@ -239,16 +256,25 @@ func (w arguments) weights(s *Storage) error {
 }
 
 // activations says how the activations of s are quantized.
-func (a arguments) activations(s *Storage) error {
+func (a arguments) activations(s *Storage, n *notes) error {
 	dynamic := a.Dynamic == "true"
+	float8 := s.Packing == FloatQuantized || s.Packing == E5M2Quantized
 	token := a.Symmetric && a.Bits == 8 && dynamic && a.Strategy == "token"
 	switch {
+	case s.Format.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && a.Symmetric && dynamic && (a.Strategy == "group" || a.Strategy == "block"):
+		// of as many inputs as the weight's blocks have: of others no maker is known
+		s.Format.Activations = weight.Blocks
+		return nil
 	case s.Format.Block != [2]int{} && a.Type == "float" && a.Bits == 8 && dynamic:
-		return nil // the weight is then used without its activations' rounding, as Load says
-	case s.Packing == FloatQuantized && a.Type == "float" && token, s.Packing == IntQuantized && a.Type == "int" && token:
+		n.add("config_groups: activations of 8 bits with strategy %q beside weights in blocks are not rounded: they are used as they are", a.Strategy)
+		return nil
+	case (s.Packing == NVFP4Packed || s.Packing == MXFP4Packed) && a.Type == "float" && a.Bits == 4:
+		n.add("config_groups: activations that were to be rounded to 4 bits are not: they are used as they are")
+		return nil
+	case float8 && a.Type == "float" && token, s.Packing == IntQuantized && a.Type == "int" && token:
 		s.Format.Activations = weight.Token
 		return nil
-	case s.Packing == FloatQuantized && a.Type == "float" && a.Symmetric && a.Bits == 8 && a.Dynamic == "false" && a.Strategy == "tensor":
+	case float8 && a.Type == "float" && a.Symmetric && a.Bits == 8 && a.Dynamic == "false" && a.Strategy == "tensor":
 		s.Format.Activations = weight.Static
 		return nil
 	case s.Packing == PackQuantized && a.Type == "int" && token && s.Format.Bits == 4 && !s.Format.ZeroPoints && !s.Format.Order:
@@ -258,6 +284,9 @@ func (a arguments) activations(s *Storage) error {
 	want := map[Packing]string{
 		IntQuantized:   "null, or 8-bit integers, symmetric, dynamic, strategy token",
 		FloatQuantized: "null, or 8-bit floats, symmetric, dynamic with strategy token or not with strategy tensor",
+		E5M2Quantized:  "null, or 8-bit floats, symmetric, dynamic with strategy token or not with strategy tensor",
+		NVFP4Packed:    "null, or 4-bit floats",
+		MXFP4Packed:    "null, or 4-bit floats",
 		PackQuantized:  "null, or for symmetric 4-bit weights without act-order 8-bit integers, symmetric, dynamic, strategy token",
 	}[s.Packing]
 	return fmt.Errorf("%d-bit %s, symmetric %t, dynamic %s, strategy %q is not supported, expected %s", a.Bits, a.Type, a.Symmetric, a.Dynamic, a.Strategy, want)
@@ -297,22 +326,38 @@ func newCompressedTensors(layers []layer) *compressedTensors {
 // config is the group of a scheme that Save writes.
 func (s Storage) config() configGroup {
 	minmax := "minmax"
+	f := &s.Format
 	g := configGroup{Format: string(s.Packing)}
 	g.Weights = &quantizedArgs{Bits: s.Format.Bits, Type: "int", Symmetric: true, Strategy: "channel", Observer: &minmax}
 	switch s.Packing {
 	case PackQuantized:
-		g.Weights.Strategy, g.Weights.GroupSize, g.Weights.Symmetric = "group", &s.Format.Group, !s.Format.ZeroPoints
-		if s.Format.Order {
+		if g.Weights.Symmetric = !f.ZeroPoints; f.Group > 0 {
+			g.Weights.Strategy, g.Weights.GroupSize = "group", &f.Group
+		}
+		if f.Order {
 			g.Weights.ActOrder = json.RawMessage(`"group"`)
 		}
-	case FloatQuantized:
+	case NVFP4Packed:
+		// the names of types are those that PyTorch gives them
+		g.Weights.Type, g.Weights.Strategy, g.Weights.GroupSize, g.Weights.ScaleType = "float", "tensor_group", &f.Group, "torch.float8_e4m3fn"
+	case MXFP4Packed:
+		g.Weights.Type, g.Weights.Strategy, g.Weights.GroupSize, g.Weights.ScaleType = "float", "group", &f.Group, "torch.uint8"
+	case FloatQuantized, E5M2Quantized:
 		g.Weights.Type = "float"
+		switch {
+		case f.Tensor:
+			g.Weights.Strategy = "tensor"
+		case s.blocks():
+			g.Weights.Strategy, g.Weights.Block = "block", json.RawMessage(fmt.Sprintf("[%d, %d]", f.Block[0], f.Block[1]))
+		}
 	}
 	switch s.Format.Activations {
 	case weight.Token:
 		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "token", Dynamic: true}
 	case weight.Static:
 		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "tensor", Observer: &minmax}
+	case weight.Blocks:
+		g.Inputs = &quantizedArgs{Bits: 8, Type: g.Weights.Type, Symmetric: true, Strategy: "group", GroupSize: &f.Block[1], Dynamic: true}
 	}
 	return g
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func parseFP8(k *keys, n *notes) *quantization {
-	s := Storage{Packing: FP8, Format: weight.Format{Float: true, Bits: 8, Activations: weight.Token}, Tensor: true}
+	s := Storage{Packing: FP8, Format: weight.Format{Float: true, Bits: 8, Activations: weight.Token, Tensor: true}}
 	for _, key := range []string{"fmt", "weight_format"} {
 		k.choice(key, "e4m3", "e4m3", "float8_e4m3fn")
 	}
@@ -22,7 +22,7 @@ func parseFP8(k *keys, n *notes) *quantization {
 		if len(block) != 2 || block[0] < 1 || block[1] < 1 || scheme == "static" {
 			k.fail("weight_block_size", "found %d with activation_scheme %s, expected two positive numbers with dynamic", block, scheme)
 		} else {
-			s.Tensor, s.Format.Block, s.Format.Activations = false, [2]int{block[0], block[1]}, weight.Kept
+			s.Format.Tensor, s.Format.Block, s.Format.Activations = false, [2]int{block[0], block[1]}, weight.Blocks
 		}
 	}
 	names := slices.Concat([]string{"lm_head"}, k.strings("ignored_layers"), k.strings("modules_to_not_convert"))

@@ -33,8 +33,8 @@ func parseGPTQ(k *keys, n *notes) *quantization {
 }
 
 func (k *keys) gptqBits(key string, bits int) {
-	if bits != 4 && bits != 8 {
-		k.fail(key, "%d is not supported, expected 4 or 8", bits)
+	if bits != 3 && bits != 4 && bits != 8 {
+		k.fail(key, "%d is not supported, expected 3, 4 or 8", bits)
 	}
 }
 

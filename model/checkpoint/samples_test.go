@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type sample struct {
 	// store makes the tensors of a layer [out, in], and the weight that they stand for.
 	store func(s *sampler, name string, out, in int) (weight []float32)
 	kind  string // how the name of the format in memory begins
+	wide  bool   // the model is wide
 }
 
 // sampler draws the tensors of a sample.
@@ -114,6 +116,83 @@ func gptqLayer(bits, group int, v1, order, sym bool) func(s *sampler, name strin
 	}
 }
 
+// gptq3Layer writes 3 bits, 32 values in three words, bit by bit.
+func gptq3Layer(group int, v1, sym bool) func(s *sampler, name string, out, in int) []float32 {
+	return func(s *sampler, name string, out, in int) []float32 {
+		groups := in / group
+		q, z, scale := s.codes(in*out, 8), s.codes(groups*out, 8), s.scales(groups*out)
+		stored := slices.Clone(z)
+		for i := range z {
+			if z[i] = max(1, z[i]); sym {
+				z[i] = 4
+			}
+			if stored[i] = z[i]; v1 {
+				stored[i]--
+			}
+		}
+		qweight, qzeros := make([]int32, in*out*3/32), make([]int32, groups*out*3/32)
+		for bit := range 3 {
+			for i := range in {
+				for o := range out {
+					at := 3*i + bit
+					qweight[at/32*out+o] |= int32(uint32(q[i*out+o]>>bit&1) << (at % 32))
+				}
+			}
+			for g := range groups {
+				for o := range out {
+					at := 3*o + bit
+					qzeros[g*(out*3/32)+at/32] |= int32(uint32(stored[g*out+o]>>bit&1) << (at % 32))
+				}
+			}
+		}
+		s.add(name+".qweight", safetensors.I32, qweight, in*3/32, out)
+		s.add(name+".qzeros", safetensors.I32, qzeros, groups, out*3/32)
+		s.add(name+".scales", F16, scale, groups, out)
+		w := make([]float32, out*in)
+		for i := range in {
+			for o := range out {
+				at := i/group*out + o
+				w[o*in+i] = float32(q[i*out+o]-z[at]) * scale[at]
+			}
+		}
+		return w
+	}
+}
+
+// float4Layer writes NVFP4, or MXFP4.
+func float4Layer(nv bool) func(s *sampler, name string, out, in int) []float32 {
+	values := []float32{0, 0.5, 1, 1.5, 2, 3, 4, 6}
+	return func(s *sampler, name string, out, in int) []float32 {
+		group, global := 32, float32(1)
+		if nv {
+			group, global = 16, 3.7
+			s.add(name+".weight_global_scale", F32, []float32{global}, 1)
+			s.add(name+".input_global_scale", F32, []float32{80}, 1)
+		}
+		q, codes, w := s.codes(out*in, 16), make([]byte, out*in/group), make([]float32, out*in)
+		packed := make([]byte, out*in/2)
+		for i := range codes {
+			codes[i] = byte(s.rng.IntN(0x7f)) // a number of E4M3 that is not negative
+			if !nv {
+				codes[i] = byte(120 + s.rng.IntN(10))
+			}
+		}
+		for i, code := range q {
+			packed[i/2] |= byte(code << (i % 2 * 4))
+			scale := kernels.FromFloat8(codes[i/group]) / global
+			if !nv {
+				scale = float32(math.Pow(2, float64(int(codes[i/group])-127)))
+			}
+			if w[i] = values[code%8] * scale; code >= 8 {
+				w[i] = -w[i]
+			}
+		}
+		s.add(name+".weight_packed", safetensors.U8, packed, out, in/2)
+		s.add(name+".weight_scale", map[bool]DType{true: safetensors.F8E4M3, false: safetensors.U8}[nv], codes, out, in/group)
+		return w
+	}
+}
+
 func awqLayer(sym bool) func(s *sampler, name string, out, in int) []float32 {
 	return func(s *sampler, name string, out, in int) []float32 {
 		const group = 8
@@ -192,6 +271,24 @@ func int8Layer(perTensor bool) func(s *sampler, name string, out, in int) []floa
 	}
 }
 
+// e5m2Layer writes FP8 in E5M2 with a scale for each output.
+func e5m2Layer(s *sampler, name string, out, in int) []float32 {
+	q, w, scale := make([]byte, out*in), make([]float32, out*in), s.scales(out)
+	for i := range q {
+		q[i] = byte(s.rng.IntN(0x7c)) | byte(s.rng.IntN(2))<<7
+		size := math.Pow(2, float64(q[i]>>2&31)-15) * (1 + float64(q[i]&3)/4)
+		if q[i]>>2&31 == 0 {
+			size = math.Pow(2, -16) * float64(q[i]&3)
+		}
+		if w[i] = float32(size) * scale[i/in]; q[i] >= 0x80 {
+			w[i] = -w[i]
+		}
+	}
+	s.add(name+".weight", safetensors.F8E5M2, q, out, in)
+	s.add(name+".weight_scale", F32, scale, out, 1)
+	return w
+}
+
 // float8Layer writes FP8; blocks of 0 are channels, of 1 the whole tensor.
 func float8Layer(suffix string, block int, static bool) func(s *sampler, name string, out, in int) []float32 {
 	return func(s *sampler, name string, out, in int) []float32 {
@@ -238,32 +335,43 @@ func samples() []sample {
 	}
 	gptq := func(edits ...string) string { return strings.NewReplacer(edits...).Replace(gptqSample) }
 	fp8 := func(edits ...string) string { return strings.NewReplacer(edits...).Replace(fp8Sample) }
+	groups := func(strategy string, size int) string {
+		return fmt.Sprintf(`{"num_bits":4,"type":"float","symmetric":true,"strategy":%q,"group_size":%d,"dynamic":false}`, strategy, size)
+	}
+	const fours = `{"num_bits":4,"type":"float","symmetric":true,"strategy":"tensor_group","group_size":16,"dynamic":"local"}`
 	return []sample{
-		{"pack-quantized", packed(4, "group", true, "null"), packedLayer(4, 8, false, false), "w4a16"},
-		{"pack-quantized channels", packed(4, "channel", true, "null"), packedLayer(4, 0, false, false), "w4a16"},
-		{"pack-quantized asymmetric", packed(4, "group", false, `"static"`), packedLayer(4, 8, true, false), "uint4"},
-		{"pack-quantized ordered", packed(4, "group", true, `"group"`), packedLayer(4, 8, false, true), "uint4"},
-		{"pack-quantized 8 bits asymmetric channels", packed(8, "channel", false, "null"), packedLayer(8, 0, true, false), "float32"},
-		{"pack-quantized 8 bits", packed(8, "group", true, "null"), packedLayer(8, 8, false, false), "float32"},
-		{"int-quantized", fmt.Sprintf(tensorsSample, "int-quantized", channel8, token8), int8Layer(false), "w8a8"},
-		{"int-quantized tensors", fmt.Sprintf(tensorsSample, "int-quantized", strings.Replace(channel8, "channel", "tensor", 1), token8), int8Layer(true), "w8a8"},
-		{"int-quantized weights only", fmt.Sprintf(tensorsSample, "int-quantized", channel8, "null"), int8Layer(false), "float32"},
-		{"float-quantized", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), tokenF8), float8Layer(".weight_scale", 0, false), "fp8"},
-		{"float-quantized static", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "tensor"), staticF8), float8Layer(".weight_scale", 1, true), "fp8"},
-		{"float-quantized weights only", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), "null"), float8Layer(".weight_scale", 0, false), "float32"},
-		{"float-quantized blocks", fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "block"), strings.Replace(tokenF8, "token", "group", 1)), float8Layer(".weight_scale", 8, false), "float32"},
-		{"fp8", fp8("model.layers.0.mlp.up_proj", "lm_head"), float8Layer(".weight_scale", 1, false), "fp8"},
-		{"fp8 static", fp8("model.layers.0.mlp.up_proj", "lm_head", "dynamic", "static"), float8Layer(".weight_scale", 1, true), "fp8"},
-		{"fp8 blocks", fp8(`"ignored_layers":["model.layers.0.mlp.up_proj"]`, `"weight_block_size":[8,8]`), float8Layer(".weight_scale_inv", 8, false), "float32"},
-		{"GPTQ", gptqSample, gptqLayer(4, 8, true, false, true), "w4a16"},
-		{"GPTQ channels", gptq(`"group_size":8`, `"group_size":-1`), gptqLayer(4, 0, true, false, true), "w4a16"},
-		{"GPTQ ordered", gptq(`"desc_act":false`, `"desc_act":true`), gptqLayer(4, 8, true, true, true), "uint4"},
-		{"GPTQ asymmetric", gptq(`"sym":true`, `"sym":false`), gptqLayer(4, 8, true, false, false), "uint4"},
-		{"GPTQ 8 bits", gptq(`"bits":4`, `"bits":8`), gptqLayer(8, 8, true, false, true), "float32"},
-		{"GPTQ version 2", gptq(`"gptq",`, `"gptq",`, `"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), gptqLayer(4, 8, false, false, false), "uint4"},
-		{"GPTQ version 2 symmetric", gptq(`"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), gptqLayer(4, 8, false, false, true), "w4a16"},
-		{"AWQ", strings.Replace(awqSample, `["k_proj"]`, "null", 1), awqLayer(false), "uint4"},
-		{"AWQ symmetric", strings.Replace(awqSample, `["k_proj"]`, "null", 1), awqLayer(true), "w4a16"},
+		{name: "pack-quantized", config: packed(4, "group", true, "null"), store: packedLayer(4, 8, false, false), kind: "w4a16"},
+		{name: "pack-quantized channels", config: packed(4, "channel", true, "null"), store: packedLayer(4, 0, false, false), kind: "w4a16"},
+		{name: "pack-quantized asymmetric", config: packed(4, "group", false, `"static"`), store: packedLayer(4, 8, true, false), kind: "uint4"},
+		{name: "pack-quantized ordered", config: packed(4, "group", true, `"group"`), store: packedLayer(4, 8, false, true), kind: "uint4"},
+		{name: "pack-quantized 8 bits asymmetric channels", config: packed(8, "channel", false, "null"), store: packedLayer(8, 0, true, false), kind: "float32"},
+		{name: "pack-quantized 8 bits", config: packed(8, "group", true, "null"), store: packedLayer(8, 8, false, false), kind: "w8a16"},
+		{name: "int-quantized", config: fmt.Sprintf(tensorsSample, "int-quantized", channel8, token8), store: int8Layer(false), kind: "w8a8"},
+		{name: "int-quantized tensors", config: fmt.Sprintf(tensorsSample, "int-quantized", strings.Replace(channel8, "channel", "tensor", 1), token8), store: int8Layer(true), kind: "w8a8"},
+		{name: "int-quantized weights only", config: fmt.Sprintf(tensorsSample, "int-quantized", channel8, "null"), store: int8Layer(false), kind: "w8a16"},
+		{name: "float-quantized", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), tokenF8), store: float8Layer(".weight_scale", 0, false), kind: "fp8"},
+		{name: "float-quantized static", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "tensor"), staticF8), store: float8Layer(".weight_scale", 1, true), kind: "fp8"},
+		{name: "float-quantized weights only", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "channel"), "null"), store: float8Layer(".weight_scale", 0, false), kind: "fp8-a16"},
+		{name: "float-quantized blocks", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "block"), strings.Replace(tokenF8, "token", "group", 1)), store: float8Layer(".weight_scale", 8, false), kind: "fp8-b8x8"},
+		{name: "fp8", config: fp8("model.layers.0.mlp.up_proj", "lm_head"), store: float8Layer(".weight_scale", 1, false), kind: "fp8"},
+		{name: "fp8 static", config: fp8("model.layers.0.mlp.up_proj", "lm_head", "dynamic", "static"), store: float8Layer(".weight_scale", 1, true), kind: "fp8"},
+		{name: "fp8 blocks", config: fp8(`"ignored_layers":["model.layers.0.mlp.up_proj"]`, `"weight_block_size":[8,8]`), store: float8Layer(".weight_scale_inv", 8, false), kind: "fp8-b8x8"},
+		{name: "GPTQ", config: gptqSample, store: gptqLayer(4, 8, true, false, true), kind: "w4a16"},
+		{name: "GPTQ channels", config: gptq(`"group_size":8`, `"group_size":-1`), store: gptqLayer(4, 0, true, false, true), kind: "w4a16"},
+		{name: "GPTQ ordered", config: gptq(`"desc_act":false`, `"desc_act":true`), store: gptqLayer(4, 8, true, true, true), kind: "uint4"},
+		{name: "GPTQ asymmetric", config: gptq(`"sym":true`, `"sym":false`), store: gptqLayer(4, 8, true, false, false), kind: "uint4"},
+		{name: "GPTQ 8 bits", config: gptq(`"bits":4`, `"bits":8`), store: gptqLayer(8, 8, true, false, true), kind: "w8a16"},
+		{name: "GPTQ version 2", config: gptq(`"gptq",`, `"gptq",`, `"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), store: gptqLayer(4, 8, false, false, false), kind: "uint4"},
+		{name: "GPTQ version 2 symmetric", config: gptq(`"checkpoint_format":"gptq"`, `"checkpoint_format":"gptq_v2"`), store: gptqLayer(4, 8, false, false, true), kind: "w4a16"},
+		{name: "AWQ", config: strings.Replace(awqSample, `["k_proj"]`, "null", 1), store: awqLayer(false), kind: "uint4"},
+		{name: "AWQ symmetric", config: strings.Replace(awqSample, `["k_proj"]`, "null", 1), store: awqLayer(true), kind: "w4a16"},
+		{name: "float-quantized tensors", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "tensor"), tokenF8), store: float8Layer(".weight_scale", 1, false), kind: "fp8-dynamic-tensor"},
+		{name: "float-quantized blocks, weights only", config: fmt.Sprintf(tensorsSample, "float-quantized", fmt.Sprintf(floats8, "block"), "null"), store: float8Layer(".weight_scale", 8, false), kind: "fp8-a16-b8x8"},
+		{name: "E5M2", config: fmt.Sprintf(tensorsSample, "float-quantized-e5m2", fmt.Sprintf(floats8, "channel"), tokenF8), store: e5m2Layer, kind: "fp8-e5m2-dynamic"},
+		{name: "NVFP4", config: fmt.Sprintf(tensorsSample, "nvfp4-pack-quantized", groups("tensor_group", 16), fours), store: float4Layer(true), kind: "nvfp4", wide: true},
+		{name: "MXFP4", config: fmt.Sprintf(tensorsSample, "mxfp4-pack-quantized", groups("group", 32), "null"), store: float4Layer(false), kind: "mxfp4", wide: true},
+		{name: "GPTQ 3 bits", config: gptq(`"bits":4`, `"bits":3`), store: gptq3Layer(8, true, true), kind: "w3a16-g8", wide: true},
+		{name: "GPTQ 3 bits asymmetric", config: gptq(`"bits":4`, `"bits":3`, `"sym":true`, `"sym":false`), store: gptq3Layer(8, true, false), kind: "w3a16-g8-zero", wide: true},
 	}
 }
 
@@ -271,7 +379,11 @@ func samples() []sample {
 // the tensors and the weights that they stand for.
 func sampleFolder(t testing.TB, dir string, s sample) ([]Tensor, map[string][]float32) {
 	t.Helper()
-	m := random(t, shapes()["untied"])
+	shape := shapes()["untied"]
+	if s.wide {
+		shape = wide()
+	}
+	m := random(t, shape)
 	weights, from := map[string][]float32{}, sampler{rng: rand.New(rand.NewPCG(5, 6))}
 	for _, l := range m.Linears() {
 		weights[l.Name] = s.store(&from, l.Name, l.Out, l.In)

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 
+	"slimlab/model/checkpoint/safetensors"
 	"slimlab/model/weight"
 )
 
@@ -10,13 +11,18 @@ import (
 // makers gave it.
 type Packing string
 
-// The packings that are read. All but the last three are those of compressed-tensors.
+// The packings that are read. All but the last four are those of compressed-tensors.
 const (
-	IntQuantized   Packing = "int-quantized"   // int8 codes, one a byte
-	PackQuantized  Packing = "pack-quantized"  // codes of 4 or 8 bits, packed along the inputs
-	FloatQuantized Packing = "float-quantized" // FP8 (E4M3FN) codes
-	FP8            Packing = "fp8"             // the same under vLLM's own quant_method
-	// codes of 4 or 8 bits, packed along the inputs of the transposed weight
+	IntQuantized   Packing = "int-quantized"        // int8 codes, one a byte
+	PackQuantized  Packing = "pack-quantized"       // codes of 4 or 8 bits, packed along the inputs
+	FloatQuantized Packing = "float-quantized"      // FP8 (E4M3FN) codes
+	NVFP4Packed    Packing = "nvfp4-pack-quantized" // E2M1 codes, two a byte, and scales in E4M3FN
+	MXFP4Packed    Packing = "mxfp4-pack-quantized" // E2M1 codes, two a byte, and scales in E8M0
+	// FP8 in E5M2, which compressed-tensors has no form for: that of float-quantized under a name
+	// of its own, so that nothing takes the codes for E4M3FN
+	E5M2Quantized Packing = "float-quantized-e5m2"
+	FP8           Packing = "fp8" // float-quantized under vLLM's own quant_method
+	// codes of 3, 4 or 8 bits, packed along the inputs of the transposed weight
 	GPTQ Packing = "gptq"
 	// 4-bit codes, packed along the outputs of the transposed weight
 	AWQ Packing = "awq"
@@ -31,20 +37,28 @@ const GGUF Packing = "gguf"
 type Storage struct {
 	Packing Packing
 	Format  weight.Format
-	Tensor  bool // one scale for the whole weight
+	Tensor  bool // of integers: one scale for the whole weight
 	V2      bool // GPTQ: zero points as they are, not less one
 }
 
-// StorageOf is how Save writes a format; 4-bit weights in GPTQ's packing where that is asked for.
-// Float formats of 16 bits and more are dense.
+// StorageOf is how Save writes a format; 4-bit weights in GPTQ's packing where that is asked for,
+// 3-bit ones always: engines read no others of 3 bits. Float formats of 16 bits and more are dense.
 func StorageOf(f weight.Format, fourBits Packing) Storage {
 	switch {
 	case f.Bits == 0 || f.Bits > 8:
 		return Storage{}
+	case f.Scales == weight.E8M0:
+		return Storage{Packing: MXFP4Packed, Format: f}
+	case f.Scales == weight.E4M3:
+		return Storage{Packing: NVFP4Packed, Format: f}
+	case f.E5M2:
+		return Storage{Packing: E5M2Quantized, Format: f}
 	case f.Float:
 		return Storage{Packing: FloatQuantized, Format: f}
-	case f.Bits == 8 && f.Group == 0:
+	case f.Bits == 8 && f.Activations == weight.Token:
 		return Storage{Packing: IntQuantized, Format: f}
+	case f.Bits == 3:
+		return Storage{Packing: GPTQ, Format: f}
 	case fourBits != "":
 		return Storage{Packing: fourBits, Format: f}
 	}
@@ -77,12 +91,24 @@ func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
 			return nil, fmt.Errorf("%s: group size %d does not divide its %d inputs", name, group, in)
 		}
 	}
-	perWord := 32 / max(1, s.Format.Bits)
+	// codes and words of which each fills whole ones of the other
+	perWord, words := 32/max(1, s.Format.Bits), 1
+	if s.Format.Bits == 3 {
+		perWord, words = 32, 3
+	}
 	switch s.Packing {
 	case "":
 		return []expectation{expect(name+".weight", out, in)}, nil
-	case IntQuantized, FloatQuantized, FP8:
+	case IntQuantized, FloatQuantized, E5M2Quantized, FP8:
 		return s.byteTensors(name, out, in), nil
+	case NVFP4Packed, MXFP4Packed:
+		what := map[Packing]string{NVFP4Packed: "NVFP4", MXFP4Packed: "MXFP4"}[s.Packing]
+		list := []expectation{expect(name+".weight_packed", out, in/2), expect(name+".weight_scale", out, groups)}
+		list[0].form = ": " + what + " has two codes of 4-bit floats (E2M1) in a byte"
+		if s.Packing == NVFP4Packed {
+			list = append(list, expectation{name: name + ".weight_global_scale", shapes: single}, expectation{name: name + ".input_global_scale", shapes: single, optional: true})
+		}
+		return list, nil
 	case PackQuantized:
 		list := []expectation{expect(name+".weight_packed", out, wordsOf(in, s.Format.Bits)), expect(name+".weight_scale", out, groups), expect(name+".weight_shape", 2)}
 		if s.Format.ZeroPoints {
@@ -96,7 +122,7 @@ func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
 		if in%perWord != 0 || out%perWord != 0 {
 			return nil, fmt.Errorf("%s: its %d inputs and %d outputs do not fill words of %d codes, as GPTQ packs them", name, in, out, perWord)
 		}
-		return []expectation{expect(name+".qweight", in/perWord, out), expect(name+".qzeros", groups, out/perWord), expect(name+".scales", groups, out),
+		return []expectation{expect(name+".qweight", in/perWord*words, out), expect(name+".qzeros", groups, out/perWord*words), expect(name+".scales", groups, out),
 			{name: name + ".g_idx", shapes: [][]int{{in}}, optional: !s.Format.Order}}, nil
 	case AWQ:
 		if out%perWord != 0 {
@@ -107,19 +133,21 @@ func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
 	return nil, fmt.Errorf("%s: packing %q is not supported", name, s.Packing)
 }
 
+// single are the shapes of a single number.
+var single = [][]int{{}, {1}, {1, 1}}
+
 // byteTensors lists the tensors of codes of a byte each.
 func (s Storage) byteTensors(name string, out, in int) []expectation {
-	one := [][]int{{}, {1}, {1, 1}} // the shapes of a single number
 	scales := expectation{name: s.scaleName(name), shapes: [][]int{{out, 1}, {out}}}
-	if s.Tensor {
-		scales.shapes = one
+	if s.Tensor || s.Format.Tensor {
+		scales.shapes = single
 	}
 	if b := s.Format.Block; s.blocks() {
 		scales.shapes = [][]int{{ceil(out, b[0]), ceil(in, b[1])}}
 	}
 	list := []expectation{expect(name+".weight", out, in), scales}
 	if s.Format.Activations == weight.Static {
-		list = append(list, expectation{name: name + ".input_scale", shapes: one})
+		list = append(list, expectation{name: name + ".input_scale", shapes: single})
 	}
 	return list
 }
@@ -133,3 +161,14 @@ func (s Storage) scaleName(name string) string {
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
+
+// byteType is the type of codes of a byte each.
+func (s Storage) byteType() DType {
+	switch {
+	case s.Format.E5M2:
+		return safetensors.F8E5M2
+	case s.Format.Float:
+		return safetensors.F8E4M3
+	}
+	return safetensors.I8
+}

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -28,7 +29,7 @@ func (c *Checkpoint) foundForm(layer string) found {
 	switch {
 	case !ok:
 		return nothing
-	case t.DType == safetensors.I8 || t.DType == safetensors.F8E4M3:
+	case t.DType == safetensors.I8 || t.DType == safetensors.F8E4M3 || t.DType == safetensors.F8E5M2:
 		return coded
 	case t.DType != F32 && t.DType != F16 && t.DType != BF16:
 		return nothing
@@ -69,7 +70,7 @@ func (c *Checkpoint) withFoundGroup(layer string, s Storage) Storage {
 	}
 	inputs, groups := codes.Shape[0], scales.Shape[0]
 	if s.Packing == GPTQ {
-		inputs *= 32 / s.Format.Bits
+		inputs = inputs * 32 / s.Format.Bits
 	}
 	switch {
 	case groups == 1:
@@ -166,19 +167,20 @@ func (c *Checkpoint) zeroVersion(layer string, s Storage) Storage {
 	if err != nil || len(zeros) == 0 {
 		return s
 	}
-	all := func(b byte) bool { return !slices.ContainsFunc(zeros, func(z byte) bool { return z != b }) }
-	middle := byte(0x88)
-	if s.Format.Bits == 8 {
-		middle = 0x80
+	// 32 codes fill whole words of all numbers of bits
+	all := func(code byte) bool {
+		words := packRows(slices.Repeat([]byte{code}, 32), 1, 32, s.Format.Bits, 0)
+		for part := range slices.Chunk(zeros, len(words)) {
+			if !bytes.HasPrefix(words, part) {
+				return false
+			}
+		}
+		return true
 	}
-	less := middle - 1
-	if s.Format.Bits == 4 {
-		less = middle - 0x11
-	}
-	switch {
+	switch middle := byte(1) << (s.Format.Bits - 1); {
 	case all(middle):
 		s.V2 = true
-	case all(less):
+	case all(middle - 1):
 		s.V2 = false
 	}
 	return s

@@ -166,9 +166,10 @@ func (w *Writer) saveConfig(final bool) error {
 	// Only the names of the linear layers are needed, which follow from the shape.
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
 	layers := make([]layer, 0, len(w.storages)+1)
+	gptq := slices.ContainsFunc(w.storages, func(s Storage) bool { return s.Packing == GPTQ })
 	for i, l := range skeleton.Linears() {
 		// GPTQ's config has no place for dense layers
-		if final || !w.storages[i].Dense() || w.Packing != GPTQ {
+		if final || !w.storages[i].Dense() || !gptq {
 			layers = append(layers, layer{l.Name, w.storages[i]})
 		}
 	}

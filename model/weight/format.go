@@ -31,6 +31,23 @@ const (
 	E4M3 Scales = "e4m3"
 )
 
+// Code is the byte of a scale of a kind that has bytes, which the scale is a number of.
+func (s Scales) Code(scale float32) byte {
+	if s == E4M3 {
+		return kernels.ToFloat8(scale)
+	}
+	code, _ := kernels.ToE8M0(scale)
+	return code
+}
+
+// Value is the inverse of Code; NaN for a byte that is no number.
+func (s Scales) Value(code byte) float32 {
+	if s == E4M3 {
+		return kernels.FromFloat8(code)
+	}
+	return kernels.FromE8M0(code)
+}
+
 // Format is a number format: what the codes of a weight are, what shares a scale, and how
 // activations are treated. Formats can be compared. Every kind of codes, scales and activations is
 // a row of one table, which has its name; builder has its constructor.

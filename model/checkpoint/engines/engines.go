@@ -65,8 +65,10 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 // vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang
 // take hidden/heads for Qwen2's head dim whatever config.json says. Their kernels of 4-bit weights
 // (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
-// and groups of 32, 64, 128 or a channel; those of 8 bits multiples of 16. llama.cpp reads GGUF
-// alone, whose blocks hold 32 inputs.
+// and groups of 32, 64, 128 or a channel; those of 4-bit floats the same sizes; those of 8 bits
+// multiples of 16, and whole blocks where scales are of blocks. GPTQ of 3 bits has a kernel of its
+// own, for multiples of 32. No engine has weights in E5M2. llama.cpp reads GGUF alone, whose blocks
+// hold 32 inputs.
 func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 	list := []Compatibility{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
 	for i := range list {
@@ -80,6 +82,10 @@ func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 			continue
 		}
 		v.heads(c)
+		if s.Packing == checkpoint.E5M2Quantized {
+			v.refuse("fp8 (E4M3)", "FP8 weights are E4M3 in all engines, and compressed-tensors has no form for E5M2")
+			continue
+		}
 		if s.Packing == checkpoint.GGUF {
 			v.refuse("a Hugging Face folder", "a GGUF file is read by way of experiment or conversion only")
 			continue
@@ -139,8 +145,23 @@ func fused(c model.Config) []model.LinearLayer {
 func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 	switch s.Packing {
 	case checkpoint.IntQuantized, checkpoint.FloatQuantized, checkpoint.FP8:
+		if b := s.Format.Block; b != [2]int{} {
+			v.blocks(c, b)
+			return
+		}
 		v.multiples(c, 16, 16, "")
+	case checkpoint.NVFP4Packed, checkpoint.MXFP4Packed:
+		if s.Packing == checkpoint.NVFP4Packed {
+			v.note("q, k and v, and gate and up, are multiplied as one with the largest of their scales of scales (weight_global_scale)")
+		}
+		v.note("weights of 4-bit floats beside float activations are read by versions since 2025")
+		v.multiples(c, 128, 64, "float-quantized (fp8)")
 	case checkpoint.PackQuantized, checkpoint.GPTQ, checkpoint.AWQ:
+		if s.Format.Bits == 3 {
+			v.note("3 bits are multiplied by the older kernel of GPTQ, not by Marlin")
+			v.multiples(c, 32, 32, "4 bits (w4a16)")
+			return
+		}
 		if s.Format.Activations != weight.Kept {
 			v.refuse("pack-quantized with activations as they are (w4a16), or int-quantized (w8a8)", "it has no kernel for 4-bit weights with 8-bit integer activations on GPUs")
 			return
@@ -164,6 +185,15 @@ func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 			}
 		}
 	}
+}
+
+// blocks checks that blocks of outputs and inputs are those of the kernels, and whole ones.
+func (v *Compatibility) blocks(c model.Config, b [2]int) {
+	if b != [2]int{128, 128} {
+		v.refuse("blocks of 128x128", "blocks of %dx%d are none of 128x128", b[0], b[1])
+		return
+	}
+	v.multiples(c, 128, 128, "float-quantized with a scale for each output (fp8-dynamic)")
 }
 
 // multiples checks inputs and outputs of all layers; instead names other schemes where the shape
@@ -201,7 +231,7 @@ func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
 		switch {
 		case s.Format.Bits == 4 && (s.Format.ZeroPoints || s.V2):
 			want = "a GGUF file (Q4_1)"
-		case s.Format.Bits == 4:
+		case s.Format.Bits == 4 && !s.Format.Float:
 			want = "a GGUF file (Q4_0)"
 		case s.Format.Bits == 8:
 			want = "a GGUF file (Q8_0)"

@@ -8,16 +8,19 @@ const (
 	F32    DType = "F32"
 	F16    DType = "F16"
 	BF16   DType = "BF16"
+	U8     DType = "U8"
 	I8     DType = "I8"
 	I32    DType = "I32"
 	I64    DType = "I64"
 	F8E4M3 DType = "F8_E4M3"
+	F8E5M2 DType = "F8_E5M2"
+	F8E8M0 DType = "F8_E8M0"
 )
 
 // Size is the bytes of an element, 0 for a type that the format does not have.
 func (d DType) Size() int64 {
 	switch d {
-	case "BOOL", "U8", I8, "F8_E5M2", F8E4M3:
+	case "BOOL", U8, I8, F8E5M2, F8E4M3, F8E8M0:
 		return 1
 	case "I16", "U16", F16, BF16:
 		return 2
