@@ -27,7 +27,7 @@ func TestFP8IsNearest(t *testing.T) {
 		}
 		dense := rounded.Float32()
 		for i, v := range w.Data {
-			if s := float64(g.(*float8Grid).scale[i/in]); math.Abs(float64(v)-float64(dense[i])) > max(math.Abs(float64(v))/16, s/1024)*(1+1e-6) {
+			if s := float64(g.Encoding().Scale[i/in]); math.Abs(float64(v)-float64(dense[i])) > max(math.Abs(float64(v))/16, s/1024)*(1+1e-6) {
 				t.Errorf("weight %g became %g with scale %g", v, dense[i], s)
 			}
 		}

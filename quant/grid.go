@@ -21,15 +21,23 @@ type Grid interface {
 }
 
 // NewGrid fits scales to w [out, in], rounded to a precision, and returns their grid. Symmetric 8
-// bits have codes −127…127 with absmax/127 (SmoothQuant), symmetric 4 bits −8…7 with absmax/7.5
-// (compressed-tensors, GPTQ): the largest weight is then clamped by half a step, and the smallest
-// rounds to −8. With zero points 4 bits reach from the least weight to the largest, zero included,
-// in 15 steps (compressed-tensors, GPTQ). FP8 has absmax/448, its largest value. Zeros alone get
-// scale 1.
+// bits have codes −127…127 with absmax/127 (SmoothQuant), symmetric 4 bits −8…7 with
+// absmax/7.5 and 3 bits −4…3 with absmax/3.5 (compressed-tensors, GPTQ): the largest weight is
+// then clamped by half a step, and the smallest rounds to −8 or −4. With zero points codes
+// reach from the least weight to the largest, zero included, in 15 or 7 steps (compressed-tensors,
+// GPTQ). Floats have grids of their own, see newFloatGrid. Zeros alone get scale 1.
 func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, error) {
 	if err := checkFormat(f); err != nil {
 		return nil, err
 	}
+	if f.Float {
+		return newFloatGrid(f, w, scales)
+	}
+	return newIntGrid(f, w, scales)
+}
+
+// newIntGrid fits the scales of integer codes.
+func newIntGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, error) {
 	s := scaled{format: f, out: w.Out, in: w.In, group: f.Group}
 	if s.group == 0 {
 		s.group = s.in
@@ -38,18 +46,16 @@ func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, 
 		return nil, fmt.Errorf("groups of %d do not divide the %d inputs", s.group, s.in)
 	}
 	switch {
-	case f.Float:
-		g := &float8Grid{s}
-		return g, g.fit(w.Data, kernels.MaxFloat8, scales)
 	case f.Bits == 8:
 		g := &intGrid{scaled: s, lowest: -127, highest: 127}
 		return g, g.fit(w.Data, 127, scales)
-	case f.ZeroPoints:
-		g := &intGrid{scaled: s, lowest: -8, highest: 7}
+	}
+	half := math.Ldexp(1, f.Bits-1)
+	g := &intGrid{scaled: s, lowest: -half, highest: half - 1}
+	if f.ZeroPoints {
 		return g, g.fitZeroPoints(w.Data, scales)
 	}
-	g := &intGrid{scaled: s, lowest: -8, highest: 7}
-	return g, g.fit(w.Data, 7.5, scales)
+	return g, g.fit(w.Data, float32(half-0.5), scales)
 }
 
 // checkFormat reports a format that no grid has.
@@ -111,8 +117,6 @@ func (s *scaled) Encoding() weight.Encoding {
 // groupOf is the index of the scale of output o and input i.
 func (s *scaled) groupOf(o, i int) int { return (o*s.in + i) / s.group }
 
-func (s *scaled) at(o, i int) float64 { return float64(s.scale[s.groupOf(o, i)]) }
-
 // intGrid has the values (code − zero)·scale with integer codes.
 type intGrid struct {
 	scaled
@@ -166,18 +170,4 @@ func (g *intGrid) Encoding() weight.Encoding {
 	e := g.scaled.Encoding()
 	e.Zero = g.zero
 	return e
-}
-
-// float8Grid has the values of FP8 times a scale per output.
-type float8Grid struct{ scaled }
-
-// Encode implements Grid.
-func (g *float8Grid) Encode(w float64, o, i int) (code byte, value float64) {
-	code = kernels.ToFloat8(float32(w / g.at(o, i)))
-	return code, g.Decode(code, o, i)
-}
-
-// Decode implements Grid.
-func (g *float8Grid) Decode(code byte, o, i int) float64 {
-	return float64(kernels.FromFloat8(code)) * g.at(o, i)
 }

@@ -67,7 +67,7 @@ func TestZeroPointsRoundToNearest(t *testing.T) {
 					t.Fatalf("seed %d: weight %g has code %d, which is off by %g; %d is off by %g", seed, v, int8(code), off, other, d)
 				}
 			}
-			if scale := g.at(o, at); off > scale*(0.5+15.0/256) {
+			if scale := float64(g.scale[g.groupOf(o, at)]); off > scale*(0.5+15.0/256) {
 				t.Fatalf("seed %d: weight %g is off by %g with scale %g", seed, v, off, scale)
 			}
 		}
