@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/model/calibrate/calibratetest"
 )
 
 // A model is the same function after any scales and any rotation, alone and together: to 1e-10 in
@@ -159,5 +161,50 @@ func TestOrthogonal(t *testing.T) {
 	}
 	if _, err := newOrthogonal(4099, rand.New(rand.NewPCG(1, 1))); err == nil {
 		t.Error("a size with a large odd part was accepted")
+	}
+}
+
+// A layer as it was, for a pass that resumes or has the dense model beside it, is changed as one
+// that is loaded; a layer that was finished before is left as it is.
+func TestSourceIsChangedAlike(t *testing.T) {
+	m := randomModel(t, shapes()["biases, tied head"], 1)
+	r, err := NewRotation("residual", m.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Smoothing{scales: randomScales(m, rand.New(rand.NewPCG(1, 1)))}
+	whole := randomModel(t, m.Config, 2)
+	layers := s.Layers(r.Layers(&calibratetest.Interrupted{InMemory: layersOf(t, m), Whole: whole, Finished: 1}))
+	other, err := model.Skeleton(m.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for layer := range m.Blocks {
+		finished, err := layers.Load(context.Background(), layer)
+		if err == nil {
+			err = layers.Source(context.Background(), other, layer)
+		}
+		if err != nil || finished != (layer == 0) {
+			t.Fatalf("layer %d: finished %t, %v", layer, finished, err)
+		}
+		got := layers.Model().BlockTensors(layer)
+		for i, p := range other.BlockTensors(layer) {
+			switch finishedData := whole.BlockTensors(layer)[i].Data; {
+			case layer == 0 && !slices.Equal(got[i].Data, finishedData):
+				t.Errorf("%s of a finished layer changed", p.Name)
+			case layer > 0 && !slices.Equal(got[i].Data, p.Data):
+				t.Errorf("%s as it was is not what is loaded", p.Name)
+			case p.Kind != model.Bias && slices.Equal(p.Data, m.BlockTensors(layer)[i].Data):
+				t.Errorf("%s did not change", p.Name)
+			}
+		}
+	}
+	x, y := make([]float32, 2*m.Hidden), make([]float32, 2*m.Hidden)
+	if err := layers.Embed(x, []int32{1, 4}); err != nil {
+		t.Fatal(err)
+	}
+	r.Ends(m).Embed(y, []int32{1, 4})
+	if !slices.Equal(x, y) {
+		t.Error("embeddings of the layers and of the model in memory differ")
 	}
 }
