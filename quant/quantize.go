@@ -21,6 +21,10 @@ type Options struct {
 	ChunkTokens int
 	// which statistics are gathered
 	Statistics calibrate.Settings
+	// Clip narrows the range of each group's grid, but in q_proj and k_proj, to that which rounds
+	// the group to nearest with the least error of the outputs; the weights are then rounded to it
+	// by the scheme's way. It is for integers and needs calibration sequences.
+	Clip bool
 	// gradient steps on each layer's output with the grids fixed, after its rounding; the treatment
 	// of activations is that of the schemes
 	Refine refine.Options
@@ -93,6 +97,11 @@ func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o
 		if schemes[i].Calibrated() && len(calibration) == 0 {
 			return nil, fmt.Errorf("%s: %s needs calibration sequences, found none", l.Name, schemes[i])
 		}
+		if o.Clip && schemes[i].Rounder != nil {
+			if err := checkClip(schemes[i].Format, len(calibration)); err != nil {
+				return nil, fmt.Errorf("%s: %w", l.Name, err)
+			}
+		}
 		q.schemes[l.Name] = schemes[i]
 	}
 	return q, nil
@@ -103,7 +112,7 @@ func (q *quantizer) statistics() calibrate.Settings {
 	s := q.Statistics
 	s.Describe = func(l model.LinearLayer) string {
 		scheme := q.schemes[l.Name]
-		return fmt.Sprintf("quantize %+v %T %+v scales %v refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales, q.Options.Refine)
+		return fmt.Sprintf("quantize %+v %T %+v scales %v clip %t refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales, q.Clip, q.Options.Refine)
 	}
 	return s
 }
@@ -165,7 +174,13 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		return r, err
 	}
 	s := q.schemes[l.Name]
-	grid, err := NewGrid(s.Format, w, q.Scales)
+	fitted := w
+	if q.Clip && clippable(l) {
+		if fitted, err = clipped(ctx, w, s.Format, q.Scales, m.Gram); err != nil {
+			return r, err
+		}
+	}
+	grid, err := NewGrid(s.Format, fitted, q.Scales)
 	if err != nil {
 		return r, err
 	}
