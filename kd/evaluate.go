@@ -87,10 +87,11 @@ type Fidelity struct {
 	Top1      float64 // share of tokens whose likeliest next token is the same
 	ForwardKL float64 // mean KL(teacher‖student), in nats
 	Tokens    int
-	// Same says of each answer token, in the order of the examples, whether it is so of it.
-	Same []bool `json:"-"`
-	// KL is each answer token's KL(teacher‖student), in nats
-	KL []float64 `json:"-"`
+	// Of each answer token, in the order of the examples: whether both have the same likeliest
+	// token, whether the teacher's is the answer's, whether the student's is, and
+	// KL(teacher‖student) in nats.
+	Same, TeacherRight, StudentRight []bool    `json:"-"`
+	KL                               []float64 `json:"-"`
 }
 
 // Agreement measures a student against a teacher, both in any weight format, over the vocabulary
@@ -109,12 +110,13 @@ func Agreement(ctx context.Context, teacher, student *model.Model, examples []Ex
 		ofStudent.gather(of[1], targets)
 		p := ofTeacher.multiply(teacher, n, vocab)
 		q := ofStudent.multiply(student, n, vocab)
-		for i := range n {
-			agree := kernels.Argmax(p[i*vocab:(i+1)*vocab]) == kernels.Argmax(q[i*vocab:(i+1)*vocab])
-			if agree {
+		for i, t := range targets {
+			its, mine := int32(kernels.Argmax(p[i*vocab:(i+1)*vocab])), int32(kernels.Argmax(q[i*vocab:(i+1)*vocab]))
+			if its == mine {
 				same++
 			}
-			f.Same = append(f.Same, agree)
+			f.Same = append(f.Same, its == mine)
+			f.TeacherRight, f.StudentRight = append(f.TeacherRight, its == t.Label), append(f.StudentRight, mine == t.Label)
 		}
 		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kernels.DistillationRows{
 			Divergence: kl, CE: ce, Logits: q, Teacher: p, Labels: labels[:n],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"slimlab/model"
@@ -34,15 +35,18 @@ func TestAgreementAgainstDefinition(t *testing.T) {
 		t.Fatal(err)
 	}
 	var same, tokens int
+	var right [2][]bool
 	for _, e := range examples {
 		b := model.Batch{Tokens: e.Tokens, Starts: []int{0, len(e.Tokens)}}
 		p, q := teacher.Forward(b, nil), student.Forward(b, nil)
 		for t := range e.Tokens {
 			if e.Answer[t] {
-				tokens++
-				if argmax64(logProbabilities(teacher, p, t-1, 13, 1)) == argmax64(logProbabilities(student, q, t-1, 13, 1)) {
+				its, mine := argmax64(logProbabilities(teacher, p, t-1, 13, 1)), argmax64(logProbabilities(student, q, t-1, 13, 1))
+				if its == mine {
 					same++
 				}
+				right[0], right[1] = append(right[0], its == int(e.Tokens[t])), append(right[1], mine == int(e.Tokens[t]))
+				tokens++
 			}
 		}
 	}
@@ -50,7 +54,10 @@ func TestAgreementAgainstDefinition(t *testing.T) {
 	if got.Tokens != tokens || got.Top1 != float64(same)/float64(tokens) || math.Abs(got.ForwardKL-want) > 1e-5*want {
 		t.Errorf("%+v, want %d of %d and %v", got, same, tokens, want)
 	}
-	if got.Top1 == 1 {
+	if !slices.Equal(got.TeacherRight, right[0]) || !slices.Equal(got.StudentRight, right[1]) {
+		t.Errorf("right are %v and %v, want %v", got.TeacherRight, got.StudentRight, right)
+	}
+	if got.Top1 == 1 || !slices.Contains(right[0], true) || !slices.Contains(right[1], true) {
 		t.Error("unlike models agree everywhere: nothing was tested")
 	}
 	itself, err := Agreement(t.Context(), teacher, teacher, examples)

@@ -27,7 +27,7 @@ func (n Nature) String() string { return [...]string{"sampled", "exact", "clocke
 
 // natures has every metric of a run, by key.
 var natures = map[string]Nature{
-	"params": Exact, "bytes": Exact, "smaller": Exact, // of the shapes and types of the tensors
+	"params": Exact, "bytes": Exact, "smaller": Exact, "effective_bits": Exact, // of the shapes and types of the tensors
 	"mlp_kept": Exact, "heads_kept": Exact, "params_kept": Exact,
 	"paper":                 Exact, // published, not measured
 	"cached":                Exact, // tokens counted over a workload that the seed decides
@@ -40,7 +40,8 @@ var natures = map[string]Nature{
 	// of the test set, of no model
 	"auc_title": Exact, "auc_user": Exact, "auc_title_user": Exact, "auc_within_title": Exact,
 	"auc_delta": Sampled, "auc_soft_delta": Sampled, "auc_ceiling_delta": Sampled,
-	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled, "kl": Sampled,
+	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled, "kl": Sampled, "kl_p99": Sampled,
+	"flips": Sampled, "flips_lost": Sampled, "flips_won": Sampled, "mcnemar": Sampled, "perplexity": Sampled,
 	"ttft_cold_p50": Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
 	"tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
 }

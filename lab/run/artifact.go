@@ -28,7 +28,7 @@ const (
 	tokenizerVersion      = 1
 	evaluateVersion       = 4 // 2 had no influence of the validation examples
 	tokensVersion         = 1
-	agreementVersion      = 5 // 4 had no influence on the divergence
+	agreementVersion      = 6 // 5 had means alone: no percentile, no interval, no flips
 	serveVersion          = 2
 	cacheVersion          = 1
 )

@@ -12,7 +12,7 @@ import (
 )
 
 // ofTestUnits are the metrics that have an error of the test sample.
-var ofTestUnits = map[string]int{"auc": 40, "auc_soft": 40, "auc_heldout": 40, "auc_delta": 40, "auc_soft_delta": 40, "auc_ceiling_delta": 40, "loss": 8, "loss_delta": 8, "agreement": 8, "kl": 8}
+var ofTestUnits = map[string]int{"auc": 40, "auc_soft": 40, "auc_heldout": 40, "auc_delta": 40, "auc_soft_delta": 40, "auc_ceiling_delta": 40, "loss": 8, "loss_delta": 8, "agreement": 8, "kl": 8, "flips": 40, "flips_lost": 40, "flips_won": 40}
 
 // TestRowsKeepTheirInfluence: each figure of a test sample has the influence of its units in the
 // log, other figures have none; the standard error that it gives is that of the figure's own

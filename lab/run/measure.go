@@ -2,13 +2,16 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
 	"slimlab/model"
+	"slimlab/model/checkpoint"
 )
 
 // measured is a row that is being measured.
@@ -20,6 +23,8 @@ type measured struct {
 	scores *task.Scores // nil for tasks other than recsys
 	// scores of prompts with one of two answers; nil for tasks that have none
 	answered []float64
+	verdicts []task.Verdict // on the answers to problems; nil for tasks that have none
+	kept     *kept          // the accuracy, where no relative difference says it
 	// what the units of the test set do to a value, by metric key
 	influence map[string]lab.Influence
 	// how the row's timings were taken
@@ -84,9 +89,10 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 		if err := w.agreement(ctx, row); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
-		if err := w.run.compute(func() error { return w.compare(row) }); err != nil {
+		if err := w.run.compute(func() error { return errors.Join(w.compare(row), w.flips(row)) }); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
+		w.judgeFlips(row)
 	}
 	if err := w.tokenView(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
@@ -104,11 +110,33 @@ func (w *worker) sizes(row *measured) error {
 	config := c.Config()
 	row.values["params"] = lab.Measure{Value: float64(config.Parameters())}
 	row.values["bytes"] = lab.Measure{Value: float64(c.Bytes())}
+	row.values["effective_bits"] = lab.Measure{Value: effectiveBits(c)}
 	mlp, heads := widths(config)
 	fullMLP, fullHeads := widths(row.model.origin)
 	row.values["mlp_kept"] = lab.Measure{Value: mlp / fullMLP}
 	row.values["heads_kept"] = lab.Measure{Value: heads / fullHeads}
 	return nil
+}
+
+// effectiveBits is what a weight of the blocks' linear layers takes as it is stored, with its share
+// of scales, zero points and orders; biases are left out.
+func effectiveBits(c *checkpoint.Checkpoint) float64 {
+	linear := map[string]bool{}
+	for _, l := range c.Quantization() {
+		linear[l.Layer] = strings.Contains(l.Layer, ".layers.")
+	}
+	var bytes, weights int64
+	for _, t := range c.Tensors() {
+		if at := strings.LastIndex(t.Name, "."); at > 0 && linear[t.Name[:at]] && t.Name[at:] != ".bias" {
+			bytes += t.Bytes()
+		}
+	}
+	config := c.Config()
+	for _, l := range config.Layers {
+		q, kv := l.Heads*config.HeadDim, l.KVHeads*config.HeadDim
+		weights += int64(config.Hidden) * int64(2*q+2*kv+3*l.MLP)
+	}
+	return 8 * float64(bytes) / float64(weights)
 }
 
 // widths sums a model's neurons and KV heads over its layers.
@@ -133,6 +161,9 @@ func (w *worker) compare(row *measured) error {
 	ratio("params_kept", "params", func(x, base float64) float64 { return x / base })
 	ratio("loss_delta", "loss", func(x, base float64) float64 { return x/base - 1 })
 	row.relate("loss_delta", "loss", w.base)
+	if row.key != w.base.key {
+		row.interval("loss_delta")
+	}
 	if err := w.compareAnswers(row); err != nil {
 		return err
 	}

@@ -22,9 +22,11 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	case strings.HasPrefix(m.Key, "auc_within") && p.Task.JSONL != nil && p.Task.JSONL.GroupField == "":
 		return "task jsonl has no groups, expected the key group_field"
 	case strings.HasPrefix(m.Key, "auc") && p.Task.Reasoning != nil:
-		return "task reasoning ranks nothing, it has loss, loss_floor, exact, ended, loss_delta, agreement and kl"
+		return "task reasoning ranks nothing, it has loss, perplexity, loss_floor, exact, ended, loss_delta, agreement, kl and flips"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
-		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl"), ", "))
+		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl", "flips"), ", "))
+	case m.Key == "perplexity" && (p.Task.Recsys != nil || p.Task.Ratings != nil):
+		return fmt.Sprintf("task %s ranks by one token: its answers are no text", p.Task.Kind)
 	case slices.Contains(reasoned, m.Key) && p.Task.Reasoning == nil:
 		return fmt.Sprintf("task %s has no known lowest loss and no answers that are checked, expected task reasoning", p.Task.Kind)
 	case m.Section == lab.Paper:

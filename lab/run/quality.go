@@ -88,12 +88,14 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 			e.Influence.Test = w.data.validationTest(settings.Validation)
 			row.influence["loss"] = *e.Influence
 		}
+		w.perplexity(row)
 	}
 	if e.TestInfluence != nil {
 		e.TestInfluence.Test = w.data.rankingTest() + w.data.tokenizer.Hash()
 		row.values["loss_test"], row.influence["loss_test"] = lab.Measure{Value: e.TestLoss, N: e.TestTokens}, *e.TestInfluence
 	}
 	if w.data.reasoning != nil {
+		row.verdicts = e.Verdicts
 		return w.run.compute(func() error { return w.reasoned(row, e.Verdicts) })
 	}
 	return w.run.compute(func() error { return w.ranking(row, e.Scores) })
@@ -183,59 +185,6 @@ func (w *worker) ranking(row *measured, score []float64) error {
 	return nil
 }
 
-// agreement is the artifact of comparing a model with the baseline.
-type agreement struct {
-	kd.Fidelity
-	Influence lab.Influence `json:"influence"` // of the validation examples on Top1
-	OnKL      lab.Influence `json:"on_kl"`     // of the same on ForwardKL
-}
-
-// agreement compares the model's top choices with the baseline's.
-func (w *worker) agreement(ctx context.Context, row *measured) error {
-	if s := w.run.plan.Scenario; !s.Asks("agreement") && !s.Asks("kl") {
-		return nil
-	}
-	settings := w.cell.Point.Evaluate
-	a, err := w.run.artifact(ctx, w.agreementRecipe(row), "agreement of "+row.name, func(dir string) error {
-		return w.run.compute(func() error {
-			base, err := w.base.model.load(ctx)
-			if err != nil {
-				return err
-			}
-			m, err := row.model.load(ctx)
-			if err != nil {
-				return err
-			}
-			examples := w.data.validation(settings.Validation)
-			f, err := fidelity(ctx, base, m, examples)
-			if err != nil {
-				return err
-			}
-			same := make([]float64, len(f.Same))
-			for i, is := range f.Same {
-				if is {
-					same[i] = 1
-				}
-			}
-			return writeFacts(dir, agreement{f, meanInfluence(examples, same), meanInfluence(examples, f.KL)})
-		})
-	})
-	if err != nil {
-		return err
-	}
-	defer a.release()
-	var f agreement
-	if err := readFacts(a.dir, &f); err != nil {
-		return err
-	}
-	f.Influence.Test = w.data.validationTest(settings.Validation)
-	f.OnKL.Test = f.Influence.Test
-	warning := w.otherTeacher(row)
-	row.values["kl"], row.influence["kl"] = lab.Measure{Value: f.ForwardKL, N: f.Tokens, Warning: warning}, f.OnKL
-	row.values["agreement"], row.influence["agreement"] = lab.Measure{Value: f.Top1, N: f.Tokens, Warning: warning}, f.Influence
-	return nil
-}
-
 // otherTeacher says that a row is compared with another model than the one that it learned from; ""
 // where it is not.
 func (w *worker) otherTeacher(row *measured) string {
@@ -251,23 +200,4 @@ func (w *worker) agreementRecipe(row *measured) recipe.Recipe {
 	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
 	of.Parameters["validation"] = w.cell.Point.Evaluate.Validation
 	return of
-}
-
-// fidelity is the mean agreement over all answer tokens.
-func fidelity(ctx context.Context, base, m *model.Model, examples []kd.Example) (all kd.Fidelity, err error) {
-	for part := range slices.Chunk(examples, partSize) {
-		if err := ctx.Err(); err != nil {
-			return all, err
-		}
-		f, err := kd.Agreement(ctx, base, m, part)
-		if err != nil {
-			return all, err
-		}
-		n := float64(f.Tokens)
-		all.Top1, all.ForwardKL, all.Tokens = all.Top1+f.Top1*n, all.ForwardKL+f.ForwardKL*n, all.Tokens+f.Tokens
-		all.Same, all.KL = append(all.Same, f.Same...), append(all.KL, f.KL...)
-	}
-	all.Top1 /= float64(all.Tokens)
-	all.ForwardKL /= float64(all.Tokens)
-	return all, nil
 }

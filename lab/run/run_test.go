@@ -250,7 +250,7 @@ func TestPipeline(t *testing.T) {
 	for _, row := range view.Begin.Rows {
 		for _, m := range lab.Metrics() {
 			// of other tasks
-			of := m.Key == "loss_test" || strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked["recsys"], m.Key) || slices.Contains(reasoned, m.Key)
+			of := m.Key == "loss_test" || strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked["recsys"], m.Key) || slices.Contains(reasoned, m.Key) || m.Key == "perplexity"
 			if of || m.Key == "paper" || m.Key == "cache_bytes_per_token" || m.Key == "train_tokens_per_s" && !trained[row] {
 				continue
 			}
@@ -265,7 +265,7 @@ func TestPipeline(t *testing.T) {
 			t.Errorf("row %s: %v of the prompts cached", row, x)
 		}
 	}
-	for key, want := range map[string]float64{"auc_delta": 0, "auc_soft_delta": 0, "loss_delta": 0, "smaller": 1, "params_kept": 1, "agreement": 1, "mlp_kept": 1, "heads_kept": 1} {
+	for key, want := range map[string]float64{"auc_delta": 0, "auc_soft_delta": 0, "loss_delta": 0, "smaller": 1, "params_kept": 1, "agreement": 1, "mlp_kept": 1, "heads_kept": 1, "kl": 0, "kl_p99": 0, "flips": 0, "mcnemar": 1, "effective_bits": 16} {
 		if x := value("teacher", key); x != want {
 			t.Errorf("the baseline's %s is %v, expected %v", key, x, want)
 		}
@@ -277,6 +277,33 @@ func TestPipeline(t *testing.T) {
 	}
 	if value("w8a8", "bytes") >= value("healed", "bytes") || value("w4a16", "bytes") >= value("w8a8", "bytes") || value("w8a8", "params") != value("healed", "params") {
 		t.Error("quantization does not shrink the bytes, or changes the parameters")
+	}
+	// what is no block's linear layer is the same of all three: their bytes, scales counted, are
+	// the rest of those of the checkpoint
+	weights := (value("healed", "bytes") - value("w8a8", "bytes")) * 8 / (16 - value("w8a8", "effective_bits"))
+	rest := value("healed", "bytes") - 2*weights
+	if x := value("w4a16", "bytes") - value("w4a16", "effective_bits")/8*weights; math.Abs(x-rest) > 1e-6*rest {
+		t.Errorf("w4a16 takes %v bytes beside its linear layers, expected %v", x, rest)
+	}
+	for row, bits := range map[string]float64{"w8a8": 8, "w4a16": 4} {
+		if x := value(row, "effective_bits"); !(x > bits && x < 2.5*bits) {
+			t.Errorf("row %s: %v bits a weight with its scales, expected more than %v", row, x, bits)
+		}
+	}
+	for _, row := range []string{"student", "pruned", "w4a16"} {
+		for _, key := range []string{"kl", "agreement", "flips"} {
+			for _, r := range view.Rows {
+				if s, ok := r.Metric(key); ok && r.Name == row && !(s.Seeds[0].Low < s.Seeds[0].High && s.Seeds[0].Low <= s.Seeds[0].Value && s.Seeds[0].Value <= s.Seeds[0].High) {
+					t.Errorf("row %s: %s is %+v, expected an interval around it", row, key, s.Seeds[0].Measure)
+				}
+			}
+		}
+		if lost, won, all := value(row, "flips_lost"), value(row, "flips_won"), value(row, "flips"); math.Abs(lost+won-all) > 1e-12 {
+			t.Errorf("row %s: %v lost and %v won of %v flips, expected their sum", row, lost, won, all)
+		}
+		if value(row, "kl_p99") < value(row, "kl") {
+			t.Errorf("row %s: P99 of KL is below the mean", row)
+		}
 	}
 	if value("pruned", "mlp_kept") != 0.75 || value("w4a16", "mlp_kept") != 0.75 || value("pruned", "heads_kept") != 0.5 {
 		t.Error("the widths are not those that pruning was asked for")
