@@ -208,7 +208,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	var cut convert.Pruning
 	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
 		"prune works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
-			"All layers are cut to the same sizes, as other engines expect.",
+			"All layers are cut to the same sizes, as other engines expect, unless a budget chooses them.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p)); err != nil {
 				return nil, err
@@ -222,6 +222,8 @@ func (p *program) pruneCommand() *cobra.Command {
 	flags.StringVar(&cuts.MLP, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
 	flags.StringVar(&cuts.Heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")
 	flags.StringVar(&cuts.QueryHeads, "query-heads", "", "query heads to remove from every KV group of each layer, whose keys and values stay: a share, or a number")
+	flags.StringVar(&cuts.Widths, "widths", "", "widths of layers: uniform, or budget: those of the least error with as many parameters in all (default: uniform)")
+	flags.StringVar(&cuts.Budget, "budget", "", "with widths by a budget, in place of --mlp and --heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB")
 	flags.StringVar(&align, "align", "auto", "round the remaining neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5 % more of a layer")
 	flags.BoolVar(&cut.Intercept, "intercept", false, "solve o_proj's bias with the weights, for models that have one and cuts of heads")
 	flags.StringVar(&starts, "starts", "both", "OSSCAR's local search begins at: both, greedy removal and magnitude, or greedy")

@@ -48,9 +48,9 @@ func (c Cut) Kept(width, align int, name string) (int, error) {
 	return min(keep, width), nil
 }
 
-// Widths returns the widths that the layers have after the cuts, one a layer. Neurons are rounded
-// up to a multiple of align; 0 is 1.
-func Widths(layers []model.LayerConfig, cuts []LayerCut, align int) ([]model.LayerConfig, error) {
+// WidthsAfter returns the widths that the layers have after the cuts, one a layer. Neurons are
+// rounded up to a multiple of align; 0 is 1.
+func WidthsAfter(layers []model.LayerConfig, cuts []LayerCut, align int) ([]model.LayerConfig, error) {
 	if len(cuts) != len(layers) {
 		return nil, fmt.Errorf("found cuts for %d layers, expected one for each of the model's %d", len(cuts), len(layers))
 	}

@@ -42,6 +42,9 @@
 // The ridge that makes a solution unique pulls to the weights as they were. Where o_proj has a bias
 // it can be solved with the weights (Options.Intercept): the least error is never larger then.
 //
-// It leaves out: depth, the choice of the cuts under a budget, and retraining (a gradual schedule
-// alternates Prune and distillation).
+// The supports of greedy removal are nested, so that one factorisation gives the error of every
+// width of a layer. With a Budget the widths of the layers are those of the least sum of these
+// errors, exactly: see allocate.
+//
+// It leaves out: depth, and retraining (a gradual schedule alternates Prune and distillation).
 package pruning

@@ -1,6 +1,7 @@
 package pruning
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -64,9 +65,93 @@ func (c Cut) Of(name string) string {
 // removed is how many of a layer's units the cut asks for.
 func (c Cut) removed(width int) int { return c.Count + int(math.Round(c.Ratio*float64(width))) }
 
+// Widths says how the widths of layers are chosen.
+type Widths string
+
+// The ways to choose widths.
+const (
+	UniformWidths Widths = "uniform" // each layer is cut by the same share or number
+	BudgetWidths  Widths = "budget"  // those of the least error that so many parameters allow
+)
+
+// ParseWidths reads a way to choose widths.
+func ParseWidths(name string) (Widths, error) {
+	return Widths(name), nearest.Check("widths", name, []string{string(UniformWidths), string(BudgetWidths)})
+}
+
+// Wanted is what is asked for of a model.
+type Wanted struct {
+	LayerCut // of all layers
+	Widths   Widths
+	// with BudgetWidths the budget of neurons, as ParseBudget reads it; "" is as much as LayerCut
+	// leaves, of what it cuts
+	Budget string
+	Align  int // 0 is chosen
+	Group  int // of a later quantization, 0 is none
+}
+
+// Planned is what Wanted comes to for a model.
+type Planned struct {
+	Align  int
+	Cuts   []LayerCut
+	Budget *Budget // where it chooses the widths, and not Cuts
+	// the widths after the cuts; of equal shares where a budget chooses them later
+	Layers []model.LayerConfig
+}
+
+// Plan checks what is wanted of a model, and completes it. An error about a part is a *CutError.
+func (w Wanted) Plan(c model.Config) (Planned, error) {
+	cut, byBudget := w.LayerCut, w.Widths == BudgetWidths
+	all := HalfParameters(c, c.Layers, true, false)
+	var p Planned
+	switch {
+	case !byBudget && w.Budget != "":
+		return p, &CutError{"budget", "is of uniform widths, which have none: expected widths: budget"}
+	case byBudget && cut.QueryHeads != (Cut{}):
+		return p, &CutError{"query_heads", "is beside widths by a budget, which are of neurons and KV groups: expected uniform widths"}
+	case w.Budget != "" && cut != (LayerCut{}):
+		return p, &CutError{"budget", "is beside a cut, which says the budget too: expected one of them"}
+	case w.Budget != "":
+		share, bytes, err := ParseBudget(w.Budget)
+		if err != nil {
+			return p, &CutError{"budget", err.Error()}
+		}
+		p.Budget = &Budget{MLP: true, Parameters: int(share * float64(all))}
+		if bytes > 0 {
+			p.Budget.Parameters = int(bytes / 2) // bfloat16
+		}
+		if err := p.Budget.Check(c, 1); err != nil {
+			return p, &CutError{"budget", err.Error()}
+		}
+		cut = LayerCut{MLP: Cut{Ratio: 1 - float64(p.Budget.Parameters)/float64(all)}}
+	}
+	align, err := cut.Fit(c.Layers, w.Align, w.Group)
+	var of *CutError
+	if errors.As(err, &of) && of.Key == "mlp" && w.Budget != "" {
+		err = &CutError{"budget", of.problem}
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Align, p.Cuts = align, Uniform(len(c.Layers), cut)
+	if p.Layers, err = WidthsAfter(c.Layers, p.Cuts, align); err != nil || !byBudget || cut == (LayerCut{}) {
+		return p, err
+	}
+	if p.Budget == nil {
+		b := Budget{MLP: cut.MLP != Cut{}, Heads: cut.Heads != Cut{}}
+		b.Parameters = HalfParameters(c, p.Layers, b.MLP, b.Heads)
+		p.Budget = &b
+	}
+	if err := p.Budget.Check(c, align); err != nil {
+		return p, &CutError{"budget", err.Error()}
+	}
+	p.Cuts = nil
+	return p, nil
+}
+
 // CutError is what is wrong with a part of a cut.
 type CutError struct {
-	Key     string // of the part, as in scenarios: "mlp", "heads", "query_heads" or "align"
+	Key     string // of the part, as in scenarios: "mlp", "heads", "query_heads", "align" or "budget"
 	problem string
 }
 

@@ -114,7 +114,7 @@ func TestFitHolds(t *testing.T) {
 			continue
 		}
 		fits++
-		after, err := Widths(layers, Uniform(len(layers), cut), align)
+		after, err := WidthsAfter(layers, Uniform(len(layers), cut), align)
 		if err != nil {
 			t.Fatalf("%+v of %+v fits, and %v", cut, layers, err)
 		}

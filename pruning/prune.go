@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Method Method
 	Cuts   []LayerCut // one a layer
+	Budget *Budget    // has Cuts chosen; nil takes them as they are
 	Align  int        // the kept number of neurons is rounded up to a multiple of Align; 0 is 1
 
 	// added to the diagonal of the mean Gram matrix, relative to the diagonal's mean; 0 is 0.01
@@ -44,6 +45,8 @@ type Options struct {
 	Whole *model.Model
 	// calibration tokens that run together; 0 is the default of package calibrate
 	ChunkTokens int
+	// called as the layers are measured for a budget; may be nil
+	Measured func(done, total int)
 	// which statistics are gathered; a target is for the methods that solve the weights anew
 	Statistics calibrate.Settings
 	// gradient steps on each layer's output after its cuts; the precision is the one above
@@ -62,6 +65,13 @@ type LayerDone = calibrate.Done[LayerReport]
 // are too few for the width is a warning in the report.
 func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate.Sequence, o Options, done func(LayerDone)) (*CutReport, error) {
 	m := layers.Model()
+	var budget *BudgetReport
+	if o.Budget != nil && len(calibration) > 0 {
+		var err error
+		if budget, err = o.chooseWidths(ctx, layers, calibration); err != nil {
+			return nil, fmt.Errorf("pruning: %w", err)
+		}
+	}
 	p, err := newPruner(m, calibration, o)
 	if err == nil && o.Method.Differentiates() {
 		p.gradients, err = p.differentiate(ctx, calibration)
@@ -73,6 +83,7 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	if err != nil {
 		return nil, fmt.Errorf("pruning: %w", err)
 	}
+	p.report.Budget = budget
 	before := m.Config
 	before.Layers = p.before
 	p.report.count(before, m.Config)
@@ -83,12 +94,15 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 func (p *pruner) statistics() calibrate.Settings {
 	of := p.Options
 	of.Cuts, of.Statistics, of.ChunkTokens = nil, calibrate.Settings{}, 0
-	of.Whole, of.Curve = nil, false
+	of.Whole, of.Curve, of.Budget, of.Measured = nil, false, nil, nil
 	text := fmt.Sprintf("prune %+v", of)
 	s := p.Statistics
 	s.Describe = func(l model.LinearLayer) string { return fmt.Sprintf("%s to %+v", text, p.after[l.Layer]) }
 	return s
 }
+
+// defaultDamping is the damping where none is given.
+const defaultDamping = 0.01
 
 // complete sets the defaults.
 func (o *Options) complete() error {
@@ -103,7 +117,7 @@ func (o *Options) complete() error {
 			o.Damping, o.Batch, o.Swaps, o.LocalSearch, o.Align)
 	}
 	if o.Damping == 0 {
-		o.Damping = 0.01
+		o.Damping = defaultDamping
 	}
 	o.Batch, o.Align = max(1, o.Batch), max(1, o.Align)
 	switch o.LocalSearch {
@@ -131,7 +145,7 @@ func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pr
 	if len(calibration) == 0 {
 		return nil, errors.New("no calibration sequences")
 	}
-	after, err := Widths(m.Layers, o.Cuts, o.Align)
+	after, err := WidthsAfter(m.Layers, o.Cuts, o.Align)
 	if err != nil {
 		return nil, err
 	}

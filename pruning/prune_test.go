@@ -259,7 +259,7 @@ func TestCutsOfEachLayer(t *testing.T) {
 	if !slices.Equal(pruned.Layers, want) {
 		t.Errorf("the widths are %v, want %v", pruned.Layers, want)
 	}
-	if widths, err := Widths(m.Layers, o.Cuts, o.Align); err != nil || !slices.Equal(widths, want) {
+	if widths, err := WidthsAfter(m.Layers, o.Cuts, o.Align); err != nil || !slices.Equal(widths, want) {
 		t.Errorf("planned widths %v, error %v, want %v", widths, err, want)
 	}
 	if want := []string{"1/4 0 mlp", "2/4 2 heads", "3/4 3 heads", "4/4 3 mlp"}; !slices.Equal(names, want) {

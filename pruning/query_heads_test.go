@@ -156,7 +156,7 @@ func TestQueryHeadCuts(t *testing.T) {
 		{LayerCut{QueryHeads: Cut{Count: 3}}, 0, "layer 0's query heads of a KV group: removing 3 of 3 leaves none"},
 		{LayerCut{QueryHeads: Cut{Count: 1}, Heads: Cut{Count: 1}}, 0, "found KV groups and query heads, expected one of them"},
 	} {
-		got, err := Widths(layers, []LayerCut{c.cut}, 1)
+		got, err := WidthsAfter(layers, []LayerCut{c.cut}, 1)
 		switch {
 		case c.err != "":
 			if err == nil || !strings.Contains(err.Error(), c.err) {

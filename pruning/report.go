@@ -72,6 +72,8 @@ type CutReport struct {
 	QueryHeads Count    `json:"query_heads,omitzero"` // where they were removed without KV groups
 	Parameters Count    `json:"parameters"`
 	Warnings   []string `json:"warnings"`
+	// of the widths, where they were chosen
+	Budget *BudgetReport `json:"budget,omitempty"`
 }
 
 // Summary says in one line what was removed, with each ratio's base.

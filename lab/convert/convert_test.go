@@ -169,6 +169,27 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			}
 			return Prune(ctx, from, to, p, o)
 		},
+		"prune by a budget": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text)}
+			if err := p.Set("osscar", Cuts{Budget: "70%"}); err != nil {
+				t.Fatal(err)
+			}
+			r, err := Prune(ctx, from, to, p, o)
+			if err == nil {
+				before, lines := 3*96*96, strings.Join(r.Lines(), "\n")
+				if b := r.Pruning.Budget; b == nil || b.Kept > before*7/10 || b.Kept < before/2 || b.Error > b.Uniform || !strings.Contains(lines, "the sum of their errors is") {
+					t.Errorf("budget %+v, lines %s", r.Pruning.Budget, lines)
+				}
+			}
+			return r, err
+		},
+		"prune query heads": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text)}
+			if err := errors.Join(p.Set("osscar", Cuts{QueryHeads: "50%"}), p.SetStarts("greedy"), p.SetAlign("auto")); err != nil {
+				t.Fatal(err)
+			}
+			return Prune(ctx, from, to, p, o)
+		},
 		"prune": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text)}
 			if err := p.Set("osscar", Cuts{MLP: "25%", Heads: "1"}); err != nil {

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,14 +22,17 @@ type Pruning struct {
 	pruning.LayerCut // of every layer
 	Calibration      Calibration
 	Gathering        Gathering
+
+	widths pruning.Widths
+	budget string
 }
 
 // Methods lists the names of pruning methods.
 func Methods() []string { return pruning.Methods() }
 
 // Cuts are what is removed, in words: each a share such as "20%" or "0.2", a number, or "" for
-// none.
-type Cuts struct{ MLP, Heads, QueryHeads string }
+// none. Widths is "uniform", "budget" or "" for the first, with the budget of neurons.
+type Cuts struct{ MLP, Heads, QueryHeads, Widths, Budget string }
 
 // Set sets the method by its name, and the cuts.
 func (p *Pruning) Set(method string, cuts Cuts) (err error) {
@@ -43,8 +47,15 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 			return fmt.Errorf("%s: %w", of.flag, err)
 		}
 	}
-	if p.LayerCut == (pruning.LayerCut{}) {
-		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, or --query-heads, one of the query heads of each")
+	p.budget = cuts.Budget
+	if p.widths, err = pruning.ParseWidths(cmp.Or(cuts.Widths, string(pruning.UniformWidths))); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	if p.budget != "" && cuts.Widths == "" {
+		p.widths = pruning.BudgetWidths
+	}
+	if p.LayerCut == (pruning.LayerCut{}) && p.budget == "" {
+		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, --query-heads, one of the query heads of each, or --budget, what stays of the neurons")
 	}
 	return nil
 }
@@ -81,6 +92,9 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	of, err := o.compression(ctx, "prune", pruneVersion, from, p.Calibration)
 	if p.QueryHeads != (pruning.Cut{}) {
 		of.Parameters["query_heads"] = values(p.QueryHeads)
+	}
+	if p.widths == pruning.BudgetWidths {
+		of.Parameters["widths"], of.Parameters["budget"] = string(p.widths), p.budget
 	}
 	if p.Intercept {
 		of.Parameters["intercept"] = true
@@ -127,11 +141,11 @@ func (p *Pruning) looks() bool { return false }
 func (p *Pruning) gathering() *Gathering { return &p.Gathering }
 
 func (p *Pruning) reads(site model.Site) bool {
-	return site == model.SiteO && (p.Heads != (pruning.Cut{}) || p.QueryHeads != (pruning.Cut{})) || site == model.SiteDown && p.MLP != (pruning.Cut{})
+	return site == model.SiteO && (p.Heads != (pruning.Cut{}) || p.QueryHeads != (pruning.Cut{})) || site == model.SiteDown && (p.MLP != (pruning.Cut{}) || p.budget != "")
 }
 
 func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
-	align, err := p.Fit(c.Layers, p.Align, 0)
+	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Align: p.Align}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		err = fmt.Errorf("--%s: %w", strings.ReplaceAll(of.Key, "_", "-"), err)
@@ -139,15 +153,15 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	if err != nil {
 		return c, checkpoint.Storage{}, err
 	}
-	p.Align = align
-	p.Cuts = pruning.Uniform(len(c.Layers), p.LayerCut)
-	c.Layers, err = pruning.Widths(c.Layers, p.Cuts, p.Align)
-	return c, checkpoint.Storage{}, err
+	p.Align, p.Cuts, p.Budget = planned.Align, planned.Cuts, planned.Budget
+	c.Layers = planned.Layers
+	return c, checkpoint.Storage{}, nil
 }
 
 func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
 	o := p.Options
 	o.Precision, o.ChunkTokens, o.Statistics = s.precision, chunkTokens, s.statistics
+	o.Measured = func(done, total int) { s.progress(done, total, "errors of each width of a layer") }
 	report, err := pruning.Prune(ctx, s, sequences, o, func(d pruning.LayerDone) {
 		l := d.Report
 		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))

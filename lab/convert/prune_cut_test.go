@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -43,6 +44,44 @@ func TestImpossibleCuts(t *testing.T) {
 		case err != nil && strings.Contains(err.Error(), c.refused):
 			t.Errorf("--mlp %q --heads %q: %v advises %s", c.mlp, c.heads, err, c.refused)
 		}
+	}
+}
+
+// Budgets and widths in words, and what they contradict.
+func TestBudgetsInWords(t *testing.T) {
+	shape := model.Config{Hidden: 32, HeadDim: 8, Layers: model.Uniform(2, 4, 2, 96)}
+	for _, c := range []struct {
+		cuts  Cuts
+		align string
+		want  string // of the error; "" is none
+	}{
+		{Cuts{Budget: "70%"}, "auto", ""},
+		{Cuts{Budget: "20KB", Widths: "budget"}, "8", ""},
+		{Cuts{MLP: "20%", Widths: "budget"}, "auto", ""},
+		{Cuts{MLP: "20%", Widths: "budgets"}, "auto", `--widths "budgets": expected one of uniform, budget`},
+		{Cuts{Budget: "70%", Widths: "uniform"}, "auto", "--budget: is of uniform widths"},
+		{Cuts{Budget: "70%", MLP: "3"}, "auto", "--budget: is beside a cut"},
+		{Cuts{Budget: "700"}, "auto", `--budget: found "700"`},
+		{Cuts{Budget: "1%"}, "auto", "--budget: the budget is 184 parameters of 18432, and with one unit of each layer there are 192: expected at least 1.05%"},
+		{Cuts{QueryHeads: "1", Widths: "budget"}, "auto", "--query-heads: is beside widths by a budget"},
+		{Cuts{MLP: "1"}, "128", "--align: the 95 neurons of layer 0 that are to stay are rounded up to all 96, expected 1"},
+		{Cuts{MLP: "1"}, "0", `--align: found "0"`},
+		{Cuts{}, "auto", "nothing is to be removed"},
+	} {
+		var p Pruning
+		err := errors.Join(p.Set("osscar", c.cuts), p.SetAlign(c.align))
+		if err == nil {
+			_, _, err = p.plan(shape)
+		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, expected %q", c.cuts, err, c.want)
+		}
+		if err == nil && p.Budget == nil {
+			t.Errorf("%+v: no budget", c.cuts)
+		}
+	}
+	if err := new(Pruning).SetStarts("gredy"); err == nil || !strings.Contains(err.Error(), `--starts: starts "gredy"`) {
+		t.Errorf("starts: %v", err)
 	}
 }
 

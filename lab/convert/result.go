@@ -61,6 +61,9 @@ func pruningLines(r *pruning.CutReport) []string {
 	if r.Neurons.Before != r.Neurons.After {
 		lines = append([]string{fmt.Sprintf("MLP sizes are multiples of %d", r.Align)}, lines...)
 	}
+	if b := r.Budget; b != nil {
+		lines = append(lines, budgetLine(b))
+	}
 	for _, part := range []pruning.Part{pruning.Heads, pruning.QueryHeads, pruning.MLP} {
 		masked, updated, n := 0.0, 0.0, 0
 		for _, l := range r.Layers {
@@ -73,6 +76,17 @@ func pruningLines(r *pruning.CutReport) []string {
 		}
 	}
 	return lines
+}
+
+// budgetLine says what widths a budget has come to.
+func budgetLine(b *pruning.BudgetReport) string {
+	least, most := 1.0, 0.0
+	for _, l := range b.Layers {
+		kept := float64(l.Kept) / float64(l.Before)
+		least, most = min(least, kept), max(most, kept)
+	}
+	return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width, %d of %d parameters; the sum of their errors is %.4g, with equal shares %.4g, by the model as it was",
+		100*least, 100*most, b.Kept, b.Parameters, b.Error, b.Uniform)
 }
 
 func quantizationLine(r *quant.RoundingReport) string {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,11 @@ import (
 // Prune removes MLP neurons and attention heads.
 type Prune struct {
 	Method      string      `key:"method" default:"osscar" names:"methods" doc:"how units are chosen and the remaining weights are updated"`
-	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
-	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
-	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads or query_heads, how much to remove" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
+	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
+	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
+	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
+	Widths      string      `key:"widths" default:"uniform" one:"uniform|budget" doc:"uniform cuts all layers alike; budget: the widths of the least error with as many parameters in all, by the model as it was"`
+	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
@@ -61,7 +64,14 @@ func (p *Prune) Describe(from string) string {
 			cuts = append(cuts, cut.Of(of.units))
 		}
 	}
-	return fmt.Sprintf("prune %s from %s by %s, %d %s samples", strings.Join(cuts, " and "), from, p.Method, p.Calibration.Samples, p.Calibration.Source)
+	widths := ""
+	switch {
+	case p.Budget != "":
+		cuts, widths = []string{"MLP neurons"}, fmt.Sprintf(", widths by a budget of %s,", p.Budget)
+	case p.Widths == string(pruning.BudgetWidths):
+		widths = " on average, widths by error,"
+	}
+	return fmt.Sprintf("prune %s%s from %s by %s, %d %s samples", strings.Join(cuts, " and "), widths, from, p.Method, p.Calibration.Samples, p.Calibration.Source)
 }
 
 // cutText is what a key says of one kind of unit.
@@ -72,10 +82,21 @@ func (p *Prune) texts() []cutText {
 }
 
 // Check implements scenario.Checker.
-func (p *Prune) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
+func (p *Prune) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	for _, of := range p.texts() {
 		if _, err := pruning.ParseCut(of.text); err != nil {
 			bad(of.key, "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", of.text)
+		}
+	}
+	if p.Budget != "" {
+		if _, _, err := pruning.ParseBudget(p.Budget); err != nil {
+			bad("budget", "", "is %s, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, or bytes such as 500MB", p.Budget)
+		}
+		if !given("widths") {
+			p.Widths = string(pruning.BudgetWidths)
+		}
+		if p.Widths != string(pruning.BudgetWidths) {
+			bad("budget", "widths", "is %s, and widths is %s: leave one of them out", p.Budget, p.Widths)
 		}
 	}
 	if _, err := pruning.ParseAlign(p.Align); err != nil {
@@ -107,7 +128,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if err != nil {
 		return job{}, err
 	}
-	shape, cut, err := p.shape(source.shape, &options, w.groupAfter(s.Name))
+	planned, cut, err := p.fit(source.shape, &options, w.groupAfter(s.Name))
 	if err != nil {
 		return job{}, err
 	}
@@ -120,6 +141,9 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if cut.MLP != (pruning.Cut{}) && p.Align == alignAuto && options.Align > 1 {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: align is auto: the neurons that stay are a multiple of %d", s.Name, options.Align))
 	}
+	if planned.Budget != nil {
+		w.run.noteOnce(lab.Info, s.Name+": the widths are chosen when the step is done; until then the plan counts with equal ones")
+	}
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
@@ -128,7 +152,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		options.Seed = of.Seed
 	}
 	return job{
-		model:  stepModel(s, of, source.origin, shape),
+		model:  stepModel(s, of, source.origin, withLayers(source.shape, planned.Layers)),
 		build:  func(dir string) error { return p.build(ctx, w, source, options, dir) },
 		report: func(dir string) error { return p.report(w, s.Name, dir) },
 	}, nil
@@ -159,6 +183,9 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	values := recipe.Values{"method": p.Method, "mlp": amount(cut.MLP), "heads": amount(cut.Heads), "align": o.Align, "calibration": recipe.Of(p.Calibration)}
 	if cut.QueryHeads != (pruning.Cut{}) {
 		values["query_heads"] = amount(cut.QueryHeads)
+	}
+	if o.Budget != nil {
+		values["budget"] = o.Budget.Parameters
 	}
 	if p.Intercept {
 		values["intercept"] = true
@@ -206,30 +233,33 @@ func leastMultiple(a, b int) int {
 	return a / x * b
 }
 
-// shape is that of the pruned model, and what is cut. It completes the options by the model: its
-// cuts and the alignment. What cannot be is an error with the values that would do.
-func (p *Prune) shape(c model.Config, o *pruning.Options, group int) (model.Config, pruning.LayerCut, error) {
+// fit plans the cut of a model and completes the options. What cannot be is an error with the
+// values that would do.
+func (p *Prune) fit(c model.Config, o *pruning.Options, group int) (pruning.Planned, pruning.LayerCut, error) {
 	cut, err := p.cut()
 	if err != nil {
-		return c, cut, err
+		return pruning.Planned{}, cut, err
 	}
-	align, err := cut.Fit(c.Layers, o.Align, group)
+	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Align: o.Align, Group: group}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
-		value := p.Align
+		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}
 		for _, t := range p.texts() {
-			if t.key == of.Key {
-				value = t.text
-			}
+			values[t.key] = t.text
 		}
-		err = keyError{of.Key, fmt.Errorf("is %s: %w", value, err)}
+		err = keyError{of.Key, fmt.Errorf("is %s: %w", values[of.Key], err)}
 	}
-	if err != nil {
-		return c, cut, err
+	if p.Budget != "" {
+		cut = pruning.LayerCut{MLP: pruning.Cut{Ratio: 1}} // of neurons, how much is in the plan
 	}
-	o.Align, o.Cuts = align, pruning.Uniform(len(c.Layers), cut)
-	c.Layers, err = pruning.Widths(c.Layers, o.Cuts, o.Align)
-	return c, cut, err
+	o.Align, o.Cuts, o.Budget = planned.Align, planned.Cuts, planned.Budget
+	return planned, cut, err
+}
+
+// withLayers is a shape with other layers.
+func withLayers(c model.Config, layers []model.LayerConfig) model.Config {
+	c.Layers = layers
+	return c
 }
 
 func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, options pruning.Options, dir string) error {
@@ -268,6 +298,9 @@ func (p *Prune) report(w *worker, name, dir string) error {
 	}
 	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
 		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
+	if b := report.Budget; b != nil {
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %.4g by equal shares; %d of %d parameters stay", name, b.Error, b.Uniform, b.Kept, b.Parameters))
+	}
 	w.warnings(report.Warnings)
 	return nil
 }

@@ -1,0 +1,200 @@
+package pruning
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/kernels/parallel"
+	"slimlab/model"
+	"slimlab/model/calibrate"
+)
+
+// bruteForce is the least loss of all choices within a budget, and the lowest cost that has it.
+func bruteForce(items [][]choiceOf, budget int) (best choiceOf, ok bool) {
+	if len(items) == 0 {
+		return choiceOf{}, budget >= 0
+	}
+	best.loss = math.Inf(1)
+	for _, c := range items[0] {
+		rest, fits := bruteForce(items[1:], budget-c.cost)
+		if loss := c.loss + rest.loss; fits && (loss < best.loss || loss == best.loss && c.cost+rest.cost < best.cost) {
+			best, ok = choiceOf{c.cost + rest.cost, loss}, true
+		}
+	}
+	return best, ok
+}
+
+// The allocation is the best of all choices, at any budget, and fails where none fits.
+func TestAllocationEqualsBruteForce(t *testing.T) {
+	const trials = 1000
+	none := 0
+	for seed := range uint64(trials) {
+		rng := rand.New(rand.NewPCG(seed, 61))
+		items := make([][]choiceOf, 1+rng.IntN(6))
+		widest := 0
+		for i := range items {
+			unit := 1 + rng.IntN(5)
+			n := 1 + rng.IntN(6)
+			for w := n; w > 0; w-- {
+				// losses that are equal at times, and do not always rise as the width falls
+				items[i] = append(items[i], choiceOf{w * unit, float64(rng.IntN(16)) / 16})
+			}
+			widest += n * unit
+		}
+		budget := rng.IntN(widest + 2)
+		want, fits := bruteForce(items, budget)
+		chosen, ok := allocate(items, budget)
+		if ok != fits {
+			t.Fatalf("seed %d: %t, by brute force %t", seed, ok, fits)
+		}
+		if !ok {
+			none++
+			continue
+		}
+		var got choiceOf
+		for i, c := range chosen {
+			got.cost, got.loss = got.cost+items[i][c].cost, got.loss+items[i][c].loss
+		}
+		if got.cost > budget || got != want {
+			t.Fatalf("seed %d: cost %d and loss %g within %d, by brute force %+v", seed, got.cost, got.loss, budget, want)
+		}
+	}
+	t.Logf("%d allocations, for %d more nothing fits", trials-none, none)
+	if none == 0 || none > trials/2 {
+		t.Error("too few, or too many, that do not fit")
+	}
+}
+
+// The widths of a model's layers are those of the least sum of errors, by its curves, and never
+// worse than equal shares; each layer has the width, and the report the parameters that stay.
+func TestWidthsUnderABudget(t *testing.T) {
+	for _, c := range []struct {
+		architecture string
+		budget       Budget
+		share        float64
+		align        int
+	}{
+		{"LlamaForCausalLM", Budget{MLP: true}, 0.6, 8},
+		{"LlamaForCausalLM", Budget{MLP: true}, 0.7, 16},
+		{"Qwen2ForCausalLM", Budget{MLP: true, Heads: true}, 0.55, 16},
+		{"Qwen3ForCausalLM", Budget{Heads: true}, 0.5, 1},
+		{"LlamaForCausalLM", Budget{MLP: true, Importance: []float64{1, 100, 1}}, 0.6, 8},
+	} {
+		shape := config(c.architecture)
+		shape.Layers = model.Uniform(3, 8, 4, 64)
+		m := newModel(t, shape)
+		down := m.Blocks[0].Down.Weight.Float32() // of the first layer a part hardly matters
+		for i := range down {
+			if i%64 >= 24 {
+				down[i] *= 1e-3
+			}
+		}
+		m.Changed()
+		all := HalfParameters(shape, shape.Layers, c.budget.MLP, c.budget.Heads)
+		b := c.budget
+		b.Parameters = int(c.share * float64(all))
+		var done []int
+		o := Options{Method: OSSCAR, Budget: &b, Align: c.align, Measured: func(n, _ int) { done = append(done, n) }}
+		pruned, r := prune(t, m, o)
+		got := r.Budget
+		if got.Kept > b.Parameters || got.Kept != HalfParameters(shape, pruned.Layers, b.MLP, b.Heads) || got.Error > got.Uniform*(1+1e-12) || got.Lattice != c.align || len(done) != len(got.Layers) {
+			t.Errorf("%+v: %+v, measured %v", c, got, done)
+		}
+		items := make([][]choiceOf, len(got.Layers))
+		sum := 0.0
+		for i, l := range got.Layers {
+			width, step, unit := pruned.Layers[l.Layer].MLP, c.align, neuronParameters(shape)
+			if l.Part == Heads {
+				width, step, unit = pruned.Layers[l.Layer].KVHeads, 1, groupParameters(shape, 2)
+			}
+			if width != l.Kept || width%step != 0 {
+				t.Errorf("layer %d, %s has %d units, the report %d, in multiples of %d", l.Layer, l.Part, width, l.Kept, step)
+			}
+			weight := 1.0
+			if b.Importance != nil {
+				weight = b.Importance[l.Layer]
+			}
+			sum += weight * l.Error
+			for _, p := range l.Curve { // all widths: there are few
+				if p.Kept%step == 0 {
+					items[i] = append(items[i], choiceOf{p.Kept * unit, weight * p.Error})
+				}
+			}
+		}
+		if want, _ := bruteForce(items, b.Parameters); !near(got.Error, want.loss, 1e-9) || !near(got.Error, sum, 1e-9) {
+			t.Errorf("%+v: the sum of errors is %g, of the layers %g, by brute force %g", c, got.Error, sum, want.loss)
+		}
+		if b.MLP && !b.Heads && b.Importance == nil && pruned.Layers[0].MLP >= pruned.Layers[2].MLP {
+			t.Errorf("%+v: widths %+v, and most of the first layer hardly matters", c, pruned.Layers)
+		}
+		restore := parallel.SetThreads(1)
+		again, _ := prune(t, m, o)
+		restore()
+		if !slices.Equal(flat(again), flat(pruned)) {
+			t.Errorf("%+v: other bits with another number of threads", c)
+		}
+	}
+}
+
+// Budgets that nothing meets, and that all do, are refused with the nearest that can be.
+func TestBudgetRefusals(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM")) // 2 layers of 64 neurons of 96 parameters
+	for _, c := range []struct {
+		budget Budget
+		want   string
+	}{
+		{Budget{MLP: true, Parameters: 2*8*96 - 1}, "with one unit of each layer there are 1536: expected at least 12.5%"},
+		{Budget{MLP: true, Parameters: 2 * 64 * 96}, "nothing would be removed"},
+		{Budget{MLP: true, Parameters: 6000, Importance: []float64{1}}, "importance of 1 layers, expected one for each of the model's 2"},
+		{Budget{MLP: true, Parameters: 2 * 8 * 96}, ""},
+	} {
+		pruned, _, err := inMemory(t.Context(), m, sequences(10, 50), Options{Method: Magnitude, Budget: &c.budget, Align: 8}, nil)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, expected %q", c.budget, err, c.want)
+		}
+		if err == nil && (pruned.Layers[0].MLP != 8 || pruned.Layers[1].MLP != 8) {
+			t.Errorf("%+v: widths %+v", c.budget, pruned.Layers)
+		}
+	}
+	if _, _, err := inMemory(t.Context(), m, nil, Options{Method: OSSCAR, Budget: &Budget{MLP: true, Parameters: 6000}}, nil); err == nil {
+		t.Error("no calibration is no error")
+	}
+	long := []calibrate.Sequence{make(calibrate.Sequence, 4000)}
+	if _, _, err := inMemory(t.Context(), m, long, Options{Method: OSSCAR, Budget: &Budget{MLP: true, Parameters: 6000}}, nil); err == nil || !strings.Contains(err.Error(), "has 4000 tokens") {
+		t.Errorf("a sequence that is too long: %v", err)
+	}
+}
+
+func TestParseBudget(t *testing.T) {
+	for text, want := range map[string]struct {
+		share float64
+		bytes int64
+	}{"80%": {0.8, 0}, "0.8": {0.8, 0}, "500MB": {0, 5e8}, "1.5GB": {0, 15e8}, "12KB": {0, 12000}} {
+		if share, bytes, err := ParseBudget(text); err != nil || share != want.share || bytes != want.bytes {
+			t.Errorf("%q: %g, %d, %v", text, share, bytes, err)
+		}
+	}
+	for _, text := range []string{"", "0", "1", "100%", "0%", "MB", "-1MB", "nanMB", "5000", "5TB", "0x1GB"} {
+		if _, _, err := ParseBudget(text); err == nil {
+			t.Errorf("%q is no error", text)
+		}
+	}
+}
+
+// A layer of thousands of widths is chosen from at most mostWidths of them, all multiples of the
+// alignment.
+func TestWidthsOfAWideLayer(t *testing.T) {
+	for _, c := range []struct{ before, align int }{{14336, 1}, {14336, 128}, {1000, 7}, {5, 1}} {
+		m := measured{before: c.before, step: c.align, align: c.align}
+		for m.before/m.step > mostWidths {
+			m.step += c.align
+		}
+		all := m.widths()
+		if len(all) > mostWidths+1 || (all[0] == c.before) != (c.before%c.align == 0) || slices.ContainsFunc(all, func(w int) bool { return w%c.align != 0 || w < 1 || w > c.before }) {
+			t.Errorf("%+v: %d widths, %v", c, len(all), all)
+		}
+	}
+}
