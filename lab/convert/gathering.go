@@ -2,8 +2,6 @@ package convert
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"strconv"
 
@@ -79,20 +77,10 @@ func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []
 		return s, ctx.Err()
 	}
 	content := recipe.Recipe{Stage: "statistics", Version: statisticsVersion, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
-		Inputs: map[string]string{"model": of.Inputs["model"], "sequences": sumOf(sequences)}, Parameters: recipe.Values{"dtype": of.Parameters["dtype"]}}
+		Inputs: map[string]string{"model": of.Inputs["model"], "sequences": calibrate.Sum(sequences)}, Parameters: recipe.Values{"dtype": of.Parameters["dtype"]}}
 	g.kept = statistics.New(g.Folder, content.Key(), !g.All)
 	s.Store = g.kept
 	return s, ctx.Err()
-}
-
-// sumOf names the content of sequences.
-func sumOf(sequences []calibrate.Sequence) string {
-	sum := sha256.New()
-	for _, s := range sequences {
-		_ = binary.Write(sum, binary.LittleEndian, int64(len(s)))
-		_ = binary.Write(sum, binary.LittleEndian, s)
-	}
-	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
 // notes say what was kept and what was found.

@@ -141,7 +141,7 @@ func TestVocabularyIsAcceptedByItsParsers(t *testing.T) {
 		},
 	}
 	lists := Vocabulary().Names
-	if got, want := slices.Sorted(maps.Keys(lists)), []string{"codecs", "losses", "methods", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(lists)), []string{"codecs", "losses", "methods", "modes", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
 		t.Errorf("found lists %v, expected %v", got, want)
 	}
 	for list, names := range lists {

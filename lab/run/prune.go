@@ -83,6 +83,7 @@ func (p *Prune) texts() []cutText {
 
 // Check implements scenario.Checker.
 func (p *Prune) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	p.Calibration.check(bad)
 	for _, of := range p.texts() {
 		if _, err := pruning.ParseCut(of.text); err != nil {
 			bad(of.key, "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", of.text)
@@ -147,6 +148,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
+	p.Calibration.into(&of, w.cell.Seed)
 	if options.Method.Draws() {
 		of.Seed = uint64(w.cell.Seed)
 		options.Seed = of.Seed
@@ -263,7 +265,7 @@ func withLayers(c model.Config, layers []model.LayerConfig) model.Config {
 }
 
 func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, options pruning.Options, dir string) error {
-	sequences, err := w.data.calibration(p.Calibration)
+	sequences, err := w.data.calibration(p.Calibration, w.cell.Seed)
 	if err != nil {
 		return err
 	}
@@ -275,7 +277,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, opt
 	if err != nil {
 		return err
 	}
-	options.Whole = m
+	options.Whole, options.Statistics = m, p.Calibration.settings(w, source, sequences)
 	report, err := pruning.Prune(ctx, layers, sequences, options, func(d pruning.LayerDone) { w.progress(d.Done, d.Total, "") })
 	if errors.Is(err, pruning.ErrSingular) {
 		err = keyError{"calibration.samples", fmt.Errorf("is %d: %w: expected more", p.Calibration.Samples, err)}

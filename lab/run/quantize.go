@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -77,7 +76,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 			return job{}, err
 		}
 		q.Calibration.noteFew(w, s.Name)
-		of.Parameters["calibration"] = recipe.Of(q.Calibration)
+		q.Calibration.into(&of, w.cell.Seed)
 	}
 	return job{
 		model:  stepModel(s, of, source.origin, source.shape),
@@ -100,6 +99,7 @@ const groupMultiple = 8
 
 // Check implements scenario.Checker. A group that the scheme's name ends with is the step's.
 func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	q.Calibration.check(bad)
 	base, ending, named := quant.CutGroup(q.Scheme)
 	if !named {
 		if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
@@ -151,7 +151,7 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	var sequences [][]int32
 	if scheme.Calibrated() {
 		var err error
-		if sequences, err = w.data.calibration(q.Calibration); err != nil {
+		if sequences, err = w.data.calibration(q.Calibration, w.cell.Seed); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	if err != nil {
 		return err
 	}
-	report, err := quant.Quantize(ctx, layers, quant.Uniform(scheme), sequences, quant.Options{}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
+	report, err := quant.Quantize(ctx, layers, quant.Uniform(scheme), sequences, quant.Options{Statistics: q.Calibration.settings(w, source, sequences)}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
 	if err != nil {
 		return err
 	}

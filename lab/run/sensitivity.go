@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"slimlab/lab"
-	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/sensitivity"
 	"slimlab/model"
@@ -50,6 +49,9 @@ func listed(text string) []string {
 
 // Check implements scenario.Checker.
 func (s *Sensitivity) Check(_ func(key string) bool, bad func(key, with, format string, args ...any)) {
+	if s.Calibration.Mode != "sequential" || s.Calibration.Target != "own" {
+		bad("calibration", "", "has a mode or a target, and each layer is changed alone here, on the inputs of the model as it is: expected neither")
+	}
 	if len(s.names()) == 0 {
 		bad("schemes", "mlp", "are both empty: expected a number format or a share of neurons")
 	}
@@ -127,10 +129,11 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step, source *artifactModel, choices []sensitivity.Choice) error {
 	of := w.data.recipe("sensitivity", sensitivityVersion)
 	of.Inputs["model"] = source.key
-	of.Parameters["choices"], of.Parameters["examples"], of.Parameters["calibration"] = strings.Join(s.names(), ","), s.Examples, recipe.Of(s.Calibration)
+	of.Parameters["choices"], of.Parameters["examples"] = strings.Join(s.names(), ","), s.Examples
+	s.Calibration.into(&of, w.cell.Seed)
 	a, err := w.run.artifact(ctx, of, "sensitivity of "+source.name, func(dir string) error {
 		return w.run.compute(func() error {
-			sequences, err := w.data.calibration(s.Calibration)
+			sequences, err := w.data.calibration(s.Calibration, w.cell.Seed)
 			if err != nil {
 				return err
 			}

@@ -68,3 +68,54 @@ func TestSensitivityIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// Calibration by seed draws other text for each seed, and the same for all otherwise; a world and a
+// file both.
+func TestCalibrationBySeed(t *testing.T) {
+	const text = `
+task: { kind: recsys, members: 6 }
+models: { FM: { load: "pretrained:recsys-student" } }
+pipeline:
+  - baseline: { name: FM, model: FM }
+  - prune: { name: p, from: FM, mlp: 0.5, align: 1, calibration: { samples: 6, by_seed: true } }
+columns: [params]
+seeds: 3
+`
+	keys := func(text string) map[string]bool {
+		found := map[string]bool{}
+		for _, c := range mustWork(t, newHome(t), parse(t, text, scenario.Options{}), Options{}).Board.Snapshot().Rows {
+			for _, key := range c.Keys {
+				found[key] = true
+			}
+		}
+		return found
+	}
+	if n := len(keys(text)); n != 4 {
+		t.Errorf("%d models of three seeds and a baseline, expected 4", n)
+	}
+	if n := len(keys(strings.Replace(text, "by_seed: true", "by_seed: false", 1))); n != 2 {
+		t.Errorf("%d models of one text and a baseline, expected 2", n)
+	}
+}
+
+// A target is a share of the dense model, and has no meaning in parallel mode or without least
+// squares.
+func TestCalibrationIsChecked(t *testing.T) {
+	for step, want := range map[string]string{
+		"prune: { name: s, from: FM, mlp: 0.5, calibration: { target: 2 } }":                                       "calibration.target is \"2\", expected own, dense, or a share",
+		"prune: { name: s, from: FM, mlp: 0.5, calibration: { target: dense, mode: parallel } }":                   "in mode parallel",
+		"quantize: { name: s, from: FM, scheme: w4a16-gptq, calibration: { target: dens } }":                       "expected own, dense",
+		"quantize: { name: s, from: FM, scheme: w4a16-gptq, calibration: { mode: paralel } }":                      "parallel",
+		"sensitivity: { name: s, from: FM, calibration: { target: dense } }":                                       "each layer is changed alone",
+		"prune: { name: s, from: FM, mlp: 0.5, method: magnitude-l2, calibration: { target: dense, samples: 4 } }": "",
+	} {
+		text := "task: { kind: recsys, members: 6 }\nmodels: { FM: { load: \"pretrained:recsys-student\" } }\npipeline:\n  - baseline: { name: FM, model: FM }\n  - " + step + "\ncolumns: [params]\n"
+		_, err := scenario.Parse("x.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, want %q", step, err, want)
+		}
+		if want == "" && err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -16,6 +16,7 @@ func Vocabulary() scenario.Vocabulary {
 		Names: map[string][]scenario.Name{
 			"codecs":            codecs,
 			"losses":            losses,
+			"modes":             modes,
 			"methods":           described(pruning.Methods(), aboutMethods()),
 			"schemes":           schemes(),
 			"sources":           sources,

@@ -2,6 +2,8 @@ package calibrate
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -19,6 +21,16 @@ func Tokens(sequences []Sequence) int {
 		n += len(s)
 	}
 	return n
+}
+
+// Sum names the content of sequences.
+func Sum(sequences []Sequence) string {
+	sum := sha256.New()
+	for _, s := range sequences {
+		_ = binary.Write(sum, binary.LittleEndian, int64(len(s))) // a hash takes all
+		_ = binary.Write(sum, binary.LittleEndian, s)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
 // Method compresses linear layers and reports an R of each.
