@@ -120,7 +120,8 @@ func (c *groupedProduct) run(task int) {
 	t.depth = c.kernels.blockDepth(longest)
 	t.depth += t.depth * c.kernels.elements % 2 // whole pairs
 	t.panels = bundlePanels
-	if t.strip1-t.strip0 == 1 {
+	t.few = w.form == GroupedInt8 && c.rows <= fewRows && c.products.fewInt8 != nil
+	if t.strip1-t.strip0 == 1 && !t.few {
 		t.panels = min(t.panels, max(1, decodedWords/(t.depth*w.width)))
 	}
 	t.lo, _ = t.rowsOf(t.strip0)
@@ -130,6 +131,9 @@ func (c *groupedProduct) run(task int) {
 		height = t.hi - t.lo
 	}
 	decoded, sums := t.panels*t.depth*w.width, height*t.panels*w.width
+	if t.few {
+		decoded = 0
+	}
 	scratch := memory.NewScratch(decoded + sums)
 	defer scratch.Free()
 	t.decoded, t.sums = scratch.Take(decoded), scratch.Take(sums)
@@ -155,6 +159,7 @@ type groupedTask struct {
 	lo, hi          int // rows
 	depth           int // words of a block of a chain
 	panels          int // that are decoded at once
+	few             bool
 	bundle, outputs int // at work, and how many outputs it has
 	decoded, sums   []float32
 }
@@ -176,6 +181,20 @@ func (t *groupedTask) group(g, panel, n int) {
 	pairs, _ := w.pairs(g)
 	words := 2 * pairs / t.kernels.elements
 	row, element := a.strides()
+	if t.few {
+		panelBytes := 2 * pairs * w.width
+		ahead := bundlePanels * panelBytes // the next group
+		if panelBytes > 4096 {
+			ahead = 1024
+		}
+		at := 2 * w.pairAt(t.bundle*w.bundleOutputs(), g, 0)
+		for word := 0; word < words; word += t.depth {
+			q := w.bytes[at+word*t.kernels.elements*w.width:]
+			t.products.fewInt8(t.sums, w.bundleOutputs(), a.from(0, g*t.room/t.kernels.elements+word), row, q, panelBytes, ahead, t.rows, min(t.depth, words-word), word > 0)
+		}
+		t.add(g, panel, n, 0, t.rows, t.sums)
+		return
+	}
 	for word := 0; word < words; word += t.depth {
 		k := min(t.depth, words-word)
 		b, stride := t.decode(g, panel, panelsOf(n, w.width), word, k)

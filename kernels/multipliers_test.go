@@ -117,7 +117,8 @@ func float4Multipliers(out, in, group int, r *rand.Rand) []multiplier {
 // scale for an output.
 func groupedMultipliers(out, in, group int, r *rand.Rand) (list []multiplier) {
 	for _, form := range []GroupedForm{GroupedInt8, GroupedE4M3, GroupedE5M2} {
-		for _, size := range []int{group, max(1, in), max(1, (2*in+2)/5), 128} {
+		sizes := []int{group, max(1, in), max(1, (2*in+2)/5), 128}
+		for _, size := range map[GroupedForm][]int{GroupedInt8: sizes, GroupedE4M3: sizes[2:], GroupedE5M2: sizes[:1]}[form] {
 			w := GroupedWeight{Form: form, Out: out, In: in, Group: size, Codes: make([]byte, out*in)}
 			groups := (in + size - 1) / size
 			w.Scale = make([]float32, out*groups)

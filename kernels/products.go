@@ -20,6 +20,11 @@ type productKernels struct {
 	// widenInt8 writes the words of bfloat16's kernels of n pairs of lines of width codes: the
 	// first line has the first element of the outputs' pairs, the second the second.
 	widenInt8 func(dst []float32, src []int8, n int)
+	// fewInt8 multiplies up to fewRows rows with the bytes of bundlePanels panels, panel bytes
+	// apart, each k words of the bfloat16 kernels: sums [m, panels·width] are the chains that
+	// strip gives for the widened words, or get them added. What is ahead bytes on is read ahead.
+	// It may be nil.
+	fewInt8 func(sums []float32, row int, x []float32, xRow int, q []int8, panel, ahead, m, k int, accumulate bool)
 	// addScaled is y += x·(s·a), for slices of equal length.
 	addScaled func(y, x, s []float32, a float32)
 
@@ -116,6 +121,9 @@ type int4Int8Kernels struct {
 	// multiply computes y [m, n] = rowScale·(x·ŵᵀ) from the panels of a PackedInt4.
 	multiply func(y []float32, yRow int, x []int8, xRow int, start []int32, startRow int, q []uint32, panel int, rowScale []float32, m, n, groups, words int)
 }
+
+// fewRows is the most rows that fewInt8 takes.
+const fewRows = 3
 
 // Rows one after another, read element by element of the chain, and rows side by side.
 var byRows = layout{rows: 1, places: 1, line: 16, odd: true}

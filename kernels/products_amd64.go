@@ -48,7 +48,7 @@ func avx512Products(g productKernels) productKernels {
 	f.packAlong, f.packAcross = packColumnsAVX512, packRowsAVX512
 	g.bfloat16 = rounding(g.float32, g.width, roundFloatsAVX512)
 	g.roundBFloat16, g.roundFloats, g.widen = roundAVX512, roundFloatsAVX512, widenAVX512
-	g.widenInt8, g.addScaled = widenInt8AVX512, addScaledAVX512
+	g.widenInt8, g.fewInt8, g.addScaled = widenInt8AVX512, fewInt8AVX512, addScaledAVX512
 	g.int4.height, g.int4.multiply = 12, mulInt4AVX512
 	return g
 }
@@ -76,7 +76,7 @@ func bf16Products(g productKernels) productKernels {
 		clear(pairs[k:])
 	}
 	f.leftAcross.pack, f.packAlong, f.packAcross = packRowsBF16, packColumnsBF16, packRowsBF16
-	g.widenInt8 = widenInt8BF16
+	g.widenInt8, g.fewInt8 = widenInt8BF16, fewInt8BF16
 	g.int4.perWord, g.int4.pack, g.int4.multiply = 2, int4Rows(roundInt4Pairs), mulInt4AVX512BF16
 	return g
 }
@@ -118,6 +118,12 @@ func widenInt8AVX512(dst []float32, src []int8, n int)
 
 //go:noescape
 func widenInt8BF16(dst []float32, src []int8, n int)
+
+//go:noescape
+func fewInt8AVX512(sums []float32, row int, x []float32, xRow int, q []int8, panel, ahead, m, k int, accumulate bool)
+
+//go:noescape
+func fewInt8BF16(sums []float32, row int, x []float32, xRow int, q []int8, panel, ahead, m, k int, accumulate bool)
 
 //go:noescape
 func addScaledAVX2(y, x, s []float32, a float32)

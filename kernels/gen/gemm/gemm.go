@@ -24,6 +24,7 @@ func Files() map[string]string {
 			widen512(p)
 			widenInt8(p, "AVX512", "Z", 16)
 			widenInt8BF16(p)
+			few(p)
 		},
 		"matrix/strip_avx512_amd64.s": func(p *asm.Printer) {
 			float64x512(p)
