@@ -25,6 +25,7 @@ const (
 	// weight 0 had a part in the loss over the whole sequence
 	messageWeightsVersion = 1
 	jsonlVersion          = 3 // 1 read the first of several lists of a file, 2 had no BOS before prompts
+	textVersion           = 1
 	tokenizerVersion      = 1
 	evaluateVersion       = 4 // 2 had no influence of the validation examples
 	tokensVersion         = 1

@@ -79,6 +79,8 @@ func datasetKey(p *scenario.Point, loads []string) string {
 		key.Task = recipe.Of(t.Ratings)
 	case t.Reasoning != nil:
 		key.Task = recipe.Of(t.Reasoning)
+	case t.Text != nil:
+		key.Task = recipe.Of(t.Text)
 	default:
 		key.Task = recipe.Of(t.JSONL)
 	}
@@ -105,6 +107,8 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 		err = r.openJSONL(ctx, d, p)
 	case t.Ratings != nil:
 		err = r.openRatings(ctx, d, p)
+	case t.Text != nil:
+		err = r.openText(ctx, d, p)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.plan.Scenario.At("task", "path"), err)

@@ -17,7 +17,9 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "the scenario has no section serve"
 	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
 		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
-	case m.Key == "loss_test" && (p.Task.JSONL == nil || p.Task.JSONL.Test == ""):
+	case m.Key == "loss_test" && p.Task.Text != nil && p.Task.Text.Test == 0:
+		return "there are no test windows, expected the key test"
+	case m.Key == "loss_test" && p.Task.Text == nil && (p.Task.JSONL == nil || p.Task.JSONL.Test == ""):
 		return "there are no test records, expected task jsonl with the key test"
 	case strings.HasPrefix(m.Key, "auc_within") && p.Task.JSONL != nil && p.Task.JSONL.GroupField == "":
 		return "task jsonl has no groups, expected the key group_field"

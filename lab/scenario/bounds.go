@@ -57,6 +57,14 @@ func (b *builder) jsonl(n *node, t *JSONL) {
 	}
 }
 
+// text checks the shares of a text.
+func (b *builder) text(n *node, t *Passage) {
+	if t.Validation+t.Test >= 1 {
+		at, wayOut := n.cause("task", "test", "validation")
+		b.bad.add(at, "task's test is %v beside a validation of %v, expected a sum below 1%s", t.Test, t.Validation, wayOut)
+	}
+}
+
 // At says where in the file, or in which override, a value stands: "x.yaml:8:13". path leads to it
 // from the top; a step of the pipeline is found by its name. The place of an absent value is that
 // of the innermost one around it.

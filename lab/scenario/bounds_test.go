@@ -25,6 +25,7 @@ func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
 		{"serving a file", "task: { kind: recsys }", "task: { kind: jsonl, path: x }\nserve: { members: 2 }", "x.yaml:3:8: serve has the workload ranking, which takes its prompts from task recsys, found jsonl: leave the section serve out"},
 		{"a test set beyond memory", "kind: recsys", "kind: recsys, members: 900000, candidates: 1000", "x.yaml:2:32: task's members times candidates is 900000 × 1000, expected at most 1000000"},
 		{"a workload beyond memory", "name: x", "name: x\nserve: { members: 500000, candidates: 3 }", "x.yaml:2:19: serve's members times candidates is 500000 × 3, expected at most 1000000"},
+		{"no training left", "kind: recsys", "kind: text, path: x, validation: 0.5, test: 0.5", "task's test is 0.5 beside a validation of 0.5, expected a sum below 1"},
 		{"no calibration left", "kind: recsys", "kind: jsonl, path: x, validation: 0.95", "task's validation is 0.95, expected above 0 and below 0.9"},
 		{"a vocabulary of the bytes alone", "name: x", "name: x\ntokenizer: { vocab: 257 }", "tokenizer's vocab is 257, expected at least 258"},
 		{"one field twice", "kind: recsys", "kind: jsonl, path: x, prompt_field: a, response_field: a", `task's response_field is "a", which is the prompt_field too`},
@@ -232,6 +233,7 @@ func TestSeedsOfOptions(t *testing.T) {
 // the reason and the place.
 func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 	file := strings.Replace(small, "task: { kind: recsys }", "task: { kind: jsonl, path: x }", 1)
+	text := strings.Replace(small, "task: { kind: recsys }", "task: { kind: text, path: x }", 1)
 	serving := small + "serve: { candidates: 1 }\n"
 	for _, c := range []struct{ text, expectation, want string }{
 		{small, "ttft_cold_p50(row=kd) < 1", "ttft_cold_p50(row=kd) is never measured: the scenario has no section serve"},
@@ -243,6 +245,11 @@ func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 		{file, "auc_soft(row=kd) > 0.7", "auc_soft(row=kd) is never measured: task jsonl has no such figure, it has auc, auc_delta, auc_within, auc_within_mean, loss, loss_delta, agreement, kl"},
 		{file, "auc_within(row=kd) > 0.7", "task jsonl has no groups, expected the key group_field"},
 		{file, "loss_test(row=kd) > 0.7", "there are no test records, expected task jsonl with the key test"},
+		{text, "loss_test(row=kd) > 0.7", "there are no test windows, expected the key test"},
+		{text, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task text has no such figure, it has loss, loss_delta, agreement, kl"},
+		{text, "perplexity(row=kd) < 70", ""},
+		{text, "flips(row=kd) < 0.1", ""},
+		{small, "perplexity(row=kd) < 70", "task recsys ranks by one token: its answers are no text"},
 		{small, "auc_gain(row=kd) > 0", "auc_gain(row=kd) is never measured: task recsys has no such figure"},
 		{file, "loss(row=kd) < auc_soft(row=q)", "auc_soft(row=q) is never measured"},
 		{file, "loss(row=kd) < 2 * loss(row=q)", ""},
@@ -325,7 +332,7 @@ func TestRequiredKeys(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"task kind", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "quantize scheme"}
+	want := []string{"task kind", "task kind", "task kind", "task path", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "quantize scheme"}
 	if !slices.Equal(required, want) {
 		t.Errorf("required are %q, expected %q", required, want)
 	}

@@ -26,7 +26,7 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 		serve := b.get("serve", at)
 		b.into(serve, "serve", p.Serve)
 		b.prompts(serve, "serve", p.Serve.Members, p.Serve.Candidates)
-		if kind := p.Task.Kind; kind == "jsonl" || kind == "ratings" || kind == "reasoning" {
+		if kind := p.Task.Kind; kind != "recsys" && slices.Contains(taskKinds, kind) {
 			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found %s: leave the section serve out", p.Serve.Workload, kind)
 		}
 	}
@@ -74,12 +74,16 @@ func (b *builder) task(p *Point, n *node) {
 	case "ratings":
 		p.Task.Ratings = &Ratings{}
 		b.into(n, "task", p.Task.Ratings)
+	case "text":
+		p.Task.Text = &Passage{}
+		b.into(n, "task", p.Task.Text)
+		b.text(n, p.Task.Text)
 	default:
 		b.bad.add(kind.at, "%v", nearest.Unknown("unknown kind of task", kind.text, taskKinds))
 	}
 }
 
-var taskKinds = []string{"recsys", "reasoning", "jsonl", "ratings"}
+var taskKinds = []string{"recsys", "reasoning", "jsonl", "ratings", "text"}
 
 func (b *builder) models(p *Point, n *node) {
 	if n.shape == null {

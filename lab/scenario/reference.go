@@ -50,7 +50,7 @@ func Sections() []Section {
 		one := Section{s.key, s.doc, []Key{}}
 		switch f, isHeader := headerField(s.key); {
 		case s.key == "task":
-			for _, kind := range []reflect.Type{reflect.TypeFor[Recsys](), reflect.TypeFor[JSONL](), reflect.TypeFor[Ratings]()} {
+			for _, kind := range []reflect.Type{reflect.TypeFor[Recsys](), reflect.TypeFor[Reasoning](), reflect.TypeFor[JSONL](), reflect.TypeFor[Ratings](), reflect.TypeFor[Passage]()} {
 				one.Keys = append(one.Keys, keysOf(kind, "")...)
 			}
 		case structs[s.key] != nil:

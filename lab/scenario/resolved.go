@@ -50,6 +50,9 @@ func (r *resolved) point(p *Point) {
 	if p.Task.Ratings != nil {
 		r.section("task", p.Task.Ratings)
 	}
+	if p.Task.Text != nil {
+		r.section("task", p.Task.Text)
+	}
 	r.section("tokenizer", &p.Tokenizer)
 	for i := range p.Models {
 		r.section("models."+p.Models[i].Name, &p.Models[i])

@@ -58,7 +58,7 @@ func (s schemer) section(key string) object {
 	plain := object{"type": []string{"string", "number", "boolean"}}
 	switch key {
 	case "task":
-		return object{"oneOf": []object{s.structure(Recsys{}), s.structure(Reasoning{}), s.structure(JSONL{}), s.structure(Ratings{})}}
+		return object{"oneOf": []object{s.structure(Recsys{}), s.structure(Reasoning{}), s.structure(JSONL{}), s.structure(Ratings{}), s.structure(Passage{})}}
 	case "tokenizer":
 		return s.structure(Tokenizer{})
 	case "models":

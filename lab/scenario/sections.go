@@ -22,6 +22,7 @@ type Task struct {
 	Reasoning *Reasoning `json:"reasoning,omitempty"`
 	JSONL     *JSONL     `json:"jsonl,omitempty"`
 	Ratings   *Ratings   `json:"ratings,omitempty"`
+	Text      *Passage   `json:"text,omitempty"`
 }
 
 // Recsys is the ranking world with known click probabilities.
@@ -62,6 +63,16 @@ type Ratings struct {
 	Path      string `key:"path" required:"true" doc:"a folder with ratings.csv (userId, movieId, rating, timestamp) and movies.csv (movieId, title, genres), or these with .gz, relative to the working directory"`
 	Limit     int    `key:"limit" default:"0" min:"0" doc:"most prompts of each split, taken at even distances; 0 is all"`
 	MaxTokens int    `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"tokens of a prompt with its answer, at most: the oldest ratings of a longer one are left out"`
+}
+
+// Passage is a file of text, every token of which is predicted.
+type Passage struct {
+	Kind       string  `key:"kind" one:"text" required:"true" doc:"text: your own file of text, every token of which is predicted" json:"-"`
+	Path       string  `key:"path" required:"true" doc:"the file, relative to the working directory; of a file of records the texts are joined"`
+	Length     int     `key:"length" default:"256" min:"8" max:"131072" doc:"tokens of a window; the text is cut into windows, of which every token after the first is an answer"`
+	Limit      int     `key:"limit" default:"0" min:"0" doc:"lines to read, or records; 0 is all"`
+	Validation float64 `key:"validation" default:"0.1" above:"0" below:"0.9" doc:"share of the windows that is held out for validation, after those for training; these are for calibration too"`
+	Test       float64 `json:",omitempty" key:"test" default:"0" min:"0" below:"0.9" doc:"share of the windows at the end that is kept as a test set; 0 is none"`
 }
 
 // Tokenizer is trained on the task's text where no loaded model has one.

@@ -34,6 +34,9 @@ func (s *Scenario) Settable() []string {
 	if p.Task.Ratings != nil {
 		add("task", p.Task.Ratings)
 	}
+	if p.Task.Text != nil {
+		add("task", p.Task.Text)
+	}
 	for _, step := range p.Steps {
 		add(step.Name, step.Work)
 	}

@@ -1,14 +1,15 @@
 // Package task is what a model is measured on: training examples, calibration text, test cases with
 // a known truth, and the statistics that turn a model's scores into figures with intervals.
 //
-// There are four tasks that train and measure. Recsys is a synthetic world of members and items
+// There are five tasks that train and measure. Recsys is a synthetic world of members and items
 // whose click probabilities are known, so the best possible AUC is known too. Reasoning is a
 // generated world of problems whose answers write chains of steps in words of known probability, so
 // the lowest possible loss is known, and whose ends are checked. JSONL is a user's file of prompts
-// and responses. Ratings is users' ratings of titles, from tables. Two more only measure: Text, the
-// perplexity of a file, and Choice, questions with given answers. All yield plain token sequences:
-// the package does not depend on models, training or engines, and declares what it needs of them,
-// an Encoder of text and a Scorer of prompts.
+// and responses. Ratings is users' ratings of titles, from tables. Windows is a file of text, every
+// token of which is predicted. Two more only measure: Text, the perplexity of a file, and Choice,
+// questions with given answers. All yield plain token sequences: the package does not depend on
+// models, training or engines, and declares what it needs of them, an Encoder of text and a Scorer
+// of prompts.
 //
 // The rule of Ratings. Will a user like a title? A rating of 4 stars or more is a like. A user's
 // ratings are in the order of time, then of the movie's number; the first four fifths, rounded
@@ -93,4 +94,5 @@ var (
 	_ Task = (*Reasoning)(nil)
 	_ Task = (*JSONL)(nil)
 	_ Task = (*Ratings)(nil)
+	_ Task = (*Windows)(nil)
 )
