@@ -38,7 +38,7 @@ func TestEval(t *testing.T) {
 	}
 	for _, want := range []string{
 		"before " + saved, "after run:last/w8a8", "w8a8 and float32", "text.txt · ", "choice.jsonl · 8 questions", "token perplexity", "bits per byte", "acc_norm",
-		"generation · after", "32 tokens without overlap", "difference", "lm-evaluation-harness", "McNemar",
+		"generation · after", "32 tokens without overlap", "difference", "lm-evaluation-harness", "McNemar", "after beside before", "mean KL", "KL P99", "right to wrong",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)

@@ -25,12 +25,19 @@ func (r *run) addChoice(out *Evaluation, index int) {
 	c := r.choices[index]
 	n := len(c.Questions)
 	method := fmt.Sprintf("each the share of questions whose right choice has the largest score, of equal ones the first; %q and a space precede a choice", r.options.Cue)
+	guess := 0.0
+	for _, q := range c.Questions {
+		guess += 1 / float64(len(q.Choices))
+	}
+	guess /= float64(n)
 	for _, metric := range choiceMetrics {
-		figure := Figure{File: c.Path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher"}
+		figure := Figure{File: c.Path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher", Guess: guess}
 		hits := make([][]bool, len(r.measured))
 		for i, m := range r.measured {
 			hits[i] = metric.hits(c, m.choices[index].Answers)
-			figure.Values = append(figure.Values, accuracy(hits[i]))
+			e := accuracy(hits[i])
+			e.AtChance = *e.Low <= guess && guess <= *e.High
+			figure.Values = append(figure.Values, e)
 		}
 		if len(hits) == 2 {
 			lost, gained, p := stat.McNemar(hits[0], hits[1])

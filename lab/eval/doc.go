@@ -8,7 +8,11 @@
 // of its own, paired item by item: that of a difference is far narrower than those of its terms
 // suggest.
 //
-// Models are loaded one after the other, so that one at a time is in memory. Continuations that
+// How the second model decides beside the first is measured on the same items: KL of the
+// distributions, decisions that flip, right to wrong and wrong to right, and McNemar's exact test.
+//
+// Models are loaded one after the other, so that one at a time is in memory; of the first, the
+// states behind its predictions and its head stay until they are compared. Continuations that
 // share a context share its computation. The package leaves out where a MODEL comes from (see
 // Models) and how text is generated (an engine of package serve does).
 package eval

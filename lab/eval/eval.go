@@ -91,6 +91,12 @@ func Run(ctx context.Context, sources []Source, o Options) (*Evaluation, error) 
 	case err != nil:
 		return nil, InputError{err}
 	}
+	if err := r.comparing(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, InputError{err}
+	}
 	for i, source := range sources {
 		m, err := r.measure(ctx, source, i)
 		if err != nil && ctx.Err() != nil {
@@ -100,6 +106,9 @@ func Run(ctx context.Context, sources []Source, o Options) (*Evaluation, error) 
 			return nil, err
 		}
 		r.measured = append(r.measured, m)
+	}
+	if err := r.uncompared(ctx); err != nil {
+		return nil, err
 	}
 	return r.evaluation(ctx)
 }
@@ -111,7 +120,9 @@ type run struct {
 	texts    []*task.Text
 	choices  []*task.Choice
 	measured []*measured
-	unkept   bool // the store cannot keep, and the caller knows
+	pairs    []*pairing // of the texts, where there are two models
+	baseline string     // the key of the first one's recipe
+	unkept   bool       // the store cannot keep, and the caller knows
 
 	done, total int
 	begun       time.Time     // when the model in memory began to compute; zero between models
@@ -189,7 +200,7 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 	missing := out.parts()
 	if kept.get(infoPart, &out.info) {
 		out.info.Name = source.Name // the same content may have had another name
-		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.parameters(), p) })
+		missing = slices.DeleteFunc(missing, func(p part) bool { return kept.get(p.parameters(), p) && !r.compared(out, p, index) })
 		if len(missing) == 0 {
 			return out, nil
 		}
@@ -211,6 +222,19 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 		return nil, InputError{source.named(err)}
 	}
 	r.total = r.done + tokens*(len(r.sources)-index)
+	for i, p := range r.pairs {
+		t := out.texts[i]
+		switch {
+		case index == 0 && p.found == nil:
+			t.each = p.collect(m, t.tokenWindows)
+		case index == 1 && p.compares(t.tokenWindows):
+			each, done := p.compare(m)
+			t.each, t.done = each, func() error {
+				done()
+				return kept.put(p.parameters(r.baseline, t), t.name()+" of "+source.Name+" beside "+r.sources[0].Name, p.found)
+			}
+		}
+	}
 	out.info = newModelInfo(source.Name, m, begin)
 	if err := kept.put(infoPart, "facts of "+source.Name, &out.info); err != nil {
 		return nil, source.named(err)
@@ -219,6 +243,17 @@ func (r *run) measure(ctx context.Context, source Source, index int) (*measured,
 		return nil, source.named(err)
 	}
 	return out, nil
+}
+
+// compared reports whether a part that was measured before is to be measured again, since its text
+// is compared between the models.
+func (r *run) compared(out *measured, of part, index int) bool {
+	for i, p := range r.pairs {
+		if of == part(out.texts[i]) {
+			return p.found == nil && (index == 0 || p.head != nil && slices.Equal(out.texts[i].Tokens, r.measured[0].texts[i].Tokens))
+		}
+	}
+	return false
 }
 
 // named adds the model's name to an error of its measurement. Those of its files have it.

@@ -19,7 +19,9 @@ type Evaluation struct {
 	Settings Settings    `json:"settings"`
 	Results  []Figure    `json:"results"`
 	// of answers, from the first model to the second
-	Changes       []AnswerChange `json:"changes,omitempty"`
+	Changes []AnswerChange `json:"changes,omitempty"`
+	// how the second model decides beside the first, by file
+	Behaviour     []Behaviour    `json:"behaviour,omitempty"`
 	Continuations []Continuation `json:"generations,omitempty"`
 	Notes         []string       `json:"notes,omitempty"` // what a reader must know of the figures
 }
@@ -54,13 +56,15 @@ type Settings struct {
 
 // Figure is one metric of one file.
 type Figure struct {
-	File       string     `json:"file"`
-	Size       string     `json:"size"` // of the file in words
-	Metric     string     `json:"metric"`
-	Definition string     `json:"definition"` // the formula
-	Method     string     `json:"method"`     // what it is taken over
-	Better     string     `json:"better"`     // "higher" or "lower"
-	Values     []Estimate `json:"values"`     // of the models
+	File       string `json:"file"`
+	Size       string `json:"size"` // of the file in words
+	Metric     string `json:"metric"`
+	Definition string `json:"definition"` // the formula
+	Method     string `json:"method"`     // what it is taken over
+	Better     string `json:"better"`     // "higher" or "lower"
+	// Guess is the accuracy of a guess: the mean of 1 ÷ choices.
+	Guess  float64    `json:"guess,omitempty"`
+	Values []Estimate `json:"values"` // of the models
 	// the second model's less the first's, paired
 	Difference *Estimate `json:"difference,omitempty"`
 	P          *float64  `json:"p,omitempty"` // of no difference: McNemar's exact test
@@ -74,6 +78,8 @@ type Estimate struct {
 	StandardError *float64 `json:"stderr,omitempty"` // of a share: √(p(1−p)/(n−1))
 	N             int      `json:"n"`                // questions or tokens
 	Warning       string   `json:"warning,omitempty"`
+	// AtChance says that the interval of an accuracy includes that of a guess.
+	AtChance bool `json:"at_chance,omitempty"`
 }
 
 // AnswerChange counts how the answers to a file's questions changed.
@@ -140,10 +146,12 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 		if err := r.addText(ctx, out, i); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Path, err)
 		}
+		r.addTextBehaviour(out, i)
 	}
 	for i, c := range r.choices {
 		out.Notes = append(out.Notes, c.Notes...)
 		r.addChoice(out, i)
+		r.addChoiceBehaviour(out, i)
 	}
 	if o.Tokens > 0 {
 		r.addContinuations(out)

@@ -51,6 +51,8 @@ type Options struct {
 	Fresh    bool           // measure anew what Store has
 	Progress func(Progress) // may be nil
 	Version  string         // of the program, for the report
+
+	states int // bytes of the baseline's states that are kept; 0 is mostStates
 }
 
 const defaultWindow = 2048

@@ -35,6 +35,9 @@ type textScores struct {
 	text                         *task.Text
 	options                      *Options
 	tokenWindows, rollingWindows [][]task.Span
+	// each is called with the predictions of the token windows, done after them; both may be nil
+	each watch
+	done func() error
 }
 
 func (t *textScores) name() string { return t.text.Path }
@@ -78,7 +81,12 @@ func (t *textScores) plan(m *Model, begin task.Beginning) (tokens int, err error
 }
 
 func (t *textScores) compute(ctx context.Context, _ *Model, s *scorer) error {
+	s.each = t.each
 	token, err := s.logProbs(ctx, t.tokenWindows)
+	s.each = nil
+	if err == nil && t.done != nil {
+		err = t.done()
+	}
 	if err != nil {
 		return err
 	}
@@ -104,7 +112,8 @@ func flat(groups [][][]float32) []float32 {
 // choiceScores are the answers to the questions of a file.
 type choiceScores struct {
 	Answers []task.Answer
-	Cut     int // questions that lost the beginning of their context
+	Sums    [][]float64 // log-likelihoods, [questions][choices]
+	Cut     int         // questions that lost the beginning of their context
 	Missing string
 
 	choice  *task.Choice
@@ -150,7 +159,7 @@ func (c *choiceScores) compute(ctx context.Context, _ *Model, s *scorer) error {
 			sums[q] = append(sums[q], task.Total(one))
 		}
 	}
-	c.spans = nil
+	c.spans, c.Sums = nil, sums
 	c.Answers, err = c.choice.Answers(sums)
 	return err
 }

@@ -31,6 +31,7 @@ type scorer struct {
 	step   *model.Extender
 	pool   *model.KVPool // grown to what the largest pass needs
 	onDone func(tokens int)
+	each   watch // may be nil
 
 	segments []model.Segment
 	rows     int // tokens of the pass
@@ -252,6 +253,9 @@ func (s *scorer) score(from, to int) error {
 		s.labels[i] = t.token
 	}
 	s.model.Logits(s.logits[:n*vocab], s.hidden[from*width:to*width], n)
+	if s.each != nil {
+		s.each(s.hidden[from*width:to*width], s.logits[:n*vocab], s.labels[:n])
+	}
 	kernels.CrossEntropy(s.loss[:n], s.logits[:n*vocab], s.labels[:n], s.weight[:n], n, vocab)
 	for i, t := range targets {
 		loss := float64(s.loss[i])

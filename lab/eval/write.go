@@ -33,7 +33,7 @@ func (e *Evaluation) Write(format string, w io.Writer) error {
 }
 
 // intervalNote says what the intervals of all figures are.
-const intervalNote = "intervals of 95%: Wilson's for accuracies, Bonett and Price's for their paired differences; for perplexities and their paired differences the percentiles of a bootstrap over runs of tokens"
+const intervalNote = "intervals of 95%: Wilson's for accuracies and for shares of decisions, Bonett and Price's for paired differences of accuracies; for perplexities, their paired differences and KL the percentiles of a bootstrap over runs of tokens"
 
 // roles name the models in a table.
 func (e *Evaluation) roles() []string {
@@ -66,7 +66,11 @@ func (e *Evaluation) cells(x Figure) []string {
 	decimals := decimalsOf(x)
 	cells := []string{x.Metric}
 	for _, v := range x.Values {
-		cells = append(cells, v.text(decimals, false))
+		text := v.text(decimals, false)
+		if v.AtChance {
+			text += " at chance"
+		}
+		cells = append(cells, text)
 	}
 	if len(e.Models) < 2 {
 		return cells
@@ -125,6 +129,70 @@ func (e Estimate) text(decimals int, signed bool) string {
 	return s
 }
 
+// behaviourHead is the header of the columns of Behaviour.
+var behaviourHead = []string{"file", "mean KL", "KL P99", "top-1 agreement", "flips", "right to wrong", "wrong to right", "p"}
+
+// cells are a Behaviour's columns.
+func (b *Behaviour) cells() []string {
+	number := func(e Estimate) string { return e.text(max(4, e.decimals()), false) }
+	count := func(e Estimate, n int) string { return fmt.Sprintf("%s (%d)", number(e), n) }
+	return []string{
+		short(b.File), number(b.KL), number(b.P99), number(b.Agreement), number(b.Flips),
+		count(b.Lost, b.LostCount), count(b.Won, b.WonCount), strconv.FormatFloat(b.P, 'g', 2, 64),
+	}
+}
+
+// behaviourNotes say what was compared, of what.
+func (e *Evaluation) behaviourNotes() (notes []string) {
+	for _, b := range e.Behaviour {
+		what := "KL(before‖after) of each predicted token's distribution, in nats; a decision is the likeliest token, right where it is the text's; p is McNemar's, exact, as if tokens were independent"
+		if b.Unit == "questions" {
+			what = "KL(before‖after) of the distributions over choices that Σ log P gives, in nats; a decision is the choice by acc_norm; p is McNemar's, exact"
+		}
+		if b.Compared < b.Of {
+			what += fmt.Sprintf("; only the first %d of %d %s are compared, to keep the memory below %s", b.Compared, b.Of, b.Unit, report.Format(lab.Bytes, mostStates))
+		}
+		notes = append(notes, short(b.File)+": "+what)
+		if b.KL.Warning != "" {
+			notes = append(notes, fmt.Sprintf("%s: KL and decisions are from only %s", short(b.File), b.KL.Warning))
+		}
+		if b.Compared < 100 {
+			notes = append(notes, fmt.Sprintf("%s: KL P99 of %d %s lies between the two largest", short(b.File), b.Compared, b.Unit))
+		}
+	}
+	return notes
+}
+
+// margin says what measuring a part leaves open: half the widest interval of the first figure of
+// each file.
+func (e *Evaluation) margin() string {
+	var parts []string
+	for _, group := range e.groups() {
+		x, half := group[0], 0.0
+		for _, v := range x.Values {
+			if v.Low != nil {
+				of := (*v.High - *v.Low) / 2
+				if x.Better == "lower" {
+					of /= v.Value
+				}
+				half = max(half, of)
+			}
+		}
+		if half == 0 {
+			continue
+		}
+		what := "points of " + x.Metric
+		if x.Better == "lower" {
+			what = "% of the " + x.Metric
+		}
+		parts = append(parts, fmt.Sprintf("±%.2g %s for %s", 100*half, what, short(x.File)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; margin of error: " + strings.ReplaceAll(strings.Join(parts, ", "), " %", "%")
+}
+
 // groups are the results of each file, in order.
 func (e *Evaluation) groups() [][]Figure {
 	var groups [][]Figure
@@ -155,6 +223,14 @@ func (e *Evaluation) notes() []string {
 		if warning := group[0].Values[0].Warning; warning != "" {
 			add(fmt.Sprintf("%s: %s", short(group[0].File), warning))
 		}
+		for _, x := range group {
+			if slices.ContainsFunc(x.Values, func(v Estimate) bool { return v.AtChance }) {
+				add(fmt.Sprintf("%s: a guess is right in %.4f of the questions; at chance: the interval includes it", short(x.File), x.Guess))
+			}
+		}
+	}
+	for _, note := range e.behaviourNotes() {
+		add(note)
 	}
 	for _, note := range e.Notes {
 		add(note)
@@ -166,7 +242,7 @@ func (e *Evaluation) notes() []string {
 		add(definition)
 	}
 	if e.Settings.Limit > 0 {
-		add(fmt.Sprintf("only the first %d questions of each file and lines of each text", e.Settings.Limit))
+		add(fmt.Sprintf("only the first %d questions of each file and lines of each text%s", e.Settings.Limit, e.margin()))
 	}
 	return notes
 }
@@ -212,6 +288,15 @@ func (e *Evaluation) table(w io.Writer) error {
 		}
 		b.WriteString(t.Text())
 	}
+	if len(e.Behaviour) > 0 {
+		b.WriteString("\nafter beside before\n")
+		t := texttable.New(len(behaviourHead), behaviourHead...)
+		t.Indent = "  "
+		for i := range e.Behaviour {
+			t.Add(e.Behaviour[i].cells()...)
+		}
+		b.WriteString(t.Text())
+	}
 	for i, text := range e.Continuations {
 		role := ""
 		if len(e.Models) == 2 {
@@ -252,6 +337,17 @@ func (e *Evaluation) markdown(w io.Writer) error {
 			t.Add(cells...)
 		}
 		b.WriteString("\n" + t.Markdown())
+	}
+	if len(e.Behaviour) > 0 {
+		t := texttable.New(1, behaviourHead...)
+		for i := range e.Behaviour {
+			cells := e.Behaviour[i].cells()
+			for k := range cells {
+				cells[k] = texttable.Escape(cells[k])
+			}
+			t.Add(cells...)
+		}
+		b.WriteString("\n**after** beside **before**:\n\n" + t.Markdown())
 	}
 	for i, text := range e.Continuations {
 		role := ""

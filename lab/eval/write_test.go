@@ -42,6 +42,13 @@ func exampleReport(models int) *Evaluation {
 		r.Results[0].Difference = &token
 		r.Results[1].Difference = &Estimate{Value: -0.0001, N: 852, Warning: "not paired"}
 		r.Results[2].Difference, r.Results[2].P = &acc, &p
+		r.Results[2].Guess, r.Results[2].Values[0].AtChance = 0.25, true
+		r.Behaviour = []Behaviour{
+			{File: "data/a.txt", Unit: "tokens", Compared: 511, Of: 840, KL: estimate(0.0123, 0.002, 511), P99: estimate(0.21, 0.05, 511), Agreement: estimate(0.93, 0.02, 511),
+				Flips: estimate(0.07, 0.02, 511), Lost: estimate(0.03, 0.01, 511), Won: estimate(0.02, 0.01, 511), LostCount: 15, WonCount: 10, P: 0.4244},
+			{File: "data/b_c.jsonl", Unit: "questions", Compared: 40, Of: 40, KL: Estimate{Value: 0.00002, N: 40, Warning: "40 questions"}, P99: Estimate{Value: 0.3, N: 40}, Agreement: estimate(0.92, 0.04, 100),
+				Flips: estimate(0.08, 0.04, 100), Lost: estimate(0.02, 0.02, 100), Won: estimate(0.04, 0.03, 100), LostCount: 2, WonCount: 4, P: 0.6875},
+		}
 		r.Changes = []AnswerChange{{"data/b_c.jsonl", "acc", 100, 9, 3, 4}, {"data/b_c.jsonl", "acc_norm", 100, 8, 2, 4}}
 	}
 	return r
