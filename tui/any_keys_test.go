@@ -14,7 +14,7 @@ import (
 // anyKeys are all keys that a table of keys knows, and what leads to screens with much in them.
 var anyKeys = append(strings.Split("a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z 0 1 2 3 4 / ? : ! . [ ] < > ( ) { } = , -", " "),
 	"<enter>", "<enter>", "<enter>", "<esc>", "<esc>", "<tab>", "<shift+tab>", "<up>", "<down>", "<left>", "<right>", "<space>", "<space>", "<pgup>", "<pgdown>", "<home>", "<end>", "<backspace>", "<ctrl+u>", "<f3>",
-	"2/ratio<0.3<enter>", "2g<space><enter>", "2g<down><space><down><space><enter>", "2C<space><enter>", "2t", "2P", "2H", "2A", "2T", "2Ts", "2S", "2<enter>", "1r", "1n", "1<home>jjjj<space><space>c", "1G<enter>", ":chart<enter>", "e<enter>")
+	"2/ratio<0.3<enter>", "2g<space><enter>", "2g<down><space><down><space><enter>", "2C<space><enter>", "2t", "2P", "2H", "2A", "2T", "2Ts", "2S", "2L", "2Ls", "2Lww<enter>", "2<enter>", "1r", "1n", "1<home>jjjj<space><space>c", "1G<enter>", ":chart<enter>", "e<enter>")
 
 // TestAnyKeysOnEveryScreen: whatever keys, at whatever size, over runs with a sweep, damage,
 // foreign text and names of 200 characters: no panic, exact frames, and a pane or popup that is
@@ -24,7 +24,7 @@ func TestAnyKeysOnEveryScreen(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := &fakeBench{live: 520, scare: rapid.SampledFrom(scares).Draw(rt, "text")}
 		s := openScript(t, f, 60, 15, Options{Scenario: "figure1", ASCII: rapid.IntRange(0, 3).Draw(rt, "ascii") == 0})
-		switch rapid.IntRange(0, 3).Draw(rt, "open") {
+		switch rapid.IntRange(0, 4).Draw(rt, "open") {
 		case 1:
 			s.openSweep()
 		case 2: // of a run that is not finished
@@ -32,6 +32,9 @@ func TestAnyKeysOnEveryScreen(t *testing.T) {
 		case 3: // of one that samples
 			log := frighten(onPolicyLog(2), f.scare)
 			s.send(watchMsg{&session{id: "on-policy", board: lab.Fold(log[:rapid.IntRange(1, len(log)).Draw(rt, "events")])}})
+		case 4: // of one that measures its layers
+			log := frighten(layersLog(2, 30, manyChoices(rapid.IntRange(1, 20).Draw(rt, "choices"))...), f.scare)
+			s.send(watchMsg{&session{id: "layers", board: lab.Fold(log[:rapid.IntRange(1, len(log)).Draw(rt, "events")])}})
 		}
 		for range 40 {
 			switch rapid.IntRange(0, 9).Draw(rt, "resize") {
@@ -45,7 +48,7 @@ func TestAnyKeysOnEveryScreen(t *testing.T) {
 				return
 			}
 			checkSize(t, s)
-			if s.m.width < minWidth || s.m.height < minHeight {
+			if width, height := s.m.least(); s.m.width < width || s.m.height < height {
 				continue
 			}
 			room := s.m.height - 2

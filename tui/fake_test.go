@@ -320,6 +320,17 @@ func frighten(events []lab.Event, scare string) []lab.Event {
 			e.Sample.Cut()
 		case e.Kind == lab.KindVerdict:
 			e.Name += scare
+		case e.Matrix != nil:
+			e.Name += scare
+			m := *e.Matrix
+			m.RowLabels, m.ColumnLabels = slices.Clone(m.RowLabels), slices.Clone(m.ColumnLabels)
+			for j := range m.RowLabels {
+				m.RowLabels[j] += scare
+			}
+			for j := range m.ColumnLabels {
+				m.ColumnLabels[j] += scare
+			}
+			e.Matrix = &m
 		}
 		if e.Cell != "" {
 			e.Cell += scare

@@ -17,6 +17,23 @@ const (
 	minHeight = 15
 )
 
+// The smallest window that panes are drawn for which can do with less.
+const (
+	leastWidth  = 40
+	leastHeight = 10
+)
+
+// compact is a pane that may be drawn in a window of leastWidth and leastHeight.
+type compact interface{ compact() bool }
+
+// least is the smallest window that the pane on top is drawn for.
+func (m *model) least() (width, height int) {
+	if p, ok := m.top().(compact); ok && p.compact() {
+		return leastWidth, leastHeight
+	}
+	return minWidth, minHeight
+}
+
 // frame puts the lines of a window together: exactly as many as it has, none wider than it is.
 func (m *model) frame() string {
 	if m.width <= 0 || m.height <= 0 {
@@ -24,7 +41,7 @@ func (m *model) frame() string {
 	}
 	m.regions = m.regions[:0]
 	var lines []string
-	if m.width < minWidth || m.height < minHeight {
+	if width, height := m.least(); m.width < width || m.height < height {
 		lines = m.tooSmall()
 	} else {
 		lines = m.lines()
@@ -48,7 +65,8 @@ func (m *model) frame() string {
 // size the screens need.
 func (m *model) tooSmall() []string {
 	what := m.brief()
-	needed := fmt.Sprintf("  %d×%d needed", minWidth, minHeight)
+	width, height := m.least()
+	needed := fmt.Sprintf("  %d×%d needed", width, height)
 	line := what.in(m.width)
 	if room := m.width - text.Width(needed); text.Width(line) <= room {
 		line += m.theme.dim.On(needed)

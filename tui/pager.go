@@ -19,6 +19,9 @@ type pager struct {
 	seen  int // lines of the last window
 }
 
+// compact says that a text scrolls in any window.
+func (p *pager) compact() bool { return true }
+
 func (p *pager) Title() string { return p.title }
 
 func (p *pager) Keys() []keyGroup {

@@ -24,6 +24,9 @@ type entry struct {
 	do          func() tea.Cmd
 }
 
+// compact says that a list can be chosen from in any window.
+func (p *picker) compact() bool { return true }
+
 func (p *picker) Title() string { return p.title }
 
 func (p *picker) Keys() []keyGroup {

@@ -143,6 +143,14 @@ func (r *runScreen) shown() report.Shown {
 		})
 		return s
 	}
+	if r.view == viewMatrix {
+		r.look(func(t *table) {
+			if cell, m := r.matrixNow(t.view); m != nil {
+				s.Matrix, s.Where = m.ID().String(), r.matrixWhere(t, cell, m)
+			}
+		})
+		return s
+	}
 	if r.view == viewCurves {
 		s.Curves = cmp.Or(strings.Join(r.curves.picked, ","), report.AllCurves)
 		r.look(func(t *table) {
@@ -230,6 +238,7 @@ func (r *runScreen) chooseChart() {
 	open("heat map", "a metric over two axes of the sweep, on the whole screen (H)", viewPivot)
 	open("metric along an axis", "a metric along an axis of numbers, with intervals, on the whole screen (A)", viewAxis)
 	open("training curves", "a chart for each series, on the whole screen (T)", viewCurves)
+	open("what each layer loses", "a heat map of KL or output error by layer and choice, as a step sensitivity has measured them, on the whole screen (L)", viewMatrix)
 	p.entries = append(p.entries, entry{"training curves by stage", "a chart for each kind of curve, all stages one after the other, on the whole screen (T s)", act(func() {
 		r.view, r.curves.stages, r.curves.stage = viewCurves, true, ""
 	})})

@@ -12,6 +12,9 @@ import (
 
 func newRunScreen(w *workbench) *runScreen { return &runScreen{workbench: w, split: 50} }
 
+// compact says that a matrix scrolls in any window.
+func (r *runScreen) compact() bool { return r.session != nil && r.view == viewMatrix && !r.detail }
+
 func (r *runScreen) Title() string { return "Run" }
 
 func (r *runScreen) Update(msg tea.Msg) tea.Cmd {

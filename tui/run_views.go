@@ -21,6 +21,7 @@ const (
 	viewPivot                 // a metric over two axes
 	viewAxis                  // a metric along an axis of numbers
 	viewCurves                // training curves, a chart for each series
+	viewMatrix                // a matrix that a step has reported
 )
 
 // runViews are the run's charts that fill the screen, and what was chosen for each.
@@ -30,6 +31,7 @@ type runViews struct {
 	pivot  pivotView
 	axis   axisView
 	curves curvesView
+	matrix matrixView
 	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
 }
 
@@ -43,6 +45,7 @@ func (r *runScreen) viewKeys() []binding {
 		key("H", "H heat", "heat map: a metric over two axes of the sweep", viewPivot),
 		key("A", "A axis", "a metric along an axis of numbers, with intervals", viewAxis),
 		key("T", "T curves", "training curves, a chart for each series", viewCurves),
+		key("L", r.matrixFooter(), "heat map of what each layer loses by each choice, as a step sensitivity has measured it", viewMatrix),
 	}
 }
 
@@ -59,11 +62,13 @@ func (r *runScreen) inView() []keyGroup {
 		title, own = "Metric along an axis", r.axisKeys()
 	case viewCurves:
 		title, own = "Training curves", r.curvesKeys()
+	case viewMatrix:
+		title, own = "Layers", r.matrixKeys()
 	}
 	own = append(own, []binding{
 		{keys: []string{"esc"}, footer: "esc table", help: "back to the table", do: act(func() { r.view = viewTable })},
-		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", do: act(r.typeFilter)},
-		{keys: []string{"Y"}, help: "copy the chart's figures to the clipboard as CSV (OSC 52); names the command that prints them", when: func() bool { return r.view != viewCurves }, do: r.copyChart},
+		{keys: []string{"/"}, footer: "/ filter", help: "filter rows by conditions", when: func() bool { return r.view != viewMatrix }, do: act(r.typeFilter)},
+		{keys: []string{"Y"}, help: "copy the chart's figures to the clipboard as CSV (OSC 52); names the command that prints them", when: func() bool { return r.view != viewCurves && (r.view != viewMatrix || r.hasMatrix()) }, do: r.copyChart},
 		{keys: []string{"m"}, help: "choose another chart", do: act(r.chooseChart)},
 		r.samplesKey(),
 		r.exportKey(),
@@ -82,6 +87,8 @@ func (r *runScreen) viewLines(t *table, width, height int) []string {
 		return r.pivotLines(t, width, height)
 	case viewAxis:
 		return r.axisLines(t, width, height)
+	case viewMatrix:
+		return r.matrixLines(t, width, height)
 	}
 	return r.curvesLines(t, width, height)
 }
@@ -97,6 +104,8 @@ func (r *runScreen) moveInView(rows, pages int) {
 		r.moveAxis(rows + pages)
 	case viewCurves:
 		r.curves.first = max(0, r.curves.first+rows+4*pages)
+	case viewMatrix:
+		r.moveMatrix(rows+10*pages, 0)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestSmallWindowIsOneLine(t *testing.T) {
 		w, h := rapid.IntRange(1, 250).Draw(rt, "width"), rapid.IntRange(1, 70).Draw(rt, "height")
 		s.send(tea.WindowSizeMsg{Width: w, Height: h})
 		checkSize(t, s)
-		if w < minWidth || h < minHeight {
+		if width, height := s.m.least(); w < width || h < height {
 			lines := strings.Split(s.screen(), "\n")
 			if strings.TrimSpace(lines[0]) == "" || strings.TrimSpace(strings.Join(lines[1:], "")) != "" {
 				rt.Fatalf("%d×%d:\n%s", w, h, s.screen())

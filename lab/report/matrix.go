@@ -81,9 +81,27 @@ func threeDigits(x float64) string {
 		}
 		return strconv.FormatFloat(x, 'f', decimals, 64)
 	}
-	mantissa, power, _ := strings.Cut(strconv.FormatFloat(x, 'e', 2, 64), "e")
+	return power(x, 2)
+}
+
+// power writes a number with a power of ten.
+func power(x float64, decimals int) string {
+	mantissa, power, _ := strings.Cut(strconv.FormatFloat(x, 'e', decimals, 64), "e")
 	n, _ := strconv.Atoi(power) // which FormatFloat has written
 	return mantissa + "e" + strconv.Itoa(n)
+}
+
+// BriefNumber writes a number in a digit or two, where three have no room: "0.30", "7e-4", "12".
+func BriefNumber(x float64) string {
+	switch a := math.Abs(x); {
+	case x == 0:
+		return "0"
+	case a >= 0.095 && a < 9.995:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	case a >= 9.995 && a < 9999.5 || math.IsNaN(x) || math.IsInf(x, 0):
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return power(x, 0)
 }
 
 // Place is where a value lies from the lowest, 0, to the highest, 1; all are the highest where they

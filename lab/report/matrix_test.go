@@ -147,6 +147,11 @@ func TestMatrixScale(t *testing.T) {
 			t.Errorf("%v: by the logarithm %v, %q; expected %v, %q", c.values, s.Log, got, c.log, c.texts)
 		}
 	}
+	for x, want := range map[float64]string{0: "0", 0.3: "0.30", 0.0949: "9e-2", 0.095: "0.10", -0.5: "-0.50", 9.99: "9.99", 9.999: "10", 123.4: "123", 9999.6: "1e4", 7.2e-4: "7e-4", math.Inf(1): "+Inf"} {
+		if got := BriefNumber(x); got != want {
+			t.Errorf("%v is %q in brief, expected %q", x, got, want)
+		}
+	}
 	for _, c := range []struct{ x, rank, of float64 }{{5, 1, 4}, {3, 2, 4}, {1, 4, 4}, {nan, 0, 4}} {
 		if rank, of := MatrixRank([]float64{3, nan, 5, 3, 1}, c.x); float64(rank) != c.rank || float64(of) != c.of {
 			t.Errorf("%v has rank %d of %d", c.x, rank, of)
