@@ -176,14 +176,17 @@ func (f *gatheringFlags) set(g *convert.Gathering, p *program) error {
 }
 
 func (p *program) quantizeCommand() *cobra.Command {
-	var scheme, smooth, rotate string
+	var smooth, rotate string
+	var words convert.SchemeWords
 	var gathering gatheringFlags
 	var q convert.Quantization
-	cmd := p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
+	var cmd *cobra.Command
+	cmd = p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
 		"quantize works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
+			"--scheme is a number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what --method, --order and --group say.\n"+
 			"GPTQ needs a calibration text; round-to-nearest uses one only to measure its error.",
 		func(ctx context.Context, from, to string, o convert.Options) (r *convert.Result, err error) {
-			if q.Scheme, err = convert.ParseScheme(scheme); err != nil {
+			if q.Scheme, err = convert.ParseWords(words, cmd.Flags().Changed); err != nil {
 				return nil, err
 			}
 			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate)); err != nil {
@@ -193,10 +196,14 @@ func (p *program) quantizeCommand() *cobra.Command {
 		})
 	addCalibration(cmd, &q.Calibration)
 	addGathering(cmd, &gathering, &q.Refine)
-	cmd.Flags().StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
-	cmd.Flags().StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")
-	cmd.Flags().StringVar(&scheme, "scheme", "", "quantization scheme: "+strings.Join(convert.Schemes(), ", ")+"; 4-bit schemes take a suffix for the group size, such as -g64")
-	cmd.Flags().Float64Var(&q.Damping, "damping", 0, "GPTQ damping as a fraction of the mean Hessian diagonal (default 0.01)")
+	flags := cmd.Flags()
+	flags.StringVar(&words.Scheme, "scheme", "", "number format: "+strings.Join(convert.Schemes(), ", ")+"; or a whole name such as w4a16-asym-gptq-g64")
+	flags.StringVar(&words.Method, "method", "", "how codes are chosen: "+strings.Join(convert.SchemeMethods(), ", ")+" (default: rtn for 8 bits, gptq for 4)")
+	flags.StringVar(&words.Group, "group", convert.DefaultGroup, "inputs that share a scale: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers")
+	flags.StringVar(&words.Order, "order", convert.DefaultOrder, "of gptq: order in which inputs are quantized, "+strings.Join(convert.Orders(), " or ")+", those of the largest second moment first")
+	flags.Float64Var(&words.Damping, "damping", convert.DefaultDamping, "of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular")
+	flags.StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
+	flags.StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")
 	_ = cmd.MarkFlagRequired("scheme")
 	return cmd
 }

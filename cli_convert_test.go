@@ -33,7 +33,7 @@ func TestConvertVerbs(t *testing.T) {
 		{[]string{"inspect", fm}, []string{"LlamaForCausalLM", "attention", "BF16: 28 linear layers", "541 tokens", "vLLM"}},
 		{[]string{"import", fm, in("float"), "--dtype", "f32"}, []string{"13.1MB"}},
 		{append([]string{"prune", fm, in("pruned"), "--mlp", "20%", "--heads", "1", "--step", "64", "--local-search", "-1"}, calibration...), []string{"of KV groups", "MLP sizes are multiples of 128", "transformers"}},
-		{append([]string{"quantize", in("pruned"), in("w4"), "--scheme", "w4a16"}, calibration...), []string{"w4a16-gptq-g64", "of outputs on the calibration text"}},
+		{append([]string{"quantize", in("pruned"), in("w4"), "--scheme", "w4a16"}, calibration...), []string{"w4a16-gptq-g64", "of outputs on the calibration text", "--group auto: groups of 64, which divide the inputs of all linear layers"}},
 		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, []string{"mean relative error of weights"}},
 		{[]string{"export", in("w8"), in("copy")}, []string{in("copy")}},
 		{[]string{"distil", in("pruned"), in("kd"), "--teacher", fm, "--data", in("text.txt"), "--steps", "2", "--length", "32", "--validation", "2"}, []string{"before:", "after:"}},
@@ -65,8 +65,11 @@ func TestConvertVerbs(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"quantize", fm, in("x"), "--scheme", "w3"}, `scheme "w3": expected one of`},
+		{[]string{"quantize", fm, in("x"), "--scheme", "w3"}, `--scheme is "w3": expected one of`},
 		{[]string{"quantize", fm, in("x")}, "scheme"},
+		{[]string{"quantize", fm, in("x"), "--scheme", "w4a16-rtn", "--method", "gptq"}, "--method is gptq, and its scheme w4a16-rtn is rounded by rtn: leave it out, or name the scheme w4a16"},
+		{[]string{"quantize", fm, in("x"), "--scheme", "w8a8", "--damping", "0.1"}, "--damping is 0.1, and its method is rtn, which has no damping"},
+		{[]string{"quantize", fm, in("x"), "--scheme", "w4a16-rtn", "--group", "96"}, "expected --group 8, 16, 32, 64, 128, 256 or channel"},
 		{[]string{"quantize", fm, in("w8"), "--scheme", "w8a8"}, "not empty"},
 		{[]string{"prune", fm, in("x"), "--mlp", "x"}, "found \"x\""},
 		{[]string{"import", in("none"), in("x")}, "no such folder"},

@@ -230,8 +230,10 @@ type nameEntry struct {
 	Parameter string `json:"parameter"`           // a number in (0, 1) after a colon; empty for none
 	Unbounded bool   `json:"unbounded,omitempty"` // the number is any above 0
 	Ending    string `json:"ending"`
-	Formula   string `json:"formula"`
-	About     string `json:"about"`
+	// a word that may stand for the number after the ending
+	EndingWord string `json:"ending_word,omitempty"`
+	Formula    string `json:"formula"`
+	About      string `json:"about"`
 }
 
 func nameDocument(names []scenario.Name) []nameEntry {

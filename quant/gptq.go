@@ -23,6 +23,8 @@ type GPTQ struct {
 	Block int
 }
 
+const defaultDamping = 0.01
+
 // Calibrated implements Rounder.
 func (GPTQ) Calibrated() bool { return true }
 
@@ -38,7 +40,7 @@ func (q GPTQ) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (R
 	if err := q.check(); err != nil {
 		return Rounding{}, err
 	}
-	f, err := m.factor(ctx, factorKey{cmp.Or(q.Damping, 0.01), q.ActOrder})
+	f, err := m.factor(ctx, factorKey{cmp.Or(q.Damping, defaultDamping), q.ActOrder})
 	if err != nil {
 		return Rounding{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"slimlab/kernels"
 	"slimlab/model/weight"
@@ -60,15 +61,13 @@ func newIntGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Gri
 
 // checkFormat reports a format that no grid has.
 func checkFormat(f weight.Format) error {
-	plain := weight.Format{Float: f.Float, Bits: f.Bits, Activations: f.Activations}
-	switch {
-	case plain == weight.Format{Bits: 8, Activations: weight.Token} && f == plain:
-	case plain == weight.Format{Float: true, Bits: 8, Activations: weight.Token} && f == plain:
-	case !f.Float && f.Bits == 4 && f.Activations != weight.Static && f.Group >= 0 && f.Group%8 == 0 &&
-		f == weight.Format{Bits: 4, Group: f.Group, Activations: f.Activations}:
-	case f.Group >= 0 && f.Group%8 == 0 && f == weight.Format{Bits: 4, Group: f.Group, ZeroPoints: true}:
-	default:
-		return fmt.Errorf("nothing is quantized to %s, expected w8a8, fp8-dynamic, w4a8, or w4a16 with or without zero points, 4 bits in groups of a multiple of 8", f)
+	row := familyOf(f)
+	if row == nil || f.ZeroPoints && !row.zeros || f.Group != 0 && !row.groups || f.Group < 0 || f.Group%groupMultiple != 0 {
+		var names []string
+		for _, row := range families {
+			names = append(names, row.name)
+		}
+		return fmt.Errorf("nothing is quantized to %s, expected one of %s, of which w4a16 may have zero points, and %s groups of a multiple of %d", f, strings.Join(names, ", "), groupedFamilies(), groupMultiple)
 	}
 	return nil
 }

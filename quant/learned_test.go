@@ -32,7 +32,7 @@ func TestLearnedScalesBeginAsNearest(t *testing.T) {
 		l := learned(t, m, name)
 		rounded := m.Clone()
 		l.Round(rounded.Flat(), m.Flat(), l.Parameters())
-		want, _, err := inMemory(t.Context(), m.Clone(), Uniform(Scheme{scheme(t, name).Format, Nearest{}}), []calibrate.Sequence{}, Options{Scales: kernels.BFloat16}, nil)
+		want, _, err := inMemory(t.Context(), m.Clone(), Uniform(Scheme{Format: scheme(t, name).Format, Rounder: Nearest{}}), []calibrate.Sequence{}, Options{Scales: kernels.BFloat16}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 
 // Plan chooses a scheme for each linear layer: mixed precision is a plan with several. An automatic
 // group size is the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers
-// to which the plan gives the same format.
+// to which the plan gives the same format with such groups.
 type Plan func(l model.LinearLayer) Scheme
 
 // Uniform gives all linear layers one scheme.
@@ -23,14 +23,14 @@ func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
 	list, groups := make([]Scheme, len(linears)), map[weight.Format]int{}
 	for i, l := range linears {
 		list[i] = p(l)
-		if f := list[i].Format; f.Bits == 4 && f.Group == 0 {
+		if f := list[i].Format; list[i].automatic() {
 			groups[f] = largestGroup(l.In, groups[f])
 		}
 	}
 	for i, l := range linears {
 		s := &list[i]
-		if group, automatic := groups[s.Format]; automatic {
-			s.Format.Group = group
+		if s.automatic() {
+			s.Format.Group = groups[s.Format]
 		}
 		if err := s.check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)

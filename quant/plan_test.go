@@ -213,9 +213,9 @@ func TestSchemesThatCannotBe(t *testing.T) {
 		scheme Scheme
 		want   string // "" is none
 	}{
-		{Scheme{}, ""}, {Scheme{w8, Nearest{}}, ""}, {Scheme{w8, GPTQ{}}, ""}, {Scheme{w8, GPTQ{Damping: 0.1, Block: 16}}, ""}, {Scheme{fp8, Nearest{}}, ""},
-		{Scheme{w8, nil}, "without a rounder"}, {Scheme{fp8, GPTQ{}}, "is rounded to nearest"},
-		{Scheme{w8, GPTQ{Damping: -0.1}}, "found a negative value"}, {Scheme{w8, GPTQ{Block: -1}}, "found a negative value"},
+		{Scheme{}, ""}, {Scheme{Format: w8, Rounder: Nearest{}}, ""}, {Scheme{Format: w8, Rounder: GPTQ{}}, ""}, {Scheme{Format: w8, Rounder: GPTQ{Damping: 0.1, Block: 16}}, ""}, {Scheme{Format: fp8, Rounder: Nearest{}}, ""},
+		{Scheme{Format: w8, Rounder: nil}, "without a rounder"}, {Scheme{Format: fp8, Rounder: GPTQ{}}, "is rounded to nearest"},
+		{Scheme{Format: w8, Rounder: GPTQ{Damping: -0.1}}, "found a negative value"}, {Scheme{Format: w8, Rounder: GPTQ{Block: -1}}, "found a negative value"},
 	} {
 		if err := c.scheme.check(); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%+v: %v, expected %q", c.scheme, err, c.want)

@@ -80,6 +80,9 @@ func TestQuantizeFormats(t *testing.T) {
 		{"w4a8-gptq-g16", "w4a8-g16", 0.05, func(n, _ int) int { return n/2 + 4*n/16 }},
 		{"w4a16-gptq-act-g8", "w4a16-g8", 0.05, func(n, _ int) int { return n/2 + 4*n/8 }},
 		{"fp8", "fp8-dynamic", 5e-3, func(n, out int) int { return n + 4*out }},
+		{"w8a16", "w8a16-g32", 1e-3, func(n, _ int) int { return n + 4*n/32 }},
+		{"w8a16-gptq-g8", "w8a16-g8", 1e-3, func(n, _ int) int { return n + 4*n/8 }},
+		{"w8a16-gchannel", "w8a16", 1e-3, func(n, out int) int { return n + 4*out }},
 	} {
 		for _, architecture := range []string{"LlamaForCausalLM", "Qwen2ForCausalLM"} {
 			m := newModel(t, architecture, 64)
@@ -182,7 +185,7 @@ func TestQuantizeErrors(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	background := context.Background()
-	format := func(f weight.Format, r Rounder) Plan { return Uniform(Scheme{f, r}) }
+	format := func(f weight.Format, r Rounder) Plan { return Uniform(Scheme{Format: f, Rounder: r}) }
 	for _, c := range []struct {
 		want  string
 		ctx   context.Context
@@ -197,7 +200,7 @@ func TestQuantizeErrors(t *testing.T) {
 		{"model.layers.0.mlp.up_proj: weight [1, 8] is +Inf", background, broken, nil, uniform(t, "w8a8")},
 		{"model.layers.0.self_attn.q_proj: nothing is quantized to unknown format", background, plain, nil, format(weight.Format{Bits: 5}, Nearest{})},
 		{"nothing is quantized to w8a8-g32", background, plain, nil, format(weight.Format{Bits: 8, Group: 32, Activations: weight.Token}, Nearest{})},
-		{"nothing is quantized to w8a16", background, plain, nil, format(weight.Format{Bits: 8}, Nearest{})},
+		{"nothing is quantized to w8a16-g16-zero", background, plain, nil, format(weight.Format{Bits: 8, Group: 16, ZeroPoints: true}, Nearest{})},
 		{"nothing is quantized to w4a16-g12", background, plain, nil, format(weight.Format{Bits: 4, Group: 12}, Nearest{})},
 		{"nothing is quantized to w4a8-g32-zero", background, plain, nil, format(weight.Format{Bits: 4, Group: 32, ZeroPoints: true, Activations: weight.Token}, Nearest{})},
 		{"fp8-dynamic is rounded to nearest", background, plain, sequences(2), format(weight.Format{Float: true, Bits: 8, Activations: weight.Token}, GPTQ{})},
@@ -246,21 +249,25 @@ func TestParseScheme(t *testing.T) {
 		full string
 	}{
 		{"none", Scheme{}, "none"},
-		{"w8a8", Scheme{int8s, Nearest{}}, "w8a8-rtn"},
-		{"w8a8-gptq", Scheme{int8s, GPTQ{}}, "w8a8-gptq"},
-		{"w8a8-gptq-act", Scheme{int8s, GPTQ{ActOrder: true}}, "w8a8-gptq-act"},
-		{"fp8", Scheme{weight.Format{Float: true, Bits: 8, Activations: weight.Token}, Nearest{}}, "fp8-dynamic"},
-		{"w4a16", Scheme{w4a16(0), GPTQ{}}, "w4a16-gptq"},
-		{"w4a16-g32", Scheme{w4a16(32), GPTQ{}}, "w4a16-gptq-g32"},
-		{"w4a16-rtn-g128", Scheme{w4a16(128), Nearest{}}, "w4a16-rtn-g128"},
-		{"w4a16-gptq-act-g64", Scheme{w4a16(64), GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
-		{"w4a16-asym", Scheme{zero(0), GPTQ{}}, "w4a16-asym-gptq"},
-		{"w4a16-asym-g128", Scheme{zero(128), GPTQ{}}, "w4a16-asym-gptq-g128"},
-		{"w4a16-asym-rtn-g32", Scheme{zero(32), Nearest{}}, "w4a16-asym-rtn-g32"},
-		{"w4a16-asym-gptq-act-g8", Scheme{zero(8), GPTQ{ActOrder: true}}, "w4a16-asym-gptq-act-g8"},
-		{"w4a8", Scheme{w4a8(0), GPTQ{}}, "w4a8-gptq"},
-		{"w4a8-rtn-g64", Scheme{w4a8(64), Nearest{}}, "w4a8-rtn-g64"},
-		{"w4a8-gptq-act", Scheme{w4a8(0), GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
+		{"w8a8", Scheme{Format: int8s, Rounder: Nearest{}}, "w8a8-rtn"},
+		{"w8a8-gptq", Scheme{Format: int8s, Rounder: GPTQ{}}, "w8a8-gptq"},
+		{"w8a8-gptq-act", Scheme{Format: int8s, Rounder: GPTQ{ActOrder: true}}, "w8a8-gptq-act"},
+		{"fp8", Scheme{Format: weight.Format{Float: true, Bits: 8, Activations: weight.Token}, Rounder: Nearest{}}, "fp8-dynamic"},
+		{"w4a16", Scheme{Format: w4a16(0), Rounder: GPTQ{}}, "w4a16-gptq"},
+		{"w4a16-g32", Scheme{Format: w4a16(32), Rounder: GPTQ{}}, "w4a16-gptq-g32"},
+		{"w4a16-rtn-g128", Scheme{Format: w4a16(128), Rounder: Nearest{}}, "w4a16-rtn-g128"},
+		{"w4a16-gptq-act-g64", Scheme{Format: w4a16(64), Rounder: GPTQ{ActOrder: true}}, "w4a16-gptq-act-g64"},
+		{"w4a16-asym", Scheme{Format: zero(0), Rounder: GPTQ{}}, "w4a16-asym-gptq"},
+		{"w4a16-asym-g128", Scheme{Format: zero(128), Rounder: GPTQ{}}, "w4a16-asym-gptq-g128"},
+		{"w4a16-asym-rtn-g32", Scheme{Format: zero(32), Rounder: Nearest{}}, "w4a16-asym-rtn-g32"},
+		{"w4a16-asym-gptq-act-g8", Scheme{Format: zero(8), Rounder: GPTQ{ActOrder: true}}, "w4a16-asym-gptq-act-g8"},
+		{"w4a8", Scheme{Format: w4a8(0), Rounder: GPTQ{}}, "w4a8-gptq"},
+		{"w4a8-rtn-g64", Scheme{Format: w4a8(64), Rounder: Nearest{}}, "w4a8-rtn-g64"},
+		{"w4a8-gptq-act", Scheme{Format: w4a8(0), Rounder: GPTQ{ActOrder: true}}, "w4a8-gptq-act"},
+		{"w8a16", Scheme{Format: weight.Format{Bits: 8}, Rounder: Nearest{}}, "w8a16-rtn"},
+		{"w8a16-gptq-g64", Scheme{Format: weight.Format{Bits: 8, Group: 64}, Rounder: GPTQ{}}, "w8a16-gptq-g64"},
+		{"w8a16-gchannel", Scheme{Format: weight.Format{Bits: 8}, Channel: true, Rounder: Nearest{}}, "w8a16-rtn-gchannel"},
+		{"w4a16-gptq-act-gchannel", Scheme{Format: w4a16(0), Channel: true, Rounder: GPTQ{ActOrder: true}}, "w4a16-gptq-act-gchannel"},
 	} {
 		got, err := ParseScheme(c.name)
 		if err != nil || got != c.want || got.String() != c.full {
@@ -268,14 +275,16 @@ func TestParseScheme(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"w8a16":          `scheme "w8a16": expected one of none, w8a8,`,
+		"w9a16":          `scheme "w9a16": expected one of none, w8a8, w8a16, w4a16, w4a16-asym, w4a8, fp8, fp8-dynamic, w8a8-rtn`,
+		"w4a16-gauto":    `group size "auto", expected a multiple of 8 such as 32, 64 or 128, or channel`,
+		"w8a8-gchannel":  "w8a8 has no groups, expected it without -gchannel",
 		"w4a16_gptq":     `did you mean "w4a16-gptq"?`,
 		"w4a16-gpt-g32":  `did you mean "w4a16-gptq"?`,
 		"w4a8_rtn":       `did you mean "w4a8-rtn"?`,
 		"w4a16-g":        `group size ""`,
 		"w4a16-g12":      `group size "12", expected a multiple of 8`,
 		"w4a16-rtn-g-32": `group size "-32"`,
-		"w8a8-g32":       "only w4a16 and w4a8 have groups",
+		"w8a8-g32":       "w8a8 has no groups, expected it without -g32; w8a16, w4a16 and w4a8 have",
 		"w4a16-rtn-act":  `scheme "w4a16-rtn-act": expected`,
 		"w4a16-rtn-asym": `scheme "w4a16-rtn-asym": expected`,
 		"w4a16-asm-g32":  `did you mean "w4a16-asym"?`,
@@ -294,6 +303,7 @@ func FuzzParseScheme(f *testing.F) {
 	for _, s := range Schemes() {
 		f.Add(s)
 		f.Add(s + "-g64")
+		f.Add(s + "-gchannel")
 	}
 	f.Add("w4a16-g008")
 	f.Add("-g")

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,19 +13,118 @@ import (
 // Scheme is what becomes of a linear layer: its number format, and the way its codes are chosen.
 // The zero value leaves the layer as it is.
 type Scheme struct {
-	Format  weight.Format // of 4 bits with Group 0: an automatic group, see Plan
+	// where scales are shared by groups, with Group 0: an automatic group, see Plan
+	Format weight.Format
+	// one scale for each output where the format may have groups, not an automatic group
+	Channel bool
 	Rounder Rounder
 }
 
-// Schemes lists the names that ParseScheme knows. Those of w4a16 and w4a8 take an ending for the
-// group size, such as "-g32".
-func Schemes() []string {
-	return []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act",
-		"w4a16-asym", "w4a16-asym-rtn", "w4a16-asym-gptq", "w4a16-asym-gptq-act", "w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"}
+// The names of rounders, in schemes and as keys.
+const (
+	methodNearest = "rtn"
+	methodGPTQ    = "gptq"
+)
+
+// family is a number format as schemes name it, without what a name's endings say.
+type family struct {
+	name    string
+	about   string
+	format  weight.Format
+	groups  bool     // groups of inputs share a scale
+	zeros   bool     // "-asym" is offered
+	methods []string // that choose its codes; the first stands for all
 }
 
+var families = []family{
+	{"w8a8", "int8 weights and activations", weight.Format{Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest, methodGPTQ}},
+	{"w8a16", "int8 weights in groups, float activations", weight.Format{Bits: 8}, true, false, []string{methodNearest, methodGPTQ}},
+	{"w4a16", "int4 weights in groups, float activations", weight.Format{Bits: 4}, true, true, []string{methodGPTQ, methodNearest}},
+	{"w4a8", "int4 weights in groups, int8 activations", weight.Format{Bits: 4, Activations: weight.Token}, true, false, []string{methodGPTQ, methodNearest}},
+	{"fp8-dynamic", "FP8 (E4M3) weights with a scale per row", weight.Format{Float: true, Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest}},
+}
+
+// aliases are other names of families.
+var aliases = map[string]string{"fp8": "fp8-dynamic"}
+
+// methods make rounders of their names.
+var methods = map[string]func(actOrder bool) Rounder{
+	methodNearest: func(bool) Rounder { return Nearest{} },
+	methodGPTQ:    func(actOrder bool) Rounder { return GPTQ{ActOrder: actOrder} },
+}
+
+// familyOf is the row of a scheme's format, nil where none has it.
+func familyOf(f weight.Format) *family {
+	f.Group, f.ZeroPoints = 0, false
+	i := slices.IndexFunc(families, func(row family) bool { return row.format == f })
+	if i < 0 {
+		return nil
+	}
+	return &families[i]
+}
+
+// Form is a name that ParseScheme reads, without an ending for groups.
+type Form struct {
+	Name   string
+	Scheme Scheme
+	Groups bool // an ending for the group size may follow
+}
+
+// Forms lists the names of schemes, each once: first the formats alone, then with methods. Those
+// with groups take an ending for their size, such as "-g32", or "-gchannel".
+func Forms() []Form {
+	short, long := []Form{{Name: "none"}}, []Form(nil)
+	for _, f := range families {
+		for _, zeros := range []bool{false, true} {
+			if zeros && !f.zeros {
+				continue
+			}
+			name, s := f.name, Scheme{Format: f.format}
+			if s.Format.ZeroPoints = zeros; zeros {
+				name += "-asym"
+			}
+			s.Rounder = methods[f.methods[0]](false)
+			for alias, of := range aliases {
+				if of == name {
+					short = append(short, Form{alias, s, f.groups})
+				}
+			}
+			short = append(short, Form{name, s, f.groups})
+			if len(f.methods) == 1 {
+				continue
+			}
+			for _, m := range f.methods {
+				s.Rounder = methods[m](false)
+				long = append(long, Form{name + "-" + m, s, f.groups})
+				if ordered := methods[m](true); ordered != s.Rounder {
+					s.Rounder = ordered
+					long = append(long, Form{name + "-" + m + "-act", s, f.groups})
+				}
+			}
+		}
+	}
+	return append(short, long...)
+}
+
+// Schemes lists the names of Forms.
+func Schemes() []string {
+	forms := Forms()
+	list := make([]string, len(forms))
+	for i, f := range forms {
+		list[i] = f.Name
+	}
+	return list
+}
+
+// ChannelGroup is the size of a group that is all the inputs of an output, in names and as a key;
+// AutoGroup is the automatic one as a key.
+const (
+	ChannelGroup = "channel"
+	AutoGroup    = "auto"
+)
+
 // CutGroup cuts the ending for the group size, such as "-g32", off a scheme's name. group is what
-// follows "-g", a number or not; ok is false where the name has no such ending.
+// follows "-g", a size or not; ok is false where the name has no such ending.
 func CutGroup(name string) (base, group string, ok bool) {
 	i := strings.LastIndex(name, "-g")
 	if i < 0 || strings.HasPrefix(name[i:], "-gptq") {
@@ -33,73 +133,153 @@ func CutGroup(name string) (base, group string, ok bool) {
 	return name[:i], name[i+2:], true
 }
 
-// ParseScheme reads a scheme's name: "w8a8" is round to nearest, "w4a16" and "w4a8" are GPTQ with
-// its defaults, "-asym" is with zero points, "-act" is act-order, "-g64" is groups of 64, "fp8" is
-// fp8-dynamic.
+// ParseScheme reads a scheme's name, FORMAT[-asym][-METHOD][-act][-gGROUP]: without a method
+// "w8a8" and "w8a16" are round to nearest and 4 bits are GPTQ with its defaults; "-asym" is with
+// zero points, "-act" is act-order, "-g64" is groups of 64, "-gchannel" one scale for each output,
+// "fp8" is fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, ending, grouped := CutGroup(name)
-	group, err := strconv.Atoi(ending)
-	if grouped && (err != nil || group < groupMultiple || group%groupMultiple != 0) {
-		return Scheme{}, fmt.Errorf("scheme %q: group size %q, expected a multiple of %d such as 32, 64 or 128", name, ending, groupMultiple)
-	}
 	what := "scheme"
 	if grouped {
+		if err := checkGroup(ending); err != nil || ending == AutoGroup {
+			return Scheme{}, fmt.Errorf("scheme %q: group size %q, expected %s", name, ending, groupSizes)
+		}
 		what = name + ": scheme"
 	}
-	if err := nearest.Check(what, base, Schemes()); err != nil {
-		return Scheme{}, err
+	forms := Forms()
+	i := slices.IndexFunc(forms, func(f Form) bool { return f.Name == base })
+	if i < 0 {
+		return Scheme{}, nearest.Check(what, base, Schemes())
 	}
-	if base == "none" && !grouped {
-		return Scheme{}, nil
+	s := forms[i].Scheme
+	if !grouped {
+		return s, nil
 	}
-	s := Scheme{Rounder: Nearest{}}
-	gptq := strings.Contains(base, "gptq")
-	switch {
-	case strings.HasPrefix(base, "fp8"):
-		s.Format = weight.Format{Float: true, Bits: 8, Activations: weight.Token}
-	case strings.HasPrefix(base, "w4a8"):
-		s.Format, gptq = weight.Format{Bits: 4, Group: group, Activations: weight.Token}, !strings.Contains(base, "rtn")
-	case strings.HasPrefix(base, "w4a16"):
-		s.Format, gptq = weight.Format{Bits: 4, Group: group, ZeroPoints: strings.Contains(base, "-asym")}, !strings.Contains(base, "rtn")
-	default:
-		s.Format = weight.Format{Bits: 8, Activations: weight.Token}
+	if !forms[i].Groups {
+		return Scheme{}, fmt.Errorf("scheme %q: %s has no groups, expected it without -g%s; %s have", name, base, ending, groupedFamilies())
 	}
-	if gptq {
-		s.Rounder = GPTQ{ActOrder: strings.HasSuffix(base, "-act")}
-	}
-	if grouped && s.Format.Group == 0 {
-		return Scheme{}, fmt.Errorf("scheme %q: only w4a16 and w4a8 have groups", name)
-	}
-	return s, nil
+	return s.grouped(ending), nil
 }
 
-// String is the scheme's full name, which ParseScheme reads. It says nothing of GPTQ's damping and
-// block.
-func (s Scheme) String() string {
-	if s.Rounder == nil {
-		return "none"
+// groupSizes is what a group's size can be.
+const groupSizes = "a multiple of 8 such as 32, 64 or 128, or channel"
+
+// checkGroup reports what is no size of a group.
+func checkGroup(text string) error {
+	if n, err := strconv.Atoi(text); text != ChannelGroup && text != AutoGroup && (err != nil || n < groupMultiple || n%groupMultiple != 0) {
+		return fmt.Errorf("is %s, expected %s", text, groupSizes)
 	}
+	return nil
+}
+
+// grouped is the scheme with groups of a size that checkGroup accepts.
+func (s Scheme) grouped(size string) Scheme {
+	s.Channel = size == ChannelGroup
+	s.Format.Group, _ = strconv.Atoi(size) // a word is 0
+	return s
+}
+
+// groupedFamilies lists the formats with groups.
+func groupedFamilies() string {
+	var list []string
+	for _, f := range families {
+		if f.groups {
+			list = append(list, f.name)
+		}
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
+}
+
+// HasGroups reports whether the scheme's format may have groups.
+func (s Scheme) HasGroups() bool {
+	f := familyOf(s.Format)
+	return s.Rounder != nil && f != nil && f.groups
+}
+
+// automatic reports whether the size of the groups is chosen by the shapes of the linear layers.
+func (s Scheme) automatic() bool { return s.HasGroups() && s.Format.Group == 0 && !s.Channel }
+
+// Method names the rounder as schemes do: "rtn" or "gptq"; "" is none.
+func (s Scheme) Method() string {
+	switch s.Rounder.(type) {
+	case nil:
+		return ""
+	case GPTQ:
+		return methodGPTQ
+	}
+	return methodNearest
+}
+
+// actOrder reports whether inputs are quantized in the order of activation.
+func (s Scheme) actOrder() bool {
+	q, ok := s.Rounder.(GPTQ)
+	return ok && q.ActOrder
+}
+
+// base is the scheme's format with "-asym", as names begin.
+func (s Scheme) base() string {
 	f := s.Format
 	f.Group, f.ZeroPoints = 0, false
 	name := f.String()
 	if s.Format.ZeroPoints {
 		name += "-asym"
 	}
-	switch r := s.Rounder.(type) {
-	case GPTQ:
-		name += "-gptq"
-		if r.ActOrder {
-			name += "-act"
-		}
-	default:
-		if !f.Float {
-			name += "-rtn"
-		}
+	return name
+}
+
+// String is the scheme's full name, which ParseScheme reads. It says nothing of the options of the
+// rounder, see Options.
+func (s Scheme) String() string {
+	if s.Rounder == nil {
+		return "none"
 	}
-	if s.Format.Group > 0 {
+	name := s.base()
+	if f := familyOf(s.Format); f == nil || len(f.methods) > 1 {
+		name += "-" + s.Method()
+	}
+	if s.actOrder() {
+		name += "-act"
+	}
+	switch {
+	case s.Format.Group > 0:
 		name += fmt.Sprintf("-g%d", s.Format.Group)
+	case s.Channel:
+		name += "-g" + ChannelGroup
 	}
 	return name
+}
+
+// Options says in which options the scheme differs from the one of its name, "" in none.
+func (s Scheme) Options() string {
+	var list []string
+	if q, ok := s.Rounder.(GPTQ); ok && q.Damping != 0 && q.Damping != defaultDamping {
+		list = append(list, fmt.Sprintf("damping %g", q.Damping))
+	}
+	return strings.Join(list, ", ")
+}
+
+// About describes the scheme in words: its format, and how codes are chosen.
+func (s Scheme) About() string {
+	if s.Rounder == nil {
+		return "float weights, unchanged"
+	}
+	text := s.base()
+	if f := familyOf(s.Format); f != nil {
+		text = f.about
+	}
+	if s.Format.ZeroPoints {
+		text = strings.Replace(text, "in groups", "in groups with zero points", 1)
+	}
+	switch s.Method() {
+	case methodNearest:
+		text += ", rounded to nearest"
+	case methodGPTQ:
+		text += ", rounded by GPTQ"
+	}
+	if s.actOrder() {
+		text += " with columns in order of activation"
+	}
+	return text
 }
 
 // Calibrated reports whether the scheme needs statistics of a layer's inputs.

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/model/calibrate/statistics"
 	"slimlab/model/checkpoint"
+	"slimlab/quant"
 )
 
 func TestGatheringWords(t *testing.T) {
@@ -58,7 +59,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 			r, err = Prune(context.Background(), from, filepath.Join(dir, "out"), p, Options{Open: open})
 		} else {
 			q := Quantization{Calibration: calibration, Gathering: g}
-			if q.Scheme, err = ParseScheme(name); err != nil {
+			if q.Scheme, err = quant.ParseScheme(name); err != nil {
 				t.Fatal(err)
 			}
 			r, err = Quantize(context.Background(), from, filepath.Join(dir, "out"), q, Options{Open: open})

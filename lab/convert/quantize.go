@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/kernels"
@@ -17,24 +17,54 @@ import (
 	"slimlab/quant/transform"
 )
 
-// Schemes lists the names of number formats with the ways their codes are chosen.
+// Schemes lists the names of number formats; those with methods are longer.
 func Schemes() []string {
-	return slices.DeleteFunc(quant.Schemes(), func(s string) bool { return s == "none" })
+	var list []string
+	for _, f := range quant.Forms() {
+		if s := f.Scheme; s.Rounder != nil && !strings.Contains(f.Name, "-"+s.Method()) {
+			list = append(list, f.Name)
+		}
+	}
+	return list
 }
 
-// ParseScheme reads the name of one.
-func ParseScheme(name string) (quant.Scheme, error) { return quant.ParseScheme(name) }
+// SchemeWords are a scheme as flags say it.
+type SchemeWords = quant.Words
+
+// The words that a scheme's flags can have, and their defaults.
+const (
+	DefaultGroup   = quant.DefaultGroup
+	DefaultOrder   = quant.DefaultOrder
+	DefaultDamping = quant.DefaultDamping
+)
+
+// SchemeMethods lists the names of rounders.
+func SchemeMethods() []string { return quant.Methods() }
+
+// Orders lists the orders in which inputs are quantized.
+func Orders() []string { return quant.Orders() }
+
+// ParseWords makes a scheme of flags. given says which were given.
+func ParseWords(w SchemeWords, given func(flag string) bool) (quant.Scheme, error) {
+	s, err := w.Parse(given)
+	var wrong *quant.WordError
+	if errors.As(err, &wrong) {
+		return s, fmt.Errorf("--%s %w", wrong.Word, wrong)
+	}
+	return s, err
+}
 
 // Quantization is the scheme that Quantize gives all linear layers.
 type Quantization struct {
-	Scheme  quant.Scheme
-	Damping float64 // of GPTQ; 0 is its default
+	Scheme quant.Scheme
 	// may be left out for round to nearest, whose output error is then not measured
 	Calibration Calibration
 	Gathering   Gathering
 	Refine      Refining
 	// before the rounding
 	Transformation
+
+	fitted quant.Scheme // to the model's shape
 }
 
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
@@ -53,7 +83,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			return nil, err
 		}
 	}
-	if err := errors.Join(checkDamping(q.Damping), checkRefining(q.Refine, q.Calibration)); err != nil {
+	if err := checkRefining(q.Refine, q.Calibration); err != nil {
 		return nil, err
 	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
@@ -61,7 +91,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
 	of, err := o.compression(ctx, "quantize", quantizeVersion, from, q.Calibration)
-	of.Parameters["scheme"], of.Parameters["damping"] = q.Scheme.String(), q.Damping
+	of.Parameters["scheme"], of.Parameters["options"] = q.Scheme.String(), q.Scheme.Options()
 	of.Parameters["refine"] = refining(q.Refine)
 	maps.Copy(of.Parameters, q.Transformation.values())
 	return of, err
@@ -86,19 +116,20 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 	if err != nil {
 		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expectedGroups(frame))
 	}
-	return c, checkpoint.StorageOf(schemes[0].Format, checkpoint.PackQuantized), nil
+	q.fitted = schemes[0]
+	return c, checkpoint.StorageOf(q.fitted.Format, checkpoint.PackQuantized), nil
 }
 
-// expectedGroups says which suffixes of a scheme a model can have.
+// expectedGroups says which groups a model can have.
 func expectedGroups(m *model.Model) string {
 	var fit []string
 	for _, group := range quant.Groups(m) {
-		fit = append(fit, fmt.Sprintf("-g%d", group))
+		fit = append(fit, strconv.Itoa(group))
 	}
 	if len(fit) == 0 {
-		return "a scheme without groups, such as w8a8: no multiple of 8 divides all inputs"
+		return "--group " + quant.ChannelGroup + ", or a scheme without groups, such as w8a8: no multiple of 8 divides all inputs"
 	}
-	return "the suffix " + strings.Join(fit, " or ")
+	return "--group " + strings.Join(fit, ", ") + " or " + quant.ChannelGroup
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
@@ -107,7 +138,7 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 	if s.dtype != checkpoint.F32 {
 		o.Scales = kernels.BFloat16
 	}
-	plan := quant.Uniform(q.Scheme.Damped(q.Damping))
+	plan := quant.Uniform(q.fitted)
 	layers, err := q.layers(ctx, s, transform.Options{Plan: plan, Scales: o.Scales}, sequences, r)
 	if err != nil {
 		return err
@@ -125,11 +156,14 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 		return err
 	}
 	r.Quantization, r.Warnings = report, report.Warnings
+	if q.Scheme.HasGroups() && q.Scheme.Format.Group == 0 && !q.Scheme.Channel {
+		r.Notes = append(r.Notes, fmt.Sprintf("--group auto: groups of %d, which divide the inputs of all linear layers", q.fitted.Format.Group))
+	}
 	return nil
 }
 
 // mostDamping is where the statistics are nearly gone: quantization tries no more either.
-const mostDamping = 10
+const mostDamping = quant.MostDamping
 
 // checkDamping refuses a flag --damping that is no share of the mean diagonal.
 func checkDamping(damping float64) error {

@@ -195,10 +195,11 @@ func TestChangedInputsInWords(t *testing.T) {
 // TestDampingIsAShare: no other damping reaches a solver.
 func TestDampingIsAShare(t *testing.T) {
 	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, 10.1: false, 1e30: false, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
-		quantization := Quantization{Damping: x}
+		_, err := ParseWords(SchemeWords{Scheme: "w4a16", Damping: x}, func(flag string) bool { return flag == "damping" })
 		pruned := Pruning{}
 		pruned.Damping = x
-		for verb, err := range map[string]error{"quantize": checkDamping(quantization.Damping), "prune": pruned.check()} {
+		for verb, err := range map[string]error{"quantize": err, "prune": pruned.check()} {
+			ok := ok && (x > 0 || verb == "prune") // whose flag has 0 for its default
 			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "expected a share of the mean diagonal") {
 				t.Errorf("%s --damping %g: %v", verb, x, err)
 			}

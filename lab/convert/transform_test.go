@@ -13,6 +13,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate/calibratetest"
 	"slimlab/model/checkpoint"
+	"slimlab/quant"
 )
 
 // transformed is a quantization after transforms, by their words.
@@ -20,7 +21,7 @@ func transformed(t *testing.T, scheme, smooth, rotate, text string) Quantization
 	t.Helper()
 	q := Quantization{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}}
 	var err error
-	if q.Scheme, err = ParseScheme(scheme); err != nil {
+	if q.Scheme, err = quant.ParseScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Set(smooth, rotate); err != nil {

@@ -40,10 +40,12 @@ func TestImpossibleShapes(t *testing.T) {
 		steps, want        string // "" is none
 	}{
 		{"120 by 32", 120, 4, 64, "- quantize: { name: q, scheme: w4a16-rtn, group: 32 }",
-			"test.yaml:8:52: step q's group is 32: groups of 32 do not divide the 120 inputs of model.layers.0.self_attn.q_proj; expected groups of 8"},
-		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is 32: groups of 32 do not divide the 48 inputs of model.layers.0.self_attn.q_proj; expected groups of 8 or 16"},
+			"test.yaml:8:52: step q's group is 32: groups of 32 do not divide the 120 inputs of model.layers.0.self_attn.q_proj; expected groups of 8 or channel"},
+		{"the default group", 48, 4, 64, "- quantize: { name: q, scheme: w4a16 }", ""},
+		{"no automatic group", 32, 4, 44, "- quantize: { name: q, scheme: w4a16 }", "test.yaml:8:15: step q's group is auto: groups of 8 do not divide the 44 inputs of model.layers.0.mlp.down_proj; no multiple of 8 divides all inputs: expected channel"},
+		{"channels", 36, 4, 44, "- quantize: { name: q, scheme: w4a16-rtn, group: channel }", ""},
 		{"a width of the MLP", 32, 4, 48, "- quantize: { name: q, scheme: w4a8, group: 32 }", "the 48 inputs of model.layers.0.mlp.down_proj"},
-		{"no group at all", 32, 4, 44, "- quantize: { name: q, scheme: w4a8, group: 16 }", "no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
+		{"no group at all", 32, 4, 44, "- quantize: { name: q, scheme: w4a8, group: 16 }", "no multiple of 8 divides all inputs: expected channel, or w8a8 or fp8, which need no groups"},
 		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", ""},
 		{"after a cut that is not aligned", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 1 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }",
 			"test.yaml:8:40: step p's align is 1: layer 0 keeps 45 neurons, which groups of 8 of a later quantization do not divide, expected 8, 16"},

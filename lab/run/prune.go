@@ -209,8 +209,8 @@ func (w *worker) groupAfter(step string) int {
 		}
 		switch work := s.Work.(type) {
 		case *Quantize:
-			if scheme, err := work.scheme(); err == nil && scheme.Format.Group > 0 {
-				group = leastMultiple(group, scheme.Format.Group)
+			if of := work.scheme.Format.Group; of > 0 {
+				group = leastMultiple(group, of)
 			}
 		case *Prune:
 			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) {

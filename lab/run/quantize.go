@@ -2,11 +2,13 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -15,62 +17,89 @@ import (
 
 // Quantize stores the weights in fewer bits.
 type Quantize struct {
-	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format and rounding method; the size of the groups may follow, such as w4a16-g64, in place of group"`
-	Group       int         `key:"group" default:"32" min:"1" max:"65536" doc:"inputs that share a scale, in schemes with groups"`
-	Calibration Calibration `key:"calibration" doc:"calibration text of GPTQ"`
+	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
+	Group       groupSize   `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
+	Method      string      `json:",omitempty" key:"method" one:"rtn|gptq" doc:"how codes are chosen: rtn, to nearest, or gptq (default: rtn for 8 bits, gptq for 4)"`
+	Order       order       `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
+	Damping     damping     `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
+	Calibration Calibration `key:"calibration" doc:"calibration text of methods that need one: all but rtn"`
+
+	scheme quant.Scheme // of these words, which Check has made of them
 }
+
+// groupSize is a number or a word. In the text that names a scenario a number is one, as it was
+// when there were no words.
+type groupSize string
+
+// MarshalJSON implements json.Marshaler.
+func (g groupSize) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.Atoi(string(g)); err == nil {
+		return json.Marshal(n)
+	}
+	return json.Marshal(string(g))
+}
+
+type order string
+
+// IsZero reports the default.
+func (o order) IsZero() bool { return o == "" || o == quant.DefaultOrder }
+
+type damping float64
+
+// IsZero reports the default.
+func (d damping) IsZero() bool { return d == 0 || d == quant.DefaultDamping }
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
 const quantizeVersion = 5
 
-var aboutSchemes = map[string]string{
-	"none":                "float weights, unchanged",
-	"w8a8":                "int8 weights and activations, rounded to nearest",
-	"w8a8-rtn":            "the same as w8a8",
-	"w8a8-gptq":           "int8 weights and activations, rounded by GPTQ",
-	"w8a8-gptq-act":       "w8a8-gptq with columns in order of activation",
-	"w4a16":               "int4 weights in groups, float activations, rounded by GPTQ",
-	"w4a16-rtn":           "int4 weights in groups, float activations, rounded to nearest",
-	"w4a16-gptq":          "the same as w4a16",
-	"w4a16-gptq-act":      "w4a16-gptq with columns in order of activation",
-	"w4a16-asym":          "the same as w4a16-asym-gptq",
-	"w4a16-asym-rtn":      "int4 weights in groups with zero points, float activations, rounded to nearest",
-	"w4a16-asym-gptq":     "int4 weights in groups with zero points, float activations, rounded by GPTQ",
-	"w4a16-asym-gptq-act": "w4a16-asym-gptq with columns in order of activation",
-	"w4a8":                "int4 weights in groups, int8 activations, rounded by GPTQ",
-	"w4a8-rtn":            "int4 weights in groups, int8 activations, rounded to nearest",
-	"w4a8-gptq":           "the same as w4a8",
-	"w4a8-gptq-act":       "w4a8-gptq with columns in order of activation",
-	"fp8":                 "the same as fp8-dynamic",
-	"fp8-dynamic":         "FP8 (E4M3) weights with a scale per row, rounded to nearest",
-}
-
 // Describe says what the step does.
 func (q *Quantize) Describe(from string) string {
-	return fmt.Sprintf("quantize %s to %s", from, q.Scheme)
+	text := fmt.Sprintf("quantize %s to %s", from, q.Scheme)
+	if q.Method != "" {
+		text += " by " + q.Method
+	}
+	return text
 }
 
 // Packs reports whether the step leaves quantized weights.
 func (q *Quantize) Packs() bool { return q.Scheme != "none" }
 
-func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
-	scheme, err := q.scheme()
-	if err != nil {
-		return job{}, err
+// Check implements scenario.Checker. A group that the scheme's name ends with is the step's. One
+// that a format without groups does not use may stand in a sweep over formats.
+func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	q.Calibration.check(bad)
+	words := quant.Words{Scheme: q.Scheme, Method: q.Method, Group: string(q.Group), Order: string(q.Order), Damping: float64(q.Damping)}
+	named, _ := quant.ParseScheme(q.Scheme)
+	scheme, err := words.Parse(func(word string) bool { return given(word) && (word != "group" || named.HasGroups()) })
+	var wrong *quant.WordError
+	if errors.As(err, &wrong) {
+		bad(wrong.Word, wrong.With, "%v", wrong)
+		return
 	}
+	q.scheme = scheme
+	if _, group, ok := quant.CutGroup(q.Scheme); ok {
+		q.Group = groupSize(group)
+	}
+}
+
+func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
 	source, err := w.weights(s.From)
 	if err == nil {
 		err = source.checkFloat("quantized")
 	}
-	if err == nil {
-		err = q.checkShape(scheme, source.shape)
+	if err != nil {
+		return job{}, err
 	}
+	scheme, err := q.fit(source.shape)
 	if err != nil {
 		return job{}, err
 	}
 	of := w.data.recipe(s.Kind, quantizeVersion)
 	of.Inputs["model"], of.Parameters["scheme"] = source.key, scheme.String()
+	if options := scheme.Options(); options != "" {
+		of.Parameters["options"] = options
+	}
 	if scheme.Calibrated() { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
@@ -78,6 +107,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.noteFew(w, s.Name)
 		q.Calibration.into(&of, w.cell.Seed)
 	}
+	q.note(w, s.Name, scheme)
 	return job{
 		model:  stepModel(s, of, source.origin, source.shape),
 		build:  func(dir string) error { return q.build(ctx, w, source, scheme, dir) },
@@ -85,67 +115,45 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	}, nil
 }
 
-// scheme is the one that is named, in groups of the step's size where it has groups.
-func (q *Quantize) scheme() (quant.Scheme, error) {
-	scheme, err := quant.ParseScheme(q.Scheme)
-	if scheme.Format.Bits == 4 && scheme.Format.Group == 0 {
-		scheme.Format.Group = q.Group
-	}
-	return scheme, err
-}
-
-// groupMultiple is what a group's size is a multiple of, in all kernels.
-const groupMultiple = 8
-
-// Check implements scenario.Checker. A group that the scheme's name ends with is the step's.
-func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
-	q.Calibration.check(bad)
-	base, ending, named := quant.CutGroup(q.Scheme)
-	if !named {
-		if scheme, err := q.scheme(); err == nil && scheme.Format.Group%groupMultiple != 0 {
-			bad("group", "", "is %d, expected a multiple of %d such as 32, 64 or 128", q.Group, groupMultiple)
-		}
-		return
-	}
-	group, err := strconv.Atoi(ending)
-	switch {
-	case err != nil || group == 0 || group%groupMultiple != 0:
-		bad("scheme", "", "is %s with groups of %s, expected a multiple of %d such as %s-g32, %[4]s-g64 or %[4]s-g128", q.Scheme, ending, groupMultiple, base)
-	case given("group") && q.Group != group:
-		bad("group", "scheme", "is %d, and its scheme %s has groups of %d: leave group out, or write scheme: %s", q.Group, q.Scheme, group, base)
-	default:
-		q.Group = group
+// note says what follows from the scheme and the shape that the step's keys do not say.
+func (q *Quantize) note(w *worker, step string, scheme quant.Scheme) {
+	if scheme.HasGroups() && q.scheme.Format.Group == 0 && !scheme.Channel {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: group is auto: groups of %d, which divide the inputs of all linear layers", step, scheme.Format.Group))
 	}
 }
 
-// checkShape reports a scheme that a model of a shape cannot have. Groups that do not divide its
-// widths are an error with those that do.
-func (q *Quantize) checkShape(scheme quant.Scheme, c model.Config) error {
+// fit is the step's scheme for a model of a shape, with the size of an automatic group. Groups that
+// do not divide its widths are an error with those that do.
+func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 	frame, err := model.Skeleton(c)
 	if err != nil {
-		return err
+		return quant.Scheme{}, err
 	}
-	_, err = quant.Uniform(scheme).Schemes(frame)
-	if err == nil || scheme.Format.Group == 0 {
-		return err
+	schemes, err := quant.Uniform(q.scheme).Schemes(frame)
+	if err == nil {
+		return schemes[0], nil
+	}
+	if !q.scheme.HasGroups() || q.scheme.Channel {
+		return quant.Scheme{}, err
 	}
 	var fit []string
 	for _, group := range quant.Groups(frame) {
 		fit = append(fit, strconv.Itoa(group))
 	}
-	key, value := "group", strconv.Itoa(q.Group)
+	key, value := "group", string(q.Group)
 	if _, _, named := quant.CutGroup(q.Scheme); named {
 		key, value = "scheme", q.Scheme
 	}
-	if len(fit) == 0 {
-		return keyError{key, fmt.Errorf("is %s: %w; no multiple of %d divides all inputs: w8a8 and fp8 need no groups", value, err, groupMultiple)}
+	fit = append(fit, quant.ChannelGroup)
+	if len(fit) == 1 {
+		return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; no multiple of %d divides all inputs: expected channel, or w8a8 or fp8, which need no groups", value, err, groupMultiple)}
 	}
-	expected := fit[len(fit)-1]
-	if n := len(fit) - 1; n > 0 {
-		expected = strings.Join(fit[:n], ", ") + " or " + expected
-	}
-	return keyError{key, fmt.Errorf("is %s: %w; expected groups of %s", value, err, expected)}
+	expected := strings.Join(fit[:len(fit)-1], ", ") + " or " + fit[len(fit)-1]
+	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; expected groups of %s", value, err, expected)}
 }
+
+// groupMultiple is what a group's size is a multiple of, in all kernels.
+const groupMultiple = 8
 
 func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, dir string) error {
 	var sequences [][]int32

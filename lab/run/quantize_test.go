@@ -58,15 +58,12 @@ func TestGroupsThatFit(t *testing.T) {
 		heads, mlp int // heads of 64
 		want       string
 	}{
-		{2, 128, "; expected groups of 8, 16, 32, 64 or 128"}, {2, 192, "; expected groups of 8, 16, 32 or 64"}, {2, 8, "; expected groups of 8"}, {2, 16, "; expected groups of 8 or 16"},
-		{16, 1024, "; expected groups of 8, 16, 32, 64, 128, 256, 512 or 1024"}, {32, 2048, "; expected groups of 8, 16, 32, 64, 128, 256, 512 or 1024"}, {2, 4, "; no multiple of 8 divides all inputs: w8a8 and fp8 need no groups"},
+		{2, 128, "; expected groups of 8, 16, 32, 64, 128 or channel"}, {2, 192, "; expected groups of 8, 16, 32, 64 or channel"}, {2, 8, "; expected groups of 8 or channel"}, {2, 16, "; expected groups of 8, 16 or channel"},
+		{16, 1024, "; expected groups of 8, 16, 32, 64, 128, 256, 512, 1024 or channel"}, {32, 2048, "; expected groups of 8, 16, 32, 64, 128, 256, 512, 1024 or channel"}, {2, 4, "; no multiple of 8 divides all inputs: expected channel, or w8a8 or fp8, which need no groups"},
 	} {
-		q := &Quantize{Scheme: "w4a16-rtn", Group: 40}
-		scheme, err := q.scheme()
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = q.checkShape(scheme, model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: c.heads * 64, HeadDim: 64, Layers: model.Uniform(1, c.heads, c.heads, c.mlp),
+		q := &Quantize{Scheme: "w4a16-rtn", Group: "40"}
+		q.Check(func(key string) bool { return key == "group" }, func(key, _, format string, args ...any) { t.Errorf("%s "+format, append([]any{key}, args...)...) })
+		_, err := q.fit(model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: c.heads * 64, HeadDim: 64, Layers: model.Uniform(1, c.heads, c.heads, c.mlp),
 			MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1})
 		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%d heads, %d neurons: %v, expected %q", c.heads, c.mlp, err, c.want)

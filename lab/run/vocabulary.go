@@ -37,11 +37,19 @@ func described(names []string, about map[string]string) []scenario.Name {
 
 // schemes are those of package quant; the ones with groups take the group's size as an ending.
 func schemes() []scenario.Name {
-	all := described(quant.Schemes(), aboutSchemes)
-	for i, s := range all {
-		if scheme, err := quant.ParseScheme(s.Name); err == nil && scheme.Format.Bits == 4 {
-			all[i].Ending = "-g"
+	var all []scenario.Name
+	first := map[quant.Scheme]string{}
+	for _, f := range quant.Forms() {
+		n := scenario.Name{Name: f.Name, About: f.Scheme.About()}
+		if same, ok := first[f.Scheme]; ok {
+			n.About = "the same as " + same
+		} else {
+			first[f.Scheme] = f.Name
 		}
+		if f.Groups {
+			n.Ending, n.EndingWord = "-g", quant.ChannelGroup
+		}
+		all = append(all, n)
 	}
 	return all
 }

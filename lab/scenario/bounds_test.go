@@ -150,11 +150,11 @@ func TestExpectationsTakeUnits(t *testing.T) {
 // errors.
 func TestSchemesTakeTheirGroup(t *testing.T) {
 	for scheme, want := range map[string]string{
-		"w4a16-g64": "64", "w4a16-asym-gptq-act-g128": "128", "w4a8-rtn-g8": "8", "w4a16-g32, group: 32": "32", "w4a16, group: 64": "64", "w4a16-gptq": "32",
-		"w4a16-g32, group: 64":        "x.yaml:9:52: step q's group is 64, and its scheme w4a16-g32 has groups of 32: leave group out, or write scheme: w4a16",
-		"w4a16-g7":                    "x.yaml:9:34: step q's scheme is w4a16-g7 with groups of 7, expected a multiple of 8 such as w4a16-g32, w4a16-g64 or w4a16-g128",
-		"w4a8-gptq-g0":                "step q's scheme is w4a8-gptq-g0 with groups of 0, expected a multiple of 8 such as w4a8-gptq-g32",
-		"w4a16-g99999999999999999999": "with groups of 99999999999999999999, expected a multiple of 8",
+		"w4a16-g64": "64", "w4a16-asym-gptq-act-g128": "128", "w4a8-rtn-g8": "8", "w4a16-g32, group: 32": "32", "w4a16, group: 64": "64", "w4a16-gptq": "auto", "w8a16-gchannel": "channel", "w8a16-rtn, group: channel": "channel",
+		"w4a16-g32, group: 64":        "x.yaml:9:52: step q's group is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16",
+		"w4a16-g7":                    "x.yaml:9:34: step q's scheme is \"w4a16-g7\": group size \"7\", expected a multiple of 8 such as 32, 64 or 128, or channel",
+		"w4a8-gptq-g0":                `step q's scheme is "w4a8-gptq-g0": group size "0", expected a multiple of 8`,
+		"w4a16-g99999999999999999999": `group size "99999999999999999999", expected a multiple of 8`,
 		"w8a8-g32":                    `scheme is "w8a8-g32"`,
 		"none-g32":                    `scheme is "none-g32"`,
 		"w4a16-g":                     `scheme is "w4a16-g"`,

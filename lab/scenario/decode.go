@@ -207,14 +207,14 @@ func checkRange(tag reflect.StructTag, x float64, text string) error {
 	return fmt.Errorf("is %s, expected %s", text, strings.Join(want, " and "))
 }
 
-// checkName looks up a name. A spelling that ends in ':' has a number after it; a whole number may
-// follow an ending.
+// checkName looks up a name. A spelling that ends in ':' has a number after it; a whole number, or
+// a word that stands for one, may follow an ending.
 func checkName(name string, all []Name) error {
 	var spellings []string
 	for _, n := range all {
 		known := n.spelling()
 		spellings = append(spellings, known)
-		if number, ok := strings.CutPrefix(name, known+n.Ending); ok && n.Ending != "" && number != "" && strings.Trim(number, "0123456789") == "" {
+		if end, ok := strings.CutPrefix(name, known+n.Ending); ok && n.Ending != "" && end != "" && (strings.Trim(end, "0123456789") == "" || end == n.EndingWord) {
 			return nil
 		}
 		if name == known && !strings.HasSuffix(known, ":") {

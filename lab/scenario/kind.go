@@ -63,8 +63,10 @@ type Name struct {
 	Parameter string // a number in (0, 1) that follows the name after a colon; empty for none
 	Unbounded bool   // the parameter is any number above 0
 	Ending    string // after which a whole number may follow the name, such as "-g"; empty for none
-	Formula   string // of a loss
-	About     string // one line
+	// a word that may stand for that number; empty for none
+	EndingWord string
+	Formula    string // of a loss
+	About      string // one line
 }
 
 // spelling is how the name begins in a file: "fkl", or "jsd:" for a name with a parameter.

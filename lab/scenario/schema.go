@@ -2,9 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 
 	"slimlab/lab"
@@ -188,6 +186,9 @@ func (s schemer) field(f reflect.StructField) object {
 	}
 	if _, isEnum := own["enum"]; own["type"] == "string" && !isEnum {
 		out["type"] = "string" // ${…} is a text too
+		if also := f.Tag.Get("also"); also != "" {
+			out["type"] = []string{"string", also}
+		}
 		return out
 	}
 	out["anyOf"] = []object{own, {"type": "string", "pattern": `\$\{`}}
@@ -207,10 +208,14 @@ func defaultValue(f reflect.StructField, text string) any {
 // names describes a list of names.
 func names(all []Name) object {
 	plain, parts := []string{}, []object{}
-	endings := map[string][]string{}
+	type ending struct{ text, word string }
+	endings, distinct := map[ending][]string{}, []ending(nil)
 	for _, n := range all {
-		if n.Ending != "" {
-			endings[n.Ending] = append(endings[n.Ending], n.Name)
+		if end := (ending{n.Ending, n.EndingWord}); n.Ending != "" {
+			if endings[end] == nil {
+				distinct = append(distinct, end)
+			}
+			endings[end] = append(endings[end], n.Name)
 		}
 		if n.Parameter == "" {
 			plain = append(plain, n.Name)
@@ -222,11 +227,12 @@ func names(all []Name) object {
 		}
 		parts = append(parts, object{"type": "string", "pattern": "^" + n.spelling() + pattern, "examples": []string{n.spelling() + example}})
 	}
-	for _, ending := range slices.Sorted(maps.Keys(endings)) {
-		names := endings[ending]
-		parts = append(parts, object{
-			"type": "string", "pattern": "^(" + strings.Join(names, "|") + ")" + ending + "[0-9]+$", "examples": []string{names[0] + ending + "64"},
-		})
+	for _, end := range distinct {
+		names, number := endings[end], "[0-9]+"
+		if end.word != "" {
+			number = "([0-9]+|" + end.word + ")"
+		}
+		parts = append(parts, object{"type": "string", "pattern": "^(" + strings.Join(names, "|") + ")" + end.text + number + "$", "examples": []string{names[0] + end.text + "64"}})
 	}
 	return object{"anyOf": append([]object{{"enum": plain}}, parts...)}
 }

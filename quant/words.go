@@ -1,0 +1,182 @@
+package quant
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"slimlab/internal/nearest"
+)
+
+// Words are a scheme as people write it: the keys of a step, or the flags of a verb. The field of
+// the word "method" is Method, and so on.
+type Words struct {
+	Scheme  string // the name of a format or of a scheme
+	Method  string // rtn or gptq
+	Group   string // a multiple of 8, channel or auto
+	Order   string // natural or act
+	Damping float64
+}
+
+// The words with their defaults, where they do not follow from the scheme.
+const (
+	DefaultGroup   = AutoGroup
+	DefaultOrder   = orderNatural
+	DefaultDamping = defaultDamping
+)
+
+// Orders in which inputs are quantized.
+const (
+	orderNatural = "natural"
+	orderAct     = "act"
+)
+
+// Methods lists the names of rounders.
+func Methods() []string { return []string{methodNearest, methodGPTQ} }
+
+// Orders lists the orders in which inputs are quantized.
+func Orders() []string { return []string{orderNatural, orderAct} }
+
+// WordError is the error of a word that cannot be, or not beside another one.
+type WordError struct {
+	Word, With string // With is "" where the word is wrong alone
+	text       string // goes on from the word
+}
+
+// Error goes on from the word: "is rtn, and …".
+func (e *WordError) Error() string { return e.text }
+
+func wrong(word, with, format string, args ...any) *WordError {
+	return &WordError{word, with, fmt.Sprintf(format, args...)}
+}
+
+// MostDamping is where the statistics are nearly gone.
+const MostDamping = dampingLimit
+
+// Parse makes the scheme. given says which words were written; the others have their defaults,
+// whatever their fields hold. A word that contradicts the scheme's name, or has no effect with its
+// method and is not its default, is a *WordError.
+func (w Words) Parse(given func(word string) bool) (Scheme, error) {
+	if err := w.check(given); err != nil {
+		return Scheme{}, err
+	}
+	s, err := ParseScheme(w.Scheme)
+	if err != nil {
+		return Scheme{}, &WordError{"scheme", "", "is " + strconv.Quote(w.Scheme) + strings.TrimPrefix(err.Error(), "scheme "+strconv.Quote(w.Scheme))}
+	}
+	for _, apply := range []func(Scheme, func(string) bool) (Scheme, error){w.method, w.group, w.order, w.damping} {
+		if s, err = apply(s, given); err != nil {
+			return Scheme{}, err
+		}
+	}
+	return s, nil
+}
+
+// check reports a word that is none, or outside of its range.
+func (w Words) check(given func(word string) bool) error {
+	for _, c := range []struct {
+		word, value string
+		valid       []string
+	}{{"method", w.Method, Methods()}, {"order", w.Order, Orders()}} {
+		if given(c.word) {
+			if err := nearest.Check("", c.value, c.valid); err != nil {
+				return wrong(c.word, "", "is%v", err)
+			}
+		}
+	}
+	if given("group") {
+		if err := checkGroup(w.Group); err != nil {
+			return wrong("group", "", "%v or auto", err)
+		}
+	}
+	if given("damping") && !(w.Damping > 0 && w.Damping <= MostDamping) {
+		return wrong("damping", "", "is %g, expected a share of the mean diagonal of the statistics, above 0 and at most %d", w.Damping, MostDamping)
+	}
+	return nil
+}
+
+// named is the scheme's name without its group and what is left out.
+func (w Words) without(endings ...string) string {
+	name, group, ok := CutGroup(w.Scheme)
+	for _, e := range endings {
+		name = strings.TrimSuffix(name, "-"+e)
+	}
+	if ok {
+		name += "-g" + group
+	}
+	return name
+}
+
+func (w Words) method(s Scheme, given func(string) bool) (Scheme, error) {
+	if !given("method") || w.Method == s.Method() {
+		return s, nil
+	}
+	f := familyOf(s.Format)
+	base, _, _ := CutGroup(w.Scheme)
+	switch {
+	case s.Rounder == nil:
+		return s, wrong("method", "scheme", "is %s, and its scheme is none, which rounds nothing: leave it out", w.Method)
+	case base != s.base() && aliases[base] != s.base():
+		return s, wrong("method", "scheme", "is %s, and its scheme %s is rounded by %s: leave it out, or name the scheme %s", w.Method, w.Scheme, s.Method(), w.without("act", s.Method()))
+	}
+	if err := nearest.Check("", w.Method, f.methods); err != nil {
+		return s, wrong("method", "scheme", "is %s, and its scheme is %s, which is rounded by %s alone", w.Method, w.Scheme, strings.Join(f.methods, ", "))
+	}
+	s.Rounder = methods[w.Method](false)
+	return s, nil
+}
+
+func (w Words) group(s Scheme, given func(string) bool) (Scheme, error) {
+	if !given("group") {
+		return s, nil
+	}
+	_, named, ok := CutGroup(w.Scheme)
+	switch n, _ := strconv.Atoi(named); {
+	case !s.HasGroups() && (w.Group == AutoGroup || w.Group == ChannelGroup && s.Rounder != nil):
+		return s, nil // as it is anyway
+	case !s.HasGroups():
+		return s, wrong("group", "scheme", "is %s, and its scheme is %s, which has no groups: leave it out", w.Group, w.Scheme)
+	case ok && w.Group != named && w.Group != strconv.Itoa(n):
+		return s, wrong("group", "scheme", "is %s, and its scheme %s has groups of %s: leave it out, or name the scheme %s", w.Group, w.Scheme, named, strings.TrimSuffix(w.Scheme, "-g"+named))
+	}
+	return s.grouped(w.Group), nil
+}
+
+func (w Words) order(s Scheme, given func(string) bool) (Scheme, error) {
+	if !given("order") {
+		return s, nil
+	}
+	q, ok := s.Rounder.(GPTQ)
+	switch {
+	case !ok && w.Order == DefaultOrder:
+		return s, nil
+	case !ok:
+		return s, wrong("order", "method", "is %s, and its method is %s, which has no order: leave it out", w.Order, methodOr(s))
+	case q.ActOrder && w.Order != orderAct:
+		return s, wrong("order", "scheme", "is %s, and its scheme %s has the order act: leave it out, or name the scheme %s", w.Order, w.Scheme, w.without("act"))
+	}
+	q.ActOrder = w.Order == orderAct
+	s.Rounder = q
+	return s, nil
+}
+
+func (w Words) damping(s Scheme, given func(string) bool) (Scheme, error) {
+	if !given("damping") {
+		return s, nil
+	}
+	if _, ok := s.Rounder.(GPTQ); !ok {
+		if w.Damping == DefaultDamping {
+			return s, nil
+		}
+		return s, wrong("damping", "method", "is %g, and its method is %s, which has no damping: leave it out", w.Damping, methodOr(s))
+	}
+	return s.Damped(w.Damping), nil
+}
+
+// methodOr names the method, none of the scheme none.
+func methodOr(s Scheme) string {
+	if s.Rounder == nil {
+		return "none"
+	}
+	return s.Method()
+}

@@ -1,0 +1,146 @@
+package quant
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/model"
+)
+
+// wordsOf are the words of a text such as "scheme=w4a16 method=rtn", and which are given.
+func wordsOf(t testing.TB, text string) (Words, func(string) bool) {
+	t.Helper()
+	w, given := Words{Group: DefaultGroup, Order: DefaultOrder, Damping: DefaultDamping}, map[string]bool{}
+	for _, part := range strings.Fields(text) {
+		word, value, _ := strings.Cut(part, "=")
+		given[word] = true
+		switch word {
+		case "scheme":
+			w.Scheme = value
+		case "method":
+			w.Method = value
+		case "group":
+			w.Group = value
+		case "order":
+			w.Order = value
+		case "damping":
+			w.Damping = map[string]float64{"0.01": 0.01, "0.05": 0.05, "0": 0, "-1": -1, "11": 11}[value]
+		default:
+			t.Fatalf("unknown word %s", word)
+		}
+	}
+	return w, func(word string) bool { return given[word] }
+}
+
+// TestWordsMakeSchemes: words say what endings of a name say, in every combination that both have.
+func TestWordsMakeSchemes(t *testing.T) {
+	for words, want := range map[string]string{
+		"scheme=w4a16": "w4a16-gptq", "scheme=w4a16 method=rtn": "w4a16-rtn", "scheme=w4a16 method=gptq group=64 order=act": "w4a16-gptq-act-g64",
+		"scheme=w4a16-gptq method=gptq": "w4a16-gptq", "scheme=w4a16-rtn-g32 group=32": "w4a16-rtn-g32", "scheme=w4a16-g032 group=32": "w4a16-gptq-g32",
+		"scheme=w4a16-asym method=rtn group=channel": "w4a16-asym-rtn-gchannel", "scheme=w8a16 method=gptq": "w8a16-gptq", "scheme=w8a16 group=channel": "w8a16-rtn-gchannel",
+		"scheme=w8a8 method=gptq order=act": "w8a8-gptq-act", "scheme=fp8 method=rtn": "fp8-dynamic", "scheme=fp8 group=channel": "fp8-dynamic", "scheme=w8a8 group=auto": "w8a8-rtn",
+		"scheme=w4a16-gptq-act order=act": "w4a16-gptq-act", "scheme=w4a16-gchannel group=channel": "w4a16-gptq-gchannel", "scheme=none group=auto": "none",
+		"scheme=w8a8 order=natural damping=0.01": "w8a8-rtn",
+	} {
+		w, given := wordsOf(t, words)
+		if s, err := w.Parse(given); err != nil || s.String() != want || s.Options() != "" {
+			t.Errorf("%s: %s %q, %v, expected %s", words, s, s.Options(), err, want)
+		}
+	}
+	w, given := wordsOf(t, "scheme=w4a8 damping=0.05")
+	if s, err := w.Parse(given); err != nil || s.Rounder != (GPTQ{Damping: 0.05}) || s.Options() != "damping 0.05" {
+		t.Errorf("damping: %+v, options %q, %v", s, s.Options(), err)
+	}
+	w, given = wordsOf(t, "scheme=w4a8 damping=0.01")
+	if s, err := w.Parse(given); err != nil || s.Options() != "" {
+		t.Errorf("the default damping: options %q, %v", s.Options(), err)
+	}
+}
+
+// TestWordsThatContradict: a word that the scheme's name contradicts, or that has no effect with
+// the method and is not its default, is an error of both.
+func TestWordsThatContradict(t *testing.T) {
+	for words, want := range map[string]struct{ word, with, text string }{
+		"scheme=w4a16-gptq method=rtn":             {"method", "scheme", "is rtn, and its scheme w4a16-gptq is rounded by gptq: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-asym-gptq-act-g8 method=rtn": {"method", "scheme", "or name the scheme w4a16-asym-g8"},
+		"scheme=fp8 method=gptq":                   {"method", "scheme", "is gptq, and its scheme is fp8, which is rounded by rtn alone"},
+		"scheme=none method=gptq":                  {"method", "scheme", "is gptq, and its scheme is none, which rounds nothing: leave it out"},
+		"scheme=w4a16 method=gpt":                  {"method", "", `is "gpt": expected one of rtn, gptq`},
+		"scheme=w4a16-g32 group=64":                {"group", "scheme", "is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-g32 group=auto":              {"group", "scheme", "is auto, and its scheme w4a16-g32 has groups of 32"},
+		"scheme=w4a16-gchannel group=64":           {"group", "scheme", "is 64, and its scheme w4a16-gchannel has groups of channel"},
+		"scheme=w8a8 group=64":                     {"group", "scheme", "is 64, and its scheme is w8a8, which has no groups: leave it out"},
+		"scheme=w4a16 group=12":                    {"group", "", "is 12, expected a multiple of 8 such as 32, 64 or 128, or channel or auto"},
+		"scheme=w4a16 group=all":                   {"group", "", "is all, expected a multiple of 8"},
+		"scheme=w4a16-gptq-act order=natural":      {"order", "scheme", "is natural, and its scheme w4a16-gptq-act has the order act: leave it out, or name the scheme w4a16-gptq"},
+		"scheme=w4a16-rtn order=act":               {"order", "method", "is act, and its method is rtn, which has no order: leave it out"},
+		"scheme=w4a16 order=back":                  {"order", "", `is "back": expected one of natural, act`},
+		"scheme=w8a8 damping=0.05":                 {"damping", "method", "is 0.05, and its method is rtn, which has no damping: leave it out"},
+		"scheme=none damping=0.05":                 {"damping", "method", "is 0.05, and its method is none"},
+		"scheme=w4a16 damping=0":                   {"damping", "", "is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10"},
+		"scheme=w4a16 damping=-1":                  {"damping", "", "is -1, expected"},
+		"scheme=w4a16 damping=11":                  {"damping", "", "is 11, expected"},
+		"scheme=w9":                                {"scheme", "", `is "w9": expected one of none, w8a8`},
+		"scheme=w4a16-g7":                          {"scheme", "", `is "w4a16-g7": group size "7"`},
+	} {
+		w, given := wordsOf(t, words)
+		_, err := w.Parse(given)
+		var wrong *WordError
+		if !errors.As(err, &wrong) || wrong.Word != want.word || wrong.With != want.with || !strings.Contains(wrong.Error(), want.text) {
+			t.Errorf("%s: %+v, expected %+v", words, err, want)
+		}
+	}
+}
+
+// TestFormsAreDistinct: each form parses to its scheme, none twice, and the schemes of a format and
+// of its default method are one.
+func TestFormsAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Forms() {
+		s, err := ParseScheme(f.Name)
+		if err != nil || s != f.Scheme || seen[f.Name] || f.Scheme.HasGroups() != f.Groups {
+			t.Errorf("%s: %+v, %v, twice %t", f.Name, s, err, seen[f.Name])
+		}
+		seen[f.Name] = true
+		if _, err := ParseScheme(f.Name + "-g64"); (err == nil) != f.Groups {
+			t.Errorf("%s-g64: %v, and groups are %t", f.Name, err, f.Groups)
+		}
+		if s.About() == "" {
+			t.Errorf("%s has no description", f.Name)
+		}
+	}
+	for _, name := range []string{"none", "w8a8", "w8a8-rtn", "w8a8-gptq", "w8a8-gptq-act", "w4a16", "w4a16-rtn", "w4a16-gptq", "w4a16-gptq-act", "w4a16-asym", "w4a16-asym-rtn", "w4a16-asym-gptq",
+		"w4a16-asym-gptq-act", "w4a8", "w4a8-rtn", "w4a8-gptq", "w4a8-gptq-act", "fp8", "fp8-dynamic"} {
+		if !seen[name] {
+			t.Errorf("the name %s of earlier versions is gone: %v", name, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+}
+
+// TestChannelIsNoAutomaticGroup: beside an automatic group of the same format a channel stays one,
+// and takes no part in choosing the size.
+func TestChannelIsNoAutomaticGroup(t *testing.T) {
+	m := newModel(t, "LlamaForCausalLM", 60)
+	plan := func(l model.LinearLayer) Scheme {
+		if l.In == 60 {
+			return scheme(t, "w8a16-gchannel")
+		}
+		return scheme(t, "w8a16")
+	}
+	list, err := Plan(plan).Schemes(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range m.Linears() {
+		want := "w8a16-rtn-g32"
+		if l.In == 60 {
+			want = "w8a16-rtn-gchannel"
+		}
+		if list[i].String() != want {
+			t.Errorf("%s with %d inputs is %s, expected %s", l.Name, l.In, list[i], want)
+		}
+	}
+}
