@@ -229,6 +229,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	flags.StringVar(&cuts.MLP, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
 	flags.StringVar(&cuts.Heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")
 	flags.StringVar(&cuts.QueryHeads, "query-heads", "", "query heads to remove from every KV group of each layer, whose keys and values stay: a share, or a number")
+	flags.StringVar(&cuts.Layers, "layers", "", "whole layers to remove, alone: those that change the residual stream least; a share, or a number")
 	flags.StringVar(&cuts.Widths, "widths", "", "widths of layers: uniform, or budget: those of the least error with as many parameters in all (default: uniform)")
 	flags.StringVar(&cuts.Budget, "budget", "", "with widths by a budget, in place of --mlp and --heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB")
 	flags.StringVar(&align, "align", "auto", "round the remaining neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5 % more of a layer")

@@ -46,5 +46,8 @@
 // width of a layer. With a Budget the widths of the layers are those of the least sum of these
 // errors, exactly: see allocate.
 //
-// It leaves out: depth, and retraining (a gradual schedule alternates Prune and distillation).
+// ChooseLayers removes whole layers instead: those that change the residual stream least (block
+// importance, Men et al., 2024).
+//
+// It leaves out: retraining (a gradual schedule alternates Prune and distillation).
 package pruning

@@ -75,6 +75,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	o.Begin(needs, engines.CheckShape(shape, scheme))
 	o.rotation = c.rotated()
+	if len(shape.Layers) < len(source.Config().Layers) {
+		o.layers = shape.Layers
+	}
 	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err

@@ -183,6 +183,13 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			}
 			return r, err
 		},
+		"prune layers": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text)}
+			if err := p.Set("osscar", Cuts{Layers: "1"}); err != nil {
+				t.Fatal(err)
+			}
+			return Prune(ctx, from, to, p, o)
+		},
 		"prune query heads": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text)}
 			if err := errors.Join(p.Set("osscar", Cuts{QueryHeads: "50%"}), p.SetStarts("greedy"), p.SetAlign("auto")); err != nil {
@@ -221,7 +228,11 @@ func TestInterruptedConversionsResume(t *testing.T) {
 				}
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				first := filepath.Join(parts+".partial", "model-00002-of-00004.safetensors")
+				shard := "model-00002-of-00004.safetensors"
+				if name == "prune layers" {
+					shard = "model-00002-of-00003.safetensors"
+				}
+				first := filepath.Join(parts+".partial", shard)
 				interrupt := func(int, int, string) {
 					if _, err := os.Stat(first); err == nil {
 						cancel()
@@ -240,7 +251,7 @@ func TestInterruptedConversionsResume(t *testing.T) {
 				if _, err := run(context.Background(), from, text, parts, Options{Open: open}); err != nil {
 					t.Fatal(err)
 				}
-				after, err := os.Stat(filepath.Join(parts, "model-00002-of-00004.safetensors"))
+				after, err := os.Stat(filepath.Join(parts, shard))
 				if err != nil {
 					t.Fatal(err)
 				}

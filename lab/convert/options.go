@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slimlab/lab/recipe"
+	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
 	"slimlab/quant/transform"
@@ -31,7 +32,8 @@ type Options struct {
 	Tokenizer string // a folder whose tokenizer a random model gets; "" is none
 	// folders of LoRA adapters that Import merges into the model, in this order
 	Adapters []string
-	merging  *merging // of Adapters, opened
+	merging  *merging            // of Adapters, opened
+	layers   []model.LayerConfig // of the result, where it has fewer; nil for as many
 	rotation *transform.Rotation
 	// called after each step, with the number of steps done, that of all, and what the last one
 	// was; may be nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"slimlab/lab/recipe"
@@ -25,6 +26,8 @@ type Pruning struct {
 
 	widths pruning.Widths
 	budget string
+	layers pruning.Cut
+	keep   int // layers, where whole ones are removed
 }
 
 // Methods lists the names of pruning methods.
@@ -32,7 +35,8 @@ func Methods() []string { return pruning.Methods() }
 
 // Cuts are what is removed, in words: each a share such as "20%" or "0.2", a number, or "" for
 // none. Widths is "uniform", "budget" or "" for the first, with the budget of neurons.
-type Cuts struct{ MLP, Heads, QueryHeads, Widths, Budget string }
+// Layers is how many whole layers, alone.
+type Cuts struct{ MLP, Heads, QueryHeads, Widths, Budget, Layers string }
 
 // Set sets the method by its name, and the cuts.
 func (p *Pruning) Set(method string, cuts Cuts) (err error) {
@@ -47,6 +51,15 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 			return fmt.Errorf("%s: %w", of.flag, err)
 		}
 	}
+	if p.layers, err = pruning.ParseCut(cuts.Layers); err != nil {
+		return fmt.Errorf("--layers: %w", err)
+	}
+	if p.layers != (pruning.Cut{}) {
+		if (cuts != Cuts{Layers: cuts.Layers}) || p.Method != pruning.OSSCAR {
+			return errors.New("--layers: whole layers are removed in a step of their own: leave the other cuts and --method out")
+		}
+		return nil
+	}
 	p.budget = cuts.Budget
 	if p.widths, err = pruning.ParseWidths(cmp.Or(cuts.Widths, string(pruning.UniformWidths))); err != nil {
 		return fmt.Errorf("--%w", err)
@@ -55,7 +68,7 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		p.widths = pruning.BudgetWidths
 	}
 	if p.LayerCut == (pruning.LayerCut{}) && p.budget == "" {
-		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, --query-heads, one of the query heads of each, or --budget, what stays of the neurons")
+		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, --query-heads, one of the query heads of each, --budget, what stays of the neurons, or --layers, how many whole layers")
 	}
 	return nil
 }
@@ -92,6 +105,9 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	of, err := o.compression(ctx, "prune", pruneVersion, from, p.Calibration)
 	if p.QueryHeads != (pruning.Cut{}) {
 		of.Parameters["query_heads"] = values(p.QueryHeads)
+	}
+	if p.layers != (pruning.Cut{}) {
+		of.Parameters["layers"] = values(p.layers)
 	}
 	if p.widths == pruning.BudgetWidths {
 		of.Parameters["widths"], of.Parameters["budget"] = string(p.widths), p.budget
@@ -136,7 +152,7 @@ func (p *Pruning) calibration() *Calibration { return &p.Calibration }
 
 func (p *Pruning) rotated() *transform.Rotation { return nil }
 
-func (p *Pruning) looks() bool { return false }
+func (p *Pruning) looks() bool { return p.Budget != nil }
 
 func (p *Pruning) gathering() *Gathering { return &p.Gathering }
 
@@ -145,6 +161,15 @@ func (p *Pruning) reads(site model.Site) bool {
 }
 
 func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
+	if p.layers != (pruning.Cut{}) {
+		keep, err := p.layers.KeptLayers(len(c.Layers))
+		if err != nil {
+			return c, checkpoint.Storage{}, fmt.Errorf("--layers: %w", err)
+		}
+		p.keep = keep
+		c.Layers = slices.Clone(c.Layers[:keep]) // which ones is known when they have been measured
+		return c, checkpoint.Storage{}, nil
+	}
 	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Align: p.Align}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
@@ -158,7 +183,38 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	return c, checkpoint.Storage{}, nil
 }
 
+// compressDepth writes the layers that stay.
+func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
+	n := len(s.model.Blocks)
+	report, err := pruning.ChooseLayers(ctx, s, sequences, p.keep, func(done, _ int) { s.progress(done, n+p.keep, "importance of a layer") })
+	if err != nil {
+		return err
+	}
+	small, err := model.Skeleton(report.Shape(s.model.Config))
+	if err != nil {
+		return err
+	}
+	for to, from := range report.Kept {
+		if !s.to.Finished(to) {
+			if err := s.Source(ctx, s.model, from); err != nil {
+				return err
+			}
+			small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
+			if err := s.to.Block(ctx, small, to); err != nil {
+				return err
+			}
+			small.Blocks[to] = model.Block{}
+		}
+		s.progress(n+to+1, n+p.keep, fmt.Sprintf("layer %d is layer %d", from, to))
+	}
+	r.Depth = report
+	return nil
+}
+
 func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
+	if p.keep > 0 {
+		return p.compressDepth(ctx, s, sequences, r)
+	}
 	o := p.Options
 	o.Precision, o.ChunkTokens, o.Statistics = s.precision, chunkTokens, s.statistics
 	o.Measured = func(done, total int) { s.progress(done, total, "errors of each width of a layer") }

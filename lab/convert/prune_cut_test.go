@@ -2,10 +2,13 @@ package convert
 
 import (
 	"errors"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint"
 	"slimlab/pruning"
 )
 
@@ -82,6 +85,48 @@ func TestBudgetsInWords(t *testing.T) {
 	}
 	if err := new(Pruning).SetStarts("gredy"); err == nil || !strings.Contains(err.Error(), `--starts: starts "gredy"`) {
 		t.Errorf("starts: %v", err)
+	}
+}
+
+// Whole layers that go are those that do in memory, and what is written is the model without them.
+func TestLayersAreRemoved(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	to := filepath.Join(t.TempDir(), "short")
+	p := Pruning{Calibration: Calibration{File: text, Samples: 6, Length: 32, Seed: 1}}
+	if err := p.Set("osscar", Cuts{Layers: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Prune(t.Context(), from, to, p, Options{Open: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := r.Depth.Apply(loaded(t, from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := loaded(t, to); len(got.Layers) != 2 || !slices.Equal(got.Flat(), want.Flat()) || r.Parameters.After != want.Config.Parameters() {
+		t.Errorf("%d layers, %d parameters, or others than layers %v have", len(got.Layers), r.Parameters.After, r.Depth.Kept)
+	}
+	if lines := strings.Join(r.Lines(), "\n"); !strings.Contains(lines, "of 3 removed, ") {
+		t.Errorf("lines %s", lines)
+	}
+	for text, want := range map[string]string{"3": "--layers: it removes 3 of the 3 layers", "5%": "--layers: rounds to none of the 3 layers", "x": "--layers: found"} {
+		var p Pruning
+		err := p.Set("osscar", Cuts{Layers: text})
+		if err == nil {
+			_, _, err = p.plan(model.Config{Layers: model.Uniform(3, 4, 2, 96)})
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %q", text, err, want)
+		}
+	}
+	for _, c := range []struct {
+		method string
+		cuts   Cuts
+	}{{"osscar", Cuts{Layers: "1", MLP: "2"}}, {"magnitude", Cuts{Layers: "1"}}, {"osscar", Cuts{Layers: "1", Budget: "50%"}}} {
+		if err := new(Pruning).Set(c.method, c.cuts); err == nil || !strings.Contains(err.Error(), "in a step of their own") {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ type Result struct {
 	Bytes        Bytes                 `json:"bytes"`
 	Pruning      *pruning.CutReport    `json:"pruning,omitempty"`
 	Smoothing    []transform.Fold      `json:"smoothing,omitempty"` // before the rounding
+	Depth        *pruning.DepthReport  `json:"depth,omitempty"`     // of whole layers that were removed
 	Quantization *quant.RoundingReport `json:"quantization,omitempty"`
 	Distillation *DistillationReport   `json:"distillation,omitempty"`
 	Notes        []string              `json:"notes,omitempty"` // what is not as one might expect
@@ -40,6 +41,9 @@ func (r *Result) Lines() []string {
 	var lines []string
 	if r.Pruning != nil {
 		lines = append(lines, pruningLines(r.Pruning)...)
+	}
+	if r.Depth != nil {
+		lines = append(lines, r.Depth.Summary())
 	}
 	if r.Quantization != nil {
 		lines = append(lines, quantizationLine(r.Quantization))

@@ -47,6 +47,9 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if o.merging != nil {
 		config = o.merging.config
 	}
+	if o.layers != nil {
+		config.Layers = o.layers
+	}
 	w, err := checkpoint.NewWriter(to, of.Canonical(), o.rotation.Config(config), o.DType)
 	if err != nil {
 		return nil, explain(err, of)

@@ -18,11 +18,12 @@ import (
 // Prune removes MLP neurons and attention heads.
 type Prune struct {
 	Method      string      `key:"method" default:"osscar" names:"methods" doc:"how units are chosen and the remaining weights are updated"`
-	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
-	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
-	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
+	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
+	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
+	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
 	Widths      string      `key:"widths" default:"uniform" one:"uniform|budget" doc:"uniform cuts all layers alike; budget: the widths of the least error with as many parameters in all, by the model as it was"`
-	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, heads, query_heads or budget" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
+	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
+	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
@@ -58,6 +59,13 @@ func aboutMethods() map[string]string {
 
 // Describe says what the step does.
 func (p *Prune) Describe(from string) string {
+	if cut, err := pruning.ParseCut(p.Layers); err == nil && cut != (pruning.Cut{}) {
+		gone := fmt.Sprintf("%d layers", cut.Count)
+		if cut.Count == 0 {
+			gone = cut.Of("layers")
+		}
+		return fmt.Sprintf("prune %s from %s, those that change the stream least, %d %s samples", gone, from, p.Calibration.Samples, p.Calibration.Source)
+	}
 	var cuts []string
 	for _, of := range p.texts() {
 		if cut, err := pruning.ParseCut(of.text); err == nil && cut != (pruning.Cut{}) {
@@ -87,6 +95,16 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	for _, of := range p.texts() {
 		if _, err := pruning.ParseCut(of.text); err != nil {
 			bad(of.key, "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", of.text)
+		}
+	}
+	switch cut, err := pruning.ParseCut(p.Layers); {
+	case err != nil:
+		bad("layers", "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", p.Layers)
+	case cut != (pruning.Cut{}):
+		for _, key := range []string{"method", "mlp", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts"} {
+			if given(key) {
+				bad("layers", key, "is %s, and whole layers are removed in a step of their own: leave %s out", p.Layers, key)
+			}
 		}
 	}
 	if p.Budget != "" {
@@ -128,6 +146,9 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	}
 	if err != nil {
 		return job{}, err
+	}
+	if layers, err := pruning.ParseCut(p.Layers); err != nil || layers != (pruning.Cut{}) {
+		return p.planDepth(ctx, w, s, source, layers)
 	}
 	planned, cut, err := p.fit(source.shape, &options, w.groupAfter(s.Name))
 	if err != nil {
@@ -213,7 +234,7 @@ func (w *worker) groupAfter(step string) int {
 				group = leastMultiple(group, of)
 			}
 		case *Prune:
-			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) {
+			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) && work.Budget == "" {
 				same[s.Name] = true
 			}
 		default:

@@ -24,6 +24,7 @@ pipeline:
   - prune:    { name: chosen, from: fixed, mlp: 50%%, widths: budget, align: 8, calibration: { samples: 6 } }
   - quantize: { name: packed, from: chosen, scheme: w4a16-rtn, group: 8 }
   - prune:    { name: budget, from: fixed, budget: 60%%, calibration: { samples: 6 } }
+  - prune:    { name: short, from: fixed, layers: 50%%, calibration: { samples: 6 } }
   - prune:    { name: queries, from: fixed, query_heads: 50%%, starts: greedy, calibration: { samples: 6 } }
   - prune:    { name: gradients, from: fixed, mlp: 0.5, heads: 1, method: taylor-ls, calibration: { samples: 6 } }
 evaluate: { validation: 4 }
@@ -51,7 +52,7 @@ func TestCutsInWords(t *testing.T) {
 		}
 		defer c.Close()
 		var report pruning.CutReport
-		if strings.HasPrefix(title, "prune") {
+		if strings.HasPrefix(title, "prune") && title != "prune short" {
 			if err := readFacts(dirs[0], &report); err != nil {
 				t.Fatal(err)
 			}
@@ -61,6 +62,7 @@ func TestCutsInWords(t *testing.T) {
 	for title, want := range map[string][]model.LayerConfig{ // of 2 layers with 4 heads, 2 KV heads and 64 neurons
 		"prune share":     model.Uniform(2, 4, 2, 48),
 		"prune queries":   model.Uniform(2, 2, 2, 64),
+		"prune short":     model.Uniform(1, 4, 2, 64),
 		"prune gradients": model.Uniform(2, 2, 1, 32),
 	} {
 		if c, _ := of(title); !slices.Equal(c.Layers, want) {
@@ -93,7 +95,7 @@ func TestCutsInWords(t *testing.T) {
 	}
 	for _, want := range []string{
 		"share: align is auto: the neurons that stay are a multiple of 16", "chosen: the widths are chosen when the step is done", "chosen: the sum of the layers' errors is ",
-		"queries: osscar cut 0.0% of MLP neurons, 50.0% of query heads",
+		"short: layers ", "queries: osscar cut 0.0% of MLP neurons, 50.0% of query heads",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no note %q in\n%s", want, notes)
@@ -115,7 +117,10 @@ func TestCutsThatCannotBe(t *testing.T) {
 		"{ name: p, query_heads: 1, widths: budget }":             "step p's query_heads is 1: is beside widths by a budget",
 		"{ name: p, heads: 1, query_heads: 1 }":                   "step p's query_heads is 1: is beside a cut of KV groups",
 		"{ name: p, mlp: 50%, intercept: true, starts: nowhere }": `"nowhere"`,
-		"{ name: p, widths: budget }":                             "step p removes nothing: give mlp, heads, query_heads or budget",
+		"{ name: p, layers: 1, mlp: 0.5 }":                        "step p's layers is 1, and whole layers are removed in a step of their own: leave mlp out",
+		"{ name: p, layers: 1 }":                                  "step p's layers is 1: the model has one of its layers alone, which stays",
+		"{ name: p, layers: two }":                                "step p's layers is two, expected a share below 1",
+		"{ name: p, widths: budget }":                             "step p removes nothing: give mlp, heads, query_heads, budget or layers",
 	} {
 		text := fmt.Sprintf(shapes, 32, 2, 64, "  - prune: "+step)
 		s, err := scenario.Parse("test.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
