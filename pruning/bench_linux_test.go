@@ -1,6 +1,7 @@
 package pruning
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -70,4 +71,26 @@ func statistics(d int) matrix.Dense {
 	}
 	matrix.AddProduct(context.Background(), h, x.T(), x, 1/float64(x.Rows))
 	return h
+}
+
+// BenchmarkNeurons prunes a fifth of the neurons of one down_proj [p, d] whose Gram matrix is
+// given, with a local search from greedy removal alone and with both. It gives CPU seconds.
+func BenchmarkNeurons(b *testing.B) {
+	for _, of := range []struct{ d, p int }{{4864, 896}, {14336, 4096}} {
+		for _, starts := range []Starts{GreedyStart, BothStarts} {
+			b.Run(fmt.Sprintf("starts=%s/d=%d", cmp.Or(starts, "both"), of.d), func(b *testing.B) {
+				gram, w := statistics(of.d), make([]float32, of.d*of.p)
+				rng := rand.New(rand.NewPCG(3, 4))
+				for i := range w {
+					w[i] = float32(rng.NormFloat64())
+				}
+				before := machinetest.CPUSeconds()
+				for b.Loop() {
+					q := newProblem(context.Background(), inputs{gram: matrix.NewDense(of.d, of.d, slices.Clone(gram.Data))}, w, units{group: 1}, 0.01)
+					must2(q.osscar(of.d*4/5, search{batch: 1, swaps: 10, rounds: 30, single: starts == GreedyStart}))(b)
+				}
+				b.ReportMetric((machinetest.CPUSeconds()-before)/float64(b.N), "cpu-s/op")
+			})
+		}
+	}
 }
