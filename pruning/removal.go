@@ -23,7 +23,37 @@ type removal struct {
 	rows    [][]float64
 	factors [][]float64
 	scores  []float64
+	// Products of rows of the right-hand side as they were at the beginning: with those of the
+	// channels that are likely to be chosen, by their place, [d, foreseen], and with the row of
+	// each choice, as it was then, [d].
+	foreseen map[int]int
+	start    matrix.Dense
+	products [][]float64
 }
+
+// foresee multiplies the rows of the right-hand side with those of the channels whose scores are
+// lowest now: what leaves the support next is nearly always among them. One product of matrices
+// takes the place of passes over all rows, one for each choice.
+func (r *removal) foresee(n int) {
+	if n = min(n, len(r.inside)); n < fewChoices {
+		return
+	}
+	t := r.t
+	likely := r.lowest(n)
+	rows := matrix.NewDense(n, t.p, nil)
+	r.foreseen, r.start = make(map[int]int, n), matrix.NewDense(t.d, n, nil)
+	for a, i := range likely {
+		copy(rows.Row(a), t.row(i)[t.d:])
+		r.foreseen[i] = a
+	}
+	matrix.AddProduct(t.ctx, r.start, t.matrix().Block(0, t.d, t.d, t.p), rows.T(), 1)
+}
+
+const (
+	fewChoices = 8 // for which nothing is foreseen
+	// foresight is how many channels are foreseen for each that is chosen
+	foresight = 3
+)
 
 // lowestInOrder returns up to most channels of the support in the order in which they leave it,
 // batch of them (those with the lowest scores) between two scorings, the last of `left` possibly
@@ -40,6 +70,9 @@ func (t *tableau) lowestInOrder(most, left, batch int) (chosen []int, scores []f
 	for {
 		for _, i := range r.inside {
 			r.scores[i] = 0.5 * max(0, r.squares[i]) / r.a[i]
+		}
+		if len(chosen) == 0 && min(most, left) >= fewChoices {
+			r.foresee(foresight * min(most, left))
 		}
 		n := min(batch, left-len(chosen))
 		lowest := r.lowest(n)
@@ -82,10 +115,21 @@ func (r *removal) remove(q int) {
 	for j, b := range r.rows {
 		products[j] = matrix.Dot(b[d:], w)
 	}
+	place, seen := r.foreseen[q]
+	raw := make([]float64, d)
 	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			f := row[i] / row[q]
-			product := matrix.Dot(t.row(i)[d:], w)
+			if seen {
+				x := r.start.Row(i)[place]
+				for j, before := range r.products {
+					x -= r.factors[j][q] * before[i]
+				}
+				raw[i] = x
+			} else {
+				raw[i] = matrix.Dot(t.row(i)[d:], w)
+			}
+			product := raw[i]
 			for j, p := range products {
 				product -= r.factors[j][i] * p
 			}
@@ -94,5 +138,5 @@ func (r *removal) remove(q int) {
 			r.squares[i] += f * (f*norm - 2*product)
 		}
 	})
-	r.rows, r.factors = append(r.rows, row), append(r.factors, factor)
+	r.rows, r.factors, r.products = append(r.rows, row), append(r.factors, factor), append(r.products, raw)
 }

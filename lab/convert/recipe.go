@@ -18,7 +18,7 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 3
+	pruneVersion    = 4
 	quantizeVersion = 3
 	transferVersion = 1
 )

@@ -32,7 +32,7 @@ type Prune struct {
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = 6
+const pruneVersion = 7
 
 // aboutMethods describes the methods.
 func aboutMethods() map[string]string {
