@@ -118,6 +118,8 @@ var metrics = []Metric{
 	{"flips_lost", "lost", Fraction, Lower, false, Evaluate, "right-to-wrong rate", "share of decisions that the baseline has right and the row wrong"},
 	{"flips_won", "won", Fraction, Neither, false, Evaluate, "wrong-to-right rate", "share of decisions that the baseline has wrong and the row right"},
 	{"mcnemar", "McNemar p", Fraction, Neither, false, Evaluate, "McNemar's exact test", "two-sided p that a decision is as likely lost as won, as if all were independent; of several seeds their mean"},
+	{"choice_accuracy", "choices", Fraction, Higher, false, Evaluate, "accuracy, normalised by characters", "share of the questions of evaluate.choice whose right choice has the largest log-likelihood a character (acc_norm), with Wilson's interval"},
+	{"choice_flips", "choice flips", Fraction, Lower, false, Evaluate, "decision flip rate", "share of these questions that the row has right and the baseline wrong, or the other way round"},
 	{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a member's first prompt, nothing cached"},
 	{"ttft_cold_p99", "cold P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
 	{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a prompt whose member prefix is cached"},

@@ -23,6 +23,7 @@ type measured struct {
 	scores *task.Scores // nil for tasks other than recsys
 	// scores of prompts with one of two answers; nil for tasks that have none
 	answered []float64
+	chose    []bool         // of questions, which are answered right; nil where none are asked
 	verdicts []task.Verdict // on the answers to problems; nil for tasks that have none
 	kept     *kept          // the accuracy, where no relative difference says it
 	// what the units of the test set do to a value, by metric key
@@ -51,6 +52,9 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	}
 	if err := w.quality(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
+	}
+	if err := w.choices(ctx, row); err != nil {
+		return fmt.Errorf("evaluate: choice: %w", err)
 	}
 	if err := w.serve(ctx, row); err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -89,7 +93,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 		if err := w.agreement(ctx, row); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
-		if err := w.run.compute(func() error { return errors.Join(w.compare(row), w.flips(row)) }); err != nil {
+		if err := w.run.compute(func() error { return errors.Join(w.compare(row), w.flips(row), w.choiceFlips(ctx, row)) }); err != nil {
 			return fmt.Errorf("evaluate: %w", err)
 		}
 		w.judgeFlips(row)

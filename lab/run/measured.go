@@ -27,6 +27,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "task reasoning ranks nothing, it has loss, perplexity, loss_floor, exact, ended, loss_delta, agreement, kl and flips"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl", "flips"), ", "))
+	case slices.Contains(choiceMetrics, m.Key) && p.Evaluate.Choice == "":
+		return "there are no questions, expected a file of them in the key evaluate.choice"
 	case m.Key == "perplexity" && (p.Task.Recsys != nil || p.Task.Ratings != nil):
 		return fmt.Sprintf("task %s ranks by one token: its answers are no text", p.Task.Kind)
 	case slices.Contains(reasoned, m.Key) && p.Task.Reasoning == nil:

@@ -71,6 +71,7 @@ type Run struct {
 	stop     context.CancelFunc
 	models   keyed[*artifactModel] // that are loaded, by name
 	tasks    keyed[*dataset]
+	asked    keyed[*questions]
 	building keyedLocks
 	built    sync.Map // keys of the artifacts that this run made
 	noted    sync.Map // texts of noteOnce

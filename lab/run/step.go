@@ -61,6 +61,9 @@ func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	if w.data, err = w.run.dataset(ctx, point); err != nil {
 		return nil, err
 	}
+	if _, err := w.run.questions(ctx, point); err != nil {
+		return nil, err
+	}
 	for _, s := range point.Steps {
 		j, err := w.job(ctx, s)
 		if err != nil {

@@ -249,6 +249,8 @@ func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 		{text, "auc(row=kd) > 0.7", "auc(row=kd) is never measured: task text has no such figure, it has loss, loss_delta, agreement, kl"},
 		{text, "perplexity(row=kd) < 70", ""},
 		{text, "flips(row=kd) < 0.1", ""},
+		{small, "choice_accuracy(row=kd) > 0.3", "there are no questions, expected a file of them in the key evaluate.choice"},
+		{small + "evaluate: { choice: x.jsonl }\n", "choice_accuracy(row=kd) > 0.3", ""},
 		{small, "perplexity(row=kd) < 70", "task recsys ranks by one token: its answers are no text"},
 		{small, "auc_gain(row=kd) > 0", "auc_gain(row=kd) is never measured: task recsys has no such figure"},
 		{file, "loss(row=kd) < auc_soft(row=q)", "auc_soft(row=q) is never measured"},

@@ -104,6 +104,9 @@ func (m Model) Fresh() bool { return m.Load == "" }
 type Evaluate struct {
 	Validation int    `key:"validation" default:"256" min:"1" max:"1000000" doc:"validation sequences; at most all of the task"`
 	Tokens     tokens `json:",omitzero" key:"tokens" default:"4" omit:"default" min:"0" max:"1000" doc:"validation examples of which each answer token is kept: the divergence from the teacher, or the baseline, and the likeliest tokens of both; 0 is none"`
+	// Choice and ChoiceLimit came later too.
+	Choice      string `json:",omitempty" key:"choice" doc:"a file of multiple-choice questions, relative to the working directory, as slimlab eval --choice reads it; default: none"`
+	ChoiceLimit int    `json:",omitempty" key:"choice_limit" default:"0" min:"0" doc:"questions to ask, the first ones; 0 is all"`
 }
 
 // tokens is a key that came after runs were logged. Where it has its default it is in no canonical
