@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/half"
 	"slimlab/kernels"
 	"slimlab/model/weight"
 )
@@ -26,7 +27,8 @@ type Grid interface {
 // absmax/7.5 and 3 bits −4…3 with absmax/3.5 (compressed-tensors, GPTQ): the largest weight is
 // then clamped by half a step, and the smallest rounds to −8 or −4. With zero points codes
 // reach from the least weight to the largest, zero included, in 15 or 7 steps (compressed-tensors,
-// GPTQ). Floats have grids of their own, see newFloatGrid. Zeros alone get scale 1.
+// GPTQ). The scales of 3 bits are float16 numbers too. Floats have grids of their own, see
+// newFloatGrid. Zeros alone get scale 1.
 func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, error) {
 	if err := checkFormat(f); err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func newIntGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Gri
 // checkFormat reports a format that no grid has.
 func checkFormat(f weight.Format) error {
 	row := familyOf(f)
-	if row == nil || f.ZeroPoints && !row.zeros || f.Group != 0 && !row.groups || f.Group < 0 || f.Group%groupMultiple != 0 {
+	if row == nil || f.ZeroPoints && !row.zeros || f.Group != row.format.Group && !row.groups || f.Group < 0 || f.Group%groupMultiple != 0 {
 		var names []string
 		for _, row := range families {
 			names = append(names, row.name)
@@ -100,6 +102,11 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 		s.scale[i] = scale(lowest, highest)
 	}
 	precision.Round(s.scale)
+	if s.format.Bits == 3 { // whose form on disk, GPTQ's, has scales of float16
+		for i, v := range s.scale {
+			s.scale[i] = half.FromFloat16(half.ToFloat16(v))
+		}
+	}
 	for i, v := range s.scale {
 		if v == 0 {
 			s.scale[i] = 1

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"slimlab/internal/half"
 	"slimlab/kernels"
 	"slimlab/model/weight"
 )
@@ -164,7 +165,7 @@ func TestIntGridBits(t *testing.T) {
 	}{
 		{weight.Format{Bits: 8, Group: 32}, -127, 127}, {weight.Format{Bits: 3, Group: 32}, -4, 3}, {weight.Format{Bits: 3, Group: 32, ZeroPoints: true}, -4, 3}, {weight.Format{Bits: 4, Group: 32}, -8, 7},
 	} {
-		g, err := newIntGrid(c.format, w, kernels.BFloat16)
+		g, err := newIntGrid(c.format, w, kernels.Float32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,6 +182,11 @@ func TestIntGridBits(t *testing.T) {
 		}
 		if _, err := weight.New(g.Encoding(), rounding.Codes); err != nil {
 			t.Error(err)
+		}
+		for _, v := range g.Encoding().Scale {
+			if c.format.Bits == 3 && half.FromFloat16(half.ToFloat16(v)) != v {
+				t.Errorf("%s: scale %v is no number of float16", c.format, v)
+			}
 		}
 	}
 }

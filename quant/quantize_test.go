@@ -275,7 +275,7 @@ func TestParseScheme(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"w9a16":          `scheme "w9a16": expected one of none, w8a8, w8a16, w4a16, w4a16-asym, w4a8, fp8, fp8-dynamic, w8a8-rtn`,
+		"w9a16":          `scheme "w9a16": expected one of none, w8a8, w8a16, w4a16, w4a16-asym, w4a8, w3a16, w3a16-asym, fp8, fp8-dynamic, fp8-tensor`,
 		"w4a16-gauto":    `group size "auto", expected a multiple of 8 such as 32, 64 or 128, or channel`,
 		"w8a8-gchannel":  "w8a8 has no groups, expected it without -gchannel",
 		"w4a16_gptq":     `did you mean "w4a16-gptq"?`,
@@ -284,7 +284,7 @@ func TestParseScheme(t *testing.T) {
 		"w4a16-g":        `group size ""`,
 		"w4a16-g12":      `group size "12", expected a multiple of 8`,
 		"w4a16-rtn-g-32": `group size "-32"`,
-		"w8a8-g32":       "w8a8 has no groups, expected it without -g32; w8a16, w4a16 and w4a8 have",
+		"w8a8-g32":       "w8a8 has no groups, expected it without -g32; w8a16, w4a16, w4a8 and w3a16 have",
 		"w4a16-rtn-act":  `scheme "w4a16-rtn-act": expected`,
 		"w4a16-rtn-asym": `scheme "w4a16-rtn-asym": expected`,
 		"w4a16-asm-g32":  `did you mean "w4a16-asym"?`,

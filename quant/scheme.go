@@ -41,11 +41,17 @@ var families = []family{
 	{"w8a16", "int8 weights in groups, float activations", weight.Format{Bits: 8}, true, false, []string{methodNearest, methodGPTQ}},
 	{"w4a16", "int4 weights in groups, float activations", weight.Format{Bits: 4}, true, true, []string{methodGPTQ, methodNearest}},
 	{"w4a8", "int4 weights in groups, int8 activations", weight.Format{Bits: 4, Activations: weight.Token}, true, false, []string{methodGPTQ, methodNearest}},
+	{"w3a16", "int3 weights in groups, float activations", weight.Format{Bits: 3}, true, true, []string{methodGPTQ, methodNearest}},
 	{"fp8-dynamic", "FP8 (E4M3) weights with a scale per row", weight.Format{Float: true, Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest}},
+	{"fp8-dynamic-tensor", "FP8 (E4M3) weights with one scale", weight.Format{Float: true, Bits: 8, Tensor: true, Activations: weight.Token}, false, false, []string{methodNearest}},
+	{"fp8-b128x128", "FP8 (E4M3) weights with scales of blocks, activations with scales of 128 inputs", weight.Format{Float: true, Bits: 8, Block: [2]int{128, 128}, Activations: weight.Blocks}, false, false, []string{methodNearest}},
+	{"fp8-e5m2-dynamic", "FP8 (E5M2) weights with a scale per row", weight.Format{Float: true, Bits: 8, E5M2: true, Activations: weight.Token}, false, false, []string{methodNearest}},
+	{"mxfp4", "4-bit floats in groups of 32 with scales that are powers of two, float activations", weight.Format{Float: true, Bits: 4, Group: weight.MXGroup, Scales: weight.E8M0}, false, false, []string{methodNearest, methodGPTQ}},
+	{"nvfp4", "4-bit floats in groups of 16 with FP8 scales, float activations", weight.Format{Float: true, Bits: 4, Group: weight.NVGroup, Scales: weight.E4M3}, false, false, []string{methodNearest, methodGPTQ}},
 }
 
 // aliases are other names of families.
-var aliases = map[string]string{"fp8": "fp8-dynamic"}
+var aliases = map[string]string{"fp8": "fp8-dynamic", "fp8-tensor": "fp8-dynamic-tensor", "fp8-block": "fp8-b128x128", "fp8-e5m2": "fp8-e5m2-dynamic"}
 
 // methods make rounders of their names.
 var methods = map[string]func(actOrder bool) Rounder{
@@ -55,8 +61,14 @@ var methods = map[string]func(actOrder bool) Rounder{
 
 // familyOf is the row of a scheme's format, nil where none has it.
 func familyOf(f weight.Format) *family {
-	f.Group, f.ZeroPoints = 0, false
-	i := slices.IndexFunc(families, func(row family) bool { return row.format == f })
+	f.ZeroPoints = false
+	i := slices.IndexFunc(families, func(row family) bool {
+		of := f
+		if row.groups {
+			of.Group = 0
+		}
+		return row.format == of
+	})
 	if i < 0 {
 		return nil
 	}
@@ -241,7 +253,7 @@ func (s Scheme) String() string {
 		name += "-act"
 	}
 	switch {
-	case s.Format.Group > 0:
+	case s.Format.Group > 0 && s.HasGroups():
 		name += fmt.Sprintf("-g%d", s.Format.Group)
 	case s.Channel:
 		name += "-g" + ChannelGroup
@@ -305,7 +317,7 @@ func (s Scheme) check() error {
 	if err := checkFormat(s.Format); err != nil {
 		return err
 	}
-	if s.Format.Float && s.Calibrated() {
+	if f := familyOf(s.Format); s.Calibrated() && !slices.Contains(f.methods, s.Method()) {
 		return fmt.Errorf("%s is rounded to nearest, found %T", s.Format, s.Rounder)
 	}
 	if q, ok := s.Rounder.(GPTQ); ok {

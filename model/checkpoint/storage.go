@@ -91,10 +91,10 @@ func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
 			return nil, fmt.Errorf("%s: group size %d does not divide its %d inputs", name, group, in)
 		}
 	}
-	// codes and words of which each fills whole ones of the other
-	perWord, words := 32/max(1, s.Format.Bits), 1
+	// codes of 3 bits fill no word, and their last words are filled up
+	perWord := 32 / max(1, s.Format.Bits)
 	if s.Format.Bits == 3 {
-		perWord, words = 32, 3
+		perWord = 1
 	}
 	switch s.Packing {
 	case "":
@@ -122,7 +122,7 @@ func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
 		if in%perWord != 0 || out%perWord != 0 {
 			return nil, fmt.Errorf("%s: its %d inputs and %d outputs do not fill words of %d codes, as GPTQ packs them", name, in, out, perWord)
 		}
-		return []expectation{expect(name+".qweight", in/perWord*words, out), expect(name+".qzeros", groups, out/perWord*words), expect(name+".scales", groups, out),
+		return []expectation{expect(name+".qweight", wordsOf(in, s.Format.Bits), out), expect(name+".qzeros", groups, wordsOf(out, s.Format.Bits)), expect(name+".scales", groups, out),
 			{name: name + ".g_idx", shapes: [][]int{{in}}, optional: !s.Format.Order}}, nil
 	case AWQ:
 		if out%perWord != 0 {

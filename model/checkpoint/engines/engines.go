@@ -160,6 +160,9 @@ func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 		if s.Format.Bits == 3 {
 			v.note("3 bits are multiplied by the older kernel of GPTQ, not by Marlin")
 			v.multiples(c, 32, 32, "4 bits (w4a16)")
+			if kv := c.Layers[0].KVHeads * c.HeadDim; kv%32 != 0 {
+				v.refuse("4 bits (w4a16)", "k and v have %d outputs each, and 32 codes of 3 bits fill three words", kv)
+			}
 			return
 		}
 		if s.Format.Activations != weight.Kept {

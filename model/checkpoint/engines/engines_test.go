@@ -21,6 +21,8 @@ func TestCheckShape(t *testing.T) {
 	narrow := with(llama3B, 24, 8, 8192)
 	narrow.Hidden, narrow.HeadDim = 576, 64
 	narrow.Layers = model.Uniform(30, 9, 3, 1536)
+	smallKV := with(llama3B, 8, 2, 64)
+	smallKV.Hidden, smallKV.HeadDim = 64, 8
 	w4 := checkpoint.Storage{Packing: checkpoint.PackQuantized, Format: weight.Format{Bits: 4, Group: 128}}
 	w4Odd, w4Asymmetric, w4Asymmetric8, w4a8 := w4, w4, w4, w4
 	w4Asymmetric.Format.ZeroPoints = true
@@ -77,6 +79,10 @@ func TestCheckShape(t *testing.T) {
 			[]string{"transformers: loads", "vLLM: does not load: blocks of 64x64 are none of 128x128. Instead: blocks of 128x128", "SGLang: does not load", strings.Replace(q4, "Q4", "Q8", 1)}},
 		"3 bits": {llama3B, checkpoint.Storage{Packing: checkpoint.GPTQ, Format: weight.Format{Bits: 3, Group: 128}},
 			[]string{"transformers: loads", "vLLM: loads: 3 bits are multiplied by the older kernel of GPTQ, not by Marlin", "SGLang: loads: 3 bits", gguf}},
+		"3 bits, small KV heads": {with(narrow, 9, 3, 1536), checkpoint.Storage{Packing: checkpoint.GPTQ, Format: weight.Format{Bits: 3, Group: 64}}, []string{"transformers: loads",
+			"vLLM: loads: 3 bits", "SGLang: loads: 3 bits", gguf}},
+		"3 bits, KV heads of 16": {smallKV, checkpoint.Storage{Packing: checkpoint.GPTQ, Format: weight.Format{Bits: 3, Group: 32}}, []string{"transformers: loads",
+			"vLLM: does not load: 3 bits are multiplied by the older kernel of GPTQ, not by Marlin; k and v have 16 outputs each, and 32 codes of 3 bits fill three words. Instead: 4 bits (w4a16)", "SGLang: does not load", gguf}},
 		"W8A16": {llama3B, checkpoint.Storage{Packing: checkpoint.PackQuantized, Format: weight.Format{Bits: 8, Group: 128}}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", strings.Replace(q4, "Q4", "Q8", 1)}},
 		"GGUF": {with(llama3B, 24, 8, 5000), checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load: a GGUF file is read by way of experiment or conversion only. Instead: a Hugging Face folder", "vLLM: does not load",
 			"SGLang: does not load", "llama.cpp: loads: down_proj has 5000 inputs, no multiple of a block's 32: it stays a float"}},
