@@ -204,6 +204,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 	flags.Float64Var(&words.Damping, "damping", convert.DefaultDamping, "of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular")
 	flags.StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
 	flags.StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")
+	flags.BoolVar(&q.Clip, "clip", false, "narrow the range of each group's scale to the one with the least output error, except for q and k (AWQ's search); for integers")
 	_ = cmd.MarkFlagRequired("scheme")
 	return cmd
 }

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},
 	"lab/sensitivity":       {"kd", "pruning", "quant", "model", "model/calibrate", "kernels"},
 	"lab/tokenview":         {},
-	"lab/run":               {"lab", "lab/*", "kd", "kd/*", "pruning", "quant", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
+	"lab/run":               {"lab", "lab/*", "kd", "kd/*", "pruning", "quant", "quant/transform", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
 	"kd":                    {"model", "model/weight", "kernels"},
 	"kd/remote":             {"kd", "model", "kernels"},
 	"kd/teachercache":       {"kd", "model", "kernels"},

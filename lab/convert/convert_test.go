@@ -155,7 +155,9 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			return Quantize(ctx, from, to, transformed(t, "w8a8", "auto", "none", text), o)
 		},
 		"awq, rotate": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
-			return Quantize(ctx, from, to, transformed(t, "w4a16-gptq-g32", "awq", "residual", text), o)
+			q := transformed(t, "w4a16-gptq-g32", "awq", "residual", text)
+			q.Clip = true
+			return Quantize(ctx, from, to, q, o)
 		},
 		"refined": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			q := Quantization{Scheme: scheme("w4a16-gptq-g32"), Calibration: calibration(text), Gathering: Gathering{Target: 0.5}, Refine: Refining{Steps: 8}}

@@ -78,12 +78,7 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 			return nil, err
 		}
 	}
-	if !q.Smooth.None() {
-		if err := q.Calibration.require("--smooth " + q.Smooth.String()); err != nil {
-			return nil, err
-		}
-	}
-	if err := checkRefining(q.Refine, q.Calibration); err != nil {
+	if err := errors.Join(q.Transformation.check(q.Scheme, q.Calibration), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
 	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
@@ -133,7 +128,7 @@ func expectedGroups(m *model.Model) string {
 }
 
 func (q *Quantization) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
-	o := quant.Options{ChunkTokens: chunkTokens, Refine: q.Refine}
+	o := quant.Options{ChunkTokens: chunkTokens, Clip: q.Clip, Refine: q.Refine}
 	// files of 16 bits hold scales of 16 bits, as other engines want them
 	if s.dtype != checkpoint.F32 {
 		o.Scales = kernels.BFloat16

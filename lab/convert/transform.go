@@ -11,6 +11,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
+	"slimlab/quant"
 	"slimlab/quant/transform"
 )
 
@@ -18,6 +19,7 @@ import (
 type Transformation struct {
 	Smooth   transform.Smooth
 	Rotate   string // one of Rotations; "" is none
+	Clip     bool   // narrow the range of each group's grid, see quant.Options
 	rotation *transform.Rotation
 }
 
@@ -27,10 +29,24 @@ func Rotations() []string { return transform.Rotations() }
 // Set sets the words of --smooth and --rotate.
 func (t *Transformation) Set(smooth, rotate string) (err error) {
 	if t.Smooth, err = transform.ParseSmooth(smooth); err != nil {
-		return fmt.Errorf("--%w", err)
+		return fmt.Errorf("--smooth %w", err)
 	}
 	t.Rotate = rotate
 	return nearest.Check("--rotate", rotate, Rotations())
+}
+
+// check reports flags that need what is not there.
+func (t *Transformation) check(scheme quant.Scheme, c Calibration) error {
+	if t.Clip && scheme.Format.Float {
+		return fmt.Errorf("--clip with --scheme %s: it is for integers, such as w8a8 or w4a16", scheme)
+	}
+	switch {
+	case !t.Smooth.None():
+		return c.require("--smooth " + t.Smooth.String())
+	case t.Clip:
+		return c.require("--clip")
+	}
+	return nil
 }
 
 // values are the parameters of a recipe: what is done, and nothing for what is not.
@@ -41,6 +57,9 @@ func (t *Transformation) values() recipe.Values {
 	}
 	if t.Rotate != "" && t.Rotate != Rotations()[0] {
 		v["rotate"] = t.Rotate
+	}
+	if t.Clip {
+		v["clip"] = true
 	}
 	return v
 }

@@ -121,6 +121,11 @@ func TestTransformsBeforeRounding(t *testing.T) {
 		if dtype != checkpoint.F32 {
 			cases = cases[:2]
 		}
+		q := transformed(t, "w4a16-rtn-g32", "none", "none", text)
+		q.Clip = true
+		if _, err := Quantize(context.Background(), from, filepath.Join(t.TempDir(), "out"), q, Options{Open: open}); err != nil {
+			t.Errorf("clip: %v", err)
+		}
 		for _, c := range cases {
 			before, r := run(c.scheme, "none", "none")
 			if r.Smoothing != nil {
@@ -193,14 +198,25 @@ func TestTransformsWithKeptStatistics(t *testing.T) {
 
 func TestTransformErrors(t *testing.T) {
 	var q Quantization
-	for _, c := range [][3]string{{"2", "none", "--smooth 2: expected"}, {"awk", "none", "--smooth"}, {"none", "both", "--rotate"}} {
+	for _, c := range [][3]string{{"2", "none", "--smooth is 2, expected none"}, {"awk", "none", "--smooth"}, {"none", "both", "--rotate"}} {
 		if err := q.Set(c[0], c[1]); err == nil || !strings.HasPrefix(err.Error(), c[2]) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
 	from, _ := source(t, checkpoint.BF16)
-	q = transformed(t, "w8a8", "0.5", "none", "")
-	if _, err := Quantize(context.Background(), from, filepath.Join(t.TempDir(), "out"), q, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "--smooth 0.5 needs a calibration text") {
-		t.Errorf("without a text: %v", err)
+	for _, c := range []struct {
+		scheme, smooth string
+		clip           bool
+		want           string
+	}{
+		{"w8a8", "0.5", false, "--smooth 0.5 needs a calibration text"},
+		{"w8a8", "none", true, "--clip needs a calibration text"},
+		{"fp8", "none", true, "--clip with --scheme fp8-dynamic: it is for integers"},
+	} {
+		q = transformed(t, c.scheme, c.smooth, "none", "")
+		q.Clip = c.clip
+		if _, err := Quantize(context.Background(), from, filepath.Join(t.TempDir(), "out"), q, Options{Open: open}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }

@@ -5,24 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
-	"slimlab/model/calibrate"
 	"slimlab/quant"
 )
 
 // Quantize stores the weights in fewer bits.
 type Quantize struct {
-	Scheme      string      `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
-	Group       groupSize   `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
-	Method      string      `json:",omitempty" key:"method" one:"rtn|gptq" doc:"how codes are chosen: rtn, to nearest, or gptq (default: rtn for 8 bits, gptq for 4)"`
-	Order       order       `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
-	Damping     damping     `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
-	Calibration Calibration `key:"calibration" doc:"calibration text of methods that need one: all but rtn"`
+	Scheme      string    `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
+	Group       groupSize `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
+	Method      string    `json:",omitempty" key:"method" one:"rtn|gptq" doc:"how codes are chosen: rtn, to nearest, or gptq (default: rtn for 8 bits, gptq for 4)"`
+	Order       order     `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
+	Damping     damping   `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
+	Transforms  `json:",omitzero"`
+	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
 
 	scheme quant.Scheme // of these words, which Check has made of them
 }
@@ -59,7 +61,7 @@ func (q *Quantize) Describe(from string) string {
 	if q.Method != "" {
 		text += " by " + q.Method
 	}
-	return text
+	return text + q.Transforms.describe()
 }
 
 // Packs reports whether the step leaves quantized weights.
@@ -78,6 +80,7 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		return
 	}
 	q.scheme = scheme
+	q.Transforms.check(scheme, bad)
 	if _, group, ok := quant.CutGroup(q.Scheme); ok {
 		q.Group = groupSize(group)
 	}
@@ -95,12 +98,19 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
+	turned, err := q.rotation(source.shape)
+	if err != nil {
+		return job{}, err
+	}
+	shape := turned.Config(source.shape)
 	of := w.data.recipe(s.Kind, quantizeVersion)
 	of.Inputs["model"], of.Parameters["scheme"] = source.key, scheme.String()
 	if options := scheme.Options(); options != "" {
 		of.Parameters["options"] = options
 	}
-	if scheme.Calibrated() { // rounding to nearest needs no data
+	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
+	calibrated := scheme.Calibrated() || q.calibrated()
+	if calibrated { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
 		}
@@ -108,9 +118,10 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.into(&of, w.cell.Seed)
 	}
 	q.note(w, s.Name, scheme)
+	q.untied(w, s.Name, source.shape, shape)
 	return job{
-		model:  stepModel(s, of, source.origin, source.shape),
-		build:  func(dir string) error { return q.build(ctx, w, source, scheme, dir) },
+		model:  stepModel(s, of, source.origin, shape),
+		build:  func(dir string) error { return q.build(ctx, w, source, scheme, calibrated, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil
 }
@@ -155,9 +166,9 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 // groupMultiple is what a group's size is a multiple of, in all kernels.
 const groupMultiple = 8
 
-func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, dir string) error {
+func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, calibrated bool, dir string) error {
 	var sequences [][]int32
-	if scheme.Calibrated() {
+	if calibrated {
 		var err error
 		if sequences, err = w.data.calibration(q.Calibration, w.cell.Seed); err != nil {
 			return err
@@ -167,22 +178,19 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	if err != nil {
 		return err
 	}
-	layers, err := calibrate.NewInMemory(m)
+	m, facts, err := q.quantize(ctx, w, m, quant.Uniform(scheme), sequences, q.Calibration.settings(w, source, sequences))
 	if err != nil {
 		return err
 	}
-	report, err := quant.Quantize(ctx, layers, quant.Uniform(scheme), sequences, quant.Options{Statistics: q.Calibration.settings(w, source, sequences)}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
-	if err != nil {
-		return err
-	}
-	return saveModel(ctx, dir, layers.Compressed(), w.data, report)
+	return saveModel(ctx, dir, m, w.data, facts)
 }
 
 func (q *Quantize) report(w *worker, dir string) error {
-	var report quant.RoundingReport
-	if err := readFacts(dir, &report); err != nil {
+	var facts rounded
+	if err := readFacts(dir, &facts); err != nil {
 		return err
 	}
-	w.warnings(report.Warnings)
+	w.warnings(facts.Warnings)
+	q.noteScales(w, &facts)
 	return nil
 }

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-
-	"slimlab/internal/nearest"
 )
 
 // Smooth says which scales a smoothing has.
 type Smooth struct {
-	kind  string  // "", or one of smooths but none
+	kind  string  // "", or one of the constants
 	alpha float64 // of a fixed SmoothQuant
 }
 
@@ -20,26 +18,19 @@ const (
 	fixed = "alpha"
 )
 
-// Smooths lists the words that ParseSmooth reads beside numbers.
-func Smooths() []string { return []string{"none", auto, awq} }
-
 // ParseSmooth reads "none", a number α from 0 to 1, with which the scale of channel j is
 // max|X_j|^α / max|W_j|^(1−α), "auto", which searches α for each input, or "awq", which searches r
-// in mean|X_j|^r.
+// in mean|X_j|^r. Its error goes on from the name of what the text is of.
 func ParseSmooth(text string) (Smooth, error) {
-	if alpha, err := strconv.ParseFloat(text, 64); err == nil {
-		if !(alpha >= 0 && alpha <= 1) {
-			return Smooth{}, fmt.Errorf("smooth %s: expected a share of the scales that the activations give, 0 to 1, or none, auto or awq", text)
-		}
+	switch alpha, err := strconv.ParseFloat(text, 64); {
+	case text == "none":
+		return Smooth{}, nil
+	case text == auto || text == awq:
+		return Smooth{kind: text}, nil
+	case err == nil && alpha >= 0 && alpha <= 1:
 		return Smooth{fixed, alpha}, nil
 	}
-	if err := nearest.Check("smooth", text, Smooths()); err != nil {
-		return Smooth{}, fmt.Errorf("%w, or a number from 0 to 1", err)
-	}
-	if text == "none" {
-		return Smooth{}, nil
-	}
-	return Smooth{kind: text}, nil
+	return Smooth{}, fmt.Errorf("is %s, expected none, auto, awq, or a number from 0 to 1", text)
 }
 
 // None reports whether nothing is smoothed.
