@@ -132,7 +132,7 @@ func (p *program) rootCommand() *cobra.Command {
 	lookFlags(root, &look)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		p.runCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
+		p.runCommand(), p.optimizeCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
 		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.watchCommand(), p.cleanCommand(), p.rmCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
 		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),

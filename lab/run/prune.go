@@ -18,12 +18,13 @@ import (
 // Prune removes MLP neurons and attention heads.
 type Prune struct {
 	Method      string      `key:"method" default:"osscar" names:"methods" doc:"how units are chosen and the remaining weights are updated"`
-	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
-	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
-	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
+	MLP         string      `key:"mlp" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number"`
+	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
+	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
 	Widths      string      `key:"widths" default:"uniform" one:"uniform|budget" doc:"uniform cuts all layers alike; budget: the widths of the least error with as many parameters in all, by the model as it was"`
-	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
-	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
+	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
+	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
+	MLPLayers   string      `key:"mlp_layers" omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer with spaces between, such as 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
@@ -74,6 +75,8 @@ func (p *Prune) Describe(from string) string {
 	}
 	widths := ""
 	switch {
+	case p.MLPLayers != "":
+		cuts = []string{fmt.Sprintf("%s of the MLP neurons, layer by layer,", strings.Join(listed(p.MLPLayers), " "))}
 	case p.Budget != "":
 		cuts, widths = []string{"MLP neurons"}, fmt.Sprintf(", widths by a budget of %s,", p.Budget)
 	case p.Widths == string(pruning.BudgetWidths):
@@ -118,9 +121,53 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 			bad("budget", "widths", "is %s, and widths is %s: leave one of them out", p.Budget, p.Widths)
 		}
 	}
+	if p.MLPLayers != "" {
+		p.checkLayers(given, bad)
+	}
 	if _, err := pruning.ParseAlign(p.Align); err != nil {
 		bad("align", "", "is %s, expected auto or a whole number from 1 to 4096", p.Align)
 	}
+}
+
+// checkLayers reports amounts for each layer that cannot be, or stand beside those of all layers.
+func (p *Prune) checkLayers(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	some := false
+	for _, text := range listed(p.MLPLayers) {
+		cut, err := pruning.ParseCut(text)
+		if err != nil {
+			bad("mlp_layers", "", "has %s, expected a share below 1 such as 20%% or 0.2, or a whole number, for each layer", text)
+		}
+		some = some || cut != (pruning.Cut{})
+	}
+	if !some {
+		bad("mlp_layers", "", "is %q, and removes nothing", p.MLPLayers)
+	}
+	for _, key := range []string{"mlp", "heads", "query_heads", "budget", "widths"} {
+		if given(key) {
+			bad("mlp_layers", key, "says what goes from each layer, and %s what goes from all: expected one of them", key)
+		}
+	}
+}
+
+// fitLayers is fit of amounts for each layer.
+func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (pruning.Planned, error) {
+	list := listed(p.MLPLayers)
+	if len(list) != len(c.Layers) {
+		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %d amounts, expected one for each of %d layers", p.MLPLayers, len(list), len(c.Layers))}
+	}
+	o.Align = max(1, o.Align, group)
+	for _, text := range list {
+		cut, err := pruning.ParseCut(text)
+		if err != nil {
+			return pruning.Planned{}, keyError{"mlp_layers", err}
+		}
+		o.Cuts = append(o.Cuts, pruning.LayerCut{MLP: cut})
+	}
+	layers, err := pruning.WidthsAfter(c.Layers, o.Cuts, o.Align)
+	if err != nil {
+		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q: %w", p.MLPLayers, err)}
+	}
+	return pruning.Planned{Align: o.Align, Cuts: o.Cuts, Layers: layers}, nil
 }
 
 // cut is what is removed from every layer. The keys have been checked.
@@ -157,7 +204,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err
 	}
-	if cut == (pruning.LayerCut{}) {
+	if cut == (pruning.LayerCut{}) && p.MLPLayers == "" {
 		w.run.noteOnce(lab.Info, s.Name+": its cut is 0: no unit is removed")
 	}
 	if cut.MLP != (pruning.Cut{}) && p.Align == alignAuto && options.Align > 1 {
@@ -207,6 +254,9 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	if cut.QueryHeads != (pruning.Cut{}) {
 		values["query_heads"] = amount(cut.QueryHeads)
 	}
+	if p.MLPLayers != "" {
+		values["mlp_layers"] = strings.Join(listed(p.MLPLayers), " ")
+	}
 	if o.Budget != nil {
 		values["budget"] = o.Budget.Parameters
 	}
@@ -234,7 +284,7 @@ func (w *worker) groupAfter(step string) int {
 				group = leastMultiple(group, of)
 			}
 		case *Prune:
-			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) && work.Budget == "" {
+			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) && work.MLPLayers == "" && work.Budget == "" {
 				same[s.Name] = true
 			}
 		default:
@@ -262,6 +312,10 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, group int) (pruning.Plan
 	cut, err := p.cut()
 	if err != nil {
 		return pruning.Planned{}, cut, err
+	}
+	if p.MLPLayers != "" {
+		planned, err := p.fitLayers(c, o, group)
+		return planned, cut, err
 	}
 	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Align: o.Align, Group: group}.Plan(c)
 	var of *pruning.CutError

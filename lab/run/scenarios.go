@@ -2,6 +2,7 @@ package run
 
 import (
 	"io/fs"
+	"os"
 	"strings"
 
 	"slimlab/lab/scenario"
@@ -14,4 +15,12 @@ func LoadScenario(name string, shipped fs.FS, o scenario.Options) (*scenario.Sce
 		return scenario.LoadFile(name, o)
 	}
 	return scenario.Load(name, shipped, o)
+}
+
+// ScenarioText is the text of a scenario, named as for LoadScenario.
+func ScenarioText(name string, shipped fs.FS) ([]byte, error) {
+	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+		return os.ReadFile(name)
+	}
+	return scenario.Text(name, shipped)
 }

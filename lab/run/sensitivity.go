@@ -160,6 +160,14 @@ func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step
 	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: KL is the mean over %d predictions of validation answers, each layer changed alone; statistics are of %d calibration tokens", step.Name, table.Predictions, table.Tokens))
 	w.matrix("KL", table.KL, table.Choices)
 	w.matrix("output error", table.Error, table.Choices)
+	bytes := make([][]float64, len(table.Bytes))
+	for i, row := range table.Bytes {
+		bytes[i] = append(bytes[i], float64(table.DenseBytes[i]))
+		for _, n := range row {
+			bytes[i] = append(bytes[i], float64(n))
+		}
+	}
+	w.matrix("layer bytes", bytes, append([]string{"as it is"}, table.Choices...))
 	return nil
 }
 

@@ -20,7 +20,7 @@ columns: [params, loss]
 seeds: 1
 `
 
-// The step emits a matrix of divergences and one of errors, by layer and choice; a second run finds
+// The step emits a matrix of divergences and one of errors and one of bytes, by layer and choice; a second run finds
 // them.
 func TestSensitivity(t *testing.T) {
 	h := newHome(t)
@@ -33,7 +33,7 @@ func TestSensitivity(t *testing.T) {
 				found = append(found, *m.Matrix)
 			}
 		}
-		if len(found) != 2 || found[0].Rows != 3 || !slices.Equal(found[0].ColumnLabels, []string{"mlp 50%", "w8a8-rtn", "w4a16-rtn-g16"}) {
+		if len(found) != 3 || found[0].Rows != 3 || !slices.Equal(found[0].ColumnLabels, []string{"mlp 50%", "w8a8-rtn", "w4a16-rtn-g16"}) {
 			t.Fatalf("found %+v", found)
 		}
 		for layer := range 3 {

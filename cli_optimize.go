@@ -1,0 +1,353 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/internal/nearest"
+	"slimlab/lab"
+	"slimlab/lab/convert"
+	"slimlab/lab/optimize"
+	"slimlab/lab/report"
+	"slimlab/lab/run"
+	"slimlab/lab/scenario"
+	"slimlab/scenarios"
+)
+
+// optimizeFlags are the flags of `slimlab optimize`.
+type optimizeFlags struct {
+	goals        optimize.Goals
+	task         string
+	schemes, mlp []string
+	samples      int
+	examples     int
+	candidates   int
+	recover      int
+	time         time.Duration
+	rehearse     bool
+	rehearsing   bool // on a twin: goals are not judged, and nothing is printed
+	format       string
+}
+
+func (p *program) optimizeCommand() *cobra.Command {
+	f := optimizeFlags{format: "table"}
+	cmd := &cobra.Command{
+		Use:   "optimize MODEL [FOLDER]",
+		Short: "search for the smallest model that keeps what is asked of it",
+		Long: "optimize measures what each layer of a model loses by each number format and each share of its neurons, chooses mixtures for several sizes, builds them and measures them on the task:\n" +
+			"a Pareto front of bytes and divergence (KL) from the model, and in FOLDER the smallest that reaches all goals. Both parts are runs like others: they are shown by show and the workbench,\n" +
+			"and after an interruption the same command goes on. Without goals the front alone is found.",
+		Example: "  slimlab optimize pretrained:recsys-fm small --task figure1 --bytes 40% --auc -0.1%\n" +
+			"  slimlab optimize ./model small --task text.txt --bytes 40% --perplexity 2% --time 30m",
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := nearest.Check("--format", f.format, formats); err != nil {
+				return usage(err)
+			}
+			folder := ""
+			if len(names) > 1 {
+				folder = names[1]
+			}
+			if f.rehearse {
+				if err := p.rehearse(cmd.Context(), names[0], f); err != nil {
+					return err
+				}
+			}
+			return p.optimize(cmd.Context(), names[0], folder, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.task, "task", "", "what the model is for: a scenario, whose task is taken, or a file of records or text")
+	flags.StringVar(&f.goals.Bytes, "bytes", "", "bytes at most: a share of the checkpoint in bfloat16 such as 40%, or a size such as 300MB")
+	flags.StringVar(&f.goals.AUC, "auc", "", "AUC at least, relative to the model's: -0.1% (expected AUC where the task has it)")
+	flags.StringVar(&f.goals.KL, "kl", "", "divergence from the model at most, nats a prediction")
+	flags.StringVar(&f.goals.Perplexity, "perplexity", "", "perplexity at most, relative to the model's: 2%")
+	flags.StringVar(&f.goals.Accuracy, "accuracy", "", "accuracy at least, relative to the model's: -1%")
+	flags.StringVar(&f.goals.TTFT, "ttft", "", "time to first token at most, cold, median: 20ms; the task's scenario needs a section serve")
+	flags.StringSliceVar(&f.schemes, "schemes", []string{"w8a8", "w4a16", "w3a16"}, "number formats to choose from")
+	flags.StringSliceVar(&f.mlp, "mlp", []string{"15%", "30%", "50%"}, "shares of a layer's MLP neurons that may go")
+	flags.IntVar(&f.samples, "samples", 256, "calibration sequences")
+	flags.IntVar(&f.examples, "examples", 64, "validation examples that layers are judged by")
+	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for; uniform choices that come close are added")
+	flags.IntVar(&f.recover, "recover", 0, "steps of distillation from the model after neurons were removed")
+	flags.DurationVar(&f.time, "time", 0, "time for building candidates, the most promising first; then the best front so far is kept (default: no limit)")
+	flags.BoolVar(&f.rehearse, "rehearse", false, "run everything on a random model of two layers of the same architecture first, small")
+	flags.StringVar(&f.format, "format", f.format, "output format: "+strings.Join(formats, ", "))
+	_ = cmd.MarkFlagRequired("task")
+	return cmd
+}
+
+// sections finds the sections of the task: those of a scenario, or of a data file.
+func (f *optimizeFlags) sections() (map[string]any, error) {
+	if info, err := os.Stat(f.task); err == nil && !info.IsDir() && !slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(f.task)) {
+		path, err := filepath.Abs(f.task)
+		if err != nil {
+			return nil, err
+		}
+		kind := "text"
+		if slices.Contains([]string{".jsonl", ".json", ".ndjson"}, filepath.Ext(strings.TrimSuffix(f.task, ".gz"))) {
+			kind = "jsonl"
+		}
+		return map[string]any{"task": map[string]any{"kind": kind, "path": path}}, nil
+	}
+	text, err := run.ScenarioText(f.task, scenarios.Files)
+	if err != nil {
+		return nil, fmt.Errorf("--task %s: %w", f.task, err)
+	}
+	sections, err := optimize.SectionsOf(text)
+	if err != nil {
+		return nil, fmt.Errorf("--task %s: %w", f.task, err)
+	}
+	return sections, nil
+}
+
+// measures are the columns of a task's kind.
+func measures(kind any) []string {
+	switch kind {
+	case "recsys":
+		return []string{"kl", "kl_p99", "flips", "auc", "auc_soft", "auc_soft_delta"}
+	case "reasoning":
+		return []string{"kl", "kl_p99", "flips", "loss", "loss_delta", "exact"}
+	case "ratings":
+		return []string{"kl", "kl_p99", "flips", "auc", "auc_delta"}
+	case "text":
+		return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
+	}
+	return []string{"kl", "kl_p99", "flips", "loss", "loss_delta"}
+}
+
+func (p *program) optimize(ctx context.Context, model, folder string, f optimizeFlags) error {
+	goals, err := f.goals.Parse()
+	if err != nil {
+		return usage(err)
+	}
+	sections, err := f.sections()
+	if err == nil && folder != "" {
+		err = p.home.CheckSave(folder)
+	}
+	if err != nil {
+		return usage(err)
+	}
+	if _, err := os.Stat(model); err == nil {
+		if model, err = filepath.Abs(model); err != nil {
+			return broke(err)
+		}
+	}
+	setting := optimize.Setting{Model: model, Sections: sections, Schemes: f.schemes, MLP: f.mlp, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
+	first, err := p.searchRun(ctx, setting.Sensitivity())
+	if err != nil {
+		return err
+	}
+	view := first.Board.Snapshot()
+	layers, err := optimize.ReadLayers(view.Cells[0].Matrices)
+	if err != nil {
+		return broke(err)
+	}
+	parameters := 0.0
+	for _, row := range view.Rows {
+		parameters = max(parameters, row.Values["params"].Value)
+	}
+	rest := int64(2 * parameters)
+	for _, bytes := range layers.Dense {
+		rest -= bytes
+	}
+	candidates := layers.Candidates(rest, goalBytes(goals, 2*parameters), f.candidates)
+	if len(candidates) == 0 {
+		return usage(errors.New("there is nothing to build: --schemes and --mlp leave the model as it is"))
+	}
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if f.time > 0 {
+		limited, cancel = context.WithTimeout(ctx, f.time)
+	}
+	defer cancel()
+	kind, _ := sections["task"].(map[string]any)
+	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])))
+	if second == nil || err != nil && (ctx.Err() != nil || limited.Err() == nil) {
+		return err
+	}
+	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0)
+	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates}
+	saved := choice.Chosen
+	if saved < 0 && len(goals) > 0 {
+		saved = choice.Nearest
+	}
+	if folder != "" && saved >= 0 {
+		if err := p.home.SaveRow(second.ID, choice.Points[saved].Row, folder); err != nil {
+			return broke(err)
+		}
+		result.Saved, result.Folder = choice.Points[saved].Row, folder
+	}
+	if f.rehearsing {
+		return nil
+	}
+	if err := (product{"slimlab.optimization/1", result, result.text}).write(p.stdout, f.format); err != nil {
+		return err
+	}
+	if len(goals) > 0 && choice.Chosen < 0 {
+		return failure{exitExpectation, errors.New("no model reaches all goals: " + misses(choice))}
+	}
+	return nil
+}
+
+// rehearse runs the whole search on a twin of the model, small. Its goals are not judged.
+func (p *program) rehearse(ctx context.Context, model string, f optimizeFlags) error {
+	start := time.Now()
+	folder, err := os.MkdirTemp("", "slimlab-rehearsal-*")
+	if err != nil {
+		return broke(err)
+	}
+	defer os.RemoveAll(folder)
+	twin := filepath.Join(folder, "twin")
+	if err := convert.Twin(ctx, model, twin, convert.Options{Open: p.home.OpenModel}); err != nil {
+		return usage(fmt.Errorf("--rehearse: %w", err))
+	}
+	f.samples, f.examples, f.candidates, f.recover = min(f.samples, 8), min(f.examples, 4), min(f.candidates, 3), min(f.recover, 2)
+	f.time, f.rehearsing = 0, true
+	if err := p.optimize(ctx, twin, filepath.Join(folder, "out"), f); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "the rehearsal on a random model of two layers came to its end in %s; its figures say nothing\n", report.Duration(time.Since(start).Seconds()))
+	return nil
+}
+
+// goalBytes is the largest size that the goals allow; 0 for no bound.
+func goalBytes(goals []optimize.Goal, dense float64) int64 {
+	for _, g := range goals {
+		if g.Metrics[0] == "bytes" {
+			if g.Share {
+				return int64(g.Bound * dense)
+			}
+			return int64(g.Bound)
+		}
+	}
+	return 0
+}
+
+func flagsOfGoals(goals []optimize.Goal) []string {
+	list := []string{}
+	for _, g := range goals {
+		list = append(list, g.Flag)
+	}
+	return list
+}
+
+// misses says what the nearest row misses.
+func misses(c optimize.Choice) string {
+	if c.Nearest < 0 {
+		return "nothing was measured"
+	}
+	var list []string
+	for _, m := range c.Points[c.Nearest].Misses {
+		list = append(list, m.String())
+	}
+	return fmt.Sprintf("the nearest, %s, has %s", c.Points[c.Nearest].Row, strings.Join(list, ", "))
+}
+
+// searchRun runs a scenario of a search with progress, and prints no table.
+func (p *program) searchRun(ctx context.Context, text []byte) (*run.Run, error) {
+	s, err := scenario.Parse("optimize.yaml", text, scenario.Options{Vocabulary: run.Vocabulary()})
+	if err != nil {
+		return nil, usage(err)
+	}
+	progress := newProgress(p.progressTo)
+	r, err := run.Start(ctx, p.home, s.Plan(), run.Options{Sink: progress.event})
+	if err != nil {
+		var input run.InputError
+		if errors.As(err, &input) {
+			return nil, usage(err)
+		}
+		return nil, broke(err)
+	}
+	progress.of(r.Board)
+	progress.earlier = earlierOf(p.home, r.Board)
+	_, err = r.Work(ctx)
+	progress.done()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return r, failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", r.ID)}
+	case err != nil:
+		return r, broke(fmt.Errorf("run %s: %w", r.ID, err))
+	}
+	return r, nil
+}
+
+// searchResult is what optimize found.
+type searchResult struct {
+	optimize.Choice
+	Sensitivity string   `json:"sensitivity_run"`
+	Run         string   `json:"run"`
+	Goals       []string `json:"goals"`
+	Built       int      `json:"built"`
+	TimeOver    bool     `json:"time_over"` // --time ended before all candidates were built
+	Saved       string   `json:"saved,omitempty"`
+	Folder      string   `json:"folder,omitempty"`
+	candidates  []optimize.Candidate
+}
+
+func (r searchResult) text() string {
+	metrics := []string{"bytes", "smaller", "kl", "kl_p99", "flips", "auc", "auc_delta", "auc_soft_delta", "perplexity", "loss_delta", "exact", "ttft_cold_p50"}
+	metrics = slices.DeleteFunc(metrics, func(key string) bool {
+		return !slices.ContainsFunc(r.Points, func(p optimize.Point) bool { _, ok := p.Values[key]; return ok })
+	})
+	t := plainTable(3 + len(metrics))
+	head := []string{"", "row"}
+	for _, key := range metrics {
+		m, _ := lab.MetricByKey(key)
+		head = append(head, m.Label)
+	}
+	t.Add(append(head, "predicted KL")...)
+	for i, p := range r.Points {
+		mark := ""
+		switch {
+		case i == r.Chosen:
+			mark = "→"
+		case p.Front:
+			mark = "◆"
+		}
+		cells := []string{mark, p.Row}
+		for _, key := range metrics {
+			m, _ := lab.MetricByKey(key)
+			text := "–"
+			if x, ok := p.Values[key]; ok {
+				text = report.Format(m.Unit, x)
+			}
+			cells = append(cells, text)
+		}
+		predicted := ""
+		if p.Predicted {
+			predicted = fmt.Sprintf("%.3g", p.PredictedKL)
+		}
+		t.Add(append(cells, predicted)...)
+	}
+	text := t.Text() + "◆ is on the Pareto front of bytes and KL"
+	if r.Chosen >= 0 && len(r.Goals) > 0 {
+		text += ", → the smallest that reaches " + strings.Join(r.Goals, ", ")
+	}
+	text += "\n"
+	for _, c := range r.candidates {
+		if slices.ContainsFunc(r.Points, func(p optimize.Point) bool { return p.Candidate == c.Name }) {
+			text += fmt.Sprintf("%s: %s\n", c.Name, c.Describe())
+		}
+	}
+	if ratio, n := r.Additivity(); n > 0 {
+		text += fmt.Sprintf("true KL is on average %.2f times the sum of what the layers lose alone, over %d candidates\n", ratio, n)
+	}
+	if r.TimeOver {
+		text += "the time was over before all candidates were built; the same command with more --time goes on\n"
+	}
+	if r.Chosen < 0 && len(r.Goals) > 0 {
+		text += "no model reaches all goals: " + misses(r.Choice) + "\n"
+	}
+	if r.Saved != "" {
+		text += fmt.Sprintf("saved %s to %s\n", r.Saved, r.Folder)
+	}
+	return text + fmt.Sprintf("runs: %s (each layer alone), %s (candidates)\n", r.Sensitivity, r.Run)
+}

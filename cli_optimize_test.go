@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// optimizeTask writes a scenario whose task a search takes.
+func optimizeTask(t *testing.T) string {
+	t.Helper()
+	t.Setenv("SLIMLAB_HOME", filepath.Join(t.TempDir(), "home"))
+	file := filepath.Join(t.TempDir(), "task.yaml")
+	if err := os.WriteFile(file, []byte("name: t\ntask: { kind: recsys, members: 6 }\nevaluate: { validation: 6 }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A search prints a front, saves the smallest model that reaches its goals, which is a model like
+// any other, and finds all that it has done when it is asked again.
+func TestOptimize(t *testing.T) {
+	task := optimizeTask(t)
+	out := filepath.Join(t.TempDir(), "out")
+	args := []string{"optimize", "pretrained:recsys-student", out, "--task", task, "--schemes", "w8a8,w4a16-g32", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4", "--bytes", "65%", "--kl", "5"}
+	stdout, stderr, code := slimlab(t, args...)
+	if code != exitHeld || !strings.Contains(stdout, "Pareto front") || !strings.Contains(stdout, "saved ") {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if inspected, _, code := slimlab(t, "inspect", out); code != exitHeld || !strings.Contains(inspected, "w4a16") {
+		t.Errorf("the saved model: exit %d\n%s", code, inspected)
+	}
+	args[2] = filepath.Join(t.TempDir(), "again")
+	stdout, stderr, code = slimlab(t, append(args, "--format", "json")...)
+	var result struct {
+		Points []struct {
+			Row   string
+			Front bool
+		}
+		Saved string
+	}
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitHeld || len(result.Points) < 3 || result.Saved == "" {
+		t.Errorf("exit %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	if !strings.Contains(stderr, "from cache") && !strings.Contains(stderr, "cached") {
+		t.Logf("progress of the second search:\n%s", stderr)
+	}
+}
+
+// A budget that cannot be met ends with the nearest row and the code of an expectation that does
+// not hold.
+func TestOptimizeThatCannotBe(t *testing.T) {
+	task := optimizeTask(t)
+	args := []string{"optimize", "pretrained:recsys-student", "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4"}
+	stdout, stderr, code := slimlab(t, append(args, "--bytes", "1%")...)
+	if code != exitExpectation || !strings.Contains(stdout+stderr, "no model reaches all goals: the nearest, ") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--bytes", "140%"}, "--bytes 140%: expected a share"},
+		{[]string{"--auc", "0.1"}, "--auc 0.1: expected a relative change"},
+		{[]string{"--schemes", "w5a16"}, `w5a16`},
+		{[]string{"--mlp", "120%"}, "expected shares below 1"},
+		{[]string{"--task", "nothing"}, "unknown scenario"},
+		{[]string{"--format", "yaml"}, "yaml"},
+	} {
+		_, stderr, code := slimlab(t, append(args, c.args...)...)
+		if code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit %d, %s, expected %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+// A rehearsal runs the whole search on a small twin first and leaves nothing of it.
+func TestRehearse(t *testing.T) {
+	task := optimizeTask(t)
+	_, stderr, code := slimlab(t, "optimize", "pretrained:recsys-student", "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4", "--rehearse")
+	if code != exitHeld || !strings.Contains(stderr, "the rehearsal on a random model of two layers came to its end") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "slimlab-rehearsal-*")); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}

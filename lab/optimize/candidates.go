@@ -1,0 +1,204 @@
+package optimize
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/sensitivity"
+)
+
+// Candidate is a model to build: what is done to each layer, and what that is predicted to cost.
+type Candidate struct {
+	Name    string
+	MLP     []string // of each layer: the share of the neurons that goes, "0" for none
+	Schemes []string // of each layer: its number format, "none" for bfloat16
+	// the sum of what each layer costs alone, and the bytes of the whole model
+	KL    float64
+	Bytes int64
+}
+
+// Prunes and Quantizes report whether something is done to any layer.
+func (c Candidate) Prunes() bool {
+	return slices.ContainsFunc(c.MLP, func(x string) bool { return x != "0" })
+}
+func (c Candidate) Quantizes() bool {
+	return slices.ContainsFunc(c.Schemes, func(x string) bool { return x != "none" })
+}
+
+// Layers is what a measurement of sensitivity found.
+type Layers struct {
+	MLP, Schemes []string // the choices by their words
+	// by layer; the costs in nats a prediction, first of the shares, then of the schemes
+	KL    [][]float64
+	Bytes [][]int64
+	Dense []int64 // bytes of each layer as it is
+}
+
+// mlpPrefix begins the name of a choice that removes neurons.
+const mlpPrefix = "mlp "
+
+// ReadLayers takes the measurement from the matrices of a run's step.
+func ReadLayers(matrices []lab.MatrixView) (*Layers, error) {
+	found := map[string]*lab.Matrix{}
+	for _, m := range matrices {
+		found[m.Name] = m.Matrix
+	}
+	kl, bytes := found["KL"], found["layer bytes"]
+	if kl == nil || bytes == nil || kl.Rows != bytes.Rows || bytes.Columns != kl.Columns+1 || len(kl.ColumnLabels) != kl.Columns {
+		return nil, fmt.Errorf("the run has no measurement of sensitivity: found %d matrices", len(matrices))
+	}
+	l := &Layers{}
+	for _, name := range kl.ColumnLabels {
+		if share, ok := strings.CutPrefix(name, mlpPrefix); ok {
+			l.MLP = append(l.MLP, share)
+		} else {
+			l.Schemes = append(l.Schemes, name)
+		}
+	}
+	for row := range kl.Rows {
+		costs, sizes := make([]float64, kl.Columns), make([]int64, kl.Columns)
+		for j := range costs {
+			costs[j], sizes[j] = max(0, kl.At(row, j)), int64(bytes.At(row, j+1))
+		}
+		l.KL, l.Bytes, l.Dense = append(l.KL, costs), append(l.Bytes, sizes), append(l.Dense, int64(bytes.At(row, 0)))
+	}
+	return l, nil
+}
+
+// way is what is done to one layer: indices of a share and of a scheme, −1 for none.
+type way struct{ mlp, scheme int }
+
+// ways lists all for a layer, with what they take and cost: the costs of a share and of a scheme
+// are added, and a scheme takes the same share of what stays.
+func (l *Layers) ways(layer int) (ways []way, options []sensitivity.Option) {
+	for mlp := -1; mlp < len(l.MLP); mlp++ {
+		for scheme := -1; scheme < len(l.Schemes); scheme++ {
+			bytes, cost := float64(l.Dense[layer]), 0.0
+			if mlp >= 0 {
+				bytes, cost = float64(l.Bytes[layer][mlp]), l.KL[layer][mlp]
+			}
+			if at := len(l.MLP) + scheme; scheme >= 0 {
+				bytes *= float64(l.Bytes[layer][at]) / float64(l.Dense[layer])
+				cost += l.KL[layer][at]
+			}
+			ways, options = append(ways, way{mlp, scheme}), append(options, sensitivity.Option{Bytes: int64(bytes), Cost: cost})
+		}
+	}
+	return ways, options
+}
+
+func (l *Layers) candidate(ways []way) Candidate {
+	var c Candidate
+	for _, w := range ways {
+		mlp, scheme := "0", "none"
+		if w.mlp >= 0 {
+			mlp = l.MLP[w.mlp]
+		}
+		if w.scheme >= 0 {
+			scheme = l.Schemes[w.scheme]
+		}
+		c.MLP, c.Schemes = append(c.MLP, mlp), append(c.Schemes, scheme)
+	}
+	return c
+}
+
+// Candidates lists what is worth building, the most promising first: the best allocations at
+// budgets of bytes between the smallest and the largest, that of the goal among them, and each
+// uniform choice that costs no more than the best mixed one of its size allows (1.5 times). rest are
+// the bytes of the model that no choice changes, goal those that the whole may take, 0 for no bound.
+func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
+	layers := make([][]sensitivity.Option, len(l.Dense))
+	ways := make([][]way, len(l.Dense))
+	dense := rest
+	for i := range l.Dense {
+		ways[i], layers[i] = l.ways(i)
+		dense += l.Dense[i]
+	}
+	var list []Candidate
+	seen := map[string]bool{}
+	add := func(chosen []way, bytes int64, kl float64) {
+		c := l.candidate(chosen)
+		c.Bytes, c.KL = rest+bytes, kl
+		if key := fmt.Sprint(c.MLP, c.Schemes); !seen[key] && (c.Prunes() || c.Quantizes()) {
+			seen[key] = true
+			list = append(list, c)
+		}
+	}
+	mixed := func(a sensitivity.Allocation) {
+		var chosen []way
+		for i, at := range a.Choice {
+			chosen = append(chosen, ways[i][at])
+		}
+		add(chosen, a.Bytes, a.Cost)
+	}
+	if goal > rest {
+		if a, err := sensitivity.Allocate(layers, goal-rest); err == nil {
+			mixed(a)
+		}
+	}
+	for _, a := range sensitivity.Front(layers, n) {
+		mixed(a)
+	}
+	for mlp := -1; mlp < len(l.MLP); mlp++ {
+		for scheme := -1; scheme < len(l.Schemes); scheme++ {
+			var chosen []way
+			bytes, cost := int64(0), 0.0
+			for i := range layers {
+				at := slices.Index(ways[i], way{mlp, scheme})
+				chosen = append(chosen, ways[i][at])
+				bytes, cost = bytes+layers[i][at].Bytes, cost+layers[i][at].Cost
+			}
+			if a, err := sensitivity.Allocate(layers, bytes); err == nil && cost <= 1.5*a.Cost {
+				add(chosen, bytes, cost)
+			}
+		}
+	}
+	wanted := goal
+	if wanted == 0 {
+		wanted = dense
+	}
+	slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(distance(a.Bytes, wanted), distance(b.Bytes, wanted)) })
+	for i := range list {
+		list[i].Name = fmt.Sprintf("c%d", i+1)
+	}
+	return list
+}
+
+// distance orders candidates: those within the bound by how much of it they leave, then the others.
+func distance(bytes, goal int64) int64 {
+	if bytes <= goal {
+		return goal - bytes
+	}
+	return 1<<62 + bytes - goal
+}
+
+// Describe says what is done to the layers: "layers 0-2: w4a16; layer 3: 30% of the neurons, w8a8".
+func (c Candidate) Describe() string {
+	var parts []string
+	for from := 0; from < len(c.Schemes); {
+		to := from + 1
+		for to < len(c.Schemes) && c.Schemes[to] == c.Schemes[from] && c.MLP[to] == c.MLP[from] {
+			to++
+		}
+		name := fmt.Sprintf("layer %d", from)
+		if to-from > 1 {
+			name = fmt.Sprintf("layers %d-%d", from, to-1)
+		}
+		var done []string
+		if c.MLP[from] != "0" {
+			done = append(done, c.MLP[from]+" of the neurons go")
+		}
+		if c.Schemes[from] != "none" {
+			done = append(done, c.Schemes[from])
+		}
+		if len(done) == 0 {
+			done = append(done, "as it is")
+		}
+		parts = append(parts, name+": "+strings.Join(done, ", "))
+		from = to
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,160 @@
+package optimize
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"slimlab/lab"
+)
+
+// Goal is a bound on a figure of a row.
+type Goal struct {
+	Flag string // as the user wrote it: "--bytes 40%"
+	// keys of metrics in order of preference: the first that a row has is bounded
+	Metrics []string
+	// of the figure: at most Bound, or at least where AtLeast is set
+	Bound   float64
+	AtLeast bool
+	// the figure is taken relative to the baseline row's
+	Share bool
+}
+
+// Goals are the flags of what a model may take and lose; empty ones bound nothing.
+type Goals struct {
+	Bytes, AUC, KL, Perplexity, Accuracy, TTFT string
+}
+
+// Parse reads the flags.
+func (g Goals) Parse() (goals []Goal, err error) {
+	var errs []error
+	add := func(flag, text string, parse func(text string) (Goal, error)) {
+		if text == "" {
+			return
+		}
+		goal, err := parse(text)
+		if goal.Flag = flag + " " + text; err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", goal.Flag, err))
+			return
+		}
+		goals = append(goals, goal)
+	}
+	add("--bytes", g.Bytes, func(text string) (Goal, error) {
+		if share, ok := strings.CutSuffix(text, "%"); ok {
+			x, err := number(share)
+			if err != nil || !(x > 0 && x <= 100) {
+				return Goal{}, errors.New("expected a share of the checkpoint's bytes in bfloat16 above 0% and up to 100%, or a size such as 300MB")
+			}
+			return Goal{Metrics: []string{"bytes"}, Bound: x / 100, Share: true}, nil
+		}
+		x, err := size(text)
+		return Goal{Metrics: []string{"bytes"}, Bound: x}, err
+	})
+	add("--auc", g.AUC, func(text string) (Goal, error) {
+		x, err := change(text)
+		return Goal{Metrics: []string{"auc_soft_delta", "auc_delta"}, Bound: x, AtLeast: true}, err
+	})
+	add("--kl", g.KL, func(text string) (Goal, error) {
+		x, err := number(text)
+		if err != nil || !(x >= 0) {
+			err = errors.New("expected a divergence in nats a prediction, such as 0.01")
+		}
+		return Goal{Metrics: []string{"kl"}, Bound: x}, err
+	})
+	add("--perplexity", g.Perplexity, func(text string) (Goal, error) {
+		x, err := change(text)
+		return Goal{Metrics: []string{"perplexity"}, Bound: 1 + x, Share: true}, err
+	})
+	add("--accuracy", g.Accuracy, func(text string) (Goal, error) {
+		x, err := change(text)
+		return Goal{Metrics: []string{"choice_accuracy", "exact"}, Bound: 1 + x, AtLeast: true, Share: true}, err
+	})
+	add("--ttft", g.TTFT, func(text string) (Goal, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			err = errors.New("expected a time such as 20ms")
+		}
+		return Goal{Metrics: []string{"ttft_cold_p50"}, Bound: d.Seconds()}, err
+	})
+	return goals, errors.Join(errs...)
+}
+
+func number(text string) (float64, error) {
+	x, err := strconv.ParseFloat(text, 64)
+	if err == nil && (math.IsNaN(x) || math.IsInf(x, 0)) {
+		err = errors.New("expected a finite number")
+	}
+	return x, err
+}
+
+// change reads a relative change such as -0.1%.
+func change(text string) (float64, error) {
+	share, ok := strings.CutSuffix(text, "%")
+	x, err := number(share)
+	if !ok || err != nil || x <= -100 {
+		return 0, errors.New("expected a relative change such as -0.1%")
+	}
+	return x / 100, nil
+}
+
+// size reads bytes such as 300MB.
+func size(text string) (float64, error) {
+	for unit, factor := range map[string]float64{"KB": 1e3, "MB": 1e6, "GB": 1e9} {
+		if digits, ok := strings.CutSuffix(strings.ToUpper(text), unit); ok {
+			if x, err := number(digits); err == nil && x > 0 {
+				return x * factor, nil
+			}
+		}
+	}
+	return 0, errors.New("expected a share such as 40%, or a size such as 300MB")
+}
+
+// figure is the value that the goal bounds, in a row; ok is false where the row has none.
+func (g Goal) figure(row, baseline map[string]float64) (x float64, ok bool) {
+	for _, key := range g.Metrics {
+		if x, ok = row[key]; !ok {
+			continue
+		}
+		if !g.Share {
+			return x, true
+		}
+		base, has := baseline[key]
+		if !has || base == 0 {
+			return 0, false
+		}
+		return x / base, true
+	}
+	return 0, false
+}
+
+// excess is how far a figure misses the bound; 0 or less where it does not.
+func (g Goal) excess(x float64) float64 {
+	if g.AtLeast {
+		return g.Bound - x
+	}
+	return x - g.Bound
+}
+
+// Misses is a goal that a row does not reach.
+type Misses struct {
+	Goal  Goal
+	Value float64
+}
+
+// String says what was found: "--bytes 40%: 52%".
+func (m Misses) String() string {
+	if m.Goal.Share {
+		if m.Goal.Metrics[0] == "bytes" {
+			return fmt.Sprintf("%s: %.3g%%", m.Goal.Flag, 100*m.Value)
+		}
+		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*(m.Value-1))
+	}
+	metric, _ := lab.MetricByKey(m.Goal.Metrics[0])
+	if metric.Unit == lab.Percent {
+		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*m.Value)
+	}
+	return fmt.Sprintf("%s: %.4g", m.Goal.Flag, m.Value)
+}

@@ -1,0 +1,176 @@
+package optimize
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+func TestGoals(t *testing.T) {
+	goals, err := Goals{Bytes: "40%", AUC: "-0.1%", KL: "0.01", Perplexity: "2%", Accuracy: "-1%", TTFT: "20ms"}.Parse()
+	if err != nil || len(goals) != 6 {
+		t.Fatalf("%v, %v", goals, err)
+	}
+	baseline := map[string]float64{"bytes": 1000, "perplexity": 10, "exact": 0.8, "auc_delta": 0}
+	for i, c := range []struct {
+		row   map[string]float64
+		value float64
+		held  bool
+	}{
+		{map[string]float64{"bytes": 400}, 0.4, true},
+		{map[string]float64{"auc_delta": -0.002}, -0.002, false},
+		{map[string]float64{"kl": 0.009}, 0.009, true},
+		{map[string]float64{"perplexity": 10.3}, 1.03, false},
+		{map[string]float64{"exact": 0.792}, 0.99, true},
+		{map[string]float64{"ttft_cold_p50": 0.03}, 0.03, false},
+	} {
+		x, ok := goals[i].figure(c.row, baseline)
+		if !ok || math.Abs(x-c.value) > 1e-12 || (goals[i].excess(x) <= 1e-12) != c.held {
+			t.Errorf("%s: %v, %t, excess %g", goals[i].Flag, x, ok, goals[i].excess(x))
+		}
+	}
+	if x, ok := goals[1].figure(map[string]float64{"auc_delta": 1, "auc_soft_delta": 2}, baseline); !ok || x != 2 {
+		t.Errorf("the expected AUC is preferred: %v", x)
+	}
+	if _, ok := goals[0].figure(map[string]float64{}, baseline); ok {
+		t.Error("a figure of a row that has none")
+	}
+	for _, bad := range []Goals{{Bytes: "0%"}, {Bytes: "140%"}, {Bytes: "many"}, {Bytes: "NaN%"}, {AUC: "-0.1"}, {AUC: "x%"}, {AUC: "-200%"}, {KL: "-1"}, {KL: "NaN"}, {TTFT: "20"}, {TTFT: "-1s"}, {Perplexity: "Inf%"}} {
+		if goals, err := bad.Parse(); err == nil {
+			t.Errorf("%+v: %+v", bad, goals)
+		}
+	}
+	if goals, err := (Goals{Bytes: "300MB"}).Parse(); err != nil || goals[0].Bound != 3e8 || goals[0].Share {
+		t.Errorf("%+v, %v", goals, err)
+	}
+}
+
+// matrices are those of a model of n layers with a share and two formats.
+func matrices(n int) []lab.MatrixView {
+	kl := &lab.Matrix{Rows: n, Columns: 3, ColumnLabels: []string{"mlp 50%", "w8a8", "w4a16-g32"}}
+	bytes := &lab.Matrix{Rows: n, Columns: 4, ColumnLabels: []string{"dense", "mlp 50%", "w8a8", "w4a16-g32"}}
+	for i := range n {
+		kl.Values = append(kl.Values, 0.02*float64(i+1), 0.0001, 0.004/float64(i+1))
+		bytes.Values = append(bytes.Values, 1000, 600, 510, 290)
+	}
+	return []lab.MatrixView{{Name: "KL", Matrix: kl}, {Name: "layer bytes", Matrix: bytes}, {Name: "output error", Matrix: kl}}
+}
+
+func TestCandidates(t *testing.T) {
+	l, err := ReadLayers(matrices(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rest, goal = 500, 2000
+	list := l.Candidates(rest, goal, 6)
+	if len(list) < 6 || list[0].Bytes > goal || list[0].Name != "c1" {
+		t.Fatalf("%d candidates, the first %+v", len(list), list[0])
+	}
+	seen := map[string]bool{}
+	for i, c := range list {
+		key := fmt.Sprint(c.MLP, c.Schemes)
+		if seen[key] || len(c.MLP) != 4 || len(c.Schemes) != 4 || !c.Prunes() && !c.Quantizes() {
+			t.Errorf("candidate %+v", c)
+		}
+		seen[key] = true
+		bytes, cost := int64(rest), 0.0
+		for layer := range 4 {
+			size := 1000.0
+			if c.MLP[layer] == "50%" {
+				size, cost = 600, cost+0.02*float64(layer+1)
+			}
+			switch c.Schemes[layer] {
+			case "w8a8":
+				size, cost = size*0.51, cost+0.0001
+			case "w4a16-g32":
+				size, cost = size*0.29, cost+0.004/float64(layer+1)
+			}
+			bytes += int64(size)
+		}
+		if bytes != c.Bytes || math.Abs(cost-c.KL) > 1e-12 {
+			t.Errorf("%s says %d bytes at %g, its layers have %d at %g", c.Name, c.Bytes, c.KL, bytes, cost)
+		}
+		if i > 0 && list[i-1].Bytes > goal && c.Bytes <= goal {
+			t.Error("a candidate above the goal comes before one within it")
+		}
+	}
+	uniform := func(scheme string) bool {
+		return slices.ContainsFunc(list, func(c Candidate) bool {
+			return !c.Prunes() && !slices.ContainsFunc(c.Schemes, func(s string) bool { return s != scheme })
+		})
+	}
+	if !uniform("w8a8") || !uniform("w4a16-g32") {
+		t.Error("no uniform formats")
+	}
+	if _, err := ReadLayers(nil); err == nil {
+		t.Error("no error without a measurement")
+	}
+}
+
+func TestScenarios(t *testing.T) {
+	sections, err := SectionsOf([]byte("name: x\ntask: { kind: recsys, members: 60 }\nserve: { workload: ranking }\nmodels: { a: { load: b } }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Setting{Model: "pretrained:recsys-fm", Sections: sections, Schemes: []string{"w8a8"}, MLP: []string{"25%"}, Samples: 64, Examples: 32}
+	text := string(s.Sensitivity())
+	for _, want := range []string{"kind: recsys", "schemes: w8a8", "load: pretrained:recsys-fm", "baseline: model"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "serve:") {
+		t.Error("a section serve, though no goal is a time")
+	}
+	s.Goals = []Goal{{Metrics: []string{"ttft_cold_p50"}}}
+	s.Recover = 100
+	c := Candidate{Name: "c1", MLP: []string{"25%", "0"}, Schemes: []string{"w8a8", "w8a8"}}
+	text = string(s.Build([]Candidate{c}, []string{"kl"}))
+	for _, want := range []string{"serve:", "name: c1-pruned", "mlp_layers: 25% 0", "name: c1-recovered", "from: c1-pruned", "name: c1\n", "from: c1-recovered", "scheme: w8a8\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if _, err := SectionsOf([]byte("name: x\n")); err == nil {
+		t.Error("no error without a task")
+	}
+}
+
+func TestChoose(t *testing.T) {
+	row := func(name string, bytes, kl, delta float64) lab.TableRow {
+		return lab.TableRow{Name: name, Values: map[string]lab.Summary{"bytes": {Value: bytes}, "kl": {Value: kl}, "auc_delta": {Value: delta}}}
+	}
+	view := &lab.View{Rows: []lab.TableRow{row("model", 1000, 0, 0), row("c1", 400, 0.02, -0.0005), row("c2-pruned", 700, 0.01, -0.0001), row("c2", 300, 0.05, -0.004), row("c3", 420, 0.03, -0.002), {Name: "c4"}}}
+	candidates := []Candidate{{Name: "c1", Schemes: []string{"w8a8"}, MLP: []string{"0"}, KL: 0.01}, {Name: "c2", Schemes: []string{"w8a8"}, MLP: []string{"50%"}, KL: 0.05}}
+	goals, err := Goals{Bytes: "50%", AUC: "-0.1%"}.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Choose(view, candidates, goals, false)
+	if len(c.Points) != 5 || c.Chosen < 0 || c.Points[c.Chosen].Row != "c1" {
+		t.Fatalf("chosen %d of %+v", c.Chosen, c.Points)
+	}
+	var front []string
+	for _, p := range c.Points {
+		if p.Front {
+			front = append(front, p.Row)
+		}
+	}
+	if !slices.Equal(front, []string{"model", "c1", "c2-pruned", "c2"}) {
+		t.Errorf("the front is %v", front)
+	}
+	if ratio, n := c.Additivity(); n != 2 || math.Abs(ratio-1.5) > 1e-12 {
+		t.Errorf("true KL is %g times the predicted over %d", ratio, n)
+	}
+	if goals, err = (Goals{Bytes: "35%", AUC: "-0.1%"}).Parse(); err != nil {
+		t.Fatal(err)
+	}
+	c = Choose(view, candidates, goals, false)
+	if c.Chosen >= 0 || c.Points[c.Nearest].Row != "c1" || len(c.Points[c.Nearest].Misses) != 1 || c.Points[c.Nearest].Misses[0].String() != "--bytes 35%: 40%" {
+		t.Errorf("nearest is %+v", c.Points[c.Nearest])
+	}
+}

@@ -1,0 +1,130 @@
+package optimize
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Setting is what a search works on, as sections of a scenario.
+type Setting struct {
+	Model string // what is loaded
+	// the sections of the scenario that says what the model is for: task, tokenizer, evaluate, serve
+	Sections map[string]any
+	Schemes  []string
+	MLP      []string // shares
+	Samples  int      // calibration sequences
+	Examples int      // whose predictions sensitivity is measured on
+	Recover  int      // steps of distillation after pruning, 0 for none
+	Goals    []Goal
+}
+
+// kept are the sections that a Setting takes from a scenario.
+var kept = []string{"task", "tokenizer", "evaluate", "serve"}
+
+// SectionsOf takes what a search needs from a scenario's text.
+func SectionsOf(text []byte) (map[string]any, error) {
+	var all map[string]any
+	if err := yaml.Unmarshal(text, &all); err != nil {
+		return nil, err
+	}
+	sections := map[string]any{}
+	for _, key := range kept {
+		if v, ok := all[key]; ok {
+			sections[key] = v
+		}
+	}
+	if sections["task"] == nil {
+		return nil, fmt.Errorf("it has no section task, expected a scenario that says what the model is for")
+	}
+	return sections, nil
+}
+
+// base is the name of the row that everything is compared with.
+const base = "model"
+
+// step is one entry of a pipeline.
+type step map[string]map[string]any
+
+func (s Setting) text(name, about string, steps []step, columns []string) []byte {
+	all := yaml.MapSlice{{Key: "name", Value: name}, {Key: "about", Value: about}}
+	for _, key := range slices.Sorted(maps.Keys(s.Sections)) {
+		if key == "serve" && !s.serves() {
+			continue
+		}
+		all = append(all, yaml.MapItem{Key: key, Value: s.Sections[key]})
+	}
+	all = append(all, yaml.MapItem{Key: "models", Value: map[string]any{"source": map[string]any{"load": s.Model}}}, yaml.MapItem{Key: "pipeline", Value: steps},
+		yaml.MapItem{Key: "baseline", Value: base}, yaml.MapItem{Key: "columns", Value: columns}, yaml.MapItem{Key: "seeds", Value: 1})
+	text, err := yaml.Marshal(all)
+	if err != nil { // of maps, lists, texts and numbers
+		panic("optimize: " + err.Error())
+	}
+	return text
+}
+
+// serves reports whether a goal is a time.
+func (s Setting) serves() bool {
+	return slices.ContainsFunc(s.Goals, func(g Goal) bool { return g.Metrics[0] == "ttft_cold_p50" })
+}
+
+func (s Setting) calibration() map[string]any { return map[string]any{"samples": s.Samples} }
+
+// Sensitivity is the scenario that measures each layer alone.
+func (s Setting) Sensitivity() []byte {
+	return s.text("optimize/sensitivity", "what each layer of "+s.Model+" loses by each way to make it smaller", []step{
+		{"baseline": {"name": base, "model": "source"}},
+		{"sensitivity": {"name": "layers", "from": base, "schemes": strings.Join(s.Schemes, " "), "mlp": strings.Join(s.MLP, " "), "examples": s.Examples, "calibration": s.calibration()}},
+	}, []string{"params", "bytes"})
+}
+
+// Build is the scenario that makes the candidates and measures them, in their order. metrics are
+// the columns beside the sizes.
+func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
+	steps := []step{{"baseline": {"name": base, "model": "source"}}}
+	for _, c := range candidates {
+		from := base
+		if c.Prunes() {
+			steps = append(steps, step{"prune": {"name": c.row("pruned"), "from": from, "mlp_layers": strings.Join(c.MLP, " "), "align": 1, "calibration": s.calibration()}})
+			from = c.row("pruned")
+			if s.Recover > 0 {
+				steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
+				from = c.row("recovered")
+			}
+		}
+		if c.Quantizes() {
+			steps = append(steps, step{"quantize": {"name": c.row("quantized"), "from": from, "scheme": list(c.Schemes), "calibration": s.calibration()}})
+		}
+	}
+	return s.text("optimize", "candidates for "+s.Model+", by what each layer loses alone", steps, append([]string{"params", "bytes", "smaller", "effective_bits"}, metrics...))
+}
+
+// list is one value for each layer, or the one that all have.
+func list(x []string) string {
+	if !slices.ContainsFunc(x, func(v string) bool { return v != x[0] }) {
+		return x[0]
+	}
+	return strings.Join(x, " ")
+}
+
+// row is the name of a candidate's row: its last has the candidate's own.
+func (c Candidate) row(part string) string {
+	if part == "quantized" {
+		return c.Name
+	}
+	return c.Name + "-" + part
+}
+
+// Last is the name of the candidate's last row.
+func (c Candidate) Last(recovered bool) string {
+	switch {
+	case c.Quantizes():
+		return c.Name
+	case recovered:
+		return c.row("recovered")
+	}
+	return c.row("pruned")
+}
