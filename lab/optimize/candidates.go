@@ -107,8 +107,9 @@ func (l *Layers) candidate(ways []way) Candidate {
 
 // Candidates lists what is worth building, the most promising first: the best allocations at
 // budgets of bytes between the smallest and the largest, that of the goal among them, and each
-// uniform choice that costs no more than the best mixed one of its size allows (1.5 times). rest are
-// the bytes of the model that no choice changes, goal those that the whole may take, 0 for no bound.
+// uniform choice that costs no more than the best mixed one of its size allows (1.5 times). rest
+// are the bytes of the model that no choice changes, goal those that the whole may take, 0 for no
+// bound.
 func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 	layers := make([][]sensitivity.Option, len(l.Dense))
 	ways := make([][]way, len(l.Dense))

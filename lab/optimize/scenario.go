@@ -12,7 +12,8 @@ import (
 // Setting is what a search works on, as sections of a scenario.
 type Setting struct {
 	Model string // what is loaded
-	// the sections of the scenario that says what the model is for: task, tokenizer, evaluate, serve
+	// the sections of the scenario that says what the model is for: task, tokenizer, evaluate,
+	// serve
 	Sections map[string]any
 	Schemes  []string
 	MLP      []string // shares

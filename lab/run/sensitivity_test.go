@@ -20,8 +20,8 @@ columns: [params, loss]
 seeds: 1
 `
 
-// The step emits a matrix of divergences and one of errors and one of bytes, by layer and choice; a second run finds
-// them.
+// The step emits a matrix of divergences and one of errors and one of bytes, by layer and choice; a
+// second run finds them.
 func TestSensitivity(t *testing.T) {
 	h := newHome(t)
 	var first []lab.Matrix
