@@ -279,6 +279,10 @@ func (p *program) searchRun(ctx context.Context, text []byte) (*run.Run, error) 
 	return r, nil
 }
 
+// manyFlips is the share of changed decisions from which a model that keeps its figures is another
+// one all the same.
+const manyFlips = 0.05
+
 // searchResult is what optimize found.
 type searchResult struct {
 	optimize.Choice
@@ -345,6 +349,11 @@ func (r searchResult) text() string {
 	}
 	if r.Chosen < 0 && len(r.Goals) > 0 {
 		text += "no model reaches all goals: " + misses(r.Choice) + "\n"
+	}
+	for i, p := range r.Points {
+		if flips := p.Values["flips"]; i == r.Chosen && flips > manyFlips {
+			text += fmt.Sprintf("warning: %s keeps what was asked for, and decides %.3g%% of the cases otherwise than the model\n", p.Row, 100*flips)
+		}
 	}
 	if r.Saved != "" {
 		text += fmt.Sprintf("saved %s to %s\n", r.Saved, r.Folder)
