@@ -34,6 +34,8 @@ type Fold struct {
 	// Strength is SmoothQuant's α or AWQ's r; with Scaled false no scales were better than any.
 	Strength float64 `json:"strength"`
 	Scaled   bool    `json:"scaled"`
+	// Left says why no scales were tried; "" where they were.
+	Left string `json:"left,omitempty"`
 	// Before and Error are the squared error of the outputs of the linear layers that read the
 	// input, all together and relative to the squared outputs, without scales and with the chosen
 	// ones: when weights are rounded to nearest, and activations as the format rounds them.
@@ -43,7 +45,10 @@ type Fold struct {
 
 // String says what was chosen and what it does to the error.
 func (f Fold) String() string {
-	if !f.Scaled {
+	switch {
+	case f.Left != "":
+		return fmt.Sprintf("%s: no scales: %s", f.Place, f.Left)
+	case !f.Scaled:
 		return fmt.Sprintf("%s: no scales, error of outputs %.2e", f.Place, f.Error)
 	}
 	return fmt.Sprintf("%s: strength %.4g, error of outputs %.2e, before %.2e", f.Place, f.Strength, f.Error, f.Before)
@@ -51,8 +56,11 @@ func (f Fold) String() string {
 
 // Summary says in a line what a smoothing did to the inputs of a model.
 func (s Smooth) Summary(folds []Fold) string {
-	scaled, before, after, strength := 0, 0.0, 0.0, 0.0
+	scaled, before, after, strength, left := 0, 0.0, 0.0, 0.0, ""
 	for _, f := range folds {
+		if f.Left != "" {
+			left = "; not at some inputs: " + f.Left
+		}
 		before, after = before+f.Before/float64(len(folds)), after+f.Error/float64(len(folds))
 		if f.Scaled {
 			scaled, strength = scaled+1, strength+f.Strength
@@ -62,7 +70,7 @@ func (s Smooth) Summary(folds []Fold) string {
 	if scaled > 0 && s.kind != fixed {
 		text += fmt.Sprintf(" (mean %s %.2g)", map[string]string{auto: "α", awq: "r"}[s.kind], strength/float64(scaled))
 	}
-	return text + fmt.Sprintf(": mean relative error of outputs, rounded to nearest, %.4g, %.4g without", after, before)
+	return text + fmt.Sprintf(": mean relative error of outputs, rounded to nearest, %.4g, %.4g without", after, before) + left
 }
 
 // Smoothing is the scales of a model's linear inputs.
@@ -153,8 +161,12 @@ func (m *search) Compress(ctx context.Context, s *calibrate.Stats, _ []model.Lin
 		return err
 	}
 	best, least := candidate{}, 0.0
-	fold := Fold{Place: s.Place()}
-	for i, c := range m.smooth.candidates(p.channels) {
+	fold := Fold{Place: s.Place(), Left: m.left(s)}
+	candidates := m.smooth.candidates(p.channels)
+	if fold.Left != "" {
+		candidates = candidates[:1]
+	}
+	for i, c := range candidates {
 		if c.scale != nil && p.norm != nil {
 			c.scale = hold(p.norm, c.scale, m.Round)
 		}
@@ -184,6 +196,21 @@ func (m *search) Compress(ctx context.Context, s *calibrate.Stats, _ []model.Lin
 	}
 	report(fold)
 	return nil
+}
+
+// left says why an input can have no scales: those that go into the rows of a linear layer, v_proj
+// or up_proj, would change how it is rounded where rows share a scale, which no error here counts.
+func (m *search) left(s *calibrate.Stats) string {
+	writer := map[model.Site]int{model.SiteO: 2, model.SiteDown: 5}
+	i, ok := writer[s.Site]
+	if !ok {
+		return ""
+	}
+	l := m.frame.BlockLinears(s.Layer)[i]
+	if f := m.schemes[l.Name].Format; f.Tensor || f.Block != [2]int{} || f.Scales == weight.E4M3 {
+		return fmt.Sprintf("rows of what writes the input share scales in %s", f)
+	}
+	return ""
 }
 
 // problem is one input, the linear layers that read it, and what is known of it.

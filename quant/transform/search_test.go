@@ -47,7 +47,7 @@ func layersOf(t testing.TB, m *model.Model) *calibrate.InMemory {
 // as in trained models.
 func outlying(t testing.TB, seed uint64) *model.Model {
 	t.Helper()
-	m := randomModel(t, model.Config{Architecture: "Qwen2ForCausalLM", Vocab: 50, Hidden: 32, HeadDim: 8, Layers: model.Uniform(2, 4, 2, 48), MaxPositions: 64,
+	m := randomModel(t, model.Config{Architecture: "Qwen2ForCausalLM", Vocab: 50, Hidden: 32, HeadDim: 8, Layers: model.Uniform(2, 4, 2, 64), MaxPositions: 64,
 		RopeTheta: 1e4, NormEps: 1e-6, TiedHead: true, QKVBias: true, BOS: -1, EOS: -1}, seed)
 	rng := rand.New(rand.NewPCG(seed, 5))
 	for layer := range m.Blocks {
@@ -105,6 +105,32 @@ func TestSearchIsNeverWorse(t *testing.T) {
 	t.Logf("α by search is better than 0.5 in %d of %d inputs", better, inputs)
 	if better < inputs/2 {
 		t.Errorf("α by search is better than 0.5 in %d of %d inputs, expected at least half", better, inputs)
+	}
+}
+
+// Where the rows of a weight share a scale none of them is scaled: inputs that v_proj and up_proj
+// write keep theirs, and it is said.
+func TestRowsThatShareScales(t *testing.T) {
+	m := outlying(t, 1)
+	for scheme, left := range map[string]bool{"fp8-tensor": true, "fp8-block": true, "nvfp4": true, "fp8": false, "mxfp4": false, "w3a16-rtn-g16": false} {
+		for _, text := range []string{"0.5", "auto"} {
+			s, err := FindSmoothing(context.Background(), layersOf(t, m), smooth(t, text), calibratetest.Sequences(12, m.Vocab), Options{Plan: uniform(t, scheme)})
+			if err != nil {
+				t.Fatalf("%s: %v", scheme, err)
+			}
+			for i, f := range s.Folds {
+				writes := i%2 == 1 // o_proj and down_proj
+				if wants := left && writes; (f.Left != "") != wants || wants && (f.Scaled || s.at(i/4, model.Site(i%4)) != nil) || !wants && text == "0.5" && !f.Scaled {
+					t.Errorf("%s, %s: %+v", scheme, text, f)
+				}
+				if f.Error > f.Before && text == "auto" {
+					t.Errorf("%s: %s", scheme, f)
+				}
+			}
+			if text := smooth(t, text).Summary(s.Folds); strings.Contains(text, "rows of what writes the input share scales in") != left {
+				t.Errorf("%s: %s", scheme, text)
+			}
+		}
 	}
 }
 
