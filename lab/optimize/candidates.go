@@ -71,11 +71,19 @@ func ReadLayers(matrices []lab.MatrixView) (*Layers, error) {
 // way is what is done to one layer: indices of a share and of a scheme, −1 for none.
 type way struct{ mlp, scheme int }
 
-// ways lists all for a layer, with what they take and cost: the costs of a share and of a scheme
-// are added, and a scheme takes the same share of what stays.
-func (l *Layers) ways(layer int) (ways []way, options []sensitivity.Option) {
+// alone reports a number format that no other can stand beside: 3 bits are written as GPTQ, which
+// has one format for a file.
+func alone(scheme string) bool { return strings.HasPrefix(scheme, "w3") }
+
+// ways lists those for a layer, with what they take and cost: the costs of a share and of a scheme
+// are added, and a scheme takes the same share of what stays. Formats that cannot be mixed are
+// among them where all is set.
+func (l *Layers) ways(layer int, all bool) (ways []way, options []sensitivity.Option) {
 	for mlp := -1; mlp < len(l.MLP); mlp++ {
 		for scheme := -1; scheme < len(l.Schemes); scheme++ {
+			if scheme >= 0 && !all && alone(l.Schemes[scheme]) {
+				continue
+			}
 			bytes, cost := float64(l.Dense[layer]), 0.0
 			if mlp >= 0 {
 				bytes, cost = float64(l.Bytes[layer][mlp]), l.KL[layer][mlp]
@@ -111,11 +119,12 @@ func (l *Layers) candidate(ways []way) Candidate {
 // are the bytes of the model that no choice changes, goal those that the whole may take, 0 for no
 // bound.
 func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
-	layers := make([][]sensitivity.Option, len(l.Dense))
-	ways := make([][]way, len(l.Dense))
+	layers, all := make([][]sensitivity.Option, len(l.Dense)), make([][]sensitivity.Option, len(l.Dense))
+	ways, allWays := make([][]way, len(l.Dense)), make([][]way, len(l.Dense))
 	dense := rest
 	for i := range l.Dense {
-		ways[i], layers[i] = l.ways(i)
+		ways[i], layers[i] = l.ways(i, false)
+		allWays[i], all[i] = l.ways(i, true)
 		dense += l.Dense[i]
 	}
 	var list []Candidate
@@ -148,11 +157,11 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 			var chosen []way
 			bytes, cost := int64(0), 0.0
 			for i := range layers {
-				at := slices.Index(ways[i], way{mlp, scheme})
-				chosen = append(chosen, ways[i][at])
-				bytes, cost = bytes+layers[i][at].Bytes, cost+layers[i][at].Cost
+				at := slices.Index(allWays[i], way{mlp, scheme})
+				chosen = append(chosen, allWays[i][at])
+				bytes, cost = bytes+all[i][at].Bytes, cost+all[i][at].Cost
 			}
-			if a, err := sensitivity.Allocate(layers, bytes); err == nil && cost <= 1.5*a.Cost {
+			if a, err := sensitivity.Allocate(layers, bytes); err != nil || cost <= 1.5*a.Cost {
 				add(chosen, bytes, cost)
 			}
 		}

@@ -135,6 +135,11 @@ func TestScenarios(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+	c.Schemes = []string{"none", "w8a8"}
+	text = string(s.Build([]Candidate{c}, nil))
+	if !strings.Contains(text, "scheme: w8a8\n") || !strings.Contains(text, "layers: none w8a8") {
+		t.Errorf("a mixed candidate:\n%s", text)
+	}
 	if _, err := SectionsOf([]byte("name: x\n")); err == nil {
 		t.Error("no error without a task")
 	}

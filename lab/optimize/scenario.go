@@ -89,7 +89,7 @@ func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
 	for _, c := range candidates {
 		from := base
 		if c.Prunes() {
-			steps = append(steps, step{"prune": {"name": c.row("pruned"), "from": from, "mlp_layers": strings.Join(c.MLP, " "), "align": 1, "calibration": s.calibration()}})
+			steps = append(steps, step{"prune": {"name": c.row("pruned"), "from": from, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
 			from = c.row("pruned")
 			if s.Recover > 0 {
 				steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
@@ -97,18 +97,24 @@ func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
 			}
 		}
 		if c.Quantizes() {
-			steps = append(steps, step{"quantize": {"name": c.row("quantized"), "from": from, "scheme": list(c.Schemes), "calibration": s.calibration()}})
+			quantize := map[string]any{"name": c.row("quantized"), "from": from, "scheme": c.Schemes[0], "calibration": s.calibration()}
+			if !c.uniform() {
+				quantize["scheme"], quantize["layers"] = c.someScheme(), strings.Join(c.Schemes, " ")
+			}
+			steps = append(steps, step{"quantize": quantize})
 		}
 	}
 	return s.text("optimize", "candidates for "+s.Model+", by what each layer loses alone", steps, append([]string{"params", "bytes", "smaller", "effective_bits"}, metrics...))
 }
 
-// list is one value for each layer, or the one that all have.
-func list(x []string) string {
-	if !slices.ContainsFunc(x, func(v string) bool { return v != x[0] }) {
-		return x[0]
-	}
-	return strings.Join(x, " ")
+// uniform reports whether all layers have one scheme.
+func (c Candidate) uniform() bool {
+	return !slices.ContainsFunc(c.Schemes, func(s string) bool { return s != c.Schemes[0] })
+}
+
+// someScheme is the first that changes something.
+func (c Candidate) someScheme() string {
+	return c.Schemes[slices.IndexFunc(c.Schemes, func(s string) bool { return s != "none" })]
 }
 
 // row is the name of a candidate's row: its last has the candidate's own.

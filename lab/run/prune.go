@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"slimlab/lab"
@@ -149,13 +150,27 @@ func (p *Prune) checkLayers(given func(key string) bool, bad func(key, with, for
 	}
 }
 
+// alignOfLayers is the automatic alignment of amounts for each layer: the group of a later
+// quantization, or 32 where it divides all widths, else 8.
+func alignOfLayers(layers []model.LayerConfig, group int) int {
+	if group > 0 {
+		return group
+	}
+	if slices.ContainsFunc(layers, func(l model.LayerConfig) bool { return l.MLP%32 != 0 }) {
+		return 8
+	}
+	return 32
+}
+
 // fitLayers is fit of amounts for each layer.
 func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (pruning.Planned, error) {
 	list := listed(p.MLPLayers)
 	if len(list) != len(c.Layers) {
 		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %d amounts, expected one for each of %d layers", p.MLPLayers, len(list), len(c.Layers))}
 	}
-	o.Align = max(1, o.Align, group)
+	if o.Align == 0 {
+		o.Align = alignOfLayers(c.Layers, group)
+	}
 	for _, text := range list {
 		cut, err := pruning.ParseCut(text)
 		if err != nil {

@@ -23,10 +23,13 @@ type Quantize struct {
 	Method      string    `json:",omitempty" key:"method" one:"rtn|gptq" doc:"how codes are chosen: rtn, to nearest, or gptq (default: rtn for 8 bits, gptq for 4)"`
 	Order       order     `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
 	Damping     damping   `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
+	Layers      string    `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Transforms  `json:",omitzero"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
 
 	scheme quant.Scheme // of these words, which Check has made of them
+	// of Layers; nil where all layers have the scheme
+	schemes []quant.Scheme
 }
 
 // groupSize is a number or a word. In the text that names a scenario a number is one, as it was
@@ -58,6 +61,9 @@ const quantizeVersion = 5
 // Describe says what the step does.
 func (q *Quantize) Describe(from string) string {
 	text := fmt.Sprintf("quantize %s to %s", from, q.Scheme)
+	if q.Layers != "" {
+		text = fmt.Sprintf("quantize the layers of %s to %s", from, strings.Join(listed(q.Layers), ", "))
+	}
 	if q.Method != "" {
 		text += " by " + q.Method
 	}
@@ -65,7 +71,7 @@ func (q *Quantize) Describe(from string) string {
 }
 
 // Packs reports whether the step leaves quantized weights.
-func (q *Quantize) Packs() bool { return q.Scheme != "none" }
+func (q *Quantize) Packs() bool { return q.Scheme != "none" || q.Layers != "" }
 
 // Check implements scenario.Checker. A group that the scheme's name ends with is the step's. One
 // that a format without groups does not use may stand in a sweep over formats.
@@ -80,6 +86,7 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		return
 	}
 	q.scheme = scheme
+	q.checkLayers(given, bad)
 	q.Transforms.check(scheme, bad)
 	if _, group, ok := quant.CutGroup(q.Scheme); ok {
 		q.Group = groupSize(group)
@@ -94,7 +101,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
-	scheme, err := q.fit(source.shape)
+	scheme, plan, layers, err := q.fitAll(source.shape)
 	if err != nil {
 		return job{}, err
 	}
@@ -108,8 +115,11 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if options := scheme.Options(); options != "" {
 		of.Parameters["options"] = options
 	}
+	if layers != "" {
+		of.Parameters["scheme"] = layers
+	}
 	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
-	calibrated := scheme.Calibrated() || q.calibrated()
+	calibrated := scheme.Calibrated() && q.schemes == nil || q.calibratedLayers() || q.calibrated()
 	if calibrated { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
@@ -121,16 +131,27 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	q.untied(w, s.Name, source.shape, shape)
 	return job{
 		model:  stepModel(s, of, source.origin, shape),
-		build:  func(dir string) error { return q.build(ctx, w, source, scheme, calibrated, dir) },
+		build:  func(dir string) error { return q.build(ctx, w, source, plan, calibrated, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil
 }
 
 // note says what follows from the scheme and the shape that the step's keys do not say.
 func (q *Quantize) note(w *worker, step string, scheme quant.Scheme) {
-	if scheme.HasGroups() && q.scheme.Format.Group == 0 && !scheme.Channel {
+	if q.schemes == nil && scheme.HasGroups() && q.scheme.Format.Group == 0 && !scheme.Channel {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: group is auto: groups of %d, which divide the inputs of all linear layers", step, scheme.Format.Group))
 	}
+}
+
+// fitAll is the step's scheme for a model of a shape, and what its layers get: see planLayers.
+func (q *Quantize) fitAll(c model.Config) (scheme quant.Scheme, plan quant.Plan, layers string, err error) {
+	if q.schemes == nil {
+		if scheme, err = q.fit(c); err != nil {
+			return scheme, nil, "", err
+		}
+	}
+	plan, layers, err = q.planLayers(c, scheme)
+	return scheme, plan, layers, err
 }
 
 // fit is the step's scheme for a model of a shape, with the size of an automatic group. Groups that
@@ -166,7 +187,7 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 // groupMultiple is what a group's size is a multiple of, in all kernels.
 const groupMultiple = 8
 
-func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, scheme quant.Scheme, calibrated bool, dir string) error {
+func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, plan quant.Plan, calibrated bool, dir string) error {
 	var sequences [][]int32
 	if calibrated {
 		var err error
@@ -178,7 +199,7 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	if err != nil {
 		return err
 	}
-	m, facts, err := q.quantize(ctx, w, m, quant.Uniform(scheme), sequences, q.Calibration.settings(w, source, sequences))
+	m, facts, err := q.quantize(ctx, w, m, plan, sequences, q.Calibration.settings(w, source, sequences))
 	if err != nil {
 		return err
 	}

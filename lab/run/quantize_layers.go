@@ -1,0 +1,69 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"slimlab/model"
+	"slimlab/quant"
+)
+
+// checkLayers reads a scheme for each layer. It is nil where all have the step's.
+func (q *Quantize) checkLayers(given func(key string) bool, bad func(key, with, format string, args ...any)) {
+	q.schemes = nil
+	if q.Layers == "" {
+		return
+	}
+	for _, key := range []string{"group", "method", "order", "damping"} {
+		if given(key) {
+			bad("layers", key, "says each layer's scheme by its whole name, and %s is of scheme: leave one of them out", key)
+		}
+	}
+	for _, name := range listed(q.Layers) {
+		s, err := quant.ParseScheme(name)
+		if err != nil {
+			bad("layers", "", "has %s: %v", name, err)
+			return
+		}
+		q.schemes = append(q.schemes, s)
+	}
+	three := func(s quant.Scheme) bool { return s.Format.Bits == 3 && !s.Format.Float }
+	if slices.ContainsFunc(q.schemes, three) && slices.ContainsFunc(q.schemes, func(s quant.Scheme) bool { return s.Format != q.schemes[0].Format }) {
+		bad("layers", "", "has 3 bits beside other formats: a file of 3 bits is one of GPTQ, which has one format for all layers: expected 3 bits for all, or none")
+	}
+}
+
+// planLayers is the plan of a step: its scheme for all layers, or each layer's own, with the sizes
+// of automatic groups. names are what the layers have, for a recipe; "" where all have the scheme.
+func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.Plan, names string, err error) {
+	if q.schemes == nil {
+		return quant.Uniform(scheme), "", nil
+	}
+	if len(q.schemes) != len(c.Layers) {
+		return nil, "", keyError{"layers", fmt.Errorf("has %d schemes, expected one for each of %d layers", len(q.schemes), len(c.Layers))}
+	}
+	frame, err := model.Skeleton(c)
+	if err != nil {
+		return nil, "", err
+	}
+	wanted := quant.Plan(func(l model.LinearLayer) quant.Scheme { return q.schemes[l.Layer] })
+	list, err := wanted.Schemes(frame)
+	if err != nil {
+		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w", q.Layers, err)}
+	}
+	byName := map[string]quant.Scheme{}
+	var each []string
+	for i, l := range frame.Linears() {
+		byName[l.Name] = list[i]
+		if l.Site == model.SiteO { // one linear layer of each layer
+			each = append(each, list[i].String())
+		}
+	}
+	return func(l model.LinearLayer) quant.Scheme { return byName[l.Name] }, strings.Join(each, " "), nil
+}
+
+// calibratedLayers reports whether any layer's scheme needs statistics.
+func (q *Quantize) calibratedLayers() bool {
+	return slices.ContainsFunc(q.schemes, quant.Scheme.Calibrated)
+}
