@@ -55,7 +55,7 @@ func likeliest(p []float64) int32 { return int32(slices.Index(p, slices.Max(p)))
 // window at a time in float64, over the tokens that both have, with states of all predictions and
 // of some.
 func TestBehaviourAgainstNaive(t *testing.T) {
-	content := strings.Repeat(sentences, 30)
+	content := strings.Repeat(sentences, 90)
 	text := write(t, "text.txt", content)
 	a := tinySource(t, "a", 5, "<bos>")
 	for name, c := range map[string]struct {
@@ -100,6 +100,9 @@ func TestBehaviourAgainstNaive(t *testing.T) {
 					won++
 				}
 			}
+		}
+		if all <= passTokens {
+			t.Fatalf("%d predictions are one pass, and states of several are to be in order", all)
 		}
 		n := float64(len(kl))
 		if len(r.Behaviour) != 1 {
