@@ -260,11 +260,17 @@ func (p *program) importCommand() *cobra.Command {
 
 func (p *program) exportCommand() *cobra.Command {
 	target := "hf"
+	var calibration convert.Calibration
+	without := false
 	cmd := p.conversion("export MODEL TO", "write a model for another engine: as a Hugging Face folder or a GGUF file",
-		"export writes a new folder, or a file with the extension .gguf, then reads it again and compares.",
+		"export writes a new folder, or a file with the extension .gguf, then reads it again and compares.\n"+
+			"A calibration text weighs the errors of GGUF's block formats by how large the inputs of each weight are.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
+			o.Calibration, o.WithoutTokenizer = calibration, without
 			return convert.Export(ctx, from, to, target, o)
 		})
+	addCalibration(cmd, &calibration)
+	cmd.Flags().BoolVar(&without, "without-tokenizer", false, "with a GGUF target: leave the tokenizer out, where GGUF has no words for it")
 	cmd.Flags().StringVar(&target, "as", target, "target format: "+strings.Join(convert.Targets(), ", "))
 	return cmd
 }

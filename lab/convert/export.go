@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,21 +16,28 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// ggufTypes are the types that matrices of a GGUF file are written in.
-var ggufTypes = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_1}
+const ggufPrefix = "gguf-"
 
 // Targets lists what Export writes: a Hugging Face folder in the formats that the source has, one
 // whose 4-bit weights are in GPTQ's, and GGUF files.
 func Targets() []string {
 	list := []string{"hf", "hf-gptq"}
-	for _, t := range ggufTypes {
-		list = append(list, "gguf-"+strings.ToLower(t.String()))
+	for _, form := range checkpoint.GGUFForms() {
+		list = append(list, ggufPrefix+strings.ToLower(form))
 	}
 	return list
 }
 
-// Export writes the checkpoint from as a target, one of Targets, to the new folder or file to.
+// Export writes the checkpoint from as a target, one of Targets, to the new folder or file to. Its
+// calibration text weighs the errors of GGUF's block formats; other targets take none.
 func Export(ctx context.Context, from, to, target string, o Options) (*Result, error) {
+	t, isGGUF := ggufTarget(target)
+	if o.Calibration.given() && slices.Contains(Targets(), target) && (!isGGUF || t.Block() == 1) {
+		return nil, fmt.Errorf("--calibration: %s rounds no blocks, expected a target such as gguf-q4_k_m, or no calibration", target)
+	}
+	if o.WithoutTokenizer && slices.Contains(Targets(), target) && !isGGUF {
+		return nil, fmt.Errorf("--without-tokenizer: a Hugging Face folder holds every tokenizer, expected a GGUF target, or %s without the flag", target)
+	}
 	folder := func(t transfer) (*Result, error) {
 		return locked(acquireFolder, to, func(to string) (*Result, error) { return t.run(ctx, from, to, o) })
 	}
@@ -39,12 +47,20 @@ func Export(ctx context.Context, from, to, target string, o Options) (*Result, e
 	case "hf-gptq":
 		return folder(transfer{verb: "export " + target, format: checkpoint.GPTQ})
 	}
-	for _, t := range ggufTypes {
-		if target == "gguf-"+strings.ToLower(t.String()) {
-			return locked(filelock.AcquireFile, to, func(to string) (*Result, error) { return exportGGUF(ctx, from, to, t, o) })
-		}
+	if isGGUF {
+		return locked(filelock.AcquireFile, to, func(to string) (*Result, error) { return exportGGUF(ctx, from, to, t, o) })
 	}
 	return nil, nearest.Unknown("--as", target, Targets())
+}
+
+// ggufTarget is the type of most matrices of a target that is a GGUF file.
+func ggufTarget(target string) (gguf.Type, bool) {
+	form, ok := strings.CutPrefix(target, ggufPrefix)
+	if !ok {
+		return 0, false
+	}
+	t, err := checkpoint.GGUFForm(form)
+	return t, err == nil
 }
 
 func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*Result, error) {
@@ -66,12 +82,18 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	if tok == nil {
+	switch {
+	case o.WithoutTokenizer:
+		r.Warnings = append(r.Warnings, "the file has no tokenizer, as was asked for: llama.cpp will not load it for text, only for token ids")
+	case tok == nil:
 		r.Warnings = append(r.Warnings, "the model has no tokenizer: llama.cpp will not load the file for text")
-	} else {
+	default:
 		if vocabulary, err = tok.Vocabulary(); err != nil {
-			return nil, fmt.Errorf("export: %w", err)
+			return nil, fmt.Errorf("export: %w, and --without-tokenizer a file of the weights alone", err)
 		}
+	}
+	if options.Importance, err = o.importance(ctx, source, r); err != nil {
+		return nil, err
 	}
 	if err := atomicfile.RemoveAbandoned(to); err != nil {
 		return nil, err
@@ -82,6 +104,27 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 	}
 	r.Notes = append(r.Notes, notes...)
 	return r, r.complete(to, start)
+}
+
+// importance reads the calibration text, where one is given, and runs the model over it.
+func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint, r *Result) (map[string][]float32, error) {
+	c := o.Calibration
+	if !c.given() {
+		return nil, nil
+	}
+	c.fit(source.Config())
+	if err := c.check(source.Config()); err != nil {
+		return nil, err
+	}
+	if err := c.read(ctx, source); err != nil {
+		return nil, err
+	}
+	r.Notes = append(r.Notes, c.notes()...)
+	sequences, err := c.sequences(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return importance(ctx, source, sequences, o.Progress)
 }
 
 // writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model

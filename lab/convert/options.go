@@ -35,6 +35,10 @@ type Options struct {
 	merging  *merging            // of Adapters, opened
 	layers   []model.LayerConfig // of the result, where it has fewer; nil for as many
 	rotation *transform.Rotation
+	// by which Export weighs the errors of GGUF's block formats; the zero value is none
+	Calibration Calibration
+	// of a file that Export writes: GGUF has no words for some tokenizers
+	WithoutTokenizer bool
 	// called after each step, with the number of steps done, that of all, and what the last one
 	// was; may be nil
 	Progress func(done, total int, text string)

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"slimlab/model"
-	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/weight"
 )
 
@@ -319,8 +318,15 @@ func TestNumberOfLayers(t *testing.T) {
 
 // TestGGUFFileTypes: the numbers of general.file_type are those of llama.cpp's llama_ftype.
 func TestGGUFFileTypes(t *testing.T) {
-	want := map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q4_0: 2, gguf.Q4_1: 3, gguf.Q8_0: 7, gguf.BF16: 32}
-	if !maps.Equal(ggufFileTypes, want) {
-		t.Errorf("found %v, expected %v", ggufFileTypes, want)
+	want := map[string]uint32{"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q3_K_M": 12, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18, "BF16": 32}
+	got := map[string]uint32{}
+	for _, f := range ggufForms {
+		got[f.name] = f.fileType
+		if n, err := fileTypeOf(f.of); err != nil || n != f.fileType {
+			t.Errorf("%s: %d, %v", f.name, n, err)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("found %v, expected %v", got, want)
 	}
 }

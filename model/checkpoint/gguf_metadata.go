@@ -13,9 +13,6 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// ggufFileTypes are what general.file_type says of a file most of whose matrices have a type.
-var ggufFileTypes = map[gguf.Type]uint32{gguf.F32: 0, gguf.F16: 1, gguf.Q4_0: 2, gguf.Q4_1: 3, gguf.Q8_0: 7, gguf.BF16: 32}
-
 // ggufArchitecture is GGUF's name of an architecture; Mistral is llama's.
 func ggufArchitecture(architecture string) string {
 	if architecture == model.Mistral {
@@ -31,9 +28,9 @@ func ggufArchitecture(architecture string) string {
 
 // ggufMetadata says what a model is in GGUF's keys, and refuses what they cannot say.
 func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabulary, o GGUFOptions) (m gguf.Metadata, notes []string, err error) {
-	fileType, ok := ggufFileTypes[o.Type]
-	if !ok {
-		return nil, nil, fmt.Errorf("type %s is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1", o.Type)
+	fileType, err := fileTypeOf(o.Type)
+	if err != nil {
+		return nil, nil, err
 	}
 	layer := c.Layers[0]
 	for i, l := range c.Layers {

@@ -30,7 +30,7 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 		want   string
 	}{
 		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
-		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q4_K, "type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
+		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q5_0, "type Q5_0 is not written, expected one of F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K, Q3_K, Q4_0, Q4_1"},
 		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
 		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
 		{"qwen2", func(c *model.Config) { c.QKVBias = false }, small, gguf.F16, "q/k/v bias is false, expected true: llama.cpp's qwen2 is so"},

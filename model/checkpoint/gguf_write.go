@@ -2,9 +2,7 @@ package checkpoint
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"slimlab/model"
@@ -15,7 +13,11 @@ import (
 
 // GGUFOptions says how a GGUF file is written.
 type GGUFOptions struct {
-	Type gguf.Type // of the matrices: F32, F16, BF16, Q8_0, Q4_0 or Q4_1
+	// of most matrices, which names the file's form (GGUFForms): Q4_K is the mix Q4_K_M
+	Type gguf.Type
+	// the weights of the squared errors of a matrix's input channels, by its Hugging Face name; a
+	// matrix without has equal ones
+	Importance map[string][]float32
 }
 
 // ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows,
@@ -75,9 +77,10 @@ func modelRows(m *model.Model) ReadRows {
 // llama.cpp loads, in one step and a few rows at a time. A vocabulary without Model is none.
 //
 // Matrices have the type asked for, vectors are F32. Two kinds of matrices have another, as
-// llama.cpp's own quantizer gives them: with Q4_0 and Q4_1, the output head, or the embedding that
-// is tied to it, is Q8_0; and a matrix whose rows are not whole blocks is F16. The notes name the
-// second kind, and whatever else is not as asked for. The file is read again and compared with its
+// llama.cpp's own quantizer gives them: the output head, or the embedding that is tied to it, and
+// in a mix v_proj and down_proj of some layers, have more bits; and a matrix whose rows are not
+// whole blocks has a type of shorter blocks, or is F16. The notes name the second kind, and
+// whatever else is not as asked for. The file is read again and compared with its
 // source before WriteGGUF returns; one that differs is removed, as is one that was not compared
 // when ctx ended.
 //
@@ -94,15 +97,17 @@ func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, 
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	var tensors []gguf.NewTensor
+	var short fallbacks
 	for _, t := range ggufShapes(c) {
 		stored, ok := toGGUFName(t.Name)
 		if !ok {
 			return nil, fmt.Errorf("write %s: tensor %q has no name in GGUF", name, t.Name)
 		}
-		n := gguf.NewTensor{Name: stored, Type: ggufType(t, c.TiedHead, o.Type), Shape: t.Shape}
-		if in := t.Shape[len(t.Shape)-1]; len(t.Shape) == 2 && in%n.Type.Block() != 0 {
-			notes = append(notes, fmt.Sprintf("%s is F16: its rows of %d are not whole blocks of %s", t.Name, in, n.Type))
-			n.Type = gguf.F16
+		n := gguf.NewTensor{Name: stored, Type: ggufType(t, len(c.Layers), c.TiedHead, o.Type), Shape: t.Shape, Importance: o.Importance[t.Name]}
+		if in := t.Shape[len(t.Shape)-1]; in%n.Type.Block() != 0 {
+			used := ggufFallback(n.Type, in)
+			short.add(t.Name, fallback{in, n.Type, used})
+			n.Type = used
 		}
 		n.ReadRows = func(dst []float32, first, rows int) error { return read(dst, t.Name, first, rows) }
 		if permutesRows(ggufArchitectures[architecture], t.Name) {
@@ -110,29 +115,16 @@ func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, 
 		}
 		tensors = append(tensors, n)
 	}
+	notes = append(notes, short.notes()...)
 	if c.Rope.Kind == model.RopeLlama3 {
 		factors := llama3Factors(c.Rope, c.RopeTheta, c.HeadDim)
 		tensors = append(tensors, gguf.NewTensor{Name: ggufRopeFactors, Type: gguf.F32, Shape: []int{len(factors)},
 			ReadRows: func(dst []float32, _, _ int) error { copy(dst, factors); return nil }})
 	}
-	if err := gguf.Write(name, metadata, tensors); err != nil {
+	if err := gguf.WriteVerified(name, metadata, tensors); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := gguf.Verify(name, metadata, tensors); err != nil {
-		return nil, errors.Join(fmt.Errorf("verify %s: %w", name, err), os.Remove(name))
-	}
 	return notes, nil
-}
-
-// ggufType is the type in which a tensor is written, if its rows allow.
-func ggufType(t TensorInfo, tied bool, wanted gguf.Type) gguf.Type {
-	switch {
-	case len(t.Shape) == 1:
-		return gguf.F32
-	case (wanted == gguf.Q4_0 || wanted == gguf.Q4_1) && (t.Name == headName || tied && t.Name == embeddingName):
-		return gguf.Q8_0
-	}
-	return wanted
 }
 
 // permutedRows reads rows of a query or key projection, or its bias, in GGUF's order.

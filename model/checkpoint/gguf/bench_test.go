@@ -32,3 +32,23 @@ func benchmark(b *testing.B, can func(Type) bool, do func(t Type, stored []byte,
 		})
 	}
 }
+
+// BenchmarkSearch is the time of a super-block of each type.
+func BenchmarkSearch(b *testing.B) {
+	for _, kind := range fitted() {
+		b.Run(kind.String(), func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			src, weights := make([]float32, 256), make([]float32, 256)
+			for i := range src {
+				src[i], weights[i] = float32(rng.NormFloat64()), rng.Float32()
+			}
+			f, dst := formats[kind], make([]byte, kind.RowBytes(256))
+			b.SetBytes(256)
+			for b.Loop() {
+				for at := 0; at < 256; at += f.elements {
+					f.fitBlock(dst[:f.bytes], src[at:at+f.elements], weights[at:at+f.elements])
+				}
+			}
+		})
+	}
+}

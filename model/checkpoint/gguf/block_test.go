@@ -201,8 +201,8 @@ func TestEncodeRefuses(t *testing.T) {
 		{Q4_0, 524160, "element 3 is 524160, expected less than 524160 in magnitude for Q4_0"},
 		{Q4_1, 65520, "element 3 is 65520, expected less than 65520 in magnitude for Q4_1"},
 		{F32, nan, "element 3 is NaN, expected less than +Inf in magnitude for F32"},
-		{Q4_K, 1, "type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
-		{77, 1, "type 77 is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1"},
+		{Q2_K, 1, "type Q2_K is not written, expected one of F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, BF16"},
+		{77, 1, "type 77 is not written, expected one of F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, BF16"},
 	} {
 		src := make([]float32, 32)
 		src[3] = c.value

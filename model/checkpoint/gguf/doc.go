@@ -9,13 +9,12 @@
 //
 // Versions 2 and 3, little-endian, are read and version 3 is written. All types of weights are
 // decoded to float32, any run of rows by itself: F64, F32, F16 and BF16, the block formats Q1_0 to
-// Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4 and NVFP4. F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are
-// encoded. Types that the format gave up are known by name and size; any other number keeps its
-// place in the file, and no values. Write takes tensors a few rows at a time and replaces the file
-// in one step.
+// Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4 and NVFP4. F32, F16, BF16, Q4_0 to Q8_0, Q3_K to Q6_K
+// and IQ4_NL are encoded, by a search for the scales of least weighted error (fit.go). Types that
+// the format gave up are known by name and size; any other number keeps its place in the file, and
+// no values. Write takes tensors a few rows at a time and replaces the file in one step.
 //
-// The package leaves out version 1, big-endian files, models split over several files and the
-// importance-weighted quantizers.
+// The package leaves out version 1, big-endian files and models split over several files.
 //
 // Source of the layouts: docs/gguf.md of the ggml project, and the block structures, code books and
 // functions of its ggml-common.h and ggml-quants.c.

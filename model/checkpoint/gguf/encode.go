@@ -107,3 +107,97 @@ func invert(d float32) float32 {
 	}
 	return 0
 }
+
+// fitCodes finds the half scale of a block of 32 whose elements are d·code.
+func fitCodes(b *elements, of *codes, simply bool) (bits uint16, d float64) {
+	x, w := b.x[:32], b.w[:32]
+	if simply {
+		return halved(outermost(x) / of.low)
+	}
+	return halved(fitScale(x, w, of))
+}
+
+// fitSteps finds the half scale and minimum of a block of 32 whose elements are d·code + m.
+func fitSteps(b *elements, top float64, simply bool) (bits, bitsMinimum uint16, d, m float64) {
+	x, w := b.x[:32], b.w[:32]
+	low := slices.Min(x)
+	step := (slices.Max(x) - low) / top
+	if !simply {
+		step, low = fitOffset(x, w, top, false)
+		low = -low
+	}
+	bits, d = halved(step)
+	bitsMinimum, m = halved(low)
+	return bits, bitsMinimum, d, m
+}
+
+// quotient is v in units of d, 0 where there are none.
+func quotient(v, d float64) float64 {
+	if d == 0 {
+		return 0
+	}
+	return v / d
+}
+
+func fitQ8_0(dst []byte, b *elements, simply bool) {
+	of := codes{low: -128, high: 127}
+	bits, d := fitCodes(b, &of, simply)
+	little.PutUint16(dst, bits)
+	for i, v := range b.x[:32] {
+		dst[2+i] = byte(int8(of.nearest(quotient(v, d))))
+	}
+}
+
+func fitQ4_0(dst []byte, b *elements, simply bool) {
+	of := codes{low: -8, high: 7}
+	bits, d := fitCodes(b, &of, simply)
+	little.PutUint16(dst, bits)
+	for i, v := range b.x[:16] {
+		dst[2+i] = byte(of.nearest(quotient(v, d))+8) | byte(of.nearest(quotient(b.x[16+i], d))+8)<<4
+	}
+}
+
+func fitQ4_1(dst []byte, b *elements, simply bool) {
+	of := codes{high: 15}
+	bits, bitsMinimum, d, m := fitSteps(b, of.high, simply)
+	little.PutUint16(dst, bits)
+	little.PutUint16(dst[2:], bitsMinimum)
+	for i, v := range b.x[:16] {
+		dst[4+i] = byte(of.nearest(quotient(v-m, d))) | byte(of.nearest(quotient(b.x[16+i]-m, d)))<<4
+	}
+}
+
+func fitQ5_0(dst []byte, b *elements, simply bool) {
+	of := codes{low: -16, high: 15}
+	bits, d := fitCodes(b, &of, simply)
+	little.PutUint16(dst, bits)
+	packFifths(dst[2:22], func(i int) uint32 { return uint32(of.nearest(quotient(b.x[i], d)) + 16) })
+}
+
+func fitQ5_1(dst []byte, b *elements, simply bool) {
+	of := codes{high: 31}
+	bits, bitsMinimum, d, m := fitSteps(b, of.high, simply)
+	little.PutUint16(dst, bits)
+	little.PutUint16(dst[2:], bitsMinimum)
+	packFifths(dst[4:24], func(i int) uint32 { return uint32(of.nearest(quotient(b.x[i]-m, d))) })
+}
+
+// packFifths writes 32 codes of 5 bits as decodeQ5_0 and decodeQ5_1 read them.
+func packFifths(dst []byte, code func(i int) uint32) {
+	var fifth uint32
+	for i := range 16 {
+		low, high := code(i), code(16+i)
+		fifth |= low>>4<<i | high>>4<<(16+i)
+		dst[4+i] = byte(low&15 | high&15<<4)
+	}
+	little.PutUint32(dst, fifth)
+}
+
+func fitIQ4_NL(dst []byte, b *elements, simply bool) {
+	of := codes{low: float64(nonlinear[0]), high: float64(nonlinear[15]), book: &nonlinear}
+	bits, d := fitCodes(b, &of, simply)
+	little.PutUint16(dst, bits)
+	for i, v := range b.x[:16] {
+		dst[2+i] = byte(of.entry(quotient(v, d)) | of.entry(quotient(b.x[16+i], d))<<4)
+	}
+}

@@ -19,9 +19,9 @@ func sample(t testing.TB) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "sample.gguf")
 	if err := Write(name, sampleMetadata(), []NewTensor{
-		{"vector", F32, []int{3}, func(dst []float32, first, rows int) error { copy(dst, []float32{1, 2, 3}); return nil }},
-		{"matrix", Q8_0, []int{5, 64}, ramp(64)},
-		{"wide", F16, []int{2, 2, 6}, ramp(6)},
+		{"vector", F32, []int{3}, func(dst []float32, first, rows int) error { copy(dst, []float32{1, 2, 3}); return nil }, nil},
+		{"matrix", Q8_0, []int{5, 64}, ramp(64), nil},
+		{"wide", F16, []int{2, 2, 6}, ramp(6), nil},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -327,16 +327,18 @@ func TestWriteRefuses(t *testing.T) {
 		tensor   NewTensor
 		want     string
 	}{
-		{nil, NewTensor{"t", Q8_0, []int{4, 172}, ramp(172)}, `gguf: tensor "t": rows have 172 elements, expected blocks of 32 for Q8_0`},
-		{nil, NewTensor{"t", Q4_K, []int{4, 256}, ramp(256)}, `gguf: tensor "t": type Q4_K is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1`},
-		{nil, NewTensor{strings.Repeat("t", 64), F32, []int{4}, ramp(4)}, `the name has 64 bytes, expected at most 63`},
-		{nil, NewTensor{"t", F32, []int{4, 0}, ramp(1)}, `gguf: tensor "t": shape is [4 0], expected 1 to 4 sizes from 1 up`},
-		{nil, NewTensor{"t", F32, nil, ramp(1)}, `gguf: tensor "t": shape is [], expected 1 to 4 sizes from 1 up`},
-		{nil, NewTensor{"t", F32, []int{4}, func([]float32, int, int) error { return fail }}, `gguf: tensor "t": the disk is gone`},
-		{nil, NewTensor{"t", F16, []int{2, 70000}, ramp(70000)}, `gguf: tensor "t": from row 0 on: element 65520 is 65520, expected less than 65520 in magnitude for F16`},
-		{Metadata{{"k", 1}}, NewTensor{"t", F32, []int{4}, ramp(4)}, `gguf: metadata key "k": a int cannot be written`},
-		{Metadata{{"k", []any{1.5}}}, NewTensor{"t", F32, []int{4}, ramp(4)}, `gguf: metadata key "k": a float64 cannot be written as an array`},
-		{Metadata{{"k", true}, {"k", true}}, NewTensor{"t", F32, []int{4}, ramp(4)}, `gguf: metadata key "k" is given twice, or is the writer's own`},
+		{nil, NewTensor{"t", Q8_0, []int{4, 172}, ramp(172), nil}, `gguf: tensor "t": rows have 172 elements, expected blocks of 32 for Q8_0`},
+		{nil, NewTensor{"t", Q2_K, []int{4, 256}, ramp(256), nil}, `gguf: tensor "t": type Q2_K is not written, expected one of F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, BF16`},
+		{nil, NewTensor{"t", Q4_K, []int{4, 172}, ramp(172), nil}, `gguf: tensor "t": rows have 172 elements, expected blocks of 256 for Q4_K`},
+		{nil, NewTensor{"t", Q4_K, []int{4, 512}, ramp(512), make([]float32, 256)}, `gguf: tensor "t": the importance of 256 elements, expected one for each of a row's 512`},
+		{nil, NewTensor{strings.Repeat("t", 64), F32, []int{4}, ramp(4), nil}, `the name has 64 bytes, expected at most 63`},
+		{nil, NewTensor{"t", F32, []int{4, 0}, ramp(1), nil}, `gguf: tensor "t": shape is [4 0], expected 1 to 4 sizes from 1 up`},
+		{nil, NewTensor{"t", F32, nil, ramp(1), nil}, `gguf: tensor "t": shape is [], expected 1 to 4 sizes from 1 up`},
+		{nil, NewTensor{"t", F32, []int{4}, func([]float32, int, int) error { return fail }, nil}, `gguf: tensor "t": the disk is gone`},
+		{nil, NewTensor{"t", F16, []int{2, 70000}, ramp(70000), nil}, `gguf: tensor "t": from row 0 on: element 65520 is 65520, expected less than 65520 in magnitude for F16`},
+		{Metadata{{"k", 1}}, NewTensor{"t", F32, []int{4}, ramp(4), nil}, `gguf: metadata key "k": a int cannot be written`},
+		{Metadata{{"k", []any{1.5}}}, NewTensor{"t", F32, []int{4}, ramp(4), nil}, `gguf: metadata key "k": a float64 cannot be written as an array`},
+		{Metadata{{"k", true}, {"k", true}}, NewTensor{"t", F32, []int{4}, ramp(4), nil}, `gguf: metadata key "k" is given twice, or is the writer's own`},
 	} {
 		dir := t.TempDir()
 		err := Write(filepath.Join(dir, "x.gguf"), c.metadata, []NewTensor{c.tensor})

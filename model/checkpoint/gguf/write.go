@@ -1,9 +1,10 @@
 package gguf
 
 import (
-	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"os"
 	"reflect"
@@ -23,19 +24,60 @@ type NewTensor struct {
 	// ReadRows writes a run of rows to dst, [rows, in]; a vector has one. It is called when the
 	// tensor's turn comes, for a few rows at a time, so that no tensor need be in memory.
 	ReadRows func(dst []float32, first, rows int) error
+	// Importance are the weights of the squared errors of a row's elements, for EncodeWeighted; nil
+	// is none.
+	Importance []float32
 }
 
 // Write writes a file of version 3 in one step. Keys and tensors keep their order.
 func Write(name string, m Metadata, tensors []NewTensor) error {
+	_, err := write(name, m, tensors)
+	return err
+}
+
+// WriteVerified is Write, after which it reads the file, and what it was written of, again. A file
+// that is not what was written, or that could not be compared, is removed.
+func WriteVerified(name string, m Metadata, tensors []NewTensor) error {
+	written, err := write(name, m, tensors)
+	if err != nil {
+		return err
+	}
+	if err := verify(name, m, tensors, written); err != nil {
+		return errors.Join(fmt.Errorf("verify: %w", err), os.Remove(name))
+	}
+	return nil
+}
+
+// sums are hashes of what was written of a tensor: its values and its bytes.
+type sums struct{ values, bytes maphash.Hash }
+
+func newSums(seed maphash.Seed) *sums {
+	s := new(sums)
+	s.values.SetSeed(seed)
+	s.bytes.SetSeed(seed)
+	return s
+}
+
+func (s *sums) add(values []float32) {
+	var b [8 << 10]byte
+	for part := range slices.Chunk(values, len(b)/4) {
+		encodeF32(b[:], part)
+		s.values.Write(b[:4*len(part)])
+	}
+}
+
+func write(name string, m Metadata, tensors []NewTensor) ([]*sums, error) {
 	list, err := layOut(tensors)
 	if err != nil {
-		return fmt.Errorf("gguf: %w", err)
+		return nil, fmt.Errorf("gguf: %w", err)
 	}
 	head, err := appendHeader(nil, m, list)
 	if err != nil {
-		return fmt.Errorf("gguf: %w", err)
+		return nil, fmt.Errorf("gguf: %w", err)
 	}
-	return atomicfile.Write(name, func(w io.Writer) error {
+	seed := maphash.MakeSeed()
+	written := make([]*sums, len(tensors))
+	return written, atomicfile.Write(name, func(w io.Writer) error {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
@@ -43,7 +85,8 @@ func Write(name string, m Metadata, tensors []NewTensor) error {
 			return err
 		}
 		for i, t := range tensors {
-			if err := writeTensor(w, list[i], t.ReadRows); err != nil {
+			written[i] = newSums(seed)
+			if err := writeTensor(w, list[i], t, written[i]); err != nil {
 				return fmt.Errorf("gguf: tensor %q: %w", t.Name, err)
 			}
 		}
@@ -51,9 +94,9 @@ func Write(name string, m Metadata, tensors []NewTensor) error {
 	})
 }
 
-// Verify reads a file that Write wrote, and what it was written of again, and reports the first
+// verify reads a file that was written, and what it was written of again, and reports the first
 // difference.
-func Verify(name string, m Metadata, tensors []NewTensor) error {
+func verify(name string, m Metadata, tensors []NewTensor, written []*sums) error {
 	r, err := os.Open(name)
 	if err != nil {
 		return err
@@ -70,20 +113,25 @@ func Verify(name string, m Metadata, tensors []NewTensor) error {
 	if len(f.Tensors) != len(tensors) || !reflect.DeepEqual(f.Metadata, m) {
 		return fmt.Errorf("gguf: the metadata or the number of tensors, %d, are not those that were written", len(f.Tensors))
 	}
-	for _, t := range tensors {
+	for i, t := range tensors {
 		stored, ok := f.Tensor(t.Name)
 		if !ok || stored.Type != t.Type || !slices.Equal(stored.Shape, t.Shape) {
 			return fmt.Errorf("gguf: tensor %q is not the one that was written", t.Name)
 		}
-		err := eachChunk(stored, t.ReadRows, func(first, rows int, encoded []byte) error {
+		again := newSums(written[i].values.Seed())
+		err := eachChunk(stored, t.ReadRows, func(first, rows int, values []float32) error {
+			again.add(values)
 			b, err := f.Raw(t.Name, first, rows)
-			if err == nil && !bytes.Equal(b, encoded) {
-				err = fmt.Errorf("rows %d to %d are not those that were written", first, first+rows-1)
-			}
+			again.bytes.Write(b)
 			return err
 		})
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("gguf: tensor %q: %w", t.Name, err)
+		case again.bytes.Sum64() != written[i].bytes.Sum64():
+			return fmt.Errorf("gguf: tensor %q: the bytes are not those that were written", t.Name)
+		case again.values.Sum64() != written[i].values.Sum64():
+			return fmt.Errorf("gguf: tensor %q: its source has other values now than when it was written", t.Name)
 		}
 	}
 	return nil
@@ -105,7 +153,9 @@ func layOut(tensors []NewTensor) ([]Tensor, error) {
 		case len(t.Shape) < 1 || len(t.Shape) > maxDimensions || t.Elements() < 1:
 			return nil, fmt.Errorf("tensor %q: shape is %d, expected 1 to %d sizes from 1 up", t.Name, t.Shape, maxDimensions)
 		case !t.Type.CanEncode():
-			return nil, fmt.Errorf("tensor %q: type %s is not written, expected F32, F16, BF16, Q8_0, Q4_0 or Q4_1", t.Name, t.Type)
+			return nil, fmt.Errorf("tensor %q: %w", t.Name, t.Type.unwritten())
+		case n.Importance != nil && len(n.Importance) != t.RowLength():
+			return nil, fmt.Errorf("tensor %q: the importance of %d elements, expected one for each of a row's %d", t.Name, len(n.Importance), t.RowLength())
 		case t.RowLength()%t.Type.Block() != 0:
 			return nil, fmt.Errorf("tensor %q: rows have %d elements, expected blocks of %d for %s", t.Name, t.RowLength(), t.Type.Block(), t.Type)
 		}
@@ -125,8 +175,15 @@ func pad(w io.Writer, size int64) error {
 }
 
 // writeTensor encodes a tensor a few rows at a time.
-func writeTensor(w io.Writer, t Tensor, readRows func(dst []float32, first, rows int) error) error {
-	err := eachChunk(t, readRows, func(_, _ int, encoded []byte) error {
+func writeTensor(w io.Writer, t Tensor, from NewTensor, written *sums) error {
+	var encoded []byte
+	err := eachChunk(t, from.ReadRows, func(first, rows int, values []float32) error {
+		encoded = slices.Grow(encoded[:0], t.Type.RowBytes(len(values)))[:t.Type.RowBytes(len(values))]
+		if err := t.Type.EncodeWeighted(encoded, values, from.Importance); err != nil {
+			return fmt.Errorf("from row %d on: %w", first, err)
+		}
+		written.add(values)
+		written.bytes.Write(encoded)
 		_, err := w.Write(encoded)
 		return err
 	})
@@ -136,22 +193,19 @@ func writeTensor(w io.Writer, t Tensor, readRows func(dst []float32, first, rows
 	return pad(w, t.size)
 }
 
-// eachChunk reads and encodes a tensor a few rows at a time.
-func eachChunk(t Tensor, readRows func(dst []float32, first, rows int) error, use func(first, rows int, encoded []byte) error) error {
+// eachChunk reads a tensor's values a few rows at a time.
+func eachChunk(t Tensor, readRows func(dst []float32, first, rows int) error, use func(first, rows int, values []float32) error) error {
 	const most = 1 << 18 // elements in memory, unless one row has more
 	width, total := t.RowLength(), t.Rows()
 	step := min(total, max(1, most/width))
-	values, encoded := make([]float32, step*width), make([]byte, step*t.Type.RowBytes(width))
+	values := make([]float32, step*width)
 	for first := 0; first < total; first += step {
 		rows := min(step, total-first)
-		v, b := values[:rows*width], encoded[:rows*t.Type.RowBytes(width)]
+		v := values[:rows*width]
 		if err := readRows(v, first, rows); err != nil {
 			return err
 		}
-		if err := t.Type.Encode(b, v); err != nil {
-			return fmt.Errorf("from row %d on: %w", first, err)
-		}
-		if err := use(first, rows, b); err != nil {
+		if err := use(first, rows, v); err != nil {
 			return err
 		}
 	}
