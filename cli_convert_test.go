@@ -151,7 +151,7 @@ func inspectsGGUF(t *testing.T, from, file string) {
 	if err := os.WriteFile(file, bytes.Replace(data, []byte("llama"), []byte("gemma"), 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	const refusal = `metadata key "general.architecture": "gemma", a decoder of another form, is not supported, expected llama, qwen2 or qwen3`
+	const refusal = `metadata key "general.architecture": "gemma", a decoder of another form, is not supported, expected llama, deci, qwen2 or qwen3`
 	inspect("architecture gemma", refusal)
 	if _, stderr, code := slimlab(t, "eval", file, "--generate", "a"); code != exitUsage || !strings.Contains(stderr, refusal) {
 		t.Errorf("eval: exit %d: %s", code, stderr)

@@ -124,7 +124,7 @@ func TestInspectUnreadableGGUF(t *testing.T) {
 		family  string
 		problem string
 	}{
-		{gguf.Pair{Key: "general.architecture", Value: "gemma3"}, "gemma3", `metadata key "general.architecture": "gemma3", a decoder of another form, is not supported, expected llama, qwen2 or qwen3`},
+		{gguf.Pair{Key: "general.architecture", Value: "gemma3"}, "gemma3", `metadata key "general.architecture": "gemma3", a decoder of another form, is not supported, expected llama, deci, qwen2 or qwen3`},
 		{gguf.Pair{Key: "general.architecture", Value: 7}, "unknown", `metadata key "general.architecture": found the uint32 7, expected a text`},
 		{gguf.Pair{Key: "general.type", Value: "adapter"}, "llama", `metadata key "general.type": "adapter" is not supported, expected "model"`},
 		{gguf.Pair{Key: "split.count", Value: 3}, "llama", `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},

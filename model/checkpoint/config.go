@@ -82,6 +82,9 @@ func parseConfig(data []byte, n *notes) (d description, err error) {
 	if err := k.ownLayers(c.Layers); err != nil {
 		return d, err
 	}
+	if err := k.perLayer(c); err != nil {
+		return d, err
+	}
 	if err := c.Validate(); err != nil {
 		return d, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,6 +109,20 @@ func TestConfigDefaults(t *testing.T) {
 		{"own layers", map[string]any{"slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}}, func(c *model.Config) {
 			c.Layers = []model.LayerConfig{{Heads: 2, KVHeads: 1, MLP: 5}, {Heads: 4, KVHeads: 4, MLP: 7}}
 		}},
+		{"a layer's config", map[string]any{"per_layer_config": map[string]any{"1": map[string]any{"intermediate_size": 9}}}, func(c *model.Config) {
+			c.Layers = slices.Clone(c.Layers)
+			c.Layers[1].MLP = 9
+		}},
+		{"every layer's config", map[string]any{"serialize_explicit_per_layer_config": true, "per_layer_config": map[string]any{
+			"00": map[string]any{"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 5, "skip": []string{}},
+			"01": map[string]any{"num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 7, "rms_norm_eps": base.NormEps}},
+			"rms_norm_eps": base.NormEps, "slimlab_layers": []layerWidths{{2, 1, 5}, {4, 4, 7}}}, func(c *model.Config) {
+			c.Layers = []model.LayerConfig{{Heads: 2, KVHeads: 1, MLP: 5}, {Heads: 4, KVHeads: 4, MLP: 7}}
+		}},
+		// neither the most heads nor the most KV heads of all layers divide each other
+		{"layers that do not divide", map[string]any{"slimlab_layers": []layerWidths{{6, 2, 5}, {4, 4, 7}}, "head_dim": 2}, func(c *model.Config) {
+			c.HeadDim, c.Layers = 2, []model.LayerConfig{{Heads: 6, KVHeads: 2, MLP: 5}, {Heads: 4, KVHeads: 4, MLP: 7}}
+		}},
 	} {
 		want := base
 		c.want(&want)
@@ -175,6 +190,19 @@ func TestConfigRefusals(t *testing.T) {
 		{"eos_token_id", "x", `eos_token_id: found "x", expected a token id, a list of them or null`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `slimlab_layers[1].heads: found 0, expected a whole number from 1 to 16384`},
+		{"per_layer_config", []int{1}, `per_layer_config: found [1], expected an object`},
+		{"per_layer_config", ownLayer("2", "intermediate_size", 5), `per_layer_config: found the key "2", expected a layer's number from 0 to 1`},
+		{"per_layer_config", ownLayer("-1", "intermediate_size", 5), `per_layer_config: found the key "-1", expected a layer's number from 0 to 1`},
+		{"per_layer_config", ownLayer("full_attention", "head_dim", 5), `per_layer_config: found the key "full_attention", expected a layer's number from 0 to 1`},
+		{"per_layer_config", map[string]any{"1": map[string]any{}, "01": map[string]any{}}, `per_layer_config: layer 1 stands under "01" and "1", expected one of them`},
+		{"per_layer_config", map[string]any{"1": 3}, `per_layer_config.1: found 3, expected an object`},
+		{"per_layer_config", ownLayer("1", "intermediate_size", 0), `per_layer_config.1.intermediate_size: found 0, expected a whole number from 1 to 1048576`},
+		{"per_layer_config", ownLayer("1", "num_attention_heads", 0), `per_layer_config.1.num_attention_heads: found 0, expected a whole number from 1 to 16384`},
+		{"per_layer_config", ownLayer("1", "num_attention_heads", 2.5), `per_layer_config.1.num_attention_heads: found 2.5, expected a whole number`},
+		{"per_layer_config", ownLayer("1", "num_key_value_heads", 3), `per_layer_config.1.num_key_value_heads: found 3, expected a divisor of the layer's num_attention_heads, 4`},
+		{"per_layer_config", ownLayer("1", "head_dim", 8), `per_layer_config.1.head_dim: found 8, expected that of the model, 4: heads of different widths are not supported`},
+		{"per_layer_config", ownLayer("1", "skip", []string{"mlp"}), `per_layer_config.1.skip: found ["mlp"], expected none: layers without attention or MLP are not supported`},
+		{"per_layer_config", ownLayer("0", "sliding_window", 8), `per_layer_config.0.sliding_window: found 8, expected that of the model: it may not differ in a layer`},
 		{"quantization_config", map[string]any{"quant_method": "quip"}, `quantization_config.quant_method: "quip" is not supported, expected compressed-tensors, gptq, awq or fp8: codes of QuIP#'s lattice; take the model before it was quantized, or one in a form that is read`},
 	} {
 		_, _, err := parsed([]byte(edit(t, plainConfig, map[string]any{c.key: c.value})))
@@ -190,6 +218,8 @@ func TestConfigRefusals(t *testing.T) {
 		{map[string]any{"architectures": []string{model.Qwen3}, "use_sliding_window": true}, `use_sliding_window: true is not supported, expected false`},
 		{map[string]any{"architectures": []string{model.Mistral}, "sliding_window": 4096, "max_position_embeddings": 32768},
 			`sliding_window: found 4096: attention within a window is not supported, expected null, or at least max_position_embeddings, 32768`},
+		{map[string]any{"slimlab_layers": []layerWidths{{4, 2, 5}, {4, 2, 7}}, "per_layer_config": ownLayer("1", "intermediate_size", 9)},
+			`per_layer_config: its widths are not those of slimlab_layers, expected equal ones, or one of the keys`},
 		{map[string]any{"rope_scaling": llama3, "rope_parameters": map[string]any{"rope_type": "linear", "factor": 2}},
 			`rope_parameters: found {"factor":2,"rope_type":"linear"}, which differs from rope_scaling`},
 	} {
@@ -328,5 +358,34 @@ func TestGGUFFileTypes(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("found %v, expected %v", got, want)
+	}
+}
+
+// ownLayer is a per_layer_config of one key.
+func ownLayer(layer, key string, value any) map[string]any {
+	return map[string]any{layer: map[string]any{key: value}}
+}
+
+// TestPerLayerConfigIsWritten: what differs stands under the layers' numbers, which sort as they
+// count, and the model's own keys are widths that layers have.
+func TestPerLayerConfigIsWritten(t *testing.T) {
+	c := shapes()["pruned"]
+	c.Layers = slices.Repeat([]model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}}, 12)
+	c.Layers[2].MLP, c.Layers[11] = 17, model.LayerConfig{Heads: 3, KVHeads: 3, MLP: 30}
+	f, err := newConfigFile(c, BF16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(f.PerLayer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), `"02":{"intermediate_size":17}`) || !strings.HasSuffix(string(data), `"10":{"intermediate_size":24},"11":{"num_attention_heads":3,"num_key_value_heads":3}}`) ||
+		f.Heads != 4 || f.KVHeads != 2 || f.IntermediateSize != 30 || len(f.PerLayer) != 12 {
+		t.Errorf("found %s beside %d heads, %d kv heads and %d neurons", data, f.Heads, f.KVHeads, f.IntermediateSize)
+	}
+	c.Layers = c.Layers[:2]
+	if f, err = newConfigFile(c, BF16); err != nil || len(f.PerLayer) > 0 {
+		t.Errorf("equal layers have the keys %v (%v)", f.PerLayer, err)
 	}
 }

@@ -33,12 +33,19 @@ type configFile struct {
 	BOS              *int                `json:"bos_token_id"`
 	EOS              any                 `json:"eos_token_id"` // a number, a list or null
 	TorchDType       string              `json:"torch_dtype"`
-	SlimlabLayers    []layerWidths       `json:"slimlab_layers,omitempty"`
+	PerLayer         map[string]ownKeys  `json:"per_layer_config,omitempty"`
 	Quantization     *quantizationConfig `json:"quantization_config,omitempty"`
 }
 
+// ownKeys are the keys of a layer that differ from those of the model.
+type ownKeys struct {
+	IntermediateSize int `json:"intermediate_size,omitempty"`
+	Heads            int `json:"num_attention_heads,omitempty"`
+	KVHeads          int `json:"num_key_value_heads,omitempty"`
+}
+
 // newConfigFile says what a model is in Hugging Face's keys. Where layers differ the plain keys
-// hold the largest widths, and slimlab_layers those of each layer.
+// hold the largest widths, those of the heads of one layer, and per_layer_config what differs.
 func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	if err := c.Validate(); err != nil {
 		return configFile{}, err
@@ -86,14 +93,27 @@ func newConfigFile(c model.Config, dtype DType) (configFile, error) {
 	if f.TorchDType == "" {
 		return f, errors.New("dtype is " + string(dtype) + ", expected F32, F16 or BF16")
 	}
-	uniform := true
 	for _, l := range c.Layers {
-		uniform = uniform && l == c.Layers[0]
-		f.Heads, f.KVHeads, f.IntermediateSize = max(f.Heads, l.Heads), max(f.KVHeads, l.KVHeads), max(f.IntermediateSize, l.MLP)
-		f.SlimlabLayers = append(f.SlimlabLayers, layerWidths(l))
+		f.IntermediateSize = max(f.IntermediateSize, l.MLP)
+		if l.Heads > f.Heads || l.Heads == f.Heads && l.KVHeads > f.KVHeads {
+			f.Heads, f.KVHeads = l.Heads, l.KVHeads // which divide
+		}
 	}
-	if uniform {
-		f.SlimlabLayers = nil
+	f.PerLayer = map[string]ownKeys{}
+	digits := len(strconv.Itoa(len(c.Layers) - 1)) // so that the keys sort as numbers do
+	for i, l := range c.Layers {
+		own := ownKeys{differs(l.MLP, f.IntermediateSize), differs(l.Heads, f.Heads), differs(l.KVHeads, f.KVHeads)}
+		if own != (ownKeys{}) {
+			f.PerLayer[fmt.Sprintf("%0*d", digits, i)] = own
+		}
 	}
 	return f, nil
+}
+
+// differs is a layer's value, 0 where it is that of the model.
+func differs(own, all int) int {
+	if own == all {
+		return 0
+	}
+	return own
 }

@@ -12,20 +12,20 @@
 // numbers (code − zero)·scale, 4 bytes each: codes of 8 bits whose activations are kept as they
 // are, and those with scales of blocks, whose activations are then not rounded. Every weight of
 // package weight but BFloat16 is written, quantized ones as compressed-tensors, W4A16 as GPTQ
-// (version 1) on demand. Layers whose widths differ after pruning are listed in config.json under
-// slimlab_layers.
+// (version 1) on demand. What differs in a layer after pruning stands in config.json under
+// per_layer_config, transformers' key; slimlab_layers of earlier versions is read.
 //
 // Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the
 // size, and its tensors are read and converted one at a time, a whole model (Model) or a layer
 // at a time (Skeleton, LoadBlock, Embed). The families are Llama, Mistral, Qwen2 and Qwen3,
 // dense, with the rotary scalings linear, llama3 and yarn.
 //
-// A GGUF file of architecture llama, qwen2 or qwen3 opens as a folder does: its tensors have their
-// Hugging Face names and order of rows, its block formats are decoded as they are read, its
+// A GGUF file of architecture llama, deci, qwen2 or qwen3 opens as a folder does: its tensors have
+// their Hugging Face names and order of rows, its block formats are decoded as they are read, its
 // metadata are the config and the tokenizer. The llama3 scaling of rotary positions, which GGUF
 // keeps as a tensor of divisors, is solved back to its numbers. WriteGGUF and SaveGGUF write what
-// llama.cpp loads, and refuse with the reason what it would not: layers of different widths, biased
-// heads that were pruned.
+// llama.cpp loads, layers of different widths as deci, and refuse with the reason what it would
+// not: such layers of a Qwen, biased heads that were pruned.
 //
 // Folders are read as users have them. Where the quantization stands under a former name or in a
 // file of its own, where the tensors have a prefix, where layers are quantized or dense against

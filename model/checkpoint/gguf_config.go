@@ -83,7 +83,10 @@ func (k *ggufKeys) perLayer(list []int, key string, fallback []int) {
 			k.fail(key, "found %s, expected a whole number, or %d of them", gguf.Describe(v), len(list))
 			return
 		}
-		for _, n := range many {
+		for layer, n := range many {
+			if n == 0 && k.prefix == ggufDeci+"." {
+				k.fail(key, "layer %d has 0: layers without attention or MLP, and of linear attention, which deci allows, are not supported", layer)
+			}
 			k.within(key, n)
 		}
 		copy(list, many)
@@ -103,9 +106,9 @@ func ggufConfig(f *gguf.File, n *notes) (model.Config, error) {
 	c := model.Config{Architecture: ggufArchitectures[name]}
 	if c.Architecture == "" {
 		if what := otherFamily(name); what != "" {
-			k.fail("general.architecture", "%q, %s, is not supported, expected llama, qwen2 or qwen3", name, what)
+			k.fail("general.architecture", "%q, %s, is not supported, expected llama, deci, qwen2 or qwen3", name, what)
 		}
-		k.fail("general.architecture", "%q is not supported, expected llama, qwen2 or qwen3", name)
+		k.fail("general.architecture", "%q is not supported, expected llama, deci, qwen2 or qwen3", name)
 	}
 	k.prefix = name + "."
 	c.MaxPositions = k.integer("context_length", required)

@@ -13,17 +13,22 @@ import (
 	"slimlab/model/tokenizer"
 )
 
-// ggufArchitecture is GGUF's name of an architecture; Mistral is llama's.
-func ggufArchitecture(architecture string) string {
-	if architecture == model.Mistral {
-		architecture = model.Llama
-	}
-	for name, a := range ggufArchitectures {
-		if a == architecture {
-			return name
+// ggufArchitecture is GGUF's name of a model's architecture. Layers of different widths are those
+// of deci, which is a llama without biases.
+func ggufArchitecture(c model.Config) (string, error) {
+	name := map[string]string{model.Llama: "llama", model.Mistral: "llama", model.Qwen2: "qwen2", model.Qwen3: "qwen3"}[c.Architecture]
+	for i, l := range c.Layers {
+		first := c.Layers[0]
+		if l == first {
+			continue
 		}
+		if name == "llama" && !c.QKVBias && !c.OBias && !c.QKNorm {
+			return ggufDeci, nil
+		}
+		return "", fmt.Errorf("layer %d has %d heads, %d kv heads and %d neurons, layer 0 %d, %d and %d: GGUF's %s holds layers of one shape alone, and deci, which holds others, is a Llama or Mistral without biases",
+			i, l.Heads, l.KVHeads, l.MLP, first.Heads, first.KVHeads, first.MLP, name)
 	}
-	return ""
+	return name, nil
 }
 
 // ggufMetadata says what a model is in GGUF's keys, and refuses what they cannot say.
@@ -33,12 +38,6 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		return nil, nil, err
 	}
 	layer := c.Layers[0]
-	for i, l := range c.Layers {
-		if l != layer {
-			return nil, nil, fmt.Errorf("layer %d has %d heads, %d kv heads and %d neurons, layer 0 %d, %d and %d: GGUF's %s holds layers of one shape alone",
-				i, l.Heads, l.KVHeads, l.MLP, layer.Heads, layer.KVHeads, layer.MLP, architecture)
-		}
-	}
 	for _, has := range []struct {
 		what         string
 		found, wants bool
@@ -55,7 +54,7 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		return nil, nil, fmt.Errorf("%d heads of %d are %d wide beside a hidden size of %d: llama.cpp's %s takes biased heads of the hidden size alone, so no heads may be pruned",
 			layer.Heads, c.HeadDim, wide, c.Hidden, architecture)
 	}
-	if c.Rope.Kind == model.RopeLlama3 && architecture != "llama" {
+	if c.Rope.Kind == model.RopeLlama3 && ggufArchitectures[architecture] != model.Llama {
 		return nil, nil, fmt.Errorf("rope scaling llama3: llama.cpp's %s has no tensor for it, expected none, linear or yarn", architecture)
 	}
 	m = gguf.Metadata{
@@ -66,15 +65,30 @@ func ggufMetadata(name, architecture string, c model.Config, v tokenizer.Vocabul
 		{Key: "general.quantization_version", Value: uint32(2)}, // of the block formats
 	}
 	prefix := architecture + "."
+	each := func(of func(model.LayerConfig) int) any {
+		if architecture != ggufDeci {
+			return of(layer)
+		}
+		list := make([]int32, len(c.Layers))
+		for i, l := range c.Layers {
+			list[i] = int32(of(l))
+		}
+		return list
+	}
 	for _, size := range []struct {
 		key   string
-		value int
+		value any
 	}{
-		{"context_length", c.MaxPositions}, {"embedding_length", c.Hidden}, {"block_count", len(c.Layers)}, {"feed_forward_length", layer.MLP},
-		{"attention.head_count", layer.Heads}, {"attention.head_count_kv", layer.KVHeads}, {"attention.key_length", c.HeadDim},
-		{"attention.value_length", c.HeadDim}, {"rope.dimension_count", c.HeadDim}, {"vocab_size", c.Vocab},
+		{"context_length", c.MaxPositions}, {"embedding_length", c.Hidden}, {"block_count", len(c.Layers)},
+		{"feed_forward_length", each(func(l model.LayerConfig) int { return l.MLP })},
+		{"attention.head_count", each(func(l model.LayerConfig) int { return l.Heads })},
+		{"attention.head_count_kv", each(func(l model.LayerConfig) int { return l.KVHeads })},
+		{"attention.key_length", c.HeadDim}, {"attention.value_length", c.HeadDim}, {"rope.dimension_count", c.HeadDim}, {"vocab_size", c.Vocab},
 	} {
-		m = append(m, gguf.Pair{Key: prefix + size.key, Value: uint32(size.value)})
+		if n, ok := size.value.(int); ok {
+			size.value = uint32(n)
+		}
+		m = append(m, gguf.Pair{Key: prefix + size.key, Value: size.value})
 	}
 	m = append(m, gguf.Pair{Key: prefix + "attention.layer_norm_rms_epsilon", Value: c.NormEps},
 		gguf.Pair{Key: prefix + "rope.freq_base", Value: float32(c.RopeTheta)})

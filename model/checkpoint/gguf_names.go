@@ -8,8 +8,11 @@ import (
 	"slimlab/model"
 )
 
-// ggufArchitectures says which model a GGUF architecture is. Mistral's models are llama in GGUF.
-var ggufArchitectures = map[string]string{"llama": model.Llama, "qwen2": model.Qwen2, "qwen3": model.Qwen3}
+// ggufArchitectures says which model a GGUF architecture is. Mistral's models are llama in GGUF,
+// and deci is a llama whose layers may have different widths.
+var ggufArchitectures = map[string]string{"llama": model.Llama, ggufDeci: model.Llama, "qwen2": model.Qwen2, "qwen3": model.Qwen3}
+
+const ggufDeci = "deci"
 
 // The tensors outside the layers, by their GGUF names.
 var ggufOuterNames = map[string]string{

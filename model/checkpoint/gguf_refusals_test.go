@@ -29,7 +29,12 @@ func TestGGUFRefusesToWrite(t *testing.T) {
 		kind   gguf.Type
 		want   string
 	}{
-		{"pruned", nil, tokenizer.Vocabulary{}, gguf.F16, "layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone"},
+		{"pruned", func(c *model.Config) { c.QKVBias, c.OBias = true, true }, tokenizer.Vocabulary{}, gguf.F16,
+			"layer 1 has 2 heads, 1 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's llama holds layers of one shape alone, and deci, which holds others, is a Llama or Mistral without biases"},
+		{"qwen2", func(c *model.Config) {
+			c.Layers = []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 24}, {Heads: 4, KVHeads: 2, MLP: 17}}
+		}, tokenizer.Vocabulary{}, gguf.F16,
+			"layer 1 has 4 heads, 2 kv heads and 17 neurons, layer 0 4, 2 and 24: GGUF's qwen2 holds layers of one shape alone, and deci, which holds others, is a Llama or Mistral without biases"},
 		{"untied", nil, tokenizer.Vocabulary{}, gguf.Q5_0, "type Q5_0 is not written, expected one of F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K, Q3_K, Q4_0, Q4_1"},
 		{"untied", nil, large, gguf.F16, "tokenizer does not fit the model: it has 301 tokens, expected at most 300: the embedding has 300 rows"},
 		{"untied", nil, short, gguf.F16, "tokenizer: found 1 types for 2 tokens"},
@@ -70,8 +75,8 @@ func TestGGUFRefuses(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon", a decoder of another form, is not supported, expected llama, qwen2 or qwen3`},
-		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, qwen2 or qwen3`},
+		{"general.architecture", "falcon", `metadata key "general.architecture": "falcon", a decoder of another form, is not supported, expected llama, deci, qwen2 or qwen3`},
+		{"general.architecture", nil, `metadata key "general.architecture": "" is not supported, expected llama, deci, qwen2 or qwen3`},
 		{"general.architecture", true, `metadata key "general.architecture": found true, expected a text`},
 		{"general.type", "adapter", `metadata key "general.type": "adapter" is not supported, expected "model"`},
 		{"split.count", uint16(3), `metadata key "split.count": the model is split into 3 files, which is not supported: join them first`},
@@ -144,11 +149,77 @@ func TestGGUFRefuses(t *testing.T) {
 	}
 }
 
+// TestDeciRefuses: arrays of a deci file that contradict its tensors, the number of layers or
+// themselves, and layers that deci allows and slimlab has not.
+func TestDeciRefuses(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.gguf")
+	if _, err := SaveGGUF(context.Background(), good, random(t, shapes()["pruned"]), tokenizer.Vocabulary{}, GGUFOptions{Type: gguf.F32}); err != nil {
+		t.Fatal(err)
+	}
+	file := openContainer(t, good)
+	for _, c := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"deci.attention.head_count", []int32{4, 2}, ""},
+		{"deci.attention.head_count", []uint32{4, 2}, ""},
+		{"deci.attention.head_count", []int32{4}, `metadata key "deci.attention.head_count": found an array of 1 int32, expected a whole number, or 2 of them`},
+		{"deci.attention.head_count", []int32{4, 2, 2}, `metadata key "deci.attention.head_count": found an array of 3 int32s, expected a whole number, or 2 of them`},
+		{"deci.attention.head_count", []int32{4, 0}, `metadata key "deci.attention.head_count": layer 1 has 0: layers without attention or MLP, and of linear attention, which deci allows, are not supported`},
+		{"deci.attention.head_count_kv", []int32{0, 1}, `metadata key "deci.attention.head_count_kv": layer 0 has 0: layers without attention or MLP, and of linear attention, which deci allows, are not supported`},
+		{"deci.feed_forward_length", []int32{0, 17}, `metadata key "deci.feed_forward_length": layer 0 has 0: layers without attention or MLP, and of linear attention, which deci allows, are not supported`},
+		{"deci.feed_forward_length", []int32{24, -17}, `metadata key "deci.feed_forward_length": found -17, expected a whole number from 1 to 1048576`},
+		{"deci.feed_forward_length", []string{"24", "17"}, `metadata key "deci.feed_forward_length": found an array of 2 strings, expected a whole number, or 2 of them`},
+		{"deci.feed_forward_length", []int32{24, 24}, `tensor "blk.1.ffn_gate.weight": shape is [17 16], expected [24 16] by the metadata keys deci.feed_forward_length and deci.embedding_length`},
+		{"deci.feed_forward_length", []int32{17, 24}, `tensor "blk.0.ffn_gate.weight": shape is [24 16], expected [17 16] by the metadata keys deci.feed_forward_length and deci.embedding_length`},
+		{"deci.attention.head_count", []int32{4, 4}, `tensor "blk.1.attn_q.weight": shape is [8 16], expected [16 16] by the metadata keys deci.attention.head_count, deci.attention.key_length and deci.embedding_length`},
+		{"deci.attention.head_count_kv", []int32{2, 2}, `tensor "blk.1.attn_k.weight": shape is [4 16], expected [8 16] by the metadata keys deci.attention.head_count_kv, deci.attention.key_length and deci.embedding_length`},
+		{"deci.attention.head_count", []int32{3, 2}, `model config: layer 0: 3 heads over 2 kv heads, expected a multiple`},
+		{"deci.block_count", uint32(3), `metadata key "deci.attention.head_count": found an array of 2 int32s, expected a whole number, or 3 of them`},
+		{"deci.feed_forward_length", nil, `metadata key "deci.feed_forward_length": the key is missing`},
+	} {
+		metadata := slices.DeleteFunc(slices.Clone(file.Metadata), func(p gguf.Pair) bool { return p.Key == c.key })
+		if c.value != nil {
+			metadata = append(metadata, gguf.Pair{Key: c.key, Value: c.value})
+		}
+		var tensors []gguf.NewTensor
+		for _, tensor := range file.Tensors {
+			tensors = append(tensors, gguf.NewTensor{Name: tensor.Name, Type: gguf.F32, Shape: tensor.Shape, ReadRows: func([]float32, int, int) error { return nil }})
+		}
+		name := filepath.Join(t.TempDir(), "bad.gguf")
+		if err := gguf.Write(name, metadata, tensors); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(name)
+		if want := "checkpoint " + name + ": " + c.want; c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%s %v:\n found    %v\n expected %s", c.key, c.value, err, want)
+		}
+	}
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.gguf")
+	for n := 0; n < len(data); n += 1 + len(data)/400 {
+		if err := os.WriteFile(cut, data[:n], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := Open(cut); err == nil {
+			c.Close()
+			t.Errorf("%d of %d bytes were opened", n, len(data))
+		}
+	}
+}
+
 // FuzzGGUF: whatever the bytes, opening the model and its vocabulary ends in an answer or an error.
 func FuzzGGUF(f *testing.F) {
-	for _, name := range []string{"untied", "qwen3", "llama with bias"} {
+	for _, name := range []string{"untied", "qwen3", "llama with bias", "pruned"} {
 		c := shapes()[name]
 		c.Vocab, c.Hidden, c.MoreEOS, c.Layers = 2, 4, nil, model.Uniform(1, 1, 1, 1)
+		if name == "pruned" {
+			c.Layers = []model.LayerConfig{{Heads: 2, KVHeads: 1, MLP: 1}, {Heads: 1, KVHeads: 1, MLP: 2}}
+		}
 		file := filepath.Join(f.TempDir(), "seed.gguf")
 		v := tokenizer.Vocabulary{Model: "llama", Tokens: []string{"a", "b"}, Scores: []float32{0, -1}, Types: []int32{1, 3}, BOS: -1, EOS: 1, Unknown: -1, Padding: -1}
 		if _, err := SaveGGUF(context.Background(), file, random(f, c), v, GGUFOptions{Type: gguf.F16}); err != nil {

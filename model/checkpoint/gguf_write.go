@@ -84,14 +84,18 @@ func modelRows(m *model.Model) ReadRows {
 // source before WriteGGUF returns; one that differs is removed, as is one that was not compared
 // when ctx ended.
 //
-// What GGUF or its readers cannot say is an error before anything is written: layers of different
-// widths, Qwen2 without biases, and the like.
+// Layers of different widths are written as architecture deci. What GGUF or its readers cannot say
+// is an error before anything is written: such layers of a Qwen, Qwen2 without biases, and the
+// like.
 func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, v tokenizer.Vocabulary, o GGUFOptions) (notes []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	read = read.until(ctx)
-	architecture := ggufArchitecture(c.Architecture)
+	architecture, err := ggufArchitecture(c)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
 	metadata, notes, err := ggufMetadata(name, architecture, c, v, o)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)

@@ -61,7 +61,9 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 // head, are stored in one way, on one GPU. It goes by what the engines' sources asked for in 2025
 // and 2026, and looks at nothing else: versions before or after may differ.
 //
-// The rules: one width for all layers, as config.json has no other. transformers, whose configs
+// The rules: layers of different widths are for llama.cpp alone, which has them in its architecture
+// deci; transformers' config.json knows them (per_layer_config), its models do not follow. One
+// width else. transformers, whose configs
 // vLLM and SGLang read too, wants the heads of a Llama to divide the hidden size; vLLM and SGLang
 // take hidden/heads for Qwen2's head dim whatever config.json says. Their kernels of 4-bit weights
 // (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
@@ -73,12 +75,12 @@ func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 	list := []Compatibility{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
 	for i := range list {
 		v := &list[i]
-		if !uniform(c) {
-			v.refuse("the same widths in all layers", "its layers have different widths")
-			continue
-		}
 		if v.Engine == "llama.cpp" {
 			v.gguf(c, s)
+			continue
+		}
+		if !uniform(c) {
+			v.uneven(c)
 			continue
 		}
 		v.heads(c)
@@ -99,6 +101,23 @@ func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 
 func uniform(c model.Config) bool {
 	return !slices.ContainsFunc(c.Layers, func(l model.LayerConfig) bool { return l != c.Layers[0] })
+}
+
+// uneven refuses layers of different widths, with what reads them.
+func (v *Compatibility) uneven(c model.Config) {
+	if v.Engine == "transformers" {
+		v.refuse("the same widths in all layers", "its layers have different widths: its config reads them (per_layer_config, since 5.15), its models take those of the first keys for all layers (as of 5.17)")
+	} else {
+		v.refuse("the same widths in all layers", "its layers have different widths")
+	}
+	if asDeci(c) {
+		v.Instead = append(v.Instead, "a GGUF file for llama.cpp")
+	}
+}
+
+// asDeci reports a model whose layers may differ in llama.cpp: its deci is a llama without biases.
+func asDeci(c model.Config) bool {
+	return (c.Architecture == model.Llama || c.Architecture == model.Mistral) && !c.QKVBias && !c.OBias && !c.QKNorm
 }
 
 // heads checks the shape of attention as configs and models of the Hugging Face kind take it.
@@ -134,8 +153,7 @@ func possibleHeads(c model.Config) string {
 }
 
 // fused are the linear layers of a block as GPU engines multiply them.
-func fused(c model.Config) []model.LinearLayer {
-	l := c.Layers[0]
+func fused(c model.Config, l model.LayerConfig) []model.LinearLayer {
 	q, kv := l.Heads*c.HeadDim, l.KVHeads*c.HeadDim
 	return []model.LinearLayer{{Name: "q, k, v", Out: q + 2*kv, In: c.Hidden}, {Name: "o_proj", Out: c.Hidden, In: q},
 		{Name: "gate, up", Out: 2 * l.MLP, In: c.Hidden}, {Name: "down_proj", Out: c.Hidden, In: l.MLP}}
@@ -182,7 +200,7 @@ func (v *Compatibility) kernels(c model.Config, s checkpoint.Storage) {
 			v.refuse("groups of 128", "groups of %d inputs are none of 32, 64, 128 or a whole channel", s.Format.Group)
 		}
 		v.multiples(c, 128, 64, "int-quantized (w8a8) or float-quantized (fp8)")
-		for _, l := range fused(c) {
+		for _, l := range fused(c, c.Layers[0]) {
 			if s.Format.Group > 0 && l.In%s.Format.Group != 0 {
 				v.refuse("", "groups of %d do not divide the %d inputs of %s", s.Format.Group, l.In, l.Name)
 			}
@@ -202,7 +220,7 @@ func (v *Compatibility) blocks(c model.Config, b [2]int) {
 // multiples checks inputs and outputs of all layers; instead names other schemes where the shape
 // stays.
 func (v *Compatibility) multiples(c model.Config, in, out int, instead string) {
-	for _, l := range fused(c) {
+	for _, l := range fused(c, c.Layers[0]) {
 		if l.In%in != 0 {
 			v.refuse(otherWidth(c, l, in, instead), "%s has %d inputs, its kernel takes multiples of %d", l.Name, l.In, in)
 		}
@@ -229,6 +247,10 @@ func otherWidth(c model.Config, l model.LinearLayer, multiple int, instead strin
 
 // gguf checks what llama.cpp takes.
 func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
+	if !uniform(c) && !asDeci(c) {
+		v.refuse("the same widths in all layers", "its layers have different widths, which are for its deci alone, a Llama without biases")
+		return
+	}
 	if s.Packing != checkpoint.GGUF {
 		want := "a GGUF file (F16 or BF16)"
 		switch {
@@ -242,9 +264,17 @@ func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
 		v.refuse(want, "it reads GGUF files alone")
 		return
 	}
-	for _, l := range fused(c) {
-		if s.Format.Bits <= 8 && l.In%32 != 0 {
-			v.note("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
+	if !uniform(c) {
+		v.note("as architecture deci, whose layers may have different widths")
+	}
+	var said []string
+	for _, layer := range c.Layers {
+		for _, l := range fused(c, layer) {
+			text := fmt.Sprintf("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
+			if s.Format.Bits <= 8 && l.In%32 != 0 && !slices.Contains(said, text) {
+				said = append(said, text)
+				v.note("%s", text)
+			}
 		}
 	}
 }

@@ -17,7 +17,9 @@ func TestCheckShape(t *testing.T) {
 		return c
 	}
 	ragged := with(llama3B, 24, 8, 8192)
-	ragged.Layers[3].MLP = 4096
+	ragged.Layers[3].MLP = 4100
+	raggedQwen := with(qwen, 12, 2, 8960)
+	raggedQwen.Layers[3].MLP, raggedQwen.QKVBias = 4096, true
 	narrow := with(llama3B, 24, 8, 8192)
 	narrow.Hidden, narrow.HeadDim = 576, 64
 	narrow.Layers = model.Uniform(30, 9, 3, 1536)
@@ -32,9 +34,6 @@ func TestCheckShape(t *testing.T) {
 	w8 := checkpoint.Storage{Packing: checkpoint.IntQuantized, Format: weight.Format{Bits: 8, Activations: weight.Token}}
 	const gguf = "llama.cpp: does not load: it reads GGUF files alone. Instead: a GGUF file (F16 or BF16)"
 	q4 := strings.Replace(gguf, "F16 or BF16", "Q4_0", 1)
-	all := func(reason string) []string {
-		return []string{"transformers: " + reason, "vLLM: " + reason, "SGLang: " + reason, "llama.cpp: " + reason}
-	}
 	const (
 		heads    = "does not load: 21 heads do not divide the hidden size 3072, which LlamaConfig asks for even with head_dim. Instead: heads/kv heads of 12/4, 6/2, 3/1"
 		qwenDim  = "does not load: it takes hidden/heads, 1536/6, for the head dim of Qwen2, where this model has 128. Instead: a LlamaForCausalLM with attention_bias, head_dim, and o_proj.bias zero, which is the same model; or pruned MLPs alone"
@@ -46,9 +45,15 @@ func TestCheckShape(t *testing.T) {
 		storage checkpoint.Storage
 		want    []string // how each engine's line begins
 	}{
-		"dense":              {llama3B, checkpoint.Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
-		"narrower MLP":       {with(llama3B, 24, 8, 5120), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
-		"layers differ":      {ragged, checkpoint.Storage{}, all("does not load: its layers have different widths. Instead: the same widths in all layers")},
+		"dense":        {llama3B, checkpoint.Storage{}, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", gguf}},
+		"narrower MLP": {with(llama3B, 24, 8, 5120), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
+		"layers differ": {ragged, checkpoint.Storage{}, []string{
+			"transformers: does not load: its layers have different widths: its config reads them (per_layer_config, since 5.15), its models take those of the first keys for all layers (as of 5.17). Instead: the same widths in all layers; a GGUF file for llama.cpp",
+			"vLLM: does not load: its layers have different widths. Instead: the same widths in all layers; a GGUF file for llama.cpp", "SGLang: does not load: its layers have different widths", gguf}},
+		"layers differ, GGUF": {ragged, checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load", "vLLM: does not load", "SGLang: does not load",
+			"llama.cpp: loads: as architecture deci, whose layers may have different widths; down_proj has 4100 inputs, no multiple of a block's 32: it stays a float"}},
+		"layers of a Qwen2 differ": {raggedQwen, checkpoint.Storage{}, []string{"transformers: does not load", "vLLM: does not load: its layers have different widths. Instead: the same widths in all layers", "SGLang: does not load",
+			"llama.cpp: does not load: its layers have different widths, which are for its deci alone, a Llama without biases. Instead: the same widths in all layers"}},
 		"heads do not fit":   {with(llama3B, 21, 7, 8192), checkpoint.Storage{}, []string{"transformers: " + heads, "vLLM: " + heads, "SGLang: " + heads, gguf}},
 		"heads fit":          {with(llama3B, 12, 4, 8192), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
 		"Qwen2":              {qwen, w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
