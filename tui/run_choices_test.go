@@ -43,7 +43,7 @@ func TestParetoCursorWithoutItsRow(t *testing.T) {
 func TestPointsOffALogAxis(t *testing.T) {
 	var points []sweep.Point
 	for _, xy := range [][2]float64{{0, 1}, {-1, 1}, {1, 0}, {1, 1}} {
-		points = append(points, sweep.Point{X: &lab.Summary{Value: xy[0]}, Y: &lab.Summary{Value: xy[1]}})
+		points = append(points, sweep.Point{Equal: -1, X: &lab.Summary{Value: xy[0]}, Y: &lab.Summary{Value: xy[1]}})
 	}
 	c := &paretoChart{front: &sweep.Front{Points: points}}
 	for scale, want := range map[scaleChoice]int{scaleAuto: 0, scaleLinear: 0, scaleLogX: 2, scaleLogY: 1, scaleLogLog: 3} {

@@ -111,7 +111,7 @@ func (r *runScreen) frontLine(c *paretoChart) chart.Line {
 	line := chart.Line{Paint: r.theme.dim}
 	for i := range c.front.Points {
 		p := &c.front.Points[i]
-		if !p.Best {
+		if !p.Best || p.Equal >= 0 {
 			continue
 		}
 		at := chart.Point{X: p.X.Value, Y: p.Y.Value}
@@ -149,6 +149,13 @@ func (r *runScreen) underPareto(t *table, c *paretoChart, width int) string {
 			word = "overlaps: " + label(t, &t.sweep.Rows[c.front.Points[p.By].Row]) + " is better, within their intervals"
 		}
 		parts = append(parts, word)
+	}
+	var equal []string
+	for _, i := range c.front.Equals(shown[at]) {
+		equal = append(equal, label(t, &t.sweep.Rows[c.front.Points[i].Row]))
+	}
+	if len(equal) > 0 {
+		parts = append(parts, "equal: "+strings.Join(equal, ", "))
 	}
 	if warnings := slices.Concat(p.X.Warnings, p.Y.Warnings); len(warnings) > 0 {
 		parts = append(parts, "* "+text.Clean(strings.Join(warnings, "; ")))

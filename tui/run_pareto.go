@@ -53,15 +53,18 @@ func (s scaleChoice) logs(x, y bool) (logX, logY bool) {
 
 // paretoChart is what was computed of a table for the chart.
 type paretoChart struct {
-	of           *table
-	ordered      int // runScreen.ordered
-	x, y         lab.Metric
-	front        *sweep.Front
-	err          error
-	logX, logY   bool // what the values ask for
-	best, unsure int  // points
-	spots        spots
-	shown        struct {
+	of         *table
+	ordered    int // runScreen.ordered
+	x, y       lab.Metric
+	front      *sweep.Front
+	err        error
+	logX, logY bool // what the values ask for
+	best       int  // points, equal ones once
+	dominated  int  // that are not best
+	unsure     int  // of these
+	equal      int  // that count with another
+	spots      spots
+	shown      struct {
 		alone  bool
 		points []int
 	}
@@ -80,10 +83,8 @@ func (r *runScreen) paretoOf(t *table) *paretoChart {
 	}
 	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y, spots: spots{spots: c.spots.spots, at: c.spots.at, lit: -1}}
 	if c.front, c.err = t.sweep.Front(rows, x, y); c.err == nil {
-		c.best = c.front.Best()
-		for i := range c.front.Points {
-			c.unsure += number(c.front.Points[i].Unsure)
-		}
+		c.best, c.equal = c.front.Best(), c.front.Repeated()
+		c.dominated, c.unsure = c.front.Dominated()
 	}
 	c.logX, c.logY = t.sweep.Decades(rows, x.Key) >= decades, t.sweep.Decades(rows, y.Key) >= decades
 	return c
@@ -134,7 +135,8 @@ func (r *runScreen) paretoKeys() []binding {
 	}
 }
 
-// shownPoints are the points in the chart, as places in the front's Points.
+// shownPoints are the points in the chart, as places in the front's Points: of equal ones the
+// first.
 func (r *runScreen) shownPoints(c *paretoChart) []int {
 	if c.err != nil {
 		return nil
@@ -142,7 +144,7 @@ func (r *runScreen) shownPoints(c *paretoChart) []int {
 	if known := &c.shown; known.points == nil || known.alone != r.pareto.alone {
 		known.alone, known.points = r.pareto.alone, make([]int, 0, len(c.front.Points))
 		for i := range c.front.Points {
-			if !r.pareto.alone || c.front.Points[i].Best {
+			if p := &c.front.Points[i]; p.Equal < 0 && (!r.pareto.alone || p.Best) {
 				known.points = append(known.points, i)
 			}
 		}
@@ -150,16 +152,22 @@ func (r *runScreen) shownPoints(c *paretoChart) []int {
 	return c.shown.points
 }
 
-// cursorAt is the place in shown of the point under the cursor, else of the first of the front; -1
-// where there are none.
+// cursorAt is the place in shown of the point under the cursor, or of the one that it equals, else
+// of the first of the front; -1 where there are none.
 func (r *runScreen) cursorAt(t *table, c *paretoChart, shown []int) int {
 	first, under := -1, -1
 	if r.row >= 0 && r.row < len(t.place) && t.row(r.row).Index == r.row {
 		under = t.place[r.row]
 	}
+	equal := -1
+	for i := range c.front.Points {
+		if p := &c.front.Points[i]; p.Row == under && p.Equal >= 0 {
+			equal = p.Equal
+		}
+	}
 	for n, i := range shown {
 		p := &c.front.Points[i]
-		if p.Row == under {
+		if p.Row == under || i == equal {
 			return n
 		}
 		if first < 0 && p.Best {
@@ -208,7 +216,8 @@ func (r *runScreen) openPareto() {
 	})
 }
 
-// paretoLines draws the view: heading, legend, chart, and what is under the cursor.
+// paretoLines draws the view: heading, legend, chart with the list of the front, and what is under
+// the cursor.
 func (r *runScreen) paretoLines(t *table, width, height int) []string {
 	c := r.paretoOf(t)
 	lines := []string{r.paretoHeading(c, width)}
@@ -216,13 +225,27 @@ func (r *runScreen) paretoLines(t *table, width, height int) []string {
 		return append(lines, "", "  "+r.paretoEmpty(c, t))
 	}
 	lines = append(lines, r.paretoLegend(t, c, width)...)
+	top, room := len(lines), height-len(lines)-1
+	list, beside := r.listOf(t, c, width, room)
 	s := r.scatter(t, c)
-	r.spotsTakeMouse(s, 1+len(lines), width, height-len(lines)-1, func(t *table, row int) {
+	across, down := width, room-list.height
+	if beside {
+		across, down = width-list.width, room
+	}
+	r.spotsTakeMouse(s, 1+top, across, down, func(t *table, row int) {
 		if row < len(t.sweep.Rows) {
 			r.row = t.sweep.Rows[row].Index
 		}
 	})
-	lines = append(lines, s.Render(width, height-len(lines)-1)...)
+	lines = append(lines, s.Render(across, down)...)
+	switch {
+	case beside:
+		for i, line := range r.frontLines(t, c, list, across, 1+top) {
+			lines[top+i] = text.Fit(lines[top+i], across) + line
+		}
+	case list.height > 0:
+		lines = append(lines, r.frontLines(t, c, list, 0, 1+len(lines))...)
+	}
 	return append(lines, r.underPareto(t, c, width))
 }
 
@@ -262,8 +285,7 @@ func sided(m lab.Metric, log bool) string {
 // paretoLegend counts the front and what is not on it, says what the marks mean and how colours are
 // given.
 func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
-	best, unsure := c.best, c.unsure
-	dominated := len(c.front.Points) - best
+	best, unsure, dominated := c.best, c.unsure, c.dominated
 	parts := []string{fmt.Sprintf("front of %d of %s", best, report.Plural(len(c.front.Points), "row"))}
 	switch {
 	case r.pareto.alone && dominated > 0:
@@ -273,6 +295,9 @@ func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
 	}
 	if unsure > 0 {
 		parts = append(parts, fmt.Sprintf("of them %d overlap", unsure))
+	}
+	if c.equal > 0 {
+		parts = append(parts, report.RepeatedPoints(c.equal))
 	}
 	parts = append(parts, report.Lacking(c.front)...)
 	if lost := r.offAxis(c); lost > 0 {
@@ -304,7 +329,7 @@ func (r *runScreen) offAxis(c *paretoChart) int {
 	logX, logY := r.pareto.scale.logs(c.logX, c.logY)
 	n := 0
 	for i := range c.front.Points {
-		if p := &c.front.Points[i]; logX && !(p.X.Value > 0) || logY && !(p.Y.Value > 0) {
+		if p := &c.front.Points[i]; p.Equal < 0 && (logX && !(p.X.Value > 0) || logY && !(p.Y.Value > 0)) {
 			n++
 		}
 	}

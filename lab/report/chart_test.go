@@ -109,3 +109,33 @@ func readable(t *testing.T, format, text string) {
 		}
 	}
 }
+
+// TestEqualPointsCountOnce: rows with the same two figures are one point of the front in its count,
+// and both are listed, the second one as equal.
+func TestEqualPointsCountOnce(t *testing.T) {
+	begin := &lab.Begin{Run: "r", Scenario: "s", Rows: []string{"FM", "layers", "small", "other"}, Cells: []lab.Cell{{ID: "c", Seed: 1}}}
+	events := []lab.Event{{Kind: lab.KindBegin, Begin: begin}}
+	for i, row := range begin.Rows {
+		events = append(events, lab.Event{Kind: lab.KindRow, Cell: "c", Row: row, Values: map[string]lab.Measure{"bytes": {Value: []float64{6e6, 6e6, 1e5, 7e6}[i]}, "kl": {Value: []float64{0, 0, 0.1, 0.2}[i]}}})
+	}
+	s := Shown{Pareto: "bytes,kl"}
+	picture, err := s.Of(lab.Fold(events).Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for format, want := range map[string][]string{
+		"table": {"2 of 4 rows", "1 row equals another in both: counted once", "1 dominated row not listed"},
+		"csv":   {"\nFM,6000000,,,0,,,front\n", "\nlayers,6000000,,,0,,,equal\n"},
+		"json":  {`"slimlab.front/2"`, `"place": "equal",` + "\n      " + `"equals": "FM"`},
+	} {
+		var b bytes.Buffer
+		if err := picture(format, &b, 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(b.String(), w) {
+				t.Errorf("%s lacks %q:\n%s", format, w, &b)
+			}
+		}
+	}
+}

@@ -17,7 +17,7 @@ import (
 // ChartFormats lists what WriteFront and WritePivot can write.
 func ChartFormats() []string { return []string{"table", "md", "csv", "json"} }
 
-const frontSchema = "slimlab.front/1"
+const frontSchema = "slimlab.front/2"
 
 // writeChartText writes what is shown in place of a run's rows as "md", else as a text: a title, a
 // table of cells that are escaped for the format, notes.
@@ -71,15 +71,26 @@ func directed(m lab.Metric) string {
 	return m.Label
 }
 
-// Place says where a point is: on the front, maybe on it, or dominated.
+// Place says where a point is: on the front, equal to one there, maybe on it, or dominated.
 func Place(p *sweep.Point) string {
 	switch {
+	case p.Best && p.Equal >= 0:
+		return "equal"
 	case p.Best:
 		return "front"
 	case p.Unsure:
 		return "overlaps"
 	}
 	return "dominated"
+}
+
+// RepeatedPoints says that so many rows count with another: "1 row equals another in both: counted
+// once".
+func RepeatedPoints(n int) string {
+	if n == 1 {
+		return "1 row equals another in both: counted once"
+	}
+	return Plural(n, "row") + " equal others in both: counted once"
 }
 
 // Lacking says how many rows are no points, for they lack a metric: "3 rows lack tok/s".
@@ -102,7 +113,7 @@ func Lacking(f *sweep.Front) []string {
 
 func frontNotes(f *sweep.Front) []string {
 	var notes []string
-	unsure, dominated := 0, 0
+	unsure, dominated := 0, 0 // rows
 	for i := range f.Points {
 		switch p := &f.Points[i]; {
 		case p.Unsure:
@@ -110,6 +121,9 @@ func frontNotes(f *sweep.Front) []string {
 		case !p.Best:
 			dominated++
 		}
+	}
+	if n := f.Repeated(); n > 0 {
+		notes = append(notes, RepeatedPoints(n))
 	}
 	if unsure > 0 {
 		notes = append(notes, "overlaps: another row is better, but an interval of the two overlaps")
@@ -213,8 +227,9 @@ type jsonPoint struct {
 	Params map[string]string `json:"params"` // only the axes that the row depends on
 	X      jsonValue         `json:"x"`
 	Y      jsonValue         `json:"y"`
-	Place  string            `json:"place"`        // front, overlaps or dominated
-	By     string            `json:"by,omitempty"` // a row of the front that is better
+	Place  string            `json:"place"`            // front, equal (to one of it), overlaps or dominated
+	By     string            `json:"by,omitempty"`     // a row of the front that is better
+	Equals string            `json:"equals,omitempty"` // the first row of the same two values
 }
 
 type jsonValue struct {
@@ -246,6 +261,9 @@ func newJSONFront(t *sweep.Table, f *sweep.Front) jsonFront {
 		}
 		if p.By >= 0 {
 			one.By = strings.TrimSpace(t.Label(&t.Rows[f.Points[p.By].Row]))
+		}
+		if p.Equal >= 0 {
+			one.Equals = strings.TrimSpace(t.Label(&t.Rows[f.Points[p.Equal].Row]))
 		}
 		out.Points = append(out.Points, one)
 	}

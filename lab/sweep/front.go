@@ -32,6 +32,9 @@ type Point struct {
 	Unsure bool
 	// the first point, of Points, that is better; -1 of a Best one
 	By int
+	// the first point, of Points, with the same values of both metrics; -1 where that is this one.
+	// Equal points are one in every count.
+	Equal int
 }
 
 // Front finds the Pareto front of rows, of Table.Rows; nil is all. A metric that has no better
@@ -73,7 +76,7 @@ func (t *Table) Front(rows []int, x, y lab.Metric) (*Front, error) {
 	order := t.fronts[[2]string{x.Key, y.Key}][:0]
 	for _, p := range places {
 		order = append(order, p.row)
-		f.Points = append(f.Points, Point{Row: p.row, X: &vx.summaries[p.row], Y: &vy.summaries[p.row], By: -1})
+		f.Points = append(f.Points, Point{Row: p.row, X: &vx.summaries[p.row], Y: &vy.summaries[p.row], By: -1, Equal: -1})
 	}
 	if t.fronts == nil {
 		t.fronts = map[[2]string][]int{}
@@ -107,15 +110,41 @@ func (t *Table) asSorted(rows []int, x, y string) []int {
 	return out
 }
 
-// Best counts the points of the front.
+// Best counts the points of the front, equal ones once.
 func (f *Front) Best() int {
-	n := 0
+	return f.count(func(p *Point) bool { return p.Best && p.Equal < 0 })
+}
+
+// Dominated counts the points that are not on the front, equal ones once; unsure are those of them
+// that may be.
+func (f *Front) Dominated() (all, unsure int) {
+	return f.count(func(p *Point) bool { return !p.Best && p.Equal < 0 }), f.count(func(p *Point) bool { return p.Unsure && p.Equal < 0 })
+}
+
+// Repeated counts the points that equal an earlier one.
+func (f *Front) Repeated() int { return f.count(func(p *Point) bool { return p.Equal >= 0 }) }
+
+func (f *Front) count(what func(p *Point) bool) (n int) {
 	for i := range f.Points {
-		if f.Points[i].Best {
+		if what(&f.Points[i]) {
 			n++
 		}
 	}
 	return n
+}
+
+// Equals lists the points that equal a point, without itself.
+func (f *Front) Equals(i int) (equal []int) {
+	first := i
+	if f.Points[i].Equal >= 0 {
+		first = f.Points[i].Equal
+	}
+	for j := first; j < len(f.Points) && (j == first || f.Points[j].Equal == first); j++ {
+		if j != i {
+			equal = append(equal, j)
+		}
+	}
+	return equal
 }
 
 // judge finds the front, and of each other point whether it is surely worse.
@@ -124,6 +153,11 @@ func (f *Front) judge() {
 	for i := range f.Points {
 		p := &f.Points[i]
 		costs[i] = stat.Costs{X: cost(f.X, p.X.Value), Y: cost(f.Y, p.Y.Value)}
+		if i > 0 && costs[i] == costs[i-1] {
+			if p.Equal = f.Points[i-1].Equal; p.Equal < 0 {
+				p.Equal = i - 1
+			}
+		}
 	}
 	front := stat.Pareto(costs)
 	for _, i := range front {

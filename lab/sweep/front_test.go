@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -62,7 +63,15 @@ func TestFrontIsThatOfAllPairs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		different := map[[2]float64]bool{} // values of both, and whether they are on the front
 		for i, p := range f.Points {
+			same := slices.IndexFunc(f.Points, func(q Point) bool { return q.X.Value == p.X.Value && q.Y.Value == p.Y.Value })
+			if different[[2]float64{p.X.Value, p.Y.Value}] = p.Best; same == i && p.Equal != -1 || same < i && p.Equal != same {
+				t.Fatalf("point %d of %+v equals %d, expected %d", i, f.Points, p.Equal, same)
+			}
+			if n := len(f.Equals(i)); slices.Contains(f.Equals(i), i) || n != f.count(func(q *Point) bool { return q.X.Value == p.X.Value && q.Y.Value == p.Y.Value })-1 {
+				t.Fatalf("point %d of %+v has %d equals", i, f.Points, n)
+			}
 			best, sure := true, false
 			_, ok := table.Rows[p.Row].Values[x.Key]
 			if !ok {
@@ -87,6 +96,15 @@ func TestFrontIsThatOfAllPairs(t *testing.T) {
 			if q := p.By; q >= 0 && (!f.Points[q].Best || !betters(cost(x, f.Points[q].X.Value), cost(y, f.Points[q].Y.Value), cost(x, p.X.Value), cost(y, p.Y.Value))) {
 				t.Fatalf("point %d is not bettered by %d", i, q)
 			}
+		}
+		onFront := 0
+		for _, best := range different {
+			if best {
+				onFront++
+			}
+		}
+		if all, _ := f.Dominated(); f.Best() != onFront || all != len(different)-onFront || f.Repeated() != len(f.Points)-len(different) {
+			t.Fatalf("%+v: %d on the front, %d dominated, %d repeated", f.Points, f.Best(), all, f.Repeated())
 		}
 		lackX, lackY, both := 0, 0, 0
 		for i := range table.Rows {
