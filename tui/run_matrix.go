@@ -103,7 +103,7 @@ func (r *runScreen) matrixOf(m *lab.MatrixView) *matrixChart {
 	}
 	c := &v.made
 	if c.of != m.Matrix {
-		*c = matrixChart{of: m.Matrix, kind: lab.MatrixOf(m.Name), sorted: -1, scale: report.MatrixScaleOf(m.Matrix)}
+		*c = matrixChart{of: m.Matrix, kind: lab.MatrixOf(m.Name), sorted: -1, scale: report.MatrixScaleOf(lab.MatrixOf(m.Name).Unit, m.Matrix)}
 		for _, x := range m.Values {
 			c.number, c.brief = max(c.number, text.Width(c.scale.Format(x))), max(c.brief, text.Width(report.BriefNumber(x)))
 			if math.IsNaN(x) || math.IsInf(x, 0) {
@@ -358,7 +358,7 @@ func (s shadesChoice) log(c *matrixChart) bool {
 	case shadesLinear:
 		return false
 	case shadesLog:
-		return c.scale.Low >= 0 && c.scale.High > 0
+		return c.scale.Loggable
 	}
 	return c.wants
 }

@@ -27,6 +27,7 @@ const AllMatrices = "all"
 type MatrixScale struct {
 	Low, High float64 // of the values that are numbers; NaN where none is
 	Log       bool    // shades go by the logarithm
+	Loggable  bool    // they can
 	least     float64 // above 0; where the logarithm begins
 	scale     Scale
 	exponents bool // one scale for all would have too many digits
@@ -37,8 +38,9 @@ const (
 	fixedSpan = 1000 // of values, up to which all have as many decimals
 )
 
-// MatrixScaleOf chooses the scale of a matrix.
-func MatrixScaleOf(m *lab.Matrix) MatrixScale {
+// MatrixScaleOf chooses the scale of a matrix of a unit. Values below 0 leave no logarithm; in a
+// unit that has none they are 0 but for rounding, such as a divergence of -1e-9.
+func MatrixScaleOf(unit lab.Unit, m *lab.Matrix) MatrixScale {
 	s := MatrixScale{Low: math.NaN(), High: math.NaN(), least: math.Inf(1)}
 	least, most := math.Inf(1), 0.0 // of magnitudes
 	for _, x := range m.Values {
@@ -56,7 +58,9 @@ func MatrixScaleOf(m *lab.Matrix) MatrixScale {
 			least, most = min(least, math.Abs(x)), max(most, math.Abs(x))
 		}
 	}
-	s.Log = s.Low >= 0 && s.High/s.least > logSpan
+	lowest, _ := unit.Range()
+	s.Loggable = (s.Low >= 0 || lowest >= 0) && s.High > 0
+	s.Log = s.Loggable && s.High/s.least > logSpan
 	s.exponents = most > 0 && (most/least > fixedSpan || least < 0.001 || most >= 1e6)
 	s.scale = ScaleOf(lab.Plain, m.Values...)
 	return s
@@ -250,7 +254,7 @@ func writeMatrix(w io.Writer, format string, v *lab.View, one *cellMatrix) error
 	if n := notFinite(m.Values); n > 0 {
 		notes = append(notes, Plural(n, "value")+" not finite")
 	}
-	return writeChartText(w, format, title, func(escape func(string) string) *texttable.Table { return matrixTable(m.Matrix, escape) }, notes)
+	return writeChartText(w, format, title, func(escape func(string) string) *texttable.Table { return matrixTable(kind, m.Matrix, escape) }, notes)
 }
 
 // MatrixTitle says what a matrix is of and which values are better.
@@ -272,8 +276,8 @@ func notFinite(values []float64) (n int) {
 	return n
 }
 
-func matrixTable(m *lab.Matrix, clean func(string) string) *texttable.Table {
-	scale := MatrixScaleOf(m)
+func matrixTable(kind lab.MatrixKind, m *lab.Matrix, clean func(string) string) *texttable.Table {
+	scale := MatrixScaleOf(kind.Unit, m)
 	out := &texttable.Table{Columns: []texttable.Column{{}}}
 	for x := range m.Columns {
 		out.Columns = append(out.Columns, texttable.Column{Head: clean(m.Column(x)), Right: true})

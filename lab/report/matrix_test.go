@@ -119,23 +119,25 @@ func TestMatricesAreChosen(t *testing.T) {
 func TestMatrixScale(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {
+		unit   lab.Unit
 		values []float64
 		log    bool
 		places []float64
 		texts  string
 	}{
-		{[]float64{1, 2, 3}, false, []float64{0, 0.5, 1}, "1 2 3"},
-		{[]float64{1, 100}, false, []float64{0, 1}, "1 100"},
-		{[]float64{1, 10, 1000}, true, []float64{0, 1. / 3, 1}, "1 10 1000"},
-		{[]float64{0, 1e-6, 1e-2}, true, []float64{0, 0, 1}, "0 1.00e-6 0.0100"},
-		{[]float64{-1, 1, 1000}, false, []float64{0, 2. / 1001, 1}, "-1 1 1000"},
-		{[]float64{0.5, 0.25, nan}, false, []float64{1, 0, nan}, "0.500 0.250 NaN"},
-		{[]float64{0.00021, 0.05}, true, []float64{0, 1}, "2.10e-4 0.0500"},
-		{[]float64{2, 2}, false, []float64{1, 1}, "2 2"},
-		{[]float64{0, 0}, false, []float64{1, 1}, "0 0"},
-		{[]float64{nan, math.Inf(1)}, false, []float64{nan, nan}, "NaN +Inf"},
+		{lab.Plain, []float64{1, 2, 3}, false, []float64{0, 0.5, 1}, "1 2 3"},
+		{lab.Plain, []float64{1, 100}, false, []float64{0, 1}, "1 100"},
+		{lab.Plain, []float64{1, 10, 1000}, true, []float64{0, 1. / 3, 1}, "1 10 1000"},
+		{lab.Plain, []float64{0, 1e-6, 1e-2}, true, []float64{0, 0, 1}, "0 1.00e-6 0.0100"},
+		{lab.Plain, []float64{-1, 1, 1000}, false, []float64{0, 2. / 1001, 1}, "-1 1 1000"},
+		{lab.Nats, []float64{-1e-9, 1e-6, 1e-2}, true, []float64{0, 0, 1}, "-1.00e-9 1.00e-6 0.0100"},
+		{lab.Plain, []float64{0.5, 0.25, nan}, false, []float64{1, 0, nan}, "0.500 0.250 NaN"},
+		{lab.Plain, []float64{0.00021, 0.05}, true, []float64{0, 1}, "2.10e-4 0.0500"},
+		{lab.Plain, []float64{2, 2}, false, []float64{1, 1}, "2 2"},
+		{lab.Plain, []float64{0, 0}, false, []float64{1, 1}, "0 0"},
+		{lab.Plain, []float64{nan, math.Inf(1)}, false, []float64{nan, nan}, "NaN +Inf"},
 	} {
-		s := MatrixScaleOf(&lab.Matrix{Rows: 1, Columns: len(c.values), Values: c.values})
+		s := MatrixScaleOf(c.unit, &lab.Matrix{Rows: 1, Columns: len(c.values), Values: c.values})
 		var texts []string
 		for i, x := range c.values {
 			texts = append(texts, s.Format(x))
