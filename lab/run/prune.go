@@ -27,6 +27,7 @@ type Prune struct {
 	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
 	MLPLayers   string      `key:"mlp_layers" omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer with spaces between, such as 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
+	Refine      int         `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its cuts; the best are kept"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of the method"`
@@ -253,6 +254,7 @@ func (p *Prune) options() (o pruning.Options, err error) {
 	o.Align, errs[1] = pruning.ParseAlign(p.Align)
 	o.Starts, errs[2] = pruning.ParseStarts(p.Starts)
 	o.Intercept = p.Intercept
+	o.Refine.Steps = p.Refine
 	return o, errors.Join(errs[:]...)
 }
 
@@ -274,6 +276,9 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	}
 	if o.Budget != nil {
 		values["budget"] = o.Budget.Parameters
+	}
+	if p.Refine > 0 {
+		values["refine"] = p.Refine
 	}
 	if p.Intercept {
 		values["intercept"] = true

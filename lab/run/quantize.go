@@ -13,6 +13,7 @@ import (
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
+	"slimlab/model/calibrate/refine"
 	"slimlab/quant"
 )
 
@@ -24,6 +25,7 @@ type Quantize struct {
 	Order       order     `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
 	Damping     damping   `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
 	Layers      string    `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
+	Refine      int       `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
 
@@ -56,7 +58,7 @@ func (d damping) IsZero() bool { return d == 0 || d == quant.DefaultDamping }
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
-const quantizeVersion = 5
+const quantizeVersion = 6
 
 // Describe says what the step does.
 func (q *Quantize) Describe(from string) string {
@@ -118,8 +120,11 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if layers != "" {
 		of.Parameters["scheme"] = layers
 	}
+	if q.Refine > 0 {
+		of.Parameters["refine"] = q.Refine
+	}
 	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
-	calibrated := scheme.Calibrated() && q.schemes == nil || q.calibratedLayers() || q.calibrated()
+	calibrated := scheme.Calibrated() && q.schemes == nil || q.calibratedLayers() || q.calibrated() || q.Refine > 0
 	if calibrated { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
@@ -199,7 +204,7 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	if err != nil {
 		return err
 	}
-	m, facts, err := q.quantize(ctx, w, m, plan, sequences, q.Calibration.settings(w, source, sequences))
+	m, facts, err := q.quantize(ctx, w, m, plan, refine.Options{Steps: q.Refine}, sequences, q.Calibration.settings(w, source, sequences))
 	if err != nil {
 		return err
 	}

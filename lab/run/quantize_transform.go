@@ -8,6 +8,7 @@ import (
 	"slimlab/lab"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/refine"
 	"slimlab/quant"
 	"slimlab/quant/transform"
 )
@@ -101,7 +102,7 @@ type rounded struct {
 }
 
 // quantize rounds a model after what comes before, and returns what became of it.
-func (t *Transforms) quantize(ctx context.Context, w *worker, m *model.Model, plan quant.Plan, sequences []calibrate.Sequence, s calibrate.Settings) (*model.Model, *rounded, error) {
+func (t *Transforms) quantize(ctx context.Context, w *worker, m *model.Model, plan quant.Plan, refining refine.Options, sequences []calibrate.Sequence, s calibrate.Settings) (*model.Model, *rounded, error) {
 	r, err := t.rotation(m.Config)
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +127,7 @@ func (t *Transforms) quantize(ctx context.Context, w *worker, m *model.Model, pl
 		facts.Smoothing, layers = found.Folds, found.Layers(layers)
 		s.Store = transform.After(s.Store, "smoothed, "+found.Sum())
 	}
-	report, err := quant.Quantize(ctx, layers, plan, sequences, quant.Options{Clip: t.Clip, Statistics: s}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
+	report, err := quant.Quantize(ctx, layers, plan, sequences, quant.Options{Scales: kernels.BFloat16, Clip: t.Clip, Statistics: s, Refine: refining}, func(d quant.LinearDone) { w.progress(d.Done, d.Total, "") })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,7 +37,7 @@ type Later struct {
 	Schedule schedule `json:",omitzero" key:"schedule" default:"cosine" omit:"default" one:"cosine|linear|wsd|constant" doc:"how the learning rate falls after the warm-up: wsd stays at the peak and falls at the end"`
 	Decay    float64  `json:",omitzero" key:"decay" default:"0" omit:"default" min:"0" max:"1" doc:"share of the steps over which schedule wsd falls; 0 is a fifth"`
 	Patience int      `json:",omitzero" key:"patience" default:"0" omit:"default" min:"0" max:"1000000" doc:"stop after so many evaluations in a row without a lower validation loss; 0 is never"`
-	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w4a16, w4a16-asym or w4a8, the last three with groups such as w4a16-g32; the step leaves packed weights"`
+	Through  through  `json:",omitzero" key:"through" default:"none" omit:"default" doc:"number format that the weights are rounded to while they are trained, with scales that are learned: w8a8, w8a16, w4a16, w4a16-asym, w4a8 or w3a16, all but the first with groups such as w4a16-g32; the step leaves packed weights"`
 	Search   Search   `json:",omitzero" key:"search" omit:"default" doc:"tunes settings of the step: trains it with several and keeps the one of the lowest validation loss"`
 	Seed     int      `json:",omitempty" key:"seed" default:"0" omit:"default" min:"0" max:"1000000000" doc:"seed of the step's fresh weights, samples and order of the data, the same in every cell, so that they share its model; 0 is the cell's"`
 	World    int      `json:",omitempty" key:"world" default:"0" omit:"default" min:"0" max:"1000000000" doc:"of a task with generated worlds: train on another world than the one that is measured, for a base that knows the language alone; 0 is the task's"`
@@ -56,7 +56,7 @@ type through string
 func (t through) IsZero() bool { return t == "" || t == "none" }
 
 // throughs are the formats that training rounds to.
-var throughs = []string{"w8a8", "w4a16", "w4a16-asym", "w4a8"}
+var throughs = []string{"w8a8", "w8a16", "w4a16", "w4a16-asym", "w4a8", "w3a16"}
 
 // scheme is the format; the rounder says only that there is one.
 func (t through) scheme() (quant.Scheme, error) {

@@ -96,6 +96,9 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 	t.of.Parameters, t.of.Seed = recipe.Of(s.Work), t.seed
 	delete(t.of.Parameters, "seed") // the same training, whoever says its seed
 	delete(t.of.Parameters, "world")
+	if keys.Packs() {
+		t.of.Parameters["scales"] = "bfloat16" // they were float32 once
+	}
 	if t.from.fresh != nil {
 		t.of.Parameters["shape"] = t.from.fresh
 	} else {
@@ -233,7 +236,7 @@ func (t *training) open(ctx context.Context) (_ *opened, err error) {
 		o.config.Next = o.sampler.Next
 	}
 	if t.keys.Packs() {
-		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.Float32); err != nil {
+		if o.learned, err = quant.NewLearnedScales(student, quant.Uniform(t.scheme), kernels.BFloat16); err != nil {
 			return nil, err
 		}
 		o.config.Rounding = o.learned

@@ -5,8 +5,9 @@
 // Here all linear layers of a transformer layer move together towards what the layer as it was
 // makes of the same inputs. Weights on a grid move as float numbers that are rounded where they are
 // read, and gradients pass the rounding as if it were not there (Bengio et al., 2013); they begin
-// as near to the weights before rounding as their codes allow. The best weights are kept, those at
-// the start among them: on the sequences that are given the error never rises.
+// as near to the weights before rounding as their codes allow. Every fourth batch of the sequences
+// is held out of the steps, where there are so many, and judges them: the weights that are best on
+// it are kept, those at the start among them, so that the error over it never rises.
 //
 // It leaves out norms, which stay, and what follows the layer.
 package refine
@@ -46,14 +47,20 @@ type Grid interface {
 
 // Report is what the steps did to a layer.
 type Report struct {
-	Layer  int     `json:"layer"`
-	Before float64 `json:"before"` // squared error of the layer's output, relative to what it adds to its input
+	Layer int `json:"layer"`
+	// squared error of the layer's output over the batches that judge, relative to what the layer adds
+	// to its input
+	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 	Step   int     `json:"step"` // after which the weights were best; 0 where none were better
 }
 
-// judged is how often the error over all sequences is measured in the course of the steps.
-const judged = 8
+const (
+	// judged is how often the error is measured in the course of the steps
+	judged = 8
+	// heldOut: one batch of so many is held out of the steps
+	heldOut = 4
+)
 
 // Layer improves a layer of m, whose present weights it replaces where it finds better ones. grids
 // has the grids of linear layers by their names; weights of others are floats.
@@ -103,7 +110,9 @@ type layer struct {
 	linears []model.LinearLayer
 	trace   *model.Trace
 	grad    *model.Gradients
-	energy  float64 // of what the layer adds to its inputs
+	energy  float64 // of what the layer adds to its inputs, of the batches that judge
+	// batches that the steps learn from, and those that judge them
+	taught, judges []int
 
 	// The weights in units of how far one step moves them, in the order of Flat. A unit of 0 is a
 	// weight that stays.
@@ -131,8 +140,19 @@ func newLayer(m *model.Model, b *calibrate.Block, grids map[string]Grid, o Optio
 		l.grids = append(l.grids, grids[linear.Name])
 	}
 	tokens := 0
-	for i, x := range b.Inputs {
+	for i := range b.Inputs {
 		tokens = max(tokens, len(b.Batches[i].Tokens))
+		switch held := len(b.Inputs) >= heldOut; {
+		case !held:
+			l.taught, l.judges = append(l.taught, i), append(l.judges, i)
+		case i%heldOut == heldOut-1:
+			l.judges = append(l.judges, i)
+		default:
+			l.taught = append(l.taught, i)
+		}
+	}
+	for _, i := range l.judges {
+		x := b.Inputs[i]
 		for j, v := range b.Outputs[i] {
 			d := float64(v) - float64(x[j])
 			l.energy += d * d
@@ -251,7 +271,7 @@ func places(m *model.Model) map[string]int {
 
 // step moves the weights along the gradient of the error of one batch.
 func (l *layer) step(ctx context.Context, step int) error {
-	i := (step - 1) % len(l.data.Inputs)
+	i := l.taught[(step-1)%len(l.taught)]
 	out := l.trace.ForwardStream(ctx, l.model, l.data.Inputs[i], l.data.Batches[i].Starts)
 	d := slices.Clone(out)
 	want := l.data.Outputs[i]
@@ -301,10 +321,11 @@ func (l *layer) round() {
 	l.model.Changed()
 }
 
-// judge is the relative error over all batches.
+// judge is the relative error over the batches that judge.
 func (l *layer) judge(ctx context.Context) (float64, error) {
 	sum := 0.0
-	for i, x := range l.data.Inputs {
+	for _, i := range l.judges {
+		x := l.data.Inputs[i]
 		out := l.trace.ForwardStream(ctx, l.model, x, l.data.Batches[i].Starts)
 		if err := ctx.Err(); err != nil {
 			return 0, err

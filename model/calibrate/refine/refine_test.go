@@ -121,7 +121,7 @@ func TestErrorNeverRises(t *testing.T) {
 				}
 				// at 8 bits little is lost; at the start of a target of the dense model much is not
 				// the layer's own
-				if least := map[string]float64{"float": 0.8, "4 bits": 0.95}[name]; least > 0 && settings.Target == 0 && reports[0].After > least*reports[0].Before {
+				if least := map[string]float64{"float": 0.85, "4 bits": 1}[name]; least > 0 && settings.Target == 0 && reports[0].After > least*reports[0].Before {
 					t.Errorf("%s, %+v, seed %d: %+v, expected a lower error", name, settings, seed, reports[0])
 				}
 			}
