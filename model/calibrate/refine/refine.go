@@ -48,8 +48,8 @@ type Grid interface {
 // Report is what the steps did to a layer.
 type Report struct {
 	Layer int `json:"layer"`
-	// squared error of the layer's output over the batches that judge, relative to what the layer adds
-	// to its input
+	// squared error of the layer's output over the batches that judge, relative to what the layer
+	// adds to its input
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 	Step   int     `json:"step"` // after which the weights were best; 0 where none were better
