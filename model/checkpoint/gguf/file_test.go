@@ -449,3 +449,43 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestWriteVerified: a source that changes while it is written, and a file that is not what was
+// written, are noticed.
+func TestWriteVerified(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.gguf")
+	calls := 0
+	changing := func(dst []float32, first, rows int) error {
+		calls++
+		return ramp(64+calls)(dst, first, rows)
+	}
+	err := WriteVerified(name, Metadata{{"k", true}}, []NewTensor{{"t", Q8_0, []int{4, 64}, changing, nil}})
+	if err == nil || !strings.Contains(err.Error(), `tensor "t": its source has other values now than when it was written`) {
+		t.Errorf("found %v", err)
+	}
+	if _, err := os.Stat(name); err == nil {
+		t.Error("the file was left")
+	}
+	tensors := []NewTensor{{"t", Q8_0, []int{4, 64}, ramp(64), nil}}
+	if err := WriteVerified(name, Metadata{{"k", true}}, tensors); err != nil {
+		t.Fatal(err)
+	}
+	written, err := write(name, Metadata{{"k", true}}, tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(name, Metadata{{"k", true}}, tensors, written); err != nil {
+		t.Error(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-40] ^= 1
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(name, Metadata{{"k", true}}, tensors, written); err == nil || err.Error() != `gguf: tensor "t": the bytes are not those that were written` {
+		t.Errorf("found %v", err)
+	}
+}

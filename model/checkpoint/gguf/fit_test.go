@@ -234,3 +234,40 @@ func TestEncodeWeightedRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestMinimaAreNotNegative: where a format's minima have no sign, numbers above zero have minimum
+// 0, though their least one is far from it.
+func TestMinimaAreNotNegative(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	for range 500 {
+		x, w := make([]float64, 32), make([]float64, 32)
+		for i := range x {
+			x[i], w[i] = 2+rng.Float64(), rng.Float64()
+		}
+		if s, m := fitOffset(x, w, 15, true); m < 0 || s <= 0 {
+			t.Fatalf("scale %g and minimum %g, expected a positive one and none below 0", s, m)
+		}
+		if _, m := fitOffset(x, w, 15, false); m >= 0 {
+			t.Fatalf("minimum %g of numbers above zero, expected one below 0", m)
+		}
+	}
+}
+
+// TestWeightsOfABlock: weights are shares of their mean, none below a thousandth; without any, or
+// where all are 0, they are equal.
+func TestWeightsOfABlock(t *testing.T) {
+	for _, c := range []struct {
+		weights []float32
+		want    []float64
+	}{
+		{nil, []float64{1, 1, 1, 1}},
+		{[]float32{0, 0, 0, 0}, []float64{1, 1, 1, 1}},
+		{[]float32{0, 1, 3, 4}, []float64{1e-3, 0.5, 1.5, 2}},
+	} {
+		var b elements
+		b.load([]float32{1, 2, 3, 4}, c.weights)
+		if !slices.Equal(b.w[:4], c.want) || !slices.Equal(b.x[:4], []float64{1, 2, 3, 4}) {
+			t.Errorf("%g: weights %g of %g, expected %g", c.weights, b.w[:4], b.x[:4], c.want)
+		}
+	}
+}
