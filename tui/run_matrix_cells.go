@@ -30,25 +30,24 @@ func (r *runScreen) matrixLegend(c *matrixChart, width int) string {
 	if c.kind.Better != lab.Neither {
 		low, high = "worst ", " best"
 	}
-	about := ""
+	about, format, steps := "", c.scale.Format, 9
 	if c.scale.Log {
 		about += "   shades are logarithmic"
-		if width < minWidth {
+	}
+	if width < minWidth-1 { // all of it in few cells
+		format, steps = report.BriefNumber, len(shades)
+		if c.scale.Log {
 			about = "  log"
 		}
 	}
 	if c.wrong > 0 {
 		about += fmt.Sprintf("   %d not finite", c.wrong)
 	}
-	steps := 9
-	if width < minWidth {
-		steps = len(shades)
-	}
-	out := low + c.scale.Format(from) + " "
+	out := low + format(from) + " "
 	for i := range steps {
 		out += r.heatStep(float64(i) / float64(steps-1))
 	}
-	return text.Cut(out+" "+c.scale.Format(to)+high+about, width)
+	return text.Cut(out+" "+format(to)+high+about, width)
 }
 
 // heatStep is a step of a legend.

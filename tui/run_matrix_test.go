@@ -190,3 +190,18 @@ func TestMatrixAnySize(t *testing.T) {
 		}
 	}
 }
+
+// TestMatrixOfASweep: the command that is copied names the point of the sweep whose matrix is
+// shown; the cell is that of the row under the cursor until one is chosen.
+func TestMatrixOfASweep(t *testing.T) {
+	log := layersLog(3, 4, fewChoices...)
+	for i := range log[0].Begin.Cells {
+		log[0].Begin.Cells[i].Params = []lab.Param{{Key: "ratio", Value: fmt.Sprint(0.25 * float64(i))}}
+	}
+	log[0].Begin.Depends = [][]string{{}, {"ratio"}}
+	s := newScript(t, 160, 40, Options{}).openLayers(log, 0)
+	s.m.clipboard = func(string) tea.Cmd { return nil }
+	s.keys("<end>L").expect("KL ↓ of layers, seed=3").keys("Y").expect("--where 'row=layers ratio=0.5' --matrix layers.KL --format csv")
+	s.keys("wseed=2<enter>").expect("KL ↓ of layers, seed=2").keys("Y").expect("--where 'row=layers ratio=0.25' --matrix layers.KL --format csv")
+	s.keys("<esc><home>L").expect("KL ↓ of layers, seed=2")
+}
